@@ -1,0 +1,53 @@
+// Package limit decides how often: rate (GCRA), concurrency, session time and
+// penalties, for a service as a whole and for each source prefix.
+//
+// It is pure: the caller passes the time. Every limit sheds load and recovers
+// by itself; nothing latches a service off.
+package limit
+
+import "time"
+
+// Rate is Events per Per. The zero Rate is no limit.
+type Rate struct {
+	Events int           `json:"events"`
+	Per    time.Duration `json:"per_ns"`
+}
+
+// Class names what a penalty answers to.
+type Class string
+
+// What a session can do to earn its source a penalty.
+const (
+	Crash     Class = "crash"     // ended by a signal it did not get from us, other than SIGSYS
+	Violation Class = "violation" // ended by SIGSYS: the seccomp filter killed it
+	Timeout   Class = "timeout"   // outlived its session limit
+)
+
+// Spec is one limit block. A zero number means "no limit of this kind".
+type Spec struct {
+	Name       string        `json:"name"`
+	Concurrent int           `json:"concurrent"`
+	Rate       Rate          `json:"rate"`
+	Burst      int           `json:"burst"`
+	Session    time.Duration `json:"session_ns"`
+	PerSource  PerSource     `json:"per_source"`
+	Penalty    Penalty       `json:"penalty"`
+}
+
+// PerSource is the part of a Spec that is counted for each source prefix.
+type PerSource struct {
+	Concurrent int  `json:"concurrent"`
+	Rate       Rate `json:"rate"`
+	Burst      int  `json:"burst"`
+	// Prefix4 and Prefix6 are the prefix lengths a source is cut to (0..32, 0..128).
+	Prefix4 int `json:"prefix4"`
+	Prefix6 int `json:"prefix6"`
+}
+
+// Penalty shuts a source out for First after the first offence of a class in
+// On; each further offence adds First again, up to Max outstanding.
+type Penalty struct {
+	On    []Class       `json:"on,omitempty"`
+	First time.Duration `json:"first_ns"`
+	Max   time.Duration `json:"max_ns"`
+}

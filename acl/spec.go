@@ -1,0 +1,41 @@
+// Package acl decides who: ordered host rules over the peer's address, the
+// peer's forward-confirmed name and the local address of a connection.
+//
+// It is pure: no sockets, no DNS, no clock. The broker and the builtin worker
+// run it; the command line explains with it.
+package acl
+
+import "net/netip"
+
+// Verdict is what a rule or a whole list answers.
+type Verdict string
+
+// The two verdicts of the policy language.
+const (
+	Allow Verdict = "allow"
+	Deny  Verdict = "deny"
+)
+
+// List is one acl block as plain data: the first rule that matches decides,
+// and Default decides when none does.
+type List struct {
+	Name    string  `json:"name"`
+	Rules   []Rule  `json:"rules"`
+	Default Verdict `json:"default"`
+}
+
+// Rule matches when a From pattern matches, no Except pattern does, and To is
+// empty or holds the local address.
+type Rule struct {
+	Verdict Verdict   `json:"verdict"`
+	From    []Pattern `json:"from"`
+	Except  []Pattern `json:"except,omitempty"`
+	// To holds local (server) address prefixes; empty means any.
+	To []netip.Prefix `json:"to,omitempty"`
+}
+
+// Pattern is one client pattern in its canonical spelling:
+// "any", "known", "unknown", "paranoid", "192.0.2.0/24", "192.0.2.1",
+// "2001:db8::/32", "host.example.org" or ".example.org".
+// The last five need no more than their text, so a Pattern is its text.
+type Pattern string

@@ -1,0 +1,100 @@
+// Package policy is the compiled policy: plain data with invariants, a
+// canonical JSON form, a digest, and the origin of every value.
+//
+// It knows no HCL and touches no system. The compiler makes it, casemated
+// decodes and validates it again, and every review tool reads it.
+package policy
+
+import (
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/sandbox"
+	"net/netip"
+	"time"
+)
+
+// Policy is a whole compiled policy. Slices of named things are sorted by name.
+type Policy struct {
+	Edition int `json:"edition"`
+	// OnStop says what a stopping broker does with running sessions: "end" or "leave".
+	OnStop   string            `json:"on_stop"`
+	ACLs     []acl.List        `json:"acls"`
+	Limits   []limit.Spec      `json:"limits"`
+	Profiles []sandbox.Profile `json:"profiles"`
+	Services []Service         `json:"services"`
+}
+
+// Service is one service block. ACL, Limit and Profile are names in the Policy;
+// ACL is "" when the block named none (nobody is admitted).
+type Service struct {
+	Name   string   `json:"name"`
+	Listen []Listen `json:"listen"`
+	// Command is the absolute path of the program and its arguments (argv[0] is
+	// the base name of the path). Exactly one of Command and Builtin is set.
+	Command []string `json:"command,omitempty"`
+	// Builtin is echo, discard, chargen, daytime or time.
+	Builtin string `json:"builtin,omitempty"`
+	// User is a user name, a decimal uid, or "dynamic": a leased uid for every connection.
+	User string `json:"user"`
+	// Group is a group name or decimal gid; "" is the user's own group.
+	Group string `json:"group,omitempty"`
+	// Groups are the supplementary groups; none by default.
+	Groups  []string `json:"groups,omitempty"`
+	Because string   `json:"because,omitempty"`
+
+	ACL     string `json:"acl"`
+	Limit   string `json:"limit"`
+	Profile string `json:"profile"`
+
+	// Wait hands the listening socket over and waits for the program to end (inetd "wait").
+	Wait bool `json:"wait"`
+	// Stdio is socket, socket-all, listen_fds or env:NAME.
+	Stdio string `json:"stdio"`
+	// Env is set for the program; EnvStyle adds the peer's facts: ucspi, systemd, xinetd.
+	Env      map[string]string `json:"env,omitempty"`
+	EnvStyle []string          `json:"env_style,omitempty"`
+	// Dir is the working directory inside the sandbox.
+	Dir   string `json:"dir"`
+	Umask uint32 `json:"umask"`
+	// Banner is one line sent to a refused tcp or unix stream client; "" sends nothing (RST).
+	Banner string `json:"banner,omitempty"`
+	// Linger is how long an idle service keeps its zygote.
+	Linger time.Duration `json:"linger_ns"`
+	// Retry re-tries a busy or missing address with backoff where it would be a load error.
+	Retry bool `json:"retry"`
+	// Backlog of listen(2); 0 is the system's maximum (somaxconn).
+	Backlog int `json:"backlog"`
+}
+
+// Listen is one address of a service.
+type Listen struct {
+	// Network is tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram or unixpacket.
+	// tcp and udp without Addr mean both families: one v4 and one v6-only socket.
+	Network string `json:"network"`
+	// Addr is the local address; the zero Addr is the wildcard.
+	Addr netip.Addr `json:"addr"`
+	// Port and LastPort are the first and last port of a range (equal for one port).
+	Port     uint16 `json:"port,omitempty"`
+	LastPort uint16 `json:"last_port,omitempty"`
+	// Path of a unix socket; a leading @ is the abstract namespace.
+	Path string `json:"path,omitempty"`
+	// Mode, Owner and Group of a unix socket file.
+	Mode  uint32 `json:"mode,omitempty"`
+	Owner string `json:"owner,omitempty"`
+	Group string `json:"group,omitempty"`
+}
+
+// Origins tells where a value was written: the key is the value's path in the
+// canonical JSON (`acls.office.rules.0`, `services.finger.user`), named things
+// by name; the value is "file:line:column". A value set by a default or by a
+// base profile has the origin of that, or "default".
+type Origins map[string]string
+
+// Document is what the compiler prints: the policy, its digest and the origins.
+// Only the policy is digested, so a comment or a moved block changes nothing.
+type Document struct {
+	FormatVersion int     `json:"format_version"`
+	Digest        string  `json:"digest"`
+	Policy        *Policy `json:"policy"`
+	Origins       Origins `json:"origins"`
+}

@@ -1,0 +1,102 @@
+// Package sandbox turns a profile into a confined process: a Plan is made from
+// it (pure), prepared once for each service, and started for each connection.
+//
+// Only the broker calls Prepare and Start, with root; everybody may build and
+// print a Plan.
+package sandbox
+
+// Profile is one profile block with its base already merged in: plain data,
+// every value explicit. Sizes are in bytes; 0 means "no limit of this kind".
+type Profile struct {
+	Name string `json:"name"`
+	// Base is the chain of profiles it was made from, nearest first.
+	Base []string `json:"base,omitempty"`
+	// Widens names the layers in which the profile grants more than its base.
+	Widens []string `json:"widens,omitempty"`
+	// Because is the reason that root, capabilities and host network need.
+	Because string `json:"because,omitempty"`
+	// BestEffort names the layers (see Layers) that may be missing on this host.
+	BestEffort []string `json:"best_effort,omitempty"`
+
+	Network Network `json:"network"`
+	// UserNamespace puts the service into a user namespace of its own.
+	UserNamespace bool  `json:"user_namespace"`
+	Files         Files `json:"files"`
+	// Capabilities kept across exec, as "CAP_NET_BIND_SERVICE"; nearly always empty.
+	Capabilities []string  `json:"capabilities,omitempty"`
+	Syscalls     Syscalls  `json:"syscalls"`
+	Resources    Resources `json:"resources"`
+	// Init puts a tiny init before the service: it reaps and forwards signals.
+	Init bool `json:"init"`
+}
+
+// Layers are the names that widens and best_effort may use.
+var Layers = []string{"network", "files", "capabilities", "syscalls", "resources", "landlock", "cgroup", "user_namespace"}
+
+// Network is what the service reaches beside the socket it was handed.
+type Network struct {
+	// Mode is "none" (an empty network namespace, the client's socket pinned)
+	// or "host" (the broker's namespace).
+	Mode string `json:"mode"`
+	// Connect and Bind are the TCP ports Landlock leaves open in mode "host".
+	// A single 0 in Connect means any port.
+	Connect []uint16 `json:"connect,omitempty"`
+	Bind    []uint16 `json:"bind,omitempty"`
+}
+
+// Files is the root tree. Everything not named does not exist inside.
+type Files struct {
+	// Read are host paths visible read-only. A missing one is a load error.
+	Read []string `json:"read,omitempty"`
+	// Exec are host paths visible read-only whose files may be executed or mapped executable.
+	Exec []string `json:"exec,omitempty"`
+	// Write are host paths visible read-write.
+	Write []string `json:"write,omitempty"`
+	// Tmp is the size of the private /tmp of each connection; 0 is none.
+	Tmp int64 `json:"tmp"`
+	// Proc mounts a /proc of its own (its pids only, read-only).
+	Proc bool `json:"proc"`
+	// Dev are device nodes to show, as "null"; only those in rootfs.Devices.
+	Dev []string `json:"dev,omitempty"`
+}
+
+// Syscalls is the seccomp allow-list.
+type Syscalls struct {
+	// Allow holds names ("openat") and groups ("@file-read").
+	Allow []string `json:"allow"`
+	// Deny is taken out of Allow again (names and groups).
+	Deny []string `json:"deny,omitempty"`
+	// Rules allow a call only with certain argument values.
+	Rules []SyscallRule `json:"rules,omitempty"`
+	// OnViolation is "errno" (EPERM) or "kill" (the process dies with SIGSYS).
+	OnViolation string `json:"on_violation"`
+	// Seal adds a second filter for each connection that denies the launch calls.
+	Seal bool `json:"seal"`
+}
+
+// SyscallRule allows Name when argument Arg (0..5), masked to 32 bits and then
+// by Mask, equals one of Values. Mask 0 stands for 0xffffffff.
+type SyscallRule struct {
+	Name   string   `json:"name"`
+	Arg    uint     `json:"arg"`
+	Mask   uint32   `json:"mask,omitempty"`
+	Values []uint32 `json:"values"`
+}
+
+// Resources are limits on what the service uses up. Memory, Processes and CPU
+// are counted for the whole service by cgroup v2; the others are rlimits of
+// each process (getrlimit(2)).
+type Resources struct {
+	Memory    int64 `json:"memory"`
+	Processes int64 `json:"processes"`
+	// CPU is in thousandths of one processor (1000 = one whole).
+	CPU int64 `json:"cpu"`
+
+	AddressSpace int64 `json:"address_space"` // RLIMIT_AS
+	CPUTime      int64 `json:"cpu_time"`      // RLIMIT_CPU, seconds
+	FileSize     int64 `json:"file_size"`     // RLIMIT_FSIZE
+	OpenFiles    int64 `json:"open_files"`    // RLIMIT_NOFILE
+	Tasks        int64 `json:"tasks"`         // RLIMIT_NPROC, for each uid
+	Stack        int64 `json:"stack"`         // RLIMIT_STACK
+	Locked       int64 `json:"locked"`        // RLIMIT_MEMLOCK
+}
