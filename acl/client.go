@@ -1,0 +1,103 @@
+package acl
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// NameState says what is known about a client's host name.
+type NameState uint8
+
+// The states of a name. Only Known carries a name, and a name counts only
+// when it is forward-confirmed: the address's PTR name has that address among
+// its own A or AAAA records.
+const (
+	NotAsked NameState = iota // nobody has looked yet
+	Known                     // forward-confirmed
+	Unknown                   // the resolver answered: there is no name
+	Paranoid                  // there is a name, but it does not lead back to the address
+	NoAnswer                  // the resolver did not answer in time, or failed
+)
+
+// String is the word the logs and `casemate explain` use.
+func (s NameState) String() string {
+	switch s {
+	case NotAsked:
+		return "not-asked"
+	case Known:
+		return "known"
+	case Unknown:
+		return "unknown"
+	case Paranoid:
+		return "paranoid"
+	}
+	return "no-answer"
+}
+
+// Name is what is known about a client's host name. Host is set for Known
+// only; letter case and one final dot do not matter.
+type Name struct {
+	State NameState
+	Host  string
+}
+
+// ParseName reads the name a person asks about: "" (not asked), "unknown",
+// "paranoid", "no-answer", or a host name, which is taken as forward-confirmed.
+func ParseName(s string) (Name, error) {
+	switch s {
+	case "":
+		return Name{}, nil
+	case "unknown":
+		return Name{State: Unknown}, nil
+	case "paranoid":
+		return Name{State: Paranoid}, nil
+	case "no-answer":
+		return Name{State: NoAnswer}, nil
+	}
+	host := lowerASCII(strings.TrimSuffix(s, "."))
+	if len(host) > 253 {
+		return Name{}, fmt.Errorf("client name: %d bytes, a host name has at most 253", len(host))
+	}
+	for _, l := range strings.Split(host, ".") {
+		if err := checkLabel(l); err != nil {
+			return Name{}, fmt.Errorf("client name %q: %w", s, err)
+		}
+	}
+	return Name{State: Known, Host: host}, nil
+}
+
+// Client is one connection as the rules see it.
+type Client struct {
+	// Addr is the peer's address. The Matcher unmaps it and takes its zone off;
+	// an Addr that is not valid is denied unless Unix is set.
+	Addr netip.Addr
+	// Local is the address the client connected to. Where it is not valid,
+	// allow rules with To do not match and deny rules with To do.
+	Local netip.Addr
+	Name  Name
+	// Unix marks a peer on a unix socket: it has no address and no name, so
+	// only "any" matches it, and a rule with To never does.
+	Unix bool
+	// UID is the unix peer's user id (SO_PEERCRED). No rule reads it.
+	UID uint32
+}
+
+// normal is the client with everything taken off that could hide it from a
+// rule: mapping, zone, letter case, the final dot.
+func (c Client) normal() Client {
+	c.Addr = c.Addr.Unmap().WithZone("")
+	c.Local = c.Local.Unmap().WithZone("")
+	if c.Name.State > NoAnswer {
+		c.Name.State = NoAnswer
+	}
+	if c.Name.State == Known {
+		c.Name.Host = lowerASCII(strings.TrimSuffix(c.Name.Host, "."))
+		if c.Name.Host == "" {
+			// A confirmed name that is not there is a resolver's fault, and
+			// must not let anyone past a deny rule.
+			c.Name.State = NoAnswer
+		}
+	}
+	return c
+}

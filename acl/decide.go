@@ -1,0 +1,184 @@
+package acl
+
+import "net/netip"
+
+// Decision.Rule where no rule of the list decided.
+const (
+	RuleDefault   = -1 // no rule matched: the list's default
+	RuleNoACL     = -2 // the service has no acl: nobody is admitted
+	RuleNoAddress = -3 // the client has neither an address nor a unix socket
+)
+
+// Decision is what a list answers for a client.
+type Decision struct {
+	Verdict Verdict
+	// Rule is the index of the deciding rule, or one of RuleDefault, RuleNoACL
+	// and RuleNoAddress. With NeedName it is the first rule that needs the name.
+	Rule int
+	// NeedName: the verdict depends on the name, which nobody has asked for
+	// yet. Verdict is Deny until the caller decides again with an answer.
+	NeedName bool
+}
+
+// answer is a truth value with a third one, for what only a name would tell.
+type answer uint8
+
+const (
+	no answer = iota
+	yes
+	open
+)
+
+// Decide finds the first rule that matches c.
+//
+// While the name is NotAsked, a rule that needs it is passed over as long as
+// every way it could go leads to the same verdict; only where the verdict
+// depends on it does the Decision say NeedName. A list that decides by address
+// therefore never causes a lookup. In a Decision reached so, Rule is the rule
+// that decides if no rule with names does.
+//
+// With NoAnswer, an allow rule that needs the name does not match and a deny
+// rule does; likewise an unanswered exception holds against the client in both
+// (CVE-2000-0536 was the opposite).
+func (m *Matcher) Decide(c Client) Decision {
+	if m == nil || m.none {
+		return Decision{Verdict: Deny, Rule: RuleNoACL}
+	}
+	c = c.normal()
+	if !c.Unix && !c.Addr.IsValid() {
+		return Decision{Verdict: Deny, Rule: RuleNoAddress}
+	}
+	var pending pending
+	for i := range m.rules {
+		r := &m.rules[i]
+		a := r.match(&c)
+		if a == open && c.Name.State != NotAsked {
+			a = unanswered(r.verdict)
+		}
+		switch a {
+		case yes:
+			return pending.settle(r.verdict, i)
+		case open:
+			pending.add(r.verdict, i)
+		}
+	}
+	return pending.settle(m.def, RuleDefault)
+}
+
+// unanswered places an unanswered name on the side that admits nobody.
+func unanswered(v Verdict) answer {
+	if v == Deny {
+		return yes
+	}
+	return no
+}
+
+// pending collects the rules that only a name would settle.
+type pending struct {
+	any   bool
+	first int // the first of them
+	allow bool
+	deny  bool
+}
+
+func (p *pending) add(v Verdict, rule int) {
+	if !p.any {
+		p.any, p.first = true, rule
+	}
+	p.allow = p.allow || v == Allow
+	p.deny = p.deny || v == Deny
+}
+
+// settle ends the walk at a rule (or the default) that holds whatever the name is.
+func (p *pending) settle(v Verdict, rule int) Decision {
+	if p.allow && v == Deny || p.deny && v == Allow {
+		return Decision{Verdict: Deny, Rule: p.first, NeedName: true}
+	}
+	return Decision{Verdict: v, Rule: rule}
+}
+
+// match is from and not except and to, in three values.
+func (r *rule) match(c *Client) answer {
+	if !r.matchLocal(c) {
+		return no
+	}
+	from := r.from.match(c)
+	if from == no {
+		return no
+	}
+	switch r.except.match(c) {
+	case yes:
+		return no
+	case open:
+		return open
+	}
+	return from
+}
+
+// matchLocal compares the local address. An unknown one cannot free a client
+// from a deny rule.
+func (r *rule) matchLocal(c *Client) bool {
+	switch {
+	case r.to == nil:
+		return true
+	case c.Unix:
+		return false
+	case !c.Local.IsValid():
+		return r.verdict == Deny
+	}
+	return r.to.Contains(c.Local)
+}
+
+// match is yes if any pattern matches, open if none does but a name could tell.
+func (s *set) match(c *Client) answer {
+	switch {
+	case s.any:
+		return yes
+	case c.Unix:
+		return no
+	case s.matchAddr(c.Addr):
+		return yes
+	case !s.needsName:
+		return no
+	}
+	return s.matchName(c.Name)
+}
+
+func (s *set) matchAddr(a netip.Addr) bool { return s.prefixes != nil && s.prefixes.Contains(a) }
+
+func (s *set) matchName(n Name) answer {
+	hit := false
+	switch n.State {
+	case Known:
+		hit = s.known || s.matchHost(n.Host)
+	case Unknown:
+		hit = s.unknown
+	case Paranoid:
+		hit = s.paranoid
+	default:
+		return open
+	}
+	if hit {
+		return yes
+	}
+	return no
+}
+
+// matchHost looks the whole name up, then each of its parents: the cost is the
+// number of labels, not of patterns.
+func (s *set) matchHost(host string) bool {
+	if _, ok := s.hosts[host]; ok {
+		return true
+	}
+	if len(s.domains) == 0 {
+		return false
+	}
+	for i := 1; i < len(host); i++ {
+		if host[i] == '.' {
+			if _, ok := s.domains[host[i:]]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}

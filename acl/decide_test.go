@@ -1,0 +1,319 @@
+package acl
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func compile(t testing.TB, l *List) *Matcher {
+	t.Helper()
+	m, err := Compile(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func from(v Verdict, patterns ...Pattern) Rule { return Rule{Verdict: v, From: patterns} }
+
+func (r Rule) but(patterns ...Pattern) Rule { r.Except = patterns; return r }
+
+func (r Rule) at(prefixes ...string) Rule {
+	for _, p := range prefixes {
+		r.To = append(r.To, netip.MustParsePrefix(p))
+	}
+	return r
+}
+
+func list(def Verdict, rules ...Rule) *List { return &List{Name: "t", Default: def, Rules: rules} }
+
+// client reads "192.0.2.1", "192.0.2.1 host.example", "192.0.2.1 unknown",
+// "unix", each with an optional last "to:192.0.2.9".
+func client(t testing.TB, s string) Client {
+	t.Helper()
+	var c Client
+	for i, f := range strings.Fields(s) {
+		local, isLocal := strings.CutPrefix(f, "to:")
+		switch {
+		case isLocal:
+			c.Local = netip.MustParseAddr(local)
+		case f == "unix":
+			c.Unix = true
+		case i == 0:
+			c.Addr = netip.MustParseAddr(f)
+		default:
+			n, err := ParseName(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Name = n
+		}
+	}
+	return c
+}
+
+var (
+	byAllow = Decision{Verdict: Allow, Rule: RuleDefault}
+	byDeny  = Decision{Verdict: Deny, Rule: RuleDefault}
+)
+
+func denyBy(rule int) Decision   { return Decision{Verdict: Deny, Rule: rule} }
+func allowBy(rule int) Decision  { return Decision{Verdict: Allow, Rule: rule} }
+func needName(rule int) Decision { return Decision{Verdict: Deny, Rule: rule, NeedName: true} }
+
+func TestDecide(t *testing.T) {
+	office := list(Deny,
+		from(Deny, "192.0.2.66"),
+		from(Allow, "192.0.2.0/24", "2001:db8:10::/48", ".example.org").but("cgi.example.org"),
+	)
+	for _, tc := range []struct {
+		name   string
+		list   *List
+		client string
+		want   Decision
+	}{
+		{"first match wins", office, "192.0.2.66", denyBy(0)},
+		{"an address is enough but the exception needs a name", office, "192.0.2.1", needName(1)},
+		{"not excepted", office, "192.0.2.1 pc.example.org", allowBy(1)},
+		{"excepted", office, "192.0.2.1 cgi.example.org", byDeny},
+		{"excepted in other letters", office, "192.0.2.1 CGI.Example.ORG.", byDeny},
+		{"by domain", office, "198.51.100.1 a.b.example.org", allowBy(1)},
+		{"the domain itself is not in it", office, "198.51.100.1 example.org", byDeny},
+		{"nor is a longer word", office, "198.51.100.1 badexample.org", byDeny},
+		{"nor a name that only begins so", office, "198.51.100.1 a.example.org.evil.net", byDeny},
+		{"no name", office, "198.51.100.1 unknown", byDeny},
+		{"no name, by address", office, "192.0.2.1 unknown", allowBy(1)},
+		{"no answer, by address, name exception", office, "192.0.2.1 no-answer", byDeny},
+		{"v6", office, "2001:db8:10::5 paranoid", allowBy(1)},
+
+		{"default", list(Allow), "192.0.2.1", byAllow},
+		{"any", list(Deny, from(Allow, "any")), "2001:db8::1", allowBy(0)},
+		{"v4 zero prefix is v4 alone", list(Deny, from(Allow, "0.0.0.0/0")), "2001:db8::1", byDeny},
+		{"v6 zero prefix is v6 alone", list(Deny, from(Allow, "::/0")), "192.0.2.1", byDeny},
+		{"v6 zero prefix is not mapped v4", list(Deny, from(Allow, "::/0")), "::ffff:192.0.2.1", byDeny},
+		{"mapped v4 deny", list(Allow, from(Deny, "10.0.0.0/8")), "::ffff:10.1.2.3", denyBy(0)},
+		{"zone deny", list(Allow, from(Deny, "fe80::/10")), "fe80::1%eth0", denyBy(0)},
+		{"zone deny of one", list(Allow, from(Deny, "fe80::1")), "fe80::1%eth0", denyBy(0)},
+
+		{"except binds to its rule", list(Deny, from(Deny, "10.0.0.0/8").but("10.1.0.0/16"), from(Allow, "10.0.0.0/8")), "10.1.2.3", allowBy(1)},
+		{"and to no other", list(Deny, from(Allow, "any").but("10.1.0.0/16"), from(Allow, "10.0.0.0/8")), "10.1.2.3", allowBy(1)},
+
+		{"to", list(Deny, from(Allow, "any").at("192.0.2.9/32")), "198.51.100.1 to:192.0.2.9", allowBy(0)},
+		{"to, mapped local", list(Deny, from(Allow, "any").at("192.0.2.9/32")), "198.51.100.1 to:::ffff:192.0.2.9", allowBy(0)},
+		{"to other", list(Deny, from(Allow, "any").at("192.0.2.9/32")), "198.51.100.1 to:192.0.2.8", byDeny},
+		{"to, local not known, allow", list(Deny, from(Allow, "any").at("0.0.0.0/0")), "198.51.100.1", byDeny},
+		{"to, local not known, deny", list(Allow, from(Deny, "any").at("192.0.2.9/32")), "198.51.100.1", denyBy(0)},
+		{"to saves the question", list(Deny, from(Allow, ".example.org").at("192.0.2.9/32")), "198.51.100.1 to:192.0.2.8", byDeny},
+
+		{"known", list(Deny, from(Allow, "known")), "192.0.2.1 a.example", allowBy(0)},
+		{"known is not unknown", list(Deny, from(Allow, "known")), "192.0.2.1 unknown", byDeny},
+		{"known is not paranoid", list(Deny, from(Allow, "known")), "192.0.2.1 paranoid", byDeny},
+		{"unknown", list(Allow, from(Deny, "unknown")), "192.0.2.1 unknown", denyBy(0)},
+		{"unknown is not paranoid", list(Allow, from(Deny, "unknown")), "192.0.2.1 paranoid", byAllow},
+		{"paranoid", list(Allow, from(Deny, "paranoid")), "192.0.2.1 paranoid", denyBy(0)},
+
+		{"no answer, allow", list(Deny, from(Allow, "known", "unknown", "paranoid")), "192.0.2.1 no-answer", byDeny},
+		{"no answer, deny", list(Allow, from(Deny, ".evil.example")), "192.0.2.1 no-answer", denyBy(0)},
+		{"no answer, deny by address", list(Deny, from(Deny, "10.0.0.0/8"), from(Allow, "any")), "192.0.2.1 no-answer", allowBy(1)},
+		{"no answer, exception of a deny", list(Allow, from(Deny, "any").but("good.example.org")), "192.0.2.1 no-answer", denyBy(0)},
+		{"no answer, exception by address", list(Allow, from(Deny, "any").but("192.0.2.1", ".example.org")), "192.0.2.1 no-answer", byAllow},
+
+		{"no question: earlier rule", list(Deny, from(Allow, "192.0.2.0/24"), from(Allow, ".example.org")), "192.0.2.1", allowBy(0)},
+		{"no question: address in the same rule", list(Deny, from(Allow, ".example.org", "192.0.2.0/24")), "192.0.2.1", allowBy(0)},
+		{"question", list(Deny, from(Allow, ".example.org")), "192.0.2.1", needName(0)},
+		{"question, second rule", list(Deny, from(Allow, "10.0.0.0/8"), from(Allow, ".example.org")), "192.0.2.1", needName(1)},
+		{"no question: the same verdict either way", list(Deny, from(Deny, ".evil.example")), "192.0.2.1", byDeny},
+		{"no question: same verdict by a later rule", list(Deny, from(Allow, ".a.example"), from(Allow, "192.0.2.0/24")), "192.0.2.1", allowBy(1)},
+		{"question: verdicts differ in between", list(Deny, from(Deny, ".a.example"), from(Allow, "192.0.2.0/24")), "192.0.2.1", needName(0)},
+		{"no question: excepted by address", list(Deny, from(Allow, ".a.example").but("192.0.2.1")), "192.0.2.1", byDeny},
+
+		{"unix, any", list(Deny, from(Allow, "any")), "unix", allowBy(0)},
+		{"unix has no name", list(Deny, from(Allow, "known", "unknown", "paranoid", "0.0.0.0/0", "::/0", "localhost")), "unix", byDeny},
+		{"unix, excepted", list(Deny, from(Allow, "any").but("any")), "unix", byDeny},
+		{"unix, other exceptions", list(Deny, from(Allow, "any").but("unknown", "::/0")), "unix", allowBy(0)},
+		{"unix has no local address", list(Deny, from(Allow, "any").at("0.0.0.0/0", "::/0")), "unix", byDeny},
+
+		{"no acl", nil, "192.0.2.1", denyBy(RuleNoACL)},
+		{"no acl, unix", nil, "unix", denyBy(RuleNoACL)},
+		{"no address", list(Allow, from(Allow, "any")), "", denyBy(RuleNoAddress)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := compile(t, tc.list)
+			c := client(t, tc.client)
+			if got := m.Decide(c); got != tc.want {
+				t.Errorf("%+v, want %+v", got, tc.want)
+			}
+			checkTrace(t, m, c)
+		})
+	}
+}
+
+// checkTrace holds Trace to Decide.
+func checkTrace(t testing.TB, m *Matcher, c Client) {
+	t.Helper()
+	steps, d := m.Trace(c), m.Decide(c)
+	last := steps[len(steps)-1]
+	asks := false
+	for _, s := range steps {
+		asks = asks || s.Outcome == NeedsName
+		if s.Why == "" || s.Outcome == "" || (s.Outcome == Matched || s.Outcome == Excepted) && s.Pattern == "" {
+			t.Fatalf("step without a reason: %+v", s)
+		}
+	}
+	switch {
+	case d.NeedName && (!asks || steps[d.Rule].Outcome != NeedsName):
+		t.Fatalf("%+v, trace %+v", d, steps)
+	case !d.NeedName && (last.Rule != d.Rule || last.Verdict != d.Verdict):
+		t.Fatalf("%+v, trace ends with %+v", d, last)
+	}
+}
+
+func TestTraceSaysWhy(t *testing.T) {
+	m := compile(t, list(Deny,
+		from(Deny, "192.0.2.66"),
+		from(Allow, "any").at("198.51.100.0/24"),
+		from(Allow, "192.0.2.0/24").but(".guest.example.org"),
+		from(Allow, ".example.org"),
+	))
+	got, err := json.Marshal(m.Trace(client(t, "192.0.2.1 x.guest.example.org to:203.0.113.1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `[{"rule":0,"verdict":"deny","outcome":"not-from","why":"no from pattern matches 192.0.2.1 (x.guest.example.org)"},` +
+		`{"rule":1,"verdict":"allow","outcome":"not-to","why":"the local address 203.0.113.1 is not in to"},` +
+		`{"rule":2,"verdict":"allow","outcome":"excepted","pattern":".guest.example.org","why":"excepted: .guest.example.org matches 192.0.2.1 (x.guest.example.org)"},` +
+		`{"rule":3,"verdict":"allow","outcome":"matched","pattern":".example.org","why":".example.org matches 192.0.2.1 (x.guest.example.org)"}]`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// CVE-2000-0536: a host without reverse DNS passed a list of host names.
+func TestCVE2000_0536(t *testing.T) {
+	for _, l := range []*List{
+		list(Deny, from(Allow, ".example.org", "host.example.net")),
+		list(Allow, from(Deny, "any").but(".example.org", "host.example.net")),
+		list(Allow, from(Deny, ".evil.example", "unknown", "paranoid")),
+		list(Deny, from(Allow, "any").but(".evil.example", "unknown", "paranoid")),
+	} {
+		m := compile(t, l)
+		for _, name := range []Name{
+			{State: Unknown}, {State: Paranoid}, {State: NoAnswer}, {State: NameState(99)}, {State: Known, Host: ""}, {State: Known, Host: "."},
+			{State: Unknown, Host: "a.example.org"}, {State: Paranoid, Host: "a.example.org"}, {State: NoAnswer, Host: "a.example.org"}, {State: NotAsked, Host: "a.example.org"},
+		} {
+			c := Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: name}
+			if d := m.Decide(c); d.Verdict != Deny {
+				t.Errorf("%+v admits %+v: %+v", l.Rules, name, d)
+			}
+		}
+	}
+}
+
+func TestEvadable(t *testing.T) {
+	for _, tc := range []struct {
+		rule Rule
+		want bool
+	}{
+		{from(Deny, "10.0.0.0/8"), false},
+		{from(Deny, ".evil.example"), true},
+		{from(Deny, ".evil.example", "unknown"), true},
+		{from(Deny, ".evil.example", "unknown", "paranoid"), false},
+		{from(Deny, ".evil.example", "any"), false},
+		{from(Deny, "unknown"), false},
+		{from(Deny, "any").but(".example.org"), false},
+		{from(Allow, ".example.org"), false},
+		{from(Allow, "any").but(".evil.example"), true},
+		{from(Allow, "any").but(".evil.example", "unknown", "paranoid"), false},
+		{from(Allow, "any").but("10.0.0.0/8"), false},
+	} {
+		if got := tc.rule.Evadable(); got != tc.want {
+			t.Errorf("%+v: %v", tc.rule, got)
+		}
+	}
+}
+
+func TestNeedsNames(t *testing.T) {
+	if compile(t, nil).NeedsNames() || (*Matcher)(nil).NeedsNames() || compile(t, list(Deny, from(Allow, "any", "10.0.0.0/8"))).NeedsNames() {
+		t.Error("a list of addresses needs names")
+	}
+	for _, p := range []Pattern{"known", "unknown", "paranoid", "a.example", ".example"} {
+		if !compile(t, list(Deny, from(Allow, "any"), from(Allow, p))).NeedsNames() || !compile(t, list(Deny, from(Allow, "any").but(p))).NeedsNames() {
+			t.Errorf("%s needs no names", p)
+		}
+	}
+}
+
+func TestCompileErrors(t *testing.T) {
+	for _, tc := range []struct {
+		list *List
+		want string
+	}{
+		{list(""), "default: \"\": write allow or deny"},
+		{list("Allow"), "default: "},
+		{list(Deny, from("permit", "any")), "rules[0].verdict: \"permit\""},
+		{list(Deny, from(Allow, "any"), from(Allow)), "rules[1].from: empty"},
+		{list(Deny, from(Allow, "any", "10.1.2.3/8")), "rules[0].from[1]: pattern \"10.1.2.3/8\": host bits are set"},
+		{list(Deny, from(Allow, "Host.example")), "rules[0].from[0]: pattern \"Host.example\" is not canonical: write host.example"},
+		{list(Deny, from(Allow, "192.0.2.1/32")), "write 192.0.2.1"},
+		{list(Deny, from(Allow, "any").but("ALL")), "rules[0].except[0]: "},
+		{list(Deny, from(Allow, "any").at("10.1.2.3/8")), "rules[0].to[0]: 10.1.2.3/8: host bits are set: write 10.0.0.0/8"},
+		{list(Deny, from(Allow, "any").at("::ffff:10.0.0.0/104")), "rules[0].to[0]: ::ffff:10.0.0.0/104: write 10.0.0.0/8"},
+		{&List{Default: Deny, Rules: []Rule{{Verdict: Allow, From: []Pattern{"any"}, To: make([]netip.Prefix, 1)}}}, "rules[0].to[0]: not an address prefix"},
+	} {
+		m, err := Compile(tc.list)
+		if m != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%+v: %v, want %q", tc.list, err, tc.want)
+		}
+	}
+}
+
+// A Matcher holds nothing that its List's owner can still change, and may be
+// used by many at once.
+func TestMatcherStandsAlone(t *testing.T) {
+	l := list(Deny, from(Allow, "192.0.2.0/24", ".example.org").but("192.0.2.66").at("203.0.113.0/24"))
+	m := compile(t, l)
+	l.Default, l.Rules[0].Verdict, l.Rules[0].From[0], l.Rules[0].Except[0] = Allow, Deny, "any", "any"
+	l.Rules[0].To[0] = netip.MustParsePrefix("::/0")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				c := client(t, "192.0.2.1 unknown to:203.0.113.1")
+				if d := m.Decide(c); d != allowBy(0) {
+					t.Errorf("%+v", d)
+				}
+				checkTrace(t, m, c)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestDecideDoesNotAllocate(t *testing.T) {
+	m := compile(t, list(Deny, from(Deny, "10.0.0.0/8"), from(Allow, "192.0.2.0/24", ".example.org").but("cgi.example.org")))
+	c := client(t, "192.0.2.1 a.b.c.example.org")
+	if n := testing.AllocsPerRun(1000, func() { m.Decide(c) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkDecideAddress(b *testing.B) {
+	m := compile(b, list(Deny, from(Deny, "10.0.0.0/8", "2001:db8:bad::/48"), from(Allow, "192.0.2.0/24", "2001:db8::/32")))
+	c := client(b, "2001:db8::1")
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Decide(c)
+	}
+}
+
+func BenchmarkDecideName(b *testing.B) {
+	m := compile(b, list(Deny, from(Deny, ".evil.example"), from(Allow, ".example.org").but("cgi.example.org")))
+	c := client(b, "192.0.2.1 a.b.c.example.org")
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Decide(c)
+	}
+}

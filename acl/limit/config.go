@@ -1,0 +1,74 @@
+package limit
+
+import (
+	"math"
+	"slices"
+)
+
+// config is a Spec made ready for the arithmetic.
+type config struct {
+	concurrent int
+	rate       gcra
+	source     sourceConfig
+	on         []Class
+	first, max int64 // penalty, ns; first 0 is none
+	capacity   int   // sources the table may hold
+}
+
+type sourceConfig struct {
+	concurrent   int
+	rate         gcra
+	bits4, bits6 uint8
+}
+
+// counts reports whether admission keeps state for each source.
+func (c *sourceConfig) counts() bool { return c.concurrent > 0 || c.rate.interval > 0 }
+
+// newConfig takes a Spec that Validate accepts. Out of range numbers are cut to
+// the nearest bound, a negative one to the tightest limit: whoever skips
+// Validate gets a limit that is too strict, never none.
+func newConfig(s Spec) config {
+	c := config{
+		concurrent: clamp(s.Concurrent, MaxConcurrent),
+		rate:       newGCRA(s.Rate, s.Burst),
+		source: sourceConfig{
+			concurrent: clamp(s.PerSource.Concurrent, MaxConcurrent),
+			rate:       newGCRA(s.PerSource.Rate, s.PerSource.Burst),
+			bits4:      uint8(min(max(s.PerSource.Prefix4, 0), 32)),
+			bits6:      uint8(min(max(s.PerSource.Prefix6, 0), 128)),
+		},
+		on: slices.Clone(s.Penalty.On),
+	}
+	if len(c.on) > 0 {
+		c.first = int64(min(max(s.Penalty.First, 0), MaxPenalty))
+		c.max = int64(min(max(s.Penalty.Max, s.Penalty.First, 0), MaxPenalty))
+	}
+	c.capacity = c.wanted()
+	return c
+}
+
+// clamp leaves 0 alone: it means no limit.
+func clamp(n, limit int) int {
+	if n < 0 {
+		return 1
+	}
+	return min(n, limit)
+}
+
+// MaxSources bounds the sources one Limiter remembers: about 8 MB when full.
+const MaxSources = 1 << 16
+
+const minSources = 1 << 10
+
+// wanted bounds the table. Where the limits of the whole service bound the
+// sources that can be alive at once (those of the running sessions, and those
+// whose last admission or penalty has not run out), twice that number is never
+// full: the sweep keeps the dead to less than the living (see sweepStep).
+func (c *config) wanted() int {
+	if c.concurrent == 0 || c.rate.interval == 0 {
+		return MaxSources
+	}
+	window := max(c.source.rate.tolerance, c.max)
+	n := float64(window)/float64(c.rate.interval) + float64(c.rate.burst()) + float64(c.concurrent)
+	return int(math.Min(math.Max(2*n+2, minSources), MaxSources))
+}

@@ -1,0 +1,139 @@
+package limit
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+)
+
+// audit checks what must hold between any two calls.
+func audit(t *testing.T, l *Limiter, tickets []Ticket) {
+	t.Helper()
+	if l.slots.busy != len(tickets) || len(l.slots.free)+l.slots.busy != len(l.slots.all) {
+		t.Fatalf("%d busy, %d free of %d slots, %d tickets", l.slots.busy, len(l.slots.free), len(l.slots.all), len(tickets))
+	}
+	used, counted := 0, 0
+	for i := range l.table.next {
+		e := l.table.at(i)
+		if !e.used {
+			continue
+		}
+		used++
+		if e.inflight < 0 {
+			t.Fatalf("source %d has %d sessions", i, e.inflight)
+		}
+		if l.table.find(e.key) != i {
+			t.Fatalf("entry %d is not found by its key", i)
+		}
+		counted += int(e.inflight)
+	}
+	if used != l.table.len() || used+len(l.table.free) != int(l.table.next) {
+		t.Fatalf("%d entries used, %d indexed, %d free of %d", used, l.table.len(), len(l.table.free), l.table.next)
+	}
+	for _, s := range l.slots.all {
+		if s.busy && s.source == uncounted {
+			counted++
+		}
+	}
+	if l.pool.inflight < 0 || counted+l.pool.inflight != len(tickets) {
+		t.Fatalf("%d sessions in the table, %d in the pool, %d tickets", counted, l.pool.inflight, len(tickets))
+	}
+}
+
+func fuzzSpec(b []byte) Spec {
+	return Spec{
+		Concurrent: int(b[0] % 16),
+		Rate:       Rate{int(b[1]), time.Duration(b[2]) * time.Millisecond}, Burst: int(b[3] % 32),
+		PerSource: PerSource{
+			Concurrent: int(b[4] % 8),
+			Rate:       Rate{int(b[5]), time.Duration(b[6]) * time.Millisecond}, Burst: int(b[7] % 32),
+			Prefix4: int(b[8] % 33), Prefix6: int(b[9] % 129),
+		},
+		Penalty: Penalty{On: []Class{Crash}, First: time.Duration(b[10]) * time.Millisecond, Max: time.Duration(b[11]) * 10 * time.Millisecond},
+	}
+}
+
+// FuzzLimiter plays random calls against a Limiter with a table for four.
+func FuzzLimiter(f *testing.F) {
+	f.Add([]byte("\x04\x0a\x64\x05\x02\x05\x64\x02\x20\x40\x0a\x0a" + "\x00\x01\x00\x02\x05\x03\x10\x00\x31\x00\x42\xff\x53\x01"))
+	f.Add([]byte("\x00\x00\x00\x00\x01\x01\xff\x01\x20\x40\xff\xff" + "\x00\x00\x00\x04\x00\x08\x00\x0c\x00\x10\x00\x14\x00\x18\x40\x00\x41\x10"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		const head = 12
+		if len(data) < head || len(data) > 2000 {
+			return
+		}
+		spec := fuzzSpec(data)
+		l := small(spec, 4)
+		var tickets []Ticket
+		now := int64(0)
+		for data = data[head:]; len(data) >= 2; data = data[2:] {
+			op, arg := data[0], data[1]
+			now += int64(op>>4) * ms
+			src := nth(int(arg))
+			if arg&3 == 3 {
+				src = UID(uint32(arg))
+			}
+			switch op & 7 {
+			default:
+				peek := l.Peek(now, src)
+				tk, r := l.Admit(now, src)
+				if r != peek {
+					t.Fatalf("Peek %v, Admit %v", peek, r)
+				}
+				if r.Refused() {
+					if r.RetryAfter < 0 || tk != (Ticket{}) {
+						t.Fatalf("%v with %v", r, tk)
+					}
+					break
+				}
+				tickets = append(tickets, tk)
+				if spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
+					t.Fatalf("%d sessions, limit %d", len(tickets), spec.Concurrent)
+				}
+				if e := l.slots.all[tk.slot]; e.source >= 0 && spec.PerSource.Concurrent > 0 &&
+					int(l.table.at(e.source).inflight) > spec.PerSource.Concurrent {
+					t.Fatal("a source above its limit")
+				}
+			case 4:
+				l.Release(now, Ticket{slot: int32(arg), turn: uint32(op)<<8 | 0x80})
+			case 5:
+				if len(tickets) > 0 {
+					i := int(arg) % len(tickets)
+					l.Release(now, tickets[i])
+					l.Release(now, tickets[i])
+					tickets = append(tickets[:i], tickets[i+1:]...)
+				}
+			case 6:
+				l.Penalize(now, src, Crash)
+				if p := l.Peek(now, src); spec.Penalty.First > 0 && l.count.penaltiesLost == 0 && p.Reason != ByPenalty {
+					t.Fatalf("after a penalty: %v", p)
+				}
+			case 7:
+				if len(data) < head {
+					break
+				}
+				spec = fuzzSpec(data)
+				l.Reconfigure(spec)
+				l.conf.capacity = 4
+				if n := binary.BigEndian.Uint16(data); spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
+					// Lower limits end nobody; the checks above hold from an idle limiter on.
+					for _, tk := range tickets {
+						l.Release(now+int64(n), tk)
+					}
+					tickets = nil
+				}
+			}
+			audit(t, l, tickets)
+		}
+		for _, tk := range tickets {
+			l.Release(now, tk)
+		}
+		audit(t, l, nil)
+		if left := l.Sweep(now + int64(time.Hour)); left != 0 || l.Stats().Active != 0 || l.Stats().Pooled != 0 {
+			t.Fatalf("%d sources left, %+v", left, l.Stats())
+		}
+		if r := l.Peek(now+int64(time.Hour), nth(1)); r.Refused() {
+			t.Fatalf("an idle limiter refuses: %v", r)
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package limit
+
+import "slices"
+
+// Limiter applies one Spec. Time is int64 nanoseconds, at least 0, of a clock
+// that never goes back (CLOCK_MONOTONIC or CLOCK_BOOTTIME); the caller passes
+// it. A Limiter is not safe for concurrent use.
+type Limiter struct {
+	conf  config
+	tat   int64 // of the rate of the service as a whole
+	slots slots
+	table table
+	pool  pool
+	// former are prefix lengths of before a reload, at which penalties may
+	// still be outstanding.
+	former []former
+	last   int64 // the latest time seen
+	count  counters
+}
+
+// pool is what all sources share that come while the table is full of live
+// ones: the budget of poolShare sources for all of them together. An attacker
+// with that many prefixes gets no more out of it than that, and a
+// newcomer still has a chance.
+type pool struct {
+	tat      int64
+	inflight int
+}
+
+const poolShare = 16
+
+func (c *sourceConfig) pool() (concurrent int, rate gcra) {
+	if c.rate.interval > 0 {
+		// poolShare times the rate and the burst: the tolerance stays as it is.
+		interval := (c.rate.interval + poolShare - 1) / poolShare
+		rate = gcra{interval: interval, tolerance: max(c.rate.tolerance, interval)}
+	}
+	return c.concurrent * poolShare, rate
+}
+
+// New makes a Limiter for a Spec that Validate accepts.
+func New(s Spec) *Limiter { return &Limiter{conf: newConfig(s)} }
+
+// verdict is the outcome of a check and what admitting would write.
+type verdict struct {
+	refusal Refusal
+	tat     int64 // of the whole service
+	source  int32 // index, uncounted or shared; missing if it is yet to be made
+	key     key
+	after   int64 // tat of the source or the pool
+}
+
+const missing = -3
+
+// Admit asks every limit and, if all pass, takes the session into their counts;
+// the Ticket must then be released when the session ends. A refusal writes
+// nothing: who is refused pays nothing, and costs the service no budget.
+//
+// The order is penalty, rate, concurrency, then the source's concurrency and
+// rate; the first that refuses is the reason.
+func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
+	l.tick(now)
+	v := l.check(now, src)
+	if v.refusal.Refused() {
+		l.count.refuse(v.refusal.Reason)
+		return Ticket{}, v.refusal
+	}
+	l.tat = v.tat
+	switch v.source {
+	case uncounted:
+	case shared:
+		l.pool.tat = v.after
+		l.pool.inflight++
+		l.count.pooled++
+	default:
+		if v.source == missing {
+			v.source = l.table.insert(v.key)
+		}
+		e := l.table.at(v.source)
+		e.tat = v.after
+		e.inflight++
+	}
+	l.count.admitted++
+	return l.slots.take(v.source), Refusal{}
+}
+
+// Peek is the answer Admit would give, without taking anything.
+func (l *Limiter) Peek(now int64, src Source) Refusal { return l.check(now, src).refusal }
+
+// Release ends an admitted session. Releasing a Ticket again does nothing.
+func (l *Limiter) Release(now int64, t Ticket) {
+	if source, ok := l.slots.source(t); ok {
+		l.slots.release(t)
+		switch source {
+		case uncounted:
+		case shared:
+			l.pool.inflight--
+		default:
+			l.table.at(source).inflight--
+		}
+	}
+	l.tick(now)
+}
+
+// Sweep forgets every source that has nothing outstanding and returns how many
+// are left. Each call of Admit, Release and Penalize does a small part of this;
+// an idle service's caller may do all of it (at most MaxSources steps).
+func (l *Limiter) Sweep(now int64) int {
+	l.last = max(l.last, now)
+	l.table.sweep(now, int(l.table.next))
+	return l.table.len()
+}
+
+func (l *Limiter) tick(now int64) {
+	l.last = max(l.last, now)
+	l.table.sweep(now, sweepStep)
+}
+
+func (l *Limiter) check(now int64, src Source) verdict {
+	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
+	v := verdict{key: k, source: l.table.find(k)}
+	if wait := l.penalised(now, src, v.source); wait > 0 {
+		v.refusal = refuse(ByPenalty, wait)
+		return v
+	}
+	var wait int64
+	if v.tat, wait = l.conf.rate.next(l.tat, now); wait > 0 {
+		v.refusal = refuse(ByRate, wait)
+		return v
+	}
+	if l.conf.concurrent > 0 && l.slots.busy >= l.conf.concurrent {
+		v.refusal = refuse(ByConcurrency, 0)
+		return v
+	}
+	l.checkSource(now, &v)
+	return v
+}
+
+func (l *Limiter) checkSource(now int64, v *verdict) {
+	c := &l.conf.source
+	if !c.counts() {
+		v.source = uncounted
+		return
+	}
+	var tat int64
+	if v.source >= 0 {
+		e := l.table.at(v.source)
+		if c.concurrent > 0 && int(e.inflight) >= c.concurrent {
+			v.refusal = refuse(BySourceConcurrency, 0)
+			return
+		}
+		tat = e.tat
+	} else if !l.table.room(now, l.conf.capacity) {
+		l.checkPool(now, v)
+		return
+	} else {
+		v.source = missing
+	}
+	after, wait := c.rate.next(tat, now)
+	if wait > 0 {
+		v.refusal = refuse(BySourceRate, wait)
+	}
+	v.after = after
+}
+
+func (l *Limiter) checkPool(now int64, v *verdict) {
+	concurrent, rate := l.conf.source.pool()
+	v.source = shared
+	if concurrent > 0 && l.pool.inflight >= concurrent {
+		v.refusal = refuse(ByTableFull, 0)
+		return
+	}
+	after, wait := rate.next(l.pool.tat, now)
+	if wait > 0 {
+		v.refusal = refuse(ByTableFull, wait)
+	}
+	v.after = after
+}
+
+// Penalize records an offence of a session from src. A class the Spec does not
+// name is no offence. Call it before Release: the running session keeps the
+// source's entry, so a full table cannot lose the penalty.
+func (l *Limiter) Penalize(now int64, src Source, class Class) {
+	l.tick(now)
+	if l.conf.first == 0 || !slices.Contains(l.conf.on, class) {
+		return
+	}
+	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
+	i := l.table.find(k)
+	if i < 0 {
+		if !l.table.room(now, l.conf.capacity) {
+			l.count.penaltiesLost++
+			return
+		}
+		i = l.table.insert(k)
+	}
+	e := l.table.at(i)
+	e.penalty = min(max(e.penalty, now)+l.conf.first, now+l.conf.max)
+	l.count.penalties++
+}
+
+// penalised is how long src is still shut out, in ns.
+func (l *Limiter) penalised(now int64, src Source, i int32) int64 {
+	var until int64
+	if i >= 0 {
+		until = l.table.at(i).penalty
+	}
+	for _, f := range l.former {
+		if f.until <= now {
+			continue
+		}
+		if j := l.table.find(f.cut(src)); j >= 0 {
+			until = max(until, l.table.at(j).penalty)
+		}
+	}
+	return max(until-now, 0)
+}

@@ -1,0 +1,45 @@
+package limit
+
+import (
+	"fmt"
+	"time"
+)
+
+// Reason says which limit refused; "" is none of them.
+type Reason string
+
+// The reasons, in the order the limits are asked.
+const (
+	ByPenalty           Reason = "penalty"            // the source is shut out for what its sessions did
+	ByRate              Reason = "rate"               // the service as a whole starts too many
+	ByConcurrency       Reason = "concurrency"        // the service as a whole runs too many
+	BySourceConcurrency Reason = "source-concurrency" // this source runs too many
+	BySourceRate        Reason = "source-rate"        // this source starts too many
+	ByTableFull         Reason = "table-full"         // too many live sources; what newcomers share is used up
+)
+
+var reasons = [...]Reason{ByPenalty, ByRate, ByConcurrency, BySourceConcurrency, BySourceRate, ByTableFull}
+
+// Refusal is a limit's answer. The zero Refusal admits.
+type Refusal struct {
+	Reason Reason
+	// RetryAfter is when this limit alone would admit the source again if
+	// nobody else came; 0 where that waits for a session to end.
+	RetryAfter time.Duration
+}
+
+// Refused reports whether the limit refuses.
+func (r Refusal) Refused() bool { return r.Reason != "" }
+
+// String is "admitted", or the reason and, where there is one, the time.
+func (r Refusal) String() string {
+	switch {
+	case !r.Refused():
+		return "admitted"
+	case r.RetryAfter == 0:
+		return string(r.Reason)
+	}
+	return fmt.Sprintf("%s (retry after %v)", r.Reason, r.RetryAfter)
+}
+
+func refuse(r Reason, wait int64) Refusal { return Refusal{Reason: r, RetryAfter: time.Duration(wait)} }

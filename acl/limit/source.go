@@ -1,0 +1,70 @@
+package limit
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Source is whom a session is counted against: an address, which the Limiter
+// cuts to the prefix of its Spec, or the user on the other end of a unix
+// socket. It is comparable. The zero Source stands for every peer without an
+// address; they are all one.
+type Source struct {
+	family family
+	hi, lo uint64 // the address in network order; IPv4 in the top of hi; a uid in lo
+}
+
+type family uint8
+
+const (
+	nobody family = iota
+	inet4
+	inet6
+	local
+)
+
+// Addr is the Source of a peer's address. An IPv4-mapped address counts as
+// IPv4, and the zone does not count: a peer cannot double its budget with either.
+func Addr(a netip.Addr) Source {
+	a = a.Unmap()
+	switch {
+	case a.Is4():
+		b := a.As4()
+		return Source{family: inet4, hi: uint64(binary.BigEndian.Uint32(b[:])) << 32}
+	case a.Is6():
+		b := a.As16()
+		return Source{family: inet6, hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}
+	}
+	return Source{}
+}
+
+// UID is the Source of a unix peer with this user id.
+func UID(uid uint32) Source { return Source{family: local, lo: uint64(uid)} }
+
+// key is a Source cut to a prefix length. The length is part of it: after a
+// reload keys of two lengths may live side by side.
+type key struct {
+	hi, lo uint64
+	family family
+	bits   uint8
+}
+
+func (s Source) cut(bits4, bits6 uint8) key {
+	switch s.family {
+	case inet4:
+		return key{hi: s.hi & mask(bits4), family: inet4, bits: bits4}
+	case inet6:
+		k := key{hi: s.hi & mask(min(bits6, 64)), family: inet6, bits: bits6}
+		if bits6 > 64 {
+			k.lo = s.lo & mask(bits6-64)
+		}
+		return k
+	}
+	return key{lo: s.lo, family: s.family}
+}
+
+// source is the Source at the low end of a key's prefix.
+func (k key) source() Source { return Source{family: k.family, hi: k.hi, lo: k.lo} }
+
+// mask is the top n of 64 bits.
+func mask(n uint8) uint64 { return ^(^uint64(0) >> n) }

@@ -1,0 +1,141 @@
+package limit
+
+import (
+	"testing"
+	"time"
+)
+
+// small is a Limiter with room for few sources.
+func small(s Spec, capacity int) *Limiter {
+	l := New(s)
+	l.conf.capacity = capacity
+	return l
+}
+
+var perMinute = PerSource{Concurrent: 2, Rate: Rate{1, time.Minute}, Burst: 2, Prefix4: 32}
+
+func TestFullTableKeepsLiveSources(t *testing.T) {
+	l := small(Spec{PerSource: perMinute}, 8)
+	for n := range 8 {
+		l.Release(0, admit(t, l, 0, nth(n)))
+		l.Release(0, admit(t, l, 0, nth(n)))
+	}
+	var pooled []Ticket
+	for n := 8; n < 10000; n++ {
+		if tk, r := l.Admit(0, nth(n)); !r.Refused() {
+			pooled = append(pooled, tk)
+		} else if r.Reason != ByTableFull {
+			t.Fatal(r)
+		}
+	}
+	if want := poolShare * 2; len(pooled) != want {
+		t.Fatalf("newcomers got %d sessions, want %d", len(pooled), want)
+	}
+	for n := range 8 { // each old source still owes what it owed
+		refused(t, l, 0, nth(n), BySourceRate, time.Minute)
+	}
+	if s := l.Stats(); s.Sources != 8 || s.Pooled != len(pooled) || s.AdmittedPooled != uint64(len(pooled)) {
+		t.Fatalf("%+v", s)
+	}
+	for _, tk := range pooled {
+		l.Release(0, tk)
+	}
+	refused(t, l, 0, nth(99), ByTableFull, time.Minute/poolShare)
+	// When the old ones have nothing outstanding any more, newcomers get entries.
+	now := 2 * int64(time.Minute)
+	l.Release(now, admit(t, l, now, nth(99)))
+	if s := l.Stats(); s.Pooled != 0 || l.table.find(nth(99).cut(32, 0)) < 0 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestFullTableNeverForgetsPenaltiesAndSessions(t *testing.T) {
+	l := small(Spec{
+		PerSource: PerSource{Concurrent: 1, Prefix4: 32},
+		Penalty:   Penalty{On: []Class{Crash}, First: time.Hour, Max: time.Hour},
+	}, 2)
+	running := admit(t, l, 0, nth(1))
+	l.Penalize(0, nth(2), Crash)
+	l.Penalize(0, nth(3), Crash)
+	if got := l.Stats().PenaltiesLost; got != 1 {
+		t.Fatalf("lost %d", got)
+	}
+	for n := 10; n < 1000; n++ {
+		l.Admit(0, nth(n))
+	}
+	refused(t, l, 0, nth(1), BySourceConcurrency, 0)
+	refused(t, l, 0, nth(2), ByPenalty, time.Hour)
+	l.Penalize(0, nth(1), Crash) // the running session keeps the place for it
+	l.Release(0, running)
+	refused(t, l, 0, nth(1), ByPenalty, time.Hour)
+}
+
+func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
+	l := New(Spec{PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 1, Prefix4: 32}})
+	for n := range 3 * MaxSources {
+		if tk, r := l.Admit(0, nth(n)); !r.Refused() {
+			l.Release(0, tk)
+		}
+	}
+	if n, m := l.table.len(), len(l.table.chunks)*chunk; n != MaxSources || m != MaxSources {
+		t.Fatalf("%d sources in room for %d", n, m)
+	}
+	if left := l.Sweep(sec - 1); left != MaxSources {
+		t.Fatalf("a live source was forgotten: %d left", left)
+	}
+	if left := l.Sweep(sec); left != 0 || l.table.chunks != nil || len(l.slots.free) != len(l.slots.all) {
+		t.Fatalf("%d sources, %d chunks left", left, len(l.table.chunks))
+	}
+}
+
+// A flood at the service's full rate, each time from a new source, never fills
+// a table whose capacity follows from the service's own limits.
+func TestCapacityFollowsFromLimits(t *testing.T) {
+	spec := Spec{
+		Concurrent: 50, Rate: Rate{100, time.Second}, Burst: 100,
+		PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 20, Prefix4: 32},
+		Penalty:   Penalty{On: []Class{Crash}, First: 10 * time.Second, Max: 30 * time.Second},
+	}
+	l := New(spec)
+	if l.conf.capacity >= MaxSources || l.conf.capacity < 6000 {
+		t.Fatalf("capacity %d", l.conf.capacity)
+	}
+	var open []Ticket
+	var from []Source
+	for n, now := 0, int64(0); now < 300*sec; n, now = n+1, now+5*ms {
+		tk, r := l.Admit(now, nth(n))
+		if r.Reason == ByTableFull {
+			t.Fatalf("full at %v: %+v", time.Duration(now), l.Stats())
+		}
+		if r.Refused() {
+			continue
+		}
+		open, from = append(open, tk), append(from, nth(n))
+		if len(open) == 50 {
+			l.Penalize(now, from[0], Crash)
+			l.Release(now, open[0])
+			open, from = open[1:], from[1:]
+		}
+	}
+	if s := l.Stats(); s.PenaltiesLost != 0 || s.AdmittedPooled != 0 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestSweepIsIncremental(t *testing.T) {
+	l := New(Spec{PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 1, Prefix4: 32}})
+	for n := range 1000 {
+		l.Release(0, admit(t, l, 0, nth(n)))
+	}
+	before := l.table.len()
+	l.Admit(sec, nth(0))
+	if gone := before - l.table.len(); gone > sweepStep {
+		t.Fatalf("one call forgot %d", gone)
+	}
+	for range 1000 / sweepStep {
+		l.Release(sec, Ticket{})
+	}
+	if n := l.table.len(); n != 1 { // only the one admitted at 1 s is alive
+		t.Fatalf("%d left", n)
+	}
+}
