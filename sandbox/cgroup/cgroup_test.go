@@ -1,0 +1,255 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// needHierarchy skips where there is no cgroup v2 to write to.
+func needHierarchy(t *testing.T) Hierarchy {
+	t.Helper()
+	h, err := Find()
+	if err == nil && os.Geteuid() == 0 {
+		return h
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("needs root and cgroup v2: %v", err)
+	}
+	t.Skipf("needs root and cgroup v2: %v", err)
+	return h
+}
+
+// group names a fresh group and sees to it that none is left.
+func group(t *testing.T) string {
+	t.Helper()
+	p := filepath.Join(needHierarchy(t).Path, fmt.Sprintf("casemate-test-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-")))
+	t.Cleanup(func() {
+		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left behind (%v)", p, err)
+			Destroy(p, time.Second)
+		}
+	})
+	return p
+}
+
+// join starts a process in the group; it and its child only end by a signal.
+func join(t *testing.T, fd int) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", "sleep 1000 & exec sleep 1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+func TestGroupLife(t *testing.T) {
+	p := group(t)
+	fd, err := Create(p, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if _, err := Create(p, Limits{}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("creating it twice: %v", err)
+	}
+	sub, err := Create(p+"/sub", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(sub)
+	cmd := join(t, sub)
+	if err := Remove(p + "/sub"); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("removing a group with processes: %v", err)
+	}
+	if err := waitEmpty(p, time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("waiting for a group with processes: %v", err)
+	}
+	if err := Destroy(p, 10*time.Second); err != nil {
+		t.Error(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("process in the group: %v", err)
+	}
+	if err := Destroy(p, time.Second); err != nil {
+		t.Errorf("destroying nothing: %v", err)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	h := needHierarchy(t)
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name, path string
+		limits     Limits
+	}{
+		{"elsewhere", dir + "/g", Limits{}},
+		{"relative", "g", Limits{}},
+		{"no parent", h.Path + "/casemate-test-none/g", Limits{}},
+		{"negative", h.Path + "/casemate-test-negative", Limits{Pids: -1}},
+		{"too many processors", h.Path + "/casemate-test-cpu", Limits{CPU: 1e15}},
+	} {
+		if fd, err := Create(c.path, c.limits); err == nil || fd != -1 {
+			t.Errorf("%s: %d, %v", c.name, fd, err)
+		}
+		if _, err := os.Stat(c.path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: left behind (%v)", c.name, err)
+		}
+	}
+	for _, f := range []func(string) error{Kill, Remove, func(p string) error { return Destroy(p, 0) }} {
+		if err := f(dir); err == nil {
+			t.Error("a plain directory was taken for a group")
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// With the controllers the limits are in force, without them the error names
+// those that are missing; either way nothing stays.
+func TestCreateLimits(t *testing.T) {
+	h, l := needHierarchy(t), Limits{Memory: 64 << 20, Pids: 7, CPU: 500}
+	p := group(t)
+	fd, err := Create(p, l)
+	if missing := h.Missing(l); len(missing) > 0 {
+		var m *MissingError
+		if !errors.As(err, &m) || !slices.Equal(m.Controllers, missing) {
+			t.Fatalf("%v, want a MissingError of %v", err, missing)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(fd)
+	for file, want := range map[string]string{"memory.max": "67108864", "pids.max": "7", "cpu.max": "50000 100000"} {
+		if got, err := os.ReadFile(filepath.Join(p, file)); err != nil || strings.TrimSpace(string(got)) != want {
+			t.Errorf("%s: %q %v, want %q", file, got, err, want)
+		}
+	}
+	if err := Remove(p); err != nil {
+		t.Error(err)
+	}
+}
+
+// A controller is switched on along the way down to a nested group.
+func TestEnable(t *testing.T) {
+	h := needHierarchy(t)
+	if len(h.Controllers) == 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no version 2 controller at all")
+		}
+		t.Skip("no version 2 controller at all")
+	}
+	c, p := h.Controllers[0], group(t)
+	control := filepath.Join(h.Path, "cgroup.subtree_control")
+	if on, err := words(control); err != nil {
+		t.Fatal(err)
+	} else if !slices.Contains(on, c) {
+		t.Cleanup(func() { // before the check of group: clean-ups run last to first
+			if err := write(control, "-"+c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, d := range []string{p, p + "/a"} {
+		fd, err := Create(d, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		syscall.Close(fd)
+	}
+	if err := enable(p+"/a", []string{c}); err != nil {
+		t.Error(err)
+	}
+	if on, err := words(p + "/a/cgroup.subtree_control"); err != nil || !slices.Equal(on, []string{c}) {
+		t.Errorf("below the nested group: %v %v, want %s", on, err, c)
+	}
+	var m *MissingError
+	if err := enable(p+"/a", []string{c, "nonsense"}); !errors.As(err, &m) || !slices.Equal(m.Controllers, []string{"nonsense"}) {
+		t.Errorf("got %v", err)
+	}
+	if err := Destroy(p, time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for _, c := range []struct {
+		limits Limits
+		needs  []string
+		want   []string
+	}{
+		{Limits{}, nil, nil},
+		{Limits{Memory: 1 << 20}, []string{"memory"}, []string{"memory.max=1048576", "memory.swap.max=0"}},
+		{Limits{Pids: 3, CPU: 250}, []string{"cpu", "pids"}, []string{"pids.max=3", "cpu.max=25000 100000"}},
+		{Limits{CPU: 4000}, []string{"cpu"}, []string{"cpu.max=400000 100000"}},
+		{Limits{CPU: 1}, []string{"cpu"}, []string{"cpu.max=1000 1000000"}},
+	} {
+		s, err := c.limits.settings()
+		var got []string
+		for _, s := range s {
+			got = append(got, s.file+"="+s.value)
+		}
+		if err != nil || !reflect.DeepEqual(got, c.want) || !reflect.DeepEqual(c.limits.Needs(), c.needs) {
+			t.Errorf("%+v: %v %v %v", c.limits, got, c.limits.Needs(), err)
+		}
+	}
+}
+
+func TestApply(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "memory.max"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := Limits{Memory: 5}.settings()
+	if err := apply(dir, s); err != nil {
+		t.Errorf("without memory.swap.max: %v", err)
+	}
+	s, _ = Limits{Pids: 5}.settings()
+	if err := apply(dir, s); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without pids.max: %v", err)
+	}
+}
+
+func TestMountPoints(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"", nil},
+		{"31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw\n41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n", []string{"/sys/fs/cgroup/unified"}},
+		{"29 22 0:26 / /sys/fs/cgroup rw shared:4 master:1 - cgroup2 cgroup2 rw,nsdelegate", []string{"/sys/fs/cgroup"}},
+		{`29 22 0:26 / /a\040b\134 rw - cgroup2 x rw`, []string{`/a b\`}},
+		{"29 22 0:26 /part /mnt rw - cgroup2 x rw", nil},
+		{"29 22 0:26 / - cgroup2 x rw\n - cgroup2 \n29 22 0:26 / rel rw - cgroup2 x rw", nil},
+	} {
+		if got := mountPoints(c.text); !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func FuzzMountPoints(f *testing.F) {
+	f.Add("41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n")
+	f.Add(`29 22 0:26 / /a\040\134040 rw - cgroup2 x rw`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, p := range mountPoints(text) {
+			if !filepath.IsAbs(p) {
+				t.Errorf("%q gives %q", text, p)
+			}
+		}
+	})
+}

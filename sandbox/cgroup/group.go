@@ -1,0 +1,145 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Create makes the group at path (absolute, its parent an existing cgroup v2
+// directory) with the limits, and returns a descriptor of its directory
+// (close-on-exec) for the caller to close. A process joins by writing "0" to
+// cgroup.procs below it.
+//
+// Controllers are switched on above as needed. A *MissingError says which do not
+// exist; an existing group is fs.ErrExist. On an error no directory is left.
+func Create(path string, l Limits) (int, error) {
+	settings, err := l.settings()
+	if err != nil {
+		return -1, err
+	}
+	parent := filepath.Dir(path)
+	if err := check(parent); err != nil {
+		return -1, err
+	}
+	if err := enable(parent, l.Needs()); err != nil {
+		return -1, err
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return -1, fmt.Errorf("cgroup: %w", err)
+	}
+	fd := -1
+	if err = apply(path, settings); err == nil {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		return -1, errors.Join(err, Remove(path))
+	}
+	return fd, nil
+}
+
+// check accepts only directories of a cgroup2 file system: on any other, Create
+// would leave plain directories and Destroy would remove somebody's.
+func check(dir string) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("cgroup: %q is not an absolute path", dir)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("cgroup: %w", &fs.PathError{Op: "statfs", Path: dir, Err: err})
+	}
+	if st.Type != unix.CGROUP2_SUPER_MAGIC {
+		return fmt.Errorf("cgroup: %s is not in a cgroup v2 hierarchy", dir)
+	}
+	return nil
+}
+
+// Kill sends SIGKILL to everything in the group and below it, including what is
+// being forked right now. It does not wait. Needs Linux 5.14.
+func Kill(path string) error {
+	if err := check(path); err != nil {
+		return err
+	}
+	if err := write(filepath.Join(path, "cgroup.kill"), "1"); err != nil {
+		return fmt.Errorf("cgroup: kill: %w", err)
+	}
+	return nil
+}
+
+// Remove removes an empty group; EBUSY (errors.Is with syscall.EBUSY) means that
+// something lives in it. Zombies do not count.
+func Remove(path string) error {
+	if err := check(path); err != nil {
+		return err
+	}
+	if err := unix.Rmdir(path); err != nil {
+		return fmt.Errorf("cgroup: remove %s: %w", path, err)
+	}
+	return nil
+}
+
+// Destroy kills what lives in the group and below, waits until all is dead, and
+// removes the groups, deepest first. A group that does not exist is no error, so
+// it also clears what a broker that died has left. It fails when wait is over.
+func Destroy(path string, wait time.Duration) error {
+	if err := Kill(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	if err := waitEmpty(path, time.Now().Add(wait)); err != nil {
+		return err
+	}
+	return removeTree(path)
+}
+
+func removeTree(path string) error {
+	children, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	for _, c := range children {
+		if !c.IsDir() {
+			continue
+		}
+		if err := removeTree(filepath.Join(path, c.Name())); err != nil {
+			return err
+		}
+	}
+	return Remove(path)
+}
+
+// waitEmpty waits for "populated 0" in cgroup.events, which the kernel
+// announces with POLLPRI.
+func waitEmpty(path string, until time.Time) error {
+	f, err := os.Open(filepath.Join(path, "cgroup.events"))
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	defer f.Close()
+	buf := make([]byte, 4096)
+	for {
+		n, err := f.ReadAt(buf, 0) // reading also arms the next announcement
+		if n == 0 && err != nil {
+			return fmt.Errorf("cgroup: read %s: %w", f.Name(), err)
+		}
+		if strings.Contains(string(buf[:n]), "populated 0") {
+			return nil
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return fmt.Errorf("cgroup: %s is still populated: %w", path, os.ErrDeadlineExceeded)
+		}
+		poll := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
+		if _, err := unix.Poll(poll, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
+			return fmt.Errorf("cgroup: poll %s: %w", f.Name(), err)
+		}
+	}
+}

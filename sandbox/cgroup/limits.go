@@ -1,0 +1,152 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits are counted over everything in a group; 0 is no limit.
+type Limits struct {
+	// Memory is in bytes (memory.max). No swap is allowed beside it, or the
+	// limit would only move the excess there.
+	Memory int64
+	// Pids is the number of tasks, threads included (pids.max).
+	Pids int64
+	// CPU is in thousandths of one processor (cpu.max).
+	CPU int64
+}
+
+// MissingError names controllers that limits need and the hierarchy lacks.
+type MissingError struct{ Controllers []string }
+
+// Error names them.
+func (e *MissingError) Error() string {
+	return "cgroup: no version 2 controller for " + strings.Join(e.Controllers, ", ")
+}
+
+// setting is one file to write. An optional one may be absent.
+type setting struct {
+	controller, file, value string
+	optional                bool
+}
+
+// settings are the files that l is written to.
+func (l Limits) settings() ([]setting, error) {
+	if l.Memory < 0 || l.Pids < 0 || l.CPU < 0 {
+		return nil, errors.New("cgroup: a limit is negative")
+	}
+	var s []setting
+	if l.Memory > 0 {
+		// memory.swap.max is absent on kernels without swap accounting.
+		s = append(s, setting{controller: "memory", file: "memory.max", value: fmt.Sprint(l.Memory)},
+			setting{controller: "memory", file: "memory.swap.max", value: "0", optional: true})
+	}
+	if l.Pids > 0 {
+		s = append(s, setting{controller: "pids", file: "pids.max", value: fmt.Sprint(l.Pids)})
+	}
+	if l.CPU > 0 {
+		// Quota and period in microseconds. The quota is at least 1 ms, so
+		// small shares take the longest period, 1 s; others the usual 100 ms.
+		period := int64(100_000)
+		if l.CPU < 10 {
+			period = 1_000_000
+		}
+		if l.CPU > 1_000_000 {
+			return nil, fmt.Errorf("cgroup: cpu limit %d is more than 1000 processors", l.CPU)
+		}
+		s = append(s, setting{controller: "cpu", file: "cpu.max", value: fmt.Sprintf("%d %d", l.CPU*period/1000, period)})
+	}
+	return s, nil
+}
+
+// Needs lists the controllers l needs, sorted.
+func (l Limits) Needs() []string {
+	var need []string
+	for name, limit := range map[string]int64{"memory": l.Memory, "pids": l.Pids, "cpu": l.CPU} {
+		if limit != 0 {
+			need = append(need, name)
+		}
+	}
+	slices.Sort(need)
+	return need
+}
+
+// Missing lists the controllers l needs that h does not have.
+func (h Hierarchy) Missing(l Limits) []string {
+	return slices.DeleteFunc(l.Needs(), func(c string) bool { return slices.Contains(h.Controllers, c) })
+}
+
+// apply writes the settings into the group dir.
+func apply(dir string, settings []setting) error {
+	for _, s := range settings {
+		err := write(filepath.Join(dir, s.file), s.value)
+		if err != nil && !(s.optional && errors.Is(err, os.ErrNotExist)) {
+			return fmt.Errorf("cgroup: set %s to %q: %w", s.file, s.value, err)
+		}
+	}
+	return nil
+}
+
+// enable makes the controllers available to the children of dir, from the
+// highest group that lacks them downwards.
+func enable(dir string, want []string) error {
+	if len(want) == 0 {
+		return nil
+	}
+	have, err := words(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	missing := slices.DeleteFunc(slices.Clone(want), func(c string) bool { return slices.Contains(have, c) })
+	if len(missing) > 0 {
+		top, err := isTop(dir)
+		if err != nil {
+			return err
+		}
+		if top {
+			return &MissingError{missing}
+		}
+		if err := enable(filepath.Dir(dir), missing); err != nil {
+			return err
+		}
+	}
+	on, err := words(filepath.Join(dir, "cgroup.subtree_control"))
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	for _, c := range want {
+		if slices.Contains(on, c) {
+			continue
+		}
+		if err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c); err != nil {
+			// EBUSY: dir has processes of its own ("no internal processes").
+			return fmt.Errorf("cgroup: enable %s below %s: %w", c, dir, err)
+		}
+	}
+	return nil
+}
+
+// isTop reports whether dir is the root of its cgroup2 mount.
+func isTop(dir string) (bool, error) {
+	var own, parent unix.Stat_t
+	if err := errors.Join(unix.Stat(dir, &own), unix.Stat(filepath.Dir(dir), &parent)); err != nil {
+		return false, fmt.Errorf("cgroup: stat %s: %w", dir, err)
+	}
+	return own.Dev != parent.Dev, nil
+}
+
+// write writes a control file in one call and creates nothing.
+func write(path, value string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,48 @@
+package sandbox
+
+// Command is what a sandbox runs, with everything resolved that needs a look
+// at the host's user tables.
+type Command struct {
+	// Service is the name for messages and the cgroup.
+	Service string
+	// Path is the absolute host path of the program; Argv includes argv[0].
+	Path string
+	Argv []string
+	// Dir is the working directory inside.
+	Dir string
+	// Env is the fixed part of the environment ("NAME=value").
+	Env []string
+	// UID, GID and Groups are the service's ids. With Dynamic set, UID and GID
+	// arrive with each Start instead, out of LeaseBase..LeaseBase+LeaseCount-1.
+	UID, GID uint32
+	Groups   []uint32
+	Dynamic  bool
+	Umask    uint32
+	// Stdio is "socket", "socket-all", "listen_fds" or "env:NAME".
+	Stdio string
+	// Sockets is how many descriptors each Start hands over (1 but for listen_fds).
+	Sockets int
+	// Listens says that a descriptor is a listening or unconnected socket, which
+	// the program must accept from or answer on by address.
+	Listens bool
+	// Inline are files that exist only inside the root tree.
+	Inline []InlineFile
+	// HostPIDs leaves the service in the broker's pid namespace, where
+	// SCM_CREDENTIALS shows pids as the broker knows them (the log worker).
+	HostPIDs bool
+	// Leave lets sessions outlive the broker.
+	Leave bool
+}
+
+// InlineFile is a read-only file made of data.
+type InlineFile struct {
+	Path string
+	Data []byte
+}
+
+// The range of leased uids and gids: above the ranges that systemd and
+// container managers use, and aligned so that a seccomp mask can pin it.
+const (
+	LeaseBase  = 0x70000000
+	LeaseCount = 0x10000
+)

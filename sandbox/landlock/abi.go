@@ -1,0 +1,82 @@
+// Package landlock builds Landlock rulesets: descriptors that a child applies
+// to itself with landlock_restrict_self(2) before it executes a service.
+//
+// Nothing here restricts the calling process.
+package landlock
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrUnsupported is what every error about a missing kernel feature is
+// (errors.Is): Landlock itself, or an ABI too old for what was asked.
+var ErrUnsupported = errors.New("not supported by this kernel")
+
+// UnsupportedError says which part of Landlock is missing.
+type UnsupportedError struct {
+	// Feature is "landlock", "tcp ports" or "scopes".
+	Feature string
+	// Need is the lowest ABI that has it, Have the kernel's (0: no Landlock).
+	Need, Have int
+}
+
+// Error names the feature and both ABIs.
+func (e *UnsupportedError) Error() string {
+	if e.Have == 0 {
+		return "landlock: " + ErrUnsupported.Error()
+	}
+	return fmt.Sprintf("landlock: %s: %v (needs ABI %d, has %d)", e.Feature, ErrUnsupported, e.Need, e.Have)
+}
+
+// Is makes errors.Is(err, ErrUnsupported) true.
+func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
+
+// The first ABI that restricts network ports and that has scopes.
+const (
+	abiNet    = 4
+	abiScopes = 6
+)
+
+// abis lists what each ABI added, from the kernel's
+// Documentation/userspace-api/landlock.rst. ABIs 7 and 8 added none of these
+// (audit flags, thread synchronisation).
+var abis = []struct {
+	version         int
+	fs, net, scopes uint64
+}{
+	{version: 1, fs: unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_READ_FILE |
+		unix.LANDLOCK_ACCESS_FS_READ_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG |
+		unix.LANDLOCK_ACCESS_FS_MAKE_SOCK | unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_SYM},
+	{version: 2, fs: unix.LANDLOCK_ACCESS_FS_REFER},
+	{version: 3, fs: unix.LANDLOCK_ACCESS_FS_TRUNCATE},
+	{version: abiNet, net: unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
+	{version: 5, fs: unix.LANDLOCK_ACCESS_FS_IOCTL_DEV},
+	{version: abiScopes, scopes: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL},
+	{version: 9, fs: unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX},
+	{version: 10, net: unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP},
+}
+
+// known is everything an ABI can handle, as far as this package knows it.
+func known(abi int) (attr unix.LandlockRulesetAttr) {
+	for _, a := range abis {
+		if a.version <= abi {
+			attr.Handled_access_fs |= a.fs
+			attr.Handled_access_net |= a.net
+			attr.Scoped |= a.scopes
+		}
+	}
+	return attr
+}
+
+// ABI is the kernel's Landlock ABI version, 0 when it has none or it is
+// switched off at boot.
+func ABI() int { return max(query(unix.LANDLOCK_CREATE_RULESET_VERSION), 0) }
+
+// Errata is the kernel's bit set of fixed Landlock errata, 0 when it cannot
+// say (before Linux 6.15).
+func Errata() int { return max(query(unix.LANDLOCK_CREATE_RULESET_ERRATA), 0) }

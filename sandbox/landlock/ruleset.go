@@ -1,0 +1,188 @@
+package landlock
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// Access says what a rule allows below its path.
+type Access int
+
+// The kinds of access. Creating device nodes and ioctl on devices are never
+// among them. On a file only what applies to files is granted.
+const (
+	// Read allows reading files and listing directories.
+	Read Access = iota + 1
+	// Exec is Read and executing files.
+	Exec
+	// Write is Read, and writing, truncating, making, removing and moving
+	// (within and between the trees that have it), and connecting to unix
+	// sockets by path where the kernel can tell (ABI 9).
+	Write
+	// Device allows opening one device node to read and write.
+	Device
+)
+
+var accessNames = [...]string{Read: "read", Exec: "exec", Write: "write", Device: "device"}
+
+// String is the word the policy language uses for a.
+func (a Access) String() string {
+	if a < Read || a > Device {
+		return "unknown access"
+	}
+	return accessNames[a]
+}
+
+// grants are the rights of each kind of access.
+var grants = map[Access]uint64{
+	Read: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR,
+	Exec: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR | unix.LANDLOCK_ACCESS_FS_EXECUTE,
+	Write: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR |
+		unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_REFER |
+		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX,
+	Device: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE,
+}
+
+// fileRights are the rights that a rule on something other than a directory may
+// carry; the kernel refuses the others there.
+const fileRights = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_READ_FILE |
+	unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV | unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
+
+// Rule allows Access to the tree at Path, or to the one file there. Links are
+// followed; the rule holds for what was there at that moment. Rules for the same
+// path add up.
+//
+// A file system mounted later on a path is covered by rules on the
+// directories above it, never by one on the directory it hides.
+type Rule struct {
+	Path   string
+	Access Access
+}
+
+// Net is what is left of TCP (and, where the kernel can tell, UDP).
+type Net struct {
+	// Connect are the remote TCP ports to connect to. A 0 among them leaves
+	// connecting unrestricted.
+	Connect []uint16
+	// Bind are the local TCP ports to bind. 0 is a port the kernel chooses.
+	Bind []uint16
+	// Unrestricted leaves the network to the other layers.
+	Unrestricted bool
+}
+
+// Ruleset makes a ruleset that handles everything the kernel's ABI can and
+// allows only what the rules, net and scopes leave. Its descriptor is
+// close-on-exec, and good for any number of children; the caller closes it.
+//
+// UDP is restricted (ABI 10) only when no TCP port is left open: a list of TCP
+// ports says nothing about UDP, and must mean the same on every kernel.
+// scopes forbids signals to, and abstract unix sockets of, processes outside.
+//
+// The paths are resolved in the caller's root. An error that is ErrUnsupported
+// means that the kernel cannot do it; without Landlock there is no partial result.
+func Ruleset(rules []Rule, net Net, scopes bool) (int, error) {
+	abi := ABI()
+	attr, err := handled(abi, net, scopes)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := create(&attr)
+	if err != nil {
+		return -1, fmt.Errorf("landlock: create ruleset: %w", err)
+	}
+	if err := errors.Join(addRules(fd, rules, attr.Handled_access_fs), addPorts(fd, net, attr.Handled_access_net)); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// handled says what the ruleset takes under control.
+func handled(abi int, net Net, scopes bool) (unix.LandlockRulesetAttr, error) {
+	attr := known(abi)
+	switch {
+	case abi < 1:
+		return attr, &UnsupportedError{Feature: "landlock", Need: 1}
+	case abi < abiNet && !net.Unrestricted:
+		return attr, &UnsupportedError{Feature: "tcp ports", Need: abiNet, Have: abi}
+	case abi < abiScopes && scopes:
+		return attr, &UnsupportedError{Feature: "scopes", Need: abiScopes, Have: abi}
+	}
+	const udp = unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
+	switch {
+	case net.Unrestricted:
+		attr.Handled_access_net = 0
+	case len(net.Connect)+len(net.Bind) > 0:
+		attr.Handled_access_net &^= udp
+	}
+	if slices.Contains(net.Connect, 0) {
+		attr.Handled_access_net &^= unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	}
+	if !scopes {
+		attr.Scoped = 0
+	}
+	return attr, nil
+}
+
+func addRules(ruleset int, rules []Rule, handled uint64) error {
+	for _, r := range rules {
+		if err := r.add(ruleset, handled); err != nil {
+			return fmt.Errorf("landlock: %s %s: %w", r.Access, r.Path, err)
+		}
+	}
+	return nil
+}
+
+func (r Rule) add(ruleset int, handled uint64) error {
+	rights, ok := grants[r.Access]
+	if !ok {
+		return fmt.Errorf("unknown access %d", int(r.Access))
+	}
+	fd, err := unix.Openat2(unix.AT_FDCWD, r.Path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	kind := st.Mode & unix.S_IFMT
+	if r.Access == Device && kind != unix.S_IFCHR {
+		return errors.New("not a character device")
+	}
+	if kind != unix.S_IFDIR {
+		rights &= fileRights
+	}
+	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights & handled, Parent_fd: int32(fd)}
+	if err := addPath(ruleset, &attr); err != nil {
+		return fmt.Errorf("add rule: %w", err)
+	}
+	return nil
+}
+
+func addPorts(ruleset int, net Net, handled uint64) error {
+	for _, p := range []struct {
+		name  string
+		right uint64
+		ports []uint16
+	}{
+		{"connect", unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, net.Connect},
+		{"bind", unix.LANDLOCK_ACCESS_NET_BIND_TCP, net.Bind},
+	} {
+		for _, port := range p.ports {
+			if handled&p.right == 0 {
+				break
+			}
+			if err := addPort(ruleset, &portAttr{access: p.right, port: uint64(port)}); err != nil {
+				return fmt.Errorf("landlock: %s port %d: %w", p.name, port, err)
+			}
+		}
+	}
+	return nil
+}

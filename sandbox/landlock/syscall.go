@@ -1,0 +1,57 @@
+package landlock
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls are made here and not by go-landlock's landlock/syscall: importing
+// that package also links libcap's psx, C code that makes every thread of a
+// process perform a system call. The privileged binary must have no way to
+// confine itself by mistake. Structures and numbers are those of
+// include/uapi/linux/landlock.h.
+
+// rulePort is LANDLOCK_RULE_NET_PORT, which x/sys lacks.
+const rulePort = 2
+
+// portAttr is struct landlock_net_port_attr.
+type portAttr struct {
+	access uint64
+	port   uint64
+}
+
+// query asks for the version or the errata; negative means neither is there.
+func query(flag uintptr) int {
+	n, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, flag)
+	if errno != 0 {
+		return -1
+	}
+	return int(n)
+}
+
+// create makes a ruleset. The kernel makes the descriptor close-on-exec. A
+// kernel older than the structure accepts it as long as the tail is zero.
+func create(attr *unix.LandlockRulesetAttr) (int, error) {
+	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(attr)), unsafe.Sizeof(*attr), 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
+}
+
+func addPath(ruleset int, attr *unix.LandlockPathBeneathAttr) error {
+	return addRule(ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, unsafe.Pointer(attr))
+}
+
+func addPort(ruleset int, attr *portAttr) error {
+	return addRule(ruleset, rulePort, unsafe.Pointer(attr))
+}
+
+func addRule(ruleset int, kind uintptr, attr unsafe.Pointer) error {
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), kind, uintptr(attr), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}

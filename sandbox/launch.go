@@ -1,0 +1,161 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// profileRules turns the profile's lists into rules, and adds what the way its
+// sockets are handed over makes necessary.
+func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
+	rules, err := seccomp.Resolve(p.Syscalls.Allow, p.Syscalls.Deny)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range p.Syscalls.Rules {
+		for _, v := range r.Values {
+			rules = append(rules, seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}})
+		}
+	}
+	if c.Listens {
+		for _, n := range []string{"accept", "accept4", "getsockname", "recvfrom", "recvmsg", "sendto", "sendmsg"} {
+			rules = append(rules, seccomp.Rule{Name: n})
+		}
+	}
+	return rules, nil
+}
+
+// Descriptor numbers of the zygote, from RLIMIT_NOFILE on (raise_fd in zygote.c).
+const (
+	fdCtl = iota
+	fdLandlock
+	fdExec
+)
+
+// cloneFlags are the namespaces of each connection. The network, uts and cgroup
+// namespaces are the service's: without capabilities nobody inside can change
+// them, and a fresh network namespace costs more than starting the program.
+func (pl *Plan) cloneFlags() uint32 {
+	f := uint32(unix.CLONE_PARENT | unix.SIGCHLD)
+	f |= unix.CLONE_NEWNS | unix.CLONE_NEWIPC
+	if !pl.Command.HostPIDs {
+		f |= unix.CLONE_NEWPID
+	}
+	if !pl.Profile.Init {
+		f |= unix.CLONE_VM | unix.CLONE_VFORK
+	}
+	return f
+}
+
+// zygoteCaps are what the launches need: namespaces and mounts, and the ids.
+func (pl *Plan) zygoteCaps() uint64 {
+	caps, _ := zygote.CapMask("CAP_SYS_ADMIN", "CAP_SETUID")
+	if pl.Command.Dynamic {
+		g, _ := zygote.CapMask("CAP_SETGID")
+		caps |= g
+	}
+	return caps
+}
+
+func eq(i uint, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, Value: v} }
+
+func masked(i uint, mask, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, Mask: mask, Value: v} }
+
+// launchRules are the calls between the filter's installation and exec. The
+// service inherits them, so each is pinned by its arguments as far as a filter
+// can, to descriptor numbers it cannot make or to values that are powerless
+// without the capabilities it does not have.
+func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
+	ctl := pl.files + fdCtl
+	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
+	rules := []seccomp.Rule{
+		r("recvmsg", eq(0, ctl)), r("write", eq(0, ctl)), r("exit_group"), r("close"), r("getpid"),
+		r("clone", eq(0, pl.cloneFlags())),
+		r("setsid"), r("dup3"), r("fcntl", eq(1, unix.F_SETFD)), r("close_range"),
+		r("setresuid", pl.ids()...), r("capset"), r("getuid"), r("capget"),
+		r("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), r("poll"),
+		r("rt_sigprocmask"),
+	}
+	if pl.Profile.Files.Proc {
+		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
+	}
+	if pl.Profile.Files.Tmp > 0 {
+		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
+	}
+	if pl.chdirLate() {
+		rules = append(rules, r("chdir"))
+	}
+	if pl.Command.Dynamic {
+		rules = append(rules, r("setresgid", pl.ids()...))
+	}
+	if pl.Profile.Resources.CPUTime > 0 {
+		rules = append(rules, r("prlimit64", eq(0, 0), eq(1, unix.RLIMIT_CPU)))
+	}
+	if landlocked {
+		rules = append(rules, r("landlock_restrict_self", eq(0, pl.files+fdLandlock), eq(1, 0)))
+	}
+	if execByFD {
+		rules = append(rules, r("execveat", eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)))
+	} else {
+		rules = append(rules, r("execve"))
+	}
+	return append(rules, pl.optionalLaunchRules()...)
+}
+
+func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
+	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
+	var rules []seccomp.Rule
+	if pl.caps != 0 {
+		rules = append(rules, r("prctl", eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
+	}
+	if pl.Profile.Init {
+		rules = append(rules, r("pipe2", eq(1, unix.O_CLOEXEC)), r("read"), r("rt_sigtimedwait"), r("wait4"), r("kill"),
+			r("clone", eq(0, unix.CLONE_VM|unix.CLONE_VFORK|uint32(unix.SIGCHLD))))
+	}
+	if pl.Profile.Syscalls.Seal {
+		rules = append(rules, r("seccomp", eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
+	}
+	return rules
+}
+
+// ids pins setresuid and setresgid to the service's own id or the lease range.
+func (pl *Plan) ids() []seccomp.Arg {
+	var args []seccomp.Arg
+	for i := range uint(3) {
+		if pl.Command.Dynamic {
+			args = append(args, masked(i, ^uint32(LeaseCount-1), LeaseBase))
+		} else {
+			args = append(args, eq(i, pl.Command.UID))
+		}
+	}
+	return args
+}
+
+// filter compiles the program that the zygote installs, and the seal.
+func (pl *Plan) filter(execByFD, landlocked bool) (filter, seal []byte, err error) {
+	all := append(pl.launchRules(execByFD, landlocked), pl.rules...)
+	f := seccomp.Filter{Rules: all, OnViolation: pl.Profile.Syscalls.OnViolation}
+	if filter, err = f.Compile(); err != nil {
+		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
+	}
+	if pl.Profile.Syscalls.Seal {
+		// What is left after it: the unmasking of signals and the exec itself.
+		s := seccomp.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: pl.Profile.Syscalls.OnViolation}
+		if seal, err = s.Compile(); err != nil {
+			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
+		}
+	}
+	return filter, seal, nil
+}
+
+func (pl *Plan) sealRules(execByFD bool) []seccomp.Rule {
+	rules := []seccomp.Rule{{Name: "rt_sigprocmask"}, {Name: "exit_group"}}
+	if execByFD {
+		return append(rules, seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)}})
+	}
+	return append(rules, seccomp.Rule{Name: "execve"})
+}

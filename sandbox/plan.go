@@ -1,0 +1,195 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"casemate/sandbox/landlock"
+	"casemate/sandbox/rootfs"
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// Plan is a profile and a command resolved into what each layer enforces. It is
+// pure: the same on any machine, nothing opened, nothing checked on this host.
+type Plan struct {
+	Profile Profile
+	Command Command
+
+	tree     rootfs.Tree
+	landlock []landlock.Rule
+	rules    []seccomp.Rule // the profile's own; the launch calls come on top
+	caps     uint64
+	rlimits  []zygote.Rlimit
+	files    uint32 // RLIMIT_NOFILE, and the first descriptor number of the launch calls
+}
+
+// defaultOpenFiles is RLIMIT_NOFILE where a profile names none.
+const defaultOpenFiles = 1024
+
+// Where the per-connection mounts go. Landlock does not see the directory hidden
+// under a mount point, so /tmp lies below a parent that carries its rule.
+const (
+	privateDir = "/private"
+	privateTmp = "/private/tmp"
+)
+
+// NewPlan resolves p for c. An error names the attribute at fault.
+func NewPlan(p Profile, c Command) (*Plan, error) {
+	if err := c.check(p); err != nil {
+		return nil, err
+	}
+	pl := &Plan{Profile: p, Command: c, files: defaultOpenFiles}
+	if n := p.Resources.OpenFiles; n > 0 {
+		pl.files = uint32(n)
+	}
+	var err error
+	if pl.caps, err = zygote.CapMask(p.Capabilities...); err != nil {
+		return nil, fmt.Errorf("capabilities: %w", err)
+	}
+	if pl.rules, err = profileRules(p, c); err != nil {
+		return nil, fmt.Errorf("syscalls: %w", err)
+	}
+	pl.rlimits = rlimits(p.Resources, pl.files)
+	pl.layTree()
+	return pl, nil
+}
+
+func (c *Command) check(p Profile) error {
+	switch {
+	case !path.IsAbs(c.Path) || path.Clean(c.Path) != c.Path:
+		return fmt.Errorf("command %q: the program must be an absolute clean path", c.Path)
+	case len(c.Argv) == 0:
+		return errors.New("command: no argv")
+	case c.Dynamic && p.Init && c.HostPIDs:
+		return errors.New("init: not available in the host's pid namespace")
+	case p.UserNamespace && p.Files.Proc:
+		return errors.New("user_namespace: a /proc cannot be mounted inside a user namespace: leave files.proc out")
+	case p.UserNamespace && !c.Dynamic && c.UID == 0:
+		return errors.New("user_namespace: root is not mapped: run the service as another user")
+	case p.UserNamespace && !c.Dynamic && c.UID != c.GID:
+		return fmt.Errorf("user_namespace: uid %d and gid %d differ: one range maps both, use a user whose ids are equal or \"dynamic\"", c.UID, c.GID)
+	}
+	_, err := c.stdio()
+	return err
+}
+
+// stdio gives the zygote's way of placing descriptors.
+func (c *Command) stdio() (zygote.Stdio, error) {
+	switch {
+	case c.Stdio == "socket" || c.Stdio == "":
+		return zygote.StdioSocket, nil
+	case c.Stdio == "socket-all":
+		return zygote.StdioAll, nil
+	case c.Stdio == "listen_fds", strings.HasPrefix(c.Stdio, "env:") && len(c.Stdio) > 4:
+		return zygote.StdioFDs, nil
+	}
+	return 0, fmt.Errorf("stdio %q: want socket, socket-all, listen_fds or env:NAME", c.Stdio)
+}
+
+// environment is the fixed part with what the stdio mode adds (sd_listen_fds(3)).
+func (c *Command) environment(init bool) []string {
+	env := slices.Clone(c.Env)
+	if name, ok := strings.CutPrefix(c.Stdio, "env:"); ok {
+		return append(env, name+"=3")
+	}
+	if c.Stdio == "listen_fds" {
+		pid := "1" // the service is PID 1 of its namespace, or 2 behind init
+		if init {
+			pid = "2"
+		}
+		env = append(env, "LISTEN_PID="+pid, fmt.Sprintf("LISTEN_FDS=%d", max(c.Sockets, 1)))
+	}
+	return env
+}
+
+func rlimits(r Resources, files uint32) []zygote.Rlimit {
+	out := []zygote.Rlimit{
+		{Resource: unix.RLIMIT_NOFILE, Soft: uint64(files), Hard: uint64(files)},
+		{Resource: unix.RLIMIT_CORE}, // a core file would hold what clients sent
+	}
+	for _, l := range []struct {
+		resource int
+		value    int64
+	}{{unix.RLIMIT_AS, r.AddressSpace}, {unix.RLIMIT_CPU, r.CPUTime}, {unix.RLIMIT_FSIZE, r.FileSize},
+		{unix.RLIMIT_NPROC, r.Tasks}, {unix.RLIMIT_STACK, r.Stack}, {unix.RLIMIT_MEMLOCK, r.Locked}} {
+		if l.value > 0 {
+			out = append(out, zygote.Rlimit{Resource: l.resource, Soft: uint64(l.value), Hard: uint64(l.value)})
+		}
+	}
+	return out
+}
+
+// layTree lists what exists inside and what Landlock grants there. Reading is
+// granted at the root: the tree holds nothing that is not meant to be read, and a
+// /proc mounted later hides the directory that would carry a rule of its own.
+func (pl *Plan) layTree() {
+	f, c := pl.Profile.Files, pl.Command
+	pl.grant("/", landlock.Read)
+	for _, p := range f.Read {
+		pl.bind(rootfs.ReadOnly, p, landlock.Read)
+	}
+	for _, p := range append(slices.Clone(f.Exec), c.Path) {
+		pl.bind(rootfs.Exec, p, landlock.Exec)
+	}
+	for _, p := range f.Write {
+		pl.bind(rootfs.Write, p, landlock.Write)
+	}
+	for _, d := range f.Dev {
+		pl.bind(rootfs.Device, "/dev/"+d, landlock.Device)
+	}
+	if f.Tmp > 0 {
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateDir})
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateTmp, Mode: 0o1777})
+		pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: "/tmp", Source: privateTmp})
+		pl.grant(privateDir, landlock.Write)
+	}
+	if f.Proc {
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: "/proc"})
+	}
+	for _, in := range c.Inline {
+		pl.add(rootfs.Entry{Kind: rootfs.File, Path: in.Path, Data: in.Data})
+	}
+	if c.Dir != "" && c.Dir != "/" && !pl.chdirLate() && !pl.covered(c.Dir) {
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: c.Dir})
+	}
+}
+
+// covered reports whether dir is inside some entry already.
+func (pl *Plan) covered(dir string) bool {
+	return slices.ContainsFunc(pl.tree.Entries, func(e rootfs.Entry) bool {
+		return e.Path == dir || strings.HasPrefix(dir, e.Path+"/") || strings.HasPrefix(e.Path, dir+"/")
+	})
+}
+
+func (pl *Plan) add(e rootfs.Entry) {
+	if !slices.ContainsFunc(pl.tree.Entries, func(o rootfs.Entry) bool { return o.Path == e.Path }) {
+		pl.tree.Entries = append(pl.tree.Entries, e)
+	}
+}
+
+func (pl *Plan) bind(kind rootfs.Kind, p string, access landlock.Access) {
+	// The program itself lies often inside a tree that is already executable.
+	if kind == rootfs.Exec && slices.ContainsFunc(pl.tree.Entries, func(o rootfs.Entry) bool {
+		return o.Kind == rootfs.Exec && strings.HasPrefix(p, o.Path+"/")
+	}) {
+		return
+	}
+	pl.add(rootfs.Entry{Kind: kind, Path: p})
+	pl.grant(p, access)
+}
+
+func (pl *Plan) grant(p string, access landlock.Access) {
+	pl.landlock = append(pl.landlock, landlock.Rule{Path: p, Access: access})
+}
+
+// chdirLate reports whether the working directory exists only once /tmp is mounted.
+func (pl *Plan) chdirLate() bool {
+	d := pl.Command.Dir
+	return pl.Profile.Files.Tmp > 0 && (d == "/tmp" || strings.HasPrefix(d, "/tmp/"))
+}

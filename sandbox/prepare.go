@@ -1,0 +1,175 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"casemate/sandbox/landlock"
+	"casemate/sandbox/rootfs"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options are the broker's part of a sandbox.
+type Options struct {
+	// Stderr becomes the service's descriptor 2; nil is /dev/null.
+	Stderr *os.File
+	// CgroupRoot is the absolute path of the broker's own cgroup v2 directory,
+	// in which each service with limits gets one; it is made when first needed.
+	// "" is "casemate" at the mount point.
+	CgroupRoot string
+}
+
+// Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
+// descriptors. Nothing of it is resolved by name again. It costs no process.
+type Sandbox struct {
+	plan   *Plan
+	ns     *rootfs.Namespaces
+	group  string // its cgroup directory, "" for none
+	fds    []int
+	start  zygote.Plan
+	losses []string
+}
+
+// Prepare resolves everything of pl that this host has to give. It needs root
+// and runs on no path of a connection. An error names the layer that cannot be
+// enforced; layers in best_effort are left out instead and listed by Losses.
+func Prepare(pl *Plan, o Options) (_ *Sandbox, err error) {
+	s := &Sandbox{plan: pl}
+	defer func() {
+		if err != nil {
+			s.Close()
+			err = fmt.Errorf("prepare sandbox of %s: %w", pl.Command.Service, err)
+		}
+	}()
+	program, byFD, err := openProgram(pl.Command.Path)
+	if err != nil {
+		return nil, err
+	}
+	s.fds = append(s.fds, program)
+	group, err := s.limits(o)
+	if err != nil {
+		return nil, err
+	}
+	ruleset, err := s.build()
+	if err != nil {
+		return nil, err
+	}
+	filter, seal, err := pl.filter(byFD, ruleset >= 0)
+	if err != nil {
+		return nil, err
+	}
+	s.start = pl.zygotePlan()
+	s.start.Mnt, s.start.Net, s.start.UTS, s.start.IPC, s.start.CgroupNS = s.ns.Mnt, s.ns.Net, s.ns.UTS, s.ns.IPC, s.ns.Cgroup
+	s.start.CgroupProcs, s.start.Landlock = group, ruleset
+	s.start.Filter, s.start.Seal = filter, seal
+	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
+	s.start.Exec = -1
+	if byFD {
+		s.start.Exec = program
+	}
+	s.start.Stderr = -1
+	if o.Stderr != nil {
+		s.start.Stderr = int(o.Stderr.Fd())
+	}
+	return s, nil
+}
+
+// zygotePlan is the part that needs nothing of this host.
+func (pl *Plan) zygotePlan() zygote.Plan {
+	c, p := pl.Command, pl.Profile
+	stdio, _ := c.stdio() // NewPlan has checked it
+	z := zygote.Plan{
+		High: pl.files, CloneFlags: pl.cloneFlags(), Stdio: stdio, Umask: c.Umask,
+		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
+		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: slices.Clone(pl.rlimits),
+		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
+		Proc: p.Files.Proc, Tmp: p.Files.Tmp > 0, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
+		UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
+	}
+	if c.Dynamic {
+		z.UIDBase, z.UIDCount = LeaseBase, LeaseCount
+	}
+	if z.Dir == "" {
+		z.Dir = "/"
+	}
+	if p.Files.Tmp > 0 {
+		// One inode for each 4 KiB: many small files fill it no sooner than few large ones.
+		z.TmpOptions = fmt.Sprintf("size=%d,nr_inodes=%d,mode=1777", p.Files.Tmp, max(p.Files.Tmp/4096, 16))
+	}
+	return z
+}
+
+// build makes the namespaces and, inside the finished tree, the Landlock ruleset.
+func (s *Sandbox) build() (ruleset int, err error) {
+	pl := s.plan
+	ruleset = -1
+	inside := func() (err error) {
+		ruleset, err = landlock.Ruleset(pl.landlock, landlock.Net{
+			Connect: pl.Profile.Network.Connect, Bind: pl.Profile.Network.Bind,
+			Unrestricted: slices.Contains(pl.Profile.Network.Connect, 0),
+		}, true)
+		if errors.Is(err, landlock.ErrUnsupported) && slices.Contains(pl.Profile.BestEffort, "landlock") {
+			s.losses = append(s.losses, "landlock: not in this kernel")
+			return nil
+		}
+		return err
+	}
+	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewCgroup: true}
+	if s.ns, err = rootfs.Build(pl.tree, wanted, inside); err != nil {
+		return -1, err
+	}
+	if ruleset >= 0 {
+		s.fds = append(s.fds, ruleset)
+	}
+	return ruleset, nil
+}
+
+// substitutes are rlimits of each process in place of cgroup limits that are
+// missing: weaker, since they do not count the service as a whole.
+func (s *Sandbox) substitutes() []zygote.Rlimit {
+	r := s.plan.Profile.Resources
+	if s.group != "" {
+		return nil
+	}
+	var out []zygote.Rlimit
+	if r.Memory > 0 && r.AddressSpace == 0 {
+		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)})
+	}
+	if r.Processes > 0 && r.Tasks == 0 {
+		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_NPROC, Soft: uint64(r.Processes), Hard: uint64(r.Processes)})
+	}
+	return out
+}
+
+// Losses are the best_effort layers that this host could not give, each with the reason.
+func (s *Sandbox) Losses() []string { return s.losses }
+
+// Plan is what the sandbox was prepared from.
+func (s *Sandbox) Plan() *Plan { return s.plan }
+
+// Spawn starts the sandbox's zygote and waits until it has entered; it takes
+// about a millisecond and must not run on the event loop's thread.
+func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
+	z, err := zygote.Spawn(&s.start)
+	if err != nil {
+		return nil, fmt.Errorf("start sandbox of %s: %w", s.plan.Command.Service, err)
+	}
+	return z, nil
+}
+
+// Close gives everything back. Zygotes and services that run keep what they have.
+func (s *Sandbox) Close() error {
+	for _, fd := range s.fds {
+		unix.Close(fd)
+	}
+	s.fds = nil
+	if s.ns != nil {
+		s.ns.Close()
+		s.ns = nil
+	}
+	return s.leaveCgroup()
+}

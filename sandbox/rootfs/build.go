@@ -1,0 +1,152 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Build makes the tree in a fresh mount namespace, with the other namespaces
+// asked for, and returns them. inside, when not nil, runs in the finished tree
+// with "/" as root and working directory, on the thread that is in all these
+// namespaces; an error from it is Build's error. It must not start goroutines or
+// processes that outlive it, nor keep the thread.
+//
+// The finished root is a tmpfs that is ro, nosuid, nodev, noexec, private, and
+// just big enough for what is in it; the host's tree is not reachable from it.
+// On an error nothing is left behind.
+func Build(t Tree, want Wanted, inside func() error) (*Namespaces, error) {
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	type result struct {
+		ns  *Namespaces
+		err error
+	}
+	done := make(chan result, 1)
+	onThrowAwayThread(func() {
+		r := result{err: errors.New("rootfs: the callback ended its goroutine")}
+		defer func() { done <- r }() // also when inside calls runtime.Goexit
+		b := &builder{entries: t.Entries, want: want, root: -1, self: -1}
+		defer b.close()
+		r.ns, r.err = b.build(inside)
+	})
+	r := <-done
+	return r.ns, r.err
+}
+
+// onThrowAwayThread runs f on a thread that ends with it: a goroutine that
+// returns while locked takes its thread along. The main thread cannot end (the
+// runtime parks it for good, in whatever namespaces it is in), so f never gets it.
+func onThrowAwayThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			runtime.LockOSThread()
+			f()
+		}()
+		<-ended // the main thread stays ours until f has run on another one
+		runtime.UnlockOSThread()
+	}()
+}
+
+// builder is one Build, on its thread. Its descriptors end with it.
+type builder struct {
+	entries []Entry
+	want    Wanted
+	self    int   // the host's /proc/self/task/TID/ns
+	sources []int // O_PATH, one for each entry, -1 for those that are no binds
+	hosts   []found
+	root    int // the root tmpfs
+}
+
+func (b *builder) close() {
+	for _, fd := range append(b.sources, b.root, b.self) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+func (b *builder) build(inside func() error) (*Namespaces, error) {
+	if err := b.leave(); err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
+	}
+	if err := b.resolve(); err != nil {
+		return nil, err
+	}
+	l, err := plan(b.entries, b.hosts)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.makeRoot(l); err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
+	}
+	for _, m := range l.binds() {
+		if err := b.bind(m); err != nil {
+			return nil, fmt.Errorf("rootfs: %s %s: %w", m.kind, m.path, err)
+		}
+	}
+	if err := b.enter(); err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
+	}
+	if inside != nil {
+		if err := inside(); err != nil {
+			return nil, err
+		}
+	}
+	ns, err := openNamespaces(b.self, b.want)
+	if err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
+	}
+	return ns, nil
+}
+
+// leave moves the thread into new namespaces whose mounts no longer
+// propagate to or from the host's.
+func (b *builder) leave() (err error) {
+	// Opened while there is a /proc: the new tree may have none.
+	self := fmt.Sprintf("/proc/self/task/%d/ns", unix.Gettid())
+	if b.self, err = unix.Open(self, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("open %s: %w", self, err)
+	}
+	// CLONE_NEWNS also gives the thread a root, working directory and umask of its own.
+	if err := unix.Unshare(b.want.flags()); err != nil {
+		return fmt.Errorf("unshare namespaces: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	unix.Umask(0)
+	return nil
+}
+
+// resolve opens the source of every bind. It runs in the new namespace, as
+// only mounts of the caller's own namespace can be cloned (open_tree(2)).
+func (b *builder) resolve() error {
+	b.hosts = make([]found, len(b.entries))
+	for i := range b.entries {
+		e := &b.entries[i]
+		b.sources = append(b.sources, -1)
+		if !e.Kind.bind() {
+			continue
+		}
+		fd, h, err := walk(e.source())
+		if err == nil {
+			b.sources[i], b.hosts[i] = fd, h
+			err = suits(fd, e.Kind, e.source())
+		}
+		if err != nil {
+			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, err)
+		}
+	}
+	return nil
+}

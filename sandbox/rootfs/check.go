@@ -1,0 +1,75 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Bounds of paths, from limits.h (NAME_MAX, PATH_MAX with its NUL).
+const (
+	maxName = 255
+	maxPath = 4095
+)
+
+// Check validates every entry by itself, without looking at the host. Build
+// calls it; what only shows between entries (overlaps) is an error of Build.
+func (t Tree) Check() error {
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		if err := e.check(); err != nil {
+			return fmt.Errorf("rootfs: %s %q: %w", e.Kind, e.Path, err)
+		}
+	}
+	return nil
+}
+
+func (e *Entry) check() error {
+	if err := checkPath(e.Path); err != nil {
+		return err
+	}
+	switch e.Kind {
+	case ReadOnly, Exec, Write, Device:
+		if err := checkPath(e.source()); err != nil {
+			return fmt.Errorf("source %q: %w", e.Source, err)
+		}
+		if _, ok := Devices[e.source()]; e.Kind == Device && !ok {
+			return fmt.Errorf("source %q is not among the devices that may be shown", e.source())
+		}
+	case Symlink:
+		if e.Source == "" || len(e.Source) > maxPath || strings.ContainsRune(e.Source, 0) {
+			return errors.New("link text must be 1 to 4095 bytes without NUL")
+		}
+	case Dir:
+		if e.Mode&^0o1777 != 0 {
+			return fmt.Errorf("mode %#o has more than 01777", e.Mode)
+		}
+	case File:
+	default:
+		return fmt.Errorf("unknown kind %d", int(e.Kind))
+	}
+	return nil
+}
+
+// checkPath accepts absolute clean paths other than "/" that the kernel can take.
+func checkPath(p string) error {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return errors.New("path is not absolute")
+	case p == "/":
+		return errors.New("the root itself cannot be an entry")
+	case len(p) > maxPath:
+		return errors.New("path is longer than 4095 bytes")
+	case strings.ContainsRune(p, 0):
+		return errors.New("path contains a NUL byte")
+	case path.Clean(p) != p:
+		return fmt.Errorf("path is not clean, write %q", path.Clean(p))
+	}
+	for name := range strings.SplitSeq(p[1:], "/") {
+		if len(name) > maxName {
+			return errors.New("path has a name longer than 255 bytes")
+		}
+	}
+	return nil
+}

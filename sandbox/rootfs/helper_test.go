@@ -1,0 +1,123 @@
+package rootfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// needRoot skips where there is no right to make mount namespaces. Under CI
+// that is a failure: these tests are the proof of the package.
+func needRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root")
+}
+
+// build builds a tree and closes it with the test.
+func build(t testing.TB, tree Tree, want Wanted, inside func() error) *Namespaces {
+	t.Helper()
+	needRoot(t)
+	ns, err := Build(tree, want, inside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	return ns
+}
+
+// within runs f on a thread that has joined the mount namespace.
+func within(t testing.TB, ns *Namespaces, f func() error) error {
+	t.Helper()
+	err := make(chan error, 1)
+	onThrowAwayThread(func() {
+		e := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(ns.Mnt, unix.CLONE_NEWNS))
+		if e == nil {
+			e = f()
+		}
+		err <- e
+	})
+	return <-err
+}
+
+// run starts a program inside and returns what it wrote and its exit status.
+func run(t testing.TB, ns *Namespaces, argv ...string) (string, int) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var status syscall.WaitStatus
+	err = within(t, ns, func() error {
+		defer w.Close()
+		pid, err := syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Dir: "/", Env: []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}, Files: []uintptr{^uintptr(0), w.Fd(), w.Fd()}})
+		if err != nil {
+			return fmt.Errorf("exec %s: %w", argv[0], err)
+		}
+		_, err = syscall.Wait4(pid, &status, 0, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := out.ReadFrom(r); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), status.ExitStatus()
+}
+
+// mountinfo reads /proc/thread-self/mountinfo through a descriptor of the
+// host's /proc, from inside.
+func mountinfo(t testing.TB, tree Tree) []string {
+	t.Helper()
+	proc, err := os.Open("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proc.Close()
+	var text []byte
+	build(t, tree, Wanted{}, func() error {
+		fd, err := unix.Openat(int(proc.Fd()), "thread-self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		f := os.NewFile(uintptr(fd), "mountinfo")
+		defer f.Close()
+		var b bytes.Buffer
+		_, err = b.ReadFrom(f)
+		text = b.Bytes()
+		return err
+	})
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
+// program is a tree in which the given programs of the host run.
+func program(t testing.TB, names ...string) []Entry {
+	t.Helper()
+	libs, err := filepath.Glob("/lib64/ld-linux*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
+	libs = append(libs, "/usr/lib/"+arch+"-linux-gnu", "/lib/"+arch+"-linux-gnu")
+	var entries []Entry
+	for _, p := range append(libs, names...) {
+		entries = append(entries, Entry{Kind: Exec, Path: p})
+	}
+	return entries
+}

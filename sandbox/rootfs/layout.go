@@ -1,0 +1,221 @@
+package rootfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+)
+
+// found is what the host says about the source of a bind.
+type found struct {
+	real  string // path without symbolic links
+	dir   bool
+	links []link
+}
+
+// node is something to create on the root tmpfs.
+type node struct {
+	kind Kind // Dir, File or Symlink
+	mode uint32
+	text string
+	data []byte
+	// implied marks a directory nobody asked for, only made on the way.
+	implied bool
+}
+
+// mount is one bind: entry is the index of the source.
+type mount struct {
+	path   string
+	kind   Kind
+	entry  int
+	dir    bool
+	real   string
+	mirror bool
+}
+
+// layout is the plan of a root tree. It is pure: the same entries and
+// findings give the same plan.
+type layout struct {
+	nodes  map[string]node
+	mounts map[string]mount
+	links  map[string]string
+}
+
+// plan works out what to create and what to mount. hosts has one element for
+// each entry; those of entries that are no binds are not looked at.
+func plan(entries []Entry, hosts []found) (*layout, error) {
+	l := &layout{nodes: map[string]node{}, mounts: map[string]mount{}, links: map[string]string{}}
+	stages := []func(*Entry, *found, int) error{l.addLinks, l.addBind, l.placeLinks, l.placeOwn}
+	for _, stage := range stages {
+		for i := range entries {
+			if err := stage(&entries[i], &hosts[i], i); err != nil {
+				return nil, fmt.Errorf("rootfs: %s %s: %w", entries[i].Kind, entries[i].Path, err)
+			}
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(l.mounts)) {
+		if err := l.placeBind(p); err != nil {
+			return nil, fmt.Errorf("rootfs: %s %s: %w", l.mounts[p].kind, p, err)
+		}
+	}
+	return l, nil
+}
+
+// addBind notes a bind, merging those of the same place.
+func (l *layout) addBind(e *Entry, h *found, i int) error {
+	if !e.Kind.bind() {
+		return nil
+	}
+	m := mount{path: e.Path, kind: e.Kind, entry: i, dir: h.dir, real: h.real}
+	if e.mirrors() {
+		m.path = h.real
+	}
+	p, err := l.through(m.path)
+	if err != nil {
+		return err
+	}
+	if e.mirrors() && p != m.path {
+		return fmt.Errorf("%s is reached through a symlink entry, which hides the host's", m.path)
+	}
+	if err := checkPath(p); err != nil {
+		return fmt.Errorf("%q: %w", p, err)
+	}
+	m.path, m.mirror = p, p == h.real
+	if _, ok := l.links[p]; ok {
+		return errors.New("there is a symlink at this path")
+	}
+	have, ok := l.mounts[p]
+	if ok {
+		if m, err = merge(have, m); err != nil {
+			return err
+		}
+	}
+	l.mounts[p] = m
+	return nil
+}
+
+// merge gives the one bind that stands for two at the same path.
+func merge(a, b mount) (mount, error) {
+	switch {
+	case a.real != b.real:
+		return a, fmt.Errorf("both %s and %s would be mounted here", a.real, b.real)
+	case a.kind == b.kind, b.kind == ReadOnly && a.kind != Device:
+		return a, nil
+	case a.kind == ReadOnly && b.kind != Device:
+		return b, nil
+	}
+	// Writable and executable at once is what no profile gets.
+	return a, fmt.Errorf("named as both %s and %s", a.kind, b.kind)
+}
+
+// around finds the innermost bind that p lies in, not counting one at p.
+func (l *layout) around(p string) (mount, bool) {
+	for p != "/" {
+		p = path.Dir(p)
+		if m, ok := l.mounts[p]; ok {
+			return m, true
+		}
+	}
+	return mount{}, false
+}
+
+// placeOwn creates the directories and files of the root tmpfs.
+func (l *layout) placeOwn(e *Entry, _ *found, _ int) error {
+	n := node{kind: e.Kind, mode: e.Mode, data: e.Data}
+	switch e.Kind {
+	case Dir:
+		n.data = nil
+		if n.mode == 0 {
+			n.mode = 0o755
+		}
+	case File:
+		n.mode = 0o444
+	default:
+		return nil
+	}
+	p, err := l.through(e.Path)
+	if err != nil {
+		return err
+	}
+	if err := checkPath(p); err != nil {
+		return fmt.Errorf("%q: %w", p, err)
+	}
+	if _, ok := l.mounts[p]; ok {
+		return errors.New("a bind is at the same path")
+	}
+	if m, ok := l.around(p); ok {
+		return fmt.Errorf("lies inside the bind %s, where nothing can be created", m.path)
+	}
+	return l.create(p, n)
+}
+
+// placeBind creates the mount point of a bind, or drops the bind when the one
+// around it shows the same with the same flags.
+func (l *layout) placeBind(p string) error {
+	m := l.mounts[p]
+	outer, ok := l.around(p)
+	switch {
+	case !ok && m.dir:
+		return l.create(p, node{kind: Dir, mode: 0o755})
+	case !ok:
+		return l.create(p, node{kind: File, mode: 0o444})
+	case !outer.dir:
+		return fmt.Errorf("%s around it is a file", outer.path)
+	case outer.kind == m.kind && outer.mirror && m.mirror:
+		m.entry = -1
+		l.mounts[p] = m
+	}
+	return nil
+}
+
+// create adds a node and the directories above it.
+func (l *layout) create(p string, n node) error {
+	for d := path.Dir(p); d != "/"; d = path.Dir(d) {
+		have, ok := l.nodes[d]
+		if ok && have.kind != Dir {
+			return fmt.Errorf("%s is a %s", d, have.kind)
+		}
+		if !ok {
+			l.nodes[d] = node{kind: Dir, mode: 0o755, implied: true}
+		}
+	}
+	have, ok := l.nodes[p]
+	if ok && !(have.implied && n.kind == Dir) && !have.equal(n) {
+		return fmt.Errorf("%s is already a different %s", p, have.kind)
+	}
+	l.nodes[p] = n
+	return nil
+}
+
+func (n node) equal(o node) bool {
+	return n.kind == o.kind && n.mode == o.mode && n.text == o.text && n.implied == o.implied && bytes.Equal(n.data, o.data)
+}
+
+// order lists the paths to create, each directory before what is in it.
+func (l *layout) order() []string { return slices.Sorted(maps.Keys(l.nodes)) }
+
+// binds lists the mounts to make, outer ones first. A path sorts after each of
+// its prefixes, so the plain order will do.
+func (l *layout) binds() []mount {
+	var all []mount
+	for _, p := range slices.Sorted(maps.Keys(l.mounts)) {
+		if m := l.mounts[p]; m.entry >= 0 {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// size is what the root tmpfs needs: bytes of data in whole pages, and inodes
+// with the root's own.
+func (l *layout) size() (bytes, inodes int64) {
+	const page = 65536 // the largest page size among Linux machines
+	for _, n := range l.nodes {
+		bytes += (int64(len(n.data)) + int64(len(n.text)) + page - 1) / page * page
+	}
+	// size=0 and nr_inodes=0 would mean "no limit" (tmpfs(5)).
+	return max(bytes, page), int64(len(l.nodes)) + 1
+}

@@ -1,0 +1,147 @@
+package rootfs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// usage is what Build must not add to.
+type usage struct{ mounts, fds, threads int }
+
+func used(t *testing.T) usage {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func(dir string) int {
+		d, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(d)
+	}
+	return usage{strings.Count(string(text), "\n"), count("/proc/self/fd"), count("/proc/self/task")}
+}
+
+// namespaces lists the mount namespaces the threads of this process are in.
+func namespaces(t *testing.T) map[string]bool {
+	t.Helper()
+	all, err := filepath.Glob("/proc/self/task/*/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := map[string]bool{}
+	for _, p := range all {
+		if id, err := os.Readlink(p); err == nil { // a thread may end meanwhile
+			in[id] = true
+		}
+	}
+	return in
+}
+
+// Two hundred trees, some of them failing half-way, must leave no mount, no
+// descriptor and no thread in a namespace of its own.
+func TestBuildLeavesNothing(t *testing.T) {
+	needRoot(t)
+	tree := Tree{append(connection(), Entry{Kind: Exec, Path: "/usr"}, Entry{Kind: Exec, Path: "/bin"}, Entry{Kind: ReadOnly, Path: "/etc/ssl"})}
+	broken := Tree{append([]Entry{{Kind: ReadOnly, Path: "/tmp/nowhere", Source: "/nowhere/at/all"}}, tree.Entries...)}
+	late := Tree{append([]Entry{{Kind: ReadOnly, Path: "/usr/no-such-mount-point", Source: "/etc"}}, tree.Entries...)}
+	once := func(tree Tree, inside func() error, fails bool) {
+		ns, err := Build(tree, Wanted{NewNet: true, NewUTS: true, NewIPC: true, NewCgroup: true}, inside)
+		if (err != nil) != fails {
+			t.Fatal(err)
+		}
+		if ns != nil {
+			if err := errors.Join(ns.Close(), ns.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	once(tree, nil, false)
+	before := used(t)
+	for range 200 {
+		once(tree, nil, false)
+	}
+	for range 20 {
+		once(broken, nil, true)
+		once(late, nil, true)
+		once(tree, func() error { return errors.New("no") }, true)
+		once(tree, func() error { runtime.Goexit(); return nil }, true)
+	}
+	// A thread ends a moment after its goroutine. The runtime may keep a few
+	// more of its own, but none in another namespace.
+	deadline := time.Now().Add(5 * time.Second)
+	for len(namespaces(t)) > 1 && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if in := namespaces(t); len(in) > 1 {
+		t.Errorf("threads are left in mount namespaces %v", in)
+	}
+	after := used(t)
+	if after.mounts != before.mounts || after.fds > before.fds || after.threads > before.threads+8 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
+// The main thread cannot end, so the throw-away thread must be another one.
+func TestThrowAwayThreadIsNeverMain(t *testing.T) {
+	for range 50 {
+		id := make(chan int)
+		onThrowAwayThread(func() { id <- unix.Gettid() })
+		if <-id == os.Getpid() {
+			t.Fatal("ran on the main thread")
+		}
+	}
+}
+
+func TestBuildNamespaces(t *testing.T) {
+	names := []string{"net", "uts", "ipc", "cgroup"}
+	for i, w := range []Wanted{{}, {NewNet: true}, {NewUTS: true}, {NewIPC: true}, {NewCgroup: true}, {true, true, true, true}} {
+		ns := build(t, Tree{}, w, nil)
+		for j, fd := range []int{ns.Net, ns.UTS, ns.IPC, ns.Cgroup} {
+			if made := i == 5 || i == j+1; made != (fd >= 0) {
+				t.Errorf("%+v: %s is descriptor %d", w, names[j], fd)
+			}
+			if fd < 0 {
+				continue
+			}
+			var mine, theirs unix.Stat_t
+			if err := errors.Join(unix.Stat("/proc/self/ns/"+names[j], &mine), unix.Fstat(fd, &theirs)); err != nil {
+				t.Fatal(err)
+			}
+			if mine.Ino == theirs.Ino {
+				t.Errorf("%s namespace is the host's", names[j])
+			}
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("%s is not close-on-exec: %v %v", names[j], flags, err)
+			}
+		}
+	}
+}
+
+func BenchmarkBuild(b *testing.B) {
+	needRoot(b)
+	tree := Tree{append(connection(), Entry{Kind: Exec, Path: "/bin/sh"}, Entry{Kind: Exec, Path: "/usr/lib/x86_64-linux-gnu"}, Entry{Kind: Exec, Path: "/lib64"})}
+	for _, c := range []struct {
+		name string
+		want Wanted
+	}{{"mnt", Wanted{}}, {"all", Wanted{true, true, true, true}}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				ns, err := Build(tree, c.want, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				ns.Close()
+			}
+		})
+	}
+}

@@ -1,0 +1,94 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// link is a symbolic link met on the way to a source: its real path and text.
+type link struct{ path, text string }
+
+// maxLinks is how many links a path may go through (path_resolution(7)).
+const maxLinks = 40
+
+// addLinks notes every link, asked for or met on the host.
+func (l *layout) addLinks(e *Entry, h *found, _ int) error {
+	all := []link{{e.Path, e.Source}}
+	if e.Kind != Symlink {
+		all = nil
+		if e.mirrors() {
+			all = h.links
+		}
+	}
+	for _, k := range all {
+		if have, ok := l.links[k.path]; ok && have != k.text {
+			return fmt.Errorf("link %s would point to both %s and %s", k.path, have, k.text)
+		}
+		l.links[k.path] = k.text
+	}
+	return nil
+}
+
+// placeLinks creates the links of e.
+func (l *layout) placeLinks(e *Entry, h *found, _ int) error {
+	if e.Kind == Symlink {
+		return l.placeLink(link{e.Path, e.Source}, false)
+	}
+	if e.mirrors() {
+		for _, k := range h.links {
+			if err := l.placeLink(k, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *layout) placeLink(k link, mirrored bool) error {
+	p, err := l.through(k.path)
+	if err != nil {
+		return err
+	}
+	if p != k.path {
+		return fmt.Errorf("link %s lies behind another link", k.path)
+	}
+	if m, ok := l.around(k.path); ok {
+		if mirrored && m.mirror {
+			return nil // the bind shows the host's own link
+		}
+		return fmt.Errorf("link %s lies inside the bind %s, where nothing can be created", k.path, m.path)
+	}
+	return l.create(k.path, node{kind: Symlink, text: k.text})
+}
+
+// through replaces links among the directories on the way to p.
+func (l *layout) through(p string) (string, error) {
+	for range maxLinks {
+		q, found := l.step(p)
+		if !found {
+			return p, nil
+		}
+		p = q
+	}
+	return "", errors.New("too many levels of symbolic links")
+}
+
+// step replaces the first link among the directories on the way to p.
+func (l *layout) step(p string) (string, bool) {
+	for i := 1; i < len(p); i++ {
+		if p[i] != '/' {
+			continue
+		}
+		text, ok := l.links[p[:i]]
+		if !ok {
+			continue
+		}
+		if !strings.HasPrefix(text, "/") {
+			text = path.Join(path.Dir(p[:i]), text)
+		}
+		return path.Join(text, p[i:]), true
+	}
+	return p, false
+}

@@ -1,0 +1,151 @@
+package rootfs
+
+import (
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// rootAttrs are the mount flags of the root tmpfs itself; binds have their own.
+const rootAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+
+// bindAttrs are the flags each kind of bind adds to those the host has.
+var bindAttrs = map[Kind]uint64{
+	ReadOnly: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+	Exec:     unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV,
+	Write:    unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+	Device:   unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC,
+}
+
+// makeRoot mounts the tmpfs over the old "/" (any directory would do, and this
+// one always exists) and fills it. Lookups still start in the old root.
+func (b *builder) makeRoot(l *layout) error {
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("open tmpfs: %w", err)
+	}
+	defer unix.Close(fs)
+	size, inodes := l.size()
+	for _, o := range [][2]string{
+		{"source", "casemate"},
+		{"mode", "0755"},
+		{"size", strconv.FormatInt(size, 10)},
+		{"nr_inodes", strconv.FormatInt(inodes, 10)},
+	} {
+		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
+			return fmt.Errorf("set tmpfs %s: %w", o[0], err)
+		}
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return fmt.Errorf("create tmpfs: %w", err)
+	}
+	if b.root, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, rootAttrs); err != nil {
+		return fmt.Errorf("mount tmpfs: %w", err)
+	}
+	for _, p := range l.order() {
+		if err := b.create(p, l.nodes[p]); err != nil {
+			return fmt.Errorf("create %s %s: %w", l.nodes[p].kind, p, err)
+		}
+	}
+	if err := unix.MoveMount(b.root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("attach tmpfs: %w", err)
+	}
+	return nil
+}
+
+// create makes one node; nobody else can see the tmpfs yet.
+func (b *builder) create(p string, n node) error {
+	switch n.kind {
+	case Dir:
+		return unix.Mkdirat(b.root, p[1:], n.mode)
+	case Symlink:
+		return unix.Symlinkat(n.text, b.root, p[1:])
+	}
+	fd, err := unix.Openat(b.root, p[1:], unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, n.mode)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for data := n.data; len(data) > 0; {
+		k, err := unix.Write(fd, data)
+		if err != nil {
+			return err
+		}
+		data = data[k:]
+	}
+	return nil
+}
+
+// bind clones the mounts at a source, restricts the clone, and attaches it.
+// Restrictions are in place before anything inside can be reached.
+func (b *builder) bind(m mount) error {
+	var recursive uint
+	if m.dir {
+		recursive = unix.AT_RECURSIVE
+	}
+	tree, err := unix.OpenTree(b.sources[m.entry], "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
+	if err != nil {
+		return fmt.Errorf("clone %s: %w", m.real, err)
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: bindAttrs[m.kind], Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|recursive, &attr); err != nil {
+		return fmt.Errorf("restrict %s: %w", m.real, err)
+	}
+	// The point is on the tmpfs, where all links are known, or in a bind at a
+	// path that had none a moment ago: a link now is somebody's game.
+	at, err := unix.Openat2(b.root, m.path[1:], &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return fmt.Errorf("open mount point: %w", err)
+	}
+	defer unix.Close(at)
+	if err := unix.MoveMount(tree, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
+		return fmt.Errorf("attach: %w", err)
+	}
+	return nil
+}
+
+// enter makes the tmpfs the root, lets go of the old tree, and closes the
+// tmpfs for writing: the mount, and the file system under it.
+func (b *builder) enter() error {
+	if err := unix.Fchdir(b.root); err != nil {
+		return fmt.Errorf("enter the new root: %w", err)
+	}
+	// pivot_root(2), NOTES: with both names ".", the old root ends up on top of
+	// the new one, and unmounting "." takes it off again.
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("pivot_root: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("detach the old root: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("chdir /: %w", err)
+	}
+	attr := unix.MountAttr{Attr_set: rootAttrs | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(b.root, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return fmt.Errorf("make the root read-only: %w", err)
+	}
+	return b.freeze()
+}
+
+// freeze makes the tmpfs itself read-only, so that clearing the mount's flag in
+// a copy of the namespace would not bring writing back.
+func (b *builder) freeze() error {
+	fs, err := unix.Fspick(b.root, "", unix.FSPICK_EMPTY_PATH|unix.FSPICK_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("pick the root's tmpfs: %w", err)
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
+		return fmt.Errorf("set tmpfs ro: %w", err)
+	}
+	if err := unix.FsconfigReconfigure(fs); err != nil {
+		return fmt.Errorf("make the root's tmpfs read-only: %w", err)
+	}
+	return nil
+}

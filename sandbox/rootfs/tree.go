@@ -1,0 +1,102 @@
+// Package rootfs builds the root tree of a service: a read-only tmpfs with just
+// the entries that were named, in a mount namespace of its own.
+//
+// Everything is resolved once, at load, by file descriptor. What a Namespaces
+// value holds afterwards does not follow later changes of the host's names: a
+// bind of a directory shows the directory that was there at Build, and a bind of
+// one file keeps the inode it had then. A host file that is replaced by rename
+// (the way package managers write) stays visible inside in its old version until
+// the next Build; bind the directory where that is not wanted.
+//
+// Build needs CAP_SYS_ADMIN, /proc on the host, Linux 5.12 (mount_setattr(2)),
+// and a root that is not the initial ramfs (pivot_root(2)).
+package rootfs
+
+// Kind says what an entry of a Tree is.
+type Kind int
+
+// The kinds of entries. Binds take the whole mount tree below the source, and
+// only ever add restrictions: a host mount that is read-only or noexec stays so
+// (and is refused as the source of a Write or Exec entry).
+const (
+	// ReadOnly is a bind that is ro, nosuid, nodev, noexec.
+	ReadOnly Kind = iota + 1
+	// Exec is a bind that is ro, nosuid, nodev.
+	Exec
+	// Write is a bind that is nosuid, nodev, noexec.
+	Write
+	// Device is a bind of one node of Devices: nosuid, noexec, and ro, which
+	// leaves reading and writing the device alone and forbids chmod and the like.
+	Device
+	// Symlink is a symbolic link; Source is its text.
+	Symlink
+	// Dir is an empty directory on the root tmpfs, of mode Mode.
+	Dir
+	// File is a file on the root tmpfs with the content Data and mode 0444.
+	File
+)
+
+var kindNames = [...]string{ReadOnly: "read", Exec: "exec", Write: "write", Device: "device", Symlink: "symlink", Dir: "directory", File: "file"}
+
+// String is the word the policy language uses for k.
+func (k Kind) String() string {
+	if k < ReadOnly || k > File {
+		return "unknown kind"
+	}
+	return kindNames[k]
+}
+
+// bind reports whether k shows something of the host.
+func (k Kind) bind() bool { return k >= ReadOnly && k <= Device }
+
+// Entry is one thing in the root tree. All of them belong to root.
+type Entry struct {
+	Kind Kind
+	// Path is where it is inside: absolute and clean (see path.Clean), not "/".
+	Path string
+	// Source is, for a bind, the host path: absolute and clean; "" means Path.
+	//
+	// When both are the same the entry mirrors the host: symbolic links on the
+	// way (/lib -> usr/lib) are recreated, and what they lead to is bound at its
+	// real path, so that every name means inside what it means outside. When
+	// they differ, links in Source are followed and the result is bound at Path.
+	// A source on procfs is refused; a directory that has the host's procfs
+	// mounted somewhere below is not, so do not name one.
+	//
+	// For a Symlink it is the link's text.
+	Source string
+	// Mode is the mode of a Dir, at most 01777; 0 means 0755.
+	Mode uint32
+	// Data is the content of a File.
+	Data []byte
+}
+
+// source is the host path of a bind.
+func (e *Entry) source() string {
+	if e.Source == "" {
+		return e.Path
+	}
+	return e.Source
+}
+
+// mirrors reports whether e shows a host path under its own name.
+func (e *Entry) mirrors() bool { return e.Kind.bind() && e.source() == e.Path }
+
+// Tree is a root tree: the order of its entries means nothing. Directories
+// that lead to an entry are made as needed (root, 0755). An entry inside
+// another bind is mounted over it and needs a mount point that exists there;
+// nothing is ever created on the host.
+type Tree struct {
+	Entries []Entry
+}
+
+// Devices are the device nodes a Device entry may name, by their path on the
+// host, with their numbers (Linux admin-guide/devices.txt). Terminals are not
+// among them: a service shares none with anybody.
+var Devices = map[string]struct{ Major, Minor uint32 }{
+	"/dev/null":    {1, 3},
+	"/dev/zero":    {1, 5},
+	"/dev/full":    {1, 7},
+	"/dev/random":  {1, 8},
+	"/dev/urandom": {1, 9},
+}

@@ -1,0 +1,117 @@
+//go:build cgo && linux && amd64
+
+package seccomp
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	libseccomp "github.com/seccomp/libseccomp-golang"
+	"golang.org/x/sys/unix"
+)
+
+// Compile gives the program as an array of struct sock_filter in native byte
+// order, ready for seccomp(2). It is an error when a rule is invalid
+// or the program is longer than MaxInstructions. It installs nothing.
+func (f Filter) Compile() ([]byte, error) {
+	rules, err := Normalize(f.Rules)
+	if err != nil {
+		return nil, fmt.Errorf("compile filter: %w", err)
+	}
+	probed, allowed, soft := split(rules)
+	body, err := compileBody(allowed, soft, f.OnViolation)
+	if err != nil {
+		return nil, fmt.Errorf("compile filter: %w", err)
+	}
+	prog := append(encode(stub(probed)), body...)
+	if n := len(prog) / instructionSize; n > MaxInstructions {
+		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, MaxInstructions)
+	}
+	return prog, nil
+}
+
+func compileBody(allowed []Rule, soft []Rule, onViolation string) ([]byte, error) {
+	var def libseccomp.ScmpAction
+	switch onViolation {
+	case Errno:
+		def = libseccomp.ActErrno.SetReturnCode(int16(unix.EPERM))
+	case Kill:
+		def = libseccomp.ActKillProcess
+	default:
+		return nil, fmt.Errorf("on_violation %q: write %q or %q", onViolation, Errno, Kill)
+	}
+	filter, err := libseccomp.NewFilter(def)
+	if err != nil {
+		return nil, err
+	}
+	defer filter.Release()
+	// The stub checks the architecture first; this is for the body on its own.
+	if err := filter.SetBadArchAction(libseccomp.ActKillProcess); err != nil {
+		return nil, err
+	}
+	if err := filter.SetOptimize(2); err != nil { // binary tree
+		return nil, fmt.Errorf("binary tree (libseccomp 2.5 or later): %w", err)
+	}
+	for _, r := range allowed {
+		if err := addRule(filter, r, libseccomp.ActAllow); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range soft {
+		if err := addRule(filter, r, libseccomp.ActErrno.SetReturnCode(int16(unix.ENOSYS))); err != nil {
+			return nil, err
+		}
+	}
+	return export(filter)
+}
+
+// addRule names the call by its number: the library knows fewer names than the table.
+func addRule(filter *libseccomp.ScmpFilter, r Rule, action libseccomp.ScmpAction) error {
+	nr, ok := Number(r.Name)
+	if !ok {
+		return unknownName(r.Name)
+	}
+	conds := make([]libseccomp.ScmpCondition, 0, len(r.Args))
+	for _, a := range r.Args {
+		c, err := libseccomp.MakeCondition(a.Index, libseccomp.CompareMaskedEqual, uint64(a.mask()), uint64(a.Value))
+		if err != nil {
+			return fmt.Errorf("rule %s: %w", r, err)
+		}
+		conds = append(conds, c)
+	}
+	var err error
+	if len(conds) == 0 {
+		err = filter.AddRuleExact(libseccomp.ScmpSyscall(nr), action)
+	} else {
+		err = filter.AddRuleConditionalExact(libseccomp.ScmpSyscall(nr), action, conds)
+	}
+	if err != nil {
+		return fmt.Errorf("rule %s: %w", r, err)
+	}
+	return nil
+}
+
+// export writes to a memfd, since libseccomp before 2.6 cannot write to memory.
+func export(filter *libseccomp.ScmpFilter) ([]byte, error) {
+	fd, err := unix.MemfdCreate("seccomp", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "seccomp")
+	defer f.Close()
+	if err := filter.ExportBPF(f); err != nil {
+		return nil, fmt.Errorf("export program: %w", err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("export program: %w", err)
+	}
+	body, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("export program: %w", err)
+	}
+	if len(body) == 0 || len(body)%instructionSize != 0 {
+		return nil, fmt.Errorf("export program: %d bytes is not a whole number of instructions", len(body))
+	}
+	return body, nil
+}

@@ -1,0 +1,157 @@
+package seccomp
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCompileMatchesReference(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, g := range Groups() {
+		for _, v := range []string{Errno, Kill} {
+			agree(t, Filter{Rules: GroupRules(g), OnViolation: v}, rng)
+		}
+	}
+	cases := map[string][]Rule{
+		"nothing":                  nil,
+		"only clone3":              {{Name: "clone3"}},
+		"same rule twice":          {{Name: "read"}, {Name: "read"}},
+		"wider after narrower":     {{Name: "socket", Args: []Arg{{0, 0, 1}}}, {Name: "socket"}},
+		"soft with arguments":      {{Name: "close_range", Args: []Arg{{0, 0, 3}, {2, 0, 0}}}, {Name: "close_range", Args: []Arg{{2, 0xf, 4}}}},
+		"soft allowed":             {{Name: "openat2"}, {Name: "io_uring_setup"}},
+		"unnamed by libseccomp":    {{Name: "mseal"}, {Name: "file_setattr"}, {Name: "lsm_set_self_attr", Args: []Arg{{1, 0, 7}}}},
+		"alternatives with masks":  {{Name: "mmap", Args: []Arg{{2, 4, 0}}}, {Name: "mmap", Args: []Arg{{2, 2, 0}}}},
+		"six arguments":            {{Name: "sendto", Args: []Arg{{5, 0, 5}, {4, 0, 4}, {3, 0, 3}, {2, 0, 2}, {1, 0, 1}, {0, 0, 0}}}},
+		"different argument sets":  {{Name: "prctl", Args: []Arg{{0, 0, 4}, {1, 0, 0}}}, {Name: "prctl", Args: []Arg{{1, 0, 9}}}, {Name: "prctl", Args: []Arg{{0, 0, 3}}}},
+		"highest bit of an int":    {{Name: "ioctl", Args: []Arg{{1, 0, 0x80045430}}}},
+		"mask of one bit":          {{Name: "fcntl", Args: []Arg{{1, 1 << 31, 1 << 31}}}},
+		"prefix shared by several": {{Name: "setsockopt", Args: []Arg{{1, 0, 1}, {2, 0, 9}}}, {Name: "setsockopt", Args: []Arg{{1, 0, 1}, {2, 0, 10}}}, {Name: "setsockopt", Args: []Arg{{1, 0, 6}, {2, 0, 9}}}},
+	}
+	for name, rules := range cases {
+		t.Run(name, func(t *testing.T) {
+			agree(t, Filter{Rules: rules, OnViolation: Errno}, rng)
+			agree(t, Filter{Rules: rules, OnViolation: Kill}, rng)
+		})
+	}
+}
+
+func TestCompileErrors(t *testing.T) {
+	cases := []struct {
+		f    Filter
+		want string
+	}{
+		{Filter{OnViolation: "trap"}, `on_violation "trap"`},
+		{Filter{}, `on_violation ""`},
+		{Filter{[]Rule{{Name: "opennat"}}, Errno}, `did you mean "openat"`},
+		{Filter{[]Rule{{Name: "fstatat"}}, Errno}, `did you mean "newfstatat"`},
+		{Filter{[]Rule{{Name: ""}}, Errno}, `unknown system call ""`},
+		{Filter{[]Rule{{Name: "@stdio"}}, Errno}, `unknown system call "@stdio"`},
+		{Filter{[]Rule{{"ioctl", []Arg{{6, 0, 0}}}}, Errno}, "arguments 0 to 5"},
+		{Filter{[]Rule{{"ioctl", []Arg{{1, 0, 1}, {1, 0, 2}}}}, Errno}, "compared twice"},
+		{Filter{[]Rule{{"ioctl", []Arg{{1, 2, 5}}}}, Errno}, "never matches"},
+		{Filter{many("ioctl", 5000), Errno}, "the kernel takes 4096"},
+	}
+	for _, c := range cases {
+		prog, err := c.f.Compile()
+		if err == nil || !strings.Contains(err.Error(), c.want) || prog != nil {
+			t.Errorf("%d rules: got %v, want %q", len(c.f.Rules), err, c.want)
+		}
+	}
+}
+
+func many(name string, n int) []Rule {
+	var out []Rule
+	for i := range n {
+		out = append(out, Rule{name, []Arg{{1, 0, uint32(i)}}})
+	}
+	return out
+}
+
+// TestStubFirst pins the first instructions, which nothing may come before.
+func TestStubFirst(t *testing.T) {
+	prog, err := Filter{OnViolation: Kill}.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if op, k := binary.NativeEndian.Uint16(prog), binary.NativeEndian.Uint32(prog[4:]); op != opLoad || k != offArch {
+		t.Errorf("first instruction %#x %#x, want the load of the architecture", op, k)
+	}
+}
+
+func TestCompileIsDeterministic(t *testing.T) {
+	rules := GroupRules("@login")
+	a, err := Filter{rules, Kill}.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		shuffled := append([]Rule(nil), rules...)
+		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		if b, err := (Filter{shuffled, Kill}).Compile(); err != nil || string(a) != string(b) {
+			t.Fatalf("the order of the rules changes the program (%v)", err)
+		}
+	}
+}
+
+func TestCompileIsQuick(t *testing.T) {
+	f := Filter{Rules: GroupRules("@login"), OnViolation: Errno}
+	best := time.Hour
+	for range 5 {
+		start := time.Now()
+		prog, err := f.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		best = min(best, time.Since(start))
+		if n := len(prog) / instructionSize; n > 800 {
+			t.Errorf("%d instructions for @login", n)
+		}
+	}
+	if best > 20*time.Millisecond && !raceEnabled {
+		t.Errorf("%d rules took %v", len(f.Rules), best)
+	}
+}
+
+// FuzzCompile compares random filters with the reference over random calls.
+func FuzzCompile(f *testing.F) {
+	for seed := range uint64(24) {
+		f.Add(seed, uint8(seed*11))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, n uint8) {
+		rng := rand.New(rand.NewPCG(seed, uint64(n)))
+		agree(t, randomFilter(rng, int(n)), rng)
+	})
+}
+
+// randomFilter gives few calls many rules each, over few values, so that rules
+// share prefixes, overlap and cover each other.
+func randomFilter(rng *rand.Rand, n int) Filter {
+	names := []string{"ioctl", "socket", "prctl", "clone", "close_range", "mseal", "clone3"}
+	for range 1 + rng.IntN(20) {
+		names = append(names, table[rng.IntN(len(table))].name)
+	}
+	f := Filter{OnViolation: []string{Errno, Kill}[rng.IntN(2)]}
+	for range n {
+		r := Rule{Name: names[rng.IntN(len(names))]}
+		for _, index := range rng.Perm(6)[:rng.IntN(4)] {
+			mask := []uint32{0, 0xffffffff, 4, 6, 0xf, 1 << 31, rng.Uint32() | 1}[rng.IntN(7)]
+			a := Arg{Index: uint(index), Mask: mask}
+			a.Value = []uint32{0, 1, 2, 4, 0x80000001, rng.Uint32()}[rng.IntN(6)] & a.mask()
+			r.Args = append(r.Args, a)
+		}
+		f.Rules = append(f.Rules, r)
+	}
+	return f
+}
+
+func BenchmarkCompile(b *testing.B) {
+	f := Filter{Rules: GroupRules("@server"), OnViolation: Errno}
+	for b.Loop() {
+		if _, err := f.Compile(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

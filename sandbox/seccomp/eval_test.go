@@ -1,0 +1,158 @@
+package seccomp
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"golang.org/x/net/bpf"
+)
+
+// data is struct seccomp_data without the instruction pointer.
+type data struct {
+	nr, arch uint32
+	args     [6]uint64
+}
+
+// bytes lays data out for the virtual machine, which loads words big-endian
+// while the kernel loads them natively: every word keeps its place (low half
+// first) and is written big-endian.
+func (d data) bytes() []byte {
+	b := binary.BigEndian.AppendUint32(nil, d.nr)
+	b = binary.BigEndian.AppendUint32(b, d.arch)
+	b = binary.BigEndian.AppendUint64(b, 0)
+	for _, a := range d.args {
+		b = binary.BigEndian.AppendUint32(b, uint32(a))
+		b = binary.BigEndian.AppendUint32(b, uint32(a>>32))
+	}
+	return b
+}
+
+// machine makes a program runnable. It fails the test for a program that the
+// kernel's checker would not take.
+func machine(t testing.TB, prog []byte) *bpf.VM {
+	t.Helper()
+	if len(prog)%instructionSize != 0 {
+		t.Fatalf("program of %d bytes", len(prog))
+	}
+	var ins []bpf.Instruction
+	for i := 0; i < len(prog); i += instructionSize {
+		ins = append(ins, bpf.RawInstruction{
+			Op: binary.NativeEndian.Uint16(prog[i:]), Jt: prog[i+2], Jf: prog[i+3], K: binary.NativeEndian.Uint32(prog[i+4:]),
+		}.Disassemble())
+	}
+	vm, err := bpf.NewVM(ins)
+	if err != nil {
+		t.Fatalf("program not accepted: %v", err)
+	}
+	return vm
+}
+
+func run(t testing.TB, vm *bpf.VM, d data) uint32 {
+	t.Helper()
+	got, err := vm.Run(d.bytes())
+	if err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	return uint32(got)
+}
+
+// reference says what the filter must answer, in the words of the documentation.
+func reference(f Filter, d data) uint32 {
+	if d.arch != archX8664 {
+		return retKillProcess
+	}
+	name := ""
+	for _, c := range table {
+		if uint32(c.nr) == d.nr {
+			name = c.name
+		}
+	}
+	if name == "" || name == "clone3" {
+		return retErrno | errnoENOSYS
+	}
+	for _, r := range f.Rules {
+		if r.Name != name {
+			continue
+		}
+		match := true
+		for _, a := range r.Args {
+			mask := a.Mask
+			if mask == 0 {
+				mask = 0xffffffff
+			}
+			match = match && uint32(d.args[a.Index])&mask == a.Value
+		}
+		if match {
+			return retAllow
+		}
+	}
+	ruled := slices.ContainsFunc(f.Rules, func(r Rule) bool { return r.Name == name })
+	switch {
+	case slices.Contains(softCalls, name), name == "socket" && uint32(d.args[0]) == afUnix && !ruled:
+		return retErrno | errnoENOSYS
+	case f.OnViolation == Kill:
+		return retKillProcess
+	default:
+		return retErrno | errnoEPERM
+	}
+}
+
+// compile compiles and fails the test when it cannot.
+func compile(t testing.TB, f Filter) *bpf.VM {
+	t.Helper()
+	prog, err := f.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return machine(t, prog)
+}
+
+// inputs gives calls worth trying on a filter: every number, and for each rule
+// the arguments it asks for, slightly wrong ones, and both with high bits.
+func inputs(f Filter, rng *rand.Rand) []data {
+	var out []data
+	for nr := uint32(0); nr < uint32(highest())+8; nr++ {
+		out = append(out, data{nr: nr, arch: archX8664, args: [6]uint64{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64()}})
+		out = append(out, data{nr: nr, arch: archX8664})
+	}
+	for _, nr := range []uint32{0x40000000, 0x40000001, 0x40000000 | 435, 0xffffffff, 0x7fffffff, 1 << 16} {
+		out = append(out, data{nr: nr, arch: archX8664})
+	}
+	for _, arch := range []uint32{0, 0x40000003, 0xc00000b7, archX8664 ^ 1<<31} { // i386, arm64
+		for _, nr := range []uint32{0, 1, 11, 59, 435, 0xffffffff} {
+			out = append(out, data{nr: nr, arch: arch})
+		}
+	}
+	for _, r := range f.Rules {
+		nr, _ := Number(r.Name)
+		d := data{nr: uint32(nr), arch: archX8664}
+		for i := range d.args {
+			d.args[i] = rng.Uint64() >> (rng.Uint() % 64)
+		}
+		for _, a := range r.Args {
+			d.args[a.Index] = d.args[a.Index]&^uint64(a.mask()) | uint64(a.Value)
+		}
+		out = append(out, d)
+		for i := range d.args {
+			high := d
+			high.args[i] |= 1 << (32 + rng.Uint()%32)
+			off := d
+			off.args[i] ^= 1 << (rng.Uint() % 32)
+			out = append(out, high, off)
+		}
+	}
+	return out
+}
+
+// agree runs a filter and the reference over the inputs.
+func agree(t testing.TB, f Filter, rng *rand.Rand) {
+	t.Helper()
+	vm := compile(t, f)
+	for _, d := range inputs(f, rng) {
+		if got, want := run(t, vm, d), reference(f, d); got != want {
+			t.Fatalf("%s (nr %d, arch %#x, args %#x): got %#x, want %#x\nrules %v", Name(int(d.nr)), d.nr, d.arch, d.args, got, want, f.Rules)
+		}
+	}
+}

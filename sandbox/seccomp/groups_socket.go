@@ -1,0 +1,98 @@
+package seccomp
+
+// Families, types and protocols of socket(2), levels and options of
+// setsockopt(2) (linux/socket.h, asm-generic/socket.h, linux/in.h, linux/tcp.h).
+const (
+	afUnix, afInet, afInet6, afNetlink = 1, 2, 10, 16
+
+	sockStream, sockDgram, sockRaw, sockSeqpacket = 1, 2, 3, 5
+	sockTypeMask                                  = 0xf // the rest is SOCK_NONBLOCK and SOCK_CLOEXEC
+	protoTCP, protoUDP                            = 6, 17
+
+	solSocket, solIP, solTCP, solIPv6 = 1, 0, 6, 41
+
+	soReuseaddr, soBroadcast, soSndbuf, soRcvbuf               = 2, 6, 7, 8
+	soKeepalive, soOobinline, soPriority, soLinger, soPasscred = 9, 10, 12, 13, 16
+	soRcvlowat, soRcvtimeo, soSndtimeo                         = 18, 20, 21
+
+	tcpNodelay, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt = 1, 3, 4, 5, 6
+	tcpDeferAccept, tcpQuickack, tcpUserTimeout                = 9, 12, 18
+
+	ipTOS, ipPktinfo, ipMTUDiscover, ipRecverr                            = 1, 8, 10, 11
+	ipv6MTUDiscover, ipv6Recverr, ipv6V6only, ipv6Recvpktinfo, ipv6Tclass = 23, 25, 26, 49, 67
+
+	msgFastopen = 0x20000000
+)
+
+// socketOf opens sockets of one family, type and protocol.
+func socketOf(family, kind uint32, protos ...uint32) []Rule {
+	var out []Rule
+	for _, p := range protos {
+		out = append(out, all("socket",
+			Arg{Index: 0, Value: family}, Arg{Index: 1, Mask: sockTypeMask, Value: kind}, Arg{Index: 2, Value: p})...)
+	}
+	return out
+}
+
+var socketGroups = map[string]group{
+	"@socket-io": {
+		doc: "talking over the socket it was given, to the peer it has: no new socket, no other peer",
+		calls: []string{
+			"recvfrom", "recvmsg", "shutdown", "getsockname", "getpeername",
+		},
+		rules: [][]Rule{
+			// The address is a pointer, of which a filter sees too little; its length is an int, and with length 0
+			// every protocol takes the peer that the socket is connected to. MSG_FASTOPEN would connect.
+			all("sendto", Arg{Index: 3, Mask: msgFastopen, Value: 0}, Arg{Index: 5, Value: 0}),
+			// sendmsg and sendmmsg have the address behind a pointer: see @fd-passing.
+			is("getsockopt", 1, solSocket, solIP, solTCP, solIPv6),
+			level(solSocket, soSndbuf, soRcvbuf, soKeepalive, soOobinline, soPriority, soLinger, soRcvlowat, soRcvtimeo, soSndtimeo),
+			level(solTCP, tcpNodelay, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt, tcpQuickack, tcpUserTimeout),
+			level(solIP, ipTOS),
+			level(solIPv6, ipv6Tclass),
+		},
+	},
+	"@fd-passing": {
+		doc:   "sendmsg, to pass descriptors over a socket pair. On a datagram socket it reaches any address: for stream services only",
+		calls: []string{"sendmsg", "recvmsg"},
+		rules: [][]Rule{is("socketpair", 0, afUnix), level(solSocket, soPasscred)},
+	},
+	"@socket-accept": {
+		doc:      "taking connections from a listening socket it was given; answering datagrams to any address",
+		includes: []string{"@socket-io"},
+		calls:    []string{"accept", "accept4", "sendto", "sendmsg", "sendmmsg", "recvmmsg"},
+		rules: [][]Rule{
+			level(solIP, ipPktinfo),
+			level(solIPv6, ipv6Recvpktinfo),
+		},
+	},
+	"@socket-client": {
+		doc:      "sockets of its own, to connect: unix, TCP and UDP; no raw, packet, netlink, vsock, MPTCP",
+		includes: []string{"@socket-io"},
+		calls:    []string{"connect", "sendto", "sendmsg", "sendmmsg", "recvmmsg"},
+		rules: [][]Rule{
+			is("socketpair", 0, afUnix),
+			socketOf(afUnix, sockStream, 0), socketOf(afUnix, sockDgram, 0), socketOf(afUnix, sockSeqpacket, 0),
+			socketOf(afInet, sockStream, 0, protoTCP), socketOf(afInet, sockDgram, 0, protoUDP),
+			socketOf(afInet6, sockStream, 0, protoTCP), socketOf(afInet6, sockDgram, 0, protoUDP),
+			level(solSocket, soReuseaddr, soBroadcast, soPasscred),
+			level(solIP, ipPktinfo, ipMTUDiscover, ipRecverr),
+			level(solIPv6, ipv6V6only, ipv6Recvpktinfo, ipv6MTUDiscover, ipv6Recverr),
+		},
+	},
+	"@socket-server": {
+		doc:      "sockets of its own, to listen on as well",
+		includes: []string{"@socket-client", "@socket-accept"},
+		calls:    []string{"bind", "listen"},
+		rules:    [][]Rule{level(solTCP, tcpDeferAccept)},
+	},
+	"@netlink-route": {
+		doc:      "asking the kernel for addresses and routes (getifaddrs, AI_ADDRCONFIG)",
+		includes: []string{"@socket-io"},
+		calls:    []string{"bind", "sendto", "sendmsg"},
+		rules: [][]Rule{
+			socketOf(afNetlink, sockRaw, 0),
+			socketOf(afNetlink, sockDgram, 0),
+		},
+	},
+}

@@ -1,0 +1,223 @@
+package seccomp
+
+import (
+	"bufio"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// ladder are the profile groups without network, each within the next.
+var ladder = []string{"@strict", "@line", "@files", "@server", "@login"}
+
+func names(rules []Rule) []string {
+	var out []string
+	for _, r := range rules {
+		if !slices.Contains(out, r.Name) {
+			out = append(out, r.Name)
+		}
+	}
+	return out
+}
+
+func TestGroupsAreValid(t *testing.T) {
+	for name, g := range groups {
+		if g.doc == "" || GroupDoc(name) != g.doc || !strings.HasPrefix(name, "@") {
+			t.Errorf("%s: no doc, or no @", name)
+		}
+		for _, inc := range g.includes {
+			if _, ok := groups[inc]; !ok {
+				t.Errorf("%s includes %s, which is no group", name, inc)
+			}
+		}
+		if circle(name, nil) {
+			t.Fatalf("%s includes itself", name)
+		}
+		if len(GroupRules(name)) == 0 {
+			t.Errorf("%s allows nothing", name)
+		}
+		if !slices.IsSorted(Group(name)) {
+			t.Errorf("%s is not sorted", name)
+		}
+	}
+	if len(Groups()) != len(groups) || GroupRules("@nothing") != nil || Group("@nothing") != nil || GroupDoc("@nothing") != "" {
+		t.Error("groups that are none have contents")
+	}
+}
+
+func circle(name string, above []string) bool {
+	return slices.Contains(above, name) || slices.ContainsFunc(groups[name].includes, func(inc string) bool {
+		return circle(inc, append(slices.Clone(above), name))
+	})
+}
+
+func TestLadder(t *testing.T) {
+	for i := 1; i < len(ladder); i++ {
+		upper := GroupRules(ladder[i])
+		for _, r := range GroupRules(ladder[i-1]) {
+			if !slices.ContainsFunc(upper, func(o Rule) bool { return o.covers(r) }) {
+				t.Errorf("%s has %s, %s does not", ladder[i-1], r, ladder[i])
+			}
+		}
+	}
+	if n := len(names(GroupRules("@server"))); n < 150 {
+		t.Errorf("@server has %d calls: no realistic filter", n)
+	}
+}
+
+// TestNoNetwork proves promise of the profiles without network: no call that
+// reaches another peer than the one at the end of the socket.
+func TestNoNetwork(t *testing.T) {
+	for _, g := range append([]string{"@go", "@socket-io", "@pty", "@tty", "@ipc"}, ladder...) {
+		rules := GroupRules(g)
+		if got := Reach(rules); len(got) > 0 {
+			t.Errorf("%s reaches the network by %v", g, got)
+		}
+		vm := compile(t, Filter{Rules: rules, OnViolation: Kill})
+		denied := func(name string, args ...uint64) {
+			t.Helper()
+			nr, ok := Number(name)
+			if !ok {
+				t.Fatalf("no call %s", name)
+			}
+			d := data{nr: uint32(nr), arch: archX8664}
+			copy(d.args[:], args)
+			if got := run(t, vm, d); got == retAllow {
+				t.Errorf("%s allows %s%#x", g, name, args)
+			}
+		}
+		for _, name := range []string{"connect", "bind", "listen", "accept", "accept4", "sendmsg", "sendmmsg", "io_uring_setup", "clone3", "unshare", "setns"} {
+			denied(name)
+			denied(name, 3, 1, 1, 1, 1, 1)
+		}
+		for _, high := range []uint64{0, 1 << 32, 1 << 63} {
+			for family := range uint64(64) {
+				for kind := range uint64(16) {
+					denied("socket", family|high, kind|high, 0)
+				}
+			}
+			for request := uint64(0x8900); request < 0x8a00; request++ {
+				denied("ioctl", 0, request|high)
+			}
+			for _, request := range []uint64{0x5412, 0x541c, 0x5423, 0x541d, 0x8b01} { // TIOCSTI, TIOCLINUX, TIOCSETD, TIOCCONS, wireless
+				denied("ioctl", 0, request|high)
+			}
+			for _, option := range []uint64{25, 36, 26, 50, 51, 52, 32, 33, 15, 2} { // BINDTODEVICE, MARK, filters, REUSEPORT, FORCE
+				denied("setsockopt", 0, solSocket|high, option)
+			}
+			for _, option := range []uint64{19, 31, 30, 38} { // REPAIR, ULP, FASTOPEN_CONNECT, ...
+				denied("setsockopt", 0, solTCP|high, option)
+			}
+			denied("sendto", 0, 0, 0, 0, 0, 16|high)
+			denied("sendto", 0, 0, 0, msgFastopen|high, 0, 0)
+			denied("sendto", 0, 0, 0, 0, 1<<32, 16|high)
+			denied("mmap", 0, 4096, protWrite|protExec|high)
+			for _, flags := range []uint64{0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000} { // CLONE_NEW*
+				denied("clone", flags|high)
+				denied("clone", flags|cloneFork|high)
+			}
+		}
+	}
+}
+
+// TestNoPerilousCall proves that no group, not even one that opens the network,
+// has a call that Perilous names.
+func TestNoPerilousCall(t *testing.T) {
+	for name, why := range perilous {
+		if _, ok := Number(name); !ok {
+			t.Errorf("perilous: unknown call %s", name)
+		}
+		if Perilous(name) == "" || why == "" {
+			t.Errorf("perilous: %s without a reason", name)
+		}
+	}
+	for _, g := range Groups() {
+		for _, n := range names(GroupRules(g)) {
+			if why := Perilous(n); why != "" {
+				t.Errorf("%s has %s, which %s", g, n, why)
+			}
+		}
+	}
+	if Perilous("read") != "" {
+		t.Error("read is perilous")
+	}
+}
+
+// TestWriteOrExecute holds for every group but the one that is there for it.
+func TestWriteOrExecute(t *testing.T) {
+	for _, g := range Groups() {
+		vm := compile(t, Filter{Rules: GroupRules(g), OnViolation: Errno})
+		mmap, mprotect := data{nr: 9, arch: archX8664}, data{nr: 10, arch: archX8664}
+		mmap.args[2], mprotect.args[2] = protWrite|protExec|1, protExec|1
+		wx := run(t, vm, mmap) == retAllow || run(t, vm, mprotect) == retAllow
+		if wx != (g == "@jit") {
+			t.Errorf("%s: memory written and executed: %v", g, wx)
+		}
+	}
+}
+
+// TestNetworkGroupsAreSeen keeps Reach honest.
+func TestNetworkGroupsAreSeen(t *testing.T) {
+	for _, g := range []string{"@socket-client", "@socket-server", "@socket-accept", "@fd-passing", "@netlink-route", "@builtin"} {
+		if len(Reach(GroupRules(g))) == 0 {
+			t.Errorf("Reach sees nothing in %s", g)
+		}
+	}
+	for _, name := range []string{"ioctl", "socket", "sendto", "setsockopt", "socketpair", "connect"} {
+		if len(Reach([]Rule{{Name: name}})) == 0 {
+			t.Errorf("Reach sees nothing in %s", name)
+		}
+	}
+	if got := Reach([]Rule{{Name: "ioctl", Args: []Arg{{1, 0xff00, 0x5400}}}}); len(got) == 0 {
+		t.Error("Reach takes a masked request for an exact one")
+	}
+}
+
+func TestSoft(t *testing.T) {
+	for i, name := range Soft() {
+		if _, ok := Number(name); !ok {
+			t.Errorf("unknown call %s", name)
+		}
+		if i > 0 && Soft()[i-1] == name {
+			t.Errorf("%s is there twice", name)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	for i, c := range table {
+		if i > 0 && table[i-1].nr >= c.nr {
+			t.Errorf("%d after %d", c.nr, table[i-1].nr)
+		}
+		if nr, ok := Number(c.name); !ok || nr != c.nr || Name(c.nr) != c.name {
+			t.Errorf("%s %d: %d %q", c.name, c.nr, nr, Name(c.nr))
+		}
+	}
+	for nr, want := range map[int]string{0: "read", 59: "execve", 231: "exit_group", 257: "openat", 335: "uretprobe", 337: "", 400: "", 423: "",
+		424: "pidfd_send_signal", 435: "clone3", 450: "set_mempolicy_home_node", 462: "mseal", 469: "file_setattr", 470: "", -1: "", 1 << 30: ""} {
+		if got := Name(nr); got != want {
+			t.Errorf("%d is %q, want %q", nr, got, want)
+		}
+	}
+}
+
+// TestTableMatchesHeader compares with the headers that are installed, where
+// they are: they may be older than the table, but not different.
+func TestTableMatchesHeader(t *testing.T) {
+	f, err := os.Open("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+	if err != nil {
+		needs(t, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+	}
+	defer f.Close()
+	define := regexp.MustCompile(`^#define __NR_([a-z0-9_]+)\s+(\d+)$`)
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if m := define.FindStringSubmatch(s.Text()); m != nil {
+			if nr, _ := strconv.Atoi(m[2]); nr <= highest() && Name(nr) != m[1] {
+				t.Errorf("%d is %s in the header, %q in the table", nr, m[1], Name(nr))
+			}
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package seccomp
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Resolve turns the allow and deny lists of a profile into rules. A list holds
+// names of calls ("openat") and of groups ("@file-read").
+//
+// A name in allow allows the call with any arguments; a group allows what it says. A name
+// in deny takes out every rule of that call; a group takes out every rule of the
+// calls it allows with any arguments, and of the others those rules that it
+// has itself. When the rest still allows something that a denied group allows,
+// that is an error: the list would not mean what it says.
+// The result is normalized (see Normalize).
+func Resolve(allow, deny []string) ([]Rule, error) {
+	var rules []Rule
+	for _, entry := range allow {
+		r, err := entryRules(entry)
+		if err != nil {
+			return nil, fmt.Errorf("allow: %w", err)
+		}
+		rules = append(rules, r...)
+	}
+	rules, err := Normalize(rules)
+	if err != nil {
+		return nil, fmt.Errorf("allow: %w", err)
+	}
+	for _, entry := range deny {
+		out, err := entryRules(entry)
+		if err != nil {
+			return nil, fmt.Errorf("deny: %w", err)
+		}
+		rules = subtract(rules, out)
+		if err := stillAllowed(entry, rules, out); err != nil {
+			return nil, fmt.Errorf("deny: %w", err)
+		}
+	}
+	return rules, nil
+}
+
+// Expand gives the names that the lists allow with any arguments, sorted. It is
+// for showing and comparing lists. What a group allows with certain arguments only is
+// not in it; a filter is made from Resolve.
+func Expand(allow, deny []string) ([]string, error) {
+	rules, err := Resolve(allow, deny)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, r := range rules {
+		if len(r.Args) == 0 {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Groups gives the names of all groups, sorted, each with its "@".
+func Groups() []string { return slices.Sorted(maps.Keys(groups)) }
+
+// GroupDoc says in one line what a group is for; "" for a name that is no group.
+func GroupDoc(name string) string { return groups[name].doc }
+
+// Group gives the calls that a group allows with any arguments, those of the groups it
+// includes among them, sorted; nil for a name that is no group.
+func Group(name string) []string {
+	var names []string
+	for _, r := range GroupRules(name) {
+		if len(r.Args) == 0 {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// GroupRules gives everything that a group allows, normalized; nil for a name
+// that is no group.
+func GroupRules(name string) []Rule {
+	if _, ok := groups[name]; !ok {
+		return nil
+	}
+	rules, err := Normalize(collect(name))
+	if err != nil {
+		// The tables are constant and tested; an invalid one cannot be used safely.
+		panic(fmt.Sprintf("seccomp: group %s: %v", name, err))
+	}
+	return rules
+}
+
+// collect walks a group and those it includes. The includes are constant and
+// form no circle (tested).
+func collect(name string) []Rule {
+	g := groups[name]
+	var rules []Rule
+	for _, inc := range g.includes {
+		rules = append(rules, collect(inc)...)
+	}
+	for _, c := range g.calls {
+		rules = append(rules, Rule{Name: c})
+	}
+	for _, r := range g.rules {
+		rules = append(rules, r...)
+	}
+	return rules
+}
+
+func entryRules(entry string) ([]Rule, error) {
+	if strings.HasPrefix(entry, "@") {
+		if _, ok := groups[entry]; !ok {
+			return nil, unknown("group", entry, suggest(entry, Groups()))
+		}
+		return GroupRules(entry), nil
+	}
+	if _, ok := Number(entry); !ok {
+		return nil, unknownName(entry)
+	}
+	return []Rule{{Name: entry}}, nil
+}
+
+func subtract(rules, out []Rule) []Rule {
+	return slices.DeleteFunc(rules, func(r Rule) bool {
+		return slices.ContainsFunc(out, func(o Rule) bool { return o.covers(r) })
+	})
+}
+
+func stillAllowed(entry string, rules, out []Rule) error {
+	for _, r := range rules {
+		for _, o := range out {
+			if r.overlaps(o) {
+				return fmt.Errorf("%s has %s, which %s in allow allows as well: deny %s, or allow less", entry, o, r, r.Name)
+			}
+		}
+	}
+	return nil
+}
+
+func unknownName(name string) error {
+	if _, ok := groups["@"+name]; ok {
+		return unknown("system call", name, "@"+name)
+	}
+	names := make([]string, 0, len(table))
+	for _, c := range table {
+		names = append(names, c.name)
+	}
+	return unknown("system call", name, suggest(name, names))
+}
+
+func unknown(kind, name, near string) error {
+	if near == "" {
+		return fmt.Errorf("unknown %s %q", kind, name)
+	}
+	return fmt.Errorf("unknown %s %q: did you mean %q?", kind, name, near)
+}

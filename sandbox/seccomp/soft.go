@@ -1,0 +1,48 @@
+package seccomp
+
+import "slices"
+
+// softCalls are the calls that answer ENOSYS rather than a violation when they
+// are not allowed: a C library, a language runtime or a common tool tries them
+// first and does without them when the kernel is too old, but takes EPERM for a real
+// answer (or dies, with "kill"). Nothing that only an attacker would try is
+// here, so that such a try stays a violation.
+var softCalls = []string{
+	// Threads and processes: glibc, musl and Go try these before clone, kill and wait4.
+	"clone3",                                         // never allowed: its flags are behind a pointer
+	"pidfd_open", "pidfd_send_signal", "pidfd_getfd", // Go's os package, glibc posix_spawn
+	"rseq",                                    // glibc 2.35 registers it at start
+	"membarrier",                              // runtimes that ask what there is
+	"futex_waitv", "futex_wake", "futex_wait", // the second futex interface
+	"futex_requeue",                              //
+	"close_range",                                // glibc closefrom, posix_spawn
+	"set_mempolicy_home_node", "process_madvise", // allocators
+	"process_mrelease", "mlock2", "memfd_secret", //
+	"pkey_alloc", "pkey_free", "pkey_mprotect", "mseal", // ld.so and hardened allocators; a caller copes without
+	"map_shadow_stack", // glibc 2.39 with shadow stacks
+	// Files: each has an older form that the profiles name.
+	"statx", "openat2", "faccessat2", "fchmodat2", "renameat2",
+	"copy_file_range", "preadv2", "pwritev2", "epoll_pwait2", "cachestat",
+	"setxattrat", "getxattrat", "listxattrat", "removexattrat",
+	"file_getattr", "file_setattr", "statmount", "listmount",
+	// Interfaces that a program asks for and does without.
+	"io_uring_setup", "io_uring_enter", "io_uring_register",
+	"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", // xz, and services that confine themselves
+	"lsm_get_self_attr", "lsm_list_modules", // libselinux, libapparmor
+}
+
+// softRules are calls of which only some are soft. They count only when a filter
+// has no rule of its own for the call.
+var softRules = []Rule{
+	// glibc asks nscd for every user name, and syslog(3) its daemon: both take any error for
+	// an answer. Other families stay violations.
+	{Name: "socket", Args: []Arg{{Index: 0, Value: afUnix}}},
+}
+
+// Soft lists the calls that answer ENOSYS when a filter does not allow them,
+// sorted. For one that is allowed with certain arguments only, other arguments answer
+// ENOSYS too, and clone3 answers it even when it is allowed. A unix socket answers
+// ENOSYS as well where a filter has no rule for socket.
+func Soft() []string {
+	return slices.Sorted(slices.Values(softCalls))
+}

@@ -1,0 +1,154 @@
+package seccomp
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// instruction is struct sock_filter of linux/filter.h.
+type instruction struct {
+	code   uint16
+	jt, jf uint8
+	k      uint32
+}
+
+const instructionSize = 8
+
+// Classic BPF as seccomp(2) allows it (linux/bpf_common.h).
+const (
+	opLoad = 0x20 // BPF_LD|BPF_W|BPF_ABS
+	opJEQ  = 0x15 // BPF_JMP|BPF_JEQ|BPF_K
+	opJGT  = 0x25 // BPF_JMP|BPF_JGT|BPF_K
+	opJGE  = 0x35 // BPF_JMP|BPF_JGE|BPF_K
+	opAnd  = 0x54 // BPF_ALU|BPF_AND|BPF_K
+	opRet  = 0x06 // BPF_RET|BPF_K
+)
+
+// Offsets into struct seccomp_data, and what a filter answers (linux/seccomp.h,
+// linux/audit.h).
+const (
+	offNr   = 0
+	offArch = 4
+	offArgs = 16 // the low half of argument 0: x86-64 is little-endian
+
+	archX8664 = 0xc000003e // AUDIT_ARCH_X86_64
+
+	retKillProcess = 0x80000000
+	retErrno       = 0x00050000
+	retAllow       = 0x7fff0000
+
+	errnoEPERM  = 1
+	errnoENOSYS = 38
+)
+
+// MaxInstructions is BPF_MAXINSNS: the kernel takes no longer program.
+const MaxInstructions = 4096
+
+// stub is what runs before libseccomp's body.
+//
+// x32 calls (bit 30 of the number) answer ENOSYS like any number above the
+// table, which is what a kernel without x32 says too: nothing is gained by
+// killing, and syscall(-1), which some programs use to probe, would die with them.
+//
+// probed are the rules of soft calls (see Soft) that are allowed with certain
+// arguments only. libseccomp has one answer for everything that is not allowed, and
+// for these it must be ENOSYS, so they are decided here.
+func stub(probed []Rule) []instruction {
+	out := []instruction{
+		{opLoad, 0, 0, offArch},
+		{opJEQ, 1, 0, archX8664},
+		{opRet, 0, 0, retKillProcess},
+		{opLoad, 0, 0, offNr},
+		{opJGT, 0, 1, uint32(highest())},
+		{opRet, 0, 0, retErrno | errnoENOSYS},
+	}
+	for _, h := range holes() {
+		out = append(out,
+			instruction{opJGE, 0, 2, uint32(h.first)},
+			instruction{opJGT, 1, 0, uint32(h.last)},
+			instruction{opRet, 0, 0, retErrno | errnoENOSYS})
+	}
+	out = append(out,
+		instruction{opJEQ, 0, 1, uint32(byName["clone3"])},
+		instruction{opRet, 0, 0, retErrno | errnoENOSYS})
+	for len(probed) > 0 {
+		n := 1
+		for n < len(probed) && probed[n].Name == probed[0].Name {
+			n++
+		}
+		out = append(out, probe(probed[:n])...)
+		probed = probed[n:]
+	}
+	return out
+}
+
+// probe decides one soft call by its rules. It expects the number in the
+// accumulator and leaves it there for the calls it does not decide.
+func probe(rules []Rule) []instruction {
+	var body []instruction
+	for _, r := range rules {
+		var test []instruction
+		for _, a := range r.Args {
+			test = append(test, instruction{opLoad, 0, 0, offArgs + 8*uint32(a.Index)})
+			if a.mask() != ^uint32(0) {
+				test = append(test, instruction{opAnd, 0, 0, a.Mask})
+			}
+			test = append(test, instruction{opJEQ, 0, 0, a.Value})
+		}
+		// At most 18 instructions, so the jumps to the next rule fit a byte.
+		for i := range test {
+			if test[i].code == opJEQ {
+				test[i].jf = uint8(len(test) - i)
+			}
+		}
+		body = append(append(body, test...), instruction{opRet, 0, 0, retAllow})
+	}
+	body = append(body, instruction{opRet, 0, 0, retErrno | errnoENOSYS})
+	// BPF_JA, since a conditional jump over a long body would not fit a byte.
+	head := []instruction{
+		{opJEQ, 1, 0, uint32(byName[rules[0].Name])},
+		{opJA, 0, 0, uint32(len(body))},
+	}
+	return append(head, body...)
+}
+
+const opJA = 0x05 // BPF_JMP|BPF_JA
+
+// encode gives the bytes of struct sock_filter in native order.
+func encode(prog []instruction) []byte {
+	out := make([]byte, 0, len(prog)*instructionSize)
+	for _, in := range prog {
+		out = binary.NativeEndian.AppendUint16(out, in.code)
+		out = append(out, in.jt, in.jf)
+		out = binary.NativeEndian.AppendUint32(out, in.k)
+	}
+	return out
+}
+
+// split sorts normalized rules into those the stub decides (soft calls with
+// arguments), those the body allows, and what answers ENOSYS since nothing allows it.
+func split(rules []Rule) (probed, body []Rule, soft []Rule) {
+	named := map[string]bool{}
+	for _, r := range rules {
+		named[r.Name] = true
+		switch {
+		case r.Name == "clone3":
+			// The stub has answered it.
+		case len(r.Args) > 0 && slices.Contains(softCalls, r.Name):
+			probed = append(probed, r)
+		default:
+			body = append(body, r)
+		}
+	}
+	for _, name := range softCalls {
+		if !named[name] && name != "clone3" {
+			soft = append(soft, Rule{Name: name})
+		}
+	}
+	for _, r := range softRules {
+		if !named[r.Name] {
+			soft = append(soft, r)
+		}
+	}
+	return probed, body, soft
+}

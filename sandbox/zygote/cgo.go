@@ -1,0 +1,14 @@
+//go:build cgo
+
+package zygote
+
+// #cgo CFLAGS: -O2 -Wall -Wextra -Werror
+// #include "zygote.h"
+import "C"
+
+// The C side's own numbers, for the test that holds both sides equal.
+var cSizes = struct{ plan, requestHead, reply, brokerCaps uint64 }{
+	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.BROKER_CAPS,
+}
+
+var cSteps = int(C.STEP_USERNS) + 1

@@ -1,0 +1,10 @@
+//go:build !cgo
+
+package zygote
+
+import "errors"
+
+// Spawn needs the C side.
+func Spawn(*Plan) (*Zygote, error) { return nil, errors.New("start zygote: built without cgo") }
+
+func (z *Zygote) writeMaps(*Plan) error { return errors.New("map user namespace: built without cgo") }

@@ -1,0 +1,141 @@
+//go:build cgo
+
+package zygote
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// argv0 makes the constructor in zygote.c take the new process over.
+const argv0 = "casemate-zygote"
+
+// readyTimeout bounds entering a sandbox. It takes about a millisecond.
+const readyTimeout = 10 * time.Second
+
+// spawner is the one OS thread that forks zygotes. PR_SET_PDEATHSIG fires when
+// the parent thread ends (prctl(2)), and CLONE_PARENT makes every service a
+// child of this thread, so it must live as long as the process.
+var spawner struct {
+	once sync.Once
+	jobs chan func()
+}
+
+func onSpawner(f func()) {
+	spawner.once.Do(func() {
+		spawner.jobs = make(chan func())
+		go func() {
+			runtime.LockOSThread()
+			for f := range spawner.jobs {
+				f()
+			}
+		}()
+	})
+	done := make(chan struct{})
+	spawner.jobs <- func() { f(); close(done) }
+	<-done
+}
+
+// Spawn starts a zygote and waits until it has entered its sandbox. An error
+// names the step that failed; then nothing is left running.
+func Spawn(p *Plan) (*Zygote, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	pid, err := fork(p, pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, fmt.Errorf("start zygote: %w", err)
+	}
+	z := &Zygote{pid: pid, sock: pair[0]}
+	if err := z.awaitReady(p, readyTimeout); err != nil {
+		z.Close()
+		unix.Kill(pid, unix.SIGKILL)
+		reap(pid)
+		return nil, fmt.Errorf("enter sandbox: %w", err)
+	}
+	return z, nil
+}
+
+// fork runs /proc/self/exe under the zygote's name with the plan on fd 3, the
+// control socket on fd 4 and the plan's descriptors from 5 on.
+func fork(p *Plan, ctl int) (pid int, err error) {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: "/dev/null", Err: err}
+	}
+	defer unix.Close(null)
+	moved := *p
+	files := []uintptr{uintptr(null), uintptr(null), uintptr(null), 0, uintptr(ctl)}
+	for _, fd := range []*int{&moved.Mnt, &moved.Net, &moved.UTS, &moved.IPC, &moved.CgroupNS, &moved.CgroupProcs,
+		&moved.Landlock, &moved.Exec, &moved.Stderr} {
+		if *fd >= 0 {
+			files = append(files, uintptr(*fd))
+			*fd = len(files) - 1
+		}
+	}
+	mem, err := moved.memfd()
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(mem)
+	files[3] = uintptr(mem)
+	onSpawner(func() {
+		pid, err = syscall.ForkExec("/proc/self/exe", []string{argv0}, &syscall.ProcAttr{Files: files})
+	})
+	return pid, err
+}
+
+// memfd holds the encoded plan, sealed: nobody changes it after it was made.
+func (p *Plan) memfd() (int, error) {
+	b, err := p.encode()
+	if err != nil {
+		return -1, fmt.Errorf("encode plan: %w", err)
+	}
+	fd, err := unix.MemfdCreate("casemate-plan", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	_, err = unix.Write(fd, b)
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("write plan: %w", err)
+	}
+	return fd, nil
+}
+
+// writeMaps gives the zygote's user namespace its ids, one to one, and lets it go on.
+func (z *Zygote) writeMaps(p *Plan) error {
+	line := fmt.Sprintf("%d %d %d\n", p.UIDBase, p.UIDBase, p.UIDCount)
+	for _, name := range []string{"uid_map", "gid_map"} {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", z.pid, name), []byte(line), 0); err != nil {
+			return fmt.Errorf("map user namespace: %w", err)
+		}
+	}
+	if err := unix.Sendto(z.sock, []byte{1}, unix.MSG_NOSIGNAL, nil); err != nil {
+		return fmt.Errorf("map user namespace: %w", err)
+	}
+	return nil
+}
+
+// reap takes one ended child; an interrupted wait is taken up again.
+func reap(pid int) {
+	for {
+		_, err := unix.Wait4(pid, nil, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}

@@ -1,0 +1,194 @@
+// Package zygote starts processes inside a prepared sandbox: one small C
+// process per active service enters the sandbox once, then clones and execs its
+// one fixed command for each connection.
+//
+// zygote.c is that process, and the only C of the project; this side spawns it,
+// hands it sockets and reads its answers. Only the privileged broker uses it.
+package zygote
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// Sizes and numbers of zygote.h; TestWireMatchesC holds the two sides equal.
+const (
+	maxArgs    = 1024
+	maxEnv     = 512
+	maxFDs     = 64
+	maxGroups  = 64
+	maxRlimits = 16
+	maxEnvLen  = 32 * 1024
+	planMagic  = 0x43415345
+
+	flagDynamic   = 1
+	flagProc      = 2
+	flagTmp       = 4
+	flagInit      = 8
+	flagLeave     = 16
+	flagChdirLate = 32
+	flagUserNS    = 64
+
+	requestHead = 24
+	replySize   = 24
+	replyReady  = 0
+	replyMap    = ^uint64(0)
+)
+
+// Stdio tells where a request's descriptors go.
+type Stdio uint32
+
+// The ways of zygote.h: 0 and 1; 0, 1 and 2; or 3 and up (with /dev/null on 0 and 1).
+const (
+	StdioSocket Stdio = iota
+	StdioAll
+	StdioFDs
+)
+
+// Steps are the names of the steps that can fail, in the order of zygote.h.
+var Steps = []string{
+	"none", "block signals", "set parent-death signal", "read plan", "setsid", "join cgroup", "join network namespace",
+	"join uts namespace", "join ipc namespace", "join cgroup namespace", "join mount namespace", "move descriptors",
+	"change directory", "set rlimit", "set groups", "set gid", "drop bounding set", "set securebits",
+	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
+	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
+	"install seal filter", "exec", "start under init", "enter user namespace",
+}
+
+// stepName never fails: the number comes from another process.
+func stepName(n uint32) string {
+	if int(n) < len(Steps) {
+		return Steps[n]
+	}
+	return fmt.Sprintf("step %d", n)
+}
+
+// Rlimit is one getrlimit(2) pair; Resource is RLIMIT_*.
+type Rlimit struct {
+	Resource   int
+	Soft, Hard uint64
+}
+
+// Plan is everything a zygote does, resolved to numbers, descriptors and bytes.
+// A descriptor of -1 leaves its step out.
+type Plan struct {
+	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec, Stderr int
+	// High is the first descriptor number the service can never make
+	// (its RLIMIT_NOFILE): the filter pins launch calls to numbers from there on.
+	High       uint32
+	CloneFlags uint32
+	Stdio      Stdio
+	Umask      uint32
+	UID, GID   uint32
+	Groups     []uint32
+	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
+	Caps, ZygoteCaps uint64
+	Rlimits          []Rlimit
+	// Path is used when Exec is -1 (scripts need a path).
+	Path, Dir  string
+	TmpOptions string
+	Argv, Env  []string
+	// Filter and Seal are arrays of struct sock_filter.
+	Filter, Seal []byte
+
+	Dynamic, Proc, Tmp, Init, Leave, ChdirLate bool
+	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
+	UserNS            bool
+	UIDBase, UIDCount uint32
+}
+
+// header is struct plan of zygote.h.
+type header struct {
+	Magic, Size                                                       uint32
+	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec, Stderr int32
+	High, CloneFlags, Flags, Stdio, Umask                             uint32
+	UID, GID, NGroups, RlimitSet                                      uint32
+	Caps, ZygoteCaps                                                  uint64
+	Rlimits                                                           [maxRlimits][2]uint64
+	Groups                                                            [maxGroups]uint32
+	PathOff, DirOff, TmpOff                                           uint32
+	ArgvOff, ArgvLen, EnvOff, EnvLen                                  uint32
+	FilterOff, FilterLen, SealOff, SealLen                            uint32
+	Pad                                                               uint32
+}
+
+func (p *Plan) flags() uint32 {
+	var f uint32
+	for _, b := range []struct {
+		on  bool
+		bit uint32
+	}{{p.Dynamic, flagDynamic}, {p.Proc, flagProc}, {p.Tmp, flagTmp}, {p.Init, flagInit},
+		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}} {
+		if b.on {
+			f |= b.bit
+		}
+	}
+	return f
+}
+
+// check refuses what the fixed arrays of the C side cannot hold.
+func (p *Plan) check() error {
+	switch {
+	case len(p.Argv) == 0 || len(p.Argv) > maxArgs:
+		return fmt.Errorf("command has %d arguments, want 1 to %d", len(p.Argv), maxArgs)
+	case len(p.Env) > maxEnv/2:
+		return fmt.Errorf("environment has %d variables, at most %d", len(p.Env), maxEnv/2)
+	case len(p.Groups) > maxGroups:
+		return fmt.Errorf("%d supplementary groups, at most %d", len(p.Groups), maxGroups)
+	}
+	for _, s := range append(append([]string{p.Path, p.Dir, p.TmpOptions}, p.Argv...), p.Env...) {
+		if bytes.IndexByte([]byte(s), 0) >= 0 {
+			return fmt.Errorf("string %q holds a NUL byte", s)
+		}
+	}
+	return nil
+}
+
+// encode lays the plan out as zygote.h reads it: the header, then the strings
+// and filters it points to.
+func (p *Plan) encode() ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	h := header{
+		Magic: planMagic,
+		Mnt:   int32(p.Mnt), Net: int32(p.Net), UTS: int32(p.UTS), IPC: int32(p.IPC), CgroupNS: int32(p.CgroupNS),
+		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec), Stderr: int32(p.Stderr),
+		High: p.High, CloneFlags: p.CloneFlags, Flags: p.flags(), Stdio: uint32(p.Stdio), Umask: p.Umask,
+		UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
+	}
+	copy(h.Groups[:], p.Groups)
+	for _, r := range p.Rlimits {
+		h.RlimitSet |= 1 << r.Resource
+		h.Rlimits[r.Resource] = [2]uint64{r.Soft, r.Hard}
+	}
+	head := binary.Size(h)
+	var body []byte
+	put := func(b []byte) (off, length uint32) {
+		for len(body)%8 != 0 { // struct sock_filter wants its alignment
+			body = append(body, 0)
+		}
+		off = uint32(head + len(body))
+		body = append(body, b...)
+		return off, uint32(len(b))
+	}
+	h.PathOff, _ = put(cstrings(p.Path))
+	h.DirOff, _ = put(cstrings(p.Dir))
+	h.TmpOff, _ = put(cstrings(p.TmpOptions))
+	h.ArgvOff, h.ArgvLen = put(cstrings(p.Argv...))
+	h.EnvOff, h.EnvLen = put(cstrings(p.Env...))
+	h.FilterOff, h.FilterLen = put(p.Filter)
+	h.SealOff, h.SealLen = put(p.Seal)
+	h.Size = uint32(head + len(body))
+	out, err := binary.Append(nil, binary.NativeEndian, h)
+	return append(out, body...), err
+}
+
+func cstrings(ss ...string) []byte {
+	var b []byte
+	for _, s := range ss {
+		b = append(append(b, s...), 0)
+	}
+	return b
+}

@@ -1,0 +1,174 @@
+package zygote
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Zygote is the broker's handle on one running zygote process. It is not safe
+// for concurrent use: the broker's event loop owns it.
+type Zygote struct {
+	pid  int
+	sock int
+	oob  []byte
+	buf  []byte
+}
+
+// Request asks for one start of the plan's command.
+type Request struct {
+	// ID comes back in the Reply; it is neither 0 nor the highest number.
+	ID uint64
+	// UID and GID are used by plans with Dynamic set.
+	UID, GID uint32
+	// FDs are the client's socket, or all sockets of a wait service. They stay open here.
+	FDs []int
+	// Env holds the peer's facts, added to the plan's environment.
+	Env []string
+}
+
+// Reply tells the outcome of a Request. With Errno 0 the process PID runs its
+// own program; it is a child of this process: reap it with waitid(2). With
+// another Errno nothing runs and Step names what failed; a PID is then the
+// child that failed, which must be reaped all the same.
+type Reply struct {
+	ID    uint64
+	PID   int
+	Step  string
+	Errno syscall.Errno
+}
+
+// Err is nil when the process runs.
+func (r Reply) Err() error {
+	if r.Errno == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", r.Step, r.Errno)
+}
+
+// FD is the descriptor to poll: readable when a Reply waits or the zygote is gone.
+func (z *Zygote) FD() int { return z.sock }
+
+// PID is the zygote's process id; it is a child of this process.
+func (z *Zygote) PID() int { return z.pid }
+
+// Send queues a request without blocking. It fails with EAGAIN while the
+// zygote's queue is full and EPIPE or ECONNREFUSED when it is gone.
+func (z *Zygote) Send(r *Request) error {
+	n := 0
+	for _, e := range r.Env {
+		n += len(e) + 1
+	}
+	if n > maxEnvLen || len(r.FDs) == 0 || len(r.FDs) > maxFDs {
+		return fmt.Errorf("request to zygote: %d bytes of environment and %d descriptors: %w", n, len(r.FDs), syscall.E2BIG)
+	}
+	b := binary.NativeEndian.AppendUint64(z.buf[:0], r.ID)
+	for _, v := range [...]uint32{r.UID, r.GID, uint32(len(r.FDs)), uint32(n)} {
+		b = binary.NativeEndian.AppendUint32(b, v)
+	}
+	for _, e := range r.Env {
+		b = append(append(b, e...), 0)
+	}
+	z.buf = b
+	z.oob = appendRights(z.oob[:0], r.FDs)
+	for {
+		err := unix.Sendmsg(z.sock, b, z.oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// appendRights writes one SCM_RIGHTS control message (unix(7)) without the
+// allocations of unix.UnixRights: it runs for every connection.
+func appendRights(b []byte, fds []int) []byte {
+	length := unix.CmsgLen(4 * len(fds))
+	b = binary.NativeEndian.AppendUint64(b, uint64(length))
+	b = binary.NativeEndian.AppendUint32(b, unix.SOL_SOCKET)
+	b = binary.NativeEndian.AppendUint32(b, unix.SCM_RIGHTS)
+	for _, fd := range fds {
+		b = binary.NativeEndian.AppendUint32(b, uint32(fd))
+	}
+	for len(b) < unix.CmsgSpace(4*len(fds)) {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// Recv takes one reply without blocking: EAGAIN when there is none, io.EOF when
+// the zygote is gone. A reply to no request (ID 0) is the zygote failing: the
+// error names the step.
+func (z *Zygote) Recv() (Reply, error) {
+	var b [replySize]byte
+	for {
+		n, _, err := unix.Recvfrom(z.sock, b[:], unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return Reply{}, err
+		case n == 0:
+			return Reply{}, io.EOF
+		}
+		return decodeReply(b[:n])
+	}
+}
+
+func decodeReply(b []byte) (Reply, error) {
+	if len(b) != replySize {
+		return Reply{}, fmt.Errorf("reply of zygote: %d bytes, want %d", len(b), replySize)
+	}
+	e := binary.NativeEndian
+	return Reply{
+		ID:    e.Uint64(b),
+		PID:   int(int32(e.Uint32(b[8:]))),
+		Step:  stepName(e.Uint32(b[12:])),
+		Errno: syscall.Errno(e.Uint32(b[16:])),
+	}, nil
+}
+
+// awaitReady waits for the zygote to have entered its sandbox, answering its
+// wish for id maps on the way. timeout bounds the whole of it.
+func (z *Zygote) awaitReady(p *Plan, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
+	for {
+		fds := []unix.PollFd{{Fd: int32(z.sock), Events: unix.POLLIN}}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return fmt.Errorf("zygote did not enter its sandbox within %v", timeout)
+		}
+		if _, err := unix.Poll(fds, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		r, err := z.Recv()
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			continue
+		case errors.Is(err, io.EOF):
+			return errors.New("zygote ended before it was ready")
+		case err != nil:
+			return err
+		case r.Errno != 0:
+			return r.Err()
+		case r.ID == replyMap:
+			if err := z.writeMaps(p); err != nil {
+				return err
+			}
+		case r.ID == replyReady:
+			return nil
+		}
+	}
+}
+
+// Close lets the zygote end: it exits when its socket closes. Children that it
+// started go on. The caller still reaps PID.
+func (z *Zygote) Close() error {
+	err := unix.Close(z.sock)
+	z.sock = -1
+	return err
+}

@@ -1,0 +1,82 @@
+/* The wire between the broker (wire.go, kept equal by a test) and the zygote. */
+#ifndef CASEMATE_ZYGOTE_H
+#define CASEMATE_ZYGOTE_H
+
+#include <stdint.h>
+#include <sys/mount.h>
+
+#define ZYGOTE_ARGV0 "casemate-zygote"
+#define PLAN_MAGIC 0x43415345u
+
+enum { FD_PLAN = 3, FD_CTL = 4 };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16 };
+
+/* plan.flags */
+enum {
+	F_DYNAMIC = 1,	  /* uid and gid come with each request */
+	F_PROC = 2,	  /* mount a /proc of its own */
+	F_TMP = 4,	  /* mount a private /tmp */
+	F_INIT = 8,	  /* a tiny init is PID 1 and the service PID 2 */
+	F_LEAVE = 16,	  /* the session may outlive the broker (on_stop = "leave") */
+	F_CHDIR_LATE = 32, /* the working directory lies in /tmp */
+	F_USERNS = 64	  /* a user namespace around everything, mapped by the broker */
+};
+
+enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
+
+#define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
+#define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+/* In the order of Steps in wire.go. */
+enum {
+	STEP_NONE, STEP_SIGNALS, STEP_PDEATHSIG, STEP_PLAN, STEP_SETSID, STEP_CGROUP, STEP_NETNS, STEP_UTSNS,
+	STEP_IPCNS, STEP_CGROUPNS, STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
+	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
+	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS
+};
+
+struct limit64 {
+	uint64_t soft, hard;
+};
+
+struct plan {
+	uint32_t magic, size;
+	int32_t fd_mnt, fd_net, fd_uts, fd_ipc, fd_cgns, fd_cgroup, fd_landlock, fd_exec, fd_stderr;
+	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
+	uint32_t clone_flags, flags, stdio, umask;
+	uint32_t uid, gid, ngroups, rlimit_set;
+	uint64_t caps;	      /* kept by the service */
+	uint64_t zygote_caps; /* kept by the zygote */
+	struct limit64 rlimits[MAX_RLIMITS];
+	uint32_t groups[MAX_GROUPS];
+	uint32_t path_off, dir_off, tmp_off; /* NUL-terminated, from the start of the plan */
+	uint32_t argv_off, argv_len, env_off, env_len;
+	uint32_t filter_off, filter_len, seal_off, seal_len; /* bytes of struct sock_filter[] */
+	uint32_t pad;
+};
+
+struct request {
+	uint64_t id;
+	uint32_t uid, gid, nfds, env_len;
+	char env[32 * 1024]; /* NUL-terminated strings */
+};
+#define REQUEST_HEAD 24
+
+/* reply.id values that answer no request */
+#define REPLY_READY 0ull
+#define REPLY_MAP (~0ull)
+
+struct reply {
+	uint64_t id;
+	int32_t pid;
+	uint32_t step;
+	int32_t err, pad;
+};
+
+/* CAP_CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_ADMIN,
+ * SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE, AUDIT_READ, BPF: kept equal with BrokerCaps by a test. */
+#define BROKER_CAPS \
+	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | 1ull << 12 | \
+	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37 | 1ull << 39)
+
+#endif

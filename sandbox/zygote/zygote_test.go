@@ -1,0 +1,238 @@
+package zygote
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestWireMatchesC(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		got  uint64
+		want uint64
+	}{
+		{"sizeof struct plan", cSizes.plan, uint64(binary.Size(header{}))},
+		{"request head", cSizes.requestHead, requestHead},
+		{"sizeof struct reply", cSizes.reply, replySize},
+		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
+		{"steps", uint64(cSteps), uint64(len(Steps))},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: C has %#x, Go has %#x", c.name, c.got, c.want)
+		}
+	}
+}
+
+// plain is a plan without prepared namespaces: only what the zygote itself does.
+func plain(t *testing.T, argv ...string) *Plan {
+	t.Helper()
+	caps, err := CapMask("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Plan{
+		Mnt: -1, Net: -1, UTS: -1, IPC: -1, CgroupNS: -1, CgroupProcs: -1, Landlock: -1, Exec: -1, Stderr: -1,
+		High: 64, Path: argv[0], Dir: "/", Argv: argv, Env: []string{"FIXED=1"}, UID: 65534, GID: 65534,
+		ZygoteCaps: caps, Rlimits: []Rlimit{{unix.RLIMIT_NOFILE, 64, 64}},
+		CloneFlags: unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | uint32(unix.SIGCHLD),
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root: namespaces and uid changes")
+}
+
+func spawn(t *testing.T, p *Plan) *Zygote {
+	t.Helper()
+	needRoot(t)
+	z, err := Spawn(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		z.Close()
+		reap(z.pid)
+	})
+	return z
+}
+
+// start sends one request and returns what the command wrote and its reply.
+func start(t *testing.T, z *Zygote, req Request) (string, Reply) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.FDs = []int{pair[1]}
+	err = z.Send(&req)
+	unix.Close(pair[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := recv(t, z)
+	f := os.NewFile(uintptr(pair[0]), "client")
+	defer f.Close()
+	out, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out), r
+}
+
+func recv(t *testing.T, z *Zygote) Reply {
+	t.Helper()
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(z.FD()), Events: unix.POLLIN}}, 5000); err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
+		r, err := z.Recv()
+		if errors.Is(err, unix.EAGAIN) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+}
+
+func exitStatus(t *testing.T, pid int) unix.WaitStatus {
+	t.Helper()
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &ws, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			if err != nil {
+				t.Fatalf("wait for %d: %v (is it our child?)", pid, err)
+			}
+			return ws
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	z := spawn(t, plain(t, "/bin/sh", "-c", "echo $$ $(id -u) $FIXED $PEER; ls /proc/self/fd | wc -l; exit 7"))
+	for id := uint64(1); id <= 20; id++ {
+		out, r := start(t, z, Request{ID: id, Env: []string{"PEER=192.0.2.1"}})
+		if r.ID != id || r.Err() != nil {
+			t.Fatalf("reply %+v", r)
+		}
+		if got := exitStatus(t, r.PID); got.ExitStatus() != 7 {
+			t.Fatalf("exit status %d, want 7", got.ExitStatus())
+		}
+		if want := "1 65534 1 192.0.2.1"; strings.SplitN(out, "\n", 2)[0] != want {
+			t.Fatalf("output %q, want %q first", out, want)
+		}
+	}
+}
+
+func TestDynamicUser(t *testing.T) {
+	p := plain(t, "/bin/sh", "-c", "id -u; id -g; id -G; grep -E '^(Cap|NoNewPrivs)' /proc/$(readlink /proc/self 2>/dev/null || echo self)/status")
+	p.Dynamic = true
+	out, r := start(t, spawn(t, p), Request{ID: 1, UID: 0x70000005, GID: 0x70000005})
+	exitStatus(t, r.PID)
+	if want := "1879048197\n1879048197\n1879048197\n"; !strings.HasPrefix(out, want) {
+		t.Fatalf("output %q, want prefix %q", out, want)
+	}
+}
+
+func TestInit(t *testing.T) {
+	p := plain(t, "/bin/sh", "-c", "echo $$; (sleep 100 &) ; exit 9")
+	p.Init = true
+	p.CloneFlags &^= unix.CLONE_VM | unix.CLONE_VFORK
+	out, r := start(t, spawn(t, p), Request{ID: 1})
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	if got := exitStatus(t, r.PID).ExitStatus(); got != 9 || out != "2\n" {
+		t.Fatalf("exit %d, output %q; want 9 and pid 2", got, out)
+	}
+}
+
+func TestUserNamespace(t *testing.T) {
+	p := plain(t, "/bin/sh", "-c", "id -u; readlink /proc/1/ns/user || cat /proc/self/uid_map")
+	p.UserNS, p.UIDBase, p.UIDCount = true, 65534, 1
+	out, r := start(t, spawn(t, p), Request{ID: 1})
+	if r.Err() != nil {
+		t.Fatal(r.Err())
+	}
+	exitStatus(t, r.PID)
+	if !strings.HasPrefix(out, "65534\n") {
+		t.Fatalf("output %q", out)
+	}
+}
+
+func TestFailingStepIsNamed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*Plan)
+		step string
+	}{
+		{"missing program", func(p *Plan) { p.Path = "/nonexistent" }, "exec"},
+		{"proc without a mount point", func(p *Plan) { p.Tmp = true }, "mount /tmp"},
+		{"missing program under init", func(p *Plan) {
+			p.Path, p.Init = "/nonexistent", true
+			p.CloneFlags &^= unix.CLONE_VM | unix.CLONE_VFORK
+		}, "exec"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := plain(t, "/bin/true")
+			c.edit(p)
+			z := spawn(t, p)
+			_, r := start(t, z, Request{ID: 3})
+			if r.Step != c.step || !errors.Is(r.Err(), unix.ENOENT) {
+				t.Fatalf("reply %+v (%v), want step %q and ENOENT", r, r.Err(), c.step)
+			}
+			if ws := exitStatus(t, r.PID); ws.ExitStatus() != 126 {
+				t.Fatalf("exit %d, want 126", ws.ExitStatus())
+			}
+			// A failed start leaves the zygote as it was.
+			if _, r = start(t, z, Request{ID: 4}); r.ID != 4 || r.Step != c.step {
+				t.Fatalf("second reply %+v", r)
+			}
+			exitStatus(t, r.PID)
+		})
+	}
+}
+
+func TestSpawnFailureNamesTheStep(t *testing.T) {
+	needRoot(t)
+	p := plain(t, "/bin/true")
+	p.Dir = "/nonexistent"
+	_, err := Spawn(p)
+	if !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "change directory") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestPrivateMemory(t *testing.T) {
+	z := spawn(t, plain(t, "/bin/true"))
+	for id := uint64(1); id < 10; id++ {
+		_, r := start(t, z, Request{ID: id})
+		exitStatus(t, r.PID)
+	}
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(z.pid), "smaps_rollup"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "Private") || strings.HasPrefix(line, "Rss") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+}
