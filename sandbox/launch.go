@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/zygote"
@@ -38,10 +39,13 @@ const (
 
 // cloneFlags are the namespaces of each connection. The network, uts and cgroup
 // namespaces are the service's: without capabilities nobody inside can change
-// them, and a fresh network namespace costs more than starting the program.
+// them, and a fresh network namespace costs more than starting the program. So
+// is the ipc namespace where nothing can be made in it.
 func (pl *Plan) cloneFlags() uint32 {
-	f := uint32(unix.CLONE_PARENT | unix.SIGCHLD)
-	f |= unix.CLONE_NEWNS | unix.CLONE_NEWIPC
+	f := uint32(unix.CLONE_PARENT|unix.SIGCHLD) | unix.CLONE_NEWNS
+	if pl.makesIPC() {
+		f |= unix.CLONE_NEWIPC
+	}
 	if !pl.Command.HostPIDs {
 		f |= unix.CLONE_NEWPID
 	}
@@ -49,6 +53,16 @@ func (pl *Plan) cloneFlags() uint32 {
 		f |= unix.CLONE_VM | unix.CLONE_VFORK
 	}
 	return f
+}
+
+// ipcObjects are the calls that make System V objects and message queues.
+var ipcObjects = []string{"shmget", "semget", "msgget", "mq_open"}
+
+// makesIPC reports whether the filter lets the service make objects of its ipc
+// namespace. Without them a namespace for each connection would separate
+// nothing, and cost a twentieth of a start: the service's own one is enough.
+func (pl *Plan) makesIPC() bool {
+	return slices.ContainsFunc(pl.rules, func(r seccomp.Rule) bool { return slices.Contains(ipcObjects, r.Name) })
 }
 
 // zygoteCaps are what the launches need: namespaces and mounts, and the ids.

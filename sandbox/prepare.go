@@ -118,7 +118,7 @@ func (s *Sandbox) build() (ruleset int, err error) {
 		}
 		return err
 	}
-	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewCgroup: true}
+	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewIPC: true, NewCgroup: true}
 	if s.ns, err = rootfs.Build(pl.tree, wanted, inside); err != nil {
 		return -1, err
 	}

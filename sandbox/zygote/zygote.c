@@ -244,6 +244,7 @@ static void enter(void)
 	ctl = FD_CTL;
 	must(call(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8), STEP_SIGNALS);
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), STEP_PDEATHSIG);
+	prctl(PR_SET_NAME, ZYGOTE_ARGV0, 0, 0, 0);
 	load_plan();
 	ctl = raise_fd(FD_CTL, plan->high);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+
+	"casemate/listener/builtin"
+
+	"golang.org/x/sys/unix"
+)
+
+// firstInherited is the first descriptor of the LISTEN_FDS protocol
+// (sd_listen_fds(3)).
+const firstInherited = 3
+
+// maxInherited is far above what a service can listen on, and far below what a
+// wrong number would make a loop of.
+const maxInherited = 4096
+
+func runBuiltin(ctx context.Context) error {
+	f, err := os.Open(builtin.ConfigPath)
+	if err != nil {
+		return err
+	}
+	config, err := builtin.Decode(f)
+	f.Close()
+	if err != nil {
+		return err
+	}
+	sockets, err := inherited(os.LookupEnv, os.Unsetenv, os.Getpid())
+	if err != nil {
+		return err
+	}
+	log := newLineQueue(os.Stderr)
+	defer log.Close()
+	return builtin.Serve(ctx, config, sockets, log)
+}
+
+// inherited takes the sockets of the LISTEN_FDS protocol and removes its
+// variables, so that nothing takes them twice.
+func inherited(lookup func(string) (string, bool), unset func(string) error, pid int) ([]*os.File, error) {
+	count, _ := lookup("LISTEN_FDS")
+	owner, owned := lookup("LISTEN_PID")
+	for _, name := range []string{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"} {
+		if err := unset(name); err != nil {
+			return nil, fmt.Errorf("unset %s: %w", name, err)
+		}
+	}
+	if owned && owner != strconv.Itoa(pid) {
+		return nil, fmt.Errorf("LISTEN_PID is %q, this process is %d", owner, pid)
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 || n > maxInherited {
+		return nil, fmt.Errorf("LISTEN_FDS is %q, want the number of sockets", count)
+	}
+	files := make([]*os.File, n)
+	for i := range files {
+		fd := firstInherited + i
+		unix.CloseOnExec(fd)
+		files[i] = os.NewFile(uintptr(fd), "fd "+strconv.Itoa(fd))
+	}
+	return files, nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+)
+
+// tickEvery is how often the ledger looks for what is due while it holds anything.
+const tickEvery = 250 * time.Millisecond
+
+// maxOrder holds the broker's largest message.
+const maxOrder = 512
+
+// runLog writes records to descriptor 2, the broker's log stream, until the broker closes its socket.
+func runLog(ctx context.Context) error {
+	broker, err := brokerSocket()
+	if err != nil {
+		return err
+	}
+	out := newLineQueue(os.Stderr)
+	defer out.Close()
+	return newLogWorker(broker, slog.NewJSONHandler(out, nil)).run(ctx)
+}
+
+// logWorker feeds one ledger from the broker's socket, the services' stderr and
+// the audit socket. Each of them has a goroutine that reads; the ledger lives on run's.
+type logWorker struct {
+	broker  *net.UnixConn
+	ledger  *ledger
+	orders  chan delivered
+	written chan written
+	sources map[uint32]*net.UnixConn
+	done    chan struct{}
+}
+
+type delivered struct {
+	order order
+	file  *os.File // the descriptor that came with it, or nil
+	err   error
+}
+
+// written is one datagram of a service.
+type written struct {
+	slot, pid, uid uint32
+	data           []byte
+}
+
+func newLogWorker(broker *net.UnixConn, out slog.Handler) *logWorker {
+	w := &logWorker{broker: broker, orders: make(chan delivered), written: make(chan written),
+		sources: make(map[uint32]*net.UnixConn), done: make(chan struct{})}
+	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(question(pid, uid)) })
+	return w
+}
+
+// tell sends a message. A broker that is gone is noticed by readOrders.
+func (w *logWorker) tell(m []byte) { _, _ = w.broker.Write(m) }
+
+func (w *logWorker) run(ctx context.Context) error {
+	defer w.end()
+	go w.readOrders()
+	timer := time.NewTimer(tickEvery)
+	ticking := true
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-w.orders:
+			if errors.Is(d.err, io.EOF) {
+				return nil
+			}
+			if d.err == nil {
+				d.err = w.obey(d)
+			}
+			if d.err != nil {
+				return d.err
+			}
+		case x := <-w.written:
+			w.ledger.write(x.slot, x.pid, x.uid, x.data, time.Now())
+			if !ticking {
+				timer.Reset(tickEvery)
+				ticking = true
+			}
+		case <-timer.C:
+			// Nothing held, nothing to do: an idle worker sleeps.
+			if ticking = w.ledger.tick(time.Now()); ticking {
+				timer.Reset(tickEvery)
+			}
+		}
+	}
+}
+
+func (w *logWorker) end() {
+	close(w.done)
+	w.ledger.finish(time.Now())
+	for _, c := range w.sources {
+		_ = c.Close()
+	}
+	_ = w.broker.Close()
+}
+
+// obey does what one message says.
+func (w *logWorker) obey(d delivered) error {
+	now := time.Now()
+	switch o := d.order; o.kind {
+	case 'A':
+		return w.attach(o.slot, o.name, d.file, now)
+	case 'D':
+		if c := w.sources[o.slot]; c != nil {
+			w.rest(o.slot, c, now)
+			_ = c.Close()
+			delete(w.sources, o.slot)
+		}
+		w.ledger.detach(o.slot, now)
+	case 'N':
+		return w.readAudit(d.file)
+	case 'R':
+		w.ledger.answer(o.pid, o.id, now)
+	}
+	return nil
+}
+
+func (w *logWorker) attach(slot uint32, name string, f *os.File, now time.Time) error {
+	c, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("stderr of %s: %w", name, err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok || w.sources[slot] != nil {
+		c.Close()
+		return fmt.Errorf("stderr of %s: %w", name, errMessage)
+	}
+	w.sources[slot] = u
+	w.ledger.attach(slot, name, now)
+	go w.readSource(slot, u)
+	return nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxWrite is the largest datagram that is kept whole; the kernel cuts the rest.
+const maxWrite = 64 << 10
+
+// readSource hands a service's datagrams on, each with the process that wrote it.
+func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
+	buf := make([]byte, maxWrite)
+	for {
+		x, err := receive(slot, c, buf)
+		if err != nil {
+			return // closed by 'D' or at the end
+		}
+		select {
+		case w.written <- x:
+		case <-w.done:
+			return
+		}
+	}
+}
+
+// rest reads what is queued when a service is detached.
+func (w *logWorker) rest(slot uint32, c *net.UnixConn, now time.Time) {
+	if err := c.SetReadDeadline(now.Add(time.Millisecond)); err != nil {
+		return
+	}
+	buf := make([]byte, maxWrite)
+	for range queueDepth {
+		select {
+		case x := <-w.written: // what its goroutine read before
+			w.ledger.write(x.slot, x.pid, x.uid, x.data, now)
+			continue
+		default:
+		}
+		x, err := receive(slot, c, buf)
+		if err != nil {
+			return
+		}
+		w.ledger.write(x.slot, x.pid, x.uid, x.data, now)
+	}
+}
+
+// receive reads one datagram. The control buffer holds the sender's credentials,
+// which come first, and nothing else: descriptors that a service sends along are
+// dropped by the kernel instead of piling up here.
+func receive(slot uint32, c *net.UnixConn, buf []byte) (written, error) {
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	n, oobn, _, _, err := c.ReadMsgUnix(buf, oob)
+	if err != nil {
+		return written{}, err
+	}
+	x := written{slot: slot, data: append([]byte(nil), buf[:n]...)}
+	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return x, nil
+	}
+	for i := range msgs {
+		if cred, err := unix.ParseUnixCredentials(&msgs[i]); err == nil {
+			x.pid, x.uid = uint32(cred.Pid), cred.Uid
+		}
+	}
+	return x, nil
+}
+
+// readOrders hands the broker's messages on, until its socket ends.
+func (w *logWorker) readOrders() {
+	buf, oob := make([]byte, maxOrder), make([]byte, unix.CmsgSpace(4))
+	for {
+		d := w.readOrder(buf, oob)
+		select {
+		case w.orders <- d:
+		case <-w.done:
+			if d.file != nil {
+				d.file.Close()
+			}
+			return
+		}
+		if d.err != nil {
+			return
+		}
+	}
+}
+
+func (w *logWorker) readOrder(buf, oob []byte) (d delivered) {
+	n, oobn, _, _, err := w.broker.ReadMsgUnix(buf, oob)
+	if err != nil {
+		return delivered{err: err}
+	}
+	if n == 0 {
+		return delivered{err: io.EOF}
+	}
+	fds := 0
+	if msgs, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil && len(msgs) == 1 {
+		if got, err := unix.ParseUnixRights(&msgs[0]); err == nil && len(got) == 1 {
+			d.file, fds = os.NewFile(uintptr(got[0]), "from broker"), 1
+		}
+	}
+	d.order, d.err = parseOrder(buf[:n], fds)
+	if d.err != nil && d.file != nil {
+		d.file.Close()
+	}
+	return d
+}

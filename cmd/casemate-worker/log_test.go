@@ -1,0 +1,345 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func TestQuote(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain text":       "plain text",
+		`back\slash "q"`:   `back\\slash "q"`,
+		"tab\there":        `tab\there`,
+		"\x1b[31mred\x00":  `\x1b[31mred\x00`,
+		"a\nb\r":           `a\x0ab\x0d`,
+		"\xff\xc3":         `\xff\xc3`,
+		"größe 世界":         "größe 世界",
+		"\u202eevil\ufeff": `\u202eevil\ufeff`,
+		"\u2028\x7f\u0085": `\u2028\x7f\u0085`,
+		"\U000e0001":       `\U000e0001`,
+		"\ufffd":           "\ufffd",
+	} {
+		if got := quote([]byte(in)); got != want {
+			t.Errorf("quote(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func FuzzQuote(f *testing.F) {
+	f.Add([]byte("a\x1b\xff\\x41\"\u202e"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		q := quote(in)
+		if !utf8.ValidString(q) {
+			t.Fatalf("%q is not UTF-8", q)
+		}
+		for _, r := range q {
+			if !strconv.IsPrint(r) {
+				t.Fatalf("%q holds %U", q, r)
+			}
+		}
+		back, err := strconv.Unquote(`"` + strings.ReplaceAll(q, `"`, `\"`) + `"`)
+		if err != nil || back != string(in) {
+			t.Fatalf("%q reads back as %q, %v, want %q", q, back, err, in)
+		}
+	})
+}
+
+func TestLines(t *testing.T) {
+	long := strings.Repeat("x", maxLine)
+	tests := []struct {
+		writes []string
+		want   []string
+	}{
+		{[]string{"one\ntwo\n"}, []string{"one", "two"}},
+		{[]string{"o", "n", "e\n", "two"}, []string{"one", "two"}},
+		{[]string{"dos\r\n", "\n", "\r\n"}, []string{"dos", "", ""}},
+		{[]string{long + "\n"}, []string{long}},
+		{[]string{long + "y\n"}, []string{long, "y"}},
+		{[]string{long[:10], long + "\n"}, []string{long, long[:10]}},
+		{[]string{long + long}, []string{long, long}},
+		{[]string{""}, nil},
+	}
+	for _, tt := range tests {
+		var l lines
+		var got []string
+		emit := func(line []byte) { got = append(got, string(line)) }
+		for _, w := range tt.writes {
+			l.add([]byte(w), emit)
+		}
+		l.flush(emit)
+		if fmt.Sprint(got) != fmt.Sprint(tt.want) {
+			t.Errorf("%.40q: %.80q, want %.80q", tt.writes, got, tt.want)
+		}
+	}
+}
+
+// However the bytes come in, the same ones come out, in bounded lines.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("one\ntwo\r\n\nthree"), 3)
+	f.Fuzz(func(t *testing.T, data []byte, step int) {
+		step = max(step&0x3fff, 1)
+		var l lines
+		var got []byte
+		emit := func(line []byte) {
+			if len(line) > maxLine {
+				t.Fatalf("a line of %d bytes", len(line))
+			}
+			got = append(got, line...)
+		}
+		for rest := data; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+			l.add(rest[:min(step, len(rest))], emit)
+			if len(l.rest) >= maxLine {
+				t.Fatalf("%d bytes are held", len(l.rest))
+			}
+		}
+		l.flush(emit)
+		strip := func(b []byte) string { return strings.NewReplacer("\r", "", "\n", "").Replace(string(b)) }
+		if strip(got) != strip(data) {
+			t.Fatalf("%q came out as %q", data, got)
+		}
+	})
+}
+
+func auditMessage(kind uint16, text string) []byte {
+	m := binary.NativeEndian.AppendUint32(nil, uint32(16+len(text)))
+	m = binary.NativeEndian.AppendUint16(m, kind)
+	return append(append(m, make([]byte, 10)...), text...)
+}
+
+const seccompKill = `audit(1700000000.123:45): auid=4294967295 uid=65534 gid=65534 ses=4294967295 pid=29134 comm="x" ` +
+	`exe="/usr/bin/x" sig=31 arch=c000003e syscall=62 compat=0 ip=0x7f code=0x80000000`
+
+func TestParseAudit(t *testing.T) {
+	tests := []struct {
+		name string
+		m    []byte
+		want violation
+		ok   bool
+	}{
+		{"kill", auditMessage(auditSeccomp, seccompKill), violation{29134, 62, 0xc000003e}, true},
+		{"with a final NUL", auditMessage(auditSeccomp, seccompKill+"\x00"), violation{29134, 62, 0xc000003e}, true},
+		{"another type", auditMessage(1300, seccompKill), violation{}, false},
+		{"only logged", auditMessage(auditSeccomp, strings.Replace(seccompKill, "sig=31", "sig=0", 1)), violation{}, false},
+		{"a field twice", auditMessage(auditSeccomp, strings.Replace(seccompKill, `comm="x"`, "pid=1", 1)), violation{}, false},
+		{"no pid", auditMessage(auditSeccomp, strings.Replace(seccompKill, "pid=29134", "", 1)), violation{}, false},
+		{"pid 0", auditMessage(auditSeccomp, strings.Replace(seccompKill, "pid=29134", "pid=0", 1)), violation{}, false},
+		{"no header", []byte("audit"), violation{}, false},
+		{"empty", nil, violation{}, false},
+	}
+	for _, tt := range tests {
+		if got, ok := parseAudit(tt.m); got != tt.want || ok != tt.ok {
+			t.Errorf("%s: %+v, %v", tt.name, got, ok)
+		}
+	}
+}
+
+func FuzzParseAudit(f *testing.F) {
+	f.Add(auditMessage(auditSeccomp, seccompKill))
+	f.Fuzz(func(t *testing.T, m []byte) {
+		v, ok := parseAudit(m)
+		if ok && (v.pid == 0 || int32(v.pid) < 0) || !ok && v != (violation{}) {
+			t.Fatalf("%+v, %v", v, ok)
+		}
+	})
+}
+
+func FuzzParseOrder(f *testing.F) {
+	f.Add([]byte("A\x01\x00\x00\x00finger"), 1)
+	f.Add([]byte("R\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"), 0)
+	f.Fuzz(func(t *testing.T, m []byte, fds int) {
+		o, err := parseOrder(m, fds)
+		if (err != nil) != (o == order{}) {
+			t.Fatalf("%+v, %v", o, err)
+		}
+	})
+}
+
+// desk is a ledger with a clock and an asked list.
+type desk struct {
+	*ledger
+	out   bytes.Buffer
+	asked []uint32
+	now   time.Time
+}
+
+func newDesk() *desk {
+	d := &desk{now: time.Unix(1_700_000_000, 0)}
+	d.ledger = newLedger(slog.NewJSONHandler(&d.out, nil), func(pid, _ uint32) { d.asked = append(d.asked, pid) })
+	return d
+}
+
+func (d *desk) after(t time.Duration) time.Time {
+	d.now = d.now.Add(t)
+	return d.now
+}
+
+// take returns the records since the last take, as "msg service id pid text|count".
+func (d *desk) take(t *testing.T) []string {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(d.out.String()) {
+		var r struct {
+			Time, Level, Msg, Service, Text string
+			ID, PID, Count                  uint64
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if r.Msg == "stderr" {
+			got = append(got, fmt.Sprintf("%s %d %d %s", r.Service, r.ID, r.PID, r.Text))
+		} else {
+			got = append(got, fmt.Sprintf("%s %s %d", r.Msg, r.Service, r.Count))
+		}
+	}
+	d.out.Reset()
+	return got
+}
+
+func (d *desk) want(t *testing.T, want ...string) {
+	t.Helper()
+	if got := d.take(t); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("records %q, want %q", got, want)
+	}
+}
+
+func TestLedgerHoldsLinesUntilTheSessionIsKnown(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "finger", d.now)
+	d.write(1, 100, 5, []byte("hello\nwor"), d.now)
+	d.write(1, 100, 5, []byte("ld\n"), d.now)
+	d.want(t)
+	if len(d.ledger.asked) != 1 || len(d.asked) != 1 || d.asked[0] != 100 {
+		t.Errorf("asked %v", d.asked)
+	}
+	d.answer(100, 7, d.now)
+	d.want(t, "finger 7 100 hello", "finger 7 100 world")
+	d.write(1, 100, 5, []byte("more\n"), d.now)
+	d.want(t, "finger 7 100 more")
+	// Pids come back: after a while the same one is asked about again.
+	d.write(1, 100, 5, []byte("later\n"), d.after(knownAge))
+	d.want(t)
+	d.answer(100, 8, d.now)
+	d.want(t, "finger 8 100 later")
+}
+
+func TestLedgerTimeouts(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "finger", d.now)
+	d.write(1, 100, 5, []byte("nobody answers\n"), d.now)
+	if !d.tick(d.after(answerAge)) {
+		t.Error("a tick must follow while a writer is remembered")
+	}
+	d.want(t, "finger 0 100 nobody answers")
+	d.write(1, 100, 5, []byte("begun"), d.now)
+	d.tick(d.after(partialAge))
+	d.want(t, "finger 0 100 begun")
+	if d.tick(d.after(time.Second)) || len(d.writers) != 0 || len(d.ledger.asked) != 0 {
+		t.Errorf("an idle ledger holds %d writers", len(d.writers))
+	}
+}
+
+func TestLedgerUnknownPid(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "finger", d.now)
+	d.write(1, 0, 5, []byte("from outside\n"), d.now)
+	d.want(t, "finger 0 0 from outside")
+	if len(d.asked) != 0 {
+		t.Error("asked about pid 0")
+	}
+}
+
+func TestLedgerDetachWritesTheRest(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "a", d.now)
+	d.attach(2, "b", d.now)
+	d.write(1, 100, 5, []byte("held\nbegun"), d.now)
+	d.write(2, 101, 5, []byte("other\n"), d.now)
+	d.detach(1, d.now)
+	d.want(t, "a 0 100 held", "a 0 100 begun")
+	d.write(1, 100, 5, []byte("too late\n"), d.now)
+	d.want(t)
+	d.finish(d.now)
+	d.want(t, "b 0 101 other")
+}
+
+func TestLedgerRate(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "loud", d.now)
+	d.write(1, 100, 5, []byte("x\n"), d.now)
+	d.answer(100, 7, d.now)
+	for range lineBurst + 50 {
+		d.write(1, 100, 5, []byte("x\n"), d.now)
+	}
+	if got := len(d.take(t)); got != lineBurst {
+		t.Errorf("%d lines of one session, want %d", got, lineBurst)
+	}
+	// The neighbour is not affected.
+	d.write(1, 101, 5, []byte("y\n"), d.now)
+	d.answer(101, 8, d.now)
+	d.want(t, "loud 8 101 y")
+	d.tick(d.after(leftOutEvery))
+	d.want(t, "stderr-suppressed loud 51")
+	// And it recovers.
+	d.write(1, 100, 5, []byte("z\n"), d.now)
+	d.answer(100, 7, d.now)
+	d.want(t, "loud 7 100 z")
+}
+
+func TestLedgerServiceRate(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "forks", d.now)
+	for pid := range uint32(3000) {
+		d.write(1, 1000+pid, 5, []byte("x\n"), d.now)
+		d.answer(1000+pid, 0, d.now)
+	}
+	if got := len(d.take(t)); got != serviceMore*lineBurst {
+		t.Errorf("%d lines of one service, want %d", got, serviceMore*lineBurst)
+	}
+	if len(d.writers) > maxWriters || len(d.services[1].quota.owners) > maxOwners {
+		t.Errorf("%d writers, %d owners", len(d.writers), len(d.services[1].quota.owners))
+	}
+}
+
+func TestLedgerBoundsWhatItHolds(t *testing.T) {
+	d := newDesk()
+	d.attach(1, "s", d.now)
+	d.write(1, 100, 5, bytes.Repeat([]byte("x\n"), 1000), d.now)
+	d.answer(100, 7, d.now)
+	if got := len(d.take(t)); got != maxHeld {
+		t.Errorf("%d lines", got)
+	}
+}
+
+func TestLineQueueNeverWaits(t *testing.T) {
+	r, w := io.Pipe()
+	q := newLineQueue(w)
+	for range 2 * queueDepth {
+		if n, err := q.Write([]byte("line\n")); n != 5 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	got := make(chan string)
+	go func() {
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(b)
+	}()
+	q.Close()
+	w.Close()
+	text := <-got
+	lines := strings.Count(text, "line\n")
+	if lines < queueDepth || lines > queueDepth+1 || !strings.Contains(text, fmt.Sprintf(`"msg":"log-dropped","count":%d`, 2*queueDepth-lines)) {
+		t.Errorf("%d lines; %.200q", lines, text[len("line\n"):])
+	}
+}

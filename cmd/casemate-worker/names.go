@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// The bounds of the names worker.
+const (
+	namesDeadline = 2 * time.Second // from a question's arrival to its answer
+	namesInFlight = 64              // addresses asked at the same time
+	namesQueued   = 256             // addresses that wait for their turn
+	namesWaiters  = 64              // questions that wait for one address
+)
+
+// runNames answers the broker's questions until it closes its socket.
+func runNames(ctx context.Context) error {
+	broker, err := brokerSocket()
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	defer context.AfterFunc(ctx, func() { broker.Close() })()
+	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r result) {
+		// A broker that is gone needs no answers, and the loop below notices it.
+		_, _ = broker.Write(appendAnswer(nil, id, r))
+	})
+	buf := make([]byte, requestSize+1)
+	for {
+		n, err := broker.Read(buf)
+		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		id, addr, err := parseRequest(buf[:n])
+		if err != nil {
+			return err
+		}
+		a.ask(ctx, id, addr)
+	}
+}
+
+// resolver is the part of net.Resolver that is used. Its errors tell "there is
+// no such name" (DNSError.IsNotFound) from everything else.
+type resolver interface {
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// maxPTR is how many names of one address are tried.
+const maxPTR = 8
+
+// lookup finds the forward-confirmed name of addr: one of its PTR names that has
+// addr among its own addresses. Anything the resolver could not tell counts as no
+// answer, never as "there is none", because rules treat these differently
+// (CVE-2000-0536 was a name check that a silent resolver passed).
+func lookup(ctx context.Context, r resolver, addr netip.Addr) result {
+	names, err := r.LookupAddr(ctx, addr.String())
+	if len(names) == 0 {
+		if err != nil && !notFound(err) {
+			return result{status: noAnswer}
+		}
+		return result{status: unknown}
+	}
+	network := "ip6"
+	if addr.Is4() {
+		network = "ip4"
+	}
+	status := paranoid
+	for _, name := range names[:min(len(names), maxPTR)] {
+		host, ok := canonical(name)
+		if !ok {
+			continue
+		}
+		// The final dot keeps resolv.conf's search list out of it.
+		back, err := r.LookupNetIP(ctx, network, host+".")
+		for _, b := range back {
+			if b.Unmap().WithZone("") == addr {
+				return result{status: known, name: host}
+			}
+		}
+		if err != nil && !notFound(err) {
+			status = noAnswer
+		}
+	}
+	return result{status: status}
+}
+
+func notFound(err error) bool {
+	var d *net.DNSError
+	return errors.As(err, &d) && d.IsNotFound
+}
+
+// canonical is a DNS name in lower case and without its final dot, if it is one
+// that may stand in environments and records: at most 253 bytes of [a-z0-9._-],
+// no empty label, no dash at either end. An address is no name.
+func canonical(name string) (string, bool) {
+	if len(name) > 0 && name[len(name)-1] == '.' {
+		name = name[:len(name)-1]
+	}
+	if len(name) == 0 || len(name) > 253 || name[0] == '-' || name[len(name)-1] == '-' {
+		return "", false
+	}
+	b := []byte(name)
+	label := 0
+	for i, c := range b {
+		switch {
+		case c == '.':
+			if label == 0 {
+				return "", false
+			}
+			label = -1
+		case c >= 'A' && c <= 'Z':
+			b[i] = c + 'a' - 'A'
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return "", false
+		}
+		label++
+	}
+	if _, err := netip.ParseAddr(name); err == nil || label == 0 || label > 63 {
+		return "", false
+	}
+	return string(b), true
+}

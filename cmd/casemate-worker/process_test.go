@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// These tests run the real static binary as the broker would: an unprivileged
+// user in an empty root, with its sockets and nothing else.
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "casemate-worker-test")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "casemate-worker"), ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", &exec.Error{Name: string(out), Err: err}
+	}
+	return dir, os.Chmod(dir, 0o755)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := build(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// worker prepares the binary in a root that holds it alone.
+func worker(t *testing.T, verb string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
+		t.Skip("chroot and setuid need root")
+	}
+	root, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/casemate-worker", verb)
+	cmd.Env = []string{}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	log := new(bytes.Buffer)
+	cmd.Stderr = log
+	return cmd, log
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) error {
+	t.Helper()
+	kill := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
+	return cmd.Wait()
+}
+
+func TestBuiltinProcess(t *testing.T) {
+	cmd, log := worker(t, "builtin")
+	const config = `{"service":"echo","builtin":"echo","acl":{"name":"anyone","rules":[{"verdict":"allow","from":["any"]}],"default":"deny"},` +
+		`"limit":{"name":"l","concurrent":0,"rate":{"events":0,"per_ns":0},"burst":0,"session_ns":0,"per_source":{"concurrent":0,` +
+		`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},"linger_ns":60000000000,"digest":"sha256:0"}`
+	etc := filepath.Join(cmd.SysProcAttr.Chroot, "etc/casemate")
+	if err := os.MkdirAll(etc, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(etc, "builtin.json"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	addrs := map[string]string{}
+	for _, network := range []string{"tcp4", "udp4"} {
+		s, err := listener.Open(listener.Spec{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0"), Wait: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(s.FD), network)
+		defer f.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		addrs[network] = s.Spec.Addr.String()
+	}
+	cmd.Env = append(cmd.Env, "LISTEN_FDS=2")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for network, addr := range addrs {
+		c, err := net.Dial(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 5)
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, buf); err != nil || string(buf) != "hello" {
+			t.Errorf("%s: %q, %v", network, buf, err)
+		}
+	}
+	if status, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/status"); err == nil {
+		for line := range strings.Lines(string(status)) {
+			if strings.HasPrefix(line, "RssAnon") || strings.HasPrefix(line, "Threads") {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := finish(t, cmd); err != nil {
+		t.Errorf("%v: %s", err, log)
+	}
+	if n := strings.Count(log.String(), `"msg":"decision"`); n != 2 {
+		t.Errorf("%d decisions: %s", n, log)
+	}
+	if !strings.Contains(log.String(), `"msg":"session"`) {
+		t.Errorf("no session record: %s", log)
+	}
+}
+
+func TestNamesAndLogProcesses(t *testing.T) {
+	for _, verb := range []string{"names", "log"} {
+		for _, nonsense := range []bool{false, true} {
+			cmd, log := worker(t, verb)
+			ours, theirs := pair(t, unix.SOCK_SEQPACKET)
+			cmd.Stdin = theirs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			theirs.Close()
+			broker := conn(t, ours)
+			if nonsense {
+				if _, err := broker.Write([]byte("what?")); err != nil {
+					t.Fatal(err)
+				}
+				if err := finish(t, cmd); err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(log.String(), "malformed") {
+					t.Errorf("%s: nonsense gave %v: %s", verb, err, log)
+				}
+				continue
+			}
+			if verb == "names" {
+				askProcess(t, broker)
+			}
+			broker.Close()
+			if err := finish(t, cmd); err != nil {
+				t.Errorf("%s: %v: %s", verb, err, log)
+			}
+		}
+	}
+}
+
+// askProcess asks a worker that has no resolver: it must say so in time.
+func askProcess(t *testing.T, broker *net.UnixConn) {
+	t.Helper()
+	addr := netip.MustParseAddr("192.0.2.1").As16()
+	if _, err := broker.Write(append(binary.LittleEndian.AppendUint64(nil, 77), addr[:]...)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 300)
+	n, err := broker.Read(buf)
+	if err != nil || n != 10 || binary.LittleEndian.Uint64(buf) != 77 || status(buf[8]) != noAnswer {
+		t.Errorf("answer %q, %v", buf[:n], err)
+	}
+}

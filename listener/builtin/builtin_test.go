@@ -1,0 +1,443 @@
+package builtin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// safeBuffer collects records.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+// records are the records of one message so far.
+func (s *safeBuffer) records(t *testing.T, msg string) []map[string]any {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []map[string]any
+	for line := range strings.Lines(s.b.String()) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("record %q: %v", line, err)
+		}
+		if m["msg"] == msg {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+var anyone = &acl.List{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny}
+
+func config(name string) *Config {
+	return &Config{Service: name, Builtin: name, ACL: anyone, Linger: time.Hour, Digest: "sha256:0"}
+}
+
+// running is a worker's service on loopback, tcp and udp.
+type running struct {
+	t        *testing.T
+	tcp, udp string
+	log      safeBuffer
+	stop     context.CancelFunc
+	done     chan error
+}
+
+func start(t *testing.T, c *Config) *running {
+	t.Helper()
+	return startOn(t, c, "127.0.0.1:0")
+}
+
+func startOn(t *testing.T, c *Config, addr string) *running {
+	t.Helper()
+	where := netip.MustParseAddrPort(addr)
+	family := "6"
+	if where.Addr().Is4() {
+		family = "4"
+	}
+	r := &running{t: t, done: make(chan error, 1)}
+	var files []*os.File
+	for _, proto := range []string{"tcp", "udp"} {
+		// As the broker opens them for a wait service.
+		s, err := listener.Open(listener.Spec{Network: proto + family, Addr: where, Wait: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, os.NewFile(uintptr(s.FD), proto))
+		if proto == "tcp" {
+			r.tcp = s.Spec.Addr.String()
+		} else {
+			r.udp = s.Spec.Addr.String()
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	go func() { r.done <- Serve(ctx, c, files, &r.log) }()
+	t.Cleanup(r.end)
+	return r
+}
+
+// end stops the service and checks that it ends well; a second call does nothing.
+func (r *running) end() {
+	r.stop()
+	select {
+	case err, open := <-r.done:
+		if open && err != nil {
+			r.t.Error(err)
+		}
+		if open {
+			close(r.done)
+		}
+	case <-time.After(10 * time.Second):
+		r.t.Error("the service does not end")
+	}
+}
+
+func (r *running) dial() *net.TCPConn {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.tcp)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		r.t.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+// refused checks that a tcp client gets a reset, which may come before connect(2)
+// is back.
+func (r *running) refused() {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.tcp)
+	var got []byte
+	if err == nil {
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			r.t.Fatal(err)
+		}
+		got, err = io.ReadAll(c)
+	}
+	if !errors.Is(err, unix.ECONNRESET) || len(got) != 0 {
+		r.t.Errorf("%q, %v, want a reset", got, err)
+	}
+}
+
+// ask sends one datagram and returns the answer, or false after wait.
+func (r *running) ask(from string, req []byte, wait time.Duration) ([]byte, bool) {
+	r.t.Helper()
+	local, err := net.ResolveUDPAddr("udp", from)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	to, err := net.ResolveUDPAddr("udp", r.udp)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c, err := net.DialUDP("udp", local, to)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(req); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		r.t.Fatal(err)
+	}
+	buf := make([]byte, maxDatagram)
+	n, err := c.Read(buf)
+	return buf[:n], err == nil
+}
+
+// eventually waits for a condition that another goroutine brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 10 s: ", what)
+		}
+		<-tick.C
+	}
+}
+
+func TestStreamEchoHalfClose(t *testing.T) {
+	r := start(t, config("echo"))
+	c := r.dial()
+	data := bytes.Repeat([]byte("casemate\x00\r\n"), 50_000)
+	go func() {
+		_, _ = c.Write(data)
+		_ = c.CloseWrite()
+	}()
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("echoed %d of %d bytes, %v", len(got), len(data), err)
+	}
+	eventually(t, "the session's record", func() bool { return len(r.log.records(t, "session")) == 1 })
+	d, s := r.log.records(t, "decision")[0], r.log.records(t, "session")[0]
+	if d["id"] != s["id"] || d["verdict"] != "allow" || d["reason"] != "allow" || d["rule"] != "rule 0" ||
+		d["service"] != "echo" || d["acl"] != "anyone" || d["digest"] != "sha256:0" || d["client"] != "127.0.0.1" || s["reason"] != "exit" {
+		t.Errorf("records %v and %v", d, s)
+	}
+}
+
+func TestStreamDiscard(t *testing.T) {
+	r := start(t, config("discard"))
+	c := r.dial()
+	if _, err := c.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.CloseWrite()
+	if got, err := io.ReadAll(c); err != nil || len(got) != 0 {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+}
+
+func TestStreamChargen(t *testing.T) {
+	r := start(t, config("chargen"))
+	c := r.dial()
+	if _, err := c.Write([]byte("ignored")); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.CloseWrite()
+	got := make([]byte, 2*len(pattern)+100)
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(got), "\r\n")
+	for i, line := range lines[:len(lines)-1] {
+		if len(line) != 72 || line[0] != byte(' '+i%95) || line[71] != byte(' '+(i+71)%95) {
+			t.Fatalf("line %d: %q", i, line)
+		}
+	}
+	c.Close()
+	eventually(t, "the session's end", func() bool { return len(r.log.records(t, "session")) == 1 })
+}
+
+func TestStreamDaytimeAndTime(t *testing.T) {
+	for _, name := range []string{"daytime", "time"} {
+		r := start(t, config(name))
+		c := r.dial()
+		// What the client sends must not reset the answer away.
+		if _, err := c.Write([]byte("what time is it?")); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(c)
+		if err != nil || !plausible(name, got) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+func plausible(name string, got []byte) bool {
+	if name == "daytime" {
+		at, err := time.ParseInLocation(daytimeLayout, string(got), time.Local)
+		return err == nil && len(got) == 26 && time.Since(at) < time.Minute && time.Since(at) > -time.Minute
+	}
+	now := seconds1900(time.Now())
+	return len(got) == 4 && now-uint32(got[0])<<24-uint32(got[1])<<16-uint32(got[2])<<8-uint32(got[3]) < 60
+}
+
+func TestUnixStream(t *testing.T) {
+	path := t.TempDir() + "/s"
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- Serve(ctx, config("echo"), []*os.File{f}, io.Discard) }()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("hi")); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 8)
+	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "hi" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDenied(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		reason string
+		rule   string
+	}{
+		{"no acl", func(c *Config) { c.ACL = nil }, "acl", "none"},
+		{"default", func(c *Config) { c.ACL = &acl.List{Name: "l", Default: acl.Deny} }, "acl", "default"},
+		{"rule with its place", func(c *Config) {
+			c.ACL = &acl.List{Name: "l", Rules: []acl.Rule{{Verdict: acl.Deny, From: []acl.Pattern{"127.0.0.0/8"}}}, Default: acl.Allow}
+			c.Origins = []string{"a.cm.hcl:3:5"}
+		}, "acl", "a.cm.hcl:3:5"},
+		{"a name cannot be known here", func(c *Config) {
+			c.ACL = &acl.List{Name: "l", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"known"}}}, Default: acl.Deny}
+		}, "acl", "default"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := config("echo")
+			tt.change(c)
+			r := start(t, c)
+			r.refused()
+			if got, ok := r.ask("127.0.0.1:0", []byte("x"), 100*time.Millisecond); ok {
+				t.Errorf("udp: %q", got)
+			}
+			eventually(t, "two records", func() bool { return len(r.log.records(t, "decision")) == 2 })
+			for _, d := range r.log.records(t, "decision") {
+				if d["verdict"] != "deny" || d["reason"] != tt.reason || d["rule"] != tt.rule {
+					t.Errorf("record %v", d)
+				}
+			}
+		})
+	}
+}
+
+func TestConcurrencyLimitRecovers(t *testing.T) {
+	c := config("echo")
+	c.Limit = limit.Spec{Concurrent: 1}
+	r := start(t, c)
+	first := r.dial()
+	ping(t, first)
+	r.refused()
+	first.Close()
+	eventually(t, "the first session's end", func() bool { return len(r.log.records(t, "session")) == 1 })
+	ping(t, r.dial())
+	if d := r.log.records(t, "decision"); d[1]["reason"] != "concurrency" {
+		t.Errorf("record %v", d[1])
+	}
+}
+
+func ping(t *testing.T, c net.Conn) {
+	t.Helper()
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSessionLimitEndsAndPenalises(t *testing.T) {
+	c := config("echo")
+	c.Limit = limit.Spec{Session: 50 * time.Millisecond,
+		Penalty: limit.Penalty{On: []limit.Class{limit.Timeout}, First: time.Hour, Max: time.Hour}}
+	r := start(t, c)
+	if got, err := io.ReadAll(r.dial()); len(got) != 0 {
+		t.Errorf("%q, %v", got, err)
+	}
+	eventually(t, "the session's end", func() bool { return len(r.log.records(t, "session")) == 1 })
+	if s := r.log.records(t, "session")[0]; s["reason"] != "timeout" {
+		t.Errorf("record %v", s)
+	}
+	r.refused()
+}
+
+func TestStopEndsSessions(t *testing.T) {
+	r := start(t, config("echo"))
+	c := r.dial()
+	ping(t, c)
+	r.end()
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Error("the session goes on")
+	}
+	if s := r.log.records(t, "session"); len(s) != 1 || s[0]["reason"] != "stopped" {
+		t.Errorf("records %v", s)
+	}
+}
+
+func TestIdleEnd(t *testing.T) {
+	c := config("time")
+	c.Linger = 0 // counts as a second
+	r := start(t, c)
+	if got, err := io.ReadAll(r.dial()); err != nil || len(got) != 4 {
+		t.Errorf("%q, %v", got, err)
+	}
+	select {
+	case err := <-r.done:
+		if err != nil {
+			t.Error(err)
+		}
+		close(r.done)
+	case <-time.After(10 * time.Second):
+		t.Error("an idle worker does not end")
+	}
+}
+
+// Descriptors and goroutines stay bounded over many served, refused and broken
+// connections (CVE-2001-0309, CVE-2003-0211 were leaks of each kind).
+func TestNothingLeaks(t *testing.T) {
+	c := config("chargen")
+	c.Limit = limit.Spec{Concurrent: 4}
+	r := start(t, c)
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	round := func() {
+		for range 100 {
+			if c, err := net.Dial("tcp", r.tcp); err == nil {
+				_ = c.(*net.TCPConn).SetLinger(0)
+				c.Close()
+			}
+		}
+		eventually(t, "all sessions over", func() bool {
+			r.log.mu.Lock()
+			defer r.log.mu.Unlock()
+			text := r.log.b.String()
+			return strings.Count(text, `"verdict":"allow"`) == strings.Count(text, `"msg":"session"`)
+		})
+	}
+	round()
+	fds, routines := count(), runtime.NumGoroutine()
+	for range 10 {
+		round()
+	}
+	eventually(t, "descriptors and goroutines as before", func() bool {
+		return count() <= fds+2 && runtime.NumGoroutine() <= routines+2
+	})
+}

@@ -1,0 +1,137 @@
+package builtin
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+)
+
+// gate decides who is served: the service's acl and limits over all of its
+// sockets, as the broker would. It is safe for concurrent use.
+type gate struct {
+	config  *Config
+	matcher *acl.Matcher
+	start   time.Time
+
+	mu      sync.Mutex
+	limiter *limit.Limiter
+	budget  *limit.Limiter
+}
+
+// verdict is the gate's answer about one client.
+type verdict struct {
+	allowed bool
+	reason  string // "allow", "acl", or the limit's word
+	rule    string
+	ticket  limit.Ticket
+}
+
+const (
+	reasonAllow = "allow"
+	reasonACL   = "acl"
+)
+
+// responses is what a network gets of udp answers at most, whatever the policy
+// says: a responder loop between two servers then dies out at the first dropped
+// answer. The prefixes are those that response rate limiting in name servers
+// uses, since a forged source costs the forger nothing to vary within its network.
+var responses = limit.Spec{
+	Name:      "responses",
+	Rate:      limit.Rate{Events: 2000, Per: time.Second},
+	Burst:     2000,
+	PerSource: limit.PerSource{Rate: limit.Rate{Events: 50, Per: time.Second}, Burst: 100, Prefix4: 24, Prefix6: 56},
+}
+
+const reasonResponses = "response-rate"
+
+func newGate(c *Config) (*gate, error) {
+	m, err := acl.Compile(c.ACL)
+	if err != nil {
+		return nil, err
+	}
+	return &gate{config: c, matcher: m, start: time.Now(), limiter: limit.New(c.Limit), budget: limit.New(responses)}, nil
+}
+
+// now is the limiters' clock: nanoseconds since the start, monotonic.
+func (g *gate) now() int64 { return int64(time.Since(g.start)) }
+
+// decide asks the rules. There is no DNS here, so a name is never known: allow rules
+// that need one do not match, deny rules do.
+func (g *gate) decide(c acl.Client) verdict {
+	c.Name = acl.Name{State: acl.NoAnswer}
+	d := g.matcher.Decide(c)
+	v := verdict{rule: g.config.rule(d.Rule), reason: reasonACL}
+	v.allowed = d.Verdict == acl.Allow
+	return v
+}
+
+// admit decides about a stream client; an allowed one must be released.
+func (g *gate) admit(c acl.Client) verdict {
+	v := g.decide(c)
+	if !v.allowed {
+		return v
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.take(v, c)
+}
+
+func (g *gate) take(v verdict, c acl.Client) verdict {
+	ticket, refusal := g.limiter.Admit(g.now(), source(c))
+	if refusal.Refused() {
+		v.allowed, v.reason = false, string(refusal.Reason)
+		return v
+	}
+	v.reason, v.ticket = reasonAllow, ticket
+	return v
+}
+
+// datagram decides about one datagram, which needs no release. Nothing that a udp
+// client does costs a penalty, because anybody can do it in its name.
+func (g *gate) datagram(c acl.Client) verdict {
+	v := g.decide(c)
+	if !v.allowed {
+		return v
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	if g.budget.Peek(now, source(c)).Refused() {
+		v.allowed, v.reason = false, reasonResponses
+		return v
+	}
+	if v = g.take(v, c); !v.allowed {
+		return v
+	}
+	g.limiter.Release(now, v.ticket)
+	if ticket, refusal := g.budget.Admit(now, source(c)); !refusal.Refused() {
+		g.budget.Release(now, ticket)
+	}
+	return v
+}
+
+// release ends a stream client's session; timeout counts as an offence where
+// the policy says so.
+func (g *gate) release(c acl.Client, v verdict, timeout bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if timeout {
+		g.limiter.Penalize(g.now(), source(c), limit.Timeout)
+	}
+	g.limiter.Release(g.now(), v.ticket)
+}
+
+func source(c acl.Client) limit.Source {
+	if c.Unix {
+		return limit.UID(c.UID)
+	}
+	return limit.Addr(c.Addr)
+}
+
+// client is an IP peer as the rules see it.
+func client(peer, local netip.AddrPort) acl.Client {
+	return acl.Client{Addr: peer.Addr().Unmap().WithZone(""), Local: local.Addr().Unmap().WithZone("")}
+}

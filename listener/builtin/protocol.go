@@ -1,0 +1,160 @@
+package builtin
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"time"
+)
+
+// protocol is one built-in service in its two forms.
+type protocol struct {
+	// stream serves one connection until it is over.
+	stream func(c *conn) error
+	// datagram answers one datagram from out, which has room for any reply, or
+	// says that there is none. req and out do not overlap.
+	datagram func(req, out []byte, now time.Time) (n int, ok bool)
+}
+
+var protocols = map[string]protocol{
+	"echo":    {streamEcho, datagramEcho},
+	"discard": {streamDiscard, datagramDiscard},
+	"chargen": {streamChargen, datagramChargen},
+	"daytime": {streamDaytime, datagramDaytime},
+	"time":    {streamTime, datagramTime},
+}
+
+// Names lists the built-in protocols in alphabetical order.
+func Names() []string {
+	names := make([]string, 0, len(protocols))
+	for name := range protocols {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// chunk is all the memory a connection has for data.
+const chunk = 4096
+
+// streamEcho sends everything back until the client has sent its last byte
+// (RFC 862: until the user terminates). A half-closed client gets the rest.
+func streamEcho(c *conn) error {
+	buf := make([]byte, chunk)
+	for {
+		n, err := c.Read(buf)
+		if n > 0 {
+			if _, werr := c.Write(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		if err != nil {
+			return end(err)
+		}
+	}
+}
+
+func streamDiscard(c *conn) error {
+	return end(c.drain(make([]byte, chunk)))
+}
+
+// streamChargen sends the pattern until the client is gone (RFC 864). What the
+// client sends is thrown away as it comes, since a reset is how it says it has
+// enough, and that is seen only by reading up to it.
+func streamChargen(c *conn) error {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_ = c.drain(make([]byte, 512))
+	}()
+	var err error
+	for err == nil {
+		_, err = c.Write(pattern)
+	}
+	c.interrupt()
+	<-drained
+	return err
+}
+
+func streamDaytime(c *conn) error {
+	return c.last(appendDaytime(nil, time.Now()))
+}
+
+func streamTime(c *conn) error {
+	return c.last(appendTime(nil, time.Now()))
+}
+
+func datagramEcho(req, out []byte, _ time.Time) (int, bool) { return copy(out, req), true }
+
+func datagramDiscard([]byte, []byte, time.Time) (int, bool) { return 0, false }
+
+// datagramChargen sends at most as much as came: RFC 864's 0 to 512 random
+// bytes would let a forged source multiply traffic.
+func datagramChargen(req, out []byte, _ time.Time) (int, bool) {
+	const most = 512
+	return copy(out[:min(len(req), most)], pattern), true
+}
+
+// datagramDaytime and datagramTime answer even an empty datagram, as RFC 867 and
+// 868 clients send it, but never what could itself be an answer: two servers would
+// keep each other busy for ever (CVE-2024-2169).
+func datagramDaytime(req, out []byte, now time.Time) (int, bool) {
+	if len(req) == len(daytimeLayout) && req[len(req)-1] == '\n' {
+		if _, err := time.Parse(daytimeLayout, string(req)); err == nil {
+			return 0, false
+		}
+	}
+	return copy(out, appendDaytime(nil, now)), true
+}
+
+func datagramTime(req, out []byte, now time.Time) (int, bool) {
+	if len(req) == 4 {
+		// Any time within some years is somebody's clock. Text such as "time" is not.
+		const years = 20 * 365 * 24 * 3600
+		if diff := int32(binary.BigEndian.Uint32(req) - seconds1900(now)); diff > -years && diff < years {
+			return 0, false
+		}
+	}
+	return copy(out, appendTime(nil, now)), true
+}
+
+// daytimeLayout is ctime(3)'s form, which every inetd sends.
+const daytimeLayout = time.ANSIC + "\r\n"
+
+func appendDaytime(b []byte, now time.Time) []byte { return now.AppendFormat(b, daytimeLayout) }
+
+// appendTime is the time protocol's answer: 4 bytes in network order.
+func appendTime(b []byte, now time.Time) []byte {
+	return binary.BigEndian.AppendUint32(b, seconds1900(now))
+}
+
+// seconds1900 is seconds since 1900 modulo 2^32, which wraps in 2036 as the
+// protocol does (RFC 868).
+func seconds1900(now time.Time) uint32 {
+	const to1970 = 2208988800
+	return uint32(now.Unix() + to1970)
+}
+
+// pattern is chargen's whole cycle: 95 lines, each of 72 of the 95 printable
+// characters and starting one further than the one before.
+var pattern = func() []byte {
+	const width, first, count = 72, int(' '), int('~' - ' ' + 1)
+	b := make([]byte, 0, count*(width+2))
+	for line := range count {
+		for col := range width {
+			b = append(b, byte(first+(line+col)%count))
+		}
+		b = append(b, '\r', '\n')
+	}
+	return b
+}()
+
+// end turns the client's regular end into nil.
+func end(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

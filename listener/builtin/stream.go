@@ -1,0 +1,176 @@
+package builtin
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"casemate/acl"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxSessions bounds the worker's memory where the policy has no limit of its
+	// own: a session holds a goroutine or two and one chunk.
+	maxSessions = 1024
+	// exhausted is how long accepting pauses when the process has no descriptors left.
+	exhausted = 100 * time.Millisecond
+
+	reasonSessions = "sessions" // maxSessions
+)
+
+// accept serves one listener until it is closed. It returns nil then, and once
+// all of its sessions are over.
+func (s *server) accept(l net.Listener) error {
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+			time.Sleep(exhausted)
+			continue
+		case passing(err):
+			continue
+		default:
+			return err
+		}
+		conn, w, v := s.decide(c)
+		if conn == nil {
+			continue
+		}
+		s.idle.begin()
+		sessions.Go(func() {
+			defer s.idle.end()
+			s.serve(conn, w, v)
+		})
+	}
+}
+
+// passing says that an error of accept(2) is about the connection that was to
+// be accepted, as the manual page asks to take its network errors.
+func passing(err error) bool {
+	for _, e := range []unix.Errno{unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH,
+		unix.ENONET, unix.ENOPROTOOPT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.EOPNOTSUPP} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// decide asks the gate about a fresh connection, and refuses it or registers
+// its session.
+func (s *server) decide(c net.Conn) (*conn, who, verdict) {
+	s.idle.touch()
+	st, w, err := identify(c)
+	if err != nil {
+		_ = c.Close() // the client left before it was looked at
+		return nil, w, verdict{}
+	}
+	v := s.gate.admit(w.client)
+	if !v.allowed {
+		s.journal.decision(w, v, "stream", false)
+		refuse(st)
+		return nil, w, v
+	}
+	conn, err := newConn(st, time.Now(), s.config.Limit.Session)
+	if err == nil && s.full() {
+		err, v.reason = errFull, reasonSessions
+	}
+	if err != nil || !s.enter(conn) {
+		s.gate.release(w.client, v, false)
+		if v.reason == reasonSessions {
+			v.allowed = false
+			s.journal.decision(w, v, "stream", false)
+		}
+		refuse(st)
+		return nil, w, v
+	}
+	return conn, w, v
+}
+
+var errFull = errors.New("too many sessions")
+
+func (s *server) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns) >= maxSessions
+}
+
+// serve runs one session to its end.
+func (s *server) serve(c *conn, w who, v verdict) {
+	id := s.journal.decision(w, v, "stream", true)
+	began := time.Now()
+	err := s.protocol.stream(c)
+	reason := s.ending(c, err)
+	_ = c.Close() // what was written is the kernel's to deliver
+	s.leave(c)
+	s.gate.release(w.client, v, reason == endTimeout)
+	s.journal.session(id, w, reason, time.Since(began))
+}
+
+func (s *server) ending(c *conn, err error) string {
+	switch {
+	case s.stopped():
+		return endStopped
+	case !c.ends.IsZero() && !time.Now().Before(c.ends):
+		return endTimeout
+	case err == nil, errors.Is(err, unix.EPIPE):
+		return endExit
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return endStalled
+	}
+	return endReset
+}
+
+// identify tells who is at the other end of a connection.
+func identify(c net.Conn) (stream, who, error) {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		peer, local := plain(c.RemoteAddr()), plain(c.LocalAddr())
+		return c, who{client: client(peer, local), peer: peer, local: local}, nil
+	case *net.UnixConn:
+		uid, err := peerUID(c)
+		return c, who{client: acl.Client{Unix: true, UID: uid}}, err
+	}
+	return nil, who{}, errors.New("neither tcp nor unix")
+}
+
+func plain(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+func peerUID(c *net.UnixConn) (uid uint32, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var cred *unix.Ucred
+		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			uid = cred.Uid
+		}
+	})
+	return uid, errors.Join(err, cerr)
+}
+
+// refuse ends a connection with a reset, so that neither side keeps TIME_WAIT.
+func refuse(c stream) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
+}

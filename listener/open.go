@@ -1,0 +1,204 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Socket is one open listening or datagram socket. It owns FD. It is not safe
+// for concurrent use: casemated's event loop is its only user.
+type Socket struct {
+	// FD is the descriptor: close-on-exec; non-blocking only for a nowait stream listener.
+	FD int
+	// Spec is what it was opened with, with the port the kernel chose where that was 0.
+	Spec Spec
+
+	file   inode // the unix socket file this Socket made, zero otherwise
+	hidden int   // see walker: heads that must leave before the queue can be walked again
+}
+
+// Open binds and listens. Errors name the operation and the address first
+// ("bind tcp4/0.0.0.0:79: address already in use") and wrap the errno.
+//
+// TCP sockets are plain IPPROTO_TCP with SO_REUSEADDR, so that a restart is not
+// held up by TIME_WAIT; v6 sockets are v6-only, always. UDP sockets record the
+// local address of every datagram (IP_PKTINFO, IPV6_RECVPKTINFO) from the start,
+// because the kernel notes it when the datagram arrives, not when it is read.
+func Open(s Spec) (*Socket, error) {
+	switch {
+	case s.isUnix():
+		return openUnix(s)
+	case s.Network == "tcp4", s.Network == "tcp6", s.isUDP():
+		return openInet(s)
+	}
+	return nil, fmt.Errorf("listen %s: unknown network %q", s.Key(), s.Network)
+}
+
+func openInet(s Spec) (*Socket, error) {
+	if v4 := strings.HasSuffix(s.Network, "4"); !s.Addr.IsValid() || v4 != s.Addr.Addr().Is4() {
+		return nil, fmt.Errorf("listen %s: the address is not of this family", s.Key())
+	}
+	fd, err := inetSocket(s)
+	if err != nil {
+		return nil, err
+	}
+	sock, err := bindInet(fd, s)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return sock, nil
+}
+
+func inetSocket(s Spec) (int, error) {
+	domain, proto := unix.AF_INET, unix.IPPROTO_TCP
+	if strings.HasSuffix(s.Network, "6") {
+		domain = unix.AF_INET6
+	}
+	if s.isUDP() {
+		proto = unix.IPPROTO_UDP
+	}
+	fd, err := unix.Socket(domain, s.sockType()|unix.SOCK_CLOEXEC, proto)
+	if err != nil {
+		return -1, fmt.Errorf("socket %s: %w", s.Key(), err)
+	}
+	return fd, nil
+}
+
+func bindInet(fd int, s Spec) (*Socket, error) {
+	if err := setInetOptions(fd, s); err != nil {
+		return nil, err
+	}
+	sa, err := sockaddr(fd, s.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("bind %s: %w", s.Key(), err)
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return nil, fmt.Errorf("bind %s: %w", s.Key(), err)
+	}
+	sock := &Socket{FD: fd, Spec: s}
+	if s.Addr.Port() == 0 {
+		bound, err := localAddr(fd)
+		if err != nil {
+			return nil, fmt.Errorf("getsockname %s: %w", s.Key(), err)
+		}
+		sock.Spec.Addr = bound
+	}
+	return sock, sock.listen()
+}
+
+func setInetOptions(fd int, s Spec) error {
+	type option struct {
+		name              string
+		level, opt, value int
+	}
+	var opts []option
+	if strings.HasSuffix(s.Network, "6") {
+		opts = append(opts, option{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
+	}
+	switch {
+	case s.Network == "udp4":
+		opts = append(opts, option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1})
+	case s.Network == "udp6":
+		opts = append(opts, option{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1})
+	default:
+		opts = append(opts, option{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
+	}
+	if s.isUDP() && s.Share {
+		opts = append(opts, option{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
+	}
+	for _, o := range opts {
+		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
+			return fmt.Errorf("setsockopt %s %s: %w", o.name, s.Key(), err)
+		}
+	}
+	return nil
+}
+
+// listen makes a bound stream socket a listener, and sets the blocking mode.
+func (s *Socket) listen() error {
+	if s.Spec.Stream() {
+		if err := unix.Listen(s.FD, backlog(s.Spec.Backlog)); err != nil {
+			return fmt.Errorf("listen %s: %w", s.Spec.Key(), err)
+		}
+	}
+	return s.SetBlocking()
+}
+
+// SetBlocking gives the socket the blocking mode its Spec asks for: non-blocking
+// where the broker itself accepts, because a client that resets before accept
+// would hang a blocking one, and blocking everywhere else. Whoever holds a wait
+// socket can change the mode for all (Go programs do, the built-ins' worker
+// among them), so the broker calls this before it hands one on again.
+func (s *Socket) SetBlocking() error {
+	nonblock := s.Spec.Stream() && !s.Spec.Wait
+	if err := unix.SetNonblock(s.FD, nonblock); err != nil {
+		return fmt.Errorf("fcntl O_NONBLOCK %s: %w", s.Spec.Key(), err)
+	}
+	return nil
+}
+
+// backlog is n, or the system's maximum for 0. listen(2) cuts down larger
+// values itself, so the fallback for an unreadable /proc may be generous.
+func backlog(n int) int {
+	if n > 0 {
+		return n
+	}
+	const fallback = 4096 // the kernel's default since Linux 5.4
+	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
+	if err != nil {
+		return fallback
+	}
+	max, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || max <= 0 {
+		return fallback
+	}
+	return max
+}
+
+// Reconfigure adopts another generation's Spec of the same Key on the living
+// socket: backlog, wait or nowait, and a unix socket's mode and owner. The
+// caller must not switch a listener to nowait while a wait child still holds it,
+// because O_NONBLOCK would appear in that child.
+func (s *Socket) Reconfigure(to Spec) error {
+	to.Addr = s.Spec.Addr // keeps a kernel-chosen port
+	if to.Key() != s.Spec.Key() {
+		return fmt.Errorf("reconfigure %s: not the same address as %s", s.Spec.Key(), to.Key())
+	}
+	old := s.Spec
+	s.Spec = to
+	if err := s.listen(); err != nil {
+		return errors.Join(err, s.restore(old))
+	}
+	if s.file.ino == 0 || (to.Mode == old.Mode && to.UID == old.UID && to.GID == old.GID) {
+		return nil
+	}
+	if err := s.setFile(); err != nil {
+		return errors.Join(err, s.restore(old))
+	}
+	return nil
+}
+
+func (s *Socket) restore(old Spec) error {
+	s.Spec = old
+	return s.listen()
+}
+
+// Close closes the socket, and removes the unix socket file it made if that
+// path still leads to the same inode. It may be called twice.
+func (s *Socket) Close() error {
+	if s.FD < 0 {
+		return nil
+	}
+	err := s.unlink()
+	if cerr := unix.Close(s.FD); cerr != nil && err == nil {
+		err = fmt.Errorf("close %s: %w", s.Spec.Key(), cerr)
+	}
+	s.FD = -1
+	return err
+}

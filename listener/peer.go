@@ -1,0 +1,124 @@
+package listener
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Peer is who is at the other end, as far as the kernel vouches for it.
+type Peer struct {
+	// Addr is the IP address and port, unmapped and without zone, so that one
+	// client has one spelling in rules, limits and logs. Zero for unix peers.
+	Addr netip.AddrPort
+	// Zone is the interface of a link-local v6 peer, "" otherwise.
+	Zone string
+	// Unix says that the peer is on a unix socket; PID, UID and GID are then its
+	// credentials when it connected (SO_PEERCRED) or sent (SCM_CREDENTIALS).
+	Unix          bool
+	PID, UID, GID uint32
+}
+
+// Local returns the local address and port of an IP socket, unmapped and
+// without zone; the zero AddrPort for a unix socket.
+func Local(fd int) (netip.AddrPort, error) {
+	addr, err := localAddr(fd)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
+	}
+	return netip.AddrPortFrom(addr.Addr().WithZone(""), addr.Port()), nil
+}
+
+func localAddr(fd int) (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addr, zone := ipAddr(sa)
+	if zone != 0 {
+		addr = netip.AddrPortFrom(addr.Addr().WithZone(zoneName(fd, zone)), addr.Port())
+	}
+	return addr, nil
+}
+
+// ipAddr converts a kernel address: unmapped, without zone, and the interface
+// index where the address needs one (link-local). Zero for non-IP addresses.
+func ipAddr(sa unix.Sockaddr) (netip.AddrPort, uint32) {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), 0
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), sa.ZoneId
+	}
+	return netip.AddrPort{}, 0
+}
+
+// inetPeer is the Peer of a kernel address.
+func inetPeer(fd int, sa unix.Sockaddr) Peer {
+	addr, zone := ipAddr(sa)
+	p := Peer{Addr: addr}
+	if zone != 0 {
+		p.Zone = zoneName(fd, zone)
+	}
+	return p
+}
+
+// sockaddr is the kernel's form of addr; fd serves to look its zone up.
+func sockaddr(fd int, addr netip.AddrPort) (unix.Sockaddr, error) {
+	ip := addr.Addr()
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}, nil
+	}
+	index, err := zoneIndex(fd, ip.Zone())
+	if err != nil {
+		return nil, err
+	}
+	return &unix.SockaddrInet6{Port: int(addr.Port()), ZoneId: index, Addr: ip.As16()}, nil
+}
+
+// zoneIndex and zoneName are if_nametoindex(3) and if_indextoname(3) on a
+// socket we already have; Go's would open a netlink socket for each question.
+func zoneIndex(fd int, zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	ifr, err := unix.NewIfreq(zone)
+	if err != nil {
+		return 0, fmt.Errorf("interface %q: %w", zone, err)
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr); err != nil {
+		return 0, fmt.Errorf("interface %q: %w", zone, err)
+	}
+	return ifr.Uint32(), nil
+}
+
+func zoneName(fd int, index uint32) string {
+	number := strconv.FormatUint(uint64(index), 10)
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return number
+	}
+	ifr.SetUint32(index)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr); err != nil {
+		return number // the interface is gone; its number still identifies the peer
+	}
+	return ifr.Name()
+}
+
+// credentials is SO_PEERCRED of a connected unix socket.
+func credentials(fd int) (Peer, error) {
+	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return Peer{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", err)
+	}
+	return Peer{Unix: true, PID: uint32(c.Pid), UID: c.Uid, GID: c.Gid}, nil
+}
+
+// errNoSource is a datagram whose sender the kernel did not name.
+var errNoSource = errors.New("the kernel named no source")

@@ -1,0 +1,170 @@
+package listener
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func unixSpec(network, path string) Spec {
+	return Spec{Network: network, Path: path, Mode: 0o620, UID: KeepID, GID: KeepID}
+}
+
+func TestUnixFileModeAndOwner(t *testing.T) {
+	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
+		spec := unixSpec(network, filepath.Join(t.TempDir(), "s"))
+		if os.Geteuid() == 0 {
+			spec.UID, spec.GID = 4242, 4343
+		}
+		s := mustOpen(t, spec)
+		st, err := lstat(spec.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode&0o7777 != 0o620 || (os.Geteuid() == 0 && (st.Uid != 4242 || st.Gid != 4343)) {
+			t.Errorf("%s: mode %o owner %d:%d", network, st.Mode, st.Uid, st.Gid)
+		}
+		to := s.Spec
+		to.Mode = 0o600
+		if err := s.Reconfigure(to); err != nil {
+			t.Fatal(err)
+		}
+		if st, err = lstat(spec.Path); err != nil || st.Mode&0o7777 != 0o600 {
+			t.Errorf("%s: mode %o after Reconfigure, %v", network, st.Mode, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lstat(spec.Path); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%s: the path is left behind: %v", network, err)
+		}
+	}
+}
+
+func TestUnixStaleSocketIsReplaced(t *testing.T) {
+	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
+		path := filepath.Join(t.TempDir(), "s")
+		dead := mustOpen(t, unixSpec(network, path))
+		dead.file = inode{} // as after a crash: the file stays
+		if err := dead.Close(); err != nil {
+			t.Fatal(err)
+		}
+		mustOpen(t, unixSpec(network, path))
+	}
+}
+
+func TestUnixRefusesToSteal(t *testing.T) {
+	tests := []struct {
+		name    string
+		prepare func(t *testing.T, path string)
+		want    error
+	}{
+		{"live", func(t *testing.T, path string) { mustOpen(t, unixSpec("unix", path)) }, ErrLive},
+		{"live, of another type", func(t *testing.T, path string) { mustOpen(t, unixSpec("unixgram", path)) }, ErrLive},
+		{"live, queue full", func(t *testing.T, path string) {
+			s := unixSpec("unix", path)
+			s.Backlog = 1
+			mustOpen(t, s)
+			for {
+				fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { unix.Close(fd) })
+				if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); errors.Is(err, unix.EAGAIN) {
+					return
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, ErrLive},
+		{"regular file", func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte("keep"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrNotSocket},
+		{"symlink to a dead socket", func(t *testing.T, path string) {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path + ".real"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.SetUnlinkOnClose(false)
+			l.Close()
+			if err := os.Symlink(path+".real", path); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrNotSocket},
+		{"directory", func(t *testing.T, path string) {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrNotSocket},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "s")
+			tt.prepare(t, path)
+			before, err := lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sock, err := Open(unixSpec("unix", path)); !errors.Is(err, tt.want) {
+				if sock != nil {
+					sock.Close()
+				}
+				t.Errorf("Open: %v, want %v", err, tt.want)
+			}
+			after, err := lstat(path)
+			if err != nil || after.Ino != before.Ino || after.Mode != before.Mode {
+				t.Errorf("the path was touched: %+v, %v", after, err)
+			}
+		})
+	}
+}
+
+func TestUnixUnsafeDirectory(t *testing.T) {
+	dir := t.TempDir()
+	spec := unixSpec("unix", filepath.Join(dir, "s"))
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(spec); !errors.Is(err, ErrUnsafeDir) {
+		t.Errorf("world-writable directory: %v", err)
+	}
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, spec)
+}
+
+func TestUnixCloseKeepsForeignFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	s := mustOpen(t, unixSpec("unix", path))
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	other := mustOpen(t, unixSpec("unix", path))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := lstat(path); err != nil || st.Ino != other.file.ino {
+		t.Errorf("the other socket's file is gone: %v", err)
+	}
+}
+
+func TestUnixAbstract(t *testing.T) {
+	name := "@casemate-test-" + filepath.Base(t.TempDir()) + t.Name()
+	mustOpen(t, unixSpec("unix", name))
+	if _, err := Open(unixSpec("unix", name)); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("second bind: %v", err)
+	}
+	c, err := net.Dial("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
