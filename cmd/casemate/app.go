@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+)
+
+// Defaults of the flags.
+const (
+	controlPath = policy.DefaultControlPath
+	policyPath  = "/etc/casemate"
+)
+
+// app is one run of the program: its streams and global flags.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	format   string
+	color    string
+	control  string
+	colored  bool
+	broken   error // the first failed write to out
+}
+
+// settle checks the global flags after parsing.
+func (a *app) settle() error {
+	if a.format != "text" && a.format != "json" {
+		return fmt.Errorf("output %q is not known: write text or json", a.format)
+	}
+	switch a.color {
+	case "always":
+		a.colored = true
+	case "never":
+	case "auto":
+		f, ok := a.err.(*os.File)
+		if ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+			info, err := f.Stat()
+			a.colored = err == nil && info.Mode()&os.ModeCharDevice != 0
+		}
+	default:
+		return fmt.Errorf("color %q is not known: write auto, always or never", a.color)
+	}
+	return nil
+}
+
+func (a *app) json() bool { return a.format == "json" }
+
+// printf writes to standard output and keeps the first error for the exit status.
+func (a *app) printf(format string, args ...any) {
+	if _, err := fmt.Fprintf(a.out, format, args...); err != nil && a.broken == nil {
+		a.broken = err
+	}
+}
+
+// flush prints a table without the blanks that pad the last column.
+func (a *app) flush(w *tabwriter.Writer, b *bytes.Buffer) {
+	if err := w.Flush(); err != nil && a.broken == nil {
+		a.broken = err
+	}
+	for row := range strings.Lines(b.String()) {
+		a.printf("%s\n", strings.TrimRight(row, " \n"))
+	}
+}
+
+// printJSON writes v indented. v must carry format_version.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write output: %w", err)
+	}
+	return nil
+}
+
+// load reads and compiles the policy at the paths. The document is nil when a
+// diagnostic is an error.
+func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
+	var files []policy.SourceFile
+	var ds []policy.Diagnostic
+	for _, path := range paths {
+		got, err := a.read(path)
+		if err != nil {
+			ds = append(ds, sourceDiagnostic(path, err))
+		}
+		files = append(files, got...)
+	}
+	sources := map[string][]byte{}
+	for _, f := range files {
+		sources[f.Name] = f.Data
+	}
+	if len(ds) > 0 {
+		return nil, ds, sources
+	}
+	doc, ds := lang.Compile(files)
+	return doc, ds, sources
+}
+
+// read reads one path; "-" is standard input.
+func (a *app) read(path string) ([]policy.SourceFile, error) {
+	if path != "-" {
+		return policy.ReadSources(path)
+	}
+	data, err := io.ReadAll(io.LimitReader(a.in, policy.MaxSourceFile+1))
+	if err != nil {
+		return nil, &policy.SourceError{Path: "<stdin>", Reason: err.Error(), Err: err}
+	}
+	return []policy.SourceFile{{Name: "<stdin>", Data: data}}, nil
+}
+
+func sourceDiagnostic(path string, err error) policy.Diagnostic {
+	if se, ok := err.(*policy.SourceError); ok {
+		return se.Diagnostic()
+	}
+	return policy.Diagnostic{Severity: policy.SeverityError, Code: "CM001", Summary: err.Error(), File: path}
+}
+
+// diagnose writes diagnostics to standard error, as
+//
+//	error CM301: there is no acl "ofice"
+//	  --> site.cm.hcl:12:17
+//	   |
+//	12 |   acl = acl.ofice
+//	   |             ^^^^^
+//	   = did you mean acl.office?
+func (a *app) diagnose(ds []policy.Diagnostic) {
+	w := bufio.NewWriter(a.err)
+	defer w.Flush()
+	for _, d := range ds {
+		paint := a.paint("31")
+		if d.Severity == policy.SeverityWarning {
+			paint = a.paint("33")
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", paint(d.Severity), d.Code, a.paint("1")(d.Summary))
+		number, bar := fmt.Sprint(d.Line), a.paint("2")("|")
+		margin := strings.Repeat(" ", len(number))
+		if d.File != "" && d.Line > 0 {
+			fmt.Fprintf(w, "%s--> %s:%d:%d\n", margin, d.File, d.Line, d.Column)
+		} else if d.File != "" {
+			fmt.Fprintf(w, "%s--> %s\n", margin, d.File)
+		}
+		if source, mark, ok := strings.Cut(d.Snippet, "\n"); ok {
+			fmt.Fprintf(w, "%s %s\n%s %s %s\n%s %s %s\n", margin, bar, number, bar, source, margin, bar, paint(mark))
+		}
+		if d.Detail != "" {
+			fmt.Fprintf(w, "%s = %s\n", margin, strings.ReplaceAll(d.Detail, "\n", "\n"+margin+"   "))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// paint returns a function that wraps text into an ANSI style.
+func (a *app) paint(style string) func(string) string {
+	return func(s string) string {
+		if !a.colored {
+			return s
+		}
+		return "\x1b[" + style + "m" + s + "\x1b[0m"
+	}
+}
+
+// refuse prints diagnostics that end a verb, in the chosen format.
+func (a *app) refuse(ds []policy.Diagnostic) error {
+	if a.json() {
+		if err := a.printJSON(checkReport{FormatVersion: 1, Diagnostics: ds}); err != nil {
+			return err
+		}
+	} else {
+		a.diagnose(ds)
+	}
+	return errReported
+}
+
+// count writes "1 error" or "3 errors and 1 warning".
+func count(ds []policy.Diagnostic) string {
+	errs, warns := 0, 0
+	for _, d := range ds {
+		if d.Severity == policy.SeverityError {
+			errs++
+		} else {
+			warns++
+		}
+	}
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		word string
+	}{{errs, "error"}, {warns, "warning"}} {
+		switch {
+		case p.n == 1:
+			parts = append(parts, "1 "+p.word)
+		case p.n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", p.n, p.word))
+		}
+	}
+	return strings.Join(parts, " and ")
+}

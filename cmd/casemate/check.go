@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"casemate/policy"
+
+	"github.com/spf13/cobra"
+)
+
+// checkReport is the JSON of check, and of every verb that refuses a policy.
+type checkReport struct {
+	FormatVersion int                 `json:"format_version"`
+	Valid         bool                `json:"valid"`
+	Digest        string              `json:"digest,omitempty"`
+	Services      []checkService      `json:"services,omitempty"`
+	Diagnostics   []policy.Diagnostic `json:"diagnostics"`
+}
+
+// checkService is one line of check's table.
+type checkService struct {
+	Name    string   `json:"name"`
+	Listen  []string `json:"listen"`
+	User    string   `json:"user"`
+	ACL     string   `json:"acl"`
+	Limit   string   `json:"limit"`
+	Profile string   `json:"profile"`
+	Widens  []string `json:"widens,omitempty"`
+	Because string   `json:"because,omitempty"`
+}
+
+func (a *app) checkCmd() *cobra.Command {
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "check [PATH...]",
+		Short: "Check a policy and show what it exposes",
+		Long: `check compiles the policy and prints, for each service, where it listens, who it
+runs as, and the acl, limit and profile it has, then the digest that casemated
+will show in its status and its log.
+
+check is pure: it needs no root, opens no socket, asks no DNS and writes nothing,
+and its answer is the same on every machine. A policy file that others than its
+owner and root may write is an error.
+
+PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
+default is ` + policyPath + `. Several paths are one policy.
+
+Exit status: 0 the policy is valid, 1 it is not.`,
+		Example: `  casemate check
+  casemate check examples/quickstart
+  casemate check -o json policy.cm.hcl | jq .digest`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{policyPath}
+			}
+			doc, ds, _ := a.load(args)
+			if a.json() {
+				if err := a.printJSON(report(doc, ds)); err != nil {
+					return err
+				}
+			} else {
+				a.diagnose(ds)
+				if doc != nil && !quiet {
+					a.table(doc)
+				}
+			}
+			if doc != nil {
+				return nil
+			}
+			if !a.json() {
+				fmt.Fprintf(a.err, "casemate: %s; the policy is not valid\n", count(ds))
+			}
+			return errReported
+		},
+	}
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
+	return cmd
+}
+
+func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
+	r := checkReport{FormatVersion: 1, Valid: doc != nil, Diagnostics: append([]policy.Diagnostic{}, ds...)}
+	if doc == nil {
+		return r
+	}
+	r.Digest = doc.Digest
+	for i := range doc.Policy.Services {
+		s := &doc.Policy.Services[i]
+		c := checkService{Name: s.Name, User: s.User, ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: s.Because}
+		if f := doc.Policy.Profile(s.Profile); f != nil {
+			c.Widens = f.Widens
+			if c.Because == "" {
+				c.Because = f.Because
+			}
+		}
+		for _, l := range s.Listen {
+			c.Listen = append(c.Listen, l.String())
+		}
+		r.Services = append(r.Services, c)
+	}
+	return r
+}
+
+// table prints one line for each service and the digest.
+func (a *app) table(doc *policy.Document) {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "SERVICE\tLISTEN\tUSER\tACL\tLIMIT\tPROFILE\tWIDENS")
+	for _, s := range report(doc, nil).Services {
+		who := s.ACL
+		if who == "" {
+			who = "nobody"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Listen[0], s.User, who, s.Limit, s.Profile, dash(strings.Join(s.Widens, " ")))
+		for _, l := range s.Listen[1:] {
+			fmt.Fprintf(w, "\t%s\t\t\t\t\t\n", l)
+		}
+	}
+	a.flush(w, &b)
+	a.printf("\ndigest %s\n", doc.Digest)
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+
+	"github.com/spf13/cobra"
+)
+
+// maxRequest bounds what compile --stdin reads: the sources in base64 and some.
+const maxRequest = 2 * policy.MaxSourceAll
+
+func (a *app) compileCmd() *cobra.Command {
+	var stdin bool
+	cmd := &cobra.Command{
+		Use:   "compile [PATH...]",
+		Short: "Print the compiled policy",
+		Long: `compile turns policy files into the document that casemated runs: canonical JSON
+of constants, its SHA-256 digest, and the file, line and column of every value.
+
+With --stdin it is the compiler that casemated starts in a sandbox: it reads one
+JSON request with the files from standard input, writes one JSON response with
+the document or the diagnostics, and exits with 0 when it wrote a response.
+
+Exit status: 0 done, 1 the policy is not valid.`,
+		Example: `  casemate compile /etc/casemate > policy.json
+  casemate compile policy.cm.hcl | jq .policy.services`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if stdin {
+				if len(args) > 0 {
+					return errors.New("compile --stdin takes no paths: the files are in the request")
+				}
+				return a.compileStdin()
+			}
+			if len(args) == 0 {
+				args = []string{policyPath}
+			}
+			doc, ds, _ := a.load(args)
+			if doc == nil {
+				return a.refuse(ds)
+			}
+			a.diagnose(ds)
+			b, err := policy.EncodeDocument(doc)
+			if err != nil {
+				return err
+			}
+			a.printf("%s\n", b)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&stdin, "stdin", false, "read a request from standard input, as casemated sends it")
+	return cmd
+}
+
+// compileStdin answers one CompileRequest.
+func (a *app) compileStdin() error {
+	b, err := io.ReadAll(io.LimitReader(a.in, maxRequest+1))
+	if err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	if len(b) > maxRequest {
+		return fmt.Errorf("read request: more than %d bytes", maxRequest)
+	}
+	var req policy.CompileRequest
+	if err := json.Unmarshal(b, &req); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	if req.FormatVersion != policy.CompileFormat {
+		return fmt.Errorf("read request: format_version %d is not known, expected %d", req.FormatVersion, policy.CompileFormat)
+	}
+	doc, ds := lang.Compile(req.Files)
+	resp := policy.CompileResponse{FormatVersion: policy.CompileFormat, Diagnostics: ds}
+	if doc != nil {
+		if resp.Document, err = policy.EncodeDocument(doc); err != nil {
+			return err
+		}
+	}
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false) // the document's own bytes must stay as they are
+	if err := e.Encode(resp); err != nil {
+		return fmt.Errorf("write response: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"syscall"
+	"time"
+
+	"casemate/policy"
+)
+
+const (
+	// askTimeout is long enough for a reload of a large policy with its
+	// compiler's own deadline inside it.
+	askTimeout  = 60 * time.Second
+	maxResponse = 64 << 20 // bytes of an answer
+)
+
+// ask sends one request to casemated and returns its answer. An answer that
+// says no is an error; its diagnostics are printed first.
+func (a *app) ask(req policy.ControlRequest) (*policy.ControlResponse, error) {
+	req.FormatVersion = policy.ControlFormat
+	conn, err := net.DialTimeout("unix", a.control, 5*time.Second)
+	if err != nil {
+		return nil, unreachable(a.control, err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(askTimeout)); err != nil {
+		return nil, fmt.Errorf("ask casemated: %w", err)
+	}
+	if err := json.NewEncoder(conn).Encode(req); err != nil {
+		return nil, fmt.Errorf("ask casemated: %w", err)
+	}
+	var resp policy.ControlResponse
+	if err := json.NewDecoder(io.LimitReader(conn, maxResponse)).Decode(&resp); err != nil {
+		return nil, fmt.Errorf("ask casemated: read the answer: %w", err)
+	}
+	if resp.FormatVersion != policy.ControlFormat {
+		return nil, fmt.Errorf("ask casemated: format_version %d is not known, expected %d: casemate and casemated are of different versions",
+			resp.FormatVersion, policy.ControlFormat)
+	}
+	if resp.OK {
+		return &resp, nil
+	}
+	if a.json() {
+		return nil, errors.Join(a.printJSON(resp), errReported)
+	}
+	a.diagnose(resp.Diagnostics)
+	return nil, fmt.Errorf("casemated: %s", resp.Error)
+}
+
+// unreachable says what stands between us and the control socket.
+func unreachable(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("ask casemated: %s does not exist: start casemated, or name its socket with --control", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("ask casemated: %s: permission denied: run as root", path)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("ask casemated: %s: nobody listens: start casemated", path)
+	}
+	return fmt.Errorf("ask casemated: %w", err)
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"casemate/acl"
+	"casemate/policy"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) explainCmd() *cobra.Command {
+	var paths []string
+	var name, local, expect string
+	cmd := &cobra.Command{
+		Use:   "explain SERVICE CLIENT",
+		Short: "Tell what would happen to a client, and why",
+		Long: `explain answers for one client address which rule of which line decides, which
+limits apply, and which user and sandbox its program gets.
+
+With --policy it reads policy files and needs nothing else; without, it asks the
+running casemated, which answers from the policy it runs and its counters.
+
+No name is looked up. Rules with host names are decided by --name, which stands
+for what a lookup would find: a host name that is confirmed, unknown (the address
+has no name), paranoid (name and address disagree) or no-answer.
+
+Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect.`,
+		Example: `  casemate explain finger 192.0.2.66 --policy /etc/casemate
+  casemate explain finger 198.51.100.7 --name www.example.org
+  casemate explain rsync 2001:db8::1 --expect deny`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if expect != "" && expect != "allow" && expect != "deny" {
+				return fmt.Errorf("expect %q is not known: write allow or deny", expect)
+			}
+			e, err := a.explanation(paths, args[0], args[1], name, local)
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				err = a.printJSON(struct {
+					FormatVersion int `json:"format_version"`
+					*policy.Explanation
+				}{1, e})
+			} else {
+				a.explain(e)
+			}
+			if err != nil {
+				return err
+			}
+			if expect != "" && (string(e.Decision) != expect || e.NeedsName) {
+				fmt.Fprintf(a.err, "casemate: expected %s\n", expect)
+				return errNo
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&paths, "policy", "p", nil, "explain from these policy files instead of asking casemated")
+	f.StringVar(&name, "name", "", "the client's host name, or unknown, paranoid, no-answer")
+	f.StringVar(&local, "local", "", "the local address the client connects to")
+	f.StringVar(&expect, "expect", "", "exit with 3 unless the decision is this: allow or deny")
+	return cmd
+}
+
+// explanation asks the files, or casemated when there are none.
+func (a *app) explanation(paths []string, service, client, name, local string) (*policy.Explanation, error) {
+	q := policy.Query{Service: service, Name: name}
+	var err error
+	if q.Client, err = netip.ParseAddr(client); err != nil {
+		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address", client)
+	}
+	if local != "" {
+		if q.Local, err = netip.ParseAddr(local); err != nil {
+			return nil, fmt.Errorf("local %q is not an address", local)
+		}
+	}
+	if len(paths) == 0 {
+		resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbExplain, Service: service, Client: q.Client.String(), Name: name, Local: local})
+		if err != nil {
+			return nil, err
+		}
+		if resp.Explanation == nil {
+			return nil, fmt.Errorf("%s: the answer holds no explanation", a.control)
+		}
+		return resp.Explanation, nil
+	}
+	doc, ds, _ := a.load(paths)
+	if doc == nil {
+		return nil, a.refuse(ds)
+	}
+	return policy.Explain(doc, q)
+}
+
+// explain prints an explanation for people.
+func (a *app) explain(e *policy.Explanation) {
+	verdict := a.paint("32")("allow")
+	switch {
+	case e.NeedsName:
+		verdict = a.paint("33")("depends on the client's name")
+	case e.Decision == acl.Deny:
+		verdict = a.paint("31")("deny")
+	}
+	a.printf("%s  %s from %s", verdict, e.Service, e.Client)
+	if e.Name != "" {
+		a.printf(" (name %s)", e.Name)
+	}
+	if e.Local != "" {
+		a.printf(" to %s", e.Local)
+	}
+	a.printf("\n  %s\n", e.Reason)
+	if e.Origin != "" {
+		a.printf("  at %s\n", e.Origin)
+	}
+	if len(e.Steps) > 0 {
+		a.printf("\nacl %s\n", e.ACL)
+	}
+	for _, s := range e.Steps {
+		mark := "-"
+		if s.Matched {
+			mark = "*"
+		}
+		a.printf("  %s rule %d %-5s %s\n      %s\n", mark, s.Index+1, s.Verdict, s.Why, s.Origin)
+	}
+	if e.Limit != nil {
+		a.printf("\nlimit %s\n", e.Limit.Name)
+		for _, line := range policy.LimitLines(e.Limit) {
+			a.printf("  %s\n", line)
+		}
+	}
+	if e.Live != "" {
+		a.printf("  now: %s\n", e.Live)
+	}
+	program := strings.Join(e.Command, " ")
+	if e.Builtin != "" {
+		program = "builtin " + e.Builtin
+	}
+	a.printf("\nruns %s\n  user %s", program, e.User)
+	if e.Group != "" {
+		a.printf(", group %s", e.Group)
+	}
+	a.printf("\n\nprofile %s\n", e.Profile)
+	for _, line := range e.Layers {
+		a.printf("  %s\n", line)
+	}
+	if len(e.Widens) > 0 {
+		a.printf("  widens: %s\n", strings.Join(e.Widens, ", "))
+	}
+	a.printf("\ndigest %s\n", e.Digest)
+}

@@ -1,0 +1,97 @@
+// Command casemate is the tool around a policy: it checks, formats, compiles
+// and explains policy files, and talks to a running casemated.
+//
+// Exit status: 0 yes, 1 could not do the job, 3 the answer is no. Never 2,
+// which is how a crashing Go program ends: a gate must not read a crash as an
+// answer.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit statuses of every verb.
+const (
+	exitYes  = 0
+	exitFail = 1
+	exitNo   = 3
+)
+
+// errNo is returned by a verb that did its job and has already said no.
+var errNo = errors.New("the answer is no")
+
+// errReported is returned by a verb whose error is printed already.
+var errReported = errors.New("reported")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main with its surroundings passed in. A panic is a failure to do the
+// job, so it ends with 1; its text goes to stderr for the bug report.
+func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(errw, "casemate: internal error, please report it: %v\n", r)
+			code = exitFail
+		}
+	}()
+	a := &app{in: in, out: out, err: errw}
+	cmd := a.root()
+	cmd.SetArgs(args)
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errw)
+	err := cmd.Execute()
+	if a.broken != nil && err == nil {
+		err = fmt.Errorf("write output: %w", a.broken)
+	}
+	switch {
+	case err == nil:
+		return exitYes
+	case errors.Is(err, errNo):
+		return exitNo
+	case !errors.Is(err, errReported):
+		fmt.Fprintf(errw, "casemate: %v\n", err)
+	}
+	return exitFail
+}
+
+// root builds the command tree.
+func (a *app) root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "casemate VERB",
+		Short: "Check, explain and run policies of a sandboxing super-server",
+		Long: `casemate is the tool around the policy of casemated, a super-server that starts
+each connection's program alone in its own sandbox.
+
+A policy is a file or a directory of *.cm.hcl files. check, fmt, compile,
+explain --policy and profiles read only what they are given and work as any
+user; status, reload and explain ask a running casemated.
+
+Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
+		Example: `  casemate check /etc/casemate
+  casemate explain finger 192.0.2.66 --policy /etc/casemate
+  casemate status`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return fmt.Errorf("no verb given")
+		},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },
+	}
+	f := cmd.PersistentFlags()
+	f.StringVarP(&a.format, "output", "o", "text", "output format: text or json")
+	f.StringVar(&a.color, "color", "auto", "color of text: auto, always or never")
+	f.StringVar(&a.control, "control", controlPath, "control socket of casemated")
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.profilesCmd(),
+		a.statusCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic())
+	return cmd
+}

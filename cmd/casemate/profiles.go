@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+	"casemate/sandbox"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) profilesCmd() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "profiles [NAME...]",
+		Short: "List or print the shipped profiles",
+		Long: `profiles lists the profiles that are part of casemate, from the narrowest to the
+widest. With names it prints their source in the policy language; with --source it
+prints the whole shipped file, which also holds acl.anyone, acl.localhost,
+limit.default and limit.wait. With -o json profiles are printed resolved: with
+everything they have from their bases.`,
+		Example: `  casemate profiles
+  casemate profiles line
+  casemate profiles server -o json
+  casemate profiles --source`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if all {
+				a.printf("%s", lang.Shipped())
+				return nil
+			}
+			chosen, err := chooseProfiles(args)
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(struct {
+					FormatVersion int               `json:"format_version"`
+					Profiles      []sandbox.Profile `json:"profiles"`
+				}{1, chosen})
+			}
+			for i, p := range chosen {
+				if len(args) == 0 {
+					a.printf("%s\n", a.paint("1")("profile."+p.Name))
+					for _, line := range policy.Layers(&p) {
+						a.printf("  %s\n", line)
+					}
+					continue
+				}
+				if i > 0 {
+					a.printf("\n")
+				}
+				a.printf("%s", lang.ShippedBlock("profile", p.Name))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&all, "source", false, "print the whole shipped file")
+	return cmd
+}
+
+// chooseProfiles picks shipped profiles by name; all when none is named.
+func chooseProfiles(names []string) ([]sandbox.Profile, error) {
+	profiles := lang.ShippedProfiles()
+	if len(names) == 0 {
+		return profiles, nil
+	}
+	var known []string
+	byName := map[string]sandbox.Profile{}
+	for _, p := range profiles {
+		known = append(known, p.Name)
+		byName[p.Name] = p
+	}
+	var chosen []sandbox.Profile
+	for _, name := range names {
+		p, ok := byName[name]
+		if !ok {
+			if w := policy.Suggest(name, known); w != "" {
+				return nil, fmt.Errorf("there is no shipped profile %q; did you mean %q?", name, w)
+			}
+			return nil, fmt.Errorf("there is no shipped profile %q; there are: %s", name, strings.Join(known, ", "))
+		}
+		chosen = append(chosen, p)
+	}
+	return chosen, nil
+}

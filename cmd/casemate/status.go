@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"casemate/policy"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) statusCmd() *cobra.Command {
+	var sessions bool
+	cmd := &cobra.Command{
+		Use:   "status [SERVICE]",
+		Short: "Show what casemated serves",
+		Long: `status asks the running casemated which policy it runs, where each service listens,
+under which profile, how many connections it has admitted and refused, and which
+layers a best_effort profile does without on this host.`,
+		Example: `  casemate status
+  casemate status finger --sessions
+  casemate status -o json | jq .status.digest`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			req := policy.ControlRequest{Verb: policy.VerbStatus}
+			if len(args) == 1 {
+				req.Service = args[0]
+			}
+			resp, err := a.ask(req)
+			if err != nil {
+				return err
+			}
+			if a.json() {
+				return a.printJSON(resp)
+			}
+			if resp.Status == nil {
+				return fmt.Errorf("%s: the answer holds no status", a.control)
+			}
+			a.status(resp.Status, sessions)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&sessions, "sessions", false, "list the live sessions too")
+	return cmd
+}
+
+// status prints a broker's status for people.
+func (a *app) status(st *policy.Status, sessions bool) {
+	a.printf("casemated %s, pid %d, up %s, generation %d loaded %s ago\ndigest %s\n", st.Version, st.PID,
+		since(st.Started), st.Generation, since(st.Loaded), st.Digest)
+	if st.LastReload != "" {
+		a.printf("%s %s\n", a.paint("31")("last reload failed:"), st.LastReload)
+	}
+	a.printf("\n")
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "SERVICE\tLISTENS\tSTATE\tUSER\tACL\tLIMIT\tPROFILE\tLIVE\tPEAK\tADMITTED\tREFUSED\tFAILED")
+	for _, s := range st.Services {
+		for i, l := range s.Listeners {
+			if i > 0 {
+				fmt.Fprintf(w, "\t%s\t%s\t\t\t\t\t\t\t\t\t\n", l.Key, l.State)
+				continue
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", s.Name, l.Key, l.State, s.User,
+				dash(s.ACL), s.Limit, s.Profile, s.Live, s.Peak, s.Admitted, s.Refused, s.Failed)
+		}
+	}
+	a.flush(w, &b)
+	for _, s := range st.Services {
+		a.notes(&s)
+	}
+	if sessions {
+		a.sessions(st)
+	}
+}
+
+// notes prints what is out of the ordinary with a service.
+func (a *app) notes(s *policy.ServiceStatus) {
+	if s.Error != "" {
+		a.printf("%s: %s\n", s.Name, s.Error)
+	}
+	if len(s.Losses) > 0 {
+		a.printf("%s: not enforced on this host: %s\n", s.Name, strings.Join(s.Losses, ", "))
+	}
+	for _, l := range s.Listeners {
+		if l.Error != "" {
+			a.printf("%s: %s: %s\n", s.Name, l.Key, l.Error)
+		}
+	}
+}
+
+func (a *app) sessions(st *policy.Status) {
+	a.printf("\n")
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tSERVICE\tCLIENT\tPID\tUID\tSINCE\tGENERATION")
+	for _, s := range st.Sessions {
+		fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%s\t%d\n", s.ID, s.Service, dash(s.Client), s.PID, s.UID, since(s.Started), s.Generation)
+	}
+	a.flush(w, &b)
+	if st.SessionsLeftOut > 0 {
+		a.printf("and %d more\n", st.SessionsLeftOut)
+	}
+}
+
+func since(t time.Time) string { return time.Since(t).Truncate(time.Second).String() }

@@ -1,0 +1,131 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// policyTopic is `casemate help policy`: the schema on one page.
+func (a *app) policyTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "policy",
+		Short: "The policy language on one page",
+		Long: `A policy is the union of its *.cm.hcl files. The order of blocks means nothing; the
+same block twice is an error. acl.NAME, limit.NAME, profile.NAME and local.NAME
+refer to blocks and are written without quotes.
+
+  policy {
+    edition = 1
+    on_stop = "end"                  # or "leave": what a stopping casemated does with sessions
+  }
+
+  locals { office = ["192.0.2.0/24", "2001:db8:10::/48"] }
+
+  acl "NAME" {                       # the first rule that matches decides
+    rule "deny" { from = ["192.0.2.66"] }
+    rule "allow" {
+      from   = concat(local.office, [".example.org"])
+      except = ["cgi.example.org"]   # belongs to this rule only
+      to     = ["192.0.2.1"]         # only for connections to this local address
+    }
+    default = "deny"
+  }
+
+Patterns of from and except: an address, a prefix, a host name, .domain, any,
+known (the name is confirmed), unknown (no name), paranoid (name and address
+disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost.
+
+  limit "NAME" {                     # what is not written is not limited
+    concurrent = 64
+    rate       = "50/s"              # /s /min /h /d
+    burst      = 100                 # default: the number of the rate
+    session    = "10m"
+    per_source {                     # for each source prefix
+      concurrent = 4
+      rate       = "10/min"
+      burst      = 5
+      prefix     = ["/32", "/64"]    # for IPv4, for IPv6
+    }
+    penalty {
+      on    = ["crash", "violation", "timeout"]
+      first = "90s"                  # each offence adds as much again
+      max   = "10m"
+    }
+  }
+
+Shipped: limit.default, which a service has that names none, and limit.wait.
+
+  profile "NAME" {
+    base           = profile.line    # default profile.strict; see casemate profiles
+    widens         = ["files", "network", "syscalls"]   # layers in which it grants more than its base
+    best_effort    = ["cgroup"]      # layers that may be missing on the host
+    because        = "..."           # needed for capabilities and network = "host"
+    network        = "host"          # default "none": the client's socket and nothing else
+    capabilities   = []
+    init           = true            # a tiny init in front of the program
+    user_namespace = false
+    ports {                          # tcp ports that network = "host" leaves open
+      connect = ["https", 8080]      # or ["any"]
+      bind    = []
+    }
+    files {                          # host paths; what is not named does not exist
+      read  = ["/etc/passwd"]
+      exec  = ["/usr/lib"]
+      write = ["/srv/data"]
+      tmp   = "1MiB"                 # a private /tmp for each connection
+      proc  = true                   # an own /proc
+      dev   = ["null"]               # full, null, random, urandom, zero
+    }
+    syscalls {
+      allow        = ["@file-read", "openat"]
+      deny         = ["@threads"]
+      on_violation = "errno"         # or "kill"
+      seal         = true            # no launch calls after the start, at a price
+      rule "socket" {                # by argument: (arg 0 & mask) is one of values
+        arg    = 0
+        mask   = "0xffffffff"
+        values = [1]
+      }
+    }
+    resources {                      # or "unlimited"
+      memory        = "64MiB"        # of all processes (cgroup)
+      processes     = 8
+      cpu           = "50%"
+      address_space = "256MiB"       # of each process (rlimit)
+      cpu_time      = "10s"
+      file_size     = "1MiB"
+      open_files    = 64
+      tasks         = 32
+      stack         = "8MiB"
+      locked        = "64KiB"
+    }
+  }
+
+Read-only paths, devices and tmp need no widens; write and exec paths, proc, the
+network, capabilities, further system calls and larger resources do.
+
+  service "NAME" {
+    listen    = ["tcp://:finger", "tcp://[::1]:7979", "unix:///run/x.sock?mode=0660&owner=root&group=adm"]
+    command   = ["/usr/sbin/in.fingerd", "-w"]   # or builtin = "echo", discard, chargen, daytime, time
+    user      = "nobody"             # or "dynamic": a leased uid for each connection
+    group     = "nogroup"            # default: the user's own
+    groups    = []
+    because   = "..."                # needed for root
+    acl       = acl.office
+    limit     = limit.public
+    profile   = profile.finger       # default profile.strict
+    wait      = false                # true: hand the listening socket over
+    stdio     = "socket"             # socket-all, listen_fds, env:NAME
+    env       = { TZ = "UTC" }
+    env_style = ["ucspi"]            # systemd, xinetd
+    dir       = "/"
+    umask     = "0077"
+    banner    = "try later"          # one line for refused clients
+    linger    = "60s"                # how long an idle service stays prepared
+    retry     = false                # retry a busy address instead of failing
+    backlog   = 0                    # 0: the system's maximum
+  }
+
+Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix://@name
+is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions:
+concat, contains, distinct, flatten, format, length, setintersection,
+setsubtract, setunion.`,
+	}
+}

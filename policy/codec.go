@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/sandbox"
+)
+
+// DocumentFormat is the format_version of a Document.
+const DocumentFormat = 1
+
+// MaxDocument is the size in bytes of the largest Document that is read.
+const MaxDocument = 32 << 20
+
+// Encode returns the canonical JSON of p: fields in the order of the types,
+// map keys sorted, no white space, no HTML escapes, absent lists as []. p must
+// be valid; what is not would not survive the way back.
+func Encode(p *Policy) ([]byte, error) {
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("encode policy: %w", err)
+	}
+	return marshal(p.normal())
+}
+
+// Decode reads canonical JSON. It accepts exactly the bytes that Encode makes
+// of a valid policy: unknown or repeated fields, another order or spacing, and
+// trailing data are errors, and so is a broken invariant.
+func Decode(b []byte) (*Policy, error) {
+	p := new(Policy)
+	if err := unmarshal(b, p); err != nil {
+		return nil, fmt.Errorf("decode policy: %w", err)
+	}
+	again, err := Encode(p)
+	if err != nil {
+		return nil, fmt.Errorf("decode policy: %w", err)
+	}
+	if !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("decode policy: %w", notCanonical(b, again))
+	}
+	return p, nil
+}
+
+// Digest names a policy: "sha256:" and the hex SHA-256 of its canonical bytes.
+func Digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// NewDocument wraps a valid policy with its digest.
+func NewDocument(p *Policy, o Origins) (*Document, error) {
+	b, err := Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	return &Document{FormatVersion: DocumentFormat, Digest: Digest(b), Policy: p, Origins: o}, nil
+}
+
+// EncodeDocument returns the canonical JSON of doc. The digest must be that of
+// the policy inside.
+func EncodeDocument(doc *Document) ([]byte, error) {
+	b, err := Encode(doc.Policy)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.check(b); err != nil {
+		return nil, fmt.Errorf("encode document: %w", err)
+	}
+	out := *doc
+	out.Policy = doc.Policy.normal()
+	if out.Origins == nil {
+		out.Origins = Origins{}
+	}
+	return marshal(&out)
+}
+
+// DecodeDocument reads what EncodeDocument or `casemate compile` wrote (which
+// ends its output with one newline), as strictly as Decode.
+func DecodeDocument(b []byte) (*Document, error) {
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	doc := new(Document)
+	if err := unmarshal(b, doc); err != nil {
+		return nil, fmt.Errorf("decode document: %w", err)
+	}
+	if doc.Policy == nil {
+		return nil, errors.New("decode document: it holds no policy")
+	}
+	again, err := EncodeDocument(doc)
+	if err != nil {
+		return nil, fmt.Errorf("decode document: %w", err)
+	}
+	if !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("decode document: %w", notCanonical(b, again))
+	}
+	return doc, nil
+}
+
+// check compares the document's head with the policy's canonical bytes.
+func (doc *Document) check(canonical []byte) error {
+	if doc.FormatVersion != DocumentFormat {
+		return fmt.Errorf("format_version %d is not known, expected %d", doc.FormatVersion, DocumentFormat)
+	}
+	if want := Digest(canonical); doc.Digest != want {
+		return fmt.Errorf("digest %q does not fit the policy, which has %s", doc.Digest, want)
+	}
+	c := &checker{}
+	for _, key := range sortedKeys(doc.Origins) {
+		c.text("origins", key, 1<<17)
+		c.text("origins", doc.Origins[key], 1<<13)
+	}
+	if len(c.errs) > 0 {
+		return c.errs[0]
+	}
+	return nil
+}
+
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+func unmarshal(b []byte, v any) error {
+	if len(b) > MaxDocument {
+		return fmt.Errorf("%d bytes are more than %d", len(b), MaxDocument)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("data after the end")
+	}
+	return nil
+}
+
+// notCanonical points at the first byte that differs.
+func notCanonical(got, want []byte) error {
+	i := 0
+	for i < len(got) && i < len(want) && got[i] == want[i] {
+		i++
+	}
+	return fmt.Errorf("not the canonical bytes: byte %d differs", i)
+}
+
+// normal returns p with absent lists as empty ones where the JSON shows them.
+// It copies what it changes.
+func (p *Policy) normal() *Policy {
+	q := *p
+	q.ACLs = append([]acl.List{}, p.ACLs...)
+	for i := range q.ACLs {
+		q.ACLs[i].Rules = append([]acl.Rule{}, q.ACLs[i].Rules...)
+	}
+	q.Limits = append([]limit.Spec{}, p.Limits...)
+	q.Profiles = append([]sandbox.Profile{}, p.Profiles...)
+	for i := range q.Profiles {
+		q.Profiles[i].Syscalls.Allow = append([]string{}, q.Profiles[i].Syscalls.Allow...)
+	}
+	q.Services = append([]Service{}, p.Services...)
+	return &q
+}

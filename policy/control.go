@@ -1,0 +1,109 @@
+package policy
+
+import "time"
+
+// ControlFormat is the format_version of the control socket's messages.
+const ControlFormat = 1
+
+// DefaultControlPath is where casemated listens for control requests.
+const DefaultControlPath = "/run/casemate/control.sock"
+
+// The verbs of a ControlRequest.
+const (
+	VerbStatus  = "status"
+	VerbReload  = "reload"
+	VerbExplain = "explain"
+)
+
+// ControlRequest is the one JSON line a client of the control socket sends.
+// Service, Client, Name and Local belong to VerbExplain and mean what the
+// fields of Query mean; Service also narrows VerbStatus to one service.
+type ControlRequest struct {
+	FormatVersion int    `json:"format_version"`
+	Verb          string `json:"verb"`
+	Service       string `json:"service,omitempty"`
+	Client        string `json:"client,omitempty"`
+	Name          string `json:"name,omitempty"`
+	Local         string `json:"local,omitempty"`
+}
+
+// ControlResponse is the one JSON line casemated answers with before it closes.
+// OK false comes with Error, and with Diagnostics where the policy is at fault.
+type ControlResponse struct {
+	FormatVersion int          `json:"format_version"`
+	OK            bool         `json:"ok"`
+	Error         string       `json:"error,omitempty"`
+	Digest        string       `json:"digest,omitempty"` // of the policy in force after the request
+	Diagnostics   []Diagnostic `json:"diagnostics,omitempty"`
+	Status        *Status      `json:"status,omitempty"`
+	Explanation   *Explanation `json:"explanation,omitempty"`
+}
+
+// Status is what a running broker tells about itself.
+type Status struct {
+	Version    string    `json:"version"`
+	PID        int       `json:"pid"`
+	Started    time.Time `json:"started"`
+	Generation uint64    `json:"generation"` // counts loads, from 1
+	Digest     string    `json:"digest"`
+	PolicyPath string    `json:"policy_path,omitempty"`
+	Loaded     time.Time `json:"loaded"`
+	// LastReload is the error of the newest reload, "" when it succeeded.
+	LastReload string          `json:"last_reload_error,omitempty"`
+	Services   []ServiceStatus `json:"services"`
+	// Sessions lists live sessions, also of older generations; it is cut at
+	// MaxSessions and SessionsLeftOut counts the rest.
+	Sessions        []SessionStatus `json:"sessions"`
+	SessionsLeftOut int             `json:"sessions_left_out,omitempty"`
+}
+
+// MaxSessions is how many sessions one Status lists.
+const MaxSessions = 1000
+
+// ServiceStatus is one service of the current generation. The counters run
+// since the broker's start and survive reloads.
+type ServiceStatus struct {
+	Name      string           `json:"name"`
+	Listeners []ListenerStatus `json:"listeners"`
+	User      string           `json:"user"`
+	ACL       string           `json:"acl"`
+	Limit     string           `json:"limit"`
+	Profile   string           `json:"profile"`
+	Builtin   string           `json:"builtin,omitempty"`
+	// Layers are the sandbox layers in force, Losses the best_effort layers
+	// that this host lacks; both are printable as they are.
+	Layers []string `json:"layers,omitempty"`
+	Losses []string `json:"losses,omitempty"`
+
+	Live     int    `json:"live"`
+	Peak     int    `json:"peak"`
+	Admitted uint64 `json:"admitted"`
+	Refused  uint64 `json:"refused"`
+	// RefusedBy counts refusals by reason ("acl", "rate", "penalty", ...).
+	RefusedBy map[string]uint64 `json:"refused_by,omitempty"`
+	// Failed counts admitted connections that could not be started.
+	Failed    uint64 `json:"failed"`
+	Zygote    bool   `json:"zygote"` // one is running
+	ZygotePID int    `json:"zygote_pid,omitempty"`
+	// Error is why the service, or a part of it, is not being served now.
+	Error string `json:"error,omitempty"`
+}
+
+// ListenerStatus is one socket.
+type ListenerStatus struct {
+	Key   string `json:"key"`   // listener.Spec.Key: "tcp4/0.0.0.0:79"
+	State string `json:"state"` // listening, waiting (handed to the program), retrying or shedding
+	Error string `json:"error,omitempty"`
+}
+
+// SessionStatus is one running program.
+type SessionStatus struct {
+	ID         uint64    `json:"id"`
+	Service    string    `json:"service"`
+	Client     string    `json:"client,omitempty"` // empty for a wait service
+	PID        int       `json:"pid"`
+	UID        uint32    `json:"uid"`
+	Started    time.Time `json:"started"`
+	Generation uint64    `json:"generation"`
+	Digest     string    `json:"digest"`
+}

@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"casemate/acl"
+)
+
+// Explain answers q from the policy alone: no DNS, no counters, no host. An
+// error means that there is no such service or no such client.
+func Explain(doc *Document, q Query) (*Explanation, error) {
+	s := doc.Policy.Service(q.Service)
+	if s == nil {
+		return nil, fmt.Errorf("explain: %w", noService(doc.Policy, q.Service))
+	}
+	if !q.Client.IsValid() {
+		return nil, errors.New("explain: client: no address")
+	}
+	name, err := acl.ParseName(q.Name)
+	if err != nil {
+		return nil, fmt.Errorf("explain: name: %w", err)
+	}
+	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name}
+	e := &Explanation{
+		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
+		Limit: doc.Policy.Limit(s.Limit), User: s.User, Group: s.Group,
+		Command: s.Command, Builtin: s.Builtin, Profile: s.Profile, Digest: doc.Digest,
+	}
+	if client.Local.IsValid() {
+		e.Local = client.Local.String()
+	}
+	if f := doc.Policy.Profile(s.Profile); f != nil {
+		e.Widens, e.Layers = f.Widens, Layers(f)
+	}
+	return e, e.decide(doc, s, client)
+}
+
+// decide fills in the verdict, the rule behind it and the rules tried before.
+func (e *Explanation) decide(doc *Document, s *Service, client acl.Client) error {
+	list := doc.Policy.ACL(s.ACL)
+	m, err := acl.Compile(list)
+	if err != nil {
+		return fmt.Errorf("explain: acl %q: %w", s.ACL, err)
+	}
+	d := m.Decide(client)
+	e.Decision, e.Rule, e.NeedsName = d.Verdict, d.Rule, d.NeedName
+	e.Steps = []ExplainedRule{}
+	for _, step := range m.Trace(client) {
+		r := ExplainedRule{Index: step.Rule, Verdict: step.Verdict, Why: step.Why,
+			Matched: step.Outcome != acl.NotFrom && step.Outcome != acl.Excepted && step.Outcome != acl.NotTo && step.Outcome != acl.NeedsName}
+		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
+		if !r.Matched || step.Rule >= 0 {
+			e.Steps = append(e.Steps, r)
+		}
+		e.Reason = step.Why
+	}
+	e.Origin = doc.Origins.Lookup(originOf(s, d.Rule))
+	switch {
+	case e.NeedsName:
+		e.Reason = fmt.Sprintf("rule %d of acl %q depends on the client's host name", d.Rule+1, s.ACL)
+	case d.Rule >= 0:
+		e.Reason = fmt.Sprintf("rule %d of acl %q: %s", d.Rule+1, s.ACL, e.Reason)
+	case d.Rule == acl.RuleDefault:
+		e.Reason = fmt.Sprintf("no rule of acl %q matches, its default is %s", s.ACL, d.Verdict)
+	}
+	return nil
+}
+
+// originOf is the path, in Origins, of what a decision's rule index names.
+func originOf(s *Service, rule int) string {
+	switch {
+	case rule >= 0:
+		return fmt.Sprintf("acls.%s.rules.%d", s.ACL, rule)
+	case rule == acl.RuleDefault:
+		return "acls." + s.ACL + ".default"
+	}
+	return "services." + s.Name
+}
+
+// noService is the error for a service that the policy does not have.
+func noService(p *Policy, name string) error {
+	names := make([]string, len(p.Services))
+	for i := range p.Services {
+		names[i] = p.Services[i].Name
+	}
+	if w := Suggest(name, names); w != "" {
+		return fmt.Errorf("service %q is not in the policy; did you mean %q?", name, w)
+	}
+	if len(names) > 12 {
+		names = append(names[:12], "...")
+	}
+	return fmt.Errorf("service %q is not in the policy; it has: %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,135 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Invalid is one broken invariant. Path is the value's place as in Origins
+// ("services.finger.user"); Next is one step that repairs it.
+type Invalid struct {
+	Path    string
+	Summary string
+	Next    string
+	// Other is a second place that the first one collides with, or "".
+	Other string
+}
+
+// Error returns the path and the summary on one line.
+func (e *Invalid) Error() string {
+	s := e.Path + ": " + e.Summary
+	if e.Other != "" {
+		s += " (see " + e.Other + ")"
+	}
+	return s
+}
+
+// Errors is everything Validate found, in the order of the policy.
+type Errors []*Invalid
+
+// Error returns all errors, one on a line.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, inv := range e {
+		lines[i] = inv.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// maxErrors bounds what Validate collects: a hostile compiler must not make
+// the broker build a report larger than the policy.
+const maxErrors = 1000
+
+// checker collects broken invariants.
+type checker struct {
+	errs Errors
+}
+
+func (c *checker) add(path, next, format string, args ...any) {
+	if len(c.errs) < maxErrors {
+		c.errs = append(c.errs, &Invalid{Path: path, Next: next, Summary: fmt.Sprintf(format, args...)})
+	}
+}
+
+// between checks lo <= n <= hi.
+func between[T int | int64](c *checker, path string, n, lo, hi T) {
+	if n < lo || n > hi {
+		c.add(path, fmt.Sprintf("choose a number from %d to %d", lo, hi), "%d is out of range", n)
+	}
+}
+
+// oneOf checks that s is one of the words.
+func (c *checker) oneOf(path, s string, words ...string) bool {
+	for _, w := range words {
+		if s == w {
+			return true
+		}
+	}
+	next := "write one of: " + strings.Join(words, ", ")
+	if w := Suggest(s, words); w != "" {
+		next = fmt.Sprintf("did you mean %q? It is one of: %s", w, strings.Join(words, ", "))
+	}
+	c.add(path, next, "%q is not known here", s)
+	return false
+}
+
+// set checks that the items are sorted and none is there twice, which is how
+// things without an order keep one spelling, and one digest.
+func set[T int | uint16 | ~string](c *checker, path string, items []T) {
+	for i := 1; i < len(items); i++ {
+		switch {
+		case items[i] == items[i-1]:
+			c.add(fmt.Sprintf("%s.%d", path, i), "remove one of them", "%v is there twice", items[i])
+		case items[i] < items[i-1]:
+			c.add(fmt.Sprintf("%s.%d", path, i), "sort the list", "%v comes after %v", items[i], items[i-1])
+		}
+	}
+}
+
+// text checks that s is valid UTF-8 of at most max bytes without control
+// characters: argv, env and paths are C strings, and JSON keeps only UTF-8.
+func (c *checker) text(path, s string, max int) bool {
+	switch {
+	case len(s) > max:
+		c.add(path, fmt.Sprintf("use at most %d bytes", max), "%d bytes are too long", len(s))
+	case !utf8.ValidString(s):
+		c.add(path, "write valid UTF-8", "text is not valid UTF-8")
+	case strings.ContainsFunc(s, isControl):
+		c.add(path, "remove the control character", "%q has a control character", s)
+	default:
+		return true
+	}
+	return false
+}
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+
+// lines is text that may also hold tabs and newlines (arguments of a shell).
+func (c *checker) lines(path, s string, max int) bool {
+	return c.text(path, strings.NewReplacer("\n", " ", "\t", " ").Replace(s), max)
+}
+
+// name checks a block's name: it is part of log records, of paths in
+// diagnostics and of references.
+func (c *checker) name(path, s string) bool {
+	if ValidName(s) {
+		return true
+	}
+	c.add(path, "use 1 to 63 lower-case letters, digits, _ and -, with a letter first", "%q is not a name", s)
+	return false
+}
+
+// ValidName tells whether s may name a block: 1 to 63 lower-case letters, digits,
+// _ and -, with a letter first.
+func ValidName(s string) bool {
+	if s == "" || len(s) > 63 || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for _, b := range []byte(s) {
+		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_' || b == '-') {
+			return false
+		}
+	}
+	return true
+}

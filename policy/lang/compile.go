@@ -1,0 +1,181 @@
+package lang
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/policy"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// compiler is the state of one compilation.
+type compiler struct {
+	sources map[string][]byte
+	found   []finding
+	leftOut int // findings beyond maxFindings
+	work    int
+
+	locals map[string]*local
+	chain  []string // locals being evaluated, outermost first
+
+	blocks map[string]map[string]*hclsyntax.Block // kind, name
+	order  map[string][]string                    // kind, names as written
+	head   *hclsyntax.Block                       // the policy block
+
+	acls     map[string]acl.List
+	limits   map[string]limit.Spec
+	profiles map[string]*profile
+	parents  []string // profiles being resolved, outermost first
+
+	base   *compiler // the shipped blocks; nil while these are compiled
+	places map[string]hcl.Range
+	inner  map[string]bool // places that are blocks: what they do not set is a default
+}
+
+// The kinds of blocks that have a name.
+const (
+	kindACL     = "acl"
+	kindLimit   = "limit"
+	kindProfile = "profile"
+	kindService = "service"
+)
+
+func newCompiler(base *compiler) *compiler {
+	c := &compiler{sources: map[string][]byte{}, work: maxWork, base: base, locals: map[string]*local{},
+		blocks: map[string]map[string]*hclsyntax.Block{}, order: map[string][]string{},
+		acls: map[string]acl.List{}, limits: map[string]limit.Spec{}, profiles: map[string]*profile{},
+		places: map[string]hcl.Range{}, inner: map[string]bool{}}
+	for _, k := range []string{kindACL, kindLimit, kindProfile, kindService} {
+		c.blocks[k] = map[string]*hclsyntax.Block{}
+	}
+	return c
+}
+
+// Compile turns policy files into a document. The document is nil when one of
+// the diagnostics is an error; diagnostics are sorted by file, line and column.
+// Files are taken by name, so their order means nothing.
+func Compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
+	c := newCompiler(shipped())
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b policy.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
+	doc := c.compile(files)
+	ds := c.diagnostics()
+	if policy.HasErrors(ds) {
+		return nil, ds
+	}
+	return doc, ds
+}
+
+func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
+	bodies, ok := c.parse(files)
+	if !ok {
+		return nil
+	}
+	for _, b := range bodies {
+		c.collect(b)
+	}
+	if c.head == nil {
+		c.report(codeMissing, hcl.Range{Filename: files[0].Name, Start: hcl.InitialPos, End: hcl.InitialPos},
+			"begin with: policy { edition = 1 }", "the policy block is missing")
+	}
+	p := &policy.Policy{}
+	c.policyBlock(p)
+	c.definitions()
+	services := c.services()
+	c.assemble(p, services)
+	if !c.meaning(p) {
+		return nil
+	}
+	doc, err := policy.NewDocument(p, c.origins(p))
+	if err == nil {
+		var b []byte
+		if b, err = policy.EncodeDocument(doc); err == nil && len(b) > policy.MaxDocument {
+			err = fmt.Errorf("%s of compiled policy are more than %s", policy.FormatSize(int64(len(b))), policy.FormatSize(policy.MaxDocument))
+		}
+	}
+	if err != nil {
+		c.report(codeBounds, c.head.DefRange(), "shorten the policy", "the policy cannot be written: %v", err)
+		return nil
+	}
+	return doc
+}
+
+// parse checks and parses every file. With one broken file nothing else is
+// looked at: what the file defines would be missing everywhere.
+func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
+	if len(files) == 0 {
+		c.report(codeMissing, hcl.Range{Filename: "policy", Start: hcl.InitialPos, End: hcl.InitialPos}, "name a policy file", "there is no policy file")
+		return nil, false
+	}
+	total := 0
+	for _, f := range files {
+		if total += len(f.Data); total > policy.MaxSourceAll {
+			c.report(codeSize, at(f, 0), "shorten it", "the policy is larger than %s", policy.FormatSize(policy.MaxSourceAll))
+			return nil, false
+		}
+	}
+	var bodies []*hclsyntax.Body
+	for _, f := range files {
+		if _, twice := c.sources[f.Name]; twice {
+			c.report(codeDuplicate, at(f, 0), "name each file once", "the file is given twice")
+			return nil, false
+		}
+		c.sources[f.Name] = f.Data
+		if !c.precheck(f) {
+			continue
+		}
+		file, ds := hclsyntax.ParseConfig(f.Data, f.Name, hcl.InitialPos)
+		if ds.HasErrors() {
+			c.fromHCL(ds)
+			continue
+		}
+		bodies = append(bodies, file.Body.(*hclsyntax.Body))
+	}
+	return bodies, len(c.found) == 0
+}
+
+// policyBlock reads edition and on_stop.
+func (c *compiler) policyBlock(p *policy.Policy) {
+	p.OnStop = "end"
+	if c.head == nil {
+		return
+	}
+	b := c.open(c.head, "", []string{"edition", "on_stop"})
+	if n, ok := b.number("edition", "edition"); ok {
+		p.Edition = int(n)
+	} else {
+		b.missing("edition", "write edition = 1")
+	}
+	if s, ok := b.str("on_stop", "on_stop"); ok {
+		p.OnStop = s
+	}
+}
+
+// definitions compiles every acl, limit, profile and local, used or not.
+func (c *compiler) definitions() {
+	for _, name := range c.localNames() {
+		c.localValue(name, hcl.Range{})
+	}
+	for _, name := range c.order[kindACL] {
+		c.acls[name] = c.aclBlock(name, c.blocks[kindACL][name])
+	}
+	for _, name := range c.order[kindLimit] {
+		c.limits[name] = c.limitBlock(name, c.blocks[kindLimit][name])
+	}
+	for _, name := range c.order[kindProfile] {
+		c.resolve(name)
+	}
+}
+
+func (c *compiler) services() []policy.Service {
+	var out []policy.Service
+	for _, name := range c.order[kindService] {
+		out = append(out, c.serviceBlock(name, c.blocks[kindService][name]))
+	}
+	return out
+}

@@ -1,0 +1,214 @@
+package lang
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"casemate/policy"
+)
+
+// TestDiagnostics: each mistake gives one diagnostic with its code, on the
+// text that is wrong, with a next step.
+func TestDiagnostics(t *testing.T) {
+	in := func(kind, body string) string { return one("") + kind + " \"x\" {\n" + body + "\n}\n" }
+	for _, tt := range []struct{ name, text, code, mark, summary, next string }{
+		{"empty", "", codeMissing, "", "policy block is missing", "policy { edition = 1 }"},
+		{"only a comment", "# x\n", codeMissing, "#", "policy block is missing", ""},
+		{"no service", head, codeMeaning, "policy", "no service", "service"},
+		{"no edition", strings.Replace(one(""), "edition = 1", "", 1), codeMissing, "policy", "edition", "edition = 1"},
+		{"edition", strings.Replace(one(""), "= 1", "= 9", 1), codeMeaning, "9", "edition 9", "edition = 1"},
+		{"on_stop", strings.Replace(one(""), "edition = 1", "\nedition = 1\non_stop = \"stay\"\n", 1), codeMeaning, `"stay"`, "not known", "leave"},
+		{"binary", "\x7fELF\x00", codeSize, "?", "not text", "UTF-8"},
+		{"invalid utf-8", "policy { # \xff\n}", codeSize, "?", "0xff", "UTF-8"},
+		{"byte order mark", "\uFEFF" + one(""), codeSize, "?", "not text", ""},
+		{"nul", "a\x00", codeSize, "?", "not text", ""},
+		{"unclosed", head + "acl \"a\" {\n", codeSyntax, "{", "unclosed", ""},
+		{"no equals", head + "acl \"a\" {\n default \"deny\"\n}", codeSyntax, "", "invalid block", ""},
+		{"operator", in("limit", "concurrent = 1 + 1"), codeFeature, "+", "operators", "value itself"},
+		{"negative", in("limit", "concurrent = -1"), codeFeature, "-", "operators", ""},
+		{"condition", in("limit", "concurrent = true ? 1 : 2"), codeFeature, "?", "conditions", ""},
+		{"loop", in("limit", "concurrent = [for x in [1]: x]"), codeFeature, "for", "loops", ""},
+		{"splat", in("limit", "concurrent = local.x.*.y"), codeFeature, "*", "operators", ""},
+		{"index", in("limit", "concurrent = local.x[0]"), codeFeature, "[", "indexing", ""},
+		{"directive", in("acl", "default = \"%{if true}a%{endif}\""), codeFeature, "%{", "directives", ""},
+		{"fraction", in("limit", "concurrent = 1.5"), codeFeature, "1.5", "whole number", ""},
+		{"huge number", in("limit", "concurrent = 1e999999999"), codeFeature, "1e999999999", "whole number", ""},
+		{"unknown block", one("") + "servce \"x\" {}\n", codeBlock, "servce", "no block", "did you mean service?"},
+		{"stray attribute", one("") + "x = 1\n", codeAttr, "x", "outside of a block", ""},
+		{"block as attribute", one("") + "locals = {}\n", codeAttr, "locals", "outside", "locals is a block"},
+		{"unknown attribute", one("usr = \"x\""), codeAttr, "usr", "no attribute", "did you mean user?"},
+		{"inner block as attribute", in("limit", "penalty = {}"), codeAttr, "penalty", "is a block", "without ="},
+		{"attribute as block", one("env {}"), codeBlock, "env", "is an attribute", "env = "},
+		{"unknown inner block", in("limit", "per_sorce {}"), codeBlock, "per_sorce", "no block", "did you mean per_source?"},
+		{"two names", one("") + "acl \"a\" \"b\" {}\n", codeLabel, `acl "a" "b"`, "2 names", "NAME"},
+		{"no name", one("") + "acl {}\n", codeLabel, "acl", "0 names", "NAME"},
+		{"bad name", one("") + "acl \"A b\" {}\n", codeLabel, `"A b"`, "not a name", "lower-case"},
+		{"block twice", one("") + "acl \"a\" {}\nacl \"a\" {}\n", codeDuplicate, `acl "a"`, "there twice", "the first is at p.cm.hcl:8:1"},
+		{"policy twice", one("") + head, codeDuplicate, "policy", "there twice", "p.cm.hcl:1:1"},
+		{"shipped name", one("") + "acl \"anyone\" {}\n", codeDuplicate, `"anyone"`, "shipped", "another name"},
+		{"local twice", one("") + "locals { a = 1 }\nlocals { a = 2 }\n", codeDuplicate, "a", "set twice", "p.cm.hcl:8:10"},
+		{"inner block twice", in("limit", "penalty {}\npenalty {}"), codeDuplicate, "penalty", "there twice", ""},
+		{"attribute twice", in("acl", "default = \"deny\"\ndefault = \"deny\""), codeSyntax, "default", "redefined", ""},
+		{"object key twice", one("env = { A = \"1\", A = \"2\" }"), codeDuplicate, "A", "set twice", ""},
+		{"missing user", strings.Replace(one(""), "user", "# user", 1), codeMissing, `service "s"`, "no user", "nobody"},
+		{"missing listen", strings.Replace(one(""), "listen", "# listen", 1), codeMissing, `service "s"`, "no listen", ""},
+		{"missing command", strings.Replace(one(""), "command", "# command", 1), codeMeaning, `service "s"`, "neither command nor builtin", ""},
+		{"missing from", in("acl", `rule "allow" {}`), codeMissing, `rule "allow"`, "no from", "any"},
+		{"missing verdict", in("acl", `rule { from = ["any"] }`), codeLabel, "rule", "no verdict", "allow"},
+		{"unknown acl", one("acl = acl.localhots"), codeReference, "localhots", "no acl", "did you mean acl.localhost?"},
+		{"unknown limit", one("limit = limit.defalt"), codeReference, "defalt", "no limit", "did you mean limit.default?"},
+		{"unknown profile", one("profile = profile.zzzzzz"), codeReference, "zzzzzz", "no profile", "choose one of: profile.builtin"},
+		{"unknown local", one("dir = local.x"), codeReference, "x", "no local", ""},
+		{"unknown local member", one("dir = local.x.b") + "locals { x = { a = \"/\" } }", codeReference, "b", "no member", "did you mean a?"},
+		{"unknown function", one("groups = concta([])"), codeReference, "concta", "no function", "did you mean concat?"},
+		{"unknown root", one("dir = locl.x"), codeReference, "locl", "not known", "did you mean local?"},
+		{"bare word", one("dir = nobody"), codeReference, "nobody", "not known", `"nobody"`},
+		{"quoted reference", one("acl = \"anyone\""), codeReference, `"anyone"`, "must name a block", "acl.anyone without quotes"},
+		{"wrong kind of reference", one("acl = limit.default"), codeReference, "limit.default", "must name a block", "acl.NAME"},
+		{"reference as value", one("dir = acl.anyone"), codeReference, "acl.anyone", "cannot be used", ""},
+		{"cycle", one("") + "locals {\n a = local.b\n b = \"${local.c}\"\n c = concat(local.a)\n}", codeCycle, "a", "local.a -> local.b -> local.c -> local.a", ""},
+		{"self", one("") + "locals { a = local.a }", codeCycle, "a", "local.a -> local.a", ""},
+		{"profile cycle", one("") + "profile \"a\" { base = profile.b }\nprofile \"b\" { base = profile.a }", codeCycle, `profile "a"`, "profile.a -> profile.b -> profile.a", ""},
+		{"wrong type", one("wait = \"yes\""), codeType, `"yes"`, "wait must be true or false", ""},
+		{"list wanted", one("groups = \"adm\""), codeType, `"adm"`, "must be a list", ""},
+		{"item type", one("groups = [1]"), codeType, "1", "holds strings", "quotes"},
+		{"null", one("dir = null"), codeType, "null", "not null", ""},
+		{"call", one("groups = concat(\"a\")"), codeCall, `concat("a")`, "takes lists", "concat([\"a\"]"},
+		{"host bits", in("acl", `rule "deny" { from = ["10.0.0.1/8"] }`), codeValue, `"10.0.0.1/8"`, "host bits", "10.0.0.0/8"},
+		{"mapped", in("acl", `rule "deny" { from = ["::ffff:1.2.3.4"] }`), codeValue, `"::ffff:1.2.3.4"`, "IPv4", "1.2.3.4"},
+		{"to", in("acl", "rule \"deny\" {\nfrom = [\"any\"]\nto = [\"10.0.0.1/8\"]\n}"), codeValue, `"10.0.0.1/8"`, "local address", "10.0.0.0/8"},
+		{"verdict", in("acl", `rule "alow" { from = ["any"] }`), codeMeaning, `"alow"`, "not known", "allow"},
+		{"rate", in("limit", `rate = "10"`), codeValue, `"10"`, "rate", "10/min"},
+		{"rate unit", in("limit", `rate = "10/year"`), codeValue, `"10/year"`, "rate", ""},
+		{"duration", in("limit", `session = "10"`), codeValue, `"10"`, "no unit of time", "10m"},
+		{"zero", in("limit", `concurrent = 0`), codeValue, "0", "ambiguous", "1 or more"},
+		{"prefix", in("limit", "per_source { prefix = [\"/33\", \"/64\"] }"), codeValue, `"/33"`, "prefix length", ""},
+		{"size", in("profile", `files { tmp = "1MB" }`), codeValue, `"1MB"`, "no unit of size", "1MiB"},
+		{"resource", in("profile", `resources { memory = 5 }`), codeType, "5", "memory cannot be", "unlimited"},
+		{"cpu", in("profile", `resources { cpu = "2" }`), codeValue, `"2"`, "percent", "50%"},
+		{"layer", in("profile", `widens = ["file"]`), codeValue, `"file"`, "not a layer", "did you mean files?"},
+		{"syscall", in("profile", `syscalls { deny = ["opennat"] }`), codeValue, `"opennat"`, "unknown system call", "openat"},
+		{"syscall group", in("profile", `syscalls { deny = ["@fils"] }`), codeValue, `"@fils"`, "unknown group", "@files"},
+		{"port name", in("profile", "widens = [\"network\"]\nbecause = \"x\"\nnetwork = \"host\"\nports { connect = [\"htps\"] }"), codeValue, `"htps"`, "not known", "https"},
+		{"listen network", strings.Replace(one(""), "tcp://", "tpc://", 1), codeValue, `"tpc://:79"`, "network", "did you mean tcp?"},
+		{"listen port", strings.Replace(one(""), ":79", ":fingr", 1), codeValue, `"tcp://:fingr"`, "not known", "finger"},
+		{"umask", one("umask = \"77\""), codeValue, `"77"`, "octal", "0027"},
+		{"root", strings.Replace(one(""), "nobody", "root", 1), codeMeaning, `"root"`, "needs a reason", "because"},
+		{"builtin with wait", head + "service \"e\" {\n listen = [\"udp://:7\"]\n builtin = \"echo\"\n wait = false\n}", codeMeaning, "wait", "no wait", "remove"},
+		{"wait with acl", one("wait = true\nacl = acl.localhost"), codeMeaning, "acl.localhost", "not enforceable", "acl.anyone"},
+		{"two services, one port", one("") + strings.Replace(strings.TrimPrefix(one(""), head), `"s"`, `"t"`, 1), codeMeaning, `"tcp://:79"`, "already taken", "p.cm.hcl:3:13"},
+		{"too deep", strings.Repeat("[", 100000), codeSize, "[", "deeper than 64", "close"},
+		{"too deep in templates", "x = " + strings.Repeat(`"${`, 100), codeSize, "${", "deeper than 64", ""},
+		{"too many locals", one("") + "locals {\n" + numbered(5000, "a%d = 1\n") + "}", codeBounds, "a4096", "more than 4096 locals", ""},
+		{"long list", one("groups = [" + strings.Repeat(`"a",`, 5000) + "]"), codeBounds, "[", "longer than 4096", ""},
+		{"amplified string", one("dir = local.a9") + "locals {\n a0 = \"xxxxxxxxxxxxxxxx\"\n" + numbered(9, "a%[2]d = \""+strings.Repeat("${local.a%[1]d}", 16)+"\"\n") + "}", codeBounds, `"`, "longer than 65536", ""},
+		{"amplified lists", one("groups = flatten(local.a9)") + "locals {\n a0 = [\"x\"]\n" + numbered(9, "a%[2]d = ["+strings.Repeat("local.a%[1]d,", 100)+"]\n") + "}", codeBounds, "flatten", "longer than 4096", ""},
+		{"amplified nothing", one("groups = flatten(local.a9)") + "locals {\n a0 = []\n" + numbered(9, "a%[2]d = ["+strings.Repeat("local.a%[1]d,", 100)+"]\n") + "}", codeBounds, "flatten", "grows too large", ""},
+		{"references to a long list", head + "locals { l = [" + strings.Repeat(`"any",`, 4000) + "] }\nacl \"a\" {\n" + strings.Repeat("rule \"deny\" { from = local.l }\n", 2000) + "}", codeBounds, "local.l", "grows too large", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			doc, ds := compileText(tt.text)
+			if doc != nil || len(ds) == 0 {
+				t.Fatal("accepted")
+			}
+			d := ds[0]
+			_, mark, _ := strings.Cut(d.Snippet, "\n")
+			source, _, _ := strings.Cut(d.Snippet, "\n")
+			start := strings.IndexByte(mark, '^')
+			marked := string([]rune(source + strings.Repeat(" ", 9))[start : start+strings.Count(mark, "^")])
+			if len(ds) != 1 || d.Code != tt.code || !strings.Contains(d.Summary, tt.summary) || !strings.Contains(d.Detail, tt.next) || !strings.HasPrefix(marked, tt.mark) {
+				t.Errorf("want one %s at %q: %q, next %q; got:\n%s", tt.code, tt.mark, tt.summary, tt.next, show(ds))
+			}
+			if d.Line == 0 || d.Column == 0 || d.File != "p.cm.hcl" || d.Detail == "" {
+				t.Errorf("no place, or no next step: %+v", d)
+			}
+		})
+	}
+}
+
+// numbered writes a line for 0 to n-1 with its number and the next one.
+func numbered(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		if strings.Contains(format, "[2]") {
+			fmt.Fprintf(&b, format, i, i+1)
+		} else {
+			fmt.Fprintf(&b, format, i)
+		}
+	}
+	return b.String()
+}
+
+func show(ds []policy.Diagnostic) string {
+	var b strings.Builder
+	for i, d := range ds {
+		if i == 5 {
+			fmt.Fprintf(&b, "and %d more\n", len(ds)-5)
+			break
+		}
+		fmt.Fprintf(&b, "%s %s:%d:%d %s\n%s\n= %s\n", d.Code, d.File, d.Line, d.Column, d.Summary, d.Snippet, d.Detail)
+	}
+	return b.String()
+}
+
+// TestSeveral: many mistakes come sorted, each place once, and the report is
+// bounded.
+func TestSeveral(t *testing.T) {
+	_, ds := Compile([]policy.SourceFile{
+		{Name: "b.cm.hcl", Data: []byte(strings.TrimPrefix(one("usr = 1\nacl = acl.x"), head))},
+		{Name: "a.cm.hcl", Data: []byte(head + "locals { bad = [\"10.0.0.1/8\"] }\nacl \"a\" {\n rule \"deny\" { from = local.bad }\n rule \"alow\" { from = local.bad }\n}\n")},
+	})
+	var got []string
+	for _, d := range ds {
+		got = append(got, fmt.Sprintf("%s:%d:%d %s", d.File, d.Line, d.Column, d.Code))
+	}
+	want := "a.cm.hcl:2:17 CM402, a.cm.hcl:5:7 CM501, b.cm.hcl:5:3 CM202, b.cm.hcl:6:11 CM301"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+	_, ds = compileText(one("") + numbered(500, "x%d \"y\" {}\n"))
+	if len(ds) != maxDiagnostics || !strings.Contains(ds[len(ds)-1].Detail, "400 more") {
+		t.Errorf("%d diagnostics, last %+v", len(ds), ds[len(ds)-1])
+	}
+}
+
+func TestTwiceShowsBothPlaces(t *testing.T) {
+	_, ds := Compile([]policy.SourceFile{
+		{Name: "a", Data: []byte(one(""))}, {Name: "b", Data: []byte(strings.TrimPrefix(one("# again"), head))},
+	})
+	if len(ds) != 1 || ds[0].File != "b" || !strings.Contains(ds[0].Detail, "a:2:1:\nservice \"s\" {\n^") {
+		t.Errorf("%s", show(ds))
+	}
+}
+
+// FuzzCompile: no text makes the compiler panic or hang; every diagnostic has
+// a place inside the text, a code and a next step; what is accepted encodes.
+func FuzzCompile(f *testing.F) {
+	f.Add(string(design(f)))
+	f.Add(string(Shipped()))
+	f.Add(one("env = { A = \"${local.x}\" }") + "locals { x = format(\"%s\", 1) }")
+	f.Add("x = <<EOT\n${local.a}\nEOT\n")
+	f.Add("locals { a = local.a }")
+	f.Fuzz(func(t *testing.T, text string) {
+		doc, ds := compileText(text)
+		lines := strings.Count(text, "\n") + 1
+		for _, d := range ds {
+			if d.Line < 1 || d.Line > lines || d.Column < 1 || d.Code == "" || d.Summary == "" || d.Snippet == "" || d.File == "" {
+				t.Fatalf("incomplete diagnostic %+v", d)
+			}
+		}
+		if (doc == nil) != policy.HasErrors(ds) {
+			t.Fatal("a document beside errors, or neither")
+		}
+		if doc != nil {
+			b, err := policy.EncodeDocument(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := policy.DecodeDocument(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,44 @@
+// Package lang reads the policy language: HCL files in, a policy.Document of
+// constants or a list of diagnostics out. It is pure (no file, no clock, no
+// network) and the only importer of hcl; casemated runs it in a process of its
+// own.
+//
+// # Language
+//
+// A policy is the union of its files; the order of blocks means nothing. There
+// is one policy block, any number of locals blocks, and acl, limit, profile and
+// service blocks with a name. Values are strings, numbers, true, false, lists
+// and (for env) objects; a string may hold ${local.name}. There are no
+// operators, no conditions, no loops and no indexing. The functions are concat,
+// contains, distinct, flatten, format, length, setintersection, setsubtract and
+// setunion. local.name, acl.name, limit.name and profile.name refer to other
+// blocks and are written without quotes.
+//
+// # Shipped blocks
+//
+// acl.anyone, acl.localhost, limit.default, limit.wait and the profiles strict,
+// line, files, server, login and builtin are part of the binary, see Shipped. A
+// block of the user's with the same name is an error.
+//
+// # Profiles
+//
+// A profile begins as a copy of its base (profile.strict when it names none)
+// and changes what it writes. Naming read-only paths, device nodes and the size
+// of a private /tmp is what profiles are for and needs no word. Everything else
+// that grants more than the base must be announced, so that review sees it:
+//
+//	widens entry     needed for
+//	files            write and exec paths, proc = true
+//	network          network = "host" over "none", and further ports
+//	capabilities     any capability that the base lacks
+//	syscalls         calls that the base does not allow, on_violation = "errno"
+//	                 over "kill", seal = false over true
+//	resources        a number above the base's, or "unlimited" over a number
+//	user_namespace   user_namespace = false over true
+//
+// Lists add to the base's lists; syscalls.deny takes calls away again, and a
+// call that allow names comes back. An entry of widens that widens nothing is a
+// warning. The shipped profiles are the reference that widens counts from: a
+// resolved profile lists its own entries and those of the profiles it is built
+// on, up to the shipped one.
+package lang

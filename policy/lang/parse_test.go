@@ -1,0 +1,194 @@
+package lang
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/policy"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+func TestParseListen(t *testing.T) {
+	addr := netip.MustParseAddr
+	for in, want := range map[string]policy.Listen{
+		"tcp://:finger":                            {Network: "tcp", Port: 79, LastPort: 79},
+		"tcp4://:7000-7010":                        {Network: "tcp4", Port: 7000, LastPort: 7010},
+		"udp://192.0.2.1:79":                       {Network: "udp", Addr: addr("192.0.2.1"), Port: 79, LastPort: 79},
+		"tcp://[::1]:7979":                         {Network: "tcp", Addr: addr("::1"), Port: 7979, LastPort: 7979},
+		"tcp6://[2001:db8::1]:ssh":                 {Network: "tcp6", Addr: addr("2001:db8::1"), Port: 22, LastPort: 22},
+		"tcp://:kerberos-adm":                      {Network: "tcp", Port: 749, LastPort: 749},
+		"unix:///run/x.sock":                       {Network: "unix", Path: "/run/x.sock", Mode: 0o600},
+		"unixgram://@name":                         {Network: "unixgram", Path: "@name"},
+		"unixpacket:///x?mode=0666":                {Network: "unixpacket", Path: "/x", Mode: 0o666},
+		"unix:///x?group=adm&mode=0660&owner=root": {Network: "unix", Path: "/x", Mode: 0o660, Owner: "root", Group: "adm"},
+	} {
+		if got, bad := parseListen(in); bad != nil || got != want {
+			t.Errorf("%s: got %+v, %+v", in, got, bad)
+		}
+	}
+	for in, want := range map[string]string{
+		"":                              "tcp://:7979",
+		"79":                            "tcp://:7979",
+		"tcp/79":                        "tcp://:7979",
+		"sctp://:79":                    "tcp",
+		"tcp://79":                      "PORT",
+		"tcp://[::1]":                   "PORT",
+		"tcp://:0":                      "1 to 65535",
+		"tcp://:65536":                  "1 to 65535",
+		"tcp://:079":                    "number",
+		"tcp://:fingr":                  `"finger"`,
+		"tcp://:7-x":                    "number",
+		"tcp://*:79":                    "leave the address out",
+		"tcp://localhost:79":            "127.0.0.1 or [::1]",
+		"tcp://::1:79":                  "brackets",
+		"tcp://[192.0.2.1]:79":          "brackets",
+		"tcp://[::ffff:1.2.3.4]:79":     "write 1.2.3.4",
+		"tcp://[fe80::1%eth0]:79":       "zone",
+		"tcp://0.0.0.0:79":              "tcp4://:PORT",
+		"udp4://[::]:79":                "udp6://:PORT",
+		"tcp://[2001:DB8::1]:79":        "2001:db8::1",
+		"tcp://192.0.2.1:79/x":          "ADDRESS:PORT",
+		"tcp://01.2.3.4:79":             "IPv4 address",
+		"unix:///x?mode=660":            "mode=0660",
+		"unix:///x?mod=0660":            "did you mean mode?",
+		"unix:///x?mode=0660&mode=0660": "mode=0660",
+		"unix://@x?mode=0660":           "unix://@x",
+	} {
+		if got, bad := parseListen(in); bad == nil || !strings.Contains(bad.next, want) {
+			t.Errorf("%s: got %+v, %+v", in, got, bad)
+		}
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for in, want := range map[string]time.Duration{"500ms": 500 * time.Millisecond, "90s": 90 * time.Second, "10m": 10 * time.Minute,
+		"10min": 10 * time.Minute, "1h": time.Hour, "2d": 48 * time.Hour, "0s": 0, "": -1, "10": -1, "s": -1, "-1s": -1, "1.5s": -1, "01s": -1,
+		"999999999999d": -1, "1h30m": -1, "1 s": -1, "9999999999999s": -1} {
+		if d, err := parseDuration(in); (err != nil) != (want < 0) || err == nil && d != want {
+			t.Errorf("duration %q: %v, %v", in, d, err)
+		}
+	}
+	for in, want := range map[string]int64{"1B": 1, "64MiB": 64 << 20, "1TiB": 1 << 40, "1MB": -1, "1": -1, "MiB": -1, "999999999999TiB": -1} {
+		if n, err := parseSize(in); (err != nil) != (want < 0) || err == nil && n != want {
+			t.Errorf("size %q: %v, %v", in, n, err)
+		}
+	}
+	for in, want := range map[string]int{"50/s": 50, "10/min": 10, "1/h": 1, "1/d": 1, "1/m": -1, "/s": -1, "1": -1, "1/s/s": -1, "1x/s": -1} {
+		if r, err := parseRate(in); (err != nil) != (want < 0) || err == nil && r.Events != want {
+			t.Errorf("rate %q: %v, %v", in, r, err)
+		}
+	}
+	for in, want := range map[string]int64{"0077": 0o77, "0000": 0, "0777": 0o777, "77": -1, "0888": -1, "00777": -1, "1777": -1, "0o77": -1} {
+		if n, err := parseMode(in); (err != nil) != (want < 0) || err == nil && int64(n) != want {
+			t.Errorf("mode %q: %v, %v", in, n, err)
+		}
+	}
+}
+
+// TestEval evaluates expressions and shows their values and findings.
+func TestEval(t *testing.T) {
+	for in, want := range map[string]string{
+		`"a"`: "a", `7`: "7", `true`: "true", `null`: "null", `("a")`: "a", `""`: "",
+		`"a${1}b${true}"`: "a1btrue", `"${"x"}"`: "x", `"a\"\n$${b}"`: "a\"\n${b}", "<<E\nx\ny\nE\n": "x\ny\n",
+		`["a", 1]`: "[a 1]", `{ a = 1, "b" = [2], c : 3 }`: "{a:1 b:[2] c:3}",
+		`concat(["a"], [], ["b", "a"])`: "[a b a]", `concat()`: "[]", `distinct(["a", "b", "a", "1", 1])`: "[a b 1 1]",
+		`flatten([["a", ["b"]], "c", []])`: "[a b c]", `setunion(["a"], ["b", "a"])`: "[a b]",
+		`setsubtract(["a", "b", "c"], ["b"])`: "[a c]", `setsubtract(["a", "b"], ["a"], ["b"])`: "[]",
+		`setintersection(["a", "b", "b"], ["b", "c"])`: "[b]", `contains(["a"], "a")`: "true", `contains(["1"], 1)`: "false",
+		`length(["a", "b"])`: "2", `length("é")`: "1", `length({ a = 1 })`: "1", `format("%s-%d%% %v %q", "a", 7, true, "q\"")`: `a-7% true "q\""`,
+		`concat("a")`: "CM304", `flatten("a")`: "CM304", `distinct([["a"]])`: "CM304", `distinct()`: "CM304", `distinct(["a"], ["b"])`: "CM304",
+		`contains(["a"])`: "CM304", `length(1)`: "CM304", `length()`: "CM304", `format()`: "CM304", `format("%s")`: "CM304",
+		`format("%x", 1)`: "CM304", `format("%d", "a")`: "CM304", `format("a", 1)`: "CM304", `format("%", 1)`: "CM304", `format("%999999999s", "a")`: "CM304",
+		`concat([]...)`: "CM103", `"${[1]}"`: "CM401", `[for x in []: x]`: "CM103", `acl.x`: "CM301", `x`: "CM301", `local`: "CM301", `-1`: "CM103", `1 + 1`: "CM103",
+		`{ (1) = 2 }`: "CM401", `{ a = 1, a = 2 }`: "CM203", `local.a.b`: "CM301", `f()`: "CM301", `a::b()`: "CM301",
+	} {
+		c := newCompiler(nil)
+		e, ds := hclsyntax.ParseExpression([]byte(in), "e", hcl.InitialPos)
+		if ds.HasErrors() {
+			t.Errorf("%s: %v", in, ds)
+			continue
+		}
+		v, ok := c.eval(e)
+		got := dump(v)
+		if !ok {
+			if len(c.found) != 1 {
+				t.Errorf("%s: %d findings", in, len(c.found))
+				continue
+			}
+			got = c.found[0].Code
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func dump(v value) string {
+	var parts []string
+	switch v.kind {
+	case kindList:
+		for _, item := range v.list {
+			parts = append(parts, dump(item))
+		}
+		return "[" + strings.Join(parts, " ") + "]"
+	case kindObject:
+		for _, f := range v.obj {
+			parts = append(parts, f.name+":"+dump(f.val))
+		}
+		return "{" + strings.Join(parts, " ") + "}"
+	case kindNull:
+		return "null"
+	}
+	return v.text()
+}
+
+func TestFormat(t *testing.T) {
+	messy := "\n\n\npolicy{edition=1}\n\n\n\nlocals{\n\n a=[\"x\",\"y\"] # one\n long_name = 1 // two\n\n b = [\n\"x\" ,\n[ 1 ],\n]\n c = format( \"%s ${ local.a }\" , local . a )\n" +
+		" d = <<EOT\n   kept  as is\nEOT\n e={}\n f = { x = 1 }\n\n}\n/* a\n  b */\nservice   \"s\"   {\n listen=[ ] /* in */\n}\n\n\n"
+	want := "policy { edition = 1 }\n\nlocals {\n  a         = [\"x\", \"y\"] # one\n  long_name = 1          // two\n\n  b = [\n    \"x\",\n    [1],\n  ]\n" +
+		"  c = format(\"%s ${ local.a }\", local.a)\n  d = <<EOT\n   kept  as is\nEOT\n  e = {}\n  f = { x = 1 }\n}\n/* a\n  b */\nservice \"s\" {\n  listen = [] /* in */\n}\n"
+	got, ds := Format(policy.SourceFile{Name: "f", Data: []byte(messy)})
+	if len(ds) > 0 || string(got) != want {
+		t.Errorf("%v\ngot:\n%s\nwant:\n%s", ds, got, want)
+	}
+	if _, ds := Format(policy.SourceFile{Name: "f", Data: []byte("a {")}); !policy.HasErrors(ds) {
+		t.Error("formats what does not parse")
+	}
+}
+
+// FuzzFormat: the layout is stable, and only white space changes.
+func FuzzFormat(f *testing.F) {
+	f.Add(string(design(f)))
+	f.Add(string(Shipped()))
+	f.Add("a = <<-E\n  x ${local.b}\n  E\n/* c */ b = 1 # d\n")
+	f.Add("a = [ # c\n1, /* x\n y */ 2\n]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		out, ds := Format(policy.SourceFile{Name: "f", Data: []byte(text)})
+		if len(ds) > 0 {
+			return
+		}
+		again, ds := Format(policy.SourceFile{Name: "f", Data: out})
+		if len(ds) > 0 || string(again) != string(out) {
+			t.Fatalf("not stable: %v\n%q\n%q\n%q", ds, text, out, again)
+		}
+		if a, b := spell(text), spell(string(out)); a != b {
+			t.Fatalf("more than white space changed:\n%q\n%q", a, b)
+		}
+	})
+}
+
+// spell joins a text's tokens without the white space between them.
+func spell(text string) string {
+	tokens, _ := hclsyntax.LexConfig([]byte(text), "f", hcl.InitialPos)
+	var b strings.Builder
+	for _, w := range words([]byte(text), tokens) {
+		if w.kind != hclsyntax.TokenNewline {
+			b.WriteString(w.text + "\x00")
+		}
+	}
+	return b.String()
+}

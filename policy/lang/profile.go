@@ -1,0 +1,223 @@
+package lang
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"casemate/sandbox"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// profile is a resolved profile with the ranges that its lists' items came
+// from, which its children's origins need.
+type profile struct {
+	sandbox.Profile
+	items map[string][]value // by path below the profile: "files.read"
+	rules []value            // the ranges of Syscalls.Rules
+}
+
+// maxBases bounds how many profiles may stand on each other.
+const maxBases = 16
+
+// resolve compiles a profile after its base, once. nil means reported.
+func (c *compiler) resolve(name string) *profile {
+	if p, ok := c.profiles[name]; ok {
+		return p
+	}
+	syn := c.blocks[kindProfile][name]
+	if syn == nil {
+		return c.base.profiles[name]
+	}
+	if i := slices.Index(c.parents, name); i >= 0 || len(c.parents) == maxBases {
+		chain := append(slices.Clone(c.parents[max(i, 0):]), name)
+		c.report(codeCycle, syn.DefRange(), "give one of them a shipped base", "profiles stand on each other: %s", "profile."+strings.Join(chain, " -> profile."))
+		return nil
+	}
+	c.parents = append(c.parents, name)
+	p := c.profileBlock(name, syn)
+	c.parents = c.parents[:len(c.parents)-1]
+	c.profiles[name] = p
+	return p
+}
+
+// profileBlock copies the base and lays the block's own attributes over it.
+func (c *compiler) profileBlock(name string, syn *hclsyntax.Block) *profile {
+	b := c.open(syn, "profiles."+name, []string{"base", "widens", "best_effort", "because", "network", "capabilities", "init", "user_namespace"},
+		"ports", "files", "syscalls", "resources")
+	base := c.baseOf(b)
+	if base == nil {
+		return nil
+	}
+	p := &profile{Profile: base.Profile, items: maps.Clone(base.items), rules: slices.Clone(base.rules)}
+	p.Name, p.Base, p.Widens = name, nil, slices.Clone(base.Widens)
+	p.Syscalls.Rules = slices.Clone(p.Syscalls.Rules)
+	if base.Name != "" {
+		p.Base = append([]string{base.Name}, base.Base...)
+		c.inherit("profiles."+base.Name, b.path)
+	}
+	c.places[b.path+".name"] = syn.LabelRanges[0]
+	w := &widening{c: c, base: base, name: name, syn: syn, used: map[string]bool{}}
+	w.declared, _ = b.words("widens", "widens")
+	if s, ok := b.str("because", "because"); ok {
+		p.Because = s
+	}
+	p.BestEffort = p.extend(b, "best_effort", "best_effort")
+	p.network(b, w)
+	p.confine(b, w)
+	p.files(b, w)
+	p.syscalls(b, w)
+	p.resources(b, w)
+	w.finish(b, p)
+	return p
+}
+
+// baseOf returns the profile that b begins with: strict when it names none, and
+// nothing at all for the first of the shipped ones.
+func (c *compiler) baseOf(b *block) *profile {
+	name, _, ok := b.reference("base", kindProfile, "base")
+	switch {
+	case ok:
+		return c.resolve(name)
+	case b.syn.Body.Attributes["base"] != nil:
+		return nil
+	case c.base != nil:
+		return c.base.profiles["strict"]
+	}
+	return &profile{Profile: sandbox.Profile{Network: sandbox.Network{Mode: "none"}, Syscalls: sandbox.Syscalls{OnViolation: "kill"}}, items: map[string][]value{}}
+}
+
+// inherit gives the base's places to the child: what it does not write was
+// written there.
+func (c *compiler) inherit(from, to string) {
+	places, inner := c.places, c.inner
+	if _, ok := places[from]; !ok && c.base != nil {
+		places, inner = c.base.places, c.base.inner
+	}
+	add := map[string]hcl.Range{}
+	for path, rng := range places {
+		if rest, ok := strings.CutPrefix(path, from+"."); ok && rest != "base" && !strings.HasPrefix(rest, "widens") {
+			add[to+"."+rest] = rng
+		}
+	}
+	for path, rng := range add {
+		if _, own := c.places[path]; !own {
+			c.places[path] = rng
+			c.inner[path] = inner[from+strings.TrimPrefix(path, to)]
+		}
+	}
+}
+
+// extend adds the strings of an attribute to the base's list of that path.
+func (p *profile) extend(b *block, name, path string) []string {
+	full := strings.TrimPrefix(b.path, "profiles."+p.Name)
+	key := strings.TrimPrefix(full+"."+path, ".")
+	own, ok := b.strs(name, path)
+	if ok {
+		p.items[key] = append(slices.Clone(p.items[key]), own...)
+	}
+	if len(p.items[key]) == 0 {
+		return nil
+	}
+	return b.c.sortWords(b.join(path), p.items[key])
+}
+
+// network reads network = "none"|"host" and ports { connect, bind }.
+func (p *profile) network(b *block, w *widening) {
+	if s, ok := b.str("network", "network.mode"); ok {
+		if s == "host" && p.Network.Mode != "host" {
+			w.need("network", b.c.places[b.join("network.mode")], `network = "host"`)
+		}
+		if s == "none" {
+			p.Network.Connect, p.Network.Bind = nil, nil
+		}
+		p.Network.Mode = s
+	}
+	ports := b.one("ports", "network", []string{"connect", "bind"})
+	if ports == nil {
+		return
+	}
+	p.Network.Connect = ports.ports("connect", p.Network.Connect, w)
+	p.Network.Bind = ports.ports("bind", p.Network.Bind, w)
+}
+
+// ports reads port names and numbers; "any" is every port and stands alone.
+func (b *block) ports(name string, base []uint16, w *widening) []uint16 {
+	items, ok := b.items(name, name)
+	if !ok {
+		return base
+	}
+	out := slices.Clone(base)
+	for _, v := range items {
+		port, err := portOf(v)
+		if err != nil {
+			b.c.report(codeValue, v.rng, err.next, "%s", err.summary)
+			continue
+		}
+		if !slices.Contains(base, 0) && !slices.Contains(base, port) {
+			w.need("network", v.rng, fmt.Sprintf("%s to port %s", name, v.text()))
+		}
+		out = append(out, port)
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	if name == "connect" && slices.Contains(out, 0) {
+		out = []uint16{0}
+	}
+	return out
+}
+
+// confine reads capabilities, init and user_namespace.
+func (p *profile) confine(b *block, w *widening) {
+	had := p.Capabilities
+	p.Capabilities = p.extend(b, "capabilities", "capabilities")
+	for i, name := range p.Capabilities {
+		if !slices.Contains(had, name) {
+			w.need("capabilities", b.c.places[fmt.Sprintf("%s.capabilities.%d", b.path, i)], name)
+		}
+	}
+	if v, ok := b.boolean("init", "init"); ok {
+		p.Init = v
+	}
+	if v, ok := b.boolean("user_namespace", "user_namespace"); ok {
+		if p.UserNamespace && !v {
+			w.need("user_namespace", b.c.places[b.join("user_namespace")], "leaving the user namespace")
+		}
+		p.UserNamespace = v
+	}
+}
+
+// files reads files { read, exec, write, tmp, proc, dev }.
+func (p *profile) files(b *block, w *widening) {
+	c, f := b.c, b.one("files", "files", []string{"read", "exec", "write", "tmp", "proc", "dev"})
+	if f == nil {
+		return
+	}
+	had := p.Files
+	p.Files.Read = p.extend(f, "read", "read")
+	p.Files.Exec = p.extend(f, "exec", "exec")
+	p.Files.Write = p.extend(f, "write", "write")
+	p.Files.Dev = p.extend(f, "dev", "dev")
+	for _, l := range []struct {
+		kind     string
+		now, had []string
+	}{{"exec", p.Files.Exec, had.Exec}, {"write", p.Files.Write, had.Write}} {
+		for i, name := range l.now {
+			if !slices.Contains(l.had, name) {
+				w.need("files", c.places[fmt.Sprintf("%s.%s.%d", f.path, l.kind, i)], fmt.Sprintf("%s %q", l.kind, clip(name)))
+			}
+		}
+	}
+	if n, ok := f.size("tmp", "tmp", "1MiB"); ok {
+		p.Files.Tmp = n
+	}
+	if v, ok := f.boolean("proc", "proc"); ok {
+		if v && !had.Proc {
+			w.need("files", c.places[f.join("proc")], "proc = true")
+		}
+		p.Files.Proc = v
+	}
+}

@@ -1,0 +1,116 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// syscalls reads syscalls { allow, deny, on_violation, seal, rule "name" { ... } }.
+func (p *profile) syscalls(b *block, w *widening) {
+	s := b.one("syscalls", "syscalls", []string{"allow", "deny", "on_violation", "seal"}, "rule")
+	if s == nil {
+		return
+	}
+	had := p.Syscalls
+	own, _ := s.syscallNames("allow")
+	p.items["syscalls.deny"] = slices.DeleteFunc(slices.Clone(p.items["syscalls.deny"]), func(v value) bool {
+		return slices.ContainsFunc(own, func(o value) bool { return o.s == v.s })
+	})
+	s.syscallNames("deny")
+	p.Syscalls.Allow = p.extend(s, "allow", "allow")
+	p.Syscalls.Deny = p.extend(s, "deny", "deny")
+	for _, v := range own {
+		if grants(had, v.s) {
+			w.need("syscalls", v.rng, v.s)
+		}
+	}
+	if word, ok := s.str("on_violation", "on_violation"); ok {
+		if word == "errno" && had.OnViolation == "kill" {
+			w.need("syscalls", b.c.places[s.join("on_violation")], `on_violation = "errno"`)
+		}
+		p.Syscalls.OnViolation = word
+	}
+	if v, ok := s.boolean("seal", "seal"); ok {
+		if had.Seal && !v {
+			w.need("syscalls", b.c.places[s.join("seal")], "seal = false")
+		}
+		p.Syscalls.Seal = v
+	}
+	for _, inner := range s.syn.Body.Blocks {
+		if inner.Type == "rule" {
+			p.syscallRule(s, inner, w)
+		}
+	}
+	if _, err := seccomp.Resolve(p.Syscalls.Allow, p.Syscalls.Deny); err != nil && !b.c.failed(0) {
+		b.c.report(codeValue, s.syn.DefRange(), "change allow or deny", "%v", err)
+	}
+}
+
+// syscallNames checks each name and group against the table.
+func (b *block) syscallNames(name string) ([]value, bool) {
+	items, ok := b.strs(name, name)
+	if !ok {
+		return nil, false
+	}
+	for _, v := range items {
+		if _, err := seccomp.Expand([]string{v.s}, nil); err != nil {
+			summary, next, _ := strings.Cut(strings.TrimPrefix(err.Error(), "allow: "), ": ")
+			if next == "" {
+				next = "see the names in syscalls(2), and the groups: " + strings.Join(seccomp.Groups(), ", ")
+			}
+			b.c.report(codeValue, v.rng, next, "%s", clip(summary))
+		}
+	}
+	return items, true
+}
+
+// grants tells whether adding entry to the base's list allows anything new.
+func grants(base sandbox.Syscalls, entry string) bool {
+	before, err := seccomp.Resolve(base.Allow, base.Deny)
+	if err != nil {
+		return true
+	}
+	added, err := seccomp.Resolve([]string{entry}, nil)
+	if err != nil {
+		return false // unknown, and reported as that
+	}
+	after, err := seccomp.Normalize(append(slices.Clone(before), added...))
+	return err != nil || fmt.Sprint(after) != fmt.Sprint(before)
+}
+
+// syscallRule reads rule "socket" { arg = 0, mask = "0xff", values = [1, "0x2"] }.
+func (p *profile) syscallRule(s *block, syn *hclsyntax.Block, w *widening) {
+	c := s.c
+	if !c.labels(syn, 1) {
+		return
+	}
+	b := c.open(syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.Rules)), []string{"arg", "mask", "values"})
+	r := sandbox.SyscallRule{Name: syn.Labels[0]}
+	if _, ok := seccomp.Number(r.Name); !ok {
+		_, err := seccomp.Expand([]string{r.Name}, nil)
+		c.report(codeValue, syn.LabelRanges[0], "write the name of one call, as in syscalls(2)", "%q is not a system call (%v)", clip(r.Name), err)
+	}
+	c.places[b.path+".name"] = syn.LabelRanges[0]
+	b.missing("arg", "write arg = 0 for the first argument")
+	b.missing("values", "write values = [1]")
+	if n, ok := b.number("arg", "arg"); ok {
+		r.Arg = uint(min(n, 100))
+	}
+	if v, ok := b.attr("mask", "mask"); ok {
+		r.Mask = b.word32(v)
+	}
+	items, _ := b.items("values", "values")
+	for _, v := range items {
+		r.Values = append(r.Values, b.word32(v))
+	}
+	p.Syscalls.Rules = append(p.Syscalls.Rules, r)
+	if grants(w.base.Syscalls, r.Name) {
+		w.need("syscalls", syn.DefRange(), r.Name+" by argument")
+	}
+}

@@ -1,0 +1,111 @@
+package lang
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate/acl/limit"
+)
+
+// split takes "64MiB" apart. Numbers are plain: no sign, fraction or leading
+// zero, at most 12 digits, so that products with any unit stay in int64.
+func split(s string) (n int64, unit string, err error) {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
+	}
+	if i == 0 || i > 12 || i > 1 && s[0] == '0' {
+		return 0, "", fmt.Errorf("%q does not begin with a plain number", clip(s))
+	}
+	n, err = strconv.ParseInt(s[:i], 10, 64)
+	return n, s[i:], err
+}
+
+var durations = map[string]time.Duration{
+	"ms": time.Millisecond, "s": time.Second, "min": time.Minute, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+}
+
+// parseDuration reads "500ms", "90s", "10m" (or "10min"), "1h" and "2d".
+func parseDuration(s string) (time.Duration, error) {
+	n, unit, err := split(s)
+	if err != nil {
+		return 0, err
+	}
+	d, ok := durations[unit]
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("%q has no unit of time (ms, s, m, h or d)", clip(s))
+	case n > math.MaxInt64/int64(d):
+		return 0, fmt.Errorf("%q is too long", clip(s))
+	}
+	return time.Duration(n) * d, nil
+}
+
+var sizes = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+// parseSize reads "512B", "64KiB", "64MiB", "2GiB" and "1TiB".
+func parseSize(s string) (int64, error) {
+	n, unit, err := split(s)
+	if err != nil {
+		return 0, err
+	}
+	bytes, ok := sizes[unit]
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("%q has no unit of size (B, KiB, MiB, GiB or TiB)", clip(s))
+	case n > math.MaxInt64/bytes:
+		return 0, fmt.Errorf("%q is too large", clip(s))
+	}
+	return n * bytes, nil
+}
+
+// parseRate reads "50/s", "10/min", "100/h" and "1000/d".
+func parseRate(s string) (limit.Rate, error) {
+	count, per, ok := strings.Cut(s, "/")
+	n, rest, err := split(count)
+	if err != nil || rest != "" || !ok {
+		return limit.Rate{}, fmt.Errorf("%q is not a number of events for a time", clip(s))
+	}
+	switch per {
+	case "s", "min", "h", "d":
+	default:
+		return limit.Rate{}, fmt.Errorf("%q is not counted for each s, min, h or d", clip(s))
+	}
+	return limit.Rate{Events: int(min(n, math.MaxInt32)), Per: durations[per]}, nil
+}
+
+// parseCPU reads "50%" of one processor, in thousandths; "200%" is two.
+func parseCPU(s string) (int64, error) {
+	n, unit, err := split(s)
+	if err != nil {
+		return 0, err
+	}
+	if unit != "%" {
+		return 0, fmt.Errorf("%q is not a share of one processor in percent", clip(s))
+	}
+	return n * 10, nil
+}
+
+// parseSeconds reads a duration of whole seconds.
+func parseSeconds(s string) (int64, error) {
+	d, err := parseDuration(s)
+	if err == nil && d%time.Second != 0 {
+		err = fmt.Errorf("%q is not in whole seconds", clip(s))
+	}
+	return int64(d / time.Second), err
+}
+
+// parseMode reads an octal file mode or umask: "0027".
+func parseMode(s string) (uint32, error) {
+	if len(s) != 4 || s[0] != '0' {
+		return 0, fmt.Errorf("%q is not four octal digits", clip(s))
+	}
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not four octal digits", clip(s))
+	}
+	return uint32(n), nil
+}

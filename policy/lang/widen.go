@@ -1,0 +1,141 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"casemate/policy"
+	"casemate/sandbox"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// widening watches what a profile grants beyond its base.
+type widening struct {
+	c        *compiler
+	base     *profile
+	name     string
+	syn      *hclsyntax.Block
+	declared []string
+	used     map[string]bool
+}
+
+// need records that the profile grants what in a layer and reports it when
+// widens does not announce the layer.
+func (w *widening) need(layer string, rng hcl.Range, what string) {
+	w.used[layer] = true
+	if w.base.Name == "" || slices.Contains(w.declared, layer) {
+		return
+	}
+	list := append(slices.Clone(w.declared), layer)
+	slices.Sort(list)
+	w.c.report(codeWidens, rng, fmt.Sprintf(`write widens = ["%s"] if that is meant`, strings.Join(list, `", "`)),
+		"profile %q grants more than profile.%s: %s", w.name, w.base.Name, what)
+}
+
+// finish sets Widens: the profile's own entries and its base's. The shipped
+// profiles are what widens counts from, so their own entries end with them.
+func (w *widening) finish(b *block, p *profile) {
+	for i, layer := range w.declared {
+		rng := w.c.places[fmt.Sprintf("%s.widens.%d", b.path, i)]
+		if !slices.Contains(sandbox.Layers, layer) {
+			w.c.report(codeValue, rng, didYouMean(layer, sandbox.Layers, ""), "%q is not a layer", clip(layer))
+		} else if !w.used[layer] {
+			w.c.warn(codeSpare, rng, fmt.Sprintf("remove %q", layer), "profile %q widens nothing in %s", w.name, layer)
+		}
+	}
+	if w.c.base == nil {
+		p.Widens = nil
+		return
+	}
+	p.Widens = append(p.Widens, w.declared...)
+	slices.Sort(p.Widens)
+	p.Widens = slices.Compact(p.Widens)
+}
+
+// resources reads resources { ... }; "unlimited" lifts a limit of the base.
+func (p *profile) resources(b *block, w *widening) {
+	r := &p.Resources
+	fields := []struct {
+		name    string
+		into    *int64
+		example string
+		parse   func(string) (int64, error) // nil for a plain number
+	}{
+		{"memory", &r.Memory, "64MiB", parseSize}, {"processes", &r.Processes, "8", nil}, {"cpu", &r.CPU, "50%", parseCPU},
+		{"address_space", &r.AddressSpace, "256MiB", parseSize}, {"cpu_time", &r.CPUTime, "10s", parseSeconds},
+		{"file_size", &r.FileSize, "1MiB", parseSize}, {"open_files", &r.OpenFiles, "64", nil},
+		{"tasks", &r.Tasks, "32", nil}, {"stack", &r.Stack, "1MiB", parseSize}, {"locked", &r.Locked, "64KiB", parseSize},
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	s := b.one("resources", "resources", names)
+	if s == nil {
+		return
+	}
+	for _, f := range fields {
+		n, rng, ok := s.amount(f.name, f.example, f.parse)
+		if !ok {
+			continue
+		}
+		if *f.into != 0 && (n == 0 || n > *f.into) {
+			w.need("resources", rng, fmt.Sprintf("%s above %s", f.name, amountText(*f.into, f.example)))
+		}
+		*f.into = n
+	}
+}
+
+// amount reads one limit: a number, or a string with a unit, or "unlimited".
+func (b *block) amount(name, example string, parse func(string) (int64, error)) (int64, hcl.Range, bool) {
+	v, ok := b.attr(name, name)
+	if !ok {
+		return 0, v.rng, false
+	}
+	write := name + " = " + example
+	if parse != nil {
+		write = fmt.Sprintf("%s = %q", name, example)
+	}
+	switch {
+	case v.kind == kindString && v.s == "unlimited":
+		return 0, v.rng, true
+	case parse == nil && v.kind == kindNumber && v.n > 0:
+		return v.n, v.rng, true
+	case parse != nil && v.kind == kindString:
+		n, err := parse(v.s)
+		if err == nil && n > 0 {
+			return n, v.rng, true
+		}
+		if err == nil {
+			err = fmt.Errorf("0 is no limit")
+		}
+		b.c.report(codeValue, v.rng, "write "+write+`, or "unlimited"`, "%s: %v", name, err)
+	default:
+		b.c.report(codeType, v.rng, "write "+write+`, or "unlimited"`, "%s cannot be %s", name, v.describe())
+	}
+	return 0, v.rng, false
+}
+
+func amountText(n int64, example string) string {
+	if strings.HasSuffix(example, "iB") {
+		return policy.FormatSize(n)
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// word32 reads a 32-bit number: 5, or "0x05" in any base of Go's syntax.
+func (b *block) word32(v value) uint32 {
+	n, err := uint64(v.n), error(nil)
+	if v.kind == kindString {
+		n, err = strconv.ParseUint(v.s, 0, 32)
+	}
+	if v.kind > kindNumber || err != nil || n > 1<<32-1 {
+		b.c.report(codeValue, v.rng, `write 1 or "0x1"`, "%s is not a 32-bit number", v.describe())
+		return 0
+	}
+	return uint32(n)
+}

@@ -1,0 +1,187 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"casemate/acl/limit"
+
+	"casemate/sandbox"
+)
+
+// Layers tells in printable lines what a profile puts around a program. It is
+// the policy's view; what a host can enforce, the broker's status tells.
+func Layers(f *sandbox.Profile) []string {
+	ns := "pid, mnt, net, ipc, uts, cgroup"
+	if f.Network.Mode == "host" {
+		ns = "pid, mnt, ipc, uts, cgroup"
+	}
+	if f.UserNamespace {
+		ns += ", user"
+	}
+	out := []string{"namespaces: " + ns, "network: " + networkLine(&f.Network), "files: " + filesLine(&f.Files)}
+	caps := "none"
+	if len(f.Capabilities) > 0 {
+		caps = strings.Join(f.Capabilities, ", ")
+	}
+	out = append(out, "capabilities: "+caps+"; no_new_privs", "syscalls: "+syscallsLine(&f.Syscalls))
+	if r := resourcesLine(&f.Resources); r != "" {
+		out = append(out, "resources: "+r)
+	}
+	if len(f.BestEffort) > 0 {
+		out = append(out, "best effort: "+strings.Join(f.BestEffort, ", "))
+	}
+	return out
+}
+
+func networkLine(n *sandbox.Network) string {
+	if n.Mode != "host" {
+		return "none but the client's socket"
+	}
+	ports := func(list []uint16) string {
+		switch {
+		case len(list) == 0:
+			return "no port"
+		case list[0] == 0:
+			return "any port"
+		}
+		return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+	}
+	return fmt.Sprintf("the host's; tcp connect to %s, bind to %s", ports(n.Connect), ports(n.Bind))
+}
+
+func filesLine(f *sandbox.Files) string {
+	parts := []string{}
+	for _, l := range []struct {
+		word  string
+		paths []string
+	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}, {"dev", f.Dev}} {
+		if len(l.paths) > 0 {
+			parts = append(parts, l.word+" "+strings.Join(l.paths, " "))
+		}
+	}
+	if f.Tmp > 0 {
+		parts = append(parts, "private /tmp "+FormatSize(f.Tmp))
+	}
+	if f.Proc {
+		parts = append(parts, "own /proc")
+	}
+	if len(parts) == 0 {
+		return "the program alone"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func syscallsLine(s *sandbox.Syscalls) string {
+	line := strings.Join(s.Allow, " ")
+	if len(s.Deny) > 0 {
+		line += " without " + strings.Join(s.Deny, " ")
+	}
+	names := []string{}
+	for _, r := range s.Rules {
+		if !slices.Contains(names, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) > 0 {
+		line += "; by argument " + strings.Join(names, " ")
+	}
+	line += "; else " + s.OnViolation
+	if s.Seal {
+		line += "; sealed"
+	}
+	return line
+}
+
+func resourcesLine(r *sandbox.Resources) string {
+	parts := []string{}
+	for _, f := range []struct {
+		name string
+		n    int64
+		size bool
+	}{
+		{"memory", r.Memory, true}, {"processes", r.Processes, false}, {"address space", r.AddressSpace, true},
+		{"cpu seconds", r.CPUTime, false}, {"file size", r.FileSize, true}, {"open files", r.OpenFiles, false},
+		{"tasks", r.Tasks, false}, {"stack", r.Stack, true}, {"locked", r.Locked, true},
+	} {
+		switch {
+		case f.n != 0 && f.size:
+			parts = append(parts, f.name+" "+FormatSize(f.n))
+		case f.n != 0:
+			parts = append(parts, fmt.Sprintf("%s %d", f.name, f.n))
+		}
+	}
+	if r.CPU != 0 {
+		parts = append(parts, fmt.Sprintf("cpu %d%%", r.CPU/10))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// FormatSize writes a size in bytes with the largest unit that divides it.
+func FormatSize(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.bytes && n%u.bytes == 0 {
+			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// LimitLines tells in printable lines what a limit block allows.
+func LimitLines(l *limit.Spec) []string {
+	var out []string
+	counts := func(who string, concurrent int, r limit.Rate, burst int) {
+		var parts []string
+		if concurrent > 0 {
+			parts = append(parts, fmt.Sprintf("%d at a time", concurrent))
+		}
+		if r.Events > 0 {
+			parts = append(parts, fmt.Sprintf("%s, %d at once", formatRate(r), burst))
+		}
+		if len(parts) > 0 {
+			out = append(out, who+": "+strings.Join(parts, "; "))
+		}
+	}
+	counts("all clients", l.Concurrent, l.Rate, l.Burst)
+	s := l.PerSource
+	counts(fmt.Sprintf("each /%d or IPv6 /%d", s.Prefix4, s.Prefix6), s.Concurrent, s.Rate, s.Burst)
+	if l.Session > 0 {
+		out = append(out, "session: at most "+FormatDuration(l.Session))
+	}
+	if n := l.Penalty; len(n.On) > 0 {
+		out = append(out, fmt.Sprintf("penalty for %s: %s each time, %s at most",
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(n.On), " ", ", "), "[]"), FormatDuration(n.First), FormatDuration(n.Max)))
+	}
+	return out
+}
+
+func formatRate(r limit.Rate) string {
+	for _, u := range []struct {
+		name string
+		per  time.Duration
+	}{{"s", time.Second}, {"min", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}} {
+		if r.Per == u.per {
+			return fmt.Sprintf("%d/%s", r.Events, u.name)
+		}
+	}
+	return fmt.Sprintf("%d in %v", r.Events, r.Per)
+}
+
+// FormatDuration writes a duration with the largest unit that divides it, as
+// the policy language reads it.
+func FormatDuration(d time.Duration) string {
+	for _, u := range []struct {
+		name string
+		unit time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
+		if d >= u.unit && d%u.unit == 0 {
+			return fmt.Sprintf("%d%s", d/u.unit, u.name)
+		}
+	}
+	return fmt.Sprintf("%dms", d.Milliseconds())
+}

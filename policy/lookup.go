@@ -1,0 +1,55 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/sandbox"
+)
+
+// ACL returns the list of that name, or nil.
+func (p *Policy) ACL(name string) *acl.List {
+	return find(p.ACLs, name, func(l *acl.List) string { return l.Name })
+}
+
+// Limit returns the limit block of that name, or nil.
+func (p *Policy) Limit(name string) *limit.Spec {
+	return find(p.Limits, name, func(l *limit.Spec) string { return l.Name })
+}
+
+// Profile returns the profile of that name, or nil.
+func (p *Policy) Profile(name string) *sandbox.Profile {
+	return find(p.Profiles, name, func(f *sandbox.Profile) string { return f.Name })
+}
+
+// Service returns the service of that name, or nil.
+func (p *Policy) Service(name string) *Service {
+	return find(p.Services, name, func(s *Service) string { return s.Name })
+}
+
+// find searches a slice sorted by name; on one that is not it may miss, which
+// Validate reports as the order error it is.
+func find[T any](list []T, name string, of func(*T) string) *T {
+	i, ok := slices.BinarySearchFunc(list, name, func(t T, name string) int { return strings.Compare(of(&t), name) })
+	if !ok {
+		return nil
+	}
+	return &list[i]
+}
+
+// Lookup returns the origin of the value at path, or of the nearest value
+// around it that has one, or "".
+func (o Origins) Lookup(path string) string {
+	for path != "" {
+		if at, ok := o[path]; ok {
+			return at
+		}
+		path = path[:max(0, strings.LastIndexByte(path, '.'))]
+	}
+	return ""
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,330 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/sandbox"
+)
+
+// sample is a small valid policy that uses most fields.
+func sample() *Policy {
+	return &Policy{
+		Edition: 1, OnStop: "end",
+		ACLs: []acl.List{
+			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
+			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
+			{Name: "office", Rules: []acl.Rule{
+				{Verdict: acl.Deny, From: []acl.Pattern{"192.0.2.66"}},
+				{Verdict: acl.Allow, From: []acl.Pattern{"192.0.2.0/24", "2001:db8::/32"}, Except: []acl.Pattern{"192.0.2.99"},
+					To: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+			}, Default: acl.Deny},
+		},
+		Limits: []limit.Spec{
+			{Name: "public", Concurrent: 64, Rate: limit.Rate{Events: 50, Per: time.Second}, Burst: 100, Session: 10 * time.Minute,
+				PerSource: limit.PerSource{Concurrent: 4, Rate: limit.Rate{Events: 10, Per: time.Minute}, Burst: 5, Prefix4: 32, Prefix6: 64},
+				Penalty:   limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout}, First: time.Minute, Max: time.Hour}},
+			{Name: "wait", Rate: limit.Rate{Events: 50, Per: time.Second}, Burst: 100, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}},
+		},
+		Profiles: []sandbox.Profile{{Name: "line", Base: []string{"strict"}, Network: sandbox.Network{Mode: "none"},
+			Files:    sandbox.Files{Read: []string{"/etc/passwd"}, Exec: []string{"/lib"}, Dev: []string{"null"}},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}},
+		Services: []Service{
+			{Name: "echo", Listen: []Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", User: "dynamic", ACL: "anyone",
+				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute},
+			{Name: "finger", Listen: []Listen{{Network: "tcp", Port: 79, LastPort: 79}, {Network: "unix", Path: "/run/f.sock", Mode: 0o660}},
+				Command: []string{"/usr/sbin/in.fingerd", "-w", "<&>"}, User: "nobody", ACL: "office", Limit: "public", Profile: "line",
+				Stdio: "socket", Env: map[string]string{"TZ": "UTC", "A": "b"}, EnvStyle: []string{"ucspi"}, Dir: "/", Umask: 0o77, Linger: time.Minute},
+		},
+	}
+}
+
+func TestSampleIsValid(t *testing.T) {
+	if err := sample().Validate(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestValidate breaks one thing at a time and expects one error at its path.
+func TestValidate(t *testing.T) {
+	finger := func(f func(*Service)) func(*Policy) { return func(p *Policy) { f(&p.Services[1]) } }
+	echo := func(f func(*Service)) func(*Policy) { return func(p *Policy) { f(&p.Services[0]) } }
+	line := func(f func(*sandbox.Profile)) func(*Policy) { return func(p *Policy) { f(&p.Profiles[0]) } }
+	public := func(f func(*limit.Spec)) func(*Policy) { return func(p *Policy) { f(&p.Limits[0]) } }
+	office := func(f func(*acl.List)) func(*Policy) { return func(p *Policy) { f(&p.ACLs[2]) } }
+	listen := func(l Listen) func(*Policy) { return finger(func(s *Service) { s.Listen[0] = l }) }
+	for _, tt := range []struct {
+		name, path, want string
+		breaks           func(*Policy)
+	}{
+		{"edition", "edition", "not known", func(p *Policy) { p.Edition = 2 }},
+		{"on_stop", "on_stop", "not known", func(p *Policy) { p.OnStop = "kill" }},
+		{"no service", "services", "no service", func(p *Policy) { p.Services = nil }},
+		{"bad name", "acls.1", "not a name", func(p *Policy) { p.ACLs[1].Name = "named One" }},
+		{"twice", "limits.public", "does not come after", func(p *Policy) { p.Limits[1].Name = "public" }},
+		{"default", "acls.office.default", "not known", office(func(l *acl.List) { l.Default = "maybe" })},
+		{"verdict", "acls.office.rules.0.verdict", "not known", office(func(l *acl.List) { l.Rules[0].Verdict = "alow" })},
+		{"no from", "acls.office.rules.0.from", "names no client", office(func(l *acl.List) { l.Rules[0].From = nil })},
+		{"host bits", "acls.office.rules.0.from.0", "host bits", office(func(l *acl.List) { l.Rules[0].From[0] = "10.0.0.1/8" })},
+		{"spelling", "acls.office.rules.1.except.0", "canonical", office(func(l *acl.List) { l.Rules[1].Except[0] = "A.Example.ORG" })},
+		{"to", "acls.office.rules.1.to.0", "canonical prefix", office(func(l *acl.List) { l.Rules[1].To[0] = netip.MustParsePrefix("10.0.0.1/8") })},
+		{"concurrent", "limits.public.concurrent", "out of range", public(func(l *limit.Spec) { l.Concurrent = -1 })},
+		{"burst alone", "limits.public.burst", "without a rate", public(func(l *limit.Spec) { l.Rate = limit.Rate{} })},
+		{"no burst", "limits.public.burst", "admits nobody", public(func(l *limit.Spec) { l.Burst = 0 })},
+		{"odd rate", "limits.public.rate", "not known", public(func(l *limit.Spec) { l.Rate.Per = 7 })},
+		{"session", "limits.public.session_ns", "out of range", public(func(l *limit.Spec) { l.Session = 1 })},
+		{"prefix", "limits.public.per_source.prefix4", "out of range", public(func(l *limit.Spec) { l.PerSource.Prefix4 = 33 })},
+		{"class", "limits.public.penalty.on.0", "not known", public(func(l *limit.Spec) { l.Penalty.On[0] = "boredom" })},
+		{"max below first", "limits.public.penalty.max_ns", "shorter", public(func(l *limit.Spec) { l.Penalty.Max = time.Second })},
+		{"penalty half", "limits.public.penalty", "incomplete", public(func(l *limit.Spec) { l.Penalty.On = nil })},
+		{"layer", "profiles.line.widens.0", "not known", line(func(f *sandbox.Profile) { f.Widens = []string{"file"} })},
+		{"network", "profiles.line.network.mode", "not known", line(func(f *sandbox.Profile) { f.Network.Mode = "some" })},
+		{"host needs because", "profiles.line.network", "needs a reason", line(func(f *sandbox.Profile) { f.Network.Mode = "host" })},
+		{"ports alone", "profiles.line.network", "without a network", line(func(f *sandbox.Profile) { f.Network.Bind = []uint16{80} })},
+		{"caps need because", "profiles.line.capabilities", "need a reason", line(func(f *sandbox.Profile) { f.Capabilities = []string{"CAP_CHOWN"} })},
+		{"capability", "profiles.line.capabilities.0", "not known", line(func(f *sandbox.Profile) {
+			f.Capabilities, f.Because = []string{"CAP_CHOW"}, "x"
+		})},
+		{"root tree", "profiles.line.files.read.0", "whole host", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/"} })},
+		{"proc path", "profiles.line.files.read.0", "own /proc", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/proc/self"} })},
+		{"relative", "profiles.line.files.read.0", "absolute", line(func(f *sandbox.Profile) { f.Files.Read = []string{"etc"} })},
+		{"dots", "profiles.line.files.read.0", "absolute", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/etc/../x"} })},
+		{"two lists", "profiles.line.files.exec.0", "is also in read", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/lib"} })},
+		{"unsorted", "profiles.line.files.read.1", "comes after", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/z", "/a"} })},
+		{"dev", "profiles.line.files.dev.0", "not known", line(func(f *sandbox.Profile) { f.Files.Dev = []string{"tty"} })},
+		{"violation", "profiles.line.syscalls.on_violation", "not known", line(func(f *sandbox.Profile) { f.Syscalls.OnViolation = "log" })},
+		{"mask", "profiles.line.syscalls.rules.0.values.0", "never match", line(func(f *sandbox.Profile) {
+			f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Mask: 1, Values: []uint32{2}}}
+		})},
+		{"memory", "profiles.line.resources.memory", "out of range", line(func(f *sandbox.Profile) { f.Resources.Memory = 1 })},
+		{"userns proc", "profiles.line.user_namespace", "/proc", line(func(f *sandbox.Profile) { f.UserNamespace, f.Files.Proc = true, true })},
+		{"both programs", "services.finger.builtin", "not both", finger(func(s *Service) { s.Builtin = "echo" })},
+		{"no program", "services.finger", "neither", finger(func(s *Service) { s.Command = nil })},
+		{"relative command", "services.finger.command.0", "absolute", finger(func(s *Service) { s.Command[0] = "in.fingerd" })},
+		{"nul in argv", "services.finger.command.1", "control", finger(func(s *Service) { s.Command[1] = "a\x00b" })},
+		{"bad utf8", "services.finger.command.1", "UTF-8", finger(func(s *Service) { s.Command[1] = "\xff" })},
+		{"unknown builtin", "services.echo.builtin", "not known", echo(func(s *Service) { s.Builtin = "ecko" })},
+		{"no user", "services.finger.user", "no user", finger(func(s *Service) { s.User = "" })},
+		{"bad user", "services.finger.user", "not a user", finger(func(s *Service) { s.User = "no body" })},
+		{"uid -1", "services.finger.user", "number", finger(func(s *Service) { s.User = "4294967295" })},
+		{"root", "services.finger.user", "needs a reason", finger(func(s *Service) { s.User = "root" })},
+		{"uid 0", "services.finger.user", "needs a reason", finger(func(s *Service) { s.User = "0" })},
+		{"group of a lease", "services.finger.group", "its own group", finger(func(s *Service) { s.User, s.Group = "dynamic", "adm" })},
+		{"group root", "services.finger.group", "needs a reason", finger(func(s *Service) { s.Group = "root" })},
+		{"groups root", "services.finger.groups.0", "needs a reason", finger(func(s *Service) { s.Groups = []string{"0"} })},
+		{"env", "services.finger.env", "variable", finger(func(s *Service) { s.Env["A=B"] = "" })},
+		{"env_style", "services.finger.env_style.0", "not known", finger(func(s *Service) { s.EnvStyle[0] = "cgi" })},
+		{"dir", "services.finger.dir", "absolute", finger(func(s *Service) { s.Dir = "tmp" })},
+		{"umask", "services.finger.umask", "umask", finger(func(s *Service) { s.Umask = 0o1000 })},
+		{"stdio", "services.finger.stdio", "not known", finger(func(s *Service) { s.Stdio = "pipe" })},
+		{"stdio env", "services.finger.stdio", "variable", finger(func(s *Service) { s.Stdio = "env:1X" })},
+		{"linger", "services.finger.linger_ns", "never find", finger(func(s *Service) { s.Linger = 0 })},
+		{"banner on udp", "services.echo.banner", "stream", echo(func(s *Service) { s.Banner = "x" })},
+		{"acl", "services.finger.acl", "not in the policy", finger(func(s *Service) { s.ACL = "offic" })},
+		{"limit", "services.finger.limit", "not in the policy", finger(func(s *Service) { s.Limit = "" })},
+		{"profile", "services.finger.profile", "not in the policy", finger(func(s *Service) { s.Profile = "x" })},
+		{"wait acl", "services.finger.acl", "not enforceable", finger(func(s *Service) { s.Wait, s.Limit = true, "wait" })},
+		{"wait no acl", "services.finger.acl", "not enforceable", finger(func(s *Service) { s.Wait, s.Limit, s.ACL = true, "wait", "" })},
+		{"wait limit", "services.finger.limit", "not enforceable", finger(func(s *Service) { s.Wait, s.ACL = true, "anyone" })},
+		{"builtin names", "services.echo.acl", "host names", echo(func(s *Service) { s.ACL = "named" })},
+		{"builtin wait", "services.echo.builtin", "takes the listening", echo(func(s *Service) { s.Wait = false })},
+		{"no listen", "services.finger.listen", "out of range", finger(func(s *Service) { s.Listen = nil })},
+		{"network name", "services.finger.listen.0", "not known", listen(Listen{Network: "sctp", Port: 1, LastPort: 1})},
+		{"unixgram nowait", "services.finger.listen.0", "no connections", listen(Listen{Network: "unixgram", Path: "@x"})},
+		{"port 0", "services.finger.listen.0", "port 0", listen(Listen{Network: "tcp"})},
+		{"backwards", "services.finger.listen.0", "backwards", listen(Listen{Network: "tcp", Port: 9, LastPort: 8})},
+		{"wide", "services.finger.listen.0", "too wide", listen(Listen{Network: "tcp", Port: 1, LastPort: 1025})},
+		{"mapped", "services.finger.listen.0", "cannot be listened", listen(Listen{Network: "tcp", Addr: netip.MustParseAddr("::ffff:1.2.3.4"), Port: 1, LastPort: 1})},
+		{"wildcard", "services.finger.listen.0", "wildcard", listen(Listen{Network: "tcp", Addr: netip.IPv4Unspecified(), Port: 1, LastPort: 1})},
+		{"family", "services.finger.listen.0", "not an address of", listen(Listen{Network: "tcp4", Addr: netip.IPv6Loopback(), Port: 1, LastPort: 1})},
+		{"unix relative", "services.finger.listen.0", "absolute", listen(Listen{Network: "unix", Path: "x"})},
+		{"unix long", "services.finger.listen.0", "too long", listen(Listen{Network: "unix", Path: "/" + strings.Repeat("x", 107)})},
+		{"abstract mode", "services.finger.listen.0", "abstract", listen(Listen{Network: "unix", Path: "@x", Mode: 1})},
+		{"collision", "services.finger.listen.0", "already taken", listen(Listen{Network: "udp4", Addr: netip.MustParseAddr("192.0.2.1"), Port: 7, LastPort: 7})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := sample()
+			tt.breaks(p)
+			var errs Errors
+			if !errors.As(p.Validate(), &errs) {
+				t.Fatal("it is still valid")
+			}
+			if len(errs) != 1 || errs[0].Path != tt.path || !strings.Contains(errs[0].Summary, tt.want) || errs[0].Next == "" {
+				t.Errorf("want one error %s: ...%s..., got:\n%v", tt.path, tt.want, errs)
+			}
+			if _, err := Encode(p); err == nil {
+				t.Error("Encode accepts it")
+			}
+		})
+	}
+}
+
+// TestNoCollision: what the kernel opens together is not refused.
+func TestNoCollision(t *testing.T) {
+	p := sample()
+	one, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	p.Services[1].Listen = []Listen{
+		{Network: "tcp4", Port: 7, LastPort: 7}, {Network: "tcp6", Port: 7, LastPort: 7},
+		{Network: "tcp", Addr: one, Port: 80, LastPort: 80}, {Network: "tcp6", Addr: six, Port: 80, LastPort: 80},
+		{Network: "tcp4", Addr: netip.MustParseAddr("192.0.2.2"), Port: 70, LastPort: 90},
+		{Network: "unix", Path: "/run/a"}, {Network: "unix", Path: "@a"},
+	}
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEncodeIsCanonical(t *testing.T) {
+	b, err := Encode(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Encode(p)
+	if err != nil || !bytes.Equal(b, again) {
+		t.Errorf("not the same bytes again (%v):\n%s\n%s", err, b, again)
+	}
+	if !bytes.Contains(b, []byte(`"<&>"`)) || !bytes.Contains(b, []byte(`"env":{"A":"b","TZ":"UTC"}`)) {
+		t.Errorf("escaped or unsorted: %s", b)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	b, err := Encode(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(b)
+	for name, bad := range map[string]string{
+		"empty":          "",
+		"null":           "null",
+		"trailing data":  good + "{}",
+		"newline":        good + "\n",
+		"space":          " " + good,
+		"unknown field":  strings.Replace(good, `"edition":1`, `"edition":1,"extra":1`, 1),
+		"twice":          strings.Replace(good, `"edition":1`, `"edition":1,"edition":1`, 1),
+		"case":           strings.Replace(good, `"edition"`, `"Edition"`, 1),
+		"order":          strings.Replace(good, `"edition":1,"on_stop":"end"`, `"on_stop":"end","edition":1`, 1),
+		"number":         strings.Replace(good, `"edition":1`, `"edition":1.0`, 1),
+		"escape":         strings.Replace(good, `"end"`, `"\u0065nd"`, 1),
+		"null list":      strings.Replace(good, `"rules":[`, `"rules":null,"x":[`, 1),
+		"broken":         strings.Replace(good, `"edition":1`, `"edition":2`, 1),
+		"invalid utf-8":  strings.Replace(good, `-w`, "\xff", 1),
+		"cut":            good[:len(good)/2],
+		"deep":           strings.Repeat("[", 100000),
+		"duplicate key":  strings.Replace(good, `"A":"b"`, `"A":"b","A":"b"`, 1),
+		"address spelt":  strings.Replace(good, `10.0.0.0/8`, `10.0.0.0/08`, 1),
+		"empty optional": strings.Replace(good, `"builtin":"echo"`, `"command":[],"builtin":"echo"`, 1),
+	} {
+		if p, err := Decode([]byte(bad)); err == nil || p != nil {
+			t.Errorf("%s: accepted, or a policy beside the error", name)
+		}
+	}
+}
+
+func TestDocument(t *testing.T) {
+	doc, err := NewDocument(sample(), Origins{"services.finger": "a.cm.hcl:1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := EncodeDocument(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeDocument(append(b, '\n'))
+	if err != nil || got.Digest != doc.Digest {
+		t.Fatalf("decode: %v", err)
+	}
+	if got.Origins.Lookup("services.finger.user") != "a.cm.hcl:1:1" || got.Origins.Lookup("acls.x") != "" {
+		t.Error("Lookup does not find the nearest origin")
+	}
+	for name, bad := range map[string]string{
+		"digest":  strings.Replace(string(b), doc.Digest, "sha256:"+strings.Repeat("0", 64), 1),
+		"policy":  strings.Replace(string(b), "nobody", "nobodx", 1),
+		"version": strings.Replace(string(b), `"format_version":1`, `"format_version":2`, 1),
+		"none":    `{"format_version":1,"digest":"","policy":null,"origins":{}}`,
+		"twice":   string(b) + "\n\n",
+		"origins": strings.Replace(string(b), `"origins":{`, `"origins":{"a":"\u001b[31m",`, 1),
+	} {
+		if _, err := DecodeDocument([]byte(bad)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	// A RawMessage carries the document through a response byte by byte.
+	resp, err := json.Marshal(CompileResponse{FormatVersion: 1, Document: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back CompileResponse
+	if err := json.Unmarshal(resp, &back); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FuzzDecode: what is accepted re-marshals to the same bytes and is valid.
+func FuzzDecode(f *testing.F) {
+	b, err := Encode(sample())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(bytes.Replace(b, []byte(`"edition":1`), []byte(`"edition":1,"edition":1`), 1))
+	f.Add([]byte(`{"edition":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := Decode(b)
+		if err != nil {
+			if p != nil {
+				t.Fatal("a policy beside an error")
+			}
+			return
+		}
+		again, err := Encode(p)
+		if err != nil || !bytes.Equal(b, again) {
+			t.Fatalf("not the same bytes (%v)", err)
+		}
+	})
+}
+
+func TestSuggest(t *testing.T) {
+	words := []string{"office", "anyone", "lan"}
+	for in, want := range map[string]string{"ofice": "office", "offcie": "office", "lna": "lan", "zzz": "", "": "", "anyon": "anyone"} {
+		if got := Suggest(in, words); got != want {
+			t.Errorf("Suggest(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestListenString(t *testing.T) {
+	for want, l := range map[string]Listen{
+		"tcp://:79":                           {Network: "tcp", Port: 79, LastPort: 79},
+		"udp6://[::1]:7-9":                    {Network: "udp6", Addr: netip.IPv6Loopback(), Port: 7, LastPort: 9},
+		"tcp4://192.0.2.1:1":                  {Network: "tcp4", Addr: netip.MustParseAddr("192.0.2.1"), Port: 1, LastPort: 1},
+		"unix:///run/x?mode=0660":             {Network: "unix", Path: "/run/x", Mode: 0o660},
+		"unixgram://@x":                       {Network: "unixgram", Path: "@x"},
+		"unix:///x?mode=0600&owner=a&group=b": {Network: "unix", Path: "/x", Mode: 0o600, Owner: "a", Group: "b"},
+	} {
+		if got := l.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestDiagnosticsHaveErrors(t *testing.T) {
+	if HasErrors([]Diagnostic{{Severity: SeverityWarning}}) || !HasErrors([]Diagnostic{{Severity: SeverityWarning}, {Severity: SeverityError}}) {
+		t.Error("HasErrors")
+	}
+	if !slices.IsSorted(EnvStyles) || !slices.IsSorted(Builtins) || !slices.IsSorted(Capabilities) {
+		t.Error("a word list is not sorted")
+	}
+}

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"net/netip"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+)
+
+// Query asks what would happen to one client.
+type Query struct {
+	Service string
+	Client  netip.Addr
+	// Name is the client's host name as a forward-confirmed lookup would answer
+	// it, "unknown" (no name), "paranoid" (name and address disagree), or ""
+	// (nobody looked).
+	Name string
+	// Local is the address the client connected to; the zero Addr when it is
+	// not known: then no rule with `to` matches.
+	Local netip.Addr
+}
+
+// Explanation is the answer to a Query, ready to print.
+type Explanation struct {
+	Service string `json:"service"`
+	Client  string `json:"client"`
+	Name    string `json:"name,omitempty"`
+	Local   string `json:"local,omitempty"`
+	// Decision is allow or deny; Reason says in one sentence why.
+	Decision acl.Verdict `json:"decision"`
+	Reason   string      `json:"reason"`
+	// Rule is the deciding rule's index, -1 for the acl's default, -2 when the
+	// service has no acl.
+	Rule   int    `json:"rule"`
+	Origin string `json:"origin,omitempty"` // file:line:column of what decided
+	ACL    string `json:"acl,omitempty"`
+	// NeedsName: the outcome depends on the client's host name and Query.Name was empty.
+	NeedsName bool            `json:"needs_name,omitempty"`
+	Steps     []ExplainedRule `json:"steps"`
+	Limit     *limit.Spec     `json:"limit"`
+	// Live is the refusal the running counters would give now ("" is none);
+	// only the broker fills it.
+	Live string `json:"live,omitempty"`
+	// User is who the program would run as, Command what would run.
+	User    string   `json:"user"`
+	Group   string   `json:"group,omitempty"`
+	Command []string `json:"command,omitempty"`
+	Builtin string   `json:"builtin,omitempty"`
+	Profile string   `json:"profile"`
+	Widens  []string `json:"widens,omitempty"`
+	Layers  []string `json:"layers"`
+	Digest  string   `json:"digest"`
+}
+
+// ExplainedRule is one rule that was tried, in order.
+type ExplainedRule struct {
+	Index   int         `json:"index"`
+	Verdict acl.Verdict `json:"verdict"`
+	Origin  string      `json:"origin,omitempty"`
+	Matched bool        `json:"matched"`
+	Why     string      `json:"why"`
+}

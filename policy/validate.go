@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"casemate/acl"
+)
+
+// Bounds of a policy. They are far above any real one and keep a hostile
+// compiler from making the broker work without end.
+const (
+	MaxServices = 4096
+	MaxSockets  = 16384 // listening sockets of the whole policy
+	maxBlocks   = 8192  // acls, limits or profiles
+	maxItems    = 4096  // items of one list
+)
+
+// Validate checks every invariant and returns nil or an Errors. It is pure:
+// whether users, files and addresses exist on the host is not its question.
+func (p *Policy) Validate() error {
+	c := &checker{}
+	if p.Edition != 1 {
+		c.add("edition", "write edition = 1", "edition %d is not known to this version", p.Edition)
+	}
+	c.oneOf("on_stop", p.OnStop, "end", "leave")
+	between(c, "services", len(p.Services), 0, MaxServices)
+	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles)} {
+		between(c, path, n, 0, maxBlocks)
+	}
+	if len(c.errs) > 0 {
+		return c.errs
+	}
+	if len(p.Services) == 0 {
+		c.add("services", `add a block: service "NAME" { ... }`, "the policy has no service")
+	}
+	for i := range p.ACLs {
+		c.acl(p, i)
+	}
+	for i := range p.Limits {
+		c.limit(p, i)
+	}
+	for i := range p.Profiles {
+		c.profile(p, i)
+	}
+	for i := range p.Services {
+		c.service(p, i)
+	}
+	c.collisions(p)
+	if len(c.errs) == 0 {
+		return nil
+	}
+	return c.errs
+}
+
+// order checks that blocks of a kind are sorted by name and none is there
+// twice, and returns the path of block i.
+func (c *checker) order(kind string, i int, name func(int) string) string {
+	n := name(i)
+	if !ValidName(n) {
+		path := fmt.Sprintf("%s.%d", kind, i)
+		c.name(path, n)
+		return path
+	}
+	path := kind + "." + n
+	if i > 0 && name(i-1) >= n {
+		c.add(path, "keep blocks sorted by name, each name once", "%q does not come after %q", n, name(i-1))
+	}
+	return path
+}
+
+// acl checks one list: verdicts, patterns in canonical spelling, prefixes
+// without host bits.
+func (c *checker) acl(p *Policy, i int) {
+	l := &p.ACLs[i]
+	path := c.order("acls", i, func(i int) string { return p.ACLs[i].Name })
+	c.oneOf(path+".default", string(l.Default), "allow", "deny")
+	between(c, path+".rules", len(l.Rules), 0, maxItems)
+	for k := range l.Rules {
+		r, at := &l.Rules[k], fmt.Sprintf("%s.rules.%d", path, k)
+		c.oneOf(at+".verdict", string(r.Verdict), "allow", "deny")
+		if len(r.From) == 0 {
+			c.add(at+".from", `write from = ["any"] or name the clients`, "the rule names no client")
+		}
+		c.patterns(at+".from", r.From)
+		c.patterns(at+".except", r.Except)
+		between(c, at+".to", len(r.To), 0, maxItems)
+		for n, pre := range r.To {
+			if !pre.IsValid() || pre != pre.Masked() || pre.Addr().Is4In6() {
+				c.add(fmt.Sprintf("%s.to.%d", at, n), "write a prefix without host bits, as 192.0.2.0/24", "%q is not a canonical prefix", pre)
+			}
+		}
+	}
+}
+
+func (c *checker) patterns(path string, list []acl.Pattern) {
+	between(c, path, len(list), 0, maxItems)
+	for i, pat := range list {
+		canon, err := acl.ParsePattern(string(pat))
+		switch at := fmt.Sprintf("%s.%d", path, i); {
+		case err != nil:
+			summary, next := err.Error(), "write an address, a prefix, a host name, .domain, any, known, unknown or paranoid"
+			if i := strings.LastIndex(summary, ": write "); i >= 0 {
+				summary, next = summary[:i], summary[i+2:]
+			}
+			c.add(at, next, "%s", summary)
+		case canon != pat:
+			c.add(at, fmt.Sprintf("write %q", canon), "%q is not the canonical spelling", pat)
+		}
+	}
+}

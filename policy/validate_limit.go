@@ -1,0 +1,71 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+
+	"casemate/acl/limit"
+)
+
+// The largest numbers a limit block may hold.
+const (
+	maxCount   = 1_000_000
+	maxSession = 30 * 24 * time.Hour
+	maxPenalty = 30 * 24 * time.Hour
+)
+
+// limit checks one limit block.
+func (c *checker) limit(p *Policy, i int) {
+	l := &p.Limits[i]
+	path := c.order("limits", i, func(i int) string { return p.Limits[i].Name })
+	between(c, path+".concurrent", l.Concurrent, 0, maxCount)
+	c.rate(path, l.Rate, l.Burst)
+	c.duration(path+".session_ns", l.Session, time.Millisecond, maxSession)
+
+	s, at := &l.PerSource, path+".per_source"
+	between(c, at+".concurrent", s.Concurrent, 0, maxCount)
+	c.rate(at, s.Rate, s.Burst)
+	between(c, at+".prefix4", s.Prefix4, 0, 32)
+	between(c, at+".prefix6", s.Prefix6, 0, 128)
+
+	n, at := &l.Penalty, path+".penalty"
+	for k, class := range n.On {
+		c.oneOf(fmt.Sprintf("%s.on.%d", at, k), string(class), string(limit.Crash), string(limit.Timeout), string(limit.Violation))
+	}
+	set(c, at+".on", n.On)
+	c.duration(at+".first_ns", n.First, time.Millisecond, maxPenalty)
+	c.duration(at+".max_ns", n.Max, time.Millisecond, maxPenalty)
+	if len(n.On) > 0 != (n.First > 0) || len(n.On) > 0 != (n.Max > 0) {
+		c.add(at, `write on, first and max together, as on = ["crash"], first = "10s", max = "10m"`, "the penalty is incomplete")
+	}
+	if n.First > n.Max {
+		c.add(at+".max_ns", "make max at least as long as first", "max %v is shorter than first %v", n.Max, n.First)
+	}
+}
+
+// rate checks a rate with its burst: both or neither.
+func (c *checker) rate(path string, r limit.Rate, burst int) {
+	between(c, path+".burst", burst, 0, maxCount)
+	if r == (limit.Rate{}) {
+		if burst != 0 {
+			c.add(path+".burst", `add a rate, as rate = "10/s"`, "burst without a rate means nothing")
+		}
+		return
+	}
+	between(c, path+".rate", r.Events, 1, maxCount)
+	switch r.Per {
+	case time.Second, time.Minute, time.Hour, 24 * time.Hour:
+	default:
+		c.add(path+".rate", "count for each s, min, h or d", "a rate for each %v is not known", r.Per)
+	}
+	if burst == 0 {
+		c.add(path+".burst", "write burst = 1 or more", "a rate with burst 0 admits nobody")
+	}
+}
+
+// duration checks 0 (none) or lo <= d <= hi.
+func (c *checker) duration(path string, d, lo, hi time.Duration) {
+	if d != 0 && (d < lo || d > hi) {
+		c.add(path, fmt.Sprintf("choose a time from %v to %v", lo, hi), "%v is out of range", d)
+	}
+}

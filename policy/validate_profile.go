@@ -1,0 +1,199 @@
+package policy
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"casemate/sandbox"
+)
+
+// Device nodes that a profile may show. They hold no state of the host.
+var devices = []string{"full", "null", "random", "urandom", "zero"}
+
+// Capabilities are the names capabilities(7) knows, up to Linux 5.9.
+var Capabilities = strings.Fields(`CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE
+	CAP_BLOCK_SUSPEND CAP_BPF CAP_CHECKPOINT_RESTORE CAP_CHOWN CAP_DAC_OVERRIDE
+	CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_IPC_LOCK CAP_IPC_OWNER CAP_KILL
+	CAP_LEASE CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_MKNOD
+	CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_RAW CAP_PERFMON
+	CAP_SETFCAP CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYSLOG CAP_SYS_ADMIN
+	CAP_SYS_BOOT CAP_SYS_CHROOT CAP_SYS_MODULE CAP_SYS_NICE CAP_SYS_PACCT
+	CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG
+	CAP_WAKE_ALARM`)
+
+// profile checks one resolved profile.
+func (c *checker) profile(p *Policy, i int) {
+	f := &p.Profiles[i]
+	at := c.order("profiles", i, func(i int) string { return p.Profiles[i].Name })
+	between(c, at+".base", len(f.Base), 0, 16)
+	for k, b := range f.Base {
+		c.name(fmt.Sprintf("%s.base.%d", at, k), b)
+	}
+	for _, l := range []struct {
+		path  string
+		names []string
+	}{{at + ".widens", f.Widens}, {at + ".best_effort", f.BestEffort}} {
+		for k, name := range l.names {
+			c.oneOf(fmt.Sprintf("%s.%d", l.path, k), name, sandbox.Layers...)
+		}
+		set(c, l.path, l.names)
+	}
+	c.text(at+".because", f.Because, 1000)
+	c.network(at, f)
+	c.files(at+".files", &f.Files)
+	if f.UserNamespace && f.Files.Proc {
+		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
+	}
+	for k, name := range f.Capabilities {
+		c.oneOf(fmt.Sprintf("%s.capabilities.%d", at, k), name, Capabilities...)
+	}
+	set(c, at+".capabilities", f.Capabilities)
+	if len(f.Capabilities) > 0 && f.Because == "" {
+		c.add(at+".capabilities", `say why: because = "..."`, "capabilities need a reason")
+	}
+	c.syscalls(at+".syscalls", &f.Syscalls)
+	c.resources(at+".resources", &f.Resources)
+}
+
+func (c *checker) network(at string, f *sandbox.Profile) {
+	n := &f.Network
+	c.oneOf(at+".network.mode", n.Mode, "none", "host")
+	set(c, at+".network.connect", n.Connect)
+	set(c, at+".network.bind", n.Bind)
+	between(c, at+".network.connect", len(n.Connect), 0, maxItems)
+	between(c, at+".network.bind", len(n.Bind), 0, maxItems)
+	if n.Mode != "host" && len(n.Connect)+len(n.Bind) > 0 {
+		c.add(at+".network", `remove the ports, or write network = "host"`, "ports mean nothing without a network")
+	}
+	if n.Mode == "host" && f.Because == "" {
+		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)
+	}
+	for k, port := range n.Bind {
+		if port == 0 {
+			c.add(fmt.Sprintf("%s.network.bind.%d", at, k), "name the ports", "port 0 cannot be bound")
+		}
+	}
+	if len(n.Connect) > 1 && n.Connect[0] == 0 {
+		c.add(at+".network.connect", "write any port alone, or only numbers", "any port and single ports exclude each other")
+	}
+}
+
+func (c *checker) files(at string, f *sandbox.Files) {
+	seen := map[string]string{}
+	for _, l := range []struct {
+		kind  string
+		paths []string
+	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}} {
+		between(c, at+"."+l.kind, len(l.paths), 0, maxItems)
+		for k, name := range l.paths {
+			here := fmt.Sprintf("%s.%s.%d", at, l.kind, k)
+			if c.hostPath(here, name) && seen[name] != "" && seen[name] != l.kind {
+				c.add(here, "keep it in one list", "%q is also in %s", name, seen[name])
+			}
+			seen[name] = l.kind
+		}
+		set(c, at+"."+l.kind, l.paths)
+	}
+	if f.Tmp < 0 || f.Tmp > 1<<40 || f.Tmp > 0 && f.Tmp < 4096 {
+		c.add(at+".tmp", `choose a size from "4KiB" to "1TiB"`, "%d bytes are out of range", f.Tmp)
+	}
+	for k, name := range f.Dev {
+		c.oneOf(fmt.Sprintf("%s.dev.%d", at, k), name, devices...)
+	}
+	set(c, at+".dev", f.Dev)
+}
+
+// hostPath checks a path of the root tree. The kernel's own trees and the
+// places that the sandbox makes itself are not the host's to show.
+func (c *checker) hostPath(at, name string) bool {
+	if !c.text(at, name, 4095) {
+		return false
+	}
+	switch {
+	case !path.IsAbs(name) || path.Clean(name) != name:
+		c.add(at, fmt.Sprintf("write %q", path.Clean("/"+name)), "%q is not an absolute, clean path", name)
+		return false
+	case name == "/":
+		c.add(at, "name the directories it needs", "the whole host cannot be shown")
+		return false
+	}
+	top, _, _ := strings.Cut(name[1:], "/")
+	switch top {
+	case "proc":
+		c.add(at, "write proc = true", "%q belongs to the sandbox's own /proc", name)
+	case "dev":
+		c.add(at, `write dev = ["null"]`, "%q belongs to the sandbox's own /dev", name)
+	case "tmp":
+		c.add(at, `write tmp = "1MiB"`, "%q belongs to the sandbox's own /tmp", name)
+	default:
+		return true
+	}
+	return false
+}
+
+func (c *checker) syscalls(at string, s *sandbox.Syscalls) {
+	c.oneOf(at+".on_violation", s.OnViolation, "errno", "kill")
+	for _, l := range []struct {
+		path  string
+		names []string
+	}{{at + ".allow", s.Allow}, {at + ".deny", s.Deny}} {
+		between(c, l.path, len(l.names), 0, maxItems)
+		for k, name := range l.names {
+			if !syscallName(name) {
+				c.add(fmt.Sprintf("%s.%d", l.path, k), `write a call ("openat") or a group ("@file-read")`, "%q is not a system call", name)
+			}
+		}
+		set(c, l.path, l.names)
+	}
+	between(c, at+".rules", len(s.Rules), 0, maxItems)
+	for k, r := range s.Rules {
+		here := fmt.Sprintf("%s.rules.%d", at, k)
+		if !syscallName(r.Name) || strings.HasPrefix(r.Name, "@") {
+			c.add(here+".name", "write the name of one call", "%q is not a system call", r.Name)
+		}
+		between(c, here+".arg", int(min(r.Arg, 100)), 0, 5)
+		between(c, here+".values", len(r.Values), 1, maxItems)
+		for n, v := range r.Values {
+			if r.Mask != 0 && v&^r.Mask != 0 {
+				c.add(fmt.Sprintf("%s.values.%d", here, n), "clear the bits outside the mask", "%#x can never match under the mask %#x", v, r.Mask)
+			}
+		}
+	}
+}
+
+func syscallName(s string) bool {
+	s = strings.TrimPrefix(s, "@")
+	if s == "" || len(s) > 63 {
+		return false
+	}
+	for _, b := range []byte(s) {
+		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_' || b == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *checker) resources(at string, r *sandbox.Resources) {
+	for _, f := range []struct {
+		name   string
+		n      int64
+		lo, hi int64
+	}{
+		{"memory", r.Memory, 1 << 20, 1 << 50},
+		{"processes", r.Processes, 1, 1 << 22},
+		{"cpu", r.CPU, 10, 4_096_000},
+		{"address_space", r.AddressSpace, 1 << 20, 1 << 50},
+		{"cpu_time", r.CPUTime, 1, 1 << 31},
+		{"file_size", r.FileSize, 1, 1 << 50},
+		{"open_files", r.OpenFiles, 4, 1 << 20},
+		{"tasks", r.Tasks, 1, 1 << 22},
+		{"stack", r.Stack, 128 << 10, 1 << 40},
+		{"locked", r.Locked, 4096, 1 << 50},
+	} {
+		if f.n != 0 && (f.n < f.lo || f.n > f.hi) {
+			c.add(at+"."+f.name, fmt.Sprintf("choose a number from %d to %d", f.lo, f.hi), "%d is out of range", f.n)
+		}
+	}
+}

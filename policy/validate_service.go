@@ -1,0 +1,227 @@
+package policy
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"casemate/acl"
+)
+
+// Builtins are the protocols that casemate-worker serves itself.
+var Builtins = []string{"chargen", "daytime", "discard", "echo", "time"}
+
+// EnvStyles are the sets of peer facts that env_style adds.
+var EnvStyles = []string{"systemd", "ucspi", "xinetd"}
+
+// service checks one service block and what it refers to.
+func (c *checker) service(p *Policy, i int) {
+	s := &p.Services[i]
+	at := c.order("services", i, func(i int) string { return p.Services[i].Name })
+	c.program(at, s)
+	c.identity(at, s)
+	c.environment(at, s)
+	between(c, at+".listen", len(s.Listen), 1, 256)
+	for k := range s.Listen {
+		c.listen(fmt.Sprintf("%s.listen.%d", at, k), &s.Listen[k])
+	}
+	c.delivery(at, s)
+	if s.ACL != "" && p.ACL(s.ACL) == nil {
+		c.add(at+".acl", "add the block, or name another", "acl %q is not in the policy", s.ACL)
+	}
+	if p.Limit(s.Limit) == nil {
+		c.add(at+".limit", "add the block, or name another", "limit %q is not in the policy", s.Limit)
+	}
+	if p.Profile(s.Profile) == nil {
+		c.add(at+".profile", "add the block, or name another", "profile %q is not in the policy", s.Profile)
+	}
+	c.enforceable(at, p, s)
+}
+
+// program checks that the service is one command or one builtin.
+func (c *checker) program(at string, s *Service) {
+	switch {
+	case len(s.Command) > 0 && s.Builtin != "":
+		c.add(at+".builtin", "remove command or builtin", "a service is a command or a builtin, not both")
+	case s.Builtin != "":
+		c.oneOf(at+".builtin", s.Builtin, Builtins...)
+		if !s.Wait || s.Stdio != "listen_fds" {
+			c.add(at+".builtin", "remove wait and stdio", "the worker of a builtin takes the listening sockets over")
+		}
+	case len(s.Command) == 0:
+		c.add(at, `write command = ["/path/of/program"] or builtin = "echo"`, "the service has neither command nor builtin")
+	default:
+		if name := s.Command[0]; !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
+			c.add(at+".command.0", fmt.Sprintf("write the program's full path, as %q", path.Join("/usr/sbin", path.Base(path.Clean("/"+name)))),
+				"%q is not an absolute, clean path", name)
+		}
+		between(c, at+".command", len(s.Command), 1, 256)
+		for k, arg := range s.Command {
+			c.lines(fmt.Sprintf("%s.command.%d", at, k), arg, 32<<10)
+		}
+	}
+}
+
+// identity checks user and groups; root must be explained.
+func (c *checker) identity(at string, s *Service) {
+	c.text(at+".because", s.Because, 1000)
+	switch {
+	case s.User == "":
+		c.add(at+".user", `write user = "nobody", or user = "dynamic" for a leased uid`, "the service has no user")
+	case s.User != "dynamic":
+		c.account(at+".user", s.User)
+	}
+	if (s.User == "root" || s.User == "0") && s.Because == "" {
+		c.add(at+".user", `say why: because = "...", or choose another user`, "user %q needs a reason", s.User)
+	}
+	if s.Group != "" {
+		c.account(at+".group", s.Group)
+	}
+	if s.Group != "" && s.User == "dynamic" {
+		c.add(at+".group", "remove group, or add it to groups", "a leased uid has its own group")
+	}
+	if (s.Group == "root" || s.Group == "0") && s.Because == "" {
+		c.add(at+".group", `say why: because = "...", or choose another group`, "group %q needs a reason", s.Group)
+	}
+	between(c, at+".groups", len(s.Groups), 0, 64)
+	for k, g := range s.Groups {
+		here := fmt.Sprintf("%s.groups.%d", at, k)
+		c.account(here, g)
+		if (g == "root" || g == "0") && s.Because == "" {
+			c.add(here, `say why: because = "...", or remove the group`, "group %q needs a reason", g)
+		}
+	}
+	set(c, at+".groups", s.Groups)
+}
+
+// account checks a user or group name (as useradd(8) accepts it) or number.
+func (c *checker) account(at, s string) {
+	if n, err := strconv.ParseUint(s, 10, 32); err == nil {
+		if n == 1<<32-1 || strconv.FormatUint(n, 10) != s {
+			c.add(at, "write a plain decimal number below 4294967295", "%q is not a user or group number", s)
+		}
+		return
+	}
+	ok := len(s) <= 32 && s != ""
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
+		digit := r >= '0' && r <= '9' || r == '-' || r == '.' || r == '$' && i == len(s)-1
+		ok = ok && (letter || i > 0 && digit)
+	}
+	if !ok {
+		c.add(at, "write a name as in /etc/passwd, or a number", "%q is not a user or group name", s)
+	}
+}
+
+// environment checks what the program finds when it starts.
+func (c *checker) environment(at string, s *Service) {
+	between(c, at+".env", len(s.Env), 0, 256)
+	for _, name := range sortedKeys(s.Env) {
+		if !envName(name) {
+			c.add(at+".env", "use letters, digits and _, with no digit first", "%q is not the name of a variable", name)
+			continue
+		}
+		c.lines(at+".env."+name, s.Env[name], 32<<10)
+	}
+	for k, style := range s.EnvStyle {
+		c.oneOf(fmt.Sprintf("%s.env_style.%d", at, k), style, EnvStyles...)
+	}
+	set(c, at+".env_style", s.EnvStyle)
+	if !path.IsAbs(s.Dir) || path.Clean(s.Dir) != s.Dir {
+		c.add(at+".dir", `write an absolute path, as dir = "/"`, "%q is not an absolute, clean path", s.Dir)
+	}
+	c.text(at+".dir", s.Dir, 4095)
+	if s.Umask > 0o777 {
+		c.add(at+".umask", `write umask = "0077"`, "%#o is not a umask", s.Umask)
+	}
+}
+
+func envName(s string) bool {
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 255
+}
+
+// delivery checks how sockets reach the program.
+func (c *checker) delivery(at string, s *Service) {
+	name, env := strings.CutPrefix(s.Stdio, "env:")
+	if env && !envName(name) {
+		c.add(at+".stdio", `write stdio = "env:NAME"`, "%q is not the name of a variable", name)
+	}
+	if !env {
+		c.oneOf(at+".stdio", s.Stdio, "socket", "socket-all", "listen_fds", "env:NAME")
+		if s.Stdio == "env:NAME" {
+			c.add(at+".stdio", "put the variable's own name after env:", `"env:NAME" is only the pattern`)
+		}
+	}
+	for k := range s.Listen {
+		if s.Listen[k].Network == "unixgram" && !s.Wait {
+			// The sender has an address only when it bound one, so there is nobody to connect a socket to.
+			c.add(fmt.Sprintf("%s.listen.%d", at, k), "write wait = true, or listen on unix or unixpacket", "a unixgram socket has no connections to hand out")
+		}
+	}
+	c.text(at+".banner", s.Banner, 512)
+	stream := slices.ContainsFunc(s.Listen, func(l Listen) bool { return !l.Datagram() })
+	if s.Banner != "" && (s.Wait || !stream) {
+		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
+	}
+	c.duration(at+".linger_ns", s.Linger, time.Second, 24*time.Hour)
+	if s.Linger == 0 {
+		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")
+	}
+	between(c, at+".backlog", s.Backlog, 0, 65535)
+}
+
+// enforceable refuses rules that nobody would enforce: with wait = true the
+// program accepts by itself, so the broker sees no single client.
+func (c *checker) enforceable(at string, p *Policy, s *Service) {
+	list, spec := p.ACL(s.ACL), p.Limit(s.Limit)
+	if s.Builtin != "" {
+		if list != nil && namesHosts(list) {
+			c.add(at+".acl", "use addresses and prefixes only, or serve a command",
+				"acl %q asks for host names, which the worker of a builtin cannot look up", s.ACL)
+		}
+		return
+	}
+	if !s.Wait {
+		return
+	}
+	if list == nil || !allowsAll(list) {
+		c.add(at+".acl", "serve it with wait = false, or write acl = acl.anyone and filter elsewhere",
+			"acl is not enforceable with wait = true: the program accepts its clients itself")
+	}
+	if spec == nil {
+		return
+	}
+	if spec.PerSource.Concurrent != 0 || spec.PerSource.Rate.Events != 0 || len(spec.Penalty.On) > 0 {
+		c.add(at+".limit", "use limit.wait, or a limit without per_source and penalty; rate then counts activations",
+			"limit %q counts sources, which is not enforceable with wait = true", s.Limit)
+	}
+}
+
+// allowsAll tells whether l admits every client.
+func allowsAll(l *acl.List) bool {
+	for _, r := range l.Rules {
+		if r.Verdict == acl.Deny {
+			return false
+		}
+		if slices.Contains(r.From, "any") && len(r.Except) == 0 && len(r.To) == 0 {
+			return true
+		}
+	}
+	return l.Default == acl.Allow
+}
+
+// namesHosts tells whether l has a pattern that only a host name settles. A
+// list that does not compile is reported on its own.
+func namesHosts(l *acl.List) bool {
+	m, err := acl.Compile(l)
+	return err == nil && m.NeedsNames()
+}
