@@ -49,8 +49,12 @@ layers a best_effort profile does without on this host.`,
 
 // status prints a broker's status for people.
 func (a *app) status(st *policy.Status, sessions bool) {
-	a.printf("casemated %s, pid %d, up %s, generation %d loaded %s ago\ndigest %s\n", st.Version, st.PID,
-		since(st.Started), st.Generation, since(st.Loaded), st.Digest)
+	a.printf("casemated %s, pid %d, up %s, ", st.Version, st.PID, since(st.Started))
+	if st.Generation == 0 {
+		a.printf("no policy loaded yet\n")
+	} else {
+		a.printf("generation %d loaded %s ago\ndigest %s\n", st.Generation, since(st.Loaded), st.Digest)
+	}
 	if st.LastReload != "" {
 		a.printf("%s %s\n", a.paint("31")("last reload failed:"), st.LastReload)
 	}

@@ -36,10 +36,8 @@
 
 #include "zygote.h"
 
-static struct plan *plan;          /* the mapped plan; strings are used in place */
-static char *plan_text;            /* what the offsets of the plan count from */
-static char *argv_p[MAX_ARGS + 1]; /* pointers into the plan */
-static char *env_p[MAX_ENV + 1];   /* fixed part from the plan, then the request's */
+static struct plan *plan; /* the mapped plan; its strings are used in place */
+static char *argv_p[MAX_ARGS + 1], *env_p[MAX_ENV + 1]; /* the plan's environment, then the request's */
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
 
@@ -55,10 +53,7 @@ static char init_stack[16 * 1024] __attribute__((aligned(64)));
 
 static struct request request;
 static int request_fds[MAX_FDS];
-
 #define call(...) syscall(__VA_ARGS__)
-
-/* ---- failing ---------------------------------------------------------- */
 
 static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 {
@@ -78,19 +73,15 @@ static void must(long r, uint32_t step)
 		die(step);
 }
 
-/* ---- entering the sandbox, once --------------------------------------- */
-
-static char *text(uint32_t off) { return plan_text + off; }
+static char *text(uint32_t off) { return (char *)plan + off; }
 
 /* Splits NUL-terminated strings into pointers; no more than max of them. */
 static unsigned split(char *p, uint32_t len, char **out, unsigned max)
 {
 	unsigned n = 0;
 	char *end = p + len;
-	while (p < end && n < max) {
+	for (; p < end && n < max; p += strnlen(p, end - p) + 1)
 		out[n++] = p;
-		p += strnlen(p, end - p) + 1;
-	}
 	out[n] = NULL;
 	return p >= end ? n : max + 1;
 }
@@ -100,10 +91,10 @@ static void load_plan(void)
 	struct stat st;
 	must(fstat(FD_PLAN, &st), STEP_PLAN);
 	/* Private: the broker's memfd is sealed, and our copy of it never changes it. */
-	char *m = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, 0);
+	void *m = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, 0);
 	if (m == MAP_FAILED)
 		die(STEP_PLAN);
-	plan = (struct plan *)(plan_text = m);
+	plan = m;
 	errno = EINVAL;
 	if ((size_t)st.st_size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != (uint32_t)st.st_size)
 		die(STEP_PLAN);
@@ -124,11 +115,11 @@ static void join(int fd, int type, uint32_t step)
  * Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number
  * and the service can never make a descriptor of that number again.
  */
-static int raise_fd(int fd, int to)
+static int raise_fd(int fd, int to, int flags)
 {
 	if (fd < 0)
 		return -1;
-	must(call(SYS_dup3, fd, to, O_CLOEXEC), STEP_FDS);
+	must(call(SYS_dup3, fd, to, flags), STEP_FDS);
 	must(call(SYS_close, fd), STEP_FDS);
 	return to;
 }
@@ -144,27 +135,22 @@ static void join_all(void)
 	join(plan->fd_ipc, CLONE_NEWIPC, STEP_IPCNS);
 	join(plan->fd_cgns, CLONE_NEWCGROUP, STEP_CGROUPNS);
 	join(plan->fd_mnt, CLONE_NEWNS, STEP_MNTNS);
-	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + 1);
-	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + 2);
-	if (plan->fd_stderr >= 0) {
-		must(call(SYS_dup3, plan->fd_stderr, 2, 0), STEP_FDS);
-		must(call(SYS_close, plan->fd_stderr), STEP_FDS);
-	}
+	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + 1, O_CLOEXEC);
+	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + 2, O_CLOEXEC);
+	raise_fd(plan->fd_stderr, 2, 0);
 	if (!(plan->flags & F_CHDIR_LATE))
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
 
 static void set_limits(void)
 {
-	for (unsigned i = 0; i < MAX_RLIMITS; i++) {
-		if (!(plan->rlimit_set & (1u << i)) || i == RLIMIT_CPU)
-			continue;
-		must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], NULL), STEP_RLIMIT);
-	}
+	for (unsigned i = 0; i < MAX_RLIMITS; i++)
+		if (plan->rlimit_set >> i & 1 && i != RLIMIT_CPU) /* that one counts from each child's start */
+			must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], NULL), STEP_RLIMIT);
 	umask(plan->umask);
 }
 
-static void set_caps(uint64_t permitted, uint64_t inheritable, uint32_t step)
+static long set_caps(uint64_t permitted, uint64_t inheritable)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
@@ -172,18 +158,22 @@ static void set_caps(uint64_t permitted, uint64_t inheritable, uint32_t step)
 		d[i].permitted = d[i].effective = (uint32_t)(permitted >> (32 * i));
 		d[i].inheritable = (uint32_t)(inheritable >> (32 * i));
 	}
-	must(call(SYS_capset, &h, d), step);
+	return call(SYS_capset, &h, d);
 }
 
-static void drop_bounding(uint64_t keep, uint32_t step)
+/* All bits where the kernel would not tell: no set passes for empty. */
+static uint64_t permitted_caps(void)
 {
-	for (unsigned c = 0; c < 64; c++) {
-		long have = prctl(PR_CAPBSET_READ, c, 0, 0, 0);
-		if (have < 0)
-			break; /* EINVAL: past the last capability of this kernel */
-		if (have && !(keep >> c & 1))
-			must(prctl(PR_CAPBSET_DROP, c, 0, 0, 0), step);
-	}
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2];
+	return call(SYS_capget, &h, d) < 0 ? ~0ull : (uint64_t)d[1].permitted << 32 | d[0].permitted;
+}
+
+static void drop_bounding(uint64_t keep)
+{
+	for (unsigned c = 0; c < 64; c++) /* reading fails past the last capability of this kernel */
+		if (prctl(PR_CAPBSET_READ, c, 0, 0, 0) > 0 && !(keep >> c & 1))
+			prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* verified by the callers */
 }
 
 /* Everything that the launches need stays; what is dropped here never returns. */
@@ -192,7 +182,7 @@ static void drop(void)
 	must(call(SYS_setgroups, plan->ngroups, plan->groups), STEP_GROUPS);
 	if (!(plan->flags & F_DYNAMIC))
 		must(call(SYS_setresgid, plan->gid, plan->gid, plan->gid), STEP_GID);
-	drop_bounding(plan->caps, STEP_BOUNDING);
+	drop_bounding(plan->caps);
 	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), STEP_BOUNDING);
 	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
 			     SECBIT_KEEP_CAPS_LOCKED;
@@ -201,7 +191,7 @@ static void drop(void)
 	else
 		bits |= SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	must(prctl(PR_SET_SECUREBITS, bits, 0, 0, 0), STEP_SECUREBITS);
-	set_caps(plan->zygote_caps | plan->caps, plan->caps, STEP_CAPS);
+	must(set_caps(plan->zygote_caps | plan->caps, plan->caps), STEP_CAPS);
 	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), STEP_NNP);
 	/* Not readable through /proc or ptrace by anybody with fewer capabilities. */
 	must(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), STEP_NNP);
@@ -209,8 +199,7 @@ static void drop(void)
 
 static void verify_dropped(void)
 {
-	int ok = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 &&
-		 prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) & SECBIT_NOROOT_LOCKED;
+	int ok = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) & SECBIT_NOROOT_LOCKED;
 	for (unsigned c = 0; c < 64; c++)
 		ok = ok && (plan->caps >> c & 1 || prctl(PR_CAPBSET_READ, c, 0, 0, 0) <= 0);
 	errno = EPERM;
@@ -246,7 +235,7 @@ static void enter(void)
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), STEP_PDEATHSIG);
 	prctl(PR_SET_NAME, ZYGOTE_ARGV0, 0, 0, 0);
 	load_plan();
-	ctl = raise_fd(FD_CTL, plan->high);
+	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
 	join_all();
@@ -263,7 +252,7 @@ static void enter(void)
 		must(install(plan->filter_off, plan->filter_len), STEP_SECCOMP);
 }
 
-/* ---- one connection ---------------------------------------------------- */
+/* ---- one connection ---- */
 
 static _Noreturn void fail(uint32_t step)
 {
@@ -311,8 +300,7 @@ static void stdio(void)
 /* Marked rather than closed: the command's own descriptor must live until exec. */
 static void close_rest(void)
 {
-	unsigned first = plan->stdio == STDIO_FDS ? 3 + request.nfds : 3;
-	try(call(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
+	try(call(SYS_close_range, plan->stdio == STDIO_FDS ? 3 + request.nfds : 3, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
 }
 
 static void change_user(void)
@@ -322,20 +310,14 @@ static void change_user(void)
 		try(call(SYS_setresgid, request.gid, request.gid, request.gid), STEP_GID);
 	try(call(SYS_setresuid, uid, uid, uid), STEP_UID);
 
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2];
 	/* By hand, always: for uid 0 and inside a user namespace the uid change alone keeps the sets. */
-	for (int i = 0; i < 2; i++)
-		d[i].permitted = d[i].effective = d[i].inheritable = (uint32_t)(plan->caps >> (32 * i));
-	try(call(SYS_capset, &h, d), STEP_CAPS);
+	try(set_caps(plan->caps, plan->caps), STEP_CAPS);
 	for (unsigned c = 0; c < 64; c++)
 		if (plan->caps >> c & 1)
 			try(call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0), STEP_CAPS);
 	/* Verify instead of trusting: a capability that is left means no exec. */
-	try(call(SYS_capget, &h, d), STEP_VERIFY);
-	uint64_t left = ((uint64_t)d[1].permitted << 32 | d[0].permitted) & ~plan->caps;
 	errno = EPERM;
-	if (left || call(SYS_getuid) != uid)
+	if (permitted_caps() & ~plan->caps || call(SYS_getuid) != uid)
 		fail(STEP_VERIFY);
 }
 
@@ -379,14 +361,14 @@ static _Noreturn void run(void)
 	fail(STEP_EXEC);
 }
 
-static int child(void *arg)
+static int child(void *unused)
 {
-	(void)arg;
+	(void)unused;
 	confine();
 	run();
 }
 
-/* ---- init = true: PID 1 reaps and forwards, the service is PID 2 --------- */
+/* ---- init = true: PID 1 reaps and forwards, the service is PID 2 ---- */
 
 static int init_pipe[2]; /* end of file on it tells the zygote that the exec is over */
 
@@ -448,13 +430,12 @@ static int launch_init(void)
 	return pid;
 }
 
-/* ---- requests ------------------------------------------------------------ */
+/* ---- requests ---- */
 
 static void launch(void)
 {
 	report->step = report->err = 0;
-	unsigned n = split(request.env, request.env_len, env_p + env_fixed, MAX_ENV - env_fixed);
-	if (n > MAX_ENV - env_fixed) {
+	if (split(request.env, request.env_len, env_p + env_fixed, MAX_ENV - env_fixed) > MAX_ENV - env_fixed) {
 		reply(request.id, 0, STEP_REQUEST, E2BIG);
 		return;
 	}
@@ -473,14 +454,11 @@ static int receive(void)
 		return 0;
 	unsigned got = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
 		memcpy(request_fds, CMSG_DATA(c), got * sizeof(int));
 	}
-	int bad = (size_t)n < REQUEST_HEAD || request.env_len != n - REQUEST_HEAD || got != request.nfds || got < 1 ||
-		  (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-	if (bad)
+	if ((size_t)n < REQUEST_HEAD || request.env_len != n - REQUEST_HEAD || got != request.nfds || got < 1 ||
+	    msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		reply(request.id, 0, STEP_REQUEST, EBADMSG);
 	else
 		launch();
@@ -489,15 +467,7 @@ static int receive(void)
 	return 1;
 }
 
-static _Noreturn void serve(void)
-{
-	reply(0, getpid(), 0, 0); /* ready */
-	while (receive())
-		;
-	_exit(0);
-}
-
-/* ---- casemated itself --------------------------------------------------- */
+/* ---- casemated itself ---- */
 
 /*
  * The broker's capabilities are cut here, before the Go runtime makes threads:
@@ -505,24 +475,23 @@ static _Noreturn void serve(void)
  */
 static void cut_broker(void)
 {
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2];
-	if (geteuid() != 0 || call(SYS_capget, &h, d) < 0)
+	if (geteuid() != 0)
 		return; /* without root there is nothing to cut; casemated says what is missing */
-	uint64_t have = (uint64_t)d[1].permitted << 32 | d[0].permitted;
-	drop_bounding(BROKER_CAPS, STEP_BOUNDING);
-	set_caps(have & BROKER_CAPS, 0, STEP_CAPS);
-	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), STEP_CAPS);
+	drop_bounding(BROKER_CAPS);
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	set_caps(permitted_caps() & BROKER_CAPS, 0); /* casemated proves the outcome and refuses to start without */
 }
 
-__attribute__((constructor)) static void take_over(int argc, char **argv, char **envp)
+__attribute__((constructor)) static void take_over(int argc, char **argv)
 {
-	(void)envp;
 	if (argc < 1 || !argv[0])
 		return;
 	if (strcmp(argv[0], ZYGOTE_ARGV0) == 0) {
 		enter();
-		serve();
+		reply(REPLY_READY, getpid(), 0, 0);
+		while (receive())
+			;
+		_exit(0);
 	}
 	const char *base = strrchr(argv[0], '/');
 	if (strcmp(base ? base + 1 : argv[0], "casemated") == 0)
