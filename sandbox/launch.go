@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
+	"sync"
 
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/zygote"
@@ -151,19 +153,53 @@ func (pl *Plan) ids() []seccomp.Arg {
 
 // filter compiles the program that the zygote installs, and the seal.
 func (pl *Plan) filter(execByFD, landlocked bool) (filter, seal []byte, err error) {
-	all := append(pl.launchRules(execByFD, landlocked), pl.rules...)
-	f := seccomp.Filter{Rules: all, OnViolation: pl.Profile.Syscalls.OnViolation}
-	if filter, err = f.Compile(); err != nil {
+	action := pl.Profile.Syscalls.OnViolation
+	filter, err = compile(seccomp.Filter{Rules: append(pl.launchRules(execByFD, landlocked), pl.rules...), OnViolation: action})
+	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
 	}
 	if pl.Profile.Syscalls.Seal {
 		// What is left after it: the unmasking of signals and the exec itself.
-		s := seccomp.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: pl.Profile.Syscalls.OnViolation}
-		if seal, err = s.Compile(); err != nil {
+		seal, err = compile(seccomp.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: action})
+		if err != nil {
 			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
 		}
 	}
 	return filter, seal, nil
+}
+
+// programs remembers what was compiled: hundreds of services share a few
+// profiles, and one compilation takes milliseconds and a megabyte for a while.
+// It is a memory of a pure function, so it needs no owner.
+var programs struct {
+	sync.Mutex
+	known map[[sha256.Size]byte][]byte
+}
+
+// maxPrograms bounds programs (about 5 KiB each); beyond it all are forgotten.
+const maxPrograms = 64
+
+func compile(f seccomp.Filter) ([]byte, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, f.OnViolation)
+	for _, r := range f.Rules {
+		fmt.Fprintln(h, r)
+	}
+	key := [sha256.Size]byte(h.Sum(nil))
+	programs.Lock()
+	defer programs.Unlock()
+	if p, ok := programs.known[key]; ok {
+		return p, nil
+	}
+	p, err := f.Compile()
+	if err != nil {
+		return nil, err
+	}
+	if programs.known == nil || len(programs.known) >= maxPrograms {
+		programs.known = map[[sha256.Size]byte][]byte{}
+	}
+	programs.known[key] = p
+	return p, nil
 }
 
 func (pl *Plan) sealRules(execByFD bool) []seccomp.Rule {

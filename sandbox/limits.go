@@ -53,7 +53,7 @@ func (s *Sandbox) makeCgroup(root string, want cgroup.Limits) (int, error) {
 	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return -1, fmt.Errorf("make cgroup of the broker: %w", err)
 	}
-	path := filepath.Join(root, fmt.Sprintf("%s.%d", s.plan.Command.Service, groups.Add(1)))
+	path := filepath.Join(root, fmt.Sprintf("%s.%d", s.name, groups.Add(1)))
 	dir, err := cgroup.Create(path, want)
 	if err != nil {
 		os.Remove(root) // only if it is empty: other services may have theirs in it

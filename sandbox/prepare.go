@@ -26,7 +26,8 @@ type Options struct {
 // Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
 // descriptors. Nothing of it is resolved by name again. It costs no process.
 type Sandbox struct {
-	plan   *Plan
+	plan   *Plan // until Prepare is done: it is large, and nothing of it is needed again
+	name   string
 	ns     *rootfs.Namespaces
 	group  string // its cgroup directory, "" for none
 	fds    []int
@@ -38,12 +39,13 @@ type Sandbox struct {
 // and runs on no path of a connection. An error names the layer that cannot be
 // enforced; layers in best_effort are left out instead and listed by Losses.
 func Prepare(pl *Plan, o Options) (_ *Sandbox, err error) {
-	s := &Sandbox{plan: pl}
+	s := &Sandbox{plan: pl, name: pl.Command.Service}
 	defer func() {
 		if err != nil {
 			s.Close()
-			err = fmt.Errorf("prepare sandbox of %s: %w", pl.Command.Service, err)
+			err = fmt.Errorf("prepare sandbox of %s: %w", s.name, err)
 		}
+		s.plan = nil
 	}()
 	program, byFD, err := openProgram(pl.Command.Path)
 	if err != nil {
@@ -148,15 +150,12 @@ func (s *Sandbox) substitutes() []zygote.Rlimit {
 // Losses are the best_effort layers that this host could not give, each with the reason.
 func (s *Sandbox) Losses() []string { return s.losses }
 
-// Plan is what the sandbox was prepared from.
-func (s *Sandbox) Plan() *Plan { return s.plan }
-
 // Spawn starts the sandbox's zygote and waits until it has entered; it takes
 // about a millisecond and must not run on the event loop's thread.
 func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
 	z, err := zygote.Spawn(&s.start)
 	if err != nil {
-		return nil, fmt.Errorf("start sandbox of %s: %w", s.plan.Command.Service, err)
+		return nil, fmt.Errorf("start sandbox of %s: %w", s.name, err)
 	}
 	return z, nil
 }

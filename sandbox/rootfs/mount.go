@@ -3,6 +3,7 @@ package rootfs
 import (
 	"fmt"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,6 +63,10 @@ func (b *builder) create(p string, n node) error {
 	case Symlink:
 		return unix.Symlinkat(n.text, b.root, p[1:])
 	}
+	// A process that another thread forks meanwhile would hold a copy of fd until
+	// its exec, and a file that is open for writing keeps the root from becoming read-only.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	fd, err := unix.Openat(b.root, p[1:], unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, n.mode)
 	if err != nil {
 		return err
