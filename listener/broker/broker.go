@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"casemate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config is what casemated's command line decides.
+type Config struct {
+	// PolicyPath is a policy file or a directory of them.
+	PolicyPath string
+	// ControlPath is the control socket; a lock file lies beside it.
+	ControlPath string
+	// LibexecDir holds casemate and casemate-worker.
+	LibexecDir string
+	// Log receives one JSON object per line; it stays the caller's.
+	Log *os.File
+	// Journal prefixes each line with its priority (sd-daemon(3)).
+	Journal bool
+	// Version is what status and the first record show.
+	Version string
+}
+
+// Broker runs the services of one policy. New makes it, Run runs it, and the
+// other methods are for other goroutines.
+type Broker struct {
+	conf    Config
+	loop    *loop
+	log     *logger
+	started time.Time
+	control *control
+
+	// The rest belongs to the loop.
+	gen       *generation
+	sockets   map[string]*socket
+	tallies   map[string]*tally
+	runners   map[*runner]bool // of the current generation, and older ones in use
+	sessions  map[int32]*session
+	byUID     map[uint32]*session // sessions with a leased uid
+	corpses   map[int]*corpse
+	workers   []*worker
+	names     *names
+	logs      *logs
+	leases    leases
+	orphans   orphans
+	exhausted exhausted
+	said      map[string]int64 // limitedNote: when a topic may be logged again
+	lastID    uint64
+	maxFiles  int // RLIMIT_NOFILE
+	starting  int // starts in progress on other goroutines
+	stopping  bool
+	stopTimer timer
+	// lastReload is the error of the newest load, for status.
+	lastReload string
+
+	// load serialises loads; compile is replaced in tests.
+	load    sync.Mutex
+	compile func(path string) (*policy.Document, []policy.Diagnostic, error)
+	cells   func(job) (cell, error)
+}
+
+// New prepares a broker and takes the control socket, so that two of them
+// cannot run on one. Nothing is served before Load.
+func New(c Config) (*Broker, error) {
+	l, err := newLoop()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		conf: c, loop: l, started: time.Now(),
+		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
+		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse),
+		said: make(map[string]int64),
+	}
+	// Ids are unique across restarts, as long as fewer than a million
+	// connections a second come; they stay below 2^53, which JSON readers keep exact.
+	b.lastID = uint64(b.started.Unix()) << 20
+	b.readFileLimit()
+	b.compile, b.cells = b.compileApart, b.prepare
+	b.names, b.logs = newNames(b), newLogs(b)
+	b.names.worker.prepare = b.workerCell("names", namesProfile())
+	b.logs.worker.prepare = b.workerCell("log", logProfile())
+	if b.control, err = openControl(b, c.ControlPath); err != nil {
+		return nil, err
+	}
+	b.log = newLogger(c.Log, c.Journal)
+	f := &flushing{loop: l, log: b.log}
+	f.timer.owner = f
+	l.idle = f.idle
+	l.failed = func(what any) {
+		b.log.now(note{at: b.wall(), level: slog.LevelError, msg: "bug", attrs: []slog.Attr{slog.Any("panic", what)}})
+	}
+	return b, nil
+}
+
+// Run serves until Stop; it returns when everything that had to end has ended.
+func (b *Broker) Run() error {
+	b.tell("start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", b.conf.PolicyPath))
+	if err := b.loop.add(b.control.fd(), unix.EPOLLIN, b.control); err != nil {
+		return err
+	}
+	err := b.loop.run()
+	b.control.close()
+	b.log.flush()
+	b.tell("stopped")
+	b.log.close(time.Second)
+	return err
+}
+
+// tell logs something about the broker itself.
+func (b *Broker) tell(msg string, attrs ...slog.Attr) {
+	b.log.now(note{at: b.wall(), level: slog.LevelInfo, msg: msg, attrs: attrs})
+}
+
+// noteEvery is how often one topic's warnings are written at most.
+const noteEvery = 5 * time.Second
+
+// limitedNote logs a warning that remote behaviour could repeat at will.
+func (b *Broker) limitedNote(topic, msg string, err error) {
+	if until, ok := b.said[topic]; ok && b.loop.now < until {
+		return
+	}
+	if len(b.said) > 4096 { // topics are services and sockets, also former ones
+		clear(b.said)
+	}
+	b.said[topic] = b.loop.now + int64(noteEvery)
+	b.log.put(note{at: b.wall(), level: slog.LevelWarn, msg: msg, attrs: []slog.Attr{slog.String("error", err.Error())}})
+}
+
+// syncListeners puts the listeners of all services that use r into the poll
+// set or takes them out.
+func (b *Broker) syncListeners(r *runner) {
+	if b.gen == nil {
+		return
+	}
+	for _, s := range b.gen.services {
+		if s.run == r {
+			for _, at := range s.listen {
+				at.sync()
+			}
+		}
+	}
+}
+
+// exhaustedPause is how long all listeners rest when descriptors or memory ran out.
+const exhaustedPause = 100 * time.Millisecond
+
+// exhausted un-polls every listener for a moment when the process or the
+// system has run out of something. Clients wait in the backlog meanwhile; the
+// loop does not spin, and it recovers by itself.
+type exhausted struct {
+	b     *Broker
+	timer timer
+}
+
+func (x *exhausted) begin(b *Broker, err error) {
+	x.b, x.timer.owner = b, x
+	b.readFileLimit()
+	b.limitedNote("exhausted", "out of resources, resting all listeners", err)
+	b.loop.after(&x.timer, exhaustedPause)
+	x.expire(nil)
+}
+
+func (x *exhausted) expire(*timer) {
+	for _, at := range x.b.sockets {
+		at.sync()
+	}
+}
+
+// dropSocket closes a socket that no generation wants any more.
+func (b *Broker) dropSocket(at *socket) {
+	at.svc = nil
+	b.loop.timers.disarm(&at.pause)
+	b.loop.timers.disarm(&at.retry)
+	if at.holder != nil {
+		at.sync() // a wait program still has it; free comes back here
+		return
+	}
+	at.close()
+	if b.sockets[at.spec.Key()] == at {
+		delete(b.sockets, at.spec.Key())
+	}
+}
+
+// libexec is the path of one of our own programs.
+func (b *Broker) libexec(name string) string { return filepath.Join(b.conf.LibexecDir, name) }
+
+// Log writes one record about the broker's surroundings.
+func (b *Broker) Log(msg, text string) { b.tell(msg, slog.String("text", text)) }

@@ -1,0 +1,480 @@
+package broker
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/acl"
+	"casemate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+func dial(t *testing.T, port uint16) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// refused reports whether the connection is reset or closed without a byte.
+func refused(c net.Conn) bool {
+	n, err := c.Read(make([]byte, 1))
+	return n == 0 && err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// refusedAt connects and reports whether that is refused; the reset may come
+// before connect(2) has returned.
+func refusedAt(t *testing.T, port uint16) bool {
+	t.Helper()
+	c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if errors.Is(err, syscall.ECONNRESET) {
+		return true
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	return refused(c)
+}
+
+func echoes(t *testing.T, c net.Conn) {
+	t.Helper()
+	if _, err := c.Write([]byte("hello\n")); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil || line != "hello\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+}
+
+func TestServeAndRecord(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	c := dial(t, port)
+	echoes(t, c)
+	g.expect(`"decision"`, `"verdict":"allow"`, `"rule":"a.cm.hcl:3:3"`, g.doc.Digest, `"generation":1`)
+	if st := g.status1("cat"); st.Live != 1 || st.Admitted != 1 || !st.Zygote {
+		t.Errorf("%+v", st)
+	}
+	c.Close()
+	g.expect(`"session"`, `"exit":0`, `"reason":"exit"`, `"duration_ms"`)
+	if st := g.status1("cat"); st.Live != 0 || st.Peak != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestDeny(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.ACL, s.Banner = "nobody", "no"
+	g.load(s)
+	text, _ := io.ReadAll(dial(t, port))
+	if string(text) != "no\r\n" {
+		t.Errorf("banner %q", text)
+	}
+	g.expect(`"decision"`, `"verdict":"deny"`, `"reason":"acl"`, `"rule":"default"`)
+	if st := g.status1("cat"); st.RefusedBy["acl"] != 1 || st.Admitted != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestConcurrencyShedsAndRecovers(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.Limit = "one"
+	g.load(s)
+	first := dial(t, port)
+	echoes(t, first)
+	for range 3 {
+		if !refusedAt(t, port) {
+			t.Fatal("a second session was admitted")
+		}
+	}
+	first.Close()
+	g.expect(`"session"`)
+	echoes(t, dial(t, port))
+	if st := g.status1("cat"); st.RefusedBy["concurrency"] != 3 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestTimeoutAndPenalty(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.Limit = "strict"
+	g.load(s)
+	echoes(t, dial(t, port))
+	g.expect(`"session"`, `"reason":"timeout"`)
+	if !refusedAt(t, port) {
+		t.Error("admitted in spite of its penalty")
+	}
+	g.expect(`"reason":"penalty"`)
+}
+
+// TestLostZygote: what it was starting is refused with a record each, and the
+// next connection is served.
+func TestLostZygote(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	fake := g.fakes["cat"]
+	echoes(t, dial(t, port))
+	fake.set(func() { fake.mute = true })
+	lost := dial(t, port)
+	waitFor10(t, func() bool { return g.status1("cat").Live == 2 })
+	fake.set(func() { fake.mute = false; fake.last.die() })
+	if !refused(lost) {
+		t.Error("the lost connection lives on")
+	}
+	g.expect(`"session"`, `"reason":"start-failed"`)
+	echoes(t, dial(t, port))
+}
+
+func TestZygoteThatDoesNotStartBacksOffAndRecovers(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	fake := g.fakes["cat"]
+	fake.set(func() { fake.refuse = errors.New("no more processes"); fake.last.die() })
+	g.expect("zygote of cat")
+	for range 5 {
+		if !refusedAt(t, port) {
+			t.Fatal("served without a zygote")
+		}
+	}
+	if st := g.status1("cat"); st.Failed == 0 || st.Error == "" {
+		t.Errorf("%+v", st)
+	}
+	fake.set(func() { fake.refuse = nil })
+	waitFor10(t, func() bool {
+		c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		c.Write([]byte("x"))
+		n, _ := c.Read(make([]byte, 1))
+		return n == 1
+	})
+}
+
+func TestFailedStart(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	g.fakes["cat"].set(func() { g.fakes["cat"].errno = syscall.ENOMEM })
+	if !refusedAt(t, port) {
+		t.Error("not refused")
+	}
+	g.expect(`"session"`, `"reason":"start-failed"`, "exec: cannot allocate memory")
+	if st := g.status1("cat"); st.Live != 0 || st.Failed != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestWaitStream(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("wait", "tcp", port, "/bin/sleep", "0.3")
+	s.Wait = true
+	g.load(s)
+	dial(t, port)
+	waitFor10(t, func() bool { return g.status1("wait").Listeners[0].State == "waiting" })
+	dial(t, port)
+	if st := g.status1("wait"); st.Live != 1 {
+		t.Errorf("%d programs hold one socket", st.Live)
+	}
+	g.expect(`"session"`, `"service":"wait"`)
+	g.expect(`"session"`, `"service":"wait"`) // what was left unread starts the next one
+}
+
+// TestWaitDatagramFailureEatsOne: a start that fails takes exactly one datagram.
+func TestWaitDatagramFailureEatsOne(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("wait", "udp", port, "/bin/sleep", "1000")
+	s.Wait = true
+	g.load(s)
+	fake := g.fakes["wait"]
+	fake.set(func() { fake.errno = syscall.EACCES })
+	c, err := net.Dial("udp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		c.Write([]byte("x"))
+	}
+	g.expect(`"reason":"start-failed"`)
+	fake.set(func() { fake.errno = 0 })
+	waitFor10(t, func() bool { return g.status1("wait").Listeners[0].State == "waiting" })
+	if st := g.status1("wait"); st.Failed != 1 {
+		t.Errorf("%d starts failed, want the first datagram's alone", st.Failed)
+	}
+}
+
+func TestReload(t *testing.T) {
+	g, a, b := newRig(t), freePort(t), freePort(t)
+	g.load(svc("cat", "tcp", a, "/bin/cat"))
+	old := dial(t, a)
+	echoes(t, old)
+	spawns := g.fakes["cat"].spawns
+	s := svc("cat", "tcp", a, "/bin/cat")
+	s.Listen = append(s.Listen, policy.Listen{Network: "tcp", Addr: loopback, Port: b, LastPort: b})
+	g.load(s)
+	echoes(t, old) // the session of the old generation goes on
+	echoes(t, dial(t, a))
+	echoes(t, dial(t, b))
+	if g.fakes["cat"].spawns != spawns {
+		t.Error("an unchanged sandbox was made again")
+	}
+	// Another command: the old runner ends with its last program.
+	first := g.fakes["cat"]
+	g.mu.Lock()
+	delete(g.fakes, "cat")
+	g.mu.Unlock()
+	g.load(svc("cat", "tcp", b, "/bin/cat", "-u"))
+	if _, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", a)); err == nil {
+		t.Error("a removed listener accepts")
+	}
+	echoes(t, old)
+	first.set(func() {
+		if first.closed {
+			t.Error("a sandbox in use was closed")
+		}
+	})
+	old.Close()
+	g.do(func() {
+		for _, s := range g.sessions {
+			s.signal(unix.SIGKILL)
+		}
+	})
+	waitFor10(t, func() (closed bool) { first.set(func() { closed = first.closed }); return closed })
+}
+
+func (g *rig) do(f func()) { g.loop.do(f) }
+
+func TestReloadThatFailsChangesNothing(t *testing.T) {
+	g, a, taken := newRig(t), freePort(t), freePort(t)
+	g.load(svc("cat", "tcp", a, "/bin/cat"))
+	digest := g.doc.Digest
+	busy, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", taken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	before := openFiles(t)
+	for name, try := range map[string]func(){
+		"busy port":    func() { g.setPolicy(svc("cat", "tcp", taken, "/bin/cat")) },
+		"unknown user": func() { s := svc("cat", "tcp", a, "/bin/cat"); s.User = "nosuchuser"; g.setPolicy(s) },
+		"compiler":     func() { g.fail = errors.New("garbage") },
+	} {
+		try()
+		got, _, err := g.Load()
+		if err == nil || got != digest {
+			t.Errorf("%s: digest %s, error %v", name, got, err)
+		}
+		echoes(t, dial(t, a))
+	}
+	waitFor10(t, func() bool { return g.status1("cat").Live == 3 })
+	if after := openFiles(t); after > before+12 { // six ends of three connections, and three pidfds
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestWildcardToSpecific: the two cannot be bound side by side, and the change
+// must work all the same, in both directions.
+func TestWildcardToSpecific(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	wild := svc("cat", "tcp4", port, "/bin/cat")
+	wild.Listen[0].Addr = netip.Addr{}
+	for _, s := range []policy.Service{wild, svc("cat", "tcp4", port, "/bin/cat"), wild} {
+		g.load(s)
+		echoes(t, dial(t, port))
+	}
+}
+
+func TestRetry(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	busy, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.Retry = true
+	g.load(s)
+	if st := g.status1("cat").Listeners[0]; st.State != "retrying" || st.Error == "" {
+		t.Errorf("%+v", st)
+	}
+	busy.Close()
+	waitFor10(t, func() bool { return g.status1("cat").Listeners[0].State == "listening" })
+	echoes(t, dial(t, port))
+}
+
+func TestNamesFailClosed(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.ACL = "named"
+	g.load(s)
+	if !refusedAt(t, port) { // there is no worker: no answer
+		t.Error("admitted without a name")
+	}
+	g.expect(`"decision"`, `"verdict":"deny"`)
+}
+
+func TestNamesAnswer(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.ACL = "named"
+	g.load(s)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[1])
+	g.do(func() { g.names.worker.starting = true; g.names.worker.started(-1, pair[0], nil) })
+	c := dial(t, port)
+	buf := make([]byte, 64)
+	n, err := unix.Read(pair[1], buf)
+	if err != nil || n != 24 || netip.AddrFrom16([16]byte(buf[8:24])).Unmap() != loopback {
+		t.Fatalf("question %x, %v", buf[:max(n, 0)], err)
+	}
+	answer := append(append([]byte{}, buf[:8]...), 0, byte(len("a.example.org")))
+	unix.Write(pair[1], append(answer, "a.example.org"...))
+	echoes(t, c)
+	g.expect(`"decision"`, `"verdict":"allow"`, `"name":"a.example.org"`)
+	g.do(func() { g.names.worker.fd = -1; g.loop.del(pair[0]); unix.Close(pair[0]) })
+}
+
+func TestNamesAreBoundedForEachSource(t *testing.T) {
+	b := &Broker{}
+	n := &names{b: b, asked: map[uint64]*question{}, sources: map[netip.Prefix]int{}}
+	if got := sourceOf(netip.MustParseAddr("2001:db8::1:2:3:4")); got != netip.MustParsePrefix("2001:db8::/64") {
+		t.Errorf("%v", got)
+	}
+	if got := sourceOf(loopback); got != netip.MustParsePrefix("127.0.0.1/32") {
+		t.Errorf("%v", got)
+	}
+	if len(n.asked) != 0 || (acl.Name{}).State != acl.NotAsked {
+		t.Error("not empty")
+	}
+}
+
+func TestControl(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	ask := func(request string) (a policy.ControlResponse) {
+		t.Helper()
+		c, err := net.Dial("unix", g.conf.ControlPath)
+		if os.Geteuid() != 0 && err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Write([]byte(request + "\n"))
+		text, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &a); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		return a
+	}
+	if a := ask(`{"format_version":1,"verb":"status"}`); !a.OK || len(a.Status.Services) != 1 || a.Digest != g.doc.Digest {
+		t.Errorf("%+v", a)
+	}
+	if a := ask(`{"format_version":1,"verb":"explain","service":"cat","client":"192.0.2.1"}`); !a.OK || a.Explanation.Decision != acl.Allow {
+		t.Errorf("%+v", a)
+	}
+	if a := ask(`{"format_version":1,"verb":"reload"}`); !a.OK || a.Digest != g.doc.Digest {
+		t.Errorf("%+v", a)
+	}
+	for _, bad := range []string{`{}`, `x`, `{"format_version":1,"verb":"halt"}`, `{"format_version":1,"verb":"status","x":1}`,
+		`{"format_version":1,"verb":"explain","service":"dog","client":"::1"}`, `{"format_version":1,"verb":"explain","service":"cat","client":"x"}`,
+		`{"format_version":1,"verb":"status","service":"dog"}`, strings.Repeat(" ", maxRequest+10)} {
+		if a := ask(bad); a.OK || a.Error == "" {
+			t.Errorf("%.40s: %+v", bad, a)
+		}
+	}
+}
+
+func TestSecondInstance(t *testing.T) {
+	g := newRig(t)
+	if _, err := New(Config{ControlPath: g.conf.ControlPath, Log: os.Stderr}); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v, want ErrInUse", err)
+	}
+}
+
+func TestStopEndsProgramsAndRemovesSockets(t *testing.T) {
+	g, path := newRig(t), t.TempDir()+"/s.sock"
+	s := svc("sleep", "tcp", freePort(t), "/bin/sleep", "1000")
+	s.Listen = append(s.Listen, policy.Listen{Network: "unix", Path: path, Mode: 0o600})
+	g.load(s)
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	waitFor10(t, func() bool { return g.status1("sleep").Live == 1 && g.status1("sleep").Admitted == 1 })
+	g.Stop()
+	g.expect(`"session"`, `"reason":"killed"`, "SIGTERM")
+	g.expect(`"msg":"stopped"`)
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the socket file is still there: %v", err)
+	}
+}
+
+// waitFor10 waits up to 10 s for something that other processes bring about.
+func waitFor10(t *testing.T, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatal("it does not come true")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// TestBurst: more clients at once than a zygote's queue holds wait their turn
+// in the backlog; none is refused.
+func TestBurst(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	fake := g.fakes["cat"]
+	fake.set(func() { fake.mute = true })
+	for range 3 * maxPending {
+		dial(t, port)
+	}
+	waitFor10(t, func() bool { return g.status1("cat").Live == maxPending })
+	var polled bool
+	g.do(func() { polled = g.gen.services[0].listen[0].polled })
+	if st := g.status1("cat"); polled || st.Refused+st.Failed != 0 {
+		t.Errorf("polled %v, %+v", polled, st)
+	}
+	fake.set(func() { fake.mute = false; fake.last.die() })
+	waitFor10(t, func() bool { return g.status1("cat").Admitted >= maxPending })
+}

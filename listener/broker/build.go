@@ -1,0 +1,220 @@
+package broker
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"casemate/acl/limit"
+	"casemate/listener"
+	"casemate/policy"
+)
+
+// maxWarm is up to how many services keep the zygote that proved their sandbox
+// at load. With more of them, the memory is worth more than the millisecond.
+const maxWarm = 64
+
+// candidate is a generation being made. Nothing of it is in force: discard
+// undoes all of it, commit puts all of it into force.
+type candidate struct {
+	b      *Broker
+	gen    *generation
+	plans  []planned
+	mu     sync.Mutex          // of fresh and proven, while prepare works
+	fresh  []*runner           // made for this generation
+	proven map[*runner]starter // the zygotes that proved them
+	opened map[string]*listener.Socket
+	// later are sockets that cannot be opened beside the old generation's, and
+	// are opened in its place by commit.
+	later map[string]wantedSocket
+	// retry are busy addresses of services with retry = true.
+	retry map[string]error
+	// missing are optional sockets of a family that this host does not have.
+	missing map[string]error
+}
+
+// planned is one service of a candidate.
+type planned struct {
+	svc     *service
+	limit   limit.Spec
+	sockets []wantedSocket
+	job     job
+	key     string
+}
+
+// build makes a candidate of a compiled policy: users and groups, sandboxes,
+// one start of each zygote, new listeners. It blocks and never runs on the loop.
+func (b *Broker) build(doc *policy.Document) (_ *candidate, err error) {
+	now, err := b.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	c := &candidate{
+		b: b, gen: &generation{number: now.number + 1, digest: doc.Digest, doc: doc},
+		proven: make(map[*runner]starter), opened: make(map[string]*listener.Socket),
+		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error),
+	}
+	defer func() {
+		if err != nil {
+			c.discard()
+		}
+	}()
+	if err := c.plan(doc); err != nil {
+		return nil, err
+	}
+	if err := c.open(now.sockets); err != nil {
+		return nil, err
+	}
+	return c, c.prepare(now.runners)
+}
+
+// plan resolves every service of doc. All errors are reported, not only the first.
+func (c *candidate) plan(doc *policy.Document) error {
+	a, err := readAccounts()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	compiled := make(map[string]rules)
+	for i := range doc.Policy.Services {
+		p, err := c.planService(doc, &doc.Policy.Services[i], a, compiled)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.plans = append(c.plans, p)
+		c.gen.services = append(c.gen.services, p.svc)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *accounts, compiled map[string]rules) (p planned, err error) {
+	if p.sockets, err = a.sockets(s); err != nil {
+		return p, err
+	}
+	r, ok := compiled[s.ACL]
+	if !ok {
+		if r, err = compileRules(doc, s.ACL); err != nil {
+			return p, err
+		}
+		compiled[s.ACL] = r
+	}
+	if p.job, err = newJob(doc, s, a, len(p.sockets), r.origins); err != nil {
+		return p, err
+	}
+	if p.key, err = p.job.key(); err != nil {
+		return p, err
+	}
+	p.limit = *doc.Policy.Limit(s.Limit)
+	p.svc = &service{
+		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r.matcher, origins: r.origins, session: p.limit.Session,
+		styles: styleBits(s.EnvStyle), dynamic: p.job.Who.Dynamic, uid: p.job.Who.UID, gid: p.job.Who.GID,
+	}
+	return p, nil
+}
+
+// atOnce is how many sandboxes are made side by side: most of the time goes by
+// waiting for the kernel (namespaces and mounts come and go by RCU).
+const atOnce = 4
+
+// prepare makes the sandboxes that are not in use yet, and starts each one's
+// zygote once: a layer that fails only there refuses the service now, not at
+// its first client.
+func (c *candidate) prepare(keep map[string]*runner) error {
+	var todo []*planned
+	made := make(map[string]*planned)
+	for i := range c.plans {
+		p := &c.plans[i]
+		if p.svc.run = keep[p.key]; p.svc.run == nil && made[p.key] == nil {
+			made[p.key] = p
+			todo = append(todo, p)
+		}
+	}
+	errs := make([]error, len(todo))
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(atOnce, len(todo)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(todo); i = next.Add(1) - 1 {
+				todo[i].svc.run, errs[i] = c.newRunner(todo[i])
+			}
+		})
+	}
+	wg.Wait()
+	for i := range c.plans {
+		if p := &c.plans[i]; p.svc.run == nil {
+			p.svc.run = made[p.key].svc.run
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *candidate) newRunner(p *planned) (*runner, error) {
+	s := p.svc.spec
+	if s.Builtin == "" {
+		pair, err := newStderr()
+		if err != nil {
+			return nil, fmt.Errorf("services.%s: stderr: %w", s.Name, err)
+		}
+		p.job.stderr = pair
+	}
+	box, err := c.b.cells(p.job)
+	if err != nil {
+		p.job.stderr.close()
+		return nil, err
+	}
+	z, err := box.Spawn()
+	if err != nil {
+		closeCell(box, p.job.stderr)
+		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
+	}
+	r := newRunner(c.b, s.Name, box)
+	r.key, r.stderr, r.linger = p.key, p.job.stderr, s.Linger
+	r.layers = policy.Layers(&p.job.Profile)
+	if s.Builtin != "" {
+		r.rules = builtinRules(p)
+	}
+	warm := len(c.plans) <= maxWarm
+	c.mu.Lock()
+	c.fresh = append(c.fresh, r)
+	if warm {
+		c.proven[r] = z
+	}
+	c.mu.Unlock()
+	if !warm {
+		retireNow(z)
+	}
+	return r, nil
+}
+
+// builtinRules is what a running builtin worker must be replaced for.
+func builtinRules(p *planned) string {
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.job.Profile})
+	if err != nil {
+		return "" // newJob has encoded the same before
+	}
+	return string(text)
+}
+
+// discard undoes a candidate that does not come into force.
+func (c *candidate) discard() {
+	for _, z := range c.proven {
+		retireNow(z)
+	}
+	for _, r := range c.fresh {
+		closeCell(r.cell, r.stderr)
+	}
+	for _, s := range c.opened {
+		// It was never announced; a leftover socket file is replaced next time.
+		_ = s.Close()
+	}
+}
+
+// retireNow ends a zygote outside the loop.
+func retireNow(z starter) {
+	// A zygote has nothing to lose, and one that will not end is killed.
+	_ = z.Close()
+	_, _ = endChild(z.PID(), graceTime)
+}

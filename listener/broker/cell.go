@@ -1,0 +1,34 @@
+package broker
+
+import (
+	"casemate/sandbox"
+	"casemate/sandbox/zygote"
+)
+
+// starter is a zygote as the loop uses it.
+type starter interface {
+	Send(*zygote.Request) error
+	Recv() (zygote.Reply, error)
+	FD() int
+	PID() int
+	Close() error
+}
+
+// cell is a prepared sandbox as the broker uses it. Spawn and Close block for
+// milliseconds and never run on the loop.
+type cell interface {
+	Spawn() (starter, error)
+	Losses() []string
+	Close() error
+}
+
+// prepared makes a *sandbox.Sandbox a cell.
+type prepared struct{ *sandbox.Sandbox }
+
+func (p prepared) Spawn() (starter, error) {
+	z, err := p.Sandbox.Spawn()
+	if err != nil {
+		return nil, err // not z: a nil *Zygote would make an interface that is not nil
+	}
+	return z, nil
+}

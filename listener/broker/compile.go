@@ -1,0 +1,178 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"casemate/policy"
+	"casemate/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// The bounds of one run of the compiler. One that crashes, hangs or prints
+// garbage leaves the old generation running.
+const (
+	compileDeadline = 10 * time.Second
+	maxCompiled     = 64 << 20 // bytes of its answer
+)
+
+// compileApart has `casemate compile --stdin` compile the policy in a sandbox
+// of its own: the policy's text goes in as bytes, a document of constants comes
+// out and is decoded strictly. It blocks and never runs on the loop.
+func (b *Broker) compileApart(path string) (*policy.Document, []policy.Diagnostic, error) {
+	files, err := policy.ReadSources(path)
+	if err != nil {
+		var src *policy.SourceError
+		if errors.As(err, &src) {
+			return nil, []policy.Diagnostic{src.Diagnostic()}, err
+		}
+		return nil, nil, err
+	}
+	request, err := json.Marshal(policy.CompileRequest{FormatVersion: policy.CompileFormat, Files: files})
+	if err != nil {
+		return nil, nil, fmt.Errorf("compile: %w", err)
+	}
+	answer, err := b.runCompiler(request)
+	if err != nil {
+		return nil, nil, fmt.Errorf("compile: %w", err)
+	}
+	return decodeCompiled(answer)
+}
+
+// decodeCompiled reads the compiler's answer.
+func decodeCompiled(answer []byte) (*policy.Document, []policy.Diagnostic, error) {
+	var response policy.CompileResponse
+	d := json.NewDecoder(bytes.NewReader(answer))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&response); err != nil {
+		return nil, nil, fmt.Errorf("compile: the compiler's answer: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, nil, errors.New("compile: the compiler's answer has data after its end")
+	}
+	if response.FormatVersion != policy.CompileFormat {
+		return nil, nil, fmt.Errorf("compile: the compiler's answer has format_version %d, expected %d: casemate and casemated are of different versions",
+			response.FormatVersion, policy.CompileFormat)
+	}
+	if policy.HasErrors(response.Diagnostics) || len(response.Document) == 0 {
+		return nil, response.Diagnostics, errors.New("the policy has errors")
+	}
+	doc, err := policy.DecodeDocument(response.Document)
+	if err != nil {
+		return nil, response.Diagnostics, fmt.Errorf("compile: %w", err)
+	}
+	return doc, response.Diagnostics, nil
+}
+
+// runCompiler starts the compiler, feeds it and collects its answer.
+func (b *Broker) runCompiler(request []byte) ([]byte, error) {
+	plan, err := sandbox.NewPlan(compileProfile(), sandbox.Command{
+		Service: "casemate-compile", Path: b.libexec("casemate"), Argv: []string{"casemate", "compile", "--stdin"},
+		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: "socket", Sockets: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: b.conf.Log})
+	if err != nil {
+		return nil, err
+	}
+	c := prepared{box}
+	defer closeCell(c, nil)
+	return b.converse(c, request)
+}
+
+// converse sends request to the one program of c and returns what it answers.
+func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
+	var uid uint32
+	var leased bool
+	// The orphan sweep must not take the compiler for a stray.
+	if err := b.loop.do(func() { b.starting++; uid, leased = b.leases.take() }); err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.loop.post(func() { b.starting--; b.leases.give(uid) }) }()
+	if !leased {
+		return nil, errors.New("no uid is free to lease")
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	pid, err := launch(c, uid, pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, err
+	}
+	answer, err := exchange(pair[0], request, compileDeadline)
+	unix.Close(pair[0])
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+	status, werr := endChild(pid, graceTime)
+	switch {
+	case err != nil && len(answer) == 0 && werr == nil && status.Signaled():
+		return nil, fmt.Errorf("the compiler: %w", err)
+	case err != nil:
+		return nil, err
+	case werr != nil:
+		return nil, werr
+	case status.Signaled():
+		return nil, fmt.Errorf("the compiler was killed by %s", signalName(status.Signal()))
+	case status.ExitStatus() == 2:
+		return nil, errors.New("the compiler crashed")
+	}
+	return answer, nil
+}
+
+// exchange writes all of request, ends that direction, and reads until the end
+// of the other, both at once: the peer may answer before it has read all.
+func exchange(fd int, request []byte, limit time.Duration) ([]byte, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	end := time.Now().Add(limit)
+	var answer []byte
+	buf := make([]byte, 64<<10)
+	sending := true
+	for {
+		if sending && len(request) == 0 {
+			sending = false
+			if err := unix.Shutdown(fd, unix.SHUT_WR); err != nil {
+				return answer, os.NewSyscallError("shutdown", err)
+			}
+		}
+		events := int16(unix.POLLIN)
+		if sending {
+			events |= unix.POLLOUT
+		}
+		if err := waitFor(fd, events, time.Until(end)); err != nil {
+			return answer, fmt.Errorf("no answer within %v: %w", limit, err)
+		}
+		if sending {
+			n, err := unix.SendmsgN(fd, request, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+				return answer, os.NewSyscallError("send", err)
+			}
+			request = request[max(n, 0):]
+		}
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EAGAIN || err == unix.EINTR:
+		case err != nil:
+			return answer, os.NewSyscallError("read", err)
+		case n == 0:
+			return answer, nil
+		case len(answer)+n > maxCompiled:
+			return nil, fmt.Errorf("the answer is longer than %d bytes", maxCompiled)
+		default:
+			answer = append(answer, buf[:n]...)
+		}
+	}
+}

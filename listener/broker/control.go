@@ -1,0 +1,164 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"casemate/listener"
+	"casemate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+// The bounds of one control connection.
+const (
+	maxRequest      = 16 << 10 // bytes of the request line
+	controlDeadline = 5 * time.Second
+	maxControls     = 16 // connections at once
+)
+
+// ErrInUse is New's error when another broker has the control socket.
+var ErrInUse = errors.New("another casemated is running on this control socket")
+
+// control is the socket through which root speaks with the broker. It is
+// accepted by the loop; each connection is answered by a goroutine of its own,
+// since a reload takes its time.
+type control struct {
+	b    *Broker
+	sock *listener.Socket
+	lock *os.File
+	live chan struct{} // one token for each connection
+}
+
+// openControl takes the lock beside the socket, then the socket. The lock
+// decides between two brokers that start at the same moment; the kernel
+// releases it however its holder ends.
+func openControl(b *Broker, path string) (*control, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("control socket %s: %w", path, ErrInUse)
+		}
+		return nil, fmt.Errorf("control socket: lock: %w", err)
+	}
+	sock, err := listener.Open(listener.Spec{Network: "unix", Path: path, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls)}, nil
+}
+
+func (c *control) fd() int { return c.sock.FD }
+
+// close removes the socket, then the lock's hold; the lock file stays, because
+// removing it would let two later brokers lock two files of one name.
+func (c *control) close() {
+	// At the end of the process there is nothing left to do about an error.
+	_ = c.sock.Close()
+	_ = c.lock.Close()
+}
+
+// ready accepts on the loop.
+func (c *control) ready(uint32) {
+	for range maxControls {
+		conn, peer, err := listener.Accept(c.fd())
+		if listener.Exhausted(err) {
+			c.b.exhausted.begin(c.b, err)
+			return
+		}
+		if err != nil {
+			return
+		}
+		if peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
+			listener.Refuse(conn, "")
+			continue
+		}
+		select {
+		case c.live <- struct{}{}:
+			go c.serve(conn)
+		default:
+			listener.Refuse(conn, "")
+		}
+	}
+}
+
+// serve answers one connection.
+func (c *control) serve(conn int) {
+	defer func() { <-c.live }()
+	if err := unix.SetNonblock(conn, true); err != nil {
+		unix.Close(conn)
+		return
+	}
+	f := os.NewFile(uintptr(conn), "control") // non-blocking, so deadlines work
+	defer f.Close()
+	_ = f.SetReadDeadline(time.Now().Add(controlDeadline))
+	var answer policy.ControlResponse
+	request, err := readRequest(f)
+	if err != nil {
+		answer.Error = err.Error()
+	} else {
+		answer = c.b.answer(request)
+	}
+	answer.FormatVersion = policy.ControlFormat
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return // no type in it can fail
+	}
+	// A client that does not read its answer has gone: nobody is left to tell.
+	_ = f.SetWriteDeadline(time.Now().Add(controlDeadline))
+	_, _ = f.Write(append(text, '\n'))
+}
+
+// readRequest reads one line strictly.
+func readRequest(r io.Reader) (q policy.ControlRequest, err error) {
+	var line []byte
+	buf := make([]byte, 4096)
+	for !bytes.ContainsRune(line, '\n') {
+		n, err := r.Read(buf)
+		line = append(line, buf[:n]...)
+		if err == io.EOF && len(line) > 0 {
+			break
+		}
+		if err != nil {
+			return q, fmt.Errorf("read request: %w", err)
+		}
+		if len(line) > maxRequest {
+			return q, fmt.Errorf("request is longer than %d bytes", maxRequest)
+		}
+	}
+	return parseRequest(line)
+}
+
+// parseRequest is readRequest for one line in memory.
+func parseRequest(line []byte) (q policy.ControlRequest, err error) {
+	line, rest, _ := bytes.Cut(line, []byte{'\n'})
+	if len(rest) > 0 {
+		return policy.ControlRequest{}, errors.New("request: data after its line")
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&q); err != nil {
+		return policy.ControlRequest{}, fmt.Errorf("request: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return policy.ControlRequest{}, errors.New("request: data after its end")
+	}
+	if q.FormatVersion != policy.ControlFormat {
+		return policy.ControlRequest{}, fmt.Errorf("request has format_version %d, expected %d", q.FormatVersion, policy.ControlFormat)
+	}
+	return q, nil
+}

@@ -1,0 +1,130 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxPending is how many starts a zygote may have outstanding before its
+// listeners leave the poll set, until half of them are done: its socket holds a
+// little more, and a client is better kept in the backlog than refused.
+const maxPending = 64
+
+// throttle takes the listeners out when the zygote has enough to do, and puts
+// them back when it has caught up.
+func (r *runner) throttle() {
+	switch n := len(r.pending); {
+	case !r.congested && n >= maxPending:
+		r.congested = true
+		r.b.syncListeners(r)
+	case r.congested && n <= maxPending/2:
+		r.congested = false
+		r.b.syncListeners(r)
+	}
+}
+
+// send hands a session to the zygote.
+func (r *runner) send(s *session) {
+	q := &r.request
+	q.ID, q.UID, q.GID = s.id, s.uid, s.uid
+	if s.held != nil {
+		q.FDs = q.FDs[:0]
+		for _, at := range s.held {
+			q.FDs = append(q.FDs, at.fd())
+		}
+	} else {
+		r.fdBuf[0] = s.conn
+		q.FDs = r.fdBuf[:]
+	}
+	r.envBuf = s.env(r.envBuf[:0])
+	q.Env = r.envBuf
+	err := r.zygote.Send(q)
+	if s.held != nil {
+		q.FDs = nil
+	}
+	switch {
+	case err == nil:
+		r.pending[s.id] = s
+		r.used = r.b.loop.now
+		if s.conn >= 0 {
+			unix.Close(s.conn)
+			s.conn = -1
+		}
+		r.throttle()
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
+		r.b.fails(s, reasonBusy, nil)
+	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
+		r.died(err)
+		r.b.fails(s, "zygote", err)
+	default:
+		r.b.fails(s, "zygote", err)
+	}
+}
+
+// ready takes the zygote's replies.
+func (r *runner) ready(uint32) {
+	for range maxWaiting {
+		if r.zygote == nil {
+			return
+		}
+		reply, err := r.zygote.Recv()
+		if errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		if err != nil {
+			r.died(err)
+			return
+		}
+		r.replied(reply)
+	}
+}
+
+// replied matches a reply with its session.
+func (r *runner) replied(reply zygote.Reply) {
+	s := r.pending[reply.ID]
+	if s == nil {
+		// Nobody asked: the zygote is broken or was taken over. It has no say.
+		r.died(errors.New("reply to no request"))
+		return
+	}
+	delete(r.pending, reply.ID)
+	r.throttle()
+	if err := reply.Err(); err != nil {
+		if reply.PID > 0 {
+			r.b.reapLater(reply.PID)
+		}
+		r.b.fails(s, "", err)
+		return
+	}
+	r.failures = 0
+	r.b.runs(s, reply.PID)
+}
+
+// died cleans up after a zygote that ended without being asked to. What it was
+// starting is lost: one record for each.
+func (r *runner) died(err error) {
+	if errors.Is(err, io.EOF) {
+		err = errors.New("zygote ended")
+	}
+	soon := time.Duration(r.b.loop.now-r.born) < soonDead
+	r.drop()
+	lost := r.pending
+	r.pending = make(map[uint64]*session)
+	r.throttle()
+	if soon {
+		r.failed(err)
+	} else {
+		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
+	}
+	for _, s := range lost {
+		r.b.fails(s, "zygote", err)
+	}
+	if len(lost) > 0 {
+		r.b.sweepOrphans()
+	}
+}

@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"casemate/acl/limit"
+
+	"golang.org/x/sys/unix"
+)
+
+// reserve is how many descriptors pidfds leave for accepting: one busy service
+// must not use up what its neighbours need to serve at all.
+const reserve = 128
+
+// watch opens a pidfd and adds it to the loop, or returns -1 when there is no
+// descriptor for it; the child's end is then found by looking.
+func (b *Broker) watch(pid int, s source) int32 {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		b.limitedNote("pidfd", "no pidfd for a child, polling for its end", err)
+		b.readFileLimit()
+		return -1
+	}
+	// Descriptors are numbered lowest first, so a high number means that few are left.
+	if fd < b.maxFiles-reserve {
+		// One-shot: a pidfd stays readable for ever once its process has ended.
+		if err = b.loop.add(fd, unix.EPOLLIN|unix.EPOLLONESHOT, s); err == nil {
+			return int32(fd)
+		}
+	}
+	unix.Close(fd)
+	return -1
+}
+
+// readFileLimit notes how many descriptors the process may have.
+func (b *Broker) readFileLimit() {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err == nil {
+		b.maxFiles = int(min(r.Cur, 1<<30))
+	}
+}
+
+// penalize gives the source of a nowait stream session what it has earned. No
+// datagram ever does: its source may be forged, and the victim would pay.
+func (b *Broker) penalize(s *session, reason string) {
+	var class limit.Class
+	switch reason {
+	case reasonCrash:
+		class = limit.Crash
+	case reasonViolation:
+		class = limit.Violation
+	case reasonTimeout:
+		class = limit.Timeout
+	default:
+		return
+	}
+	s.svc.tally.limiter.Penalize(b.loop.now, s.client.source(), class)
+}
+
+// ending makes the record of a program's end.
+func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *ending {
+	return &ending{
+		at: b.wall(), id: s.id, service: s.svc.name, client: s.client, pid: int(s.pid), uid: s.uid,
+		reason: endReason(status, s.mercy), ran: true, status: status,
+		took: time.Duration(b.loop.now - s.started), digest: s.svc.gen.digest,
+		user: time.Duration(u.Utime.Nano()), sys: time.Duration(u.Stime.Nano()), rss: u.Maxrss,
+	}
+}
+
+// endReason sorts the end of a program. Signals that ask politely (TERM, INT,
+// HUP, QUIT, PIPE, ALRM) are somebody's wish or a client that left, not a crash.
+func endReason(status syscall.WaitStatus, m mercy) string {
+	switch m &^ mercyKilled {
+	case mercyTimeout:
+		return reasonTimeout
+	case mercyStop:
+		return reasonKilled
+	}
+	if !status.Signaled() {
+		return reasonExit
+	}
+	switch status.Signal() {
+	case unix.SIGSYS:
+		return reasonViolation
+	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE, unix.SIGALRM:
+		return reasonKilled
+	}
+	return reasonCrash
+}
+
+// wait4 reaps one child of any kind without waiting; pid 0 means it still runs.
+func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
+	for {
+		got, err := unix.Wait4(pid, status, unix.WNOHANG|unix.WALL, usage)
+		if !errors.Is(err, unix.EINTR) {
+			return got, err
+		}
+	}
+}

@@ -1,0 +1,289 @@
+package broker
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/policy"
+	"casemate/sandbox"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// fakeCell starts real processes, without a sandbox around them.
+type fakeCell struct {
+	mu     sync.Mutex
+	argv   []string
+	refuse error         // of Spawn
+	errno  syscall.Errno // of every start
+	mute   bool          // zygotes do not reply
+	last   *fakeZygote
+	spawns int
+	closed bool
+}
+
+func (c *fakeCell) set(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+func (c *fakeCell) Spawn() (starter, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spawns++
+	if c.refuse != nil {
+		return nil, c.refuse
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	stand, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
+	if err != nil {
+		return nil, err
+	}
+	c.last = &fakeZygote{cell: c, r: r, w: w, pid: stand.Pid}
+	return c.last, nil
+}
+
+func (c *fakeCell) Losses() []string { return nil }
+
+func (c *fakeCell) Close() error {
+	c.set(func() { c.closed = true })
+	return nil
+}
+
+type fakeZygote struct {
+	cell    *fakeCell
+	r, w    *os.File
+	pid     int
+	mu      sync.Mutex
+	replies []zygote.Reply
+	dead    bool
+}
+
+func (z *fakeZygote) FD() int  { return int(z.r.Fd()) }
+func (z *fakeZygote) PID() int { return z.pid }
+
+func (z *fakeZygote) Close() error {
+	unix.Kill(z.pid, unix.SIGKILL)
+	z.w.Close()
+	return z.r.Close()
+}
+
+// die ends the zygote as SIGKILL would.
+func (z *fakeZygote) die() {
+	z.mu.Lock()
+	z.dead = true
+	z.mu.Unlock()
+	z.w.Write([]byte{0})
+}
+
+func (z *fakeZygote) Send(q *zygote.Request) error {
+	c := z.cell
+	c.mu.Lock()
+	argv, errno, mute := c.argv, c.errno, c.mute
+	c.mu.Unlock()
+	if mute {
+		return nil
+	}
+	reply := zygote.Reply{ID: q.ID, Step: "exec", Errno: errno}
+	if errno == 0 {
+		fd, err := unix.FcntlInt(uintptr(q.FDs[0]), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		f := os.NewFile(uintptr(fd), "client")
+		p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Env: q.Env, Files: []*os.File{f, f, nil}})
+		f.Close()
+		if err != nil {
+			return err
+		}
+		reply.PID = p.Pid
+		p.Release()
+	}
+	z.mu.Lock()
+	z.replies = append(z.replies, reply)
+	z.mu.Unlock()
+	z.w.Write([]byte{0})
+	return nil
+}
+
+func (z *fakeZygote) Recv() (zygote.Reply, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.dead {
+		return zygote.Reply{}, io.EOF
+	}
+	if len(z.replies) == 0 {
+		return zygote.Reply{}, unix.EAGAIN
+	}
+	var b [1]byte
+	z.r.Read(b[:])
+	r := z.replies[0]
+	z.replies = z.replies[1:]
+	return r, nil
+}
+
+// rig is a broker with fake sandboxes and a log that tests can wait on.
+type rig struct {
+	*Broker
+	t     *testing.T
+	doc   *policy.Document
+	fail  error // of the compiler
+	mu    sync.Mutex
+	fakes map[string]*fakeCell
+	lines chan string
+	ended chan error
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &rig{t: t, fakes: map[string]*fakeCell{}, lines: make(chan string, 10000), ended: make(chan error, 1)}
+	g.Broker, err = New(Config{ControlPath: t.TempDir() + "/control.sock", Log: w, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
+	g.cells = func(j job) (cell, error) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		c := g.fakes[j.Service.Name]
+		if c == nil || c.closed {
+			c = &fakeCell{argv: j.Service.Command}
+			g.fakes[j.Service.Name] = c
+		}
+		return c, nil
+	}
+	g.logs.worker.prepare = func() (cell, error) { return nil, errors.New("no log worker here") }
+	g.names.worker.prepare = func() (cell, error) { return nil, errors.New("no names worker here") }
+	go g.tail(r)
+	go func() { g.ended <- g.Run() }()
+	t.Cleanup(func() {
+		g.Stop()
+		if err := <-g.ended; err != nil {
+			t.Error(err)
+		}
+		w.Close()
+	})
+	return g
+}
+
+func (g *rig) tail(r *os.File) {
+	defer r.Close()
+	var text []byte
+	buf := make([]byte, 65536)
+	for {
+		n, err := r.Read(buf)
+		text = append(text, buf[:n]...)
+		for {
+			line, rest, ok := strings.Cut(string(text), "\n")
+			if !ok {
+				break
+			}
+			text = []byte(rest)
+			g.lines <- line
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// expect waits for a record that holds all of want, and returns it.
+func (g *rig) expect(want ...string) string {
+	g.t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		select {
+		case line := <-g.lines:
+			if strings.Contains(line, `"msg":"bug"`) {
+				g.t.Errorf("%s", line)
+			}
+			all := true
+			for _, w := range want {
+				all = all && strings.Contains(line, w)
+			}
+			if all {
+				return line
+			}
+		case <-late:
+			g.t.Fatalf("no record with %q", want)
+		}
+	}
+}
+
+func (g *rig) load(services ...policy.Service) {
+	g.t.Helper()
+	g.setPolicy(services...)
+	if _, _, err := g.Load(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *rig) setPolicy(services ...policy.Service) {
+	g.t.Helper()
+	p := &policy.Policy{Edition: 1, OnStop: "end",
+		ACLs: []acl.List{
+			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
+			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
+			{Name: "nobody", Rules: []acl.Rule{}, Default: acl.Deny},
+		},
+		Limits: []limit.Spec{
+			{Name: "none", PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}},
+			{Name: "one", Concurrent: 1, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}},
+			{Name: "strict", Session: time.Second, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64},
+				Penalty: limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout, limit.Violation}, First: time.Minute, Max: time.Hour}},
+		},
+		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "none"},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, OnViolation: "kill"}}},
+		Services: services,
+	}
+	doc, err := policy.NewDocument(p, policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.doc = doc
+}
+
+// svc is a service on a loopback port.
+func svc(name, network string, port uint16, argv ...string) policy.Service {
+	return policy.Service{Name: name, Command: argv, User: "dynamic", ACL: "anyone", Limit: "none", Profile: "p", Stdio: "socket",
+		Dir: "/", Linger: time.Minute,
+		Listen: []policy.Listen{{Network: network, Addr: loopback, Port: port, LastPort: port}}}
+}
+
+// freePort finds a port that nobody has just now.
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+func (g *rig) status1(name string) policy.ServiceStatus {
+	g.t.Helper()
+	st, err := g.status(name)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return st.Services[0]
+}

@@ -1,0 +1,172 @@
+package broker
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"path"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/policy"
+	"casemate/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// generation is one loaded policy. Everything in it is made before it comes
+// into force, and it is not changed afterwards.
+type generation struct {
+	number   uint64
+	digest   string
+	doc      *policy.Document
+	loaded   time.Time
+	services []*service
+}
+
+// service finds a service by name.
+func (g *generation) service(name string) *service {
+	if g == nil {
+		return nil
+	}
+	for _, s := range g.services {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// job is everything a service's sandbox is made from.
+type job struct {
+	Service *policy.Service
+	Profile sandbox.Profile
+	Who     identity
+	Sockets int
+	Inline  []sandbox.InlineFile
+	Leave   bool
+	stderr  *stderrPair
+}
+
+// key names what the sandbox is made from: two jobs of equal keys may share
+// one. The program and the paths of the profile count as they lie on the disk
+// now, so that a reload after a package upgrade starts the new program.
+func (j job) key() (string, error) {
+	s := *j.Service
+	// What the broker itself decides with needs no other sandbox.
+	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Backlog, s.Linger = nil, "", "", "", false, 0, 0
+	j.Service = &s
+	text, err := json.Marshal(j)
+	if err != nil {
+		return "", fmt.Errorf("services.%s: %w", s.Name, err)
+	}
+	h := sha256.New()
+	h.Write(text)
+	paths := [][]string{j.Profile.Files.Read, j.Profile.Files.Exec, j.Profile.Files.Write}
+	if len(s.Command) > 0 {
+		paths = append(paths, s.Command[:1])
+	}
+	for _, list := range paths {
+		for _, p := range list {
+			var st unix.Stat_t
+			if err := unix.Stat(p, &st); err != nil {
+				st = unix.Stat_t{}
+			}
+			fmt.Fprintf(h, "%s %d %d", p, st.Dev, st.Ino)
+			if st.Mode&unix.S_IFMT == unix.S_IFREG {
+				fmt.Fprintf(h, " %d %d", st.Size, st.Ctim.Nano())
+			}
+		}
+	}
+	return string(h.Sum(nil)), nil
+}
+
+// builtinConfig is the worker's /etc/casemate/builtin.json.
+type builtinConfig struct {
+	Service string        `json:"service"`
+	Builtin string        `json:"builtin"`
+	ACL     *acl.List     `json:"acl"`
+	Limit   limit.Spec    `json:"limit"`
+	Linger  time.Duration `json:"linger_ns"`
+	Digest  string        `json:"digest"`
+	Origins []string      `json:"origins,omitempty"`
+}
+
+// builtinConfigPath is where the worker finds it inside its root.
+const builtinConfigPath = "/etc/casemate/builtin.json"
+
+// newJob resolves one service of doc.
+func newJob(doc *policy.Document, s *policy.Service, a *accounts, sockets int, origins []string) (job, error) {
+	who, err := a.resolve(s)
+	if err != nil {
+		return job{}, err
+	}
+	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == "leave"}
+	if s.Builtin == "" {
+		return j, nil
+	}
+	j.Sockets = sockets
+	text, err := json.Marshal(builtinConfig{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
+		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Digest: doc.Digest, Origins: origins})
+	if err != nil {
+		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)
+	}
+	j.Inline = []sandbox.InlineFile{{Path: builtinConfigPath, Data: text}}
+	return j, nil
+}
+
+// prepare makes a job's sandbox. It blocks and never runs on the loop.
+func (b *Broker) prepare(j job) (cell, error) {
+	s := j.Service
+	c := sandbox.Command{
+		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, styleBits(s.EnvStyle)),
+		UID: j.Who.UID, GID: j.Who.GID, Groups: j.Who.Groups, Dynamic: j.Who.Dynamic,
+		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, Inline: j.Inline, Leave: j.Leave,
+	}
+	stderr := j.stderr.end()
+	if s.Builtin != "" {
+		c.Path, c.Argv = b.libexec("casemate-worker"), []string{"casemate-worker", "builtin"}
+		stderr = b.conf.Log
+	} else {
+		c.Path = s.Command[0]
+		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
+	}
+	plan, err := sandbox.NewPlan(j.Profile, c)
+	if err != nil {
+		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
+	}
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr})
+	if err != nil {
+		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
+	}
+	return prepared{box}, nil
+}
+
+// rules is an acl ready to decide, with the places of its rules.
+type rules struct {
+	matcher *acl.Matcher
+	origins []string
+}
+
+// compileRules prepares the acl of that name; "" and a name that does not exist
+// (which the policy's validation excludes) admit nobody.
+func compileRules(doc *policy.Document, name string) (rules, error) {
+	list := doc.Policy.ACL(name)
+	if list == nil {
+		return rules{}, nil
+	}
+	m, err := acl.Compile(list)
+	if err != nil {
+		return rules{}, fmt.Errorf("acls.%s: %w", name, err)
+	}
+	r := rules{matcher: m}
+	for i := range list.Rules {
+		at := fmt.Sprintf("acls.%s.rules.%d", name, i)
+		if origin := doc.Origins.Lookup(at); origin != "" {
+			at = origin
+		}
+		r.origins = append(r.origins, at)
+	}
+	return r, nil
+}

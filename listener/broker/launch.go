@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// replyTimeout bounds a single start by launch; it takes about a millisecond.
+const replyTimeout = 5 * time.Second
+
+// launch starts the one program of a cell that runs once: a compiler or a
+// worker. It blocks, so it never runs on the loop. fds stay open here.
+func launch(c cell, uid uint32, fds ...int) (pid int, err error) {
+	z, err := c.Spawn()
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		z.Close()
+		endChild(z.PID(), graceTime)
+	}()
+	if err := z.Send(&zygote.Request{ID: 1, UID: uid, GID: uid, FDs: fds}); err != nil {
+		return 0, fmt.Errorf("send to zygote: %w", err)
+	}
+	if err := waitReadable(z.FD(), replyTimeout); err != nil {
+		return 0, fmt.Errorf("wait for zygote: %w", err)
+	}
+	reply, err := z.Recv()
+	if err != nil {
+		return 0, fmt.Errorf("reply of zygote: %w", err)
+	}
+	if err := reply.Err(); err != nil {
+		if reply.PID > 0 {
+			endChild(reply.PID, graceTime)
+		}
+		return 0, err
+	}
+	return reply.PID, nil
+}
+
+// endChild reaps a child that ends now, and kills it if it has not within patience.
+func endChild(pid int, patience time.Duration) (unix.WaitStatus, error) {
+	var status unix.WaitStatus
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		err = waitReadable(fd, patience)
+		unix.Close(fd)
+		if err == nil {
+			_, err = wait4(pid, &status, nil)
+			return status, err
+		}
+	}
+	_ = unix.Kill(pid, unix.SIGKILL)
+	for {
+		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return status, err
+		}
+	}
+}
+
+// waitReadable waits until fd is readable or at its end.
+func waitReadable(fd int, d time.Duration) error { return waitFor(fd, unix.POLLIN, d) }
+
+func waitFor(fd int, events int16, d time.Duration) error {
+	end := time.Now().Add(d)
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		n, err := unix.Poll(fds, int(left.Milliseconds())+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+}

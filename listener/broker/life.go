@@ -1,0 +1,69 @@
+package broker
+
+import (
+	"log/slog"
+	"time"
+)
+
+// stopTime is how long a stopping broker waits for children that it has killed.
+const stopTime = 5 * time.Second
+
+// Stop ends the broker: no new connections, unix sockets removed, and, unless
+// the policy says on_stop = "leave", the programs ended (TERM, then KILL). Run
+// returns when that is done. It may be called more than once.
+func (b *Broker) Stop() {
+	// An error means that it has stopped already.
+	_ = b.loop.post(b.stop)
+}
+
+func (b *Broker) stop() {
+	if b.stopping {
+		return
+	}
+	b.stopping = true
+	leave := b.gen != nil && b.gen.doc.Policy.OnStop == "leave"
+	b.log.put(note{at: b.wall(), level: slog.LevelInfo, msg: "stopping", attrs: []slog.Attr{slog.Int("sessions", len(b.sessions)), slog.Bool("leave", leave)}})
+	for _, at := range b.sockets {
+		b.loop.timers.disarm(&at.retry)
+		at.close()
+	}
+	for _, q := range b.names.asked {
+		b.loop.timers.disarm(&q.timer)
+		b.refuse(&q.visit, reasonBusy)
+	}
+	clear(b.names.asked)
+	for r := range b.runners {
+		if len(r.pending) == 0 {
+			r.drop()
+		}
+	}
+	if leave || len(b.sessions) == 0 {
+		b.stopped()
+		return
+	}
+	for _, s := range b.sessions {
+		b.terminate(s, mercyStop)
+	}
+	b.stopTimer.owner = lastCall{b}
+	b.loop.after(&b.stopTimer, graceTime+stopTime)
+}
+
+// lastCall gives up on children that not even SIGKILL has ended (a process in
+// an uninterruptible system call); they die when that returns.
+type lastCall struct{ b *Broker }
+
+func (l lastCall) expire(*timer) { l.b.stopped() }
+
+// stopped is called when no session is left, or none will go.
+func (b *Broker) stopped() {
+	for _, r := range b.tallies {
+		unsaid{b, r}.expire(nil)
+	}
+	for r := range b.runners {
+		r.drop()
+	}
+	for _, w := range b.workers {
+		w.stop()
+	}
+	b.loop.end()
+}

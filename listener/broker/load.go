@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"log/slog"
+	"runtime/debug"
+
+	"casemate/policy"
+)
+
+// Load compiles the policy and puts it into force. On an error the old
+// generation stays as it was; the diagnostics say what is wrong with the
+// policy's text, and may hold warnings without an error. It blocks until the
+// outcome is known. Loads run one after another.
+func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
+	b.load.Lock()
+	defer b.load.Unlock()
+	// What compiling and decoding took is given back to the system at once: a
+	// reload must not leave the broker larger than the policy makes it.
+	defer debug.FreeOSMemory()
+	doc, diags, err := b.compile(b.conf.PolicyPath)
+	if err == nil {
+		err = b.install(doc)
+	}
+	return b.loaded(err), diags, err
+}
+
+// install makes a generation of doc and swaps it in.
+func (b *Broker) install(doc *policy.Document) error {
+	c, err := b.build(doc)
+	if err != nil {
+		return err
+	}
+	if derr := b.loop.do(func() { err = b.commit(c) }); derr != nil {
+		err = derr
+	}
+	if err != nil {
+		c.discard()
+	}
+	return err
+}
+
+// loaded notes the outcome and returns the digest in force.
+func (b *Broker) loaded(err error) (digest string) {
+	// When the loop has ended there is no policy in force.
+	_ = b.loop.do(func() {
+		b.lastReload = ""
+		if b.gen != nil {
+			digest = b.gen.digest
+		}
+		if err != nil {
+			b.lastReload = err.Error()
+			b.log.put(note{at: b.wall(), level: slog.LevelError, msg: "load failed, nothing changed",
+				attrs: []slog.Attr{slog.String("error", err.Error()), slog.String("digest", digest)}})
+		}
+	})
+	return digest
+}

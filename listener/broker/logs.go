@@ -1,0 +1,222 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"casemate/sandbox"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long the broker waits for what arrives late by nature: the audit record
+// of a seccomp kill, and the reply about a program that writes to stderr
+// before the loop knows its pid.
+const (
+	violationDelay = 150 * time.Millisecond
+	unknownDelay   = 50 * time.Millisecond
+	maxUnknown     = 256
+	maxRecent      = 1024 // ended sessions whose stderr may still be on its way
+)
+
+// logs speaks with casemate-worker log, which reads what services write.
+//
+// To the worker: 'A' slot name (with the reading end of a service's stderr),
+// 'D' slot, 'N' (with an audit socket), 'R' pid id. From it: 'Q' pid uid (whose
+// is it?), 'V' pid syscall arch (a seccomp kill seen in the audit log). All
+// numbers are little endian.
+type logs struct {
+	b        *Broker
+	worker   *worker
+	attached map[uint32]*runner
+	lastSlot uint32
+	audit    bool // the worker has an audit socket
+	waiting  map[int32]*lateEnding
+	recent   map[int32]uint64 // pid to session id
+	ring     [maxRecent]int32
+	next     int
+	unknown  []whose
+	timer    timer
+}
+
+type whose struct{ pid, uid uint32 }
+
+// lateEnding is a violation's record that waits for the name of the call.
+type lateEnding struct {
+	l     *logs
+	e     *ending
+	timer timer
+}
+
+func newLogs(b *Broker) *logs {
+	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64)}
+	l.timer.owner = l
+	l.worker = newWorker(b, "log")
+	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
+	l.worker.again = func() {
+		if len(l.attached) > 0 {
+			l.worker.running()
+		}
+	}
+	return l
+}
+
+// attach has the worker read a runner's stderr, from before its first program.
+func (l *logs) attach(r *runner) {
+	if r.slot != 0 || r.stderr == nil {
+		return
+	}
+	l.lastSlot++
+	r.slot = l.lastSlot
+	l.attached[r.slot] = r
+	if l.worker.running() {
+		l.introduce(r)
+	}
+}
+
+func (l *logs) introduce(r *runner) {
+	m := binary.LittleEndian.AppendUint32([]byte{'A'}, r.slot)
+	l.worker.send(outgoing{append(m, r.name...), int(r.stderr.reader.Fd())})
+}
+
+// detach lets the worker forget an idle runner.
+func (l *logs) detach(r *runner) {
+	if r.slot == 0 {
+		return
+	}
+	delete(l.attached, r.slot)
+	if l.worker.fd >= 0 {
+		l.worker.send(outgoing{binary.LittleEndian.AppendUint32([]byte{'D'}, r.slot), -1})
+	}
+	r.slot = 0
+}
+
+// up tells a new worker everything.
+func (l *logs) up() {
+	if fd, err := auditSocket(); err == nil {
+		if err := sendNow(l.worker.fd, []byte{'N'}, fd); err == nil {
+			l.audit = true
+		}
+		unix.Close(fd)
+	}
+	for _, r := range l.attached {
+		l.introduce(r)
+	}
+}
+
+// auditSocket is a socket that receives the kernel's audit records
+// (audit_multicast, needs CAP_AUDIT_READ). Without it violations have no name.
+func auditSocket() (int, error) {
+	const readLog = 1 // AUDIT_NLGRP_READLOG as a group mask
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: readLog}); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func sendNow(to int, data []byte, fd int) error {
+	return unix.Sendmsg(to, data, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
+
+var errMessage = errors.New("malformed message")
+
+// heard takes one message of the worker.
+func (l *logs) heard(m []byte) {
+	le := binary.LittleEndian
+	switch {
+	case len(m) == 9 && m[0] == 'Q':
+		l.asked(whose{le.Uint32(m[1:]), le.Uint32(m[5:])})
+	case len(m) == 13 && m[0] == 'V':
+		l.violated(int32(le.Uint32(m[1:])), int32(le.Uint32(m[5:])))
+	default:
+		l.worker.end(errMessage)
+	}
+}
+
+// asked answers whose process wrote something. A pid may be newer than the
+// zygote's reply about it: then the answer waits a little.
+func (l *logs) asked(q whose) {
+	if id := l.session(q); id != 0 || len(l.unknown) >= maxUnknown {
+		l.answer(q, id)
+		return
+	}
+	l.unknown = append(l.unknown, q)
+	if !l.timer.armed() {
+		l.b.loop.after(&l.timer, unknownDelay)
+	}
+}
+
+func (l *logs) expire(*timer) {
+	late := l.unknown
+	l.unknown = nil
+	for _, q := range late {
+		l.answer(q, l.session(q))
+	}
+}
+
+// session finds a session by pid, or by the uid that only it has.
+func (l *logs) session(q whose) uint64 {
+	if s := l.b.sessions[int32(q.pid)]; s != nil {
+		return s.id
+	}
+	if s := l.b.byUID[q.uid]; s != nil {
+		return s.id
+	}
+	return l.recent[int32(q.pid)]
+}
+
+func (l *logs) answer(q whose, id uint64) {
+	m := binary.LittleEndian.AppendUint32([]byte{'R'}, q.pid)
+	l.worker.send(outgoing{binary.LittleEndian.AppendUint64(m, id), -1})
+}
+
+// remember keeps an ended session's id for stderr that is read after its end.
+func (l *logs) remember(s *session) {
+	if s.run.slot == 0 {
+		return
+	}
+	delete(l.recent, l.ring[l.next])
+	l.ring[l.next] = s.pid
+	l.next = (l.next + 1) % maxRecent
+	l.recent[s.pid] = s.id
+}
+
+// violation writes the record of a session that the filter killed, with the
+// call's name if the kernel tells it, for which the record may wait.
+func (l *logs) violation(s *session, e *ending) {
+	if s.sysnr >= 0 {
+		e.syscall = sandbox.SyscallName(int(s.sysnr))
+	} else if l.audit && l.waiting[s.pid] == nil && len(l.waiting) < maxUnknown {
+		late := &lateEnding{l: l, e: e}
+		late.timer.owner = late
+		l.waiting[s.pid] = late
+		l.b.loop.after(&late.timer, violationDelay)
+		return
+	}
+	l.b.log.put(e)
+}
+
+// violated is the kernel's word, which may come before or after the end.
+func (l *logs) violated(pid, nr int32) {
+	if nr < 0 {
+		return
+	}
+	if late := l.waiting[pid]; late != nil {
+		late.e.syscall = sandbox.SyscallName(int(nr))
+		l.b.loop.timers.disarm(&late.timer)
+		late.expire(nil)
+	} else if s := l.b.sessions[pid]; s != nil {
+		s.sysnr = nr
+	}
+}
+
+func (v *lateEnding) expire(*timer) {
+	delete(v.l.waiting, int32(v.e.pid))
+	v.l.b.log.put(v.e)
+}

@@ -1,0 +1,78 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"casemate/listener"
+)
+
+// inForce is what a candidate may keep of the generation that serves now.
+type inForce struct {
+	number  uint64
+	runners map[string]*runner
+	sockets map[string]listener.Spec
+}
+
+// snapshot reads inForce from the loop.
+func (b *Broker) snapshot() (now inForce, err error) {
+	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec)}
+	err = b.loop.do(func() {
+		if b.gen != nil {
+			now.number = b.gen.number
+			for _, s := range b.gen.services {
+				now.runners[s.run.key] = s.run
+			}
+		}
+		for key, at := range b.sockets {
+			if at.sock != nil {
+				now.sockets[key] = at.spec
+			}
+		}
+	})
+	return now, err
+}
+
+// open opens the sockets that are not open yet. What only the old generation
+// stands in the way of is left to commit.
+func (c *candidate) open(have map[string]listener.Spec) error {
+	wanted := make(map[string]bool)
+	for i := range c.plans {
+		for _, w := range c.plans[i].sockets {
+			wanted[w.spec.Key()] = true
+		}
+	}
+	var errs []error
+	for i := range c.plans {
+		for _, w := range c.plans[i].sockets {
+			key := w.spec.Key()
+			if _, ok := have[key]; ok {
+				continue
+			}
+			sock, err := listener.Open(w.spec)
+			switch {
+			case err == nil:
+				c.opened[key] = sock
+			case w.optional && absent(err):
+				c.missing[key] = err
+			case taken(err) && displaces(w.spec, have, wanted):
+				c.later[key] = w
+			case w.retry && (taken(err) || absent(err)):
+				c.retry[key] = err
+			default:
+				errs = append(errs, fmt.Errorf("services.%s: %w", c.plans[i].svc.name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// displaces reports whether a socket that goes away stands in the way of spec.
+func displaces(spec listener.Spec, have map[string]listener.Spec, wanted map[string]bool) bool {
+	for key, old := range have {
+		if !wanted[key] && overlap(spec, old) {
+			return true
+		}
+	}
+	return false
+}

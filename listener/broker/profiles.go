@@ -1,0 +1,76 @@
+package broker
+
+import (
+	"os"
+
+	"casemate/sandbox"
+)
+
+// The broker's own helpers run in the same sandbox as services do. Their
+// profiles are constants here, because they must hold before any policy does.
+
+// helperProfile is what a static Go program needs that talks over one socket.
+func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
+	return sandbox.Profile{
+		Name:     name,
+		Network:  sandbox.Network{Mode: "none"},
+		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@socket-io"}, calls...), OnViolation: "kill"},
+		Resources: sandbox.Resources{
+			AddressSpace: 4 << 30, // Go reserves address space it never uses
+			OpenFiles:    64,
+			FileSize:     1,
+			Tasks:        64,
+		},
+		BestEffort: nil,
+	}
+}
+
+// compileProfile is for `casemate compile --stdin`: no file, no network, no
+// other socket; seconds of processor and a bound on memory, since a policy may
+// be made to cost both.
+func compileProfile() sandbox.Profile {
+	p := helperProfile("casemate-compile", 1<<30)
+	p.Resources.CPUTime = int64(compileDeadline.Seconds())
+	return p
+}
+
+// namesProfile is for `casemate-worker names`: DNS, and the resolver's files.
+func namesProfile() sandbox.Profile {
+	p := helperProfile("casemate-names", 256<<20, "@socket-client", "@file-read")
+	p.Network = sandbox.Network{Mode: "host", Connect: []uint16{53}}
+	p.Because = "asks the name servers of the host"
+	for _, f := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"} {
+		if _, err := os.Stat(f); err == nil {
+			p.Files.Read = append(p.Files.Read, f)
+		}
+	}
+	p.Resources.OpenFiles = 256
+	return p
+}
+
+// logProfile is for `casemate-worker log`: sockets arrive over its link.
+func logProfile() sandbox.Profile {
+	p := helperProfile("casemate-log", 256<<20, "@fd-passing")
+	p.Resources.FileSize = 0 // the log may be a file
+	p.Resources.OpenFiles = 16384
+	return p
+}
+
+// workerCell prepares the sandbox of a worker on its first start.
+func (b *Broker) workerCell(verb string, p sandbox.Profile) func() (cell, error) {
+	return func() (cell, error) {
+		c := sandbox.Command{
+			Service: p.Name, Path: b.libexec("casemate-worker"), Argv: []string{"casemate-worker", verb},
+			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: "socket", Sockets: 1, HostPIDs: verb == "log",
+		}
+		plan, err := sandbox.NewPlan(p, c)
+		if err != nil {
+			return nil, err
+		}
+		box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: b.conf.Log})
+		if err != nil {
+			return nil, err
+		}
+		return prepared{box}, nil
+	}
+}

@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"casemate/sandbox/zygote"
+)
+
+// ProvePrivileges reads the capability sets of every thread of this process
+// and fails unless each thread's bounding, permitted, effective, inheritable
+// and ambient sets are within the broker's. The cut itself happens before the Go
+// runtime starts (zygote.c), where there is one thread to cut. It returns the
+// names of what is permitted.
+func ProvePrivileges() ([]string, error) {
+	tasks, err := filepath.Glob("/proc/self/task/*/status")
+	if err != nil || len(tasks) == 0 {
+		return nil, fmt.Errorf("prove privileges: no /proc to read them from (%v)", err)
+	}
+	var permitted uint64
+	for _, name := range tasks {
+		text, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			return nil, fmt.Errorf("prove privileges: %w", err)
+		}
+		prm, err := checkCaps(string(text), zygote.BrokerCaps)
+		if err != nil {
+			return nil, fmt.Errorf("prove privileges: %s: %w", name, err)
+		}
+		permitted |= prm
+	}
+	return zygote.CapNames(permitted), nil
+}
+
+// capSets are the lines of /proc/PID/status (proc_pid_status(5)).
+var capSets = []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
+
+// checkCaps fails if one of the sets holds more than allowed, or is missing.
+func checkCaps(status string, allowed uint64) (permitted uint64, err error) {
+	seen := 0
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		for _, set := range capSets {
+			if name != set {
+				continue
+			}
+			seen++
+			mask, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", set, err)
+			}
+			if extra := mask &^ allowed; extra != 0 {
+				return 0, fmt.Errorf("%s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
+			}
+			if set == "CapPrm" {
+				permitted = mask
+			}
+		}
+	}
+	if seen != len(capSets) {
+		return 0, fmt.Errorf("%d of %d capability sets found", seen, len(capSets))
+	}
+	return permitted, nil
+}

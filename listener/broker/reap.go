@@ -1,0 +1,144 @@
+package broker
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// corpse is a child whose end nobody waits for but the process table: a zygote
+// that was let go, or a start that failed.
+type corpse struct {
+	b     *Broker
+	pid   int
+	pidfd int
+	timer timer
+}
+
+// discard closes a zygote and reaps it when it has ended.
+func (b *Broker) discard(z starter) {
+	z.Close()
+	b.reapLater(z.PID())
+}
+
+// reapLater reaps pid when it has ended.
+func (b *Broker) reapLater(pid int) {
+	c := &corpse{b: b, pid: pid, pidfd: -1}
+	c.timer.owner = c
+	if c.reap() {
+		return
+	}
+	b.corpses[pid] = c
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		if b.loop.add(fd, unix.EPOLLIN, c) == nil {
+			c.pidfd = fd
+			return
+		}
+		unix.Close(fd)
+	}
+	b.loop.after(&c.timer, pollChild)
+}
+
+func (c *corpse) reap() bool {
+	got, err := wait4(c.pid, nil, nil)
+	return got == c.pid || err != nil
+}
+
+func (c *corpse) ready(uint32) { c.expire(nil) }
+
+func (c *corpse) expire(*timer) {
+	if !c.reap() {
+		if c.pidfd < 0 {
+			c.b.loop.after(&c.timer, pollChild)
+		}
+		return
+	}
+	if c.pidfd >= 0 {
+		c.b.loop.del(c.pidfd)
+		unix.Close(c.pidfd)
+	}
+	delete(c.b.corpses, c.pid)
+}
+
+// orphanDelay is the time between the two looks of an orphan sweep: longer than
+// any start takes, so that a child unknown in both belongs to nobody.
+const orphanDelay = 3 * time.Second
+
+// orphans looks for children that a zygote started and could not report any
+// more because it was killed. They run their program in their sandbox, but
+// nobody counts them, ends them in time or reaps them.
+type orphans struct {
+	b     *Broker
+	first map[int]bool
+	timer timer
+}
+
+// sweepOrphans takes the first look; the second follows by timer.
+func (b *Broker) sweepOrphans() {
+	o := &b.orphans
+	o.b, o.timer.owner = b, o
+	if !o.timer.armed() {
+		o.first = b.strangers()
+		b.loop.after(&o.timer, orphanDelay)
+	}
+}
+
+func (o *orphans) expire(*timer) {
+	now := o.b.strangers()
+	for pid := range now {
+		if o.first[pid] && o.b.starting == 0 {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			o.b.reapLater(pid)
+			delete(now, pid)
+		}
+	}
+	o.first = now
+	if len(now) > 0 { // started since, perhaps by a zygote that has died since
+		o.b.loop.after(&o.timer, orphanDelay)
+	}
+}
+
+// strangers are this process's children that no record names.
+func (b *Broker) strangers() map[int]bool {
+	out := make(map[int]bool)
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return out
+	}
+	known := b.knownChildren()
+	for _, t := range tasks {
+		text, err := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, f := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(f); err == nil && !known[pid] {
+				out[pid] = true
+			}
+		}
+	}
+	return out
+}
+
+// knownChildren are the pids of all children that have a record.
+func (b *Broker) knownChildren() map[int]bool {
+	known := make(map[int]bool, len(b.sessions)+len(b.corpses))
+	for pid := range b.sessions {
+		known[int(pid)] = true
+	}
+	for pid := range b.corpses {
+		known[pid] = true
+	}
+	for r := range b.runners {
+		if r.zygote != nil {
+			known[r.zygote.PID()] = true
+		}
+	}
+	for _, w := range b.workers {
+		known[w.pid] = true
+	}
+	return known
+}

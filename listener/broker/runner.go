@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxWaiting is how many admitted connections wait for their zygote to come
+// up; then the service's listeners leave the poll set, and the kernel's backlog
+// holds the rest.
+const maxWaiting = 64
+
+// After a second failed start of a zygote in a row the next one waits: 100 ms,
+// doubled up to 10 s. Connections that come meanwhile are refused, not queued.
+const (
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 10 * time.Second
+)
+
+// soonDead is the age under which a zygote's unexpected end counts as a failure to start.
+const soonDead = time.Second
+
+// errNoStart answers connections during the backoff.
+var errNoStart = errors.New("the service's zygote does not start; trying again soon")
+
+// runner is what starts the programs of one service: its sandbox and, while the
+// service is active, its zygote. Generations in which the service and its
+// profile are the same share it.
+type runner struct {
+	b      *Broker
+	name   string // of the service, for messages
+	key    string // what it was made from; equal keys may share
+	rules  string // what a builtin's worker decides with; others leave it empty
+	cell   cell
+	layers []string
+	linger time.Duration
+	stderr *stderrPair // nil for builtins, which write records of their own
+	slot   uint32      // the log worker's name for it, 0 = not attached
+
+	live    int // programs running
+	retired bool
+
+	zygote   starter
+	born     int64
+	used     int64 // when it started something last
+	spawning bool
+	failures int
+	lastErr  error
+	backoff  timer
+	idle     timer
+
+	pending   map[uint64]*session // sent, no reply yet
+	congested bool                // too many of them
+	waiting   []*session          // for the zygote to come up
+	request   zygote.Request
+	envBuf    []string
+	fdBuf     [1]int
+}
+
+func newRunner(b *Broker, name string, c cell) *runner {
+	r := &runner{b: b, name: name, cell: c, pending: make(map[uint64]*session)}
+	r.backoff.owner, r.idle.owner = r, r
+	return r
+}
+
+// start takes over an admitted session.
+func (r *runner) start(s *session) {
+	switch {
+	case r.zygote != nil:
+		r.send(s)
+	case r.backoff.armed() || r.retired || r.b.stopping:
+		r.b.fails(s, "", errNoStart)
+	default:
+		r.waiting = append(r.waiting, s)
+		r.spawn()
+		if len(r.waiting) == maxWaiting {
+			r.b.syncListeners(r)
+		}
+	}
+}
+
+// full tells whether the service's listeners should rest.
+func (r *runner) full() bool { return r.congested || len(r.waiting) >= maxWaiting }
+
+// spawn starts a zygote on another goroutine: entering a sandbox takes longer
+// than the loop may be held up.
+func (r *runner) spawn() {
+	if r.spawning {
+		return
+	}
+	r.spawning = true
+	r.b.starting++
+	c := r.cell
+	go func() {
+		z, err := c.Spawn()
+		if r.b.loop.post(func() { r.b.starting--; r.spawned(z, err) }) != nil && err == nil {
+			z.Close()
+		}
+	}()
+}
+
+// spawned is spawn's result, on the loop.
+func (r *runner) spawned(z starter, err error) {
+	r.spawning = false
+	if err == nil {
+		err = r.adopt(z)
+	}
+	waiting := r.waiting
+	r.waiting = nil
+	if err != nil {
+		r.failed(err)
+		for _, s := range waiting {
+			r.b.fails(s, "", err)
+		}
+	}
+	for _, s := range waiting {
+		if err == nil {
+			r.start(s) // not send: an earlier one may have ended the zygote
+		}
+	}
+	r.b.syncListeners(r)
+	r.left()
+}
+
+// adopt makes z the runner's zygote.
+func (r *runner) adopt(z starter) error {
+	if err := r.b.loop.add(z.FD(), unix.EPOLLIN, r); err != nil {
+		r.b.discard(z)
+		return err
+	}
+	r.zygote, r.lastErr = z, nil
+	r.born, r.used = r.b.loop.now, r.b.loop.now
+	r.b.logs.attach(r)
+	r.b.loop.after(&r.idle, r.linger)
+	return nil
+}
+
+// failed notes that no zygote could be had, and makes the next attempt wait.
+func (r *runner) failed(err error) {
+	r.failures++
+	r.lastErr = err
+	if r.failures > 1 {
+		r.b.loop.after(&r.backoff, backoffAfter(r.failures-1, firstBackoff, maxBackoff))
+	}
+	r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" failed", err)
+}
+
+// backoffAfter is first, doubled for each failure after the first one, up to most.
+func backoffAfter(failures int, first, most time.Duration) time.Duration {
+	d := first
+	for ; failures > 1 && d < most; failures-- {
+		d *= 2
+	}
+	return min(d, most)
+}
+
+// drop lets go of the zygote. Its process ends when its socket closes.
+func (r *runner) drop() {
+	if r.zygote == nil {
+		return
+	}
+	r.b.loop.timers.disarm(&r.idle)
+	r.b.loop.del(r.zygote.FD())
+	r.b.discard(r.zygote)
+	r.zygote = nil
+}
+
+// expire is called at the end of the backoff, or when the zygote may have been
+// idle for its linger.
+func (r *runner) expire(t *timer) {
+	if t == &r.backoff {
+		r.b.syncListeners(r)
+		return
+	}
+	if rest := r.linger - time.Duration(r.b.loop.now-r.used); rest > 0 || len(r.pending) > 0 {
+		r.b.loop.after(&r.idle, max(rest, time.Second))
+		return
+	}
+	r.drop()
+	r.left()
+}
+
+// retire is called when no service of the current generation uses the runner.
+// Its programs go on; the sandbox goes with the last of them.
+func (r *runner) retire() {
+	r.retired = true
+	r.left()
+}
+
+// left is called whenever something of the runner has ended, and closes what
+// nobody needs any more.
+func (r *runner) left() {
+	if r.spawning || len(r.pending) > 0 || len(r.waiting) > 0 {
+		return
+	}
+	if r.retired && r.zygote != nil {
+		r.drop()
+	}
+	if r.zygote != nil || r.live > 0 {
+		return
+	}
+	r.b.logs.detach(r)
+	if r.retired && r.cell != nil {
+		r.b.loop.timers.disarm(&r.backoff)
+		c, stderr := r.cell, r.stderr
+		r.cell, r.stderr = nil, nil
+		delete(r.b.runners, r)
+		go closeCell(c, stderr)
+	}
+}
+
+// closeCell gives a sandbox's namespaces back. Unmounting a tree takes its time.
+func closeCell(c cell, stderr *stderrPair) {
+	// Nobody is left to act on an error, and the descriptors are gone either way.
+	_ = c.Close()
+	stderr.close()
+}

@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"syscall"
+	"time"
+
+	"casemate/acl/limit"
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// The reasons of a session's end, as logged.
+const (
+	reasonExit      = "exit"         // it ended by itself
+	reasonKilled    = "killed"       // ended by a signal of ours, or a polite one of somebody's
+	reasonTimeout   = "timeout"      // it outlived its session limit
+	reasonViolation = "violation"    // its seccomp filter killed it
+	reasonCrash     = "crash"        // ended by any other signal
+	reasonFailed    = "start-failed" // it never ran
+)
+
+// graceTime is how long a program has between SIGTERM and SIGKILL.
+const graceTime = 2 * time.Second
+
+// pollChild is how often a child is looked at that has no pidfd, because there
+// was no descriptor left to give it one.
+const pollChild = 100 * time.Millisecond
+
+// session is one admitted connection, or one program of a wait service. There
+// may be thousands: keep it small.
+type session struct {
+	visit
+	id      uint64
+	ticket  limit.Ticket
+	started int64 // loop time
+	timer   timer // for due, or the next look at a child without a pidfd
+	due     int64 // loop time of the session's limit, then of the grace's end; 0 = never
+	held    []*socket
+	run     *runner
+	pid     int32
+	pidfd   int32 // -1 = none
+	uid     uint32
+	leased  bool
+	ticketd bool // ticket is to be released
+	mercy   mercy
+	sysnr   int32 // the system call that the kernel reported, -1 = none
+}
+
+// mercy is how far a session is on the way to its forced end.
+type mercy uint8
+
+const (
+	mercyNone    mercy = iota
+	mercyTimeout       // TERM was sent, because its time was up
+	mercyStop          // TERM was sent, because the broker stops or its service changed
+	mercyKilled  = 0x80
+)
+
+// env is the peer's facts for the program.
+func (s *session) env(buf []string) []string {
+	return appendFacts(buf, s.svc.styles, s.client, s.local, s.at != nil && !s.at.stream())
+}
+
+// runs is called with the zygote's good news.
+func (b *Broker) runs(s *session, pid int) {
+	s.pid = int32(pid)
+	b.sessions[s.pid] = s
+	if s.leased {
+		b.byUID[s.uid] = s
+	}
+	s.run.live++
+	s.svc.tally.admitted++
+	b.logDecision(&s.visit, s.id, "", true, pid)
+	s.pidfd = b.watch(pid, s)
+	if s.pidfd < 0 {
+		b.loop.after(&s.timer, pollChild)
+	}
+	if b.stopping {
+		b.terminate(s, mercyStop)
+	} else if s.svc.session > 0 && s.held == nil {
+		s.schedule(s.svc.session)
+	}
+}
+
+// schedule sets the time of the session's next forced step.
+func (s *session) schedule(d time.Duration) {
+	l := s.svc.b.loop
+	s.due = l.now + int64(d)
+	if s.pidfd < 0 {
+		d = min(d, pollChild)
+	}
+	l.after(&s.timer, d)
+}
+
+// ready is called when the program has ended.
+func (s *session) ready(uint32) { s.svc.b.reapSession(s) }
+
+// expire is called when the session's time or its grace is over, and to look
+// after a child without a pidfd.
+func (s *session) expire(*timer) {
+	b := s.svc.b
+	if s.pidfd < 0 && b.reapSession(s) {
+		return
+	}
+	switch {
+	case s.due == 0 || b.loop.now < s.due:
+	case s.mercy == mercyNone:
+		s.due = 0
+		b.terminate(s, mercyTimeout)
+	default:
+		s.due = 0
+		s.mercy |= mercyKilled
+		s.signal(unix.SIGKILL)
+	}
+	if s.pidfd < 0 {
+		b.loop.after(&s.timer, pollChild)
+	}
+}
+
+// terminate asks the program to end and arms the timer that makes it.
+func (b *Broker) terminate(s *session, why mercy) {
+	if s.mercy == mercyNone {
+		s.mercy = why
+		s.signal(unix.SIGTERM)
+		s.schedule(graceTime)
+	}
+}
+
+// signal reaches the program itself. It is our child and not yet reaped, so its
+// pid cannot belong to anybody else. The namespace's PID 1 takes everyone with it.
+func (s *session) signal(sig unix.Signal) { _ = unix.Kill(int(s.pid), sig) }
+
+// reapSession collects the program's end and reports whether it has ended.
+func (b *Broker) reapSession(s *session) bool {
+	var status unix.WaitStatus
+	var usage unix.Rusage
+	pid, err := wait4(int(s.pid), &status, &usage)
+	if pid == 0 && err == nil {
+		if s.pidfd >= 0 { // woken for nothing: ask again
+			_ = b.loop.mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)
+		}
+		return false
+	}
+	if s.pidfd >= 0 {
+		b.loop.forget(int(s.pidfd))
+		unix.Close(int(s.pidfd))
+		s.pidfd = -1
+	}
+	delete(b.sessions, s.pid)
+	delete(b.byUID, s.uid)
+	b.logs.remember(s)
+	s.run.live--
+	e := b.ending(s, syscall.WaitStatus(status), &usage)
+	if t := s.svc.tally; s.held != nil {
+		if e.reason == reasonExit && status.ExitStatus() == 0 || s.mercy != mercyNone {
+			t.faults = 0
+		} else {
+			t.faults++
+		}
+	}
+	if s.held == nil && s.at != nil && s.at.stream() {
+		b.penalize(s, e.reason)
+	}
+	if e.reason == reasonViolation {
+		b.logs.violation(s, e)
+	} else {
+		b.log.put(e)
+	}
+	b.leave(s)
+	return true
+}
+
+// leave gives everything back that a session held. It is the one way out for
+// all of them: those that ran and those that could not be started.
+func (b *Broker) leave(s *session) {
+	b.loop.timers.disarm(&s.timer)
+	if s.conn >= 0 {
+		listener.Refuse(s.conn, "")
+		s.conn = -1
+	}
+	if s.leased {
+		b.leases.give(s.uid)
+		s.leased = false
+	}
+	if s.ticketd {
+		s.svc.tally.limiter.Release(b.loop.now, s.ticket)
+		s.svc.tally.live--
+		s.ticketd = false
+	}
+	for _, at := range s.held {
+		at.free(s)
+	}
+	s.held = nil
+	s.run.left()
+	if b.stopping && len(b.sessions) == 0 {
+		b.stopped()
+	}
+}
+
+// fails ends a session that never ran: one record, and nothing left behind.
+func (b *Broker) fails(s *session, step string, err error) {
+	s.svc.tally.failed++
+	detail := step
+	if err != nil {
+		detail = step + ": " + err.Error()
+		if step == "" {
+			detail = err.Error()
+		}
+	}
+	b.log.put(&ending{at: b.wall(), id: s.id, service: s.svc.name, client: s.client, reason: reasonFailed,
+		detail: detail, digest: s.svc.gen.digest})
+	if s.held != nil {
+		s.svc.tally.faults++
+		if s.at != nil && !s.at.stream() {
+			// It stays at the head of the queue otherwise and starts the next failure.
+			_ = listener.DropDatagram(s.at.fd())
+		}
+	}
+	b.leave(s)
+}

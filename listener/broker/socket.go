@@ -1,0 +1,207 @@
+package broker
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"casemate/listener"
+	"casemate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+// The bounds of one wake of one listener: enough to drain a burst, few enough
+// that the neighbours' listeners and the children's ends get their turn.
+const (
+	maxAccepts   = 64
+	maxDatagrams = 16
+)
+
+// brokenPause is how long a listener rests after an error that is not the client's.
+const brokenPause = time.Second
+
+// socket is one listening socket. It lives as long as generations name its
+// key, and longer while a wait program holds it.
+type socket struct {
+	b    *Broker
+	sock *listener.Socket // nil while a retry is waiting for the address
+	spec listener.Spec
+	svc  *service // of the current generation; nil = removed from the policy
+	// local is where clients connect to, invalid if it differs for each (wildcard).
+	local  netip.AddrPort
+	polled bool     // in the epoll set
+	holder *session // the wait program that has it
+	pause  timer    // not polled until then
+	retry  timer    // opening it is tried again then
+	tries  int
+	err    error // why it is not open, or what last went wrong
+}
+
+func newSocket(b *Broker, spec listener.Spec, sock *listener.Socket) *socket {
+	at := &socket{b: b, sock: sock, spec: spec}
+	at.pause.owner, at.retry.owner = at, at
+	if sock != nil && spec.Addr.IsValid() && !spec.Addr.Addr().IsUnspecified() {
+		at.local = netip.AddrPortFrom(spec.Addr.Addr().WithZone(""), sock.Spec.Addr.Port())
+	}
+	return at
+}
+
+func (at *socket) stream() bool { return at.spec.Stream() }
+
+// fd is only to be used while sock is open.
+func (at *socket) fd() int { return at.sock.FD }
+
+// wanted tells whether the socket should be in the epoll set now.
+func (at *socket) wanted() bool {
+	switch {
+	case at.sock == nil, at.svc == nil, at.holder != nil, at.pause.armed():
+		return false
+	case at.b.stopping, at.b.exhausted.timer.armed(), at.svc.run.full():
+		return false
+	case at.svc.spec.Wait && at.svc.run.backoff.armed():
+		return false
+	}
+	// A builtin's worker takes all sockets of its service at once.
+	return at.svc.spec.Builtin == "" || !slices.ContainsFunc(at.svc.listen, func(o *socket) bool { return o.holder != nil || o.sock == nil })
+}
+
+// sync puts the socket into the epoll set or takes it out. Out means out: a
+// descriptor with an empty event mask still reports EPOLLHUP, and a wait program
+// could shut its listening socket down to make the loop spin.
+func (at *socket) sync() {
+	want := at.wanted()
+	if want == at.polled {
+		return
+	}
+	if !want {
+		at.b.loop.del(at.fd())
+		at.polled = false
+		return
+	}
+	if err := at.b.loop.add(at.fd(), unix.EPOLLIN, at); err != nil {
+		at.broken(err)
+		return
+	}
+	at.polled = true
+}
+
+// rest takes the socket out of the poll set for d.
+func (at *socket) rest(d time.Duration) {
+	at.b.loop.after(&at.pause, d)
+	at.sync()
+}
+
+// broken rests the socket after an error that has nothing to do with a client.
+func (at *socket) broken(err error) {
+	at.err = err
+	at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" failed, resting", err)
+	at.rest(brokenPause)
+}
+
+// expire ends a rest, or tries to open the socket again.
+func (at *socket) expire(t *timer) {
+	if t == &at.retry {
+		at.reopen()
+		return
+	}
+	at.sync()
+}
+
+// ready is called when somebody is there.
+func (at *socket) ready(uint32) {
+	switch {
+	case !at.polled: // taken out earlier in this wake
+	case at.svc.spec.Wait:
+		at.handOver()
+	case at.stream():
+		at.accept()
+	default:
+		at.split()
+	}
+}
+
+// accept takes what is in the backlog.
+func (at *socket) accept() {
+	for range maxAccepts {
+		conn, peer, err := listener.Accept(at.fd())
+		switch {
+		case err == nil:
+			at.visit(conn, peer)
+		case err == unix.EAGAIN:
+			return
+		case listener.Temporary(err):
+		case listener.Exhausted(err):
+			at.b.exhausted.begin(at.b, err)
+			return
+		default:
+			at.broken(err)
+			at.checkAlive()
+			return
+		}
+		if !at.polled {
+			return
+		}
+	}
+}
+
+// visit starts a new connection on its way.
+func (at *socket) visit(conn int, peer listener.Peer) {
+	v := visit{svc: at.svc, at: at, conn: conn, local: at.local,
+		client: client{addr: peer.Addr, unix: peer.Unix, uid: peer.UID, gid: peer.GID}}
+	if !peer.Unix && !v.local.IsValid() {
+		// An error means the client has reset already; without a local address
+		// no allow rule with a "to" matches.
+		v.local, _ = listener.Local(conn)
+	}
+	at.b.offer(&v)
+}
+
+// free is called when the wait program that held the socket has ended. The
+// program could do to it what it liked: undo what would stay.
+func (at *socket) free(s *session) {
+	if at.holder != s {
+		return
+	}
+	at.holder = nil
+	if at.svc == nil {
+		at.b.dropSocket(at)
+		return
+	}
+	if at.sock == nil || at.b.stopping {
+		return
+	}
+	at.undo()
+	if at.sock != nil && at.sock.Spec != at.spec { // changed by a reload while it was out
+		if err := at.sock.Reconfigure(at.spec); err != nil {
+			at.broken(err)
+		}
+	}
+	if n := at.svc.tally.faults; n > 0 {
+		at.rest(backoffAfter(n, firstBackoff, maxBackoff))
+	}
+	for _, o := range at.svc.listen {
+		o.sync()
+	}
+}
+
+// state names the socket's state for status.
+func (at *socket) state() string {
+	switch {
+	case at.sock == nil:
+		return "retrying"
+	case at.holder != nil:
+		return "waiting"
+	case at.pause.armed() || at.b.exhausted.timer.armed():
+		return "shedding"
+	}
+	return "listening"
+}
+
+func (at *socket) status() policy.ListenerStatus {
+	st := policy.ListenerStatus{Key: at.spec.Key(), State: at.state()}
+	if at.err != nil && st.State != "listening" {
+		st.Error = at.err.Error()
+	}
+	return st
+}

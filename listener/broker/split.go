@@ -1,0 +1,93 @@
+package broker
+
+import (
+	"errors"
+
+	"casemate/acl"
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// split serves a nowait datagram service: every peer gets a socket of its own,
+// with its datagrams in it, and a program on that. Whatever refuses a peer
+// takes exactly its one datagram out of the queue.
+func (at *socket) split() {
+	for range maxDatagrams {
+		peer, err := listener.PeekSource(at.fd())
+		if err == unix.EAGAIN {
+			return
+		}
+		if err != nil {
+			_ = listener.DropDatagram(at.fd())
+			at.broken(err)
+			return
+		}
+		at.datagram(peer)
+		if !at.polled {
+			return
+		}
+	}
+}
+
+// datagram decides about the peer at the head of the queue. The loop cannot
+// hold a datagram back until a name is known without holding all others back,
+// so it counts as a name that did not come: allow rules do not match, deny rules do.
+func (at *socket) datagram(peer listener.Peer) {
+	b := at.b
+	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, client: client{addr: peer.Addr}}
+	d := at.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{}))
+	if d.NeedName {
+		d = at.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{State: acl.NoAnswer}))
+	}
+	v.rule = d.Rule
+	if d.Verdict != acl.Allow {
+		at.dismiss(&v, reasonRules)
+		return
+	}
+	s, reason := b.admit(&v)
+	if s == nil {
+		at.dismiss(&v, reason)
+		return
+	}
+	old := at.fd()
+	b.loop.del(old)
+	at.polled = false
+	child, fresh, err := listener.SplitPeer(at.sock, peer)
+	if err != nil {
+		at.sync()
+		b.undoAdmit(s)
+		reason = reasonCross
+		if !errors.Is(err, listener.ErrContended) {
+			reason = reasonFailed
+			b.limitedNote("split "+at.spec.Key(), "no socket for a peer", err)
+		}
+		at.dismiss(&v, reason)
+		return
+	}
+	at.sock = fresh
+	at.sync()
+	s.conn = child
+	if !s.local.IsValid() {
+		s.local, _ = listener.Local(child)
+	}
+	s.run.start(s)
+}
+
+// dismiss refuses the peer at the head and drops its datagram.
+func (at *socket) dismiss(v *visit, reason string) {
+	if err := listener.DropDatagram(at.fd()); err != nil && err != unix.EAGAIN {
+		at.broken(err)
+	}
+	at.b.refuse(v, reason)
+}
+
+// undoAdmit gives back what admit took, for a start that was not even tried.
+func (b *Broker) undoAdmit(s *session) {
+	t := s.svc.tally
+	t.limiter.Release(b.loop.now, s.ticket)
+	t.live--
+	if s.leased {
+		b.leases.give(s.uid)
+	}
+}

@@ -1,0 +1,423 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/acl"
+	"casemate/listener"
+	"casemate/policy"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestTimerHeap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var h timerHeap
+	timers := make([]timer, 500)
+	armed := map[*timer]bool{}
+	for range 5000 {
+		x := &timers[rng.IntN(len(timers))]
+		if rng.IntN(3) == 0 {
+			h.disarm(x)
+			delete(armed, x)
+		} else {
+			h.arm(x, rng.Int64N(1000))
+			armed[x] = true
+		}
+	}
+	if len(h) != len(armed) {
+		t.Fatalf("%d timers in the heap, %d armed", len(h), len(armed))
+	}
+	last := int64(-1)
+	for x := h.pop(1000); x != nil; x = h.pop(1000) {
+		if x.when < last || !armed[x] || x.armed() {
+			t.Fatalf("popped %+v after %d", x, last)
+		}
+		last = x.when
+		delete(armed, x)
+	}
+	if len(armed) != 0 || len(h) != 0 {
+		t.Errorf("%d timers lost", len(armed))
+	}
+	h.arm(&timers[0], 7)
+	if h.pop(6) != nil || h.pop(7) == nil {
+		t.Error("a timer must expire at its time, and not before")
+	}
+}
+
+func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
+	var l leases
+	seen := map[uint32]bool{}
+	var order []uint32
+	for range leaseCount {
+		uid, ok := l.take()
+		if !ok || seen[uid] || uid < leaseFirst || uid >= leaseFirst+leaseCount {
+			t.Fatalf("lease %d: %x %v", len(order), uid, ok)
+		}
+		seen[uid] = true
+		order = append(order, uid)
+		if len(order)%3 == 0 {
+			l.give(order[len(order)-1])
+		}
+	}
+	var want []uint32
+	for i := 2; i < len(order); i += 3 {
+		want = append(want, order[i])
+	}
+	for i, w := range want {
+		if got, ok := l.take(); !ok || got != w {
+			t.Fatalf("take %d after the range is used up: %x, %v, want %x", i, got, ok, w)
+		}
+	}
+	if uid, ok := l.take(); ok {
+		t.Errorf("took %x of an empty range", uid)
+	}
+	l.give(5) // not ours: must not come back
+	if uid, ok := l.take(); ok {
+		t.Errorf("took %x", uid)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	v4 := client{addr: netip.MustParseAddrPort("192.0.2.7:4711"), host: "a.example.org"}
+	local := netip.MustParseAddrPort("192.0.2.1:79")
+	for _, tt := range []struct {
+		name     string
+		styles   uint8
+		client   client
+		local    netip.AddrPort
+		datagram bool
+		want     string
+	}{
+		{"ucspi", styleUCSPI, v4, local, false,
+			"PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711 TCPLOCALIP=192.0.2.1 TCPLOCALPORT=79 TCPREMOTEHOST=a.example.org"},
+		{"no name, no local", styleUCSPI, client{addr: v4.addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
+		{"udp", styleUCSPI, client{addr: v4.addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
+		{"systemd", styleSystemd, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
+		{"xinetd", styleXinetd, v4, local, false, "REMOTE_HOST=192.0.2.7"},
+		{"none", 0, v4, local, false, ""},
+		{"unix", styleUCSPI | styleSystemd, client{unix: true, uid: 7, gid: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
+		{"nobody in particular", styleUCSPI | styleSystemd, client{}, netip.AddrPort{}, false, ""},
+	} {
+		if got := strings.Join(appendFacts(nil, tt.styles, tt.client, tt.local, tt.datagram), " "); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+	all := client{addr: v4.addr, host: "h"}
+	for _, e := range append(appendFacts(nil, 7, all, local, false), append(appendFacts(nil, 7, all, local, true), appendFacts(nil, 7, client{unix: true}, local, false)...)...) {
+		if name, _, _ := strings.Cut(e, "="); !slices.Contains(factNames, name) {
+			t.Errorf("%s is not in factNames: a policy could set it in front of the fact", name)
+		}
+	}
+}
+
+func TestFixedEnv(t *testing.T) {
+	got := strings.Join(fixedEnv(map[string]string{"TZ": "UTC", "REMOTE_ADDR": "10.0.0.1"}, styleSystemd), " ")
+	if want := defaultPath + " TZ=UTC"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := fixedEnv(map[string]string{"PATH": "/x", "REMOTE_ADDR": "1"}, 0); strings.Join(got, " ") != "PATH=/x REMOTE_ADDR=1" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestEndReason(t *testing.T) {
+	signal := func(s syscall.Signal) syscall.WaitStatus { return syscall.WaitStatus(s) }
+	for _, tt := range []struct {
+		status syscall.WaitStatus
+		mercy  mercy
+		want   string
+	}{
+		{0, mercyNone, reasonExit},
+		{3 << 8, mercyNone, reasonExit},
+		{signal(unix.SIGSEGV), mercyNone, reasonCrash},
+		{signal(unix.SIGKILL), mercyNone, reasonCrash}, // the memory limit's killer, or RLIMIT_CPU
+		{signal(unix.SIGSYS), mercyNone, reasonViolation},
+		{signal(unix.SIGPIPE), mercyNone, reasonKilled},
+		{signal(unix.SIGTERM), mercyNone, reasonKilled},
+		{signal(unix.SIGTERM), mercyTimeout, reasonTimeout},
+		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, reasonTimeout},
+		{0, mercyTimeout, reasonTimeout},
+		{signal(unix.SIGKILL), mercyStop | mercyKilled, reasonKilled},
+	} {
+		if got := endReason(tt.status, tt.mercy); got != tt.want {
+			t.Errorf("status %#x, mercy %#x: %s, want %s", tt.status, tt.mercy, got, tt.want)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for failures, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 7: time.Minute, 1000: time.Minute} {
+		if got := backoffAfter(failures, time.Second, time.Minute); got != want {
+			t.Errorf("after %d failures %v, want %v", failures, got, want)
+		}
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	spec := func(s string) listener.Spec {
+		network, addr, _ := strings.Cut(s, "/")
+		if strings.HasPrefix(network, "unix") {
+			return listener.Spec{Network: network, Path: addr}
+		}
+		return listener.Spec{Network: network, Addr: netip.MustParseAddrPort(addr)}
+	}
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"tcp4/0.0.0.0:79", "tcp4/192.0.2.1:79", true},
+		{"tcp4/192.0.2.1:79", "tcp4/0.0.0.0:79", true},
+		{"tcp4/192.0.2.1:79", "tcp4/192.0.2.2:79", false},
+		{"tcp4/0.0.0.0:79", "tcp4/0.0.0.0:80", false},
+		{"tcp4/0.0.0.0:79", "tcp6/[::]:79", false}, // ours are v6-only
+		{"tcp4/0.0.0.0:79", "udp4/0.0.0.0:79", false},
+		{"unix//run/x", "unixgram//run/x", true},
+		{"unix//run/x", "unix//run/y", false},
+	} {
+		if got := overlap(spec(tt.a), spec(tt.b)); got != tt.want {
+			t.Errorf("%s and %s: %v", tt.a, tt.b, got)
+		}
+	}
+}
+
+func TestAccounts(t *testing.T) {
+	a := parseAccounts("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:nobody:/:/bin/false\n# comment\n+nis\nbad:x:-1:0::/:\nnobody:x:1:1::/:\nlast:x:7:8::/:/bin/sh",
+		"root:x:0:\nnogroup:x:65533:a,b\nbad:x:4294967295:\n")
+	for _, tt := range []struct {
+		s    policy.Service
+		want identity
+		err  string
+	}{
+		{s: policy.Service{User: "nobody"}, want: identity{UID: 65534, GID: 65533}},
+		{s: policy.Service{User: "65534"}, want: identity{UID: 65534, GID: 65533}},
+		{s: policy.Service{User: "1234"}, want: identity{UID: 1234, GID: 1234}},
+		{s: policy.Service{User: "last", Group: "nogroup", Groups: []string{"root", "12"}}, want: identity{UID: 7, GID: 65533, Groups: []uint32{0, 12}}},
+		{s: policy.Service{User: "dynamic"}, want: identity{Dynamic: true}},
+		{s: policy.Service{User: "dynamic", Group: "root"}, err: "leased uid"},
+		{s: policy.Service{User: "bad"}, err: "services.s.user"},
+		{s: policy.Service{User: "nobody", Group: "bad"}, err: "services.s.group"},
+		{s: policy.Service{User: "nobody", Groups: []string{"root", "none"}}, err: "services.s.groups.1"},
+		{s: policy.Service{User: "4294967295"}, err: "not in /etc/passwd"},
+	} {
+		tt.s.Name = "s"
+		got, err := a.resolve(&tt.s)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%+v: error %v, want %q", tt.s, err, tt.err)
+			}
+			continue
+		}
+		if err != nil || got.UID != tt.want.UID || got.GID != tt.want.GID || got.Dynamic != tt.want.Dynamic || !slices.Equal(got.Groups, tt.want.Groups) {
+			t.Errorf("%s:%s: %+v, %v", tt.s.User, tt.s.Group, got, err)
+		}
+	}
+}
+
+func TestCheckCaps(t *testing.T) {
+	status := func(prm, bnd string) string {
+		return "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t" + prm + "\nCapEff:\t" + prm + "\nCapBnd:\t" + bnd + "\nCapAmb:\t0000000000000000\n"
+	}
+	allowed := zygote.BrokerCaps
+	for _, tt := range []struct{ text, err string }{
+		{status("0000000000000080", "0000000000000080"), ""},
+		{status("0000000000000000", "0000000000000000"), ""},
+		{status("0000000000000080", "000001ffffffffff"), "CapBnd holds"},
+		{status("0000000000080080", "0000000000000080"), "CAP_SYS_PTRACE"},
+		{status("x", "0"), "CapPrm"},
+		{"CapPrm:\t0\n", "1 of 5"},
+	} {
+		_, err := checkCaps(tt.text, allowed)
+		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%q: %v, want %q", tt.text, err, tt.err)
+		}
+	}
+}
+
+func TestRefusalLog(t *testing.T) {
+	var q refusalLog
+	said := 0
+	for range 1000 {
+		if q.allow(0) {
+			said++
+		}
+	}
+	if said != refusalBurst || q.unsaid != 1000-refusalBurst {
+		t.Errorf("%d said and %d unsaid of a burst of 1000", said, q.unsaid)
+	}
+	if q.allow(refusalEvery - 1) {
+		t.Error("said one more too early")
+	}
+	if !q.allow(refusalEvery) {
+		t.Error("said none after the interval")
+	}
+}
+
+// TestLogNeverBlocks: a log nobody reads costs records, never the loop.
+func TestLogNeverBlocks(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	l := newLogger(w, false)
+	total := 0
+	for range 200 {
+		for range 100 {
+			l.put(suppressed{at: time.Unix(0, 0), service: strings.Repeat("x", 500)})
+			total++
+		}
+		l.flush()
+	}
+	if l.dropped.Load() == 0 {
+		t.Error("nothing was dropped")
+	}
+	l.close(0)
+	got := make(chan string)
+	go func() {
+		var b bytes.Buffer
+		b.ReadFrom(r)
+		got <- b.String()
+	}()
+	<-l.closed
+	w.Close()
+	text := <-got
+	written := strings.Count(text, "refused-suppressed")
+	var dropped uint64
+	for line := range strings.Lines(text) {
+		var rec struct {
+			Msg   string
+			Count uint64
+		}
+		if err := json.Unmarshal([]byte(line), &rec); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		if rec.Msg == "log-dropped" {
+			dropped += rec.Count
+		}
+	}
+	if uint64(written)+dropped != uint64(total) {
+		t.Errorf("%d written and %d counted as dropped, of %d", written, dropped, total)
+	}
+}
+
+func TestLogPriority(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLogger(w, true)
+	l.put(&ending{reason: reasonCrash})
+	l.put(&ending{reason: reasonExit})
+	l.close(time.Second)
+	w.Close()
+	var b bytes.Buffer
+	b.ReadFrom(r)
+	lines := strings.Split(b.String(), "\n")
+	if !strings.HasPrefix(lines[0], "<4>{") || !strings.HasPrefix(lines[1], "<6>{") {
+		t.Errorf("%q", lines)
+	}
+}
+
+func answerBytes(id byte, status byte, name string) []byte {
+	return append([]byte{id, 0, 0, 0, 0, 0, 0, 0, status, byte(len(name))}, name...)
+}
+
+func TestParseAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		in   []byte
+		want acl.Name
+		ok   bool
+	}{
+		{answerBytes(1, 0, "a.example.org"), acl.Name{State: acl.Known, Host: "a.example.org"}, true},
+		{answerBytes(1, 1, ""), acl.Name{State: acl.Unknown}, true},
+		{answerBytes(1, 2, ""), acl.Name{State: acl.Paranoid}, true},
+		{answerBytes(1, 3, ""), acl.Name{State: acl.NoAnswer}, true},
+		{answerBytes(1, 4, ""), acl.Name{}, false},
+		{answerBytes(1, 0, ""), acl.Name{}, false},
+		{answerBytes(1, 1, "x"), acl.Name{}, false},
+		{answerBytes(1, 0, "A"), acl.Name{}, false},
+		{answerBytes(1, 0, "a\nb"), acl.Name{}, false},
+		{answerBytes(1, 0, "a="), acl.Name{}, false},
+		{answerBytes(1, 0, "-rf"), acl.Name{}, false},
+		{answerBytes(1, 0, "a."), acl.Name{}, false},
+		{append(answerBytes(1, 0, "a"), 'b'), acl.Name{}, false},
+		{answerBytes(1, 0, strings.Repeat("a", 254)), acl.Name{}, false},
+		{nil, acl.Name{}, false},
+	} {
+		_, got, err := parseAnswer(tt.in)
+		if (err == nil) != tt.ok || got != tt.want {
+			t.Errorf("%q: %+v, %v", tt.in, got, err)
+		}
+	}
+}
+
+func FuzzParseAnswer(f *testing.F) {
+	f.Add(answerBytes(1, 0, "a.example.org"))
+	f.Add(answerBytes(9, 3, ""))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		id, name, err := parseAnswer(in)
+		if err != nil && (id != 0 || name != acl.Name{}) {
+			t.Error("an error with a result")
+		}
+		if strings.ContainsFunc(name.Host, func(r rune) bool { return r <= ' ' || r > 'z' || r == '=' || r == '/' }) {
+			t.Errorf("host %q", name.Host)
+		}
+	})
+}
+
+func FuzzAccounts(f *testing.F) {
+	f.Add("root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n")
+	f.Fuzz(func(t *testing.T, passwd, group string) {
+		a := parseAccounts(passwd, group)
+		for name := range a.users {
+			if uid, _, err := a.user(name); err != nil || uid == 1<<32-1 {
+				t.Errorf("user %q: %d, %v", name, uid, err)
+			}
+		}
+	})
+}
+
+func FuzzParseRequest(f *testing.F) {
+	f.Add([]byte(`{"format_version":1,"verb":"status"}` + "\n"))
+	f.Add([]byte(`{"format_version":1,"verb":"explain","service":"x","client":"::1"}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		q, err := parseRequest(in)
+		if err != nil && q != (policy.ControlRequest{}) {
+			t.Error("an error with a result")
+		}
+		if err == nil && q.FormatVersion != policy.ControlFormat {
+			t.Error("a foreign format was accepted")
+		}
+	})
+}
+
+func FuzzDecodeCompiled(f *testing.F) {
+	f.Add([]byte(`{"format_version":1,"diagnostics":[]}`))
+	f.Add([]byte(`{"format_version":1,"document":{}}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		doc, _, err := decodeCompiled(in)
+		if (doc == nil) != (err != nil) {
+			t.Errorf("document %v with error %v", doc != nil, err)
+		}
+	})
+}
+
+func FuzzCheckCaps(f *testing.F) {
+	f.Add("CapInh:\t0\nCapPrm:\t1\nCapEff:\t1\nCapBnd:\t1\nCapAmb:\t0\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if p, err := checkCaps(text, 1); err == nil && p&^1 != 0 {
+			t.Errorf("permitted %x of an allowed 1", p)
+		}
+	})
+}

@@ -1,0 +1,149 @@
+package broker
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// The wait state machine (inetd's "wait"):
+//
+//	ARMED --readable, limits admit--> BUSY: the program holds the socket, which
+//	                                  leaves the poll set and stays open
+//	ARMED --readable, limit refuses-> resting for as long as the limit says
+//	BUSY  --program ends-----------> ARMED; after failures in a row, resting first
+//	BUSY  --reload-----------------> BUSY: the socket moves to the new generation
+//
+// What is unread when the program ends starts the next one at once: that is how
+// a program hands work back. A start that fails takes exactly one datagram with
+// it, or the same one would start the next failure for ever.
+
+// minRest is the shortest rest of a socket whose limit refused.
+const minRest = 10 * time.Millisecond
+
+// handOver starts the program of a wait service.
+func (at *socket) handOver() {
+	b := at.b
+	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleDefault}
+	if !at.stream() && at.svc.spec.Builtin == "" {
+		peer, err := listener.PeekSource(at.fd())
+		if err == unix.EAGAIN {
+			return // a datagram with a bad checksum, or one that was taken back
+		}
+		if err == nil {
+			// For the record only: the rules of a wait service admit everybody.
+			v.client = client{addr: peer.Addr, unix: peer.Unix, uid: peer.UID, gid: peer.GID}
+		}
+	}
+	s, refusal := b.admitWait(&v)
+	if s == nil {
+		b.refuse(&v, string(refusal.Reason))
+		at.rest(min(max(refusal.RetryAfter, minRest), maxBackoff))
+		return
+	}
+	s.held = []*socket{at}
+	if at.svc.spec.Builtin != "" {
+		s.held = append(s.held[:0], at.svc.listen...)
+	}
+	for _, h := range s.held {
+		h.holder = s
+	}
+	for _, h := range s.held {
+		h.sync()
+	}
+	s.run.start(s)
+}
+
+// admitWait is admit for a program that takes its clients itself: there is no
+// source to count, and the per-source limits are refused by the policy.
+func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
+	peer := v.client
+	v.client = client{}
+	s, reason := b.admit(v)
+	v.client = peer
+	if s == nil {
+		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.now, limit.Source{}).RetryAfter}
+	}
+	s.client = peer
+	return s, limit.Refusal{}
+}
+
+// undo takes back what a wait program may have done to the socket it held.
+func (at *socket) undo() {
+	fd := at.fd()
+	// Blocking, whatever the program set: the next one must find it as the first did.
+	_ = unix.SetNonblock(fd, false)
+	if !at.stream() && at.spec.Addr.IsValid() {
+		if _, err := unix.Getpeername(fd); err == nil {
+			// It connected the socket to one peer; nobody else would get through.
+			at.close()
+			at.reopen()
+			return
+		}
+	}
+	at.checkAlive()
+}
+
+var errShutDown = errors.New("the socket was shut down by the program that held it")
+
+// checkAlive replaces a listening socket that listens no more.
+func (at *socket) checkAlive() {
+	if !at.stream() || at.sock == nil {
+		return
+	}
+	if on, err := unix.GetsockoptInt(at.fd(), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on == 1 {
+		return
+	}
+	at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" reopened", errShutDown)
+	at.close()
+	at.reopen()
+}
+
+// close closes the socket, if it is open.
+func (at *socket) close() {
+	if at.sock == nil {
+		return
+	}
+	if at.polled {
+		at.b.loop.del(at.fd())
+		at.polled = false
+	}
+	if err := at.sock.Close(); err != nil {
+		at.b.limitedNote("socket "+at.spec.Key(), "closing "+at.spec.Key(), err)
+	}
+	at.sock = nil
+}
+
+// The times between attempts to open a socket of a service with retry = true.
+const (
+	firstRetry = time.Second
+	maxRetry   = time.Minute
+)
+
+// reopen opens the socket, or tries again later.
+func (at *socket) reopen() {
+	if at.svc == nil || at.b.stopping || at.sock != nil {
+		return
+	}
+	sock, err := listener.Open(at.spec)
+	if err != nil {
+		at.err = err
+		at.tries++
+		at.b.loop.after(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))
+		if at.tries == 1 || !errors.Is(err, os.ErrExist) {
+			at.b.limitedNote("socket "+at.spec.Key(), "listener cannot be opened, trying again", err)
+		}
+		return
+	}
+	at.sock, at.err, at.tries = sock, nil, 0
+	at.local = newSocket(at.b, at.spec, sock).local
+	for _, o := range at.svc.listen {
+		o.sync()
+	}
+}

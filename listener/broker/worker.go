@@ -1,0 +1,226 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The bounds of the link to a worker.
+const (
+	maxUnsent = 4096 // messages waiting for a worker that does not read
+	maxAnswer = 512  // bytes of the largest message a worker sends
+)
+
+// After a worker's end the next one is started at once if it had lived for a
+// minute, else after 100 ms, doubled up to 10 s.
+const workerSettled = time.Minute
+
+// worker is one unprivileged helper of the broker (names, log) at the other end
+// of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
+// again when it dies.
+type worker struct {
+	b       *Broker
+	name    string
+	prepare func() (cell, error) // blocks; called once
+	message func(m []byte)       // one message from it
+	up      func()               // it runs; nothing was sent yet
+	down    func()               // it is gone, and what it was asked is lost
+	again   func()               // it may be started again, if anybody needs it
+
+	cell     cell
+	starting bool
+	fd       int // our end, -1 = down
+	pid      int
+	born     int64
+	failures int
+	backoff  timer
+	unsent   []outgoing
+	waits    bool // for room to send
+}
+
+// outgoing is one message to a worker; fd is -1 or a descriptor to pass, which
+// stays open here.
+type outgoing struct {
+	data []byte
+	fd   int
+}
+
+func newWorker(b *Broker, name string) *worker {
+	w := &worker{b: b, name: name, fd: -1}
+	w.backoff.owner = w
+	b.workers = append(b.workers, w)
+	return w
+}
+
+// running starts the worker unless it runs or is about to.
+func (w *worker) running() bool {
+	if w.fd >= 0 {
+		return true
+	}
+	if w.starting || w.backoff.armed() || w.b.stopping {
+		return false
+	}
+	w.starting = true
+	w.b.starting++
+	uid, _ := w.b.leases.take() // leased for good: the range outlasts any number of restarts
+	go func() {
+		pid, fd, err := w.start(uid)
+		if w.b.loop.post(func() { w.b.starting--; w.b.leases.give(uid); w.started(pid, fd, err) }) != nil && err == nil {
+			unix.Close(fd)
+		}
+	}()
+	return false
+}
+
+// start runs on its own goroutine.
+func (w *worker) start(uid uint32) (pid, fd int, err error) {
+	if w.cell == nil {
+		if w.cell, err = w.prepare(); err != nil {
+			return 0, -1, err
+		}
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, -1, err
+	}
+	pid, err = launch(w.cell, uid, pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		unix.Close(pair[0])
+		return 0, -1, err
+	}
+	return pid, pair[0], nil
+}
+
+// started is start's result, on the loop.
+func (w *worker) started(pid, fd int, err error) {
+	w.starting = false
+	if err == nil {
+		if err = w.b.loop.add(fd, unix.EPOLLIN, w); err != nil {
+			unix.Close(fd)
+			_ = unix.Kill(pid, unix.SIGKILL)
+			w.b.reapLater(pid)
+		}
+	}
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	w.pid, w.fd, w.born = pid, fd, w.b.loop.now
+	w.up()
+}
+
+// fail makes the next start wait.
+func (w *worker) fail(err error) {
+	w.failures++
+	w.b.limitedNote("worker "+w.name, "worker "+w.name+" failed, starting it again", err)
+	w.b.loop.after(&w.backoff, backoffAfter(w.failures, firstBackoff, maxBackoff))
+	w.down()
+}
+
+// expire ends the backoff.
+func (w *worker) expire(*timer) { w.again() }
+
+// send queues a message. It reports false when the worker is down or does not
+// read: the caller goes on without it.
+func (w *worker) send(m outgoing) bool {
+	if w.fd < 0 || len(w.unsent) >= maxUnsent {
+		return false
+	}
+	w.unsent = append(w.unsent, m)
+	w.flush()
+	return w.fd >= 0
+}
+
+// flush sends what the socket takes.
+func (w *worker) flush() {
+	for len(w.unsent) > 0 {
+		m := w.unsent[0]
+		var rights []byte
+		if m.fd >= 0 {
+			rights = unix.UnixRights(m.fd)
+		}
+		err := unix.Sendmsg(w.fd, m.data, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		switch {
+		case err == nil:
+			w.unsent = w.unsent[1:]
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
+			w.want(true)
+			return
+		default:
+			w.end(err)
+			return
+		}
+	}
+	w.unsent = nil
+	w.want(false)
+}
+
+func (w *worker) want(room bool) {
+	if w.waits == room {
+		return
+	}
+	w.waits = room
+	events := uint32(unix.EPOLLIN)
+	if room {
+		events |= unix.EPOLLOUT
+	}
+	_ = w.b.loop.mod(w.fd, events)
+}
+
+// ready takes the worker's messages and sends what waited for room.
+func (w *worker) ready(events uint32) {
+	for range maxDatagrams {
+		var buf [maxAnswer]byte
+		n, _, err := unix.Recvfrom(w.fd, buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			if events&unix.EPOLLOUT != 0 {
+				w.flush()
+			}
+			return
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil && n == 0:
+			err = errors.New("it ended")
+		case err == nil && n > len(buf):
+			err = errors.New("it sent a message that is too long")
+		}
+		if err != nil {
+			w.end(err)
+			return
+		}
+		w.message(buf[:n])
+		if w.fd < 0 {
+			return
+		}
+	}
+}
+
+// end lets go of a worker that died, or that broke the protocol.
+func (w *worker) end(err error) {
+	w.b.loop.del(w.fd)
+	unix.Close(w.fd)
+	_ = unix.Kill(w.pid, unix.SIGKILL)
+	w.b.reapLater(w.pid)
+	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
+	if time.Duration(w.b.loop.now-w.born) >= workerSettled {
+		w.failures = 0
+	}
+	w.fail(err)
+}
+
+// stop lets the worker end for good.
+func (w *worker) stop() {
+	w.b.loop.timers.disarm(&w.backoff)
+	if w.fd < 0 {
+		return
+	}
+	w.b.loop.del(w.fd)
+	unix.Close(w.fd)
+	w.b.reapLater(w.pid)
+	w.fd, w.pid = -1, 0
+}
