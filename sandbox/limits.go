@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,13 +23,13 @@ var groups atomic.Uint64
 
 // limits makes the service's cgroup, where its profile wants one, and gives a
 // descriptor of its cgroup.procs, or -1.
-func (s *Sandbox) limits(o Options) (int, error) {
+func (s *Sandbox) limits() (int, error) {
 	r := s.plan.Profile.Resources
 	want := cgroup.Limits{Memory: r.Memory, Pids: r.Processes, CPU: r.CPU}
 	if want == (cgroup.Limits{}) {
 		return -1, nil
 	}
-	dir, err := s.makeCgroup(o.CgroupRoot, want)
+	dir, err := s.makeCgroup(want)
 	var missing *cgroup.MissingError
 	switch {
 	case (errors.As(err, &missing) || errors.Is(err, cgroup.ErrNone)) && slices.Contains(s.plan.Profile.BestEffort, "cgroup"):
@@ -45,15 +47,21 @@ func (s *Sandbox) limits(o Options) (int, error) {
 	return fd, nil
 }
 
-func (s *Sandbox) makeCgroup(root string, want cgroup.Limits) (int, error) {
-	root, err := cgroupRoot(root)
+// makeCgroup makes a group for the service in the broker's own one, which is
+// named by pid: two brokers, or one after a kill, never meet in a name.
+func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
+	h, err := cgroup.Find()
 	if err != nil {
 		return -1, err
 	}
+	root := filepath.Join(h.Path, groupPrefix+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return -1, fmt.Errorf("make cgroup of the broker: %w", err)
 	}
 	path := filepath.Join(root, fmt.Sprintf("%s.%d", s.name, groups.Add(1)))
+	if s.plan.Command.Leave {
+		path += groupLeave
+	}
 	dir, err := cgroup.Create(path, want)
 	if err != nil {
 		os.Remove(root) // only if it is empty: other services may have theirs in it
@@ -63,25 +71,46 @@ func (s *Sandbox) makeCgroup(root string, want cgroup.Limits) (int, error) {
 	return dir, nil
 }
 
-func cgroupRoot(root string) (string, error) {
-	if root != "" {
-		return root, nil
-	}
+const (
+	groupPrefix = "casemate-"
+	groupLeave  = ".leave" // its services may outlive the broker
+)
+
+// ClearCgroups kills what brokers that died have left in their cgroups, unless
+// the policy let it live, and removes the groups. The broker calls it at start.
+func ClearCgroups() error {
 	h, err := cgroup.Find()
-	return filepath.Join(h.Path, "casemate"), err
+	if err != nil {
+		return nil // nothing was made where there is no cgroup v2
+	}
+	roots, err := filepath.Glob(filepath.Join(h.Path, groupPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("look for old cgroups: %w", err)
+	}
+	var errs []error
+	for _, root := range roots {
+		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(root), groupPrefix))
+		if err != nil || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			continue
+		}
+		errs = append(errs, clearBroker(root))
+	}
+	return errors.Join(errs...)
 }
 
-// ClearCgroups kills whatever a broker that died has left in its cgroups and
-// removes them; root is as in Options. Without cgroup v2 there is nothing to clear.
-func ClearCgroups(root string) error {
-	root, err := cgroupRoot(root)
-	if errors.Is(err, cgroup.ErrNone) {
-		return nil
+func clearBroker(root string) error {
+	left, err := filepath.Glob(filepath.Join(root, "*"+groupLeave))
+	if err != nil || len(left) == 0 {
+		return errors.Join(err, cgroup.Destroy(root, clearTimeout))
 	}
-	if err != nil {
-		return err
+	groups, err := os.ReadDir(root)
+	errs := []error{err}
+	for _, g := range groups {
+		if path := filepath.Join(root, g.Name()); g.IsDir() && !slices.Contains(left, path) {
+			errs = append(errs, cgroup.Destroy(path, clearTimeout))
+		}
 	}
-	return cgroup.Destroy(root, clearTimeout)
+	return errors.Join(errs...)
 }
 
 // clearTimeout bounds the wait for killed processes to be gone.
@@ -94,6 +123,7 @@ func (s *Sandbox) leaveCgroup() error {
 		return nil
 	}
 	err := cgroup.Remove(s.group)
+	os.Remove(filepath.Dir(s.group)) // only if it was the last one
 	s.group = ""
 	if errors.Is(err, syscall.EBUSY) {
 		return nil

@@ -17,10 +17,6 @@ import (
 type Options struct {
 	// Stderr becomes the service's descriptor 2; nil is /dev/null.
 	Stderr *os.File
-	// CgroupRoot is the absolute path of the broker's own cgroup v2 directory,
-	// in which each service with limits gets one; it is made when first needed.
-	// "" is "casemate" at the mount point.
-	CgroupRoot string
 }
 
 // Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
@@ -52,7 +48,7 @@ func Prepare(pl *Plan, o Options) (_ *Sandbox, err error) {
 		return nil, err
 	}
 	s.fds = append(s.fds, program)
-	group, err := s.limits(o)
+	group, err := s.limits()
 	if err != nil {
 		return nil, err
 	}

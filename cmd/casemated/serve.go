@@ -10,6 +10,7 @@ import (
 
 	"casemate/listener/broker"
 	"casemate/policy"
+	"casemate/sandbox"
 )
 
 // errNotRoot is all that somebody without root needs to know.
@@ -36,6 +37,9 @@ func serve(o *options) error {
 		return err
 	}
 	b.Log("capabilities", strings.Join(caps, " "))
+	if err := sandbox.ClearCgroups(); err != nil {
+		b.Log("old cgroups not cleared", err.Error())
+	}
 	first := make(chan error, 1)
 	go func() {
 		first <- start(b)
