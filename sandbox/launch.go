@@ -37,6 +37,7 @@ const (
 	fdCtl = iota
 	fdLandlock
 	fdExec
+	fdCount
 )
 
 // cloneFlags are the namespaces of each connection. The network, uts and cgroup

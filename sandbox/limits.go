@@ -47,6 +47,28 @@ func (s *Sandbox) limits() (int, error) {
 	return fd, nil
 }
 
+// fitDescriptors lowers the profile's open_files to what this process may give:
+// the zygote keeps its own descriptors right above it.
+func (s *Sandbox) fitDescriptors() error {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if uint64(s.plan.files)+fdCount <= own.Max {
+		return nil
+	}
+	if own.Max < minOpenFiles+fdCount {
+		return fmt.Errorf("open_files: this process may have %d descriptors, a sandbox needs %d: raise its RLIMIT_NOFILE", own.Max, minOpenFiles+fdCount)
+	}
+	s.losses = append(s.losses, fmt.Sprintf("open_files: %d in place of %d, for this process may have %d", own.Max-fdCount, s.plan.files, own.Max))
+	s.plan.files = uint32(own.Max - fdCount)
+	s.plan.rlimits = rlimits(s.plan.Profile.Resources, s.plan.files)
+	return nil
+}
+
+// minOpenFiles leaves room for the descriptors a zygote is born with.
+const minOpenFiles = 16
+
 // makeCgroup makes a group for the service in the broker's own one, which is
 // named by pid: two brokers, or one after a kill, never meet in a name.
 func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {

@@ -48,6 +48,9 @@ func Prepare(pl *Plan, o Options) (_ *Sandbox, err error) {
 		return nil, err
 	}
 	s.fds = append(s.fds, program)
+	if err := s.fitDescriptors(); err != nil {
+		return nil, err
+	}
 	group, err := s.limits()
 	if err != nil {
 		return nil, err

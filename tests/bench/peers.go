@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// target is one running super-server that serves testdata/answer.c.
+type target struct {
+	name string
+	addr netip.AddrPort
+	pid  int
+	stop func()
+}
+
+// peer is a super-server of Debian's: the package it comes from, where its
+// binary lies in it, and how it is told to serve one program on one port.
+type peer struct {
+	name, pkg, path string
+	// args writes what configuration it needs into dir and returns the command line.
+	args func(binary, dir, program string, port uint16) ([]string, error)
+}
+
+// peers run the service as nobody, as casemate does, with every limit of
+// theirs out of the way and without logging each connection.
+var peers = []peer{
+	{"openbsd-inetd", "openbsd-inetd", "usr/sbin/inetd", inetdArgs},
+	{"xinetd", "xinetd", "usr/sbin/xinetd", xinetdArgs},
+	{"systemd-socket-activate", "systemd", "usr/bin/systemd-socket-activate", systemdArgs},
+}
+
+func inetdArgs(binary, dir, program string, port uint16) ([]string, error) {
+	conf := filepath.Join(dir, "inetd.conf")
+	// 1000000 starts a minute is the largest figure that is no limit here; -R 0 is none at all.
+	line := fmt.Sprintf("127.0.0.1:%d stream tcp nowait.1000000 nobody %s %s\n", port, program, filepath.Base(program))
+	if err := os.WriteFile(conf, []byte(line), 0o644); err != nil {
+		return nil, err
+	}
+	return []string{binary, "-i", "-q", "4096", "-R", "0", conf}, nil
+}
+
+func xinetdArgs(binary, dir, program string, port uint16) ([]string, error) {
+	conf := filepath.Join(dir, "xinetd.conf")
+	text := fmt.Sprintf(`defaults
+{
+	instances  = UNLIMITED
+	per_source = UNLIMITED
+	cps        = 1000000 1
+	flags      = NOLIBWRAP
+}
+service answer
+{
+	type        = UNLISTED
+	socket_type = stream
+	protocol    = tcp
+	bind        = 127.0.0.1
+	port        = %d
+	wait        = no
+	user        = nobody
+	server      = %s
+	disable     = no
+}
+`, port, program)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	return []string{binary, "-dontfork", "-f", conf, "-pidfile", filepath.Join(dir, "xinetd.pid")}, nil
+}
+
+func systemdArgs(binary, _, program string, port uint16) ([]string, error) {
+	// It has no user setting of its own: it runs as nobody as a whole.
+	return []string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+		binary, "--inetd", "-a", "-l", fmt.Sprintf("127.0.0.1:%d", port), program}, nil
+}
+
+// start brings the peer up on port and waits until it answers.
+func (p peer) start(ctx context.Context, cache, program string, port uint16) (*target, error) {
+	binary, libs, err := p.obtain(ctx, cache)
+	if err != nil {
+		return nil, fmt.Errorf("obtain %s: %w", p.name, err)
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "casemate-bench-")
+	if err != nil {
+		return nil, err
+	}
+	args, err := p.args(binary, dir, program, port)
+	if err != nil {
+		return nil, err
+	}
+	// Debian's usual number of files: xinetd closes every possible one, at its
+	// start and for each connection, so a generous limit would hold it back.
+	args = append([]string{"prlimit", "--nofile=1024", "--"}, args...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = io.Discard, nil
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if libs != "" {
+		cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+libs)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	t := &target{name: p.name, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)}
+	t.pid = cmd.Process.Pid
+	t.stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	}
+	if err := t.ready(10 * time.Second); err != nil {
+		t.stop()
+		return nil, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return t, nil
+}
+
+// ready asks until the target answers.
+func (t *target) ready(limit time.Duration) error {
+	var err error
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err = ask(t.addr); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no answer within %s: %w", limit, err)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"casemate/tests/root/rig"
+)
+
+// clients is the load of the service comparison.
+const clients = 8
+
+// duel is the outcome of a comparison in turns: for each target, one sample
+// for each round.
+type duel map[string][]sample
+
+// inTurns loads every target once in each round, rotating who comes first.
+// One short unmeasured round goes before: caches warm, zygotes started.
+func inTurns(ctx context.Context, targets []*target, clients, rounds int, d time.Duration) (duel, error) {
+	out := duel{}
+	for round := -1; round < rounds; round++ {
+		for i := range targets {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			t := targets[(i+max(round, 0))%len(targets)]
+			span := d
+			if round < 0 {
+				span = d / 4
+			}
+			s, err := measured(t, clients, span)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", t.name, err)
+			}
+			if round >= 0 {
+				out[t.name] = append(out[t.name], s)
+			}
+		}
+	}
+	return out, nil
+}
+
+// measured is load with the server's processor time.
+func measured(t *target, clients int, d time.Duration) (sample, error) {
+	before, err := rig.CPU(t.pid)
+	if err != nil {
+		return sample{}, err
+	}
+	s, err := load(t.addr, clients, d)
+	if err != nil {
+		return s, err
+	}
+	after, err := rig.CPU(t.pid)
+	s.cpu = after - before
+	return s, err
+}
+
+// median of a figure of name's rounds.
+func (d duel) median(name string, figure func(sample) float64) float64 {
+	var v []float64
+	for _, s := range d[name] {
+		v = append(v, figure(s))
+	}
+	return median(v)
+}
+
+// ratio is the median over the rounds of (figure of a) / (figure of b).
+func (d duel) ratio(a, b string, figure func(sample) float64) float64 {
+	var v []float64
+	for i := range d[a] {
+		if i < len(d[b]) {
+			v = append(v, figure(d[a][i])/figure(d[b][i]))
+		}
+	}
+	return median(v)
+}
+
+// The figures that the reports use.
+func rateOf(s sample) float64 { return s.rate() }
+func cpuOf(s sample) float64  { return float64(s.cpu.Microseconds()) / float64(s.served) }
+func p50Of(s sample) float64  { return s.percentile(50).Seconds() * 1e3 }
+func p99Of(s sample) float64  { return s.percentile(99).Seconds() * 1e3 }
+
+// compareService measures the whole way of a connection against the peers.
+func compareService(ctx context.Context, b *bench) error {
+	var targets []*target
+	defer func() {
+		for _, t := range targets {
+			t.stop()
+		}
+	}()
+	for i, p := range peers {
+		t, err := p.start(ctx, b.cache, b.answer, b.port(i))
+		if err != nil {
+			return err
+		}
+		targets = append(targets, t)
+	}
+	if !b.peersOnly {
+		t, err := b.product(ctx, product{name: "casemate", port: b.port(len(peers))})
+		if err != nil {
+			return err
+		}
+		targets = append(targets, t.target)
+	}
+	d, err := inTurns(ctx, targets, clients, b.rounds, b.span)
+	if err != nil {
+		return err
+	}
+	b.reportService(d)
+	return nil
+}
+
+// reportService prints the comparison: every target against the best peer.
+func (b *bench) reportService(d duel) {
+	best := peers[0].name
+	fair := peers[0].name // lowest p99 among the peers
+	for _, p := range peers[1:] {
+		if d.median(p.name, rateOf) > d.median(best, rateOf) {
+			best = p.name
+		}
+		if d.median(p.name, p99Of) < d.median(fair, p99Of) {
+			fair = p.name
+		}
+	}
+	t := table{
+		title: "Service: connections per second",
+		note: fmt.Sprintf("%d clients, a static one-line program run as nobody; %d rounds of %s in turns. casemate: every layer on. Peers: no sandbox, limits off. "+
+			"Ratios are medians of the rounds' own ratios, against the best peer (%s).", clients, b.rounds, b.span, best),
+		head: []string{"server", "conn/s", "p50 ms", "p99 ms", "CPU µs/conn", "rate ratio", "p99 ratio"},
+	}
+	names := []string{"casemate"}
+	for _, p := range peers {
+		names = append(names, p.name)
+	}
+	for _, n := range names {
+		if len(d[n]) == 0 {
+			continue
+		}
+		t.add(n, fmt.Sprintf("%.0f", d.median(n, rateOf)), fmt.Sprintf("%.2f", d.median(n, p50Of)), fmt.Sprintf("%.2f", d.median(n, p99Of)),
+			fmt.Sprintf("%.0f", d.median(n, cpuOf)),
+			fmt.Sprintf("%.2f", d.ratio(n, best, rateOf)), fmt.Sprintf("%.2f", d.ratio(n, fair, p99Of)))
+	}
+	t.print(b.out)
+	if len(d["casemate"]) > 0 {
+		rate, tail := d.ratio("casemate", best, rateOf), d.ratio("casemate", fair, p99Of)
+		b.goals.check(rate >= 1.0, fmt.Sprintf("%.2f", rate), "connections a second against the best peer (%s): at least 1.0", best)
+		b.goals.check(tail <= 1.5, fmt.Sprintf("%.2f", tail), "p99 against the best peer's (%s): at most 1.5", fair)
+	}
+}

@@ -1,0 +1,97 @@
+package escape
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// nobody is the uid and gid of the service's user.
+const nobody = 65534
+
+// outside makes the attempt without casemate: the same program on a client's
+// socket as a classical inetd would start it, and a leaked directory beside it.
+// It runs in a session and in mount, uts and ipc namespaces of its own, so that
+// an attempt that works changes nothing on the host.
+func outside(t *testing.T, victim, line string, c control) outcome {
+	t.Helper()
+	name, _, _ := strings.Cut(line, " ")
+	client, server := loopbackPair(t)
+	defer client.Close()
+	leak, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leak.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, victim)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = server, server, nil
+	cmd.ExtraFiles = []*os.File{leak}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC}
+	if c == asNobody {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	}
+	err = cmd.Start()
+	server.Close()
+	if err != nil {
+		t.Fatalf("start the victim outside: %v", err)
+	}
+	if _, err := client.Write([]byte(line + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	_ = client.CloseWrite()
+	answer := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(client)
+		answer <- string(text)
+	}()
+	_ = cmd.Wait()
+	// What the victim wrote is here; a socket that it took away may never end.
+	_ = client.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	o := parse(name, <-answer)
+	if o.result == "killed" && cmd.ProcessState.ExitCode() == worked {
+		o.result = "ok"
+	}
+	return o
+}
+
+// worked is the exit status of a victim whose attempt worked.
+const worked = 3
+
+// loopbackPair is a connected TCP pair: the client's side, and the server's as
+// a blocking file.
+func loopbackPair(t *testing.T) (*net.TCPConn, *os.File) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	f, err := server.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+		t.Fatal(err)
+	}
+	return client.(*net.TCPConn), f
+}

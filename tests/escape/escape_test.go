@@ -1,0 +1,156 @@
+package escape
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/tests/root/rig"
+)
+
+// policyText runs the victim as a service with what a file server gets: a
+// folder to read, one to write, a private /tmp and /proc, threads and children.
+const policyText = `
+policy { edition = 1 }
+
+limit "wide" {
+  concurrent = 1000
+  rate       = "100000/s"
+  burst      = 100000
+  session    = "20s"
+  per_source {
+    concurrent = 1000
+    rate       = "100000/s"
+    burst      = 100000
+  }
+}
+
+profile "victim" {
+  base   = profile.server
+  widens = ["files"]
+  init   = false # the victim is process 1 itself
+  files {
+    read  = [%[3]q]
+    write = [%[4]q]
+    tmp   = "1MiB"
+    proc  = true
+  }
+  resources {
+    open_files    = 64
+    tasks         = 64
+    address_space = "256MiB"
+  }
+}
+
+service "victim" {
+  listen  = ["tcp://127.0.0.1:%[1]s"]
+  command = [%[2]q]
+  user    = "nobody"
+  acl     = acl.localhost
+  limit   = limit.wide
+  profile = profile.victim
+}
+`
+
+// site is one broker with the victim behind it and canaries around it.
+type site struct {
+	victim, port string
+	broker       *rig.Broker
+	canaries     *canaries
+	values       map[string]string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	rig.Root(t)
+	s := &site{victim: compileVictim(t), port: rig.Port(t), canaries: plant(t)}
+	s.broker = rig.Serve(t, fmt.Sprintf(policyText, s.port, s.victim, filepath.Join(s.canaries.dir, "read"), filepath.Join(s.canaries.dir, "write")))
+	s.values = s.canaries.values(s.victim, s.port)
+	s.values["policy"], s.values["log"], s.values["control"] = filepath.Join(s.broker.Policy, "test.cm.hcl"), s.broker.LogFile, s.broker.Control
+	return s
+}
+
+func compileVictim(t *testing.T) string {
+	t.Helper()
+	sources, err := filepath.Glob("testdata/victim/*.c")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no sources of the victim: %v", err)
+	}
+	return rig.Compile(t, sources[0], sources[1:]...)
+}
+
+// TestAttempts makes every attempt of the tables under the profile and outside
+// of it, and lets the canaries and the host speak at the end.
+func TestAttempts(t *testing.T) {
+	s := newSite(t)
+	before := s.canaries.observe(t)
+	all := slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, networkAttempts)
+	for _, a := range all {
+		line := fill(t, a.line, s.values)
+		if o := inside(t, s.port, line); !denied(a.want, o) {
+			t.Errorf("#%d %s: %s, want %s", a.number, line, o, a.want)
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // a connection that was made needs a moment to be counted
+	if n := s.canaries.touched.Load(); n != 0 {
+		t.Errorf("the canary sockets were reached %d times", n)
+	}
+	if after := s.canaries.observe(t); after != before {
+		t.Errorf("the host changed: %+v, was %+v", after, before)
+	}
+	if _, err := s.broker.Status(); err != nil {
+		t.Errorf("the broker does not answer any more: %v", err)
+	}
+}
+
+// TestControls makes the same attempts outside: a denial proves something only
+// where the attempt works without the sandbox.
+func TestControls(t *testing.T) {
+	if os.Geteuid() != 0 {
+		rig.Skip(t, "half of the controls need root to work")
+	}
+	victim := compileVictim(t)
+	free := plant(t)
+	values := free.values(victim, rig.Port(t))
+	all := slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, networkAttempts)
+	controlled := 0
+	for _, a := range all {
+		if a.control == uncontrolled {
+			continue
+		}
+		line := a.line
+		if a.controlLine != "" {
+			line = a.controlLine
+		}
+		free.files(t)
+		line = fill(t, line, values)
+		if o := outside(t, victim, line, a.control); o.result != "ok" {
+			t.Errorf("#%d %s: %s outside of the sandbox, so its denial inside proves nothing", a.number, line, o)
+		}
+		controlled++
+	}
+	if free.touched.Load() == 0 {
+		t.Error("no canary socket was reached outside: they watch nothing")
+	}
+	t.Logf("%d attempts, %d with a positive control", len(all), controlled)
+}
+
+// TestViolationIsNamed: what the kernel kills is recorded as a violation.
+func TestViolationIsNamed(t *testing.T) {
+	s := newSite(t)
+	if o := inside(t, s.port, "int80"); o.result != "killed" {
+		t.Fatalf("int80: %s, want a kill", o)
+	}
+	got, err := s.broker.Await(1, 5*time.Second, "msg", "session", "reason", "violation")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got[0].Str("signal"); !strings.Contains(strings.ToUpper(s), "SYS") && s != strconv.Itoa(31) {
+		t.Errorf("the record's signal is %q, want SIGSYS", s)
+	}
+}

@@ -1,0 +1,105 @@
+/* The victim: a service whose every request is an attempt to break out.
+ *
+ * It reads one line, "NAME ARG...", from fd 0, tries what NAME says, and
+ * answers on fd 1 with notes ("note: ...") and one line "NAME ok" when the
+ * attempt worked, or "NAME ERRNO-NAME" when something stopped it. A victim that
+ * is killed answers nothing: that is an outcome too.
+ *
+ * The numbers in the comments are those of the escape table in the tests.
+ */
+#include "victim.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* The exit status of a victim whose attempt worked. */
+enum { WORKED = 3 };
+
+void note(const char *format, ...)
+{
+	va_list args;
+
+	fputs("note: ", stdout);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+int in_child(int (*try)(int, char **), int argc, char **argv)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(try(argc, argv) & 0xff);
+	if (pid < 0)
+		return errno;
+	if (waitpid(pid, &status, 0) != pid)
+		return errno;
+	if (!WIFEXITED(status)) {
+		note("child died of signal %d", WTERMSIG(status));
+		return ECHILD;
+	}
+	return WEXITSTATUS(status);
+}
+
+static const struct attempt *const parts[] = {
+	file_attempts, mount_attempts, process_attempts, memory_attempts,
+	kernel_attempts, socket_attempts, client_attempts, state_attempts,
+};
+
+static const struct attempt *find(const char *name)
+{
+	const struct attempt *a;
+	size_t i;
+
+	for (i = 0; i < sizeof parts / sizeof *parts; i++)
+		for (a = parts[i]; a->name; a++)
+			if (strcmp(a->name, name) == 0)
+				return a;
+	return NULL;
+}
+
+int main(void)
+{
+	static char line[4096];
+	char *argv[32], *word;
+	const struct attempt *a;
+	const char *name;
+	int argc = 0, err;
+	size_t have = 0;
+	ssize_t n;
+
+	while (have + 1 < sizeof line && !memchr(line, '\n', have)) {
+		n = read(0, line + have, sizeof line - 1 - have);
+		if (n <= 0)
+			break;
+		have += n;
+	}
+	for (word = strtok(line, " \n"); word && argc < 31; word = strtok(NULL, " \n"))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	a = argc ? find(argv[0]) : NULL;
+	if (!a) {
+		printf("%s unknown\n", argc ? argv[0] : "-");
+		return 2;
+	}
+	err = a->run(argc, argv);
+	name = err ? strerrorname_np(err) : "ok";
+	signal(SIGPIPE, SIG_IGN);
+	if (name)
+		printf("%s %s\n", a->name, name);
+	else
+		printf("%s errno-%d\n", a->name, err);
+	fflush(stdout);
+	/* An attempt that took the client's socket away cannot answer: the status tells. */
+	return err ? 0 : WORKED;
+}

@@ -1,0 +1,257 @@
+/* Attempts on other processes and on the own identity: #7, #19-#23, #34, #38,
+ * #39, #41, #65, #67. Process ids come as arguments. */
+#include "victim.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <grp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+static pid_t pid(char **v) { return atoi(v[1]); }
+
+static int ptrace_(int c, char **v)
+{
+	if (ptrace(PTRACE_SEIZE, pid(v), 0, 0) == -1)
+		return errno;
+	return 0; /* the kernel detaches when we end */
+}
+static int traceme(int c, char **v) { return OUTCOME(ptrace(PTRACE_TRACEME, 0, 0, 0)); }
+static int vm_read(int c, char **v)
+{
+	char buf[8];
+	struct iovec to = {buf, sizeof buf}, from = {(void *)strtoul(v[2], NULL, 0), sizeof buf};
+	int err = OUTCOME(process_vm_readv(pid(v), &to, 1, &from, 1, 0));
+
+	return err == EFAULT ? 0 : err; /* a bad address: the call was let through */
+}
+static int vm_write(int c, char **v)
+{
+	char buf[8] = {0};
+	struct iovec from = {buf, sizeof buf}, to = {NULL, sizeof buf};
+	int err = OUTCOME(process_vm_writev(pid(v), &from, 1, &to, 1, 0));
+
+	return err == EFAULT ? 0 : err;
+}
+static int pidfd_steal(int c, char **v)
+{
+	int fd = syscall(SYS_pidfd_open, pid(v), 0);
+
+	if (fd < 0)
+		return errno;
+	return OUTCOME(syscall(SYS_pidfd_getfd, fd, 0, 0));
+}
+static int kcmp_(int c, char **v) { return OUTCOME(syscall(SYS_kcmp, pid(v), pid(v), 0, 0, 0)); }
+/* Signal 0 asks for the right only. */
+static int kill_(int c, char **v) { return OUTCOME(kill(pid(v), 0)); }
+static int tgkill_(int c, char **v) { return OUTCOME(syscall(SYS_tgkill, pid(v), pid(v), 0)); }
+static int sigqueue_(int c, char **v)
+{
+	return OUTCOME(sigqueue(pid(v), 0, (union sigval){.sival_int = 0}));
+}
+/* Never run without a pid namespace: it ends everything one may signal. */
+static int kill_all(int c, char **v) { return OUTCOME(kill(-1, SIGKILL)); }
+static int setown(int c, char **v) { return OUTCOME(fcntl(0, F_SETOWN, pid(v))); }
+
+/* #23: turn a read-only, executable page of our own into something else. */
+static int self_mem(int c, char **v)
+{
+	static char page[4096] __attribute__((aligned(4096)));
+	int fd = open("/proc/self/mem", O_RDWR), err;
+
+	if (fd < 0)
+		return errno;
+	if (mprotect(page, sizeof page, PROT_READ))
+		return errno;
+	err = OUTCOME(pwrite(fd, "x", 1, (off_t)(uintptr_t)page));
+	close(fd);
+	return err;
+}
+
+static int setuid_(int c, char **v) { return OUTCOME(syscall(SYS_setuid, 0)); }
+static int setgid_(int c, char **v) { return OUTCOME(syscall(SYS_setgid, 0)); }
+static int setresuid_(int c, char **v) { return OUTCOME(syscall(SYS_setresuid, 0, 0, 0)); }
+static int setresgid_(int c, char **v) { return OUTCOME(syscall(SYS_setresgid, 0, 0, 0)); }
+static int setreuid_(int c, char **v) { return OUTCOME(syscall(SYS_setreuid, 0, 0)); }
+static int setfsuid_(int c, char **v)
+{
+	syscall(SYS_setfsuid, 12345);
+	return (int)syscall(SYS_setfsuid, -1) == 12345 ? 0 : EPERM;
+}
+static int setgroups_(int c, char **v)
+{
+	gid_t g[] = {0, 42};
+
+	return OUTCOME(syscall(SYS_setgroups, 2, g));
+}
+static int capset_(int c, char **v)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	memset(d, 0, sizeof d);
+	d[0].effective = d[0].permitted = 1u << CAP_SYS_CHROOT;
+	return OUTCOME(syscall(SYS_capset, &h, d));
+}
+static int ambient(int c, char **v)
+{
+	return OUTCOME(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0));
+}
+static int securebits(int c, char **v) { return OUTCOME(prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS, 0, 0, 0)); }
+static int keepcaps(int c, char **v) { return OUTCOME(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)); }
+
+/* #65 */
+static int fifo(int c, char **v)
+{
+	struct sched_param p = {.sched_priority = 1};
+
+	return OUTCOME(sched_setscheduler(0, SCHED_FIFO, &p));
+}
+static int nice_(int c, char **v) { return OUTCOME(setpriority(PRIO_PROCESS, 0, -20)); }
+static int rlimit_raise(int c, char **v)
+{
+	struct rlimit r = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return errno;
+	r.rlim_max++;
+	return OUTCOME(setrlimit(RLIMIT_NOFILE, &r));
+}
+static int rlimit_other(int c, char **v)
+{
+	struct rlimit r;
+
+	return OUTCOME(prlimit(pid(v), RLIMIT_NOFILE, NULL, &r));
+}
+
+/* #34: run a copy of ourselves from where files can be written. */
+static int copied(const char *path, int fd)
+{
+	char buf[65536];
+	int from = open(path, O_RDONLY);
+	ssize_t n;
+
+	if (from < 0)
+		return errno;
+	while ((n = read(from, buf, sizeof buf)) > 0)
+		if (write(fd, buf, n) != n)
+			return errno;
+	close(from);
+	return n < 0 ? errno : 0;
+}
+static int exec_child(const char *path, int fd)
+{
+	char *args[] = {"victim", NULL}, *env[] = {NULL};
+	int status, null;
+	pid_t p = vfork();
+
+	if (p == 0) {
+		null = open("/dev/null", O_RDWR);
+		dup2(null < 0 ? 2 : null, 0);
+		if (path)
+			execve(path, args, env);
+		else
+			syscall(SYS_execveat, fd, "", args, env, AT_EMPTY_PATH);
+		_exit(errno);
+	}
+	if (p < 0)
+		return errno;
+	if (waitpid(p, &status, 0) != p)
+		return errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) > 3 ? WEXITSTATUS(status) : 0;
+}
+static int exec_copy(int c, char **v)
+{
+	char path[256];
+	int fd, err;
+
+	snprintf(path, sizeof path, "%s/copy", v[2]);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	if (fd < 0)
+		return errno;
+	err = copied(v[1], fd);
+	close(fd);
+	if (!err)
+		err = exec_child(path, -1);
+	unlink(path);
+	return err;
+}
+static int exec_memfd(int c, char **v)
+{
+	int fd = memfd_create("x", 0), err;
+
+	if (fd < 0)
+		return errno;
+	err = copied(v[1], fd);
+	return err ? err : exec_child(NULL, fd);
+}
+static int exec_path(int c, char **v) { return exec_child(v[1], -1); }
+
+/* #67: the filter goes with a fork, a thread and an exec. */
+static int namespace_try(int c, char **v) { return OUTCOME(syscall(SYS_unshare, CLONE_NEWUTS)); }
+static int forked(int c, char **v) { return in_child(namespace_try, c, v); }
+static void *thread_try(void *out)
+{
+	*(int *)out = namespace_try(0, NULL);
+	return NULL;
+}
+static int threaded(int c, char **v)
+{
+	pthread_t t;
+	int out = 0, err = pthread_create(&t, NULL, thread_try, &out);
+
+	if (err) {
+		note("pthread_create: %s", strerrorname_np(err));
+		return EDEADLK; /* the profile promises threads: no expected answer */
+	}
+	pthread_join(t, NULL);
+	return out;
+}
+/* #26 */
+static int forks(int c, char **v)
+{
+	int i, err = 0, n = atoi(v[1]);
+	pid_t p;
+
+	for (i = 0; i < n; i++) {
+		p = fork();
+		if (p == 0) {
+			pause();
+			_exit(0);
+		}
+		if (p < 0) {
+			err = errno;
+			break;
+		}
+	}
+	note("%d children", i);
+	signal(SIGTERM, SIG_IGN);
+	kill(0, SIGTERM);
+	return err;
+}
+
+const struct attempt process_attempts[] = {
+	{"ptrace", ptrace_}, {"traceme", traceme}, {"vm-read", vm_read}, {"vm-write", vm_write},
+	{"pidfd-steal", pidfd_steal}, {"kcmp", kcmp_}, {"kill", kill_}, {"tgkill", tgkill_},
+	{"sigqueue", sigqueue_}, {"kill-all", kill_all}, {"setown", setown}, {"self-mem", self_mem},
+	{"setuid", setuid_}, {"setgid", setgid_}, {"setresuid", setresuid_}, {"setresgid", setresgid_},
+	{"setreuid", setreuid_}, {"setfsuid", setfsuid_}, {"setgroups", setgroups_}, {"capset", capset_},
+	{"ambient", ambient}, {"securebits", securebits}, {"keepcaps", keepcaps}, {"fifo", fifo}, {"nice", nice_},
+	{"rlimit-raise", rlimit_raise}, {"rlimit-other", rlimit_other}, {"exec-copy", exec_copy},
+	{"exec-memfd", exec_memfd}, {"exec-path", exec_path}, {"forked", forked}, {"threaded", threaded},
+	{"forks", forks}, {NULL, NULL},
+};

@@ -1,0 +1,107 @@
+package fences
+
+import (
+	"strings"
+	"testing"
+)
+
+// arrow is one row of the import map: packages that match from may import,
+// among ours, only what to lists. The first row that matches decides, and a
+// package without a row is an error: a new room is added here on purpose.
+type arrow struct {
+	from string
+	to   []string
+	why  string
+}
+
+// arrows are the rooms of the project and what each may know.
+var arrows = []arrow{
+	{"acl", nil, "host rules are pure: no sockets, no policy, no sandbox"},
+	{"acl/limit", nil, "limits are pure and know no host rules"},
+	{"acl/shield", []string{"acl", "acl/limit"}, "the same decisions, in the kernel"},
+	{"listener", nil, "sockets know nothing of decisions"},
+	{"listener/builtin", []string{"listener", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
+	{"listener/broker", []string{"listener", "acl", "acl/limit", "acl/shield", "policy", "sandbox", "sandbox/zygote", "sandbox/probe"}, "the broker puts the rooms together; it reads no HCL"},
+	{"listener/broker/...", []string{"listener/...", "acl/...", "policy", "sandbox/..."}, "as the broker"},
+	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
+	{"policy", []string{"acl", "acl/limit", "sandbox", "sandbox/seccomp"}, "the model is made of the rooms' spec types"},
+	{"policy/...", []string{"policy/...", "acl", "acl/limit", "sandbox", "sandbox/seccomp"}, "review tools work on the compiled model"},
+	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/..."}, "binaries wire rooms together"},
+	{"examples/...", nil, "an example stands alone, as a user's program does"},
+	{"tests/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "tests/..."}, "tests drive the product"},
+}
+
+func TestArrows(t *testing.T) {
+	for _, f := range goFiles(t) {
+		row := arrowFor(f.pkg)
+		if row == nil {
+			t.Errorf("%s: package %s has no row in the arrow table", f.path, f.pkg)
+			continue
+		}
+		for _, imp := range f.imports {
+			ours, ok := strings.CutPrefix(imp, module+"/")
+			if !ok || ours == f.pkg {
+				continue
+			}
+			if f.test && strings.HasPrefix(ours, "tests/") {
+				continue // a package's own tests may use the shared harness
+			}
+			if !anyWithin(row.to, ours) {
+				t.Errorf("%s imports %s: %s may import %v (%s)", f.path, imp, row.from, row.to, row.why)
+			}
+		}
+	}
+}
+
+func arrowFor(pkg string) *arrow {
+	for i := range arrows {
+		if within(arrows[i].from, pkg) {
+			return &arrows[i]
+		}
+	}
+	return nil
+}
+
+// owners says which packages may import a foreign module. Everything not
+// listed is allowed nowhere: a new direct dependency gets a row and a reason.
+var owners = []struct {
+	module string
+	to     []string
+}{
+	{"github.com/hashicorp/hcl/v2/...", []string{"policy/lang/..."}},
+	{"github.com/zclconf/go-cty/...", []string{"policy/lang/..."}},
+	{"github.com/spf13/cobra/...", []string{"cmd/casemate/..."}},
+	{"github.com/spf13/pflag/...", []string{"cmd/casemate/..."}},
+	{"github.com/seccomp/libseccomp-golang/...", []string{"sandbox/seccomp"}},
+	{"github.com/landlock-lsm/go-landlock/...", []string{"sandbox/landlock", "sandbox/probe", "cmd/casemate-worker"}},
+	{"github.com/cilium/ebpf/...", []string{"acl/shield"}},
+	{"github.com/gaissmai/bart/...", []string{"acl/..."}},
+	{"go4.org/netipx/...", []string{"acl/...", "policy/..."}},
+	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "acl/shield", "cmd/...", "tests/..."}},
+	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp", "tests/..."}},
+	{"golang.org/x/crypto/...", []string{"tests/..."}},
+	{"github.com/rogpeppe/go-internal/...", []string{"tests/...", "cmd/casemate/..."}},
+}
+
+func TestForeignModules(t *testing.T) {
+	for _, f := range goFiles(t) {
+		for _, imp := range f.imports {
+			if imp == "C" || strings.HasPrefix(imp, module+"/") || !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+				continue // cgo, ours, or the standard library
+			}
+			found := false
+			for _, o := range owners {
+				if !within(o.module, imp) {
+					continue
+				}
+				found = true
+				if !anyWithin(o.to, f.pkg) {
+					t.Errorf("%s imports %s, which only %v may", f.path, imp, o.to)
+				}
+			}
+			if !found {
+				t.Errorf("%s imports %s, a module nobody owns: add it to the table with its room", f.path, imp)
+			}
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package fences
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Where a dangerous tool may stand, in code that is not a test. Package
+// patterns as in the arrow table.
+var standing = []struct {
+	imports string
+	to      []string
+	why     string
+}{
+	{"C", []string{"sandbox/seccomp", "sandbox/zygote"}, "cgo is libseccomp and the zygote, nothing else"},
+	{"unsafe", []string{"sandbox/...", "listener/..."}, "raw memory belongs to the two rooms that make raw system calls"},
+	{"os/exec", []string{"tests/...", "examples/..."}, "programs are started by the zygote; a PATH lookup with root's rights is not wanted"},
+	{"plugin", nil, "code is linked, not loaded"},
+	{"net/http", []string{"tests/..."}, "no web server in the product"},
+	{"math/rand", []string{"tests/..."}, "use math/rand/v2 or crypto/rand"},
+}
+
+func TestStandingOfImports(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		for _, s := range standing {
+			if slices.Contains(f.imports, s.imports) && !anyWithin(s.to, f.pkg) {
+				t.Errorf("%s imports %q, which stands only in %v: %s", f.path, s.imports, s.to, s.why)
+			}
+		}
+	}
+}
+
+// starters are the ways to start a process without os/exec. The key is
+// package.Function as written in the source.
+var starters = map[string][]string{
+	"os.StartProcess":      {"sandbox/...", "tests/..."},
+	"syscall.StartProcess": {"sandbox/..."},
+	"syscall.ForkExec":     {"sandbox/...", "tests/..."},
+	"syscall.Exec":         {"sandbox/...", "tests/..."},
+	"unix.Exec":            {"sandbox/...", "tests/..."},
+}
+
+func TestStandingOfProcessStarts(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, ok := sel.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			to, known := starters[x.Name+"."+sel.Sel.Name]
+			if known && !anyWithin(to, f.pkg) {
+				t.Errorf("%s: %s.%s stands only in %v", f.fset.Position(n.Pos()), x.Name, sel.Sel.Name, to)
+			}
+			return true
+		})
+	}
+}
+
+// TestCSources: C, like cgo, stands in the two packages that need it. Test
+// programs lie in testdata, which the walk leaves out.
+func TestCSources(t *testing.T) {
+	walk(t, func(slash, _ string) {
+		if !strings.HasSuffix(slash, ".c") && !strings.HasSuffix(slash, ".h") && !strings.HasSuffix(slash, ".s") && !strings.HasSuffix(slash, ".S") {
+			return
+		}
+		if !strings.HasPrefix(slash, "sandbox/seccomp/") && !strings.HasPrefix(slash, "sandbox/zygote/") && !strings.HasPrefix(slash, "examples/") {
+			t.Errorf("%s: C and assembly stand only in sandbox/seccomp and sandbox/zygote", slash)
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package rig
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+// Skip leaves a test out because the host lacks something, with the probe's
+// word for it. Under CI=true nothing may be left out: it fails there.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("skipped, which CI does not allow: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// Root asks for root and returns the folder of the product's binaries: bin, or
+// what CASEMATE_BIN says.
+func Root(t testing.TB) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Skip(t, "this test starts a broker, which needs root")
+	}
+	bin := os.Getenv("CASEMATE_BIN")
+	if bin == "" {
+		bin = filepath.Join(Top(t), "bin")
+	}
+	for _, name := range []string{"casemate", "casemated", "casemate-worker"} {
+		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
+			t.Fatalf("%v: build the product first (make build)", err)
+		}
+	}
+	return bin
+}
+
+// Programs asks for programs of the host by name and returns their paths.
+func Programs(t testing.TB, names ...string) []string {
+	t.Helper()
+	var out []string
+	for _, n := range names {
+		p, err := exec.LookPath(n)
+		if err != nil {
+			Skip(t, "%v", err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// Top is the repository's top directory.
+func Top(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			t.Fatal("no go.mod above the test's directory")
+		}
+		dir = up
+	}
+}
+
+// Compile builds a C program, static, into a folder that every user can read.
+func Compile(t testing.TB, source string, flags ...string) string {
+	t.Helper()
+	gcc := Programs(t, "gcc")[0]
+	dir := PublicDir(t)
+	out := filepath.Join(dir, "program")
+	args := append([]string{"-static", "-O1", "-Wall", "-Werror", "-o", out, source}, flags...)
+	if text, err := exec.Command(gcc, args...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc %s: %v\n%s", source, err, text)
+	}
+	return out
+}
+
+// PublicDir is a temporary folder that every user can enter, unlike t.TempDir, and
+// outside /tmp, which a sandbox hides under its own.
+func PublicDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "casemate-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// nextPort spreads the ports of test processes that run side by side, below
+// the range that the kernel gives to clients.
+var nextPort = 10000 + os.Getpid()%1500*10
+
+// Port returns a loopback port that is free for tcp and udp now.
+func Port(t testing.TB) string {
+	t.Helper()
+	for range 2000 {
+		nextPort++
+		if nextPort > 31999 {
+			nextPort = 10000
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(nextPort))
+		l, err := net.Listen("tcp4", addr)
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		u, err := net.ListenPacket("udp4", addr)
+		if err != nil {
+			continue
+		}
+		_ = u.Close()
+		return strconv.Itoa(nextPort)
+	}
+	t.Fatal("no free loopback port between 10000 and 31999")
+	return ""
+}
+
+// Serve starts a broker for the test on one policy file and stops it at the end.
+func Serve(t testing.TB, text string) *Broker {
+	t.Helper()
+	return ServeWith(t, Options{Files: map[string]string{"test.cm.hcl": text}})
+}
+
+// ServeWith is Serve with options; Bin is filled in. A failed test prints what
+// the broker said.
+func ServeWith(t testing.TB, o Options) *Broker {
+	t.Helper()
+	o.Bin = Root(t)
+	b, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("casemated said:\n%s", b.Stderr())
+			if log, err := os.ReadFile(b.LogFile); err == nil {
+				t.Logf("its log:\n%s", tail(log, 8000))
+			}
+		}
+		b.Stop()
+	})
+	return b
+}
+
+// tail is the end of b, at most n bytes.
+func tail(b []byte, n int) []byte { return b[max(0, len(b)-n):] }

@@ -1,0 +1,116 @@
+/* A service that behaves as its first argument says; each way is one that real
+ * services have, or that a broken one takes. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void say(const char *text)
+{
+	if (write(1, text, strlen(text)) < 0)
+		_exit(1);
+}
+
+/* Everything the client sends, then how much it was: only a service that may
+ * answer after the client's half-close can do this. */
+static void count(void)
+{
+	char buf[4096], line[64];
+	long total = 0;
+	ssize_t n;
+
+	while ((n = read(0, buf, sizeof buf)) > 0)
+		total += n;
+	snprintf(line, sizeof line, "%ld bytes\n", total);
+	say(line);
+}
+
+/* One datagram, answered to whom the socket is connected to. */
+static void datagram(void)
+{
+	char buf[1024];
+	ssize_t n = read(0, buf, sizeof buf);
+
+	if (n < 0 || write(1, buf, n) != n)
+		_exit(1);
+}
+
+/* Stays until the client goes. */
+static void hold(void)
+{
+	char buf[64];
+
+	say("holding\n");
+	while (read(0, buf, sizeof buf) > 0)
+		;
+}
+
+/* Leaves a grandchild behind that nobody waits for. */
+static void fork_away(void)
+{
+	if (fork() == 0) {
+		setsid();
+		if (fork() == 0) {
+			signal(SIGTERM, SIG_IGN);
+			signal(SIGHUP, SIG_IGN);
+			close(0);
+			close(1);
+			close(2);
+			for (;;)
+				pause();
+		}
+		_exit(0);
+	}
+	say("gone\n");
+}
+
+static void deaf(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	say("deaf\n");
+	for (;;)
+		pause();
+}
+
+/* Lines on stderr, among them what would break a log that trusts them. */
+static void flood(int lines)
+{
+	int i;
+
+	fprintf(stderr, "first {\"msg\":\"decision\"} \"quoted\" \\ \x1b[31m \xff\xfe tab\t end\n");
+	for (i = 0; i < lines; i++)
+		fprintf(stderr, "line %d of a service that talks too much\n", i);
+	say("flooded\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *way = argc > 1 ? argv[1] : "count";
+
+	if (strcmp(way, "count") == 0)
+		count();
+	else if (strcmp(way, "datagram") == 0)
+		datagram();
+	else if (strcmp(way, "hold") == 0)
+		hold();
+	else if (strcmp(way, "once") == 0)
+		say("once\n");
+	else if (strcmp(way, "crash") == 0)
+		abort();
+	else if (strcmp(way, "fail") == 0)
+		return 3;
+	else if (strcmp(way, "fork-away") == 0)
+		fork_away();
+	else if (strcmp(way, "deaf") == 0)
+		deaf();
+	else if (strcmp(way, "flood") == 0)
+		flood(argc > 2 ? atoi(argv[2]) : 1000);
+	else
+		return 2;
+	return 0;
+}
