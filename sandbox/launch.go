@@ -91,7 +91,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
 	rules := []seccomp.Rule{
 		r("recvmsg", eq(0, ctl)), r("write", eq(0, ctl)), r("exit_group"), r("close"), r("getpid"),
-		r("clone", eq(0, pl.cloneFlags())),
+		r("clone", eq(0, pl.cloneFlags())), r("clone", eq(0, zygote.WorkerFlags)),
 		r("setsid"), r("dup3"), r("fcntl", eq(1, unix.F_SETFD)), r("close_range"),
 		r("setresuid", pl.ids()...), r("capset"), r("getuid"), r("capget"),
 		r("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), r("poll"),

@@ -79,6 +79,10 @@ func Prepare(pl *Plan, o Options) (_ *Sandbox, err error) {
 	return s, nil
 }
 
+// starts is how many starts of one service may be under way at once: while one
+// waits for its exec, the other processor can begin the next.
+const starts = 3
+
 // zygotePlan is the part that needs nothing of this host.
 func (pl *Plan) zygotePlan() zygote.Plan {
 	c, p := pl.Command, pl.Profile
@@ -90,6 +94,9 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
 		Proc: p.Files.Proc, Tmp: p.Files.Tmp > 0, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
 		UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
+	}
+	if stdio != zygote.StdioFDs {
+		z.Workers = starts
 	}
 	if c.Dynamic {
 		z.UIDBase, z.UIDCount = LeaseBase, LeaseCount

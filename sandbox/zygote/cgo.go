@@ -3,12 +3,14 @@
 package zygote
 
 // #cgo CFLAGS: -O2 -Wall -Wextra -Werror
+// #define _GNU_SOURCE
+// #include <sched.h>
 // #include "zygote.h"
 import "C"
 
 // The C side's own numbers, for the test that holds both sides equal.
-var cSizes = struct{ plan, requestHead, reply, brokerCaps uint64 }{
-	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.BROKER_CAPS,
+var cSizes = struct{ plan, requestHead, reply, brokerCaps, workerFlags uint64 }{
+	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.BROKER_CAPS, C.WORKER_FLAGS,
 }
 
 var cSteps = int(C.STEP_USERNS) + 1

@@ -10,6 +10,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sizes and numbers of zygote.h; TestWireMatchesC holds the two sides equal.
@@ -19,6 +21,7 @@ const (
 	maxFDs     = 64
 	maxGroups  = 64
 	maxRlimits = 16
+	maxWorkers = 4
 	maxEnvLen  = 32 * 1024
 	planMagic  = 0x43415345
 
@@ -35,6 +38,9 @@ const (
 	replyReady  = 0
 	replyMap    = ^uint64(0)
 )
+
+// WorkerFlags are the clone(2) flags of a zygote's further workers, for its filter.
+const WorkerFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD | unix.CLONE_SYSVSEM
 
 // Stdio tells where a request's descriptors go.
 type Stdio uint32
@@ -85,6 +91,9 @@ type Plan struct {
 	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
 	Caps, ZygoteCaps uint64
 	Rlimits          []Rlimit
+	// Workers is how many starts may be under way at once: 1 to 4, 0 for 1. With
+	// StdioFDs it must be 1, or descriptors would not arrive in their places.
+	Workers int
 	// Path is used when Exec is -1 (scripts need a path).
 	Path, Dir  string
 	TmpOptions string
@@ -110,7 +119,7 @@ type header struct {
 	PathOff, DirOff, TmpOff                                           uint32
 	ArgvOff, ArgvLen, EnvOff, EnvLen                                  uint32
 	FilterOff, FilterLen, SealOff, SealLen                            uint32
-	Pad                                                               uint32
+	Workers                                                           uint32
 }
 
 func (p *Plan) flags() uint32 {
@@ -134,6 +143,8 @@ func (p *Plan) check() error {
 		return fmt.Errorf("command has %d arguments, want 1 to %d", len(p.Argv), maxArgs)
 	case len(p.Env) > maxEnv/2:
 		return fmt.Errorf("environment has %d variables, at most %d", len(p.Env), maxEnv/2)
+	case p.Workers > maxWorkers || p.Workers > 1 && p.Stdio == StdioFDs:
+		return fmt.Errorf("%d workers, at most %d, and 1 where descriptors have places", p.Workers, maxWorkers)
 	case len(p.Groups) > maxGroups:
 		return fmt.Errorf("%d supplementary groups, at most %d", len(p.Groups), maxGroups)
 	}
@@ -156,7 +167,7 @@ func (p *Plan) encode() ([]byte, error) {
 		Mnt:   int32(p.Mnt), Net: int32(p.Net), UTS: int32(p.UTS), IPC: int32(p.IPC), CgroupNS: int32(p.CgroupNS),
 		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec), Stderr: int32(p.Stderr),
 		High: p.High, CloneFlags: p.CloneFlags, Flags: p.flags(), Stdio: uint32(p.Stdio), Umask: p.Umask,
-		UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
+		Workers: uint32(max(p.Workers, 1)), UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
 	}
 	copy(h.Groups[:], p.Groups)
 	for _, r := range p.Rlimits {

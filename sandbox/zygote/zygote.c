@@ -5,11 +5,13 @@
  * command per connection.
  *
  * A constructor takes the process over before the Go runtime exists, so it has
- * one thread, a small private memory and no signal handlers. It trusts the
- * broker (the plan on FD_PLAN, the requests on its control socket) and nobody
- * else; it never reads from a client's socket.
+ * a small private memory and no signal handlers. It trusts the broker (the plan
+ * on FD_PLAN, the requests on its control socket) and nobody else; it never
+ * reads from a client's socket. A few threads take requests from the one socket,
+ * so that one start need not wait for another's exec. They have no thread-local
+ * storage of their own: nothing here uses errno or any library call that does.
  *
- * The order of enter() and child() is the security order of the design: join,
+ * The order of enter() and confine() is the security order of the design: join,
  * limit, drop, lock, filter; then per connection mount, detach, stdio, uid,
  * verify, Landlock, close, exec. Any failing step means no exec.
  */
@@ -23,7 +25,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -32,28 +33,54 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "zygote.h"
 
+#define STACK 16384
+
+/* What one thread of the zygote works with. */
+struct worker {
+	struct request request;
+	int fds[MAX_FDS];
+	char *env[MAX_ENV + 1]; /* the plan's environment, then the request's */
+	/* What a child leaves behind: mapped shared, for the children that do not share memory. */
+	struct report { uint32_t step; int32_t err; } *report;
+	int init_pipe[2]; /* its end tells that the exec under init is over */
+	/* A vfork child needs a stack of its own, and so does its child under init. */
+	char stack[STACK] __attribute__((aligned(64))), child_stack[STACK] __attribute__((aligned(64)));
+	char init_stack[STACK] __attribute__((aligned(64)));
+};
+
+static struct worker workers[MAX_WORKERS];
 static struct plan *plan; /* the mapped plan; its strings are used in place */
-static char *argv_p[MAX_ARGS + 1], *env_p[MAX_ENV + 1]; /* the plan's environment, then the request's */
+static char *argv_p[MAX_ARGS + 1];
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
 
-/* What the child leaves for the parent: memory is shared until exec. */
-static struct {
-	uint32_t step;
-	int32_t err;
-} *report;
+/* ---- system calls: the result, or the negative errno ---- */
 
-/* A vfork child needs a stack of its own below which nothing of ours lies. */
-static char stack[64 * 1024] __attribute__((aligned(64)));
-static char init_stack[16 * 1024] __attribute__((aligned(64)));
+static long raw(long n, long a, long b, long c, long d, long e, long f)
+{
+	long ret;
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	__asm__ volatile("syscall" : "=a"(ret) : "0"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+	return ret;
+}
 
-static struct request request;
-static int request_fds[MAX_FDS];
-#define call(...) syscall(__VA_ARGS__)
+#define CALL(n, a, b, c, d, e, f, ...) raw(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define call(...) CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/* Clones and runs fn(arg), which never returns, on a stack of STACK bytes. */
+static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags)
+{
+	long ret, *sp = (long *)(stack + STACK);
+	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0;
+	*--sp = (long)w;
+	*--sp = (long)fn;
+	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tpop %%rax\n\tpop %%rdi\n\tcall *%%rax\n\tud2\n1:"
+			 : "=a"(ret) : "0"(SYS_clone), "D"(flags), "S"(sp), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
+	return ret;
+}
 
 static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 {
@@ -61,16 +88,19 @@ static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 	call(SYS_write, ctl, &r, sizeof r); /* no EINTR: every signal is blocked */
 }
 
-static _Noreturn void die(uint32_t step)
+static _Noreturn void quit(int status)
 {
-	reply(0, 0, step, errno ? errno : EIO);
-	_exit(1);
+	for (;;)
+		call(SYS_exit_group, status);
 }
 
-static void must(long r, uint32_t step)
+static long must(long r, uint32_t step)
 {
-	if (r < 0)
-		die(step);
+	if (r < 0) {
+		reply(0, 0, step, -r);
+		quit(1);
+	}
+	return r;
 }
 
 static char *text(uint32_t off) { return (char *)plan + off; }
@@ -89,19 +119,24 @@ static unsigned split(char *p, uint32_t len, char **out, unsigned max)
 static void load_plan(void)
 {
 	struct stat st;
-	must(fstat(FD_PLAN, &st), STEP_PLAN);
+	must(call(SYS_fstat, FD_PLAN, &st), STEP_PLAN);
 	/* Private: the broker's memfd is sealed, and our copy of it never changes it. */
-	void *m = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, 0);
-	if (m == MAP_FAILED)
-		die(STEP_PLAN);
-	plan = m;
-	errno = EINVAL;
-	if ((size_t)st.st_size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != (uint32_t)st.st_size)
-		die(STEP_PLAN);
-	env_fixed = split(text(plan->env_off), plan->env_len, env_p, MAX_ENV);
-	if (env_fixed > MAX_ENV || split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
-		die(STEP_PLAN);
+	plan = (void *)must(call(SYS_mmap, 0, st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, 0), STEP_PLAN);
+	if ((size_t)st.st_size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != (uint32_t)st.st_size || plan->workers > MAX_WORKERS)
+		must(-EINVAL, STEP_PLAN);
+	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
+		must(-E2BIG, STEP_PLAN);
+	struct report *reports = (void *)must(call(SYS_mmap, 0, sizeof *reports * MAX_WORKERS, PROT_READ | PROT_WRITE,
+						   MAP_SHARED | MAP_ANONYMOUS, -1, 0), STEP_PLAN);
+	for (unsigned i = 0; i < plan->workers; i++) {
+		workers[i].report = reports + i;
+		env_fixed = split(text(plan->env_off), plan->env_len, workers[i].env, MAX_ENV);
+		if (env_fixed > MAX_ENV)
+			must(-E2BIG, STEP_PLAN);
+	}
 }
+
+/* ---- entering the sandbox, once ---- */
 
 static void join(int fd, int type, uint32_t step)
 {
@@ -146,8 +181,8 @@ static void set_limits(void)
 {
 	for (unsigned i = 0; i < MAX_RLIMITS; i++)
 		if (plan->rlimit_set >> i & 1 && i != RLIMIT_CPU) /* that one counts from each child's start */
-			must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], NULL), STEP_RLIMIT);
-	umask(plan->umask);
+			must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], 0), STEP_RLIMIT);
+	call(SYS_umask, plan->umask);
 }
 
 static long set_caps(uint64_t permitted, uint64_t inheritable)
@@ -172,8 +207,8 @@ static uint64_t permitted_caps(void)
 static void drop_bounding(uint64_t keep)
 {
 	for (unsigned c = 0; c < 64; c++) /* reading fails past the last capability of this kernel */
-		if (prctl(PR_CAPBSET_READ, c, 0, 0, 0) > 0 && !(keep >> c & 1))
-			prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* verified by the callers */
+		if (call(SYS_prctl, PR_CAPBSET_READ, c) > 0 && !(keep >> c & 1))
+			call(SYS_prctl, PR_CAPBSET_DROP, c); /* verified by the callers */
 }
 
 /* Everything that the launches need stays; what is dropped here never returns. */
@@ -183,28 +218,25 @@ static void drop(void)
 	if (!(plan->flags & F_DYNAMIC))
 		must(call(SYS_setresgid, plan->gid, plan->gid, plan->gid), STEP_GID);
 	drop_bounding(plan->caps);
-	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), STEP_BOUNDING);
-	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
-			     SECBIT_KEEP_CAPS_LOCKED;
+	must(call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), STEP_BOUNDING);
+	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED;
 	if (plan->caps)
 		bits |= SECBIT_KEEP_CAPS; /* across the uid change; exec clears it */
 	else
 		bits |= SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-	must(prctl(PR_SET_SECUREBITS, bits, 0, 0, 0), STEP_SECUREBITS);
+	must(call(SYS_prctl, PR_SET_SECUREBITS, bits), STEP_SECUREBITS);
 	must(set_caps(plan->zygote_caps | plan->caps, plan->caps), STEP_CAPS);
-	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), STEP_NNP);
+	must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1), STEP_NNP);
 	/* Not readable through /proc or ptrace by anybody with fewer capabilities. */
-	must(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), STEP_NNP);
+	must(call(SYS_prctl, PR_SET_DUMPABLE, 0), STEP_NNP);
 }
 
 static void verify_dropped(void)
 {
-	int ok = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) & SECBIT_NOROOT_LOCKED;
+	int ok = call(SYS_prctl, PR_GET_NO_NEW_PRIVS) == 1 && call(SYS_prctl, PR_GET_SECUREBITS) & SECBIT_NOROOT_LOCKED;
 	for (unsigned c = 0; c < 64; c++)
-		ok = ok && (plan->caps >> c & 1 || prctl(PR_CAPBSET_READ, c, 0, 0, 0) <= 0);
-	errno = EPERM;
-	if (!ok)
-		die(STEP_VERIFY);
+		ok = ok && (plan->caps >> c & 1 || call(SYS_prctl, PR_CAPBSET_READ, c) <= 0);
+	must(ok ? 0 : -EPERM, STEP_VERIFY);
 }
 
 static long install(uint32_t off, uint32_t len)
@@ -221,19 +253,17 @@ static void enter_userns(void)
 {
 	char go;
 	must(call(SYS_unshare, CLONE_NEWUSER), STEP_USERNS);
-	reply(REPLY_MAP, getpid(), 0, 0);
-	errno = EPIPE;
-	if (call(SYS_read, ctl, &go, 1) != 1)
-		die(STEP_USERNS);
+	reply(REPLY_MAP, call(SYS_getpid), 0, 0);
+	must(call(SYS_read, ctl, &go, 1) == 1 ? 0 : -EPIPE, STEP_USERNS);
 }
 
 static void enter(void)
 {
 	static const uint64_t all = ~0ull;
 	ctl = FD_CTL;
-	must(call(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8), STEP_SIGNALS);
-	must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), STEP_PDEATHSIG);
-	prctl(PR_SET_NAME, ZYGOTE_ARGV0, 0, 0, 0);
+	must(call(SYS_rt_sigprocmask, SIG_SETMASK, &all, 0, 8), STEP_SIGNALS);
+	must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
+	call(SYS_prctl, PR_SET_NAME, ZYGOTE_ARGV0);
 	load_plan();
 	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
@@ -242,9 +272,6 @@ static void enter(void)
 	if (plan->flags & F_USERNS)
 		enter_userns();
 	set_limits();
-	report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (report == MAP_FAILED)
-		die(STEP_PLAN);
 	drop();
 	verify_dropped();
 	/* Last of all: from here on only what the filter allows can happen. */
@@ -254,129 +281,106 @@ static void enter(void)
 
 /* ---- one connection ---- */
 
-static _Noreturn void fail(uint32_t step)
+static long try(struct worker *w, long r, uint32_t step)
 {
-	report->step = step;
-	report->err = errno ? errno : EIO;
-	for (;;)
-		call(SYS_exit_group, 126);
+	if (r < 0) {
+		*w->report = (struct report){step, -r};
+		quit(126);
+	}
+	return r;
 }
 
-static void try(long r, uint32_t step)
-{
-	if (r < 0)
-		fail(step);
-}
-
-static void mounts(void)
+static void mounts(struct worker *w)
 {
 	if (plan->flags & F_PROC)
-		try(call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
+		try(w, call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
 	if (plan->flags & F_TMP)
-		try(call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
+		try(w, call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
 	if (plan->flags & F_CHDIR_LATE)
-		try(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
+		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
 
-/*
- * 0, 1 and 2 are taken (/dev/null, /dev/null, the log), so the client's
- * descriptors have arrived in ascending order from 3 on: no dup clobbers one.
- */
-static void stdio(void)
+/* 0, 1 and 2 are taken (/dev/null, /dev/null, the log), so what arrived lies from 3 on. */
+static void stdio(struct worker *w)
 {
-	if (plan->stdio == STDIO_FDS) {
-		for (uint32_t i = 0; i < request.nfds; i++) {
-			errno = EBADF;
-			if (request_fds[i] != (int)(3 + i))
-				fail(STEP_STDIO);
-			try(call(SYS_fcntl, 3 + i, F_SETFD, 0), STEP_STDIO);
-		}
+	if (plan->stdio != STDIO_FDS) {
+		for (int to = 0; to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
+			try(w, call(SYS_dup3, w->fds[0], to, 0), STEP_STDIO);
 		return;
 	}
-	for (int to = 0; to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
-		try(call(SYS_dup3, request_fds[0], to, 0), STEP_STDIO);
+	for (uint32_t i = 0; i < w->request.nfds; i++) {
+		try(w, w->fds[i] == (int)(3 + i) ? 0 : -EBADF, STEP_STDIO); /* holds with one worker, which Go asks for */
+		try(w, call(SYS_fcntl, 3 + i, F_SETFD, 0), STEP_STDIO);
+	}
 }
 
-/* Marked rather than closed: the command's own descriptor must live until exec. */
-static void close_rest(void)
+static void change_user(struct worker *w)
 {
-	try(call(SYS_close_range, plan->stdio == STDIO_FDS ? 3 + request.nfds : 3, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
-}
-
-static void change_user(void)
-{
-	uint32_t uid = plan->flags & F_DYNAMIC ? request.uid : plan->uid;
+	uint32_t uid = plan->flags & F_DYNAMIC ? w->request.uid : plan->uid, gid = w->request.gid;
 	if (plan->flags & F_DYNAMIC)
-		try(call(SYS_setresgid, request.gid, request.gid, request.gid), STEP_GID);
-	try(call(SYS_setresuid, uid, uid, uid), STEP_UID);
-
+		try(w, call(SYS_setresgid, gid, gid, gid), STEP_GID);
+	try(w, call(SYS_setresuid, uid, uid, uid), STEP_UID);
 	/* By hand, always: for uid 0 and inside a user namespace the uid change alone keeps the sets. */
-	try(set_caps(plan->caps, plan->caps), STEP_CAPS);
+	try(w, set_caps(plan->caps, plan->caps), STEP_CAPS);
 	for (unsigned c = 0; c < 64; c++)
 		if (plan->caps >> c & 1)
-			try(call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0), STEP_CAPS);
+			try(w, call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c), STEP_CAPS);
 	/* Verify instead of trusting: a capability that is left means no exec. */
-	errno = EPERM;
-	if (permitted_caps() & ~plan->caps || call(SYS_getuid) != uid)
-		fail(STEP_VERIFY);
+	try(w, permitted_caps() & ~plan->caps || call(SYS_getuid) != uid ? -EPERM : 0, STEP_VERIFY);
 }
 
 /* Dies with the broker: the uid change above cleared the setting, so it comes after. */
-static void tie_to_broker(void)
+static void tie_to_broker(struct worker *w)
 {
-	try(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), STEP_PDEATHSIG);
 	struct pollfd p = {.fd = ctl, .events = 0};
-	try(call(SYS_poll, &p, 1, 0), STEP_PDEATHSIG);
-	errno = EOWNERDEAD;
-	if (p.revents & (POLLHUP | POLLERR)) /* it died before the line above */
-		fail(STEP_PDEATHSIG);
+	try(w, call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
+	try(w, call(SYS_poll, &p, 1, 0), STEP_PDEATHSIG);
+	/* A hang-up: it died before it could be tied to. */
+	try(w, p.revents & (POLLHUP | POLLERR) ? -EOWNERDEAD : 0, STEP_PDEATHSIG);
 }
 
 /* The last ordered steps of one connection: afterwards nothing is left to give up. */
-static void confine(void)
+static void confine(struct worker *w)
 {
-	mounts();
-	try(call(SYS_setsid), STEP_SETSID);
-	stdio();
-	if (plan->rlimit_set & (1u << RLIMIT_CPU))
-		try(call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], NULL), STEP_RLIMIT);
-	change_user();
+	mounts(w);
+	try(w, call(SYS_setsid), STEP_SETSID);
+	stdio(w);
+	if (plan->rlimit_set >> RLIMIT_CPU & 1)
+		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
+	change_user(w);
 	if (!(plan->flags & F_LEAVE))
-		tie_to_broker();
+		tie_to_broker(w);
 	if (plan->fd_landlock >= 0)
-		try(call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
-	close_rest();
+		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
+	/* Marked rather than closed: the command's own descriptor must live until exec. */
+	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
+	try(w, call(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
 }
 
-static _Noreturn void run(void)
+static void run(struct worker *w)
 {
 	static const uint64_t none;
 	if (plan->seal_len)
-		try(install(plan->seal_off, plan->seal_len), STEP_SEAL);
-	try(call(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8), STEP_SIGNALS);
+		try(w, install(plan->seal_off, plan->seal_len), STEP_SEAL);
+	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
 	if (plan->fd_exec >= 0)
-		call(SYS_execveat, plan->fd_exec, "", argv_p, env_p, AT_EMPTY_PATH);
+		try(w, call(SYS_execveat, plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH), STEP_EXEC);
 	else
-		call(SYS_execve, text(plan->path_off), argv_p, env_p);
-	fail(STEP_EXEC);
+		try(w, call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
 }
 
-static int child(void *unused)
+static void child(struct worker *w)
 {
-	(void)unused;
-	confine();
-	run();
+	confine(w);
+	run(w);
 }
 
 /* ---- init = true: PID 1 reaps and forwards, the service is PID 2 ---- */
 
-static int init_pipe[2]; /* end of file on it tells the zygote that the exec is over */
-
-static int init_service(void *arg)
+static void init_service(struct worker *w)
 {
-	(void)arg;
-	try(call(SYS_setsid), STEP_SETSID);
-	run();
+	try(w, call(SYS_setsid), STEP_SETSID);
+	run(w);
 }
 
 /* Reaps everything there is; exits with the service's own status. */
@@ -384,16 +388,23 @@ static void reap(int service)
 {
 	int status;
 	long pid;
-	while ((pid = call(SYS_wait4, -1, &status, WNOHANG, NULL)) > 0)
+	while ((pid = call(SYS_wait4, -1, &status, WNOHANG, 0)) > 0)
 		if (pid == service)
-			call(SYS_exit_group, WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+			quit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-static _Noreturn void init_loop(int service)
+/* Has memory of its own (no CLONE_VM): it lives as long as its connection. */
+static void init_main(struct worker *w)
 {
 	static const uint64_t all = ~0ull;
+	confine(w);
+	int service = try(w, start(init_service, w, w->child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD), STEP_INIT);
+	if (w->report->err)
+		quit(126);
+	/* The connection belongs to the service alone: a copy here would hide its close. */
+	try(w, call(SYS_close_range, 0, ~0u, 0), STEP_CLOSE);
 	for (;;) {
-		int sig = call(SYS_rt_sigtimedwait, &all, NULL, NULL, 8);
+		int sig = call(SYS_rt_sigtimedwait, &all, 0, 0, 8);
 		if (sig == SIGCHLD)
 			reap(service);
 		else if (sig > 0)
@@ -401,53 +412,42 @@ static _Noreturn void init_loop(int service)
 	}
 }
 
-/* Has memory of its own (no CLONE_VM): it lives as long as its connection. */
-static int init_main(void *arg)
-{
-	(void)arg;
-	confine();
-	int service = clone(init_service, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
-	try(service, STEP_INIT);
-	if (report->err)
-		call(SYS_exit_group, 126);
-	/* The connection belongs to the service alone: a copy here would hide its close. */
-	try(call(SYS_close_range, 0, ~0u, 0), STEP_CLOSE);
-	init_loop(service);
-}
-
-static int launch_init(void)
+static long launch_init(struct worker *w)
 {
 	char byte;
-	if (call(SYS_pipe2, init_pipe, O_CLOEXEC) < 0)
-		return -1;
-	int pid = clone(init_main, init_stack + sizeof init_stack, plan->clone_flags, NULL);
-	int err = errno;
-	call(SYS_close, init_pipe[1]);
+	long err = call(SYS_pipe2, w->init_pipe, O_CLOEXEC);
+	if (err < 0)
+		return err;
+	long pid = start(init_main, w, w->init_stack, plan->clone_flags);
+	call(SYS_close, w->init_pipe[1]);
 	if (pid > 0)
-		call(SYS_read, init_pipe[0], &byte, 1);
-	call(SYS_close, init_pipe[0]);
-	errno = err;
+		call(SYS_read, w->init_pipe[0], &byte, 1);
+	call(SYS_close, w->init_pipe[0]);
 	return pid;
 }
 
 /* ---- requests ---- */
 
-static void launch(void)
+static void launch(struct worker *w)
 {
-	report->step = report->err = 0;
-	if (split(request.env, request.env_len, env_p + env_fixed, MAX_ENV - env_fixed) > MAX_ENV - env_fixed) {
-		reply(request.id, 0, STEP_REQUEST, E2BIG);
+	uint64_t id = w->request.id;
+	*w->report = (struct report){0, 0};
+	if (split(w->request.env, w->request.env_len, w->env + env_fixed, MAX_ENV - env_fixed) > MAX_ENV - env_fixed) {
+		reply(id, 0, STEP_REQUEST, E2BIG);
 		return;
 	}
-	int pid = plan->flags & F_INIT ? launch_init() : clone(child, stack + sizeof stack, plan->clone_flags, NULL);
-	reply(request.id, pid < 0 ? 0 : pid, pid < 0 ? STEP_CLONE : report->step, pid < 0 ? errno : report->err);
+	long pid = plan->flags & F_INIT ? launch_init(w) : start(child, w, w->child_stack, plan->clone_flags);
+	if (pid < 0)
+		reply(id, 0, STEP_CLONE, -pid);
+	else
+		reply(id, pid, w->report->step, w->report->err);
 }
 
 /* Takes the next request; false when the broker is gone. */
-static int receive(void)
+static int receive(struct worker *w)
 {
-	char control[CMSG_SPACE(sizeof(int) * MAX_FDS)];
-	struct iovec iov = {.iov_base = &request, .iov_len = sizeof request};
+	char control[CMSG_SPACE(sizeof(int) * MAX_FDS)] __attribute__((aligned(8)));
+	struct iovec iov = {.iov_base = &w->request, .iov_len = sizeof w->request};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
 	long n = call(SYS_recvmsg, ctl, &msg, MSG_CMSG_CLOEXEC); /* no EINTR: every signal is blocked */
 	if (n <= 0)
@@ -455,31 +455,37 @@ static int receive(void)
 	unsigned got = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
-		memcpy(request_fds, CMSG_DATA(c), got * sizeof(int));
+		memcpy(w->fds, CMSG_DATA(c), got * sizeof(int));
 	}
-	if ((size_t)n < REQUEST_HEAD || request.env_len != n - REQUEST_HEAD || got != request.nfds || got < 1 ||
+	if ((size_t)n < REQUEST_HEAD || w->request.env_len != n - REQUEST_HEAD || got != w->request.nfds || got < 1 ||
 	    msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		reply(request.id, 0, STEP_REQUEST, EBADMSG);
+		reply(0, 0, STEP_REQUEST, EBADMSG);
 	else
-		launch();
+		launch(w);
 	for (unsigned i = 0; i < got; i++)
-		call(SYS_close, request_fds[i]);
+		call(SYS_close, w->fds[i]);
 	return 1;
+}
+
+static void serve(struct worker *w)
+{
+	while (receive(w))
+		;
+	quit(0);
 }
 
 /* ---- casemated itself ---- */
 
 /*
  * The broker's capabilities are cut here, before the Go runtime makes threads:
- * afterwards every thread would have to be cut on its own.
+ * afterwards every thread would have to be cut on its own. casemated proves the
+ * outcome, and refuses to start without.
  */
 static void cut_broker(void)
 {
-	if (geteuid() != 0)
-		return; /* without root there is nothing to cut; casemated says what is missing */
 	drop_bounding(BROKER_CAPS);
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	set_caps(permitted_caps() & BROKER_CAPS, 0); /* casemated proves the outcome and refuses to start without */
+	call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+	set_caps(permitted_caps() & BROKER_CAPS, 0);
 }
 
 __attribute__((constructor)) static void take_over(int argc, char **argv)
@@ -488,12 +494,12 @@ __attribute__((constructor)) static void take_over(int argc, char **argv)
 		return;
 	if (strcmp(argv[0], ZYGOTE_ARGV0) == 0) {
 		enter();
-		reply(REPLY_READY, getpid(), 0, 0);
-		while (receive())
-			;
-		_exit(0);
+		for (unsigned i = 1; i < plan->workers; i++)
+			must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS), STEP_CLONE);
+		reply(REPLY_READY, call(SYS_getpid), 0, 0);
+		serve(workers);
 	}
 	const char *base = strrchr(argv[0], '/');
-	if (strcmp(base ? base + 1 : argv[0], "casemated") == 0)
+	if (call(SYS_geteuid) == 0 && strcmp(base ? base + 1 : argv[0], "casemated") == 0)
 		cut_broker();
 }

@@ -9,7 +9,7 @@
 #define PLAN_MAGIC 0x43415345u
 
 enum { FD_PLAN = 3, FD_CTL = 4 };
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16 };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 /* plan.flags */
 enum {
@@ -23,6 +23,9 @@ enum {
 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
+
+/* clone(2) flags of a further worker; the filter allows exactly these. */
+#define WORKER_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -52,7 +55,7 @@ struct plan {
 	uint32_t path_off, dir_off, tmp_off; /* NUL-terminated, from the start of the plan */
 	uint32_t argv_off, argv_len, env_off, env_len;
 	uint32_t filter_off, filter_len, seal_off, seal_len; /* bytes of struct sock_filter[] */
-	uint32_t pad;
+	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
 };
 
 struct request {

@@ -23,6 +23,7 @@ func TestWireMatchesC(t *testing.T) {
 		{"request head", cSizes.requestHead, requestHead},
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
+		{"worker flags", cSizes.workerFlags, WorkerFlags},
 		{"steps", uint64(cSteps), uint64(len(Steps))},
 	} {
 		if c.got != c.want {
