@@ -30,8 +30,9 @@ type running struct {
 	*rig.Broker
 }
 
-// everyLayerHCL is everyLayer as a user writes it. The server profile's filter
-// allows more than 150 calls and has a private /tmp and a /proc of its own.
+// everyLayerHCL is everyLayer as a user writes it: the shipped profile for one
+// process with files, whose filter allows more than 150 calls, with a private
+// /tmp and a /proc of its own.
 const everyLayerHCL = `
 policy { edition = 1 }
 
@@ -48,8 +49,8 @@ limit "none" {
 }
 
 profile "bench" {
-  base = profile.server
-  init = false
+  base   = profile.files
+  widens = ["files"]
   files {
     tmp  = "1MiB"
     proc = true

@@ -143,8 +143,8 @@ func everyLayer() sandbox.Profile {
 	return sandbox.Profile{
 		Name:      "bench",
 		Network:   sandbox.Network{Mode: "none"},
-		Files:     sandbox.Files{Tmp: 1 << 20, Proc: true, Dev: []string{"null"}},
-		Syscalls:  sandbox.Syscalls{Allow: []string{"@server"}, OnViolation: "errno"},
+		Files:     sandbox.Files{Tmp: 1 << 20, Proc: true, Dev: []string{"full", "null", "random", "urandom", "zero"}},
+		Syscalls:  sandbox.Syscalls{Allow: []string{"@files"}, OnViolation: "errno"},
 		Resources: sandbox.Resources{OpenFiles: 64},
 	}
 }
@@ -166,10 +166,12 @@ var layers = []struct {
 	{name: "no /tmp, no /proc", profile: func(p *sandbox.Profile) { p.Files.Tmp, p.Files.Proc = 0, false }},
 	{name: "no pid namespace, no /proc", profile: func(p *sandbox.Profile) { p.Files.Proc = false },
 		plan: func(p *zygote.Plan) { p.CloneFlags &^= unix.CLONE_NEWPID; p.Filter = nil }},
-	{name: "no ipc namespace", plan: func(p *zygote.Plan) { p.CloneFlags &^= unix.CLONE_NEWIPC; p.Filter = nil }},
 	{name: "no seccomp filter", plan: func(p *zygote.Plan) { p.Filter = nil }},
 	{name: "no landlock", plan: func(p *zygote.Plan) { p.Landlock = -1 }},
 	{name: "no network namespace", plan: func(p *zygote.Plan) { p.Net = -1 }},
+	{name: "with the server profile's filter, and so an ipc namespace for each", profile: func(p *sandbox.Profile) {
+		p.Syscalls.Allow = []string{"@server"}
+	}},
 	{name: "with a seal (second filter)", profile: func(p *sandbox.Profile) { p.Syscalls.Seal = true }},
 	{name: "with an init", profile: func(p *sandbox.Profile) { p.Init = true }},
 }
