@@ -14,7 +14,7 @@ profile "ssh" {
 
 service "ssh" {
   listen  = ["tcp://:2222"]
-  command = ["/usr/sbin/dropbear", "-i", "-E", "-s", "-r", "/etc/dropbear/guest_key"]
+  command = ["/usr/sbin/dropbear", "-i", "-s", "-r", "/etc/dropbear/guest_key"]
   user    = "guest"
   acl     = acl.office
   limit   = limit.office

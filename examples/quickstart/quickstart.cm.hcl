@@ -1,4 +1,4 @@
-# Five services on loopback, each under another profile. `make run` serves them.
+# Six services on loopback, each under another profile. `make run` serves them.
 
 policy { edition = 1 }
 
@@ -15,7 +15,7 @@ service "factor" {
 # /tmp and /proc, and an init that reaps what it leaves behind.
 service "look" {
   listen  = ["tcp://127.0.0.1:7002", "tcp://[::1]:7002"]
-  command = ["/bin/sh", "-c", "echo \"You are $REMOTE_ADDR, I am uid $(id -u), and this is all I see:\"; ls -l / /tmp /proc/1/comm"]
+  command = ["/bin/sh", "-c", "echo \"You are $REMOTE_ADDR, I am uid $(id -u), and this is all I see:\"; ls -l / /tmp/; echo processes: /proc/[0-9]*"]
   user    = "dynamic"
   acl     = acl.localhost
   profile = profile.server
