@@ -140,10 +140,8 @@ static void load_plan(void)
 
 static void join(int fd, int type, uint32_t step)
 {
-	if (fd >= 0) {
-		must(call(SYS_setns, fd, type), step);
+	if (fd >= 0 && must(call(SYS_setns, fd, type), step) == 0)
 		must(call(SYS_close, fd), step);
-	}
 }
 
 /*
@@ -219,11 +217,9 @@ static void drop(void)
 		must(call(SYS_setresgid, plan->gid, plan->gid, plan->gid), STEP_GID);
 	drop_bounding(plan->caps);
 	must(call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), STEP_BOUNDING);
-	unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED;
-	if (plan->caps)
-		bits |= SECBIT_KEEP_CAPS; /* across the uid change; exec clears it */
-	else
-		bits |= SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	/* Capabilities to keep survive the uid change; exec clears the bit. */
+	unsigned long bits = plan->caps ? SECBIT_KEEP_CAPS : SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+	bits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED;
 	must(call(SYS_prctl, PR_SET_SECUREBITS, bits), STEP_SECUREBITS);
 	must(set_caps(plan->zygote_caps | plan->caps, plan->caps), STEP_CAPS);
 	must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1), STEP_NNP);
@@ -259,9 +255,11 @@ static void enter_userns(void)
 
 static void enter(void)
 {
-	static const uint64_t all = ~0ull;
+	static const uint64_t all = ~0ull, standard[4]; /* no handler: SIG_DFL */
 	ctl = FD_CTL;
 	must(call(SYS_rt_sigprocmask, SIG_SETMASK, &all, 0, 8), STEP_SIGNALS);
+	for (int sig = 1; sig <= 64; sig++) /* what the broker was started with ignored would stay so; KILL and STOP refuse */
+		call(SYS_rt_sigaction, sig, standard, 0, 8);
 	must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
 	call(SYS_prctl, PR_SET_NAME, ZYGOTE_ARGV0);
 	load_plan();
@@ -363,10 +361,8 @@ static void run(struct worker *w)
 	if (plan->seal_len)
 		try(w, install(plan->seal_off, plan->seal_len), STEP_SEAL);
 	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
-	if (plan->fd_exec >= 0)
-		try(w, call(SYS_execveat, plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH), STEP_EXEC);
-	else
-		try(w, call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
+	try(w, plan->fd_exec >= 0 ? call(SYS_execveat, plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH)
+				  : call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
 }
 
 static void child(struct worker *w)
@@ -437,10 +433,7 @@ static void launch(struct worker *w)
 		return;
 	}
 	long pid = plan->flags & F_INIT ? launch_init(w) : start(child, w, w->child_stack, plan->clone_flags);
-	if (pid < 0)
-		reply(id, 0, STEP_CLONE, -pid);
-	else
-		reply(id, pid, w->report->step, w->report->err);
+	reply(id, pid < 0 ? 0 : pid, pid < 0 ? STEP_CLONE : w->report->step, pid < 0 ? -pid : w->report->err);
 }
 
 /* Takes the next request; false when the broker is gone. */
