@@ -45,16 +45,17 @@ const (
 // them, and a fresh network namespace costs more than starting the program. So
 // is the ipc namespace where nothing can be made in it.
 func (pl *Plan) cloneFlags() uint32 {
-	f := uint32(unix.CLONE_PARENT|unix.SIGCHLD) | unix.CLONE_NEWNS
+	f := uint32(unix.CLONE_PARENT|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_NEWNS
 	if pl.makesIPC() {
 		f |= unix.CLONE_NEWIPC
 	}
 	if !pl.Command.HostPIDs {
 		f |= unix.CLONE_NEWPID
 	}
-	if !pl.Profile.Init {
-		f |= unix.CLONE_VM | unix.CLONE_VFORK
+	if pl.Profile.Init {
+		return f | unix.CLONE_CHILD_CLEARTID // init lives on: the zygote does not wait for it
 	}
+	f |= unix.CLONE_VFORK
 	return f
 }
 

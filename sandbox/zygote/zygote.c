@@ -43,12 +43,14 @@ struct worker {
 	struct request request;
 	int fds[MAX_FDS];
 	char *env[MAX_ENV + 1]; /* the plan's environment, then the request's */
-	/* What a child leaves behind: mapped shared, for the children that do not share memory. */
-	struct report { uint32_t step; int32_t err; } *report;
+	/* What a child leaves behind: memory is shared until exec. */
+	struct report { uint32_t step; int32_t err; } report;
 	int init_pipe[2]; /* its end tells that the exec under init is over */
-	/* A vfork child needs a stack of its own, and so does its child under init. */
+	/* An init lives as long as its connection, on a stack that is free again when the kernel has cleared its busy word. */
+	volatile int busy[MAX_INITS];
+	char *init_stacks;
+	/* A vfork child needs a stack of its own. */
 	char stack[STACK] __attribute__((aligned(64))), child_stack[STACK] __attribute__((aligned(64)));
-	char init_stack[STACK] __attribute__((aligned(64)));
 };
 
 static struct worker workers[MAX_WORKERS];
@@ -70,11 +72,11 @@ static long raw(long n, long a, long b, long c, long d, long e, long f)
 #define CALL(n, a, b, c, d, e, f, ...) raw(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define call(...) CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* Clones and runs fn(arg), which never returns, on a stack of STACK bytes. */
-static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags)
+/* Clones and runs fn(w), which never returns, on a stack of STACK bytes; clear is for CLONE_CHILD_CLEARTID. */
+static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags, int *clear)
 {
 	long ret, *sp = (long *)(stack + STACK);
-	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0;
+	register long r10 __asm__("r10") = (long)clear, r8 __asm__("r8") = 0;
 	*--sp = (long)w;
 	*--sp = (long)fn;
 	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tpop %%rax\n\tpop %%rdi\n\tcall *%%rax\n\tud2\n1:"
@@ -126,13 +128,13 @@ static void load_plan(void)
 		must(-EINVAL, STEP_PLAN);
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
-	struct report *reports = (void *)must(call(SYS_mmap, 0, sizeof *reports * MAX_WORKERS, PROT_READ | PROT_WRITE,
-						   MAP_SHARED | MAP_ANONYMOUS, -1, 0), STEP_PLAN);
 	for (unsigned i = 0; i < plan->workers; i++) {
-		workers[i].report = reports + i;
 		env_fixed = split(text(plan->env_off), plan->env_len, workers[i].env, MAX_ENV);
 		if (env_fixed > MAX_ENV)
 			must(-E2BIG, STEP_PLAN);
+		if (plan->flags & F_INIT) /* address space alone: a page or two of each becomes memory when used */
+			workers[i].init_stacks = (void *)must(call(SYS_mmap, 0, (long)STACK * MAX_INITS, PROT_READ | PROT_WRITE,
+								   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), STEP_PLAN);
 	}
 }
 
@@ -150,19 +152,15 @@ static void join(int fd, int type, uint32_t step)
  */
 static int raise_fd(int fd, int to, int flags)
 {
-	if (fd < 0)
-		return -1;
-	must(call(SYS_dup3, fd, to, flags), STEP_FDS);
-	must(call(SYS_close, fd), STEP_FDS);
-	return to;
+	if (fd >= 0 && must(call(SYS_dup3, fd, to, flags), STEP_FDS) == to)
+		must(call(SYS_close, fd), STEP_FDS);
+	return fd < 0 ? -1 : to;
 }
 
 static void join_all(void)
 {
-	if (plan->fd_cgroup >= 0) {
-		must(call(SYS_write, plan->fd_cgroup, "0", 1), STEP_CGROUP);
+	if (plan->fd_cgroup >= 0 && must(call(SYS_write, plan->fd_cgroup, "0", 1), STEP_CGROUP) == 1)
 		must(call(SYS_close, plan->fd_cgroup), STEP_CGROUP);
-	}
 	join(plan->fd_net, CLONE_NEWNET, STEP_NETNS);
 	join(plan->fd_uts, CLONE_NEWUTS, STEP_UTSNS);
 	join(plan->fd_ipc, CLONE_NEWIPC, STEP_IPCNS);
@@ -282,7 +280,7 @@ static void enter(void)
 static long try(struct worker *w, long r, uint32_t step)
 {
 	if (r < 0) {
-		*w->report = (struct report){step, -r};
+		w->report = (struct report){step, -r};
 		quit(126);
 	}
 	return r;
@@ -365,19 +363,11 @@ static void run(struct worker *w)
 				  : call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
 }
 
-static void child(struct worker *w)
-{
-	confine(w);
-	run(w);
-}
+static void child(struct worker *w) { confine(w), run(w); }
 
 /* ---- init = true: PID 1 reaps and forwards, the service is PID 2 ---- */
 
-static void init_service(struct worker *w)
-{
-	try(w, call(SYS_setsid), STEP_SETSID);
-	run(w);
-}
+static void init_service(struct worker *w) { try(w, call(SYS_setsid), STEP_SETSID), run(w); }
 
 /* Reaps everything there is; exits with the service's own status. */
 static void reap(int service)
@@ -389,13 +379,13 @@ static void reap(int service)
 			quit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* Has memory of its own (no CLONE_VM): it lives as long as its connection. */
+/* Shares the zygote's memory, and nothing else of it, for as long as its connection lives. */
 static void init_main(struct worker *w)
 {
 	static const uint64_t all = ~0ull;
 	confine(w);
-	int service = try(w, start(init_service, w, w->child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD), STEP_INIT);
-	if (w->report->err)
+	int service = try(w, start(init_service, w, w->child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, 0), STEP_INIT);
+	if (w->report.err)
 		quit(126);
 	/* The connection belongs to the service alone: a copy here would hide its close. */
 	try(w, call(SYS_close_range, 0, ~0u, 0), STEP_CLOSE);
@@ -411,13 +401,19 @@ static void init_main(struct worker *w)
 static long launch_init(struct worker *w)
 {
 	char byte;
-	long err = call(SYS_pipe2, w->init_pipe, O_CLOEXEC);
-	if (err < 0)
-		return err;
-	long pid = start(init_main, w, w->init_stack, plan->clone_flags);
+	int i = 0; /* the lowest: no more stacks become memory than there were connections at once */
+	while (i < MAX_INITS && w->busy[i])
+		i++;
+	long pid = i == MAX_INITS ? -EAGAIN : call(SYS_pipe2, w->init_pipe, O_CLOEXEC);
+	if (pid < 0)
+		return pid;
+	w->busy[i] = 1;
+	pid = start(init_main, w, w->init_stacks + (long)STACK * i, plan->clone_flags, (int *)&w->busy[i]);
 	call(SYS_close, w->init_pipe[1]);
 	if (pid > 0)
 		call(SYS_read, w->init_pipe[0], &byte, 1);
+	else
+		w->busy[i] = 0;
 	call(SYS_close, w->init_pipe[0]);
 	return pid;
 }
@@ -427,13 +423,13 @@ static long launch_init(struct worker *w)
 static void launch(struct worker *w)
 {
 	uint64_t id = w->request.id;
-	*w->report = (struct report){0, 0};
+	w->report = (struct report){0, 0};
 	if (split(w->request.env, w->request.env_len, w->env + env_fixed, MAX_ENV - env_fixed) > MAX_ENV - env_fixed) {
 		reply(id, 0, STEP_REQUEST, E2BIG);
 		return;
 	}
-	long pid = plan->flags & F_INIT ? launch_init(w) : start(child, w, w->child_stack, plan->clone_flags);
-	reply(id, pid < 0 ? 0 : pid, pid < 0 ? STEP_CLONE : w->report->step, pid < 0 ? -pid : w->report->err);
+	long pid = plan->flags & F_INIT ? launch_init(w) : start(child, w, w->child_stack, plan->clone_flags, 0);
+	reply(id, pid < 0 ? 0 : pid, pid < 0 ? STEP_CLONE : w->report.step, pid < 0 ? -pid : w->report.err);
 }
 
 /* Takes the next request; false when the broker is gone. */
@@ -488,7 +484,7 @@ __attribute__((constructor)) static void take_over(int argc, char **argv)
 	if (strcmp(argv[0], ZYGOTE_ARGV0) == 0) {
 		enter();
 		for (unsigned i = 1; i < plan->workers; i++)
-			must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS), STEP_CLONE);
+			must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, 0), STEP_CLONE);
 		reply(REPLY_READY, call(SYS_getpid), 0, 0);
 		serve(workers);
 	}

@@ -155,7 +155,7 @@ func TestDynamicUser(t *testing.T) {
 func TestInit(t *testing.T) {
 	p := plain(t, "/bin/sh", "-c", "echo $$; (sleep 100 &) ; exit 9")
 	p.Init = true
-	p.CloneFlags &^= unix.CLONE_VM | unix.CLONE_VFORK
+	p.CloneFlags ^= unix.CLONE_VFORK | unix.CLONE_CHILD_CLEARTID
 	out, r := start(t, spawn(t, p), Request{ID: 1})
 	if r.Err() != nil {
 		t.Fatal(r.Err())
@@ -163,6 +163,60 @@ func TestInit(t *testing.T) {
 	if got := exitStatus(t, r.PID).ExitStatus(); got != 9 || out != "2\n" {
 		t.Fatalf("exit %d, output %q; want 9 and pid 2", got, out)
 	}
+}
+
+// An init's stack is used again when its connection is over, however it ended.
+func TestInitStacksComeBack(t *testing.T) {
+	p := plain(t, "/bin/cat")
+	p.Init, p.CloneFlags = true, p.CloneFlags^(unix.CLONE_VFORK|unix.CLONE_CHILD_CLEARTID)
+	z := spawn(t, p)
+	for round := range 40 {
+		var clients, pids []int
+		for id := range 110 { // 40 times this is more than there are stacks
+			pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = z.Send(&Request{ID: uint64(id + 1), FDs: pair[1:]})
+			unix.Close(pair[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := recv(t, z)
+			if r.Err() != nil {
+				t.Fatalf("round %d: %v", round, r.Err())
+			}
+			clients, pids = append(clients, pair[0]), append(pids, r.PID)
+		}
+		for i, pid := range pids {
+			if i%2 == 0 {
+				unix.Kill(pid, unix.SIGKILL)
+			}
+			unix.Close(clients[i])
+			exitStatus(t, pid)
+		}
+	}
+	if kb := privateKB(t, z); kb > 1500 {
+		t.Errorf("the zygote holds %d KiB of its own afterwards", kb)
+	}
+}
+
+func privateKB(t *testing.T, z *Zygote) (kb int) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(z.pid), "smaps_rollup"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); strings.HasPrefix(line, "Private") {
+			n, err := strconv.Atoi(f[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			kb += n
+		}
+	}
+	return kb
 }
 
 func TestUserNamespace(t *testing.T) {
@@ -188,7 +242,7 @@ func TestFailingStepIsNamed(t *testing.T) {
 		{"proc without a mount point", func(p *Plan) { p.Tmp = true }, "mount /tmp"},
 		{"missing program under init", func(p *Plan) {
 			p.Path, p.Init = "/nonexistent", true
-			p.CloneFlags &^= unix.CLONE_VM | unix.CLONE_VFORK
+			p.CloneFlags ^= unix.CLONE_VFORK | unix.CLONE_CHILD_CLEARTID
 		}, "exec"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,13 +281,7 @@ func TestPrivateMemory(t *testing.T) {
 		_, r := start(t, z, Request{ID: id})
 		exitStatus(t, r.PID)
 	}
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(z.pid), "smaps_rollup"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if strings.HasPrefix(line, "Private") || strings.HasPrefix(line, "Rss") {
-			t.Log(strings.TrimSpace(line))
-		}
+	if kb := privateKB(t, z); kb > 200 {
+		t.Errorf("the zygote holds %d KiB of its own, want at most 200", kb)
 	}
 }
