@@ -228,6 +228,10 @@ func TestEvadable(t *testing.T) {
 		{from(Allow, "any").but(".evil.example"), true},
 		{from(Allow, "any").but(".evil.example", "unknown", "paranoid"), false},
 		{from(Allow, "any").but("10.0.0.0/8"), false},
+		{from(Allow, ".example.org").but("cgi.example.org"), false},
+		{from(Allow, "known").but(".evil.example"), false},
+		{from(Allow, "10.0.0.0/8", ".example.org").but("cgi.example.org"), true},
+		{from(Allow, "unknown").but(".evil.example"), true},
 	} {
 		if got := tc.rule.Evadable(); got != tc.want {
 			t.Errorf("%+v: %v", tc.rule, got)

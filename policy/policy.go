@@ -50,7 +50,8 @@ type Service struct {
 	Wait bool `json:"wait"`
 	// Stdio is socket, socket-all, listen_fds or env:NAME.
 	Stdio string `json:"stdio"`
-	// Env is set for the program; EnvStyle adds the peer's facts: ucspi, systemd, xinetd.
+	// Env is set for the program; EnvStyle adds the peer's facts: ucspi, systemd,
+	// xinetd. None is no facts; what a policy leaves out is systemd and ucspi.
 	Env      map[string]string `json:"env,omitempty"`
 	EnvStyle []string          `json:"env_style,omitempty"`
 	// Dir is the working directory inside the sandbox.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -78,8 +79,7 @@ func lookup(ctx context.Context, r resolver, addr netip.Addr) result {
 		if !ok {
 			continue
 		}
-		// The final dot keeps resolv.conf's search list out of it.
-		back, err := r.LookupNetIP(ctx, network, host+".")
+		back, err := r.LookupNetIP(ctx, network, spelling(name, host))
 		for _, b := range back {
 			if b.Unmap().WithZone("") == addr {
 				return result{status: known, name: host}
@@ -90,6 +90,16 @@ func lookup(ctx context.Context, r resolver, addr netip.Addr) result {
 		}
 	}
 	return result{status: status}
+}
+
+// spelling is host as the resolver is asked for it. The final dot keeps
+// resolv.conf's search list out of it; DNS names have one. A name without any
+// dot is from hosts(5), where the resolver finds it in just that spelling.
+func spelling(name, host string) string {
+	if !strings.Contains(name, ".") {
+		return host
+	}
+	return host + "."
 }
 
 func notFound(err error) bool {

@@ -87,6 +87,8 @@ func TestLookup(t *testing.T) {
 			"192.0.2.9":   nil,
 			"2001:db8::1": {"six.example.org."},
 			"192.0.2.10":  {"six.example.org."},
+			"192.0.2.12":  {"printer", "printer.example.org."}, // two names from the hosts file
+			"192.0.2.13":  {"bare."},
 		},
 		addrs: map[string][]string{
 			"good.example.org.":   {"198.51.100.1", "192.0.2.1"},
@@ -95,6 +97,8 @@ func TestLookup(t *testing.T) {
 			"good7.example.org.":  {"192.0.2.7"},
 			"192.0.2.5.":          {"192.0.2.5"},
 			"six.example.org.":    {"2001:db8::1"},
+			"printer":             {"192.0.2.12"},
+			"bare":                {"192.0.2.13"}, // what a search list would find
 		},
 		fail: map[string]error{"192.0.2.20": broken, "192.0.2.21": errors.New("odd"), "flaky.example.org.": broken},
 	}
@@ -111,6 +115,8 @@ func TestLookup(t *testing.T) {
 		"2001:db8::1": {known, "six.example.org"},
 		"192.0.2.10":  {paranoid, ""}, // a v6 address confirms no v4 one
 		"192.0.2.11":  {unknown, ""},
+		"192.0.2.12":  {known, "printer"},
+		"192.0.2.13":  {paranoid, ""},
 		"192.0.2.20":  {noAnswer, ""},
 		"192.0.2.21":  {noAnswer, ""},
 	} {

@@ -48,7 +48,7 @@ owner and root may write is an error.
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy.
 
-Exit status: 0 the policy is valid, 1 it is not.`,
+Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
 		Example: `  casemate check
   casemate check examples/quickstart
   casemate check -o json policy.cm.hcl | jq .digest`,

@@ -22,7 +22,7 @@ refer to blocks and are written without quotes.
     rule "deny" { from = ["192.0.2.66"] }
     rule "allow" {
       from   = concat(local.office, [".example.org"])
-      except = ["cgi.example.org"]   # belongs to this rule only
+      except = ["192.0.2.77"]        # belongs to this rule only
       to     = ["192.0.2.1"]         # only for connections to this local address
     }
     default = "deny"
@@ -114,7 +114,7 @@ network, capabilities, further system calls and larger resources do.
     wait      = false                # true: hand the listening socket over
     stdio     = "socket"             # socket-all, listen_fds, env:NAME
     env       = { TZ = "UTC" }
-    env_style = ["ucspi"]            # systemd, xinetd
+    env_style = ["systemd", "ucspi"] # the client's address in the environment; xinetd; [] for none
     dir       = "/"
     umask     = "0077"
     banner    = "try later"          # one line for refused clients

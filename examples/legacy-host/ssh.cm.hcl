@@ -1,6 +1,9 @@
 # A login over ssh for the one user `guest`, whose home is /home/guest.
 # dropbear runs as that user: it can log nobody else in. Needs a host key that
 # guest can read: dropbearkey -t ed25519 -f /etc/dropbear/guest_key
+#
+# Commands, shells and scp work; there is no terminal inside (ssh -T spares the
+# client its question), so full-screen programs do not.
 
 profile "ssh" {
   base   = profile.login

@@ -24,12 +24,8 @@ const (
 	styleXinetd                    // REMOTE_HOST: the address, as xinetd sets it
 )
 
-// styleBits turns the policy's names into bits; none named means the default,
-// ucspi and systemd, and "none" turns all off.
+// styleBits turns the policy's names into bits.
 func styleBits(names []string) uint8 {
-	if len(names) == 0 {
-		return styleUCSPI | styleSystemd
-	}
 	var bits uint8
 	for _, n := range names {
 		switch n {

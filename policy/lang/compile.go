@@ -87,6 +87,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	c.policyBlock(p)
 	c.definitions()
 	services := c.services()
+	c.advise(services)
 	c.assemble(p, services)
 	if !c.meaning(p) {
 		return nil

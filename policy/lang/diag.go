@@ -32,6 +32,10 @@ const (
 	codeMeaning   = "CM501" // an invariant of the compiled policy
 	codeWidens    = "CM502" // a profile grants more than its base and does not say so
 	codeSpare     = "CM503" // warning: widens names what is not widened
+	codeEvadable  = "CM504" // warning: a rule against names that a client without one gets around
+	codePerilous  = "CM505" // warning: a call that no group has, without a reason
+	codeReach     = "CM506" // a profile without network that reaches it
+	codeUnasked   = "CM507" // warning: names in the rules of a datagram service
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it
@@ -87,13 +91,19 @@ func clip(s string) string {
 }
 
 // diagnostics returns the findings by file, line and column, one for each
-// place: of several about the same text only the first found is kept.
+// place: of several about the same text only the first found is kept, and an
+// error rather than a warning.
 func (c *compiler) diagnostics() []policy.Diagnostic {
 	slices.SortStableFunc(c.found, func(a, b finding) int {
-		return cmp.Or(cmp.Compare(a.rng.Filename, b.rng.Filename), cmp.Compare(a.rng.Start.Byte, b.rng.Start.Byte))
+		return cmp.Or(cmp.Compare(a.rng.Filename, b.rng.Filename), cmp.Compare(a.rng.Start.Byte, b.rng.Start.Byte),
+			cmp.Compare(a.Severity, b.Severity))
 	})
 	var out []policy.Diagnostic
 	left := c.leftOut
+	if n := len(c.found); n > maxDiagnostics && c.failed(0) { // however many warnings, the errors are shown
+		c.found = slices.DeleteFunc(c.found, func(f finding) bool { return f.Severity != policy.SeverityError })
+		left += n - len(c.found)
+	}
 	for i, f := range c.found {
 		if i > 0 && f.rng.Filename == c.found[i-1].rng.Filename && f.rng.Start.Byte == c.found[i-1].rng.Start.Byte {
 			continue

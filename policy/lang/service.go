@@ -2,6 +2,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"casemate/policy"
@@ -14,6 +15,9 @@ const (
 	defaultLinger = 60 * time.Second
 	defaultUmask  = 0o077
 )
+
+// defaultEnvStyle is sorted, as the policy's lists are.
+var defaultEnvStyle = []string{"systemd", "ucspi"}
 
 // serviceBlock compiles service "NAME" { ... }. What the attributes mean
 // together is for Validate to judge.
@@ -113,7 +117,11 @@ func (b *block) environment(s *policy.Service) {
 			b.c.places[b.join("env."+f.name)] = f.val.rng
 		}
 	}
-	s.EnvStyle, _ = b.words("env_style", "env_style")
+	if words, ok := b.words("env_style", "env_style"); ok {
+		s.EnvStyle = words // [] is no facts at all
+	} else if s.Builtin == "" {
+		s.EnvStyle = slices.Clone(defaultEnvStyle)
+	}
 	if v, ok := b.str("dir", "dir"); ok {
 		s.Dir = v
 	}

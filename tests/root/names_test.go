@@ -38,6 +38,9 @@ func named(t *testing.T) (b *rig.Broker, ports map[string]string) {
 		s.WriteString(service(name, "tcp://127.0.0.1:"+ports[name], []string{"/bin/sh", "-c", `echo "name $${TCPREMOTEHOST-none}"`},
 			"profile = profile.server", "acl = acl."+name, `banner = "go away"`))
 	}
+	ports["udp"] = rig.Port(t)
+	s.WriteString(service("udp", "udp://127.0.0.1:"+ports["udp"], []string{"/usr/bin/head", "-c", "4"}, "profile = profile.line", "acl = acl.either"))
+	s.WriteString("\nacl \"either\" {\nrule \"allow\" { from = [\".example.org\", \"127.3.4.1\"] }\n}\n")
 	text := strings.ReplaceAll(s.String(), `listen  = ["tcp://127.0.0.1:`+ports["org"]+`"]`,
 		fmt.Sprintf(`listen  = ["tcp://127.0.0.1:%[1]s", "tcp://[::1]:%[1]s"]`, ports["org"]))
 	return rig.Serve(t, text), ports
@@ -81,6 +84,7 @@ func TestHostNames(t *testing.T) {
 	dns := startDNS(t, "127.0.0.53:53")
 	b, ports := named(t)
 	t.Run("verdicts", func(t *testing.T) { testVerdicts(t, b, ports) })
+	t.Run("udp", func(t *testing.T) { testNamesUDP(t, b, ports["udp"]) })
 	t.Run("mute", func(t *testing.T) { testMute(t, ports) })
 	t.Run("one source", func(t *testing.T) { testOneSource(t, b, ports) })
 	t.Run("flood", func(t *testing.T) { testNameFlood(t, b, ports, dns) })
@@ -103,8 +107,8 @@ func testVerdicts(t *testing.T, b *rig.Broker, ports map[string]string) {
 		{"hosts file", "127.1.0.10", confirmed, "files.example.org"},
 		{"several names in the hosts file", "127.0.0.1", "decent except known", "localhost"},
 	} {
-		for name, port := range ports {
-			want := goAway
+		for name := range nameRules {
+			port, want := ports[name], goAway
 			if strings.Contains(" "+c.admits+" ", " "+name+" ") {
 				want = "name " + c.name + "\n"
 				if c.name == "" {
@@ -133,6 +137,18 @@ func testVerdicts(t *testing.T, b *rig.Broker, ports map[string]string) {
 	}
 	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "client", "127.1.0.1", "service", "org", "name", "good.example.org", "verdict", "allow"); err != nil {
 		t.Error(err)
+	}
+}
+
+// testNamesUDP: for a datagram no name is asked, since it would hold up those
+// behind it in the socket's queue. Rules by address decide at once.
+func testNamesUDP(t *testing.T, b *rig.Broker, port string) {
+	for _, source := range []string{"127.2.4.1", "127.1.0.1"} {
+		silent(t, b, "udp", "acl", source, "127.0.0.1:"+port)
+	}
+	began := time.Now()
+	if got, err := datagram("127.3.4.1", "127.0.0.1:"+port, "ping"); err != nil || got != "ping" || time.Since(began) > time.Second {
+		t.Errorf("by udp: %q after %s (%v), want an answer at once", got, time.Since(began), err)
 	}
 }
 

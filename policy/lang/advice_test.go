@@ -1,0 +1,109 @@
+package lang
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate/policy"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// TestAdvice: what is warned of, what is refused, and where it is underlined.
+func TestAdvice(t *testing.T) {
+	acl := func(rule string) string { return one("acl = acl.a") + "acl \"a\" {\n" + rule + "\n}\n" }
+	profile := func(body string) string {
+		return one("profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
+	}
+	for _, tt := range []struct{ text, code, under, says string }{
+		{acl(`rule "deny" { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
+		{acl("rule \"allow\" {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
+		{acl(`rule "deny" { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},
+		{acl("rule \"allow\" {\nfrom = [\".example.org\"]\nexcept = [\"cgi.example.org\"]\n}"), "", "", ""},
+		{strings.Replace(acl(`rule "allow" { from = [".example.org"] }`), "tcp:", "udp:", 1), codeUnasked, "acl.a", "never match"},
+		{strings.Replace(acl(`rule "allow" { from = ["10.0.0.0/8"] }`), "tcp:", "udp:", 1), "", "", ""},
+		{acl(`rule "allow" { from = [".example.org"] }`), "", "", ""},
+		{profile(`syscalls { allow = ["ptrace"] }`), codePerilous, `"ptrace"`, "changes other processes"},
+		{profile("syscalls {\nrule \"unshare\" {\narg = 0\nvalues = [1]\n}\n}"), codePerilous, `rule "unshare"`, "namespaces"},
+		{profile("because = \"a debugger\"\nsyscalls { allow = [\"ptrace\"] }"), "", "", ""},
+		{profile(`syscalls { allow = ["@server"] }`), "", "", ""},
+		{profile(`syscalls { allow = ["connect"] }`), codeReach, `"connect"`, "allows connect, which"},
+		{profile(`syscalls { allow = ["@process", "@socket-accept"] }`), codeReach, `"@socket-accept"`, "accept, accept4,"},
+		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [2]\n}\n}"), codeReach, `rule "socket"`, "allows socket"},
+		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [1]\n}\n}"), "", "", ""},
+		{profile("syscalls {\nallow = [\"@socket-accept\"]\ndeny = [\"accept\", \"accept4\", \"sendto\", \"sendmsg\", \"sendmmsg\", \"setsockopt\"]\n}"), "", "", ""},
+		{one("profile = profile.c") + `
+profile "n" {
+  base    = profile.line
+  widens  = ["network", "syscalls"]
+  because = "x"
+  network = "host"
+  syscalls { allow = ["@socket-client"] }
+}
+profile "c" {
+  base    = profile.n
+  network = "none"
+}
+`, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
+		{one("profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
+	} {
+		doc, ds := compileText(tt.text)
+		if tt.code == "" {
+			if doc == nil || len(ds) > 0 {
+				t.Errorf("%s: %+v", tt.text, ds)
+			}
+			continue
+		}
+		if len(ds) != 1 || ds[0].Code != tt.code || !strings.Contains(ds[0].Summary, tt.says) || !underlines(ds[0], tt.under) {
+			t.Errorf("%s: want %s under %s, got %+v", tt.text, tt.code, tt.under, ds)
+		}
+		if refused := doc == nil; refused != (tt.code == codeReach) {
+			t.Errorf("%s: refused %t", tt.text, refused)
+		}
+	}
+}
+
+// TestErrorBeforeWarning: a warning does not hide an error about the same text.
+func TestErrorBeforeWarning(t *testing.T) {
+	var c compiler
+	at := hcl.Range{Filename: "p.cm.hcl"}
+	c.warn(codeSpare, at, "", "a warning")
+	c.report(codeValue, at, "", "an error")
+	if ds := c.diagnostics(); len(ds) != 1 || ds[0].Severity != policy.SeverityError {
+		t.Errorf("%+v", ds)
+	}
+	for i := range 2 * maxDiagnostics {
+		c.warn(codeSpare, hcl.Range{Filename: "a.cm.hcl", Start: hcl.Pos{Byte: i}}, "", "a warning")
+	}
+	if ds := c.diagnostics(); len(ds) != 1 || ds[0].Severity != policy.SeverityError || !strings.Contains(ds[0].Detail, "more findings") {
+		t.Errorf("%+v", ds)
+	}
+}
+
+// underlines tells whether the snippet marks just that text.
+func underlines(d policy.Diagnostic, text string) bool {
+	source, marks, _ := strings.Cut(d.Snippet, "\n")
+	at := strings.IndexByte(marks, '^')
+	return at >= 0 && strings.HasPrefix(source[min(at, len(source)):], text) && strings.Count(marks, "^") == len(text)
+}
+
+// TestEnvStyle: an empty list is no facts, no list is the default.
+func TestEnvStyle(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want []string
+	}{
+		{"", []string{"systemd", "ucspi"}},
+		{"env_style = []", nil},
+		{`env_style = ["xinetd", "ucspi"]`, []string{"ucspi", "xinetd"}},
+	} {
+		doc, ds := compileText(one(tt.text))
+		if doc == nil {
+			t.Fatalf("%q: %+v", tt.text, ds)
+		}
+		if got := doc.Policy.Service("s").EnvStyle; !slices.Equal(got, tt.want) {
+			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
