@@ -42,9 +42,8 @@ type Config struct {
 	// ns; less than a second counts as a second, so that a client whose wake-up
 	// races with the end is not met by an endless row of workers.
 	Linger time.Duration `json:"linger_ns"`
-	// Digest and Generation go into the records.
-	Digest     string `json:"digest"`
-	Generation uint64 `json:"generation,omitempty"`
+	// Digest goes into the records.
+	Digest string `json:"digest"`
 	// Origins are the places of the ACL's rules ("file:line:column"), for the
 	// records; a rule without one is named by its number.
 	Origins []string `json:"origins,omitempty"`

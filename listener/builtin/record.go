@@ -24,7 +24,6 @@ const (
 type journal struct {
 	log    *slog.Logger
 	config *Config
-	pid    int
 	ids    atomic.Uint64
 
 	mu       sync.Mutex
@@ -34,10 +33,12 @@ type journal struct {
 	noteTime time.Time
 }
 
-func newJournal(w io.Writer, c *Config, pid int) *journal {
+func newJournal(w io.Writer, c *Config) *journal {
 	now := time.Now()
-	return &journal{log: slog.New(slog.NewJSONHandler(w, nil)), config: c, pid: pid,
-		tokens: quietBurst, filled: now, noteTime: now}
+	j := &journal{log: slog.New(slog.NewJSONHandler(w, nil)), config: c, tokens: quietBurst, filled: now, noteTime: now}
+	// Microseconds of the start: ids of one worker after the other stay apart.
+	j.ids.Store(uint64(now.UnixMicro()))
+	return j
 }
 
 // allowed takes a token for one decision record. Refusals and datagrams cost a
@@ -101,8 +102,7 @@ func (j *journal) decision(w who, v verdict, proto string, always bool) uint64 {
 		a = append(a, slog.String("local", w.local.String()))
 	}
 	a = append(a, slog.String("proto", proto), slog.String("verdict", word), slog.String("reason", v.reason),
-		slog.String("rule", v.rule), slog.String("acl", j.config.aclName()), slog.String("digest", j.config.Digest),
-		slog.Uint64("generation", j.config.Generation), slog.Int("pid", j.pid))
+		slog.String("rule", v.rule), slog.String("acl", j.config.aclName()), slog.String("digest", j.config.Digest))
 	j.log.LogAttrs(context.Background(), slog.LevelInfo, "decision", a...)
 	return id
 }
@@ -114,7 +114,7 @@ func (j *journal) session(id uint64, w who, reason string, took time.Duration) {
 		level = slog.LevelWarn
 	}
 	a := w.attrs([]slog.Attr{slog.Uint64("id", id), slog.String("service", j.config.Service)})
-	a = append(a, slog.Int("pid", j.pid), slog.String("reason", reason),
+	a = append(a, slog.String("reason", reason),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("digest", j.config.Digest))
 	j.log.LogAttrs(context.Background(), level, "session", a...)
 }

@@ -24,7 +24,7 @@ func Serve(ctx context.Context, c *Config, sockets []*os.File, log io.Writer) er
 	}
 	s := &server{
 		config: c, protocol: protocols[c.Builtin], gate: gate, idle: newIdle(c.Linger),
-		journal: newJournal(log, c, os.Getpid()), conns: make(map[*conn]struct{}),
+		journal: newJournal(log, c), conns: make(map[*conn]struct{}),
 	}
 	if err := s.open(sockets); err != nil {
 		return fmt.Errorf("builtin: %w", err)

@@ -154,7 +154,7 @@ func TestIdle(t *testing.T) {
 func TestJournalRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log safeBuffer
-		j := newJournal(&log, config("echo"), 1)
+		j := newJournal(&log, config("echo"))
 		for range 1000 {
 			j.decision(who{}, verdict{reason: "acl"}, "udp", false)
 		}
