@@ -33,8 +33,9 @@ type logs struct {
 	lastSlot uint32
 	audit    bool // the worker has an audit socket
 	waiting  map[int32]*lateEnding
-	recent   map[int32]uint64 // pid to session id
-	ring     [maxRecent]int32
+	recent   map[int32]uint64  // pid to session id
+	lessees  map[uint32]uint64 // leased uid to session id: it covers what the program started, too
+	ring     [maxRecent]whose
 	next     int
 	unknown  []whose
 	timer    timer
@@ -50,7 +51,8 @@ type lateEnding struct {
 }
 
 func newLogs(b *Broker) *logs {
-	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64)}
+	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
+		lessees: make(map[uint32]uint64)}
 	l.timer.owner = l
 	l.worker = newWorker(b, "log")
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
@@ -168,7 +170,10 @@ func (l *logs) session(q whose) uint64 {
 	if s := l.b.byUID[q.uid]; s != nil {
 		return s.id
 	}
-	return l.recent[int32(q.pid)]
+	if id := l.recent[int32(q.pid)]; id != 0 {
+		return id
+	}
+	return l.lessees[q.uid]
 }
 
 func (l *logs) answer(q whose, id uint64) {
@@ -181,10 +186,16 @@ func (l *logs) remember(s *session) {
 	if s.run.slot == 0 {
 		return
 	}
-	delete(l.recent, l.ring[l.next])
-	l.ring[l.next] = s.pid
-	l.next = (l.next + 1) % maxRecent
+	old := l.ring[l.next]
+	delete(l.recent, int32(old.pid))
+	delete(l.lessees, old.uid)
+	l.ring[l.next] = whose{uint32(s.pid), 0}
 	l.recent[s.pid] = s.id
+	if s.leased {
+		l.ring[l.next].uid = s.uid
+		l.lessees[s.uid] = s.id
+	}
+	l.next = (l.next + 1) % maxRecent
 }
 
 // violation writes the record of a session that the filter killed, with the
