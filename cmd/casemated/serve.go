@@ -11,6 +11,7 @@ import (
 	"casemate/listener/broker"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/zygote"
 )
 
 // errNotRoot is all that somebody without root needs to know.
@@ -32,6 +33,7 @@ func serve(o *options) error {
 	// PIPE only so that a closed log does not end the broker; being caught, not
 	// ignored, it is back at its default in every program started.
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE)
+	zygote.QuietChildren()
 	b, err := broker.New(o.Config)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 
 package zygote
 
-// #cgo CFLAGS: -O2 -Wall -Wextra -Werror
+// #cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter -Werror
 // #define _GNU_SOURCE
 // #include <sched.h>
 // #include "zygote.h"
@@ -14,3 +14,9 @@ var cSizes = struct{ plan, requestHead, reply, brokerCaps, workerFlags uint64 }{
 }
 
 var cSteps = int(C.STEP_USERNS) + 1
+
+// QuietChildren puts SIGCHLD back to its default, which the kernel does not even
+// deliver. The Go runtime handles it for programs that ask; a process that
+// learns of ended children by pidfd or wait(2) would only be woken once more
+// for each.
+func QuietChildren() { C.casemate_quiet_children() }

@@ -82,4 +82,6 @@ struct reply {
 	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | 1ull << 12 | \
 	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37 | 1ull << 39)
 
+void casemate_quiet_children(void);
+
 #endif

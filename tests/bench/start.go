@@ -179,6 +179,7 @@ var layers = []struct {
 // compareStart measures a start against the floor, and each layer by leaving
 // it out, all in turns.
 func compareStart(ctx context.Context, b *bench) error {
+	zygote.QuietChildren() // as casemated does
 	var all []*starter
 	defer func() {
 		for _, s := range all {
