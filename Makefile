@@ -7,13 +7,12 @@ SHELL := /bin/bash
 BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config
 TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro-httpd busybox-static curl \
                   iproute2 procps netcat-openbsd
-BENCH_PACKAGES := openbsd-inetd systemd
+RUN_PACKAGES   := netcat-openbsd
 
 # casemated is linked statically: its zygotes start without a dynamic loader.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '-linkmode external -extldflags "-static"'
-VERSION_FLAGS :=
 
-.PHONY: build run test test-go bench fuzz clean packages-build packages-test packages-bench go-present root-present
+.PHONY: build run test test-go bench fuzz clean packages-build packages-test packages-run go-present root-present
 
 go-present:
 	@if ! command -v go >/dev/null; then \
@@ -38,8 +37,8 @@ packages-build: go-present
 packages-test: packages-build
 	$(call install-missing,$(TEST_PACKAGES))
 
-packages-bench: packages-build
-	$(call install-missing,$(BENCH_PACKAGES))
+packages-run: packages-build
+	$(call install-missing,$(RUN_PACKAGES))
 
 root-present:
 	@[ "$$(id -u)" = 0 ] || { echo 'casemated needs root: it binds ports, builds namespaces and changes users' >&2; exit 1; }
@@ -50,7 +49,7 @@ build: packages-build
 	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
 
 # Serves examples/quickstart on loopback until interrupted.
-run: root-present build
+run: root-present packages-run build
 	@examples/quickstart/run
 
 test: packages-test build
@@ -60,7 +59,8 @@ test: packages-test build
 	go test -race $$(go list ./... | grep -v /tests/)
 	go test -count=1 -timeout 10m ./tests/...
 
-bench: root-present packages-bench build
+# The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
+bench: root-present build
 	go run ./tests/bench
 
 FUZZTIME ?= 30s
