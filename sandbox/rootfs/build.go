@@ -98,16 +98,46 @@ func (b *builder) build(inside func() error) (*Namespaces, error) {
 	if err := b.enter(); err != nil {
 		return nil, fmt.Errorf("rootfs: %w", err)
 	}
+	ns, err := openNamespaces(b.self, b.want)
+	if err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done { // also when inside calls runtime.Goexit
+			ns.Close()
+		}
+	}()
+	if err := b.verify(ns.Mnt); err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
+	}
 	if inside != nil {
 		if err := inside(); err != nil {
 			return nil, err
 		}
 	}
-	ns, err := openNamespaces(b.self, b.want)
-	if err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
-	}
+	done = true
 	return ns, nil
+}
+
+// verify proves that whoever joins the namespace finds the tree at "/". Joining
+// leads to the root of the namespace, pivot_root(2) has replaced the root of
+// this process: in a chroot(2) these are two, and what joins would be on the host.
+func (b *builder) verify(mnt int) error {
+	if err := unix.Setns(mnt, unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("join the finished tree: %w", err)
+	}
+	var got, want unix.Stat_t
+	if err := unix.Stat("/", &got); err != nil {
+		return fmt.Errorf("stat the finished tree: %w", err)
+	}
+	if err := unix.Fstat(b.root, &want); err != nil {
+		return fmt.Errorf("stat the finished tree: %w", err)
+	}
+	if got.Dev != want.Dev || got.Ino != want.Ino {
+		return errors.New("this process is in a chroot, which a sandbox cannot be built in: start it outside, or make its root that of a mount namespace (pivot_root)")
+	}
+	return nil
 }
 
 // leave moves the thread into new namespaces whose mounts no longer
