@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"casemate/policy"
-
-	"golang.org/x/sys/unix"
 )
 
 // Config is what casemated's command line decides.
@@ -103,7 +101,7 @@ func New(c Config) (*Broker, error) {
 // Run serves until Stop; it returns when everything that had to end has ended.
 func (b *Broker) Run() error {
 	b.tell("start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", b.conf.PolicyPath))
-	if err := b.loop.add(b.control.fd(), unix.EPOLLIN, b.control); err != nil {
+	if err := b.control.watch(); err != nil {
 		return err
 	}
 	err := b.loop.run()
@@ -172,6 +170,7 @@ func (x *exhausted) expire(*timer) {
 	for _, at := range x.b.sockets {
 		at.sync()
 	}
+	x.b.control.sync()
 }
 
 // dropSocket closes a socket that no generation wants any more.

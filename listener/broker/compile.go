@@ -79,7 +79,8 @@ func (b *Broker) runCompiler(request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: b.conf.Log})
+	// Its stderr goes nowhere: what it writes there would pass for records of the log.
+	box, err := sandbox.Prepare(plan, sandbox.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -112,21 +113,25 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	}
 	answer, err := exchange(pair[0], request, compileDeadline)
 	unix.Close(pair[0])
-	if err != nil {
+	// A socket that the compiler closed early is the sign of its end, not the cause.
+	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
+	if !ended {
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
 	status, werr := endChild(pid, graceTime)
 	switch {
-	case err != nil && len(answer) == 0 && werr == nil && status.Signaled():
+	case !ended:
 		return nil, fmt.Errorf("the compiler: %w", err)
-	case err != nil:
-		return nil, err
 	case werr != nil:
 		return nil, werr
 	case status.Signaled():
 		return nil, fmt.Errorf("the compiler was killed by %s", signalName(status.Signal()))
 	case status.ExitStatus() == 2:
 		return nil, errors.New("the compiler crashed")
+	case err != nil:
+		return nil, fmt.Errorf("the compiler: %w", err)
+	case len(answer) == 0:
+		return nil, fmt.Errorf("the compiler answered nothing and exited with status %d", status.ExitStatus())
 	}
 	return answer, nil
 }

@@ -34,6 +34,8 @@ type control struct {
 	sock *listener.Socket
 	lock *os.File
 	live chan struct{} // one token for each connection
+	// watched says that the socket is in the loop.
+	watched bool
 }
 
 // openControl takes the lock beside the socket, then the socket. The lock
@@ -63,6 +65,26 @@ func openControl(b *Broker, path string) (*control, error) {
 }
 
 func (c *control) fd() int { return c.sock.FD }
+
+// watch puts the socket into the loop.
+func (c *control) watch() error {
+	err := c.b.loop.add(c.fd(), unix.EPOLLIN, c)
+	c.watched = err == nil
+	return err
+}
+
+// sync lets the socket rest with all other listeners: what waits in its backlog
+// would make the loop spin while there is no descriptor to accept it with.
+func (c *control) sync() {
+	if !c.watched {
+		return
+	}
+	events := uint32(unix.EPOLLIN)
+	if c.b.exhausted.timer.armed() {
+		events = 0
+	}
+	_ = c.b.loop.mod(c.fd(), events) // of a descriptor in the set, it does not fail
+}
 
 // close removes the socket, then the lock's hold; the lock file stays, because
 // removing it would let two later brokers lock two files of one name.

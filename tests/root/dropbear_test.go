@@ -47,9 +47,19 @@ func account(t *testing.T, name, home string) (uid int) {
 	return uid
 }
 
-// TestDropbear logs in with a real client and a key and runs a command. The
-// daemon runs as the user who logs in: it never has root to give away.
-func TestDropbear(t *testing.T) {
+// login is a user's dropbear behind a broker, and what its client needs.
+type login struct {
+	b          *rig.Broker
+	name, home string
+	port       string
+	uid        int
+	options    []string // of ssh(1)
+}
+
+// dropbear serves logins of one user with a key. The daemon runs as the user who
+// logs in: it never has root to give away.
+func dropbear(t *testing.T) login {
+	t.Helper()
 	rig.Root(t)
 	dropbear := rig.Programs(t, "dropbear")[0]
 	rig.Programs(t, "dropbearkey", "ssh", "ssh-keygen")
@@ -80,19 +90,25 @@ profile "ssh" {
 }
 `, hostKey, home)+service("ssh", "tcp://127.0.0.1:"+port, []string{dropbear, "-i", "-s", "-r", hostKey},
 		fmt.Sprintf("user = %q", name), "profile = profile.ssh"))
-	options := []string{"-i", key, "-p", port, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"}
-	out := must(t, "ssh", append(options, name+"@127.0.0.1", "id -u; echo made > made; cat made; ls /root /home 2>&1; true")...)
-	if !strings.HasPrefix(out, fmt.Sprintf("%d\nmade\n", uid)) {
+	return login{b: b, name: name, home: home, port: port, uid: uid, options: []string{"-i", key, "-p", port,
+		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"}}
+}
+
+// TestDropbear logs in with a real client and a key and runs a command.
+func TestDropbear(t *testing.T) {
+	l := dropbear(t)
+	out := must(t, "ssh", append(l.options, l.name+"@127.0.0.1", "id -u; echo made > made; cat made; ls /root /home 2>&1; true")...)
+	if !strings.HasPrefix(out, fmt.Sprintf("%d\nmade\n", l.uid)) {
 		t.Errorf("the command printed %q", out)
 	}
 	if strings.Contains(out, "authorized_keys") || !strings.Contains(out, "No such file") {
 		t.Errorf("the session sees the host's homes: %q", out)
 	}
-	if made, err := os.ReadFile(filepath.Join(home, "made")); err != nil || string(made) != "made\n" {
+	if made, err := os.ReadFile(filepath.Join(l.home, "made")); err != nil || string(made) != "made\n" {
 		t.Errorf("the command left %q (%v) in the home", made, err)
 	}
-	if out, err := run(t, nil, "ssh", append(options, "root@127.0.0.1", "id")...); err == nil {
+	if out, err := run(t, nil, "ssh", append(l.options, "root@127.0.0.1", "id")...); err == nil {
 		t.Errorf("a login as root worked:\n%s", out)
 	}
-	watched(t, b, "ssh", port)
+	watched(t, l.b, "ssh", l.port)
 }

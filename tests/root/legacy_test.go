@@ -134,6 +134,9 @@ func legacySSH(t *testing.T, b *rig.Broker) {
 	if out = must(t, "sh", "-c", shell); !strings.HasSuffix(out, "shell 42\n") {
 		t.Errorf("the shell printed %q", out)
 	}
+	if out = must(t, "ssh", append(append([]string{"-tt"}, options...), "guest@127.0.0.1", "tty")...); !strings.Contains(out, "/dev/pts/0\r\n") {
+		t.Errorf("on a terminal, tty printed %q", out)
+	}
 	local, back := filepath.Join(t.TempDir(), "local"), filepath.Join(t.TempDir(), "back")
 	write(t, local, strings.Repeat("copy ", 100_000), 0o644)
 	scp := append([]string{"-O", "-q", "-P", "2222"}, append(options[:2:2], options[4:]...)...)

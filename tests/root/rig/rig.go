@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,6 +35,9 @@ type Options struct {
 	Args []string
 	// NoFile limits the broker's open files (RLIMIT_NOFILE); 0 leaves the caller's.
 	NoFile uint64
+	// Under is a command line that starts the broker in place of itself (it ends
+	// in exec), with the broker's own command line added.
+	Under []string
 }
 
 // Broker is one running casemated.
@@ -90,6 +94,7 @@ func Launch(o Options) (*Broker, error) {
 	if o.NoFile != 0 {
 		args = append([]string{"prlimit", fmt.Sprintf("--nofile=%d", o.NoFile), "--"}, args...)
 	}
+	args = append(slices.Clone(o.Under), args...)
 	b.cmd = exec.Command(args[0], args[1:]...)
 	b.cmd.Stdout, b.cmd.Stderr = b.stderr, b.stderr
 	if err := b.cmd.Start(); err != nil {

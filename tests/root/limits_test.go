@@ -1,0 +1,348 @@
+package root
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialFrom connects from a loopback address of the caller's choice.
+func dialFrom(source, port string) (*net.TCPConn, error) {
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 5 * time.Second}
+	c, err := d.Dial("tcp4", "127.0.0.1:"+port)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.TCPConn), c.SetDeadline(time.Now().Add(15 * time.Second))
+}
+
+// order sends one line from source and returns the answer; a refusal is an error.
+func order(source, port, line string) (string, error) {
+	c, err := dialFrom(source, port)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte(line + "\n")); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(c)
+	return string(text), err
+}
+
+// served and refused are what a client at source is to find.
+func served(t *testing.T, source, port string) {
+	t.Helper()
+	if got, err := order(source, port, "please"); err != nil || got != "served please\n" {
+		t.Errorf("%s got %q (%v), want to be served", source, got, err)
+	}
+}
+
+func refused(t *testing.T, source, port string) {
+	t.Helper()
+	if got, err := order(source, port, "please"); err == nil || got != "" {
+		t.Errorf("%s got %q (%v), want to be refused", source, got, err)
+	}
+}
+
+// servedWithin polls until source is served.
+func servedWithin(t *testing.T, limit time.Duration, source, port string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	if err := rig.Until(limit, func() error {
+		got, err := order(source, port, "please")
+		if err == nil && got != "served please\n" {
+			err = fmt.Errorf("answer %q", got)
+		}
+		return err
+	}); err != nil {
+		t.Errorf("%s is not served again: %v", source, err)
+	}
+	return time.Since(began)
+}
+
+// obedient serves the program that does what its client says under the limit
+// block called it.
+func obedient(t *testing.T, limit string, extra ...string) (b *rig.Broker, port string) {
+	t.Helper()
+	rig.Root(t)
+	program := rig.Compile(t, "testdata/manners.c")
+	port = rig.Port(t)
+	extra = append([]string{"profile = profile.strict", "limit = limit.it"}, extra...)
+	return rig.Serve(t, head+limit+service("it", "tcp://127.0.0.1:"+port, []string{program, "serve"}, extra...)), port
+}
+
+// refusedBy is how many clients the service's status says a limit refused.
+func refusedBy(t *testing.T, b *rig.Broker, name, reason string) uint64 {
+	t.Helper()
+	s, err := b.Service(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.RefusedBy[reason]
+}
+
+// TestRateSurvivesReload: a reload, also one that changes the limit block, gives
+// nobody a fresh budget, and a source that used its own up takes nobody else's.
+func TestRateSurvivesReload(t *testing.T) {
+	limit := func(burst int) string {
+		return fmt.Sprintf("limit \"it\" {\n  session = \"60s\"\n  per_source {\n    rate = \"2/h\"\n    burst = %d\n  }\n}\n", burst)
+	}
+	b, port := obedient(t, limit(2))
+	served(t, "127.0.0.1", port)
+	served(t, "127.0.0.1", port)
+	refused(t, "127.0.0.1", port)
+	text := readPolicy(t, b)
+	for _, change := range []string{text + "\nacl \"more\" {\n}\n", strings.Replace(text, "session = \"60s\"", "session = \"50s\"", 1)} {
+		if err := b.WritePolicy("test.cm.hcl", change); err != nil {
+			t.Fatal(err)
+		}
+		reload(t, b, "")
+		refused(t, "127.0.0.1", port)
+	}
+	served(t, "127.0.0.2", port)
+	served(t, "127.0.0.2", port)
+	refused(t, "127.0.0.2", port)
+	if n := refusedBy(t, b, "it", "source-rate"); n != 4 {
+		t.Errorf("status counts %d refusals by source-rate, want 4", n)
+	}
+}
+
+func readPolicy(t *testing.T, b *rig.Broker) string {
+	t.Helper()
+	return must(t, "cat", b.Policy+"/test.cm.hcl")
+}
+
+// TestConcurrency: places are counted for the service and for each source, and
+// are free again when a session ends, however it ends.
+func TestConcurrency(t *testing.T) {
+	b, port := obedient(t, "limit \"it\" {\n  concurrent = 3\n  session = \"60s\"\n  per_source {\n    concurrent = 2\n  }\n}\n")
+	hold := func(source string) *net.TCPConn {
+		t.Helper()
+		c, err := dialFrom(source, port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	live := func(n int) {
+		t.Helper()
+		if err := rig.Until(5*time.Second, func() error {
+			s, err := b.Service("it")
+			if err == nil && s.Live != n {
+				err = fmt.Errorf("%d live, want %d", s.Live, n)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := hold("127.0.0.1")
+	hold("127.0.0.1")
+	live(2)
+	refused(t, "127.0.0.1", port)
+	served(t, "127.0.0.2", port)
+	live(2)
+	second := hold("127.0.0.2")
+	live(3)
+	refused(t, "127.0.0.3", port)
+	_, _ = second.Write([]byte("crash\n"))
+	live(2)
+	served(t, "127.0.0.3", port)
+	first.Close()
+	live(1)
+	served(t, "127.0.0.1", port)
+	if a, c := refusedBy(t, b, "it", "source-concurrency"), refusedBy(t, b, "it", "concurrency"); a != 1 || c != 1 {
+		t.Errorf("status counts %d and %d refusals, want 1 and 1", a, c)
+	}
+}
+
+// TestSessionLimit: at its end a session is asked, and two seconds later ended.
+func TestSessionLimit(t *testing.T) {
+	rig.Root(t)
+	manners, rogue := rig.Compile(t, "testdata/manners.c"), rig.Compile(t, "testdata/rogue.c")
+	polite, deaf := rig.Port(t), rig.Port(t)
+	b := rig.Serve(t, head+"limit \"brief\" {\n  session = \"500ms\"\n}\n"+
+		service("polite", "tcp://127.0.0.1:"+polite, []string{manners, "polite"}, "profile = profile.strict", "limit = limit.brief")+
+		service("deaf", "tcp://127.0.0.1:"+deaf, []string{rogue, "deaf"}, "profile = profile.strict", "limit = limit.brief"))
+	began := time.Now()
+	gone, err := rig.Dial(deaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	if got, err := rig.Exchange(polite, ""); err != nil || got != "ready\nasked to end\n" {
+		t.Errorf("the polite one said %q (%v)", got, err)
+	}
+	if d := time.Since(began); d < 500*time.Millisecond || d > 3*time.Second {
+		t.Errorf("it was asked after %s", d)
+	}
+	if _, err := io.ReadAll(gone); err != nil && !errors.Is(err, net.ErrClosed) {
+		t.Logf("the deaf one's client: %v", err)
+	}
+	if d := time.Since(began); d < 2400*time.Millisecond || d > 6*time.Second {
+		t.Errorf("the deaf one was ended after %s, want 2.5 s", d)
+	}
+	if r := record(t, b, "polite", "reason", "timeout"); r.Str("exit") != "0" {
+		t.Errorf("the polite one's record: %v", r)
+	}
+	if r := record(t, b, "deaf", "reason", "timeout"); !strings.Contains(r.Str("signal"), "KILL") {
+		t.Errorf("the deaf one's record: %v", r)
+	}
+}
+
+// penalties shut a source out for a second at its first offence.
+const penalties = `
+limit "it" {
+  session = "60s"
+  penalty {
+    on    = ["crash", "violation"]
+    first = "1s"
+    max   = "2s"
+  }
+}
+`
+
+// TestPenalties: a source that crashes the service, or makes it break its
+// profile, is shut out for a while, and nobody else is.
+func TestPenalties(t *testing.T) {
+	b, port := obedient(t, penalties)
+	for i, offence := range []string{"crash", "violate"} {
+		guilty := fmt.Sprintf("127.0.0.%d", 11+i)
+		served(t, guilty, port)
+		if got, _ := order(guilty, port, offence); got != "" {
+			t.Errorf("%s was answered with %q", offence, got)
+		}
+		reason := map[string]string{"crash": "crash", "violate": "violation"}[offence]
+		if _, err := b.Await(1, 5*time.Second, "msg", "session", "reason", reason); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		refused(t, guilty, port)
+		served(t, "127.0.0.2", port)
+		reload(t, b, "") // changes nothing of that
+		refused(t, guilty, port)
+		servedWithin(t, 3*time.Second, guilty, port)
+		if d := time.Since(began); d < 700*time.Millisecond {
+			t.Errorf("%s: the penalty of a second was over after %s", offence, d)
+		}
+	}
+	if n := refusedBy(t, b, "it", "penalty"); n < 4 {
+		t.Errorf("status counts %d refusals by penalty, want 4 and more", n)
+	}
+}
+
+// TestCrashLoop: after fifty crashes by fifty sources, and as many by one, the
+// service is there for everybody; the one waits no longer than its penalty.
+func TestCrashLoop(t *testing.T) {
+	b, port := obedient(t, penalties)
+	before := counters(t, b)
+	for i := range 50 {
+		if got, _ := order(fmt.Sprintf("127.0.1.%d", i+1), port, "crash"); got != "" {
+			t.Fatalf("crash was answered with %q", got)
+		}
+		_, _ = order("127.0.0.9", port, "crash")
+	}
+	if _, err := b.Await(50, 10*time.Second, "msg", "session", "reason", "crash"); err != nil {
+		t.Fatal(err)
+	}
+	served(t, "127.0.0.2", port)
+	if d := servedWithin(t, 4*time.Second, "127.0.0.9", port); d > 3*time.Second {
+		t.Errorf("it was shut out for %s, want no more than its most of 2 s", d)
+	}
+	quiet(t, b, before)
+}
+
+// TestWaitService: what a program leaves unread starts the next one, a program
+// that crashes makes the next one wait but never for good.
+func TestWaitService(t *testing.T) {
+	rig.Root(t)
+	program, port := rig.Compile(t, "testdata/manners.c"), rig.Port(t)
+	b := rig.Serve(t, head+service("it", "udp4://127.0.0.1:"+port, []string{program, "datagram"},
+		"wait = true", "profile = profile.strict", "acl = acl.anyone", "limit = limit.wait"))
+	c, err := net.Dial("udp4", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	send := func(texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			if _, err := c.Write([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	expect := func(want string) {
+		t.Helper()
+		buf := make([]byte, 600)
+		if n, err := c.Read(buf); err != nil || string(buf[:n]) != want {
+			t.Fatalf("got %q (%v), want %q", buf[:n], err, want)
+		}
+	}
+	send("a", "b", "c", "d")
+	for _, x := range []string{"a", "b", "c", "d"} {
+		expect("served " + x + " by one")
+	}
+	if _, err := b.Await(4, 5*time.Second, "msg", "session", "reason", "exit"); err != nil {
+		t.Error(err)
+	}
+	began := time.Now()
+	send("crash", "crash", "crash", "crash", "e", "f")
+	expect("served e by one")
+	d := time.Since(began)
+	if d < 600*time.Millisecond || d > 5*time.Second { // 100 + 200 + 400 + 800 ms of backing off
+		t.Errorf("after four crashes in a row it was served after %s", d)
+	}
+	began = time.Now()
+	expect("served f by one")
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("after a success it was served after %s", d)
+	}
+}
+
+// TestKilledZygote: what starts a service's programs may die again and again;
+// running sessions go on, and the service is served again within the backoff.
+func TestKilledZygote(t *testing.T) {
+	b, port := obedient(t, "limit \"it\" {\n  session = \"60s\"\n}\n")
+	before := counters(t, b)
+	running, err := dialFrom("127.0.0.1", port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Close()
+	session(t, b, "it")
+	for range 5 {
+		if err := rig.Until(5*time.Second, func() error {
+			_, _ = order("127.0.0.1", port, "please") // starts one, if none is there
+			s, err := b.Service("it")
+			if err == nil && s.ZygotePID == 0 {
+				err = errors.New("no zygote")
+			}
+			if err == nil {
+				err = unix.Kill(s.ZygotePID, unix.SIGKILL)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("served again after %s", servedWithin(t, 5*time.Second, "127.0.0.1", port))
+	if _, err := running.Write([]byte("still here\n")); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(running); err != nil || string(text) != "served still here\n" {
+		t.Errorf("the session from before got %q (%v)", text, err)
+	}
+	quiet(t, b, before)
+}

@@ -1,0 +1,107 @@
+package root
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
+)
+
+// starve lowers the broker's descriptor limit until just spare numbers are left.
+func starve(t *testing.T, b *rig.Broker, spare int) {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[int]bool{}
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			used[n] = true
+		}
+	}
+	limit := 0
+	for left := spare; left > 0 || used[limit]; limit++ {
+		if !used[limit] {
+			left--
+		}
+	}
+	var old unix.Rlimit
+	if err := unix.Prlimit(b.PID, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(b.PID, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(limit), Max: old.Max}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAcceptFails: with its descriptor table full the broker cannot accept, on
+// any listener. It rests instead of spinning, and serves again by itself as
+// soon as what filled the table is gone.
+func TestAcceptFails(t *testing.T) {
+	b, ports := rogues(t, "", "once")
+	exchange(t, ports["once"], "", "once\n")
+	if _, err := b.Status(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // the last child's pidfd and the last request's connection are gone
+	before := counters(t, b)
+	time.Sleep(50 * time.Millisecond)
+	const spare, silent = 4, 6
+	starve(t, b, spare)
+	began := time.Now()
+	var held []net.Conn
+	for range silent { // they hold a descriptor each until their time is up, and two wait in the backlog
+		c, err := net.Dial("unix", b.Control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+	}
+	time.Sleep(100 * time.Millisecond)
+	client, err := rig.Dial(ports["once"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	used, err := rig.CPU(b.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = client.SetReadDeadline(time.Now().Add(2 * time.Second))
+	buf := make([]byte, 16)
+	if n, err := client.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with no descriptor left a client got %q (%v): the table was not full", buf[:n], err)
+	}
+	after, err := rig.CPU(b.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s of processor time in 2 s without a descriptor", after-used)
+	if d := after - used; d > 300*time.Millisecond {
+		t.Errorf("waiting for descriptors took %s of processor time in 2 s", d)
+	}
+	_ = client.SetReadDeadline(time.Now().Add(15 * time.Second))
+	if n, err := client.Read(buf); err != nil || string(buf[:n]) != "once\n" {
+		t.Errorf("then it got %q (%v)", buf[:n], err)
+	}
+	if d := time.Since(began); d > 8*time.Second {
+		t.Errorf("it took %s to recover, the control connections' time is 5 s", d)
+	}
+	for _, c := range held {
+		c.Close()
+	}
+	exchange(t, ports["once"], "", "once\n")
+	quiet(t, b, before)
+	if got, err := b.Find("level", "WARN", "msg", "out of resources, resting all listeners"); err != nil || len(got) == 0 || len(got) > 3 {
+		t.Errorf("%d warnings about it (%v), want a few", len(got), err)
+	}
+}
