@@ -5,6 +5,7 @@
 #   path = /srv/rsync
 #   read only = no
 #   use chroot = no
+#   reverse lookup = no
 
 profile "rsync" {
   base   = profile.server

@@ -51,7 +51,7 @@ func TestRsync(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "module/sub/file"), "content")
 	conf := filepath.Join(dir, "rsyncd.conf")
-	write(t, conf, "use chroot = no\n[m]\npath = "+dir+"/module\nread only = no\nuid = "+strconv.Itoa(os.Geteuid())+"\ngid = "+strconv.Itoa(os.Getegid())+"\n")
+	write(t, conf, "use chroot = no\nreverse lookup = no\n[m]\npath = "+dir+"/module\nread only = no\nuid = "+strconv.Itoa(os.Geteuid())+"\ngid = "+strconv.Itoa(os.Getegid())+"\n")
 	addr := inetd(t, func() *exec.Cmd {
 		return confined(t, []string{"@server", "@identity"}, Kill, rsync, "--daemon", "--config="+conf)
 	})
