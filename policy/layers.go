@@ -68,6 +68,9 @@ func filesLine(f *sandbox.Files) string {
 	if f.Proc {
 		parts = append(parts, "own /proc")
 	}
+	if f.Pty {
+		parts = append(parts, "own /dev/pts")
+	}
 	if len(parts) == 0 {
 		return "the program alone"
 	}

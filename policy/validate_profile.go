@@ -123,7 +123,7 @@ func (c *checker) hostPath(at, name string) bool {
 	case "proc":
 		c.add(at, "write proc = true", "%q belongs to the sandbox's own /proc", name)
 	case "dev":
-		c.add(at, `write dev = ["null"]`, "%q belongs to the sandbox's own /dev", name)
+		c.add(at, `write dev = ["null"], or pty = true`, "%q belongs to the sandbox's own /dev", name)
 	case "tmp":
 		c.add(at, `write tmp = "1MiB"`, "%q belongs to the sandbox's own /tmp", name)
 	default:

@@ -104,6 +104,9 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	if pl.Profile.Files.Tmp > 0 {
 		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
 	}
+	if pl.Profile.Files.Pty {
+		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NOEXEC)))
+	}
 	if pl.chdirLate() {
 		rules = append(rules, r("chdir"))
 	}

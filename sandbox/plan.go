@@ -152,6 +152,11 @@ func (pl *Plan) layTree() {
 	if f.Proc {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: "/proc"})
 	}
+	if f.Pty {
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: "/dev/pts"})
+		pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: "/dev/ptmx", Source: "pts/ptmx"})
+		pl.grant("/dev", landlock.Terminal)
+	}
 	for _, in := range c.Inline {
 		pl.add(rootfs.Entry{Kind: rootfs.File, Path: in.Path, Data: in.Data})
 	}

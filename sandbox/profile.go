@@ -56,6 +56,8 @@ type Files struct {
 	Tmp int64 `json:"tmp"`
 	// Proc mounts a /proc of its own (its pids only, read-only).
 	Proc bool `json:"proc"`
+	// Pty mounts a /dev/pts of its own for each connection, with room for a few terminals.
+	Pty bool `json:"pty"`
 	// Dev are device nodes to show, as "null"; only those in rootfs.Devices.
 	Dev []string `json:"dev,omitempty"`
 }

@@ -128,14 +128,23 @@ func TestEveryLayerIsOn(t *testing.T) {
 // static builds the one-line program of the benchmarks.
 func static(tb testing.TB) string {
 	tb.Helper()
+	return compiled(tb, "#include <unistd.h>\nint main(){return write(1,\"hello\\n\",6)!=6;}\n")
+}
+
+// compiled builds a static program from C where a sandbox can run it.
+func compiled(tb testing.TB, source string) string {
+	tb.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "casemate") // not /tmp: the sandbox has its own
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { os.RemoveAll(dir) })
-	bin := filepath.Join(dir, "hello")
+	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	bin := filepath.Join(dir, "program")
 	cmd := exec.Command("gcc", "-O2", "-static", "-x", "c", "-o", bin, "-")
-	cmd.Stdin = strings.NewReader("#include <unistd.h>\nint main(){return write(1,\"hello\\n\",6)!=6;}\n")
+	cmd.Stdin = strings.NewReader(source)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("gcc: %v\n%s", err, out)
 	}

@@ -71,6 +71,7 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
       write = ["/srv/data"]
       tmp   = "1MiB"                 # a private /tmp for each connection
       proc  = true                   # an own /proc
+      pty   = true                   # an own /dev/pts for each connection
       dev   = ["null"]               # full, null, random, urandom, zero
     }
     syscalls {
@@ -98,7 +99,7 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
     }
   }
 
-Read-only paths, devices and tmp need no widens; write and exec paths, proc, the
+Read-only paths, devices and tmp need no widens; write and exec paths, proc, pty, the
 network, capabilities, further system calls and larger resources do.
 
   service "NAME" {

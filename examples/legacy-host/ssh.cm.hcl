@@ -2,8 +2,8 @@
 # dropbear runs as that user: it can log nobody else in. Needs a host key that
 # guest can read: dropbearkey -t ed25519 -f /etc/dropbear/guest_key
 #
-# Commands, shells and scp work; there is no terminal inside (ssh -T spares the
-# client its question), so full-screen programs do not.
+# Commands, shells, scp and full-screen programs work: each connection has
+# terminals of its own, and sees nobody else's.
 
 profile "ssh" {
   base   = profile.login

@@ -98,10 +98,13 @@ profile "server" {
   init = true
 }
 
-# A session on a terminal: changes its identity, opens a pty.
+# A session on a terminal: changes its identity, opens a pty among its own.
 profile "login" {
   base   = profile.server
-  widens = ["syscalls"]
+  widens = ["files", "syscalls"]
+  files {
+    pty = true
+  }
   syscalls { allow = ["@login"] }
 }
 

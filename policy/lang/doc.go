@@ -28,7 +28,7 @@
 // that grants more than the base must be announced, so that review sees it:
 //
 //	widens entry     needed for
-//	files            write and exec paths, proc = true
+//	files            write and exec paths, proc = true, pty = true
 //	network          network = "host" over "none", and further ports
 //	capabilities     any capability that the base lacks
 //	syscalls         calls that the base does not allow, on_violation = "errno"

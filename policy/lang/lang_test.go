@@ -224,6 +224,7 @@ func TestWidening(t *testing.T) {
 		{"files", "line", `files { exec = ["/opt/bin"] }`},
 		{"files", "line", `files { write = ["/srv"] }`},
 		{"files", "line", `files { proc = true }`},
+		{"files", "line", `files { pty = true }`},
 		{"network", "line", "because = \"x\"\nnetwork = \"host\""},
 		{"capabilities", "line", "because = \"x\"\ncapabilities = [\"CAP_CHOWN\"]"},
 		{"syscalls", "line", "because = \"x\"\nsyscalls { allow = [\"mount\"] }"},

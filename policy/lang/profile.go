@@ -190,9 +190,9 @@ func (p *profile) confine(b *block, w *widening) {
 	}
 }
 
-// files reads files { read, exec, write, tmp, proc, dev }.
+// files reads files { read, exec, write, tmp, proc, pty, dev }.
 func (p *profile) files(b *block, w *widening) {
-	c, f := b.c, b.one("files", "files", []string{"read", "exec", "write", "tmp", "proc", "dev"})
+	c, f := b.c, b.one("files", "files", []string{"read", "exec", "write", "tmp", "proc", "pty", "dev"})
 	if f == nil {
 		return
 	}
@@ -214,10 +214,15 @@ func (p *profile) files(b *block, w *widening) {
 	if n, ok := f.size("tmp", "tmp", "1MiB"); ok {
 		p.Files.Tmp = n
 	}
-	if v, ok := f.boolean("proc", "proc"); ok {
-		if v && !had.Proc {
-			w.need("files", c.places[f.join("proc")], "proc = true")
+	for _, own := range []struct {
+		name string
+		into *bool
+	}{{"proc", &p.Files.Proc}, {"pty", &p.Files.Pty}} {
+		if v, ok := f.boolean(own.name, own.name); ok {
+			if v && !*own.into {
+				w.need("files", c.places[f.join(own.name)], own.name+" = true")
+			}
+			*own.into = v
 		}
-		p.Files.Proc = v
 	}
 }

@@ -11,8 +11,8 @@ import (
 // Access says what a rule allows below its path.
 type Access int
 
-// The kinds of access. Creating device nodes and ioctl on devices are never
-// among them. On a file only what applies to files is granted.
+// The kinds of access. Creating device nodes is never among them, and ioctl on
+// devices in Terminal alone. On a file only what applies to files is granted.
 const (
 	// Read allows reading files and listing directories.
 	Read Access = iota + 1
@@ -24,13 +24,17 @@ const (
 	Write
 	// Device allows opening one device node to read and write.
 	Device
+	// Terminal allows listing a directory, and opening, reading, writing and
+	// ioctl of what is in it, which should be terminals: a directory that has or
+	// will have a devpts mounted below it. Nothing can be made there.
+	Terminal
 )
 
-var accessNames = [...]string{Read: "read", Exec: "exec", Write: "write", Device: "device"}
+var accessNames = [...]string{Read: "read", Exec: "exec", Write: "write", Device: "device", Terminal: "terminal"}
 
 // String is the word the policy language uses for a.
 func (a Access) String() string {
-	if a < Read || a > Device {
+	if a < Read || a > Terminal {
 		return "unknown access"
 	}
 	return accessNames[a]
@@ -46,6 +50,8 @@ var grants = map[Access]uint64{
 		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM |
 		unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX,
 	Device: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE,
+	Terminal: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR |
+		unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV,
 }
 
 // fileRights are the rights that a rule on something other than a directory may
@@ -155,6 +161,9 @@ func (r Rule) add(ruleset int, handled uint64) error {
 	kind := st.Mode & unix.S_IFMT
 	if r.Access == Device && kind != unix.S_IFCHR {
 		return errors.New("not a character device")
+	}
+	if r.Access == Terminal && kind != unix.S_IFDIR {
+		return errors.New("not a directory")
 	}
 	if kind != unix.S_IFDIR {
 		rights &= fileRights

@@ -51,7 +51,7 @@ func copyFile(from, to string) error {
 func stage(t *testing.T) (string, scene) {
 	t.Helper()
 	dir := t.TempDir()
-	for _, d := range []string{"read", "exec", "single", "write/d", "write2", "other"} {
+	for _, d := range []string{"read", "exec", "single", "write/d", "write2", "other", "dev/pts"} {
 		must(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
 	}
 	for _, f := range []string{"read/f", "exec/f", "single/f", "single/g", "single/w", "write/f", "other/f"} {
@@ -60,7 +60,8 @@ func stage(t *testing.T) (string, scene) {
 	for _, d := range []string{"read", "exec", "single", "write"} {
 		must(t, copyFile("/bin/true", filepath.Join(dir, d, "true")))
 	}
-	must(t, os.Symlink("read", filepath.Join(dir, "link")), unix.Mknod(filepath.Join(dir, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+	must(t, os.Symlink("read", filepath.Join(dir, "link")), unix.Mknod(filepath.Join(dir, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))),
+		unix.Mknod(filepath.Join(dir, "dev/pts/0"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 	s := scene{Abstract: "@casemate-landlock-" + filepath.Base(filepath.Dir(dir)), Parent: os.Getpid(),
 		Open: listen(t), Closed: listen(t), Bindable: free(t), Taken: free(t)}
 	l, err := net.Listen("unix", s.Abstract)
@@ -75,7 +76,7 @@ func TestRulesetConfines(t *testing.T) {
 	at := func(a Access, name string) Rule { return Rule{filepath.Join(dir, name), a} }
 	fd, err := Ruleset([]Rule{
 		{"/usr", Exec}, {"/lib64", Exec}, // what /bin/true needs itself
-		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"),
+		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"), at(Terminal, "dev"),
 		at(Exec, "single/true"), at(Read, "single/f"), at(Write, "single/w"),
 	}, Net{Connect: []uint16{uint16(s.Open)}, Bind: []uint16{uint16(s.Bindable)}}, true)
 	must(t, err)
@@ -136,6 +137,7 @@ func TestRulesetErrors(t *testing.T) {
 		{filepath.Join(dir, "read"), 0},
 		{filepath.Join(dir, "read"), Device},
 		{filepath.Join(dir, "read/f"), Device},
+		{filepath.Join(dir, "null"), Terminal},
 		{"/proc/self/exe", Read},
 	} {
 		if fd, err := Ruleset([]Rule{{"/usr", Read}, r}, Net{}, true); err == nil || fd != -1 {
@@ -179,7 +181,8 @@ func TestHandled(t *testing.T) {
 		}
 	}
 	for a, rights := range grants {
-		if rights&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK|unix.LANDLOCK_ACCESS_FS_IOCTL_DEV) != 0 {
+		if rights&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK) != 0 ||
+			rights&unix.LANDLOCK_ACCESS_FS_IOCTL_DEV != 0 && a != Terminal {
 			t.Errorf("%s grants device rights: %#x", a, rights)
 		}
 		if rights&^known(99).Handled_access_fs != 0 {

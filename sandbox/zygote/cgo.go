@@ -13,7 +13,7 @@ var cSizes = struct{ plan, requestHead, reply, brokerCaps, workerFlags uint64 }{
 	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.BROKER_CAPS, C.WORKER_FLAGS,
 }
 
-var cSteps = int(C.STEP_USERNS) + 1
+var cSteps = int(C.STEP_PTY) + 1
 
 // QuietChildren puts SIGCHLD back to its default, which the kernel does not even
 // deliver. The Go runtime handles it for programs that ask; a process that

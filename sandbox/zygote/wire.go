@@ -32,6 +32,7 @@ const (
 	flagLeave     = 16
 	flagChdirLate = 32
 	flagUserNS    = 64
+	flagPty       = 128
 
 	requestHead = 24
 	replySize   = 24
@@ -59,7 +60,7 @@ var Steps = []string{
 	"change directory", "set rlimit", "set groups", "set gid", "drop bounding set", "set securebits",
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
-	"install seal filter", "exec", "start under init", "enter user namespace",
+	"install seal filter", "exec", "start under init", "enter user namespace", "mount /dev/pts",
 }
 
 // stepName never fails: the number comes from another process.
@@ -101,7 +102,7 @@ type Plan struct {
 	// Filter and Seal are arrays of struct sock_filter.
 	Filter, Seal []byte
 
-	Dynamic, Proc, Tmp, Init, Leave, ChdirLate bool
+	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
 	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
 	UserNS            bool
 	UIDBase, UIDCount uint32
@@ -128,7 +129,7 @@ func (p *Plan) flags() uint32 {
 		on  bool
 		bit uint32
 	}{{p.Dynamic, flagDynamic}, {p.Proc, flagProc}, {p.Tmp, flagTmp}, {p.Init, flagInit},
-		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}} {
+		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}} {
 		if b.on {
 			f |= b.bit
 		}

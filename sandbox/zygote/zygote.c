@@ -184,11 +184,8 @@ static void set_limits(void)
 static long set_caps(uint64_t permitted, uint64_t inheritable)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2];
-	for (int i = 0; i < 2; i++) {
-		d[i].permitted = d[i].effective = (uint32_t)(permitted >> (32 * i));
-		d[i].inheritable = (uint32_t)(inheritable >> (32 * i));
-	}
+	struct __user_cap_data_struct d[2] = {{permitted, permitted, inheritable}, /* effective, permitted, inheritable */
+					      {permitted >> 32, permitted >> 32, inheritable >> 32}};
 	return call(SYS_capset, &h, d);
 }
 
@@ -292,6 +289,9 @@ static void mounts(struct worker *w)
 		try(w, call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
 	if (plan->flags & F_TMP)
 		try(w, call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
+	if (plan->flags & F_PTY) /* every mount of devpts is an instance of its own, which shows no other's terminals */
+		try(w, call(SYS_mount, "devpts", "/dev/pts", "devpts", PTY_FLAGS,
+			    plan->flags & F_USERNS ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
 	if (plan->flags & F_CHDIR_LATE)
 		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }

@@ -19,7 +19,8 @@ enum {
 	F_INIT = 8,	  /* a tiny init is PID 1 and the service PID 2 */
 	F_LEAVE = 16,	  /* the session may outlive the broker (on_stop = "leave") */
 	F_CHDIR_LATE = 32, /* the working directory lies in /tmp */
-	F_USERNS = 64	  /* a user namespace around everything, mapped by the broker */
+	F_USERNS = 64,	  /* a user namespace around everything, mapped by the broker */
+	F_PTY = 128	  /* mount a /dev/pts of its own */
 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
@@ -29,13 +30,19 @@ enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define PTY_FLAGS (MS_NOSUID | MS_NOEXEC)
+#define PTY_OPTIONS "newinstance,ptmxmode=0666,mode=0620,max=16"
+/* tty, as Debian, Red Hat and systemd number it: login programs insist on that group and
+ * could not set it themselves. A user namespace has no such group. */
+#define PTY_GROUP ",gid=5"
 
 /* In the order of Steps in wire.go. */
 enum {
 	STEP_NONE, STEP_SIGNALS, STEP_PDEATHSIG, STEP_PLAN, STEP_SETSID, STEP_CGROUP, STEP_NETNS, STEP_UTSNS,
 	STEP_IPCNS, STEP_CGROUPNS, STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
-	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS
+	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
+	STEP_PTY
 };
 
 struct limit64 {
