@@ -57,7 +57,8 @@ test: packages-test build
 	test -z "$$(gofmt -l acl cmd listener policy sandbox tests)"
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/casemate
 	go test -race $$(go list ./... | grep -v /tests/)
-	go test -count=1 -timeout 10m ./tests/...
+	# One after the other: they count processes, descriptors and mounts of the whole host.
+	go test -p 1 -count=1 -timeout 10m ./tests/...
 
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build

@@ -47,14 +47,10 @@ func serve(o *options) error {
 		first <- start(b)
 		handle(b, signals)
 	}()
-	err = b.Run()
-	if err == nil {
-		select {
-		case err = <-first:
-		default:
-		}
+	if err := b.Run(); err != nil {
+		return err
 	}
-	return err
+	return <-first // a first load that failed is what has ended it
 }
 
 // start loads the first policy; without one there is nothing to run for.

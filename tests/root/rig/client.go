@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -34,7 +35,8 @@ func Exchange(port, send string) (string, error) {
 			return "", fmt.Errorf("send to port %s: %w", port, err)
 		}
 	}
-	if err := c.CloseWrite(); err != nil {
+	// Not connected any more: the service has answered and is through already.
+	if err := c.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
 		return "", fmt.Errorf("half-close to port %s: %w", port, err)
 	}
 	out, err := readAll(c)
