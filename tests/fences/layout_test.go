@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/tests/root/rig"
 )
 
 // maxLines is the longest a source file may be; maxFuncLines the longest
@@ -76,7 +78,7 @@ var topLevel = []string{
 }
 
 func TestTopLevel(t *testing.T) {
-	entries, err := os.ReadDir(root(t))
+	entries, err := os.ReadDir(rig.Top(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/tests/root/rig"
 )
 
 var update = flag.Bool("update", false, "rewrite the committed dependency lists")
@@ -42,7 +44,7 @@ var forbidden = []struct{ pkg, why string }{
 func deps(t *testing.T, pkg, cgo string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-deps", "-tags", "netgo,osusergo", "-f", "{{.ImportPath}}", pkg)
-	cmd.Dir = root(t)
+	cmd.Dir = rig.Top(t)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	out, err := cmd.Output()
 	if err != nil {
@@ -82,7 +84,7 @@ func TestDependencyLists(t *testing.T) {
 	for _, p := range privileged {
 		t.Run(p.list, func(t *testing.T) {
 			got := strings.Join(deps(t, p.pkg, p.cgo), "\n") + "\n"
-			name := filepath.Join(root(t), "tests", "fences", p.list)
+			name := filepath.Join(rig.Top(t), "tests", "fences", p.list)
 			if *update {
 				if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
 					t.Fatal(err)

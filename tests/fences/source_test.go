@@ -5,12 +5,13 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"casemate/tests/root/rig"
 )
 
 // module is the module path of go.mod; imports below it are "ours".
@@ -27,25 +28,6 @@ type file struct {
 	tree    *ast.File
 }
 
-// root is the repository's top directory: the nearest one upwards with a go.mod.
-func root(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			t.Fatal("no go.mod in any directory above the test")
-		}
-		dir = up
-	}
-}
-
 // ignoredDirs are not part of the project's source: version control, build
 // output, and what the go command skips anyway.
 func ignoredDir(name string) bool {
@@ -56,7 +38,7 @@ func ignoredDir(name string) bool {
 // with its slash path from the root.
 func walk(t *testing.T, visit func(slash, native string)) {
 	t.Helper()
-	top := root(t)
+	top := rig.Top(t)
 	err := filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
