@@ -31,10 +31,12 @@ type Sandbox struct {
 	losses []string
 }
 
-// Prepare resolves everything of pl that this host has to give. It needs root
+// Prepare resolves everything of a plan that this host has to give. It needs root
 // and runs on no path of a connection. An error names the layer that cannot be
 // enforced; layers in best_effort are left out instead and listed by Losses.
-func Prepare(pl *Plan, o Options) (_ *Sandbox, err error) {
+func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
+	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
+	pl := &own
 	s := &Sandbox{plan: pl, name: pl.Command.Service}
 	defer func() {
 		if err != nil {
