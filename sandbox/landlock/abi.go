@@ -76,7 +76,3 @@ func known(abi int) (attr unix.LandlockRulesetAttr) {
 // ABI is the kernel's Landlock ABI version, 0 when it has none or it is
 // switched off at boot.
 func ABI() int { return max(query(unix.LANDLOCK_CREATE_RULESET_VERSION), 0) }
-
-// Errata is the kernel's bit set of fixed Landlock errata, 0 when it cannot
-// say (before Linux 6.15).
-func Errata() int { return max(query(unix.LANDLOCK_CREATE_RULESET_ERRATA), 0) }
