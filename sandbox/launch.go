@@ -119,12 +119,15 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	if landlocked {
 		rules = append(rules, r("landlock_restrict_self", eq(0, pl.files+fdLandlock), eq(1, 0)))
 	}
-	if execByFD {
-		rules = append(rules, r("execveat", eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)))
-	} else {
-		rules = append(rules, r("execve"))
+	return append(append(rules, pl.execRule(execByFD)), pl.optionalLaunchRules()...)
+}
+
+// execRule allows the one exec, of the program's descriptor where it has one.
+func (pl *Plan) execRule(byFD bool) seccomp.Rule {
+	if byFD {
+		return seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)}}
 	}
-	return append(rules, pl.optionalLaunchRules()...)
+	return seccomp.Rule{Name: "execve"}
 }
 
 func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
@@ -208,9 +211,5 @@ func compile(f seccomp.Filter) ([]byte, error) {
 }
 
 func (pl *Plan) sealRules(execByFD bool) []seccomp.Rule {
-	rules := []seccomp.Rule{{Name: "rt_sigprocmask"}, {Name: "exit_group"}}
-	if execByFD {
-		return append(rules, seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)}})
-	}
-	return append(rules, seccomp.Rule{Name: "execve"})
+	return []seccomp.Rule{{Name: "rt_sigprocmask"}, {Name: "exit_group"}, pl.execRule(execByFD)}
 }
