@@ -36,6 +36,11 @@ func Layers(f *sandbox.Profile) []string {
 	return out
 }
 
+// UnixDatagrams tells whether the service is handed a unix datagram socket.
+func (s *Service) UnixDatagrams() bool {
+	return slices.ContainsFunc(s.Listen, func(l Listen) bool { return l.Unix() && l.Datagram() })
+}
+
 func networkLine(n *sandbox.Network) string {
 	if n.Mode != "host" {
 		return "none but the client's socket"

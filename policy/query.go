@@ -49,7 +49,10 @@ type Explanation struct {
 	Profile string   `json:"profile"`
 	Widens  []string `json:"widens,omitempty"`
 	Layers  []string `json:"layers"`
-	Digest  string   `json:"digest"`
+	// Losses are the best_effort layers that the host lacks; only the broker,
+	// which knows the host, fills it.
+	Losses []string `json:"losses,omitempty"`
+	Digest string   `json:"digest"`
 }
 
 // ExplainedRule is one rule that was tried, in order.

@@ -31,11 +31,11 @@ func (c *checker) profile(p *Policy, i int) {
 		c.name(fmt.Sprintf("%s.base.%d", at, k), b)
 	}
 	for _, l := range []struct {
-		path  string
-		names []string
-	}{{at + ".widens", f.Widens}, {at + ".best_effort", f.BestEffort}} {
+		path         string
+		names, words []string
+	}{{at + ".widens", f.Widens, sandbox.Widenable()}, {at + ".best_effort", f.BestEffort, sandbox.Dispensable()}} {
 		for k, name := range l.names {
-			c.oneOf(fmt.Sprintf("%s.%d", l.path, k), name, sandbox.Layers...)
+			c.oneOf(fmt.Sprintf("%s.%d", l.path, k), name, l.words...)
 		}
 		set(c, l.path, l.names)
 	}
@@ -69,13 +69,13 @@ func (c *checker) network(at string, f *sandbox.Profile) {
 	if n.Mode == "host" && f.Because == "" {
 		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)
 	}
-	for k, port := range n.Bind {
-		if port == 0 {
-			c.add(fmt.Sprintf("%s.network.bind.%d", at, k), "name the ports", "port 0 cannot be bound")
+	for _, l := range []struct {
+		name  string
+		ports []uint16
+	}{{"connect", n.Connect}, {"bind", n.Bind}} {
+		if len(l.ports) > 1 && l.ports[0] == 0 {
+			c.add(at+".network."+l.name, "write any port alone, or only numbers", "any port and single ports exclude each other")
 		}
-	}
-	if len(n.Connect) > 1 && n.Connect[0] == 0 {
-		c.add(at+".network.connect", "write any port alone, or only numbers", "any port and single ports exclude each other")
 	}
 }
 

@@ -25,6 +25,9 @@ type Command struct {
 	// Listens says that a descriptor is a listening or unconnected socket, which
 	// the program must accept from or answer on by address.
 	Listens bool
+	// UnixDatagrams says that one is a unix datagram socket, which sends to any
+	// address of the broker's network namespace.
+	UnixDatagrams bool
 	// Inline are files that exist only inside the root tree.
 	Inline []InlineFile
 	// HostPIDs leaves the service in the broker's pid namespace, where

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,6 +16,8 @@ import (
 type Options struct {
 	// Stderr becomes the service's descriptor 2; nil is /dev/null.
 	Stderr *os.File
+	// ABI is the Landlock ABI to go by; 0 asks the kernel.
+	ABI int
 }
 
 // Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
@@ -57,7 +58,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ruleset, err := s.build()
+	ruleset, err := s.build(o.ABI)
 	if err != nil {
 		return nil, err
 	}
@@ -114,19 +115,23 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 }
 
 // build makes the namespaces and, inside the finished tree, the Landlock ruleset.
-func (s *Sandbox) build() (ruleset int, err error) {
+func (s *Sandbox) build(abi int) (ruleset int, err error) {
 	pl := s.plan
+	if abi == 0 {
+		abi = landlock.ABI()
+	}
+	lost, err := pl.Missing(abi)
+	if err != nil {
+		return -1, err
+	}
+	s.losses = append(s.losses, lost...)
 	ruleset = -1
 	inside := func() (err error) {
-		ruleset, err = landlock.Ruleset(pl.landlock, landlock.Net{
-			Connect: pl.Profile.Network.Connect, Bind: pl.Profile.Network.Bind,
-			Unrestricted: slices.Contains(pl.Profile.Network.Connect, 0),
-		}, true)
-		if errors.Is(err, landlock.ErrUnsupported) && slices.Contains(pl.Profile.BestEffort, "landlock") {
-			s.losses = append(s.losses, "landlock: not in this kernel")
-			return nil
-		}
+		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet(), true)
 		return err
+	}
+	if abi < 1 {
+		inside = nil
 	}
 	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewIPC: true, NewCgroup: true}
 	if s.ns, err = rootfs.Build(pl.tree, wanted, inside); err != nil {

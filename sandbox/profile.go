@@ -11,11 +11,11 @@ type Profile struct {
 	Name string `json:"name"`
 	// Base is the chain of profiles it was made from, nearest first.
 	Base []string `json:"base,omitempty"`
-	// Widens names the layers in which the profile grants more than its base.
+	// Widens names the layers (see Widenable) in which the profile grants more than its base.
 	Widens []string `json:"widens,omitempty"`
 	// Because is the reason that root, capabilities and host network need.
 	Because string `json:"because,omitempty"`
-	// BestEffort names the layers (see Layers) that may be missing on this host.
+	// BestEffort names the layers (see Dispensable) that may be missing on this host.
 	BestEffort []string `json:"best_effort,omitempty"`
 
 	Network Network `json:"network"`
@@ -30,16 +30,13 @@ type Profile struct {
 	Init bool `json:"init"`
 }
 
-// Layers are the names that widens and best_effort may use.
-var Layers = []string{"network", "files", "capabilities", "syscalls", "resources", "landlock", "cgroup", "user_namespace"}
-
 // Network is what the service reaches beside the socket it was handed.
 type Network struct {
 	// Mode is "none" (an empty network namespace, the client's socket pinned)
 	// or "host" (the broker's namespace).
 	Mode string `json:"mode"`
-	// Connect and Bind are the TCP ports Landlock leaves open in mode "host".
-	// A single 0 in Connect means any port.
+	// Connect and Bind are the TCP ports Landlock leaves open in mode "host". A
+	// single 0 means any port, of that list alone.
 	Connect []uint16 `json:"connect,omitempty"`
 	Bind    []uint16 `json:"bind,omitempty"`
 }

@@ -146,6 +146,9 @@ func (a *app) explain(e *policy.Explanation) {
 	for _, line := range e.Layers {
 		a.printf("  %s\n", line)
 	}
+	if len(e.Losses) > 0 {
+		a.printf("  not enforced on this host: %s\n", strings.Join(e.Losses, "; "))
+	}
 	if len(e.Widens) > 0 {
 		a.printf("  widens: %s\n", strings.Join(e.Widens, ", "))
 	}

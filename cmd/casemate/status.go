@@ -87,7 +87,7 @@ func (a *app) notes(s *policy.ServiceStatus) {
 		a.printf("%s: %s\n", s.Name, s.Error)
 	}
 	if len(s.Losses) > 0 {
-		a.printf("%s: not enforced on this host: %s\n", s.Name, strings.Join(s.Losses, ", "))
+		a.printf("%s: not enforced on this host: %s\n", s.Name, strings.Join(s.Losses, "; "))
 	}
 	for _, l := range s.Listeners {
 		if l.Error != "" {

@@ -122,7 +122,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	c := sandbox.Command{
 		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, styleBits(s.EnvStyle)),
 		UID: j.Who.UID, GID: j.Who.GID, Groups: j.Who.Groups, Dynamic: j.Who.Dynamic,
-		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, Inline: j.Inline, Leave: j.Leave,
+		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Inline: j.Inline, Leave: j.Leave,
 	}
 	stderr := j.stderr.end()
 	if s.Builtin != "" {

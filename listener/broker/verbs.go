@@ -130,6 +130,7 @@ func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
 	}
 	var doc *policy.Document
 	var live string
+	var losses []string
 	err = b.loop.do(func() {
 		s := b.gen.service(q.Service)
 		if b.gen != nil {
@@ -138,6 +139,7 @@ func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
 		if s == nil {
 			return
 		}
+		losses = s.run.cell.Losses()
 		if r := s.tally.limiter.Peek(b.loop.now, limit.Addr(query.Client)); r.Refused() {
 			live = r.String()
 		}
@@ -153,6 +155,6 @@ func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Live = live
+	e.Live, e.Losses = live, losses
 	return e, nil
 }

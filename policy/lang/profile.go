@@ -164,7 +164,7 @@ func (b *block) ports(name string, base []uint16, w *widening) []uint16 {
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)
-	if name == "connect" && slices.Contains(out, 0) {
+	if slices.Contains(out, 0) {
 		out = []uint16{0}
 	}
 	return out

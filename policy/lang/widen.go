@@ -41,8 +41,8 @@ func (w *widening) need(layer string, rng hcl.Range, what string) {
 func (w *widening) finish(b *block, p *profile) {
 	for i, layer := range w.declared {
 		rng := w.c.places[fmt.Sprintf("%s.widens.%d", b.path, i)]
-		if !slices.Contains(sandbox.Layers, layer) {
-			w.c.report(codeValue, rng, didYouMean(layer, sandbox.Layers, ""), "%q is not a layer", clip(layer))
+		if words := sandbox.Widenable(); !slices.Contains(words, layer) {
+			w.c.report(codeValue, rng, didYouMean(layer, words, ""), "%q is not a layer that widens", clip(layer))
 		} else if !w.used[layer] {
 			w.c.warn(codeSpare, rng, fmt.Sprintf("remove %q", layer), "profile %q widens nothing in %s", w.name, layer)
 		}

@@ -6,38 +6,17 @@ package landlock
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnsupported is what every error about a missing kernel feature is
-// (errors.Is): Landlock itself, or an ABI too old for what was asked.
-var ErrUnsupported = errors.New("not supported by this kernel")
-
-// UnsupportedError says which part of Landlock is missing.
-type UnsupportedError struct {
-	// Feature is "landlock", "tcp ports" or "scopes".
-	Feature string
-	// Need is the lowest ABI that has it, Have the kernel's (0: no Landlock).
-	Need, Have int
-}
-
-// Error names the feature and both ABIs.
-func (e *UnsupportedError) Error() string {
-	if e.Have == 0 {
-		return "landlock: " + ErrUnsupported.Error()
-	}
-	return fmt.Sprintf("landlock: %s: %v (needs ABI %d, has %d)", e.Feature, ErrUnsupported, e.Need, e.Have)
-}
-
-// Is makes errors.Is(err, ErrUnsupported) true.
-func (e *UnsupportedError) Is(target error) bool { return target == ErrUnsupported }
+// ErrUnsupported is what a Ruleset is refused with where there is no Landlock.
+var ErrUnsupported = errors.New("landlock: not supported by this kernel")
 
 // The first ABI that restricts network ports and that has scopes.
 const (
-	abiNet    = 4
-	abiScopes = 6
+	ABINet    = 4
+	ABIScopes = 6
 )
 
 // abis lists what each ABI added, from the kernel's
@@ -54,9 +33,9 @@ var abis = []struct {
 		unix.LANDLOCK_ACCESS_FS_MAKE_SYM},
 	{version: 2, fs: unix.LANDLOCK_ACCESS_FS_REFER},
 	{version: 3, fs: unix.LANDLOCK_ACCESS_FS_TRUNCATE},
-	{version: abiNet, net: unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
+	{version: ABINet, net: unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
 	{version: 5, fs: unix.LANDLOCK_ACCESS_FS_IOCTL_DEV},
-	{version: abiScopes, scopes: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL},
+	{version: ABIScopes, scopes: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL},
 	{version: 9, fs: unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX},
 	{version: 10, net: unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP},
 }
@@ -74,5 +53,5 @@ func known(abi int) (attr unix.LandlockRulesetAttr) {
 }
 
 // ABI is the kernel's Landlock ABI version, 0 when it has none or it is
-// switched off at boot.
+// switched off at boot. It costs one system call.
 func ABI() int { return max(query(unix.LANDLOCK_CREATE_RULESET_VERSION), 0) }

@@ -3,7 +3,6 @@ package landlock
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,33 +69,38 @@ type Rule struct {
 	Access Access
 }
 
-// Net is what is left of TCP (and, where the kernel can tell, UDP).
+// Net is what is left of the network. Connecting and binding are two rights:
+// what is said of one says nothing about the other.
 type Net struct {
-	// Connect are the remote TCP ports to connect to. A 0 among them leaves
-	// connecting unrestricted.
-	Connect []uint16
-	// Bind are the local TCP ports to bind. 0 is a port the kernel chooses.
-	Bind []uint16
-	// Unrestricted leaves the network to the other layers.
-	Unrestricted bool
+	// Connect are the remote TCP ports to connect to, Bind the local ones to bind.
+	Connect, Bind Ports
+	// UDP leaves UDP alone, as every kernel before ABI 10 does.
+	UDP bool
 }
 
-// Ruleset makes a ruleset that handles everything the kernel's ABI can and
+// Ports are the ports that one right leaves open.
+type Ports struct {
+	// Any leaves the right unrestricted.
+	Any bool
+	// List is used where Any is not set; a 0 in it stands for itself, which to
+	// bind(2) is a port the kernel chooses.
+	List []uint16
+}
+
+// Ruleset makes a ruleset that handles everything a kernel of that ABI can and
 // allows only what the rules, net and scopes leave. Its descriptor is
 // close-on-exec, and good for any number of children; the caller closes it.
 //
-// UDP is restricted (ABI 10) only when no TCP port is left open: a list of TCP
-// ports says nothing about UDP, and must mean the same on every kernel.
-// scopes forbids signals to, and abstract unix sockets of, processes outside.
+// What the ABI does not know is not restricted: the caller says first whether
+// that is good enough. scopes forbids signals to, and abstract unix sockets of,
+// processes outside.
 //
-// The paths are resolved in the caller's root. An error that is ErrUnsupported
-// means that the kernel cannot do it; without Landlock there is no partial result.
-func Ruleset(rules []Rule, net Net, scopes bool) (int, error) {
-	abi := ABI()
-	attr, err := handled(abi, net, scopes)
-	if err != nil {
-		return -1, err
+// The paths are resolved in the caller's root. On an error there is no partial result.
+func Ruleset(abi int, rules []Rule, net Net, scopes bool) (int, error) {
+	if abi < 1 {
+		return -1, ErrUnsupported
 	}
+	attr := handled(abi, net, scopes)
 	fd, err := create(&attr)
 	if err != nil {
 		return -1, fmt.Errorf("landlock: create ruleset: %w", err)
@@ -109,30 +113,24 @@ func Ruleset(rules []Rule, net Net, scopes bool) (int, error) {
 }
 
 // handled says what the ruleset takes under control.
-func handled(abi int, net Net, scopes bool) (unix.LandlockRulesetAttr, error) {
+func handled(abi int, net Net, scopes bool) unix.LandlockRulesetAttr {
 	attr := known(abi)
-	switch {
-	case abi < 1:
-		return attr, &UnsupportedError{Feature: "landlock", Need: 1}
-	case abi < abiNet && !net.Unrestricted:
-		return attr, &UnsupportedError{Feature: "tcp ports", Need: abiNet, Have: abi}
-	case abi < abiScopes && scopes:
-		return attr, &UnsupportedError{Feature: "scopes", Need: abiScopes, Have: abi}
-	}
-	const udp = unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
-	switch {
-	case net.Unrestricted:
-		attr.Handled_access_net = 0
-	case len(net.Connect)+len(net.Bind) > 0:
-		attr.Handled_access_net &^= udp
-	}
-	if slices.Contains(net.Connect, 0) {
-		attr.Handled_access_net &^= unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	for _, free := range []struct {
+		is    bool
+		right uint64
+	}{
+		{net.Connect.Any, unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
+		{net.Bind.Any, unix.LANDLOCK_ACCESS_NET_BIND_TCP},
+		{net.UDP, unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP},
+	} {
+		if free.is {
+			attr.Handled_access_net &^= free.right
+		}
 	}
 	if !scopes {
 		attr.Scoped = 0
 	}
-	return attr, nil
+	return attr
 }
 
 func addRules(ruleset int, rules []Rule, handled uint64) error {
@@ -181,13 +179,13 @@ func addPorts(ruleset int, net Net, handled uint64) error {
 		right uint64
 		ports []uint16
 	}{
-		{"connect", unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, net.Connect},
-		{"bind", unix.LANDLOCK_ACCESS_NET_BIND_TCP, net.Bind},
+		{"connect", unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, net.Connect.List},
+		{"bind", unix.LANDLOCK_ACCESS_NET_BIND_TCP, net.Bind.List},
 	} {
+		if handled&p.right == 0 {
+			continue
+		}
 		for _, port := range p.ports {
-			if handled&p.right == 0 {
-				break
-			}
 			if err := addPort(ruleset, &portAttr{access: p.right, port: uint64(port)}); err != nil {
 				return fmt.Errorf("landlock: %s port %d: %w", p.name, port, err)
 			}

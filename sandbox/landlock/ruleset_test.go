@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -74,11 +75,11 @@ func TestRulesetConfines(t *testing.T) {
 	needABI(t, 6)
 	dir, s := stage(t)
 	at := func(a Access, name string) Rule { return Rule{filepath.Join(dir, name), a} }
-	fd, err := Ruleset([]Rule{
+	fd, err := Ruleset(ABI(), []Rule{
 		{"/usr", Exec}, {"/lib64", Exec}, // what /bin/true needs itself
 		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"), at(Terminal, "dev"),
 		at(Exec, "single/true"), at(Read, "single/f"), at(Write, "single/w"),
-	}, Net{Connect: []uint16{uint16(s.Open)}, Bind: []uint16{uint16(s.Bindable)}}, true)
+	}, Net{Connect: Ports{List: []uint16{uint16(s.Open)}}, Bind: Ports{List: []uint16{uint16(s.Bindable)}}}, true)
 	must(t, err)
 	defer unix.Close(fd)
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -95,28 +96,42 @@ func TestRulesetConfines(t *testing.T) {
 	}
 }
 
-// A ruleset without ports and one that leaves the network alone.
-func TestRulesetNetModes(t *testing.T) {
+// Connecting and binding are two rights: what frees one leaves the other as it
+// was. And what an ABI does not know is free, on any kernel.
+func TestEachRightAlone(t *testing.T) {
 	needABI(t, 6)
+	free := []string{"connect", "connect elsewhere", "bind", "bind elsewhere", "signal parent", "abstract socket"}
 	for _, c := range []struct {
 		name    string
+		abi     int
 		net     Net
 		scopes  bool
-		allowed map[string]bool
+		allowed []string
 	}{
-		{"none", Net{}, true, nil},
-		{"any connect", Net{Connect: []uint16{0}}, true, map[string]bool{"connect": true, "connect elsewhere": true}},
-		{"unrestricted", Net{Unrestricted: true}, false, map[string]bool{"connect": true, "connect elsewhere": true, "bind": true, "bind elsewhere": true, "signal parent": true, "abstract socket": true}},
+		{"none", ABI(), Net{}, true, nil},
+		{"any connect", ABI(), Net{Connect: Ports{Any: true}}, true, free[:2]},
+		{"any bind", ABI(), Net{Bind: Ports{Any: true}}, true, free[2:4]},
+		{"any of both", ABI(), Net{Connect: Ports{Any: true}, Bind: Ports{Any: true}}, true, free[:4]},
+		{"any connect, no scopes", ABI(), Net{Connect: Ports{Any: true}}, false, []string{free[0], free[1], free[4], free[5]}},
+		{"port 0 is no port", ABI(), Net{Connect: Ports{List: []uint16{0}}, Bind: Ports{List: []uint16{0}}}, true, nil},
+		{"before scopes", 5, Net{}, true, free[4:]},
+		{"before tcp", 3, Net{}, true, free},
+		{"first", 1, Net{}, true, free},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, s := stage(t)
-			fd, err := Ruleset([]Rule{{"/usr", Exec}}, c.net, c.scopes)
+			fd, err := Ruleset(c.abi, []Rule{{"/usr", Exec}}, c.net, c.scopes)
 			must(t, err)
 			defer unix.Close(fd)
 			got := runVictim(t, dir, s, fd)
-			for _, name := range []string{"connect", "connect elsewhere", "bind", "bind elsewhere", "signal parent", "abstract socket"} {
-				if (got[name] == 0) != c.allowed[name] {
+			for _, name := range free {
+				if (got[name] == 0) != slices.Contains(c.allowed, name) {
 					t.Errorf("%s: %v", name, got[name])
+				}
+			}
+			for _, name := range []string{"read file", "write", "list other", "exec"} {
+				if got[name] == 0 {
+					t.Errorf("%s: the file system is free as well", name)
 				}
 			}
 		})
@@ -140,7 +155,7 @@ func TestRulesetErrors(t *testing.T) {
 		{filepath.Join(dir, "null"), Terminal},
 		{"/proc/self/exe", Read},
 	} {
-		if fd, err := Ruleset([]Rule{{"/usr", Read}, r}, Net{}, true); err == nil || fd != -1 {
+		if fd, err := Ruleset(ABI(), []Rule{{"/usr", Read}, r}, Net{}, true); err == nil || fd != -1 {
 			t.Errorf("%v: %d, %v", r, fd, err)
 		}
 	}
@@ -150,35 +165,34 @@ func TestRulesetErrors(t *testing.T) {
 }
 
 func TestHandled(t *testing.T) {
+	any, port := Ports{Any: true}, Ports{List: []uint16{80}}
 	for _, c := range []struct {
-		abi     int
-		net     Net
-		scopes  bool
-		feature string // of the error
-		fs, tcp uint64
+		abi             int
+		net             Net
+		scopes          bool
+		fs, tcp, scoped uint64
 	}{
-		{abi: 0, net: Net{Unrestricted: true}, feature: "landlock"},
-		{abi: 1, net: Net{Unrestricted: true}, fs: 0x1fff},
-		{abi: 3, feature: "tcp ports"},
-		{abi: 4, scopes: true, feature: "scopes"},
-		{abi: 4, fs: 0x7fff, tcp: 3},
-		{abi: 7, scopes: true, fs: 0xffff, tcp: 3},
-		{abi: 7, net: Net{Connect: []uint16{0, 53}}, fs: 0xffff, tcp: 1},
+		{abi: 1, fs: 0x1fff},
+		{abi: 2, scopes: true, fs: 0x3fff},
+		{abi: 3, fs: 0x7fff},
+		{abi: 4, scopes: true, fs: 0x7fff, tcp: 3},
+		{abi: 5, net: Net{Connect: port}, fs: 0xffff, tcp: 3},
+		{abi: 6, scopes: true, fs: 0xffff, tcp: 3, scoped: 3},
+		{abi: 7, net: Net{Connect: any}, fs: 0xffff, tcp: 1},
+		{abi: 7, net: Net{Connect: any, Bind: port}, fs: 0xffff, tcp: 1},
+		{abi: 7, net: Net{Bind: any}, fs: 0xffff, tcp: 2},
+		{abi: 7, net: Net{Connect: any, Bind: any}, fs: 0xffff},
 		{abi: 10, fs: 0x1ffff, tcp: 0xf},
-		{abi: 10, net: Net{Bind: []uint16{80}}, fs: 0x1ffff, tcp: 3},
-		{abi: 99, net: Net{Unrestricted: true}, fs: 0x1ffff},
+		{abi: 10, net: Net{Bind: port, UDP: true}, fs: 0x1ffff, tcp: 3},
+		{abi: 99, net: Net{Connect: any, Bind: any, UDP: true}, fs: 0x1ffff},
 	} {
-		attr, err := handled(c.abi, c.net, c.scopes)
-		if c.feature != "" {
-			var u *UnsupportedError
-			if !errors.As(err, &u) || u.Feature != c.feature || !errors.Is(err, ErrUnsupported) {
-				t.Errorf("ABI %d: %v, want missing %s", c.abi, err, c.feature)
-			}
-			continue
+		attr := handled(c.abi, c.net, c.scopes)
+		if attr.Handled_access_fs != c.fs || attr.Handled_access_net != c.tcp || attr.Scoped != c.scoped {
+			t.Errorf("ABI %d: %+v, want fs %#x net %#x scoped %d", c.abi, attr, c.fs, c.tcp, c.scoped)
 		}
-		if err != nil || attr.Handled_access_fs != c.fs || attr.Handled_access_net != c.tcp || (attr.Scoped == 3) != c.scopes {
-			t.Errorf("ABI %d: %+v %v, want fs %#x net %#x", c.abi, attr, err, c.fs, c.tcp)
-		}
+	}
+	if fd, err := Ruleset(0, nil, Net{}, true); !errors.Is(err, ErrUnsupported) || fd != -1 {
+		t.Errorf("without Landlock: %d, %v", fd, err)
 	}
 	for a, rights := range grants {
 		if rights&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK) != 0 ||

@@ -1,0 +1,144 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate/sandbox"
+)
+
+// newest is the last Landlock ABI of the tables below.
+const newest = 7
+
+// missing is what a kernel of that ABI lacks for a profile: the parts that
+// best_effort gives up, and the one that it is refused for.
+func missing(t *testing.T, p sandbox.Profile, c sandbox.Command, abi int) (lost []string, refused, text string) {
+	t.Helper()
+	c.Path, c.Argv = "/bin/true", []string{"true"}
+	plan, err := sandbox.NewPlan(p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	losses, err := plan.Missing(abi)
+	if err != nil {
+		refused, _, _ = strings.Cut(err.Error(), ":")
+		return nil, refused, err.Error()
+	}
+	for _, l := range losses {
+		name, _, _ := strings.Cut(l, ":")
+		lost = append(lost, name)
+	}
+	return lost, "", ""
+}
+
+// Every shipped profile loads on every kernel that has Landlock at all, with
+// nothing lost: what an old one does not know is held by the namespaces and the filter.
+func TestShippedProfilesOnEveryABI(t *testing.T) {
+	profiles := ShippedProfiles()
+	if len(profiles) < 6 {
+		t.Fatalf("%d shipped profiles", len(profiles))
+	}
+	for _, p := range profiles {
+		for _, c := range []sandbox.Command{{}, {Listens: true}} {
+			for abi := 1; abi <= newest; abi++ {
+				if lost, refused, text := missing(t, p, c, abi); len(lost) > 0 || refused != "" {
+					t.Errorf("profile %s, listens %v, ABI %d: lost %q, refused %s", p.Name, c.Listens, abi, lost, text)
+				}
+			}
+			if _, refused, _ := missing(t, p, c, 0); refused != "landlock" {
+				t.Errorf("profile %s without Landlock: refused for %q", p.Name, refused)
+			}
+			p.BestEffort = []string{"landlock"}
+			if lost, refused, _ := missing(t, p, c, 0); refused != "" || !slices.Equal(lost, []string{"landlock"}) {
+				t.Errorf("profile %s without Landlock, best effort: lost %q, refused for %q", p.Name, lost, refused)
+			}
+			p.BestEffort = nil
+		}
+	}
+}
+
+// What Landlock alone holds is required, each part from the ABI on that has it,
+// and given up by its own name.
+func TestRightsThatNothingElseHolds(t *testing.T) {
+	const host = "base = profile.server\n widens = [\"network\", \"syscalls\"]\n because = \"x\"\n network = \"host\"\n"
+	for _, c := range []struct {
+		name, block string
+		command     sandbox.Command
+		needs       []string // parts that nothing else holds
+		text        string   // in the refusal of ABI 2
+	}{
+		{"host without a way to connect", "base = profile.line\n widens = [\"network\"]\n because = \"x\"\n network = \"host\"", sandbox.Command{}, nil, ""},
+		{"ports to connect to", host + "ports { connect = [25] }\n syscalls { allow = [\"@socket-client\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
+		{"any port to connect to", host + "ports { connect = [\"any\"] }\n syscalls { allow = [\"@socket-client\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract unix sockets of the host"},
+		{"any port to connect to, none to bind", host + "ports { connect = [\"any\"] }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `bind = ["any"]`},
+		{"any port to bind, none to connect to", host + "ports { bind = [\"any\"] }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
+		{"any port of both", host + "ports {\n connect = [\"any\"]\n bind = [\"any\"]\n }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract"},
+		{"tcp sockets alone", "base = profile.line\n widens = [\"network\", \"syscalls\"]\n because = \"x\"\n network = \"host\"\n ports { connect = [25] }\n syscalls {\n allow = [\"connect\"]\n rule \"socket\" {\n arg = 0\n values = [2, 10]\n }\n }", sandbox.Command{}, []string{"landlock.net"}, "keeps it to the ports of connect"},
+		{"connect without a network", host + "syscalls { allow = [\"connect\"] }\n #none", sandbox.Command{}, []string{"landlock.net"}, "take connect out"},
+		{"unix sockets of its own without a network", host + "syscalls { allow = [\"@socket-server\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, "take connect out"},
+		{"passing descriptors", host + "syscalls { allow = [\"@fd-passing\"] }\n #none", sandbox.Command{}, nil, ""},
+		{"a unix datagram listener", "base = profile.line", sandbox.Command{Listens: true, UnixDatagrams: true}, []string{"landlock.scopes"}, "another network"},
+		{"calls that the filter does not see", host + "syscalls { allow = [\"io_uring_setup\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, ""},
+		{"the host's pids", "base = profile.line", sandbox.Command{HostPIDs: true}, []string{"landlock.scopes"}, "signals"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			doc, ds := compileText("policy { edition = 1 }\nprofile \"p\" {\n " + c.block + "\n}\nservice \"s\" {\n listen = [\"tcp://:7\"]\n command = [\"/bin/true\"]\n user = \"nobody\"\n profile = profile.p\n}\n")
+			if doc == nil {
+				t.Fatal(ds)
+			}
+			p := *doc.Policy.Profile("p")
+			if strings.Contains(c.block, "#none") { // the language refuses it already; the broker decides on the compiled policy
+				p.Network = sandbox.Network{Mode: "none"}
+			}
+			from := map[string]int{"landlock.net": 4, "landlock.scopes": 6}
+			for abi := 1; abi <= newest; abi++ {
+				var absent []string
+				for _, part := range c.needs {
+					if abi < from[part] {
+						absent = append(absent, part)
+					}
+				}
+				first := ""
+				if len(absent) > 0 {
+					first = absent[0]
+				}
+				p.BestEffort = nil
+				_, refused, text := missing(t, p, c.command, abi)
+				if refused != first || abi == 2 && !strings.Contains(text, c.text) {
+					t.Errorf("ABI %d: refused for %q, want %q and %q: %s", abi, refused, first, c.text, text)
+				}
+				if first != "" {
+					for _, want := range []string{fmt.Sprintf("ABI %d,", abi), fmt.Sprintf("takes %d ", from[first]), fmt.Sprintf("best_effort = [%q]", first)} {
+						if !strings.Contains(text, want) {
+							t.Errorf("ABI %d: the refusal does not say %q: %s", abi, want, text)
+						}
+					}
+				}
+				for _, words := range [][]string{{"landlock"}, absent} {
+					p.BestEffort = words
+					if lost, refused, text := missing(t, p, c.command, abi); refused != "" || !slices.Equal(lost, absent) {
+						t.Errorf("ABI %d, best effort %q: lost %q, want %q (refused %s)", abi, words, lost, absent, text)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The words of widens and of best_effort are two halves of one table, and a
+// wrong one is answered with the right one.
+func TestLayerWords(t *testing.T) {
+	for _, c := range []struct{ attribute, hint string }{
+		{`best_effort = ["landlock.nets"]`, "landlock.net"},
+		{`best_effort = ["landlock.ioctl"]`, "landlock.scopes"},
+		{`best_effort = ["files"]`, "resources.open_files"},
+		{`widens = ["landlock"]`, "user_namespace"},
+	} {
+		doc, ds := compileText("policy { edition = 1 }\nprofile \"p\" {\n base = profile.line\n " + c.attribute + "\n}\nservice \"s\" {\n listen = [\"tcp://:7\"]\n command = [\"/bin/true\"]\n user = \"nobody\"\n profile = profile.p\n}\n")
+		if doc != nil || len(ds) == 0 || !strings.Contains(fmt.Sprint(ds), c.hint) {
+			t.Errorf("%s: %v, want %q suggested", c.attribute, ds, c.hint)
+		}
+	}
+}
