@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -47,22 +48,34 @@ func (s *Sandbox) limits() (int, error) {
 	return fd, nil
 }
 
-// fitDescriptors lowers the profile's open_files to what this process may give:
-// the zygote keeps its own descriptors right above it.
+// nofile is held while the process's own limit is read and set.
+var nofile sync.Mutex
+
+// fitDescriptors sees to it that a zygote can have the profile's open_files,
+// and its own descriptors right above: whatever limit this process was started
+// with, it raises the hard one. The soft one, which bounds its own table, stays.
 func (s *Sandbox) fitDescriptors() error {
+	nofile.Lock()
+	defer nofile.Unlock()
 	var own unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
 		return os.NewSyscallError("getrlimit", err)
 	}
-	if uint64(s.plan.files)+fdCount <= own.Max {
+	need := uint64(s.plan.files) + fdCount
+	if need <= own.Max {
 		return nil
 	}
-	if own.Max < minOpenFiles+fdCount {
-		return fmt.Errorf("open_files: this process may have %d descriptors, a sandbox needs %d: raise its RLIMIT_NOFILE", own.Max, minOpenFiles+fdCount)
+	err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: own.Cur, Max: need})
+	if err == nil {
+		return nil
 	}
-	s.losses = append(s.losses, fmt.Sprintf("open_files: %d in place of %d, for this process may have %d", own.Max-fdCount, s.plan.files, own.Max))
+	why := fmt.Sprintf("%d takes a RLIMIT_NOFILE of %d, and the hard limit of this process is %d, which it may not raise (CAP_SYS_RESOURCE, up to fs.nr_open): %v", s.plan.files, need, own.Max, err)
+	if own.Max < minOpenFiles+fdCount || !s.plan.dispenses(openFiles) {
+		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
+	}
 	s.plan.files = uint32(own.Max - fdCount)
 	s.plan.rlimits = rlimits(s.plan.Profile.Resources, s.plan.files)
+	s.losses = append(s.losses, fmt.Sprintf("%s: %d in place of %s", openFiles, s.plan.files, why))
 	return nil
 }
 

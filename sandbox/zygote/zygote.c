@@ -147,6 +147,16 @@ static void join(int fd, int type, uint32_t step)
 }
 
 /*
+ * The numbers above the service's limit need a limit of their own for a while:
+ * the broker's may be lower than what it lets its services have.
+ */
+static void make_room(void)
+{
+	struct limit64 room = {plan->high + FD_COUNT, plan->high + FD_COUNT};
+	must(call(SYS_prlimit64, 0, RLIMIT_NOFILE, &room, 0), STEP_RLIMIT);
+}
+
+/*
  * Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number
  * and the service can never make a descriptor of that number again.
  */
@@ -258,6 +268,7 @@ static void enter(void)
 	must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
 	call(SYS_prctl, PR_SET_NAME, ZYGOTE_ARGV0);
 	load_plan();
+	make_room();
 	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);

@@ -9,6 +9,7 @@
 #define PLAN_MAGIC 0x43415345u
 
 enum { FD_PLAN = 3, FD_CTL = 4 };
+enum { FD_COUNT = 3 }; /* descriptors from plan.high on: control socket, Landlock ruleset, program */
 enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4, MAX_INITS = 4096 };
 
 /* plan.flags */
