@@ -45,7 +45,7 @@ type delivered struct {
 	err   error
 }
 
-// written is one datagram of a service.
+// written is one write of a service.
 type written struct {
 	slot, pid, uid uint32
 	data           []byte

@@ -41,7 +41,7 @@ type writer struct {
 	key   writerKey
 	src   *source
 	lines lines
-	wrote time.Time // its last datagram
+	wrote time.Time // its last write
 	id    uint64    // its session, 0 = the broker knows none
 	until time.Time // how long id is good
 	since time.Time // since when an answer is waited for; zero = not waiting
@@ -78,7 +78,7 @@ func (l *ledger) detach(slot uint32, now time.Time) {
 	delete(l.services, slot)
 }
 
-// write takes one datagram of a process.
+// write takes one write of a process.
 func (l *ledger) write(slot, pid, uid uint32, data []byte, now time.Time) {
 	src := l.services[slot]
 	if src == nil || len(data) == 0 {

@@ -6,7 +6,7 @@ import "bytes"
 // goes on in the next record.
 const maxLine = 4096
 
-// lines cuts one process's stderr into lines. Datagrams are writes, and a C
+// lines cuts one process's stderr into lines. Messages are writes, and a C
 // program's stderr is unbuffered: one line may come in many, many lines in one.
 type lines struct {
 	rest []byte // the begun line, shorter than maxLine

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -9,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxWrite is the largest datagram that is kept whole; the kernel cuts the rest.
+// maxWrite is the largest write that is kept whole; the kernel cuts the rest.
 const maxWrite = 64 << 10
 
-// readSource hands a service's datagrams on, each with the process that wrote it.
+// readSource hands a service's writes on, each with the process that wrote it.
 func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
 	buf := make([]byte, maxWrite)
 	for {
@@ -49,13 +50,14 @@ func (w *logWorker) rest(slot uint32, c *net.UnixConn, now time.Time) {
 	}
 }
 
-// receive reads one datagram. The control buffer holds the sender's credentials,
+// receive reads one write. The control buffer holds the sender's credentials,
 // which come first, and nothing else: descriptors that a service sends along are
 // dropped by the kernel instead of piling up here.
 func receive(slot uint32, c *net.UnixConn, buf []byte) (written, error) {
 	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
 	n, oobn, _, _, err := c.ReadMsgUnix(buf, oob)
-	if err != nil {
+	// A write of nothing looks like the end, but for its sender's credentials.
+	if err != nil && !(errors.Is(err, io.EOF) && oobn > 0) {
 		return written{}, err
 	}
 	x := written{slot: slot, data: append([]byte(nil), buf[:n]...)}

@@ -68,12 +68,15 @@ func TestLogWorker(t *testing.T) {
 		done <- newLogWorker(c.(*net.UnixConn), slog.NewJSONHandler(w, nil)).run(context.Background())
 	}()
 
-	program, reader := pair(t, unix.SOCK_DGRAM)
+	program, reader := pair(t, unix.SOCK_SEQPACKET)
 	if err := unix.SetsockoptInt(int(reader.Fd()), unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		t.Fatal(err)
 	}
 	attach := append(binary.LittleEndian.AppendUint32([]byte{'A'}, 3), "finger"...)
 	if _, _, err := broker.WriteMsgUnix(attach, unix.UnixRights(int(reader.Fd())), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Send(int(program.Fd()), nil, 0); err != nil { // a write of nothing is not the end
 		t.Fatal(err)
 	}
 	if err := unix.Sendmsg(int(program.Fd()), []byte("hello\x1b\nrest"), unix.UnixRights(0, 1, 2), nil, 0); err != nil {

@@ -6,19 +6,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stderrPair is a unix datagram socketpair: the programs of a service write to
+// stderrPair is a unix seqpacket socketpair: the programs of a service write to
 // one end as their descriptor 2, the log worker reads the other. The broker
 // keeps both open, because a worker that is started again needs the reading
-// end, and reads neither.
+// end, and reads neither. Each write is a message, as with datagrams; but a
+// datagram socket made here would send to any abstract address of this network
+// namespace, and a seqpacket socket has its one peer.
 type stderrPair struct {
 	program *os.File
 	reader  *os.File
 }
 
 // newStderr makes a pair. SO_PASSCRED on the reading end makes the kernel tell
-// which process wrote each datagram.
+// which process wrote each message.
 func newStderr() (*stderrPair, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
