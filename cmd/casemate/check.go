@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"casemate/policy"
+	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
 )
@@ -18,6 +19,7 @@ type checkReport struct {
 	Digest        string              `json:"digest,omitempty"`
 	Services      []checkService      `json:"services,omitempty"`
 	Diagnostics   []policy.Diagnostic `json:"diagnostics"`
+	Host          *hostReport         `json:"host,omitempty"`
 }
 
 // checkService is one line of check's table.
@@ -33,7 +35,7 @@ type checkService struct {
 }
 
 func (a *app) checkCmd() *cobra.Command {
-	var quiet bool
+	var quiet, onHost bool
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
 		Short: "Check a policy and show what it exposes",
@@ -45,20 +47,30 @@ check is pure: it needs no root, opens no socket, asks no DNS and writes nothing
 and its answer is the same on every machine. A policy file that others than its
 owner and root may write is an error.
 
+With --host it adds what this host's kernel cannot enforce: which Landlock rights
+of which service it does not know, where nothing else holds them. It reads the
+kernel's version of Landlock and nothing else, and needs no root.
+
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy.
 
-Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
+Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
+3 it is valid and this host would refuse a service of it (--host).`,
 		Example: `  casemate check
   casemate check examples/quickstart
+  casemate check --host
   casemate check -o json policy.cm.hcl | jq .digest`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{policyPath}
 			}
 			doc, ds, _ := a.load(args)
+			r := report(doc, ds)
+			if doc != nil && onHost {
+				r.Host = onKernel(doc.Policy, landlock.ABI())
+			}
 			if a.json() {
-				if err := a.printJSON(report(doc, ds)); err != nil {
+				if err := a.printJSON(r); err != nil {
 					return err
 				}
 			} else {
@@ -66,9 +78,10 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
 				if doc != nil && !quiet {
 					a.table(doc)
 				}
+				a.host(r.Host)
 			}
 			if doc != nil {
-				return nil
+				return r.Host.answer()
 			}
 			if !a.json() {
 				fmt.Fprintf(a.err, "casemate: %s; the policy is not valid\n", count(ds))
@@ -77,6 +90,7 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
+	cmd.Flags().BoolVar(&onHost, "host", false, "add what this host cannot enforce")
 	return cmd
 }
 

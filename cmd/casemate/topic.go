@@ -55,15 +55,16 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
   profile "NAME" {
     base           = profile.line    # default profile.strict; see casemate profiles
     widens         = ["files", "network", "syscalls"]   # layers in which it grants more than its base
-    best_effort    = ["cgroup"]      # layers that may be missing on the host
+    best_effort    = ["cgroup"]      # what may be missing on the host: landlock, landlock.net,
+                                     # landlock.scopes, cgroup, resources.open_files
     because        = "..."           # needed for capabilities and network = "host"
     network        = "host"          # default "none": the client's socket and nothing else
     capabilities   = []
     init           = true            # a tiny init in front of the program
     user_namespace = false
     ports {                          # tcp ports that network = "host" leaves open
-      connect = ["https", 8080]      # or ["any"]
-      bind    = []
+      connect = ["https", 8080]      # or ["any"], which says nothing about bind
+      bind    = []                   # likewise
     }
     files {                          # host paths; what is not named does not exist
       read  = ["/etc/passwd"]

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"casemate/policy"
+	"casemate/sandbox"
+)
+
+// hostReport is what check --host adds: facts of this host's kernel.
+type hostReport struct {
+	// LandlockABI is the kernel's, 0 when it has no Landlock.
+	LandlockABI int           `json:"landlock_abi"`
+	Services    []hostService `json:"services"`
+}
+
+// hostService is one service that the host cannot give everything.
+type hostService struct {
+	Name string `json:"name"`
+	// Refused is why casemated would not load it here.
+	Refused string `json:"refused,omitempty"`
+	// Losses are what best_effort gives up here.
+	Losses []string `json:"losses,omitempty"`
+}
+
+// onKernel tells what a kernel of that Landlock ABI does not enforce of a policy.
+func onKernel(p *policy.Policy, abi int) *hostReport {
+	h := &hostReport{LandlockABI: abi, Services: []hostService{}}
+	for i := range p.Services {
+		s := &p.Services[i]
+		h.add(s.Name, *p.Profile(s.Profile), sandbox.Command{
+			// The program means nothing to the question, and a built-in's is the broker's to find.
+			Path: "/", Argv: []string{s.Name}, Stdio: s.Stdio, Sockets: len(s.Listen),
+			Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(),
+		}, abi)
+	}
+	return h
+}
+
+func (h *hostReport) add(name string, p sandbox.Profile, c sandbox.Command, abi int) {
+	s := hostService{Name: name}
+	plan, err := sandbox.NewPlan(p, c)
+	if err == nil {
+		s.Losses, err = plan.Missing(abi)
+	}
+	if err != nil {
+		s.Refused = err.Error()
+	}
+	if err != nil || len(s.Losses) > 0 {
+		h.Services = append(h.Services, s)
+	}
+}
+
+// answer is no where the host would refuse a service.
+func (h *hostReport) answer() error {
+	if h != nil {
+		for _, s := range h.Services {
+			if s.Refused != "" {
+				return errNo
+			}
+		}
+	}
+	return nil
+}
+
+// host prints the report for people.
+func (a *app) host(h *hostReport) {
+	if h == nil {
+		return
+	}
+	a.printf("\nthis kernel has Landlock ABI %d\n", h.LandlockABI)
+	for _, s := range h.Services {
+		if s.Refused != "" {
+			a.printf("%s: refused on this host: %s\n", s.Name, s.Refused)
+		}
+		for _, l := range s.Losses {
+			a.printf("%s: not enforced on this host: %s\n", s.Name, l)
+		}
+	}
+}
