@@ -146,20 +146,7 @@ static void join(int fd, int type, uint32_t step)
 		must(call(SYS_close, fd), step);
 }
 
-/*
- * The numbers above the service's limit need a limit of their own for a while:
- * the broker's may be lower than what it lets its services have.
- */
-static void make_room(void)
-{
-	struct limit64 room = {plan->high + FD_COUNT, plan->high + FD_COUNT};
-	must(call(SYS_prlimit64, 0, RLIMIT_NOFILE, &room, 0), STEP_RLIMIT);
-}
-
-/*
- * Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number
- * and the service can never make a descriptor of that number again.
- */
+/* Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number, which no service can make. */
 static int raise_fd(int fd, int to, int flags)
 {
 	if (fd >= 0 && must(call(SYS_dup3, fd, to, flags), STEP_FDS) == to)
@@ -268,7 +255,9 @@ static void enter(void)
 	must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
 	call(SYS_prctl, PR_SET_NAME, ZYGOTE_ARGV0);
 	load_plan();
-	make_room();
+	/* Room for the numbers from plan->high on, whatever limit the broker was started with. */
+	struct limit64 room = {plan->high + FD_COUNT, plan->high + FD_COUNT};
+	must(call(SYS_prlimit64, 0, RLIMIT_NOFILE, &room, 0), STEP_RLIMIT);
 	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
