@@ -238,7 +238,16 @@ func (g *rig) load(services ...policy.Service) {
 
 func (g *rig) setPolicy(services ...policy.Service) {
 	g.t.Helper()
-	p := &policy.Policy{Edition: 1, OnStop: "end",
+	doc, err := policy.NewDocument(testPolicy(services...), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.doc = doc
+}
+
+// testPolicy has the blocks that svc names.
+func testPolicy(services ...policy.Service) *policy.Policy {
+	return &policy.Policy{Edition: 1, OnStop: "end",
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -254,11 +263,6 @@ func (g *rig) setPolicy(services ...policy.Service) {
 			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, OnViolation: "kill"}}},
 		Services: services,
 	}
-	doc, err := policy.NewDocument(p, policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.doc = doc
 }
 
 // svc is a service on a loopback port.
