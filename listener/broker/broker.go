@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/sandbox/panics"
 )
 
 // Config is what casemated's command line decides.
@@ -92,10 +94,24 @@ func New(c Config) (*Broker, error) {
 	f := &flushing{loop: l, log: b.log}
 	f.timer.owner = f
 	l.idle = f.idle
-	l.failed = func(what any) {
-		b.log.now(note{at: b.wall(), level: slog.LevelError, msg: "bug", attrs: []slog.Attr{slog.Any("panic", what)}})
-	}
+	l.failed = b.Bug
 	return b, nil
+}
+
+// Bug logs the panic that err tells of, if it does.
+func (b *Broker) Bug(err error) {
+	var p *panics.Error
+	if errors.As(err, &p) {
+		b.log.now(bugNote(err))
+	}
+}
+
+// apart runs f on another goroutine, and there done with its error, which may be a panic.
+func (b *Broker) apart(f func() error, done func(error)) {
+	panics.Go(f, func(err error) {
+		b.Bug(err)
+		done(err)
+	})
 }
 
 // Run serves until Stop; it returns when everything that had to end has ended.

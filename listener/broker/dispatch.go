@@ -122,7 +122,7 @@ func (r *runner) died(err error) {
 		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
 	}
 	for _, s := range lost {
-		r.b.fails(s, "zygote", err)
+		r.b.loop.guard(func() { r.b.fails(s, "zygote", err) })
 	}
 	if len(lost) > 0 {
 		r.b.sweepOrphans()

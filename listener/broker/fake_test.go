@@ -27,6 +27,7 @@ type fakeCell struct {
 	refuse error         // of Spawn
 	errno  syscall.Errno // of every start
 	mute   bool          // zygotes do not reply
+	boom   bool          // every call panics
 	last   *fakeZygote
 	spawns int
 	closed bool
@@ -42,6 +43,9 @@ func (c *fakeCell) Spawn() (starter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spawns++
+	if c.boom {
+		panic("boom")
+	}
 	if c.refuse != nil {
 		return nil, c.refuse
 	}
@@ -93,8 +97,11 @@ func (z *fakeZygote) die() {
 func (z *fakeZygote) Send(q *zygote.Request) error {
 	c := z.cell
 	c.mu.Lock()
-	argv, errno, mute := c.argv, c.errno, c.mute
+	argv, errno, mute, boom := c.argv, c.errno, c.mute, c.boom
 	c.mu.Unlock()
+	if boom {
+		panic("boom")
+	}
 	if mute {
 		return nil
 	}
@@ -212,7 +219,7 @@ func (g *rig) expect(want ...string) string {
 	for {
 		select {
 		case line := <-g.lines:
-			if strings.Contains(line, `"msg":"bug"`) {
+			if strings.Contains(line, `"msg":"bug"`) && want[0] != `"msg":"bug"` {
 				g.t.Errorf("%s", line)
 			}
 			all := true

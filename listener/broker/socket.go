@@ -154,6 +154,7 @@ func (at *socket) visit(conn int, peer listener.Peer) {
 		// no allow rule with a "to" matches.
 		v.local, _ = listener.Local(conn)
 	}
+	defer v.strand()
 	at.b.offer(&v)
 }
 

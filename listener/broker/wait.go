@@ -47,6 +47,7 @@ func (at *socket) handOver() {
 		at.rest(min(max(refusal.RetryAfter, minRest), maxBackoff))
 		return
 	}
+	defer b.abandon(s)
 	s.held = []*socket{at}
 	if at.svc.spec.Builtin != "" {
 		s.held = append(s.held[:0], at.svc.listen...)
