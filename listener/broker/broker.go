@@ -45,6 +45,7 @@ type Broker struct {
 	sessions  map[int32]*session
 	byUID     map[uint32]*session // sessions with a leased uid
 	corpses   map[int]*corpse
+	helpers   map[int]bool // pids of zygotes and workers
 	workers   []*worker
 	names     *names
 	logs      *logs
@@ -76,7 +77,7 @@ func New(c Config) (*Broker, error) {
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
-		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse),
+		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
 		said: make(map[string]int64),
 	}
 	// Ids are unique across restarts, as long as fewer than a million

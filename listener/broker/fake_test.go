@@ -28,6 +28,7 @@ type fakeCell struct {
 	errno  syscall.Errno // of every start
 	mute   bool          // zygotes do not reply
 	boom   bool          // every call panics
+	forge  func(*zygote.Reply)
 	last   *fakeZygote
 	spawns int
 	closed bool
@@ -97,7 +98,7 @@ func (z *fakeZygote) die() {
 func (z *fakeZygote) Send(q *zygote.Request) error {
 	c := z.cell
 	c.mu.Lock()
-	argv, errno, mute, boom := c.argv, c.errno, c.mute, c.boom
+	argv, errno, mute, boom, forge := c.argv, c.errno, c.mute, c.boom, c.forge
 	c.mu.Unlock()
 	if boom {
 		panic("boom")
@@ -106,7 +107,9 @@ func (z *fakeZygote) Send(q *zygote.Request) error {
 		return nil
 	}
 	reply := zygote.Reply{ID: q.ID, Step: "exec", Errno: errno}
-	if errno == 0 {
+	if forge != nil {
+		forge(&reply)
+	} else if errno == 0 {
 		fd, err := unix.FcntlInt(uintptr(q.FDs[0]), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return err
@@ -216,6 +219,7 @@ func (g *rig) tail(r *os.File) {
 func (g *rig) expect(want ...string) string {
 	g.t.Helper()
 	late := time.After(10 * time.Second)
+	var others []string
 	for {
 		select {
 		case line := <-g.lines:
@@ -229,8 +233,9 @@ func (g *rig) expect(want ...string) string {
 			if all {
 				return line
 			}
+			others = append(others, line)
 		case <-late:
-			g.t.Fatalf("no record with %q", want)
+			g.t.Fatalf("no record with %q among\n%s", want, strings.Join(others, "\n"))
 		}
 	}
 }

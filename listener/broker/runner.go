@@ -136,6 +136,7 @@ func (r *runner) adopt(z starter) error {
 		return err
 	}
 	r.zygote, r.lastErr = z, nil
+	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.now, r.b.loop.now
 	r.b.logs.attach(r)
 	r.b.loop.after(&r.idle, r.linger)
@@ -168,6 +169,7 @@ func (r *runner) drop() {
 	}
 	r.b.loop.timers.disarm(&r.idle)
 	r.b.loop.del(r.zygote.FD())
+	delete(r.b.helpers, r.zygote.PID())
 	r.b.discard(r.zygote)
 	r.zygote = nil
 }

@@ -130,7 +130,7 @@ func (b *Broker) terminate(s *session, why mercy) {
 
 // signal reaches the program itself. It is our child and not yet reaped, so its
 // pid cannot belong to anybody else. The namespace's PID 1 takes everyone with it.
-func (s *session) signal(sig unix.Signal) { _ = unix.Kill(int(s.pid), sig) }
+func (s *session) signal(sig unix.Signal) { kill(int(s.pid), sig) }
 
 // reapSession collects the program's end and reports whether it has ended.
 func (b *Broker) reapSession(s *session) bool {
