@@ -20,6 +20,8 @@ type Socket struct {
 
 	file   inode // the unix socket file this Socket made, zero otherwise
 	hidden int   // see walker: heads that must leave before the queue can be walked again
+
+	options []string // what Restore goes back to; nil unless a program may hold the socket
 }
 
 // Open binds and listens. Errors name the operation and the address first
@@ -127,18 +129,23 @@ func (s *Socket) listen() error {
 			return fmt.Errorf("listen %s: %w", s.Spec.Key(), err)
 		}
 	}
-	return s.SetBlocking()
+	if s.Spec.Wait && s.options == nil {
+		s.keepOptions()
+	}
+	return s.setFlags()
 }
 
-// SetBlocking gives the socket the blocking mode its Spec asks for: non-blocking
-// where the broker itself accepts, because a client that resets before accept
-// would hang a blocking one, and blocking everywhere else. Whoever holds a wait
-// socket can change the mode for all (Go programs do, the built-ins' worker
-// among them), so the broker calls this before it hands one on again.
-func (s *Socket) SetBlocking() error {
-	nonblock := s.Spec.Stream() && !s.Spec.Wait
-	if err := unix.SetNonblock(s.FD, nonblock); err != nil {
-		return fmt.Errorf("fcntl O_NONBLOCK %s: %w", s.Spec.Key(), err)
+// setFlags sets the file status flags. The socket is non-blocking where the
+// broker itself accepts, because a client that resets before accept would hang
+// a blocking one, and blocking everywhere else. Whoever holds a wait socket can
+// change them for all (Go programs do, the built-ins' worker among them).
+func (s *Socket) setFlags() error {
+	flags := 0
+	if s.Spec.Stream() && !s.Spec.Wait {
+		flags = unix.O_NONBLOCK
+	}
+	if _, err := unix.FcntlInt(uintptr(s.FD), unix.F_SETFL, flags); err != nil {
+		return fmt.Errorf("fcntl F_SETFL %s: %w", s.Spec.Key(), err)
 	}
 	return nil
 }

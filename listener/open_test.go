@@ -116,13 +116,13 @@ func TestReconfigure(t *testing.T) {
 }
 
 // A Go program that had a wait socket leaves it non-blocking.
-func TestSetBlocking(t *testing.T) {
+func TestRestoreBlocking(t *testing.T) {
 	for _, network := range []string{"tcp4", "udp4"} {
 		s := mustOpen(t, Spec{Network: network, Addr: netip.AddrPortFrom(loop4, 0), Wait: true})
 		if err := unix.SetNonblock(s.FD, true); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SetBlocking(); err != nil || nonblocking(t, s.FD) {
+		if err := s.Restore(); err != nil || nonblocking(t, s.FD) {
 			t.Errorf("%s: still non-blocking, %v", network, err)
 		}
 		if err := unix.SetNonblock(s.FD, true); err != nil {

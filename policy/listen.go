@@ -167,9 +167,13 @@ func (c *checker) collide(used map[string][]socket, keys []string, s socket) {
 	}
 }
 
-// keys names the kernel tables that l takes a place in.
+// keys names the kernel tables that l takes a place in; a network that is not
+// known, which listen reports, takes none.
 func (l *Listen) keys() (keys []string) {
-	if l.Unix() {
+	switch {
+	case !slices.Contains(Networks, l.Network):
+		return nil
+	case l.Unix():
 		return []string{"unix" + l.Path}
 	}
 	v4, v6 := l.families()

@@ -281,6 +281,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(b)
 	f.Add(bytes.Replace(b, []byte(`"edition":1`), []byte(`"edition":1,"edition":1`), 1))
 	f.Add([]byte(`{"edition":1}`))
+	f.Add(bytes.Replace(b, []byte(`"network":"tcp"`), []byte(`"network":"t"`), 1))
+	if b, err = Encode(full()); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := Decode(b)
 		if err != nil {

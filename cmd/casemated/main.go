@@ -18,6 +18,7 @@ import (
 
 	"casemate/listener/broker"
 	"casemate/policy"
+	"casemate/sandbox/panics"
 )
 
 // version is set at link time.
@@ -58,7 +59,7 @@ func run(args []string, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil {
-		err = serve(o)
+		err = panics.Try(func() error { return serve(o) })
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "casemated: %v\n", err)

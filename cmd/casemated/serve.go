@@ -11,6 +11,7 @@ import (
 	"casemate/listener/broker"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/panics"
 	"casemate/sandbox/zygote"
 )
 
@@ -43,41 +44,49 @@ func serve(o *options) error {
 		b.Log("old cgroups not cleared", err.Error())
 	}
 	first := make(chan error, 1)
-	go func() {
-		first <- start(b)
+	panics.Go(func() error { return start(b) }, func(err error) {
+		if err != nil {
+			b.Stop() // without a first policy there is nothing to run for
+		}
+		first <- err
 		handle(b, signals)
-	}()
+	})
 	if err := b.Run(); err != nil {
 		return err
 	}
 	return <-first // a first load that failed is what has ended it
 }
 
-// start loads the first policy; without one there is nothing to run for.
+// start loads the first policy.
 func start(b *broker.Broker) error {
 	_, diags, err := b.Load()
 	printDiagnostics(diags)
-	if err != nil {
-		b.Stop()
-		return err
+	if err == nil {
+		notify(b, "READY=1")
 	}
-	notify(b, "READY=1")
-	return nil
+	return err
 }
 
-// handle turns signals into what they ask for.
+// handle waits for signals; a bug in one's handling is no reason to miss the next.
 func handle(b *broker.Broker, signals <-chan os.Signal) {
 	for s := range signals {
-		switch s {
-		case syscall.SIGHUP:
-			notify(b, broker.Reloading())
-			// The outcome is in the log and in `casemate status`.
-			_, _, _ = b.Load()
-			notify(b, "READY=1")
-		case syscall.SIGTERM, syscall.SIGINT:
-			notify(b, "STOPPING=1")
-			b.Stop()
+		if err := panics.Try(func() error { obey(b, s); return nil }); err != nil {
+			b.Bug(err)
 		}
+	}
+}
+
+// obey does what a signal asks for.
+func obey(b *broker.Broker, s os.Signal) {
+	switch s {
+	case syscall.SIGHUP:
+		notify(b, broker.Reloading())
+		// The outcome is in the log and in `casemate status`.
+		_, _, _ = b.Load()
+		notify(b, "READY=1")
+	case syscall.SIGTERM, syscall.SIGINT:
+		notify(b, "STOPPING=1")
+		b.Stop()
 	}
 }
 

@@ -37,7 +37,16 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 		b.refuse(v, reason)
 		return
 	}
+	v.conn = -1
 	s.run.start(s)
+}
+
+// strand is deferred by who has a visit: a connection that a bug has left with
+// it is closed.
+func (v *visit) strand() {
+	if v.conn >= 0 {
+		listener.Refuse(v.conn, "")
+	}
 }
 
 // admit takes a place from the limits and makes the session; without one the

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/sandbox/panics"
 )
 
 // Config is what casemated's command line decides.
@@ -43,6 +45,7 @@ type Broker struct {
 	sessions  map[int32]*session
 	byUID     map[uint32]*session // sessions with a leased uid
 	corpses   map[int]*corpse
+	helpers   map[int]bool // pids of zygotes and workers
 	workers   []*worker
 	names     *names
 	logs      *logs
@@ -74,7 +77,7 @@ func New(c Config) (*Broker, error) {
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
-		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse),
+		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
 		said: make(map[string]int64),
 	}
 	// Ids are unique across restarts, as long as fewer than a million
@@ -92,10 +95,24 @@ func New(c Config) (*Broker, error) {
 	f := &flushing{loop: l, log: b.log}
 	f.timer.owner = f
 	l.idle = f.idle
-	l.failed = func(what any) {
-		b.log.now(note{at: b.wall(), level: slog.LevelError, msg: "bug", attrs: []slog.Attr{slog.Any("panic", what)}})
-	}
+	l.failed = b.Bug
 	return b, nil
+}
+
+// Bug logs the panic that err tells of, if it does.
+func (b *Broker) Bug(err error) {
+	var p *panics.Error
+	if errors.As(err, &p) {
+		b.log.now(bugNote(err))
+	}
+}
+
+// apart runs f on another goroutine, and there done with its error, which may be a panic.
+func (b *Broker) apart(f func() error, done func(error)) {
+	panics.Go(f, func(err error) {
+		b.Bug(err)
+		done(err)
+	})
 }
 
 // Run serves until Stop; it returns when everything that had to end has ended.

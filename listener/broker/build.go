@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/policy"
+	"casemate/sandbox/panics"
 )
 
 // maxWarm is up to how many services keep the zygote that proved their sandbox
@@ -33,6 +34,7 @@ type candidate struct {
 	retry map[string]error
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
+	inForce bool // committed: what it made is the broker's now
 }
 
 // planned is one service of a candidate.
@@ -46,7 +48,7 @@ type planned struct {
 
 // build makes a candidate of a compiled policy: users and groups, sandboxes,
 // one start of each zygote, new listeners. It blocks and never runs on the loop.
-func (b *Broker) build(doc *policy.Document) (_ *candidate, err error) {
+func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 	now, err := b.snapshot()
 	if err != nil {
 		return nil, err
@@ -56,8 +58,9 @@ func (b *Broker) build(doc *policy.Document) (_ *candidate, err error) {
 		proven: make(map[*runner]starter), opened: make(map[string]*listener.Socket),
 		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error),
 	}
+	done := false
 	defer func() {
-		if err != nil {
+		if !done { // also after a panic
 			c.discard()
 		}
 	}()
@@ -67,7 +70,11 @@ func (b *Broker) build(doc *policy.Document) (_ *candidate, err error) {
 	if err := c.open(now.sockets); err != nil {
 		return nil, err
 	}
-	return c, c.prepare(now.runners)
+	if err := c.prepare(now.runners); err != nil {
+		return nil, err
+	}
+	done = true
+	return c, nil
 }
 
 // plan resolves every service of doc. All errors are reported, not only the first.
@@ -136,11 +143,13 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range min(atOnce, len(todo)) {
-		wg.Go(func() {
+		wg.Add(1)
+		c.b.apart(func() error {
 			for i := next.Add(1) - 1; int(i) < len(todo); i = next.Add(1) - 1 {
-				todo[i].svc.run, errs[i] = c.newRunner(todo[i])
+				errs[i] = panics.Try(func() (err error) { todo[i].svc.run, err = c.newRunner(todo[i]); return err })
 			}
-		})
+			return nil
+		}, func(error) { wg.Done() })
 	}
 	wg.Wait()
 	for i := range c.plans {

@@ -24,6 +24,7 @@ func (b *Broker) commit(c *candidate) error {
 		return err
 	}
 	// Nothing below can fail.
+	c.inForce = true
 	old := b.gen
 	b.gen = c.gen
 	c.gen.loaded = b.wall()

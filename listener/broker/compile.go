@@ -105,7 +105,7 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	pid, err := launch(c, uid, pair[1])
+	pid, err := b.launch(c, uid, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
 		unix.Close(pair[0])
@@ -116,7 +116,7 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	// A socket that the compiler closed early is the sign of its end, not the cause.
 	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 	if !ended {
-		_ = unix.Kill(pid, unix.SIGKILL)
+		kill(pid, unix.SIGKILL)
 	}
 	status, werr := endChild(pid, graceTime)
 	switch {

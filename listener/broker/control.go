@@ -111,7 +111,7 @@ func (c *control) ready(uint32) {
 		}
 		select {
 		case c.live <- struct{}{}:
-			go c.serve(conn)
+			c.b.apart(func() error { c.serve(conn); return nil }, func(error) { <-c.live })
 		default:
 			listener.Refuse(conn, "")
 		}
@@ -120,7 +120,6 @@ func (c *control) ready(uint32) {
 
 // serve answers one connection.
 func (c *control) serve(conn int) {
-	defer func() { <-c.live }()
 	if err := unix.SetNonblock(conn, true); err != nil {
 		unix.Close(conn)
 		return

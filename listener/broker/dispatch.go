@@ -92,10 +92,15 @@ func (r *runner) replied(reply zygote.Reply) {
 		r.died(errors.New("reply to no request"))
 		return
 	}
+	err := reply.Err()
+	if (err == nil || reply.PID != 0) && !r.b.takes(reply.PID) {
+		r.died(errForged) // s is lost with all that it was starting
+		return
+	}
 	delete(r.pending, reply.ID)
 	r.throttle()
-	if err := reply.Err(); err != nil {
-		if reply.PID > 0 {
+	if err != nil {
+		if reply.PID != 0 {
 			r.b.reapLater(reply.PID)
 		}
 		r.b.fails(s, "", err)
@@ -122,7 +127,7 @@ func (r *runner) died(err error) {
 		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
 	}
 	for _, s := range lost {
-		r.b.fails(s, "zygote", err)
+		r.b.loop.guard(func() { r.b.fails(s, "zygote", err) })
 	}
 	if len(lost) > 0 {
 		r.b.sweepOrphans()

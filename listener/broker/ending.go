@@ -90,6 +90,13 @@ func endReason(status syscall.WaitStatus, m mercy) string {
 	return reasonCrash
 }
 
+// kill signals one process. A number below 1 would be a group, or everybody.
+func kill(pid int, sig unix.Signal) {
+	if pid > 0 {
+		_ = unix.Kill(pid, sig) // an error means that it has ended
+	}
+}
+
 // wait4 reaps one child of any kind without waiting; pid 0 means it still runs.
 func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
 	for {

@@ -27,6 +27,8 @@ type fakeCell struct {
 	refuse error         // of Spawn
 	errno  syscall.Errno // of every start
 	mute   bool          // zygotes do not reply
+	boom   bool          // every call panics
+	forge  func(*zygote.Reply)
 	last   *fakeZygote
 	spawns int
 	closed bool
@@ -42,6 +44,9 @@ func (c *fakeCell) Spawn() (starter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spawns++
+	if c.boom {
+		panic("boom")
+	}
 	if c.refuse != nil {
 		return nil, c.refuse
 	}
@@ -93,13 +98,18 @@ func (z *fakeZygote) die() {
 func (z *fakeZygote) Send(q *zygote.Request) error {
 	c := z.cell
 	c.mu.Lock()
-	argv, errno, mute := c.argv, c.errno, c.mute
+	argv, errno, mute, boom, forge := c.argv, c.errno, c.mute, c.boom, c.forge
 	c.mu.Unlock()
+	if boom {
+		panic("boom")
+	}
 	if mute {
 		return nil
 	}
 	reply := zygote.Reply{ID: q.ID, Step: "exec", Errno: errno}
-	if errno == 0 {
+	if forge != nil {
+		forge(&reply)
+	} else if errno == 0 {
 		fd, err := unix.FcntlInt(uintptr(q.FDs[0]), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return err
@@ -209,10 +219,11 @@ func (g *rig) tail(r *os.File) {
 func (g *rig) expect(want ...string) string {
 	g.t.Helper()
 	late := time.After(10 * time.Second)
+	var others []string
 	for {
 		select {
 		case line := <-g.lines:
-			if strings.Contains(line, `"msg":"bug"`) {
+			if strings.Contains(line, `"msg":"bug"`) && want[0] != `"msg":"bug"` {
 				g.t.Errorf("%s", line)
 			}
 			all := true
@@ -222,8 +233,9 @@ func (g *rig) expect(want ...string) string {
 			if all {
 				return line
 			}
+			others = append(others, line)
 		case <-late:
-			g.t.Fatalf("no record with %q", want)
+			g.t.Fatalf("no record with %q among\n%s", want, strings.Join(others, "\n"))
 		}
 	}
 }
@@ -238,7 +250,16 @@ func (g *rig) load(services ...policy.Service) {
 
 func (g *rig) setPolicy(services ...policy.Service) {
 	g.t.Helper()
-	p := &policy.Policy{Edition: 1, OnStop: "end",
+	doc, err := policy.NewDocument(testPolicy(services...), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.doc = doc
+}
+
+// testPolicy has the blocks that svc names.
+func testPolicy(services ...policy.Service) *policy.Policy {
+	return &policy.Policy{Edition: 1, OnStop: "end",
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -254,11 +275,6 @@ func (g *rig) setPolicy(services ...policy.Service) {
 			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, OnViolation: "kill"}}},
 		Services: services,
 	}
-	doc, err := policy.NewDocument(p, policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.doc = doc
 }
 
 // svc is a service on a loopback port.

@@ -15,7 +15,7 @@ const replyTimeout = 5 * time.Second
 
 // launch starts the one program of a cell that runs once: a compiler or a
 // worker. It blocks, so it never runs on the loop. fds stay open here.
-func launch(c cell, uid uint32, fds ...int) (pid int, err error) {
+func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	z, err := c.Spawn()
 	if err != nil {
 		return 0, err
@@ -34,8 +34,22 @@ func launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("reply of zygote: %w", err)
 	}
-	if err := reply.Err(); err != nil {
-		if reply.PID > 0 {
+	err = reply.Err()
+	if err == nil || reply.PID != 0 {
+		taken := false
+		if derr := b.loop.do(func() {
+			if taken = b.takes(reply.PID); !taken {
+				b.sweepOrphans() // what it did start has no record
+			}
+		}); derr != nil {
+			return 0, derr
+		}
+		if !taken {
+			return 0, errForged
+		}
+	}
+	if err != nil {
+		if reply.PID != 0 {
 			endChild(reply.PID, graceTime)
 		}
 		return 0, err
@@ -54,7 +68,7 @@ func endChild(pid int, patience time.Duration) (unix.WaitStatus, error) {
 			return status, err
 		}
 	}
-	_ = unix.Kill(pid, unix.SIGKILL)
+	kill(pid, unix.SIGKILL)
 	for {
 		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
 		if !errors.Is(err, unix.EINTR) {

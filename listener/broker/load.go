@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"casemate/policy"
+	"casemate/sandbox/panics"
 )
 
 // Load compiles the policy and puts it into force. On an error the old
@@ -17,10 +18,14 @@ func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 	// What compiling and decoding took is given back to the system at once: a
 	// reload must not leave the broker larger than the policy makes it.
 	defer debug.FreeOSMemory()
-	doc, diags, err := b.compile(b.conf.PolicyPath)
-	if err == nil {
-		err = b.install(doc)
-	}
+	err = panics.Try(func() (err error) {
+		var doc *policy.Document
+		if doc, diags, err = b.compile(b.conf.PolicyPath); err != nil {
+			return err
+		}
+		return b.install(doc)
+	})
+	b.Bug(err)
 	return b.loaded(err), diags, err
 }
 
@@ -33,7 +38,7 @@ func (b *Broker) install(doc *policy.Document) error {
 	if derr := b.loop.do(func() { err = b.commit(c) }); derr != nil {
 		err = derr
 	}
-	if err != nil {
+	if err != nil && !c.inForce {
 		c.discard()
 	}
 	return err

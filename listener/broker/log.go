@@ -3,10 +3,13 @@ package broker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"casemate/sandbox/panics"
 )
 
 // The bounds of the log's queue. A log that nobody reads costs records, which
@@ -29,16 +32,29 @@ type logger struct {
 	waiting atomic.Int64  // records handed over and not written yet
 	dropped atomic.Uint64 // records left out since the last written count
 	batch   []record      // the loop's records that the writer does not have yet
-	closed  chan struct{}
+	ending  chan struct{} // closed by close
+	closed  chan struct{} // closed when the writer has ended
 	clock   func() time.Time
 }
 
 // newLogger starts the writer. Each write(2) to w holds whole lines. prefix is
 // put before each line: "" or, for the journal, nil and the level decides.
 func newLogger(w io.Writer, journal bool) *logger {
-	l := &logger{batches: make(chan []record, maxBatches), closed: make(chan struct{}), clock: time.Now}
-	go l.write(w, journal)
+	l := &logger{batches: make(chan []record, maxBatches), ending: make(chan struct{}), closed: make(chan struct{}), clock: time.Now}
+	l.start(w, journal)
 	return l
+}
+
+// start runs the writer, again after a bug in it: what it held is lost, the rest is not.
+func (l *logger) start(w io.Writer, journal bool) {
+	panics.Go(func() error { l.write(w, journal); return nil }, func(err error) {
+		if err == nil {
+			close(l.closed)
+			return
+		}
+		l.now(bugNote(err))
+		l.start(w, journal)
+	})
 }
 
 // put adds a record of the loop; flush hands it over.
@@ -100,19 +116,34 @@ func (l *logger) send(batch []record) {
 	}
 }
 
-// close ends the writer and waits at most patience for what is queued. No
-// record may be logged afterwards.
+// close ends the writer and waits at most patience for what is queued. What is
+// logged afterwards is lost.
 func (l *logger) close(patience time.Duration) {
 	l.flush()
-	close(l.batches)
+	close(l.ending)
 	select {
 	case <-l.closed:
 	case <-time.After(patience):
 	}
 }
 
+// next waits for a batch; after close it takes what is left, then reports false.
+// The queue itself is never closed: a signal may still be logged meanwhile.
+func (l *logger) next() ([]record, bool) {
+	select {
+	case batch := <-l.batches:
+		return batch, true
+	case <-l.ending:
+	}
+	select {
+	case batch := <-l.batches:
+		return batch, true
+	default:
+		return nil, false
+	}
+}
+
 func (l *logger) write(w io.Writer, journal bool) {
-	defer close(l.closed)
 	var buf bytes.Buffer
 	json := slog.NewJSONHandler(&buf, nil)
 	line := func(r slog.Record) {
@@ -122,9 +153,11 @@ func (l *logger) write(w io.Writer, journal bool) {
 		// A bytes.Buffer does not fail.
 		_ = json.Handle(context.Background(), r)
 	}
-	for batch := range l.batches {
+	for batch, ok := l.next(); ok; batch, ok = l.next() {
 		for _, r := range batch {
-			line(r.log())
+			if err := panics.Try(func() error { line(r.log()); return nil }); err != nil {
+				line(bugNote(err).log())
+			}
 		}
 		if n := l.dropped.Swap(0); n > 0 {
 			r := slog.NewRecord(l.clock(), slog.LevelWarn, "log-dropped", 0)
@@ -164,6 +197,16 @@ func (n note) log() slog.Record {
 	r := slog.NewRecord(n.at, n.level, n.msg, 0)
 	r.AddAttrs(n.attrs...)
 	return r
+}
+
+// bugNote tells of a panic, and where.
+func bugNote(err error) note {
+	n := note{at: time.Now(), level: slog.LevelError, msg: "bug", attrs: []slog.Attr{slog.String("panic", err.Error())}}
+	var p *panics.Error
+	if errors.As(err, &p) {
+		n.attrs = append(n.attrs, slog.String("stack", string(p.Stack)))
+	}
+	return n
 }
 
 // refusalLog thins out the refusal records of one service: a burst, then a

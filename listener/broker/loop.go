@@ -4,15 +4,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"time"
+
+	"casemate/sandbox/panics"
 
 	"golang.org/x/sys/unix"
 )
 
-// errStopped answers loop.do once the loop has ended.
-var errStopped = errors.New("the broker has stopped")
+// What loop.do answers once the loop has ended, and when what it ran had a panic.
+var (
+	errStopped = errors.New("the broker has stopped")
+	errBug     = errors.New("bug in casemated: see its log")
+)
+
+// brokenTurn rests the loop after a panic in its own bookkeeping, which may
+// come back in every turn.
+const brokenTurn = 10 * time.Millisecond
 
 // maxEvents is how many ready descriptors one epoll_wait(2) reports; the
 // others are reported by the next one, so no descriptor starves.
@@ -44,8 +52,10 @@ type loop struct {
 	// idle is called at the end of each wake, with all events handled.
 	idle func()
 	// failed is told about a panic in a handler: it ends that event, not the broker.
-	failed func(what any)
+	failed func(error)
 	ended  bool
+	events []unix.EpollEvent // of the current wake
+	busy   bool              // the last wake brought something
 
 	mu    sync.Mutex
 	queue []func()
@@ -65,7 +75,7 @@ func newLoop() (*loop, error) {
 	}
 	base := time.Now()
 	l := &loop{ep: ep, wakeFD: wake, clock: func() int64 { return int64(time.Since(base)) }, idle: func() {}}
-	l.failed = func(what any) { fmt.Fprintf(os.Stderr, "casemated: bug: %v\n", what) }
+	l.failed = func(err error) { fmt.Fprintf(os.Stderr, "casemated: %v\n", err) }
 	if err := l.add(wake, unix.EPOLLIN, commands{l}); err != nil {
 		unix.Close(wake)
 		unix.Close(ep)
@@ -126,14 +136,25 @@ func (l *loop) post(f func()) error {
 	return nil
 }
 
-// do runs f on the loop and returns when it is done. The loop itself must not call it.
+// do runs f on the loop and returns when it is done. The loop itself must not
+// call it. A panic, which is logged here, is an error for the caller as well.
 func (l *loop) do(f func()) error {
-	done := make(chan struct{})
-	if err := l.post(func() { defer close(done); f() }); err != nil {
+	done := make(chan error, 1)
+	if err := l.post(func() {
+		ok := false
+		defer func() {
+			if ok {
+				done <- nil
+				return
+			}
+			done <- errBug
+		}()
+		f()
+		ok = true
+	}); err != nil {
 		return err
 	}
-	<-done
-	return nil
+	return <-done
 }
 
 // run handles events until end is called. It must be called once. Its goroutine
@@ -142,23 +163,34 @@ func (l *loop) do(f func()) error {
 // context switches more whenever the scheduler preempts it.
 func (l *loop) run() error {
 	defer l.finish()
-	events := make([]unix.EpollEvent, maxEvents)
-	busy := false
+	l.events = make([]unix.EpollEvent, maxEvents)
 	for !l.ended {
-		n, err := epollWait(l.ep, events, l.timeout(), busy)
-		if err != nil && err != unix.EINTR {
-			return os.NewSyscallError("epoll_wait", err)
+		err := panics.Try(l.turn)
+		if _, bug := err.(*panics.Error); bug {
+			l.failed(err)
+			time.Sleep(brokenTurn)
+		} else if err != nil {
+			return err
 		}
-		l.now = l.clock()
-		busy = n > 0 || err != nil
-		for i := range n {
-			l.dispatch(&events[i])
-		}
-		for t := l.timers.pop(l.now); t != nil; t = l.timers.pop(l.now) {
-			l.guard(func() { t.owner.expire(t) })
-		}
-		l.guard(l.idle)
 	}
+	return nil
+}
+
+// turn is one wake and what it brings.
+func (l *loop) turn() error {
+	n, err := epollWait(l.ep, l.events, l.timeout(), l.busy)
+	if err != nil && err != unix.EINTR {
+		return os.NewSyscallError("epoll_wait", err)
+	}
+	l.now = l.clock()
+	l.busy = n > 0 || err != nil
+	for i := range n {
+		l.dispatch(&l.events[i])
+	}
+	for t := l.timers.pop(l.now); t != nil; t = l.timers.pop(l.now) {
+		l.guard(func() { t.owner.expire(t) })
+	}
+	l.guard(l.idle)
 	return nil
 }
 
@@ -191,24 +223,17 @@ func (l *loop) timeout() int {
 }
 
 func (l *loop) dispatch(ev *unix.EpollEvent) {
-	defer l.rescue()
 	if fd := int(ev.Fd); fd < len(l.slots) {
 		if s := l.slots[fd]; s.src != nil && s.seq == uint32(ev.Pad) {
-			s.src.ready(ev.Events)
+			l.guard(func() { s.src.ready(ev.Events) })
 		}
 	}
 }
 
 // guard calls f; a panic ends f alone, because nothing remote may end the broker.
 func (l *loop) guard(f func()) {
-	defer l.rescue()
-	f()
-}
-
-func (l *loop) rescue() {
-	if what := recover(); what != nil {
-		buf := make([]byte, 4096)
-		l.failed(fmt.Sprintf("%v\n%s", what, buf[:runtime.Stack(buf, false)]))
+	if err := panics.Try(func() error { f(); return nil }); err != nil {
+		l.failed(err)
 	}
 }
 

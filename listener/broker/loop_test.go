@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -66,10 +67,14 @@ func TestLoopTimers(t *testing.T) {
 // TestLoopSurvivesPanics: a bug in one handler costs that event alone.
 func TestLoopSurvivesPanics(t *testing.T) {
 	l := startLoop(t)
-	said := make(chan any, 1)
-	l.do(func() { l.failed = func(what any) { said <- what } })
-	l.do(func() { panic("boom") })
-	<-said
+	said := make(chan error, 1)
+	l.do(func() { l.failed = func(err error) { said <- err } })
+	if err := l.do(func() { panic("boom") }); err != errBug {
+		t.Errorf("do of a panic: %v", err)
+	}
+	if err := <-said; !strings.Contains(err.Error(), "boom") {
+		t.Error(err)
+	}
 	alive := false
 	l.do(func() { alive = true })
 	if !alive {

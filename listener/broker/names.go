@@ -67,6 +67,7 @@ func (n *names) ask(v *visit) {
 		return
 	}
 	n.asked[q.id] = q
+	v.conn = -1
 	n.sources[src]++
 	n.b.loop.after(&q.timer, nameDeadline)
 }
@@ -107,7 +108,7 @@ func (n *names) answer(m []byte) {
 // lost answers everything that is open when the worker dies.
 func (n *names) lost() {
 	for _, q := range n.asked {
-		q.done(acl.Name{State: acl.NoAnswer})
+		n.b.loop.guard(func() { q.done(acl.Name{State: acl.NoAnswer}) })
 	}
 }
 
@@ -122,6 +123,7 @@ func (q *question) done(name acl.Name) {
 	if n.sources[src]--; n.sources[src] <= 0 {
 		delete(n.sources, src)
 	}
+	defer q.visit.strand()
 	n.b.named(&q.visit, name)
 }
 

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -90,7 +92,7 @@ func (o *orphans) expire(*timer) {
 	now := o.b.strangers()
 	for pid := range now {
 		if o.first[pid] && o.b.starting == 0 {
-			_ = unix.Kill(pid, unix.SIGKILL)
+			kill(pid, unix.SIGKILL)
 			o.b.reapLater(pid)
 			delete(now, pid)
 		}
@@ -108,14 +110,13 @@ func (b *Broker) strangers() map[int]bool {
 	if err != nil {
 		return out
 	}
-	known := b.knownChildren()
 	for _, t := range tasks {
 		text, err := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
 		if err != nil {
 			continue // the thread has ended
 		}
 		for _, f := range strings.Fields(string(text)) {
-			if pid, err := strconv.Atoi(f); err == nil && !known[pid] {
+			if pid, err := strconv.Atoi(f); err == nil && !b.known(pid) {
 				out[pid] = true
 			}
 		}
@@ -123,22 +124,25 @@ func (b *Broker) strangers() map[int]bool {
 	return out
 }
 
-// knownChildren are the pids of all children that have a record.
-func (b *Broker) knownChildren() map[int]bool {
-	known := make(map[int]bool, len(b.sessions)+len(b.corpses))
-	for pid := range b.sessions {
-		known[int(pid)] = true
+// known tells whether a child has a record.
+func (b *Broker) known(pid int) bool {
+	return b.sessions[int32(pid)] != nil || b.corpses[pid] != nil || b.helpers[pid]
+}
+
+// errForged ends a zygote that names a process it cannot have started.
+var errForged = errors.New("the zygote named a process that is not a new child of casemated")
+
+// takes tells whether pid is a child of this process, dead or alive, that has no
+// record yet. Every pid that a zygote names is asked about: one that was taken
+// over may name any, and what has a record is signalled and reaped by its pid.
+func (b *Broker) takes(pid int) bool {
+	if pid <= 0 || pid > math.MaxInt32 || b.known(pid) {
+		return false
 	}
-	for pid := range b.corpses {
-		known[pid] = true
-	}
-	for r := range b.runners {
-		if r.zygote != nil {
-			known[r.zygote.PID()] = true
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
+		if err != unix.EINTR {
+			return err == nil
 		}
 	}
-	for _, w := range b.workers {
-		known[w.pid] = true
-	}
-	return known
 }

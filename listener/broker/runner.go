@@ -69,6 +69,8 @@ func newRunner(b *Broker, name string, c cell) *runner {
 
 // start takes over an admitted session.
 func (r *runner) start(s *session) {
+	s.taken = false
+	defer r.b.abandon(s)
 	switch {
 	case r.zygote != nil:
 		r.send(s)
@@ -81,6 +83,7 @@ func (r *runner) start(s *session) {
 			r.b.syncListeners(r)
 		}
 	}
+	s.taken = true
 }
 
 // full tells whether the service's listeners should rest.
@@ -95,12 +98,12 @@ func (r *runner) spawn() {
 	r.spawning = true
 	r.b.starting++
 	c := r.cell
-	go func() {
-		z, err := c.Spawn()
+	var z starter
+	r.b.apart(func() (err error) { z, err = c.Spawn(); return err }, func(err error) {
 		if r.b.loop.post(func() { r.b.starting--; r.spawned(z, err) }) != nil && err == nil {
 			z.Close()
 		}
-	}()
+	})
 }
 
 // spawned is spawn's result, on the loop.
@@ -114,12 +117,12 @@ func (r *runner) spawned(z starter, err error) {
 	if err != nil {
 		r.failed(err)
 		for _, s := range waiting {
-			r.b.fails(s, "", err)
+			r.b.loop.guard(func() { r.b.fails(s, "", err) })
 		}
 	}
 	for _, s := range waiting {
 		if err == nil {
-			r.start(s) // not send: an earlier one may have ended the zygote
+			r.b.loop.guard(func() { r.start(s) }) // not send: an earlier one may have ended the zygote
 		}
 	}
 	r.b.syncListeners(r)
@@ -133,6 +136,7 @@ func (r *runner) adopt(z starter) error {
 		return err
 	}
 	r.zygote, r.lastErr = z, nil
+	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.now, r.b.loop.now
 	r.b.logs.attach(r)
 	r.b.loop.after(&r.idle, r.linger)
@@ -165,6 +169,7 @@ func (r *runner) drop() {
 	}
 	r.b.loop.timers.disarm(&r.idle)
 	r.b.loop.del(r.zygote.FD())
+	delete(r.b.helpers, r.zygote.PID())
 	r.b.discard(r.zygote)
 	r.zygote = nil
 }
@@ -209,7 +214,7 @@ func (r *runner) left() {
 		c, stderr := r.cell, r.stderr
 		r.cell, r.stderr = nil, nil
 		delete(r.b.runners, r)
-		go closeCell(c, stderr)
+		r.b.apart(func() error { closeCell(c, stderr); return nil }, func(error) {})
 	}
 }
 

@@ -43,6 +43,7 @@ type session struct {
 	uid     uint32
 	leased  bool
 	ticketd bool // ticket is to be released
+	taken   bool // a runner has it: its start goes on, or has failed
 	mercy   mercy
 	sysnr   int32 // the system call that the kernel reported, -1 = none
 }
@@ -70,12 +71,12 @@ func (b *Broker) runs(s *session, pid int) {
 		b.byUID[s.uid] = s
 	}
 	s.run.live++
-	s.svc.tally.admitted++
-	b.logDecision(&s.visit, s.id, "", true, pid)
-	s.pidfd = b.watch(pid, s)
+	s.pidfd = b.watch(pid, s) // first, so that its end is seen whatever else happens
 	if s.pidfd < 0 {
 		b.loop.after(&s.timer, pollChild)
 	}
+	s.svc.tally.admitted++
+	b.logDecision(&s.visit, s.id, "", true, pid)
 	if b.stopping {
 		b.terminate(s, mercyStop)
 	} else if s.svc.session > 0 && s.held == nil {
@@ -129,7 +130,7 @@ func (b *Broker) terminate(s *session, why mercy) {
 
 // signal reaches the program itself. It is our child and not yet reaped, so its
 // pid cannot belong to anybody else. The namespace's PID 1 takes everyone with it.
-func (s *session) signal(sig unix.Signal) { _ = unix.Kill(int(s.pid), sig) }
+func (s *session) signal(sig unix.Signal) { kill(int(s.pid), sig) }
 
 // reapSession collects the program's end and reports whether it has ended.
 func (b *Broker) reapSession(s *session) bool {
@@ -147,10 +148,11 @@ func (b *Broker) reapSession(s *session) bool {
 		unix.Close(int(s.pidfd))
 		s.pidfd = -1
 	}
+	defer b.leave(s) // whatever becomes of its record
 	delete(b.sessions, s.pid)
 	delete(b.byUID, s.uid)
-	b.logs.remember(s)
 	s.run.live--
+	b.logs.remember(s)
 	e := b.ending(s, syscall.WaitStatus(status), &usage)
 	if t := s.svc.tally; s.held != nil {
 		if e.reason == reasonExit && status.ExitStatus() == 0 || s.mercy != mercyNone {
@@ -167,13 +169,26 @@ func (b *Broker) reapSession(s *session) bool {
 	} else {
 		b.log.put(e)
 	}
-	b.leave(s)
 	return true
 }
 
+// abandon is deferred by who has a session on its way: one that a bug, or a
+// failure before its start, has kept from a runner goes the way out.
+func (b *Broker) abandon(s *session) {
+	if !s.taken {
+		delete(s.run.pending, s.id)
+		b.leave(s)
+	}
+}
+
 // leave gives everything back that a session held. It is the one way out for
-// all of them: those that ran and those that could not be started.
+// all of them: those that ran and those that could not be started. The later
+// steps are deferred, so that a bug in one of them leaves out no other.
 func (b *Broker) leave(s *session) {
+	defer b.lastLeft()
+	defer s.run.left()
+	defer b.free(s)
+	s.taken = true
 	b.loop.timers.disarm(&s.timer)
 	if s.conn >= 0 {
 		listener.Refuse(s.conn, "")
@@ -188,11 +203,19 @@ func (b *Broker) leave(s *session) {
 		s.svc.tally.live--
 		s.ticketd = false
 	}
-	for _, at := range s.held {
-		at.free(s)
-	}
+}
+
+// free gives the sockets back that a wait program held.
+func (b *Broker) free(s *session) {
+	held := s.held
 	s.held = nil
-	s.run.left()
+	for _, at := range held {
+		b.loop.guard(func() { at.free(s) })
+	}
+}
+
+// lastLeft ends a stopping broker with its last session.
+func (b *Broker) lastLeft() {
 	if b.stopping && len(b.sessions) == 0 {
 		b.stopped()
 	}
@@ -200,6 +223,7 @@ func (b *Broker) leave(s *session) {
 
 // fails ends a session that never ran: one record, and nothing left behind.
 func (b *Broker) fails(s *session, step string, err error) {
+	defer b.leave(s)
 	s.svc.tally.failed++
 	detail := step
 	if err != nil {
@@ -212,10 +236,9 @@ func (b *Broker) fails(s *session, step string, err error) {
 		detail: detail, digest: s.svc.gen.digest})
 	if s.held != nil {
 		s.svc.tally.faults++
-		if s.at != nil && !s.at.stream() {
+		if s.at != nil && !s.at.stream() && s.at.sock != nil {
 			// It stays at the head of the queue otherwise and starts the next failure.
 			_ = listener.DropDatagram(s.at.fd())
 		}
 	}
-	b.leave(s)
 }

@@ -109,9 +109,11 @@ func (at *socket) expire(t *timer) {
 }
 
 // ready is called when somebody is there.
-func (at *socket) ready(uint32) {
+func (at *socket) ready(events uint32) {
 	switch {
 	case !at.polled: // taken out earlier in this wake
+	case events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
+		at.undo() // it would report that for ever
 	case at.svc.spec.Wait:
 		at.handOver()
 	case at.stream():
@@ -136,7 +138,7 @@ func (at *socket) accept() {
 			return
 		default:
 			at.broken(err)
-			at.checkAlive()
+			at.undo()
 			return
 		}
 		if !at.polled {
@@ -154,6 +156,7 @@ func (at *socket) visit(conn int, peer listener.Peer) {
 		// no allow rule with a "to" matches.
 		v.local, _ = listener.Local(conn)
 	}
+	defer v.strand()
 	at.b.offer(&v)
 }
 
@@ -171,7 +174,7 @@ func (at *socket) free(s *session) {
 	if at.sock == nil || at.b.stopping {
 		return
 	}
-	at.undo()
+	at.b.loop.guard(at.undo)
 	if at.sock != nil && at.sock.Spec != at.spec { // changed by a reload while it was out
 		if err := at.sock.Reconfigure(at.spec); err != nil {
 			at.broken(err)

@@ -50,13 +50,13 @@ func (at *socket) datagram(peer listener.Peer) {
 		at.dismiss(&v, reason)
 		return
 	}
+	defer b.abandon(s)
 	old := at.fd()
 	b.loop.del(old)
 	at.polled = false
 	child, fresh, err := listener.SplitPeer(at.sock, peer)
 	if err != nil {
 		at.sync()
-		b.undoAdmit(s)
 		reason = reasonCross
 		if !errors.Is(err, listener.ErrContended) {
 			reason = reasonFailed
@@ -80,14 +80,4 @@ func (at *socket) dismiss(v *visit, reason string) {
 		at.broken(err)
 	}
 	at.b.refuse(v, reason)
-}
-
-// undoAdmit gives back what admit took, for a start that was not even tried.
-func (b *Broker) undoAdmit(s *session) {
-	t := s.svc.tally
-	t.limiter.Release(b.loop.now, s.ticket)
-	t.live--
-	if s.leased {
-		b.leases.give(s.uid)
-	}
 }

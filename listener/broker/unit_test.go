@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -402,9 +403,41 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
+// forgedAnswer is the answer of a compiler that was taken over: of p with old
+// replaced by new, under a digest that fits.
+func forgedAnswer(t testing.TB, p *policy.Policy, old, new string) []byte {
+	t.Helper()
+	text, err := policy.Encode(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bytes.ReplaceAll(text, []byte(old), []byte(new))
+	if bytes.Equal(bad, text) {
+		t.Fatalf("no %s in %s", old, text)
+	}
+	return fmt.Appendf(nil, `{"format_version":1,"document":{"format_version":1,"digest":%q,"policy":%s,"origins":{}}}`, policy.Digest(bad), bad)
+}
+
+func TestForgedAnswer(t *testing.T) {
+	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(svc("a", "tcp", 79, "/bin/cat")), `"network":"tcp"`, `"network":"t"`))
+	if doc != nil || err == nil || !strings.Contains(err.Error(), "services.a.listen.0") {
+		t.Errorf("%v, %v", doc, err)
+	}
+}
+
 func FuzzDecodeCompiled(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"diagnostics":[]}`))
 	f.Add([]byte(`{"format_version":1,"document":{}}`))
+	doc, err := policy.NewDocument(testPolicy(svc("a", "tcp", 79, "/bin/cat")), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := policy.EncodeDocument(doc)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"format_version":1,"document":` + string(text) + `}`))
+	f.Add(forgedAnswer(f, doc.Policy, `"network":"tcp"`, `"network":"t"`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		doc, _, err := decodeCompiled(in)
 		if (doc == nil) != (err != nil) {

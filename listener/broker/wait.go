@@ -47,6 +47,7 @@ func (at *socket) handOver() {
 		at.rest(min(max(refusal.RetryAfter, minRest), maxBackoff))
 		return
 	}
+	defer b.abandon(s)
 	s.held = []*socket{at}
 	if at.svc.spec.Builtin != "" {
 		s.held = append(s.held[:0], at.svc.listen...)
@@ -74,35 +75,14 @@ func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
 	return s, limit.Refusal{}
 }
 
-// undo takes back what a wait program may have done to the socket it held.
+// undo takes back what a wait program may have done to the socket it held; one
+// that is beyond that is opened anew, without those who waited on it.
 func (at *socket) undo() {
-	fd := at.fd()
-	// Blocking, whatever the program set: the next one must find it as the first did.
-	_ = unix.SetNonblock(fd, false)
-	if !at.stream() && at.spec.Addr.IsValid() {
-		if _, err := unix.Getpeername(fd); err == nil {
-			// It connected the socket to one peer; nobody else would get through.
-			at.close()
-			at.reopen()
-			return
-		}
+	if err := at.sock.Restore(); err != nil {
+		at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
+		at.close()
+		at.reopen()
 	}
-	at.checkAlive()
-}
-
-var errShutDown = errors.New("the socket was shut down by the program that held it")
-
-// checkAlive replaces a listening socket that listens no more.
-func (at *socket) checkAlive() {
-	if !at.stream() || at.sock == nil {
-		return
-	}
-	if on, err := unix.GetsockoptInt(at.fd(), unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on == 1 {
-		return
-	}
-	at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" reopened", errShutDown)
-	at.close()
-	at.reopen()
 }
 
 // close closes the socket, if it is open.

@@ -65,12 +65,12 @@ func (w *worker) running() bool {
 	w.starting = true
 	w.b.starting++
 	uid, _ := w.b.leases.take() // leased for good: the range outlasts any number of restarts
-	go func() {
-		pid, fd, err := w.start(uid)
+	var pid, fd int
+	w.b.apart(func() (err error) { pid, fd, err = w.start(uid); return err }, func(err error) {
 		if w.b.loop.post(func() { w.b.starting--; w.b.leases.give(uid); w.started(pid, fd, err) }) != nil && err == nil {
 			unix.Close(fd)
 		}
-	}()
+	})
 	return false
 }
 
@@ -85,7 +85,7 @@ func (w *worker) start(uid uint32) (pid, fd int, err error) {
 	if err != nil {
 		return 0, -1, err
 	}
-	pid, err = launch(w.cell, uid, pair[1])
+	pid, err = w.b.launch(w.cell, uid, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
 		unix.Close(pair[0])
@@ -100,7 +100,7 @@ func (w *worker) started(pid, fd int, err error) {
 	if err == nil {
 		if err = w.b.loop.add(fd, unix.EPOLLIN, w); err != nil {
 			unix.Close(fd)
-			_ = unix.Kill(pid, unix.SIGKILL)
+			kill(pid, unix.SIGKILL)
 			w.b.reapLater(pid)
 		}
 	}
@@ -109,6 +109,7 @@ func (w *worker) started(pid, fd int, err error) {
 		return
 	}
 	w.pid, w.fd, w.born = pid, fd, w.b.loop.now
+	w.b.helpers[pid] = true
 	w.up()
 }
 
@@ -204,7 +205,8 @@ func (w *worker) ready(events uint32) {
 func (w *worker) end(err error) {
 	w.b.loop.del(w.fd)
 	unix.Close(w.fd)
-	_ = unix.Kill(w.pid, unix.SIGKILL)
+	kill(w.pid, unix.SIGKILL)
+	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
 	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
 	if time.Duration(w.b.loop.now-w.born) >= workerSettled {
@@ -221,6 +223,7 @@ func (w *worker) stop() {
 	}
 	w.b.loop.del(w.fd)
 	unix.Close(w.fd)
+	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
 	w.fd, w.pid = -1, 0
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 
+	"casemate/sandbox/panics"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -21,41 +23,30 @@ func Build(t Tree, want Wanted, inside func() error) (*Namespaces, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	type result struct {
-		ns  *Namespaces
-		err error
-	}
-	done := make(chan result, 1)
-	onThrowAwayThread(func() {
-		r := result{err: errors.New("rootfs: the callback ended its goroutine")}
-		defer func() { done <- r }() // also when inside calls runtime.Goexit
+	var ns *Namespaces
+	err := onThrowAwayThread(func() (err error) {
 		b := &builder{entries: t.Entries, want: want, root: -1, self: -1}
 		defer b.close()
-		r.ns, r.err = b.build(inside)
+		ns, err = b.build(inside)
+		return err
 	})
-	r := <-done
-	return r.ns, r.err
+	return ns, err
 }
 
 // onThrowAwayThread runs f on a thread that ends with it: a goroutine that
 // returns while locked takes its thread along. The main thread cannot end (the
 // runtime parks it for good, in whatever namespaces it is in), so f never gets it.
-func onThrowAwayThread(f func()) {
-	go func() {
+func onThrowAwayThread(f func() error) error {
+	done := make(chan error, 1)
+	panics.Go(func() error {
 		runtime.LockOSThread()
 		if unix.Gettid() != unix.Getpid() {
-			f()
-			return
+			return f()
 		}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			runtime.LockOSThread()
-			f()
-		}()
-		<-ended // the main thread stays ours until f has run on another one
-		runtime.UnlockOSThread()
-	}()
+		defer runtime.UnlockOSThread()
+		return onThrowAwayThread(f) // the main thread stays ours until f has run on another one
+	}, func(err error) { done <- err })
+	return <-done
 }
 
 // builder is one Build, on its thread. Its descriptors end with it.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/panics"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -165,5 +167,9 @@ func TestBuildInside(t *testing.T) {
 	}
 	if _, err := Build(Tree{}, Wanted{}, func() error { runtime.Goexit(); return nil }); err == nil {
 		t.Error("a callback that ends its goroutine is no error")
+	}
+	var p *panics.Error
+	if _, err := Build(Tree{}, Wanted{}, func() error { panic("boom") }); !errors.As(err, &p) {
+		t.Errorf("a callback that panics: %v", err)
 	}
 }

@@ -42,15 +42,12 @@ func build(t testing.TB, tree Tree, want Wanted, inside func() error) *Namespace
 // within runs f on a thread that has joined the mount namespace.
 func within(t testing.TB, ns *Namespaces, f func() error) error {
 	t.Helper()
-	err := make(chan error, 1)
-	onThrowAwayThread(func() {
-		e := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(ns.Mnt, unix.CLONE_NEWNS))
-		if e == nil {
-			e = f()
+	return onThrowAwayThread(func() error {
+		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(ns.Mnt, unix.CLONE_NEWNS)); err != nil {
+			return err
 		}
-		err <- e
+		return f()
 	})
-	return <-err
 }
 
 // run starts a program inside and returns what it wrote and its exit status.

@@ -94,9 +94,11 @@ func TestBuildLeavesNothing(t *testing.T) {
 // The main thread cannot end, so the throw-away thread must be another one.
 func TestThrowAwayThreadIsNeverMain(t *testing.T) {
 	for range 50 {
-		id := make(chan int)
-		onThrowAwayThread(func() { id <- unix.Gettid() })
-		if <-id == os.Getpid() {
+		id := 0
+		if err := onThrowAwayThread(func() error { id = unix.Gettid(); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if id == os.Getpid() {
 			t.Fatal("ran on the main thread")
 		}
 	}

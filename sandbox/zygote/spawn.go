@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"casemate/sandbox/panics"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -28,19 +30,21 @@ var spawner struct {
 	jobs chan func()
 }
 
-func onSpawner(f func()) {
+// onSpawner runs f there. A panic is f's error and does not end the thread.
+func onSpawner(f func() error) error {
 	spawner.once.Do(func() {
 		spawner.jobs = make(chan func())
-		go func() {
+		panics.Go(func() error {
 			runtime.LockOSThread()
-			for f := range spawner.jobs {
-				f()
+			for job := range spawner.jobs {
+				job()
 			}
-		}()
+			return nil
+		}, func(error) {})
 	})
-	done := make(chan struct{})
-	spawner.jobs <- func() { f(); close(done) }
-	<-done
+	done := make(chan error)
+	spawner.jobs <- func() { done <- panics.Try(f) }
+	return <-done
 }
 
 // Spawn starts a zygote and waits until it has entered its sandbox. An error
@@ -89,8 +93,9 @@ func fork(p *Plan, ctl int) (pid int, err error) {
 	}
 	defer unix.Close(mem)
 	files[3] = uintptr(mem)
-	onSpawner(func() {
+	err = onSpawner(func() (err error) {
 		pid, err = syscall.ForkExec("/proc/self/exe", []string{argv0}, &syscall.ProcAttr{Files: files})
+		return err
 	})
 	return pid, err
 }

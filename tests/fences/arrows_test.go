@@ -21,7 +21,7 @@ var arrows = []arrow{
 	{"acl/shield", []string{"acl", "acl/limit"}, "the same decisions, in the kernel"},
 	{"listener", nil, "sockets know nothing of decisions"},
 	{"listener/builtin", []string{"listener", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
-	{"listener/broker", []string{"listener", "acl", "acl/limit", "acl/shield", "policy", "sandbox", "sandbox/zygote", "sandbox/probe"}, "the broker puts the rooms together; it reads no HCL"},
+	{"listener/broker", []string{"listener", "acl", "acl/limit", "acl/shield", "policy", "sandbox", "sandbox/zygote", "sandbox/panics"}, "the broker puts the rooms together; it reads no HCL"},
 	{"listener/broker/...", []string{"listener/...", "acl/...", "policy", "sandbox/..."}, "as the broker"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "sandbox", "sandbox/seccomp"}, "the model is made of the rooms' spec types"},

@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/policy"
+)
+
+// bug waits for the record of a panic; it holds the stack.
+func (g *rig) bug(where string) {
+	g.t.Helper()
+	g.expect(`"msg":"bug"`, "goroutine ", where)
+}
+
+// TestPanicFailsALoad: wherever a load panics, it fails, and what serves goes on.
+func TestPanicFailsALoad(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	echoes(t, dial(t, port))
+	compile, cells := g.compile, g.cells
+	for _, tt := range []struct {
+		name, where string
+		breaks      func()
+	}{
+		{"compiler", "TestPanicFailsALoad", func() {
+			g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { panic("boom") }
+		}},
+		{"sandbox", "TestPanicFailsALoad", func() { g.cells = func(job) (cell, error) { panic("boom") } }},
+		{"zygote", "fakeCell", func() { g.cells = func(job) (cell, error) { return &fakeCell{boom: true}, nil } }},
+		{"plan", "planService", func() {
+			g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) {
+				doc := *g.doc
+				p := *doc.Policy
+				p.Limits, doc.Policy = nil, &p
+				return &doc, nil, nil
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g.setPolicy(svc("cat", "tcp", port, "/bin/cat"), svc("new", "tcp", freePort(t), "/bin/cat"))
+			tt.breaks()
+			digest, _, err := g.Load()
+			if err == nil || !strings.Contains(err.Error(), "bug: ") || digest == g.doc.Digest {
+				t.Errorf("%s, %v", digest, err)
+			}
+			g.bug(tt.where)
+			g.compile, g.cells = compile, cells
+			echoes(t, dial(t, port))
+		})
+	}
+	g.load(svc("cat", "tcp", port, "/bin/cat"), svc("new", "tcp", freePort(t), "/bin/cat"))
+}
+
+// TestPanicInCommit: the loader is told, not left waiting or told "done".
+func TestPanicInCommit(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	g.setPolicy(svc("cat", "tcp", port, "/bin/cat"), svc("new", "tcp", freePort(t), "/bin/cat"))
+	g.do(func() { g.sockets["broken"] = nil })
+	if _, _, err := g.Load(); err != errBug {
+		t.Errorf("%v", err)
+	}
+	g.bug("")
+	g.do(func() { delete(g.sockets, "broken") })
+	echoes(t, dial(t, port))
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+}
+
+// TestPanicOnTheWayOut: a session that panics on its way gives its place back.
+func TestPanicOnTheWayOut(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.Limit = "one"
+	g.load(s)
+	fake := g.fakes["cat"]
+
+	fake.set(func() { fake.boom = true })
+	if !refusedAt(t, port) {
+		t.Error("served by a zygote that panics")
+	}
+	g.bug("fakeZygote")
+	g.do(func() { g.gen.services[0].run.drop() })
+	if !refusedAt(t, port) {
+		t.Error("served without a zygote")
+	}
+	g.bug("fakeCell")
+	fake.set(func() { fake.boom = false })
+
+	c := dial(t, port)
+	echoes(t, c)
+	g.do(func() {
+		for _, s := range g.sessions { // its record cannot be made
+			broken := *s.svc
+			broken.gen, s.svc = nil, &broken
+		}
+	})
+	c.Close()
+	g.bug("reapSession")
+	echoes(t, dial(t, port))
+	if st := g.status1("cat"); st.Live != 1 {
+		t.Errorf("%d live, want the last", st.Live)
+	}
+}
+
+// TestPanicBeforeTheDecision: a client whose decision panics is closed, not held.
+func TestPanicBeforeTheDecision(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	var tally *tally
+	g.do(func() { s := g.gen.services[0]; tally, s.tally = s.tally, nil })
+	if !refusedAt(t, port) {
+		t.Error("not closed")
+	}
+	g.bug("admit")
+	g.do(func() { g.gen.services[0].tally = tally })
+	echoes(t, dial(t, port))
+}
+
+// TestPanicOfTheControl: the question has no answer, the next one has.
+func TestPanicOfTheControl(t *testing.T) {
+	g := newRig(t)
+	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
+	var cell cell
+	g.do(func() { r := g.gen.services[0].run; cell, r.cell = r.cell, nil })
+	if _, err := g.status("cat"); err != errBug {
+		t.Errorf("%v", err)
+	}
+	g.bug("status")
+	g.do(func() { g.gen.services[0].run.cell = cell })
+	g.status1("cat")
+}
+
+// TestPanicOfTheLoopItself: a turn that cannot work is tried again, slowly.
+func TestPanicOfTheLoopItself(t *testing.T) {
+	l := startLoop(t)
+	said := make(chan error, 100)
+	clock := l.clock
+	l.do(func() {
+		l.failed = func(err error) { said <- err }
+		n := 0
+		l.clock = func() int64 {
+			if n++; n <= 3 {
+				panic("boom")
+			}
+			return clock()
+		}
+	})
+	l.post(func() {})
+	if err := l.do(func() {}); err != nil {
+		t.Error(err)
+	}
+	if len(said) != 3 {
+		t.Errorf("%d panics told, want 3", len(said))
+	}
+}
+
+type brokenRecord struct{}
+
+func (brokenRecord) log() slog.Record { panic("boom") }
+
+// TestPanicOfARecord: it costs that record; and what comes after the end of the
+// log (a second signal, say) is lost and no panic.
+func TestPanicOfARecord(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLogger(w, false)
+	l.put(brokenRecord{})
+	l.put(note{at: time.Now(), msg: "after"})
+	l.close(10 * time.Second)
+	l.now(note{msg: "late"})
+	w.Close()
+	var b bytes.Buffer
+	b.ReadFrom(r)
+	if text := b.String(); !strings.Contains(text, `"msg":"bug"`) || !strings.Contains(text, "brokenRecord") || !strings.Contains(text, `"msg":"after"`) {
+		t.Errorf("%s", text)
+	}
+}
+
+// brokenWriter panics once.
+type brokenWriter struct {
+	bytes.Buffer
+	broke chan bool
+}
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	select {
+	case w.broke <- true:
+		panic("boom")
+	default:
+		return w.Buffer.Write(p)
+	}
+}
+
+func TestPanicOfTheLogWriter(t *testing.T) {
+	w := &brokenWriter{broke: make(chan bool, 1)}
+	l := newLogger(w, false)
+	l.now(note{msg: "lost"})
+	for len(w.broke) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	l.now(note{msg: "after"})
+	l.close(10 * time.Second)
+	if text := w.String(); !strings.Contains(text, `"msg":"bug"`) || !strings.Contains(text, `"msg":"after"`) {
+		t.Errorf("%s", text)
+	}
+}

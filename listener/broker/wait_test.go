@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+// waitRig serves one wait service on a socket of a network. Its program does
+// nothing: what a program may do to its socket, the test does for it.
+type waitRig struct {
+	*rig
+	network, to string
+	at          *socket
+	turns       int // of the loop
+}
+
+func newWaitRig(t *testing.T, network string) *waitRig {
+	w := &waitRig{rig: newRig(t), network: network}
+	port := freePort(t)
+	s := svc("w", network, port, "/bin/sleep", "1000")
+	s.Wait, w.to = true, netip.AddrPortFrom(loopback, port).String()
+	if strings.HasPrefix(network, "unix") {
+		w.to = t.TempDir() + "/s.sock"
+		s.Listen[0] = policy.Listen{Network: network, Path: w.to, Mode: 0o620}
+	}
+	w.load(s)
+	w.do(func() {
+		w.at = w.gen.services[0].listen[0]
+		idle := w.loop.idle
+		w.loop.idle = func() { w.turns++; idle() }
+	})
+	return w
+}
+
+// call has a client come, and waits until the program runs.
+func (w *waitRig) call() net.Conn {
+	w.t.Helper()
+	before := w.status1("w").Admitted
+	c, err := net.Dial(w.network, w.to)
+	if err == nil {
+		_, err = c.Write([]byte("x"))
+	}
+	if err != nil {
+		w.t.Fatalf("%s: %v", w.network, err)
+	}
+	waitFor10(w.t, func() bool { st := w.status1("w"); return st.Admitted == before+1 && st.Live == 1 })
+	return c
+}
+
+// end takes what is in the queue, as the program would, and ends the program.
+func (w *waitRig) end(mischief func(fd int)) {
+	w.t.Helper()
+	w.do(func() {
+		if w.at.stream() {
+			if conn, _, err := unix.Accept4(w.at.fd(), unix.SOCK_NONBLOCK); err == nil {
+				unix.Close(conn)
+			}
+		} else {
+			_, _, _ = unix.Recvfrom(w.at.fd(), make([]byte, 8), unix.MSG_DONTWAIT)
+		}
+		mischief(w.at.fd())
+		for _, s := range w.sessions {
+			s.mercy = mercyStop // no fault of its own: the socket does not rest
+			s.signal(unix.SIGKILL)
+		}
+	})
+	waitFor10(w.t, func() bool { st := w.status1("w"); return st.Live == 0 && st.Listeners[0].State == "listening" })
+}
+
+// quiet tells that the loop sleeps and starts nothing for nobody.
+func (w *waitRig) quiet() {
+	w.t.Helper()
+	var before, after int
+	admitted := w.status1("w").Admitted
+	time.Sleep(20 * time.Millisecond)
+	w.do(func() { before = w.turns })
+	time.Sleep(300 * time.Millisecond)
+	w.do(func() { after = w.turns })
+	if after-before > 20 {
+		w.t.Errorf("%s: %d turns of the loop in 300 ms without a client", w.network, after-before)
+	}
+	if n := w.status1("w").Admitted - admitted; n > 0 {
+		w.t.Errorf("%s: %d programs started for nobody", w.network, n)
+	}
+}
+
+// TestWaitProgramShutsItsSocketDown: whatever it has shut, the loop does not
+// spin, no program starts for nobody, and the next client is served.
+func TestWaitProgramShutsItsSocketDown(t *testing.T) {
+	for _, network := range []string{"tcp", "udp", "unix", "unixgram", "unixpacket"} {
+		for how, name := range map[int]string{unix.SHUT_RD: "RD", unix.SHUT_WR: "WR", unix.SHUT_RDWR: "RDWR"} {
+			t.Run(network+" "+name, func(t *testing.T) {
+				t.Parallel()
+				w := newWaitRig(t, network)
+				c := w.call()
+				w.end(func(fd int) { _ = unix.Shutdown(fd, how) })
+				c.Close()
+				w.quiet()
+				c = w.call()
+				defer c.Close()
+				if network == "udp" { // shut down for sending, it could not answer
+					w.do(func() {
+						_, from, err := unix.Recvfrom(w.at.fd(), make([]byte, 8), unix.MSG_DONTWAIT)
+						if err == nil {
+							err = unix.Sendto(w.at.fd(), []byte("y"), unix.MSG_NOSIGNAL, from)
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				if !strings.HasPrefix(network, "unix") {
+					return
+				}
+				if info, err := os.Lstat(w.to); err != nil || info.Mode().Perm() != 0o620 {
+					t.Errorf("%v, %v", info, err)
+				}
+			})
+		}
+	}
+}
+
+// TestWaitProgramConnectsItsSocket: the next sender gets through all the same.
+func TestWaitProgramConnectsItsSocket(t *testing.T) {
+	for _, network := range []string{"udp", "unixgram"} {
+		w := newWaitRig(t, network)
+		w.call().Close()
+		w.end(func(fd int) {
+			var to unix.Sockaddr = &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}
+			if network == "unixgram" {
+				peer, err := net.ListenPacket("unixgram", w.to+".peer")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer peer.Close()
+				to = &unix.SockaddrUnix{Name: w.to + ".peer"}
+			}
+			if err := unix.Connect(fd, to); err != nil {
+				t.Fatal(err)
+			}
+		})
+		w.quiet()
+		w.call().Close()
+	}
+}
+
+// TestWaitSocketKeepsItsQueue: clients who waited while an honest program ran
+// are served by the next one, and what it set is undone.
+func TestWaitSocketKeepsItsQueue(t *testing.T) {
+	for _, network := range []string{"tcp", "udp", "unix", "unixgram", "unixpacket"} {
+		w := newWaitRig(t, network)
+		defer w.call().Close()
+		second, err := net.Dial(network, w.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer second.Close()
+		if _, err := second.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		fd := w.at.fd()
+		w.do(func() {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1000)
+			_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			for _, s := range w.sessions {
+				s.mercy = mercyStop
+				s.signal(unix.SIGKILL)
+			}
+		})
+		waitFor10(t, func() bool { st := w.status1("w"); return st.Admitted == 2 && st.Live == 1 })
+		linger, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+		if err != nil || linger.Onoff != 0 {
+			t.Errorf("%s: %+v, %v", network, linger, err)
+		}
+		if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT); err != nil || n != 1 || w.at.fd() != fd {
+			t.Errorf("%s: RCVLOWAT %d, %v, descriptor %d was %d", network, n, err, w.at.fd(), fd)
+		}
+	}
+}

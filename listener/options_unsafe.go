@@ -1,0 +1,86 @@
+package listener
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// option is one socket option, as setsockopt(2) names it.
+type option struct{ level, name int }
+
+// options are those that a program may leave on a socket it was handed: what
+// the shipped groups of system calls allow, and what a profile with more could.
+// Where one changes another, it stands before it.
+var options = []option{
+	{unix.SOL_SOCKET, unix.SO_RCVLOWAT}, {unix.SOL_TCP, unix.TCP_WINDOW_CLAMP},
+	{unix.SOL_SOCKET, unix.SO_SNDBUF}, {unix.SOL_SOCKET, unix.SO_RCVBUF}, {unix.SOL_SOCKET, unix.SO_BUF_LOCK},
+	{unix.SOL_SOCKET, unix.SO_LINGER}, {unix.SOL_SOCKET, unix.SO_RCVTIMEO}, {unix.SOL_SOCKET, unix.SO_SNDTIMEO},
+	{unix.SOL_SOCKET, unix.SO_REUSEADDR}, {unix.SOL_SOCKET, unix.SO_REUSEPORT}, {unix.SOL_SOCKET, unix.SO_DONTROUTE},
+	{unix.SOL_SOCKET, unix.SO_BROADCAST}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.SOL_SOCKET, unix.SO_OOBINLINE},
+	{unix.SOL_SOCKET, unix.SO_NO_CHECK}, {unix.SOL_SOCKET, unix.SO_PRIORITY}, {unix.SOL_SOCKET, unix.SO_PASSCRED},
+	{unix.SOL_SOCKET, unix.SO_PASSSEC}, {unix.SOL_SOCKET, unix.SO_PASSPIDFD}, {unix.SOL_SOCKET, soPassRights},
+	{unix.SOL_SOCKET, unix.SO_TIMESTAMP}, {unix.SOL_SOCKET, unix.SO_TIMESTAMPNS}, {unix.SOL_SOCKET, unix.SO_TIMESTAMPING},
+	{unix.SOL_SOCKET, unix.SO_MARK}, {unix.SOL_SOCKET, unix.SO_RCVMARK}, {unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
+	{unix.SOL_SOCKET, unix.SO_PEEK_OFF}, {unix.SOL_SOCKET, unix.SO_BUSY_POLL}, {unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE},
+	{unix.SOL_SOCKET, unix.SO_ZEROCOPY}, {unix.SOL_SOCKET, unix.SO_TXTIME}, {unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX},
+	{unix.SOL_SOCKET, unix.SO_GET_FILTER}, {unix.SOL_SOCKET, unix.SO_LOCK_FILTER},
+
+	{unix.SOL_TCP, unix.TCP_NODELAY}, {unix.SOL_TCP, unix.TCP_CORK}, {unix.SOL_TCP, unix.TCP_KEEPIDLE},
+	{unix.SOL_TCP, unix.TCP_KEEPINTVL}, {unix.SOL_TCP, unix.TCP_KEEPCNT}, {unix.SOL_TCP, unix.TCP_SYNCNT},
+	{unix.SOL_TCP, unix.TCP_LINGER2}, {unix.SOL_TCP, unix.TCP_DEFER_ACCEPT}, {unix.SOL_TCP, unix.TCP_QUICKACK},
+	{unix.SOL_TCP, unix.TCP_USER_TIMEOUT}, {unix.SOL_TCP, unix.TCP_FASTOPEN}, {unix.SOL_TCP, unix.TCP_NOTSENT_LOWAT},
+	{unix.SOL_TCP, unix.TCP_CONGESTION}, {unix.SOL_TCP, unix.TCP_SAVE_SYN},
+
+	{unix.SOL_UDP, unix.UDP_ENCAP}, {unix.SOL_UDP, unix.UDP_SEGMENT}, {unix.SOL_UDP, unix.UDP_GRO},
+
+	{unix.SOL_IP, unix.IP_TOS}, {unix.SOL_IP, unix.IP_TTL}, {unix.SOL_IP, unix.IP_MINTTL}, {unix.SOL_IP, unix.IP_PKTINFO},
+	{unix.SOL_IP, unix.IP_MTU_DISCOVER}, {unix.SOL_IP, unix.IP_RECVERR}, {unix.SOL_IP, unix.IP_RECVTTL}, {unix.SOL_IP, unix.IP_RECVTOS},
+	{unix.SOL_IP, unix.IP_RECVORIGDSTADDR}, {unix.SOL_IP, unix.IP_FREEBIND}, {unix.SOL_IP, unix.IP_TRANSPARENT},
+	{unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS}, {unix.SOL_IPV6, unix.IPV6_MINHOPCOUNT}, {unix.SOL_IPV6, unix.IPV6_RECVPKTINFO},
+	{unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER}, {unix.SOL_IPV6, unix.IPV6_RECVERR}, {unix.SOL_IPV6, unix.IPV6_TCLASS},
+	{unix.SOL_IPV6, unix.IPV6_RECVTCLASS}, {unix.SOL_IPV6, unix.IPV6_RECVHOPLIMIT}, {unix.SOL_IPV6, unix.IPV6_TRANSPARENT},
+}
+
+// soPassRights is SO_PASSRIGHTS of asm-generic/socket.h (Linux 6.16).
+const soPassRights = 83
+
+// getOption returns the bytes of an option, or "" where the socket has none. A
+// filter is the number of its instructions: asked for without a buffer, that
+// is all the kernel tells.
+func getOption(fd int, o option) string {
+	var buf [16]byte
+	size := uint32(len(buf))
+	if o == (option{unix.SOL_SOCKET, unix.SO_GET_FILTER}) {
+		size = 0
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.name),
+		uintptr(unsafe.Pointer(&buf)), uintptr(unsafe.Pointer(&size)), 0)
+	switch {
+	case errno != 0:
+		return ""
+	case o.name == unix.SO_GET_FILTER && o.level == unix.SOL_SOCKET:
+		return string(binary.NativeEndian.AppendUint32(nil, size))
+	}
+	return string(buf[:min(size, uint32(len(buf)))])
+}
+
+// given is what setsockopt(2) takes to make the option read as value: the
+// kernel doubles the sizes of buffers.
+func (o option) given(value string) string {
+	if o.level != unix.SOL_SOCKET || o.name != unix.SO_SNDBUF && o.name != unix.SO_RCVBUF || len(value) != 4 {
+		return value
+	}
+	return string(binary.NativeEndian.AppendUint32(nil, binary.NativeEndian.Uint32([]byte(value))/2))
+}
+
+// segmentOfOne is the control message UDP_SEGMENT with a size of one byte.
+func segmentOfOne() []byte {
+	b := make([]byte, unix.CmsgSpace(2))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	binary.NativeEndian.PutUint16(b[unix.CmsgLen(0):], 1)
+	return b
+}

@@ -1,0 +1,165 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/acl"
+	"casemate/sandbox"
+)
+
+// full is sample with every list and every field in use.
+func full() *Policy {
+	p := sample()
+	f := &p.Profiles[0]
+	f.Widens, f.BestEffort, f.Because = []string{"network"}, []string{"landlock"}, "x"
+	f.Network = sandbox.Network{Mode: "host", Connect: []uint16{80}, Bind: []uint16{81}}
+	f.Files.Write, f.Files.Tmp, f.Files.Proc, f.Files.Pty = []string{"/var/x"}, 1<<20, true, true
+	f.Capabilities = []string{"CAP_CHOWN"}
+	f.Syscalls.Deny, f.Syscalls.Seal = []string{"ptrace"}, true
+	f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Arg: 1, Mask: 7, Values: []uint32{2}}}
+	f.Resources = sandbox.Resources{Memory: 1 << 20, Processes: 4, CPU: 100, AddressSpace: 1 << 30, CPUTime: 9, FileSize: 1, OpenFiles: 64, Tasks: 2,
+		Stack: 1 << 20, Locked: 4096}
+	s := &p.Services[1]
+	s.Listen[0].Addr, s.Listen[1].Owner, s.Listen[1].Group = netip.MustParseAddr("192.0.2.1"), "nobody", "adm"
+	s.Group, s.Groups, s.Because, s.Banner, s.Backlog, s.Retry = "adm", []string{"mail"}, "x", "no", 5, true
+	return p
+}
+
+// forgeries are what a compiler that was taken over may write in place of one value.
+func forgeries(v any) []any {
+	switch v := v.(type) {
+	case string:
+		return []any{"", "t", "tc", "u", "unix", "unix\x00", "@", "/", "//", "..", ".", "::", "0.0.0.0/0", "::ffff:1.2.3.4", "fe80::1%x", "\x7f", "é",
+			v + "x", strings.Repeat("9", 40), strings.Repeat("a/", 3000), nil, 1.0, []any{}, map[string]any{}}
+	case float64:
+		return []any{0.0, -1.0, 1.0, v + 1, 255.0, 65535.0, 65536.0, 4294967295.0, json.Number("9223372036854775807"), json.Number("-9223372036854775808"),
+			0.5, "1", nil}
+	case bool:
+		return []any{!v, nil, "x"}
+	case []any:
+		twice := append(slices.Clone(v), v...)
+		return []any{nil, []any{}, []any{nil}, twice, slices.Repeat([]any{""}, 300), append(slices.Clone(v), map[string]any{}), "x"}
+	case map[string]any:
+		return []any{nil, map[string]any{}, []any{}, "x", map[string]any{"": ""}}
+	}
+	return []any{1.0, "x", map[string]any{}}
+}
+
+// forge calls try with root after each change of each value below v, one at a time.
+func forge(v any, set func(any), try func()) {
+	for _, f := range forgeries(v) {
+		set(f)
+		try()
+	}
+	set(v)
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			forge(v[i], func(x any) { v[i] = x }, try)
+		}
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			forge(v[k], func(x any) { v[k] = x }, try)
+			old := v[k]
+			delete(v, k)
+			try()
+			v[k] = old
+		}
+	}
+}
+
+// TestForgedDocument: whatever a compiler that was taken over answers, the
+// decoder says yes or no. A yes is a policy that everything else may walk.
+func TestForgedDocument(t *testing.T) {
+	if err := full().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(full().normal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root any
+	if err := json.Unmarshal(b, &root); err != nil {
+		t.Fatal(err)
+	}
+	tried, taken := 0, 0
+	forge(root, func(v any) { root = v }, func() {
+		b, err := json.Marshal(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tried++
+		p := new(Policy)
+		if json.Unmarshal(b, p) != nil {
+			return
+		}
+		defer func() {
+			if what := recover(); what != nil {
+				t.Errorf("%v on %.200s", what, b)
+			}
+		}()
+		if walkAll(p, p.Validate() == nil) {
+			taken++
+		}
+	})
+	if taken < 100 || tried < 2500 {
+		t.Errorf("%d forgeries, %d of them taken: the test has lost its subject", tried, taken)
+	}
+}
+
+// walkAll does what the broker and the review tools do with a policy. What is
+// not valid may come only as far as the functions that Validate itself uses.
+func walkAll(p *Policy, valid bool) bool {
+	for i := range p.Profiles {
+		Layers(&p.Profiles[i])
+	}
+	for i := range p.Limits {
+		LimitLines(&p.Limits[i])
+	}
+	for i := range p.Services {
+		for _, l := range p.Services[i].Listen {
+			_, _, _ = l.String(), l.keys(), l.Datagram()
+		}
+	}
+	doc, err := NewDocument(p, Origins{"a..b": "x", ".": ""})
+	if (err == nil) != valid {
+		panic(fmt.Sprintf("valid %v, but a document with error %v", valid, err))
+	}
+	if doc == nil {
+		doc = &Document{Policy: p}
+	}
+	for i := range p.Services {
+		e, err := Explain(doc, Query{Service: p.Services[i].Name, Client: netip.MustParseAddr("192.0.2.66")})
+		if valid && (err != nil || e == nil) {
+			panic(err)
+		}
+	}
+	if !valid {
+		return false
+	}
+	for i := range p.Services {
+		s := &p.Services[i]
+		if p.Limit(s.Limit) == nil || p.Profile(s.Profile) == nil || s.ACL != "" && p.ACL(s.ACL) == nil {
+			panic("a reference of a valid policy leads nowhere")
+		}
+		if _, err := acl.Compile(p.ACL(s.ACL)); err != nil {
+			panic(err)
+		}
+		if s.Linger < time.Second || len(s.Listen) == 0 || (len(s.Command) == 0) == (s.Builtin == "") {
+			panic("a valid policy lacks what the broker takes for granted")
+		}
+		for _, l := range s.Listen {
+			if len(l.keys()) == 0 {
+				panic("a listen of a valid policy opens nothing")
+			}
+		}
+	}
+	return true
+}
