@@ -62,7 +62,7 @@ func (s *Sandbox) fitDescriptors() error {
 	}
 	s.losses = append(s.losses, fmt.Sprintf("open_files: %d in place of %d, for this process may have %d", own.Max-fdCount, s.plan.files, own.Max))
 	s.plan.files = uint32(own.Max - fdCount)
-	s.plan.rlimits = rlimits(s.plan.Profile.Resources, s.plan.files)
+	s.plan.rlimits = s.plan.limits()
 	return nil
 }
 
