@@ -55,6 +55,7 @@ func NewPlan(p Profile, c Command) (*Plan, error) {
 	if pl.rules, err = profileRules(p, c); err != nil {
 		return nil, fmt.Errorf("syscalls: %w", err)
 	}
+	pl.countProcesses()
 	pl.rlimits = pl.limits()
 	pl.layTree()
 	return pl, nil
@@ -146,6 +147,16 @@ func (pl *Plan) tasks() int64 {
 		return 0
 	}
 	return c.UserTasks + TaskSlack
+}
+
+// countProcesses bounds the tasks of the whole service where its profile leaves
+// that open and has a cgroup anyway: its sessions, and the zygote's own threads.
+// It counts root too, and nobody else's processes.
+func (pl *Plan) countProcesses() {
+	r, n := &pl.Profile.Resources, pl.Command.Sessions*pl.Profile.Resources.Own(pl.Profile.Init)
+	if r.Memory > 0 && r.Processes == 0 && n > 0 {
+		r.Processes = n + starts
+	}
 }
 
 // Own is how many tasks one connection may have, its init among them; 0 is no bound.
