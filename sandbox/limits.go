@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"casemate/sandbox/cgroup"
+	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,6 +64,21 @@ func (s *Sandbox) fitDescriptors() error {
 	s.losses = append(s.losses, fmt.Sprintf("open_files: %d in place of %d, for this process may have %d", own.Max-fdCount, s.plan.files, own.Max))
 	s.plan.files = uint32(own.Max - fdCount)
 	s.plan.rlimits = s.plan.limits()
+	return nil
+}
+
+// fitTasks lowers RLIMIT_NPROC to what this process itself may have: a sum over
+// services may be more, and only CAP_SYS_RESOURCE could raise it.
+func fitTasks(limits []zygote.Rlimit) error {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &own); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	for i := range limits {
+		if l := &limits[i]; l.Resource == unix.RLIMIT_NPROC {
+			l.Soft, l.Hard = min(l.Soft, own.Max), min(l.Hard, own.Max)
+		}
+	}
 	return nil
 }
 

@@ -34,9 +34,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "call.h"
 #include "zygote.h"
-
-#define STACK 16384
 
 /* What one thread of the zygote works with. */
 struct worker {
@@ -58,31 +57,6 @@ static struct plan *plan; /* the mapped plan; its strings are used in place */
 static char *argv_p[MAX_ARGS + 1];
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
-
-/* ---- system calls: the result, or the negative errno ---- */
-
-static long raw(long n, long a, long b, long c, long d, long e, long f)
-{
-	long ret;
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	__asm__ volatile("syscall" : "=a"(ret) : "0"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-	return ret;
-}
-
-#define CALL(n, a, b, c, d, e, f, ...) raw(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-#define call(...) CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
-
-/* Clones and runs fn(w), which never returns, on a stack of STACK bytes; clear is for CLONE_CHILD_CLEARTID. */
-static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags, int *clear)
-{
-	long ret, *sp = (long *)(stack + STACK);
-	register long r10 __asm__("r10") = (long)clear, r8 __asm__("r8") = 0;
-	*--sp = (long)w;
-	*--sp = (long)fn;
-	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tpop %%rax\n\tpop %%rdi\n\tcall *%%rax\n\tud2\n1:"
-			 : "=a"(ret) : "0"(SYS_clone), "D"(flags), "S"(sp), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
-	return ret;
-}
 
 static void serve(struct worker *w);
 
