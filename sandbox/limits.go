@@ -92,6 +92,11 @@ func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
 	if err != nil {
 		return -1, err
 	}
+	// Asked before anything is made: services are prepared side by side, and a group
+	// that is taken away again must not be the one another is about to make its own in.
+	if missing := h.Missing(want); len(missing) > 0 {
+		return -1, &cgroup.MissingError{Controllers: missing}
+	}
 	root := filepath.Join(h.Path, groupPrefix+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return -1, fmt.Errorf("make cgroup of the broker: %w", err)

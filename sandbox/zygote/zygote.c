@@ -8,12 +8,11 @@
  * a small private memory and no signal handlers. It trusts the broker (the plan
  * on FD_PLAN, the requests on its control socket) and nobody else; it never
  * reads from a client's socket. A few threads take requests from the one socket,
- * so that one start need not wait for another's exec. They have no thread-local
- * storage of their own: nothing here uses errno or any library call that does.
+ * so that one start need not wait for another's exec. Nothing here uses errno (call.h).
  *
  * The order of enter() and confine() is the security order of the design: join,
- * limit, drop, lock, filter; then per connection mount, detach, stdio, uid,
- * verify, Landlock, close, exec. Any failing step means no exec.
+ * limit, drop, lock, filter; then per connection mount, Landlock, detach, stdio,
+ * uid, verify, close, exec. Any failing step means no exec.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -280,6 +279,7 @@ static long try(struct worker *w, long r, uint32_t step)
 	return r;
 }
 
+/* What is there, and then what of it may be used: Landlock forbids mounting. */
 static void mounts(struct worker *w)
 {
 	if (plan->flags & F_PROC)
@@ -291,6 +291,8 @@ static void mounts(struct worker *w)
 			    plan->flags & F_USERNS ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
 	if (plan->flags & F_CHDIR_LATE)
 		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
+	if (plan->fd_landlock >= 0) /* an init and its service in one domain, or no signal would pass on */
+		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
 }
 
 /* 0, 1 and 2 are taken (/dev/null, /dev/null, the log), so what arrived lies from 3 on. */
@@ -332,7 +334,7 @@ static void tie_to_broker(struct worker *w)
 	try(w, p.revents & (POLLHUP | POLLERR) ? -EOWNERDEAD : 0, STEP_PDEATHSIG);
 }
 
-/* The last ordered steps of one process, behind its mounts: afterwards nothing is left to give up. */
+/* The last ordered steps of one process: afterwards nothing is left to give up. */
 static void confine(struct worker *w, int tied)
 {
 	try(w, call(SYS_setsid), STEP_SETSID);
@@ -342,8 +344,6 @@ static void confine(struct worker *w, int tied)
 	change_user(w);
 	if (tied && !(plan->flags & F_LEAVE))
 		tie_to_broker(w);
-	if (plan->fd_landlock >= 0)
-		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
 	try(w, call(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
