@@ -32,7 +32,7 @@ func Explain(doc *Document, q Query) (*Explanation, error) {
 		e.Local = client.Local.String()
 	}
 	if f := doc.Policy.Profile(s.Profile); f != nil {
-		e.Widens, e.Layers = f.Widens, Layers(f)
+		e.Widens, e.Layers = f.Widens, append(Layers(f), doc.Policy.tasksLine(s, f))
 	}
 	return e, e.decide(doc, s, client)
 }

@@ -110,7 +110,7 @@ func resourcesLine(r *sandbox.Resources) string {
 		n    int64
 		size bool
 	}{
-		{"memory", r.Memory, true}, {"processes", r.Processes, false}, {"address space", r.AddressSpace, true},
+		{"memory", r.Memory, true}, {"processes", r.Processes, false}, {"address space", r.AddressSpace, true}, {"data", r.Data, true},
 		{"cpu seconds", r.CPUTime, false}, {"file size", r.FileSize, true}, {"open files", r.OpenFiles, false},
 		{"tasks", r.Tasks, false}, {"stack", r.Stack, true}, {"locked", r.Locked, true},
 	} {

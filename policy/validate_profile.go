@@ -185,6 +185,7 @@ func (c *checker) resources(at string, r *sandbox.Resources) {
 		{"processes", r.Processes, 1, 1 << 22},
 		{"cpu", r.CPU, 10, 4_096_000},
 		{"address_space", r.AddressSpace, 1 << 20, 1 << 50},
+		{"data", r.Data, 1 << 20, 1 << 50},
 		{"cpu_time", r.CPUTime, 1, 1 << 31},
 		{"file_size", r.FileSize, 1, 1 << 50},
 		{"open_files", r.OpenFiles, 4, 1 << 20},

@@ -18,6 +18,12 @@ type Command struct {
 	Groups   []uint32
 	Dynamic  bool
 	Umask    uint32
+	// Sessions is how many may run at once; 0 is no bound.
+	Sessions int64
+	// UserTasks is what all services that run as UID may have together: RLIMIT_NPROC
+	// counts by user over the whole host, so only a leased uid has a count of its
+	// own. 0 is no bound.
+	UserTasks int64
 	// Stdio is "socket", "socket-all", "listen_fds" or "env:NAME".
 	Stdio string
 	// Sockets is how many descriptors each Start hands over (1 but for listen_fds).

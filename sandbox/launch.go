@@ -66,7 +66,12 @@ var ipcObjects = []string{"shmget", "semget", "msgget", "mq_open"}
 // namespace. Without them a namespace for each connection would separate
 // nothing, and cost a twentieth of a start: the service's own one is enough.
 func (pl *Plan) makesIPC() bool {
-	return slices.ContainsFunc(pl.rules, func(r seccomp.Rule) bool { return slices.Contains(ipcObjects, r.Name) })
+	return pl.makes(ipcObjects...)
+}
+
+// makes reports whether the filter lets the service perform one of the calls.
+func (pl *Plan) makes(calls ...string) bool {
+	return slices.ContainsFunc(pl.rules, func(r seccomp.Rule) bool { return slices.Contains(calls, r.Name) })
 }
 
 // zygoteCaps are what the launches need: namespaces and mounts, and the ids.
@@ -92,7 +97,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
 	rules := []seccomp.Rule{
 		r("recvmsg", eq(0, ctl)), r("write", eq(0, ctl)), r("exit_group"), r("close"), r("getpid"),
-		r("clone", eq(0, pl.cloneFlags())), r("clone", eq(0, zygote.WorkerFlags)),
+		r("clone", eq(0, pl.cloneFlags())),
 		r("setsid"), r("dup3"), r("fcntl", eq(1, unix.F_SETFD)), r("close_range"),
 		r("setresuid", pl.ids()...), r("capset"), r("getuid"), r("capget"),
 		r("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), r("poll"),
@@ -138,7 +143,7 @@ func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
 	}
 	if pl.Profile.Init {
 		rules = append(rules, r("pipe2", eq(1, unix.O_CLOEXEC)), r("read"), r("rt_sigtimedwait"), r("wait4"), r("kill"),
-			r("clone", eq(0, unix.CLONE_VM|unix.CLONE_VFORK|uint32(unix.SIGCHLD))))
+			r("clone", eq(0, zygote.InitFlags)))
 	}
 	if pl.Profile.Syscalls.Seal {
 		rules = append(rules, r("seccomp", eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))

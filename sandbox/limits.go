@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate/sandbox/cgroup"
+	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,8 +75,23 @@ func (s *Sandbox) fitDescriptors() error {
 		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
 	}
 	s.plan.files = uint32(own.Max - fdCount)
-	s.plan.rlimits = rlimits(s.plan.Profile.Resources, s.plan.files)
+	s.plan.rlimits = s.plan.limits()
 	s.losses = append(s.losses, fmt.Sprintf("%s: %d in place of %s", openFiles, s.plan.files, why))
+	return nil
+}
+
+// fitTasks lowers RLIMIT_NPROC to what this process itself may have: a sum over
+// services may be more, and only CAP_SYS_RESOURCE could raise it.
+func fitTasks(limits []zygote.Rlimit) error {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &own); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	for i := range limits {
+		if l := &limits[i]; l.Resource == unix.RLIMIT_NPROC {
+			l.Soft, l.Hard = min(l.Soft, own.Max), min(l.Hard, own.Max)
+		}
+	}
 	return nil
 }
 
@@ -88,6 +104,11 @@ func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
 	h, err := cgroup.Find()
 	if err != nil {
 		return -1, err
+	}
+	// Asked before anything is made: services are prepared side by side, and a group
+	// that is taken away again must not be the one another is about to make its own in.
+	if missing := h.Missing(want); len(missing) > 0 {
+		return -1, &cgroup.MissingError{Controllers: missing}
 	}
 	root := filepath.Join(h.Path, groupPrefix+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {

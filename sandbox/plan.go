@@ -55,7 +55,8 @@ func NewPlan(p Profile, c Command) (*Plan, error) {
 	if pl.rules, err = profileRules(p, c); err != nil {
 		return nil, fmt.Errorf("syscalls: %w", err)
 	}
-	pl.rlimits = rlimits(p.Resources, pl.files)
+	pl.countProcesses()
+	pl.rlimits = pl.limits()
 	pl.layTree()
 	return pl, nil
 }
@@ -108,21 +109,62 @@ func (c *Command) environment(init bool) []string {
 	return env
 }
 
-func rlimits(r Resources, files uint32) []zygote.Rlimit {
+// limits are the rlimits of each process.
+func (pl *Plan) limits() []zygote.Rlimit {
+	r := pl.Profile.Resources
 	out := []zygote.Rlimit{
-		{Resource: unix.RLIMIT_NOFILE, Soft: uint64(files), Hard: uint64(files)},
+		{Resource: unix.RLIMIT_NOFILE, Soft: uint64(pl.files), Hard: uint64(pl.files)},
 		{Resource: unix.RLIMIT_CORE}, // a core file would hold what clients sent
+	}
+	if !pl.makes("mq_open") {
+		out = append(out, zygote.Rlimit{Resource: rlimitMsgqueue})
 	}
 	for _, l := range []struct {
 		resource int
 		value    int64
-	}{{unix.RLIMIT_AS, r.AddressSpace}, {unix.RLIMIT_CPU, r.CPUTime}, {unix.RLIMIT_FSIZE, r.FileSize},
-		{unix.RLIMIT_NPROC, r.Tasks}, {unix.RLIMIT_STACK, r.Stack}, {unix.RLIMIT_MEMLOCK, r.Locked}} {
+	}{{unix.RLIMIT_AS, r.AddressSpace}, {unix.RLIMIT_DATA, r.Data}, {unix.RLIMIT_CPU, r.CPUTime}, {unix.RLIMIT_FSIZE, r.FileSize},
+		{unix.RLIMIT_NPROC, pl.tasks()}, {unix.RLIMIT_STACK, r.Stack}, {unix.RLIMIT_MEMLOCK, r.Locked}} {
 		if l.value > 0 {
 			out = append(out, zygote.Rlimit{Resource: l.resource, Soft: uint64(l.value), Hard: uint64(l.value)})
 		}
 	}
 	return out
+}
+
+const rlimitMsgqueue = 12 // RLIMIT_MSGQUEUE: x/sys has no name for it
+
+// TaskSlack is what a fixed user may have beside its services: other processes
+// of the host count too, and must not keep a client out.
+const TaskSlack = 64
+
+// tasks is RLIMIT_NPROC. What init is made of is not the service's.
+func (pl *Plan) tasks() int64 {
+	c, own := &pl.Command, pl.Profile.Resources.Own(pl.Profile.Init)
+	switch {
+	case own == 0 || c.Dynamic:
+		return own
+	case c.UserTasks == 0:
+		return 0
+	}
+	return c.UserTasks + TaskSlack
+}
+
+// countProcesses bounds the tasks of the whole service where its profile leaves
+// that open and has a cgroup anyway: its sessions, and the zygote's own threads.
+// It counts root too, and nobody else's processes.
+func (pl *Plan) countProcesses() {
+	r, n := &pl.Profile.Resources, pl.Command.Sessions*pl.Profile.Resources.Own(pl.Profile.Init)
+	if r.Memory > 0 && r.Processes == 0 && n > 0 {
+		r.Processes = n + starts
+	}
+}
+
+// Own is how many tasks one connection may have, its init among them; 0 is no bound.
+func (r *Resources) Own(init bool) int64 {
+	if r.Tasks > 0 && init {
+		return r.Tasks + 1
+	}
+	return r.Tasks
 }
 
 // layTree lists what exists inside and what Landlock grants there. Reading is

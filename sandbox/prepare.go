@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/rootfs"
@@ -71,6 +73,12 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	s.start.CgroupProcs, s.start.Landlock = group, ruleset
 	s.start.Filter, s.start.Seal = filter, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
+	if err := fitTasks(s.start.Rlimits); err != nil {
+		return nil, err
+	}
+	if s.start.OOMScoreAdj, err = raised(); err != nil {
+		return nil, err
+	}
 	s.start.Exec = -1
 	if byFD {
 		s.start.Exec = program
@@ -151,14 +159,32 @@ func (s *Sandbox) substitutes() []zygote.Rlimit {
 		return nil
 	}
 	var out []zygote.Rlimit
-	if r.Memory > 0 && r.AddressSpace == 0 {
+	if r.Memory > 0 && (r.Data == 0 || r.Memory < r.Data) {
 		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)})
 	}
-	if r.Processes > 0 && r.Tasks == 0 {
+	if n := s.plan.tasks(); r.Processes > 0 && (n == 0 || r.Processes < n) {
 		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_NPROC, Soft: uint64(r.Processes), Hard: uint64(r.Processes)})
 	}
 	return out
 }
+
+// raised is the oom_score_adj of services: above the broker's own, and never
+// what keeps the broker itself from being chosen.
+func raised() (int, error) {
+	text, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return 0, fmt.Errorf("oom_score_adj: %w", err)
+	}
+	own, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("oom_score_adj: %w", err)
+	}
+	return min(max(own, 0)+oomAbove, 1000), nil
+}
+
+// oomAbove is a tenth of all memory: a service that grows is chosen before a
+// broker of a few megabytes, and before what else the host runs at 0.
+const oomAbove = 100
 
 // Losses are the best_effort layers that this host could not give, each with the reason.
 func (s *Sandbox) Losses() []string { return s.losses }

@@ -92,10 +92,11 @@ type Resources struct {
 	CPU int64 `json:"cpu"`
 
 	AddressSpace int64 `json:"address_space"` // RLIMIT_AS
+	Data         int64 `json:"data"`          // RLIMIT_DATA: what it may write and shares with nobody
 	CPUTime      int64 `json:"cpu_time"`      // RLIMIT_CPU, seconds
 	FileSize     int64 `json:"file_size"`     // RLIMIT_FSIZE
 	OpenFiles    int64 `json:"open_files"`    // RLIMIT_NOFILE
-	Tasks        int64 `json:"tasks"`         // RLIMIT_NPROC, for each uid
+	Tasks        int64 `json:"tasks"`         // processes and threads of a connection; see Command.UserTasks
 	Stack        int64 `json:"stack"`         // RLIMIT_STACK
 	Locked       int64 `json:"locked"`        // RLIMIT_MEMLOCK
 }

@@ -91,10 +91,11 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
       processes     = 8
       cpu           = "50%"
       address_space = "256MiB"       # of each process (rlimit)
+      data          = "64MiB"        # what it may write and shares with nobody
       cpu_time      = "10s"
       file_size     = "1MiB"
       open_files    = 64
-      tasks         = 32
+      tasks         = 32             # of a connection; with a fixed user, times concurrent for all of the user's
       stack         = "8MiB"
       locked        = "64KiB"
     }

@@ -84,9 +84,9 @@ func (c *candidate) plan(doc *policy.Document) error {
 		return err
 	}
 	var errs []error
-	compiled := make(map[string]rules)
+	compiled, tasks := make(map[string]rules), countTasks(doc.Policy, a)
 	for i := range doc.Policy.Services {
-		p, err := c.planService(doc, &doc.Policy.Services[i], a, compiled)
+		p, err := c.planService(doc, &doc.Policy.Services[i], a, tasks, compiled)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -97,7 +97,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 	return errors.Join(errs...)
 }
 
-func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *accounts, compiled map[string]rules) (p planned, err error) {
+func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *accounts, tasks userTasks, compiled map[string]rules) (p planned, err error) {
 	if p.sockets, err = a.sockets(s); err != nil {
 		return p, err
 	}
@@ -108,7 +108,7 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *acco
 		}
 		compiled[s.ACL] = r
 	}
-	if p.job, err = newJob(doc, s, a, len(p.sockets), r.origins); err != nil {
+	if p.job, err = newJob(doc, s, a, tasks, len(p.sockets), r.origins); err != nil {
 		return p, err
 	}
 	if p.key, err = p.job.key(); err != nil {

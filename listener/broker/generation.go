@@ -46,7 +46,9 @@ type job struct {
 	Sockets int
 	Inline  []sandbox.InlineFile
 	Leave   bool
-	stderr  *stderrPair
+	// Sessions and UserTasks are sandbox.Command's.
+	Sessions, UserTasks int64
+	stderr              *stderrPair
 }
 
 // key names what the sandbox is made from: two jobs of equal keys may share
@@ -97,12 +99,16 @@ type builtinConfig struct {
 const builtinConfigPath = "/etc/casemate/builtin.json"
 
 // newJob resolves one service of doc.
-func newJob(doc *policy.Document, s *policy.Service, a *accounts, sockets int, origins []string) (job, error) {
+func newJob(doc *policy.Document, s *policy.Service, a *accounts, tasks userTasks, sockets int, origins []string) (job, error) {
 	who, err := a.resolve(s)
 	if err != nil {
 		return job{}, err
 	}
 	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == "leave"}
+	j.Sessions = doc.Policy.Sessions(s)
+	if !who.Dynamic {
+		j.UserTasks = tasks[who.UID]
+	}
 	if s.Builtin == "" {
 		return j, nil
 	}
@@ -116,6 +122,29 @@ func newJob(doc *policy.Document, s *policy.Service, a *accounts, sockets int, o
 	return j, nil
 }
 
+// userTasks is sandbox.Command.UserTasks by uid.
+type userTasks map[uint32]int64
+
+// countTasks resolves every user once. One that does not exist is reported
+// with its service.
+func countTasks(p *policy.Policy, a *accounts) userTasks {
+	users, out := make(map[string]uint32), make(userTasks)
+	for i := range p.Services {
+		if s := &p.Services[i]; s.User != "dynamic" {
+			if uid, _, err := a.user(s.User); err == nil {
+				users[s.User] = uid
+			}
+		}
+	}
+	for _, uid := range users {
+		out[uid] = p.UserTasks(func(s *policy.Service) bool {
+			u, known := users[s.User]
+			return known && u == uid
+		})
+	}
+	return out
+}
+
 // prepare makes a job's sandbox. It blocks and never runs on the loop.
 func (b *Broker) prepare(j job) (cell, error) {
 	s := j.Service
@@ -123,6 +152,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, styleBits(s.EnvStyle)),
 		UID: j.Who.UID, GID: j.Who.GID, Groups: j.Who.Groups, Dynamic: j.Who.Dynamic,
 		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Inline: j.Inline, Leave: j.Leave,
+		Sessions: j.Sessions, UserTasks: j.UserTasks,
 	}
 	stderr := j.stderr.end()
 	if s.Builtin != "" {

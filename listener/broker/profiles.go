@@ -17,6 +17,7 @@ func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
 		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@socket-io"}, calls...), OnViolation: "kill"},
 		Resources: sandbox.Resources{
 			AddressSpace: 4 << 30, // Go reserves address space it never uses
+			Data:         memory,
 			OpenFiles:    64,
 			FileSize:     1,
 			Tasks:        64,

@@ -46,19 +46,25 @@ profile "strict" {
     allow        = ["@strict"]
     on_violation = "kill"
   }
+  # Of each process, of a connection (tasks) and of the service (memory): a host
+  # without cgroup v2 holds all but the last.
   resources {
+    memory        = "512MiB"
     address_space = "1GiB"
+    data          = "256MiB"
     open_files    = 64
+    tasks         = 16
     stack         = "8MiB"
     locked        = "64KiB"
   }
+  best_effort = ["cgroup"]
 }
 
-# A character-mode program with shared libraries, in one process, that reads
-# what the policy shows it. A forbidden call fails with EPERM.
+# A character-mode program with shared libraries, in one process, with threads
+# if it likes, that reads what the policy shows it. A forbidden call fails with EPERM.
 profile "line" {
   base   = profile.strict
-  widens = ["files", "syscalls"]
+  widens = ["files", "resources", "syscalls"]
   files {
     exec = ["/lib", "/lib64", "/usr/lib"]
     dev  = ["full", "null", "random", "urandom", "zero"]
@@ -66,6 +72,10 @@ profile "line" {
   syscalls {
     allow        = ["@line"]
     on_violation = "errno"
+  }
+  resources {
+    data  = "512MiB" # stacks of threads count
+    tasks = 32
   }
 }
 
@@ -77,7 +87,10 @@ profile "files" {
     tmp = "16MiB"
   }
   syscalls { allow = ["@files"] }
-  resources { open_files = 256 }
+  resources {
+    memory     = "1GiB"
+    open_files = 256
+  }
 }
 
 # Several programs: shells, helpers, interpreters, with a /proc of their own.
@@ -92,8 +105,11 @@ profile "server" {
   }
   syscalls { allow = ["@server"] }
   resources {
+    memory        = "2GiB"
     address_space = "4GiB"
+    data          = "2GiB"
     open_files    = 1024
+    tasks         = 128
   }
   init = true
 }
@@ -120,8 +136,12 @@ profile "builtin" {
     on_violation = "kill"
   }
   resources {
+    memory     = "512MiB"
+    data       = "512MiB"
     open_files = 4096
+    tasks      = 64
     stack      = "8MiB"
     locked     = "64KiB"
   }
+  best_effort = ["cgroup"]
 }

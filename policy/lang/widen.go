@@ -66,7 +66,7 @@ func (p *profile) resources(b *block, w *widening) {
 		parse   func(string) (int64, error) // nil for a plain number
 	}{
 		{"memory", &r.Memory, "64MiB", parseSize}, {"processes", &r.Processes, "8", nil}, {"cpu", &r.CPU, "50%", parseCPU},
-		{"address_space", &r.AddressSpace, "256MiB", parseSize}, {"cpu_time", &r.CPUTime, "10s", parseSeconds},
+		{"address_space", &r.AddressSpace, "256MiB", parseSize}, {"data", &r.Data, "64MiB", parseSize}, {"cpu_time", &r.CPUTime, "10s", parseSeconds},
 		{"file_size", &r.FileSize, "1MiB", parseSize}, {"open_files", &r.OpenFiles, "64", nil},
 		{"tasks", &r.Tasks, "32", nil}, {"stack", &r.Stack, "1MiB", parseSize}, {"locked", &r.Locked, "64KiB", parseSize},
 	}
@@ -78,6 +78,7 @@ func (p *profile) resources(b *block, w *widening) {
 	if s == nil {
 		return
 	}
+	meant := false
 	for _, f := range fields {
 		n, rng, ok := s.amount(f.name, f.example, f.parse)
 		if !ok {
@@ -87,7 +88,21 @@ func (p *profile) resources(b *block, w *widening) {
 			w.need("resources", rng, fmt.Sprintf("%s above %s", f.name, amountText(*f.into, f.example)))
 		}
 		*f.into = n
+		meant = meant || n > 0 && slices.Contains(grouped, f.name)
 	}
+	if meant && b.c.base != nil && b.syn.Body.Attributes["best_effort"] == nil {
+		p.require("cgroup")
+	}
+}
+
+// grouped are the limits that a cgroup holds.
+var grouped = []string{"memory", "processes", "cpu"}
+
+// require takes a layer out of what the base gives up: a profile that names a
+// bound itself means it, unless it says best_effort itself.
+func (p *profile) require(layer string) {
+	p.BestEffort = slices.DeleteFunc(slices.Clone(p.BestEffort), func(s string) bool { return s == layer })
+	p.items["best_effort"] = slices.DeleteFunc(slices.Clone(p.items["best_effort"]), func(v value) bool { return v.s == layer })
 }
 
 // amount reads one limit: a number, or a string with a unit, or "unlimited".

@@ -115,7 +115,7 @@ var fileGroups = map[string]group{
 		},
 	},
 	"@watch": {
-		doc:   "inotify",
+		doc:   "inotify. What it watches is kernel memory, counted by user over the whole host",
 		calls: []string{"inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch"},
 	},
 	"@memfd": {

@@ -159,15 +159,19 @@ var programGroups = map[string]group{
 		},
 	},
 	"@ipc": {
-		doc: "between its own processes: socket pairs, shared memory, semaphores, queues",
+		doc:   "between its own processes: socket pairs",
+		rules: [][]Rule{is("socketpair", 0, afUnix)},
+	},
+	"@sysv-ipc": {
+		doc: "shared memory, semaphores and queues of System V. They belong to no process, so only the service's memory (cgroup) bounds them",
 		calls: []string{
 			"shmget", "shmdt", "shmctl", "semget", "semop", "semctl", "semtimedop",
 			"msgget", "msgsnd", "msgrcv", "msgctl",
-			"mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
 		},
-		rules: [][]Rule{
-			is("socketpair", 0, afUnix),
-			without("shmat", 2, 0o100000), // SHM_EXEC
-		},
+		rules: [][]Rule{without("shmat", 2, 0o100000)}, // SHM_EXEC
+	},
+	"@mqueue": {
+		doc:   "POSIX message queues",
+		calls: []string{"mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr"},
 	},
 }

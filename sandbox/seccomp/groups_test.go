@@ -68,6 +68,33 @@ func TestLadder(t *testing.T) {
 	}
 }
 
+// TestBoundedOnly: what no rlimit of a process counts is in no shipped list, and
+// a thread or a process is made by nothing but the groups for it.
+func TestBoundedOnly(t *testing.T) {
+	for _, g := range append([]string{"@builtin"}, ladder...) {
+		for _, n := range names(GroupRules(g)) {
+			for _, kept := range []string{"@sysv-ipc", "@mqueue", "@watch", "@memfd"} {
+				if slices.Contains(Group(kept), n) && n != "ftruncate" && n != "fcntl" {
+					t.Errorf("%s has %s of %s", g, n, kept)
+				}
+			}
+		}
+	}
+	for _, n := range []string{"clone", "fork", "vfork"} {
+		if slices.Contains(names(GroupRules("@strict")), n) {
+			t.Errorf("@strict has %s", n)
+		}
+	}
+	for _, r := range GroupRules("@line") {
+		if r.Name == "fork" || r.Name == "vfork" || r.Name == "clone" && r.Args[0].Value&cloneThread == 0 {
+			t.Errorf("@line has %s, which makes processes", r)
+		}
+	}
+}
+
+// cloneThread is CLONE_THREAD.
+const cloneThread = 0x10000
+
 // TestNoNetwork proves promise of the profiles without network: no call that
 // reaches another peer than the one at the end of the socket.
 func TestNoNetwork(t *testing.T) {

@@ -65,8 +65,8 @@ func TestConditionalRules(t *testing.T) {
 		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_SECCOMP, 1: 2}, false},
 		{"@process-basic", "personality", [6]uint64{0: 0xffffffff}, true},
 		{"@process-basic", "personality", [6]uint64{0: 0x40000}, false}, // ADDR_NO_RANDOMIZE
-		{"@ipc", "shmat", [6]uint64{2: unix.SHM_RDONLY}, true},
-		{"@ipc", "shmat", [6]uint64{2: 0o100000}, false}, // SHM_EXEC
+		{"@sysv-ipc", "shmat", [6]uint64{2: unix.SHM_RDONLY}, true},
+		{"@sysv-ipc", "shmat", [6]uint64{2: 0o100000}, false}, // SHM_EXEC
 		{"@ipc", "socketpair", [6]uint64{0: unix.AF_UNIX}, true},
 		{"@ipc", "socketpair", [6]uint64{0: unix.AF_TIPC}, false},
 		{"@stdio", "fcntl", [6]uint64{1: unix.F_DUPFD_CLOEXEC}, true},

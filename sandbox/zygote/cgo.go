@@ -5,15 +5,16 @@ package zygote
 // #cgo CFLAGS: -O2 -Wall -Wextra -Wno-unused-parameter -Werror
 // #define _GNU_SOURCE
 // #include <sched.h>
+// #include <signal.h>
 // #include "zygote.h"
 import "C"
 
 // The C side's own numbers, for the test that holds both sides equal.
-var cSizes = struct{ plan, requestHead, reply, brokerCaps, workerFlags uint64 }{
-	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.BROKER_CAPS, C.WORKER_FLAGS,
+var cSizes = struct{ plan, requestHead, reply, brokerCaps, initFlags uint64 }{
+	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.BROKER_CAPS, C.INIT_FLAGS,
 }
 
-var cSteps = int(C.STEP_PTY) + 1
+var cSteps = int(C.STEP_OOM) + 1
 
 // QuietChildren puts SIGCHLD back to its default, which the kernel does not even
 // deliver. The Go runtime handles it for programs that ask; a process that

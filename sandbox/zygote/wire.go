@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,8 +41,8 @@ const (
 	replyMap    = ^uint64(0)
 )
 
-// WorkerFlags are the clone(2) flags of a zygote's further workers, for its filter.
-const WorkerFlags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_THREAD | unix.CLONE_SYSVSEM
+// InitFlags are the clone(2) flags of a service under init, for the filter.
+const InitFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
 
 // Stdio tells where a request's descriptors go.
 type Stdio uint32
@@ -61,6 +62,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start under init", "enter user namespace", "mount /dev/pts",
+	"raise oom_score_adj",
 }
 
 // stepName never fails: the number comes from another process.
@@ -95,6 +97,8 @@ type Plan struct {
 	// Workers is how many starts may be under way at once: 1 to 4, 0 for 1. With
 	// StdioFDs it must be 1, or descriptors would not arrive in their places.
 	Workers int
+	// OOMScoreAdj is what the zygote and all that it starts have, from -1000 to 1000 (proc_pid_oom_score_adj(5)).
+	OOMScoreAdj int
 	// Path is used when Exec is -1 (scripts need a path).
 	Path, Dir  string
 	TmpOptions string
@@ -120,7 +124,7 @@ type header struct {
 	PathOff, DirOff, TmpOff                                           uint32
 	ArgvOff, ArgvLen, EnvOff, EnvLen                                  uint32
 	FilterOff, FilterLen, SealOff, SealLen                            uint32
-	Workers                                                           uint32
+	Workers, OOMOff, _                                                uint32
 }
 
 func (p *Plan) flags() uint32 {
@@ -188,6 +192,7 @@ func (p *Plan) encode() ([]byte, error) {
 	h.PathOff, _ = put(cstrings(p.Path))
 	h.DirOff, _ = put(cstrings(p.Dir))
 	h.TmpOff, _ = put(cstrings(p.TmpOptions))
+	h.OOMOff, _ = put(cstrings(strconv.Itoa(p.OOMScoreAdj)))
 	h.ArgvOff, h.ArgvLen = put(cstrings(p.Argv...))
 	h.EnvOff, h.EnvLen = put(cstrings(p.Env...))
 	h.FilterOff, h.FilterLen = put(p.Filter)

@@ -8,12 +8,11 @@
  * a small private memory and no signal handlers. It trusts the broker (the plan
  * on FD_PLAN, the requests on its control socket) and nobody else; it never
  * reads from a client's socket. A few threads take requests from the one socket,
- * so that one start need not wait for another's exec. They have no thread-local
- * storage of their own: nothing here uses errno or any library call that does.
+ * so that one start need not wait for another's exec. Nothing here uses errno (call.h).
  *
  * The order of enter() and confine() is the security order of the design: join,
- * limit, drop, lock, filter; then per connection mount, detach, stdio, uid,
- * verify, Landlock, close, exec. Any failing step means no exec.
+ * limit, drop, lock, filter; then per connection mount, Landlock, detach, stdio,
+ * uid, verify, close, exec. Any failing step means no exec.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,9 +33,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "call.h"
 #include "zygote.h"
-
-#define STACK 16384
 
 /* What one thread of the zygote works with. */
 struct worker {
@@ -59,30 +57,7 @@ static char *argv_p[MAX_ARGS + 1];
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
 
-/* ---- system calls: the result, or the negative errno ---- */
-
-static long raw(long n, long a, long b, long c, long d, long e, long f)
-{
-	long ret;
-	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-	__asm__ volatile("syscall" : "=a"(ret) : "0"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-	return ret;
-}
-
-#define CALL(n, a, b, c, d, e, f, ...) raw(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-#define call(...) CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
-
-/* Clones and runs fn(w), which never returns, on a stack of STACK bytes; clear is for CLONE_CHILD_CLEARTID. */
-static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags, int *clear)
-{
-	long ret, *sp = (long *)(stack + STACK);
-	register long r10 __asm__("r10") = (long)clear, r8 __asm__("r8") = 0;
-	*--sp = (long)w;
-	*--sp = (long)fn;
-	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tpop %%rax\n\tpop %%rdi\n\tcall *%%rax\n\tud2\n1:"
-			 : "=a"(ret) : "0"(SYS_clone), "D"(flags), "S"(sp), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
-	return ret;
-}
+static void serve(struct worker *w);
 
 static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 {
@@ -152,6 +127,14 @@ static int raise_fd(int fd, int to, int flags)
 	if (fd >= 0 && must(call(SYS_dup3, fd, to, flags), STEP_FDS) == to)
 		must(call(SYS_close, fd), STEP_FDS);
 	return fd < 0 ? -1 : to;
+}
+
+/* Once, and inherited. Before anything is joined: inside there is no such file that could be written. */
+static void raise_oom(void)
+{
+	int fd = must(call(SYS_open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), STEP_OOM);
+	must(call(SYS_write, fd, text(plan->oom_off), strlen(text(plan->oom_off))), STEP_OOM);
+	must(call(SYS_close, fd), STEP_OOM);
 }
 
 static void join_all(void)
@@ -227,10 +210,24 @@ static void verify_dropped(void)
 	must(ok ? 0 : -EPERM, STEP_VERIFY);
 }
 
-static long install(uint32_t off, uint32_t len)
+static long install(uint32_t off, uint32_t len, unsigned flags)
 {
 	struct sock_fprog prog = {.len = len / sizeof(struct sock_filter), .filter = (void *)text(off)};
-	return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
+	return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+}
+
+/*
+ * The further workers are made before the filter is there, and taken into it at
+ * once (TSYNC): a service inherits it, and must not inherit the right to make threads.
+ * Until then they wait for a request, and the first comes after REPLY_READY.
+ */
+static void staff_and_filter(void)
+{
+	for (unsigned i = 1; i < plan->workers; i++)
+		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, 0), STEP_CLONE);
+	/* Last of all: from here on only what the filter allows can happen. A positive result is a thread left out. */
+	if (plan->filter_len)
+		must(install(plan->filter_off, plan->filter_len, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -ESRCH, STEP_SECCOMP);
 }
 
 /*
@@ -261,15 +258,14 @@ static void enter(void)
 	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
+	raise_oom();
 	join_all();
 	if (plan->flags & F_USERNS)
 		enter_userns();
 	set_limits();
 	drop();
 	verify_dropped();
-	/* Last of all: from here on only what the filter allows can happen. */
-	if (plan->filter_len)
-		must(install(plan->filter_off, plan->filter_len), STEP_SECCOMP);
+	staff_and_filter();
 }
 
 /* ---- one connection ---- */
@@ -283,6 +279,7 @@ static long try(struct worker *w, long r, uint32_t step)
 	return r;
 }
 
+/* What is there, and then what of it may be used: Landlock forbids mounting. */
 static void mounts(struct worker *w)
 {
 	if (plan->flags & F_PROC)
@@ -294,6 +291,8 @@ static void mounts(struct worker *w)
 			    plan->flags & F_USERNS ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
 	if (plan->flags & F_CHDIR_LATE)
 		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
+	if (plan->fd_landlock >= 0) /* an init and its service in one domain, or no signal would pass on */
+		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
 }
 
 /* 0, 1 and 2 are taken (/dev/null, /dev/null, the log), so what arrived lies from 3 on. */
@@ -335,19 +334,16 @@ static void tie_to_broker(struct worker *w)
 	try(w, p.revents & (POLLHUP | POLLERR) ? -EOWNERDEAD : 0, STEP_PDEATHSIG);
 }
 
-/* The last ordered steps of one connection: afterwards nothing is left to give up. */
-static void confine(struct worker *w)
+/* The last ordered steps of one process: afterwards nothing is left to give up. */
+static void confine(struct worker *w, int tied)
 {
-	mounts(w);
 	try(w, call(SYS_setsid), STEP_SETSID);
 	stdio(w);
 	if (plan->rlimit_set >> RLIMIT_CPU & 1)
 		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
 	change_user(w);
-	if (!(plan->flags & F_LEAVE))
+	if (tied && !(plan->flags & F_LEAVE))
 		tie_to_broker(w);
-	if (plan->fd_landlock >= 0)
-		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
 	try(w, call(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
@@ -357,17 +353,18 @@ static void run(struct worker *w)
 {
 	static const uint64_t none;
 	if (plan->seal_len)
-		try(w, install(plan->seal_off, plan->seal_len), STEP_SEAL);
+		try(w, install(plan->seal_off, plan->seal_len, 0), STEP_SEAL);
 	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
 	try(w, plan->fd_exec >= 0 ? call(SYS_execveat, plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH)
 				  : call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
 }
 
-static void child(struct worker *w) { confine(w), run(w); }
+static void child(struct worker *w) { mounts(w), confine(w, 1), run(w); }
 
 /* ---- init = true: PID 1 reaps and forwards, the service is PID 2 ---- */
 
-static void init_service(struct worker *w) { try(w, call(SYS_setsid), STEP_SETSID), run(w); }
+/* Its end comes with init's, which is tied to the broker. */
+static void init_service(struct worker *w) { confine(w, 0), run(w); }
 
 /* Reaps everything there is; exits with the service's own status. */
 static void reap(int service)
@@ -379,14 +376,19 @@ static void reap(int service)
 			quit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* Shares the zygote's memory, and nothing else of it, for as long as its connection lives. */
+/*
+ * Shares the zygote's memory, and nothing else of it, for as long as its connection lives.
+ * It gives its rights up after the service runs, not before: the clone asks for a
+ * namespace, so that the same call is nothing to a service that has no capability.
+ */
 static void init_main(struct worker *w)
 {
 	static const uint64_t all = ~0ull;
-	confine(w);
-	int service = try(w, start(init_service, w, w->child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, 0), STEP_INIT);
+	mounts(w);
+	int service = try(w, start(init_service, w, w->child_stack, INIT_FLAGS, 0), STEP_INIT);
 	if (w->report.err)
 		quit(126);
+	confine(w, 1);
 	/* The connection belongs to the service alone: a copy here would hide its close. */
 	try(w, call(SYS_close_range, 0, ~0u, 0), STEP_CLOSE);
 	for (;;) {
@@ -489,8 +491,6 @@ __attribute__((constructor)) static void take_over(int argc, char **argv)
 		return;
 	if (strcmp(argv[0], ZYGOTE_ARGV0) == 0) {
 		enter();
-		for (unsigned i = 1; i < plan->workers; i++)
-			must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, 0), STEP_CLONE);
 		reply(REPLY_READY, call(SYS_getpid), 0, 0);
 		serve(workers);
 	}

@@ -26,8 +26,11 @@ enum {
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 
-/* clone(2) flags of a further worker; the filter allows exactly these. */
+/* clone(2) flags of a further worker; the filter, which comes later, allows none of it. */
 #define WORKER_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+/* clone(2) flags of the service under init. The uts namespace is there for the capability that it needs. */
+#define INIT_FLAGS (CLONE_VM | CLONE_VFORK | CLONE_NEWUTS | SIGCHLD)
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -43,7 +46,7 @@ enum {
 	STEP_IPCNS, STEP_CGROUPNS, STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY
+	STEP_PTY, STEP_OOM
 };
 
 struct limit64 {
@@ -64,6 +67,7 @@ struct plan {
 	uint32_t argv_off, argv_len, env_off, env_len;
 	uint32_t filter_off, filter_len, seal_off, seal_len; /* bytes of struct sock_filter[] */
 	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	uint32_t oom_off, pad; /* oom_off: what goes into oom_score_adj, as text */
 };
 
 struct request {

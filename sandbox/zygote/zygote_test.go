@@ -23,7 +23,7 @@ func TestWireMatchesC(t *testing.T) {
 		{"request head", cSizes.requestHead, requestHead},
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
-		{"worker flags", cSizes.workerFlags, WorkerFlags},
+		{"init flags", cSizes.initFlags, uint64(InitFlags)},
 		{"steps", uint64(cSteps), uint64(len(Steps))},
 	} {
 		if c.got != c.want {

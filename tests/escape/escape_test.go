@@ -19,12 +19,12 @@ const policyText = `
 policy { edition = 1 }
 
 limit "wide" {
-  concurrent = 1000
+  concurrent = 24 # what nobody's tasks are counted by
   rate       = "100000/s"
   burst      = 100000
   session    = "20s"
   per_source {
-    concurrent = 1000
+    concurrent = 24
     rate       = "100000/s"
     burst      = 100000
   }
@@ -42,7 +42,7 @@ profile "victim" {
   }
   resources {
     open_files    = 64
-    tasks         = 64
+    tasks         = 8
     address_space = "256MiB"
   }
 }

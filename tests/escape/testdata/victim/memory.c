@@ -1,12 +1,16 @@
-/* Attempts on memory: #27, #36, #37. */
+/* Attempts on memory: #26, #27, #36, #37. */
 #include "victim.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 
 enum { PAGE = 4096 };
@@ -105,7 +109,52 @@ static int mlock_(int c, char **v)
 	return p == MAP_FAILED ? errno : OUTCOME(mlock(p, n));
 }
 
+/* #26: kernel memory that no process is charged for. */
+static int shm_hoard(int c, char **v)
+{
+	int i, id;
+	char *p;
+
+	for (i = 0; i < 4; i++) {
+		id = shmget(IPC_PRIVATE, 1 << 20, 0600);
+		if (id < 0)
+			return errno;
+		p = shmat(id, NULL, 0);
+		if (p == (void *)-1)
+			return errno;
+		memset(p, 1, 1 << 20);
+		shmdt(p);
+		shmctl(id, IPC_RMID, NULL);
+	}
+	return 0;
+}
+static int sem_hoard(int c, char **v)
+{
+	int id = semget(IPC_PRIVATE, 100, 0600);
+
+	return id < 0 ? errno : OUTCOME(semctl(id, 0, IPC_RMID));
+}
+static int msg_hoard(int c, char **v)
+{
+	int id = msgget(IPC_PRIVATE, 0600);
+
+	return id < 0 ? errno : OUTCOME(msgctl(id, IPC_RMID, NULL));
+}
+static int mqueue(int c, char **v)
+{
+	int fd = syscall(SYS_mq_open, "casemate-escape", O_RDWR | O_CREAT, 0600, NULL);
+
+	return fd < 0 ? errno : OUTCOME(syscall(SYS_mq_unlink, "casemate-escape"));
+}
+static int watches(int c, char **v)
+{
+	int fd = inotify_init1(0);
+
+	return fd < 0 ? errno : OUTCOME(inotify_add_watch(fd, "/", IN_ALL_EVENTS));
+}
+
 const struct attempt memory_attempts[] = {
+	{"shm-hoard", shm_hoard}, {"sem-hoard", sem_hoard}, {"msg-hoard", msg_hoard}, {"mqueue", mqueue}, {"watches", watches},
 	{"map-wx", map_wx}, {"map-x-shared", map_x_shared}, {"protect-x", protect_x}, {"protect-x-high", protect_x_high},
 	{"pkey-x", pkey_x}, {"memfd-x", memfd_x}, {"shm-x", shm_x}, {"implied-x", implied_x},
 	{"no-random", no_random}, {"linux32", linux32}, {"eat", eat}, {"mlock", mlock_}, {NULL, NULL},

@@ -227,6 +227,8 @@ static int forks(int c, char **v)
 	int i, err = 0, n = atoi(v[1]);
 	pid_t p;
 
+	signal(SIGTERM, SIG_DFL);
+
 	for (i = 0; i < n; i++) {
 		p = fork();
 		if (p == 0) {
@@ -239,9 +241,54 @@ static int forks(int c, char **v)
 		}
 	}
 	note("%d children", i);
+	if (c > 2) /* for who counts from outside */
+		usleep(atoi(v[2]) * 1000);
 	signal(SIGTERM, SIG_IGN);
 	kill(0, SIGTERM);
 	return err;
+}
+
+/* Processes, each of which waits in vfork(2) for the next, by clone(2) with its flags. */
+static int chain(int left, int *made)
+{
+	pid_t p = syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+
+	if (p == 0)
+		_exit(++*made < left ? chain(left, made) : 0);
+	if (p < 0)
+		return errno;
+	return 0;
+}
+static int vforks(int c, char **v)
+{
+	int *made = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), err = chain(atoi(v[1]), made);
+
+	note("%d children", *made);
+	return err ? err : *made < atoi(v[1]) ? EAGAIN : 0;
+}
+/* Threads that only wait, by the flags that c names: of a C library, or of the zygote's own threads. */
+static long waiting_thread(unsigned long flags)
+{
+	static char stack[4096] __attribute__((aligned(16))), tls[4096];
+	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = (long)(tls + 2048);
+	long r;
+
+	__asm__ volatile("syscall\n\ttest %%rax,%%rax\n\tjnz 1f\n2:\tmov $34,%%eax\n\tsyscall\n\tjmp 2b\n1:"
+			 : "=a"(r) : "0"(SYS_clone), "D"(flags), "S"(stack + sizeof stack), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+	return r;
+}
+static int threads(int c, char **v)
+{
+	unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | (v[0][0] == 't' ? CLONE_SETTLS : 0);
+	int i, n = atoi(v[1]);
+	long r = 0;
+
+	for (i = 0; i < n && (r = waiting_thread(flags)) >= 0; i++)
+		;
+	note("%d threads", i);
+	if (c > 2)
+		usleep(atoi(v[2]) * 1000);
+	return r < 0 ? -r : 0;
 }
 
 const struct attempt process_attempts[] = {
@@ -253,5 +300,5 @@ const struct attempt process_attempts[] = {
 	{"ambient", ambient}, {"securebits", securebits}, {"keepcaps", keepcaps}, {"fifo", fifo}, {"nice", nice_},
 	{"rlimit-raise", rlimit_raise}, {"rlimit-other", rlimit_other}, {"exec-copy", exec_copy},
 	{"exec-memfd", exec_memfd}, {"exec-path", exec_path}, {"forked", forked}, {"threaded", threaded},
-	{"forks", forks}, {NULL, NULL},
+	{"forks", forks}, {"vforks", vforks}, {"threads", threads}, {"raw-threads", threads}, {NULL, NULL},
 };

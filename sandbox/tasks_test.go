@@ -1,0 +1,170 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// cloner tries to make a task by each call that could, with each of the flags
+// that a launch or a C library uses, and writes what worked. What it makes only ends.
+const cloner = `
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static char stack[4096] __attribute__((aligned(16))), line[64];
+static long raw(long n, long a, long sp)
+{
+	long r;
+	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0;
+	__asm__ volatile("syscall\n\ttest %%rax,%%rax\n\tjnz 1f\n\tmov $60,%%eax\n\txor %%edi,%%edi\n\tsyscall\n1:"
+			 : "=a"(r) : "0"(n), "D"(a), "S"(sp), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+	return r;
+}
+#define VM CLONE_VM
+#define THREAD (VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define T(name, n, flags, sp) if (raw(n, flags, (long)(sp)) > 0) write(1, line, snprintf(line, sizeof line, "%s\n", name))
+int main(void)
+{
+	char *top = stack + sizeof stack;
+	unsigned long all = -1;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, 0, 8);
+	write(1, "ran\n", 4);
+	T("thread", SYS_clone, THREAD, top);
+	T("thread, high bits", SYS_clone, THREAD | 1l << 32, top);
+	T("thread of glibc", SYS_clone, 0x3d0f00, top);
+	T("vfork flags", SYS_clone, VM | CLONE_VFORK | SIGCHLD, top);
+	T("vfork flags, no signal", SYS_clone, VM | CLONE_VFORK, top);
+	T("memory", SYS_clone, VM | SIGCHLD, top);
+	T("parent", SYS_clone, CLONE_PARENT | VM | CLONE_VFORK | SIGCHLD, top);
+	T("init's", SYS_clone, VM | CLONE_VFORK | CLONE_NEWUTS | SIGCHLD, top);
+	for (int ns = 0; ns < 16; ns++) {
+		long f = CLONE_PARENT | VM | SIGCHLD | (ns & 1 ? CLONE_NEWNS : 0) | (ns & 2 ? CLONE_NEWPID : 0) | (ns & 4 ? CLONE_NEWIPC : 0);
+		T("launch", SYS_clone, f | (ns & 8 ? CLONE_VFORK : CLONE_CHILD_CLEARTID), top);
+	}
+	for (int sig = 0; sig < 65; sig++)
+		if (sig != SIGKILL && sig != SIGSTOP) /* the end of such a child would be ours */
+			T("fork", SYS_clone, sig, 0);
+	T("fork(2)", SYS_fork, 0, 0);
+	T("vfork(2)", SYS_vfork, 0, 0);
+	T("clone3", SYS_clone3, 0, 0);
+	write(1, "end\n", 4);
+	return 0;
+}`
+
+// TestLaunchFlagsArePowerless: the filter is inherited from the zygote, which
+// makes threads and processes. None of that is left to a program whose own list
+// makes neither, whatever its launch was like.
+func TestLaunchFlagsArePowerless(t *testing.T) {
+	needRoot(t)
+	program := compiled(t, cloner)
+	free, err := exec.Command(program).Output()
+	if n := strings.Count(string(free), "\n"); err != nil || n < 70 {
+		t.Fatalf("%d calls make a task without a sandbox (%v): what is stopped inside proves nothing\n%s", n, err, free)
+	}
+	for _, init := range []bool{false, true} {
+		for _, dynamic := range []bool{false, true} {
+			t.Run(fmt.Sprintf("init=%t dynamic=%t", init, dynamic), func(t *testing.T) {
+				p := Profile{Network: Network{Mode: "none"}, Syscalls: Syscalls{Allow: []string{"@strict"}, OnViolation: "errno"}, Init: init}
+				c := Command{Service: "test", Path: program, Argv: []string{"cloner"}, Dir: "/", UID: 65534, GID: 65534, Dynamic: dynamic}
+				out, r, _ := once(t, start(t, p, c), zygote.Request{UID: LeaseBase + 9, GID: LeaseBase + 9})
+				if out != "ran\nend\n" || r.Err() != nil {
+					t.Errorf("made: %q (%v)", out, r.Err())
+				}
+			})
+		}
+	}
+}
+
+// TestServicesAreChosenFirst: out of memory, a service is ended before its broker,
+// whatever the broker was started with.
+func TestServicesAreChosenFirst(t *testing.T) {
+	needRoot(t)
+	const file = "/proc/self/oom_score_adj"
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.WriteFile(file, before, 0) })
+	for own, want := range map[string]string{"0": "100\n", "300": "400\n", "-500": "100\n", "950": "1000\n"} {
+		if err := os.WriteFile(file, []byte(own), 0); err != nil {
+			t.Logf("%s: %v", own, err) // lowering takes CAP_SYS_RESOURCE
+			continue
+		}
+		for _, init := range []bool{false, true} {
+			p := realistic()
+			p.Init = init
+			out, r, _ := once(t, start(t, p, shell("cat /proc/self/oom_score_adj; echo 0 2>/dev/null >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj")), zygote.Request{})
+			if out != want+want || r.Err() != nil {
+				t.Errorf("broker %s, init %t: the service has %q, want %q (%v)", own, init, out, want, r.Err())
+			}
+		}
+		if now, err := os.ReadFile(file); string(now) != own+"\n" {
+			t.Errorf("the broker's own is %q, was %s (%v)", now, own, err)
+		}
+	}
+}
+
+// TestTasksAreCounted: a connection has its own count under a leased uid, and
+// the users' services have one together; an init is not the service's.
+func TestTasksAreCounted(t *testing.T) {
+	limit := func(tasks int64, edit func(*Profile, *Command)) int64 {
+		p, c := realistic(), shell("")
+		p.Resources.Tasks = tasks
+		edit(&p, &c)
+		pl, err := NewPlan(p, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range pl.rlimits {
+			if r.Resource == unix.RLIMIT_NPROC {
+				return int64(r.Hard)
+			}
+		}
+		return 0
+	}
+	leased := func(_ *Profile, c *Command) { c.Dynamic = true }
+	for _, c := range []struct {
+		tasks, want int64
+		edit        func(*Profile, *Command)
+	}{
+		{8, 8, leased},
+		{8, 9, func(p *Profile, c *Command) { p.Init = true; leased(p, c) }},
+		{0, 0, leased},
+		{8, 640 + TaskSlack, func(_ *Profile, c *Command) { c.UserTasks = 640 }},
+		{8, 0, func(*Profile, *Command) {}}, // its service knows no bound of sessions
+	} {
+		if got := limit(c.tasks, c.edit); got != c.want {
+			t.Errorf("tasks %d: RLIMIT_NPROC %d, want %d", c.tasks, got, c.want)
+		}
+	}
+}
+
+// TestTasksHold: the kernel holds the count, for each leased uid on its own.
+func TestTasksHold(t *testing.T) {
+	needRoot(t)
+	program := compiled(t, `#include <unistd.h>
+int main(void){char n='0';for(pid_t p;n<'9'&&(p=fork())>=0;n++)if(p==0)for(;;)pause();return write(1,&n,1)!=1;}
+`)
+	for _, init := range []bool{false, true} {
+		p := realistic()
+		p.Init, p.Resources.Tasks = init, 4
+		c := Command{Service: "test", Path: program, Argv: []string{"forks"}, Dir: "/", Dynamic: true}
+		z := start(t, p, c)
+		for uid := uint32(LeaseBase + 40000); uid < LeaseBase+40002; uid++ {
+			out, r, _ := once(t, z, zygote.Request{UID: uid, GID: uid})
+			if r.Err() != nil || out != "3" && (!init || out != "4") { // init takes on its uid a moment after the service has its own
+				t.Errorf("init %t: %q children (%v), want 3 beside itself", init, out, r.Err())
+			}
+		}
+	}
+}
