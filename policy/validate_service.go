@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/listener/address"
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
@@ -26,8 +27,9 @@ func (c *checker) service(p *Policy, i int) {
 	c.environment(at, s)
 	between(c, at+".listen", len(s.Listen), 1, 256)
 	for k := range s.Listen {
-		c.listen(fmt.Sprintf("%s.listen.%d", at, k), &s.Listen[k])
+		c.listen(fmt.Sprintf("%s.listen.%d", at, k), s.Listen[k])
 	}
+	c.socket(at+".socket", s)
 	c.delivery(at, s)
 	if s.ACL != "" && p.ACL(s.ACL) == nil {
 		c.add(at+".acl", "add the block, or name another", "acl %q is not in the policy", s.ACL)
@@ -168,7 +170,7 @@ func (c *checker) delivery(at string, s *Service) {
 		}
 	}
 	c.text(at+".banner", s.Banner, 512)
-	stream := slices.ContainsFunc(s.Listen, func(l Listen) bool { return !l.Datagram() })
+	stream := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
 	if s.Banner != "" && (s.Wait || !stream) {
 		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
 	}
@@ -176,7 +178,6 @@ func (c *checker) delivery(at string, s *Service) {
 	if s.Linger == 0 {
 		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")
 	}
-	between(c, at+".backlog", s.Backlog, 0, 65535)
 }
 
 // enforceable refuses rules that nobody would enforce: with wait = true the

@@ -103,7 +103,7 @@ Read-only paths, devices and tmp need no widens; write and exec paths, proc, pty
 network, capabilities, further system calls and larger resources do.
 
   service "NAME" {
-    listen    = ["tcp://:finger", "tcp://[::1]:7979", "unix:///run/x.sock?mode=0660&owner=root&group=adm"]
+    listen    = ["tcp://:finger", "tcp://[::1]:7979", "unix:/run/x.sock"]
     command   = ["/usr/sbin/in.fingerd", "-w"]   # or builtin = "echo", discard, chargen, daytime, time
     user      = "nobody"             # or "dynamic": a leased uid for each connection
     group     = "nogroup"            # default: the user's own
@@ -121,10 +121,15 @@ network, capabilities, further system calls and larger resources do.
     banner    = "try later"          # one line for refused clients
     linger    = "60s"                # how long an idle service stays prepared
     retry     = false                # retry a busy address instead of failing
-    backlog   = 0                    # 0: the system's maximum
+    socket {
+      mode    = "0660"               # of unix sockets' files; "0600" if absent
+      owner   = "root"
+      group   = "adm"
+      backlog = 128                  # absent: the system's maximum
+    }
   }
 
-Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix://@name
+Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
 is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions:
 concat, contains, distinct, flatten, format, length, setintersection,
 setsubtract, setunion.`,

@@ -13,6 +13,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
@@ -265,7 +266,7 @@ func (g *rig) setPolicy(services ...policy.Service) {
 func svc(name, network string, port uint16, argv ...string) policy.Service {
 	return policy.Service{Name: name, Command: argv, User: "dynamic", ACL: "anyone", Limit: "none", Profile: "p", Stdio: "socket",
 		Dir: "/", Linger: time.Minute,
-		Listen: []policy.Listen{{Network: network, Addr: loopback, Port: port, LastPort: port}}}
+		Listen: []address.Listen{{Network: network, Addr: loopback, Port: port, LastPort: port}}}
 }
 
 // freePort finds a port that nobody has just now.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox/seccomp"
 
@@ -37,7 +38,7 @@ func (c *compiler) advise(services []policy.Service) {
 // unasked warns of names in the rules of a datagram service. The broker asks
 // none there: a datagram that waits for an answer holds up all behind it.
 func (c *compiler) unasked(s *policy.Service) {
-	udp := slices.ContainsFunc(s.Listen, func(l policy.Listen) bool { return strings.HasPrefix(l.Network, "udp") })
+	udp := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
 	l, own := c.acls[s.ACL]
 	if !udp || !own || s.Wait { // with wait, rules of any kind are refused by Validate
 		return

@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,55 +11,19 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-func TestParseListen(t *testing.T) {
-	addr := netip.MustParseAddr
-	for in, want := range map[string]policy.Listen{
-		"tcp://:finger":                            {Network: "tcp", Port: 79, LastPort: 79},
-		"tcp4://:7000-7010":                        {Network: "tcp4", Port: 7000, LastPort: 7010},
-		"udp://192.0.2.1:79":                       {Network: "udp", Addr: addr("192.0.2.1"), Port: 79, LastPort: 79},
-		"tcp://[::1]:7979":                         {Network: "tcp", Addr: addr("::1"), Port: 7979, LastPort: 7979},
-		"tcp6://[2001:db8::1]:ssh":                 {Network: "tcp6", Addr: addr("2001:db8::1"), Port: 22, LastPort: 22},
-		"tcp://:kerberos-adm":                      {Network: "tcp", Port: 749, LastPort: 749},
-		"unix:///run/x.sock":                       {Network: "unix", Path: "/run/x.sock", Mode: 0o600},
-		"unixgram://@name":                         {Network: "unixgram", Path: "@name"},
-		"unixpacket:///x?mode=0666":                {Network: "unixpacket", Path: "/x", Mode: 0o666},
-		"unix:///x?group=adm&mode=0660&owner=root": {Network: "unix", Path: "/x", Mode: 0o660, Owner: "root", Group: "adm"},
-	} {
-		if got, bad := parseListen(in); bad != nil || got != want {
-			t.Errorf("%s: got %+v, %+v", in, got, bad)
-		}
-	}
+func TestParseListenSuggests(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                              "tcp://:7979",
-		"79":                            "tcp://:7979",
-		"tcp/79":                        "tcp://:7979",
-		"sctp://:79":                    "tcp",
-		"tcp://79":                      "PORT",
-		"tcp://[::1]":                   "PORT",
-		"tcp://:0":                      "1 to 65535",
-		"tcp://:65536":                  "1 to 65535",
-		"tcp://:079":                    "number",
-		"tcp://:fingr":                  `"finger"`,
-		"tcp://:7-x":                    "number",
-		"tcp://*:79":                    "leave the address out",
-		"tcp://localhost:79":            "127.0.0.1 or [::1]",
-		"tcp://::1:79":                  "brackets",
-		"tcp://[192.0.2.1]:79":          "brackets",
-		"tcp://[::ffff:1.2.3.4]:79":     "write 1.2.3.4",
-		"tcp://[fe80::1%eth0]:79":       "zone",
-		"tcp://0.0.0.0:79":              "tcp4://:PORT",
-		"udp4://[::]:79":                "udp6://:PORT",
-		"tcp://[2001:DB8::1]:79":        "2001:db8::1",
-		"tcp://192.0.2.1:79/x":          "ADDRESS:PORT",
-		"tcp://01.2.3.4:79":             "IPv4 address",
-		"unix:///x?mode=660":            "mode=0660",
-		"unix:///x?mod=0660":            "did you mean mode?",
-		"unix:///x?mode=0660&mode=0660": "mode=0660",
-		"unix://@x?mode=0660":           "unix://@x",
+		"tpc://:79":            "did you mean tcp?",
+		"tcp://:fingr":         `"finger"`,
+		"unix:///x?mode=0660":  "socket {",
+		"tcp://:kerberos-admn": `"kerberos-adm"`,
 	} {
 		if got, bad := parseListen(in); bad == nil || !strings.Contains(bad.next, want) {
 			t.Errorf("%s: got %+v, %+v", in, got, bad)
 		}
+	}
+	if l, bad := parseListen("tcp://:kerberos-adm"); bad != nil || l.Port != 749 {
+		t.Errorf("got %+v, %+v", l, bad)
 	}
 }
 
