@@ -54,6 +54,22 @@ func TestSampleIsValid(t *testing.T) {
 	}
 }
 
+// One because is enough: on a profile it serves the services that use it, and
+// on all of these it serves the profile.
+func TestBecauseOnEitherSide(t *testing.T) {
+	p := sample()
+	p.Profiles[0].Network.Mode, p.Profiles[0].Capabilities = "host", []string{"CAP_CHOWN"}
+	p.Services[0].Because, p.Services[1].Because = "x", "x"
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	p = sample()
+	p.Services[1].User, p.Services[1].Group, p.Profiles[0].Because = "root", "root", "x"
+	if err := p.Validate(); err != nil || p.Reason(&p.Services[1]) != "x" {
+		t.Error(err)
+	}
+}
+
 // TestValidate breaks one thing at a time and expects one error at its path.
 func TestValidate(t *testing.T) {
 	finger := func(f func(*Service)) func(*Policy) { return func(p *Policy) { f(&p.Services[1]) } }
@@ -89,6 +105,7 @@ func TestValidate(t *testing.T) {
 		{"layer", "profiles.line.widens.0", "not known", line(func(f *sandbox.Profile) { f.Widens = []string{"file"} })},
 		{"network", "profiles.line.network.mode", "not known", line(func(f *sandbox.Profile) { f.Network.Mode = "some" })},
 		{"host needs because", "profiles.line.network", "needs a reason", line(func(f *sandbox.Profile) { f.Network.Mode = "host" })},
+		{"host explained by one of two", "profiles.line.network", "needs a reason", func(p *Policy) { p.Profiles[0].Network.Mode, p.Services[0].Because = "host", "x" }},
 		{"ports alone", "profiles.line.network", "without a network", line(func(f *sandbox.Profile) { f.Network.Bind = []uint16{80} })},
 		{"caps need because", "profiles.line.capabilities", "need a reason", line(func(f *sandbox.Profile) { f.Capabilities = []string{"CAP_CHOWN"} })},
 		{"capability", "profiles.line.capabilities.0", "not known", line(func(f *sandbox.Profile) {

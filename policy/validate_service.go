@@ -23,7 +23,7 @@ func (c *checker) service(p *Policy, i int) {
 	s := &p.Services[i]
 	at := c.order("services", i, func(i int) string { return p.Services[i].Name })
 	c.program(at, s)
-	c.identity(at, s)
+	c.identity(at, s, p.Reason(s))
 	c.environment(at, s)
 	between(c, at+".listen", len(s.Listen), 1, 256)
 	for k := range s.Listen {
@@ -68,7 +68,7 @@ func (c *checker) program(at string, s *Service) {
 }
 
 // identity checks user and groups; root must be explained.
-func (c *checker) identity(at string, s *Service) {
+func (c *checker) identity(at string, s *Service, reason string) {
 	c.text(at+".because", s.Because, 1000)
 	switch {
 	case s.User == "":
@@ -76,7 +76,7 @@ func (c *checker) identity(at string, s *Service) {
 	case s.User != "dynamic":
 		c.account(at+".user", s.User)
 	}
-	if (s.User == "root" || s.User == "0") && s.Because == "" {
+	if (s.User == "root" || s.User == "0") && reason == "" {
 		c.add(at+".user", `say why: because = "...", or choose another user`, "user %q needs a reason", s.User)
 	}
 	if s.Group != "" {
@@ -85,14 +85,14 @@ func (c *checker) identity(at string, s *Service) {
 	if s.Group != "" && s.User == "dynamic" {
 		c.add(at+".group", "remove group, or add it to groups", "a leased uid has its own group")
 	}
-	if (s.Group == "root" || s.Group == "0") && s.Because == "" {
+	if (s.Group == "root" || s.Group == "0") && reason == "" {
 		c.add(at+".group", `say why: because = "...", or choose another group`, "group %q needs a reason", s.Group)
 	}
 	between(c, at+".groups", len(s.Groups), 0, 64)
 	for k, g := range s.Groups {
 		here := fmt.Sprintf("%s.groups.%d", at, k)
 		c.account(here, g)
-		if (g == "root" || g == "0") && s.Because == "" {
+		if (g == "root" || g == "0") && reason == "" {
 			c.add(here, `say why: because = "...", or remove the group`, "group %q needs a reason", g)
 		}
 	}

@@ -19,8 +19,8 @@ refer to blocks and are written without quotes.
   locals { office = ["192.0.2.0/24", "2001:db8:10::/48"] }
 
   acl "NAME" {                       # the first rule that matches decides
-    rule "deny" { from = ["192.0.2.66"] }
-    rule "allow" {
+    deny { from = ["192.0.2.66"] }
+    allow "staff" {                  # the name is optional; logs and explain show it
       from   = concat(local.office, [".example.org"])
       except = ["192.0.2.77"]        # belongs to this rule only
       to     = ["192.0.2.1"]         # only for connections to this local address
@@ -41,7 +41,8 @@ disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localho
       concurrent = 4
       rate       = "10/min"
       burst      = 5
-      prefix     = ["/32", "/64"]    # for IPv4, for IPv6
+      ipv4_prefix = 32
+      ipv6_prefix = 64
     }
     penalty {
       on    = ["crash", "violation", "timeout"]

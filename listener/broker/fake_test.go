@@ -160,7 +160,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
+	g.compile = func([]string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
 	g.cells = func(j job) (cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 
@@ -17,7 +18,10 @@ func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 	// What compiling and decoding took is given back to the system at once: a
 	// reload must not leave the broker larger than the policy makes it.
 	defer debug.FreeOSMemory()
-	doc, diags, err := b.compile(b.conf.PolicyPath)
+	doc, diags, err := b.compile(b.conf.Policy)
+	if err == nil && b.conf.Digest != "" && doc.Digest != b.conf.Digest {
+		err = fmt.Errorf("the policy has the digest %s, and --digest admits %s alone", doc.Digest, b.conf.Digest)
+	}
 	if err == nil {
 		err = b.install(doc)
 	}

@@ -17,13 +17,13 @@ func TestAdvice(t *testing.T) {
 		return one("profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
 	}
 	for _, tt := range []struct{ text, code, under, says string }{
-		{acl(`rule "deny" { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
-		{acl("rule \"allow\" {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
-		{acl(`rule "deny" { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},
-		{acl("rule \"allow\" {\nfrom = [\".example.org\"]\nexcept = [\"cgi.example.org\"]\n}"), "", "", ""},
-		{strings.Replace(acl(`rule "allow" { from = [".example.org"] }`), "tcp:", "udp:", 1), codeUnasked, "acl.a", "never match"},
-		{strings.Replace(acl(`rule "allow" { from = ["10.0.0.0/8"] }`), "tcp:", "udp:", 1), "", "", ""},
-		{acl(`rule "allow" { from = [".example.org"] }`), "", "", ""},
+		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
+		{acl("allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
+		{acl(`deny { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},
+		{acl("allow {\nfrom = [\".example.org\"]\nexcept = [\"cgi.example.org\"]\n}"), "", "", ""},
+		{strings.Replace(acl(`allow { from = [".example.org"] }`), "tcp:", "udp:", 1), codeUnasked, "acl.a", "never match"},
+		{strings.Replace(acl(`allow { from = ["10.0.0.0/8"] }`), "tcp:", "udp:", 1), "", "", ""},
+		{acl(`allow { from = [".example.org"] }`), "", "", ""},
 		{profile(`syscalls { allow = ["ptrace"] }`), codePerilous, `"ptrace"`, "changes other processes"},
 		{profile("syscalls {\nrule \"unshare\" {\narg = 0\nvalues = [1]\n}\n}"), codePerilous, `rule "unshare"`, "namespaces"},
 		{profile("because = \"a debugger\"\nsyscalls { allow = [\"ptrace\"] }"), "", "", ""},

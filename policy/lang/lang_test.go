@@ -48,10 +48,10 @@ func TestDesignExample(t *testing.T) {
 	for path, want := range map[string]string{
 		"acls.office.rules.1.from.0":            "p.cm.hcl:3:20", // through concat and the local
 		"acls.office.rules.1.from.2":            "p.cm.hcl:8:36",
-		"services.finger.user":                  "p.cm.hcl:47:13",
+		"services.finger.user":                  "p.cm.hcl:48:13",
 		"services.finger.dir":                   "default",
 		"services.daytime.profile":              "default",
-		"limits.public.per_source.prefix6":      "p.cm.hcl:23:26",
+		"limits.public.per_source.prefix6":      "p.cm.hcl:24:19",
 		"profiles.finger.syscalls.on_violation": "shipped/base.cm.hcl:",
 		"profiles.finger.files.exec.0":          "shipped/base.cm.hcl:",
 		"profiles.finger.files.read.1":          "p.cm.hcl:",

@@ -30,7 +30,7 @@ func TestParseListenSuggests(t *testing.T) {
 func TestUnits(t *testing.T) {
 	for in, want := range map[string]time.Duration{"500ms": 500 * time.Millisecond, "90s": 90 * time.Second, "10m": 10 * time.Minute,
 		"10min": 10 * time.Minute, "1h": time.Hour, "2d": 48 * time.Hour, "0s": 0, "": -1, "10": -1, "s": -1, "-1s": -1, "1.5s": -1, "01s": -1,
-		"999999999999d": -1, "1h30m": -1, "1 s": -1, "9999999999999s": -1} {
+		"999999999999d": -1, "1h30m": 90 * time.Minute, "1d2h3m4s5ms": 26*time.Hour + 3*time.Minute + 4*time.Second + 5*time.Millisecond, "30m1h": -1, "1h1h": -1, "1h30": -1, "106751d999999999999ms": -1, "1 s": -1, "9999999999999s": -1} {
 		if d, err := parseDuration(in); (err != nil) != (want < 0) || err == nil && d != want {
 			t.Errorf("duration %q: %v, %v", in, d, err)
 		}
@@ -59,13 +59,11 @@ func TestEval(t *testing.T) {
 		`"a${1}b${true}"`: "a1btrue", `"${"x"}"`: "x", `"a\"\n$${b}"`: "a\"\n${b}", "<<E\nx\ny\nE\n": "x\ny\n",
 		`["a", 1]`: "[a 1]", `{ a = 1, "b" = [2], c : 3 }`: "{a:1 b:[2] c:3}",
 		`concat(["a"], [], ["b", "a"])`: "[a b a]", `concat()`: "[]", `distinct(["a", "b", "a", "1", 1])`: "[a b 1 1]",
-		`flatten([["a", ["b"]], "c", []])`: "[a b c]", `setunion(["a"], ["b", "a"])`: "[a b]",
+		`setunion(["a"], ["b", "a"])`:         "[a b]",
 		`setsubtract(["a", "b", "c"], ["b"])`: "[a c]", `setsubtract(["a", "b"], ["a"], ["b"])`: "[]",
-		`setintersection(["a", "b", "b"], ["b", "c"])`: "[b]", `contains(["a"], "a")`: "true", `contains(["1"], 1)`: "false",
-		`length(["a", "b"])`: "2", `length("é")`: "1", `length({ a = 1 })`: "1", `format("%s-%d%% %v %q", "a", 7, true, "q\"")`: `a-7% true "q\""`,
-		`concat("a")`: "CM304", `flatten("a")`: "CM304", `distinct([["a"]])`: "CM304", `distinct()`: "CM304", `distinct(["a"], ["b"])`: "CM304",
-		`contains(["a"])`: "CM304", `length(1)`: "CM304", `length()`: "CM304", `format()`: "CM304", `format("%s")`: "CM304",
-		`format("%x", 1)`: "CM304", `format("%d", "a")`: "CM304", `format("a", 1)`: "CM304", `format("%", 1)`: "CM304", `format("%999999999s", "a")`: "CM304",
+		`setintersection(["a", "b", "b"], ["b", "c"])`: "[b]",
+		`concat("a")`: "CM304", `distinct([["a"]])`: "CM304", `distinct()`: "CM304", `distinct(["a"], ["b"])`: "CM304",
+		`length(["a"])`: "CM301", `format("a")`: "CM301", `contains(["a"], "a")`: "CM301", `flatten([["a"]])`: "CM301",
 		`concat([]...)`: "CM103", `"${[1]}"`: "CM401", `[for x in []: x]`: "CM103", `acl.x`: "CM301", `x`: "CM301", `local`: "CM301", `-1`: "CM103", `1 + 1`: "CM103",
 		`{ (1) = 2 }`: "CM401", `{ a = 1, a = 2 }`: "CM203", `local.a.b`: "CM301", `f()`: "CM301", `a::b()`: "CM301",
 	} {
@@ -110,13 +108,16 @@ func dump(v value) string {
 }
 
 func TestFormat(t *testing.T) {
-	messy := "\n\n\npolicy{edition=1}\n\n\n\nlocals{\n\n a=[\"x\",\"y\"] # one\n long_name = 1 // two\n\n b = [\n\"x\" ,\n[ 1 ],\n]\n c = format( \"%s ${ local.a }\" , local . a )\n" +
+	messy := "\n\n\npolicy{edition=1}\n\n\n\nlocals{\n\n a=[\"x\",\"y\"] # one\n long_name = 1 // two\n\n b = [\n\"x\" ,\n[ 1 ],\n]\n c = concat( [\"${ local.a }\"] , local . a )\n" +
 		" d = <<EOT\n   kept  as is\nEOT\n e={}\n f = { x = 1 }\n\n}\n/* a\n  b */\nservice   \"s\"   {\n listen=[ ] /* in */\n}\n\n\n"
 	want := "policy { edition = 1 }\n\nlocals {\n  a         = [\"x\", \"y\"] # one\n  long_name = 1          // two\n\n  b = [\n    \"x\",\n    [1],\n  ]\n" +
-		"  c = format(\"%s ${ local.a }\", local.a)\n  d = <<EOT\n   kept  as is\nEOT\n  e = {}\n  f = { x = 1 }\n}\n/* a\n  b */\nservice \"s\" {\n  listen = [] /* in */\n}\n"
+		"  c = concat([\"${local.a}\"], local.a)\n  d = <<EOT\n   kept  as is\nEOT\n  e = {}\n  f = { x = 1 }\n}\n/* a\n  b */\nservice \"s\" {\n  listen = [] /* in */\n}\n"
 	got, ds := Format(policy.SourceFile{Name: "f", Data: []byte(messy)})
 	if len(ds) > 0 || string(got) != want {
 		t.Errorf("%v\ngot:\n%s\nwant:\n%s", ds, got, want)
+	}
+	if got, _ := Format(policy.SourceFile{Name: "f", Data: []byte("\xef\xbb\xbfa = 1\r\n\r\n\r\nb = 2\r\n")}); string(got) != "a = 1\n\nb = 2\n" {
+		t.Errorf("byte order mark and CRLF: %q", got)
 	}
 	if _, ds := Format(policy.SourceFile{Name: "f", Data: []byte("a {")}); !policy.HasErrors(ds) {
 		t.Error("formats what does not parse")
@@ -146,11 +147,12 @@ func FuzzFormat(f *testing.F) {
 
 // spell joins a text's tokens without the white space between them.
 func spell(text string) string {
+	text = strings.ReplaceAll(strings.TrimPrefix(text, string(byteOrderMark)), "\r\n", "\n")
 	tokens, _ := hclsyntax.LexConfig([]byte(text), "f", hcl.InitialPos)
 	var b strings.Builder
-	for _, w := range words([]byte(text), tokens) {
-		if w.kind != hclsyntax.TokenNewline {
-			b.WriteString(w.text + "\x00")
+	for _, t := range tokens {
+		if t.Type != hclsyntax.TokenNewline {
+			b.WriteString(strings.TrimRight(string(t.Bytes), " \t\n") + "\x00")
 		}
 	}
 	return b.String()
