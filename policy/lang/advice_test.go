@@ -14,7 +14,7 @@ import (
 func TestAdvice(t *testing.T) {
 	acl := func(rule string) string { return one("acl = acl.a") + "acl \"a\" {\n" + rule + "\n}\n" }
 	profile := func(body string) string {
-		return one("profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
 	}
 	for _, tt := range []struct{ text, code, under, says string }{
 		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
@@ -33,7 +33,7 @@ func TestAdvice(t *testing.T) {
 		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [2]\n}\n}"), codeReach, `rule "socket"`, "allows socket"},
 		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [1]\n}\n}"), "", "", ""},
 		{profile("syscalls {\nallow = [\"@socket-accept\"]\ndeny = [\"accept\", \"accept4\", \"sendto\", \"sendmsg\", \"sendmmsg\", \"setsockopt\"]\n}"), "", "", ""},
-		{one("profile = profile.c") + `
+		{one("acl = acl.nobody\n  profile = profile.c") + `
 profile "n" {
   base    = profile.line
   widens  = ["network", "syscalls"]
@@ -46,7 +46,7 @@ profile "c" {
   network = "none"
 }
 `, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
-		{one("profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
+		{one("acl = acl.nobody\n  profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
 	} {
 		doc, ds := compileText(tt.text)
 		if tt.code == "" {

@@ -1,6 +1,10 @@
 # The blocks that casemate ships. Policies refer to them as acl.anyone,
 # limit.default, profile.line and so on; `casemate profiles` prints them.
 
+# A service that waits for its rules; without any acl check would warn.
+acl "nobody" {
+}
+
 acl "anyone" {
   allow { from = ["any"] }
 }

@@ -34,7 +34,7 @@ func (c *compiler) collect(b *hclsyntax.Body) {
 		case kindACL, kindLimit, kindProfile, kindService:
 			c.collectNamed(blk)
 		default:
-			c.report(codeBlock, blk.TypeRange, didYouMean(blk.Type, kinds, ""), "there is no block %q", clip(blk.Type))
+			c.report(codeBlock, blk.TypeRange, unknownName(blk.Type, kinds), "there is no block %q", clip(blk.Type))
 		}
 	}
 }

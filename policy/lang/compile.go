@@ -19,6 +19,7 @@ type compiler struct {
 	sources map[string][]byte
 	found   []finding
 	leftOut int // findings beyond maxFindings
+	inText  int // templates being evaluated
 	work    int
 
 	locals map[string]*local
@@ -93,6 +94,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	if !c.meaning(p) {
 		return nil
 	}
+	c.habits(p)
 	doc, err := policy.NewDocument(p, c.origins(p))
 	if err == nil {
 		var b []byte

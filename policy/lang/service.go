@@ -131,6 +131,9 @@ func (b *block) environment(s *policy.Service) {
 // badValue is a value that cannot be read, and one step that repairs it.
 type badValue struct{ summary, next string }
 
+// Error is what is wrong; unit shows next beside it.
+func (b *badValue) Error() string { return b.summary }
+
 func bad(next, format string, args ...any) *badValue {
 	return &badValue{summary: clip(fmt.Sprintf(format, args...)), next: next}
 }

@@ -84,6 +84,11 @@ func parseRate(s string) (limit.Rate, error) {
 	switch per {
 	case "s", "min", "h", "d":
 	default:
+		for _, known := range []string{"s", "min", "h", "d"} {
+			if per != "" && per[0] == known[0] {
+				return limit.Rate{}, &badValue{fmt.Sprintf("%q is not counted for each s, min, h or d", clip(s)), fmt.Sprintf("write it as %q", count+"/"+known)}
+			}
+		}
 		return limit.Rate{}, fmt.Errorf("%q is not counted for each s, min, h or d", clip(s))
 	}
 	return limit.Rate{Events: int(min(n, math.MaxInt32)), Per: durations[per]}, nil
