@@ -30,7 +30,7 @@ refer to blocks and are written without quotes.
 
 Patterns of from and except: an address, a prefix, a host name, .domain, any,
 known (the name is confirmed), unknown (no name), paranoid (name and address
-disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost.
+disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost, acl.nobody.
 
   limit "NAME" {                     # what is not written is not limited
     concurrent = 64
@@ -104,7 +104,7 @@ Read-only paths, devices and tmp need no widens; write and exec paths, proc, pty
 network, capabilities, further system calls and larger resources do.
 
   service "NAME" {
-    listen    = ["tcp://:finger", "tcp://[::1]:7979", "unix:/run/x.sock"]
+    listen    = ["tcp://:finger", "tcp://[::1]:7979"]   # or "unix:/run/x.sock"
     command   = ["/usr/sbin/in.fingerd", "-w"]   # or builtin = "echo", discard, chargen, daytime, time
     user      = "nobody"             # or "dynamic": a leased uid for each connection
     group     = "nogroup"            # default: the user's own
@@ -123,11 +123,8 @@ network, capabilities, further system calls and larger resources do.
     linger    = "60s"                # how long an idle service stays prepared
     retry     = false                # retry a busy address instead of failing
     socket {
-      mode    = "0660"               # of unix sockets' files; "0600" if absent
-      owner   = "root"
-      group   = "adm"
-      backlog = 128                  # absent: the system's maximum
-    }
+      backlog = 128                  # absent: the system's maximum; of unix sockets' files
+    }                                # also mode = "0660" ("0600" if absent), owner and group
   }
 
 Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
