@@ -27,11 +27,22 @@ type List struct {
 // Rule matches when a From pattern matches, no Except pattern does, and To is
 // empty or holds the local address.
 type Rule struct {
-	Verdict Verdict   `json:"verdict"`
+	Verdict Verdict `json:"verdict"`
+	// Name is what logs and tests call the rule; most have none.
+	Name    string    `json:"name,omitempty"`
 	From    []Pattern `json:"from"`
 	Except  []Pattern `json:"except,omitempty"`
 	// To holds local (server) address prefixes; empty means any.
 	To []netip.Prefix `json:"to,omitempty"`
+}
+
+// RuleName is the name of rule i, or "": most rules have none, and what decides
+// beside the rules (see Decision.Rule) has no name. A nil list has no rules.
+func (l *List) RuleName(i int) string {
+	if l == nil || i < 0 || i >= len(l.Rules) {
+		return ""
+	}
+	return l.Rules[i].Name
 }
 
 // Pattern is one client pattern in its canonical spelling:

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"casemate/listener/address"
 	"errors"
 	"fmt"
 	"io"
@@ -174,7 +175,7 @@ func TestRefuseFullSocketDoesNotWait(t *testing.T) {
 
 func TestAcceptUnixCredentials(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	s := mustOpen(t, Spec{Network: "unix", Path: path, Mode: 0o600, UID: KeepID, GID: KeepID})
+	s := mustOpen(t, Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: KeepID, GID: KeepID})
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"casemate/listener/address"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 var loop4, loop6 = netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
 
 func inet(network string, ip netip.Addr, port uint16) Spec {
-	return Spec{Network: network, Addr: netip.AddrPortFrom(ip, port)}
+	return Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.AddrPortFrom(ip, port)}}
 }
 
 func mustOpen(t *testing.T, s Spec) *Socket {

@@ -33,9 +33,9 @@ type Socket struct {
 // because the kernel notes it when the datagram arrives, not when it is read.
 func Open(s Spec) (*Socket, error) {
 	switch {
-	case s.isUnix():
+	case s.Unix():
 		return openUnix(s)
-	case s.Network == "tcp4", s.Network == "tcp6", s.isUDP():
+	case s.Network == "tcp4", s.Network == "tcp6", s.UDP():
 		return openInet(s)
 	}
 	return nil, fmt.Errorf("listen %s: unknown network %q", s.Key(), s.Network)
@@ -62,7 +62,7 @@ func inetSocket(s Spec) (int, error) {
 	if strings.HasSuffix(s.Network, "6") {
 		domain = unix.AF_INET6
 	}
-	if s.isUDP() {
+	if s.UDP() {
 		proto = unix.IPPROTO_UDP
 	}
 	fd, err := unix.Socket(domain, s.sockType()|unix.SOCK_CLOEXEC, proto)
@@ -111,7 +111,7 @@ func setInetOptions(fd int, s Spec) error {
 	default:
 		opts = append(opts, option{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
 	}
-	if s.isUDP() && s.Share {
+	if s.UDP() && s.Share {
 		opts = append(opts, option{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 	}
 	for _, o := range opts {

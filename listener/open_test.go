@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"casemate/listener/address"
 	"errors"
 	"fmt"
 	"net"
@@ -44,9 +45,9 @@ func TestOpenFlags(t *testing.T) {
 	}{
 		{inet("tcp4", loop4, 0), true},
 		{inet("tcp6", loop6, 0), true},
-		{Spec{Network: "tcp4", Addr: netip.AddrPortFrom(loop4, 0), Wait: true}, false},
+		{Spec{Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.AddrPortFrom(loop4, 0)}, Wait: true}, false},
 		{inet("udp4", loop4, 0), false},
-		{Spec{Network: "udp6", Addr: netip.AddrPortFrom(loop6, 0), Wait: true}, false},
+		{Spec{Endpoint: address.Endpoint{Network: "udp6", Addr: netip.AddrPortFrom(loop6, 0)}, Wait: true}, false},
 	}
 	for _, tt := range tests {
 		s := mustOpen(t, tt.spec)
@@ -65,13 +66,13 @@ func TestOpenFlags(t *testing.T) {
 
 func TestOpenRefusesNonsense(t *testing.T) {
 	for _, s := range []Spec{
-		{Network: "sctp4"},
-		{Network: "tcp4"},
+		{Endpoint: address.Endpoint{Network: "sctp4"}},
+		{Endpoint: address.Endpoint{Network: "tcp4"}},
 		inet("tcp4", loop6, 0),
 		inet("udp6", loop4, 0),
 		inet("tcp6", netip.MustParseAddr("fe80::1%no-such-if"), 0),
-		{Network: "unix", Path: "relative.sock"},
-		{Network: "unix", Path: "/tmp/../tmp/x.sock"},
+		{Endpoint: address.Endpoint{Network: "unix", Path: "relative.sock"}},
+		{Endpoint: address.Endpoint{Network: "unix", Path: "/tmp/../tmp/x.sock"}},
 	} {
 		if sock, err := Open(s); err == nil {
 			sock.Close()
@@ -118,7 +119,7 @@ func TestReconfigure(t *testing.T) {
 // A Go program that had a wait socket leaves it non-blocking.
 func TestRestoreBlocking(t *testing.T) {
 	for _, network := range []string{"tcp4", "udp4"} {
-		s := mustOpen(t, Spec{Network: network, Addr: netip.AddrPortFrom(loop4, 0), Wait: true})
+		s := mustOpen(t, Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.AddrPortFrom(loop4, 0)}, Wait: true})
 		if err := unix.SetNonblock(s.FD, true); err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func (s *Socket) Restore() error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	if s.Spec.isUDP() {
+	if s.Spec.UDP() {
 		// What is pending goes to its peer now, or it would take the next answer along.
 		if err := unix.SetsockoptInt(s.FD, unix.IPPROTO_UDP, unix.UDP_CORK, 0); err != nil {
 			return fmt.Errorf("setsockopt UDP_CORK: %w", err)
@@ -65,7 +65,7 @@ func (s *Socket) alive() error {
 // shutdown. A kernel without UDP_SEGMENT (before 4.18) refuses before it.
 func (s *Socket) sendShutDown() bool {
 	const quiet = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
-	if s.Spec.isUnix() {
+	if s.Spec.Unix() {
 		return unix.Sendto(s.FD, nil, quiet, &unix.SockaddrUnix{Name: "@casemate-nobody"}) == unix.EPIPE
 	}
 	var to unix.Sockaddr = &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, 0, 0, 1}}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/listener/address"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,8 +20,8 @@ func waitSpecs(t *testing.T) []Spec {
 	specs := []Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0), inet("udp4", loop4, 0), inet("udp6", loop6, 0),
 		inet("udp4", netip.IPv4Unspecified(), 0), inet("udp6", netip.IPv6Unspecified(), 0)}
 	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
-		specs = append(specs, Spec{Network: network, Path: dir + "/" + network, Mode: 0o620, UID: KeepID, GID: KeepID},
-			Spec{Network: network, Path: fmt.Sprintf("@casemate-restore-%d-%s", unix.Getpid(), network), UID: KeepID, GID: KeepID})
+		specs = append(specs, Spec{Endpoint: address.Endpoint{Network: network, Path: dir + "/" + network}, Mode: 0o620, UID: KeepID, GID: KeepID},
+			Spec{Endpoint: address.Endpoint{Network: network, Path: fmt.Sprintf("@casemate-restore-%d-%s", unix.Getpid(), network)}, UID: KeepID, GID: KeepID})
 	}
 	for i := range specs {
 		specs[i].Wait = true
@@ -32,7 +34,7 @@ func waitSpecs(t *testing.T) []Spec {
 func call(t *testing.T, s *Socket) (fd int, err error) {
 	t.Helper()
 	domain, to := unix.AF_UNIX, unix.Sockaddr(&unix.SockaddrUnix{Name: s.Spec.Path})
-	if !s.Spec.isUnix() {
+	if !s.Spec.Unix() {
 		domain = unix.AF_INET
 		if strings.HasSuffix(s.Spec.Network, "6") {
 			domain = unix.AF_INET6
@@ -226,7 +228,7 @@ func TestRestoreRefusesTheDead(t *testing.T) {
 // TestRestoreBacklog: a program may cut its listener's queue to nothing.
 func TestRestoreBacklog(t *testing.T) {
 	for _, spec := range waitSpecs(t) {
-		if !spec.isUnix() || !spec.Stream() { // TCP lets a client wait beyond the backlog, unix says EAGAIN
+		if !spec.Unix() || !spec.Stream() { // TCP lets a client wait beyond the backlog, unix says EAGAIN
 			continue
 		}
 		s := mustOpen(t, spec)

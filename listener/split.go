@@ -39,7 +39,7 @@ const maxWalk = 64
 // an RCU grace period: a foreign datagram whose delivery had already picked this
 // socket on another CPU when it was connected, and is queued after the last walk.
 func SplitPeer(s *Socket, p Peer) (child int, replacement *Socket, err error) {
-	if !s.Spec.isUDP() {
+	if !s.Spec.UDP() {
 		return -1, nil, fmt.Errorf("split %s: only udp sockets can be split", s.Spec.Key())
 	}
 	replacement, err = s.split(p)

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"casemate/listener/address"
 	"errors"
 	"net"
 	"os"
@@ -11,7 +12,7 @@ import (
 )
 
 func unixSpec(network, path string) Spec {
-	return Spec{Network: network, Path: path, Mode: 0o620, UID: KeepID, GID: KeepID}
+	return Spec{Endpoint: address.Endpoint{Network: network, Path: path}, Mode: 0o620, UID: KeepID, GID: KeepID}
 }
 
 func TestUnixFileModeAndOwner(t *testing.T) {

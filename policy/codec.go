@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"casemate/acl"
 	"casemate/acl/limit"
@@ -52,6 +53,13 @@ func Decode(b []byte) (*Policy, error) {
 func Digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// ValidDigest tells whether s could be a Digest.
+func ValidDigest(s string) bool {
+	text, ok := strings.CutPrefix(s, "sha256:")
+	sum, err := hex.DecodeString(text)
+	return ok && err == nil && len(sum) == sha256.Size && strings.ToLower(s) == s
 }
 
 // NewDocument wraps a valid policy with its digest.

@@ -5,6 +5,9 @@ import "time"
 // ControlFormat is the format_version of the control socket's messages.
 const ControlFormat = 1
 
+// DefaultPath is where the policy is, for every verb and for casemated.
+const DefaultPath = "/etc/casemate"
+
 // DefaultControlPath is where casemated listens for control requests.
 const DefaultControlPath = "/run/casemate/control.sock"
 
@@ -41,13 +44,13 @@ type ControlResponse struct {
 
 // Status is what a running broker tells about itself.
 type Status struct {
-	Version    string    `json:"version"`
-	PID        int       `json:"pid"`
-	Started    time.Time `json:"started"`
-	Generation uint64    `json:"generation"` // counts loads, from 1
-	Digest     string    `json:"digest"`
-	PolicyPath string    `json:"policy_path,omitempty"`
-	Loaded     time.Time `json:"loaded"`
+	Version     string    `json:"version"`
+	PID         int       `json:"pid"`
+	Started     time.Time `json:"started"`
+	Generation  uint64    `json:"generation"` // counts loads, from 1
+	Digest      string    `json:"digest"`
+	PolicyPaths []string  `json:"policy_paths,omitempty"`
+	Loaded      time.Time `json:"loaded"`
 	// LastReload is the error of the newest reload, "" when it succeeded.
 	LastReload string          `json:"last_reload_error,omitempty"`
 	Services   []ServiceStatus `json:"services"`

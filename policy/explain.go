@@ -48,7 +48,7 @@ func (e *Explanation) decide(doc *Document, s *Service, client acl.Client) error
 	e.Decision, e.Rule, e.NeedsName = d.Verdict, d.Rule, d.NeedName
 	e.Steps = []ExplainedRule{}
 	for _, step := range m.Trace(client) {
-		r := ExplainedRule{Index: step.Rule, Verdict: step.Verdict, Why: step.Why,
+		r := ExplainedRule{Index: step.Rule, Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why,
 			Matched: step.Outcome != acl.NotFrom && step.Outcome != acl.Excepted && step.Outcome != acl.NotTo && step.Outcome != acl.NeedsName}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
 		if !r.Matched || step.Rule >= 0 {
@@ -57,11 +57,15 @@ func (e *Explanation) decide(doc *Document, s *Service, client acl.Client) error
 		e.Reason = step.Why
 	}
 	e.Origin = doc.Origins.Lookup(originOf(s, d.Rule))
+	rule := fmt.Sprintf("rule %d", d.Rule+1)
+	if e.RuleName = list.RuleName(d.Rule); e.RuleName != "" {
+		rule = fmt.Sprintf("rule %q", e.RuleName)
+	}
 	switch {
 	case e.NeedsName:
-		e.Reason = fmt.Sprintf("rule %d of acl %q depends on the client's host name", d.Rule+1, s.ACL)
+		e.Reason = fmt.Sprintf("%s of acl %q depends on the client's host name", rule, s.ACL)
 	case d.Rule >= 0:
-		e.Reason = fmt.Sprintf("rule %d of acl %q: %s", d.Rule+1, s.ACL, e.Reason)
+		e.Reason = fmt.Sprintf("%s of acl %q: %s", rule, s.ACL, e.Reason)
 	case d.Rule == acl.RuleDefault:
 		e.Reason = fmt.Sprintf("no rule of acl %q matches, its default is %s", s.ACL, d.Verdict)
 	}

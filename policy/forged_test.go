@@ -27,8 +27,8 @@ func full() *Policy {
 	f.Resources = sandbox.Resources{Memory: 1 << 20, Processes: 4, CPU: 100, AddressSpace: 1 << 30, CPUTime: 9, FileSize: 1, OpenFiles: 64, Tasks: 2,
 		Stack: 1 << 20, Locked: 4096}
 	s := &p.Services[1]
-	s.Listen[0].Addr, s.Listen[1].Owner, s.Listen[1].Group = netip.MustParseAddr("192.0.2.1"), "nobody", "adm"
-	s.Group, s.Groups, s.Because, s.Banner, s.Backlog, s.Retry = "adm", []string{"mail"}, "x", "no", 5, true
+	s.Listen[0].Addr, s.Socket.Owner, s.Socket.Group, s.Socket.Backlog = netip.MustParseAddr("192.0.2.1"), "nobody", "adm", 5
+	s.Group, s.Groups, s.Because, s.Banner, s.Retry = "adm", []string{"mail"}, "x", "no", true
 	return p
 }
 
@@ -125,7 +125,7 @@ func walkAll(p *Policy, valid bool) bool {
 	}
 	for i := range p.Services {
 		for _, l := range p.Services[i].Listen {
-			_, _, _ = l.String(), l.keys(), l.Datagram()
+			_, _, _ = l.String(), l.Endpoints(), l.Datagram()
 		}
 	}
 	doc, err := NewDocument(p, Origins{"a..b": "x", ".": ""})
@@ -156,7 +156,7 @@ func walkAll(p *Policy, valid bool) bool {
 			panic("a valid policy lacks what the broker takes for granted")
 		}
 		for _, l := range s.Listen {
-			if len(l.keys()) == 0 {
+			if len(l.Endpoints()) == 0 {
 				panic("a listen of a valid policy opens nothing")
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
-
+	"casemate/listener/address"
 	"casemate/sandbox"
 )
 
@@ -38,7 +38,7 @@ func Layers(f *sandbox.Profile) []string {
 
 // UnixDatagrams tells whether the service is handed a unix datagram socket.
 func (s *Service) UnixDatagrams() bool {
-	return slices.ContainsFunc(s.Listen, func(l Listen) bool { return l.Unix() && l.Datagram() })
+	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
 }
 
 func networkLine(n *sandbox.Network) string {

@@ -8,8 +8,8 @@ package policy
 import (
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/address"
 	"casemate/sandbox"
-	"net/netip"
 	"time"
 )
 
@@ -27,8 +27,10 @@ type Policy struct {
 // Service is one service block. ACL, Limit and Profile are names in the Policy;
 // ACL is "" when the block named none (nobody is admitted).
 type Service struct {
-	Name   string   `json:"name"`
-	Listen []Listen `json:"listen"`
+	Name   string           `json:"name"`
+	Listen []address.Listen `json:"listen"`
+	// Socket are the options of its listening sockets.
+	Socket Socket `json:"socket"`
 	// Command is the absolute path of the program and its arguments (argv[0] is
 	// the base name of the path). Exactly one of Command and Builtin is set.
 	Command []string `json:"command,omitempty"`
@@ -63,26 +65,16 @@ type Service struct {
 	Linger time.Duration `json:"linger_ns"`
 	// Retry re-tries a busy or missing address with backoff where it would be a load error.
 	Retry bool `json:"retry"`
-	// Backlog of listen(2); 0 is the system's maximum (somaxconn).
-	Backlog int `json:"backlog"`
 }
 
-// Listen is one address of a service.
-type Listen struct {
-	// Network is tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram or unixpacket.
-	// tcp and udp without Addr mean both families: one v4 and one v6-only socket.
-	Network string `json:"network"`
-	// Addr is the local address; the zero Addr is the wildcard.
-	Addr netip.Addr `json:"addr"`
-	// Port and LastPort are the first and last port of a range (equal for one port).
-	Port     uint16 `json:"port,omitempty"`
-	LastPort uint16 `json:"last_port,omitempty"`
-	// Path of a unix socket; a leading @ is the abstract namespace.
-	Path string `json:"path,omitempty"`
-	// Mode, Owner and Group of a unix socket file.
+// Socket are options of a service's listening sockets.
+type Socket struct {
+	// Mode, Owner and Group are those of the files of unix sockets; "" is root's.
 	Mode  uint32 `json:"mode,omitempty"`
 	Owner string `json:"owner,omitempty"`
 	Group string `json:"group,omitempty"`
+	// Backlog of listen(2); 0 is the system's maximum (somaxconn).
+	Backlog int `json:"backlog"`
 }
 
 // Origins tells where a value was written: the key is the value's path in the

@@ -12,6 +12,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/address"
 	"casemate/sandbox"
 )
 
@@ -38,9 +39,9 @@ func sample() *Policy {
 			Files:    sandbox.Files{Read: []string{"/etc/passwd"}, Exec: []string{"/lib"}, Dev: []string{"null"}},
 			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}},
 		Services: []Service{
-			{Name: "echo", Listen: []Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", User: "dynamic", ACL: "anyone",
+			{Name: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", User: "dynamic", ACL: "anyone",
 				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute},
-			{Name: "finger", Listen: []Listen{{Network: "tcp", Port: 79, LastPort: 79}, {Network: "unix", Path: "/run/f.sock", Mode: 0o660}},
+			{Name: "finger", Listen: []address.Listen{{Network: "tcp", Port: 79, LastPort: 79}, {Network: "unix", Path: "/run/f.sock"}}, Socket: Socket{Mode: 0o660},
 				Command: []string{"/usr/sbin/in.fingerd", "-w", "<&>"}, User: "nobody", ACL: "office", Limit: "public", Profile: "line",
 				Stdio: "socket", Env: map[string]string{"TZ": "UTC", "A": "b"}, EnvStyle: []string{"ucspi"}, Dir: "/", Umask: 0o77, Linger: time.Minute},
 		},
@@ -53,6 +54,22 @@ func TestSampleIsValid(t *testing.T) {
 	}
 }
 
+// One because is enough: on a profile it serves the services that use it, and
+// on all of these it serves the profile.
+func TestBecauseOnEitherSide(t *testing.T) {
+	p := sample()
+	p.Profiles[0].Network.Mode, p.Profiles[0].Capabilities = "host", []string{"CAP_CHOWN"}
+	p.Services[0].Because, p.Services[1].Because = "x", "x"
+	if err := p.Validate(); err != nil {
+		t.Error(err)
+	}
+	p = sample()
+	p.Services[1].User, p.Services[1].Group, p.Profiles[0].Because = "root", "root", "x"
+	if err := p.Validate(); err != nil || p.Reason(&p.Services[1]) != "x" {
+		t.Error(err)
+	}
+}
+
 // TestValidate breaks one thing at a time and expects one error at its path.
 func TestValidate(t *testing.T) {
 	finger := func(f func(*Service)) func(*Policy) { return func(p *Policy) { f(&p.Services[1]) } }
@@ -60,7 +77,7 @@ func TestValidate(t *testing.T) {
 	line := func(f func(*sandbox.Profile)) func(*Policy) { return func(p *Policy) { f(&p.Profiles[0]) } }
 	public := func(f func(*limit.Spec)) func(*Policy) { return func(p *Policy) { f(&p.Limits[0]) } }
 	office := func(f func(*acl.List)) func(*Policy) { return func(p *Policy) { f(&p.ACLs[2]) } }
-	listen := func(l Listen) func(*Policy) { return finger(func(s *Service) { s.Listen[0] = l }) }
+	listen := func(l address.Listen) func(*Policy) { return finger(func(s *Service) { s.Listen[0] = l }) }
 	for _, tt := range []struct {
 		name, path, want string
 		breaks           func(*Policy)
@@ -88,6 +105,7 @@ func TestValidate(t *testing.T) {
 		{"layer", "profiles.line.widens.0", "not known", line(func(f *sandbox.Profile) { f.Widens = []string{"file"} })},
 		{"network", "profiles.line.network.mode", "not known", line(func(f *sandbox.Profile) { f.Network.Mode = "some" })},
 		{"host needs because", "profiles.line.network", "needs a reason", line(func(f *sandbox.Profile) { f.Network.Mode = "host" })},
+		{"host explained by one of two", "profiles.line.network", "needs a reason", func(p *Policy) { p.Profiles[0].Network.Mode, p.Services[0].Because = "host", "x" }},
 		{"ports alone", "profiles.line.network", "without a network", line(func(f *sandbox.Profile) { f.Network.Bind = []uint16{80} })},
 		{"caps need because", "profiles.line.capabilities", "need a reason", line(func(f *sandbox.Profile) { f.Capabilities = []string{"CAP_CHOWN"} })},
 		{"capability", "profiles.line.capabilities.0", "not known", line(func(f *sandbox.Profile) {
@@ -136,19 +154,23 @@ func TestValidate(t *testing.T) {
 		{"wait limit", "services.finger.limit", "not enforceable", finger(func(s *Service) { s.Wait, s.ACL = true, "anyone" })},
 		{"builtin names", "services.echo.acl", "host names", echo(func(s *Service) { s.ACL = "named" })},
 		{"builtin wait", "services.echo.builtin", "takes the listening", echo(func(s *Service) { s.Wait = false })},
-		{"no listen", "services.finger.listen", "out of range", finger(func(s *Service) { s.Listen = nil })},
-		{"network name", "services.finger.listen.0", "not known", listen(Listen{Network: "sctp", Port: 1, LastPort: 1})},
-		{"unixgram nowait", "services.finger.listen.0", "no connections", listen(Listen{Network: "unixgram", Path: "@x"})},
-		{"port 0", "services.finger.listen.0", "port 0", listen(Listen{Network: "tcp"})},
-		{"backwards", "services.finger.listen.0", "backwards", listen(Listen{Network: "tcp", Port: 9, LastPort: 8})},
-		{"wide", "services.finger.listen.0", "too wide", listen(Listen{Network: "tcp", Port: 1, LastPort: 1025})},
-		{"mapped", "services.finger.listen.0", "cannot be listened", listen(Listen{Network: "tcp", Addr: netip.MustParseAddr("::ffff:1.2.3.4"), Port: 1, LastPort: 1})},
-		{"wildcard", "services.finger.listen.0", "wildcard", listen(Listen{Network: "tcp", Addr: netip.IPv4Unspecified(), Port: 1, LastPort: 1})},
-		{"family", "services.finger.listen.0", "not an address of", listen(Listen{Network: "tcp4", Addr: netip.IPv6Loopback(), Port: 1, LastPort: 1})},
-		{"unix relative", "services.finger.listen.0", "absolute", listen(Listen{Network: "unix", Path: "x"})},
-		{"unix long", "services.finger.listen.0", "too long", listen(Listen{Network: "unix", Path: "/" + strings.Repeat("x", 107)})},
-		{"abstract mode", "services.finger.listen.0", "abstract", listen(Listen{Network: "unix", Path: "@x", Mode: 1})},
-		{"collision", "services.finger.listen.0", "already taken", listen(Listen{Network: "udp4", Addr: netip.MustParseAddr("192.0.2.1"), Port: 7, LastPort: 7})},
+		{"no listen", "services.finger.listen", "out of range", finger(func(s *Service) { s.Listen, s.Socket = nil, Socket{} })},
+		{"network name", "services.finger.listen.0", "not known", listen(address.Listen{Network: "sctp", Port: 1, LastPort: 1})},
+		{"unixgram nowait", "services.finger.listen.0", "no connections", listen(address.Listen{Network: "unixgram", Path: "@x"})},
+		{"port 0", "services.finger.listen.0", "out of range", listen(address.Listen{Network: "tcp"})},
+		{"backwards", "services.finger.listen.0", "backwards", listen(address.Listen{Network: "tcp", Port: 9, LastPort: 8})},
+		{"wide", "services.finger.listen.0", "too wide", listen(address.Listen{Network: "tcp", Port: 1, LastPort: 1025})},
+		{"mapped", "services.finger.listen.0", "in disguise", listen(address.Listen{Network: "tcp", Addr: netip.MustParseAddr("::ffff:1.2.3.4"), Port: 1, LastPort: 1})},
+		{"wildcard", "services.finger.listen.0", "wildcard", listen(address.Listen{Network: "tcp", Addr: netip.IPv4Unspecified(), Port: 1, LastPort: 1})},
+		{"family", "services.finger.listen.0", "not an address of", listen(address.Listen{Network: "tcp4", Addr: netip.IPv6Loopback(), Port: 1, LastPort: 1})},
+		{"unix relative", "services.finger.listen.0", "absolute", listen(address.Listen{Network: "unix", Path: "x"})},
+		{"unix long", "services.finger.listen.0", "has 108 bytes", listen(address.Listen{Network: "unix", Path: "/" + strings.Repeat("x", 107)})},
+		{"contradiction", "services.finger.listen.0", "contradict", listen(address.Listen{Network: "unix", Path: "@x", Port: 1})},
+		{"mode alone", "services.echo.socket", "only the file", echo(func(s *Service) { s.Socket.Mode = 0o600 })},
+		{"socket mode", "services.finger.socket.mode", "not a file mode", finger(func(s *Service) { s.Socket.Mode = 0o1777 })},
+		{"socket owner", "services.finger.socket.owner", "not a user", finger(func(s *Service) { s.Socket.Owner = "no body" })},
+		{"backlog", "services.finger.socket.backlog", "out of range", finger(func(s *Service) { s.Socket.Backlog = -1 })},
+		{"collision", "services.finger.listen.0", "already taken", listen(address.Listen{Network: "udp4", Addr: netip.MustParseAddr("192.0.2.1"), Port: 7, LastPort: 7})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := sample()
@@ -171,7 +193,7 @@ func TestValidate(t *testing.T) {
 func TestNoCollision(t *testing.T) {
 	p := sample()
 	one, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
-	p.Services[1].Listen = []Listen{
+	p.Services[1].Listen = []address.Listen{
 		{Network: "tcp4", Port: 7, LastPort: 7}, {Network: "tcp6", Port: 7, LastPort: 7},
 		{Network: "tcp", Addr: one, Port: 80, LastPort: 80}, {Network: "tcp6", Addr: six, Port: 80, LastPort: 80},
 		{Network: "tcp4", Addr: netip.MustParseAddr("192.0.2.2"), Port: 70, LastPort: 90},
@@ -306,21 +328,6 @@ func TestSuggest(t *testing.T) {
 	for in, want := range map[string]string{"ofice": "office", "offcie": "office", "lna": "lan", "zzz": "", "": "", "anyon": "anyone"} {
 		if got := Suggest(in, words); got != want {
 			t.Errorf("Suggest(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestListenString(t *testing.T) {
-	for want, l := range map[string]Listen{
-		"tcp://:79":                           {Network: "tcp", Port: 79, LastPort: 79},
-		"udp6://[::1]:7-9":                    {Network: "udp6", Addr: netip.IPv6Loopback(), Port: 7, LastPort: 9},
-		"tcp4://192.0.2.1:1":                  {Network: "tcp4", Addr: netip.MustParseAddr("192.0.2.1"), Port: 1, LastPort: 1},
-		"unix:///run/x?mode=0660":             {Network: "unix", Path: "/run/x", Mode: 0o660},
-		"unixgram://@x":                       {Network: "unixgram", Path: "@x"},
-		"unix:///x?mode=0600&owner=a&group=b": {Network: "unix", Path: "/x", Mode: 0o600, Owner: "a", Group: "b"},
-	} {
-		if got := l.String(); got != want {
-			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

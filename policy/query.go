@@ -31,9 +31,11 @@ type Explanation struct {
 	Reason   string      `json:"reason"`
 	// Rule is the deciding rule's index, -1 for the acl's default, -2 when the
 	// service has no acl.
-	Rule   int    `json:"rule"`
-	Origin string `json:"origin,omitempty"` // file:line:column of what decided
-	ACL    string `json:"acl,omitempty"`
+	Rule int `json:"rule"`
+	// RuleName is the deciding rule's name, where it has one.
+	RuleName string `json:"rule_name,omitempty"`
+	Origin   string `json:"origin,omitempty"` // file:line:column of what decided
+	ACL      string `json:"acl,omitempty"`
 	// NeedsName: the outcome depends on the client's host name and Query.Name was empty.
 	NeedsName bool            `json:"needs_name,omitempty"`
 	Steps     []ExplainedRule `json:"steps"`
@@ -58,6 +60,7 @@ type Explanation struct {
 // ExplainedRule is one rule that was tried, in order.
 type ExplainedRule struct {
 	Index   int         `json:"index"`
+	Name    string      `json:"name,omitempty"`
 	Verdict acl.Verdict `json:"verdict"`
 	Origin  string      `json:"origin,omitempty"`
 	Matched bool        `json:"matched"`

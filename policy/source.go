@@ -44,30 +44,69 @@ func (e *SourceError) Diagnostic() Diagnostic {
 	return Diagnostic{Severity: SeverityError, Code: "CM001", Summary: "policy file is not read: " + e.Reason, Detail: e.Next, File: e.Path}
 }
 
-// ReadSources reads the policy at path: one file, or every *.cm.hcl of a
+// ReadSources reads the policy at the paths: files, and every *.cm.hcl of a
 // directory in byte order of the names, without those that begin with a dot
 // and without sub-directories. A file must be regular; neither it nor its
 // directory may be writable for everybody or for a group other than root's,
 // for who writes the policy becomes root. The error is a *SourceError.
-func ReadSources(path string) ([]SourceFile, error) {
+func ReadSources(paths ...string) ([]SourceFile, error) {
+	var files []SourceFile
+	left := MaxSourceAll
+	for _, path := range paths {
+		more, err := readPath(path, left)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range more {
+			left -= len(f.Data)
+		}
+		files = append(files, more...)
+	}
+	return files, nil
+}
+
+func readPath(path string, left int) ([]SourceFile, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	if !info.IsDir() {
-		data, err := readFile(path, MaxSourceAll, func() (*os.File, error) {
-			return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-		})
-		if err != nil {
-			return nil, err
-		}
-		return []SourceFile{{Name: path, Data: data}}, nil
+	if info.IsDir() {
+		return readDir(path, info, left)
 	}
-	return readDir(path, info)
+	if IsDocument(path) {
+		return nil, &SourceError{Path: path, Reason: "a compiled document stands alone", Next: "name it without other paths"}
+	}
+	data, err := readFile(path, min(left, MaxSourceFile), open(path))
+	if err != nil {
+		return nil, err
+	}
+	return []SourceFile{{Name: path, Data: data}}, nil
+}
+
+func open(path string) func() (*os.File, error) {
+	return func() (*os.File, error) {
+		return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	}
+}
+
+// IsDocument tells whether a path names a compiled document: its name ends with .json.
+func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
+
+// ReadDocument reads a compiled document, as strictly as the compiler's answer.
+func ReadDocument(path string) (*Document, error) {
+	data, err := readFile(path, MaxDocument+1, open(path))
+	if err != nil {
+		return nil, err
+	}
+	doc, err := DecodeDocument(data)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return doc, nil
 }
 
 // readDir reads a directory through os.Root, so that no link leads out of it.
-func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
+func readDir(dir string, info fs.FileInfo, left int) ([]SourceFile, error) {
 	if err := checkMode(dir, info); err != nil {
 		return nil, err
 	}
@@ -81,7 +120,6 @@ func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
 		return nil, systemError(dir, err)
 	}
 	var files []SourceFile
-	left := MaxSourceAll
 	for _, e := range entries {
 		name := e.Name()
 		if strings.HasPrefix(name, ".") || !strings.HasSuffix(name, SourceSuffix) {
@@ -90,7 +128,7 @@ func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
 		if len(files) == maxSources {
 			return nil, &SourceError{Path: dir, Reason: fmt.Sprintf("more than %d policy files", maxSources), Next: "join some of them"}
 		}
-		data, err := readFile(filepath.Join(dir, name), left, func() (*os.File, error) {
+		data, err := readFile(filepath.Join(dir, name), min(left, MaxSourceFile), func() (*os.File, error) {
 			return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 		})
 		if err != nil {
@@ -107,7 +145,7 @@ func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
 
 // readFile opens with O_NONBLOCK (a FIFO must not hold the broker up), then
 // checks what it has open, so that nothing can change between look and read.
-func readFile(name string, left int, open func() (*os.File, error)) ([]byte, error) {
+func readFile(name string, most int, open func() (*os.File, error)) ([]byte, error) {
 	f, err := open()
 	if err != nil {
 		return nil, systemError(name, err)
@@ -123,17 +161,17 @@ func readFile(name string, left int, open func() (*os.File, error)) ([]byte, err
 	if err := checkMode(name, info); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxSourceFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
 	if err != nil {
 		return nil, systemError(name, err)
 	}
 	switch {
-	case len(data) > MaxSourceFile:
-		return nil, &SourceError{Path: name, Reason: fmt.Sprintf("larger than %s", FormatSize(MaxSourceFile)), Next: "split it into several files"}
-	case len(data) > left:
-		return nil, &SourceError{Path: name, Reason: fmt.Sprintf("the policy is larger than %s", FormatSize(MaxSourceAll)), Next: "shorten it"}
+	case len(data) <= most:
+		return data, nil
+	case most >= MaxSourceFile:
+		return nil, &SourceError{Path: name, Reason: fmt.Sprintf("larger than %s", FormatSize(int64(most))), Next: "split it into several files"}
 	}
-	return data, nil
+	return nil, &SourceError{Path: name, Reason: fmt.Sprintf("the policy is larger than %s", FormatSize(MaxSourceAll)), Next: "shorten it"}
 }
 
 // checkMode refuses what others than root and the owner may change. A sticky

@@ -74,11 +74,14 @@ func (c *checker) order(kind string, i int, name func(int) string) string {
 func (c *checker) acl(p *Policy, i int) {
 	l := &p.ACLs[i]
 	path := c.order("acls", i, func(i int) string { return p.ACLs[i].Name })
-	c.oneOf(path+".default", string(l.Default), "allow", "deny")
+	c.oneOf(path+".default", string(l.Default), string(acl.Allow), string(acl.Deny))
 	between(c, path+".rules", len(l.Rules), 0, maxItems)
 	for k := range l.Rules {
 		r, at := &l.Rules[k], fmt.Sprintf("%s.rules.%d", path, k)
-		c.oneOf(at+".verdict", string(r.Verdict), "allow", "deny")
+		c.oneOf(at+".verdict", string(r.Verdict), string(acl.Allow), string(acl.Deny))
+		if r.Name != "" {
+			c.name(at+".name", r.Name)
+		}
 		if len(r.From) == 0 {
 			c.add(at+".from", `write from = ["any"] or name the clients`, "the rule names no client")
 		}

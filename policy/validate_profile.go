@@ -22,6 +22,29 @@ var Capabilities = strings.Fields(`CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WR
 	CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG
 	CAP_WAKE_ALARM`)
 
+// Explained tells whether somebody says why f grants what needs a reason: the
+// profile itself, or each service that uses it.
+func (p *Policy) Explained(f *sandbox.Profile) bool {
+	said := f.Because != ""
+	for i := range p.Services {
+		if s := &p.Services[i]; s.Profile == f.Name && f.Because == "" {
+			if s.Because == "" {
+				return false
+			}
+			said = true
+		}
+	}
+	return said
+}
+
+// Reason is what the policy says to explain s: its own because, or its profile's.
+func (p *Policy) Reason(s *Service) string {
+	if f := p.Profile(s.Profile); s.Because == "" && f != nil {
+		return f.Because
+	}
+	return s.Because
+}
+
 // profile checks one resolved profile.
 func (c *checker) profile(p *Policy, i int) {
 	f := &p.Profiles[i]
@@ -40,7 +63,8 @@ func (c *checker) profile(p *Policy, i int) {
 		set(c, l.path, l.names)
 	}
 	c.text(at+".because", f.Because, 1000)
-	c.network(at, f)
+	explained := p.Explained(f)
+	c.network(at, f, explained)
 	c.files(at+".files", &f.Files)
 	if f.UserNamespace && f.Files.Proc {
 		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
@@ -49,14 +73,14 @@ func (c *checker) profile(p *Policy, i int) {
 		c.oneOf(fmt.Sprintf("%s.capabilities.%d", at, k), name, Capabilities...)
 	}
 	set(c, at+".capabilities", f.Capabilities)
-	if len(f.Capabilities) > 0 && f.Because == "" {
+	if len(f.Capabilities) > 0 && !explained {
 		c.add(at+".capabilities", `say why: because = "..."`, "capabilities need a reason")
 	}
 	c.syscalls(at+".syscalls", &f.Syscalls)
 	c.resources(at+".resources", &f.Resources)
 }
 
-func (c *checker) network(at string, f *sandbox.Profile) {
+func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
 	n := &f.Network
 	c.oneOf(at+".network.mode", n.Mode, "none", "host")
 	set(c, at+".network.connect", n.Connect)
@@ -66,7 +90,7 @@ func (c *checker) network(at string, f *sandbox.Profile) {
 	if n.Mode != "host" && len(n.Connect)+len(n.Bind) > 0 {
 		c.add(at+".network", `remove the ports, or write network = "host"`, "ports mean nothing without a network")
 	}
-	if n.Mode == "host" && f.Because == "" {
+	if n.Mode == "host" && !explained {
 		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)
 	}
 	for _, l := range []struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/listener/address"
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
@@ -22,12 +23,13 @@ func (c *checker) service(p *Policy, i int) {
 	s := &p.Services[i]
 	at := c.order("services", i, func(i int) string { return p.Services[i].Name })
 	c.program(at, s)
-	c.identity(at, s)
+	c.identity(at, s, p.Reason(s))
 	c.environment(at, s)
 	between(c, at+".listen", len(s.Listen), 1, 256)
 	for k := range s.Listen {
-		c.listen(fmt.Sprintf("%s.listen.%d", at, k), &s.Listen[k])
+		c.listen(fmt.Sprintf("%s.listen.%d", at, k), s.Listen[k])
 	}
+	c.socket(at+".socket", s)
 	c.delivery(at, s)
 	if s.ACL != "" && p.ACL(s.ACL) == nil {
 		c.add(at+".acl", "add the block, or name another", "acl %q is not in the policy", s.ACL)
@@ -66,7 +68,7 @@ func (c *checker) program(at string, s *Service) {
 }
 
 // identity checks user and groups; root must be explained.
-func (c *checker) identity(at string, s *Service) {
+func (c *checker) identity(at string, s *Service, reason string) {
 	c.text(at+".because", s.Because, 1000)
 	switch {
 	case s.User == "":
@@ -74,7 +76,7 @@ func (c *checker) identity(at string, s *Service) {
 	case s.User != "dynamic":
 		c.account(at+".user", s.User)
 	}
-	if (s.User == "root" || s.User == "0") && s.Because == "" {
+	if (s.User == "root" || s.User == "0") && reason == "" {
 		c.add(at+".user", `say why: because = "...", or choose another user`, "user %q needs a reason", s.User)
 	}
 	if s.Group != "" {
@@ -83,14 +85,14 @@ func (c *checker) identity(at string, s *Service) {
 	if s.Group != "" && s.User == "dynamic" {
 		c.add(at+".group", "remove group, or add it to groups", "a leased uid has its own group")
 	}
-	if (s.Group == "root" || s.Group == "0") && s.Because == "" {
+	if (s.Group == "root" || s.Group == "0") && reason == "" {
 		c.add(at+".group", `say why: because = "...", or choose another group`, "group %q needs a reason", s.Group)
 	}
 	between(c, at+".groups", len(s.Groups), 0, 64)
 	for k, g := range s.Groups {
 		here := fmt.Sprintf("%s.groups.%d", at, k)
 		c.account(here, g)
-		if (g == "root" || g == "0") && s.Because == "" {
+		if (g == "root" || g == "0") && reason == "" {
 			c.add(here, `say why: because = "...", or remove the group`, "group %q needs a reason", g)
 		}
 	}
@@ -168,7 +170,7 @@ func (c *checker) delivery(at string, s *Service) {
 		}
 	}
 	c.text(at+".banner", s.Banner, 512)
-	stream := slices.ContainsFunc(s.Listen, func(l Listen) bool { return !l.Datagram() })
+	stream := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
 	if s.Banner != "" && (s.Wait || !stream) {
 		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
 	}
@@ -176,7 +178,6 @@ func (c *checker) delivery(at string, s *Service) {
 	if s.Linger == 0 {
 		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")
 	}
-	between(c, at+".backlog", s.Backlog, 0, 65535)
 }
 
 // enforceable refuses rules that nobody would enforce: with wait = true the

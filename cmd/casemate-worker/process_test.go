@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/address"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,7 +86,7 @@ func TestBuiltinProcess(t *testing.T) {
 	}
 	addrs := map[string]string{}
 	for _, network := range []string{"tcp4", "udp4"} {
-		s, err := listener.Open(listener.Spec{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0"), Wait: true})
+		s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Wait: true})
 		if err != nil {
 			t.Fatal(err)
 		}

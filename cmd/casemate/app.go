@@ -17,7 +17,7 @@ import (
 // Defaults of the flags.
 const (
 	controlPath = policy.DefaultControlPath
-	policyPath  = "/etc/casemate"
+	policyPath  = policy.DefaultPath
 )
 
 // app is one run of the program: its streams and global flags.
@@ -85,6 +85,13 @@ func (a *app) printJSON(v any) error {
 // load reads and compiles the policy at the paths. The document is nil when a
 // diagnostic is an error.
 func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
+	if len(paths) == 1 && policy.IsDocument(paths[0]) {
+		doc, err := policy.ReadDocument(paths[0])
+		if err != nil {
+			return nil, []policy.Diagnostic{sourceDiagnostic(paths[0], err)}, nil
+		}
+		return doc, nil, nil
+	}
 	var files []policy.SourceFile
 	var ds []policy.Diagnostic
 	for _, path := range paths {

@@ -102,12 +102,9 @@ func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
 	r.Digest = doc.Digest
 	for i := range doc.Policy.Services {
 		s := &doc.Policy.Services[i]
-		c := checkService{Name: s.Name, User: s.User, ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: s.Because}
+		c := checkService{Name: s.Name, User: s.User, ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: doc.Policy.Reason(s)}
 		if f := doc.Policy.Profile(s.Profile); f != nil {
 			c.Widens = f.Widens
-			if c.Because == "" {
-				c.Because = f.Because
-			}
 		}
 		for _, l := range s.Listen {
 			c.Listen = append(c.Listen, l.String())

@@ -12,31 +12,31 @@ import (
 )
 
 func (a *app) explainCmd() *cobra.Command {
-	var paths []string
 	var name, local, expect string
 	cmd := &cobra.Command{
-		Use:   "explain SERVICE CLIENT",
+		Use:   "explain SERVICE CLIENT [PATH...]",
 		Short: "Tell what would happen to a client, and why",
 		Long: `explain answers for one client address which rule of which line decides, which
 limits apply, and which user and sandbox its program gets.
 
-With --policy it reads policy files and needs nothing else; without, it asks the
-running casemated, which answers from the policy it runs and its counters.
+With a PATH (a file, a directory, a compiled document, or - for standard input) it
+reads that policy and needs nothing else; without, it asks the running casemated,
+which answers from the policy it runs and its counters.
 
 No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
 has no name), paranoid (name and address disagree) or no-answer.
 
 Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect.`,
-		Example: `  casemate explain finger 192.0.2.66 --policy /etc/casemate
+		Example: `  casemate explain finger 192.0.2.66 /etc/casemate
   casemate explain finger 198.51.100.7 --name www.example.org
   casemate explain rsync 2001:db8::1 --expect deny`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if expect != "" && expect != "allow" && expect != "deny" {
 				return fmt.Errorf("expect %q is not known: write allow or deny", expect)
 			}
-			e, err := a.explanation(paths, args[0], args[1], name, local)
+			e, err := a.explanation(args[2:], args[0], args[1], name, local)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,6 @@ Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVarP(&paths, "policy", "p", nil, "explain from these policy files instead of asking casemated")
 	f.StringVar(&name, "name", "", "the client's host name, or unknown, paranoid, no-answer")
 	f.StringVar(&local, "local", "", "the local address the client connects to")
 	f.StringVar(&expect, "expect", "", "exit with 3 unless the decision is this: allow or deny")
@@ -123,7 +122,11 @@ func (a *app) explain(e *policy.Explanation) {
 		if s.Matched {
 			mark = "*"
 		}
-		a.printf("  %s rule %d %-5s %s\n      %s\n", mark, s.Index+1, s.Verdict, s.Why, s.Origin)
+		name := fmt.Sprintf("rule %d", s.Index+1)
+		if s.Name != "" {
+			name += fmt.Sprintf(" %q", s.Name)
+		}
+		a.printf("  %s %s %-5s %s\n      %s\n", mark, name, s.Verdict, s.Why, s.Origin)
 	}
 	if e.Limit != nil {
 		a.printf("\nlimit %s\n", e.Limit.Name)

@@ -68,13 +68,14 @@ func (a *app) root() *cobra.Command {
 		Long: `casemate is the tool around the policy of casemated, a super-server that starts
 each connection's program alone in its own sandbox.
 
-A policy is a file or a directory of *.cm.hcl files. check, fmt, compile,
-explain --policy and profiles read only what they are given and work as any
+A policy is one or more files or directories of *.cm.hcl files, or one compiled
+document (*.json). check, fmt, compile,
+explain with a path and profiles read only what they are given and work as any
 user; status, reload and explain ask a running casemated.
 
 Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		Example: `  casemate check /etc/casemate
-  casemate explain finger 192.0.2.66 --policy /etc/casemate
+  casemate explain finger 192.0.2.66 /etc/casemate
   casemate status`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

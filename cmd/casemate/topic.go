@@ -19,8 +19,8 @@ refer to blocks and are written without quotes.
   locals { office = ["192.0.2.0/24", "2001:db8:10::/48"] }
 
   acl "NAME" {                       # the first rule that matches decides
-    rule "deny" { from = ["192.0.2.66"] }
-    rule "allow" {
+    deny { from = ["192.0.2.66"] }
+    allow "staff" {                  # the name is optional; logs and explain show it
       from   = concat(local.office, [".example.org"])
       except = ["192.0.2.77"]        # belongs to this rule only
       to     = ["192.0.2.1"]         # only for connections to this local address
@@ -30,7 +30,7 @@ refer to blocks and are written without quotes.
 
 Patterns of from and except: an address, a prefix, a host name, .domain, any,
 known (the name is confirmed), unknown (no name), paranoid (name and address
-disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost.
+disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost, acl.nobody.
 
   limit "NAME" {                     # what is not written is not limited
     concurrent = 64
@@ -41,7 +41,8 @@ disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localho
       concurrent = 4
       rate       = "10/min"
       burst      = 5
-      prefix     = ["/32", "/64"]    # for IPv4, for IPv6
+      ipv4_prefix = 32
+      ipv6_prefix = 64
     }
     penalty {
       on    = ["crash", "violation", "timeout"]
@@ -105,7 +106,7 @@ Read-only paths, devices and tmp need no widens; write and exec paths, proc, pty
 network, capabilities, further system calls and larger resources do.
 
   service "NAME" {
-    listen    = ["tcp://:finger", "tcp://[::1]:7979", "unix:///run/x.sock?mode=0660&owner=root&group=adm"]
+    listen    = ["tcp://:finger", "tcp://[::1]:7979"]   # or "unix:/run/x.sock"
     command   = ["/usr/sbin/in.fingerd", "-w"]   # or builtin = "echo", discard, chargen, daytime, time
     user      = "nobody"             # or "dynamic": a leased uid for each connection
     group     = "nogroup"            # default: the user's own
@@ -123,10 +124,12 @@ network, capabilities, further system calls and larger resources do.
     banner    = "try later"          # one line for refused clients
     linger    = "60s"                # how long an idle service stays prepared
     retry     = false                # retry a busy address instead of failing
-    backlog   = 0                    # 0: the system's maximum
+    socket {
+      backlog = 128                  # absent: the system's maximum; of unix sockets' files
+    }                                # also mode = "0660" ("0600" if absent), owner and group
   }
 
-Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix://@name
+Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
 is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions:
 concat, contains, distinct, flatten, format, length, setintersection,
 setsubtract, setunion.`,

@@ -70,9 +70,13 @@ func run(args []string, stderr io.Writer) int {
 
 const usage = `casemated serves the services of a policy, each connection alone in its sandbox.
 
-usage: casemated [flags]
+usage: casemated [flags] [PATH...]
 
-  --policy PATH    policy file, or directory of *.cm.hcl files (default /etc/casemate)
+A PATH is a policy file, a directory of *.cm.hcl files, or one compiled document
+(casemate compile > policy.json); the default is /etc/casemate.
+
+  --digest DIGEST  refuse any policy but the one of this digest ("sha256:...", as
+                   casemate check prints it), also when it is loaded again
   --control PATH   control socket for casemate status, reload, explain
                    (default ` + policy.DefaultControlPath + `)
   --log FILE       append the log (JSON lines) to FILE; "-" is stderr (default -)
@@ -87,19 +91,28 @@ func parse(args []string) (*options, error) {
 	o := &options{}
 	fs := flag.NewFlagSet("casemated", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run prints the one line that matters
-	fs.StringVar(&o.PolicyPath, "policy", "/etc/casemate", "")
+	fs.StringVar(&o.Digest, "digest", "", "")
 	fs.StringVar(&o.ControlPath, "control", policy.DefaultControlPath, "")
 	fs.StringVar(&o.logPath, "log", "-", "")
 	fs.StringVar(&o.LibexecDir, "libexec", "", "")
 	fs.BoolVar(&o.version, "version", false, "")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil, err
+	for { // flags may stand before and after the paths
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, fmt.Errorf("%w: see casemated --help", err)
 		}
-		return nil, fmt.Errorf("%w: see casemated --help", err)
+		if fs.NArg() == 0 {
+			break
+		}
+		o.Policy, args = append(o.Policy, fs.Arg(0)), fs.Args()[1:]
 	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: see casemated --help", fs.Arg(0))
+	if len(o.Policy) == 0 {
+		o.Policy = []string{policy.DefaultPath}
+	}
+	if o.Digest != "" && !policy.ValidDigest(o.Digest) {
+		return nil, fmt.Errorf("--digest %q: write sha256: and 64 hexadecimal digits, as casemate check prints it", o.Digest)
 	}
 	o.Version = version
 	if o.LibexecDir == "" {
@@ -109,7 +122,11 @@ func parse(args []string) (*options, error) {
 		}
 		o.LibexecDir = filepath.Dir(self)
 	}
-	for _, p := range []*string{&o.PolicyPath, &o.ControlPath, &o.LibexecDir} {
+	paths := []*string{&o.ControlPath, &o.LibexecDir}
+	for i := range o.Policy {
+		paths = append(paths, &o.Policy[i])
+	}
+	for _, p := range paths {
 		abs, err := filepath.Abs(*p)
 		if err != nil {
 			return nil, err

@@ -7,8 +7,8 @@ locals {
 }
 
 acl "office" {
-  rule "deny" { from = ["192.0.2.66"] }
-  rule "allow" { from = concat(local.office, ["127.0.0.0/8", "::1"]) }
+  deny { from = ["192.0.2.66"] }
+  allow { from = concat(local.office, ["127.0.0.0/8", "::1"]) }
   default = "deny"
 }
 

@@ -10,10 +10,11 @@ limit "public" {
   burst      = 400
   session    = "30s"
   per_source {
-    concurrent = 4
-    rate       = "30/min"
-    burst      = 10
-    prefix     = ["/32", "/64"]
+    concurrent  = 4
+    rate        = "30/min"
+    burst       = 10
+    ipv4_prefix = 32
+    ipv6_prefix = 64
   }
   penalty {
     on    = ["timeout"]

@@ -44,7 +44,7 @@ service "limited" {
 
 # Nobody from here: the log and `casemate explain closed 127.0.0.1` say why.
 acl "elsewhere" {
-  rule "allow" { from = ["192.0.2.0/24"] }
+  allow { from = ["192.0.2.0/24"] }
   default = "deny"
 }
 

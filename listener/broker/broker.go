@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 
 // Config is what casemated's command line decides.
 type Config struct {
-	// PolicyPath is a policy file or a directory of them.
-	PolicyPath string
+	// Policy are policy files and directories of them, or one compiled document.
+	Policy []string
+	// Digest is the only policy that is put into force, "" for any.
+	Digest string
 	// ControlPath is the control socket; a lock file lies beside it.
 	ControlPath string
 	// LibexecDir holds casemate and casemate-worker.
@@ -63,7 +66,7 @@ type Broker struct {
 
 	// load serialises loads; compile is replaced in tests.
 	load    sync.Mutex
-	compile func(path string) (*policy.Document, []policy.Diagnostic, error)
+	compile func(paths []string) (*policy.Document, []policy.Diagnostic, error)
 	cells   func(job) (cell, error)
 }
 
@@ -117,7 +120,7 @@ func (b *Broker) apart(f func() error, done func(error)) {
 
 // Run serves until Stop; it returns when everything that had to end has ended.
 func (b *Broker) Run() error {
-	b.tell("start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", b.conf.PolicyPath))
+	b.tell("start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", strings.Join(b.conf.Policy, " ")))
 	if err := b.control.watch(); err != nil {
 		return err
 	}

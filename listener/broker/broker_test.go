@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/listener/address"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -234,7 +235,7 @@ func TestReload(t *testing.T) {
 	echoes(t, old)
 	spawns := g.fakes["cat"].spawns
 	s := svc("cat", "tcp", a, "/bin/cat")
-	s.Listen = append(s.Listen, policy.Listen{Network: "tcp", Addr: loopback, Port: b, LastPort: b})
+	s.Listen = append(s.Listen, address.Listen{Network: "tcp", Addr: loopback, Port: b, LastPort: b})
 	g.load(s)
 	echoes(t, old) // the session of the old generation goes on
 	echoes(t, dial(t, a))
@@ -431,7 +432,7 @@ func TestSecondInstance(t *testing.T) {
 func TestStopEndsProgramsAndRemovesSockets(t *testing.T) {
 	g, path := newRig(t), t.TempDir()+"/s.sock"
 	s := svc("sleep", "tcp", freePort(t), "/bin/sleep", "1000")
-	s.Listen = append(s.Listen, policy.Listen{Network: "unix", Path: path, Mode: 0o600})
+	s.Listen = append(s.Listen, address.Listen{Network: "unix", Path: path})
 	g.load(s)
 	c, err := net.Dial("unix", path)
 	if err != nil {

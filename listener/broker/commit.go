@@ -106,7 +106,7 @@ func (b *Broker) displace(c *candidate) error {
 	var errs []error
 	for _, w := range c.later {
 		for key, at := range b.sockets {
-			if !wanted[key] && at.sock != nil && overlap(w.spec, at.spec) {
+			if !wanted[key] && at.sock != nil && w.spec.Overlaps(at.spec.Endpoint) {
 				at.close()
 				closed = append(closed, at)
 			}

@@ -25,8 +25,15 @@ const (
 // compileApart has `casemate compile --stdin` compile the policy in a sandbox
 // of its own: the policy's text goes in as bytes, a document of constants comes
 // out and is decoded strictly. It blocks and never runs on the loop.
-func (b *Broker) compileApart(path string) (*policy.Document, []policy.Diagnostic, error) {
-	files, err := policy.ReadSources(path)
+//
+// A compiled document needs no compiler: it is read as strictly as the
+// compiler's answer.
+func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagnostic, error) {
+	if len(paths) == 1 && policy.IsDocument(paths[0]) {
+		doc, err := policy.ReadDocument(paths[0])
+		return doc, nil, err
+	}
+	files, err := policy.ReadSources(paths...)
 	if err != nil {
 		var src *policy.SourceError
 		if errors.As(err, &src) {

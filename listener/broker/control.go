@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/address"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,7 @@ func openControl(b *Broker, path string) (*control, error) {
 		}
 		return nil, fmt.Errorf("control socket: lock: %w", err)
 	}
-	sock, err := listener.Open(listener.Spec{Network: "unix", Path: path, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
+	sock, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("control socket: %w", err)

@@ -13,6 +13,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
@@ -169,7 +170,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
+	g.compile = func([]string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
 	g.cells = func(j job) (cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -281,7 +282,7 @@ func testPolicy(services ...policy.Service) *policy.Policy {
 func svc(name, network string, port uint16, argv ...string) policy.Service {
 	return policy.Service{Name: name, Command: argv, User: "dynamic", ACL: "anyone", Limit: "none", Profile: "p", Stdio: "socket",
 		Dir: "/", Linger: time.Minute,
-		Listen: []policy.Listen{{Network: network, Addr: loopback, Port: port, LastPort: port}}}
+		Listen: []address.Listen{{Network: network, Addr: loopback, Port: port, LastPort: port}}}
 }
 
 // freePort finds a port that nobody has just now.

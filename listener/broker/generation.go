@@ -57,7 +57,7 @@ type job struct {
 func (j job) key() (string, error) {
 	s := *j.Service
 	// What the broker itself decides with needs no other sandbox.
-	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Backlog, s.Linger = nil, "", "", "", false, 0, 0
+	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Socket, s.Linger = nil, "", "", "", false, policy.Socket{}, 0
 	j.Service = &s
 	text, err := json.Marshal(j)
 	if err != nil {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 
@@ -20,8 +21,11 @@ func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 	defer debug.FreeOSMemory()
 	err = panics.Try(func() (err error) {
 		var doc *policy.Document
-		if doc, diags, err = b.compile(b.conf.PolicyPath); err != nil {
+		if doc, diags, err = b.compile(b.conf.Policy); err != nil {
 			return err
+		}
+		if b.conf.Digest != "" && doc.Digest != b.conf.Digest {
+			return fmt.Errorf("the policy has the digest %s, and --digest admits %s alone", doc.Digest, b.conf.Digest)
 		}
 		return b.install(doc)
 	})

@@ -70,7 +70,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 // displaces reports whether a socket that goes away stands in the way of spec.
 func displaces(spec listener.Spec, have map[string]listener.Spec, wanted map[string]bool) bool {
 	for key, old := range have {
-		if !wanted[key] && overlap(spec, old) {
+		if !wanted[key] && spec.Overlaps(old.Endpoint) {
 			return true
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/listener"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
@@ -161,33 +160,6 @@ func TestBackoff(t *testing.T) {
 	for failures, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 7: time.Minute, 1000: time.Minute} {
 		if got := backoffAfter(failures, time.Second, time.Minute); got != want {
 			t.Errorf("after %d failures %v, want %v", failures, got, want)
-		}
-	}
-}
-
-func TestOverlap(t *testing.T) {
-	spec := func(s string) listener.Spec {
-		network, addr, _ := strings.Cut(s, "/")
-		if strings.HasPrefix(network, "unix") {
-			return listener.Spec{Network: network, Path: addr}
-		}
-		return listener.Spec{Network: network, Addr: netip.MustParseAddrPort(addr)}
-	}
-	for _, tt := range []struct {
-		a, b string
-		want bool
-	}{
-		{"tcp4/0.0.0.0:79", "tcp4/192.0.2.1:79", true},
-		{"tcp4/192.0.2.1:79", "tcp4/0.0.0.0:79", true},
-		{"tcp4/192.0.2.1:79", "tcp4/192.0.2.2:79", false},
-		{"tcp4/0.0.0.0:79", "tcp4/0.0.0.0:80", false},
-		{"tcp4/0.0.0.0:79", "tcp6/[::]:79", false}, // ours are v6-only
-		{"tcp4/0.0.0.0:79", "udp4/0.0.0.0:79", false},
-		{"unix//run/x", "unixgram//run/x", true},
-		{"unix//run/x", "unix//run/y", false},
-	} {
-		if got := overlap(spec(tt.a), spec(tt.b)); got != tt.want {
-			t.Errorf("%s and %s: %v", tt.a, tt.b, got)
 		}
 	}
 }
@@ -419,8 +391,8 @@ func forgedAnswer(t testing.TB, p *policy.Policy, old, new string) []byte {
 }
 
 func TestForgedAnswer(t *testing.T) {
-	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(svc("a", "tcp", 79, "/bin/cat")), `"network":"tcp"`, `"network":"t"`))
-	if doc != nil || err == nil || !strings.Contains(err.Error(), "services.a.listen.0") {
+	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(svc("a", "tcp", 79, "/bin/cat")), `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`))
+	if doc != nil || err == nil || !strings.Contains(err.Error(), "network \"t\"") {
 		t.Errorf("%v, %v", doc, err)
 	}
 }
@@ -437,7 +409,7 @@ func FuzzDecodeCompiled(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add([]byte(`{"format_version":1,"document":` + string(text) + `}`))
-	f.Add(forgedAnswer(f, doc.Policy, `"network":"tcp"`, `"network":"t"`))
+	f.Add(forgedAnswer(f, doc.Policy, `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		doc, _, err := decodeCompiled(in)
 		if (doc == nil) != (err != nil) {

@@ -39,7 +39,7 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse) {
 
 // status collects the broker's state; service "" is all of them.
 func (b *Broker) status(service string) (*policy.Status, error) {
-	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPath: b.conf.PolicyPath,
+	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPaths: b.conf.Policy,
 		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
 	var unknown error
 	err := b.loop.do(func() {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/listener/address"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,7 +29,7 @@ func newWaitRig(t *testing.T, network string) *waitRig {
 	s.Wait, w.to = true, netip.AddrPortFrom(loopback, port).String()
 	if strings.HasPrefix(network, "unix") {
 		w.to = t.TempDir() + "/s.sock"
-		s.Listen[0] = policy.Listen{Network: network, Path: w.to, Mode: 0o620}
+		s.Listen[0], s.Socket.Mode = address.Listen{Network: network, Path: w.to}, 0o620
 	}
 	w.load(s)
 	w.do(func() {

@@ -18,6 +18,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/address"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,7 +84,7 @@ func startOn(t *testing.T, c *Config, addr string) *running {
 	var files []*os.File
 	for _, proto := range []string{"tcp", "udp"} {
 		// As the broker opens them for a wait service.
-		s, err := listener.Open(listener.Spec{Network: proto + family, Addr: where, Wait: true})
+		s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: proto + family, Addr: where}, Wait: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,30 +10,41 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// aclBlock compiles acl "NAME" { rule "allow" { from, except, to } default }.
+// aclBlock compiles acl "NAME" { allow ["NAME"] { from, except, to }  deny ... default }:
+// the rules in their order.
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
-	b := c.open(syn, "acls."+name, []string{"default"}, "rule")
+	b := c.open(syn, "acls."+name, []string{"default"}, string(acl.Allow), string(acl.Deny))
 	c.places[b.path+".name"] = syn.LabelRanges[0]
 	l := acl.List{Name: name, Default: acl.Deny}
 	if s, ok := b.str("default", "default"); ok {
 		l.Default = acl.Verdict(s)
 	}
+	named := map[string]*hclsyntax.Block{}
 	for _, inner := range syn.Body.Blocks {
-		if inner.Type == "rule" {
-			l.Rules = append(l.Rules, c.rule(inner, fmt.Sprintf("%s.rules.%d", b.path, len(l.Rules))))
+		if v := acl.Verdict(inner.Type); v != acl.Allow && v != acl.Deny {
+			continue
 		}
+		r := c.rule(inner, fmt.Sprintf("%s.rules.%d", b.path, len(l.Rules)))
+		if first := named[r.Name]; r.Name != "" && first != nil {
+			c.twice(inner, first, fmt.Sprintf("rule %q", r.Name))
+		}
+		named[r.Name] = inner
+		l.Rules = append(l.Rules, r)
 	}
 	return l
 }
 
 func (c *compiler) rule(syn *hclsyntax.Block, path string) acl.Rule {
-	if len(syn.Labels) != 1 {
-		c.report(codeLabel, syn.DefRange(), `write rule "allow" { ... } or rule "deny" { ... }`, "the rule has no verdict")
-		return acl.Rule{}
-	}
 	b := c.open(syn, path, []string{"from", "except", "to"})
-	r := acl.Rule{Verdict: acl.Verdict(syn.Labels[0])}
-	c.places[path+".verdict"] = syn.LabelRanges[0]
+	r := acl.Rule{Verdict: acl.Verdict(syn.Type)}
+	c.places[path+".verdict"] = syn.TypeRange
+	switch {
+	case len(syn.Labels) > 1:
+		c.report(codeLabel, syn.DefRange(), fmt.Sprintf("write %s { ... } or %s \"NAME\" { ... }", syn.Type, syn.Type), "the rule has %d names", len(syn.Labels))
+	case len(syn.Labels) == 1:
+		r.Name = syn.Labels[0]
+		c.places[path+".name"] = syn.LabelRanges[0]
+	}
 	if b.syn.Body.Attributes["from"] == nil {
 		b.missing("from", `write from = ["any"] or name the clients`)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox/seccomp"
 
@@ -25,7 +26,7 @@ func (c *compiler) advise(services []policy.Service) {
 	}
 	for _, name := range c.order[kindProfile] {
 		if p := c.profiles[name]; p != nil { // nil after an error
-			c.perilous(p)
+			c.perilous(p, services)
 			c.reach(p)
 		}
 	}
@@ -37,7 +38,7 @@ func (c *compiler) advise(services []policy.Service) {
 // unasked warns of names in the rules of a datagram service. The broker asks
 // none there: a datagram that waits for an answer holds up all behind it.
 func (c *compiler) unasked(s *policy.Service) {
-	udp := slices.ContainsFunc(s.Listen, func(l policy.Listen) bool { return strings.HasPrefix(l.Network, "udp") })
+	udp := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
 	l, own := c.acls[s.ACL]
 	if !udp || !own || s.Wait { // with wait, rules of any kind are refused by Validate
 		return
@@ -61,10 +62,10 @@ func (c *compiler) evadable(r *acl.Rule, path string) {
 		"a client that this rule %s by name gets around it by having no confirmed name", effect)
 }
 
-// perilous warns of calls that no group has, unless the profile says why. What
+// perilous warns of calls that no group has, unless the policy says why. What
 // came from a base is reported where it was written.
-func (c *compiler) perilous(p *profile) {
-	if p.Because != "" {
+func (c *compiler) perilous(p *profile, services []policy.Service) {
+	if (&policy.Policy{Services: services}).Explained(&p.Profile) {
 		return
 	}
 	warn := func(name string, rng hcl.Range) {

@@ -14,16 +14,16 @@ import (
 func TestAdvice(t *testing.T) {
 	acl := func(rule string) string { return one("acl = acl.a") + "acl \"a\" {\n" + rule + "\n}\n" }
 	profile := func(body string) string {
-		return one("profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
 	}
 	for _, tt := range []struct{ text, code, under, says string }{
-		{acl(`rule "deny" { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
-		{acl("rule \"allow\" {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
-		{acl(`rule "deny" { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},
-		{acl("rule \"allow\" {\nfrom = [\".example.org\"]\nexcept = [\"cgi.example.org\"]\n}"), "", "", ""},
-		{strings.Replace(acl(`rule "allow" { from = [".example.org"] }`), "tcp:", "udp:", 1), codeUnasked, "acl.a", "never match"},
-		{strings.Replace(acl(`rule "allow" { from = ["10.0.0.0/8"] }`), "tcp:", "udp:", 1), "", "", ""},
-		{acl(`rule "allow" { from = [".example.org"] }`), "", "", ""},
+		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
+		{acl("allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
+		{acl(`deny { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},
+		{acl("allow {\nfrom = [\".example.org\"]\nexcept = [\"cgi.example.org\"]\n}"), "", "", ""},
+		{strings.Replace(acl(`allow { from = [".example.org"] }`), "tcp:", "udp:", 1), codeUnasked, "acl.a", "never match"},
+		{strings.Replace(acl(`allow { from = ["10.0.0.0/8"] }`), "tcp:", "udp:", 1), "", "", ""},
+		{acl(`allow { from = [".example.org"] }`), "", "", ""},
 		{profile(`syscalls { allow = ["ptrace"] }`), codePerilous, `"ptrace"`, "changes other processes"},
 		{profile("syscalls {\nrule \"unshare\" {\narg = 0\nvalues = [1]\n}\n}"), codePerilous, `rule "unshare"`, "namespaces"},
 		{profile("because = \"a debugger\"\nsyscalls { allow = [\"ptrace\"] }"), "", "", ""},
@@ -33,7 +33,7 @@ func TestAdvice(t *testing.T) {
 		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [2]\n}\n}"), codeReach, `rule "socket"`, "allows socket"},
 		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [1]\n}\n}"), "", "", ""},
 		{profile("syscalls {\nallow = [\"@socket-accept\"]\ndeny = [\"accept\", \"accept4\", \"sendto\", \"sendmsg\", \"sendmmsg\", \"setsockopt\"]\n}"), "", "", ""},
-		{one("profile = profile.c") + `
+		{one("acl = acl.nobody\n  profile = profile.c") + `
 profile "n" {
   base    = profile.line
   widens  = ["network", "syscalls"]
@@ -46,7 +46,7 @@ profile "c" {
   network = "none"
 }
 `, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
-		{one("profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
+		{one("acl = acl.nobody\n  profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
 	} {
 		doc, ds := compileText(tt.text)
 		if tt.code == "" {

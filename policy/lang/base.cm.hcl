@@ -1,12 +1,16 @@
 # The blocks that casemate ships. Policies refer to them as acl.anyone,
 # limit.default, profile.line and so on; `casemate profiles` prints them.
 
+# A service that waits for its rules; without any acl check would warn.
+acl "nobody" {
+}
+
 acl "anyone" {
-  rule "allow" { from = ["any"] }
+  allow { from = ["any"] }
 }
 
 acl "localhost" {
-  rule "allow" { from = ["127.0.0.0/8", "::1"] }
+  allow { from = ["127.0.0.0/8", "::1"] }
 }
 
 # What a service has that names no limit: enough for a modest service, and a
@@ -17,10 +21,11 @@ limit "default" {
   burst      = 100
   session    = "1h"
   per_source {
-    concurrent = 8
-    rate       = "60/min"
-    burst      = 20
-    prefix     = ["/32", "/64"]
+    concurrent  = 8
+    rate        = "60/min"
+    burst       = 20
+    ipv4_prefix = 32
+    ipv6_prefix = 64
   }
   penalty {
     on    = ["crash", "timeout", "violation"]

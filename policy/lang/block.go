@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func (c *compiler) open(syn *hclsyntax.Block, path string, attrs []string, block
 		case slices.Contains(blocks, a.Name):
 			c.report(codeAttr, a.NameRange, fmt.Sprintf("write %s { ... } without =", a.Name), "%q is a block", a.Name)
 		default:
-			c.report(codeAttr, a.NameRange, didYouMean(a.Name, append(slices.Clone(attrs), blocks...), ""), "%s has no attribute %q", syn.Type, clip(a.Name))
+			c.report(codeAttr, a.NameRange, unknownName(a.Name, append(slices.Clone(attrs), blocks...)), "%s has no attribute %q", syn.Type, clip(a.Name))
 		}
 	}
 	for _, inner := range syn.Body.Blocks {
@@ -44,7 +45,7 @@ func (c *compiler) open(syn *hclsyntax.Block, path string, attrs []string, block
 		case slices.Contains(attrs, inner.Type):
 			c.report(codeBlock, inner.TypeRange, fmt.Sprintf("write %s = ...", inner.Type), "%q is an attribute", inner.Type)
 		default:
-			c.report(codeBlock, inner.TypeRange, didYouMean(inner.Type, append(slices.Clone(blocks), attrs...), ""), "%s has no block %q", syn.Type, clip(inner.Type))
+			c.report(codeBlock, inner.TypeRange, unknownName(inner.Type, append(slices.Clone(blocks), attrs...)), "%s has no block %q", syn.Type, clip(inner.Type))
 		}
 	}
 	return b
@@ -103,7 +104,7 @@ func (b *block) attr(name, path string) (value, bool) {
 func (b *block) typed(name, path string, want kind, example string) (value, bool) {
 	v, ok := b.attr(name, path)
 	if ok && v.kind != want {
-		b.c.report(codeType, v.rng, "write "+name+" = "+example, "%s must be %s, not %s", name, want, v.describe())
+		b.c.report(codeType, v.rng, "write "+name+" = "+b.c.instead(v, want, example), "%s must be %s, not %s", name, want, v.describe())
 		return value{}, false
 	}
 	return v, ok
@@ -133,7 +134,12 @@ func unit[T any](b *block, name, path, example string, parse func(string) (T, er
 	}
 	t, err := parse(v.s)
 	if err != nil {
-		b.c.report(codeValue, v.rng, fmt.Sprintf("write it as %s = %q", name, example), "%s: %v", name, err)
+		next := fmt.Sprintf("write it as %s = %q", name, example)
+		var better *badValue
+		if errors.As(err, &better) {
+			next = better.next
+		}
+		b.c.report(codeValue, v.rng, next, "%s: %v", name, err)
 		return zero, false
 	}
 	return t, true

@@ -17,7 +17,7 @@ func bulk(n int) []policy.SourceFile {
 	for i := range n {
 		fmt.Fprintf(text, `
 acl "a%[1]d" {
-  rule "allow" { from = ["10.%[2]d.%[3]d.0/24", ".n%[1]d.example.org"] }
+  allow { from = ["10.%[2]d.%[3]d.0/24", ".n%[1]d.example.org"] }
 }
 profile "p%[1]d" {
   base = profile.server

@@ -23,18 +23,18 @@ func (c *compiler) collect(b *hclsyntax.Body) {
 		switch blk.Type {
 		case "policy":
 			c.labels(blk, 0)
-			if c.head != nil {
-				c.twice(blk, c.head, "the policy block")
+			if first := c.headOf(blk.DefRange().Filename); first != nil {
+				c.twice(blk, first, "the policy block")
 				continue
 			}
-			c.head = blk
+			c.heads = append(c.heads, blk)
 		case "locals":
 			c.labels(blk, 0)
 			c.collectLocals(blk)
 		case kindACL, kindLimit, kindProfile, kindService:
 			c.collectNamed(blk)
 		default:
-			c.report(codeBlock, blk.TypeRange, didYouMean(blk.Type, kinds, ""), "there is no block %q", clip(blk.Type))
+			c.report(codeBlock, blk.TypeRange, unknownName(blk.Type, kinds), "there is no block %q", clip(blk.Type))
 		}
 	}
 }

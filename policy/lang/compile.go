@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ type compiler struct {
 	sources map[string][]byte
 	found   []finding
 	leftOut int // findings beyond maxFindings
+	inText  int // templates being evaluated
 	work    int
 
 	locals map[string]*local
@@ -25,7 +27,7 @@ type compiler struct {
 
 	blocks map[string]map[string]*hclsyntax.Block // kind, name
 	order  map[string][]string                    // kind, names as written
-	head   *hclsyntax.Block                       // the policy block
+	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
 
 	acls     map[string]acl.List
 	limits   map[string]limit.Spec
@@ -79,7 +81,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	for _, b := range bodies {
 		c.collect(b)
 	}
-	if c.head == nil {
+	if len(c.heads) == 0 {
 		c.report(codeMissing, hcl.Range{Filename: files[0].Name, Start: hcl.InitialPos, End: hcl.InitialPos},
 			"begin with: policy { edition = 1 }", "the policy block is missing")
 	}
@@ -92,6 +94,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	if !c.meaning(p) {
 		return nil
 	}
+	c.habits(p)
 	doc, err := policy.NewDocument(p, c.origins(p))
 	if err == nil {
 		var b []byte
@@ -100,11 +103,14 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 		}
 	}
 	if err != nil {
-		c.report(codeBounds, c.head.DefRange(), "shorten the policy", "the policy cannot be written: %v", err)
+		c.report(codeBounds, c.start(), "shorten the policy", "the policy cannot be written: %v", err)
 		return nil
 	}
 	return doc
 }
+
+// byteOrderMark is what some editors put before UTF-8 text; it says nothing.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // parse checks and parses every file. With one broken file nothing else is
 // looked at: what the file defines would be missing everywhere.
@@ -126,6 +132,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 			c.report(codeDuplicate, at(f, 0), "name each file once", "the file is given twice")
 			return nil, false
 		}
+		f.Data = bytes.TrimPrefix(f.Data, byteOrderMark)
 		c.sources[f.Name] = f.Data
 		if !c.precheck(f) {
 			continue
@@ -138,23 +145,6 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 		bodies = append(bodies, file.Body.(*hclsyntax.Body))
 	}
 	return bodies, len(c.found) == 0
-}
-
-// policyBlock reads edition and on_stop.
-func (c *compiler) policyBlock(p *policy.Policy) {
-	p.OnStop = "end"
-	if c.head == nil {
-		return
-	}
-	b := c.open(c.head, "", []string{"edition", "on_stop"})
-	if n, ok := b.number("edition", "edition"); ok {
-		p.Edition = int(n)
-	} else {
-		b.missing("edition", "write edition = 1")
-	}
-	if s, ok := b.str("on_stop", "on_stop"); ok {
-		p.OnStop = s
-	}
 }
 
 // definitions compiles every acl, limit, profile and local, used or not.

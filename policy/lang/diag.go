@@ -36,6 +36,10 @@ const (
 	codePerilous  = "CM505" // warning: a call that no group has, without a reason
 	codeReach     = "CM506" // a profile without network that reaches it
 	codeUnasked   = "CM507" // warning: names in the rules of a datagram service
+	codeNobody    = "CM508" // warning: a service or a listener that admits nobody
+	codeHabit     = "CM509" // warning: what means something else in other programs
+	// codeUnreachable is a warning: a rule behind one that everybody matches.
+	codeUnreachable = "CM510"
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it
@@ -172,7 +176,11 @@ func (c *compiler) fromHCL(ds hcl.Diagnostics) {
 		} else if d.Context != nil {
 			rng = *d.Context
 		}
-		c.report(codeSyntax, rng, d.Detail, "%s", lowerFirst(d.Summary))
+		next := d.Detail
+		if hint := c.syntaxHint(rng); hint != "" {
+			next = hint
+		}
+		c.report(codeSyntax, rng, next, "%s", lowerFirst(d.Summary))
 	}
 }
 

@@ -89,6 +89,8 @@ func (c *compiler) literal(e *hclsyntax.LiteralValueExpr) (value, bool) {
 // template joins the parts of a quoted string.
 func (c *compiler) template(rng hcl.Range, parts []hclsyntax.Expression) (value, bool) {
 	var b strings.Builder
+	c.inText++
+	defer func() { c.inText-- }()
 	for _, part := range parts {
 		v, ok := c.eval(part)
 		if !ok {

@@ -3,7 +3,6 @@ package lang
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -16,11 +15,7 @@ type function func(c *compiler, rng hcl.Range, args []value) (v value, wrong, ne
 // functions is the whole library: pure, and none makes more than it is given.
 var functions = map[string]function{
 	"concat":          concat,
-	"contains":        contains,
 	"distinct":        distinct,
-	"flatten":         flatten,
-	"format":          formatText,
-	"length":          length,
 	"setintersection": func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, "and") },
 	"setsubtract":     func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, "not") },
 	"setunion":        func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, "or") },
@@ -76,29 +71,6 @@ func concat(_ *compiler, _ hcl.Range, args []value) (value, string, string) {
 	return value{kind: kindList, list: items}, wrong, `write concat(["a"], ["b"])`
 }
 
-func flatten(c *compiler, rng hcl.Range, args []value) (value, string, string) {
-	out := value{kind: kindList}
-	if len(args) != 1 || args[0].kind != kindList {
-		return out, "takes one list", "write flatten([[\"a\"], [\"b\"]])"
-	}
-	var walk func([]value) bool
-	walk = func(list []value) bool {
-		for _, v := range list {
-			switch {
-			case !c.spend(rng, 0) || len(out.list) > maxList:
-				return false
-			case v.kind != kindList:
-				out.list = append(out.list, v)
-			case !walk(v.list):
-				return false
-			}
-		}
-		return true
-	}
-	walk(args[0].list)
-	return out, "", ""
-}
-
 func distinct(c *compiler, rng hcl.Range, args []value) (value, string, string) {
 	if len(args) != 1 {
 		return value{}, "takes one list", `write distinct(["a", "a"])`
@@ -143,66 +115,4 @@ func sets(_ *compiler, _ hcl.Range, args []value, op string) (value, string, str
 		}
 	}
 	return out, "", ""
-}
-
-func contains(_ *compiler, _ hcl.Range, args []value) (value, string, string) {
-	if len(args) != 2 || args[0].kind != kindList || !args[1].scalar() {
-		return value{}, "takes a list and a value", `write contains(local.names, "a")`
-	}
-	k := args[1].key()
-	found := slices.ContainsFunc(args[0].list, func(v value) bool { return v.scalar() && v.key() == k })
-	return value{kind: kindBool, b: found}, "", ""
-}
-
-func length(_ *compiler, _ hcl.Range, args []value) (value, string, string) {
-	if len(args) == 1 {
-		switch a := args[0]; a.kind {
-		case kindList:
-			return value{kind: kindNumber, n: int64(len(a.list))}, "", ""
-		case kindObject:
-			return value{kind: kindNumber, n: int64(len(a.obj))}, "", ""
-		case kindString:
-			return value{kind: kindNumber, n: int64(len([]rune(a.s)))}, "", ""
-		}
-	}
-	return value{}, "takes one list, object or string", "write length(local.names)"
-}
-
-// formatText knows %s, %d, %v, %q and %%: no widths and no indexes, so the
-// result is no longer than its arguments together.
-func formatText(_ *compiler, _ hcl.Range, args []value) (value, string, string) {
-	const next = `write format("%s-%d", "a", 1)`
-	if len(args) == 0 || args[0].kind != kindString {
-		return value{}, "takes a format and its values", next
-	}
-	var b strings.Builder
-	spec, rest := args[0].s, args[1:]
-	for i := 0; i < len(spec); i++ {
-		if spec[i] != '%' {
-			b.WriteByte(spec[i])
-			continue
-		}
-		if i++; i == len(spec) || !strings.ContainsRune("sdvq%", rune(spec[i])) {
-			return value{}, "knows %s, %d, %v, %q and %% only", next
-		}
-		if spec[i] == '%' {
-			b.WriteByte('%')
-			continue
-		}
-		if len(rest) == 0 || !rest[0].scalar() || spec[i] == 'd' && rest[0].kind != kindNumber {
-			return value{}, "the values do not fit the format", next
-		}
-		if spec[i] == 'q' {
-			b.WriteString(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(rest[0].text()) + `"`)
-		} else {
-			b.WriteString(rest[0].text())
-		}
-		if rest = rest[1:]; b.Len() > maxString {
-			return value{}, "the string is longer than 64 KiB", "shorten it"
-		}
-	}
-	if len(rest) > 0 {
-		return value{}, "there are more values than places for them", next
-	}
-	return value{kind: kindString, s: b.String()}, "", ""
 }

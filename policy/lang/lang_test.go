@@ -48,10 +48,10 @@ func TestDesignExample(t *testing.T) {
 	for path, want := range map[string]string{
 		"acls.office.rules.1.from.0":            "p.cm.hcl:3:20", // through concat and the local
 		"acls.office.rules.1.from.2":            "p.cm.hcl:8:36",
-		"services.finger.user":                  "p.cm.hcl:47:13",
+		"services.finger.user":                  "p.cm.hcl:48:13",
 		"services.finger.dir":                   "default",
 		"services.daytime.profile":              "default",
-		"limits.public.per_source.prefix6":      "p.cm.hcl:23:26",
+		"limits.public.per_source.prefix6":      "p.cm.hcl:24:19",
 		"profiles.finger.syscalls.on_violation": "shipped/base.cm.hcl:",
 		"profiles.finger.files.exec.0":          "shipped/base.cm.hcl:",
 		"profiles.finger.files.read.1":          "p.cm.hcl:",
@@ -234,7 +234,7 @@ func TestWidening(t *testing.T) {
 		{"resources", "line", `resources { open_files = "unlimited" }`},
 	} {
 		text := func(widens string) string {
-			return one("profile = profile.p") + "profile \"p\" {\n base = profile." + tt.base + "\n" + widens + tt.body + "\n}"
+			return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\n base = profile." + tt.base + "\n" + widens + tt.body + "\n}"
 		}
 		_, ds := compileText(text(""))
 		if len(ds) != 1 || ds[0].Code != codeWidens || !strings.Contains(ds[0].Detail, `"`+tt.layer+`"`) {
@@ -250,11 +250,11 @@ func TestWidening(t *testing.T) {
 		`syscalls { allow = ["read"] }`, `syscalls { on_violation = "kill" }`, `syscalls { seal = true }`, `init = true`, `user_namespace = true`,
 		`syscalls { deny = ["@threads"] }`, `best_effort = ["cgroup"]`,
 	} {
-		if doc, ds := compileText(one("profile = profile.p") + "profile \"p\" {\n base = profile.line\n" + body + "\n}"); doc == nil || len(ds) > 0 {
+		if doc, ds := compileText(one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\n base = profile.line\n" + body + "\n}"); doc == nil || len(ds) > 0 {
 			t.Errorf("%s: %+v", body, ds)
 		}
 	}
-	doc, ds := compileText(one("profile = profile.p") + "profile \"p\" {\n base = profile.line\n widens = [\"files\"]\n}")
+	doc, ds := compileText(one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\n base = profile.line\n widens = [\"files\"]\n}")
 	if doc == nil || len(ds) != 1 || ds[0].Severity != policy.SeverityWarning || ds[0].Code != codeSpare {
 		t.Errorf("spare widens: %+v", ds)
 	}

@@ -3,8 +3,6 @@ package lang
 import (
 	"cmp"
 	"slices"
-	"strconv"
-	"strings"
 
 	"casemate/acl/limit"
 
@@ -21,7 +19,7 @@ func (c *compiler) limitBlock(name string, syn *hclsyntax.Block) limit.Spec {
 	l.Concurrent = b.count("concurrent")
 	l.Rate, l.Burst = b.rate()
 	l.Session, _ = b.duration("session", "session_ns", "10m")
-	if s := b.one("per_source", "per_source", []string{"concurrent", "rate", "burst", "prefix"}); s != nil {
+	if s := b.one("per_source", "per_source", []string{"concurrent", "rate", "burst", "ipv4_prefix", "ipv6_prefix"}); s != nil {
 		l.PerSource.Concurrent = s.count("concurrent")
 		l.PerSource.Rate, l.PerSource.Burst = s.rate()
 		s.prefixes(&l.PerSource)
@@ -51,28 +49,15 @@ func (b *block) rate() (limit.Rate, int) {
 	return r, burst
 }
 
-// prefixes reads prefix = ["/32", "/64"]: IPv4 first, IPv6 second.
+// prefixes reads ipv4_prefix and ipv6_prefix.
 func (b *block) prefixes(s *limit.PerSource) {
-	v, ok := b.attr("prefix", "prefix4")
-	if !ok {
-		return
-	}
-	b.c.places[b.join("prefix6")] = v.rng
-	const next = `write prefix = ["/32", "/64"]: the length for IPv4, then for IPv6`
-	if v.kind != kindList || len(v.list) != 2 {
-		b.c.report(codeType, v.rng, next, "prefix must be a list of two lengths")
-		return
-	}
-	for i, into := range []*int{&s.Prefix4, &s.Prefix6} {
-		item := v.list[i]
-		text, slash := strings.CutPrefix(item.s, "/")
-		n, err := strconv.Atoi(text)
-		if !slash || err != nil || strconv.Itoa(n) != text || n < 0 || n > []int{32, 128}[i] {
-			b.c.report(codeValue, item.rng, next, "%s is not a prefix length", item.describe())
-			continue
+	for _, f := range []struct {
+		name, path string
+		into       *int
+	}{{"ipv4_prefix", "prefix4", &s.Prefix4}, {"ipv6_prefix", "prefix6", &s.Prefix6}} {
+		if n, ok := b.number(f.name, f.path); ok {
+			*f.into = int(min(n, 1<<31-1))
 		}
-		*into = n
-		b.c.places[b.join([]string{"prefix4", "prefix6"}[i])] = item.rng
 	}
 }
 

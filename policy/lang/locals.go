@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -43,6 +44,10 @@ func (c *compiler) strayReference(e *hclsyntax.ScopeTraversalExpr, root string) 
 	roots := []string{"acl", "limit", "local", "profile"}
 	next := "write it in quotes: \"" + root + "\""
 	switch {
+	case c.inText > 0:
+		next = fmt.Sprintf("write $${%s} for this text as it stands; the program's environment has the client's address", c.text(e.SrcRange))
+	case truths[root] != "" && len(e.Traversal) == 1:
+		next = "write " + truths[root]
 	case slices.Contains(roots, root):
 		next = "write it as the whole value of the attribute " + root + " (profiles also of base)"
 		c.report(codeReference, e.SrcRange, next, "a reference to a block (%s) cannot be used as a value here", root)

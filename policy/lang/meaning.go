@@ -67,7 +67,7 @@ func (c *compiler) adoptPlaces(prefix string) {
 // value at fault was written. After other errors the policy has holes, and only
 // what is wrong with a value that was read is reported.
 func (c *compiler) meaning(p *policy.Policy) bool {
-	if c.head == nil || c.work < 0 {
+	if len(c.heads) == 0 || c.work < 0 {
 		return false
 	}
 	before := len(c.found)
@@ -111,5 +111,5 @@ func (c *compiler) near(path string) hcl.Range {
 		}
 		path = path[:max(0, strings.LastIndexByte(path, '.'))]
 	}
-	return c.head.DefRange()
+	return c.start()
 }

@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -12,62 +11,26 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-func TestParseListen(t *testing.T) {
-	addr := netip.MustParseAddr
-	for in, want := range map[string]policy.Listen{
-		"tcp://:finger":                            {Network: "tcp", Port: 79, LastPort: 79},
-		"tcp4://:7000-7010":                        {Network: "tcp4", Port: 7000, LastPort: 7010},
-		"udp://192.0.2.1:79":                       {Network: "udp", Addr: addr("192.0.2.1"), Port: 79, LastPort: 79},
-		"tcp://[::1]:7979":                         {Network: "tcp", Addr: addr("::1"), Port: 7979, LastPort: 7979},
-		"tcp6://[2001:db8::1]:ssh":                 {Network: "tcp6", Addr: addr("2001:db8::1"), Port: 22, LastPort: 22},
-		"tcp://:kerberos-adm":                      {Network: "tcp", Port: 749, LastPort: 749},
-		"unix:///run/x.sock":                       {Network: "unix", Path: "/run/x.sock", Mode: 0o600},
-		"unixgram://@name":                         {Network: "unixgram", Path: "@name"},
-		"unixpacket:///x?mode=0666":                {Network: "unixpacket", Path: "/x", Mode: 0o666},
-		"unix:///x?group=adm&mode=0660&owner=root": {Network: "unix", Path: "/x", Mode: 0o660, Owner: "root", Group: "adm"},
-	} {
-		if got, bad := parseListen(in); bad != nil || got != want {
-			t.Errorf("%s: got %+v, %+v", in, got, bad)
-		}
-	}
+func TestParseListenSuggests(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                              "tcp://:7979",
-		"79":                            "tcp://:7979",
-		"tcp/79":                        "tcp://:7979",
-		"sctp://:79":                    "tcp",
-		"tcp://79":                      "PORT",
-		"tcp://[::1]":                   "PORT",
-		"tcp://:0":                      "1 to 65535",
-		"tcp://:65536":                  "1 to 65535",
-		"tcp://:079":                    "number",
-		"tcp://:fingr":                  `"finger"`,
-		"tcp://:7-x":                    "number",
-		"tcp://*:79":                    "leave the address out",
-		"tcp://localhost:79":            "127.0.0.1 or [::1]",
-		"tcp://::1:79":                  "brackets",
-		"tcp://[192.0.2.1]:79":          "brackets",
-		"tcp://[::ffff:1.2.3.4]:79":     "write 1.2.3.4",
-		"tcp://[fe80::1%eth0]:79":       "zone",
-		"tcp://0.0.0.0:79":              "tcp4://:PORT",
-		"udp4://[::]:79":                "udp6://:PORT",
-		"tcp://[2001:DB8::1]:79":        "2001:db8::1",
-		"tcp://192.0.2.1:79/x":          "ADDRESS:PORT",
-		"tcp://01.2.3.4:79":             "IPv4 address",
-		"unix:///x?mode=660":            "mode=0660",
-		"unix:///x?mod=0660":            "did you mean mode?",
-		"unix:///x?mode=0660&mode=0660": "mode=0660",
-		"unix://@x?mode=0660":           "unix://@x",
+		"tpc://:79":            "did you mean tcp?",
+		"tcp://:fingr":         `"finger"`,
+		"unix:///x?mode=0660":  "socket {",
+		"tcp://:kerberos-admn": `"kerberos-adm"`,
 	} {
 		if got, bad := parseListen(in); bad == nil || !strings.Contains(bad.next, want) {
 			t.Errorf("%s: got %+v, %+v", in, got, bad)
 		}
+	}
+	if l, bad := parseListen("tcp://:kerberos-adm"); bad != nil || l.Port != 749 {
+		t.Errorf("got %+v, %+v", l, bad)
 	}
 }
 
 func TestUnits(t *testing.T) {
 	for in, want := range map[string]time.Duration{"500ms": 500 * time.Millisecond, "90s": 90 * time.Second, "10m": 10 * time.Minute,
 		"10min": 10 * time.Minute, "1h": time.Hour, "2d": 48 * time.Hour, "0s": 0, "": -1, "10": -1, "s": -1, "-1s": -1, "1.5s": -1, "01s": -1,
-		"999999999999d": -1, "1h30m": -1, "1 s": -1, "9999999999999s": -1} {
+		"999999999999d": -1, "1h30m": 90 * time.Minute, "1d2h3m4s5ms": 26*time.Hour + 3*time.Minute + 4*time.Second + 5*time.Millisecond, "30m1h": -1, "1h1h": -1, "1h30": -1, "106751d999999999999ms": -1, "1 s": -1, "9999999999999s": -1} {
 		if d, err := parseDuration(in); (err != nil) != (want < 0) || err == nil && d != want {
 			t.Errorf("duration %q: %v, %v", in, d, err)
 		}
@@ -96,13 +59,11 @@ func TestEval(t *testing.T) {
 		`"a${1}b${true}"`: "a1btrue", `"${"x"}"`: "x", `"a\"\n$${b}"`: "a\"\n${b}", "<<E\nx\ny\nE\n": "x\ny\n",
 		`["a", 1]`: "[a 1]", `{ a = 1, "b" = [2], c : 3 }`: "{a:1 b:[2] c:3}",
 		`concat(["a"], [], ["b", "a"])`: "[a b a]", `concat()`: "[]", `distinct(["a", "b", "a", "1", 1])`: "[a b 1 1]",
-		`flatten([["a", ["b"]], "c", []])`: "[a b c]", `setunion(["a"], ["b", "a"])`: "[a b]",
+		`setunion(["a"], ["b", "a"])`:         "[a b]",
 		`setsubtract(["a", "b", "c"], ["b"])`: "[a c]", `setsubtract(["a", "b"], ["a"], ["b"])`: "[]",
-		`setintersection(["a", "b", "b"], ["b", "c"])`: "[b]", `contains(["a"], "a")`: "true", `contains(["1"], 1)`: "false",
-		`length(["a", "b"])`: "2", `length("é")`: "1", `length({ a = 1 })`: "1", `format("%s-%d%% %v %q", "a", 7, true, "q\"")`: `a-7% true "q\""`,
-		`concat("a")`: "CM304", `flatten("a")`: "CM304", `distinct([["a"]])`: "CM304", `distinct()`: "CM304", `distinct(["a"], ["b"])`: "CM304",
-		`contains(["a"])`: "CM304", `length(1)`: "CM304", `length()`: "CM304", `format()`: "CM304", `format("%s")`: "CM304",
-		`format("%x", 1)`: "CM304", `format("%d", "a")`: "CM304", `format("a", 1)`: "CM304", `format("%", 1)`: "CM304", `format("%999999999s", "a")`: "CM304",
+		`setintersection(["a", "b", "b"], ["b", "c"])`: "[b]",
+		`concat("a")`: "CM304", `distinct([["a"]])`: "CM304", `distinct()`: "CM304", `distinct(["a"], ["b"])`: "CM304",
+		`length(["a"])`: "CM301", `format("a")`: "CM301", `contains(["a"], "a")`: "CM301", `flatten([["a"]])`: "CM301",
 		`concat([]...)`: "CM103", `"${[1]}"`: "CM401", `[for x in []: x]`: "CM103", `acl.x`: "CM301", `x`: "CM301", `local`: "CM301", `-1`: "CM103", `1 + 1`: "CM103",
 		`{ (1) = 2 }`: "CM401", `{ a = 1, a = 2 }`: "CM203", `local.a.b`: "CM301", `f()`: "CM301", `a::b()`: "CM301",
 	} {
@@ -147,13 +108,16 @@ func dump(v value) string {
 }
 
 func TestFormat(t *testing.T) {
-	messy := "\n\n\npolicy{edition=1}\n\n\n\nlocals{\n\n a=[\"x\",\"y\"] # one\n long_name = 1 // two\n\n b = [\n\"x\" ,\n[ 1 ],\n]\n c = format( \"%s ${ local.a }\" , local . a )\n" +
+	messy := "\n\n\npolicy{edition=1}\n\n\n\nlocals{\n\n a=[\"x\",\"y\"] # one\n long_name = 1 // two\n\n b = [\n\"x\" ,\n[ 1 ],\n]\n c = concat( [\"${ local.a }\"] , local . a )\n" +
 		" d = <<EOT\n   kept  as is\nEOT\n e={}\n f = { x = 1 }\n\n}\n/* a\n  b */\nservice   \"s\"   {\n listen=[ ] /* in */\n}\n\n\n"
 	want := "policy { edition = 1 }\n\nlocals {\n  a         = [\"x\", \"y\"] # one\n  long_name = 1          // two\n\n  b = [\n    \"x\",\n    [1],\n  ]\n" +
-		"  c = format(\"%s ${ local.a }\", local.a)\n  d = <<EOT\n   kept  as is\nEOT\n  e = {}\n  f = { x = 1 }\n}\n/* a\n  b */\nservice \"s\" {\n  listen = [] /* in */\n}\n"
+		"  c = concat([\"${local.a}\"], local.a)\n  d = <<EOT\n   kept  as is\nEOT\n  e = {}\n  f = { x = 1 }\n}\n/* a\n  b */\nservice \"s\" {\n  listen = [] /* in */\n}\n"
 	got, ds := Format(policy.SourceFile{Name: "f", Data: []byte(messy)})
 	if len(ds) > 0 || string(got) != want {
 		t.Errorf("%v\ngot:\n%s\nwant:\n%s", ds, got, want)
+	}
+	if got, _ := Format(policy.SourceFile{Name: "f", Data: []byte("\xef\xbb\xbfa = 1\r\n\r\n\r\nb = 2\r\n")}); string(got) != "a = 1\n\nb = 2\n" {
+		t.Errorf("byte order mark and CRLF: %q", got)
 	}
 	if _, ds := Format(policy.SourceFile{Name: "f", Data: []byte("a {")}); !policy.HasErrors(ds) {
 		t.Error("formats what does not parse")
@@ -183,11 +147,12 @@ func FuzzFormat(f *testing.F) {
 
 // spell joins a text's tokens without the white space between them.
 func spell(text string) string {
+	text = strings.ReplaceAll(strings.TrimPrefix(text, string(byteOrderMark)), "\r\n", "\n")
 	tokens, _ := hclsyntax.LexConfig([]byte(text), "f", hcl.InitialPos)
 	var b strings.Builder
-	for _, w := range words([]byte(text), tokens) {
-		if w.kind != hclsyntax.TokenNewline {
-			b.WriteString(w.text + "\x00")
+	for _, t := range tokens {
+		if t.Type != hclsyntax.TokenNewline {
+			b.WriteString(strings.TrimRight(string(t.Bytes), " \t\n") + "\x00")
 		}
 	}
 	return b.String()

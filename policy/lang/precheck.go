@@ -103,7 +103,7 @@ func (c *compiler) tokens(tokens hclsyntax.Tokens) bool {
 			}
 			if what := foreign(t); what != "" && t.Range.Start.Line != line {
 				line = t.Range.Start.Line // one for each line: operators come in pairs
-				c.report(codeFeature, t.Range, "write the value itself, or a local", "%s not part of the policy language", what)
+				c.report(codeFeature, t.Range, plainly(t), "%s not part of the policy language", what)
 			}
 		}
 		if len(c.found)-before > maxDiagnostics {
@@ -131,6 +131,17 @@ func decimal(b []byte) bool {
 		}
 	}
 	return len(b) <= maxDigits
+}
+
+// plainly is the next step for a foreign token.
+func plainly(t hclsyntax.Token) string {
+	switch t.Type {
+	case hclsyntax.TokenTemplateControl:
+		return "write %%{ for the text %{"
+	case hclsyntax.TokenMinus:
+		return "write 1 or more, or leave the attribute out for its default"
+	}
+	return "write the value itself, or a local"
 }
 
 // foreign names what a token is for, if the language has no use for it.

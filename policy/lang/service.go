@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"casemate/listener/address"
 	"casemate/policy"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -23,19 +24,11 @@ var defaultEnvStyle = []string{"systemd", "ucspi"}
 // together is for Validate to judge.
 func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Service {
 	b := c.open(syn, "services."+name, []string{"listen", "command", "builtin", "user", "group", "groups", "because", "acl", "limit",
-		"profile", "wait", "stdio", "env", "env_style", "dir", "umask", "banner", "linger", "retry", "backlog"})
+		"profile", "wait", "stdio", "env", "env_style", "dir", "umask", "banner", "linger", "retry"}, "socket")
 	c.places[b.path+".name"] = syn.LabelRanges[0]
 	s := policy.Service{Name: name, Stdio: "socket", Dir: "/", Umask: defaultUmask, Linger: defaultLinger}
 	b.missing("listen", `write listen = ["tcp://:7979"]`)
-	if items, ok := b.strs("listen", "listen"); ok {
-		for _, v := range items {
-			if l, bad := parseListen(v.s); bad != nil {
-				c.report(codeValue, v.rng, bad.next, "listen: %s", bad.summary)
-			} else {
-				s.Listen = append(s.Listen, l)
-			}
-		}
-	}
+	b.listen(&s)
 	b.program(&s)
 	b.identity(&s)
 	b.references(&s)
@@ -133,13 +126,13 @@ func (b *block) environment(s *policy.Service) {
 		s.Linger = d
 	}
 	s.Retry, _ = b.boolean("retry", "retry")
-	if n, ok := b.number("backlog", "backlog"); ok {
-		s.Backlog = int(min(n, 1<<31-1))
-	}
 }
 
 // badValue is a value that cannot be read, and one step that repairs it.
 type badValue struct{ summary, next string }
+
+// Error is what is wrong; unit shows next beside it.
+func (b *badValue) Error() string { return b.summary }
 
 func bad(next, format string, args ...any) *badValue {
 	return &badValue{summary: clip(fmt.Sprintf(format, args...)), next: next}
@@ -151,29 +144,16 @@ func portOf(v value) (uint16, *badValue) {
 	case v.kind == kindString && v.s == "any":
 		return 0, nil
 	case v.kind == kindString:
-		return parsePort(v.s)
+		first, last, bad := address.ParsePorts(v.s, namedPort)
+		if bad == nil && first != last {
+			bad = &address.Error{Summary: "a range is not known here", Next: "write single ports"}
+		}
+		if bad != nil {
+			return 0, &badValue{clip(bad.Summary), portHint(v.s, bad.Next)}
+		}
+		return first, nil
 	case v.kind != kindNumber || v.n < 1 || v.n > 65535:
 		return 0, bad(`write a number from 1 to 65535, a name, or "any"`, "%s is not a port", v.describe())
 	}
 	return uint16(v.n), nil
-}
-
-// parsePort reads a decimal port or the name of one.
-func parsePort(s string) (uint16, *badValue) {
-	n, unit, err := split(s)
-	switch {
-	case err == nil && unit == "" && n >= 1 && n <= 65535:
-		return uint16(n), nil
-	case err == nil && unit == "":
-		return 0, bad("write a number from 1 to 65535", "port %s is out of range", s)
-	}
-	if port, ok := ports[s]; ok {
-		return port, nil
-	}
-	names := sortedKeys(ports)
-	next := "write its number"
-	if w := policy.Suggest(s, names); w != "" {
-		next = fmt.Sprintf("did you mean %q, or write its number", w)
-	}
-	return 0, bad(next, "port %q is not known", clip(s))
 }

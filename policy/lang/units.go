@@ -28,20 +28,32 @@ var durations = map[string]time.Duration{
 	"ms": time.Millisecond, "s": time.Second, "min": time.Minute, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
 }
 
-// parseDuration reads "500ms", "90s", "10m" (or "10min"), "1h" and "2d".
+// parseDuration reads "500ms", "90s", "10m" (or "10min"), "1h", "2d", and several
+// of them from the longest unit to the shortest: "1h30m".
 func parseDuration(s string) (time.Duration, error) {
-	n, unit, err := split(s)
-	if err != nil {
-		return 0, err
+	var sum, last time.Duration
+	for rest := s; rest != "" || s == ""; {
+		n, unit, err := split(rest)
+		if err != nil {
+			return 0, err
+		}
+		if i := strings.IndexAny(unit, "0123456789"); i >= 0 {
+			unit, rest = unit[:i], unit[i:]
+		} else {
+			rest = ""
+		}
+		d, ok := durations[unit]
+		switch {
+		case !ok:
+			return 0, fmt.Errorf("%q has no unit of time (ms, s, m, h or d)", clip(s))
+		case last != 0 && d >= last:
+			return 0, fmt.Errorf("%q does not go from the longest unit to the shortest", clip(s))
+		case n > (math.MaxInt64-int64(sum))/int64(d):
+			return 0, fmt.Errorf("%q is too long", clip(s))
+		}
+		sum, last = sum+time.Duration(n)*d, d
 	}
-	d, ok := durations[unit]
-	switch {
-	case !ok:
-		return 0, fmt.Errorf("%q has no unit of time (ms, s, m, h or d)", clip(s))
-	case n > math.MaxInt64/int64(d):
-		return 0, fmt.Errorf("%q is too long", clip(s))
-	}
-	return time.Duration(n) * d, nil
+	return sum, nil
 }
 
 var sizes = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -72,6 +84,11 @@ func parseRate(s string) (limit.Rate, error) {
 	switch per {
 	case "s", "min", "h", "d":
 	default:
+		for _, known := range []string{"s", "min", "h", "d"} {
+			if per != "" && per[0] == known[0] {
+				return limit.Rate{}, &badValue{fmt.Sprintf("%q is not counted for each s, min, h or d", clip(s)), fmt.Sprintf("write it as %q", count+"/"+known)}
+			}
+		}
 		return limit.Rate{}, fmt.Errorf("%q is not counted for each s, min, h or d", clip(s))
 	}
 	return limit.Rate{Events: int(min(n, math.MaxInt32)), Per: durations[per]}, nil

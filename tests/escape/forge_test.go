@@ -21,7 +21,7 @@ func TestLogIsNotForged(t *testing.T) {
 	victim, port, dir := compileVictim(t), rig.Port(t), rig.PublicDir(t)
 	sock := filepath.Join(dir, "sock")
 	text := serviceText("victim", port, victim, "  base = profile.server\n  init = false")
-	text = strings.Replace(text, "listen = [", "listen = [\"unix://"+sock+"?mode=0666\", ", 1)
+	text = strings.Replace(text, "listen = [", "socket {\n    mode = \"0666\"\n  }\n  listen = [\"unix:"+sock+"\", ", 1)
 	text = strings.Replace(text, "acl.localhost", "acl.anyone", 1)
 	b := rig.Serve(t, policyHead+text)
 	if o := inside(t, port, "forge"); o.result != "ok" {

@@ -69,7 +69,7 @@ func TestStop(t *testing.T) {
 	rig.Root(t)
 	program, dir := rig.Compile(t, "testdata/rogue.c"), rig.PublicDir(t)
 	sock := filepath.Join(dir, "hold.sock")
-	b := rig.Serve(t, head+service("hold", "unix://"+sock, []string{program, "hold"}, "profile = profile.line", "acl = acl.anyone"))
+	b := rig.Serve(t, head+service("hold", "unix:"+sock, []string{program, "hold"}, "profile = profile.line", "acl = acl.anyone"))
 	c, err := net.Dial("unix", sock)
 	if err != nil {
 		t.Fatal(err)

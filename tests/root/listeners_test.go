@@ -22,7 +22,7 @@ func TestListeners(t *testing.T) {
 		{"tcp://:" + both, "tcp4", "127.0.0.1:" + both},
 		{"tcp://:" + both, "tcp6", "[::1]:" + both},
 		{"tcp6://[::1]:" + six, "tcp6", "[::1]:" + six},
-		{"unix://" + sock, "unix", sock},
+		{"unix:" + sock, "unix", sock},
 		{"unixpacket://" + sock, "unixpacket", sock},
 	} {
 		t.Run(c.listen+" by "+c.network, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestSocketFileIsNotStolen(t *testing.T) {
 	bin := rig.Root(t)
 	program, dir := rig.Compile(t, "testdata/rogue.c"), rig.PublicDir(t)
 	sock := filepath.Join(dir, "s")
-	text := head + service("once", "unix://"+sock, []string{program, "once"}, "profile = profile.line", "acl = acl.anyone")
+	text := head + service("once", "unix:"+sock, []string{program, "once"}, "profile = profile.line", "acl = acl.anyone")
 	refuse := func(why string) {
 		t.Helper()
 		b, err := rig.Start(rig.Options{Bin: bin, Files: map[string]string{"test.cm.hcl": text}})

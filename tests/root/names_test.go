@@ -17,13 +17,13 @@ import (
 
 // nameRules are the services of the test: what each admits is its name.
 var nameRules = map[string]string{
-	"org":      `rule "allow" { from = [".example.org"] }`,
-	"decent":   `rule "deny" { from = [".evil.example", "unknown", "paranoid"] }` + "\n" + `rule "allow" { from = ["any"] }`,
-	"except":   "rule \"allow\" {\nfrom = [\"any\"]\nexcept = [\".evil.example\", \"unknown\", \"paranoid\"]\n}",
-	"known":    `rule "allow" { from = ["known"] }`,
-	"unknown":  `rule "allow" { from = ["unknown"] }`,
-	"paranoid": `rule "allow" { from = ["paranoid"] }`,
-	"plain":    `rule "allow" { from = ["127.0.0.0/8"] }`,
+	"org":      `allow { from = [".example.org"] }`,
+	"decent":   `deny { from = [".evil.example", "unknown", "paranoid"] }` + "\n" + `allow { from = ["any"] }`,
+	"except":   "allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\", \"unknown\", \"paranoid\"]\n}",
+	"known":    `allow { from = ["known"] }`,
+	"unknown":  `allow { from = ["unknown"] }`,
+	"paranoid": `allow { from = ["paranoid"] }`,
+	"plain":    `allow { from = ["127.0.0.0/8"] }`,
 }
 
 // named is a broker with those services, each of which tells its client's name.
@@ -40,7 +40,7 @@ func named(t *testing.T) (b *rig.Broker, ports map[string]string) {
 	}
 	ports["udp"] = rig.Port(t)
 	s.WriteString(service("udp", "udp://127.0.0.1:"+ports["udp"], []string{"/usr/bin/head", "-c", "4"}, "profile = profile.line", "acl = acl.either"))
-	s.WriteString("\nacl \"either\" {\nrule \"allow\" { from = [\".example.org\", \"127.3.4.1\"] }\n}\n")
+	s.WriteString("\nacl \"either\" {\nallow { from = [\".example.org\", \"127.3.4.1\"] }\n}\n")
 	text := strings.ReplaceAll(s.String(), `listen  = ["tcp://127.0.0.1:`+ports["org"]+`"]`,
 		fmt.Sprintf(`listen  = ["tcp://127.0.0.1:%[1]s", "tcp://[::1]:%[1]s"]`, ports["org"]))
 	return rig.Serve(t, text), ports

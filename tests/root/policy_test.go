@@ -14,7 +14,7 @@ const head = `
 policy { edition = 1 }
 
 acl "loopback" {
-  rule "allow" { from = ["127.0.0.0/8", "::1"] }
+  allow { from = ["127.0.0.0/8", "::1"] }
 }
 
 limit "wide" {

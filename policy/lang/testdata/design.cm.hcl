@@ -3,8 +3,8 @@ policy { edition = 1 }
 locals { office = ["192.0.2.0/24", "2001:db8:10::/48"] }
 
 acl "office" {
-  rule "deny" { from = ["192.0.2.66"] }
-  rule "allow" {
+  deny { from = ["192.0.2.66"] }
+  allow {
     from   = concat(local.office, [".example.org"])
     except = ["cgi.example.org"]
   }
@@ -17,10 +17,11 @@ limit "public" {
   burst      = 100
   session    = "10m"
   per_source {
-    concurrent = 4
-    rate       = "10/min"
-    burst      = 5
-    prefix     = ["/32", "/64"]
+    concurrent  = 4
+    rate        = "10/min"
+    burst       = 5
+    ipv4_prefix = 32
+    ipv6_prefix = 64
   }
   penalty {
     on    = ["crash", "violation", "timeout"]
@@ -30,7 +31,7 @@ limit "public" {
 }
 
 profile "finger" {
-  base = profile.line          # shipped: strict, line, files, server, login, builtin
+  base = profile.line # shipped: strict, line, files, server, login, builtin
   files {
     read = ["/etc/passwd", "/var/lib/finger"]
     tmp  = "1MiB"
@@ -44,7 +45,7 @@ profile "finger" {
 service "finger" {
   listen  = ["tcp://:finger", "tcp://[::1]:7979"]
   command = ["/usr/sbin/in.fingerd", "-w"]
-  user    = "nobody"            # or "dynamic": a leased uid for every connection
+  user    = "nobody" # or "dynamic": a leased uid for every connection
   acl     = acl.office
   limit   = limit.public
   profile = profile.finger

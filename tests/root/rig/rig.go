@@ -89,7 +89,7 @@ func Launch(o Options) (*Broker, error) {
 	if b.stderr, err = os.Create(filepath.Join(dir, "stderr")); err != nil {
 		return nil, err
 	}
-	args := append([]string{filepath.Join(o.Bin, "casemated"), "--policy", b.Policy, "--control", b.Control,
+	args := append([]string{filepath.Join(o.Bin, "casemated"), b.Policy, "--control", b.Control,
 		"--log", b.LogFile, "--libexec", o.Bin}, o.Args...)
 	if o.NoFile != 0 {
 		args = append([]string{"prlimit", fmt.Sprintf("--nofile=%d", o.NoFile), "--"}, args...)

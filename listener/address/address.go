@@ -1,0 +1,150 @@
+// Package address is what may be listened on: the words of the networks, the
+// text form of a listen address, its invariants, and the kernel's addresses
+// that it stands for.
+//
+// It is pure: no system call, and none of our other packages. The compiler, the
+// broker and whoever reviews a policy read addresses through it alone.
+package address
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// network is one word that a listen address may begin with.
+type network struct {
+	word string
+	// opens are the networks of the sockets it stands for, IPv4 first.
+	opens    []string
+	datagram bool
+	path     bool // it has a path in place of an address and a port
+}
+
+// networks is the table: a new one is a row here and its socket in package listener.
+var networks = []network{
+	{word: "tcp", opens: []string{"tcp4", "tcp6"}},
+	{word: "tcp4", opens: []string{"tcp4"}},
+	{word: "tcp6", opens: []string{"tcp6"}},
+	{word: "udp", opens: []string{"udp4", "udp6"}, datagram: true},
+	{word: "udp4", opens: []string{"udp4"}, datagram: true},
+	{word: "udp6", opens: []string{"udp6"}, datagram: true},
+	{word: "unix", opens: []string{"unix"}, path: true},
+	{word: "unixgram", opens: []string{"unixgram"}, datagram: true, path: true},
+	{word: "unixpacket", opens: []string{"unixpacket"}, path: true},
+}
+
+// Networks are the words a listen address may begin with.
+func Networks() []string {
+	words := make([]string, len(networks))
+	for i, n := range networks {
+		words[i] = n.word
+	}
+	return words
+}
+
+// lookup finds a word's row; an unknown word has one that opens nothing.
+func lookup(word string) network {
+	i := slices.IndexFunc(networks, func(n network) bool { return n.word == word })
+	if i < 0 {
+		return network{}
+	}
+	return networks[i]
+}
+
+// MaxPorts is how many ports one listen address may cover.
+const MaxPorts = 1024
+
+// Listen is one listen address as a policy names it. Parse makes it, and a
+// Listen that Parse did not refuse keeps what the fields promise.
+type Listen struct {
+	// Network is one of Networks. tcp and udp without Addr mean both families:
+	// one IPv4 and one v6-only IPv6 socket.
+	Network string
+	// Addr is the local address; the zero Addr is the wildcard.
+	Addr netip.Addr
+	// Port and LastPort are the ends of a range (equal for one port), 1 to 65535.
+	Port, LastPort uint16
+	// Path of a unix socket; a leading @ is the abstract namespace (unix(7)).
+	Path string
+}
+
+// Unix tells whether l is a socket of the unix family.
+func (l Listen) Unix() bool { return lookup(l.Network).path }
+
+// File tells whether l makes a file: a unix socket outside the abstract namespace.
+func (l Listen) File() bool { return l.Unix() && strings.HasPrefix(l.Path, "/") }
+
+// Datagram tells whether l receives datagrams, not connections.
+func (l Listen) Datagram() bool { return lookup(l.Network).datagram }
+
+// String is l as the policy language writes it.
+func (l Listen) String() string {
+	if l.Unix() {
+		return l.Network + ":" + l.Path
+	}
+	var b strings.Builder
+	b.WriteString(l.Network + "://")
+	if l.Addr.Is6() {
+		b.WriteString("[" + l.Addr.String() + "]")
+	} else if l.Addr.IsValid() {
+		b.WriteString(l.Addr.String())
+	}
+	b.WriteString(":" + strconv.Itoa(int(l.Port)))
+	if l.LastPort != l.Port {
+		b.WriteString("-" + strconv.Itoa(int(l.LastPort)))
+	}
+	return b.String()
+}
+
+// Families tells whether l listens on IPv4 and on IPv6.
+func (l Listen) Families() (v4, v6 bool) {
+	for _, n := range l.opens() {
+		v4, v6 = v4 || strings.HasSuffix(n, "4"), v6 || strings.HasSuffix(n, "6")
+	}
+	return v4, v6
+}
+
+// opens are the networks of l's sockets: those of its word and, where it has an
+// address, of that address's family.
+func (l Listen) opens() []string {
+	all := lookup(l.Network).opens
+	if !l.Addr.IsValid() || len(all) < 2 {
+		return all
+	}
+	if l.Addr.Is4() {
+		return all[:1]
+	}
+	return all[1:]
+}
+
+// Optional tells whether a host that lacks e's family may do without it: e is
+// one of the two families of a word that names neither.
+func (l Listen) Optional(e Endpoint) bool {
+	return len(l.opens()) == 2 && strings.HasSuffix(e.Network, "6")
+}
+
+// Endpoints are the kernel addresses l stands for, ordered by port and IPv4
+// before IPv6.
+func (l Listen) Endpoints() []Endpoint {
+	if l.Unix() {
+		return []Endpoint{{Network: l.Network, Path: l.Path}}
+	}
+	opens := l.opens()
+	out := make([]Endpoint, 0, len(opens)*max(0, int(l.LastPort)-int(l.Port)+1))
+	for port := int(l.Port); port <= int(l.LastPort); port++ {
+		for _, n := range opens {
+			a := l.Addr
+			switch {
+			case a.IsValid():
+			case strings.HasSuffix(n, "4"):
+				a = netip.IPv4Unspecified()
+			default:
+				a = netip.IPv6Unspecified()
+			}
+			out = append(out, Endpoint{Network: n, Addr: netip.AddrPortFrom(a, uint16(port))})
+		}
+	}
+	return out
+}

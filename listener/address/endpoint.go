@@ -1,0 +1,46 @@
+package address
+
+import "net/netip"
+
+// Endpoint is what one socket is bound to.
+type Endpoint struct {
+	// Network is tcp4, tcp6, udp4, udp6, unix, unixgram or unixpacket.
+	Network string
+	// Addr is the local address of an IP socket. IPv6 sockets are always
+	// v6-only; both families on one port are two Endpoints.
+	Addr netip.AddrPort
+	// Path is the absolute path of a unix socket, or "@name" for the abstract namespace.
+	Path string
+}
+
+// Key is the identity of the endpoint: "tcp4/0.0.0.0:79", "udp6/[::1]:7",
+// "unix//run/x.sock".
+func (e Endpoint) Key() string {
+	if e.Unix() {
+		return e.Network + "/" + e.Path
+	}
+	return e.Network + "/" + e.Addr.String()
+}
+
+// Unix tells whether e is of the unix family.
+func (e Endpoint) Unix() bool { return lookup(e.Network).path }
+
+// Stream tells whether connections are accepted from the socket (tcp, unix and
+// unixpacket) as opposed to datagrams being read from it.
+func (e Endpoint) Stream() bool { return !lookup(e.Network).datagram }
+
+// UDP tells whether e receives udp datagrams.
+func (e Endpoint) UDP() bool { return !e.Stream() && !e.Unix() }
+
+// Overlaps tells whether the kernel refuses e and o side by side: the same port
+// of a network with the same address or a wildcard, or the same path.
+func (e Endpoint) Overlaps(o Endpoint) bool {
+	if e.Unix() || o.Unix() {
+		return e.Path == o.Path
+	}
+	if e.Network != o.Network || e.Addr.Port() != o.Addr.Port() {
+		return false
+	}
+	x, y := e.Addr.Addr(), o.Addr.Addr()
+	return x == y || x.IsUnspecified() || y.IsUnspecified()
+}

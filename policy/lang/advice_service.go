@@ -1,0 +1,157 @@
+package lang
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"casemate/acl"
+	"casemate/listener/address"
+	"casemate/policy"
+)
+
+// What is valid, and still serves nobody or not as it was meant.
+
+// habits warns of a policy that is valid.
+func (c *compiler) habits(p *policy.Policy) {
+	for _, name := range c.order[kindACL] {
+		l := c.acls[name]
+		c.unreachable(&l)
+	}
+	for _, name := range c.order[kindProfile] {
+		c.globs(c.profiles[name])
+	}
+	for i := range p.Services {
+		c.adviseService(&p.Services[i])
+	}
+}
+
+// adviseService warns of one service.
+func (c *compiler) adviseService(s *policy.Service) {
+	at := "services." + s.Name
+	if s.ACL == "" {
+		c.warn(codeNobody, c.near(at), "write acl = acl.localhost, acl.anyone or one of your own; acl.nobody says that it is meant", "service %q has no acl, so it admits nobody", s.Name)
+	}
+	if l := c.list(s.ACL); l != nil {
+		c.unixPeers(at, s, l)
+		c.loopbackOnly(at, s, l)
+	}
+	if len(s.Command) == 1 && strings.Contains(s.Command[0], " ") {
+		words := strings.Fields(s.Command[0])
+		c.warn(codeHabit, c.near(at+".command.0"), `write command = ["`+strings.Join(words, `", "`)+`"]`, "the program's path has a space in it: no shell takes it apart")
+	}
+	if name, group, ok := strings.Cut(s.User, "."); ok && s.Group == "" {
+		c.warn(codeHabit, c.near(at+".user"), fmt.Sprintf("if group %q of user %q is meant, write user = %q and group = %q", group, name, name, group), "user %q has a dot in its name", s.User)
+	}
+	c.hidden(at, s)
+}
+
+// list is an acl of the policy or a shipped one.
+func (c *compiler) list(name string) *acl.List {
+	if l, ok := c.acls[name]; ok {
+		return &l
+	}
+	if c.base != nil {
+		return c.base.list(name)
+	}
+	return nil
+}
+
+// allows tells whether l admits a client that only patterns with ok match.
+func allows(l *acl.List, ok func(acl.Pattern) bool) bool {
+	return l.Default == acl.Allow || slices.ContainsFunc(l.Rules, func(r acl.Rule) bool {
+		return r.Verdict == acl.Allow && slices.ContainsFunc(r.From, ok)
+	})
+}
+
+// unixPeers warns of a unix socket whose acl knows addresses and names alone.
+func (c *compiler) unixPeers(at string, s *policy.Service, l *acl.List) {
+	i := slices.IndexFunc(s.Listen, address.Listen.Unix)
+	if i >= 0 && len(l.Rules) > 0 && !allows(l, func(p acl.Pattern) bool { return p == "any" }) {
+		c.warn(codeNobody, c.near(fmt.Sprintf("%s.listen.%d", at, i)), `add "any" to an allow rule, or serve the unix socket with an acl of its own; the socket's mode says who may connect`,
+			"acl %q admits addresses and names, and clients of a unix socket have neither", s.ACL)
+	}
+}
+
+// loopbackOnly warns of a udp built-in that nobody it admits can use: on an
+// address that is not loopback, datagrams from loopback are forged and dropped.
+func (c *compiler) loopbackOnly(at string, s *policy.Service, l *acl.List) {
+	if s.Builtin == "" || len(l.Rules) == 0 || allows(l, func(p acl.Pattern) bool { return !loopback(p) }) {
+		return
+	}
+	for i, a := range s.Listen {
+		if a.Datagram() && !a.Unix() && !a.Addr.IsLoopback() {
+			c.warn(codeNobody, c.near(fmt.Sprintf("%s.listen.%d", at, i)), fmt.Sprintf("listen on udp://127.0.0.1:%d, or admit other clients", a.Port),
+				"acl %q admits loopback alone, whose datagrams are not answered on other addresses", s.ACL)
+		}
+	}
+}
+
+// loopback tells whether a pattern holds no other addresses.
+func loopback(p acl.Pattern) bool {
+	if a, err := netip.ParseAddr(string(p)); err == nil {
+		return a.IsLoopback()
+	}
+	pre, err := netip.ParsePrefix(string(p))
+	return err == nil && pre.Addr().IsLoopback() && (pre.Addr().Is6() || pre.Bits() >= 8)
+}
+
+// hidden warns of a working directory that the profile does not show.
+func (c *compiler) hidden(at string, s *policy.Service) {
+	p := c.profiles[s.Profile]
+	if p == nil && c.base != nil {
+		p = c.base.profiles[s.Profile]
+	}
+	if p == nil || s.Builtin != "" || s.Dir == "/" {
+		return
+	}
+	shown := slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, []string{"/dev"})
+	if len(s.Command) > 0 {
+		shown = append(shown, path.Dir(s.Command[0]))
+	}
+	if p.Files.Tmp > 0 {
+		shown = append(shown, "/tmp")
+	}
+	if p.Files.Proc {
+		shown = append(shown, "/proc")
+	}
+	for _, name := range shown {
+		if within(s.Dir, name) || within(name, s.Dir) {
+			return
+		}
+	}
+	c.warn(codeHabit, c.near(at+".dir"), fmt.Sprintf("add it to read or write of profile %q, or write dir = \"/\"", s.Profile), "the directory %q is not among the paths that profile %q shows", s.Dir, s.Profile)
+}
+
+// within tells whether a path is another one or below it.
+func within(name, dir string) bool {
+	return name == dir || dir == "/" || strings.HasPrefix(name, dir+"/")
+}
+
+// unreachable warns of rules behind one that everybody matches.
+func (c *compiler) unreachable(l *acl.List) {
+	for i, r := range l.Rules {
+		if !slices.Contains(r.From, "any") || len(r.Except)+len(r.To) > 0 {
+			continue
+		}
+		first := place(c.near(fmt.Sprintf("acls.%s.rules.%d", l.Name, i)))
+		for k := i + 1; k < len(l.Rules); k++ {
+			c.warn(codeUnreachable, c.near(fmt.Sprintf("acls.%s.rules.%d", l.Name, k)), "move it before the one at "+first+", or remove it",
+				"no client gets to this rule: one before it matches everybody")
+		}
+		return
+	}
+}
+
+// globs warns of path names with wildcards, which nothing expands.
+func (c *compiler) globs(p *profile) {
+	for _, kind := range []string{"read", "exec", "write"} {
+		for _, v := range p.items["files."+kind] {
+			if strings.ContainsAny(v.s, "*?[") {
+				c.warn(codeHabit, v.rng, "name the directory, or each file", "%q has a wildcard: paths are taken as they are", clip(v.s))
+			}
+		}
+	}
+}

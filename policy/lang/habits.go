@@ -1,0 +1,104 @@
+package lang
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// What people write out of habit from other programs and languages, and the
+// word or form that has its place here.
+
+// foreignWords are the attributes of xinetd.conf(5), inetd.conf(5) and
+// systemd.socket(5) that have another name here.
+var foreignWords = map[string]string{
+	"only_from":      `an acl: acl "NAME" { allow { from = [...] } }, and acl = acl.NAME`,
+	"no_access":      `an acl: acl "NAME" { deny { from = [...] } }, and acl = acl.NAME`,
+	"instances":      `a limit: limit "NAME" { concurrent = 64 }, and limit = limit.NAME`,
+	"cps":            `a limit: limit "NAME" { rate = "50/s"  burst = 100 }, and limit = limit.NAME`,
+	"per_source":     `a limit: limit "NAME" { per_source { concurrent = 4 } }, and limit = limit.NAME`,
+	"server":         `command = ["/path/of/program", "argument"]`,
+	"server_args":    `the arguments behind the program: command = ["/path/of/program", "argument"]`,
+	"socket_type":    `the network of the address: listen = ["tcp://:79"] or ["udp://:69"]`,
+	"protocol":       `the network of the address: listen = ["tcp://:79"] or ["udp://:69"]`,
+	"port":           `the port of the address: listen = ["tcp://:79"]`,
+	"bind":           `the address: listen = ["tcp://192.0.2.1:79"]`,
+	"interface":      `the address: listen = ["tcp://192.0.2.1:79"]`,
+	"disable":        "nothing: a service that should not run is left out",
+	"flags":          "nothing: see casemate help policy for what a service has",
+	"rlimit_as":      `a profile: profile "NAME" { resources { address_space = "64MiB" } }`,
+	"rlimit_cpu":     `a profile: profile "NAME" { resources { cpu_time = "10s" } }`,
+	"banner_fail":    `banner = "try later"`,
+	"nowait":         "wait = false, which is the default",
+	"log_type":       "nothing: casemated --log says where its log goes",
+	"log_on_success": "nothing: every session has its record",
+	"log_on_failure": "nothing: every refusal has its record",
+	"rule":           `the verdict: allow { from = [...] } or deny { from = [...] }`,
+	"network":        `network { mode = "host" }`,
+	"ports":          `network { mode = "host"  connect = ["https"]  bind = ["8000-8010"] }`,
+	"backlog":        "socket { backlog = 128 }",
+	"prefix":         "ipv4_prefix = 32 and ipv6_prefix = 64",
+	"include":        "the files' names on the command line: several paths are one policy",
+}
+
+// unknownName is the next step for an attribute or block that a kind of block
+// does not have.
+func unknownName(name string, known []string) string {
+	if w, ok := foreignWords[name]; ok {
+		return "write " + w
+	}
+	return didYouMean(name, known, "")
+}
+
+// truths are other languages' words for true and false.
+var truths = map[string]string{"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+// text is the source of a range.
+func (c *compiler) text(rng hcl.Range) string {
+	src := c.sources[rng.Filename]
+	if rng.Start.Byte < 0 || rng.End.Byte > len(src) || rng.Start.Byte > rng.End.Byte {
+		return ""
+	}
+	return string(src[rng.Start.Byte:rng.End.Byte])
+}
+
+// instead is what to write for a value of the wrong type: the value itself in
+// the right one, or else the example.
+func (c *compiler) instead(v value, want kind, example string) string {
+	switch {
+	case want == kindNumber && v.kind == kindString && v.s != "" && len(v.s) <= maxDigits && strings.Trim(v.s, "0123456789") == "":
+		return v.s
+	case want == kindString && v.kind == kindNumber && strings.Trim(c.text(v.rng), "0123456789") == "":
+		return `"` + c.text(v.rng) + `"` // as written: 0022 is a text here, and a number is not
+	case want == kindBool && v.kind == kindString && truths[v.s] != "":
+		return truths[v.s]
+	case want == kindList && v.scalar():
+		return fmt.Sprintf("[%q]", v.text())
+	}
+	return example
+}
+
+var (
+	bareAddress = regexp.MustCompile(`\b(tcp|udp)[46]?://[^\s,\]"]*|\bunix(gram|packet)?:[^\s,\]"]+`)
+	bareInclude = regexp.MustCompile(`^\s*include\b`)
+)
+
+// syntaxHint is a better next step than the parser's own, or "".
+func (c *compiler) syntaxHint(rng hcl.Range) string {
+	src := c.sources[rng.Filename]
+	start := min(max(rng.Start.Byte, 0), len(src))
+	line := src[bytes.LastIndexByte(src[:start], '\n')+1:]
+	if i := bytes.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i]
+	}
+	if m := bareAddress.FindString(string(line)); m != "" && !strings.Contains(string(line), `"`+m) {
+		return fmt.Sprintf("write the address in quotes: %q", m)
+	}
+	if bareInclude.Match(line) {
+		return "there is no include: write " + foreignWords["include"]
+	}
+	return ""
+}

@@ -1,0 +1,65 @@
+package lang
+
+import (
+	"strings"
+	"testing"
+
+	"casemate/policy"
+)
+
+// TestHabits: what a newcomer writes by habit, and the one step that the
+// diagnostic names. Warnings leave the policy valid.
+func TestHabits(t *testing.T) {
+	const anyone = "acl = acl.anyone\n  "
+	limits := func(s string) string { return one(anyone+"limit = limit.l") + "limit \"l\" {\n  " + s + "\n}\n" }
+	with := func(old, new string) string { return strings.Replace(one(anyone), old, new, 1) }
+	for _, tt := range []struct{ name, text, code, next string }{
+		{"shell variable", with(`["/bin/cat"]`, `["/bin/echo", "${REMOTE_ADDR}"]`), codeReference, "write $${REMOTE_ADDR}"},
+		{"directive", with(`["/bin/cat"]`, `["/bin/echo", "%{x}"]`), codeFeature, "write %%{"},
+		{"yes", one(anyone + "wait = yes"), codeReference, "write true"},
+		{"off", one(anyone + "wait = off"), codeReference, "write false"},
+		{"quoted yes", one(anyone + `wait = "yes"`), codeType, "write wait = true"},
+		{"quoted number", limits(`concurrent = "64"`), codeType, "write concurrent = 64"},
+		{"octal number", one(anyone + "umask = 0022"), codeType, `write umask = "0022"`},
+		{"seconds", limits(`rate = "50/sec"`), codeValue, `"50/s"`},
+		{"minutes", limits(`rate = "50/minute"`), codeValue, `"50/min"`},
+		{"negative", limits("concurrent = -1"), codeFeature, "leave the attribute out"},
+		{"list without brackets", with(`["tcp://:79"]`, `"tcp://:79"`), codeType, `write listen = ["tcp://:79"]`},
+		{"bare address", with(`["tcp://:79"]`, `[tcp://:79]`), codeSyntax, `"tcp://:79"`},
+		{"bare include", one(anyone) + "include \"x\"\n", codeSyntax, "there is no include"},
+		{"include block", one(anyone) + "include \"x\" {\n}\n", codeBlock, "command line"},
+		{"only_from", one(anyone + `only_from = ["10.0.0.0/8"]`), codeAttr, "allow { from"},
+		{"instances", one(anyone + "instances = 5"), codeAttr, "concurrent = 64"},
+		{"cps", one(anyone + `cps = "5 10"`), codeAttr, "rate ="},
+		{"per_source", one(anyone + "per_source = 3"), codeAttr, "per_source { concurrent"},
+		{"server", one(anyone + `server = "/x"`), codeAttr, "command ="},
+		{"server_args", one(anyone + `server_args = "-l"`), codeAttr, "command ="},
+		{"user.group", with(`"nobody"`, `"nobody.tty"`), codeHabit, `group = "tty"`},
+		{"rule after any", one("acl = acl.a") + "acl \"a\" {\n  allow { from = [\"any\"] }\n  deny { from = [\"10.0.0.0/8\"] }\n}\n", codeUnreachable, "p.cm.hcl:9:3"},
+		{"no acl", one(""), codeNobody, "acl.nobody"},
+		{"unix peers", strings.Replace(one("acl = acl.localhost"), "tcp://:79", "unix:/run/x", 1), codeNobody, `"any"`},
+		{"arguments in the path", with(`"/bin/cat"`, `"/bin/cat -u"`), codeHabit, `["/bin/cat", "-u"]`},
+		{"glob", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  files {\n    read = [\"/etc/*.conf\"]\n  }\n}\n", codeHabit, "name the directory"},
+		{"hidden dir", one(anyone + `dir = "/nonexistent"`), codeHabit, `dir = "/"`},
+		{"loopback udp", head + "service \"e\" {\n  listen = [\"udp://:7\"]\n  builtin = \"echo\"\n  acl = acl.localhost\n}\n", codeNobody, "udp://127.0.0.1:7"},
+	} {
+		doc, ds := compileText(tt.text)
+		if len(ds) != 1 || ds[0].Code != tt.code || !strings.Contains(ds[0].Detail, tt.next) {
+			t.Errorf("%s: want one %s with %q, got:\n%s", tt.name, tt.code, tt.next, show(ds))
+			continue
+		}
+		if (doc != nil) == (ds[0].Severity == policy.SeverityError) {
+			t.Errorf("%s: severity %s, document %v", tt.name, ds[0].Severity, doc != nil)
+		}
+	}
+	for _, text := range []string{
+		one(anyone), one("acl = acl.nobody"),
+		strings.Replace(one(anyone), "tcp://:79", "unix:/run/x", 1),
+		head + "service \"e\" {\n  listen = [\"udp://127.0.0.1:7\"]\n  builtin = \"echo\"\n  acl = acl.localhost\n}\n",
+		one(anyone + "profile = profile.files\n  dir = \"/tmp\""),
+	} {
+		if doc, ds := compileText(text); doc == nil || len(ds) > 0 {
+			t.Errorf("%s: %s", text, show(ds))
+		}
+	}
+}
