@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 
+	"casemate/hostpath"
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/rootfs"
 	"casemate/sandbox/zygote"
@@ -17,6 +18,9 @@ import (
 type Options struct {
 	// Stderr becomes the service's descriptor 2; nil is /dev/null.
 	Stderr *os.File
+	// Writable are the directories that any service of the policy may write,
+	// beside this one's own: nothing is resolved through them.
+	Writable []hostpath.ID
 }
 
 // Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
@@ -45,11 +49,12 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		}
 		s.plan = nil
 	}()
-	program, byFD, err := openProgram(pl.Command.Path)
+	prog, err := openProgram(pl.Command.Path)
 	if err != nil {
 		return nil, err
 	}
-	s.fds = append(s.fds, program)
+	defer prog.close()
+	s.fds = append(s.fds, prog.fd)
 	if err := s.fitDescriptors(); err != nil {
 		return nil, err
 	}
@@ -57,11 +62,11 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ruleset, err := s.build()
+	ruleset, err := s.build(prog, o.Writable)
 	if err != nil {
 		return nil, err
 	}
-	filter, seal, err := pl.filter(byFD, ruleset >= 0)
+	filter, seal, err := pl.filter(prog.byFD(), ruleset >= 0)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +76,8 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	s.start.Filter, s.start.Seal = filter, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
 	s.start.Exec = -1
-	if byFD {
-		s.start.Exec = program
+	if prog.byFD() {
+		s.start.Exec = prog.fd
 	}
 	s.start.Stderr = -1
 	if o.Stderr != nil {
@@ -114,10 +119,13 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 }
 
 // build makes the namespaces and, inside the finished tree, the Landlock ruleset.
-func (s *Sandbox) build() (ruleset int, err error) {
+func (s *Sandbox) build(prog *program, writable []hostpath.ID) (ruleset int, err error) {
 	pl := s.plan
 	ruleset = -1
 	inside := func() (err error) {
+		if err := prog.runsInside(); err != nil {
+			return err
+		}
 		ruleset, err = landlock.Ruleset(pl.landlock, landlock.Net{
 			Connect: pl.Profile.Network.Connect, Bind: pl.Profile.Network.Bind,
 			Unrestricted: slices.Contains(pl.Profile.Network.Connect, 0),
@@ -129,7 +137,7 @@ func (s *Sandbox) build() (ruleset int, err error) {
 		return err
 	}
 	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewIPC: true, NewCgroup: true}
-	if s.ns, err = rootfs.Build(pl.tree, wanted, inside); err != nil {
+	if s.ns, err = rootfs.Build(pl.treeWith(prog, writable), wanted, inside); err != nil {
 		return -1, err
 	}
 	if ruleset >= 0 {

@@ -16,19 +16,20 @@ type arrow struct {
 
 // arrows are the rooms of the project and what each may know.
 var arrows = []arrow{
+	{"hostpath", nil, "a leaf: whoever resolves a path as root does it in one way"},
 	{"acl", nil, "host rules are pure: no sockets, no policy, no sandbox"},
 	{"acl/limit", nil, "limits are pure and know no host rules"},
 	{"acl/shield", []string{"acl", "acl/limit"}, "the same decisions, in the kernel"},
-	{"listener", nil, "sockets know nothing of decisions"},
+	{"listener", []string{"hostpath"}, "sockets know nothing of decisions"},
 	{"listener/builtin", []string{"listener", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
-	{"listener/broker", []string{"listener", "acl", "acl/limit", "acl/shield", "policy", "sandbox", "sandbox/zygote", "sandbox/probe"}, "the broker puts the rooms together; it reads no HCL"},
+	{"listener/broker", []string{"listener", "acl", "acl/limit", "acl/shield", "policy", "sandbox", "sandbox/zygote", "sandbox/probe", "hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"listener/broker/...", []string{"listener/...", "acl/...", "policy", "sandbox/..."}, "as the broker"},
-	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
-	{"policy", []string{"acl", "acl/limit", "sandbox", "sandbox/seccomp"}, "the model is made of the rooms' spec types"},
+	{"sandbox/...", []string{"sandbox/...", "hostpath"}, "confinement knows only its own mechanisms"},
+	{"policy", []string{"acl", "acl/limit", "sandbox", "sandbox/seccomp", "hostpath"}, "the model is made of the rooms' spec types"},
 	{"policy/...", []string{"policy/...", "acl", "acl/limit", "sandbox", "sandbox/seccomp"}, "review tools work on the compiled model"},
-	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/..."}, "binaries wire rooms together"},
+	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "hostpath", "cmd/casemate/..."}, "binaries wire rooms together"},
 	{"examples/...", nil, "an example stands alone, as a user's program does"},
-	{"tests/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "tests/..."}, "tests drive the product"},
+	{"tests/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "hostpath", "tests/..."}, "tests drive the product"},
 }
 
 func TestArrows(t *testing.T) {
@@ -77,7 +78,7 @@ var owners = []struct {
 	{"github.com/cilium/ebpf/...", []string{"acl/shield"}},
 	{"github.com/gaissmai/bart/...", []string{"acl/..."}},
 	{"go4.org/netipx/...", []string{"acl/...", "policy/..."}},
-	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "acl/shield", "cmd/...", "tests/..."}},
+	{"golang.org/x/sys/...", []string{"hostpath", "sandbox/...", "listener/...", "acl/shield", "cmd/...", "tests/..."}},
 	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp", "tests/..."}},
 	{"golang.org/x/crypto/...", []string{"tests/..."}},
 	{"github.com/rogpeppe/go-internal/...", []string{"tests/...", "cmd/casemate/..."}},

@@ -74,7 +74,7 @@ func TestFunctionLength(t *testing.T) {
 var topLevel = []string{
 	".ci", ".git", ".gitattributes", ".github", ".gitignore", ".golangci.yml",
 	"CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md",
-	"acl", "cmd", "doc", "examples", "go.mod", "go.sum", "listener", "policy", "sandbox", "tests",
+	"acl", "cmd", "doc", "examples", "go.mod", "go.sum", "hostpath", "listener", "policy", "sandbox", "tests",
 }
 
 func TestTopLevel(t *testing.T) {
