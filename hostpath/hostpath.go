@@ -6,6 +6,7 @@ package hostpath
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -212,4 +213,28 @@ func Make(dir string) (*File, error) {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
 	return Open(dir)
+}
+
+// Create opens the regular file called name in the directory f, and makes it
+// where there is none. It is root's alone: no link, no second name.
+func (f *File) Create(name string, flags int, mode uint32) (*os.File, error) {
+	at := path.Join(f.Real, name)
+	if err := f.Private(); err != nil {
+		return nil, err
+	}
+	fd, err := unix.Openat(f.FD, name, flags|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, mode)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", at, err)
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err != nil {
+		err = fmt.Errorf("stat %s: %w", at, err)
+	} else if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !trusted(st.Uid) {
+		err = &UnsafeError{at, fmt.Sprintf("is not a plain file of root's (mode %o, uid %d, %d names)", st.Mode, st.Uid, st.Nlink), "remove it, or name another path"}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), at), nil
 }

@@ -87,13 +87,19 @@ func (f *File) Private() error {
 }
 
 // Owned refuses f unless only root can change its content.
-func (f *File) Owned() error {
-	self := &step{fd: f.FD, stat: f.Stat}
+func (f *File) Owned() error { return Owned(f.FD, f.Real) }
+
+// Owned is File.Owned of what is open as fd.
+func Owned(fd int, name string) error {
+	self := &step{fd: fd}
+	if err := unix.Fstat(fd, &self.stat); err != nil {
+		return fmt.Errorf("stat %s: %w", name, err)
+	}
 	switch {
-	case !trusted(f.Stat.Uid):
-		return &UnsafeError{f.Real, fmt.Sprintf("belongs to uid %d, who may change it", f.Stat.Uid), "run chown root " + f.Real}
+	case !trusted(self.stat.Uid):
+		return &UnsafeError{name, fmt.Sprintf("belongs to uid %d, who may change it", self.stat.Uid), "run chown root " + name}
 	case others(self):
-		return &UnsafeError{f.Real, fmt.Sprintf("has mode %04o: others than root may change it", f.Stat.Mode&0o7777), "run chmod go-w " + f.Real}
+		return &UnsafeError{name, fmt.Sprintf("has mode %04o: others than root may change it", self.stat.Mode&0o7777), "run chmod go-w " + name}
 	}
 	return nil
 }

@@ -3,9 +3,10 @@ package listener
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"casemate/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,6 @@ var (
 	ErrNotSocket = errors.New("exists and is not a socket")
 	// ErrLive means that another process listens on the path.
 	ErrLive = errors.New("another process listens on it")
-	// ErrUnsafeDir means that others could swap files in the socket's directory.
-	ErrUnsafeDir = errors.New("directory is writable by other users")
 )
 
 func openUnix(s Spec) (*Socket, error) {
@@ -79,21 +78,29 @@ func (s *Socket) bindUnix(abstract bool) error {
 	return s.setFile()
 }
 
-// setFile gives the socket file its mode and then its owner. In this order a
-// sticky directory is safe too: until chown the file is root's, and nobody else
-// can put another file under its name. clearPath checked the directory.
+// setFile gives the socket file its mode and then its owner, through a
+// descriptor of the very file: its owner may put another one under its name in a
+// sticky directory, and a link there must not lead chmod or chown elsewhere.
 func (s *Socket) setFile() error {
 	key := s.Spec.Key()
-	if st, err := lstat(s.Spec.Path); err != nil {
-		return fmt.Errorf("lstat %s: %w", key, err)
-	} else if (inode{st.Dev, st.Ino}) != s.file {
+	fd, err := unix.Open(s.Spec.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", key, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", key, err)
+	}
+	if (inode{st.Dev, st.Ino}) != s.file {
 		return fmt.Errorf("chmod %s: the path no longer leads to this socket", key)
 	}
-	if err := unix.Chmod(s.Spec.Path, s.Spec.Mode&0o777); err != nil {
+	// fchmod(2) takes no O_PATH descriptor; the magic link leads to what it holds.
+	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), s.Spec.Mode&0o777); err != nil {
 		return fmt.Errorf("chmod %s: %w", key, err)
 	}
 	uid, gid := int(int32(s.Spec.UID)), int(int32(s.Spec.GID))
-	if err := unix.Lchown(s.Spec.Path, uid, gid); err != nil {
+	if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 		return fmt.Errorf("chown %s: %w", key, err)
 	}
 	return nil
@@ -143,21 +150,15 @@ func probeStale(s Spec) error {
 	return fmt.Errorf("probe: %w", err)
 }
 
-// checkDir refuses directories where another user could replace the socket
-// between two of our steps: owned by neither root nor us, or writable by group
-// or others without the sticky bit.
+// checkDir refuses directories in which, or on the way to which, another user
+// could replace the socket between two of our steps.
 func checkDir(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", dir, err)
+	f, err := hostpath.Open(dir)
+	if err != nil {
+		return err
 	}
-	if st.Uid != 0 && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%s: %w", dir, ErrUnsafeDir)
-	}
-	if st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
-		return fmt.Errorf("%s: %w", dir, ErrUnsafeDir)
-	}
-	return nil
+	defer f.Close()
+	return f.Private()
 }
 
 func (s *Socket) unlink() error {

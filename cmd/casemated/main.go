@@ -16,8 +16,11 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"casemate/hostpath"
 	"casemate/listener/broker"
 	"casemate/policy"
+
+	"golang.org/x/sys/unix"
 )
 
 // version is set at link time.
@@ -125,7 +128,16 @@ func (o *options) openLog() error {
 		o.Log, o.Journal = os.Stderr, os.Getenv("JOURNAL_STREAM") != ""
 		return nil
 	}
-	f, err := os.OpenFile(o.logPath, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	name, err := filepath.Abs(o.logPath)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	dir, err := hostpath.Open(filepath.Dir(name))
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer dir.Close()
+	f, err := dir.Create(filepath.Base(name), unix.O_WRONLY|unix.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
