@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	"casemate/hostpath"
 )
 
 // What ReadSources reads. Files that are larger are refused unread.
@@ -50,36 +53,68 @@ func (e *SourceError) Diagnostic() Diagnostic {
 // directory may be writable for everybody or for a group other than root's,
 // for who writes the policy becomes root. The error is a *SourceError.
 func ReadSources(path string) ([]SourceFile, error) {
-	info, err := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, systemError(path, err)
 	}
-	if !info.IsDir() {
-		data, err := readFile(path, MaxSourceAll, func() (*os.File, error) {
-			return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-		})
-		if err != nil {
-			return nil, err
-		}
-		return []SourceFile{{Name: path, Data: data}}, nil
+	defer f.Close()
+	return reader{}.read(path, path, f)
+}
+
+// ReadOwnSources is ReadSources for who runs what it reads: files, directory and
+// what leads there must also belong to root, or to this process's user.
+func ReadOwnSources(path string) ([]SourceFile, error) {
+	at, err := hostpath.Open(path)
+	if err != nil {
+		return nil, systemError(path, err)
 	}
-	return readDir(path, info)
+	defer at.Close()
+	if kind := at.Stat.Mode & syscall.S_IFMT; kind != syscall.S_IFDIR && kind != syscall.S_IFREG {
+		return nil, notRegular(path)
+	}
+	fd, err := at.Reopen(os.O_RDONLY)
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	return reader{own: true}.read(path, fmt.Sprintf("/proc/self/fd/%d", fd), f)
+}
+
+// reader reads sources. own asks for files of root's.
+type reader struct{ own bool }
+
+// read reads f, opened at path; again is a name that leads to f whatever path does now.
+func (r reader) read(path, again string, f *os.File) ([]SourceFile, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	if info.IsDir() {
+		return r.readDir(path, again, f, info)
+	}
+	data, err := r.readFile(path, MaxSourceAll, f)
+	if err != nil {
+		return nil, err
+	}
+	return []SourceFile{{Name: path, Data: data}}, nil
 }
 
 // readDir reads a directory through os.Root, so that no link leads out of it.
-func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
-	if err := checkMode(dir, info); err != nil {
+func (r reader) readDir(dir, again string, f *os.File, info fs.FileInfo) ([]SourceFile, error) {
+	if err := r.check(dir, f, info); err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(again)
 	if err != nil {
 		return nil, systemError(dir, err)
 	}
 	defer root.Close()
-	entries, err := os.ReadDir(dir)
+	entries, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, systemError(dir, err)
 	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	var files []SourceFile
 	left := MaxSourceAll
 	for _, e := range entries {
@@ -90,9 +125,12 @@ func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
 		if len(files) == maxSources {
 			return nil, &SourceError{Path: dir, Reason: fmt.Sprintf("more than %d policy files", maxSources), Next: "join some of them"}
 		}
-		data, err := readFile(filepath.Join(dir, name), left, func() (*os.File, error) {
-			return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-		})
+		file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, systemError(filepath.Join(dir, name), err)
+		}
+		data, err := r.readFile(filepath.Join(dir, name), left, file)
+		file.Close()
 		if err != nil {
 			return nil, err
 		}
@@ -105,22 +143,17 @@ func readDir(dir string, info fs.FileInfo) ([]SourceFile, error) {
 	return files, nil
 }
 
-// readFile opens with O_NONBLOCK (a FIFO must not hold the broker up), then
-// checks what it has open, so that nothing can change between look and read.
-func readFile(name string, left int, open func() (*os.File, error)) ([]byte, error) {
-	f, err := open()
-	if err != nil {
-		return nil, systemError(name, err)
-	}
-	defer f.Close()
+// readFile checks what is open, so that nothing can change between look and
+// read. It was opened with O_NONBLOCK: a FIFO must not hold the broker up.
+func (r reader) readFile(name string, left int, f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, systemError(name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &SourceError{Path: name, Reason: "not a regular file", Next: "put a plain file there"}
+		return nil, notRegular(name)
 	}
-	if err := checkMode(name, info); err != nil {
+	if err := r.check(name, f, info); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxSourceFile+1))
@@ -136,21 +169,39 @@ func readFile(name string, left int, open func() (*os.File, error)) ([]byte, err
 	return data, nil
 }
 
-// checkMode refuses what others than root and the owner may change. A sticky
-// directory (/tmp) does not pass: others may add a file to it.
-func checkMode(name string, info fs.FileInfo) error {
+func notRegular(name string) error {
+	return &SourceError{Path: name, Reason: "not a regular file", Next: "put a plain file there"}
+}
+
+// check refuses what others than root and the owner may change, and of
+// sources of root's own also the owner. A sticky directory (/tmp) does not
+// pass: others may add a file to it.
+func (r reader) check(name string, f *os.File, info fs.FileInfo) error {
 	mode := info.Mode()
-	if mode.Perm()&0o002 != 0 {
-		return &SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod o-w " + name}
-	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0) {
+	switch {
+	case mode.Perm()&0o002 != 0:
+		return &SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod o-w " + name}
+	case mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0):
 		return &SourceError{Path: name, Reason: fmt.Sprintf("writable for its group (mode %04o)", mode.Perm()), Next: "run chmod g-w " + name}
+	}
+	if r.own {
+		if err := hostpath.Owned(int(f.Fd()), name); err != nil {
+			return systemError(name, err)
+		}
 	}
 	return nil
 }
 
 func systemError(name string, err error) error {
+	var unsafe *hostpath.UnsafeError
+	if errors.As(err, &unsafe) {
+		reason := unsafe.Reason
+		if unsafe.Path != name {
+			reason = unsafe.Path + " " + reason
+		}
+		return &SourceError{Path: name, Reason: reason, Next: unsafe.Next, Err: err}
+	}
 	reason := err.Error()
 	var p *fs.PathError
 	if errors.As(err, &p) {

@@ -26,7 +26,7 @@ const (
 // of its own: the policy's text goes in as bytes, a document of constants comes
 // out and is decoded strictly. It blocks and never runs on the loop.
 func (b *Broker) compileApart(path string) (*policy.Document, []policy.Diagnostic, error) {
-	files, err := policy.ReadSources(path)
+	files, err := policy.ReadOwnSources(path)
 	if err != nil {
 		var src *policy.SourceError
 		if errors.As(err, &src) {
