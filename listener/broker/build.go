@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"casemate/acl/limit"
+	"casemate/hostpath"
 	"casemate/listener"
 	"casemate/policy"
 )
@@ -132,6 +133,10 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 			todo = append(todo, p)
 		}
 	}
+	writable := c.writable()
+	for _, p := range todo {
+		p.job.writable = writable
+	}
 	errs := make([]error, len(todo))
 	var wg sync.WaitGroup
 	var next atomic.Int64
@@ -149,6 +154,26 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// writable are the directories that the candidate's services may write. One that
+// cannot be opened is missing here, and refused where its own service is prepared.
+func (c *candidate) writable() []hostpath.ID {
+	var ids []hostpath.ID
+	seen := make(map[string]bool)
+	for i := range c.plans {
+		for _, p := range c.plans[i].job.Profile.Files.Write {
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			if f, err := hostpath.Open(p); err == nil {
+				ids = append(ids, f.ID())
+				f.Close()
+			}
+		}
+	}
+	return ids
 }
 
 func (c *candidate) newRunner(p *planned) (*runner, error) {

@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/hostpath"
 	"casemate/policy"
 	"casemate/sandbox"
 
@@ -47,6 +48,8 @@ type job struct {
 	Inline  []sandbox.InlineFile
 	Leave   bool
 	stderr  *stderrPair
+	// writable is what the services of this generation may write.
+	writable []hostpath.ID
 }
 
 // key names what the sandbox is made from: two jobs of equal keys may share
@@ -136,7 +139,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr, Writable: j.writable})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
