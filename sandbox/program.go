@@ -30,6 +30,9 @@ const maxInterpreters = 4
 // file that only root can change, at a path that only root can lead elsewhere.
 func openProgram(path string) (*program, error) {
 	p, err := openInterpreted(path, maxInterpreters)
+	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
+		return nil, fmt.Errorf("command: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("command %s: %w", path, err)
 	}
