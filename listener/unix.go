@@ -83,20 +83,16 @@ func (s *Socket) bindUnix(abstract bool) error {
 // sticky directory, and a link there must not lead chmod or chown elsewhere.
 func (s *Socket) setFile() error {
 	key := s.Spec.Key()
-	fd, err := unix.Open(s.Spec.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, st, err := hold(s.Spec.Path)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", key, err)
+		return fmt.Errorf("look at %s: %w", key, err)
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", key, err)
-	}
 	if (inode{st.Dev, st.Ino}) != s.file {
 		return fmt.Errorf("chmod %s: the path no longer leads to this socket", key)
 	}
 	// fchmod(2) takes no O_PATH descriptor; the magic link leads to what it holds.
-	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), s.Spec.Mode&0o777); err != nil {
+	if err := unix.Chmod(magicPath(fd), s.Spec.Mode&0o777); err != nil {
 		return fmt.Errorf("chmod %s: %w", key, err)
 	}
 	uid, gid := int(int32(s.Spec.UID)), int(int32(s.Spec.GID))
@@ -112,17 +108,18 @@ func clearPath(s Spec) error {
 	if err := checkDir(filepath.Dir(s.Path)); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
-	st, err := lstat(s.Path)
+	file, st, err := hold(s.Path)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("lstat %s: %w", s.Key(), err)
+		return fmt.Errorf("look at %s: %w", s.Key(), err)
 	}
+	defer unix.Close(file)
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return fmt.Errorf("bind %s: %w", s.Key(), ErrNotSocket)
 	}
-	if err := probeStale(s); err != nil {
+	if err := probeStale(s, file); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
 	if err := unix.Unlink(s.Path); err != nil && !errors.Is(err, unix.ENOENT) {
@@ -131,16 +128,31 @@ func clearPath(s Spec) error {
 	return nil
 }
 
+// hold opens the file at path, a link itself and not what it leads to. Through
+// magicPath the kernel then uses that very file, whatever has its name.
+func hold(path string) (fd int, st unix.Stat_t, err error) {
+	if fd, err = unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+		return -1, st, err
+	}
+	if err = unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, st, err
+	}
+	return fd, st, nil
+}
+
+func magicPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+
 // probeStale returns nil when connecting to the socket file is refused, which
 // is how the kernel says that no socket is bound to it any more. A listener of
 // another type (EPROTOTYPE) or with a full queue (EAGAIN) is alive.
-func probeStale(s Spec) error {
+func probeStale(s Spec, file int) error {
 	fd, err := unix.Socket(unix.AF_UNIX, s.sockType()|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}
 	defer unix.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: s.Path})
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: magicPath(file)})
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
 		return nil

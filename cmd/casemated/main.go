@@ -74,7 +74,8 @@ const usage = `casemated serves the services of a policy, each connection alone 
 
 usage: casemated [flags]
 
-  --policy PATH    policy file, or directory of *.cm.hcl files (default /etc/casemate)
+  --policy PATH    policy file, or directory of *.cm.hcl files (default /etc/casemate);
+                   it and what leads there must belong to root
   --control PATH   control socket for casemate status, reload, explain
                    (default ` + policy.DefaultControlPath + `)
   --log FILE       append the log (JSON lines) to FILE; "-" is stderr (default -)

@@ -89,7 +89,9 @@ type Net struct {
 // ports says nothing about UDP, and must mean the same on every kernel.
 // scopes forbids signals to, and abstract unix sockets of, processes outside.
 //
-// The paths are resolved in the caller's root. An error that is ErrUnsupported
+// The paths are resolved in the caller's root, which is the finished tree of a
+// sandbox: whoever swaps a name there gains a rule on something else in that
+// tree, whose mounts allow no more than its profile does. An error that is ErrUnsupported
 // means that the kernel cannot do it; without Landlock there is no partial result.
 func Ruleset(rules []Rule, net Net, scopes bool) (int, error) {
 	abi := ABI()
