@@ -215,8 +215,9 @@ func Make(dir string) (*File, error) {
 	return Open(dir)
 }
 
-// Create opens the regular file called name in the directory f, and makes it
-// where there is none. It is root's alone: no link, no second name.
+// Create opens the file called name in the directory f, and makes a regular one
+// where there is none. It is root's: no link, no second name. A pipe and a
+// character device pass; a pipe that nobody reads is an error.
 func (f *File) Create(name string, flags int, mode uint32) (*os.File, error) {
 	at := path.Join(f.Real, name)
 	if err := f.Private(); err != nil {
@@ -227,10 +228,15 @@ func (f *File) Create(name string, flags int, mode uint32) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: %w", at, err)
 	}
 	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err != nil {
-		err = fmt.Errorf("stat %s: %w", at, err)
-	} else if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 || !trusted(st.Uid) {
-		err = &UnsafeError{at, fmt.Sprintf("is not a plain file of root's (mode %o, uid %d, %d names)", st.Mode, st.Uid, st.Nlink), "remove it, or name another path"}
+	err = errors.Join(unix.Fstat(fd, &st), unix.SetNonblock(fd, false)) // only opening must not wait
+	kind := st.Mode & unix.S_IFMT
+	switch {
+	case err != nil:
+		err = fmt.Errorf("open %s: %w", at, err)
+	case !trusted(st.Uid):
+		err = &UnsafeError{at, fmt.Sprintf("belongs to uid %d", st.Uid), "remove it, or run chown root " + at}
+	case kind != unix.S_IFREG && kind != unix.S_IFIFO && kind != unix.S_IFCHR, kind == unix.S_IFREG && st.Nlink > 1:
+		err = &UnsafeError{at, fmt.Sprintf("is not a plain file of one name (mode %o, %d names)", st.Mode, st.Nlink), "remove it, or name another path"}
 	}
 	if err != nil {
 		unix.Close(fd)

@@ -131,6 +131,47 @@ func TestMake(t *testing.T) {
 	}
 }
 
+func TestCreate(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct {
+		name, want string
+		make       func(dir string) error
+	}{
+		{"nothing", "", func(string) error { return nil }},
+		{"root's file", "", func(d string) error { return os.WriteFile(d+"/f", nil, 0o600) }},
+		{"a null device", "", func(d string) error { return unix.Mknod(d+"/f", unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) }},
+		{"link", "too many levels", func(d string) error { return os.Symlink("g", d+"/f") }},
+		{"second name", "is not a plain file of one name", func(d string) error {
+			return errors.Join(os.WriteFile(d+"/g", nil, 0o600), os.Link(d+"/g", d+"/f"))
+		}},
+		{"a user's file", "/f belongs to uid 1000", func(d string) error {
+			return errors.Join(os.WriteFile(d+"/f", nil, 0o600), os.Chown(d+"/f", 1000, 1000))
+		}},
+		{"unread pipe", "no such device or address", func(d string) error { return unix.Mkfifo(d+"/f", 0o600) }},
+		{"a user's directory", "belongs to uid 1000", func(d string) error { return os.Chown(d, 1000, 1000) }},
+		{"everybody's directory", "everybody may change what is in it", func(d string) error { return os.Chmod(d, 0o777) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			try(t, os.Chmod(dir, 0o755), c.make(dir))
+			d, err := Open(dir)
+			try(t, err)
+			defer d.Close()
+			f, err := d.Create("f", unix.O_WRONLY|unix.O_APPEND, 0o640)
+			if err == nil {
+				_, werr := f.WriteString("x")
+				try(t, werr, f.Close())
+			}
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if _, err := os.Stat(dir + "/g"); c.name == "link" && err == nil {
+				t.Error("made through the link")
+			}
+		})
+	}
+}
+
 // TestRace has a user swap a directory, a link and a file under the walk: what it
 // opens is never root's secret, whatever it says otherwise.
 func TestRace(t *testing.T) {

@@ -16,28 +16,23 @@ import (
 func (b *builder) resolve() error {
 	b.hosts = make([]found, len(b.entries))
 	files := make([]*hostpath.File, len(b.entries))
-	defer func() {
-		for i, f := range files {
-			if f != nil && f != b.entries[i].Held {
-				f.Close()
-			}
-		}
-	}()
 	for i := range b.entries {
 		e := &b.entries[i]
 		b.sources = append(b.sources, -1)
 		if !e.Kind.bind() {
 			continue
 		}
-		err := e.open(&files[i])
+		f, err := e.open()
 		if err == nil {
-			b.sources[i], err = clone(files[i])
+			b.sources[i], err = clone(f)
+		}
+		if f != nil && f != e.Held {
+			f.Close()
 		}
 		if err != nil {
 			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, err)
 		}
-		f := files[i]
-		b.hosts[i] = found{real: f.Real, dir: f.IsDir(), links: f.Links}
+		files[i], b.hosts[i] = f, found{real: f.Real, dir: f.IsDir(), links: f.Links}
 		if e.Kind == Write {
 			b.writable = append(b.writable, f.ID())
 		}
@@ -45,21 +40,24 @@ func (b *builder) resolve() error {
 	return b.apart(files)
 }
 
-// open resolves the source of e, or takes what is held, and checks it.
-func (e *Entry) open(f **hostpath.File) (err error) {
-	if *f = e.Held; *f == nil {
-		if *f, err = hostpath.Open(e.source()); err != nil {
-			return err
+// open resolves the source of e, or takes what is held, and checks it. The
+// caller closes what is opened, also with an error.
+func (e *Entry) open() (f *hostpath.File, err error) {
+	if f = e.Held; f == nil {
+		if f, err = hostpath.Open(e.source()); err != nil {
+			return nil, err
 		}
 	}
-	if (*f).Real == "/" {
-		return errors.New("leads to the root directory, which is too much")
+	if f.Real == "/" {
+		return f, errors.New("leads to the root directory, which is too much")
 	}
-	return suits(*f, e.Kind, e.source())
+	return f, suits(f, e.Kind, e.source())
 }
 
 // apart refuses sources that lie in what a service may write: it could have put
 // there what it wants to be shown, or shown to another service.
+//
+// The files are closed by now: their clones keep the mounts and what they show.
 func (b *builder) apart(files []*hostpath.File) error {
 	for i, f := range files {
 		if f == nil {
