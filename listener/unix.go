@@ -3,9 +3,10 @@ package listener
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,6 @@ var (
 	ErrNotSocket = errors.New("exists and is not a socket")
 	// ErrLive means that another process listens on the path.
 	ErrLive = errors.New("another process listens on it")
-	// ErrUnsafeDir means that others could swap files in the socket's directory.
-	ErrUnsafeDir = errors.New("directory is writable by other users")
 )
 
 func openUnix(s Spec) (*Socket, error) {
@@ -79,21 +78,25 @@ func (s *Socket) bindUnix(abstract bool) error {
 	return s.setFile()
 }
 
-// setFile gives the socket file its mode and then its owner. In this order a
-// sticky directory is safe too: until chown the file is root's, and nobody else
-// can put another file under its name. clearPath checked the directory.
+// setFile gives the socket file its mode and then its owner, through a
+// descriptor of the very file: its owner may put another one under its name in a
+// sticky directory, and a link there must not lead chmod or chown elsewhere.
 func (s *Socket) setFile() error {
 	key := s.Spec.Key()
-	if st, err := lstat(s.Spec.Path); err != nil {
-		return fmt.Errorf("lstat %s: %w", key, err)
-	} else if (inode{st.Dev, st.Ino}) != s.file {
+	fd, st, err := hold(s.Spec.Path)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", key, err)
+	}
+	defer unix.Close(fd)
+	if (inode{st.Dev, st.Ino}) != s.file {
 		return fmt.Errorf("chmod %s: the path no longer leads to this socket", key)
 	}
-	if err := unix.Chmod(s.Spec.Path, s.Spec.Mode&0o777); err != nil {
+	// fchmod(2) takes no O_PATH descriptor; the magic link leads to what it holds.
+	if err := unix.Chmod(magicPath(fd), s.Spec.Mode&0o777); err != nil {
 		return fmt.Errorf("chmod %s: %w", key, err)
 	}
 	uid, gid := int(int32(s.Spec.UID)), int(int32(s.Spec.GID))
-	if err := unix.Lchown(s.Spec.Path, uid, gid); err != nil {
+	if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 		return fmt.Errorf("chown %s: %w", key, err)
 	}
 	return nil
@@ -105,17 +108,18 @@ func clearPath(s Spec) error {
 	if err := checkDir(filepath.Dir(s.Path)); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
-	st, err := lstat(s.Path)
+	file, st, err := hold(s.Path)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("lstat %s: %w", s.Key(), err)
+		return fmt.Errorf("look at %s: %w", s.Key(), err)
 	}
+	defer unix.Close(file)
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return fmt.Errorf("bind %s: %w", s.Key(), ErrNotSocket)
 	}
-	if err := probeStale(s); err != nil {
+	if err := probeStale(s, file); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
 	if err := unix.Unlink(s.Path); err != nil && !errors.Is(err, unix.ENOENT) {
@@ -124,16 +128,31 @@ func clearPath(s Spec) error {
 	return nil
 }
 
+// hold opens the file at path, a link itself and not what it leads to. Through
+// magicPath the kernel then uses that very file, whatever has its name.
+func hold(path string) (fd int, st unix.Stat_t, err error) {
+	if fd, err = unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+		return -1, st, err
+	}
+	if err = unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, st, err
+	}
+	return fd, st, nil
+}
+
+func magicPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
+
 // probeStale returns nil when connecting to the socket file is refused, which
 // is how the kernel says that no socket is bound to it any more. A listener of
 // another type (EPROTOTYPE) or with a full queue (EAGAIN) is alive.
-func probeStale(s Spec) error {
+func probeStale(s Spec, file int) error {
 	fd, err := unix.Socket(unix.AF_UNIX, s.sockType()|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}
 	defer unix.Close(fd)
-	err = unix.Connect(fd, &unix.SockaddrUnix{Name: s.Path})
+	err = unix.Connect(fd, &unix.SockaddrUnix{Name: magicPath(file)})
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ENOENT):
 		return nil
@@ -143,21 +162,15 @@ func probeStale(s Spec) error {
 	return fmt.Errorf("probe: %w", err)
 }
 
-// checkDir refuses directories where another user could replace the socket
-// between two of our steps: owned by neither root nor us, or writable by group
-// or others without the sticky bit.
+// checkDir refuses directories in which, or on the way to which, another user
+// could replace the socket between two of our steps.
 func checkDir(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", dir, err)
+	f, err := hostpath.Open(dir)
+	if err != nil {
+		return err
 	}
-	if st.Uid != 0 && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%s: %w", dir, ErrUnsafeDir)
-	}
-	if st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0 {
-		return fmt.Errorf("%s: %w", dir, ErrUnsafeDir)
-	}
-	return nil
+	defer f.Close()
+	return f.Private()
 }
 
 func (s *Socket) unlink() error {

@@ -6,7 +6,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -133,13 +138,88 @@ func TestUnixUnsafeDirectory(t *testing.T) {
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(spec); !errors.Is(err, ErrUnsafeDir) {
+	var unsafe *hostpath.UnsafeError
+	if _, err := Open(spec); !errors.As(err, &unsafe) {
 		t.Errorf("world-writable directory: %v", err)
 	}
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
 	mustOpen(t, spec)
+	if os.Geteuid() == 0 {
+		above := t.TempDir()
+		spec.Path = filepath.Join(above, "d", "s")
+		if err := errors.Join(os.Mkdir(filepath.Join(above, "d"), 0o755), os.Chown(above, 4242, 4242)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(spec); !errors.As(err, &unsafe) || unsafe.Path != above {
+			t.Errorf("somebody's directory above: %v", err)
+		}
+	}
+}
+
+// What the socket's owner puts in its place in a sticky directory is left alone,
+// and so is what a link there leads to.
+func TestUnixModeFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := errors.Join(os.WriteFile(secret, nil, 0o600), os.Chmod(dir, 0o777|os.ModeSticky)); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, unixSpec("unix", filepath.Join(dir, "s")))
+	if err := errors.Join(os.Remove(s.Spec.Path), os.Symlink("secret", s.Spec.Path)); err != nil {
+		t.Fatal(err)
+	}
+	to := s.Spec
+	to.Mode = 0o666
+	if err := s.Reconfigure(to); err == nil || !strings.Contains(err.Error(), "no longer leads") {
+		t.Errorf("reconfigured: %v", err)
+	}
+	if st, err := os.Stat(secret); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("what the link leads to: %v %v", st.Mode(), err)
+	}
+}
+
+// TestUnixSwappedFile has the directory's other user swap the socket for a link
+// while its mode changes back and forth: what the link leads to keeps its own.
+func TestUnixSwappedFile(t *testing.T) {
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	if err := errors.Join(os.WriteFile(secret, nil, 0o600), os.Symlink("secret", filepath.Join(dir, "evil"))); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, unixSpec("unix", filepath.Join(dir, "s")))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, "s"), unix.AT_FDCWD, filepath.Join(dir, "evil"), unix.RENAME_EXCHANGE)
+			}
+		}
+	})
+	defer wg.Wait()
+	defer close(stop)
+	var done, refused int
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		to := s.Spec
+		to.Mode = 0o666 - to.Mode&0o066 // 0600 and 0666 in turn
+		if err := s.Reconfigure(to); err != nil {
+			refused++
+		} else {
+			done++
+		}
+		if st, err := os.Stat(secret); err != nil || st.Mode().Perm() != 0o600 {
+			t.Fatalf("what the link leads to has mode %v (%v) after %d and %d", st.Mode(), err, done, refused)
+		}
+	}
+	if done == 0 || refused == 0 {
+		t.Errorf("done %d times, refused %d times: nothing was raced", done, refused)
+	}
+	t.Logf("done %d times, refused %d times", done, refused)
 }
 
 func TestUnixCloseKeepsForeignFile(t *testing.T) {

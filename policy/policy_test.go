@@ -82,6 +82,11 @@ func TestValidate(t *testing.T) {
 		name, path, want string
 		breaks           func(*Policy)
 	}{
+		{"read below write", "profiles.line.files.read.0", "lies in \"/srv/w\", which a service may write", line(func(f *sandbox.Profile) {
+			f.Files.Read, f.Files.Write = []string{"/srv/w/sub/cfg"}, []string{"/srv/w"}
+		})},
+		{"write below write", "profiles.line.files.write.1", "lies in \"/srv/w\"", line(func(f *sandbox.Profile) { f.Files.Write = []string{"/srv/w", "/srv/w/sub"} })},
+		{"command below write", "services.finger.command.0", "lies in \"/usr\"", line(func(f *sandbox.Profile) { f.Files.Write = []string{"/usr"} })},
 		{"edition", "edition", "not known", func(p *Policy) { p.Edition = 2 }},
 		{"on_stop", "on_stop", "not known", func(p *Policy) { p.OnStop = "kill" }},
 		{"no service", "services", "no service", func(p *Policy) { p.Services = nil }},

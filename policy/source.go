@@ -7,8 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	"casemate/sandbox/hostpath"
 )
 
 // What ReadSources reads. Files that are larger are refused unread.
@@ -49,11 +52,29 @@ func (e *SourceError) Diagnostic() Diagnostic {
 // and without sub-directories. A file must be regular; neither it nor its
 // directory may be writable for everybody or for a group other than root's,
 // for who writes the policy becomes root. The error is a *SourceError.
-func ReadSources(paths ...string) ([]SourceFile, error) {
+func ReadSources(paths ...string) ([]SourceFile, error) { return reader{}.sources(paths) }
+
+// ReadOwnSources is ReadSources for who runs what it reads: files, directory and
+// what leads there must also belong to root, or to this process's user.
+func ReadOwnSources(paths ...string) ([]SourceFile, error) { return reader{own: true}.sources(paths) }
+
+// IsDocument tells whether a path names a compiled document: its name ends with .json.
+func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
+
+// ReadDocument reads a compiled document, as strictly as the compiler's answer.
+func ReadDocument(path string) (*Document, error) { return reader{}.document(path) }
+
+// ReadOwnDocument is to ReadDocument what ReadOwnSources is to ReadSources.
+func ReadOwnDocument(path string) (*Document, error) { return reader{own: true}.document(path) }
+
+// reader reads sources. own asks for files of root's.
+type reader struct{ own bool }
+
+func (r reader) sources(paths []string) ([]SourceFile, error) {
 	var files []SourceFile
 	left := MaxSourceAll
 	for _, path := range paths {
-		more, err := readPath(path, left)
+		more, err := r.path(path, left)
 		if err != nil {
 			return nil, err
 		}
@@ -65,36 +86,13 @@ func ReadSources(paths ...string) ([]SourceFile, error) {
 	return files, nil
 }
 
-func readPath(path string, left int) ([]SourceFile, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, systemError(path, err)
-	}
-	if info.IsDir() {
-		return readDir(path, info, left)
-	}
-	if IsDocument(path) {
-		return nil, &SourceError{Path: path, Reason: "a compiled document stands alone", Next: "name it without other paths"}
-	}
-	data, err := readFile(path, min(left, MaxSourceFile), open(path))
+func (r reader) document(path string) (*Document, error) {
+	f, _, err := r.open(path)
 	if err != nil {
 		return nil, err
 	}
-	return []SourceFile{{Name: path, Data: data}}, nil
-}
-
-func open(path string) func() (*os.File, error) {
-	return func() (*os.File, error) {
-		return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-	}
-}
-
-// IsDocument tells whether a path names a compiled document: its name ends with .json.
-func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
-
-// ReadDocument reads a compiled document, as strictly as the compiler's answer.
-func ReadDocument(path string) (*Document, error) {
-	data, err := readFile(path, MaxDocument+1, open(path))
+	defer f.Close()
+	data, err := r.readFile(path, MaxDocument+1, f)
 	if err != nil {
 		return nil, err
 	}
@@ -105,20 +103,68 @@ func ReadDocument(path string) (*Document, error) {
 	return doc, nil
 }
 
-// readDir reads a directory through os.Root, so that no link leads out of it.
-func readDir(dir string, info fs.FileInfo, left int) ([]SourceFile, error) {
-	if err := checkMode(dir, info); err != nil {
+// open opens a file or directory with O_NONBLOCK: a FIFO must not hold the
+// broker up. again is a name that leads to it whatever path does now.
+func (r reader) open(path string) (f *os.File, again string, err error) {
+	if !r.own {
+		if f, err = os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0); err != nil {
+			return nil, "", systemError(path, err)
+		}
+		return f, path, nil
+	}
+	at, err := hostpath.Open(path)
+	if err != nil {
+		return nil, "", systemError(path, err)
+	}
+	defer at.Close()
+	if kind := at.Stat.Mode & syscall.S_IFMT; kind != syscall.S_IFDIR && kind != syscall.S_IFREG {
+		return nil, "", notRegular(path)
+	}
+	fd, err := at.Reopen(os.O_RDONLY)
+	if err != nil {
+		return nil, "", systemError(path, err)
+	}
+	return os.NewFile(uintptr(fd), path), fmt.Sprintf("/proc/self/fd/%d", fd), nil
+}
+
+func (r reader) path(path string, left int) ([]SourceFile, error) {
+	f, again, err := r.open(path)
+	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, systemError(path, err)
+	}
+	switch {
+	case info.IsDir():
+		return r.readDir(path, again, f, info, left)
+	case IsDocument(path):
+		return nil, &SourceError{Path: path, Reason: "a compiled document stands alone", Next: "name it without other paths"}
+	}
+	data, err := r.readFile(path, min(left, MaxSourceFile), f)
+	if err != nil {
+		return nil, err
+	}
+	return []SourceFile{{Name: path, Data: data}}, nil
+}
+
+// readDir reads a directory through os.Root, so that no link leads out of it.
+func (r reader) readDir(dir, again string, f *os.File, info fs.FileInfo, left int) ([]SourceFile, error) {
+	if err := r.check(dir, f, info); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(again)
 	if err != nil {
 		return nil, systemError(dir, err)
 	}
 	defer root.Close()
-	entries, err := os.ReadDir(dir)
+	entries, err := f.ReadDir(-1)
 	if err != nil {
 		return nil, systemError(dir, err)
 	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	var files []SourceFile
 	for _, e := range entries {
 		name := e.Name()
@@ -128,9 +174,12 @@ func readDir(dir string, info fs.FileInfo, left int) ([]SourceFile, error) {
 		if len(files) == maxSources {
 			return nil, &SourceError{Path: dir, Reason: fmt.Sprintf("more than %d policy files", maxSources), Next: "join some of them"}
 		}
-		data, err := readFile(filepath.Join(dir, name), min(left, MaxSourceFile), func() (*os.File, error) {
-			return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
-		})
+		file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, systemError(filepath.Join(dir, name), err)
+		}
+		data, err := r.readFile(filepath.Join(dir, name), min(left, MaxSourceFile), file)
+		file.Close()
 		if err != nil {
 			return nil, err
 		}
@@ -143,22 +192,17 @@ func readDir(dir string, info fs.FileInfo, left int) ([]SourceFile, error) {
 	return files, nil
 }
 
-// readFile opens with O_NONBLOCK (a FIFO must not hold the broker up), then
-// checks what it has open, so that nothing can change between look and read.
-func readFile(name string, most int, open func() (*os.File, error)) ([]byte, error) {
-	f, err := open()
-	if err != nil {
-		return nil, systemError(name, err)
-	}
-	defer f.Close()
+// readFile checks what is open, so that nothing can change between look and
+// read. It was opened with O_NONBLOCK: a FIFO must not hold the broker up.
+func (r reader) readFile(name string, most int, f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, systemError(name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &SourceError{Path: name, Reason: "not a regular file", Next: "put a plain file there"}
+		return nil, notRegular(name)
 	}
-	if err := checkMode(name, info); err != nil {
+	if err := r.check(name, f, info); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
@@ -174,21 +218,39 @@ func readFile(name string, most int, open func() (*os.File, error)) ([]byte, err
 	return nil, &SourceError{Path: name, Reason: fmt.Sprintf("the policy is larger than %s", FormatSize(MaxSourceAll)), Next: "shorten it"}
 }
 
-// checkMode refuses what others than root and the owner may change. A sticky
-// directory (/tmp) does not pass: others may add a file to it.
-func checkMode(name string, info fs.FileInfo) error {
+func notRegular(name string) error {
+	return &SourceError{Path: name, Reason: "not a regular file", Next: "put a plain file there"}
+}
+
+// check refuses what others than root and the owner may change, and of
+// sources of root's own also the owner. A sticky directory (/tmp) does not
+// pass: others may add a file to it.
+func (r reader) check(name string, f *os.File, info fs.FileInfo) error {
 	mode := info.Mode()
-	if mode.Perm()&0o002 != 0 {
-		return &SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod o-w " + name}
-	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0) {
+	switch {
+	case mode.Perm()&0o002 != 0:
+		return &SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod o-w " + name}
+	case mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0):
 		return &SourceError{Path: name, Reason: fmt.Sprintf("writable for its group (mode %04o)", mode.Perm()), Next: "run chmod g-w " + name}
+	}
+	if r.own {
+		if err := hostpath.Owned(int(f.Fd()), name); err != nil {
+			return systemError(name, err)
+		}
 	}
 	return nil
 }
 
 func systemError(name string, err error) error {
+	var unsafe *hostpath.UnsafeError
+	if errors.As(err, &unsafe) {
+		reason := unsafe.Reason
+		if unsafe.Path != name {
+			reason = unsafe.Path + " " + reason
+		}
+		return &SourceError{Path: name, Reason: reason, Next: unsafe.Next, Err: err}
+	}
 	reason := err.Error()
 	var p *fs.PathError
 	if errors.As(err, &p) {

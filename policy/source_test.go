@@ -113,3 +113,53 @@ func TestGroupWritable(t *testing.T) {
 		t.Errorf("group root %v, error %v", root, err)
 	}
 }
+
+// Who writes the policy becomes root: the broker takes it only from root, from
+// root's directories, whatever its mode.
+func TestReadOwnSources(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root: it gives files to other users")
+	}
+	const bob = 1000
+	for _, tt := range []struct {
+		name, want string
+		make       func(up string) error // up holds the directory p with a.cm.hcl
+	}{
+		{"root's", "", func(string) error { return nil }},
+		{"root's link", "", func(up string) error { return errors.Join(os.Rename(up+"/p", up+"/q"), os.Symlink("q", up+"/p")) }},
+		{"bob's file", "/p/a.cm.hcl: belongs to uid 1000, who may change it: run chown root ", func(up string) error { return os.Chown(up+"/p/a.cm.hcl", bob, bob) }},
+		{"bob's directory", "/p: belongs to uid 1000", func(up string) error { return os.Chown(up+"/p", bob, bob) }},
+		{"bob's directory above", "belongs to uid 1000, who could put something else in place of p", func(up string) error { return os.Chown(up, bob, bob) }},
+		{"a directory of all above", "everybody may change what is in it", func(up string) error { return os.Chmod(up, 0o777) }},
+		{"all bob's", "belongs to uid 1000", func(up string) error {
+			return errors.Join(os.Chown(up, bob, bob), os.Chown(up+"/p", bob, bob), os.Chown(up+"/p/a.cm.hcl", bob, bob))
+		}},
+		{"bob's link", "is a link of uid 1000", func(up string) error {
+			return errors.Join(os.Rename(up+"/p", up+"/q"), os.Symlink("q", up+"/p"), os.Lchown(up+"/p", bob, bob))
+		}},
+		{"fifo", "not a regular file", func(up string) error { return errors.Join(os.RemoveAll(up+"/p"), syscall.Mkfifo(up+"/p", 0o600)) }},
+	} {
+		for _, name := range []string{"/p", "/p/a.cm.hcl"} {
+			t.Run(tt.name+name, func(t *testing.T) {
+				up := t.TempDir()
+				chmod(t, up, 0o755)
+				if err := errors.Join(os.Mkdir(up+"/p", 0o755), os.WriteFile(up+"/p/a.cm.hcl", []byte("x"), 0o644), tt.make(up)); err != nil {
+					t.Fatal(err)
+				}
+				files, err := ReadOwnSources(up + name)
+				var se *SourceError
+				switch {
+				case tt.want == "" && (err != nil || len(files) != 1 || files[0].Name != up+"/p/a.cm.hcl" || string(files[0].Data) != "x"):
+					t.Errorf("%+v %v", files, err)
+				case tt.want != "" && name == "/p" && (files != nil || !errors.As(err, &se) || !strings.Contains(err.Error(), tt.want)):
+					t.Errorf("want ...%s..., got %v", tt.want, err)
+				case tt.want != "" && err == nil:
+					t.Error("read")
+				}
+			})
+		}
+	}
+}

@@ -47,6 +47,7 @@ func (p *Policy) Validate() error {
 		c.service(p, i)
 	}
 	c.collisions(p)
+	c.apart(p)
 	if len(c.errs) == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/rootfs"
 	"casemate/sandbox/zygote"
@@ -20,6 +21,9 @@ type Options struct {
 	Stderr *os.File
 	// ABI is the Landlock ABI to go by; 0 asks the kernel.
 	ABI int
+	// Writable are the directories that any service of the policy may write,
+	// beside this one's own: nothing is resolved through them.
+	Writable []hostpath.ID
 }
 
 // Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
@@ -48,11 +52,12 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		}
 		s.plan = nil
 	}()
-	program, byFD, err := openProgram(pl.Command.Path)
+	prog, err := openProgram(pl.Command.Path)
 	if err != nil {
 		return nil, err
 	}
-	s.fds = append(s.fds, program)
+	defer prog.close()
+	s.fds = append(s.fds, prog.fd)
 	if err := s.fitDescriptors(); err != nil {
 		return nil, err
 	}
@@ -60,11 +65,11 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ruleset, err := s.build(o.ABI)
+	ruleset, err := s.build(o.ABI, prog, o.Writable)
 	if err != nil {
 		return nil, err
 	}
-	filter, seal, err := pl.filter(byFD, ruleset >= 0)
+	filter, seal, err := pl.filter(prog.byFD(), ruleset >= 0)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +85,8 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		return nil, err
 	}
 	s.start.Exec = -1
-	if byFD {
-		s.start.Exec = program
+	if prog.byFD() {
+		s.start.Exec = prog.fd
 	}
 	s.start.Stderr = -1
 	if o.Stderr != nil {
@@ -123,7 +128,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 }
 
 // build makes the namespaces and, inside the finished tree, the Landlock ruleset.
-func (s *Sandbox) build(abi int) (ruleset int, err error) {
+func (s *Sandbox) build(abi int, prog *program, writable []hostpath.ID) (ruleset int, err error) {
 	pl := s.plan
 	if abi == 0 {
 		abi = landlock.ABI()
@@ -135,14 +140,14 @@ func (s *Sandbox) build(abi int) (ruleset int, err error) {
 	s.losses = append(s.losses, lost...)
 	ruleset = -1
 	inside := func() (err error) {
+		if err := prog.runsInside(); err != nil || abi < 1 {
+			return err
+		}
 		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet(), true)
 		return err
 	}
-	if abi < 1 {
-		inside = nil
-	}
 	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewIPC: true, NewCgroup: true}
-	if s.ns, err = rootfs.Build(pl.tree, wanted, inside); err != nil {
+	if s.ns, err = rootfs.Build(pl.treeWith(prog, writable), wanted, inside); err != nil {
 		return -1, err
 	}
 	if ruleset >= 0 {

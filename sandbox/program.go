@@ -1,54 +1,147 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
+
+	"casemate/sandbox/hostpath"
+	"casemate/sandbox/rootfs"
 
 	"golang.org/x/sys/unix"
 )
 
-// openProgram opens and verifies the service's program: a regular executable
-// file that only root can change. byFD tells whether it can be executed through
-// its descriptor: a script cannot, its interpreter opens it by name again.
-func openProgram(path string) (fd int, byFD bool, err error) {
-	fail := func(err error) (int, bool, error) {
-		return -1, false, fmt.Errorf("command %s: %w", path, err)
-	}
-	fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return fail(err)
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return fail(os.NewSyscallError("fstat", err))
-	}
-	if err := programMode(&st); err != nil {
-		unix.Close(fd)
-		return fail(err)
-	}
-	var magic [2]byte
-	n, err := unix.Pread(fd, magic[:], 0)
-	if err != nil || n < len(magic) {
-		unix.Close(fd)
-		return fail(errors.New("not a program: too short"))
-	}
-	return fd, string(magic[:]) != "#!", nil
+// program is a program resolved once, verified, and held: what was looked at is
+// what is bound and executed.
+type program struct {
+	path string
+	file *hostpath.File
+	fd   int // the same file, readable
+	// interpreter runs a script, which cannot be executed through a descriptor:
+	// the kernel opens it, and it opens the script, by name.
+	interpreter *program
 }
 
-// programMode refuses what somebody other than root could change or what could
-// not run.
-func programMode(st *unix.Stat_t) error {
+// maxInterpreters is how many interpreters of interpreters the kernel takes.
+const maxInterpreters = 4
+
+// openProgram opens and verifies the service's program: a regular executable
+// file that only root can change, at a path that only root can lead elsewhere.
+func openProgram(path string) (*program, error) {
+	p, err := openInterpreted(path, maxInterpreters)
+	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
+		return nil, fmt.Errorf("command: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("command %s: %w", path, err)
+	}
+	return p, nil
+}
+
+func openInterpreted(path string, more int) (p *program, err error) {
+	p = &program{path: path, fd: -1}
+	defer func() {
+		if err != nil {
+			p.close()
+			unix.Close(p.fd)
+		}
+	}()
+	if p.file, err = hostpath.Open(path); err != nil {
+		return p, err
+	}
+	if err := verify(p.file); err != nil {
+		return p, err
+	}
+	if p.fd, err = p.file.Reopen(unix.O_RDONLY | unix.O_NOCTTY); err != nil {
+		return p, err
+	}
+	name, err := interpreter(p.fd)
+	if err != nil || name == "" {
+		return p, err
+	}
+	if more == 0 {
+		return p, errors.New("too many interpreters of interpreters")
+	}
+	if p.interpreter, err = openInterpreted(name, more-1); err != nil {
+		return p, fmt.Errorf("its interpreter %q: %w", name, err)
+	}
+	unix.Close(p.interpreter.fd) // it is found by name
+	p.interpreter.fd = -1
+	return p, nil
+}
+
+// close lets go of what only Prepare needs: not of fd.
+func (p *program) close() {
+	for ; p != nil; p = p.interpreter {
+		if p.file != nil {
+			p.file.Close()
+		}
+	}
+}
+
+// byFD reports whether the program can be executed through its descriptor.
+func (p *program) byFD() bool { return p.interpreter == nil }
+
+// verify refuses what somebody other than root could change or what could not
+// run.
+func verify(f *hostpath.File) error {
 	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+	case f.Stat.Mode&unix.S_IFMT != unix.S_IFREG:
 		return errors.New("not a regular file")
-	case st.Mode&0o111 == 0:
+	case f.Stat.Mode&0o111 == 0:
 		return errors.New("not executable")
-	case st.Uid != 0:
-		return fmt.Errorf("owned by uid %d: a service's program must belong to root", st.Uid)
-	case st.Mode&0o002 != 0, st.Mode&0o020 != 0 && st.Gid != 0:
-		return fmt.Errorf("mode %04o: others than root may change it: chmod go-w", st.Mode&0o7777)
+	}
+	return f.Owned()
+}
+
+// interpreter gives the path after "#!", as the kernel reads it (fs/binfmt_script.c),
+// or "" for a program that is no script.
+func interpreter(fd int) (string, error) {
+	head := make([]byte, 256)
+	n, err := unix.Pread(fd, head, 0)
+	if err != nil || n < 2 {
+		return "", errors.New("not a program: too short")
+	}
+	line, script := bytes.CutPrefix(head[:n], []byte("#!"))
+	if !script {
+		return "", nil
+	}
+	line, _, _ = bytes.Cut(line, []byte{'\n'})
+	words := bytes.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == 0 })
+	if len(words) == 0 || words[0][0] != '/' {
+		return "", fmt.Errorf("its first line %q names no interpreter by an absolute path", head[:min(n, len(line)+2)])
+	}
+	return string(words[0]), nil
+}
+
+// treeWith is the plan's root tree, with the program in it that was verified. A
+// script gets a bind of its own: in one of its directory it could be replaced.
+func (pl *Plan) treeWith(prog *program, writable []hostpath.ID) rootfs.Tree {
+	entries := slices.DeleteFunc(slices.Clone(pl.tree.Entries), func(e rootfs.Entry) bool {
+		return e.Kind == rootfs.Exec && e.Path == prog.path
+	})
+	entries = append(entries, rootfs.Entry{Kind: rootfs.Exec, Path: prog.path, Held: prog.file, Pin: !prog.byFD()})
+	return rootfs.Tree{Entries: entries, Writable: writable}
+}
+
+// runsInside checks, in the finished tree, that the interpreters that the kernel
+// finds there by name are those that were verified.
+func (p *program) runsInside() error {
+	for i := p.interpreter; i != nil; i = i.interpreter {
+		fail := func(what string) error {
+			return fmt.Errorf("command %s: its interpreter %s %s", p.path, i.path, what)
+		}
+		var st unix.Stat_t
+		var fs unix.Statfs_t
+		switch err := errors.Join(unix.Stat(i.path, &st), unix.Statfs(i.path, &fs)); {
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), err == nil && fs.Flags&unix.ST_NOEXEC != 0:
+			return fail("cannot be executed inside: add it to the profile, as files { exec = [\"" + i.path + "\"] }")
+		case err != nil:
+			return fail(err.Error())
+		case hostpath.ID{Dev: st.Dev, Ino: st.Ino} != i.file.ID():
+			return fail("is another file inside: somebody replaced it while the policy was loaded, load it again")
+		}
 	}
 	return nil
 }

@@ -105,6 +105,10 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
 Read-only paths, devices and tmp need no widens; write and exec paths, proc, pty, the
 network, capabilities, further system calls and larger resources do.
 
+Symbolic links are not followed below a write path, and no path may lie in one, of
+this service or another: the service could put something else there. What leads to
+a path must be root's, or a user's directory with that user's own files.
+
   service "NAME" {
     listen    = ["tcp://:finger", "tcp://[::1]:7979"]   # or "unix:/run/x.sock"
     command   = ["/usr/sbin/in.fingerd", "-w"]   # or builtin = "echo", discard, chargen, daytime, time

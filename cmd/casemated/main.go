@@ -18,7 +18,10 @@ import (
 
 	"casemate/listener/broker"
 	"casemate/policy"
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
+
+	"golang.org/x/sys/unix"
 )
 
 // version is set at link time.
@@ -73,7 +76,8 @@ const usage = `casemated serves the services of a policy, each connection alone 
 usage: casemated [flags] [PATH...]
 
 A PATH is a policy file, a directory of *.cm.hcl files, or one compiled document
-(casemate compile > policy.json); the default is /etc/casemate.
+(casemate compile > policy.json); the default is /etc/casemate. It
+and what leads there must belong to root.
 
   --digest DIGEST  refuse any policy but the one of this digest ("sha256:...", as
                    casemate check prints it), also when it is loaded again
@@ -143,7 +147,16 @@ func (o *options) openLog() error {
 		o.Log, o.Journal = os.Stderr, os.Getenv("JOURNAL_STREAM") != ""
 		return nil
 	}
-	f, err := os.OpenFile(o.logPath, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	name, err := filepath.Abs(o.logPath)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	dir, err := hostpath.Open(filepath.Dir(name))
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer dir.Close()
+	f, err := dir.Create(filepath.Base(name), unix.O_WRONLY|unix.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}

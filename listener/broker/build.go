@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/policy"
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
 )
 
@@ -139,6 +140,10 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 			todo = append(todo, p)
 		}
 	}
+	writable := c.writable()
+	for _, p := range todo {
+		p.job.writable = writable
+	}
 	errs := make([]error, len(todo))
 	var wg sync.WaitGroup
 	var next atomic.Int64
@@ -158,6 +163,26 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// writable are the directories that the candidate's services may write. One that
+// cannot be opened is missing here, and refused where its own service is prepared.
+func (c *candidate) writable() []hostpath.ID {
+	var ids []hostpath.ID
+	seen := make(map[string]bool)
+	for i := range c.plans {
+		for _, p := range c.plans[i].job.Profile.Files.Write {
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			if f, err := hostpath.Open(p); err == nil {
+				ids = append(ids, f.ID())
+				f.Close()
+			}
+		}
+	}
+	return ids
 }
 
 func (c *candidate) newRunner(p *planned) (*runner, error) {

@@ -30,10 +30,10 @@ const (
 // compiler's answer.
 func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagnostic, error) {
 	if len(paths) == 1 && policy.IsDocument(paths[0]) {
-		doc, err := policy.ReadDocument(paths[0])
+		doc, err := policy.ReadOwnDocument(paths[0])
 		return doc, nil, err
 	}
-	files, err := policy.ReadSources(paths...)
+	files, err := policy.ReadOwnSources(paths...)
 	if err != nil {
 		var src *policy.SourceError
 		if errors.As(err, &src) {

@@ -13,6 +13,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,10 +44,12 @@ type control struct {
 // decides between two brokers that start at the same moment; the kernel
 // releases it however its holder ends.
 func openControl(b *Broker, path string) (*control, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	dir, err := hostpath.Make(filepath.Dir(path))
+	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	defer dir.Close()
+	lock, err := dir.Create(filepath.Base(path)+".lock", unix.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

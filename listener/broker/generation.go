@@ -11,6 +11,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,8 @@ type job struct {
 	// Sessions and UserTasks are sandbox.Command's.
 	Sessions, UserTasks int64
 	stderr              *stderrPair
+	// writable is what the services of this generation may write.
+	writable []hostpath.ID
 }
 
 // key names what the sandbox is made from: two jobs of equal keys may share
@@ -166,7 +169,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr, Writable: j.writable})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}

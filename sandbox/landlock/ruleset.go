@@ -95,7 +95,10 @@ type Ports struct {
 // that is good enough. scopes forbids signals to, and abstract unix sockets of,
 // processes outside.
 //
-// The paths are resolved in the caller's root. On an error there is no partial result.
+// The paths are resolved in the caller's root, which is the finished tree of a
+// sandbox: whoever swaps a name there gains a rule on something else in that
+// tree, whose mounts allow no more than its profile does. On an error there is
+// no partial result.
 func Ruleset(abi int, rules []Rule, net Net, scopes bool) (int, error) {
 	if abi < 1 {
 		return -1, ErrUnsupported

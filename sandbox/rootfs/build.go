@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+
+	"casemate/sandbox/hostpath"
 
 	"casemate/sandbox/panics"
 
@@ -25,7 +28,7 @@ func Build(t Tree, want Wanted, inside func() error) (*Namespaces, error) {
 	}
 	var ns *Namespaces
 	err := onThrowAwayThread(func() (err error) {
-		b := &builder{entries: t.Entries, want: want, root: -1, self: -1}
+		b := &builder{entries: t.Entries, writable: slices.Clone(t.Writable), want: want, root: -1, self: -1}
 		defer b.close()
 		ns, err = b.build(inside)
 		return err
@@ -51,12 +54,13 @@ func onThrowAwayThread(f func() error) error {
 
 // builder is one Build, on its thread. Its descriptors end with it.
 type builder struct {
-	entries []Entry
-	want    Wanted
-	self    int   // the host's /proc/self/task/TID/ns
-	sources []int // O_PATH, one for each entry, -1 for those that are no binds
-	hosts   []found
-	root    int // the root tmpfs
+	entries  []Entry
+	writable []hostpath.ID
+	want     Wanted
+	self     int   // the host's /proc/self/task/TID/ns
+	sources  []int // clones of the mounts there, one for each entry, -1 for those that are no binds
+	hosts    []found
+	root     int // the root tmpfs
 }
 
 func (b *builder) close() {
@@ -68,11 +72,11 @@ func (b *builder) close() {
 }
 
 func (b *builder) build(inside func() error) (*Namespaces, error) {
-	if err := b.leave(); err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
-	}
 	if err := b.resolve(); err != nil {
 		return nil, err
+	}
+	if err := b.leave(); err != nil {
+		return nil, fmt.Errorf("rootfs: %w", err)
 	}
 	l, err := plan(b.entries, b.hosts)
 	if err != nil {
@@ -147,27 +151,5 @@ func (b *builder) leave() (err error) {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
 	unix.Umask(0)
-	return nil
-}
-
-// resolve opens the source of every bind. It runs in the new namespace, as
-// only mounts of the caller's own namespace can be cloned (open_tree(2)).
-func (b *builder) resolve() error {
-	b.hosts = make([]found, len(b.entries))
-	for i := range b.entries {
-		e := &b.entries[i]
-		b.sources = append(b.sources, -1)
-		if !e.Kind.bind() {
-			continue
-		}
-		fd, h, err := walk(e.source())
-		if err == nil {
-			b.sources[i], b.hosts[i] = fd, h
-			err = suits(fd, e.Kind, e.source())
-		}
-		if err != nil {
-			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, err)
-		}
-	}
 	return nil
 }

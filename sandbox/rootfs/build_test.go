@@ -28,7 +28,7 @@ func connection() []Entry {
 }
 
 func TestBuildRunsPrograms(t *testing.T) {
-	tree := Tree{append(program(t, "/bin/sh", "/bin/ls", "/bin/cat"), connection()...)}
+	tree := Tree{Entries: append(program(t, "/bin/sh", "/bin/ls", "/bin/cat"), connection()...)}
 	ns := build(t, tree, Wanted{}, nil)
 	for _, c := range []struct {
 		script, out string
@@ -54,7 +54,7 @@ func TestBuildRunsPrograms(t *testing.T) {
 
 func TestBuildShowsNothingElse(t *testing.T) {
 	dir := t.TempDir()
-	lines := mountinfo(t, Tree{[]Entry{
+	lines := mountinfo(t, Tree{Entries: []Entry{
 		{Kind: ReadOnly, Path: dir},
 		{Kind: Exec, Path: "/usr/bin"},
 		{Kind: Device, Path: "/dev/null"},
@@ -77,18 +77,17 @@ func TestBuildShowsNothingElse(t *testing.T) {
 	if want := []string{"/", "/dev/null", "/usr/bin"}; !slices.Equal(slices.DeleteFunc(points, func(p string) bool { return p == dir }), want) {
 		t.Errorf("mounts %v, want %v and %s", points, want, dir)
 	}
-	if !strings.Contains(lines[0], " - tmpfs casemate ro,") {
-		t.Errorf("root super block is not a read-only tmpfs: %s", lines[0])
+	if root := slices.IndexFunc(lines, func(l string) bool { return strings.Fields(l)[4] == "/" }); !strings.Contains(lines[root], " - tmpfs casemate ro,") {
+		t.Errorf("root super block is not a read-only tmpfs: %s", lines[root])
 	}
 }
 
 func TestBuildWriteReachesTheHost(t *testing.T) {
 	dir := t.TempDir()
-	sub := filepath.Join(dir, "public")
-	if err := os.Mkdir(sub, 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "public"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ns := build(t, Tree{[]Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: ReadOnly, Path: "/spool/public", Source: sub}}}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: ReadOnly, Path: "/spool/public", Source: t.TempDir()}}}, Wanted{}, nil)
 	err := within(t, ns, func() error { return os.WriteFile("/spool/a", []byte("x"), 0o600) })
 	if err != nil {
 		t.Error(err)
@@ -106,7 +105,7 @@ func TestBuildWriteReachesTheHost(t *testing.T) {
 }
 
 func TestBuildMountPointsForConnections(t *testing.T) {
-	ns := build(t, Tree{connection()}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: connection()}, Wanted{}, nil)
 	err := within(t, ns, func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return err
@@ -140,7 +139,7 @@ func TestBuildHoldsInodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ns := build(t, Tree{[]Entry{{Kind: ReadOnly, Path: one}, {Kind: ReadOnly, Path: "/t", Source: tree}}}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: one}, {Kind: ReadOnly, Path: "/t", Source: tree}}}, Wanted{}, nil)
 	err := errors.Join(
 		os.WriteFile(one+"2", []byte("new"), 0o644), os.Rename(one+"2", one),
 		os.Rename(tree, tree+"2"), os.Symlink("/", tree))

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"casemate/sandbox/hostpath"
 )
 
-// Bounds of paths, from limits.h (NAME_MAX, PATH_MAX with its NUL).
-const (
-	maxName = 255
-	maxPath = 4095
-)
+// maxName is NAME_MAX of limits.h.
+const maxName = 255
 
 // Check validates every entry by itself, without looking at the host. Build
 // calls it; what only shows between entries (overlaps) is an error of Build.
@@ -38,7 +37,7 @@ func (e *Entry) check() error {
 			return fmt.Errorf("source %q is not among the devices that may be shown", e.source())
 		}
 	case Symlink:
-		if e.Source == "" || len(e.Source) > maxPath || strings.ContainsRune(e.Source, 0) {
+		if e.Source == "" || len(e.Source) > hostpath.MaxPath || strings.ContainsRune(e.Source, 0) {
 			return errors.New("link text must be 1 to 4095 bytes without NUL")
 		}
 	case Dir:
@@ -59,7 +58,7 @@ func checkPath(p string) error {
 		return errors.New("path is not absolute")
 	case p == "/":
 		return errors.New("the root itself cannot be an entry")
-	case len(p) > maxPath:
+	case len(p) > hostpath.MaxPath:
 		return errors.New("path is longer than 4095 bytes")
 	case strings.ContainsRune(p, 0):
 		return errors.New("path contains a NUL byte")

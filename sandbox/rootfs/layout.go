@@ -34,6 +34,7 @@ type mount struct {
 	dir    bool
 	real   string
 	mirror bool
+	pin    bool
 }
 
 // layout is the plan of a root tree. It is pure: the same entries and
@@ -69,7 +70,7 @@ func (l *layout) addBind(e *Entry, h *found, i int) error {
 	if !e.Kind.bind() {
 		return nil
 	}
-	m := mount{path: e.Path, kind: e.Kind, entry: i, dir: h.dir, real: h.real}
+	m := mount{path: e.Path, kind: e.Kind, entry: i, dir: h.dir, real: h.real, pin: e.Pin}
 	if e.mirrors() {
 		m.path = h.real
 	}
@@ -99,6 +100,8 @@ func (l *layout) addBind(e *Entry, h *found, i int) error {
 
 // merge gives the one bind that stands for two at the same path.
 func merge(a, b mount) (mount, error) {
+	pin := a.pin || b.pin
+	a.pin, b.pin = pin, pin
 	switch {
 	case a.real != b.real:
 		return a, fmt.Errorf("both %s and %s would be mounted here", a.real, b.real)
@@ -164,7 +167,7 @@ func (l *layout) placeBind(p string) error {
 		return l.create(p, node{kind: File, mode: 0o444})
 	case !outer.dir:
 		return fmt.Errorf("%s around it is a file", outer.path)
-	case outer.kind == m.kind && outer.mirror && m.mirror:
+	case outer.kind == m.kind && outer.mirror && m.mirror && !m.pin:
 		m.entry = -1
 		l.mounts[p] = m
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/sandbox/hostpath"
 )
 
 // fakeHost resolves paths as a host with these links would; names that end in
@@ -25,10 +27,10 @@ func (h fakeHost) find(p string) (found, error) {
 			real = at
 			continue
 		}
-		if len(f.links) == maxLinks {
+		if len(f.links) == hostpath.MaxLinks {
 			return f, errors.New("loop")
 		}
-		f.links = append(f.links, link{at, text})
+		f.links = append(f.links, link{Path: at, Text: text})
 		if strings.HasPrefix(text, "/") {
 			real = "/"
 		}
@@ -43,7 +45,7 @@ func (h fakeHost) find(p string) (found, error) {
 
 // planOn checks entries, resolves them on the host, and plans.
 func (h fakeHost) plan(entries []Entry) (*layout, error) {
-	if err := (Tree{entries}).Check(); err != nil {
+	if err := (Tree{Entries: entries}).Check(); err != nil {
 		return nil, err
 	}
 	hosts := make([]found, len(entries))

@@ -51,9 +51,9 @@ func namespaces(t *testing.T) map[string]bool {
 // descriptor and no thread in a namespace of its own.
 func TestBuildLeavesNothing(t *testing.T) {
 	needRoot(t)
-	tree := Tree{append(connection(), Entry{Kind: Exec, Path: "/usr"}, Entry{Kind: Exec, Path: "/bin"}, Entry{Kind: ReadOnly, Path: "/etc/ssl"})}
-	broken := Tree{append([]Entry{{Kind: ReadOnly, Path: "/tmp/nowhere", Source: "/nowhere/at/all"}}, tree.Entries...)}
-	late := Tree{append([]Entry{{Kind: ReadOnly, Path: "/usr/no-such-mount-point", Source: "/etc"}}, tree.Entries...)}
+	tree := Tree{Entries: append(connection(), Entry{Kind: Exec, Path: "/usr"}, Entry{Kind: Exec, Path: "/bin"}, Entry{Kind: ReadOnly, Path: "/etc/ssl"})}
+	broken := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/tmp/nowhere", Source: "/nowhere/at/all"}}, tree.Entries...)}
+	late := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/usr/no-such-mount-point", Source: "/etc"}}, tree.Entries...)}
 	once := func(tree Tree, inside func() error, fails bool) {
 		ns, err := Build(tree, Wanted{NewNet: true, NewUTS: true, NewIPC: true, NewCgroup: true}, inside)
 		if (err != nil) != fails {
@@ -131,7 +131,7 @@ func TestBuildNamespaces(t *testing.T) {
 
 func BenchmarkBuild(b *testing.B) {
 	needRoot(b)
-	tree := Tree{append(connection(), Entry{Kind: Exec, Path: "/bin/sh"}, Entry{Kind: Exec, Path: "/usr/lib/x86_64-linux-gnu"}, Entry{Kind: Exec, Path: "/lib64"})}
+	tree := Tree{Entries: append(connection(), Entry{Kind: Exec, Path: "/bin/sh"}, Entry{Kind: Exec, Path: "/usr/lib/x86_64-linux-gnu"}, Entry{Kind: Exec, Path: "/lib64"})}
 	for _, c := range []struct {
 		name string
 		want Wanted

@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"casemate/sandbox/hostpath"
 )
 
 // link is a symbolic link met on the way to a source: its real path and text.
-type link struct{ path, text string }
-
-// maxLinks is how many links a path may go through (path_resolution(7)).
-const maxLinks = 40
+type link = hostpath.Link
 
 // addLinks notes every link, asked for or met on the host.
 func (l *layout) addLinks(e *Entry, h *found, _ int) error {
-	all := []link{{e.Path, e.Source}}
+	all := []link{{Path: e.Path, Text: e.Source}}
 	if e.Kind != Symlink {
 		all = nil
 		if e.mirrors() {
@@ -23,10 +22,10 @@ func (l *layout) addLinks(e *Entry, h *found, _ int) error {
 		}
 	}
 	for _, k := range all {
-		if have, ok := l.links[k.path]; ok && have != k.text {
-			return fmt.Errorf("link %s would point to both %s and %s", k.path, have, k.text)
+		if have, ok := l.links[k.Path]; ok && have != k.Text {
+			return fmt.Errorf("link %s would point to both %s and %s", k.Path, have, k.Text)
 		}
-		l.links[k.path] = k.text
+		l.links[k.Path] = k.Text
 	}
 	return nil
 }
@@ -34,7 +33,7 @@ func (l *layout) addLinks(e *Entry, h *found, _ int) error {
 // placeLinks creates the links of e.
 func (l *layout) placeLinks(e *Entry, h *found, _ int) error {
 	if e.Kind == Symlink {
-		return l.placeLink(link{e.Path, e.Source}, false)
+		return l.placeLink(link{Path: e.Path, Text: e.Source}, false)
 	}
 	if e.mirrors() {
 		for _, k := range h.links {
@@ -47,25 +46,25 @@ func (l *layout) placeLinks(e *Entry, h *found, _ int) error {
 }
 
 func (l *layout) placeLink(k link, mirrored bool) error {
-	p, err := l.through(k.path)
+	p, err := l.through(k.Path)
 	if err != nil {
 		return err
 	}
-	if p != k.path {
-		return fmt.Errorf("link %s lies behind another link", k.path)
+	if p != k.Path {
+		return fmt.Errorf("link %s lies behind another link", k.Path)
 	}
-	if m, ok := l.around(k.path); ok {
+	if m, ok := l.around(k.Path); ok {
 		if mirrored && m.mirror {
 			return nil // the bind shows the host's own link
 		}
-		return fmt.Errorf("link %s lies inside the bind %s, where nothing can be created", k.path, m.path)
+		return fmt.Errorf("link %s lies inside the bind %s, where nothing can be created", k.Path, m.path)
 	}
-	return l.create(k.path, node{kind: Symlink, text: k.text})
+	return l.create(k.Path, node{kind: Symlink, text: k.Text})
 }
 
 // through replaces links among the directories on the way to p.
 func (l *layout) through(p string) (string, error) {
-	for range maxLinks {
+	for range hostpath.MaxLinks {
 		q, found := l.step(p)
 		if !found {
 			return p, nil

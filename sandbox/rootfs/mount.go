@@ -15,8 +15,24 @@ const rootAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_AT
 var bindAttrs = map[Kind]uint64{
 	ReadOnly: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 	Exec:     unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV,
-	Write:    unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+	Write:    unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOSYMFOLLOW,
 	Device:   unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC,
+}
+
+// restrict sets flags on the mounts of a clone. Before Linux 5.14 there was no
+// nosymfollow, and what such a kernel does not know is EINVAL.
+func restrict(tree int, attrs uint64, dir bool) error {
+	var recursive uint
+	if dir {
+		recursive = unix.AT_RECURSIVE
+	}
+	attr := unix.MountAttr{Attr_set: attrs, Propagation: unix.MS_PRIVATE}
+	err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|recursive, &attr)
+	if err == unix.EINVAL && attrs&unix.MOUNT_ATTR_NOSYMFOLLOW != 0 {
+		attr.Attr_set &^= unix.MOUNT_ATTR_NOSYMFOLLOW
+		err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|recursive, &attr)
+	}
+	return err
 }
 
 // makeRoot mounts the tmpfs over the old "/" (any directory would do, and this
@@ -82,20 +98,11 @@ func (b *builder) create(p string, n node) error {
 	return nil
 }
 
-// bind clones the mounts at a source, restricts the clone, and attaches it.
-// Restrictions are in place before anything inside can be reached.
+// bind restricts the clone of a source and attaches it. Restrictions are in
+// place before anything inside can be reached.
 func (b *builder) bind(m mount) error {
-	var recursive uint
-	if m.dir {
-		recursive = unix.AT_RECURSIVE
-	}
-	tree, err := unix.OpenTree(b.sources[m.entry], "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
-	if err != nil {
-		return fmt.Errorf("clone %s: %w", m.real, err)
-	}
-	defer unix.Close(tree)
-	attr := unix.MountAttr{Attr_set: bindAttrs[m.kind], Propagation: unix.MS_PRIVATE}
-	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|recursive, &attr); err != nil {
+	tree := b.sources[m.entry]
+	if err := restrict(tree, bindAttrs[m.kind], m.dir); err != nil {
 		return fmt.Errorf("restrict %s: %w", m.real, err)
 	}
 	// The point is on the tmpfs, where all links are known, or in a bind at a
@@ -109,6 +116,10 @@ func (b *builder) bind(m mount) error {
 	}
 	defer unix.Close(at)
 	if err := unix.MoveMount(tree, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
+		var st unix.Stat_t
+		if err == unix.ENOENT && unix.Fstat(tree, &st) == nil && st.Nlink == 0 { // what has no name is not mounted
+			return fmt.Errorf("%s was removed or replaced while it was looked at: load the policy again", m.real)
+		}
 		return fmt.Errorf("attach: %w", err)
 	}
 	return nil

@@ -1,7 +1,8 @@
 // Package rootfs builds the root tree of a service: a read-only tmpfs with just
 // the entries that were named, in a mount namespace of its own.
 //
-// Everything is resolved once, at load, by file descriptor. What a Namespaces
+// Everything is resolved once, at load, by file descriptor, and refused where
+// somebody other than root had a say in it (hostpath). What a Namespaces
 // value holds afterwards does not follow later changes of the host's names: a
 // bind of a directory shows the directory that was there at Build, and a bind of
 // one file keeps the inode it had then. A host file that is replaced by rename
@@ -11,6 +12,8 @@
 // Build needs CAP_SYS_ADMIN, /proc on the host, Linux 5.12 (mount_setattr(2)),
 // and a root that is not the initial ramfs (pivot_root(2)).
 package rootfs
+
+import "casemate/sandbox/hostpath"
 
 // Kind says what an entry of a Tree is.
 type Kind int
@@ -23,7 +26,8 @@ const (
 	ReadOnly Kind = iota + 1
 	// Exec is a bind that is ro, nosuid, nodev.
 	Exec
-	// Write is a bind that is nosuid, nodev, noexec.
+	// Write is a bind that is nosuid, nodev, noexec, and (since Linux 5.14) whose
+	// symbolic links nobody inside follows.
 	Write
 	// Device is a bind of one node of Devices: nosuid, noexec, and ro, which
 	// leaves reading and writing the device alone and forbids chmod and the like.
@@ -65,6 +69,12 @@ type Entry struct {
 	//
 	// For a Symlink it is the link's text.
 	Source string
+	// Held, when not nil, is what a bind shows: Source as somebody has resolved
+	// it already, and checked. Build does not close it.
+	Held *hostpath.File
+	// Pin makes the bind of its own even where one around it shows the same name:
+	// that one would show whatever has the name later.
+	Pin bool
 	// Mode is the mode of a Dir, at most 01777; 0 means 0755.
 	Mode uint32
 	// Data is the content of a File.
@@ -88,6 +98,9 @@ func (e *Entry) mirrors() bool { return e.Kind.bind() && e.source() == e.Path }
 // nothing is ever created on the host.
 type Tree struct {
 	Entries []Entry
+	// Writable are directories that services may write, beside those of the
+	// Write entries: no source may lie in one.
+	Writable []hostpath.ID
 }
 
 // Devices are the device nodes a Device entry may name, by their path on the

@@ -3,154 +3,104 @@ package rootfs
 import (
 	"errors"
 	"fmt"
-	"path"
-	"strings"
+
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
 
-// walker goes from "/" to a host path one name at a time, so that every link
-// on the way is seen, none is followed by the kernel, and the file reached in
-// the end is held by descriptor.
-type walker struct {
-	fds   []int // O_PATH, one for each directory from "/" down, and the current file
-	names []string
-	links []link
-}
-
-// walk opens p (absolute, clean) with O_PATH and reports its path without
-// links and the links it went through. The caller closes the descriptor.
-func walk(p string) (int, found, error) {
-	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, found{}, fmt.Errorf("open /: %w", err)
-	}
-	w := &walker{fds: []int{root}}
-	defer w.drop(0)
-	todo := strings.Split(p[1:], "/")
-	for len(todo) > 0 {
-		name := todo[0]
-		todo = todo[1:]
-		text, err := w.enter(name)
+// resolve opens the source of every bind and clones the mounts there. It runs
+// before the thread leaves the host's namespace, as only mounts of the caller's
+// own namespace can be cloned (open_tree(2)): what was opened, and checked, by
+// another thread is then what is bound, and no path is looked up twice.
+func (b *builder) resolve() error {
+	b.hosts = make([]found, len(b.entries))
+	files := make([]*hostpath.File, len(b.entries))
+	for i := range b.entries {
+		e := &b.entries[i]
+		b.sources = append(b.sources, -1)
+		if !e.Kind.bind() {
+			continue
+		}
+		f, err := e.open()
+		if err == nil {
+			b.sources[i], err = clone(f)
+		}
+		if f != nil && f != e.Held {
+			f.Close()
+		}
 		if err != nil {
-			return -1, found{}, err
+			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, err)
 		}
-		if text != "" {
-			todo = append(strings.Split(text, "/"), todo...)
+		files[i], b.hosts[i] = f, found{real: f.Real, dir: f.IsDir(), links: f.Links}
+		if e.Kind == Write {
+			b.writable = append(b.writable, f.ID())
 		}
 	}
-	last := len(w.fds) - 1
-	fd := w.fds[last]
-	h := found{real: w.path(), links: w.links}
-	if h.dir, err = inspect(fd, h.real); err != nil {
-		return -1, found{}, err
-	}
-	if last == 0 {
-		return -1, found{}, errors.New("leads to the root directory, which is too much")
-	}
-	w.fds = w.fds[:last]
-	return fd, h, nil
+	return b.apart(files)
 }
 
-func (w *walker) path() string { return "/" + strings.Join(w.names, "/") }
-
-// drop closes all but the first n descriptors.
-func (w *walker) drop(n int) {
-	for _, fd := range w.fds[n:] {
-		unix.Close(fd)
-	}
-	w.fds = w.fds[:n]
-}
-
-// enter goes one name further. For a link it stays and returns the text.
-func (w *walker) enter(name string) (string, error) {
-	switch name {
-	case "", ".":
-		return "", nil
-	case "..": // only from a link's text
-		if len(w.names) > 0 {
-			w.names = w.names[:len(w.names)-1]
-			w.drop(len(w.fds) - 1)
+// open resolves the source of e, or takes what is held, and checks it. The
+// caller closes what is opened, also with an error.
+func (e *Entry) open() (f *hostpath.File, err error) {
+	if f = e.Held; f == nil {
+		if f, err = hostpath.Open(e.source()); err != nil {
+			return nil, err
 		}
-		return "", nil
 	}
-	at := path.Join(w.path(), name)
-	fd, err := unix.Openat(w.fds[len(w.fds)-1], name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", fmt.Errorf("open %s: %w", at, err)
+	if f.Real == "/" {
+		return f, errors.New("leads to the root directory, which is too much")
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return "", fmt.Errorf("stat %s: %w", at, err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-		w.fds, w.names = append(w.fds, fd), append(w.names, name)
-		return "", nil
-	}
-	defer unix.Close(fd)
-	return w.follow(fd, at)
+	return f, suits(f, e.Kind, e.source())
 }
 
-// follow reads the link fd, found at path at, and notes it.
-func (w *walker) follow(fd int, at string) (string, error) {
-	if err := refuseProc(fd, at); err != nil {
-		return "", err // a magic link there, whose text is not where it leads
-	}
-	if len(w.links) == maxLinks {
-		return "", fmt.Errorf("open %s: %w", at, unix.ELOOP)
-	}
-	buf := make([]byte, maxPath+1)
-	n, err := unix.Readlinkat(fd, "", buf)
-	if err != nil {
-		return "", fmt.Errorf("read link %s: %w", at, err)
-	}
-	text := string(buf[:n])
-	w.links = append(w.links, link{at, text})
-	if strings.HasPrefix(text, "/") {
-		w.names = nil
-		w.drop(1)
-	}
-	return text, nil
-}
-
-func refuseProc(fd int, at string) error {
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return fmt.Errorf("statfs %s: %w", at, err)
-	}
-	if fs.Type == unix.PROC_SUPER_MAGIC {
-		return fmt.Errorf("%s is on procfs, which shows the host's processes", at)
+// apart refuses sources that lie in what a service may write: it could have put
+// there what it wants to be shown, or shown to another service.
+//
+// The files are closed by now: their clones keep the mounts and what they show.
+func (b *builder) apart(files []*hostpath.File) error {
+	for i, f := range files {
+		if f == nil {
+			continue
+		}
+		if dir, ok := f.Below(b.writable); ok {
+			e := &b.entries[i]
+			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, &hostpath.UnsafeError{
+				Path: f.Real, Reason: fmt.Sprintf("lies in %s, which a service of the policy may write, and so put something else there", dir),
+				Next: fmt.Sprintf("name %s as a whole, or move what is read out of it", dir)})
+		}
 	}
 	return nil
 }
 
-// inspect refuses what no bind may show and tells directories from files.
-func inspect(fd int, at string) (dir bool, err error) {
-	if err := refuseProc(fd, at); err != nil {
-		return false, err
+// clone copies the mounts at f, detached.
+func clone(f *hostpath.File) (int, error) {
+	var recursive uint
+	if f.IsDir() {
+		recursive = unix.AT_RECURSIVE
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return false, fmt.Errorf("stat %s: %w", at, err)
+	tree, err := unix.OpenTree(f.FD, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
+	if err != nil {
+		return -1, fmt.Errorf("clone %s: %w", f.Real, err)
 	}
-	return st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+	return tree, nil
 }
 
-// suits checks that the file fd can serve as a bind of this kind: what the
-// host itself forbids there would only show when the service runs.
-func suits(fd int, kind Kind, source string) error {
-	var st unix.Stat_t
+// suits checks that f can serve as a bind of this kind: what no bind may show,
+// and what the host itself forbids there, would only show when the service runs.
+func suits(f *hostpath.File, kind Kind, source string) error {
 	var fs unix.Statfs_t
-	if err := errors.Join(unix.Fstat(fd, &st), unix.Fstatfs(fd, &fs)); err != nil {
-		return fmt.Errorf("stat %s: %w", source, err)
+	if err := unix.Fstatfs(f.FD, &fs); err != nil {
+		return fmt.Errorf("statfs %s: %w", source, err)
 	}
-	char := st.Mode&unix.S_IFMT == unix.S_IFCHR
-	block := st.Mode&unix.S_IFMT == unix.S_IFBLK
+	char := f.Stat.Mode&unix.S_IFMT == unix.S_IFCHR
+	block := f.Stat.Mode&unix.S_IFMT == unix.S_IFBLK
 	switch {
+	case fs.Type == unix.PROC_SUPER_MAGIC:
+		return fmt.Errorf("%s is on procfs, which shows the host's processes", f.Real)
 	case kind == Device:
 		want := Devices[source]
-		if !char || unix.Major(st.Rdev) != want.Major || unix.Minor(st.Rdev) != want.Minor {
+		if !char || unix.Major(f.Stat.Rdev) != want.Major || unix.Minor(f.Stat.Rdev) != want.Minor {
 			return fmt.Errorf("%s is not the character device %d:%d", source, want.Major, want.Minor)
 		}
 		if fs.Flags&unix.ST_NODEV != 0 {

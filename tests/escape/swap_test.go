@@ -114,8 +114,8 @@ func TestSwappedProgram(t *testing.T) {
 		owner int
 		why   string
 	}{
-		"by a program of nobody's":     {0o755, nobody, "must belong to root"},
-		"by one that all may change":   {0o757, 0, "may change it"},
+		"by a program of nobody's":     {0o755, nobody, "who may change it"},
+		"by one that all may change":   {0o757, 0, "others than root may change it"},
 		"by one without the right bit": {0o644, 0, "not executable"},
 	} {
 		put("/bin/true", c.mode, c.owner)

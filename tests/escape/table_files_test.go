@@ -68,6 +68,7 @@ var fileAttempts = []attempt{
 	{12, "fsopen", shut, asRoot, ""},
 	{12, "mount-setattr", shut, asRoot, ""},
 	{13, "handle {dir}/read/f", shut + "|EOPNOTSUPP|EINVAL", asRoot, ""},
+	{14, "through-link {dir}/write/l {dir}/read/f", "ELOOP", asNobody, ""},
 	{16, "fill /tmp 65536", "ENOSPC", asNobody, "fill {dir}/write 4096"},
 	{16, "inodes /tmp 20000", "ENOSPC", asNobody, "inodes {dir}/write 500"},
 	{18, "core", "EPERM", asNobody, ""},

@@ -30,6 +30,17 @@ static int open_read(int c, char **v)
 	close(fd);
 	return err == EISDIR || err == EAGAIN ? 0 : err;
 }
+/* Plants a link at v[1] to v[2] and goes through it. */
+static int through_link(int c, char **v)
+{
+	int err;
+
+	if (symlink(v[2], v[1]) < 0)
+		return errno;
+	err = open_read(1, v);
+	unlink(v[1]);
+	return err;
+}
 /* Opens only: nothing is written, so the positive control may name anything. */
 static int open_write(int c, char **v) { return opened(open(v[1], O_WRONLY | O_NONBLOCK | O_NOCTTY)); }
 static int open_any(int c, char **v) { return opened(open(v[1], O_RDWR | O_NONBLOCK | O_NOCTTY)); }
@@ -196,7 +207,7 @@ static int inodes(int c, char **v)
 
 const struct attempt file_attempts[] = {
 	{"open-read", open_read}, {"open-write", open_write}, {"open-device", open_any}, {"create", create},
-	{"unlink", unlink_}, {"mkdir", mkdir_}, {"symlink", symlink_}, {"truncate", truncate_},
+	{"unlink", unlink_}, {"mkdir", mkdir_}, {"symlink", symlink_}, {"through-link", through_link}, {"truncate", truncate_},
 	{"open-trunc", open_trunc}, {"rename", rename_}, {"link", link_}, {"exchange", exchange},
 	{"whiteout", whiteout}, {"chmod", chmod_}, {"chown", chown_}, {"utime", utime_}, {"setxattr", setxattr_},
 	{"suid", suid}, {"mknod-chr", mknod_chr}, {"mknod-blk", mknod_blk}, {"fds", fds},

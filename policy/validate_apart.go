@@ -1,0 +1,55 @@
+package policy
+
+import (
+	"fmt"
+	"path"
+)
+
+// grantedPath is a host path of a profile or service and its place in the policy.
+type grantedPath struct{ at, name string }
+
+// apart checks that no path is resolved through a directory that a service may
+// write: the service could lead it elsewhere before the next load. Links show
+// only on the host, where the broker looks again.
+func (c *checker) apart(p *Policy) {
+	var used []grantedPath
+	writers := map[string]string{} // path to the place that grants it
+	profiles := map[string]bool{}
+	for i := range p.Services {
+		s := &p.Services[i]
+		if len(s.Command) > 0 {
+			used = append(used, grantedPath{"services." + s.Name + ".command.0", s.Command[0]})
+		}
+		f := p.Profile(s.Profile)
+		if f == nil || profiles[f.Name] {
+			continue
+		}
+		profiles[f.Name] = true
+		for _, l := range []struct {
+			kind  string
+			paths []string
+		}{{"read", f.Files.Read}, {"exec", f.Files.Exec}, {"write", f.Files.Write}} {
+			for k, name := range l.paths {
+				at := fmt.Sprintf("profiles.%s.files.%s.%d", f.Name, l.kind, k)
+				used = append(used, grantedPath{at, name})
+				if l.kind == "write" {
+					writers[name] = at
+				}
+			}
+		}
+	}
+	for _, u := range used {
+		for dir := path.Dir(u.name); len(dir) > 1; dir = path.Dir(dir) {
+			if writers[dir] == "" {
+				continue
+			}
+			n := len(c.errs)
+			c.add(u.at, fmt.Sprintf("move it out of %s, or name %s as a whole", dir, dir),
+				"%q lies in %q, which a service may write, and so put something else there", u.name, dir)
+			if len(c.errs) > n {
+				c.errs[n].Other = writers[dir]
+			}
+			break
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package sandbox
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"casemate/sandbox/rootfs"
+)
+
+// script writes a script of root's and returns its path, in a directory that a
+// sandbox can show.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "casemate-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	name := filepath.Join(dir, "service")
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// A script is bound by the descriptor it was verified through: one that takes
+// its name afterwards is not, whether the tree shows the script alone or the
+// directory around it, and whether the first one keeps another name or is gone.
+func TestScriptSwappedAfterTheCheck(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct{ around, gone bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+		name := script(t, "#!/bin/sh\necho good\n")
+		p, cmd := realistic(), shell("")
+		cmd.Path, cmd.Argv = name, []string{"service"}
+		if c.around {
+			p.Files.Exec = append(p.Files.Exec, filepath.Dir(name))
+		}
+		pl, err := NewPlan(p, cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prog, err := openProgram(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer prog.close()
+		if !c.gone {
+			if err := os.Rename(name, name+".old"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(name+".new", []byte("#!/bin/sh\necho evil\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(name+".new", name); err != nil {
+			t.Fatal(err)
+		}
+		var text []byte
+		ns, err := rootfs.Build(pl.treeWith(prog, nil), rootfs.Wanted{}, func() (err error) {
+			text, err = os.ReadFile(name)
+			return err
+		})
+		switch {
+		case err == nil:
+			ns.Close()
+			if c.gone || !strings.Contains(string(text), "good") {
+				t.Errorf("%+v: inside is %q", c, text)
+			}
+		case !c.gone || !strings.Contains(err.Error(), "was removed or replaced while it was looked at: load the policy again"):
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestScriptRefused(t *testing.T) {
+	needRoot(t)
+	for _, c := range []struct {
+		name, first, want string
+		edit              func(t *testing.T, script string, p *Profile)
+	}{
+		{"missing interpreter", "#!/no/such/shell", `its interpreter "/no/such/shell": open /no: no such file`, nil},
+		{"carriage return", "#!/bin/sh\r", `its interpreter "/bin/sh\r"`, nil},
+		{"relative interpreter", "#! sh -e", "names no interpreter by an absolute path", nil},
+		{"empty line", "#!", "names no interpreter", nil},
+		{"interpreter that is data", "#!/etc/passwd", `its interpreter "/etc/passwd": not executable`, nil},
+		{"interpreter outside the tree", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: add it`, func(_ *testing.T, _ string, p *Profile) { p.Files.Exec = nil }},
+		{"interpreter that is only read", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: add it`, func(_ *testing.T, _ string, p *Profile) {
+			p.Files.Read, p.Files.Exec = p.Files.Exec, nil
+		}},
+		{"somebody's interpreter", "#!{dir}/own", "belongs to uid 1000, who may change it", func(t *testing.T, s string, _ *Profile) {
+			own := filepath.Join(filepath.Dir(s), "own")
+			if err := os.WriteFile(own, []byte("x\x00y"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chown(own, 1000, 1000); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"interpreters without end", "#!{dir}/service", "too many interpreters", nil},
+		{"somebody's directory", "#!/bin/sh", "belongs to uid 1000, who could put something else in place of service", func(t *testing.T, s string, _ *Profile) {
+			if err := os.Chown(filepath.Dir(s), 1000, 1000); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"in what the service writes", "#!/bin/sh", "which a service of the policy may write", func(_ *testing.T, s string, p *Profile) {
+			p.Files.Write = []string{filepath.Dir(s)}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name := script(t, "")
+			if err := os.WriteFile(name, []byte(strings.ReplaceAll(c.first, "{dir}", filepath.Dir(name))+"\necho\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			p, cmd := realistic(), shell("")
+			cmd.Path, cmd.Argv = name, []string{"service"}
+			if c.edit != nil {
+				c.edit(t, name, &p)
+			}
+			pl, err := NewPlan(p, cmd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Prepare(pl, Options{})
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
