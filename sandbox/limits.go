@@ -32,11 +32,13 @@ func (s *Sandbox) limits() (int, error) {
 	dir, err := s.makeCgroup(want)
 	var missing *cgroup.MissingError
 	switch {
-	case (errors.As(err, &missing) || errors.Is(err, cgroup.ErrNone)) && slices.Contains(s.plan.Profile.BestEffort, "cgroup"):
+	case err != nil && !errors.As(err, &missing) && !errors.Is(err, cgroup.ErrUnavailable):
+		return -1, err
+	case err != nil && slices.Contains(s.plan.Profile.BestEffort, "cgroup"):
 		s.losses = append(s.losses, err.Error())
 		return -1, nil
 	case err != nil:
-		return -1, err
+		return -1, fmt.Errorf("%w; or write best_effort = [\"cgroup\"] into the profile, for rlimits of each process in its place", err)
 	}
 	defer unix.Close(dir)
 	fd, err := unix.Openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
@@ -69,10 +71,10 @@ func (s *Sandbox) fitDescriptors() error {
 // minOpenFiles leaves room for the descriptors a zygote is born with.
 const minOpenFiles = 16
 
-// makeCgroup makes a group for the service in the broker's own one, which is
-// named by pid: two brokers, or one after a kill, never meet in a name.
+// makeCgroup makes a group for the service in one that is named by the broker's
+// pid: two brokers, or one after a kill, never meet in a name.
 func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
-	h, err := cgroup.Find()
+	h, err := cgroup.Claim()
 	if err != nil {
 		return -1, err
 	}
@@ -84,7 +86,7 @@ func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
 	if s.plan.Command.Leave {
 		path += groupLeave
 	}
-	dir, err := cgroup.Create(path, want)
+	dir, err := h.Create(path, want)
 	if err != nil {
 		os.Remove(root) // only if it is empty: other services may have theirs in it
 		return -1, err
@@ -98,41 +100,52 @@ const (
 	groupLeave  = ".leave" // its services may outlive the broker
 )
 
-// ClearCgroups kills what brokers that died have left in their cgroups, unless
-// the policy let it live, and removes the groups. The broker calls it at start.
-func ClearCgroups() error {
-	h, err := cgroup.Find()
-	if err != nil {
-		return nil // nothing was made where there is no cgroup v2
+// ClaimCgroups takes the broker's place among the control groups, where it has
+// one; then it kills what brokers that died have left in theirs, unless the policy
+// let it live, and removes the groups. It belongs before the broker's first child.
+func ClaimCgroups() error {
+	h, err := cgroup.Claim()
+	if errors.Is(err, cgroup.ErrUnavailable) {
+		return nil // the services that need one are refused, with the reason
 	}
-	roots, err := filepath.Glob(filepath.Join(h.Path, groupPrefix+"*"))
 	if err != nil {
-		return fmt.Errorf("look for old cgroups: %w", err)
+		return err
 	}
-	var errs []error
-	for _, root := range roots {
-		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(root), groupPrefix))
-		if err != nil || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+	groups, err := os.ReadDir(h.Path) // not Glob: a unit's name may hold backslashes
+	errs := []error{err}
+	for _, g := range groups {
+		of, ours := strings.CutPrefix(g.Name(), groupPrefix)
+		pid, err := strconv.Atoi(of)
+		if !ours || err != nil || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
 			continue
 		}
-		errs = append(errs, clearBroker(root))
+		errs = append(errs, clearBroker(filepath.Join(h.Path, g.Name())))
 	}
 	return errors.Join(errs...)
 }
 
 func clearBroker(root string) error {
-	left, err := filepath.Glob(filepath.Join(root, "*"+groupLeave))
-	if err != nil || len(left) == 0 {
-		return errors.Join(err, cgroup.Destroy(root, clearTimeout))
-	}
 	groups, err := os.ReadDir(root)
 	errs := []error{err}
 	for _, g := range groups {
-		if path := filepath.Join(root, g.Name()); g.IsDir() && !slices.Contains(left, path) {
+		path := filepath.Join(root, g.Name())
+		switch {
+		case !g.IsDir():
+		case strings.HasSuffix(path, groupLeave):
+			errs = append(errs, removeIdle(path))
+		default:
 			errs = append(errs, cgroup.Destroy(path, clearTimeout))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, removeIdle(root))...)
+}
+
+// removeIdle removes a group unless something lives in it.
+func removeIdle(path string) error {
+	if err := cgroup.Remove(path); !errors.Is(err, syscall.EBUSY) {
+		return err
+	}
+	return nil
 }
 
 // clearTimeout bounds the wait for killed processes to be gone.
@@ -144,11 +157,8 @@ func (s *Sandbox) leaveCgroup() error {
 	if s.group == "" {
 		return nil
 	}
-	err := cgroup.Remove(s.group)
+	err := removeIdle(s.group)
 	os.Remove(filepath.Dir(s.group)) // only if it was the last one
 	s.group = ""
-	if errors.Is(err, syscall.EBUSY) {
-		return nil
-	}
 	return err
 }

@@ -16,9 +16,9 @@ import (
 
 // A broker that was killed leaves its groups; the next one clears them, with
 // what lives in them, and spares what the policy let live.
-func TestClearCgroups(t *testing.T) {
+func TestClaimCgroups(t *testing.T) {
 	needRoot(t)
-	h, err := cgroup.Find()
+	h, err := cgroup.Claim()
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -50,7 +50,7 @@ func TestClearCgroups(t *testing.T) {
 		}
 		procs = append(procs, p)
 	}
-	if err := ClearCgroups(); err != nil {
+	if err := ClaimCgroups(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(root, "web.1")); !errors.Is(err, fs.ErrNotExist) {

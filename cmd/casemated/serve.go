@@ -39,8 +39,8 @@ func serve(o *options) error {
 		return err
 	}
 	b.Log("capabilities", strings.Join(caps, " "))
-	if err := sandbox.ClearCgroups(); err != nil {
-		b.Log("old cgroups not cleared", err.Error())
+	if err := sandbox.ClaimCgroups(); err != nil {
+		b.Log("control groups", err.Error())
 	}
 	first := make(chan error, 1)
 	go func() {

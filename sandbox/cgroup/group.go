@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the group at path (absolute, its parent an existing cgroup v2
-// directory) with the limits, and returns a descriptor of its directory
-// (close-on-exec) for the caller to close. A process joins by writing "0" to
-// cgroup.procs below it.
+// Create makes the group at path (its parent an existing group, h.Path or below)
+// with the limits, and returns a descriptor of its directory (close-on-exec) for
+// the caller to close. A process joins by writing "0" to cgroup.procs below it.
 //
-// Controllers are switched on above as needed. A *MissingError says which do not
-// exist; an existing group is fs.ErrExist. On an error no directory is left.
-func Create(path string, l Limits) (int, error) {
+// Controllers are switched on from h.Path down as needed. A *MissingError says
+// which do not exist; an existing group is fs.ErrExist. On an error no directory
+// is left.
+func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	settings, err := l.settings()
 	if err != nil {
 		return -1, err
@@ -28,7 +28,7 @@ func Create(path string, l Limits) (int, error) {
 	if err := check(parent); err != nil {
 		return -1, err
 	}
-	if err := enable(parent, l.Needs()); err != nil {
+	if err := h.enable(parent, l.Needs()); err != nil {
 		return -1, err
 	}
 	if err := os.Mkdir(path, 0o755); err != nil {
