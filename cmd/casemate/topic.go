@@ -44,7 +44,7 @@ disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localho
       prefix     = ["/32", "/64"]    # for IPv4, for IPv6
     }
     penalty {
-      on    = ["crash", "violation", "timeout"]
+      on    = ["crash", "violation", "timeout"]   # the end "memory", by the OOM killer, never has one
       first = "90s"                  # each offence adds as much again
       max   = "10m"
     }

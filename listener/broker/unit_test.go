@@ -136,23 +136,64 @@ func TestEndReason(t *testing.T) {
 	for _, tt := range []struct {
 		status syscall.WaitStatus
 		mercy  mercy
+		oom    bool
 		want   string
 	}{
-		{0, mercyNone, reasonExit},
-		{3 << 8, mercyNone, reasonExit},
-		{signal(unix.SIGSEGV), mercyNone, reasonCrash},
-		{signal(unix.SIGKILL), mercyNone, reasonCrash}, // the memory limit's killer, or RLIMIT_CPU
-		{signal(unix.SIGSYS), mercyNone, reasonViolation},
-		{signal(unix.SIGPIPE), mercyNone, reasonKilled},
-		{signal(unix.SIGTERM), mercyNone, reasonKilled},
-		{signal(unix.SIGTERM), mercyTimeout, reasonTimeout},
-		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, reasonTimeout},
-		{0, mercyTimeout, reasonTimeout},
-		{signal(unix.SIGKILL), mercyStop | mercyKilled, reasonKilled},
+		{0, mercyNone, false, reasonExit},
+		{3 << 8, mercyNone, false, reasonExit},
+		{signal(unix.SIGSEGV), mercyNone, false, reasonCrash},
+		{signal(unix.SIGKILL), mercyNone, false, reasonCrash}, // RLIMIT_CPU, or somebody
+		{signal(unix.SIGSYS), mercyNone, false, reasonViolation},
+		{signal(unix.SIGPIPE), mercyNone, false, reasonKilled},
+		{signal(unix.SIGTERM), mercyNone, false, reasonKilled},
+		{signal(unix.SIGTERM), mercyTimeout, false, reasonTimeout},
+		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, reasonTimeout},
+		{0, mercyTimeout, false, reasonTimeout},
+		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, reasonKilled},
+		{signal(unix.SIGKILL), mercyNone, true, reasonMemory},
+		{signal(unix.SIGKILL), mercyTimeout, true, reasonTimeout},
 	} {
-		if got := endReason(tt.status, tt.mercy); got != tt.want {
+		if got := endReason(tt.status, tt.mercy, tt.oom); got != tt.want {
 			t.Errorf("status %#x, mercy %#x: %s, want %s", tt.status, tt.mercy, got, tt.want)
 		}
+	}
+}
+
+// Which sessions answer for the kills that their group counts.
+func TestOutOfMemory(t *testing.T) {
+	const kill, term, exit = syscall.WaitStatus(unix.SIGKILL), syscall.WaitStatus(unix.SIGTERM), syscall.WaitStatus(0)
+	type end struct {
+		kills  uint64 // counted by now
+		live   int    // sessions that still run
+		status syscall.WaitStatus
+		mercy  mercy
+		want   bool
+	}
+	for _, tt := range []struct {
+		name string
+		ends []end
+	}{
+		{"none counted", []end{{0, 0, kill, mercyNone, false}}},
+		{"one each", []end{{1, 0, kill, mercyNone, true}, {1, 0, kill, mercyNone, false}, {2, 0, kill, mercyNone, true}}},
+		{"two at once", []end{{2, 1, kill, mercyNone, true}, {2, 0, kill, mercyNone, true}}},
+		{"another ends first", []end{{1, 1, exit, mercyNone, false}, {1, 0, kill, mercyNone, true}}},
+		{"a child of one that ended since", []end{{1, 0, exit, mercyNone, false}, {1, 0, kill, mercyNone, false}}},
+		{"many children", []end{{9, 1, exit, mercyNone, false}, {9, 1, kill, mercyNone, true}, {9, 0, kill, mercyNone, false}}},
+		{"ours", []end{{1, 0, kill, mercyTimeout | mercyKilled, false}, {1, 0, kill, mercyNone, false}}},
+		{"not yet ours", []end{{1, 0, kill, mercyTimeout, true}, {1, 0, kill, mercyNone, false}}},
+		{"another signal", []end{{1, 1, term, mercyNone, false}}},
+	} {
+		fake := &fakeCell{}
+		r := &runner{cell: fake}
+		for i, e := range tt.ends {
+			fake.oomKills, r.live = e.kills, e.live
+			if got := r.outOfMemory(e.status, e.mercy); got != e.want {
+				t.Errorf("%s: end %d: %v", tt.name, i, got)
+			}
+		}
+	}
+	if (&runner{}).outOfMemory(kill, mercyNone) {
+		t.Error("without a cell")
 	}
 }
 

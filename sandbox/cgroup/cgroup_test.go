@@ -226,6 +226,19 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func TestOOMKills(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"": 0, "oom 3\noom_kill\n": 0, "low 0\nhigh 0\nmax 7\noom 3\noom_kill 12\noom_group_kill 1\n": 12, "oom_kill x\n": 0,
+	} {
+		if got := oomKills(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	if got := OOMKills(-1); got != 0 {
+		t.Errorf("of nothing: %d", got)
+	}
+}
+
 func TestMountPoints(t *testing.T) {
 	for _, c := range []struct {
 		text string

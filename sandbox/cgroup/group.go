@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -98,6 +99,27 @@ func Destroy(path string, wait time.Duration) error {
 		return err
 	}
 	return removeTree(path)
+}
+
+// OOMKills reads the count of processes killed for want of memory from a
+// descriptor of memory.events; 0 if it cannot be read.
+func OOMKills(fd int) uint64 {
+	var buf [512]byte
+	n, err := unix.Pread(fd, buf[:], 0)
+	if err != nil {
+		return 0
+	}
+	return oomKills(string(buf[:n]))
+}
+
+func oomKills(events string) uint64 {
+	for line := range strings.Lines(events) {
+		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			n, _ := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
+			return n
+		}
+	}
+	return 0
 }
 
 func removeTree(path string) error {
