@@ -3,7 +3,6 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,24 +85,22 @@ func (s *Sandbox) fitDescriptors() error {
 // minOpenFiles leaves room for the descriptors a zygote is born with.
 const minOpenFiles = 16
 
-// makeCgroup makes a group for the service in one that is named by the broker's
-// pid: two brokers, or one after a kill, never meet in a name.
+// makeCgroup makes a group for the service. Its name begins with the broker's
+// pid: two brokers, or one after a kill, never meet in one. The groups lie beside
+// each other, not in one of the broker's: a service manager can then take the
+// controllers back with one write, which it has to before it starts a broker
+// over services that outlived the last one.
 func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
 	h, err := cgroup.Claim()
 	if err != nil {
 		return -1, err
 	}
-	root := filepath.Join(h.Path, groupPrefix+strconv.Itoa(os.Getpid()))
-	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return -1, fmt.Errorf("make cgroup of the broker: %w", err)
-	}
-	path := filepath.Join(root, fmt.Sprintf("%s.%d", s.name, groups.Add(1)))
+	path := filepath.Join(h.Path, fmt.Sprintf("%s%d.%s.%d", groupPrefix, os.Getpid(), s.name, groups.Add(1)))
 	if s.plan.Command.Leave {
 		path += groupLeave
 	}
 	dir, err := h.Create(path, want)
 	if err != nil {
-		os.Remove(root) // only if it is empty: other services may have theirs in it
 		return -1, err
 	}
 	s.group = path
@@ -114,6 +111,17 @@ const (
 	groupPrefix = "casemate-"
 	groupLeave  = ".leave" // its services may outlive the broker
 )
+
+// groupOf gives the pid of the broker that made the group of that name, or 0.
+func groupOf(name string) int {
+	rest, ours := strings.CutPrefix(name, groupPrefix)
+	of, _, named := strings.Cut(rest, ".")
+	pid, err := strconv.Atoi(of)
+	if !ours || !named || err != nil || pid < 1 {
+		return 0
+	}
+	return pid
+}
 
 // ClaimCgroups takes the broker's place among the control groups, where it has
 // one; then it kills what brokers that died have left in theirs, unless the policy
@@ -126,33 +134,19 @@ func ClaimCgroups() error {
 	if err != nil {
 		return err
 	}
-	groups, err := os.ReadDir(h.Path) // not Glob: a unit's name may hold backslashes
+	groups, err := os.ReadDir(h.Path)
 	errs := []error{err}
 	for _, g := range groups {
-		of, ours := strings.CutPrefix(g.Name(), groupPrefix)
-		pid, err := strconv.Atoi(of)
-		if !ours || err != nil || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			continue
-		}
-		errs = append(errs, clearBroker(filepath.Join(h.Path, g.Name())))
-	}
-	return errors.Join(errs...)
-}
-
-func clearBroker(root string) error {
-	groups, err := os.ReadDir(root)
-	errs := []error{err}
-	for _, g := range groups {
-		path := filepath.Join(root, g.Name())
+		pid, path := groupOf(g.Name()), filepath.Join(h.Path, g.Name())
 		switch {
-		case !g.IsDir():
+		case pid == 0 || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH):
 		case strings.HasSuffix(path, groupLeave):
 			errs = append(errs, removeIdle(path))
 		default:
 			errs = append(errs, cgroup.Destroy(path, clearTimeout))
 		}
 	}
-	return errors.Join(append(errs, removeIdle(root))...)
+	return errors.Join(errs...)
 }
 
 // removeIdle removes a group unless something lives in it.
@@ -173,7 +167,6 @@ func (s *Sandbox) leaveCgroup() error {
 		return nil
 	}
 	err := removeIdle(s.group)
-	os.Remove(filepath.Dir(s.group)) // only if it was the last one
 	s.group = ""
 	return err
 }
