@@ -130,28 +130,6 @@ func TestTimeoutAndPenalty(t *testing.T) {
 	g.expect(`"reason":"penalty"`)
 }
 
-// TestOutOfMemoryIsNoCrash: a session that the kernel killed for want of memory is
-// recorded so, and its source is served again; the next SIGKILL without one more
-// such kill is a crash, and has its penalty.
-func TestOutOfMemoryIsNoCrash(t *testing.T) {
-	g, port := newRig(t), freePort(t)
-	s := svc("sh", "tcp", port, "/bin/sh", "-c", "read line; kill -9 $$")
-	s.Limit = "strict"
-	g.load(s)
-	g.fakes["sh"].set(func() { g.fakes["sh"].oomKills = 1 })
-	for _, want := range []string{"memory", "crash"} {
-		if _, err := dial(t, port).Write([]byte("now\n")); err != nil {
-			t.Fatal(err)
-		}
-		g.expect(`"verdict":"allow"`)
-		g.expect(`"session"`, `"signal":"SIGKILL"`, `"reason":"`+want+`"`)
-	}
-	if !refusedAt(t, port) {
-		t.Error("admitted in spite of its penalty")
-	}
-	g.expect(`"reason":"penalty"`)
-}
-
 // TestLostZygote: what it was starting is refused with a record each, and the
 // next connection is served.
 func TestLostZygote(t *testing.T) {

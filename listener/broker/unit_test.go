@@ -159,44 +159,6 @@ func TestEndReason(t *testing.T) {
 	}
 }
 
-// Which sessions answer for the kills that their group counts.
-func TestOutOfMemory(t *testing.T) {
-	const kill, term, exit = syscall.WaitStatus(unix.SIGKILL), syscall.WaitStatus(unix.SIGTERM), syscall.WaitStatus(0)
-	type end struct {
-		kills  uint64 // counted by now
-		live   int    // sessions that still run
-		status syscall.WaitStatus
-		mercy  mercy
-		want   bool
-	}
-	for _, tt := range []struct {
-		name string
-		ends []end
-	}{
-		{"none counted", []end{{0, 0, kill, mercyNone, false}}},
-		{"one each", []end{{1, 0, kill, mercyNone, true}, {1, 0, kill, mercyNone, false}, {2, 0, kill, mercyNone, true}}},
-		{"two at once", []end{{2, 1, kill, mercyNone, true}, {2, 0, kill, mercyNone, true}}},
-		{"another ends first", []end{{1, 1, exit, mercyNone, false}, {1, 0, kill, mercyNone, true}}},
-		{"a child of one that ended since", []end{{1, 0, exit, mercyNone, false}, {1, 0, kill, mercyNone, false}}},
-		{"many children", []end{{9, 1, exit, mercyNone, false}, {9, 1, kill, mercyNone, true}, {9, 0, kill, mercyNone, false}}},
-		{"ours", []end{{1, 0, kill, mercyTimeout | mercyKilled, false}, {1, 0, kill, mercyNone, false}}},
-		{"not yet ours", []end{{1, 0, kill, mercyTimeout, true}, {1, 0, kill, mercyNone, false}}},
-		{"another signal", []end{{1, 1, term, mercyNone, false}}},
-	} {
-		fake := &fakeCell{}
-		r := &runner{cell: fake}
-		for i, e := range tt.ends {
-			fake.oomKills, r.live = e.kills, e.live
-			if got := r.outOfMemory(e.status, e.mercy); got != e.want {
-				t.Errorf("%s: end %d: %v", tt.name, i, got)
-			}
-		}
-	}
-	if (&runner{}).outOfMemory(kill, mercyNone) {
-		t.Error("without a cell")
-	}
-}
-
 func TestBackoff(t *testing.T) {
 	for failures, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 7: time.Minute, 1000: time.Minute} {
 		if got := backoffAfter(failures, time.Second, time.Minute); got != want {
