@@ -125,7 +125,9 @@ func groupOf(name string) int {
 
 // ClaimCgroups takes the broker's place among the control groups, where it has
 // one; then it kills what brokers that died have left in theirs, unless the policy
-// let it live, and removes the groups. It belongs before the broker's first child.
+// let it live, and removes the groups. It belongs before the broker's first child:
+// what bears this process's own pid then is a former one's, as in a container that
+// was started again.
 func ClaimCgroups() error {
 	h, err := cgroup.Claim()
 	if errors.Is(err, cgroup.ErrUnavailable) {
@@ -139,7 +141,7 @@ func ClaimCgroups() error {
 	for _, g := range groups {
 		pid, path := groupOf(g.Name()), filepath.Join(h.Path, g.Name())
 		switch {
-		case pid == 0 || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH):
+		case pid == 0 || pid != os.Getpid() && !errors.Is(unix.Kill(pid, 0), unix.ESRCH):
 		case strings.HasSuffix(path, groupLeave):
 			errs = append(errs, removeIdle(path))
 		default:

@@ -34,9 +34,10 @@ func TestClaimCgroups(t *testing.T) {
 		return filepath.Join(h.Path, groupPrefix+strconv.Itoa(pid)+"."+name)
 	}
 	web, shell, idle := group(gone.Process.Pid, "web.1"), group(gone.Process.Pid, "shell.2"+groupLeave), group(gone.Process.Pid, "idle.3"+groupLeave)
+	again := group(os.Getpid(), "web.1") // this one's pid was another's before
 	alive := group(os.Getppid(), "web.1")
 	var procs []*exec.Cmd
-	for _, dir := range []string{web, shell, alive, idle} {
+	for _, dir := range []string{web, shell, alive, again, idle} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,7 @@ func TestClaimCgroups(t *testing.T) {
 	if err := ClaimCgroups(); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{web, idle} {
+	for _, dir := range []string{web, again, idle} {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is still there: %v", dir, err)
 		}
