@@ -3,7 +3,6 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,11 +33,13 @@ func (s *Sandbox) limits() (int, error) {
 	dir, err := s.makeCgroup(want)
 	var missing *cgroup.MissingError
 	switch {
-	case (errors.As(err, &missing) || errors.Is(err, cgroup.ErrNone)) && slices.Contains(s.plan.Profile.BestEffort, "cgroup"):
+	case err != nil && !errors.As(err, &missing) && !errors.Is(err, cgroup.ErrUnavailable):
+		return -1, err
+	case err != nil && slices.Contains(s.plan.Profile.BestEffort, "cgroup"):
 		s.losses = append(s.losses, err.Error())
 		return -1, nil
 	case err != nil:
-		return -1, err
+		return -1, fmt.Errorf("%w; or write best_effort = [\"cgroup\"] into the profile, for rlimits of each process in its place", err)
 	}
 	defer unix.Close(dir)
 	fd, err := unix.Openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
@@ -46,7 +47,22 @@ func (s *Sandbox) limits() (int, error) {
 		return -1, fmt.Errorf("open %s/cgroup.procs: %w", s.group, err)
 	}
 	s.fds = append(s.fds, fd)
+	if s.events, err = unix.Openat(dir, "memory.events", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		s.fds = append(s.fds, s.events)
+	} else if s.events = -1; want.Memory > 0 || !errors.Is(err, unix.ENOENT) { // absent without the controller
+		return -1, fmt.Errorf("open %s/memory.events: %w", s.group, err)
+	}
 	return fd, nil
+}
+
+// OOMKills counts the service's processes that the kernel has killed for want of
+// memory, be it by the service's own limit or by one above. It stays 0 where the
+// service has no memory controller.
+func (s *Sandbox) OOMKills() uint64 {
+	if s.events < 0 {
+		return 0
+	}
+	return cgroup.OOMKills(s.events)
 }
 
 // nofile is held while the process's own limit is read and set.
@@ -98,29 +114,25 @@ func fitTasks(limits []zygote.Rlimit) error {
 // minOpenFiles leaves room for the descriptors a zygote is born with.
 const minOpenFiles = 16
 
-// makeCgroup makes a group for the service in the broker's own one, which is
-// named by pid: two brokers, or one after a kill, never meet in a name.
+// makeCgroup makes a group for the service. Its name begins with the broker's
+// pid: two brokers, or one after a kill, never meet in one. The groups lie beside
+// each other, not in one of the broker's: a service manager can then take the
+// controllers back with one write, which it has to before it starts a broker
+// over services that outlived the last one.
 func (s *Sandbox) makeCgroup(want cgroup.Limits) (int, error) {
-	h, err := cgroup.Find()
+	h, err := cgroup.Claim()
 	if err != nil {
 		return -1, err
 	}
-	// Asked before anything is made: services are prepared side by side, and a group
-	// that is taken away again must not be the one another is about to make its own in.
 	if missing := h.Missing(want); len(missing) > 0 {
-		return -1, &cgroup.MissingError{Controllers: missing}
+		return -1, &cgroup.MissingError{Controllers: missing, Path: h.Path}
 	}
-	root := filepath.Join(h.Path, groupPrefix+strconv.Itoa(os.Getpid()))
-	if err := os.Mkdir(root, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return -1, fmt.Errorf("make cgroup of the broker: %w", err)
-	}
-	path := filepath.Join(root, fmt.Sprintf("%s.%d", s.name, groups.Add(1)))
+	path := filepath.Join(h.Path, fmt.Sprintf("%s%d.%s.%d", groupPrefix, os.Getpid(), s.name, groups.Add(1)))
 	if s.plan.Command.Leave {
 		path += groupLeave
 	}
-	dir, err := cgroup.Create(path, want)
+	dir, err := h.Create(path, want)
 	if err != nil {
-		os.Remove(root) // only if it is empty: other services may have theirs in it
 		return -1, err
 	}
 	s.group = path
@@ -132,41 +144,51 @@ const (
 	groupLeave  = ".leave" // its services may outlive the broker
 )
 
-// ClearCgroups kills what brokers that died have left in their cgroups, unless
-// the policy let it live, and removes the groups. The broker calls it at start.
-func ClearCgroups() error {
-	h, err := cgroup.Find()
-	if err != nil {
-		return nil // nothing was made where there is no cgroup v2
+// groupOf gives the pid of the broker that made the group of that name, or 0.
+func groupOf(name string) int {
+	rest, ours := strings.CutPrefix(name, groupPrefix)
+	of, _, named := strings.Cut(rest, ".")
+	pid, err := strconv.Atoi(of)
+	if !ours || !named || err != nil || pid < 1 {
+		return 0
 	}
-	roots, err := filepath.Glob(filepath.Join(h.Path, groupPrefix+"*"))
-	if err != nil {
-		return fmt.Errorf("look for old cgroups: %w", err)
-	}
-	var errs []error
-	for _, root := range roots {
-		pid, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(root), groupPrefix))
-		if err != nil || pid == os.Getpid() || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
-			continue
-		}
-		errs = append(errs, clearBroker(root))
-	}
-	return errors.Join(errs...)
+	return pid
 }
 
-func clearBroker(root string) error {
-	left, err := filepath.Glob(filepath.Join(root, "*"+groupLeave))
-	if err != nil || len(left) == 0 {
-		return errors.Join(err, cgroup.Destroy(root, clearTimeout))
+// ClaimCgroups takes the broker's place among the control groups, where it has
+// one; then it kills what brokers that died have left in theirs, unless the policy
+// let it live, and removes the groups. It belongs before the broker's first child:
+// what bears this process's own pid then is a former one's, as in a container that
+// was started again.
+func ClaimCgroups() error {
+	h, err := cgroup.Claim()
+	if errors.Is(err, cgroup.ErrUnavailable) {
+		return nil // the services that need one are refused, with the reason
 	}
-	groups, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	groups, err := os.ReadDir(h.Path)
 	errs := []error{err}
 	for _, g := range groups {
-		if path := filepath.Join(root, g.Name()); g.IsDir() && !slices.Contains(left, path) {
+		pid, path := groupOf(g.Name()), filepath.Join(h.Path, g.Name())
+		switch {
+		case pid == 0 || pid != os.Getpid() && !errors.Is(unix.Kill(pid, 0), unix.ESRCH):
+		case strings.HasSuffix(path, groupLeave):
+			errs = append(errs, removeIdle(path))
+		default:
 			errs = append(errs, cgroup.Destroy(path, clearTimeout))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeIdle removes a group unless something lives in it.
+func removeIdle(path string) error {
+	if err := cgroup.Remove(path); !errors.Is(err, syscall.EBUSY) {
+		return err
+	}
+	return nil
 }
 
 // clearTimeout bounds the wait for killed processes to be gone.
@@ -178,11 +200,7 @@ func (s *Sandbox) leaveCgroup() error {
 	if s.group == "" {
 		return nil
 	}
-	err := cgroup.Remove(s.group)
-	os.Remove(filepath.Dir(s.group)) // only if it was the last one
+	err := removeIdle(s.group)
 	s.group = ""
-	if errors.Is(err, syscall.EBUSY) {
-		return nil
-	}
 	return err
 }

@@ -33,6 +33,7 @@ type Sandbox struct {
 	name   string
 	ns     *rootfs.Namespaces
 	group  string // its cgroup directory, "" for none
+	events int    // memory.events of that group, -1 for none
 	fds    []int
 	start  zygote.Plan
 	losses []string
@@ -44,7 +45,7 @@ type Sandbox struct {
 func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
 	pl := &own
-	s := &Sandbox{plan: pl, name: pl.Command.Service}
+	s := &Sandbox{plan: pl, name: pl.Command.Service, events: -1}
 	defer func() {
 		if err != nil {
 			s.Close()

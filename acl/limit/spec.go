@@ -18,7 +18,7 @@ type Class string
 
 // What a session can do to earn its source a penalty.
 const (
-	Crash     Class = "crash"     // ended by a signal it did not get from us, other than SIGSYS
+	Crash     Class = "crash"     // ended by a signal that neither we nor the kernel's OOM killer sent, other than SIGSYS
 	Violation Class = "violation" // ended by SIGSYS: the seccomp filter killed it
 	Timeout   Class = "timeout"   // outlived its session limit
 )

@@ -45,7 +45,7 @@ disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localho
       ipv6_prefix = 64
     }
     penalty {
-      on    = ["crash", "violation", "timeout"]
+      on    = ["crash", "violation", "timeout"]   # the end "memory", by the OOM killer, never has one
       first = "90s"                  # each offence adds as much again
       max   = "10m"
     }

@@ -40,8 +40,8 @@ func serve(o *options) error {
 		return err
 	}
 	b.Log("capabilities", strings.Join(caps, " "))
-	if err := sandbox.ClearCgroups(); err != nil {
-		b.Log("old cgroups not cleared", err.Error())
+	if err := sandbox.ClaimCgroups(); err != nil {
+		b.Log("control groups", err.Error())
 	}
 	first := make(chan error, 1)
 	panics.Go(func() error { return start(b) }, func(err error) {

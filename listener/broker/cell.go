@@ -19,6 +19,8 @@ type starter interface {
 type cell interface {
 	Spawn() (starter, error)
 	Losses() []string
+	// OOMKills is how many of its processes were killed for want of memory so far.
+	OOMKills() uint64
 	Close() error
 }
 

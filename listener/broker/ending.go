@@ -43,7 +43,9 @@ func (b *Broker) readFileLimit() {
 }
 
 // penalize gives the source of a nowait stream session what it has earned. No
-// datagram ever does: its source may be forged, and the victim would pay.
+// datagram ever does: its source may be forged, and the victim would pay. Nor does
+// a lack of memory: the session that was killed is the largest, and others, or
+// the host, may have used up the rest.
 func (b *Broker) penalize(s *session, reason string) {
 	var class limit.Class
 	switch reason {
@@ -63,7 +65,7 @@ func (b *Broker) penalize(s *session, reason string) {
 func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *ending {
 	return &ending{
 		at: b.wall(), id: s.id, service: s.svc.name, client: s.client, pid: int(s.pid), uid: s.uid,
-		reason: endReason(status, s.mercy), ran: true, status: status,
+		reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), ran: true, status: status,
 		took: time.Duration(b.loop.now - s.started), digest: s.svc.gen.digest,
 		user: time.Duration(u.Utime.Nano()), sys: time.Duration(u.Stime.Nano()), rss: u.Maxrss,
 	}
@@ -71,7 +73,7 @@ func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *
 
 // endReason sorts the end of a program. Signals that ask politely (TERM, INT,
 // HUP, QUIT, PIPE, ALRM) are somebody's wish or a client that left, not a crash.
-func endReason(status syscall.WaitStatus, m mercy) string {
+func endReason(status syscall.WaitStatus, m mercy, oom bool) string {
 	switch m &^ mercyKilled {
 	case mercyTimeout:
 		return reasonTimeout
@@ -80,6 +82,9 @@ func endReason(status syscall.WaitStatus, m mercy) string {
 	}
 	if !status.Signaled() {
 		return reasonExit
+	}
+	if oom {
+		return reasonMemory
 	}
 	switch status.Signal() {
 	case unix.SIGSYS:
@@ -95,6 +100,31 @@ func kill(pid int, sig unix.Signal) {
 	if pid > 0 {
 		_ = unix.Kill(pid, sig) // an error means that it has ended
 	}
+}
+
+// outOfMemory tells whether the kernel killed a program that has just been reaped
+// (live no longer counts it) for want of memory. The sessions of a service share
+// its control group, which only counts such kills. So: a program dead of a SIGKILL
+// that we did not send, and a kill that no session has answered for yet. The
+// kernel counts before it sends the signal, so the count is never late.
+//
+// A kill may have hit something else, a program's child or the zygote. Each
+// session still running may be one that is dead and not yet reaped, so as many
+// kills are kept for them; what is above is written off, and does not excuse a
+// later SIGKILL of other origin.
+func (r *runner) outOfMemory(status syscall.WaitStatus, m mercy) bool {
+	if r.cell == nil {
+		return false
+	}
+	n := r.cell.OOMKills()
+	oom := status.Signaled() && status.Signal() == unix.SIGKILL && m&mercyKilled == 0 && n > r.oomKills
+	if oom {
+		r.oomKills++
+	}
+	if live := uint64(r.live); n > live {
+		r.oomKills = max(r.oomKills, n-live)
+	}
+	return oom
 }
 
 // wait4 reaps one child of any kind without waiting; pid 0 means it still runs.

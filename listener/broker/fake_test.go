@@ -23,16 +23,17 @@ import (
 
 // fakeCell starts real processes, without a sandbox around them.
 type fakeCell struct {
-	mu     sync.Mutex
-	argv   []string
-	refuse error         // of Spawn
-	errno  syscall.Errno // of every start
-	mute   bool          // zygotes do not reply
-	boom   bool          // every call panics
-	forge  func(*zygote.Reply)
-	last   *fakeZygote
-	spawns int
-	closed bool
+	mu       sync.Mutex
+	argv     []string
+	refuse   error         // of Spawn
+	errno    syscall.Errno // of every start
+	mute     bool          // zygotes do not reply
+	boom     bool          // every call panics
+	forge    func(*zygote.Reply)
+	last     *fakeZygote
+	spawns   int
+	oomKills uint64
+	closed   bool
 }
 
 func (c *fakeCell) set(f func()) {
@@ -64,6 +65,12 @@ func (c *fakeCell) Spawn() (starter, error) {
 }
 
 func (c *fakeCell) Losses() []string { return nil }
+
+func (c *fakeCell) OOMKills() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.oomKills
+}
 
 func (c *fakeCell) Close() error {
 	c.set(func() { c.closed = true })

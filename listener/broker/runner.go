@@ -41,8 +41,9 @@ type runner struct {
 	stderr *stderrPair // nil for builtins, which write records of their own
 	slot   uint32      // the log worker's name for it, 0 = not attached
 
-	live    int // programs running
-	retired bool
+	live     int // programs running
+	retired  bool
+	oomKills uint64 // of the cell's count, those that need no session to answer for them any more
 
 	zygote   starter
 	born     int64

@@ -16,6 +16,7 @@ const (
 	reasonKilled    = "killed"       // ended by a signal of ours, or a polite one of somebody's
 	reasonTimeout   = "timeout"      // it outlived its session limit
 	reasonViolation = "violation"    // its seccomp filter killed it
+	reasonMemory    = "memory"       // the kernel killed it for want of memory
 	reasonCrash     = "crash"        // ended by any other signal
 	reasonFailed    = "start-failed" // it never ran
 )

@@ -136,21 +136,24 @@ func TestEndReason(t *testing.T) {
 	for _, tt := range []struct {
 		status syscall.WaitStatus
 		mercy  mercy
+		oom    bool
 		want   string
 	}{
-		{0, mercyNone, reasonExit},
-		{3 << 8, mercyNone, reasonExit},
-		{signal(unix.SIGSEGV), mercyNone, reasonCrash},
-		{signal(unix.SIGKILL), mercyNone, reasonCrash}, // the memory limit's killer, or RLIMIT_CPU
-		{signal(unix.SIGSYS), mercyNone, reasonViolation},
-		{signal(unix.SIGPIPE), mercyNone, reasonKilled},
-		{signal(unix.SIGTERM), mercyNone, reasonKilled},
-		{signal(unix.SIGTERM), mercyTimeout, reasonTimeout},
-		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, reasonTimeout},
-		{0, mercyTimeout, reasonTimeout},
-		{signal(unix.SIGKILL), mercyStop | mercyKilled, reasonKilled},
+		{0, mercyNone, false, reasonExit},
+		{3 << 8, mercyNone, false, reasonExit},
+		{signal(unix.SIGSEGV), mercyNone, false, reasonCrash},
+		{signal(unix.SIGKILL), mercyNone, false, reasonCrash}, // RLIMIT_CPU, or somebody
+		{signal(unix.SIGSYS), mercyNone, false, reasonViolation},
+		{signal(unix.SIGPIPE), mercyNone, false, reasonKilled},
+		{signal(unix.SIGTERM), mercyNone, false, reasonKilled},
+		{signal(unix.SIGTERM), mercyTimeout, false, reasonTimeout},
+		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, reasonTimeout},
+		{0, mercyTimeout, false, reasonTimeout},
+		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, reasonKilled},
+		{signal(unix.SIGKILL), mercyNone, true, reasonMemory},
+		{signal(unix.SIGKILL), mercyTimeout, true, reasonTimeout},
 	} {
-		if got := endReason(tt.status, tt.mercy); got != tt.want {
+		if got := endReason(tt.status, tt.mercy, tt.oom); got != tt.want {
 			t.Errorf("status %#x, mercy %#x: %s, want %s", tt.status, tt.mercy, got, tt.want)
 		}
 	}

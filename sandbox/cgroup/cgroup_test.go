@@ -18,7 +18,7 @@ import (
 // needHierarchy skips where there is no cgroup v2 to write to.
 func needHierarchy(t *testing.T) Hierarchy {
 	t.Helper()
-	h, err := Find()
+	h, err := Claim()
 	if err == nil && os.Geteuid() == 0 {
 		return h
 	}
@@ -55,15 +55,16 @@ func join(t *testing.T, fd int) *exec.Cmd {
 
 func TestGroupLife(t *testing.T) {
 	p := group(t)
-	fd, err := Create(p, Limits{})
+	h := needHierarchy(t)
+	fd, err := h.Create(p, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Close(fd)
-	if _, err := Create(p, Limits{}); !errors.Is(err, fs.ErrExist) {
+	if _, err := h.Create(p, Limits{}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("creating it twice: %v", err)
 	}
-	sub, err := Create(p+"/sub", Limits{})
+	sub, err := h.Create(p+"/sub", Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,11 +97,12 @@ func TestCreateRefuses(t *testing.T) {
 	}{
 		{"elsewhere", dir + "/g", Limits{}},
 		{"relative", "g", Limits{}},
+		{"above", filepath.Dir(h.Path) + "/casemate-test-above", Limits{Pids: 1}},
 		{"no parent", h.Path + "/casemate-test-none/g", Limits{}},
 		{"negative", h.Path + "/casemate-test-negative", Limits{Pids: -1}},
 		{"too many processors", h.Path + "/casemate-test-cpu", Limits{CPU: 1e15}},
 	} {
-		if fd, err := Create(c.path, c.limits); err == nil || fd != -1 {
+		if fd, err := h.Create(c.path, c.limits); err == nil || fd != -1 {
 			t.Errorf("%s: %d, %v", c.name, fd, err)
 		}
 		if _, err := os.Stat(c.path); !errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +124,7 @@ func TestCreateRefuses(t *testing.T) {
 func TestCreateLimits(t *testing.T) {
 	h, l := needHierarchy(t), Limits{Memory: 64 << 20, Pids: 7, CPU: 500}
 	p := group(t)
-	fd, err := Create(p, l)
+	fd, err := h.Create(p, l)
 	if missing := h.Missing(l); len(missing) > 0 {
 		var m *MissingError
 		if !errors.As(err, &m) || !slices.Equal(m.Controllers, missing) {
@@ -165,20 +167,20 @@ func TestEnable(t *testing.T) {
 		})
 	}
 	for _, d := range []string{p, p + "/a"} {
-		fd, err := Create(d, Limits{})
+		fd, err := h.Create(d, Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		syscall.Close(fd)
 	}
-	if err := enable(p+"/a", []string{c}); err != nil {
+	if err := h.enable(p+"/a", []string{c}); err != nil {
 		t.Error(err)
 	}
 	if on, err := words(p + "/a/cgroup.subtree_control"); err != nil || !slices.Equal(on, []string{c}) {
 		t.Errorf("below the nested group: %v %v, want %s", on, err, c)
 	}
 	var m *MissingError
-	if err := enable(p+"/a", []string{c, "nonsense"}); !errors.As(err, &m) || !slices.Equal(m.Controllers, []string{"nonsense"}) {
+	if err := h.enable(p+"/a", []string{c, "nonsense"}); !errors.As(err, &m) || !slices.Equal(m.Controllers, []string{"nonsense"}) {
 		t.Errorf("got %v", err)
 	}
 	if err := Destroy(p, time.Second); err != nil {
@@ -221,6 +223,19 @@ func TestApply(t *testing.T) {
 	s, _ = Limits{Pids: 5}.settings()
 	if err := apply(dir, s); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without pids.max: %v", err)
+	}
+}
+
+func TestOOMKills(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"": 0, "oom 3\noom_kill\n": 0, "low 0\nhigh 0\nmax 7\noom 3\noom_kill 12\noom_group_kill 1\n": 12, "oom_kill x\n": 0,
+	} {
+		if got := oomKills(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	if got := OOMKills(-1); got != 0 {
+		t.Errorf("of nothing: %d", got)
 	}
 }
 

@@ -6,48 +6,140 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// ErrNone means that no version 2 hierarchy is mounted.
-var ErrNone = errors.New("cgroup: no cgroup v2 hierarchy is mounted")
+// ErrUnavailable means that this process has no group to make others below.
+var ErrUnavailable = errors.New("cgroup v2 is not available")
 
-// Hierarchy is where version 2 is mounted.
+// Hierarchy is the part of the version 2 tree that is this process's own.
 type Hierarchy struct {
-	// Path is the mount point.
+	// Path is the directory of the group below which others may be made.
 	Path string
-	// Controllers are those its root offers, as "memory", sorted. Those that
+	// Controllers are those it offers, as "memory", sorted. Those that
 	// version 1 has taken are not among them.
 	Controllers []string
+
+	// leaf asks for this process to leave the group: only the root may both
+	// hold processes and hand controllers on.
+	leaf bool
+}
+
+// surroundings is what decides where a process may make groups.
+type surroundings struct {
+	points []string // where the tree is mounted
+	own    string   // this process's group, from the root that it sees
+	pid    int
+	// systemd manages the tree (sd_booted(3)): then only what it has delegated is ours.
+	systemd   bool
+	delegated func(dir string) bool
+}
+
+func look() (surroundings, error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return surroundings{}, fmt.Errorf("cgroup: %w", err)
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return surroundings{}, fmt.Errorf("cgroup: %w", err)
+	}
+	st, err := os.Lstat("/run/systemd/system")
+	return surroundings{
+		points: mountPoints(string(mounts)), own: ownGroup(string(own)), pid: os.Getpid(),
+		systemd: err == nil && st.IsDir(), delegated: isDelegated,
+	}, nil
+}
+
+// find gives the group below which this process may make others:
+//
+//   - its own one, where it is the root: whoever runs there runs no service manager;
+//   - its own one, where systemd has delegated that (Delegate=), or where there is
+//     no systemd and it has the group to itself, as a container's only program;
+//   - the parent, where that one is delegated (DelegateSubgroup=).
+//
+// Anything else is somebody else's to divide up.
+func (s surroundings) find() (h Hierarchy, err error) {
+	if len(s.points) == 0 {
+		return h, fmt.Errorf("%w: no hierarchy of it is mounted", ErrUnavailable)
+	}
+	top := s.points[0]
+	for _, p := range preferred {
+		if slices.Contains(s.points, p) {
+			top = p
+			break
+		}
+	}
+	if !strings.HasPrefix(s.own, "/") || strings.HasPrefix(s.own, "/..") {
+		return h, fmt.Errorf("%w: what is mounted on %s does not show this process's group %q", ErrUnavailable, top, s.own)
+	}
+	h.Path = filepath.Join(top, s.own)
+	_, err = os.Stat(filepath.Join(h.Path, "cgroup.type"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // only the root has none
+	case s.delegated(h.Path):
+		h.leaf = true
+	case s.own != "/" && s.delegated(filepath.Dir(h.Path)):
+		h.Path = filepath.Dir(h.Path)
+	case s.systemd:
+		return h, fmt.Errorf("%w: systemd has not delegated the group %s to this process: write Delegate=yes into the unit, or start it from a shell with systemd-run -p Delegate=yes", ErrUnavailable, s.own)
+	default:
+		h.leaf = true
+	}
+	if h.leaf {
+		if err := s.alone(h.Path); err != nil {
+			return h, err
+		}
+	}
+	if h.Controllers, err = words(filepath.Join(h.Path, "cgroup.controllers")); err != nil {
+		return h, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return h, nil
+}
+
+// alone refuses a group that others live in: it could hand no controller on, and
+// moving them is not for us.
+func (s surroundings) alone(dir string) error {
+	pids, err := words(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	others := slices.DeleteFunc(pids, func(p string) bool { return p == fmt.Sprint(s.pid) })
+	if len(others) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: the group %s holds other processes too (%s): give this one a group to itself, as a unit with Delegate=yes or as a container's only program",
+		ErrUnavailable, s.own, strings.Join(others[:min(len(others), 5)], " "))
+}
+
+// isDelegated reads the mark that systemd puts on a group it has delegated.
+func isDelegated(dir string) bool {
+	for _, attr := range []string{"trusted.delegate", "user.delegate"} {
+		var value [4]byte
+		if n, err := unix.Getxattr(dir, attr, value[:]); err == nil && string(value[:n]) == "1" {
+			return true
+		}
+	}
+	return false
 }
 
 // preferred are the usual mount points, the unified and the hybrid one.
 var preferred = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 
-// Find looks for the version 2 hierarchy among this process's mounts.
-func Find() (Hierarchy, error) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return Hierarchy{}, fmt.Errorf("cgroup: %w", err)
-	}
-	points := mountPoints(string(text))
-	if len(points) == 0 {
-		return Hierarchy{}, ErrNone
-	}
-	h := Hierarchy{Path: points[0]}
-	for _, p := range preferred {
-		if slices.Contains(points, p) {
-			h.Path = p
-			break
+// ownGroup takes the version 2 group out of /proc/self/cgroup (cgroups(7)).
+func ownGroup(text string) string {
+	for line := range strings.Lines(text) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSuffix(path, "\n")
 		}
 	}
-	if h.Controllers, err = words(filepath.Join(h.Path, "cgroup.controllers")); err != nil {
-		return Hierarchy{}, fmt.Errorf("cgroup: %w", err)
-	}
-	return h, nil
+	return ""
 }
 
 // mountPoints lists where mountinfo (proc_pid_mountinfo(5)) shows the root of a

@@ -6,20 +6,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the group at path (absolute, its parent an existing cgroup v2
-// directory) with the limits, and returns a descriptor of its directory
-// (close-on-exec) for the caller to close. A process joins by writing "0" to
-// cgroup.procs below it.
+// Create makes the group at path (its parent an existing group, h.Path or below)
+// with the limits, and returns a descriptor of its directory (close-on-exec) for
+// the caller to close. A process joins by writing "0" to cgroup.procs below it.
 //
-// Controllers are switched on above as needed. A *MissingError says which do not
-// exist; an existing group is fs.ErrExist. On an error no directory is left.
-func Create(path string, l Limits) (int, error) {
+// Controllers are switched on from h.Path down as needed. A *MissingError says
+// which do not exist; an existing group is fs.ErrExist. On an error no directory
+// is left.
+func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	settings, err := l.settings()
 	if err != nil {
 		return -1, err
@@ -28,7 +29,7 @@ func Create(path string, l Limits) (int, error) {
 	if err := check(parent); err != nil {
 		return -1, err
 	}
-	if err := enable(parent, l.Needs()); err != nil {
+	if err := h.enable(parent, l.Needs()); err != nil {
 		return -1, err
 	}
 	if err := os.Mkdir(path, 0o755); err != nil {
@@ -98,6 +99,27 @@ func Destroy(path string, wait time.Duration) error {
 		return err
 	}
 	return removeTree(path)
+}
+
+// OOMKills reads the count of processes killed for want of memory from a
+// descriptor of memory.events; 0 if it cannot be read.
+func OOMKills(fd int) uint64 {
+	var buf [512]byte
+	n, err := unix.Pread(fd, buf[:], 0)
+	if err != nil {
+		return 0
+	}
+	return oomKills(string(buf[:n]))
+}
+
+func oomKills(events string) uint64 {
+	for line := range strings.Lines(events) {
+		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			n, _ := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
+			return n
+		}
+	}
+	return 0
 }
 
 func removeTree(path string) error {

@@ -22,12 +22,16 @@ type Limits struct {
 	CPU int64
 }
 
-// MissingError names controllers that limits need and the hierarchy lacks.
-type MissingError struct{ Controllers []string }
+// MissingError names controllers that limits need and the group below which they
+// are to be made lacks.
+type MissingError struct {
+	Controllers []string
+	Path        string
+}
 
 // Error names them.
 func (e *MissingError) Error() string {
-	return "cgroup: no version 2 controller for " + strings.Join(e.Controllers, ", ")
+	return "cgroup: no version 2 controller for " + strings.Join(e.Controllers, ", ") + " in " + e.Path
 }
 
 // setting is one file to write. An optional one may be absent.
@@ -94,10 +98,13 @@ func apply(dir string, settings []setting) error {
 }
 
 // enable makes the controllers available to the children of dir, from the
-// highest group that lacks them downwards.
-func enable(dir string, want []string) error {
+// highest group that lacks them downwards, but never above h.Path.
+func (h Hierarchy) enable(dir string, want []string) error {
 	if len(want) == 0 {
 		return nil
+	}
+	if dir != h.Path && !strings.HasPrefix(dir, strings.TrimSuffix(h.Path, "/")+"/") {
+		return fmt.Errorf("cgroup: %s is not below %s", dir, h.Path)
 	}
 	have, err := words(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
@@ -105,14 +112,10 @@ func enable(dir string, want []string) error {
 	}
 	missing := slices.DeleteFunc(slices.Clone(want), func(c string) bool { return slices.Contains(have, c) })
 	if len(missing) > 0 {
-		top, err := isTop(dir)
-		if err != nil {
-			return err
+		if dir == h.Path {
+			return &MissingError{missing, dir}
 		}
-		if top {
-			return &MissingError{missing}
-		}
-		if err := enable(filepath.Dir(dir), missing); err != nil {
+		if err := h.enable(filepath.Dir(dir), missing); err != nil {
 			return err
 		}
 	}
@@ -124,21 +127,15 @@ func enable(dir string, want []string) error {
 		if slices.Contains(on, c) {
 			continue
 		}
-		if err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c); err != nil {
-			// EBUSY: dir has processes of its own ("no internal processes").
+		err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c)
+		if errors.Is(err, unix.EBUSY) { // "no internal processes"
+			return fmt.Errorf("%w: %s holds processes of somebody's, so it cannot hand %s on", ErrUnavailable, dir, c)
+		}
+		if err != nil {
 			return fmt.Errorf("cgroup: enable %s below %s: %w", c, dir, err)
 		}
 	}
 	return nil
-}
-
-// isTop reports whether dir is the root of its cgroup2 mount.
-func isTop(dir string) (bool, error) {
-	var own, parent unix.Stat_t
-	if err := errors.Join(unix.Stat(dir, &own), unix.Stat(filepath.Dir(dir), &parent)); err != nil {
-		return false, fmt.Errorf("cgroup: stat %s: %w", dir, err)
-	}
-	return own.Dev != parent.Dev, nil
 }
 
 // write writes a control file in one call and creates nothing.

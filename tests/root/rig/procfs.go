@@ -214,7 +214,7 @@ func (b *Broker) Counters() (Counters, error) {
 
 // cgroups counts the groups of the v2 hierarchy, wherever it is mounted.
 func cgroups() int {
-	for _, top := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+	for _, top := range cgroupMounts {
 		if _, err := os.Stat(filepath.Join(top, "cgroup.procs")); errors.Is(err, os.ErrNotExist) {
 			continue
 		}

@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestOutOfMemoryIsNoCrash: a session that the kernel killed for want of memory is
+// recorded so, and its source is served again; the next SIGKILL without one more
+// such kill is a crash, and has its penalty.
+func TestOutOfMemoryIsNoCrash(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("sh", "tcp", port, "/bin/sh", "-c", "read line; kill -9 $$")
+	s.Limit = "strict"
+	g.load(s)
+	g.fakes["sh"].set(func() { g.fakes["sh"].oomKills = 1 })
+	for _, want := range []string{"memory", "crash"} {
+		if _, err := dial(t, port).Write([]byte("now\n")); err != nil {
+			t.Fatal(err)
+		}
+		g.expect(`"verdict":"allow"`)
+		g.expect(`"session"`, `"signal":"SIGKILL"`, `"reason":"`+want+`"`)
+	}
+	if !refusedAt(t, port) {
+		t.Error("admitted in spite of its penalty")
+	}
+	g.expect(`"reason":"penalty"`)
+}
+
+// Which sessions answer for the kills that their group counts.
+func TestOutOfMemory(t *testing.T) {
+	const kill, term, exit = syscall.WaitStatus(unix.SIGKILL), syscall.WaitStatus(unix.SIGTERM), syscall.WaitStatus(0)
+	type end struct {
+		kills  uint64 // counted by now
+		live   int    // sessions that still run
+		status syscall.WaitStatus
+		mercy  mercy
+		want   bool
+	}
+	for _, tt := range []struct {
+		name string
+		ends []end
+	}{
+		{"none counted", []end{{0, 0, kill, mercyNone, false}}},
+		{"one each", []end{{1, 0, kill, mercyNone, true}, {1, 0, kill, mercyNone, false}, {2, 0, kill, mercyNone, true}}},
+		{"two at once", []end{{2, 1, kill, mercyNone, true}, {2, 0, kill, mercyNone, true}}},
+		{"another ends first", []end{{1, 1, exit, mercyNone, false}, {1, 0, kill, mercyNone, true}}},
+		{"a child of one that ended since", []end{{1, 0, exit, mercyNone, false}, {1, 0, kill, mercyNone, false}}},
+		{"many children", []end{{9, 1, exit, mercyNone, false}, {9, 1, kill, mercyNone, true}, {9, 0, kill, mercyNone, false}}},
+		{"ours", []end{{1, 0, kill, mercyTimeout | mercyKilled, false}, {1, 0, kill, mercyNone, false}}},
+		{"not yet ours", []end{{1, 0, kill, mercyTimeout, true}, {1, 0, kill, mercyNone, false}}},
+		{"another signal", []end{{1, 1, term, mercyNone, false}}},
+	} {
+		fake := &fakeCell{}
+		r := &runner{cell: fake}
+		for i, e := range tt.ends {
+			fake.oomKills, r.live = e.kills, e.live
+			if got := r.outOfMemory(e.status, e.mercy); got != e.want {
+				t.Errorf("%s: end %d: %v", tt.name, i, got)
+			}
+		}
+	}
+	if (&runner{}).outOfMemory(kill, mercyNone) {
+		t.Error("without a cell")
+	}
+}
