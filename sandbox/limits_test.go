@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"casemate/sandbox/cgroup"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,10 +21,7 @@ func TestClearCgroups(t *testing.T) {
 	needRoot(t)
 	h, err := cgroup.Find()
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("needs cgroup v2, and none is mounted:", err)
+		need.Skip(t, "needs cgroup v2, and none is mounted: %v", err)
 	}
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {

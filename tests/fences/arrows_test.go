@@ -28,6 +28,7 @@ var arrows = []arrow{
 	{"policy/...", []string{"policy/...", "acl", "acl/limit", "sandbox", "sandbox/seccomp"}, "review tools work on the compiled model"},
 	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/..."}, "binaries wire rooms together"},
 	{"examples/...", nil, "an example stands alone, as a user's program does"},
+	{"tests/need", nil, "every package's tests use it"},
 	{"tests/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "tests/..."}, "tests drive the product"},
 }
 
