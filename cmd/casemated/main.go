@@ -16,12 +16,10 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"casemate/cmd/version"
 	"casemate/listener/broker"
 	"casemate/policy"
 )
-
-// version is set at link time.
-var version = "dev"
 
 // Memory settings: the broker's live heap is a few megabytes, and a collection
 // of it costs less than the memory it would save up for.
@@ -54,7 +52,7 @@ func run(args []string, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil && o.version {
-		fmt.Println("casemated " + version)
+		fmt.Println("casemated " + version.Word())
 		return 0
 	}
 	if err == nil {
@@ -100,7 +98,7 @@ func parse(args []string) (*options, error) {
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: see casemated --help", fs.Arg(0))
 	}
-	o.Version = version
+	o.Version = version.Word()
 	if o.LibexecDir == "" {
 		self, err := os.Executable()
 		if err != nil {
