@@ -9,12 +9,13 @@ TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro
                   iproute2 procps netcat-openbsd
 RUN_PACKAGES   := netcat-openbsd
 
-# The version is the tag or commit that git knows. VERSION=1.2.3 names it where there is no git.
-VERSION ?=
+# The version is the tag or commit that git knows, also in a worktree, which go build does not see
+# into. VERSION=1.2.3 names it where there is no git.
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null)
 NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 
 # casemated is linked statically: its zygotes start without a dynamic loader.
-STATIC := -trimpath -buildvcs=auto -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
+STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
 .PHONY: build check gofmt vet run test deps deps-test deps-run bench fuzz clean go-present root-present
 
@@ -61,7 +62,7 @@ build:
 	@mkdir -p bin
 	@command -v go >/dev/null && command -v gcc >/dev/null && pkg-config --exists libseccomp || \
 	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps installs them' >&2; exit 1; }
-	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker
 	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
 
 # What a change needs before anybody looks at it: no root, nothing installed, under a minute.
