@@ -13,7 +13,7 @@ import (
 // aclBlock compiles acl "NAME" { rule "allow" { from, except, to } default }.
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
 	b := c.open(syn, "acls."+name, []string{"default"}, "rule")
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	l := acl.List{Name: name, Default: acl.Deny}
 	if s, ok := b.str("default", "default"); ok {
 		l.Default = acl.Verdict(s)
@@ -33,7 +33,7 @@ func (c *compiler) rule(syn *hclsyntax.Block, path string) acl.Rule {
 	}
 	b := c.open(syn, path, []string{"from", "except", "to"})
 	r := acl.Rule{Verdict: acl.Verdict(syn.Labels[0])}
-	c.places[path+".verdict"] = syn.LabelRanges[0]
+	c.put(path+".verdict", syn.LabelRanges[0])
 	if b.syn.Body.Attributes["from"] == nil {
 		b.missing("from", `write from = ["any"] or name the clients`)
 	}

@@ -16,7 +16,7 @@ import (
 // limit of its kind; burst defaults to the number of the rate.
 func (c *compiler) limitBlock(name string, syn *hclsyntax.Block) limit.Spec {
 	b := c.open(syn, "limits."+name, []string{"concurrent", "rate", "burst", "session"}, "per_source", "penalty")
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	l := limit.Spec{Name: name, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}
 	l.Concurrent = b.count("concurrent")
 	l.Rate, l.Burst = b.rate()
@@ -57,7 +57,7 @@ func (b *block) prefixes(s *limit.PerSource) {
 	if !ok {
 		return
 	}
-	b.c.places[b.join("prefix6")] = v.rng
+	b.c.put(b.join("prefix6"), v.rng)
 	const next = `write prefix = ["/32", "/64"]: the length for IPv4, then for IPv6`
 	if v.kind != kindList || len(v.list) != 2 {
 		b.c.report(codeType, v.rng, next, "prefix must be a list of two lengths")
@@ -72,7 +72,7 @@ func (b *block) prefixes(s *limit.PerSource) {
 			continue
 		}
 		*into = n
-		b.c.places[b.join([]string{"prefix4", "prefix6"}[i])] = item.rng
+		b.c.put(b.join([]string{"prefix4", "prefix6"}[i]), item.rng)
 	}
 }
 
