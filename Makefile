@@ -9,10 +9,15 @@ TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro
                   iproute2 procps netcat-openbsd systemd
 RUN_PACKAGES   := netcat-openbsd
 
-# casemated is linked statically: its zygotes start without a dynamic loader.
-STATIC := -trimpath -tags netgo,osusergo -ldflags '-linkmode external -extldflags "-static"'
+# The version is the tag or commit that git knows, also in a worktree, which go build does not see
+# into. VERSION=1.2.3 names it where there is no git.
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null)
+NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 
-.PHONY: build run test bench fuzz clean packages-build packages-test packages-run go-present root-present
+# casemated is linked statically: its zygotes start without a dynamic loader.
+STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
+
+.PHONY: build check gofmt vet run test deps deps-test deps-run bench fuzz clean go-present root-present
 
 # Debian 12's own Go is too old to fetch the one that go.mod asks for; that of its backports can.
 # Their address is that of the sources this host has.
@@ -40,30 +45,44 @@ if [ -n "$$missing" ]; then \
 fi
 endef
 
-packages-build: go-present
+# What a build needs; these three targets alone install anything.
+deps: go-present
 	$(call install-missing,$(BUILD_PACKAGES))
 
-packages-test: packages-build
+deps-test: deps
 	$(call install-missing,$(TEST_PACKAGES))
 
-packages-run: packages-build
+deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))
 
 root-present:
 	@[ "$$(id -u)" = 0 ] || { echo 'casemated needs root: it binds ports, builds namespaces and changes users' >&2; exit 1; }
 
-build: packages-build
+build:
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/casemate ./cmd/casemate-worker
+	@command -v go >/dev/null && command -v gcc >/dev/null && pkg-config --exists libseccomp || \
+	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps installs them' >&2; exit 1; }
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker
 	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
 
+# What a change needs before anybody looks at it: no root, nothing installed, under a minute.
+# As a plain user what needs root is left out; what starts a broker is `make test`'s.
+check: gofmt vet
+	go test $$(go list ./... | grep -v /tests/) ./tests/fences ./tests/script
+
+vet:
+	go vet ./...
+
+gofmt:
+	@bad=$$(gofmt -l acl cmd listener policy sandbox tests); [ -z "$$bad" ] || { echo "gofmt -w $$bad" >&2; exit 1; }
+
 # Serves examples/quickstart on loopback until interrupted.
-run: root-present packages-run build
+run: root-present deps-run
+	@$(MAKE) build
 	@examples/quickstart/run
 
-test: packages-test build
-	go vet ./...
-	test -z "$$(gofmt -l acl cmd listener policy sandbox tests)"
+test: deps-test
+	@$(MAKE) build gofmt vet
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/casemate
 	go test -race $$(go list ./... | grep -v /tests/)
 	# One after the other: they count processes, descriptors and mounts of the whole host.
@@ -75,7 +94,7 @@ bench: root-present build
 
 # A number of runs (20000x) or a time (30s).
 FUZZTIME ?= 20000x
-fuzz: packages-build
+fuzz:
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
 

@@ -29,9 +29,9 @@ type List struct {
 type Rule struct {
 	Verdict Verdict `json:"verdict"`
 	// Name is what logs and tests call the rule; most have none.
-	Name    string    `json:"name,omitempty"`
-	From    []Pattern `json:"from"`
-	Except  []Pattern `json:"except,omitempty"`
+	Name   string    `json:"name,omitempty"`
+	From   []Pattern `json:"from"`
+	Except []Pattern `json:"except,omitempty"`
 	// To holds local (server) address prefixes; empty means any.
 	To []netip.Prefix `json:"to,omitempty"`
 }

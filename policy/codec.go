@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"casemate/acl"
@@ -68,7 +69,31 @@ func NewDocument(p *Policy, o Origins) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n := len(b) + o.size(); n > MaxDocument {
+		return nil, fmt.Errorf("%s of compiled policy are more than %s", FormatSize(int64(n)), FormatSize(MaxDocument))
+	}
 	return &Document{FormatVersion: DocumentFormat, Digest: Digest(b), Policy: p, Origins: o}, nil
+}
+
+// size is what o takes in a document's JSON, the document's own head included.
+func (o Origins) size() int {
+	n := 200
+	text := func(s string) {
+		n += len(s) + 3
+		for i := range len(s) {
+			switch s[i] {
+			case '"', '\\':
+				n++
+			case 0xe2: // of U+2028 and U+2029, which are escaped
+				n += 3
+			}
+		}
+	}
+	for path, at := range o {
+		text(path)
+		text(at)
+	}
+	return n
 }
 
 // EncodeDocument returns the canonical JSON of doc. The digest must be that of
@@ -81,12 +106,19 @@ func EncodeDocument(doc *Document) ([]byte, error) {
 	if err := doc.check(b); err != nil {
 		return nil, fmt.Errorf("encode document: %w", err)
 	}
-	out := *doc
-	out.Policy = doc.Policy.normal()
+	out := encoded{doc.FormatVersion, doc.Digest, b, doc.Origins}
 	if out.Origins == nil {
 		out.Origins = Origins{}
 	}
 	return marshal(&out)
+}
+
+// encoded is a Document whose policy is canonical JSON already.
+type encoded struct {
+	FormatVersion int             `json:"format_version"`
+	Digest        string          `json:"digest"`
+	Policy        json.RawMessage `json:"policy"`
+	Origins       Origins         `json:"origins"`
 }
 
 // DecodeDocument reads what EncodeDocument or `casemate compile` wrote (which
@@ -119,12 +151,12 @@ func (doc *Document) check(canonical []byte) error {
 		return fmt.Errorf("digest %q does not fit the policy, which has %s", doc.Digest, want)
 	}
 	c := &checker{}
-	for _, key := range sortedKeys(doc.Origins) {
+	for key, at := range doc.Origins { // in no order: there are hundreds of thousands
 		c.text("origins", key, 1<<17)
-		c.text("origins", doc.Origins[key], 1<<13)
+		c.text("origins", at, 1<<13)
 	}
 	if len(c.errs) > 0 {
-		return c.errs[0]
+		return slices.MinFunc(c.errs, func(a, b *Invalid) int { return strings.Compare(a.Summary, b.Summary) })
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"casemate/tests/need"
 )
 
 func TestReadSources(t *testing.T) {
@@ -117,12 +119,7 @@ func TestGroupWritable(t *testing.T) {
 // Who writes the policy becomes root: the broker takes it only from root, from
 // root's directories, whatever its mode.
 func TestReadOwnSources(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root: it gives files to other users")
-	}
+	need.Root(t, "it gives files to other users")
 	const bob = 1000
 	for _, tt := range []struct {
 		name, want string

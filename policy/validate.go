@@ -10,7 +10,7 @@ import (
 // Bounds of a policy. They are far above any real one and keep a hostile
 // compiler from making the broker work without end.
 const (
-	MaxServices = 4096
+	MaxServices = 8192
 	MaxSockets  = 16384 // listening sockets of the whole policy
 	maxBlocks   = 8192  // acls, limits or profiles
 	maxItems    = 4096  // items of one list

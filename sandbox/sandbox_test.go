@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"casemate/sandbox/zygote"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,13 +29,7 @@ func realistic() Profile {
 
 func needRoot(tb testing.TB) {
 	tb.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatal("needs root")
-	}
-	tb.Skip("needs root: it builds sandboxes")
+	need.Root(tb, "it builds sandboxes")
 }
 
 func start(tb testing.TB, p Profile, c Command) *zygote.Zygote {

@@ -4,6 +4,7 @@
 //	casemate-worker builtin   serves one built-in protocol on the sockets of LISTEN_FDS
 //	casemate-worker names     answers which confirmed host name an address has
 //	casemate-worker log       turns what services write to stderr into records
+//	casemate-worker version   prints the version
 //
 // It is not meant to be started by hand. It exits 0 when it is done or told to
 // stop (SIGTERM, or the broker closes its socket), 1 on any error.
@@ -18,6 +19,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+
+	"casemate/cmd/version"
 )
 
 // A worker is one of many small processes; a soft heap limit and two running
@@ -51,6 +54,9 @@ func run(ctx context.Context, args []string) error {
 		return runNames(ctx)
 	case "log":
 		return runLog(ctx)
+	case "version":
+		_, err := fmt.Println("casemate-worker " + version.Word())
+		return err
 	}
 	return errUsage
 }

@@ -18,6 +18,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/address"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,9 +50,7 @@ func TestMain(m *testing.M) {
 // worker prepares the binary in a root that holds it alone.
 func worker(t *testing.T, verb string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	if os.Geteuid() != 0 && os.Getenv("CI") != "true" {
-		t.Skip("chroot and setuid need root")
-	}
+	need.Root(t, "chroot and setuid")
 	root, err := build()
 	if err != nil {
 		t.Fatal(err)

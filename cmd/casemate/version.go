@@ -4,17 +4,16 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"casemate/cmd/version"
+
 	"github.com/spf13/cobra"
 )
-
-// version is set by the linker: -X main.version=1.2.3.
-var version = "devel"
 
 func (a *app) versionCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Long:    "version prints the version of casemate, the Go release it is built with and the revision of its source.",
+		Long:    "version prints the version of casemate (the tag, or the commit), the Go release it is built with and the revision of its source.",
 		Example: "  casemate version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -33,9 +32,9 @@ func (a *app) versionCmd() *cobra.Command {
 					Go            string `json:"go"`
 					Revision      string `json:"revision"`
 					Edition       int    `json:"edition"`
-				}{1, version, runtime.Version(), revision, 1})
+				}{1, version.Word(), runtime.Version(), revision, 1})
 			}
-			a.printf("casemate %s (%s, revision %s), policy edition 1\n", version, runtime.Version(), revision)
+			a.printf("casemate %s (%s, revision %s), policy edition 1\n", version.Word(), runtime.Version(), revision)
 			return nil
 		},
 	}

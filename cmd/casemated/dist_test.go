@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"casemate/sandbox/zygote"
+
+	"casemate/tests/need"
 )
 
 const unitFile = "dist/casemated.service"
@@ -32,13 +34,7 @@ func TestUnitCapabilities(t *testing.T) {
 
 // systemd itself finds nothing wrong with the unit.
 func TestUnitVerifies(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
+	analyze := need.Programs(t, "systemd-analyze")[0]
 	text, err := os.ReadFile(unitFile)
 	if err != nil {
 		t.Fatal(err)

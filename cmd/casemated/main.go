@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"casemate/cmd/version"
 	"casemate/listener/broker"
 	"casemate/policy"
 	"casemate/sandbox/hostpath"
@@ -23,9 +24,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// version is set at link time.
-var version = "dev"
 
 // Memory settings: the broker's live heap is a few megabytes, and a collection
 // of it costs less than the memory it would save up for.
@@ -58,7 +56,7 @@ func run(args []string, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil && o.version {
-		fmt.Println("casemated " + version)
+		fmt.Println("casemated " + version.Word())
 		return 0
 	}
 	if err == nil {
@@ -118,7 +116,7 @@ func parse(args []string) (*options, error) {
 	if o.Digest != "" && !policy.ValidDigest(o.Digest) {
 		return nil, fmt.Errorf("--digest %q: write sha256: and 64 hexadecimal digits, as casemate check prints it", o.Digest)
 	}
-	o.Version = version
+	o.Version = version.Word()
 	if o.LibexecDir == "" {
 		self, err := os.Executable()
 		if err != nil {

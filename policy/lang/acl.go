@@ -14,7 +14,7 @@ import (
 // the rules in their order.
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
 	b := c.open(syn, "acls."+name, []string{"default"}, string(acl.Allow), string(acl.Deny))
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	l := acl.List{Name: name, Default: acl.Deny}
 	if s, ok := b.str("default", "default"); ok {
 		l.Default = acl.Verdict(s)
@@ -37,13 +37,13 @@ func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
 func (c *compiler) rule(syn *hclsyntax.Block, path string) acl.Rule {
 	b := c.open(syn, path, []string{"from", "except", "to"})
 	r := acl.Rule{Verdict: acl.Verdict(syn.Type)}
-	c.places[path+".verdict"] = syn.TypeRange
+	c.put(path+".verdict", syn.TypeRange)
 	switch {
 	case len(syn.Labels) > 1:
 		c.report(codeLabel, syn.DefRange(), fmt.Sprintf("write %s { ... } or %s \"NAME\" { ... }", syn.Type, syn.Type), "the rule has %d names", len(syn.Labels))
 	case len(syn.Labels) == 1:
 		r.Name = syn.Labels[0]
-		c.places[path+".name"] = syn.LabelRanges[0]
+		c.put(path+".name", syn.LabelRanges[0])
 	}
 	if b.syn.Body.Attributes["from"] == nil {
 		b.missing("from", `write from = ["any"] or name the clients`)

@@ -88,10 +88,10 @@ func (c *compiler) reach(p *profile) {
 	if p.Network.Mode != "none" {
 		return
 	}
-	calls := reaching(p)
+	calls := c.reaching(p)
 	for _, name := range p.Base {
 		if base := c.base.profiles[name]; base != nil && c.blocks[kindProfile][name] == nil {
-			shipped := reaching(base)
+			shipped := c.reaching(base)
 			calls = slices.DeleteFunc(calls, func(r string) bool { return slices.Contains(shipped, r) })
 		}
 	}
@@ -118,7 +118,7 @@ func (c *compiler) reachedAt(p *profile, names []string) hcl.Range {
 		}
 	}
 	for _, v := range p.items["syscalls.allow"][inherited:] {
-		found, err := seccomp.Resolve([]string{v.s}, nil)
+		found, err := c.resolveCalls([]string{v.s}, nil)
 		if err == nil && slices.ContainsFunc(found, func(r seccomp.Rule) bool { return slices.Contains(names, r.Name) }) {
 			return v.rng
 		}
@@ -133,15 +133,16 @@ func (c *compiler) reachedAt(p *profile, names []string) hcl.Range {
 
 // reaching lists the profile's rules that reach the network. Broken lists are
 // reported elsewhere.
-func reaching(p *profile) []string {
-	rules, err := seccomp.Resolve(p.Syscalls.Allow, p.Syscalls.Deny)
-	if err != nil {
+func (c *compiler) reaching(p *profile) []string {
+	r := c.resolution(p.Syscalls.Allow, p.Syscalls.Deny)
+	if r.err != nil {
 		return nil
 	}
+	var own []seccomp.Rule
 	for _, r := range p.Syscalls.Rules {
 		for _, v := range r.Values {
-			rules = append(rules, seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}})
+			own = append(own, seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}})
 		}
 	}
-	return seccomp.Reach(rules)
+	return slices.Concat(r.reach, seccomp.Reach(own))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ type block struct {
 func (c *compiler) open(syn *hclsyntax.Block, path string, attrs []string, blocks ...string) *block {
 	b := &block{c: c, syn: syn, path: path}
 	if path != "" {
-		c.places[path] = syn.DefRange()
+		c.put(path, syn.DefRange())
 		c.inner[path] = true
 	}
 	for _, a := range sortedAttrs(syn.Body) {
@@ -93,7 +94,7 @@ func (b *block) attr(name, path string) (value, bool) {
 	if a == nil {
 		return value{}, false
 	}
-	b.c.places[b.join(path)] = a.Expr.Range()
+	b.c.put(b.join(path), a.Expr.Range())
 	v, ok := b.c.eval(a.Expr)
 	if ok {
 		v.rng = a.Expr.Range() // a local's value is reported where it is used
@@ -165,7 +166,7 @@ func (b *block) items(name, path string) ([]value, bool) {
 
 func (c *compiler) placeItems(path string, list []value) {
 	for i, item := range list {
-		c.places[fmt.Sprintf("%s.%d", path, i)] = item.rng
+		c.put(path+"."+strconv.Itoa(i), item.rng)
 	}
 }
 
@@ -193,7 +194,7 @@ func (b *block) words(name, path string) ([]string, bool) {
 // sortWords sorts items and drops repetitions, and moves their places along.
 func (c *compiler) sortWords(path string, items []value) []string {
 	for i := range items {
-		delete(c.places, fmt.Sprintf("%s.%d", path, i))
+		delete(c.places, path+"."+strconv.Itoa(i))
 	}
 	items = slices.Clone(items)
 	slices.SortStableFunc(items, func(a, b value) int { return strings.Compare(a.s, b.s) })
@@ -218,7 +219,7 @@ func (b *block) reference(name, kind, path string) (string, hcl.Range, bool) {
 		return "", hcl.Range{}, false
 	}
 	rng := a.Expr.Range()
-	b.c.places[b.join(path)] = rng
+	b.c.put(b.join(path), rng)
 	t, ds := hcl.AbsTraversalForExpr(a.Expr)
 	if ds.HasErrors() || len(t) != 2 || t.RootName() != kind {
 		next := fmt.Sprintf("write %s = %s.NAME without quotes", name, kind)

@@ -3,7 +3,6 @@ package lang
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 
 	"casemate/acl"
@@ -36,7 +35,9 @@ type compiler struct {
 
 	base   *compiler // the shipped blocks; nil while these are compiled
 	places map[string]hcl.Range
-	inner  map[string]bool // places that are blocks: what they do not set is a default
+	within map[string][]string   // profile: the paths of its places, some of them gone
+	inner  map[string]bool       // places that are blocks: what they do not set is a default
+	calls  map[string]resolution // what lists of system calls mean
 }
 
 // The kinds of blocks that have a name.
@@ -51,7 +52,7 @@ func newCompiler(base *compiler) *compiler {
 	c := &compiler{sources: map[string][]byte{}, work: maxWork, base: base, locals: map[string]*local{},
 		blocks: map[string]map[string]*hclsyntax.Block{}, order: map[string][]string{},
 		acls: map[string]acl.List{}, limits: map[string]limit.Spec{}, profiles: map[string]*profile{},
-		places: map[string]hcl.Range{}, inner: map[string]bool{}}
+		places: map[string]hcl.Range{}, within: map[string][]string{}, inner: map[string]bool{}, calls: map[string]resolution{}}
 	for _, k := range []string{kindACL, kindLimit, kindProfile, kindService} {
 		c.blocks[k] = map[string]*hclsyntax.Block{}
 	}
@@ -96,12 +97,6 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	}
 	c.habits(p)
 	doc, err := policy.NewDocument(p, c.origins(p))
-	if err == nil {
-		var b []byte
-		if b, err = policy.EncodeDocument(doc); err == nil && len(b) > policy.MaxDocument {
-			err = fmt.Errorf("%s of compiled policy are more than %s", policy.FormatSize(int64(len(b))), policy.FormatSize(policy.MaxDocument))
-		}
-	}
 	if err != nil {
 		c.report(codeBounds, c.start(), "shorten the policy", "the policy cannot be written: %v", err)
 		return nil

@@ -14,7 +14,7 @@ import (
 // limit of its kind; burst defaults to the number of the rate.
 func (c *compiler) limitBlock(name string, syn *hclsyntax.Block) limit.Spec {
 	b := c.open(syn, "limits."+name, []string{"concurrent", "rate", "burst", "session"}, "per_source", "penalty")
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	l := limit.Spec{Name: name, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}
 	l.Concurrent = b.count("concurrent")
 	l.Rate, l.Burst = b.rate()

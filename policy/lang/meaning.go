@@ -36,15 +36,16 @@ func (c *compiler) adopt(s policy.Service) {
 	if c.base == nil {
 		return
 	}
-	if l, ok := c.base.acls[s.ACL]; ok {
+	has := func(kind, name string) bool { _, ok := c.places[kind+"."+name]; return ok }
+	if l, ok := c.base.acls[s.ACL]; ok && !has("acls", s.ACL) {
 		c.acls[s.ACL] = l
 		c.adoptPlaces("acls." + s.ACL)
 	}
-	if l, ok := c.base.limits[s.Limit]; ok {
+	if l, ok := c.base.limits[s.Limit]; ok && !has("limits", s.Limit) {
 		c.limits[s.Limit] = l
 		c.adoptPlaces("limits." + s.Limit)
 	}
-	if f, ok := c.base.profiles[s.Profile]; ok {
+	if f, ok := c.base.profiles[s.Profile]; ok && !has("profiles", s.Profile) {
 		c.profiles[s.Profile] = f
 		c.adoptPlaces("profiles." + s.Profile)
 	}
@@ -53,7 +54,7 @@ func (c *compiler) adopt(s policy.Service) {
 func (c *compiler) adoptPlaces(prefix string) {
 	for path, rng := range c.base.places {
 		if path == prefix || strings.HasPrefix(path, prefix+".") {
-			c.places[path] = rng
+			c.put(path, rng)
 		}
 	}
 	for path := range c.base.inner {

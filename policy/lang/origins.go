@@ -3,10 +3,10 @@ package lang
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"casemate/policy"
 
@@ -16,29 +16,53 @@ import (
 
 // place writes a range as Origins do.
 func place(rng hcl.Range) string {
-	return fmt.Sprintf("%s:%d:%d", rng.Filename, rng.Start.Line, rng.Start.Column)
+	return rng.Filename + ":" + strconv.Itoa(rng.Start.Line) + ":" + strconv.Itoa(rng.Start.Column)
 }
 
 func compareRanges(a, b hcl.Range) int {
 	return cmp.Or(cmp.Compare(a.Filename, b.Filename), cmp.Compare(a.Start.Byte, b.Start.Byte))
 }
 
+// put records the place of a value.
+func (c *compiler) put(path string, rng hcl.Range) {
+	if rest, ok := strings.CutPrefix(path, "profiles."); ok && c.places[path].Filename == "" {
+		name, _, _ := strings.Cut(rest, ".")
+		owner := path[:len("profiles.")+len(name)]
+		c.within[owner] = append(c.within[owner], path)
+	}
+	c.places[path] = rng
+}
+
 // origins turns the places into Origins and says "default" for every value of
-// the policy that nobody wrote.
+// the policy that nobody wrote. It looks at one block at a time: the JSON of a
+// whole policy, taken apart, is a multiple of the policy.
 func (c *compiler) origins(p *policy.Policy) policy.Origins {
 	o := make(policy.Origins, len(c.places))
 	for path, rng := range c.places {
 		o[path] = place(rng)
 	}
-	var tree map[string]any
-	b, err := policy.Encode(p)
-	if err != nil || json.Unmarshal(b, &tree) != nil {
-		return o // Encode's error is reported by the caller, who encodes again
+	c.fillBlock(o, "edition", p.Edition)
+	c.fillBlock(o, "on_stop", p.OnStop)
+	for i := range p.ACLs {
+		c.fillBlock(o, "acls."+p.ACLs[i].Name, &p.ACLs[i])
 	}
-	for key, v := range tree {
-		c.fill(o, key, v)
+	for i := range p.Limits {
+		c.fillBlock(o, "limits."+p.Limits[i].Name, &p.Limits[i])
+	}
+	for i := range p.Profiles {
+		c.fillBlock(o, "profiles."+p.Profiles[i].Name, &p.Profiles[i])
+	}
+	for i := range p.Services {
+		c.fillBlock(o, "services."+p.Services[i].Name, &p.Services[i])
 	}
 	return o
+}
+
+func (c *compiler) fillBlock(o policy.Origins, path string, block any) {
+	var tree any
+	if b, err := json.Marshal(block); err == nil && json.Unmarshal(b, &tree) == nil {
+		c.fill(o, path, tree)
+	}
 }
 
 // fill walks the canonical JSON. A path that is not a block and has an origin

@@ -8,7 +8,6 @@ import (
 
 	"casemate/sandbox"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
@@ -59,7 +58,7 @@ func (c *compiler) profileBlock(name string, syn *hclsyntax.Block) *profile {
 		p.Base = append([]string{base.Name}, base.Base...)
 		c.inherit("profiles."+base.Name, b.path)
 	}
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	w := &widening{c: c, base: base, name: name, syn: syn, used: map[string]bool{}}
 	w.declared, _ = b.words("widens", "widens")
 	if s, ok := b.str("because", "because"); ok {
@@ -93,20 +92,17 @@ func (c *compiler) baseOf(b *block) *profile {
 // inherit gives the base's places to the child: what it does not write was
 // written there.
 func (c *compiler) inherit(from, to string) {
-	places, inner := c.places, c.inner
-	if _, ok := places[from]; !ok && c.base != nil {
-		places, inner = c.base.places, c.base.inner
+	source := c
+	if _, ok := c.places[from]; !ok && c.base != nil {
+		source = c.base
 	}
-	add := map[string]hcl.Range{}
-	for path, rng := range places {
-		if rest, ok := strings.CutPrefix(path, from+"."); ok && rest != "base" && !strings.HasPrefix(rest, "widens") {
-			add[to+"."+rest] = rng
-		}
-	}
-	for path, rng := range add {
-		if _, own := c.places[path]; !own {
-			c.places[path] = rng
-			c.inner[path] = inner[from+strings.TrimPrefix(path, to)]
+	for _, path := range source.within[from] {
+		rest := strings.TrimPrefix(path, from)
+		if rng, ok := source.places[path]; ok && rest != "" && rest != ".base" && !strings.HasPrefix(rest, ".widens") {
+			if _, own := c.places[to+rest]; !own {
+				c.put(to+rest, rng)
+				c.inner[to+rest] = source.inner[path]
+			}
 		}
 	}
 }

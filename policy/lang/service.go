@@ -25,7 +25,7 @@ var defaultEnvStyle = []string{"systemd", "ucspi"}
 func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Service {
 	b := c.open(syn, "services."+name, []string{"listen", "command", "builtin", "user", "group", "groups", "because", "acl", "limit",
 		"profile", "wait", "stdio", "env", "env_style", "dir", "umask", "banner", "linger", "retry"}, "socket")
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	s := policy.Service{Name: name, Stdio: "socket", Dir: "/", Umask: defaultUmask, Linger: defaultLinger}
 	b.missing("listen", `write listen = ["tcp://:7979"]`)
 	b.listen(&s)
@@ -107,7 +107,7 @@ func (b *block) environment(s *policy.Service) {
 				b.c.report(codeType, f.val.rng, "write a string", "env: %s cannot be %s", clip(f.name), f.val.describe())
 			}
 			s.Env[f.name] = f.val.text()
-			b.c.places[b.join("env."+f.name)] = f.val.rng
+			b.c.put(b.join("env."+f.name), f.val.rng)
 		}
 	}
 	if words, ok := b.words("env_style", "env_style"); ok {

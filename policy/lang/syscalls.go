@@ -26,7 +26,7 @@ func (p *profile) syscalls(b *block, w *widening) {
 	p.Syscalls.Allow = p.extend(s, "allow", "allow")
 	p.Syscalls.Deny = p.extend(s, "deny", "deny")
 	for _, v := range own {
-		if grants(had, v.s) {
+		if b.c.grants(had, v.s) {
 			w.need("syscalls", v.rng, v.s)
 		}
 	}
@@ -47,7 +47,7 @@ func (p *profile) syscalls(b *block, w *widening) {
 			p.syscallRule(s, inner, w)
 		}
 	}
-	if _, err := seccomp.Resolve(p.Syscalls.Allow, p.Syscalls.Deny); err != nil && !b.c.failed(0) {
+	if _, err := b.c.resolveCalls(p.Syscalls.Allow, p.Syscalls.Deny); err != nil && !b.c.failed(0) {
 		b.c.report(codeValue, s.syn.DefRange(), "change allow or deny", "%v", err)
 	}
 }
@@ -59,7 +59,7 @@ func (b *block) syscallNames(name string) ([]value, bool) {
 		return nil, false
 	}
 	for _, v := range items {
-		if _, err := seccomp.Expand([]string{v.s}, nil); err != nil {
+		if _, err := b.c.resolveCalls([]string{v.s}, nil); err != nil {
 			summary, next, _ := strings.Cut(strings.TrimPrefix(err.Error(), "allow: "), ": ")
 			if next == "" {
 				next = "see the names in syscalls(2), and the groups: " + strings.Join(seccomp.Groups(), ", ")
@@ -70,18 +70,49 @@ func (b *block) syscallNames(name string) ([]value, bool) {
 	return items, true
 }
 
+// maxResolutions bounds compiler.calls, of some 20 KiB each; beyond it all are
+// forgotten.
+const maxResolutions = 512
+
+// resolution is what allow and deny come to.
+type resolution struct {
+	rules []seccomp.Rule // only read: profiles share them
+	reach []string       // those of the rules that reach the network
+	err   error
+}
+
+// resolveCalls is seccomp.Resolve, once for the same lists: thousands of
+// profiles take theirs from the same few bases.
+func (c *compiler) resolveCalls(allow, deny []string) ([]seccomp.Rule, error) {
+	r := c.resolution(allow, deny)
+	return r.rules, r.err
+}
+
+func (c *compiler) resolution(allow, deny []string) resolution {
+	key := strings.Join(allow, " ") + " - " + strings.Join(deny, " ")
+	r, ok := c.calls[key]
+	if !ok {
+		r.rules, r.err = seccomp.Resolve(allow, deny)
+		r.reach = seccomp.Reach(r.rules)
+		if len(c.calls) == maxResolutions {
+			clear(c.calls)
+		}
+		c.calls[key] = r
+	}
+	return r
+}
+
 // grants tells whether adding entry to the base's list allows anything new.
-func grants(base sandbox.Syscalls, entry string) bool {
-	before, err := seccomp.Resolve(base.Allow, base.Deny)
+func (c *compiler) grants(base sandbox.Syscalls, entry string) bool {
+	before, err := c.resolveCalls(base.Allow, base.Deny)
 	if err != nil {
 		return true
 	}
-	added, err := seccomp.Resolve([]string{entry}, nil)
+	added, err := c.resolveCalls([]string{entry}, nil)
 	if err != nil {
 		return false // unknown, and reported as that
 	}
-	after, err := seccomp.Normalize(append(slices.Clone(before), added...))
-	return err != nil || fmt.Sprint(after) != fmt.Sprint(before)
+	return slices.ContainsFunc(added, func(r seccomp.Rule) bool { return !seccomp.Cover(before, r) })
 }
 
 // syscallRule reads rule "socket" { arg = 0, mask = "0xff", values = [1, "0x2"] }.
@@ -93,10 +124,10 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block, w *widening) {
 	b := c.open(syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.Rules)), []string{"arg", "mask", "values"})
 	r := sandbox.SyscallRule{Name: syn.Labels[0]}
 	if _, ok := seccomp.Number(r.Name); !ok {
-		_, err := seccomp.Expand([]string{r.Name}, nil)
+		_, err := c.resolveCalls([]string{r.Name}, nil)
 		c.report(codeValue, syn.LabelRanges[0], "write the name of one call, as in syscalls(2)", "%q is not a system call (%v)", clip(r.Name), err)
 	}
-	c.places[b.path+".name"] = syn.LabelRanges[0]
+	c.put(b.path+".name", syn.LabelRanges[0])
 	b.missing("arg", "write arg = 0 for the first argument")
 	b.missing("values", "write values = [1]")
 	if n, ok := b.number("arg", "arg"); ok {
@@ -110,7 +141,7 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block, w *widening) {
 		r.Values = append(r.Values, b.word32(v))
 	}
 	p.Syscalls.Rules = append(p.Syscalls.Rules, r)
-	if grants(w.base.Syscalls, r.Name) {
+	if c.grants(w.base.Syscalls, r.Name) {
 		w.need("syscalls", syn.DefRange(), r.Name+" by argument")
 	}
 }

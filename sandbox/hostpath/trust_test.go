@@ -10,18 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
+
 	"golang.org/x/sys/unix"
 )
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root")
-	}
-	t.Skip("needs root: it gives files to other users")
+	need.Root(t, "it gives files to other users")
 }
 
 func try(t *testing.T, errs ...error) {

@@ -11,20 +11,15 @@ import (
 	"syscall"
 	"testing"
 
+	"casemate/tests/need"
+
 	"golang.org/x/sys/unix"
 )
 
-// needRoot skips where there is no right to make mount namespaces. Under CI
-// that is a failure: these tests are the proof of the package.
+// needRoot skips where there is no right to make mount namespaces.
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root")
-	}
-	t.Skip("needs root")
+	need.Root(t, "it makes mount namespaces")
 }
 
 // build builds a tree and closes it with the test.

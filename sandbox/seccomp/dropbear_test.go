@@ -9,16 +9,17 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/tests/need"
+
 	"golang.org/x/sys/unix"
 )
 
 // TestDropbear logs in with and without a terminal. The session runs a shell
 // with coreutils, inside the same filter.
 func TestDropbear(t *testing.T) {
-	dropbear, keygen, dbclient := needs(t, "dropbear"), needs(t, "dropbearkey"), needs(t, "dbclient")
-	if os.Geteuid() != 0 {
-		needs(t, "/running-as-root")
-	}
+	programs := need.Programs(t, "dropbear", "dropbearkey", "dbclient")
+	dropbear, keygen, dbclient := programs[0], programs[1], programs[2]
+	need.Root(t, "dropbear changes its user")
 	dir := t.TempDir()
 	host, key := filepath.Join(dir, "host"), filepath.Join(dir, "key")
 	client(t, keygen, "-t", "ed25519", "-f", host)

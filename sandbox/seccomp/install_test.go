@@ -111,22 +111,6 @@ func confined(t testing.TB, allow []string, onViolation string, argv ...string) 
 	return cmd
 }
 
-// needs fails (in CI) or skips (elsewhere) when a program is not installed, and
-// gives its path.
-func needs(t *testing.T, paths ...string) string {
-	t.Helper()
-	for _, p := range paths {
-		if found, err := exec.LookPath(p); err == nil {
-			return found
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("none of %v is installed", paths)
-	}
-	t.Skipf("none of %v is installed", paths)
-	return ""
-}
-
 // inetd listens on loopback and starts one confined command for each connection,
 // with the connection as its input and output, as casemated does. It gives the address.
 func inetd(t *testing.T, start func() *exec.Cmd) string {

@@ -6,12 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"casemate/tests/need"
 )
 
 // TestPrograms runs small programs in filters: those that fit end well, even with
 // "kill"; those that do not are stopped.
 func TestPrograms(t *testing.T) {
-	busybox, sh := needs(t, "busybox"), needs(t, "/bin/sh")
+	programs := need.Programs(t, "busybox", "/bin/sh")
+	busybox, sh := programs[0], programs[1]
 	hello := buildGo(t, helloSource)
 	dir := t.TempDir()
 	cases := []struct {
@@ -94,7 +97,7 @@ func buildGo(t *testing.T, source string) string {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "program")
-	cmd := exec.Command(needs(t, "go"), "build", "-o", out, "main.go")
+	cmd := exec.Command(need.Programs(t, "go")[0], "build", "-o", out, "main.go")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GO111MODULE=off")
 	if msg, err := cmd.CombinedOutput(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Resolve turns the allow and deny lists of a profile into rules. A list holds
@@ -80,18 +81,30 @@ func Group(name string) []string {
 }
 
 // GroupRules gives everything that a group allows, normalized; nil for a name
-// that is no group.
+// that is no group. The rules are the table's own: they are only read.
 func GroupRules(name string) []Rule {
-	if _, ok := groups[name]; !ok {
-		return nil
+	if made, ok := normalized[name]; ok {
+		return made()
 	}
-	rules, err := Normalize(collect(name))
-	if err != nil {
-		// The tables are constant and tested; an invalid one cannot be used safely.
-		panic(fmt.Sprintf("seccomp: group %s: %v", name, err))
-	}
-	return rules
+	return nil
 }
+
+// normalized makes the rules of each group once: a policy of thousands of
+// profiles asks for the same few again and again.
+var normalized = func() map[string]func() []Rule {
+	m := make(map[string]func() []Rule, len(groups))
+	for name := range groups {
+		m[name] = sync.OnceValue(func() []Rule {
+			rules, err := Normalize(collect(name))
+			if err != nil {
+				// The tables are constant and tested; an invalid one cannot be used safely.
+				panic(fmt.Sprintf("seccomp: group %s: %v", name, err))
+			}
+			return rules
+		})
+	}
+	return m
+}()
 
 // collect walks a group and those it includes. The includes are constant and
 // form no circle (tested).
@@ -123,15 +136,32 @@ func entryRules(entry string) ([]Rule, error) {
 	return []Rule{{Name: entry}}, nil
 }
 
+// ofCall gives the rules of one call out of normalized rules.
+func ofCall(rules []Rule, name string) []Rule {
+	byNumber := func(r Rule, nr int) int { have, _ := Number(r.Name); return have - nr }
+	nr, _ := Number(name)
+	from, _ := slices.BinarySearchFunc(rules, nr, byNumber)
+	to := from
+	for to < len(rules) && rules[to].Name == name {
+		to++
+	}
+	return rules[from:to]
+}
+
+// Cover tells whether normalized rules allow everything that r allows.
+func Cover(rules []Rule, r Rule) bool {
+	return slices.ContainsFunc(ofCall(rules, r.Name), func(o Rule) bool { return o.covers(r) })
+}
+
 func subtract(rules, out []Rule) []Rule {
 	return slices.DeleteFunc(rules, func(r Rule) bool {
-		return slices.ContainsFunc(out, func(o Rule) bool { return o.covers(r) })
+		return Cover(out, r)
 	})
 }
 
 func stillAllowed(entry string, rules, out []Rule) error {
-	for _, r := range rules {
-		for _, o := range out {
+	for _, o := range out {
+		for _, r := range ofCall(rules, o.Name) {
 			if r.overlaps(o) {
 				return fmt.Errorf("%s has %s, which %s in allow allows as well: deny %s, or allow less", entry, o, r, r.Name)
 			}

@@ -155,12 +155,30 @@ func Normalize(rules []Rule) ([]Rule, error) {
 		sorted = append(sorted, r)
 	}
 	slices.SortFunc(sorted, Rule.compare)
-	out := sorted[:0:0]
-	for i, r := range sorted {
+	out := make([]Rule, 0, len(sorted))
+	for len(sorted) > 0 { // one call after the other: only its own rules cover a rule
+		n := slices.IndexFunc(sorted, func(r Rule) bool { return r.Name != sorted[0].Name })
+		if n < 0 {
+			n = len(sorted)
+		}
+		out = append(out, uncovered(sorted[:n])...)
+		sorted = sorted[n:]
+	}
+	return out, nil
+}
+
+// uncovered gives the rules of one call, sorted, without those that another
+// covers; of equal ones the first stays.
+func uncovered(rules []Rule) []Rule {
+	if len(rules[0].Args) == 0 { // unconditional ones are first, and cover all
+		return rules[:1]
+	}
+	var out []Rule
+	for i, r := range rules {
 		if !slices.ContainsFunc(out, func(o Rule) bool { return o.covers(r) }) &&
-			!slices.ContainsFunc(sorted[i+1:], func(o Rule) bool { return o.covers(r) && !r.covers(o) }) {
+			!slices.ContainsFunc(rules[i+1:], func(o Rule) bool { return o.covers(r) && !r.covers(o) }) {
 			out = append(out, r)
 		}
 	}
-	return out, nil
+	return out
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"casemate/tests/need"
 )
 
 // TestHTTP fetches a page from two classical servers, in the list for services
@@ -20,8 +22,8 @@ func TestHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, argv := range map[string][]string{
-		"busybox httpd": {needs(t, "busybox"), "httpd", "-i", "-h", dir},
-		"micro-httpd":   {needs(t, "/usr/sbin/micro-httpd"), dir},
+		"busybox httpd": {need.Programs(t, "busybox")[0], "httpd", "-i", "-h", dir},
+		"micro-httpd":   {need.Programs(t, "/usr/sbin/micro-httpd")[0], dir},
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr := inetd(t, func() *exec.Cmd { return confined(t, []string{"@line"}, Kill, argv...) })
@@ -42,7 +44,7 @@ func TestHTTP(t *testing.T) {
 
 // TestRsync copies a tree from and to an rsync daemon that is started for the connection.
 func TestRsync(t *testing.T) {
-	rsync := needs(t, "rsync")
+	rsync := need.Programs(t, "rsync")[0]
 	dir := t.TempDir()
 	for _, d := range []string{"module", "copy"} {
 		if err := os.MkdirAll(filepath.Join(dir, d, "sub"), 0o755); err != nil {
@@ -65,7 +67,7 @@ func TestRsync(t *testing.T) {
 
 // TestGitDaemon clones from git daemon, which starts git upload-pack.
 func TestGitDaemon(t *testing.T) {
-	git := needs(t, "git")
+	git := need.Programs(t, "git")[0]
 	dir := t.TempDir()
 	client(t, git, "init", "-q", dir+"/repo")
 	write(t, dir+"/repo/file", "content")
@@ -85,10 +87,8 @@ func TestGitDaemon(t *testing.T) {
 // TestTFTP asks a wait service, which opens sockets of its own: it needs a
 // profile that widens the network.
 func TestTFTP(t *testing.T) {
-	tftpd := needs(t, "/usr/sbin/in.tftpd")
-	if os.Geteuid() != 0 {
-		needs(t, "/running-as-root")
-	}
+	tftpd := need.Programs(t, "/usr/sbin/in.tftpd")[0]
+	need.Root(t, "in.tftpd changes its root and its user")
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)

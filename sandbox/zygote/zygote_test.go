@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/tests/need"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -49,13 +51,7 @@ func plain(t *testing.T, argv ...string) *Plan {
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root")
-	}
-	t.Skip("needs root: namespaces and uid changes")
+	need.Root(t, "namespaces and uid changes")
 }
 
 func spawn(t *testing.T, p *Plan) *Zygote {

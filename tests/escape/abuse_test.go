@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func copied(t *testing.T, dir, program string, mode os.FileMode) string {
 	t.Helper()
 	from, err := exec.LookPath(program)
 	if err != nil {
-		rig.Skip(t, "%v", err)
+		need.Skip(t, "%v", err)
 	}
 	text, err := os.ReadFile(from)
 	path := filepath.Join(dir, program)

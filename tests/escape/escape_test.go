@@ -2,7 +2,6 @@ package escape
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -111,9 +111,7 @@ func TestAttempts(t *testing.T) {
 // TestControls makes the same attempts outside: a denial proves something only
 // where the attempt works without the sandbox.
 func TestControls(t *testing.T) {
-	if os.Geteuid() != 0 {
-		rig.Skip(t, "half of the controls need root to work")
-	}
+	need.Root(t, "half of the controls work as root only")
 	victim := compileVictim(t)
 	free := plant(t)
 	values := free.values(victim, rig.Port(t))

@@ -8,6 +8,8 @@ import (
 
 	"casemate/sandbox/landlock"
 	"casemate/tests/root/rig"
+
+	"casemate/tests/need"
 )
 
 // hostProfile is a profile in the host's network whose filter lets it make
@@ -22,7 +24,7 @@ func hostProfile(ports, extra string) string {
 func TestEachNetworkRightAlone(t *testing.T) {
 	rig.Root(t)
 	if abi := landlock.ABI(); abi < landlock.ABIScopes {
-		rig.Skip(t, "this kernel has Landlock ABI %d: such profiles are refused, see TestOldKernel", abi)
+		need.Kernel(t, "it has Landlock ABI %d: such profiles are refused, see TestOldKernel", abi)
 	}
 	victim, c := compileVictim(t), plant(t)
 	var policy strings.Builder

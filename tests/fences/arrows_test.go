@@ -25,8 +25,10 @@ var arrows = []arrow{
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp", "sandbox/hostpath"}, "the model is made of the rooms' spec types"},
 	{"policy/...", []string{"policy/...", "acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp"}, "review tools work on the compiled model"},
-	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/..."}, "binaries wire rooms together"},
+	{"cmd/version", nil, "one word for every binary"},
+	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/...", "cmd/version"}, "binaries wire rooms together"},
 	{"examples/...", nil, "an example stands alone, as a user's program does"},
+	{"tests/need", nil, "every package's tests use it"},
 	{"tests/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "tests/..."}, "tests drive the product"},
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -21,7 +22,7 @@ import (
 // serves it under the example's policy; only paths and the port are the test's.
 func challenge(t *testing.T) (b *rig.Broker, vault, port string) {
 	t.Helper()
-	rig.Programs(t, "gcc")
+	need.Programs(t, "gcc")
 	dir, top := rig.PublicDir(t), rig.Top(t)
 	vault, port = filepath.Join(dir, "vault"), rig.Port(t)
 	flag := filepath.Join(dir, "flag")

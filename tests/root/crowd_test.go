@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -55,7 +56,7 @@ func gather(t *testing.T, port string, n int) []*net.TCPConn {
 // each, end with their clients, and do not survive the broker.
 func TestCrowd(t *testing.T) {
 	rig.Root(t)
-	cat, port := rig.Programs(t, "cat")[0], rig.Port(t)
+	cat, port := need.Programs(t, "cat")[0], rig.Port(t)
 	b := rig.Serve(t, head+service("cat", "tcp4://127.0.0.1:"+port, []string{cat}, "profile = profile.line"))
 	gather(t, port, 200) // buffers grown
 	before := counters(t, b)

@@ -8,6 +8,8 @@ import (
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/tests/need"
 )
 
 // descriptorPolicy serves one program under each profile with many open files,
@@ -31,7 +33,7 @@ func TestDescriptorLimits(t *testing.T) {
 	// Without the capability the host itself makes every case a bounded one.
 	able := mayRaise(t)
 	bounded := []string{"setpriv", "--bounding-set", "-sys_resource", "--"}
-	rig.Programs(t, "setpriv", "prlimit")
+	need.Programs(t, "setpriv", "prlimit")
 	for _, c := range []struct {
 		name, nofile, extra string
 		bounded             bool

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -17,7 +18,7 @@ import (
 // a home, and removes it afterwards.
 func account(t *testing.T, name, home string) (uid int) {
 	t.Helper()
-	rig.Programs(t, "useradd", "userdel")
+	need.Programs(t, "useradd", "userdel")
 	_ = exec.Command("userdel", name).Run() // of an earlier run that was killed
 	must(t, "useradd", "--system", "--user-group", "--shell", "/bin/sh", "--home-dir", home, "--no-create-home", name)
 	t.Cleanup(func() {
@@ -61,8 +62,8 @@ type login struct {
 func dropbear(t *testing.T) login {
 	t.Helper()
 	rig.Root(t)
-	dropbear := rig.Programs(t, "dropbear")[0]
-	rig.Programs(t, "dropbearkey", "ssh", "ssh-keygen")
+	dropbear := need.Programs(t, "dropbear")[0]
+	need.Programs(t, "dropbearkey", "ssh", "ssh-keygen")
 	const name = "casemate-test"
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	home, hostKey, key := filepath.Join(dir, "home"), filepath.Join(dir, "hostkey"), filepath.Join(t.TempDir(), "key")

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -176,7 +177,7 @@ func datagram(source, to, send string) (string, error) {
 // service by tcp and udp, from an address that is not the host's idea of itself.
 func TestPublicEndpoints(t *testing.T) {
 	rig.Root(t)
-	ip := rig.Programs(t, "ip")[0]
+	ip := need.Programs(t, "ip")[0]
 	if !alone(t) {
 		return
 	}

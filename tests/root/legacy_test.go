@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,7 @@ import (
 // and paths, and uses each service with its real client.
 func TestLegacyHost(t *testing.T) {
 	rig.Root(t)
-	rig.Programs(t, "rsync", "git", "dropbear", "dropbearkey", "ssh", "ssh-keygen", "tftp", "in.tftpd", "micro-httpd", "curl", "nc")
+	need.Programs(t, "rsync", "git", "dropbear", "dropbearkey", "ssh", "ssh-keygen", "tftp", "in.tftpd", "micro-httpd", "curl", "nc")
 	if !alone(t) {
 		return
 	}

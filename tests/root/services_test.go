@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -72,7 +73,7 @@ func watched(t *testing.T, b *rig.Broker, name, port string) {
 
 func TestRsync(t *testing.T) {
 	rig.Root(t)
-	rsync := rig.Programs(t, "rsync")[0]
+	rsync := need.Programs(t, "rsync")[0]
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	tree(t, filepath.Join(dir, "pub"))
 	if err := os.Mkdir(filepath.Join(dir, "in"), 0o777); err != nil {
@@ -115,7 +116,7 @@ func tree(t *testing.T, dir string) {
 
 func TestGitDaemon(t *testing.T) {
 	rig.Root(t)
-	git := rig.Programs(t, "git")[0]
+	git := need.Programs(t, "git")[0]
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	work, bare := filepath.Join(t.TempDir(), "work"), filepath.Join(dir, "project.git")
 	must(t, "git", "init", "-q", "-b", "main", work)
@@ -146,7 +147,7 @@ profile "git" {
 
 func TestMicroHTTPD(t *testing.T) {
 	rig.Root(t)
-	httpd := rig.Programs(t, "micro-httpd", "curl")[0]
+	httpd := need.Programs(t, "micro-httpd", "curl")[0]
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	write(t, filepath.Join(dir, "www", "index.html"), "<p>casemate</p>\n", 0o644)
 	write(t, filepath.Join(dir, "secret"), "secret\n", 0o644)
@@ -187,8 +188,8 @@ func TestShellScript(t *testing.T) {
 // says why.
 func TestTFTP(t *testing.T) {
 	rig.Root(t)
-	rig.Programs(t, "tftp")
-	tftpd := rig.Programs(t, "in.tftpd")[0]
+	need.Programs(t, "tftp")
+	tftpd := need.Programs(t, "in.tftpd")[0]
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	boot := filepath.Join(dir, "boot")
 	write(t, filepath.Join(boot, "image"), strings.Repeat("boot image ", 1000), 0o644)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"casemate/tests/need"
 )
 
 // cgroupMounts are where the version 2 tree is, the unified and the hybrid way.
@@ -28,12 +30,12 @@ func CgroupTop(t testing.TB, controllers ...string) string {
 		}
 		for _, c := range controllers {
 			if !strings.Contains(" "+strings.TrimSpace(string(text))+" ", " "+c+" ") {
-				Skip(t, "the version 2 tree has no %s controller, only %q", c, strings.TrimSpace(string(text)))
+				need.Kernel(t, "the version 2 tree has no %s controller, only %q", c, strings.TrimSpace(string(text)))
 			}
 		}
 		return top
 	}
-	Skip(t, "no version 2 tree is mounted")
+	need.Kernel(t, "no version 2 tree is mounted")
 	return ""
 }
 

@@ -7,25 +7,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-)
 
-// Skip leaves a test out because the host lacks something, with the probe's
-// word for it. Under CI=true nothing may be left out: it fails there.
-func Skip(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("skipped, which CI does not allow: "+format, args...)
-	}
-	t.Skipf(format, args...)
-}
+	"casemate/tests/need"
+)
 
 // Root asks for root and returns the folder of the product's binaries: bin, or
 // what CASEMATE_BIN says.
 func Root(t testing.TB) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		Skip(t, "this test starts a broker, which needs root")
-	}
+	need.Root(t, "it starts a broker")
 	bin := os.Getenv("CASEMATE_BIN")
 	if bin == "" {
 		bin = filepath.Join(Top(t), "bin")
@@ -36,20 +26,6 @@ func Root(t testing.TB) string {
 		}
 	}
 	return bin
-}
-
-// Programs asks for programs of the host by name and returns their paths.
-func Programs(t testing.TB, names ...string) []string {
-	t.Helper()
-	var out []string
-	for _, n := range names {
-		p, err := exec.LookPath(n)
-		if err != nil {
-			Skip(t, "%v", err)
-		}
-		out = append(out, p)
-	}
-	return out
 }
 
 // Top is the repository's top directory.
@@ -74,7 +50,7 @@ func Top(t testing.TB) string {
 // Compile builds a C program, static, into a folder that every user can read.
 func Compile(t testing.TB, source string, flags ...string) string {
 	t.Helper()
-	gcc := Programs(t, "gcc")[0]
+	gcc := need.Programs(t, "gcc")[0]
 	dir := PublicDir(t)
 	out := filepath.Join(dir, "program")
 	args := append([]string{"-static", "-O1", "-Wall", "-Werror", "-o", out, source}, flags...)

@@ -1,0 +1,65 @@
+// Package need is the one way in which a test of this repository is left out:
+// it asks for something of the host, and skips with the reason where that is
+// missing. Under CI=true nothing may be missing, and the test fails: but for what
+// the running kernel does not have, by the word of a probe.
+//
+// It imports nothing of the project, so that every package's tests can use it.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Skip leaves a test out because the host lacks something, with the probe's
+// word for it.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("skipped, which CI does not allow: "+format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// Kernel leaves a test out because a probe says that the running kernel lacks a
+// feature, also under CI=true: no installation brings it. `make test-kernels` runs
+// such tests on kernels that have it.
+func Kernel(t testing.TB, format string, args ...any) {
+	t.Helper()
+	t.Skipf("this kernel: "+format, args...)
+}
+
+// Root skips a plain user's run; why says what the test does with root's rights.
+func Root(t testing.TB, why string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Skip(t, "needs root: %s", why)
+	}
+}
+
+// Programs asks for programs of the host by name and returns their paths.
+func Programs(t testing.TB, names ...string) []string {
+	t.Helper()
+	var out []string
+	for _, n := range names {
+		p, err := exec.LookPath(n)
+		if err != nil {
+			Skip(t, "%v", err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// AnyProgram asks for one of several programs, the first that is there.
+func AnyProgram(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, n := range names {
+		if p, err := exec.LookPath(n); err == nil {
+			return p
+		}
+	}
+	Skip(t, "none of %v is installed", names)
+	return ""
+}
