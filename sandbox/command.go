@@ -23,7 +23,7 @@ type Command struct {
 	// Sockets is how many descriptors each Start hands over (1 but for listen_fds).
 	Sockets int
 	// Listens says that a descriptor is a listening or unconnected socket, which
-	// the program must accept from or answer on by address.
+	// the program must accept or receive from.
 	Listens bool
 	// Inline are files that exist only inside the root tree.
 	Inline []InlineFile

@@ -57,7 +57,8 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
     widens         = ["files", "network", "syscalls"]   # layers in which it grants more than its base
     best_effort    = ["cgroup"]      # layers that may be missing on the host
     because        = "..."           # needed for capabilities and network = "host"
-    network        = "host"          # default "none": the client's socket and nothing else
+    network        = "host"          # default "none": the socket it is handed and the peers that come to it;
+                                     # "listener": that socket may send to any address (datagrams with wait = true)
     capabilities   = []
     init           = true            # a tiny init in front of the program
     user_namespace = false

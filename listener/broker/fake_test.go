@@ -250,7 +250,7 @@ func (g *rig) setPolicy(services ...policy.Service) {
 			{Name: "strict", Session: time.Second, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64},
 				Penalty: limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout, limit.Violation}, First: time.Minute, Max: time.Hour}},
 		},
-		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "none"},
+		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "listener"},
 			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, OnViolation: "kill"}}},
 		Services: services,
 	}

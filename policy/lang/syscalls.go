@@ -47,8 +47,8 @@ func (p *profile) syscalls(b *block, w *widening) {
 			p.syscallRule(s, inner, w)
 		}
 	}
-	if _, err := seccomp.Resolve(p.Syscalls.Allow, p.Syscalls.Deny); err != nil && !b.c.failed(0) {
-		b.c.report(codeValue, s.syn.DefRange(), "change allow or deny", "%v", err)
+	if _, err := p.Syscalls.Filter(); err != nil && !b.c.failed(0) {
+		b.c.report(codeValue, s.syn.DefRange(), "change allow, deny or the rules", "%v", err)
 	}
 }
 

@@ -17,6 +17,8 @@ var everywhere = []attempt{
 	{number: 18, line: "core", want: "EPERM"},
 	{number: 19, line: "ptrace {sleeper}", want: nobodyIs},
 	{number: 21, line: "kill {sleeper}", want: nobodyIs},
+	{number: 31, line: "untie 0", want: shut},
+	{number: 31, line: "untie 15", want: shut},
 	{number: 32, line: "unshare 0x10000000", want: shut},
 	{number: 32, line: "unshare 0x40000000", want: shut},
 	{number: 36, line: "map-wx", want: shut},
