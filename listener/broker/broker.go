@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"cmp"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +20,8 @@ type Config struct {
 	ControlPath string
 	// LibexecDir holds casemate and casemate-worker.
 	LibexecDir string
+	// LeaseDir is shared by all brokers of the host; "" is DefaultLeaseDir.
+	LeaseDir string
 	// Log receives one JSON object per line; it stays the caller's.
 	Log *os.File
 	// Journal prefixes each line with its priority (sd-daemon(3)).
@@ -46,7 +50,7 @@ type Broker struct {
 	workers   []*worker
 	names     *names
 	logs      *logs
-	leases    leases
+	leases    *leases
 	orphans   orphans
 	exhausted exhausted
 	said      map[string]int64 // limitedNote: when a topic may be logged again
@@ -75,7 +79,7 @@ func New(c Config) (*Broker, error) {
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
 		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse),
-		said: make(map[string]int64),
+		said: make(map[string]int64), leases: newLeases(cmp.Or(c.LeaseDir, DefaultLeaseDir)),
 	}
 	// Ids are unique across restarts, as long as fewer than a million
 	// connections a second come; they stay below 2^53, which JSON readers keep exact.
@@ -89,6 +93,10 @@ func New(c Config) (*Broker, error) {
 		return nil, err
 	}
 	b.log = newLogger(c.Log, c.Journal)
+	if err := b.openLeases(); err != nil {
+		b.control.close()
+		return nil, err
+	}
 	f := &flushing{loop: l, log: b.log}
 	f.timer.owner = f
 	l.idle = f.idle
@@ -96,6 +104,20 @@ func New(c Config) (*Broker, error) {
 		b.log.now(note{at: b.wall(), level: slog.LevelError, msg: "bug", attrs: []slog.Attr{slog.Any("panic", what)}})
 	}
 	return b, nil
+}
+
+// openLeases makes the leased uids ours to hand out. It comes after the control
+// socket: a second broker on one must not look after the first one's sessions.
+func (b *Broker) openLeases() error {
+	ended, left, err := b.leases.open()
+	if err != nil {
+		return fmt.Errorf("lease uids: %w", err)
+	}
+	if ended+left > 0 {
+		b.log.now(note{at: b.wall(), level: slog.LevelWarn, msg: "survivors of an earlier broker",
+			attrs: []slog.Attr{slog.Int("ended", ended), slog.Int("left", left)}})
+	}
+	return nil
 }
 
 // Run serves until Stop; it returns when everything that had to end has ended.

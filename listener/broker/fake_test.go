@@ -155,7 +155,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	g := &rig{t: t, fakes: map[string]*fakeCell{}, lines: make(chan string, 10000), ended: make(chan error, 1)}
-	g.Broker, err = New(Config{ControlPath: t.TempDir() + "/control.sock", Log: w, Version: "test"})
+	g.Broker, err = New(Config{ControlPath: t.TempDir() + "/control.sock", LeaseDir: t.TempDir() + "/leases", Log: w, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
