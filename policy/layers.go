@@ -42,8 +42,11 @@ func (s *Service) UnixDatagrams() bool {
 }
 
 func networkLine(n *sandbox.Network) string {
-	if n.Mode != "host" {
-		return "none but the client's socket"
+	switch n.Mode {
+	case "none":
+		return "none but the socket it is handed and the peers that come to it"
+	case "listener":
+		return "none but the socket it is handed, which sends to any address"
 	}
 	ports := func(list []uint16) string {
 		switch {

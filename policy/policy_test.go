@@ -156,6 +156,10 @@ func TestValidate(t *testing.T) {
 		{"profile", "services.finger.profile", "not in the policy", finger(func(s *Service) { s.Profile = "x" })},
 		{"wait acl", "services.finger.acl", "not enforceable", finger(func(s *Service) { s.Wait, s.Limit = true, "wait" })},
 		{"wait no acl", "services.finger.acl", "not enforceable", finger(func(s *Service) { s.Wait, s.Limit, s.ACL = true, "wait", "" })},
+		{"wait datagrams", "services.finger.profile", "to any address", finger(func(s *Service) {
+			s.Wait, s.ACL, s.Limit = true, "anyone", "wait"
+			s.Listen, s.Socket = []address.Listen{{Network: "udp", Port: 79, LastPort: 79}}, Socket{}
+		})},
 		{"wait limit", "services.finger.limit", "not enforceable", finger(func(s *Service) { s.Wait, s.ACL = true, "anyone" })},
 		{"builtin names", "services.echo.acl", "host names", echo(func(s *Service) { s.ACL = "named" })},
 		{"builtin wait", "services.echo.builtin", "takes the listening", echo(func(s *Service) { s.Wait = false })},

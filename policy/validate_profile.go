@@ -82,7 +82,7 @@ func (c *checker) profile(p *Policy, i int) {
 
 func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
 	n := &f.Network
-	c.oneOf(at+".network.mode", n.Mode, "none", "host")
+	c.oneOf(at+".network.mode", n.Mode, "none", "listener", "host")
 	set(c, at+".network.connect", n.Connect)
 	set(c, at+".network.bind", n.Bind)
 	between(c, at+".network.connect", len(n.Connect), 0, maxItems)

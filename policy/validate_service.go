@@ -194,6 +194,7 @@ func (c *checker) enforceable(at string, p *Policy, s *Service) {
 	if !s.Wait {
 		return
 	}
+	c.answers(at, p, s)
 	if list == nil || !allowsAll(list) {
 		c.add(at+".acl", "serve it with wait = false, or write acl = acl.anyone and filter elsewhere",
 			"acl is not enforceable with wait = true: the program accepts its clients itself")
@@ -205,6 +206,17 @@ func (c *checker) enforceable(at string, p *Policy, s *Service) {
 		c.add(at+".limit", "use limit.wait, or a limit without per_source and penalty; rate then counts activations",
 			"limit %q counts sources, which is not enforceable with wait = true", s.Limit)
 	}
+}
+
+// answers refuses a datagram socket handed over whole under a profile without
+// network: it answers by address, and no filter can tell one address from another.
+func (c *checker) answers(at string, p *Policy, s *Service) {
+	f := p.Profile(s.Profile)
+	if f == nil || f.Network.Mode != "none" || !slices.ContainsFunc(s.Listen, address.Listen.Datagram) {
+		return
+	}
+	c.add(at+".profile", `write widens = ["network"] and network = "listener" in its profile, or serve it with wait = false`,
+		"with wait = true the program sends datagrams to any address from the socket it is handed, and profile %q has no network", s.Profile)
 }
 
 // allowsAll tells whether l admits every client.

@@ -29,7 +29,7 @@ type Command struct {
 	// Sockets is how many descriptors each Start hands over (1 but for listen_fds).
 	Sockets int
 	// Listens says that a descriptor is a listening or unconnected socket, which
-	// the program must accept from or answer on by address.
+	// the program must accept or receive from.
 	Listens bool
 	// UnixDatagrams says that one is a unix datagram socket, which sends to any
 	// address of the broker's network namespace.

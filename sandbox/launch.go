@@ -12,20 +12,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// profileRules turns the profile's lists into rules, and adds what the way its
-// sockets are handed over makes necessary.
-func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
-	rules, err := seccomp.Resolve(p.Syscalls.Allow, p.Syscalls.Deny)
+// Filter turns the lists into rules, normalized.
+func (s *Syscalls) Filter() ([]seccomp.Rule, error) {
+	rules, err := seccomp.Resolve(s.Allow, s.Deny)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range p.Syscalls.Rules {
+	for _, r := range s.Rules {
 		for _, v := range r.Values {
 			rules = append(rules, seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}})
 		}
 	}
-	if c.Listens {
-		for _, n := range []string{"accept", "accept4", "getsockname", "recvfrom", "recvmsg", "sendto", "sendmsg"} {
+	return seccomp.Normalize(rules)
+}
+
+// profileRules are the profile's own rules, and what the way its sockets are
+// handed over makes necessary: taking connections and datagrams from a listening
+// socket, and answering to an address where the profile's network grants that.
+func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
+	rules, err := p.Syscalls.Filter()
+	if err != nil || !c.Listens {
+		return rules, err
+	}
+	names := []string{"accept", "accept4", "getsockname", "recvfrom", "recvmsg"}
+	if p.Network.Mode != "none" {
+		names = append(names, "sendto", "sendmsg")
+	}
+	for _, n := range names {
+		if !slices.Contains(p.Syscalls.Deny, n) {
 			rules = append(rules, seccomp.Rule{Name: n})
 		}
 	}

@@ -32,8 +32,9 @@ type Profile struct {
 
 // Network is what the service reaches beside the socket it was handed.
 type Network struct {
-	// Mode is "none" (an empty network namespace, the client's socket pinned)
-	// or "host" (the broker's namespace).
+	// Mode is "none" (an empty network namespace, and the socket it is handed
+	// talks to the peers that come to it), "listener" (the same namespace, but
+	// that socket may send to any address) or "host" (the broker's namespace).
 	Mode string `json:"mode"`
 	// Connect and Bind are the TCP ports Landlock leaves open in mode "host". A
 	// single 0 means any port, of that list alone.

@@ -59,7 +59,8 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
     best_effort    = ["cgroup"]      # what may be missing on the host: landlock, landlock.net,
                                      # landlock.scopes, cgroup, resources.open_files
     because        = "..."           # needed for capabilities and network = "host"
-    network        = "host"          # default "none": the client's socket and nothing else
+    network        = "host"          # default "none": the socket it is handed and the peers that come to it;
+                                     # "listener": that socket may send to any address (datagrams with wait = true)
     capabilities   = []
     init           = true            # a tiny init in front of the program
     user_namespace = false

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -23,6 +25,8 @@ type Config struct {
 	ControlPath string
 	// LibexecDir holds casemate and casemate-worker.
 	LibexecDir string
+	// LeaseDir is shared by all brokers of the host; "" is DefaultLeaseDir.
+	LeaseDir string
 	// Log receives one JSON object per line; it stays the caller's.
 	Log *os.File
 	// Journal prefixes each line with its priority (sd-daemon(3)).
@@ -52,7 +56,7 @@ type Broker struct {
 	workers   []*worker
 	names     *names
 	logs      *logs
-	leases    leases
+	leases    *leases
 	orphans   orphans
 	exhausted exhausted
 	said      map[string]int64 // limitedNote: when a topic may be logged again
@@ -81,7 +85,7 @@ func New(c Config) (*Broker, error) {
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
 		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
-		said: make(map[string]int64),
+		said: make(map[string]int64), leases: newLeases(cmp.Or(c.LeaseDir, DefaultLeaseDir)),
 	}
 	// Ids are unique across restarts, as long as fewer than a million
 	// connections a second come; they stay below 2^53, which JSON readers keep exact.
@@ -95,6 +99,10 @@ func New(c Config) (*Broker, error) {
 		return nil, err
 	}
 	b.log = newLogger(c.Log, c.Journal)
+	if err := b.openLeases(); err != nil {
+		b.control.close()
+		return nil, err
+	}
 	f := &flushing{loop: l, log: b.log}
 	f.timer.owner = f
 	l.idle = f.idle
@@ -116,6 +124,20 @@ func (b *Broker) apart(f func() error, done func(error)) {
 		b.Bug(err)
 		done(err)
 	})
+}
+
+// openLeases makes the leased uids ours to hand out. It comes after the control
+// socket: a second broker on one must not look after the first one's sessions.
+func (b *Broker) openLeases() error {
+	ended, left, err := b.leases.open()
+	if err != nil {
+		return fmt.Errorf("lease uids: %w", err)
+	}
+	if ended+left > 0 {
+		b.log.now(note{at: b.wall(), level: slog.LevelWarn, msg: "survivors of an earlier broker",
+			attrs: []slog.Attr{slog.Int("ended", ended), slog.Int("left", left)}})
+	}
+	return nil
 }
 
 // Run serves until Stop; it returns when everything that had to end has ended.

@@ -15,6 +15,11 @@ func (b *Broker) commit(c *candidate) error {
 	if b.stopping {
 		return errStopped
 	}
+	if c.gen.doc.Policy.OnStop == "leave" {
+		if err := b.leases.leave(); err != nil {
+			return fmt.Errorf("on_stop: note it for the next broker: %w", err)
+		}
+	}
 	undo, err := b.reconfigure(c)
 	if err != nil {
 		return err

@@ -173,7 +173,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	g := &rig{t: t, fakes: map[string]*fakeCell{}, lines: make(chan string, 10000), ended: make(chan error, 1)}
-	g.Broker, err = New(Config{ControlPath: t.TempDir() + "/control.sock", Log: w, Version: "test"})
+	g.Broker, err = New(Config{ControlPath: t.TempDir() + "/control.sock", LeaseDir: t.TempDir() + "/leases", Log: w, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func testPolicy(services ...policy.Service) *policy.Policy {
 			{Name: "strict", Session: time.Second, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64},
 				Penalty: limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout, limit.Violation}, First: time.Minute, Max: time.Hour}},
 		},
-		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "none"},
+		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "listener"},
 			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, OnViolation: "kill"}}},
 		Services: services,
 	}

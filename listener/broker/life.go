@@ -65,5 +65,10 @@ func (b *Broker) stopped() {
 	for _, w := range b.workers {
 		w.stop()
 	}
+	if len(b.sessions) == 0 {
+		if err := b.leases.settle(); err != nil {
+			b.limitedNote("leases", "clean end not noted", err)
+		}
+	}
 	b.loop.end()
 }

@@ -55,39 +55,6 @@ func TestTimerHeap(t *testing.T) {
 	}
 }
 
-func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
-	var l leases
-	seen := map[uint32]bool{}
-	var order []uint32
-	for range leaseCount {
-		uid, ok := l.take()
-		if !ok || seen[uid] || uid < leaseFirst || uid >= leaseFirst+leaseCount {
-			t.Fatalf("lease %d: %x %v", len(order), uid, ok)
-		}
-		seen[uid] = true
-		order = append(order, uid)
-		if len(order)%3 == 0 {
-			l.give(order[len(order)-1])
-		}
-	}
-	var want []uint32
-	for i := 2; i < len(order); i += 3 {
-		want = append(want, order[i])
-	}
-	for i, w := range want {
-		if got, ok := l.take(); !ok || got != w {
-			t.Fatalf("take %d after the range is used up: %x, %v, want %x", i, got, ok, w)
-		}
-	}
-	if uid, ok := l.take(); ok {
-		t.Errorf("took %x of an empty range", uid)
-	}
-	l.give(5) // not ours: must not come back
-	if uid, ok := l.take(); ok {
-		t.Errorf("took %x", uid)
-	}
-}
-
 func TestFacts(t *testing.T) {
 	v4 := client{addr: netip.MustParseAddrPort("192.0.2.7:4711"), host: "a.example.org"}
 	local := netip.MustParseAddrPort("192.0.2.1:79")

@@ -64,7 +64,7 @@ func (w *worker) running() bool {
 	}
 	w.starting = true
 	w.b.starting++
-	uid, _ := w.b.leases.take() // leased for good: the range outlasts any number of restarts
+	uid, _ := w.b.leases.take() // given back once it runs: take looks past what is in use
 	var pid, fd int
 	w.b.apart(func() (err error) { pid, fd, err = w.start(uid); return err }, func(err error) {
 		if w.b.loop.post(func() { w.b.starting--; w.b.leases.give(uid); w.started(pid, fd, err) }) != nil && err == nil {

@@ -68,32 +68,44 @@ func (c *compiler) perilous(p *profile, services []policy.Service) {
 	if (&policy.Policy{Services: services}).Explained(&p.Profile) {
 		return
 	}
-	warn := func(name string, rng hcl.Range) {
-		if why := seccomp.Perilous(name); why != "" && !slices.Contains(p.Syscalls.Deny, name) {
-			c.warn(codePerilous, rng, `say why: because = "..."`, "profile %q allows %s, which %s", p.Name, name, why)
+	warn := func(r seccomp.Rule, rng hcl.Range) {
+		if why := seccomp.Perilous(r); why != "" && !slices.Contains(p.Syscalls.Deny, r.Name) {
+			c.warn(codePerilous, rng, `say why: because = "..."`, "profile %q allows %s, which %s", p.Name, r.Name, why)
 		}
 	}
 	for _, v := range p.items["syscalls.allow"] {
-		warn(v.s, v.rng)
+		warn(seccomp.Rule{Name: v.s}, v.rng)
 	}
 	for i, r := range p.Syscalls.Rules {
-		warn(r.Name, c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i)))
+		for _, v := range r.Values {
+			warn(seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}},
+				c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i)))
+		}
 	}
 }
 
-// reach reports the calls with which a profile without network reaches it: its
-// empty network namespace does not hold the socket that the broker accepted.
-// What a shipped base may do (profile.builtin accepts) is left to it.
+// reach reports the calls with which a profile reaches more than its network
+// says. An empty network namespace does not hold the socket that the broker
+// handed over, and a list of ports holds plain TCP alone.
 func (c *compiler) reach(p *profile) {
-	if p.Network.Mode != "none" {
-		return
+	rules, err := c.filter(&p.Syscalls)
+	if err != nil {
+		return // reported where it is written
 	}
-	calls := c.reaching(p)
-	for _, name := range p.Base {
-		if base := c.base.profiles[name]; base != nil && c.blocks[kindProfile][name] == nil {
-			shipped := c.reaching(base)
-			calls = slices.DeleteFunc(calls, func(r string) bool { return slices.Contains(shipped, r) })
+	var calls []string
+	next, what := `write network = "host" and because = "...", or deny these calls`, "has no network"
+	how := "reach it through the socket it is handed"
+	switch n := p.Network; {
+	case n.Mode == "none":
+		calls = seccomp.Reach(rules)
+		if len(seccomp.Reach(rules, "@socket-accept")) == 0 {
+			next = `write network = "listener" and widens = ["network"], or deny these calls`
 		}
+	case n.Mode == "listener":
+		calls, what, how = seccomp.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
+	case !slices.Contains(n.Connect, 0) || !slices.Contains(n.Bind, 0):
+		calls, what = seccomp.Unlisted(rules), "lists its ports"
+		how, next = "make sockets that no list of ports holds", `allow "@socket-client" or "@socket-server" in place of them`
 	}
 	if len(calls) == 0 {
 		return
@@ -104,13 +116,12 @@ func (c *compiler) reach(p *profile) {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	c.report(codeReach, c.reachedAt(p, names), `write network = "host" and because = "...", or deny these calls`,
-		"profile %q has no network and allows %s, which reach it through the client's socket", p.Name, strings.Join(names, ", "))
+	c.report(codeReach, c.reachedAt(p, calls), next, "profile %q %s and allows %s, which %s", p.Name, what, strings.Join(names, ", "), how)
 }
 
 // reachedAt is where the profile itself allows one of the calls, or else where
 // it gives up the network that its base had for them.
-func (c *compiler) reachedAt(p *profile, names []string) hcl.Range {
+func (c *compiler) reachedAt(p *profile, calls []string) hcl.Range {
 	inherited, rules := 0, 0
 	if len(p.Base) > 0 {
 		if base := c.resolve(p.Base[0]); base != nil {
@@ -119,30 +130,14 @@ func (c *compiler) reachedAt(p *profile, names []string) hcl.Range {
 	}
 	for _, v := range p.items["syscalls.allow"][inherited:] {
 		found, err := c.resolveCalls([]string{v.s}, nil)
-		if err == nil && slices.ContainsFunc(found, func(r seccomp.Rule) bool { return slices.Contains(names, r.Name) }) {
+		if err == nil && slices.ContainsFunc(found, func(r seccomp.Rule) bool { return slices.Contains(calls, r.String()) }) {
 			return v.rng
 		}
 	}
 	for i, r := range p.Syscalls.Rules {
-		if i >= rules && slices.Contains(names, r.Name) {
+		if i >= rules && slices.ContainsFunc(calls, func(call string) bool { return strings.HasPrefix(call, r.Name+"(") }) {
 			return c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i))
 		}
 	}
 	return c.near("profiles." + p.Name + ".network.mode")
-}
-
-// reaching lists the profile's rules that reach the network. Broken lists are
-// reported elsewhere.
-func (c *compiler) reaching(p *profile) []string {
-	r := c.resolution(p.Syscalls.Allow, p.Syscalls.Deny)
-	if r.err != nil {
-		return nil
-	}
-	var own []seccomp.Rule
-	for _, r := range p.Syscalls.Rules {
-		for _, v := range r.Values {
-			own = append(own, seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}})
-		}
-	}
-	return slices.Concat(r.reach, seccomp.Reach(own))
 }

@@ -16,6 +16,13 @@ func TestAdvice(t *testing.T) {
 	profile := func(body string) string {
 		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
 	}
+	listener := func(syscalls string) string {
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nnetwork = \"listener\"\nsyscalls { " + syscalls + " }\n}\n"
+	}
+	hosted := func(syscalls, connect string) string {
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nbecause = \"x\"\n" +
+			"network = \"host\"\nports { connect = " + connect + " }\nsyscalls { " + syscalls + " }\n}\n"
+	}
 	for _, tt := range []struct{ text, code, under, says string }{
 		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
 		{acl("allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
@@ -28,6 +35,14 @@ func TestAdvice(t *testing.T) {
 		{profile("syscalls {\nrule \"unshare\" {\narg = 0\nvalues = [1]\n}\n}"), codePerilous, `rule "unshare"`, "namespaces"},
 		{profile("because = \"a debugger\"\nsyscalls { allow = [\"ptrace\"] }"), "", "", ""},
 		{profile(`syscalls { allow = ["@server"] }`), "", "", ""},
+		{profile(`syscalls { allow = ["prctl"] }`), codePerilous, `"prctl"`, "outlive the broker"},
+		{profile("syscalls {\nrule \"prctl\" {\narg = 0\nvalues = [15, 1]\n}\n}"), codePerilous, `rule "prctl"`, "outlive the broker"},
+		{profile("syscalls {\nrule \"prctl\" {\narg = 0\nvalues = [15]\n}\n}"), "", "", ""},
+		{listener(`allow = ["@socket-accept"]`), "", "", ""},
+		{listener(`allow = ["@socket-client"]`), codeReach, `"@socket-client"`, "no network but its listener and allows connect, setsockopt, socket, which"},
+		{hosted(`allow = ["@socket-server"]`, "[53]"), "", "", ""},
+		{hosted(`allow = ["@socket-client", "socket"]`, "[53]"), codeReach, `"socket"`, "lists its ports and allows socket, which"},
+		{hosted(`allow = ["@socket-client", "io_uring_enter"]`, `["any"]`), codeReach, `"io_uring_enter"`, "no list of ports holds"},
 		{profile(`syscalls { allow = ["connect"] }`), codeReach, `"connect"`, "allows connect, which"},
 		{profile(`syscalls { allow = ["@process", "@socket-accept"] }`), codeReach, `"@socket-accept"`, "accept, accept4,"},
 		{profile("syscalls {\nrule \"socket\" {\narg = 0\nvalues = [2]\n}\n}"), codeReach, `rule "socket"`, "allows socket"},

@@ -130,9 +130,9 @@ profile "login" {
 }
 
 # casemate-worker serving a builtin: a static Go program on the listening
-# sockets it is given.
+# sockets it is given, from which it answers datagrams to any address.
 profile "builtin" {
-  network = "none"
+  network = "listener"
   files {
     dev = ["null"]
   }

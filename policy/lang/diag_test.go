@@ -100,6 +100,8 @@ func TestDiagnostics(t *testing.T) {
 		{"root", strings.Replace(one(""), "nobody", "root", 1), codeMeaning, `"root"`, "needs a reason", "because"},
 		{"builtin with wait", head + "service \"e\" {\n listen = [\"udp://:7\"]\n builtin = \"echo\"\n wait = false\n}", codeMeaning, "wait", "no wait", "remove"},
 		{"wait with acl", one("wait = true\nacl = acl.localhost"), codeMeaning, "acl.localhost", "not enforceable", "acl.anyone"},
+		{"datagrams with wait", strings.Replace(one("wait = true\nacl = acl.anyone\nprofile = profile.line"), "tcp:", "udp:", 1), codeMeaning, "profile.line", "to any address", `network = "listener"`},
+		{"fast open", in("profile", "widens = [\"syscalls\"]\nsyscalls {\nrule \"sendto\" {\narg = 3\nvalues = [\"0x20000000\"]\n}\n}"), codeValue, "syscalls", "past every rule on connect", "change"},
 		{"two services, one port", one("") + strings.Replace(strings.TrimPrefix(one(""), head), `"s"`, `"t"`, 1), codeMeaning, `"tcp://:79"`, "already taken", "p.cm.hcl:3:13"},
 		{"too deep", strings.Repeat("[", 100000), codeSize, "[", "deeper than 64", "close"},
 		{"too deep in templates", "x = " + strings.Repeat(`"${`, 100), codeSize, "${", "deeper than 64", ""},

@@ -75,12 +75,11 @@ func TestRightsThatNothingElseHolds(t *testing.T) {
 		{"any port to connect to, none to bind", host + "ports { connect = [\"any\"] }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `bind = ["any"]`},
 		{"any port to bind, none to connect to", host + "ports { bind = [\"any\"] }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
 		{"any port of both", host + "ports {\n connect = [\"any\"]\n bind = [\"any\"]\n }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract"},
-		{"tcp sockets alone", "base = profile.line\n widens = [\"network\", \"syscalls\"]\n because = \"x\"\n network = \"host\"\n ports { connect = [25] }\n syscalls {\n allow = [\"connect\"]\n rule \"socket\" {\n arg = 0\n values = [2, 10]\n }\n }", sandbox.Command{}, []string{"landlock.net"}, "keeps it to the ports of connect"},
 		{"connect without a network", host + "syscalls { allow = [\"connect\"] }\n #none", sandbox.Command{}, []string{"landlock.net"}, "take connect out"},
 		{"unix sockets of its own without a network", host + "syscalls { allow = [\"@socket-server\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, "take connect out"},
 		{"passing descriptors", host + "syscalls { allow = [\"@fd-passing\"] }\n #none", sandbox.Command{}, nil, ""},
-		{"a unix datagram listener", "base = profile.line", sandbox.Command{Listens: true, UnixDatagrams: true}, []string{"landlock.scopes"}, "another network"},
-		{"calls that the filter does not see", host + "syscalls { allow = [\"io_uring_setup\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, ""},
+		{"a unix datagram listener", "base = profile.line\n widens = [\"network\"]\n network = \"listener\"", sandbox.Command{Listens: true, UnixDatagrams: true}, []string{"landlock.scopes"}, "another network"},
+		{"calls that the filter does not see", host + "ports {\n connect = [\"any\"]\n bind = [\"any\"]\n }\n syscalls { allow = [\"io_uring_setup\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, ""},
 		{"the host's pids", "base = profile.line", sandbox.Command{HostPIDs: true}, []string{"landlock.scopes"}, "signals"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -121,13 +121,16 @@ func (p *profile) extend(b *block, name, path string) []string {
 	return b.c.sortWords(b.join(path), p.items[key])
 }
 
-// network reads network = "none"|"host" and ports { connect, bind }.
+// networks are the modes, each reaching more than the one before.
+var networks = []string{"none", "listener", "host"}
+
+// network reads network = "none"|"listener"|"host" and ports { connect, bind }.
 func (p *profile) network(b *block, w *widening) {
 	if s, ok := b.str("network", "network.mode"); ok {
-		if s == "host" && p.Network.Mode != "host" {
-			w.need("network", b.c.places[b.join("network.mode")], `network = "host"`)
+		if slices.Index(networks, s) > slices.Index(networks, p.Network.Mode) {
+			w.need("network", b.c.places[b.join("network.mode")], fmt.Sprintf("network = %q", s))
 		}
-		if s == "none" {
+		if s != "host" {
 			p.Network.Connect, p.Network.Bind = nil, nil
 		}
 		p.Network.Mode = s

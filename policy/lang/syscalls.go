@@ -47,8 +47,8 @@ func (p *profile) syscalls(b *block, w *widening) {
 			p.syscallRule(s, inner, w)
 		}
 	}
-	if _, err := b.c.resolveCalls(p.Syscalls.Allow, p.Syscalls.Deny); err != nil && !b.c.failed(0) {
-		b.c.report(codeValue, s.syn.DefRange(), "change allow or deny", "%v", err)
+	if _, err := b.c.filter(&p.Syscalls); err != nil && !b.c.failed(0) {
+		b.c.report(codeValue, s.syn.DefRange(), "change allow, deny or the rules", "%v", err)
 	}
 }
 
@@ -77,7 +77,6 @@ const maxResolutions = 512
 // resolution is what allow and deny come to.
 type resolution struct {
 	rules []seccomp.Rule // only read: profiles share them
-	reach []string       // those of the rules that reach the network
 	err   error
 }
 
@@ -93,13 +92,20 @@ func (c *compiler) resolution(allow, deny []string) resolution {
 	r, ok := c.calls[key]
 	if !ok {
 		r.rules, r.err = seccomp.Resolve(allow, deny)
-		r.reach = seccomp.Reach(r.rules)
 		if len(c.calls) == maxResolutions {
 			clear(c.calls)
 		}
 		c.calls[key] = r
 	}
 	return r
+}
+
+// filter is sandbox.Syscalls.Filter by resolveCalls.
+func (c *compiler) filter(s *sandbox.Syscalls) ([]seccomp.Rule, error) {
+	if len(s.Rules) > 0 {
+		return s.Filter()
+	}
+	return c.resolveCalls(s.Allow, s.Deny)
 }
 
 // grants tells whether adding entry to the base's list allows anything new.

@@ -84,6 +84,10 @@ func reference(f Filter, d data) uint32 {
 			}
 			match = match && uint32(d.args[a.Index])&mask == a.Value
 		}
+		flags := map[string]int{"sendto": 3, "sendmsg": 2, "sendmmsg": 3} // never with MSG_FASTOPEN
+		if i, ok := flags[name]; ok {
+			match = match && d.args[i]&0x20000000 == 0
+		}
 		if match {
 			return retAllow
 		}

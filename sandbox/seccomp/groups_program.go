@@ -23,6 +23,8 @@ const (
 	prGetNoNewPrivs = 39
 	prSetVMA        = 0x53564d41
 
+	sigKill = 9
+
 	archSetFS        = 0x1002
 	archGetFS        = 0x1003
 	archCETStatus    = 0x3001
@@ -43,6 +45,7 @@ const (
 	cloneForkMusl    = 0x1000011 // CHILD_SETTID|SIGCHLD
 	cloneSpawn       = 0x004111  // VM|VFORK|SIGCHLD: posix_spawn, vfork, Go's os/exec
 	cloneSpawnPidfd  = 0x005111  // the same and PIDFD: Go's os/exec where there are pidfds
+	cloneNewUser     = 0x10000000
 )
 
 var programGroups = map[string]group{
@@ -57,10 +60,13 @@ var programGroups = map[string]group{
 		},
 		rules: [][]Rule{
 			is("prlimit64", 0, 0), // pid 0: its own limits only, which it can but lower
-			is("prctl", 0, prSetName, prGetName, prSetPdeathsig, prGetPdeathsig, prGetDumpable,
-				prGetKeepcaps, prCapbsetRead, prGetSecurebits, prSetNoNewPrivs, prGetNoNewPrivs, prGetTHPDisable),
-			all("prctl", Arg{Index: 0, Value: prSetDumpable}, Arg{Index: 1, Value: 0}), // off, never on again
-			is("personality", 0, personalityQuery),                                     // asks; sets nothing
+			// What names, asks, or gives something up. No option that opens a process to others (PTRACER, MM), outlives
+			// an exec or its parent (KEEPCAPS, CHILD_SUBREAPER), or changes how the kernel guards it (SPECULATION_CTRL, TSC).
+			is("prctl", 0, prSetName, prGetName, prGetPdeathsig, prGetDumpable, prGetKeepcaps, prCapbsetRead, prGetSecurebits,
+				prSetNoNewPrivs, prGetNoNewPrivs, prGetTHPDisable),
+			all("prctl", Arg{Index: 0, Value: prSetPdeathsig}, Arg{Index: 1, Value: sigKill}), // as the launch set it: 0 would outlive the broker
+			all("prctl", Arg{Index: 0, Value: prSetDumpable}, Arg{Index: 1, Value: 0}),        // off, never on again
+			is("personality", 0, personalityQuery),                                            // asks; sets nothing
 		},
 	},
 	"@memory": {
@@ -73,7 +79,8 @@ var programGroups = map[string]group{
 		rules: [][]Rule{
 			without("mmap", 2, protExec),
 			without("mprotect", 2, protExec),
-			is("prctl", 0, prSetVMA), // names an anonymous mapping: Go, glibc 2.41, bionic
+			// PR_SET_VMA_ANON_NAME names an anonymous mapping: Go, glibc 2.41, bionic
+			all("prctl", Arg{Index: 0, Value: prSetVMA}, Arg{Index: 1, Value: 0}),
 		},
 	},
 	"@loader": {

@@ -20,8 +20,6 @@ const (
 
 	ipTOS, ipPktinfo, ipMTUDiscover, ipRecverr                            = 1, 8, 10, 11
 	ipv6MTUDiscover, ipv6Recverr, ipv6V6only, ipv6Recvpktinfo, ipv6Tclass = 23, 25, 26, 49, 67
-
-	msgFastopen = 0x20000000
 )
 
 // socketOf opens sockets of one family, type and protocol.
@@ -42,8 +40,8 @@ var socketGroups = map[string]group{
 		},
 		rules: [][]Rule{
 			// The address is a pointer, of which a filter sees too little; its length is an int, and with length 0
-			// every protocol takes the peer that the socket is connected to. MSG_FASTOPEN would connect.
-			all("sendto", Arg{Index: 3, Mask: msgFastopen, Value: 0}, Arg{Index: 5, Value: 0}),
+			// every protocol takes the peer that the socket is connected to.
+			is("sendto", 5, 0),
 			// sendmsg and sendmmsg have the address behind a pointer: see @fd-passing.
 			is("getsockopt", 1, solSocket, solIP, solTCP, solIPv6),
 			level(solSocket, soSndbuf, soRcvbuf, soKeepalive, soOobinline, soPriority, soLinger, soRcvlowat, soRcvtimeo, soSndtimeo),

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"casemate/tests/need"
+
+	"golang.org/x/sys/unix"
 )
 
 // ladder are the profile groups without network, each within the next.
@@ -134,12 +136,6 @@ func TestNoNetwork(t *testing.T) {
 			for _, request := range []uint64{0x5412, 0x541c, 0x5423, 0x541d, 0x8b01} { // TIOCSTI, TIOCLINUX, TIOCSETD, TIOCCONS, wireless
 				denied("ioctl", 0, request|high)
 			}
-			for _, option := range []uint64{25, 36, 26, 50, 51, 52, 32, 33, 15, 2} { // BINDTODEVICE, MARK, filters, REUSEPORT, FORCE
-				denied("setsockopt", 0, solSocket|high, option)
-			}
-			for _, option := range []uint64{19, 31, 30, 38} { // REPAIR, ULP, FASTOPEN_CONNECT, ...
-				denied("setsockopt", 0, solTCP|high, option)
-			}
 			denied("sendto", 0, 0, 0, 0, 0, 16|high)
 			denied("sendto", 0, 0, 0, msgFastopen|high, 0, 0)
 			denied("sendto", 0, 0, 0, 0, 1<<32, 16|high)
@@ -152,6 +148,123 @@ func TestNoNetwork(t *testing.T) {
 	}
 }
 
+// harmlessOptions are all options that a profile without network may set: buffers,
+// times and marks of the connection itself, and who is at the other end of a
+// socket pair. None of those that re-aim a socket (IPV6_ADDRFORM, IP_TRANSPARENT,
+// SO_BINDTODEVICE, TCP_REPAIR, TCP_ULP, TCP_FASTOPEN_CONNECT, what SCTP binds
+// and connects by), join a group, or run a program in the kernel.
+var harmlessOptions = map[uint64][]uint64{
+	unix.SOL_SOCKET: {unix.SO_SNDBUF, unix.SO_RCVBUF, unix.SO_KEEPALIVE, unix.SO_OOBINLINE, unix.SO_PRIORITY,
+		unix.SO_LINGER, unix.SO_RCVLOWAT, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO},
+	unix.SOL_TCP: {unix.TCP_NODELAY, unix.TCP_CORK, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT,
+		unix.TCP_QUICKACK, unix.TCP_USER_TIMEOUT},
+	unix.SOL_IP:   {unix.IP_TOS},
+	unix.SOL_IPV6: {unix.IPV6_TCLASS},
+}
+
+// TestOptionsArePairs tries every option of every level in every group without network.
+func TestOptionsArePairs(t *testing.T) {
+	nr, _ := Number("setsockopt")
+	for _, g := range append([]string{"@go", "@socket-io", "@pty", "@ipc"}, ladder...) {
+		vm := compile(t, Filter{Rules: GroupRules(g), OnViolation: Errno})
+		has := slices.Contains(names(GroupRules(g)), "setsockopt")
+		for level := range uint64(300) {
+			for option := range uint64(256) {
+				want := has && slices.Contains(harmlessOptions[level], option)
+				for _, high := range []uint64{0, 1 << 32} {
+					d := data{nr: uint32(nr), arch: archX8664, args: [6]uint64{1: level | high, 2: option | high}}
+					if got := run(t, vm, d) == retAllow; got != want {
+						t.Errorf("%s: level %d option %d: allowed %v, want %v", g, level, option, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestFastOpenIsAConnect: no filter lets MSG_FASTOPEN through, whatever else its
+// rules ask of a send, and whoever wrote them.
+func TestFastOpenIsAConnect(t *testing.T) {
+	filters := map[string][]Rule{
+		"names":   {{Name: "sendto"}, {Name: "sendmsg"}, {Name: "sendmmsg"}},
+		"flags":   {{Name: "sendto", Args: []Arg{{Index: 3, Mask: unix.MSG_OOB}}}, {Name: "sendmsg", Args: []Arg{{Index: 2, Mask: unix.MSG_OOB}}}},
+		"network": {{Name: "sendto", Args: []Arg{{Index: 0, Value: 1}}}},
+	}
+	for _, g := range Groups() {
+		filters[g] = GroupRules(g)
+	}
+	for what, rules := range filters {
+		vm := compile(t, Filter{Rules: rules, OnViolation: Errno})
+		for name, index := range map[string]int{"sendto": 3, "sendmsg": 2, "sendmmsg": 3} {
+			nr, _ := Number(name)
+			for _, flags := range []uint64{unix.MSG_FASTOPEN, unix.MSG_FASTOPEN | unix.MSG_NOSIGNAL, unix.MSG_FASTOPEN | 1<<32} {
+				d := data{nr: uint32(nr), arch: archX8664, args: [6]uint64{0: 1}}
+				d.args[index] = flags
+				if got := run(t, vm, d); got == retAllow {
+					t.Errorf("%s: %s with flags %#x is allowed", what, name, flags)
+				}
+			}
+		}
+	}
+	nr, _ := Number("sendmsg")
+	if got := run(t, compile(t, Filter{Rules: filters["names"], OnViolation: Errno}), data{nr: uint32(nr), arch: archX8664, args: [6]uint64{2: unix.MSG_NOSIGNAL}}); got != retAllow {
+		t.Error("sendmsg without the flag is not allowed")
+	}
+	for _, r := range []Rule{{Name: "sendto", Args: []Arg{{3, 0, msgFastopen}}}, {Name: "sendmsg", Args: []Arg{{2, msgFastopen, msgFastopen}}}} {
+		if _, err := Normalize([]Rule{r}); err == nil || !strings.Contains(err.Error(), "allow connect") {
+			t.Errorf("%s: %v", r, err)
+		}
+	}
+}
+
+// TestPrctlIsAPositiveList tries every option of prctl(2) in every group, with the values that count.
+func TestPrctlIsAPositiveList(t *testing.T) {
+	asks := []uint64{unix.PR_SET_NAME, unix.PR_GET_NAME, unix.PR_GET_PDEATHSIG, unix.PR_GET_DUMPABLE, unix.PR_GET_KEEPCAPS, unix.PR_CAPBSET_READ,
+		unix.PR_GET_SECUREBITS, unix.PR_SET_NO_NEW_PRIVS, unix.PR_GET_NO_NEW_PRIVS, unix.PR_GET_THP_DISABLE}
+	nr, _ := Number("prctl")
+	for _, g := range Groups() {
+		rules := GroupRules(g)
+		if !slices.Contains(names(rules), "prctl") {
+			continue
+		}
+		basic, memory := slices.Contains(names(rules), "getpid"), slices.Contains(names(rules), "brk")
+		vm := compile(t, Filter{Rules: rules, OnViolation: Errno})
+		for _, option := range append([]uint64{unix.PR_SET_VMA, unix.PR_SET_PTRACER}, upTo(128)...) {
+			for value := range uint64(70) {
+				safe := slices.Contains(asks, option) || option == unix.PR_SET_PDEATHSIG && value == uint64(unix.SIGKILL) ||
+					option == unix.PR_SET_DUMPABLE && value == 0
+				want := basic && safe || memory && option == unix.PR_SET_VMA && value == unix.PR_SET_VMA_ANON_NAME
+				d := data{nr: uint32(nr), arch: archX8664, args: [6]uint64{option, value}}
+				if got := run(t, vm, d) == retAllow; got != want {
+					t.Errorf("%s: option %d value %d: allowed %v, want %v", g, option, value, got, want)
+				}
+			}
+		}
+	}
+}
+
+func upTo(n uint64) []uint64 {
+	var out []uint64
+	for i := range n {
+		out = append(out, i)
+	}
+	return out
+}
+
+// TestListedPorts: what makes sockets that Landlock's list of TCP ports does not hold.
+func TestListedPorts(t *testing.T) {
+	for _, g := range Groups() {
+		if got := Unlisted(GroupRules(g)); len(got) > 0 {
+			t.Errorf("%s passes a list of ports by %v", g, got)
+		}
+	}
+	for _, r := range []Rule{{Name: "socket"}, is("socket", 0, afInet)[0], is("socket", 0, 43)[0], socketOf(afInet, sockStream, 262)[0], {Name: "io_uring_enter"}} {
+		if len(Unlisted([]Rule{r})) == 0 {
+			t.Errorf("%s is taken for one that a list holds", r)
+		}
+	}
+}
+
 // TestNoPerilousCall proves that no group, not even one that opens the network,
 // has a call that Perilous names.
 func TestNoPerilousCall(t *testing.T) {
@@ -159,19 +272,24 @@ func TestNoPerilousCall(t *testing.T) {
 		if _, ok := Number(name); !ok {
 			t.Errorf("perilous: unknown call %s", name)
 		}
-		if Perilous(name) == "" || why == "" {
+		if Perilous(Rule{Name: name}) == "" || why == "" {
 			t.Errorf("perilous: %s without a reason", name)
 		}
 	}
 	for _, g := range Groups() {
-		for _, n := range names(GroupRules(g)) {
-			if why := Perilous(n); why != "" {
-				t.Errorf("%s has %s, which %s", g, n, why)
+		for _, r := range GroupRules(g) {
+			if why := Perilous(r); why != "" {
+				t.Errorf("%s has %s, which %s", g, r, why)
 			}
 		}
 	}
-	if Perilous("read") != "" {
-		t.Error("read is perilous")
+	for text, want := range map[string]bool{"read": false, "prctl": true, "clone": true} {
+		if got := Perilous(Rule{Name: text}); (got != "") != want {
+			t.Errorf("%s by its name alone: %q", text, got)
+		}
+	}
+	if Perilous(is("prctl", 0, prSetPdeathsig)[0]) == "" || Perilous(is("prctl", 0, prSetName)[0]) != "" {
+		t.Error("the parent-death signal with any value passes, or a name does not")
 	}
 }
 
@@ -199,6 +317,12 @@ func TestNetworkGroupsAreSeen(t *testing.T) {
 		if len(Reach([]Rule{{Name: name}})) == 0 {
 			t.Errorf("Reach sees nothing in %s", name)
 		}
+	}
+	if got := Reach(GroupRules("@builtin"), "@socket-accept"); len(got) > 0 {
+		t.Errorf("beyond a listener @builtin has %v", got)
+	}
+	if got := Reach(GroupRules("@socket-server"), "@socket-accept"); len(got) == 0 {
+		t.Error("Reach takes connect and bind for what a listener needs")
 	}
 	if got := Reach([]Rule{{Name: "ioctl", Args: []Arg{{1, 0xff00, 0x5400}}}}); len(got) == 0 {
 		t.Error("Reach takes a masked request for an exact one")

@@ -22,12 +22,17 @@ var reaching = map[string]func(Rule) bool{
 func never(Rule) bool { return false }
 
 // Reach lists the rules that let a process reach the network beyond the socket
-// it was given and the peer at its other end, as "connect" or "ioctl(1=0x8912)".
-// A profile without network must have none.
-func Reach(rules []Rule) []string {
+// it was given and the peer at its other end, as "connect" or "ioctl(1=0x8912)",
+// leaving out what the groups named in but have. A profile without network must have none.
+func Reach(rules []Rule, but ...string) []string {
+	var granted []Rule
+	for _, g := range but {
+		granted = append(granted, GroupRules(g)...)
+	}
 	var out []string
 	for _, r := range rules {
-		if harmless, ok := reaching[r.Name]; ok && !harmless(r) {
+		harmless, ok := reaching[r.Name]
+		if ok && !harmless(r) && !slices.ContainsFunc(granted, func(g Rule) bool { return g.covers(r) }) {
 			out = append(out, r.String())
 		}
 	}
@@ -49,6 +54,25 @@ func Aims(rules []Rule) bool {
 		}
 		return r.Name == "sendto" && !fixed(r, 5, 0)
 	})
+}
+
+// Unlisted lists the rules that connect or bind past a list of TCP ports, which
+// Landlock holds for plain TCP alone: an MPTCP or SMC socket speaks TCP unseen.
+func Unlisted(rules []Rule) []string {
+	var out []string
+	for _, r := range rules {
+		if r.Name == "socket" && !listed(r) || slices.Contains([]string{"io_uring_setup", "io_uring_enter", "io_uring_register"}, r.Name) {
+			out = append(out, r.String())
+		}
+	}
+	return out
+}
+
+// listed holds for sockets of no network, of plain TCP, and of UDP, of which a list of TCP ports says nothing.
+func listed(r Rule) bool {
+	proto, ok := value(r, 2)
+	inet := fixed(r, 0, afInet) || fixed(r, 0, afInet6)
+	return socketIsUnix(r) || fixed(r, 0, afNetlink) || inet && ok && slices.Contains([]uint32{0, protoTCP, protoUDP}, proto)
 }
 
 // value gives what a rule asks of all 32 bits of an argument.
@@ -113,6 +137,26 @@ var perilous = func() map[string]string {
 	return out
 }()
 
-// Perilous says what a call that no group has is good for, and "" for the
-// others. It is for warnings: naming such a call in a profile is allowed.
-func Perilous(name string) string { return perilous[name] }
+// perils are calls that groups have by their arguments, with what other arguments
+// are good for.
+var perils = []struct {
+	rule Rule
+	why  string
+}{
+	{Rule{"prctl", []Arg{{Index: 0, Value: prSetPdeathsig}, {Index: 1, Value: 0}}}, "lets it outlive the broker"},
+	{Rule{"clone", []Arg{{Index: 0, Mask: cloneNewUser, Value: cloneNewUser}}}, "makes or joins namespaces"},
+}
+
+// Perilous says what a rule that no group has is good for, and "" for the
+// others. It is for warnings: a profile may have such a rule.
+func Perilous(r Rule) string {
+	if why := perilous[r.Name]; why != "" {
+		return why
+	}
+	for _, p := range perils {
+		if p.rule.overlaps(r) {
+			return p.why
+		}
+	}
+	return ""
+}

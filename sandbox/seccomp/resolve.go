@@ -11,7 +11,7 @@ import (
 // Resolve turns the allow and deny lists of a profile into rules. A list holds
 // names of calls ("openat") and of groups ("@file-read").
 //
-// A name in allow allows the call with any arguments; a group allows what it says. A name
+// A name in allow allows the call with any arguments (see Rule); a group allows what it says. A name
 // in deny takes out every rule of that call; a group takes out every rule of the
 // calls it allows with any arguments, and of the others those rules that it
 // has itself. When the rest still allows something that a denied group allows,

@@ -23,7 +23,7 @@ func TestResolve(t *testing.T) {
 		{[]string{"write", "read", "write"}, nil, "read write"},
 		{[]string{"@watch"}, []string{"inotify_init"}, "inotify_add_watch inotify_rm_watch inotify_init1"},
 		{[]string{"ioctl", "@tty"}, nil, "ioctl"},
-		{[]string{"@fd-passing"}, []string{"setsockopt"}, "sendmsg recvmsg socketpair(0=0x1)"},
+		{[]string{"@fd-passing"}, []string{"setsockopt"}, "sendmsg(2&0x20000000=0x0) recvmsg socketpair(0=0x1)"},
 		{[]string{"@memfd", "read"}, []string{"@memfd"}, "read"},
 		{[]string{"@memory"}, []string{"@loader"}, ""},
 		{[]string{"fork"}, []string{"read"}, "fork"},

@@ -63,6 +63,9 @@ func TestConditionalRules(t *testing.T) {
 		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_DUMPABLE, 1: 0}, true},
 		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_DUMPABLE, 1: 1}, false},
 		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_SECCOMP, 1: 2}, false},
+		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_PDEATHSIG, 1: uint64(unix.SIGKILL)}, true},
+		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_PDEATHSIG | 1<<32, 1: 1 << 32}, false},
+		{"@process-basic", "prctl", [6]uint64{0: unix.PR_SET_PDEATHSIG, 1: uint64(unix.SIGTERM)}, false},
 		{"@process-basic", "personality", [6]uint64{0: 0xffffffff}, true},
 		{"@process-basic", "personality", [6]uint64{0: 0x40000}, false}, // ADDR_NO_RANDOMIZE
 		{"@sysv-ipc", "shmat", [6]uint64{2: unix.SHM_RDONLY}, true},

@@ -38,7 +38,8 @@ type Arg struct {
 }
 
 // Rule allows a call. All Args must hold; none means that the call is allowed
-// with any arguments. Several rules for one call are alternatives.
+// with any arguments, but a send never with MSG_FASTOPEN. Several rules for one
+// call are alternatives.
 type Rule struct {
 	Name string
 	Args []Arg
@@ -142,8 +143,9 @@ func (r Rule) overlaps(o Rule) bool {
 }
 
 // Normalize checks the rules and gives them back sorted by call number, their
-// arguments by index, without those that another rule covers. The result allows exactly
-// what the rules allowed; it shares no memory with them.
+// arguments by index, without those that another rule covers, and those of sending
+// calls without MSG_FASTOPEN. The result allows exactly what the rules allowed but for
+// that flag; it shares no memory with them.
 func Normalize(rules []Rule) ([]Rule, error) {
 	sorted := make([]Rule, 0, len(rules))
 	for _, r := range rules {
@@ -151,6 +153,10 @@ func Normalize(rules []Rule) ([]Rule, error) {
 			return nil, err
 		}
 		r.Args = slices.Clone(r.Args)
+		r, err := r.pin()
+		if err != nil {
+			return nil, err
+		}
 		slices.SortFunc(r.Args, func(a, b Arg) int { return cmp.Compare(a.Index, b.Index) })
 		sorted = append(sorted, r)
 	}

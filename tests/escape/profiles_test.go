@@ -24,6 +24,8 @@ var everywhere = []attempt{
 	{number: 26, line: "msg-hoard", want: shut},
 	{number: 26, line: "mqueue", want: shut},
 	{number: 26, line: "watches", want: shut},
+	{number: 31, line: "untie 0", want: shut},
+	{number: 31, line: "untie 15", want: shut},
 	{number: 32, line: "unshare 0x10000000", want: shut},
 	{number: 32, line: "unshare 0x40000000", want: shut},
 	{number: 36, line: "map-wx", want: shut},

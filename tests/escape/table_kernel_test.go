@@ -55,6 +55,12 @@ var processAttempts = []attempt{
 	{39, "ambient", shut, uncontrolled, ""}, // needs an inheritable capability first
 	{39, "securebits", shut, asRoot, ""},
 	{39, "keepcaps", shut, asRoot, ""},
+	{31, "untie 0", shut, asNobody, ""},
+	{31, "untie 15", shut, asNobody, ""},                          // a signal that it may ignore
+	{31, "untie 0x100000000", shut + "|EINVAL", uncontrolled, ""}, // a long to the kernel, which knows no such signal
+	{39, "subreaper", shut, asNobody, ""},
+	{39, "ptracer", shut + "|EINVAL", uncontrolled, ""}, // not in every kernel
+	{39, "dumpable", shut, asNobody, ""},
 	{65, "fifo", shut, asRoot, ""},
 	{65, "nice", shut, asRoot, ""},
 	{65, "rlimit-raise", shut, uncontrolled, ""}, // needs CAP_SYS_RESOURCE, which a test host may lack
@@ -129,6 +135,8 @@ var networkAttempts = []attempt{
 	{58, "option 0x100000001 15", shut, asNobody, ""}, // SO_REUSEPORT behind high bits
 	{59, "mptcp 127.0.0.1 {tcp}", unreachable, asNobody, ""},
 	{59, "fastopen 127.0.0.1 {tcp}", unreachable, asNobody, ""},
+	{59, "fastopen 127.0.0.1 {tcp} sendmsg", unreachable, asNobody, ""},
+	{59, "fastopen 127.0.0.1 {tcp} sendmmsg", unreachable, asNobody, ""},
 	{59, "udp-self 127.0.0.1 {udp}", shut + "|EISCONN|EPIPE|ok", uncontrolled, ""}, // a stream ignores the address; the canary is the witness
 	{60, "listen 127.0.0.1 {port}", unreachable + "|EADDRINUSE|EADDRNOTAVAIL", asNobody, ""},
 	{61, "unix-abstract {abstract}", noSocket + "|ECONNREFUSED", asNobody, ""},

@@ -267,8 +267,14 @@ func TestCrashLoop(t *testing.T) {
 func TestWaitService(t *testing.T) {
 	rig.Root(t)
 	program, port := rig.Compile(t, "testdata/manners.c"), rig.Port(t)
-	b := rig.Serve(t, head+service("it", "udp4://127.0.0.1:"+port, []string{program, "datagram"},
-		"wait = true", "profile = profile.strict", "acl = acl.anyone", "limit = limit.wait"))
+	b := rig.Serve(t, head+`
+profile "answers" {
+  base    = profile.strict
+  widens  = ["network"]
+  network = "listener"
+}
+`+service("it", "udp4://127.0.0.1:"+port, []string{program, "datagram"},
+		"wait = true", "profile = profile.answers", "acl = acl.anyone", "limit = limit.wait"))
 	c, err := net.Dial("udp4", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,12 @@
  * services have, or that a broken one takes. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +79,35 @@ static void deaf(void)
 		pause();
 }
 
+/* Tries to outlive whoever started it, and says whether it might. */
+static void untie(void)
+{
+	int sig = -1;
+
+	prctl(PR_SET_PDEATHSIG, 0);
+	prctl(PR_GET_PDEATHSIG, &sig);
+	say(sig ? "tied\n" : "untied\n");
+	deaf();
+}
+
+/* The same without the call: the setting is a thread's own, a new thread has
+ * none, and one that executes a program becomes the process. */
+static void *execute(void *self)
+{
+	execl(self, self, "untie", NULL);
+	say(strerror(errno));
+	say("\n");
+	_exit(1);
+}
+static void untie_by_thread(char *self)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, execute, self);
+	for (;;)
+		pause();
+}
+
 /* Lines on stderr, among them what would break a log that trusts them. */
 static void flood(int lines)
 {
@@ -108,6 +139,10 @@ int main(int argc, char **argv)
 		fork_away();
 	else if (strcmp(way, "deaf") == 0)
 		deaf();
+	else if (strcmp(way, "untie") == 0)
+		untie();
+	else if (strcmp(way, "untie-by-thread") == 0)
+		untie_by_thread(argv[argc - 1]); /* its own path */
 	else if (strcmp(way, "flood") == 0)
 		flood(argc > 2 ? atoi(argv[2]) : 1000);
 	else

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* The exit status of a victim whose attempt worked. */
@@ -69,6 +70,21 @@ static const struct attempt *find(const char *name)
 	return NULL;
 }
 
+/* A wait service takes its client itself. */
+static void take_client(void)
+{
+	int on = 0, client;
+	socklen_t n = sizeof on;
+
+	if (getsockopt(0, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) || !on)
+		return;
+	client = accept(0, NULL, NULL);
+	dup2(0, LISTENER);
+	dup2(client, 0);
+	dup2(client, 1);
+	close(client);
+}
+
 int main(void)
 {
 	static char line[4096];
@@ -79,6 +95,7 @@ int main(void)
 	size_t have = 0;
 	ssize_t n;
 
+	take_client();
 	while (have + 1 < sizeof line && !memchr(line, '\n', have)) {
 		n = read(0, line + have, sizeof line - 1 - have);
 		if (n <= 0)

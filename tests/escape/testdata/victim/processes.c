@@ -110,6 +110,11 @@ static int ambient(int c, char **v)
 {
 	return OUTCOME(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0));
 }
+/* Without it the program outlives a broker that is killed. */
+static int untie(int c, char **v) { return OUTCOME(prctl(PR_SET_PDEATHSIG, strtoul(v[1], NULL, 0), 0, 0, 0)); }
+static int ptracer(int c, char **v) { return OUTCOME(prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)); }
+static int subreaper(int c, char **v) { return OUTCOME(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)); }
+static int dumpable(int c, char **v) { return OUTCOME(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }
 static int securebits(int c, char **v) { return OUTCOME(prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS, 0, 0, 0)); }
 static int keepcaps(int c, char **v) { return OUTCOME(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)); }
 
@@ -297,7 +302,7 @@ const struct attempt process_attempts[] = {
 	{"sigqueue", sigqueue_}, {"kill-all", kill_all}, {"setown", setown}, {"self-mem", self_mem},
 	{"setuid", setuid_}, {"setgid", setgid_}, {"setresuid", setresuid_}, {"setresgid", setresgid_},
 	{"setreuid", setreuid_}, {"setfsuid", setfsuid_}, {"setgroups", setgroups_}, {"capset", capset_},
-	{"ambient", ambient}, {"securebits", securebits}, {"keepcaps", keepcaps}, {"fifo", fifo}, {"nice", nice_},
+	{"ambient", ambient}, {"securebits", securebits}, {"keepcaps", keepcaps}, {"untie", untie}, {"ptracer", ptracer}, {"subreaper", subreaper}, {"dumpable", dumpable}, {"fifo", fifo}, {"nice", nice_},
 	{"rlimit-raise", rlimit_raise}, {"rlimit-other", rlimit_other}, {"exec-copy", exec_copy},
 	{"exec-memfd", exec_memfd}, {"exec-path", exec_path}, {"forked", forked}, {"threaded", threaded},
 	{"forks", forks}, {"vforks", vforks}, {"threads", threads}, {"raw-threads", threads}, {NULL, NULL},

@@ -71,16 +71,52 @@ static int udp(int c, char **v)
 	close(fd);
 	return err;
 }
-static int fastopen(int c, char **v)
+/* A connect in disguise, by each call that takes the flag. */
+static int fastopen_on(int fd, int c, char **v)
 {
 	struct sockaddr_in a = v4(v[1], v[2]);
+	struct iovec iov = {"x", 1};
+	struct mmsghdr m = {{&a, sizeof a, &iov, 1, NULL, 0, 0}, 0};
+	const char *how = c > 3 ? v[3] : "sendto";
+
+	if (strcmp(how, "sendmsg") == 0)
+		return OUTCOME(sendmsg(fd, &m.msg_hdr, MSG_FASTOPEN));
+	if (strcmp(how, "sendmmsg") == 0)
+		return OUTCOME(sendmmsg(fd, &m, 1, MSG_FASTOPEN));
+	if (strcmp(how, "high") == 0) /* the kernel takes an int */
+		return OUTCOME(syscall(SYS_sendto, fd, "x", 1, 1UL << 32 | MSG_FASTOPEN, &a, sizeof a));
+	return OUTCOME(sendto(fd, "x", 1, MSG_FASTOPEN, (void *)&a, sizeof a));
+}
+static int fastopen(int c, char **v)
+{
 	int fd = socket(AF_INET, SOCK_STREAM, 0), err;
 
 	if (fd < 0)
 		return errno;
-	err = OUTCOME(sendto(fd, "x", 1, MSG_FASTOPEN, (void *)&a, sizeof a));
+	err = fastopen_on(fd, c, v);
 	close(fd);
 	return err;
+}
+/* The listener of a wait service, which shutdown(2) makes a plain socket of the host's network again. */
+static int listener_fastopen(int c, char **v)
+{
+	if (shutdown(LISTENER, SHUT_RD))
+		return errno;
+	return fastopen_on(LISTENER, c, v);
+}
+static int listener_connect(int c, char **v)
+{
+	struct sockaddr_in a = v4(v[1], v[2]);
+
+	if (shutdown(LISTENER, SHUT_RD))
+		return errno;
+	return OUTCOME(connect(LISTENER, (void *)&a, sizeof a));
+}
+static int listener_later(int c, char **v)
+{
+	if (shutdown(LISTENER, SHUT_RD))
+		return errno;
+	return OUTCOME(setsockopt(LISTENER, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){1}, sizeof(int)));
 }
 static int udp_self(int c, char **v)
 {
@@ -177,6 +213,7 @@ static int pair(int c, char **v)
 
 const struct attempt socket_attempts[] = {
 	{"tcp", tcp}, {"tcp6", tcp6}, {"mptcp", mptcp}, {"udp", udp}, {"udp-self", udp_self}, {"fastopen", fastopen},
+	{"listener-fastopen", listener_fastopen}, {"listener-connect", listener_connect}, {"listener-later", listener_later},
 	{"listen", listen_}, {"unix-path", unix_path}, {"unix-abstract", unix_abstract}, {"socket", socket_},
 	{"families", families}, {"vsock", vsock}, {"alg", alg}, {"netlink", netlink}, {"socketpair", pair}, {NULL, NULL},
 };

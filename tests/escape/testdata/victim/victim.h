@@ -23,6 +23,9 @@ extern const struct attempt file_attempts[], mount_attempts[], process_attempts[
 
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Where the listening socket of a wait service lies once its client is on 0 and 1. */
+enum { LISTENER = 9 };
+
 /* The outcome of a call that says -1 on failure. */
 #define OUTCOME(call) ((call) == -1 ? errno : 0)
 

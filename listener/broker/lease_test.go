@@ -1,0 +1,242 @@
+package broker
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"casemate/tests/need"
+)
+
+// alone makes leases that see no process of this host.
+func alone(dir string) *leases {
+	l := newLeases(dir)
+	l.inUse = func(uint32) bool { return false }
+	l.processes = func() ([]leased, error) { return nil, nil }
+	return l
+}
+
+func openLeases(t *testing.T, dir string) *leases {
+	t.Helper()
+	l := alone(dir)
+	if _, _, err := l.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.drop() })
+	return l
+}
+
+// drop lets go of the blocks as the end of the process does.
+func (l *leases) drop() {
+	for i, f := range l.blocks {
+		if f != nil {
+			f.Close()
+			l.blocks[i] = nil
+		}
+	}
+}
+
+// TestLeasesAreReusedAsLateAsPossible: a broker alone takes several blocks before
+// it uses a uid again, then in the order they came back, and all blocks at need.
+func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
+	l := openLeases(t, t.TempDir())
+	seen := map[uint32]bool{}
+	take := func() uint32 {
+		t.Helper()
+		uid, ok := l.take()
+		if !ok || uid < leaseFirst || uid >= leaseFirst+leaseCount {
+			t.Fatalf("lease %d: %x %v", len(seen), uid, ok)
+		}
+		return uid
+	}
+	var back []uint32
+	for i := range eagerBlocks * blockSize {
+		uid := take()
+		if seen[uid] {
+			t.Fatalf("%x is leased twice", uid)
+		}
+		seen[uid] = true
+		if i%3 == 0 {
+			l.give(uid)
+			back = append(back, uid)
+		}
+	}
+	for i, want := range back {
+		if got := take(); got != want {
+			t.Fatalf("take %d after the first blocks are used up: %x, want %x", i, got, want)
+		}
+	}
+	for range leaseCount - eagerBlocks*blockSize {
+		uid := take()
+		if seen[uid] {
+			t.Fatalf("%x is leased twice", uid)
+		}
+		seen[uid] = true
+	}
+	if uid, ok := l.take(); ok {
+		t.Errorf("took %x of an empty range", uid)
+	}
+	l.give(5) // not ours: must not come back
+	if uid, ok := l.take(); ok {
+		t.Errorf("took %x", uid)
+	}
+}
+
+// TestLeasesOfOneHost: brokers of one host never hold the same block, and one
+// that finds none says so.
+func TestLeasesOfOneHost(t *testing.T) {
+	dir := t.TempDir()
+	var all []*leases
+	seen := map[uint32]bool{}
+	for range blockCount {
+		l := openLeases(t, dir)
+		uid, ok := l.take()
+		if !ok || seen[uid/blockSize] {
+			t.Fatalf("broker %d leases %x (%v)", len(all), uid, ok)
+		}
+		seen[uid/blockSize] = true
+		all = append(all, l)
+	}
+	if _, _, err := alone(dir).open(); !errors.Is(err, errNoBlock) {
+		t.Errorf("one broker too many: %v", err)
+	}
+	all[7].drop()
+	if uid, ok := openLeases(t, dir).take(); !ok || (uid-leaseFirst)/blockSize != 7 {
+		t.Errorf("the block of one that ended: %x %v", uid, ok)
+	}
+}
+
+// TestLeaseWords: what a block's file says through the lives of a broker.
+func TestLeaseWords(t *testing.T) {
+	dir := t.TempDir()
+	says := func(want string) {
+		t.Helper()
+		if got, err := os.ReadFile(filepath.Join(dir, "0")); err != nil || string(got) != want {
+			t.Errorf("it says %q (%v), want %q", got, err, want)
+		}
+	}
+	l := openLeases(t, dir)
+	says(wordEnd)
+	if err := l.settle(); err != nil {
+		t.Error(err)
+	}
+	says(wordNone)
+	l.drop()
+	l = openLeases(t, dir)
+	if err := l.leave(); err != nil {
+		t.Error(err)
+	}
+	says(wordLeave)
+	if err := l.settle(); err != nil {
+		t.Error(err)
+	}
+	says(wordLeave) // what an older generation left may live on
+	l.drop()
+	openLeases(t, dir) // nobody does
+	says(wordEnd)
+}
+
+// TestSurvivorsByWord: the processes in a block are ended, or left be, as its file
+// says; those of a living broker's block, and of one that no broker here ever
+// held, are somebody else's.
+func TestSurvivorsByWord(t *testing.T) {
+	dir := t.TempDir()
+	living := openLeases(t, dir) // block 0
+	for block, word := range map[int]string{1: wordEnd, 2: wordLeave, 3: wordNone} {
+		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(block)), []byte(word), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := alone(dir)
+	var killed []uint32
+	l.processes = func() (out []leased, _ error) {
+		for block := range uint32(5) {
+			out = append(out, leased{uid: leaseFirst + block*blockSize + 3})
+		}
+		return out, nil
+	}
+	l.end = func(p leased) bool { killed = append(killed, p.uid); return true }
+	ended, left, err := l.open()
+	defer l.drop()
+	if err != nil || ended != 1 || left != 1 || !slices.Equal(killed, []uint32{leaseFirst + blockSize + 3}) {
+		t.Errorf("ended %d, left %d (%v), killed %x", ended, left, err, killed)
+	}
+	if l.blocks[1] == nil || living.blocks[0] == nil {
+		t.Error("it does not hold the first block that no broker holds")
+	}
+	for range 2 * blockSize { // into the block of those who may live on, which is next
+		if _, ok := l.take(); !ok {
+			t.Fatal("no uid")
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "2")); err != nil || string(text) != wordLeave {
+		t.Errorf("the block of those who may live on says %q (%v)", text, err)
+	}
+}
+
+// TestLeaseDirIsOurs: what others can write to holds no locks.
+func TestLeaseDirIsOurs(t *testing.T) {
+	open, file := t.TempDir(), filepath.Join(t.TempDir(), "f")
+	if err := errors.Join(os.Chmod(open, 0o777), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(filepath.Dir(file), "link")
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{open, file, link} {
+		if _, _, err := alone(dir).open(); err == nil || !strings.Contains(err.Error(), "only we can write to") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+func TestParseLeased(t *testing.T) {
+	status := func(uid, pids string) string {
+		return "Name:\tUid: 1879048192\nState:\tS (sleeping)\nUid:\t" + uid + "\nGid:\t5\t5\t5\t5\nNSpid:\t" + pids + "\nThreads:\t1\n"
+	}
+	for _, tt := range []struct {
+		text string
+		uid  uint32
+	}{
+		{status("1879048192\t1879048192\t1879048192\t1879048192", "17\t1"), leaseFirst},
+		{status("1879113727\t1879113727\t1879113727\t1879113727", "17"), leaseFirst + leaseCount - 1},
+		{status("0\t1879048200\t0\t0", "17"), leaseFirst + 8},
+		{status("1879048192\t1879048192\t1879048192\t1879048192", "90\t17\t1"), 0}, // a container's
+		{status("1879113728\t1879113728\t1879113728\t1879113728", "17"), 0},
+		{status("1879048191\t1879048191\t1879048191\t1879048191", "17"), 0},
+		{status("x", "17"), 0},
+		{strings.Replace(status("1879048192\t1879048192\t1879048192\t1879048192", "17\t1"), "S (sleeping)", "Z (zombie)", 1), 0},
+		{"", 0},
+	} {
+		if uid, ok := parseLeased(tt.text); uid != tt.uid || ok != (tt.uid != 0) {
+			t.Errorf("%q: %x %v, want %x", tt.text, uid, ok, tt.uid)
+		}
+	}
+}
+
+// TestUidInUseIsNotLeased: a uid that a process has is looked past, whoever started it.
+func TestUidInUseIsNotLeased(t *testing.T) {
+	need.Root(t, "it runs a process under a leased uid")
+	l := openLeases(t, t.TempDir())
+	l.inUse = inUse
+	first, _ := l.take()
+	l.give(first)
+	stray := exec.Command("sleep", "60")
+	stray.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: first + 1, Gid: first + 1}}
+	if err := stray.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stray.Process.Kill(); _ = stray.Wait() }()
+	for range 5 {
+		if uid, ok := l.take(); !ok || uid <= first+1 {
+			t.Fatalf("took %x (%v), which a process has", uid, ok)
+		}
+	}
+}
