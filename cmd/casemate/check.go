@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"casemate/policy"
+	"casemate/policy/lang"
 
 	"github.com/spf13/cobra"
 )
@@ -33,7 +34,7 @@ type checkService struct {
 }
 
 func (a *app) checkCmd() *cobra.Command {
-	var quiet bool
+	var quiet, onHost bool
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
 		Short: "Check a policy and show what it exposes",
@@ -44,6 +45,10 @@ will show in its status and its log.
 check is pure: it needs no root, opens no socket, asks no DNS and writes nothing,
 and its answer is the same on every machine. A policy file that others than its
 owner and root may write is an error.
+
+With --host it warns where what a service may take in all (concurrent, times what
+its profile gives each session) is more than this host has. It reads the size of
+memory, the kernel's numbers of tasks, and the controllers of cgroup v2.
 
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy.
@@ -57,6 +62,9 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
 				args = []string{policyPath}
 			}
 			doc, ds, _ := a.load(args)
+			if doc != nil && onHost {
+				ds = append(ds, lang.HostAdvice(doc, hostFacts())...)
+			}
 			if a.json() {
 				if err := a.printJSON(report(doc, ds)); err != nil {
 					return err
@@ -76,6 +84,7 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
 			return errReported
 		},
 	}
+	cmd.Flags().BoolVar(&onHost, "host", false, "compare with what this host has")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
 	return cmd
 }

@@ -92,6 +92,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	if !c.meaning(p) {
 		return nil
 	}
+	c.together(p)
 	doc, err := policy.NewDocument(p, c.origins(p))
 	if err == nil {
 		var b []byte

@@ -36,6 +36,8 @@ const (
 	codePerilous  = "CM505" // warning: a call that no group has, without a reason
 	codeReach     = "CM506" // a profile without network that reaches it
 	codeUnasked   = "CM507" // warning: names in the rules of a datagram service
+	codeTogether  = "CM508" // warning: what several sessions or services have together is too little, or shared
+	codeHost      = "CM601" // warning: more than this host has
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it
