@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"casemate/policy"
+	"casemate/policy/lang"
 	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
@@ -48,8 +49,11 @@ and its answer is the same on every machine. A policy file that others than its
 owner and root may write is an error.
 
 With --host it adds what this host's kernel cannot enforce: which Landlock rights
-of which service it does not know, where nothing else holds them. It reads the
-kernel's version of Landlock and nothing else, and needs no root.
+of which service it does not know, where nothing else holds them; and it warns
+where what a service may take in all (concurrent, times what its profile gives
+each session) is more than this host has. It reads the kernel's version of
+Landlock, the size of memory, the numbers of tasks and the controllers of cgroup
+v2, and needs no root.
 
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy.
@@ -65,6 +69,9 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
 				args = []string{policyPath}
 			}
 			doc, ds, _ := a.load(args)
+			if doc != nil && onHost {
+				ds = append(ds, lang.HostAdvice(doc, hostFacts())...)
+			}
 			r := report(doc, ds)
 			if doc != nil && onHost {
 				r.Host = onKernel(doc.Policy, landlock.ABI())
@@ -90,7 +97,7 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
 		},
 	}
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
-	cmd.Flags().BoolVar(&onHost, "host", false, "add what this host cannot enforce")
+	cmd.Flags().BoolVar(&onHost, "host", false, "add what this host cannot enforce or does not have")
 	return cmd
 }
 

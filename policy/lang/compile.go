@@ -96,6 +96,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 		return nil
 	}
 	c.habits(p)
+	c.together(p)
 	doc, err := policy.NewDocument(p, c.origins(p))
 	if err != nil {
 		c.report(codeBounds, c.start(), "shorten the policy", "the policy cannot be written: %v", err)

@@ -40,6 +40,8 @@ const (
 	codeHabit     = "CM509" // warning: what means something else in other programs
 	// codeUnreachable is a warning: a rule behind one that everybody matches.
 	codeUnreachable = "CM510"
+	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
+	codeHost        = "CM601" // warning: more than this host has
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it

@@ -1,0 +1,153 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"casemate/policy"
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// Host is what `check --host` reads of the machine it runs on. 0 is not known.
+type Host struct {
+	Memory int64 // bytes, with swap
+	Tasks  int64 // the lower of kernel.threads-max and kernel.pid_max
+	// Controllers are those of cgroup v2; without memory and pids a service is
+	// bounded only by what each of its processes may have.
+	Controllers []string
+}
+
+// minSession is about what the kernel itself needs for one process that does
+// nothing: stacks, page tables, descriptors. A cgroup's memory counts it.
+const minSession = 256 << 10
+
+// HostAdvice says where what a service may take in all is more than the host
+// has. It is pure: the host's facts are an argument.
+func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
+	p := doc.Policy
+	warn := func(path, next, format string, args ...any) {
+		d := policy.Diagnostic{Severity: policy.SeverityWarning, Code: codeHost, Summary: fmt.Sprintf(format, args...), Detail: next}
+		d.File, d.Line, d.Column = written(doc.Origins.Lookup(path))
+		if d.Line == 0 { // a default: nobody wrote it
+			d.File, d.Line, d.Column = written(doc.Origins.Lookup(path[:strings.LastIndexByte(path, '.')] + ".name"))
+		}
+		out = append(out, d)
+	}
+	for i := range p.Services {
+		s := &p.Services[i]
+		f, at := p.Profile(s.Profile), "services."+s.Name
+		if f == nil {
+			continue
+		}
+		tasks, pids := p.Tasks(s), slices.Contains(h.Controllers, "pids")
+		if held := f.Resources.Memory > 0 && slices.Contains(h.Controllers, "memory"); held {
+			if f.Resources.Memory > h.Memory && h.Memory > 0 {
+				warn(at+".profile", `lower memory`, "service %q may take %s, this host has %s", s.Name, policy.FormatSize(f.Resources.Memory), amount(h.Memory))
+			}
+		} else if n := allMemory(p, s); n == 0 {
+			warn(at+".profile", "give the limit concurrent, and the profile tasks and data", "nothing bounds the memory of service %q here", s.Name)
+		} else if n > h.Memory && h.Memory > 0 {
+			warn(at+".profile", "lower concurrent, tasks or data, or give the host cgroup v2 with memory",
+				"service %q may take %s in all, this host has %s: its sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together", s.Name, amount(n), amount(h.Memory))
+		}
+		switch {
+		case !pids && (tasks == 0 || p.Uncounted(s)):
+			warn(at+".profile", "choose another user, or give the host cgroup v2 with pids", "nothing bounds the processes of service %q here", s.Name)
+		case tasks > h.Tasks && h.Tasks > 0:
+			warn(at+".limit", "lower concurrent or tasks", "service %q may have %d tasks in all, this host has %d", s.Name, tasks, h.Tasks)
+		}
+	}
+	return out
+}
+
+// written takes an origin, "file:line:column", apart.
+func written(origin string) (file string, line, column int) {
+	rest, c, ok := cutLast(origin)
+	if file, l, fine := cutLast(rest); ok && fine {
+		return file, l, c
+	}
+	return origin, 0, 0
+}
+
+func cutLast(s string) (before string, n int, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return s, 0, false
+	}
+	n, err := strconv.Atoi(s[i+1:])
+	return s[:i], n, err == nil
+}
+
+// makesProcesses reports whether the profile allows more than threads.
+func makesProcesses(f *sandbox.Profile) bool {
+	calls, err := seccomp.Expand(f.Syscalls.Allow, f.Syscalls.Deny)
+	return err != nil || slices.Contains(calls, "fork") || slices.Contains(calls, "vfork")
+}
+
+// allMemory is what a service may take where no cgroup holds it as a whole: the
+// sessions, each with its tasks' data and its /tmp. 0 is no bound.
+func allMemory(p *policy.Policy, s *policy.Service) int64 {
+	f := p.Profile(s.Profile)
+	r, sessions := &f.Resources, p.Sessions(s)
+	each := r.Data
+	if each == 0 {
+		each = r.AddressSpace
+	}
+	if makesProcesses(f) { // threads share what their process may have
+		each *= r.Tasks
+	}
+	if each == 0 || sessions == 0 {
+		return 0
+	}
+	if each > maxAmount/sessions-f.Files.Tmp {
+		return maxAmount
+	}
+	return sessions * (each + f.Files.Tmp)
+}
+
+// maxAmount is more than any host has; products stop there.
+const maxAmount = 1 << 60
+
+// amount writes a size roughly, with the largest unit that fits.
+func amount(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}} {
+		if n >= u.bytes {
+			return fmt.Sprintf("%.1f%s", float64(n)/float64(u.bytes), u.name)
+		}
+	}
+	return policy.FormatSize(n)
+}
+
+// together warns of limits that cannot be what the author meant on any host:
+// sessions that no memory is left for, and a count of tasks that several
+// services have together because they run as one user.
+func (c *compiler) together(p *policy.Policy) {
+	users := map[string][]string{}
+	for i := range p.Services {
+		s := &p.Services[i]
+		f := p.Profile(s.Profile)
+		if f == nil {
+			continue
+		}
+		if n := p.Sessions(s); n > 0 && f.Resources.Memory > 0 && f.Resources.Memory/n < minSession {
+			c.warn(codeTogether, c.near("services."+s.Name+".limit"), "raise memory, or lower concurrent",
+				"memory of profile %q leaves %s for each of %d sessions", f.Name, policy.FormatSize(f.Resources.Memory/n), n)
+		}
+		if s.User != "dynamic" && !p.Uncounted(s) && f.Resources.Tasks > 0 {
+			users[s.User] = append(users[s.User], s.Name)
+		}
+	}
+	for i := range p.Services {
+		s := &p.Services[i]
+		if names := users[s.User]; len(names) > 1 && names[1] == s.Name {
+			c.warn(codeTogether, c.near("services."+s.Name+".user"), `give each a user of its own, or user = "dynamic"`,
+				"tasks are counted together for all services of user %q: %s", s.User, strings.Join(names, ", "))
+		}
+	}
+}

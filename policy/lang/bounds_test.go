@@ -1,0 +1,106 @@
+package lang
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestHostAdvice: what a service may take in all, against what a host has.
+func TestHostAdvice(t *testing.T) {
+	both := []string{"cpu", "memory", "pids"}
+	for _, tt := range []struct {
+		name, body string
+		host       Host
+		says       []string // each in one finding, in this order
+	}{
+		{"held by a cgroup", "profile = profile.server", Host{4 << 30, 32768, both}, nil},
+		{"a cgroup larger than the host", "profile = profile.server", Host{1 << 30, 32768, both}, []string{"may take 2GiB, this host has 1.0GiB"}},
+		{"no cgroup", "profile = profile.strict", Host{4 << 30, 32768, nil}, []string{"may take 16.0GiB in all, this host has 4.0GiB"}},
+		{"no cgroup, enough memory", "profile = profile.strict", Host{64 << 30, 32768, nil}, nil},
+		{"children multiply", "profile = profile.server", Host{64 << 30, 32768, nil}, []string{"may take 16.0TiB in all"}},
+		{"more tasks than there are", "profile = profile.server", Host{4 << 30, 4096, both}, []string{"may have 8256 tasks in all, this host has 4096"}},
+		{"root without pids", "profile = profile.line\nbecause = \"x\"\nuser = \"root\"", Host{1 << 40, 32768, []string{"memory"}}, []string{"nothing bounds the processes"}},
+		{"root with pids", "profile = profile.line\nbecause = \"x\"\nuser = \"root\"", Host{1 << 40, 32768, both}, nil},
+		{"no bound of sessions", "profile = profile.line\nlimit = limit.open", Host{1 << 40, 32768, nil},
+			[]string{"nothing bounds the memory", "nothing bounds the processes"}},
+		{"a host that tells nothing", "profile = profile.strict", Host{}, nil},
+	} {
+		body := tt.body
+		text := one(body) + "limit \"open\" { rate = \"1/s\" }\n"
+		if strings.Contains(body, "user") {
+			text = strings.Replace(text, "user = \"nobody\"", "", 1)
+		}
+		doc, ds := compileText(text)
+		if doc == nil {
+			t.Fatalf("%s: %+v", tt.name, ds)
+		}
+		got := HostAdvice(doc, tt.host)
+		if len(got) != len(tt.says) {
+			t.Errorf("%s: %+v, want %q", tt.name, got, tt.says)
+			continue
+		}
+		for i, d := range got {
+			if !strings.Contains(d.Summary, tt.says[i]) || d.Line == 0 || d.Detail == "" {
+				t.Errorf("%s: %+v, want %q", tt.name, d, tt.says[i])
+			}
+		}
+	}
+}
+
+// TestTogether: services of one user, and more sessions than memory is for.
+func TestTogether(t *testing.T) {
+	two := func(a, b string) string {
+		return "policy { edition = 1 }\nservice \"a\" {\nlisten = [\"tcp://:7001\"]\ncommand = [\"/bin/true\"]\nuser = \"" + a +
+			"\"\n}\nservice \"b\" {\nlisten = [\"tcp://:7002\"]\ncommand = [\"/bin/true\"]\nuser = \"" + b + "\"\n}\n"
+	}
+	for _, tt := range []struct{ text, says string }{
+		{two("nobody", "nobody"), `user "nobody": a, b`},
+		{two("nobody", "daemon"), ""},
+		{two("dynamic", "dynamic"), ""},
+		{one("limit = limit.crowd") + "limit \"crowd\" { concurrent = 100000 }\n", "for each of 100000 sessions"},
+		{one("limit = limit.crowd") + "limit \"crowd\" { concurrent = 2000 }\n", ""},
+	} {
+		doc, ds := compileText(tt.text)
+		switch {
+		case doc == nil:
+			t.Errorf("%s: refused: %+v", tt.text, ds)
+		case tt.says == "" && len(ds) > 0, tt.says != "" && (len(ds) != 1 || ds[0].Code != codeTogether || !strings.Contains(ds[0].Summary, tt.says)):
+			t.Errorf("%s: %+v, want %q", tt.text, ds, tt.says)
+		}
+	}
+}
+
+// TestBoundsNarrow: what a shipped profile bounds can be narrowed without a
+// word, not widened without one; and a bound that a profile names itself is meant.
+func TestBoundsNarrow(t *testing.T) {
+	profile := func(body string) string {
+		return one("profile = profile.p") + "profile \"p\" {\nbase = profile.server\n" + body + "\n}\n"
+	}
+	for _, tt := range []struct {
+		body, code string
+		best       bool // the cgroup stays best effort
+	}{
+		{`resources { tasks = 4 }`, "", true},
+		{`resources { data = "16MiB" }`, "", true},
+		{`resources { memory = "16MiB" }`, "", false},
+		{"best_effort = [\"cgroup\"]\nresources { memory = \"16MiB\" }", "", true},
+		{`resources { tasks = 4096 }`, codeWidens, false},
+		{`resources { data = "unlimited" }`, codeWidens, false},
+		{"widens = [\"resources\"]\nresources { memory = \"unlimited\" }", "", true},
+	} {
+		doc, ds := compileText(profile(tt.body))
+		if tt.code != "" {
+			if doc != nil || len(ds) != 1 || ds[0].Code != tt.code {
+				t.Errorf("%s: %+v, want %s", tt.body, ds, tt.code)
+			}
+			continue
+		}
+		if doc == nil || len(ds) > 0 {
+			t.Errorf("%s: %+v", tt.body, ds)
+			continue
+		}
+		if best := len(doc.Policy.Profile("p").BestEffort) > 0; best != tt.best {
+			t.Errorf("%s: best effort %t, want %t", tt.body, best, tt.best)
+		}
+	}
+}
