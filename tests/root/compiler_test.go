@@ -78,7 +78,7 @@ func compilerSite(t *testing.T, l *libexec, args ...string) (b *rig.Broker, port
 
 // answers are whole compilers' answers to the policy text: a good one, and
 // documents that are none.
-func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown string) {
+func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown, forged string) {
 	t.Helper()
 	doc, diags := lang.Compile([]policy.SourceFile{{Name: "test.cm.hcl", Data: []byte(text)}})
 	if doc == nil {
@@ -96,7 +96,21 @@ func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown strin
 	}
 	plain := string(canonical)
 	return wrap(plain), wrap(strings.Replace(plain, doc.Digest, other, 1)), wrap(indented.String()),
-		wrap(strings.Replace(plain, `{"format_version"`, `{"extra":1,"format_version"`, 1))
+		wrap(strings.Replace(plain, `{"format_version"`, `{"extra":1,"format_version"`, 1)), wrap(forge(t, doc))
+}
+
+// forge is a document whose digest fits a policy that no compiler of ours makes.
+func forge(t *testing.T, doc *policy.Document) string {
+	t.Helper()
+	p, err := policy.Encode(doc.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bytes.Replace(p, []byte(`"network":"tcp"`), []byte(`"network":"t"`), 1)
+	if bytes.Equal(bad, p) {
+		t.Fatalf("nothing to forge in %s", p)
+	}
+	return fmt.Sprintf(`{"format_version":1,"digest":%q,"policy":%s,"origins":{}}`, policy.Digest(bad), bad)
 }
 
 // TestCompilerIsNotTrusted: whatever becomes of the compiler or comes out of
@@ -104,7 +118,7 @@ func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown strin
 func TestCompilerIsNotTrusted(t *testing.T) {
 	l := newLibexec(t)
 	b, port, text := compilerSite(t, l)
-	good, wrongDigest, loose, unknown := answers(t, text)
+	good, wrongDigest, loose, unknown, forged := answers(t, text)
 	hung, held := compilerHangs(t)
 	reload(t, b, "") // the real one; everything that a load ever needs is there now
 	before := counters(t, b)
@@ -123,6 +137,7 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		{"wrong digest", "reply", wrongDigest, "digest"},
 		{"not canonical", "reply", loose, "canonical"},
 		{"unknown field", "reply", unknown, "extra"},
+		{"forged network", "reply", forged, "services.once.listen.0"},
 		{"other version", "reply", `{"format_version":9}`, "format_version 9"},
 		{"no document", "reply", `{"format_version":1}`, "errors"},
 		{"does not read", "deaf", good, "the compiler: "},

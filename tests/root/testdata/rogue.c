@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,28 @@ static void datagram(void)
 
 	if (n < 0 || write(1, buf, n) != n)
 		_exit(1);
+}
+
+/* Takes one client of its listening socket, answers, and leaves that socket
+ * shut down, with an option that would reset every later client. */
+static void shut(int how)
+{
+	char buf[64];
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+	struct linger reset = { 1, 0 };
+	int conn = accept(0, 0, 0);
+
+	if (conn >= 0) {
+		if (write(conn, "ok\n", 3) != 3)
+			_exit(1);
+		close(conn);
+	} else if (recvfrom(0, buf, sizeof buf, 0, (struct sockaddr *)&peer, &len) < 0 ||
+		   (len > 0 && sendto(0, "ok\n", 3, MSG_NOSIGNAL, (struct sockaddr *)&peer, len) < 0)) {
+		_exit(1);
+	}
+	setsockopt(0, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	shutdown(0, how);
 }
 
 /* Stays until the client goes. */
@@ -129,6 +152,8 @@ int main(int argc, char **argv)
 		datagram();
 	else if (strcmp(way, "hold") == 0)
 		hold();
+	else if (strncmp(way, "shut-", 5) == 0)
+		shut(atoi(way + 5));
 	else if (strcmp(way, "once") == 0)
 		say("once\n");
 	else if (strcmp(way, "crash") == 0)

@@ -1,0 +1,97 @@
+package root
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/tests/root/rig"
+)
+
+// TestWaitProgramShutsItsListenerDown: a wait program of every family answers
+// one client and leaves its listening socket shut down. The next client is
+// answered all the same, nothing starts for nobody, and the broker sleeps.
+func TestWaitProgramShutsItsListenerDown(t *testing.T) {
+	rig.Root(t)
+	rogue, dir := rig.Compile(t, "testdata/rogue.c"), t.TempDir()
+	var text strings.Builder
+	text.WriteString(head)
+	to := map[string][2]string{} // service -> network and address
+	for how := range 3 {
+		for _, network := range []string{"tcp", "udp", "unix", "unixgram", "unixpacket"} {
+			name := fmt.Sprintf("%s-%d", network, how)
+			address := "127.0.0.1:" + rig.Port(t)
+			if strings.HasPrefix(network, "unix") {
+				address = filepath.Join(dir, name)
+			}
+			to[name] = [2]string{network, address}
+			listen := network + "://" + address
+			if network != "tcp" && network != "udp" {
+				listen += "?mode=0620"
+			}
+			text.WriteString(service(name, listen, []string{rogue, fmt.Sprintf("shut-%d", how)}, "wait = true",
+				"acl = acl.anyone", "limit = limit.wait", "profile = profile.server"))
+		}
+	}
+	b := rig.Serve(t, text.String())
+	for name, at := range to {
+		for i := range 3 {
+			if err := askOnce(at[0], at[1]); err != nil {
+				t.Errorf("%s, client %d: %v", name, i, err)
+			}
+			err := rig.Until(5*time.Second, func() error {
+				s, err := b.Service(name)
+				if err == nil && (s.Admitted != uint64(i+1) || s.Live != 0 || s.Listeners[0].State != "listening") {
+					err = fmt.Errorf("%d admitted, %d live, %+v", s.Admitted, s.Live, s.Listeners)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if info, err := os.Stat(at[1]); at[0] != "tcp" && at[0] != "udp" && (err != nil || info.Mode().Perm() != 0o620) {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	before, err := rig.CPU(b.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	after, err := rig.CPU(b.PID)
+	if err != nil || after-before > 100*time.Millisecond {
+		t.Errorf("the broker used %v in a second without a client (%v)", after-before, err)
+	}
+	for name := range to {
+		if s, err := b.Service(name); err != nil || s.Admitted != 3 {
+			t.Errorf("%s: %+v (%v), want one program for each of three clients", name, s, err)
+		}
+	}
+}
+
+// askOnce sends one message and expects "ok". A unixgram client has no name that
+// the program could reach from its sandbox; that it ran is all there is to see.
+func askOnce(network, address string) error {
+	c, err := net.DialTimeout(network, address, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	if network == "udp" || network == "unixgram" {
+		if _, err := c.Write([]byte("x")); err != nil || network == "unixgram" {
+			return err
+		}
+	}
+	buf := make([]byte, 8)
+	n, err := c.Read(buf)
+	if err != nil || string(buf[:n]) != "ok\n" {
+		return fmt.Errorf("answered %q, %w", buf[:n], err)
+	}
+	return nil
+}
