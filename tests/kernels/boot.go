@@ -54,6 +54,7 @@ func (m *machine) boot(ctx context.Context) (*report, error) {
 	expired := ctx.Err()
 	cancel()
 	_ = cmd.Wait()
+	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if errors.Is(expired, context.DeadlineExceeded) {
 		r.faults = append(r.faults, fmt.Sprintf("the machine did not end within %s", m.deadline))
 	}

@@ -36,22 +36,34 @@ var leftOut = []string{
 	"var/cache", "var/lib/apt", "var/lib/dpkg", "var/log", "etc/machine-id",
 }
 
-// image writes the initramfs for a guest: tree, the product, the tests, their
-// programs, and what starts them. pattern chooses tests.
-func image(ctx context.Context, to, tree, libexec, pattern string, systemd bool) error {
+// content is what an image holds.
+type content struct {
+	tree    string // a Debian 12
+	libexec string // folder of the product's binaries
+	pattern string // of the tests to run
+	kernels []kernel
+	systemd bool
+}
+
+// write makes the initramfs: the tree, the product, the tests, their programs,
+// and what starts them.
+func (c *content) write(ctx context.Context, to string) error {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	a := newArchive(f)
-	a.tree(tree, "", leftOut...)
+	a.tree(c.tree, "", leftOut...)
+	for _, k := range c.kernels {
+		a.tree(k.modules, "casemate/modules/"+k.release)
+	}
 	for _, dir := range []string{"proc", "sys", "run", "var/log"} {
 		a.parents(dir + "/x")
 	}
 	a.text("etc/machine-id", strings.Repeat("c", 32)+"\n", 0o444)
 	a.text("etc/hostname", "guest\n", 0o644)
-	a.text("casemate/run", pattern+"\n", 0o644)
+	a.text("casemate/run", c.pattern+"\n", 0o644)
 	for _, name := range []string{"init", "steps", "report", "report.service"} {
 		text, err := guest.ReadFile("guest/" + name)
 		if err != nil {
@@ -68,13 +80,13 @@ func image(ctx context.Context, to, tree, libexec, pattern string, systemd bool)
 	}
 	a.tree("examples", "casemate/examples")
 	a.file("casemate/go.mod", "go.mod", 0o644)
-	if err := a.product(libexec, systemd); err != nil {
+	if err := a.product(c.libexec, c.systemd); err != nil {
 		return err
 	}
 	if err := a.programs(); err != nil {
 		return err
 	}
-	if err := a.suites(ctx, systemd); err != nil {
+	if err := a.suites(ctx, c.systemd); err != nil {
 		return err
 	}
 	return a.close()

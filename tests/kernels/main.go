@@ -35,7 +35,7 @@ func run() error {
 	flag.StringVar(&o.libexec, "libexec", "bin", "`folder` of the product's binaries")
 	flag.StringVar(&o.run, "run", ".", "the tests to run in the guests, as a `pattern`")
 	flag.StringVar(&only, "only", "", "comma separated `machines` to boot: 6.1, 6.12, systemd")
-	flag.DurationVar(&o.deadline, "deadline", 15*time.Minute, "end a machine after this time")
+	flag.DurationVar(&o.deadline, "deadline", 30*time.Minute, "end a machine after this time")
 	flag.Parse()
 	o.only = strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	if os.Geteuid() != 0 {
@@ -68,41 +68,38 @@ func (o *options) prepare(ctx context.Context) ([]*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []*machine
-	add := func(name, kernel, next string, systemd bool) error {
-		m := &machine{name: name, kernel: kernel, next: next, deadline: o.deadline,
-			initrd:  filepath.Join(o.cache, "plain.cpio"),
-			console: filepath.Join(o.cache, name+".console"), report: filepath.Join(o.cache, name+".report")}
-		if systemd {
-			m.initrd = filepath.Join(o.cache, "systemd.cpio")
-		}
-		out = append(out, m)
-		if len(out) > 1 && out[len(out)-2].initrd == m.initrd {
-			return nil
-		}
-		return image(ctx, m.initrd, tree, o.libexec, o.run, systemd)
-	}
+	var machines []*machine
+	plain := content{tree: tree, libexec: o.libexec, pattern: o.run}
+	plainImage, unitImage := filepath.Join(o.cache, "plain.cpio"), filepath.Join(o.cache, "systemd.cpio")
 	for _, s := range serieses {
-		if o.wants(s.version) {
-			kernel, err := s.kernel(ctx, o.cache)
-			if err != nil {
-				return nil, err
-			}
-			if err := add(s.version, kernel, "/casemate/steps", false); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if o.wants("systemd") {
-		kernel, err := serieses[0].kernel(ctx, o.cache)
+		k, err := s.obtain(ctx, o.cache)
 		if err != nil {
 			return nil, err
 		}
-		if err := add("systemd", kernel, "/sbin/init", true); err != nil {
+		plain.kernels = append(plain.kernels, k)
+		if o.wants(s.version) {
+			machines = append(machines, o.machine(s.version, k, plainImage, "/casemate/steps"))
+		}
+	}
+	if len(machines) > 0 {
+		if err := plain.write(ctx, plainImage); err != nil {
 			return nil, err
 		}
 	}
-	return out, nil
+	if o.wants("systemd") {
+		unit := plain
+		unit.systemd = true
+		machines = append(machines, o.machine("systemd", plain.kernels[0], unitImage, "/sbin/init"))
+		if err := unit.write(ctx, unitImage); err != nil {
+			return nil, err
+		}
+	}
+	return machines, nil
+}
+
+func (o *options) machine(name string, k kernel, initrd, next string) *machine {
+	return &machine{name: name, kernel: k.image, initrd: initrd, next: next, deadline: o.deadline,
+		console: filepath.Join(o.cache, name+".console"), report: filepath.Join(o.cache, name+".report")}
 }
 
 func (o *options) wants(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
@@ -119,8 +116,8 @@ func boot(ctx context.Context, m *machine) bool {
 	if !r.ok() {
 		word = "FAILED"
 	}
-	fmt.Printf("%-8s %s  Linux %s: %d passed, %d skipped, %d failed, %.0f s (%s)\n",
-		m.name, word, r.kernel, r.passed, len(r.skipped), len(r.faults), time.Since(began).Seconds(), m.report)
+	fmt.Printf("%-8s %s  Linux %s: %d passed, %d skipped, %d failed, %.0f s (%.0f s of a processor), %s\n",
+		m.name, word, r.kernel, r.passed, len(r.skipped), len(r.faults), time.Since(began).Seconds(), r.cpu.Seconds(), m.report)
 	for _, f := range r.faults {
 		fmt.Printf("  %s\n", f)
 	}

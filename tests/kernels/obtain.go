@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,32 +18,43 @@ type series struct{ version, release string }
 // serieses are the kernels of the matrix: Debian 12's own, and its backports'.
 var serieses = []series{{"6.1", ""}, {"6.12", "bookworm-backports"}}
 
-// kernel returns the image of the newest kernel of the series, from the cache if
-// it is there.
-func (s series) kernel(ctx context.Context, cache string) (string, error) {
+// kernel is one that is here.
+type kernel struct {
+	image   string
+	modules string // folder with the modules that the tests need
+	release string // as uname(1) says it
+}
+
+// modules are what the tests need of a kernel's modules.
+const modules = "kernel/net/vmw_vsock/vsock.ko*"
+
+// obtain returns the newest kernel of the series, from the cache if it is there.
+func (s series) obtain(ctx context.Context, cache string) (kernel, error) {
 	args := []string{"depends", "-q", "linux-image-cloud-amd64"}
 	if s.release != "" {
 		args = append([]string{"-o", "APT::Default-Release=" + s.release}, args...)
 	}
 	text, err := output(ctx, "", "apt-cache", args...)
 	if err != nil {
-		return "", err
+		return kernel{}, err
 	}
 	_, pkg, ok := strings.Cut(text, "Depends: ")
 	pkg, _, _ = strings.Cut(pkg, "\n")
-	if !ok || !strings.HasPrefix(pkg, "linux-image-"+s.version+".") {
-		return "", fmt.Errorf("no kernel %s among the sources of apt: linux-image-cloud-amd64 depends on %q", s.version, pkg)
+	release := strings.TrimPrefix(pkg, "linux-image-")
+	if !ok || !strings.HasPrefix(release, s.version+".") {
+		return kernel{}, fmt.Errorf("no kernel %s among the sources of apt: linux-image-cloud-amd64 depends on %q", s.version, pkg)
 	}
-	image := filepath.Join(cache, "vmlinuz-"+strings.TrimPrefix(pkg, "linux-image-"))
-	if _, err := os.Stat(image); err == nil {
-		return image, nil
+	dir := filepath.Join(cache, "linux-"+release)
+	k := kernel{image: filepath.Join(dir, "vmlinuz"), modules: filepath.Join(dir, "modules"), release: release}
+	if _, err := os.Stat(dir); err == nil {
+		return k, nil
 	}
-	return image, unpackKernel(ctx, pkg, image)
+	return k, unpackKernel(ctx, pkg, release, dir)
 }
 
-// unpackKernel downloads a kernel's package and takes the image out of it.
-func unpackKernel(ctx context.Context, pkg, image string) error {
-	tmp, err := os.MkdirTemp(filepath.Dir(image), "deb-")
+// unpackKernel downloads a kernel's package and takes out of it what is needed.
+func unpackKernel(ctx context.Context, pkg, release, dir string) error {
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "deb-")
 	if err != nil {
 		return err
 	}
@@ -54,18 +66,35 @@ func unpackKernel(ctx context.Context, pkg, image string) error {
 	if err != nil || len(debs) != 1 {
 		return errors.Join(err, fmt.Errorf("apt-get download %s left %d packages", pkg, len(debs)))
 	}
-	if _, err := output(ctx, tmp, "dpkg-deb", "-x", filepath.Base(debs[0]), "unpacked"); err != nil {
+	if _, err := output(ctx, tmp, "dpkg-deb", "-x", filepath.Base(debs[0]), "all"); err != nil {
 		return err
 	}
-	return os.Rename(filepath.Join(tmp, "unpacked", "boot", filepath.Base(image)), image)
+	found, err := filepath.Glob(filepath.Join(tmp, "all/lib/modules", release, modules))
+	if err != nil || len(found) == 0 {
+		return errors.Join(err, fmt.Errorf("%s holds no %s", pkg, modules))
+	}
+	needed := filepath.Join(tmp, "needed")
+	if err := os.MkdirAll(filepath.Join(needed, "modules"), 0o755); err != nil {
+		return err
+	}
+	for _, path := range found {
+		if err := os.Rename(path, filepath.Join(needed, "modules", filepath.Base(path))); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(filepath.Join(tmp, "all/boot/vmlinuz-"+release), filepath.Join(needed, "vmlinuz")); err != nil {
+		return err
+	}
+	return os.Rename(needed, dir)
 }
 
 // guestPackages are what the guests have beyond a minimal Debian 12.
-const guestPackages = "systemd,systemd-sysv,dbus,apparmor,iproute2"
+const guestPackages = "systemd,systemd-sysv,dbus,apparmor,iproute2,kmod"
 
-// debian returns the tree of a debootstrapped Debian 12, from the cache if it is there.
+// debian returns the tree of a debootstrapped Debian 12 with these packages, from
+// the cache if it is there.
 func debian(ctx context.Context, cache string) (string, error) {
-	tree := filepath.Join(cache, "debian-12")
+	tree := filepath.Join(cache, fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(guestPackages))))
 	if _, err := os.Stat(tree); err == nil {
 		return tree, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // report is what a guest said over its serial line.
@@ -14,6 +15,7 @@ type report struct {
 	passed          int    // tests, subtests not counted
 	skipped, faults []string
 	done            bool
+	cpu             time.Duration // that the emulation took
 }
 
 // ok tells whether the guest ran to its end, did something, and nothing failed.

@@ -10,21 +10,27 @@ import (
 )
 
 // TestMemoryHeld: what exceeds its memory is ended, recorded as that, without a
-// penalty for its client, and nobody else feels it.
+// penalty for its client, and nobody else feels it; be it its namespace's first
+// process or one behind an init.
 func TestMemoryHeld(t *testing.T) {
-	b := started(t)
-	before, err := ends("memory", "memory")
+	for _, c := range []struct{ name, port string }{{"bare", barePort}, {"memory", memoryPort}} {
+		t.Run(c.name, func(t *testing.T) { memoryHeld(t, started(t), c.name, c.port) })
+	}
+}
+
+func memoryHeld(t *testing.T, b *rig.Broker, name, port string) {
+	before, err := ends(name, "memory")
 	if err != nil {
 		t.Fatal(err)
 	}
 	pid := show(t, "MainPID")
 	for n := range 2 {
-		if got, err := rig.Exchange(memoryPort, ""); got != "" {
+		if got, err := rig.Exchange(port, ""); got != "" {
 			t.Errorf("the bomb got so far: %q (%v)", got, err)
 		}
-		awaitEnds(t, "memory", "memory", before+n+1)
+		awaitEnds(t, name, "memory", before+n+1)
 	}
-	if s, err := b.Service("memory"); err != nil || s.RefusedBy["penalty"] != 0 {
+	if s, err := b.Service(name); err != nil || s.RefusedBy["penalty"] != 0 {
 		t.Errorf("its client was penalised: %+v, %v", s, err)
 	}
 	if err := factors(); err != nil {

@@ -31,6 +31,7 @@ const (
 	spinPort   = "7004"
 	swarmPort  = "7005"
 	addedPort  = "7006"
+	barePort   = "7007"
 )
 
 // policyText has a profile for each limit, and a service that works.
@@ -40,6 +41,11 @@ policy { edition = 1 }
 profile "memory" {
   base = profile.server
   resources { memory = "24MiB" }
+}
+
+profile "bare" {
+  base = profile.memory
+  init = false
 }
 
 profile "forks" {
@@ -68,7 +74,7 @@ func started(t *testing.T) *rig.Broker {
 	t.Helper()
 	bomb := filepath.Join(os.Getenv(rig.Prebuilt), "bomb")
 	write(t, policyText+service("factor", factorPort, "line", "/usr/bin/factor")+
-		service("memory", memoryPort, "memory", bomb, "memory")+service("forks", forksPort, "forks", bomb, "forks")+
+		service("memory", memoryPort, "memory", bomb, "memory")+service("bare", barePort, "bare", bomb, "memory")+service("forks", forksPort, "forks", bomb, "forks")+
 		service("spin", spinPort, "spin", bomb, "spin")+service("swarm", swarmPort, "server", bomb, "forks"))
 	systemctl(t, "start", unitName)
 	if s, err := broker.Status(); err != nil || s.LastReload != "" || s.Generation == 0 {
@@ -151,7 +157,8 @@ func ends(service, reason string) (int, error) {
 // awaitEnds waits until n sessions of the service have ended for the reason.
 func awaitEnds(t *testing.T, service, reason string, n int) {
 	t.Helper()
-	if err := rig.Until(20*time.Second, func() error {
+	idle(t, service)
+	if err := rig.Until(3*time.Second, func() error {
 		got, err := ends(service, reason)
 		if err == nil && got < n {
 			err = fmt.Errorf("%d sessions of %s ended by %q, want %d", got, service, reason, n)
