@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -73,7 +74,7 @@ func (r *report) mark(step, mark string, said []string) string {
 	case len(f) == 2 && f[0] == "begin" && step == "":
 		return f[1]
 	case len(f) == 3 && f[0] == "end" && f[1] == step:
-		if f[2] != "0" {
+		if f[2] != "0" && !r.faulted(step) {
 			r.fault(step, "ended with status "+f[2], said)
 		}
 		return ""
@@ -81,6 +82,11 @@ func (r *report) mark(step, mark string, said []string) string {
 		r.fault("guest", fmt.Sprintf("unexpected mark %q", mark), said)
 	}
 	return step
+}
+
+// faulted tells whether a test of the step failed, which is why it ends with 1.
+func (r *report) faulted(step string) bool {
+	return slices.ContainsFunc(r.faults, func(f string) bool { return strings.HasPrefix(f, step+" ") })
 }
 
 func (r *report) verdict(test, word string, said []string) {
