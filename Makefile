@@ -8,6 +8,7 @@ BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config
 TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro-httpd busybox-static curl \
                   iproute2 procps netcat-openbsd systemd
 RUN_PACKAGES   := netcat-openbsd
+KERNEL_PACKAGES := qemu-system-x86 debootstrap
 
 # The version is the tag or commit that git knows, also in a worktree, which go build does not see
 # into. VERSION=1.2.3 names it where there is no git.
@@ -17,20 +18,23 @@ NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 # casemated is linked statically: its zygotes start without a dynamic loader.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
-.PHONY: build check gofmt vet run test deps deps-test deps-run bench fuzz clean go-present root-present
+.PHONY: build check gofmt vet run test test-kernels deps deps-test deps-run deps-kernels bench fuzz clean go-present root-present
+
+# add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
+# those which this host has name.
+add-backports = if ! apt-cache madison $(1) | grep -q bookworm-backports; then \
+    uri=$$(apt-get indextargets --format '$$(REPO_URI)' 'Codename: bookworm' 'Component: main' | head -n 1); \
+    echo "deb $$uri bookworm-backports main" >/etc/apt/sources.list.d/bookworm-backports.list; \
+    apt-get update -q >/dev/null; \
+  fi
 
 # Debian 12's own Go is too old to fetch the one that go.mod asks for; that of its backports can.
-# Their address is that of the sources this host has.
 export GOTOOLCHAIN := auto
 go-present:
 	@if ! go version 2>/dev/null | grep -qE 'go1\.(2[1-9]|[3-9][0-9])'; then \
 	  if [ "$$(id -u)" != 0 ]; then echo 'Go 1.21 or later is missing, and installing it needs root' >&2; exit 1; fi; \
 	  echo 'installing Go' >&2; apt-get update -q >/dev/null; \
-	  if ! apt-cache madison golang-go | grep -q bookworm-backports; then \
-	    uri=$$(apt-get indextargets --format '$$(REPO_URI)' 'Codename: bookworm' 'Component: main' | head -n 1); \
-	    echo "deb $$uri bookworm-backports main" >/etc/apt/sources.list.d/bookworm-backports.list; \
-	    apt-get update -q >/dev/null; \
-	  fi; \
+	  $(call add-backports,golang-go); \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends -t bookworm-backports golang-go >/dev/null; \
 	fi
 
@@ -45,7 +49,7 @@ if [ -n "$$missing" ]; then \
 fi
 endef
 
-# What a build needs; these three targets alone install anything.
+# What a build needs; these targets alone install anything.
 deps: go-present
 	$(call install-missing,$(BUILD_PACKAGES))
 
@@ -54,6 +58,10 @@ deps-test: deps
 
 deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))
+
+deps-kernels: deps
+	$(call install-missing,$(KERNEL_PACKAGES))
+	@$(call add-backports,linux-image-cloud-amd64)
 
 root-present:
 	@[ "$$(id -u)" = 0 ] || { echo 'casemated needs root: it binds ports, builds namespaces and changes users' >&2; exit 1; }
@@ -87,6 +95,10 @@ test: deps-test
 	go test -race $$(go list ./... | grep -v /tests/)
 	# One after the other: they count processes, descriptors and mounts of the whole host.
 	go test -p 1 -count=1 -timeout 10m ./tests/...
+
+# Boots Debian 12's kernels, and Debian 12 under systemd, in emulation. What it downloads stays in .cache.
+test-kernels: root-present deps-kernels build
+	go run ./tests/kernels
 
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build

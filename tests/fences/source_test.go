@@ -28,10 +28,10 @@ type file struct {
 	tree    *ast.File
 }
 
-// ignoredDirs are not part of the project's source: version control, build
-// output, and what the go command skips anyway.
+// ignoredDir tells what is not part of the project's source: version control, build
+// output, what was downloaded, and what the go command skips anyway.
 func ignoredDir(name string) bool {
-	return name == ".git" || name == "bin" || name == "testdata" || name == "vendor" || name == "node_modules" || strings.HasPrefix(name, "_")
+	return name == ".git" || name == ".cache" || name == "bin" || name == "testdata" || name == "vendor" || name == "node_modules" || strings.HasPrefix(name, "_")
 }
 
 // walk calls visit for every regular file of the project (testdata left out)

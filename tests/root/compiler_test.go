@@ -26,7 +26,7 @@ func newLibexec(t *testing.T) *libexec {
 	for _, name := range []string{"casemate", "casemate-worker"} {
 		must(t, "cp", filepath.Join(bin, name), dir)
 	}
-	return &libexec{dir: dir, real: filepath.Join(bin, "casemate"), impostor: rig.Compile(t, "testdata/impostor.c", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-Wno-array-bounds")}
+	return &libexec{dir: dir, real: filepath.Join(bin, "casemate"), impostor: rig.Compile(t, "testdata/impostor.c")}
 }
 
 // become puts a compiler in place that behaves as way says.

@@ -3,7 +3,6 @@ package rig
 import (
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -45,19 +44,6 @@ func Top(t testing.TB) string {
 		}
 		dir = up
 	}
-}
-
-// Compile builds a C program, static, into a folder that every user can read.
-func Compile(t testing.TB, source string, flags ...string) string {
-	t.Helper()
-	gcc := need.Programs(t, "gcc")[0]
-	dir := PublicDir(t)
-	out := filepath.Join(dir, "program")
-	args := append([]string{"-static", "-O1", "-Wall", "-Werror", "-o", out, source}, flags...)
-	if text, err := exec.Command(gcc, args...).CombinedOutput(); err != nil {
-		t.Fatalf("gcc %s: %v\n%s", source, err, text)
-	}
-	return out
 }
 
 // PublicDir is a temporary folder that every user can enter, unlike t.TempDir, and

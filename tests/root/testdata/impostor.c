@@ -1,7 +1,9 @@
 /* Stands in for `casemate compile --stdin`: what its broker must survive. The
  * test writes the way and the reply into this program's data. It has no C
  * library, whose start makes calls that a Go program, and so the compiler's
- * filter, does not. */
+ * filter, does not.
+ * gcc: -nostdlib -ffreestanding -fno-stack-protector -Wno-array-bounds
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

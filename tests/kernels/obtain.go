@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// series is one kernel that Debian 12 offers.
+type series struct{ version, release string }
+
+// serieses are the kernels of the matrix: Debian 12's own, and its backports'.
+var serieses = []series{{"6.1", ""}, {"6.12", "bookworm-backports"}}
+
+// kernel is one that is here.
+type kernel struct {
+	image   string
+	modules string // folder with the modules that the tests need
+	release string // as uname(1) says it
+}
+
+// modules are what the tests need of a kernel's modules.
+const modules = "kernel/net/vmw_vsock/vsock.ko*"
+
+// obtain returns the newest kernel of the series, from the cache if it is there.
+func (s series) obtain(ctx context.Context, cache string) (kernel, error) {
+	args := []string{"depends", "-q", "linux-image-cloud-amd64"}
+	if s.release != "" {
+		args = append([]string{"-o", "APT::Default-Release=" + s.release}, args...)
+	}
+	text, err := output(ctx, "", "apt-cache", args...)
+	if err != nil {
+		return kernel{}, err
+	}
+	_, pkg, ok := strings.Cut(text, "Depends: ")
+	pkg, _, _ = strings.Cut(pkg, "\n")
+	release := strings.TrimPrefix(pkg, "linux-image-")
+	if !ok || !strings.HasPrefix(release, s.version+".") {
+		return kernel{}, fmt.Errorf("no kernel %s among the sources of apt: linux-image-cloud-amd64 depends on %q", s.version, pkg)
+	}
+	dir := filepath.Join(cache, "linux-"+release)
+	k := kernel{image: filepath.Join(dir, "vmlinuz"), modules: filepath.Join(dir, "modules"), release: release}
+	if _, err := os.Stat(dir); err == nil {
+		return k, nil
+	}
+	return k, unpackKernel(ctx, pkg, release, dir)
+}
+
+// unpackKernel downloads a kernel's package and takes out of it what is needed.
+func unpackKernel(ctx context.Context, pkg, release, dir string) error {
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), "deb-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if _, err := output(ctx, tmp, "apt-get", "download", "-q", pkg); err != nil {
+		return err
+	}
+	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
+	if err != nil || len(debs) != 1 {
+		return errors.Join(err, fmt.Errorf("apt-get download %s left %d packages", pkg, len(debs)))
+	}
+	if _, err := output(ctx, tmp, "dpkg-deb", "-x", filepath.Base(debs[0]), "all"); err != nil {
+		return err
+	}
+	found, err := filepath.Glob(filepath.Join(tmp, "all/lib/modules", release, modules))
+	if err != nil || len(found) == 0 {
+		return errors.Join(err, fmt.Errorf("%s holds no %s", pkg, modules))
+	}
+	needed := filepath.Join(tmp, "needed")
+	if err := os.MkdirAll(filepath.Join(needed, "modules"), 0o755); err != nil {
+		return err
+	}
+	for _, path := range found {
+		if err := os.Rename(path, filepath.Join(needed, "modules", filepath.Base(path))); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(filepath.Join(tmp, "all/boot/vmlinuz-"+release), filepath.Join(needed, "vmlinuz")); err != nil {
+		return err
+	}
+	return os.Rename(needed, dir)
+}
+
+// guestPackages are what the guests have beyond a minimal Debian 12.
+const guestPackages = "systemd,systemd-sysv,dbus,apparmor,iproute2,kmod"
+
+// debian returns the tree of a debootstrapped Debian 12 with these packages, from
+// the cache if it is there.
+func debian(ctx context.Context, cache string) (string, error) {
+	tree := filepath.Join(cache, fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(guestPackages))))
+	if _, err := os.Stat(tree); err == nil {
+		return tree, nil
+	}
+	mirror, err := output(ctx, "", "apt-get", "indextargets", "--format", "$(REPO_URI)", "Codename: bookworm", "Component: main")
+	if err != nil {
+		return "", err
+	}
+	mirror, _, _ = strings.Cut(mirror, "\n")
+	tmp, err := os.MkdirTemp(cache, "debootstrap-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	cmd := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "--include="+guestPackages, "bookworm", tmp, mirror)
+	// It mounts /proc in there, and what is interrupted leaves it mounted.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("debootstrap: %w\n%s", err, text)
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", err
+	}
+	return tree, os.Rename(tmp, tree)
+}
+
+// output runs a program in dir and returns what it printed.
+func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, text)
+	}
+	return string(text), nil
+}
