@@ -17,7 +17,7 @@ NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 # casemated is linked statically: its zygotes start without a dynamic loader.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
-.PHONY: build check gofmt vet run test deps deps-test deps-run bench fuzz clean go-present root-present
+.PHONY: build check gofmt vet run test deps deps-test deps-run bench bench-policy fuzz clean go-present root-present
 
 # Debian 12's own Go is too old to fetch the one that go.mod asks for; that of its backports can.
 # Their address is that of the sources this host has.
@@ -91,6 +91,10 @@ test: deps-test
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build
 	go run ./tests/bench
+
+# The compiler's own cost, up to 5,000 services with profiles of their own and 50,000 patterns.
+bench-policy:
+	go test -run '^$$' -bench 'Compile|Decode' -benchtime 3x ./policy/lang
 
 # A number of runs (20000x) or a time (30s).
 FUZZTIME ?= 20000x
