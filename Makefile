@@ -18,7 +18,7 @@ NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 # casemated is linked statically: its zygotes start without a dynamic loader.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
-.PHONY: build check gofmt vet run test test-kernels deps deps-test deps-run deps-kernels bench fuzz clean go-present root-present
+.PHONY: build check gofmt vet run test test-kernels deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -103,6 +103,10 @@ test-kernels: root-present deps-kernels build
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build
 	go run ./tests/bench
+
+# The compiler's own cost, up to 5,000 services with profiles of their own and 50,000 patterns.
+bench-policy:
+	go test -run '^$$' -bench 'Compile|Decode' -benchtime 3x ./policy/lang
 
 # A number of runs (20000x) or a time (30s).
 FUZZTIME ?= 20000x

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -28,7 +29,14 @@ var errNo = errors.New("the answer is no")
 // errReported is returned by a verb whose error is printed already.
 var errReported = errors.New("reported")
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+// memoryLimit is where the garbage collector begins to work harder: a policy of
+// thousands of services fits below it, and the compiler's sandbox is not far above.
+const memoryLimit = 192 << 20
+
+func main() {
+	debug.SetMemoryLimit(memoryLimit)
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run is main with its surroundings passed in. A panic is a failure to do the
 // job, so it ends with 1; its text goes to stderr for the bug report.

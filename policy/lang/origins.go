@@ -38,8 +38,14 @@ func (c *compiler) put(path string, rng hcl.Range) {
 // whole policy, taken apart, is a multiple of the policy.
 func (c *compiler) origins(p *policy.Policy) policy.Origins {
 	o := make(policy.Origins, len(c.places))
+	known := map[hcl.Range]string{} // what was inherited has one place in many profiles
 	for path, rng := range c.places {
-		o[path] = place(rng)
+		at, ok := known[rng]
+		if !ok {
+			at = place(rng)
+			known[rng] = at
+		}
+		o[path] = at
 	}
 	c.fillBlock(o, "edition", p.Edition)
 	c.fillBlock(o, "on_stop", p.OnStop)

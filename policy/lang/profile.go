@@ -101,7 +101,9 @@ func (c *compiler) inherit(from, to string) {
 		if rng, ok := source.places[path]; ok && rest != "" && rest != ".base" && !strings.HasPrefix(rest, ".widens") {
 			if _, own := c.places[to+rest]; !own {
 				c.put(to+rest, rng)
-				c.inner[to+rest] = source.inner[path]
+				if source.inner[path] {
+					c.inner[to+rest] = true
+				}
 			}
 		}
 	}
