@@ -106,7 +106,7 @@ func forge(t *testing.T, doc *policy.Document) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := bytes.Replace(p, []byte(`"network":"tcp"`), []byte(`"network":"t"`), 1)
+	bad := bytes.Replace(p, []byte(`"tcp:`), []byte(`"t:`), 1)
 	if bytes.Equal(bad, p) {
 		t.Fatalf("nothing to forge in %s", p)
 	}
@@ -137,7 +137,7 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		{"wrong digest", "reply", wrongDigest, "digest"},
 		{"not canonical", "reply", loose, "canonical"},
 		{"unknown field", "reply", unknown, "extra"},
-		{"forged network", "reply", forged, "services.once.listen.0"},
+		{"forged network", "reply", forged, `network "t" is not known`},
 		{"other version", "reply", `{"format_version":9}`, "format_version 9"},
 		{"no document", "reply", `{"format_version":1}`, "errors"},
 		{"does not read", "deaf", good, "the compiler: "},

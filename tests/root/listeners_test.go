@@ -23,7 +23,7 @@ func TestListeners(t *testing.T) {
 		{"tcp://:" + both, "tcp6", "[::1]:" + both},
 		{"tcp6://[::1]:" + six, "tcp6", "[::1]:" + six},
 		{"unix:" + sock, "unix", sock},
-		{"unixpacket://" + sock, "unixpacket", sock},
+		{"unixpacket:" + sock, "unixpacket", sock},
 	} {
 		t.Run(c.listen+" by "+c.network, func(t *testing.T) {
 			acl := "acl = acl.loopback"

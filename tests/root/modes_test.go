@@ -193,7 +193,7 @@ func TestUnixPacket(t *testing.T) {
 	rig.Root(t)
 	program, dir := rig.Compile(t, "testdata/rogue.c"), rig.PublicDir(t)
 	sock := filepath.Join(dir, "sock")
-	rig.Serve(t, head+service("count", "unixpacket://"+sock, []string{program, "count"}, "profile = profile.line", "acl = acl.anyone"))
+	rig.Serve(t, head+service("count", "unixpacket:"+sock, []string{program, "count"}, "profile = profile.line", "acl = acl.anyone"))
 	c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: sock, Net: "unixpacket"})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 	rig.Root(t)
 	rogue, dir := rig.Compile(t, "testdata/rogue.c"), t.TempDir()
 	var text strings.Builder
-	text.WriteString(head)
+	text.WriteString(head + "profile \"answers\" {\n  base    = profile.server\n  widens  = [\"network\"]\n  network = \"listener\"\n}\n")
 	to := map[string][2]string{} // service -> network and address
 	for how := range 3 {
 		for _, network := range []string{"tcp", "udp", "unix", "unixgram", "unixpacket"} {
@@ -29,12 +29,12 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 				address = filepath.Join(dir, name)
 			}
 			to[name] = [2]string{network, address}
-			listen := network + "://" + address
+			listen, more := network+"://"+address, []string{"wait = true", "acl = acl.anyone", "limit = limit.wait", "profile = profile.answers"}
 			if network != "tcp" && network != "udp" {
-				listen += "?mode=0620"
+				listen = network + ":" + address
+				more = append(more, "socket {\n    mode = \"0620\"\n  }")
 			}
-			text.WriteString(service(name, listen, []string{rogue, fmt.Sprintf("shut-%d", how)}, "wait = true",
-				"acl = acl.anyone", "limit = limit.wait", "profile = profile.server"))
+			text.WriteString(service(name, listen, []string{rogue, fmt.Sprintf("shut-%d", how)}, more...))
 		}
 	}
 	b := rig.Serve(t, text.String())
