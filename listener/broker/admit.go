@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/loop"
 )
 
 // reasonRules is the refusal of the host rules; limits have their own words.
@@ -53,20 +54,20 @@ func (v *visit) strand() {
 // reason is the limit that refused.
 func (b *Broker) admit(v *visit) (*session, string) {
 	t := v.svc.tally
-	ticket, refusal := t.limiter.Admit(b.loop.now, v.client.source())
+	ticket, refusal := t.limiter.Admit(b.loop.Now(), v.client.source())
 	if refusal.Refused() {
 		return nil, string(refusal.Reason)
 	}
-	s := &session{visit: *v, ticket: ticket, ticketd: true, started: b.loop.now, pidfd: -1, sysnr: -1, run: v.svc.run, uid: v.svc.uid}
-	s.timer.owner = s
+	s := &session{visit: *v, ticket: ticket, ticketd: true, started: b.loop.Now(), pidfd: -1, sysnr: -1, run: v.svc.run, uid: v.svc.uid}
+	s.timer.Owner = s
 	t.live++
 	t.peak = max(t.peak, t.live)
 	b.lastID++
 	s.id = b.lastID
 	if v.svc.dynamic {
-		uid, ok := b.leases.take()
+		uid, ok := b.leases.Take()
 		if !ok {
-			t.limiter.Release(b.loop.now, ticket)
+			t.limiter.Release(b.loop.Now(), ticket)
 			t.live--
 			return nil, reasonBusy
 		}
@@ -87,10 +88,10 @@ func (b *Broker) refuse(v *visit, reason string) {
 		v.conn = -1
 	}
 	q := &v.svc.tally.quiet
-	if !q.allow(b.loop.now) {
-		if !q.timer.armed() {
-			q.timer.owner = unsaid{b, v.svc.tally}
-			b.loop.after(&q.timer, refusalCount)
+	if !q.allow(b.loop.Now()) {
+		if !q.timer.Armed() {
+			q.timer.Owner = unsaid{b, v.svc.tally}
+			b.loop.After(&q.timer, refusalCount)
 		}
 		return
 	}
@@ -104,7 +105,7 @@ type unsaid struct {
 	t *tally
 }
 
-func (u unsaid) expire(*timer) {
+func (u unsaid) Expire(*loop.Timer) {
 	if u.t.quiet.unsaid > 0 {
 		u.b.log.put(suppressed{at: u.b.wall(), service: u.t.name, count: u.t.quiet.unsaid})
 		u.t.quiet.unsaid = 0

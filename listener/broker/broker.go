@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"casemate/listener/host"
+	"casemate/listener/loop"
 	"casemate/policy"
 	"casemate/sandbox/panics"
 )
@@ -25,7 +27,7 @@ type Config struct {
 	ControlPath string
 	// LibexecDir holds casemate and casemate-worker.
 	LibexecDir string
-	// LeaseDir is shared by all brokers of the host; "" is DefaultLeaseDir.
+	// LeaseDir is shared by all brokers of the host; "" is host.DefaultLeaseDir.
 	LeaseDir string
 	// Log receives one JSON object per line; it stays the caller's.
 	Log *os.File
@@ -39,7 +41,7 @@ type Config struct {
 // other methods are for other goroutines.
 type Broker struct {
 	conf    Config
-	loop    *loop
+	loop    *loop.Loop
 	log     *logger
 	started time.Time
 	control *control
@@ -56,7 +58,7 @@ type Broker struct {
 	workers   []*worker
 	names     *names
 	logs      *logs
-	leases    *leases
+	leases    *host.Leases
 	orphans   orphans
 	exhausted exhausted
 	said      map[string]int64 // limitedNote: when a topic may be logged again
@@ -64,7 +66,7 @@ type Broker struct {
 	maxFiles  int // RLIMIT_NOFILE
 	starting  int // starts in progress on other goroutines
 	stopping  bool
-	stopTimer timer
+	stopTimer loop.Timer
 	// lastReload is the error of the newest load, for status.
 	lastReload string
 
@@ -77,7 +79,7 @@ type Broker struct {
 // New prepares a broker and takes the control socket, so that two of them
 // cannot run on one. Nothing is served before Load.
 func New(c Config) (*Broker, error) {
-	l, err := newLoop()
+	l, err := loop.New()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +87,7 @@ func New(c Config) (*Broker, error) {
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
 		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
-		said: make(map[string]int64), leases: newLeases(cmp.Or(c.LeaseDir, DefaultLeaseDir)),
+		said: make(map[string]int64), leases: host.NewLeases(cmp.Or(c.LeaseDir, host.DefaultLeaseDir)),
 	}
 	// Ids are unique across restarts, as long as fewer than a million
 	// connections a second come; they stay below 2^53, which JSON readers keep exact.
@@ -104,9 +106,9 @@ func New(c Config) (*Broker, error) {
 		return nil, err
 	}
 	f := &flushing{loop: l, log: b.log}
-	f.timer.owner = f
-	l.idle = f.idle
-	l.failed = b.Bug
+	f.timer.Owner = f
+	l.Idle = f.idle
+	l.Failed = b.Bug
 	return b, nil
 }
 
@@ -129,7 +131,7 @@ func (b *Broker) apart(f func() error, done func(error)) {
 // openLeases makes the leased uids ours to hand out. It comes after the control
 // socket: a second broker on one must not look after the first one's sessions.
 func (b *Broker) openLeases() error {
-	ended, left, err := b.leases.open()
+	ended, left, err := b.leases.Open()
 	if err != nil {
 		return fmt.Errorf("lease uids: %w", err)
 	}
@@ -146,7 +148,7 @@ func (b *Broker) Run() error {
 	if err := b.control.watch(); err != nil {
 		return err
 	}
-	err := b.loop.run()
+	err := b.loop.Run()
 	b.control.close()
 	b.log.flush()
 	b.tell("stopped")
@@ -164,13 +166,13 @@ const noteEvery = 5 * time.Second
 
 // limitedNote logs a warning that remote behaviour could repeat at will.
 func (b *Broker) limitedNote(topic, msg string, err error) {
-	if until, ok := b.said[topic]; ok && b.loop.now < until {
+	if until, ok := b.said[topic]; ok && b.loop.Now() < until {
 		return
 	}
 	if len(b.said) > 4096 { // topics are services and sockets, also former ones
 		clear(b.said)
 	}
-	b.said[topic] = b.loop.now + int64(noteEvery)
+	b.said[topic] = b.loop.Now() + int64(noteEvery)
 	b.log.put(note{at: b.wall(), level: slog.LevelWarn, msg: msg, attrs: []slog.Attr{slog.String("error", err.Error())}})
 }
 
@@ -197,18 +199,18 @@ const exhaustedPause = 100 * time.Millisecond
 // loop does not spin, and it recovers by itself.
 type exhausted struct {
 	b     *Broker
-	timer timer
+	timer loop.Timer
 }
 
 func (x *exhausted) begin(b *Broker, err error) {
-	x.b, x.timer.owner = b, x
+	x.b, x.timer.Owner = b, x
 	b.readFileLimit()
 	b.limitedNote("exhausted", "out of resources, resting all listeners", err)
-	b.loop.after(&x.timer, exhaustedPause)
-	x.expire(nil)
+	b.loop.After(&x.timer, exhaustedPause)
+	x.Expire(nil)
 }
 
-func (x *exhausted) expire(*timer) {
+func (x *exhausted) Expire(*loop.Timer) {
 	for _, at := range x.b.sockets {
 		at.sync()
 	}
@@ -218,8 +220,8 @@ func (x *exhausted) expire(*timer) {
 // dropSocket closes a socket that no generation wants any more.
 func (b *Broker) dropSocket(at *socket) {
 	at.svc = nil
-	b.loop.timers.disarm(&at.pause)
-	b.loop.timers.disarm(&at.retry)
+	b.loop.Disarm(&at.pause)
+	b.loop.Disarm(&at.retry)
 	if at.holder != nil {
 		at.sync() // a wait program still has it; free comes back here
 		return

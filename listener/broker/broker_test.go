@@ -267,7 +267,7 @@ func TestReload(t *testing.T) {
 	waitFor10(t, func() (closed bool) { first.set(func() { closed = first.closed }); return closed })
 }
 
-func (g *rig) do(f func()) { g.loop.do(f) }
+func (g *rig) do(f func()) { g.loop.Do(f) }
 
 func TestReloadThatFailsChangesNothing(t *testing.T) {
 	g, a, taken := newRig(t), freePort(t), freePort(t)
@@ -367,7 +367,7 @@ func TestNamesAnswer(t *testing.T) {
 	unix.Write(pair[1], append(answer, "a.example.org"...))
 	echoes(t, c)
 	g.expect(`"decision"`, `"verdict":"allow"`, `"name":"a.example.org"`)
-	g.do(func() { g.names.worker.fd = -1; g.loop.del(pair[0]); unix.Close(pair[0]) })
+	g.do(func() { g.names.worker.fd = -1; g.loop.Del(pair[0]); unix.Close(pair[0]) })
 }
 
 func TestNamesAreBoundedForEachSource(t *testing.T) {

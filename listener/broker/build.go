@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
@@ -80,7 +81,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 
 // plan resolves every service of doc. All errors are reported, not only the first.
 func (c *candidate) plan(doc *policy.Document) error {
-	a, err := readAccounts()
+	a, err := host.ReadAccounts()
 	if err != nil {
 		return err
 	}
@@ -98,8 +99,8 @@ func (c *candidate) plan(doc *policy.Document) error {
 	return errors.Join(errs...)
 }
 
-func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *accounts, tasks userTasks, compiled map[string]rules) (p planned, err error) {
-	if p.sockets, err = a.sockets(s); err != nil {
+func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, compiled map[string]rules) (p planned, err error) {
+	if p.sockets, err = sockets(a, s); err != nil {
 		return p, err
 	}
 	r, ok := compiled[s.ACL]

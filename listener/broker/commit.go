@@ -7,16 +7,17 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/loop"
 )
 
 // commit puts a candidate into force, on the loop. It either does all of it, or
 // leaves the old generation as it was and returns why.
 func (b *Broker) commit(c *candidate) error {
 	if b.stopping {
-		return errStopped
+		return loop.ErrStopped
 	}
 	if c.gen.doc.Policy.OnStop == "leave" {
-		if err := b.leases.leave(); err != nil {
+		if err := b.leases.Leave(); err != nil {
 			return fmt.Errorf("on_stop: note it for the next broker: %w", err)
 		}
 	}
@@ -170,7 +171,7 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 			at = newSocket(b, w.spec, c.opened[key])
 			b.sockets[key] = at
 		} else if sock := c.opened[key]; sock != nil {
-			b.loop.timers.disarm(&at.retry)
+			b.loop.Disarm(&at.retry)
 			at.sock, at.spec, at.err = sock, w.spec, nil
 			at.local = newSocket(b, w.spec, sock).local
 		}
@@ -205,7 +206,7 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 	}
 	for name, t := range b.tallies {
 		if t.live == 0 && c.gen.service(name) == nil {
-			b.loop.timers.disarm(&t.quiet.timer)
+			b.loop.Disarm(&t.quiet.timer)
 			delete(b.tallies, name)
 		}
 	}

@@ -101,10 +101,10 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	var uid uint32
 	var leased bool
 	// The orphan sweep must not take the compiler for a stray.
-	if err := b.loop.do(func() { b.starting++; uid, leased = b.leases.take() }); err != nil {
+	if err := b.loop.Do(func() { b.starting++; uid, leased = b.leases.Take() }); err != nil {
 		return nil, err
 	}
-	defer func() { _ = b.loop.post(func() { b.starting--; b.leases.give(uid) }) }()
+	defer func() { _ = b.loop.Post(func() { b.starting--; b.leases.Give(uid) }) }()
 	if !leased {
 		return nil, errors.New("no uid is free to lease")
 	}

@@ -72,7 +72,7 @@ func (c *control) fd() int { return c.sock.FD }
 
 // watch puts the socket into the loop.
 func (c *control) watch() error {
-	err := c.b.loop.add(c.fd(), unix.EPOLLIN, c)
+	err := c.b.loop.Add(c.fd(), unix.EPOLLIN, c)
 	c.watched = err == nil
 	return err
 }
@@ -84,10 +84,10 @@ func (c *control) sync() {
 		return
 	}
 	events := uint32(unix.EPOLLIN)
-	if c.b.exhausted.timer.armed() {
+	if c.b.exhausted.timer.Armed() {
 		events = 0
 	}
-	_ = c.b.loop.mod(c.fd(), events) // of a descriptor in the set, it does not fail
+	_ = c.b.loop.Mod(c.fd(), events) // of a descriptor in the set, it does not fail
 }
 
 // close removes the socket, then the lock's hold; the lock file stays, because
@@ -99,7 +99,7 @@ func (c *control) close() {
 }
 
 // ready accepts on the loop.
-func (c *control) ready(uint32) {
+func (c *control) Ready(uint32) {
 	for range maxControls {
 		conn, peer, err := listener.Accept(c.fd())
 		if listener.Exhausted(err) {

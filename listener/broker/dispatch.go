@@ -50,7 +50,7 @@ func (r *runner) send(s *session) {
 	switch {
 	case err == nil:
 		r.pending[s.id] = s
-		r.used = r.b.loop.now
+		r.used = r.b.loop.Now()
 		if s.conn >= 0 {
 			unix.Close(s.conn)
 			s.conn = -1
@@ -67,7 +67,7 @@ func (r *runner) send(s *session) {
 }
 
 // ready takes the zygote's replies.
-func (r *runner) ready(uint32) {
+func (r *runner) Ready(uint32) {
 	for range maxWaiting {
 		if r.zygote == nil {
 			return
@@ -116,7 +116,7 @@ func (r *runner) died(err error) {
 	if errors.Is(err, io.EOF) {
 		err = errors.New("zygote ended")
 	}
-	soon := time.Duration(r.b.loop.now-r.born) < soonDead
+	soon := time.Duration(r.b.loop.Now()-r.born) < soonDead
 	r.drop()
 	lost := r.pending
 	r.pending = make(map[uint64]*session)
@@ -127,7 +127,7 @@ func (r *runner) died(err error) {
 		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
 	}
 	for _, s := range lost {
-		r.b.loop.guard(func() { r.b.fails(s, "zygote", err) })
+		r.b.loop.Guard(func() { r.b.fails(s, "zygote", err) })
 	}
 	if len(lost) > 0 {
 		r.b.sweepOrphans()

@@ -7,6 +7,7 @@ import (
 
 	"casemate/acl/limit"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +17,7 @@ const reserve = 128
 
 // watch opens a pidfd and adds it to the loop, or returns -1 when there is no
 // descriptor for it; the child's end is then found by looking.
-func (b *Broker) watch(pid int, s source) int32 {
+func (b *Broker) watch(pid int, s loop.Source) int32 {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		b.limitedNote("pidfd", "no pidfd for a child, polling for its end", err)
@@ -26,7 +27,7 @@ func (b *Broker) watch(pid int, s source) int32 {
 	// Descriptors are numbered lowest first, so a high number means that few are left.
 	if fd < b.maxFiles-reserve {
 		// One-shot: a pidfd stays readable for ever once its process has ended.
-		if err = b.loop.add(fd, unix.EPOLLIN|unix.EPOLLONESHOT, s); err == nil {
+		if err = b.loop.Add(fd, unix.EPOLLIN|unix.EPOLLONESHOT, s); err == nil {
 			return int32(fd)
 		}
 	}
@@ -58,7 +59,7 @@ func (b *Broker) penalize(s *session, reason string) {
 	default:
 		return
 	}
-	s.svc.tally.limiter.Penalize(b.loop.now, s.client.source(), class)
+	s.svc.tally.limiter.Penalize(b.loop.Now(), s.client.source(), class)
 }
 
 // ending makes the record of a program's end.
@@ -66,7 +67,7 @@ func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *
 	return &ending{
 		at: b.wall(), id: s.id, service: s.svc.name, client: s.client, pid: int(s.pid), uid: s.uid,
 		reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), ran: true, status: status,
-		took: time.Duration(b.loop.now - s.started), digest: s.svc.gen.digest,
+		took: time.Duration(b.loop.Now() - s.started), digest: s.svc.gen.digest,
 		user: time.Duration(u.Utime.Nano()), sys: time.Duration(u.Stime.Nano()), rss: u.Maxrss,
 	}
 }

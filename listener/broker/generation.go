@@ -13,6 +13,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 
+	"casemate/listener/host"
 	"golang.org/x/sys/unix"
 )
 
@@ -102,8 +103,8 @@ type builtinConfig struct {
 const builtinConfigPath = "/etc/casemate/builtin.json"
 
 // newJob resolves one service of doc.
-func newJob(doc *policy.Document, s *policy.Service, a *accounts, tasks userTasks, sockets int, origins []string) (job, error) {
-	who, err := a.resolve(s)
+func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int, origins []string) (job, error) {
+	who, err := resolve(a, s)
 	if err != nil {
 		return job{}, err
 	}
@@ -130,11 +131,11 @@ type userTasks map[uint32]int64
 
 // countTasks resolves every user once. One that does not exist is reported
 // with its service.
-func countTasks(p *policy.Policy, a *accounts) userTasks {
+func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
 	users, out := make(map[string]uint32), make(userTasks)
 	for i := range p.Services {
 		if s := &p.Services[i]; s.User != "dynamic" {
-			if uid, _, err := a.user(s.User); err == nil {
+			if uid, _, err := a.User(s.User); err == nil {
 				users[s.User] = uid
 			}
 		}

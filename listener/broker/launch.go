@@ -37,7 +37,7 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	err = reply.Err()
 	if err == nil || reply.PID != 0 {
 		taken := false
-		if derr := b.loop.do(func() {
+		if derr := b.loop.Do(func() {
 			if taken = b.takes(reply.PID); !taken {
 				b.sweepOrphans() // what it did start has no record
 			}

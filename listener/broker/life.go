@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"casemate/listener/loop"
 	"log/slog"
 	"time"
 )
@@ -13,7 +14,7 @@ const stopTime = 5 * time.Second
 // returns when that is done. It may be called more than once.
 func (b *Broker) Stop() {
 	// An error means that it has stopped already.
-	_ = b.loop.post(b.stop)
+	_ = b.loop.Post(b.stop)
 }
 
 func (b *Broker) stop() {
@@ -24,11 +25,11 @@ func (b *Broker) stop() {
 	leave := b.gen != nil && b.gen.doc.Policy.OnStop == "leave"
 	b.log.put(note{at: b.wall(), level: slog.LevelInfo, msg: "stopping", attrs: []slog.Attr{slog.Int("sessions", len(b.sessions)), slog.Bool("leave", leave)}})
 	for _, at := range b.sockets {
-		b.loop.timers.disarm(&at.retry)
+		b.loop.Disarm(&at.retry)
 		at.close()
 	}
 	for _, q := range b.names.asked {
-		b.loop.timers.disarm(&q.timer)
+		b.loop.Disarm(&q.timer)
 		b.refuse(&q.visit, reasonBusy)
 	}
 	clear(b.names.asked)
@@ -44,20 +45,20 @@ func (b *Broker) stop() {
 	for _, s := range b.sessions {
 		b.terminate(s, mercyStop)
 	}
-	b.stopTimer.owner = lastCall{b}
-	b.loop.after(&b.stopTimer, graceTime+stopTime)
+	b.stopTimer.Owner = lastCall{b}
+	b.loop.After(&b.stopTimer, graceTime+stopTime)
 }
 
 // lastCall gives up on children that not even SIGKILL has ended (a process in
 // an uninterruptible system call); they die when that returns.
 type lastCall struct{ b *Broker }
 
-func (l lastCall) expire(*timer) { l.b.stopped() }
+func (l lastCall) Expire(*loop.Timer) { l.b.stopped() }
 
 // stopped is called when no session is left, or none will go.
 func (b *Broker) stopped() {
 	for _, r := range b.tallies {
-		unsaid{b, r}.expire(nil)
+		unsaid{b, r}.Expire(nil)
 	}
 	for r := range b.runners {
 		r.drop()
@@ -66,9 +67,9 @@ func (b *Broker) stopped() {
 		w.stop()
 	}
 	if len(b.sessions) == 0 {
-		if err := b.leases.settle(); err != nil {
+		if err := b.leases.Settle(); err != nil {
 			b.limitedNote("leases", "clean end not noted", err)
 		}
 	}
-	b.loop.end()
+	b.loop.End()
 }

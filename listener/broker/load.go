@@ -39,7 +39,7 @@ func (b *Broker) install(doc *policy.Document) error {
 	if err != nil {
 		return err
 	}
-	if derr := b.loop.do(func() { err = b.commit(c) }); derr != nil {
+	if derr := b.loop.Do(func() { err = b.commit(c) }); derr != nil {
 		err = derr
 	}
 	if err != nil && !c.inForce {
@@ -51,7 +51,7 @@ func (b *Broker) install(doc *policy.Document) error {
 // loaded notes the outcome and returns the digest in force.
 func (b *Broker) loaded(err error) (digest string) {
 	// When the loop has ended there is no policy in force.
-	_ = b.loop.do(func() {
+	_ = b.loop.Do(func() {
 		b.lastReload = ""
 		if b.gen != nil {
 			digest = b.gen.digest

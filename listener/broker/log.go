@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"casemate/listener/loop"
 	"casemate/sandbox/panics"
 )
 
@@ -70,23 +71,23 @@ const (
 
 // flushing is the loop's side: it hands records over in batches.
 type flushing struct {
-	loop  *loop
+	loop  *loop.Loop
 	log   *logger
-	timer timer
+	timer loop.Timer
 }
 
 // idle is called at the end of each wake of the loop.
 func (f *flushing) idle() {
 	switch n := len(f.log.batch); {
 	case n >= flushAt:
-		f.loop.timers.disarm(&f.timer)
+		f.loop.Disarm(&f.timer)
 		f.log.flush()
-	case n > 0 && !f.timer.armed():
-		f.loop.after(&f.timer, flushAfter)
+	case n > 0 && !f.timer.Armed():
+		f.loop.After(&f.timer, flushAfter)
 	}
 }
 
-func (f *flushing) expire(*timer) { f.log.flush() }
+func (f *flushing) Expire(*loop.Timer) { f.log.flush() }
 
 // flush gives the loop's records to the writer, or counts them when the
 // writer is too far behind.
@@ -214,7 +215,7 @@ func bugNote(err error) note {
 type refusalLog struct {
 	tat    int64 // GCRA: when the bucket is full again, loop time
 	unsaid uint64
-	timer  timer // writes unsaid
+	timer  loop.Timer // writes unsaid
 }
 
 const (

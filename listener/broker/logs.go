@@ -7,6 +7,7 @@ import (
 
 	"casemate/sandbox"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ type logs struct {
 	ring     [maxRecent]whose
 	next     int
 	unknown  []whose
-	timer    timer
+	timer    loop.Timer
 }
 
 type whose struct{ pid, uid uint32 }
@@ -47,13 +48,13 @@ type whose struct{ pid, uid uint32 }
 type lateEnding struct {
 	l     *logs
 	e     *ending
-	timer timer
+	timer loop.Timer
 }
 
 func newLogs(b *Broker) *logs {
 	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
 		lessees: make(map[uint32]uint64)}
-	l.timer.owner = l
+	l.timer.Owner = l
 	l.worker = newWorker(b, "log")
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
 	l.worker.again = func() {
@@ -149,12 +150,12 @@ func (l *logs) asked(q whose) {
 		return
 	}
 	l.unknown = append(l.unknown, q)
-	if !l.timer.armed() {
-		l.b.loop.after(&l.timer, unknownDelay)
+	if !l.timer.Armed() {
+		l.b.loop.After(&l.timer, unknownDelay)
 	}
 }
 
-func (l *logs) expire(*timer) {
+func (l *logs) Expire(*loop.Timer) {
 	late := l.unknown
 	l.unknown = nil
 	for _, q := range late {
@@ -205,9 +206,9 @@ func (l *logs) violation(s *session, e *ending) {
 		e.syscall = sandbox.SyscallName(int(s.sysnr))
 	} else if l.audit && l.waiting[s.pid] == nil && len(l.waiting) < maxUnknown {
 		late := &lateEnding{l: l, e: e}
-		late.timer.owner = late
+		late.timer.Owner = late
 		l.waiting[s.pid] = late
-		l.b.loop.after(&late.timer, violationDelay)
+		l.b.loop.After(&late.timer, violationDelay)
 		return
 	}
 	l.b.log.put(e)
@@ -220,14 +221,14 @@ func (l *logs) violated(pid, nr int32) {
 	}
 	if late := l.waiting[pid]; late != nil {
 		late.e.syscall = sandbox.SyscallName(int(nr))
-		l.b.loop.timers.disarm(&late.timer)
-		late.expire(nil)
+		l.b.loop.Disarm(&late.timer)
+		late.Expire(nil)
 	} else if s := l.b.sessions[pid]; s != nil {
 		s.sysnr = nr
 	}
 }
 
-func (v *lateEnding) expire(*timer) {
+func (v *lateEnding) Expire(*loop.Timer) {
 	delete(v.l.waiting, int32(v.e.pid))
 	v.l.b.log.put(v.e)
 }

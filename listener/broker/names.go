@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/listener/loop"
 )
 
 // The bounds of what waits for a name. The connection is held meanwhile, so
@@ -34,7 +35,7 @@ type question struct {
 	n     *names
 	id    uint64
 	visit visit
-	timer timer
+	timer loop.Timer
 }
 
 func newNames(b *Broker) *names {
@@ -47,7 +48,7 @@ func newNames(b *Broker) *names {
 // ask holds the connection until its name is known or the deadline has passed.
 // Who would be refused by a limit anyway costs no question.
 func (n *names) ask(v *visit) {
-	if r := v.svc.tally.limiter.Peek(n.b.loop.now, v.client.source()); r.Refused() {
+	if r := v.svc.tally.limiter.Peek(n.b.loop.Now(), v.client.source()); r.Refused() {
 		n.b.refuse(v, string(r.Reason))
 		return
 	}
@@ -58,18 +59,18 @@ func (n *names) ask(v *visit) {
 	}
 	n.lastID++
 	q := &question{n: n, id: n.lastID, visit: *v}
-	q.timer.owner = q
+	q.timer.Owner = q
 	msg := binary.LittleEndian.AppendUint64(make([]byte, 0, 24), q.id)
 	addr := v.client.addr.Addr().As16()
 	msg = append(msg, addr[:]...)
-	if !n.worker.running() && n.worker.backoff.armed() || n.worker.fd >= 0 && !n.worker.send(outgoing{msg, -1}) {
+	if !n.worker.running() && n.worker.backoff.Armed() || n.worker.fd >= 0 && !n.worker.send(outgoing{msg, -1}) {
 		n.b.named(v, acl.Name{State: acl.NoAnswer})
 		return
 	}
 	n.asked[q.id] = q
 	v.conn = -1
 	n.sources[src]++
-	n.b.loop.after(&q.timer, nameDeadline)
+	n.b.loop.After(&q.timer, nameDeadline)
 }
 
 // sourceOf is the prefix under which questions are counted.
@@ -108,17 +109,17 @@ func (n *names) answer(m []byte) {
 // lost answers everything that is open when the worker dies.
 func (n *names) lost() {
 	for _, q := range n.asked {
-		n.b.loop.guard(func() { q.done(acl.Name{State: acl.NoAnswer}) })
+		n.b.loop.Guard(func() { q.done(acl.Name{State: acl.NoAnswer}) })
 	}
 }
 
 // expire is the deadline: no answer.
-func (q *question) expire(*timer) { q.done(acl.Name{State: acl.NoAnswer}) }
+func (q *question) Expire(*loop.Timer) { q.done(acl.Name{State: acl.NoAnswer}) }
 
 func (q *question) done(name acl.Name) {
 	n := q.n
 	delete(n.asked, q.id)
-	n.b.loop.timers.disarm(&q.timer)
+	n.b.loop.Disarm(&q.timer)
 	src := sourceOf(q.visit.client.addr.Addr())
 	if n.sources[src]--; n.sources[src] <= 0 {
 		delete(n.sources, src)

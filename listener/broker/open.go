@@ -17,7 +17,7 @@ type inForce struct {
 // snapshot reads inForce from the loop.
 func (b *Broker) snapshot() (now inForce, err error) {
 	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec)}
-	err = b.loop.do(func() {
+	err = b.loop.Do(func() {
 		if b.gen != nil {
 			now.number = b.gen.number
 			for _, s := range b.gen.services {

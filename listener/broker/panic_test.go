@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/listener/loop"
 	"casemate/policy"
 )
 
@@ -62,7 +63,7 @@ func TestPanicInCommit(t *testing.T) {
 	g.load(svc("cat", "tcp", port, "/bin/cat"))
 	g.setPolicy(svc("cat", "tcp", port, "/bin/cat"), svc("new", "tcp", freePort(t), "/bin/cat"))
 	g.do(func() { g.sockets["broken"] = nil })
-	if _, _, err := g.Load(); err != errBug {
+	if _, _, err := g.Load(); err != loop.ErrBug {
 		t.Errorf("%v", err)
 	}
 	g.bug("")
@@ -127,36 +128,12 @@ func TestPanicOfTheControl(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	var cell cell
 	g.do(func() { r := g.gen.services[0].run; cell, r.cell = r.cell, nil })
-	if _, err := g.status("cat"); err != errBug {
+	if _, err := g.status("cat"); err != loop.ErrBug {
 		t.Errorf("%v", err)
 	}
 	g.bug("status")
 	g.do(func() { g.gen.services[0].run.cell = cell })
 	g.status1("cat")
-}
-
-// TestPanicOfTheLoopItself: a turn that cannot work is tried again, slowly.
-func TestPanicOfTheLoopItself(t *testing.T) {
-	l := startLoop(t)
-	said := make(chan error, 100)
-	clock := l.clock
-	l.do(func() {
-		l.failed = func(err error) { said <- err }
-		n := 0
-		l.clock = func() int64 {
-			if n++; n <= 3 {
-				panic("boom")
-			}
-			return clock()
-		}
-	})
-	l.post(func() {})
-	if err := l.do(func() {}); err != nil {
-		t.Error(err)
-	}
-	if len(said) != 3 {
-		t.Errorf("%d panics told, want 3", len(said))
-	}
 }
 
 type brokenRecord struct{}

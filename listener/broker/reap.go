@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +18,7 @@ type corpse struct {
 	b     *Broker
 	pid   int
 	pidfd int
-	timer timer
+	timer loop.Timer
 }
 
 // discard closes a zygote and reaps it when it has ended.
@@ -29,19 +30,19 @@ func (b *Broker) discard(z starter) {
 // reapLater reaps pid when it has ended.
 func (b *Broker) reapLater(pid int) {
 	c := &corpse{b: b, pid: pid, pidfd: -1}
-	c.timer.owner = c
+	c.timer.Owner = c
 	if c.reap() {
 		return
 	}
 	b.corpses[pid] = c
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		if b.loop.add(fd, unix.EPOLLIN, c) == nil {
+		if b.loop.Add(fd, unix.EPOLLIN, c) == nil {
 			c.pidfd = fd
 			return
 		}
 		unix.Close(fd)
 	}
-	b.loop.after(&c.timer, pollChild)
+	b.loop.After(&c.timer, pollChild)
 }
 
 func (c *corpse) reap() bool {
@@ -49,17 +50,17 @@ func (c *corpse) reap() bool {
 	return got == c.pid || err != nil
 }
 
-func (c *corpse) ready(uint32) { c.expire(nil) }
+func (c *corpse) Ready(uint32) { c.Expire(nil) }
 
-func (c *corpse) expire(*timer) {
+func (c *corpse) Expire(*loop.Timer) {
 	if !c.reap() {
 		if c.pidfd < 0 {
-			c.b.loop.after(&c.timer, pollChild)
+			c.b.loop.After(&c.timer, pollChild)
 		}
 		return
 	}
 	if c.pidfd >= 0 {
-		c.b.loop.del(c.pidfd)
+		c.b.loop.Del(c.pidfd)
 		unix.Close(c.pidfd)
 	}
 	delete(c.b.corpses, c.pid)
@@ -75,20 +76,20 @@ const orphanDelay = 3 * time.Second
 type orphans struct {
 	b     *Broker
 	first map[int]bool
-	timer timer
+	timer loop.Timer
 }
 
 // sweepOrphans takes the first look; the second follows by timer.
 func (b *Broker) sweepOrphans() {
 	o := &b.orphans
-	o.b, o.timer.owner = b, o
-	if !o.timer.armed() {
+	o.b, o.timer.Owner = b, o
+	if !o.timer.Armed() {
 		o.first = b.strangers()
-		b.loop.after(&o.timer, orphanDelay)
+		b.loop.After(&o.timer, orphanDelay)
 	}
 }
 
-func (o *orphans) expire(*timer) {
+func (o *orphans) Expire(*loop.Timer) {
 	now := o.b.strangers()
 	for pid := range now {
 		if o.first[pid] && o.b.starting == 0 {
@@ -99,7 +100,7 @@ func (o *orphans) expire(*timer) {
 	}
 	o.first = now
 	if len(now) > 0 { // started since, perhaps by a zygote that has died since
-		o.b.loop.after(&o.timer, orphanDelay)
+		o.b.loop.After(&o.timer, orphanDelay)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"casemate/sandbox/zygote"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,8 +52,8 @@ type runner struct {
 	spawning bool
 	failures int
 	lastErr  error
-	backoff  timer
-	idle     timer
+	backoff  loop.Timer
+	idle     loop.Timer
 
 	pending   map[uint64]*session // sent, no reply yet
 	congested bool                // too many of them
@@ -64,7 +65,7 @@ type runner struct {
 
 func newRunner(b *Broker, name string, c cell) *runner {
 	r := &runner{b: b, name: name, cell: c, pending: make(map[uint64]*session)}
-	r.backoff.owner, r.idle.owner = r, r
+	r.backoff.Owner, r.idle.Owner = r, r
 	return r
 }
 
@@ -75,7 +76,7 @@ func (r *runner) start(s *session) {
 	switch {
 	case r.zygote != nil:
 		r.send(s)
-	case r.backoff.armed() || r.retired || r.b.stopping:
+	case r.backoff.Armed() || r.retired || r.b.stopping:
 		r.b.fails(s, "", errNoStart)
 	default:
 		r.waiting = append(r.waiting, s)
@@ -101,7 +102,7 @@ func (r *runner) spawn() {
 	c := r.cell
 	var z starter
 	r.b.apart(func() (err error) { z, err = c.Spawn(); return err }, func(err error) {
-		if r.b.loop.post(func() { r.b.starting--; r.spawned(z, err) }) != nil && err == nil {
+		if r.b.loop.Post(func() { r.b.starting--; r.spawned(z, err) }) != nil && err == nil {
 			z.Close()
 		}
 	})
@@ -118,12 +119,12 @@ func (r *runner) spawned(z starter, err error) {
 	if err != nil {
 		r.failed(err)
 		for _, s := range waiting {
-			r.b.loop.guard(func() { r.b.fails(s, "", err) })
+			r.b.loop.Guard(func() { r.b.fails(s, "", err) })
 		}
 	}
 	for _, s := range waiting {
 		if err == nil {
-			r.b.loop.guard(func() { r.start(s) }) // not send: an earlier one may have ended the zygote
+			r.b.loop.Guard(func() { r.start(s) }) // not send: an earlier one may have ended the zygote
 		}
 	}
 	r.b.syncListeners(r)
@@ -132,15 +133,15 @@ func (r *runner) spawned(z starter, err error) {
 
 // adopt makes z the runner's zygote.
 func (r *runner) adopt(z starter) error {
-	if err := r.b.loop.add(z.FD(), unix.EPOLLIN, r); err != nil {
+	if err := r.b.loop.Add(z.FD(), unix.EPOLLIN, r); err != nil {
 		r.b.discard(z)
 		return err
 	}
 	r.zygote, r.lastErr = z, nil
 	r.b.helpers[z.PID()] = true
-	r.born, r.used = r.b.loop.now, r.b.loop.now
+	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
 	r.b.logs.attach(r)
-	r.b.loop.after(&r.idle, r.linger)
+	r.b.loop.After(&r.idle, r.linger)
 	return nil
 }
 
@@ -149,7 +150,7 @@ func (r *runner) failed(err error) {
 	r.failures++
 	r.lastErr = err
 	if r.failures > 1 {
-		r.b.loop.after(&r.backoff, backoffAfter(r.failures-1, firstBackoff, maxBackoff))
+		r.b.loop.After(&r.backoff, backoffAfter(r.failures-1, firstBackoff, maxBackoff))
 	}
 	r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" failed", err)
 }
@@ -168,8 +169,8 @@ func (r *runner) drop() {
 	if r.zygote == nil {
 		return
 	}
-	r.b.loop.timers.disarm(&r.idle)
-	r.b.loop.del(r.zygote.FD())
+	r.b.loop.Disarm(&r.idle)
+	r.b.loop.Del(r.zygote.FD())
 	delete(r.b.helpers, r.zygote.PID())
 	r.b.discard(r.zygote)
 	r.zygote = nil
@@ -177,13 +178,13 @@ func (r *runner) drop() {
 
 // expire is called at the end of the backoff, or when the zygote may have been
 // idle for its linger.
-func (r *runner) expire(t *timer) {
+func (r *runner) Expire(t *loop.Timer) {
 	if t == &r.backoff {
 		r.b.syncListeners(r)
 		return
 	}
-	if rest := r.linger - time.Duration(r.b.loop.now-r.used); rest > 0 || len(r.pending) > 0 {
-		r.b.loop.after(&r.idle, max(rest, time.Second))
+	if rest := r.linger - time.Duration(r.b.loop.Now()-r.used); rest > 0 || len(r.pending) > 0 {
+		r.b.loop.After(&r.idle, max(rest, time.Second))
 		return
 	}
 	r.drop()
@@ -211,7 +212,7 @@ func (r *runner) left() {
 	}
 	r.b.logs.detach(r)
 	if r.retired && r.cell != nil {
-		r.b.loop.timers.disarm(&r.backoff)
+		r.b.loop.Disarm(&r.backoff)
 		c, stderr := r.cell, r.stderr
 		r.cell, r.stderr = nil, nil
 		delete(r.b.runners, r)

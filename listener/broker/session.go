@@ -7,6 +7,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,9 +35,9 @@ type session struct {
 	visit
 	id      uint64
 	ticket  limit.Ticket
-	started int64 // loop time
-	timer   timer // for due, or the next look at a child without a pidfd
-	due     int64 // loop time of the session's limit, then of the grace's end; 0 = never
+	started int64      // loop time
+	timer   loop.Timer // for due, or the next look at a child without a pidfd
+	due     int64      // loop time of the session's limit, then of the grace's end; 0 = never
 	held    []*socket
 	run     *runner
 	pid     int32
@@ -74,7 +75,7 @@ func (b *Broker) runs(s *session, pid int) {
 	s.run.live++
 	s.pidfd = b.watch(pid, s) // first, so that its end is seen whatever else happens
 	if s.pidfd < 0 {
-		b.loop.after(&s.timer, pollChild)
+		b.loop.After(&s.timer, pollChild)
 	}
 	s.svc.tally.admitted++
 	b.logDecision(&s.visit, s.id, "", true, pid)
@@ -88,25 +89,25 @@ func (b *Broker) runs(s *session, pid int) {
 // schedule sets the time of the session's next forced step.
 func (s *session) schedule(d time.Duration) {
 	l := s.svc.b.loop
-	s.due = l.now + int64(d)
+	s.due = l.Now() + int64(d)
 	if s.pidfd < 0 {
 		d = min(d, pollChild)
 	}
-	l.after(&s.timer, d)
+	l.After(&s.timer, d)
 }
 
 // ready is called when the program has ended.
-func (s *session) ready(uint32) { s.svc.b.reapSession(s) }
+func (s *session) Ready(uint32) { s.svc.b.reapSession(s) }
 
 // expire is called when the session's time or its grace is over, and to look
 // after a child without a pidfd.
-func (s *session) expire(*timer) {
+func (s *session) Expire(*loop.Timer) {
 	b := s.svc.b
 	if s.pidfd < 0 && b.reapSession(s) {
 		return
 	}
 	switch {
-	case s.due == 0 || b.loop.now < s.due:
+	case s.due == 0 || b.loop.Now() < s.due:
 	case s.mercy == mercyNone:
 		s.due = 0
 		b.terminate(s, mercyTimeout)
@@ -116,7 +117,7 @@ func (s *session) expire(*timer) {
 		s.signal(unix.SIGKILL)
 	}
 	if s.pidfd < 0 {
-		b.loop.after(&s.timer, pollChild)
+		b.loop.After(&s.timer, pollChild)
 	}
 }
 
@@ -140,12 +141,12 @@ func (b *Broker) reapSession(s *session) bool {
 	pid, err := wait4(int(s.pid), &status, &usage)
 	if pid == 0 && err == nil {
 		if s.pidfd >= 0 { // woken for nothing: ask again
-			_ = b.loop.mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)
+			_ = b.loop.Mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)
 		}
 		return false
 	}
 	if s.pidfd >= 0 {
-		b.loop.forget(int(s.pidfd))
+		b.loop.Forget(int(s.pidfd))
 		unix.Close(int(s.pidfd))
 		s.pidfd = -1
 	}
@@ -190,17 +191,17 @@ func (b *Broker) leave(s *session) {
 	defer s.run.left()
 	defer b.free(s)
 	s.taken = true
-	b.loop.timers.disarm(&s.timer)
+	b.loop.Disarm(&s.timer)
 	if s.conn >= 0 {
 		listener.Refuse(s.conn, "")
 		s.conn = -1
 	}
 	if s.leased {
-		b.leases.give(s.uid)
+		b.leases.Give(s.uid)
 		s.leased = false
 	}
 	if s.ticketd {
-		s.svc.tally.limiter.Release(b.loop.now, s.ticket)
+		s.svc.tally.limiter.Release(b.loop.Now(), s.ticket)
 		s.svc.tally.live--
 		s.ticketd = false
 	}
@@ -211,7 +212,7 @@ func (b *Broker) free(s *session) {
 	held := s.held
 	s.held = nil
 	for _, at := range held {
-		b.loop.guard(func() { at.free(s) })
+		b.loop.Guard(func() { at.free(s) })
 	}
 }
 

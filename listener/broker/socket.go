@@ -8,6 +8,7 @@ import (
 	"casemate/listener"
 	"casemate/policy"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,17 +31,17 @@ type socket struct {
 	svc  *service // of the current generation; nil = removed from the policy
 	// local is where clients connect to, invalid if it differs for each (wildcard).
 	local  netip.AddrPort
-	polled bool     // in the epoll set
-	holder *session // the wait program that has it
-	pause  timer    // not polled until then
-	retry  timer    // opening it is tried again then
+	polled bool       // in the epoll set
+	holder *session   // the wait program that has it
+	pause  loop.Timer // not polled until then
+	retry  loop.Timer // opening it is tried again then
 	tries  int
 	err    error // why it is not open, or what last went wrong
 }
 
 func newSocket(b *Broker, spec listener.Spec, sock *listener.Socket) *socket {
 	at := &socket{b: b, sock: sock, spec: spec}
-	at.pause.owner, at.retry.owner = at, at
+	at.pause.Owner, at.retry.Owner = at, at
 	if sock != nil && spec.Addr.IsValid() && !spec.Addr.Addr().IsUnspecified() {
 		at.local = netip.AddrPortFrom(spec.Addr.Addr().WithZone(""), sock.Spec.Addr.Port())
 	}
@@ -55,11 +56,11 @@ func (at *socket) fd() int { return at.sock.FD }
 // wanted tells whether the socket should be in the epoll set now.
 func (at *socket) wanted() bool {
 	switch {
-	case at.sock == nil, at.svc == nil, at.holder != nil, at.pause.armed():
+	case at.sock == nil, at.svc == nil, at.holder != nil, at.pause.Armed():
 		return false
-	case at.b.stopping, at.b.exhausted.timer.armed(), at.svc.run.full():
+	case at.b.stopping, at.b.exhausted.timer.Armed(), at.svc.run.full():
 		return false
-	case at.svc.spec.Wait && at.svc.run.backoff.armed():
+	case at.svc.spec.Wait && at.svc.run.backoff.Armed():
 		return false
 	}
 	// A builtin's worker takes all sockets of its service at once.
@@ -75,11 +76,11 @@ func (at *socket) sync() {
 		return
 	}
 	if !want {
-		at.b.loop.del(at.fd())
+		at.b.loop.Del(at.fd())
 		at.polled = false
 		return
 	}
-	if err := at.b.loop.add(at.fd(), unix.EPOLLIN, at); err != nil {
+	if err := at.b.loop.Add(at.fd(), unix.EPOLLIN, at); err != nil {
 		at.broken(err)
 		return
 	}
@@ -88,7 +89,7 @@ func (at *socket) sync() {
 
 // rest takes the socket out of the poll set for d.
 func (at *socket) rest(d time.Duration) {
-	at.b.loop.after(&at.pause, d)
+	at.b.loop.After(&at.pause, d)
 	at.sync()
 }
 
@@ -100,7 +101,7 @@ func (at *socket) broken(err error) {
 }
 
 // expire ends a rest, or tries to open the socket again.
-func (at *socket) expire(t *timer) {
+func (at *socket) Expire(t *loop.Timer) {
 	if t == &at.retry {
 		at.reopen()
 		return
@@ -109,7 +110,7 @@ func (at *socket) expire(t *timer) {
 }
 
 // ready is called when somebody is there.
-func (at *socket) ready(events uint32) {
+func (at *socket) Ready(events uint32) {
 	switch {
 	case !at.polled: // taken out earlier in this wake
 	case events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
@@ -174,7 +175,7 @@ func (at *socket) free(s *session) {
 	if at.sock == nil || at.b.stopping {
 		return
 	}
-	at.b.loop.guard(at.undo)
+	at.b.loop.Guard(at.undo)
 	if at.sock != nil && at.sock.Spec != at.spec { // changed by a reload while it was out
 		if err := at.sock.Reconfigure(at.spec); err != nil {
 			at.broken(err)
@@ -195,7 +196,7 @@ func (at *socket) state() string {
 		return "retrying"
 	case at.holder != nil:
 		return "waiting"
-	case at.pause.armed() || at.b.exhausted.timer.armed():
+	case at.pause.Armed() || at.b.exhausted.timer.Armed():
 		return "shedding"
 	}
 	return "listening"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"casemate/listener"
+	"casemate/listener/host"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,8 @@ type wantedSocket struct {
 }
 
 // sockets turns a service's listen addresses into sockets.
-func (a *accounts) sockets(s *policy.Service) ([]wantedSocket, error) {
-	file, err := a.socketFile(&s.Socket)
+func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
+	file, err := socketFile(a, &s.Socket)
 	if err != nil {
 		return nil, fmt.Errorf("services.%s.socket: %w", s.Name, err)
 	}
@@ -39,16 +40,16 @@ func (a *accounts) sockets(s *policy.Service) ([]wantedSocket, error) {
 }
 
 // socketFile is what the options say about the file of a unix socket.
-func (a *accounts) socketFile(o *policy.Socket) (listener.Spec, error) {
+func socketFile(a *host.Accounts, o *policy.Socket) (listener.Spec, error) {
 	spec := listener.Spec{Mode: o.Mode, UID: listener.KeepID, GID: listener.KeepID}
 	var err error
 	if o.Owner != "" {
-		if spec.UID, _, err = a.user(o.Owner); err != nil {
+		if spec.UID, _, err = a.User(o.Owner); err != nil {
 			return spec, fmt.Errorf("owner: %w", err)
 		}
 	}
 	if o.Group != "" {
-		if spec.GID, err = a.group(o.Group); err != nil {
+		if spec.GID, err = a.Group(o.Group); err != nil {
 			return spec, fmt.Errorf("group: %w", err)
 		}
 	}
@@ -64,4 +65,36 @@ func taken(err error) bool {
 // absent reports whether err means that the host has no such family or address (yet).
 func absent(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+}
+
+// identity is who a service runs as.
+type identity struct {
+	UID, GID uint32
+	Groups   []uint32
+	Dynamic  bool
+}
+
+// resolve finds the ids of a service. Errors name the attribute.
+func resolve(a *host.Accounts, s *policy.Service) (id identity, err error) {
+	if s.User == "dynamic" {
+		id.Dynamic = true
+		if s.Group != "" {
+			return id, fmt.Errorf("services.%s.group: a leased uid has its own group", s.Name)
+		}
+	} else if id.UID, id.GID, err = a.User(s.User); err != nil {
+		return id, fmt.Errorf("services.%s.user: %w", s.Name, err)
+	}
+	if s.Group != "" {
+		if id.GID, err = a.Group(s.Group); err != nil {
+			return id, fmt.Errorf("services.%s.group: %w", s.Name, err)
+		}
+	}
+	for i, g := range s.Groups {
+		gid, err := a.Group(g)
+		if err != nil {
+			return id, fmt.Errorf("services.%s.groups.%d: %w", s.Name, i, err)
+		}
+		id.Groups = append(id.Groups, gid)
+	}
+	return id, nil
 }

@@ -52,7 +52,7 @@ func (at *socket) datagram(peer listener.Peer) {
 	}
 	defer b.abandon(s)
 	old := at.fd()
-	b.loop.del(old)
+	b.loop.Del(old)
 	at.polled = false
 	child, fresh, err := listener.SplitPeer(at.sock, peer)
 	if err != nil {

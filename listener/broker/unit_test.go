@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -17,43 +16,9 @@ import (
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
+	"casemate/listener/host"
 	"golang.org/x/sys/unix"
 )
-
-func TestTimerHeap(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	var h timerHeap
-	timers := make([]timer, 500)
-	armed := map[*timer]bool{}
-	for range 5000 {
-		x := &timers[rng.IntN(len(timers))]
-		if rng.IntN(3) == 0 {
-			h.disarm(x)
-			delete(armed, x)
-		} else {
-			h.arm(x, rng.Int64N(1000))
-			armed[x] = true
-		}
-	}
-	if len(h) != len(armed) {
-		t.Fatalf("%d timers in the heap, %d armed", len(h), len(armed))
-	}
-	last := int64(-1)
-	for x := h.pop(1000); x != nil; x = h.pop(1000) {
-		if x.when < last || !armed[x] || x.armed() {
-			t.Fatalf("popped %+v after %d", x, last)
-		}
-		last = x.when
-		delete(armed, x)
-	}
-	if len(armed) != 0 || len(h) != 0 {
-		t.Errorf("%d timers lost", len(armed))
-	}
-	h.arm(&timers[0], 7)
-	if h.pop(6) != nil || h.pop(7) == nil {
-		t.Error("a timer must expire at its time, and not before")
-	}
-}
 
 func TestFacts(t *testing.T) {
 	v4 := client{addr: netip.MustParseAddrPort("192.0.2.7:4711"), host: "a.example.org"}
@@ -135,7 +100,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestAccounts(t *testing.T) {
-	a := parseAccounts("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:nobody:/:/bin/false\n# comment\n+nis\nbad:x:-1:0::/:\nnobody:x:1:1::/:\nlast:x:7:8::/:/bin/sh",
+	a := host.ParseAccounts("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:nobody:/:/bin/false\n# comment\n+nis\nbad:x:-1:0::/:\nnobody:x:1:1::/:\nlast:x:7:8::/:/bin/sh",
 		"root:x:0:\nnogroup:x:65533:a,b\nbad:x:4294967295:\n")
 	for _, tt := range []struct {
 		s    policy.Service
@@ -154,7 +119,7 @@ func TestAccounts(t *testing.T) {
 		{s: policy.Service{User: "4294967295"}, err: "not in /etc/passwd"},
 	} {
 		tt.s.Name = "s"
-		got, err := a.resolve(&tt.s)
+		got, err := resolve(a, &tt.s)
 		if tt.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%+v: error %v, want %q", tt.s, err, tt.err)
@@ -315,18 +280,6 @@ func FuzzParseAnswer(f *testing.F) {
 		}
 		if strings.ContainsFunc(name.Host, func(r rune) bool { return r <= ' ' || r > 'z' || r == '=' || r == '/' }) {
 			t.Errorf("host %q", name.Host)
-		}
-	})
-}
-
-func FuzzAccounts(f *testing.F) {
-	f.Add("root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n")
-	f.Fuzz(func(t *testing.T, passwd, group string) {
-		a := parseAccounts(passwd, group)
-		for name := range a.users {
-			if uid, _, err := a.user(name); err != nil || uid == 1<<32-1 {
-				t.Errorf("user %q: %d, %v", name, uid, err)
-			}
 		}
 	})
 }

@@ -42,7 +42,7 @@ func (b *Broker) status(service string) (*policy.Status, error) {
 	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPaths: b.conf.Policy,
 		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
 	var unknown error
-	err := b.loop.do(func() {
+	err := b.loop.Do(func() {
 		st.LastReload = b.lastReload
 		if b.gen == nil {
 			return
@@ -79,7 +79,7 @@ func (b *Broker) listSessions(st *policy.Status, service string) {
 		}
 		st.Sessions = append(st.Sessions, policy.SessionStatus{
 			ID: s.id, Service: s.svc.name, Client: s.client.text(), PID: int(s.pid), UID: s.uid,
-			Started: b.wall().Add(-time.Duration(b.loop.now - s.started)), Generation: s.svc.gen.number, Digest: s.svc.gen.digest,
+			Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: s.svc.gen.number, Digest: s.svc.gen.digest,
 		})
 	}
 	slices.SortFunc(st.Sessions, func(x, y policy.SessionStatus) int {
@@ -107,7 +107,7 @@ func (s *service) status() policy.ServiceStatus {
 	if r.zygote != nil {
 		st.ZygotePID = r.zygote.PID()
 	}
-	if r.backoff.armed() && r.lastErr != nil {
+	if r.backoff.Armed() && r.lastErr != nil {
 		st.Error = r.lastErr.Error()
 	}
 	for _, at := range s.listen {
@@ -131,7 +131,7 @@ func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
 	var doc *policy.Document
 	var live string
 	var losses []string
-	err = b.loop.do(func() {
+	err = b.loop.Do(func() {
 		s := b.gen.service(q.Service)
 		if b.gen != nil {
 			doc = b.gen.doc
@@ -140,7 +140,7 @@ func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
 			return
 		}
 		losses = s.run.cell.Losses()
-		if r := s.tally.limiter.Peek(b.loop.now, limit.Addr(query.Client)); r.Refused() {
+		if r := s.tally.limiter.Peek(b.loop.Now(), limit.Addr(query.Client)); r.Refused() {
 			live = r.String()
 		}
 	})

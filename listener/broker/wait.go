@@ -69,7 +69,7 @@ func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
 	s, reason := b.admit(v)
 	v.client = peer
 	if s == nil {
-		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.now, limit.Source{}).RetryAfter}
+		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), limit.Source{}).RetryAfter}
 	}
 	s.client = peer
 	return s, limit.Refusal{}
@@ -91,7 +91,7 @@ func (at *socket) close() {
 		return
 	}
 	if at.polled {
-		at.b.loop.del(at.fd())
+		at.b.loop.Del(at.fd())
 		at.polled = false
 	}
 	if err := at.sock.Close(); err != nil {
@@ -115,7 +115,7 @@ func (at *socket) reopen() {
 	if err != nil {
 		at.err = err
 		at.tries++
-		at.b.loop.after(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))
+		at.b.loop.After(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))
 		if at.tries == 1 || !errors.Is(err, os.ErrExist) {
 			at.b.limitedNote("socket "+at.spec.Key(), "listener cannot be opened, trying again", err)
 		}

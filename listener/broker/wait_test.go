@@ -34,8 +34,8 @@ func newWaitRig(t *testing.T, network string) *waitRig {
 	w.load(s)
 	w.do(func() {
 		w.at = w.gen.services[0].listen[0]
-		idle := w.loop.idle
-		w.loop.idle = func() { w.turns++; idle() }
+		idle := w.loop.Idle
+		w.loop.Idle = func() { w.turns++; idle() }
 	})
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +36,7 @@ type worker struct {
 	pid      int
 	born     int64
 	failures int
-	backoff  timer
+	backoff  loop.Timer
 	unsent   []outgoing
 	waits    bool // for room to send
 }
@@ -49,7 +50,7 @@ type outgoing struct {
 
 func newWorker(b *Broker, name string) *worker {
 	w := &worker{b: b, name: name, fd: -1}
-	w.backoff.owner = w
+	w.backoff.Owner = w
 	b.workers = append(b.workers, w)
 	return w
 }
@@ -59,15 +60,15 @@ func (w *worker) running() bool {
 	if w.fd >= 0 {
 		return true
 	}
-	if w.starting || w.backoff.armed() || w.b.stopping {
+	if w.starting || w.backoff.Armed() || w.b.stopping {
 		return false
 	}
 	w.starting = true
 	w.b.starting++
-	uid, _ := w.b.leases.take() // given back once it runs: take looks past what is in use
+	uid, _ := w.b.leases.Take() // given back once it runs: take looks past what is in use
 	var pid, fd int
 	w.b.apart(func() (err error) { pid, fd, err = w.start(uid); return err }, func(err error) {
-		if w.b.loop.post(func() { w.b.starting--; w.b.leases.give(uid); w.started(pid, fd, err) }) != nil && err == nil {
+		if w.b.loop.Post(func() { w.b.starting--; w.b.leases.Give(uid); w.started(pid, fd, err) }) != nil && err == nil {
 			unix.Close(fd)
 		}
 	})
@@ -98,7 +99,7 @@ func (w *worker) start(uid uint32) (pid, fd int, err error) {
 func (w *worker) started(pid, fd int, err error) {
 	w.starting = false
 	if err == nil {
-		if err = w.b.loop.add(fd, unix.EPOLLIN, w); err != nil {
+		if err = w.b.loop.Add(fd, unix.EPOLLIN, w); err != nil {
 			unix.Close(fd)
 			kill(pid, unix.SIGKILL)
 			w.b.reapLater(pid)
@@ -108,7 +109,7 @@ func (w *worker) started(pid, fd int, err error) {
 		w.fail(err)
 		return
 	}
-	w.pid, w.fd, w.born = pid, fd, w.b.loop.now
+	w.pid, w.fd, w.born = pid, fd, w.b.loop.Now()
 	w.b.helpers[pid] = true
 	w.up()
 }
@@ -117,12 +118,12 @@ func (w *worker) started(pid, fd int, err error) {
 func (w *worker) fail(err error) {
 	w.failures++
 	w.b.limitedNote("worker "+w.name, "worker "+w.name+" failed, starting it again", err)
-	w.b.loop.after(&w.backoff, backoffAfter(w.failures, firstBackoff, maxBackoff))
+	w.b.loop.After(&w.backoff, backoffAfter(w.failures, firstBackoff, maxBackoff))
 	w.down()
 }
 
 // expire ends the backoff.
-func (w *worker) expire(*timer) { w.again() }
+func (w *worker) Expire(*loop.Timer) { w.again() }
 
 // send queues a message. It reports false when the worker is down or does not
 // read: the caller goes on without it.
@@ -169,11 +170,11 @@ func (w *worker) want(room bool) {
 	if room {
 		events |= unix.EPOLLOUT
 	}
-	_ = w.b.loop.mod(w.fd, events)
+	_ = w.b.loop.Mod(w.fd, events)
 }
 
 // ready takes the worker's messages and sends what waited for room.
-func (w *worker) ready(events uint32) {
+func (w *worker) Ready(events uint32) {
 	for range maxDatagrams {
 		var buf [maxAnswer]byte
 		n, _, err := unix.Recvfrom(w.fd, buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
@@ -203,13 +204,13 @@ func (w *worker) ready(events uint32) {
 
 // end lets go of a worker that died, or that broke the protocol.
 func (w *worker) end(err error) {
-	w.b.loop.del(w.fd)
+	w.b.loop.Del(w.fd)
 	unix.Close(w.fd)
 	kill(w.pid, unix.SIGKILL)
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
 	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
-	if time.Duration(w.b.loop.now-w.born) >= workerSettled {
+	if time.Duration(w.b.loop.Now()-w.born) >= workerSettled {
 		w.failures = 0
 	}
 	w.fail(err)
@@ -217,11 +218,11 @@ func (w *worker) end(err error) {
 
 // stop lets the worker end for good.
 func (w *worker) stop() {
-	w.b.loop.timers.disarm(&w.backoff)
+	w.b.loop.Disarm(&w.backoff)
 	if w.fd < 0 {
 		return
 	}
-	w.b.loop.del(w.fd)
+	w.b.loop.Del(w.fd)
 	unix.Close(w.fd)
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)

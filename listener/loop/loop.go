@@ -1,4 +1,9 @@
-package broker
+// Package loop is an event loop over epoll(7): descriptors, deadlines, and
+// functions that other goroutines hand in. It knows nothing of what they are for.
+//
+// Everything but Post and Do belongs to the goroutine that runs it, so what it
+// calls needs no lock. A panic in one of its callbacks ends that callback alone.
+package loop
 
 import (
 	"errors"
@@ -14,8 +19,8 @@ import (
 
 // What loop.do answers once the loop has ended, and when what it ran had a panic.
 var (
-	errStopped = errors.New("the broker has stopped")
-	errBug     = errors.New("bug in casemated: see its log")
+	ErrStopped = errors.New("the loop has stopped")
+	ErrBug     = errors.New("bug in casemated: see its log")
 )
 
 // brokenTurn rests the loop after a panic in its own bookkeeping, which may
@@ -26,22 +31,22 @@ const brokenTurn = 10 * time.Millisecond
 // others are reported by the next one, so no descriptor starves.
 const maxEvents = 128
 
-// source is whoever owns a descriptor in the loop.
-type source interface {
-	// ready is called on the loop with the epoll events of the descriptor.
-	ready(events uint32)
+// Source is whoever owns a descriptor in the loop.
+type Source interface {
+	// Ready is called on the loop with the epoll events of the descriptor.
+	Ready(events uint32)
 }
 
 // slot is what the loop knows about one descriptor number. seq tells an event
 // of this registration from a stale one of a descriptor closed since.
 type slot struct {
-	src source
+	src Source
 	seq uint32
 }
 
-// loop is the event loop. All methods but do, post and stop belong to its own
+// Loop is the event loop. All methods but do, post and stop belong to its own
 // thread.
-type loop struct {
+type Loop struct {
 	ep     int // epoll(7) instance
 	wakeFD int // eventfd(2) for do and post
 	slots  []slot
@@ -49,10 +54,10 @@ type loop struct {
 	timers timerHeap
 	now    int64 // loop time of the current wake, ns
 	clock  func() int64
-	// idle is called at the end of each wake, with all events handled.
-	idle func()
-	// failed is told about a panic in a handler: it ends that event, not the broker.
-	failed func(error)
+	// Idle is called at the end of each wake, with all events handled.
+	Idle func()
+	// Failed is told about a panic in a handler: it ends that event, not the broker.
+	Failed func(error)
 	ended  bool
 	events []unix.EpollEvent // of the current wake
 	busy   bool              // the last wake brought something
@@ -62,8 +67,8 @@ type loop struct {
 	over  bool // run has returned: nothing will be called any more
 }
 
-// newLoop makes the loop's descriptors. Loop time is monotonic and starts at 0.
-func newLoop() (*loop, error) {
+// New makes the loop's descriptors. Loop time is monotonic and starts at 0.
+func New() (*Loop, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -74,9 +79,9 @@ func newLoop() (*loop, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	base := time.Now()
-	l := &loop{ep: ep, wakeFD: wake, clock: func() int64 { return int64(time.Since(base)) }, idle: func() {}}
-	l.failed = func(err error) { fmt.Fprintf(os.Stderr, "casemated: %v\n", err) }
-	if err := l.add(wake, unix.EPOLLIN, commands{l}); err != nil {
+	l := &Loop{ep: ep, wakeFD: wake, clock: func() int64 { return int64(time.Since(base)) }, Idle: func() {}}
+	l.Failed = func(err error) { fmt.Fprintf(os.Stderr, "casemated: %v\n", err) }
+	if err := l.Add(wake, unix.EPOLLIN, commands{l}); err != nil {
 		unix.Close(wake)
 		unix.Close(ep)
 		return nil, err
@@ -84,8 +89,8 @@ func newLoop() (*loop, error) {
 	return l, nil
 }
 
-// add registers fd; the caller keeps owning it.
-func (l *loop) add(fd int, events uint32, s source) error {
+// Add registers fd; the caller keeps owning it.
+func (l *Loop) Add(fd int, events uint32, s Source) error {
 	for fd >= len(l.slots) {
 		l.slots = append(l.slots, slot{})
 	}
@@ -98,15 +103,15 @@ func (l *loop) add(fd int, events uint32, s source) error {
 	return nil
 }
 
-// mod changes the events fd is polled for; 0 un-polls it and keeps it registered.
-func (l *loop) mod(fd int, events uint32) error {
+// Mod changes the events fd is polled for; 0 un-polls it and keeps it registered.
+func (l *Loop) Mod(fd int, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd), Pad: int32(l.slots[fd].seq)}
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.ep, unix.EPOLL_CTL_MOD, fd, &ev))
 }
 
-// del takes fd out. It must be called before fd is closed: a descriptor that
+// Del takes fd out. It must be called before fd is closed: a descriptor that
 // another process still holds would stay in the epoll set otherwise.
-func (l *loop) del(fd int) {
+func (l *Loop) Del(fd int) {
 	if fd < 0 || fd >= len(l.slots) || l.slots[fd].src == nil {
 		return
 	}
@@ -115,19 +120,25 @@ func (l *loop) del(fd int) {
 	_ = unix.EpollCtl(l.ep, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
-// forget is del for a descriptor that is not in the epoll set any more in
+// Forget is del for a descriptor that is not in the epoll set any more in
 // effect (EPOLLONESHOT has fired) and that is closed right away.
-func (l *loop) forget(fd int) { l.slots[fd] = slot{} }
+func (l *Loop) Forget(fd int) { l.slots[fd] = slot{} }
 
-// after arms t to expire in d from the current wake.
-func (l *loop) after(t *timer, d time.Duration) { l.timers.arm(t, l.now+int64(d)) }
+// Now is the loop time of the current wake in ns; it begins with 0 at New.
+func (l *Loop) Now() int64 { return l.now }
 
-// post queues f for the loop from any goroutine and does not wait for it.
-func (l *loop) post(f func()) error {
+// Disarm takes t out of the loop's deadlines; one that is not armed is left alone.
+func (l *Loop) Disarm(t *Timer) { l.timers.disarm(t) }
+
+// After arms t to expire in d from the current wake.
+func (l *Loop) After(t *Timer, d time.Duration) { l.timers.arm(t, l.now+int64(d)) }
+
+// Post queues f for the loop from any goroutine and does not wait for it.
+func (l *Loop) Post(f func()) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
-		return errStopped
+		return ErrStopped
 	}
 	l.queue = append(l.queue, f)
 	one := [8]byte{0: 1}
@@ -136,18 +147,18 @@ func (l *loop) post(f func()) error {
 	return nil
 }
 
-// do runs f on the loop and returns when it is done. The loop itself must not
+// Do runs f on the loop and returns when it is done. The loop itself must not
 // call it. A panic, which is logged here, is an error for the caller as well.
-func (l *loop) do(f func()) error {
+func (l *Loop) Do(f func()) error {
 	done := make(chan error, 1)
-	if err := l.post(func() {
+	if err := l.Post(func() {
 		ok := false
 		defer func() {
 			if ok {
 				done <- nil
 				return
 			}
-			done <- errBug
+			done <- ErrBug
 		}()
 		f()
 		ok = true
@@ -157,17 +168,17 @@ func (l *loop) do(f func()) error {
 	return <-done
 }
 
-// run handles events until end is called. It must be called once. Its goroutine
+// Run handles events until end is called. It must be called once. Its goroutine
 // is not locked to a thread: nothing it does depends on which one it is on
 // (zygotes are forked by a thread of their own), and a locked one costs two
 // context switches more whenever the scheduler preempts it.
-func (l *loop) run() error {
+func (l *Loop) Run() error {
 	defer l.finish()
 	l.events = make([]unix.EpollEvent, maxEvents)
 	for !l.ended {
 		err := panics.Try(l.turn)
 		if _, bug := err.(*panics.Error); bug {
-			l.failed(err)
+			l.Failed(err)
 			time.Sleep(brokenTurn)
 		} else if err != nil {
 			return err
@@ -177,7 +188,7 @@ func (l *loop) run() error {
 }
 
 // turn is one wake and what it brings.
-func (l *loop) turn() error {
+func (l *Loop) turn() error {
 	n, err := epollWait(l.ep, l.events, l.timeout(), l.busy)
 	if err != nil && err != unix.EINTR {
 		return os.NewSyscallError("epoll_wait", err)
@@ -188,24 +199,24 @@ func (l *loop) turn() error {
 		l.dispatch(&l.events[i])
 	}
 	for t := l.timers.pop(l.now); t != nil; t = l.timers.pop(l.now) {
-		l.guard(func() { t.owner.expire(t) })
+		l.Guard(func() { t.Owner.Expire(t) })
 	}
-	l.guard(l.idle)
+	l.Guard(l.Idle)
 	return nil
 }
 
-// end makes run return after the current wake.
-func (l *loop) end() { l.ended = true }
+// End makes run return after the current wake.
+func (l *Loop) End() { l.ended = true }
 
 // finish answers everybody who still waits for the loop.
-func (l *loop) finish() {
+func (l *Loop) finish() {
 	l.mu.Lock()
 	l.over = true
 	rest := l.queue
 	l.queue = nil
 	l.mu.Unlock()
 	for _, f := range rest {
-		l.guard(f)
+		l.Guard(f)
 	}
 	unix.Close(l.wakeFD)
 	unix.Close(l.ep)
@@ -213,7 +224,7 @@ func (l *loop) finish() {
 
 // timeout is the epoll_wait(2) argument in ms: rounded up, or a timer would
 // make the loop spin through its last millisecond.
-func (l *loop) timeout() int {
+func (l *Loop) timeout() int {
 	when, ok := l.timers.next()
 	if !ok {
 		return -1
@@ -222,25 +233,25 @@ func (l *loop) timeout() int {
 	return int(min(max(ms, 0), 60_000))
 }
 
-func (l *loop) dispatch(ev *unix.EpollEvent) {
+func (l *Loop) dispatch(ev *unix.EpollEvent) {
 	if fd := int(ev.Fd); fd < len(l.slots) {
 		if s := l.slots[fd]; s.src != nil && s.seq == uint32(ev.Pad) {
-			l.guard(func() { s.src.ready(ev.Events) })
+			l.Guard(func() { s.src.Ready(ev.Events) })
 		}
 	}
 }
 
-// guard calls f; a panic ends f alone, because nothing remote may end the broker.
-func (l *loop) guard(f func()) {
+// Guard calls f; a panic ends f alone, because nothing remote may end the broker.
+func (l *Loop) Guard(f func()) {
 	if err := panics.Try(func() error { f(); return nil }); err != nil {
-		l.failed(err)
+		l.Failed(err)
 	}
 }
 
 // commands is the eventfd's source: it runs what do and post queued.
-type commands struct{ l *loop }
+type commands struct{ l *Loop }
 
-func (c commands) ready(uint32) {
+func (c commands) Ready(uint32) {
 	var buf [8]byte
 	_, _ = unix.Read(c.l.wakeFD, buf[:])
 	c.l.mu.Lock()
@@ -248,6 +259,6 @@ func (c commands) ready(uint32) {
 	c.l.queue = nil
 	c.l.mu.Unlock()
 	for _, f := range queue {
-		c.l.guard(f)
+		c.l.Guard(f)
 	}
 }

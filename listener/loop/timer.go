@@ -1,31 +1,31 @@
-package broker
+package loop
 
-// expirer is what a timer calls when its time has come. One owner may hold
+// Owner is what a timer calls when its time has come. One owner may hold
 // several timers and tells them apart by the pointer.
-type expirer interface {
-	expire(t *timer)
+type Owner interface {
+	Expire(t *Timer)
 }
 
-// timer is one deadline in the loop's heap. It is embedded in its owner, so an
+// Timer is one deadline in the loop's heap. It is embedded in its owner, so an
 // armed timer costs no allocation of its own. The zero timer is not armed.
-type timer struct {
+type Timer struct {
 	when  int64 // loop time in ns
 	slot  int32 // index in the heap plus one; 0 = not armed
-	owner expirer
+	Owner Owner
 }
 
-// armed reports whether t waits in a heap.
-func (t *timer) armed() bool { return t.slot != 0 }
+// Armed reports whether t waits in a heap.
+func (t *Timer) Armed() bool { return t.slot != 0 }
 
 // timerHeap is a binary min-heap of deadlines. container/heap would do the
 // same through an interface value per call; the loop arms and disarms a timer
 // for every session with a limit.
-type timerHeap []*timer
+type timerHeap []*Timer
 
 // arm puts t into the heap, or moves it when it is armed already.
-func (h *timerHeap) arm(t *timer, when int64) {
+func (h *timerHeap) arm(t *Timer, when int64) {
 	t.when = when
-	if !t.armed() {
+	if !t.Armed() {
 		*h = append(*h, t)
 		t.slot = int32(len(*h))
 	}
@@ -36,8 +36,8 @@ func (h *timerHeap) arm(t *timer, when int64) {
 }
 
 // disarm takes t out; a timer that is not armed is left alone.
-func (h *timerHeap) disarm(t *timer) {
-	if !t.armed() {
+func (h *timerHeap) disarm(t *Timer) {
+	if !t.Armed() {
 		return
 	}
 	i, last := int(t.slot)-1, len(*h)-1
@@ -59,7 +59,7 @@ func (h timerHeap) next() (when int64, ok bool) {
 }
 
 // pop takes the earliest timer out when its deadline is at or before now.
-func (h *timerHeap) pop(now int64) *timer {
+func (h *timerHeap) pop(now int64) *Timer {
 	if len(*h) == 0 || (*h)[0].when > now {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package broker
+package host
 
 import (
 	"errors"
@@ -16,10 +16,10 @@ const (
 	leaseCount = sandbox.LeaseCount
 )
 
-// leases hands out the uids of the blocks that this broker holds, first in,
+// Leases hands out the uids of the blocks that this broker holds, first in,
 // first out, so that a uid is used again as late as possible. One that any
 // process of the host still has is never handed out.
-type leases struct {
+type Leases struct {
 	dir    string
 	word   string               // what the files of our blocks say
 	blocks [blockCount]*os.File // locked, nil = not ours
@@ -36,8 +36,9 @@ type leases struct {
 	end       func(leased) bool
 }
 
-func newLeases(dir string) *leases {
-	return &leases{dir: dir, word: wordEnd, inUse: inUse, processes: leasedProcesses, end: leased.end}
+// NewLeases are those whose files lie in dir; none is held before Open.
+func NewLeases(dir string) *Leases {
+	return &Leases{dir: dir, word: wordEnd, inUse: inUse, processes: leasedProcesses, end: leased.end}
 }
 
 // eagerBlocks is how many blocks a broker takes before it uses a uid again.
@@ -46,18 +47,18 @@ const eagerBlocks = 8
 // maxTaken bounds how many uids in use one lease looks past.
 const maxTaken = 1024
 
-// take leases a uid; ok is false when all are out.
-func (l *leases) take() (uid uint32, ok bool) {
+// Take leases a uid; ok is false when all are out.
+func (l *Leases) Take() (uid uint32, ok bool) {
 	for range maxTaken {
 		if uid, ok = l.next(); !ok || !l.inUse(uid) {
 			return uid, ok
 		}
-		l.give(uid)
+		l.Give(uid)
 	}
 	return 0, false
 }
 
-func (l *leases) next() (uid uint32, ok bool) {
+func (l *Leases) next() (uid uint32, ok bool) {
 	if l.fresh == l.last && (l.n == 0 || l.held < eagerBlocks) {
 		l.grow() // in vain where others hold the rest
 	}
@@ -81,8 +82,8 @@ func inUse(uid uint32) bool {
 	return !errors.Is(err, unix.ESRCH)
 }
 
-// give takes a uid back once its session's last process is gone.
-func (l *leases) give(uid uint32) {
+// Give takes a uid back once its session's last process is gone.
+func (l *Leases) Give(uid uint32) {
 	if uid-leaseFirst >= leaseCount {
 		return
 	}

@@ -1,4 +1,4 @@
-package broker
+package host
 
 import (
 	"errors"
@@ -32,9 +32,9 @@ const (
 
 var errNoBlock = errors.New("no uids are left to lease: other brokers of this host hold all of them")
 
-// open takes a block and settles what brokers that have died left behind: it
+// Open takes a block and settles what brokers that have died left behind: it
 // ends their processes, or leaves those be that may live on, and says how many.
-func (l *leases) open() (ended, left int, err error) {
+func (l *Leases) Open() (ended, left int, err error) {
 	if err := ownDir(l.dir); err != nil {
 		return 0, 0, err
 	}
@@ -83,7 +83,7 @@ func (l *leases) open() (ended, left int, err error) {
 }
 
 // grow takes one more block.
-func (l *leases) grow() {
+func (l *Leases) grow() {
 	for i := range blockCount {
 		if l.blocks[i] != nil {
 			continue
@@ -98,7 +98,7 @@ func (l *leases) grow() {
 }
 
 // hold makes a locked block ours. Where processes may live on, its word stays.
-func (l *leases) hold(i int, f *os.File, word string) bool {
+func (l *Leases) hold(i int, f *os.File, word string) bool {
 	if word != wordLeave && write(f, l.word) != nil {
 		return false
 	}
@@ -109,18 +109,18 @@ func (l *leases) hold(i int, f *os.File, word string) bool {
 	return true
 }
 
-// leave notes that sessions of this broker may outlive it.
-func (l *leases) leave() error { return l.say(wordLeave) }
+// Leave notes that sessions of this broker may outlive it.
+func (l *Leases) Leave() error { return l.say(wordLeave) }
 
-// settle notes that this broker has ended everything it started.
-func (l *leases) settle() error {
+// Settle notes that this broker has ended everything it started.
+func (l *Leases) Settle() error {
 	if l.word == wordLeave {
 		return nil // older ones may live on
 	}
 	return l.say(wordNone)
 }
 
-func (l *leases) say(word string) error {
+func (l *Leases) say(word string) error {
 	l.word = word
 	for _, f := range l.blocks {
 		if f != nil {
@@ -133,7 +133,7 @@ func (l *leases) say(word string) error {
 }
 
 // lock opens and locks a block's file; nil when a living broker has it.
-func (l *leases) lock(i int) (*os.File, string) {
+func (l *Leases) lock(i int) (*os.File, string) {
 	f, err := os.OpenFile(filepath.Join(l.dir, strconv.Itoa(i)), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, ""

@@ -1,4 +1,4 @@
-package broker
+package host
 
 import (
 	"fmt"

@@ -1,25 +1,23 @@
-package broker
+package host
 
 import (
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-
-	"casemate/policy"
 )
 
-// accounts are the host's users and groups as passwd(5) and group(5) list them.
+// Accounts are the host's users and groups as passwd(5) and group(5) list them.
 // Name services that need a library (LDAP, SSSD) would run their plug-ins in the
 // privileged process, so they are not asked; numbers always work.
-type accounts struct {
+type Accounts struct {
 	users  map[string][2]uint32 // uid and gid by name
 	byUID  map[uint32]uint32    // gid by uid
 	groups map[string]uint32
 }
 
-// readAccounts reads both files.
-func readAccounts() (*accounts, error) {
+// ReadAccounts reads both files.
+func ReadAccounts() (*Accounts, error) {
 	passwd, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		return nil, err
@@ -28,13 +26,13 @@ func readAccounts() (*accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseAccounts(string(passwd), string(group)), nil
+	return ParseAccounts(string(passwd), string(group)), nil
 }
 
-// parseAccounts skips lines that are not entries (comments, NIS "+" lines). The
+// ParseAccounts skips lines that are not entries (comments, NIS "+" lines). The
 // first of two entries with one name or uid counts, as for getpwnam(3).
-func parseAccounts(passwd, group string) *accounts {
-	a := &accounts{users: make(map[string][2]uint32), byUID: make(map[uint32]uint32), groups: make(map[string]uint32)}
+func ParseAccounts(passwd, group string) *Accounts {
+	a := &Accounts{users: make(map[string][2]uint32), byUID: make(map[uint32]uint32), groups: make(map[string]uint32)}
 	for line := range strings.Lines(passwd) {
 		f := strings.Split(strings.TrimRight(line, "\n"), ":")
 		if len(f) != 7 || f[0] == "" {
@@ -75,9 +73,9 @@ func accountID(s string) (uint32, error) {
 	return uint32(n), err
 }
 
-// user gives the ids of a user name or number. A number without an entry has a
+// User gives the ids of a user name or number. A number without an entry has a
 // group of the same number.
-func (a *accounts) user(s string) (uid, gid uint32, err error) {
+func (a *Accounts) User(s string) (uid, gid uint32, err error) {
 	if ids, ok := a.users[s]; ok {
 		return ids[0], ids[1], nil
 	}
@@ -90,8 +88,8 @@ func (a *accounts) user(s string) (uid, gid uint32, err error) {
 	return uid, uid, nil
 }
 
-// group gives the id of a group name or number.
-func (a *accounts) group(s string) (uint32, error) {
+// Group gives the id of a group name or number.
+func (a *Accounts) Group(s string) (uint32, error) {
 	if gid, ok := a.groups[s]; ok {
 		return gid, nil
 	}
@@ -100,36 +98,4 @@ func (a *accounts) group(s string) (uint32, error) {
 		return 0, fmt.Errorf("group %q is not in /etc/group", s)
 	}
 	return gid, nil
-}
-
-// identity is who a service runs as.
-type identity struct {
-	UID, GID uint32
-	Groups   []uint32
-	Dynamic  bool
-}
-
-// resolve finds the ids of a service. Errors name the attribute.
-func (a *accounts) resolve(s *policy.Service) (id identity, err error) {
-	if s.User == "dynamic" {
-		id.Dynamic = true
-		if s.Group != "" {
-			return id, fmt.Errorf("services.%s.group: a leased uid has its own group", s.Name)
-		}
-	} else if id.UID, id.GID, err = a.user(s.User); err != nil {
-		return id, fmt.Errorf("services.%s.user: %w", s.Name, err)
-	}
-	if s.Group != "" {
-		if id.GID, err = a.group(s.Group); err != nil {
-			return id, fmt.Errorf("services.%s.group: %w", s.Name, err)
-		}
-	}
-	for i, g := range s.Groups {
-		gid, err := a.group(g)
-		if err != nil {
-			return id, fmt.Errorf("services.%s.groups.%d: %w", s.Name, i, err)
-		}
-		id.Groups = append(id.Groups, gid)
-	}
-	return id, nil
 }

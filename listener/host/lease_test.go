@@ -1,4 +1,4 @@
-package broker
+package host
 
 import (
 	"errors"
@@ -15,17 +15,17 @@ import (
 )
 
 // alone makes leases that see no process of this host.
-func alone(dir string) *leases {
-	l := newLeases(dir)
+func alone(dir string) *Leases {
+	l := NewLeases(dir)
 	l.inUse = func(uint32) bool { return false }
 	l.processes = func() ([]leased, error) { return nil, nil }
 	return l
 }
 
-func openLeases(t *testing.T, dir string) *leases {
+func openLeases(t *testing.T, dir string) *Leases {
 	t.Helper()
 	l := alone(dir)
-	if _, _, err := l.open(); err != nil {
+	if _, _, err := l.Open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.drop() })
@@ -33,7 +33,7 @@ func openLeases(t *testing.T, dir string) *leases {
 }
 
 // drop lets go of the blocks as the end of the process does.
-func (l *leases) drop() {
+func (l *Leases) drop() {
 	for i, f := range l.blocks {
 		if f != nil {
 			f.Close()
@@ -49,7 +49,7 @@ func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
 	seen := map[uint32]bool{}
 	take := func() uint32 {
 		t.Helper()
-		uid, ok := l.take()
+		uid, ok := l.Take()
 		if !ok || uid < leaseFirst || uid >= leaseFirst+leaseCount {
 			t.Fatalf("lease %d: %x %v", len(seen), uid, ok)
 		}
@@ -63,7 +63,7 @@ func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
 		}
 		seen[uid] = true
 		if i%3 == 0 {
-			l.give(uid)
+			l.Give(uid)
 			back = append(back, uid)
 		}
 	}
@@ -79,11 +79,11 @@ func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
 		}
 		seen[uid] = true
 	}
-	if uid, ok := l.take(); ok {
+	if uid, ok := l.Take(); ok {
 		t.Errorf("took %x of an empty range", uid)
 	}
-	l.give(5) // not ours: must not come back
-	if uid, ok := l.take(); ok {
+	l.Give(5) // not ours: must not come back
+	if uid, ok := l.Take(); ok {
 		t.Errorf("took %x", uid)
 	}
 }
@@ -92,22 +92,22 @@ func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
 // that finds none says so.
 func TestLeasesOfOneHost(t *testing.T) {
 	dir := t.TempDir()
-	var all []*leases
+	var all []*Leases
 	seen := map[uint32]bool{}
 	for range blockCount {
 		l := openLeases(t, dir)
-		uid, ok := l.take()
+		uid, ok := l.Take()
 		if !ok || seen[uid/blockSize] {
 			t.Fatalf("broker %d leases %x (%v)", len(all), uid, ok)
 		}
 		seen[uid/blockSize] = true
 		all = append(all, l)
 	}
-	if _, _, err := alone(dir).open(); !errors.Is(err, errNoBlock) {
+	if _, _, err := alone(dir).Open(); !errors.Is(err, errNoBlock) {
 		t.Errorf("one broker too many: %v", err)
 	}
 	all[7].drop()
-	if uid, ok := openLeases(t, dir).take(); !ok || (uid-leaseFirst)/blockSize != 7 {
+	if uid, ok := openLeases(t, dir).Take(); !ok || (uid-leaseFirst)/blockSize != 7 {
 		t.Errorf("the block of one that ended: %x %v", uid, ok)
 	}
 }
@@ -123,17 +123,17 @@ func TestLeaseWords(t *testing.T) {
 	}
 	l := openLeases(t, dir)
 	says(wordEnd)
-	if err := l.settle(); err != nil {
+	if err := l.Settle(); err != nil {
 		t.Error(err)
 	}
 	says(wordNone)
 	l.drop()
 	l = openLeases(t, dir)
-	if err := l.leave(); err != nil {
+	if err := l.Leave(); err != nil {
 		t.Error(err)
 	}
 	says(wordLeave)
-	if err := l.settle(); err != nil {
+	if err := l.Settle(); err != nil {
 		t.Error(err)
 	}
 	says(wordLeave) // what an older generation left may live on
@@ -162,7 +162,7 @@ func TestSurvivorsByWord(t *testing.T) {
 		return out, nil
 	}
 	l.end = func(p leased) bool { killed = append(killed, p.uid); return true }
-	ended, left, err := l.open()
+	ended, left, err := l.Open()
 	defer l.drop()
 	if err != nil || ended != 1 || left != 1 || !slices.Equal(killed, []uint32{leaseFirst + blockSize + 3}) {
 		t.Errorf("ended %d, left %d (%v), killed %x", ended, left, err, killed)
@@ -171,7 +171,7 @@ func TestSurvivorsByWord(t *testing.T) {
 		t.Error("it does not hold the first block that no broker holds")
 	}
 	for range 2 * blockSize { // into the block of those who may live on, which is next
-		if _, ok := l.take(); !ok {
+		if _, ok := l.Take(); !ok {
 			t.Fatal("no uid")
 		}
 	}
@@ -191,7 +191,7 @@ func TestLeaseDirIsOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{open, file, link} {
-		if _, _, err := alone(dir).open(); err == nil || !strings.Contains(err.Error(), "only we can write to") {
+		if _, _, err := alone(dir).Open(); err == nil || !strings.Contains(err.Error(), "only we can write to") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}
@@ -226,8 +226,8 @@ func TestUidInUseIsNotLeased(t *testing.T) {
 	need.Root(t, "it runs a process under a leased uid")
 	l := openLeases(t, t.TempDir())
 	l.inUse = inUse
-	first, _ := l.take()
-	l.give(first)
+	first, _ := l.Take()
+	l.Give(first)
 	stray := exec.Command("sleep", "60")
 	stray.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: first + 1, Gid: first + 1}}
 	if err := stray.Start(); err != nil {
@@ -235,7 +235,7 @@ func TestUidInUseIsNotLeased(t *testing.T) {
 	}
 	defer func() { _ = stray.Process.Kill(); _ = stray.Wait() }()
 	for range 5 {
-		if uid, ok := l.take(); !ok || uid <= first+1 {
+		if uid, ok := l.Take(); !ok || uid <= first+1 {
 			t.Fatalf("took %x (%v), which a process has", uid, ok)
 		}
 	}
