@@ -76,6 +76,7 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not.`,
 			return errReported
 		},
 	}
+	a.grants[cmd] = reads
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/cmd/confine"
 	"casemate/policy"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,12 @@ Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect
 			}
 			return nil
 		},
+	}
+	a.grants[cmd] = func([]string) confine.Grant {
+		if len(paths) == 0 {
+			return confine.Grant{} // the control socket alone
+		}
+		return reads(paths)
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&paths, "policy", "p", nil, "explain from these policy files instead of asking casemated")
