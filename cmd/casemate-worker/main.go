@@ -20,7 +20,9 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"casemate/cmd/confine"
 	"casemate/cmd/version"
+	"casemate/listener/builtin"
 )
 
 // A worker is one of many small processes; a soft heap limit and two running
@@ -47,16 +49,28 @@ func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errUsage
 	}
-	switch args[0] {
-	case "builtin":
-		return runBuiltin(ctx)
-	case "names":
-		return runNames(ctx)
-	case "log":
-		return runLog(ctx)
-	case "version":
+	if args[0] == "version" {
 		_, err := fmt.Println("casemate-worker " + version.Word())
 		return err
 	}
-	return errUsage
+	r, ok := roles[args[0]]
+	if !ok {
+		return errUsage
+	}
+	// The sandbox around it allows no more; this holds where that one fails.
+	if err := confine.Self(r.grant); err != nil {
+		return err
+	}
+	return r.run(ctx)
+}
+
+// roles are what a worker can be, and all that each may do beyond using the
+// sockets that it was given.
+var roles = map[string]struct {
+	run   func(context.Context) error
+	grant confine.Grant
+}{
+	"builtin": {runBuiltin, confine.Grant{Read: []string{builtin.ConfigPath}}},
+	"names":   {runNames, confine.Grant{Read: []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}, Connect: []uint16{53}}},
+	"log":     {runLog, confine.Grant{}},
 }

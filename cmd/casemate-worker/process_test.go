@@ -71,28 +71,31 @@ func finish(t *testing.T, cmd *exec.Cmd) error {
 	return cmd.Wait()
 }
 
+// echoConfig serves echo to everybody.
+const echoConfig = `{"service":"echo","builtin":"echo","acl":{"name":"anyone","rules":[{"verdict":"allow","from":["any"]}],"default":"deny"},` +
+	`"limit":{"name":"l","concurrent":0,"rate":{"events":0,"per_ns":0},"burst":0,"session_ns":0,"per_source":{"concurrent":0,` +
+	`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},"linger_ns":60000000000,"digest":"sha256:0"}`
+
+// waiting is a loopback socket as a wait service gets it.
+func waiting(t *testing.T, network string) *os.File {
+	t.Helper()
+	s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Wait: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(s.FD), s.Spec.Addr.String())
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 func TestBuiltinProcess(t *testing.T) {
 	cmd, log := worker(t, "builtin")
-	const config = `{"service":"echo","builtin":"echo","acl":{"name":"anyone","rules":[{"verdict":"allow","from":["any"]}],"default":"deny"},` +
-		`"limit":{"name":"l","concurrent":0,"rate":{"events":0,"per_ns":0},"burst":0,"session_ns":0,"per_source":{"concurrent":0,` +
-		`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},"linger_ns":60000000000,"digest":"sha256:0"}`
-	etc := filepath.Join(cmd.SysProcAttr.Chroot, "etc/casemate")
-	if err := os.MkdirAll(etc, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(etc, "builtin.json"), []byte(config), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeAll(t, cmd.SysProcAttr.Chroot, "/etc/casemate/builtin.json", echoConfig)
 	addrs := map[string]string{}
 	for _, network := range []string{"tcp4", "udp4"} {
-		s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Wait: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := os.NewFile(uintptr(s.FD), network)
-		defer f.Close()
+		f := waiting(t, network)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-		addrs[network] = s.Spec.Addr.String()
+		addrs[network] = f.Name()
 	}
 	cmd.Env = append(cmd.Env, "LISTEN_FDS=2")
 	if err := cmd.Start(); err != nil {

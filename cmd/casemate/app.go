@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
+
+	"github.com/spf13/cobra"
 )
 
 // Defaults of the flags.
@@ -29,6 +33,15 @@ type app struct {
 	control  string
 	colored  bool
 	broken   error // the first failed write to out
+	grants   map[*cobra.Command]func(args []string) confine.Grant
+}
+
+// reads is the grant of a verb that reads policies and writes nothing.
+func reads(paths []string) confine.Grant {
+	if len(paths) == 0 {
+		paths = []string{policyPath}
+	}
+	return confine.Grant{Read: slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return p == "-" })}
 }
 
 // settle checks the global flags after parsing.

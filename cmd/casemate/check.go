@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
 	"casemate/sandbox/landlock"
@@ -95,6 +96,13 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
 			}
 			return errReported
 		},
+	}
+	a.grants[cmd] = func(args []string) confine.Grant {
+		g := reads(args)
+		if onHost {
+			g.Read = append(g.Read, factFiles...)
+		}
+		return g
 	}
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
 	cmd.Flags().BoolVar(&onHost, "host", false, "add what this host cannot enforce or does not have")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
 
@@ -52,6 +53,12 @@ Exit status: 0 done, 1 the policy is not valid.`,
 			a.printf("%s\n", b)
 			return nil
 		},
+	}
+	a.grants[cmd] = func(args []string) confine.Grant {
+		if stdin {
+			return confine.Grant{}
+		}
+		return reads(args)
 	}
 	cmd.Flags().BoolVar(&stdin, "stdin", false, "read a request from standard input, as casemated sends it")
 	return cmd

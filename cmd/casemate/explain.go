@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/cmd/confine"
 	"casemate/policy"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,12 @@ Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect
 			}
 			return nil
 		},
+	}
+	a.grants[cmd] = func(args []string) confine.Grant {
+		if len(args) <= 2 {
+			return confine.Grant{} // the control socket alone
+		}
+		return reads(args[2:])
 	}
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "the client's host name, or unknown, paranoid, no-answer")

@@ -8,18 +8,30 @@ import (
 	"casemate/policy/lang"
 )
 
+// Where the facts are.
+const (
+	kernelNumbers = "/proc/sys/kernel/"
+	memInfo       = "/proc/meminfo"
+)
+
+// controllerFiles are those of the root of the version 2 tree, not of this
+// process's own group: the broker is somewhere else.
+var controllerFiles = []string{"/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"}
+
+// factFiles are all that hostFacts reads.
+var factFiles = append([]string{memInfo, kernelNumbers + "threads-max", kernelNumbers + "pid_max"}, controllerFiles...)
+
 // hostFacts reads what check --host compares with. What cannot be read is not known.
 func hostFacts() lang.Host {
 	h := lang.Host{Memory: hostMemory()}
 	for _, name := range []string{"threads-max", "pid_max"} {
-		text, _ := os.ReadFile("/proc/sys/kernel/" + name)
+		text, _ := os.ReadFile(kernelNumbers + name)
 		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (h.Tasks == 0 || n < h.Tasks) {
 			h.Tasks = n
 		}
 	}
-	// The root's, not this process's own group's: the broker is somewhere else.
-	for _, top := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
-		if text, err := os.ReadFile(top + "/cgroup.controllers"); err == nil {
+	for _, name := range controllerFiles {
+		if text, err := os.ReadFile(name); err == nil {
 			h.Controllers = strings.Fields(string(text))
 			break
 		}
@@ -29,7 +41,7 @@ func hostFacts() lang.Host {
 
 // hostMemory is MemTotal and SwapTotal of proc_meminfo(5).
 func hostMemory() (bytes int64) {
-	text, _ := os.ReadFile("/proc/meminfo")
+	text, _ := os.ReadFile(memInfo)
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
 		if len(f) > 1 && (f[0] == "MemTotal:" || f[0] == "SwapTotal:") {

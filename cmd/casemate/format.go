@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
 
@@ -51,6 +52,13 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 			return nil
 		},
 	}
+	a.grants[cmd] = func(args []string) confine.Grant {
+		g := reads(args)
+		if !check {
+			g.Write = folders(g.Read)
+		}
+		return g
+	}
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing; exit with 3 if a file is not formatted")
 	cmd.Flags().BoolVar(&showDiff, "diff", false, "print the changes")
 	return cmd
@@ -80,6 +88,23 @@ func (a *app) formatFile(f policy.SourceFile, check, showDiff bool) (bool, error
 		return true, nil
 	}
 	return true, replace(f.Name, out)
+}
+
+// folders are the directories in which replace writes for these paths: a path
+// that cannot be followed is reported by who reads it.
+func folders(paths []string) []string {
+	var out []string
+	for _, path := range paths {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(real); err != nil || !info.IsDir() {
+			real = filepath.Dir(real)
+		}
+		out = append(out, real)
+	}
+	return out
 }
 
 // replace writes a file anew: complete beside the old one, then in its place,

@@ -13,6 +13,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"casemate/cmd/confine"
+
 	"github.com/spf13/cobra"
 )
 
@@ -35,20 +37,21 @@ const memoryLimit = 192 << 20
 
 func main() {
 	debug.SetMemoryLimit(memoryLimit)
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, confine.Self))
 }
 
 // run is main with its surroundings passed in. A panic is a failure to do the
-// job, so it ends with 1; its text goes to stderr for the bug report.
-func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
+// job, so it ends with 1; its text goes to stderr for the bug report. confined
+// takes from the process all but what the verb was told to read and to write.
+func run(args []string, in io.Reader, out, errw io.Writer, confined func(confine.Grant) error) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			fmt.Fprintf(errw, "casemate: internal error, please report it: %v\n", r)
 			code = exitFail
 		}
 	}()
-	a := &app{in: in, out: out, err: errw}
-	cmd := a.root()
+	a := &app{in: in, out: out, err: errw, grants: map[*cobra.Command]func([]string) confine.Grant{}}
+	cmd := a.root(confined)
 	cmd.SetArgs(args)
 	cmd.SetIn(in)
 	cmd.SetOut(out)
@@ -68,8 +71,9 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	return exitFail
 }
 
-// root builds the command tree.
-func (a *app) root() *cobra.Command {
+// root builds the command tree. Between its flags and its work every verb is
+// confined to its grant; one that declares none opens no file.
+func (a *app) root(confined func(confine.Grant) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "casemate VERB",
 		Short: "Check, explain and run policies of a sandboxing super-server",
@@ -77,9 +81,11 @@ func (a *app) root() *cobra.Command {
 each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
-document (*.json). check, fmt, compile,
-explain with a path and profiles read only what they are given and work as any
-user; status, reload and explain ask a running casemated.
+document (*.json). check, fmt, compile, explain with a path and profiles read
+only what they are given and work as any user; status, reload and explain ask a
+running casemated. Before it parses anything, casemate takes from itself what its
+verb does not need (Landlock): other files, any tcp connection; casemate version
+says what this kernel enforces.
 
 Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		Example: `  casemate check /etc/casemate
@@ -93,7 +99,16 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			}
 			return fmt.Errorf("no verb given")
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			if err := a.settle(); err != nil {
+				return err
+			}
+			var g confine.Grant
+			if of := a.grants[cmd]; of != nil {
+				g = of(args)
+			}
+			return confined(g)
+		},
 	}
 	f := cmd.PersistentFlags()
 	f.StringVarP(&a.format, "output", "o", "text", "output format: text or json")

@@ -8,17 +8,23 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
+
+	"github.com/spf13/cobra"
 )
 
 // TestPanicIsNotAnAnswer: a panic ends with 1, for 2 could be read as a result.
 func TestPanicIsNotAnAnswer(t *testing.T) {
 	var out, errw bytes.Buffer
-	if code := run([]string{"check", "-"}, nil, &out, &errw); code != exitFail || !strings.Contains(errw.String(), "internal error") {
+	if code := run([]string{"check", "-"}, nil, &out, &errw, unconfined); code != exitFail || !strings.Contains(errw.String(), "internal error") {
 		t.Errorf("exit %d: %s", code, &errw)
 	}
 }
+
+// unconfined is for runs inside the test's own process.
+func unconfined(confine.Grant) error { return nil }
 
 type brokenPipe struct{}
 
@@ -28,7 +34,7 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, errors.New("no space le
 func TestBrokenOutput(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"profiles"}, {"profiles", "--source"}, {"version", "-o", "json"}, {"profiles", "line"}} {
 		var errw bytes.Buffer
-		if code := run(args, nil, brokenPipe{}, &errw); code != exitFail || !strings.Contains(errw.String(), "no space left") {
+		if code := run(args, nil, brokenPipe{}, &errw, unconfined); code != exitFail || !strings.Contains(errw.String(), "no space left") {
 			t.Errorf("%v: exit %d: %s", args, code, &errw)
 		}
 	}
@@ -55,7 +61,7 @@ func TestTopicIsTrue(t *testing.T) {
 
 // TestEveryVerbIsDocumented: Long with what it does, Example that names the verb.
 func TestEveryVerbIsDocumented(t *testing.T) {
-	for _, cmd := range (&app{out: os.Stdout}).root().Commands() {
+	for _, cmd := range (&app{out: os.Stdout, grants: map[*cobra.Command]func([]string) confine.Grant{}}).root(unconfined).Commands() {
 		if len(cmd.Long) < 80 || cmd.Short == "" {
 			t.Errorf("%s has no long help", cmd.Name())
 		}

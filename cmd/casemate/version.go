@@ -3,7 +3,9 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
 
+	"casemate/cmd/confine"
 	"casemate/cmd/version"
 
 	"github.com/spf13/cobra"
@@ -13,7 +15,7 @@ func (a *app) versionCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Long:    "version prints the version of casemate (the tag, or the commit), the Go release it is built with and the revision of its source.",
+		Long:    "version prints the version of casemate (the tag, or the commit), the Go release it is built with and the revision of its source,\nand which of the things that casemate does not need this kernel keeps from it.",
 		Example: "  casemate version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -25,6 +27,7 @@ func (a *app) versionCmd() *cobra.Command {
 					}
 				}
 			}
+			abi, enforced := confine.InForce()
 			if a.json() {
 				return a.printJSON(struct {
 					FormatVersion int    `json:"format_version"`
@@ -32,9 +35,17 @@ func (a *app) versionCmd() *cobra.Command {
 					Go            string `json:"go"`
 					Revision      string `json:"revision"`
 					Edition       int    `json:"edition"`
-				}{1, version.Word(), runtime.Version(), revision, 1})
+					LandlockABI   int    `json:"landlock_abi"`
+					// Confined is what the kernel takes from casemate itself.
+					Confined []string `json:"confined"`
+				}{1, version.Word(), runtime.Version(), revision, 1, abi, append([]string{}, enforced...)})
 			}
 			a.printf("casemate %s (%s, revision %s), policy edition 1\n", version.Word(), runtime.Version(), revision)
+			if abi == 0 {
+				a.printf("not confined: this kernel has no Landlock\n")
+			} else {
+				a.printf("confined by Landlock (ABI %d): %s\n", abi, strings.Join(enforced, ", "))
+			}
 			return nil
 		},
 	}

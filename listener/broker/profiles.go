@@ -14,7 +14,7 @@ func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
 	return sandbox.Profile{
 		Name:     name,
 		Network:  sandbox.Network{Mode: "none"},
-		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@socket-io"}, calls...), OnViolation: "kill"},
+		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@landlock", "@socket-io"}, calls...), OnViolation: "kill"},
 		Resources: sandbox.Resources{
 			AddressSpace: 4 << 30, // Go reserves address space it never uses
 			Data:         memory,

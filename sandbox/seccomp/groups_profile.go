@@ -26,6 +26,6 @@ var profileGroups = map[string]group{
 	},
 	"@builtin": {
 		doc:      "the services that casemate has itself: a static Go program on listening sockets it was given",
-		includes: []string{"@go", "@socket-accept", "@file-read"},
+		includes: []string{"@go", "@socket-accept", "@file-read", "@landlock"},
 	},
 }

@@ -142,6 +142,10 @@ var programGroups = map[string]group{
 			openRead, // /sys/kernel/mm/transparent_hugepage/hpage_pmd_size, at start
 		},
 	},
+	"@landlock": {
+		doc:   "a process that confines itself further; it can only lose by it",
+		calls: []string{"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"},
+	},
 	"@process": {
 		doc: "new processes and programs, and waiting for them",
 		calls: []string{

@@ -35,6 +35,9 @@ var forbidden = []struct{ pkg, why string }{
 	{"os/exec/...", "looks programs up in PATH; the broker starts only what the policy names"},
 	{"plugin/...", "loads code"},
 	{"crypto/tls/...", "the broker speaks no protocol to clients"},
+	{"github.com/landlock-lsm/go-landlock/...", "confines the whole process that calls it"},
+	{"kernel.org/pub/linux/libs/security/libcap/psx/...", "makes every thread perform a call"},
+	{"casemate/cmd/confine/...", "confines the process that calls it"},
 	{"casemate/policy/lang/...", "the front end runs in its own sandbox"},
 	{"casemate/listener/builtin/...", "built-ins read client bytes; the worker serves them"},
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"casemate/cmd/confine"
+	"casemate/tests/inject"
+	"casemate/tests/need"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestConfined: without any sandbox around it, each role has its files, its
+// port, and nothing else.
+func TestConfined(t *testing.T) {
+	if abi, enforced := confine.InForce(); abi < 4 {
+		need.Skip(t, "needs Landlock with tcp, this kernel has ABI %d (%v)", abi, enforced)
+	}
+	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": ""}
+	if len(own) != len(roles) {
+		t.Fatal("a role is not tested")
+	}
+	for role, file := range own {
+		t.Run(role, func(t *testing.T) {
+			cmd, log := worker(t, role)
+			root := cmd.SysProcAttr.Chroot
+			writeAll(t, root, "/etc/casemate/builtin.json", echoConfig)
+			writeAll(t, root, "/etc/hosts", "127.0.0.1 localhost\n")
+			writeAll(t, root, "/secret", "x")
+			if err := os.MkdirAll(filepath.Join(root, "open"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(root, "open"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			port := listening(t)
+			if role == "builtin" {
+				cmd.ExtraFiles, cmd.Env = []*os.File{waiting(t, "tcp4")}, []string{"LISTEN_FDS=1"}
+			} else {
+				ours, theirs := pair(t, unix.SOCK_SEQPACKET)
+				cmd.Stdin = theirs
+				defer ours.Close()
+				defer theirs.Close()
+			}
+			p := stop(t, cmd, true)
+			if file != "" {
+				p.Open(file, unix.O_RDONLY, nil)
+				p.Open(file, unix.O_WRONLY, unix.EACCES)
+			}
+			p.Open("/secret", unix.O_PATH, nil) // it is there
+			p.Open("/secret", unix.O_RDONLY, unix.EACCES)
+			p.Open("/", unix.O_RDONLY|unix.O_DIRECTORY, unix.EACCES)
+			p.Open("/open/new", unix.O_WRONLY|unix.O_CREAT, unix.EACCES)
+			p.Connect(port, unix.EACCES)
+			if role == "names" {
+				p.Connect(53, unix.ECONNREFUSED)
+			}
+			if t.Failed() {
+				t.Log(log)
+			}
+
+			// What is denied above, somebody of the same user who is not confined does.
+			free := exec.Command(need.Programs(t, "sleep")[0], "1000")
+			attr := *cmd.SysProcAttr
+			attr.Chroot = ""
+			free.SysProcAttr = &attr
+			p = stop(t, free, false)
+			p.Open(filepath.Join(root, "secret"), unix.O_RDONLY, nil)
+			p.Open(filepath.Join(root, "open/new"), unix.O_WRONLY|unix.O_CREAT, nil)
+			p.Connect(port, nil)
+		})
+	}
+}
+
+// stop starts a command and stops it where it waits; it ends with the test.
+func stop(t *testing.T, cmd *exec.Cmd, noNewPrivs bool) *inject.Process {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	time.Sleep(100 * time.Millisecond)
+	return inject.Stop(t, cmd.Process.Pid, noNewPrivs)
+}
+
+// listening is a loopback port that accepts.
+func listening(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func writeAll(t *testing.T, root, name, text string) {
+	t.Helper()
+	path := filepath.Join(root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
