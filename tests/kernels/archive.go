@@ -77,7 +77,7 @@ func (a *archive) link(name, target string) {
 func (a *archive) parents(name string) {
 	parts := strings.Split(strings.Trim(filepath.Dir(name), "/"), "/")
 	for i := range parts {
-		if dir := strings.Join(parts[:i+1], "/"); dir != "" {
+		if dir := strings.Join(parts[:i+1], "/"); dir != "" && dir != "." {
 			a.head(entry{name: dir, mode: syscall.S_IFDIR | 0o755})
 		}
 	}
@@ -93,6 +93,7 @@ func (a *archive) file(name, source string, mode uint32) {
 // tree adds a folder with all in it, owners included, but what without lists
 // (slash paths from its top).
 func (a *archive) tree(top, under string, without ...string) {
+	a.parents(under)
 	a.keep(filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

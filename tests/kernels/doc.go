@@ -10,8 +10,8 @@
 //
 // A guest reports on its second serial line, one mark before and after each
 // step and the tests' own output between them; its console goes to a file. A
-// failed test, a skip for another reason than a missing program, a missing end
-// or a passed deadline fails the run.
+// failed test, a skip for another reason than a missing program or an old kernel,
+// a missing end or a passed deadline fails the run.
 //
 // It needs root, qemu-system-x86_64, debootstrap, gcc, and the product's
 // binaries: make test-kernels.

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestReport: a run is good only where every test passed or lacked a program,
+// TestReport: a run is good only where every test passed or lacked a program
+// or a kernel's feature,
 // every step ended with 0 and the last mark came.
 func TestReport(t *testing.T) {
 	const good = "@@ kernel 6.1\n@@ begin root\n=== RUN   TestA\n--- PASS: TestA (0.1s)\nPASS\n@@ end root 0\n@@ done\n"
@@ -18,7 +19,8 @@ func TestReport(t *testing.T) {
 		{"a failed test", strings.Replace(good, "--- PASS", "    a_test.go:3: wrong\n--- FAIL", 1), "root TestA failed\n    " + "    a_test.go:3: wrong", 0, 0},
 		{"a failed subtest alone", strings.Replace(good, "--- PASS: TestA", "    --- FAIL: TestA/b (0.1s)\n--- FAIL: TestA", 1), "TestA/b", 0, 0},
 		{"a missing program", strings.Replace(good, "--- PASS: TestA", "x\n--- PASS: TestB (0s)\n=== RUN   TestA\n    a_test.go:3: exec: \"git\": executable file not found in $PATH\n--- SKIP: TestA", 1), "", 1, 1},
-		{"another skip", strings.Replace(good, "--- PASS", "    a_test.go:3: no Landlock\n--- SKIP", 1), "skipped for another reason", 0, 0},
+		{"an old kernel", strings.Replace(good, "--- PASS: TestA", "x\n--- PASS: TestB (0s)\n=== RUN   TestA\n    a_test.go:3: this kernel has no X\n--- SKIP: TestA", 1), "", 1, 1},
+		{"another skip", strings.Replace(good, "--- PASS", "    a_test.go:3: no Landlock\n--- SKIP", 1), "skipped for no good reason", 0, 0},
 		{"a status", strings.Replace(good, "end root 0", "end root 2", 1), "ended with status 2", 1, 0},
 		{"no last mark", strings.Replace(good, "@@ done\n", "", 1), "guest ended without its last mark", 1, 0},
 		{"cut off in a step", good[:strings.Index(good, "--- PASS")], "root ended without its last mark", 0, 0},
