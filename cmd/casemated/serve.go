@@ -30,10 +30,14 @@ func serve(o *options) error {
 	if err := o.openLog(); err != nil {
 		return err
 	}
-	signals := make(chan os.Signal, 8)
+	// A channel each: however many HUPs come, they are one reload more, and none
+	// takes the place of a TERM.
+	hup, term := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
 	// PIPE only so that a closed log does not end the broker; being caught, not
 	// ignored, it is back at its default in every program started.
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPIPE)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	zygote.QuietChildren()
 	b, err := broker.New(o.Config)
 	if err != nil {
@@ -45,16 +49,22 @@ func serve(o *options) error {
 	}
 	first := make(chan error, 1)
 	panics.Go(func() error { return start(b) }, func(err error) {
+		first <- err
 		if err != nil {
 			b.Stop() // without a first policy there is nothing to run for
 		}
-		first <- err
-		handle(b, signals)
+		handle(b, hup, reload)
 	})
+	panics.Go(func() error { handle(b, term, stop); return nil }, b.Bug)
 	if err := b.Run(); err != nil {
 		return err
 	}
-	return <-first // a first load that failed is what has ended it
+	select {
+	case err := <-first:
+		return err // a first load that failed is what has ended it
+	default:
+		return nil // stopped while it was loading: nothing of that is in force
+	}
 }
 
 // start loads the first policy.
@@ -67,27 +77,28 @@ func start(b *broker.Broker) error {
 	return err
 }
 
-// handle waits for signals; a bug in one's handling is no reason to miss the next.
-func handle(b *broker.Broker, signals <-chan os.Signal) {
-	for s := range signals {
-		if err := panics.Try(func() error { obey(b, s); return nil }); err != nil {
+// handle obeys signals; a bug in one's handling is no reason to miss the next.
+func handle(b *broker.Broker, signals <-chan os.Signal, obey func(*broker.Broker)) {
+	for range signals {
+		if err := panics.Try(func() error { obey(b); return nil }); err != nil {
 			b.Bug(err)
 		}
 	}
 }
 
-// obey does what a signal asks for.
-func obey(b *broker.Broker, s os.Signal) {
-	switch s {
-	case syscall.SIGHUP:
-		notify(b, broker.Reloading())
-		// The outcome is in the log and in `casemate status`.
-		_, _, _ = b.Load()
-		notify(b, "READY=1")
-	case syscall.SIGTERM, syscall.SIGINT:
-		notify(b, "STOPPING=1")
-		b.Stop()
-	}
+// reload is what HUP asks for.
+func reload(b *broker.Broker) {
+	notify(b, broker.Reloading())
+	// The outcome is in the log and in `casemate status`.
+	_, _, _ = b.Load()
+	notify(b, "READY=1")
+}
+
+// stop is what TERM and INT ask for. It never waits for a load: what a load in
+// progress has made ends with this process, or is cleared by the next one.
+func stop(b *broker.Broker) {
+	notify(b, "STOPPING=1")
+	b.Stop()
 }
 
 // notify tells the service manager, if there is one.

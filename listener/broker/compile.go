@@ -18,8 +18,9 @@ import (
 // The bounds of one run of the compiler. One that crashes, hangs or prints
 // garbage leaves the old generation running.
 const (
-	compileDeadline = 10 * time.Second
-	maxCompiled     = 64 << 20 // bytes of its answer
+	compileDeadline = 20 * time.Second // wall clock: a busy host is slow, and a TERM does not wait for it
+	compileTime     = 10 * time.Second // of processor
+	maxCompiled     = 64 << 20         // bytes of its answer
 )
 
 // compileApart has `casemate compile --stdin` compile the policy in a sandbox

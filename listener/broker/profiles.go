@@ -33,7 +33,7 @@ func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
 // be made to cost both.
 func compileProfile() sandbox.Profile {
 	p := helperProfile("casemate-compile", 1<<30)
-	p.Resources.CPUTime = int64(compileDeadline.Seconds())
+	p.Resources.CPUTime = int64(compileTime.Seconds())
 	return p
 }
 

@@ -206,7 +206,7 @@ func compilerHangs(t *testing.T) (judge func(<-chan error), held <-chan error) {
 		case err != nil:
 		case a.OK || !strings.Contains(a.Error, "no answer within"):
 			err = fmt.Errorf("a compiler that hangs: %+v", a)
-		case d < 9*time.Second || d > 15*time.Second:
+		case d < 19*time.Second || d > 27*time.Second:
 			err = fmt.Errorf("a compiler that hangs was given up after %s", d)
 		}
 		done <- err
