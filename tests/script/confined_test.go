@@ -43,7 +43,7 @@ func TestConfined(t *testing.T) {
 		"compile":    {"compile LINK -", true, false},
 		"stdin":      {"compile --stdin", false, false},
 		"status":     {"status --control " + silent, false, false},
-		"explain":    {"explain e 192.0.2.1 -p LINK -p -", true, false},
+		"explain":    {"explain e 192.0.2.1 LINK -", true, false},
 		"unconfined": {},
 	} {
 		t.Run(name, func(t *testing.T) {
