@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,14 @@ func ProvePrivileges() ([]string, error) {
 	tasks, err := filepath.Glob("/proc/self/task/*/status")
 	if err != nil || len(tasks) == 0 {
 		return nil, fmt.Errorf("prove privileges: no /proc to read them from (%v)", err)
+	}
+	// First what is missing: without CAP_SETPCAP nothing could be cut either.
+	own, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return nil, fmt.Errorf("prove privileges: %w", err)
+	}
+	if err := missingCaps(string(own)); err != nil {
+		return nil, err
 	}
 	var permitted uint64
 	for _, name := range tasks {
@@ -40,6 +49,29 @@ func ProvePrivileges() ([]string, error) {
 
 // capSets are the lines of /proc/PID/status (proc_pid_status(5)).
 var capSets = []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
+
+// missingCaps fails if no service could be started for want of a capability, as
+// in a container, and says how it is given.
+func missingCaps(status string) error {
+	for line := range strings.Lines(status) {
+		value, ok := strings.CutPrefix(strings.TrimSpace(line), "CapEff:")
+		if !ok {
+			continue
+		}
+		have, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+		if err != nil {
+			return fmt.Errorf("prove privileges: CapEff: %w", err)
+		}
+		missing := zygote.CapNames(zygote.Indispensable &^ have)
+		if len(missing) == 0 {
+			return nil
+		}
+		add := strings.ReplaceAll(strings.Join(missing, ","), "CAP_", "")
+		return fmt.Errorf("needs %s to build sandboxes, and this process may not have it (a container?): start the container with --cap-add=%s, or the unit with it in CapabilityBoundingSet",
+			strings.Join(missing, ", "), add)
+	}
+	return errors.New("prove privileges: /proc/self/status has no CapEff")
+}
 
 // checkCaps fails if one of the sets holds more than allowed, or is missing.
 func checkCaps(status string, allowed uint64) (permitted uint64, err error) {

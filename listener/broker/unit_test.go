@@ -152,6 +152,22 @@ func TestCheckCaps(t *testing.T) {
 	}
 }
 
+// TestMissingCapability: the first line says which one, and how it is given.
+func TestMissingCapability(t *testing.T) {
+	all := fmt.Sprintf("CapEff:\t%016x\n", zygote.BrokerCaps)
+	if err := missingCaps("Name:\tx\n" + all); err != nil {
+		t.Error(err)
+	}
+	admin, _ := zygote.CapMask("CAP_SYS_ADMIN")
+	err := missingCaps(fmt.Sprintf("CapEff:\t%016x\n", zygote.BrokerCaps&^admin))
+	if err == nil || !strings.Contains(err.Error(), "needs CAP_SYS_ADMIN ") || !strings.Contains(err.Error(), "--cap-add=SYS_ADMIN,") {
+		t.Errorf("%v", err)
+	}
+	if missingCaps("Name:\tx\n") == nil || missingCaps("CapEff:\tx\n") == nil {
+		t.Error("a status that says nothing passes")
+	}
+}
+
 func TestRefusalLog(t *testing.T) {
 	var q refusalLog
 	said := 0

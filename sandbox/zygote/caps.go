@@ -20,8 +20,10 @@ var capNames = []string{
 // BrokerCaps is the set casemated cuts itself down to before its runtime
 // starts; SECURITY.md says what each one is for.
 var BrokerCaps = mustCaps("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
-	"CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE",
-	"CAP_AUDIT_READ", "CAP_BPF")
+	"CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_AUDIT_READ")
+
+// Indispensable are those of BrokerCaps without which no service can be started.
+var Indispensable = mustCaps("CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN")
 
 // CapMask turns capability names into a bit mask by capability number.
 func CapMask(names ...string) (uint64, error) {

@@ -88,11 +88,11 @@ struct reply {
 	int32_t err, pad;
 };
 
-/* CAP_CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_ADMIN,
- * SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE, AUDIT_READ, BPF: kept equal with BrokerCaps by a test. */
+/* CAP_CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
+ * SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE, AUDIT_READ: kept equal with BrokerCaps by a test. */
 #define BROKER_CAPS \
-	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | 1ull << 12 | \
-	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37 | 1ull << 39)
+	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | \
+	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37)
 
 void casemate_quiet_children(void);
 
