@@ -113,7 +113,7 @@ func TestValidate(t *testing.T) {
 		{"host explained by one of two", "profiles.line.network", "needs a reason", func(p *Policy) { p.Profiles[0].Network.Mode, p.Services[0].Because = "host", "x" }},
 		{"ports alone", "profiles.line.network", "without a network", line(func(f *sandbox.Profile) { f.Network.Bind = []uint16{80} })},
 		{"caps need because", "profiles.line.capabilities", "need a reason", line(func(f *sandbox.Profile) { f.Capabilities = []string{"CAP_CHOWN"} })},
-		{"capability", "profiles.line.capabilities.0", "not known", line(func(f *sandbox.Profile) {
+		{"capability", "profiles.line.capabilities.0", "may keep", line(func(f *sandbox.Profile) {
 			f.Capabilities, f.Because = []string{"CAP_CHOW"}, "x"
 		})},
 		{"root tree", "profiles.line.files.read.0", "whole host", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/"} })},
@@ -345,7 +345,7 @@ func TestDiagnosticsHaveErrors(t *testing.T) {
 	if HasErrors([]Diagnostic{{Severity: SeverityWarning}}) || !HasErrors([]Diagnostic{{Severity: SeverityWarning}, {Severity: SeverityError}}) {
 		t.Error("HasErrors")
 	}
-	if !slices.IsSorted(EnvStyles) || !slices.IsSorted(Builtins) || !slices.IsSorted(Capabilities) {
+	if !slices.IsSorted(EnvStyles) || !slices.IsSorted(Builtins) || !slices.IsSorted(sandbox.Capabilities) {
 		t.Error("a word list is not sorted")
 	}
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"casemate/sandbox"
@@ -46,12 +45,9 @@ func (p *Policy) UserTasks(runs func(*Service) bool) (sum int64) {
 }
 
 // Uncounted reports whether the kernel holds no number of tasks against the
-// service: root is exempt, and so are two capabilities.
+// service: root is exempt. So are two capabilities, which no profile may keep.
 func (p *Policy) Uncounted(s *Service) bool {
-	f := p.Profile(s.Profile)
-	return s.User == "root" || s.User == "0" || f != nil && slices.ContainsFunc(f.Capabilities, func(c string) bool {
-		return c == "CAP_SYS_RESOURCE" || c == "CAP_SYS_ADMIN"
-	})
+	return s.User == "root" || s.User == "0"
 }
 
 // tasksLine tells what holds the tasks of a service, and together with whom.
@@ -61,7 +57,7 @@ func (p *Policy) tasksLine(s *Service, f *sandbox.Profile) string {
 	case own == 0:
 		return "tasks: no bound"
 	case p.Uncounted(s):
-		return "tasks: no bound of the user's, for root and CAP_SYS_RESOURCE, CAP_SYS_ADMIN are exempt; the cgroup's where the host has one"
+		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
 	case s.User == "dynamic":
 		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources.Tasks)
 	}

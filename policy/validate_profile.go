@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"casemate/sandbox"
@@ -10,17 +11,6 @@ import (
 
 // Device nodes that a profile may show. They hold no state of the host.
 var devices = []string{"full", "null", "random", "urandom", "zero"}
-
-// Capabilities are the names capabilities(7) knows, up to Linux 5.9.
-var Capabilities = strings.Fields(`CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE
-	CAP_BLOCK_SUSPEND CAP_BPF CAP_CHECKPOINT_RESTORE CAP_CHOWN CAP_DAC_OVERRIDE
-	CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_IPC_LOCK CAP_IPC_OWNER CAP_KILL
-	CAP_LEASE CAP_LINUX_IMMUTABLE CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_MKNOD
-	CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_BROADCAST CAP_NET_RAW CAP_PERFMON
-	CAP_SETFCAP CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYSLOG CAP_SYS_ADMIN
-	CAP_SYS_BOOT CAP_SYS_CHROOT CAP_SYS_MODULE CAP_SYS_NICE CAP_SYS_PACCT
-	CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYS_RESOURCE CAP_SYS_TIME CAP_SYS_TTY_CONFIG
-	CAP_WAKE_ALARM`)
 
 // Explained tells whether somebody says why f grants what needs a reason: the
 // profile itself, or each service that uses it.
@@ -70,7 +60,9 @@ func (c *checker) profile(p *Policy, i int) {
 		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
 	}
 	for k, name := range f.Capabilities {
-		c.oneOf(fmt.Sprintf("%s.capabilities.%d", at, k), name, Capabilities...)
+		if !slices.Contains(sandbox.Capabilities, name) {
+			c.add(fmt.Sprintf("%s.capabilities.%d", at, k), "write one of: "+strings.Join(sandbox.Capabilities, ", ")+"; no other can be given to a service", "%q is not a capability that a profile may keep", name)
+		}
 	}
 	set(c, at+".capabilities", f.Capabilities)
 	if len(f.Capabilities) > 0 && !explained {
@@ -88,7 +80,7 @@ func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
 	between(c, at+".network.connect", len(n.Connect), 0, maxItems)
 	between(c, at+".network.bind", len(n.Bind), 0, maxItems)
 	if n.Mode != "host" && len(n.Connect)+len(n.Bind) > 0 {
-		c.add(at+".network", `remove the ports, or write network = "host"`, "ports mean nothing without a network")
+		c.add(at+".network", `remove the ports, or write network { mode = "host" }`, "ports mean nothing without a network")
 	}
 	if n.Mode == "host" && !explained {
 		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)

@@ -215,7 +215,7 @@ func (c *checker) answers(at string, p *Policy, s *Service) {
 	if f == nil || f.Network.Mode != "none" || !slices.ContainsFunc(s.Listen, address.Listen.Datagram) {
 		return
 	}
-	c.add(at+".profile", `write widens = ["network"] and network = "listener" in its profile, or serve it with wait = false`,
+	c.add(at+".profile", `write widens = ["network"] and network { mode = "listener" } in its profile, or serve it with wait = false`,
 		"with wait = true the program sends datagrams to any address from the socket it is handed, and profile %q has no network", s.Profile)
 }
 

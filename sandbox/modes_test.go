@@ -211,3 +211,12 @@ func TestZygoteGone(t *testing.T) {
 		t.Fatalf("send to a dead zygote: %v", err)
 	}
 }
+
+// TestCapabilitiesCanBeGiven: the broker has every capability that a profile may keep.
+func TestCapabilitiesCanBeGiven(t *testing.T) {
+	for _, name := range Capabilities {
+		if mask, err := zygote.CapMask(name); err != nil || mask&^zygote.BrokerCaps != 0 {
+			t.Errorf("%s: %v, the broker has not kept it", name, err)
+		}
+	}
+}

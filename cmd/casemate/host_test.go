@@ -15,8 +15,10 @@ profile "mail" {
   base    = profile.line
   widens  = ["network", "syscalls"]
   because = "delivers"
-  network = "host"
-  ports { connect = [25] }
+  network {
+    mode = "host"
+    connect = [25]
+  }
   syscalls { allow = ["@socket-client"] }
 }
 profile "mail-anyhow" {

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) profilesCmd() *cobra.Command {
-	var all bool
+	var all, groups bool
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME...]",
 		Short: "List or print the shipped profiles",
@@ -20,12 +20,20 @@ func (a *app) profilesCmd() *cobra.Command {
 widest. With names it prints their source in the policy language; with --source it
 prints the whole shipped file, which also holds acl.anyone, acl.localhost,
 limit.default and limit.wait. With -o json profiles are printed resolved: with
-everything they have from their bases.`,
+everything they have from their bases.
+
+With --groups it lists the groups of system calls that syscalls { allow, deny }
+may name, or those named: what each is for, its calls, the calls it allows by their
+arguments alone, and the shipped profiles that have all of it.`,
 		Example: `  casemate profiles
   casemate profiles line
   casemate profiles server -o json
-  casemate profiles --source`,
+  casemate profiles --source
+  casemate profiles --groups @socket-unix`,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if groups {
+				return a.groups(args)
+			}
 			if all {
 				a.printf("%s", lang.Shipped())
 				return nil
@@ -56,6 +64,7 @@ everything they have from their bases.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&groups, "groups", false, "list the groups of system calls")
 	cmd.Flags().BoolVar(&all, "source", false, "print the whole shipped file")
 	return cmd
 }

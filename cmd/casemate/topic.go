@@ -58,15 +58,16 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
     widens         = ["files", "network", "syscalls"]   # layers in which it grants more than its base
     best_effort    = ["cgroup"]      # what may be missing on the host: landlock, landlock.net,
                                      # landlock.scopes, cgroup, resources.open_files
-    because        = "..."           # needed for capabilities and network = "host"
-    network        = "host"          # default "none": the socket it is handed and the peers that come to it;
-                                     # "listener": that socket may send to any address (datagrams with wait = true)
+    because        = "..."           # needed for capabilities and the host's network
     capabilities   = []
     init           = true            # a tiny init in front of the program
     user_namespace = false
-    ports {                          # tcp ports that network = "host" leaves open
-      connect = ["https", 8080]      # or ["any"], which says nothing about bind
-      bind    = []                   # likewise
+    network {
+      mode    = "host"               # default "none": the socket it is handed and the peers that come to it;
+                                     # "listener": that socket may send to any address (datagrams with wait = true)
+      connect = ["https", "8000-8010"]   # the tcp ports that mode "host" leaves open, or ["any"];
+      bind    = []                   # each list says nothing about the other
+      sockets = ["unix", "tcp"]      # kinds of sockets it may make; also udp, netlink-route
     }
     files {                          # host paths; what is not named does not exist
       read  = ["/etc/passwd"]

@@ -3,10 +3,10 @@
 # with just the capabilities for that. The filter still keeps it to its calls.
 
 profile "tftp" {
-  base         = profile.server
-  widens       = ["files", "network", "syscalls", "capabilities"]
-  because      = "in.tftpd chroots, changes its user, and opens a udp socket for every transfer"
-  network      = "host"
+  base    = profile.server
+  widens  = ["files", "network", "syscalls", "capabilities"]
+  because = "in.tftpd chroots, changes its user, and opens a udp socket for every transfer"
+  network { mode = "host" }
   capabilities = ["CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"]
   files {
     read  = ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/ld.so.cache"]

@@ -93,13 +93,13 @@ func (c *compiler) reach(p *profile) {
 		return // reported where it is written
 	}
 	var calls []string
-	next, what := `write network = "host" and because = "...", or deny these calls`, "has no network"
+	next, what := `write network { mode = "host" } and because = "...", or deny these calls`, "has no network"
 	how := "reach it through the socket it is handed"
 	switch n := p.Network; {
 	case n.Mode == "none":
 		calls = seccomp.Reach(rules)
 		if len(seccomp.Reach(rules, "@socket-accept")) == 0 {
-			next = `write network = "listener" and widens = ["network"], or deny these calls`
+			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
 	case n.Mode == "listener":
 		calls, what, how = seccomp.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"

@@ -17,11 +17,11 @@ func TestAdvice(t *testing.T) {
 		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"syscalls\"]\n" + body + "\n}\n"
 	}
 	listener := func(syscalls string) string {
-		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nnetwork = \"listener\"\nsyscalls { " + syscalls + " }\n}\n"
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nnetwork { mode = \"listener\" }\nsyscalls { " + syscalls + " }\n}\n"
 	}
 	hosted := func(syscalls, connect string) string {
 		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nbecause = \"x\"\n" +
-			"network = \"host\"\nports { connect = " + connect + " }\nsyscalls { " + syscalls + " }\n}\n"
+			"network {\n  mode = \"host\"\n  connect = " + connect + "\n}\nsyscalls { " + syscalls + " }\n}\n"
 	}
 	for _, tt := range []struct{ text, code, under, says string }{
 		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
@@ -53,12 +53,12 @@ profile "n" {
   base    = profile.line
   widens  = ["network", "syscalls"]
   because = "x"
-  network = "host"
+  network { mode = "host" }
   syscalls { allow = ["@socket-client"] }
 }
 profile "c" {
   base    = profile.n
-  network = "none"
+  network { mode = "none" }
 }
 `, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
 		{one("acl = acl.nobody\n  profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},

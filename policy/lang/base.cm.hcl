@@ -43,7 +43,7 @@ limit "wait" {
 # A static program that reads its socket, answers and ends. No file but the
 # program itself, no /tmp, no /proc; a forbidden call kills.
 profile "strict" {
-  network = "none"
+  network { mode = "none" }
   files {
     dev = ["null"]
   }
@@ -132,7 +132,7 @@ profile "login" {
 # casemate-worker serving a builtin: a static Go program on the listening
 # sockets it is given, from which it answers datagrams to any address.
 profile "builtin" {
-  network = "listener"
+  network { mode = "listener" }
   files {
     dev = ["null"]
   }

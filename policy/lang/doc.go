@@ -29,7 +29,7 @@
 //
 //	widens entry     needed for
 //	files            write and exec paths, proc = true, pty = true
-//	network          network = "listener" over "none", "host" over both, and further ports
+//	network          network { mode = "listener" } over "none", "host" over both, and further ports
 //	capabilities     any capability that the base lacks
 //	syscalls         calls that the base does not allow, on_violation = "errno"
 //	                 over "kill", seal = false over true

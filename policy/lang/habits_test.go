@@ -41,6 +41,7 @@ func TestHabits(t *testing.T) {
 		{"arguments in the path", with(`"/bin/cat"`, `"/bin/cat -u"`), codeHabit, `["/bin/cat", "-u"]`},
 		{"glob", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  files {\n    read = [\"/etc/*.conf\"]\n  }\n}\n", codeHabit, "name the directory"},
 		{"hidden dir", one(anyone + `dir = "/nonexistent"`), codeHabit, `dir = "/"`},
+		{"capability", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  widens = [\"capabilities\"]\n  because = \"x\"\n  capabilities = [\"CAP_NET_RAW\"]\n}\n", codeMeaning, "CAP_NET_BIND_SERVICE"},
 		{"loopback udp", head + "service \"e\" {\n  listen = [\"udp://:7\"]\n  builtin = \"echo\"\n  acl = acl.localhost\n}\n", codeNobody, "udp://127.0.0.1:7"},
 	} {
 		doc, ds := compileText(tt.text)

@@ -62,24 +62,26 @@ func TestShippedProfilesOnEveryABI(t *testing.T) {
 // What Landlock alone holds is required, each part from the ABI on that has it,
 // and given up by its own name.
 func TestRightsThatNothingElseHolds(t *testing.T) {
-	const host = "base = profile.server\n widens = [\"network\", \"syscalls\"]\n because = \"x\"\n network = \"host\"\n"
+	host := func(ports string) string {
+		return "base = profile.server\n widens = [\"network\", \"syscalls\"]\n because = \"x\"\n network {\n mode = \"host\"\n" + ports + "\n }\n "
+	}
 	for _, c := range []struct {
 		name, block string
 		command     sandbox.Command
 		needs       []string // parts that nothing else holds
 		text        string   // in the refusal of ABI 2
 	}{
-		{"host without a way to connect", "base = profile.line\n widens = [\"network\"]\n because = \"x\"\n network = \"host\"", sandbox.Command{}, nil, ""},
-		{"ports to connect to", host + "ports { connect = [25] }\n syscalls { allow = [\"@socket-client\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
-		{"any port to connect to", host + "ports { connect = [\"any\"] }\n syscalls { allow = [\"@socket-client\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract unix sockets of the host"},
-		{"any port to connect to, none to bind", host + "ports { connect = [\"any\"] }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `bind = ["any"]`},
-		{"any port to bind, none to connect to", host + "ports { bind = [\"any\"] }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
-		{"any port of both", host + "ports {\n connect = [\"any\"]\n bind = [\"any\"]\n }\n syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract"},
-		{"connect without a network", host + "syscalls { allow = [\"connect\"] }\n #none", sandbox.Command{}, []string{"landlock.net"}, "take connect out"},
-		{"unix sockets of its own without a network", host + "syscalls { allow = [\"@socket-server\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, "take connect out"},
-		{"passing descriptors", host + "syscalls { allow = [\"@fd-passing\"] }\n #none", sandbox.Command{}, nil, ""},
-		{"a unix datagram listener", "base = profile.line\n widens = [\"network\"]\n network = \"listener\"", sandbox.Command{Listens: true, UnixDatagrams: true}, []string{"landlock.scopes"}, "another network"},
-		{"calls that the filter does not see", host + "ports {\n connect = [\"any\"]\n bind = [\"any\"]\n }\n syscalls { allow = [\"io_uring_setup\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, ""},
+		{"host without a way to connect", "base = profile.line\n widens = [\"network\"]\n because = \"x\"\n network { mode = \"host\" }", sandbox.Command{}, nil, ""},
+		{"ports to connect to", host("connect = [25]") + "syscalls { allow = [\"@socket-client\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
+		{"any port to connect to", host("connect = [\"any\"]") + "syscalls { allow = [\"@socket-client\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract unix sockets of the host"},
+		{"any port to connect to, none to bind", host("connect = [\"any\"]") + "syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `bind = ["any"]`},
+		{"any port to bind, none to connect to", host("bind = [\"any\"]") + "syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, `connect = ["any"]`},
+		{"any port of both", host("connect = [\"any\"]\n bind = [\"any\"]") + "syscalls { allow = [\"@socket-server\"] }", sandbox.Command{}, []string{"landlock.scopes"}, "abstract"},
+		{"connect without a network", host("") + "syscalls { allow = [\"connect\"] }\n #none", sandbox.Command{}, []string{"landlock.net"}, "take connect out"},
+		{"unix sockets of its own without a network", host("") + "syscalls { allow = [\"@socket-server\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, "take connect out"},
+		{"passing descriptors", host("") + "syscalls { allow = [\"@fd-passing\"] }\n #none", sandbox.Command{}, nil, ""},
+		{"a unix datagram listener", "base = profile.line\n widens = [\"network\"]\n network { mode = \"listener\" }", sandbox.Command{Listens: true, UnixDatagrams: true}, []string{"landlock.scopes"}, "another network"},
+		{"calls that the filter does not see", host("connect = [\"any\"]\n bind = [\"any\"]") + "syscalls { allow = [\"io_uring_setup\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, ""},
 		{"the host's pids", "base = profile.line", sandbox.Command{HostPIDs: true}, []string{"landlock.scopes"}, "signals"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -173,8 +173,10 @@ profile "a" {
   base    = profile.line
   widens  = ["files", "network", "syscalls", "resources"]
   because = "test"
-  network = "host"
-  ports { connect = ["https", 25] }
+  network {
+    mode = "host"
+    connect = ["https", 25]
+  }
   files {
     write = ["/srv/b", "/srv/a"]
     read  = ["/etc/hosts"]
@@ -193,7 +195,7 @@ profile "a" {
 profile "b" {
   base = profile.a
   files { read = ["/etc/hosts", "/etc/group"] }
-  network = "none"
+  network { mode = "none" }
   syscalls {
     seal = true
     deny = ["connect", "sendmmsg", "sendmsg", "sendto", "setsockopt", "socket"]
@@ -216,7 +218,7 @@ profile "b" {
 	if a := doc.Policy.Profile("a"); !slices.Equal(a.Network.Connect, []uint16{25, 443}) || a.Syscalls.Rules[0].Mask != 0xff00 || a.Syscalls.Rules[0].Values[0] != 0x1100 {
 		t.Errorf("profile %+v", a)
 	}
-	if o := doc.Origins; o["profiles.b.files.read.0"] != "p.cm.hcl:32:33" || o["profiles.b.files.read.1"] != "p.cm.hcl:17:14" {
+	if o := doc.Origins; o["profiles.b.files.read.0"] != "p.cm.hcl:34:33" || o["profiles.b.files.read.1"] != "p.cm.hcl:19:14" {
 		t.Errorf("origins of inherited items: %q, %q", o["profiles.b.files.read.0"], o["profiles.b.files.read.1"])
 	}
 }
@@ -229,9 +231,9 @@ func TestWidening(t *testing.T) {
 		{"files", "line", `files { write = ["/srv"] }`},
 		{"files", "line", `files { proc = true }`},
 		{"files", "line", `files { pty = true }`},
-		{"network", "line", "because = \"x\"\nnetwork = \"host\""},
-		{"network", "line", `network = "listener"`},
-		{"network", "builtin", "because = \"x\"\nnetwork = \"host\""},
+		{"network", "line", "because = \"x\"\nnetwork { mode = \"host\" }"},
+		{"network", "line", `network { mode = "listener" }`},
+		{"network", "builtin", "because = \"x\"\nnetwork { mode = \"host\" }"},
 		{"capabilities", "line", "because = \"x\"\ncapabilities = [\"CAP_CHOWN\"]"},
 		{"syscalls", "line", "because = \"x\"\nsyscalls { allow = [\"mount\"] }"},
 		{"syscalls", "strict", `syscalls { on_violation = "errno" }`},

@@ -45,8 +45,8 @@ func (c *compiler) resolve(name string) *profile {
 
 // profileBlock copies the base and lays the block's own attributes over it.
 func (c *compiler) profileBlock(name string, syn *hclsyntax.Block) *profile {
-	b := c.open(syn, "profiles."+name, []string{"base", "widens", "best_effort", "because", "network", "capabilities", "init", "user_namespace"},
-		"ports", "files", "syscalls", "resources")
+	b := c.open(syn, "profiles."+name, []string{"base", "widens", "best_effort", "because", "capabilities", "init", "user_namespace"},
+		"network", "files", "syscalls", "resources")
 	base := c.baseOf(b)
 	if base == nil {
 		return nil
@@ -126,26 +126,59 @@ func (p *profile) extend(b *block, name, path string) []string {
 // networks are the modes, each reaching more than the one before.
 var networks = []string{"none", "listener", "host"}
 
-// network reads network = "none"|"listener"|"host" and ports { connect, bind }.
+// network reads network { mode, connect, bind, sockets }.
 func (p *profile) network(b *block, w *widening) {
-	if s, ok := b.str("network", "network.mode"); ok {
+	n := b.one("network", "network", []string{"mode", "connect", "bind", "sockets"})
+	if n == nil {
+		return
+	}
+	if s, ok := n.str("mode", "mode"); ok {
 		if slices.Index(networks, s) > slices.Index(networks, p.Network.Mode) {
-			w.need("network", b.c.places[b.join("network.mode")], fmt.Sprintf("network = %q", s))
+			w.need("network", b.c.places[n.join("mode")], fmt.Sprintf("mode = %q", s))
 		}
 		if s != "host" {
 			p.Network.Connect, p.Network.Bind = nil, nil
 		}
 		p.Network.Mode = s
 	}
-	ports := b.one("ports", "network", []string{"connect", "bind"})
-	if ports == nil {
-		return
-	}
-	p.Network.Connect = ports.ports("connect", p.Network.Connect, w)
-	p.Network.Bind = ports.ports("bind", p.Network.Bind, w)
+	p.Network.Connect = n.ports("connect", p.Network.Connect, w)
+	p.Network.Bind = n.ports("bind", p.Network.Bind, w)
+	p.sockets(n, w)
 }
 
-// ports reads port names and numbers; "any" is every port and stands alone.
+// socketWords are the kinds of sockets that a profile may make, each a group of
+// calls that the word adds to those of syscalls.
+var socketWords = map[string]string{"unix": "@socket-unix", "tcp": "@socket-tcp", "udp": "@socket-udp", "netlink-route": "@netlink-route"}
+
+// sockets reads sockets = ["unix", "udp", "netlink-route"].
+func (p *profile) sockets(n *block, w *widening) {
+	words, ok := n.strs("sockets", "sockets")
+	if !ok {
+		return
+	}
+	had := p.Syscalls
+	const key = "syscalls.allow"
+	for _, v := range words {
+		group, known := socketWords[v.s]
+		if !known {
+			n.c.report(codeValue, v.rng, didYouMean(v.s, sortedKeys(socketWords), ""), "%q is not a kind of socket", clip(v.s))
+			continue
+		}
+		if n.c.grants(had, group) {
+			w.need("network", v.rng, v.s+" sockets")
+		}
+		p.items[key] = append(slices.Clone(p.items[key]), value{kind: kindString, s: group, rng: v.rng})
+	}
+	p.Syscalls.Allow = n.c.sortWords("profiles."+p.Name+"."+key, p.items[key])
+	if _, err := n.c.filter(&p.Syscalls); err != nil && !n.c.failed(0) {
+		n.c.report(codeValue, n.syn.DefRange(), "leave them out of deny, or of sockets", "%v", err)
+	}
+}
+
+// maxPorts is how many ports a list may come to; each is a rule of the kernel's.
+const maxPorts = 4096
+
+// ports reads port names, numbers and ranges; "any" is every port and stands alone.
 func (b *block) ports(name string, base []uint16, w *widening) []uint16 {
 	items, ok := b.items(name, name)
 	if !ok {
@@ -153,15 +186,21 @@ func (b *block) ports(name string, base []uint16, w *widening) []uint16 {
 	}
 	out := slices.Clone(base)
 	for _, v := range items {
-		port, err := portOf(v)
+		first, last, err := portsOf(v)
 		if err != nil {
 			b.c.report(codeValue, v.rng, err.next, "%s", err.summary)
 			continue
 		}
-		if !slices.Contains(base, 0) && !slices.Contains(base, port) {
-			w.need("network", v.rng, fmt.Sprintf("%s to port %s", name, v.text()))
+		if len(out)+int(last-first) >= maxPorts {
+			b.c.report(codeBounds, v.rng, `write "any", or fewer ports`, "%s has more than %d ports", name, maxPorts)
+			return base
 		}
-		out = append(out, port)
+		for port := int(first); port <= int(last); port++ {
+			if !slices.Contains(base, 0) && !slices.Contains(base, uint16(port)) {
+				w.need("network", v.rng, fmt.Sprintf("%s to port %s", name, v.text()))
+			}
+			out = append(out, uint16(port))
+		}
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)

@@ -138,22 +138,19 @@ func bad(next, format string, args ...any) *badValue {
 	return &badValue{summary: clip(fmt.Sprintf(format, args...)), next: next}
 }
 
-// portOf reads a port: a number, a name, or "any" (0).
-func portOf(v value) (uint16, *badValue) {
+// portsOf reads a port: a number, a name, a range, or "any" (0).
+func portsOf(v value) (first, last uint16, wrong *badValue) {
 	switch {
 	case v.kind == kindString && v.s == "any":
-		return 0, nil
+		return 0, 0, nil
 	case v.kind == kindString:
 		first, last, bad := address.ParsePorts(v.s, namedPort)
-		if bad == nil && first != last {
-			bad = &address.Error{Summary: "a range is not known here", Next: "write single ports"}
-		}
 		if bad != nil {
-			return 0, &badValue{clip(bad.Summary), portHint(v.s, bad.Next)}
+			return 0, 0, &badValue{clip(bad.Summary), portHint(v.s, bad.Next)}
 		}
-		return first, nil
+		return first, last, nil
 	case v.kind != kindNumber || v.n < 1 || v.n > 65535:
-		return 0, bad(`write a number from 1 to 65535, a name, or "any"`, "%s is not a port", v.describe())
+		return 0, 0, bad(`write a number from 1 to 65535, a name, a range ("8000-8010") or "any"`, "%s is not a port", v.describe())
 	}
-	return uint16(v.n), nil
+	return uint16(v.n), uint16(v.n), nil
 }

@@ -64,19 +64,32 @@ var socketGroups = map[string]group{
 			level(solIPv6, ipv6Recvpktinfo),
 		},
 	},
-	"@socket-client": {
-		doc:      "sockets of its own, to connect: unix, TCP and UDP; no raw, packet, netlink, vsock, MPTCP",
-		includes: []string{"@socket-io"},
-		calls:    []string{"connect", "sendto", "sendmsg", "sendmmsg", "recvmmsg"},
+	"@socket-unix": {
+		doc: "making unix sockets",
 		rules: [][]Rule{
 			is("socketpair", 0, afUnix),
 			socketOf(afUnix, sockStream, 0), socketOf(afUnix, sockDgram, 0), socketOf(afUnix, sockSeqpacket, 0),
-			socketOf(afInet, sockStream, 0, protoTCP), socketOf(afInet, sockDgram, 0, protoUDP),
-			socketOf(afInet6, sockStream, 0, protoTCP), socketOf(afInet6, sockDgram, 0, protoUDP),
-			level(solSocket, soReuseaddr, soBroadcast, soPasscred),
+			level(solSocket, soPasscred),
+		},
+	},
+	"@socket-tcp": {
+		doc:   "making TCP sockets; no MPTCP",
+		rules: [][]Rule{socketOf(afInet, sockStream, 0, protoTCP), socketOf(afInet6, sockStream, 0, protoTCP), level(solSocket, soReuseaddr), level(solIPv6, ipv6V6only)},
+	},
+	"@socket-udp": {
+		doc:   "making UDP sockets, and sending to addresses from them",
+		calls: []string{"sendto", "sendmsg", "sendmmsg", "recvmmsg"},
+		rules: [][]Rule{
+			socketOf(afInet, sockDgram, 0, protoUDP), socketOf(afInet6, sockDgram, 0, protoUDP),
+			level(solSocket, soReuseaddr, soBroadcast),
 			level(solIP, ipPktinfo, ipMTUDiscover, ipRecverr),
 			level(solIPv6, ipv6V6only, ipv6Recvpktinfo, ipv6MTUDiscover, ipv6Recverr),
 		},
+	},
+	"@socket-client": {
+		doc:      "sockets of its own, to connect: unix, TCP and UDP; no raw, packet, netlink, vsock, MPTCP",
+		includes: []string{"@socket-io", "@socket-unix", "@socket-tcp", "@socket-udp"},
+		calls:    []string{"connect"},
 	},
 	"@socket-server": {
 		doc:      "sockets of its own, to listen on as well",

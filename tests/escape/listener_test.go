@@ -36,7 +36,7 @@ func TestListenerDoesNotConnect(t *testing.T) {
 		fmt.Fprintf(&s, "service %q {\n  listen = [\"tcp4://127.0.0.1:%s\"]\n  command = [%q]\n  user = \"nobody\"\n  wait = true\n"+
 			"  acl = acl.anyone\n  limit = limit.wait\n  profile = profile.%[1]s\n}\n", n, ports[n], victim)
 	}
-	s.WriteString("profile \"answers\" {\n  base = profile.line\n  widens = [\"network\"]\n  network = \"listener\"\n}\n")
+	s.WriteString("profile \"answers\" {\n  base = profile.line\n  widens = [\"network\"]\n  network { mode = \"listener\" }\n}\n")
 	b := rig.Serve(t, s.String())
 	values := c.values(victim, "0")
 	// The attempts shut the socket down, and the broker opens it again in its own time.
@@ -117,8 +117,8 @@ func TestListedPortsHold(t *testing.T) {
 	victim, c, open := compileVictim(t), plant(t), plant(t)
 	port := rig.Port(t)
 	rig.Serve(t, policyHead+serviceText("hosted", port, victim, fmt.Sprintf(
-		"  base = profile.line\n  widens = [\"network\", \"syscalls\"]\n  because = \"asks one port\"\n  network = \"host\"\n"+
-			"  ports { connect = [%s] }\n  syscalls { allow = [\"@socket-client\"] }", open.tcp)))
+		"  base = profile.line\n  widens = [\"network\", \"syscalls\"]\n  because = \"asks one port\"\n  network {\n    mode    = \"host\"\n"+
+			"    connect = [%s]\n  }\n  syscalls { allow = [\"@socket-client\"] }", open.tcp)))
 	if o := inside(t, port, "tcp 127.0.0.1 "+open.tcp); o.result != "ok" {
 		t.Errorf("the port that is listed: %s", o)
 	}

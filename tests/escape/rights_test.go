@@ -15,8 +15,8 @@ import (
 // hostProfile is a profile in the host's network whose filter lets it make
 // sockets of every kind: Landlock alone holds what it does with them.
 func hostProfile(ports, extra string) string {
-	return "  base = profile.server\n  widens = [\"network\", \"syscalls\"]\n  init = false\n  because = \"tests\"\n  network = \"host\"\n" +
-		"  syscalls { allow = [\"@socket-server\"] }\n  " + extra + "\n  ports {\n    " + ports + "\n  }"
+	return "  base = profile.server\n  widens = [\"network\", \"syscalls\"]\n  init = false\n  because = \"tests\"\n  network {\n    mode = \"host\"\n    " + ports + "\n  }\n" +
+		"  syscalls { allow = [\"@socket-server\"] }\n  " + extra
 }
 
 // TestEachNetworkRightAlone: a list of ports that is "any" frees its own right

@@ -271,7 +271,7 @@ func TestWaitService(t *testing.T) {
 profile "answers" {
   base    = profile.strict
   widens  = ["network"]
-  network = "listener"
+  network { mode = "listener" }
 }
 `+service("it", "udp4://127.0.0.1:"+port, []string{program, "datagram"},
 		"wait = true", "profile = profile.answers", "acl = acl.anyone", "limit = limit.wait"))

@@ -199,7 +199,7 @@ profile "tftp" {
   base         = profile.login
   widens       = ["capabilities", "files", "network", "syscalls"]
   because      = "tftp answers each transfer from a port of its own (RFC 1350 section 4); the program ends when it cannot set its groups"
-  network      = "host"
+  network { mode = "host" }
   capabilities = ["CAP_SETGID"]
   files {
     read  = ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"]

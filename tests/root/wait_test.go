@@ -19,7 +19,7 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 	rig.Root(t)
 	rogue, dir := rig.Compile(t, "testdata/rogue.c"), t.TempDir()
 	var text strings.Builder
-	text.WriteString(head + "profile \"answers\" {\n  base    = profile.server\n  widens  = [\"network\"]\n  network = \"listener\"\n}\n")
+	text.WriteString(head + "profile \"answers\" {\n  base    = profile.server\n  widens  = [\"network\"]\n  network { mode = \"listener\" }\n}\n")
 	to := map[string][2]string{} // service -> network and address
 	for how := range 3 {
 		for _, network := range []string{"tcp", "udp", "unix", "unixgram", "unixpacket"} {
