@@ -63,6 +63,7 @@ func (c *content) write(ctx context.Context, to string) error {
 	}
 	a.text("etc/machine-id", strings.Repeat("c", 32)+"\n", 0o444)
 	a.text("etc/hostname", "guest\n", 0o644)
+	a.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644)
 	a.text("casemate/run", c.pattern+"\n", 0o644)
 	for _, name := range []string{"init", "steps", "report", "report.service"} {
 		text, err := guest.ReadFile("guest/" + name)

@@ -35,7 +35,7 @@ func run() error {
 	flag.StringVar(&o.libexec, "libexec", "bin", "`folder` of the product's binaries")
 	flag.StringVar(&o.run, "run", ".", "the tests to run in the guests, as a `pattern`")
 	flag.StringVar(&only, "only", "", "comma separated `machines` to boot: 6.1, 6.12, systemd")
-	flag.DurationVar(&o.deadline, "deadline", 30*time.Minute, "end a machine after this time")
+	flag.DurationVar(&o.deadline, "deadline", 45*time.Minute, "end a machine after this time")
 	flag.Parse()
 	o.only = strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
 	if os.Geteuid() != 0 {
