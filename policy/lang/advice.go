@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox/seccomp"
@@ -51,7 +52,7 @@ func (c *compiler) unasked(s *policy.Service) {
 
 // evadable warns of a rule against names: having none is in the client's hands.
 func (c *compiler) evadable(r *acl.Rule, path string) {
-	if !r.Evadable() {
+	if !trace.Evadable(r) {
 		return
 	}
 	list, effect := "from", "denies"

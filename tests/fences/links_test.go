@@ -36,6 +36,9 @@ var forbidden = []struct{ pkg, why string }{
 	{"plugin/...", "loads code"},
 	{"crypto/tls/...", "the broker speaks no protocol to clients"},
 	{"casemate/policy/lang/...", "the front end runs in its own sandbox"},
+	{"casemate/policy/explain", "the command line explains, from what the broker hands out"},
+	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
+	{"casemate/acl/trace", "the broker decides, and explains nothing"},
 	{"casemate/listener/builtin/...", "built-ins read client bytes; the worker serves them"},
 }
 
