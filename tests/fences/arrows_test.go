@@ -25,7 +25,7 @@ var arrows = []arrow{
 	{"listener/broker", []string{"listener", "listener/address", "acl", "acl/limit", "policy", "sandbox", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp", "sandbox/hostpath"}, "the model is made of the rooms' spec types"},
-	{"policy/...", []string{"policy/...", "acl", "acl/trace", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp"}, "review tools work on the compiled model"},
+	{"policy/...", []string{"policy/...", "acl", "acl/trace", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp", "sandbox/seccomp/advise"}, "review tools work on the compiled model"},
 	{"cmd/version", nil, "one word for every binary"},
 	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/...", "cmd/version"}, "binaries wire rooms together"},
 	{"examples/...", nil, "an example stands alone, as a user's program does"},
