@@ -1,7 +1,6 @@
 package acl
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -42,31 +41,6 @@ type Name struct {
 	Host  string
 }
 
-// ParseName reads the name a person asks about: "" (not asked), "unknown",
-// "paranoid", "no-answer", or a host name, which is taken as forward-confirmed.
-func ParseName(s string) (Name, error) {
-	switch s {
-	case "":
-		return Name{}, nil
-	case "unknown":
-		return Name{State: Unknown}, nil
-	case "paranoid":
-		return Name{State: Paranoid}, nil
-	case "no-answer":
-		return Name{State: NoAnswer}, nil
-	}
-	host := lowerASCII(strings.TrimSuffix(s, "."))
-	if len(host) > 253 {
-		return Name{}, fmt.Errorf("client name: %d bytes, a host name has at most 253", len(host))
-	}
-	for _, l := range strings.Split(host, ".") {
-		if err := checkLabel(l); err != nil {
-			return Name{}, fmt.Errorf("client name %q: %w", s, err)
-		}
-	}
-	return Name{State: Known, Host: host}, nil
-}
-
 // Client is one connection as the rules see it.
 type Client struct {
 	// Addr is the peer's address. The Matcher unmaps it and takes its zone off;
@@ -83,9 +57,9 @@ type Client struct {
 	UID uint32
 }
 
-// normal is the client with everything taken off that could hide it from a
+// Normal is the client with everything taken off that could hide it from a
 // rule: mapping, zone, letter case, the final dot.
-func (c Client) normal() Client {
+func (c Client) Normal() Client {
 	c.Addr = c.Addr.Unmap().WithZone("")
 	c.Local = c.Local.Unmap().WithZone("")
 	if c.Name.State > NoAnswer {

@@ -3,7 +3,6 @@ package acl
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/gaissmai/bart"
 )
@@ -15,7 +14,6 @@ type Matcher struct {
 	def   Verdict
 	none  bool
 	names bool
-	list  List // a copy: Trace names its patterns
 }
 
 // rule is a Rule whose patterns are sets.
@@ -49,7 +47,7 @@ func Compile(l *List) (*Matcher, error) {
 	if err := checkVerdict(l.Default); err != nil {
 		return nil, fmt.Errorf("default: %w", err)
 	}
-	m := &Matcher{def: l.Default, list: l.clone(), rules: make([]rule, len(l.Rules))}
+	m := &Matcher{def: l.Default, rules: make([]rule, len(l.Rules))}
 	for i := range l.Rules {
 		r, err := compileRule(&l.Rules[i])
 		if err != nil {
@@ -151,15 +149,4 @@ func (s *set) addOne(p parsed) {
 		}
 		s.domains[p.text] = struct{}{}
 	}
-}
-
-// clone copies l so deeply that its owner may go on changing it.
-func (l *List) clone() List {
-	out := *l
-	out.Rules = slices.Clone(l.Rules)
-	for i := range out.Rules {
-		r := &out.Rules[i]
-		r.From, r.Except, r.To = slices.Clone(r.From), slices.Clone(r.Except), slices.Clone(r.To)
-	}
-	return out
 }

@@ -44,7 +44,7 @@ func (m *Matcher) Decide(c Client) Decision {
 	if m == nil || m.none {
 		return Decision{Verdict: Deny, Rule: RuleNoACL}
 	}
-	c = c.normal()
+	c = c.Normal()
 	if !c.Unix && !c.Addr.IsValid() {
 		return Decision{Verdict: Deny, Rule: RuleNoAddress}
 	}

@@ -152,13 +152,13 @@ func compare(t *testing.T, l *List, c Client) {
 	if got, want := m.Decide(c), naiveDecide(l, c); got != want {
 		t.Fatalf("%+v, naive %+v\nlist %+v\nclient %+v", got, want, l, c)
 	}
-	checkTrace(t, m, c)
+	CheckTrace(t, l, c)
 
 	// Not asked: either the question is asked, or no answer changes the verdict.
 	ask := c
 	ask.Name = Name{}
 	d := m.Decide(ask)
-	checkTrace(t, m, ask)
+	CheckTrace(t, l, ask)
 	if d.NeedName {
 		if d.Verdict != Deny || !m.NeedsNames() || c.Unix {
 			t.Fatalf("%+v for %+v", d, ask)

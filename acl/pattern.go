@@ -180,25 +180,32 @@ func parseHost(s string) (parsed, error) {
 		}
 		return parsed{}, fmt.Errorf("write the name without the final dot")
 	}
-	labels := strings.Split(name, ".")
-	for _, l := range labels {
-		if err := checkLabel(l); err != nil {
-			return parsed{}, err
-		}
+	if err := CheckHost(name); err != nil {
+		return parsed{}, err
 	}
-	if len(name) > 253 {
-		return parsed{}, fmt.Errorf("a host name has at most 253 bytes")
-	}
-	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+	if strings.Trim(name[strings.LastIndexByte(name, '.')+1:], "0123456789") == "" {
 		return parsed{}, fmt.Errorf("neither an address nor a name: write an address (four decimal numbers without leading zeros) or a prefix, such as 192.0.2.0/24")
 	}
 	if domain {
 		return parsed{kind: kindDomain, text: s}, nil
 	}
-	if len(labels) == 1 && name != "localhost" {
+	if !strings.Contains(name, ".") && name != "localhost" {
 		return parsed{}, fmt.Errorf("write any, known, unknown, paranoid, an address, a prefix, a full host name or .%s for a domain", name)
 	}
 	return parsed{kind: kindHost, text: s}, nil
+}
+
+// CheckHost tells what is wrong with a host name in lower case, without a dot at either end.
+func CheckHost(name string) error {
+	for l := range strings.SplitSeq(name, ".") {
+		if err := checkLabel(l); err != nil {
+			return err
+		}
+	}
+	if len(name) > 253 {
+		return fmt.Errorf("a host name has at most 253 bytes")
+	}
+	return nil
 }
 
 // checkLabel admits the letters of RFC 1123 section 2.1 and the underscore,

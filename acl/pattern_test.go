@@ -112,21 +112,3 @@ func FuzzParsePattern(f *testing.F) {
 		}
 	})
 }
-
-func FuzzParseName(f *testing.F) {
-	for _, s := range []string{"", "unknown", "Host.Example.", "no-answer", ".", "a\x00"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		n, err := ParseName(s)
-		if err != nil {
-			return
-		}
-		if (n.State == Known) != (n.Host != "") {
-			t.Fatalf("%q: %+v", s, n)
-		}
-		if c := (Client{Name: n}).normal(); c.Name != n {
-			t.Fatalf("%q: %+v is %+v to the matcher", s, n, c.Name)
-		}
-	})
-}

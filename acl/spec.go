@@ -2,7 +2,7 @@
 // peer's forward-confirmed name and the local address of a connection.
 //
 // It is pure: no sockets, no DNS, no clock. The broker and the builtin worker
-// run it; the command line explains with it.
+// run it; acl/trace explains with it.
 package acl
 
 import "net/netip"

@@ -32,24 +32,6 @@ func Encode(p *Policy) ([]byte, error) {
 	return marshal(p.normal())
 }
 
-// Decode reads canonical JSON. It accepts exactly the bytes that Encode makes
-// of a valid policy: unknown or repeated fields, another order or spacing, and
-// trailing data are errors, and so is a broken invariant.
-func Decode(b []byte) (*Policy, error) {
-	p := new(Policy)
-	if err := unmarshal(b, p); err != nil {
-		return nil, fmt.Errorf("decode policy: %w", err)
-	}
-	again, err := Encode(p)
-	if err != nil {
-		return nil, fmt.Errorf("decode policy: %w", err)
-	}
-	if !bytes.Equal(again, b) {
-		return nil, fmt.Errorf("decode policy: %w", notCanonical(b, again))
-	}
-	return p, nil
-}
-
 // Digest names a policy: "sha256:" and the hex SHA-256 of its canonical bytes.
 func Digest(b []byte) string {
 	sum := sha256.Sum256(b)
@@ -61,39 +43,6 @@ func ValidDigest(s string) bool {
 	text, ok := strings.CutPrefix(s, "sha256:")
 	sum, err := hex.DecodeString(text)
 	return ok && err == nil && len(sum) == sha256.Size && strings.ToLower(s) == s
-}
-
-// NewDocument wraps a valid policy with its digest.
-func NewDocument(p *Policy, o Origins) (*Document, error) {
-	b, err := Encode(p)
-	if err != nil {
-		return nil, err
-	}
-	if n := len(b) + o.size(); n > MaxDocument {
-		return nil, fmt.Errorf("%s of compiled policy are more than %s", FormatSize(int64(n)), FormatSize(MaxDocument))
-	}
-	return &Document{FormatVersion: DocumentFormat, Digest: Digest(b), Policy: p, Origins: o}, nil
-}
-
-// size is what o takes in a document's JSON, the document's own head included.
-func (o Origins) size() int {
-	n := 200
-	text := func(s string) {
-		n += len(s) + 3
-		for i := range len(s) {
-			switch s[i] {
-			case '"', '\\':
-				n++
-			case 0xe2: // of U+2028 and U+2029, which are escaped
-				n += 3
-			}
-		}
-	}
-	for path, at := range o {
-		text(path)
-		text(at)
-	}
-	return n
 }
 
 // EncodeDocument returns the canonical JSON of doc. The digest must be that of
@@ -122,7 +71,9 @@ type encoded struct {
 }
 
 // DecodeDocument reads what EncodeDocument or `casemate compile` wrote (which
-// ends its output with one newline), as strictly as Decode.
+// ends its output with one newline). It accepts exactly the bytes that
+// EncodeDocument makes of a valid document: unknown or repeated fields, another
+// order or spacing, and trailing data are errors, and so is a broken invariant.
 func DecodeDocument(b []byte) (*Document, error) {
 	b = bytes.TrimSuffix(b, []byte("\n"))
 	doc := new(Document)

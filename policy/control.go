@@ -13,25 +13,24 @@ const DefaultControlPath = "/run/casemate/control.sock"
 
 // The verbs of a ControlRequest.
 const (
-	VerbStatus  = "status"
-	VerbReload  = "reload"
-	VerbExplain = "explain"
+	VerbStatus   = "status"
+	VerbReload   = "reload"
+	VerbDocument = "document"
 )
 
 // ControlRequest is the one JSON line a client of the control socket sends.
-// Service, Client, Name and Local belong to VerbExplain and mean what the
-// fields of Query mean; Service also narrows VerbStatus to one service.
+// Service narrows VerbStatus to one service; with VerbDocument, Service and the
+// address Client ask for Live too.
 type ControlRequest struct {
 	FormatVersion int    `json:"format_version"`
 	Verb          string `json:"verb"`
 	Service       string `json:"service,omitempty"`
 	Client        string `json:"client,omitempty"`
-	Name          string `json:"name,omitempty"`
-	Local         string `json:"local,omitempty"`
 }
 
-// ControlResponse is the one JSON line casemated answers with before it closes.
-// OK false comes with Error, and with Diagnostics where the policy is at fault.
+// ControlResponse is the JSON line casemated answers with before it closes. OK
+// false comes with Error, and with Diagnostics where the policy is at fault. To
+// VerbDocument a second line follows: the Document in force, in its canonical bytes.
 type ControlResponse struct {
 	FormatVersion int          `json:"format_version"`
 	OK            bool         `json:"ok"`
@@ -39,7 +38,19 @@ type ControlResponse struct {
 	Digest        string       `json:"digest,omitempty"` // of the policy in force after the request
 	Diagnostics   []Diagnostic `json:"diagnostics,omitempty"`
 	Status        *Status      `json:"status,omitempty"`
-	Explanation   *Explanation `json:"explanation,omitempty"`
+	Live          *Live        `json:"live,omitempty"`
+}
+
+// Live is what a running broker knows of one service and one client beside its policy.
+type Live struct {
+	// Refusal is the limit that would refuse the client now ("penalty", "rate",
+	// ...), "" is none. Retry is when it would not any more if nobody else came;
+	// 0 where that waits for a session to end.
+	Refusal string        `json:"refusal,omitempty"`
+	Retry   time.Duration `json:"retry_after_ns,omitempty"`
+	// Losses are the best_effort layers that the host lacks.
+	Losses    []string         `json:"losses,omitempty"`
+	Listeners []ListenerStatus `json:"listeners"`
 }
 
 // Status is what a running broker tells about itself.
@@ -73,9 +84,7 @@ type ServiceStatus struct {
 	Limit     string           `json:"limit"`
 	Profile   string           `json:"profile"`
 	Builtin   string           `json:"builtin,omitempty"`
-	// Layers are the sandbox layers in force, Losses the best_effort layers
-	// that this host lacks; both are printable as they are.
-	Layers []string `json:"layers,omitempty"`
+	// Losses are the best_effort layers that this host lacks, printable as they are.
 	Losses []string `json:"losses,omitempty"`
 
 	Live     int    `json:"live"`

@@ -14,6 +14,9 @@ type Invalid struct {
 	Next    string
 	// Other is a second place that the first one collides with, or "".
 	Other string
+	// Word is not known where one of Words must stand; both are empty otherwise.
+	Word  string
+	Words []string
 }
 
 // Error returns the path and the summary on one line.
@@ -46,10 +49,13 @@ type checker struct {
 	errs Errors
 }
 
-func (c *checker) add(path, next, format string, args ...any) {
-	if len(c.errs) < maxErrors {
-		c.errs = append(c.errs, &Invalid{Path: path, Next: next, Summary: fmt.Sprintf(format, args...)})
+// add reports whether there was room.
+func (c *checker) add(path, next, format string, args ...any) bool {
+	if len(c.errs) == maxErrors {
+		return false
 	}
+	c.errs = append(c.errs, &Invalid{Path: path, Next: next, Summary: fmt.Sprintf(format, args...)})
+	return true
 }
 
 // between checks lo <= n <= hi.
@@ -66,11 +72,10 @@ func (c *checker) oneOf(path, s string, words ...string) bool {
 			return true
 		}
 	}
-	next := "write one of: " + strings.Join(words, ", ")
-	if w := Suggest(s, words); w != "" {
-		next = fmt.Sprintf("did you mean %q? It is one of: %s", w, strings.Join(words, ", "))
+	if c.add(path, "write one of: "+strings.Join(words, ", "), "%q is not known here", s) {
+		last := c.errs[len(c.errs)-1]
+		last.Word, last.Words = s, words
 	}
-	c.add(path, next, "%q is not known here", s)
 	return false
 }
 

@@ -17,6 +17,11 @@ func (c *checker) listen(at string, l address.Listen) {
 	}
 }
 
+// UnixDatagrams tells whether the service is handed a unix datagram socket.
+func (s *Service) UnixDatagrams() bool {
+	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
+}
+
 // socket checks the options of the listening sockets.
 func (c *checker) socket(at string, s *Service) {
 	o := &s.Socket

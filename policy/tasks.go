@@ -1,12 +1,5 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-
-	"casemate/sandbox"
-)
-
 // Sessions is how many programs of a service may run at once; 0 is no bound.
 func (p *Policy) Sessions(s *Service) int64 {
 	if s.Wait {
@@ -48,30 +41,4 @@ func (p *Policy) UserTasks(runs func(*Service) bool) (sum int64) {
 // service: root is exempt. So are two capabilities, which no profile may keep.
 func (p *Policy) Uncounted(s *Service) bool {
 	return s.User == "root" || s.User == "0"
-}
-
-// tasksLine tells what holds the tasks of a service, and together with whom.
-func (p *Policy) tasksLine(s *Service, f *sandbox.Profile) string {
-	own := f.Resources.Own(f.Init)
-	switch {
-	case own == 0:
-		return "tasks: no bound"
-	case p.Uncounted(s):
-		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
-	case s.User == "dynamic":
-		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources.Tasks)
-	}
-	var names []string
-	same := func(o *Service) bool { return o.User == s.User }
-	for i := range p.Services {
-		if same(&p.Services[i]) {
-			names = append(names, p.Services[i].Name)
-		}
-	}
-	n := p.UserTasks(same)
-	if n == 0 {
-		return fmt.Sprintf("tasks: no bound: user %q has services without concurrent or tasks (%s)", s.User, strings.Join(names, ", "))
-	}
-	return fmt.Sprintf("tasks: %d for all of user %q on this host together, of which %d are spare (services: %s)",
-		n+sandbox.TaskSlack, s.User, sandbox.TaskSlack, strings.Join(names, ", "))
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 )
 
 // TestListenerRules: what comes with a listening socket beside the profile's own
@@ -28,7 +29,7 @@ func TestListenerRules(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			reach := seccomp.Reach(rules)
+			reach := advise.Reach(rules)
 			sends := slices.ContainsFunc(reach, func(r string) bool { return r != "accept" && r != "accept4" })
 			if accepts := slices.Contains(reach, "accept"); accepts != listens || sends != (c.want && listens) {
 				t.Errorf("network %s deny %v, listening %v: reaches %v", c.network, c.deny, listens, reach)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,37 +21,48 @@ const (
 	maxResponse = 64 << 20 // bytes of an answer
 )
 
-// ask sends one request to casemated and returns its answer. An answer that
-// says no is an error; its diagnostics are printed first.
+// ask sends one request to casemated and returns its answer.
 func (a *app) ask(req policy.ControlRequest) (*policy.ControlResponse, error) {
+	resp, _, err := a.askAll(req)
+	return resp, err
+}
+
+// askAll is ask with what follows the answer's line. An answer that says no is an
+// error; its diagnostics are printed first.
+func (a *app) askAll(req policy.ControlRequest) (*policy.ControlResponse, []byte, error) {
 	req.FormatVersion = policy.ControlFormat
 	conn, err := net.DialTimeout("unix", a.control, 5*time.Second)
 	if err != nil {
-		return nil, unreachable(a.control, err)
+		return nil, nil, unreachable(a.control, err)
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(askTimeout)); err != nil {
-		return nil, fmt.Errorf("ask casemated: %w", err)
+		return nil, nil, fmt.Errorf("ask casemated: %w", err)
 	}
 	if err := json.NewEncoder(conn).Encode(req); err != nil {
-		return nil, fmt.Errorf("ask casemated: %w", err)
+		return nil, nil, fmt.Errorf("ask casemated: %w", err)
 	}
+	all, err := io.ReadAll(io.LimitReader(conn, maxResponse))
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask casemated: read the answer: %w", err)
+	}
+	line, rest, _ := bytes.Cut(all, []byte{'\n'})
 	var resp policy.ControlResponse
-	if err := json.NewDecoder(io.LimitReader(conn, maxResponse)).Decode(&resp); err != nil {
-		return nil, fmt.Errorf("ask casemated: read the answer: %w", err)
+	if err := json.Unmarshal(line, &resp); err != nil {
+		return nil, nil, fmt.Errorf("ask casemated: read the answer: %w", err)
 	}
 	if resp.FormatVersion != policy.ControlFormat {
-		return nil, fmt.Errorf("ask casemated: format_version %d is not known, expected %d: casemate and casemated are of different versions",
+		return nil, nil, fmt.Errorf("ask casemated: format_version %d is not known, expected %d: casemate and casemated are of different versions",
 			resp.FormatVersion, policy.ControlFormat)
 	}
 	if resp.OK {
-		return &resp, nil
+		return &resp, rest, nil
 	}
 	if a.json() {
-		return nil, errors.Join(a.printJSON(resp), errReported)
+		return nil, nil, errors.Join(a.printJSON(resp), errReported)
 	}
 	a.diagnose(resp.Diagnostics)
-	return nil, fmt.Errorf("casemated: %s", resp.Error)
+	return nil, nil, fmt.Errorf("casemated: %s", resp.Error)
 }
 
 // unreachable says what stands between us and the control socket.

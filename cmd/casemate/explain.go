@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"casemate/acl"
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/explain"
 
 	"github.com/spf13/cobra"
 )
@@ -21,14 +23,16 @@ func (a *app) explainCmd() *cobra.Command {
 limits apply, and which user and sandbox its program gets.
 
 With a PATH (a file, a directory, a compiled document, or - for standard input) it
-reads that policy and needs nothing else; without, it asks the running casemated,
-which answers from the policy it runs and its counters.
+reads that policy and needs nothing else; without, it asks the running casemated for
+the policy it runs, and for what its counters and this host add: "refused now" when a
+limit or a penalty stands against the client whom the rules would let in.
 
 No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
 has no name), paranoid (name and address disagree) or no-answer.
 
-Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect.`,
+Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect,
+which is about the rules: what a limit refuses now, the rules still allow.`,
 		Example: `  casemate explain finger 192.0.2.66 /etc/casemate
   casemate explain finger 198.51.100.7 --name www.example.org
   casemate explain rsync 2001:db8::1 --expect deny`,
@@ -44,7 +48,7 @@ Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect
 			if a.json() {
 				err = a.printJSON(struct {
 					FormatVersion int `json:"format_version"`
-					*policy.Explanation
+					*explain.Explanation
 				}{1, e})
 			} else {
 				a.explain(e)
@@ -73,8 +77,8 @@ Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect
 }
 
 // explanation asks the files, or casemated when there are none.
-func (a *app) explanation(paths []string, service, client, name, local string) (*policy.Explanation, error) {
-	q := policy.Query{Service: service, Name: name}
+func (a *app) explanation(paths []string, service, client, name, local string) (*explain.Explanation, error) {
+	q := explain.Query{Service: service, Name: name}
 	var err error
 	if q.Client, err = netip.ParseAddr(client); err != nil {
 		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address", client)
@@ -85,30 +89,37 @@ func (a *app) explanation(paths []string, service, client, name, local string) (
 		}
 	}
 	if len(paths) == 0 {
-		resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbExplain, Service: service, Client: q.Client.String(), Name: name, Local: local})
+		resp, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument, Service: service, Client: q.Client.String()})
 		if err != nil {
 			return nil, err
 		}
-		if resp.Explanation == nil {
-			return nil, fmt.Errorf("%s: the answer holds no explanation", a.control)
+		doc, err := policy.DecodeDocument(text)
+		if err != nil {
+			return nil, fmt.Errorf("ask casemated: %w", err)
 		}
-		return resp.Explanation, nil
+		e, err := explain.Ask(doc, q)
+		if err == nil {
+			e.Live = resp.Live
+		}
+		return e, err
 	}
 	doc, ds, _ := a.load(paths)
 	if doc == nil {
 		return nil, a.refuse(ds)
 	}
-	return policy.Explain(doc, q)
+	return explain.Ask(doc, q)
 }
 
 // explain prints an explanation for people.
-func (a *app) explain(e *policy.Explanation) {
+func (a *app) explain(e *explain.Explanation) {
 	verdict := a.paint("32")("allow")
 	switch {
 	case e.NeedsName:
 		verdict = a.paint("33")("depends on the client's name")
 	case e.Decision == acl.Deny:
 		verdict = a.paint("31")("deny")
+	case e.Live != nil && e.Live.Refusal != "":
+		verdict = a.paint("31")(refusedNow(e.Live))
 	}
 	a.printf("%s  %s from %s", verdict, e.Service, e.Client)
 	if e.Name != "" {
@@ -137,13 +148,11 @@ func (a *app) explain(e *policy.Explanation) {
 	}
 	if e.Limit != nil {
 		a.printf("\nlimit %s\n", e.Limit.Name)
-		for _, line := range policy.LimitLines(e.Limit) {
+		for _, line := range explain.LimitLines(e.Limit) {
 			a.printf("  %s\n", line)
 		}
 	}
-	if e.Live != "" {
-		a.printf("  now: %s\n", e.Live)
-	}
+	a.live(e.Live)
 	program := strings.Join(e.Command, " ")
 	if e.Builtin != "" {
 		program = "builtin " + e.Builtin
@@ -156,11 +165,34 @@ func (a *app) explain(e *policy.Explanation) {
 	for _, line := range e.Layers {
 		a.printf("  %s\n", line)
 	}
-	if len(e.Losses) > 0 {
-		a.printf("  not enforced on this host: %s\n", strings.Join(e.Losses, "; "))
+	if e.Live != nil && len(e.Live.Losses) > 0 {
+		a.printf("  not enforced on this host: %s\n", strings.Join(e.Live.Losses, "; "))
 	}
 	if len(e.Widens) > 0 {
 		a.printf("  widens: %s\n", strings.Join(e.Widens, ", "))
 	}
 	a.printf("\ndigest %s\n", e.Digest)
+}
+
+// live prints what the running broker would do whatever the rules say.
+func (a *app) live(l *policy.Live) {
+	if l == nil {
+		return
+	}
+	if l.Refusal != "" {
+		a.printf("  %s\n", refusedNow(l))
+	}
+	for _, at := range l.Listeners {
+		if at.State == "retrying" || at.State == "shedding" {
+			a.printf("  %s is %s: %s\n", at.Key, at.State, at.Error)
+		}
+	}
+}
+
+// refusedNow tells which limit refuses, and for how long.
+func refusedNow(l *policy.Live) string {
+	if l.Retry == 0 {
+		return fmt.Sprintf("refused now (%s)", l.Refusal)
+	}
+	return fmt.Sprintf("refused now (%s, %d s left)", l.Refusal, (l.Retry+time.Second-1)/time.Second)
 }

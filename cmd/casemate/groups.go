@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/policy/suggest"
 	"casemate/sandbox/seccomp"
 )
 
@@ -31,7 +31,7 @@ func (a *app) groups(names []string) error {
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			next := "there are: " + strings.Join(known, ", ")
-			if w := policy.Suggest(name, known); w != "" {
+			if w := suggest.Word(name, known); w != "" {
 				next = fmt.Sprintf("did you mean %q?", w)
 			}
 			return fmt.Errorf("there is no group %q; %s", name, next)
@@ -78,13 +78,16 @@ func (a *app) list(title string, words []string) {
 }
 
 func describeGroup(name string) (callGroup, error) {
-	g := callGroup{Name: name, Doc: seccomp.GroupDoc(name), Calls: seccomp.Group(name), Rules: []string{}, Profiles: []string{}}
+	g := callGroup{Name: name, Doc: seccomp.GroupDoc(name), Calls: []string{}, Rules: []string{}, Profiles: []string{}}
 	rules := seccomp.GroupRules(name)
 	for _, r := range rules {
 		if len(r.Args) > 0 {
 			g.Rules = append(g.Rules, r.String())
+		} else {
+			g.Calls = append(g.Calls, r.Name)
 		}
 	}
+	slices.Sort(g.Calls)
 	for _, p := range lang.ShippedProfiles() {
 		has, err := p.Syscalls.Filter()
 		if err != nil {

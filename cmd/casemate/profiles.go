@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/policy/lang"
+	"casemate/policy/suggest"
 	"casemate/sandbox"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ arguments alone, and the shipped profiles that have all of it.`,
 			for i, p := range chosen {
 				if len(args) == 0 {
 					a.printf("%s\n", a.paint("1")("profile."+p.Name))
-					for _, line := range policy.Layers(&p) {
+					for _, line := range explain.Layers(&p) {
 						a.printf("  %s\n", line)
 					}
 					continue
@@ -85,7 +86,7 @@ func chooseProfiles(names []string) ([]sandbox.Profile, error) {
 	for _, name := range names {
 		p, ok := byName[name]
 		if !ok {
-			if w := policy.Suggest(name, known); w != "" {
+			if w := suggest.Word(name, known); w != "" {
 				return nil, fmt.Errorf("there is no shipped profile %q; did you mean %q?", name, w)
 			}
 			return nil, fmt.Errorf("there is no shipped profile %q; there are: %s", name, strings.Join(known, ", "))

@@ -207,7 +207,6 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	}
 	r := newRunner(c.b, s.Name, box)
 	r.key, r.stderr, r.linger = p.key, p.job.stderr, s.Linger
-	r.layers = policy.Layers(&p.job.Profile)
 	if s.Builtin != "" {
 		r.rules = builtinRules(p)
 	}

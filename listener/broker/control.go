@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"casemate/listener"
@@ -23,6 +25,8 @@ const (
 	maxRequest      = 16 << 10 // bytes of the request line
 	controlDeadline = 5 * time.Second
 	maxControls     = 16 // connections at once
+	// documentDeadline is for the largest document to a client on a busy machine.
+	documentDeadline = 30 * time.Second
 )
 
 // ErrInUse is New's error when another broker has the control socket.
@@ -38,6 +42,8 @@ type control struct {
 	live chan struct{} // one token for each connection
 	// watched says that the socket is in the loop.
 	watched bool
+	// sending is held by the one connection that is sent a document.
+	sending sync.Mutex
 }
 
 // openControl takes the lock beside the socket, then the socket. The lock
@@ -132,11 +138,12 @@ func (c *control) serve(conn int) {
 	defer f.Close()
 	_ = f.SetReadDeadline(time.Now().Add(controlDeadline))
 	var answer policy.ControlResponse
+	var doc *policy.Document
 	request, err := readRequest(f)
 	if err != nil {
 		answer.Error = err.Error()
 	} else {
-		answer = c.b.answer(request)
+		answer, doc = c.b.answer(request)
 	}
 	answer.FormatVersion = policy.ControlFormat
 	text, err := json.Marshal(answer)
@@ -145,6 +152,23 @@ func (c *control) serve(conn int) {
 	}
 	// A client that does not read its answer has gone: nobody is left to tell.
 	_ = f.SetWriteDeadline(time.Now().Add(controlDeadline))
+	if _, err = f.Write(append(text, '\n')); err == nil && doc != nil {
+		c.send(f, doc)
+	}
+}
+
+// send writes a document, which may be of policy.MaxDocument and takes several
+// times that while its bytes are made: one at a time, off the loop, and what it
+// took goes back to the system.
+func (c *control) send(f *os.File, doc *policy.Document) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	defer debug.FreeOSMemory()
+	text, err := policy.EncodeDocument(doc)
+	if err != nil {
+		return // it was encoded when it was read; the client sees that nothing follows
+	}
+	_ = f.SetWriteDeadline(time.Now().Add(documentDeadline))
 	_, _ = f.Write(append(text, '\n'))
 }
 

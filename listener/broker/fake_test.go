@@ -258,7 +258,7 @@ func (g *rig) load(services ...policy.Service) {
 
 func (g *rig) setPolicy(services ...policy.Service) {
 	g.t.Helper()
-	doc, err := policy.NewDocument(testPolicy(services...), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
+	doc, err := newDocument(testPolicy(services...), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -310,4 +310,13 @@ func (g *rig) status1(name string) policy.ServiceStatus {
 		g.t.Fatal(err)
 	}
 	return st.Services[0]
+}
+
+// newDocument wraps a valid policy with its digest.
+func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
+	b, err := policy.Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
 }

@@ -37,7 +37,6 @@ type runner struct {
 	key    string // what it was made from; equal keys may share
 	rules  string // what a builtin's worker decides with; others leave it empty
 	cell   cell
-	layers []string
 	linger time.Duration
 	stderr *stderrPair // nil for builtins, which write records of their own
 	slot   uint32      // the log worker's name for it, 0 = not attached

@@ -302,7 +302,7 @@ func FuzzParseAnswer(f *testing.F) {
 
 func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"verb":"status"}` + "\n"))
-	f.Add([]byte(`{"format_version":1,"verb":"explain","service":"x","client":"::1"}`))
+	f.Add([]byte(`{"format_version":1,"verb":"document","service":"x","client":"::1"}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		q, err := parseRequest(in)
 		if err != nil && q != (policy.ControlRequest{}) {
@@ -339,7 +339,7 @@ func TestForgedAnswer(t *testing.T) {
 func FuzzDecodeCompiled(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"diagnostics":[]}`))
 	f.Add([]byte(`{"format_version":1,"document":{}}`))
-	doc, err := policy.NewDocument(testPolicy(svc("a", "tcp", 79, "/bin/cat")), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
+	doc, err := newDocument(testPolicy(svc("a", "tcp", 79, "/bin/cat")), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -11,8 +12,9 @@ import (
 	"casemate/policy"
 )
 
-// answer runs one control request. It is called off the loop.
-func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse) {
+// answer runs one control request. It is called off the loop. doc is the document
+// that follows the answer, and does not change any more.
+func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc *policy.Document) {
 	var err error
 	switch q.Verb {
 	case policy.VerbStatus:
@@ -22,10 +24,9 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse) {
 		}
 	case policy.VerbReload:
 		a.Digest, a.Diagnostics, err = b.Load()
-	case policy.VerbExplain:
-		a.Explanation, err = b.explain(q)
-		if a.Explanation != nil {
-			a.Digest = a.Explanation.Digest
+	case policy.VerbDocument:
+		if doc, a.Live, err = b.document(q); err == nil {
+			a.Digest = doc.Digest
 		}
 	default:
 		err = fmt.Errorf("verb %q is not known", q.Verb)
@@ -34,7 +35,7 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse) {
 	if err != nil {
 		a.Error = err.Error()
 	}
-	return a
+	return a, doc
 }
 
 // status collects the broker's state; service "" is all of them.
@@ -94,8 +95,8 @@ func (b *Broker) listSessions(st *policy.Status, service string) {
 func (s *service) status() policy.ServiceStatus {
 	t, r := s.tally, s.run
 	st := policy.ServiceStatus{
-		Name: s.name, Listeners: []policy.ListenerStatus{}, User: s.spec.User, ACL: s.spec.ACL, Limit: s.spec.Limit,
-		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Layers: r.layers, Losses: r.cell.Losses(),
+		Name: s.name, Listeners: s.listeners(), User: s.spec.User, ACL: s.spec.ACL, Limit: s.spec.Limit,
+		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
 		Live: t.live, Peak: t.peak, Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}
 	if len(t.refusedBy) > 0 {
@@ -110,51 +111,40 @@ func (s *service) status() policy.ServiceStatus {
 	if r.backoff.Armed() && r.lastErr != nil {
 		st.Error = r.lastErr.Error()
 	}
-	for _, at := range s.listen {
-		st.Listeners = append(st.Listeners, at.status())
-	}
 	return st
 }
 
-// explain answers from the policy in force and the running counters.
-func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
-	query := policy.Query{Service: q.Service, Name: q.Name}
-	var err error
-	if query.Client, err = netip.ParseAddr(q.Client); err != nil {
-		return nil, fmt.Errorf("explain: client: %w", err)
+func (s *service) listeners() []policy.ListenerStatus {
+	list := make([]policy.ListenerStatus, 0, len(s.listen))
+	for _, at := range s.listen {
+		list = append(list, at.status())
 	}
-	if q.Local != "" {
-		if query.Local, err = netip.ParseAddr(q.Local); err != nil {
-			return nil, fmt.Errorf("explain: local: %w", err)
+	return list
+}
+
+// document finds the document in force and, when q names a service that it has,
+// what the running counters and the host add to it.
+func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *policy.Live, err error) {
+	var client netip.Addr
+	if q.Service != "" {
+		if client, err = netip.ParseAddr(q.Client); err != nil {
+			return nil, nil, fmt.Errorf("client: %w", err)
 		}
 	}
-	var doc *policy.Document
-	var live string
-	var losses []string
 	err = b.loop.Do(func() {
-		s := b.gen.service(q.Service)
-		if b.gen != nil {
-			doc = b.gen.doc
+		if b.gen == nil {
+			return
 		}
+		doc = b.gen.doc
+		s := b.gen.service(q.Service)
 		if s == nil {
 			return
 		}
-		losses = s.run.cell.Losses()
-		if r := s.tally.limiter.Peek(b.loop.Now(), limit.Addr(query.Client)); r.Refused() {
-			live = r.String()
-		}
+		r := s.tally.limiter.Peek(b.loop.Now(), limit.Addr(client))
+		live = &policy.Live{Refusal: string(r.Reason), Retry: r.RetryAfter, Losses: s.run.cell.Losses(), Listeners: s.listeners()}
 	})
-	if err != nil {
-		return nil, err
+	if err == nil && doc == nil {
+		err = errors.New("no policy is in force")
 	}
-	if doc == nil {
-		return nil, fmt.Errorf("explain: no policy is in force")
-	}
-	// The document is not changed once it is in force: no need to hold the loop.
-	e, err := policy.Explain(doc, query)
-	if err != nil {
-		return nil, err
-	}
-	e.Live, e.Losses = live, losses
-	return e, nil
+	return doc, live, err
 }

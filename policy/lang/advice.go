@@ -6,9 +6,11 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -51,7 +53,7 @@ func (c *compiler) unasked(s *policy.Service) {
 
 // evadable warns of a rule against names: having none is in the client's hands.
 func (c *compiler) evadable(r *acl.Rule, path string) {
-	if !r.Evadable() {
+	if !trace.Evadable(r) {
 		return
 	}
 	list, effect := "from", "denies"
@@ -69,7 +71,7 @@ func (c *compiler) perilous(p *profile, services []policy.Service) {
 		return
 	}
 	warn := func(r seccomp.Rule, rng hcl.Range) {
-		if why := seccomp.Perilous(r); why != "" && !slices.Contains(p.Syscalls.Deny, r.Name) {
+		if why := advise.Perilous(r); why != "" && !slices.Contains(p.Syscalls.Deny, r.Name) {
 			c.warn(codePerilous, rng, `say why: because = "..."`, "profile %q allows %s, which %s", p.Name, r.Name, why)
 		}
 	}
@@ -97,14 +99,14 @@ func (c *compiler) reach(p *profile) {
 	how := "reach it through the socket it is handed"
 	switch n := p.Network; {
 	case n.Mode == "none":
-		calls = seccomp.Reach(rules)
-		if len(seccomp.Reach(rules, "@socket-accept")) == 0 {
+		calls = advise.Reach(rules)
+		if len(advise.Reach(rules, "@socket-accept")) == 0 {
 			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
 	case n.Mode == "listener":
-		calls, what, how = seccomp.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
+		calls, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
 	case !slices.Contains(n.Connect, 0) || !slices.Contains(n.Bind, 0):
-		calls, what = seccomp.Unlisted(rules), "lists its ports"
+		calls, what = advise.Unlisted(rules), "lists its ports"
 		how, next = "make sockets that no list of ports holds", `allow "@socket-client" or "@socket-server" in place of them`
 	}
 	if len(calls) == 0 {

@@ -8,7 +8,7 @@ import (
 
 	"casemate/policy"
 	"casemate/sandbox"
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 )
 
 // Host is what `check --host` reads of the machine it runs on. 0 is not known.
@@ -83,7 +83,7 @@ func cutLast(s string) (before string, n int, ok bool) {
 
 // makesProcesses reports whether the profile allows more than threads.
 func makesProcesses(f *sandbox.Profile) bool {
-	calls, err := seccomp.Expand(f.Syscalls.Allow, f.Syscalls.Deny)
+	calls, err := advise.Expand(f.Syscalls.Allow, f.Syscalls.Deny)
 	return err != nil || slices.Contains(calls, "fork") || slices.Contains(calls, "vfork")
 }
 

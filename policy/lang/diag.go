@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"casemate/policy"
+	"casemate/policy/suggest"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -194,7 +195,7 @@ func lowerFirst(s string) string {
 // didYouMean is the next step for an unknown name: the nearest known one, or
 // the list of them.
 func didYouMean(name string, known []string, write string) string {
-	if w := policy.Suggest(name, known); w != "" {
+	if w := suggest.Word(name, known); w != "" {
 		return fmt.Sprintf("did you mean %s?", write+w)
 	}
 	if len(known) == 0 {

@@ -92,6 +92,8 @@ func TestDiagnostics(t *testing.T) {
 		{"cpu", in("profile", `resources { cpu = "2" }`), codeValue, `"2"`, "percent", "50%"},
 		{"layer", in("profile", `widens = ["file"]`), codeValue, `"file"`, "not a layer", "did you mean files?"},
 		{"syscall", in("profile", `syscalls { deny = ["opennat"] }`), codeValue, `"opennat"`, "unknown system call", "openat"},
+		{"syscall of libc", in("profile", `syscalls { deny = ["fstatat"] }`), codeValue, `"fstatat"`, "unknown system call", `did you mean "newfstatat"?`},
+		{"syscall that is a group", in("profile", `syscalls { deny = ["stdio"] }`), codeValue, `"stdio"`, "unknown system call", `did you mean "@stdio"?`},
 		{"syscall group", in("profile", `syscalls { deny = ["@fils"] }`), codeValue, `"@fils"`, "unknown group", "@files"},
 		{"port name", in("profile", "widens = [\"network\"]\nbecause = \"x\"\nnetwork {\n  mode = \"host\"\n  connect = [\"htps\"]\n}"), codeValue, `"htps"`, "not known", "https"},
 		{"listen network", strings.Replace(one(""), "tcp://", "tpc://", 1), codeValue, `"tpc://:79"`, "network", "did you mean tcp?"},

@@ -8,6 +8,7 @@ import (
 
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/policy/suggest"
 )
 
 // socketMode is that of a unix socket's file when the policy names none.
@@ -63,7 +64,7 @@ func namedPort(s string) (uint16, bool) {
 
 // portHint is the next step for a port that is not known: the nearest name.
 func portHint(s, next string) string {
-	if w := policy.Suggest(s, sortedKeys(ports)); w != "" && strings.Trim(s, "0123456789") != "" {
+	if w := suggest.Word(s, sortedKeys(ports)); w != "" && strings.Trim(s, "0123456789") != "" {
 		return fmt.Sprintf("did you mean %q, or write its number", w)
 	}
 	return next

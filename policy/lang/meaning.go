@@ -2,10 +2,12 @@ package lang
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/suggest"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -79,6 +81,9 @@ func (c *compiler) meaning(p *policy.Policy) bool {
 			continue
 		}
 		next := e.Next
+		if w := suggest.Word(e.Word, e.Words); w != "" {
+			next = fmt.Sprintf("did you mean %q? It is one of: %s", w, strings.Join(e.Words, ", "))
+		}
 		if e.Other != "" {
 			next += "; the other is at " + place(c.near(e.Other))
 		}

@@ -1,12 +1,15 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"casemate/policy/suggest"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -60,14 +63,25 @@ func (b *block) syscallNames(name string) ([]value, bool) {
 	}
 	for _, v := range items {
 		if _, err := b.c.resolveCalls([]string{v.s}, nil); err != nil {
-			summary, next, _ := strings.Cut(strings.TrimPrefix(err.Error(), "allow: "), ": ")
-			if next == "" {
-				next = "see the names in syscalls(2), and the groups: " + strings.Join(seccomp.Groups(), ", ")
-			}
-			b.c.report(codeValue, v.rng, next, "%s", clip(summary))
+			b.c.report(codeValue, v.rng, knownCalls(err), "%s", clip(strings.TrimPrefix(err.Error(), "allow: ")))
 		}
 	}
 	return items, true
+}
+
+// knownCalls is the next step after an error about a name.
+func knownCalls(err error) string {
+	var bad *seccomp.UnknownError
+	if errors.As(err, &bad) {
+		name, known := advise.Meant(bad)
+		if name == "" {
+			name = suggest.Word(bad.Name, known)
+		}
+		if name != "" {
+			return fmt.Sprintf("did you mean %q?", name)
+		}
+	}
+	return "see the names in syscalls(2), and the groups: " + strings.Join(seccomp.Groups(), ", ")
 }
 
 // maxResolutions bounds compiler.calls, of some 20 KiB each; beyond it all are
@@ -131,7 +145,11 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block, w *widening) {
 	r := sandbox.SyscallRule{Name: syn.Labels[0]}
 	if _, ok := seccomp.Number(r.Name); !ok {
 		_, err := c.resolveCalls([]string{r.Name}, nil)
-		c.report(codeValue, syn.LabelRanges[0], "write the name of one call, as in syscalls(2)", "%q is not a system call (%v)", clip(r.Name), err)
+		next := "write the name of one call, as in syscalls(2)"
+		if err != nil {
+			next = knownCalls(err)
+		}
+		c.report(codeValue, syn.LabelRanges[0], next, "%q is not a system call", clip(r.Name))
 	}
 	c.put(b.path+".name", syn.LabelRanges[0])
 	b.missing("arg", "write arg = 0 for the first argument")

@@ -45,8 +45,8 @@ func TestCompileErrors(t *testing.T) {
 	}{
 		{Filter{OnViolation: "trap"}, `on_violation "trap"`},
 		{Filter{}, `on_violation ""`},
-		{Filter{[]Rule{{Name: "opennat"}}, Errno}, `did you mean "openat"`},
-		{Filter{[]Rule{{Name: "fstatat"}}, Errno}, `did you mean "newfstatat"`},
+		{Filter{[]Rule{{Name: "opennat"}}, Errno}, `unknown system call "opennat"`},
+		{Filter{[]Rule{{Name: "fstatat"}}, Errno}, `unknown system call "fstatat"`},
 		{Filter{[]Rule{{Name: ""}}, Errno}, `unknown system call ""`},
 		{Filter{[]Rule{{Name: "@stdio"}}, Errno}, `unknown system call "@stdio"`},
 		{Filter{[]Rule{{"ioctl", []Arg{{6, 0, 0}}}}, Errno}, "arguments 0 to 5"},

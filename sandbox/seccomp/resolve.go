@@ -43,42 +43,11 @@ func Resolve(allow, deny []string) ([]Rule, error) {
 	return rules, nil
 }
 
-// Expand gives the names that the lists allow with any arguments, sorted. It is
-// for showing and comparing lists. What a group allows with certain arguments only is
-// not in it; a filter is made from Resolve.
-func Expand(allow, deny []string) ([]string, error) {
-	rules, err := Resolve(allow, deny)
-	if err != nil {
-		return nil, err
-	}
-	names := []string{}
-	for _, r := range rules {
-		if len(r.Args) == 0 {
-			names = append(names, r.Name)
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
 // Groups gives the names of all groups, sorted, each with its "@".
 func Groups() []string { return slices.Sorted(maps.Keys(groups)) }
 
 // GroupDoc says in one line what a group is for; "" for a name that is no group.
 func GroupDoc(name string) string { return groups[name].doc }
-
-// Group gives the calls that a group allows with any arguments, those of the groups it
-// includes among them, sorted; nil for a name that is no group.
-func Group(name string) []string {
-	var names []string
-	for _, r := range GroupRules(name) {
-		if len(r.Args) == 0 {
-			names = append(names, r.Name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
 
 // GroupRules gives everything that a group allows, normalized; nil for a name
 // that is no group. The rules are the table's own: they are only read.
@@ -126,7 +95,7 @@ func collect(name string) []Rule {
 func entryRules(entry string) ([]Rule, error) {
 	if strings.HasPrefix(entry, "@") {
 		if _, ok := groups[entry]; !ok {
-			return nil, unknown("group", entry, suggest(entry, Groups()))
+			return nil, &UnknownError{"group", entry}
 		}
 		return GroupRules(entry), nil
 	}
@@ -170,20 +139,10 @@ func stillAllowed(entry string, rules, out []Rule) error {
 	return nil
 }
 
-func unknownName(name string) error {
-	if _, ok := groups["@"+name]; ok {
-		return unknown("system call", name, "@"+name)
-	}
-	names := make([]string, 0, len(table))
-	for _, c := range table {
-		names = append(names, c.name)
-	}
-	return unknown("system call", name, suggest(name, names))
-}
+// UnknownError is a name that is no system call, or no group.
+type UnknownError struct{ Kind, Name string }
 
-func unknown(kind, name, near string) error {
-	if near == "" {
-		return fmt.Errorf("unknown %s %q", kind, name)
-	}
-	return fmt.Errorf("unknown %s %q: did you mean %q?", kind, name, near)
-}
+// Error says what is not known.
+func (e *UnknownError) Error() string { return fmt.Sprintf("unknown %s %q", e.Kind, e.Name) }
+
+func unknownName(name string) error { return &UnknownError{"system call", name} }

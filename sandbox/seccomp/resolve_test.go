@@ -57,10 +57,8 @@ func TestResolveErrors(t *testing.T) {
 		allow, deny []string
 		want        string
 	}{
-		{[]string{"raed"}, nil, `allow: unknown system call "raed": did you mean "read"?`},
-		{nil, []string{"@file-raed"}, `deny: unknown group "@file-raed": did you mean "@file-read"?`},
-		{[]string{"stdio"}, nil, `did you mean "@stdio"?`},
-		{[]string{"prlimit"}, nil, `did you mean "prlimit64"?`},
+		{[]string{"raed"}, nil, `allow: unknown system call "raed"`},
+		{nil, []string{"@file-raed"}, `deny: unknown group "@file-raed"`},
 		{[]string{""}, nil, `unknown system call ""`},
 		{[]string{"@"}, nil, `unknown group "@"`},
 		{[]string{"zzzzzzzzzzzzzzzz"}, nil, `unknown system call "zzzzzzzzzzzzzzzz"`},
@@ -73,19 +71,6 @@ func TestResolveErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || rules != nil {
 			t.Errorf("%v - %v: %v, want %q", c.allow, c.deny, err, c.want)
 		}
-	}
-}
-
-func TestExpand(t *testing.T) {
-	got, err := Expand([]string{"@memfd", "read", "@tty"}, []string{"ftruncate"})
-	if err != nil || !slices.Equal(got, []string{"memfd_create", "read"}) {
-		t.Errorf("got %v, %v", got, err)
-	}
-	if got, err := Expand(nil, nil); err != nil || got == nil || len(got) != 0 {
-		t.Errorf("got %#v, %v", got, err)
-	}
-	if _, err := Expand([]string{"x"}, nil); err == nil {
-		t.Error("unknown name taken")
 	}
 }
 

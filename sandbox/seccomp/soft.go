@@ -1,9 +1,7 @@
 package seccomp
 
-import "slices"
-
 // softCalls are the calls that answer ENOSYS rather than a violation when they
-// are not allowed: a C library, a language runtime or a common tool tries them
+// are not allowed, or not with these arguments; clone3 answers it always: a C library, a language runtime or a common tool tries them
 // first and does without them when the kernel is too old, but takes EPERM for a real
 // answer (or dies, with "kill"). Nothing that only an attacker would try is
 // here, so that such a try stays a violation.
@@ -37,12 +35,4 @@ var softRules = []Rule{
 	// glibc asks nscd for every user name, and syslog(3) its daemon: both take any error for
 	// an answer. Other families stay violations.
 	{Name: "socket", Args: []Arg{{Index: 0, Value: afUnix}}},
-}
-
-// Soft lists the calls that answer ENOSYS when a filter does not allow them,
-// sorted. For one that is allowed with certain arguments only, other arguments answer
-// ENOSYS too, and clone3 answers it even when it is allowed. A unix socket answers
-// ENOSYS as well where a filter has no rule for socket.
-func Soft() []string {
-	return slices.Sorted(slices.Values(softCalls))
 }

@@ -39,6 +39,10 @@ var forbidden = []struct{ pkg, why string }{
 	{"kernel.org/pub/linux/libs/security/libcap/psx/...", "makes every thread perform a call"},
 	{"casemate/cmd/confine/...", "confines the process that calls it"},
 	{"casemate/policy/lang/...", "the front end runs in its own sandbox"},
+	{"casemate/policy/explain", "the command line explains, from what the broker hands out"},
+	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
+	{"casemate/acl/trace", "the broker decides, and explains nothing"},
+	{"casemate/sandbox/seccomp/advise", "the compiler warns before root sees the lists"},
 	{"casemate/listener/builtin/...", "built-ins read client bytes; the worker serves them"},
 }
 

@@ -82,12 +82,15 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // control plays casemated once: it listens on a socket, writes the request it
-// gets to the file request and answers with the bytes of a file.
+// gets to the file request and answers with the bytes of files.
 func control(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: control SOCKET ANSWER")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: control SOCKET ANSWER...")
 	}
-	answer := ts.ReadFile(args[1])
+	answer := ""
+	for _, name := range args[1:] {
+		answer += ts.ReadFile(name)
+	}
 	l, err := net.Listen("unix", ts.MkAbs(args[0]))
 	ts.Check(err)
 	request := ts.MkAbs("request")

@@ -50,7 +50,7 @@ func TestStart(t *testing.T) {
 		if v.Error != "" {
 			t.Errorf("%s: %s", v.Name, v.Error)
 		}
-		t.Logf("%s: layers %q, losses %q", v.Name, v.Layers, v.Losses)
+		t.Logf("%s: losses %q", v.Name, v.Losses)
 	}
 }
 

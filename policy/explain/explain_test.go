@@ -1,17 +1,41 @@
-package policy
+package explain
 
 import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate/acl"
+	"casemate/acl/limit"
+	"casemate/listener/address"
+	"casemate/policy"
+	"casemate/sandbox"
 )
+
+func sample() *policy.Policy {
+	return &policy.Policy{
+		Edition: 1, OnStop: "end",
+		ACLs: []acl.List{
+			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
+			{Name: "office", Rules: []acl.Rule{
+				{Verdict: acl.Deny, From: []acl.Pattern{"192.0.2.66"}},
+				{Verdict: acl.Allow, From: []acl.Pattern{"192.0.2.0/24"}, To: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+			}, Default: acl.Deny},
+		},
+		Limits: []limit.Spec{{Name: "public", Concurrent: 64, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}},
+		Profiles: []sandbox.Profile{{Name: "line", Base: []string{"strict"}, Network: sandbox.Network{Mode: "none"},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}},
+		Services: []policy.Service{{Name: "finger", Listen: []address.Listen{{Network: "tcp", Port: 79, LastPort: 79}},
+			Command: []string{"/usr/sbin/in.fingerd"}, User: "nobody", Limit: "public", Profile: "line",
+			Stdio: "socket", Dir: "/", Umask: 0o77, Linger: time.Minute}},
+	}
+}
 
 func TestExplain(t *testing.T) {
 	p := sample()
-	p.Services[1].ACL = "office"
-	doc, err := NewDocument(p, Origins{"acls.office.rules.0": "f:1:1", "acls.office.rules.1": "f:2:1", "acls.office.default": "default",
+	p.Services[0].ACL = "office"
+	doc, err := newDocument(p, policy.Origins{"acls.office.rules.0": "f:1:1", "acls.office.rules.1": "f:2:1", "acls.office.default": "default",
 		"services.finger": "f:9:1", "acls.named.rules.0": "f:5:1"})
 	if err != nil {
 		t.Fatal(err)
@@ -38,9 +62,9 @@ func TestExplain(t *testing.T) {
 		{"paranoid", "named", Query{Client: netip.MustParseAddr("192.0.2.1"), Name: "paranoid"}, acl.Deny, -1, "", "default is deny", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p.Services[1].ACL = tt.acl
+			p.Services[0].ACL = tt.acl
 			tt.q.Service = "finger"
-			e, err := Explain(doc, tt.q)
+			e, err := Ask(doc, tt.q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,8 +84,17 @@ func TestExplain(t *testing.T) {
 		"no address":            {Service: "finger"},
 		"name":                  {Service: "finger", Client: local, Name: "a b"},
 	} {
-		if _, err := Explain(doc, q); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := Ask(doc, q); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("want an error with %s, got %v", name, err)
 		}
 	}
+}
+
+// newDocument wraps a valid policy with its digest.
+func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
+	b, err := policy.Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
 }

@@ -1,10 +1,11 @@
-package policy
+package explain
 
 import (
 	"net/netip"
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/policy"
 )
 
 // Query asks what would happen to one client.
@@ -37,12 +38,11 @@ type Explanation struct {
 	Origin   string `json:"origin,omitempty"` // file:line:column of what decided
 	ACL      string `json:"acl,omitempty"`
 	// NeedsName: the outcome depends on the client's host name and Query.Name was empty.
-	NeedsName bool            `json:"needs_name,omitempty"`
-	Steps     []ExplainedRule `json:"steps"`
-	Limit     *limit.Spec     `json:"limit"`
-	// Live is the refusal the running counters would give now ("" is none);
-	// only the broker fills it.
-	Live string `json:"live,omitempty"`
+	NeedsName bool        `json:"needs_name,omitempty"`
+	Steps     []Rule      `json:"steps"`
+	Limit     *limit.Spec `json:"limit"`
+	// Live is what a running broker adds, nil without one.
+	Live *policy.Live `json:"live,omitempty"`
 	// User is who the program would run as, Command what would run.
 	User    string   `json:"user"`
 	Group   string   `json:"group,omitempty"`
@@ -51,14 +51,11 @@ type Explanation struct {
 	Profile string   `json:"profile"`
 	Widens  []string `json:"widens,omitempty"`
 	Layers  []string `json:"layers"`
-	// Losses are the best_effort layers that the host lacks; only the broker,
-	// which knows the host, fills it.
-	Losses []string `json:"losses,omitempty"`
-	Digest string   `json:"digest"`
+	Digest  string   `json:"digest"`
 }
 
-// ExplainedRule is one rule that was tried, in order.
-type ExplainedRule struct {
+// Rule is one rule that was tried, in order.
+type Rule struct {
 	Index   int         `json:"index"`
 	Name    string      `json:"name,omitempty"`
 	Verdict acl.Verdict `json:"verdict"`

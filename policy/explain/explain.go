@@ -1,4 +1,7 @@
-package policy
+// Package explain tells a person what a compiled policy means: what would happen
+// to a client and why, and what a profile and a limit come to. It works on the
+// document alone, here or as a running broker handed it out.
+package explain
 
 import (
 	"errors"
@@ -6,11 +9,14 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/trace"
+	"casemate/policy"
+	"casemate/policy/suggest"
 )
 
-// Explain answers q from the policy alone: no DNS, no counters, no host. An
+// Ask answers q from the policy alone: no DNS, no counters, no host. An
 // error means that there is no such service or no such client.
-func Explain(doc *Document, q Query) (*Explanation, error) {
+func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	s := doc.Policy.Service(q.Service)
 	if s == nil {
 		return nil, fmt.Errorf("explain: %w", noService(doc.Policy, q.Service))
@@ -18,11 +24,11 @@ func Explain(doc *Document, q Query) (*Explanation, error) {
 	if !q.Client.IsValid() {
 		return nil, errors.New("explain: client: no address")
 	}
-	name, err := acl.ParseName(q.Name)
+	name, err := trace.ParseName(q.Name)
 	if err != nil {
 		return nil, fmt.Errorf("explain: name: %w", err)
 	}
-	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name}
+	client := acl.Client{Addr: q.Client, Local: q.Local, Name: name}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: s.User, Group: s.Group,
@@ -32,13 +38,13 @@ func Explain(doc *Document, q Query) (*Explanation, error) {
 		e.Local = client.Local.String()
 	}
 	if f := doc.Policy.Profile(s.Profile); f != nil {
-		e.Widens, e.Layers = f.Widens, append(Layers(f), doc.Policy.tasksLine(s, f))
+		e.Widens, e.Layers = f.Widens, append(Layers(f), tasksLine(doc.Policy, s, f))
 	}
 	return e, e.decide(doc, s, client)
 }
 
 // decide fills in the verdict, the rule behind it and the rules tried before.
-func (e *Explanation) decide(doc *Document, s *Service, client acl.Client) error {
+func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl.Client) error {
 	list := doc.Policy.ACL(s.ACL)
 	m, err := acl.Compile(list)
 	if err != nil {
@@ -46,10 +52,9 @@ func (e *Explanation) decide(doc *Document, s *Service, client acl.Client) error
 	}
 	d := m.Decide(client)
 	e.Decision, e.Rule, e.NeedsName = d.Verdict, d.Rule, d.NeedName
-	e.Steps = []ExplainedRule{}
-	for _, step := range m.Trace(client) {
-		r := ExplainedRule{Index: step.Rule, Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why,
-			Matched: step.Outcome != acl.NotFrom && step.Outcome != acl.Excepted && step.Outcome != acl.NotTo && step.Outcome != acl.NeedsName}
+	e.Steps = []Rule{}
+	for _, step := range trace.Steps(list, client) {
+		r := Rule{Index: step.Rule, Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
 		if !r.Matched || step.Rule >= 0 {
 			e.Steps = append(e.Steps, r)
@@ -73,7 +78,7 @@ func (e *Explanation) decide(doc *Document, s *Service, client acl.Client) error
 }
 
 // originOf is the path, in Origins, of what a decision's rule index names.
-func originOf(s *Service, rule int) string {
+func originOf(s *policy.Service, rule int) string {
 	switch {
 	case rule >= 0:
 		return fmt.Sprintf("acls.%s.rules.%d", s.ACL, rule)
@@ -84,12 +89,12 @@ func originOf(s *Service, rule int) string {
 }
 
 // noService is the error for a service that the policy does not have.
-func noService(p *Policy, name string) error {
+func noService(p *policy.Policy, name string) error {
 	names := make([]string, len(p.Services))
 	for i := range p.Services {
 		names[i] = p.Services[i].Name
 	}
-	if w := Suggest(name, names); w != "" {
+	if w := suggest.Word(name, names); w != "" {
 		return fmt.Errorf("service %q is not in the policy; did you mean %q?", name, w)
 	}
 	if len(names) > 12 {

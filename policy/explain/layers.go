@@ -1,4 +1,4 @@
-package policy
+package explain
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
-	"casemate/listener/address"
+	"casemate/policy"
 	"casemate/sandbox"
 )
 
@@ -34,11 +34,6 @@ func Layers(f *sandbox.Profile) []string {
 		out = append(out, "best effort: "+strings.Join(f.BestEffort, ", "))
 	}
 	return out
-}
-
-// UnixDatagrams tells whether the service is handed a unix datagram socket.
-func (s *Service) UnixDatagrams() bool {
-	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
 }
 
 func networkLine(n *sandbox.Network) string {
@@ -71,7 +66,7 @@ func filesLine(f *sandbox.Files) string {
 		}
 	}
 	if f.Tmp > 0 {
-		parts = append(parts, "private /tmp "+FormatSize(f.Tmp))
+		parts = append(parts, "private /tmp "+policy.FormatSize(f.Tmp))
 	}
 	if f.Proc {
 		parts = append(parts, "own /proc")
@@ -119,7 +114,7 @@ func resourcesLine(r *sandbox.Resources) string {
 	} {
 		switch {
 		case f.n != 0 && f.size:
-			parts = append(parts, f.name+" "+FormatSize(f.n))
+			parts = append(parts, f.name+" "+policy.FormatSize(f.n))
 		case f.n != 0:
 			parts = append(parts, fmt.Sprintf("%s %d", f.name, f.n))
 		}
@@ -128,19 +123,6 @@ func resourcesLine(r *sandbox.Resources) string {
 		parts = append(parts, fmt.Sprintf("cpu %d%%", r.CPU/10))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// FormatSize writes a size in bytes with the largest unit that divides it.
-func FormatSize(n int64) string {
-	for _, u := range []struct {
-		name  string
-		bytes int64
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= u.bytes && n%u.bytes == 0 {
-			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
-		}
-	}
-	return fmt.Sprintf("%dB", n)
 }
 
 // LimitLines tells in printable lines what a limit block allows.
@@ -195,4 +177,30 @@ func FormatDuration(d time.Duration) string {
 		}
 	}
 	return fmt.Sprintf("%dms", d.Milliseconds())
+}
+
+// tasksLine tells what holds the tasks of a service, and together with whom.
+func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
+	own := f.Resources.Own(f.Init)
+	switch {
+	case own == 0:
+		return "tasks: no bound"
+	case p.Uncounted(s):
+		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
+	case s.User == "dynamic":
+		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources.Tasks)
+	}
+	var names []string
+	same := func(o *policy.Service) bool { return o.User == s.User }
+	for i := range p.Services {
+		if same(&p.Services[i]) {
+			names = append(names, p.Services[i].Name)
+		}
+	}
+	n := p.UserTasks(same)
+	if n == 0 {
+		return fmt.Sprintf("tasks: no bound: user %q has services without concurrent or tasks (%s)", s.User, strings.Join(names, ", "))
+	}
+	return fmt.Sprintf("tasks: %d for all of user %q on this host together, of which %d are spare (services: %s)",
+		n+sandbox.TaskSlack, s.User, sandbox.TaskSlack, strings.Join(names, ", "))
 }

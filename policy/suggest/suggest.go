@@ -1,10 +1,11 @@
-package policy
+// Package suggest finds what somebody meant who wrote a word that is not known.
+package suggest
 
-// Suggest returns the word nearest to s by edit distance, or "" when none is
+// Word returns the word nearest to s by edit distance, or "" when none is
 // near enough to be a slip of the pen: one edit for short words, up to a third
 // of the letters for long ones. Between equals, a word with the same first
 // letter wins: people seldom get that one wrong.
-func Suggest(s string, words []string) string {
+func Word(s string, words []string) string {
 	limit := max(1, len(s)/3)
 	best, word := 2*(limit+1), ""
 	for _, w := range words {

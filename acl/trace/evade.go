@@ -1,0 +1,41 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+
+	"casemate/acl"
+)
+
+// Evadable reports whether a client can get on the better side of r by having
+// no confirmed name, which is in its own hands: whoever runs a reverse zone can
+// empty it. That is so for a deny rule that names hosts or domains, and for an
+// allow rule that excepts them, unless the same patterns also hold unknown and
+// paranoid (or every address), or the rule admits nobody without a name anyway.
+// An evadable rule keeps out the honest alone.
+func Evadable(r *acl.Rule) bool {
+	patterns := r.From
+	if r.Verdict == acl.Allow {
+		nameless := func(p acl.Pattern) bool {
+			return p == acl.Any || p == acl.NoName || p == acl.BadName || address(p)
+		}
+		if !slices.ContainsFunc(r.From, nameless) {
+			return false
+		}
+		patterns = r.Except
+	}
+	named := slices.ContainsFunc(patterns, func(p acl.Pattern) bool {
+		return p != acl.Any && p != acl.NoName && p != acl.BadName && !address(p)
+	})
+	return named && !slices.Contains(patterns, acl.Any) &&
+		!(slices.Contains(patterns, acl.NoName) && slices.Contains(patterns, acl.BadName))
+}
+
+// address tells whether a valid pattern is an address or a prefix.
+func address(p acl.Pattern) bool {
+	if _, err := netip.ParseAddr(string(p)); err == nil {
+		return true
+	}
+	_, err := netip.ParsePrefix(string(p))
+	return err == nil
+}

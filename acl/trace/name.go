@@ -1,0 +1,28 @@
+package trace
+
+import (
+	"fmt"
+	"strings"
+
+	"casemate/acl"
+)
+
+// ParseName reads the name a person asks about: "" (not asked), "unknown",
+// "paranoid", "no-answer", or a host name, which is taken as forward-confirmed.
+func ParseName(s string) (acl.Name, error) {
+	switch s {
+	case "":
+		return acl.Name{}, nil
+	case "unknown":
+		return acl.Name{State: acl.Unknown}, nil
+	case "paranoid":
+		return acl.Name{State: acl.Paranoid}, nil
+	case "no-answer":
+		return acl.Name{State: acl.NoAnswer}, nil
+	}
+	n := acl.Client{Name: acl.Name{State: acl.Known, Host: s}}.Normal().Name
+	if err := acl.CheckHost(n.Host); err != nil {
+		return acl.Name{}, fmt.Errorf("client name %q: %w", strings.TrimSuffix(s, "."), err)
+	}
+	return n, nil
+}

@@ -1,0 +1,169 @@
+// Package trace tells of a list's rules, one by one, why they matched a client
+// or did not. It decides nothing: it asks acl's Matcher about one rule, or one
+// pattern, at a time. What runs as root does not link it.
+package trace
+
+import (
+	"fmt"
+
+	"casemate/acl"
+)
+
+// Outcome is how one step of a trace ended.
+type Outcome string
+
+// The outcomes. Matched and Default decide; so does Refused, which stands
+// alone: there was no list, or no client, to go by.
+const (
+	Matched   Outcome = "matched"
+	NotFrom   Outcome = "not-from"   // no From pattern matches
+	Excepted  Outcome = "excepted"   // an Except pattern matches
+	NotTo     Outcome = "not-to"     // the local address is not in To
+	NeedsName Outcome = "needs-name" // only the client's name would tell
+	Default   Outcome = "default"    // no rule matched
+	Refused   Outcome = "refused"
+)
+
+// Step is one rule and what became of it.
+type Step struct {
+	// Rule is the rule's index, or acl.RuleDefault, acl.RuleNoACL or acl.RuleNoAddress.
+	Rule    int         `json:"rule"`
+	Verdict acl.Verdict `json:"verdict"`
+	Outcome Outcome     `json:"outcome"`
+	// Pattern is the pattern that decided the step, where one did.
+	Pattern acl.Pattern `json:"pattern,omitempty"`
+	// Why is the step in words, for a person.
+	Why string `json:"why"`
+}
+
+// Decided reports whether the step's rule matched, or stands for the list.
+func (s *Step) Decided() bool {
+	return s.Outcome == Matched || s.Outcome == Default || s.Outcome == Refused
+}
+
+// Steps walks a list that acl.Compile takes, as its Matcher does, and tells of
+// each rule why it matched or did not. It ends with the step that decides; with
+// a name nobody has asked for it goes on past rules of outcome NeedsName, so
+// that its last step is what would decide without them.
+func Steps(l *acl.List, c acl.Client) []Step {
+	if l == nil {
+		return []Step{{Rule: acl.RuleNoACL, Verdict: acl.Deny, Outcome: Refused, Why: "the service has no acl, so nobody is admitted"}}
+	}
+	if !c.Unix && !c.Addr.IsValid() {
+		return []Step{{Rule: acl.RuleNoAddress, Verdict: acl.Deny, Outcome: Refused, Why: "the client has no address"}}
+	}
+	steps := make([]Step, 0, len(l.Rules)+1)
+	for i := range l.Rules {
+		s := step(&l.Rules[i], &c)
+		s.Rule, s.Verdict = i, l.Rules[i].Verdict
+		steps = append(steps, s)
+		if s.Outcome == Matched {
+			return steps
+		}
+	}
+	return append(steps, Step{Rule: acl.RuleDefault, Verdict: l.Default, Outcome: Default, Why: "no rule matched"})
+}
+
+// answer is what a part of a rule says of a client; open is what only a name would tell.
+type answer uint8
+
+const (
+	no answer = iota
+	yes
+	open
+)
+
+// ask has acl decide about one rule alone. With no answer for the name, acl
+// takes its deny rules for matched and its allow rules not: that is open too.
+func ask(r acl.Rule, c *acl.Client) answer {
+	says := func(v, other acl.Verdict) answer {
+		r.Verdict = v
+		m, err := acl.Compile(&acl.List{Rules: []acl.Rule{r}, Default: other})
+		if err != nil {
+			return no // cannot be: the whole list was compiled before
+		}
+		d := m.Decide(*c)
+		switch {
+		case d.NeedName:
+			return open
+		case d.Rule == 0:
+			return yes
+		}
+		return no
+	}
+	a := says(acl.Allow, acl.Deny)
+	if a == no && c.Normal().Name.State == acl.NoAnswer && says(acl.Deny, acl.Allow) == yes {
+		return open
+	}
+	return a
+}
+
+// first is the first of the patterns that answers want, or "".
+func first(patterns []acl.Pattern, c *acl.Client, want answer) acl.Pattern {
+	for _, p := range patterns {
+		if ask(acl.Rule{From: []acl.Pattern{p}}, c) == want {
+			return p
+		}
+	}
+	return ""
+}
+
+// matchesTo asks about the local address alone; not knowing it cannot free a
+// client from a deny rule.
+func matchesTo(r *acl.Rule, c *acl.Client) bool {
+	if len(r.To) == 0 || !c.Unix && !c.Local.IsValid() {
+		return len(r.To) == 0 || r.Verdict == acl.Deny
+	}
+	return ask(acl.Rule{From: []acl.Pattern{acl.Any}, To: r.To}, c) == yes
+}
+
+// step tells of one rule.
+func step(r *acl.Rule, c *acl.Client) Step {
+	if !matchesTo(r, c) {
+		return Step{Outcome: NotTo, Why: notTo(c)}
+	}
+	from := ask(acl.Rule{From: r.From}, c)
+	if from == no {
+		return Step{Outcome: NotFrom, Why: "no from pattern matches " + describe(c)}
+	}
+	if p := first(r.Except, c, yes); p != "" {
+		return Step{Outcome: Excepted, Pattern: p, Why: fmt.Sprintf("excepted: %s matches %s", p, describe(c))}
+	}
+	p := first(r.Except, c, open)
+	if from == open {
+		p = first(r.From, c, open)
+	}
+	switch {
+	case p == "":
+		p = first(r.From, c, yes)
+		return Step{Outcome: Matched, Pattern: p, Why: fmt.Sprintf("%s matches %s", p, describe(c))}
+	case c.Name.State == acl.NotAsked:
+		return Step{Outcome: NeedsName, Pattern: p, Why: fmt.Sprintf("%s depends on the client's name, which was not asked", p)}
+	case r.Verdict == acl.Deny:
+		return Step{Outcome: Matched, Pattern: p, Why: fmt.Sprintf("%s needs a name and there was no answer: a deny rule then matches", p)}
+	}
+	return Step{Outcome: NotFrom, Pattern: p, Why: fmt.Sprintf("%s needs a name and there was no answer: an allow rule then does not match", p)}
+}
+
+func describe(client *acl.Client) string {
+	c := client.Normal()
+	switch {
+	case c.Unix:
+		return fmt.Sprintf("the unix peer (uid %d)", c.UID)
+	case c.Name.State == acl.Known:
+		return fmt.Sprintf("%v (%s)", c.Addr, c.Name.Host)
+	case c.Name.State == acl.NotAsked:
+		return c.Addr.String()
+	}
+	return fmt.Sprintf("%v (name %v)", c.Addr, c.Name.State)
+}
+
+func notTo(c *acl.Client) string {
+	switch {
+	case c.Unix:
+		return "a unix socket has no local address for to"
+	case !c.Local.IsValid():
+		return "the local address is not known"
+	}
+	return fmt.Sprintf("the local address %v is not in to", c.Local)
+}

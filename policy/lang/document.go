@@ -1,0 +1,41 @@
+package lang
+
+import (
+	"fmt"
+
+	"casemate/policy"
+)
+
+// newDocument wraps a valid policy with its digest. What casemated would not
+// read for its size is an error here.
+func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
+	b, err := policy.Encode(p)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(b) + sizeOf(o); n > policy.MaxDocument {
+		return nil, fmt.Errorf("%s of compiled policy are more than %s", policy.FormatSize(int64(n)), policy.FormatSize(policy.MaxDocument))
+	}
+	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+}
+
+// sizeOf is what o takes in a document's JSON, the document's own head included.
+func sizeOf(o policy.Origins) int {
+	n := 200
+	text := func(s string) {
+		n += len(s) + 3
+		for i := range len(s) {
+			switch s[i] {
+			case '"', '\\':
+				n++
+			case 0xe2: // of U+2028 and U+2029, which are escaped
+				n += 3
+			}
+		}
+	}
+	for path, at := range o {
+		text(path)
+		text(at)
+	}
+	return n
+}
