@@ -112,7 +112,7 @@ func TestSiblingsDoNotMeet(t *testing.T) {
 	passing := rig.Port(t)
 	text := fmt.Sprintf(policyText, s.port, s.victim, filepath.Join(s.canaries.dir, "read"), filepath.Join(s.canaries.dir, "write")) +
 		serviceText("passing", passing, s.victim, "  base = profile.server\n  widens = [\"network\", \"syscalls\"]\n"+
-			"  network { mode = \"host\" }\n  because = \"passes descriptors\"\n  init = false\n  syscalls {\n    allow = [\"@fd-passing\"]\n  }")
+			"  network { mode = \"host\" }\n  because = \"passes descriptors\"\n  best_effort = [\"landlock.scopes\"]\n  init = false\n  syscalls {\n    allow = [\"@fd-passing\"]\n  }")
 	if err := s.broker.WritePolicy("test.cm.hcl", text); err != nil {
 		t.Fatal(err)
 	}
