@@ -1,7 +1,5 @@
 package policy
 
-import "slices"
-
 // Sessions is how many programs of a service may run at once; 0 is no bound.
 func (p *Policy) Sessions(s *Service) int64 {
 	if s.Wait {
@@ -37,13 +35,4 @@ func (p *Policy) UserTasks(runs func(*Service) bool) (sum int64) {
 		sum += n
 	}
 	return sum
-}
-
-// Uncounted reports whether the kernel holds no number of tasks against the
-// service: root is exempt, and so are two capabilities.
-func (p *Policy) Uncounted(s *Service) bool {
-	f := p.Profile(s.Profile)
-	return s.User == "root" || s.User == "0" || f != nil && slices.ContainsFunc(f.Capabilities, func(c string) bool {
-		return c == "CAP_SYS_RESOURCE" || c == "CAP_SYS_ADMIN"
-	})
 }

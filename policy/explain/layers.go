@@ -185,7 +185,7 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 	switch {
 	case own == 0:
 		return "tasks: no bound"
-	case p.Uncounted(s):
+	case Uncounted(p, s):
 		return "tasks: no bound of the user's, for root and CAP_SYS_RESOURCE, CAP_SYS_ADMIN are exempt; the cgroup's where the host has one"
 	case s.User == "dynamic":
 		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources.Tasks)
@@ -203,4 +203,13 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 	}
 	return fmt.Sprintf("tasks: %d for all of user %q on this host together, of which %d are spare (services: %s)",
 		n+sandbox.TaskSlack, s.User, sandbox.TaskSlack, strings.Join(names, ", "))
+}
+
+// Uncounted reports whether the kernel holds no number of tasks against the
+// service: root is exempt, and so are two capabilities.
+func Uncounted(p *policy.Policy, s *policy.Service) bool {
+	f := p.Profile(s.Profile)
+	return s.User == "root" || s.User == "0" || f != nil && slices.ContainsFunc(f.Capabilities, func(c string) bool {
+		return c == "CAP_SYS_RESOURCE" || c == "CAP_SYS_ADMIN"
+	})
 }
