@@ -92,14 +92,11 @@ func (h *head) readControl(oob []byte) (creds bool) {
 	}
 	for i := range msgs {
 		m := &msgs[i]
+		if local, _, index, ok := Pktinfo(m.Header, m.Data); ok {
+			h.local, h.index = local, index
+			continue
+		}
 		switch {
-		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
-			// struct in_pktinfo: ifindex, spec_dst (our address), addr (the header's destination)
-			h.index = binary.NativeEndian.Uint32(m.Data)
-			h.local = netip.AddrFrom4([4]byte(m.Data[4:8]))
-		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
-			h.local = netip.AddrFrom16([16]byte(m.Data[:16])).Unmap()
-			h.index = binary.NativeEndian.Uint32(m.Data[16:])
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_CREDENTIALS:
 			if c, err := unix.ParseUnixCredentials(m); err == nil {
 				h.peer.PID, h.peer.UID, h.peer.GID = uint32(c.Pid), c.Uid, c.Gid
@@ -113,4 +110,19 @@ func (h *head) readControl(oob []byte) (creds bool) {
 		}
 	}
 	return creds
+}
+
+// Pktinfo reads IP_PKTINFO or IPV6_PKTINFO: our address, which an answer must come
+// from, the address that the datagram was sent to, which for broadcast and
+// multicast is another, and the interface it came through.
+func Pktinfo(h unix.Cmsghdr, data []byte) (local, to netip.Addr, index uint32, ok bool) {
+	switch {
+	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+		// struct in_pktinfo: ifindex, spec_dst (our address), addr (the header's destination)
+		return netip.AddrFrom4([4]byte(data[4:8])), netip.AddrFrom4([4]byte(data[8:12])), binary.NativeEndian.Uint32(data), true
+	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		to = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+		return to, to, binary.NativeEndian.Uint32(data[16:]), true
+	}
+	return netip.Addr{}, netip.Addr{}, 0, false
 }

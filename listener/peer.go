@@ -111,8 +111,8 @@ func zoneName(fd int, index uint32) string {
 	return ifr.Name()
 }
 
-// credentials is SO_PEERCRED of a connected unix socket.
-func credentials(fd int) (Peer, error) {
+// Credentials is SO_PEERCRED of a connected unix socket.
+func Credentials(fd int) (Peer, error) {
 	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return Peer{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", err)

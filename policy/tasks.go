@@ -36,9 +36,3 @@ func (p *Policy) UserTasks(runs func(*Service) bool) (sum int64) {
 	}
 	return sum
 }
-
-// Uncounted reports whether the kernel holds no number of tasks against the
-// service: root is exempt. So are two capabilities, which no profile may keep.
-func (p *Policy) Uncounted(s *Service) bool {
-	return s.User == "root" || s.User == "0"
-}

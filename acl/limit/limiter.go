@@ -15,7 +15,6 @@ type Limiter struct {
 	// still be outstanding.
 	former []former
 	last   int64 // the latest time seen
-	count  counters
 }
 
 // pool is what all sources share that come while the table is full of live
@@ -62,7 +61,6 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	l.tick(now)
 	v := l.check(now, src)
 	if v.refusal.Refused() {
-		l.count.refuse(v.refusal.Reason)
 		return Ticket{}, v.refusal
 	}
 	l.tat = v.tat
@@ -71,7 +69,6 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	case shared:
 		l.pool.tat = v.after
 		l.pool.inflight++
-		l.count.pooled++
 	default:
 		if v.source == missing {
 			v.source = l.table.insert(v.key)
@@ -80,7 +77,6 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 		e.tat = v.after
 		e.inflight++
 	}
-	l.count.admitted++
 	return l.slots.take(v.source), Refusal{}
 }
 
@@ -100,15 +96,6 @@ func (l *Limiter) Release(now int64, t Ticket) {
 		}
 	}
 	l.tick(now)
-}
-
-// Sweep forgets every source that has nothing outstanding and returns how many
-// are left. Each call of Admit, Release and Penalize does a small part of this;
-// an idle service's caller may do all of it (at most MaxSources steps).
-func (l *Limiter) Sweep(now int64) int {
-	l.last = max(l.last, now)
-	l.table.sweep(now, int(l.table.next))
-	return l.table.len()
 }
 
 func (l *Limiter) tick(now int64) {
@@ -189,14 +176,12 @@ func (l *Limiter) Penalize(now int64, src Source, class Class) {
 	i := l.table.find(k)
 	if i < 0 {
 		if !l.table.room(now, l.conf.capacity) {
-			l.count.penaltiesLost++
 			return
 		}
 		i = l.table.insert(k)
 	}
 	e := l.table.at(i)
 	e.penalty = min(max(e.penalty, now)+l.conf.first, now+l.conf.max)
-	l.count.penalties++
 }
 
 // penalised is how long src is still shut out, in ns.

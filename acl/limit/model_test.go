@@ -146,7 +146,7 @@ func TestAgainstModel(t *testing.T) {
 					m.penalty[k] = min(max(m.penalty[k], now)+int64(p.First), now+int64(p.Max))
 				}
 			}
-			if got := l.Stats().Active; got != len(m.running) {
+			if got := l.state().active; got != len(m.running) {
 				t.Fatalf("seed %d step %d: %d active, model %d", seed, step, got, len(m.running))
 			}
 		}

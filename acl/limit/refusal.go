@@ -18,8 +18,6 @@ const (
 	ByTableFull         Reason = "table-full"         // too many live sources; what newcomers share is used up
 )
 
-var reasons = [...]Reason{ByPenalty, ByRate, ByConcurrency, BySourceConcurrency, BySourceRate, ByTableFull}
-
 // Refusal is a limit's answer. The zero Refusal admits.
 type Refusal struct {
 	Reason Reason

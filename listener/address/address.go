@@ -98,14 +98,6 @@ func (l Listen) String() string {
 	return b.String()
 }
 
-// Families tells whether l listens on IPv4 and on IPv6.
-func (l Listen) Families() (v4, v6 bool) {
-	for _, n := range l.opens() {
-		v4, v6 = v4 || strings.HasSuffix(n, "4"), v6 || strings.HasSuffix(n, "6")
-	}
-	return v4, v6
-}
-
 // opens are the networks of l's sockets: those of its word and, where it has an
 // address, of that address's family.
 func (l Listen) opens() []string {

@@ -2,15 +2,12 @@ package broker
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -382,56 +379,6 @@ func TestNamesAreBoundedForEachSource(t *testing.T) {
 	}
 	if len(n.asked) != 0 || (acl.Name{}).State != acl.NotAsked {
 		t.Error("not empty")
-	}
-}
-
-func TestControl(t *testing.T) {
-	g, port := newRig(t), freePort(t)
-	g.load(svc("cat", "tcp", port, "/bin/cat"))
-	var rest []byte
-	ask := func(request string) (a policy.ControlResponse) {
-		t.Helper()
-		c, err := net.Dial("unix", g.conf.ControlPath)
-		if os.Geteuid() != 0 && err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.Write([]byte(request + "\n"))
-		text, err := io.ReadAll(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, rest, _ = bytes.Cut(text, []byte("\n"))
-		if err := json.Unmarshal(text, &a); err != nil {
-			t.Fatalf("%q: %v", text, err)
-		}
-		return a
-	}
-	if a := ask(`{"format_version":1,"verb":"status"}`); !a.OK || len(a.Status.Services) != 1 || a.Digest != g.doc.Digest {
-		t.Errorf("%+v", a)
-	}
-	if len(rest) > 0 {
-		t.Errorf("after the status follows %q", rest)
-	}
-	for request, live := range map[string]bool{`"service":"cat","client":"192.0.2.1"`: true, `"service":"dog","client":"::1"`: false, `"client":""`: false} {
-		a := ask(`{"format_version":1,"verb":"document",` + request + `}`)
-		doc, err := policy.DecodeDocument(rest)
-		if !a.OK || err != nil || doc.Digest != g.doc.Digest || a.Digest != doc.Digest || (a.Live != nil) != live {
-			t.Errorf("%s: %+v, %v", request, a, err)
-		}
-		if live && (a.Live.Refusal != "" || len(a.Live.Listeners) != 1 || a.Live.Listeners[0].State != "listening") {
-			t.Errorf("%s: %+v", request, a.Live)
-		}
-	}
-	if a := ask(`{"format_version":1,"verb":"reload"}`); !a.OK || a.Digest != g.doc.Digest {
-		t.Errorf("%+v", a)
-	}
-	for _, bad := range []string{`{}`, `x`, `{"format_version":1,"verb":"halt"}`, `{"format_version":1,"verb":"status","x":1}`,
-		`{"format_version":1,"verb":"explain","service":"cat","client":"::1"}`, `{"format_version":1,"verb":"document","service":"cat","client":"x"}`,
-		`{"format_version":1,"verb":"status","service":"dog"}`, strings.Repeat(" ", maxRequest+10)} {
-		if a := ask(bad); a.OK || a.Error == "" {
-			t.Errorf("%.40s: %+v", bad, a)
-		}
 	}
 }
 

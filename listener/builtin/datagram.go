@@ -1,13 +1,14 @@
 package builtin
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"time"
+
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +74,7 @@ func (s *server) receive(p *packetSocket) error {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
-			if passing(err) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
+			if listener.Temporary(err) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
 				continue // an ICMP error about an answer of ours, or a moment without memory
 			}
 			return err
@@ -129,14 +130,8 @@ func destination(oob []byte) (local, to netip.Addr, index uint32) {
 			return
 		}
 		oob = rest
-		switch {
-		case header.Level == unix.IPPROTO_IP && header.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			index = binary.NativeEndian.Uint32(data)
-			local, to = netip.AddrFrom4([4]byte(data[4:8])), netip.AddrFrom4([4]byte(data[8:12]))
-		case header.Level == unix.IPPROTO_IPV6 && header.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			to = netip.AddrFrom16([16]byte(data[:16])).Unmap()
-			index = binary.NativeEndian.Uint32(data[16:])
-			local = to
+		if l, t, i, ok := listener.Pktinfo(header, data); ok {
+			local, to, index = l, t, i
 		}
 	}
 	return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,7 @@ func (s *server) accept(l net.Listener) error {
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
 			time.Sleep(exhausted)
 			continue
-		case passing(err):
+		case listener.Temporary(err):
 			continue
 		default:
 			return err
@@ -52,18 +53,6 @@ func (s *server) accept(l net.Listener) error {
 			s.serve(conn, w, v)
 		})
 	}
-}
-
-// passing says that an error of accept(2) is about the connection that was to
-// be accepted, as the manual page asks to take its network errors.
-func passing(err error) bool {
-	for _, e := range []unix.Errno{unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH,
-		unix.ENONET, unix.ENOPROTOOPT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.EOPNOTSUPP} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // decide asks the gate about a fresh connection, and refuses it or registers
@@ -159,10 +148,9 @@ func peerUID(c *net.UnixConn) (uid uint32, err error) {
 		return 0, err
 	}
 	cerr := raw.Control(func(fd uintptr) {
-		var cred *unix.Ucred
-		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = cred.Uid
-		}
+		var peer listener.Peer
+		peer, err = listener.Credentials(int(fd))
+		uid = peer.UID
 	})
 	return uid, errors.Join(err, cerr)
 }

@@ -185,7 +185,7 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 	switch {
 	case own == 0:
 		return "tasks: no bound"
-	case p.Uncounted(s):
+	case Uncounted(s):
 		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
 	case s.User == "dynamic":
 		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources.Tasks)
@@ -204,3 +204,7 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 	return fmt.Sprintf("tasks: %d for all of user %q on this host together, of which %d are spare (services: %s)",
 		n+sandbox.TaskSlack, s.User, sandbox.TaskSlack, strings.Join(names, ", "))
 }
+
+// Uncounted reports whether the kernel holds no number of tasks against the
+// service: root is exempt. So are two capabilities, which no profile may keep.
+func Uncounted(s *policy.Service) bool { return s.User == "root" || s.User == "0" }

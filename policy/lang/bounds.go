@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/advise"
 )
@@ -54,7 +55,7 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 				"service %q may take %s in all, this host has %s: its sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together", s.Name, amount(n), amount(h.Memory))
 		}
 		switch {
-		case !pids && (tasks == 0 || p.Uncounted(s)):
+		case !pids && (tasks == 0 || explain.Uncounted(s)):
 			warn(at+".profile", "choose another user, or give the host cgroup v2 with pids", "nothing bounds the processes of service %q here", s.Name)
 		case tasks > h.Tasks && h.Tasks > 0:
 			warn(at+".limit", "lower concurrent or tasks", "service %q may have %d tasks in all, this host has %d", s.Name, tasks, h.Tasks)
@@ -139,7 +140,7 @@ func (c *compiler) together(p *policy.Policy) {
 			c.warn(codeTogether, c.near("services."+s.Name+".limit"), "raise memory, or lower concurrent",
 				"memory of profile %q leaves %s for each of %d sessions", f.Name, policy.FormatSize(f.Resources.Memory/n), n)
 		}
-		if s.User != "dynamic" && !p.Uncounted(s) && f.Resources.Tasks > 0 {
+		if s.User != "dynamic" && !explain.Uncounted(s) && f.Resources.Tasks > 0 {
 			users[s.User] = append(users[s.User], s.Name)
 		}
 	}

@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/policy"
+)
+
+func TestControl(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	var rest []byte
+	ask := func(request string) (a policy.ControlResponse) {
+		t.Helper()
+		c, err := net.Dial("unix", g.conf.ControlPath)
+		if os.Geteuid() != 0 && err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Write([]byte(request + "\n"))
+		text, err := io.ReadAll(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, rest, _ = bytes.Cut(text, []byte("\n"))
+		if err := json.Unmarshal(text, &a); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		return a
+	}
+	if a := ask(`{"format_version":1,"verb":"status"}`); !a.OK || len(a.Status.Services) != 1 || a.Digest != g.doc.Digest {
+		t.Errorf("%+v", a)
+	}
+	if len(rest) > 0 {
+		t.Errorf("after the status follows %q", rest)
+	}
+	for request, live := range map[string]bool{`"service":"cat","client":"192.0.2.1"`: true, `"service":"dog","client":"::1"`: false, `"client":""`: false} {
+		a := ask(`{"format_version":1,"verb":"document",` + request + `}`)
+		doc, err := policy.DecodeDocument(rest)
+		if !a.OK || err != nil || doc.Digest != g.doc.Digest || a.Digest != doc.Digest || (a.Live != nil) != live {
+			t.Errorf("%s: %+v, %v", request, a, err)
+		}
+		if live && (a.Live.Refusal != "" || len(a.Live.Listeners) != 1 || a.Live.Listeners[0].State != "listening") {
+			t.Errorf("%s: %+v", request, a.Live)
+		}
+	}
+	if a := ask(`{"format_version":1,"verb":"reload"}`); !a.OK || a.Digest != g.doc.Digest {
+		t.Errorf("%+v", a)
+	}
+	for _, bad := range []string{`{}`, `x`, `{"format_version":1,"verb":"halt"}`, `{"format_version":1,"verb":"status","x":1}`,
+		`{"format_version":1,"verb":"explain","service":"cat","client":"::1"}`, `{"format_version":1,"verb":"document","service":"cat","client":"x"}`,
+		`{"format_version":1,"verb":"status","service":"dog"}`, strings.Repeat(" ", maxRequest+10)} {
+		if a := ask(bad); a.OK || a.Error == "" {
+			t.Errorf("%.40s: %+v", bad, a)
+		}
+	}
+}
+
+// TestDocumentWaitsAlone: while one client is sent a document, and does not read
+// it, others ask for the state, and connections are served.
+func TestDocumentWaitsAlone(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	ask := func(request string) net.Conn {
+		t.Helper()
+		c, err := net.Dial("unix", g.conf.ControlPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := c.Write([]byte(`{"format_version":1,` + request + "}\n")); err != nil {
+			t.Fatal(err)
+		}
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		return c
+	}
+	g.control.sending.Lock() // as for a client that does not read
+	waiting := bufio.NewReader(ask(`"verb":"document","service":"cat","client":"192.0.2.1"`))
+	if line, err := waiting.ReadString('\n'); err != nil || !strings.Contains(line, `"live"`) {
+		t.Errorf("%q, %v", line, err)
+	}
+	if text, err := io.ReadAll(ask(`"verb":"status"`)); err != nil || !bytes.Contains(text, []byte(`"ok":true`)) {
+		t.Errorf("%q, %v", text, err)
+	}
+	c := dial(t, port)
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	g.control.sending.Unlock()
+	text, err := io.ReadAll(waiting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if doc, err := policy.DecodeDocument(text); err != nil || doc.Digest != g.doc.Digest {
+		t.Errorf("%v", err)
+	}
+}
