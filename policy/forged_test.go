@@ -24,8 +24,8 @@ func full() *Policy {
 	f.Capabilities = []string{"CAP_CHOWN"}
 	f.Syscalls.Deny, f.Syscalls.Seal = []string{"ptrace"}, true
 	f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Arg: 1, Mask: 7, Values: []uint32{2}}}
-	f.Resources = sandbox.Resources{Memory: 1 << 20, Processes: 4, CPU: 100, AddressSpace: 1 << 30, CPUTime: 9, FileSize: 1, OpenFiles: 64, Tasks: 2,
-		Stack: 1 << 20, Locked: 4096}
+	f.Resources = sandbox.Resources{sandbox.Memory: 1 << 20, sandbox.Processes: 4, sandbox.CPU: 100, sandbox.AddressSpace: 1 << 30, sandbox.CPUTime: 9, sandbox.FileSize: 1, sandbox.OpenFiles: 64, sandbox.Tasks: 2,
+		sandbox.Stack: 1 << 20, sandbox.Locked: 4096}
 	s := &p.Services[1]
 	s.Listen[0].Addr, s.Socket.Owner, s.Socket.Group, s.Socket.Backlog = netip.MustParseAddr("192.0.2.1"), "nobody", "adm", 5
 	s.Group, s.Groups, s.Because, s.Banner, s.Retry = "adm", []string{"mail"}, "x", "no", true

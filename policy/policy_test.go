@@ -137,7 +137,7 @@ func TestValidate(t *testing.T) {
 		{"mask", "profiles.line.syscalls.rules.0.values.0", "never match", line(func(f *sandbox.Profile) {
 			f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Mask: 1, Values: []uint32{2}}}
 		})},
-		{"memory", "profiles.line.resources.memory", "out of range", line(func(f *sandbox.Profile) { f.Resources.Memory = 1 })},
+		{"memory", "profiles.line.resources.memory", "out of range", line(func(f *sandbox.Profile) { f.Resources[sandbox.Memory] = 1 })},
 		{"userns proc", "profiles.line.user_namespace", "/proc", line(func(f *sandbox.Profile) { f.UserNamespace, f.Files.Proc = true, true })},
 		{"both programs", "services.finger.builtin", "not both", finger(func(s *Service) { s.Builtin = "echo" })},
 		{"no program", "services.finger", "neither", finger(func(s *Service) { s.Command = nil })},

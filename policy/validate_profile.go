@@ -192,25 +192,9 @@ func syscallName(s string) bool {
 }
 
 func (c *checker) resources(at string, r *sandbox.Resources) {
-	for _, f := range []struct {
-		name   string
-		n      int64
-		lo, hi int64
-	}{
-		{"memory", r.Memory, 1 << 20, 1 << 50},
-		{"processes", r.Processes, 1, 1 << 22},
-		{"cpu", r.CPU, 10, 4_096_000},
-		{"address_space", r.AddressSpace, 1 << 20, 1 << 50},
-		{"data", r.Data, 1 << 20, 1 << 50},
-		{"cpu_time", r.CPUTime, 1, 1 << 31},
-		{"file_size", r.FileSize, 1, 1 << 50},
-		{"open_files", r.OpenFiles, 4, 1 << 20},
-		{"tasks", r.Tasks, 1, 1 << 22},
-		{"stack", r.Stack, 128 << 10, 1 << 40},
-		{"locked", r.Locked, 4096, 1 << 50},
-	} {
-		if f.n != 0 && (f.n < f.lo || f.n > f.hi) {
-			c.add(at+"."+f.name, fmt.Sprintf("choose a number from %d to %d", f.lo, f.hi), "%d is out of range", f.n)
+	for i, row := range sandbox.ResourceRows {
+		if n := r[i]; n != 0 && (n < row.Min || n > row.Max) {
+			c.add(at+"."+row.Name, fmt.Sprintf("choose a number from %d to %d", row.Min, row.Max), "%d is out of range", n)
 		}
 	}
 }

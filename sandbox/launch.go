@@ -132,7 +132,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	if pl.Command.Dynamic {
 		rules = append(rules, r("setresgid", pl.ids()...))
 	}
-	if pl.Profile.Resources.CPUTime > 0 {
+	if pl.Profile.Resources[CPUTime] > 0 {
 		rules = append(rules, r("prlimit64", eq(0, 0), eq(1, unix.RLIMIT_CPU)))
 	}
 	if landlocked {

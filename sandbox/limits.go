@@ -26,7 +26,7 @@ var groups atomic.Uint64
 // descriptor of its cgroup.procs, or -1.
 func (s *Sandbox) limits() (int, error) {
 	r := s.plan.Profile.Resources
-	want := cgroup.Limits{Memory: r.Memory, Pids: r.Processes, CPU: r.CPU}
+	want := cgroup.Limits{Memory: r[Memory], Pids: r[Processes], CPU: r[CPU]}
 	if want == (cgroup.Limits{}) {
 		return -1, nil
 	}

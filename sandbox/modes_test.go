@@ -38,7 +38,7 @@ func TestModes(t *testing.T) {
 			"echo $LISTEN_FDS $LISTEN_PID >&3; ls /proc/self/fd >&3", nil, "1 1\n0\n1\n2\n3\n4\n"},
 		{"numbered descriptor", func(_ *Profile, c *Command) { c.Stdio = "env:Inetd_SOCK" }, "echo $Inetd_SOCK >&$Inetd_SOCK", nil, "3\n"},
 		{"nothing but 0 1 2", func(*Profile, *Command) {}, "ls /proc/self/fd", nil, "0\n1\n2\n3\n"}, // 3 is ls reading the directory
-		{"limits", func(p *Profile, _ *Command) { p.Resources.CPUTime, p.Resources.FileSize = 7, 1024 },
+		{"limits", func(p *Profile, _ *Command) { p.Resources[CPUTime], p.Resources[FileSize] = 7, 1024 },
 			"grep -E 'Max (cpu time|file size|open files|core)' /proc/self/limits | tr -s ' '", nil,
 			"Max cpu time 7 7 seconds \nMax file size 1024 1024 bytes \nMax core file size 0 0 bytes \nMax open files 64 64 files \n"},
 	} {
@@ -166,7 +166,7 @@ func TestPlanRefuses(t *testing.T) {
 func TestCgroupLimitsMissing(t *testing.T) {
 	needRoot(t)
 	p := realistic()
-	p.Resources.Memory, p.Resources.Processes = 64<<20, 8
+	p.Resources[Memory], p.Resources[Processes] = 64<<20, 8
 	pl, err := NewPlan(p, shell("ulimit -u; ulimit -d"))
 	if err != nil {
 		t.Fatal(err)

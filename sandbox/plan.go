@@ -45,7 +45,7 @@ func NewPlan(p Profile, c Command) (*Plan, error) {
 		return nil, err
 	}
 	pl := &Plan{Profile: p, Command: c, files: defaultOpenFiles}
-	if n := p.Resources.OpenFiles; n > 0 {
+	if n := p.Resources[OpenFiles]; n > 0 {
 		pl.files = uint32(n)
 	}
 	var err error
@@ -111,21 +111,16 @@ func (c *Command) environment(init bool) []string {
 
 // limits are the rlimits of each process.
 func (pl *Plan) limits() []zygote.Rlimit {
+	// What is not as the profile has it: a default, and what counts by user.
 	r := pl.Profile.Resources
-	out := []zygote.Rlimit{
-		{Resource: unix.RLIMIT_NOFILE, Soft: uint64(pl.files), Hard: uint64(pl.files)},
-		{Resource: unix.RLIMIT_CORE}, // a core file would hold what clients sent
-	}
+	r[OpenFiles], r[Tasks] = int64(pl.files), pl.tasks()
+	out := []zygote.Rlimit{{Resource: unix.RLIMIT_CORE}} // a core file would hold what clients sent
 	if !pl.makes("mq_open") {
 		out = append(out, zygote.Rlimit{Resource: rlimitMsgqueue})
 	}
-	for _, l := range []struct {
-		resource int
-		value    int64
-	}{{unix.RLIMIT_AS, r.AddressSpace}, {unix.RLIMIT_DATA, r.Data}, {unix.RLIMIT_CPU, r.CPUTime}, {unix.RLIMIT_FSIZE, r.FileSize},
-		{unix.RLIMIT_NPROC, pl.tasks()}, {unix.RLIMIT_STACK, r.Stack}, {unix.RLIMIT_MEMLOCK, r.Locked}} {
-		if l.value > 0 {
-			out = append(out, zygote.Rlimit{Resource: l.resource, Soft: uint64(l.value), Hard: uint64(l.value)})
+	for i, row := range ResourceRows {
+		if n := uint64(r[i]); n > 0 && !row.Group {
+			out = append(out, zygote.Rlimit{Resource: row.Rlimit, Soft: n, Hard: n})
 		}
 	}
 	return out
@@ -154,17 +149,17 @@ func (pl *Plan) tasks() int64 {
 // It counts root too, and nobody else's processes.
 func (pl *Plan) countProcesses() {
 	r, n := &pl.Profile.Resources, pl.Command.Sessions*pl.Profile.Resources.Own(pl.Profile.Init)
-	if r.Memory > 0 && r.Processes == 0 && n > 0 {
-		r.Processes = n + starts
+	if r[Memory] > 0 && r[Processes] == 0 && n > 0 {
+		r[Processes] = n + starts
 	}
 }
 
 // Own is how many tasks one connection may have, its init among them; 0 is no bound.
 func (r *Resources) Own(init bool) int64 {
-	if r.Tasks > 0 && init {
-		return r.Tasks + 1
+	if r[Tasks] > 0 && init {
+		return r[Tasks] + 1
 	}
-	return r.Tasks
+	return r[Tasks]
 }
 
 // layTree lists what exists inside and what Landlock grants there. Reading is

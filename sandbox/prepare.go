@@ -165,11 +165,11 @@ func (s *Sandbox) substitutes() []zygote.Rlimit {
 		return nil
 	}
 	var out []zygote.Rlimit
-	if r.Memory > 0 && (r.Data == 0 || r.Memory < r.Data) {
-		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)})
+	if r[Memory] > 0 && (r[Data] == 0 || r[Memory] < r[Data]) {
+		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_DATA, Soft: uint64(r[Memory]), Hard: uint64(r[Memory])})
 	}
-	if n := s.plan.tasks(); r.Processes > 0 && (n == 0 || r.Processes < n) {
-		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_NPROC, Soft: uint64(r.Processes), Hard: uint64(r.Processes)})
+	if n := s.plan.tasks(); r[Processes] > 0 && (n == 0 || r[Processes] < n) {
+		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_NPROC, Soft: uint64(r[Processes]), Hard: uint64(r[Processes])})
 	}
 	return out
 }

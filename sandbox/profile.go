@@ -82,22 +82,3 @@ type SyscallRule struct {
 	Mask   uint32   `json:"mask,omitempty"`
 	Values []uint32 `json:"values"`
 }
-
-// Resources are limits on what the service uses up. Memory, Processes and CPU
-// are counted for the whole service by cgroup v2; the others are rlimits of
-// each process (getrlimit(2)).
-type Resources struct {
-	Memory    int64 `json:"memory"`
-	Processes int64 `json:"processes"`
-	// CPU is in thousandths of one processor (1000 = one whole).
-	CPU int64 `json:"cpu"`
-
-	AddressSpace int64 `json:"address_space"` // RLIMIT_AS
-	Data         int64 `json:"data"`          // RLIMIT_DATA: what it may write and shares with nobody
-	CPUTime      int64 `json:"cpu_time"`      // RLIMIT_CPU, seconds
-	FileSize     int64 `json:"file_size"`     // RLIMIT_FSIZE
-	OpenFiles    int64 `json:"open_files"`    // RLIMIT_NOFILE
-	Tasks        int64 `json:"tasks"`         // processes and threads of a connection; see Command.UserTasks
-	Stack        int64 `json:"stack"`         // RLIMIT_STACK
-	Locked       int64 `json:"locked"`        // RLIMIT_MEMLOCK
-}

@@ -119,7 +119,7 @@ func TestServicesAreChosenFirst(t *testing.T) {
 func TestTasksAreCounted(t *testing.T) {
 	limit := func(tasks int64, edit func(*Profile, *Command)) int64 {
 		p, c := realistic(), shell("")
-		p.Resources.Tasks = tasks
+		p.Resources[Tasks] = tasks
 		edit(&p, &c)
 		pl, err := NewPlan(p, c)
 		if err != nil {
@@ -157,7 +157,7 @@ int main(void){char n='0';for(pid_t p;n<'9'&&(p=fork())>=0;n++)if(p==0)for(;;)pa
 `)
 	for _, init := range []bool{false, true} {
 		p := realistic()
-		p.Init, p.Resources.Tasks = init, 4
+		p.Init, p.Resources[Tasks] = init, 4
 		c := Command{Service: "test", Path: program, Argv: []string{"forks"}, Dir: "/", Dynamic: true}
 		z := start(t, p, c)
 		first := uint32(LeaseBase + LeaseCount/2 + os.Getpid()%(LeaseCount/4)) // no broker's beside this test

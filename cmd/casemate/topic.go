@@ -1,6 +1,13 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"strings"
+
+	"casemate/sandbox"
+
+	"github.com/spf13/cobra"
+)
 
 // policyTopic is `casemate help policy`: the schema on one page.
 func (a *app) policyTopic() *cobra.Command {
@@ -90,18 +97,7 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
       }
     }
     resources {                      # or "unlimited"
-      memory        = "64MiB"        # of all processes (cgroup)
-      processes     = 8
-      cpu           = "50%"
-      address_space = "256MiB"       # of each process (rlimit)
-      data          = "64MiB"        # what it may write and shares with nobody
-      cpu_time      = "10s"
-      file_size     = "1MiB"
-      open_files    = 64
-      tasks         = 32             # of a connection; with a fixed user, times concurrent for all of the user's
-      stack         = "8MiB"
-      locked        = "64KiB"
-    }
+` + resourceLines() + `    }
   }
 
 Read-only paths, devices and tmp need no widens; write and exec paths, proc, pty, the
@@ -137,7 +133,20 @@ a path must be root's, or a user's directory with that user's own files.
 
 Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
 is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions:
-concat, contains, distinct, flatten, format, length, setintersection,
-setsubtract, setunion.`,
+concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
+10m, 1h30m, 2d.`,
 	}
+}
+
+// resourceLines are the attributes of resources { }, from their rows.
+func resourceLines() string {
+	var b strings.Builder
+	for _, row := range sandbox.ResourceRows {
+		example := row.Example
+		if row.Unit != sandbox.Count {
+			example = fmt.Sprintf("%q", example)
+		}
+		fmt.Fprintf(&b, "      %-13s = %-14s # %s\n", row.Name, example, row.Doc)
+	}
+	return b.String()
 }

@@ -16,11 +16,11 @@ func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
 		Network:  sandbox.Network{Mode: "none"},
 		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@landlock", "@socket-io"}, calls...), OnViolation: "kill"},
 		Resources: sandbox.Resources{
-			AddressSpace: 4 << 30, // Go reserves address space it never uses
-			Data:         memory,
-			OpenFiles:    64,
-			FileSize:     1,
-			Tasks:        64,
+			sandbox.AddressSpace: 4 << 30, // Go reserves address space it never uses
+			sandbox.Data:         memory,
+			sandbox.OpenFiles:    64,
+			sandbox.FileSize:     1,
+			sandbox.Tasks:        64,
 		},
 		// Without it a helper still has no file, no network and no call to get one
 		// with; refusing would leave a policy that allows the loss unloadable.
@@ -33,7 +33,7 @@ func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
 // be made to cost both.
 func compileProfile() sandbox.Profile {
 	p := helperProfile("casemate-compile", 1<<30)
-	p.Resources.CPUTime = int64(compileTime.Seconds())
+	p.Resources[sandbox.CPUTime] = int64(compileTime.Seconds())
 	return p
 }
 
@@ -50,15 +50,15 @@ func namesProfile() sandbox.Profile {
 			p.Files.Read = append(p.Files.Read, f)
 		}
 	}
-	p.Resources.OpenFiles = 256
+	p.Resources[sandbox.OpenFiles] = 256
 	return p
 }
 
 // logProfile is for `casemate-worker log`: sockets arrive over its link.
 func logProfile() sandbox.Profile {
 	p := helperProfile("casemate-log", 256<<20, "@fd-passing")
-	p.Resources.FileSize = 0 // the log may be a file
-	p.Resources.OpenFiles = 16384
+	p.Resources[sandbox.FileSize] = 0 // the log may be a file
+	p.Resources[sandbox.OpenFiles] = 16384
 	return p
 }
 

@@ -103,24 +103,21 @@ func syscallsLine(s *sandbox.Syscalls) string {
 
 func resourcesLine(r *sandbox.Resources) string {
 	parts := []string{}
-	for _, f := range []struct {
-		name string
-		n    int64
-		size bool
-	}{
-		{"memory", r.Memory, true}, {"processes", r.Processes, false}, {"address space", r.AddressSpace, true}, {"data", r.Data, true},
-		{"cpu seconds", r.CPUTime, false}, {"file size", r.FileSize, true}, {"open files", r.OpenFiles, false},
-		{"tasks", r.Tasks, false}, {"stack", r.Stack, true}, {"locked", r.Locked, true},
-	} {
-		switch {
-		case f.n != 0 && f.size:
-			parts = append(parts, f.name+" "+policy.FormatSize(f.n))
-		case f.n != 0:
-			parts = append(parts, fmt.Sprintf("%s %d", f.name, f.n))
+	for i, row := range sandbox.ResourceRows {
+		if r[i] == 0 {
+			continue
 		}
-	}
-	if r.CPU != 0 {
-		parts = append(parts, fmt.Sprintf("cpu %d%%", r.CPU/10))
+		name := strings.ReplaceAll(row.Name, "_", " ")
+		switch row.Unit {
+		case sandbox.Bytes:
+			parts = append(parts, name+" "+policy.FormatSize(r[i]))
+		case sandbox.Seconds:
+			parts = append(parts, fmt.Sprintf("%s %ds", name, r[i]))
+		case sandbox.Share:
+			parts = append(parts, fmt.Sprintf("%s %d%%", name, r[i]/10))
+		default:
+			parts = append(parts, fmt.Sprintf("%s %d", name, r[i]))
+		}
 	}
 	return strings.Join(parts, ", ")
 }
@@ -188,7 +185,7 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 	case Uncounted(s):
 		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
 	case s.User == "dynamic":
-		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources.Tasks)
+		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources[sandbox.Tasks])
 	}
 	var names []string
 	same := func(o *policy.Service) bool { return o.User == s.User }

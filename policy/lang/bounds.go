@@ -44,9 +44,9 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 			continue
 		}
 		tasks, pids := p.Tasks(s), slices.Contains(h.Controllers, "pids")
-		if held := f.Resources.Memory > 0 && slices.Contains(h.Controllers, "memory"); held {
-			if f.Resources.Memory > h.Memory && h.Memory > 0 {
-				warn(at+".profile", `lower memory`, "service %q may take %s, this host has %s", s.Name, policy.FormatSize(f.Resources.Memory), amount(h.Memory))
+		if held := f.Resources[sandbox.Memory] > 0 && slices.Contains(h.Controllers, "memory"); held {
+			if f.Resources[sandbox.Memory] > h.Memory && h.Memory > 0 {
+				warn(at+".profile", `lower memory`, "service %q may take %s, this host has %s", s.Name, policy.FormatSize(f.Resources[sandbox.Memory]), amount(h.Memory))
 			}
 		} else if n := allMemory(p, s); n == 0 {
 			warn(at+".profile", "give the limit concurrent, and the profile tasks and data", "nothing bounds the memory of service %q here", s.Name)
@@ -93,12 +93,12 @@ func makesProcesses(f *sandbox.Profile) bool {
 func allMemory(p *policy.Policy, s *policy.Service) int64 {
 	f := p.Profile(s.Profile)
 	r, sessions := &f.Resources, p.Sessions(s)
-	each := r.Data
+	each := r[sandbox.Data]
 	if each == 0 {
-		each = r.AddressSpace
+		each = r[sandbox.AddressSpace]
 	}
 	if makesProcesses(f) { // threads share what their process may have
-		each *= r.Tasks
+		each *= r[sandbox.Tasks]
 	}
 	if each == 0 || sessions == 0 {
 		return 0
@@ -136,11 +136,11 @@ func (c *compiler) together(p *policy.Policy) {
 		if f == nil {
 			continue
 		}
-		if n := p.Sessions(s); n > 0 && f.Resources.Memory > 0 && f.Resources.Memory/n < minSession {
+		if n := p.Sessions(s); n > 0 && f.Resources[sandbox.Memory] > 0 && f.Resources[sandbox.Memory]/n < minSession {
 			c.warn(codeTogether, c.near("services."+s.Name+".limit"), "raise memory, or lower concurrent",
-				"memory of profile %q leaves %s for each of %d sessions", f.Name, policy.FormatSize(f.Resources.Memory/n), n)
+				"memory of profile %q leaves %s for each of %d sessions", f.Name, policy.FormatSize(f.Resources[sandbox.Memory]/n), n)
 		}
-		if s.User != "dynamic" && !explain.Uncounted(s) && f.Resources.Tasks > 0 {
+		if s.User != "dynamic" && !explain.Uncounted(s) && f.Resources[sandbox.Tasks] > 0 {
 			users[s.User] = append(users[s.User], s.Name)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/sandbox"
 )
 
 const head = "policy { edition = 1 }\n"
@@ -39,7 +40,7 @@ func TestDesignExample(t *testing.T) {
 	}
 	p := doc.Policy
 	f := p.Profile("finger")
-	if !slices.Equal(f.Base, []string{"line", "strict"}) || f.Widens != nil || f.Resources.Memory != 64<<20 || f.Files.Tmp != 1<<20 {
+	if !slices.Equal(f.Base, []string{"line", "strict"}) || f.Widens != nil || f.Resources[sandbox.Memory] != 64<<20 || f.Files.Tmp != 1<<20 {
 		t.Errorf("profile finger: %+v", f)
 	}
 	if s := p.Service("daytime"); s.User != "dynamic" || s.Profile != "builtin" || !s.Wait || s.ACL != "anyone" {
@@ -212,7 +213,7 @@ profile "b" {
 	if !slices.Equal(b.Files.Read, []string{"/etc/group", "/etc/hosts"}) || !slices.Equal(b.Files.Write, []string{"/srv/a", "/srv/b"}) {
 		t.Errorf("files %+v", b.Files)
 	}
-	if b.Network.Mode != "none" || b.Network.Connect != nil || b.Resources.OpenFiles != 0 || !b.Syscalls.Seal {
+	if b.Network.Mode != "none" || b.Network.Connect != nil || b.Resources[sandbox.OpenFiles] != 0 || !b.Syscalls.Seal {
 		t.Errorf("profile %+v", b)
 	}
 	if a := doc.Policy.Profile("a"); !slices.Equal(a.Network.Connect, []uint16{25, 443}) || a.Syscalls.Rules[0].Mask != 0xff00 || a.Syscalls.Rules[0].Values[0] != 0x1100 {

@@ -56,47 +56,38 @@ func (w *widening) finish(b *block, p *profile) {
 	p.Widens = slices.Compact(p.Widens)
 }
 
+// units read a limit that is written with one.
+var units = map[sandbox.Unit]func(string) (int64, error){
+	sandbox.Bytes: parseSize, sandbox.Seconds: parseSeconds, sandbox.Share: parseCPU,
+}
+
 // resources reads resources { ... }; "unlimited" lifts a limit of the base.
 func (p *profile) resources(b *block, w *widening) {
-	r := &p.Resources
-	fields := []struct {
-		name    string
-		into    *int64
-		example string
-		parse   func(string) (int64, error) // nil for a plain number
-	}{
-		{"memory", &r.Memory, "64MiB", parseSize}, {"processes", &r.Processes, "8", nil}, {"cpu", &r.CPU, "50%", parseCPU},
-		{"address_space", &r.AddressSpace, "256MiB", parseSize}, {"data", &r.Data, "64MiB", parseSize}, {"cpu_time", &r.CPUTime, "10s", parseSeconds},
-		{"file_size", &r.FileSize, "1MiB", parseSize}, {"open_files", &r.OpenFiles, "64", nil},
-		{"tasks", &r.Tasks, "32", nil}, {"stack", &r.Stack, "1MiB", parseSize}, {"locked", &r.Locked, "64KiB", parseSize},
-	}
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.name
+	names := make([]string, len(sandbox.ResourceRows))
+	for i, row := range sandbox.ResourceRows {
+		names[i] = row.Name
 	}
 	s := b.one("resources", "resources", names)
 	if s == nil {
 		return
 	}
 	meant := false
-	for _, f := range fields {
-		n, rng, ok := s.amount(f.name, f.example, f.parse)
+	for i, row := range sandbox.ResourceRows {
+		n, rng, ok := s.amount(row.Name, row.Example, units[row.Unit])
 		if !ok {
 			continue
 		}
-		if *f.into != 0 && (n == 0 || n > *f.into) {
-			w.need("resources", rng, fmt.Sprintf("%s above %s", f.name, amountText(*f.into, f.example)))
+		had := p.Resources[i]
+		if had != 0 && (n == 0 || n > had) {
+			w.need("resources", rng, fmt.Sprintf("%s above %s", row.Name, amountText(had, row.Unit)))
 		}
-		*f.into = n
-		meant = meant || n > 0 && slices.Contains(grouped, f.name)
+		p.Resources[i] = n
+		meant = meant || n > 0 && row.Group
 	}
 	if meant && b.c.base != nil && b.syn.Body.Attributes["best_effort"] == nil {
 		p.require("cgroup")
 	}
 }
-
-// grouped are the limits that a cgroup holds.
-var grouped = []string{"memory", "processes", "cpu"}
 
 // require takes a layer out of what the base gives up: a profile that names a
 // bound itself means it, unless it says best_effort itself.
@@ -135,8 +126,8 @@ func (b *block) amount(name, example string, parse func(string) (int64, error)) 
 	return 0, v.rng, false
 }
 
-func amountText(n int64, example string) string {
-	if strings.HasSuffix(example, "iB") {
+func amountText(n int64, unit sandbox.Unit) string {
+	if unit == sandbox.Bytes {
 		return policy.FormatSize(n)
 	}
 	return strconv.FormatInt(n, 10)

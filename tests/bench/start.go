@@ -145,7 +145,7 @@ func everyLayer() sandbox.Profile {
 		Network:   sandbox.Network{Mode: "none"},
 		Files:     sandbox.Files{Tmp: 1 << 20, Proc: true, Dev: []string{"full", "null", "random", "urandom", "zero"}},
 		Syscalls:  sandbox.Syscalls{Allow: []string{"@files"}, OnViolation: "errno"},
-		Resources: sandbox.Resources{OpenFiles: 64},
+		Resources: sandbox.Resources{sandbox.OpenFiles: 64},
 	}
 }
 
