@@ -102,7 +102,7 @@ func firstOf(patterns []Pattern, c *Client, want answer) Pattern {
 func describe(c *Client) string {
 	switch {
 	case c.Unix:
-		return fmt.Sprintf("the unix peer (uid %d)", c.UID)
+		return "the unix peer"
 	case c.Name.State == Known:
 		return fmt.Sprintf("%v (%s)", c.Addr, c.Name.Host)
 	case c.Name.State == NotAsked:

@@ -18,7 +18,7 @@ const (
 
 // offer decides about a client that was just accepted.
 func (b *Broker) offer(v *visit) {
-	d := v.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{}))
+	d := v.decide(acl.Name{})
 	if d.NeedName {
 		b.names.ask(v)
 		return
@@ -54,7 +54,7 @@ func (v *visit) strand() {
 // reason is the limit that refused.
 func (b *Broker) admit(v *visit) (*session, string) {
 	t := v.svc.tally
-	ticket, refusal := t.limiter.Admit(b.loop.Now(), v.client.source())
+	ticket, refusal := t.limiter.Admit(b.loop.Now(), v.source())
 	if refusal.Refused() {
 		return nil, string(refusal.Reason)
 	}
@@ -117,7 +117,7 @@ func (b *Broker) logDecision(v *visit, id uint64, reason string, allowed bool, p
 	if allowed {
 		reason = "allowed"
 	}
-	b.log.put(&decision{at: b.wall(), id: id, service: v.svc.name, client: v.client, local: v.local, path: v.at.spec.Path, allowed: allowed,
+	b.log.put(&decision{at: b.wall(), id: id, service: v.svc.name, client: v.peer, local: v.local, path: v.at.spec.Path, allowed: allowed,
 		reason: reason, rule: v.svc.ruleText(v.rule), acl: v.svc.spec.ACL, digest: v.svc.gen.digest,
 		generation: v.svc.gen.number, pid: pid})
 }

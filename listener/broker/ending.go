@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -59,13 +60,13 @@ func (b *Broker) penalize(s *session, reason string) {
 	default:
 		return
 	}
-	s.svc.tally.limiter.Penalize(b.loop.Now(), s.client.source(), class)
+	s.svc.tally.limiter.Penalize(b.loop.Now(), s.source(), class)
 }
 
 // ending makes the record of a program's end.
 func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *ending {
 	return &ending{
-		at: b.wall(), id: s.id, service: s.svc.name, client: s.client, pid: int(s.pid), uid: s.uid,
+		at: b.wall(), id: s.id, service: s.svc.name, client: s.peer, pid: int(s.pid), uid: s.uid,
 		reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), ran: true, status: status,
 		took: time.Duration(b.loop.Now() - s.started), digest: s.svc.gen.digest,
 		user: time.Duration(u.Utime.Nano()), sys: time.Duration(u.Stime.Nano()), rss: u.Maxrss,
@@ -136,4 +137,12 @@ func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
 			return got, err
 		}
 	}
+}
+
+// signalName is the name of signal(7), or the number when it has none.
+func signalName(s unix.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return strconv.Itoa(int(s))
 }

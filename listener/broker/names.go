@@ -48,11 +48,11 @@ func newNames(b *Broker) *names {
 // ask holds the connection until its name is known or the deadline has passed.
 // Who would be refused by a limit anyway costs no question.
 func (n *names) ask(v *visit) {
-	if r := v.svc.tally.limiter.Peek(n.b.loop.Now(), v.client.source()); r.Refused() {
+	if r := v.svc.tally.limiter.Peek(n.b.loop.Now(), v.source()); r.Refused() {
 		n.b.refuse(v, string(r.Reason))
 		return
 	}
-	src := sourceOf(v.client.addr.Addr())
+	src := sourceOf(v.peer.Addr.Addr())
 	if len(n.asked) >= maxAsked || n.sources[src] >= maxAskedSource {
 		n.b.refuse(v, reasonNames)
 		return
@@ -61,7 +61,7 @@ func (n *names) ask(v *visit) {
 	q := &question{n: n, id: n.lastID, visit: *v}
 	q.timer.Owner = q
 	msg := binary.LittleEndian.AppendUint64(make([]byte, 0, 24), q.id)
-	addr := v.client.addr.Addr().As16()
+	addr := v.peer.Addr.Addr().As16()
 	msg = append(msg, addr[:]...)
 	if !n.worker.running() && n.worker.backoff.Armed() || n.worker.fd >= 0 && !n.worker.send(outgoing{msg, -1}) {
 		n.b.named(v, acl.Name{State: acl.NoAnswer})
@@ -87,7 +87,7 @@ func sourceOf(a netip.Addr) netip.Prefix {
 func (n *names) sendAll() {
 	for _, q := range n.asked {
 		msg := binary.LittleEndian.AppendUint64(make([]byte, 0, 24), q.id)
-		addr := q.visit.client.addr.Addr().As16()
+		addr := q.visit.peer.Addr.Addr().As16()
 		if !n.worker.send(outgoing{append(msg, addr[:]...), -1}) {
 			return
 		}
@@ -120,7 +120,7 @@ func (q *question) done(name acl.Name) {
 	n := q.n
 	delete(n.asked, q.id)
 	n.b.loop.Disarm(&q.timer)
-	src := sourceOf(q.visit.client.addr.Addr())
+	src := sourceOf(q.visit.peer.Addr.Addr())
 	if n.sources[src]--; n.sources[src] <= 0 {
 		delete(n.sources, src)
 	}
@@ -137,9 +137,9 @@ func (b *Broker) named(v *visit, name acl.Name) {
 	}
 	v.svc = v.at.svc
 	if name.State == acl.Known {
-		v.client.host = name.Host
+		v.peer.Name = name.Host
 	}
-	b.decided(v, v.svc.rules.Decide(v.client.acl(v.local.Addr(), name)))
+	b.decided(v, v.decide(name))
 }
 
 var errAnswer = errors.New("malformed answer")

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"casemate/listener"
 )
 
 // decision is the record of one connection admitted or refused.
@@ -12,7 +14,7 @@ type decision struct {
 	at         time.Time
 	id         uint64
 	service    string
-	client     client
+	client     listener.Peer
 	local      netip.AddrPort
 	path       string // of a unix socket, in place of local
 	allowed    bool
@@ -31,7 +33,7 @@ func (d *decision) log() slog.Record {
 		verdict = "allow"
 	}
 	r.AddAttrs(slog.Uint64("id", d.id), slog.String("service", d.service))
-	r.AddAttrs(d.client.attrs()...)
+	r.AddAttrs(peerAttrs(d.client)...)
 	if d.local.IsValid() {
 		r.AddAttrs(slog.String("local", d.local.String()))
 	} else if d.path != "" {
@@ -50,7 +52,7 @@ type ending struct {
 	at      time.Time
 	id      uint64
 	service string
-	client  client
+	client  listener.Peer
 	pid     int
 	uid     uint32
 	reason  string
@@ -72,7 +74,7 @@ func (e *ending) log() slog.Record {
 	}
 	r := slog.NewRecord(e.at, level, "session", 0)
 	r.AddAttrs(slog.Uint64("id", e.id), slog.String("service", e.service))
-	r.AddAttrs(e.client.attrs()...)
+	r.AddAttrs(peerAttrs(e.client)...)
 	if e.pid > 0 {
 		r.AddAttrs(slog.Int("pid", e.pid), slog.Uint64("uid", uint64(e.uid)))
 	}
@@ -111,4 +113,17 @@ func (s suppressed) log() slog.Record {
 	r := slog.NewRecord(s.at, slog.LevelWarn, "refused-suppressed", 0)
 	r.AddAttrs(slog.String("service", s.service), slog.Uint64("count", s.count))
 	return r
+}
+
+// peerAttrs are the client's part of a record.
+func peerAttrs(p listener.Peer) []slog.Attr {
+	switch {
+	case p.Unix:
+		return []slog.Attr{slog.String("client", "unix"), slog.Uint64("client_uid", uint64(p.UID))}
+	case !p.Addr.IsValid():
+		return nil
+	case p.Name != "":
+		return []slog.Attr{slog.String("client", p.Addr.Addr().String()), slog.Int("client_port", int(p.Addr.Port())), slog.String("name", p.Name)}
+	}
+	return []slog.Attr{slog.String("client", p.Addr.Addr().String()), slog.Int("client_port", int(p.Addr.Port()))}
 }

@@ -6,6 +6,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener"
 	"casemate/policy"
 )
 
@@ -69,10 +70,24 @@ func (s *service) ruleText(rule int) string {
 // visit is one client on its way in: from accept to the decision and, if it is
 // admitted, for the life of its session.
 type visit struct {
-	svc    *service
-	at     *socket
-	client client
-	local  netip.AddrPort // where it connected to; invalid for unix and wait
-	conn   int            // its socket, ours to close; -1 = none (wait) or handed over
-	rule   int            // the deciding rule, as acl.Decision has it
+	svc   *service
+	at    *socket
+	peer  listener.Peer
+	local netip.AddrPort // where it connected to; invalid for unix and wait
+	conn  int            // its socket, ours to close; -1 = none (wait) or handed over
+	rule  int            // the deciding rule, as acl.Decision has it
+}
+
+// source is whom limits count the client under. That of a wait service takes its
+// clients itself: nobody in particular.
+func (v *visit) source() limit.Source {
+	if v.svc.spec.Wait {
+		return limit.Source{}
+	}
+	return limit.Peer(v.peer.Addr.Addr(), v.peer.UID)
+}
+
+// decide asks the service's rules about the client.
+func (v *visit) decide(name acl.Name) acl.Decision {
+	return v.svc.rules.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Unix: v.peer.Unix})
 }

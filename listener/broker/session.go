@@ -62,7 +62,7 @@ const (
 
 // env is the peer's facts for the program.
 func (s *session) env(buf []string) []string {
-	return appendFacts(buf, s.svc.styles, s.client, s.local, s.at != nil && !s.at.stream())
+	return appendFacts(buf, s.svc.styles, s.peer, s.local, s.at != nil && !s.at.stream())
 }
 
 // runs is called with the zygote's good news.
@@ -234,7 +234,7 @@ func (b *Broker) fails(s *session, step string, err error) {
 			detail = err.Error()
 		}
 	}
-	b.log.put(&ending{at: b.wall(), id: s.id, service: s.svc.name, client: s.client, reason: reasonFailed,
+	b.log.put(&ending{at: b.wall(), id: s.id, service: s.svc.name, client: s.peer, reason: reasonFailed,
 		detail: detail, digest: s.svc.gen.digest})
 	if s.held != nil {
 		s.svc.tally.faults++

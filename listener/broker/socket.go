@@ -150,8 +150,7 @@ func (at *socket) accept() {
 
 // visit starts a new connection on its way.
 func (at *socket) visit(conn int, peer listener.Peer) {
-	v := visit{svc: at.svc, at: at, conn: conn, local: at.local,
-		client: client{addr: peer.Addr, unix: peer.Unix, uid: peer.UID, gid: peer.GID}}
+	v := visit{svc: at.svc, at: at, conn: conn, peer: peer, local: at.local}
 	if !peer.Unix && !v.local.IsValid() {
 		// An error means the client has reset already; without a local address
 		// no allow rule with a "to" matches.

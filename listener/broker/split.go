@@ -35,10 +35,10 @@ func (at *socket) split() {
 // so it counts as a name that did not come: allow rules do not match, deny rules do.
 func (at *socket) datagram(peer listener.Peer) {
 	b := at.b
-	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, client: client{addr: peer.Addr}}
-	d := at.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{}))
+	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, peer: peer}
+	d := v.decide(acl.Name{})
 	if d.NeedName {
-		d = at.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{State: acl.NoAnswer}))
+		d = v.decide(acl.Name{State: acl.NoAnswer})
 	}
 	v.rule = d.Rule
 	if d.Verdict != acl.Allow {

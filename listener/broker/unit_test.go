@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/listener"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
@@ -21,32 +22,32 @@ import (
 )
 
 func TestFacts(t *testing.T) {
-	v4 := client{addr: netip.MustParseAddrPort("192.0.2.7:4711"), host: "a.example.org"}
+	v4 := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
 	local := netip.MustParseAddrPort("192.0.2.1:79")
 	for _, tt := range []struct {
 		name     string
 		styles   uint8
-		client   client
+		client   listener.Peer
 		local    netip.AddrPort
 		datagram bool
 		want     string
 	}{
 		{"ucspi", styleUCSPI, v4, local, false,
 			"PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711 TCPLOCALIP=192.0.2.1 TCPLOCALPORT=79 TCPREMOTEHOST=a.example.org"},
-		{"no name, no local", styleUCSPI, client{addr: v4.addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
-		{"udp", styleUCSPI, client{addr: v4.addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
+		{"no name, no local", styleUCSPI, listener.Peer{Addr: v4.Addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
+		{"udp", styleUCSPI, listener.Peer{Addr: v4.Addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
 		{"systemd", styleSystemd, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
 		{"xinetd", styleXinetd, v4, local, false, "REMOTE_HOST=192.0.2.7"},
 		{"none", 0, v4, local, false, ""},
-		{"unix", styleUCSPI | styleSystemd, client{unix: true, uid: 7, gid: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
-		{"nobody in particular", styleUCSPI | styleSystemd, client{}, netip.AddrPort{}, false, ""},
+		{"unix", styleUCSPI | styleSystemd, listener.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
+		{"nobody in particular", styleUCSPI | styleSystemd, listener.Peer{}, netip.AddrPort{}, false, ""},
 	} {
 		if got := strings.Join(appendFacts(nil, tt.styles, tt.client, tt.local, tt.datagram), " "); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 	}
-	all := client{addr: v4.addr, host: "h"}
-	for _, e := range append(appendFacts(nil, 7, all, local, false), append(appendFacts(nil, 7, all, local, true), appendFacts(nil, 7, client{unix: true}, local, false)...)...) {
+	all := listener.Peer{Addr: v4.Addr, Name: "h"}
+	for _, e := range append(appendFacts(nil, 7, all, local, false), append(appendFacts(nil, 7, all, local, true), appendFacts(nil, 7, listener.Peer{Unix: true}, local, false)...)...) {
 		if name, _, _ := strings.Cut(e, "="); !slices.Contains(factNames, name) {
 			t.Errorf("%s is not in factNames: a policy could set it in front of the fact", name)
 		}

@@ -78,7 +78,7 @@ func (b *Broker) listSessions(st *policy.Status, service string) {
 			continue
 		}
 		st.Sessions = append(st.Sessions, policy.SessionStatus{
-			ID: s.id, Service: s.svc.name, Client: s.client.text(), PID: int(s.pid), UID: s.uid,
+			ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
 			Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: s.svc.gen.number, Digest: s.svc.gen.digest,
 		})
 	}
@@ -123,6 +123,7 @@ func (b *Broker) explain(q policy.ControlRequest) (*policy.Explanation, error) {
 	if query.Client, err = netip.ParseAddr(q.Client); err != nil {
 		return nil, fmt.Errorf("explain: client: %w", err)
 	}
+	query.Client = query.Client.Unmap().WithZone("")
 	if q.Local != "" {
 		if query.Local, err = netip.ParseAddr(q.Local); err != nil {
 			return nil, fmt.Errorf("explain: local: %w", err)

@@ -38,7 +38,7 @@ func (at *socket) handOver() {
 		}
 		if err == nil {
 			// For the record only: the rules of a wait service admit everybody.
-			v.client = client{addr: peer.Addr, unix: peer.Unix, uid: peer.UID, gid: peer.GID}
+			v.peer = peer
 		}
 	}
 	s, refusal := b.admitWait(&v)
@@ -64,14 +64,10 @@ func (at *socket) handOver() {
 // admitWait is admit for a program that takes its clients itself: there is no
 // source to count, and the per-source limits are refused by the policy.
 func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
-	peer := v.client
-	v.client = client{}
 	s, reason := b.admit(v)
-	v.client = peer
 	if s == nil {
-		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), limit.Source{}).RetryAfter}
+		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), v.source()).RetryAfter}
 	}
-	s.client = peer
 	return s, limit.Refusal{}
 }
 

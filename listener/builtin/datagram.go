@@ -1,13 +1,14 @@
 package builtin
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"time"
+
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,14 +74,14 @@ func (s *server) receive(p *packetSocket) error {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
-			if passing(err) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
+			if listener.Temporary(err) || listener.Exhausted(err) || errors.Is(err, unix.ECONNREFUSED) {
 				continue // an ICMP error about an answer of ours, or a moment without memory
 			}
 			return err
 		}
 		s.idle.touch()
 		d := datagram{socket: p, from: from, data: req[:n]}
-		d.local, d.to, d.index = destination(oob[:oobn])
+		d.local, d.to, d.index = listener.Destination(oob[:oobn])
 		if bound := p.bound.Addr().WithZone(""); !bound.IsUnspecified() {
 			// There is no other, and it is known for datagrams from before wantLocal too.
 			d.local = bound
@@ -100,15 +101,13 @@ type datagram struct {
 }
 
 func (s *server) answer(d *datagram, reply []byte) {
-	peer := netip.AddrPortFrom(d.from.Addr().Unmap().WithZone(""), d.from.Port())
-	local := netip.AddrPortFrom(d.local, d.socket.bound.Port())
-	w := who{client: client(peer, local), peer: peer, local: local}
+	c := client{peer: listener.PeerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port())}
 	if reason := d.socket.guard.check(d.from, d.local, d.to); reason != badNothing {
-		s.journal.decision(w, verdict{reason: reason, rule: "none"}, "udp", false)
+		s.journal.decision(c, verdict{reason: reason, rule: "none"}, "udp", false)
 		return
 	}
-	v := s.gate.datagram(w.client)
-	s.journal.decision(w, v, "udp", false)
+	v := s.gate.datagram(c)
+	s.journal.decision(c, v, "udp", false)
 	if !v.allowed {
 		return
 	}
@@ -118,28 +117,6 @@ func (s *server) answer(d *datagram, reply []byte) {
 	}
 	// A lost answer is what udp promises; the next datagram matters more than the reason.
 	_, _, _ = d.socket.conn.WriteMsgUDPAddrPort(reply[:n], d.control(), d.from)
-}
-
-// destination reads IP_PKTINFO or IPV6_PKTINFO. A datagram without one was sent
-// to an address nobody knows, and local and to are zero.
-func destination(oob []byte) (local, to netip.Addr, index uint32) {
-	for len(oob) >= unix.CmsgLen(0) {
-		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
-			return
-		}
-		oob = rest
-		switch {
-		case header.Level == unix.IPPROTO_IP && header.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			index = binary.NativeEndian.Uint32(data)
-			local, to = netip.AddrFrom4([4]byte(data[4:8])), netip.AddrFrom4([4]byte(data[8:12]))
-		case header.Level == unix.IPPROTO_IPV6 && header.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			to = netip.AddrFrom16([16]byte(data[:16])).Unmap()
-			index = binary.NativeEndian.Uint32(data[16:])
-			local = to
-		}
-	}
-	return
 }
 
 // control is the control message that makes the answer leave from the address

@@ -7,6 +7,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener"
 )
 
 // gate decides who is served: the service's acl and limits over all of its
@@ -60,16 +61,15 @@ func (g *gate) now() int64 { return int64(time.Since(g.start)) }
 
 // decide asks the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
-func (g *gate) decide(c acl.Client) verdict {
-	c.Name = acl.Name{State: acl.NoAnswer}
-	d := g.matcher.Decide(c)
+func (g *gate) decide(c client) verdict {
+	d := g.matcher.Decide(acl.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: acl.Name{State: acl.NoAnswer}, Unix: c.peer.Unix})
 	v := verdict{rule: g.config.rule(d.Rule), reason: reasonACL}
 	v.allowed = d.Verdict == acl.Allow
 	return v
 }
 
 // admit decides about a stream client; an allowed one must be released.
-func (g *gate) admit(c acl.Client) verdict {
+func (g *gate) admit(c client) verdict {
 	v := g.decide(c)
 	if !v.allowed {
 		return v
@@ -79,8 +79,8 @@ func (g *gate) admit(c acl.Client) verdict {
 	return g.take(v, c)
 }
 
-func (g *gate) take(v verdict, c acl.Client) verdict {
-	ticket, refusal := g.limiter.Admit(g.now(), source(c))
+func (g *gate) take(v verdict, c client) verdict {
+	ticket, refusal := g.limiter.Admit(g.now(), c.source())
 	if refusal.Refused() {
 		v.allowed, v.reason = false, string(refusal.Reason)
 		return v
@@ -91,7 +91,7 @@ func (g *gate) take(v verdict, c acl.Client) verdict {
 
 // datagram decides about one datagram, which needs no release. Nothing that a udp
 // client does costs a penalty, because anybody can do it in its name.
-func (g *gate) datagram(c acl.Client) verdict {
+func (g *gate) datagram(c client) verdict {
 	v := g.decide(c)
 	if !v.allowed {
 		return v
@@ -99,7 +99,7 @@ func (g *gate) datagram(c acl.Client) verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if g.budget.Peek(now, source(c)).Refused() {
+	if g.budget.Peek(now, c.source()).Refused() {
 		v.allowed, v.reason = false, reasonResponses
 		return v
 	}
@@ -107,7 +107,7 @@ func (g *gate) datagram(c acl.Client) verdict {
 		return v
 	}
 	g.limiter.Release(now, v.ticket)
-	if ticket, refusal := g.budget.Admit(now, source(c)); !refusal.Refused() {
+	if ticket, refusal := g.budget.Admit(now, c.source()); !refusal.Refused() {
 		g.budget.Release(now, ticket)
 	}
 	return v
@@ -115,23 +115,20 @@ func (g *gate) datagram(c acl.Client) verdict {
 
 // release ends a stream client's session; timeout counts as an offence where
 // the policy says so.
-func (g *gate) release(c acl.Client, v verdict, timeout bool) {
+func (g *gate) release(c client, v verdict, timeout bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if timeout {
-		g.limiter.Penalize(g.now(), source(c), limit.Timeout)
+		g.limiter.Penalize(g.now(), c.source(), limit.Timeout)
 	}
 	g.limiter.Release(g.now(), v.ticket)
 }
 
-func source(c acl.Client) limit.Source {
-	if c.Unix {
-		return limit.UID(c.UID)
-	}
-	return limit.Addr(c.Addr)
+// client is a peer and the local address that it came to.
+type client struct {
+	peer  listener.Peer
+	local netip.AddrPort
 }
 
-// client is an IP peer as the rules see it.
-func client(peer, local netip.AddrPort) acl.Client {
-	return acl.Client{Addr: peer.Addr().Unmap().WithZone(""), Local: local.Addr().Unmap().WithZone("")}
-}
+// source is whom limits count the client under.
+func (c client) source() limit.Source { return limit.Peer(c.peer.Addr.Addr(), c.peer.UID) }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"casemate/acl"
 )
 
 // The log keeps what a flood can make it write within these: one record for
@@ -70,23 +67,17 @@ func (j *journal) suppressed(now time.Time, interval time.Duration) {
 		slog.String("service", j.config.Service), slog.Uint64("count", n))
 }
 
-// who is the client part of a record.
-type who struct {
-	client acl.Client
-	peer   netip.AddrPort
-	local  netip.AddrPort
-}
-
-func (w who) attrs(a []slog.Attr) []slog.Attr {
-	if w.client.Unix {
-		return append(a, slog.String("client", "unix"), slog.Uint64("client_uid", uint64(w.client.UID)))
+// attrs are the client part of a record.
+func (c client) attrs(a []slog.Attr) []slog.Attr {
+	if c.peer.Unix {
+		return append(a, slog.String("client", "unix"), slog.Uint64("client_uid", uint64(c.peer.UID)))
 	}
-	return append(a, slog.String("client", w.client.Addr.String()), slog.Int("client_port", int(w.peer.Port())))
+	return append(a, slog.String("client", c.peer.Addr.Addr().String()), slog.Int("client_port", int(c.peer.Addr.Port())))
 }
 
 // decision writes the record of one decision and returns its id. always writes
 // it even when the log is over its rate.
-func (j *journal) decision(w who, v verdict, proto string, always bool) uint64 {
+func (j *journal) decision(w client, v verdict, proto string, always bool) uint64 {
 	id := j.ids.Add(1)
 	now := time.Now()
 	j.suppressed(now, 10*time.Second)
@@ -108,7 +99,7 @@ func (j *journal) decision(w who, v verdict, proto string, always bool) uint64 {
 }
 
 // session writes the record of a stream session that ended.
-func (j *journal) session(id uint64, w who, reason string, took time.Duration) {
+func (j *journal) session(id uint64, w client, reason string, took time.Duration) {
 	level := slog.LevelInfo
 	if reason != endExit {
 		level = slog.LevelWarn

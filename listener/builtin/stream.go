@@ -3,12 +3,12 @@ package builtin
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
-	"casemate/acl"
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,10 +34,10 @@ func (s *server) accept(l net.Listener) error {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+		case listener.Exhausted(err):
 			time.Sleep(exhausted)
 			continue
-		case passing(err):
+		case listener.Temporary(err):
 			continue
 		default:
 			return err
@@ -54,28 +54,16 @@ func (s *server) accept(l net.Listener) error {
 	}
 }
 
-// passing says that an error of accept(2) is about the connection that was to
-// be accepted, as the manual page asks to take its network errors.
-func passing(err error) bool {
-	for _, e := range []unix.Errno{unix.ECONNABORTED, unix.EPROTO, unix.EPERM, unix.ENETDOWN, unix.ENETUNREACH,
-		unix.ENONET, unix.ENOPROTOOPT, unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.EOPNOTSUPP} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
 // decide asks the gate about a fresh connection, and refuses it or registers
 // its session.
-func (s *server) decide(c net.Conn) (*conn, who, verdict) {
+func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 	s.idle.touch()
 	st, w, err := identify(c)
 	if err != nil {
 		_ = c.Close() // the client left before it was looked at
 		return nil, w, verdict{}
 	}
-	v := s.gate.admit(w.client)
+	v := s.gate.admit(w)
 	if !v.allowed {
 		s.journal.decision(w, v, "stream", false)
 		refuse(st)
@@ -86,7 +74,7 @@ func (s *server) decide(c net.Conn) (*conn, who, verdict) {
 		err, v.reason = errFull, reasonSessions
 	}
 	if err != nil || !s.enter(conn) {
-		s.gate.release(w.client, v, false)
+		s.gate.release(w, v, false)
 		if v.reason == reasonSessions {
 			v.allowed = false
 			s.journal.decision(w, v, "stream", false)
@@ -106,14 +94,14 @@ func (s *server) full() bool {
 }
 
 // serve runs one session to its end.
-func (s *server) serve(c *conn, w who, v verdict) {
+func (s *server) serve(c *conn, w client, v verdict) {
 	id := s.journal.decision(w, v, "stream", true)
 	began := time.Now()
 	err := s.protocol.stream(c)
 	reason := s.ending(c, err)
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
-	s.gate.release(w.client, v, reason == endTimeout)
+	s.gate.release(w, v, reason == endTimeout)
 	s.journal.session(id, w, reason, time.Since(began))
 }
 
@@ -132,39 +120,25 @@ func (s *server) ending(c *conn, err error) string {
 }
 
 // identify tells who is at the other end of a connection.
-func identify(c net.Conn) (stream, who, error) {
-	switch c := c.(type) {
-	case *net.TCPConn:
-		peer, local := plain(c.RemoteAddr()), plain(c.LocalAddr())
-		return c, who{client: client(peer, local), peer: peer, local: local}, nil
-	case *net.UnixConn:
-		uid, err := peerUID(c)
-		return c, who{client: acl.Client{Unix: true, UID: uid}}, err
-	}
-	return nil, who{}, errors.New("neither tcp nor unix")
-}
-
-func plain(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
+func identify(c net.Conn) (stream, client, error) {
+	st, ok := c.(interface {
+		stream
+		syscall.Conn
+	})
 	if !ok {
-		return netip.AddrPort{}
+		return nil, client{}, errors.New("neither tcp nor unix")
 	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-}
-
-func peerUID(c *net.UnixConn) (uid uint32, err error) {
-	raw, err := c.SyscallConn()
+	raw, err := st.SyscallConn()
 	if err != nil {
-		return 0, err
+		return nil, client{}, err
 	}
+	var who client
 	cerr := raw.Control(func(fd uintptr) {
-		var cred *unix.Ucred
-		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			uid = cred.Uid
+		if who.peer, err = listener.Connected(int(fd)); err == nil {
+			who.local, err = listener.Local(int(fd))
 		}
 	})
-	return uid, errors.Join(err, cerr)
+	return st, who, errors.Join(err, cerr)
 }
 
 // refuse ends a connection with a reset, so that neither side keeps TIME_WAIT.

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestGuard(t *testing.T) {
@@ -156,10 +154,10 @@ func TestJournalRate(t *testing.T) {
 		var log safeBuffer
 		j := newJournal(&log, config("echo"))
 		for range 1000 {
-			j.decision(who{}, verdict{reason: "acl"}, "udp", false)
+			j.decision(client{}, verdict{reason: "acl"}, "udp", false)
 		}
 		time.Sleep(time.Minute)
-		j.decision(who{}, verdict{reason: "acl"}, "udp", false)
+		j.decision(client{}, verdict{reason: "acl"}, "udp", false)
 		if n := len(log.records(t, "decision")); n != quietBurst+1 {
 			t.Errorf("%d records", n)
 		}
@@ -191,12 +189,6 @@ func FuzzDatagram(f *testing.F) {
 			}
 		}
 	})
-}
-
-func FuzzDestination(f *testing.F) {
-	f.Add(unix.PktInfo4(&unix.Inet4Pktinfo{Addr: [4]byte{127, 0, 0, 1}}))
-	f.Add(unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: 1}))
-	f.Fuzz(func(t *testing.T, oob []byte) { destination(oob) })
 }
 
 func FuzzDecode(f *testing.F) {
