@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"casemate/listener/builtin"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +36,11 @@ func runBuiltin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := newLineQueue(os.Stderr)
-	defer log.Close()
-	return builtin.Serve(ctx, config, sockets, log)
+	// Left alone by its broker (on_stop = "leave"), it serves on without a log.
+	signal.Ignore(syscall.SIGPIPE)
+	log := journal.New(os.Stderr, false)
+	defer log.Close(closeGrace)
+	return builtin.Serve(ctx, config, sockets, log.Now)
 }
 
 // inherited takes the sockets of the LISTEN_FDS protocol and removes its

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"casemate/listener/journal"
 )
 
 // tickEvery is how often the ledger looks for what is due while it holds anything.
@@ -17,15 +19,32 @@ const tickEvery = 250 * time.Millisecond
 // maxOrder holds the broker's largest message.
 const maxOrder = 512
 
-// runLog writes records to descriptor 2, the broker's log stream, until the broker closes its socket.
+// closeGrace is how long an ending worker waits for a log that is not read.
+const closeGrace = time.Second
+
+// runLog sends the broker lines for its log, until the broker ends its side of
+// their socket.
 func runLog(ctx context.Context) error {
 	broker, err := brokerSocket()
 	if err != nil {
 		return err
 	}
-	out := newLineQueue(os.Stderr)
-	defer out.Close()
-	return newLogWorker(broker, slog.NewJSONHandler(out, nil)).run(ctx)
+	defer broker.Close()
+	log := journal.New(lineSender{broker}, os.Getenv("JOURNAL_STREAM") != "")
+	defer log.Close(closeGrace)
+	err = newLogWorker(broker, log.Now).run(ctx)
+	if err != nil { // nobody sees a worker's stderr
+		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Error: err.Error()})
+	}
+	return err
+}
+
+// lineSender sends whole lines to the broker.
+type lineSender struct{ broker io.Writer }
+
+func (s lineSender) Write(lines []byte) (int, error) {
+	n, err := s.broker.Write(append([]byte{'L'}, lines...))
+	return max(n-1, 0), err
 }
 
 // logWorker feeds one ledger from the broker's socket, the services' stderr and
@@ -51,7 +70,7 @@ type written struct {
 	data           []byte
 }
 
-func newLogWorker(broker *net.UnixConn, out slog.Handler) *logWorker {
+func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
 	w := &logWorker{broker: broker, orders: make(chan delivered), written: make(chan written),
 		sources: make(map[uint32]*net.UnixConn), done: make(chan struct{})}
 	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(question(pid, uid)) })
@@ -72,6 +91,9 @@ func (w *logWorker) run(ctx context.Context) error {
 			return nil
 		case d := <-w.orders:
 			if errors.Is(d.err, io.EOF) {
+				for slot, c := range w.sources {
+					w.rest(slot, c, time.Now())
+				}
 				return nil
 			}
 			if d.err == nil {
@@ -101,15 +123,14 @@ func (w *logWorker) end() {
 	for _, c := range w.sources {
 		_ = c.Close()
 	}
-	_ = w.broker.Close()
 }
 
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
 	now := time.Now()
 	switch o := d.order; o.kind {
-	case 'A':
-		return w.attach(o.slot, o.name, d.file, now)
+	case 'A', 'B':
+		return w.attach(o, d.file, now)
 	case 'D':
 		if c := w.sources[o.slot]; c != nil {
 			w.rest(o.slot, c, now)
@@ -125,19 +146,19 @@ func (w *logWorker) obey(d delivered) error {
 	return nil
 }
 
-func (w *logWorker) attach(slot uint32, name string, f *os.File, now time.Time) error {
+func (w *logWorker) attach(o order, f *os.File, now time.Time) error {
 	c, err := net.FileConn(f)
 	f.Close()
 	if err != nil {
-		return fmt.Errorf("stderr of %s: %w", name, err)
+		return fmt.Errorf("stderr of %s: %w", o.name, err)
 	}
 	u, ok := c.(*net.UnixConn)
-	if !ok || w.sources[slot] != nil {
+	if !ok || w.sources[o.slot] != nil {
 		c.Close()
-		return fmt.Errorf("stderr of %s: %w", name, errMessage)
+		return fmt.Errorf("stderr of %s: %w", o.name, errMessage)
 	}
-	w.sources[slot] = u
-	w.ledger.attach(slot, name, now)
-	go w.readSource(slot, u)
+	w.sources[o.slot] = u
+	w.ledger.attach(o.slot, o.name, o.kind == 'B', now)
+	go w.readSource(o.slot, u)
 	return nil
 }

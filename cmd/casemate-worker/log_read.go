@@ -29,13 +29,16 @@ func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
 	}
 }
 
+// maxRest is more writes than a socket holds.
+const maxRest = 1024
+
 // rest reads what is queued when a service is detached.
 func (w *logWorker) rest(slot uint32, c *net.UnixConn, now time.Time) {
 	if err := c.SetReadDeadline(now.Add(time.Millisecond)); err != nil {
 		return
 	}
 	buf := make([]byte, maxWrite)
-	for range queueDepth {
+	for range maxRest {
 		select {
 		case x := <-w.written: // what its goroutine read before
 			w.ledger.write(x.slot, x.pid, x.uid, x.data, now)

@@ -7,9 +7,9 @@ import (
 
 // order is one message of the broker.
 type order struct {
-	kind byte // 'A', 'D', 'N' or 'R'
+	kind byte // 'A', 'B', 'D', 'N' or 'R'
 	slot uint32
-	name string // of the service, for 'A'
+	name string // of the service, for 'A' and 'B'
 	pid  uint32 // for 'R'
 	id   uint64 // for 'R'
 }
@@ -17,6 +17,7 @@ type order struct {
 // parseOrder takes a message of the broker apart, all numbers little endian:
 //
 //	'A' slot u32, service name   read this service's stderr (with one descriptor)
+//	'B' slot u32, service name   likewise of a builtin, which writes records
 //	'D' slot u32                 no longer
 //	'N'                          read the kernel's audit records (with one descriptor)
 //	'R' pid u32, id u64          the session of a process that was asked about
@@ -25,8 +26,8 @@ type order struct {
 func parseOrder(m []byte, fds int) (order, error) {
 	le := binary.LittleEndian
 	switch {
-	case len(m) > 5 && len(m) <= 5+255 && m[0] == 'A' && fds == 1:
-		return order{kind: 'A', slot: le.Uint32(m[1:]), name: string(m[5:])}, nil
+	case len(m) > 5 && len(m) <= 5+255 && (m[0] == 'A' || m[0] == 'B') && fds == 1:
+		return order{kind: m[0], slot: le.Uint32(m[1:]), name: string(m[5:])}, nil
 	case len(m) == 5 && m[0] == 'D' && fds == 0:
 		return order{kind: 'D', slot: le.Uint32(m[1:])}, nil
 	case len(m) == 1 && m[0] == 'N' && fds == 1:

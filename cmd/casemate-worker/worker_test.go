@@ -6,12 +6,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"strconv"
 	"testing"
 	"time"
+
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,7 +66,7 @@ func TestLogWorker(t *testing.T) {
 			return
 		}
 		theirs.Close()
-		done <- newLogWorker(c.(*net.UnixConn), slog.NewJSONHandler(w, nil)).run(context.Background())
+		done <- newLogWorker(c.(*net.UnixConn), func(r journal.Record) { w.Write(journal.Encode(r)) }).run(context.Background())
 	}()
 
 	program, reader := pair(t, unix.SOCK_SEQPACKET)
@@ -126,7 +127,7 @@ func TestLogWorkerRefusesNonsense(t *testing.T) {
 	if _, err := broker.Write([]byte("what?")); err != nil {
 		t.Fatal(err)
 	}
-	if err := newLogWorker(conn(t, theirs), slog.DiscardHandler).run(t.Context()); err == nil {
+	if err := newLogWorker(conn(t, theirs), func(journal.Record) {}).run(t.Context()); err == nil {
 		t.Error("a malformed message was taken")
 	}
 }

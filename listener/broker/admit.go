@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 )
 
@@ -88,16 +89,22 @@ func (b *Broker) refuse(v *visit, reason string) {
 		v.conn = -1
 	}
 	q := &v.svc.tally.quiet
-	if !q.allow(b.loop.Now()) {
-		if !q.timer.Armed() {
-			q.timer.Owner = unsaid{b, v.svc.tally}
-			b.loop.After(&q.timer, refusalCount)
+	if !q.Allow(refusalRate, b.loop.Now()) {
+		if t := &v.svc.tally.unsaid; !t.Armed() {
+			t.Owner = unsaid{b, v.svc.tally}
+			b.loop.After(t, refusalCount)
 		}
 		return
 	}
 	b.lastID++
-	b.logDecision(v, b.lastID, reason, false, 0)
+	b.logDecision(v, b.lastID, reason, 0)
 }
+
+// What one service's refusals may write.
+var refusalRate = journal.Rate{Every: time.Second / 10, Burst: 50}
+
+// refusalCount is how long after the first record left out the count is written.
+const refusalCount = time.Second
 
 // unsaid writes how many refusals were left out.
 type unsaid struct {
@@ -106,21 +113,16 @@ type unsaid struct {
 }
 
 func (u unsaid) Expire(*loop.Timer) {
-	if u.t.quiet.unsaid > 0 {
-		u.b.log.put(suppressed{at: u.b.wall(), service: u.t.name, count: u.t.quiet.unsaid})
-		u.t.quiet.unsaid = 0
+	if u.t.quiet.Left > 0 {
+		u.b.log.Put(&journal.Suppressed{At: u.b.wall(), What: journal.Refusals, Service: u.t.name, Count: u.t.quiet.Left})
+		u.t.quiet.Left = 0
 	}
 }
 
-// logDecision writes the record of one decision. reason "" stands for allowed.
-func (b *Broker) logDecision(v *visit, id uint64, reason string, allowed bool, pid int) {
-	if allowed {
-		reason = "allowed"
-	}
-	b.log.put(&decision{at: b.wall(), id: id, service: v.svc.name, client: v.peer, local: v.local, path: v.at.spec.Path, allowed: allowed,
-		reason: reason, rule: v.svc.ruleText(v.rule), acl: v.svc.spec.ACL, digest: v.svc.gen.digest,
-		generation: v.svc.gen.number, pid: pid})
+// logDecision writes the record of one decision; refused "" means admitted.
+func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
+	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: v.at.spec.Transport(), Local: v.local, Path: v.at.spec.Path,
+		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
+	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), v.svc.rules.list.RuleName(v.rule)
+	b.log.Put(d)
 }
-
-// wall is the time of a record.
-func (b *Broker) wall() time.Time { return time.Now() }

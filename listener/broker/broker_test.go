@@ -366,7 +366,7 @@ func TestNamesAnswer(t *testing.T) {
 	answer := append(append([]byte{}, buf[:8]...), 0, byte(len("a.example.org")))
 	unix.Write(pair[1], append(answer, "a.example.org"...))
 	echoes(t, c)
-	g.expect(`"decision"`, `"verdict":"allow"`, `"name":"a.example.org"`)
+	g.expect(`"decision"`, `"verdict":"allow"`, `"client_name":"a.example.org"`)
 	g.do(func() { g.names.worker.fd = -1; g.loop.Del(pair[0]); unix.Close(pair[0]) })
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 )
 
@@ -206,11 +207,10 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 	}
 	for name, t := range b.tallies {
 		if t.live == 0 && c.gen.service(name) == nil {
-			b.loop.Disarm(&t.quiet.timer)
+			b.loop.Disarm(&t.unsaid)
 			delete(b.tallies, name)
 		}
 	}
-	b.log.put(note{at: b.wall(), level: slog.LevelInfo, msg: "loaded", attrs: []slog.Attr{
-		slog.Uint64("generation", c.gen.number), slog.String("digest", c.gen.digest), slog.Int("services", len(c.gen.services)),
-		slog.Int("listeners", len(b.sockets))}})
+	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "loaded", Generation: c.gen.number, Digest: c.gen.digest,
+		Services: len(c.gen.services), Listeners: len(b.sockets)})
 }

@@ -2,13 +2,13 @@ package broker
 
 import (
 	"errors"
-	"strconv"
 	"syscall"
 	"time"
 
 	"casemate/acl/limit"
-
+	"casemate/listener/journal"
 	"casemate/listener/loop"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -51,11 +51,11 @@ func (b *Broker) readFileLimit() {
 func (b *Broker) penalize(s *session, reason string) {
 	var class limit.Class
 	switch reason {
-	case reasonCrash:
+	case journal.Crash:
 		class = limit.Crash
-	case reasonViolation:
+	case journal.Violation:
 		class = limit.Violation
-	case reasonTimeout:
+	case journal.Timeout:
 		class = limit.Timeout
 	default:
 		return
@@ -64,12 +64,12 @@ func (b *Broker) penalize(s *session, reason string) {
 }
 
 // ending makes the record of a program's end.
-func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *ending {
-	return &ending{
-		at: b.wall(), id: s.id, service: s.svc.name, client: s.peer, pid: int(s.pid), uid: s.uid,
-		reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), ran: true, status: status,
-		took: time.Duration(b.loop.Now() - s.started), digest: s.svc.gen.digest,
-		user: time.Duration(u.Utime.Nano()), sys: time.Duration(u.Stime.Nano()), rss: u.Maxrss,
+func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *journal.Session {
+	return &journal.Session{
+		At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, PID: int(s.pid), UID: s.uid,
+		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), Ran: true, Status: status,
+		Took: time.Duration(b.loop.Now() - s.started), Digest: s.svc.gen.digest,
+		User: time.Duration(u.Utime.Nano()), Sys: time.Duration(u.Stime.Nano()), MaxRSS: u.Maxrss,
 	}
 }
 
@@ -78,23 +78,23 @@ func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *
 func endReason(status syscall.WaitStatus, m mercy, oom bool) string {
 	switch m &^ mercyKilled {
 	case mercyTimeout:
-		return reasonTimeout
+		return journal.Timeout
 	case mercyStop:
-		return reasonKilled
+		return journal.Killed
 	}
 	if !status.Signaled() {
-		return reasonExit
+		return journal.Exit
 	}
 	if oom {
-		return reasonMemory
+		return journal.Memory
 	}
 	switch status.Signal() {
 	case unix.SIGSYS:
-		return reasonViolation
+		return journal.Violation
 	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE, unix.SIGALRM:
-		return reasonKilled
+		return journal.Killed
 	}
-	return reasonCrash
+	return journal.Crash
 }
 
 // kill signals one process. A number below 1 would be a group, or everybody.
@@ -137,12 +137,4 @@ func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
 			return got, err
 		}
 	}
-}
-
-// signalName is the name of signal(7), or the number when it has none.
-func signalName(s unix.Signal) string {
-	if name := unix.SignalName(s); name != "" {
-		return name
-	}
-	return strconv.Itoa(int(s))
 }

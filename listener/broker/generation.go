@@ -9,11 +9,12 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/host"
+	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 
-	"casemate/listener/host"
 	"golang.org/x/sys/unix"
 )
 
@@ -158,10 +159,8 @@ func (b *Broker) prepare(j job) (cell, error) {
 		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Inline: j.Inline, Leave: j.Leave,
 		Sessions: j.Sessions, UserTasks: j.UserTasks,
 	}
-	stderr := j.stderr.end()
 	if s.Builtin != "" {
 		c.Path, c.Argv = b.libexec("casemate-worker"), []string{"casemate-worker", "builtin"}
-		stderr = b.conf.Log
 	} else {
 		c.Path = s.Command[0]
 		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
@@ -170,17 +169,18 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr, Writable: j.writable})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.stderr.end(), Writable: j.writable})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
 	return prepared{box}, nil
 }
 
-// rules is an acl ready to decide, with the places of its rules.
+// rules is an acl ready to decide. The zero rules admit nobody.
 type rules struct {
 	matcher *acl.Matcher
-	origins []string
+	list    *acl.List
+	origins journal.Origins
 }
 
 // compileRules prepares the acl of that name; "" and a name that does not exist
@@ -194,7 +194,7 @@ func compileRules(doc *policy.Document, name string) (rules, error) {
 	if err != nil {
 		return rules{}, fmt.Errorf("acls.%s: %w", name, err)
 	}
-	r := rules{matcher: m}
+	r := rules{matcher: m, list: list}
 	for i := range list.Rules {
 		at := fmt.Sprintf("acls.%s.rules.%d", name, i)
 		if origin := doc.Origins.Lookup(at); origin != "" {

@@ -1,13 +1,15 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
 
+	"casemate/listener/journal"
+	"casemate/listener/loop"
 	"casemate/sandbox"
 
-	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,15 +20,17 @@ const (
 	violationDelay = 150 * time.Millisecond
 	unknownDelay   = 50 * time.Millisecond
 	maxUnknown     = 256
-	maxRecent      = 1024 // ended sessions whose stderr may still be on its way
+	maxRecent      = 1024     // ended sessions whose stderr may still be on its way
+	maxLines       = 64 << 10 // bytes of lines in one message
 )
 
 // logs speaks with casemate-worker log, which reads what services write.
 //
-// To the worker: 'A' slot name (with the reading end of a service's stderr),
-// 'D' slot, 'N' (with an audit socket), 'R' pid id. From it: 'Q' pid uid (whose
-// is it?), 'V' pid syscall arch (a seccomp kill seen in the audit log). All
-// numbers are little endian.
+// To the worker: 'A' slot name (with the reading end of a service's stderr), 'B'
+// the same for a builtin, which writes records, 'D' slot, 'N' (with an audit
+// socket), 'R' pid id. From it: 'Q' pid uid (whose is it?), 'V' pid syscall arch
+// (a seccomp kill seen in the audit log), 'L' lines of the log. All numbers are
+// little endian.
 type logs struct {
 	b        *Broker
 	worker   *worker
@@ -47,7 +51,7 @@ type whose struct{ pid, uid uint32 }
 // lateEnding is a violation's record that waits for the name of the call.
 type lateEnding struct {
 	l     *logs
-	e     *ending
+	e     *journal.Session
 	timer loop.Timer
 }
 
@@ -55,7 +59,7 @@ func newLogs(b *Broker) *logs {
 	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
 		lessees: make(map[uint32]uint64)}
 	l.timer.Owner = l
-	l.worker = newWorker(b, "log")
+	l.worker = newWorker(b, "log", maxLines)
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
 	l.worker.again = func() {
 		if len(l.attached) > 0 {
@@ -79,7 +83,11 @@ func (l *logs) attach(r *runner) {
 }
 
 func (l *logs) introduce(r *runner) {
-	m := binary.LittleEndian.AppendUint32([]byte{'A'}, r.slot)
+	kind := byte('A')
+	if r.records {
+		kind = 'B'
+	}
+	m := binary.LittleEndian.AppendUint32([]byte{kind}, r.slot)
 	l.worker.send(outgoing{append(m, r.name...), int(r.stderr.reader.Fd())})
 }
 
@@ -137,6 +145,8 @@ func (l *logs) heard(m []byte) {
 		l.asked(whose{le.Uint32(m[1:]), le.Uint32(m[5:])})
 	case len(m) == 13 && m[0] == 'V':
 		l.violated(int32(le.Uint32(m[1:])), int32(le.Uint32(m[5:])))
+	case len(m) > 1 && m[0] == 'L' && m[len(m)-1] == '\n':
+		l.b.log.Put(journal.Lines(bytes.Clone(m[1:])))
 	default:
 		l.worker.end(errMessage)
 	}
@@ -201,9 +211,9 @@ func (l *logs) remember(s *session) {
 
 // violation writes the record of a session that the filter killed, with the
 // call's name if the kernel tells it, for which the record may wait.
-func (l *logs) violation(s *session, e *ending) {
+func (l *logs) violation(s *session, e *journal.Session) {
 	if s.sysnr >= 0 {
-		e.syscall = sandbox.SyscallName(int(s.sysnr))
+		e.Syscall = sandbox.SyscallName(int(s.sysnr))
 	} else if l.audit && l.waiting[s.pid] == nil && len(l.waiting) < maxUnknown {
 		late := &lateEnding{l: l, e: e}
 		late.timer.Owner = late
@@ -211,7 +221,7 @@ func (l *logs) violation(s *session, e *ending) {
 		l.b.loop.After(&late.timer, violationDelay)
 		return
 	}
-	l.b.log.put(e)
+	l.b.log.Put(e)
 }
 
 // violated is the kernel's word, which may come before or after the end.
@@ -220,7 +230,7 @@ func (l *logs) violated(pid, nr int32) {
 		return
 	}
 	if late := l.waiting[pid]; late != nil {
-		late.e.syscall = sandbox.SyscallName(int(nr))
+		late.e.Syscall = sandbox.SyscallName(int(nr))
 		l.b.loop.Disarm(&late.timer)
 		late.Expire(nil)
 	} else if s := l.b.sessions[pid]; s != nil {
@@ -229,6 +239,15 @@ func (l *logs) violated(pid, nr int32) {
 }
 
 func (v *lateEnding) Expire(*loop.Timer) {
-	delete(v.l.waiting, int32(v.e.pid))
-	v.l.b.log.put(v.e)
+	delete(v.l.waiting, int32(v.e.PID))
+	v.l.b.log.Put(v.e)
+}
+
+// lastWords is how long a stopping broker waits for what the log worker still has.
+const lastWords = time.Second
+
+// finish has the log worker read what there is and end, and calls done when all of
+// its lines are here.
+func (l *logs) finish(done func()) {
+	l.worker.finish(lastWords, done)
 }

@@ -40,7 +40,7 @@ type question struct {
 
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question), sources: make(map[netip.Prefix]int)}
-	n.worker = newWorker(b, "names")
+	n.worker = newWorker(b, "names", maxAnswer)
 	n.worker.message, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, func() {}
 	return n
 }

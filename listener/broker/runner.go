@@ -4,9 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"casemate/listener/loop"
 	"casemate/sandbox/zygote"
 
-	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,8 +39,10 @@ type runner struct {
 	cell   cell
 	layers []string
 	linger time.Duration
-	stderr *stderrPair // nil for builtins, which write records of their own
-	slot   uint32      // the log worker's name for it, 0 = not attached
+	stderr *stderrPair
+	// records says that what comes over stderr is a builtin's own records.
+	records bool
+	slot    uint32 // the log worker's name for it, 0 = not attached
 
 	live     int // programs running
 	retired  bool

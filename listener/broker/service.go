@@ -7,20 +7,19 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/journal"
+	"casemate/listener/loop"
 	"casemate/policy"
 )
 
 // service is one service of one generation. Sessions keep pointing at the
 // service they were admitted by, so that their records tell the right digest.
 type service struct {
-	b    *Broker
-	name string
-	spec *policy.Service
-	gen  *generation
-	// rules decides who; nil admits nobody.
-	rules *acl.Matcher
-	// origins are the places of the list's rules.
-	origins  []string
+	b        *Broker
+	name     string
+	spec     *policy.Service
+	gen      *generation
+	rules    rules         // who
 	session  time.Duration // the limit's session time, 0 = none
 	styles   uint8
 	dynamic  bool
@@ -41,7 +40,8 @@ type tally struct {
 	failed    uint64
 	refused   uint64
 	refusedBy map[string]uint64
-	quiet     refusalLog
+	quiet     journal.Thinned // records of refusals
+	unsaid    loop.Timer      // writes how many were left out
 	// faults counts wait programs of this service that failed in a row.
 	faults int
 }
@@ -52,19 +52,6 @@ func (t *tally) refuse(reason string) {
 		t.refusedBy = make(map[string]uint64)
 	}
 	t.refusedBy[reason]++
-}
-
-// ruleText tells in a record which rule decided: "file:line:column" where the
-// origin is known, "default", or "none" for a service without an acl.
-func (s *service) ruleText(rule int) string {
-	switch {
-	case rule >= 0 && rule < len(s.origins):
-		return s.origins[rule]
-	case rule == acl.RuleDefault:
-		return "default"
-	default:
-		return "none"
-	}
 }
 
 // visit is one client on its way in: from accept to the decision and, if it is
@@ -89,5 +76,5 @@ func (v *visit) source() limit.Source {
 
 // decide asks the service's rules about the client.
 func (v *visit) decide(name acl.Name) acl.Decision {
-	return v.svc.rules.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Unix: v.peer.Unix})
+	return v.svc.rules.matcher.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Unix: v.peer.Unix})
 }

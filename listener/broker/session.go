@@ -6,20 +6,10 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
-
+	"casemate/listener/journal"
 	"casemate/listener/loop"
-	"golang.org/x/sys/unix"
-)
 
-// The reasons of a session's end, as logged.
-const (
-	reasonExit      = "exit"         // it ended by itself
-	reasonKilled    = "killed"       // ended by a signal of ours, or a polite one of somebody's
-	reasonTimeout   = "timeout"      // it outlived its session limit
-	reasonViolation = "violation"    // its seccomp filter killed it
-	reasonMemory    = "memory"       // the kernel killed it for want of memory
-	reasonCrash     = "crash"        // ended by any other signal
-	reasonFailed    = "start-failed" // it never ran
+	"golang.org/x/sys/unix"
 )
 
 // graceTime is how long a program has between SIGTERM and SIGKILL.
@@ -78,7 +68,7 @@ func (b *Broker) runs(s *session, pid int) {
 		b.loop.After(&s.timer, pollChild)
 	}
 	s.svc.tally.admitted++
-	b.logDecision(&s.visit, s.id, "", true, pid)
+	b.logDecision(&s.visit, s.id, "", pid)
 	if b.stopping {
 		b.terminate(s, mercyStop)
 	} else if s.svc.session > 0 && s.held == nil {
@@ -157,19 +147,19 @@ func (b *Broker) reapSession(s *session) bool {
 	b.logs.remember(s)
 	e := b.ending(s, syscall.WaitStatus(status), &usage)
 	if t := s.svc.tally; s.held != nil {
-		if e.reason == reasonExit && status.ExitStatus() == 0 || s.mercy != mercyNone {
+		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != mercyNone {
 			t.faults = 0
 		} else {
 			t.faults++
 		}
 	}
 	if s.held == nil && s.at != nil && s.at.stream() {
-		b.penalize(s, e.reason)
+		b.penalize(s, e.Reason)
 	}
-	if e.reason == reasonViolation {
+	if e.Reason == journal.Violation {
 		b.logs.violation(s, e)
 	} else {
-		b.log.put(e)
+		b.log.Put(e)
 	}
 	return true
 }
@@ -234,8 +224,8 @@ func (b *Broker) fails(s *session, step string, err error) {
 			detail = err.Error()
 		}
 	}
-	b.log.put(&ending{at: b.wall(), id: s.id, service: s.svc.name, client: s.peer, reason: reasonFailed,
-		detail: detail, digest: s.svc.gen.digest})
+	b.log.Put(&journal.Session{At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, Reason: journal.Failed,
+		Detail: detail, Digest: s.svc.gen.digest})
 	if s.held != nil {
 		s.svc.tally.faults++
 		if s.at != nil && !s.at.stream() && s.at.sock != nil {

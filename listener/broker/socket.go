@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/loop"
 	"casemate/policy"
 
-	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 

@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,7 +60,7 @@ func (at *socket) datagram(peer listener.Peer) {
 		at.sync()
 		reason = reasonCross
 		if !errors.Is(err, listener.ErrContended) {
-			reason = reasonFailed
+			reason = journal.Failed
 			b.limitedNote("split "+at.spec.Key(), "no socket for a peer", err)
 		}
 		at.dismiss(&v, reason)

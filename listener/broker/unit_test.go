@@ -2,10 +2,8 @@ package broker
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -14,10 +12,11 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/host"
+	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
-	"casemate/listener/host"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,19 +71,19 @@ func TestEndReason(t *testing.T) {
 		oom    bool
 		want   string
 	}{
-		{0, mercyNone, false, reasonExit},
-		{3 << 8, mercyNone, false, reasonExit},
-		{signal(unix.SIGSEGV), mercyNone, false, reasonCrash},
-		{signal(unix.SIGKILL), mercyNone, false, reasonCrash}, // RLIMIT_CPU, or somebody
-		{signal(unix.SIGSYS), mercyNone, false, reasonViolation},
-		{signal(unix.SIGPIPE), mercyNone, false, reasonKilled},
-		{signal(unix.SIGTERM), mercyNone, false, reasonKilled},
-		{signal(unix.SIGTERM), mercyTimeout, false, reasonTimeout},
-		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, reasonTimeout},
-		{0, mercyTimeout, false, reasonTimeout},
-		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, reasonKilled},
-		{signal(unix.SIGKILL), mercyNone, true, reasonMemory},
-		{signal(unix.SIGKILL), mercyTimeout, true, reasonTimeout},
+		{0, mercyNone, false, journal.Exit},
+		{3 << 8, mercyNone, false, journal.Exit},
+		{signal(unix.SIGSEGV), mercyNone, false, journal.Crash},
+		{signal(unix.SIGKILL), mercyNone, false, journal.Crash}, // RLIMIT_CPU, or somebody
+		{signal(unix.SIGSYS), mercyNone, false, journal.Violation},
+		{signal(unix.SIGPIPE), mercyNone, false, journal.Killed},
+		{signal(unix.SIGTERM), mercyNone, false, journal.Killed},
+		{signal(unix.SIGTERM), mercyTimeout, false, journal.Timeout},
+		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, journal.Timeout},
+		{0, mercyTimeout, false, journal.Timeout},
+		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, journal.Killed},
+		{signal(unix.SIGKILL), mercyNone, true, journal.Memory},
+		{signal(unix.SIGKILL), mercyTimeout, true, journal.Timeout},
 	} {
 		if got := endReason(tt.status, tt.mercy, tt.oom); got != tt.want {
 			t.Errorf("status %#x, mercy %#x: %s, want %s", tt.status, tt.mercy, got, tt.want)
@@ -150,91 +149,6 @@ func TestCheckCaps(t *testing.T) {
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%q: %v, want %q", tt.text, err, tt.err)
 		}
-	}
-}
-
-func TestRefusalLog(t *testing.T) {
-	var q refusalLog
-	said := 0
-	for range 1000 {
-		if q.allow(0) {
-			said++
-		}
-	}
-	if said != refusalBurst || q.unsaid != 1000-refusalBurst {
-		t.Errorf("%d said and %d unsaid of a burst of 1000", said, q.unsaid)
-	}
-	if q.allow(refusalEvery - 1) {
-		t.Error("said one more too early")
-	}
-	if !q.allow(refusalEvery) {
-		t.Error("said none after the interval")
-	}
-}
-
-// TestLogNeverBlocks: a log nobody reads costs records, never the loop.
-func TestLogNeverBlocks(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	l := newLogger(w, false)
-	total := 0
-	for range 200 {
-		for range 100 {
-			l.put(suppressed{at: time.Unix(0, 0), service: strings.Repeat("x", 500)})
-			total++
-		}
-		l.flush()
-	}
-	if l.dropped.Load() == 0 {
-		t.Error("nothing was dropped")
-	}
-	l.close(0)
-	got := make(chan string)
-	go func() {
-		var b bytes.Buffer
-		b.ReadFrom(r)
-		got <- b.String()
-	}()
-	<-l.closed
-	w.Close()
-	text := <-got
-	written := strings.Count(text, "refused-suppressed")
-	var dropped uint64
-	for line := range strings.Lines(text) {
-		var rec struct {
-			Msg   string
-			Count uint64
-		}
-		if err := json.Unmarshal([]byte(line), &rec); err != nil {
-			t.Fatalf("line %q: %v", line, err)
-		}
-		if rec.Msg == "log-dropped" {
-			dropped += rec.Count
-		}
-	}
-	if uint64(written)+dropped != uint64(total) {
-		t.Errorf("%d written and %d counted as dropped, of %d", written, dropped, total)
-	}
-}
-
-func TestLogPriority(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLogger(w, true)
-	l.put(&ending{reason: reasonCrash})
-	l.put(&ending{reason: reasonExit})
-	l.close(time.Second)
-	w.Close()
-	var b bytes.Buffer
-	b.ReadFrom(r)
-	lines := strings.Split(b.String(), "\n")
-	if !strings.HasPrefix(lines[0], "<4>{") || !strings.HasPrefix(lines[1], "<6>{") {
-		t.Errorf("%q", lines)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/journal"
 )
 
 // ConfigPath is where the worker finds its Config inside its own root.
@@ -46,7 +47,7 @@ type Config struct {
 	Digest string `json:"digest"`
 	// Origins are the places of the ACL's rules ("file:line:column"), for the
 	// records; a rule without one is named by its number.
-	Origins []string `json:"origins,omitempty"`
+	Origins journal.Origins `json:"origins,omitempty"`
 }
 
 // Decode reads a Config strictly: unknown fields, a second value, values that the
@@ -91,24 +92,4 @@ func (c *Config) validate() error {
 		return fmt.Errorf("acl: %w", err)
 	}
 	return nil
-}
-
-// rule names the deciding rule of an acl.Decision in a record, in the broker's words.
-func (c *Config) rule(index int) string {
-	switch {
-	case index == acl.RuleDefault:
-		return "default"
-	case index < 0:
-		return "none"
-	case index < len(c.Origins):
-		return c.Origins[index]
-	}
-	return fmt.Sprintf("rule %d", index)
-}
-
-func (c *Config) aclName() string {
-	if c.ACL == nil {
-		return ""
-	}
-	return c.ACL.Name
 }

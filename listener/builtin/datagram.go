@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"casemate/acl"
 	"casemate/listener"
 
 	"golang.org/x/sys/unix"
@@ -101,14 +102,14 @@ type datagram struct {
 }
 
 func (s *server) answer(d *datagram, reply []byte) {
-	c := client{peer: listener.PeerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port())}
+	c := client{peer: listener.PeerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port()), network: "udp"}
 	if reason := d.socket.guard.check(d.from, d.local, d.to); reason != badNothing {
-		s.journal.decision(c, verdict{reason: reason, rule: "none"}, "udp", false)
+		s.records.decision(c, verdict{refused: reason, rule: acl.RuleNoACL}, false)
 		return
 	}
 	v := s.gate.datagram(c)
-	s.journal.decision(c, v, "udp", false)
-	if !v.allowed {
+	s.records.decision(c, v, false)
+	if v.refused != "" {
 		return
 	}
 	n, ok := s.protocol.datagram(d.data, reply, time.Now())

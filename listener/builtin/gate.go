@@ -24,16 +24,12 @@ type gate struct {
 
 // verdict is the gate's answer about one client.
 type verdict struct {
-	allowed bool
-	reason  string // "allow", "acl", or the limit's word
-	rule    string
+	refused string // why: "acl", or the limit's word; "" = it is served
+	rule    int    // as acl.Decision has it
 	ticket  limit.Ticket
 }
 
-const (
-	reasonAllow = "allow"
-	reasonACL   = "acl"
-)
+const reasonACL = "acl"
 
 // responses is what a network gets of udp answers at most, whatever the policy
 // says: a responder loop between two servers then dies out at the first dropped
@@ -63,15 +59,16 @@ func (g *gate) now() int64 { return int64(time.Since(g.start)) }
 // that need one do not match, deny rules do.
 func (g *gate) decide(c client) verdict {
 	d := g.matcher.Decide(acl.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: acl.Name{State: acl.NoAnswer}, Unix: c.peer.Unix})
-	v := verdict{rule: g.config.rule(d.Rule), reason: reasonACL}
-	v.allowed = d.Verdict == acl.Allow
-	return v
+	if d.Verdict != acl.Allow {
+		return verdict{refused: reasonACL, rule: d.Rule}
+	}
+	return verdict{rule: d.Rule}
 }
 
 // admit decides about a stream client; an allowed one must be released.
 func (g *gate) admit(c client) verdict {
 	v := g.decide(c)
-	if !v.allowed {
+	if v.refused != "" {
 		return v
 	}
 	g.mu.Lock()
@@ -82,10 +79,10 @@ func (g *gate) admit(c client) verdict {
 func (g *gate) take(v verdict, c client) verdict {
 	ticket, refusal := g.limiter.Admit(g.now(), c.source())
 	if refusal.Refused() {
-		v.allowed, v.reason = false, string(refusal.Reason)
+		v.refused = string(refusal.Reason)
 		return v
 	}
-	v.reason, v.ticket = reasonAllow, ticket
+	v.ticket = ticket
 	return v
 }
 
@@ -93,17 +90,17 @@ func (g *gate) take(v verdict, c client) verdict {
 // client does costs a penalty, because anybody can do it in its name.
 func (g *gate) datagram(c client) verdict {
 	v := g.decide(c)
-	if !v.allowed {
+	if v.refused != "" {
 		return v
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
 	if g.budget.Peek(now, c.source()).Refused() {
-		v.allowed, v.reason = false, reasonResponses
+		v.refused = reasonResponses
 		return v
 	}
-	if v = g.take(v, c); !v.allowed {
+	if v = g.take(v, c); v.refused != "" {
 		return v
 	}
 	g.limiter.Release(now, v.ticket)
@@ -124,10 +121,11 @@ func (g *gate) release(c client, v verdict, timeout bool) {
 	g.limiter.Release(g.now(), v.ticket)
 }
 
-// client is a peer and the local address that it came to.
+// client is a peer and where it came to.
 type client struct {
-	peer  listener.Peer
-	local netip.AddrPort
+	peer    listener.Peer
+	local   netip.AddrPort
+	network string // tcp, udp or unix
 }
 
 // source is whom limits count the client under.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,20 +65,19 @@ func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 		return nil, w, verdict{}
 	}
 	v := s.gate.admit(w)
-	if !v.allowed {
-		s.journal.decision(w, v, "stream", false)
+	if v.refused != "" {
+		s.records.decision(w, v, false)
 		refuse(st)
 		return nil, w, v
 	}
 	conn, err := newConn(st, time.Now(), s.config.Limit.Session)
 	if err == nil && s.full() {
-		err, v.reason = errFull, reasonSessions
+		err, v.refused = errFull, reasonSessions
 	}
 	if err != nil || !s.enter(conn) {
 		s.gate.release(w, v, false)
-		if v.reason == reasonSessions {
-			v.allowed = false
-			s.journal.decision(w, v, "stream", false)
+		if v.refused != "" {
+			s.records.decision(w, v, false)
 		}
 		refuse(st)
 		return nil, w, v
@@ -95,28 +95,28 @@ func (s *server) full() bool {
 
 // serve runs one session to its end.
 func (s *server) serve(c *conn, w client, v verdict) {
-	id := s.journal.decision(w, v, "stream", true)
+	id := s.records.decision(w, v, true)
 	began := time.Now()
 	err := s.protocol.stream(c)
 	reason := s.ending(c, err)
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
-	s.gate.release(w, v, reason == endTimeout)
-	s.journal.session(id, w, reason, time.Since(began))
+	s.gate.release(w, v, reason == journal.Timeout)
+	s.records.session(id, w, reason, time.Since(began))
 }
 
 func (s *server) ending(c *conn, err error) string {
 	switch {
 	case s.stopped():
-		return endStopped
+		return journal.Killed
 	case !c.ends.IsZero() && !time.Now().Before(c.ends):
-		return endTimeout
+		return journal.Timeout
 	case err == nil, errors.Is(err, unix.EPIPE):
-		return endExit
+		return journal.Exit
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return endStalled
+		return journal.Stalled
 	}
-	return endReset
+	return journal.Reset
 }
 
 // identify tells who is at the other end of a connection.
@@ -132,7 +132,7 @@ func identify(c net.Conn) (stream, client, error) {
 	if err != nil {
 		return nil, client{}, err
 	}
-	var who client
+	who := client{network: c.LocalAddr().Network()}
 	cerr := raw.Control(func(fd uintptr) {
 		if who.peer, err = listener.Connected(int(fd)); err == nil {
 			who.local, err = listener.Local(int(fd))

@@ -149,20 +149,20 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-func TestJournalRate(t *testing.T) {
+func TestRecordRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log safeBuffer
-		j := newJournal(&log, config("echo"))
+		j := newRecords(log.put, config("echo"))
 		for range 1000 {
-			j.decision(client{}, verdict{reason: "acl"}, "udp", false)
+			j.decision(client{}, verdict{refused: "acl"}, false)
 		}
 		time.Sleep(time.Minute)
-		j.decision(client{}, verdict{reason: "acl"}, "udp", false)
-		if n := len(log.records(t, "decision")); n != quietBurst+1 {
+		j.decision(client{}, verdict{refused: "acl"}, false)
+		if n := len(log.records(t, "decision")); n != quiet.Burst+1 {
 			t.Errorf("%d records", n)
 		}
 		left := log.records(t, "refused-suppressed")
-		if len(left) != 1 || left[0]["count"] != float64(1000-quietBurst) {
+		if len(left) != 1 || left[0]["count"] != float64(1000-quiet.Burst) {
 			t.Errorf("suppressed: %v", left)
 		}
 	})
