@@ -10,6 +10,7 @@ import (
 
 	"casemate/listener/builtin"
 	"casemate/listener/journal"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,7 @@ const firstInherited = 3
 const maxInherited = 4096
 
 func runBuiltin(ctx context.Context) error {
-	f, err := os.Open(builtin.ConfigPath)
+	f, err := os.Open(wire.BuiltinPath)
 	if err != nil {
 		return err
 	}

@@ -11,13 +11,11 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/listener/wire"
 )
 
 // tickEvery is how often the ledger looks for what is due while it holds anything.
 const tickEvery = 250 * time.Millisecond
-
-// maxOrder holds the broker's largest message.
-const maxOrder = 512
 
 // closeGrace is how long an ending worker waits for a log that is not read.
 const closeGrace = time.Second
@@ -43,7 +41,7 @@ func runLog(ctx context.Context) error {
 type lineSender struct{ broker io.Writer }
 
 func (s lineSender) Write(lines []byte) (int, error) {
-	n, err := s.broker.Write(append([]byte{'L'}, lines...))
+	n, err := s.broker.Write(wire.Report{Kind: wire.Lines, LogText: lines}.Encode())
 	return max(n-1, 0), err
 }
 
@@ -59,7 +57,7 @@ type logWorker struct {
 }
 
 type delivered struct {
-	order order
+	order wire.Order
 	file  *os.File // the descriptor that came with it, or nil
 	err   error
 }
@@ -73,12 +71,12 @@ type written struct {
 func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
 	w := &logWorker{broker: broker, orders: make(chan delivered), written: make(chan written),
 		sources: make(map[uint32]*net.UnixConn), done: make(chan struct{})}
-	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(question(pid, uid)) })
+	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(wire.Report{Kind: wire.Whose, PID: pid, UID: uid}) })
 	return w
 }
 
 // tell sends a message. A broker that is gone is noticed by readOrders.
-func (w *logWorker) tell(m []byte) { _, _ = w.broker.Write(m) }
+func (w *logWorker) tell(r wire.Report) { _, _ = w.broker.Write(r.Encode()) }
 
 func (w *logWorker) run(ctx context.Context) error {
 	defer w.end()
@@ -128,37 +126,37 @@ func (w *logWorker) end() {
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
 	now := time.Now()
-	switch o := d.order; o.kind {
-	case 'A', 'B':
+	switch o := d.order; o.Kind {
+	case wire.Attach, wire.Records:
 		return w.attach(o, d.file, now)
-	case 'D':
-		if c := w.sources[o.slot]; c != nil {
-			w.rest(o.slot, c, now)
+	case wire.Detach:
+		if c := w.sources[o.Slot]; c != nil {
+			w.rest(o.Slot, c, now)
 			_ = c.Close()
-			delete(w.sources, o.slot)
+			delete(w.sources, o.Slot)
 		}
-		w.ledger.detach(o.slot, now)
-	case 'N':
+		w.ledger.detach(o.Slot, now)
+	case wire.Audit:
 		return w.readAudit(d.file)
-	case 'R':
-		w.ledger.answer(o.pid, o.id, now)
+	case wire.Belongs:
+		w.ledger.answer(o.PID, o.ID, now)
 	}
 	return nil
 }
 
-func (w *logWorker) attach(o order, f *os.File, now time.Time) error {
+func (w *logWorker) attach(o wire.Order, f *os.File, now time.Time) error {
 	c, err := net.FileConn(f)
 	f.Close()
 	if err != nil {
-		return fmt.Errorf("stderr of %s: %w", o.name, err)
+		return fmt.Errorf("stderr of %s: %w", o.Name, err)
 	}
 	u, ok := c.(*net.UnixConn)
-	if !ok || w.sources[o.slot] != nil {
+	if !ok || w.sources[o.Slot] != nil {
 		c.Close()
-		return fmt.Errorf("stderr of %s: %w", o.name, errMessage)
+		return fmt.Errorf("stderr of %s: no new unix socket", o.Name)
 	}
-	w.sources[o.slot] = u
-	w.ledger.attach(o.slot, o.name, o.kind == 'B', now)
-	go w.readSource(o.slot, u)
+	w.sources[o.Slot] = u
+	w.ledger.attach(o.Slot, o.Name, o.Kind == wire.Records, now)
+	go w.readSource(o.Slot, u)
 	return nil
 }

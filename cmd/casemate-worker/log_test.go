@@ -152,17 +152,6 @@ func FuzzParseAudit(f *testing.F) {
 	})
 }
 
-func FuzzParseOrder(f *testing.F) {
-	f.Add([]byte("A\x01\x00\x00\x00finger"), 1)
-	f.Add([]byte("R\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"), 0)
-	f.Fuzz(func(t *testing.T, m []byte, fds int) {
-		o, err := parseOrder(m, fds)
-		if (err != nil) != (o == order{}) {
-			t.Fatalf("%+v, %v", o, err)
-		}
-	})
-}
-
 // desk is a ledger with a clock and an asked list.
 type desk struct {
 	*ledger

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/acl/limit"
 	"casemate/listener/host"
 	"casemate/listener/journal"
+	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
@@ -89,20 +89,6 @@ func (j job) key() (string, error) {
 	return string(h.Sum(nil)), nil
 }
 
-// builtinConfig is the worker's /etc/casemate/builtin.json.
-type builtinConfig struct {
-	Service string        `json:"service"`
-	Builtin string        `json:"builtin"`
-	ACL     *acl.List     `json:"acl"`
-	Limit   limit.Spec    `json:"limit"`
-	Linger  time.Duration `json:"linger_ns"`
-	Digest  string        `json:"digest"`
-	Origins []string      `json:"origins,omitempty"`
-}
-
-// builtinConfigPath is where the worker finds it inside its root.
-const builtinConfigPath = "/etc/casemate/builtin.json"
-
 // newJob resolves one service of doc.
 func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int, origins []string) (job, error) {
 	who, err := resolve(a, s)
@@ -118,12 +104,12 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 		return j, nil
 	}
 	j.Sockets = sockets
-	text, err := json.Marshal(builtinConfig{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
-		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Digest: doc.Digest, Origins: origins})
+	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
+		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Digest: doc.Digest, Origins: origins}).Encode()
 	if err != nil {
 		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
-	j.Inline = []sandbox.InlineFile{{Path: builtinConfigPath, Data: text}}
+	j.Inline = []sandbox.InlineFile{{Path: wire.BuiltinPath, Data: text}}
 	return j, nil
 }
 

@@ -2,12 +2,11 @@ package broker
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 	"time"
 
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/listener/wire"
 	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -20,17 +19,10 @@ const (
 	violationDelay = 150 * time.Millisecond
 	unknownDelay   = 50 * time.Millisecond
 	maxUnknown     = 256
-	maxRecent      = 1024     // ended sessions whose stderr may still be on its way
-	maxLines       = 64 << 10 // bytes of lines in one message
+	maxRecent      = 1024 // ended sessions whose stderr may still be on its way
 )
 
 // logs speaks with casemate-worker log, which reads what services write.
-//
-// To the worker: 'A' slot name (with the reading end of a service's stderr), 'B'
-// the same for a builtin, which writes records, 'D' slot, 'N' (with an audit
-// socket), 'R' pid id. From it: 'Q' pid uid (whose is it?), 'V' pid syscall arch
-// (a seccomp kill seen in the audit log), 'L' lines of the log. All numbers are
-// little endian.
 type logs struct {
 	b        *Broker
 	worker   *worker
@@ -59,7 +51,7 @@ func newLogs(b *Broker) *logs {
 	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
 		lessees: make(map[uint32]uint64)}
 	l.timer.Owner = l
-	l.worker = newWorker(b, "log", maxLines)
+	l.worker = newWorker(b, "log", wire.MaxReport)
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
 	l.worker.again = func() {
 		if len(l.attached) > 0 {
@@ -83,12 +75,11 @@ func (l *logs) attach(r *runner) {
 }
 
 func (l *logs) introduce(r *runner) {
-	kind := byte('A')
+	o := wire.Order{Kind: wire.Attach, Slot: r.slot, Name: r.name}
 	if r.records {
-		kind = 'B'
+		o.Kind = wire.Records
 	}
-	m := binary.LittleEndian.AppendUint32([]byte{kind}, r.slot)
-	l.worker.send(outgoing{append(m, r.name...), int(r.stderr.reader.Fd())})
+	l.worker.send(outgoing{o.Encode(), int(r.stderr.reader.Fd())})
 }
 
 // detach lets the worker forget an idle runner.
@@ -98,7 +89,7 @@ func (l *logs) detach(r *runner) {
 	}
 	delete(l.attached, r.slot)
 	if l.worker.fd >= 0 {
-		l.worker.send(outgoing{binary.LittleEndian.AppendUint32([]byte{'D'}, r.slot), -1})
+		l.worker.send(outgoing{wire.Order{Kind: wire.Detach, Slot: r.slot}.Encode(), -1})
 	}
 	r.slot = 0
 }
@@ -106,7 +97,7 @@ func (l *logs) detach(r *runner) {
 // up tells a new worker everything.
 func (l *logs) up() {
 	if fd, err := auditSocket(); err == nil {
-		if err := sendNow(l.worker.fd, []byte{'N'}, fd); err == nil {
+		if err := sendNow(l.worker.fd, wire.Order{Kind: wire.Audit}.Encode(), fd); err == nil {
 			l.audit = true
 		}
 		unix.Close(fd)
@@ -135,20 +126,20 @@ func sendNow(to int, data []byte, fd int) error {
 	return unix.Sendmsg(to, data, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
-var errMessage = errors.New("malformed message")
-
 // heard takes one message of the worker.
 func (l *logs) heard(m []byte) {
-	le := binary.LittleEndian
-	switch {
-	case len(m) == 9 && m[0] == 'Q':
-		l.asked(whose{le.Uint32(m[1:]), le.Uint32(m[5:])})
-	case len(m) == 13 && m[0] == 'V':
-		l.violated(int32(le.Uint32(m[1:])), int32(le.Uint32(m[5:])))
-	case len(m) > 1 && m[0] == 'L' && m[len(m)-1] == '\n':
-		l.b.log.Put(journal.Lines(bytes.Clone(m[1:])))
-	default:
-		l.worker.end(errMessage)
+	r, err := wire.DecodeReport(m)
+	if err != nil {
+		l.worker.end(err)
+		return
+	}
+	switch r.Kind {
+	case wire.Whose:
+		l.asked(whose{r.PID, r.UID})
+	case wire.Violation:
+		l.violated(int32(r.PID), r.Call)
+	case wire.Lines:
+		l.b.log.Put(journal.Lines(bytes.Clone(r.LogText)))
 	}
 }
 
@@ -188,8 +179,7 @@ func (l *logs) session(q whose) uint64 {
 }
 
 func (l *logs) answer(q whose, id uint64) {
-	m := binary.LittleEndian.AppendUint32([]byte{'R'}, q.pid)
-	l.worker.send(outgoing{binary.LittleEndian.AppendUint64(m, id), -1})
+	l.worker.send(outgoing{wire.Order{Kind: wire.Belongs, PID: q.pid, ID: id}.Encode(), -1})
 }
 
 // remember keeps an ended session's id for stderr that is read after its end.

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"casemate/acl"
 	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/listener/journal"
@@ -150,53 +149,6 @@ func TestCheckCaps(t *testing.T) {
 			t.Errorf("%q: %v, want %q", tt.text, err, tt.err)
 		}
 	}
-}
-
-func answerBytes(id byte, status byte, name string) []byte {
-	return append([]byte{id, 0, 0, 0, 0, 0, 0, 0, status, byte(len(name))}, name...)
-}
-
-func TestParseAnswer(t *testing.T) {
-	for _, tt := range []struct {
-		in   []byte
-		want acl.Name
-		ok   bool
-	}{
-		{answerBytes(1, 0, "a.example.org"), acl.Name{State: acl.Known, Host: "a.example.org"}, true},
-		{answerBytes(1, 1, ""), acl.Name{State: acl.Unknown}, true},
-		{answerBytes(1, 2, ""), acl.Name{State: acl.Paranoid}, true},
-		{answerBytes(1, 3, ""), acl.Name{State: acl.NoAnswer}, true},
-		{answerBytes(1, 4, ""), acl.Name{}, false},
-		{answerBytes(1, 0, ""), acl.Name{}, false},
-		{answerBytes(1, 1, "x"), acl.Name{}, false},
-		{answerBytes(1, 0, "A"), acl.Name{}, false},
-		{answerBytes(1, 0, "a\nb"), acl.Name{}, false},
-		{answerBytes(1, 0, "a="), acl.Name{}, false},
-		{answerBytes(1, 0, "-rf"), acl.Name{}, false},
-		{answerBytes(1, 0, "a."), acl.Name{}, false},
-		{append(answerBytes(1, 0, "a"), 'b'), acl.Name{}, false},
-		{answerBytes(1, 0, strings.Repeat("a", 254)), acl.Name{}, false},
-		{nil, acl.Name{}, false},
-	} {
-		_, got, err := parseAnswer(tt.in)
-		if (err == nil) != tt.ok || got != tt.want {
-			t.Errorf("%q: %+v, %v", tt.in, got, err)
-		}
-	}
-}
-
-func FuzzParseAnswer(f *testing.F) {
-	f.Add(answerBytes(1, 0, "a.example.org"))
-	f.Add(answerBytes(9, 3, ""))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		id, name, err := parseAnswer(in)
-		if err != nil && (id != 0 || name != acl.Name{}) {
-			t.Error("an error with a result")
-		}
-		if strings.ContainsFunc(name.Host, func(r rune) bool { return r <= ' ' || r > 'z' || r == '=' || r == '/' }) {
-			t.Errorf("host %q", name.Host)
-		}
-	})
 }
 
 func FuzzParseRequest(f *testing.F) {

@@ -9,11 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The bounds of the link to a worker.
-const (
-	maxUnsent = 4096 // messages waiting for a worker that does not read
-	maxAnswer = 512  // bytes of the names worker's largest message
-)
+// maxUnsent is how many messages wait for a worker that does not read.
+const maxUnsent = 4096
 
 // After a worker's end the next one is started at once if it had lived for a
 // minute, else after 100 ms, doubled up to 10 s.

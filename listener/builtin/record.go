@@ -67,7 +67,7 @@ func (r *records) decision(c client, v verdict, always bool) uint64 {
 		return id
 	}
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
-		Refused: v.refused, Rule: r.config.Origins.Text(v.rule), RuleName: r.config.ACL.RuleName(v.rule), Digest: r.config.Digest}
+		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: r.config.ACL.RuleName(v.rule), Digest: r.config.Digest}
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
 	}

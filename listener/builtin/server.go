@@ -16,7 +16,7 @@ import (
 // ctx ends or nobody has come for the linger time; both give nil. log gets the
 // records, must not wait, and is called from several goroutines.
 func Serve(ctx context.Context, c *Config, sockets []*os.File, log func(journal.Record)) error {
-	if err := c.validate(); err != nil {
+	if err := validate(c); err != nil {
 		return fmt.Errorf("builtin: %w", err)
 	}
 	gate, err := newGate(c)
