@@ -52,7 +52,7 @@ type Broker struct {
 
 	// The rest belongs to the loop.
 	gen       *generation
-	sockets   map[string]*socket
+	sockets   map[string]*listening
 	tallies   map[string]*tally
 	runners   map[*runner]bool // of the current generation, and older ones in use
 	sessions  map[int32]*session
@@ -60,7 +60,7 @@ type Broker struct {
 	corpses   map[int]*corpse
 	helpers   map[int]bool // pids of zygotes and workers
 	names     *names
-	logs      *logs
+	logWorker *logWorker
 	leases    *host.Leases
 	orphans   orphans
 	exhausted exhausted
@@ -90,7 +90,7 @@ func New(c Config) (*Broker, error) {
 	}
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
-		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
+		sockets: make(map[string]*listening), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
 		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
 		said: make(map[string]int64), leases: host.NewLeases(cmp.Or(c.LeaseDir, host.DefaultLeaseDir)),
 	}
@@ -99,9 +99,9 @@ func New(c Config) (*Broker, error) {
 	b.lastID = uint64(b.started.Unix()) << 20
 	b.readFileLimit()
 	b.compile, b.cells = b.compileApart, b.prepare
-	b.names, b.logs = newNames(b), newLogs(b)
+	b.names, b.logWorker = newNames(b), newLogWorker(b)
 	b.names.worker.prepare = b.workerCell("names", namesProfile())
-	b.logs.worker.prepare = b.workerCell("log", logProfile())
+	b.logWorker.worker.prepare = b.workerCell("log", logProfile())
 	if b.control, err = openControl(b, c.ControlPath); err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (x *exhausted) Expire(*loop.Timer) {
 }
 
 // dropSocket closes a socket that no generation wants any more.
-func (b *Broker) dropSocket(at *socket) {
+func (b *Broker) dropSocket(at *listening) {
 	at.svc = nil
 	b.loop.Disarm(&at.pause)
 	b.loop.Disarm(&at.retry)

@@ -118,7 +118,7 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *host
 	}
 	p.limit = *doc.Policy.Limit(s.Limit)
 	p.svc = &service{
-		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, session: p.limit.Session,
+		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: p.limit.Session,
 		styles: styleBits(s.EnvStyle), dynamic: p.job.Who.Dynamic, uid: p.job.Who.UID, gid: p.job.Who.GID,
 	}
 	return p, nil

@@ -53,7 +53,7 @@ func (b *Broker) commit(c *candidate) error {
 	b.retireOld(old, c)
 	for r, z := range c.proven {
 		if err := r.adopt(z); err != nil {
-			r.failed(err)
+			r.noZygote(err)
 		}
 	}
 	for _, at := range b.sockets {
@@ -69,7 +69,7 @@ func (b *Broker) commit(c *candidate) error {
 // undo takes that back.
 func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 	type change struct {
-		at  *socket
+		at  *listening
 		old listener.Spec
 	}
 	var done []change
@@ -109,7 +109,7 @@ func (b *Broker) displace(c *candidate) error {
 			wanted[w.spec.Key()] = true
 		}
 	}
-	var closed []*socket
+	var closed []*listening
 	var errs []error
 	for _, w := range c.later {
 		for key, at := range b.sockets {
@@ -169,12 +169,12 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 		}
 		at := b.sockets[key]
 		if at == nil {
-			at = newSocket(b, w.spec, c.opened[key])
+			at = newListening(b, w.spec, c.opened[key])
 			b.sockets[key] = at
 		} else if sock := c.opened[key]; sock != nil {
 			b.loop.Disarm(&at.retry)
 			at.sock, at.spec, at.err = sock, w.spec, nil
-			at.local = newSocket(b, w.spec, sock).local
+			at.local = newListening(b, w.spec, sock).local
 		}
 		at.spec = w.spec
 		at.err = c.retry[key]

@@ -75,5 +75,5 @@ func (b *Broker) stopped() {
 			b.limitedNote("leases", "clean end not noted", err)
 		}
 	}
-	b.logs.finish(b.loop.End)
+	b.logWorker.finish(b.loop.End)
 }

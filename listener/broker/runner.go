@@ -71,25 +71,6 @@ func newRunner(b *Broker, name string, c cell) *runner {
 	return r
 }
 
-// start takes over an admitted session.
-func (r *runner) start(s *session) {
-	s.taken = false
-	defer r.b.abandon(s)
-	switch {
-	case r.zygote != nil:
-		r.send(s)
-	case r.backoff.Armed() || r.retired || r.b.stopping:
-		r.b.fails(s, "", errNoStart)
-	default:
-		r.waiting = append(r.waiting, s)
-		r.spawn()
-		if len(r.waiting) == maxWaiting {
-			r.b.syncListeners(r)
-		}
-	}
-	s.taken = true
-}
-
 // full tells whether the service's listeners should rest.
 func (r *runner) full() bool { return r.congested || len(r.waiting) >= maxWaiting }
 
@@ -119,9 +100,9 @@ func (r *runner) spawned(z starter, err error) {
 	waiting := r.waiting
 	r.waiting = nil
 	if err != nil {
-		r.failed(err)
+		r.noZygote(err)
 		for _, s := range waiting {
-			r.b.loop.Guard(func() { r.b.fails(s, "", err) })
+			r.b.loop.Guard(func() { r.b.startFailed(s, "", err) })
 		}
 	}
 	for _, s := range waiting {
@@ -142,13 +123,13 @@ func (r *runner) adopt(z starter) error {
 	r.zygote, r.lastErr = z, nil
 	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
-	r.b.logs.attach(r)
+	r.b.logWorker.attach(r)
 	r.b.loop.After(&r.idle, r.linger)
 	return nil
 }
 
-// failed notes that no zygote could be had, and makes the next attempt wait.
-func (r *runner) failed(err error) {
+// noZygote notes that no zygote could be had, and makes the next attempt wait.
+func (r *runner) noZygote(err error) {
 	r.failures++
 	r.lastErr = err
 	if r.failures > 1 {
@@ -178,7 +159,7 @@ func (r *runner) drop() {
 	r.zygote = nil
 }
 
-// expire is called at the end of the backoff, or when the zygote may have been
+// Expire is called at the end of the backoff, or when the zygote may have been
 // idle for its linger.
 func (r *runner) Expire(t *loop.Timer) {
 	if t == &r.backoff {
@@ -212,7 +193,7 @@ func (r *runner) left() {
 	if r.zygote != nil || r.live > 0 {
 		return
 	}
-	r.b.logs.detach(r)
+	r.b.logWorker.detach(r)
 	if r.retired && r.cell != nil {
 		r.b.loop.Disarm(&r.backoff)
 		c, stderr := r.cell, r.stderr

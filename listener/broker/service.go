@@ -1,12 +1,9 @@
 package broker
 
 import (
-	"net/netip"
 	"time"
 
-	"casemate/acl"
 	"casemate/acl/limit"
-	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy"
@@ -20,13 +17,13 @@ type service struct {
 	spec     *policy.Service
 	gen      *generation
 	rules    rules         // who
-	session  time.Duration // the limit's session time, 0 = none
+	longest  time.Duration // a session may take, 0 = no limit
 	styles   uint8
 	dynamic  bool
 	uid, gid uint32
 	run      *runner
 	tally    *tally
-	listen   []*socket
+	listen   []*listening
 }
 
 // tally is what a service's name keeps across reloads: its limiter, its
@@ -52,29 +49,4 @@ func (t *tally) refuse(reason string) {
 		t.refusedBy = make(map[string]uint64)
 	}
 	t.refusedBy[reason]++
-}
-
-// visit is one client on its way in: from accept to the decision and, if it is
-// admitted, for the life of its session.
-type visit struct {
-	svc   *service
-	at    *socket
-	peer  listener.Peer
-	local netip.AddrPort // where it connected to; invalid for unix and wait
-	conn  int            // its socket, ours to close; -1 = none (wait) or handed over
-	rule  int            // the deciding rule, as acl.Decision has it
-}
-
-// source is whom limits count the client under. That of a wait service takes its
-// clients itself: nobody in particular.
-func (v *visit) source() limit.Source {
-	if v.svc.spec.Wait {
-		return limit.Source{}
-	}
-	return limit.Peer(v.peer.Addr.Addr(), v.peer.UID)
-}
-
-// decide asks the service's rules about the client.
-func (v *visit) decide(name acl.Name) acl.Decision {
-	return v.svc.rules.matcher.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Unix: v.peer.Unix})
 }

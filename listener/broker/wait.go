@@ -28,7 +28,7 @@ import (
 const minRest = 10 * time.Millisecond
 
 // handOver starts the program of a wait service.
-func (at *socket) handOver() {
+func (at *listening) handOver() {
 	b := at.b
 	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleDefault}
 	if !at.stream() && at.svc.spec.Builtin == "" {
@@ -48,7 +48,7 @@ func (at *socket) handOver() {
 		return
 	}
 	defer b.abandon(s)
-	s.held = []*socket{at}
+	s.held = []*listening{at}
 	if at.svc.spec.Builtin != "" {
 		s.held = append(s.held[:0], at.svc.listen...)
 	}
@@ -73,7 +73,7 @@ func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
 
 // undo takes back what a wait program may have done to the socket it held; one
 // that is beyond that is opened anew, without those who waited on it.
-func (at *socket) undo() {
+func (at *listening) undo() {
 	if err := at.sock.Restore(); err != nil {
 		at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
 		at.close()
@@ -82,7 +82,7 @@ func (at *socket) undo() {
 }
 
 // close closes the socket, if it is open.
-func (at *socket) close() {
+func (at *listening) close() {
 	if at.sock == nil {
 		return
 	}
@@ -103,7 +103,7 @@ const (
 )
 
 // reopen opens the socket, or tries again later.
-func (at *socket) reopen() {
+func (at *listening) reopen() {
 	if at.svc == nil || at.b.stopping || at.sock != nil {
 		return
 	}
@@ -118,7 +118,7 @@ func (at *socket) reopen() {
 		return
 	}
 	at.sock, at.err, at.tries = sock, nil, 0
-	at.local = newSocket(at.b, at.spec, sock).local
+	at.local = newListening(at.b, at.spec, sock).local
 	for _, o := range at.svc.listen {
 		o.sync()
 	}

@@ -188,7 +188,7 @@ func (w *worker) want(room bool) {
 	_ = w.b.loop.Mod(w.fd, events)
 }
 
-// ready takes the worker's messages and sends what waited for room.
+// Ready takes the worker's messages and sends what waited for room.
 func (w *worker) Ready(events uint32) {
 	for range maxDatagrams {
 		n, _, err := unix.Recvfrom(w.fd, w.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)

@@ -22,8 +22,8 @@ const (
 	maxRecent      = 1024 // ended sessions whose stderr may still be on its way
 )
 
-// logs speaks with casemate-worker log, which reads what services write.
-type logs struct {
+// logWorker speaks with casemate-worker log, which reads what services write.
+type logWorker struct {
 	b        *Broker
 	worker   *worker
 	attached map[uint32]*runner
@@ -42,13 +42,13 @@ type whose struct{ pid, uid uint32 }
 
 // lateEnding is a violation's record that waits for the name of the call.
 type lateEnding struct {
-	l     *logs
+	l     *logWorker
 	e     *journal.Session
 	timer loop.Timer
 }
 
-func newLogs(b *Broker) *logs {
-	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
+func newLogWorker(b *Broker) *logWorker {
+	l := &logWorker{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
 		lessees: make(map[uint32]uint64)}
 	l.timer.Owner = l
 	l.worker = newWorker(b, "log", wire.MaxReport)
@@ -62,7 +62,7 @@ func newLogs(b *Broker) *logs {
 }
 
 // attach has the worker read a runner's stderr, from before its first program.
-func (l *logs) attach(r *runner) {
+func (l *logWorker) attach(r *runner) {
 	if r.slot != 0 || r.stderr == nil {
 		return
 	}
@@ -74,7 +74,7 @@ func (l *logs) attach(r *runner) {
 	}
 }
 
-func (l *logs) introduce(r *runner) {
+func (l *logWorker) introduce(r *runner) {
 	o := wire.Order{Kind: wire.Attach, Slot: r.slot, Name: r.name}
 	if r.records {
 		o.Kind = wire.Records
@@ -83,7 +83,7 @@ func (l *logs) introduce(r *runner) {
 }
 
 // detach lets the worker forget an idle runner.
-func (l *logs) detach(r *runner) {
+func (l *logWorker) detach(r *runner) {
 	if r.slot == 0 {
 		return
 	}
@@ -95,7 +95,7 @@ func (l *logs) detach(r *runner) {
 }
 
 // up tells a new worker everything.
-func (l *logs) up() {
+func (l *logWorker) up() {
 	if fd, err := auditSocket(); err == nil {
 		if err := sendNow(l.worker.fd, wire.Order{Kind: wire.Audit}.Encode(), fd); err == nil {
 			l.audit = true
@@ -127,7 +127,7 @@ func sendNow(to int, data []byte, fd int) error {
 }
 
 // heard takes one message of the worker.
-func (l *logs) heard(m []byte) {
+func (l *logWorker) heard(m []byte) {
 	r, err := wire.DecodeReport(m)
 	if err != nil {
 		l.worker.end(err)
@@ -145,8 +145,8 @@ func (l *logs) heard(m []byte) {
 
 // asked answers whose process wrote something. A pid may be newer than the
 // zygote's reply about it: then the answer waits a little.
-func (l *logs) asked(q whose) {
-	if id := l.session(q); id != 0 || len(l.unknown) >= maxUnknown {
+func (l *logWorker) asked(q whose) {
+	if id := l.sessionID(q); id != 0 || len(l.unknown) >= maxUnknown {
 		l.answer(q, id)
 		return
 	}
@@ -156,16 +156,16 @@ func (l *logs) asked(q whose) {
 	}
 }
 
-func (l *logs) Expire(*loop.Timer) {
+func (l *logWorker) Expire(*loop.Timer) {
 	late := l.unknown
 	l.unknown = nil
 	for _, q := range late {
-		l.answer(q, l.session(q))
+		l.answer(q, l.sessionID(q))
 	}
 }
 
-// session finds a session by pid, or by the uid that only it has.
-func (l *logs) session(q whose) uint64 {
+// sessionID finds a session by pid, or by the uid that only it has.
+func (l *logWorker) sessionID(q whose) uint64 {
 	if s := l.b.sessions[int32(q.pid)]; s != nil {
 		return s.id
 	}
@@ -178,12 +178,12 @@ func (l *logs) session(q whose) uint64 {
 	return l.lessees[q.uid]
 }
 
-func (l *logs) answer(q whose, id uint64) {
+func (l *logWorker) answer(q whose, id uint64) {
 	l.worker.send(outgoing{wire.Order{Kind: wire.Belongs, PID: q.pid, ID: id}.Encode(), -1})
 }
 
 // remember keeps an ended session's id for stderr that is read after its end.
-func (l *logs) remember(s *session) {
+func (l *logWorker) remember(s *session) {
 	if s.run.slot == 0 {
 		return
 	}
@@ -201,7 +201,7 @@ func (l *logs) remember(s *session) {
 
 // violation writes the record of a session that the filter killed, with the
 // call's name if the kernel tells it, for which the record may wait.
-func (l *logs) violation(s *session, e *journal.Session) {
+func (l *logWorker) violation(s *session, e *journal.Session) {
 	if s.sysnr >= 0 {
 		e.Syscall = sandbox.SyscallName(int(s.sysnr))
 	} else if l.audit && l.waiting[s.pid] == nil && len(l.waiting) < maxUnknown {
@@ -215,7 +215,7 @@ func (l *logs) violation(s *session, e *journal.Session) {
 }
 
 // violated is the kernel's word, which may come before or after the end.
-func (l *logs) violated(pid, nr int32) {
+func (l *logWorker) violated(pid, nr int32) {
 	if nr < 0 {
 		return
 	}
@@ -238,6 +238,6 @@ const lastWords = time.Second
 
 // finish has the log worker read what there is and end, and calls done when all of
 // its lines are here.
-func (l *logs) finish(done func()) {
+func (l *logWorker) finish(done func()) {
 	l.worker.finish(lastWords, done)
 }
