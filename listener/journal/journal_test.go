@@ -275,7 +275,10 @@ func TestPanicOfTheWriter(t *testing.T) {
 	}
 	j.Now(&Note{Msg: "after"})
 	j.Close(10 * time.Second)
-	if text := w.String(); !strings.Contains(text, `"msg":"bug"`) || !strings.Contains(text, `"msg":"after"`) {
+	if j.waiting.Load() != 0 {
+		t.Errorf("%d are still waited for", j.waiting.Load())
+	}
+	if text := w.String(); !strings.Contains(text, `"log-dropped","format_version":1,"count":1}`) || !strings.Contains(text, `"msg":"bug"`) || !strings.Contains(text, `"msg":"after"`) {
 		t.Errorf("%s", text)
 	}
 }

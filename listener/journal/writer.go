@@ -38,13 +38,15 @@ func New(w io.Writer, priority bool) *Writer {
 	return j
 }
 
-// start runs the writer, again after a bug in it: what it held is lost, the rest is not.
+// start runs the writer, again after a bug in it: what it held is lost and counted,
+// the rest is not lost.
 func (j *Writer) start() {
 	panics.Go(func() error { j.run(); return nil }, func(err error) {
 		if err == nil {
 			close(j.closed)
 			return
 		}
+		j.lines.lose(j.enc.buf.Bytes())
 		j.enc.buf.Reset()
 		j.lines.enc.buf.Reset()
 		j.Now(Bug(err))
@@ -129,27 +131,32 @@ func (j *Writer) next() ([]Record, bool) {
 
 func (j *Writer) run() {
 	for batch, ok := j.next(); ok; batch, ok = j.next() {
-		for _, r := range batch {
-			if s, ok := r.(switched); ok {
-				j.write()
-				if c, ok := j.lines.to.(io.Closer); ok {
-					_ = c.Close() // what it could not keep is counted already
-				}
-				j.lines.to, j.lines.torn = s.to, false
-				continue
-			}
-			whole := j.enc.buf.Len()
-			if err := panics.Try(func() error { r.encode(j.enc); return nil }); err != nil {
-				j.enc.buf.Truncate(whole)
-				Bug(err).encode(j.enc)
-			}
-		}
-		if len(j.batches) == 0 || j.enc.buf.Len() >= maxChunk {
-			j.write()
-		}
-		j.waiting.Add(-int64(len(batch)))
+		j.take(batch)
 	}
 	j.write()
+}
+
+// take encodes a batch, and writes unless the next one is there already.
+func (j *Writer) take(batch []Record) {
+	defer j.waiting.Add(-int64(len(batch)))
+	for _, r := range batch {
+		if s, ok := r.(switched); ok {
+			j.write()
+			if c, ok := j.lines.to.(io.Closer); ok {
+				_ = c.Close() // what it could not keep is counted already
+			}
+			j.lines.to, j.lines.torn = s.to, false
+			continue
+		}
+		whole := j.enc.buf.Len()
+		if err := panics.Try(func() error { r.encode(j.enc); return nil }); err != nil {
+			j.enc.buf.Truncate(whole)
+			Bug(err).encode(j.enc)
+		}
+	}
+	if len(j.batches) == 0 || j.enc.buf.Len() >= maxChunk {
+		j.write()
+	}
 }
 
 // write writes what is encoded, after the count of what was not.
@@ -159,7 +166,6 @@ func (j *Writer) write() {
 		j.lines.mend()
 		return
 	}
-	text := j.enc.buf.Bytes()
-	j.enc.buf.Reset() // the bytes stay as they are until the next record
-	j.lines.write(text)
+	j.lines.write(j.enc.buf.Bytes())
+	j.enc.buf.Reset()
 }
