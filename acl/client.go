@@ -43,25 +43,31 @@ type Name struct {
 
 // Client is one connection as the rules see it.
 type Client struct {
-	// Addr is the peer's address. The Matcher unmaps it and takes its zone off;
-	// an Addr that is not valid is denied unless Unix is set.
+	// Addr is the peer's address in its one spelling, unmapped and without zone.
+	// One in another spelling could pass a deny rule by, so it counts as not
+	// valid; and an Addr that is not valid is denied unless Unix is set.
 	Addr netip.Addr
-	// Local is the address the client connected to. Where it is not valid,
-	// allow rules with To do not match and deny rules with To do.
+	// Local is the address the client connected to, likewise. Where it is not
+	// valid, allow rules with To do not match and deny rules with To do.
 	Local netip.Addr
 	Name  Name
 	// Unix marks a peer on a unix socket: it has no address and no name, so
 	// only "any" matches it, and a rule with To never does.
 	Unix bool
-	// UID is the unix peer's user id (SO_PEERCRED). No rule reads it.
-	UID uint32
+}
+
+// plain is a in its one spelling, or the address that is not valid.
+func plain(a netip.Addr) netip.Addr {
+	if a.Is4In6() || a.Zone() != "" {
+		return netip.Addr{}
+	}
+	return a
 }
 
 // Normal is the client with everything taken off that could hide it from a
-// rule: mapping, zone, letter case, the final dot.
+// rule: addresses in another spelling, letter case, the final dot.
 func (c Client) Normal() Client {
-	c.Addr = c.Addr.Unmap().WithZone("")
-	c.Local = c.Local.Unmap().WithZone("")
+	c.Addr, c.Local = plain(c.Addr), plain(c.Local)
 	if c.Name.State > NoAnswer {
 		c.Name.State = NoAnswer
 	}

@@ -36,6 +36,15 @@ type Rule struct {
 	To []netip.Prefix `json:"to,omitempty"`
 }
 
+// RuleName is the name of rule i, or "": most rules have none, and what decides
+// beside the rules (see Decision.Rule) has no name. A nil list has no rules.
+func (l *List) RuleName(i int) string {
+	if l == nil || i < 0 || i >= len(l.Rules) {
+		return ""
+	}
+	return l.Rules[i].Name
+}
+
 // Pattern is one client pattern in its canonical spelling:
 // "any", "known", "unknown", "paranoid", "192.0.2.0/24", "192.0.2.1",
 // "2001:db8::/32", "host.example.org" or ".example.org".

@@ -92,7 +92,7 @@ func (h *head) readControl(oob []byte) (creds bool) {
 	}
 	for i := range msgs {
 		m := &msgs[i]
-		if local, _, index, ok := Pktinfo(m.Header, m.Data); ok {
+		if local, _, index, ok := pktinfo(m); ok {
 			h.local, h.index = local, index
 			continue
 		}
@@ -112,17 +112,32 @@ func (h *head) readControl(oob []byte) (creds bool) {
 	return creds
 }
 
-// Pktinfo reads IP_PKTINFO or IPV6_PKTINFO: our address, which an answer must come
-// from, the address that the datagram was sent to, which for broadcast and
-// multicast is another, and the interface it came through.
-func Pktinfo(h unix.Cmsghdr, data []byte) (local, to netip.Addr, index uint32, ok bool) {
+// pktinfo reads IP_PKTINFO or IPV6_PKTINFO (ip(7), ipv6(7)): our address that a
+// datagram reached, the one it was sent to, which differs for broadcast and
+// multicast, and the interface it came through.
+func pktinfo(m *unix.SocketControlMessage) (local, to netip.Addr, index uint32, ok bool) {
 	switch {
-	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+	case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
 		// struct in_pktinfo: ifindex, spec_dst (our address), addr (the header's destination)
-		return netip.AddrFrom4([4]byte(data[4:8])), netip.AddrFrom4([4]byte(data[8:12])), binary.NativeEndian.Uint32(data), true
-	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-		to = netip.AddrFrom16([16]byte(data[:16])).Unmap()
-		return to, to, binary.NativeEndian.Uint32(data[16:]), true
+		return netip.AddrFrom4([4]byte(m.Data[4:8])), netip.AddrFrom4([4]byte(m.Data[8:12])), binary.NativeEndian.Uint32(m.Data), true
+	case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
+		to = netip.AddrFrom16([16]byte(m.Data[:16])).Unmap()
+		return to, to, binary.NativeEndian.Uint32(m.Data[16:]), true
 	}
 	return netip.Addr{}, netip.Addr{}, 0, false
+}
+
+// Destination reads a received datagram's control messages: see pktinfo. Without
+// such a message it was sent to an address nobody knows, and local and to are zero.
+func Destination(oob []byte) (local, to netip.Addr, index uint32) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return
+	}
+	for i := range msgs {
+		if l, t, n, ok := pktinfo(&msgs[i]); ok {
+			local, to, index = l, t, n
+		}
+	}
+	return
 }

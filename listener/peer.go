@@ -9,7 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer is who is at the other end, as far as the kernel vouches for it.
+// Peer is who is at the other end, as far as the kernel vouches for it: the one
+// form a client has from accept to its last record. The zero Peer is nobody in
+// particular: the clients of a wait service are known to its program alone.
 type Peer struct {
 	// Addr is the IP address and port, unmapped and without zone, so that one
 	// client has one spelling in rules, limits and logs. Zero for unix peers.
@@ -20,6 +22,39 @@ type Peer struct {
 	// credentials when it connected (SO_PEERCRED) or sent (SCM_CREDENTIALS).
 	Unix          bool
 	PID, UID, GID uint32
+	// Name is the forward-confirmed host name, "" as long as nobody has asked for
+	// it or where there is none. Nothing in this package sets it.
+	Name string
+}
+
+// String is the peer in one word, "" for nobody in particular.
+func (p Peer) String() string {
+	switch {
+	case p.Unix:
+		return "uid=" + strconv.FormatUint(uint64(p.UID), 10)
+	case p.Addr.IsValid():
+		return p.Addr.String()
+	}
+	return ""
+}
+
+// PeerAt is the peer at an address that the kernel wrote, which may be mapped
+// and have a zone.
+func PeerAt(addr netip.AddrPort) Peer {
+	ip := addr.Addr().Unmap()
+	return Peer{Addr: netip.AddrPortFrom(ip.WithZone(""), addr.Port()), Zone: ip.Zone()}
+}
+
+// Connected tells who is at the other end of a connected stream socket.
+func Connected(fd int) (Peer, error) {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return Peer{}, fmt.Errorf("getpeername: %w", err)
+	}
+	if _, ok := sa.(*unix.SockaddrUnix); ok {
+		return credentials(fd)
+	}
+	return inetPeer(fd, sa), nil
 }
 
 // Local returns the local address and port of an IP socket, unmapped and
@@ -111,8 +146,8 @@ func zoneName(fd int, index uint32) string {
 	return ifr.Name()
 }
 
-// Credentials is SO_PEERCRED of a connected unix socket.
-func Credentials(fd int) (Peer, error) {
+// credentials is SO_PEERCRED of a connected unix socket.
+func credentials(fd int) (Peer, error) {
 	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return Peer{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", err)

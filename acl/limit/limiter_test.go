@@ -159,7 +159,8 @@ func TestSourceKeys(t *testing.T) {
 		shared bool
 	}{
 		{"same /32", addr("192.0.2.1"), addr("192.0.2.1"), true},
-		{"mapped", addr("::ffff:192.0.2.1"), addr("192.0.2.1"), true},
+		{"a unix peer", Peer(netip.Addr{}, 7), UID(7), true},
+		{"an address, whatever the uid", Peer(netip.MustParseAddr("192.0.2.1"), 7), addr("192.0.2.1"), true},
 		{"other v4", addr("192.0.2.1"), addr("192.0.2.2"), false},
 		{"same /64", addr("2001:db8::1"), addr("2001:db8::ffff:1"), true},
 		{"zone", addr("fe80::1%eth0"), addr("fe80::1%eth1"), true},

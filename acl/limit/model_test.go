@@ -19,7 +19,7 @@ type model struct {
 }
 
 func (m *model) key(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
+	a = a.WithZone("")
 	bits := m.spec.PerSource.Prefix6
 	if a.Is4() {
 		bits = m.spec.PerSource.Prefix4
@@ -95,11 +95,8 @@ func randomSpec(r *rand.Rand) Spec {
 
 func randomAddr(r *rand.Rand) netip.Addr {
 	n := byte(r.IntN(12))
-	switch r.IntN(3) {
-	case 0:
+	if r.IntN(3) > 0 {
 		return netip.AddrFrom4([4]byte{192, 0, 2, n})
-	case 1:
-		return netip.AddrFrom16(netip.AddrFrom4([4]byte{192, 0, 2, n}).As16())
 	}
 	return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 7: n & 3, 8: n << 6, 15: n}).WithZone("eth0")
 }

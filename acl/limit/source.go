@@ -23,10 +23,9 @@ const (
 	local
 )
 
-// Addr is the Source of a peer's address. An IPv4-mapped address counts as
-// IPv4, and the zone does not count: a peer cannot double its budget with either.
+// Addr is the Source of a peer's address, which has to be unmapped. The zone
+// does not count: a peer cannot double its budget with it.
 func Addr(a netip.Addr) Source {
-	a = a.Unmap()
 	switch {
 	case a.Is4():
 		b := a.As4()
@@ -40,6 +39,15 @@ func Addr(a netip.Addr) Source {
 
 // UID is the Source of a unix peer with this user id.
 func UID(uid uint32) Source { return Source{family: local, lo: uint64(uid)} }
+
+// Peer is the Source of a client with an address or, where addr is not valid, of
+// a unix peer with this user id.
+func Peer(addr netip.Addr, uid uint32) Source {
+	if addr.IsValid() {
+		return Addr(addr)
+	}
+	return UID(uid)
+}
 
 // key is a Source cut to a prefix length. The length is part of it: after a
 // reload keys of two lengths may live side by side.

@@ -49,6 +49,8 @@ func Steps(l *acl.List, c acl.Client) []Step {
 	if l == nil {
 		return []Step{{Rule: acl.RuleNoACL, Verdict: acl.Deny, Outcome: Refused, Why: "the service has no acl, so nobody is admitted"}}
 	}
+	plain := c.Normal() // of the name, acl takes off what it does itself, once
+	c.Addr, c.Local = plain.Addr, plain.Local
 	if !c.Unix && !c.Addr.IsValid() {
 		return []Step{{Rule: acl.RuleNoAddress, Verdict: acl.Deny, Outcome: Refused, Why: "the client has no address"}}
 	}
@@ -149,7 +151,7 @@ func describe(client *acl.Client) string {
 	c := client.Normal()
 	switch {
 	case c.Unix:
-		return fmt.Sprintf("the unix peer (uid %d)", c.UID)
+		return "the unix peer"
 	case c.Name.State == acl.Known:
 		return fmt.Sprintf("%v (%s)", c.Addr, c.Name.Host)
 	case c.Name.State == acl.NotAsked:

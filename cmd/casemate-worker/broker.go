@@ -7,10 +7,6 @@ import (
 	"os"
 )
 
-// errMessage is a message that the broker would not send. Worker and broker are
-// of one build, so it is fatal.
-var errMessage = errors.New("malformed message")
-
 // brokerSocket is the SOCK_SEQPACKET socket to the broker on descriptor 0.
 func brokerSocket() (*net.UnixConn, error) {
 	f := os.NewFile(0, "broker")

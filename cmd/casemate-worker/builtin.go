@@ -4,9 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"casemate/listener/builtin"
+	"casemate/listener/journal"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +24,7 @@ const firstInherited = 3
 const maxInherited = 4096
 
 func runBuiltin(ctx context.Context) error {
-	f, err := os.Open(builtin.ConfigPath)
+	f, err := os.Open(wire.BuiltinPath)
 	if err != nil {
 		return err
 	}
@@ -33,9 +37,11 @@ func runBuiltin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := newLineQueue(os.Stderr)
-	defer log.Close()
-	return builtin.Serve(ctx, config, sockets, log)
+	// Left alone by its broker (on_stop = "leave"), it serves on without a log.
+	signal.Ignore(syscall.SIGPIPE)
+	log := journal.New(os.Stderr, false)
+	defer log.Close(closeGrace)
+	return builtin.Serve(ctx, config, sockets, log.Now)
 }
 
 // inherited takes the sockets of the LISTEN_FDS protocol and removes its

@@ -9,23 +9,40 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"casemate/listener/journal"
+	"casemate/listener/wire"
 )
 
 // tickEvery is how often the ledger looks for what is due while it holds anything.
 const tickEvery = 250 * time.Millisecond
 
-// maxOrder holds the broker's largest message.
-const maxOrder = 512
+// closeGrace is how long an ending worker waits for a log that is not read.
+const closeGrace = time.Second
 
-// runLog writes records to descriptor 2, the broker's log stream, until the broker closes its socket.
+// runLog sends the broker lines for its log, until the broker ends its side of
+// their socket.
 func runLog(ctx context.Context) error {
 	broker, err := brokerSocket()
 	if err != nil {
 		return err
 	}
-	out := newLineQueue(os.Stderr)
-	defer out.Close()
-	return newLogWorker(broker, slog.NewJSONHandler(out, nil)).run(ctx)
+	defer broker.Close()
+	log := journal.New(lineSender{broker}, os.Getenv("JOURNAL_STREAM") != "")
+	defer log.Close(closeGrace)
+	err = newLogWorker(broker, log.Now).run(ctx)
+	if err != nil { // nobody sees a worker's stderr
+		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Error: err.Error()})
+	}
+	return err
+}
+
+// lineSender sends whole lines to the broker.
+type lineSender struct{ broker io.Writer }
+
+func (s lineSender) Write(lines []byte) (int, error) {
+	n, err := s.broker.Write(wire.Report{Kind: wire.Lines, LogText: lines}.Encode())
+	return max(n-1, 0), err
 }
 
 // logWorker feeds one ledger from the broker's socket, the services' stderr and
@@ -40,7 +57,7 @@ type logWorker struct {
 }
 
 type delivered struct {
-	order order
+	order wire.Order
 	file  *os.File // the descriptor that came with it, or nil
 	err   error
 }
@@ -51,15 +68,15 @@ type written struct {
 	data           []byte
 }
 
-func newLogWorker(broker *net.UnixConn, out slog.Handler) *logWorker {
+func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
 	w := &logWorker{broker: broker, orders: make(chan delivered), written: make(chan written),
 		sources: make(map[uint32]*net.UnixConn), done: make(chan struct{})}
-	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(question(pid, uid)) })
+	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(wire.Report{Kind: wire.Whose, PID: pid, UID: uid}) })
 	return w
 }
 
 // tell sends a message. A broker that is gone is noticed by readOrders.
-func (w *logWorker) tell(m []byte) { _, _ = w.broker.Write(m) }
+func (w *logWorker) tell(r wire.Report) { _, _ = w.broker.Write(r.Encode()) }
 
 func (w *logWorker) run(ctx context.Context) error {
 	defer w.end()
@@ -72,6 +89,9 @@ func (w *logWorker) run(ctx context.Context) error {
 			return nil
 		case d := <-w.orders:
 			if errors.Is(d.err, io.EOF) {
+				for slot, c := range w.sources {
+					w.rest(slot, c, time.Now())
+				}
 				return nil
 			}
 			if d.err == nil {
@@ -101,43 +121,42 @@ func (w *logWorker) end() {
 	for _, c := range w.sources {
 		_ = c.Close()
 	}
-	_ = w.broker.Close()
 }
 
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
 	now := time.Now()
-	switch o := d.order; o.kind {
-	case 'A':
-		return w.attach(o.slot, o.name, d.file, now)
-	case 'D':
-		if c := w.sources[o.slot]; c != nil {
-			w.rest(o.slot, c, now)
+	switch o := d.order; o.Kind {
+	case wire.Attach, wire.Records:
+		return w.attach(o, d.file, now)
+	case wire.Detach:
+		if c := w.sources[o.Slot]; c != nil {
+			w.rest(o.Slot, c, now)
 			_ = c.Close()
-			delete(w.sources, o.slot)
+			delete(w.sources, o.Slot)
 		}
-		w.ledger.detach(o.slot, now)
-	case 'N':
+		w.ledger.detach(o.Slot, now)
+	case wire.Audit:
 		return w.readAudit(d.file)
-	case 'R':
-		w.ledger.answer(o.pid, o.id, now)
+	case wire.Belongs:
+		w.ledger.answer(o.PID, o.ID, now)
 	}
 	return nil
 }
 
-func (w *logWorker) attach(slot uint32, name string, f *os.File, now time.Time) error {
+func (w *logWorker) attach(o wire.Order, f *os.File, now time.Time) error {
 	c, err := net.FileConn(f)
 	f.Close()
 	if err != nil {
-		return fmt.Errorf("stderr of %s: %w", name, err)
+		return fmt.Errorf("stderr of %s: %w", o.Name, err)
 	}
 	u, ok := c.(*net.UnixConn)
-	if !ok || w.sources[slot] != nil {
+	if !ok || w.sources[o.Slot] != nil {
 		c.Close()
-		return fmt.Errorf("stderr of %s: %w", name, errMessage)
+		return fmt.Errorf("stderr of %s: no new unix socket", o.Name)
 	}
-	w.sources[slot] = u
-	w.ledger.attach(slot, name, now)
-	go w.readSource(slot, u)
+	w.sources[o.Slot] = u
+	w.ledger.attach(o.Slot, o.Name, o.Kind == wire.Records, now)
+	go w.readSource(o.Slot, u)
 	return nil
 }

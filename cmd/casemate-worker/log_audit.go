@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 
+	"casemate/listener/wire"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -91,7 +93,7 @@ func (w *logWorker) readAudit(f *os.File) error {
 				return
 			}
 			if v, ok := parseAudit(m); ok {
-				w.tell(v.notice())
+				w.tell(wire.Report{Kind: wire.Violation, PID: v.pid, Call: v.nr, Arch: v.arch})
 			}
 		}
 	}()

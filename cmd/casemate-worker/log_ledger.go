@@ -1,9 +1,12 @@
 package main
 
 import (
-	"context"
+	"bytes"
+	"encoding/json"
 	"log/slog"
 	"time"
+
+	"casemate/listener/journal"
 )
 
 // The ledger's bounds and patience.
@@ -20,7 +23,7 @@ const (
 // session a process belongs to and holds its lines until it knows. The caller
 // passes the time. It is not safe for concurrent use.
 type ledger struct {
-	out      slog.Handler
+	out      func(journal.Record)
 	ask      func(pid, uid uint32)
 	services map[uint32]*source // by slot
 	writers  map[writerKey]*writer
@@ -30,6 +33,7 @@ type ledger struct {
 // source is one service's stderr.
 type source struct {
 	name    string
+	records bool // a builtin's: a line may be a record already
 	quota   quota
 	counted time.Time // when lines left out were last written
 }
@@ -53,14 +57,14 @@ type heldLine struct {
 	text string
 }
 
-func newLedger(out slog.Handler, ask func(pid, uid uint32)) *ledger {
+func newLedger(out func(journal.Record), ask func(pid, uid uint32)) *ledger {
 	return &ledger{out: out, ask: ask, services: make(map[uint32]*source),
 		writers: make(map[writerKey]*writer), asked: make(map[uint32]bool)}
 }
 
 // attach begins a service.
-func (l *ledger) attach(slot uint32, name string, now time.Time) {
-	l.services[slot] = &source{name: name, counted: now}
+func (l *ledger) attach(slot uint32, name string, records bool, now time.Time) {
+	l.services[slot] = &source{name: name, records: records, quota: quota{start: now}, counted: now}
 }
 
 // detach ends a service: what it still has is written.
@@ -136,6 +140,12 @@ func (l *ledger) settle(w *writer, id uint64, now time.Time) {
 
 // line writes one line, or holds it while its session is asked.
 func (l *ledger) line(w *writer, text []byte, now time.Time) {
+	if w.src.records {
+		if level, ok := recordOf(w.src.name, text); ok {
+			l.out(&journal.Relayed{Level: level, Line: bytes.Clone(text)})
+			return
+		}
+	}
 	h := heldLine{at: now, text: quote(text)}
 	switch {
 	case w.since.IsZero():
@@ -157,10 +167,7 @@ func (l *ledger) record(w *writer, h heldLine, now time.Time) {
 	if !w.src.quota.allow(owner, now) {
 		return
 	}
-	r := slog.NewRecord(h.at, slog.LevelInfo, "stderr", 0)
-	r.AddAttrs(slog.String("service", w.src.name), slog.Uint64("id", w.id),
-		slog.Uint64("pid", uint64(w.key.pid)), slog.String("text", h.text))
-	l.emit(r)
+	l.out(&journal.Stderr{At: h.at, Service: w.src.name, ID: w.id, PID: w.key.pid, Text: h.text})
 }
 
 // tick does what is due: begun lines, questions without answer, counts. It returns
@@ -219,13 +226,20 @@ func (l *ledger) countLeftOut(src *source, now time.Time) {
 	if src.quota.left == 0 {
 		return
 	}
-	r := slog.NewRecord(now, slog.LevelWarn, "stderr-suppressed", 0)
-	r.AddAttrs(slog.String("service", src.name), slog.Uint64("count", src.quota.left))
+	l.out(&journal.Suppressed{At: now, What: journal.StderrLines, Service: src.name, Count: src.quota.left})
 	src.quota.left = 0
-	l.emit(r)
 }
 
-func (l *ledger) emit(r slog.Record) {
-	// The handler writes into a lineQueue, which does not fail.
-	_ = l.out.Handle(context.Background(), r)
+// recordOf tells whether a line of a builtin's is a record of its own service, and
+// of which level. Anything else that it writes (its last words, or what somebody
+// who has taken it over would have said in another's name) is text.
+func recordOf(service string, line []byte) (slog.Level, bool) {
+	var r struct {
+		Service string     `json:"service"`
+		Level   slog.Level `json:"level"`
+	}
+	if json.Unmarshal(line, &r) != nil || r.Service != service || bytes.Count(line, []byte(`"service":`)) != 1 {
+		return 0, false
+	}
+	return r.Level, true
 }

@@ -1,57 +1,49 @@
 package main
 
-import "time"
+import (
+	"time"
 
-// What a service may write: each session, and all of them together.
-const (
-	lineRate    = 20 // a second, for each owner
-	lineBurst   = 100
-	serviceMore = 10 // times that for the whole service
-	maxOwners   = 1024
+	"casemate/listener/journal"
 )
 
-// bucket is a token bucket that is full when it is new.
-type bucket struct {
-	used float64
-	at   time.Time
-}
+// What a service may write: each session, and all of them together.
+var (
+	lineRate    = journal.Rate{Every: time.Second / 20, Burst: 100}
+	serviceRate = journal.Rate{Every: time.Second / 200, Burst: 1000}
+)
 
-func (b *bucket) drain(now time.Time, rate float64) {
-	b.used = max(b.used-now.Sub(b.at).Seconds()*rate, 0)
-	b.at = now
-}
+const maxOwners = 1024
 
 // quota is one service's line budget.
 type quota struct {
-	all    bucket
-	owners map[uint64]*bucket
-	others bucket // what owners beyond maxOwners share
-	left   uint64 // lines left out since the last take of it
+	start  time.Time // the buckets' clock counts from here
+	all    journal.Bucket
+	owners map[uint64]*journal.Bucket
+	others journal.Bucket // what owners beyond maxOwners share
+	left   uint64         // lines left out since the last take of it
 }
 
 // allow takes one line of owner's, or counts it as left out. A line is taken from
 // both budgets or from none, so a loud owner cannot use up what the service has.
-func (q *quota) allow(owner uint64, now time.Time) bool {
+func (q *quota) allow(owner uint64, at time.Time) bool {
+	now := int64(at.Sub(q.start))
 	b := q.owner(owner, now)
-	b.drain(now, lineRate)
-	q.all.drain(now, serviceMore*lineRate)
-	if b.used+1 > lineBurst || q.all.used+1 > serviceMore*lineBurst {
+	if !b.Room(lineRate, now) || !q.all.Room(serviceRate, now) {
 		q.left++
 		return false
 	}
-	b.used++
-	q.all.used++
+	b.Take(lineRate, now)
+	q.all.Take(serviceRate, now)
 	return true
 }
 
-func (q *quota) owner(owner uint64, now time.Time) *bucket {
+func (q *quota) owner(owner uint64, now int64) *journal.Bucket {
 	if b := q.owners[owner]; b != nil {
 		return b
 	}
 	if len(q.owners) >= maxOwners {
-		// An empty bucket carries no information.
 		for id, b := range q.owners {
-			if b.drain(now, lineRate); b.used == 0 {
+			if b.Unused(now) {
 				delete(q.owners, id)
 			}
 		}
@@ -60,9 +52,9 @@ func (q *quota) owner(owner uint64, now time.Time) *bucket {
 		return &q.others
 	}
 	if q.owners == nil {
-		q.owners = make(map[uint64]*bucket)
+		q.owners = make(map[uint64]*journal.Bucket)
 	}
-	b := &bucket{at: now}
+	b := new(journal.Bucket)
 	q.owners[owner] = b
 	return b
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"casemate/listener/wire"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -19,7 +21,7 @@ func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
 	for {
 		x, err := receive(slot, c, buf)
 		if err != nil {
-			return // closed by 'D' or at the end
+			return // closed by Detach or at the end
 		}
 		select {
 		case w.written <- x:
@@ -29,13 +31,16 @@ func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
 	}
 }
 
+// maxRest is more writes than a socket holds.
+const maxRest = 1024
+
 // rest reads what is queued when a service is detached.
 func (w *logWorker) rest(slot uint32, c *net.UnixConn, now time.Time) {
 	if err := c.SetReadDeadline(now.Add(time.Millisecond)); err != nil {
 		return
 	}
 	buf := make([]byte, maxWrite)
-	for range queueDepth {
+	for range maxRest {
 		select {
 		case x := <-w.written: // what its goroutine read before
 			w.ledger.write(x.slot, x.pid, x.uid, x.data, now)
@@ -75,7 +80,7 @@ func receive(slot uint32, c *net.UnixConn, buf []byte) (written, error) {
 
 // readOrders hands the broker's messages on, until its socket ends.
 func (w *logWorker) readOrders() {
-	buf, oob := make([]byte, maxOrder), make([]byte, unix.CmsgSpace(4))
+	buf, oob := make([]byte, wire.MaxOrder+1), make([]byte, unix.CmsgSpace(4))
 	for {
 		d := w.readOrder(buf, oob)
 		select {
@@ -106,7 +111,7 @@ func (w *logWorker) readOrder(buf, oob []byte) (d delivered) {
 			d.file, fds = os.NewFile(uintptr(got[0]), "from broker"), 1
 		}
 	}
-	d.order, d.err = parseOrder(buf[:n], fds)
+	d.order, d.err = wire.DecodeOrder(buf[:n], fds)
 	if d.err != nil && d.file != nil {
 		d.file.Close()
 	}

@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"casemate/listener/journal"
 )
 
 func TestQuote(t *testing.T) {
@@ -152,17 +152,6 @@ func FuzzParseAudit(f *testing.F) {
 	})
 }
 
-func FuzzParseOrder(f *testing.F) {
-	f.Add([]byte("A\x01\x00\x00\x00finger"), 1)
-	f.Add([]byte("R\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"), 0)
-	f.Fuzz(func(t *testing.T, m []byte, fds int) {
-		o, err := parseOrder(m, fds)
-		if (err != nil) != (o == order{}) {
-			t.Fatalf("%+v, %v", o, err)
-		}
-	})
-}
-
 // desk is a ledger with a clock and an asked list.
 type desk struct {
 	*ledger
@@ -173,7 +162,7 @@ type desk struct {
 
 func newDesk() *desk {
 	d := &desk{now: time.Unix(1_700_000_000, 0)}
-	d.ledger = newLedger(slog.NewJSONHandler(&d.out, nil), func(pid, _ uint32) { d.asked = append(d.asked, pid) })
+	d.ledger = newLedger(func(r journal.Record) { d.out.Write(journal.Encode(r)) }, func(pid, _ uint32) { d.asked = append(d.asked, pid) })
 	return d
 }
 
@@ -213,7 +202,7 @@ func (d *desk) want(t *testing.T, want ...string) {
 
 func TestLedgerHoldsLinesUntilTheSessionIsKnown(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "finger", d.now)
+	d.attach(1, "finger", false, d.now)
 	d.write(1, 100, 5, []byte("hello\nwor"), d.now)
 	d.write(1, 100, 5, []byte("ld\n"), d.now)
 	d.want(t)
@@ -233,7 +222,7 @@ func TestLedgerHoldsLinesUntilTheSessionIsKnown(t *testing.T) {
 
 func TestLedgerTimeouts(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "finger", d.now)
+	d.attach(1, "finger", false, d.now)
 	d.write(1, 100, 5, []byte("nobody answers\n"), d.now)
 	if !d.tick(d.after(answerAge)) {
 		t.Error("a tick must follow while a writer is remembered")
@@ -249,7 +238,7 @@ func TestLedgerTimeouts(t *testing.T) {
 
 func TestLedgerUnknownPid(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "finger", d.now)
+	d.attach(1, "finger", false, d.now)
 	d.write(1, 0, 5, []byte("from outside\n"), d.now)
 	d.want(t, "finger 0 0 from outside")
 	if len(d.asked) != 0 {
@@ -259,8 +248,8 @@ func TestLedgerUnknownPid(t *testing.T) {
 
 func TestLedgerDetachWritesTheRest(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "a", d.now)
-	d.attach(2, "b", d.now)
+	d.attach(1, "a", false, d.now)
+	d.attach(2, "b", false, d.now)
 	d.write(1, 100, 5, []byte("held\nbegun"), d.now)
 	d.write(2, 101, 5, []byte("other\n"), d.now)
 	d.detach(1, d.now)
@@ -273,14 +262,14 @@ func TestLedgerDetachWritesTheRest(t *testing.T) {
 
 func TestLedgerRate(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "loud", d.now)
+	d.attach(1, "loud", false, d.now)
 	d.write(1, 100, 5, []byte("x\n"), d.now)
 	d.answer(100, 7, d.now)
-	for range lineBurst + 50 {
+	for range lineRate.Burst + 50 {
 		d.write(1, 100, 5, []byte("x\n"), d.now)
 	}
-	if got := len(d.take(t)); got != lineBurst {
-		t.Errorf("%d lines of one session, want %d", got, lineBurst)
+	if got := len(d.take(t)); got != lineRate.Burst {
+		t.Errorf("%d lines of one session, want %d", got, lineRate.Burst)
 	}
 	// The neighbour is not affected.
 	d.write(1, 101, 5, []byte("y\n"), d.now)
@@ -296,13 +285,13 @@ func TestLedgerRate(t *testing.T) {
 
 func TestLedgerServiceRate(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "forks", d.now)
+	d.attach(1, "forks", false, d.now)
 	for pid := range uint32(3000) {
 		d.write(1, 1000+pid, 5, []byte("x\n"), d.now)
 		d.answer(1000+pid, 0, d.now)
 	}
-	if got := len(d.take(t)); got != serviceMore*lineBurst {
-		t.Errorf("%d lines of one service, want %d", got, serviceMore*lineBurst)
+	if got := len(d.take(t)); got != serviceRate.Burst {
+		t.Errorf("%d lines of one service, want %d", got, serviceRate.Burst)
 	}
 	if len(d.writers) > maxWriters || len(d.services[1].quota.owners) > maxOwners {
 		t.Errorf("%d writers, %d owners", len(d.writers), len(d.services[1].quota.owners))
@@ -311,7 +300,7 @@ func TestLedgerServiceRate(t *testing.T) {
 
 func TestLedgerBoundsWhatItHolds(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "s", d.now)
+	d.attach(1, "s", false, d.now)
 	d.write(1, 100, 5, bytes.Repeat([]byte("x\n"), 1000), d.now)
 	d.answer(100, 7, d.now)
 	if got := len(d.take(t)); got != maxHeld {
@@ -319,27 +308,28 @@ func TestLedgerBoundsWhatItHolds(t *testing.T) {
 	}
 }
 
-func TestLineQueueNeverWaits(t *testing.T) {
-	r, w := io.Pipe()
-	q := newLineQueue(w)
-	for range 2 * queueDepth {
-		if n, err := q.Write([]byte("line\n")); n != 5 || err != nil {
-			t.Fatal(n, err)
+// What a builtin writes passes as it is where it is a record of its own service.
+// Everything else is text, quoted and under the service's name.
+func TestLedgerTakesRecordsOfABuiltin(t *testing.T) {
+	own := string(journal.Encode(&journal.Suppressed{What: journal.Refusals, Service: "echo", Count: 7}))
+	for _, tt := range []struct {
+		name, line string
+		records    bool
+		own        bool
+	}{
+		{"its own", own, true, true},
+		{"a program's", own, false, false},
+		{"another's", strings.Replace(own, "echo", "finger", 1), true, false},
+		{"in two names", strings.Replace(own, `"count"`, `"service":"finger","count"`, 1), true, false},
+		{"in two names, the own one last", strings.Replace(own, `"count"`, `"service":"echo","count"`, 1), true, false},
+		{"last words", "panic: boom\n", true, false},
+		{"no object", "7\n", true, false},
+	} {
+		d := newDesk()
+		d.attach(1, "echo", tt.records, d.now)
+		d.write(1, 0, 5, []byte(tt.line), d.now)
+		if got := d.out.String(); (got == tt.line) != tt.own || !tt.own && !strings.Contains(got, `"msg":"stderr","format_version":1,"service":"echo"`) {
+			t.Errorf("%s: %s", tt.name, got)
 		}
-	}
-	got := make(chan string)
-	go func() {
-		b, err := io.ReadAll(r)
-		if err != nil {
-			t.Error(err)
-		}
-		got <- string(b)
-	}()
-	q.Close()
-	w.Close()
-	text := <-got
-	lines := strings.Count(text, "line\n")
-	if lines < queueDepth || lines > queueDepth+1 || !strings.Contains(text, fmt.Sprintf(`"msg":"log-dropped","count":%d`, 2*queueDepth-lines)) {
-		t.Errorf("%d lines; %.200q", lines, text[len("line\n"):])
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/cmd/version"
-	"casemate/listener/builtin"
+	"casemate/listener/wire"
 )
 
 // A worker is one of many small processes; a soft heap limit and two running
@@ -70,7 +70,7 @@ var roles = map[string]struct {
 	run   func(context.Context) error
 	grant confine.Grant
 }{
-	"builtin": {runBuiltin, confine.Grant{Read: []string{builtin.ConfigPath}}},
+	"builtin": {runBuiltin, confine.Grant{Read: []string{wire.BuiltinPath}}},
 	"names":   {runNames, confine.Grant{Read: []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}, Connect: []uint16{53}}},
 	"log":     {runLog, confine.Grant{}},
 }

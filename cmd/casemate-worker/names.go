@@ -8,6 +8,9 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"casemate/acl"
+	"casemate/listener/wire"
 )
 
 // The bounds of the names worker.
@@ -26,11 +29,11 @@ func runNames(ctx context.Context) error {
 	}
 	defer broker.Close()
 	defer context.AfterFunc(ctx, func() { broker.Close() })()
-	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r result) {
+	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r acl.Name) {
 		// A broker that is gone needs no answers, and the loop below notices it.
-		_, _ = broker.Write(appendAnswer(nil, id, r))
+		_, _ = broker.Write(wire.Answer{ID: id, Name: r}.Encode())
 	})
-	buf := make([]byte, requestSize+1)
+	buf := make([]byte, wire.MaxQuestion+1)
 	for {
 		n, err := broker.Read(buf)
 		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
@@ -39,11 +42,11 @@ func runNames(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		id, addr, err := parseRequest(buf[:n])
+		q, err := wire.DecodeQuestion(buf[:n])
 		if err != nil {
 			return err
 		}
-		a.ask(ctx, id, addr)
+		a.ask(ctx, q.ID, q.Addr)
 	}
 }
 
@@ -61,19 +64,19 @@ const maxPTR = 8
 // addr among its own addresses. Anything the resolver could not tell counts as no
 // answer, never as "there is none", because rules treat these differently
 // (CVE-2000-0536 was a name check that a silent resolver passed).
-func lookup(ctx context.Context, r resolver, addr netip.Addr) result {
+func lookup(ctx context.Context, r resolver, addr netip.Addr) acl.Name {
 	names, err := r.LookupAddr(ctx, addr.String())
 	if len(names) == 0 {
 		if err != nil && !notFound(err) {
-			return result{status: noAnswer}
+			return acl.Name{State: acl.NoAnswer}
 		}
-		return result{status: unknown}
+		return acl.Name{State: acl.Unknown}
 	}
 	network := "ip6"
 	if addr.Is4() {
 		network = "ip4"
 	}
-	status := paranoid
+	status := acl.Paranoid
 	for _, name := range names[:min(len(names), maxPTR)] {
 		host, ok := canonical(name)
 		if !ok {
@@ -82,14 +85,14 @@ func lookup(ctx context.Context, r resolver, addr netip.Addr) result {
 		back, err := r.LookupNetIP(ctx, network, spelling(name, host))
 		for _, b := range back {
 			if b.Unmap().WithZone("") == addr {
-				return result{status: known, name: host}
+				return acl.Name{State: acl.Known, Host: host}
 			}
 		}
 		if err != nil && !notFound(err) {
-			status = noAnswer
+			status = acl.NoAnswer
 		}
 	}
-	return result{status: status}
+	return acl.Name{State: status}
 }
 
 // spelling is host as the resolver is asked for it. The final dot keeps

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"casemate/acl"
 )
 
 // asker answers questions about addresses with a bounded number of lookups. An
@@ -12,7 +14,7 @@ import (
 // for concurrent use.
 type asker struct {
 	resolver resolver
-	answer   func(id uint64, r result)
+	answer   func(id uint64, r acl.Name)
 	slots    chan struct{} // one for each lookup that runs
 
 	mu    sync.Mutex
@@ -20,7 +22,7 @@ type asker struct {
 	open  map[netip.Addr][]uint64 // the questions that wait for each address
 }
 
-func newAsker(r resolver, answer func(uint64, result)) *asker {
+func newAsker(r resolver, answer func(uint64, acl.Name)) *asker {
 	return &asker{resolver: r, answer: answer, slots: make(chan struct{}, namesInFlight),
 		cache: newCache(cacheSize), open: make(map[netip.Addr][]uint64)}
 }
@@ -34,7 +36,7 @@ func (a *asker) ask(ctx context.Context, id uint64, addr netip.Addr) {
 		waiting, running := a.open[addr]
 		switch {
 		case running && len(waiting) >= namesWaiters, !running && len(a.open) >= namesInFlight+namesQueued:
-			r, ok = result{status: noAnswer}, true
+			r, ok = acl.Name{State: acl.NoAnswer}, true
 		default:
 			a.open[addr] = append(waiting, id)
 			if !running {
@@ -55,7 +57,7 @@ func (a *asker) look(ctx context.Context, addr netip.Addr, deadline time.Time) {
 	select {
 	case a.slots <- struct{}{}:
 	case <-ctx.Done():
-		a.done(addr, result{status: noAnswer}, false)
+		a.done(addr, acl.Name{State: acl.NoAnswer}, false)
 		return
 	}
 	r := lookup(ctx, a.resolver, addr)
@@ -65,7 +67,7 @@ func (a *asker) look(ctx context.Context, addr netip.Addr, deadline time.Time) {
 
 // done answers everybody who waits for addr. What the resolver was never asked
 // is not kept.
-func (a *asker) done(addr netip.Addr, r result, asked bool) {
+func (a *asker) done(addr netip.Addr, r acl.Name, asked bool) {
 	a.mu.Lock()
 	if asked {
 		a.cache.put(addr, r, time.Now())

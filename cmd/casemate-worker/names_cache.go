@@ -3,6 +3,8 @@ package main
 import (
 	"net/netip"
 	"time"
+
+	"casemate/acl"
 )
 
 // How long an answer is kept. A resolver's silence is kept for a moment only,
@@ -22,7 +24,7 @@ type cache struct {
 }
 
 type cached struct {
-	result  result
+	result  acl.Name
 	expires time.Time
 }
 
@@ -30,20 +32,20 @@ func newCache(size int) *cache {
 	return &cache{entries: make(map[netip.Addr]cached), ring: make([]netip.Addr, size)}
 }
 
-func (c *cache) get(addr netip.Addr, now time.Time) (result, bool) {
+func (c *cache) get(addr netip.Addr, now time.Time) (acl.Name, bool) {
 	e, ok := c.entries[addr]
 	if !ok || !now.Before(e.expires) {
-		return result{}, false
+		return acl.Name{}, false
 	}
 	return e.result, true
 }
 
-func (c *cache) put(addr netip.Addr, r result, now time.Time) {
+func (c *cache) put(addr netip.Addr, r acl.Name, now time.Time) {
 	keep := cacheOther
-	switch r.status {
-	case known:
+	switch r.State {
+	case acl.Known:
 		keep = cacheKnown
-	case noAnswer:
+	case acl.NoAnswer:
 		keep = cacheSilent
 	}
 	e, ok := c.entries[addr]

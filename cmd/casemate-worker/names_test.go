@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"casemate/acl"
+	"casemate/listener/wire"
 )
 
 // zone is a fake resolver: what it does not hold does not exist.
@@ -102,23 +105,23 @@ func TestLookup(t *testing.T) {
 		},
 		fail: map[string]error{"192.0.2.20": broken, "192.0.2.21": errors.New("odd"), "flaky.example.org.": broken},
 	}
-	for addr, want := range map[string]result{
-		"192.0.2.1":   {known, "good.example.org"},
-		"192.0.2.2":   {paranoid, ""},
-		"192.0.2.3":   {known, "good3.example.org"},
-		"192.0.2.4":   {paranoid, ""},
-		"192.0.2.5":   {paranoid, ""},
-		"192.0.2.6":   {noAnswer, ""},
-		"192.0.2.7":   {known, "good7.example.org"},
-		"192.0.2.8":   {paranoid, ""},
-		"192.0.2.9":   {unknown, ""},
-		"2001:db8::1": {known, "six.example.org"},
-		"192.0.2.10":  {paranoid, ""}, // a v6 address confirms no v4 one
-		"192.0.2.11":  {unknown, ""},
-		"192.0.2.12":  {known, "printer"},
-		"192.0.2.13":  {paranoid, ""},
-		"192.0.2.20":  {noAnswer, ""},
-		"192.0.2.21":  {noAnswer, ""},
+	for addr, want := range map[string]acl.Name{
+		"192.0.2.1":   {State: acl.Known, Host: "good.example.org"},
+		"192.0.2.2":   {State: acl.Paranoid},
+		"192.0.2.3":   {State: acl.Known, Host: "good3.example.org"},
+		"192.0.2.4":   {State: acl.Paranoid},
+		"192.0.2.5":   {State: acl.Paranoid},
+		"192.0.2.6":   {State: acl.NoAnswer},
+		"192.0.2.7":   {State: acl.Known, Host: "good7.example.org"},
+		"192.0.2.8":   {State: acl.Paranoid},
+		"192.0.2.9":   {State: acl.Unknown},
+		"2001:db8::1": {State: acl.Known, Host: "six.example.org"},
+		"192.0.2.10":  {State: acl.Paranoid}, // a v6 address confirms no v4 one
+		"192.0.2.11":  {State: acl.Unknown},
+		"192.0.2.12":  {State: acl.Known, Host: "printer"},
+		"192.0.2.13":  {State: acl.Paranoid},
+		"192.0.2.20":  {State: acl.NoAnswer},
+		"192.0.2.21":  {State: acl.NoAnswer},
 	} {
 		if got := lookup(t.Context(), z, netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %+v, want %+v", addr, got, want)
@@ -148,11 +151,11 @@ func TestCanonical(t *testing.T) {
 // answers collects what an asker says.
 type answers struct {
 	mu  sync.Mutex
-	got map[uint64]result
+	got map[uint64]acl.Name
 	at  map[uint64]time.Time
 }
 
-func (a *answers) add(id uint64, r result) {
+func (a *answers) add(id uint64, r acl.Name) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, twice := a.got[id]; twice {
@@ -161,7 +164,7 @@ func (a *answers) add(id uint64, r result) {
 	a.got[id], a.at[id] = r, time.Now()
 }
 
-func (a *answers) get(id uint64) result {
+func (a *answers) get(id uint64) acl.Name {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.got[id]
@@ -187,7 +190,7 @@ func (z *zone) counts() (asked, most int) {
 }
 
 func newTestAsker(r resolver) (*asker, *answers) {
-	got := &answers{got: map[uint64]result{}, at: map[uint64]time.Time{}}
+	got := &answers{got: map[uint64]acl.Name{}, at: map[uint64]time.Time{}}
 	return newAsker(r, got.add), got
 }
 
@@ -205,7 +208,7 @@ func TestAskDeadline(t *testing.T) {
 		synctest.Wait()
 		for i := range 2 * namesInFlight {
 			id := uint64(i)
-			if got.get(id) != (result{status: noAnswer}) || got.when(id).Sub(began) != namesDeadline {
+			if got.get(id) != (acl.Name{State: acl.NoAnswer}) || got.when(id).Sub(began) != namesDeadline {
 				t.Fatalf("question %d: %+v after %v", i, got.get(id), got.when(id).Sub(began))
 			}
 		}
@@ -220,7 +223,7 @@ func TestAskBounds(t *testing.T) {
 		for i := range room + 5 {
 			a.ask(t.Context(), uint64(i), host(i))
 		}
-		if got.count() != 5 || got.get(room) != (result{status: noAnswer}) {
+		if got.count() != 5 || got.get(room) != (acl.Name{State: acl.NoAnswer}) {
 			t.Errorf("at once: %d answers, want 5 refusals", got.count())
 		}
 		time.Sleep(namesDeadline)
@@ -239,7 +242,7 @@ func TestAskSharesLookupsAndCaches(t *testing.T) {
 		a, got := newTestAsker(z)
 		id := uint64(0)
 		asked := func() int { n, _ := z.counts(); return n }
-		ask := func(n int) result {
+		ask := func(n int) acl.Name {
 			id++
 			a.ask(t.Context(), id, host(n))
 			time.Sleep(time.Second)
@@ -251,12 +254,12 @@ func TestAskSharesLookupsAndCaches(t *testing.T) {
 			a.ask(t.Context(), id, host(1))
 		}
 		a.ask(t.Context(), 999, host(1)) // one more than may wait
-		if got.get(999) != (result{status: noAnswer}) {
+		if got.get(999) != (acl.Name{State: acl.NoAnswer}) {
 			t.Error("waiters for one address are not bounded")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if asked() != 2 || got.get(1) != (result{known, "x.example"}) || got.get(namesWaiters) != got.get(1) {
+		if asked() != 2 || got.get(1) != (acl.Name{State: acl.Known, Host: "x.example"}) || got.get(namesWaiters) != got.get(1) {
 			t.Errorf("%d questions to the resolver, %+v", asked(), got.get(1))
 		}
 		if ask(1); asked() != 2 {
@@ -280,8 +283,8 @@ func TestAskSharesLookupsAndCaches(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	c, now := newCache(3), time.Now()
 	for i := range 10 {
-		c.put(host(i), result{status: unknown}, now)
-		c.put(host(i), result{status: paranoid}, now)
+		c.put(host(i), acl.Name{State: acl.Unknown}, now)
+		c.put(host(i), acl.Name{State: acl.Paranoid}, now)
 	}
 	if len(c.entries) != 3 {
 		t.Errorf("%d entries", len(c.entries))
@@ -289,23 +292,9 @@ func TestCacheIsBounded(t *testing.T) {
 	if _, ok := c.get(host(6), now); ok {
 		t.Error("the oldest is still there")
 	}
-	if r, ok := c.get(host(7), now); !ok || r.status != paranoid {
+	if r, ok := c.get(host(7), now); !ok || r.State != acl.Paranoid {
 		t.Errorf("%+v, %v", r, ok)
 	}
-}
-
-func FuzzParseRequest(f *testing.F) {
-	f.Add(make([]byte, requestSize))
-	f.Add([]byte("short"))
-	f.Fuzz(func(t *testing.T, m []byte) {
-		id, addr, err := parseRequest(m)
-		if (err == nil) != (len(m) == requestSize) || (err == nil) != addr.IsValid() {
-			t.Fatalf("%d, %v, %v", id, addr, err)
-		}
-		if addr.Is4In6() || addr.Zone() != "" {
-			t.Fatalf("%v is not plain", addr)
-		}
-	})
 }
 
 func FuzzCanonical(f *testing.F) {
@@ -318,8 +307,8 @@ func FuzzCanonical(f *testing.F) {
 		if again, ok := canonical(c); !ok || again != c {
 			t.Errorf("%q is not canonical: %q, %v", c, again, ok)
 		}
-		if m := appendAnswer(nil, 1, result{known, c}); len(m) != 10+len(c) || int(m[9]) != len(c) {
-			t.Errorf("answer of %d bytes", len(m))
+		if a, err := wire.DecodeAnswer(wire.Answer{Name: acl.Name{State: acl.Known, Host: c}}.Encode()); err != nil || a.Name.Host != c {
+			t.Errorf("%q goes over the wire as %+v, %v", c, a, err)
 		}
 		if strings.Trim(c, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
 			t.Errorf("%q", c)

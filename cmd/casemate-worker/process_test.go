@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -16,8 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"casemate/acl"
 	"casemate/listener"
 	"casemate/listener/address"
+	"casemate/listener/wire"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -173,13 +174,13 @@ func TestNamesAndLogProcesses(t *testing.T) {
 // askProcess asks a worker that has no resolver: it must say so in time.
 func askProcess(t *testing.T, broker *net.UnixConn) {
 	t.Helper()
-	addr := netip.MustParseAddr("192.0.2.1").As16()
-	if _, err := broker.Write(append(binary.LittleEndian.AppendUint64(nil, 77), addr[:]...)); err != nil {
+	if _, err := broker.Write(wire.Question{ID: 77, Addr: netip.MustParseAddr("192.0.2.1")}.Encode()); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 300)
 	n, err := broker.Read(buf)
-	if err != nil || n != 10 || binary.LittleEndian.Uint64(buf) != 77 || status(buf[8]) != noAnswer {
-		t.Errorf("answer %q, %v", buf[:n], err)
+	a, derr := wire.DecodeAnswer(buf[:n])
+	if err != nil || derr != nil || a.ID != 77 || a.Name.State != acl.NoAnswer {
+		t.Errorf("answer %q, %v, %v", buf[:n], err, derr)
 	}
 }

@@ -3,15 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"strconv"
 	"testing"
 	"time"
+
+	"casemate/listener/journal"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,14 +66,14 @@ func TestLogWorker(t *testing.T) {
 			return
 		}
 		theirs.Close()
-		done <- newLogWorker(c.(*net.UnixConn), slog.NewJSONHandler(w, nil)).run(context.Background())
+		done <- newLogWorker(c.(*net.UnixConn), func(r journal.Record) { w.Write(journal.Encode(r)) }).run(context.Background())
 	}()
 
 	program, reader := pair(t, unix.SOCK_SEQPACKET)
 	if err := unix.SetsockoptInt(int(reader.Fd()), unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		t.Fatal(err)
 	}
-	attach := append(binary.LittleEndian.AppendUint32([]byte{'A'}, 3), "finger"...)
+	attach := wire.Order{Kind: wire.Attach, Slot: 3, Name: "finger"}.Encode()
 	if _, _, err := broker.WriteMsgUnix(attach, unix.UnixRights(int(reader.Fd())), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -84,16 +85,15 @@ func TestLogWorker(t *testing.T) {
 	}
 	buf := make([]byte, 64)
 	n, err := broker.Read(buf)
-	if err != nil || n != 9 || buf[0] != 'Q' || binary.LittleEndian.Uint32(buf[1:]) != uint32(os.Getpid()) ||
-		binary.LittleEndian.Uint32(buf[5:]) != uint32(os.Getuid()) {
+	if q, derr := wire.DecodeReport(buf[:n]); err != nil || derr != nil || q.Kind != wire.Whose || q.PID != uint32(os.Getpid()) || q.UID != uint32(os.Getuid()) {
 		t.Fatalf("question %q, %v", buf[:n], err)
 	}
-	answer := binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32([]byte{'R'}, uint32(os.Getpid())), 42)
+	answer := wire.Order{Kind: wire.Belongs, PID: uint32(os.Getpid()), ID: 42}.Encode()
 	if _, err := broker.Write(answer); err != nil {
 		t.Fatal(err)
 	}
 	wantRecord(t, records, `hello\x1b`)
-	if _, err := broker.Write(binary.LittleEndian.AppendUint32([]byte{'D'}, 3)); err != nil {
+	if _, err := broker.Write(wire.Order{Kind: wire.Detach, Slot: 3}.Encode()); err != nil {
 		t.Fatal(err)
 	}
 	wantRecord(t, records, "rest")
@@ -126,7 +126,7 @@ func TestLogWorkerRefusesNonsense(t *testing.T) {
 	if _, err := broker.Write([]byte("what?")); err != nil {
 		t.Fatal(err)
 	}
-	if err := newLogWorker(conn(t, theirs), slog.DiscardHandler).run(t.Context()); err == nil {
+	if err := newLogWorker(conn(t, theirs), func(journal.Record) {}).run(t.Context()); err == nil {
 		t.Error("a malformed message was taken")
 	}
 }

@@ -116,6 +116,6 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	f.StringVar(&a.control, "control", controlPath, "control socket of casemated")
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.profilesCmd(),
-		a.statusCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic())
+		a.statusCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.logTopic())
 	return cmd
 }

@@ -85,7 +85,8 @@ and what leads there must belong to root.
   --libexec DIR    where casemate and casemate-worker are (default: beside casemated)
   --version        print the version
 
-Signals: HUP loads the policy again, TERM and INT stop.
+Signals: HUP loads the policy again, TERM and INT stop. A load (HUP, casemate
+reload) opens the log again first: after a rotation it goes on in the new FILE.
 Exit status: 0 after a stop, 1 when it could not start.
 `
 
@@ -140,7 +141,7 @@ func parse(args []string) (*options, error) {
 
 // openLog opens the log for appending; a file is made readable for root only,
 // because it names who connected.
-func (o *options) openLog() error {
+func (o *options) openLog() (err error) {
 	if o.logPath == "-" {
 		o.Log, o.Journal = os.Stderr, os.Getenv("JOURNAL_STREAM") != ""
 		return nil
@@ -149,15 +150,20 @@ func (o *options) openLog() error {
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
+	o.OpenLog = func() (*os.File, error) { return openLogFile(name) }
+	o.Log, err = o.OpenLog()
+	return err
+}
+
+func openLogFile(name string) (*os.File, error) {
 	dir, err := hostpath.Open(filepath.Dir(name))
 	if err != nil {
-		return fmt.Errorf("open log: %w", err)
+		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer dir.Close()
 	f, err := dir.Create(filepath.Base(name), unix.O_WRONLY|unix.O_APPEND, 0o640)
 	if err != nil {
-		return fmt.Errorf("open log: %w", err)
+		return nil, fmt.Errorf("open log: %w", err)
 	}
-	o.Log = f
-	return nil
+	return f, nil
 }

@@ -1,6 +1,9 @@
 package address
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Endpoint is what one socket is bound to.
 type Endpoint struct {
@@ -24,6 +27,9 @@ func (e Endpoint) Key() string {
 
 // Unix tells whether e is of the unix family.
 func (e Endpoint) Unix() bool { return lookup(e.Network).path }
+
+// Transport is the network without the family: tcp, udp, unix, unixgram or unixpacket.
+func (e Endpoint) Transport() string { return strings.TrimRight(e.Network, "46") }
 
 // Stream tells whether connections are accepted from the socket (tcp, unix and
 // unixpacket) as opposed to datagrams being read from it.

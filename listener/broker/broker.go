@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"casemate/listener/host"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy"
 	"casemate/sandbox/panics"
@@ -29,8 +31,10 @@ type Config struct {
 	LibexecDir string
 	// LeaseDir is shared by all brokers of the host; "" is host.DefaultLeaseDir.
 	LeaseDir string
-	// Log receives one JSON object per line; it stays the caller's.
-	Log *os.File
+	// Log receives one JSON object per line.
+	Log io.Writer
+	// OpenLog opens what is to be the log from the next load on; nil if Log stays.
+	OpenLog func() (*os.File, error)
 	// Journal prefixes each line with its priority (sd-daemon(3)).
 	Journal bool
 	// Version is what status and the first record show.
@@ -42,22 +46,21 @@ type Config struct {
 type Broker struct {
 	conf    Config
 	loop    *loop.Loop
-	log     *logger
+	log     *journal.Writer
 	started time.Time
 	control *control
 
 	// The rest belongs to the loop.
 	gen       *generation
-	sockets   map[string]*socket
+	sockets   map[string]*listening
 	tallies   map[string]*tally
 	runners   map[*runner]bool // of the current generation, and older ones in use
 	sessions  map[int32]*session
 	byUID     map[uint32]*session // sessions with a leased uid
 	corpses   map[int]*corpse
 	helpers   map[int]bool // pids of zygotes and workers
-	workers   []*worker
 	names     *names
-	logs      *logs
+	logWorker *logWorker
 	leases    *host.Leases
 	orphans   orphans
 	exhausted exhausted
@@ -66,12 +69,14 @@ type Broker struct {
 	maxFiles  int // RLIMIT_NOFILE
 	starting  int // starts in progress on other goroutines
 	stopping  bool
+	closing   bool // nothing is left but the log worker's last lines
 	stopTimer loop.Timer
 	// lastReload is the error of the newest load, for status.
 	lastReload string
 
 	// load serialises loads; compile is replaced in tests.
 	load    sync.Mutex
+	reopens bool // under load: the next load opens the log again
 	compile func(paths []string) (*policy.Document, []policy.Diagnostic, error)
 	cells   func(job) (cell, error)
 }
@@ -85,7 +90,7 @@ func New(c Config) (*Broker, error) {
 	}
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
-		sockets: make(map[string]*socket), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
+		sockets: make(map[string]*listening), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
 		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
 		said: make(map[string]int64), leases: host.NewLeases(cmp.Or(c.LeaseDir, host.DefaultLeaseDir)),
 	}
@@ -94,13 +99,13 @@ func New(c Config) (*Broker, error) {
 	b.lastID = uint64(b.started.Unix()) << 20
 	b.readFileLimit()
 	b.compile, b.cells = b.compileApart, b.prepare
-	b.names, b.logs = newNames(b), newLogs(b)
+	b.names, b.logWorker = newNames(b), newLogWorker(b)
 	b.names.worker.prepare = b.workerCell("names", namesProfile())
-	b.logs.worker.prepare = b.workerCell("log", logProfile())
+	b.logWorker.worker.prepare = b.workerCell("log", logProfile())
 	if b.control, err = openControl(b, c.ControlPath); err != nil {
 		return nil, err
 	}
-	b.log = newLogger(c.Log, c.Journal)
+	b.log = journal.New(c.Log, c.Journal)
 	if err := b.openLeases(); err != nil {
 		b.control.close()
 		return nil, err
@@ -116,7 +121,7 @@ func New(c Config) (*Broker, error) {
 func (b *Broker) Bug(err error) {
 	var p *panics.Error
 	if errors.As(err, &p) {
-		b.log.now(bugNote(err))
+		b.log.Now(journal.Bug(err))
 	}
 }
 
@@ -136,44 +141,23 @@ func (b *Broker) openLeases() error {
 		return fmt.Errorf("lease uids: %w", err)
 	}
 	if ended+left > 0 {
-		b.log.now(note{at: b.wall(), level: slog.LevelWarn, msg: "survivors of an earlier broker",
-			attrs: []slog.Attr{slog.Int("ended", ended), slog.Int("left", left)}})
+		b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelWarn, Msg: "survivors of an earlier broker", Ended: ended, Left: left})
 	}
 	return nil
 }
 
 // Run serves until Stop; it returns when everything that had to end has ended.
 func (b *Broker) Run() error {
-	b.tell("start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", strings.Join(b.conf.Policy, " ")))
+	b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "start", Version: b.conf.Version, OSPID: os.Getpid(), Policy: strings.Join(b.conf.Policy, " ")})
 	if err := b.control.watch(); err != nil {
 		return err
 	}
 	err := b.loop.Run()
 	b.control.close()
-	b.log.flush()
+	b.log.Flush()
 	b.tell("stopped")
-	b.log.close(time.Second)
+	b.log.Close(time.Second)
 	return err
-}
-
-// tell logs something about the broker itself.
-func (b *Broker) tell(msg string, attrs ...slog.Attr) {
-	b.log.now(note{at: b.wall(), level: slog.LevelInfo, msg: msg, attrs: attrs})
-}
-
-// noteEvery is how often one topic's warnings are written at most.
-const noteEvery = 5 * time.Second
-
-// limitedNote logs a warning that remote behaviour could repeat at will.
-func (b *Broker) limitedNote(topic, msg string, err error) {
-	if until, ok := b.said[topic]; ok && b.loop.Now() < until {
-		return
-	}
-	if len(b.said) > 4096 { // topics are services and sockets, also former ones
-		clear(b.said)
-	}
-	b.said[topic] = b.loop.Now() + int64(noteEvery)
-	b.log.put(note{at: b.wall(), level: slog.LevelWarn, msg: msg, attrs: []slog.Attr{slog.String("error", err.Error())}})
 }
 
 // syncListeners puts the listeners of all services that use r into the poll
@@ -218,7 +202,7 @@ func (x *exhausted) Expire(*loop.Timer) {
 }
 
 // dropSocket closes a socket that no generation wants any more.
-func (b *Broker) dropSocket(at *socket) {
+func (b *Broker) dropSocket(at *listening) {
 	at.svc = nil
 	b.loop.Disarm(&at.pause)
 	b.loop.Disarm(&at.retry)
@@ -234,6 +218,3 @@ func (b *Broker) dropSocket(at *socket) {
 
 // libexec is the path of one of our own programs.
 func (b *Broker) libexec(name string) string { return filepath.Join(b.conf.LibexecDir, name) }
-
-// Log writes one record about the broker's surroundings.
-func (b *Broker) Log(msg, text string) { b.tell(msg, slog.String("text", text)) }

@@ -14,6 +14,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener/address"
+	"casemate/listener/wire"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -358,13 +359,13 @@ func TestNamesAnswer(t *testing.T) {
 	c := dial(t, port)
 	buf := make([]byte, 64)
 	n, err := unix.Read(pair[1], buf)
-	if err != nil || n != 24 || netip.AddrFrom16([16]byte(buf[8:24])).Unmap() != loopback {
-		t.Fatalf("question %x, %v", buf[:max(n, 0)], err)
+	q, qerr := wire.DecodeQuestion(buf[:max(n, 0)])
+	if err != nil || qerr != nil || q.Addr != loopback {
+		t.Fatalf("question %x, %v, %v", buf[:max(n, 0)], err, qerr)
 	}
-	answer := append(append([]byte{}, buf[:8]...), 0, byte(len("a.example.org")))
-	unix.Write(pair[1], append(answer, "a.example.org"...))
+	unix.Write(pair[1], wire.Answer{ID: q.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}.Encode())
 	echoes(t, c)
-	g.expect(`"decision"`, `"verdict":"allow"`, `"name":"a.example.org"`)
+	g.expect(`"decision"`, `"verdict":"allow"`, `"client_name":"a.example.org"`)
 	g.do(func() { g.names.worker.fd = -1; g.loop.Del(pair[0]); unix.Close(pair[0]) })
 }
 

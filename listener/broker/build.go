@@ -118,7 +118,7 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *host
 	}
 	p.limit = *doc.Policy.Limit(s.Limit)
 	p.svc = &service{
-		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r.matcher, origins: r.origins, session: p.limit.Session,
+		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: p.limit.Session,
 		styles: styleBits(s.EnvStyle), dynamic: p.job.Who.Dynamic, uid: p.job.Who.UID, gid: p.job.Who.GID,
 	}
 	return p, nil
@@ -188,13 +188,11 @@ func (c *candidate) writable() []hostpath.ID {
 
 func (c *candidate) newRunner(p *planned) (*runner, error) {
 	s := p.svc.spec
-	if s.Builtin == "" {
-		pair, err := newStderr()
-		if err != nil {
-			return nil, fmt.Errorf("services.%s: stderr: %w", s.Name, err)
-		}
-		p.job.stderr = pair
+	pair, err := newStderr()
+	if err != nil {
+		return nil, fmt.Errorf("services.%s: stderr: %w", s.Name, err)
 	}
+	p.job.stderr = pair
 	box, err := c.b.cells(p.job)
 	if err != nil {
 		p.job.stderr.close()
@@ -208,7 +206,7 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	r := newRunner(c.b, s.Name, box)
 	r.key, r.stderr, r.linger = p.key, p.job.stderr, s.Linger
 	if s.Builtin != "" {
-		r.rules = builtinRules(p)
+		r.records, r.rules = true, builtinRules(p)
 	}
 	warm := len(c.plans) <= maxWarm
 	c.mu.Lock()

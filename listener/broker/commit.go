@@ -7,6 +7,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 )
 
@@ -52,7 +53,7 @@ func (b *Broker) commit(c *candidate) error {
 	b.retireOld(old, c)
 	for r, z := range c.proven {
 		if err := r.adopt(z); err != nil {
-			r.failed(err)
+			r.noZygote(err)
 		}
 	}
 	for _, at := range b.sockets {
@@ -68,7 +69,7 @@ func (b *Broker) commit(c *candidate) error {
 // undo takes that back.
 func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 	type change struct {
-		at  *socket
+		at  *listening
 		old listener.Spec
 	}
 	var done []change
@@ -108,7 +109,7 @@ func (b *Broker) displace(c *candidate) error {
 			wanted[w.spec.Key()] = true
 		}
 	}
-	var closed []*socket
+	var closed []*listening
 	var errs []error
 	for _, w := range c.later {
 		for key, at := range b.sockets {
@@ -168,12 +169,12 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 		}
 		at := b.sockets[key]
 		if at == nil {
-			at = newSocket(b, w.spec, c.opened[key])
+			at = newListening(b, w.spec, c.opened[key])
 			b.sockets[key] = at
 		} else if sock := c.opened[key]; sock != nil {
 			b.loop.Disarm(&at.retry)
 			at.sock, at.spec, at.err = sock, w.spec, nil
-			at.local = newSocket(b, w.spec, sock).local
+			at.local = newListening(b, w.spec, sock).local
 		}
 		at.spec = w.spec
 		at.err = c.retry[key]
@@ -206,11 +207,10 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 	}
 	for name, t := range b.tallies {
 		if t.live == 0 && c.gen.service(name) == nil {
-			b.loop.Disarm(&t.quiet.timer)
+			b.loop.Disarm(&t.unsaid)
 			delete(b.tallies, name)
 		}
 	}
-	b.log.put(note{at: b.wall(), level: slog.LevelInfo, msg: "loaded", attrs: []slog.Attr{
-		slog.Uint64("generation", c.gen.number), slog.String("digest", c.gen.digest), slog.Int("services", len(c.gen.services)),
-		slog.Int("listeners", len(b.sockets))}})
+	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "loaded", Generation: c.gen.number, Digest: c.gen.digest,
+		Services: len(c.gen.services), Listeners: len(b.sockets)})
 }

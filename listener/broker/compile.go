@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox"
 
@@ -133,7 +134,7 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	case werr != nil:
 		return nil, werr
 	case status.Signaled():
-		return nil, fmt.Errorf("the compiler was killed by %s", signalName(status.Signal()))
+		return nil, fmt.Errorf("the compiler was killed by %s", journal.SignalName(status.Signal()))
 	case status.ExitStatus() == 2:
 		return nil, errors.New("the compiler crashed")
 	case err != nil:

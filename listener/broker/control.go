@@ -104,7 +104,7 @@ func (c *control) close() {
 	_ = c.lock.Close()
 }
 
-// ready accepts on the loop.
+// Ready accepts on the loop.
 func (c *control) Ready(uint32) {
 	for range maxControls {
 		conn, peer, err := listener.Accept(c.fd())

@@ -6,8 +6,9 @@ import (
 	"time"
 
 	"casemate/acl/limit"
-
+	"casemate/listener/journal"
 	"casemate/listener/loop"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -50,25 +51,25 @@ func (b *Broker) readFileLimit() {
 func (b *Broker) penalize(s *session, reason string) {
 	var class limit.Class
 	switch reason {
-	case reasonCrash:
+	case journal.Crash:
 		class = limit.Crash
-	case reasonViolation:
+	case journal.Violation:
 		class = limit.Violation
-	case reasonTimeout:
+	case journal.Timeout:
 		class = limit.Timeout
 	default:
 		return
 	}
-	s.svc.tally.limiter.Penalize(b.loop.Now(), s.client.source(), class)
+	s.svc.tally.limiter.Penalize(b.loop.Now(), s.source(), class)
 }
 
 // ending makes the record of a program's end.
-func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *ending {
-	return &ending{
-		at: b.wall(), id: s.id, service: s.svc.name, client: s.client, pid: int(s.pid), uid: s.uid,
-		reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), ran: true, status: status,
-		took: time.Duration(b.loop.Now() - s.started), digest: s.svc.gen.digest,
-		user: time.Duration(u.Utime.Nano()), sys: time.Duration(u.Stime.Nano()), rss: u.Maxrss,
+func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *journal.Session {
+	return &journal.Session{
+		At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, PID: int(s.pid), UID: s.uid,
+		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), Ran: true, Status: status,
+		Took: time.Duration(b.loop.Now() - s.started), Digest: s.svc.gen.digest,
+		User: time.Duration(u.Utime.Nano()), Sys: time.Duration(u.Stime.Nano()), MaxRSS: u.Maxrss,
 	}
 }
 
@@ -77,23 +78,23 @@ func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *
 func endReason(status syscall.WaitStatus, m mercy, oom bool) string {
 	switch m &^ mercyKilled {
 	case mercyTimeout:
-		return reasonTimeout
+		return journal.Timeout
 	case mercyStop:
-		return reasonKilled
+		return journal.Killed
 	}
 	if !status.Signaled() {
-		return reasonExit
+		return journal.Exit
 	}
 	if oom {
-		return reasonMemory
+		return journal.Memory
 	}
 	switch status.Signal() {
 	case unix.SIGSYS:
-		return reasonViolation
+		return journal.Violation
 	case unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE, unix.SIGALRM:
-		return reasonKilled
+		return journal.Killed
 	}
-	return reasonCrash
+	return journal.Crash
 }
 
 // kill signals one process. A number below 1 would be a group, or everybody.

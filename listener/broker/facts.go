@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"casemate/listener"
 )
 
 // The environment a program starts with is an allow-list: what the policy sets,
@@ -66,18 +68,18 @@ func fixedEnv(env map[string]string, styles uint8) []string {
 }
 
 // appendFacts adds the facts of one connection to env. datagram tells UDP from TCP.
-func appendFacts(env []string, styles uint8, c client, local netip.AddrPort, datagram bool) []string {
-	if c.unix {
+func appendFacts(env []string, styles uint8, c listener.Peer, local netip.AddrPort, datagram bool) []string {
+	if c.Unix {
 		if styles&styleUCSPI != 0 {
-			env = append(env, "PROTO=IPC", number("IPCREMOTEEUID=", uint64(c.uid)), number("IPCREMOTEEGID=", uint64(c.gid)))
+			env = append(env, "PROTO=IPC", number("IPCREMOTEEUID=", uint64(c.UID)), number("IPCREMOTEEGID=", uint64(c.GID)))
 		}
 		return env
 	}
-	if !c.addr.IsValid() || styles == 0 {
+	if !c.Addr.IsValid() || styles == 0 {
 		return env
 	}
-	ip := c.addr.Addr().String()
-	port := strconv.Itoa(int(c.addr.Port()))
+	ip := c.Addr.Addr().String()
+	port := strconv.Itoa(int(c.Addr.Port()))
 	if styles&styleUCSPI != 0 {
 		proto := "TCP"
 		if datagram {
@@ -87,8 +89,8 @@ func appendFacts(env []string, styles uint8, c client, local netip.AddrPort, dat
 		if local.IsValid() {
 			env = append(env, proto+"LOCALIP="+local.Addr().String(), number(proto+"LOCALPORT=", uint64(local.Port())))
 		}
-		if c.host != "" {
-			env = append(env, proto+"REMOTEHOST="+c.host)
+		if c.Name != "" {
+			env = append(env, proto+"REMOTEHOST="+c.Name)
 		}
 	}
 	if styles&styleSystemd != 0 {

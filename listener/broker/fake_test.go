@@ -188,7 +188,7 @@ func newRig(t *testing.T) *rig {
 		}
 		return c, nil
 	}
-	g.logs.worker.prepare = func() (cell, error) { return nil, errors.New("no log worker here") }
+	g.logWorker.worker.prepare = func() (cell, error) { return nil, errors.New("no log worker here") }
 	g.names.worker.prepare = func() (cell, error) { return nil, errors.New("no names worker here") }
 	go g.tail(r)
 	go func() { g.ended <- g.Run() }()

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/acl/limit"
+	"casemate/listener/host"
+	"casemate/listener/journal"
+	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 
-	"casemate/listener/host"
 	"golang.org/x/sys/unix"
 )
 
@@ -88,20 +89,6 @@ func (j job) key() (string, error) {
 	return string(h.Sum(nil)), nil
 }
 
-// builtinConfig is the worker's /etc/casemate/builtin.json.
-type builtinConfig struct {
-	Service string        `json:"service"`
-	Builtin string        `json:"builtin"`
-	ACL     *acl.List     `json:"acl"`
-	Limit   limit.Spec    `json:"limit"`
-	Linger  time.Duration `json:"linger_ns"`
-	Digest  string        `json:"digest"`
-	Origins []string      `json:"origins,omitempty"`
-}
-
-// builtinConfigPath is where the worker finds it inside its root.
-const builtinConfigPath = "/etc/casemate/builtin.json"
-
 // newJob resolves one service of doc.
 func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int, origins []string) (job, error) {
 	who, err := resolve(a, s)
@@ -117,12 +104,12 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 		return j, nil
 	}
 	j.Sockets = sockets
-	text, err := json.Marshal(builtinConfig{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
-		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Digest: doc.Digest, Origins: origins})
+	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
+		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Digest: doc.Digest, Origins: origins}).Encode()
 	if err != nil {
 		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
-	j.Inline = []sandbox.InlineFile{{Path: builtinConfigPath, Data: text}}
+	j.Inline = []sandbox.InlineFile{{Path: wire.BuiltinPath, Data: text}}
 	return j, nil
 }
 
@@ -158,10 +145,8 @@ func (b *Broker) prepare(j job) (cell, error) {
 		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Inline: j.Inline, Leave: j.Leave,
 		Sessions: j.Sessions, UserTasks: j.UserTasks,
 	}
-	stderr := j.stderr.end()
 	if s.Builtin != "" {
 		c.Path, c.Argv = b.libexec("casemate-worker"), []string{"casemate-worker", "builtin"}
-		stderr = b.conf.Log
 	} else {
 		c.Path = s.Command[0]
 		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
@@ -170,17 +155,18 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: stderr, Writable: j.writable})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.stderr.end(), Writable: j.writable})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
 	return prepared{box}, nil
 }
 
-// rules is an acl ready to decide, with the places of its rules.
+// rules is an acl ready to decide. The zero rules admit nobody.
 type rules struct {
 	matcher *acl.Matcher
-	origins []string
+	list    *acl.List
+	origins journal.Origins
 }
 
 // compileRules prepares the acl of that name; "" and a name that does not exist
@@ -194,7 +180,7 @@ func compileRules(doc *policy.Document, name string) (rules, error) {
 	if err != nil {
 		return rules{}, fmt.Errorf("acls.%s: %w", name, err)
 	}
-	r := rules{matcher: m}
+	r := rules{matcher: m, list: list}
 	for i := range list.Rules {
 		at := fmt.Sprintf("acls.%s.rules.%d", name, i)
 		if origin := doc.Origins.Lookup(at); origin != "" {

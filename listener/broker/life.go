@@ -1,9 +1,11 @@
 package broker
 
 import (
-	"casemate/listener/loop"
 	"log/slog"
 	"time"
+
+	"casemate/listener/journal"
+	"casemate/listener/loop"
 )
 
 // stopTime is how long a stopping broker waits for children that it has killed.
@@ -23,7 +25,7 @@ func (b *Broker) stop() {
 	}
 	b.stopping = true
 	leave := b.gen != nil && b.gen.doc.Policy.OnStop == "leave"
-	b.log.put(note{at: b.wall(), level: slog.LevelInfo, msg: "stopping", attrs: []slog.Attr{slog.Int("sessions", len(b.sessions)), slog.Bool("leave", leave)}})
+	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "stopping", Sessions: len(b.sessions), Leave: leave})
 	for _, at := range b.sockets {
 		b.loop.Disarm(&at.retry)
 		at.close()
@@ -57,19 +59,21 @@ func (l lastCall) Expire(*loop.Timer) { l.b.stopped() }
 
 // stopped is called when no session is left, or none will go.
 func (b *Broker) stopped() {
+	if b.closing {
+		return
+	}
+	b.closing = true
 	for _, r := range b.tallies {
 		unsaid{b, r}.Expire(nil)
 	}
 	for r := range b.runners {
 		r.drop()
 	}
-	for _, w := range b.workers {
-		w.stop()
-	}
+	b.names.worker.stop()
 	if len(b.sessions) == 0 {
 		if err := b.leases.Settle(); err != nil {
 			b.limitedNote("leases", "clean end not noted", err)
 		}
 	}
-	b.loop.End()
+	b.logWorker.finish(b.loop.End)
 }

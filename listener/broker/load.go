@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox/panics"
 )
@@ -12,13 +13,15 @@ import (
 // Load compiles the policy and puts it into force. On an error the old
 // generation stays as it was; the diagnostics say what is wrong with the
 // policy's text, and may hold warnings without an error. It blocks until the
-// outcome is known. Loads run one after another.
+// outcome is known. Loads run one after another. The log is opened again first,
+// so that the outcome stands where whoever moved the old one looks for it.
 func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 	b.load.Lock()
 	defer b.load.Unlock()
 	// What compiling and decoding took is given back to the system at once: a
 	// reload must not leave the broker larger than the policy makes it.
 	defer debug.FreeOSMemory()
+	b.reopenLog()
 	err = panics.Try(func() (err error) {
 		var doc *policy.Document
 		if doc, diags, err = b.compile(b.conf.Policy); err != nil {
@@ -30,7 +33,7 @@ func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 		return b.install(doc)
 	})
 	b.Bug(err)
-	return b.loaded(err), diags, err
+	return b.loaded(diags, err), diags, err
 }
 
 // install makes a generation of doc and swaps it in.
@@ -49,7 +52,7 @@ func (b *Broker) install(doc *policy.Document) error {
 }
 
 // loaded notes the outcome and returns the digest in force.
-func (b *Broker) loaded(err error) (digest string) {
+func (b *Broker) loaded(diags []policy.Diagnostic, err error) (digest string) {
 	// When the loop has ended there is no policy in force.
 	_ = b.loop.Do(func() {
 		b.lastReload = ""
@@ -58,8 +61,8 @@ func (b *Broker) loaded(err error) (digest string) {
 		}
 		if err != nil {
 			b.lastReload = err.Error()
-			b.log.put(note{at: b.wall(), level: slog.LevelError, msg: "load failed, nothing changed",
-				attrs: []slog.Attr{slog.String("error", err.Error()), slog.String("digest", digest)}})
+			b.logDiagnostics(diags)
+			b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "load failed, nothing changed", Error: err.Error(), Digest: digest})
 		}
 	})
 	return digest

@@ -1,13 +1,12 @@
 package broker
 
 import (
-	"encoding/binary"
-	"errors"
 	"net/netip"
 	"time"
 
 	"casemate/acl"
 	"casemate/listener/loop"
+	"casemate/listener/wire"
 )
 
 // The bounds of what waits for a name. The connection is held meanwhile, so
@@ -18,10 +17,7 @@ const (
 	nameDeadline   = 3 * time.Second
 )
 
-// names asks casemate-worker names, so that the privileged process speaks no
-// DNS. A question is 24 bytes: an id (u64, little endian) and the address (16
-// bytes, v4 mapped). An answer is the id, a status byte, a length byte and the
-// name.
+// names asks casemate-worker names, so that the privileged process speaks no DNS.
 type names struct {
 	b       *Broker
 	worker  *worker
@@ -40,7 +36,7 @@ type question struct {
 
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question), sources: make(map[netip.Prefix]int)}
-	n.worker = newWorker(b, "names")
+	n.worker = newWorker(b, "names", wire.MaxAnswer)
 	n.worker.message, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, func() {}
 	return n
 }
@@ -48,11 +44,11 @@ func newNames(b *Broker) *names {
 // ask holds the connection until its name is known or the deadline has passed.
 // Who would be refused by a limit anyway costs no question.
 func (n *names) ask(v *visit) {
-	if r := v.svc.tally.limiter.Peek(n.b.loop.Now(), v.client.source()); r.Refused() {
+	if r := v.svc.tally.limiter.Peek(n.b.loop.Now(), v.source()); r.Refused() {
 		n.b.refuse(v, string(r.Reason))
 		return
 	}
-	src := sourceOf(v.client.addr.Addr())
+	src := sourceOf(v.peer.Addr.Addr())
 	if len(n.asked) >= maxAsked || n.sources[src] >= maxAskedSource {
 		n.b.refuse(v, reasonNames)
 		return
@@ -60,10 +56,7 @@ func (n *names) ask(v *visit) {
 	n.lastID++
 	q := &question{n: n, id: n.lastID, visit: *v}
 	q.timer.Owner = q
-	msg := binary.LittleEndian.AppendUint64(make([]byte, 0, 24), q.id)
-	addr := v.client.addr.Addr().As16()
-	msg = append(msg, addr[:]...)
-	if !n.worker.running() && n.worker.backoff.Armed() || n.worker.fd >= 0 && !n.worker.send(outgoing{msg, -1}) {
+	if !n.worker.running() && n.worker.backoff.Armed() || n.worker.fd >= 0 && !n.worker.send(q.message()) {
 		n.b.named(v, acl.Name{State: acl.NoAnswer})
 		return
 	}
@@ -86,9 +79,7 @@ func sourceOf(a netip.Addr) netip.Prefix {
 // sendAll asks what came while the worker was starting.
 func (n *names) sendAll() {
 	for _, q := range n.asked {
-		msg := binary.LittleEndian.AppendUint64(make([]byte, 0, 24), q.id)
-		addr := q.visit.client.addr.Addr().As16()
-		if !n.worker.send(outgoing{append(msg, addr[:]...), -1}) {
+		if !n.worker.send(q.message()) {
 			return
 		}
 	}
@@ -96,13 +87,13 @@ func (n *names) sendAll() {
 
 // answer takes one answer. An id nobody asked is one whose deadline has passed.
 func (n *names) answer(m []byte) {
-	id, name, err := parseAnswer(m)
+	a, err := wire.DecodeAnswer(m)
 	if err != nil {
 		n.worker.end(err)
 		return
 	}
-	if q := n.asked[id]; q != nil {
-		q.done(name)
+	if q := n.asked[a.ID]; q != nil {
+		q.done(a.Name)
 	}
 }
 
@@ -113,14 +104,18 @@ func (n *names) lost() {
 	}
 }
 
-// expire is the deadline: no answer.
+func (q *question) message() outgoing {
+	return outgoing{wire.Question{ID: q.id, Addr: q.visit.peer.Addr.Addr()}.Encode(), -1}
+}
+
+// Expire is the deadline: no answer.
 func (q *question) Expire(*loop.Timer) { q.done(acl.Name{State: acl.NoAnswer}) }
 
 func (q *question) done(name acl.Name) {
 	n := q.n
 	delete(n.asked, q.id)
 	n.b.loop.Disarm(&q.timer)
-	src := sourceOf(q.visit.client.addr.Addr())
+	src := sourceOf(q.visit.peer.Addr.Addr())
 	if n.sources[src]--; n.sources[src] <= 0 {
 		delete(n.sources, src)
 	}
@@ -137,51 +132,7 @@ func (b *Broker) named(v *visit, name acl.Name) {
 	}
 	v.svc = v.at.svc
 	if name.State == acl.Known {
-		v.client.host = name.Host
+		v.peer.Name = name.Host
 	}
-	b.decided(v, v.svc.rules.Decide(v.client.acl(v.local.Addr(), name)))
-}
-
-var errAnswer = errors.New("malformed answer")
-
-// parseAnswer reads an answer strictly: anything but what the worker is
-// specified to send is an error, and the worker is then replaced.
-func parseAnswer(m []byte) (id uint64, name acl.Name, err error) {
-	if len(m) < 10 || len(m) != 10+int(m[9]) {
-		return 0, acl.Name{}, errAnswer
-	}
-	id, host := binary.LittleEndian.Uint64(m), m[10:]
-	states := [...]acl.NameState{acl.Known, acl.Unknown, acl.Paranoid, acl.NoAnswer}
-	if int(m[8]) >= len(states) {
-		return 0, acl.Name{}, errAnswer
-	}
-	state := states[m[8]]
-	if state != acl.Known {
-		if len(host) > 0 {
-			return 0, acl.Name{}, errAnswer
-		}
-		return id, acl.Name{State: state}, nil
-	}
-	if !plainHost(host) {
-		return 0, acl.Name{}, errAnswer
-	}
-	return id, acl.Name{State: state, Host: string(host)}, nil
-}
-
-// plainHost reports whether h is 1 to 253 bytes of [a-z0-9._-], without a dot
-// or dash at either end: it goes into environments and records as it is.
-func plainHost(h []byte) bool {
-	if len(h) == 0 || len(h) > 253 {
-		return false
-	}
-	for i, c := range h {
-		edge := i == 0 || i == len(h)-1
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_':
-		case (c == '.' || c == '-') && !edge:
-		default:
-			return false
-		}
-	}
-	return true
+	b.decided(v, v.decide(name))
 }

@@ -1,12 +1,8 @@
 package broker
 
 import (
-	"bytes"
-	"log/slog"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"casemate/listener/loop"
 	"casemate/policy"
@@ -134,57 +130,4 @@ func TestPanicOfTheControl(t *testing.T) {
 	g.bug("status")
 	g.do(func() { g.gen.services[0].run.cell = cell })
 	g.status1("cat")
-}
-
-type brokenRecord struct{}
-
-func (brokenRecord) log() slog.Record { panic("boom") }
-
-// TestPanicOfARecord: it costs that record; and what comes after the end of the
-// log (a second signal, say) is lost and no panic.
-func TestPanicOfARecord(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLogger(w, false)
-	l.put(brokenRecord{})
-	l.put(note{at: time.Now(), msg: "after"})
-	l.close(10 * time.Second)
-	l.now(note{msg: "late"})
-	w.Close()
-	var b bytes.Buffer
-	b.ReadFrom(r)
-	if text := b.String(); !strings.Contains(text, `"msg":"bug"`) || !strings.Contains(text, "brokenRecord") || !strings.Contains(text, `"msg":"after"`) {
-		t.Errorf("%s", text)
-	}
-}
-
-// brokenWriter panics once.
-type brokenWriter struct {
-	bytes.Buffer
-	broke chan bool
-}
-
-func (w *brokenWriter) Write(p []byte) (int, error) {
-	select {
-	case w.broke <- true:
-		panic("boom")
-	default:
-		return w.Buffer.Write(p)
-	}
-}
-
-func TestPanicOfTheLogWriter(t *testing.T) {
-	w := &brokenWriter{broke: make(chan bool, 1)}
-	l := newLogger(w, false)
-	l.now(note{msg: "lost"})
-	for len(w.broke) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	l.now(note{msg: "after"})
-	l.close(10 * time.Second)
-	if text := w.String(); !strings.Contains(text, `"msg":"bug"`) || !strings.Contains(text, `"msg":"after"`) {
-		t.Errorf("%s", text)
-	}
 }

@@ -54,10 +54,10 @@ func namesProfile() sandbox.Profile {
 	return p
 }
 
-// logProfile is for `casemate-worker log`: sockets arrive over its link.
+// logProfile is for `casemate-worker log`: sockets arrive over its link, and its
+// lines leave over it.
 func logProfile() sandbox.Profile {
 	p := helperProfile("casemate-log", 256<<20, "@fd-passing")
-	p.Resources[sandbox.FileSize] = 0 // the log may be a file
 	p.Resources[sandbox.OpenFiles] = 16384
 	return p
 }
@@ -69,16 +69,15 @@ func (b *Broker) workerCell(verb string, p sandbox.Profile) func() (cell, error)
 			Service: p.Name, Path: b.libexec("casemate-worker"), Argv: []string{"casemate-worker", verb},
 			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: "socket", Sockets: 1, HostPIDs: verb == "log",
 		}
+		if b.conf.Journal {
+			c.Env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority
+		}
 		plan, err := sandbox.NewPlan(p, c)
 		if err != nil {
 			return nil, err
 		}
-		// The log is the log worker's alone: what another one wrote would pass for records.
-		var o sandbox.Options
-		if verb == "log" {
-			o.Stderr = b.conf.Log
-		}
-		box, err := sandbox.Prepare(plan, o)
+		// Nobody but the broker holds the log: what another one wrote would pass for records.
+		box, err := sandbox.Prepare(plan, sandbox.Options{})
 		if err != nil {
 			return nil, err
 		}

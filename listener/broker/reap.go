@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/listener/loop"
+
 	"golang.org/x/sys/unix"
 )
 

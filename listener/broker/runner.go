@@ -4,9 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"casemate/listener/loop"
 	"casemate/sandbox/zygote"
 
-	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,8 +38,10 @@ type runner struct {
 	rules  string // what a builtin's worker decides with; others leave it empty
 	cell   cell
 	linger time.Duration
-	stderr *stderrPair // nil for builtins, which write records of their own
-	slot   uint32      // the log worker's name for it, 0 = not attached
+	stderr *stderrPair
+	// records says that what comes over stderr is a builtin's own records.
+	records bool
+	slot    uint32 // the log worker's name for it, 0 = not attached
 
 	live     int // programs running
 	retired  bool
@@ -66,25 +68,6 @@ func newRunner(b *Broker, name string, c cell) *runner {
 	r := &runner{b: b, name: name, cell: c, pending: make(map[uint64]*session)}
 	r.backoff.Owner, r.idle.Owner = r, r
 	return r
-}
-
-// start takes over an admitted session.
-func (r *runner) start(s *session) {
-	s.taken = false
-	defer r.b.abandon(s)
-	switch {
-	case r.zygote != nil:
-		r.send(s)
-	case r.backoff.Armed() || r.retired || r.b.stopping:
-		r.b.fails(s, "", errNoStart)
-	default:
-		r.waiting = append(r.waiting, s)
-		r.spawn()
-		if len(r.waiting) == maxWaiting {
-			r.b.syncListeners(r)
-		}
-	}
-	s.taken = true
 }
 
 // full tells whether the service's listeners should rest.
@@ -116,9 +99,9 @@ func (r *runner) spawned(z starter, err error) {
 	waiting := r.waiting
 	r.waiting = nil
 	if err != nil {
-		r.failed(err)
+		r.noZygote(err)
 		for _, s := range waiting {
-			r.b.loop.Guard(func() { r.b.fails(s, "", err) })
+			r.b.loop.Guard(func() { r.b.startFailed(s, "", err) })
 		}
 	}
 	for _, s := range waiting {
@@ -139,13 +122,13 @@ func (r *runner) adopt(z starter) error {
 	r.zygote, r.lastErr = z, nil
 	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
-	r.b.logs.attach(r)
+	r.b.logWorker.attach(r)
 	r.b.loop.After(&r.idle, r.linger)
 	return nil
 }
 
-// failed notes that no zygote could be had, and makes the next attempt wait.
-func (r *runner) failed(err error) {
+// noZygote notes that no zygote could be had, and makes the next attempt wait.
+func (r *runner) noZygote(err error) {
 	r.failures++
 	r.lastErr = err
 	if r.failures > 1 {
@@ -175,7 +158,7 @@ func (r *runner) drop() {
 	r.zygote = nil
 }
 
-// expire is called at the end of the backoff, or when the zygote may have been
+// Expire is called at the end of the backoff, or when the zygote may have been
 // idle for its linger.
 func (r *runner) Expire(t *loop.Timer) {
 	if t == &r.backoff {
@@ -209,7 +192,7 @@ func (r *runner) left() {
 	if r.zygote != nil || r.live > 0 {
 		return
 	}
-	r.b.logs.detach(r)
+	r.b.logWorker.detach(r)
 	if r.retired && r.cell != nil {
 		r.b.loop.Disarm(&r.backoff)
 		c, stderr := r.cell, r.stderr

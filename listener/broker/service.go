@@ -1,32 +1,29 @@
 package broker
 
 import (
-	"net/netip"
 	"time"
 
-	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/journal"
+	"casemate/listener/loop"
 	"casemate/policy"
 )
 
 // service is one service of one generation. Sessions keep pointing at the
 // service they were admitted by, so that their records tell the right digest.
 type service struct {
-	b    *Broker
-	name string
-	spec *policy.Service
-	gen  *generation
-	// rules decides who; nil admits nobody.
-	rules *acl.Matcher
-	// origins are the places of the list's rules.
-	origins  []string
-	session  time.Duration // the limit's session time, 0 = none
+	b        *Broker
+	name     string
+	spec     *policy.Service
+	gen      *generation
+	rules    rules         // who
+	longest  time.Duration // a session may take, 0 = no limit
 	styles   uint8
 	dynamic  bool
 	uid, gid uint32
 	run      *runner
 	tally    *tally
-	listen   []*socket
+	listen   []*listening
 }
 
 // tally is what a service's name keeps across reloads: its limiter, its
@@ -40,7 +37,8 @@ type tally struct {
 	failed    uint64
 	refused   uint64
 	refusedBy map[string]uint64
-	quiet     refusalLog
+	quiet     journal.Thinned // records of refusals
+	unsaid    loop.Timer      // writes how many were left out
 	// faults counts wait programs of this service that failed in a row.
 	faults int
 }
@@ -51,28 +49,4 @@ func (t *tally) refuse(reason string) {
 		t.refusedBy = make(map[string]uint64)
 	}
 	t.refusedBy[reason]++
-}
-
-// ruleText tells in a record which rule decided: "file:line:column" where the
-// origin is known, "default", or "none" for a service without an acl.
-func (s *service) ruleText(rule int) string {
-	switch {
-	case rule >= 0 && rule < len(s.origins):
-		return s.origins[rule]
-	case rule == acl.RuleDefault:
-		return "default"
-	default:
-		return "none"
-	}
-}
-
-// visit is one client on its way in: from accept to the decision and, if it is
-// admitted, for the life of its session.
-type visit struct {
-	svc    *service
-	at     *socket
-	client client
-	local  netip.AddrPort // where it connected to; invalid for unix and wait
-	conn   int            // its socket, ours to close; -1 = none (wait) or handed over
-	rule   int            // the deciding rule, as acl.Decision has it
 }

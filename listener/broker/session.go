@@ -1,25 +1,12 @@
 package broker
 
 import (
-	"syscall"
 	"time"
 
 	"casemate/acl/limit"
-	"casemate/listener"
-
 	"casemate/listener/loop"
-	"golang.org/x/sys/unix"
-)
 
-// The reasons of a session's end, as logged.
-const (
-	reasonExit      = "exit"         // it ended by itself
-	reasonKilled    = "killed"       // ended by a signal of ours, or a polite one of somebody's
-	reasonTimeout   = "timeout"      // it outlived its session limit
-	reasonViolation = "violation"    // its seccomp filter killed it
-	reasonMemory    = "memory"       // the kernel killed it for want of memory
-	reasonCrash     = "crash"        // ended by any other signal
-	reasonFailed    = "start-failed" // it never ran
+	"golang.org/x/sys/unix"
 )
 
 // graceTime is how long a program has between SIGTERM and SIGKILL.
@@ -38,7 +25,7 @@ type session struct {
 	started int64      // loop time
 	timer   loop.Timer // for due, or the next look at a child without a pidfd
 	due     int64      // loop time of the session's limit, then of the grace's end; 0 = never
-	held    []*socket
+	held    []*listening
 	run     *runner
 	pid     int32
 	pidfd   int32 // -1 = none
@@ -62,7 +49,7 @@ const (
 
 // env is the peer's facts for the program.
 func (s *session) env(buf []string) []string {
-	return appendFacts(buf, s.svc.styles, s.client, s.local, s.at != nil && !s.at.stream())
+	return appendFacts(buf, s.svc.styles, s.peer, s.local, s.at != nil && !s.at.stream())
 }
 
 // runs is called with the zygote's good news.
@@ -78,11 +65,11 @@ func (b *Broker) runs(s *session, pid int) {
 		b.loop.After(&s.timer, pollChild)
 	}
 	s.svc.tally.admitted++
-	b.logDecision(&s.visit, s.id, "", true, pid)
+	b.logDecision(&s.visit, s.id, "", pid)
 	if b.stopping {
 		b.terminate(s, mercyStop)
-	} else if s.svc.session > 0 && s.held == nil {
-		s.schedule(s.svc.session)
+	} else if s.svc.longest > 0 && s.held == nil {
+		s.schedule(s.svc.longest)
 	}
 }
 
@@ -96,10 +83,10 @@ func (s *session) schedule(d time.Duration) {
 	l.After(&s.timer, d)
 }
 
-// ready is called when the program has ended.
+// Ready is called when the program has ended.
 func (s *session) Ready(uint32) { s.svc.b.reapSession(s) }
 
-// expire is called when the session's time or its grace is over, and to look
+// Expire is called when the session's time or its grace is over, and to look
 // after a child without a pidfd.
 func (s *session) Expire(*loop.Timer) {
 	b := s.svc.b
@@ -133,114 +120,3 @@ func (b *Broker) terminate(s *session, why mercy) {
 // signal reaches the program itself. It is our child and not yet reaped, so its
 // pid cannot belong to anybody else. The namespace's PID 1 takes everyone with it.
 func (s *session) signal(sig unix.Signal) { kill(int(s.pid), sig) }
-
-// reapSession collects the program's end and reports whether it has ended.
-func (b *Broker) reapSession(s *session) bool {
-	var status unix.WaitStatus
-	var usage unix.Rusage
-	pid, err := wait4(int(s.pid), &status, &usage)
-	if pid == 0 && err == nil {
-		if s.pidfd >= 0 { // woken for nothing: ask again
-			_ = b.loop.Mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)
-		}
-		return false
-	}
-	if s.pidfd >= 0 {
-		b.loop.Forget(int(s.pidfd))
-		unix.Close(int(s.pidfd))
-		s.pidfd = -1
-	}
-	defer b.leave(s) // whatever becomes of its record
-	delete(b.sessions, s.pid)
-	delete(b.byUID, s.uid)
-	s.run.live--
-	b.logs.remember(s)
-	e := b.ending(s, syscall.WaitStatus(status), &usage)
-	if t := s.svc.tally; s.held != nil {
-		if e.reason == reasonExit && status.ExitStatus() == 0 || s.mercy != mercyNone {
-			t.faults = 0
-		} else {
-			t.faults++
-		}
-	}
-	if s.held == nil && s.at != nil && s.at.stream() {
-		b.penalize(s, e.reason)
-	}
-	if e.reason == reasonViolation {
-		b.logs.violation(s, e)
-	} else {
-		b.log.put(e)
-	}
-	return true
-}
-
-// abandon is deferred by who has a session on its way: one that a bug, or a
-// failure before its start, has kept from a runner goes the way out.
-func (b *Broker) abandon(s *session) {
-	if !s.taken {
-		delete(s.run.pending, s.id)
-		b.leave(s)
-	}
-}
-
-// leave gives everything back that a session held. It is the one way out for
-// all of them: those that ran and those that could not be started. The later
-// steps are deferred, so that a bug in one of them leaves out no other.
-func (b *Broker) leave(s *session) {
-	defer b.lastLeft()
-	defer s.run.left()
-	defer b.free(s)
-	s.taken = true
-	b.loop.Disarm(&s.timer)
-	if s.conn >= 0 {
-		listener.Refuse(s.conn, "")
-		s.conn = -1
-	}
-	if s.leased {
-		b.leases.Give(s.uid)
-		s.leased = false
-	}
-	if s.ticketd {
-		s.svc.tally.limiter.Release(b.loop.Now(), s.ticket)
-		s.svc.tally.live--
-		s.ticketd = false
-	}
-}
-
-// free gives the sockets back that a wait program held.
-func (b *Broker) free(s *session) {
-	held := s.held
-	s.held = nil
-	for _, at := range held {
-		b.loop.Guard(func() { at.free(s) })
-	}
-}
-
-// lastLeft ends a stopping broker with its last session.
-func (b *Broker) lastLeft() {
-	if b.stopping && len(b.sessions) == 0 {
-		b.stopped()
-	}
-}
-
-// fails ends a session that never ran: one record, and nothing left behind.
-func (b *Broker) fails(s *session, step string, err error) {
-	defer b.leave(s)
-	s.svc.tally.failed++
-	detail := step
-	if err != nil {
-		detail = step + ": " + err.Error()
-		if step == "" {
-			detail = err.Error()
-		}
-	}
-	b.log.put(&ending{at: b.wall(), id: s.id, service: s.svc.name, client: s.client, reason: reasonFailed,
-		detail: detail, digest: s.svc.gen.digest})
-	if s.held != nil {
-		s.svc.tally.faults++
-		if s.at != nil && !s.at.stream() && s.at.sock != nil {
-			// It stays at the head of the queue otherwise and starts the next failure.
-			_ = listener.DropDatagram(s.at.fd())
-		}
-	}
-}

@@ -2,51 +2,50 @@ package broker
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"casemate/acl"
+	"casemate/listener"
+	"casemate/listener/host"
+	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
-	"casemate/listener/host"
 	"golang.org/x/sys/unix"
 )
 
 func TestFacts(t *testing.T) {
-	v4 := client{addr: netip.MustParseAddrPort("192.0.2.7:4711"), host: "a.example.org"}
+	v4 := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
 	local := netip.MustParseAddrPort("192.0.2.1:79")
 	for _, tt := range []struct {
 		name     string
 		styles   uint8
-		client   client
+		client   listener.Peer
 		local    netip.AddrPort
 		datagram bool
 		want     string
 	}{
 		{"ucspi", styleUCSPI, v4, local, false,
 			"PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711 TCPLOCALIP=192.0.2.1 TCPLOCALPORT=79 TCPREMOTEHOST=a.example.org"},
-		{"no name, no local", styleUCSPI, client{addr: v4.addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
-		{"udp", styleUCSPI, client{addr: v4.addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
+		{"no name, no local", styleUCSPI, listener.Peer{Addr: v4.Addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
+		{"udp", styleUCSPI, listener.Peer{Addr: v4.Addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
 		{"systemd", styleSystemd, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
 		{"xinetd", styleXinetd, v4, local, false, "REMOTE_HOST=192.0.2.7"},
 		{"none", 0, v4, local, false, ""},
-		{"unix", styleUCSPI | styleSystemd, client{unix: true, uid: 7, gid: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
-		{"nobody in particular", styleUCSPI | styleSystemd, client{}, netip.AddrPort{}, false, ""},
+		{"unix", styleUCSPI | styleSystemd, listener.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
+		{"nobody in particular", styleUCSPI | styleSystemd, listener.Peer{}, netip.AddrPort{}, false, ""},
 	} {
 		if got := strings.Join(appendFacts(nil, tt.styles, tt.client, tt.local, tt.datagram), " "); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 	}
-	all := client{addr: v4.addr, host: "h"}
-	for _, e := range append(appendFacts(nil, 7, all, local, false), append(appendFacts(nil, 7, all, local, true), appendFacts(nil, 7, client{unix: true}, local, false)...)...) {
+	all := listener.Peer{Addr: v4.Addr, Name: "h"}
+	for _, e := range append(appendFacts(nil, 7, all, local, false), append(appendFacts(nil, 7, all, local, true), appendFacts(nil, 7, listener.Peer{Unix: true}, local, false)...)...) {
 		if name, _, _ := strings.Cut(e, "="); !slices.Contains(factNames, name) {
 			t.Errorf("%s is not in factNames: a policy could set it in front of the fact", name)
 		}
@@ -71,19 +70,19 @@ func TestEndReason(t *testing.T) {
 		oom    bool
 		want   string
 	}{
-		{0, mercyNone, false, reasonExit},
-		{3 << 8, mercyNone, false, reasonExit},
-		{signal(unix.SIGSEGV), mercyNone, false, reasonCrash},
-		{signal(unix.SIGKILL), mercyNone, false, reasonCrash}, // RLIMIT_CPU, or somebody
-		{signal(unix.SIGSYS), mercyNone, false, reasonViolation},
-		{signal(unix.SIGPIPE), mercyNone, false, reasonKilled},
-		{signal(unix.SIGTERM), mercyNone, false, reasonKilled},
-		{signal(unix.SIGTERM), mercyTimeout, false, reasonTimeout},
-		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, reasonTimeout},
-		{0, mercyTimeout, false, reasonTimeout},
-		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, reasonKilled},
-		{signal(unix.SIGKILL), mercyNone, true, reasonMemory},
-		{signal(unix.SIGKILL), mercyTimeout, true, reasonTimeout},
+		{0, mercyNone, false, journal.Exit},
+		{3 << 8, mercyNone, false, journal.Exit},
+		{signal(unix.SIGSEGV), mercyNone, false, journal.Crash},
+		{signal(unix.SIGKILL), mercyNone, false, journal.Crash}, // RLIMIT_CPU, or somebody
+		{signal(unix.SIGSYS), mercyNone, false, journal.Violation},
+		{signal(unix.SIGPIPE), mercyNone, false, journal.Killed},
+		{signal(unix.SIGTERM), mercyNone, false, journal.Killed},
+		{signal(unix.SIGTERM), mercyTimeout, false, journal.Timeout},
+		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, journal.Timeout},
+		{0, mercyTimeout, false, journal.Timeout},
+		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, journal.Killed},
+		{signal(unix.SIGKILL), mercyNone, true, journal.Memory},
+		{signal(unix.SIGKILL), mercyTimeout, true, journal.Timeout},
 	} {
 		if got := endReason(tt.status, tt.mercy, tt.oom); got != tt.want {
 			t.Errorf("status %#x, mercy %#x: %s, want %s", tt.status, tt.mercy, got, tt.want)
@@ -166,138 +165,6 @@ func TestMissingCapability(t *testing.T) {
 	if missingCaps("Name:\tx\n") == nil || missingCaps("CapEff:\tx\n") == nil {
 		t.Error("a status that says nothing passes")
 	}
-}
-
-func TestRefusalLog(t *testing.T) {
-	var q refusalLog
-	said := 0
-	for range 1000 {
-		if q.allow(0) {
-			said++
-		}
-	}
-	if said != refusalBurst || q.unsaid != 1000-refusalBurst {
-		t.Errorf("%d said and %d unsaid of a burst of 1000", said, q.unsaid)
-	}
-	if q.allow(refusalEvery - 1) {
-		t.Error("said one more too early")
-	}
-	if !q.allow(refusalEvery) {
-		t.Error("said none after the interval")
-	}
-}
-
-// TestLogNeverBlocks: a log nobody reads costs records, never the loop.
-func TestLogNeverBlocks(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	l := newLogger(w, false)
-	total := 0
-	for range 200 {
-		for range 100 {
-			l.put(suppressed{at: time.Unix(0, 0), service: strings.Repeat("x", 500)})
-			total++
-		}
-		l.flush()
-	}
-	if l.dropped.Load() == 0 {
-		t.Error("nothing was dropped")
-	}
-	l.close(0)
-	got := make(chan string)
-	go func() {
-		var b bytes.Buffer
-		b.ReadFrom(r)
-		got <- b.String()
-	}()
-	<-l.closed
-	w.Close()
-	text := <-got
-	written := strings.Count(text, "refused-suppressed")
-	var dropped uint64
-	for line := range strings.Lines(text) {
-		var rec struct {
-			Msg   string
-			Count uint64
-		}
-		if err := json.Unmarshal([]byte(line), &rec); err != nil {
-			t.Fatalf("line %q: %v", line, err)
-		}
-		if rec.Msg == "log-dropped" {
-			dropped += rec.Count
-		}
-	}
-	if uint64(written)+dropped != uint64(total) {
-		t.Errorf("%d written and %d counted as dropped, of %d", written, dropped, total)
-	}
-}
-
-func TestLogPriority(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLogger(w, true)
-	l.put(&ending{reason: reasonCrash})
-	l.put(&ending{reason: reasonExit})
-	l.close(time.Second)
-	w.Close()
-	var b bytes.Buffer
-	b.ReadFrom(r)
-	lines := strings.Split(b.String(), "\n")
-	if !strings.HasPrefix(lines[0], "<4>{") || !strings.HasPrefix(lines[1], "<6>{") {
-		t.Errorf("%q", lines)
-	}
-}
-
-func answerBytes(id byte, status byte, name string) []byte {
-	return append([]byte{id, 0, 0, 0, 0, 0, 0, 0, status, byte(len(name))}, name...)
-}
-
-func TestParseAnswer(t *testing.T) {
-	for _, tt := range []struct {
-		in   []byte
-		want acl.Name
-		ok   bool
-	}{
-		{answerBytes(1, 0, "a.example.org"), acl.Name{State: acl.Known, Host: "a.example.org"}, true},
-		{answerBytes(1, 1, ""), acl.Name{State: acl.Unknown}, true},
-		{answerBytes(1, 2, ""), acl.Name{State: acl.Paranoid}, true},
-		{answerBytes(1, 3, ""), acl.Name{State: acl.NoAnswer}, true},
-		{answerBytes(1, 4, ""), acl.Name{}, false},
-		{answerBytes(1, 0, ""), acl.Name{}, false},
-		{answerBytes(1, 1, "x"), acl.Name{}, false},
-		{answerBytes(1, 0, "A"), acl.Name{}, false},
-		{answerBytes(1, 0, "a\nb"), acl.Name{}, false},
-		{answerBytes(1, 0, "a="), acl.Name{}, false},
-		{answerBytes(1, 0, "-rf"), acl.Name{}, false},
-		{answerBytes(1, 0, "a."), acl.Name{}, false},
-		{append(answerBytes(1, 0, "a"), 'b'), acl.Name{}, false},
-		{answerBytes(1, 0, strings.Repeat("a", 254)), acl.Name{}, false},
-		{nil, acl.Name{}, false},
-	} {
-		_, got, err := parseAnswer(tt.in)
-		if (err == nil) != tt.ok || got != tt.want {
-			t.Errorf("%q: %+v, %v", tt.in, got, err)
-		}
-	}
-}
-
-func FuzzParseAnswer(f *testing.F) {
-	f.Add(answerBytes(1, 0, "a.example.org"))
-	f.Add(answerBytes(9, 3, ""))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		id, name, err := parseAnswer(in)
-		if err != nil && (id != 0 || name != acl.Name{}) {
-			t.Error("an error with a result")
-		}
-		if strings.ContainsFunc(name.Host, func(r rune) bool { return r <= ' ' || r > 'z' || r == '=' || r == '/' }) {
-			t.Errorf("host %q", name.Host)
-		}
-	})
 }
 
 func FuzzParseRequest(f *testing.F) {

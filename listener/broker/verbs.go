@@ -79,7 +79,7 @@ func (b *Broker) listSessions(st *policy.Status, service string) {
 			continue
 		}
 		st.Sessions = append(st.Sessions, policy.SessionStatus{
-			ID: s.id, Service: s.svc.name, Client: s.client.text(), PID: int(s.pid), UID: s.uid,
+			ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
 			Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: s.svc.gen.number, Digest: s.svc.gen.digest,
 		})
 	}
@@ -130,6 +130,7 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		if client, err = netip.ParseAddr(q.Client); err != nil {
 			return nil, nil, fmt.Errorf("client: %w", err)
 		}
+		client = client.Unmap().WithZone("")
 	}
 	err = b.loop.Do(func() {
 		if b.gen == nil {

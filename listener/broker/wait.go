@@ -28,7 +28,7 @@ import (
 const minRest = 10 * time.Millisecond
 
 // handOver starts the program of a wait service.
-func (at *socket) handOver() {
+func (at *listening) handOver() {
 	b := at.b
 	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleDefault}
 	if !at.stream() && at.svc.spec.Builtin == "" {
@@ -38,7 +38,7 @@ func (at *socket) handOver() {
 		}
 		if err == nil {
 			// For the record only: the rules of a wait service admit everybody.
-			v.client = client{addr: peer.Addr, unix: peer.Unix, uid: peer.UID, gid: peer.GID}
+			v.peer = peer
 		}
 	}
 	s, refusal := b.admitWait(&v)
@@ -48,7 +48,7 @@ func (at *socket) handOver() {
 		return
 	}
 	defer b.abandon(s)
-	s.held = []*socket{at}
+	s.held = []*listening{at}
 	if at.svc.spec.Builtin != "" {
 		s.held = append(s.held[:0], at.svc.listen...)
 	}
@@ -64,20 +64,16 @@ func (at *socket) handOver() {
 // admitWait is admit for a program that takes its clients itself: there is no
 // source to count, and the per-source limits are refused by the policy.
 func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
-	peer := v.client
-	v.client = client{}
 	s, reason := b.admit(v)
-	v.client = peer
 	if s == nil {
-		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), limit.Source{}).RetryAfter}
+		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), v.source()).RetryAfter}
 	}
-	s.client = peer
 	return s, limit.Refusal{}
 }
 
 // undo takes back what a wait program may have done to the socket it held; one
 // that is beyond that is opened anew, without those who waited on it.
-func (at *socket) undo() {
+func (at *listening) undo() {
 	if err := at.sock.Restore(); err != nil {
 		at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
 		at.close()
@@ -86,7 +82,7 @@ func (at *socket) undo() {
 }
 
 // close closes the socket, if it is open.
-func (at *socket) close() {
+func (at *listening) close() {
 	if at.sock == nil {
 		return
 	}
@@ -107,7 +103,7 @@ const (
 )
 
 // reopen opens the socket, or tries again later.
-func (at *socket) reopen() {
+func (at *listening) reopen() {
 	if at.svc == nil || at.b.stopping || at.sock != nil {
 		return
 	}
@@ -122,7 +118,7 @@ func (at *socket) reopen() {
 		return
 	}
 	at.sock, at.err, at.tries = sock, nil, 0
-	at.local = newSocket(at.b, at.spec, sock).local
+	at.local = newListening(at.b, at.spec, sock).local
 	for _, o := range at.svc.listen {
 		o.sync()
 	}

@@ -18,7 +18,7 @@ import (
 type waitRig struct {
 	*rig
 	network, to string
-	at          *socket
+	at          *listening
 	turns       int // of the loop
 }
 

@@ -5,14 +5,12 @@ import (
 	"time"
 
 	"casemate/listener/loop"
+
 	"golang.org/x/sys/unix"
 )
 
-// The bounds of the link to a worker.
-const (
-	maxUnsent = 4096 // messages waiting for a worker that does not read
-	maxAnswer = 512  // bytes of the largest message a worker sends
-)
+// maxUnsent is how many messages wait for a worker that does not read.
+const maxUnsent = 4096
 
 // After a worker's end the next one is started at once if it had lived for a
 // minute, else after 100 ms, doubled up to 10 s.
@@ -38,7 +36,9 @@ type worker struct {
 	failures int
 	backoff  loop.Timer
 	unsent   []outgoing
-	waits    bool // for room to send
+	buf      []byte // holds the largest message it may send
+	over     func() // set once it is to end for good
+	waits    bool   // for room to send
 }
 
 // outgoing is one message to a worker; fd is -1 or a descriptor to pass, which
@@ -48,10 +48,9 @@ type outgoing struct {
 	fd   int
 }
 
-func newWorker(b *Broker, name string) *worker {
-	w := &worker{b: b, name: name, fd: -1}
+func newWorker(b *Broker, name string, largest int) *worker {
+	w := &worker{b: b, name: name, fd: -1, buf: make([]byte, largest)}
 	w.backoff.Owner = w
-	b.workers = append(b.workers, w)
 	return w
 }
 
@@ -112,18 +111,31 @@ func (w *worker) started(pid, fd int, err error) {
 	w.pid, w.fd, w.born = pid, fd, w.b.loop.Now()
 	w.b.helpers[pid] = true
 	w.up()
+	if w.over != nil {
+		w.flush()
+	}
 }
 
 // fail makes the next start wait.
 func (w *worker) fail(err error) {
+	if w.over != nil {
+		w.gone()
+		return
+	}
 	w.failures++
 	w.b.limitedNote("worker "+w.name, "worker "+w.name+" failed, starting it again", err)
 	w.b.loop.After(&w.backoff, backoffAfter(w.failures, firstBackoff, maxBackoff))
 	w.down()
 }
 
-// expire ends the backoff.
-func (w *worker) Expire(*loop.Timer) { w.again() }
+// Expire ends the backoff, or the patience with a worker that is to end.
+func (w *worker) Expire(*loop.Timer) {
+	if w.over != nil {
+		w.gone()
+		return
+	}
+	w.again()
+}
 
 // send queues a message. It reports false when the worker is down or does not
 // read: the caller goes on without it.
@@ -159,6 +171,9 @@ func (w *worker) flush() {
 	}
 	w.unsent = nil
 	w.want(false)
+	if w.over != nil {
+		_ = unix.Shutdown(w.fd, unix.SHUT_WR) // of a worker that is gone already, it fails, and that is seen
+	}
 }
 
 func (w *worker) want(room bool) {
@@ -173,11 +188,10 @@ func (w *worker) want(room bool) {
 	_ = w.b.loop.Mod(w.fd, events)
 }
 
-// ready takes the worker's messages and sends what waited for room.
+// Ready takes the worker's messages and sends what waited for room.
 func (w *worker) Ready(events uint32) {
 	for range maxDatagrams {
-		var buf [maxAnswer]byte
-		n, _, err := unix.Recvfrom(w.fd, buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		n, _, err := unix.Recvfrom(w.fd, w.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			if events&unix.EPOLLOUT != 0 {
@@ -188,14 +202,14 @@ func (w *worker) Ready(events uint32) {
 			continue
 		case err == nil && n == 0:
 			err = errors.New("it ended")
-		case err == nil && n > len(buf):
+		case err == nil && n > len(w.buf):
 			err = errors.New("it sent a message that is too long")
 		}
 		if err != nil {
 			w.end(err)
 			return
 		}
-		w.message(buf[:n])
+		w.message(w.buf[:n])
 		if w.fd < 0 {
 			return
 		}
@@ -227,4 +241,25 @@ func (w *worker) stop() {
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
 	w.fd, w.pid = -1, 0
+}
+
+// finish ends our direction once all is sent, which tells the worker to end, takes
+// what it still has to say, and calls done when it has ended or patience has.
+func (w *worker) finish(patience time.Duration, done func()) {
+	w.over = done
+	switch {
+	case w.fd >= 0:
+		w.b.loop.After(&w.backoff, patience)
+		w.flush()
+	case w.starting:
+		w.b.loop.After(&w.backoff, patience) // started goes on
+	default:
+		w.gone()
+	}
+}
+
+// gone is the end of a worker that was to end.
+func (w *worker) gone() {
+	w.stop()
+	w.over()
 }

@@ -19,6 +19,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/address"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,10 +30,10 @@ type safeBuffer struct {
 	b  bytes.Buffer
 }
 
-func (s *safeBuffer) Write(p []byte) (int, error) {
+func (s *safeBuffer) put(r journal.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.b.Write(p)
+	s.b.Write(journal.Encode(r))
 }
 
 // records are the records of one message so far.
@@ -97,7 +98,7 @@ func startOn(t *testing.T, c *Config, addr string) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
-	go func() { r.done <- Serve(ctx, c, files, &r.log) }()
+	go func() { r.done <- Serve(ctx, c, files, r.log.put) }()
 	t.Cleanup(r.end)
 	return r
 }
@@ -204,7 +205,7 @@ func TestStreamEchoHalfClose(t *testing.T) {
 	}
 	eventually(t, "the session's record", func() bool { return len(r.log.records(t, "session")) == 1 })
 	d, s := r.log.records(t, "decision")[0], r.log.records(t, "session")[0]
-	if d["id"] != s["id"] || d["verdict"] != "allow" || d["reason"] != "allow" || d["rule"] != "rule 0" ||
+	if d["id"] != s["id"] || d["verdict"] != "allow" || d["reason"] != nil || d["network"] != "tcp" || d["rule"] != "rule 0" ||
 		d["service"] != "echo" || d["acl"] != "anyone" || d["digest"] != "sha256:0" || d["client"] != "127.0.0.1" || s["reason"] != "exit" {
 		t.Errorf("records %v and %v", d, s)
 	}
@@ -280,7 +281,7 @@ func TestUnixStream(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Serve(ctx, config("echo"), []*os.File{f}, io.Discard) }()
+	go func() { done <- Serve(ctx, config("echo"), []*os.File{f}, func(journal.Record) {}) }()
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -383,7 +384,7 @@ func TestStopEndsSessions(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("the session goes on")
 	}
-	if s := r.log.records(t, "session"); len(s) != 1 || s[0]["reason"] != "stopped" {
+	if s := r.log.records(t, "session"); len(s) != 1 || s[0]["reason"] != "killed" {
 		t.Errorf("records %v", s)
 	}
 }

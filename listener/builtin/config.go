@@ -9,72 +9,31 @@
 package builtin
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"casemate/acl"
-	"casemate/acl/limit"
+	"casemate/listener/wire"
 )
 
-// ConfigPath is where the worker finds its Config inside its own root.
-const ConfigPath = "/etc/casemate/builtin.json"
+// Config is what the broker tells the worker about its service.
+type Config = wire.Builtin
 
-// maxConfig bounds what Decode takes; a large host list is a few hundred KiB.
-const maxConfig = 16 << 20
-
-// Config is what the broker tells the worker about its service: constants of
-// the compiled policy.
-type Config struct {
-	Service string `json:"service"`
-	// Builtin is echo, discard, chargen, daytime or time.
-	Builtin string `json:"builtin"`
-	// ACL is the service's host rules; null admits nobody.
-	ACL *acl.List `json:"acl"`
-	// Limit is enforced over all sockets of the service together. Its penalties
-	// come from tcp sessions only.
-	Limit limit.Spec `json:"limit"`
-	// Linger is how long the worker waits without a client before it exits, in
-	// ns; less than a second counts as a second, so that a client whose wake-up
-	// races with the end is not met by an endless row of workers.
-	Linger time.Duration `json:"linger_ns"`
-	// Digest goes into the records.
-	Digest string `json:"digest"`
-	// Origins are the places of the ACL's rules ("file:line:column"), for the
-	// records; a rule without one is named by its number.
-	Origins []string `json:"origins,omitempty"`
-}
-
-// Decode reads a Config strictly: unknown fields, a second value, values that the
-// rules do not take are errors.
+// Decode reads a Config strictly, and refuses values that the rules do not take.
 func Decode(r io.Reader) (*Config, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
+	c, err := wire.DecodeBuiltin(r)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, err
 	}
-	if len(text) > maxConfig {
-		return nil, fmt.Errorf("read the configuration: more than %d bytes", maxConfig)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	var c Config
-	if err := dec.Decode(&c); err != nil {
-		return nil, fmt.Errorf("decode the configuration: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("decode the configuration: data after its end")
-	}
-	if err := c.validate(); err != nil {
+	if err := validate(c); err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return &c, nil
+	return c, nil
 }
 
-func (c *Config) validate() error {
+func validate(c *Config) error {
 	if c.Service == "" {
 		return errors.New("service: missing")
 	}
@@ -91,24 +50,4 @@ func (c *Config) validate() error {
 		return fmt.Errorf("acl: %w", err)
 	}
 	return nil
-}
-
-// rule names the deciding rule of an acl.Decision in a record, in the broker's words.
-func (c *Config) rule(index int) string {
-	switch {
-	case index == acl.RuleDefault:
-		return "default"
-	case index < 0:
-		return "none"
-	case index < len(c.Origins):
-		return c.Origins[index]
-	}
-	return fmt.Sprintf("rule %d", index)
-}
-
-func (c *Config) aclName() string {
-	if c.ACL == nil {
-		return ""
-	}
-	return c.ACL.Name
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"casemate/acl"
 	"casemate/listener"
 
 	"golang.org/x/sys/unix"
@@ -74,14 +75,14 @@ func (s *server) receive(p *packetSocket) error {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
-			if listener.Temporary(err) || errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
+			if listener.Temporary(err) || listener.Exhausted(err) || errors.Is(err, unix.ECONNREFUSED) {
 				continue // an ICMP error about an answer of ours, or a moment without memory
 			}
 			return err
 		}
 		s.idle.touch()
 		d := datagram{socket: p, from: from, data: req[:n]}
-		d.local, d.to, d.index = destination(oob[:oobn])
+		d.local, d.to, d.index = listener.Destination(oob[:oobn])
 		if bound := p.bound.Addr().WithZone(""); !bound.IsUnspecified() {
 			// There is no other, and it is known for datagrams from before wantLocal too.
 			d.local = bound
@@ -101,16 +102,14 @@ type datagram struct {
 }
 
 func (s *server) answer(d *datagram, reply []byte) {
-	peer := netip.AddrPortFrom(d.from.Addr().Unmap().WithZone(""), d.from.Port())
-	local := netip.AddrPortFrom(d.local, d.socket.bound.Port())
-	w := who{client: client(peer, local), peer: peer, local: local}
+	c := client{peer: listener.PeerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port()), network: "udp"}
 	if reason := d.socket.guard.check(d.from, d.local, d.to); reason != badNothing {
-		s.journal.decision(w, verdict{reason: reason, rule: "none"}, "udp", false)
+		s.records.decision(c, verdict{refused: reason, rule: acl.RuleNoACL}, false)
 		return
 	}
-	v := s.gate.datagram(w.client)
-	s.journal.decision(w, v, "udp", false)
-	if !v.allowed {
+	v := s.gate.datagram(c)
+	s.records.decision(c, v, false)
+	if v.refused != "" {
 		return
 	}
 	n, ok := s.protocol.datagram(d.data, reply, time.Now())
@@ -119,22 +118,6 @@ func (s *server) answer(d *datagram, reply []byte) {
 	}
 	// A lost answer is what udp promises; the next datagram matters more than the reason.
 	_, _, _ = d.socket.conn.WriteMsgUDPAddrPort(reply[:n], d.control(), d.from)
-}
-
-// destination reads IP_PKTINFO or IPV6_PKTINFO. A datagram without one was sent
-// to an address nobody knows, and local and to are zero.
-func destination(oob []byte) (local, to netip.Addr, index uint32) {
-	for len(oob) >= unix.CmsgLen(0) {
-		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)
-		if err != nil {
-			return
-		}
-		oob = rest
-		if l, t, i, ok := listener.Pktinfo(header, data); ok {
-			local, to, index = l, t, i
-		}
-	}
-	return
 }
 
 // control is the control message that makes the answer leave from the address

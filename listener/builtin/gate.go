@@ -7,6 +7,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener"
 )
 
 // gate decides who is served: the service's acl and limits over all of its
@@ -23,16 +24,12 @@ type gate struct {
 
 // verdict is the gate's answer about one client.
 type verdict struct {
-	allowed bool
-	reason  string // "allow", "acl", or the limit's word
-	rule    string
+	refused string // why: "acl", or the limit's word; "" = it is served
+	rule    int    // as acl.Decision has it
 	ticket  limit.Ticket
 }
 
-const (
-	reasonAllow = "allow"
-	reasonACL   = "acl"
-)
+const reasonACL = "acl"
 
 // responses is what a network gets of udp answers at most, whatever the policy
 // says: a responder loop between two servers then dies out at the first dropped
@@ -60,18 +57,18 @@ func (g *gate) now() int64 { return int64(time.Since(g.start)) }
 
 // decide asks the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
-func (g *gate) decide(c acl.Client) verdict {
-	c.Name = acl.Name{State: acl.NoAnswer}
-	d := g.matcher.Decide(c)
-	v := verdict{rule: g.config.rule(d.Rule), reason: reasonACL}
-	v.allowed = d.Verdict == acl.Allow
-	return v
+func (g *gate) decide(c client) verdict {
+	d := g.matcher.Decide(acl.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: acl.Name{State: acl.NoAnswer}, Unix: c.peer.Unix})
+	if d.Verdict != acl.Allow {
+		return verdict{refused: reasonACL, rule: d.Rule}
+	}
+	return verdict{rule: d.Rule}
 }
 
 // admit decides about a stream client; an allowed one must be released.
-func (g *gate) admit(c acl.Client) verdict {
+func (g *gate) admit(c client) verdict {
 	v := g.decide(c)
-	if !v.allowed {
+	if v.refused != "" {
 		return v
 	}
 	g.mu.Lock()
@@ -79,35 +76,35 @@ func (g *gate) admit(c acl.Client) verdict {
 	return g.take(v, c)
 }
 
-func (g *gate) take(v verdict, c acl.Client) verdict {
-	ticket, refusal := g.limiter.Admit(g.now(), source(c))
+func (g *gate) take(v verdict, c client) verdict {
+	ticket, refusal := g.limiter.Admit(g.now(), c.source())
 	if refusal.Refused() {
-		v.allowed, v.reason = false, string(refusal.Reason)
+		v.refused = string(refusal.Reason)
 		return v
 	}
-	v.reason, v.ticket = reasonAllow, ticket
+	v.ticket = ticket
 	return v
 }
 
 // datagram decides about one datagram, which needs no release. Nothing that a udp
 // client does costs a penalty, because anybody can do it in its name.
-func (g *gate) datagram(c acl.Client) verdict {
+func (g *gate) datagram(c client) verdict {
 	v := g.decide(c)
-	if !v.allowed {
+	if v.refused != "" {
 		return v
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if g.budget.Peek(now, source(c)).Refused() {
-		v.allowed, v.reason = false, reasonResponses
+	if g.budget.Peek(now, c.source()).Refused() {
+		v.refused = reasonResponses
 		return v
 	}
-	if v = g.take(v, c); !v.allowed {
+	if v = g.take(v, c); v.refused != "" {
 		return v
 	}
 	g.limiter.Release(now, v.ticket)
-	if ticket, refusal := g.budget.Admit(now, source(c)); !refusal.Refused() {
+	if ticket, refusal := g.budget.Admit(now, c.source()); !refusal.Refused() {
 		g.budget.Release(now, ticket)
 	}
 	return v
@@ -115,23 +112,21 @@ func (g *gate) datagram(c acl.Client) verdict {
 
 // release ends a stream client's session; timeout counts as an offence where
 // the policy says so.
-func (g *gate) release(c acl.Client, v verdict, timeout bool) {
+func (g *gate) release(c client, v verdict, timeout bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if timeout {
-		g.limiter.Penalize(g.now(), source(c), limit.Timeout)
+		g.limiter.Penalize(g.now(), c.source(), limit.Timeout)
 	}
 	g.limiter.Release(g.now(), v.ticket)
 }
 
-func source(c acl.Client) limit.Source {
-	if c.Unix {
-		return limit.UID(c.UID)
-	}
-	return limit.Addr(c.Addr)
+// client is a peer and where it came to.
+type client struct {
+	peer    listener.Peer
+	local   netip.AddrPort
+	network string // tcp, udp or unix
 }
 
-// client is an IP peer as the rules see it.
-func client(peer, local netip.AddrPort) acl.Client {
-	return acl.Client{Addr: peer.Addr().Unmap().WithZone(""), Local: local.Addr().Unmap().WithZone("")}
-}
+// source is whom limits count the client under.
+func (c client) source() limit.Source { return limit.Peer(c.peer.Addr.Addr(), c.peer.UID) }

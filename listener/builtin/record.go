@@ -1,129 +1,81 @@
 package builtin
 
 import (
-	"context"
-	"io"
-	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"casemate/acl"
+	"casemate/listener/journal"
 )
 
-// The log keeps what a flood can make it write within these: one record for
-// each decision up to the rate, and a count of the others.
-const (
-	quietRate  = 20 // records a second
-	quietBurst = 100
-)
+// quiet is what a flood can make the service write: one record for each decision
+// up to the rate, and a count of the others.
+var quiet = journal.Rate{Every: time.Second / 20, Burst: 100}
 
-// journal writes the records of the service, in the broker's shapes. It is safe
-// for concurrent use and never waits for whoever reads the log.
-type journal struct {
-	log    *slog.Logger
+// noteEvery is how often that count is written at most.
+const noteEvery = 10 * time.Second
+
+// records makes the records of the service. It is safe for concurrent use and
+// never waits for whoever reads the log.
+type records struct {
+	log    func(journal.Record)
 	config *Config
 	ids    atomic.Uint64
+	start  time.Time
 
 	mu       sync.Mutex
-	tokens   float64
-	filled   time.Time
-	left     uint64 // decisions not written since the last note
+	quiet    journal.Thinned
 	noteTime time.Time
 }
 
-func newJournal(w io.Writer, c *Config) *journal {
+func newRecords(log func(journal.Record), c *Config) *records {
 	now := time.Now()
-	j := &journal{log: slog.New(slog.NewJSONHandler(w, nil)), config: c, tokens: quietBurst, filled: now, noteTime: now}
+	r := &records{log: log, config: c, start: now, noteTime: now}
 	// Microseconds of the start: ids of one worker after the other stay apart.
-	j.ids.Store(uint64(now.UnixMicro()))
-	return j
+	r.ids.Store(uint64(now.UnixMicro()))
+	return r
 }
 
-// allowed takes a token for one decision record. Refusals and datagrams cost a
+// allowed takes a place for one decision record. Refusals and datagrams cost a
 // client nothing, so they are what is counted out; sessions have limits of their own.
-func (j *journal) allowed(now time.Time) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.tokens = min(j.tokens+now.Sub(j.filled).Seconds()*quietRate, quietBurst)
-	j.filled = now
-	if j.tokens < 1 {
-		j.left++
-		return false
-	}
-	j.tokens--
-	return true
+func (r *records) allowed(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.quiet.Allow(quiet, int64(now.Sub(r.start)))
 }
 
 // suppressed writes how many decisions were left out, at most every interval.
-func (j *journal) suppressed(now time.Time, interval time.Duration) {
-	j.mu.Lock()
-	n := j.left
-	if n == 0 || now.Sub(j.noteTime) < interval {
-		j.mu.Unlock()
+func (r *records) suppressed(now time.Time, interval time.Duration) {
+	r.mu.Lock()
+	n := r.quiet.Left
+	if n == 0 || now.Sub(r.noteTime) < interval {
+		r.mu.Unlock()
 		return
 	}
-	j.left, j.noteTime = 0, now
-	j.mu.Unlock()
-	j.log.LogAttrs(context.Background(), slog.LevelWarn, "refused-suppressed",
-		slog.String("service", j.config.Service), slog.Uint64("count", n))
-}
-
-// who is the client part of a record.
-type who struct {
-	client acl.Client
-	peer   netip.AddrPort
-	local  netip.AddrPort
-}
-
-func (w who) attrs(a []slog.Attr) []slog.Attr {
-	if w.client.Unix {
-		return append(a, slog.String("client", "unix"), slog.Uint64("client_uid", uint64(w.client.UID)))
-	}
-	return append(a, slog.String("client", w.client.Addr.String()), slog.Int("client_port", int(w.peer.Port())))
+	r.quiet.Left, r.noteTime = 0, now
+	r.mu.Unlock()
+	r.log(&journal.Suppressed{At: now, What: journal.Refusals, Service: r.config.Service, Count: n})
 }
 
 // decision writes the record of one decision and returns its id. always writes
 // it even when the log is over its rate.
-func (j *journal) decision(w who, v verdict, proto string, always bool) uint64 {
-	id := j.ids.Add(1)
+func (r *records) decision(c client, v verdict, always bool) uint64 {
+	id := r.ids.Add(1)
 	now := time.Now()
-	j.suppressed(now, 10*time.Second)
-	if !always && !j.allowed(now) {
+	r.suppressed(now, noteEvery)
+	if !always && !r.allowed(now) {
 		return id
 	}
-	word := "deny"
-	if v.allowed {
-		word = "allow"
+	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
+		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: r.config.ACL.RuleName(v.rule), Digest: r.config.Digest}
+	if r.config.ACL != nil {
+		d.ACL = r.config.ACL.Name
 	}
-	a := w.attrs([]slog.Attr{slog.Uint64("id", id), slog.String("service", j.config.Service)})
-	if w.local.IsValid() {
-		a = append(a, slog.String("local", w.local.String()))
-	}
-	a = append(a, slog.String("proto", proto), slog.String("verdict", word), slog.String("reason", v.reason),
-		slog.String("rule", v.rule), slog.String("acl", j.config.aclName()), slog.String("digest", j.config.Digest))
-	j.log.LogAttrs(context.Background(), slog.LevelInfo, "decision", a...)
+	r.log(d)
 	return id
 }
 
 // session writes the record of a stream session that ended.
-func (j *journal) session(id uint64, w who, reason string, took time.Duration) {
-	level := slog.LevelInfo
-	if reason != endExit {
-		level = slog.LevelWarn
-	}
-	a := w.attrs([]slog.Attr{slog.Uint64("id", id), slog.String("service", j.config.Service)})
-	a = append(a, slog.String("reason", reason),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000), slog.String("digest", j.config.Digest))
-	j.log.LogAttrs(context.Background(), level, "session", a...)
+func (r *records) session(id uint64, c client, reason string, took time.Duration) {
+	r.log(&journal.Session{At: time.Now(), ID: id, Service: r.config.Service, Client: c.peer, Reason: reason, Took: took, Digest: r.config.Digest})
 }
-
-// How a session ends, in its record.
-const (
-	endExit    = "exit"    // the protocol is through, or the client left
-	endTimeout = "timeout" // the session limit
-	endStalled = "stalled" // the client took nothing for writeStall
-	endReset   = "reset"   // the client broke the connection
-	endStopped = "stopped" // the worker was told to end
-)

@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
 	"time"
+
+	"casemate/listener/journal"
 )
 
 // Serve serves the Config's protocol on the sockets, which it takes over, until
-// ctx ends or nobody has come for the linger time; both give nil. Records go
-// to log as JSON lines, one Write each.
-func Serve(ctx context.Context, c *Config, sockets []*os.File, log io.Writer) error {
-	if err := c.validate(); err != nil {
+// ctx ends or nobody has come for the linger time; both give nil. log gets the
+// records, must not wait, and is called from several goroutines.
+func Serve(ctx context.Context, c *Config, sockets []*os.File, log func(journal.Record)) error {
+	if err := validate(c); err != nil {
 		return fmt.Errorf("builtin: %w", err)
 	}
 	gate, err := newGate(c)
@@ -24,7 +25,7 @@ func Serve(ctx context.Context, c *Config, sockets []*os.File, log io.Writer) er
 	}
 	s := &server{
 		config: c, protocol: protocols[c.Builtin], gate: gate, idle: newIdle(c.Linger),
-		journal: newJournal(log, c), conns: make(map[*conn]struct{}),
+		records: newRecords(log, c), conns: make(map[*conn]struct{}),
 	}
 	if err := s.open(sockets); err != nil {
 		return fmt.Errorf("builtin: %w", err)
@@ -37,7 +38,7 @@ type server struct {
 	protocol  protocol
 	gate      *gate
 	idle      *idle
-	journal   *journal
+	records   *records
 	listeners []net.Listener
 	packets   []*packetSocket
 
@@ -70,7 +71,7 @@ func (s *server) run(ctx context.Context) error {
 	s.idle.wait(ctx)
 	s.close()
 	loops.Wait()
-	s.journal.suppressed(time.Now(), 0)
+	s.records.suppressed(time.Now(), 0)
 	var broken *socketError
 	if errors.As(context.Cause(ctx), &broken) {
 		return fmt.Errorf("builtin: %w", broken.error)

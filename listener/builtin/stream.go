@@ -3,13 +3,13 @@ package builtin
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
-	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +35,7 @@ func (s *server) accept(l net.Listener) error {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+		case listener.Exhausted(err):
 			time.Sleep(exhausted)
 			continue
 		case listener.Temporary(err):
@@ -57,28 +57,27 @@ func (s *server) accept(l net.Listener) error {
 
 // decide asks the gate about a fresh connection, and refuses it or registers
 // its session.
-func (s *server) decide(c net.Conn) (*conn, who, verdict) {
+func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 	s.idle.touch()
 	st, w, err := identify(c)
 	if err != nil {
 		_ = c.Close() // the client left before it was looked at
 		return nil, w, verdict{}
 	}
-	v := s.gate.admit(w.client)
-	if !v.allowed {
-		s.journal.decision(w, v, "stream", false)
+	v := s.gate.admit(w)
+	if v.refused != "" {
+		s.records.decision(w, v, false)
 		refuse(st)
 		return nil, w, v
 	}
 	conn, err := newConn(st, time.Now(), s.config.Limit.Session)
 	if err == nil && s.full() {
-		err, v.reason = errFull, reasonSessions
+		err, v.refused = errFull, reasonSessions
 	}
 	if err != nil || !s.enter(conn) {
-		s.gate.release(w.client, v, false)
-		if v.reason == reasonSessions {
-			v.allowed = false
-			s.journal.decision(w, v, "stream", false)
+		s.gate.release(w, v, false)
+		if v.refused != "" {
+			s.records.decision(w, v, false)
 		}
 		refuse(st)
 		return nil, w, v
@@ -95,64 +94,51 @@ func (s *server) full() bool {
 }
 
 // serve runs one session to its end.
-func (s *server) serve(c *conn, w who, v verdict) {
-	id := s.journal.decision(w, v, "stream", true)
+func (s *server) serve(c *conn, w client, v verdict) {
+	id := s.records.decision(w, v, true)
 	began := time.Now()
 	err := s.protocol.stream(c)
 	reason := s.ending(c, err)
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
-	s.gate.release(w.client, v, reason == endTimeout)
-	s.journal.session(id, w, reason, time.Since(began))
+	s.gate.release(w, v, reason == journal.Timeout)
+	s.records.session(id, w, reason, time.Since(began))
 }
 
 func (s *server) ending(c *conn, err error) string {
 	switch {
 	case s.stopped():
-		return endStopped
+		return journal.Killed
 	case !c.ends.IsZero() && !time.Now().Before(c.ends):
-		return endTimeout
+		return journal.Timeout
 	case err == nil, errors.Is(err, unix.EPIPE):
-		return endExit
+		return journal.Exit
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return endStalled
+		return journal.Stalled
 	}
-	return endReset
+	return journal.Reset
 }
 
 // identify tells who is at the other end of a connection.
-func identify(c net.Conn) (stream, who, error) {
-	switch c := c.(type) {
-	case *net.TCPConn:
-		peer, local := plain(c.RemoteAddr()), plain(c.LocalAddr())
-		return c, who{client: client(peer, local), peer: peer, local: local}, nil
-	case *net.UnixConn:
-		uid, err := peerUID(c)
-		return c, who{client: acl.Client{Unix: true, UID: uid}}, err
-	}
-	return nil, who{}, errors.New("neither tcp nor unix")
-}
-
-func plain(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	ap := t.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-}
-
-func peerUID(c *net.UnixConn) (uid uint32, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	cerr := raw.Control(func(fd uintptr) {
-		var peer listener.Peer
-		peer, err = listener.Credentials(int(fd))
-		uid = peer.UID
+func identify(c net.Conn) (stream, client, error) {
+	st, ok := c.(interface {
+		stream
+		syscall.Conn
 	})
-	return uid, errors.Join(err, cerr)
+	if !ok {
+		return nil, client{}, errors.New("neither tcp nor unix")
+	}
+	raw, err := st.SyscallConn()
+	if err != nil {
+		return nil, client{}, err
+	}
+	who := client{network: c.LocalAddr().Network()}
+	cerr := raw.Control(func(fd uintptr) {
+		if who.peer, err = listener.Connected(int(fd)); err == nil {
+			who.local, err = listener.Local(int(fd))
+		}
+	})
+	return st, who, errors.Join(err, cerr)
 }
 
 // refuse ends a connection with a reset, so that neither side keeps TIME_WAIT.

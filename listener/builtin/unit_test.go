@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestGuard(t *testing.T) {
@@ -151,20 +149,20 @@ func TestIdle(t *testing.T) {
 	})
 }
 
-func TestJournalRate(t *testing.T) {
+func TestRecordRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log safeBuffer
-		j := newJournal(&log, config("echo"))
+		j := newRecords(log.put, config("echo"))
 		for range 1000 {
-			j.decision(who{}, verdict{reason: "acl"}, "udp", false)
+			j.decision(client{}, verdict{refused: "acl"}, false)
 		}
 		time.Sleep(time.Minute)
-		j.decision(who{}, verdict{reason: "acl"}, "udp", false)
-		if n := len(log.records(t, "decision")); n != quietBurst+1 {
+		j.decision(client{}, verdict{refused: "acl"}, false)
+		if n := len(log.records(t, "decision")); n != quiet.Burst+1 {
 			t.Errorf("%d records", n)
 		}
 		left := log.records(t, "refused-suppressed")
-		if len(left) != 1 || left[0]["count"] != float64(1000-quietBurst) {
+		if len(left) != 1 || left[0]["count"] != float64(1000-quiet.Burst) {
 			t.Errorf("suppressed: %v", left)
 		}
 	})
@@ -191,12 +189,6 @@ func FuzzDatagram(f *testing.F) {
 			}
 		}
 	})
-}
-
-func FuzzDestination(f *testing.F) {
-	f.Add(unix.PktInfo4(&unix.Inet4Pktinfo{Addr: [4]byte{127, 0, 0, 1}}))
-	f.Add(unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: 1}))
-	f.Fuzz(func(t *testing.T, oob []byte) { destination(oob) })
 }
 
 func FuzzDecode(f *testing.F) {

@@ -28,7 +28,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("explain: name: %w", err)
 	}
-	client := acl.Client{Addr: q.Client, Local: q.Local, Name: name}.Normal()
+	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: s.User, Group: s.Group,
@@ -54,7 +54,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 	e.Decision, e.Rule, e.NeedsName = d.Verdict, d.Rule, d.NeedName
 	e.Steps = []Rule{}
 	for _, step := range trace.Steps(list, client) {
-		r := Rule{Index: step.Rule, Name: ruleName(list, step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
+		r := Rule{Index: step.Rule, Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
 		if !r.Matched || step.Rule >= 0 {
 			e.Steps = append(e.Steps, r)
@@ -63,7 +63,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 	}
 	e.Origin = doc.Origins.Lookup(originOf(s, d.Rule))
 	rule := fmt.Sprintf("rule %d", d.Rule+1)
-	if e.RuleName = ruleName(list, d.Rule); e.RuleName != "" {
+	if e.RuleName = list.RuleName(d.Rule); e.RuleName != "" {
 		rule = fmt.Sprintf("rule %q", e.RuleName)
 	}
 	switch {
@@ -101,13 +101,4 @@ func noService(p *policy.Policy, name string) error {
 		names = append(names[:12], "...")
 	}
 	return fmt.Errorf("service %q is not in the policy; it has: %s", name, strings.Join(names, ", "))
-}
-
-// ruleName is the name of rule i, or "": most rules have none, and what decides
-// beside the rules (see acl.Decision) has no name.
-func ruleName(l *acl.List, i int) string {
-	if l == nil || i < 0 {
-		return ""
-	}
-	return l.Rules[i].Name
 }

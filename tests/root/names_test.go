@@ -135,7 +135,7 @@ func testVerdicts(t *testing.T, b *rig.Broker, ports map[string]string) {
 			t.Errorf("::1: %q (%v), want six.example.org", got, err)
 		}
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "client", "127.1.0.1", "service", "org", "name", "good.example.org", "verdict", "allow"); err != nil {
+	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "client", "127.1.0.1", "service", "org", "client_name", "good.example.org", "verdict", "allow"); err != nil {
 		t.Error(err)
 	}
 }

@@ -28,6 +28,25 @@ func (r *runner) throttle() {
 	}
 }
 
+// start takes over an admitted session.
+func (r *runner) start(s *session) {
+	s.taken = false
+	defer r.b.abandon(s)
+	switch {
+	case r.zygote != nil:
+		r.send(s)
+	case r.backoff.Armed() || r.retired || r.b.stopping:
+		r.b.startFailed(s, "", errNoStart)
+	default:
+		r.waiting = append(r.waiting, s)
+		r.spawn()
+		if len(r.waiting) == maxWaiting {
+			r.b.syncListeners(r)
+		}
+	}
+	s.taken = true
+}
+
 // send hands a session to the zygote.
 func (r *runner) send(s *session) {
 	q := &r.request
@@ -57,16 +76,16 @@ func (r *runner) send(s *session) {
 		}
 		r.throttle()
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
-		r.b.fails(s, reasonBusy, nil)
+		r.b.startFailed(s, reasonBusy, nil)
 	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
 		r.died(err)
-		r.b.fails(s, "zygote", err)
+		r.b.startFailed(s, "zygote", err)
 	default:
-		r.b.fails(s, "zygote", err)
+		r.b.startFailed(s, "zygote", err)
 	}
 }
 
-// ready takes the zygote's replies.
+// Ready takes the zygote's replies.
 func (r *runner) Ready(uint32) {
 	for range maxWaiting {
 		if r.zygote == nil {
@@ -103,7 +122,7 @@ func (r *runner) replied(reply zygote.Reply) {
 		if reply.PID != 0 {
 			r.b.reapLater(reply.PID)
 		}
-		r.b.fails(s, "", err)
+		r.b.startFailed(s, "", err)
 		return
 	}
 	r.failures = 0
@@ -122,12 +141,12 @@ func (r *runner) died(err error) {
 	r.pending = make(map[uint64]*session)
 	r.throttle()
 	if soon {
-		r.failed(err)
+		r.noZygote(err)
 	} else {
 		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
 	}
 	for _, s := range lost {
-		r.b.loop.Guard(func() { r.b.fails(s, "zygote", err) })
+		r.b.loop.Guard(func() { r.b.startFailed(s, "zygote", err) })
 	}
 	if len(lost) > 0 {
 		r.b.sweepOrphans()

@@ -6,25 +6,18 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/loop"
 	"casemate/policy"
 
-	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
-)
-
-// The bounds of one wake of one listener: enough to drain a burst, few enough
-// that the neighbours' listeners and the children's ends get their turn.
-const (
-	maxAccepts   = 64
-	maxDatagrams = 16
 )
 
 // brokenPause is how long a listener rests after an error that is not the client's.
 const brokenPause = time.Second
 
-// socket is one listening socket. It lives as long as generations name its
+// listening is one listening socket. It lives as long as generations name its
 // key, and longer while a wait program holds it.
-type socket struct {
+type listening struct {
 	b    *Broker
 	sock *listener.Socket // nil while a retry is waiting for the address
 	spec listener.Spec
@@ -39,8 +32,8 @@ type socket struct {
 	err    error // why it is not open, or what last went wrong
 }
 
-func newSocket(b *Broker, spec listener.Spec, sock *listener.Socket) *socket {
-	at := &socket{b: b, sock: sock, spec: spec}
+func newListening(b *Broker, spec listener.Spec, sock *listener.Socket) *listening {
+	at := &listening{b: b, sock: sock, spec: spec}
 	at.pause.Owner, at.retry.Owner = at, at
 	if sock != nil && spec.Addr.IsValid() && !spec.Addr.Addr().IsUnspecified() {
 		at.local = netip.AddrPortFrom(spec.Addr.Addr().WithZone(""), sock.Spec.Addr.Port())
@@ -48,13 +41,13 @@ func newSocket(b *Broker, spec listener.Spec, sock *listener.Socket) *socket {
 	return at
 }
 
-func (at *socket) stream() bool { return at.spec.Stream() }
+func (at *listening) stream() bool { return at.spec.Stream() }
 
 // fd is only to be used while sock is open.
-func (at *socket) fd() int { return at.sock.FD }
+func (at *listening) fd() int { return at.sock.FD }
 
 // wanted tells whether the socket should be in the epoll set now.
-func (at *socket) wanted() bool {
+func (at *listening) wanted() bool {
 	switch {
 	case at.sock == nil, at.svc == nil, at.holder != nil, at.pause.Armed():
 		return false
@@ -64,13 +57,13 @@ func (at *socket) wanted() bool {
 		return false
 	}
 	// A builtin's worker takes all sockets of its service at once.
-	return at.svc.spec.Builtin == "" || !slices.ContainsFunc(at.svc.listen, func(o *socket) bool { return o.holder != nil || o.sock == nil })
+	return at.svc.spec.Builtin == "" || !slices.ContainsFunc(at.svc.listen, func(o *listening) bool { return o.holder != nil || o.sock == nil })
 }
 
 // sync puts the socket into the epoll set or takes it out. Out means out: a
 // descriptor with an empty event mask still reports EPOLLHUP, and a wait program
 // could shut its listening socket down to make the loop spin.
-func (at *socket) sync() {
+func (at *listening) sync() {
 	want := at.wanted()
 	if want == at.polled {
 		return
@@ -88,20 +81,20 @@ func (at *socket) sync() {
 }
 
 // rest takes the socket out of the poll set for d.
-func (at *socket) rest(d time.Duration) {
+func (at *listening) rest(d time.Duration) {
 	at.b.loop.After(&at.pause, d)
 	at.sync()
 }
 
 // broken rests the socket after an error that has nothing to do with a client.
-func (at *socket) broken(err error) {
+func (at *listening) broken(err error) {
 	at.err = err
 	at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" failed, resting", err)
 	at.rest(brokenPause)
 }
 
-// expire ends a rest, or tries to open the socket again.
-func (at *socket) Expire(t *loop.Timer) {
+// Expire ends a rest, or tries to open the socket again.
+func (at *listening) Expire(t *loop.Timer) {
 	if t == &at.retry {
 		at.reopen()
 		return
@@ -109,8 +102,8 @@ func (at *socket) Expire(t *loop.Timer) {
 	at.sync()
 }
 
-// ready is called when somebody is there.
-func (at *socket) Ready(events uint32) {
+// Ready is called when somebody is there.
+func (at *listening) Ready(events uint32) {
 	switch {
 	case !at.polled: // taken out earlier in this wake
 	case events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
@@ -120,50 +113,13 @@ func (at *socket) Ready(events uint32) {
 	case at.stream():
 		at.accept()
 	default:
-		at.split()
+		at.receive()
 	}
-}
-
-// accept takes what is in the backlog.
-func (at *socket) accept() {
-	for range maxAccepts {
-		conn, peer, err := listener.Accept(at.fd())
-		switch {
-		case err == nil:
-			at.visit(conn, peer)
-		case err == unix.EAGAIN:
-			return
-		case listener.Temporary(err):
-		case listener.Exhausted(err):
-			at.b.exhausted.begin(at.b, err)
-			return
-		default:
-			at.broken(err)
-			at.undo()
-			return
-		}
-		if !at.polled {
-			return
-		}
-	}
-}
-
-// visit starts a new connection on its way.
-func (at *socket) visit(conn int, peer listener.Peer) {
-	v := visit{svc: at.svc, at: at, conn: conn, local: at.local,
-		client: client{addr: peer.Addr, unix: peer.Unix, uid: peer.UID, gid: peer.GID}}
-	if !peer.Unix && !v.local.IsValid() {
-		// An error means the client has reset already; without a local address
-		// no allow rule with a "to" matches.
-		v.local, _ = listener.Local(conn)
-	}
-	defer v.strand()
-	at.b.offer(&v)
 }
 
 // free is called when the wait program that held the socket has ended. The
 // program could do to it what it liked: undo what would stay.
-func (at *socket) free(s *session) {
+func (at *listening) free(s *session) {
 	if at.holder != s {
 		return
 	}
@@ -190,7 +146,7 @@ func (at *socket) free(s *session) {
 }
 
 // state names the socket's state for status.
-func (at *socket) state() string {
+func (at *listening) state() string {
 	switch {
 	case at.sock == nil:
 		return "retrying"
@@ -202,7 +158,7 @@ func (at *socket) state() string {
 	return "listening"
 }
 
-func (at *socket) status() policy.ListenerStatus {
+func (at *listening) status() policy.ListenerStatus {
 	st := policy.ListenerStatus{Key: at.spec.Key(), State: at.state()}
 	if at.err != nil && st.State != "listening" {
 		st.Error = at.err.Error()

@@ -5,14 +5,15 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
 
-// split serves a nowait datagram service: every peer gets a socket of its own,
+// receive serves a nowait datagram service: every peer gets a socket of its own,
 // with its datagrams in it, and a program on that. Whatever refuses a peer
 // takes exactly its one datagram out of the queue.
-func (at *socket) split() {
+func (at *listening) receive() {
 	for range maxDatagrams {
 		peer, err := listener.PeekSource(at.fd())
 		if err == unix.EAGAIN {
@@ -33,12 +34,12 @@ func (at *socket) split() {
 // datagram decides about the peer at the head of the queue. The loop cannot
 // hold a datagram back until a name is known without holding all others back,
 // so it counts as a name that did not come: allow rules do not match, deny rules do.
-func (at *socket) datagram(peer listener.Peer) {
+func (at *listening) datagram(peer listener.Peer) {
 	b := at.b
-	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, client: client{addr: peer.Addr}}
-	d := at.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{}))
+	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, peer: peer}
+	d := v.decide(acl.Name{})
 	if d.NeedName {
-		d = at.svc.rules.Decide(v.client.acl(v.local.Addr(), acl.Name{State: acl.NoAnswer}))
+		d = v.decide(acl.Name{State: acl.NoAnswer})
 	}
 	v.rule = d.Rule
 	if d.Verdict != acl.Allow {
@@ -59,7 +60,7 @@ func (at *socket) datagram(peer listener.Peer) {
 		at.sync()
 		reason = reasonCross
 		if !errors.Is(err, listener.ErrContended) {
-			reason = reasonFailed
+			reason = journal.Failed
 			b.limitedNote("split "+at.spec.Key(), "no socket for a peer", err)
 		}
 		at.dismiss(&v, reason)
@@ -75,7 +76,7 @@ func (at *socket) datagram(peer listener.Peer) {
 }
 
 // dismiss refuses the peer at the head and drops its datagram.
-func (at *socket) dismiss(v *visit, reason string) {
+func (at *listening) dismiss(v *visit, reason string) {
 	if err := listener.DropDatagram(at.fd()); err != nil && err != unix.EAGAIN {
 		at.broken(err)
 	}

@@ -1,13 +1,14 @@
 package broker
 
 import (
-	"encoding/binary"
-	"errors"
+	"bytes"
 	"time"
 
+	"casemate/listener/journal"
+	"casemate/listener/loop"
+	"casemate/listener/wire"
 	"casemate/sandbox"
 
-	"casemate/listener/loop"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,13 +22,8 @@ const (
 	maxRecent      = 1024 // ended sessions whose stderr may still be on its way
 )
 
-// logs speaks with casemate-worker log, which reads what services write.
-//
-// To the worker: 'A' slot name (with the reading end of a service's stderr),
-// 'D' slot, 'N' (with an audit socket), 'R' pid id. From it: 'Q' pid uid (whose
-// is it?), 'V' pid syscall arch (a seccomp kill seen in the audit log). All
-// numbers are little endian.
-type logs struct {
+// logWorker speaks with casemate-worker log, which reads what services write.
+type logWorker struct {
 	b        *Broker
 	worker   *worker
 	attached map[uint32]*runner
@@ -46,16 +42,16 @@ type whose struct{ pid, uid uint32 }
 
 // lateEnding is a violation's record that waits for the name of the call.
 type lateEnding struct {
-	l     *logs
-	e     *ending
+	l     *logWorker
+	e     *journal.Session
 	timer loop.Timer
 }
 
-func newLogs(b *Broker) *logs {
-	l := &logs{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
+func newLogWorker(b *Broker) *logWorker {
+	l := &logWorker{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
 		lessees: make(map[uint32]uint64)}
 	l.timer.Owner = l
-	l.worker = newWorker(b, "log")
+	l.worker = newWorker(b, "log", wire.MaxReport)
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
 	l.worker.again = func() {
 		if len(l.attached) > 0 {
@@ -66,7 +62,7 @@ func newLogs(b *Broker) *logs {
 }
 
 // attach has the worker read a runner's stderr, from before its first program.
-func (l *logs) attach(r *runner) {
+func (l *logWorker) attach(r *runner) {
 	if r.slot != 0 || r.stderr == nil {
 		return
 	}
@@ -78,27 +74,30 @@ func (l *logs) attach(r *runner) {
 	}
 }
 
-func (l *logs) introduce(r *runner) {
-	m := binary.LittleEndian.AppendUint32([]byte{'A'}, r.slot)
-	l.worker.send(outgoing{append(m, r.name...), int(r.stderr.reader.Fd())})
+func (l *logWorker) introduce(r *runner) {
+	o := wire.Order{Kind: wire.Attach, Slot: r.slot, Name: r.name}
+	if r.records {
+		o.Kind = wire.Records
+	}
+	l.worker.send(outgoing{o.Encode(), int(r.stderr.reader.Fd())})
 }
 
 // detach lets the worker forget an idle runner.
-func (l *logs) detach(r *runner) {
+func (l *logWorker) detach(r *runner) {
 	if r.slot == 0 {
 		return
 	}
 	delete(l.attached, r.slot)
 	if l.worker.fd >= 0 {
-		l.worker.send(outgoing{binary.LittleEndian.AppendUint32([]byte{'D'}, r.slot), -1})
+		l.worker.send(outgoing{wire.Order{Kind: wire.Detach, Slot: r.slot}.Encode(), -1})
 	}
 	r.slot = 0
 }
 
 // up tells a new worker everything.
-func (l *logs) up() {
+func (l *logWorker) up() {
 	if fd, err := auditSocket(); err == nil {
-		if err := sendNow(l.worker.fd, []byte{'N'}, fd); err == nil {
+		if err := sendNow(l.worker.fd, wire.Order{Kind: wire.Audit}.Encode(), fd); err == nil {
 			l.audit = true
 		}
 		unix.Close(fd)
@@ -127,25 +126,27 @@ func sendNow(to int, data []byte, fd int) error {
 	return unix.Sendmsg(to, data, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
-var errMessage = errors.New("malformed message")
-
 // heard takes one message of the worker.
-func (l *logs) heard(m []byte) {
-	le := binary.LittleEndian
-	switch {
-	case len(m) == 9 && m[0] == 'Q':
-		l.asked(whose{le.Uint32(m[1:]), le.Uint32(m[5:])})
-	case len(m) == 13 && m[0] == 'V':
-		l.violated(int32(le.Uint32(m[1:])), int32(le.Uint32(m[5:])))
-	default:
-		l.worker.end(errMessage)
+func (l *logWorker) heard(m []byte) {
+	r, err := wire.DecodeReport(m)
+	if err != nil {
+		l.worker.end(err)
+		return
+	}
+	switch r.Kind {
+	case wire.Whose:
+		l.asked(whose{r.PID, r.UID})
+	case wire.Violation:
+		l.violated(int32(r.PID), r.Call)
+	case wire.Lines:
+		l.b.log.Put(journal.Lines(bytes.Clone(r.LogText)))
 	}
 }
 
 // asked answers whose process wrote something. A pid may be newer than the
 // zygote's reply about it: then the answer waits a little.
-func (l *logs) asked(q whose) {
-	if id := l.session(q); id != 0 || len(l.unknown) >= maxUnknown {
+func (l *logWorker) asked(q whose) {
+	if id := l.sessionID(q); id != 0 || len(l.unknown) >= maxUnknown {
 		l.answer(q, id)
 		return
 	}
@@ -155,16 +156,16 @@ func (l *logs) asked(q whose) {
 	}
 }
 
-func (l *logs) Expire(*loop.Timer) {
+func (l *logWorker) Expire(*loop.Timer) {
 	late := l.unknown
 	l.unknown = nil
 	for _, q := range late {
-		l.answer(q, l.session(q))
+		l.answer(q, l.sessionID(q))
 	}
 }
 
-// session finds a session by pid, or by the uid that only it has.
-func (l *logs) session(q whose) uint64 {
+// sessionID finds a session by pid, or by the uid that only it has.
+func (l *logWorker) sessionID(q whose) uint64 {
 	if s := l.b.sessions[int32(q.pid)]; s != nil {
 		return s.id
 	}
@@ -177,13 +178,12 @@ func (l *logs) session(q whose) uint64 {
 	return l.lessees[q.uid]
 }
 
-func (l *logs) answer(q whose, id uint64) {
-	m := binary.LittleEndian.AppendUint32([]byte{'R'}, q.pid)
-	l.worker.send(outgoing{binary.LittleEndian.AppendUint64(m, id), -1})
+func (l *logWorker) answer(q whose, id uint64) {
+	l.worker.send(outgoing{wire.Order{Kind: wire.Belongs, PID: q.pid, ID: id}.Encode(), -1})
 }
 
 // remember keeps an ended session's id for stderr that is read after its end.
-func (l *logs) remember(s *session) {
+func (l *logWorker) remember(s *session) {
 	if s.run.slot == 0 {
 		return
 	}
@@ -201,9 +201,9 @@ func (l *logs) remember(s *session) {
 
 // violation writes the record of a session that the filter killed, with the
 // call's name if the kernel tells it, for which the record may wait.
-func (l *logs) violation(s *session, e *ending) {
+func (l *logWorker) violation(s *session, e *journal.Session) {
 	if s.sysnr >= 0 {
-		e.syscall = sandbox.SyscallName(int(s.sysnr))
+		e.Syscall = sandbox.SyscallName(int(s.sysnr))
 	} else if l.audit && l.waiting[s.pid] == nil && len(l.waiting) < maxUnknown {
 		late := &lateEnding{l: l, e: e}
 		late.timer.Owner = late
@@ -211,16 +211,16 @@ func (l *logs) violation(s *session, e *ending) {
 		l.b.loop.After(&late.timer, violationDelay)
 		return
 	}
-	l.b.log.put(e)
+	l.b.log.Put(e)
 }
 
 // violated is the kernel's word, which may come before or after the end.
-func (l *logs) violated(pid, nr int32) {
+func (l *logWorker) violated(pid, nr int32) {
 	if nr < 0 {
 		return
 	}
 	if late := l.waiting[pid]; late != nil {
-		late.e.syscall = sandbox.SyscallName(int(nr))
+		late.e.Syscall = sandbox.SyscallName(int(nr))
 		l.b.loop.Disarm(&late.timer)
 		late.Expire(nil)
 	} else if s := l.b.sessions[pid]; s != nil {
@@ -229,6 +229,15 @@ func (l *logs) violated(pid, nr int32) {
 }
 
 func (v *lateEnding) Expire(*loop.Timer) {
-	delete(v.l.waiting, int32(v.e.pid))
-	v.l.b.log.put(v.e)
+	delete(v.l.waiting, int32(v.e.PID))
+	v.l.b.log.Put(v.e)
+}
+
+// lastWords is how long a stopping broker waits for what the log worker still has.
+const lastWords = time.Second
+
+// finish has the log worker read what there is and end, and calls done when all of
+// its lines are here.
+func (l *logWorker) finish(done func()) {
+	l.worker.finish(lastWords, done)
 }

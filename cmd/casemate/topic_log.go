@@ -1,0 +1,77 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// logTopic is `casemate help log`: the record format on one page. A test holds
+// the table against what is written.
+func (a *app) logTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "log",
+		Short: "The records of the log, field by field",
+		Long: `casemated writes its log (--log FILE, or stderr) as one JSON object per line. Under
+systemd's journal each line begins with its priority. msg says what a record is:
+
+  decision            a client was admitted or refused
+  session             a session is over, or could not be started
+  stderr              a line that a service wrote to its standard error
+  refused-suppressed  so many decisions of a service were not written one by one
+  stderr-suppressed   so many lines of a service's stderr were left out
+  log-dropped         so many lines are missing here: the log was not taken, or its
+                      disk was full; a line that was begun then ends where it ended
+  diagnostic          what is wrong with a policy that was not loaded, and where
+  bug                 a part of casemated failed; the rest goes on
+  (anything else)     a note about casemated itself
+
+FIELD           TYPE    RECORDS             MEANING
+time            string  all                 when, RFC 3339
+level           string  all                 INFO, WARN or ERROR
+msg             string  all                 what the record is, see above
+format_version  number  all                 1; changes when a field changes its meaning
+id              number  decision session stderr   the session's, or the refusal's, own number; 0 = not known
+service         string  decision session stderr suppressed   the service's name in the policy
+client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
+client_port     number  decision session    of a client with an address
+client_uid      number  decision session    of a unix client
+client_name     string  decision session    the forward-confirmed host name, where a rule asked for it
+network         string  decision            tcp, udp, unix, unixgram or unixpacket
+local           string  decision            the address and port, or the path, that the client came to, where it is known
+verdict         string  decision            allow or deny
+reason          string  decision session    of a deny: acl, or the limit; of a session: exit, killed, timeout, violation, memory, crash, start-failed, and of a built-in stalled and reset
+rule            string  decision            the deciding rule: file:line:column, default, or none
+rule_name       string  decision            its name, where it has one
+acl             string  decision            the service's acl, "" without one
+digest          string  decision session note   of the policy that decided
+generation      number  decision note       of the policy; absent in a built-in's own records
+pid             number  decision session stderr   the program's, where it is one of its own
+uid             number  session             the program's, with pid
+exit            number  session             its exit status, where it ended so
+signal          string  session             the signal that ended it, where one did
+detail          string  session             why it could not be started
+syscall         string  session             the call of a violation, where the kernel tells
+duration_ms     number  session             from its admission to its end; absent after start-failed
+user_ms         number  session             processor time of a program
+sys_ms          number  session             processor time of the kernel for it
+max_rss_kb      number  session             the most memory that it had
+text            string  stderr note         the line, quoted as in Go (\x1b, \\); the detail of a note
+count           number  suppressed dropped  how many
+error           string  note                what went wrong
+file            string  note                of a diagnostic
+line            number  note                of a diagnostic
+column          number  note                of a diagnostic
+version         string  note                of casemated, at its start
+os_pid          number  note                of casemated, at its start
+policy          string  note                the paths of the policy
+services        number  note                how many are in a policy that was loaded
+listeners       number  note                how many sockets it has
+sessions        number  note                how many are left at a stop
+ended           number  note                programs of an earlier casemated that were ended
+left            number  note                and that were left alone
+leave           bool    note                true: they are left alone at this stop
+panic           string  note                of a bug
+stack           string  note                of a bug
+
+suppressed stands for refused-suppressed and stderr-suppressed, dropped for
+log-dropped, note for every other record. A field of a note that is 0, false or
+empty is absent. A rotated FILE is opened anew by casemate reload and SIGHUP.`,
+	}
+}

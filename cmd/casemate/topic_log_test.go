@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/listener"
+	"casemate/listener/journal"
+)
+
+// samples are records of every kind with every field, in all of their forms.
+func samples() map[string][]journal.Record {
+	ip := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
+	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x"}
+	session := journal.Session{Client: ip, Ran: true, Took: time.Second}
+	unixDecision, signalled := decision, session
+	unixDecision.Client, unixDecision.Local, unixDecision.Refused = listener.Peer{Unix: true}, netip.AddrPort{}, ""
+	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
+	all := map[string][]journal.Record{
+		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {&journal.Stderr{}},
+		"suppressed": {&journal.Suppressed{}}, "dropped": {&journal.Dropped{}}, "note": {&journal.Note{}},
+	}
+	for _, records := range all {
+		for _, r := range records {
+			fill(reflect.ValueOf(r).Elem())
+		}
+	}
+	unixDecision.Refused = ""
+	session.Status = 3 << 8
+	return all
+}
+
+// fill sets every plain field that is still zero.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if !f.IsZero() {
+			continue
+		}
+		switch f.Kind() {
+		case reflect.Struct:
+			if _, ok := f.Interface().(time.Time); ok {
+				f.Set(reflect.ValueOf(time.Unix(1, 0)))
+			}
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			f.SetInt(1)
+		case reflect.Uint32, reflect.Uint64:
+			f.SetUint(1)
+		}
+	}
+}
+
+// TestLogTopic holds the table of `casemate help log` against the encoder, in
+// both directions: each field of a record has its row, with its type, and each
+// row its field.
+func TestLogTopic(t *testing.T) {
+	type row struct {
+		kind    string
+		records []string
+	}
+	rows := map[string]row{}
+	_, table, ok := strings.Cut((&app{}).logTopic().Long, "MEANING\n")
+	if !ok {
+		t.Fatal("no table")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	kinds := []string{"decision", "session", "stderr", "suppressed", "dropped", "note"}
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		r := row{kind: f[1]}
+		if f[2] == "all" {
+			r.records = kinds
+		}
+		for _, k := range f[2:] {
+			if !slices.Contains(kinds, k) {
+				break
+			}
+			r.records = append(r.records, k)
+		}
+		if _, twice := rows[f[0]]; twice || len(r.records) == 0 {
+			t.Errorf("row %q", line)
+		}
+		rows[f[0]] = r
+	}
+	seen := map[string]bool{}
+	for kind, records := range samples() {
+		for _, r := range records {
+			var got map[string]any
+			if err := json.Unmarshal(journal.Encode(r), &got); err != nil {
+				t.Fatal(err)
+			}
+			for key, value := range got {
+				seen[kind+" "+key] = true
+				is := map[reflect.Kind]string{reflect.String: "string", reflect.Float64: "number", reflect.Bool: "bool"}[reflect.ValueOf(value).Kind()]
+				if w := rows[key]; w.kind != is || !slices.Contains(w.records, kind) {
+					t.Errorf("%s has a %s %s, the table says %s of %v", kind, is, key, w.kind, w.records)
+				}
+			}
+			if got["format_version"] != float64(journal.FormatVersion) {
+				t.Errorf("%s has format_version %v", kind, got["format_version"])
+			}
+		}
+	}
+	for key, w := range rows {
+		for _, kind := range w.records {
+			if !seen[kind+" "+key] {
+				t.Errorf("the table has %s of a %s, which never writes it", key, kind)
+			}
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package broker
+
+import (
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// The bounds of one wake of one listener: enough to drain a burst, few enough
+// that the neighbours' listeners and the children's ends get their turn.
+const (
+	maxAccepts   = 64
+	maxDatagrams = 16
+)
+
+// accept takes what is in the backlog.
+func (at *listening) accept() {
+	for range maxAccepts {
+		conn, peer, err := listener.Accept(at.fd())
+		switch {
+		case err == nil:
+			at.visit(conn, peer)
+		case err == unix.EAGAIN:
+			return
+		case listener.Temporary(err):
+		case listener.Exhausted(err):
+			at.b.exhausted.begin(at.b, err)
+			return
+		default:
+			at.broken(err)
+			at.undo()
+			return
+		}
+		if !at.polled {
+			return
+		}
+	}
+}
+
+// visit starts a new connection on its way.
+func (at *listening) visit(conn int, peer listener.Peer) {
+	v := visit{svc: at.svc, at: at, conn: conn, peer: peer, local: at.local}
+	if !peer.Unix && !v.local.IsValid() {
+		// An error means the client has reset already; without a local address
+		// no allow rule with a "to" matches.
+		v.local, _ = listener.Local(conn)
+	}
+	defer v.strand()
+	at.b.offer(&v)
+}

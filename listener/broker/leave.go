@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"syscall"
+
+	"casemate/listener"
+	"casemate/listener/journal"
+
+	"golang.org/x/sys/unix"
+)
+
+// reapSession collects the program's end and reports whether it has ended.
+func (b *Broker) reapSession(s *session) bool {
+	var status unix.WaitStatus
+	var usage unix.Rusage
+	pid, err := wait4(int(s.pid), &status, &usage)
+	if pid == 0 && err == nil {
+		if s.pidfd >= 0 { // woken for nothing: ask again
+			_ = b.loop.Mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)
+		}
+		return false
+	}
+	if s.pidfd >= 0 {
+		b.loop.Forget(int(s.pidfd))
+		unix.Close(int(s.pidfd))
+		s.pidfd = -1
+	}
+	defer b.leave(s) // whatever becomes of its record
+	delete(b.sessions, s.pid)
+	delete(b.byUID, s.uid)
+	s.run.live--
+	b.logWorker.remember(s)
+	e := b.ending(s, syscall.WaitStatus(status), &usage)
+	if t := s.svc.tally; s.held != nil {
+		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != mercyNone {
+			t.faults = 0
+		} else {
+			t.faults++
+		}
+	}
+	if s.held == nil && s.at != nil && s.at.stream() {
+		b.penalize(s, e.Reason)
+	}
+	if e.Reason == journal.Violation {
+		b.logWorker.violation(s, e)
+	} else {
+		b.log.Put(e)
+	}
+	return true
+}
+
+// abandon is deferred by who has a session on its way: one that a bug, or a
+// failure before its start, has kept from a runner goes the way out.
+func (b *Broker) abandon(s *session) {
+	if !s.taken {
+		delete(s.run.pending, s.id)
+		b.leave(s)
+	}
+}
+
+// leave gives everything back that a session held. Every session goes this way
+// once: when it was reaped, or when it could not be started. Only those that
+// on_stop = "leave" leaves behind do not. The later
+// steps are deferred, so that a bug in one of them leaves out no other.
+func (b *Broker) leave(s *session) {
+	defer b.lastLeft()
+	defer s.run.left()
+	defer b.free(s)
+	s.taken = true
+	b.loop.Disarm(&s.timer)
+	if s.conn >= 0 {
+		listener.Refuse(s.conn, "")
+		s.conn = -1
+	}
+	if s.leased {
+		b.leases.Give(s.uid)
+		s.leased = false
+	}
+	if s.ticketd {
+		s.svc.tally.limiter.Release(b.loop.Now(), s.ticket)
+		s.svc.tally.live--
+		s.ticketd = false
+	}
+}
+
+// free gives the sockets back that a wait program held.
+func (b *Broker) free(s *session) {
+	held := s.held
+	s.held = nil
+	for _, at := range held {
+		b.loop.Guard(func() { at.free(s) })
+	}
+}
+
+// lastLeft ends a stopping broker with its last session.
+func (b *Broker) lastLeft() {
+	if b.stopping && len(b.sessions) == 0 {
+		b.stopped()
+	}
+}
+
+// startFailed ends a session that never ran: one record, and nothing left behind.
+func (b *Broker) startFailed(s *session, step string, err error) {
+	defer b.leave(s)
+	s.svc.tally.failed++
+	detail := step
+	if err != nil {
+		detail = step + ": " + err.Error()
+		if step == "" {
+			detail = err.Error()
+		}
+	}
+	b.log.Put(&journal.Session{At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, Reason: journal.Failed,
+		Detail: detail, Digest: s.svc.gen.digest})
+	if s.held != nil {
+		s.svc.tally.faults++
+		if s.at != nil && !s.at.stream() && s.at.sock != nil {
+			// It stays at the head of the queue otherwise and starts the next failure.
+			_ = listener.DropDatagram(s.at.fd())
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package broker
+
+import (
+	"time"
+
+	"casemate/listener"
+	"casemate/listener/journal"
+	"casemate/listener/loop"
+)
+
+// reasonRules is the refusal of the host rules; limits have their own words.
+const (
+	reasonRules = "acl"
+	reasonBusy  = "busy"    // our own queues are full
+	reasonNames = "names"   // too many questions to the names worker
+	reasonCross = "contend" // datagrams of several peers in one queue
+)
+
+// refuse ends a visit and counts it.
+func (b *Broker) refuse(v *visit, reason string) {
+	v.svc.tally.refuse(reason)
+	if v.conn >= 0 {
+		banner := v.svc.spec.Banner
+		if banner != "" {
+			banner += "\r\n"
+		}
+		listener.Refuse(v.conn, banner)
+		v.conn = -1
+	}
+	q := &v.svc.tally.quiet
+	if !q.Allow(refusalRate, b.loop.Now()) {
+		if t := &v.svc.tally.unsaid; !t.Armed() {
+			t.Owner = unsaid{b, v.svc.tally}
+			b.loop.After(t, refusalCount)
+		}
+		return
+	}
+	b.lastID++
+	b.logDecision(v, b.lastID, reason, 0)
+}
+
+// What one service's refusals may write.
+var refusalRate = journal.Rate{Every: time.Second / 10, Burst: 50}
+
+// refusalCount is how long after the first record left out the count is written.
+const refusalCount = time.Second
+
+// unsaid writes how many refusals were left out.
+type unsaid struct {
+	b *Broker
+	t *tally
+}
+
+func (u unsaid) Expire(*loop.Timer) {
+	if u.t.quiet.Left > 0 {
+		u.b.log.Put(&journal.Suppressed{At: u.b.wall(), What: journal.Refusals, Service: u.t.name, Count: u.t.quiet.Left})
+		u.t.quiet.Left = 0
+	}
+}
+
+// logDecision writes the record of one decision; refused "" means admitted.
+func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
+	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: v.at.spec.Transport(), Local: v.local, Path: v.at.spec.Path,
+		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
+	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), v.svc.rules.list.RuleName(v.rule)
+	b.log.Put(d)
+}

@@ -1,0 +1,66 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+)
+
+// encoder turns records into lines of JSON.
+type encoder struct {
+	buf  bytes.Buffer
+	json slog.Handler
+	// priority puts sd-daemon(3)'s prefix before each line, by its level.
+	priority bool
+}
+
+func newEncoder(priority bool) *encoder {
+	e := &encoder{priority: priority}
+	e.json = slog.NewJSONHandler(&e.buf, nil).WithAttrs([]slog.Attr{slog.Int("format_version", FormatVersion)})
+	return e
+}
+
+func (e *encoder) line(r slog.Record) {
+	if e.priority {
+		e.buf.WriteString(prefix(r.Level))
+	}
+	// A bytes.Buffer does not fail.
+	_ = e.json.Handle(context.Background(), r)
+}
+
+// Encode is r as it stands in the log, without a priority.
+func Encode(r Record) []byte {
+	e := newEncoder(false)
+	r.encode(e)
+	return e.buf.Bytes()
+}
+
+// prefix gives a line its level in systemd's journal.
+func prefix(level slog.Level) string {
+	switch {
+	case level >= slog.LevelError:
+		return "<3>"
+	case level >= slog.LevelWarn:
+		return "<4>"
+	}
+	return "<6>"
+}
+
+// Relayed is a record that another process has made: one line without its end.
+type Relayed struct {
+	Level slog.Level
+	Line  []byte
+}
+
+func (l *Relayed) encode(e *encoder) {
+	if e.priority {
+		e.buf.WriteString(prefix(l.Level))
+	}
+	e.buf.Write(l.Line)
+	e.buf.WriteByte('\n')
+}
+
+// Lines are whole lines that another Writer has made, priorities and all.
+type Lines []byte
+
+func (l Lines) encode(e *encoder) { e.buf.Write(l) }

@@ -1,0 +1,224 @@
+package journal
+
+import (
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"time"
+
+	"casemate/acl"
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
+)
+
+// Record is one line of the log, or some that are lines already. Who has
+// something to tell makes it; the writer's goroutine turns it into text, so that
+// formatting an address costs the broker's loop nothing.
+type Record interface {
+	encode(e *encoder)
+}
+
+// Decision is the record of one connection admitted or refused.
+type Decision struct {
+	At      time.Time
+	ID      uint64
+	Service string
+	Client  listener.Peer
+	Network string // tcp, udp, unix, unixgram or unixpacket
+	Local   netip.AddrPort
+	Path    string // of a unix socket, in place of Local
+	// Refused is why; "" = the client was admitted.
+	Refused string
+	// Rule is the place of the deciding rule in the policy, "default", or "none".
+	Rule, RuleName, ACL string
+	Digest              string
+	Generation          uint64 // 0 = not known
+	PID                 int    // 0 = none
+}
+
+func (d *Decision) encode(e *encoder) {
+	r := slog.NewRecord(d.At, slog.LevelInfo, "decision", 0)
+	r.AddAttrs(slog.Uint64("id", d.ID), slog.String("service", d.Service))
+	addClient(&r, &d.Client)
+	addText(&r, "network", d.Network)
+	if d.Local.IsValid() {
+		r.AddAttrs(slog.String("local", d.Local.String()))
+	} else {
+		addText(&r, "local", d.Path)
+	}
+	if d.Refused == "" {
+		r.AddAttrs(slog.String("verdict", "allow"))
+	} else {
+		r.AddAttrs(slog.String("verdict", "deny"), slog.String("reason", d.Refused))
+	}
+	r.AddAttrs(slog.String("rule", d.Rule))
+	addText(&r, "rule_name", d.RuleName)
+	r.AddAttrs(slog.String("acl", d.ACL), slog.String("digest", d.Digest))
+	addNumber(&r, "generation", int64(d.Generation))
+	addNumber(&r, "pid", int64(d.PID))
+	e.line(r)
+}
+
+// How a session ends.
+const (
+	Exit      = "exit"         // it ended by itself
+	Killed    = "killed"       // ended by a signal of ours, or a polite one of somebody's
+	Timeout   = "timeout"      // it outlived its session limit
+	Violation = "violation"    // its seccomp filter killed it
+	Memory    = "memory"       // the kernel killed it for want of memory
+	Crash     = "crash"        // ended by any other signal
+	Failed    = "start-failed" // it never ran
+	Stalled   = "stalled"      // a built-in's client took nothing for too long
+	Reset     = "reset"        // a built-in's client broke the connection
+)
+
+// Session is the record of one session that is over, or that never began.
+type Session struct {
+	At      time.Time
+	ID      uint64
+	Service string
+	Client  listener.Peer
+	PID     int // 0 = it had no process of its own
+	UID     uint32
+	Reason  string
+	Detail  string // why a start failed
+	Syscall string // of a violation; "" = not known
+	// Status and what it used belong to one that ran as a process.
+	Ran       bool
+	Status    syscall.WaitStatus
+	Took      time.Duration
+	User, Sys time.Duration
+	MaxRSS    int64 // KiB
+	Digest    string
+}
+
+func (s *Session) encode(e *encoder) {
+	level := slog.LevelInfo
+	if s.Reason != Exit && s.Reason != Killed {
+		level = slog.LevelWarn
+	}
+	r := slog.NewRecord(s.At, level, "session", 0)
+	r.AddAttrs(slog.Uint64("id", s.ID), slog.String("service", s.Service))
+	addClient(&r, &s.Client)
+	if s.PID > 0 {
+		r.AddAttrs(slog.Int("pid", s.PID), slog.Uint64("uid", uint64(s.UID)))
+	}
+	if s.Ran && s.Status.Signaled() {
+		r.AddAttrs(slog.String("signal", SignalName(s.Status.Signal())))
+	} else if s.Ran {
+		r.AddAttrs(slog.Int("exit", s.Status.ExitStatus()))
+	}
+	r.AddAttrs(slog.String("reason", s.Reason))
+	addText(&r, "detail", s.Detail)
+	addText(&r, "syscall", s.Syscall)
+	if s.Reason != Failed {
+		r.AddAttrs(ms("duration_ms", s.Took))
+	}
+	if s.Ran {
+		r.AddAttrs(ms("user_ms", s.User), ms("sys_ms", s.Sys), slog.Int64("max_rss_kb", s.MaxRSS))
+	}
+	r.AddAttrs(slog.String("digest", s.Digest))
+	e.line(r)
+}
+
+// Stderr is one line that a service wrote to its standard error.
+type Stderr struct {
+	At      time.Time
+	Service string
+	ID      uint64 // of its session, 0 = not known
+	PID     uint32
+	Text    string // quoted: printable and without control characters
+}
+
+func (s *Stderr) encode(e *encoder) {
+	r := slog.NewRecord(s.At, slog.LevelInfo, "stderr", 0)
+	r.AddAttrs(slog.String("service", s.Service), slog.Uint64("id", s.ID), slog.Uint64("pid", uint64(s.PID)), slog.String("text", s.Text))
+	e.line(r)
+}
+
+// What Suppressed counts.
+const (
+	Refusals    = "refused-suppressed"
+	StderrLines = "stderr-suppressed"
+)
+
+// Suppressed counts records of one service that were not written one by one.
+type Suppressed struct {
+	At      time.Time
+	What    string
+	Service string
+	Count   uint64
+}
+
+func (s *Suppressed) encode(e *encoder) {
+	r := slog.NewRecord(s.At, slog.LevelWarn, s.What, 0)
+	r.AddAttrs(slog.String("service", s.Service), slog.Uint64("count", s.Count))
+	e.line(r)
+}
+
+// Dropped counts lines that the log could not take.
+type Dropped struct {
+	At    time.Time
+	Count uint64
+}
+
+func (d *Dropped) encode(e *encoder) {
+	r := slog.NewRecord(d.At, slog.LevelWarn, "log-dropped", 0)
+	r.AddAttrs(slog.Uint64("count", d.Count))
+	e.line(r)
+}
+
+// addClient adds the client's part of a record: nothing for nobody in particular.
+func addClient(r *slog.Record, p *listener.Peer) {
+	switch {
+	case p.Unix:
+		r.AddAttrs(slog.String("client", "unix"), slog.Uint64("client_uid", uint64(p.UID)))
+	case p.Addr.IsValid():
+		r.AddAttrs(slog.String("client", p.Addr.Addr().String()), slog.Int("client_port", int(p.Addr.Port())))
+		addText(r, "client_name", p.Name)
+	}
+}
+
+func addText(r *slog.Record, key, text string) {
+	if text != "" {
+		r.AddAttrs(slog.String(key, text))
+	}
+}
+
+func addNumber(r *slog.Record, key string, n int64) {
+	if n != 0 {
+		r.AddAttrs(slog.Int64(key, n))
+	}
+}
+
+// ms writes a duration in milliseconds, to the microsecond.
+func ms(key string, d time.Duration) slog.Attr {
+	return slog.Float64(key, float64(d.Microseconds())/1000)
+}
+
+// SignalName is the name of signal(7), or the number when it has none.
+func SignalName(s syscall.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return strconv.Itoa(int(s))
+}
+
+// Origins are the places of a list's rules ("file:line:column"), for records.
+type Origins []string
+
+// Text tells in a record which rule decided, as acl.Decision numbers them: its
+// place, "default", or "none" where there is no list or no address.
+func (o Origins) Text(rule int) string {
+	switch {
+	case rule == acl.RuleDefault:
+		return "default"
+	case rule < 0:
+		return "none"
+	case rule < len(o):
+		return o[rule]
+	}
+	return "rule " + strconv.Itoa(rule)
+}

@@ -1,0 +1,66 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/limit"
+)
+
+// BuiltinPath is where the built-in worker finds its Builtin inside its own root.
+const BuiltinPath = "/etc/casemate/builtin.json"
+
+// maxBuiltin bounds what DecodeBuiltin takes; a large host list is a few hundred KiB.
+const maxBuiltin = 16 << 20
+
+// Builtin is what the broker tells the built-in worker about its service:
+// constants of the compiled policy, as JSON.
+type Builtin struct {
+	Service string `json:"service"`
+	// Builtin is echo, discard, chargen, daytime or time.
+	Builtin string `json:"builtin"`
+	// ACL is the service's host rules; null admits nobody.
+	ACL *acl.List `json:"acl"`
+	// Limit is enforced over all sockets of the service together. Its penalties
+	// come from tcp sessions only.
+	Limit limit.Spec `json:"limit"`
+	// Linger is how long the worker waits without a client before it exits, in
+	// ns; less than a second counts as a second, so that a client whose wake-up
+	// races with the end is not met by an endless row of workers.
+	Linger time.Duration `json:"linger_ns"`
+	// Digest goes into the records.
+	Digest string `json:"digest"`
+	// Origins are the places of the ACL's rules ("file:line:column"), for the
+	// records; a rule without one is named by its number.
+	Origins []string `json:"origins,omitempty"`
+}
+
+// Encode makes the file.
+func (c *Builtin) Encode() ([]byte, error) { return json.Marshal(c) }
+
+// DecodeBuiltin reads the file strictly: unknown fields and a second value are
+// errors. What its values mean is for the worker to judge.
+func DecodeBuiltin(r io.Reader) (*Builtin, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxBuiltin+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(text) > maxBuiltin {
+		return nil, fmt.Errorf("read the configuration: more than %d bytes", maxBuiltin)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	var c Builtin
+	if err := dec.Decode(&c); err != nil {
+		return nil, fmt.Errorf("decode the configuration: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("decode the configuration: data after its end")
+	}
+	return &c, nil
+}

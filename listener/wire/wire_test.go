@@ -1,0 +1,128 @@
+package wire
+
+import (
+	"bytes"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+
+	"casemate/acl"
+)
+
+// messages are one of each kind, and how each is read.
+var (
+	questions = []Question{{1, netip.MustParseAddr("192.0.2.1")}, {1 << 63, netip.MustParseAddr("2001:db8::1")}}
+	answers   = []Answer{{1, acl.Name{State: acl.Known, Host: "a.example.org"}}, {2, acl.Name{State: acl.Unknown}},
+		{3, acl.Name{State: acl.Paranoid}}, {4, acl.Name{State: acl.NoAnswer}}, {5, acl.Name{State: acl.Known, Host: strings.Repeat("a", maxHost)}}}
+	orders = []Order{{Kind: Attach, Slot: 3, Name: "finger"}, {Kind: Records, Slot: 4, Name: strings.Repeat("n", maxName)}, {Kind: Detach, Slot: 3},
+		{Kind: Audit}, {Kind: Belongs, PID: 7, ID: 1 << 60}}
+	reports = []Report{{Kind: Whose, PID: 7, UID: 65534}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")}}
+)
+
+// fds is how many descriptors an order goes with.
+func fds(k Kind) int {
+	if k == Attach || k == Records || k == Audit {
+		return 1
+	}
+	return 0
+}
+
+func same[M any](t *testing.T, want M, largest int, m []byte, decode func([]byte) (M, error)) {
+	t.Helper()
+	got, err := decode(m)
+	if err != nil || !reflect.DeepEqual(got, want) || len(m) > largest {
+		t.Errorf("%+v came back as %+v, %v, of %d bytes", want, got, err, len(m))
+	}
+	if _, err := decode(m[:len(m)-1]); err == nil {
+		if _, text := any(want).(Order); !text { // a name may be shorter
+			t.Errorf("%+v without its last byte was taken", want)
+		}
+	}
+}
+
+func TestMessagesComeBack(t *testing.T) {
+	for _, q := range questions {
+		same(t, q, MaxQuestion, q.Encode(), DecodeQuestion)
+	}
+	for _, a := range answers {
+		same(t, a, MaxAnswer, a.Encode(), DecodeAnswer)
+	}
+	for _, o := range orders {
+		same(t, o, MaxOrder, o.Encode(), func(m []byte) (Order, error) { return DecodeOrder(m, fds(o.Kind)) })
+		if _, err := DecodeOrder(o.Encode(), 1-fds(o.Kind)); err == nil {
+			t.Errorf("%+v was taken with %d descriptors", o, 1-fds(o.Kind))
+		}
+	}
+	for _, r := range reports {
+		same(t, r, MaxReport, r.Encode(), DecodeReport)
+	}
+}
+
+// What only a worker that was taken over sends.
+func TestMessagesAreRefused(t *testing.T) {
+	answer := func(state byte, host string) []byte {
+		return append(append(make([]byte, 8), state, byte(len(host))), host...)
+	}
+	for _, m := range [][]byte{nil, answer(4, ""), answer(0, ""), answer(1, "x"), answer(0, "A"), answer(0, "a\nb"), answer(0, "a="), answer(0, "-rf"),
+		answer(0, "a."), append(answer(0, "a"), 'b'), answer(0, strings.Repeat("a", 254))} {
+		if a, err := DecodeAnswer(m); err == nil || a != (Answer{}) {
+			t.Errorf("answer %q: %+v, %v", m, a, err)
+		}
+	}
+	for _, m := range []string{"", "L", "L\n ", "X\n", "Q1234567", "what?"} {
+		if r, err := DecodeReport([]byte(m)); err == nil || r.Kind != 0 {
+			t.Errorf("report %q: %+v, %v", m, r, err)
+		}
+	}
+	if q, err := DecodeQuestion(append(make([]byte, 8), netip.MustParseAddr("::ffff:1.2.3.4").AsSlice()...)); err == nil {
+		t.Errorf("a mapped address: %+v", q)
+	}
+}
+
+// FuzzMessages: no message makes a decoder panic, and what it takes is what the
+// encoder would have sent.
+func FuzzMessages(f *testing.F) {
+	for _, q := range questions {
+		f.Add(q.Encode(), 0)
+	}
+	for _, a := range answers {
+		f.Add(a.Encode(), 0)
+	}
+	for _, o := range orders {
+		f.Add(o.Encode(), fds(o.Kind))
+	}
+	for _, r := range reports {
+		f.Add(r.Encode(), 0)
+	}
+	f.Add([]byte(`{"service":"e","builtin":"echo","acl":null,"limit":{},"linger_ns":1,"digest":"d"}`), 0)
+	f.Fuzz(func(t *testing.T, m []byte, fds int) {
+		if q, err := DecodeQuestion(m); err == nil && !bytes.Equal(q.Encode(), m) {
+			t.Errorf("question %+v of %q", q, m)
+		}
+		if a, err := DecodeAnswer(m); err == nil && !bytes.Equal(a.Encode(), m) {
+			t.Errorf("answer %+v of %q", a, m)
+		}
+		if o, err := DecodeOrder(m, fds); err == nil && !bytes.Equal(o.Encode(), m) {
+			t.Errorf("order %+v of %q", o, m)
+		}
+		if r, err := DecodeReport(m); err == nil && !bytes.Equal(r.Encode(), m) {
+			t.Errorf("report %+v of %q", r, m)
+		}
+		c, err := DecodeBuiltin(bytes.NewReader(m))
+		if err != nil {
+			return
+		}
+		text, err := c.Encode() // JSON has many forms of one value, and the encoder one
+		if err != nil {
+			return // a pattern or duration that decodes and has no text is refused by the worker
+		}
+		again, err := DecodeBuiltin(bytes.NewReader(text))
+		if err != nil {
+			t.Fatalf("%q is not read back: %v", text, err)
+		}
+		if twice, err := again.Encode(); err != nil || !bytes.Equal(twice, text) {
+			t.Errorf("%q came back as %q, %v", text, twice, err)
+		}
+	})
+}
