@@ -50,7 +50,8 @@ const (
 
 var programGroups = map[string]group{
 	"@process-basic": {
-		doc: "what a process asks about itself, and exit",
+		doc:      "what a process asks about itself, and exit; dropping what it does not have",
+		includes: []string{"@identity"}, // to what it is already: the kernel allows no more without a capability
 		calls: []string{
 			"exit", "exit_group", "restart_syscall",
 			"getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid",
