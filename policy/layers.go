@@ -73,6 +73,9 @@ func filesLine(f *sandbox.Files) string {
 	if f.Tmp > 0 {
 		parts = append(parts, "private /tmp "+FormatSize(f.Tmp))
 	}
+	if f.Shm > 0 {
+		parts = append(parts, "private /dev/shm "+FormatSize(f.Shm))
+	}
 	if f.Proc {
 		parts = append(parts, "own /proc")
 	}

@@ -120,7 +120,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	if pl.Profile.Files.Proc {
 		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
 	}
-	if pl.Profile.Files.Tmp > 0 {
+	if pl.Profile.Files.Scratch() > 0 {
 		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
 	}
 	if pl.Profile.Files.Pty {

@@ -95,7 +95,7 @@ var programGroups = map[string]group{
 		rules: [][]Rule{
 			without("mmap", 2, protWrite), // executable segments: from files, as never writable pages
 			is("arch_prctl", 0, archSetFS, archGetFS, archCETStatus, archShstkEnable, archShstkLock, archShstkStatus),
-			openRead,
+			openThere,
 		},
 	},
 	"@signal": {
@@ -140,7 +140,7 @@ var programGroups = map[string]group{
 		calls:    []string{"readlinkat"}, // os.Executable, at start
 		rules: [][]Rule{
 			is("arch_prctl", 0, archSetFS),
-			openRead, // /sys/kernel/mm/transparent_hugepage/hpage_pmd_size, at start
+			openThere, // /sys/kernel/mm/transparent_hugepage/hpage_pmd_size, at start
 		},
 	},
 	"@process": {
