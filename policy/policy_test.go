@@ -133,6 +133,7 @@ func TestValidate(t *testing.T) {
 		{"two lists", "profiles.line.files.exec.0", "is also in read", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/lib"} })},
 		{"unsorted", "profiles.line.files.read.1", "comes after", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/z", "/a"} })},
 		{"dev", "profiles.line.files.dev.0", "not known", line(func(f *sandbox.Profile) { f.Files.Dev = []string{"tty"} })},
+		{"shm", "profiles.line.files.shm", "out of range", line(func(f *sandbox.Profile) { f.Files.Shm = 1 })},
 		{"violation", "profiles.line.syscalls.on_violation", "not known", line(func(f *sandbox.Profile) { f.Syscalls.OnViolation = "log" })},
 		{"mask", "profiles.line.syscalls.rules.0.values.0", "never match", line(func(f *sandbox.Profile) {
 			f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Mask: 1, Values: []uint32{2}}}

@@ -111,8 +111,13 @@ func (c *checker) files(at string, f *sandbox.Files) {
 		}
 		set(c, at+"."+l.kind, l.paths)
 	}
-	if f.Tmp < 0 || f.Tmp > 1<<40 || f.Tmp > 0 && f.Tmp < 4096 {
-		c.add(at+".tmp", `choose a size from "4KiB" to "1TiB"`, "%d bytes are out of range", f.Tmp)
+	for _, m := range []struct {
+		name string
+		size int64
+	}{{"tmp", f.Tmp}, {"shm", f.Shm}} {
+		if m.size < 0 || m.size > 1<<40 || m.size > 0 && m.size < 4096 {
+			c.add(at+"."+m.name, `choose a size from "4KiB" to "1TiB"`, "%d bytes are out of range", m.size)
+		}
 	}
 	for k, name := range f.Dev {
 		c.oneOf(fmt.Sprintf("%s.dev.%d", at, k), name, devices...)
@@ -139,7 +144,7 @@ func (c *checker) hostPath(at, name string) bool {
 	case "proc":
 		c.add(at, "write proc = true", "%q belongs to the sandbox's own /proc", name)
 	case "dev":
-		c.add(at, `write dev = ["null"], or pty = true`, "%q belongs to the sandbox's own /dev", name)
+		c.add(at, `write dev = ["null"], pty = true, or shm = "16MiB"`, "%q belongs to the sandbox's own /dev", name)
 	case "tmp":
 		c.add(at, `write tmp = "1MiB"`, "%q belongs to the sandbox's own /tmp", name)
 	default:

@@ -120,7 +120,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	if pl.Profile.Files.Proc {
 		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
 	}
-	if pl.Profile.Files.Tmp > 0 {
+	if pl.Profile.Files.Scratch() > 0 {
 		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
 	}
 	if pl.Profile.Files.Pty {
@@ -141,7 +141,10 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	return append(append(rules, pl.execRule(execByFD)), pl.optionalLaunchRules()...)
 }
 
-// execRule allows the one exec, of the program's descriptor where it has one.
+// execRule allows the exec of the launch, of the program's descriptor where it has
+// one. It does not hold the service to one exec: with an absolute path execveat(2)
+// ignores the descriptor, and a filter sees no path. Landlock and the mounts say what
+// may be executed.
 func (pl *Plan) execRule(byFD bool) seccomp.Rule {
 	if byFD {
 		return seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)}}

@@ -220,3 +220,41 @@ func TestCapabilitiesCanBeGiven(t *testing.T) {
 		}
 	}
 }
+
+// TestDevices uses what a program finds in /dev wherever it runs, and tries what
+// the filter leaves to the mounts and to Landlock.
+func TestDevices(t *testing.T) {
+	for _, c := range []struct {
+		name, calls string
+		edit        func(*Profile)
+		script      string
+		want        string
+	}{
+		{"process substitution", "@server", nil, `bash -c 'cat <(echo hi)'; echo in | cat /dev/stdin; echo out | cat >/tmp/x; (echo err >/dev/stdout) | cat`, "hi\nin\nerr\n"},
+		{"none without proc", "@server", func(p *Profile) { p.Files.Proc = false }, `ls /dev`, "null\n"},
+		{"null both ways", "@line", nil, `perl -e 'print open(F, "+<", "/dev/null") ? "opened" : $!, "\n"'`, "opened\n"},
+		{"nothing else both ways", "@line", nil, `perl -e 'for ("/usr/bin/env", "/bin", "/") { print open(F, "+<", $_) ? "opened" : "no", "\n" }'`, "no\nno\nno\n"},
+		{"no shared memory unasked", "@server", nil, `(: >/dev/shm/x) 2>/dev/null || echo none`, "none\n"},
+		{"shared memory", "@server", func(p *Profile) { p.Files.Tmp, p.Files.Shm = 0, 64<<10 },
+			`ls /dev/shm /tmp 2>/dev/null | wc -l; head -c 1000000 /dev/zero >/dev/shm/x 2>/dev/null || echo full; wc -c </dev/shm/x; stat -c %a /dev/shm/`, "1\nfull\n65536\n1777\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := realistic()
+			p.Files.Dev = []string{"null"}
+			p.Syscalls.Allow = []string{c.calls}
+			if c.edit != nil {
+				c.edit(&p)
+			}
+			if c.name == "shared memory" {
+				p.Files.Dev = append(p.Files.Dev, "zero")
+			}
+			if c.calls == "@line" { // the shell starts others
+				p.Syscalls.Allow = append(p.Syscalls.Allow, "@process")
+			}
+			out, r, ws := once(t, start(t, p, shell(c.script)), zygote.Request{})
+			if r.Err() != nil || out != c.want {
+				t.Errorf("output %q (status %v, %v), want %q", out, ws, r.Err(), c.want)
+			}
+		})
+	}
+}

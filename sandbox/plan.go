@@ -33,7 +33,7 @@ type Plan struct {
 const defaultOpenFiles = 1024
 
 // Where the per-connection mounts go. Landlock does not see the directory hidden
-// under a mount point, so /tmp lies below a parent that carries its rule.
+// under a mount point, so /tmp and /dev/shm lie below a parent that carries their rule.
 const (
 	privateDir = "/private"
 	privateTmp = "/private/tmp"
@@ -180,18 +180,28 @@ func (pl *Plan) layTree() {
 	for _, d := range f.Dev {
 		pl.bind(rootfs.Device, "/dev/"+d, landlock.Device)
 	}
-	if f.Tmp > 0 {
+	if f.Scratch() > 0 {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateDir})
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateTmp, Mode: 0o1777})
-		pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: "/tmp", Source: privateTmp})
 		pl.grant(privateDir, landlock.Write)
+	}
+	if f.Tmp > 0 {
+		pl.link("/tmp", privateTmp)
+	}
+	if f.Shm > 0 {
+		pl.link("/dev/shm", privateTmp)
 	}
 	if f.Proc {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: "/proc"})
+		pl.link("/dev/fd", "/proc/self/fd")
+		for fd, name := range []string{"stdin", "stdout", "stderr"} {
+			pl.link("/dev/"+name, fmt.Sprintf("/proc/self/fd/%d", fd))
+		}
 	}
 	if f.Pty {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: "/dev/pts"})
-		pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: "/dev/ptmx", Source: "pts/ptmx"})
+		pl.link("/dev/ptmx", "pts/ptmx")
+		pl.add(rootfs.Entry{Kind: rootfs.Device, Path: "/dev/tty"}) // the terminal of whoever opens it
 		pl.grant("/dev", landlock.Terminal)
 	}
 	for _, in := range c.Inline {
@@ -213,6 +223,10 @@ func (pl *Plan) add(e rootfs.Entry) {
 	if !slices.ContainsFunc(pl.tree.Entries, func(o rootfs.Entry) bool { return o.Path == e.Path }) {
 		pl.tree.Entries = append(pl.tree.Entries, e)
 	}
+}
+
+func (pl *Plan) link(p, to string) {
+	pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: p, Source: to})
 }
 
 func (pl *Plan) bind(kind rootfs.Kind, p string, access landlock.Access) {

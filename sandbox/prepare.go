@@ -109,7 +109,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
 		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: slices.Clone(pl.rlimits),
 		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
-		Proc: p.Files.Proc, Tmp: p.Files.Tmp > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
+		Proc: p.Files.Proc, Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
 		UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
 	}
 	if stdio != zygote.StdioFDs {
@@ -121,9 +121,9 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	if z.Dir == "" {
 		z.Dir = "/"
 	}
-	if p.Files.Tmp > 0 {
+	if n := p.Files.Scratch(); n > 0 {
 		// One inode for each 4 KiB: many small files fill it no sooner than few large ones.
-		z.TmpOptions = fmt.Sprintf("size=%d,nr_inodes=%d,mode=1777", p.Files.Tmp, max(p.Files.Tmp/4096, 16))
+		z.TmpOptions = fmt.Sprintf("size=%d,nr_inodes=%d,mode=1777", n, max(n/4096, 16))
 	}
 	return z
 }

@@ -52,6 +52,9 @@ type Files struct {
 	Write []string `json:"write,omitempty"`
 	// Tmp is the size of the private /tmp of each connection; 0 is none.
 	Tmp int64 `json:"tmp"`
+	// Shm is the size of the private /dev/shm of each connection; 0 is none. It is the
+	// file system of /tmp, larger by that much: a mount is what costs.
+	Shm int64 `json:"shm,omitempty"`
 	// Proc mounts a /proc of its own (its pids only, read-only).
 	Proc bool `json:"proc"`
 	// Pty mounts a /dev/pts of its own for each connection, with room for a few terminals.
@@ -59,6 +62,9 @@ type Files struct {
 	// Dev are device nodes to show, as "null"; only those in rootfs.Devices.
 	Dev []string `json:"dev,omitempty"`
 }
+
+// Scratch is the size of what each connection has for itself, /tmp and /dev/shm.
+func (f *Files) Scratch() int64 { return f.Tmp + f.Shm }
 
 // Syscalls is the seccomp allow-list.
 type Syscalls struct {

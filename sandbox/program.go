@@ -21,6 +21,7 @@ type program struct {
 	// interpreter runs a script, which cannot be executed through a descriptor:
 	// the kernel opens it, and it opens the script, by name.
 	interpreter *program
+	loader      string // the dynamic loader of a program that is no script, if it has one
 }
 
 // maxInterpreters is how many interpreters of interpreters the kernel takes.
@@ -57,7 +58,11 @@ func openInterpreted(path string, more int) (p *program, err error) {
 		return p, err
 	}
 	name, err := interpreter(p.fd)
-	if err != nil || name == "" {
+	if err != nil {
+		return p, err
+	}
+	if name == "" {
+		p.loader, err = loader(p.fd)
 		return p, err
 	}
 	if more == 0 {
@@ -125,23 +130,38 @@ func (pl *Plan) treeWith(prog *program, writable []hostpath.ID) rootfs.Tree {
 	return rootfs.Tree{Entries: entries, Writable: writable}
 }
 
-// runsInside checks, in the finished tree, that the interpreters that the kernel
-// finds there by name are those that were verified.
+// runsInside checks, in the finished tree, that the program, its interpreters and
+// their dynamic loader can be executed there, and that what the kernel finds by
+// name is what was verified.
 func (p *program) runsInside() error {
-	for i := p.interpreter; i != nil; i = i.interpreter {
-		fail := func(what string) error {
-			return fmt.Errorf("command %s: its interpreter %s %s", p.path, i.path, what)
+	what := ""
+	for i := p; i != nil; i = i.interpreter {
+		if err := inside(i.path, i.file); err != nil {
+			return fmt.Errorf("command %s: %s%w", p.path, what, err)
 		}
-		var st unix.Stat_t
-		var fs unix.Statfs_t
-		switch err := errors.Join(unix.Stat(i.path, &st), unix.Statfs(i.path, &fs)); {
-		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), err == nil && fs.Flags&unix.ST_NOEXEC != 0:
-			return fail("cannot be executed inside: add it to the profile, as files { exec = [\"" + i.path + "\"] }")
-		case err != nil:
-			return fail(err.Error())
-		case hostpath.ID{Dev: st.Dev, Ino: st.Ino} != i.file.ID():
-			return fail("is another file inside: somebody replaced it while the policy was loaded, load it again")
+		if i.loader != "" {
+			if err := inside(i.loader, nil); err != nil {
+				return fmt.Errorf("command %s: its dynamic loader %s %w", p.path, i.loader, err)
+			}
 		}
+		if i.interpreter != nil {
+			what = "its interpreter " + i.interpreter.path + " "
+		}
+	}
+	return nil
+}
+
+// inside checks one file; want is nil where any will do.
+func inside(name string, want *hostpath.File) error {
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	switch err := errors.Join(unix.Stat(name, &st), unix.Statfs(name, &fs)); {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), err == nil && fs.Flags&unix.ST_NOEXEC != 0:
+		return errors.New("cannot be executed inside: add it to the profile, as files { exec = [\"" + name + "\"] }")
+	case err != nil:
+		return err
+	case want != nil && hostpath.ID{Dev: st.Dev, Ino: st.Ino} != want.ID():
+		return errors.New("is another file inside: somebody replaced it while the policy was loaded, load it again")
 	}
 	return nil
 }

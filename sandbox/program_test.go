@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casemate/sandbox/rootfs"
+	"casemate/sandbox/zygote"
 )
 
 // script writes a script of root's and returns its path, in a directory that a
@@ -92,6 +93,12 @@ func TestScriptRefused(t *testing.T) {
 		{"interpreter that is only read", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: add it`, func(_ *testing.T, _ string, p *Profile) {
 			p.Files.Read, p.Files.Exec = p.Files.Exec, nil
 		}},
+		{"no first line", "echo hello", "neither an ELF program of 64 bits nor a script", nil},
+		{"cut off program", "\x7fELF\x02\x01", "neither an ELF program of 64 bits nor a script", nil},
+		{"program of another machine", "\x7fELF\x02\x01" + strings.Repeat("\x00", 60), "for another machine", nil},
+		{"interpreter without its loader", "#!/bin/sh", "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside: add it", func(_ *testing.T, _ string, p *Profile) {
+			p.Files.Exec = []string{"/bin", "/usr/bin"}
+		}},
 		{"somebody's interpreter", "#!{dir}/own", "belongs to uid 1000, who may change it", func(t *testing.T, s string, _ *Profile) {
 			own := filepath.Join(filepath.Dir(s), "own")
 			if err := os.WriteFile(own, []byte("x\x00y"), 0o755); err != nil {
@@ -131,6 +138,46 @@ func TestScriptRefused(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A program that the profile names as well, or that lies in what it grants, still runs, and one whose
+// dynamic loader is not in the tree is refused with its name.
+func TestProgramInTheTree(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		read, exec []string
+		refused    string
+	}{
+		{"loader missing", nil, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside: add it"},
+		{"loader only read", []string{"/lib64", "/usr/lib"}, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside"},
+		{"read names it", []string{"/usr/bin/env"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
+		{"read names its directory", []string{"/usr/bin"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
+		{"exec inside exec", nil, []string{"/lib", "/lib64", "/usr/bin/env", "/usr/lib", "/usr/lib/x86_64-linux-gnu"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			needRoot(t)
+			p, cmd := realistic(), shell("")
+			p.Files.Read, p.Files.Exec = c.read, c.exec
+			cmd.Path, cmd.Argv, cmd.Env = "/usr/bin/env", []string{"env"}, []string{"A=ran"}
+			if c.refused == "" {
+				if out, r, ws := once(t, start(t, p, cmd), zygote.Request{}); r.Err() != nil || !strings.Contains(out, "A=ran\n") {
+					t.Errorf("output %q (status %v, %v)", out, ws, r.Err())
+				}
+				return
+			}
+			pl, err := NewPlan(p, cmd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Prepare(pl, Options{})
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%v, want %q", err, c.refused)
 			}
 		})
 	}

@@ -113,7 +113,17 @@ func TestNoTerminals(t *testing.T) {
 	p := realistic()
 	p.Syscalls.Allow = []string{"@login"}
 	out, r, _ := once(t, start(t, p, shell("ls -A /dev; (: <>/dev/ptmx) 2>/dev/null || echo none")), zygote.Request{})
-	if r.Err() != nil || !strings.HasPrefix(out, "null\n") || !strings.HasSuffix(out, "none\n") {
+	if r.Err() != nil || out != "fd\nnull\nstderr\nstdin\nstdout\nnone\n" {
 		t.Fatalf("output %q, reply %v", out, r.Err())
+	}
+}
+
+// The name of one's own terminal leads nowhere without one.
+func TestOwnTerminal(t *testing.T) {
+	p := realistic()
+	p.Files.Pty, p.Syscalls.Allow = true, []string{"@login"}
+	out, r, ws := once(t, start(t, p, shell(`(: <>/dev/tty) 2>&1 | sed 's/.*: //'; script -qec 'echo seen >/dev/tty' /dev/null`)), zygote.Request{})
+	if want := "No such device or address\nseen\r\n"; r.Err() != nil || out != want {
+		t.Errorf("output %q (status %v, %v), want %q", out, ws, r.Err(), want)
 	}
 }

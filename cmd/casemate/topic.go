@@ -81,8 +81,9 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
       exec  = ["/usr/lib"]
       write = ["/srv/data"]
       tmp   = "1MiB"                 # a private /tmp for each connection
-      proc  = true                   # an own /proc
-      pty   = true                   # an own /dev/pts for each connection
+      shm   = "16MiB"                # a private /dev/shm, on the file system of /tmp: together they hold the sum
+      proc  = true                   # an own /proc, and /dev/fd, stdin, stdout, stderr
+      pty   = true                   # an own /dev/pts for each connection, and /dev/tty
       dev   = ["null"]               # full, null, random, urandom, zero
     }
     syscalls {

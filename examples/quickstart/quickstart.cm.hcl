@@ -53,6 +53,7 @@ service "closed" {
   command = ["/bin/cat"]
   user    = "dynamic"
   acl     = acl.elsewhere
+  profile = profile.line
 }
 
 # Served by casemate itself, in a sandbox like the others.

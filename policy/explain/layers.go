@@ -68,6 +68,9 @@ func filesLine(f *sandbox.Files) string {
 	if f.Tmp > 0 {
 		parts = append(parts, "private /tmp "+policy.FormatSize(f.Tmp))
 	}
+	if f.Shm > 0 {
+		parts = append(parts, "private /dev/shm "+policy.FormatSize(f.Shm))
+	}
 	if f.Proc {
 		parts = append(parts, "own /proc")
 	}

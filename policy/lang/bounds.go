@@ -89,7 +89,7 @@ func makesProcesses(f *sandbox.Profile) bool {
 }
 
 // allMemory is what a service may take where no cgroup holds it as a whole: the
-// sessions, each with its tasks' data and its /tmp. 0 is no bound.
+// sessions, each with its tasks' data, its /tmp and its /dev/shm. 0 is no bound.
 func allMemory(p *policy.Policy, s *policy.Service) int64 {
 	f := p.Profile(s.Profile)
 	r, sessions := &f.Resources, p.Sessions(s)
@@ -103,10 +103,10 @@ func allMemory(p *policy.Policy, s *policy.Service) int64 {
 	if each == 0 || sessions == 0 {
 		return 0
 	}
-	if each > maxAmount/sessions-f.Files.Tmp {
+	if each > maxAmount/sessions-f.Files.Scratch() {
 		return maxAmount
 	}
-	return sessions * (each + f.Files.Tmp)
+	return sessions * (each + f.Files.Scratch())
 }
 
 // maxAmount is more than any host has; products stop there.

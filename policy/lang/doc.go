@@ -24,7 +24,7 @@
 //
 // A profile begins as a copy of its base (profile.strict when it names none)
 // and changes what it writes. Naming read-only paths, device nodes and the size
-// of a private /tmp is what profiles are for and needs no word. Everything else
+// of a private /tmp or /dev/shm is what profiles are for and needs no word. Everything else
 // that grants more than the base must be announced, so that review sees it:
 //
 //	widens entry     needed for

@@ -230,9 +230,9 @@ func (p *profile) confine(b *block, w *widening) {
 	}
 }
 
-// files reads files { read, exec, write, tmp, proc, pty, dev }.
+// files reads files { read, exec, write, tmp, shm, proc, pty, dev }.
 func (p *profile) files(b *block, w *widening) {
-	c, f := b.c, b.one("files", "files", []string{"read", "exec", "write", "tmp", "proc", "pty", "dev"})
+	c, f := b.c, b.one("files", "files", []string{"read", "exec", "write", "tmp", "shm", "proc", "pty", "dev"})
 	if f == nil {
 		return
 	}
@@ -253,6 +253,9 @@ func (p *profile) files(b *block, w *widening) {
 	}
 	if n, ok := f.size("tmp", "tmp", "1MiB"); ok {
 		p.Files.Tmp = n
+	}
+	if n, ok := f.size("shm", "shm", "1MiB"); ok {
+		p.Files.Shm = n
 	}
 	for _, own := range []struct {
 		name string

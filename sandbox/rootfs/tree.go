@@ -105,9 +105,11 @@ type Tree struct {
 
 // Devices are the device nodes a Device entry may name, by their path on the
 // host, with their numbers (Linux admin-guide/devices.txt). Terminals are not
-// among them: a service shares none with anybody.
+// among them, since a service shares none with anybody, but for the name that each
+// session has for its own.
 var Devices = map[string]struct{ Major, Minor uint32 }{
 	"/dev/null":    {1, 3},
+	"/dev/tty":     {5, 0},
 	"/dev/zero":    {1, 5},
 	"/dev/full":    {1, 7},
 	"/dev/random":  {1, 8},

@@ -34,7 +34,7 @@ func TestBuildRefuses(t *testing.T) {
 		{Entry{Kind: Write, Path: mounted}, mounted + ": the host mounts it read-only", unix.EROFS},
 		{Entry{Kind: Write, Path: node}, node + " is a device node", nil},
 		{Entry{Kind: ReadOnly, Path: "/proc"}, "procfs", nil},
-		{Entry{Kind: Device, Path: "/dev/tty"}, "devices", nil},
+		{Entry{Kind: Device, Path: "/dev/tty1"}, "devices", nil},
 		{Entry{Kind: Device, Path: "/dev/null", Source: node}, "devices", nil},
 	} {
 		ns, err := Build(Tree{Entries: []Entry{c.entry}}, Wanted{}, nil)

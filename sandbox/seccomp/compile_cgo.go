@@ -24,7 +24,7 @@ func (f Filter) Compile() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
-	prog := append(encode(stub(probed)), body...)
+	prog := append(encode(stub(probed, rules)), body...)
 	if n := len(prog) / instructionSize; n > MaxInstructions {
 		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, MaxInstructions)
 	}

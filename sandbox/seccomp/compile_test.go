@@ -3,9 +3,12 @@ package seccomp
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestCompileMatchesReference(t *testing.T) {
@@ -78,6 +81,46 @@ func TestStubFirst(t *testing.T) {
 	}
 	if op, k := binary.NativeEndian.Uint16(prog), binary.NativeEndian.Uint32(prog[4:]); op != opLoad || k != offArch {
 		t.Errorf("first instruction %#x %#x, want the load of the architecture", op, k)
+	}
+}
+
+// TestAuditAnswer asks for what libaudit opens, in filters that have no rule for
+// sockets, some of their own, or one that allows it, and for its neighbours.
+func TestAuditAnswer(t *testing.T) {
+	const none, gone = retErrno | uint32(unix.EPROTONOSUPPORT), retErrno | errnoENOSYS
+	audit := [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW | unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT}
+	for _, c := range []struct {
+		allow []string
+		rules []Rule
+		args  [6]uint64
+		want  uint32 // 0: a violation
+	}{
+		{[]string{"@strict"}, nil, audit, none},
+		{[]string{"@login"}, nil, audit, none},
+		{[]string{"@server", "@socket-server"}, nil, audit, none},
+		{[]string{"@server", "@netlink-route"}, nil, audit, none},
+		{[]string{"@server", "socket"}, nil, audit, retAllow},
+		{[]string{"@server"}, all("socket", Arg{Index: 2, Value: 9}), audit, retAllow},
+		{[]string{"@server"}, nil, [6]uint64{unix.AF_NETLINK | 1<<40, unix.SOCK_RAW, unix.NETLINK_AUDIT | 1<<40}, none}, // ints to the kernel
+		{[]string{"@server"}, nil, [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER}, 0},
+		{[]string{"@server"}, nil, [6]uint64{unix.AF_INET, unix.SOCK_RAW, unix.NETLINK_AUDIT}, 0},
+		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_INET}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, gone},
+		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, 0},
+	} {
+		rules, err := Resolve(c.allow, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for action, violation := range map[string]uint32{Errno: retErrno | errnoEPERM, Kill: retKillProcess} {
+			want := c.want
+			if want == 0 {
+				want = violation
+			}
+			vm := compile(t, Filter{Rules: append(slices.Clone(rules), c.rules...), OnViolation: action})
+			if got := run(t, vm, data{nr: uint32(byName["socket"]), arch: archX8664, args: c.args}); got != want {
+				t.Errorf("%v %v %s: socket%#x answers %#x, want %#x", c.allow, c.rules, action, c.args, got, want)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // data is struct seccomp_data without the instruction pointer.
@@ -92,10 +93,19 @@ func reference(f Filter, d data) uint32 {
 			return retAllow
 		}
 	}
-	ruled := slices.ContainsFunc(f.Rules, func(r Rule) bool { return r.Name == name })
+	// some rule lets a socket of that family and, unless it is -1, that protocol through
+	granted := func(family uint32, proto int64) bool {
+		return slices.ContainsFunc(f.Rules, func(r Rule) bool {
+			return r.Name == "socket" && !slices.ContainsFunc(r.Args, func(a Arg) bool {
+				return a.Index == 0 && family&a.mask() != a.Value || a.Index == 2 && proto >= 0 && uint32(proto)&a.mask() != a.Value
+			})
+		})
+	}
 	switch {
-	case slices.Contains(softCalls, name), name == "socket" && uint32(d.args[0]) == afUnix && !ruled:
+	case slices.Contains(softCalls, name), name == "socket" && uint32(d.args[0]) == unix.AF_UNIX && !granted(unix.AF_UNIX, -1):
 		return retErrno | errnoENOSYS
+	case name == "socket" && uint32(d.args[0]) == unix.AF_NETLINK && uint32(d.args[2]) == unix.NETLINK_AUDIT && !granted(unix.AF_NETLINK, unix.NETLINK_AUDIT):
+		return retErrno | uint32(unix.EPROTONOSUPPORT)
 	case f.OnViolation == Kill:
 		return retKillProcess
 	default:

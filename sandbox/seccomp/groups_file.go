@@ -2,7 +2,6 @@ package seccomp
 
 // Flags of open(2) and bits of a file mode.
 const (
-	oAccmode = 0o3
 	oCreat   = 0o100
 	oTrunc   = 0o1000
 	oTmpfile = 0o20000000 // __O_TMPFILE
@@ -38,10 +37,12 @@ const (
 	fsIocFiemap, fsIocGetflags       = 0xc020660b, 0x80086601
 )
 
-// openRead opens what exists for reading, and changes nothing by it.
-var openRead = append(
-	without("openat", 2, oAccmode|oCreat|oTrunc|oTmpfile),
-	without("open", 1, oAccmode|oCreat|oTrunc|oTmpfile)...)
+// openThere opens what is there, makes nothing and empties nothing. Programs open
+// /dev/null for reading and writing, and a filter sees no path: what may be written
+// the mounts and Landlock decide.
+var openThere = append(
+	without("openat", 2, oCreat|oTrunc|oTmpfile),
+	without("open", 1, oCreat|oTrunc|oTmpfile)...)
 
 // noSetID is a mode without set-user-id and set-group-id at an argument.
 func noSetID(name string, index uint) []Rule { return without(name, index, sSuidSgid) }
@@ -77,7 +78,7 @@ var fileGroups = map[string]group{
 		},
 	},
 	"@file-read": {
-		doc:      "opening files for reading, their attributes and locks",
+		doc:      "opening files that are there, their attributes and locks",
 		includes: []string{"@dir"},
 		calls: []string{
 			"stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2",
@@ -85,7 +86,7 @@ var fileGroups = map[string]group{
 			"getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr",
 		},
 		rules: [][]Rule{
-			openRead, // openat2 has its flags behind a pointer and answers ENOSYS
+			openThere, // openat2 has its flags behind a pointer and answers ENOSYS
 			is("fcntl", 1, fGetlk, fSetlk, fSetlkw, fOfdGetlk, fOfdSetlk, fOfdSetlkw, fGetSeals),
 		},
 	},
@@ -135,8 +136,7 @@ var fileGroups = map[string]group{
 		includes: []string{"@tty"},
 		calls:    []string{"setsid"},
 		rules: [][]Rule{
-			without("openat", 2, oCreat|oTrunc|oTmpfile), // /dev/ptmx, for reading and writing
-			without("open", 1, oCreat|oTrunc|oTmpfile),
+			openThere, // /dev/ptmx, for reading and writing
 			is("ioctl", 1, tiocGptn, tiocSptlck, tiocGptpeer, tiocSctty, tiocPkt),
 		},
 	},

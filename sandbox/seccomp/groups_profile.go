@@ -22,7 +22,7 @@ var profileGroups = map[string]group{
 	},
 	"@login": {
 		doc:      "a service that gives a session on a terminal",
-		includes: []string{"@server", "@tty", "@pty", "@identity"},
+		includes: []string{"@server", "@tty", "@pty"},
 	},
 	"@builtin": {
 		doc:      "the services that casemate has itself: a static Go program on listening sockets it was given",

@@ -50,7 +50,8 @@ const (
 
 var programGroups = map[string]group{
 	"@process-basic": {
-		doc: "what a process asks about itself, and exit",
+		doc:      "what a process asks about itself, and exit; dropping what it does not have",
+		includes: []string{"@identity"}, // to what it is already: the kernel allows no more without a capability
 		calls: []string{
 			"exit", "exit_group", "restart_syscall",
 			"getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid",
@@ -94,7 +95,7 @@ var programGroups = map[string]group{
 		rules: [][]Rule{
 			without("mmap", 2, protWrite), // executable segments: from files, as never writable pages
 			is("arch_prctl", 0, archSetFS, archGetFS, archCETStatus, archShstkEnable, archShstkLock, archShstkStatus),
-			openRead,
+			openThere,
 		},
 	},
 	"@signal": {
@@ -139,7 +140,7 @@ var programGroups = map[string]group{
 		calls:    []string{"readlinkat"}, // os.Executable, at start
 		rules: [][]Rule{
 			is("arch_prctl", 0, archSetFS),
-			openRead, // /sys/kernel/mm/transparent_hugepage/hpage_pmd_size, at start
+			openThere, // /sys/kernel/mm/transparent_hugepage/hpage_pmd_size, at start
 		},
 	},
 	"@landlock": {

@@ -29,10 +29,18 @@ var softCalls = []string{
 	"lsm_get_self_attr", "lsm_list_modules", // libselinux, libapparmor
 }
 
-// softRules are calls of which only some are soft. They count only when a filter
-// has no rule of its own for the call.
-var softRules = []Rule{
+// answers are calls of which some arguments have an answer of their own, in kill
+// profiles too, where no rule of the filter allows any such call: common programs try
+// them, can do without, and die of another answer. The stub gives it, so that a
+// profile with rules of its own for the call has it as well.
+var answers = []struct {
+	rule  Rule
+	errno uint32
+}{
 	// glibc asks nscd for every user name, and syslog(3) its daemon: both take any error for
 	// an answer. Other families stay violations.
-	{Name: "socket", Args: []Arg{{Index: 0, Value: afUnix}}},
+	{UnixSocket, errnoENOSYS},
+	// libaudit, and with it PAM, login and sshd, takes this for a kernel without audit, and
+	// gives up over EPERM. Nothing is opened; other protocols of netlink stay violations.
+	{Rule{Name: "socket", Args: []Arg{{Index: 0, Value: afNetlink}, {Index: 2, Value: netlinkAudit}}}, errnoEPROTONOSUPPORT},
 }

@@ -37,8 +37,9 @@ const (
 	retErrno       = 0x00050000
 	retAllow       = 0x7fff0000
 
-	errnoEPERM  = 1
-	errnoENOSYS = 38
+	errnoEPERM           = 1
+	errnoENOSYS          = 38
+	errnoEPROTONOSUPPORT = 93
 )
 
 // MaxInstructions is BPF_MAXINSNS: the kernel takes no longer program.
@@ -52,8 +53,9 @@ const MaxInstructions = 4096
 //
 // probed are the rules of soft calls (see Soft) that are allowed with certain
 // arguments only. libseccomp has one answer for everything that is not allowed, and
-// for these it must be ENOSYS, so they are decided here.
-func stub(probed []Rule) []instruction {
+// for these it must be ENOSYS, so they are decided here. So are the answers to calls
+// that rules, all of a filter, do not allow.
+func stub(probed, rules []Rule) []instruction {
 	out := []instruction{
 		{opLoad, 0, 0, offArch},
 		{opJEQ, 1, 0, archX8664},
@@ -79,12 +81,26 @@ func stub(probed []Rule) []instruction {
 		out = append(out, probe(probed[:n])...)
 		probed = probed[n:]
 	}
+	for _, a := range answers {
+		if !Allows(rules, a.rule) {
+			out = append(out, decide([]Rule{a.rule}, retErrno|a.errno, nil)...)
+		}
+	}
 	return out
 }
 
-// probe decides one soft call by its rules. It expects the number in the
-// accumulator and leaves it there for the calls it does not decide.
+// probe decides one soft call by its rules.
 func probe(rules []Rule) []instruction {
+	return decide(rules, retAllow, []instruction{{opRet, 0, 0, retErrno | errnoENOSYS}})
+}
+
+// decide answers the calls that one of the rules, all of one call, describes, and
+// ends the others of that call with otherwise. It expects the number in the accumulator
+// and leaves it there for what it does not decide.
+func decide(rules []Rule, answer uint32, otherwise []instruction) []instruction {
+	if otherwise == nil {
+		otherwise = []instruction{{opLoad, 0, 0, offNr}}
+	}
 	var body []instruction
 	for _, r := range rules {
 		var test []instruction
@@ -101,9 +117,9 @@ func probe(rules []Rule) []instruction {
 				test[i].jf = uint8(len(test) - i)
 			}
 		}
-		body = append(append(body, test...), instruction{opRet, 0, 0, retAllow})
+		body = append(append(body, test...), instruction{opRet, 0, 0, answer})
 	}
-	body = append(body, instruction{opRet, 0, 0, retErrno | errnoENOSYS})
+	body = append(body, otherwise...)
 	// BPF_JA, since a conditional jump over a long body would not fit a byte.
 	head := []instruction{
 		{opJEQ, 1, 0, uint32(byName[rules[0].Name])},
@@ -143,11 +159,6 @@ func split(rules []Rule) (probed, body []Rule, soft []Rule) {
 	for _, name := range softCalls {
 		if !named[name] && name != "clone3" {
 			soft = append(soft, Rule{Name: name})
-		}
-	}
-	for _, r := range softRules {
-		if !named[r.Name] {
-			soft = append(soft, r)
 		}
 	}
 	return probed, body, soft

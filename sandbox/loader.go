@@ -1,0 +1,54 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Parts of an ELF file of x86-64 (elf(5)).
+const (
+	elfHead     = 64 // e_ident to e_shstrndx
+	elfX8664    = 62 // EM_X86_64
+	segmentSize = 56
+	segmentName = 3 // PT_INTERP
+	maxSegments = 64
+)
+
+// loader gives the path of the dynamic loader that the program asks for, or ""
+// for a static one. It is an error when the kernel would not execute the file. It
+// looks at the header and the list of segments alone, as the kernel does
+// (fs/binfmt_elf.c).
+func loader(fd int) (string, error) {
+	head := make([]byte, elfHead)
+	if n, err := unix.Pread(fd, head, 0); err != nil || n < elfHead || !bytes.HasPrefix(head, []byte("\x7fELF\x02\x01")) {
+		return "", errors.New(`neither an ELF program of 64 bits nor a script: give a script its first line, as "#!/bin/sh"`)
+	}
+	le := binary.LittleEndian
+	if m := le.Uint16(head[18:]); m != elfX8664 {
+		return "", fmt.Errorf("a program for another machine (ELF machine %d), want x86-64", m)
+	}
+	count := le.Uint16(head[56:])
+	if le.Uint16(head[54:]) != segmentSize || count > maxSegments {
+		return "", errors.New("an ELF file whose list of segments cannot be read")
+	}
+	list := make([]byte, int(count)*segmentSize)
+	if n, err := unix.Pread(fd, list, int64(le.Uint64(head[32:]))); err != nil || n < len(list) {
+		return "", errors.New("an ELF file that is cut off")
+	}
+	for ; len(list) > 0; list = list[segmentSize:] {
+		if le.Uint32(list) != segmentName {
+			continue
+		}
+		name := make([]byte, min(le.Uint64(list[32:]), unix.PathMax))
+		if n, err := unix.Pread(fd, name, int64(le.Uint64(list[8:]))); err != nil || n < len(name) {
+			return "", errors.New("an ELF file that is cut off")
+		}
+		name, _, _ = bytes.Cut(name, []byte{0})
+		return string(name), nil
+	}
+	return "", nil
+}
