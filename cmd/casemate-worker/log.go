@@ -52,7 +52,7 @@ type logWorker struct {
 	ledger  *ledger
 	orders  chan delivered
 	written chan written
-	sources map[uint32]*net.UnixConn
+	sources map[uint32]*reading
 	done    chan struct{}
 }
 
@@ -70,7 +70,7 @@ type written struct {
 
 func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
 	w := &logWorker{broker: broker, orders: make(chan delivered), written: make(chan written),
-		sources: make(map[uint32]*net.UnixConn), done: make(chan struct{})}
+		sources: make(map[uint32]*reading), done: make(chan struct{})}
 	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(wire.Report{Kind: wire.Whose, PID: pid, UID: uid}) })
 	return w
 }
@@ -89,8 +89,8 @@ func (w *logWorker) run(ctx context.Context) error {
 			return nil
 		case d := <-w.orders:
 			if errors.Is(d.err, io.EOF) {
-				for slot, c := range w.sources {
-					w.rest(slot, c, time.Now())
+				for slot, s := range w.sources {
+					w.rest(slot, s, time.Now())
 				}
 				return nil
 			}
@@ -118,8 +118,8 @@ func (w *logWorker) run(ctx context.Context) error {
 func (w *logWorker) end() {
 	close(w.done)
 	w.ledger.finish(time.Now())
-	for _, c := range w.sources {
-		_ = c.Close()
+	for _, s := range w.sources {
+		_ = s.conn.Close()
 	}
 }
 
@@ -130,9 +130,9 @@ func (w *logWorker) obey(d delivered) error {
 	case wire.Attach, wire.Records:
 		return w.attach(o, d.file, now)
 	case wire.Detach:
-		if c := w.sources[o.Slot]; c != nil {
-			w.rest(o.Slot, c, now)
-			_ = c.Close()
+		if s := w.sources[o.Slot]; s != nil {
+			w.rest(o.Slot, s, now)
+			_ = s.conn.Close()
 			delete(w.sources, o.Slot)
 		}
 		w.ledger.detach(o.Slot, now)
@@ -155,8 +155,9 @@ func (w *logWorker) attach(o wire.Order, f *os.File, now time.Time) error {
 		c.Close()
 		return fmt.Errorf("stderr of %s: no new unix socket", o.Name)
 	}
-	w.sources[o.Slot] = u
+	s := &reading{u, make(chan struct{})}
+	w.sources[o.Slot] = s
 	w.ledger.attach(o.Slot, o.Name, o.Kind == wire.Records, now)
-	go w.readSource(o.Slot, u)
+	go w.readSource(o.Slot, s)
 	return nil
 }

@@ -15,13 +15,20 @@ import (
 // maxWrite is the largest write that is kept whole; the kernel cuts the rest.
 const maxWrite = 64 << 10
 
+// reading is one service's stderr and the goroutine that reads it.
+type reading struct {
+	conn  *net.UnixConn
+	ended chan struct{} // closed by the goroutine
+}
+
 // readSource hands a service's writes on, each with the process that wrote it.
-func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
+func (w *logWorker) readSource(slot uint32, s *reading) {
+	defer close(s.ended)
 	buf := make([]byte, maxWrite)
 	for {
-		x, err := receive(slot, c, buf)
+		x, err := receive(slot, s.conn, buf)
 		if err != nil {
-			return // closed by Detach or at the end
+			return // told to by rest, or at the end
 		}
 		select {
 		case w.written <- x:
@@ -34,25 +41,36 @@ func (w *logWorker) readSource(slot uint32, c *net.UnixConn) {
 // maxRest is more writes than a socket holds.
 const maxRest = 1024
 
-// rest reads what is queued when a service is detached.
-func (w *logWorker) rest(slot uint32, c *net.UnixConn, now time.Time) {
-	if err := c.SetReadDeadline(now.Add(time.Millisecond)); err != nil {
+// rest ends the goroutine of a source and reads what is queued: first what the
+// goroutine has in its hands, then what is still in the socket.
+func (w *logWorker) rest(slot uint32, s *reading, now time.Time) {
+	if err := s.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		return
 	}
-	buf := make([]byte, maxWrite)
-	for range maxRest {
+	for reading := true; reading; {
 		select {
-		case x := <-w.written: // what its goroutine read before
+		case x := <-w.written: // of this source or another
 			w.ledger.write(x.slot, x.pid, x.uid, x.data, now)
-			continue
-		default:
+		case <-s.ended:
+			reading = false
 		}
-		x, err := receive(slot, c, buf)
-		if err != nil {
-			return
-		}
-		w.ledger.write(x.slot, x.pid, x.uid, x.data, now)
 	}
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	// An error of Control is a socket that is closed.
+	_ = raw.Control(func(fd uintptr) {
+		buf, oob := make([]byte, maxWrite), make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+		for range maxRest {
+			n, oobn, _, _, err := unix.Recvmsg(int(fd), buf, oob, unix.MSG_DONTWAIT)
+			if err != nil || n == 0 && oobn == 0 {
+				return
+			}
+			x := newWritten(slot, buf[:n], oob[:oobn])
+			w.ledger.write(x.slot, x.pid, x.uid, x.data, now)
+		}
+	})
 }
 
 // receive reads one write. The control buffer holds the sender's credentials,
@@ -65,17 +83,21 @@ func receive(slot uint32, c *net.UnixConn, buf []byte) (written, error) {
 	if err != nil && !(errors.Is(err, io.EOF) && oobn > 0) {
 		return written{}, err
 	}
-	x := written{slot: slot, data: append([]byte(nil), buf[:n]...)}
-	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+	return newWritten(slot, buf[:n], oob[:oobn]), nil
+}
+
+func newWritten(slot uint32, data, oob []byte) written {
+	x := written{slot: slot, data: append([]byte(nil), data...)}
+	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return x, nil
+		return x
 	}
 	for i := range msgs {
 		if cred, err := unix.ParseUnixCredentials(&msgs[i]); err == nil {
 			x.pid, x.uid = uint32(cred.Pid), cred.Uid
 		}
 	}
-	return x, nil
+	return x
 }
 
 // readOrders hands the broker's messages on, until its socket ends.

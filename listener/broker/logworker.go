@@ -87,6 +87,9 @@ func (l *logWorker) detach(r *runner) {
 	if r.slot == 0 {
 		return
 	}
+	if !r.retired && (l.worker.starting || l.worker.backoff.Armed()) {
+		return // up does it: what its programs have said is still to be read
+	}
 	delete(l.attached, r.slot)
 	if l.worker.fd >= 0 {
 		l.worker.send(outgoing{wire.Order{Kind: wire.Detach, Slot: r.slot}.Encode(), -1})
@@ -104,6 +107,7 @@ func (l *logWorker) up() {
 	}
 	for _, r := range l.attached {
 		l.introduce(r)
+		r.left() // which lets go of one that went idle meanwhile
 	}
 }
 

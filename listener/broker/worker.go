@@ -137,10 +137,10 @@ func (w *worker) Expire(*loop.Timer) {
 	w.again()
 }
 
-// send queues a message. It reports false when the worker is down or does not
-// read: the caller goes on without it.
+// send queues a message. It reports false when the worker is down, is to end or
+// does not read: the caller goes on without it.
 func (w *worker) send(m outgoing) bool {
-	if w.fd < 0 || len(w.unsent) >= maxUnsent {
+	if w.fd < 0 || w.over != nil || len(w.unsent) >= maxUnsent {
 		return false
 	}
 	w.unsent = append(w.unsent, m)

@@ -203,6 +203,9 @@ func TestLastWordsAreLogged(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "service", "echo", "client", "127.0.0.1"); err != nil { // the log worker runs
+		t.Fatal(err)
+	}
 	if err := b.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
