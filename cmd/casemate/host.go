@@ -67,12 +67,12 @@ func (a *app) host(h *hostReport) {
 		return
 	}
 	a.printf("\nthis kernel has Landlock ABI %d\n", h.LandlockABI)
+	var lost losses
 	for _, s := range h.Services {
 		if s.Refused != "" {
 			a.printf("%s: refused on this host: %s\n", s.Name, s.Refused)
 		}
-		for _, l := range s.Losses {
-			a.printf("%s: not enforced on this host: %s\n", s.Name, l)
-		}
+		lost.add(s.Name, s.Losses...)
 	}
+	a.losses(&lost)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -73,9 +72,12 @@ func (a *app) status(st *policy.Status, sessions bool) {
 		}
 	}
 	a.flush(w, &b)
+	var lost losses
 	for _, s := range st.Services {
 		a.notes(&s)
+		lost.add(s.Name, s.Losses...)
 	}
+	a.losses(&lost)
 	if sessions {
 		a.sessions(st)
 	}
@@ -85,9 +87,6 @@ func (a *app) status(st *policy.Status, sessions bool) {
 func (a *app) notes(s *policy.ServiceStatus) {
 	if s.Error != "" {
 		a.printf("%s: %s\n", s.Name, s.Error)
-	}
-	if len(s.Losses) > 0 {
-		a.printf("%s: not enforced on this host: %s\n", s.Name, strings.Join(s.Losses, "; "))
 	}
 	for _, l := range s.Listeners {
 		if l.Error != "" {
