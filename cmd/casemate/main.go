@@ -31,11 +31,15 @@ var errNo = errors.New("the answer is no")
 // errReported is returned by a verb whose error is printed already.
 var errReported = errors.New("reported")
 
-// memoryLimit is where the garbage collector begins to work harder: a policy of
-// thousands of services fits below it, and the compiler's sandbox is not far above.
-const memoryLimit = 192 << 20
+// A run is short: the garbage collector keeps out of its way until the memory of
+// a policy of thousands of services is used, and holds it there.
+const (
+	gcPercent   = 400
+	memoryLimit = 256 << 20
+)
 
 func main() {
+	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, confine.Self))
 }

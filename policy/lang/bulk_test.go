@@ -55,6 +55,7 @@ service "s%[1]d" {
 
 // TestBulk: many services compile, every time to the same bytes.
 func TestBulk(t *testing.T) {
+	t.Parallel()
 	var first []byte
 	for range 2 {
 		doc, ds := Compile(bulk(300))
@@ -78,6 +79,7 @@ func TestBulk(t *testing.T) {
 
 // TestBulkOfErrors: a file in which every line is wrong gives a short report soon.
 func TestBulkOfErrors(t *testing.T) {
+	t.Parallel()
 	for name, line := range map[string]string{"blocks": "x {}\n", "attributes": "x%d = 1\n", "locals": "locals { a%d = local.b%d }\n", "names": "acl \"a\" {}\n",
 		"words": "service \"s%d\" { acl = acl.x }\n", "quotes": "\"\n", "heredoc": "a%d = <<E\n", "text": "x\n", "equals": "=", "commas": "x = [,,,,\n"} {
 		text := head

@@ -114,6 +114,7 @@ func TestDiagnostics(t *testing.T) {
 		{"references to a long list", head + "locals { l = [" + strings.Repeat(`"any",`, 4000) + "] }\nacl \"a\" {\n" + strings.Repeat("deny { from = local.l }\n", 2000) + "}", codeBounds, "local.l", "grows too large", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			doc, ds := compileText(tt.text)
 			if doc != nil || len(ds) == 0 {
 				t.Fatal("accepted")

@@ -46,6 +46,7 @@ func copyFile(from, to string) error {
 // stage makes the files the attempts work on.
 func stage(t *testing.T) (string, scene) {
 	t.Helper()
+	need.Root(t, "device files")
 	dir := t.TempDir()
 	for _, d := range []string{"read", "exec", "single", "write/d", "write2", "other", "dev/pts"} {
 		must(t, os.MkdirAll(filepath.Join(dir, d), 0o755))

@@ -26,6 +26,9 @@ func TestHTTP(t *testing.T) {
 		"micro-httpd":   {need.Programs(t, "/usr/sbin/micro-httpd")[0], dir},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "busybox httpd" {
+				need.Root(t, busyboxIDs)
+			}
 			addr := inetd(t, func() *exec.Cmd { return confined(t, []string{"@line"}, Kill, argv...) })
 			c, err := net.Dial("tcp", addr)
 			if err != nil {
@@ -44,6 +47,7 @@ func TestHTTP(t *testing.T) {
 
 // TestRsync copies a tree from and to an rsync daemon that is started for the connection.
 func TestRsync(t *testing.T) {
+	need.Root(t, "rsync --daemon sets its groups")
 	rsync := need.Programs(t, "rsync")[0]
 	dir := t.TempDir()
 	for _, d := range []string{"module", "copy"} {

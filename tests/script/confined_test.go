@@ -25,13 +25,13 @@ func TestConfined(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { l.Close() })
 	silent := filepath.Join(t.TempDir(), "s")
 	control, err := net.Listen("unix", silent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer control.Close()
+	t.Cleanup(func() { control.Close() })
 	for name, c := range map[string]struct {
 		verb         string
 		reads, write bool
@@ -47,6 +47,7 @@ func TestConfined(t *testing.T) {
 		"unconfined": {},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			told, other := filepath.Join(dir, "told"), filepath.Join(dir, "other")
 			for _, d := range []string{told, other} {
