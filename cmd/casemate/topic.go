@@ -62,7 +62,8 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
     network        = "host"          # default "none": the socket it is handed and the peers that come to it;
                                      # "listener": that socket may send to any address (datagrams with wait = true)
     capabilities   = []
-    init           = true            # a tiny init in front of the program
+    init           = true            # a tiny init in front of the program; without it the program is process 1: SIGPIPE,
+                                     # SIGALRM and SIGTERM do nothing unless it handles them, and its orphans stay
     user_namespace = false
     ports {                          # tcp ports that network = "host" leaves open
       connect = ["https", 8080]      # or ["any"], which says nothing about bind
