@@ -139,6 +139,7 @@ func TestValidate(t *testing.T) {
 			f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Mask: 1, Values: []uint32{2}}}
 		})},
 		{"memory", "profiles.line.resources.memory", "out of range", line(func(f *sandbox.Profile) { f.Resources[sandbox.Memory] = 1 })},
+		{"userns init", "profiles.line.user_namespace", "an init", line(func(f *sandbox.Profile) { f.UserNamespace, f.Init = true, true })},
 		{"userns proc", "profiles.line.user_namespace", "/proc", line(func(f *sandbox.Profile) { f.UserNamespace, f.Files.Proc = true, true })},
 		{"both programs", "services.finger.builtin", "not both", finger(func(s *Service) { s.Builtin = "echo" })},
 		{"no program", "services.finger", "neither", finger(func(s *Service) { s.Command = nil })},

@@ -59,6 +59,9 @@ func (c *checker) profile(p *Policy, i int) {
 	if f.UserNamespace && f.Files.Proc {
 		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
 	}
+	if f.UserNamespace && f.Init {
+		c.add(at+".user_namespace", "leave out user_namespace, or write init = false: the program is process 1 then", "an init is not available inside a user namespace")
+	}
 	for k, name := range f.Capabilities {
 		if !slices.Contains(sandbox.Capabilities, name) {
 			c.add(fmt.Sprintf("%s.capabilities.%d", at, k), "write one of: "+strings.Join(sandbox.Capabilities, ", ")+"; no other can be given to a service", "%q is not a capability that a profile may keep", name)

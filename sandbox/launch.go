@@ -46,32 +46,25 @@ func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
 	return rules, nil
 }
 
-// Descriptor numbers of the zygote, from RLIMIT_NOFILE on (raise_fd in zygote.c).
-const (
-	fdCtl = iota
-	fdLandlock
-	fdExec
-	fdCount
-)
-
 // cloneFlags are the namespaces of each connection. The network, uts and cgroup
 // namespaces are the service's: without capabilities nobody inside can change
 // them, and a fresh network namespace costs more than starting the program. So
 // is the ipc namespace where nothing can be made in it.
 func (pl *Plan) cloneFlags() uint32 {
-	f := uint32(unix.CLONE_PARENT|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_NEWNS
+	f := uint32(unix.CLONE_PARENT|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS
 	if pl.makesIPC() {
 		f |= unix.CLONE_NEWIPC
 	}
-	if !pl.Command.HostPIDs {
+	if !pl.Command.HostPIDs && !pl.init() {
 		f |= unix.CLONE_NEWPID
 	}
-	if pl.Profile.Init {
-		return f | unix.CLONE_CHILD_CLEARTID // init lives on: the zygote does not wait for it
-	}
-	f |= unix.CLONE_VFORK
 	return f
 }
+
+// init reports whether the program is PID 2 of a namespace that exists before it.
+// A zygote in a user namespace may make one, but not come back from it to make
+// the next: Command.check refuses that.
+func (pl *Plan) init() bool { return pl.Profile.Init && !pl.Command.HostPIDs }
 
 // ipcObjects are the calls that make System V objects and message queues.
 var ipcObjects = []string{"shmget", "semget", "msgget", "mq_open"}
@@ -107,7 +100,7 @@ func masked(i uint, mask, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, M
 // can, to descriptor numbers it cannot make or to values that are powerless
 // without the capabilities it does not have.
 func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
-	ctl := pl.files + fdCtl
+	ctl := pl.files + zygote.FDCtl
 	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
 	rules := []seccomp.Rule{
 		r("recvmsg", eq(0, ctl)), r("write", eq(0, ctl)), r("exit_group"), r("close"), r("getpid"),
@@ -136,7 +129,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 		rules = append(rules, r("prlimit64", eq(0, 0), eq(1, unix.RLIMIT_CPU)))
 	}
 	if landlocked {
-		rules = append(rules, r("landlock_restrict_self", eq(0, pl.files+fdLandlock), eq(1, 0)))
+		rules = append(rules, r("landlock_restrict_self", eq(0, pl.files+zygote.FDLandlock), eq(1, 0)))
 	}
 	return append(append(rules, pl.execRule(execByFD)), pl.optionalLaunchRules()...)
 }
@@ -147,7 +140,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 // may be executed.
 func (pl *Plan) execRule(byFD bool) seccomp.Rule {
 	if byFD {
-		return seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+fdExec), eq(4, unix.AT_EMPTY_PATH)}}
+		return seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+zygote.FDExec), eq(4, unix.AT_EMPTY_PATH)}}
 	}
 	return seccomp.Rule{Name: "execve"}
 }
@@ -158,14 +151,23 @@ func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
 	if pl.caps != 0 {
 		rules = append(rules, r("prctl", eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
 	}
-	if pl.Profile.Init {
-		rules = append(rules, r("pipe2", eq(1, unix.O_CLOEXEC)), r("read"), r("rt_sigtimedwait"), r("wait4"), r("kill"),
-			r("clone", eq(0, zygote.InitFlags)))
+	if pl.init() {
+		rules = append(rules, pl.initRules()...)
 	}
 	if pl.Profile.Syscalls.Seal {
 		rules = append(rules, r("seccomp", eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
 	}
 	return rules
+}
+
+// initRules are the calls that park an init, and its own.
+func (pl *Plan) initRules() []seccomp.Rule {
+	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
+	return []seccomp.Rule{
+		r("setns", eq(0, pl.files+zygote.FDPidNS), eq(1, unix.CLONE_NEWPID)), r("unshare", eq(0, unix.CLONE_NEWPID)),
+		r("pipe2", eq(1, unix.O_CLOEXEC)), r("clone", eq(0, zygote.InitFlags)), r("wait4", eq(2, unix.WALL)),
+		r("pidfd_open", eq(0, 2), eq(1, 0)), r("ppoll", eq(1, 1)),
+	}
 }
 
 // ids pins setresuid and setresgid to the service's own id or the lease range.

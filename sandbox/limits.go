@@ -27,6 +27,9 @@ var groups atomic.Uint64
 func (s *Sandbox) limits() (int, error) {
 	r := s.plan.Profile.Resources
 	want := cgroup.Limits{Memory: r[Memory], Pids: r[Processes], CPU: r[CPU]}
+	if want.Pids > 0 && s.plan.init() {
+		want.Pids += starts // the inits that are parked
+	}
 	if want == (cgroup.Limits{}) {
 		return -1, nil
 	}
@@ -78,7 +81,7 @@ func (s *Sandbox) fitDescriptors() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
 		return os.NewSyscallError("getrlimit", err)
 	}
-	need := uint64(s.plan.files) + fdCount
+	need := uint64(s.plan.files) + zygote.FDCount
 	if need <= own.Max {
 		return nil
 	}
@@ -87,10 +90,10 @@ func (s *Sandbox) fitDescriptors() error {
 		return nil
 	}
 	why := fmt.Sprintf("%d takes a RLIMIT_NOFILE of %d, and the hard limit of this process is %d, which it may not raise (CAP_SYS_RESOURCE, up to fs.nr_open): %v", s.plan.files, need, own.Max, err)
-	if own.Max < minOpenFiles+fdCount || !s.plan.dispenses(openFiles) {
+	if own.Max < minOpenFiles+zygote.FDCount || !s.plan.dispenses(openFiles) {
 		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
 	}
-	s.plan.files = uint32(own.Max - fdCount)
+	s.plan.files = uint32(own.Max - zygote.FDCount)
 	s.plan.rlimits = s.plan.limits()
 	s.losses = append(s.losses, fmt.Sprintf("%s: %d in place of %s", openFiles, s.plan.files, why))
 	return nil

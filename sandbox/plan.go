@@ -69,6 +69,8 @@ func (c *Command) check(p Profile) error {
 		return errors.New("command: no argv")
 	case c.Dynamic && p.Init && c.HostPIDs:
 		return errors.New("init: not available in the host's pid namespace")
+	case p.UserNamespace && p.Init:
+		return errors.New("init: not available in a user namespace: write init = false, and the program is process 1")
 	case p.UserNamespace && p.Files.Proc:
 		return errors.New("user_namespace: a /proc cannot be mounted inside a user namespace: leave files.proc out")
 	case p.UserNamespace && !c.Dynamic && c.UID == 0:

@@ -26,7 +26,8 @@ type Profile struct {
 	Capabilities []string  `json:"capabilities,omitempty"`
 	Syscalls     Syscalls  `json:"syscalls"`
 	Resources    Resources `json:"resources"`
-	// Init puts a tiny init before the service: it reaps and forwards signals.
+	// Init makes the program process 2 behind a tiny init: orphans are reaped, and
+	// the default actions of signals hold, which process 1 does not have.
 	Init bool `json:"init"`
 }
 

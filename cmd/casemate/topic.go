@@ -67,7 +67,8 @@ Shipped: limit.default, which a service has that names none, and limit.wait.
                                      # landlock.scopes, cgroup, resources.open_files
     because        = "..."           # needed for capabilities and the host's network
     capabilities   = []
-    init           = true            # a tiny init in front of the program
+    init           = true            # a tiny init in front of the program; without it the program is process 1: SIGPIPE,
+                                     # SIGALRM and SIGTERM do nothing unless it handles them, and its orphans stay
     user_namespace = false
     network {
       mode    = "host"               # default "none": the socket it is handed and the peers that come to it;

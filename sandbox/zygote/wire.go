@@ -41,8 +41,17 @@ const (
 	replyMap    = ^uint64(0)
 )
 
-// InitFlags are the clone(2) flags of a service under init, for the filter.
-const InitFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
+// InitFlags are the clone(2) flags of an init, for the filter.
+const InitFlags = unix.CLONE_VM | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
+
+// Descriptor numbers of the zygote, from Plan.High on, for the filter.
+const (
+	FDCtl = iota
+	FDLandlock
+	FDExec
+	FDPidNS
+	FDCount
+)
 
 // Stdio tells where a request's descriptors go.
 type Stdio uint32
@@ -61,7 +70,7 @@ var Steps = []string{
 	"change directory", "set rlimit", "set groups", "set gid", "drop bounding set", "set securebits",
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
-	"install seal filter", "exec", "start under init", "enter user namespace", "mount /dev/pts",
+	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
 	"raise oom_score_adj",
 }
 

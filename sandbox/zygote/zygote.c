@@ -43,10 +43,7 @@ struct worker {
 	char *env[MAX_ENV + 1]; /* the plan's environment, then the request's */
 	/* What a child leaves behind: memory is shared until exec. */
 	struct report { uint32_t step; int32_t err; } report;
-	int init_pipe[2]; /* its end tells that the exec under init is over */
-	/* An init lives as long as its connection, on a stack that is free again when the kernel has cleared its busy word. */
-	volatile int busy[MAX_INITS];
-	char *init_stacks;
+	int parked; /* the next child will find its namespace and its init */
 	/* A vfork child needs a stack of its own. */
 	char stack[STACK] __attribute__((aligned(64))), child_stack[STACK] __attribute__((aligned(64)));
 };
@@ -56,6 +53,11 @@ static struct plan *plan; /* the mapped plan; its strings are used in place */
 static char *argv_p[MAX_ARGS + 1];
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
+
+static struct init_memory init_memory = {.header = {.version = _LINUX_CAPABILITY_VERSION_3}, .zero = {.events = POLLIN}};
+
+/* The end of the pipe on whose other end a thread's parked init waits: out of the way of what arrives, which lies lowest. */
+#define WAKE_FD(w) (plan->high - 1 - ((w) - workers))
 
 static void serve(struct worker *w);
 
@@ -107,9 +109,6 @@ static void load_plan(void)
 		env_fixed = split(text(plan->env_off), plan->env_len, workers[i].env, MAX_ENV);
 		if (env_fixed > MAX_ENV)
 			must(-E2BIG, STEP_PLAN);
-		if (plan->flags & F_INIT) /* address space alone: a page or two of each becomes memory when used */
-			workers[i].init_stacks = (void *)must(call(SYS_mmap, 0, (long)STACK * MAX_INITS, PROT_READ | PROT_WRITE,
-								   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), STEP_PLAN);
 	}
 }
 
@@ -137,6 +136,16 @@ static void raise_oom(void)
 	must(call(SYS_close, fd), STEP_OOM);
 }
 
+/* What park() needs, likewise before anything is joined. An init leaves no zombie; exec resets that flag. */
+static void prepare_parking(void)
+{
+	const struct { uint64_t handler, flags, restorer, mask; } discard = {.flags = SA_NOCLDWAIT};
+	if (!(plan->flags & F_INIT))
+		return;
+	must(call(SYS_rt_sigaction, SIGCHLD, &discard, 0, 8), STEP_INIT);
+	raise_fd(must(call(SYS_open, "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), STEP_INIT), plan->high + FD_PIDNS, O_CLOEXEC);
+}
+
 static void join_all(void)
 {
 	if (plan->fd_cgroup >= 0 && must(call(SYS_write, plan->fd_cgroup, "0", 1), STEP_CGROUP) == 1)
@@ -146,8 +155,8 @@ static void join_all(void)
 	join(plan->fd_ipc, CLONE_NEWIPC, STEP_IPCNS);
 	join(plan->fd_cgns, CLONE_NEWCGROUP, STEP_CGROUPNS);
 	join(plan->fd_mnt, CLONE_NEWNS, STEP_MNTNS);
-	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + 1, O_CLOEXEC);
-	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + 2, O_CLOEXEC);
+	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + FD_LANDLOCK, O_CLOEXEC);
+	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + FD_EXEC, O_CLOEXEC);
 	raise_fd(plan->fd_stderr, 2, 0);
 	if (!(plan->flags & F_CHDIR_LATE))
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
@@ -224,7 +233,7 @@ static long install(uint32_t off, uint32_t len, unsigned flags)
 static void staff_and_filter(void)
 {
 	for (unsigned i = 1; i < plan->workers; i++)
-		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, 0), STEP_CLONE);
+		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS), STEP_CLONE);
 	/* Last of all: from here on only what the filter allows can happen. A positive result is a thread left out. */
 	if (plan->filter_len)
 		must(install(plan->filter_off, plan->filter_len, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -ESRCH, STEP_SECCOMP);
@@ -259,6 +268,7 @@ static void enter(void)
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
 	raise_oom();
+	prepare_parking();
 	join_all();
 	if (plan->flags & F_USERNS)
 		enter_userns();
@@ -291,7 +301,7 @@ static void mounts(struct worker *w)
 			    plan->flags & F_USERNS ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
 	if (plan->flags & F_CHDIR_LATE)
 		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
-	if (plan->fd_landlock >= 0) /* an init and its service in one domain, or no signal would pass on */
+	if (plan->fd_landlock >= 0)
 		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
 }
 
@@ -335,14 +345,14 @@ static void tie_to_broker(struct worker *w)
 }
 
 /* The last ordered steps of one process: afterwards nothing is left to give up. */
-static void confine(struct worker *w, int tied)
+static void confine(struct worker *w)
 {
 	try(w, call(SYS_setsid), STEP_SETSID);
 	stdio(w);
 	if (plan->rlimit_set >> RLIMIT_CPU & 1)
 		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
 	change_user(w);
-	if (tied && !(plan->flags & F_LEAVE))
+	if (!(plan->flags & F_LEAVE))
 		tie_to_broker(w);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
@@ -359,65 +369,53 @@ static void run(struct worker *w)
 				  : call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
 }
 
-static void child(struct worker *w) { mounts(w), confine(w, 1), run(w); }
+static void child(struct worker *w) { mounts(w), confine(w), run(w); }
 
-/* ---- init = true: PID 1 reaps and forwards, the service is PID 2 ---- */
-
-/* Its end comes with init's, which is tied to the broker. */
-static void init_service(struct worker *w) { confine(w, 0), run(w); }
-
-/* Reaps everything there is; exits with the service's own status. */
-static void reap(int service)
-{
-	int status;
-	long pid;
-	while ((pid = call(SYS_wait4, -1, &status, WNOHANG, 0)) > 0)
-		if (pid == service)
-			quit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-}
+/* ---- a pid namespace ahead of its connection, with its PID 1 parked ---- */
 
 /*
- * Shares the zygote's memory, and nothing else of it, for as long as its connection lives.
- * It gives its rights up after the service runs, not before: the clone asks for a
- * namespace, so that the same call is nothing to a service that has no capability.
+ * PID 1 has no default signals, and orphans are its to reap: the service is PID 2, a
+ * child of the broker, which learns its true end. Once a thread has chosen a namespace for
+ * its children, clone(2) cannot make another: it goes back to its own first.
  */
-static void init_main(struct worker *w)
+static long park(struct worker *w)
 {
-	static const uint64_t all = ~0ull;
-	mounts(w);
-	int service = try(w, start(init_service, w, w->child_stack, INIT_FLAGS, 0), STEP_INIT);
-	if (w->report.err)
-		quit(126);
-	confine(w, 1);
-	/* The connection belongs to the service alone: a copy here would hide its close. */
-	try(w, call(SYS_close_range, 0, ~0u, 0), STEP_CLOSE);
-	for (;;) {
-		int sig = call(SYS_rt_sigtimedwait, &all, 0, 0, 8);
-		if (sig == SIGCHLD)
-			reap(service);
-		else if (sig > 0)
-			call(SYS_kill, service, sig);
-	}
+	int ends[2];
+	if (!(plan->flags & F_INIT) || w->parked)
+		return 0;
+	long r = call(SYS_setns, plan->high + FD_PIDNS, CLONE_NEWPID);
+	if (r == 0)
+		r = call(SYS_unshare, CLONE_NEWPID);
+	if (r == 0)
+		r = call(SYS_pipe2, ends, O_CLOEXEC);
+	if (r < 0)
+		return r;
+	r = call(SYS_dup3, ends[1], WAKE_FD(w), O_CLOEXEC);
+	if (r >= 0)
+		r = start_init(INIT_FLAGS, ends[0], &init_memory, !(plan->flags & F_LEAVE));
+	call(SYS_close, ends[0]);
+	call(SYS_close, ends[1]);
+	if (r < 0)
+		call(SYS_close, WAKE_FD(w));
+	w->parked = r > 0;
+	return r;
 }
 
-static long launch_init(struct worker *w)
+/* Not before the service exists, or could not be made: its init looks for it and ends with it. */
+static void wake(struct worker *w)
 {
-	char byte;
-	int i = 0; /* the lowest: no more stacks become memory than there were connections at once */
-	while (i < MAX_INITS && w->busy[i])
-		i++;
-	long pid = i == MAX_INITS ? -EAGAIN : call(SYS_pipe2, w->init_pipe, O_CLOEXEC);
-	if (pid < 0)
-		return pid;
-	w->busy[i] = 1;
-	pid = start(init_main, w, w->init_stacks + (long)STACK * i, plan->clone_flags, (int *)&w->busy[i]);
-	call(SYS_close, w->init_pipe[1]);
-	if (pid > 0)
-		call(SYS_read, w->init_pipe[0], &byte, 1);
-	else
-		w->busy[i] = 0;
-	call(SYS_close, w->init_pipe[0]);
-	return pid;
+	if (w->parked)
+		call(SYS_close, WAKE_FD(w));
+	w->parked = 0;
+}
+
+/* Inits are reaped and tied by way of this process: it stays until the last has ended. Those still parked end now. */
+static _Noreturn void retire(struct worker *w)
+{
+	wake(w);
+	while (plan->flags & F_INIT && call(SYS_wait4, -1, 0, __WALL, 0) > 0)
+		;
+	quit(0);
 }
 
 /* ---- requests ---- */
@@ -430,8 +428,9 @@ static void launch(struct worker *w)
 		reply(id, 0, STEP_REQUEST, E2BIG);
 		return;
 	}
-	long pid = plan->flags & F_INIT ? launch_init(w) : start(child, w, w->child_stack, plan->clone_flags, 0);
-	reply(id, pid < 0 ? 0 : pid, pid < 0 ? STEP_CLONE : w->report.step, pid < 0 ? -pid : w->report.err);
+	long parked = park(w), pid = parked < 0 ? parked : start(child, w, w->child_stack, plan->clone_flags);
+	reply(id, pid < 0 ? 0 : pid, pid >= 0 ? w->report.step : parked < 0 ? STEP_INIT : STEP_CLONE, pid < 0 ? -pid : w->report.err);
+	wake(w);
 }
 
 /* Takes the next request; false when the broker is gone. */
@@ -461,8 +460,8 @@ static int receive(struct worker *w)
 static void serve(struct worker *w)
 {
 	while (receive(w))
-		;
-	quit(0);
+		park(w); /* for the next one; what fails here is tried again when it comes */
+	retire(w);
 }
 
 /* ---- casemated itself ---- */

@@ -9,15 +9,16 @@
 #define PLAN_MAGIC 0x43415345u
 
 enum { FD_PLAN = 3, FD_CTL = 4 };
-enum { FD_COUNT = 3 }; /* descriptors from plan.high on: control socket, Landlock ruleset, program */
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4, MAX_INITS = 4096 };
+/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace. */
+enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_COUNT };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 /* plan.flags */
 enum {
 	F_DYNAMIC = 1,	  /* uid and gid come with each request */
 	F_PROC = 2,	  /* mount a /proc of its own */
 	F_TMP = 4,	  /* mount a private /tmp */
-	F_INIT = 8,	  /* a tiny init is PID 1 and the service PID 2 */
+	F_INIT = 8,	  /* a parked init is PID 1 and the service PID 2 */
 	F_LEAVE = 16,	  /* the session may outlive the broker (on_stop = "leave") */
 	F_CHDIR_LATE = 32, /* the working directory lies in /tmp */
 	F_USERNS = 64,	  /* a user namespace around everything, mapped by the broker */
@@ -29,8 +30,8 @@ enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 /* clone(2) flags of a further worker; the filter, which comes later, allows none of it. */
 #define WORKER_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
-/* clone(2) flags of the service under init. The uts namespace is there for the capability that it needs. */
-#define INIT_FLAGS (CLONE_VM | CLONE_VFORK | CLONE_NEWUTS | SIGCHLD)
+/* clone(2) flags of an init. The uts namespace is there for the capability that it needs. */
+#define INIT_FLAGS (CLONE_VM | CLONE_NEWUTS | SIGCHLD)
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)

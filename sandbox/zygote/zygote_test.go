@@ -26,6 +26,7 @@ func TestWireMatchesC(t *testing.T) {
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
 		{"init flags", cSizes.initFlags, uint64(InitFlags)},
+		{"descriptors", cSizes.fdCount, FDCount},
 		{"steps", uint64(cSteps), uint64(len(Steps))},
 	} {
 		if c.got != c.want {
@@ -151,7 +152,7 @@ func TestDynamicUser(t *testing.T) {
 func TestInit(t *testing.T) {
 	p := plain(t, "/bin/sh", "-c", "echo $$; (sleep 100 &) ; exit 9")
 	p.Init = true
-	p.CloneFlags ^= unix.CLONE_VFORK | unix.CLONE_CHILD_CLEARTID
+	p.CloneFlags ^= unix.CLONE_NEWPID
 	out, r := start(t, spawn(t, p), Request{ID: 1})
 	if r.Err() != nil {
 		t.Fatal(r.Err())
@@ -164,7 +165,7 @@ func TestInit(t *testing.T) {
 // An init's stack is used again when its connection is over, however it ended.
 func TestInitStacksComeBack(t *testing.T) {
 	p := plain(t, "/bin/cat")
-	p.Init, p.CloneFlags = true, p.CloneFlags^(unix.CLONE_VFORK|unix.CLONE_CHILD_CLEARTID)
+	p.Init, p.CloneFlags = true, p.CloneFlags^unix.CLONE_NEWPID
 	z := spawn(t, p)
 	for round := range 40 {
 		var clients, pids []int
@@ -238,7 +239,7 @@ func TestFailingStepIsNamed(t *testing.T) {
 		{"proc without a mount point", func(p *Plan) { p.Tmp = true }, "mount /tmp"},
 		{"missing program under init", func(p *Plan) {
 			p.Path, p.Init = "/nonexistent", true
-			p.CloneFlags ^= unix.CLONE_VFORK | unix.CLONE_CHILD_CLEARTID
+			p.CloneFlags ^= unix.CLONE_NEWPID
 		}, "exec"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package root
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
 )
 
 // self serves the program that tells what it was started as, and returns what
@@ -185,6 +188,54 @@ func TestInit(t *testing.T) {
 		if r := record(t, b, fmt.Sprintf("init-%t", init), "reason", "timeout"); r.Str("exit") != "0" {
 			t.Errorf("init %t: %v", init, r)
 		}
+	}
+}
+
+// TestEndUnderInit: how a program ended is known behind an init as without one,
+// and no exit passes for a crash or the other way round; and the process that
+// status shows is the program, which ends when it is asked to.
+func TestEndUnderInit(t *testing.T) {
+	rig.Root(t)
+	shell := func(name, port, script string) string {
+		return service(name, "tcp://127.0.0.1:"+port, []string{"/bin/sh", "-c", script}, "profile = profile.server")
+	}
+	ends := []struct{ name, script, reason, key, value string }{
+		{"crashes", "kill -SEGV $$", "crash", "signal", "SIGSEGV"},
+		{"forges", "exit 139", "exit", "exit", "139"},
+		{"alarmed", "kill -ALRM $$", "killed", "signal", "SIGALRM"},
+		{"prints", "sleep 0.3; while echo x; do :; done", "killed", "signal", "SIGPIPE"},
+	}
+	var text strings.Builder
+	ports := make([]string, len(ends))
+	for i, e := range ends {
+		ports[i] = rig.Port(t)
+		text.WriteString(shell(e.name, ports[i], e.script))
+	}
+	waits := rig.Port(t)
+	b := rig.Serve(t, head+text.String()+shell("waits", waits, "while :; do sleep 0.05; done"))
+	for i, e := range ends {
+		conn, err := rig.Dial(ports[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.name != "prints" {
+			_, _ = io.ReadAll(conn)
+		}
+		conn.Close()
+		if r := record(t, b, e.name, "reason", e.reason); r.Str(e.key) != e.value {
+			t.Errorf("%s: %v, want %s %s", e.name, r, e.key, e.value)
+		}
+	}
+	conn, err := rig.Dial(waits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := unix.Kill(session(t, b, "waits").PID, unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if r := record(t, b, "waits", "reason", "killed"); r.Str("signal") != "SIGTERM" {
+		t.Errorf("asked to end: %v", r)
 	}
 }
 
