@@ -1,5 +1,7 @@
 package policy
 
+import "casemate/sandbox"
+
 // Sessions is how many programs of a service may run at once; 0 is no bound.
 func (p *Policy) Sessions(s *Service) int64 {
 	if s.Wait {
@@ -15,7 +17,7 @@ func (p *Policy) Sessions(s *Service) int64 {
 // sessions, each with what its profile gives it. 0 is no bound.
 func (p *Policy) Tasks(s *Service) int64 {
 	if f := p.Profile(s.Profile); f != nil {
-		return p.Sessions(s) * f.Resources.Own(f.Init)
+		return p.Sessions(s) * f.Resources[sandbox.Tasks]
 	}
 	return 0
 }

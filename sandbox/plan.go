@@ -134,9 +134,9 @@ const rlimitMsgqueue = 12 // RLIMIT_MSGQUEUE: x/sys has no name for it
 // of the host count too, and must not keep a client out.
 const TaskSlack = 64
 
-// tasks is RLIMIT_NPROC. What init is made of is not the service's.
+// tasks is RLIMIT_NPROC. An init is root's, so it takes none of the service's.
 func (pl *Plan) tasks() int64 {
-	c, own := &pl.Command, pl.Profile.Resources.Own(pl.Profile.Init)
+	c, own := &pl.Command, pl.Profile.Resources[Tasks]
 	switch {
 	case own == 0 || c.Dynamic:
 		return own
@@ -148,20 +148,17 @@ func (pl *Plan) tasks() int64 {
 
 // countProcesses bounds the tasks of the whole service where its profile leaves
 // that open and has a cgroup anyway: its sessions, and the zygote's own threads.
-// It counts root too, and nobody else's processes.
+// It counts root too, inits with it, and nobody else's processes.
 func (pl *Plan) countProcesses() {
-	r, n := &pl.Profile.Resources, pl.Command.Sessions*pl.Profile.Resources.Own(pl.Profile.Init)
-	if r[Memory] > 0 && r[Processes] == 0 && n > 0 {
-		r[Processes] = n + starts
+	r := &pl.Profile.Resources
+	if r[Memory] == 0 || r[Processes] > 0 || r[Tasks] == 0 || pl.Command.Sessions == 0 {
+		return
 	}
-}
-
-// Own is how many tasks one connection may have, its init among them; 0 is no bound.
-func (r *Resources) Own(init bool) int64 {
-	if r[Tasks] > 0 && init {
-		return r[Tasks] + 1
+	each := r[Tasks]
+	if pl.init() {
+		each++
 	}
-	return r[Tasks]
+	r[Processes] = pl.Command.Sessions*each + starts
 }
 
 // layTree lists what exists inside and what Landlock grants there. Reading is

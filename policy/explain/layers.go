@@ -181,9 +181,8 @@ func FormatDuration(d time.Duration) string {
 
 // tasksLine tells what holds the tasks of a service, and together with whom.
 func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
-	own := f.Resources.Own(f.Init)
 	switch {
-	case own == 0:
+	case f.Resources[sandbox.Tasks] == 0:
 		return "tasks: no bound"
 	case Uncounted(s):
 		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
