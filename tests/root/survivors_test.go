@@ -95,11 +95,7 @@ func TestNoSessionUnties(t *testing.T) {
 	b := rig.Serve(t, text)
 	var pids []int
 	for p, port := range ports {
-		want := "tied"
-		if p == "server" || p == "login" {
-			want = "untied" // from its init, which is tied itself
-		}
-		says(t, port, want)
+		says(t, port, "tied")
 		pids = append(pids, session(t, b, p).PID)
 	}
 	kill9(t, b)
