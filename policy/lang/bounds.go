@@ -44,6 +44,9 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 			continue
 		}
 		tasks, pids := p.Tasks(s), slices.Contains(h.Controllers, "pids")
+		if f.Init && tasks > 0 {
+			tasks += p.Sessions(s) // no user's, but the host's
+		}
 		if held := f.Resources[sandbox.Memory] > 0 && slices.Contains(h.Controllers, "memory"); held {
 			if f.Resources[sandbox.Memory] > h.Memory && h.Memory > 0 {
 				warn(at+".profile", `lower memory`, "service %q may take %s, this host has %s", s.Name, policy.FormatSize(f.Resources[sandbox.Memory]), amount(h.Memory))
