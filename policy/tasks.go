@@ -23,18 +23,22 @@ func (p *Policy) Tasks(s *Service) int64 {
 }
 
 // UserTasks adds up Tasks of the services that run as one user, which the
-// kernel counts together (setrlimit(2), RLIMIT_NPROC). 0 is no bound.
-func (p *Policy) UserTasks(runs func(*Service) bool) (sum int64) {
+// kernel counts together (setrlimit(2), RLIMIT_NPROC): by what user says of a
+// service, without those for which it says nothing. 0 is no bound.
+func UserTasks[U comparable](p *Policy, user func(*Service) (U, bool)) map[U]int64 {
+	sums := make(map[U]int64)
 	for i := range p.Services {
 		s := &p.Services[i]
-		if !runs(s) {
+		u, counted := user(s)
+		if !counted {
 			continue
 		}
-		n := p.Tasks(s)
-		if n == 0 {
-			return 0
+		sum, more := sums[u]
+		if n := p.Tasks(s); n == 0 || more && sum == 0 {
+			sums[u] = 0 // for good
+		} else {
+			sums[u] = sum + n
 		}
-		sum += n
 	}
-	return sum
+	return sums
 }

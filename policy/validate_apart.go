@@ -43,11 +43,9 @@ func (c *checker) apart(p *Policy) {
 			if writers[dir] == "" {
 				continue
 			}
-			n := len(c.errs)
-			c.add(u.at, fmt.Sprintf("move it out of %s, or name %s as a whole", dir, dir),
-				"%q lies in %q, which a service may write, and so put something else there", u.name, dir)
-			if len(c.errs) > n {
-				c.errs[n].Other = writers[dir]
+			if c.add(u.at, fmt.Sprintf("move it out of %s, or name %s as a whole", dir, dir),
+				"%q lies in %q, which a service may write, and so put something else there", u.name, dir) {
+				c.errs[len(c.errs)-1].Other = writers[dir]
 			}
 			break
 		}

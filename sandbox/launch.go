@@ -19,11 +19,18 @@ func (s *Syscalls) Filter() ([]seccomp.Rule, error) {
 		return nil, err
 	}
 	for _, r := range s.Rules {
-		for _, v := range r.Values {
-			rules = append(rules, seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}})
-		}
+		rules = append(rules, r.Filter()...)
 	}
 	return seccomp.Normalize(rules)
+}
+
+// Filter turns the rule into one for each of its values.
+func (r *SyscallRule) Filter() []seccomp.Rule {
+	rules := make([]seccomp.Rule, len(r.Values))
+	for i, v := range r.Values {
+		rules[i] = call(r.Name, masked(r.Arg, r.Mask, v))
+	}
+	return rules
 }
 
 // profileRules are the profile's own rules, and what the way its sockets are
@@ -95,41 +102,42 @@ func eq(i uint, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, Value: v} }
 
 func masked(i uint, mask, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, Mask: mask, Value: v} }
 
+func call(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
+
 // launchRules are the calls between the filter's installation and exec. The
 // service inherits them, so each is pinned by its arguments as far as a filter
 // can, to descriptor numbers it cannot make or to values that are powerless
 // without the capabilities it does not have.
 func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 	ctl := pl.files + zygote.FDCtl
-	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
 	rules := []seccomp.Rule{
-		r("recvmsg", eq(0, ctl)), r("write", eq(0, ctl)), r("exit_group"), r("close"), r("getpid"),
-		r("clone", eq(0, pl.cloneFlags())),
-		r("setsid"), r("dup3"), r("fcntl", eq(1, unix.F_SETFD)), r("close_range"),
-		r("setresuid", pl.ids()...), r("capset"), r("getuid"), r("capget"),
-		r("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), r("poll"),
-		r("rt_sigprocmask"),
+		call("recvmsg", eq(0, ctl)), call("write", eq(0, ctl)), call("exit_group"), call("close"), call("getpid"),
+		call("clone", eq(0, pl.cloneFlags())),
+		call("setsid"), call("dup3"), call("fcntl", eq(1, unix.F_SETFD)), call("close_range"),
+		call("setresuid", pl.ids()...), call("capset"), call("getuid"), call("capget"),
+		call("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), call("poll"),
+		call("rt_sigprocmask"),
 	}
 	if pl.Profile.Files.Proc {
-		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
+		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
 	}
 	if pl.Profile.Files.Scratch() > 0 {
-		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
+		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
 	}
 	if pl.Profile.Files.Pty {
-		rules = append(rules, r("mount", eq(3, unix.MS_NOSUID|unix.MS_NOEXEC)))
+		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NOEXEC)))
 	}
 	if pl.chdirLate() {
-		rules = append(rules, r("chdir"))
+		rules = append(rules, call("chdir"))
 	}
 	if pl.Command.Dynamic {
-		rules = append(rules, r("setresgid", pl.ids()...))
+		rules = append(rules, call("setresgid", pl.ids()...))
 	}
 	if pl.Profile.Resources[CPUTime] > 0 {
-		rules = append(rules, r("prlimit64", eq(0, 0), eq(1, unix.RLIMIT_CPU)))
+		rules = append(rules, call("prlimit64", eq(0, 0), eq(1, unix.RLIMIT_CPU)))
 	}
 	if landlocked {
-		rules = append(rules, r("landlock_restrict_self", eq(0, pl.files+zygote.FDLandlock), eq(1, 0)))
+		rules = append(rules, call("landlock_restrict_self", eq(0, pl.files+zygote.FDLandlock), eq(1, 0)))
 	}
 	return append(append(rules, pl.execRule(execByFD)), pl.optionalLaunchRules()...)
 }
@@ -140,33 +148,31 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 // may be executed.
 func (pl *Plan) execRule(byFD bool) seccomp.Rule {
 	if byFD {
-		return seccomp.Rule{Name: "execveat", Args: []seccomp.Arg{eq(0, pl.files+zygote.FDExec), eq(4, unix.AT_EMPTY_PATH)}}
+		return call("execveat", eq(0, pl.files+zygote.FDExec), eq(4, unix.AT_EMPTY_PATH))
 	}
-	return seccomp.Rule{Name: "execve"}
+	return call("execve")
 }
 
 func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
-	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
 	var rules []seccomp.Rule
 	if pl.caps != 0 {
-		rules = append(rules, r("prctl", eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
+		rules = append(rules, call("prctl", eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
 	}
 	if pl.init() {
 		rules = append(rules, pl.initRules()...)
 	}
 	if pl.Profile.Syscalls.Seal {
-		rules = append(rules, r("seccomp", eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
+		rules = append(rules, call("seccomp", eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
 	}
 	return rules
 }
 
 // initRules are the calls that park an init, and its own.
 func (pl *Plan) initRules() []seccomp.Rule {
-	r := func(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
 	return []seccomp.Rule{
-		r("setns", eq(0, pl.files+zygote.FDPidNS), eq(1, unix.CLONE_NEWPID)), r("unshare", eq(0, unix.CLONE_NEWPID)),
-		r("pipe2", eq(1, unix.O_CLOEXEC)), r("clone", eq(0, zygote.InitFlags)), r("wait4", eq(2, unix.WALL)),
-		r("pidfd_open", eq(0, 2), eq(1, 0)), r("ppoll", eq(1, 1)),
+		call("setns", eq(0, pl.files+zygote.FDPidNS), eq(1, unix.CLONE_NEWPID)), call("unshare", eq(0, unix.CLONE_NEWPID)),
+		call("pipe2", eq(1, unix.O_CLOEXEC)), call("clone", eq(0, zygote.InitFlags)), call("wait4", eq(2, unix.WALL)),
+		call("pidfd_open", eq(0, 2), eq(1, 0)), call("ppoll", eq(1, 1)),
 	}
 }
 

@@ -116,24 +116,15 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 // userTasks is sandbox.Command.UserTasks by uid.
 type userTasks map[uint32]int64
 
-// countTasks resolves every user once. One that does not exist is reported
-// with its service.
+// countTasks leaves out users that do not exist: each is reported with its service.
 func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
-	users, out := make(map[string]uint32), make(userTasks)
-	for i := range p.Services {
-		if s := &p.Services[i]; s.User != "dynamic" {
-			if uid, _, err := a.User(s.User); err == nil {
-				users[s.User] = uid
-			}
+	return policy.UserTasks(p, func(s *policy.Service) (uint32, bool) {
+		if s.User == "dynamic" {
+			return 0, false
 		}
-	}
-	for _, uid := range users {
-		out[uid] = p.UserTasks(func(s *policy.Service) bool {
-			u, known := users[s.User]
-			return known && u == uid
-		})
-	}
-	return out
+		uid, _, err := a.User(s.User)
+		return uid, err == nil
+	})
 }
 
 // prepare makes a job's sandbox. It blocks and never runs on the loop.

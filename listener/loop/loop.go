@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What loop.do answers once the loop has ended, and when what it ran had a panic.
+// What Do answers once the loop has ended, and when what it ran had a panic.
 var (
 	ErrStopped = errors.New("the loop has stopped")
 	ErrBug     = errors.New("bug in casemated: see its log")
@@ -44,11 +44,11 @@ type slot struct {
 	seq uint32
 }
 
-// Loop is the event loop. All methods but do, post and stop belong to its own
-// thread.
+// Loop is the event loop. All methods but Do and Post belong to the goroutine
+// that runs it.
 type Loop struct {
 	ep     int // epoll(7) instance
-	wakeFD int // eventfd(2) for do and post
+	wakeFD int // eventfd(2) for Do and Post
 	slots  []slot
 	seq    uint32
 	timers timerHeap
@@ -64,7 +64,7 @@ type Loop struct {
 
 	mu    sync.Mutex
 	queue []func()
-	over  bool // run has returned: nothing will be called any more
+	over  bool // Run has returned: nothing will be called any more
 }
 
 // New makes the loop's descriptors. Loop time is monotonic and starts at 0.
@@ -120,7 +120,7 @@ func (l *Loop) Del(fd int) {
 	_ = unix.EpollCtl(l.ep, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
-// Forget is del for a descriptor that is not in the epoll set any more in
+// Forget is Del for a descriptor that is not in the epoll set any more in
 // effect (EPOLLONESHOT has fired) and that is closed right away.
 func (l *Loop) Forget(fd int) { l.slots[fd] = slot{} }
 
@@ -168,7 +168,7 @@ func (l *Loop) Do(f func()) error {
 	return <-done
 }
 
-// Run handles events until end is called. It must be called once. Its goroutine
+// Run handles events until End is called. It must be called once. Its goroutine
 // is not locked to a thread: nothing it does depends on which one it is on
 // (zygotes are forked by a thread of their own), and a locked one costs two
 // context switches more whenever the scheduler preempts it.
@@ -205,7 +205,7 @@ func (l *Loop) turn() error {
 	return nil
 }
 
-// End makes run return after the current wake.
+// End makes Run return after the current wake.
 func (l *Loop) End() { l.ended = true }
 
 // finish answers everybody who still waits for the loop.
@@ -248,7 +248,7 @@ func (l *Loop) Guard(f func()) {
 	}
 }
 
-// commands is the eventfd's source: it runs what do and post queued.
+// commands is the eventfd's source: it runs what Do and Post queued.
 type commands struct{ l *Loop }
 
 func (c commands) Ready(uint32) {

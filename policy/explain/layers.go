@@ -190,13 +190,12 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources[sandbox.Tasks])
 	}
 	var names []string
-	same := func(o *policy.Service) bool { return o.User == s.User }
 	for i := range p.Services {
-		if same(&p.Services[i]) {
+		if p.Services[i].User == s.User {
 			names = append(names, p.Services[i].Name)
 		}
 	}
-	n := p.UserTasks(same)
+	n := policy.UserTasks(p, func(o *policy.Service) (string, bool) { return o.User, o.User == s.User })[s.User]
 	if n == 0 {
 		return fmt.Sprintf("tasks: no bound: user %q has services without concurrent or tasks (%s)", s.User, strings.Join(names, ", "))
 	}

@@ -79,9 +79,8 @@ func (c *compiler) perilous(p *profile, services []policy.Service) {
 		warn(seccomp.Rule{Name: v.s}, v.rng)
 	}
 	for i, r := range p.Syscalls.Rules {
-		for _, v := range r.Values {
-			warn(seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}},
-				c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i)))
+		for _, one := range r.Filter() {
+			warn(one, c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i)))
 		}
 	}
 }

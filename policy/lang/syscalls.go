@@ -97,11 +97,6 @@ type resolution struct {
 // resolveCalls is seccomp.Resolve, once for the same lists: thousands of
 // profiles take theirs from the same few bases.
 func (c *compiler) resolveCalls(allow, deny []string) ([]seccomp.Rule, error) {
-	r := c.resolution(allow, deny)
-	return r.rules, r.err
-}
-
-func (c *compiler) resolution(allow, deny []string) resolution {
 	key := strings.Join(allow, " ") + " - " + strings.Join(deny, " ")
 	r, ok := c.calls[key]
 	if !ok {
@@ -111,7 +106,7 @@ func (c *compiler) resolution(allow, deny []string) resolution {
 		}
 		c.calls[key] = r
 	}
-	return r
+	return r.rules, r.err
 }
 
 // filter is sandbox.Syscalls.Filter by resolveCalls.

@@ -81,11 +81,6 @@ func (l Limits) Needs() []string {
 	return need
 }
 
-// Missing lists the controllers l needs that h does not have.
-func (h Hierarchy) Missing(l Limits) []string {
-	return slices.DeleteFunc(l.Needs(), func(c string) bool { return slices.Contains(h.Controllers, c) })
-}
-
 // apply writes the settings into the group dir.
 func apply(dir string, settings []setting) error {
 	for _, s := range settings {

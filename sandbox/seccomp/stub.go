@@ -51,7 +51,7 @@ const MaxInstructions = 4096
 // table, which is what a kernel without x32 says too: nothing is gained by
 // killing, and syscall(-1), which some programs use to probe, would die with them.
 //
-// probed are the rules of soft calls (see Soft) that are allowed with certain
+// probed are the rules of soft calls (see softCalls) that are allowed with certain
 // arguments only. libseccomp has one answer for everything that is not allowed, and
 // for these it must be ENOSYS, so they are decided here. So are the answers to calls
 // that rules, all of a filter, do not allow.
