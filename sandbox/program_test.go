@@ -128,18 +128,24 @@ func TestScriptRefused(t *testing.T) {
 			if c.edit != nil {
 				c.edit(t, name, &p)
 			}
-			pl, err := NewPlan(p, cmd)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := Prepare(pl, Options{})
-			if err == nil {
-				s.Close()
-			}
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%v, want %q", err, c.want)
-			}
+			refused(t, p, cmd, c.want)
 		})
+	}
+}
+
+// refused prepares the sandbox of a plan that must be refused with these words.
+func refused(t *testing.T, p Profile, c Command, want string) {
+	t.Helper()
+	pl, err := NewPlan(p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Prepare(pl, Options{})
+	if err == nil {
+		s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
 	}
 }
 
@@ -168,17 +174,7 @@ func TestProgramInTheTree(t *testing.T) {
 				}
 				return
 			}
-			pl, err := NewPlan(p, cmd)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := Prepare(pl, Options{})
-			if err == nil {
-				s.Close()
-			}
-			if err == nil || !strings.Contains(err.Error(), c.refused) {
-				t.Errorf("%v, want %q", err, c.refused)
-			}
+			refused(t, p, cmd, c.refused)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +73,33 @@ func unloaded(t *testing.T, b *rig.Broker, why string) {
 	}
 }
 
+// raced loads the policy again and again while the two names are exchanged all the
+// time, and looks after each load, which may fail for one of the reasons alone.
+// Then it loads once more with the names as they were, and leaves them exchanged.
+func raced(t *testing.T, b *rig.Broker, name, evil string, look func(when string), reasons ...string) {
+	t.Helper()
+	settle := flip(t, name, evil)
+	var loaded, failed int
+	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); {
+		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case a.OK:
+			loaded++
+		case slices.ContainsFunc(reasons, func(why string) bool { return strings.Contains(a.Error, why) }):
+			failed++
+		default:
+			t.Errorf("reload: %s", a.Error)
+		}
+		look(fmt.Sprintf("after %d loads and %d that failed", loaded, failed))
+	}
+	t.Logf("loaded %d times, failed %d times", loaded, failed)
+	settle()
+	reloaded(t, b)
+	try(t, exchange(name, evil))
+}
+
 // TestPlantedLink: a service that may write a folder renames what is in it and
 // plants a link, so that the next load shows it what the link leads to. Nothing
 // is resolved through a folder that a service may write, in this profile or
@@ -131,31 +159,14 @@ func TestPlantedLinkRaced(t *testing.T) {
 	}
 	b := rig.Serve(t, policyHead+serviceText("victim", port, victim,
 		fmt.Sprintf("  base = profile.files\n  widens = [\"files\"]\n  files {\n    read = [%q]\n  }", own+"/cfg")))
-	settle := flip(t, own, evil)
-	var loaded, failed int
-	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); {
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case a.OK:
-			loaded++
-		case strings.Contains(a.Error, "is a link of uid 65534, who chooses where it leads"), strings.Contains(a.Error, "no such file"):
-			failed++
-		default:
-			t.Errorf("reload: %s", a.Error)
-		}
+	raced(t, b, own, evil, func(when string) {
 		if o := inside(t, port, "open-read "+own+"/cfg/secret"); o.result != "ENOENT" {
-			t.Fatalf("the secret after %d loads and %d that failed: %s", loaded, failed, o)
+			t.Fatalf("the secret %s: %s", when, o)
 		}
 		if o := inside(t, port, "open-read "+own+"/cfg/own"); o.result != "ok" {
 			t.Fatalf("its own file: %s", o)
 		}
-	}
-	t.Logf("loaded %d times, failed %d times", loaded, failed)
-	settle()
-	reloaded(t, b)
-	try(t, exchange(own, evil))
+	}, "is a link of uid 65534, who chooses where it leads", "no such file")
 	unloaded(t, b, own+" is a link of uid 65534, who chooses where it leads")
 	if o := inside(t, port, "open-read "+own+"/cfg/secret"); o.result != "ENOENT" {
 		t.Errorf("the secret with the link in place: %s", o)
@@ -188,28 +199,11 @@ func TestSwappedScript(t *testing.T) {
 	if got := says(); got != "good\n" {
 		t.Fatalf("before: %q", got)
 	}
-	settle := flip(t, name, evil)
-	var loaded, failed int
-	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); {
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
-		switch {
-		case err != nil:
-			t.Fatal(err)
-		case a.OK:
-			loaded++
-		case strings.Contains(a.Error, "belongs to uid 65534, who may change it"):
-			failed++
-		default:
-			t.Errorf("reload: %s", a.Error)
-		}
+	raced(t, b, name, evil, func(when string) {
 		if got := says(); got != "good\n" {
-			t.Fatalf("after %d loads and %d that failed: %q", loaded, failed, got)
+			t.Fatalf("%s: %q", when, got)
 		}
-	}
-	t.Logf("loaded %d times, failed %d times", loaded, failed)
-	settle()
-	reloaded(t, b)
-	try(t, exchange(name, evil))
+	}, "belongs to uid 65534, who may change it")
 	unloaded(t, b, name+" belongs to uid 65534, who may change it: run chown root "+name)
 	if got := says(); got != "good\n" {
 		t.Errorf("with the other script in place: %q", got)

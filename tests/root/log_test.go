@@ -2,6 +2,7 @@ package root
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -69,22 +70,29 @@ func TestRecordsHaveOneForm(t *testing.T) {
 	}
 }
 
+// echoed is a connection that the built-in echo at port has answered: its worker runs.
+func echoed(t *testing.T, port string) net.Conn {
+	t.Helper()
+	c, err := rig.Dial(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // TestLogIsTheBrokersAlone: no other process holds the log's file, so none can
 // overwrite or cut it. The broker itself is the control.
 func TestLogIsTheBrokersAlone(t *testing.T) {
 	text, echo, greet := logged(t, "")
 	b := rig.Serve(t, text)
-	c, err := rig.Dial(echo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Read(make([]byte, 1)); err != nil { // the worker runs
-		t.Fatal(err)
-	}
+	echoed(t, echo)
 	if _, err := rig.Exchange(greet, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -192,17 +200,7 @@ func TestFailedHangupNamesThePlace(t *testing.T) {
 func TestLastWordsAreLogged(t *testing.T) {
 	text, echo, _ := logged(t, "")
 	b := rig.Serve(t, text)
-	c, err := rig.Dial(echo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
+	echoed(t, echo)
 	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "service", "echo", "client", "127.0.0.1"); err != nil { // the log worker runs
 		t.Fatal(err)
 	}
