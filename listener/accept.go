@@ -60,16 +60,17 @@ func is(err error, codes ...unix.Errno) bool {
 	return false
 }
 
-// Refuse ends a connection nobody will serve, and closes conn. Without a banner
-// the peer gets a reset and the kernel keeps no TIME_WAIT for it. A banner is
-// sent once, as far as it fits without waiting; the caller brings its line end.
-func Refuse(conn int, banner string) {
+// Refuse ends a connection nobody will serve, and closes conn: the peer gets a
+// reset, and the kernel keeps no TIME_WAIT for it.
+func Refuse(conn int) {
 	// Nothing here can be reported to anyone: the peer may be gone at any step,
 	// and the close that matters cannot fail in a way that leaves conn open.
-	if banner != "" {
-		_ = unix.Sendto(conn, []byte(banner), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
-	} else {
-		_ = unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
-	}
+	_ = unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
 	unix.Close(conn)
+}
+
+// Say writes a line to a connection as far as it fits without waiting; the
+// caller brings its line end. A peer that is gone has no use for the error.
+func Say(conn int, line string) {
+	_ = unix.Sendto(conn, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 }

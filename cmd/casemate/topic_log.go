@@ -52,6 +52,8 @@ duration_ms     number  session             from its admission to its end; absen
 user_ms         number  session             processor time of a program
 sys_ms          number  session             processor time of the kernel for it
 max_rss_kb      number  session             the most memory that it had
+bytes_in        number  session             what its tcp client sent, read or not
+bytes_out       number  session             what was sent to its tcp client
 text            string  stderr note         the line, quoted as in Go (\x1b, \\); the detail of a note
 count           number  suppressed dropped  how many
 error           string  note                what went wrong

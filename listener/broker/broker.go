@@ -68,6 +68,7 @@ type Broker struct {
 	lastID    uint64
 	maxFiles  int // RLIMIT_NOFILE
 	starting  int // starts in progress on other goroutines
+	parting   int // farewells
 	stopping  bool
 	closing   bool // nothing is left but the log worker's last lines
 	stopTimer loop.Timer

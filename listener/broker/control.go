@@ -116,14 +116,14 @@ func (c *control) Ready(uint32) {
 			return
 		}
 		if peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
-			listener.Refuse(conn, "")
+			listener.Refuse(conn)
 			continue
 		}
 		select {
 		case c.live <- struct{}{}:
 			c.b.apart(func() error { c.serve(conn); return nil }, func(error) { <-c.live })
 		default:
-			listener.Refuse(conn, "")
+			listener.Refuse(conn)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type visit struct {
 // it is closed.
 func (v *visit) strand() {
 	if v.conn >= 0 {
-		listener.Refuse(v.conn, "")
+		listener.Refuse(v.conn)
 	}
 }
 

@@ -9,8 +9,9 @@
 // into the log as they come: of those only the length and the last byte are looked at.
 //
 // One event loop owns all state, so nothing here is locked: other goroutines hand
-// the loop a function (loop.Do, loop.Post). A live session costs a pidfd and one
-// record; no goroutine or thread belongs to it.
+// the loop a function (loop.Do, loop.Post). A live session costs a pidfd, a
+// copy of its client's socket (farewell.go) and one record; no goroutine or thread
+// belongs to it.
 //
 // The way of a client, station by station. A test holds this map against the
 // code: each function stands in its file and is called from one above it, or is
@@ -39,6 +40,7 @@
 //	session.go     (*session).Ready *         it has ended
 //	leave.go       (*Broker).reapSession      its status is collected
 //	ending.go      (*Broker).ending           and becomes a record
+//	farewell.go    (*Broker).part             its client gets the last of its bytes, and an orderly end
 //	ending.go      (*Broker).penalize         perhaps a penalty
 //	leave.go       (*Broker).startFailed      it never ran
 //	leave.go       (*Broker).leave            all that it held is given back

@@ -31,6 +31,11 @@ func (b *Broker) reapSession(s *session) bool {
 	s.run.live--
 	b.logWorker.remember(s)
 	e := b.ending(s, syscall.WaitStatus(status), &usage)
+	if s.conn >= 0 {
+		var talk listener.Talk
+		talk, e.Heard = b.part(s.conn)
+		e.In, e.Out, s.conn = talk.In, talk.Out, -1
+	}
 	if t := s.svc.tally; s.held != nil {
 		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != mercyNone {
 			t.faults = 0
@@ -69,7 +74,7 @@ func (b *Broker) leave(s *session) {
 	s.taken = true
 	b.loop.Disarm(&s.timer)
 	if s.conn >= 0 {
-		listener.Refuse(s.conn, "")
+		listener.Refuse(s.conn)
 		s.conn = -1
 	}
 	if s.leased {

@@ -20,11 +20,12 @@ const (
 func (b *Broker) refuse(v *visit, reason string) {
 	v.svc.tally.refuse(reason)
 	if v.conn >= 0 {
-		banner := v.svc.spec.Banner
-		if banner != "" {
-			banner += "\r\n"
+		if banner := v.svc.spec.Banner; banner != "" {
+			listener.Say(v.conn, banner+"\r\n")
+			b.part(v.conn)
+		} else {
+			listener.Refuse(v.conn)
 		}
-		listener.Refuse(v.conn, banner)
 		v.conn = -1
 	}
 	q := &v.svc.tally.quiet

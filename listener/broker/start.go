@@ -70,7 +70,7 @@ func (r *runner) send(s *session) {
 	case err == nil:
 		r.pending[s.id] = s
 		r.used = r.b.loop.Now()
-		if s.conn >= 0 {
+		if s.conn >= 0 && !r.b.keeps(s) {
 			unix.Close(s.conn)
 			s.conn = -1
 		}

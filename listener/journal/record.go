@@ -91,7 +91,10 @@ type Session struct {
 	Took      time.Duration
 	User, Sys time.Duration
 	MaxRSS    int64 // KiB
-	Digest    string
+	// In and Out are the bytes that its client sent and was sent, if Heard.
+	In, Out uint64
+	Heard   bool
+	Digest  string
 }
 
 func (s *Session) encode(e *encoder) {
@@ -118,6 +121,9 @@ func (s *Session) encode(e *encoder) {
 	}
 	if s.Ran {
 		r.AddAttrs(ms("user_ms", s.User), ms("sys_ms", s.Sys), slog.Int64("max_rss_kb", s.MaxRSS))
+	}
+	if s.Heard {
+		r.AddAttrs(slog.Uint64("bytes_in", s.In), slog.Uint64("bytes_out", s.Out))
 	}
 	r.AddAttrs(slog.String("digest", s.Digest))
 	e.line(r)

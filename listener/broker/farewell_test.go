@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/listener/address"
+)
+
+// TestUnreadRequest: a program that answers and ends without reading, to clients
+// that sent first and read late. Each of them gets the whole answer and an orderly end.
+func TestUnreadRequest(t *testing.T) {
+	const answer = "HTTP/1.0 200 OK - and all is well here"
+	for _, network := range []string{"tcp", "unix"} {
+		for _, late := range []string{"sent before", "sent after", "sent and closed"} {
+			t.Run(network+" "+late, func(t *testing.T) {
+				t.Parallel()
+				g, port := newRig(t), freePort(t)
+				s, to := svc("answer", network, port, "/bin/sh", "-c", "printf '"+answer+"'"), fmt.Sprintf("127.0.0.1:%d", port)
+				if network == "unix" {
+					to = t.TempDir() + "/s.sock"
+					s.Listen[0], s.Socket.Mode = address.Listen{Network: network, Path: to}, 0o600
+				}
+				g.load(s)
+				for i := range 40 {
+					c, err := net.Dial(network, to)
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.SetDeadline(time.Now().Add(10 * time.Second))
+					request := strings.Repeat("GET / HTTP/1.0\r\n\r\n", 20)
+					if late != "sent after" {
+						_, err = io.WriteString(c, request)
+					}
+					if half, ok := c.(interface{ CloseWrite() error }); err == nil && ok && late == "sent and closed" {
+						err = half.CloseWrite()
+					}
+					g.expect(`"session"`)
+					if late == "sent after" {
+						_, err = io.WriteString(c, request)
+					}
+					text, rerr := io.ReadAll(c)
+					c.Close()
+					if network == "unix" && errors.Is(err, syscall.EPIPE) {
+						err = nil // it knows at once that nobody reads, and has its answer all the same
+					}
+					if err != nil || rerr != nil || string(text) != answer {
+						t.Fatalf("client %d: %q, %v, %v", i, text, err, rerr)
+					}
+				}
+				g.parted()
+			})
+		}
+	}
+}
+
+// parted waits until no client is waited for any more.
+func (g *rig) parted() {
+	g.t.Helper()
+	waitFor10(g.t, func() bool {
+		left := 0
+		g.do(func() { left = g.parting })
+		return left == 0
+	})
+}
+
+// TestFarewellIsBounded: a client that never closes is not waited for for ever, and
+// one that sends without end is cut off.
+func TestFarewellIsBounded(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("brief", "tcp", port, "/bin/true"))
+	silent, endless := dial(t, port), dial(t, port)
+	g.expect(`"session"`, `"bytes_out":0`)
+	g.expect(`"session"`)
+	sent, chunk := 0, make([]byte, 65536)
+	var err error
+	for ; err == nil && sent < 64*maxDrain; sent += len(chunk) {
+		_, err = endless.Write(chunk)
+	}
+	if err == nil {
+		t.Errorf("%d bytes were taken", sent)
+	}
+	if n, err := silent.Read(chunk); n != 0 || err != io.EOF {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	g.parted()
+}
+
+// TestBannerReachesWhoSpokeFirst: a refused client that has sent something reads
+// the banner to its end.
+func TestBannerReachesWhoSpokeFirst(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	s.ACL, s.Banner = "nobody", "no"
+	g.load(s)
+	for i := range 40 {
+		c := dial(t, port)
+		_, _ = io.WriteString(c, "hello\n")
+		g.expect(`"decision"`, `"reason":"acl"`)
+		if text, err := io.ReadAll(c); err != nil || string(text) != "no\r\n" {
+			t.Fatalf("client %d: %q, %v", i, text, err)
+		}
+		c.Close()
+	}
+	g.parted()
+}
+
+// TestBytesInRecord: a session's record counts what went each way.
+func TestBytesInRecord(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"))
+	c := dial(t, port)
+	echoes(t, c)
+	c.(*net.TCPConn).CloseWrite()
+	if _, err := io.ReadAll(c); err != nil {
+		t.Error(err)
+	}
+	g.expect(`"session"`, `"bytes_in":6,"bytes_out":6`)
+}
