@@ -58,7 +58,7 @@ func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
 // them, and a fresh network namespace costs more than starting the program. So
 // is the ipc namespace where nothing can be made in it.
 func (pl *Plan) cloneFlags() uint32 {
-	f := uint32(unix.CLONE_PARENT|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS
+	f := uint32(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS
 	if pl.makesIPC() {
 		f |= unix.CLONE_NEWIPC
 	}

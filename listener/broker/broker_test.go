@@ -440,3 +440,38 @@ func TestBurst(t *testing.T) {
 	fake.set(func() { fake.mute = false; fake.last.die() })
 	waitFor10(t, func() bool { return g.status1("cat").Admitted >= maxPending })
 }
+
+// TestHungStart: a start that is not done in time is ended with a record that
+// names its step, and so is what waits behind it; the next client is served by
+// another zygote, and another service's is not touched.
+func TestHungStart(t *testing.T) {
+	g, port, other := newRig(t), freePort(t), freePort(t)
+	g.load(svc("cat", "tcp", port, "/bin/cat"), svc("other", "tcp", other, "/bin/cat"))
+	fake := g.fakes["cat"]
+	before, bystander := dial(t, port), dial(t, other)
+	echoes(t, before)
+	echoes(t, bystander)
+	zygotes := [2]int{g.status1("cat").ZygotePID, g.status1("other").ZygotePID}
+	fake.set(func() { fake.mute = true })
+	behind, hung := dial(t, port), dial(t, port) // the last one is marked
+	waitFor10(t, func() bool { return g.status1("cat").Live == 3 })
+	g.expect(`"session"`, `"reason":"start-failed"`, `exec: not done within 5s`)
+	fake.set(func() { fake.mute = false })
+	for _, c := range []net.Conn{behind, hung} {
+		if !refused(c) {
+			t.Error("a client of a hung start is still connected")
+		}
+	}
+	if st := g.status1("cat"); st.Live != 1 || st.Failed != 2 {
+		t.Errorf("%d live and %d failed, want 1 and 2", st.Live, st.Failed)
+	}
+	echoes(t, dial(t, port))
+	echoes(t, before)
+	echoes(t, bystander)
+	if pid := g.status1("cat").ZygotePID; pid == zygotes[0] {
+		t.Error("the zygote that hung is still in use")
+	}
+	if pid := g.status1("other").ZygotePID; pid != zygotes[1] {
+		t.Error("another service's zygote was replaced")
+	}
+}

@@ -11,7 +11,9 @@ type starter interface {
 	Recv() (zygote.Reply, error)
 	FD() int
 	PID() int
+	Marks() []zygote.Reply
 	Close() error
+	Abandon() error
 }
 
 // cell is a prepared sandbox as the broker uses it. Spawn and Close block for

@@ -35,6 +35,8 @@
 //	start.go       (*runner).send             the socket and the peer's facts go to it
 //	start.go       (*runner).Ready *          its reply
 //	start.go       (*runner).replied          is checked, and matched with its session
+//	runner.go      (*runner).Expire *         or it does not come in time
+//	overdue.go     (*runner).overdue          and then the zygote is let go
 //	session.go     (*Broker).runs             the program runs, watched by its pidfd
 //	session.go     (*session).Expire *        its time is over
 //	session.go     (*session).Ready *         it has ended

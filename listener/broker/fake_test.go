@@ -83,11 +83,21 @@ type fakeZygote struct {
 	pid     int
 	mu      sync.Mutex
 	replies []zygote.Reply
+	marks   []zygote.Reply
 	dead    bool
 }
 
 func (z *fakeZygote) FD() int  { return int(z.r.Fd()) }
 func (z *fakeZygote) PID() int { return z.pid }
+
+// Marks say that a mute zygote hangs in its program's exec.
+func (z *fakeZygote) Marks() []zygote.Reply {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.marks
+}
+
+func (z *fakeZygote) Abandon() error { return z.Close() }
 
 func (z *fakeZygote) Close() error {
 	unix.Kill(z.pid, unix.SIGKILL)
@@ -112,6 +122,9 @@ func (z *fakeZygote) Send(q *zygote.Request) error {
 		panic("boom")
 	}
 	if mute {
+		z.mu.Lock()
+		defer z.mu.Unlock()
+		z.marks = []zygote.Reply{{ID: q.ID, Step: "exec"}}
 		return nil
 	}
 	reply := zygote.Reply{ID: q.ID, Step: "exec", Errno: errno}

@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replyTimeout bounds a single start by launch; it takes about a millisecond.
-const replyTimeout = 5 * time.Second
-
 // launch starts the one program of a cell that runs once: a compiler or a
 // worker. It blocks, so it never runs on the loop. fds stay open here.
 func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
@@ -27,7 +24,8 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	if err := z.Send(&zygote.Request{ID: 1, UID: uid, GID: uid, FDs: fds}); err != nil {
 		return 0, fmt.Errorf("send to zygote: %w", err)
 	}
-	if err := waitReadable(z.FD(), replyTimeout); err != nil {
+	if err := waitReadable(z.FD(), startTimeout); err != nil {
+		_ = b.loop.Do(b.sweepOrphans) // what hangs is still a child of ours; an error means that the loop has ended
 		return 0, fmt.Errorf("wait for zygote: %w", err)
 	}
 	reply, err := z.Recv()

@@ -55,6 +55,7 @@ type runner struct {
 	lastErr  error
 	backoff  loop.Timer
 	idle     loop.Timer
+	watch    loop.Timer // for the oldest start that is under way
 
 	pending   map[uint64]*session // sent, no reply yet
 	congested bool                // too many of them
@@ -66,7 +67,7 @@ type runner struct {
 
 func newRunner(b *Broker, name string, c cell) *runner {
 	r := &runner{b: b, name: name, cell: c, pending: make(map[uint64]*session)}
-	r.backoff.Owner, r.idle.Owner = r, r
+	r.backoff.Owner, r.idle.Owner, r.watch.Owner = r, r, r
 	return r
 }
 
@@ -147,22 +148,30 @@ func backoffAfter(failures int, first, most time.Duration) time.Duration {
 }
 
 // drop lets go of the zygote. Its process ends when its socket closes.
-func (r *runner) drop() {
+func (r *runner) drop() { r.letGo(starter.Close) }
+
+func (r *runner) letGo(end func(starter) error) {
 	if r.zygote == nil {
 		return
 	}
 	r.b.loop.Disarm(&r.idle)
+	r.b.loop.Disarm(&r.watch)
 	r.b.loop.Del(r.zygote.FD())
 	delete(r.b.helpers, r.zygote.PID())
-	r.b.discard(r.zygote)
+	_ = end(r.zygote) // whatever it says, the process is reaped when it has ended
+	r.b.reapLater(r.zygote.PID())
 	r.zygote = nil
 }
 
-// Expire is called at the end of the backoff, or when the zygote may have been
-// idle for its linger.
+// Expire is called at the end of the backoff, when a start may hang, or when the
+// zygote may have been idle for its linger.
 func (r *runner) Expire(t *loop.Timer) {
-	if t == &r.backoff {
+	switch t {
+	case &r.backoff:
 		r.b.syncListeners(r)
+		return
+	case &r.watch:
+		r.overdue()
 		return
 	}
 	if rest := r.linger - time.Duration(r.b.loop.Now()-r.used); rest > 0 || len(r.pending) > 0 {

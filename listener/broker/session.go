@@ -24,7 +24,7 @@ type session struct {
 	ticket  limit.Ticket
 	started int64      // loop time
 	timer   loop.Timer // for due, or the next look at a child without a pidfd
-	due     int64      // loop time of the session's limit, then of the grace's end; 0 = never
+	due     int64      // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
 	pid     int32
@@ -54,7 +54,7 @@ func (s *session) env(buf []string) []string {
 
 // runs is called with the zygote's good news.
 func (b *Broker) runs(s *session, pid int) {
-	s.pid = int32(pid)
+	s.pid, s.due = int32(pid), 0
 	b.sessions[s.pid] = s
 	if s.leased {
 		b.byUID[s.uid] = s

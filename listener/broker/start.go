@@ -70,6 +70,10 @@ func (r *runner) send(s *session) {
 	case err == nil:
 		r.pending[s.id] = s
 		r.used = r.b.loop.Now()
+		s.due = r.used + int64(startTimeout)
+		if !r.watch.Armed() {
+			r.b.loop.After(&r.watch, startTimeout)
+		}
 		if s.conn >= 0 && !r.b.keeps(s) {
 			unix.Close(s.conn)
 			s.conn = -1
@@ -137,16 +141,21 @@ func (r *runner) died(err error) {
 	}
 	soon := time.Duration(r.b.loop.Now()-r.born) < soonDead
 	r.drop()
-	lost := r.pending
-	r.pending = make(map[uint64]*session)
-	r.throttle()
 	if soon {
 		r.noZygote(err)
 	} else {
 		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
 	}
+	r.lose(func(*session) (string, error) { return "zygote", err })
+}
+
+// lose ends all starts that were under way; why gives the step and the error of each.
+func (r *runner) lose(why func(*session) (string, error)) {
+	lost := r.pending
+	r.pending = make(map[uint64]*session)
+	r.throttle()
 	for _, s := range lost {
-		r.b.loop.Guard(func() { r.b.startFailed(s, "zygote", err) })
+		r.b.loop.Guard(func() { step, err := why(s); r.b.startFailed(s, step, err) })
 	}
 	if len(lost) > 0 {
 		r.b.sweepOrphans()

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -25,15 +26,15 @@ static long raw(long n, long a, long b, long c, long d, long e, long f)
 #define CALL(n, a, b, c, d, e, f, ...) raw(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define call(...) CALL(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
-/* Clones and runs fn(w), which never returns, on a stack of STACK bytes. */
-static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags)
+/* Clones and runs fn(w), which never returns, on a stack of STACK bytes. tid is for CLONE_PARENT_SETTID. */
+static long start(void (*fn)(struct worker *), struct worker *w, char *stack, unsigned long flags, int32_t *tid)
 {
 	long ret, *sp = (long *)(stack + STACK);
 	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0;
 	*--sp = (long)w;
 	*--sp = (long)fn;
 	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tpop %%rax\n\tpop %%rdi\n\tcall *%%rax\n\tud2\n1:"
-			 : "=a"(ret) : "0"(SYS_clone), "D"(flags), "S"(sp), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
+			 : "=a"(ret) : "0"(SYS_clone), "D"(flags), "S"(sp), "d"(tid), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
 	return ret;
 }
 

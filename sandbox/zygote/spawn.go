@@ -54,28 +54,28 @@ func Spawn(p *Plan) (*Zygote, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	pid, err := fork(p, pair[1])
+	z := &Zygote{sock: pair[0], inits: p.Init}
+	err = z.fork(p, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
-		unix.Close(pair[0])
+		z.Close()
 		return nil, fmt.Errorf("start zygote: %w", err)
 	}
-	z := &Zygote{pid: pid, sock: pair[0]}
 	if err := z.awaitReady(p, readyTimeout); err != nil {
 		z.Close()
-		unix.Kill(pid, unix.SIGKILL)
-		reap(pid)
+		unix.Kill(z.pid, unix.SIGKILL)
+		reap(z.pid)
 		return nil, fmt.Errorf("enter sandbox: %w", err)
 	}
 	return z, nil
 }
 
-// fork runs /proc/self/exe under the zygote's name with the plan on fd 3, the
+// fork runs /proc/self/exe under the zygote's name with marks and plan on fd 3, the
 // control socket on fd 4 and the plan's descriptors from 5 on.
-func fork(p *Plan, ctl int) (pid int, err error) {
+func (z *Zygote) fork(p *Plan, ctl int) error {
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, &os.PathError{Op: "open", Path: "/dev/null", Err: err}
+		return &os.PathError{Op: "open", Path: "/dev/null", Err: err}
 	}
 	defer unix.Close(null)
 	moved := *p
@@ -89,32 +89,31 @@ func fork(p *Plan, ctl int) (pid int, err error) {
 	}
 	mem, err := moved.memfd()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer unix.Close(mem)
+	if z.marks, err = unix.Mmap(mem, 0, marksSize, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+		return os.NewSyscallError("mmap", err)
+	}
 	files[3] = uintptr(mem)
-	err = onSpawner(func() (err error) {
-		pid, err = syscall.ForkExec("/proc/self/exe", []string{argv0}, &syscall.ProcAttr{Files: files})
+	return onSpawner(func() (err error) {
+		z.pid, err = syscall.ForkExec("/proc/self/exe", []string{argv0}, &syscall.ProcAttr{Files: files})
 		return err
 	})
-	return pid, err
 }
 
-// memfd holds the encoded plan, sealed: nobody changes it after it was made.
+// memfd holds the marks and the encoded plan. Nobody but the zygote gets it, which
+// keeps a private copy of the plan.
 func (p *Plan) memfd() (int, error) {
 	b, err := p.encode()
 	if err != nil {
 		return -1, fmt.Errorf("encode plan: %w", err)
 	}
-	fd, err := unix.MemfdCreate("casemate-plan", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := unix.MemfdCreate("casemate-plan", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}
-	_, err = unix.Write(fd, b)
-	if err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
-	}
-	if err != nil {
+	if _, err = unix.Pwrite(fd, b, marksSize); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("write plan: %w", err)
 	}

@@ -37,6 +37,7 @@ const (
 
 	requestHead = 24
 	replySize   = 24
+	marksSize   = 4096
 	replyReady  = 0
 	replyMap    = ^uint64(0)
 )

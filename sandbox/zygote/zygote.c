@@ -41,8 +41,7 @@ struct worker {
 	struct request request;
 	int fds[MAX_FDS];
 	char *env[MAX_ENV + 1]; /* the plan's environment, then the request's */
-	/* What a child leaves behind: memory is shared until exec. */
-	struct report { uint32_t step; int32_t err; } report;
+	struct reply *mark; /* in memory shared with the broker and, until exec, with the child */
 	int parked; /* the next child will find its namespace and its init */
 	/* A vfork child needs a stack of its own. */
 	char stack[STACK] __attribute__((aligned(64))), child_stack[STACK] __attribute__((aligned(64)));
@@ -99,13 +98,15 @@ static void load_plan(void)
 {
 	struct stat st;
 	must(call(SYS_fstat, FD_PLAN, &st), STEP_PLAN);
-	/* Private: the broker's memfd is sealed, and our copy of it never changes it. */
-	plan = (void *)must(call(SYS_mmap, 0, st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, 0), STEP_PLAN);
-	if ((size_t)st.st_size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != (uint32_t)st.st_size || plan->workers > MAX_WORKERS)
+	struct reply *marks = (void *)must(call(SYS_mmap, 0, MARKS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, FD_PLAN, 0), STEP_PLAN);
+	size_t size = st.st_size - MARKS_SIZE;
+	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, MARKS_SIZE), STEP_PLAN);
+	if (size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != size || plan->workers > MAX_WORKERS)
 		must(-EINVAL, STEP_PLAN);
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
 	for (unsigned i = 0; i < plan->workers; i++) {
+		workers[i].mark = marks + i;
 		env_fixed = split(text(plan->env_off), plan->env_len, workers[i].env, MAX_ENV);
 		if (env_fixed > MAX_ENV)
 			must(-E2BIG, STEP_PLAN);
@@ -233,7 +234,7 @@ static long install(uint32_t off, uint32_t len, unsigned flags)
 static void staff_and_filter(void)
 {
 	for (unsigned i = 1; i < plan->workers; i++)
-		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS), STEP_CLONE);
+		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, NULL), STEP_CLONE);
 	/* Last of all: from here on only what the filter allows can happen. A positive result is a thread left out. */
 	if (plan->filter_len)
 		must(install(plan->filter_off, plan->filter_len, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -ESRCH, STEP_SECCOMP);
@@ -280,14 +281,16 @@ static void enter(void)
 
 /* ---- one connection ---- */
 
-static long try(struct worker *w, long r, uint32_t step)
+static void tried(struct worker *w, long r)
 {
 	if (r < 0) {
-		w->report = (struct report){step, -r};
+		w->mark->err = -r;
 		quit(126);
 	}
-	return r;
 }
+
+/* The step is noted before it is taken: it may hang. */
+#define try(w, r, s) ((w)->mark->step = (s), tried(w, r))
 
 /* What is there, and then what of it may be used: Landlock forbids mounting. */
 static void mounts(struct worker *w)
@@ -338,9 +341,10 @@ static void change_user(struct worker *w)
 static void tie_to_broker(struct worker *w)
 {
 	struct pollfd p = {.fd = ctl, .events = 0};
-	try(w, call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
+	if (!(plan->flags & F_LEAVE))
+		try(w, call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
 	try(w, call(SYS_poll, &p, 1, 0), STEP_PDEATHSIG);
-	/* A hang-up: it died before it could be tied to. */
+	/* A hang-up: it died before it could be tied to, or has given this zygote up and knows of no such start. */
 	try(w, p.revents & (POLLHUP | POLLERR) ? -EOWNERDEAD : 0, STEP_PDEATHSIG);
 }
 
@@ -352,8 +356,7 @@ static void confine(struct worker *w)
 	if (plan->rlimit_set >> RLIMIT_CPU & 1)
 		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
 	change_user(w);
-	if (!(plan->flags & F_LEAVE))
-		tie_to_broker(w);
+	tie_to_broker(w);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
 	try(w, call(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC), STEP_CLOSE);
@@ -422,14 +425,19 @@ static _Noreturn void retire(struct worker *w)
 
 static void launch(struct worker *w)
 {
-	uint64_t id = w->request.id;
-	w->report = (struct report){0, 0};
-	if (split(w->request.env, w->request.env_len, w->env + env_fixed, MAX_ENV - env_fixed) > MAX_ENV - env_fixed) {
-		reply(id, 0, STEP_REQUEST, E2BIG);
-		return;
-	}
-	long parked = park(w), pid = parked < 0 ? parked : start(child, w, w->child_stack, plan->clone_flags);
-	reply(id, pid < 0 ? 0 : pid, pid >= 0 ? w->report.step : parked < 0 ? STEP_INIT : STEP_CLONE, pid < 0 ? -pid : w->report.err);
+	struct reply *m = w->mark;
+	unsigned room = MAX_ENV - env_fixed;
+	long r = -E2BIG;
+	*m = (struct reply){.id = w->request.id, .step = STEP_REQUEST};
+	if (split(w->request.env, w->request.env_len, w->env + env_fixed, room) <= room)
+		m->step = STEP_INIT, r = park(w);
+	if (r >= 0)
+		m->step = STEP_CLONE, r = start(child, w, w->child_stack, plan->clone_flags, &m->pid);
+	if (r < 0)
+		m->err = -r;
+	else
+		m->pid = r;
+	call(SYS_write, ctl, m, sizeof *m);
 	wake(w);
 }
 

@@ -14,10 +14,12 @@ import (
 // Zygote is the broker's handle on one running zygote process. It is not safe
 // for concurrent use: the broker's event loop owns it.
 type Zygote struct {
-	pid  int
-	sock int
-	oob  []byte
-	buf  []byte
+	pid   int
+	sock  int
+	oob   []byte
+	buf   []byte
+	marks []byte // shared with the zygote: what each of its threads is starting
+	inits bool
 }
 
 // Request asks for one start of the plan's command.
@@ -165,10 +167,32 @@ func (z *Zygote) awaitReady(p *Plan, timeout time.Duration) error {
 	}
 }
 
+// Marks are what the zygote's threads are starting or have started last: each
+// start's process, as soon as there is one, and the step it is at.
+func (z *Zygote) Marks() []Reply {
+	var out []Reply
+	for at := 0; at < maxWorkers*replySize && at < len(z.marks); at += replySize {
+		r, _ := decodeReply(z.marks[at : at+replySize]) // an error is one of length
+		out = append(out, r)
+	}
+	return out
+}
+
+// Abandon is Close for a zygote that hangs: it is killed. One with inits is let go
+// on instead if it was stopped, and ends after the last of them: its sessions would
+// die with it. A start that hangs in it is the caller's to kill.
+func (z *Zygote) Abandon() error {
+	sig := unix.SIGKILL
+	if z.inits {
+		sig = unix.SIGCONT
+	}
+	return errors.Join(z.Close(), unix.Kill(z.pid, sig))
+}
+
 // Close lets the zygote end: it exits when its socket closes. Children that it
 // started go on. The caller still reaps PID.
 func (z *Zygote) Close() error {
-	err := unix.Close(z.sock)
-	z.sock = -1
+	err := errors.Join(unix.Close(z.sock), unix.Munmap(z.marks))
+	z.sock, z.marks = -1, nil
 	return err
 }

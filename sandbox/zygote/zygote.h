@@ -8,7 +8,8 @@
 #define ZYGOTE_ARGV0 "casemate-zygote"
 #define PLAN_MAGIC 0x43415345u
 
-enum { FD_PLAN = 3, FD_CTL = 4 };
+/* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */
+enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
 /* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace. */
 enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_COUNT };
 enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
@@ -82,6 +83,7 @@ struct request {
 #define REPLY_READY 0ull
 #define REPLY_MAP (~0ull)
 
+/* Also the mark of what a thread is starting: its process, and the step that it is at or has failed. */
 struct reply {
 	uint64_t id;
 	int32_t pid;
