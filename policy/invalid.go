@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -49,13 +50,14 @@ type checker struct {
 	errs Errors
 }
 
-// add reports whether there was room.
-func (c *checker) add(path, next, format string, args ...any) bool {
+// add returns what it added, or nil where there was no room.
+func (c *checker) add(path, next, format string, args ...any) *Invalid {
 	if len(c.errs) == maxErrors {
-		return false
+		return nil
 	}
-	c.errs = append(c.errs, &Invalid{Path: path, Next: next, Summary: fmt.Sprintf(format, args...)})
-	return true
+	e := &Invalid{Path: path, Next: next, Summary: fmt.Sprintf(format, args...)}
+	c.errs = append(c.errs, e)
+	return e
 }
 
 // between checks lo <= n <= hi.
@@ -66,17 +68,17 @@ func between[T int | int64](c *checker, path string, n, lo, hi T) {
 }
 
 // oneOf checks that s is one of the words.
-func (c *checker) oneOf(path, s string, words ...string) bool {
-	for _, w := range words {
-		if s == w {
-			return true
-		}
+func oneOf[W ~string](c *checker, path string, s W, words ...W) {
+	if slices.Contains(words, s) {
+		return
 	}
-	if c.add(path, "write one of: "+strings.Join(words, ", "), "%q is not known here", s) {
-		last := c.errs[len(c.errs)-1]
-		last.Word, last.Words = s, words
+	known := make([]string, len(words))
+	for i, w := range words {
+		known[i] = string(w)
 	}
-	return false
+	if e := c.add(path, "write one of: "+strings.Join(known, ", "), "%q is not known here", s); e != nil {
+		e.Word, e.Words = string(s), known
+	}
 }
 
 // set checks that the items are sorted and none is there twice, which is how

@@ -25,7 +25,7 @@ func (s *Service) UnixDatagrams() bool {
 // socket checks the options of the listening sockets.
 func (c *checker) socket(at string, s *Service) {
 	o := &s.Socket
-	between(c, at+".backlog", o.Backlog, 0, 65535)
+	between(c, at+".backlog", o.Backlog, 0, MaxBacklog)
 	if !slices.ContainsFunc(s.Listen, address.Listen.File) {
 		if o.Mode != 0 || o.Owner != "" || o.Group != "" {
 			c.add(at, "remove mode, owner and group, or listen on unix:/run/name.sock", "only the file of a unix socket has a mode and an owner")
@@ -78,9 +78,8 @@ func (c *checker) collide(used map[string][]taken, ends []address.Endpoint, at s
 	for _, e := range ends {
 		for _, other := range used[key(e)] {
 			if e.Overlaps(other.Endpoint) {
-				c.add(at, "remove one of the two, or give each its own address", "%s is already taken by %s", l, other.l)
-				if n := len(c.errs); n > 0 {
-					c.errs[n-1].Other = other.at
+				if e := c.add(at, "remove one of the two, or give each its own address", "%s is already taken by %s", l, other.l); e != nil {
+					e.Other = other.at
 				}
 				return
 			}

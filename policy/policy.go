@@ -16,13 +16,33 @@ import (
 // Policy is a whole compiled policy. Slices of named things are sorted by name.
 type Policy struct {
 	Edition int `json:"edition"`
-	// OnStop says what a stopping broker does with running sessions: "end" or "leave".
-	OnStop   string            `json:"on_stop"`
+	// OnStop says what a stopping broker does with running sessions.
+	OnStop   StopMode          `json:"on_stop"`
 	ACLs     []acl.List        `json:"acls"`
 	Limits   []limit.Spec      `json:"limits"`
 	Profiles []sandbox.Profile `json:"profiles"`
 	Services []Service         `json:"services"`
 }
+
+// StopMode is a word of on_stop.
+type StopMode string
+
+// The words, and all of them.
+const (
+	StopEnd   StopMode = "end"
+	StopLeave StopMode = "leave"
+)
+
+var StopModes = []StopMode{StopEnd, StopLeave}
+
+// Account is the name or decimal number of a user or group.
+type Account string
+
+// Dynamic is a user leased for every connection.
+const Dynamic Account = "dynamic"
+
+// Root tells whether a is root, by name or number.
+func (a Account) Root() bool { return a == "root" || a == "0" }
 
 // Service is one service block. ACL, Limit and Profile are names in the Policy;
 // ACL is "" when the block named none (nobody is admitted).
@@ -35,11 +55,10 @@ type Service struct {
 	// the base name of the path). Exactly one of Command and Builtin is set.
 	Command []string `json:"command,omitempty"`
 	// Builtin is echo, discard, chargen, daytime or time.
-	Builtin string `json:"builtin,omitempty"`
-	// User is a user name, a decimal uid, or "dynamic": a leased uid for every connection.
-	User string `json:"user"`
-	// Group is a group name or decimal gid; "" is the user's own group.
-	Group string `json:"group,omitempty"`
+	Builtin string  `json:"builtin,omitempty"`
+	User    Account `json:"user"`
+	// Group is "" for the user's own group.
+	Group Account `json:"group,omitempty"`
 	// Groups are the supplementary groups; none by default.
 	Groups  []string `json:"groups,omitempty"`
 	Because string   `json:"because,omitempty"`
@@ -49,9 +68,8 @@ type Service struct {
 	Profile string `json:"profile"`
 
 	// Wait hands the listening socket over and waits for the program to end (inetd "wait").
-	Wait bool `json:"wait"`
-	// Stdio is socket, socket-all, listen_fds or env:NAME.
-	Stdio string `json:"stdio"`
+	Wait  bool          `json:"wait"`
+	Stdio sandbox.Stdio `json:"stdio"`
 	// Env is set for the program; EnvStyle adds the peer's facts: ucspi, systemd,
 	// xinetd. None is no facts; what a policy leaves out is systemd and ucspi.
 	Env      map[string]string `json:"env,omitempty"`

@@ -12,6 +12,7 @@ import (
 const (
 	MaxServices = 8192
 	MaxSockets  = 16384 // listening sockets of the whole policy
+	MaxBacklog  = 65535 // connections that wait in one of them
 	maxBlocks   = 8192  // acls, limits or profiles
 	maxItems    = 4096  // items of one list
 )
@@ -23,7 +24,7 @@ func (p *Policy) Validate() error {
 	if p.Edition != 1 {
 		c.add("edition", "write edition = 1", "edition %d is not known to this version", p.Edition)
 	}
-	c.oneOf("on_stop", p.OnStop, "end", "leave")
+	oneOf(c, "on_stop", p.OnStop, StopModes...)
 	between(c, "services", len(p.Services), 0, MaxServices)
 	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles)} {
 		between(c, path, n, 0, maxBlocks)
@@ -75,11 +76,11 @@ func (c *checker) order(kind string, i int, name func(int) string) string {
 func (c *checker) acl(p *Policy, i int) {
 	l := &p.ACLs[i]
 	path := c.order("acls", i, func(i int) string { return p.ACLs[i].Name })
-	c.oneOf(path+".default", string(l.Default), string(acl.Allow), string(acl.Deny))
+	oneOf(c, path+".default", l.Default, acl.Verdicts...)
 	between(c, path+".rules", len(l.Rules), 0, maxItems)
 	for k := range l.Rules {
 		r, at := &l.Rules[k], fmt.Sprintf("%s.rules.%d", path, k)
-		c.oneOf(at+".verdict", string(r.Verdict), string(acl.Allow), string(acl.Deny))
+		oneOf(c, at+".verdict", r.Verdict, acl.Verdicts...)
 		if r.Name != "" {
 			c.name(at+".name", r.Name)
 		}

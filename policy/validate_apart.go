@@ -43,9 +43,9 @@ func (c *checker) apart(p *Policy) {
 			if writers[dir] == "" {
 				continue
 			}
-			if c.add(u.at, fmt.Sprintf("move it out of %s, or name %s as a whole", dir, dir),
-				"%q lies in %q, which a service may write, and so put something else there", u.name, dir) {
-				c.errs[len(c.errs)-1].Other = writers[dir]
+			if e := c.add(u.at, fmt.Sprintf("move it out of %s, or name %s as a whole", dir, dir),
+				"%q lies in %q, which a service may write, and so put something else there", u.name, dir); e != nil {
+				e.Other = writers[dir]
 			}
 			break
 		}

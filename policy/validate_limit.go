@@ -9,32 +9,33 @@ import (
 
 // The largest numbers a limit block may hold.
 const (
-	maxCount   = 1_000_000
-	maxSession = 30 * 24 * time.Hour
-	maxPenalty = 30 * 24 * time.Hour
+	MaxCount       = 1_000_000
+	LongestSession = 30 * 24 * time.Hour
+	LongestPenalty = 30 * 24 * time.Hour
+	LongestLinger  = 24 * time.Hour
 )
 
 // limit checks one limit block.
 func (c *checker) limit(p *Policy, i int) {
 	l := &p.Limits[i]
 	path := c.order("limits", i, func(i int) string { return p.Limits[i].Name })
-	between(c, path+".concurrent", l.Concurrent, 0, maxCount)
+	between(c, path+".concurrent", l.Concurrent, 0, MaxCount)
 	c.rate(path, l.Rate, l.Burst)
-	c.duration(path+".session_ns", l.Session, time.Millisecond, maxSession)
+	c.duration(path+".session_ns", l.Session, time.Millisecond, LongestSession)
 
 	s, at := &l.PerSource, path+".per_source"
-	between(c, at+".concurrent", s.Concurrent, 0, maxCount)
+	between(c, at+".concurrent", s.Concurrent, 0, MaxCount)
 	c.rate(at, s.Rate, s.Burst)
 	between(c, at+".prefix4", s.Prefix4, 0, 32)
 	between(c, at+".prefix6", s.Prefix6, 0, 128)
 
 	n, at := &l.Penalty, path+".penalty"
 	for k, class := range n.On {
-		c.oneOf(fmt.Sprintf("%s.on.%d", at, k), string(class), string(limit.Crash), string(limit.Timeout), string(limit.Violation))
+		oneOf(c, fmt.Sprintf("%s.on.%d", at, k), class, limit.Classes...)
 	}
 	set(c, at+".on", n.On)
-	c.duration(at+".first_ns", n.First, time.Millisecond, maxPenalty)
-	c.duration(at+".max_ns", n.Max, time.Millisecond, maxPenalty)
+	c.duration(at+".first_ns", n.First, time.Millisecond, LongestPenalty)
+	c.duration(at+".max_ns", n.Max, time.Millisecond, LongestPenalty)
 	if len(n.On) > 0 != (n.First > 0) || len(n.On) > 0 != (n.Max > 0) {
 		c.add(at, `write on, first and max together, as on = ["crash"], first = "10s", max = "10m"`, "the penalty is incomplete")
 	}
@@ -45,14 +46,14 @@ func (c *checker) limit(p *Policy, i int) {
 
 // rate checks a rate with its burst: both or neither.
 func (c *checker) rate(path string, r limit.Rate, burst int) {
-	between(c, path+".burst", burst, 0, maxCount)
+	between(c, path+".burst", burst, 0, MaxCount)
 	if r == (limit.Rate{}) {
 		if burst != 0 {
 			c.add(path+".burst", `add a rate, as rate = "10/s"`, "burst without a rate means nothing")
 		}
 		return
 	}
-	between(c, path+".rate", r.Events, 1, maxCount)
+	between(c, path+".rate", r.Events, 1, MaxCount)
 	switch r.Per {
 	case time.Second, time.Minute, time.Hour, 24 * time.Hour:
 	default:

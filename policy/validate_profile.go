@@ -7,10 +7,14 @@ import (
 	"strings"
 
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
 )
 
-// Device nodes that a profile may show. They hold no state of the host.
-var devices = []string{"full", "null", "random", "urandom", "zero"}
+// The bounds in bytes of a private /tmp or /dev/shm.
+const (
+	SmallestTmp = 4096
+	LargestTmp  = 1 << 40
+)
 
 // Explained tells whether somebody says why f grants what needs a reason: the
 // profile itself, or each service that uses it.
@@ -48,7 +52,7 @@ func (c *checker) profile(p *Policy, i int) {
 		names, words []string
 	}{{at + ".widens", f.Widens, sandbox.Widenable()}, {at + ".best_effort", f.BestEffort, sandbox.Dispensable()}} {
 		for k, name := range l.names {
-			c.oneOf(fmt.Sprintf("%s.%d", l.path, k), name, l.words...)
+			oneOf(c, fmt.Sprintf("%s.%d", l.path, k), name, l.words...)
 		}
 		set(c, l.path, l.names)
 	}
@@ -77,15 +81,15 @@ func (c *checker) profile(p *Policy, i int) {
 
 func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
 	n := &f.Network
-	c.oneOf(at+".network.mode", n.Mode, "none", "listener", "host")
+	oneOf(c, at+".network.mode", n.Mode, sandbox.NetworkModes...)
 	set(c, at+".network.connect", n.Connect)
 	set(c, at+".network.bind", n.Bind)
 	between(c, at+".network.connect", len(n.Connect), 0, maxItems)
 	between(c, at+".network.bind", len(n.Bind), 0, maxItems)
-	if n.Mode != "host" && len(n.Connect)+len(n.Bind) > 0 {
+	if n.Mode != sandbox.NetworkHost && len(n.Connect)+len(n.Bind) > 0 {
 		c.add(at+".network", `remove the ports, or write network { mode = "host" }`, "ports mean nothing without a network")
 	}
-	if n.Mode == "host" && !explained {
+	if n.Mode == sandbox.NetworkHost && !explained {
 		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)
 	}
 	for _, l := range []struct {
@@ -118,12 +122,12 @@ func (c *checker) files(at string, f *sandbox.Files) {
 		name string
 		size int64
 	}{{"tmp", f.Tmp}, {"shm", f.Shm}} {
-		if m.size < 0 || m.size > 1<<40 || m.size > 0 && m.size < 4096 {
-			c.add(at+"."+m.name, `choose a size from "4KiB" to "1TiB"`, "%d bytes are out of range", m.size)
+		if m.size < 0 || m.size > LargestTmp || m.size > 0 && m.size < SmallestTmp {
+			c.add(at+"."+m.name, fmt.Sprintf("choose a size from %q to %q", FormatSize(SmallestTmp), FormatSize(LargestTmp)), "%d bytes are out of range", m.size)
 		}
 	}
 	for k, name := range f.Dev {
-		c.oneOf(fmt.Sprintf("%s.dev.%d", at, k), name, devices...)
+		oneOf(c, fmt.Sprintf("%s.dev.%d", at, k), name, sandbox.Devices...)
 	}
 	set(c, at+".dev", f.Dev)
 }
@@ -157,7 +161,7 @@ func (c *checker) hostPath(at, name string) bool {
 }
 
 func (c *checker) syscalls(at string, s *sandbox.Syscalls) {
-	c.oneOf(at+".on_violation", s.OnViolation, "errno", "kill")
+	oneOf(c, at+".on_violation", s.OnViolation, seccomp.Actions...)
 	for _, l := range []struct {
 		path  string
 		names []string

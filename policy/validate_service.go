@@ -5,11 +5,11 @@ import (
 	"path"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"casemate/acl"
 	"casemate/listener/address"
+	"casemate/sandbox"
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
@@ -49,8 +49,8 @@ func (c *checker) program(at string, s *Service) {
 	case len(s.Command) > 0 && s.Builtin != "":
 		c.add(at+".builtin", "remove command or builtin", "a service is a command or a builtin, not both")
 	case s.Builtin != "":
-		c.oneOf(at+".builtin", s.Builtin, Builtins...)
-		if !s.Wait || s.Stdio != "listen_fds" {
+		oneOf(c, at+".builtin", s.Builtin, Builtins...)
+		if !s.Wait || s.Stdio != sandbox.StdioFDs {
 			c.add(at+".builtin", "remove wait and stdio", "the worker of a builtin takes the listening sockets over")
 		}
 	case len(s.Command) == 0:
@@ -73,26 +73,26 @@ func (c *checker) identity(at string, s *Service, reason string) {
 	switch {
 	case s.User == "":
 		c.add(at+".user", `write user = "nobody", or user = "dynamic" for a leased uid`, "the service has no user")
-	case s.User != "dynamic":
-		c.account(at+".user", s.User)
+	case s.User != Dynamic:
+		c.account(at+".user", string(s.User))
 	}
-	if (s.User == "root" || s.User == "0") && reason == "" {
+	if s.User.Root() && reason == "" {
 		c.add(at+".user", `say why: because = "...", or choose another user`, "user %q needs a reason", s.User)
 	}
 	if s.Group != "" {
-		c.account(at+".group", s.Group)
+		c.account(at+".group", string(s.Group))
 	}
-	if s.Group != "" && s.User == "dynamic" {
+	if s.Group != "" && s.User == Dynamic {
 		c.add(at+".group", "remove group, or add it to groups", "a leased uid has its own group")
 	}
-	if (s.Group == "root" || s.Group == "0") && reason == "" {
+	if s.Group.Root() && reason == "" {
 		c.add(at+".group", `say why: because = "...", or choose another group`, "group %q needs a reason", s.Group)
 	}
 	between(c, at+".groups", len(s.Groups), 0, 64)
 	for k, g := range s.Groups {
 		here := fmt.Sprintf("%s.groups.%d", at, k)
 		c.account(here, g)
-		if (g == "root" || g == "0") && reason == "" {
+		if Account(g).Root() && reason == "" {
 			c.add(here, `say why: because = "...", or remove the group`, "group %q needs a reason", g)
 		}
 	}
@@ -129,7 +129,7 @@ func (c *checker) environment(at string, s *Service) {
 		c.lines(at+".env."+name, s.Env[name], 32<<10)
 	}
 	for k, style := range s.EnvStyle {
-		c.oneOf(fmt.Sprintf("%s.env_style.%d", at, k), style, EnvStyles...)
+		oneOf(c, fmt.Sprintf("%s.env_style.%d", at, k), style, EnvStyles...)
 	}
 	set(c, at+".env_style", s.EnvStyle)
 	if !path.IsAbs(s.Dir) || path.Clean(s.Dir) != s.Dir {
@@ -153,15 +153,10 @@ func envName(s string) bool {
 
 // delivery checks how sockets reach the program.
 func (c *checker) delivery(at string, s *Service) {
-	name, env := strings.CutPrefix(s.Stdio, "env:")
-	if env && !envName(name) {
+	if name, env := s.Stdio.Variable(); !env {
+		oneOf(c, at+".stdio", s.Stdio, sandbox.Stdios...)
+	} else if !envName(name) {
 		c.add(at+".stdio", `write stdio = "env:NAME"`, "%q is not the name of a variable", name)
-	}
-	if !env {
-		c.oneOf(at+".stdio", s.Stdio, "socket", "socket-all", "listen_fds", "env:NAME")
-		if s.Stdio == "env:NAME" {
-			c.add(at+".stdio", "put the variable's own name after env:", `"env:NAME" is only the pattern`)
-		}
 	}
 	for k := range s.Listen {
 		if s.Listen[k].Network == "unixgram" && !s.Wait {
@@ -174,7 +169,7 @@ func (c *checker) delivery(at string, s *Service) {
 	if s.Banner != "" && (s.Wait || !stream) {
 		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
 	}
-	c.duration(at+".linger_ns", s.Linger, time.Second, 24*time.Hour)
+	c.duration(at+".linger_ns", s.Linger, time.Second, LongestLinger)
 	if s.Linger == 0 {
 		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")
 	}
@@ -212,7 +207,7 @@ func (c *checker) enforceable(at string, p *Policy, s *Service) {
 // network: it answers by address, and no filter can tell one address from another.
 func (c *checker) answers(at string, p *Policy, s *Service) {
 	f := p.Profile(s.Profile)
-	if f == nil || f.Network.Mode != "none" || !slices.ContainsFunc(s.Listen, address.Listen.Datagram) {
+	if f == nil || f.Network.Mode != sandbox.NetworkNone || !slices.ContainsFunc(s.Listen, address.Listen.Datagram) {
 		return
 	}
 	c.add(at+".profile", `write widens = ["network"] and network { mode = "listener" } in its profile, or serve it with wait = false`,

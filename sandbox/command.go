@@ -24,8 +24,7 @@ type Command struct {
 	// counts by user over the whole host, so only a leased uid has a count of its
 	// own. 0 is no bound.
 	UserTasks int64
-	// Stdio is "socket", "socket-all", "listen_fds" or "env:NAME".
-	Stdio string
+	Stdio     Stdio // "" is StdioSocket
 	// Sockets is how many descriptors each Start hands over (1 but for listen_fds).
 	Sockets int
 	// Listens says that a descriptor is a listening or unconnected socket, which

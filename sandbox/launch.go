@@ -42,7 +42,7 @@ func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
 		return rules, err
 	}
 	names := []string{"accept", "accept4", "getsockname", "recvfrom", "recvmsg"}
-	if p.Network.Mode != "none" {
+	if p.Network.Mode != NetworkNone {
 		names = append(names, "sendto", "sendmsg")
 	}
 	for _, n := range names {

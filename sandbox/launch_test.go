@@ -13,7 +13,7 @@ import (
 // that the profile denies.
 func TestListenerRules(t *testing.T) {
 	for _, c := range []struct {
-		network string
+		network NetworkMode
 		deny    []string
 		want    bool // a send to any address
 	}{

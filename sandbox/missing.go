@@ -66,11 +66,11 @@ func (pl *Plan) heldPorts() string {
 	n := &pl.Profile.Network
 	connects := !anyPort(n.Connect) && pl.lets("connect")
 	switch {
-	case n.Mode != "host" && connects:
+	case n.Mode != NetworkHost && connects:
 		return "keeps the client's socket from other addresses: take connect out of its system calls"
 	case connects:
 		return `keeps it to the ports of connect: write connect = ["any"]`
-	case n.Mode == "host" && !anyPort(n.Bind) && pl.lets("bind"):
+	case n.Mode == NetworkHost && !anyPort(n.Bind) && pl.lets("bind"):
 		return `keeps it to the ports of bind: write bind = ["any"]`
 	}
 	return ""
@@ -89,7 +89,7 @@ func (pl *Plan) heldScopes() string {
 	switch {
 	case pl.Command.UnixDatagrams:
 		return "keeps a unix datagram socket from abstract addresses of the host: listen on another network"
-	case own && pl.Profile.Network.Mode == "host":
+	case own && pl.Profile.Network.Mode == NetworkHost:
 		return "keeps it from abstract unix sockets of the host: take unix sockets out of its system calls"
 	case own && pl.lets("bind"):
 		return "keeps its sessions from each other's abstract unix sockets: take bind out of its system calls"
@@ -115,7 +115,7 @@ func (pl *Plan) landlockNet() landlock.Net {
 		Connect: ports(n.Connect), Bind: ports(n.Bind),
 		// Lists of TCP ports say nothing about UDP, and an answer from a listening
 		// socket is a send by address.
-		UDP: n.Mode == "host" || pl.Command.Listens,
+		UDP: n.Mode == NetworkHost || pl.Command.Listens,
 	}
 }
 

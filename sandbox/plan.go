@@ -78,30 +78,17 @@ func (c *Command) check(p Profile) error {
 	case p.UserNamespace && !c.Dynamic && c.UID != c.GID:
 		return fmt.Errorf("user_namespace: uid %d and gid %d differ: one range maps both, use a user whose ids are equal or \"dynamic\"", c.UID, c.GID)
 	}
-	_, err := c.stdio()
+	_, err := c.Stdio.zygote()
 	return err
-}
-
-// stdio gives the zygote's way of placing descriptors.
-func (c *Command) stdio() (zygote.Stdio, error) {
-	switch {
-	case c.Stdio == "socket" || c.Stdio == "":
-		return zygote.StdioSocket, nil
-	case c.Stdio == "socket-all":
-		return zygote.StdioAll, nil
-	case c.Stdio == "listen_fds", strings.HasPrefix(c.Stdio, "env:") && len(c.Stdio) > 4:
-		return zygote.StdioFDs, nil
-	}
-	return 0, fmt.Errorf("stdio %q: want socket, socket-all, listen_fds or env:NAME", c.Stdio)
 }
 
 // environment is the fixed part with what the stdio mode adds (sd_listen_fds(3)).
 func (c *Command) environment(init bool) []string {
 	env := slices.Clone(c.Env)
-	if name, ok := strings.CutPrefix(c.Stdio, "env:"); ok {
+	if name, ok := c.Stdio.Variable(); ok {
 		return append(env, name+"=3")
 	}
-	if c.Stdio == "listen_fds" {
+	if c.Stdio == StdioFDs {
 		pid := "1" // the service is PID 1 of its namespace, or 2 behind init
 		if init {
 			pid = "2"

@@ -103,7 +103,7 @@ const starts = 3
 // zygotePlan is the part that needs nothing of this host.
 func (pl *Plan) zygotePlan() zygote.Plan {
 	c, p := pl.Command, pl.Profile
-	stdio, _ := c.stdio() // NewPlan has checked it
+	stdio, _ := c.Stdio.zygote() // NewPlan has checked it
 	z := zygote.Plan{
 		High: pl.files, CloneFlags: pl.cloneFlags(), Stdio: stdio, Umask: c.Umask,
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
@@ -147,7 +147,7 @@ func (s *Sandbox) build(abi int, prog *program, writable []hostpath.ID) (ruleset
 		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet(), true)
 		return err
 	}
-	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != "host", NewUTS: true, NewIPC: true, NewCgroup: true}
+	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != NetworkHost, NewUTS: true, NewIPC: true, NewCgroup: true}
 	if s.ns, err = rootfs.Build(pl.treeWith(prog, writable), wanted, inside); err != nil {
 		return -1, err
 	}

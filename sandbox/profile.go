@@ -5,6 +5,8 @@
 // print a Plan.
 package sandbox
 
+import "casemate/sandbox/seccomp"
+
 // Profile is one profile block with its base already merged in: plain data,
 // every value explicit. Sizes are in bytes; 0 means "no limit of this kind".
 type Profile struct {
@@ -33,15 +35,25 @@ type Profile struct {
 
 // Network is what the service reaches beside the socket it was handed.
 type Network struct {
-	// Mode is "none" (an empty network namespace, and the socket it is handed
-	// talks to the peers that come to it), "listener" (the same namespace, but
-	// that socket may send to any address) or "host" (the broker's namespace).
-	Mode string `json:"mode"`
-	// Connect and Bind are the TCP ports Landlock leaves open in mode "host". A
+	Mode NetworkMode `json:"mode"`
+	// Connect and Bind are the TCP ports Landlock leaves open of the host's network. A
 	// single 0 means any port, of that list alone.
 	Connect []uint16 `json:"connect,omitempty"`
 	Bind    []uint16 `json:"bind,omitempty"`
 }
+
+// NetworkMode is a word of network { mode }.
+type NetworkMode string
+
+// The modes, each reaching more than the one before.
+const (
+	NetworkNone     NetworkMode = "none"     // an empty namespace; the socket it is handed talks to the peers that come to it
+	NetworkListener NetworkMode = "listener" // the same namespace, but that socket may send to any address
+	NetworkHost     NetworkMode = "host"     // the broker's namespace
+)
+
+// NetworkModes are the modes in that order.
+var NetworkModes = []NetworkMode{NetworkNone, NetworkListener, NetworkHost}
 
 // Files is the root tree. Everything not named does not exist inside.
 type Files struct {
@@ -60,7 +72,7 @@ type Files struct {
 	Proc bool `json:"proc"`
 	// Pty mounts a /dev/pts of its own for each connection, with room for a few terminals.
 	Pty bool `json:"pty"`
-	// Dev are device nodes to show, as "null"; only those in rootfs.Devices.
+	// Dev are device nodes to show, as "null"; only Devices.
 	Dev []string `json:"dev,omitempty"`
 }
 
@@ -74,9 +86,8 @@ type Syscalls struct {
 	// Deny is taken out of Allow again (names and groups).
 	Deny []string `json:"deny,omitempty"`
 	// Rules allow a call only with certain argument values.
-	Rules []SyscallRule `json:"rules,omitempty"`
-	// OnViolation is "errno" (EPERM) or "kill" (the process dies with SIGSYS).
-	OnViolation string `json:"on_violation"`
+	Rules       []SyscallRule  `json:"rules,omitempty"`
+	OnViolation seccomp.Action `json:"on_violation"`
 	// Seal adds a second filter for each connection that denies the launch calls.
 	Seal bool `json:"seal"`
 }

@@ -23,6 +23,9 @@ const (
 	Timeout   Class = "timeout"   // outlived its session limit
 )
 
+// Classes are all of them.
+var Classes = []Class{Crash, Timeout, Violation}
+
 // Spec is one limit block. A zero number means "no limit of this kind".
 type Spec struct {
 	Name       string        `json:"name"`

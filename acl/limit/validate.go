@@ -67,7 +67,7 @@ func checkRate(at string, r Rate, burst int) error {
 
 func checkPenalty(p Penalty) error {
 	for i, c := range p.On {
-		if c != Crash && c != Violation && c != Timeout {
+		if !slices.Contains(Classes, c) {
 			return fmt.Errorf("penalty.on[%d]: %q: write crash, violation or timeout", i, string(c))
 		}
 		if slices.Contains(p.On[:i], c) {

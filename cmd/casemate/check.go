@@ -117,7 +117,7 @@ func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
 	r.Digest = doc.Digest
 	for i := range doc.Policy.Services {
 		s := &doc.Policy.Services[i]
-		c := checkService{Name: s.Name, User: s.User, ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: doc.Policy.Reason(s)}
+		c := checkService{Name: s.Name, User: string(s.User), ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: doc.Policy.Reason(s)}
 		if f := doc.Policy.Profile(s.Profile); f != nil {
 			c.Widens = f.Widens
 		}

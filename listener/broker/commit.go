@@ -9,6 +9,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/policy"
 )
 
 // commit puts a candidate into force, on the loop. It either does all of it, or
@@ -17,7 +18,7 @@ func (b *Broker) commit(c *candidate) error {
 	if b.stopping {
 		return loop.ErrStopped
 	}
-	if c.gen.doc.Policy.OnStop == "leave" {
+	if c.gen.doc.Policy.OnStop == policy.StopLeave {
 		if err := b.leases.Leave(); err != nil {
 			return fmt.Errorf("on_stop: note it for the next broker: %w", err)
 		}

@@ -83,7 +83,7 @@ func decodeCompiled(answer []byte) (*policy.Document, []policy.Diagnostic, error
 func (b *Broker) runCompiler(request []byte) ([]byte, error) {
 	plan, err := sandbox.NewPlan(compileProfile(), sandbox.Command{
 		Service: "casemate-compile", Path: b.libexec("casemate"), Argv: []string{"casemate", "compile", "--stdin"},
-		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: "socket", Sockets: 1,
+		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1,
 	})
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 	if err != nil {
 		return job{}, err
 	}
-	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == "leave"}
+	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == policy.StopLeave}
 	j.Sessions = doc.Policy.Sessions(s)
 	if !who.Dynamic {
 		j.UserTasks = tasks[who.UID]
@@ -119,10 +119,10 @@ type userTasks map[uint32]int64
 // countTasks leaves out users that do not exist: each is reported with its service.
 func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
 	return policy.UserTasks(p, func(s *policy.Service) (uint32, bool) {
-		if s.User == "dynamic" {
+		if s.User == policy.Dynamic {
 			return 0, false
 		}
-		uid, _, err := a.User(s.User)
+		uid, _, err := a.User(string(s.User))
 		return uid, err == nil
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/policy"
 )
 
 // stopTime is how long a stopping broker waits for children that it has killed.
@@ -24,7 +25,7 @@ func (b *Broker) stop() {
 		return
 	}
 	b.stopping = true
-	leave := b.gen != nil && b.gen.doc.Policy.OnStop == "leave"
+	leave := b.gen != nil && b.gen.doc.Policy.OnStop == policy.StopLeave
 	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "stopping", Sessions: len(b.sessions), Leave: leave})
 	for _, at := range b.sockets {
 		b.loop.Disarm(&at.retry)

@@ -13,7 +13,7 @@ import (
 func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
 	return sandbox.Profile{
 		Name:     name,
-		Network:  sandbox.Network{Mode: "none"},
+		Network:  sandbox.Network{Mode: sandbox.NetworkNone},
 		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@landlock", "@socket-io"}, calls...), OnViolation: "kill"},
 		Resources: sandbox.Resources{
 			sandbox.AddressSpace: 4 << 30, // Go reserves address space it never uses
@@ -40,7 +40,7 @@ func compileProfile() sandbox.Profile {
 // namesProfile is for `casemate-worker names`: DNS, and the resolver's files.
 func namesProfile() sandbox.Profile {
 	p := helperProfile("casemate-names", 256<<20, "@socket-client", "@file-read")
-	p.Network = sandbox.Network{Mode: "host", Connect: []uint16{53}}
+	p.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{53}}
 	p.Because = "asks the name servers of the host"
 	// An old kernel does not keep it to the port of DNS over TCP, as none does over
 	// UDP: it is still a leased uid with three files.
@@ -67,7 +67,7 @@ func (b *Broker) workerCell(verb string, p sandbox.Profile) func() (cell, error)
 	return func() (cell, error) {
 		c := sandbox.Command{
 			Service: p.Name, Path: b.libexec("casemate-worker"), Argv: []string{"casemate-worker", verb},
-			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: "socket", Sockets: 1, HostPIDs: verb == "log",
+			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1, HostPIDs: verb == "log",
 		}
 		if b.conf.Journal {
 			c.Env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority

@@ -76,16 +76,16 @@ type identity struct {
 
 // resolve finds the ids of a service. Errors name the attribute.
 func resolve(a *host.Accounts, s *policy.Service) (id identity, err error) {
-	if s.User == "dynamic" {
+	if s.User == policy.Dynamic {
 		id.Dynamic = true
 		if s.Group != "" {
 			return id, fmt.Errorf("services.%s.group: a leased uid has its own group", s.Name)
 		}
-	} else if id.UID, id.GID, err = a.User(s.User); err != nil {
+	} else if id.UID, id.GID, err = a.User(string(s.User)); err != nil {
 		return id, fmt.Errorf("services.%s.user: %w", s.Name, err)
 	}
 	if s.Group != "" {
-		if id.GID, err = a.Group(s.Group); err != nil {
+		if id.GID, err = a.Group(string(s.Group)); err != nil {
 			return id, fmt.Errorf("services.%s.group: %w", s.Name, err)
 		}
 	}

@@ -95,7 +95,7 @@ func (b *Broker) listSessions(st *policy.Status, service string) {
 func (s *service) status() policy.ServiceStatus {
 	t, r := s.tally, s.run
 	st := policy.ServiceStatus{
-		Name: s.name, Listeners: s.listeners(), User: s.spec.User, ACL: s.spec.ACL, Limit: s.spec.Limit,
+		Name: s.name, Listeners: s.listeners(), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
 		Live: t.live, Peak: t.peak, Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}

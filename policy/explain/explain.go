@@ -31,7 +31,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
-		Limit: doc.Policy.Limit(s.Limit), User: s.User, Group: s.Group,
+		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
 		Command: s.Command, Builtin: s.Builtin, Profile: s.Profile, Digest: doc.Digest,
 	}
 	if client.Local.IsValid() {

@@ -15,7 +15,7 @@ import (
 // the policy's view; what a host can enforce, the broker's status tells.
 func Layers(f *sandbox.Profile) []string {
 	ns := "pid, mnt, net, ipc, uts, cgroup"
-	if f.Network.Mode == "host" {
+	if f.Network.Mode == sandbox.NetworkHost {
 		ns = "pid, mnt, ipc, uts, cgroup"
 	}
 	if f.UserNamespace {
@@ -38,9 +38,9 @@ func Layers(f *sandbox.Profile) []string {
 
 func networkLine(n *sandbox.Network) string {
 	switch n.Mode {
-	case "none":
+	case sandbox.NetworkNone:
 		return "none but the socket it is handed and the peers that come to it"
-	case "listener":
+	case sandbox.NetworkListener:
 		return "none but the socket it is handed, which sends to any address"
 	}
 	ports := func(list []uint16) string {
@@ -97,7 +97,7 @@ func syscallsLine(s *sandbox.Syscalls) string {
 	if len(names) > 0 {
 		line += "; by argument " + strings.Join(names, " ")
 	}
-	line += "; else " + s.OnViolation
+	line += "; else " + string(s.OnViolation)
 	if s.Seal {
 		line += "; sealed"
 	}
@@ -186,7 +186,7 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 		return "tasks: no bound"
 	case Uncounted(s):
 		return "tasks: no bound of the user's, for root is exempt; the cgroup's where the host has one"
-	case s.User == "dynamic":
+	case s.User == policy.Dynamic:
 		return fmt.Sprintf("tasks: %d for each connection, which has a uid of its own", f.Resources[sandbox.Tasks])
 	}
 	var names []string
@@ -195,7 +195,7 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 			names = append(names, p.Services[i].Name)
 		}
 	}
-	n := policy.UserTasks(p, func(o *policy.Service) (string, bool) { return o.User, o.User == s.User })[s.User]
+	n := policy.UserTasks(p, func(o *policy.Service) (policy.Account, bool) { return o.User, o.User == s.User })[s.User]
 	if n == 0 {
 		return fmt.Sprintf("tasks: no bound: user %q has services without concurrent or tasks (%s)", s.User, strings.Join(names, ", "))
 	}
@@ -205,4 +205,4 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 
 // Uncounted reports whether the kernel holds no number of tasks against the
 // service: root is exempt. So are two capabilities, which no profile may keep.
-func Uncounted(s *policy.Service) bool { return s.User == "root" || s.User == "0" }
+func Uncounted(s *policy.Service) bool { return s.User.Root() }

@@ -10,15 +10,28 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// aclBlock compiles acl "NAME" { allow ["NAME"] { from, except, to }  deny ... default }:
-// the rules in their order.
+// aclTable is acl "NAME" { ... }, whose rules are compiled in their order.
+var aclTable = table[acl.List]{{more: []string{string(acl.Allow), string(acl.Deny)}, rows: []row[acl.List]{
+	{Attribute{Name: "default", Example: `"allow"`, Unset: `"deny"`, Words: spelled(acl.Verdicts), Doc: "what holds where no rule matches"},
+		word(func(l *acl.List) *acl.Verdict { return &l.Default })},
+}}}
+
+// ruleTable is allow ["NAME"] { ... } and deny ["NAME"] { ... }.
+var ruleTable = table[acl.Rule]{{rows: []row[acl.Rule]{
+	{Attribute{Name: "from", Example: `concat(local.office, [".example.org"])`, Doc: "the clients"},
+		patterns(func(r *acl.Rule) *[]acl.Pattern { return &r.From })},
+	{Attribute{Name: "except", Example: `["192.0.2.77"]`, Doc: "of them; belongs to this rule only"},
+		patterns(func(r *acl.Rule) *[]acl.Pattern { return &r.Except })},
+	{Attribute{Name: "to", Example: `["192.0.2.1"]`, Doc: "only for connections to these local addresses"},
+		localPrefixes},
+}}}
+
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
-	b := c.open(syn, "acls."+name, []string{"default"}, string(acl.Allow), string(acl.Deny))
+	b := aclTable.open(c, syn, "acls."+name)
 	c.put(b.path+".name", syn.LabelRanges[0])
-	l := acl.List{Name: name, Default: acl.Deny}
-	if s, ok := b.str("default", "default"); ok {
-		l.Default = acl.Verdict(s)
-	}
+	l := aclBlank()
+	l.Name = name
+	aclTable.read(b, &l)
 	named := map[string]*hclsyntax.Block{}
 	for _, inner := range syn.Body.Blocks {
 		if v := acl.Verdict(inner.Type); v != acl.Allow && v != acl.Deny {
@@ -35,7 +48,7 @@ func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
 }
 
 func (c *compiler) rule(syn *hclsyntax.Block, path string) acl.Rule {
-	b := c.open(syn, path, []string{"from", "except", "to"})
+	b := ruleTable.open(c, syn, path)
 	r := acl.Rule{Verdict: acl.Verdict(syn.Type)}
 	c.put(path+".verdict", syn.TypeRange)
 	switch {
@@ -45,43 +58,44 @@ func (c *compiler) rule(syn *hclsyntax.Block, path string) acl.Rule {
 		r.Name = syn.Labels[0]
 		c.put(path+".name", syn.LabelRanges[0])
 	}
-	if b.syn.Body.Attributes["from"] == nil {
-		b.missing("from", `write from = ["any"] or name the clients`)
-	}
-	r.From = b.patterns("from")
-	r.Except = b.patterns("except")
-	if items, ok := b.strs("to", "to"); ok {
-		for _, v := range items {
-			if p, err := localPrefix(v.s); err != nil {
-				c.report(codeValue, v.rng, err.Error(), "%q is not a local address or prefix", clip(v.s))
-			} else {
-				r.To = append(r.To, p)
-			}
-		}
-	}
+	b.missing("from", `write from = ["any"] or name the clients`)
+	ruleTable.read(b, &r)
 	return r
 }
 
 // patterns reads a list of client patterns in their canonical spelling.
-func (b *block) patterns(name string) []acl.Pattern {
-	items, ok := b.strs(name, name)
-	if !ok {
-		return nil
-	}
-	out := make([]acl.Pattern, 0, len(items))
-	for _, v := range items {
-		p, err := acl.ParsePattern(v.s)
-		if err != nil {
-			summary, next := err.Error(), "write an address, a prefix, a host name, .domain, any, known, unknown or paranoid"
-			if i := strings.LastIndex(summary, ": write "); i >= 0 {
-				summary, next = summary[:i], summary[i+2:]
-			}
-			b.c.report(codeValue, v.rng, next, "%s", summary)
-			continue
+func patterns(at func(*acl.Rule) *[]acl.Pattern) reader[acl.Rule] {
+	return func(b *block, a *Attribute, r *acl.Rule) {
+		items, ok := b.strs(a)
+		if !ok {
+			return
 		}
-		out = append(out, p)
+		out := make([]acl.Pattern, 0, len(items))
+		for _, v := range items {
+			p, err := acl.ParsePattern(v.s)
+			if err != nil {
+				summary, next := err.Error(), "write an address, a prefix, a host name, .domain, any, known, unknown or paranoid"
+				if i := strings.LastIndex(summary, ": write "); i >= 0 {
+					summary, next = summary[:i], summary[i+2:]
+				}
+				b.c.report(codeValue, v.rng, next, "%s", summary)
+				continue
+			}
+			out = append(out, p)
+		}
+		*at(r) = out
 	}
-	return out
+}
+
+func localPrefixes(b *block, a *Attribute, r *acl.Rule) {
+	items, _ := b.strs(a)
+	for _, v := range items {
+		if p, err := localPrefix(v.s); err != nil {
+			b.c.report(codeValue, v.rng, err.Error(), "%q is not a local address or prefix", clip(v.s))
+		} else {
+			r.To = append(r.To, p)
+		}
+	}
 }
 
 // localPrefix reads an address or a prefix of this host. The error is the next

@@ -9,6 +9,7 @@ import (
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
 
@@ -97,12 +98,12 @@ func (c *compiler) reach(p *profile) {
 	next, what := `write network { mode = "host" } and because = "...", or deny these calls`, "has no network"
 	how := "reach it through the socket it is handed"
 	switch n := p.Network; {
-	case n.Mode == "none":
+	case n.Mode == sandbox.NetworkNone:
 		calls = advise.Reach(rules)
 		if len(advise.Reach(rules, "@socket-accept")) == 0 {
 			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
-	case n.Mode == "listener":
+	case n.Mode == sandbox.NetworkListener:
 		calls, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
 	case !slices.Contains(n.Connect, 0) || !slices.Contains(n.Bind, 0):
 		calls, what = advise.Unlisted(rules), "lists its ports"

@@ -42,7 +42,7 @@ func (c *compiler) adviseService(s *policy.Service) {
 		words := strings.Fields(s.Command[0])
 		c.warn(codeHabit, c.near(at+".command.0"), `write command = ["`+strings.Join(words, `", "`)+`"]`, "the program's path has a space in it: no shell takes it apart")
 	}
-	if name, group, ok := strings.Cut(s.User, "."); ok && s.Group == "" {
+	if name, group, ok := strings.Cut(string(s.User), "."); ok && s.Group == "" {
 		c.warn(codeHabit, c.near(at+".user"), fmt.Sprintf("if group %q of user %q is meant, write user = %q and group = %q", group, name, name, group), "user %q has a dot in its name", s.User)
 	}
 	c.hidden(at, s)

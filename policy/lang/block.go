@@ -1,12 +1,10 @@
 package lang
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"casemate/policy"
 
@@ -14,13 +12,13 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// block reads the attributes of one HCL block. Its readers take the name of the
-// attribute and the path of the value in the canonical JSON below the block's
-// own; they return false when the attribute is absent or was reported.
+// block reads the attributes of one HCL block. Its methods return false when
+// what is wrong was reported.
 type block struct {
 	c    *compiler
 	syn  *hclsyntax.Block
-	path string
+	path string    // in the canonical JSON
+	w    *widening // of a profile's blocks
 }
 
 // open checks that a block holds only the attributes and blocks named and
@@ -53,7 +51,7 @@ func (c *compiler) open(syn *hclsyntax.Block, path string, attrs []string, block
 }
 
 // one returns the only block of a type, opened, or nil; a second is an error.
-func (b *block) one(kind, path string, attrs []string, blocks ...string) *block {
+func (b *block) one(kind string, attrs []string, blocks ...string) *block {
 	var first *hclsyntax.Block
 	for _, inner := range b.syn.Body.Blocks {
 		switch {
@@ -68,15 +66,20 @@ func (b *block) one(kind, path string, attrs []string, blocks ...string) *block 
 		return nil
 	}
 	b.c.labels(first, 0)
-	return b.c.open(first, b.join(path), attrs, blocks...)
+	inner := b.c.open(first, b.join(kind), attrs, blocks...)
+	inner.w = b.w
+	return inner
 }
 
 func (b *block) join(path string) string { return strings.TrimPrefix(b.path+"."+path, ".") }
 
-// missing reports an attribute that must be there and is not. An attribute that
-// is there was reported by its reader.
+// has tells whether an attribute is written.
+func (b *block) has(name string) bool { return b.syn.Body.Attributes[name] != nil }
+
+// missing reports an attribute that must be there and is not. One that is there
+// was reported by its reader.
 func (b *block) missing(name, next string) {
-	if b.syn.Body.Attributes[name] == nil {
+	if !b.has(name) {
 		b.c.report(codeMissing, b.syn.DefRange(), next, "%s has no %s", b.title(), name)
 	}
 }
@@ -88,79 +91,38 @@ func (b *block) title() string {
 	return b.syn.Type
 }
 
-// attr evaluates an attribute and records its place.
-func (b *block) attr(name, path string) (value, bool) {
-	a := b.syn.Body.Attributes[name]
-	if a == nil {
-		return value{}, false
+// need records that a profile grants more than its base, and must say so.
+func (b *block) need(layer string, v value, what string) {
+	if b.w != nil && layer != "" {
+		b.w.need(layer, v.rng, what)
 	}
-	b.c.put(b.join(path), a.Expr.Range())
-	v, ok := b.c.eval(a.Expr)
-	if ok {
-		v.rng = a.Expr.Range() // a local's value is reported where it is used
-	}
+}
+
+// attr evaluates an attribute that is written and records its place.
+func (b *block) attr(a *Attribute) (value, bool) {
+	e := b.syn.Body.Attributes[a.Name].Expr
+	b.c.put(b.join(a.path()), e.Range())
+	v, ok := b.c.eval(e)
+	v.rng = e.Range() // a local's value is reported where it is used
 	return v, ok
 }
 
-func (b *block) typed(name, path string, want kind, example string) (value, bool) {
-	v, ok := b.attr(name, path)
+func (b *block) typed(a *Attribute, want kind) (value, bool) {
+	v, ok := b.attr(a)
 	if ok && v.kind != want {
-		b.c.report(codeType, v.rng, "write "+name+" = "+b.c.instead(v, want, example), "%s must be %s, not %s", name, want, v.describe())
+		b.c.report(codeType, v.rng, "write "+a.Name+" = "+b.c.instead(v, want, a.Example), "%s must be %s, not %s", a.Name, want, v.describe())
 		return value{}, false
 	}
 	return v, ok
-}
-
-func (b *block) str(name, path string) (string, bool) {
-	v, ok := b.typed(name, path, kindString, `"..."`)
-	return v.s, ok
-}
-
-func (b *block) number(name, path string) (int64, bool) {
-	v, ok := b.typed(name, path, kindNumber, "1")
-	return v.n, ok
-}
-
-func (b *block) boolean(name, path string) (bool, bool) {
-	v, ok := b.typed(name, path, kindBool, "true")
-	return v.b, ok
-}
-
-// unit reads a string with a unit through parse.
-func unit[T any](b *block, name, path, example string, parse func(string) (T, error)) (T, bool) {
-	var zero T
-	v, ok := b.typed(name, path, kindString, `"`+example+`"`)
-	if !ok {
-		return zero, false
-	}
-	t, err := parse(v.s)
-	if err != nil {
-		next := fmt.Sprintf("write it as %s = %q", name, example)
-		var better *badValue
-		if errors.As(err, &better) {
-			next = better.next
-		}
-		b.c.report(codeValue, v.rng, next, "%s: %v", name, err)
-		return zero, false
-	}
-	return t, true
-}
-
-func (b *block) duration(name, path, example string) (time.Duration, bool) {
-	return unit(b, name, path, example, parseDuration)
-}
-
-func (b *block) size(name, path, example string) (int64, bool) {
-	return unit(b, name, path, example, parseSize)
 }
 
 // items reads a list; each item keeps its own range and place.
-func (b *block) items(name, path string) ([]value, bool) {
-	v, ok := b.typed(name, path, kindList, `["..."]`)
+func (b *block) items(a *Attribute) ([]value, bool) {
+	v, ok := b.typed(a, kindList)
 	if !ok || !b.c.spend(v.rng, 64*len(v.list)) {
 		return nil, false
 	}
-	b.c.placeItems(b.join(path), v.list)
+	b.c.placeItems(b.join(a.path()), v.list)
 	return v.list, true
 }
 
@@ -171,24 +133,15 @@ func (c *compiler) placeItems(path string, list []value) {
 }
 
 // strs reads a list of strings in their order.
-func (b *block) strs(name, path string) ([]value, bool) {
-	items, ok := b.items(name, path)
+func (b *block) strs(a *Attribute) ([]value, bool) {
+	items, ok := b.items(a)
 	for _, v := range items {
 		if v.kind != kindString {
-			b.c.report(codeType, v.rng, "write it in quotes", "%s holds strings, not %s", name, v.describe())
+			b.c.report(codeType, v.rng, "write it in quotes", "%s holds strings, not %s", a.Name, v.describe())
 			ok = false
 		}
 	}
 	return items, ok
-}
-
-// words reads a list of strings that has no order: sorted, none twice.
-func (b *block) words(name, path string) ([]string, bool) {
-	items, ok := b.strs(name, path)
-	if !ok {
-		return nil, false
-	}
-	return b.c.sortWords(b.join(path), items), true
 }
 
 // sortWords sorts items and drops repetitions, and moves their places along.
@@ -211,38 +164,31 @@ func texts(items []value) []string {
 	return out
 }
 
-// reference reads an attribute that names a block: acl = acl.office. "" and
-// false mean absent or reported.
-func (b *block) reference(name, kind, path string) (string, hcl.Range, bool) {
-	a := b.syn.Body.Attributes[name]
-	if a == nil {
-		return "", hcl.Range{}, false
-	}
-	rng := a.Expr.Range()
-	b.c.put(b.join(path), rng)
-	t, ds := hcl.AbsTraversalForExpr(a.Expr)
-	if ds.HasErrors() || len(t) != 2 || t.RootName() != kind {
-		next := fmt.Sprintf("write %s = %s.NAME without quotes", name, kind)
-		if v, ok := a.Expr.(*hclsyntax.TemplateExpr); ok && v.IsStringLiteral() {
-			if s, _ := b.c.eval(v); policy.ValidName(s.s) {
-				next = fmt.Sprintf("write %s = %s.%s without quotes", name, kind, s.s)
+// reference reads an attribute that names a block: acl = acl.office. false
+// means that it was reported.
+func (b *block) reference(a *Attribute, kind string) (string, bool) {
+	e := b.syn.Body.Attributes[a.Name].Expr
+	rng := e.Range()
+	b.c.put(b.join(a.path()), rng)
+	t, ds := hcl.AbsTraversalForExpr(e)
+	next := fmt.Sprintf("write %s = %s.NAME without quotes", a.Name, kind)
+	if !ds.HasErrors() && len(t) == 2 && t.RootName() == kind {
+		if step, ok := t[1].(hcl.TraverseAttr); ok {
+			known := b.c.knows(kind, step.Name)
+			if !known {
+				b.c.report(codeReference, afterDot(step.SrcRange), b.c.hint(step.Name, kind), "there is no %s %q", kind, clip(step.Name))
 			}
-		} else if len(t) == 1 {
-			next = fmt.Sprintf("write %s = %s.%s", name, kind, t.RootName())
+			return step.Name, known
 		}
-		b.c.report(codeReference, rng, next, "%s must name a block: %s.NAME", name, kind)
-		return "", rng, false
+	} else if v, ok := e.(*hclsyntax.TemplateExpr); ok && v.IsStringLiteral() {
+		if s, _ := b.c.eval(v); policy.ValidName(s.s) {
+			next = fmt.Sprintf("write %s = %s.%s without quotes", a.Name, kind, s.s)
+		}
+	} else if len(t) == 1 {
+		next = fmt.Sprintf("write %s = %s.%s", a.Name, kind, t.RootName())
 	}
-	step, ok := t[1].(hcl.TraverseAttr)
-	if !ok {
-		b.c.report(codeReference, rng, fmt.Sprintf("write %s = %s.NAME", name, kind), "%s must name a block: %s.NAME", name, kind)
-		return "", rng, false
-	}
-	if !b.c.knows(kind, step.Name) {
-		b.c.report(codeReference, afterDot(step.SrcRange), b.c.hint(step.Name, kind), "there is no %s %q", kind, clip(step.Name))
-		return "", rng, false
-	}
-	return step.Name, rng, true
+	b.c.report(codeReference, rng, next, "%s must name a block: %s.NAME", a.Name, kind)
+	return "", false
 }
 
 // knows tells whether there is a block of that kind and name, also shipped.

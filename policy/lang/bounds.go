@@ -132,7 +132,7 @@ func amount(n int64) string {
 // sessions that no memory is left for, and a count of tasks that several
 // services have together because they run as one user.
 func (c *compiler) together(p *policy.Policy) {
-	users := map[string][]string{}
+	users := map[policy.Account][]string{}
 	for i := range p.Services {
 		s := &p.Services[i]
 		f := p.Profile(s.Profile)
@@ -143,7 +143,7 @@ func (c *compiler) together(p *policy.Policy) {
 			c.warn(codeTogether, c.near("services."+s.Name+".limit"), "raise memory, or lower concurrent",
 				"memory of profile %q leaves %s for each of %d sessions", f.Name, policy.FormatSize(f.Resources[sandbox.Memory]/n), n)
 		}
-		if s.User != "dynamic" && !explain.Uncounted(s) && f.Resources[sandbox.Tasks] > 0 {
+		if s.User != policy.Dynamic && !explain.Uncounted(s) && f.Resources[sandbox.Tasks] > 0 {
 			users[s.User] = append(users[s.User], s.Name)
 		}
 	}

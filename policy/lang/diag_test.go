@@ -82,7 +82,7 @@ func TestDiagnostics(t *testing.T) {
 		{"rule names", in("acl", "deny \"a\" \"b\" { from = [\"any\"] }"), codeLabel, "deny", "2 names", "deny"},
 		{"rule twice", in("acl", "deny \"a\" { from = [\"any\"] }\n deny \"a\" { from = [\"any\"] }"), codeDuplicate, "deny", "there twice", "first is at"},
 		{"rule name", in("acl", "deny \"A b\" { from = [\"any\"] }"), codeMeaning, `"A b"`, "not a name", "lower-case"},
-		{"rate", in("limit", `rate = "10"`), codeValue, `"10"`, "rate", "10/min"},
+		{"rate", in("limit", `rate = "10"`), codeValue, `"10"`, "rate", "50/s"},
 		{"rate unit", in("limit", `rate = "10/year"`), codeValue, `"10/year"`, "rate", ""},
 		{"duration", in("limit", `session = "10"`), codeValue, `"10"`, "no unit of time", "10m"},
 		{"zero", in("limit", `concurrent = 0`), codeValue, "0", "ambiguous", "1 or more"},

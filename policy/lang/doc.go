@@ -10,9 +10,15 @@
 // service blocks with a name. Values are strings, numbers, true, false, lists
 // and (for env) objects; a string may hold ${local.name}. There are no
 // operators, no conditions, no loops and no indexing. The functions are concat,
-// contains, distinct, flatten, format, length, setintersection, setsubtract and
-// setunion. local.name, acl.name, limit.name and profile.name refer to other
-// blocks and are written without quotes.
+// distinct, setintersection, setsubtract and setunion. local.name, acl.name,
+// limit.name and profile.name refer to other blocks and are written without quotes.
+//
+// # Rows
+//
+// What an attribute is called, how it is written and read, its bounds, its
+// default and what its values widen is one row of a table: headTable, aclTable,
+// ruleTable, limitTable, profileTable, syscallTable and serviceTable. Reference
+// shows them; what an attribute does stands where the compiled value is used.
 //
 // # Shipped blocks
 //
@@ -25,16 +31,8 @@
 // A profile begins as a copy of its base (profile.strict when it names none)
 // and changes what it writes. Naming read-only paths, device nodes and the size
 // of a private /tmp or /dev/shm is what profiles are for and needs no word. Everything else
-// that grants more than the base must be announced, so that review sees it:
-//
-//	widens entry     needed for
-//	files            write and exec paths, proc = true, pty = true
-//	network          network { mode = "listener" } over "none", "host" over both, and further ports
-//	capabilities     any capability that the base lacks
-//	syscalls         calls that the base does not allow, on_violation = "errno"
-//	                 over "kill", seal = false over true
-//	resources        a number above the base's, or "unlimited" over a number
-//	user_namespace   user_namespace = false over true
+// that grants more than the base must be announced, so that review sees it: the
+// Layer of an attribute's row is the word that widens must hold.
 //
 // Lists add to the base's lists; syscalls.deny takes calls away again, and a
 // call that allow names comes back. An entry of widens that widens nothing is a

@@ -17,35 +17,42 @@ func (c *compiler) headOf(file string) *hclsyntax.Block {
 	return nil
 }
 
+// headTable is policy { ... }.
+var headTable = table[policy.Policy]{{rows: []row[policy.Policy]{
+	{Attribute{Name: "edition", Example: "1", Doc: "of the language"},
+		number(func(p *policy.Policy) *int { return &p.Edition })},
+	{Attribute{Name: "on_stop", Example: `"leave"`, Unset: `"end"`, Words: spelled(policy.StopModes), Doc: "what a stopping casemated does with sessions"},
+		word(func(p *policy.Policy) *policy.StopMode { return &p.OnStop })},
+}}}
+
 // policyBlock reads the policy blocks: each file may have one, so that it can be
 // checked alone, and what two of them say must be the same.
 func (c *compiler) policyBlock(p *policy.Policy) {
-	p.OnStop = "end"
+	*p = headBlank()
 	said := map[string]value{}
 	for _, head := range c.heads {
-		b := c.open(head, "", []string{"edition", "on_stop"})
+		b := headTable.open(c, head, "")
 		b.missing("edition", "write edition = 1")
-		if n, ok := b.number("edition", "edition"); ok {
-			p.Edition = int(n)
-			c.agree(said, "edition", value{kind: kindNumber, n: n, rng: b.c.places["edition"]})
-		}
-		if s, ok := b.str("on_stop", "on_stop"); ok {
-			p.OnStop = s
-			c.agree(said, "on_stop", value{kind: kindString, s: s, rng: b.c.places["on_stop"]})
+		headTable.read(b, p)
+		for _, name := range headTable[0].names() {
+			if a := head.Body.Attributes[name]; a != nil {
+				c.agree(said, a)
+			}
 		}
 	}
 }
 
 // agree reports a policy block that says something else than one before it.
-func (c *compiler) agree(said map[string]value, name string, v value) {
-	first, ok := said[name]
-	if !ok {
-		said[name] = v
-		return
-	}
-	if first.key() != v.key() {
-		c.report(codeDuplicate, v.rng, "write "+name+" the same in every file, or in one; the first is at "+place(first.rng)+":\n"+
-			snippet(c.sources[first.rng.Filename], first.rng), "the policy blocks disagree about %s", name)
+func (c *compiler) agree(said map[string]value, a *hclsyntax.Attribute) {
+	v, ok := c.eval(a.Expr)
+	first, twice := said[a.Name]
+	switch {
+	case !ok: // reported by its reader
+	case !twice:
+		said[a.Name] = v
+	case first.key() != v.key():
+		c.report(codeDuplicate, v.rng, "write "+a.Name+" the same in every file, or in one; the first is at "+place(first.rng)+":\n"+
+			snippet(c.sources[first.rng.Filename], first.rng), "the policy blocks disagree about %s", a.Name)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate/policy"
 	"casemate/sandbox"
@@ -128,9 +129,9 @@ func TestShipped(t *testing.T) {
 	var names []string
 	for _, p := range ShippedProfiles() {
 		names = append(names, p.Name)
-		network := "none"
+		network := sandbox.NetworkNone
 		if p.Name == "builtin" {
-			network = "listener" // it answers datagrams by address
+			network = sandbox.NetworkListener // it answers datagrams by address
 		}
 		if p.Widens != nil || p.Network.Mode != network || p.Capabilities != nil {
 			t.Errorf("profile %s: %+v", p.Name, p)
@@ -275,7 +276,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("%+v", ds)
 	}
 	s := doc.Policy.Services[0]
-	if s.ACL != "" || s.Limit != "default" || s.Profile != "strict" || s.Stdio != "socket" || s.Dir != "/" || s.Umask != 0o77 || s.Linger != defaultLinger {
+	if s.ACL != "" || s.Limit != "default" || s.Profile != "strict" || s.Stdio != "socket" || s.Dir != "/" || s.Umask != 0o77 || s.Linger != time.Minute {
 		t.Errorf("%+v", s)
 	}
 	l := doc.Policy.Limit("default")

@@ -1,73 +1,60 @@
 package lang
 
 import (
-	"cmp"
-	"slices"
+	"time"
 
 	"casemate/acl/limit"
+	"casemate/policy"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// limitBlock compiles limit "NAME" { concurrent, rate, burst, session,
-// per_source { ... }, penalty { ... } }. A number that is not written is no
-// limit of its kind; burst defaults to the number of the rate.
+// limitTable is limit "NAME" { ... }. A number that is not written is no limit
+// of its kind.
+var limitTable = table[limit.Spec]{
+	{rows: []row[limit.Spec]{
+		{Attribute{Name: "concurrent", Example: "64", Bounds: counts(1, policy.MaxCount), Doc: "sessions at a time"},
+			count(func(l *limit.Spec) *int { return &l.Concurrent })},
+		{Attribute{Name: "rate", Example: `"50/s"`, Doc: "new sessions for each s, min, h or d"},
+			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.Rate })},
+		{Attribute{Name: "burst", Example: "100", Bounds: counts(1, policy.MaxCount), Doc: "of them at once; absent: the number of the rate"},
+			count(func(l *limit.Spec) *int { return &l.Burst })},
+		{Attribute{Name: "session", Path: "session_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, policy.LongestSession), Doc: "how long one may last"},
+			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Session })},
+	}},
+	{block: "per_source", rows: []row[limit.Spec]{
+		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, policy.MaxCount), Doc: "the same for each source prefix"},
+			count(func(l *limit.Spec) *int { return &l.PerSource.Concurrent })},
+		{Attribute{Name: "rate", Example: `"10/min"`},
+			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.PerSource.Rate })},
+		{Attribute{Name: "burst", Example: "5", Bounds: counts(1, policy.MaxCount)},
+			count(func(l *limit.Spec) *int { return &l.PerSource.Burst })},
+		{Attribute{Name: "ipv4_prefix", Path: "prefix4", Example: "24", Unset: "32", Bounds: counts(0, 32), Doc: "bits of an address that are its source"},
+			number(func(l *limit.Spec) *int { return &l.PerSource.Prefix4 })},
+		{Attribute{Name: "ipv6_prefix", Path: "prefix6", Example: "56", Unset: "64", Bounds: counts(0, 128)},
+			number(func(l *limit.Spec) *int { return &l.PerSource.Prefix6 })},
+	}},
+	{block: "penalty", rows: []row[limit.Spec]{
+		{Attribute{Name: "on", Example: `["crash", "violation", "timeout"]`, Words: spelled(limit.Classes), Doc: `ends of a session; "memory", by the OOM killer, never has one`},
+			words(func(l *limit.Spec) *[]limit.Class { return &l.Penalty.On })},
+		{Attribute{Name: "first", Path: "first_ns", Example: `"90s"`, Bounds: timeBounds(time.Millisecond, policy.LongestPenalty), Doc: "each offence adds as much again"},
+			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.First })},
+		{Attribute{Name: "max", Path: "max_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, policy.LongestPenalty), Doc: "outstanding at the most"},
+			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.Max })},
+	}},
+}
+
 func (c *compiler) limitBlock(name string, syn *hclsyntax.Block) limit.Spec {
-	b := c.open(syn, "limits."+name, []string{"concurrent", "rate", "burst", "session"}, "per_source", "penalty")
+	b := limitTable.open(c, syn, "limits."+name)
 	c.put(b.path+".name", syn.LabelRanges[0])
-	l := limit.Spec{Name: name, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}
-	l.Concurrent = b.count("concurrent")
-	l.Rate, l.Burst = b.rate()
-	l.Session, _ = b.duration("session", "session_ns", "10m")
-	if s := b.one("per_source", "per_source", []string{"concurrent", "rate", "burst", "ipv4_prefix", "ipv6_prefix"}); s != nil {
-		l.PerSource.Concurrent = s.count("concurrent")
-		l.PerSource.Rate, l.PerSource.Burst = s.rate()
-		s.prefixes(&l.PerSource)
+	l := limitBlank()
+	l.Name = name
+	limitTable.read(b, &l)
+	if l.Burst == 0 {
+		l.Burst = l.Rate.Events
 	}
-	if p := b.one("penalty", "penalty", []string{"on", "first", "max"}); p != nil {
-		p.penalty(&l.Penalty)
+	if l.PerSource.Burst == 0 {
+		l.PerSource.Burst = l.PerSource.Rate.Events
 	}
 	return l
-}
-
-// count reads a number of 1 or more: 0 would read like "none at all" and mean
-// "no limit".
-func (b *block) count(name string) int {
-	n, ok := b.number(name, name)
-	if ok && n == 0 {
-		b.c.report(codeValue, b.syn.Body.Attributes[name].Expr.Range(), "leave "+name+" out for no limit, or write 1 or more", "%s = 0 is ambiguous", name)
-	}
-	return int(min(n, 1<<31-1))
-}
-
-func (b *block) rate() (limit.Rate, int) {
-	r, ok := unit(b, "rate", "rate", "10/min", parseRate)
-	burst := b.count("burst")
-	if ok && b.syn.Body.Attributes["burst"] == nil {
-		burst = r.Events
-	}
-	return r, burst
-}
-
-// prefixes reads ipv4_prefix and ipv6_prefix.
-func (b *block) prefixes(s *limit.PerSource) {
-	for _, f := range []struct {
-		name, path string
-		into       *int
-	}{{"ipv4_prefix", "prefix4", &s.Prefix4}, {"ipv6_prefix", "prefix6", &s.Prefix6}} {
-		if n, ok := b.number(f.name, f.path); ok {
-			*f.into = int(min(n, 1<<31-1))
-		}
-	}
-}
-
-func (b *block) penalty(p *limit.Penalty) {
-	if words, ok := b.words("on", "on"); ok {
-		for _, w := range words {
-			p.On = append(p.On, limit.Class(w))
-		}
-		slices.SortFunc(p.On, func(a, b limit.Class) int { return cmp.Compare(a, b) })
-	}
-	p.First, _ = b.duration("first", "first_ns", "10s")
-	p.Max, _ = b.duration("max", "max_ns", "10m")
 }

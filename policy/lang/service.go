@@ -1,156 +1,138 @@
 package lang
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"time"
 
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/sandbox"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// What a service has when it does not say otherwise.
-const (
-	defaultLinger = 60 * time.Second
-	defaultUmask  = 0o077
-)
+// serviceTable is service "NAME" { ... }.
+var serviceTable = table[policy.Service]{
+	{rows: []row[policy.Service]{
+		{Attribute{Name: "listen", Example: `["tcp://:finger", "unix:/run/x.sock"]`, Doc: "addresses with their ports"},
+			listens},
+		{Attribute{Name: "command", Example: `["/usr/sbin/in.fingerd", "-w"]`, Doc: "the program and its arguments"},
+			list(func(s *policy.Service) *[]string { return &s.Command })},
+		{Attribute{Name: "builtin", Example: `"echo"`, Instead: "command", Words: policy.Builtins, Doc: "what casemate-worker serves itself"},
+			word(func(s *policy.Service) *string { return &s.Builtin })},
+		{Attribute{Name: "user", Example: `"nobody"`, Doc: `or "dynamic": a leased uid for each connection`},
+			account(func(s *policy.Service) *policy.Account { return &s.User })},
+		{Attribute{Name: "group", Example: `"nogroup"`, Doc: "absent: the user's own"},
+			account(func(s *policy.Service) *policy.Account { return &s.Group })},
+		{Attribute{Name: "groups", Example: `["mail"]`, Doc: "further ones"},
+			words(func(s *policy.Service) *[]string { return &s.Groups })},
+		{Attribute{Name: "because", Example: `"..."`, Doc: "needed for root"},
+			word(func(s *policy.Service) *string { return &s.Because })},
+		{Attribute{Name: "acl", Example: "acl.office", Doc: "absent: nobody is admitted"},
+			reference(kindACL, func(s *policy.Service) *string { return &s.ACL })},
+		{Attribute{Name: "limit", Example: "limit.public", Doc: "absent: limit.default, or limit.wait with wait = true"},
+			reference(kindLimit, func(s *policy.Service) *string { return &s.Limit })},
+		{Attribute{Name: "profile", Example: "profile.finger", Doc: "absent: profile.strict, or profile.builtin"},
+			reference(kindProfile, func(s *policy.Service) *string { return &s.Profile })},
+		{Attribute{Name: "wait", Example: "false", Program: true, Doc: "true: hand the listening socket over"},
+			flag(true, func(s *policy.Service) *bool { return &s.Wait })},
+		{Attribute{Name: "stdio", Example: `"socket-all"`, Unset: `"socket"`, Program: true, Words: spelled(sandbox.Stdios), Doc: "where its socket is: 0 and 1, 2 as well, from 3 on, or 3 as NAME says"},
+			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
+		{Attribute{Name: "env", Example: `{ TZ = "UTC" }`, Program: true, Doc: "the environment"},
+			environment},
+		{Attribute{Name: "env_style", Example: `["xinetd"]`, Unset: `["systemd", "ucspi"]`, Program: true, Words: policy.EnvStyles, Doc: "the client's address in it; [] for none"},
+			words(func(s *policy.Service) *[]string { return &s.EnvStyle })},
+		{Attribute{Name: "dir", Example: `"/tmp"`, Unset: `"/"`, Program: true, Doc: "the working directory"},
+			word(func(s *policy.Service) *string { return &s.Dir })},
+		{Attribute{Name: "umask", Example: `"0027"`, Unset: `"0077"`, Program: true},
+			measure(parseMode, func(s *policy.Service) *uint32 { return &s.Umask })},
+		{Attribute{Name: "banner", Example: `"try later"`, Doc: "one line for refused clients"},
+			word(func(s *policy.Service) *string { return &s.Banner })},
+		{Attribute{Name: "linger", Path: "linger_ns", Example: `"5m"`, Unset: `"60s"`, Bounds: timeBounds(time.Second, policy.LongestLinger), Doc: "how long an idle service stays prepared"},
+			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Linger })},
+		{Attribute{Name: "retry", Example: "true", Doc: "retry a busy address instead of failing"},
+			flag(true, func(s *policy.Service) *bool { return &s.Retry })},
+	}},
+	{block: "socket", rows: []row[policy.Service]{
+		{Attribute{Name: "mode", Example: `"0660"`, Doc: `of the files of unix sockets; absent: "0600"`},
+			measure(parseMode, func(s *policy.Service) *uint32 { return &s.Socket.Mode })},
+		{Attribute{Name: "owner", Example: `"nobody"`},
+			account(func(s *policy.Service) *string { return &s.Socket.Owner })},
+		{Attribute{Name: "group", Example: `"adm"`},
+			account(func(s *policy.Service) *string { return &s.Socket.Group })},
+		{Attribute{Name: "backlog", Example: "128", Bounds: counts(0, policy.MaxBacklog), Doc: "0: the system's maximum"},
+			number(func(s *policy.Service) *int { return &s.Socket.Backlog })},
+	}},
+}
 
-// defaultEnvStyle is sorted, as the policy's lists are.
-var defaultEnvStyle = []string{"systemd", "ucspi"}
-
-// serviceBlock compiles service "NAME" { ... }. What the attributes mean
-// together is for Validate to judge.
+// serviceBlock compiles a service. What the attributes mean together is for
+// Validate to judge.
 func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Service {
-	b := c.open(syn, "services."+name, []string{"listen", "command", "builtin", "user", "group", "groups", "because", "acl", "limit",
-		"profile", "wait", "stdio", "env", "env_style", "dir", "umask", "banner", "linger", "retry"}, "socket")
+	b := serviceTable.open(c, syn, "services."+name)
 	c.put(b.path+".name", syn.LabelRanges[0])
-	s := policy.Service{Name: name, Stdio: "socket", Dir: "/", Umask: defaultUmask, Linger: defaultLinger}
 	b.missing("listen", `write listen = ["tcp://:7979"]`)
-	b.listen(&s)
-	b.program(&s)
-	b.identity(&s)
-	b.references(&s)
-	b.environment(&s)
-	return s
-}
-
-// program reads command or builtin, wait and stdio. The worker of a builtin
-// always takes the listening sockets over.
-func (b *block) program(s *policy.Service) {
-	if items, ok := b.strs("command", "command"); ok {
-		s.Command = texts(items)
-	}
-	s.Builtin, _ = b.str("builtin", "builtin")
-	s.Wait, _ = b.boolean("wait", "wait")
-	if v, ok := b.str("stdio", "stdio"); ok {
-		s.Stdio = v
-	}
-	if s.Builtin == "" {
-		return
-	}
-	for _, name := range []string{"wait", "stdio", "dir", "env", "env_style", "umask"} {
-		if a := b.syn.Body.Attributes[name]; a != nil {
-			b.c.report(codeMeaning, a.NameRange, "remove "+name, "a builtin has no %s: casemate-worker serves it", name)
-		}
-	}
-	s.Wait, s.Stdio = true, "listen_fds"
-}
-
-func (b *block) identity(s *policy.Service) {
-	s.User, _ = b.account("user", "user")
-	if s.Builtin != "" && b.syn.Body.Attributes["user"] == nil {
-		s.User = "dynamic"
+	s := serviceBlank()
+	s.Name = name
+	serviceTable.read(b, &s)
+	if s.Builtin != "" {
+		b.builtin(&s)
 	} else {
 		b.missing("user", `write user = "nobody", or user = "dynamic" for a leased uid`)
 	}
-	s.Group, _ = b.account("group", "group")
-	s.Groups, _ = b.words("groups", "groups")
-	s.Because, _ = b.str("because", "because")
+	limit := "default"
+	if s.Wait && s.Builtin == "" {
+		limit = "wait"
+	}
+	s.Limit, s.Profile = cmp.Or(s.Limit, limit), cmp.Or(s.Profile, "strict")
+	return s
 }
 
-// account reads a name or a number of a user or group.
-func (b *block) account(name, path string) (string, bool) {
-	v, ok := b.attr(name, path)
-	if ok && v.kind != kindString && v.kind != kindNumber {
-		b.c.report(codeType, v.rng, "write "+name+` = "nobody"`, "%s must be a name or a number, not %s", name, v.describe())
-		return "", false
-	}
-	return v.text(), ok
-}
-
-// references reads acl, limit and profile. A missing acl admits nobody, a
-// missing limit is a modest one, a missing profile the narrowest.
-func (b *block) references(s *policy.Service) {
-	s.ACL, _, _ = b.reference("acl", kindACL, "acl")
-	s.Limit, s.Profile = "default", "strict"
-	switch {
-	case s.Builtin != "":
-		s.Profile = "builtin"
-	case s.Wait:
-		s.Limit = "wait"
-	}
-	if name, _, ok := b.reference("limit", kindLimit, "limit"); ok {
-		s.Limit = name
-	}
-	if name, _, ok := b.reference("profile", kindProfile, "profile"); ok {
-		s.Profile = name
-	}
-}
-
-func (b *block) environment(s *policy.Service) {
-	if v, ok := b.typed("env", "env", kindObject, `{ TZ = "UTC" }`); ok && b.c.spend(v.rng, 64*len(v.obj)) {
-		s.Env = make(map[string]string, len(v.obj))
-		for _, f := range v.obj {
-			if !f.val.scalar() {
-				b.c.report(codeType, f.val.rng, "write a string", "env: %s cannot be %s", clip(f.name), f.val.describe())
-			}
-			s.Env[f.name] = f.val.text()
-			b.c.put(b.join("env."+f.name), f.val.rng)
+// builtin says what a builtin has in place of the rows of programs: its worker
+// always takes the listening sockets over.
+func (b *block) builtin(s *policy.Service) {
+	for _, r := range serviceTable[0].rows {
+		if a := b.syn.Body.Attributes[r.Name]; a != nil && r.Program {
+			b.c.report(codeMeaning, a.NameRange, "remove "+r.Name, "a builtin has no %s: casemate-worker serves it", r.Name)
 		}
 	}
-	if words, ok := b.words("env_style", "env_style"); ok {
-		s.EnvStyle = words // [] is no facts at all
-	} else if s.Builtin == "" {
-		s.EnvStyle = slices.Clone(defaultEnvStyle)
+	s.Wait, s.Stdio, s.EnvStyle = true, sandbox.StdioFDs, nil
+	s.Profile = cmp.Or(s.Profile, "builtin")
+	if !b.has("user") {
+		s.User = policy.Dynamic
 	}
-	if v, ok := b.str("dir", "dir"); ok {
-		s.Dir = v
-	}
-	if v, ok := unit(b, "umask", "umask", "0027", parseMode); ok {
-		s.Umask = v
-	}
-	s.Banner, _ = b.str("banner", "banner")
-	if d, ok := b.duration("linger", "linger_ns", "60s"); ok {
-		s.Linger = d
-	}
-	s.Retry, _ = b.boolean("retry", "retry")
 }
 
-// badValue is a value that cannot be read, and one step that repairs it.
-type badValue struct{ summary, next string }
-
-// Error is what is wrong; unit shows next beside it.
-func (b *badValue) Error() string { return b.summary }
-
-func bad(next, format string, args ...any) *badValue {
-	return &badValue{summary: clip(fmt.Sprintf(format, args...)), next: next}
-}
-
-// portsOf reads a port: a number, a name, a range, or "any" (0).
-func portsOf(v value) (first, last uint16, wrong *badValue) {
-	switch {
-	case v.kind == kindString && v.s == "any":
-		return 0, 0, nil
-	case v.kind == kindString:
-		first, last, bad := address.ParsePorts(v.s, namedPort)
-		if bad != nil {
-			return 0, 0, &badValue{clip(bad.Summary), portHint(v.s, bad.Next)}
+// environment reads env. Numbers and truth values are texts there.
+func environment(b *block, a *Attribute, s *policy.Service) {
+	v, ok := b.typed(a, kindObject)
+	if !ok || !b.c.spend(v.rng, 64*len(v.obj)) {
+		return
+	}
+	s.Env = make(map[string]string, len(v.obj))
+	for _, f := range v.obj {
+		if !f.val.scalar() {
+			b.c.report(codeType, f.val.rng, "write a string", "env: %s cannot be %s", clip(f.name), f.val.describe())
 		}
-		return first, last, nil
-	case v.kind != kindNumber || v.n < 1 || v.n > 65535:
-		return 0, 0, bad(`write a number from 1 to 65535, a name, a range ("8000-8010") or "any"`, "%s is not a port", v.describe())
+		s.Env[f.name] = f.val.text()
+		b.c.put(b.join("env."+f.name), f.val.rng)
 	}
-	return uint16(v.n), uint16(v.n), nil
+}
+
+// socketMode is that of a unix socket's file when the policy names none.
+const socketMode = 0o600
+
+// listens reads listen.
+func listens(b *block, a *Attribute, s *policy.Service) {
+	items, _ := b.strs(a)
+	for _, v := range items {
+		if l, bad := parseListen(v.s); bad != nil {
+			b.c.report(codeValue, v.rng, bad.next, "listen: %s", bad.summary)
+		} else {
+			s.Listen = append(s.Listen, l)
+		}
+	}
+	if slices.ContainsFunc(s.Listen, address.Listen.File) {
+		s.Socket.Mode = socketMode
+	}
 }

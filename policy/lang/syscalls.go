@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate/policy/suggest"
@@ -14,59 +15,50 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// syscalls reads syscalls { allow, deny, on_violation, seal, rule "name" { ... } }.
-func (p *profile) syscalls(b *block, w *widening) {
-	s := b.one("syscalls", "syscalls", []string{"allow", "deny", "on_violation", "seal"}, "rule")
-	if s == nil {
-		return
-	}
-	had := p.Syscalls
-	own, _ := s.syscallNames("allow")
-	p.items["syscalls.deny"] = slices.DeleteFunc(slices.Clone(p.items["syscalls.deny"]), func(v value) bool {
+// allowCalls reads allow. What the base denies comes back when it is named.
+func allowCalls(b *block, a *Attribute, p *profile) {
+	had, own := p.Syscalls, b.callNames(a)
+	const denied = "syscalls.deny"
+	p.items[denied] = slices.DeleteFunc(slices.Clone(p.items[denied]), func(v value) bool {
 		return slices.ContainsFunc(own, func(o value) bool { return o.s == v.s })
 	})
-	s.syscallNames("deny")
-	p.Syscalls.Allow = p.extend(s, "allow", "allow")
-	p.Syscalls.Deny = p.extend(s, "deny", "deny")
+	p.Syscalls.Deny = p.add(b, "deny", nil)
+	p.Syscalls.Allow = p.add(b, a.Name, own)
 	for _, v := range own {
 		if b.c.grants(had, v.s) {
-			w.need("syscalls", v.rng, v.s)
+			b.need(a.Layer, v, v.s)
 		}
-	}
-	if word, ok := s.str("on_violation", "on_violation"); ok {
-		if word == "errno" && had.OnViolation == "kill" {
-			w.need("syscalls", b.c.places[s.join("on_violation")], `on_violation = "errno"`)
-		}
-		p.Syscalls.OnViolation = word
-	}
-	if v, ok := s.boolean("seal", "seal"); ok {
-		if had.Seal && !v {
-			w.need("syscalls", b.c.places[s.join("seal")], "seal = false")
-		}
-		p.Syscalls.Seal = v
-	}
-	for _, inner := range s.syn.Body.Blocks {
-		if inner.Type == "rule" {
-			p.syscallRule(s, inner, w)
-		}
-	}
-	if _, err := b.c.filter(&p.Syscalls); err != nil && !b.c.failed(0) {
-		b.c.report(codeValue, s.syn.DefRange(), "change allow, deny or the rules", "%v", err)
 	}
 }
 
-// syscallNames checks each name and group against the table.
-func (b *block) syscallNames(name string) ([]value, bool) {
-	items, ok := b.strs(name, name)
+func denyCalls(b *block, a *Attribute, p *profile) {
+	p.Syscalls.Deny = p.add(b, a.Name, b.callNames(a))
+}
+
+// syscallRules reads the rules of syscalls and checks what all of it comes to.
+func syscallRules(b *block, p *profile) {
+	for _, inner := range b.syn.Body.Blocks {
+		if inner.Type == "rule" {
+			p.syscallRule(b, inner)
+		}
+	}
+	if _, err := b.c.filter(&p.Syscalls); err != nil && !b.c.failed(0) {
+		b.c.report(codeValue, b.syn.DefRange(), "change allow, deny or the rules", "%v", err)
+	}
+}
+
+// callNames checks each name and group against the table.
+func (b *block) callNames(a *Attribute) []value {
+	items, ok := b.strs(a)
 	if !ok {
-		return nil, false
+		return nil
 	}
 	for _, v := range items {
 		if _, err := b.c.resolveCalls([]string{v.s}, nil); err != nil {
 			b.c.report(codeValue, v.rng, knownCalls(err), "%s", clip(strings.TrimPrefix(err.Error(), "allow: ")))
 		}
 	}
-	return items, true
+	return items
 }
 
 // knownCalls is the next step after an error about a name.
@@ -130,13 +122,13 @@ func (c *compiler) grants(base sandbox.Syscalls, entry string) bool {
 	return slices.ContainsFunc(added, func(r seccomp.Rule) bool { return !seccomp.Cover(before, r) })
 }
 
-// syscallRule reads rule "socket" { arg = 0, mask = "0xff", values = [1, "0x2"] }.
-func (p *profile) syscallRule(s *block, syn *hclsyntax.Block, w *widening) {
+// syscallRule reads one rule.
+func (p *profile) syscallRule(s *block, syn *hclsyntax.Block) {
 	c := s.c
 	if !c.labels(syn, 1) {
 		return
 	}
-	b := c.open(syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.Rules)), []string{"arg", "mask", "values"})
+	b := syscallTable.open(c, syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.Rules)))
 	r := sandbox.SyscallRule{Name: syn.Labels[0]}
 	if _, ok := seccomp.Number(r.Name); !ok {
 		_, err := c.resolveCalls([]string{r.Name}, nil)
@@ -149,18 +141,35 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block, w *widening) {
 	c.put(b.path+".name", syn.LabelRanges[0])
 	b.missing("arg", "write arg = 0 for the first argument")
 	b.missing("values", "write values = [1]")
-	if n, ok := b.number("arg", "arg"); ok {
-		r.Arg = uint(min(n, 100))
+	syscallTable.read(b, &r)
+	p.Syscalls.Rules = append(p.Syscalls.Rules, r)
+	if c.grants(s.w.base.Syscalls, r.Name) {
+		s.w.need("syscalls", syn.DefRange(), r.Name+" by argument")
 	}
-	if v, ok := b.attr("mask", "mask"); ok {
+}
+
+func maskBits(b *block, a *Attribute, r *sandbox.SyscallRule) {
+	if v, ok := b.attr(a); ok {
 		r.Mask = b.word32(v)
 	}
-	items, _ := b.items("values", "values")
+}
+
+func maskedValues(b *block, a *Attribute, r *sandbox.SyscallRule) {
+	items, _ := b.items(a)
 	for _, v := range items {
 		r.Values = append(r.Values, b.word32(v))
 	}
-	p.Syscalls.Rules = append(p.Syscalls.Rules, r)
-	if c.grants(w.base.Syscalls, r.Name) {
-		w.need("syscalls", syn.DefRange(), r.Name+" by argument")
+}
+
+// word32 reads a 32-bit number: 5, or "0x05" in any base of Go's syntax.
+func (b *block) word32(v value) uint32 {
+	n, err := uint64(v.n), error(nil)
+	if v.kind == kindString {
+		n, err = strconv.ParseUint(v.s, 0, 32)
 	}
+	if v.kind > kindNumber || err != nil || n > 1<<32-1 {
+		b.c.report(codeValue, v.rng, `write 1 or "0x1"`, "%s is not a 32-bit number", v.describe())
+		return 0
+	}
+	return uint32(n)
 }

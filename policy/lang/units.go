@@ -126,3 +126,13 @@ func parseMode(s string) (uint32, error) {
 	}
 	return uint32(n), nil
 }
+
+// badValue is a value that cannot be read, and one step that repairs it.
+type badValue struct{ summary, next string }
+
+// Error is what is wrong; measure shows next beside it.
+func (b *badValue) Error() string { return b.summary }
+
+func bad(next, format string, args ...any) *badValue {
+	return &badValue{summary: clip(fmt.Sprintf(format, args...)), next: next}
+}

@@ -31,7 +31,7 @@ func (f Filter) Compile() ([]byte, error) {
 	return prog, nil
 }
 
-func compileBody(allowed []Rule, soft []Rule, onViolation string) ([]byte, error) {
+func compileBody(allowed []Rule, soft []Rule, onViolation Action) ([]byte, error) {
 	var def libseccomp.ScmpAction
 	switch onViolation {
 	case Errno:

@@ -14,7 +14,7 @@ import (
 func TestCompileMatchesReference(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, g := range Groups() {
-		for _, v := range []string{Errno, Kill} {
+		for _, v := range Actions {
 			agree(t, Filter{Rules: GroupRules(g), OnViolation: v}, rng)
 		}
 	}
@@ -111,7 +111,7 @@ func TestAuditAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for action, violation := range map[string]uint32{Errno: retErrno | errnoEPERM, Kill: retKillProcess} {
+		for action, violation := range map[Action]uint32{Errno: retErrno | errnoEPERM, Kill: retKillProcess} {
 			want := c.want
 			if want == 0 {
 				want = violation
@@ -176,7 +176,7 @@ func randomFilter(rng *rand.Rand, n int) Filter {
 	for range 1 + rng.IntN(20) {
 		names = append(names, table[rng.IntN(len(table))].name)
 	}
-	f := Filter{OnViolation: []string{Errno, Kill}[rng.IntN(2)]}
+	f := Filter{OnViolation: Actions[rng.IntN(2)]}
 	for range n {
 		r := Rule{Name: names[rng.IntN(len(names))]}
 		for _, index := range rng.Perm(6)[:rng.IntN(4)] {

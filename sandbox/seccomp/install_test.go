@@ -92,7 +92,7 @@ func overlayPasswd() error {
 
 // confined gives a command that runs argv under the filter. execve is allowed on
 // top of the list, since the filter is installed before it.
-func confined(t testing.TB, allow []string, onViolation string, argv ...string) *exec.Cmd {
+func confined(t testing.TB, allow []string, onViolation Action, argv ...string) *exec.Cmd {
 	t.Helper()
 	rules, err := Resolve(append([]string{"execve"}, allow...), nil)
 	if err != nil {

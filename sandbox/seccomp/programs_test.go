@@ -48,8 +48,8 @@ func TestPrograms(t *testing.T) {
 		{"no socket", []string{"@login"}, []string{busybox, "nc", "127.0.0.1", "1"}, "", ""},
 	}
 	for _, c := range cases {
-		for _, v := range []string{Errno, Kill} {
-			t.Run(c.name+"/"+v, func(t *testing.T) {
+		for _, v := range []Action{Errno, Kill} {
+			t.Run(c.name+"/"+string(v), func(t *testing.T) {
 				if v == Kill && c.want != "" && c.argv[0] == busybox {
 					need.Root(t, busyboxIDs)
 				}

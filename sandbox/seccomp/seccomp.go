@@ -21,11 +21,17 @@ import (
 	"strings"
 )
 
-// What happens to a known call that is not allowed (Filter.OnViolation).
+// Action is what happens to a known call that is not allowed.
+type Action string
+
+// The actions, each letting through more than the one before.
 const (
-	Errno = "errno" // the call fails with EPERM
-	Kill  = "kill"  // the process dies with SIGSYS
+	Kill  Action = "kill"  // the process dies with SIGSYS
+	Errno Action = "errno" // the call fails with EPERM
 )
+
+// Actions are the actions in that order.
+var Actions = []Action{Kill, Errno}
 
 // Arg asks that an argument of the call has a value, compared on the low 32
 // bits: arg & Mask == Value. A Mask of 0 stands for 0xffffffff.
@@ -47,9 +53,8 @@ type Rule struct {
 
 // Filter is what Compile turns into a program.
 type Filter struct {
-	Rules []Rule
-	// OnViolation is Errno or Kill.
-	OnViolation string
+	Rules       []Rule
+	OnViolation Action
 }
 
 // mask gives the effective mask.

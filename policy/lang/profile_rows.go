@@ -1,0 +1,83 @@
+package lang
+
+import (
+	"casemate/policy"
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// baseRow is read before all others, for they change what the base has.
+var baseRow = Attribute{Name: "base", Example: "profile.line", Doc: "absent: profile.strict; see casemate profiles"}
+
+// widensRow is read first of the others, for they say what it must hold.
+var widensRow = Attribute{Name: "widens", Example: `["capabilities", "files", "network", "syscalls"]`, Words: sandbox.Widenable(), Doc: "layers in which it grants more than its base"}
+
+// profileTable is profile "NAME" { ... }. What is not written is the base's.
+var profileTable = table[profile]{
+	{rows: []row[profile]{
+		{baseRow, nil},
+		{widensRow, func(b *block, a *Attribute, p *profile) {
+			words(func(w *widening) *[]string { return &w.declared })(b, a, b.w)
+		}},
+		{Attribute{Name: "best_effort", Example: `["cgroup"]`, Words: sandbox.Dispensable(), Doc: "what a host may lack"},
+			extend(func(p *profile) *[]string { return &p.BestEffort })},
+		{Attribute{Name: "because", Example: `"..."`, Doc: "needed for capabilities and the host's network"},
+			word(func(p *profile) *string { return &p.Because })},
+		{Attribute{Name: "capabilities", Example: `["CAP_CHOWN"]`, Layer: "capabilities", Words: sandbox.Capabilities, Doc: "of root's powers"},
+			extend(func(p *profile) *[]string { return &p.Capabilities })},
+		{Attribute{Name: "init", Example: "true", Doc: "a tiny init before the program, which else is process 1: it reaps orphans, and signals end the program"},
+			flag(true, func(p *profile) *bool { return &p.Init })},
+		{Attribute{Name: "user_namespace", Example: "false", Layer: "user_namespace", Doc: "true: one of its own"},
+			flag(false, func(p *profile) *bool { return &p.UserNamespace })},
+	}},
+	{block: "network", done: sumSockets, rows: []row[profile]{
+		{Attribute{Name: "mode", Example: `"host"`, Layer: "network", Words: spelled(sandbox.NetworkModes), Doc: "none: its socket and the peers that come to it; listener: it sends datagrams to any address"},
+			networkMode},
+		{Attribute{Name: "connect", Example: `["https", "8000-8010"]`, Layer: "network", Doc: `the tcp ports that mode "host" leaves open, or ["any"]`},
+			portList(func(n *sandbox.Network) *[]uint16 { return &n.Connect })},
+		{Attribute{Name: "bind", Example: `["8080"]`, Layer: "network", Doc: "each of the two says nothing about the other"},
+			portList(func(n *sandbox.Network) *[]uint16 { return &n.Bind })},
+		{Attribute{Name: "sockets", Example: `["unix"]`, Layer: "network", Words: sortedKeys(socketWords), Doc: "kinds that it may make"},
+			sockets},
+	}},
+	{block: "files", rows: []row[profile]{
+		{Attribute{Name: "read", Example: `["/etc/passwd"]`, Doc: "host paths; what is not named does not exist"},
+			extend(func(p *profile) *[]string { return &p.Files.Read })},
+		{Attribute{Name: "exec", Example: `["/usr/lib"]`, Layer: "files", Doc: "programs and libraries"},
+			extend(func(p *profile) *[]string { return &p.Files.Exec })},
+		{Attribute{Name: "write", Example: `["/srv/data"]`, Layer: "files"},
+			extend(func(p *profile) *[]string { return &p.Files.Write })},
+		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(policy.SmallestTmp, policy.LargestTmp), Doc: "a private /tmp for each connection"},
+			measure(parseSize, func(p *profile) *int64 { return &p.Files.Tmp })},
+		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(policy.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},
+			measure(parseSize, func(p *profile) *int64 { return &p.Files.Shm })},
+		{Attribute{Name: "proc", Example: "true", Layer: "files", Doc: "an own /proc, and /dev/fd, stdin, stdout, stderr"},
+			flag(true, func(p *profile) *bool { return &p.Files.Proc })},
+		{Attribute{Name: "pty", Example: "true", Layer: "files", Doc: "an own /dev/pts for each connection, and /dev/tty"},
+			flag(true, func(p *profile) *bool { return &p.Files.Pty })},
+		{Attribute{Name: "dev", Example: `["null"]`, Words: sandbox.Devices, Doc: "device nodes"},
+			extend(func(p *profile) *[]string { return &p.Files.Dev })},
+	}},
+	{block: "syscalls", more: []string{"rule"}, done: syscallRules, rows: []row[profile]{
+		{Attribute{Name: "allow", Example: `["@file-read", "openat"]`, Layer: "syscalls", Doc: "groups and calls; see casemate profiles --groups"},
+			allowCalls},
+		{Attribute{Name: "deny", Example: `["@threads"]`, Doc: "of those"},
+			denyCalls},
+		{Attribute{Name: "on_violation", Example: `"errno"`, Layer: "syscalls", Words: spelled(seccomp.Actions), Doc: "a call that is not allowed fails with EPERM, or the program dies of SIGSYS"},
+			word(func(p *profile) *seccomp.Action { return &p.Syscalls.OnViolation }, seccomp.Actions...)},
+		{Attribute{Name: "seal", Example: "true", Layer: "syscalls", Doc: "no launch calls after the start, at a price"},
+			flag(false, func(p *profile) *bool { return &p.Syscalls.Seal })},
+	}},
+	{block: "resources", done: ownBounds, rows: resourceRows()},
+}
+
+// syscallTable is rule "CALL" { ... } of syscalls: the call is allowed where
+// the argument under the mask is one of the values.
+var syscallTable = table[sandbox.SyscallRule]{{rows: []row[sandbox.SyscallRule]{
+	{Attribute{Name: "arg", Example: "0", Bounds: counts(0, 5), Doc: "the number of the argument"},
+		number(func(r *sandbox.SyscallRule) *uint { return &r.Arg })},
+	{Attribute{Name: "mask", Example: `"0xffffffff"`, Doc: "its bits that count"},
+		maskBits},
+	{Attribute{Name: "values", Example: "[1]", Doc: "what they may be"},
+		maskedValues},
+}}}

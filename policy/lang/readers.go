@@ -1,0 +1,149 @@
+package lang
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"casemate/policy"
+	"casemate/policy/explain"
+)
+
+// The readers of rows: one for each way in which values are written. at is where
+// the value stands in a T.
+
+// flag reads true or false; wide is the one of them that grants more.
+func flag[T any](wide bool, at func(*T) *bool) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindBool)
+		if !ok {
+			return
+		}
+		if v.b == wide && *at(to) != wide {
+			b.need(a.Layer, v, fmt.Sprintf("%s = %v", a.Name, wide))
+		}
+		*at(to) = v.b
+	}
+}
+
+// number reads a whole number.
+func number[T any, N int | uint](at func(*T) *N) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		if v, ok := b.typed(a, kindNumber); ok {
+			*at(to) = N(min(v.n, math.MaxInt32))
+		}
+	}
+}
+
+// count reads a number of 1 or more: 0 would read like "none at all" and mean
+// "no limit".
+func count[T any](at func(*T) *int) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindNumber)
+		if ok && v.n == 0 {
+			b.c.report(codeValue, v.rng, "leave "+a.Name+" out for no limit, or write 1 or more", "%s = 0 is ambiguous", a.Name)
+		}
+		*at(to) = int(min(v.n, math.MaxInt32))
+	}
+}
+
+// word reads a text. Of words in an order, each grants more than those before it.
+func word[T any, W ~string](at func(*T) *W, order ...W) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindString)
+		if !ok {
+			return
+		}
+		if slices.Index(order, W(v.s)) > slices.Index(order, *at(to)) {
+			b.need(a.Layer, v, fmt.Sprintf("%s = %q", a.Name, v.s))
+		}
+		*at(to) = W(v.s)
+	}
+}
+
+// measure reads a text with a unit.
+func measure[T, V any](parse func(string) (V, error), at func(*T) *V) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindString)
+		if !ok {
+			return
+		}
+		n, err := parse(v.s)
+		if err != nil {
+			next := "write it as " + a.write()
+			var better *badValue
+			if errors.As(err, &better) {
+				next = better.next
+			}
+			b.c.report(codeValue, v.rng, next, "%s: %v", a.Name, err)
+			return
+		}
+		*at(to) = n
+	}
+}
+
+// account reads a name or a number of a user or group.
+func account[T any, S ~string](at func(*T) *S) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.attr(a)
+		if ok && v.kind != kindString && v.kind != kindNumber {
+			b.c.report(codeType, v.rng, "write "+a.write(), "%s must be a name or a number, not %s", a.Name, v.describe())
+		} else if ok {
+			*at(to) = S(v.text())
+		}
+	}
+}
+
+// list reads texts in their order.
+func list[T any](at func(*T) *[]string) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		if items, ok := b.strs(a); ok {
+			*at(to) = texts(items)
+		}
+	}
+}
+
+// words reads texts that have no order: sorted, none twice.
+func words[T any, W ~string](at func(*T) *[]W) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		items, ok := b.strs(a)
+		if !ok {
+			return
+		}
+		*at(to) = []W{}
+		for _, s := range b.c.sortWords(b.join(a.path()), items) {
+			*at(to) = append(*at(to), W(s))
+		}
+	}
+}
+
+// reference reads acl = acl.office.
+func reference[T any](kind string, at func(*T) *string) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		if name, ok := b.reference(a, kind); ok {
+			*at(to) = name
+		}
+	}
+}
+
+// spelled are typed words as texts.
+func spelled[W ~string](words []W) []string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = string(w)
+	}
+	return out
+}
+
+// The bounds of numbers as they are written.
+func counts[N int | int64](least, most N) string { return fmt.Sprintf("%d to %d", least, most) }
+
+func sizeBounds(least, most int64) string {
+	return policy.FormatSize(least) + " to " + policy.FormatSize(most)
+}
+
+func timeBounds(least, most time.Duration) string {
+	return explain.FormatDuration(least) + " to " + explain.FormatDuration(most)
+}
