@@ -4,9 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
 	"casemate/tests/need"
@@ -29,6 +31,35 @@ func TestUnitCapabilities(t *testing.T) {
 	got, err := zygote.CapMask(strings.Fields(list)...)
 	if err != nil || got != zygote.BrokerCaps {
 		t.Errorf("%s is %#x (%v), casemated keeps %#x", list, got, err, zygote.BrokerCaps)
+	}
+}
+
+// Each capability that casemated keeps stands in SECURITY.md with what it is for,
+// and no other.
+func TestCapabilitiesHaveReasons(t *testing.T) {
+	text, err := os.ReadFile("../../SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rows, ok := strings.Cut(string(text), "\n| capability kept | ")
+	if !ok {
+		t.Fatal("no table of capabilities")
+	}
+	rows, _, _ = strings.Cut(rows, "\n\n")
+	var names []string
+	for _, row := range strings.Split(rows, "\n")[2:] {
+		f := strings.Split(strings.Trim(row, "|"), "|")
+		if len(f) != 3 || strings.TrimSpace(f[1]) == "" {
+			t.Fatalf("%q: want a name, a reason, and whether a profile may keep it", row)
+		}
+		name := "CAP_" + strings.TrimSpace(f[0])
+		names = append(names, name)
+		if may := strings.TrimSpace(f[2]) == "yes"; may != slices.Contains(sandbox.Capabilities, name) {
+			t.Errorf("%q: a profile may keep: %v", row, !may)
+		}
+	}
+	if got, err := zygote.CapMask(names...); err != nil || got != zygote.BrokerCaps {
+		t.Errorf("%v is %#x (%v), casemated keeps %#x", names, got, err, zygote.BrokerCaps)
 	}
 }
 

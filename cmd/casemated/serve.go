@@ -12,6 +12,7 @@ import (
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
+	"casemate/sandbox/seccomp"
 	"casemate/sandbox/zygote"
 )
 
@@ -22,6 +23,9 @@ var errNotRoot = errors.New("needs root to bind low ports, make namespaces and c
 func serve(o *options) error {
 	if os.Geteuid() != 0 {
 		return errNotRoot
+	}
+	if err := seccomp.Withhold(); err != nil {
+		return err
 	}
 	caps, err := broker.ProvePrivileges()
 	if err != nil {

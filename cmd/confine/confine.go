@@ -1,7 +1,7 @@
 // Package confine lets a program without privileges take from itself what it
 // does not need, before it reads what strangers wrote. It is for casemate and
-// casemate-worker; casemated confines others, with calls of its own, and must
-// have no way to confine itself by mistake: it never links this.
+// casemate-worker; casemated confines others with calls of its own, and must have
+// no way to put itself into a Landlock domain by mistake: it never links this.
 package confine
 
 import (

@@ -11,11 +11,14 @@ import (
 	"casemate/sandbox/zygote"
 )
 
-// ProvePrivileges reads the capability sets of every thread of this process
-// and fails unless each thread's bounding, permitted, effective, inheritable
-// and ambient sets are within the broker's. The cut itself happens before the Go
-// runtime starts (zygote.c), where there is one thread to cut. It returns the
-// names of what is permitted.
+// ProvePrivileges fails unless every thread of this process is confined: its
+// bounding, permitted, effective, inheritable and ambient capabilities are within
+// the broker's, it has no_new_privs and a seccomp filter. The capabilities are cut
+// before the Go runtime starts (zygote.c), where there is one thread to cut; the rest
+// is seccomp.Withhold. It returns the names of what is permitted.
+//
+// There is no Landlock here: a process in a Landlock domain may mount nothing, nor
+// may its children, and mounting is what builds the services' trees.
 func ProvePrivileges() ([]string, error) {
 	tasks, err := filepath.Glob("/proc/self/task/*/status")
 	if err != nil || len(tasks) == 0 {
@@ -38,7 +41,7 @@ func ProvePrivileges() ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("prove privileges: %w", err)
 		}
-		prm, err := checkCaps(string(text), zygote.BrokerCaps)
+		prm, err := checkThread(string(text), zygote.BrokerCaps)
 		if err != nil {
 			return nil, fmt.Errorf("prove privileges: %s: %w", name, err)
 		}
@@ -73,11 +76,20 @@ func missingCaps(status string) error {
 	return errors.New("prove privileges: /proc/self/status has no CapEff")
 }
 
-// checkCaps fails if one of the sets holds more than allowed, or is missing.
-func checkCaps(status string, allowed uint64) (permitted uint64, err error) {
+// locked are lines with their only good value.
+var locked = map[string]string{"NoNewPrivs": "1", "Seccomp": "2"}
+
+// checkThread fails if a set holds more than allowed, a lock is open, or one is missing.
+func checkThread(status string, allowed uint64) (permitted uint64, err error) {
 	seen := 0
 	for line := range strings.Lines(status) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if want, ok := locked[name]; ok {
+			seen++
+			if got := strings.TrimSpace(value); got != want {
+				return 0, fmt.Errorf("%s is %s, not %s", name, got, want)
+			}
+		}
 		for _, set := range capSets {
 			if name != set {
 				continue
@@ -95,8 +107,8 @@ func checkCaps(status string, allowed uint64) (permitted uint64, err error) {
 			}
 		}
 	}
-	if seen != len(capSets) {
-		return 0, fmt.Errorf("%d of %d capability sets found", seen, len(capSets))
+	if want := len(capSets) + len(locked); seen != want {
+		return 0, fmt.Errorf("%d of %d lines found", seen, want)
 	}
 	return permitted, nil
 }

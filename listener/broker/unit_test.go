@@ -131,9 +131,9 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-func TestCheckCaps(t *testing.T) {
+func TestCheckThread(t *testing.T) {
 	status := func(prm, bnd string) string {
-		return "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t" + prm + "\nCapEff:\t" + prm + "\nCapBnd:\t" + bnd + "\nCapAmb:\t0000000000000000\n"
+		return "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t" + prm + "\nCapEff:\t" + prm + "\nCapBnd:\t" + bnd + "\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
 	}
 	allowed := zygote.BrokerCaps
 	for _, tt := range []struct{ text, err string }{
@@ -142,9 +142,12 @@ func TestCheckCaps(t *testing.T) {
 		{status("0000000000000080", "000001ffffffffff"), "CapBnd holds"},
 		{status("0000000000080080", "0000000000000080"), "CAP_SYS_PTRACE"},
 		{status("x", "0"), "CapPrm"},
-		{"CapPrm:\t0\n", "1 of 5"},
+		{strings.Replace(status("0", "0"), "NoNewPrivs:\t1", "NoNewPrivs:\t0", 1), "NoNewPrivs is 0"},
+		{strings.Replace(status("0", "0"), "Seccomp:\t2", "Seccomp:\t0", 1), "Seccomp is 0"},
+		{strings.Replace(status("0", "0"), "Seccomp:\t2\n", "", 1), "6 of 7"},
+		{"CapPrm:\t0\n", "1 of 7"},
 	} {
-		_, err := checkCaps(tt.text, allowed)
+		_, err := checkThread(tt.text, allowed)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%q: %v, want %q", tt.text, err, tt.err)
 		}
@@ -224,10 +227,10 @@ func FuzzDecodeCompiled(f *testing.F) {
 	})
 }
 
-func FuzzCheckCaps(f *testing.F) {
+func FuzzCheckThread(f *testing.F) {
 	f.Add("CapInh:\t0\nCapPrm:\t1\nCapEff:\t1\nCapBnd:\t1\nCapAmb:\t0\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if p, err := checkCaps(text, 1); err == nil && p&^1 != 0 {
+		if p, err := checkThread(text, 1); err == nil && p&^1 != 0 {
 			t.Errorf("permitted %x of an allowed 1", p)
 		}
 	})

@@ -95,6 +95,8 @@ func TestDiagnostics(t *testing.T) {
 		{"syscall of libc", in("profile", `syscalls { deny = ["fstatat"] }`), codeValue, `"fstatat"`, "unknown system call", `did you mean "newfstatat"?`},
 		{"syscall that is a group", in("profile", `syscalls { deny = ["stdio"] }`), codeValue, `"stdio"`, "unknown system call", `did you mean "@stdio"?`},
 		{"syscall group", in("profile", `syscalls { deny = ["@fils"] }`), codeValue, `"@fils"`, "unknown group", "@files"},
+		{"syscall withheld", in("profile", "syscalls { allow = [\"bpf\"] }"), codeValue, `"bpf"`, "no service can have bpf", "remove it"},
+		{"rule for one withheld", in("profile", "syscalls {\nrule \"reboot\" {\narg = 0\nvalues = [1]\n}\n}"), codeValue, `"reboot"`, "no service can have reboot", "remove it"},
 		{"port name", in("profile", "widens = [\"network\"]\nbecause = \"x\"\nnetwork {\n  mode = \"host\"\n  connect = [\"htps\"]\n}"), codeValue, `"htps"`, "not known", "https"},
 		{"listen network", strings.Replace(one(""), "tcp://", "tpc://", 1), codeValue, `"tpc://:79"`, "network", "did you mean tcp?"},
 		{"listen port", strings.Replace(one(""), ":79", ":fingr", 1), codeValue, `"tcp://:fingr"`, "not known", "finger"},

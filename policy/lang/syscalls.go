@@ -54,8 +54,12 @@ func (b *block) callNames(a *Attribute) []value {
 		return nil
 	}
 	for _, v := range items {
-		if _, err := b.c.resolveCalls([]string{v.s}, nil); err != nil {
-			b.c.report(codeValue, v.rng, knownCalls(err), "%s", clip(strings.TrimPrefix(err.Error(), "allow: ")))
+		allow, deny := []string{v.s}, []string(nil)
+		if name == "deny" {
+			allow, deny = deny, allow
+		}
+		if _, err := b.c.resolveCalls(allow, deny); err != nil {
+			b.c.report(codeValue, v.rng, knownCalls(err), "%s", clip(strings.TrimPrefix(err.Error(), name+": ")))
 		}
 	}
 	return items
@@ -64,14 +68,15 @@ func (b *block) callNames(a *Attribute) []value {
 // knownCalls is the next step after an error about a name.
 func knownCalls(err error) string {
 	var bad *seccomp.UnknownError
-	if errors.As(err, &bad) {
-		name, known := advise.Meant(bad)
-		if name == "" {
-			name = suggest.Word(bad.Name, known)
-		}
-		if name != "" {
-			return fmt.Sprintf("did you mean %q?", name)
-		}
+	if !errors.As(err, &bad) {
+		return "remove it: it needs a capability that no profile can keep"
+	}
+	name, known := advise.Meant(bad)
+	if name == "" {
+		name = suggest.Word(bad.Name, known)
+	}
+	if name != "" {
+		return fmt.Sprintf("did you mean %q?", name)
 	}
 	return "see the names in syscalls(2), and the groups: " + strings.Join(seccomp.Groups(), ", ")
 }
@@ -130,8 +135,10 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block) {
 	}
 	b := syscallTable.open(c, syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.Rules)))
 	r := sandbox.SyscallRule{Name: syn.Labels[0]}
-	if _, ok := seccomp.Number(r.Name); !ok {
-		_, err := c.resolveCalls([]string{r.Name}, nil)
+	_, err := c.resolveCalls([]string{r.Name}, nil)
+	if _, ok := seccomp.Number(r.Name); ok && err != nil {
+		c.report(codeValue, syn.LabelRanges[0], knownCalls(err), "%s", strings.TrimPrefix(err.Error(), "allow: "))
+	} else if !ok {
 		next := "write the name of one call, as in syscalls(2)"
 		if err != nil {
 			next = knownCalls(err)

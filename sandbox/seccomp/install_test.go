@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "confine:", confine(prog, os.Args[1:]))
 		os.Exit(125)
 	}
+	if when := os.Getenv(withholdEnv); when != "" {
+		tryWithheld(when == "after")
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

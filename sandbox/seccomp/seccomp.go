@@ -91,6 +91,9 @@ func (r Rule) check() error {
 	if _, ok := Number(r.Name); !ok {
 		return unknownName(r.Name)
 	}
+	if withheld[r.Name] {
+		return fmt.Errorf("no service can have %s: casemated has given it up, for itself and for what it starts", r.Name)
+	}
 	var seen [6]bool
 	for _, a := range r.Args {
 		switch {

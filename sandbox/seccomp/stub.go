@@ -32,6 +32,7 @@ const (
 	offArgs = 16 // the low half of argument 0: x86-64 is little-endian
 
 	archX8664 = 0xc000003e // AUDIT_ARCH_X86_64
+	x32       = 1 << 30    // __X32_SYSCALL_BIT
 
 	retKillProcess = 0x80000000
 	retErrno       = 0x00050000

@@ -18,7 +18,7 @@ var capNames = []string{
 }
 
 // BrokerCaps is the set casemated cuts itself down to before its runtime
-// starts; SECURITY.md says what each one is for.
+// starts; the table in SECURITY.md says what each one is for.
 var BrokerCaps = mustCaps("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
 	"CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_AUDIT_READ")
 

@@ -7,23 +7,22 @@ import (
 )
 
 // perilous are calls that no group has, with what they are good for. A profile
-// may name them, and says why.
+// may name them, and says why; those of seccomp.Withheld it may not.
 var perilous = func() map[string]string {
 	out := map[string]string{}
 	for why, names := range map[string][]string{
 		"reads and changes other processes": {"ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp",
 			"process_madvise", "process_mrelease", "move_pages", "migrate_pages"},
 		"changes what is mounted, or the root": {"mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree",
-			"open_tree_attr", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd"},
-		"makes or joins namespaces":                     {"unshare", "setns"},
-		"opens files past the directory tree":           {"open_by_handle_at", "name_to_handle_at", "lookup_dcookie"},
-		"loads code into the kernel":                    {"bpf", "init_module", "finit_module", "delete_module", "create_module", "kexec_load", "kexec_file_load"},
-		"watches the whole system":                      {"perf_event_open", "fanotify_init", "fanotify_mark", "syslog", "acct"},
-		"has been the way into the kernel many times":   {"userfaultfd", "keyctl", "add_key", "request_key", "vmsplice", "remap_file_pages"},
-		"does calls that the filter does not see":       {"io_uring_setup", "io_uring_enter", "io_uring_register"},
-		"changes the machine":                           {"reboot", "sethostname", "setdomainname", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "vhangup", "nfsservctl"},
-		"reaches the hardware or changes the processor": {"iopl", "ioperm", "modify_ldt"},
-		"changes how the system is secured":             {"lsm_set_self_attr", "capset", "uselib", "_sysctl"},
+			"open_tree_attr", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "quotactl", "quotactl_fd"},
+		"makes or joins namespaces":                   {"unshare", "setns"},
+		"opens files past the directory tree":         {"name_to_handle_at"},
+		"watches the whole system":                    {"fanotify_init", "fanotify_mark", "syslog"},
+		"has been the way into the kernel many times": {"userfaultfd", "keyctl", "add_key", "request_key", "vmsplice", "remap_file_pages"},
+		"does calls that the filter does not see":     {"io_uring_setup", "io_uring_enter", "io_uring_register"},
+		"changes the machine":                         {"sethostname", "setdomainname", "adjtimex", "clock_adjtime", "vhangup"},
+		"changes the processor":                       {"modify_ldt"},
+		"changes how the system is secured":           {"lsm_set_self_attr", "capset"},
 	} {
 		for _, n := range names {
 			out[n] = why
