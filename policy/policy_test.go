@@ -174,6 +174,9 @@ func TestValidate(t *testing.T) {
 		})},
 		{"wait limit", "services.finger.limit", "not enforceable", finger(func(s *Service) { s.Wait, s.ACL = true, "anyone" })},
 		{"builtin names", "services.echo.acl", "host names", echo(func(s *Service) { s.ACL = "named" })},
+		{"builtin sockets", "services.echo.listen", "65 sockets are more than the 64", echo(func(s *Service) {
+			s.Listen = []address.Listen{{Network: "tcp", Addr: netip.MustParseAddr("127.0.0.1"), Port: 7000, LastPort: 7064}}
+		})},
 		{"builtin wait", "services.echo.builtin", "takes the listening", echo(func(s *Service) { s.Wait = false })},
 		{"no listen", "services.finger.listen", "out of range", finger(func(s *Service) { s.Listen, s.Socket = nil, Socket{} })},
 		{"network name", "services.finger.listen.0", "not known", listen(address.Listen{Network: "sctp", Port: 1, LastPort: 1})},

@@ -53,6 +53,13 @@ func (c *checker) program(at string, s *Service) {
 		if !s.Wait || s.Stdio != sandbox.StdioFDs {
 			c.add(at+".builtin", "remove wait and stdio", "the worker of a builtin takes the listening sockets over")
 		}
+		sockets := 0
+		for _, l := range s.Listen {
+			sockets += len(l.Endpoints())
+		}
+		if sockets > sandbox.MaxSockets {
+			c.add(at+".listen", "make several services of it, with fewer ports each", "%d sockets are more than the %d that the worker of a builtin takes", sockets, sandbox.MaxSockets)
+		}
 	case len(s.Command) == 0:
 		c.add(at, `write command = ["/path/of/program"] or builtin = "echo"`, "the service has neither command nor builtin")
 	default:

@@ -1,5 +1,10 @@
 package sandbox
 
+import "casemate/sandbox/zygote"
+
+// MaxSockets is how many descriptors one Start can hand over.
+const MaxSockets = zygote.MaxFDs
+
 // Command is what a sandbox runs, with everything resolved that needs a look
 // at the host's user tables.
 type Command struct {

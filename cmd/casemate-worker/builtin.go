@@ -45,7 +45,8 @@ func runBuiltin(ctx context.Context) error {
 }
 
 // inherited takes the sockets of the LISTEN_FDS protocol and removes its
-// variables, so that nothing takes them twice.
+// variables, so that nothing takes them twice. LISTEN_FDS counts the sockets of the
+// service; those whose address is busy are not there, and the others are the first.
 func inherited(lookup func(string) (string, bool), unset func(string) error, pid int) ([]*os.File, error) {
 	count, _ := lookup("LISTEN_FDS")
 	owner, owned := lookup("LISTEN_PID")
@@ -61,11 +62,12 @@ func inherited(lookup func(string) (string, bool), unset func(string) error, pid
 	if err != nil || n < 1 || n > maxInherited {
 		return nil, fmt.Errorf("LISTEN_FDS is %q, want the number of sockets", count)
 	}
-	files := make([]*os.File, n)
-	for i := range files {
-		fd := firstInherited + i
-		unix.CloseOnExec(fd)
-		files[i] = os.NewFile(uintptr(fd), "fd "+strconv.Itoa(fd))
+	var files []*os.File
+	for fd := firstInherited; fd < firstInherited+n; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			break
+		}
+		files = append(files, os.NewFile(uintptr(fd), "fd "+strconv.Itoa(fd)))
 	}
 	return files, nil
 }

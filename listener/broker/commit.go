@@ -62,6 +62,7 @@ func (b *Broker) commit(c *candidate) error {
 		if at.sock == nil {
 			at.reopen()
 		}
+		at.regroup()
 	}
 	return nil
 }

@@ -57,7 +57,23 @@ func (at *listening) wanted() bool {
 		return false
 	}
 	// A builtin's worker takes all sockets of its service at once.
-	return at.svc.spec.Builtin == "" || !slices.ContainsFunc(at.svc.listen, func(o *listening) bool { return o.holder != nil || o.sock == nil })
+	return at.svc.spec.Builtin == "" || !slices.ContainsFunc(at.svc.listen, (*listening).held)
+}
+
+func (at *listening) held() bool { return at.holder != nil }
+
+// regroup ends the worker of a builtin that was started without this socket,
+// whose address was busy: the limits of a service are counted by one worker.
+func (at *listening) regroup() {
+	if at.sock == nil || at.held() || at.svc == nil || at.svc.spec.Builtin == "" {
+		return
+	}
+	if i := slices.IndexFunc(at.svc.listen, (*listening).held); i >= 0 {
+		at.b.loop.After(&at.retry, firstRetry) // it may be just starting
+		if s := at.svc.listen[i].holder; s.pid > 0 {
+			at.b.terminate(s, mercyStop)
+		}
+	}
 }
 
 // sync puts the socket into the epoll set or takes it out. Out means out: a
@@ -97,6 +113,7 @@ func (at *listening) broken(err error) {
 func (at *listening) Expire(t *loop.Timer) {
 	if t == &at.retry {
 		at.reopen()
+		at.regroup()
 		return
 	}
 	at.sync()

@@ -49,8 +49,10 @@ func (at *listening) handOver() {
 	}
 	defer b.abandon(s)
 	s.held = []*listening{at}
-	if at.svc.spec.Builtin != "" {
-		s.held = append(s.held[:0], at.svc.listen...)
+	for _, o := range at.svc.listen {
+		if o != at && o.sock != nil && at.svc.spec.Builtin != "" {
+			s.held = append(s.held, o)
+		}
 	}
 	for _, h := range s.held {
 		h.holder = s

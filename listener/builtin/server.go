@@ -16,21 +16,26 @@ import (
 // ctx ends or nobody has come for the linger time; both give nil. log gets the
 // records, must not wait, and is called from several goroutines.
 func Serve(ctx context.Context, c *Config, sockets []*os.File, log func(journal.Record)) error {
-	if err := validate(c); err != nil {
-		return fmt.Errorf("builtin: %w", err)
-	}
-	gate, err := newGate(c)
+	s, err := newServer(c, sockets, log)
 	if err != nil {
-		return fmt.Errorf("builtin: acl: %w", err)
-	}
-	s := &server{
-		config: c, protocol: protocols[c.Builtin], gate: gate, idle: newIdle(c.Linger),
-		records: newRecords(log, c), conns: make(map[*conn]struct{}),
-	}
-	if err := s.open(sockets); err != nil {
 		return fmt.Errorf("builtin: %w", err)
 	}
 	return s.run(ctx)
+}
+
+func newServer(c *Config, sockets []*os.File, log func(journal.Record)) (*server, error) {
+	if err := validate(c); err != nil {
+		return nil, err
+	}
+	gate, err := newGate(c)
+	if err != nil {
+		return nil, fmt.Errorf("acl: %w", err)
+	}
+	s := &server{
+		config: c, protocol: protocols[c.Builtin], gate: gate, idle: newIdle(c.Linger),
+		records: newRecords(log, c), conns: make(map[*conn]struct{}), most: mostSessions(),
+	}
+	return s, s.open(sockets)
 }
 
 type server struct {
@@ -39,38 +44,28 @@ type server struct {
 	gate      *gate
 	idle      *idle
 	records   *records
-	listeners []net.Listener
+	listeners []acceptor
 	packets   []*packetSocket
+	sessions  sync.WaitGroup
+	most      int // sessions at a time
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	stopping bool // sessions end, new ones are refused
 }
 
-// run serves until idle or told to stop. An idle end closes the listeners first
-// and then still serves whoever slipped in; what the kernel has queued but nobody
-// accepted stays queued, for the next worker.
+// run serves until idle or told to stop. An idle worker first ends its loops, and
+// closes its sockets only when nobody has slipped in meanwhile: a session that
+// went on beside closed listeners would keep all others from being served. What
+// the kernel has queued but nobody accepted stays queued, for the next worker.
 func (s *server) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, s.stop)()
-	var loops sync.WaitGroup
-	loop := func(serve func() error) {
-		loops.Go(func() {
-			if err := serve(); err != nil {
-				cancel(&socketError{err}) // a socket that cannot be served any more ends the worker
-			}
-		})
+	for s.serveUntilIdle(ctx, cancel) {
 	}
-	for _, l := range s.listeners {
-		loop(func() error { return s.accept(l) })
-	}
-	for _, p := range s.packets {
-		loop(func() error { return s.receive(p) })
-	}
-	s.idle.wait(ctx)
 	s.close()
-	loops.Wait()
+	s.sessions.Wait()
 	s.records.suppressed(time.Now(), 0)
 	var broken *socketError
 	if errors.As(context.Cause(ctx), &broken) {
@@ -79,10 +74,44 @@ func (s *server) run(ctx context.Context) error {
 	return nil
 }
 
+// serveUntilIdle runs the accept and receive loops for as long as there is
+// something to do, and tells whether it must be called again.
+func (s *server) serveUntilIdle(ctx context.Context, cancel context.CancelCauseFunc) (again bool) {
+	var loops sync.WaitGroup
+	loop := func(serve func() error) {
+		loops.Go(func() {
+			if err := serve(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				cancel(&socketError{err}) // a socket that cannot be served any more ends the worker
+			}
+		})
+	}
+	s.until(time.Time{})
+	for _, l := range s.listeners {
+		loop(func() error { return s.accept(l) })
+	}
+	for _, p := range s.packets {
+		loop(func() error { return s.receive(p) })
+	}
+	s.idle.wait(ctx)
+	s.until(time.Unix(1, 0))
+	loops.Wait()
+	return ctx.Err() == nil && s.idle.left(time.Now()) > 0
+}
+
+// until ends the loops at t; the zero time leaves them going.
+func (s *server) until(t time.Time) {
+	for _, l := range s.listeners {
+		_ = l.SetDeadline(t) // fails for a closed socket alone
+	}
+	for _, p := range s.packets {
+		_ = p.conn.SetReadDeadline(t)
+	}
+}
+
 // socketError is why the worker itself ended its context.
 type socketError struct{ error }
 
-// close ends the accept and receive loops.
+// close closes the sockets.
 func (s *server) close() {
 	for _, l := range s.listeners {
 		_ = l.Close() // closing what only we use cannot usefully fail
@@ -161,7 +190,7 @@ func (s *server) openOne(f *os.File) error {
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", f.Name(), err)
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, l.(acceptor)) // tcp or unix: both have deadlines
 		return nil
 	}
 	p, err := newPacketSocket(f)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -15,20 +14,33 @@ import (
 )
 
 const (
-	// maxSessions bounds the worker's memory where the policy has no limit of its
-	// own: a session holds a goroutine or two and one chunk.
-	maxSessions = 1024
+	// spareFiles is how many of its descriptors the worker needs for other things
+	// than sessions: its sockets, and the runtime's own.
+	spareFiles = 128
 	// exhausted is how long accepting pauses when the process has no descriptors left.
 	exhausted = 100 * time.Millisecond
 
-	reasonSessions = "sessions" // maxSessions
+	reasonSessions = "sessions" // mostSessions
 )
 
-// accept serves one listener until it is closed. It returns nil then, and once
-// all of its sessions are over.
-func (s *server) accept(l net.Listener) error {
-	var sessions sync.WaitGroup
-	defer sessions.Wait()
+// acceptor is a listener of tcp or unix.
+type acceptor interface {
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+// mostSessions is how many sessions the worker's descriptors allow: a session
+// holds one, and memory for a goroutine or two and one chunk.
+func mostSessions() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return 1
+	}
+	return max(int(min(r.Cur, 1<<20))-spareFiles, 1)
+}
+
+// accept serves one listener until it is closed, or until its deadline.
+func (s *server) accept(l acceptor) error {
 	for {
 		c, err := l.Accept()
 		switch {
@@ -48,7 +60,7 @@ func (s *server) accept(l net.Listener) error {
 			continue
 		}
 		s.idle.begin()
-		sessions.Go(func() {
+		s.sessions.Go(func() {
 			defer s.idle.end()
 			s.serve(conn, w, v)
 		})
@@ -90,7 +102,7 @@ var errFull = errors.New("too many sessions")
 func (s *server) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns) >= maxSessions
+	return len(s.conns) >= s.most
 }
 
 // serve runs one session to its end.

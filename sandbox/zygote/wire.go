@@ -19,7 +19,7 @@ import (
 const (
 	maxArgs    = 1024
 	maxEnv     = 512
-	maxFDs     = 64
+	MaxFDs     = 64 // of one request
 	maxGroups  = 64
 	maxRlimits = 16
 	maxWorkers = 4

@@ -66,7 +66,7 @@ func (z *Zygote) Send(r *Request) error {
 	for _, e := range r.Env {
 		n += len(e) + 1
 	}
-	if n > maxEnvLen || len(r.FDs) == 0 || len(r.FDs) > maxFDs {
+	if n > maxEnvLen || len(r.FDs) == 0 || len(r.FDs) > MaxFDs {
 		return fmt.Errorf("request to zygote: %d bytes of environment and %d descriptors: %w", n, len(r.FDs), syscall.E2BIG)
 	}
 	b := binary.NativeEndian.AppendUint64(z.buf[:0], r.ID)

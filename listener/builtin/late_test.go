@@ -1,0 +1,105 @@
+package builtin
+
+import (
+	"context"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"casemate/listener/journal"
+
+	"golang.org/x/sys/unix"
+)
+
+// lateListener accepts one more client after it was told to stop: one whose
+// connection the kernel handed over while the worker was deciding to end.
+type lateListener struct {
+	*net.TCPListener
+	mu   sync.Mutex
+	late net.Conn // the client's end
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	c, err := l.TCPListener.Accept()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil || l.late != nil || !isDeadline(err) {
+		return c, err
+	}
+	if err := l.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	if l.late, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		return nil, err
+	}
+	c, err = l.TCPListener.Accept()
+	if err := l.SetDeadline(time.Unix(1, 0)); err != nil {
+		return nil, err
+	}
+	return c, err
+}
+
+func isDeadline(err error) bool {
+	t, ok := err.(net.Error)
+	return ok && t.Timeout()
+}
+
+// TestClientAtTheIdleEnd: a client that is accepted between the idle decision and
+// the close keeps a worker that goes on serving everybody.
+func TestClientAtTheIdleEnd(t *testing.T) {
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := tcp.(*net.TCPListener).File()
+	tcp.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config("echo")
+	c.Linger = 0 // counts as a second
+	s, err := newServer(c, []*os.File{f}, func(journal.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lateListener{TCPListener: s.listeners[0].(*net.TCPListener)}
+	s.listeners[0] = l
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx) }()
+	var late net.Conn
+	eventually(t, "the late client", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		late = l.late
+		return late != nil
+	})
+	defer late.Close()
+	ping(t, late)
+	next, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	next.SetDeadline(time.Now().Add(10 * time.Second))
+	ping(t, next)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSessionsFillTheDescriptors: what bounds a worker's sessions is its profile's
+// open_files, and nothing else that no policy tells.
+func TestSessionsFillTheDescriptors(t *testing.T) {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		t.Fatal(err)
+	}
+	want := int(min(r.Cur, 1<<20)) - spareFiles
+	if got := mostSessions(); got != want || got < 512 {
+		t.Errorf("%d sessions with %d descriptors", got, r.Cur)
+	}
+}
