@@ -39,6 +39,7 @@ func legacyHost(t *testing.T, files map[string]string) {
 	privately(t, "/srv")
 	privately(t, "/home")
 	for i, line := range []string{"rsync:x:%[1]d:%[1]d:rsync:/srv/rsync:/usr/sbin/nologin", "guest:x:%[1]d:%[1]d:A guest:/home/guest:/bin/sh"} {
+		must(t, "sed", "-i", "/^"+line[:5]+":/d", "/etc/passwd", "/etc/group") // the host may have one of its own
 		add(t, "/etc/passwd", fmt.Sprintf(line, 901+i))
 		add(t, "/etc/group", fmt.Sprintf("%s:x:%d:", line[:5], 901+i))
 	}
