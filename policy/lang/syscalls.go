@@ -55,11 +55,11 @@ func (b *block) callNames(a *Attribute) []value {
 	}
 	for _, v := range items {
 		allow, deny := []string{v.s}, []string(nil)
-		if name == "deny" {
+		if a.Name == "deny" {
 			allow, deny = deny, allow
 		}
 		if _, err := b.c.resolveCalls(allow, deny); err != nil {
-			b.c.report(codeValue, v.rng, knownCalls(err), "%s", clip(strings.TrimPrefix(err.Error(), name+": ")))
+			b.c.report(codeValue, v.rng, knownCalls(err), "%s", clip(strings.TrimPrefix(err.Error(), a.Name+": ")))
 		}
 	}
 	return items
