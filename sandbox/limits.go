@@ -68,15 +68,15 @@ func (s *Sandbox) OOMKills() uint64 {
 	return cgroup.OOMKills(s.events)
 }
 
-// nofile is held while the process's own limit is read and set.
-var nofile sync.Mutex
+// rlimits is held while the process's own limits are read and set.
+var rlimits sync.Mutex
 
 // fitDescriptors sees to it that a zygote can have the profile's open_files,
 // and its own descriptors right above: whatever limit this process was started
 // with, it raises the hard one. The soft one, which bounds its own table, stays.
 func (s *Sandbox) fitDescriptors() error {
-	nofile.Lock()
-	defer nofile.Unlock()
+	rlimits.Lock()
+	defer rlimits.Unlock()
 	var own unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
 		return os.NewSyscallError("getrlimit", err)
@@ -99,16 +99,19 @@ func (s *Sandbox) fitDescriptors() error {
 	return nil
 }
 
-// fitTasks lowers RLIMIT_NPROC to what this process itself may have: a sum over
-// services may be more, and only CAP_SYS_RESOURCE could raise it.
-func fitTasks(limits []zygote.Rlimit) error {
-	var own unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &own); err != nil {
-		return os.NewSyscallError("getrlimit", err)
-	}
+// fitLimits sees to it that a zygote may set the limits: this process raises its
+// own hard ones, and where it may not (CAP_SYS_RESOURCE), nothing that it starts
+// gets more than it has.
+func fitLimits(limits []zygote.Rlimit) error {
+	rlimits.Lock()
+	defer rlimits.Unlock()
 	for i := range limits {
-		if l := &limits[i]; l.Resource == unix.RLIMIT_NPROC {
-			l.Soft, l.Hard = min(l.Soft, own.Max), min(l.Hard, own.Max)
+		l, own := &limits[i], unix.Rlimit{}
+		if err := unix.Getrlimit(l.Resource, &own); err != nil {
+			return os.NewSyscallError("getrlimit", err)
+		}
+		if l.Hard > own.Max && unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: own.Cur, Max: l.Hard}) != nil {
+			l.Soft, l.Hard = min(l.Soft, own.Max), own.Max
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ func TestModes(t *testing.T) {
 		{"nothing but 0 1 2", func(*Profile, *Command) {}, "ls /proc/self/fd", nil, "0\n1\n2\n3\n"}, // 3 is ls reading the directory
 		{"limits", func(p *Profile, _ *Command) { p.Resources[CPUTime], p.Resources[FileSize] = 7, 1024 },
 			"grep -E 'Max (cpu time|file size|open files|core)' /proc/self/limits | tr -s ' '", nil,
-			"Max cpu time 7 7 seconds \nMax file size 1024 1024 bytes \nMax core file size 0 0 bytes \nMax open files 64 64 files \n"},
+			"Max cpu time 7 7 seconds \nMax file size 1024 1024 bytes \nMax core file size 1 1 bytes \nMax open files 64 64 files \n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, cmd := realistic(), shell(c.script)

@@ -78,7 +78,10 @@ func (c *Command) check(p Profile) error {
 	case p.UserNamespace && !c.Dynamic && c.UID != c.GID:
 		return fmt.Errorf("user_namespace: uid %d and gid %d differ: one range maps both, use a user whose ids are equal or \"dynamic\"", c.UID, c.GID)
 	}
-	_, err := c.Stdio.zygote()
+	stdio, err := c.Stdio.zygote()
+	if n := int64(minOpenFiles + c.Sockets); stdio == zygote.StdioFDs && p.Resources[OpenFiles] > 0 && p.Resources[OpenFiles] < n {
+		return fmt.Errorf("open_files: %d is too small for %d sockets that are handed over: write at least %d", p.Resources[OpenFiles], c.Sockets, n)
+	}
 	return err
 }
 
@@ -103,19 +106,43 @@ func (pl *Plan) limits() []zygote.Rlimit {
 	// What is not as the profile has it: a default, and what counts by user.
 	r := pl.Profile.Resources
 	r[OpenFiles], r[Tasks] = int64(pl.files), pl.tasks()
-	out := []zygote.Rlimit{{Resource: unix.RLIMIT_CORE}} // a core file would hold what clients sent
+	out := make([]zygote.Rlimit, len(ownLimits))
+	for i, n := range ownLimits {
+		out[i] = zygote.Rlimit{Resource: i, Soft: n, Hard: n}
+	}
 	if !pl.makes("mq_open") {
-		out = append(out, zygote.Rlimit{Resource: rlimitMsgqueue})
+		out[rlimitMsgqueue] = zygote.Rlimit{Resource: rlimitMsgqueue}
 	}
 	for i, row := range ResourceRows {
 		if n := uint64(r[i]); n > 0 && !row.Group {
-			out = append(out, zygote.Rlimit{Resource: row.Rlimit, Soft: n, Hard: n})
+			out[row.Rlimit] = zygote.Rlimit{Resource: row.Rlimit, Soft: n, Hard: n}
 		}
 	}
 	return out
 }
 
-const rlimitMsgqueue = 12 // RLIMIT_MSGQUEUE: x/sys has no name for it
+// Resources of getrlimit(2) that x/sys has no name for.
+const (
+	rlimitSigpending = 11
+	rlimitMsgqueue   = 12
+	rlimitNice       = 13
+	rlimitRtprio     = 14
+)
+
+const unlimited = ^uint64(0)
+
+// ownLimits are the rlimits where the profile says nothing, by resource: a kernel's
+// own, whatever casemated was started with.
+var ownLimits = [16]uint64{
+	unix.RLIMIT_CPU: unlimited, unix.RLIMIT_FSIZE: unlimited, unix.RLIMIT_DATA: unlimited, unix.RLIMIT_STACK: 8 << 20,
+	// A core would hold what clients sent. 1 is no file, and nothing for a program that core_pattern
+	// names, which 0 would not keep away (core(5)).
+	unix.RLIMIT_CORE: 1,
+	unix.RLIMIT_RSS:  unlimited, unix.RLIMIT_NPROC: unlimited, unix.RLIMIT_NOFILE: defaultOpenFiles,
+	unix.RLIMIT_MEMLOCK: 8 << 20, unix.RLIMIT_AS: unlimited, unix.RLIMIT_LOCKS: unlimited,
+	rlimitSigpending: 4096, rlimitMsgqueue: 800 << 10, rlimitNice: 0, rlimitRtprio: 0,
+	15: unlimited, // RLIMIT_RTTIME
+}
 
 // TaskSlack is what a fixed user may have beside its services: other processes
 // of the host count too, and must not keep a client out.

@@ -79,7 +79,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	s.start.CgroupProcs, s.start.Landlock = group, ruleset
 	s.start.Filter, s.start.Seal = filter, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
-	if err := fitTasks(s.start.Rlimits); err != nil {
+	if err := fitLimits(s.start.Rlimits); err != nil {
 		return nil, err
 	}
 	if s.start.OOMScoreAdj, err = raised(); err != nil {

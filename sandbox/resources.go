@@ -66,7 +66,7 @@ var ResourceRows = [resourceCount]ResourceRow{
 	Data:         {Name: "data", Unit: Bytes, Min: 1 << 20, Max: 1 << 50, Example: "64MiB", Rlimit: unix.RLIMIT_DATA, Doc: "of each process: what it may write and shares with nobody"},
 	CPUTime:      {Name: "cpu_time", Unit: Seconds, Min: 1, Max: 1 << 31, Example: "10s", Rlimit: unix.RLIMIT_CPU, Doc: "of processor, of each process"},
 	FileSize:     {Name: "file_size", Unit: Bytes, Min: 1, Max: 1 << 50, Example: "1MiB", Rlimit: unix.RLIMIT_FSIZE, Doc: "of a file that it writes"},
-	OpenFiles:    {Name: "open_files", Unit: Count, Min: 4, Max: 1 << 20, Example: "64", Rlimit: unix.RLIMIT_NOFILE, Doc: "descriptors of each process"},
+	OpenFiles:    {Name: "open_files", Unit: Count, Min: minOpenFiles, Max: 1 << 20, Example: "64", Rlimit: unix.RLIMIT_NOFILE, Doc: "descriptors of each process"},
 	Tasks:        {Name: "tasks", Unit: Count, Min: 1, Max: 1 << 22, Example: "32", Rlimit: unix.RLIMIT_NPROC, Doc: "of a connection; with a fixed user, times concurrent for all of the user's"},
 	Stack:        {Name: "stack", Unit: Bytes, Min: 128 << 10, Max: 1 << 40, Example: "8MiB", Rlimit: unix.RLIMIT_STACK, Doc: "of each process"},
 	Locked:       {Name: "locked", Unit: Bytes, Min: 4096, Max: 1 << 50, Example: "64KiB", Rlimit: unix.RLIMIT_MEMLOCK, Doc: "memory that is never swapped out, of each process"},

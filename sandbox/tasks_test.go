@@ -141,9 +141,9 @@ func TestTasksAreCounted(t *testing.T) {
 	}{
 		{8, 8, leased},
 		{8, 8, func(p *Profile, c *Command) { p.Init = true; leased(p, c) }},
-		{0, 0, leased},
+		{0, -1, leased},
 		{8, 640 + TaskSlack, func(_ *Profile, c *Command) { c.UserTasks = 640 }},
-		{8, 0, func(*Profile, *Command) {}}, // its service knows no bound of sessions
+		{8, -1, func(*Profile, *Command) {}}, // its service knows no bound of sessions
 	} {
 		if got := limit(c.tasks, c.edit); got != c.want {
 			t.Errorf("tasks %d: RLIMIT_NPROC %d, want %d", c.tasks, got, c.want)
@@ -168,6 +168,18 @@ int main(void){char n='0';for(pid_t p;n<'9'&&(p=fork())>=0;n++)if(p==0)for(;;)pa
 			if r.Err() != nil || out != "3" {
 				t.Errorf("init %t: %q children (%v), want 3 beside itself", init, out, r.Err())
 			}
+		}
+	}
+}
+
+// TestTooFewDescriptors: sockets that are handed over need their places beside those of a start.
+func TestTooFewDescriptors(t *testing.T) {
+	p, c := realistic(), shell("")
+	c.Stdio, c.Sockets = "listen_fds", 8
+	for n, want := range map[int64]bool{minOpenFiles + 7: false, minOpenFiles + 8: true, 0: true} {
+		p.Resources[OpenFiles] = n
+		if _, err := NewPlan(p, c); (err == nil) != want {
+			t.Errorf("open_files %d with 8 sockets: %v", n, err)
 		}
 	}
 }

@@ -453,7 +453,7 @@ func TestHungStart(t *testing.T) {
 	echoes(t, bystander)
 	zygotes := [2]int{g.status1("cat").ZygotePID, g.status1("other").ZygotePID}
 	fake.set(func() { fake.mute = true })
-	behind, hung := dial(t, port), dial(t, port) // the last one is marked
+	hung, behind := dial(t, port), dial(t, port)
 	waitFor10(t, func() bool { return g.status1("cat").Live == 3 })
 	g.expect(`"session"`, `"reason":"start-failed"`, `exec: not done within 5s`)
 	fake.set(func() { fake.mute = false })

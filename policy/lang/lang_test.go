@@ -256,7 +256,7 @@ func TestWidening(t *testing.T) {
 		}
 	}
 	for _, body := range []string{
-		`files { read = ["/etc/passwd"] }`, `files { tmp = "1GiB" }`, `files { shm = "16MiB" }`, `resources { open_files = 10 }`, `resources { memory = "64MiB" }`,
+		`files { read = ["/etc/passwd"] }`, `files { tmp = "1GiB" }`, `files { shm = "16MiB" }`, `resources { open_files = 20 }`, `resources { memory = "64MiB" }`,
 		`syscalls { allow = ["read"] }`, `syscalls { on_violation = "kill" }`, `syscalls { seal = true }`, `init = true`, `user_namespace = true`,
 		`syscalls { deny = ["@threads"] }`, `best_effort = ["cgroup"]`,
 	} {

@@ -17,7 +17,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
@@ -26,6 +25,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -34,6 +34,7 @@
 #include <sys/wait.h>
 
 #include "call.h"
+#include "caps.h"
 #include "zygote.h"
 
 /* What one thread of the zygote works with. */
@@ -163,35 +164,15 @@ static void join_all(void)
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
 
+/* That limit counts from each child's start: it is set there. */
+static int cpu_bounded(void) { return plan->rlimit_set >> RLIMIT_CPU & 1 && plan->rlimits[RLIMIT_CPU].soft != ~0ull; }
+
 static void set_limits(void)
 {
 	for (unsigned i = 0; i < MAX_RLIMITS; i++)
-		if (plan->rlimit_set >> i & 1 && i != RLIMIT_CPU) /* that one counts from each child's start */
+		if (plan->rlimit_set >> i & 1 && !(i == RLIMIT_CPU && cpu_bounded()))
 			must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], 0), STEP_RLIMIT);
 	call(SYS_umask, plan->umask);
-}
-
-static long set_caps(uint64_t permitted, uint64_t inheritable)
-{
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2] = {{permitted, permitted, inheritable}, /* effective, permitted, inheritable */
-					      {permitted >> 32, permitted >> 32, inheritable >> 32}};
-	return call(SYS_capset, &h, d);
-}
-
-/* All bits where the kernel would not tell: no set passes for empty. */
-static uint64_t permitted_caps(void)
-{
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2];
-	return call(SYS_capget, &h, d) < 0 ? ~0ull : (uint64_t)d[1].permitted << 32 | d[0].permitted;
-}
-
-static void drop_bounding(uint64_t keep)
-{
-	for (unsigned c = 0; c < 64; c++) /* reading fails past the last capability of this kernel */
-		if (call(SYS_prctl, PR_CAPBSET_READ, c) > 0 && !(keep >> c & 1))
-			call(SYS_prctl, PR_CAPBSET_DROP, c); /* verified by the callers */
 }
 
 /* Everything that the launches need stays; what is dropped here never returns. */
@@ -268,6 +249,7 @@ static void enter(void)
 	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
+	must(call(SYS_personality, PER_LINUX), STEP_PERSONALITY); /* what it was started with, as no random addresses */
 	raise_oom();
 	prepare_parking();
 	join_all();
@@ -353,7 +335,7 @@ static void confine(struct worker *w)
 {
 	try(w, call(SYS_setsid), STEP_SETSID);
 	stdio(w);
-	if (plan->rlimit_set >> RLIMIT_CPU & 1)
+	if (cpu_bounded())
 		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
 	change_user(w);
 	tie_to_broker(w);
@@ -484,6 +466,7 @@ static void cut_broker(void)
 	drop_bounding(BROKER_CAPS);
 	call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
 	set_caps(permitted_caps() & BROKER_CAPS, 0);
+	call(SYS_personality, PER_LINUX); /* its children's programs start with it; each zygote makes sure */
 }
 
 void casemate_quiet_children(void)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -146,7 +147,7 @@ func TestHangingExec(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			watch, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY)
 			if err != nil {
-				t.Skipf("fanotify: %v", err)
+				need.Kernel(t, "needs fanotify with permission events: %v", err)
 			}
 			held := os.NewFile(uintptr(watch), "fanotify")
 			defer held.Close()

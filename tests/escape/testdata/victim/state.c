@@ -132,7 +132,7 @@ static int core(int c, char **v)
 	if (getrlimit(RLIMIT_CORE, &r))
 		return errno;
 	note("core %lu", (unsigned long)r.rlim_max);
-	return r.rlim_max ? 0 : EPERM;
+	return r.rlim_max > 1 ? 0 : EPERM; /* core(5): 1 keeps a program away that core_pattern names, too */
 }
 static int limits(int c, char **v)
 {
