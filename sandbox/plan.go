@@ -243,12 +243,6 @@ func (pl *Plan) link(p, to string) {
 }
 
 func (pl *Plan) bind(kind rootfs.Kind, p string, access landlock.Access) {
-	// The program itself lies often inside a tree that is already executable.
-	if kind == rootfs.Exec && slices.ContainsFunc(pl.tree.Entries, func(o rootfs.Entry) bool {
-		return o.Kind == rootfs.Exec && strings.HasPrefix(p, o.Path+"/")
-	}) {
-		return
-	}
 	pl.add(rootfs.Entry{Kind: kind, Path: p})
 	pl.grant(p, access)
 }

@@ -113,6 +113,9 @@ func interpreter(fd int) (string, error) {
 		return "", nil
 	}
 	line, _, _ = bytes.Cut(line, []byte{'\n'})
+	if bytes.HasSuffix(line, []byte{'\r'}) { // part of the interpreter's name or of its argument
+		return "", fmt.Errorf("its first line %q ends in a carriage return: end its lines as unix does, with sed -i 's/\\r$//'", "#!"+string(line))
+	}
 	words := bytes.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == 0 })
 	if len(words) == 0 || words[0][0] != '/' {
 		return "", fmt.Errorf("its first line %q names no interpreter by an absolute path", head[:min(n, len(line)+2)])

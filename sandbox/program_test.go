@@ -85,7 +85,8 @@ func TestScriptRefused(t *testing.T) {
 		edit              func(t *testing.T, script string, p *Profile)
 	}{
 		{"missing interpreter", "#!/no/such/shell", `its interpreter "/no/such/shell": open /no: no such file`, nil},
-		{"carriage return", "#!/bin/sh\r", `its interpreter "/bin/sh\r"`, nil},
+		{"carriage return", "#!/bin/sh\r", `its first line "#!/bin/sh\r" ends in a carriage return`, nil},
+		{"carriage return behind an argument", "#!/usr/bin/env sh\r", `its first line "#!/usr/bin/env sh\r" ends in a carriage return`, nil},
 		{"relative interpreter", "#! sh -e", "names no interpreter by an absolute path", nil},
 		{"empty line", "#!", "names no interpreter", nil},
 		{"interpreter that is data", "#!/etc/passwd", `its interpreter "/etc/passwd": not executable`, nil},
@@ -161,6 +162,7 @@ func TestProgramInTheTree(t *testing.T) {
 		{"loader only read", []string{"/lib64", "/usr/lib"}, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside"},
 		{"read names it", []string{"/usr/bin/env"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
 		{"read names its directory", []string{"/usr/bin"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
+		{"missing exec inside exec", nil, []string{"/lib", "/lib64", "/usr/lib", "/usr/lib/no-such-thing"}, "/usr/lib/no-such-thing"},
 		{"exec inside exec", nil, []string{"/lib", "/lib64", "/usr/bin/env", "/usr/lib", "/usr/lib/x86_64-linux-gnu"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
