@@ -30,10 +30,19 @@ func Layers(f *sandbox.Profile) []string {
 	if r := resourcesLine(&f.Resources); r != "" {
 		out = append(out, "resources: "+r)
 	}
+	out = append(out, "signals: "+signalsLine(f))
 	if len(f.BestEffort) > 0 {
 		out = append(out, "best effort: "+strings.Join(f.BestEffort, ", "))
 	}
 	return out
+}
+
+// signalsLine tells what a signal does that the program does not handle.
+func signalsLine(f *sandbox.Profile) string {
+	if f.Init {
+		return "as usual: the program is process 2 behind an init, which reaps its orphans"
+	}
+	return "only those it handles, and KILL: the program is process 1 (init = true makes it 2), so SIGPIPE, SIGALRM and SIGTERM do nothing else; orphans stay until it ends"
 }
 
 func networkLine(n *sandbox.Network) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,6 +47,7 @@ func (c *compiler) adviseService(s *policy.Service) {
 		c.warn(codeHabit, c.near(at+".user"), fmt.Sprintf("if group %q of user %q is meant, write user = %q and group = %q", group, name, name, group), "user %q has a dot in its name", s.User)
 	}
 	c.hidden(at, s)
+	c.signals(at, s)
 }
 
 // list is an acl of the policy or a shipped one.
@@ -100,10 +102,7 @@ func loopback(p acl.Pattern) bool {
 
 // hidden warns of a working directory that the profile does not show.
 func (c *compiler) hidden(at string, s *policy.Service) {
-	p := c.profiles[s.Profile]
-	if p == nil && c.base != nil {
-		p = c.base.profiles[s.Profile]
-	}
+	p := c.profileOf(s)
 	if p == nil || s.Builtin != "" || s.Dir == "/" {
 		return
 	}
@@ -123,6 +122,29 @@ func (c *compiler) hidden(at string, s *policy.Service) {
 		}
 	}
 	c.warn(codeHabit, c.near(at+".dir"), fmt.Sprintf("add it to read or write of profile %q, or write dir = \"/\"", s.Profile), "the directory %q is not among the paths that profile %q shows", s.Dir, s.Profile)
+}
+
+// profileOf is the service's profile, of the policy or shipped, or nil.
+func (c *compiler) profileOf(s *policy.Service) *profile {
+	p := c.profiles[s.Profile]
+	if p == nil && c.base != nil {
+		p = c.base.profiles[s.Profile]
+	}
+	return p
+}
+
+// interpreted matches programs that run other programs and count on signals and
+// on orphans being reaped: shells, interpreters, and scripts by their ending.
+var interpreted = regexp.MustCompile(`^([bd]?ash|sh|[kz]sh|busybox|(perl|python|ruby|node|php|lua|tclsh|expect)[0-9.]*|.*\.(sh|bash|pl|py|rb|php|lua|tcl))$`)
+
+// signals warns of a script that is process 1 of its namespace.
+func (c *compiler) signals(at string, s *policy.Service) {
+	p := c.profileOf(s)
+	if p == nil || p.Init || p.UserNamespace || len(s.Command) == 0 || !interpreted.MatchString(path.Base(s.Command[0])) {
+		return
+	}
+	c.warn(codeHabit, c.near(at+".command.0"), "give it a profile with init = true, as profile.server, or handle them in the script",
+		"%s is process 1 under profile %q: SIGPIPE, SIGALRM and SIGTERM do nothing to it, and orphans stay until it ends", s.Command[0], s.Profile)
 }
 
 // within tells whether a path is another one or below it.

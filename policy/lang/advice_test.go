@@ -23,6 +23,9 @@ func TestAdvice(t *testing.T) {
 		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nbecause = \"x\"\n" +
 			"network {\n  mode = \"host\"\n  connect = " + connect + "\n}\nsyscalls { " + syscalls + " }\n}\n"
 	}
+	script := func(program, profile string) string {
+		return strings.Replace(one("acl = acl.nobody\n  profile = "+profile), "/bin/cat", program, 1)
+	}
 	for _, tt := range []struct{ text, code, under, says string }{
 		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
 		{acl("allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
@@ -62,6 +65,11 @@ profile "c" {
 }
 `, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
 		{one("acl = acl.nobody\n  profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
+		{script("/bin/sh", "profile.line"), codeHabit, `"/bin/sh"`, "/bin/sh is process 1 under profile \"line\": SIGPIPE"},
+		{script("/usr/bin/python3.11", "profile.files"), codeHabit, `"/usr/bin/python3.11"`, "is process 1"},
+		{script("/usr/local/sbin/report.sh", "profile.line"), codeHabit, `"/usr/local/sbin/report.sh"`, "is process 1"},
+		{script("/bin/sh", "profile.server"), "", "", ""},
+		{script("/usr/sbin/shelld", "profile.line"), "", "", ""},
 	} {
 		doc, ds := compileText(tt.text)
 		if tt.code == "" {
