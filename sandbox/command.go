@@ -3,7 +3,7 @@ package sandbox
 import "casemate/sandbox/zygote"
 
 // MaxSockets is how many descriptors one Start can hand over.
-const MaxSockets = zygote.MaxFDs
+const MaxSockets = zygote.MaxFDs - 1 // and stderr
 
 // Command is what a sandbox runs, with everything resolved that needs a look
 // at the host's user tables.

@@ -17,8 +17,9 @@ import (
 
 // Options are the broker's part of a sandbox.
 type Options struct {
-	// Stderr becomes the service's descriptor 2; nil is /dev/null.
-	Stderr *os.File
+	// Stderr says that each request brings the program's descriptor 2; without, that is
+	// /dev/null, or the client where stdio is socket-all.
+	Stderr bool
 	// ABI is the Landlock ABI to go by; 0 asks the kernel.
 	ABI int
 	// Writable are the directories that any service of the policy may write,
@@ -89,10 +90,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if prog.byFD() {
 		s.start.Exec = prog.fd
 	}
-	s.start.Stderr = -1
-	if o.Stderr != nil {
-		s.start.Stderr = int(o.Stderr.Fd())
-	}
+	s.start.Stderr = o.Stderr
 	return s, nil
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -20,8 +19,8 @@ const tickEvery = 250 * time.Millisecond
 // closeGrace is how long an ending worker waits for a log that is not read.
 const closeGrace = time.Second
 
-// runLog sends the broker lines for its log, until the broker ends its side of
-// their socket.
+// runLog sends the broker lines for its log, until the broker tells it to end or
+// ends its side of their socket.
 func runLog(ctx context.Context) error {
 	broker, err := brokerSocket()
 	if err != nil {
@@ -45,15 +44,15 @@ func (s lineSender) Write(lines []byte) (int, error) {
 	return max(n-1, 0), err
 }
 
-// logWorker feeds one ledger from the broker's socket, the services' stderr and
-// the audit socket. Each of them has a goroutine that reads; the ledger lives on run's.
+// logWorker feeds one ledger from the broker's socket, the sessions' pipes and the
+// audit socket. Goroutines wait for each of them; all the rest lives on run's.
 type logWorker struct {
-	broker  *net.UnixConn
-	ledger  *ledger
-	orders  chan delivered
-	written chan written
-	sources map[uint32]*reading
-	done    chan struct{}
+	broker *net.UnixConn
+	ledger *ledger
+	orders chan delivered
+	pipes  *pipes
+	last   bool // there is nothing more to come than what the pipes hold
+	done   chan struct{}
 }
 
 type delivered struct {
@@ -62,36 +61,29 @@ type delivered struct {
 	err   error
 }
 
-// written is one write of a service.
-type written struct {
-	slot, pid, uid uint32
-	data           []byte
-}
-
 func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
-	w := &logWorker{broker: broker, orders: make(chan delivered), written: make(chan written),
-		sources: make(map[uint32]*reading), done: make(chan struct{})}
-	w.ledger = newLedger(out, func(pid, uid uint32) { w.tell(wire.Report{Kind: wire.Whose, PID: pid, UID: uid}) })
+	w := &logWorker{broker: broker, orders: make(chan delivered), ledger: newLedger(out), done: make(chan struct{})}
 	return w
 }
 
 // tell sends a message. A broker that is gone is noticed by readOrders.
 func (w *logWorker) tell(r wire.Report) { _, _ = w.broker.Write(r.Encode()) }
 
-func (w *logWorker) run(ctx context.Context) error {
+func (w *logWorker) run(ctx context.Context) (err error) {
+	if w.pipes, err = newPipes(w.tell, w.ledger); err != nil {
+		return err
+	}
 	defer w.end()
 	go w.readOrders()
+	go w.pipes.wait(w.done)
 	timer := time.NewTimer(tickEvery)
 	ticking := true
-	for {
+	for !w.last || !w.pipes.rest(time.Now()) {
 		select {
 		case <-ctx.Done():
 			return nil
 		case d := <-w.orders:
 			if errors.Is(d.err, io.EOF) {
-				for slot, s := range w.sources {
-					w.rest(slot, s, time.Now())
-				}
 				return nil
 			}
 			if d.err == nil {
@@ -100,8 +92,9 @@ func (w *logWorker) run(ctx context.Context) error {
 			if d.err != nil {
 				return d.err
 			}
-		case x := <-w.written:
-			w.ledger.write(x.slot, x.pid, x.uid, x.data, time.Now())
+		case <-w.pipes.some:
+			w.pipes.read(time.Now())
+			w.pipes.taken <- struct{}{}
 			if !ticking {
 				timer.Reset(tickEvery)
 				ticking = true
@@ -113,51 +106,47 @@ func (w *logWorker) run(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
 }
 
 func (w *logWorker) end() {
 	close(w.done)
+	w.pipes.rest(time.Now())
 	w.ledger.finish(time.Now())
-	for _, s := range w.sources {
-		_ = s.conn.Close()
-	}
+	w.pipes.close()
 }
 
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
-	now := time.Now()
 	switch o := d.order; o.Kind {
-	case wire.Attach, wire.Records:
-		return w.attach(o, d.file, now)
-	case wire.Detach:
-		if s := w.sources[o.Slot]; s != nil {
-			w.rest(o.Slot, s, now)
-			_ = s.conn.Close()
-			delete(w.sources, o.Slot)
-		}
-		w.ledger.detach(o.Slot, now)
+	case wire.Pipes:
+		return w.pipes.add(o.Pipe, d.file)
+	case wire.Belongs, wire.Records:
+		return w.pipes.belongs(o)
 	case wire.Audit:
 		return w.readAudit(d.file)
-	case wire.Belongs:
-		w.ledger.answer(o.PID, o.ID, now)
+	case wire.Ping:
+		w.tell(wire.Report{Kind: wire.Pong})
+	case wire.Last:
+		w.last = true
 	}
 	return nil
 }
 
-func (w *logWorker) attach(o wire.Order, f *os.File, now time.Time) error {
-	c, err := net.FileConn(f)
-	f.Close()
-	if err != nil {
-		return fmt.Errorf("stderr of %s: %w", o.Name, err)
+// readOrders hands the broker's messages on, until its socket ends.
+func (w *logWorker) readOrders() {
+	for r := newOrderReader(w.broker); ; {
+		d := r.read()
+		select {
+		case w.orders <- d:
+		case <-w.done:
+			if d.file != nil {
+				d.file.Close()
+			}
+			return
+		}
+		if d.err != nil {
+			return
+		}
 	}
-	u, ok := c.(*net.UnixConn)
-	if !ok || w.sources[o.Slot] != nil {
-		c.Close()
-		return fmt.Errorf("stderr of %s: no new unix socket", o.Name)
-	}
-	s := &reading{u, make(chan struct{})}
-	w.sources[o.Slot] = s
-	w.ledger.attach(o.Slot, o.Name, o.Kind == wire.Records, now)
-	go w.readSource(o.Slot, s)
-	return nil
 }

@@ -9,225 +9,148 @@ import (
 	"casemate/listener/journal"
 )
 
-// The ledger's bounds and patience.
+// The ledger's patience.
 const (
-	partialAge   = time.Second            // a begun line is written after so long without more
-	answerAge    = 500 * time.Millisecond // for the broker's answer about a pid
-	knownAge     = time.Second            // an answer is good for so long: pids come back
-	leftOutEvery = 10 * time.Second       // between two counts of lines left out
-	maxWriters   = 1024                   // processes that are remembered
-	maxHeld      = 64                     // lines held for one process until it is known
+	partialAge   = time.Second      // a begun line is written after so long without more
+	leftOutEvery = 10 * time.Second // between two counts of lines left out
 )
 
-// ledger turns what processes write into records. It asks the broker which
-// session a process belongs to and holds its lines until it knows. The caller
-// passes the time. It is not safe for concurrent use.
+// What a service may write: each session, and all of them together.
+var (
+	lineRate    = journal.Rate{Every: time.Second / 20, Burst: 100}
+	serviceRate = journal.Rate{Every: time.Second / 200, Burst: 1000}
+)
+
+// ledger turns what sessions write into records. The caller passes the time. It
+// is not safe for concurrent use.
 type ledger struct {
-	out      func(journal.Record)
-	ask      func(pid, uid uint32)
-	services map[uint32]*source // by slot
-	writers  map[writerKey]*writer
-	asked    map[uint32]bool // pids with an open question
+	out     func(journal.Record)
+	sources map[string]*source
+	begun   map[*writer]bool // those with a begun line
 }
 
 // source is one service's stderr.
 type source struct {
 	name    string
-	records bool // a builtin's: a line may be a record already
-	quota   quota
-	counted time.Time // when lines left out were last written
+	writers int
+	start   time.Time // the buckets' clock counts from here
+	all     journal.Bucket
+	left    uint64    // lines left out since they were last counted
+	counted time.Time // when that was
 }
 
-type writerKey struct{ slot, pid, uid uint32 }
-
-// writer is one process that wrote.
+// writer is one session's stderr.
 type writer struct {
-	key   writerKey
-	src   *source
-	lines lines
-	wrote time.Time // its last write
-	id    uint64    // its session, 0 = the broker knows none
-	until time.Time // how long id is good
-	since time.Time // since when an answer is waited for; zero = not waiting
-	held  []heldLine
+	src     *source
+	id      uint64 // of the session
+	records bool   // a builtin's: a line may be a record already
+	own     journal.Bucket
+	lines   lines
+	wrote   time.Time // its last write
 }
 
-type heldLine struct {
-	at   time.Time
-	text string
+func newLedger(out func(journal.Record)) *ledger {
+	return &ledger{out: out, sources: make(map[string]*source), begun: make(map[*writer]bool)}
 }
 
-func newLedger(out func(journal.Record), ask func(pid, uid uint32)) *ledger {
-	return &ledger{out: out, ask: ask, services: make(map[uint32]*source),
-		writers: make(map[writerKey]*writer), asked: make(map[uint32]bool)}
-}
-
-// attach begins a service.
-func (l *ledger) attach(slot uint32, name string, records bool, now time.Time) {
-	l.services[slot] = &source{name: name, records: records, quota: quota{start: now}, counted: now}
-}
-
-// detach ends a service: what it still has is written.
-func (l *ledger) detach(slot uint32, now time.Time) {
-	src := l.services[slot]
+// begin begins a session's stderr.
+func (l *ledger) begin(name string, id uint64, records bool, now time.Time) *writer {
+	src := l.sources[name]
 	if src == nil {
-		return
+		src = &source{name: name, start: now, counted: now}
+		l.sources[name] = src
 	}
-	for _, w := range l.writers {
-		if w.key.slot == slot {
-			l.forget(w, now)
-		}
-	}
-	l.countLeftOut(src, now)
-	delete(l.services, slot)
+	src.writers++
+	return &writer{src: src, id: id, records: records}
 }
 
-// write takes one write of a process.
-func (l *ledger) write(slot, pid, uid uint32, data []byte, now time.Time) {
-	src := l.services[slot]
-	if src == nil || len(data) == 0 {
-		return
-	}
-	key := writerKey{slot, pid, uid}
-	w := l.writers[key]
-	if w == nil {
-		if len(l.writers) >= maxWriters {
-			l.forget(l.oldest(), now)
-		}
-		w = &writer{key: key, src: src}
-		l.writers[key] = w
-	}
+// write takes what was written, which may end anywhere.
+func (l *ledger) write(w *writer, data []byte, now time.Time) {
 	w.wrote = now
-	l.identify(w, now)
 	w.lines.add(data, func(line []byte) { l.line(w, line, now) })
-}
-
-// identify asks about a process whose session is not known, or no longer.
-func (l *ledger) identify(w *writer, now time.Time) {
-	if !w.since.IsZero() || now.Before(w.until) {
-		return
-	}
-	if w.key.pid == 0 {
-		// A process outside of the worker's pid namespace: answers are by pid, and
-		// this one would be everybody's.
-		w.until = now.Add(knownAge)
-		return
-	}
-	w.since = now
-	if !l.asked[w.key.pid] {
-		l.asked[w.key.pid] = true
-		l.ask(w.key.pid, w.key.uid)
+	if len(w.lines.rest) > 0 {
+		l.begun[w] = true
+	} else {
+		delete(l.begun, w)
 	}
 }
 
-// answer is the broker's word about a pid; id 0 is nobody's.
-func (l *ledger) answer(pid uint32, id uint64, now time.Time) {
-	delete(l.asked, pid)
-	for _, w := range l.writers {
-		if w.key.pid == pid && !w.since.IsZero() {
-			l.settle(w, id, now)
-		}
-	}
+// ended takes a session's last line.
+func (l *ledger) ended(w *writer, now time.Time) {
+	l.flush(w, now)
+	w.src.writers--
 }
 
-func (l *ledger) settle(w *writer, id uint64, now time.Time) {
-	w.id, w.until, w.since = id, now.Add(knownAge), time.Time{}
-	for _, h := range w.held {
-		l.record(w, h, now)
-	}
-	w.held = nil
+func (l *ledger) flush(w *writer, now time.Time) {
+	w.lines.flush(func(line []byte) { l.line(w, line, now) })
+	delete(l.begun, w)
 }
 
-// line writes one line, or holds it while its session is asked.
 func (l *ledger) line(w *writer, text []byte, now time.Time) {
-	if w.src.records {
+	if w.records {
 		if level, ok := recordOf(w.src.name, text); ok {
 			l.out(&journal.Relayed{Level: level, Line: bytes.Clone(text)})
 			return
 		}
 	}
-	h := heldLine{at: now, text: quote(text)}
-	switch {
-	case w.since.IsZero():
-		l.record(w, h, now)
-	case len(w.held) < maxHeld:
-		w.held = append(w.held, h)
-	default:
-		w.src.quota.left++
+	if w.allow(now) {
+		l.out(&journal.Stderr{At: now, Service: w.src.name, ID: w.id, Text: quote(text)})
 	}
 }
 
-func (l *ledger) record(w *writer, h heldLine, now time.Time) {
-	// A session's processes share one budget; strangers have one for each pid,
-	// apart from the session ids, which count from 1.
-	owner := w.id
-	if owner == 0 {
-		owner = 1<<63 | uint64(w.key.pid)
+// allow takes one line, or counts it as left out. A line is taken from both budgets
+// or from none, so a loud session cannot use up what the service has.
+func (w *writer) allow(at time.Time) bool {
+	now := int64(at.Sub(w.src.start))
+	if !w.own.Room(lineRate, now) || !w.src.all.Room(serviceRate, now) {
+		w.src.left++
+		return false
 	}
-	if !w.src.quota.allow(owner, now) {
-		return
-	}
-	l.out(&journal.Stderr{At: h.at, Service: w.src.name, ID: w.id, PID: w.key.pid, Text: h.text})
+	w.own.Take(lineRate, now)
+	w.src.all.Take(serviceRate, now)
+	return true
 }
 
-// tick does what is due: begun lines, questions without answer, counts. It returns
-// whether anything is still to come, and so another tick is needed.
+// tick does what is due: begun lines and counts. It returns whether anything is
+// still to come, and so another tick is needed.
 func (l *ledger) tick(now time.Time) bool {
-	for _, w := range l.writers {
+	for w := range l.begun {
 		if now.Sub(w.wrote) >= partialAge {
-			w.lines.flush(func(line []byte) { l.line(w, line, now) })
-		}
-		if !w.since.IsZero() && now.Sub(w.since) >= answerAge {
-			delete(l.asked, w.key.pid)
-			l.settle(w, 0, now)
-		}
-		if now.Sub(w.wrote) >= partialAge && w.since.IsZero() {
-			delete(l.writers, w.key)
+			l.flush(w, now)
 		}
 	}
-	more := len(l.writers) > 0
-	for _, src := range l.services {
+	more := len(l.begun) > 0
+	for name, src := range l.sources {
 		if now.Sub(src.counted) >= leftOutEvery {
 			l.countLeftOut(src, now)
+			// Not before: a service's budget is the same however few of its sessions write at once.
+			if src.writers == 0 {
+				delete(l.sources, name)
+				continue
+			}
 		}
-		more = more || src.quota.left > 0
+		more = more || src.left > 0 || src.writers == 0
 	}
 	return more
 }
 
 // finish writes everything that is held.
 func (l *ledger) finish(now time.Time) {
-	for slot := range l.services {
-		l.detach(slot, now)
+	for w := range l.begun {
+		l.flush(w, now)
 	}
-}
-
-// forget writes what a process has left, without waiting for its session.
-func (l *ledger) forget(w *writer, now time.Time) {
-	if !w.since.IsZero() {
-		l.settle(w, w.id, now)
+	for _, src := range l.sources {
+		l.countLeftOut(src, now)
 	}
-	w.lines.flush(func(line []byte) { l.line(w, line, now) })
-	delete(l.writers, w.key)
-}
-
-func (l *ledger) oldest() *writer {
-	var old *writer
-	for _, w := range l.writers {
-		if old == nil || w.wrote.Before(old.wrote) {
-			old = w
-		}
-	}
-	return old
 }
 
 func (l *ledger) countLeftOut(src *source, now time.Time) {
 	src.counted = now
-	if src.quota.left == 0 {
+	if src.left == 0 {
 		return
 	}
-	l.out(&journal.Suppressed{At: now, What: journal.StderrLines, Service: src.name, Count: src.quota.left})
-	src.quota.left = 0
+	l.out(&journal.Suppressed{At: now, What: journal.StderrLines, Service: src.name, Count: src.left})
+	src.left = 0
 }
 
 // recordOf tells whether a line of a builtin's is a record of its own service, and

@@ -6,8 +6,7 @@ import "bytes"
 // goes on in the next record.
 const maxLine = 4096
 
-// lines cuts one process's stderr into lines. Messages are writes, and a C
-// program's stderr is unbuffered: one line may come in many, many lines in one.
+// lines cuts one session's stderr into lines: one may come in many pieces, many in one.
 type lines struct {
 	rest []byte // the begun line, shorter than maxLine
 }
@@ -40,6 +39,6 @@ func (l *lines) add(data []byte, emit func(line []byte)) {
 func (l *lines) flush(emit func(line []byte)) {
 	if len(l.rest) > 0 {
 		emit(l.rest)
-		l.rest = l.rest[:0]
+		l.rest = nil
 	}
 }

@@ -152,17 +152,16 @@ func FuzzParseAudit(f *testing.F) {
 	})
 }
 
-// desk is a ledger with a clock and an asked list.
+// desk is a ledger with a clock.
 type desk struct {
 	*ledger
-	out   bytes.Buffer
-	asked []uint32
-	now   time.Time
+	out bytes.Buffer
+	now time.Time
 }
 
 func newDesk() *desk {
-	d := &desk{now: time.Unix(1_700_000_000, 0)}
-	d.ledger = newLedger(func(r journal.Record) { d.out.Write(journal.Encode(r)) }, func(pid, _ uint32) { d.asked = append(d.asked, pid) })
+	d := &desk{now: time.Now()}
+	d.ledger = newLedger(func(r journal.Record) { d.out.Write(journal.Encode(r)) })
 	return d
 }
 
@@ -171,20 +170,20 @@ func (d *desk) after(t time.Duration) time.Time {
 	return d.now
 }
 
-// take returns the records since the last take, as "msg service id pid text|count".
+// take returns the records since the last take, as "service id text" or "msg service count".
 func (d *desk) take(t *testing.T) []string {
 	t.Helper()
 	var got []string
 	for line := range strings.Lines(d.out.String()) {
 		var r struct {
 			Time, Level, Msg, Service, Text string
-			ID, PID, Count                  uint64
+			ID, Count                       uint64
 		}
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		if r.Msg == "stderr" {
-			got = append(got, fmt.Sprintf("%s %d %d %s", r.Service, r.ID, r.PID, r.Text))
+			got = append(got, fmt.Sprintf("%s %d %s", r.Service, r.ID, r.Text))
 		} else {
 			got = append(got, fmt.Sprintf("%s %s %d", r.Msg, r.Service, r.Count))
 		}
@@ -200,111 +199,70 @@ func (d *desk) want(t *testing.T, want ...string) {
 	}
 }
 
-func TestLedgerHoldsLinesUntilTheSessionIsKnown(t *testing.T) {
+func TestLedgerPatience(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "finger", false, d.now)
-	d.write(1, 100, 5, []byte("hello\nwor"), d.now)
-	d.write(1, 100, 5, []byte("ld\n"), d.now)
-	d.want(t)
-	if len(d.ledger.asked) != 1 || len(d.asked) != 1 || d.asked[0] != 100 {
-		t.Errorf("asked %v", d.asked)
+	w := d.begin("finger", 7, false, d.now)
+	d.write(w, []byte("hello\nbeg"), d.now)
+	d.write(w, []byte("un"), d.now)
+	d.want(t, "finger 7 hello")
+	if !d.tick(d.now) {
+		t.Error("a tick must follow while a line is begun")
 	}
-	d.answer(100, 7, d.now)
-	d.want(t, "finger 7 100 hello", "finger 7 100 world")
-	d.write(1, 100, 5, []byte("more\n"), d.now)
-	d.want(t, "finger 7 100 more")
-	// Pids come back: after a while the same one is asked about again.
-	d.write(1, 100, 5, []byte("later\n"), d.after(knownAge))
 	d.want(t)
-	d.answer(100, 8, d.now)
-	d.want(t, "finger 8 100 later")
-}
-
-func TestLedgerTimeouts(t *testing.T) {
-	d := newDesk()
-	d.attach(1, "finger", false, d.now)
-	d.write(1, 100, 5, []byte("nobody answers\n"), d.now)
-	if !d.tick(d.after(answerAge)) {
-		t.Error("a tick must follow while a writer is remembered")
+	if d.tick(d.after(partialAge)) {
+		t.Error("a tick follows for nothing")
 	}
-	d.want(t, "finger 0 100 nobody answers")
-	d.write(1, 100, 5, []byte("begun"), d.now)
-	d.tick(d.after(partialAge))
-	d.want(t, "finger 0 100 begun")
-	if d.tick(d.after(time.Second)) || len(d.writers) != 0 || len(d.ledger.asked) != 0 {
-		t.Errorf("an idle ledger holds %d writers", len(d.writers))
+	d.want(t, "finger 7 begun")
+	d.write(w, []byte("rest"), d.now)
+	d.ended(w, d.now)
+	d.want(t, "finger 7 rest")
+	if d.tick(d.after(leftOutEvery)) || len(d.sources) != 0 || len(d.begun) != 0 {
+		t.Errorf("an idle ledger holds %d sources and %d lines", len(d.sources), len(d.begun))
 	}
 }
 
-func TestLedgerUnknownPid(t *testing.T) {
+func TestLedgerFinishWritesTheRest(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "finger", false, d.now)
-	d.write(1, 0, 5, []byte("from outside\n"), d.now)
-	d.want(t, "finger 0 0 from outside")
-	if len(d.asked) != 0 {
-		t.Error("asked about pid 0")
-	}
-}
-
-func TestLedgerDetachWritesTheRest(t *testing.T) {
-	d := newDesk()
-	d.attach(1, "a", false, d.now)
-	d.attach(2, "b", false, d.now)
-	d.write(1, 100, 5, []byte("held\nbegun"), d.now)
-	d.write(2, 101, 5, []byte("other\n"), d.now)
-	d.detach(1, d.now)
-	d.want(t, "a 0 100 held", "a 0 100 begun")
-	d.write(1, 100, 5, []byte("too late\n"), d.now)
-	d.want(t)
+	w := d.begin("a", 1, false, d.now)
+	d.write(w, []byte(strings.Repeat("x\n", lineRate.Burst+3)+"begun"), d.now)
+	d.take(t)
 	d.finish(d.now)
-	d.want(t, "b 0 101 other")
+	d.want(t, "stderr-suppressed a 4")
 }
 
 func TestLedgerRate(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "loud", false, d.now)
-	d.write(1, 100, 5, []byte("x\n"), d.now)
-	d.answer(100, 7, d.now)
+	w := d.begin("loud", 7, false, d.now)
 	for range lineRate.Burst + 50 {
-		d.write(1, 100, 5, []byte("x\n"), d.now)
+		d.write(w, []byte("x\n"), d.now)
 	}
 	if got := len(d.take(t)); got != lineRate.Burst {
 		t.Errorf("%d lines of one session, want %d", got, lineRate.Burst)
 	}
 	// The neighbour is not affected.
-	d.write(1, 101, 5, []byte("y\n"), d.now)
-	d.answer(101, 8, d.now)
-	d.want(t, "loud 8 101 y")
+	n := d.begin("loud", 8, false, d.now)
+	d.write(n, []byte("y\n"), d.now)
+	d.want(t, "loud 8 y")
+	if !d.tick(d.now) {
+		t.Error("a tick must follow while lines are to be counted")
+	}
 	d.tick(d.after(leftOutEvery))
-	d.want(t, "stderr-suppressed loud 51")
+	d.want(t, "stderr-suppressed loud 50")
 	// And it recovers.
-	d.write(1, 100, 5, []byte("z\n"), d.now)
-	d.answer(100, 7, d.now)
-	d.want(t, "loud 7 100 z")
+	d.write(w, []byte("z\n"), d.now)
+	d.want(t, "loud 7 z")
 }
 
+// Many sessions, one after the other, have no more than the service has.
 func TestLedgerServiceRate(t *testing.T) {
 	d := newDesk()
-	d.attach(1, "forks", false, d.now)
-	for pid := range uint32(3000) {
-		d.write(1, 1000+pid, 5, []byte("x\n"), d.now)
-		d.answer(1000+pid, 0, d.now)
+	for id := range uint64(3000) {
+		w := d.begin("forks", id, false, d.now)
+		d.write(w, []byte("x\n"), d.now)
+		d.ended(w, d.now)
 	}
 	if got := len(d.take(t)); got != serviceRate.Burst {
 		t.Errorf("%d lines of one service, want %d", got, serviceRate.Burst)
-	}
-	if len(d.writers) > maxWriters || len(d.services[1].quota.owners) > maxOwners {
-		t.Errorf("%d writers, %d owners", len(d.writers), len(d.services[1].quota.owners))
-	}
-}
-
-func TestLedgerBoundsWhatItHolds(t *testing.T) {
-	d := newDesk()
-	d.attach(1, "s", false, d.now)
-	d.write(1, 100, 5, bytes.Repeat([]byte("x\n"), 1000), d.now)
-	d.answer(100, 7, d.now)
-	if got := len(d.take(t)); got != maxHeld {
-		t.Errorf("%d lines", got)
 	}
 }
 
@@ -326,9 +284,8 @@ func TestLedgerTakesRecordsOfABuiltin(t *testing.T) {
 		{"no object", "7\n", true, false},
 	} {
 		d := newDesk()
-		d.attach(1, "echo", tt.records, d.now)
-		d.write(1, 0, 5, []byte(tt.line), d.now)
-		if got := d.out.String(); (got == tt.line) != tt.own || !tt.own && !strings.Contains(got, `"msg":"stderr","format_version":1,"service":"echo"`) {
+		d.write(d.begin("echo", 7, tt.records, d.now), []byte(tt.line), d.now)
+		if got := d.out.String(); (got == tt.line) != tt.own || !tt.own && !strings.Contains(got, `"msg":"stderr","format_version":1,"service":"echo","id":7`) {
 			t.Errorf("%s: %s", tt.name, got)
 		}
 	}

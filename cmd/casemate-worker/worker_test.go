@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
@@ -43,80 +46,202 @@ func conn(t *testing.T, f *os.File) *net.UnixConn {
 	return u
 }
 
-// The whole of the log worker: a broker that introduces a service and answers
-// whose process it is, and a service that sends a descriptor along with its text.
-func TestLogWorker(t *testing.T) {
+// reader is a log worker with its broker's side in the test's hands.
+type reader struct {
+	t       *testing.T
+	broker  *net.UnixConn
+	records chan map[string]any
+	done    chan error
+}
+
+func newReader(t *testing.T) *reader {
 	ours, theirs := pair(t, unix.SOCK_SEQPACKET)
-	broker, records := conn(t, ours), make(chan map[string]any, 16)
+	l := &reader{t, conn(t, ours), make(chan map[string]any, 1000), make(chan error, 1)}
 	r, w := io.Pipe()
 	go func() {
 		s := bufio.NewScanner(r)
 		for s.Scan() {
 			var m map[string]any
 			if json.Unmarshal(s.Bytes(), &m) == nil {
-				records <- m
+				l.records <- m
 			}
 		}
 	}()
-	done := make(chan error, 1)
-	go func() {
-		c, err := net.FileConn(theirs)
-		if err != nil {
-			done <- err
-			return
-		}
-		theirs.Close()
-		done <- newLogWorker(c.(*net.UnixConn), func(r journal.Record) { w.Write(journal.Encode(r)) }).run(context.Background())
-	}()
+	worker := newLogWorker(conn(t, theirs), func(r journal.Record) { w.Write(journal.Encode(r)) })
+	go func() { l.done <- worker.run(context.Background()) }()
+	return l
+}
 
-	program, reader := pair(t, unix.SOCK_SEQPACKET)
-	if err := unix.SetsockoptInt(int(reader.Fd()), unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
-		t.Fatal(err)
+func (l *reader) order(o wire.Order, fd ...int) {
+	l.t.Helper()
+	var rights []byte
+	if len(fd) > 0 {
+		rights = unix.UnixRights(fd...)
 	}
-	attach := wire.Order{Kind: wire.Attach, Slot: 3, Name: "finger"}.Encode()
-	if _, _, err := broker.WriteMsgUnix(attach, unix.UnixRights(int(reader.Fd())), nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Send(int(program.Fd()), nil, 0); err != nil { // a write of nothing is not the end
-		t.Fatal(err)
-	}
-	if err := unix.Sendmsg(int(program.Fd()), []byte("hello\x1b\nrest"), unix.UnixRights(0, 1, 2), nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 64)
-	n, err := broker.Read(buf)
-	if q, derr := wire.DecodeReport(buf[:n]); err != nil || derr != nil || q.Kind != wire.Whose || q.PID != uint32(os.Getpid()) || q.UID != uint32(os.Getuid()) {
-		t.Fatalf("question %q, %v", buf[:n], err)
-	}
-	answer := wire.Order{Kind: wire.Belongs, PID: uint32(os.Getpid()), ID: 42}.Encode()
-	if _, err := broker.Write(answer); err != nil {
-		t.Fatal(err)
-	}
-	wantRecord(t, records, `hello\x1b`)
-	if _, err := broker.Write(wire.Order{Kind: wire.Detach, Slot: 3}.Encode()); err != nil {
-		t.Fatal(err)
-	}
-	wantRecord(t, records, "rest")
-	broker.Close()
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("the worker outlives its broker")
+	if _, _, err := l.broker.WriteMsgUnix(o.Encode(), rights, nil); err != nil {
+		l.t.Fatal(err)
 	}
 }
 
-func wantRecord(t *testing.T, records chan map[string]any, text string) {
-	t.Helper()
+func (l *reader) hears(want wire.Report) {
+	l.t.Helper()
+	buf := make([]byte, 64)
+	n, err := l.broker.Read(buf)
+	got, derr := wire.DecodeReport(buf[:n])
+	if err != nil || derr != nil || !reflect.DeepEqual(got, want) {
+		l.t.Fatalf("heard %q, %v, want %+v", buf[:n], err, want)
+	}
+}
+
+func (l *reader) record(id float64, text string) {
+	l.t.Helper()
 	select {
-	case m := <-records:
-		if m["msg"] != "stderr" || m["service"] != "finger" || m["id"] != 42.0 || m["text"] != text || m["pid"] != float64(os.Getpid()) {
-			t.Errorf("record %v, want text %q", m, text)
+	case m := <-l.records:
+		if m["msg"] != "stderr" || m["service"] != "finger" || m["id"] != id || m["text"] != text {
+			l.t.Errorf("record %v, want %v %q", m, id, text)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatalf("no record with %q", text)
+		l.t.Fatalf("no record with %q, worker: %v", text, l.ended(time.Millisecond))
+	}
+}
+
+// ended waits for the worker's end.
+func (l *reader) ended(patience time.Duration) error {
+	select {
+	case err := <-l.done:
+		return err
+	case <-time.After(patience):
+		return errors.New("it runs")
+	}
+}
+
+// store makes pipes as the broker does: their writing ends, and the store.
+func store(t *testing.T) (ends []*os.File, store int) {
+	t.Helper()
+	var fds []int
+	for range wire.PipesAtOnce {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+		defer r.Close()
+		fds, ends = append(fds, int(r.Fd())), append(ends, w)
+	}
+	store, err := wire.Store(fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(store) })
+	return ends, store
+}
+
+// TestLogWorker: it asks whose a pipe is before it reads of it, takes lines as they
+// end, tells when all of them are over, and reads what there is before it ends.
+func TestLogWorker(t *testing.T) {
+	l := newReader(t)
+	ends, fd := store(t)
+	l.order(wire.Order{Kind: wire.Pipes, Pipe: 64}, fd)
+	ends[3].WriteString("hello\x1b\nrest")
+	l.hears(wire.Report{Kind: wire.Whose, Pipe: 67})
+	l.order(wire.Order{Kind: wire.Ping})
+	l.hears(wire.Report{Kind: wire.Pong})
+	l.order(wire.Order{Kind: wire.Belongs, Pipe: 67, ID: 42, Name: "finger"})
+	l.record(42, `hello\x1b`)
+	ends[3].Close()
+	l.record(42, "rest")
+	for _, end := range ends {
+		end.Close()
+	}
+	l.hears(wire.Report{Kind: wire.Done, Pipe: 64})
+
+	ends, fd = store(t)
+	l.order(wire.Order{Kind: wire.Pipes, Pipe: 96}, fd)
+	for i := range 3 {
+		ends[i].WriteString("last words") // of a session that lives on
+	}
+	l.order(wire.Order{Kind: wire.Last})
+	asked := map[uint32]bool{}
+	for range 3 {
+		buf := make([]byte, 64)
+		n, err := l.broker.Read(buf)
+		q, derr := wire.DecodeReport(buf[:n])
+		if err != nil || derr != nil || q.Kind != wire.Whose || asked[q.Pipe] {
+			t.Fatalf("heard %q, %v", buf[:n], err)
+		}
+		asked[q.Pipe] = true
+		l.order(wire.Order{Kind: wire.Belongs, Pipe: q.Pipe, ID: 43, Name: "finger"})
+	}
+	for range 3 {
+		l.record(43, "last words")
+	}
+	if err := l.ended(10 * time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLogWorkersInTurn: what one worker has not read is there for the next, and a
+// program that writes meanwhile meets no broken pipe.
+func TestLogWorkersInTurn(t *testing.T) {
+	ends, fd := store(t)
+	for turn := range 3 {
+		l := newReader(t)
+		l.order(wire.Order{Kind: wire.Pipes}, fd)
+		if turn == 0 {
+			ends[0].WriteString("first\n")
+		}
+		l.hears(wire.Report{Kind: wire.Whose})
+		if turn > 0 {
+			l.order(wire.Order{Kind: wire.Belongs, ID: 7, Name: "finger"})
+			l.record(7, []string{"", "first", "second"}[turn])
+		}
+		l.broker.Close()
+		if err := <-l.done; err != nil {
+			t.Fatal(err)
+		}
+		if turn == 1 {
+			if _, err := ends[0].WriteString("second\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestLogWorkerPacesAFlood: a session that writes without end does not keep a worker
+// from the others, nor from its end.
+func TestLogWorkerPacesAFlood(t *testing.T) {
+	l := newReader(t)
+	ends, fd := store(t)
+	l.order(wire.Order{Kind: wire.Pipes}, fd)
+	go func() {
+		for text := bytes.Repeat([]byte("x\n"), 1<<15); ; {
+			if _, err := ends[0].Write(text); err != nil {
+				return
+			}
+		}
+	}()
+	l.hears(wire.Report{Kind: wire.Whose})
+	l.order(wire.Order{Kind: wire.Belongs, ID: 1, Name: "finger"})
+	for range lineRate.Burst {
+		l.record(1, "x")
+	}
+	ends[1].WriteString("quiet\n")
+	l.hears(wire.Report{Kind: wire.Whose, Pipe: 1})
+	l.order(wire.Order{Kind: wire.Belongs, Pipe: 1, ID: 2, Name: "finger"})
+	for late := time.After(10 * time.Second); ; {
+		select {
+		case m := <-l.records:
+			if m["text"] != "quiet" {
+				continue
+			}
+		case <-late:
+			t.Fatal("the quiet one has no record")
+		}
+		break
+	}
+	l.order(wire.Order{Kind: wire.Last})
+	if err := l.ended(10 * time.Second); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -15,7 +15,10 @@ systemd's journal each line begins with its priority. msg says what a record is:
   session             a session is over, or could not be started
   stderr              a line that a service wrote to its standard error
   refused-suppressed  so many decisions of a service were not written one by one
-  stderr-suppressed   so many lines of a service's stderr were left out
+  stderr-suppressed   so many lines of a service's stderr were left out, beyond 20 a second of
+                      a session (100 at once) or 200 of the service (1000 at once)
+  stderr-lost         so many bytes of a service's stderr were thrown away, because the log
+                      worker was stopped or gone and the service would have waited
   log-dropped         so many lines are missing here: the log was not taken, or its
                       disk was full; a line that was begun then ends where it ended
   diagnostic          what is wrong with a policy that was not loaded, and where
@@ -27,7 +30,7 @@ time            string  all                 when, RFC 3339
 level           string  all                 INFO, WARN or ERROR
 msg             string  all                 what the record is, see above
 format_version  number  all                 1; changes when a field changes its meaning
-id              number  decision session stderr   the session's, or the refusal's, own number; 0 = not known
+id              number  decision session stderr   the session's, or the refusal's, own number; of stderr, of the session whose process wrote it
 service         string  decision session stderr suppressed   the service's name in the policy
 client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
 client_port     number  decision session    of a client with an address
@@ -42,7 +45,7 @@ rule_name       string  decision            its name, where it has one
 acl             string  decision            the service's acl, "" without one
 digest          string  decision session note   of the policy that decided
 generation      number  decision note       of the policy; absent in a built-in's own records
-pid             number  decision session stderr   the program's, where it is one of its own
+pid             number  decision session    the program's, where it is one of its own
 uid             number  session             the program's, with pid
 exit            number  session             its exit status, where it ended so
 signal          string  session             the signal that ended it, where one did
@@ -72,8 +75,8 @@ leave           bool    note                true: they are left alone at this st
 panic           string  note                of a bug
 stack           string  note                of a bug
 
-suppressed stands for refused-suppressed and stderr-suppressed, dropped for
-log-dropped, note for every other record. A field of a note that is 0, false or
+suppressed stands for refused-suppressed, stderr-suppressed and stderr-lost, dropped
+for log-dropped, note for every other record. A field of a note that is 0, false or
 empty is absent. A rotated FILE is opened anew by casemate reload and SIGHUP.`,
 	}
 }

@@ -277,6 +277,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
+	echoes(t, dial(t, a)) // the first one also brings pipes for some more
 	before := openFiles(t)
 	for name, try := range map[string]func(){
 		"busy port":    func() { g.setPolicy(svc("cat", "tcp", taken, "/bin/cat")) },
@@ -290,7 +291,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 		}
 		echoes(t, dial(t, a))
 	}
-	waitFor10(t, func() bool { return g.status1("cat").Live == 3 })
+	waitFor10(t, func() bool { return g.status1("cat").Live == 4 })
 	if after := openFiles(t); after > before+12 { // six ends of three connections, and three pidfds
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}

@@ -188,23 +188,17 @@ func (c *candidate) writable() []hostpath.ID {
 
 func (c *candidate) newRunner(p *planned) (*runner, error) {
 	s := p.svc.spec
-	pair, err := newStderr()
-	if err != nil {
-		return nil, fmt.Errorf("services.%s: stderr: %w", s.Name, err)
-	}
-	p.job.stderr = pair
 	box, err := c.b.cells(p.job)
 	if err != nil {
-		p.job.stderr.close()
 		return nil, err
 	}
 	z, err := box.Spawn()
 	if err != nil {
-		closeCell(box, p.job.stderr)
+		_ = box.Close()
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
 	r := newRunner(c.b, s.Name, box)
-	r.key, r.stderr, r.linger = p.key, p.job.stderr, s.Linger
+	r.key, r.logs, r.linger = p.key, p.job.logs(), s.Linger
 	if s.Builtin != "" {
 		r.records, r.rules = true, builtinRules(p)
 	}
@@ -236,7 +230,7 @@ func (c *candidate) discard() {
 		retireNow(z)
 	}
 	for _, r := range c.fresh {
-		closeCell(r.cell, r.stderr)
+		_ = r.cell.Close()
 	}
 	for _, s := range c.opened {
 		// It was never announced; a leftover socket file is replaced next time.

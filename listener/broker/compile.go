@@ -94,7 +94,7 @@ func (b *Broker) runCompiler(request []byte) ([]byte, error) {
 		return nil, err
 	}
 	c := prepared{box}
-	defer closeCell(c, nil)
+	defer c.Close()
 	return b.converse(c, request)
 }
 

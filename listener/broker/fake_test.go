@@ -138,8 +138,13 @@ func (z *fakeZygote) Send(q *zygote.Request) error {
 			return err
 		}
 		f := os.NewFile(uintptr(fd), "client")
-		p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Env: q.Env, Files: []*os.File{f, f, nil}})
+		if fd, err = unix.FcntlInt(uintptr(q.FDs[len(q.FDs)-1]), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return err
+		}
+		stderr := os.NewFile(uintptr(fd), "stderr")
+		p, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Env: q.Env, Files: []*os.File{f, f, stderr}})
 		f.Close()
+		stderr.Close()
 		if err != nil {
 			return err
 		}

@@ -51,10 +51,12 @@ type job struct {
 	Leave   bool
 	// Sessions and UserTasks are sandbox.Command's.
 	Sessions, UserTasks int64
-	stderr              *stderrPair
 	// writable is what the services of this generation may write.
 	writable []hostpath.ID
 }
+
+// logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
+func (j job) logs() bool { return j.Service.Stdio != "socket-all" }
 
 // key names what the sandbox is made from: two jobs of equal keys may share
 // one. The program and the paths of the profile count as they lie on the disk
@@ -146,7 +148,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.stderr.end(), Writable: j.writable})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.logs(), Writable: j.writable})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}

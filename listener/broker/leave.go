@@ -29,7 +29,6 @@ func (b *Broker) reapSession(s *session) bool {
 	delete(b.sessions, s.pid)
 	delete(b.byUID, s.uid)
 	s.run.live--
-	b.logWorker.remember(s)
 	e := b.ending(s, syscall.WaitStatus(status), &usage)
 	if s.conn >= 0 {
 		var talk listener.Talk
@@ -73,6 +72,7 @@ func (b *Broker) leave(s *session) {
 	defer b.free(s)
 	s.taken = true
 	b.loop.Disarm(&s.timer)
+	b.logWorker.left(s)
 	if s.conn >= 0 {
 		listener.Refuse(s.conn)
 		s.conn = -1

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"casemate/listener/journal"
@@ -12,33 +13,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How long the broker waits for what arrives late by nature: the audit record
-// of a seccomp kill, and the reply about a program that writes to stderr
-// before the loop knows its pid.
 const (
-	violationDelay = 150 * time.Millisecond
-	unknownDelay   = 50 * time.Millisecond
-	maxUnknown     = 256
-	maxRecent      = 1024 // ended sessions whose stderr may still be on its way
+	violationDelay = 150 * time.Millisecond // for the audit record of a seccomp kill
+	maxUnknown     = 256                    // violations that wait for it
+)
+
+// How the log worker is watched while there are sessions. One that is down or
+// stopped must hold up no program that writes: after deafAfter full pipes are emptied.
+const (
+	watchEvery   = 250 * time.Millisecond
+	deafAfter    = time.Second
+	discardEvery = 20 * time.Millisecond
+	deadAfter    = 5 * time.Second // then another one is started
 )
 
 // logWorker speaks with casemate-worker log, which reads what services write.
 type logWorker struct {
-	b        *Broker
-	worker   *worker
-	attached map[uint32]*runner
-	lastSlot uint32
-	audit    bool // the worker has an audit socket
-	waiting  map[int32]*lateEnding
-	recent   map[int32]uint64  // pid to session id
-	lessees  map[uint32]uint64 // leased uid to session id: it covers what the program started, too
-	ring     [maxRecent]whose
-	next     int
-	unknown  []whose
-	timer    loop.Timer
-}
+	b       *Broker
+	worker  *worker
+	audit   bool // the worker has an audit socket
+	waiting map[int32]*lateEnding
 
-type whose struct{ pid, uid uint32 }
+	pipes   map[uint32]*pipes // by the first one's number
+	filling *pipes            // the newest, the next session's
+	live    int               // sessions that have a pipe
+	watch   loop.Timer
+	heardAt int64 // when the worker answered last
+	lost    map[string]uint64
+	toldAt  int64 // when lost was last logged
+}
 
 // lateEnding is a violation's record that waits for the name of the call.
 type lateEnding struct {
@@ -48,66 +51,123 @@ type lateEnding struct {
 }
 
 func newLogWorker(b *Broker) *logWorker {
-	l := &logWorker{b: b, attached: make(map[uint32]*runner), waiting: make(map[int32]*lateEnding), recent: make(map[int32]uint64),
-		lessees: make(map[uint32]uint64)}
-	l.timer.Owner = l
+	l := &logWorker{b: b, waiting: make(map[int32]*lateEnding), pipes: make(map[uint32]*pipes), lost: make(map[string]uint64)}
+	l.watch.Owner = l
 	l.worker = newWorker(b, "log", wire.MaxReport)
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
 	l.worker.again = func() {
-		if len(l.attached) > 0 {
+		if len(b.runners) > 0 {
 			l.worker.running()
 		}
 	}
 	return l
 }
 
-// attach has the worker read a runner's stderr, from before its first program.
-func (l *logWorker) attach(r *runner) {
-	if r.slot != 0 || r.stderr == nil {
-		return
+// take gives a session its pipe. The end for its program is the caller's to close.
+func (l *logWorker) take(s *session) (end int, err error) {
+	p := l.filling
+	if p == nil || p.used == len(p.ends) {
+		var first uint32
+		if p != nil {
+			first = p.first
+		}
+		for l.pipes[first] != nil { // also where the numbers begin again
+			first += wire.PipesAtOnce
+		}
+		if p, err = newPipes(first); err != nil {
+			return -1, err
+		}
+		l.filling, l.pipes[first] = p, p
+		if l.worker.running() {
+			l.introduce(p)
+		}
 	}
-	l.lastSlot++
-	r.slot = l.lastSlot
-	l.attached[r.slot] = r
-	if l.worker.running() {
-		l.introduce(r)
-	}
-}
-
-func (l *logWorker) introduce(r *runner) {
-	o := wire.Order{Kind: wire.Attach, Slot: r.slot, Name: r.name}
-	if r.records {
+	o := wire.Order{Kind: wire.Belongs, Pipe: p.first + uint32(p.used), ID: s.id, Name: s.run.name}
+	if s.run.records {
 		o.Kind = wire.Records
 	}
-	l.worker.send(outgoing{o.Encode(), int(r.stderr.reader.Fd())})
+	end, p.whose[p.used], s.pipes = p.ends[p.used], o, p
+	p.used++
+	p.live++
+	l.live++
+	if !l.watch.Armed() {
+		l.heardAt = l.b.loop.Now()
+		l.b.loop.After(&l.watch, watchEvery)
+	}
+	return end, nil
 }
 
-// detach lets the worker forget an idle runner.
-func (l *logWorker) detach(r *runner) {
-	if r.slot == 0 {
-		return
+// left is called at the end of a session.
+func (l *logWorker) left(s *session) {
+	if p := s.pipes; p != nil {
+		s.pipes = nil
+		p.live--
+		l.live--
+		l.settle(p)
 	}
-	if !r.retired && (l.worker.starting || l.worker.backoff.Armed()) {
-		return // up does it: what its programs have said is still to be read
+}
+
+// settle lets go of pipes that nobody writes to any more, by the word of both who know.
+func (l *logWorker) settle(p *pipes) {
+	if p.done && p.live == 0 {
+		delete(l.pipes, p.first)
+		p.close()
 	}
-	delete(l.attached, r.slot)
-	if l.worker.fd >= 0 {
-		l.worker.send(outgoing{wire.Order{Kind: wire.Detach, Slot: r.slot}.Encode(), -1})
-	}
-	r.slot = 0
+}
+
+func (l *logWorker) introduce(p *pipes) {
+	l.worker.send(outgoing{wire.Order{Kind: wire.Pipes, Pipe: p.first}.Encode(), p.store})
 }
 
 // up tells a new worker everything.
 func (l *logWorker) up() {
+	l.heardAt = l.b.loop.Now()
 	if fd, err := auditSocket(); err == nil {
 		if err := sendNow(l.worker.fd, wire.Order{Kind: wire.Audit}.Encode(), fd); err == nil {
 			l.audit = true
 		}
 		unix.Close(fd)
 	}
-	for _, r := range l.attached {
-		l.introduce(r)
-		r.left() // which lets go of one that went idle meanwhile
+	for _, p := range l.pipes {
+		l.introduce(p)
+	}
+}
+
+// Expire looks after the worker.
+func (l *logWorker) Expire(*loop.Timer) {
+	now, every := l.b.loop.Now(), watchEvery
+	silence := time.Duration(now - l.heardAt)
+	switch {
+	case silence < deafAfter:
+		l.worker.send(outgoing{wire.Order{Kind: wire.Ping}.Encode(), -1})
+	case silence > deadAfter && l.worker.fd >= 0:
+		l.worker.end(errors.New("it does not answer"))
+	default:
+		every = discardEvery
+		l.discard()
+	}
+	if len(l.lost) > 0 && (silence < deafAfter || now-l.toldAt > int64(deafAfter)) {
+		l.toldAt = now
+		for name, n := range l.lost {
+			l.b.log.Put(&journal.Suppressed{At: l.b.wall(), What: journal.StderrBytes, Service: name, Count: n})
+		}
+		clear(l.lost)
+	}
+	if l.live > 0 || len(l.lost) > 0 || silence >= deafAfter && l.worker.fd >= 0 {
+		l.b.loop.After(&l.watch, every)
+	}
+}
+
+// discard empties what nobody reads. Of pipes whose sessions are over nothing
+// is kept for a worker that cannot be had.
+func (l *logWorker) discard() {
+	for first, p := range l.pipes {
+		over := p.live == 0 && p.used == len(p.ends) && l.worker.fd < 0
+		p.discard(over, l.lost)
+		if over {
+			delete(l.pipes, first)
+			p.close()
+		}
 	}
 }
 
@@ -138,69 +198,24 @@ func (l *logWorker) heard(m []byte) {
 		return
 	}
 	switch r.Kind {
-	case wire.Whose:
-		l.asked(whose{r.PID, r.UID})
+	case wire.Pong:
+		l.heardAt = l.b.loop.Now()
+	case wire.Whose, wire.Done:
+		p := l.pipes[r.Pipe-r.Pipe%wire.PipesAtOnce]
+		at := int(r.Pipe % wire.PipesAtOnce)
+		switch {
+		case p == nil || at >= p.used:
+		case r.Kind == wire.Whose:
+			l.worker.send(outgoing{p.whose[at].Encode(), -1})
+		case p.used == len(p.ends):
+			p.done = true
+			l.settle(p)
+		}
 	case wire.Violation:
 		l.violated(int32(r.PID), r.Call)
 	case wire.Lines:
 		l.b.log.Put(journal.Lines(bytes.Clone(r.LogText)))
 	}
-}
-
-// asked answers whose process wrote something. A pid may be newer than the
-// zygote's reply about it: then the answer waits a little.
-func (l *logWorker) asked(q whose) {
-	if id := l.sessionID(q); id != 0 || len(l.unknown) >= maxUnknown {
-		l.answer(q, id)
-		return
-	}
-	l.unknown = append(l.unknown, q)
-	if !l.timer.Armed() {
-		l.b.loop.After(&l.timer, unknownDelay)
-	}
-}
-
-func (l *logWorker) Expire(*loop.Timer) {
-	late := l.unknown
-	l.unknown = nil
-	for _, q := range late {
-		l.answer(q, l.sessionID(q))
-	}
-}
-
-// sessionID finds a session by pid, or by the uid that only it has.
-func (l *logWorker) sessionID(q whose) uint64 {
-	if s := l.b.sessions[int32(q.pid)]; s != nil {
-		return s.id
-	}
-	if s := l.b.byUID[q.uid]; s != nil {
-		return s.id
-	}
-	if id := l.recent[int32(q.pid)]; id != 0 {
-		return id
-	}
-	return l.lessees[q.uid]
-}
-
-func (l *logWorker) answer(q whose, id uint64) {
-	l.worker.send(outgoing{wire.Order{Kind: wire.Belongs, PID: q.pid, ID: id}.Encode(), -1})
-}
-
-// remember keeps an ended session's id for stderr that is read after its end.
-func (l *logWorker) remember(s *session) {
-	if s.run.slot == 0 {
-		return
-	}
-	old := l.ring[l.next]
-	delete(l.recent, int32(old.pid))
-	delete(l.lessees, old.uid)
-	l.ring[l.next] = whose{uint32(s.pid), 0}
-	l.recent[s.pid] = s.id
-	if s.leased {
-		l.ring[l.next].uid = s.uid
-		l.lessees[s.uid] = s.id
-	}
-	l.next = (l.next + 1) % maxRecent
 }
 
 // violation writes the record of a session that the filter killed, with the
@@ -243,5 +258,5 @@ const lastWords = time.Second
 // finish has the log worker read what there is and end, and calls done when all of
 // its lines are here.
 func (l *logWorker) finish(done func()) {
-	l.worker.finish(lastWords, done)
+	l.worker.finish(lastWords, wire.Order{Kind: wire.Last}.Encode(), done)
 }

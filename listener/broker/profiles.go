@@ -54,8 +54,8 @@ func namesProfile() sandbox.Profile {
 	return p
 }
 
-// logProfile is for `casemate-worker log`: sockets arrive over its link, and its
-// lines leave over it.
+// logProfile is for `casemate-worker log`: pipes arrive over its link, one for each
+// live session, and its lines leave over it.
 func logProfile() sandbox.Profile {
 	p := helperProfile("casemate-log", 256<<20, "@fd-passing")
 	p.Resources[sandbox.OpenFiles] = 16384

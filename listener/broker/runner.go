@@ -38,10 +38,9 @@ type runner struct {
 	rules  string // what a builtin's worker decides with; others leave it empty
 	cell   cell
 	linger time.Duration
-	stderr *stderrPair
+	logs   bool // its programs have a stderr of their own
 	// records says that what comes over stderr is a builtin's own records.
 	records bool
-	slot    uint32 // the log worker's name for it, 0 = not attached
 
 	live     int // programs running
 	retired  bool
@@ -62,7 +61,7 @@ type runner struct {
 	waiting   []*session          // for the zygote to come up
 	request   zygote.Request
 	envBuf    []string
-	fdBuf     [1]int
+	fdBuf     [2]int
 }
 
 func newRunner(b *Broker, name string, c cell) *runner {
@@ -123,7 +122,7 @@ func (r *runner) adopt(z starter) error {
 	r.zygote, r.lastErr = z, nil
 	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
-	r.b.logWorker.attach(r)
+	r.b.logWorker.worker.running()
 	r.b.loop.After(&r.idle, r.linger)
 	return nil
 }
@@ -201,19 +200,11 @@ func (r *runner) left() {
 	if r.zygote != nil || r.live > 0 {
 		return
 	}
-	r.b.logWorker.detach(r)
 	if r.retired && r.cell != nil {
 		r.b.loop.Disarm(&r.backoff)
-		c, stderr := r.cell, r.stderr
-		r.cell, r.stderr = nil, nil
+		c := r.cell
+		r.cell = nil
 		delete(r.b.runners, r)
-		r.b.apart(func() error { closeCell(c, stderr); return nil }, func(error) {})
+		r.b.apart(c.Close, func(error) {}) // nobody is left to act on an error, and the descriptors are gone either way
 	}
-}
-
-// closeCell gives a sandbox's namespaces back. Unmounting a tree takes its time.
-func closeCell(c cell, stderr *stderrPair) {
-	// Nobody is left to act on an error, and the descriptors are gone either way.
-	_ = c.Close()
-	stderr.close()
 }

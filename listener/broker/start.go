@@ -51,21 +51,25 @@ func (r *runner) start(s *session) {
 func (r *runner) send(s *session) {
 	q := &r.request
 	q.ID, q.UID, q.GID = s.id, s.uid, s.uid
-	if s.held != nil {
-		q.FDs = q.FDs[:0]
-		for _, at := range s.held {
-			q.FDs = append(q.FDs, at.fd())
+	q.FDs = r.fdBuf[:0]
+	for _, at := range s.held {
+		q.FDs = append(q.FDs, at.fd())
+	}
+	if s.held == nil {
+		q.FDs = append(q.FDs, s.conn)
+	}
+	if r.logs {
+		end, err := r.b.logWorker.take(s)
+		if err != nil {
+			r.b.startFailed(s, "stderr", err)
+			return
 		}
-	} else {
-		r.fdBuf[0] = s.conn
-		q.FDs = r.fdBuf[:]
+		defer unix.Close(end)
+		q.FDs = append(q.FDs, end)
 	}
 	r.envBuf = s.env(r.envBuf[:0])
 	q.Env = r.envBuf
 	err := r.zygote.Send(q)
-	if s.held != nil {
-		q.FDs = nil
-	}
 	switch {
 	case err == nil:
 		r.pending[s.id] = s

@@ -1,51 +1,133 @@
 package broker
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
 	"time"
 
+	"casemate/listener/wire"
+
 	"golang.org/x/sys/unix"
 )
 
-// TestStderrHasOnePeer: a service that may send by address, as wait services
-// may, reaches no abstract socket of the host through its stderr, on a kernel
-// whose Landlock has no scopes either. A datagram pair shows that the attempt works.
-func TestStderrHasOnePeer(t *testing.T) {
-	name := fmt.Sprintf("@casemate-stderr-%d", os.Getpid())
-	canary, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(canary)
-	if err := unix.Bind(canary, &unix.SockaddrUnix{Name: name}); err != nil {
-		t.Fatal(err)
-	}
-	reached := func(fd int) bool {
-		_ = unix.Sendto(fd, []byte("x"), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: name})
-		_, _ = unix.SendmsgN(fd, []byte("x"), nil, &unix.SockaddrUnix{Name: name}, unix.MSG_NOSIGNAL)
-		if unix.Connect(fd, &unix.SockaddrUnix{Name: name}) == nil {
-			_, _ = unix.Write(fd, []byte("x"))
+// TestNobodyWaitsForTheLog: where no log worker can be had, a program that writes
+// much more than its pipe holds comes to its end, and what was lost is counted.
+func TestNobodyWaitsForTheLog(t *testing.T) {
+	const written = 1 << 20
+	g := newRig(t)
+	port := freePort(t)
+	g.load(svc("loud", "tcp4", port, "/bin/sh", "-c", fmt.Sprintf("head -c %d /dev/zero >&2", written)))
+	dial(t, port)
+	g.expect(`"msg":"session"`, `"service":"loud"`, `"exit":0`)
+	var r struct{ Count uint64 }
+	for lost := uint64(0); lost < written/2 || lost > written; lost += r.Count {
+		if err := json.Unmarshal([]byte(g.expect(`"msg":"stderr-lost"`, `"service":"loud"`)), &r); err != nil {
+			t.Fatal(err)
 		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(canary), Events: unix.POLLIN}}, int((50 * time.Millisecond).Milliseconds()))
-		return err == nil && n == 1
 	}
-	pair, err := newStderr()
+}
+
+// TestPipesGoWithTheirSessions: what sessions had of pipes is given back, by the
+// word of a log worker or without any.
+func TestPipesGoWithTheirSessions(t *testing.T) {
+	g := newRig(t)
+	port := freePort(t)
+	g.load(svc("s", "tcp4", port, "/bin/true"))
+	held := func() (live, pipes int) {
+		g.do(func() { live, pipes = g.logWorker.live, len(g.logWorker.pipes) })
+		return live, pipes
+	}
+	session := func() {
+		dial(t, port)
+		g.expect(`"msg":"session"`, `"exit":0`)
+	}
+	for range 3*wire.PipesAtOnce + 1 {
+		session()
+	}
+	if live, pipes := held(); live != 0 || pipes != 4 {
+		t.Fatalf("%d sessions have a pipe, %d stores", live, pipes)
+	}
+	g.do(func() {
+		for _, first := range []uint32{0, wire.PipesAtOnce, 3 * wire.PipesAtOnce, 99 * wire.PipesAtOnce} {
+			g.logWorker.heard(wire.Report{Kind: wire.Done, Pipe: first}.Encode())
+		}
+	})
+	if _, pipes := held(); pipes != 2 { // the third, and the newest, which is not used up
+		t.Errorf("%d stores", pipes)
+	}
+	for late := time.Now().Add(10 * time.Second); ; {
+		session()
+		g.do(func() { g.logWorker.heardAt = 0; g.logWorker.Expire(nil) })
+		if _, pipes := held(); pipes == 1 {
+			break
+		}
+		if time.Now().After(late) {
+			t.Fatal("nothing is given back without a worker")
+		}
+	}
+}
+
+// TestPipeNumbersComeRound: a session that lives on keeps its number when they begin again.
+func TestPipeNumbersComeRound(t *testing.T) {
+	g := newRig(t)
+	g.do(func() {
+		l := g.logWorker
+		take := func() uint32 {
+			one := &session{run: &runner{name: "s"}}
+			end, err := l.take(one)
+			if err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(end)
+			return one.pipes.first
+		}
+		if got := take(); got != 0 {
+			t.Errorf("the first pipes are %d", got)
+		}
+		l.filling.first, l.filling.used = 1<<32-wire.PipesAtOnce, wire.PipesAtOnce
+		old := l.filling
+		l.pipes[old.first] = old
+		l.pipes[0] = old
+		if got := take(); got != wire.PipesAtOnce {
+			t.Errorf("the next pipes are %d", got)
+		}
+		delete(l.pipes, 0)
+		l.live = 0
+	})
+}
+
+// TestPipeIsOpenedAgainToWriteOnly: /dev/stderr is a link to the pipe, and whoever
+// the program runs as may open it, but take nothing out of it.
+func TestPipeIsOpenedAgainToWriteOnly(t *testing.T) {
+	p, err := newPipes(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pair.close()
-	if reached(int(pair.program.Fd())) {
-		t.Error("stderr reached an abstract socket of this network namespace")
+	defer p.close()
+	var st unix.Stat_t
+	if err := unix.Fstat(p.ends[5], &st); err != nil || st.Mode != unix.S_IFIFO|0o222 {
+		t.Fatalf("mode %o, %v", st.Mode, err)
 	}
-	control, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", p.ends[5]), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(control[0])
-	defer unix.Close(control[1])
-	if !reached(control[0]) {
-		t.Error("a datagram pair did not reach it either: the test proves nothing")
+	defer again.Close()
+	if _, err := again.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // a store is not used up
+		fds, err := wire.Peek(p.store)
+		if err != nil || len(fds) != wire.PipesAtOnce {
+			t.Fatalf("%d, %v", len(fds), err)
+		}
+		if n, err := unix.IoctlGetInt(fds[5], unix.TIOCINQ); err != nil || n != 1 {
+			t.Errorf("the pipe holds %d, %v", n, err)
+		}
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
 	}
 }

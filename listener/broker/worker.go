@@ -38,6 +38,7 @@ type worker struct {
 	unsent   []outgoing
 	buf      []byte // holds the largest message it may send
 	over     func() // set once it is to end for good
+	last     []byte // the message that tells it to
 	waits    bool   // for room to send
 }
 
@@ -112,7 +113,7 @@ func (w *worker) started(pid, fd int, err error) {
 	w.b.helpers[pid] = true
 	w.up()
 	if w.over != nil {
-		w.flush()
+		w.send(outgoing{w.last, -1})
 	}
 }
 
@@ -137,10 +138,10 @@ func (w *worker) Expire(*loop.Timer) {
 	w.again()
 }
 
-// send queues a message. It reports false when the worker is down, is to end or
-// does not read: the caller goes on without it.
+// send queues a message. It reports false when the worker is down or does not
+// read: the caller goes on without it.
 func (w *worker) send(m outgoing) bool {
-	if w.fd < 0 || w.over != nil || len(w.unsent) >= maxUnsent {
+	if w.fd < 0 || len(w.unsent) >= maxUnsent {
 		return false
 	}
 	w.unsent = append(w.unsent, m)
@@ -171,9 +172,6 @@ func (w *worker) flush() {
 	}
 	w.unsent = nil
 	w.want(false)
-	if w.over != nil {
-		_ = unix.Shutdown(w.fd, unix.SHUT_WR) // of a worker that is gone already, it fails, and that is seen
-	}
 }
 
 func (w *worker) want(room bool) {
@@ -243,14 +241,14 @@ func (w *worker) stop() {
 	w.fd, w.pid = -1, 0
 }
 
-// finish ends our direction once all is sent, which tells the worker to end, takes
-// what it still has to say, and calls done when it has ended or patience has.
-func (w *worker) finish(patience time.Duration, done func()) {
-	w.over = done
+// finish tells the worker to end, takes what it still has to ask and to say, and
+// calls done when it has ended or patience has.
+func (w *worker) finish(patience time.Duration, last []byte, done func()) {
+	w.over, w.last = done, last
 	switch {
 	case w.fd >= 0:
 		w.b.loop.After(&w.backoff, patience)
-		w.flush()
+		w.send(outgoing{last, -1})
 	case w.starting:
 		w.b.loop.After(&w.backoff, patience) // started goes on
 	default:

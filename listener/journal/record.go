@@ -133,14 +133,13 @@ func (s *Session) encode(e *encoder) {
 type Stderr struct {
 	At      time.Time
 	Service string
-	ID      uint64 // of its session, 0 = not known
-	PID     uint32
+	ID      uint64 // of its session
 	Text    string // quoted: printable and without control characters
 }
 
 func (s *Stderr) encode(e *encoder) {
 	r := slog.NewRecord(s.At, slog.LevelInfo, "stderr", 0)
-	r.AddAttrs(slog.String("service", s.Service), slog.Uint64("id", s.ID), slog.Uint64("pid", uint64(s.PID)), slog.String("text", s.Text))
+	r.AddAttrs(slog.String("service", s.Service), slog.Uint64("id", s.ID), slog.String("text", s.Text))
 	e.line(r)
 }
 
@@ -148,9 +147,11 @@ func (s *Stderr) encode(e *encoder) {
 const (
 	Refusals    = "refused-suppressed"
 	StderrLines = "stderr-suppressed"
+	StderrBytes = "stderr-lost"
 )
 
-// Suppressed counts records of one service that were not written one by one.
+// Suppressed counts what is missing of one service: records that were not written
+// one by one, or the bytes of a stderr that the log worker did not read.
 type Suppressed struct {
 	At      time.Time
 	What    string

@@ -5,20 +5,26 @@ type Kind byte
 
 // What the broker tells the log worker, and what it hears.
 const (
-	Attach  Kind = 'A' // slot u32, service name, with one descriptor: read this service's stderr
+	Pipes   Kind = 'A' // pipe u32, with one descriptor: a socket in whose queue lie the reading ends of PipesAtOnce pipes, numbered from this one on
+	Belongs Kind = 'R' // pipe u32, session id u64, service name: the answer to Whose
 	Records Kind = 'B' // likewise of a built-in, which writes records
-	Detach  Kind = 'D' // slot u32: no longer
 	Audit   Kind = 'N' // with one descriptor: read the kernel's audit records
-	Belongs Kind = 'R' // pid u32, session id u64 (0 = nobody's): the answer to Whose
+	Ping    Kind = 'P' // answer with Pong
+	Last    Kind = 'Z' // read what there is, and end
 
-	Whose     Kind = 'Q' // pid u32, uid u32: which session does this process belong to?
+	Whose     Kind = 'Q' // pipe u32: whose is it?
+	Done      Kind = 'D' // pipe u32, the first of some: nobody will write to any of them
+	Pong      Kind = 'O'
 	Violation Kind = 'V' // pid u32, call i32, arch u32: a filter killed it
 	Lines     Kind = 'L' // whole lines for the log
 )
 
+// PipesAtOnce is how many pipes one message of kind Pipes stands for.
+const PipesAtOnce = 32
+
 // The largest messages of the log worker's link.
 const (
-	MaxOrder  = 1 + 4 + maxName
+	MaxOrder  = 1 + 4 + 8 + maxName
 	MaxReport = 64 << 10
 	maxName   = 255
 )
@@ -26,22 +32,19 @@ const (
 // Order is a message to the log worker.
 type Order struct {
 	Kind Kind
-	Slot uint32
-	Name string
-	PID  uint32
+	Pipe uint32
 	ID   uint64
+	Name string
 }
 
 // Encode makes the message.
 func (o Order) Encode() []byte {
 	m := []byte{byte(o.Kind)}
 	switch o.Kind {
-	case Attach, Records:
-		return append(le.AppendUint32(m, o.Slot), o.Name...)
-	case Detach:
-		return le.AppendUint32(m, o.Slot)
-	case Belongs:
-		return le.AppendUint64(le.AppendUint32(m, o.PID), o.ID)
+	case Pipes:
+		return le.AppendUint32(m, o.Pipe)
+	case Belongs, Records:
+		return append(le.AppendUint64(le.AppendUint32(m, o.Pipe), o.ID), o.Name...)
 	}
 	return m
 }
@@ -50,16 +53,13 @@ func (o Order) Encode() []byte {
 func DecodeOrder(m []byte, fds int) (Order, error) {
 	if len(m) > 0 {
 		switch o := (Order{Kind: Kind(m[0])}); {
-		case (o.Kind == Attach || o.Kind == Records) && len(m) > 5 && len(m) <= MaxOrder && fds == 1:
-			o.Slot, o.Name = le.Uint32(m[1:]), string(m[5:])
+		case o.Kind == Pipes && len(m) == 5 && fds == 1:
+			o.Pipe = le.Uint32(m[1:])
 			return o, nil
-		case o.Kind == Detach && len(m) == 5 && fds == 0:
-			o.Slot = le.Uint32(m[1:])
+		case (o.Kind == Belongs || o.Kind == Records) && len(m) > 13 && len(m) <= MaxOrder && fds == 0:
+			o.Pipe, o.ID, o.Name = le.Uint32(m[1:]), le.Uint64(m[5:]), string(m[13:])
 			return o, nil
-		case o.Kind == Audit && len(m) == 1 && fds == 1:
-			return o, nil
-		case o.Kind == Belongs && len(m) == 13 && fds == 0:
-			o.PID, o.ID = le.Uint32(m[1:]), le.Uint64(m[5:])
+		case o.Kind == Audit && len(m) == 1 && fds == 1, (o.Kind == Ping || o.Kind == Last) && len(m) == 1 && fds == 0:
 			return o, nil
 		}
 	}
@@ -68,19 +68,20 @@ func DecodeOrder(m []byte, fds int) (Order, error) {
 
 // Report is a message of the log worker.
 type Report struct {
-	Kind     Kind
-	PID, UID uint32
-	Call     int32
-	Arch     uint32
-	LogText  []byte // of Lines; in a decoded report, a part of its message
+	Kind    Kind
+	Pipe    uint32
+	PID     uint32
+	Call    int32
+	Arch    uint32
+	LogText []byte // of Lines; in a decoded report, a part of its message
 }
 
 // Encode makes the message.
 func (r Report) Encode() []byte {
 	m := []byte{byte(r.Kind)}
 	switch r.Kind {
-	case Whose:
-		return le.AppendUint32(le.AppendUint32(m, r.PID), r.UID)
+	case Whose, Done:
+		return le.AppendUint32(m, r.Pipe)
 	case Violation:
 		return le.AppendUint32(le.AppendUint32(le.AppendUint32(m, r.PID), uint32(r.Call)), r.Arch)
 	case Lines:
@@ -93,8 +94,10 @@ func (r Report) Encode() []byte {
 func DecodeReport(m []byte) (Report, error) {
 	if len(m) > 0 {
 		switch r := (Report{Kind: Kind(m[0])}); {
-		case r.Kind == Whose && len(m) == 9:
-			r.PID, r.UID = le.Uint32(m[1:]), le.Uint32(m[5:])
+		case (r.Kind == Whose || r.Kind == Done) && len(m) == 5:
+			r.Pipe = le.Uint32(m[1:])
+			return r, nil
+		case r.Kind == Pong && len(m) == 1:
 			return r, nil
 		case r.Kind == Violation && len(m) == 13:
 			r.PID, r.Call, r.Arch = le.Uint32(m[1:]), int32(le.Uint32(m[5:])), le.Uint32(m[9:])

@@ -3,11 +3,15 @@ package wire
 import (
 	"bytes"
 	"net/netip"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"casemate/acl"
+
+	"golang.org/x/sys/unix"
 )
 
 // messages are one of each kind, and how each is read.
@@ -15,14 +19,14 @@ var (
 	questions = []Question{{1, netip.MustParseAddr("192.0.2.1")}, {1 << 63, netip.MustParseAddr("2001:db8::1")}}
 	answers   = []Answer{{1, acl.Name{State: acl.Known, Host: "a.example.org"}}, {2, acl.Name{State: acl.Unknown}},
 		{3, acl.Name{State: acl.Paranoid}}, {4, acl.Name{State: acl.NoAnswer}}, {5, acl.Name{State: acl.Known, Host: strings.Repeat("a", maxHost)}}}
-	orders = []Order{{Kind: Attach, Slot: 3, Name: "finger"}, {Kind: Records, Slot: 4, Name: strings.Repeat("n", maxName)}, {Kind: Detach, Slot: 3},
-		{Kind: Audit}, {Kind: Belongs, PID: 7, ID: 1 << 60}}
-	reports = []Report{{Kind: Whose, PID: 7, UID: 65534}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")}}
+	orders = []Order{{Kind: Pipes, Pipe: 32}, {Kind: Records, Pipe: 4, ID: 1, Name: strings.Repeat("n", maxName)}, {Kind: Ping},
+		{Kind: Audit}, {Kind: Belongs, Pipe: 7, ID: 1 << 60, Name: "finger"}, {Kind: Last}}
+	reports = []Report{{Kind: Whose, Pipe: 7}, {Kind: Done, Pipe: 1 << 31}, {Kind: Pong}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")}}
 )
 
 // fds is how many descriptors an order goes with.
 func fds(k Kind) int {
-	if k == Attach || k == Records || k == Audit {
+	if k == Pipes || k == Audit {
 		return 1
 	}
 	return 0
@@ -125,4 +129,44 @@ func FuzzMessages(f *testing.F) {
 			t.Errorf("%q came back as %q, %v", text, twice, err)
 		}
 	})
+}
+
+// TestStore: descriptors outlive those who put them there, can be had again and
+// again, and only all of them.
+func TestStore(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	s, err := Store(slices.Repeat([]int{int(r.Fd())}, PipesAtOnce))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(s)
+	r.Close()
+	if _, err := w.WriteString("ab"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a", "b"} {
+		fds, err := Peek(s)
+		if err != nil || len(fds) != PipesAtOnce {
+			t.Fatalf("%d descriptors, %v", len(fds), err)
+		}
+		b := make([]byte, 1)
+		if _, err := unix.Read(fds[1], b); err != nil || string(b) != want {
+			t.Errorf("%q, %v", b, err)
+		}
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}
+	few, err := Store([]int{int(w.Fd())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(few)
+	if fds, err := Peek(few); err == nil {
+		t.Errorf("%d descriptors of a store of one", len(fds))
+	}
 }

@@ -19,7 +19,7 @@ import (
 const (
 	maxArgs    = 1024
 	maxEnv     = 512
-	MaxFDs     = 64 // of one request
+	MaxFDs     = 65 // of one request
 	maxGroups  = 64
 	maxRlimits = 16
 	maxWorkers = 4
@@ -34,6 +34,7 @@ const (
 	flagChdirLate = 32
 	flagUserNS    = 64
 	flagPty       = 128
+	flagStderr    = 256
 
 	requestHead = 24
 	replySize   = 24
@@ -92,7 +93,7 @@ type Rlimit struct {
 // Plan is everything a zygote does, resolved to numbers, descriptors and bytes.
 // A descriptor of -1 leaves its step out.
 type Plan struct {
-	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec, Stderr int
+	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec int
 	// High is the first descriptor number the service can never make
 	// (its RLIMIT_NOFILE): the filter pins launch calls to numbers from there on.
 	High       uint32
@@ -117,6 +118,8 @@ type Plan struct {
 	Filter, Seal []byte
 
 	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
+	// Stderr makes the last descriptor of each request the program's 2; without, that is /dev/null.
+	Stderr bool
 	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
 	UserNS            bool
 	UIDBase, UIDCount uint32
@@ -124,17 +127,17 @@ type Plan struct {
 
 // header is struct plan of zygote.h.
 type header struct {
-	Magic, Size                                                       uint32
-	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec, Stderr int32
-	High, CloneFlags, Flags, Stdio, Umask                             uint32
-	UID, GID, NGroups, RlimitSet                                      uint32
-	Caps, ZygoteCaps                                                  uint64
-	Rlimits                                                           [maxRlimits][2]uint64
-	Groups                                                            [maxGroups]uint32
-	PathOff, DirOff, TmpOff                                           uint32
-	ArgvOff, ArgvLen, EnvOff, EnvLen                                  uint32
-	FilterOff, FilterLen, SealOff, SealLen                            uint32
-	Workers, OOMOff, _                                                uint32
+	Magic, Size                                               uint32
+	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec int32
+	High, CloneFlags, Flags, Stdio, Umask, Workers            uint32
+	UID, GID, NGroups, RlimitSet                              uint32
+	Caps, ZygoteCaps                                          uint64
+	Rlimits                                                   [maxRlimits][2]uint64
+	Groups                                                    [maxGroups]uint32
+	PathOff, DirOff, TmpOff                                   uint32
+	ArgvOff, ArgvLen, EnvOff, EnvLen                          uint32
+	FilterOff, FilterLen, SealOff, SealLen                    uint32
+	OOMOff                                                    uint32
 }
 
 func (p *Plan) flags() uint32 {
@@ -143,7 +146,7 @@ func (p *Plan) flags() uint32 {
 		on  bool
 		bit uint32
 	}{{p.Dynamic, flagDynamic}, {p.Proc, flagProc}, {p.Tmp, flagTmp}, {p.Init, flagInit},
-		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}} {
+		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}, {p.Stderr, flagStderr}} {
 		if b.on {
 			f |= b.bit
 		}
@@ -180,7 +183,7 @@ func (p *Plan) encode() ([]byte, error) {
 	h := header{
 		Magic: planMagic,
 		Mnt:   int32(p.Mnt), Net: int32(p.Net), UTS: int32(p.UTS), IPC: int32(p.IPC), CgroupNS: int32(p.CgroupNS),
-		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec), Stderr: int32(p.Stderr),
+		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec),
 		High: p.High, CloneFlags: p.CloneFlags, Flags: p.flags(), Stdio: uint32(p.Stdio), Umask: p.Umask,
 		Workers: uint32(max(p.Workers, 1)), UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
 	}

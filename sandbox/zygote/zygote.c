@@ -159,7 +159,6 @@ static void join_all(void)
 	join(plan->fd_mnt, CLONE_NEWNS, STEP_MNTNS);
 	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + FD_LANDLOCK, O_CLOEXEC);
 	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + FD_EXEC, O_CLOEXEC);
-	raise_fd(plan->fd_stderr, 2, 0);
 	if (!(plan->flags & F_CHDIR_LATE))
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
@@ -290,9 +289,11 @@ static void mounts(struct worker *w)
 		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
 }
 
-/* 0, 1 and 2 are taken (/dev/null, /dev/null, the log), so what arrived lies from 3 on. */
+/* 0, 1 and 2 are taken (/dev/null), so what arrived lies from 3 on. */
 static void stdio(struct worker *w)
 {
+	if (plan->flags & F_STDERR)
+		try(w, call(SYS_dup3, w->fds[w->request.nfds], 2, 0), STEP_STDIO);
 	if (plan->stdio != STDIO_FDS) {
 		for (int to = 0; to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
 			try(w, call(SYS_dup3, w->fds[0], to, 0), STEP_STDIO);
@@ -432,16 +433,16 @@ static int receive(struct worker *w)
 	long n = call(SYS_recvmsg, ctl, &msg, MSG_CMSG_CLOEXEC); /* no EINTR: every signal is blocked */
 	if (n <= 0)
 		return 0;
-	unsigned got = 0;
+	unsigned got = 0, own = plan->flags / F_STDERR & 1; /* the last is not the client's */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
 		memcpy(w->fds, CMSG_DATA(c), got * sizeof(int));
 	}
-	if ((size_t)n < REQUEST_HEAD || w->request.env_len != n - REQUEST_HEAD || got != w->request.nfds || got < 1 ||
+	if ((size_t)n < REQUEST_HEAD || w->request.env_len != n - REQUEST_HEAD || got != w->request.nfds || got <= own ||
 	    msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		reply(0, 0, STEP_REQUEST, EBADMSG);
 	else
-		launch(w);
+		w->request.nfds -= own, launch(w);
 	for (unsigned i = 0; i < got; i++)
 		call(SYS_close, w->fds[i]);
 	return 1;

@@ -12,7 +12,7 @@
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
 /* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace. */
 enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_COUNT };
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 64, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 65, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 /* plan.flags */
 enum {
@@ -23,7 +23,8 @@ enum {
 	F_LEAVE = 16,	  /* the session may outlive the broker (on_stop = "leave") */
 	F_CHDIR_LATE = 32, /* the working directory lies in /tmp */
 	F_USERNS = 64,	  /* a user namespace around everything, mapped by the broker */
-	F_PTY = 128	  /* mount a /dev/pts of its own */
+	F_PTY = 128,	  /* mount a /dev/pts of its own */
+	F_STDERR = 256	  /* the last descriptor of each request becomes 2 */
 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
@@ -57,9 +58,10 @@ struct limit64 {
 
 struct plan {
 	uint32_t magic, size;
-	int32_t fd_mnt, fd_net, fd_uts, fd_ipc, fd_cgns, fd_cgroup, fd_landlock, fd_exec, fd_stderr;
+	int32_t fd_mnt, fd_net, fd_uts, fd_ipc, fd_cgns, fd_cgroup, fd_landlock, fd_exec;
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
 	uint32_t clone_flags, flags, stdio, umask;
+	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
 	uint32_t uid, gid, ngroups, rlimit_set;
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */
@@ -68,8 +70,7 @@ struct plan {
 	uint32_t path_off, dir_off, tmp_off; /* NUL-terminated, from the start of the plan */
 	uint32_t argv_off, argv_len, env_off, env_len;
 	uint32_t filter_off, filter_len, seal_off, seal_len; /* bytes of struct sock_filter[] */
-	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
-	uint32_t oom_off, pad; /* oom_off: what goes into oom_score_adj, as text */
+	uint32_t oom_off; /* what goes into oom_score_adj, as text */
 };
 
 struct request {

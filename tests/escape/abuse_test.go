@@ -129,20 +129,14 @@ func TestSiblingsDoNotMeet(t *testing.T) {
 		t.Errorf("give: %s", o)
 	}
 	for _, port := range []string{s.port, passing} {
-		if o := inside(t, port, "take"); !denied("ENODATA|EAGAIN|EPERM", o) {
+		if o := inside(t, port, "take"); !denied("ENOTSOCK|EPERM", o) {
 			t.Errorf("take: %s: something of a sibling arrived", o)
 		}
 	}
 	worker := logWorker(t, s.broker)
 	before := descriptors(t, worker)
-	if o := inside(t, passing, "give 300"); o.result != "ok" {
-		t.Logf("give 300: %s", o)
-	}
-	if o := inside(t, passing, "take"); !denied("ENODATA|EAGAIN|EPERM", o) {
-		t.Errorf("take after give: %s", o)
-	}
-	if _, err := s.broker.Await(1, 5*time.Second, "msg", "stderr", "service", "passing"); err != nil {
-		t.Error(err)
+	if o := inside(t, passing, "give 300"); !denied("ENOTSOCK", o) {
+		t.Errorf("give 300: %s", o)
 	}
 	if now := descriptors(t, worker); now > before {
 		t.Errorf("the log worker holds %d descriptors, before it was given some %d", now, before)
@@ -152,6 +146,60 @@ func TestSiblingsDoNotMeet(t *testing.T) {
 	}
 	if o := outside(t, s.victim, "meet-connect "+place, asNobody); o.result != "ECONNREFUSED" { // its owner is gone, the place is not
 		t.Errorf("outside: meet-connect: %s", o)
+	}
+}
+
+// TestStderrIsNotShared: whatever a session does to its stderr, the sessions beside
+// it and after it write to theirs (attempt 74). One socket for all is the control.
+func TestStderrIsNotShared(t *testing.T) {
+	s := newSite(t)
+	beside, err := rig.Dial(s.port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer beside.Close()
+	if err := rig.Until(5*time.Second, func() error {
+		if st, err := s.broker.Status(); err != nil || len(st.Sessions) != 1 {
+			return fmt.Errorf("%v, %v", st, err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(inside(t, s.port, "spoil"))
+	if _, err := beside.Write([]byte("say beside\n")); err != nil {
+		t.Fatal(err)
+	}
+	if o := inside(t, s.port, "say next"); o.result != "ok" {
+		t.Errorf("say: %s", o)
+	}
+	said := map[string]bool{}
+	for _, text := range []string{"beside", "next"} {
+		line, err := s.broker.Await(1, 5*time.Second, "msg", "stderr", "service", "victim", "text", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said[line[0].Str("id")] = true
+	}
+	if len(said) != 2 {
+		t.Errorf("what two sessions said has the ids %v", said)
+	}
+
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, log := os.NewFile(uintptr(fds[0]), "shared"), os.NewFile(uintptr(fds[1]), "log")
+	defer shared.Close()
+	defer log.Close()
+	if o := outsideWith(t, s.victim, "say first", asNobody, shared); o.result != "ok" {
+		t.Errorf("outside: say: %s", o)
+	}
+	if o := outsideWith(t, s.victim, "spoil", asNobody, shared); o.result == "killed" {
+		t.Errorf("outside: spoil: %s", o)
+	}
+	if o := outsideWith(t, s.victim, "say next", asNobody, shared); o.result == "ok" {
+		t.Errorf("outside, with one stderr for all: %s", o)
 	}
 }
 

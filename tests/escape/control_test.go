@@ -50,6 +50,12 @@ func tooNew(t *testing.T, line string) bool {
 // an attempt that works changes nothing on the host.
 func outside(t *testing.T, victim, line string, c control) outcome {
 	t.Helper()
+	return outsideWith(t, victim, line, c, nil)
+}
+
+// outsideWith is outside for a victim with that stderr; nil is /dev/null.
+func outsideWith(t *testing.T, victim, line string, c control, stderr *os.File) outcome {
+	t.Helper()
 	name, _, _ := strings.Cut(line, " ")
 	client, server := loopbackPair(t)
 	defer client.Close()
@@ -61,7 +67,10 @@ func outside(t *testing.T, victim, line string, c control) outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, victim)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = server, server, nil
+	cmd.Stdin, cmd.Stdout = server, server
+	if stderr != nil {
+		cmd.Stderr = stderr
+	}
 	cmd.ExtraFiles = []*os.File{leak}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Unshareflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC}

@@ -16,6 +16,7 @@ var processAttempts = []attempt{
 	{22, "list-pids", "ESRCH|ENOENT|EACCES", asNobody, ""},
 	{22, "open-read /proc/{sleeper}/environ", unreal, asRoot, ""},
 	{22, "open-read /proc/{sleeper}/maps", unreal, asRoot, ""},
+	{22, "open-write /proc/{sleeper}/fd/2", unreal, asRoot, ""}, // what it says would be another's
 	{22, "open-read /proc/kallsyms", unreal, asNobody, ""},
 	{22, "open-read /proc/keys", unreal, asNobody, ""},
 	{22, "open-read /proc/kmsg", unreal, asRoot, "open-write /dev/kmsg"},

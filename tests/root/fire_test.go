@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/tests/root/rig"
 )
@@ -159,13 +160,15 @@ func counters(t *testing.T, b *rig.Broker) holdings {
 	return h
 }
 
-// Each service that became active may hold a zygote: its process, its socket, a
-// pidfd, and both ends of the service's stderr. The log worker comes with the
-// first of them: a process, its zygote and a socket for each.
+// Each service that became active may hold a zygote: its process and its socket,
+// and a pidfd. The log worker comes with the first of them: a process, its zygote and
+// a socket for each. Pipes are made for some sessions at once: their ends and what
+// holds the other ones, which may be twice where those of the last ones are not yet read.
 const (
-	zygoteFDs    = 4
+	zygoteFDs    = 2
 	logProcesses = 2
 	logFDs       = 4
+	pipeFDs      = wire.PipesAtOnce + 2
 )
 
 // quiet waits until the broker holds no more than before, but for the zygotes
@@ -182,7 +185,7 @@ func quiet(t *testing.T, b *rig.Broker, before holdings) {
 		if before.Children == before.zygotes { // the log worker came up after the first look
 			processes, fds = processes+logProcesses, fds+logFDs
 		}
-		if now.sessions > 0 || now.Zombies > 0 || now.Children > before.Children+processes || now.FDs > before.FDs+fds ||
+		if now.sessions > 0 || now.Zombies > 0 || now.Children > before.Children+processes || now.FDs > before.FDs+fds+pipeFDs ||
 			now.Mounts > before.Mounts || now.Cgroups > before.Cgroups {
 			return fmt.Errorf("holds %+v, before %+v", now, before)
 		}

@@ -1,5 +1,5 @@
 /* Attempts that need a hand from outside, and abuse of what every service has:
- * #7, #28, #63, #69, #73. */
+ * #7, #28, #63, #69, #73, #74. */
 #include "victim.h"
 
 #include <fcntl.h>
@@ -119,8 +119,8 @@ static int meet(char *name, int (*how)(int, const struct sockaddr *, socklen_t),
 static int meet_bind(int c, char **v) { return meet(v[1], (void *)bind, SOCK_DGRAM); }
 static int meet_connect(int c, char **v) { return meet(v[1], (void *)connect, SOCK_DGRAM); }
 
-/* The one socket that all connections of a service share is their stderr: give
- * our client's socket away on it, and take what others gave. */
+/* What all connections of a service might share is their stderr: give our client's
+ * socket away on it, and take what others gave. */
 static int give(int c, char **v)
 {
 	char room[CMSG_SPACE(sizeof(int))] = {0};
@@ -147,6 +147,28 @@ static int take(int c, char **v)
 
 	return n < 0 ? errno : n == 0 ? ENODATA : 0;
 }
+
+/* #74: spoil what others might write to as their stderr, in every way that one
+ * socket or one pipe has; and write there. Works when each way did. */
+static int spoil(int c, char **v)
+{
+	static const int one = 1;
+	char junk[4096] = {0};
+	int err = 0, i;
+
+	for (i = 0; i < 5; i++) {
+		int r = i == 0 ? fcntl(2, F_SETFL, O_WRONLY | O_NONBLOCK | O_APPEND)
+			: i == 1 ? setsockopt(2, SOL_SOCKET, SO_SNDBUF, &one, sizeof one) & fcntl(2, F_SETPIPE_SZ, 4096)
+			: i == 2 ? recv(2, junk, sizeof junk, MSG_DONTWAIT) + 1
+			: i == 3 ? shutdown(2, SHUT_RDWR)
+				 : write(2, junk, sizeof junk) < 0 ? 0 : -1;
+		if (r < 0)
+			err = errno;
+		note("way %d: %s", i, r < 0 ? strerrorname_np(errno) : "done");
+	}
+	return err;
+}
+static int say(int c, char **v) { return dprintf(2, "%s\n", v[1]) < 0 ? errno : 0; }
 
 /* #69: what a log must not believe. */
 static int forge(int c, char **v)
@@ -198,5 +220,5 @@ static int noise(int c, char **v)
 
 const struct attempt abuse_attempts[] = {
 	{"setuid-copy", setuid_copy}, {"filecap-copy", filecap_copy}, {"fd-bomb", fd_bomb}, {"meet-bind", meet_bind},
-	{"meet-connect", meet_connect}, {"give", give}, {"take", take}, {"forge", forge}, {"noise", noise}, {NULL, NULL},
+	{"meet-connect", meet_connect}, {"give", give}, {"take", take}, {"forge", forge}, {"noise", noise}, {"spoil", spoil}, {"say", say}, {NULL, NULL},
 };
