@@ -97,14 +97,17 @@ type ServiceStatus struct {
 	Failed    uint64 `json:"failed"`
 	Zygote    bool   `json:"zygote"` // one is running
 	ZygotePID int    `json:"zygote_pid,omitempty"`
-	// Error is why the service, or a part of it, is not being served now.
-	Error string `json:"error,omitempty"`
+	// Error is why the service, or a part of it, is not being served now, or not as
+	// the host has it now. Broken says that it is not served at all: its sandbox
+	// cannot be prepared, which is tried again.
+	Error  string `json:"error,omitempty"`
+	Broken bool   `json:"broken,omitempty"`
 }
 
 // ListenerStatus is one socket.
 type ListenerStatus struct {
 	Key   string `json:"key"`   // listener.Spec.Key: "tcp4/0.0.0.0:79"
-	State string `json:"state"` // listening, waiting (handed to the program), retrying or shedding
+	State string `json:"state"` // listening, waiting (handed to the program), retrying, broken (as its service is) or shedding
 	Error string `json:"error,omitempty"`
 }
 

@@ -18,7 +18,9 @@ func (a *app) statusCmd() *cobra.Command {
 		Short: "Show what casemated serves",
 		Long: `status asks the running casemated which policy it runs, where each service listens,
 under which profile, how many connections it has admitted and refused, and which
-layers a best_effort profile does without on this host.`,
+layers a best_effort profile does without on this host. A service that could not be
+prepared when casemated started is "broken", a listener that could not be opened
+"retrying": below the table stands why, and both are tried again.`,
 		Example: `  casemate status
   casemate status finger --sessions
   casemate status -o json | jq .status.digest`,

@@ -31,7 +31,7 @@ level           string  all                 INFO, WARN or ERROR
 msg             string  all                 what the record is, see above
 format_version  number  all                 1; changes when a field changes its meaning
 id              number  decision session stderr   the session's, or the refusal's, own number; of stderr, of the session whose process wrote it
-service         string  decision session stderr suppressed   the service's name in the policy
+service         string  decision session stderr suppressed note  the service's name in the policy
 client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
 client_port     number  decision session    of a client with an address
 client_uid      number  decision session    of a unix client

@@ -85,6 +85,10 @@ and what leads there must belong to root.
   --libexec DIR    where casemate and casemate-worker are (default: beside casemated)
   --version        print the version
 
+At the start a service that cannot be prepared, or a listener that cannot be opened,
+stops no other: casemate status says why, and it is tried again. When there is nothing
+at all to serve, casemated ends.
+
 Signals: HUP loads the policy again, TERM and INT stop. A load (HUP, casemate
 reload) opens the log again first: after a rotation it goes on in the new FILE.
 Exit status: 0 after a stop, 1 when it could not start.

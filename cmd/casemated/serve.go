@@ -43,6 +43,7 @@ func serve(o *options) error {
 	// ignored, it is back at its default in every program started.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	zygote.QuietChildren()
+	o.Tell = func(state string) { _ = broker.Notify(os.Getenv("NOTIFY_SOCKET"), state) } // READY=1 tells of an error
 	b, err := broker.New(o.Config)
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ type Config struct {
 	OpenLog func() (*os.File, error)
 	// Journal prefixes each line with its priority (sd-daemon(3)).
 	Journal bool
+	// Tell takes the broker's state as a service manager wants it (sd_notify(3)), nil
+	// for none. It must not wait.
+	Tell func(state string)
 	// Version is what status and the first record show.
 	Version string
 }
@@ -63,6 +66,8 @@ type Broker struct {
 	logWorker *logWorker
 	leases    *host.Leases
 	orphans   orphans
+	checks    checks
+	told      string // to the service manager
 	exhausted exhausted
 	said      map[string]int64 // limitedNote: when a topic may be logged again
 	lastID    uint64
@@ -76,8 +81,8 @@ type Broker struct {
 	lastReload string
 
 	// load serialises loads; compile is replaced in tests.
-	load    sync.Mutex
-	reopens bool // under load: the next load opens the log again
+	load    sync.RWMutex // read by who prepares services anew
+	reopens bool         // under load: the next load opens the log again
 	compile func(paths []string) (*policy.Document, []policy.Diagnostic, error)
 	cells   func(job) (cell, error)
 }

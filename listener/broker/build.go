@@ -36,6 +36,9 @@ type candidate struct {
 	retry map[string]error
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
+	now     inForce // what serves meanwhile
+	lenient bool    // nothing does: what can be served is
+	warned  []policy.Diagnostic
 	inForce bool // committed: what it made is the broker's now
 }
 
@@ -45,7 +48,10 @@ type planned struct {
 	limit   limit.Spec
 	sockets []wantedSocket
 	job     job
-	key     string
+	key     string // runners of equal keys are alike
+	stamp   string // of the host's part of key, and of its users
+	fault   error  // why there is no sandbox of it: it is tried again
+	run     *runner
 }
 
 // build makes a candidate of a compiled policy: users and groups, sandboxes,
@@ -55,11 +61,8 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &candidate{
-		b: b, gen: &generation{number: now.number + 1, digest: doc.Digest, doc: doc},
-		proven: make(map[*runner]starter), opened: make(map[string]*listener.Socket),
-		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error),
-	}
+	c := b.candidate(&generation{number: now.number + 1, digest: doc.Digest, doc: doc})
+	c.now, c.lenient = now, now.number == 0
 	done := false
 	defer func() {
 		if !done { // also after a panic
@@ -69,14 +72,25 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 	if err := c.plan(doc); err != nil {
 		return nil, err
 	}
+	if err := c.prepare(now.runners); err != nil {
+		return nil, err
+	}
 	if err := c.open(now.sockets); err != nil {
 		return nil, err
 	}
-	if err := c.prepare(now.runners); err != nil {
+	if err := c.serves(); c.lenient && err != nil {
 		return nil, err
 	}
 	done = true
 	return c, nil
+}
+
+// candidate is an empty one, for services of g.
+func (b *Broker) candidate(g *generation) *candidate {
+	return &candidate{
+		b: b, gen: g, proven: make(map[*runner]starter), opened: make(map[string]*listener.Socket),
+		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error),
+	}
 }
 
 // plan resolves every service of doc. All errors are reported, not only the first.
@@ -88,7 +102,10 @@ func (c *candidate) plan(doc *policy.Document) error {
 	var errs []error
 	compiled, tasks := make(map[string]rules), countTasks(doc.Policy, a)
 	for i := range doc.Policy.Services {
-		p, err := c.planService(doc, &doc.Policy.Services[i], a, tasks, compiled)
+		p, err := c.planService(doc, &doc.Policy.Services[i], compiled)
+		if err == nil {
+			err = c.excuse(&p, c.settle(&p, a, tasks))
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -99,10 +116,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 	return errors.Join(errs...)
 }
 
-func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, compiled map[string]rules) (p planned, err error) {
-	if p.sockets, err = sockets(a, s); err != nil {
-		return p, err
-	}
+func (c *candidate) planService(doc *policy.Document, s *policy.Service, compiled map[string]rules) (p planned, err error) {
 	r, ok := compiled[s.ACL]
 	if !ok {
 		if r, err = compileRules(doc, s.ACL); err != nil {
@@ -110,18 +124,26 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, a *host
 		}
 		compiled[s.ACL] = r
 	}
-	if p.job, err = newJob(doc, s, a, tasks, len(p.sockets), r.origins); err != nil {
-		return p, err
-	}
-	if p.key, err = p.job.key(); err != nil {
-		return p, err
-	}
 	p.limit = *doc.Policy.Limit(s.Limit)
 	p.svc = &service{
-		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: p.limit.Session,
-		styles: styleBits(s.EnvStyle), dynamic: p.job.Who.Dynamic, uid: p.job.Who.UID, gid: p.job.Who.GID,
+		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: p.limit.Session, styles: styleBits(s.EnvStyle),
 	}
+	p.svc.again.Owner = p.svc
 	return p, nil
+}
+
+// settle looks up what the service names on this host.
+func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err error) {
+	s, doc := p.svc.spec, p.svc.gen.doc
+	if p.sockets, err = sockets(a, s); err != nil {
+		return err
+	}
+	if p.job, err = newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
+		return err
+	}
+	p.stamp = c.b.stamp(s, &p.job.Profile, accountFiles...)
+	p.key, err = p.job.key(c.b.stamp(s, &p.job.Profile))
+	return err
 }
 
 // atOnce is how many sandboxes are made side by side: most of the time goes by
@@ -136,12 +158,15 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 	made := make(map[string]*planned)
 	for i := range c.plans {
 		p := &c.plans[i]
+		if p.fault != nil {
+			continue
+		}
 		if p.svc.run = keep[p.key]; p.svc.run == nil && made[p.key] == nil {
 			made[p.key] = p
 			todo = append(todo, p)
 		}
 	}
-	writable := c.writable()
+	writable := writable(c.gen.doc.Policy)
 	for _, p := range todo {
 		p.job.writable = writable
 	}
@@ -158,6 +183,9 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 		}, func(error) { wg.Done() })
 	}
 	wg.Wait()
+	for i, p := range todo {
+		errs[i] = c.excuse(p, errs[i])
+	}
 	for i := range c.plans {
 		if p := &c.plans[i]; p.svc.run == nil {
 			p.svc.run = made[p.key].svc.run
@@ -166,13 +194,13 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 	return errors.Join(errs...)
 }
 
-// writable are the directories that the candidate's services may write. One that
+// writable are the directories that the services of p may write. One that
 // cannot be opened is missing here, and refused where its own service is prepared.
-func (c *candidate) writable() []hostpath.ID {
+func writable(p *policy.Policy) []hostpath.ID {
 	var ids []hostpath.ID
 	seen := make(map[string]bool)
-	for i := range c.plans {
-		for _, p := range c.plans[i].job.Profile.Files.Write {
+	for i := range p.Services {
+		for _, p := range p.Profile(p.Services[i].Profile).Files.Write {
 			if seen[p] {
 				continue
 			}
@@ -198,9 +226,9 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
 	r := newRunner(c.b, s.Name, box)
-	r.key, r.logs, r.linger = p.key, p.job.logs(), s.Linger
+	r.key, r.stamp, r.logs, r.linger = p.key, p.stamp, p.job.logs(), s.Linger
 	if s.Builtin != "" {
-		r.records, r.rules = true, builtinRules(p)
+		r.records, r.rules = true, c.b.builtinRules(p)
 	}
 	warm := len(c.plans) <= maxWarm
 	c.mu.Lock()
@@ -216,8 +244,8 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 }
 
 // builtinRules is what a running builtin worker must be replaced for.
-func builtinRules(p *planned) string {
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.job.Profile})
+func (b *Broker) builtinRules(p *planned) string {
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.job.Profile, b.stamp(p.svc.spec, &p.job.Profile)})
 	if err != nil {
 		return "" // newJob has encoded the same before
 	}

@@ -37,9 +37,6 @@ func (b *Broker) commit(c *candidate) error {
 	b.gen = c.gen
 	c.gen.loaded = b.wall()
 	b.readFileLimit()
-	for _, r := range c.fresh {
-		b.runners[r] = true
-	}
 	for i := range c.plans {
 		b.installTally(&c.plans[i])
 		b.installSockets(c, &c.plans[i])
@@ -52,19 +49,33 @@ func (b *Broker) commit(c *candidate) error {
 		}
 	}
 	b.retireOld(old, c)
+	b.launched(c)
+	for _, at := range b.sockets {
+		at.sync()
+		at.reopen()
+		at.regroup()
+	}
+	for i := range c.plans {
+		if p := &c.plans[i]; p.fault != nil {
+			p.svc.failed(p.fault)
+		}
+	}
+	b.checks.begin(b)
+	b.tellServing()
+	return nil
+}
+
+// launched takes over the runners that were made, with their zygotes.
+func (b *Broker) launched(c *candidate) {
+	c.inForce = true
+	for _, r := range c.fresh {
+		b.runners[r] = true
+	}
 	for r, z := range c.proven {
 		if err := r.adopt(z); err != nil {
 			r.noZygote(err)
 		}
 	}
-	for _, at := range b.sockets {
-		at.sync()
-		if at.sock == nil {
-			at.reopen()
-		}
-		at.regroup()
-	}
-	return nil
 }
 
 // reconfigure adopts changed backlogs and file modes on the sockets that stay.
@@ -160,6 +171,7 @@ func (b *Broker) installTally(p *planned) {
 	}
 	p.svc.tally = t
 	p.svc.run.linger = p.svc.spec.Linger
+	p.svc.dynamic, p.svc.uid = p.job.Who.Dynamic, p.job.Who.UID
 }
 
 // installSockets gives a service its sockets: kept, new, or yet to be opened.
@@ -185,6 +197,19 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 	}
 }
 
+// endOutdated ends workers of built-ins that are not what the policy and the host
+// have: they decide by themselves.
+func (b *Broker) endOutdated() {
+	for _, s := range b.sessions {
+		if s.held == nil || s.svc.spec.Builtin == "" {
+			continue
+		}
+		if now := b.gen.service(s.svc.name); now == nil || now.run.rules != s.run.rules {
+			b.terminate(s, mercyStop)
+		}
+	}
+}
+
 // retireOld lets go of what the old generation had and the new one has not.
 func (b *Broker) retireOld(old *generation, c *candidate) {
 	inUse := make(map[*runner]bool, len(c.plans))
@@ -193,20 +218,13 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 	}
 	if old != nil {
 		for _, s := range old.services {
+			b.loop.Disarm(&s.again)
 			if !inUse[s.run] && !s.run.retired {
 				s.run.retire()
 			}
 		}
 	}
-	for _, s := range b.sessions {
-		if s.held == nil || s.svc.spec.Builtin == "" {
-			continue
-		}
-		// A builtin's worker decides by itself: one with old rules must not go on.
-		if now := c.gen.service(s.svc.name); now == nil || now.run.rules != s.run.rules {
-			b.terminate(s, mercyStop)
-		}
-	}
+	b.endOutdated()
 	for name, t := range b.tallies {
 		if t.live == 0 && c.gen.service(name) == nil {
 			b.loop.Disarm(&t.unsaid)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"casemate/acl"
@@ -59,9 +60,9 @@ type job struct {
 func (j job) logs() bool { return j.Service.Stdio != "socket-all" }
 
 // key names what the sandbox is made from: two jobs of equal keys may share
-// one. The program and the paths of the profile count as they lie on the disk
-// now, so that a reload after a package upgrade starts the new program.
-func (j job) key() (string, error) {
+// one. The program and the paths of the profile count as they lie on the disk,
+// which is stamp.
+func (j job) key(stamp string) (string, error) {
 	s := *j.Service
 	// What the broker itself decides with needs no other sandbox.
 	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Socket, s.Linger = nil, "", "", "", false, policy.Socket{}, 0
@@ -70,25 +71,37 @@ func (j job) key() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("services.%s: %w", s.Name, err)
 	}
+	h := sha256.Sum256(append(text, stamp...))
+	return string(h[:]), nil
+}
+
+// accountFiles are where users and groups come from.
+var accountFiles = []string{"/etc/passwd", "/etc/group"}
+
+// stamp differs when a path of the profile, the program, or one of more has become
+// another file, or has been written to. What is in a directory does not count: a
+// sandbox shows it as it is.
+func (b *Broker) stamp(s *policy.Service, p *sandbox.Profile, more ...string) string {
 	h := sha256.New()
-	h.Write(text)
-	paths := [][]string{j.Profile.Files.Read, j.Profile.Files.Exec, j.Profile.Files.Write}
-	if len(s.Command) > 0 {
-		paths = append(paths, s.Command[:1])
-	}
-	for _, list := range paths {
-		for _, p := range list {
-			var st unix.Stat_t
-			if err := unix.Stat(p, &st); err != nil {
-				st = unix.Stat_t{}
-			}
-			fmt.Fprintf(h, "%s %d %d", p, st.Dev, st.Ino)
-			if st.Mode&unix.S_IFMT == unix.S_IFREG {
-				fmt.Fprintf(h, " %d %d", st.Size, st.Ctim.Nano())
-			}
+	for _, p := range slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, []string{b.program(s)}, more) {
+		var st unix.Stat_t
+		if err := unix.Stat(p, &st); err != nil {
+			st = unix.Stat_t{}
+		}
+		fmt.Fprintf(h, "%s %d %d", p, st.Dev, st.Ino)
+		if st.Mode&unix.S_IFMT == unix.S_IFREG {
+			fmt.Fprintf(h, " %d %d", st.Size, st.Ctim.Nano())
 		}
 	}
-	return string(h.Sum(nil)), nil
+	return string(h.Sum(nil))
+}
+
+// program is the path of what a service runs.
+func (b *Broker) program(s *policy.Service) string {
+	if s.Builtin != "" {
+		return b.libexec("casemate-worker")
+	}
+	return s.Command[0]
 }
 
 // newJob resolves one service of doc.
@@ -138,10 +151,8 @@ func (b *Broker) prepare(j job) (cell, error) {
 		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Inline: j.Inline, Leave: j.Leave,
 		Sessions: j.Sessions, UserTasks: j.UserTasks,
 	}
-	if s.Builtin != "" {
-		c.Path, c.Argv = b.libexec("casemate-worker"), []string{"casemate-worker", "builtin"}
-	} else {
-		c.Path = s.Command[0]
+	c.Path, c.Argv = b.program(s), []string{"casemate-worker", "builtin"}
+	if s.Builtin == "" {
 		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
 	}
 	plan, err := sandbox.NewPlan(j.Profile, c)

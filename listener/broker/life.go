@@ -36,6 +36,7 @@ func (b *Broker) stop() {
 		b.refuse(&q.visit, reasonBusy)
 	}
 	clear(b.names.asked)
+	b.loop.Disarm(&b.checks.timer)
 	for r := range b.runners {
 		if len(r.pending) == 0 {
 			r.drop()

@@ -49,7 +49,7 @@ func (at *listening) fd() int { return at.sock.FD }
 // wanted tells whether the socket should be in the epoll set now.
 func (at *listening) wanted() bool {
 	switch {
-	case at.sock == nil, at.svc == nil, at.holder != nil, at.pause.Armed():
+	case at.sock == nil, at.svc == nil, at.svc.broken(), at.holder != nil, at.pause.Armed():
 		return false
 	case at.b.stopping, at.b.exhausted.timer.Armed(), at.svc.run.full():
 		return false
@@ -165,6 +165,8 @@ func (at *listening) free(s *session) {
 // state names the socket's state for status.
 func (at *listening) state() string {
 	switch {
+	case at.svc.broken():
+		return "broken"
 	case at.sock == nil:
 		return "retrying"
 	case at.holder != nil:

@@ -30,17 +30,24 @@ func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 		if b.conf.Digest != "" && doc.Digest != b.conf.Digest {
 			return fmt.Errorf("the policy has the digest %s, and --digest admits %s alone", doc.Digest, b.conf.Digest)
 		}
-		return b.install(doc)
+		warned, err := b.install(doc)
+		diags = append(diags, warned...)
+		return err
 	})
 	b.Bug(err)
 	return b.loaded(diags, err), diags, err
 }
 
 // install makes a generation of doc and swaps it in.
-func (b *Broker) install(doc *policy.Document) error {
+func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
+	// The orphan sweep must not take zygotes for strays that are proved here.
+	if err := b.loop.Do(func() { b.starting++ }); err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.loop.Post(func() { b.starting-- }) }()
 	c, err := b.build(doc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if derr := b.loop.Do(func() { err = b.commit(c) }); derr != nil {
 		err = derr
@@ -48,7 +55,7 @@ func (b *Broker) install(doc *policy.Document) error {
 	if err != nil && !c.inForce {
 		c.discard()
 	}
-	return err
+	return c.warned, err
 }
 
 // loaded notes the outcome and returns the digest in force.

@@ -12,22 +12,28 @@ type inForce struct {
 	number  uint64
 	runners map[string]*runner
 	sockets map[string]listener.Spec
+	faulty  map[string]*service // by name: those that could not be prepared
+	closed  map[string]bool     // sockets that could not be opened
 }
 
 // snapshot reads inForce from the loop.
 func (b *Broker) snapshot() (now inForce, err error) {
-	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec)}
+	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec), faulty: make(map[string]*service), closed: make(map[string]bool)}
 	err = b.loop.Do(func() {
 		if b.gen != nil {
 			now.number = b.gen.number
 			for _, s := range b.gen.services {
 				now.runners[s.run.key] = s.run
+				if s.fault != nil {
+					now.faulty[s.name] = s
+				}
 			}
 		}
 		for key, at := range b.sockets {
 			if at.sock != nil {
 				now.sockets[key] = at.spec
 			}
+			now.closed[key] = at.sock == nil && at.err != nil
 		}
 	})
 	return now, err
@@ -46,7 +52,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 	for i := range c.plans {
 		for _, w := range c.plans[i].sockets {
 			key := w.spec.Key()
-			if _, ok := have[key]; ok {
+			if _, ok := have[key]; ok || c.plans[i].svc.broken() {
 				continue
 			}
 			sock, err := listener.Open(w.spec)
@@ -57,7 +63,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 				c.missing[key] = err
 			case taken(err) && displaces(w.spec, have, wanted):
 				c.later[key] = w
-			case w.retry && (taken(err) || absent(err)):
+			case w.retry && (taken(err) || absent(err)), c.lenient, c.now.closed[key]:
 				c.retry[key] = err
 			default:
 				errs = append(errs, fmt.Errorf("services.%s: %w", c.plans[i].svc.name, err))

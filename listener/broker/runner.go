@@ -35,6 +35,7 @@ type runner struct {
 	b      *Broker
 	name   string // of the service, for messages
 	key    string // what it was made from; equal keys may share
+	stamp  string // of the files it was made from
 	rules  string // what a builtin's worker decides with; others leave it empty
 	cell   cell
 	linger time.Duration
@@ -81,19 +82,25 @@ func (r *runner) spawn() {
 	}
 	r.spawning = true
 	r.b.starting++
-	c := r.cell
+	c, l := r.cell, r.look()
 	var z starter
-	r.b.apart(func() (err error) { z, err = c.Spawn(); return err }, func(err error) {
-		if r.b.loop.Post(func() { r.b.starting--; r.spawned(z, err) }) != nil && err == nil {
+	r.b.apart(func() (err error) {
+		if l.s == nil || !l.renew() {
+			z, err = c.Spawn()
+		}
+		return err
+	}, func(err error) {
+		if r.b.loop.Post(func() { r.b.starting--; r.spawned(z, err) }) != nil && z != nil {
 			z.Close()
 		}
 	})
 }
 
-// spawned is spawn's result, on the loop.
+// spawned is spawn's result, on the loop; none of both if another runner has
+// taken over.
 func (r *runner) spawned(z starter, err error) {
 	r.spawning = false
-	if err == nil {
+	if z != nil {
 		err = r.adopt(z)
 	}
 	waiting := r.waiting

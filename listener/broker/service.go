@@ -10,20 +10,25 @@ import (
 )
 
 // service is one service of one generation. Sessions keep pointing at the
-// service they were admitted by, so that their records tell the right digest.
+// service they were admitted by, so that their records tell the right digest. Its
+// sandbox is made anew when the host has changed (renew.go).
 type service struct {
-	b        *Broker
-	name     string
-	spec     *policy.Service
-	gen      *generation
-	rules    rules         // who
-	longest  time.Duration // a session may take, 0 = no limit
-	styles   uint8
-	dynamic  bool
-	uid, gid uint32
-	run      *runner
-	tally    *tally
-	listen   []*listening
+	b       *Broker
+	name    string
+	spec    *policy.Service
+	gen     *generation
+	rules   rules         // who
+	longest time.Duration // a session may take, 0 = no limit
+	styles  uint8
+	dynamic bool
+	uid     uint32
+	run     *runner
+	tally   *tally
+	listen  []*listening
+	// fault is why it could not be prepared last; again is when that is tried next.
+	fault error
+	tries int
+	again loop.Timer
 }
 
 // tally is what a service's name keeps across reloads: its limiter, its

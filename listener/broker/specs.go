@@ -18,11 +18,12 @@ type wantedSocket struct {
 	retry    bool
 }
 
-// sockets turns a service's listen addresses into sockets.
+// sockets turns a service's listen addresses into sockets. With an error only the
+// owner of their files is not known.
 func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 	file, err := socketFile(a, &s.Socket)
 	if err != nil {
-		return nil, fmt.Errorf("services.%s.socket: %w", s.Name, err)
+		err = fmt.Errorf("services.%s.socket: %w", s.Name, err)
 	}
 	var out []wantedSocket
 	for _, l := range s.Listen {
@@ -36,7 +37,7 @@ func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 			out = append(out, wantedSocket{spec: spec, optional: l.Optional(e), retry: s.Retry})
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // socketFile is what the options say about the file of a unix socket.

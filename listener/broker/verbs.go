@@ -108,7 +108,10 @@ func (s *service) status() policy.ServiceStatus {
 	if r.zygote != nil {
 		st.ZygotePID = r.zygote.PID()
 	}
-	if r.backoff.Armed() && r.lastErr != nil {
+	switch {
+	case s.fault != nil:
+		st.Error, st.Broken = s.fault.Error(), s.broken()
+	case r.backoff.Armed() && r.lastErr != nil:
 		st.Error = r.lastErr.Error()
 	}
 	return st

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"errors"
-	"os"
 	"time"
 
 	"casemate/acl"
@@ -106,17 +104,17 @@ const (
 
 // reopen opens the socket, or tries again later.
 func (at *listening) reopen() {
-	if at.svc == nil || at.b.stopping || at.sock != nil {
+	if at.svc == nil || at.svc.broken() || at.b.stopping || at.sock != nil {
 		return
 	}
 	sock, err := listener.Open(at.spec)
 	if err != nil {
-		at.err = err
 		at.tries++
 		at.b.loop.After(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))
-		if at.tries == 1 || !errors.Is(err, os.ErrExist) {
+		if at.tries == 1 || at.err == nil || at.err.Error() != err.Error() {
 			at.b.limitedNote("socket "+at.spec.Key(), "listener cannot be opened, trying again", err)
 		}
+		at.err = err
 		return
 	}
 	at.sock, at.err, at.tries = sock, nil, 0
@@ -124,4 +122,5 @@ func (at *listening) reopen() {
 	for _, o := range at.svc.listen {
 		o.sync()
 	}
+	at.b.tellServing()
 }

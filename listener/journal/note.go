@@ -23,6 +23,7 @@ type Note struct {
 	Services, Listeners     int
 	Sessions, Ended, Left   int
 	Leave                   bool
+	Service                 string
 	// The place in the policy that a diagnostic is about.
 	File         string
 	Line, Column int
@@ -44,6 +45,7 @@ func (n *Note) encode(e *encoder) {
 	if n.Leave {
 		r.AddAttrs(slog.Bool("leave", true))
 	}
+	addText(&r, "service", n.Service)
 	addText(&r, "file", n.File)
 	addNumber(&r, "line", int64(n.Line))
 	addNumber(&r, "column", int64(n.Column))

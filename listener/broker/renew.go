@@ -1,0 +1,272 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+
+	"casemate/listener/host"
+	"casemate/listener/journal"
+	"casemate/listener/loop"
+	"casemate/policy"
+	"casemate/sandbox/panics"
+)
+
+// A service is prepared again under the policy that it has: after it could not be
+// (when casemated started, or because the host has changed since), and when its
+// program, a path of its profile or its user is another one than its sandbox was
+// made with. The sandbox before serves on until there is one that replaces it.
+
+// checkEvery is the time between two looks at what the services in use were made
+// from. One that is not in use is looked at when its zygote starts.
+const checkEvery = 10 * time.Second
+
+// noCell stands for the sandbox of a service that could not be prepared.
+type noCell struct{ error }
+
+func (c noCell) Spawn() (starter, error) { return nil, c.error }
+func (noCell) Losses() []string          { return nil }
+func (noCell) OOMKills() uint64          { return 0 }
+func (noCell) Close() error              { return nil }
+
+// broken reports whether the service has no sandbox at all.
+func (s *service) broken() bool {
+	_, no := s.run.cell.(noCell)
+	return no
+}
+
+// excuse makes an error of one service its own affair where the others are served all
+// the same: at the start, and later if it is as it was and was not to be had
+// before. A bug is nobody's affair.
+func (c *candidate) excuse(p *planned, err error) error {
+	old, bug := c.now.faulty[p.svc.name], new(panics.Error)
+	switch {
+	case err == nil || errors.As(err, &bug):
+		return err
+	case c.lenient:
+		p.svc.run = newRunner(c.b, p.svc.name, noCell{err})
+	case old != nil && reflect.DeepEqual(old.spec, p.svc.spec) &&
+		reflect.DeepEqual(old.gen.doc.Policy.Profile(old.spec.Profile), c.gen.doc.Policy.Profile(p.svc.spec.Profile)):
+		p.svc.run, p.job.Who = old.run, identity{UID: old.uid, Dynamic: old.dynamic}
+		c.warned = append(c.warned, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM602", Summary: err.Error(),
+			Detail: "it could not be prepared before, and its block is the same: the others are in force"})
+	default:
+		return err
+	}
+	p.fault = err
+	return nil
+}
+
+// serves fails if a start has found nothing at all that can be served.
+func (c *candidate) serves() error {
+	var errs []error
+	for i := range c.plans {
+		p := &c.plans[i]
+		errs = append(errs, p.fault)
+		closed := 0
+		for _, w := range p.sockets {
+			if err := c.retry[w.spec.Key()]; err != nil && !w.retry {
+				errs = append(errs, fmt.Errorf("services.%s: %w", p.svc.name, err))
+				closed++
+			}
+		}
+		if p.fault == nil && closed < len(p.sockets) {
+			return nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// failed notes why a service could not be prepared, and when it is tried again.
+func (s *service) failed(err error) {
+	if s.fault == nil || s.fault.Error() != err.Error() {
+		n := &journal.Note{At: s.b.wall(), Level: slog.LevelError, Msg: "service not served, trying again", Service: s.name, Error: err.Error()}
+		if !s.broken() {
+			n.Level, n.Msg = slog.LevelWarn, "service cannot be prepared as the host is now, serving as before"
+		}
+		s.b.log.Put(n)
+	}
+	s.fault = err
+	s.tries++
+	s.b.loop.After(&s.again, backoffAfter(s.tries, firstRetry, maxRetry))
+}
+
+// Expire tries again to prepare the service.
+func (s *service) Expire(*loop.Timer) { s.b.renew(s) }
+
+// renew looks at services on another goroutine, one after another.
+func (b *Broker) renew(list ...*service) {
+	if b.stopping || len(list) == 0 {
+		return
+	}
+	b.starting++
+	looks := make([]look, len(list))
+	for i, s := range list {
+		looks[i] = s.look()
+	}
+	b.apart(func() error {
+		for _, l := range looks {
+			l.renew()
+		}
+		return nil
+	}, func(error) { _ = b.loop.Post(func() { b.starting-- }) })
+}
+
+// look is what is known of a service's sandbox when somebody sets out to renew it.
+type look struct {
+	s          *service
+	key, stamp string
+	faulty     bool
+}
+
+func (s *service) look() look { return look{s, s.run.key, s.run.stamp, s.fault != nil} }
+
+// look is that of the service that r is for, none if a later try is due anyway.
+func (r *runner) look() look {
+	if r.b.gen != nil {
+		for _, s := range r.b.gen.services {
+			if s.run == r && !s.again.Armed() {
+				return s.look()
+			}
+		}
+	}
+	return look{}
+}
+
+// renew prepares the service anew if it has to be, and reports whether it did. It blocks. A
+// load that is under way looks at everything itself.
+func (l look) renew() bool {
+	s, b := l.s, l.s.b
+	if !b.load.TryRLock() {
+		_ = b.loop.Post(func() {
+			if l.faulty && s.gen == b.gen {
+				b.loop.After(&s.again, firstRetry)
+			}
+		})
+		return false
+	}
+	defer b.load.RUnlock()
+	doc := s.gen.doc
+	if !l.faulty && l.stamp == b.stamp(s.spec, doc.Policy.Profile(s.spec.Profile), accountFiles...) {
+		return false
+	}
+	c := b.candidate(s.gen)
+	c.plans = []planned{{svc: s, limit: *doc.Policy.Limit(s.spec.Limit)}}
+	p := &c.plans[0]
+	err := panics.Try(func() error { return l.prepare(c, p) })
+	b.Bug(err)
+	_ = b.loop.Do(func() {
+		switch {
+		case s.gen != b.gen || b.stopping:
+		case err != nil:
+			s.failed(err)
+		default:
+			b.renewed(c, p)
+		}
+	})
+	if !c.inForce {
+		c.discard()
+	}
+	return c.inForce
+}
+
+// prepare makes a sandbox, unless it would be as the one there is.
+func (l look) prepare(c *candidate, p *planned) error {
+	a, err := host.ReadAccounts()
+	if err != nil {
+		return err
+	}
+	doc := l.s.gen.doc
+	if err := c.settle(p, a, countTasks(doc.Policy, a)); err != nil || p.key == l.key {
+		return err
+	}
+	p.job.writable = writable(doc.Policy)
+	p.run, err = c.newRunner(p)
+	return err
+}
+
+// renewed puts a sandbox in the place of the service's old one, on the loop. Sessions
+// keep what they were started in.
+func (b *Broker) renewed(c *candidate, p *planned) {
+	s, old := p.svc, p.svc.run
+	b.loop.Disarm(&s.again)
+	if p.run == nil { // nothing of its own has changed, or it has changed back
+		s.fault, s.tries, old.stamp = nil, 0, p.stamp
+		return
+	}
+	if _, err := b.reconfigure(c); err != nil {
+		s.failed(err)
+		return
+	}
+	s.run, s.fault, s.tries, s.listen = p.run, nil, 0, nil
+	b.launched(c)
+	b.installTally(p)
+	b.installSockets(c, p)
+	waiting := old.waiting
+	old.waiting = nil
+	for _, w := range waiting {
+		if w.run = s.run; !w.leased {
+			w.uid = s.uid
+		}
+		b.loop.Guard(func() { s.run.start(w) })
+	}
+	old.retire()
+	b.endOutdated()
+	for _, at := range s.listen {
+		at.reopen()
+		at.sync()
+	}
+	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "service prepared anew, as the host is now", Service: s.name})
+	b.tellServing()
+}
+
+// checks looks at the services in use.
+type checks struct {
+	b     *Broker
+	timer loop.Timer
+}
+
+func (k *checks) begin(b *Broker) {
+	k.b, k.timer.Owner = b, k
+	b.loop.After(&k.timer, checkEvery)
+}
+
+func (k *checks) Expire(*loop.Timer) {
+	var list []*service
+	for _, s := range k.b.gen.services {
+		if s.fault == nil && (s.run.zygote != nil || s.run.live > 0) {
+			list = append(list, s)
+		}
+	}
+	k.b.renew(list...)
+	k.begin(k.b)
+}
+
+// tellServing tells the service manager how many services are served, when that
+// has changed.
+func (b *Broker) tellServing() {
+	n := 0
+	for _, s := range b.gen.services {
+		if s.serving() {
+			n++
+		}
+	}
+	if text := fmt.Sprintf("STATUS=serving %d of %d services", n, len(b.gen.services)); text != b.told {
+		b.told = text
+		if b.conf.Tell != nil {
+			b.conf.Tell(text)
+		}
+	}
+}
+
+// serving reports whether clients can come to the service.
+func (s *service) serving() bool {
+	for _, at := range s.listen {
+		if at.sock != nil && !s.broken() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,264 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"casemate/listener/address"
+	"casemate/policy"
+)
+
+// failing makes the sandboxes of the service called name fail while the returned
+// error is not nil, and counts how often one was asked for.
+func (g *rig) failing(name string, first error) (fault *atomic.Pointer[error], tries *atomic.Int32) {
+	fault, tries = new(atomic.Pointer[error]), new(atomic.Int32)
+	fault.Store(&first)
+	cells := g.cells
+	g.cells = func(j job) (cell, error) {
+		if j.Service.Name == name {
+			tries.Add(1)
+			if err := *fault.Load(); err != nil {
+				return nil, err
+			}
+		}
+		return cells(j)
+	}
+	return fault, tries
+}
+
+// soon ends the wait for the next try of a service.
+func (g *rig) soon(name string) {
+	g.do(func() {
+		s := g.gen.service(name)
+		g.loop.Disarm(&s.again)
+		s.Expire(nil)
+	})
+}
+
+// TestBrokenServiceAtStart: what one service lacks keeps no other from its clients; it is
+// shown, told once for each reason, and served as soon as it can be.
+func TestBrokenServiceAtStart(t *testing.T) {
+	g, good, bad := newRig(t), freePort(t), freePort(t)
+	told := make(chan string, 100)
+	g.conf.Tell = func(s string) { told <- s }
+	fault, tries := g.failing("bad", errors.New("command /gone: no such file"))
+	user := svc("user", "tcp", freePort(t), "/bin/cat")
+	user.User = "nosuchuser"
+	g.load(svc("bad", "tcp", bad, "/bin/cat"), svc("good", "tcp", good, "/bin/cat"), user)
+	echoes(t, dial(t, good))
+	if got := <-told; got != "STATUS=serving 1 of 3 services" {
+		t.Error(got)
+	}
+	for name, want := range map[string]string{"bad": "/gone: no such file", "user": `services.user.user: user "nosuchuser"`} {
+		st := g.status1(name)
+		if !st.Broken || !strings.Contains(st.Error, want) || len(st.Listeners) != 1 || st.Listeners[0].State != "broken" {
+			t.Errorf("%+v", st)
+		}
+	}
+	if st := g.status1("good"); st.Broken || st.Error != "" {
+		t.Errorf("%+v", st)
+	}
+	g.expect(`"msg":"service not served`, `"service":"bad"`, "/gone")
+	if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", bad)); err == nil {
+		c.Close()
+		t.Error("a service without a sandbox takes clients")
+	}
+	waitFor10(t, func() bool { return tries.Load() >= 2 }) // by itself
+	other := errors.New("another reason")
+	fault.Store(&other)
+	g.soon("bad")
+	if line := g.expect(`"msg":"service not served`, `"service":"bad"`); !strings.Contains(line, "another reason") {
+		t.Errorf("the same reason twice: %s", line)
+	}
+	var none error
+	fault.Store(&none)
+	g.soon("bad")
+	g.expect(`"msg":"service prepared anew`, `"service":"bad"`)
+	echoes(t, dial(t, bad))
+	if got := <-told; got != "STATUS=serving 2 of 3 services" {
+		t.Error(got)
+	}
+}
+
+// TestMissingAddressAtStart: the listeners of a service are opened one by one.
+func TestMissingAddressAtStart(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	foreign := address.Listen{Network: "tcp", Addr: netip.MustParseAddr("192.0.2.1"), Port: port, LastPort: port}
+	s.Listen = append(s.Listen, foreign)
+	g.load(s)
+	echoes(t, dial(t, port))
+	st := g.status1("cat")
+	if st.Listeners[0].State != "listening" || st.Listeners[1].State != "retrying" || !strings.Contains(st.Listeners[1].Error, "cannot assign") {
+		t.Errorf("%+v", st.Listeners)
+	}
+	g.expect("listener cannot be opened", "192.0.2.1")
+	// It was so before, and is no reason to refuse the rest of a policy; a new one is.
+	s.Banner = "closed"
+	g.load(s)
+	s.Listen[1].Port, s.Listen[1].LastPort = port+1, port+1
+	g.setPolicy(s)
+	if _, _, err := g.Load(); err == nil || !strings.Contains(err.Error(), "services.cat: bind") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestStartWithNothingToServe fails, with every reason.
+func TestStartWithNothingToServe(t *testing.T) {
+	g := newRig(t)
+	_, _ = g.failing("bad", errors.New("no program"))
+	far := svc("far", "tcp", freePort(t), "/bin/cat")
+	far.Listen[0].Addr = netip.MustParseAddr("192.0.2.1")
+	g.setPolicy(svc("bad", "tcp", freePort(t), "/bin/cat"), far)
+	_, _, err := g.Load()
+	if err == nil || !strings.Contains(err.Error(), "no program") || !strings.Contains(err.Error(), "services.far: bind") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestReloadAfterABrokenStart: what was broken and is unchanged refuses nothing, and
+// the answer says so; all else is refused as a whole.
+func TestReloadAfterABrokenStart(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	fault, _ := g.failing("bad", errors.New("no program"))
+	good, bad := svc("good", "tcp", port, "/bin/cat"), svc("bad", "tcp", freePort(t), "/bin/cat")
+	g.load(bad, good)
+	good.Banner = "closed"
+	g.setPolicy(bad, good)
+	digest, diags, err := g.Load()
+	if err != nil || digest != g.doc.Digest || len(diags) != 1 || diags[0].Severity != policy.SeverityWarning || diags[0].Summary != "no program" {
+		t.Errorf("%s, %+v, %v", digest, diags, err)
+	}
+	if st := g.status1("bad"); !st.Broken {
+		t.Errorf("%+v", st)
+	}
+	changed := bad
+	changed.Umask = 7
+	g.setPolicy(changed, good)
+	if got, _, err := g.Load(); err == nil || got != digest {
+		t.Errorf("a changed service that cannot be prepared: %s, %v", got, err)
+	}
+	var none error
+	fault.Store(&none)
+	g.load(bad, good)
+	echoes(t, dial(t, bad.Listen[0].Port))
+	if st := g.status1("bad"); st.Broken || st.Error != "" {
+		t.Errorf("%+v", st)
+	}
+}
+
+// varDir is a directory for files that a profile names, which /tmp is not.
+func varDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "casemate-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// replace puts a new file in the place of name, as package managers do.
+func replace(t *testing.T, name, text string) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(name+".new", []byte(text), 0o755), os.Rename(name+".new", name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestChangedSources: a service whose program or files are others than those it was
+// made from is made anew by the look that comes again and again; who is served already
+// stays where it is.
+func TestChangedSources(t *testing.T) {
+	g, port, file := newRig(t), freePort(t), varDir(t)+"/file"
+	replace(t, file, "one")
+	fault, tries := g.failing("cat", nil)
+	s := svc("cat", "tcp", port, "/bin/cat")
+	p := testPolicy(s)
+	p.Profiles[0].Files.Read = []string{file}
+	var err error
+	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := g.Load(); err != nil {
+		t.Fatal(err)
+	}
+	old := dial(t, port)
+	echoes(t, old)
+	first := g.fakes["cat"]
+	again := func() { // the next sandbox gets a fake of its own
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.fakes, "cat")
+	}
+
+	g.do(func() { g.checks.Expire(nil) })
+	waitFor10(t, func() (done bool) { g.do(func() { done = g.starting == 0 }); return done })
+	if tries.Load() != 1 {
+		t.Fatalf("%d sandboxes of an unchanged file", tries.Load())
+	}
+
+	broken := errors.New("file is of nobody")
+	fault.Store(&broken)
+	replace(t, file, "two")
+	g.do(func() { g.checks.Expire(nil) })
+	g.expect(`"msg":"service cannot be prepared as the host is now, serving as before"`, `"service":"cat"`, "of nobody")
+	echoes(t, dial(t, port))
+	if st := g.status1("cat"); st.Broken || !strings.Contains(st.Error, "of nobody") || st.Listeners[0].State != "listening" {
+		t.Errorf("%+v", st)
+	}
+	if _, diags, err := g.Load(); err != nil || len(diags) != 1 { // the same policy again
+		t.Errorf("%+v, %v", diags, err)
+	}
+	echoes(t, dial(t, port))
+
+	var none error
+	fault.Store(&none)
+	again()
+	g.soon("cat")
+	g.expect(`"msg":"service prepared anew`, `"service":"cat"`)
+	if st := g.status1("cat"); st.Error != "" {
+		t.Errorf("%+v", st)
+	}
+	echoes(t, dial(t, port))
+	echoes(t, old)
+	first.set(func() {
+		if first.closed || first.spawns != 1 {
+			t.Errorf("closed %v after %d zygotes, with sessions in it", first.closed, first.spawns)
+		}
+	})
+	if second := g.fakes["cat"]; second.spawns != 1 {
+		t.Errorf("%d zygotes of the new sandbox", second.spawns)
+	}
+}
+
+// TestChangedProgramAtZygoteStart: the client that starts the zygote gets the new program's.
+func TestChangedProgramAtZygoteStart(t *testing.T) {
+	g, port, program := newRig(t), freePort(t), t.TempDir()+"/program"
+	replace(t, program, "one")
+	cells := g.cells
+	g.cells = func(j job) (cell, error) { // one for each text
+		text, err := os.ReadFile(program)
+		if err != nil {
+			return nil, err
+		}
+		s := *j.Service
+		s.Name, s.Command, j.Service = string(text), []string{"/bin/echo", string(text)}, &s
+		return cells(j)
+	}
+	g.load(svc("p", "tcp", port, program))
+	for _, want := range []string{"one", "two", "three"} {
+		replace(t, program, want)
+		g.do(func() { g.gen.services[0].run.drop() })
+		if got, err := io.ReadAll(dial(t, port)); err != nil || string(got) != want+"\n" {
+			t.Errorf("%q, %v, want that of %s", got, err, want)
+		}
+	}
+}
