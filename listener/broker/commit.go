@@ -111,7 +111,8 @@ func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 }
 
 // displace opens what could not be opened beside the old generation: it closes
-// the old sockets in the way first, and opens them again if that was in vain.
+// the old sockets in the way first, and opens them again if that was in vain. One
+// that a wait program holds would stay in the way: then nothing is touched.
 func (b *Broker) displace(c *candidate) error {
 	if len(c.later) == 0 {
 		return nil
@@ -126,11 +127,18 @@ func (b *Broker) displace(c *candidate) error {
 	var errs []error
 	for _, w := range c.later {
 		for key, at := range b.sockets {
-			if !wanted[key] && at.sock != nil && w.spec.Overlaps(at.spec.Endpoint) {
-				at.close()
+			switch {
+			case wanted[key] || at.sock == nil || !w.spec.Overlaps(at.spec.Endpoint):
+			case at.holder != nil:
+				return fmt.Errorf("listen %s: %s is in the way, which the program of %s (pid %d) holds: load the policy again when it has ended",
+					w.spec.Key(), key, at.holder.svc.name, at.holder.pid)
+			default:
 				closed = append(closed, at)
 			}
 		}
+	}
+	for _, at := range closed {
+		at.close()
 	}
 	for key, w := range c.later {
 		sock, err := listener.Open(w.spec)

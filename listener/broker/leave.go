@@ -99,7 +99,7 @@ func (b *Broker) free(s *session) {
 
 // lastLeft ends a stopping broker with its last session.
 func (b *Broker) lastLeft() {
-	if b.stopping && len(b.sessions) == 0 {
+	if b.stopping && b.quiet() {
 		b.stopped()
 	}
 }

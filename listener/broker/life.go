@@ -38,11 +38,16 @@ func (b *Broker) stop() {
 	clear(b.names.asked)
 	b.loop.Disarm(&b.checks.timer)
 	for r := range b.runners {
+		waiting := r.waiting
+		r.waiting = nil
+		for _, s := range waiting {
+			b.loop.Guard(func() { b.startFailed(s, reasonBusy, nil) })
+		}
 		if len(r.pending) == 0 {
 			r.drop()
 		}
 	}
-	if leave || len(b.sessions) == 0 {
+	if leave || b.quiet() {
 		b.stopped()
 		return
 	}
@@ -51,6 +56,16 @@ func (b *Broker) stop() {
 	}
 	b.stopTimer.Owner = lastCall{b}
 	b.loop.After(&b.stopTimer, graceTime+stopTime)
+}
+
+// quiet reports whether no session is left, and none is on its way.
+func (b *Broker) quiet() bool {
+	for r := range b.runners {
+		if len(r.pending) > 0 {
+			return false
+		}
+	}
+	return len(b.sessions) == 0
 }
 
 // lastCall gives up on children that not even SIGKILL has ended (a process in

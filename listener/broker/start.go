@@ -33,9 +33,11 @@ func (r *runner) start(s *session) {
 	s.taken = false
 	defer r.b.abandon(s)
 	switch {
+	case r.b.stopping: // what it was to be handed may be closed
+		r.b.startFailed(s, reasonBusy, nil)
 	case r.zygote != nil:
 		r.send(s)
-	case r.backoff.Armed() || r.retired || r.b.stopping:
+	case r.backoff.Armed() || r.retired:
 		r.b.startFailed(s, "", errNoStart)
 	default:
 		r.waiting = append(r.waiting, s)
