@@ -30,7 +30,9 @@ type Socket struct {
 // TCP sockets are plain IPPROTO_TCP with SO_REUSEADDR, so that a restart is not
 // held up by TIME_WAIT; v6 sockets are v6-only, always. UDP sockets record the
 // local address of every datagram (IP_PKTINFO, IPV6_RECVPKTINFO) from the start,
-// because the kernel notes it when the datagram arrives, not when it is read.
+// because the kernel notes it when the datagram arrives, not when it is read. One is
+// opened beside the sockets of single peers that SplitPeer made, which programs of an
+// earlier broker, or of a service that was removed, may still hold.
 func Open(s Spec) (*Socket, error) {
 	switch {
 	case s.Unix():
@@ -45,16 +47,46 @@ func openInet(s Spec) (*Socket, error) {
 	if v4 := strings.HasSuffix(s.Network, "4"); !s.Addr.IsValid() || v4 != s.Addr.Addr().Is4() {
 		return nil, fmt.Errorf("listen %s: the address is not of this family", s.Key())
 	}
+	sock, err := openAs(s, false)
+	if s.UDP() && errors.Is(err, unix.EADDRINUSE) {
+		if beside, err := openAs(s, true); err == nil {
+			return beside, nil
+		}
+	}
+	return sock, err
+}
+
+// openAs opens a socket, with share also where others hold the address that have
+// SO_REUSEPORT and were made by the same uid. It has that only until it is bound, so
+// that nobody shares with it: what comes for nobody in particular is for one alone.
+func openAs(s Spec, share bool) (*Socket, error) {
 	fd, err := inetSocket(s)
 	if err != nil {
 		return nil, err
 	}
-	sock, err := bindInet(fd, s)
+	var sock *Socket
+	if err = sharing(fd, share); err == nil {
+		sock, err = bindInet(fd, s)
+	}
+	if err == nil && share {
+		err = sharing(fd, false)
+	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
 	return sock, nil
+}
+
+func sharing(fd int, on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, value); err != nil {
+		return fmt.Errorf("setsockopt SO_REUSEPORT: %w", err)
+	}
+	return nil
 }
 
 func inetSocket(s Spec) (int, error) {
@@ -110,9 +142,6 @@ func setInetOptions(fd int, s Spec) error {
 		opts = append(opts, option{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1})
 	default:
 		opts = append(opts, option{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
-	}
-	if s.UDP() && s.Share {
-		opts = append(opts, option{"SO_REUSEPORT", unix.SOL_SOCKET, unix.SO_REUSEPORT, 1})
 	}
 	for _, o := range opts {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {

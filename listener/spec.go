@@ -33,10 +33,6 @@ type Spec struct {
 	// Wait says that the socket itself is handed to a program. It is then never
 	// made non-blocking, because the flag would be shared with that program.
 	Wait bool
-	// Share lets a udp socket bind although per-peer sockets that SplitPeer made
-	// (and living children still hold) keep the port. It never helps against
-	// other users' sockets: SO_REUSEPORT asks for the same uid on all of them.
-	Share bool
 }
 
 // sockType is the second argument of socket(2).

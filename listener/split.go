@@ -96,24 +96,21 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 		err = w.walk()
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.release(), replacement.Close())
+		return nil, errors.Join(err, s.release(), sharing(s.FD, false), replacement.Close())
 	}
 	return replacement, nil
 }
 
 // sibling opens another socket on s's address. SO_REUSEPORT is set on s only
-// from here on, so that a second broker's plain bind fails as it should.
+// from here on, so that a second broker's bind fails as it should.
 func (s *Socket) sibling() (*Socket, error) {
-	if err := unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-		return nil, fmt.Errorf("setsockopt SO_REUSEPORT: %w", err)
-	}
-	spec := s.Spec
-	spec.Share = true
-	twin, err := openInet(spec)
-	if err != nil {
+	if err := sharing(s.FD, true); err != nil {
 		return nil, err
 	}
-	twin.Spec = s.Spec
+	twin, err := openAs(s.Spec, true)
+	if err != nil {
+		return nil, errors.Join(err, sharing(s.FD, false))
+	}
 	return twin, nil
 }
 

@@ -393,27 +393,33 @@ func TestSplitPeerRefuses(t *testing.T) {
 	}
 }
 
-// A socket whose children live on can be opened again with Share, by us only.
-func TestShareRebindsBesideLivingChildren(t *testing.T) {
+// A socket whose children live on can be opened again, and only once at a time.
+func TestOpenBesideLivingChildren(t *testing.T) {
 	s := mustOpen(t, inet("udp4", loop4, 0))
-	a := newPeer(t, s)
+	a, b := newPeer(t, s), newPeer(t, s)
 	a.send("a")
 	child, next := mustSplit(t, s)
+	b.send("b")
+	other, next := mustSplit(t, next)
+	if second, err := Open(next.Spec); !errors.Is(err, unix.EADDRINUSE) {
+		t.Fatalf("a second socket for everybody: %v, %v", second, err)
+	}
 	if err := next.Close(); err != nil {
 		t.Fatal(err)
 	}
+	again := mustOpen(t, next.Spec)
 	if _, err := Open(next.Spec); !errors.Is(err, unix.EADDRINUSE) {
-		t.Fatalf("plain Open beside a child: %v", err)
+		t.Fatalf("a second socket for everybody: %v", err)
 	}
-	shared := next.Spec
-	shared.Share = true
-	again := mustOpen(t, shared)
 	newPeer(t, again).send("new")
 	a.send("a2")
+	b.send("b2")
 	if texts, _ := drain(t, again.FD, 1); !slices.Equal(texts, []string{"new"}) {
 		t.Errorf("reopened socket got %q", texts)
 	}
-	if texts, _ := drain(t, child, 2); !slices.Equal(texts, []string{"a", "a2"}) {
-		t.Errorf("child got %q", texts)
+	for fd, want := range map[int][]string{child: {"a", "a2"}, other: {"b", "b2"}} {
+		if texts, _ := drain(t, fd, 2); !slices.Equal(texts, want) {
+			t.Errorf("child got %q", texts)
+		}
 	}
 }

@@ -37,11 +37,13 @@ func runBuiltin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	leave, end := signal.NotifyContext(context.Background(), wire.Leave)
+	defer end()
 	// Left alone by its broker (on_stop = "leave"), it serves on without a log.
 	signal.Ignore(syscall.SIGPIPE)
 	log := journal.New(os.Stderr, false)
 	defer log.Close(closeGrace)
-	return builtin.Serve(ctx, config, sockets, log.Now)
+	return builtin.Serve(ctx, leave.Done(), config, sockets, log.Now)
 }
 
 // inherited takes the sockets of the LISTEN_FDS protocol and removes its

@@ -75,6 +75,7 @@ type Broker struct {
 	starting  int // starts in progress on other goroutines
 	parting   int // farewells
 	stopping  bool
+	leaves    bool // sessions to themselves, when it stops
 	closing   bool // nothing is left but the log worker's last lines
 	stopTimer loop.Timer
 	// lastReload is the error of the newest load, for status.

@@ -205,15 +205,11 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 	}
 }
 
-// endOutdated ends workers of built-ins that are not what the policy and the host
-// have: they decide by themselves.
+// endOutdated lets go of the workers of built-ins that are outdated.
 func (b *Broker) endOutdated() {
 	for _, s := range b.sessions {
-		if s.held == nil || s.svc.spec.Builtin == "" {
-			continue
-		}
-		if now := b.gen.service(s.svc.name); now == nil || now.run.rules != s.run.rules {
-			b.terminate(s, mercyStop)
+		if len(s.held) > 0 && s.outdated() {
+			b.release(s)
 		}
 	}
 }

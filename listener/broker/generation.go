@@ -110,7 +110,7 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 	if err != nil {
 		return job{}, err
 	}
-	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == policy.StopLeave}
+	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != "")}
 	j.Sessions = doc.Policy.Sessions(s)
 	if !who.Dynamic {
 		j.UserTasks = tasks[who.UID]

@@ -81,6 +81,11 @@ func (b *Broker) leave(s *session) {
 		b.leases.Give(s.uid)
 		s.leased = false
 	}
+	b.giveBack(s)
+}
+
+// giveBack gives the session's place back, once.
+func (b *Broker) giveBack(s *session) {
 	if s.ticketd {
 		s.svc.tally.limiter.Release(b.loop.Now(), s.ticket)
 		s.svc.tally.live--

@@ -12,8 +12,10 @@ import (
 // stopTime is how long a stopping broker waits for children that it has killed.
 const stopTime = 5 * time.Second
 
-// Stop ends the broker: no new connections, unix sockets removed, and, unless
-// the policy says on_stop = "leave", the programs ended (TERM, then KILL). Run
+// Stop ends the broker: no new connections, unix sockets removed, and the programs
+// ended (TERM, then KILL). Where the policy says on_stop = "leave", those that serve
+// one client each live on, and the workers of built-ins for the clients they have; a
+// wait program is ended all the same, since the next broker needs its listener. Run
 // returns when that is done. It may be called more than once.
 func (b *Broker) Stop() {
 	// An error means that it has stopped already.
@@ -25,8 +27,8 @@ func (b *Broker) stop() {
 		return
 	}
 	b.stopping = true
-	leave := b.gen != nil && b.gen.doc.Policy.OnStop == policy.StopLeave
-	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "stopping", Sessions: len(b.sessions), Leave: leave})
+	b.leaves = b.gen != nil && b.gen.doc.Policy.OnStop == policy.StopLeave
+	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "stopping", Sessions: len(b.sessions), Leave: b.leaves})
 	for _, at := range b.sockets {
 		b.loop.Disarm(&at.retry)
 		at.close()
@@ -47,25 +49,35 @@ func (b *Broker) stop() {
 			r.drop()
 		}
 	}
-	if leave || b.quiet() {
+	for _, s := range b.sessions {
+		switch {
+		case !b.leaves:
+			b.terminate(s, mercyStop)
+		case s.held != nil:
+			b.release(s)
+		}
+	}
+	if b.quiet() {
 		b.stopped()
 		return
-	}
-	for _, s := range b.sessions {
-		b.terminate(s, mercyStop)
 	}
 	b.stopTimer.Owner = lastCall{b}
 	b.loop.After(&b.stopTimer, graceTime+stopTime)
 }
 
-// quiet reports whether no session is left, and none is on its way.
+// quiet reports whether no session is left that has to end, and none is on its way.
 func (b *Broker) quiet() bool {
 	for r := range b.runners {
 		if len(r.pending) > 0 {
 			return false
 		}
 	}
-	return len(b.sessions) == 0
+	for _, s := range b.sessions {
+		if !b.leaves || s.mercy != mercyNone {
+			return false
+		}
+	}
+	return true
 }
 
 // lastCall gives up on children that not even SIGKILL has ended (a process in

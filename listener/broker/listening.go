@@ -148,7 +148,9 @@ func (at *listening) free(s *session) {
 	if at.sock == nil || at.b.stopping {
 		return
 	}
-	at.b.loop.Guard(at.undo)
+	if at.b.sessions[s.pid] != s { // else it is a worker of ours that lives on, and closes it
+		at.b.loop.Guard(at.undo)
+	}
 	if at.sock != nil && at.sock.Spec != at.spec { // changed by a reload while it was out
 		if err := at.sock.Reconfigure(at.spec); err != nil {
 			at.broken(err)

@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener/loop"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,7 +68,7 @@ func (b *Broker) runs(s *session, pid int) {
 	}
 	s.svc.tally.admitted++
 	b.logDecision(&s.visit, s.id, "", pid)
-	if b.stopping {
+	if b.stopping && !(b.leaves && s.held == nil) || s.outdated() {
 		b.terminate(s, mercyStop)
 	} else if s.svc.longest > 0 && s.held == nil {
 		s.schedule(s.svc.longest)
@@ -116,6 +117,33 @@ func (b *Broker) terminate(s *session, why mercy) {
 		s.signal(unix.SIGTERM)
 		s.schedule(graceTime)
 	}
+}
+
+// release has the worker of a built-in give its sockets up, and serve to the end who is
+// there: what it held is free at once. One so young that it may not hear is ended like
+// other programs, and so is one that takes longer than a session may.
+func (b *Broker) release(s *session) {
+	if s.svc.spec.Builtin == "" || time.Duration(b.loop.Now()-s.started) < soonDead {
+		b.terminate(s, mercyStop)
+		return
+	}
+	s.signal(wire.Leave)
+	if s.svc.longest > 0 {
+		s.schedule(s.svc.longest)
+	}
+	b.giveBack(s)
+	b.free(s)
+	s.held = []*listening{} // what it is has not changed
+}
+
+// outdated reports whether s is a built-in's worker that is not what the policy and
+// the host have: it decides by itself.
+func (s *session) outdated() bool {
+	if s.held == nil || s.svc.spec.Builtin == "" {
+		return false
+	}
+	now := s.svc.b.gen.service(s.svc.name)
+	return now == nil || now.run.rules != s.run.rules
 }
 
 // signal reaches the program itself. It is our child and not yet reaped, so its

@@ -66,6 +66,7 @@ type running struct {
 	tcp, udp string
 	log      safeBuffer
 	stop     context.CancelFunc
+	leaving  chan struct{}
 	done     chan error
 }
 
@@ -81,7 +82,7 @@ func startOn(t *testing.T, c *Config, addr string) *running {
 	if where.Addr().Is4() {
 		family = "4"
 	}
-	r := &running{t: t, done: make(chan error, 1)}
+	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1)}
 	var files []*os.File
 	for _, proto := range []string{"tcp", "udp"} {
 		// As the broker opens them for a wait service.
@@ -98,7 +99,7 @@ func startOn(t *testing.T, c *Config, addr string) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
-	go func() { r.done <- Serve(ctx, c, files, r.log.put) }()
+	go func() { r.done <- Serve(ctx, r.leaving, c, files, r.log.put) }()
 	t.Cleanup(r.end)
 	return r
 }
@@ -281,7 +282,7 @@ func TestUnixStream(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Serve(ctx, config("echo"), []*os.File{f}, func(journal.Record) {}) }()
+	go func() { done <- Serve(ctx, nil, config("echo"), []*os.File{f}, func(journal.Record) {}) }()
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -442,4 +443,45 @@ func TestNothingLeaks(t *testing.T) {
 	eventually(t, "descriptors and goroutines as before", func() bool {
 		return count() <= fds+2 && runtime.NumGoroutine() <= routines+2
 	})
+}
+
+// TestLeaving: the sockets are given up at once, and who is there is served to the end.
+func TestLeaving(t *testing.T) {
+	r := start(t, config("echo"))
+	c := r.dial()
+	say := func(text string) {
+		t.Helper()
+		buf := make([]byte, len(text))
+		if _, err := c.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, buf); err != nil || string(buf) != text {
+			t.Fatalf("%q, %v", buf, err)
+		}
+	}
+	say("before")
+	close(r.leaving)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		late, err := net.Dial("tcp", r.tcp)
+		if errors.Is(err, unix.ECONNREFUSED) {
+			break
+		}
+		if err == nil {
+			late.Close()
+		}
+		if time.Now().After(end) {
+			t.Fatal("it still listens")
+		}
+	}
+	say("after")
+	select {
+	case err := <-r.done:
+		t.Fatalf("it ended with a client: %v", err)
+	default:
+	}
+	c.Close()
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+	close(r.done)
 }

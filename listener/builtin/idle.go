@@ -52,8 +52,9 @@ func (i *idle) left(now time.Time) time.Duration {
 	return max(i.last.Add(i.linger).Sub(now), 0)
 }
 
-// wait returns once the service has been idle for its linger time, or ctx is done.
-func (i *idle) wait(ctx context.Context) {
+// wait returns once the service has been idle for its linger time, ctx is done, or
+// leaving is closed.
+func (i *idle) wait(ctx context.Context, leaving <-chan struct{}) {
 	for {
 		left := i.left(time.Now())
 		if left == 0 {
@@ -62,6 +63,9 @@ func (i *idle) wait(ctx context.Context) {
 		timer := time.NewTimer(left)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-leaving:
 			timer.Stop()
 			return
 		case <-timer.C:

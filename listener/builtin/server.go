@@ -13,14 +13,15 @@ import (
 )
 
 // Serve serves the Config's protocol on the sockets, which it takes over, until
-// ctx ends or nobody has come for the linger time; both give nil. log gets the
+// ctx ends, or until nobody has come for the linger time or leaving is closed: then it
+// gives the sockets up and serves those to the end who are there. All give nil. log gets the
 // records, must not wait, and is called from several goroutines.
-func Serve(ctx context.Context, c *Config, sockets []*os.File, log func(journal.Record)) error {
+func Serve(ctx context.Context, leaving <-chan struct{}, c *Config, sockets []*os.File, log func(journal.Record)) error {
 	s, err := newServer(c, sockets, log)
 	if err != nil {
 		return fmt.Errorf("builtin: %w", err)
 	}
-	return s.run(ctx)
+	return s.run(ctx, leaving)
 }
 
 func newServer(c *Config, sockets []*os.File, log func(journal.Record)) (*server, error) {
@@ -54,15 +55,15 @@ type server struct {
 	stopping bool // sessions end, new ones are refused
 }
 
-// run serves until idle or told to stop. An idle worker first ends its loops, and
-// closes its sockets only when nobody has slipped in meanwhile: a session that
+// run serves until idle, leaving or told to stop. An idle worker first ends its loops,
+// and closes its sockets only when nobody has slipped in meanwhile: a session that
 // went on beside closed listeners would keep all others from being served. What
 // the kernel has queued but nobody accepted stays queued, for the next worker.
-func (s *server) run(ctx context.Context) error {
+func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, s.stop)()
-	for s.serveUntilIdle(ctx, cancel) {
+	for s.serveUntilIdle(ctx, leaving, cancel) {
 	}
 	s.close()
 	s.sessions.Wait()
@@ -76,7 +77,7 @@ func (s *server) run(ctx context.Context) error {
 
 // serveUntilIdle runs the accept and receive loops for as long as there is
 // something to do, and tells whether it must be called again.
-func (s *server) serveUntilIdle(ctx context.Context, cancel context.CancelCauseFunc) (again bool) {
+func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, cancel context.CancelCauseFunc) (again bool) {
 	var loops sync.WaitGroup
 	loop := func(serve func() error) {
 		loops.Go(func() {
@@ -92,10 +93,15 @@ func (s *server) serveUntilIdle(ctx context.Context, cancel context.CancelCauseF
 	for _, p := range s.packets {
 		loop(func() error { return s.receive(p) })
 	}
-	s.idle.wait(ctx)
+	s.idle.wait(ctx, leaving)
 	s.until(time.Unix(1, 0))
 	loops.Wait()
-	return ctx.Err() == nil && s.idle.left(time.Now()) > 0
+	select {
+	case <-leaving:
+		return false
+	default:
+		return ctx.Err() == nil && s.idle.left(time.Now()) > 0
+	}
 }
 
 // until ends the loops at t; the zero time leaves them going.

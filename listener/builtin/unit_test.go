@@ -134,7 +134,7 @@ func TestIdle(t *testing.T) {
 			time.Sleep(100 * time.Second)
 			i.end() // at 113
 		}()
-		i.wait(t.Context())
+		i.wait(t.Context(), nil)
 		if took := time.Since(began); took != 123*time.Second {
 			t.Errorf("idle after %v, want 123s", took)
 		}
@@ -142,7 +142,7 @@ func TestIdle(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		i.begin()
 		cancel()
-		i.wait(ctx)
+		i.wait(ctx, nil)
 		if took := time.Since(began); took != 123*time.Second {
 			t.Error("a done context must end the wait at once")
 		}

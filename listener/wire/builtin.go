@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"casemate/acl"
@@ -14,6 +15,10 @@ import (
 
 // BuiltinPath is where the built-in worker finds its Builtin inside its own root.
 const BuiltinPath = "/etc/casemate/builtin.json"
+
+// Leave tells the built-in worker to give its sockets up, serve to the end who is
+// there, and end.
+const Leave = syscall.SIGUSR1
 
 // maxBuiltin bounds what DecodeBuiltin takes; a large host list is a few hundred KiB.
 const maxBuiltin = 16 << 20

@@ -21,7 +21,7 @@ func (c *compiler) headOf(file string) *hclsyntax.Block {
 var headTable = table[policy.Policy]{{rows: []row[policy.Policy]{
 	{Attribute{Name: "edition", Example: "1", Doc: "of the language"},
 		number(func(p *policy.Policy) *int { return &p.Edition })},
-	{Attribute{Name: "on_stop", Example: `"leave"`, Unset: `"end"`, Words: spelled(policy.StopModes), Doc: "what a stopping casemated does with sessions"},
+	{Attribute{Name: "on_stop", Example: `"leave"`, Unset: `"end"`, Words: spelled(policy.StopModes), Doc: "what a stopping casemated does with sessions; those of wait programs end in any case"},
 		word(func(p *policy.Policy) *policy.StopMode { return &p.OnStop })},
 }}}
 

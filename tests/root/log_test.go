@@ -286,29 +286,3 @@ func readSlowly(t *testing.T, r *os.File, file string) (kinds map[string]int, lo
 	}
 	return kinds, long
 }
-
-// TestLeftBuiltinServesOn: with on_stop = "leave" a built-in outlives the broker,
-// and with it whoever takes its records; it serves on without a log.
-func TestLeftBuiltinServesOn(t *testing.T) {
-	text, echo, _ := logged(t, `on_stop = "leave"`)
-	b := rig.Serve(t, strings.Replace(text, "  builtin = \"echo\"\n", "  builtin = \"echo\"\n  linger = \"1s\"\n", 1))
-	if got, err := rig.Exchange(echo, "before"); err != nil || got != "before" {
-		t.Fatalf("%q, %v", got, err)
-	}
-	worker := session(t, b, "echo").PID
-	if err := b.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Ended(10 * time.Second); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 3 { // each has a decision and a session that nobody takes
-		if got, err := rig.Exchange(echo, "after"); err != nil || got != "after" {
-			t.Fatalf("client %d after the stop: %q, %v", i, got, err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	if err := gone(10*time.Second, worker); err != nil { // by its linger
-		t.Error(err)
-	}
-}

@@ -1,0 +1,162 @@
+package root
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/policy"
+	"casemate/tests/root/rig"
+)
+
+// goesBack sends a word to a client's service and reads it back.
+func goesBack(t *testing.T, who string, c net.Conn, word string) {
+	t.Helper()
+	buf := make([]byte, len(word))
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte(word)); err != nil {
+		t.Errorf("%s: %v", who, err)
+	} else if _, err := io.ReadFull(c, buf); err != nil || string(buf) != word {
+		t.Errorf("%s read %q (%v), want %q", who, buf, err, word)
+	}
+}
+
+// leaving is a policy with a service of each kind that may hold a port, all but
+// "wait" an echo, and their ports.
+func leaving(t *testing.T, head string) (text string, ports map[string]string) {
+	t.Helper()
+	program := rig.Compile(t, "testdata/rogue.c")
+	ports = map[string]string{}
+	for _, name := range []string{"builtin", "stream", "datagram", "wait"} {
+		ports[name] = rig.Port(t)
+	}
+	at := func(network, name string) string { return network + "://127.0.0.1:" + ports[name] }
+	return head + fmt.Sprintf("\nservice \"builtin\" {\n  listen = [%q]\n  builtin = \"echo\"\n  acl = acl.loopback\n  limit = limit.wide\n  linger = \"10s\"\n}\n", at("tcp4", "builtin")) +
+		service("stream", at("tcp4", "stream"), []string{"/bin/cat"}, "profile = profile.server") +
+		service("datagram", at("udp4", "datagram"), []string{"/bin/sh", "-c", "cat; sleep 60"}, "profile = profile.server", "acl = acl.loopback") +
+		service("wait", at("tcp4", "wait"), []string{program, "hold"}, "profile = profile.line", "wait = true", "acl = acl.anyone", "limit = limit.wait"), ports
+}
+
+// TestRestartOverLeftSessions: with on_stop = "leave" nothing that is left behind keeps a
+// port from the next broker, not even a worker of a built-in or the sockets of single
+// udp peers; and what is left goes on.
+func TestRestartOverLeftSessions(t *testing.T) {
+	rig.Root(t)
+	text, ports := leaving(t, strings.Replace(head, "{ edition = 1 }", "{\n  edition = 1\n  on_stop = \"leave\"\n}", 1))
+	b := rig.Serve(t, text)
+	left := map[string]net.Conn{}
+	for _, name := range []string{"builtin", "stream", "datagram"} {
+		network := "tcp4"
+		if name == "datagram" {
+			network = "udp4"
+		}
+		c, err := net.Dial(network, "127.0.0.1:"+ports[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		left[name] = c
+		goesBack(t, name, c, "before")
+	}
+	if _, err := rig.Dial(ports["wait"]); err != nil {
+		t.Fatal(err)
+	}
+	holder := session(t, b, "wait").PID
+	time.Sleep(time.Second) // a younger worker is ended like a wait program
+	b.Stop()
+	if err := gone(time.Second, holder); err != nil {
+		t.Errorf("the wait program has the listener: %v", err)
+	}
+	again := rig.Serve(t, text)
+	st, err := again.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range st.Services {
+		for _, l := range s.Listeners {
+			if l.State != "listening" {
+				t.Errorf("%s: %+v", s.Name, l)
+			}
+		}
+	}
+	for name, c := range left {
+		goesBack(t, "the client left with "+name, c, "after")
+		other, err := net.Dial(c.RemoteAddr().Network(), "127.0.0.1:"+ports[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		goesBack(t, "a new client of "+name, other, "new")
+	}
+}
+
+// TestUDPServiceAgain: a udp service that was removed can be added again beside
+// the programs of the peers it had.
+func TestUDPServiceAgain(t *testing.T) {
+	rig.Root(t)
+	text, ports := leaving(t, head)
+	b := rig.Serve(t, text)
+	c, err := net.Dial("udp4", "127.0.0.1:"+ports["datagram"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	goesBack(t, "the client", c, "before")
+	i := strings.Index(text, "\nservice \"datagram\"")
+	without := text[:i] + text[i+strings.Index(text[i:], "\n}\n")+3:]
+	for _, policy := range []string{without, text} {
+		reloads(t, b, policy)
+	}
+	goesBack(t, "the client", c, "after")
+	other, err := net.Dial("udp4", "127.0.0.1:"+ports["datagram"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	goesBack(t, "another client", other, "new")
+}
+
+func reloads(t *testing.T, b *rig.Broker, text string) {
+	t.Helper()
+	if err := b.WritePolicy("test.cm.hcl", text); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !answer.OK {
+		t.Fatalf("%+v, %v", answer, err)
+	}
+}
+
+// TestBuiltinKeepsSessions: an edit of the rules of a built-in counts for the next client,
+// and lets those be who are served.
+func TestBuiltinKeepsSessions(t *testing.T) {
+	rig.Root(t)
+	text, ports := leaving(t, head)
+	b := rig.Serve(t, text)
+	c, err := rig.Dial(ports["builtin"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	goesBack(t, "the client", c, "before")
+	worker := session(t, b, "builtin").PID
+	time.Sleep(time.Second) // a younger worker may not hear what it is told, and is ended
+	reloads(t, b, strings.Replace(text, "127.0.0.0/8", "127.0.0.2", 1))
+	if got, err := rig.Exchange(ports["builtin"], "new"); err == nil && got != "" {
+		t.Errorf("a client that the new rules refuse read %q", got)
+	}
+	goesBack(t, "the client", c, "after")
+	reloads(t, b, text)
+	if got, err := rig.Exchange(ports["builtin"], "new"); err != nil || got != "new" {
+		t.Errorf("%q, %v", got, err)
+	}
+	goesBack(t, "the client", c, "at last")
+	c.Close()
+	if err := gone(10*time.Second, worker); err != nil {
+		t.Error(err)
+	}
+}
