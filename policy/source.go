@@ -215,7 +215,7 @@ func (r reader) readFile(name string, most int, f *os.File) ([]byte, error) {
 	case most >= MaxSourceFile:
 		return nil, &SourceError{Path: name, Reason: fmt.Sprintf("larger than %dMiB", most>>20), Next: "split it into several files"}
 	}
-	return nil, &SourceError{Path: name, Reason: fmt.Sprintf("the policy is larger than %s", FormatSize(MaxSourceAll)), Next: "shorten it"}
+	return nil, &SourceError{Path: name, Reason: fmt.Sprintf("the policy is larger than %dMiB", MaxSourceAll>>20), Next: "shorten it"}
 }
 
 func notRegular(name string) error {
@@ -261,17 +261,4 @@ func systemError(name string, err error) error {
 		next = "name the file or directory of the policy"
 	}
 	return &SourceError{Path: name, Reason: reason, Next: next, Err: err}
-}
-
-// FormatSize writes a size in bytes with the largest unit that divides it.
-func FormatSize(n int64) string {
-	for _, u := range []struct {
-		name  string
-		bytes int64
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if n >= u.bytes && n%u.bytes == 0 {
-			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
-		}
-	}
-	return fmt.Sprintf("%dB", n)
 }

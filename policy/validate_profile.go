@@ -123,7 +123,7 @@ func (c *checker) files(at string, f *sandbox.Files) {
 		size int64
 	}{{"tmp", f.Tmp}, {"shm", f.Shm}} {
 		if m.size < 0 || m.size > LargestTmp || m.size > 0 && m.size < SmallestTmp {
-			c.add(at+"."+m.name, fmt.Sprintf("choose a size from %q to %q", FormatSize(SmallestTmp), FormatSize(LargestTmp)), "%d bytes are out of range", m.size)
+			c.add(at+"."+m.name, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, LargestTmp>>40), "%d bytes are out of range", m.size)
 		}
 	}
 	for k, name := range f.Dev {

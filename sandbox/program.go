@@ -32,13 +32,20 @@ const maxInterpreters = 4
 func openProgram(path string) (*program, error) {
 	p, err := openInterpreted(path, maxInterpreters)
 	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
-		return nil, fmt.Errorf("command: %w", err)
+		return nil, &ProgramError{fmt.Errorf("command: %w", err)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("command %s: %w", path, err)
+		return nil, &ProgramError{fmt.Errorf("command %s: %w", path, err)}
 	}
 	return p, nil
 }
+
+// ProgramError is what is wrong with the program itself.
+type ProgramError struct{ Err error }
+
+// Error returns it as text, Unwrap as it is.
+func (e *ProgramError) Error() string { return e.Err.Error() }
+func (e *ProgramError) Unwrap() error { return e.Err }
 
 func openInterpreted(path string, more int) (p *program, err error) {
 	p = &program{path: path, fd: -1}
@@ -51,7 +58,7 @@ func openInterpreted(path string, more int) (p *program, err error) {
 	if p.file, err = hostpath.Open(path); err != nil {
 		return p, err
 	}
-	if err := verify(p.file); err != nil {
+	if err := p.file.Program(); err != nil {
 		return p, err
 	}
 	if p.fd, err = p.file.Reopen(unix.O_RDONLY | unix.O_NOCTTY); err != nil {
@@ -87,18 +94,6 @@ func (p *program) close() {
 
 // byFD reports whether the program can be executed through its descriptor.
 func (p *program) byFD() bool { return p.interpreter == nil }
-
-// verify refuses what somebody other than root could change or what could not
-// run.
-func verify(f *hostpath.File) error {
-	switch {
-	case f.Stat.Mode&unix.S_IFMT != unix.S_IFREG:
-		return errors.New("not a regular file")
-	case f.Stat.Mode&0o111 == 0:
-		return errors.New("not executable")
-	}
-	return f.Owned()
-}
 
 // interpreter gives the path after "#!", as the kernel reads it (fs/binfmt_script.c),
 // or "" for a program that is no script.

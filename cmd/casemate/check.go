@@ -50,7 +50,9 @@ and its answer is the same on every machine. A policy file that others than its
 owner and root may write is an error.
 
 With --host it adds what this host's kernel cannot enforce: which Landlock rights
-of which service it does not know, where nothing else holds them; and it warns
+of which service it does not know, where nothing else holds them; which programs
+casemated would not run, for they are not there, or others than root can change
+them or what leads to them; and it warns
 where what a service may take in all (concurrent, times what its profile gives
 each session) is more than this host has. It reads the kernel's version of
 Landlock, the size of memory, the numbers of tasks and the controllers of cgroup
@@ -71,7 +73,7 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
 			}
 			doc, ds, _ := a.load(args)
 			if doc != nil && onHost {
-				ds = append(ds, lang.HostAdvice(doc, hostFacts())...)
+				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy))...)
 			}
 			r := report(doc, ds)
 			if doc != nil && onHost {
@@ -89,6 +91,9 @@ Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
 				a.host(r.Host)
 			}
 			if doc != nil {
+				if policy.HasErrors(ds) { // of this host's
+					return errNo
+				}
 				return r.Host.answer()
 			}
 			if !a.json() {

@@ -5,7 +5,9 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/sandbox/hostpath"
 )
 
 // Where the facts are.
@@ -22,8 +24,8 @@ var controllerFiles = []string{"/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgr
 var factFiles = append([]string{memInfo, kernelNumbers + "threads-max", kernelNumbers + "pid_max"}, controllerFiles...)
 
 // hostFacts reads what check --host compares with. What cannot be read is not known.
-func hostFacts() lang.Host {
-	h := lang.Host{Memory: hostMemory()}
+func hostFacts(p *policy.Policy) lang.Host {
+	h := lang.Host{Memory: hostMemory(), Programs: programFaults(p)}
 	for _, name := range []string{"threads-max", "pid_max"} {
 		text, _ := os.ReadFile(kernelNumbers + name)
 		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (h.Tasks == 0 || n < h.Tasks) {
@@ -37,6 +39,28 @@ func hostFacts() lang.Host {
 		}
 	}
 	return h
+}
+
+// programFaults is what casemated would refuse the programs of a policy for, as
+// far as it can be told without reading them.
+func programFaults(p *policy.Policy) map[string]error {
+	hostpath.AsRoot()
+	faults := map[string]error{}
+	for i := range p.Services {
+		command := p.Services[i].Command
+		if len(command) == 0 || faults[command[0]] != nil {
+			continue
+		}
+		f, err := hostpath.Open(command[0])
+		if err == nil {
+			err = f.Program()
+			f.Close()
+		}
+		if err != nil {
+			faults[command[0]] = err
+		}
+	}
+	return faults
 }
 
 // hostMemory is MemTotal and SwapTotal of proc_meminfo(5).

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -74,5 +77,33 @@ service "d-daytime" {
 		if strings.Join(refused, " ") != c.refused || strings.Join(lost, " ") != c.lost || (h.answer() == nil) != (c.refused == "") {
 			t.Errorf("ABI %d: refused %q, lost %q (%v): %+v", c.abi, refused, lost, h.answer(), h.Services)
 		}
+	}
+}
+
+// TestProgramFaults: a program is refused here that root does not own, cannot be
+// executed or is not there, whoever asks.
+func TestProgramFaults(t *testing.T) {
+	dir := t.TempDir()
+	mine, plain := filepath.Join(dir, "mine"), filepath.Join(dir, "plain")
+	if err := errors.Join(os.WriteFile(mine, nil, 0o755), os.WriteFile(plain, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(mine, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &policy.Policy{}
+	for _, name := range []string{mine, plain, filepath.Join(dir, "none"), "/bin/sh"} {
+		p.Services = append(p.Services, policy.Service{Command: []string{name}})
+	}
+	faults := programFaults(p)
+	for name, want := range map[string]string{mine: "belongs to uid", plain: "", filepath.Join(dir, "none"): ""} {
+		if err := faults[name]; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	if err := faults["/bin/sh"]; err != nil {
+		t.Errorf("/bin/sh: %v", err)
 	}
 }

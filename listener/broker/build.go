@@ -177,7 +177,7 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 		wg.Add(1)
 		c.b.apart(func() error {
 			for i := next.Add(1) - 1; int(i) < len(todo); i = next.Add(1) - 1 {
-				errs[i] = panics.Try(func() (err error) { todo[i].svc.run, err = c.newRunner(todo[i]); return err })
+				errs[i] = panics.Try(func() (err error) { todo[i].svc.run, err = c.newRunner(todo[i]); return c.gen.placed(todo[i].svc, err) })
 			}
 			return nil
 		}, func(error) { wg.Done() })

@@ -3,6 +3,7 @@ package broker
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -140,6 +141,18 @@ func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
 		uid, _, err := a.User(string(s.User))
 		return uid, err == nil
 	})
+}
+
+// placed adds to why a service is refused where the policy has it.
+func (g *generation) placed(s *service, err error) error {
+	at := "services." + s.name
+	if errors.As(err, new(*sandbox.ProgramError)) {
+		at += ".command.0"
+	}
+	if at = g.doc.Origins.Lookup(at); err == nil || at == "" {
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, at)
 }
 
 // prepare makes a job's sandbox. It blocks and never runs on the loop.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"casemate/listener/host"
 	"casemate/listener/journal"
 	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -234,4 +236,27 @@ func FuzzCheckThread(f *testing.F) {
 			t.Errorf("permitted %x of an allowed 1", p)
 		}
 	})
+}
+
+// TestPlaced: a refusal names the line of the policy: that of the program where
+// the program is at fault, and else the service's.
+func TestPlaced(t *testing.T) {
+	g := &generation{doc: &policy.Document{Origins: policy.Origins{"services.s": "p:3:1", "services.s.command.0": "p:5:14"}}}
+	plain := errors.New("no cgroup")
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"s", plain, "no cgroup (p:3:1)"},
+		{"s", fmt.Errorf("services.s: %w", &sandbox.ProgramError{Err: plain}), "services.s: no cgroup (p:5:14)"},
+		{"other", plain, "no cgroup"},
+	} {
+		if got := g.placed(&service{name: c.name}, c.err); got.Error() != c.want || !errors.Is(got, plain) {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+	if err := g.placed(&service{name: "s"}, nil); err != nil {
+		t.Error(err)
+	}
 }

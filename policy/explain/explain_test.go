@@ -98,3 +98,12 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 	}
 	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
 }
+
+// TestFormatSize: exact where that is short, and near where it is not.
+func TestFormatSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 1: "1B", 1500: "1500B", 4096: "4KiB", 1025 << 20: "1025MiB", 214748: "209.7KiB", 24641234 << 10: "23.5GiB", 1 << 50: "1024TiB", 12345: "12.1KiB"} {
+		if got := FormatSize(n); got != want {
+			t.Errorf("FormatSize(%d) = %s, want %s", n, got, want)
+		}
+	}
+}

@@ -75,10 +75,10 @@ func filesLine(f *sandbox.Files) string {
 		}
 	}
 	if f.Tmp > 0 {
-		parts = append(parts, "private /tmp "+policy.FormatSize(f.Tmp))
+		parts = append(parts, "private /tmp "+FormatSize(f.Tmp))
 	}
 	if f.Shm > 0 {
-		parts = append(parts, "private /dev/shm "+policy.FormatSize(f.Shm))
+		parts = append(parts, "private /dev/shm "+FormatSize(f.Shm))
 	}
 	if f.Proc {
 		parts = append(parts, "own /proc")
@@ -122,7 +122,7 @@ func resourcesLine(r *sandbox.Resources) string {
 		name := strings.ReplaceAll(row.Name, "_", " ")
 		switch row.Unit {
 		case sandbox.Bytes:
-			parts = append(parts, name+" "+policy.FormatSize(r[i]))
+			parts = append(parts, name+" "+FormatSize(r[i]))
 		case sandbox.Seconds:
 			parts = append(parts, fmt.Sprintf("%s %ds", name, r[i]))
 		case sandbox.Share:
@@ -186,6 +186,24 @@ func FormatDuration(d time.Duration) string {
 		}
 	}
 	return fmt.Sprintf("%dms", d.Milliseconds())
+}
+
+// FormatSize writes a size in bytes for people: exactly in the largest unit that
+// divides it, or, where that takes five digits, nearly in the largest that fits.
+func FormatSize(n int64) string {
+	unit := func(i int) string { return []string{"B", "KiB", "MiB", "GiB", "TiB"}[i] }
+	exact, whole := n, 0
+	for exact%1024 == 0 && exact > 0 && whole < 4 {
+		exact, whole = exact/1024, whole+1
+	}
+	if exact < 10000 {
+		return fmt.Sprintf("%d%s", exact, unit(whole))
+	}
+	near, i := float64(n), 0
+	for near >= 1024 && i < 4 {
+		near, i = near/1024, i+1
+	}
+	return fmt.Sprintf("%.1f%s", near, unit(i))
 }
 
 // tasksLine tells what holds the tasks of a service, and together with whom.

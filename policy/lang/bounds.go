@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/seccomp/advise"
 )
 
@@ -19,6 +21,8 @@ type Host struct {
 	// Controllers are those of cgroup v2; without memory and pids a service is
 	// bounded only by what each of its processes may have.
 	Controllers []string
+	// Programs is what is wrong with programs of the policy, by their paths.
+	Programs map[string]error
 }
 
 // minSession is about what the kernel itself needs for one process that does
@@ -29,13 +33,16 @@ const minSession = 256 << 10
 // has. It is pure: the host's facts are an argument.
 func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 	p := doc.Policy
-	warn := func(path, next, format string, args ...any) {
-		d := policy.Diagnostic{Severity: policy.SeverityWarning, Code: codeHost, Summary: fmt.Sprintf(format, args...), Detail: next}
+	add := func(severity, code, path, next, format string, args ...any) {
+		d := policy.Diagnostic{Severity: severity, Code: code, Summary: fmt.Sprintf(format, args...), Detail: next}
 		d.File, d.Line, d.Column = written(doc.Origins.Lookup(path))
 		if d.Line == 0 { // a default: nobody wrote it
 			d.File, d.Line, d.Column = written(doc.Origins.Lookup(path[:strings.LastIndexByte(path, '.')] + ".name"))
 		}
 		out = append(out, d)
+	}
+	warn := func(path, next, format string, args ...any) {
+		add(policy.SeverityWarning, codeHost, path, next, format, args...)
 	}
 	for i := range p.Services {
 		s := &p.Services[i]
@@ -43,19 +50,27 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		if f == nil {
 			continue
 		}
+		if len(s.Command) > 0 && h.Programs[s.Command[0]] != nil {
+			next, why := "name a program that this host has", ": "+h.Programs[s.Command[0]].Error()
+			var unsafe *hostpath.UnsafeError
+			if errors.As(h.Programs[s.Command[0]], &unsafe) {
+				next, why = unsafe.Next, strings.TrimPrefix(": "+unsafe.Path+" "+unsafe.Reason, ": "+s.Command[0])
+			}
+			add(policy.SeverityError, codeProgram, at+".command.0", next, "casemated refuses service %q on this host: program %s%s", s.Name, s.Command[0], why)
+		}
 		tasks, pids := p.Tasks(s), slices.Contains(h.Controllers, "pids")
 		if f.Init && tasks > 0 {
 			tasks += p.Sessions(s) // no user's, but the host's
 		}
 		if held := f.Resources[sandbox.Memory] > 0 && slices.Contains(h.Controllers, "memory"); held {
 			if f.Resources[sandbox.Memory] > h.Memory && h.Memory > 0 {
-				warn(at+".profile", `lower memory`, "service %q may take %s, this host has %s", s.Name, policy.FormatSize(f.Resources[sandbox.Memory]), amount(h.Memory))
+				warn(at+".profile", `lower memory`, "service %q may take %s, this host has %s", s.Name, explain.FormatSize(f.Resources[sandbox.Memory]), explain.FormatSize(h.Memory))
 			}
 		} else if n := allMemory(p, s); n == 0 {
 			warn(at+".profile", "give the limit concurrent, and the profile tasks and data", "nothing bounds the memory of service %q here", s.Name)
 		} else if n > h.Memory && h.Memory > 0 {
 			warn(at+".profile", "lower concurrent, tasks or data, or give the host cgroup v2 with memory",
-				"service %q may take %s in all, this host has %s: its sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together", s.Name, amount(n), amount(h.Memory))
+				"service %q may take %s in all, this host has %s: its sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together", s.Name, explain.FormatSize(n), explain.FormatSize(h.Memory))
 		}
 		switch {
 		case !pids && (tasks == 0 || explain.Uncounted(s)):
@@ -115,19 +130,6 @@ func allMemory(p *policy.Policy, s *policy.Service) int64 {
 // maxAmount is more than any host has; products stop there.
 const maxAmount = 1 << 60
 
-// amount writes a size roughly, with the largest unit that fits.
-func amount(n int64) string {
-	for _, u := range []struct {
-		name  string
-		bytes int64
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}} {
-		if n >= u.bytes {
-			return fmt.Sprintf("%.1f%s", float64(n)/float64(u.bytes), u.name)
-		}
-	}
-	return policy.FormatSize(n)
-}
-
 // together warns of limits that cannot be what the author meant on any host:
 // sessions that no memory is left for, and a count of tasks that several
 // services have together because they run as one user.
@@ -141,7 +143,7 @@ func (c *compiler) together(p *policy.Policy) {
 		}
 		if n := p.Sessions(s); n > 0 && f.Resources[sandbox.Memory] > 0 && f.Resources[sandbox.Memory]/n < minSession {
 			c.warn(codeTogether, c.near("services."+s.Name+".limit"), "raise memory, or lower concurrent",
-				"memory of profile %q leaves %s for each of %d sessions", f.Name, policy.FormatSize(f.Resources[sandbox.Memory]/n), n)
+				"memory of profile %q leaves %s for each of %d sessions", f.Name, explain.FormatSize(f.Resources[sandbox.Memory]/n), n)
 		}
 		if s.User != policy.Dynamic && !explain.Uncounted(s) && f.Resources[sandbox.Tasks] > 0 {
 			users[s.User] = append(users[s.User], s.Name)

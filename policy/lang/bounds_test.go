@@ -1,10 +1,13 @@
 package lang
 
 import (
-	"casemate/policy"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/policy"
+	"casemate/sandbox/hostpath"
 )
 
 // TestHostAdvice: what a service may take in all, against what a host has.
@@ -15,15 +18,15 @@ func TestHostAdvice(t *testing.T) {
 		host       Host
 		says       []string // each in one finding, in this order
 	}{
-		{"held by a cgroup", "profile = profile.server", Host{4 << 30, 32768, both}, nil},
-		{"a cgroup larger than the host", "profile = profile.server", Host{1 << 30, 32768, both}, []string{"may take 2GiB, this host has 1.0GiB"}},
-		{"no cgroup", "profile = profile.strict", Host{4 << 30, 32768, nil}, []string{"may take 16.0GiB in all, this host has 4.0GiB"}},
-		{"no cgroup, enough memory", "profile = profile.strict", Host{64 << 30, 32768, nil}, nil},
-		{"children multiply", "profile = profile.server", Host{64 << 30, 32768, nil}, []string{"may take 16.0TiB in all"}},
-		{"more tasks than there are", "profile = profile.server", Host{4 << 30, 4096, both}, []string{"may have 8256 tasks in all, this host has 4096"}},
-		{"root without pids", "profile = profile.line\nbecause = \"x\"\nuser = \"root\"", Host{1 << 40, 32768, []string{"memory"}}, []string{"nothing bounds the processes"}},
-		{"root with pids", "profile = profile.line\nbecause = \"x\"\nuser = \"root\"", Host{1 << 40, 32768, both}, nil},
-		{"no bound of sessions", "profile = profile.line\nlimit = limit.open", Host{1 << 40, 32768, nil},
+		{"held by a cgroup", "profile = profile.server", Host{Memory: 4 << 30, Tasks: 32768, Controllers: both}, nil},
+		{"a cgroup larger than the host", "profile = profile.server", Host{Memory: 1 << 30, Tasks: 32768, Controllers: both}, []string{"may take 2GiB, this host has 1GiB"}},
+		{"no cgroup", "profile = profile.strict", Host{Memory: 4 << 30, Tasks: 32768, Controllers: nil}, []string{"may take 16GiB in all, this host has 4GiB"}},
+		{"no cgroup, enough memory", "profile = profile.strict", Host{Memory: 64 << 30, Tasks: 32768, Controllers: nil}, nil},
+		{"children multiply", "profile = profile.server", Host{Memory: 64 << 30, Tasks: 32768, Controllers: nil}, []string{"may take 16.0TiB in all"}},
+		{"more tasks than there are", "profile = profile.server", Host{Memory: 4 << 30, Tasks: 4096, Controllers: both}, []string{"may have 8256 tasks in all, this host has 4096"}},
+		{"root without pids", "profile = profile.line\nbecause = \"x\"\nuser = \"root\"", Host{Memory: 1 << 40, Tasks: 32768, Controllers: []string{"memory"}}, []string{"nothing bounds the processes"}},
+		{"root with pids", "profile = profile.line\nbecause = \"x\"\nuser = \"root\"", Host{Memory: 1 << 40, Tasks: 32768, Controllers: both}, nil},
+		{"no bound of sessions", "profile = profile.line\nlimit = limit.open", Host{Memory: 1 << 40, Tasks: 32768, Controllers: nil},
 			[]string{"nothing bounds the memory", "nothing bounds the processes"}},
 		{"a host that tells nothing", "profile = profile.strict", Host{}, nil},
 	} {
@@ -112,4 +115,32 @@ func TestBoundsNarrow(t *testing.T) {
 func compileServing(text string) (*policy.Document, []policy.Diagnostic) {
 	doc, ds := compileText(text)
 	return doc, slices.DeleteFunc(ds, func(d policy.Diagnostic) bool { return d.Code == codeNobody })
+}
+
+// TestHostPrograms: what casemated would not run is told at the program's place,
+// with what repairs it.
+func TestHostPrograms(t *testing.T) {
+	doc, ds := compileServing(one("profile = profile.line"))
+	if doc == nil {
+		t.Fatal(show(ds))
+	}
+	for want, fault := range map[string]error{
+		"program /bin/cat belongs to uid 7; run chown":          &hostpath.UnsafeError{Path: "/bin/cat", Reason: "belongs to uid 7", Next: "run chown"},
+		"program /bin/cat: /bin belongs to uid 7; run chown":    &hostpath.UnsafeError{Path: "/bin", Reason: "belongs to uid 7", Next: "run chown"},
+		"program /bin/cat: not executable; name a program that": errors.New("not executable"),
+	} {
+		got := HostAdvice(doc, Host{Programs: map[string]error{"/bin/cat": fault}})
+		var all []string
+		for _, d := range got {
+			if d.Severity == policy.SeverityError {
+				all = append(all, d.Summary+"; "+d.Detail)
+				if d.File != "p.cm.hcl" || d.Line != 4 || d.Code != codeProgram {
+					t.Errorf("%+v", d)
+				}
+			}
+		}
+		if len(all) != 1 || !strings.Contains(all[0], want) {
+			t.Errorf("want %q, got %q", want, all)
+		}
+	}
 }

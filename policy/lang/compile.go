@@ -8,6 +8,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/policy"
+	"casemate/policy/explain"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -120,7 +121,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 	total := 0
 	for _, f := range files {
 		if total += len(f.Data); total > policy.MaxSourceAll {
-			c.report(codeSize, at(f, 0), "shorten it", "the policy is larger than %s", policy.FormatSize(policy.MaxSourceAll))
+			c.report(codeSize, at(f, 0), "shorten it", "the policy is larger than %s", explain.FormatSize(policy.MaxSourceAll))
 			return nil, false
 		}
 	}

@@ -43,6 +43,7 @@ const (
 	codeUnreachable = "CM510"
 	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
 	codeHost        = "CM601" // warning: more than this host has
+	codeProgram     = "CM602" // a program that casemated does not run on this host
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"casemate/policy"
+	"casemate/policy/explain"
 )
 
 // newDocument wraps a valid policy with its digest. What casemated would not
@@ -14,7 +15,7 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 		return nil, err
 	}
 	if n := len(b) + sizeOf(o); n > policy.MaxDocument {
-		return nil, fmt.Errorf("%s of compiled policy are more than %s", policy.FormatSize(int64(n)), policy.FormatSize(policy.MaxDocument))
+		return nil, fmt.Errorf("%s of compiled policy are more than %s", explain.FormatSize(int64(n)), explain.FormatSize(policy.MaxDocument))
 	}
 	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"casemate/policy"
+	"casemate/policy/explain"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -27,7 +28,7 @@ const (
 // false when the file must not be parsed.
 func (c *compiler) precheck(f policy.SourceFile) bool {
 	if len(f.Data) > policy.MaxSourceFile {
-		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %s", policy.FormatSize(policy.MaxSourceFile))
+		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %s", explain.FormatSize(policy.MaxSourceFile))
 		return false
 	}
 	if i := notText(f.Data); i >= 0 {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"casemate/policy"
 	"casemate/policy/explain"
 )
 
@@ -141,7 +140,7 @@ func spelled[W ~string](words []W) []string {
 func counts[N int | int64](least, most N) string { return fmt.Sprintf("%d to %d", least, most) }
 
 func sizeBounds(least, most int64) string {
-	return policy.FormatSize(least) + " to " + policy.FormatSize(most)
+	return explain.FormatSize(least) + " to " + explain.FormatSize(most)
 }
 
 func timeBounds(least, most time.Duration) string {

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/sandbox"
 )
 
@@ -15,7 +15,7 @@ var units = map[sandbox.Unit]struct {
 	show func(int64) string
 }{
 	sandbox.Count:   {nil, func(n int64) string { return strconv.FormatInt(n, 10) }},
-	sandbox.Bytes:   {parseSize, policy.FormatSize},
+	sandbox.Bytes:   {parseSize, explain.FormatSize},
 	sandbox.Seconds: {parseSeconds, func(n int64) string { return fmt.Sprintf("%ds", n) }},
 	sandbox.Share:   {parseCPU, func(n int64) string { return fmt.Sprintf("%d%%", n/10) }},
 }

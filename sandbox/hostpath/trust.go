@@ -1,6 +1,7 @@
 package hostpath
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -19,8 +20,14 @@ type UnsafeError struct {
 // Error returns the path, the reason and the step.
 func (e *UnsafeError) Error() string { return e.Path + " " + e.Reason + ": " + e.Next }
 
+// self is who runs this process.
+var self = uint32(os.Geteuid())
+
+// AsRoot makes this package judge as it does in a process of root's.
+func AsRoot() { self = 0 }
+
 // trusted reports whether uid is root or who runs this process.
-func trusted(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
+func trusted(uid uint32) bool { return uid == 0 || uid == self }
 
 // judge decides about one step of a walk, from the directory dir (at path in)
 // to the name at. It is systemd's rule of unsafe transitions, and more strict:
@@ -86,20 +93,31 @@ func (f *File) Private() error {
 	return judgeDir(f.Real, dir)
 }
 
+// Program refuses a program that cannot run, or that others than root can change.
+func (f *File) Program() error {
+	switch {
+	case f.Stat.Mode&unix.S_IFMT != unix.S_IFREG:
+		return errors.New("not a regular file")
+	case f.Stat.Mode&0o111 == 0:
+		return errors.New("not executable")
+	}
+	return f.Owned()
+}
+
 // Owned refuses f unless only root can change its content.
 func (f *File) Owned() error { return Owned(f.FD, f.Real) }
 
 // Owned is File.Owned of what is open as fd.
 func Owned(fd int, name string) error {
-	self := &step{fd: fd}
-	if err := unix.Fstat(fd, &self.stat); err != nil {
+	held := &step{fd: fd}
+	if err := unix.Fstat(fd, &held.stat); err != nil {
 		return fmt.Errorf("stat %s: %w", name, err)
 	}
 	switch {
-	case !trusted(self.stat.Uid):
-		return &UnsafeError{name, fmt.Sprintf("belongs to uid %d, who may change it", self.stat.Uid), "run chown root " + name}
-	case others(self):
-		return &UnsafeError{name, fmt.Sprintf("has mode %04o: others than root may change it", self.stat.Mode&0o7777), "run chmod go-w " + name}
+	case !trusted(held.stat.Uid):
+		return &UnsafeError{name, fmt.Sprintf("belongs to uid %d, who may change it", held.stat.Uid), "run chown root " + name}
+	case others(held):
+		return &UnsafeError{name, fmt.Sprintf("has mode %04o: others than root may change it", held.stat.Mode&0o7777), "run chmod go-w " + name}
 	}
 	return nil
 }

@@ -204,7 +204,7 @@ func TestSwappedScript(t *testing.T) {
 			t.Fatalf("%s: %q", when, got)
 		}
 	}, "belongs to uid 65534, who may change it")
-	unloaded(t, b, name+" belongs to uid 65534, who may change it: run chown root "+name)
+	unloaded(t, b, name+" belongs to uid 65534, who may change it: run chown root "+name+" ("+b.Policy+"/")
 	if got := says(); got != "good\n" {
 		t.Errorf("with the other script in place: %q", got)
 	}
