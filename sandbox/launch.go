@@ -143,9 +143,9 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 }
 
 // execRule allows the exec of the launch, of the program's descriptor where it has
-// one. It does not hold the service to one exec: with an absolute path execveat(2)
-// ignores the descriptor, and a filter sees no path. Landlock and the mounts say what
-// may be executed.
+// one. With an absolute path execveat(2) ignores the descriptor: what holds the service
+// to one exec is Filter.Once, where its profile can have that; elsewhere Landlock and the
+// mounts say what may be executed.
 func (pl *Plan) execRule(byFD bool) seccomp.Rule {
 	if byFD {
 		return call("execveat", eq(0, pl.files+zygote.FDExec), eq(4, unix.AT_EMPTY_PATH))
@@ -192,13 +192,14 @@ func (pl *Plan) ids() []seccomp.Arg {
 // filter compiles the program that the zygote installs, and the seal.
 func (pl *Plan) filter(execByFD, landlocked bool) (filter, seal []byte, err error) {
 	action := pl.Profile.Syscalls.OnViolation
-	filter, err = compile(seccomp.Filter{Rules: append(pl.launchRules(execByFD, landlocked), pl.rules...), OnViolation: action})
+	once := pl.Profile.ExecsOnce()
+	filter, err = compile(seccomp.Filter{Rules: append(pl.launchRules(execByFD, landlocked), pl.rules...), OnViolation: action, Once: once})
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
 	}
 	if pl.Profile.Syscalls.Seal {
 		// What is left after it: the unmasking of signals and the exec itself.
-		seal, err = compile(seccomp.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: action})
+		seal, err = compile(seccomp.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: action, Once: once})
 		if err != nil {
 			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
 		}
@@ -219,7 +220,7 @@ const maxPrograms = 64
 
 func compile(f seccomp.Filter) ([]byte, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, f.OnViolation)
+	fmt.Fprintln(h, f.OnViolation, f.Once)
 	for _, r := range f.Rules {
 		fmt.Fprintln(h, r)
 	}

@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+
+	"casemate/sandbox/seccomp"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +17,9 @@ const (
 	elfHead     = 64 // e_ident to e_shstrndx
 	elfX8664    = 62 // EM_X86_64
 	segmentSize = 56
+	segmentLoad = 1 // PT_LOAD
 	segmentName = 3 // PT_INTERP
+	elfFixed    = 2 // ET_EXEC
 	maxSegments = 64
 )
 
@@ -40,6 +45,9 @@ func loader(fd int) (string, error) {
 		return "", errors.New("an ELF file that is cut off")
 	}
 	for ; len(list) > 0; list = list[segmentSize:] {
+		if le.Uint16(head[16:]) == elfFixed && le.Uint32(list) == segmentLoad && le.Uint64(list[16:]) < seccomp.PathPage+uint64(os.Getpagesize()) {
+			return "", fmt.Errorf("linked to the address %#x, where the path of its launch is kept: link it higher, or as a position independent program", le.Uint64(list[16:]))
+		}
 		if le.Uint32(list) != segmentName {
 			continue
 		}

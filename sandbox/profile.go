@@ -5,7 +5,11 @@
 // print a Plan.
 package sandbox
 
-import "casemate/sandbox/seccomp"
+import (
+	"slices"
+
+	"casemate/sandbox/seccomp"
+)
 
 // Profile is one profile block with its base already merged in: plain data,
 // every value explicit. Sizes are in bytes; 0 means "no limit of this kind".
@@ -99,4 +103,28 @@ type SyscallRule struct {
 	Arg    uint     `json:"arg"`
 	Mask   uint32   `json:"mask,omitempty"`
 	Values []uint32 `json:"values"`
+}
+
+// onceSpace bounds the address space of a program that is to execute once: with more
+// it could leave the kernel no place for a mapping but that of the launch's path. For
+// that it needs 2^47 bytes of mappings or gaps between them, none larger than what is
+// left of the bound, and a page for each: over 2^30 in all.
+const onceSpace = 1 << 30
+
+// ExecsOnce reports whether the program cannot execute another, nor itself again:
+// its filter lets it neither execute nor place memory at will, whatever files are
+// shown to it.
+func (p *Profile) ExecsOnce() bool {
+	r := &p.Resources
+	rules, err := p.Syscalls.Filter()
+	return err == nil && r[AddressSpace] > 0 && r[AddressSpace] <= onceSpace && r[Stack] <= onceSpace &&
+		!slices.ContainsFunc(rules, func(r seccomp.Rule) bool {
+			switch r.Name {
+			case "execve", "execveat", "uselib":
+				return true
+			case "prctl", "arch_prctl", "personality":
+				return len(r.Args) == 0
+			}
+			return false
+		})
 }

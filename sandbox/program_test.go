@@ -109,6 +109,8 @@ func TestScriptRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		{"program linked where the launch has its path", "\x7fELF\x02\x01" + strings.Repeat("\x00", 10) + "\x02\x00\x3e\x00" + strings.Repeat("\x00", 12) + "\x40" + strings.Repeat("\x00", 21) +
+			"\x38\x00\x01\x00" + strings.Repeat("\x00", 6) + "\x01" + strings.Repeat("\x00", 17) + "\x10" + strings.Repeat("\x00", 37), "linked to the address 0x100000", nil},
 		{"interpreters without end", "#!{dir}/service", "too many interpreters", nil},
 		{"somebody's directory", "#!/bin/sh", "belongs to uid 1000, who could put something else in place of service", func(t *testing.T, s string, _ *Profile) {
 			if err := os.Chown(filepath.Dir(s), 1000, 1000); err != nil {

@@ -107,3 +107,22 @@ func TestFormatSize(t *testing.T) {
 		}
 	}
 }
+
+// TestExecAndSignals: what a profile lets its program execute, and what signals do to it.
+func TestExecAndSignals(t *testing.T) {
+	p := sandbox.Profile{Network: sandbox.Network{Mode: "none"}, Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}
+	has := func(what, want string) {
+		t.Helper()
+		if lines := strings.Join(Layers(&p), "\n"); !strings.Contains(lines, want) {
+			t.Errorf("%s: no %q in\n%s", what, want, lines)
+		}
+	}
+	has("no bound of address_space", "exec: what files shows")
+	p.Resources[sandbox.AddressSpace] = 1 << 30
+	has("bounded", "exec: the program, once")
+	has("without init", "signals: only those it handles")
+	p.Init = true
+	has("init", "signals: as usual")
+	p.Syscalls.Allow = []string{"@server"}
+	has("execve", "exec: what files shows")
+}

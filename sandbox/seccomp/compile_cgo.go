@@ -24,7 +24,15 @@ func (f Filter) Compile() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
-	prog := append(encode(stub(probed, rules)), body...)
+	front := stub(probed, rules)
+	if f.Once {
+		denied := uint32(retErrno | errnoEPERM)
+		if f.OnViolation == Kill {
+			denied = retKillProcess
+		}
+		front = append(front, once(denied)...)
+	}
+	prog := append(encode(front), body...)
 	if n := len(prog) / instructionSize; n > MaxInstructions {
 		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, MaxInstructions)
 	}

@@ -48,14 +48,14 @@ func TestCompileErrors(t *testing.T) {
 	}{
 		{Filter{OnViolation: "trap"}, `on_violation "trap"`},
 		{Filter{}, `on_violation ""`},
-		{Filter{[]Rule{{Name: "opennat"}}, Errno}, `unknown system call "opennat"`},
-		{Filter{[]Rule{{Name: "fstatat"}}, Errno}, `unknown system call "fstatat"`},
-		{Filter{[]Rule{{Name: ""}}, Errno}, `unknown system call ""`},
-		{Filter{[]Rule{{Name: "@stdio"}}, Errno}, `unknown system call "@stdio"`},
-		{Filter{[]Rule{{"ioctl", []Arg{{6, 0, 0}}}}, Errno}, "arguments 0 to 5"},
-		{Filter{[]Rule{{"ioctl", []Arg{{1, 0, 1}, {1, 0, 2}}}}, Errno}, "compared twice"},
-		{Filter{[]Rule{{"ioctl", []Arg{{1, 2, 5}}}}, Errno}, "never matches"},
-		{Filter{many("ioctl", 5000), Errno}, "the kernel takes 4096"},
+		{Filter{Rules: []Rule{{Name: "opennat"}}, OnViolation: Errno}, `unknown system call "opennat"`},
+		{Filter{Rules: []Rule{{Name: "fstatat"}}, OnViolation: Errno}, `unknown system call "fstatat"`},
+		{Filter{Rules: []Rule{{Name: ""}}, OnViolation: Errno}, `unknown system call ""`},
+		{Filter{Rules: []Rule{{Name: "@stdio"}}, OnViolation: Errno}, `unknown system call "@stdio"`},
+		{Filter{Rules: []Rule{{"ioctl", []Arg{{6, 0, 0}}}}, OnViolation: Errno}, "arguments 0 to 5"},
+		{Filter{Rules: []Rule{{"ioctl", []Arg{{1, 0, 1}, {1, 0, 2}}}}, OnViolation: Errno}, "compared twice"},
+		{Filter{Rules: []Rule{{"ioctl", []Arg{{1, 2, 5}}}}, OnViolation: Errno}, "never matches"},
+		{Filter{Rules: many("ioctl", 5000), OnViolation: Errno}, "the kernel takes 4096"},
 	}
 	for _, c := range cases {
 		prog, err := c.f.Compile()
@@ -126,14 +126,14 @@ func TestAuditAnswer(t *testing.T) {
 
 func TestCompileIsDeterministic(t *testing.T) {
 	rules := GroupRules("@login")
-	a, err := Filter{rules, Kill}.Compile()
+	a, err := Filter{Rules: rules, OnViolation: Kill}.Compile()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
 		shuffled := append([]Rule(nil), rules...)
 		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-		if b, err := (Filter{shuffled, Kill}).Compile(); err != nil || string(a) != string(b) {
+		if b, err := (Filter{Rules: shuffled, OnViolation: Kill}).Compile(); err != nil || string(a) != string(b) {
 			t.Fatalf("the order of the rules changes the program (%v)", err)
 		}
 	}

@@ -36,7 +36,7 @@ var Actions = []Action{Kill, Errno}
 // Arg asks that an argument of the call has a value, compared on the low 32
 // bits: arg & Mask == Value. A Mask of 0 stands for 0xffffffff.
 //
-// A pointer must not be compared: its low half can be chosen by the caller.
+// A pointer must not be compared: its low half can be chosen by the caller (Filter.Once compares both halves).
 type Arg struct {
 	Index uint // 0..5
 	Mask  uint32
@@ -55,6 +55,8 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
+	// Once lets nothing be executed but a path at PathPage.
+	Once bool
 }
 
 // mask gives the effective mask.

@@ -10,8 +10,8 @@ package zygote
 import "C"
 
 // The C side's own numbers, for the test that holds both sides equal.
-var cSizes = struct{ plan, requestHead, reply, marks, brokerCaps, initFlags, fdCount uint64 }{
-	C.sizeof_struct_plan, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT,
+var cSizes = struct{ plan, pathPage, requestHead, reply, marks, brokerCaps, initFlags, fdCount uint64 }{
+	C.sizeof_struct_plan, C.PATH_PAGE_ADDRESS, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT,
 }
 
 var cSteps = int(C.STEP_PERSONALITY) + 1

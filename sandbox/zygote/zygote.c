@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
@@ -104,6 +105,10 @@ static void load_plan(void)
 	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, MARKS_SIZE), STEP_PLAN);
 	if (size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != size || plan->workers > MAX_WORKERS)
 		must(-EINVAL, STEP_PLAN);
+	void *at = (void *)must(call(SYS_mmap, PATH_PAGE, PATH_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), STEP_PLAN);
+	must(at == PATH_PAGE ? 0 : -EEXIST, STEP_PLAN);
+	if (plan->fd_exec < 0)
+		memcpy(PATH_PAGE, text(plan->path_off), strnlen(text(plan->path_off), PATH_MAX - 1));
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
 	for (unsigned i = 0; i < plan->workers; i++) {
@@ -351,8 +356,8 @@ static void run(struct worker *w)
 	if (plan->seal_len)
 		try(w, install(plan->seal_off, plan->seal_len, 0), STEP_SEAL);
 	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
-	try(w, plan->fd_exec >= 0 ? call(SYS_execveat, plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH)
-				  : call(SYS_execve, text(plan->path_off), argv_p, w->env), STEP_EXEC);
+	try(w, plan->fd_exec >= 0 ? call(SYS_execveat, plan->fd_exec, PATH_PAGE, argv_p, w->env, AT_EMPTY_PATH)
+				  : call(SYS_execve, PATH_PAGE, argv_p, w->env), STEP_EXEC);
 }
 
 static void child(struct worker *w) { mounts(w), confine(w), run(w); }

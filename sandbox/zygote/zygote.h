@@ -52,6 +52,10 @@ enum {
 	STEP_PTY, STEP_OOM, STEP_PERSONALITY
 };
 
+/* Where the path of the exec lies, PathPage of sandbox/seccomp: the filter pins it, and a service can map nothing there. */
+#define PATH_PAGE_ADDRESS 0x100000
+#define PATH_PAGE ((char *)PATH_PAGE_ADDRESS)
+
 struct limit64 {
 	uint64_t soft, hard;
 };

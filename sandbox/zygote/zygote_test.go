@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/seccomp"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ func TestWireMatchesC(t *testing.T) {
 		want uint64
 	}{
 		{"sizeof struct plan", cSizes.plan, uint64(binary.Size(header{}))},
+		{"page of the path", cSizes.pathPage, seccomp.PathPage},
 		{"request head", cSizes.requestHead, requestHead},
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"size of the marks", cSizes.marks, marksSize},

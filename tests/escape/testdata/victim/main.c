@@ -55,7 +55,7 @@ int in_child(int (*try)(int, char **), int argc, char **argv)
 static const struct attempt *const parts[] = {
 	file_attempts, mount_attempts, process_attempts, memory_attempts,
 	kernel_attempts, socket_attempts, client_attempts, state_attempts,
-	abuse_attempts,
+	abuse_attempts, again_attempts,
 };
 
 static const struct attempt *find(const char *name)
@@ -85,7 +85,7 @@ static void take_client(void)
 	close(client);
 }
 
-int main(void)
+int main(int executed, char **with)
 {
 	static char line[4096];
 	char *argv[32], *word;
@@ -95,6 +95,10 @@ int main(void)
 	size_t have = 0;
 	ssize_t n;
 
+	if (executed > 2) { /* by an attempt of again.c */
+		printf("%s ok\n", with[2]);
+		return WORKED;
+	}
 	take_client();
 	while (have + 1 < sizeof line && !memchr(line, '\n', have)) {
 		n = read(0, line + have, sizeof line - 1 - have);
