@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
-	"syscall"
+
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,16 +35,21 @@ var errNoBlock = errors.New("no uids are left to lease: other brokers of this ho
 // Open takes a block and settles what brokers that have died left behind: it
 // ends their processes, or leaves those be that may live on, and says how many.
 func (l *Leases) Open() (ended, left int, err error) {
-	if err := ownDir(l.dir); err != nil {
-		return 0, 0, err
+	if l.at, err = hostpath.Make(l.dir); err != nil {
+		return 0, 0, fmt.Errorf("directory of leased uids: %w", err)
 	}
 	found, err := l.processes()
 	if err != nil {
 		return 0, 0, err
 	}
+	var failed error
 	spare := -1 // a block with processes that may live on
-	for i := range blockCount {
-		f, word := l.lock(i)
+	for n := range blockCount {
+		i := (l.first + n) % blockCount
+		f, word, err := l.lock(i)
+		if err != nil {
+			return ended, left, fmt.Errorf("lock leased uids: %w", err)
+		}
 		if f == nil {
 			continue
 		}
@@ -61,7 +66,7 @@ func (l *Leases) Open() (ended, left int, err error) {
 		left += alive
 		if word == wordLeave && alive == 0 {
 			word = wordNone
-			err = errors.Join(err, write(f, word))
+			failed = errors.Join(failed, write(f, word))
 		}
 		if alive > 0 && spare < 0 {
 			spare = i
@@ -72,23 +77,24 @@ func (l *Leases) Open() (ended, left int, err error) {
 		f.Close()
 	}
 	if l.held == 0 && spare >= 0 {
-		if f, word := l.lock(spare); f != nil {
+		if f, word, _ := l.lock(spare); f != nil {
 			l.hold(spare, f, word)
 		}
 	}
 	if l.held == 0 {
-		err = errors.Join(err, errNoBlock)
+		failed = errors.Join(failed, errNoBlock)
 	}
-	return ended, left, err
+	return ended, left, failed
 }
 
 // grow takes one more block.
 func (l *Leases) grow() {
-	for i := range blockCount {
+	for n := range blockCount {
+		i := (l.first + n) % blockCount
 		if l.blocks[i] != nil {
 			continue
 		}
-		if f, word := l.lock(i); f != nil {
+		if f, word, _ := l.lock(i); f != nil {
 			if l.hold(i, f, word) {
 				return
 			}
@@ -133,18 +139,18 @@ func (l *Leases) say(word string) error {
 }
 
 // lock opens and locks a block's file; nil when a living broker has it.
-func (l *Leases) lock(i int) (*os.File, string) {
-	f, err := os.OpenFile(filepath.Join(l.dir, strconv.Itoa(i)), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+func (l *Leases) lock(i int) (*os.File, string, error) {
+	f, err := l.at.Create(strconv.Itoa(i), unix.O_RDWR, 0o600)
 	if err != nil {
-		return nil, ""
+		return nil, "", err
 	}
 	buf := make([]byte, 16)
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
 		n, _ := f.ReadAt(buf, 0) // io.EOF: it is short
-		return f, string(buf[:n])
+		return f, string(buf[:n]), nil
 	}
 	f.Close()
-	return nil, ""
+	return nil, "", nil
 }
 
 // write makes word all that f says.
@@ -154,19 +160,4 @@ func write(f *os.File, word string) error {
 	}
 	_, err := f.WriteAt([]byte(word), 0)
 	return err
-}
-
-// ownDir makes dir, or makes sure that nobody else can write to it.
-func ownDir(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("make the directory of leased uids: %w", err)
-	}
-	fi, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if st, ok := fi.Sys().(*syscall.Stat_t); !fi.IsDir() || fi.Mode().Perm()&0o022 != 0 || !ok || int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s: not a directory that only we can write to: remove it", dir)
-	}
-	return nil
 }

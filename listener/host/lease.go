@@ -3,8 +3,10 @@ package host
 import (
 	"errors"
 	"os"
+	"time"
 
 	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,17 +19,21 @@ const (
 )
 
 // Leases hands out the uids of the blocks that this broker holds, first in,
-// first out, so that a uid is used again as late as possible. One that any
+// first out, so that a uid is used again as late as possible: not within
+// quarantine, as long as half the host's blocks are enough for that. One that any
 // process of the host still has is never handed out.
 type Leases struct {
 	dir    string
+	at     *hostpath.File       // dir, once it is open
+	first  int                  // the block to look at first: seldom the one that the last broker used
 	word   string               // what the files of our blocks say
 	blocks [blockCount]*os.File // locked, nil = not ours
 	held   int
 	// fresh to last were never out; the ring below holds the ones that came back,
 	// so an idle broker does not hold a block of them.
 	fresh, last uint32
-	ring        []uint32
+	ring        []returned
+	start       time.Time // what the ring counts from
 	head        int
 	n           int
 	// How the host is asked; replaced in tests.
@@ -36,13 +42,26 @@ type Leases struct {
 	end       func(leased) bool
 }
 
+// returned is a uid that came back, and when, in seconds since the start.
+type returned struct{ uid, at uint32 }
+
 // NewLeases are those whose files lie in dir; none is held before Open.
 func NewLeases(dir string) *Leases {
-	return &Leases{dir: dir, word: wordEnd, inUse: inUse, processes: leasedProcesses, end: leased.end}
+	return &Leases{dir: dir, first: int(time.Now().Unix()) % blockCount, word: wordEnd, start: time.Now(), inUse: inUse, processes: leasedProcesses, end: leased.end}
 }
 
-// eagerBlocks is how many blocks a broker takes before it uses a uid again.
-const eagerBlocks = 8
+// quarantine is how long a uid rests, in seconds: what is said or done by uid about
+// the one that had it (audit records, lines in the log, somebody's kill) comes late by
+// less. Up to 3,270 starts a second it is kept; beyond, a uid rests for as long as
+// 32,768 starts take, for no client is turned away for the sake of it.
+const quarantine = 10
+
+// A broker takes eagerBlocks before it uses a uid again, and up to restBlocks to let
+// them rest; more only where all are out.
+const (
+	eagerBlocks = 8
+	restBlocks  = blockCount / 2
+)
 
 // maxTaken bounds how many uids in use one lease looks past.
 const maxTaken = 1024
@@ -59,7 +78,7 @@ func (l *Leases) Take() (uid uint32, ok bool) {
 }
 
 func (l *Leases) next() (uid uint32, ok bool) {
-	if l.fresh == l.last && (l.n == 0 || l.held < eagerBlocks) {
+	if l.fresh == l.last && (l.n == 0 || l.held < eagerBlocks || l.held < restBlocks && l.seconds()-l.ring[l.head].at <= quarantine) {
 		l.grow() // in vain where others hold the rest
 	}
 	if l.fresh < l.last {
@@ -69,11 +88,14 @@ func (l *Leases) next() (uid uint32, ok bool) {
 	if l.n == 0 {
 		return 0, false
 	}
-	uid = l.ring[l.head]
+	uid = l.ring[l.head].uid
 	l.head = (l.head + 1) % len(l.ring)
 	l.n--
 	return uid, true
 }
+
+// seconds since the start; rounded down at both ends, so a difference of more than n is n at least.
+func (l *Leases) seconds() uint32 { return uint32(time.Since(l.start) / time.Second) }
 
 // inUse asks the kernel whether any process has the real uid: a survivor of a
 // broker that has died, or a helper of ours. It costs nothing where none has.
@@ -88,12 +110,12 @@ func (l *Leases) Give(uid uint32) {
 		return
 	}
 	if l.n == len(l.ring) {
-		bigger := make([]uint32, max(64, 2*len(l.ring)))
+		bigger := make([]returned, max(64, 2*len(l.ring)))
 		for i := range l.n {
 			bigger[i] = l.ring[(l.head+i)%len(l.ring)]
 		}
 		l.ring, l.head = bigger, 0
 	}
-	l.ring[(l.head+l.n)%len(l.ring)] = uid
+	l.ring[(l.head+l.n)%len(l.ring)] = returned{uid, l.seconds()}
 	l.n++
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"casemate/tests/need"
 )
@@ -17,6 +19,7 @@ import (
 // alone makes leases that see no process of this host.
 func alone(dir string) *Leases {
 	l := NewLeases(dir)
+	l.first = 0
 	l.inUse = func(uint32) bool { return false }
 	l.processes = func() ([]leased, error) { return nil, nil }
 	return l
@@ -44,7 +47,9 @@ func (l *Leases) drop() {
 
 // TestLeasesAreReusedAsLateAsPossible: a broker alone takes several blocks before
 // it uses a uid again, then in the order they came back, and all blocks at need.
-func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
+func TestLeasesAreReusedAsLateAsPossible(t *testing.T) { synctest.Test(t, reusedLate) }
+
+func reusedLate(t *testing.T) {
 	l := openLeases(t, t.TempDir())
 	seen := map[uint32]bool{}
 	take := func() uint32 {
@@ -67,6 +72,7 @@ func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
 			back = append(back, uid)
 		}
 	}
+	time.Sleep((quarantine + 1) * time.Second)
 	for i, want := range back {
 		if got := take(); got != want {
 			t.Fatalf("take %d after the first blocks are used up: %x, want %x", i, got, want)
@@ -86,6 +92,52 @@ func TestLeasesAreReusedAsLateAsPossible(t *testing.T) {
 	if uid, ok := l.Take(); ok {
 		t.Errorf("took %x", uid)
 	}
+}
+
+// TestLeasedUidRests: one that came back is not leased within the quarantine, for
+// which further blocks are taken, and after it the oldest comes first. When half the
+// blocks are used up, nobody is turned away: the oldest is leased before its time.
+func TestLeasedUidRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openLeases(t, t.TempDir())
+		gone := map[uint32]time.Time{}
+		turn := func() (early bool) {
+			t.Helper()
+			uid, ok := l.Take()
+			if !ok {
+				t.Fatal("a client is turned away")
+			}
+			at, again := gone[uid]
+			early = again && time.Since(at) < quarantine*time.Second
+			l.Give(uid)
+			gone[uid] = time.Now()
+			return early
+		}
+		const rate = 1500 // a second
+		for n := range 30 * rate {
+			if turn() {
+				t.Fatalf("%d starts at %d a second: a uid rested for less than %d s", n+1, rate, quarantine)
+			}
+			time.Sleep(time.Second / rate)
+		}
+		if l.held <= eagerBlocks || l.held > 2+(quarantine+1)*rate/blockSize {
+			t.Errorf("%d blocks are held", l.held)
+		}
+		time.Sleep(quarantine * 2 * time.Second)
+		held, early := l.held, 0
+		for range restBlocks * blockSize {
+			if turn() {
+				early++
+			}
+		}
+		if early > 0 || l.held != restBlocks || l.held == held {
+			t.Errorf("%d of a sudden crowd leased early, %d blocks held", early, l.held)
+		}
+		first := l.ring[l.head].uid
+		if uid, _ := l.Take(); uid != first || time.Since(gone[uid]) >= quarantine*time.Second {
+			t.Errorf("took %x, not the oldest %x", uid, first)
+		}
+	})
 }
 
 // TestLeasesOfOneHost: brokers of one host never hold the same block, and one
@@ -186,13 +238,13 @@ func TestLeaseDirIsOurs(t *testing.T) {
 	if err := errors.Join(os.Chmod(open, 0o777), os.WriteFile(file, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	link := filepath.Join(filepath.Dir(file), "link")
-	if err := os.Symlink(t.TempDir(), link); err != nil {
+	second := filepath.Join(t.TempDir(), "5")
+	if err := errors.Join(os.WriteFile(second, nil, 0o600), os.Link(second, second+".of.somebody")); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{open, file, link} {
-		if _, _, err := alone(dir).Open(); err == nil || !strings.Contains(err.Error(), "only we can write to") {
-			t.Errorf("%s: %v", dir, err)
+	for dir, want := range map[string]string{open: "everybody may change", file: "not a directory", filepath.Dir(second): "2 names"} {
+		if _, _, err := alone(dir).Open(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", dir, err, want)
 		}
 	}
 }
