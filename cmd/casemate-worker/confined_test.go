@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/cmd/confine"
+	"casemate/sandbox/landlock"
 	"casemate/tests/inject"
 	"casemate/tests/need"
 
@@ -18,7 +19,7 @@ import (
 // TestConfined: without any sandbox around it, each role has its files, its
 // port, and nothing else.
 func TestConfined(t *testing.T) {
-	if abi, enforced := confine.InForce(); abi < 4 {
+	if abi, enforced := confine.InForce(); abi < landlock.ABINet {
 		need.Skip(t, "needs Landlock with tcp, this kernel has ABI %d (%v)", abi, enforced)
 	}
 	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": ""}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 
+	ruleset "casemate/sandbox/landlock"
+
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"github.com/landlock-lsm/go-landlock/landlock/syscall"
 )
@@ -60,15 +62,12 @@ func Self(g Grant) error {
 var kinds = []struct {
 	abi  int
 	name string
-}{{1, "files"}, {4, "tcp"}, {6, "signals"}, {6, "abstract sockets"}}
+}{{1, "files"}, {ruleset.ABINet, "tcp"}, {ruleset.ABIScopes, "signals"}, {ruleset.ABIScopes, "abstract sockets"}}
 
 // InForce is the kernel's Landlock ABI, 0 when it has none or a filter hides it,
 // and what Self enforces there.
 func InForce() (abi int, enforced []string) {
-	abi, err := syscall.LandlockGetABIVersion()
-	if err != nil {
-		return 0, nil
-	}
+	abi = ruleset.ABI()
 	for _, k := range kinds {
 		if abi >= k.abi {
 			enforced = append(enforced, k.name)

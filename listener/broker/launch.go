@@ -32,21 +32,19 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("reply of zygote: %w", err)
 	}
-	err = reply.Err()
-	if err == nil || reply.PID != 0 {
-		taken := false
-		if derr := b.loop.Do(func() {
-			if taken = b.takes(reply.PID); !taken {
-				b.sweepOrphans() // what it did start has no record
-			}
-		}); derr != nil {
-			return 0, derr
+	forged := false
+	err = b.loop.Do(func() {
+		if forged = b.forged(reply); forged {
+			b.sweepOrphans() // what it did start has no record
 		}
-		if !taken {
-			return 0, errForged
-		}
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case forged:
+		return 0, errForged
 	}
-	if err != nil {
+	if err := reply.Err(); err != nil {
 		if reply.PID != 0 {
 			endChild(reply.PID, graceTime)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/listener/loop"
+	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -133,6 +134,12 @@ func (b *Broker) known(pid int) bool {
 
 // errForged ends a zygote that names a process it cannot have started.
 var errForged = errors.New("the zygote named a process that is not a new child of casemated")
+
+// forged tells whether a reply names no process to take: none is right only where
+// the start failed before there was one.
+func (b *Broker) forged(r zygote.Reply) bool {
+	return (r.Err() == nil || r.PID != 0) && !b.takes(r.PID)
+}
 
 // takes tells whether pid is a child of this process, dead or alive, that has no
 // record yet. Every pid that a zygote names is asked about: one that was taken

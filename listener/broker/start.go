@@ -121,14 +121,13 @@ func (r *runner) replied(reply zygote.Reply) {
 		r.died(errors.New("reply to no request"))
 		return
 	}
-	err := reply.Err()
-	if (err == nil || reply.PID != 0) && !r.b.takes(reply.PID) {
+	if r.b.forged(reply) {
 		r.died(errForged) // s is lost with all that it was starting
 		return
 	}
 	delete(r.pending, reply.ID)
 	r.throttle()
-	if err != nil {
+	if err := reply.Err(); err != nil {
 		if reply.PID != 0 {
 			r.b.reapLater(reply.PID)
 		}
