@@ -81,9 +81,18 @@ type Service struct {
 	Banner string `json:"banner,omitempty"`
 	// Linger is how long an idle service keeps its zygote.
 	Linger time.Duration `json:"linger_ns"`
+	// Log is what of the service is in the log.
+	Log LogLevel `json:"log"`
 	// Retry re-tries a busy or missing address with backoff where it would be a load error.
 	Retry bool `json:"retry"`
 }
+
+// LogLevel says what the log leaves out of a service: nothing, its refusals, or its
+// clients and sessions as long as nothing goes wrong.
+type LogLevel string
+
+// LogLevels are the levels that there are.
+var LogLevels = []LogLevel{"all", "sessions", "refusals"}
 
 // Socket are options of a service's listening sockets.
 type Socket struct {

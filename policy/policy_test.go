@@ -41,10 +41,10 @@ func sample() *Policy {
 			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}},
 		Services: []Service{
 			{Name: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", User: "dynamic", ACL: "anyone",
-				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute},
+				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute, Log: "all"},
 			{Name: "finger", Listen: []address.Listen{{Network: "tcp", Port: 79, LastPort: 79}, {Network: "unix", Path: "/run/f.sock"}}, Socket: Socket{Mode: 0o660},
 				Command: []string{"/usr/sbin/in.fingerd", "-w", "<&>"}, User: "nobody", ACL: "office", Limit: "public", Profile: "line",
-				Stdio: "socket", Env: map[string]string{"TZ": "UTC", "A": "b"}, EnvStyle: []string{"ucspi"}, Dir: "/", Umask: 0o77, Linger: time.Minute},
+				Stdio: "socket", Env: map[string]string{"TZ": "UTC", "A": "b"}, EnvStyle: []string{"ucspi"}, Dir: "/", Umask: 0o77, Linger: time.Minute, Log: "all"},
 		},
 	}
 }

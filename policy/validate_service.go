@@ -176,6 +176,7 @@ func (c *checker) delivery(at string, s *Service) {
 	if s.Banner != "" && (s.Wait || !stream) {
 		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
 	}
+	oneOf(c, at+".log", s.Log, LogLevels...)
 	c.duration(at+".linger_ns", s.Linger, time.Second, LongestLinger)
 	if s.Linger == 0 {
 		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")

@@ -75,6 +75,11 @@ leave           bool    note                true: they are left alone at this st
 panic           string  note                of a bug
 stack           string  note                of a bug
 
+A service with log = "sessions" has no decision that denies, and those are not counted
+here (status counts them). One with log = "refusals" has no decision that allows, and no
+session whose reason is exit or killed. Everything else is in every log: a timeout, a
+violation, a crash, a start that failed, what is missing, and stderr.
+
 suppressed stands for refused-suppressed, stderr-suppressed and stderr-lost, dropped
 for log-dropped, note for every other record. A field of a note that is 0, false or
 empty is absent. A rotated FILE is opened anew by casemate reload and SIGHUP.`,

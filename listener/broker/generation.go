@@ -66,7 +66,7 @@ func (j job) logs() bool { return j.Service.Stdio != "socket-all" }
 func (j job) key(stamp string) (string, error) {
 	s := *j.Service
 	// What the broker itself decides with needs no other sandbox.
-	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Socket, s.Linger = nil, "", "", "", false, policy.Socket{}, 0
+	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Socket, s.Linger, s.Log = nil, "", "", "", false, policy.Socket{}, 0, ""
 	j.Service = &s
 	text, err := json.Marshal(j)
 	if err != nil {
@@ -121,7 +121,7 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 	}
 	j.Sockets = sockets
 	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
-		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Digest: doc.Digest, Origins: origins}).Encode()
+		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: origins}).Encode()
 	if err != nil {
 		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)
 	}

@@ -48,7 +48,7 @@ func (b *Broker) reapSession(s *session) bool {
 	if e.Reason == journal.Violation {
 		b.logWorker.violation(s, e)
 	} else {
-		b.log.Put(e)
+		s.svc.put(e)
 	}
 	return true
 }

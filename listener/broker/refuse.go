@@ -28,6 +28,9 @@ func (b *Broker) refuse(v *visit, reason string) {
 		}
 		v.conn = -1
 	}
+	if journal.Omits(string(v.svc.spec.Log), anyRefusal) {
+		return // and not counted as left out: status has the number
+	}
 	q := &v.svc.tally.quiet
 	if !q.Allow(refusalRate, b.loop.Now()) {
 		if t := &v.svc.tally.unsaid; !t.Armed() {
@@ -42,6 +45,8 @@ func (b *Broker) refuse(v *visit, reason string) {
 
 // What one service's refusals may write.
 var refusalRate = journal.Rate{Every: time.Second / 10, Burst: 50}
+
+var anyRefusal = &journal.Decision{Refused: "any"}
 
 // refusalCount is how long after the first record left out the count is written.
 const refusalCount = time.Second
@@ -64,5 +69,5 @@ func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
 	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: v.at.spec.Transport(), Local: v.local, Path: v.at.spec.Path,
 		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
 	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), v.svc.rules.list.RuleName(v.rule)
-	b.log.Put(d)
+	v.svc.put(d)
 }

@@ -31,6 +31,13 @@ type service struct {
 	again loop.Timer
 }
 
+// put writes a record of the service, unless its policy leaves such ones out.
+func (s *service) put(r journal.Record) {
+	if !journal.Omits(string(s.spec.Log), r) {
+		s.b.log.Put(r)
+	}
+}
+
 // tally is what a service's name keeps across reloads: its limiter, its
 // counters, and how much of its refusal log was left out.
 type tally struct {

@@ -260,3 +260,10 @@ func TestPlaced(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLogLevelsAreTheJournals: the policy's words are those that records go by.
+func TestLogLevelsAreTheJournals(t *testing.T) {
+	if got := fmt.Sprint(policy.LogLevels); got != fmt.Sprint([]string{"all", journal.OnlySessions, journal.OnlyRefusals}) {
+		t.Error(got)
+	}
+}

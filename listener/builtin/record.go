@@ -63,19 +63,21 @@ func (r *records) decision(c client, v verdict, always bool) uint64 {
 	id := r.ids.Add(1)
 	now := time.Now()
 	r.suppressed(now, noteEvery)
-	if !always && !r.allowed(now) {
-		return id
-	}
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
 		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: r.config.ACL.RuleName(v.rule), Digest: r.config.Digest}
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
 	}
-	r.log(d)
+	if !journal.Omits(r.config.Log, d) && (always || r.allowed(now)) {
+		r.log(d)
+	}
 	return id
 }
 
 // session writes the record of a stream session that ended.
 func (r *records) session(id uint64, c client, reason string, took time.Duration) {
-	r.log(&journal.Session{At: time.Now(), ID: id, Service: r.config.Service, Client: c.peer, Reason: reason, Took: took, Digest: r.config.Digest})
+	s := &journal.Session{At: time.Now(), ID: id, Service: r.config.Service, Client: c.peer, Reason: reason, Took: took, Digest: r.config.Digest}
+	if !journal.Omits(r.config.Log, s) {
+		r.log(s)
+	}
 }

@@ -282,3 +282,36 @@ func TestPanicOfTheWriter(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// TestOmits: a level leaves out what it says, and never what went wrong or is missing.
+func TestOmits(t *testing.T) {
+	allowed, denied := &Decision{}, &Decision{Refused: "acl"}
+	always := []Record{&Stderr{}, &Suppressed{}, &Dropped{}, &Note{}, Lines("x\n"), &Relayed{}}
+	var orderly []Record
+	for _, reason := range []string{Exit, Killed, Timeout, Violation, Memory, Crash, Failed, Stalled, Reset} {
+		if s := (&Session{Reason: reason}); reason == Exit || reason == Killed {
+			orderly = append(orderly, s)
+		} else {
+			always = append(always, s)
+		}
+	}
+	for _, tt := range []struct {
+		level      string
+		left, kept []Record
+	}{
+		{"all", nil, append([]Record{allowed, denied}, orderly...)},
+		{OnlySessions, []Record{denied}, append([]Record{allowed}, orderly...)},
+		{OnlyRefusals, append([]Record{allowed}, orderly...), []Record{denied}},
+	} {
+		for _, r := range tt.left {
+			if !Omits(tt.level, r) {
+				t.Errorf("%s keeps %+v", tt.level, r)
+			}
+		}
+		for _, r := range append(tt.kept, always...) {
+			if Omits(tt.level, r) {
+				t.Errorf("%s leaves out %+v", tt.level, r)
+			}
+		}
+	}
+}

@@ -38,6 +38,8 @@ type Builtin struct {
 	// ns; less than a second counts as a second, so that a client whose wake-up
 	// races with the end is not met by an endless row of workers.
 	Linger time.Duration `json:"linger_ns"`
+	// Log is the level of the records (journal.Omits).
+	Log string `json:"log"`
 	// Digest goes into the records.
 	Digest string `json:"digest"`
 	// Origins are the places of the ACL's rules ("file:line:column"), for the

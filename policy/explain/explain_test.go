@@ -28,7 +28,7 @@ func sample() *policy.Policy {
 			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}},
 		Services: []policy.Service{{Name: "finger", Listen: []address.Listen{{Network: "tcp", Port: 79, LastPort: 79}},
 			Command: []string{"/usr/sbin/in.fingerd"}, User: "nobody", Limit: "public", Profile: "line",
-			Stdio: "socket", Dir: "/", Umask: 0o77, Linger: time.Minute}},
+			Stdio: "socket", Dir: "/", Umask: 0o77, Linger: time.Minute, Log: "all"}},
 	}
 }
 

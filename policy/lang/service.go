@@ -51,6 +51,8 @@ var serviceTable = table[policy.Service]{
 			word(func(s *policy.Service) *string { return &s.Banner })},
 		{Attribute{Name: "linger", Path: "linger_ns", Example: `"5m"`, Unset: `"60s"`, Bounds: timeBounds(time.Second, policy.LongestLinger), Doc: "how long an idle service stays prepared"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Linger })},
+		{Attribute{Name: "log", Example: `"refusals"`, Unset: `"all"`, Words: spelled(policy.LogLevels), Doc: "or no refusals, or those and what went wrong (help log)"},
+			word(func(s *policy.Service) *policy.LogLevel { return &s.Log })},
 		{Attribute{Name: "retry", Example: "true", Doc: "retry a busy address instead of failing"},
 			flag(true, func(s *policy.Service) *bool { return &s.Retry })},
 	}},

@@ -286,3 +286,65 @@ func readSlowly(t *testing.T, r *os.File, file string) (kinds map[string]int, lo
 	}
 	return kinds, long
 }
+
+// TestLogLevels: a service's level holds for a program and for a built-in, and no
+// level leaves out what went wrong. A service of every record is the control.
+func TestLogLevels(t *testing.T) {
+	text, ports := head, map[string]string{}
+	for _, level := range policy.LogLevels {
+		for kind, what := range map[string]string{
+			"program": "command = [\"/bin/sh\", \"-c\", \"read -r line; eval \\\"$line\\\"; echo ok\"]\n  user = \"dynamic\"\n  profile = profile.server",
+			"builtin": "builtin = \"echo\"\n  profile = profile.builtin",
+		} {
+			name := kind + "-" + string(level)
+			ports[name] = rig.Port(t)
+			text += fmt.Sprintf("\nservice %q {\n  listen = [\"tcp4://127.0.0.1:%s\"]\n  %s\n  acl = acl.here\n  limit = limit.wide\n  log = %q\n}\n", name, ports[name], what, level)
+		}
+	}
+	text += "\nacl \"here\" {\n  deny { from = [\"127.0.0.66\"] }\n  allow { from = [\"127.0.0.0/8\"] }\n}\n"
+	b := rig.Serve(t, text)
+	for _, port := range ports {
+		for _, line := range []string{":\n", "kill -SEGV $$\n"} {
+			_, _ = rig.Exchange(port, line) // the second of a program has no answer
+		}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 66)}, Timeout: 5 * time.Second}
+		if c, err := d.Dial("tcp4", "127.0.0.1:"+port); err == nil {
+			_, _ = c.Read(make([]byte, 1))
+			c.Close()
+		}
+	}
+	if err := b.Signal(syscall.SIGTERM); err != nil { // whatever is to be written is written
+		t.Fatal(err)
+	}
+	if _, err := b.Ended(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for name := range ports {
+		got := map[string]int{}
+		all, err := b.Find("service", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			if r.Str("client") == "" {
+				continue // of the built-in's worker
+			}
+			got[r.Str("msg")+" "+r.Str("verdict")+r.Str("reason")]++
+		}
+		kind, level, _ := strings.Cut(name, "-")
+		want := map[string]int{}
+		if level != "refusals" {
+			want["decision allow"] = 2
+			want["session exit"] = map[string]int{"program": 1, "builtin": 2}[kind]
+		}
+		if level != "sessions" {
+			want["decision denyacl"] = 1
+		}
+		if kind == "program" {
+			want["session crash"] = 1
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
