@@ -39,7 +39,9 @@ type control struct {
 	b    *Broker
 	sock *listener.Socket
 	lock *os.File
-	live chan struct{} // one token for each connection
+	live chan struct{} // one token for each connection that does not wait for a load
+	// loads has one for each that does.
+	loads chan struct{}
 	// watched says that the socket is in the loop.
 	watched bool
 	// sending is held by the one connection that is sent a document.
@@ -71,7 +73,7 @@ func openControl(b *Broker, path string) (*control, error) {
 		lock.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls)}, nil
+	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxControls)}, nil
 }
 
 func (c *control) fd() int { return c.sock.FD }
@@ -121,15 +123,21 @@ func (c *control) Ready(uint32) {
 		}
 		select {
 		case c.live <- struct{}{}:
-			c.b.apart(func() error { c.serve(conn); return nil }, func(error) { <-c.live })
+			// A reload hands its token back when it begins to wait.
+			token := c.live
+			c.b.apart(func() error { c.serve(conn, &token); return nil }, func(error) { <-token })
 		default:
 			listener.Refuse(conn)
 		}
 	}
 }
 
-// serve answers one connection.
-func (c *control) serve(conn int) {
+// errLoads answers a reload when enough others wait for the same.
+var errLoads = fmt.Errorf("%d reloads are waiting already, and the last of them loads what is there now", maxControls)
+
+// serve answers one connection, which holds a token of one channel all the time: of
+// loads while it waits for one, so that whoever asks for less is not kept waiting.
+func (c *control) serve(conn int, token *chan struct{}) {
 	if err := unix.SetNonblock(conn, true); err != nil {
 		unix.Close(conn)
 		return
@@ -142,6 +150,8 @@ func (c *control) serve(conn int) {
 	request, err := readRequest(f)
 	if err != nil {
 		answer.Error = err.Error()
+	} else if request.Verb == policy.VerbReload && !c.waits(token) {
+		answer.Error = errLoads.Error()
 	} else {
 		answer, doc = c.b.answer(request)
 	}
@@ -154,6 +164,18 @@ func (c *control) serve(conn int) {
 	_ = f.SetWriteDeadline(time.Now().Add(controlDeadline))
 	if _, err = f.Write(append(text, '\n')); err == nil && doc != nil {
 		c.send(f, doc)
+	}
+}
+
+// waits changes the token of a connection that is to wait for a load for one of loads.
+func (c *control) waits(token *chan struct{}) bool {
+	select {
+	case c.loads <- struct{}{}:
+		<-*token
+		*token = c.loads
+		return true
+	default:
+		return false
 	}
 }
 

@@ -106,3 +106,40 @@ func TestDocumentWaitsAlone(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestStatusBesideReloads: however many reloads wait for each other, who asks for
+// less is answered.
+func TestStatusBesideReloads(t *testing.T) {
+	g := newRig(t)
+	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
+	compile, hold := g.compile, make(chan struct{})
+	g.compile = func(p []string) (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile(p) }
+	ask := func(verb string) net.Conn {
+		t.Helper()
+		c, err := net.Dial("unix", g.conf.ControlPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.Write([]byte(`{"format_version":1,"verb":"` + verb + `"}` + "\n"))
+		return c
+	}
+	says := func(c net.Conn, want string) {
+		t.Helper()
+		if text, err := io.ReadAll(c); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%.200q, %v, want %s", text, err, want)
+		}
+	}
+	var waiting []net.Conn
+	for n := range maxControls {
+		waiting = append(waiting, ask("reload"))
+		waitFor10(t, func() bool { return len(g.control.loads) == n+1 })
+	}
+	says(ask("status"), `"ok":true`)
+	says(ask("reload"), "16 reloads are waiting")
+	close(hold)
+	for _, c := range waiting {
+		says(c, `"ok":true`)
+	}
+}
