@@ -1,6 +1,9 @@
 package policy
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // CompileFormat is the format_version of CompileRequest and CompileResponse.
 const CompileFormat = 1
@@ -50,10 +53,5 @@ type Diagnostic struct {
 
 // HasErrors tells whether a diagnostic among ds is an error.
 func HasErrors(ds []Diagnostic) bool {
-	for _, d := range ds {
-		if d.Severity == SeverityError {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Severity == SeverityError })
 }

@@ -94,6 +94,14 @@ func set[T int | uint16 | ~string](c *checker, path string, items []T) {
 	}
 }
 
+// words checks a list of words, which has no order.
+func words[W ~string](c *checker, path string, items []W, known ...W) {
+	for k, item := range items {
+		oneOf(c, fmt.Sprintf("%s.%d", path, k), item, known...)
+	}
+	set(c, path, items)
+}
+
 // text checks that s is valid UTF-8 of at most max bytes without control
 // characters: argv, env and paths are C strings, and JSON keeps only UTF-8.
 func (c *checker) text(path, s string, max int) bool {
@@ -129,14 +137,16 @@ func (c *checker) name(path, s string) bool {
 
 // ValidName tells whether s may name a block: 1 to 63 lower-case letters, digits,
 // _ and -, with a letter first.
-func ValidName(s string) bool {
-	if s == "" || len(s) > 63 || s[0] < 'a' || s[0] > 'z' {
-		return false
-	}
-	for _, b := range []byte(s) {
-		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_' || b == '-') {
-			return false
-		}
-	}
-	return true
+func ValidName(s string) bool { return named(s, 63, lower+digits+"_-", digits+"_-") }
+
+const (
+	lower   = "abcdefghijklmnopqrstuvwxyz"
+	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits  = "0123456789"
+)
+
+// named tells whether s has 1 to most of some characters, and none of those that
+// may not be first at its beginning.
+func named(s string, most int, of, notFirst string) bool {
+	return s != "" && len(s) <= most && strings.Trim(s, of) == "" && !strings.ContainsAny(s[:1], notFirst)
 }

@@ -25,14 +25,11 @@ func (c *checker) apart(p *Policy) {
 			continue
 		}
 		profiles[f.Name] = true
-		for _, l := range []struct {
-			kind  string
-			paths []string
-		}{{"read", f.Files.Read}, {"exec", f.Files.Exec}, {"write", f.Files.Write}} {
-			for k, name := range l.paths {
-				at := fmt.Sprintf("profiles.%s.files.%s.%d", f.Name, l.kind, k)
+		for kind, paths := range f.Files.Paths {
+			for k, name := range paths {
+				at := fmt.Sprintf("profiles.%s.files.%s.%d", f.Name, kind, k)
 				used = append(used, grantedPath{at, name})
-				if l.kind == "write" {
+				if kind == "write" {
 					writers[name] = at
 				}
 			}

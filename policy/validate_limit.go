@@ -30,10 +30,7 @@ func (c *checker) limit(p *Policy, i int) {
 	between(c, at+".prefix6", s.Prefix6, 0, 128)
 
 	n, at := &l.Penalty, path+".penalty"
-	for k, class := range n.On {
-		oneOf(c, fmt.Sprintf("%s.on.%d", at, k), class, limit.Classes...)
-	}
-	set(c, at+".on", n.On)
+	words(c, at+".on", n.On, limit.Classes...)
 	c.duration(at+".first_ns", n.First, time.Millisecond, LongestPenalty)
 	c.duration(at+".max_ns", n.Max, time.Millisecond, LongestPenalty)
 	if len(n.On) > 0 != (n.First > 0) || len(n.On) > 0 != (n.Max > 0) {

@@ -47,15 +47,8 @@ func (c *checker) profile(p *Policy, i int) {
 	for k, b := range f.Base {
 		c.name(fmt.Sprintf("%s.base.%d", at, k), b)
 	}
-	for _, l := range []struct {
-		path         string
-		names, words []string
-	}{{at + ".widens", f.Widens, sandbox.Widenable()}, {at + ".best_effort", f.BestEffort, sandbox.Dispensable()}} {
-		for k, name := range l.names {
-			oneOf(c, fmt.Sprintf("%s.%d", l.path, k), name, l.words...)
-		}
-		set(c, l.path, l.names)
-	}
+	words(c, at+".widens", f.Widens, sandbox.Widenable()...)
+	words(c, at+".best_effort", f.BestEffort, sandbox.Dispensable()...)
 	c.text(at+".because", f.Because, 1000)
 	explained := p.Explained(f)
 	c.network(at, f, explained)
@@ -82,54 +75,46 @@ func (c *checker) profile(p *Policy, i int) {
 func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
 	n := &f.Network
 	oneOf(c, at+".network.mode", n.Mode, sandbox.NetworkModes...)
-	set(c, at+".network.connect", n.Connect)
-	set(c, at+".network.bind", n.Bind)
-	between(c, at+".network.connect", len(n.Connect), 0, maxItems)
-	between(c, at+".network.bind", len(n.Bind), 0, maxItems)
 	if n.Mode != sandbox.NetworkHost && len(n.Connect)+len(n.Bind) > 0 {
 		c.add(at+".network", `remove the ports, or write network { mode = "host" }`, "ports mean nothing without a network")
 	}
 	if n.Mode == sandbox.NetworkHost && !explained {
 		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)
 	}
-	for _, l := range []struct {
-		name  string
-		ports []uint16
-	}{{"connect", n.Connect}, {"bind", n.Bind}} {
-		if len(l.ports) > 1 && l.ports[0] == 0 {
-			c.add(at+".network."+l.name, "write any port alone, or only numbers", "any port and single ports exclude each other")
-		}
+	c.ports(at+".network.connect", n.Connect)
+	c.ports(at+".network.bind", n.Bind)
+}
+
+func (c *checker) ports(at string, list []uint16) {
+	set(c, at, list)
+	between(c, at, len(list), 0, maxItems)
+	if len(list) > 1 && list[0] == 0 {
+		c.add(at, "write any port alone, or only numbers", "any port and single ports exclude each other")
 	}
 }
 
 func (c *checker) files(at string, f *sandbox.Files) {
 	seen := map[string]string{}
-	for _, l := range []struct {
-		kind  string
-		paths []string
-	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}} {
-		between(c, at+"."+l.kind, len(l.paths), 0, maxItems)
-		for k, name := range l.paths {
-			here := fmt.Sprintf("%s.%s.%d", at, l.kind, k)
-			if c.hostPath(here, name) && seen[name] != "" && seen[name] != l.kind {
+	for kind, paths := range f.Paths {
+		between(c, at+"."+kind, len(paths), 0, maxItems)
+		for k, name := range paths {
+			here := fmt.Sprintf("%s.%s.%d", at, kind, k)
+			if c.hostPath(here, name) && seen[name] != "" && seen[name] != kind {
 				c.add(here, "keep it in one list", "%q is also in %s", name, seen[name])
 			}
-			seen[name] = l.kind
+			seen[name] = kind
 		}
-		set(c, at+"."+l.kind, l.paths)
+		set(c, at+"."+kind, paths)
 	}
-	for _, m := range []struct {
-		name string
-		size int64
-	}{{"tmp", f.Tmp}, {"shm", f.Shm}} {
-		if m.size < 0 || m.size > LargestTmp || m.size > 0 && m.size < SmallestTmp {
-			c.add(at+"."+m.name, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, LargestTmp>>40), "%d bytes are out of range", m.size)
-		}
+	c.scratch(at+".tmp", f.Tmp)
+	c.scratch(at+".shm", f.Shm)
+	words(c, at+".dev", f.Dev, sandbox.Devices...)
+}
+
+func (c *checker) scratch(at string, n int64) {
+	if n != 0 && (n < SmallestTmp || n > LargestTmp) {
+		c.add(at, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, LargestTmp>>40), "%d bytes are out of range", n)
 	}
-	for k, name := range f.Dev {
-		oneOf(c, fmt.Sprintf("%s.dev.%d", at, k), name, sandbox.Devices...)
-	}
-	set(c, at+".dev", f.Dev)
 }
 
 // hostPath checks a path of the root tree. The kernel's own trees and the
@@ -190,18 +175,7 @@ func (c *checker) syscalls(at string, s *sandbox.Syscalls) {
 	}
 }
 
-func syscallName(s string) bool {
-	s = strings.TrimPrefix(s, "@")
-	if s == "" || len(s) > 63 {
-		return false
-	}
-	for _, b := range []byte(s) {
-		if !(b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_' || b == '-') {
-			return false
-		}
-	}
-	return true
-}
+func syscallName(s string) bool { return named(strings.TrimPrefix(s, "@"), 63, lower+digits+"_-", "") }
 
 func (c *checker) resources(at string, r *sandbox.Resources) {
 	for i, row := range sandbox.ResourceRows {

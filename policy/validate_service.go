@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"casemate/acl"
@@ -77,31 +78,27 @@ func (c *checker) program(at string, s *Service) {
 // identity checks user and groups; root must be explained.
 func (c *checker) identity(at string, s *Service, reason string) {
 	c.text(at+".because", s.Because, 1000)
+	explained := func(at string, a Account) {
+		c.account(at, string(a))
+		if a.Root() && reason == "" {
+			c.add(at, `say why: because = "...", or choose another`, "%q needs a reason", a)
+		}
+	}
 	switch {
 	case s.User == "":
 		c.add(at+".user", `write user = "nobody", or user = "dynamic" for a leased uid`, "the service has no user")
 	case s.User != Dynamic:
-		c.account(at+".user", string(s.User))
-	}
-	if s.User.Root() && reason == "" {
-		c.add(at+".user", `say why: because = "...", or choose another user`, "user %q needs a reason", s.User)
+		explained(at+".user", s.User)
 	}
 	if s.Group != "" {
-		c.account(at+".group", string(s.Group))
+		explained(at+".group", s.Group)
 	}
 	if s.Group != "" && s.User == Dynamic {
 		c.add(at+".group", "remove group, or add it to groups", "a leased uid has its own group")
 	}
-	if s.Group.Root() && reason == "" {
-		c.add(at+".group", `say why: because = "...", or choose another group`, "group %q needs a reason", s.Group)
-	}
 	between(c, at+".groups", len(s.Groups), 0, 64)
 	for k, g := range s.Groups {
-		here := fmt.Sprintf("%s.groups.%d", at, k)
-		c.account(here, g)
-		if Account(g).Root() && reason == "" {
-			c.add(here, `say why: because = "...", or remove the group`, "group %q needs a reason", g)
-		}
+		explained(fmt.Sprintf("%s.groups.%d", at, k), Account(g))
 	}
 	set(c, at+".groups", s.Groups)
 }
@@ -114,13 +111,7 @@ func (c *checker) account(at, s string) {
 		}
 		return
 	}
-	ok := len(s) <= 32 && s != ""
-	for i, r := range s {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
-		digit := r >= '0' && r <= '9' || r == '-' || r == '.' || r == '$' && i == len(s)-1
-		ok = ok && (letter || i > 0 && digit)
-	}
-	if !ok {
+	if !named(s, 32, letters+digits+"_-.$", digits+"-.$") || strings.Contains(s[:len(s)-1], "$") {
 		c.add(at, "write a name as in /etc/passwd, or a number", "%q is not a user or group name", s)
 	}
 }
@@ -135,10 +126,7 @@ func (c *checker) environment(at string, s *Service) {
 		}
 		c.lines(at+".env."+name, s.Env[name], 32<<10)
 	}
-	for k, style := range s.EnvStyle {
-		oneOf(c, fmt.Sprintf("%s.env_style.%d", at, k), style, EnvStyles...)
-	}
-	set(c, at+".env_style", s.EnvStyle)
+	words(c, at+".env_style", s.EnvStyle, EnvStyles...)
 	if !path.IsAbs(s.Dir) || path.Clean(s.Dir) != s.Dir {
 		c.add(at+".dir", `write an absolute path, as dir = "/"`, "%q is not an absolute, clean path", s.Dir)
 	}
@@ -148,15 +136,7 @@ func (c *checker) environment(at string, s *Service) {
 	}
 }
 
-func envName(s string) bool {
-	for i, r := range s {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_'
-		if !letter && (i == 0 || r < '0' || r > '9') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 255
-}
+func envName(s string) bool { return named(s, 255, letters+digits+"_", digits) }
 
 // delivery checks how sockets reach the program.
 func (c *checker) delivery(at string, s *Service) {

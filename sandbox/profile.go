@@ -80,6 +80,11 @@ type Files struct {
 	Dev []string `json:"dev,omitempty"`
 }
 
+// Paths yields the lists of host paths with their names.
+func (f *Files) Paths(yield func(kind string, paths []string) bool) {
+	_ = yield("read", f.Read) && yield("exec", f.Exec) && yield("write", f.Write)
+}
+
 // Scratch is the size of what each connection has for itself, /tmp and /dev/shm.
 func (f *Files) Scratch() int64 { return f.Tmp + f.Shm }
 

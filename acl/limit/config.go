@@ -3,6 +3,7 @@ package limit
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // config is a Spec made ready for the arithmetic.
@@ -24,9 +25,19 @@ type sourceConfig struct {
 // counts reports whether admission keeps state for each source.
 func (c *sourceConfig) counts() bool { return c.concurrent > 0 || c.rate.interval > 0 }
 
-// newConfig takes a Spec that Validate accepts. Out of range numbers are cut to
-// the nearest bound, a negative one to the tightest limit: whoever skips
-// Validate gets a limit that is too strict, never none.
+// Bounds of a Spec. They keep every product of the arithmetic within 63 bits
+// and every table within memory that one can name.
+const (
+	MaxConcurrent = 1 << 20              // sessions
+	MaxEvents     = 1_000_000_000        // per Rate.Per: one each nanosecond of a second
+	MaxBurst      = 1 << 20              // events
+	MaxPer        = 366 * 24 * time.Hour // Rate.Per and Session
+	MaxPenalty    = 30 * 24 * time.Hour  // Penalty.First and Penalty.Max
+)
+
+// newConfig takes a Spec that package policy found valid. Out of range numbers are
+// cut to the nearest bound, a negative one to the tightest limit: what nobody
+// checked is a limit that is too strict, never none.
 func newConfig(s Spec) config {
 	c := config{
 		concurrent: clamp(s.Concurrent, MaxConcurrent),

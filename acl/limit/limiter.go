@@ -37,7 +37,7 @@ func (c *sourceConfig) pool() (concurrent int, rate gcra) {
 	return c.concurrent * poolShare, rate
 }
 
-// New makes a Limiter for a Spec that Validate accepts.
+// New makes a Limiter for a Spec that package policy found valid.
 func New(s Spec) *Limiter { return &Limiter{conf: newConfig(s)} }
 
 // verdict is the outcome of a check and what admitting would write.

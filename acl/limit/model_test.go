@@ -105,9 +105,6 @@ func TestAgainstModel(t *testing.T) {
 	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		spec := randomSpec(r)
-		if err := spec.Validate(); err != nil {
-			t.Fatalf("%+v: %v", spec, err)
-		}
 		l := New(spec)
 		m := &model{spec: spec, of: map[string][]int64{}, penalty: map[string]int64{}}
 		var tickets []Ticket // beside m.running

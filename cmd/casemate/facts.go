@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -43,24 +44,37 @@ func hostFacts(p *policy.Policy) lang.Host {
 
 // programFaults is what casemated would refuse the programs of a policy for, as
 // far as it can be told without reading them.
-func programFaults(p *policy.Policy) map[string]error {
+func programFaults(p *policy.Policy) map[string]lang.Fault {
 	hostpath.AsRoot()
-	faults := map[string]error{}
+	faults := map[string]lang.Fault{}
 	for i := range p.Services {
-		command := p.Services[i].Command
-		if len(command) == 0 || faults[command[0]] != nil {
-			continue
-		}
-		f, err := hostpath.Open(command[0])
-		if err == nil {
-			err = f.Program()
-			f.Close()
-		}
-		if err != nil {
-			faults[command[0]] = err
+		if command := p.Services[i].Command; len(command) > 0 {
+			if err := openProgram(command[0]); err != nil {
+				faults[command[0]] = faultOf(command[0], err)
+			}
 		}
 	}
 	return faults
+}
+
+func openProgram(path string) error {
+	f, err := hostpath.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Program()
+}
+
+func faultOf(path string, err error) lang.Fault {
+	var unsafe *hostpath.UnsafeError
+	switch {
+	case !errors.As(err, &unsafe):
+		return lang.Fault{Summary: "cannot be run: " + err.Error(), Next: "name a program that this host has"}
+	case unsafe.Path != path:
+		return lang.Fault{Summary: "is not only root's: " + unsafe.Path + " " + unsafe.Reason, Next: unsafe.Next}
+	}
+	return lang.Fault{Summary: unsafe.Reason, Next: unsafe.Next}
 }
 
 // hostMemory is MemTotal and SwapTotal of proc_meminfo(5).

@@ -98,12 +98,10 @@ func TestProgramFaults(t *testing.T) {
 		p.Services = append(p.Services, policy.Service{Command: []string{name}})
 	}
 	faults := programFaults(p)
-	for name, want := range map[string]string{mine: "belongs to uid", plain: "", filepath.Join(dir, "none"): ""} {
-		if err := faults[name]; err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", name, err, want)
+	for name, want := range map[string]string{mine: "belongs to uid", plain: "not executable", filepath.Join(dir, "none"): "no such file", "/bin/sh": ""} {
+		fault, bad := faults[name]
+		if bad != (want != "") || !strings.Contains(fault.Summary, want) || bad && fault.Next == "" {
+			t.Errorf("%s: %+v, want %q", name, fault, want)
 		}
-	}
-	if err := faults["/bin/sh"]; err != nil {
-		t.Errorf("/bin/sh: %v", err)
 	}
 }

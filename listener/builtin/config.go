@@ -43,9 +43,6 @@ func validate(c *Config) error {
 	if c.Linger < 0 {
 		return fmt.Errorf("linger_ns: %v is negative", c.Linger)
 	}
-	if err := c.Limit.Validate(); err != nil {
-		return fmt.Errorf("limit: %w", err)
-	}
 	if _, err := acl.Compile(c.ACL); err != nil {
 		return fmt.Errorf("acl: %w", err)
 	}

@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,7 +9,6 @@ import (
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/sandbox"
-	"casemate/sandbox/hostpath"
 	"casemate/sandbox/seccomp/advise"
 )
 
@@ -22,8 +20,12 @@ type Host struct {
 	// bounded only by what each of its processes may have.
 	Controllers []string
 	// Programs is what is wrong with programs of the policy, by their paths.
-	Programs map[string]error
+	Programs map[string]Fault
 }
+
+// Fault is what is wrong with a program, after its path ("is not executable"),
+// and one step that repairs it.
+type Fault struct{ Summary, Next string }
 
 // minSession is about what the kernel itself needs for one process that does
 // nothing: stacks, page tables, descriptors. A cgroup's memory counts it.
@@ -50,13 +52,10 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		if f == nil {
 			continue
 		}
-		if len(s.Command) > 0 && h.Programs[s.Command[0]] != nil {
-			next, why := "name a program that this host has", ": "+h.Programs[s.Command[0]].Error()
-			var unsafe *hostpath.UnsafeError
-			if errors.As(h.Programs[s.Command[0]], &unsafe) {
-				next, why = unsafe.Next, strings.TrimPrefix(": "+unsafe.Path+" "+unsafe.Reason, ": "+s.Command[0])
+		if len(s.Command) > 0 {
+			if fault, bad := h.Programs[s.Command[0]]; bad {
+				add(policy.SeverityError, codeProgram, at+".command.0", fault.Next, "casemated refuses service %q on this host: program %s %s", s.Name, s.Command[0], fault.Summary)
 			}
-			add(policy.SeverityError, codeProgram, at+".command.0", next, "casemated refuses service %q on this host: program %s%s", s.Name, s.Command[0], why)
 		}
 		tasks, pids := p.Tasks(s), slices.Contains(h.Controllers, "pids")
 		if f.Init && tasks > 0 {

@@ -1,13 +1,11 @@
 package lang
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"casemate/policy"
-	"casemate/sandbox/hostpath"
 )
 
 // TestHostAdvice: what a service may take in all, against what a host has.
@@ -124,12 +122,8 @@ func TestHostPrograms(t *testing.T) {
 	if doc == nil {
 		t.Fatal(show(ds))
 	}
-	for want, fault := range map[string]error{
-		"program /bin/cat belongs to uid 7; run chown":          &hostpath.UnsafeError{Path: "/bin/cat", Reason: "belongs to uid 7", Next: "run chown"},
-		"program /bin/cat: /bin belongs to uid 7; run chown":    &hostpath.UnsafeError{Path: "/bin", Reason: "belongs to uid 7", Next: "run chown"},
-		"program /bin/cat: not executable; name a program that": errors.New("not executable"),
-	} {
-		got := HostAdvice(doc, Host{Programs: map[string]error{"/bin/cat": fault}})
+	for want, fault := range map[string]Fault{"program /bin/cat belongs to uid 7; run chown": {"belongs to uid 7", "run chown"}} {
+		got := HostAdvice(doc, Host{Programs: map[string]Fault{"/bin/cat": fault}})
 		var all []string
 		for _, d := range got {
 			if d.Severity == policy.SeverityError {
