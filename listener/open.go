@@ -19,6 +19,7 @@ type Socket struct {
 	Spec Spec
 
 	file   inode // the unix socket file this Socket made, zero otherwise
+	spread bool  // see Spread
 	hidden int   // see walker: heads that must leave before the queue can be walked again
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
@@ -50,7 +51,10 @@ func openInet(s Spec) (*Socket, error) {
 	sock, err := openAs(s, false)
 	if s.UDP() && errors.Is(err, unix.EADDRINUSE) {
 		if beside, err := openAs(s, true); err == nil {
-			return beside, nil
+			if alone(beside.FD, s.Network) {
+				return beside, nil
+			}
+			unix.Close(beside.FD)
 		}
 	}
 	return sock, err
@@ -76,6 +80,35 @@ func openAs(s Spec, share bool) (*Socket, error) {
 		return nil, err
 	}
 	return sock, nil
+}
+
+// alone tells whether no other udp socket without a peer is bound to fd's address:
+// one with a peer is what a program has that an earlier broker, or a service that was
+// removed, has left.
+func alone(fd int, network string) bool {
+	var st unix.Stat_t
+	text, err := os.ReadFile("/proc/net/" + strings.TrimSuffix(network, "4"))
+	if err != nil || unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	const local, state, inode, unconnected = 1, 3, 9, "07" // columns of proc_pid_net(5)
+	own, bound := "", map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > inode && f[state] == unconnected {
+			bound[f[local]]++
+			if f[inode] == strconv.FormatUint(st.Ino, 10) {
+				own = f[local]
+			}
+		}
+	}
+	ip, port, _ := strings.Cut(own, ":")
+	others := 0
+	for at, n := range bound {
+		if a, p, _ := strings.Cut(at, ":"); p == port && (a == ip || strings.Trim(a, "0") == "" || strings.Trim(ip, "0") == "") {
+			others += n
+		}
+	}
+	return others == 1 // itself
 }
 
 func sharing(fd int, on bool) error {

@@ -96,22 +96,32 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 		err = w.walk()
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.release(), sharing(s.FD, false), replacement.Close())
+		return nil, errors.Join(err, s.release(), sharing(s.FD, s.spread), replacement.Close())
 	}
 	return replacement, nil
 }
 
 // sibling opens another socket on s's address. SO_REUSEPORT is set on s only
-// from here on, so that a second broker's bind fails as it should.
+// from here on.
 func (s *Socket) sibling() (*Socket, error) {
 	if err := sharing(s.FD, true); err != nil {
 		return nil, err
 	}
 	twin, err := openAs(s.Spec, true)
+	if err == nil && s.spread {
+		twin.spread, err = true, sharing(twin.FD, true)
+	}
 	if err != nil {
-		return nil, errors.Join(err, sharing(s.FD, false))
+		return nil, errors.Join(err, sharing(s.FD, s.spread))
 	}
 	return twin, nil
+}
+
+// Spread opens one more socket beside s, over which the kernel spreads peers as over
+// all that were opened so, and over those that SplitPeer puts in their place.
+func (s *Socket) Spread() (*Socket, error) {
+	s.spread = true
+	return s.sibling()
 }
 
 // aim connects the socket to the head's sender, from the local address the

@@ -10,6 +10,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// A nowait udp service has up to maxLanes sockets on one address, and all of them
+// have up to allLanes and a quarter of the descriptors. Only a socket in which one
+// peer's datagrams wait can become that peer's own, so peers that come at the same
+// time must meet in few of them; so must a good one and a flood. The kernel spreads
+// peers by a hash of addresses and ports, and of how many sockets there are: in the
+// moment in which another peer gets its own, one that sends twice may start twice.
+const (
+	maxLanes = 256
+	allLanes = 4096
+)
+
+// spread opens the other sockets of a nowait udp service, and closes those of one
+// that has become a wait service.
+func (at *listening) spread() {
+	switch {
+	case at.spec.Wait:
+		at.unspread()
+		return
+	case at.lanes != nil || at.lane || !at.spec.UDP():
+		return
+	}
+	services := 0
+	for _, o := range at.b.sockets {
+		if o.spec.UDP() && !o.spec.Wait {
+			services++
+		}
+	}
+	at.lanes = make([]*listening, 0, maxLanes)
+	for range min(maxLanes, min(allLanes, at.b.maxFiles/4)/max(services, 1)) - 1 {
+		sock, err := at.sock.Spread()
+		if err != nil {
+			at.b.limitedNote("split "+at.spec.Key(), "fewer sockets for peers that come at the same time", err)
+			return
+		}
+		l := newListening(at.b, at.spec, sock)
+		l.lane = true
+		at.lanes = append(at.lanes, l)
+	}
+}
+
+// unspread closes them.
+func (at *listening) unspread() {
+	for _, l := range at.lanes {
+		at.b.dropSocket(l)
+	}
+	at.lanes = nil
+}
+
 // receive serves a nowait datagram service: every peer gets a socket of its own,
 // with its datagrams in it, and a program on that. Whatever refuses a peer
 // takes exactly its one datagram out of the queue.

@@ -24,10 +24,12 @@ type listening struct {
 	svc  *service // of the current generation; nil = removed from the policy
 	// local is where clients connect to, invalid if it differs for each (wildcard).
 	local  netip.AddrPort
-	polled bool       // in the epoll set
-	holder *session   // the wait program that has it
-	pause  loop.Timer // not polled until then
-	retry  loop.Timer // opening it is tried again then
+	polled bool         // in the epoll set
+	holder *session     // the wait program that has it
+	lanes  []*listening // the other sockets of a nowait udp service, nil until it is served
+	lane   bool         // it is one of them
+	pause  loop.Timer   // not polled until then
+	retry  loop.Timer   // opening it is tried again then
 	tries  int
 	err    error // why it is not open, or what last went wrong
 }
@@ -81,6 +83,13 @@ func (at *listening) regroup() {
 // could shut its listening socket down to make the loop spin.
 func (at *listening) sync() {
 	want := at.wanted()
+	if want {
+		at.spread()
+	}
+	for _, l := range at.lanes {
+		l.svc = at.svc
+		l.sync()
+	}
 	if want == at.polled {
 		return
 	}

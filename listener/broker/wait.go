@@ -83,6 +83,7 @@ func (at *listening) undo() {
 
 // close closes the socket, if it is open.
 func (at *listening) close() {
+	at.unspread()
 	if at.sock == nil {
 		return
 	}
