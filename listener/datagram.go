@@ -2,6 +2,7 @@ package listener
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -14,6 +15,39 @@ import (
 func PeekSource(fd int) (Peer, error) {
 	h, err := peek(fd)
 	return h.peer, err
+}
+
+// Mark tells the head of a wait socket's queue from what comes after it.
+type Mark struct {
+	Peer   Peer     // of a datagram
+	length int      // of it, or how many connections wait
+	stamp  [16]byte // when the kernel first saw it, if that was asked for
+}
+
+// MarkHead marks the head. With stamped the kernel is made to note when it came,
+// which is dear for the whole system and remains with the datagram. A
+// unix listener does not tell what waits.
+func (s *Socket) MarkHead(stamped bool) (m Mark, err error) {
+	if s.Spec.Stream() {
+		if i, err := unix.GetsockoptTCPInfo(s.FD, unix.SOL_TCP, unix.TCP_INFO); err == nil {
+			m.length = int(i.Unacked) // tcp_get_info: the backlog of a listener
+		}
+		return m, nil
+	}
+	if stamped {
+		if err := unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return m, fmt.Errorf("setsockopt SO_TIMESTAMPNS: %w", err)
+		}
+		defer func() { err = errors.Join(err, unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 0)) }()
+	}
+	h, err := peekInto(s.FD, make([]byte, unix.CmsgSpace(16)+controlSpace)) // a timespec comes first
+	return Mark{h.peer, h.length, h.stamp}, err
+}
+
+// Left tells, of a queue marked twice, whether nothing was taken from it in
+// between: of a listener's, whether as many wait as did.
+func (m Mark) Left(later Mark) bool {
+	return m == later && m != Mark{} || m.Peer == Peer{} && m.length > 0 && later.length >= m.length
 }
 
 // DropDatagram takes the datagram at the head of the queue away, reading none of
@@ -40,6 +74,7 @@ type head struct {
 	length int        // of its data, none of which was read
 	local  netip.Addr // the local address it was sent to; zero when unknown
 	index  uint32     // of the interface it came through
+	stamp  [16]byte   // when it came: a timespec, if the socket has SO_TIMESTAMPNS
 }
 
 // controlSpace holds the largest control message wanted: in6_pktinfo (20 bytes)
@@ -50,8 +85,9 @@ var controlSpace = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 
 // peek looks at the datagram at the queue's peek position (its head unless
 // SO_PEEK_OFF is set).
-func peek(fd int) (head, error) {
-	oob := make([]byte, controlSpace)
+func peek(fd int) (head, error) { return peekInto(fd, make([]byte, controlSpace)) }
+
+func peekInto(fd int, oob []byte) (head, error) {
 	for {
 		n, oobn, _, from, err := unix.Recvmsg(fd, nil, oob,
 			unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
@@ -97,6 +133,8 @@ func (h *head) readControl(oob []byte) (creds bool) {
 			continue
 		}
 		switch {
+		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS:
+			copy(h.stamp[:], m.Data)
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_CREDENTIALS:
 			if c, err := unix.ParseUnixCredentials(m); err == nil {
 				h.peer.PID, h.peer.UID, h.peer.GID = uint32(c.Pid), c.Uid, c.Gid

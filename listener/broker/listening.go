@@ -24,12 +24,14 @@ type listening struct {
 	svc  *service // of the current generation; nil = removed from the policy
 	// local is where clients connect to, invalid if it differs for each (wildcard).
 	local  netip.AddrPort
-	polled bool         // in the epoll set
-	holder *session     // the wait program that has it
-	lanes  []*listening // the other sockets of a nowait udp service, nil until it is served
-	lane   bool         // it is one of them
-	pause  loop.Timer   // not polled until then
-	retry  loop.Timer   // opening it is tried again then
+	polled bool          // in the epoll set
+	holder *session      // the wait program that has it
+	mark   listener.Mark // what it was started for
+	unread int           // programs in a row that took nothing
+	lanes  []*listening  // the other sockets of a nowait udp service, nil until it is served
+	lane   bool          // it is one of them
+	pause  loop.Timer    // not polled until then
+	retry  loop.Timer    // opening it is tried again then
 	tries  int
 	err    error // why it is not open, or what last went wrong
 }
@@ -165,7 +167,13 @@ func (at *listening) free(s *session) {
 			at.broken(err)
 		}
 	}
-	if n := at.svc.tally.faults; n > 0 {
+	n := at.svc.tally.faults
+	if at.sock != nil && at.svc.spec.Builtin == "" {
+		if left := at.leftAlone(); !at.stream() {
+			n = max(n, left)
+		}
+	}
+	if n > 0 {
 		at.rest(backoffAfter(n, firstBackoff, maxBackoff))
 	}
 	for _, o := range at.svc.listen {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"time"
 
 	"casemate/acl"
@@ -20,7 +21,9 @@ import (
 //
 // What is unread when the program ends starts the next one at once: that is how
 // a program hands work back. A start that fails takes exactly one datagram with
-// it, or the same one would start the next failure for ever.
+// it, or the same one would start the next failure for ever. Programs that take
+// nothing, however they end, rest in between, and the maxUnread-th takes what it was
+// started for with it.
 
 // minRest is the shortest rest of a socket whose limit refused.
 const minRest = 10 * time.Millisecond
@@ -29,15 +32,13 @@ const minRest = 10 * time.Millisecond
 func (at *listening) handOver() {
 	b := at.b
 	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleDefault}
-	if !at.stream() && at.svc.spec.Builtin == "" {
-		peer, err := listener.PeekSource(at.fd())
-		if err == unix.EAGAIN {
+	if at.svc.spec.Builtin == "" {
+		var err error
+		if at.mark, err = at.sock.MarkHead(at.unread > 0); err == unix.EAGAIN {
 			return // a datagram with a bad checksum, or one that was taken back
 		}
-		if err == nil {
-			// For the record only: the rules of a wait service admit everybody.
-			v.peer = peer
-		}
+		// For the record only: the rules of a wait service admit everybody.
+		v.peer = at.mark.Peer
 	}
 	s, refusal := b.admitWait(&v)
 	if s == nil {
@@ -69,6 +70,38 @@ func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
 		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), v.source()).RetryAfter}
 	}
 	return s, limit.Refusal{}
+}
+
+// maxUnread is how many programs one datagram or connection may start in vain.
+const maxUnread = 5
+
+var errUnread = errors.New("several programs in a row took nothing from it")
+
+// leftAlone looks whether the program that has ended took anything from the socket,
+// and returns how many in a row have not. That the first datagram looks as before
+// is no proof: only from the second time on is it known to be the same. At a listener,
+// as many may have come as were taken; so nobody rests there, and one is refused.
+func (at *listening) leftAlone() int {
+	mark, err := at.sock.MarkHead(at.unread > 0)
+	if err != nil || !at.mark.Left(mark) {
+		at.unread = 0
+		return 0
+	}
+	if at.unread++; at.unread < maxUnread {
+		return at.unread - 1
+	}
+	at.unread = 0
+	if at.stream() {
+		_ = unix.SetNonblock(at.fd(), true) // Restore comes after every program, and sets it back
+		if conn, _, err := listener.Accept(at.fd()); err == nil {
+			listener.Refuse(conn)
+		}
+		_ = at.sock.Restore()
+	} else {
+		_ = listener.DropDatagram(at.fd())
+	}
+	at.b.limitedNote("unread "+at.spec.Key(), "listener "+at.spec.Key()+" rid of what its program does not take", errUnread)
+	return maxUnread - 1
 }
 
 // undo takes back what a wait program may have done to the socket it held; one

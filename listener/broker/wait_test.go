@@ -185,3 +185,72 @@ func TestWaitSocketKeepsItsQueue(t *testing.T) {
 		}
 	}
 }
+
+// TestProgramTakesNothing: a program that ends without a look at its socket is not
+// started for the same datagram or connection for ever, and what comes after that
+// is served.
+func TestProgramTakesNothing(t *testing.T) {
+	for _, network := range []string{"tcp", "udp", "unixgram"} {
+		for _, program := range []string{"/bin/true", "/bin/false"} {
+			t.Run(network+program, func(t *testing.T) {
+				t.Parallel()
+				g, port := newRig(t), freePort(t)
+				s, to := svc("w", network, port, program), netip.AddrPortFrom(loopback, port).String()
+				s.Wait = true
+				if network == "unixgram" {
+					to = t.TempDir() + "/s.sock"
+					s.Listen[0], s.Socket.Mode = address.Listen{Network: network, Path: to}, 0o620
+				}
+				g.load(s)
+				rounds := 2
+				if program == "/bin/false" {
+					rounds = 1 // one that fails rests ever longer
+				}
+				for round := range rounds {
+					c, err := net.Dial(network, to)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					if _, err := c.Write([]byte("x")); err != nil {
+						t.Fatal(err)
+					}
+					want := uint64((round + 1) * maxUnread)
+					waitFor10(t, func() bool {
+						st := g.status1("w")
+						return st.Admitted >= want && st.Live == 0 && st.Listeners[0].State == "listening"
+					})
+					time.Sleep(200 * time.Millisecond)
+					if n := g.status1("w").Admitted; n != want {
+						t.Errorf("round %d: %d programs, want %d", round, n, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestProgramTakesOneOfMany: a program that takes one datagram and ends, while one
+// client sends many alike, loses none of them.
+func TestProgramTakesOneOfMany(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("w", "udp", port, "/bin/dd", "bs=64", "count=1", "status=none", "of=/dev/null")
+	s.Wait = true
+	g.load(s)
+	c, err := net.Dial("udp", netip.AddrPortFrom(loopback, port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const many = 3 * maxUnread
+	for range many {
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	waitFor10(t, func() bool { return g.status1("w").Admitted == many })
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("%v: it rested in between", took)
+	}
+}
