@@ -53,6 +53,9 @@ func (c *checker) profile(p *Policy, i int) {
 	explained := p.Explained(f)
 	c.network(at, f, explained)
 	c.files(at+".files", &f.Files)
+	if f.Files.HostProc {
+		c.hostProc(at, f, explained)
+	}
 	if f.UserNamespace && f.Files.Proc {
 		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
 	}
@@ -70,6 +73,19 @@ func (c *checker) profile(p *Policy, i int) {
 	}
 	c.syscalls(at+".syscalls", &f.Syscalls)
 	c.resources(at+".resources", &f.Resources)
+}
+
+// hostProc: what keeps a service from the memory, files and environment of its
+// user's other processes is Landlock alone.
+func (c *checker) hostProc(at string, f *sandbox.Profile, explained bool) {
+	switch {
+	case !f.Files.Proc:
+		c.add(at+".files.host_proc", `write proc = "host"`, "the host's processes are shown in a /proc only")
+	case !explained:
+		c.add(at+".files.proc", `say why: because = "..."`, `proc = "host" needs a reason`)
+	case slices.Contains(f.BestEffort, "landlock"):
+		c.add(at+".best_effort", `remove "landlock"`, `proc = "host" without Landlock shows the files and memory of all processes of its user`)
+	}
 }
 
 func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
@@ -134,7 +150,7 @@ func (c *checker) hostPath(at, name string) bool {
 	top, _, _ := strings.Cut(name[1:], "/")
 	switch top {
 	case "proc":
-		c.add(at, "write proc = true", "%q belongs to the sandbox's own /proc", name)
+		c.add(at, `write proc = true, or proc = "host" to show the host's processes`, "%q belongs to the sandbox's own /proc", name)
 	case "dev":
 		c.add(at, `write dev = ["null"], pty = true, or shm = "16MiB"`, "%q belongs to the sandbox's own /dev", name)
 	case "tmp":

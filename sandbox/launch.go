@@ -118,7 +118,7 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 		call("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), call("poll"),
 		call("rt_sigprocmask"),
 	}
-	if pl.Profile.Files.Proc {
+	if pl.Profile.Files.ownProc() {
 		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
 	}
 	if pl.Profile.Files.Scratch() > 0 {

@@ -205,7 +205,11 @@ func (pl *Plan) layTree() {
 		pl.link("/dev/shm", privateTmp)
 	}
 	if f.Proc {
-		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: "/proc"})
+		kind := rootfs.Dir
+		if f.HostProc {
+			kind = rootfs.Proc
+		}
+		pl.add(rootfs.Entry{Kind: kind, Path: "/proc"})
 		pl.link("/dev/fd", "/proc/self/fd")
 		for fd, name := range []string{"stdin", "stdout", "stderr"} {
 			pl.link("/dev/"+name, fmt.Sprintf("/proc/self/fd/%d", fd))

@@ -74,6 +74,9 @@ type Files struct {
 	Shm int64 `json:"shm,omitempty"`
 	// Proc mounts a /proc of its own (its pids only, read-only).
 	Proc bool `json:"proc"`
+	// HostProc makes that the host's: all of its processes, read-only. The service
+	// stays in a pid namespace of its own and can signal none of them.
+	HostProc bool `json:"host_proc,omitempty"`
 	// Pty mounts a /dev/pts of its own for each connection, with room for a few terminals.
 	Pty bool `json:"pty"`
 	// Dev are device nodes to show, as "null"; only Devices.
@@ -84,6 +87,9 @@ type Files struct {
 func (f *Files) Paths(yield func(kind string, paths []string) bool) {
 	_ = yield("read", f.Read) && yield("exec", f.Exec) && yield("write", f.Write)
 }
+
+// ownProc tells whether each connection mounts a /proc.
+func (f *Files) ownProc() bool { return f.Proc && !f.HostProc }
 
 // Scratch is the size of what each connection has for itself, /tmp and /dev/shm.
 func (f *Files) Scratch() int64 { return f.Tmp + f.Shm }

@@ -85,7 +85,10 @@ func filesLine(f *sandbox.Files) string {
 	if f.Shm > 0 {
 		parts = append(parts, "private /dev/shm "+FormatSize(f.Shm))
 	}
-	if f.Proc {
+	switch {
+	case f.HostProc:
+		parts = append(parts, "the host's /proc, read-only: names and command lines of all processes, sockets and counters of the host")
+	case f.Proc:
 		parts = append(parts, "own /proc")
 	}
 	if f.Pty {

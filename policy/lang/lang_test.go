@@ -232,6 +232,7 @@ func TestWidening(t *testing.T) {
 		{"files", "line", `files { exec = ["/opt/bin"] }`},
 		{"files", "line", `files { write = ["/srv"] }`},
 		{"files", "line", `files { proc = true }`},
+		{"files", "login", "because = \"x\"\nfiles { proc = \"host\" }"},
 		{"files", "line", `files { pty = true }`},
 		{"network", "line", "because = \"x\"\nnetwork { mode = \"host\" }"},
 		{"network", "line", `network { mode = "listener" }`},

@@ -27,6 +27,23 @@ func flag[T any](wide bool, at func(*T) *bool) reader[T] {
 	}
 }
 
+// procWord reads true, false or "host", each wider than the one before.
+func procWord(b *block, a *Attribute, p *profile) {
+	v, ok := b.attr(a)
+	if !ok {
+		return
+	}
+	host, f := v.kind == kindString && v.s == "host", &p.Files
+	if !host && v.kind != kindBool {
+		b.c.report(codeValue, v.rng, "write "+a.write()+`, or "host"`, `%s must be true, false or "host", not %s`, a.Name, v.describe())
+		return
+	}
+	if own := v.kind == kindBool && v.b; host && !f.HostProc || own && !f.Proc {
+		b.need(a.Layer, v, a.Name+" = "+map[bool]string{true: `"host"`, false: "true"}[host])
+	}
+	f.Proc, f.HostProc = host || v.b, host
+}
+
 // number reads a whole number.
 func number[T any, N int | uint](at func(*T) *N) reader[T] {
 	return func(b *block, a *Attribute, to *T) {

@@ -44,7 +44,7 @@ func (e *Entry) check() error {
 		if e.Mode&^0o1777 != 0 {
 			return fmt.Errorf("mode %#o has more than 01777", e.Mode)
 		}
-	case File:
+	case File, Proc:
 	default:
 		return fmt.Errorf("unknown kind %d", int(e.Kind))
 	}

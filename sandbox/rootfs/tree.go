@@ -32,6 +32,9 @@ const (
 	// Device is a bind of one node of Devices: nosuid, noexec, and ro, which
 	// leaves reading and writing the device alone and forbids chmod and the like.
 	Device
+	// Proc is procfs of the pid namespace that Build is called in, at Path, with every
+	// process shown (no hidepid) and nothing written: ro (the file system too), nosuid, nodev, noexec.
+	Proc
 	// Symlink is a symbolic link; Source is its text.
 	Symlink
 	// Dir is an empty directory on the root tmpfs, of mode Mode.
@@ -40,7 +43,7 @@ const (
 	File
 )
 
-var kindNames = [...]string{ReadOnly: "read", Exec: "exec", Write: "write", Device: "device", Symlink: "symlink", Dir: "directory", File: "file"}
+var kindNames = [...]string{ReadOnly: "read", Exec: "exec", Write: "write", Device: "device", Proc: "proc", Symlink: "symlink", Dir: "directory", File: "file"}
 
 // String is the word the policy language uses for k.
 func (k Kind) String() string {
@@ -51,7 +54,7 @@ func (k Kind) String() string {
 }
 
 // bind reports whether k shows something of the host.
-func (k Kind) bind() bool { return k >= ReadOnly && k <= Device }
+func (k Kind) bind() bool { return k >= ReadOnly && k <= Proc }
 
 // Entry is one thing in the root tree. All of them belong to root.
 type Entry struct {

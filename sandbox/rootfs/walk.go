@@ -22,6 +22,14 @@ func (b *builder) resolve() error {
 		if !e.Kind.bind() {
 			continue
 		}
+		if e.Kind == Proc {
+			tree, err := procfs()
+			if err != nil {
+				return fmt.Errorf("rootfs: %w", err)
+			}
+			b.sources[i], b.hosts[i] = tree, found{real: e.Path, dir: true}
+			continue
+		}
 		f, err := e.open()
 		if err == nil {
 			b.sources[i], err = clone(f)
