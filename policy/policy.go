@@ -17,7 +17,9 @@ import (
 type Policy struct {
 	Edition int `json:"edition"`
 	// OnStop says what a stopping broker does with running sessions.
-	OnStop   StopMode          `json:"on_stop"`
+	OnStop StopMode `json:"on_stop"`
+	// OnBroken says what a start does that cannot prepare all services.
+	OnBroken BrokenMode        `json:"on_broken"`
 	ACLs     []acl.List        `json:"acls"`
 	Limits   []limit.Spec      `json:"limits"`
 	Profiles []sandbox.Profile `json:"profiles"`
@@ -34,6 +36,19 @@ const (
 )
 
 var StopModes = []StopMode{StopEnd, StopLeave}
+
+// BrokenMode is a word of on_broken.
+type BrokenMode string
+
+// The words: the services that can be served are, and the others tried again, or
+// none is. A reload refuses in any case.
+const (
+	BrokenRetry  BrokenMode = "retry"
+	BrokenRefuse BrokenMode = "refuse"
+)
+
+// BrokenModes are all of them.
+var BrokenModes = []BrokenMode{BrokenRetry, BrokenRefuse}
 
 // Account is the name or decimal number of a user or group.
 type Account string

@@ -20,7 +20,7 @@ import (
 // sample is a small valid policy that uses most fields.
 func sample() *Policy {
 	return &Policy{
-		Edition: 1, OnStop: "end",
+		Edition: 1, OnStop: "end", OnBroken: "retry",
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -99,6 +99,7 @@ func TestValidate(t *testing.T) {
 		{"command below write", "services.finger.command.0", "lies in \"/usr\"", line(func(f *sandbox.Profile) { f.Files.Write = []string{"/usr"} })},
 		{"edition", "edition", "not known", func(p *Policy) { p.Edition = 2 }},
 		{"on_stop", "on_stop", "not known", func(p *Policy) { p.OnStop = "kill" }},
+		{"on_broken", "on_broken", "not known", func(p *Policy) { p.OnBroken = "" }},
 		{"no service", "services", "no service", func(p *Policy) { p.Services = nil }},
 		{"bad name", "acls.1", "not a name", func(p *Policy) { p.ACLs[1].Name = "named One" }},
 		{"twice", "limits.public", "does not come after", func(p *Policy) { p.Limits[1].Name = "public" }},

@@ -25,6 +25,7 @@ func (p *Policy) Validate() error {
 		c.add("edition", "write edition = 1", "edition %d is not known to this version", p.Edition)
 	}
 	oneOf(c, "on_stop", p.OnStop, StopModes...)
+	oneOf(c, "on_broken", p.OnBroken, BrokenModes...)
 	between(c, "services", len(p.Services), 0, MaxServices)
 	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles)} {
 		between(c, path, n, 0, maxBlocks)

@@ -86,8 +86,8 @@ and what leads there must belong to root.
   --version        print the version
 
 At the start a service that cannot be prepared, or a listener that cannot be opened,
-stops no other: casemate status says why, and it is tried again. When there is nothing
-at all to serve, casemated ends.
+stops no other: casemate status says why, and it is tried again. casemated ends where
+there is nothing at all to serve, or with policy { on_broken = "refuse" }.
 
 Signals: HUP loads the policy again, TERM and INT stop. A load (HUP, casemate
 reload) opens the log again first: after a rotation it goes on in the new FILE.

@@ -62,7 +62,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 		return nil, err
 	}
 	c := b.candidate(&generation{number: now.number + 1, digest: doc.Digest, doc: doc})
-	c.now, c.lenient = now, now.number == 0
+	c.now, c.lenient = now, now.number == 0 && doc.Policy.OnBroken != policy.BrokenRefuse
 	done := false
 	defer func() {
 		if !done { // also after a panic

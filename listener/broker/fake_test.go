@@ -287,7 +287,7 @@ func (g *rig) setPolicy(services ...policy.Service) {
 
 // testPolicy has the blocks that svc names.
 func testPolicy(services ...policy.Service) *policy.Policy {
-	return &policy.Policy{Edition: 1, OnStop: "end",
+	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry",
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},

@@ -123,6 +123,25 @@ func TestStartWithNothingToServe(t *testing.T) {
 	}
 }
 
+// TestBrokenRefuses: with on_broken = "refuse" a start is all or nothing, as a reload is.
+func TestBrokenRefuses(t *testing.T) {
+	g, good := newRig(t), freePort(t)
+	_, _ = g.failing("bad", errors.New("no program"))
+	p := testPolicy(svc("bad", "tcp", freePort(t), "/bin/cat"), svc("good", "tcp", good, "/bin/cat"))
+	p.OnBroken = policy.BrokenRefuse
+	var err error
+	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := g.Load(); err == nil || err.Error() != "no program" {
+		t.Errorf("%v", err)
+	}
+	if c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", good)); err == nil {
+		c.Close()
+		t.Error("the other one is served")
+	}
+}
+
 // TestReloadAfterABrokenStart: what was broken and is unchanged refuses nothing, and
 // the answer says so; all else is refused as a whole.
 func TestReloadAfterABrokenStart(t *testing.T) {

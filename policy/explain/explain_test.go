@@ -15,7 +15,7 @@ import (
 
 func sample() *policy.Policy {
 	return &policy.Policy{
-		Edition: 1, OnStop: "end",
+		Edition: 1, OnStop: "end", OnBroken: "retry",
 		ACLs: []acl.List{
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
 			{Name: "office", Rules: []acl.Rule{

@@ -23,6 +23,8 @@ var headTable = table[policy.Policy]{{rows: []row[policy.Policy]{
 		number(func(p *policy.Policy) *int { return &p.Edition })},
 	{Attribute{Name: "on_stop", Example: `"leave"`, Unset: `"end"`, Words: spelled(policy.StopModes), Doc: "what a stopping casemated does with sessions; those of wait programs end in any case"},
 		word(func(p *policy.Policy) *policy.StopMode { return &p.OnStop })},
+	{Attribute{Name: "on_broken", Example: `"refuse"`, Unset: `"retry"`, Words: spelled(policy.BrokenModes), Doc: "what casemated does at its start with a service that it cannot prepare: serve the others and try again, or end"},
+		word(func(p *policy.Policy) *policy.BrokenMode { return &p.OnBroken })},
 }}}
 
 // policyBlock reads the policy blocks: each file may have one, so that it can be

@@ -49,6 +49,7 @@ func (c *compiler) origins(p *policy.Policy) policy.Origins {
 	}
 	c.fillBlock(o, "edition", p.Edition)
 	c.fillBlock(o, "on_stop", p.OnStop)
+	c.fillBlock(o, "on_broken", p.OnBroken)
 	for i := range p.ACLs {
 		c.fillBlock(o, "acls."+p.ACLs[i].Name, &p.ACLs[i])
 	}

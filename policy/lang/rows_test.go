@@ -19,7 +19,7 @@ var companions = map[string]string{
 	"on":    "first = \"1ms\"\nmax = \"1s\"",
 	"from":  "", "except": `from = ["any"]`, "to": `from = ["any"]`,
 	"arg": "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
-	"on_stop": "edition = 1",
+	"on_stop": "edition = 1", "on_broken": "edition = 1",
 }
 
 // with is a policy in which one attribute has a value. at is the names of the

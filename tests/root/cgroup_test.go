@@ -223,6 +223,7 @@ func TestCgroupsNotDelegated(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _, _ := greedy(t, bounds)
+	text = allOrNothing(text)
 	shared := []string{"/bin/sh", "-c", `echo 0 >"$0/cgroup.procs" && sleep 60 & echo 0 >"$0/cgroup.procs" && sleep 1 && exec "$@"`}
 	for _, c := range []struct {
 		name      string

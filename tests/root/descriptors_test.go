@@ -18,7 +18,7 @@ func descriptorPolicy(t *testing.T, extra string) (text string, ports map[string
 	t.Helper()
 	program := rig.Compile(t, "testdata/manners.c")
 	ports = map[string]string{"server": rig.Port(t), "login": rig.Port(t), "builtin": rig.Port(t)}
-	text = head + fmt.Sprintf("profile \"worker\" {\n  base = profile.builtin\n  %s\n}\n", extra)
+	text = allOrNothing(head) + fmt.Sprintf("profile \"worker\" {\n  base = profile.builtin\n  %s\n}\n", extra)
 	for _, name := range []string{"server", "login"} {
 		text += service(name, "tcp4://127.0.0.1:"+ports[name], []string{program, "limits"}, "profile = profile."+name)
 	}

@@ -25,6 +25,11 @@ limit "wide" {
 }
 `
 
+// allOrNothing makes a start of the policy fail with each service that fails.
+func allOrNothing(policy string) string {
+	return strings.Replace(policy, "{ edition = 1 }", "{\n  edition   = 1\n  on_broken = \"refuse\"\n}", 1)
+}
+
 // service is one service block; extra lines go into it as they are.
 func service(name, listen string, command []string, extra ...string) string {
 	var quoted []string

@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"casemate/listener/address"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestDisplacedWhileHeld: a load that needs an address which a wait program holds fails and
+// changes nothing; when the program has ended, both ways work.
+func TestDisplacedWhileHeld(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	wild := svc("wait", "tcp4", port, "/bin/sleep", "1000")
+	wild.Listen[0].Addr, wild.Wait = netip.Addr{}, true
+	g.load(wild)
+	digest := g.doc.Digest
+	dial(t, port)
+	waitFor10(t, func() bool {
+		return g.status1("wait").Listeners[0].State == "waiting" && g.status1("wait").Admitted == 1
+	})
+	narrow := wild
+	narrow.Listen = []address.Listen{{Network: "tcp4", Addr: loopback, Port: port, LastPort: port}}
+	g.setPolicy(narrow)
+	if got, _, err := g.Load(); err == nil || got != digest || !strings.Contains(err.Error(), "program of wait (pid ") {
+		t.Errorf("%s, %v", got, err)
+	}
+	if st := g.status1("wait"); st.Listeners[0].State != "waiting" || st.Live != 1 {
+		t.Errorf("%+v", st)
+	}
+	end := func() {
+		g.do(func() {
+			for _, s := range g.sessions {
+				s.signal(unix.SIGKILL)
+			}
+		})
+		g.expect(`"session"`, `"service":"wait"`, "SIGKILL")
+	}
+	end()
+	dial(t, port) // served by the socket that was held
+	waitFor10(t, func() bool { return g.status1("wait").Admitted == 2 })
+	end()
+	waitFor10(t, func() bool { _, _, err := g.Load(); return err == nil })
+	if st := g.status1("wait"); st.Live > 1 || st.Listeners[0].Key != "tcp4/127.0.0.1:"+fmt.Sprint(port) {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestStopBeforeTheZygote: a wait program that waits for its zygote when the broker stops is not
+// started: its socket is closed by then.
+func TestStopBeforeTheZygote(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	s := svc("wait", "tcp", port, "/bin/sleep", "1000")
+	s.Wait = true
+	g.load(s)
+	g.do(func() { g.gen.services[0].run.drop() })
+	fake := g.fakes["wait"]
+	fake.mu.Lock() // its zygote comes up after the stop
+	dial(t, port)
+	waitFor10(t, func() (waits bool) { g.do(func() { waits = len(g.gen.services[0].run.waiting) == 1 }); return waits })
+	g.Stop()
+	g.do(func() {})
+	fake.mu.Unlock()
+	g.expect(`"session"`, `"reason":"start-failed"`, "busy")
+	g.expect(`"msg":"stopped"`)
+}
