@@ -116,7 +116,7 @@ func (l *logWorker) settle(p *pipes) {
 }
 
 func (l *logWorker) introduce(p *pipes) {
-	l.worker.send(outgoing{wire.Order{Kind: wire.Pipes, Pipe: p.first}.Encode(), p.store})
+	l.worker.send(outgoing{data: wire.Order{Kind: wire.Pipes, Pipe: p.first}.Encode(), fd: p.store})
 }
 
 // up tells a new worker everything.
@@ -139,7 +139,7 @@ func (l *logWorker) Expire(*loop.Timer) {
 	silence := time.Duration(now - l.heardAt)
 	switch {
 	case silence < deafAfter:
-		l.worker.send(outgoing{wire.Order{Kind: wire.Ping}.Encode(), -1})
+		l.worker.send(outgoing{data: wire.Order{Kind: wire.Ping}.Encode(), fd: -1})
 	case silence > deadAfter && l.worker.fd >= 0:
 		l.worker.end(errors.New("it does not answer"))
 	default:
@@ -206,7 +206,7 @@ func (l *logWorker) heard(m []byte) {
 		switch {
 		case p == nil || at >= p.used:
 		case r.Kind == wire.Whose:
-			l.worker.send(outgoing{p.whose[at].Encode(), -1})
+			l.worker.send(outgoing{data: p.whose[at].Encode(), fd: -1})
 		case p.used == len(p.ends):
 			p.done = true
 			l.settle(p)

@@ -32,12 +32,14 @@ type question struct {
 	id    uint64
 	visit visit
 	timer loop.Timer
+	asked int // so many workers
 }
 
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question), sources: make(map[netip.Prefix]int)}
 	n.worker = newWorker(b, "names", wire.MaxAnswer)
-	n.worker.message, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, func() {}
+	n.worker.most = nameDeadline / 3 // who waits for a name sees another worker
+	n.worker.message, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again
 	return n
 }
 
@@ -56,7 +58,7 @@ func (n *names) ask(v *visit) {
 	n.lastID++
 	q := &question{n: n, id: n.lastID, visit: *v}
 	q.timer.Owner = q
-	if !n.worker.running() && n.worker.backoff.Armed() || n.worker.fd >= 0 && !n.worker.send(q.message()) {
+	if n.worker.running() && !n.worker.send(q.message()) {
 		n.b.named(v, acl.Name{State: acl.NoAnswer})
 		return
 	}
@@ -97,15 +99,26 @@ func (n *names) answer(m []byte) {
 	}
 }
 
-// lost answers everything that is open when the worker dies.
+// lost is called when the worker has died. What it was asked is asked once more: a
+// question that two have died with has no answer.
 func (n *names) lost() {
 	for _, q := range n.asked {
-		n.b.loop.Guard(func() { q.done(acl.Name{State: acl.NoAnswer}) })
+		if q.asked > 1 {
+			n.b.loop.Guard(func() { q.done(acl.Name{State: acl.NoAnswer}) })
+		}
+	}
+}
+
+// again starts another worker for those who wait.
+func (n *names) again() {
+	if len(n.asked) > 0 {
+		n.worker.running()
 	}
 }
 
 func (q *question) message() outgoing {
-	return outgoing{wire.Question{ID: q.id, Addr: q.visit.peer.Addr.Addr()}.Encode(), -1}
+	q.asked++
+	return outgoing{data: wire.Question{ID: q.id, Addr: q.visit.peer.Addr.Addr()}.Encode(), fd: -1}
 }
 
 // Expire is the deadline: no answer.

@@ -12,9 +12,12 @@ import (
 // maxUnsent is how many messages wait for a worker that does not read.
 const maxUnsent = 4096
 
-// After a worker's end the next one is started at once if it had lived for a
-// minute, else after 100 ms, doubled up to 10 s.
-const workerSettled = time.Minute
+// After a worker's end the next one is started after 100 ms, doubled up to most for
+// each that had not lived for a minute; the first two of these at once.
+const (
+	workerSettled = time.Minute
+	workerChances = 2
+)
 
 // worker is one unprivileged helper of the broker (names, log) at the other end
 // of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
@@ -35,6 +38,7 @@ type worker struct {
 	born     int64
 	failures int
 	backoff  loop.Timer
+	most     time.Duration // of a backoff
 	unsent   []outgoing
 	buf      []byte // holds the largest message it may send
 	over     func() // set once it is to end for good
@@ -43,14 +47,16 @@ type worker struct {
 }
 
 // outgoing is one message to a worker; fd is -1 or a descriptor to pass, which
-// stays open here.
+// stays open here: what has to wait takes a copy, as the number may be another
+// file's by then.
 type outgoing struct {
 	data []byte
 	fd   int
+	own  bool // fd is such a copy
 }
 
 func newWorker(b *Broker, name string, largest int) *worker {
-	w := &worker{b: b, name: name, fd: -1, buf: make([]byte, largest)}
+	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, largest)}
 	w.backoff.Owner = w
 	return w
 }
@@ -113,7 +119,7 @@ func (w *worker) started(pid, fd int, err error) {
 	w.b.helpers[pid] = true
 	w.up()
 	if w.over != nil {
-		w.send(outgoing{w.last, -1})
+		w.send(outgoing{data: w.last, fd: -1})
 	}
 }
 
@@ -125,7 +131,11 @@ func (w *worker) fail(err error) {
 	}
 	w.failures++
 	w.b.limitedNote("worker "+w.name, "worker "+w.name+" failed, starting it again", err)
-	w.b.loop.After(&w.backoff, backoffAfter(w.failures, firstBackoff, maxBackoff))
+	pause := time.Duration(0)
+	if w.failures > workerChances {
+		pause = backoffAfter(w.failures-workerChances, firstBackoff, w.most)
+	}
+	w.b.loop.After(&w.backoff, pause)
 	w.down()
 }
 
@@ -146,7 +156,25 @@ func (w *worker) send(m outgoing) bool {
 	}
 	w.unsent = append(w.unsent, m)
 	w.flush()
+	if n := len(w.unsent) - 1; n >= 0 && m.fd >= 0 && !w.unsent[n].own {
+		fd, err := unix.FcntlInt(uintptr(m.fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			w.end(err)
+			return false
+		}
+		w.unsent[n].fd, w.unsent[n].own = fd, true
+	}
 	return w.fd >= 0
+}
+
+// sent lets go of what the first n messages held.
+func (w *worker) sent(n int) {
+	for _, m := range w.unsent[:n] {
+		if m.own {
+			unix.Close(m.fd)
+		}
+	}
+	w.unsent = w.unsent[n:]
 }
 
 // flush sends what the socket takes.
@@ -160,7 +188,7 @@ func (w *worker) flush() {
 		err := unix.Sendmsg(w.fd, m.data, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch {
 		case err == nil:
-			w.unsent = w.unsent[1:]
+			w.sent(1)
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
 			w.want(true)
@@ -221,6 +249,7 @@ func (w *worker) end(err error) {
 	kill(w.pid, unix.SIGKILL)
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
+	w.sent(len(w.unsent))
 	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
 	if time.Duration(w.b.loop.Now()-w.born) >= workerSettled {
 		w.failures = 0
@@ -248,7 +277,7 @@ func (w *worker) finish(patience time.Duration, last []byte, done func()) {
 	switch {
 	case w.fd >= 0:
 		w.b.loop.After(&w.backoff, patience)
-		w.send(outgoing{last, -1})
+		w.send(outgoing{data: last, fd: -1})
 	case w.starting:
 		w.b.loop.After(&w.backoff, patience) // started goes on
 	default:
