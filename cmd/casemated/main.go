@@ -165,7 +165,11 @@ func openLogFile(name string) (*os.File, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer dir.Close()
-	f, err := dir.Create(filepath.Base(name), unix.O_WRONLY|unix.O_APPEND, 0o640)
+	flags := unix.O_WRONLY
+	if s, err := os.Lstat(name); err == nil && s.Mode().IsRegular() {
+		flags = unix.O_RDWR // the journal looks at how it ends
+	}
+	f, err := dir.Create(filepath.Base(name), flags|unix.O_APPEND, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}

@@ -179,6 +179,59 @@ func TestFullDiskIsCounted(t *testing.T) {
 	}
 }
 
+// TestTornLogIsMended: a log that ends within a line is written on with a line of
+// its own, whether it is opened again or was left so by an earlier writer; and the
+// count of what is missing is never in one line with what follows.
+func TestTornLogIsMended(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	open := func() *os.File {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	tear := func() {
+		if _, err := open().WriteString(`{"msg":"begun`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tear()
+	j := New(open(), false)
+	j.Now(suppressed(1))
+	for len(j.batches) > 0 || j.waiting.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	tear()
+	if err := j.Switch(open()); err != nil {
+		t.Fatal(err)
+	}
+	j.Now(suppressed(1))
+	j.Close(10 * time.Second)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if written, _ := count(t, string(text), Refusals, 2); written != 2 {
+		t.Errorf("%d of 2 lines are whole:\n%s", written, text)
+	}
+
+	var out []byte
+	l := lines{lost: 3, enc: newEncoder(false), to: writerFunc(func(p []byte) (int, error) {
+		if len(out) == 0 { // the disk is full for one write, short of one byte
+			out = append(out, p[:len(p)-1]...)
+			return len(p) - 1, errFull
+		}
+		out = append(out, p...)
+		return len(p), nil
+	})}
+	l.write(Encode(suppressed(1)))
+	l.write(Encode(suppressed(1)))
+	if written, dropped := count(t, string(out), Refusals, 0); uint64(written)+dropped != 5 {
+		t.Errorf("%d written and %d dropped of 5:\n%s", written, dropped, out)
+	}
+}
+
 // TestChunksAreWholeLines: each write(2) ends with a line, however long they are.
 func TestChunksAreWholeLines(t *testing.T) {
 	var sizes []int

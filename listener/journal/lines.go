@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"io"
+	"os"
 	"time"
 )
 
@@ -75,5 +76,20 @@ func (l *lines) mend() bool {
 		}
 		l.lost = 0
 	}
-	return true
+	return !l.torn
+}
+
+// endsTorn tells whether a file ends within a line: its disk was full, and it is
+// opened again. Of what is in it, it looks at the last byte.
+func endsTorn(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	var last [1]byte
+	s, err := f.Stat()
+	if err == nil {
+		_, err = f.ReadAt(last[:], s.Size()-1) // of what is empty or no file, an error
+	}
+	return err == nil && last[0] != '\n'
 }

@@ -33,7 +33,7 @@ type Writer struct {
 // begins with its level as systemd's journal takes it.
 func New(w io.Writer, priority bool) *Writer {
 	j := &Writer{batches: make(chan []Record, maxBatches), ending: make(chan struct{}), closed: make(chan struct{}),
-		lines: lines{to: w, enc: newEncoder(priority)}, enc: newEncoder(priority)}
+		lines: lines{to: w, torn: endsTorn(w), enc: newEncoder(priority)}, enc: newEncoder(priority)}
 	j.start()
 	return j
 }
@@ -145,7 +145,7 @@ func (j *Writer) take(batch []Record) {
 			if c, ok := j.lines.to.(io.Closer); ok {
 				_ = c.Close() // what it could not keep is counted already
 			}
-			j.lines.to, j.lines.torn = s.to, false
+			j.lines.to, j.lines.torn = s.to, endsTorn(s.to)
 			continue
 		}
 		whole := j.enc.buf.Len()
