@@ -52,7 +52,10 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	if derr := b.loop.Do(func() { err = b.commit(c) }); derr != nil {
 		err = derr
 	}
-	if err != nil && !c.inForce {
+	switch {
+	case err == nil:
+		spareThreads()
+	case !c.inForce:
 		c.discard()
 	}
 	return c.warned, err

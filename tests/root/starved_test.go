@@ -6,9 +6,12 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -103,5 +106,45 @@ func TestAcceptFails(t *testing.T) {
 	quiet(t, b, before)
 	if got, err := b.Find("level", "WARN", "msg", "out of resources, resting all listeners"); err != nil || len(got) == 0 || len(got) > 3 {
 		t.Errorf("%d warnings about it (%v), want a few", len(got), err)
+	}
+}
+
+// TestNoTasksLeft: with not one task left to the services and the broker together,
+// clients are refused and loads fail, the broker goes on, and serves when there is room again.
+func TestNoTasksLeft(t *testing.T) {
+	rig.Root(t)
+	under, group := rig.PidsGroup(t)
+	if group == "" {
+		need.Kernel(t, "no control group counts tasks")
+	}
+	program, port := rig.Compile(t, "testdata/rogue.c"), rig.Port(t)
+	b := rig.ServeWith(t, rig.Options{Under: under, Files: map[string]string{
+		"test.cm.hcl": head + service("once", "tcp://127.0.0.1:"+port, []string{program, "once"}, "profile = profile.line")}})
+	exchange(t, port, "", "once\n")
+	counters(t, b)
+	rig.SetPids(t, group, 0)
+	var wg sync.WaitGroup
+	var refused atomic.Int64 // whoever comes as a task ends is served
+	for range 8 {
+		wg.Go(func() {
+			for range 25 {
+				if _, err := rig.Exchange(port, ""); err != nil {
+					refused.Add(1)
+				}
+				_, _ = b.Status()
+			}
+			_ = b.Signal(unix.SIGHUP)
+		})
+	}
+	wg.Wait()
+	rig.SetPids(t, group, -1)
+	if refused.Load() < 20 {
+		t.Errorf("%d of 200 clients were refused: there were tasks left", refused.Load())
+	}
+	if s, err := b.Status(); err != nil || s.PID != b.PID {
+		t.Fatalf("the broker: %+v (%v)", s, err)
+	}
+	if err := rig.Until(15*time.Second, func() error { _, err := rig.Exchange(port, ""); return err }); err != nil {
+		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -101,6 +102,46 @@ func (u *Unit) Groups(t testing.TB) map[string]int {
 		t.Error(err)
 	}
 	return out
+}
+
+// PidsGroup makes a control group that counts tasks, in whichever tree has that
+// controller, and a command line that moves into it and runs what follows. Where the host
+// has none, both are empty.
+func PidsGroup(t testing.TB) (under []string, group string) {
+	t.Helper()
+	for _, top := range append([]string{"/sys/fs/cgroup/pids"}, cgroupMounts...) {
+		group = filepath.Join(top, fmt.Sprintf("casemate-pids-%d", os.Getpid()))
+		if os.Mkdir(group, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() {
+			if err := Until(10*time.Second, func() error { return removeGroups(group) }); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := os.Stat(filepath.Join(group, "pids.max")); err == nil {
+			return (&Unit{group}).Under(), group
+		}
+	}
+	return nil, ""
+}
+
+// SetPids leaves room for so many tasks more in a group of PidsGroup; -1 is no limit.
+func SetPids(t testing.TB, group string, more int) {
+	t.Helper()
+	limit := "max"
+	if more >= 0 {
+		text, err := os.ReadFile(filepath.Join(group, "pids.current"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit = strconv.Itoa(n + more)
+	}
+	(&Unit{group}).Write(t, "pids.max", limit)
 }
 
 // removeGroups removes a group with all below it, deepest first.

@@ -50,7 +50,13 @@ func (r Record) Str(key string) string {
 
 // Records reads the log. A line that is no JSON object is an error: whatever a
 // client or a service did, it must not have broken the log.
-func (b *Broker) Records() ([]Record, error) {
+func (b *Broker) Records() ([]Record, error) { return b.records(false) }
+
+// WholeRecords is Records of a log whose disk was full: where a line was begun and
+// not ended, it is passed over.
+func (b *Broker) WholeRecords() ([]Record, error) { return b.records(true) }
+
+func (b *Broker) records(torn bool) ([]Record, error) {
 	f, err := os.Open(b.LogFile)
 	if err != nil {
 		return nil, err
@@ -61,10 +67,13 @@ func (b *Broker) Records() ([]Record, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var r Record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		err := json.Unmarshal(lines.Bytes(), &r)
+		switch {
+		case err == nil:
+			out = append(out, r)
+		case !torn:
 			return nil, fmt.Errorf("log line %q: %w", lines.Text(), err)
 		}
-		out = append(out, r)
 	}
 	return out, lines.Err()
 }
