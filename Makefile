@@ -18,7 +18,7 @@ NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 # casemated is linked statically: its zygotes start without a dynamic loader.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
-.PHONY: build check gofmt vet run test test-kernels deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
+.PHONY: build check gofmt vet run test test-kernels chaos reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -95,6 +95,18 @@ test: deps-test
 	go test -race $$(go list ./... | grep -v /tests/)
 	# One after the other: they count processes, descriptors and mounts of the whole host.
 	go test -p 1 -count=1 -timeout 10m ./tests/...
+
+# The storm of tests/chaos: half a minute with one seed in make test, here as long as it is asked to. FAULTS is a regular
+# expression that leaves out the faults it does not match.
+SEED    ?= $(shell date +%s)
+MINUTES ?= 5
+FAULTS  ?=
+chaos: root-present build
+	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) CHAOS_FAULTS='$(FAULTS)' go test -count=1 -v -timeout 0 ./tests/chaos
+
+# Every input that failed once, by the tests that show it: tests/reproduce.
+reproduce: root-present build
+	go test -count=1 -p 1 -timeout 20m $$(go run ./tests/reproduce)
 
 # Boots Debian 12's kernels, and Debian 12 under systemd, in emulation. What it downloads stays in .cache.
 test-kernels: root-present deps-kernels build

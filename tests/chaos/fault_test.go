@@ -1,0 +1,125 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"casemate/policy"
+	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
+)
+
+// fault is one thing that is done to the broker and its processes.
+type fault struct {
+	name string
+	// cost is how many requests each good client of the service that is hit may
+	// lose by it; of every service, where none is named to begin.
+	cost int
+	// alone is what no two faults may do at once, "" = nothing.
+	alone string
+	do    func(w *world, f *fault, rnd *rand.Rand)
+	// off is why the fault is not done.
+	off string
+}
+
+var faults = []*fault{
+	{name: "kill a zygote", cost: 2, do: kills(zygotes, unix.SIGKILL)},
+	{name: "kill a program", cost: 1, do: kills(programs, unix.SIGKILL)},
+	{name: "ask a program to end", cost: 1, do: kills(programs, unix.SIGTERM)},
+	{name: "kill a helper", do: kills(helpers, unix.SIGKILL)},
+	{name: "stop a zygote", do: stops(zygotes)},
+	{name: "stop a program", do: stops(programs)},
+	{name: "stop a helper", do: stops(helpers)},
+	{name: "signals that mean nothing", do: func(w *world, f *fault, rnd *rand.Rand) {
+		h := w.ledger.begin(f.name, "", f.cost)
+		for _, s := range []syscall.Signal{unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG, unix.SIGWINCH, unix.SIGCONT} {
+			_ = w.broker.Signal(s)
+		}
+		w.ledger.end(h)
+	}},
+	{name: "HUPs, nothing changed", do: func(w *world, f *fault, rnd *rand.Rand) { w.hups(f, rnd, nil) }},
+	{name: "HUPs, policies that change", alone: "policy", do: func(w *world, f *fault, rnd *rand.Rand) {
+		w.hups(f, rnd, func() string { return w.site.text(rnd.IntN(variants)) })
+	}},
+	{name: "HUPs, policies that are bad", alone: "policy", do: func(w *world, f *fault, rnd *rand.Rand) {
+		texts := w.site.bad()
+		w.hups(f, rnd, func() string { return texts[rnd.IntN(len(texts))] })
+	}},
+	{name: "reloads by the control socket", alone: "policy", do: func(w *world, f *fault, rnd *rand.Rand) {
+		h := w.ledger.begin(f.name, "", f.cost)
+		for range 3 {
+			w.write(w.site.text(rnd.IntN(variants)))
+			_, _ = w.broker.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		}
+		w.ledger.end(h)
+	}},
+	{name: "no descriptors", cost: 3, alone: "descriptors", do: func(w *world, f *fault, rnd *rand.Rand) {
+		var old unix.Rlimit
+		if unix.Prlimit(w.broker.PID, unix.RLIMIT_NOFILE, nil, &old) != nil {
+			return
+		}
+		h := w.ledger.begin(f.name, "", f.cost)
+		if fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.broker.PID)); err == nil {
+			_ = unix.Prlimit(w.broker.PID, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(fds) + rnd.IntN(8)), Max: old.Max}, nil)
+		}
+		pause(rnd, 1000)
+		_ = unix.Prlimit(w.broker.PID, unix.RLIMIT_NOFILE, &old, nil)
+		w.ledger.end(h)
+	}},
+	{name: "no pids", cost: 20, alone: "pids", do: func(w *world, f *fault, rnd *rand.Rand) {
+		if w.pids == "" {
+			return
+		}
+		h := w.ledger.begin(f.name, "", f.cost)
+		rig.SetPids(w.t, w.pids, rnd.IntN(4))
+		pause(rnd, 1000)
+		rig.SetPids(w.t, w.pids, -1)
+		w.ledger.end(h)
+	}},
+	{name: "a full disk", alone: "log", do: func(w *world, f *fault, rnd *rand.Rand) {
+		h := w.ledger.begin(f.name, "", f.cost)
+		ballast := filepath.Join(w.logs, "ballast")
+		if file, err := os.Create(ballast); err == nil {
+			block := make([]byte, 1<<20)
+			for err == nil {
+				_, err = file.Write(block)
+			}
+			file.Close()
+		}
+		pause(rnd, 1500)
+		_ = os.Remove(ballast)
+		w.ledger.end(h)
+	}},
+	{name: "the log moved", alone: "log", do: func(w *world, f *fault, rnd *rand.Rand) {
+		h := w.ledger.begin(f.name, "", f.cost)
+		w.moved++
+		if err := os.Rename(w.broker.LogFile, fmt.Sprintf("%s.%d", w.broker.LogFile, w.moved)); err == nil {
+			_ = w.broker.Signal(unix.SIGHUP)
+		}
+		w.ledger.end(h)
+	}},
+}
+
+// hups sends a storm of HUPs, each with another policy where text gives one.
+func (w *world) hups(f *fault, rnd *rand.Rand, text func() string) {
+	h := w.ledger.begin(f.name, "", f.cost)
+	for range 1 + rnd.IntN(8) {
+		if text != nil {
+			w.write(text())
+		}
+		_ = w.broker.Signal(unix.SIGHUP)
+		pause(rnd, 60)
+	}
+	w.ledger.end(h)
+}
+
+// write puts a policy where the broker finds it.
+func (w *world) write(text string) {
+	if err := w.broker.WritePolicy("storm.cm.hcl", text); err != nil {
+		w.t.Error(err)
+	}
+}
