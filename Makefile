@@ -76,7 +76,7 @@ build:
 # What a change needs before anybody looks at it: no root, nothing installed, under a minute.
 # As a plain user what needs root is left out; what starts a broker is `make test`'s.
 check: gofmt vet
-	go test $$(go list ./... | grep -v /tests/) ./tests/fences ./tests/script
+	go test $$(go list ./... | grep -v /tests/) ./tests/fences ./tests/script ./tests/reproduce
 
 vet:
 	go vet ./...
@@ -104,9 +104,9 @@ FAULTS  ?=
 chaos: root-present build
 	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) CHAOS_FAULTS='$(FAULTS)' go test -count=1 -v -timeout 0 ./tests/chaos
 
-# Every input that failed once, by the tests that show it: tests/reproduce.
+# Every input that failed once, by the tests that show it: tests/reproduce/rows.go.
 reproduce: root-present build
-	go test -count=1 -p 1 -timeout 20m $$(go run ./tests/reproduce)
+	go run ./tests/reproduce
 
 # Boots Debian 12's kernels, and Debian 12 under systemd, in emulation. What it downloads stays in .cache.
 test-kernels: root-present deps-kernels build

@@ -130,3 +130,14 @@ func TestEnvStyle(t *testing.T) {
 		}
 	}
 }
+
+// TestDeafBuiltin: a udp built-in whose list admits loopback alone answers nobody
+// on another address, and check says so.
+func TestDeafBuiltin(t *testing.T) {
+	for listen, deaf := range map[string]bool{"udp://:7000": true, "udp://127.0.0.1:7000": false, "tcp://:7000": false} {
+		_, ds := compileText("policy { edition = 1 }\nservice \"e\" {\n  listen  = [\"" + listen + "\"]\n  builtin = \"echo\"\n  acl     = acl.localhost\n}\n")
+		if deaf != (len(ds) == 1 && ds[0].Code == codeNobody && strings.Contains(ds[0].Summary, "not answered")) || !deaf && len(ds) > 0 {
+			t.Errorf("%s: %+v", listen, ds)
+		}
+	}
+}

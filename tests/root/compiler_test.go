@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -251,5 +253,47 @@ func TestCompilerCannotForgeTheLog(t *testing.T) {
 	b.Stop()
 	if text := <-said; strings.Contains(text, "forged") || !strings.Contains(text, `"msg":"loaded"`) {
 		t.Errorf("the log reads %q", text)
+	}
+}
+
+// TestHelpersAreBounded: the compiler, and whoever else works for the broker
+// TestCompilerIsBounded: a compiler that hangs has bounds on its memory, processor
+// time, processes and descriptors.
+func TestCompilerIsBounded(t *testing.T) {
+	l := newLibexec(t)
+	b, port, _ := compilerSite(t, l)
+	if _, err := rig.Exchange(port, ""); err != nil { // the log worker runs
+		t.Fatal(err)
+	}
+	l.become(t, "hang", "")
+	if err := b.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	compilers := 0
+	if err := rig.Until(10*time.Second, func() error {
+		for _, pid := range family(t, b.PID)[1:] {
+			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if err != nil || !bytes.Contains(line, []byte("compile\x00")) {
+				continue
+			}
+			compilers++
+			limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+			if err != nil {
+				return err
+			}
+			for row := range strings.Lines(string(limits)) {
+				for _, name := range []string{"Max data size", "Max address space", "Max cpu time", "Max processes", "Max open files"} {
+					if rest, ok := strings.CutPrefix(row, name); ok && strings.HasPrefix(strings.TrimSpace(rest), "unlimited") {
+						t.Errorf("the compiler's %s is not bounded", name)
+					}
+				}
+			}
+		}
+		if compilers == 0 {
+			return errors.New("no compiler runs")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
