@@ -14,10 +14,12 @@ import (
 )
 
 // crowd is how many connections live at once, and crowdBytes is the most that
-// each may cost the broker in memory.
+// each may cost the broker in memory. Threads cost nothing by the connection: Go's
+// runtime makes one more where one is in the kernel for long, on a busy machine.
 const (
-	crowd      = 2000
-	crowdBytes = 4 << 10
+	crowd        = 2000
+	crowdBytes   = 4 << 10
+	crowdThreads = 8
 )
 
 // gather opens n connections to an echoing service and waits until each has
@@ -69,7 +71,7 @@ func TestCrowd(t *testing.T) {
 	if each > crowdBytes {
 		t.Errorf("the broker holds %d bytes for each connection, want %d at most", each, crowdBytes)
 	}
-	if now.Threads > before.Threads+1 {
+	if now.Threads > before.Threads+crowdThreads {
 		t.Errorf("%d threads, before %d", now.Threads, before.Threads)
 	}
 	s, err := b.Status()

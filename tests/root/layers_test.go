@@ -41,6 +41,7 @@ func session(t *testing.T, b *rig.Broker, service string) policy.SessionStatus {
 type granted struct {
 	namespaces []string // shared with the host, as "net"
 	caps       uint64   // kept by the service, bit by capability number
+	groups     string   // that one of its processes may have set for itself
 }
 
 // confined looks at the session's processes from outside and reports every
@@ -91,12 +92,15 @@ func layersOf(broker, pid int, uid uint32, g granted) error {
 	id := strings.TrimSpace(strings.Repeat(strconv.Itoa(int(uid))+" ", 4))
 	caps := fmt.Sprintf("%016x", g.caps)
 	for _, want := range [][2]string{
-		{"Uid", id}, {"Groups", ""}, {"NoNewPrivs", "1"}, {"Seccomp", "2"},
+		{"Uid", id}, {"NoNewPrivs", "1"}, {"Seccomp", "2"},
 		{"CapInh", caps}, {"CapPrm", caps}, {"CapEff", caps}, {"CapBnd", caps}, {"CapAmb", caps},
 	} {
 		if s[want[0]] != want[1] {
 			bad = append(bad, fmt.Errorf("%s is %q, want %q", want[0], s[want[0]], want[1]))
 		}
+	}
+	if s["Groups"] != "" && s["Groups"] != g.groups {
+		bad = append(bad, fmt.Errorf("Groups is %q, want none or %q", s["Groups"], g.groups))
 	}
 	if uid == 0 || s["Gid"] == "0 0 0 0" {
 		bad = append(bad, fmt.Errorf("runs with root's ids: uid %d, gid %s", uid, s["Gid"]))

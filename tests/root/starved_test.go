@@ -3,6 +3,7 @@ package root
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// starve lowers the broker's descriptor limit until just spare numbers are left.
-func starve(t *testing.T, b *rig.Broker, spare int) {
+// descriptors are the numbers that the broker has in use.
+func descriptors(t *testing.T, b *rig.Broker) map[int]bool {
 	t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.PID))
 	if err != nil {
@@ -29,6 +30,24 @@ func starve(t *testing.T, b *rig.Broker, spare int) {
 		if n, err := strconv.Atoi(e.Name()); err == nil {
 			used[n] = true
 		}
+	}
+	return used
+}
+
+// starve lowers the broker's descriptor limit until just spare numbers are left,
+// once those of earlier requests are back, and returns a check that none is.
+func starve(t *testing.T, b *rig.Broker, spare int) (full func() error) {
+	t.Helper()
+	var used map[int]bool
+	if err := rig.Until(10*time.Second, func() error {
+		used = descriptors(t, b)
+		time.Sleep(100 * time.Millisecond)
+		if now := descriptors(t, b); !maps.Equal(now, used) {
+			return fmt.Errorf("%d descriptors, then %d", len(used), len(now))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	limit := 0
 	for left := spare; left > 0 || used[limit]; limit++ {
@@ -43,6 +62,15 @@ func starve(t *testing.T, b *rig.Broker, spare int) {
 	if err := unix.Prlimit(b.PID, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(limit), Max: old.Max}, nil); err != nil {
 		t.Fatal(err)
 	}
+	return func() error {
+		now := descriptors(t, b)
+		for n := range limit {
+			if !now[n] {
+				return fmt.Errorf("descriptor %d is free", n)
+			}
+		}
+		return nil
+	}
 }
 
 // TestAcceptFails: with its descriptor table full the broker cannot accept, on
@@ -51,14 +79,9 @@ func starve(t *testing.T, b *rig.Broker, spare int) {
 func TestAcceptFails(t *testing.T) {
 	b, ports := rogues(t, "", "once")
 	exchange(t, ports["once"], "", "once\n")
-	if _, err := b.Status(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond) // the last child's pidfd and the last request's connection are gone
 	before := counters(t, b)
-	time.Sleep(50 * time.Millisecond)
 	const spare, silent = 4, 6
-	starve(t, b, spare)
+	full := starve(t, b, spare)
 	began := time.Now()
 	var held []net.Conn
 	for range silent { // they hold a descriptor each until their time is up, and two wait in the backlog
@@ -69,7 +92,9 @@ func TestAcceptFails(t *testing.T) {
 		defer c.Close()
 		held = append(held, c)
 	}
-	time.Sleep(100 * time.Millisecond)
+	if err := rig.Until(2*time.Second, full); err != nil {
+		t.Fatal(err)
+	}
 	client, err := rig.Dial(ports["once"])
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +121,7 @@ func TestAcceptFails(t *testing.T) {
 	if n, err := client.Read(buf); err != nil || string(buf[:n]) != "once\n" {
 		t.Errorf("then it got %q (%v)", buf[:n], err)
 	}
-	if d := time.Since(began); d > 8*time.Second {
+	if d := time.Since(began); d > 15*time.Second {
 		t.Errorf("it took %s to recover, the control connections' time is 5 s", d)
 	}
 	for _, c := range held {
