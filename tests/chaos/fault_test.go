@@ -32,6 +32,7 @@ var faults = []*fault{
 	{name: "ask a program to end", cost: 1, do: kills(programs, unix.SIGTERM)},
 	{name: "kill a helper", do: kills(helpers, unix.SIGKILL)},
 	{name: "stop a zygote", do: stops(zygotes)},
+	{name: "stop a zygote for good", cost: 3, do: kills(zygotes, unix.SIGSTOP)},
 	{name: "stop a program", do: stops(programs)},
 	{name: "stop a helper", do: stops(helpers)},
 	{name: "signals that mean nothing", do: func(w *world, f *fault, rnd *rand.Rand) {

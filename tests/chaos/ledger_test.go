@@ -6,8 +6,9 @@ import (
 )
 
 // settle is how long after a fault its losses may still show: the time of a
-// zygote's or a worker's new start, on a busy machine.
-const settle = 4 * time.Second
+// zygote's or a worker's new start, on a busy machine, and the 5 s after which a start
+// that hangs is given up.
+const settle = 9 * time.Second
 
 // harm is one fault that was done, and what it may have cost good clients.
 type harm struct {
