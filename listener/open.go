@@ -92,23 +92,21 @@ func alone(fd int, network string) bool {
 		return false
 	}
 	const local, state, inode, unconnected = 1, 3, 9, "07" // columns of proc_pid_net(5)
-	own, bound := "", map[string]int{}
+	self := strconv.FormatUint(st.Ino, 10)
+	bound := map[string]string{} // by inode: a table that changes while it is read may show a row twice
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) > inode && f[state] == unconnected {
-			bound[f[local]]++
-			if f[inode] == strconv.FormatUint(st.Ino, 10) {
-				own = f[local]
-			}
+			bound[f[inode]] = f[local]
 		}
 	}
-	ip, port, _ := strings.Cut(own, ":")
-	others := 0
-	for at, n := range bound {
+	ip, port, own := strings.Cut(bound[self], ":")
+	delete(bound, self)
+	for _, at := range bound {
 		if a, p, _ := strings.Cut(at, ":"); p == port && (a == ip || strings.Trim(a, "0") == "" || strings.Trim(ip, "0") == "") {
-			others += n
+			return false
 		}
 	}
-	return others == 1 // itself
+	return own
 }
 
 func sharing(fd int, on bool) error {
