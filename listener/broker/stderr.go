@@ -22,8 +22,8 @@ type pipes struct {
 	done  bool // the log worker has read all to their ends
 }
 
-func newPipes(first uint32) (p *pipes, err error) {
-	p = &pipes{first: first, store: -1}
+func newPipes(first uint32) (_ *pipes, err error) {
+	p := &pipes{first: first, store: -1}
 	var reading []int
 	defer func() {
 		for i, fd := range reading {

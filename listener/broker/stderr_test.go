@@ -131,3 +131,32 @@ func TestPipeIsOpenedAgainToWriteOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestPipesWithoutDescriptors: where there are fewer descriptors than pipes take,
+// there is an error, and every one that was taken is back.
+func TestPipesWithoutDescriptors(t *testing.T) {
+	open := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	before := open()
+	for more := range wire.PipesAtOnce { // each pipe's end to write to alone takes as many
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(before + more), Max: old.Max}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := newPipes(0)
+		if rerr := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); rerr != nil {
+			t.Fatal(rerr)
+		}
+		if now := open(); err == nil || now != before {
+			t.Fatalf("with %d more: %v, %d descriptors are open, %d before", more, err, now, before)
+		}
+	}
+}
