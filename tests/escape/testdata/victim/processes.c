@@ -296,6 +296,26 @@ static int threads(int c, char **v)
 	return r < 0 ? -r : 0;
 }
 
+/* #87: the calls that park an init, with its arguments and with others. */
+static int park_setns(int c, char **v) { return OUTCOME(setns(atoi(v[1]), CLONE_NEWPID)); }
+static int park_setns_own(int c, char **v)
+{
+	int fd = open("/proc/self/ns/pid", O_RDONLY);
+
+	return fd < 0 ? errno : OUTCOME(setns(fd, CLONE_NEWPID));
+}
+static int park_unshare(int c, char **v) { return OUTCOME(syscall(SYS_unshare, CLONE_NEWPID)); }
+static int park_clone(int c, char **v)
+{
+	long r = waiting_thread(CLONE_VM | CLONE_NEWUTS | SIGCHLD | strtoul(v[1], NULL, 0));
+
+	if (r > 0)
+		kill(r, SIGKILL);
+	return r < 0 ? -r : 0;
+}
+static int park_pidfd(int c, char **v) { return OUTCOME(syscall(SYS_pidfd_open, atoi(v[1]), 0)); }
+static int park_wait(int c, char **v) { return syscall(SYS_wait4, -1, NULL, WNOHANG, NULL) == -1 && errno != ECHILD ? errno : 0; }
+
 const struct attempt process_attempts[] = {
 	{"ptrace", ptrace_}, {"traceme", traceme}, {"vm-read", vm_read}, {"vm-write", vm_write},
 	{"pidfd-steal", pidfd_steal}, {"kcmp", kcmp_}, {"kill", kill_}, {"tgkill", tgkill_},
@@ -305,5 +325,7 @@ const struct attempt process_attempts[] = {
 	{"ambient", ambient}, {"securebits", securebits}, {"keepcaps", keepcaps}, {"untie", untie}, {"ptracer", ptracer}, {"subreaper", subreaper}, {"dumpable", dumpable}, {"fifo", fifo}, {"nice", nice_},
 	{"rlimit-raise", rlimit_raise}, {"rlimit-other", rlimit_other}, {"exec-copy", exec_copy},
 	{"exec-memfd", exec_memfd}, {"exec-path", exec_path}, {"forked", forked}, {"threaded", threaded},
-	{"forks", forks}, {"vforks", vforks}, {"threads", threads}, {"raw-threads", threads}, {NULL, NULL},
+	{"forks", forks}, {"vforks", vforks}, {"threads", threads}, {"raw-threads", threads},
+	{"park-setns", park_setns}, {"park-setns-own", park_setns_own}, {"park-unshare", park_unshare}, {"park-clone", park_clone},
+	{"park-pidfd", park_pidfd}, {"park-wait", park_wait}, {NULL, NULL},
 };
