@@ -131,6 +131,7 @@ func TestValidate(t *testing.T) {
 		{"proc path", "profiles.line.files.read.0", "own /proc", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/proc/self"} })},
 		{"relative", "profiles.line.files.read.0", "absolute", line(func(f *sandbox.Profile) { f.Files.Read = []string{"etc"} })},
 		{"dots", "profiles.line.files.read.0", "absolute", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/etc/../x"} })},
+		{"optional", "profiles.line.files.optional.0", "in none of these lists", line(func(f *sandbox.Profile) { f.Files.Optional = []string{"/nowhere"} })},
 		{"two lists", "profiles.line.files.exec.0", "is also in read", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/lib"} })},
 		{"unsorted", "profiles.line.files.read.1", "comes after", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/z", "/a"} })},
 		{"dev", "profiles.line.files.dev.0", "not known", line(func(f *sandbox.Profile) { f.Files.Dev = []string{"tty"} })},

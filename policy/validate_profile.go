@@ -122,6 +122,12 @@ func (c *checker) files(at string, f *sandbox.Files) {
 		}
 		set(c, at+"."+kind, paths)
 	}
+	for k, name := range f.Optional {
+		if seen[name] == "" {
+			c.add(fmt.Sprintf("%s.optional.%d", at, k), "name it in read, exec or write too", "%q is in none of these lists", name)
+		}
+	}
+	set(c, at+".optional", f.Optional)
 	c.scratch(at+".tmp", f.Tmp)
 	c.scratch(at+".shm", f.Shm)
 	words(c, at+".dev", f.Dev, sandbox.Devices...)

@@ -67,6 +67,8 @@ type Files struct {
 	Exec []string `json:"exec,omitempty"`
 	// Write are host paths visible read-write.
 	Write []string `json:"write,omitempty"`
+	// Optional are those of Read, Exec and Write that may be missing on a host.
+	Optional []string `json:"optional,omitempty"`
 	// Tmp is the size of the private /tmp of each connection; 0 is none.
 	Tmp int64 `json:"tmp"`
 	// Shm is the size of the private /dev/shm of each connection; 0 is none. It is the

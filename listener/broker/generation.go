@@ -168,7 +168,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if s.Builtin == "" {
 		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
 	}
-	plan, err := sandbox.NewPlan(j.Profile, c)
+	plan, err := sandbox.NewPlan(present(j.Profile), c)
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
@@ -177,6 +177,17 @@ func (b *Broker) prepare(j job) (cell, error) {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
 	return prepared{box}, nil
+}
+
+// present is a profile without the optional paths that this host does not have. One
+// that comes later changes the service's stamp.
+func present(p sandbox.Profile) sandbox.Profile {
+	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write} {
+		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
+			return slices.Contains(p.Files.Optional, name) && errors.Is(unix.Stat(name, new(unix.Stat_t)), unix.ENOENT)
+		})
+	}
+	return p
 }
 
 // rules is an acl ready to decide. The zero rules admit nobody.

@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/sandbox"
 )
 
 // failing makes the sandboxes of the service called name fail while the returned
@@ -170,6 +172,20 @@ func TestReloadAfterABrokenStart(t *testing.T) {
 	echoes(t, dial(t, bad.Listen[0].Port))
 	if st := g.status1("bad"); st.Broken || st.Error != "" {
 		t.Errorf("%+v", st)
+	}
+}
+
+// TestOptionalPaths: one that is missing is not asked of the sandbox; the others are.
+func TestOptionalPaths(t *testing.T) {
+	dir := t.TempDir()
+	here, gone, must := dir+"/here", dir+"/gone", dir+"/must"
+	replace(t, here, "")
+	p := sandbox.Profile{Files: sandbox.Files{Read: []string{here, gone, must}, Write: []string{gone + "2"}, Optional: []string{here, gone, gone + "2"}}}
+	if got := present(p).Files; len(got.Write) != 0 || !slices.Equal(got.Read, []string{here, must}) {
+		t.Errorf("%+v", got)
+	}
+	if len(p.Files.Read) != 3 {
+		t.Error("the policy's own lists have changed")
 	}
 }
 

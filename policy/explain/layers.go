@@ -75,8 +75,14 @@ func filesLine(f *sandbox.Files) string {
 		word  string
 		paths []string
 	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}, {"dev", f.Dev}} {
+		list := l.word
+		for _, p := range l.paths {
+			if list += " " + p; slices.Contains(f.Optional, p) {
+				list += " (if it is there)"
+			}
+		}
 		if len(l.paths) > 0 {
-			parts = append(parts, l.word+" "+strings.Join(l.paths, " "))
+			parts = append(parts, list)
 		}
 	}
 	if f.Tmp > 0 {

@@ -19,6 +19,7 @@ func TestDiagnostics(t *testing.T) {
 		{"no edition", strings.Replace(one(""), "edition = 1", "", 1), codeMissing, "policy", "edition", "edition = 1"},
 		{"edition", strings.Replace(one(""), "= 1", "= 9", 1), codeMeaning, "9", "edition 9", "edition = 1"},
 		{"on_stop", strings.Replace(one(""), "edition = 1", "\nedition = 1\non_stop = \"stay\"\n", 1), codeMeaning, `"stay"`, "not known", "leave"},
+		{"on_broken", strings.Replace(one(""), "edition = 1", "\nedition = 1\non_broken = \"stop\"\n", 1), codeMeaning, `"stop"`, "not known", "refuse"},
 		{"binary", "\x7fELF\x00", codeSize, "?", "not text", "UTF-8"},
 		{"invalid utf-8", "policy { # \xff\n}", codeSize, "?", "0xff", "UTF-8"},
 		{"byte order mark inside", one("") + "\uFEFF", codeSize, "?", "not text", ""},

@@ -47,6 +47,8 @@ var profileTable = table[profile]{
 			extend(func(p *profile) *[]string { return &p.Files.Exec })},
 		{Attribute{Name: "write", Example: `["/srv/data"]`, Layer: "files"},
 			extend(func(p *profile) *[]string { return &p.Files.Write })},
+		{Attribute{Name: "optional", Example: `["/etc/passwd"]`, Doc: "those of the three lists that may be missing on a host"},
+			extend(func(p *profile) *[]string { return &p.Files.Optional })},
 		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(policy.SmallestTmp, policy.LargestTmp), Doc: "a private /tmp for each connection"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Tmp })},
 		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(policy.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},

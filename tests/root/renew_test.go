@@ -129,8 +129,8 @@ func replies(port, want string) error {
 }
 
 // TestHostChanges: a package update that replaces the program by rename, a file under read
-// that is replaced, and a user with other ids reach the next client without a
-// reload. Who is served already is served to the end.
+// that is replaced, a user with other ids and an optional file that appears reach the
+// next client without a reload. Who is served already is served to the end.
 func TestHostChanges(t *testing.T) {
 	rig.Root(t)
 	if !alone(t) {
@@ -146,10 +146,11 @@ func TestHostChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	script := "#!/bin/sh\necho \"%s $(cat " + file + ") $(id -u)\"\nread name\necho \"%[1]s to $name\"\n"
+	extra := filepath.Join(dir, "extra")
+	script := "#!/bin/sh\necho \"%s $(cat " + file + " " + extra + " 2>/dev/null) $(id -u)\"\nread name\necho \"%[1]s to $name\"\n"
 	replace(program, fmt.Sprintf(script, "old"), 0o755)
 	replace(file, "one", 0o644)
-	b := rig.Serve(t, head+fmt.Sprintf("\nprofile \"p\" {\n  base = profile.server\n  files { read = [%q] }\n}\n", file)+
+	b := rig.Serve(t, head+fmt.Sprintf("\nprofile \"p\" {\n  base = profile.server\n  files {\n    read     = [%q, %q]\n    optional = [%[2]q]\n  }\n}\n", file, extra)+
 		service("p", "tcp://127.0.0.1:"+port, []string{program}, "profile = profile.p", `user = "tester"`, `linger = "1s"`))
 	first, err := rig.Dial(port)
 	if err != nil {
@@ -177,6 +178,7 @@ func TestHostChanges(t *testing.T) {
 			}
 			replace("/etc/passwd", strings.Replace(string(text), ":901:901:", ":902:902:", 1), 0o644)
 		}, "new two 902\nnew to \n"},
+		{func() { replace(extra, "and more", 0o644) }, "new twoand more 902\nnew to \n"},
 	} {
 		step.change()
 		idle(t, b, "p")
@@ -185,7 +187,7 @@ func TestHostChanges(t *testing.T) {
 	if st, err := b.Service("p"); err != nil || st.Error != "" || st.Live != 1 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	if _, err := b.Await(3, 5*time.Second, "msg", "service prepared anew, as the host is now"); err != nil {
+	if _, err := b.Await(4, 5*time.Second, "msg", "service prepared anew, as the host is now"); err != nil {
 		t.Error(err)
 	}
 
@@ -193,7 +195,7 @@ func TestHostChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	idle(t, b, "p")
-	exchange(t, port, "", "new two 902\nnew to \n")
+	exchange(t, port, "", "new twoand more 902\nnew to \n")
 	if st, err := b.Service("p"); err != nil || st.Broken || !strings.Contains(st.Error, "no such file") {
 		t.Errorf("%+v, %v", st, err)
 	}
