@@ -40,9 +40,6 @@ type Command struct {
 	UnixDatagrams bool
 	// Inline are files that exist only inside the root tree.
 	Inline []InlineFile
-	// HostPIDs leaves the service in the broker's pid namespace, where
-	// SCM_CREDENTIALS shows pids as the broker knows them (the log worker).
-	HostPIDs bool
 	// Leave lets sessions outlive the broker.
 	Leave bool
 }

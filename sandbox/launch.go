@@ -62,16 +62,11 @@ func (pl *Plan) cloneFlags() uint32 {
 	if pl.makesIPC() {
 		f |= unix.CLONE_NEWIPC
 	}
-	if !pl.Command.HostPIDs && !pl.init() {
+	if !pl.Profile.Init {
 		f |= unix.CLONE_NEWPID
 	}
 	return f
 }
-
-// init reports whether the program is PID 2 of a namespace that exists before it.
-// A zygote in a user namespace may make one, but not come back from it to make
-// the next: Command.check refuses that.
-func (pl *Plan) init() bool { return pl.Profile.Init && !pl.Command.HostPIDs }
 
 // ipcObjects are the calls that make System V objects and message queues.
 var ipcObjects = []string{"shmget", "semget", "msgget", "mq_open"}
@@ -158,7 +153,7 @@ func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
 	if pl.caps != 0 {
 		rules = append(rules, call("prctl", eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
 	}
-	if pl.init() {
+	if pl.Profile.Init {
 		rules = append(rules, pl.initRules()...)
 	}
 	if pl.Profile.Syscalls.Seal {

@@ -27,7 +27,7 @@ var groups atomic.Uint64
 func (s *Sandbox) limits() (int, error) {
 	r := s.plan.Profile.Resources
 	want := cgroup.Limits{Memory: r[Memory], Pids: r[Processes], CPU: r[CPU]}
-	if want.Pids > 0 && s.plan.init() {
+	if want.Pids > 0 && s.plan.Profile.Init {
 		want.Pids += starts // the inits that are parked
 	}
 	if want == (cgroup.Limits{}) {

@@ -79,9 +79,6 @@ func (pl *Plan) heldPorts() string {
 // heldScopes: abstract unix sockets belong to a network namespace, which is the
 // broker's for what it hands over, and one for all sessions of a service.
 func (pl *Plan) heldScopes() string {
-	if pl.Command.HostPIDs {
-		return "keeps it from signals to other processes: give it a pid namespace"
-	}
 	if !seccomp.Aims(pl.rules) {
 		return ""
 	}

@@ -67,8 +67,6 @@ func (c *Command) check(p Profile) error {
 		return fmt.Errorf("command %q: the program must be an absolute clean path", c.Path)
 	case len(c.Argv) == 0:
 		return errors.New("command: no argv")
-	case c.Dynamic && p.Init && c.HostPIDs:
-		return errors.New("init: not available in the host's pid namespace")
 	case p.UserNamespace && p.Init:
 		return errors.New("init: not available in a user namespace: write init = false, and the program is process 1")
 	case p.UserNamespace && p.Files.Proc:
@@ -169,7 +167,7 @@ func (pl *Plan) countProcesses() {
 		return
 	}
 	each := r[Tasks]
-	if pl.init() {
+	if pl.Profile.Init {
 		each++
 	}
 	r[Processes] = pl.Command.Sessions*each + starts

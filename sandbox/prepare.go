@@ -106,8 +106,8 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		High: pl.files, CloneFlags: pl.cloneFlags(), Stdio: stdio, Umask: c.Umask,
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
 		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: slices.Clone(pl.rlimits),
-		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(pl.init()),
-		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: pl.init(), Leave: c.Leave, ChdirLate: pl.chdirLate(),
+		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
+		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
 		UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
 	}
 	if stdio != zygote.StdioFDs {

@@ -170,7 +170,6 @@ func BenchmarkStart(b *testing.B) {
 		{"no-tmp", func(p *Profile, _ *Command) { p.Files.Tmp = 0 }},
 		{"no-proc", func(p *Profile, _ *Command) { p.Files.Proc = false }},
 		{"no-tmp-proc", func(p *Profile, _ *Command) { p.Files.Proc = false; p.Files.Tmp = 0 }},
-		{"no-pid", func(_ *Profile, c *Command) { c.HostPIDs = true }},
 		{"init", func(p *Profile, _ *Command) { p.Init = true }},
 		{"seal", func(p *Profile, _ *Command) { p.Syscalls.Seal = true }},
 	} {

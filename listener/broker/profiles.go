@@ -67,7 +67,7 @@ func (b *Broker) workerCell(verb string, p sandbox.Profile) func() (cell, error)
 	return func() (cell, error) {
 		c := sandbox.Command{
 			Service: p.Name, Path: b.libexec("casemate-worker"), Argv: []string{"casemate-worker", verb},
-			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1, HostPIDs: verb == "log",
+			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1,
 		}
 		if b.conf.Journal {
 			c.Env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority

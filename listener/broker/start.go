@@ -63,6 +63,7 @@ func (r *runner) send(s *session) {
 	if r.logs {
 		end, err := r.b.logWorker.take(s)
 		if err != nil {
+			r.b.exhausted.begin(r.b, err)
 			r.b.startFailed(s, "stderr", err)
 			return
 		}

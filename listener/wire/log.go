@@ -20,7 +20,7 @@ const (
 )
 
 // PipesAtOnce is how many pipes one message of kind Pipes stands for.
-const PipesAtOnce = 32
+const PipesAtOnce = 16
 
 // The largest messages of the log worker's link.
 const (

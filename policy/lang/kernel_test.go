@@ -82,7 +82,6 @@ func TestRightsThatNothingElseHolds(t *testing.T) {
 		{"passing descriptors", host("") + "syscalls { allow = [\"@fd-passing\"] }\n #none", sandbox.Command{}, nil, ""},
 		{"a unix datagram listener", "base = profile.line\n widens = [\"network\"]\n network { mode = \"listener\" }", sandbox.Command{Listens: true, UnixDatagrams: true}, []string{"landlock.scopes"}, "another network"},
 		{"calls that the filter does not see", host("connect = [\"any\"]\n bind = [\"any\"]") + "syscalls { allow = [\"io_uring_setup\"] }\n #none", sandbox.Command{}, []string{"landlock.net", "landlock.scopes"}, ""},
-		{"the host's pids", "base = profile.line", sandbox.Command{HostPIDs: true}, []string{"landlock.scopes"}, "signals"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			doc, ds := compileText("policy { edition = 1 }\nprofile \"p\" {\n " + c.block + "\n}\nservice \"s\" {\n listen = [\"tcp://:7\"]\n command = [\"/bin/true\"]\n user = \"nobody\"\n profile = profile.p\n}\n")
