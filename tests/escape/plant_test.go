@@ -55,7 +55,8 @@ func flip(t *testing.T, a, b string) (settle func()) {
 // refused starts a broker on the policy, which must not serve, and say why.
 func refused(t *testing.T, what, text, why string) {
 	t.Helper()
-	b, err := rig.Start(rig.Options{Bin: rig.Root(t), Files: map[string]string{"test.cm.hcl": policyHead + text}})
+	whole := strings.Replace(policyHead, "{ edition = 1 }", "{\n  edition = 1\n  on_broken = \"refuse\"\n}", 1)
+	b, err := rig.Start(rig.Options{Bin: rig.Root(t), Files: map[string]string{"test.cm.hcl": whole + text}})
 	if err == nil {
 		b.Stop()
 		t.Errorf("%s: served", what)

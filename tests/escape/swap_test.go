@@ -28,9 +28,9 @@ func try(t *testing.T, err error) {
 	}
 }
 
-// TestSwappedSource: a granted folder, or one above it, that becomes a symbolic
+// TestSwappedSource: a granted folder, or one above it, that becomes somebody's symbolic
 // link between two connections changes nothing for the next one, not even when
-// the service's zygote is a new one (attempt 14).
+// the service's zygote is a new one and looks at the host again (attempt 14).
 func TestSwappedSource(t *testing.T) {
 	s := newSite(t)
 	dir := s.canaries.dir
@@ -61,6 +61,7 @@ func TestSwappedSource(t *testing.T) {
 	look("before")
 	try(t, os.Rename(filepath.Join(dir, "read"), filepath.Join(dir, "read.aside")))
 	try(t, os.Symlink("/etc", filepath.Join(dir, "read")))
+	try(t, os.Lchown(filepath.Join(dir, "read"), nobody, nobody))
 	look("with read a link to /etc")
 	fresh()
 	look("with read a link to /etc and a new zygote")
@@ -70,6 +71,7 @@ func TestSwappedSource(t *testing.T) {
 	try(t, os.Rename(dir, aside))
 	t.Cleanup(func() { _ = os.RemoveAll(aside) })
 	try(t, os.Symlink("/", dir))
+	try(t, os.Lchown(dir, nobody, nobody))
 	look("with the folder above a link to /")
 	fresh()
 	look("with the folder above a link to / and a new zygote")
