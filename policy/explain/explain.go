@@ -34,6 +34,10 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
 		Command: s.Command, Builtin: s.Builtin, Profile: s.Profile, Digest: doc.Digest,
 	}
+	if s.Wait && s.Builtin == "" && e.Limit != nil { // its program takes its clients itself, and nobody sees how long one stays
+		own := *e.Limit
+		own.Session, e.Limit = 0, &own
+	}
 	if client.Local.IsValid() {
 		e.Local = client.Local.String()
 	}

@@ -126,3 +126,15 @@ func TestExecAndSignals(t *testing.T) {
 	p.Syscalls.Allow = []string{"@server"}
 	has("execve", "exec: what files shows")
 }
+
+// TestWaitHasNoSessionLimit: nobody enforces one on a program that takes its clients itself.
+func TestWaitHasNoSessionLimit(t *testing.T) {
+	for wait, want := range map[bool]time.Duration{false: time.Minute, true: 0} {
+		p := sample()
+		p.Limits[0].Session, p.Services[0].Wait = time.Minute, wait
+		e, err := Ask(&policy.Document{Policy: p}, Query{Service: "finger", Client: netip.MustParseAddr("192.0.2.1")})
+		if err != nil || e.Limit.Session != want || p.Limits[0].Session != time.Minute {
+			t.Errorf("wait %v: %+v, %v", wait, e, err)
+		}
+	}
+}

@@ -19,7 +19,7 @@ var limitTable = table[limit.Spec]{
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.Rate })},
 		{Attribute{Name: "burst", Example: "100", Bounds: counts(1, policy.MaxCount), Doc: "of them at once; absent: the number of the rate"},
 			count(func(l *limit.Spec) *int { return &l.Burst })},
-		{Attribute{Name: "session", Path: "session_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, policy.LongestSession), Doc: "how long one may last"},
+		{Attribute{Name: "session", Path: "session_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, policy.LongestSession), Doc: "how long one may last; not of a wait program, which takes its clients itself"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Session })},
 	}},
 	{block: "per_source", rows: []row[limit.Spec]{
