@@ -189,10 +189,29 @@ func (s *Socket) listen() error {
 			return fmt.Errorf("listen %s: %w", s.Spec.Key(), err)
 		}
 	}
+	if err := s.keepalive(); err != nil {
+		return fmt.Errorf("keepalive %s: %w", s.Spec.Key(), err)
+	}
 	if s.Spec.Wait && s.options == nil {
 		s.keepOptions()
 	}
 	return s.setFlags()
+}
+
+// keepalive sets what accepted connections inherit (tcp(7)): a question after the
+// silence, and four more in as long again.
+func (s *Socket) keepalive() error {
+	seconds := int(s.Spec.Keepalive.Seconds())
+	if s.Spec.Unix() || s.Spec.UDP() {
+		return nil
+	}
+	if seconds == 0 {
+		return unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+	}
+	return errors.Join(unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+		unix.SetsockoptInt(s.FD, unix.SOL_TCP, unix.TCP_KEEPIDLE, seconds),
+		unix.SetsockoptInt(s.FD, unix.SOL_TCP, unix.TCP_KEEPINTVL, max(seconds/4, 1)),
+		unix.SetsockoptInt(s.FD, unix.SOL_TCP, unix.TCP_KEEPCNT, 4))
 }
 
 // setFlags sets the file status flags. The socket is non-blocking where the
@@ -238,7 +257,7 @@ func (s *Socket) Reconfigure(to Spec) error {
 		return fmt.Errorf("reconfigure %s: not the same address as %s", s.Spec.Key(), to.Key())
 	}
 	old := s.Spec
-	s.Spec = to
+	s.Spec, s.options = to, nil // noted anew
 	if err := s.listen(); err != nil {
 		return errors.Join(err, s.restore(old))
 	}

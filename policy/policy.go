@@ -94,6 +94,12 @@ type Service struct {
 	Umask uint32 `json:"umask"`
 	// Banner is one line sent to a refused tcp or unix stream client; "" sends nothing (RST).
 	Banner string `json:"banner,omitempty"`
+	// KeepSocket has the broker keep a copy of a client's socket, which it never reads, while
+	// the session lasts: its end is orderly, and Hangup and Idle are seen.
+	KeepSocket bool `json:"keep_socket"`
+	// Hangup ends a session whose client has gone; Idle one without a byte either way for so long, 0 = never.
+	Hangup bool          `json:"hangup,omitempty"`
+	Idle   time.Duration `json:"idle_ns,omitempty"`
 	// Linger is how long an idle service keeps its zygote.
 	Linger time.Duration `json:"linger_ns"`
 	// Log is what of the service is in the log.
@@ -117,6 +123,8 @@ type Socket struct {
 	Group string `json:"group,omitempty"`
 	// Backlog of listen(2); 0 is the system's maximum (somaxconn).
 	Backlog int `json:"backlog"`
+	// Keepalive is the silence after which the kernel asks a tcp client whether it is still there, 0 = never.
+	Keepalive time.Duration `json:"keepalive_ns,omitempty"`
 }
 
 // Origins tells where a value was written: the key is the value's path in the

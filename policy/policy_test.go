@@ -176,6 +176,8 @@ func TestValidate(t *testing.T) {
 		})},
 		{"wait limit", "services.finger.limit", "not enforceable", finger(func(s *Service) { s.Wait, s.ACL = true, "anyone" })},
 		{"builtin names", "services.echo.acl", "host names", echo(func(s *Service) { s.ACL = "named" })},
+		{"hangup without the socket", "services.finger", "keep_socket", finger(func(s *Service) { s.Hangup, s.KeepSocket = true, false })},
+		{"idle too short", "services.finger.idle_ns", "out of range", finger(func(s *Service) { s.Idle, s.KeepSocket = time.Millisecond, true })},
 		{"builtin sockets", "services.echo.listen", "65 sockets are more than the 64", echo(func(s *Service) {
 			s.Listen = []address.Listen{{Network: "tcp", Addr: netip.MustParseAddr("127.0.0.1"), Port: 7000, LastPort: 7064}}
 		})},

@@ -13,6 +13,8 @@ const (
 	LongestSession = 30 * 24 * time.Hour
 	LongestPenalty = 30 * 24 * time.Hour
 	LongestLinger  = 24 * time.Hour
+	// LongestKeepalive is what TCP_KEEPIDLE takes.
+	LongestKeepalive = 32767 * time.Second
 )
 
 // limit checks one limit block.

@@ -157,9 +157,27 @@ func (c *checker) delivery(at string, s *Service) {
 		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
 	}
 	oneOf(c, at+".log", s.Log, LogLevels...)
+	c.attention(at, s)
 	c.duration(at+".linger_ns", s.Linger, time.Second, LongestLinger)
 	if s.Linger == 0 {
 		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")
+	}
+}
+
+// attention checks what the broker watches of a session's client.
+func (c *checker) attention(at string, s *Service) {
+	c.duration(at+".idle_ns", s.Idle, time.Second, LongestLinger)
+	c.duration(at+".socket.keepalive_ns", s.Socket.Keepalive, time.Second, LongestKeepalive)
+	datagrams := slices.ContainsFunc(s.Listen, address.Listen.Datagram)
+	tcp := func(l address.Listen) bool { return !l.Unix() && !l.Datagram() }
+	if (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket) {
+		c.add(at, "remove hangup and idle", "only with wait = false, connections and keep_socket does casemated see what a client does")
+	}
+	if s.Idle != 0 && !slices.ContainsFunc(s.Listen, tcp) {
+		c.add(at+".idle_ns", "remove idle", "the kernel does not tell when a unix socket was used last")
+	}
+	if s.Socket.Keepalive != 0 && !slices.ContainsFunc(s.Listen, tcp) {
+		c.add(at+".socket.keepalive_ns", "remove keepalive", "only tcp clients are asked")
 	}
 }
 

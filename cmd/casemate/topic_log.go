@@ -39,7 +39,7 @@ client_name     string  decision session    the forward-confirmed host name, whe
 network         string  decision            tcp, udp, unix, unixgram or unixpacket
 local           string  decision            the address and port, or the path, that the client came to, where it is known
 verdict         string  decision            allow or deny
-reason          string  decision session    of a deny: acl, or the limit; of a session: exit, killed, timeout, violation, memory, crash, start-failed, and of a built-in stalled and reset
+reason          string  decision session    of a deny: acl, or the limit; of a session: exit, killed, timeout, violation, memory, crash, hangup, idle, start-failed, and of a built-in stalled and reset
 rule            string  decision            the deciding rule: file:line:column, default, or none
 rule_name       string  decision            its name, where it has one
 acl             string  decision            the service's acl, "" without one

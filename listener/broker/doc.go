@@ -38,6 +38,7 @@
 //	runner.go      (*runner).Expire *         or it does not come in time
 //	overdue.go     (*runner).overdue          and then the zygote is let go
 //	session.go     (*Broker).runs             the program runs, watched by its pidfd
+//	client.go      (*Broker).attend           its client is watched, if its service asks
 //	session.go     (*session).Expire *        its time is over
 //	session.go     (*session).Ready *         it has ended
 //	leave.go       (*Broker).reapSession      its status is collected

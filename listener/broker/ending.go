@@ -81,6 +81,10 @@ func endReason(status syscall.WaitStatus, m mercy, oom bool) string {
 		return journal.Timeout
 	case mercyStop:
 		return journal.Killed
+	case mercyHangup:
+		return journal.Hangup
+	case mercyIdle:
+		return journal.Idle
 	}
 	if !status.Signaled() {
 		return journal.Exit

@@ -308,7 +308,7 @@ func testPolicy(services ...policy.Service) *policy.Policy {
 // svc is a service on a loopback port.
 func svc(name, network string, port uint16, argv ...string) policy.Service {
 	return policy.Service{Name: name, Command: argv, User: "dynamic", ACL: "anyone", Limit: "none", Profile: "p", Stdio: "socket",
-		Dir: "/", Linger: time.Minute, Log: "all",
+		Dir: "/", Linger: time.Minute, KeepSocket: true, Log: "all",
 		Listen: []address.Listen{{Network: network, Addr: loopback, Port: port, LastPort: port}}}
 }
 

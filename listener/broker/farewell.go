@@ -32,7 +32,10 @@ type farewell struct {
 
 // keeps tells whether a session's socket may be kept: half of the descriptors are
 // for what cannot do without.
-func (b *Broker) keeps(s *session) bool { return s.conn < b.maxFiles/2 && s.at.stream() }
+func (b *Broker) keeps(s *session) bool {
+	spec := s.svc.spec
+	return spec.KeepSocket && s.at.stream() && (spec.Hangup || spec.Idle > 0 || s.conn < b.maxFiles/2)
+}
 
 // part closes the socket of a session that is over, or of a client that got a
 // banner. It costs nothing where all was read from a client that has spoken, or

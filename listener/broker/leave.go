@@ -32,6 +32,7 @@ func (b *Broker) reapSession(s *session) bool {
 	e := b.ending(s, syscall.WaitStatus(status), &usage)
 	if s.conn >= 0 {
 		var talk listener.Talk
+		b.loop.Del(s.conn) // if it was watched
 		talk, e.Heard = b.part(s.conn)
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
 	}
@@ -72,6 +73,7 @@ func (b *Broker) leave(s *session) {
 	defer b.free(s)
 	s.taken = true
 	b.loop.Disarm(&s.timer)
+	b.loop.Disarm(&s.client)
 	b.logWorker.left(s)
 	if s.conn >= 0 {
 		listener.Refuse(s.conn)

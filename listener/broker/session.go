@@ -25,6 +25,8 @@ type session struct {
 	ticket  limit.Ticket
 	started int64      // loop time
 	timer   loop.Timer // for due, or the next look at a child without a pidfd
+	client  loop.Timer // the next look at its client; see attend
+	gone    bool       // its client has closed
 	due     int64      // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
@@ -46,6 +48,8 @@ const (
 	mercyNone    mercy = iota
 	mercyTimeout       // TERM was sent, because its time was up
 	mercyStop          // TERM was sent, because the broker stops or its service changed
+	mercyHangup        // TERM was sent, because its client had gone
+	mercyIdle          // TERM was sent, because nothing was said for too long
 	mercyKilled  = 0x80
 )
 
@@ -68,6 +72,9 @@ func (b *Broker) runs(s *session, pid int) {
 	}
 	s.svc.tally.admitted++
 	b.logDecision(&s.visit, s.id, "", pid)
+	if s.conn >= 0 {
+		b.attend(s)
+	}
 	if b.stopping && !(b.leaves && s.held == nil) || s.outdated() {
 		b.terminate(s, mercyStop)
 	} else if s.svc.longest > 0 && s.held == nil {

@@ -34,6 +34,9 @@ func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 				spec.Endpoint = e
 			}
 			spec.Backlog, spec.Wait = s.Socket.Backlog, s.Wait
+			if e.Network == "tcp4" || e.Network == "tcp6" {
+				spec.Keepalive = s.Socket.Keepalive
+			}
 			out = append(out, wantedSocket{spec: spec, optional: l.Optional(e), retry: s.Retry})
 		}
 	}

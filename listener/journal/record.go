@@ -66,6 +66,8 @@ const (
 	Exit      = "exit"         // it ended by itself
 	Killed    = "killed"       // ended by a signal of ours, or a polite one of somebody's
 	Timeout   = "timeout"      // it outlived its session limit
+	Hangup    = "hangup"       // its client had gone
+	Idle      = "idle"         // its client and it were silent for too long
 	Violation = "violation"    // its seccomp filter killed it
 	Memory    = "memory"       // the kernel killed it for want of memory
 	Crash     = "crash"        // ended by any other signal

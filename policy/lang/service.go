@@ -49,6 +49,12 @@ var serviceTable = table[policy.Service]{
 			measure(parseMode, func(s *policy.Service) *uint32 { return &s.Umask })},
 		{Attribute{Name: "banner", Example: `"try later"`, Doc: "one line for refused clients"},
 			word(func(s *policy.Service) *string { return &s.Banner })},
+		{Attribute{Name: "keep_socket", Example: "true", Unset: "true", Program: true, Doc: "false: a close while the program lives on reaches the client at once"},
+			flag(false, func(s *policy.Service) *bool { return &s.KeepSocket })},
+		{Attribute{Name: "hangup", Example: "true", Program: true, Doc: "end a session two seconds after its client closed"},
+			flag(true, func(s *policy.Service) *bool { return &s.Hangup })},
+		{Attribute{Name: "idle", Path: "idle_ns", Example: `"5m"`, Program: true, Bounds: timeBounds(time.Second, policy.LongestLinger), Doc: "end a tcp session without a byte either way for so long"},
+			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Idle })},
 		{Attribute{Name: "linger", Path: "linger_ns", Example: `"5m"`, Unset: `"60s"`, Bounds: timeBounds(time.Second, policy.LongestLinger), Doc: "how long an idle service stays prepared"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Linger })},
 		{Attribute{Name: "log", Example: `"refusals"`, Unset: `"all"`, Words: spelled(policy.LogLevels), Doc: "or no refusals, or those and what went wrong (help log)"},
@@ -65,6 +71,8 @@ var serviceTable = table[policy.Service]{
 			account(func(s *policy.Service) *string { return &s.Socket.Group })},
 		{Attribute{Name: "backlog", Example: "128", Bounds: counts(0, policy.MaxBacklog), Doc: "0: the system's maximum"},
 			number(func(s *policy.Service) *int { return &s.Socket.Backlog })},
+		{Attribute{Name: "keepalive", Path: "keepalive_ns", Example: `"2m"`, Bounds: timeBounds(time.Second, policy.LongestKeepalive), Doc: "ask a silent tcp client after so long whether it is there, then four times in as long again"},
+			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Socket.Keepalive })},
 	}},
 }
 
