@@ -14,6 +14,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp/filter"
 )
 
 // DocumentFormat is the format_version of a Document.
@@ -90,7 +91,31 @@ func DecodeDocument(b []byte) (*Document, error) {
 	if !bytes.Equal(again, b) {
 		return nil, fmt.Errorf("decode document: %w", notCanonical(b, again))
 	}
-	return doc, nil
+	return doc, doc.Policy.link()
+}
+
+// link gives each profile the rules of its filter.
+func (p *Policy) link() error {
+	rules := make(map[string][]filter.Rule, len(p.Filters))
+	for name, words := range p.Filters {
+		var err error
+		if rules[name], err = filter.Decode(words); err != nil {
+			return fmt.Errorf("decode document: filters.%s: %w", name, err)
+		}
+	}
+	for i := range p.Profiles {
+		p.Profiles[i].Syscalls.Rules = rules[p.Profiles[i].Syscalls.Filter]
+	}
+	return nil
+}
+
+// FilterName is the name of a filter: the hex SHA-256 of its canonical bytes.
+func FilterName(words filter.Words) string {
+	b, err := json.Marshal(words)
+	if err != nil {
+		return "" // numbers are always encoded
+	}
+	return strings.TrimPrefix(Digest(b), "sha256:")
 }
 
 // check compares the document's head with the policy's canonical bytes.
@@ -160,5 +185,8 @@ func (p *Policy) normal() *Policy {
 		q.Profiles[i].Syscalls.Allow = append([]string{}, q.Profiles[i].Syscalls.Allow...)
 	}
 	q.Services = append([]Service{}, p.Services...)
+	if q.Filters == nil {
+		q.Filters = Filters{}
+	}
 	return &q
 }

@@ -23,7 +23,7 @@ func full() *Policy {
 	f.Files.Write, f.Files.Tmp, f.Files.Proc, f.Files.Pty = []string{"/var/x"}, 1<<20, true, true
 	f.Capabilities = []string{"CAP_CHOWN"}
 	f.Syscalls.Deny, f.Syscalls.Seal = []string{"ptrace"}, true
-	f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Arg: 1, Mask: 7, Values: []uint32{2}}}
+	f.Syscalls.ByArgument = []sandbox.SyscallRule{{Name: "socket", Arg: 1, Mask: 7, Values: []uint32{2}}}
 	f.Resources = sandbox.Resources{sandbox.Memory: 1 << 20, sandbox.Processes: 4, sandbox.CPU: 100, sandbox.AddressSpace: 1 << 30, sandbox.CPUTime: 9, sandbox.FileSize: 1, sandbox.OpenFiles: 64, sandbox.Tasks: 2,
 		sandbox.Stack: 1 << 20, sandbox.Locked: 4096}
 	s := &p.Services[1]

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestNames: what may be the name of a block, a variable, a call, an account.
+// TestNames: what may be the name of a block, a variable, an account.
 func TestNames(t *testing.T) {
 	account := func(s string) bool {
 		c := &checker{}
@@ -18,7 +18,6 @@ func TestNames(t *testing.T) {
 	}{
 		"block":    {ValidName, "a a1 a-b a_b " + strings.Repeat("z", 63), "A 1a -a _a a.b ä a$ " + strings.Repeat("z", 64)},
 		"variable": {envName, "A a _ A1 _1 " + strings.Repeat("Z", 255), "1A A-B A.B A= ä " + strings.Repeat("Z", 256)},
-		"call":     {syscallName, "read @file-read clone3 _x " + strings.Repeat("z", 63), "@ @@x Read a.b " + strings.Repeat("z", 64)},
 		"account":  {account, "root _apt www-data a.b Host$ 0 1000 a-", "-a .a $ $a a$b a$$ 01 4294967295 ä 1a " + strings.Repeat("z", 33)},
 	} {
 		for _, s := range strings.Fields(f.good) {

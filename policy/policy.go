@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp/filter"
 	"time"
 )
 
@@ -23,8 +24,14 @@ type Policy struct {
 	ACLs     []acl.List        `json:"acls"`
 	Limits   []limit.Spec      `json:"limits"`
 	Profiles []sandbox.Profile `json:"profiles"`
-	Services []Service         `json:"services"`
+	// Filters are what the profiles' system calls come to, by FilterName: profiles
+	// that allow the same share one.
+	Filters  Filters   `json:"filters"`
+	Services []Service `json:"services"`
 }
+
+// Filters are resolved rules of system calls by FilterName.
+type Filters map[string]filter.Words
 
 // StopMode is a word of on_stop.
 type StopMode string

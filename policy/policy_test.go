@@ -20,7 +20,7 @@ import (
 // sample is a small valid policy that uses most fields.
 func sample() *Policy {
 	return &Policy{
-		Edition: 1, OnStop: "end", OnBroken: "retry",
+		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: Filters{FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -38,7 +38,7 @@ func sample() *Policy {
 		},
 		Profiles: []sandbox.Profile{{Name: "line", Base: []string{"strict"}, Network: sandbox.Network{Mode: "none"},
 			Files:    sandbox.Files{Read: []string{"/etc/passwd"}, Exec: []string{"/lib"}, Dev: []string{"null"}},
-			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, OnViolation: "errno"}}},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, Filter: FilterName([][]uint32{{0}}), OnViolation: "errno"}}},
 		Services: []Service{
 			{Name: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", User: "dynamic", ACL: "anyone",
 				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute, Log: "all"},
@@ -137,9 +137,14 @@ func TestValidate(t *testing.T) {
 		{"dev", "profiles.line.files.dev.0", "not known", line(func(f *sandbox.Profile) { f.Files.Dev = []string{"tty"} })},
 		{"shm", "profiles.line.files.shm", "out of range", line(func(f *sandbox.Profile) { f.Files.Shm = 1 })},
 		{"violation", "profiles.line.syscalls.on_violation", "not known", line(func(f *sandbox.Profile) { f.Syscalls.OnViolation = "log" })},
-		{"mask", "profiles.line.syscalls.rules.0.values.0", "never match", line(func(f *sandbox.Profile) {
-			f.Syscalls.Rules = []sandbox.SyscallRule{{Name: "socket", Mask: 1, Values: []uint32{2}}}
-		})},
+		{"no filter", "profiles.line.syscalls.filter", "there is no filter", func(p *Policy) {
+			p.Profiles = append(p.Profiles, p.Profiles[0])
+			p.Profiles[0].Syscalls.Filter, p.Profiles[1].Name = "x", "other"
+		}},
+		{"useless filter", "filters", "nobody's filter", func(p *Policy) { p.Filters[FilterName([][]uint32{{1}})] = [][]uint32{{1}} }},
+		{"another's name", "filters", "another's name", func(p *Policy) { p.Filters[p.Profiles[0].Syscalls.Filter] = [][]uint32{{1}} }},
+		{"unsorted filter", "filters", "canonical form", func(p *Policy) { p.Filters[p.Profiles[0].Syscalls.Filter] = [][]uint32{{1}, {0}} }},
+		{"control in a call", "profiles.line.syscalls", "control character", line(func(f *sandbox.Profile) { f.Syscalls.Allow = []string{"re\nad"} })},
 		{"memory", "profiles.line.resources.memory", "out of range", line(func(f *sandbox.Profile) { f.Resources[sandbox.Memory] = 1 })},
 		{"userns init", "profiles.line.user_namespace", "an init", line(func(f *sandbox.Profile) { f.UserNamespace, f.Init = true, true })},
 		{"userns proc", "profiles.line.user_namespace", "/proc", line(func(f *sandbox.Profile) { f.UserNamespace, f.Files.Proc = true, true })},

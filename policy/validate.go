@@ -13,7 +13,7 @@ const (
 	MaxServices = 8192
 	MaxSockets  = 16384 // listening sockets of the whole policy
 	MaxBacklog  = 65535 // connections that wait in one of them
-	maxBlocks   = 8192  // acls, limits or profiles
+	maxBlocks   = 8192  // acls, limits, profiles or filters
 	maxItems    = 4096  // items of one list
 )
 
@@ -27,7 +27,7 @@ func (p *Policy) Validate() error {
 	oneOf(c, "on_stop", p.OnStop, StopModes...)
 	oneOf(c, "on_broken", p.OnBroken, BrokenModes...)
 	between(c, "services", len(p.Services), 0, MaxServices)
-	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles)} {
+	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles), "filters": len(p.Filters)} {
 		between(c, path, n, 0, maxBlocks)
 	}
 	if len(c.errs) > 0 {
@@ -45,6 +45,7 @@ func (p *Policy) Validate() error {
 	for i := range p.Profiles {
 		c.profile(p, i)
 	}
+	c.filters(p)
 	for i := range p.Services {
 		c.service(p, i)
 	}

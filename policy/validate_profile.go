@@ -2,12 +2,13 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"casemate/sandbox"
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 )
 
 // The bounds in bytes of a private /tmp or /dev/shm.
@@ -71,7 +72,7 @@ func (c *checker) profile(p *Policy, i int) {
 	if len(f.Capabilities) > 0 && !explained {
 		c.add(at+".capabilities", `say why: because = "..."`, "capabilities need a reason")
 	}
-	c.syscalls(at+".syscalls", &f.Syscalls)
+	c.syscalls(at+".syscalls", &f.Syscalls, p.Filters)
 	c.resources(at+".resources", &f.Resources)
 }
 
@@ -167,37 +168,37 @@ func (c *checker) hostPath(at, name string) bool {
 	return false
 }
 
-func (c *checker) syscalls(at string, s *sandbox.Syscalls) {
-	oneOf(c, at+".on_violation", s.OnViolation, seccomp.Actions...)
-	for _, l := range []struct {
-		path  string
-		names []string
-	}{{at + ".allow", s.Allow}, {at + ".deny", s.Deny}} {
-		between(c, l.path, len(l.names), 0, maxItems)
-		for k, name := range l.names {
-			if !syscallName(name) {
-				c.add(fmt.Sprintf("%s.%d", l.path, k), `write a call ("openat") or a group ("@file-read")`, "%q is not a system call", name)
-			}
-		}
-		set(c, l.path, l.names)
+// syscalls checks the words for being text, and nothing more: the filter decides.
+func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters Filters) {
+	oneOf(c, at+".on_violation", s.OnViolation, filter.Actions...)
+	words := slices.Concat(s.Allow, s.Deny)
+	for k, r := range s.ByArgument {
+		words = append(words, r.Name)
+		between(c, fmt.Sprintf("%s.rules.%d.arg", at, k), int(min(r.Arg, 100)), 0, 5)
 	}
-	between(c, at+".rules", len(s.Rules), 0, maxItems)
-	for k, r := range s.Rules {
-		here := fmt.Sprintf("%s.rules.%d", at, k)
-		if !syscallName(r.Name) || strings.HasPrefix(r.Name, "@") {
-			c.add(here+".name", "write the name of one call", "%q is not a system call", r.Name)
-		}
-		between(c, here+".arg", int(min(r.Arg, 100)), 0, 5)
-		between(c, here+".values", len(r.Values), 1, maxItems)
-		for n, v := range r.Values {
-			if r.Mask != 0 && v&^r.Mask != 0 {
-				c.add(fmt.Sprintf("%s.values.%d", here, n), "clear the bits outside the mask", "%#x can never match under the mask %#x", v, r.Mask)
-			}
-		}
+	for _, name := range words {
+		c.text(at, name, 64)
+	}
+	if _, ok := filters[s.Filter]; !ok {
+		c.add(at+".filter", "compile the policy again", "there is no filter %q", s.Filter)
 	}
 }
 
-func syscallName(s string) bool { return named(strings.TrimPrefix(s, "@"), 63, lower+digits+"_-", "") }
+// filters holds each to be in canonical form, under its own name, and of some use.
+func (c *checker) filters(p *Policy) {
+	used := make(map[string]bool)
+	for i := range p.Profiles {
+		used[p.Profiles[i].Syscalls.Filter] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Filters)) {
+		switch _, err := filter.Decode(p.Filters[name]); {
+		case err != nil:
+			c.add("filters", "compile the policy again", "%q: %v", name, err)
+		case !used[name] || name != FilterName(p.Filters[name]):
+			c.add("filters", "compile the policy again", "%q is nobody's filter, or has another's name", name)
+		}
+	}
+}
 
 func (c *checker) resources(at string, r *sandbox.Resources) {
 	for i, row := range sandbox.ResourceRows {

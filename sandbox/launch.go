@@ -6,29 +6,21 @@ import (
 	"slices"
 	"sync"
 
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
 
-// Filter turns the lists into rules, normalized.
-func (s *Syscalls) Filter() ([]seccomp.Rule, error) {
-	rules, err := seccomp.Resolve(s.Allow, s.Deny)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range s.Rules {
-		rules = append(rules, r.Filter()...)
-	}
-	return seccomp.Normalize(rules)
-}
-
-// Filter turns the rule into one for each of its values.
-func (r *SyscallRule) Filter() []seccomp.Rule {
-	rules := make([]seccomp.Rule, len(r.Values))
-	for i, v := range r.Values {
-		rules[i] = call(r.Name, masked(r.Arg, r.Mask, v))
+// HelperRules are the rules of some of filter.Helpers, by their groups.
+func HelperRules(groups ...string) []filter.Rule {
+	var rules []filter.Rule
+	for _, g := range groups {
+		more, err := filter.Decode(filter.Helpers[g])
+		if err != nil || len(more) == 0 {
+			panic(fmt.Sprintf("the rules of the helpers' %s: %v", g, err)) // constants, and tested
+		}
+		rules = append(rules, more...)
 	}
 	return rules
 }
@@ -36,21 +28,22 @@ func (r *SyscallRule) Filter() []seccomp.Rule {
 // profileRules are the profile's own rules, and what the way its sockets are
 // handed over makes necessary: taking connections and datagrams from a listening
 // socket, and answering to an address where the profile's network grants that.
-func profileRules(p Profile, c Command) ([]seccomp.Rule, error) {
-	rules, err := p.Syscalls.Filter()
-	if err != nil || !c.Listens {
-		return rules, err
+func profileRules(p Profile, c Command) []filter.Rule {
+	rules := slices.Clone(p.Syscalls.Rules)
+	if !c.Listens {
+		return rules
 	}
-	names := []string{"accept", "accept4", "getsockname", "recvfrom", "recvmsg"}
+	calls := map[string]int{"accept": unix.SYS_ACCEPT, "accept4": unix.SYS_ACCEPT4, "getsockname": unix.SYS_GETSOCKNAME,
+		"recvfrom": unix.SYS_RECVFROM, "recvmsg": unix.SYS_RECVMSG}
 	if p.Network.Mode != NetworkNone {
-		names = append(names, "sendto", "sendmsg")
+		calls["sendto"], calls["sendmsg"] = unix.SYS_SENDTO, unix.SYS_SENDMSG
 	}
-	for _, n := range names {
-		if !slices.Contains(p.Syscalls.Deny, n) {
-			rules = append(rules, seccomp.Rule{Name: n})
+	for name, nr := range calls {
+		if !slices.Contains(p.Syscalls.Deny, name) {
+			rules = append(rules, call(nr))
 		}
 	}
-	return rules, nil
+	return rules
 }
 
 // cloneFlags are the namespaces of each connection. The network, uts and cgroup
@@ -69,7 +62,7 @@ func (pl *Plan) cloneFlags() uint32 {
 }
 
 // ipcObjects are the calls that make System V objects and message queues.
-var ipcObjects = []string{"shmget", "semget", "msgget", "mq_open"}
+var ipcObjects = []int{unix.SYS_SHMGET, unix.SYS_SEMGET, unix.SYS_MSGGET, unix.SYS_MQ_OPEN}
 
 // makesIPC reports whether the filter lets the service make objects of its ipc
 // namespace. Without them a namespace for each connection would separate
@@ -79,8 +72,8 @@ func (pl *Plan) makesIPC() bool {
 }
 
 // makes reports whether the filter lets the service perform one of the calls.
-func (pl *Plan) makes(calls ...string) bool {
-	return slices.ContainsFunc(pl.rules, func(r seccomp.Rule) bool { return slices.Contains(calls, r.Name) })
+func (pl *Plan) makes(calls ...int) bool {
+	return slices.ContainsFunc(pl.rules, func(r filter.Rule) bool { return slices.Contains(calls, r.Call) })
 }
 
 // zygoteCaps are what the launches need: namespaces and mounts, and the ids.
@@ -93,46 +86,46 @@ func (pl *Plan) zygoteCaps() uint64 {
 	return caps
 }
 
-func eq(i uint, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, Value: v} }
+func eq(i uint, v uint32) filter.Arg { return filter.Arg{Index: i, Value: v} }
 
-func masked(i uint, mask, v uint32) seccomp.Arg { return seccomp.Arg{Index: i, Mask: mask, Value: v} }
+func masked(i uint, mask, v uint32) filter.Arg { return filter.Arg{Index: i, Mask: mask, Value: v} }
 
-func call(name string, args ...seccomp.Arg) seccomp.Rule { return seccomp.Rule{Name: name, Args: args} }
+func call(nr int, args ...filter.Arg) filter.Rule { return filter.Rule{Call: nr, Args: args} }
 
 // launchRules are the calls between the filter's installation and exec. The
 // service inherits them, so each is pinned by its arguments as far as a filter
 // can, to descriptor numbers it cannot make or to values that are powerless
 // without the capabilities it does not have.
-func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
+func (pl *Plan) launchRules(execByFD, landlocked bool) []filter.Rule {
 	ctl := pl.files + zygote.FDCtl
-	rules := []seccomp.Rule{
-		call("recvmsg", eq(0, ctl)), call("write", eq(0, ctl)), call("exit_group"), call("close"), call("getpid"),
-		call("clone", eq(0, pl.cloneFlags())),
-		call("setsid"), call("dup3"), call("fcntl", eq(1, unix.F_SETFD)), call("close_range"),
-		call("setresuid", pl.ids()...), call("capset"), call("getuid"), call("capget"),
-		call("prctl", eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), call("poll"),
-		call("rt_sigprocmask"),
+	rules := []filter.Rule{
+		call(unix.SYS_RECVMSG, eq(0, ctl)), call(unix.SYS_WRITE, eq(0, ctl)), call(unix.SYS_EXIT_GROUP), call(unix.SYS_CLOSE), call(unix.SYS_GETPID),
+		call(unix.SYS_CLONE, eq(0, pl.cloneFlags())),
+		call(unix.SYS_SETSID), call(unix.SYS_DUP3), call(unix.SYS_FCNTL, eq(1, unix.F_SETFD)), call(unix.SYS_CLOSE_RANGE),
+		call(unix.SYS_SETRESUID, pl.ids()...), call(unix.SYS_CAPSET), call(unix.SYS_GETUID), call(unix.SYS_CAPGET),
+		call(unix.SYS_PRCTL, eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), call(unix.SYS_POLL),
+		call(unix.SYS_RT_SIGPROCMASK),
 	}
 	if pl.Profile.Files.ownProc() {
-		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
+		rules = append(rules, call(unix.SYS_MOUNT, eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY)))
 	}
 	if pl.Profile.Files.Scratch() > 0 {
-		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
+		rules = append(rules, call(unix.SYS_MOUNT, eq(3, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC)))
 	}
 	if pl.Profile.Files.Pty {
-		rules = append(rules, call("mount", eq(3, unix.MS_NOSUID|unix.MS_NOEXEC)))
+		rules = append(rules, call(unix.SYS_MOUNT, eq(3, unix.MS_NOSUID|unix.MS_NOEXEC)))
 	}
 	if pl.chdirLate() {
-		rules = append(rules, call("chdir"))
+		rules = append(rules, call(unix.SYS_CHDIR))
 	}
 	if pl.Command.Dynamic {
-		rules = append(rules, call("setresgid", pl.ids()...))
+		rules = append(rules, call(unix.SYS_SETRESGID, pl.ids()...))
 	}
 	if pl.Profile.Resources[CPUTime] > 0 {
-		rules = append(rules, call("prlimit64", eq(0, 0), eq(1, unix.RLIMIT_CPU)))
+		rules = append(rules, call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_CPU)))
 	}
 	if landlocked {
-		rules = append(rules, call("landlock_restrict_self", eq(0, pl.files+zygote.FDLandlock), eq(1, 0)))
+		rules = append(rules, call(unix.SYS_LANDLOCK_RESTRICT_SELF, eq(0, pl.files+zygote.FDLandlock), eq(1, 0)))
 	}
 	return append(append(rules, pl.execRule(execByFD)), pl.optionalLaunchRules()...)
 }
@@ -141,39 +134,39 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []seccomp.Rule {
 // one. With an absolute path execveat(2) ignores the descriptor: what holds the service
 // to one exec is Filter.Once, where its profile can have that; elsewhere Landlock and the
 // mounts say what may be executed.
-func (pl *Plan) execRule(byFD bool) seccomp.Rule {
+func (pl *Plan) execRule(byFD bool) filter.Rule {
 	if byFD {
-		return call("execveat", eq(0, pl.files+zygote.FDExec), eq(4, unix.AT_EMPTY_PATH))
+		return call(unix.SYS_EXECVEAT, eq(0, pl.files+zygote.FDExec), eq(4, unix.AT_EMPTY_PATH))
 	}
-	return call("execve")
+	return call(unix.SYS_EXECVE)
 }
 
-func (pl *Plan) optionalLaunchRules() []seccomp.Rule {
-	var rules []seccomp.Rule
+func (pl *Plan) optionalLaunchRules() []filter.Rule {
+	var rules []filter.Rule
 	if pl.caps != 0 {
-		rules = append(rules, call("prctl", eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
+		rules = append(rules, call(unix.SYS_PRCTL, eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
 	}
 	if pl.Profile.Init {
 		rules = append(rules, pl.initRules()...)
 	}
 	if pl.Profile.Syscalls.Seal {
-		rules = append(rules, call("seccomp", eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
+		rules = append(rules, call(unix.SYS_SECCOMP, eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
 	}
 	return rules
 }
 
 // initRules are the calls that park an init, and its own.
-func (pl *Plan) initRules() []seccomp.Rule {
-	return []seccomp.Rule{
-		call("setns", eq(0, pl.files+zygote.FDPidNS), eq(1, unix.CLONE_NEWPID)), call("unshare", eq(0, unix.CLONE_NEWPID)),
-		call("pipe2", eq(1, unix.O_CLOEXEC)), call("clone", eq(0, zygote.InitFlags)), call("wait4", eq(2, unix.WALL)),
-		call("pidfd_open", eq(0, 2), eq(1, 0)), call("ppoll", eq(1, 1)),
+func (pl *Plan) initRules() []filter.Rule {
+	return []filter.Rule{
+		call(unix.SYS_SETNS, eq(0, pl.files+zygote.FDPidNS), eq(1, unix.CLONE_NEWPID)), call(unix.SYS_UNSHARE, eq(0, unix.CLONE_NEWPID)),
+		call(unix.SYS_PIPE2, eq(1, unix.O_CLOEXEC)), call(unix.SYS_CLONE, eq(0, zygote.InitFlags)), call(unix.SYS_WAIT4, eq(2, unix.WALL)),
+		call(unix.SYS_PIDFD_OPEN, eq(0, 2), eq(1, 0)), call(unix.SYS_PPOLL, eq(1, 1)),
 	}
 }
 
 // ids pins setresuid and setresgid to the service's own id or the lease range.
-func (pl *Plan) ids() []seccomp.Arg {
-	var args []seccomp.Arg
+func (pl *Plan) ids() []filter.Arg {
+	var args []filter.Arg
 	for i := range uint(3) {
 		if pl.Command.Dynamic {
 			args = append(args, masked(i, ^uint32(LeaseCount-1), LeaseBase))
@@ -185,21 +178,21 @@ func (pl *Plan) ids() []seccomp.Arg {
 }
 
 // filter compiles the program that the zygote installs, and the seal.
-func (pl *Plan) filter(execByFD, landlocked bool) (filter, seal []byte, err error) {
+func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err error) {
 	action := pl.Profile.Syscalls.OnViolation
 	once := pl.Profile.ExecsOnce()
-	filter, err = compile(seccomp.Filter{Rules: append(pl.launchRules(execByFD, landlocked), pl.rules...), OnViolation: action, Once: once})
+	program, err = compile(filter.Filter{Rules: append(pl.launchRules(execByFD, landlocked), pl.rules...), OnViolation: action, Once: once})
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
 	}
 	if pl.Profile.Syscalls.Seal {
 		// What is left after it: the unmasking of signals and the exec itself.
-		seal, err = compile(seccomp.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: action, Once: once})
+		seal, err = compile(filter.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: action, Once: once})
 		if err != nil {
 			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
 		}
 	}
-	return filter, seal, nil
+	return program, seal, nil
 }
 
 // programs remembers what was compiled: hundreds of services share a few
@@ -213,7 +206,7 @@ var programs struct {
 // maxPrograms bounds programs (about 5 KiB each); beyond it all are forgotten.
 const maxPrograms = 64
 
-func compile(f seccomp.Filter) ([]byte, error) {
+func compile(f filter.Filter) ([]byte, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, f.OnViolation, f.Once)
 	for _, r := range f.Rules {
@@ -236,6 +229,6 @@ func compile(f seccomp.Filter) ([]byte, error) {
 	return p, nil
 }
 
-func (pl *Plan) sealRules(execByFD bool) []seccomp.Rule {
-	return []seccomp.Rule{{Name: "rt_sigprocmask"}, {Name: "exit_group"}, pl.execRule(execByFD)}
+func (pl *Plan) sealRules(execByFD bool) []filter.Rule {
+	return []filter.Rule{call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), pl.execRule(execByFD)}
 }

@@ -6,6 +6,7 @@ import (
 
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
+	"casemate/sandbox/seccomp/filter"
 )
 
 // TestListenerRules: what comes with a listening socket beside the profile's own
@@ -21,15 +22,12 @@ func TestListenerRules(t *testing.T) {
 	} {
 		p := Profile{Network: Network{Mode: c.network}, Syscalls: Syscalls{Allow: []string{"@strict"}, Deny: c.deny, OnViolation: "kill"}}
 		for _, listens := range []bool{false, true} {
-			rules, err := profileRules(p, Command{Listens: listens})
+			p.Syscalls.Rules = worded(t, p.Syscalls)
+			rules, err := filter.Normalize(profileRules(p, Command{Listens: listens}))
 			if err != nil {
 				t.Fatal(err)
 			}
-			rules, err = seccomp.Normalize(rules)
-			if err != nil {
-				t.Fatal(err)
-			}
-			reach := advise.Reach(rules)
+			reach := advise.Reach(seccomp.Named(rules))
 			sends := slices.ContainsFunc(reach, func(r string) bool { return r != "accept" && r != "accept4" })
 			if accepts := slices.Contains(reach, "accept"); accepts != listens || sends != (c.want && listens) {
 				t.Errorf("network %s deny %v, listening %v: reaches %v", c.network, c.deny, listens, reach)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +45,7 @@ func loader(fd int) (string, error) {
 		return "", errors.New("an ELF file that is cut off")
 	}
 	for ; len(list) > 0; list = list[segmentSize:] {
-		if le.Uint16(head[16:]) == elfFixed && le.Uint32(list) == segmentLoad && le.Uint64(list[16:]) < seccomp.PathPage+uint64(os.Getpagesize()) {
+		if le.Uint16(head[16:]) == elfFixed && le.Uint32(list) == segmentLoad && le.Uint64(list[16:]) < filter.PathPage+uint64(os.Getpagesize()) {
 			return "", fmt.Errorf("linked to the address %#x, where the path of its launch is kept: link it higher, or as a position independent program", le.Uint64(list[16:]))
 		}
 		if le.Uint32(list) != segmentName {

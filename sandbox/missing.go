@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"casemate/sandbox/landlock"
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
+
+	"golang.org/x/sys/unix"
 )
 
 // Missing tells what a kernel of that Landlock ABI (0: no Landlock) cannot
@@ -64,13 +66,13 @@ func (pl *Plan) held(part string) string {
 // namespace, but the client's is in the broker's, and connect(2) re-aims it.
 func (pl *Plan) heldPorts() string {
 	n := &pl.Profile.Network
-	connects := !anyPort(n.Connect) && pl.lets("connect")
+	connects := !anyPort(n.Connect) && pl.lets(unix.SYS_CONNECT)
 	switch {
 	case n.Mode != NetworkHost && connects:
 		return "keeps the client's socket from other addresses: take connect out of its system calls"
 	case connects:
 		return `keeps it to the ports of connect: write connect = ["any"]`
-	case n.Mode == NetworkHost && !anyPort(n.Bind) && pl.lets("bind"):
+	case n.Mode == NetworkHost && !anyPort(n.Bind) && pl.lets(unix.SYS_BIND):
 		return `keeps it to the ports of bind: write bind = ["any"]`
 	}
 	return ""
@@ -79,24 +81,30 @@ func (pl *Plan) heldPorts() string {
 // heldScopes: abstract unix sockets belong to a network namespace, which is the
 // broker's for what it hands over, and one for all sessions of a service.
 func (pl *Plan) heldScopes() string {
-	if !seccomp.Aims(pl.rules) {
+	if !pl.aims() {
 		return ""
 	}
-	own := pl.lets("socketpair") || seccomp.Allows(pl.rules, seccomp.UnixSocket)
+	own := pl.lets(unix.SYS_SOCKETPAIR) || filter.Allows(pl.rules, filter.UnixSocket)
 	switch {
 	case pl.Command.UnixDatagrams:
 		return "keeps a unix datagram socket from abstract addresses of the host: listen on another network"
 	case own && pl.Profile.Network.Mode == NetworkHost:
 		return "keeps it from abstract unix sockets of the host: take unix sockets out of its system calls"
-	case own && pl.lets("bind"):
+	case own && pl.lets(unix.SYS_BIND):
 		return "keeps its sessions from each other's abstract unix sockets: take bind out of its system calls"
 	}
 	return ""
 }
 
 // lets reports whether the filter lets the call through with any arguments at all.
-func (pl *Plan) lets(name string) bool {
-	return seccomp.Allows(pl.rules, seccomp.Rule{Name: name}) || seccomp.Allows(pl.rules, seccomp.Rule{Name: "io_uring_setup"})
+func (pl *Plan) lets(nr int) bool {
+	return filter.Allows(pl.rules, call(nr)) || filter.Allows(pl.rules, call(unix.SYS_IO_URING_SETUP))
+}
+
+// aims reports whether the filter lets it choose the peer of a socket that it has.
+func (pl *Plan) aims() bool {
+	return pl.lets(unix.SYS_CONNECT) || pl.lets(unix.SYS_SENDMSG) || pl.lets(unix.SYS_SENDMMSG) ||
+		slices.ContainsFunc(pl.rules, func(r filter.Rule) bool { return r.Call == unix.SYS_SENDTO && !r.Fixed(5, 0) })
 }
 
 // landlockNet is what the profile leaves of the network.

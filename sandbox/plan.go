@@ -9,7 +9,7 @@ import (
 
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/rootfs"
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +23,7 @@ type Plan struct {
 
 	tree     rootfs.Tree
 	landlock []landlock.Rule
-	rules    []seccomp.Rule // the profile's own; the launch calls come on top
+	rules    []filter.Rule // the profile's own; the launch calls come on top
 	caps     uint64
 	rlimits  []zygote.Rlimit
 	files    uint32 // RLIMIT_NOFILE, and the first descriptor number of the launch calls
@@ -52,9 +52,7 @@ func NewPlan(p Profile, c Command) (*Plan, error) {
 	if pl.caps, err = zygote.CapMask(p.Capabilities...); err != nil {
 		return nil, fmt.Errorf("capabilities: %w", err)
 	}
-	if pl.rules, err = profileRules(p, c); err != nil {
-		return nil, fmt.Errorf("syscalls: %w", err)
-	}
+	pl.rules = profileRules(p, c)
 	pl.countProcesses()
 	pl.rlimits = pl.limits()
 	pl.layTree()
@@ -108,7 +106,7 @@ func (pl *Plan) limits() []zygote.Rlimit {
 	for i, n := range ownLimits {
 		out[i] = zygote.Rlimit{Resource: i, Soft: n, Hard: n}
 	}
-	if !pl.makes("mq_open") {
+	if !pl.makes(unix.SYS_MQ_OPEN) {
 		out[rlimitMsgqueue] = zygote.Rlimit{Resource: rlimitMsgqueue}
 	}
 	for i, row := range ResourceRows {

@@ -8,7 +8,9 @@ package sandbox
 import (
 	"slices"
 
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
+
+	"golang.org/x/sys/unix"
 )
 
 // Profile is one profile block with its base already merged in: plain data,
@@ -96,15 +98,19 @@ func (f *Files) ownProc() bool { return f.Proc && !f.HostProc }
 // Scratch is the size of what each connection has for itself, /tmp and /dev/shm.
 func (f *Files) Scratch() int64 { return f.Tmp + f.Shm }
 
-// Syscalls is the seccomp allow-list.
+// Syscalls is the seccomp allow-list: in words, and what the words come to.
 type Syscalls struct {
 	// Allow holds names ("openat") and groups ("@file-read").
 	Allow []string `json:"allow"`
 	// Deny is taken out of Allow again (names and groups).
 	Deny []string `json:"deny,omitempty"`
-	// Rules allow a call only with certain argument values.
-	Rules       []SyscallRule  `json:"rules,omitempty"`
-	OnViolation seccomp.Action `json:"on_violation"`
+	// ByArgument allow a call only with certain argument values.
+	ByArgument []SyscallRule `json:"rules,omitempty"`
+	// Filter names the resolved rules in the policy's filters.
+	Filter string `json:"filter"`
+	// Rules are those of that name. They decide; the words above are for people.
+	Rules       []filter.Rule `json:"-"`
+	OnViolation filter.Action `json:"on_violation"`
 	// Seal adds a second filter for each connection that denies the launch calls.
 	Seal bool `json:"seal"`
 }
@@ -129,15 +135,18 @@ const onceSpace = 1 << 30
 // shown to it.
 func (p *Profile) ExecsOnce() bool {
 	r := &p.Resources
-	rules, err := p.Syscalls.Filter()
-	return err == nil && r[AddressSpace] > 0 && r[AddressSpace] <= onceSpace && r[Stack] <= onceSpace &&
-		!slices.ContainsFunc(rules, func(r seccomp.Rule) bool {
-			switch r.Name {
-			case "execve", "execveat", "uselib":
+	return r[AddressSpace] > 0 && r[AddressSpace] <= onceSpace && r[Stack] <= onceSpace &&
+		!slices.ContainsFunc(p.Syscalls.Rules, func(r filter.Rule) bool {
+			switch r.Call {
+			case unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_USELIB:
 				return true
-			case "prctl", "arch_prctl", "personality":
+			case unix.SYS_PRCTL, unix.SYS_ARCH_PRCTL, unix.SYS_PERSONALITY:
 				return len(r.Args) == 0
 			}
 			return false
 		})
 }
+
+// SyscallName is the name of a system call of this architecture, or its number in
+// decimal where libseccomp does not know it. Logs use it for violations.
+func SyscallName(nr int) string { return filter.Name(nr) }

@@ -41,7 +41,7 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 		if c.around {
 			p.Files.Exec = append(p.Files.Exec, filepath.Dir(name))
 		}
-		pl, err := NewPlan(p, cmd)
+		pl, err := planOf(t, p, cmd)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestScriptRefused(t *testing.T) {
 // refused prepares the sandbox of a plan that must be refused with these words.
 func refused(t *testing.T, p Profile, c Command, want string) {
 	t.Helper()
-	pl, err := NewPlan(p, c)
+	pl, err := planOf(t, p, c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
 
@@ -32,10 +34,30 @@ func needRoot(tb testing.TB) {
 	need.Root(tb, "it builds sandboxes")
 }
 
+// planOf is NewPlan of a profile whose system calls are in words.
+func planOf(tb testing.TB, p Profile, c Command) (*Plan, error) {
+	tb.Helper()
+	p.Syscalls.Rules = worded(tb, p.Syscalls)
+	return NewPlan(p, c)
+}
+
+func worded(tb testing.TB, s Syscalls) []filter.Rule {
+	tb.Helper()
+	rules, err := seccomp.Resolve(s.Allow, s.Deny)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	numbered, err := seccomp.Numbered(rules)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return numbered
+}
+
 func start(tb testing.TB, p Profile, c Command) *zygote.Zygote {
 	tb.Helper()
 	needRoot(tb)
-	pl, err := NewPlan(p, c)
+	pl, err := planOf(tb, p, c)
 	if err != nil {
 		tb.Fatal(err)
 	}

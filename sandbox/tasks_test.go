@@ -123,7 +123,7 @@ func TestTasksAreCounted(t *testing.T) {
 		p, c := realistic(), shell("")
 		p.Resources[Tasks] = tasks
 		edit(&p, &c)
-		pl, err := NewPlan(p, c)
+		pl, err := planOf(t, p, c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/calls"
 	"casemate/policy/lang"
 
 	"github.com/spf13/cobra"
@@ -100,6 +101,9 @@ func (a *app) printJSON(v any) error {
 func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
 	if len(paths) == 1 && policy.IsDocument(paths[0]) {
 		doc, err := policy.ReadDocument(paths[0])
+		if err == nil {
+			err = calls.Verify(doc.Policy)
+		}
 		if err != nil {
 			return nil, []policy.Diagnostic{sourceDiagnostic(paths[0], err)}, nil
 		}

@@ -9,6 +9,7 @@ import (
 	"casemate/acl"
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/calls"
 	"casemate/policy/explain"
 
 	"github.com/spf13/cobra"
@@ -95,6 +96,9 @@ func (a *app) explanation(paths []string, service, client, name, local string) (
 		}
 		doc, err := policy.DecodeDocument(text)
 		if err != nil {
+			return nil, fmt.Errorf("ask casemated: %w", err)
+		}
+		if err := calls.Verify(doc.Policy); err != nil {
 			return nil, fmt.Errorf("ask casemated: %w", err)
 		}
 		e, err := explain.Ask(doc, q)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy/calls"
 	"casemate/policy/lang"
 	"casemate/policy/suggest"
 	"casemate/sandbox/seccomp"
@@ -89,7 +90,7 @@ func describeGroup(name string) (callGroup, error) {
 	}
 	slices.Sort(g.Calls)
 	for _, p := range lang.ShippedProfiles() {
-		has, err := p.Syscalls.Filter()
+		has, err := calls.Resolve(&p.Syscalls)
 		if err != nil {
 			return g, err
 		}

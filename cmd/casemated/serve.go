@@ -12,7 +12,7 @@ import (
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 )
 
@@ -24,7 +24,7 @@ func serve(o *options) error {
 	if os.Geteuid() != 0 {
 		return errNotRoot
 	}
-	if err := seccomp.Withhold(); err != nil {
+	if err := filter.Withhold(); err != nil {
 		return err
 	}
 	caps, err := broker.ProvePrivileges()

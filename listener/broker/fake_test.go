@@ -287,7 +287,7 @@ func (g *rig) setPolicy(services ...policy.Service) {
 
 // testPolicy has the blocks that svc names.
 func testPolicy(services ...policy.Service) *policy.Policy {
-	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry",
+	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{policy.FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -300,7 +300,7 @@ func testPolicy(services ...policy.Service) *policy.Policy {
 				Penalty: limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout, limit.Violation}, First: time.Minute, Max: time.Hour}},
 		},
 		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "listener"},
-			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, OnViolation: "kill"}}},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, Filter: policy.FilterName([][]uint32{{0}}), OnViolation: "kill"}}},
 		Services: services,
 	}
 }

@@ -10,11 +10,11 @@ import (
 // profiles are constants here, because they must hold before any policy does.
 
 // helperProfile is what a static Go program needs that talks over one socket.
-func helperProfile(name string, memory int64, calls ...string) sandbox.Profile {
+func helperProfile(name string, memory int64, more ...string) sandbox.Profile {
 	return sandbox.Profile{
 		Name:     name,
 		Network:  sandbox.Network{Mode: sandbox.NetworkNone},
-		Syscalls: sandbox.Syscalls{Allow: append([]string{"@go", "@landlock", "@socket-io"}, calls...), OnViolation: "kill"},
+		Syscalls: sandbox.Syscalls{Rules: sandbox.HelperRules(append(more, "@go @landlock @socket-io")...), OnViolation: "kill"},
 		Resources: sandbox.Resources{
 			sandbox.AddressSpace: 4 << 30, // Go reserves address space it never uses
 			sandbox.Data:         memory,
@@ -39,7 +39,7 @@ func compileProfile() sandbox.Profile {
 
 // namesProfile is for `casemate-worker names`: DNS, and the resolver's files.
 func namesProfile() sandbox.Profile {
-	p := helperProfile("casemate-names", 256<<20, "@socket-client", "@file-read")
+	p := helperProfile("casemate-names", 256<<20, "@socket-client @file-read")
 	p.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{53}}
 	p.Because = "asks the name servers of the host"
 	// An old kernel does not keep it to the port of DNS over TCP, as none does over

@@ -112,7 +112,7 @@ func syscallsLine(s *sandbox.Syscalls) string {
 		line += " without " + strings.Join(s.Deny, " ")
 	}
 	names := []string{}
-	for _, r := range s.Rules {
+	for _, r := range s.ByArgument {
 		if !slices.Contains(names, r.Name) {
 			names = append(names, r.Name)
 		}

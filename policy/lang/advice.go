@@ -9,6 +9,7 @@ import (
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/policy/calls"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
@@ -79,8 +80,8 @@ func (c *compiler) perilous(p *profile, services []policy.Service) {
 	for _, v := range p.items["syscalls.allow"] {
 		warn(seccomp.Rule{Name: v.s}, v.rng)
 	}
-	for i, r := range p.Syscalls.Rules {
-		for _, one := range r.Filter() {
+	for i, r := range p.Syscalls.ByArgument {
+		for _, one := range calls.ByArgument(&r) {
 			warn(one, c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i)))
 		}
 	}
@@ -94,31 +95,31 @@ func (c *compiler) reach(p *profile) {
 	if err != nil {
 		return // reported where it is written
 	}
-	var calls []string
+	var reaching []string
 	next, what := `write network { mode = "host" } and because = "...", or deny these calls`, "has no network"
 	how := "reach it through the socket it is handed"
 	switch n := p.Network; {
 	case n.Mode == sandbox.NetworkNone:
-		calls = advise.Reach(rules)
+		reaching = advise.Reach(rules)
 		if len(advise.Reach(rules, "@socket-accept")) == 0 {
 			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
 	case n.Mode == sandbox.NetworkListener:
-		calls, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
+		reaching, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
 	case !slices.Contains(n.Connect, 0) || !slices.Contains(n.Bind, 0):
-		calls, what = advise.Unlisted(rules), "lists its ports"
+		reaching, what = advise.Unlisted(rules), "lists its ports"
 		how, next = "make sockets that no list of ports holds", `allow "@socket-client" or "@socket-server" in place of them`
 	}
-	if len(calls) == 0 {
+	if len(reaching) == 0 {
 		return
 	}
-	names := make([]string, len(calls))
-	for i, r := range calls {
+	names := make([]string, len(reaching))
+	for i, r := range reaching {
 		names[i], _, _ = strings.Cut(r, "(")
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	c.report(codeReach, c.reachedAt(p, calls), next, "profile %q %s and allows %s, which %s", p.Name, what, strings.Join(names, ", "), how)
+	c.report(codeReach, c.reachedAt(p, reaching), next, "profile %q %s and allows %s, which %s", p.Name, what, strings.Join(names, ", "), how)
 }
 
 // reachedAt is where the profile itself allows one of the calls, or else where
@@ -127,7 +128,7 @@ func (c *compiler) reachedAt(p *profile, calls []string) hcl.Range {
 	inherited, rules := 0, 0
 	if len(p.Base) > 0 {
 		if base := c.resolve(p.Base[0]); base != nil {
-			inherited, rules = len(base.items["syscalls.allow"]), len(base.Syscalls.Rules)
+			inherited, rules = len(base.items["syscalls.allow"]), len(base.Syscalls.ByArgument)
 		}
 	}
 	for _, v := range p.items["syscalls.allow"][inherited:] {
@@ -136,7 +137,7 @@ func (c *compiler) reachedAt(p *profile, calls []string) hcl.Range {
 			return v.rng
 		}
 	}
-	for i, r := range p.Syscalls.Rules {
+	for i, r := range p.Syscalls.ByArgument {
 		if i >= rules && slices.ContainsFunc(calls, func(call string) bool { return strings.HasPrefix(call, r.Name+"(") }) {
 			return c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i))
 		}

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/policy/calls"
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
 )
 
 // newest is the last Landlock ABI of the tables below.
@@ -17,6 +19,13 @@ const newest = 7
 func missing(t *testing.T, p sandbox.Profile, c sandbox.Command, abi int) (lost []string, refused, text string) {
 	t.Helper()
 	c.Path, c.Argv = "/bin/true", []string{"true"}
+	named, err := calls.Resolve(&p.Syscalls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Syscalls.Rules, err = seccomp.Numbered(named); err != nil {
+		t.Fatal(err)
+	}
 	plan, err := sandbox.NewPlan(p, c)
 	if err != nil {
 		t.Fatal(err)

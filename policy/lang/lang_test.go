@@ -65,7 +65,8 @@ func TestDesignExample(t *testing.T) {
 	}
 }
 
-// TestEveryValueHasAnOrigin walks the canonical JSON: no leaf without one.
+// TestEveryValueHasAnOrigin walks the canonical JSON: no leaf without one, but for
+// the filters, which nobody wrote: they are what the system calls come to.
 func TestEveryValueHasAnOrigin(t *testing.T) {
 	doc, _ := compileText(string(design(t)))
 	b, err := policy.Encode(doc.Policy)
@@ -78,6 +79,9 @@ func TestEveryValueHasAnOrigin(t *testing.T) {
 	}
 	var walk func(path string, v any)
 	walk = func(path string, v any) {
+		if strings.HasPrefix(path, "filters") || strings.HasSuffix(path, ".syscalls.filter") {
+			return
+		}
 		switch v := v.(type) {
 		case map[string]any:
 			for k, child := range v {
@@ -217,7 +221,7 @@ profile "b" {
 	if b.Network.Mode != "none" || b.Network.Connect != nil || b.Resources[sandbox.OpenFiles] != 0 || !b.Syscalls.Seal {
 		t.Errorf("profile %+v", b)
 	}
-	if a := doc.Policy.Profile("a"); !slices.Equal(a.Network.Connect, []uint16{25, 443}) || a.Syscalls.Rules[0].Mask != 0xff00 || a.Syscalls.Rules[0].Values[0] != 0x1100 {
+	if a := doc.Policy.Profile("a"); !slices.Equal(a.Network.Connect, []uint16{25, 443}) || a.Syscalls.ByArgument[0].Mask != 0xff00 || a.Syscalls.ByArgument[0].Values[0] != 0x1100 {
 		t.Errorf("profile %+v", a)
 	}
 	if o := doc.Origins; o["profiles.b.files.read.0"] != "p.cm.hcl:34:33" || o["profiles.b.files.read.1"] != "p.cm.hcl:19:14" {

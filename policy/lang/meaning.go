@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/calls"
 	"casemate/policy/suggest"
 
 	"github.com/hashicorp/hcl/v2"
@@ -28,6 +29,9 @@ func (c *compiler) assemble(p *policy.Policy, services []policy.Service) {
 		if f := c.profiles[name]; f != nil { // nil after an error
 			p.Profiles = append(p.Profiles, f.Profile)
 		}
+	}
+	if err := calls.Fill(p, c.filter); err != nil && !c.failed(0) {
+		c.report(codeValue, c.start(), "change its system calls", "%v", err)
 	}
 	p.Services = services
 	slices.SortFunc(p.Services, func(a, b policy.Service) int { return cmp.Compare(a.Name, b.Name) })

@@ -52,7 +52,7 @@ func (c *compiler) profileBlock(name string, syn *hclsyntax.Block) *profile {
 	}
 	p := &profile{Profile: base.Profile, items: maps.Clone(base.items)}
 	p.Name, p.Base, p.Widens = name, nil, slices.Clone(base.Widens)
-	p.Syscalls.Rules = slices.Clone(p.Syscalls.Rules)
+	p.Syscalls.ByArgument = slices.Clone(p.Syscalls.ByArgument)
 	if base.Name != "" {
 		p.Base = append([]string{base.Name}, base.Base...)
 		c.inherit("profiles."+base.Name, b.path)

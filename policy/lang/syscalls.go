@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/policy/calls"
 	"casemate/policy/suggest"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
@@ -98,20 +99,38 @@ func (c *compiler) resolveCalls(allow, deny []string) ([]seccomp.Rule, error) {
 	r, ok := c.calls[key]
 	if !ok {
 		r.rules, r.err = seccomp.Resolve(allow, deny)
-		if len(c.calls) == maxResolutions {
-			clear(c.calls)
-		}
-		c.calls[key] = r
+		c.remember(key, r)
 	}
 	return r.rules, r.err
 }
 
-// filter is sandbox.Syscalls.Filter by resolveCalls.
+// filter is calls.Resolve by resolveCalls, and remembered as well.
 func (c *compiler) filter(s *sandbox.Syscalls) ([]seccomp.Rule, error) {
-	if len(s.Rules) > 0 {
-		return s.Filter()
+	if len(s.ByArgument) == 0 {
+		return c.resolveCalls(s.Allow, s.Deny)
 	}
-	return c.resolveCalls(s.Allow, s.Deny)
+	key := fmt.Sprint(s.Allow, s.Deny, s.ByArgument)
+	r, ok := c.calls[key]
+	if !ok {
+		var rules []seccomp.Rule
+		if rules, r.err = c.resolveCalls(s.Allow, s.Deny); r.err == nil {
+			rules = slices.Clone(rules)
+			for i := range s.ByArgument {
+				rules = append(rules, calls.ByArgument(&s.ByArgument[i])...)
+			}
+			r.rules, r.err = seccomp.Normalize(rules)
+		}
+		c.remember(key, r)
+	}
+	return r.rules, r.err
+}
+
+// remember bounds compiler.calls.
+func (c *compiler) remember(key string, r resolution) {
+	if len(c.calls) == maxResolutions {
+		clear(c.calls)
+	}
+	c.calls[key] = r
 }
 
 // grants tells whether adding entry to the base's list allows anything new.
@@ -133,7 +152,7 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block) {
 	if !c.labels(syn, 1) {
 		return
 	}
-	b := syscallTable.open(c, syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.Rules)))
+	b := syscallTable.open(c, syn, fmt.Sprintf("%s.rules.%d", s.path, len(p.Syscalls.ByArgument)))
 	r := sandbox.SyscallRule{Name: syn.Labels[0]}
 	_, err := c.resolveCalls([]string{r.Name}, nil)
 	if _, ok := seccomp.Number(r.Name); ok && err != nil {
@@ -149,7 +168,7 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block) {
 	b.missing("arg", "write arg = 0 for the first argument")
 	b.missing("values", "write values = [1]")
 	syscallTable.read(b, &r)
-	p.Syscalls.Rules = append(p.Syscalls.Rules, r)
+	p.Syscalls.ByArgument = append(p.Syscalls.ByArgument, r)
 	if c.grants(s.w.base.Syscalls, r.Name) {
 		s.w.need("syscalls", syn.DefRange(), r.Name+" by argument")
 	}
@@ -162,7 +181,10 @@ func maskBits(b *block, a *Attribute, r *sandbox.SyscallRule) {
 }
 
 func maskedValues(b *block, a *Attribute, r *sandbox.SyscallRule) {
-	items, _ := b.items(a)
+	items, ok := b.items(a)
+	if ok && len(items) == 0 {
+		b.c.report(codeValue, b.syn.DefRange(), "write values = [1]", "a rule without a value allows nothing")
+	}
 	for _, v := range items {
 		r.Values = append(r.Values, b.word32(v))
 	}

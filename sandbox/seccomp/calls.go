@@ -10,9 +10,6 @@ type call struct {
 	name string
 }
 
-// span is a run of numbers, both ends included.
-type span struct{ first, last int }
-
 var byName = func() map[string]int {
 	m := make(map[string]int, len(table))
 	for _, c := range table {
@@ -36,21 +33,6 @@ func Name(nr int) string {
 		return table[i].name
 	}
 	return ""
-}
-
-// highest is the last number of the table.
-func highest() int { return table[len(table)-1].nr }
-
-// holes are the numbers below the highest that belong to no call. A kernel newer
-// than the table may fill one, so they are answered like a number above it.
-func holes() []span {
-	var out []span
-	for i := 1; i < len(table); i++ {
-		if table[i].nr != table[i-1].nr+1 {
-			out = append(out, span{table[i-1].nr + 1, table[i].nr - 1})
-		}
-	}
-	return out
 }
 
 // Names gives the names of all system calls, by number.

@@ -6,8 +6,25 @@ import (
 	"slices"
 	"testing"
 
+	"casemate/sandbox/seccomp/filter"
+
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+)
+
+// The words of linux/filter.h, linux/seccomp.h and linux/audit.h that the tests use.
+const (
+	instructionSize = 8
+	opLoad, offArch = 0x20, 4
+	archX8664       = 0xc000003e
+	retKillProcess  = 0x80000000
+	retErrno        = 0x00050000
+	retAllow        = 0x7fff0000
+	errnoEPERM      = 1
+	errnoENOSYS     = 38
+	msgFastopen     = 0x20000000
+	x32             = 0x40000000
+	highest         = 469
 )
 
 // data is struct seccomp_data without the instruction pointer.
@@ -73,6 +90,13 @@ func reference(f Filter, d data) uint32 {
 	if name == "" || name == "clone3" {
 		return retErrno | errnoENOSYS
 	}
+	violation := uint32(retErrno | errnoEPERM)
+	if f.OnViolation == Kill {
+		violation = retKillProcess
+	}
+	if name == "prctl" && uint32(d.args[0]) == unix.PR_SET_PDEATHSIG && uint32(d.args[1]) != uint32(unix.SIGKILL) {
+		return violation
+	}
 	for _, r := range f.Rules {
 		if r.Name != name {
 			continue
@@ -97,19 +121,17 @@ func reference(f Filter, d data) uint32 {
 	granted := func(family uint32, proto int64) bool {
 		return slices.ContainsFunc(f.Rules, func(r Rule) bool {
 			return r.Name == "socket" && !slices.ContainsFunc(r.Args, func(a Arg) bool {
-				return a.Index == 0 && family&a.mask() != a.Value || a.Index == 2 && proto >= 0 && uint32(proto)&a.mask() != a.Value
+				return a.Index == 0 && family&a.Bits() != a.Value || a.Index == 2 && proto >= 0 && uint32(proto)&a.Bits() != a.Value
 			})
 		})
 	}
 	switch {
-	case slices.Contains(softCalls, name), name == "socket" && uint32(d.args[0]) == unix.AF_UNIX && !granted(unix.AF_UNIX, -1):
+	case filter.Soft(int(d.nr)), name == "socket" && uint32(d.args[0]) == unix.AF_UNIX && !granted(unix.AF_UNIX, -1):
 		return retErrno | errnoENOSYS
 	case name == "socket" && uint32(d.args[0]) == unix.AF_NETLINK && uint32(d.args[2]) == unix.NETLINK_AUDIT && !granted(unix.AF_NETLINK, unix.NETLINK_AUDIT):
 		return retErrno | uint32(unix.EPROTONOSUPPORT)
-	case f.OnViolation == Kill:
-		return retKillProcess
 	default:
-		return retErrno | errnoEPERM
+		return violation
 	}
 }
 
@@ -127,7 +149,7 @@ func compile(t testing.TB, f Filter) *bpf.VM {
 // the arguments it asks for, slightly wrong ones, and both with high bits.
 func inputs(f Filter, rng *rand.Rand) []data {
 	var out []data
-	for nr := uint32(0); nr < uint32(highest())+8; nr++ {
+	for nr := uint32(0); nr < uint32(highest)+8; nr++ {
 		out = append(out, data{nr: nr, arch: archX8664, args: [6]uint64{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64()}})
 		out = append(out, data{nr: nr, arch: archX8664})
 	}
@@ -146,7 +168,7 @@ func inputs(f Filter, rng *rand.Rand) []data {
 			d.args[i] = rng.Uint64() >> (rng.Uint() % 64)
 		}
 		for _, a := range r.Args {
-			d.args[a.Index] = d.args[a.Index]&^uint64(a.mask()) | uint64(a.Value)
+			d.args[a.Index] = d.args[a.Index]&^uint64(a.Bits()) | uint64(a.Value)
 		}
 		out = append(out, d)
 		for i := range d.args {

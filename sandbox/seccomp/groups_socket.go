@@ -8,7 +8,6 @@ const (
 	sockStream, sockDgram, sockRaw, sockSeqpacket = 1, 2, 3, 5
 	sockTypeMask                                  = 0xf // the rest is SOCK_NONBLOCK and SOCK_CLOEXEC
 	protoTCP, protoUDP                            = 6, 17
-	netlinkAudit                                  = 9
 
 	solSocket, solIP, solTCP, solIPv6 = 1, 0, 6, 41
 

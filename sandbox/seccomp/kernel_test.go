@@ -65,7 +65,7 @@ func TestKernelAgrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := Filter{Rules: append(rules, Rule{Name: "cachestat", Args: []Arg{{0, 0, 77}}}), OnViolation: Errno}
+		f := Filter{Rules: append(rules, Rule{Name: "cachestat", Args: []Arg{{Index: 0, Value: 77}}}), OnViolation: Errno}
 		prog, err := f.Compile()
 		if err != nil {
 			t.Fatal(err)

@@ -75,13 +75,13 @@ func TestResolveErrors(t *testing.T) {
 }
 
 func TestNormalizeLeavesItsInputAlone(t *testing.T) {
-	in := []Rule{{"socket", []Arg{{1, 0, 2}, {0, 0, 1}}}, {"read", nil}}
+	in := []Rule{{"socket", []Arg{{Index: 1, Value: 2}, {Index: 0, Value: 1}}}, {"read", nil}}
 	out, err := Normalize(in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out[1].Args[0].Value = 99
-	if in[0].Args[0] != (Arg{1, 0, 2}) || in[0].Args[1] != (Arg{0, 0, 1}) || in[0].Name != "socket" {
+	if in[0].Args[0] != (Arg{Index: 1, Value: 2}) || in[0].Args[1] != (Arg{Index: 0, Value: 1}) || in[0].Name != "socket" {
 		t.Errorf("input changed: %v", in)
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"casemate/sandbox/seccomp/filter"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +39,7 @@ func tryWithheld(after bool) {
 			}
 		}
 		const none = ^uintptr(0)
-		for _, name := range Withheld() {
+		for _, name := range withheldNames() {
 			_, _, errno := unix.RawSyscall6(uintptr(byName[name]), none, none, none, none, none, none)
 			fmt.Fprintf(&b, "%s=%d ", name, int(errno))
 		}
@@ -48,7 +51,7 @@ func tryWithheld(after bool) {
 		go thread()
 	}
 	if after {
-		if err := Withhold(); err != nil {
+		if err := filter.Withhold(); err != nil {
 			panic(err)
 		}
 	}
@@ -90,7 +93,7 @@ func TestWithhold(t *testing.T) {
 		}
 	}
 	eperm, differ := fmt.Sprint(int(syscall.EPERM)), 0
-	for _, name := range Withheld() {
+	for _, name := range withheldNames() {
 		if got := answers["after"][name]; got != eperm {
 			t.Errorf("%s answers errno %s", name, got)
 		}
@@ -111,10 +114,10 @@ func TestWithhold(t *testing.T) {
 // TestWithholding: the program denies the list, numbers of x32 and every other
 // architecture, and nothing else, whatever the arguments are.
 func TestWithholding(t *testing.T) {
-	vm := machine(t, encode(withholding()))
-	for nr := range uint32(highest() + 64) {
+	vm := machine(t, filter.Withholding())
+	for nr := range uint32(highest + 64) {
 		want := uint32(retAllow)
-		if withheld[Name(int(nr))] {
+		if slices.Contains(filter.Withheld(), int(nr)) {
 			want = retErrno | errnoEPERM
 		}
 		for _, d := range []data{{nr: nr, arch: archX8664}, {nr: nr, arch: archX8664, args: [6]uint64{1, 2, 3, 4, 5, 6}}} {
@@ -129,7 +132,7 @@ func TestWithholding(t *testing.T) {
 			t.Errorf("i386 %d: %#x", nr, got)
 		}
 	}
-	for _, name := range Withheld() {
+	for _, name := range withheldNames() {
 		if _, ok := Number(name); !ok {
 			t.Errorf("withheld: unknown call %s", name)
 		}
@@ -144,7 +147,7 @@ func TestWithholding(t *testing.T) {
 // TestWithheldIsRefused: no way of writing a profile grants such a call; denying
 // it is no mistake.
 func TestWithheldIsRefused(t *testing.T) {
-	for _, name := range Withheld() {
+	for _, name := range withheldNames() {
 		if _, err := Resolve([]string{name}, nil); err == nil || !strings.Contains(err.Error(), "no service can have "+name) {
 			t.Errorf("allow %s: %v", name, err)
 		}
@@ -155,4 +158,12 @@ func TestWithheldIsRefused(t *testing.T) {
 			t.Errorf("deny %s: %v", name, err)
 		}
 	}
+}
+
+func withheldNames() []string {
+	var out []string
+	for _, nr := range filter.Withheld() {
+		out = append(out, Name(nr))
+	}
+	return out
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +23,7 @@ func TestWireMatchesC(t *testing.T) {
 		want uint64
 	}{
 		{"sizeof struct plan", cSizes.plan, uint64(binary.Size(header{}))},
-		{"page of the path", cSizes.pathPage, seccomp.PathPage},
+		{"page of the path", cSizes.pathPage, filter.PathPage},
 		{"request head", cSizes.requestHead, requestHead},
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"size of the marks", cSizes.marks, marksSize},

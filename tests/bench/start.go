@@ -13,7 +13,9 @@ import (
 	"syscall"
 	"time"
 
+	"casemate/policy/calls"
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -223,6 +225,13 @@ func (b *bench) layer(name string, profile func(*sandbox.Profile), plan func(*zy
 	p := everyLayer()
 	if profile != nil {
 		profile(&p)
+	}
+	named, err := calls.Resolve(&p.Syscalls)
+	if err != nil {
+		return nil, err
+	}
+	if p.Syscalls.Rules, err = seccomp.Numbered(named); err != nil {
+		return nil, err
 	}
 	pl, err := sandbox.NewPlan(p, b.command())
 	if err != nil {

@@ -42,7 +42,9 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/policy/explain", "the command line explains, from what the broker hands out"},
 	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
 	{"casemate/acl/trace", "the broker decides, and explains nothing"},
+	{"casemate/sandbox/seccomp", "names and groups of calls are the compiler's; the broker gets rules"},
 	{"casemate/sandbox/seccomp/advise", "the compiler warns before root sees the lists"},
+	{"casemate/policy/calls", "who writes a document or reviews it turns words into rules"},
 	{"casemate/listener/builtin/...", "built-ins read client bytes; the worker serves them"},
 }
 

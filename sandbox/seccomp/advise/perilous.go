@@ -37,7 +37,7 @@ var perils = []struct {
 	rule seccomp.Rule
 	why  string
 }{
-	{seccomp.Rule{Name: "prctl", Args: []seccomp.Arg{{Index: 0, Value: unix.PR_SET_PDEATHSIG}, {Index: 1, Value: 0}}}, "lets it outlive the broker"},
+	{seccomp.Rule{Name: "prctl", Args: []seccomp.Arg{{Index: 0, Value: unix.PR_SET_SPECULATION_CTRL}}}, "changes how the kernel guards it"},
 	{seccomp.Rule{Name: "clone", Args: []seccomp.Arg{{Index: 0, Mask: unix.CLONE_NEWUSER, Value: unix.CLONE_NEWUSER}}}, "makes or joins namespaces"},
 }
 

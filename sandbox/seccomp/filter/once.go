@@ -1,4 +1,6 @@
-package seccomp
+package filter
+
+import "golang.org/x/sys/unix"
 
 // PathPage is where a launch keeps the path that it executes (zygote.h): above
 // every vm.mmap_min_addr, below every program that is not linked to go there.
@@ -11,23 +13,23 @@ const PathPage = 0x100000
 func once(denied uint32) []instruction {
 	var out []instruction
 	for _, path := range []struct {
-		call string
+		call uint32
 		arg  uint32
-	}{{"execve", 0}, {"execveat", 1}} {
-		out = append(out, instruction{opJEQ, 0, 6, uint32(byName[path.call])},
+	}{{unix.SYS_EXECVE, 0}, {unix.SYS_EXECVEAT, 1}} {
+		out = append(out, instruction{opJEQ, 0, 6, path.call},
 			low(path.arg), instruction{opJEQ, 0, 2, PathPage}, high(path.arg), instruction{opJEQ, 1, 0, 0},
 			instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
 	}
 	for _, hint := range []struct {
-		call string
+		call uint32
 		arg  uint32
-	}{{"mmap", 0}, {"shmat", 1}, {"map_shadow_stack", 0}} {
-		out = append(out, instruction{opJEQ, 0, 6, uint32(byName[hint.call])},
+	}{{unix.SYS_MMAP, 0}, {unix.SYS_SHMAT, 1}, {unix.SYS_MAP_SHADOW_STACK, 0}} {
+		out = append(out, instruction{opJEQ, 0, 6, hint.call},
 			high(hint.arg), instruction{opJEQ, 0, 3, 0}, low(hint.arg), instruction{opJEQ, 1, 0, 0},
 			instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
 	}
 	// The new address means something with MREMAP_FIXED (2) and MREMAP_DONTUNMAP (4).
-	return append(out, instruction{opJEQ, 0, 7, uint32(byName["mremap"])},
+	return append(out, instruction{opJEQ, 0, 7, unix.SYS_MREMAP},
 		low(3), instruction{opAnd, 0, 0, 6}, instruction{opJEQ, 3, 0, 0}, high(4), instruction{opJEQ, 0, 1, 0},
 		instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
 }

@@ -1,8 +1,9 @@
-package seccomp
+package filter
 
 import (
 	"encoding/binary"
-	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // instruction is struct sock_filter of linux/filter.h.
@@ -37,14 +38,27 @@ const (
 	retKillProcess = 0x80000000
 	retErrno       = 0x00050000
 	retAllow       = 0x7fff0000
-
-	errnoEPERM           = 1
-	errnoENOSYS          = 38
-	errnoEPROTONOSUPPORT = 93
 )
 
 // MaxInstructions is BPF_MAXINSNS: the kernel takes no longer program.
 const MaxInstructions = 4096
+
+// highest is the last number of a call of x86-64 that Linux 6.18 has, and holes are
+// those below it that belong to none. A kernel newer than that may fill one, so they are
+// answered like a number above it. Package seccomp's table holds both to be true.
+const highest = unix.SYS_FILE_SETATTR
+
+var holes = []struct{ first, last int }{{337, 423}}
+
+// Known reports whether a number is that of a call.
+func Known(call int) bool {
+	for _, h := range holes {
+		if call >= h.first && call <= h.last {
+			return false
+		}
+	}
+	return call >= 0 && call <= highest
+}
 
 // stub is what runs before libseccomp's body.
 //
@@ -56,27 +70,37 @@ const MaxInstructions = 4096
 // arguments only. libseccomp has one answer for everything that is not allowed, and
 // for these it must be ENOSYS, so they are decided here. So are the answers to calls
 // that rules, all of a filter, do not allow.
-func stub(probed, rules []Rule) []instruction {
+//
+// Whatever the rules say, a parent-death signal but SIGKILL, which the launch sets, is
+// a violation: a process could clear its own and outlive the broker.
+func stub(probed, rules []Rule, violation uint32) []instruction {
 	out := []instruction{
 		{opLoad, 0, 0, offArch},
 		{opJEQ, 1, 0, archX8664},
 		{opRet, 0, 0, retKillProcess},
 		{opLoad, 0, 0, offNr},
-		{opJGT, 0, 1, uint32(highest())},
-		{opRet, 0, 0, retErrno | errnoENOSYS},
+		{opJGT, 0, 1, highest},
+		{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)},
 	}
-	for _, h := range holes() {
+	for _, h := range holes {
 		out = append(out,
 			instruction{opJGE, 0, 2, uint32(h.first)},
 			instruction{opJGT, 1, 0, uint32(h.last)},
-			instruction{opRet, 0, 0, retErrno | errnoENOSYS})
+			instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)})
 	}
 	out = append(out,
-		instruction{opJEQ, 0, 1, uint32(byName["clone3"])},
-		instruction{opRet, 0, 0, retErrno | errnoENOSYS})
+		instruction{opJEQ, 0, 1, unix.SYS_CLONE3},
+		instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)},
+		instruction{opJEQ, 0, 6, unix.SYS_PRCTL},
+		instruction{opLoad, 0, 0, offArgs},
+		instruction{opJEQ, 0, 3, unix.PR_SET_PDEATHSIG},
+		instruction{opLoad, 0, 0, offArgs + 8},
+		instruction{opJEQ, 1, 0, uint32(unix.SIGKILL)},
+		instruction{opRet, 0, 0, violation},
+		instruction{opLoad, 0, 0, offNr})
 	for len(probed) > 0 {
 		n := 1
-		for n < len(probed) && probed[n].Name == probed[0].Name {
+		for n < len(probed) && probed[n].Call == probed[0].Call {
 			n++
 		}
 		out = append(out, probe(probed[:n])...)
@@ -84,7 +108,7 @@ func stub(probed, rules []Rule) []instruction {
 	}
 	for _, a := range answers {
 		if !Allows(rules, a.rule) {
-			out = append(out, decide([]Rule{a.rule}, retErrno|a.errno, nil)...)
+			out = append(out, decide([]Rule{a.rule}, retErrno|uint32(a.errno), nil)...)
 		}
 	}
 	return out
@@ -92,7 +116,7 @@ func stub(probed, rules []Rule) []instruction {
 
 // probe decides one soft call by its rules.
 func probe(rules []Rule) []instruction {
-	return decide(rules, retAllow, []instruction{{opRet, 0, 0, retErrno | errnoENOSYS}})
+	return decide(rules, retAllow, []instruction{{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)}})
 }
 
 // decide answers the calls that one of the rules, all of one call, describes, and
@@ -107,7 +131,7 @@ func decide(rules []Rule, answer uint32, otherwise []instruction) []instruction 
 		var test []instruction
 		for _, a := range r.Args {
 			test = append(test, instruction{opLoad, 0, 0, offArgs + 8*uint32(a.Index)})
-			if a.mask() != ^uint32(0) {
+			if a.Bits() != ^uint32(0) {
 				test = append(test, instruction{opAnd, 0, 0, a.Mask})
 			}
 			test = append(test, instruction{opJEQ, 0, 0, a.Value})
@@ -123,7 +147,7 @@ func decide(rules []Rule, answer uint32, otherwise []instruction) []instruction 
 	body = append(body, otherwise...)
 	// BPF_JA, since a conditional jump over a long body would not fit a byte.
 	head := []instruction{
-		{opJEQ, 1, 0, uint32(byName[rules[0].Name])},
+		{opJEQ, 1, 0, uint32(rules[0].Call)},
 		{opJA, 0, 0, uint32(len(body))},
 	}
 	return append(head, body...)
@@ -145,21 +169,21 @@ func encode(prog []instruction) []byte {
 // split sorts normalized rules into those the stub decides (soft calls with
 // arguments), those the body allows, and what answers ENOSYS since nothing allows it.
 func split(rules []Rule) (probed, body []Rule, soft []Rule) {
-	named := map[string]bool{}
+	named := map[int]bool{}
 	for _, r := range rules {
-		named[r.Name] = true
+		named[r.Call] = true
 		switch {
-		case r.Name == "clone3":
+		case r.Call == unix.SYS_CLONE3:
 			// The stub has answered it.
-		case len(r.Args) > 0 && slices.Contains(softCalls, r.Name):
+		case len(r.Args) > 0 && Soft(r.Call):
 			probed = append(probed, r)
 		default:
 			body = append(body, r)
 		}
 	}
-	for _, name := range softCalls {
-		if !named[name] && name != "clone3" {
-			soft = append(soft, Rule{Name: name})
+	for _, call := range softCalls {
+		if !named[call] && call != unix.SYS_CLONE3 {
+			soft = append(soft, Rule{Call: call})
 		}
 	}
 	return probed, body, soft

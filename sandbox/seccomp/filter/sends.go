@@ -1,6 +1,10 @@
-package seccomp
+package filter
 
-import "fmt"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // msgFastopen is MSG_FASTOPEN (linux/socket.h). With it a send connects its
 // socket to the address it names, a listener after shutdown(2) too, and neither
@@ -8,13 +12,13 @@ import "fmt"
 const msgFastopen = 0x20000000
 
 // sends are the calls that take MSG_ flags to send by, with the argument that holds them.
-var sends = map[string]uint{"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
+var sends = map[int]uint{unix.SYS_SENDTO: 3, unix.SYS_SENDMSG: 2, unix.SYS_SENDMMSG: 3}
 
 // pin gives the rule with MSG_FASTOPEN ruled out. Normalize pins every rule, so
 // that no filter lets it through, whoever wrote the rule: who wants TCP Fast Open
 // sets TCP_FASTOPEN_CONNECT and connects.
 func (r Rule) pin() (Rule, error) {
-	index, ok := sends[r.Name]
+	index, ok := sends[r.Call]
 	if !ok {
 		return r, nil
 	}
@@ -23,8 +27,8 @@ func (r Rule) pin() (Rule, error) {
 		if a.Index != index {
 			continue
 		}
-		if a.mask()&a.Value&msgFastopen != 0 {
-			return r, fmt.Errorf("rule %s: MSG_FASTOPEN (%#x) connects past every rule on connect: allow connect in place of it", r, msgFastopen)
+		if a.Bits()&a.Value&msgFastopen != 0 {
+			return r, fmt.Errorf("MSG_FASTOPEN (%#x) connects past every rule on connect: allow connect in place of it", msgFastopen)
 		}
 		if a.Mask != 0 {
 			a.Mask |= msgFastopen

@@ -1,11 +1,12 @@
 //go:build cgo && linux && amd64
 
-package seccomp
+package filter
 
 import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
@@ -19,18 +20,18 @@ func (f Filter) Compile() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
+	violation, ok := map[Action]uint32{Errno: retErrno | uint32(unix.EPERM), Kill: retKillProcess}[f.OnViolation]
+	if !ok {
+		return nil, fmt.Errorf("compile filter: on_violation %q: write %q or %q", f.OnViolation, Errno, Kill)
+	}
 	probed, allowed, soft := split(rules)
-	body, err := compileBody(allowed, soft, f.OnViolation)
+	body, err := compileBody(allowed, soft, violation)
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
-	front := stub(probed, rules)
+	front := stub(probed, rules, violation)
 	if f.Once {
-		denied := uint32(retErrno | errnoEPERM)
-		if f.OnViolation == Kill {
-			denied = retKillProcess
-		}
-		front = append(front, once(denied)...)
+		front = append(front, once(violation)...)
 	}
 	prog := append(encode(front), body...)
 	if n := len(prog) / instructionSize; n > MaxInstructions {
@@ -39,15 +40,10 @@ func (f Filter) Compile() ([]byte, error) {
 	return prog, nil
 }
 
-func compileBody(allowed []Rule, soft []Rule, onViolation Action) ([]byte, error) {
-	var def libseccomp.ScmpAction
-	switch onViolation {
-	case Errno:
+func compileBody(allowed, soft []Rule, violation uint32) ([]byte, error) {
+	def := libseccomp.ActKillProcess
+	if violation != retKillProcess {
 		def = libseccomp.ActErrno.SetReturnCode(int16(unix.EPERM))
-	case Kill:
-		def = libseccomp.ActKillProcess
-	default:
-		return nil, fmt.Errorf("on_violation %q: write %q or %q", onViolation, Errno, Kill)
 	}
 	filter, err := libseccomp.NewFilter(def)
 	if err != nil {
@@ -74,28 +70,24 @@ func compileBody(allowed []Rule, soft []Rule, onViolation Action) ([]byte, error
 	return export(filter)
 }
 
-// addRule names the call by its number: the library knows fewer names than the table.
+// addRule adds one rule with its answer.
 func addRule(filter *libseccomp.ScmpFilter, r Rule, action libseccomp.ScmpAction) error {
-	nr, ok := Number(r.Name)
-	if !ok {
-		return unknownName(r.Name)
-	}
 	conds := make([]libseccomp.ScmpCondition, 0, len(r.Args))
 	for _, a := range r.Args {
-		c, err := libseccomp.MakeCondition(a.Index, libseccomp.CompareMaskedEqual, uint64(a.mask()), uint64(a.Value))
+		c, err := libseccomp.MakeCondition(a.Index, libseccomp.CompareMaskedEqual, uint64(a.Bits()), uint64(a.Value))
 		if err != nil {
-			return fmt.Errorf("rule %s: %w", r, err)
+			return fmt.Errorf("rule %v: %w", r, err)
 		}
 		conds = append(conds, c)
 	}
 	var err error
 	if len(conds) == 0 {
-		err = filter.AddRuleExact(libseccomp.ScmpSyscall(nr), action)
+		err = filter.AddRuleExact(libseccomp.ScmpSyscall(r.Call), action)
 	} else {
-		err = filter.AddRuleConditionalExact(libseccomp.ScmpSyscall(nr), action, conds)
+		err = filter.AddRuleConditionalExact(libseccomp.ScmpSyscall(r.Call), action, conds)
 	}
 	if err != nil {
-		return fmt.Errorf("rule %s: %w", r, err)
+		return fmt.Errorf("rule %v: %w", r, err)
 	}
 	return nil
 }
@@ -122,4 +114,12 @@ func export(filter *libseccomp.ScmpFilter) ([]byte, error) {
 		return nil, fmt.Errorf("export program: %d bytes is not a whole number of instructions", len(body))
 	}
 	return body, nil
+}
+
+// Name is the name of a call, or its number in decimal where the library has none for it.
+func Name(call int) string {
+	if name, err := libseccomp.ScmpSyscall(call).GetNameByArch(libseccomp.ArchAMD64); err == nil {
+		return name
+	}
+	return strconv.Itoa(call)
 }

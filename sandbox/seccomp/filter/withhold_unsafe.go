@@ -1,8 +1,7 @@
-package seccomp
+package filter
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -16,35 +15,34 @@ import (
 // directories, or watch everything: each needs a capability that no service can have,
 // or is gone from Linux. What a profile may grant cannot be among them, since a filter
 // is inherited: that is why this is a list of what is denied.
-var withheld = func() map[string]bool {
-	m := map[string]bool{}
-	for _, name := range []string{"kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "create_module",
-		"bpf", "perf_event_open", "open_by_handle_at", "lookup_dcookie", "reboot", "swapon", "swapoff", "acct",
-		"settimeofday", "clock_settime", "iopl", "ioperm", "uselib", "nfsservctl", "_sysctl"} {
-		m[name] = true
-	}
-	return m
-}()
+var withheld = []int{
+	unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE, unix.SYS_CREATE_MODULE, unix.SYS_BPF,
+	unix.SYS_PERF_EVENT_OPEN, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_REBOOT, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT,
+	unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_USELIB, unix.SYS_NFSSERVCTL, unix.SYS__SYSCTL,
+}
 
-// Withheld gives the calls that no profile can have, sorted.
-func Withheld() []string { return slices.Sorted(maps.Keys(withheld)) }
+// Withheld gives the calls that no profile can have.
+func Withheld() []int { return slices.Clone(withheld) }
 
 // withholding is the program. It reads no argument, so the kernel remembers its
 // answers and evaluates it for no call that it lets through (Linux 5.11).
 func withholding() []instruction {
-	prog := stub(nil, nil)[:4]
-	prog = append(prog, instruction{opJGE, 0, 1, x32}, instruction{opRet, 0, 0, retErrno | errnoENOSYS})
-	for _, name := range Withheld() {
-		prog = append(prog, instruction{opJEQ, 0, 1, uint32(byName[name])}, instruction{opRet, 0, 0, retErrno | errnoEPERM})
+	prog := stub(nil, nil, 0)[:4]
+	prog = append(prog, instruction{opJGE, 0, 1, x32}, instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)})
+	for _, nr := range withheld {
+		prog = append(prog, instruction{opJEQ, 0, 1, uint32(nr)}, instruction{opRet, 0, 0, retErrno | uint32(unix.EPERM)})
 	}
 	return append(prog, instruction{opRet, 0, 0, retAllow})
 }
+
+// Withholding is the program that Withhold installs, for its tests.
+func Withholding() []byte { return encode(withholding()) }
 
 // Withhold takes the withheld calls, calls of other architectures, and what an
 // executed program could gain (no_new_privs) from every thread of this process and
 // from all that it will start, for good.
 func Withhold() error {
-	prog := encode(withholding())
+	prog := Withholding()
 	fprog := unix.SockFprog{Len: uint16(len(prog) / instructionSize), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
 	runtime.LockOSThread() // the other threads take both from this one
 	defer runtime.UnlockOSThread()

@@ -1,0 +1,83 @@
+// Package calls turns the words of profiles about system calls into the filters of
+// a compiled policy, for the compiler, and holds a document to its words, for who
+// reviews one. casemated does neither: it takes the filters.
+package calls
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"casemate/policy"
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
+)
+
+// Resolve gives the rules that the words come to, normalized.
+func Resolve(s *sandbox.Syscalls) ([]seccomp.Rule, error) {
+	rules, err := seccomp.Resolve(s.Allow, s.Deny)
+	if err != nil {
+		return nil, err
+	}
+	for i := range s.ByArgument {
+		rules = append(rules, ByArgument(&s.ByArgument[i])...)
+	}
+	return seccomp.Normalize(rules)
+}
+
+// ByArgument turns a rule of a profile into one for each of its values.
+func ByArgument(r *sandbox.SyscallRule) []seccomp.Rule {
+	rules := make([]seccomp.Rule, len(r.Values))
+	for i, v := range r.Values {
+		rules[i] = seccomp.Rule{Name: r.Name, Args: []seccomp.Arg{{Index: r.Arg, Mask: r.Mask, Value: v}}}
+	}
+	return rules
+}
+
+// Fill gives each profile its filter, and the policy those filters. resolve is
+// Resolve, or one that remembers.
+func Fill(p *policy.Policy, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, error)) error {
+	type filled struct {
+		name  string
+		rules []filter.Rule
+	}
+	known := make(map[string]filled) // by the words: most profiles share theirs
+	p.Filters = make(policy.Filters)
+	for i := range p.Profiles {
+		s := &p.Profiles[i].Syscalls
+		key, err := json.Marshal([]any{s.Allow, s.Deny, s.ByArgument})
+		if err != nil {
+			return err
+		}
+		f, ok := known[string(key)]
+		if !ok {
+			named, err := resolve(s)
+			if err != nil {
+				return fmt.Errorf("profile %q: %w", p.Profiles[i].Name, err)
+			}
+			if f.rules, err = seccomp.Numbered(named); err != nil {
+				return fmt.Errorf("profile %q: %w", p.Profiles[i].Name, err)
+			}
+			words := filter.Encode(f.rules)
+			f.name = policy.FilterName(words)
+			p.Filters[f.name], known[string(key)] = words, f
+		}
+		s.Filter, s.Rules = f.name, f.rules
+	}
+	return nil
+}
+
+// Verify holds the filters of a policy to what its profiles say in words: who
+// reads a document sees the words, and the filters are what runs.
+func Verify(p *policy.Policy) error {
+	q := policy.Policy{Profiles: append([]sandbox.Profile{}, p.Profiles...)}
+	if err := Fill(&q, Resolve); err != nil {
+		return err
+	}
+	for i := range q.Profiles {
+		if q.Profiles[i].Syscalls.Filter != p.Profiles[i].Syscalls.Filter {
+			return fmt.Errorf("profile %q: its filter is not what its words come to in this version of casemate: compile the policy again", p.Profiles[i].Name)
+		}
+	}
+	return nil
+}
