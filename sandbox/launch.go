@@ -46,10 +46,19 @@ func profileRules(p Profile, c Command) []filter.Rule {
 	return rules
 }
 
-// cloneFlags are the namespaces of each connection. The network, uts and cgroup
-// namespaces are the service's: without capabilities nobody inside can change
-// them, and a fresh network namespace costs more than starting the program. So
-// is the ipc namespace where nothing can be made in it.
+// namespaces are those that each zygote makes for its sessions: without
+// capabilities nobody inside can change them, and a fresh network namespace costs
+// more than starting the program. A service without a zygote has none.
+func (pl *Plan) namespaces() uint32 {
+	f := uint32(unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP)
+	if pl.Profile.Network.Mode != NetworkHost {
+		f |= unix.CLONE_NEWNET
+	}
+	return f
+}
+
+// cloneFlags are the namespaces of each connection. The zygote's are enough for the
+// rest, the ipc namespace too where nothing can be made in it.
 func (pl *Plan) cloneFlags() uint32 {
 	f := uint32(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS
 	if pl.makesIPC() {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -255,5 +256,34 @@ func TestDevices(t *testing.T) {
 				t.Errorf("output %q (status %v, %v), want %q", out, ws, r.Err(), c.want)
 			}
 		})
+	}
+}
+
+// TestZygoteMakesItsNamespaces: the sessions of a service share their zygote's, which
+// are empty and nobody else's; a host network is the broker's.
+func TestZygoteMakesItsNamespaces(t *testing.T) {
+	ids := func(pid any) map[string]string {
+		t.Helper()
+		out := map[string]string{}
+		for _, name := range []string{"mnt", "net", "uts", "ipc", "cgroup"} {
+			link, err := os.Readlink(fmt.Sprintf("/proc/%v/ns/%s", pid, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[name] = link
+		}
+		return out
+	}
+	p := realistic()
+	one, two := ids(start(t, p, shell("")).PID()), ids(start(t, p, shell("")).PID())
+	p.Network.Mode, p.Because = NetworkHost, "x"
+	hosted, own := ids(start(t, p, shell("")).PID()), ids("self")
+	for name, id := range own {
+		if one[name] == id || two[name] == id || one[name] == two[name] {
+			t.Errorf("%s: %s and %s, and the broker's is %s", name, one[name], two[name], id)
+		}
+		if (hosted[name] == id) != (name == "net") {
+			t.Errorf("%s with the host's network: %s, and the broker's is %s", name, hosted[name], id)
+		}
 	}
 }

@@ -32,7 +32,7 @@ type Options struct {
 type Sandbox struct {
 	plan   *Plan // until Prepare is done: it is large, and nothing of it is needed again
 	name   string
-	ns     *rootfs.Namespaces
+	mnt    int    // its mount namespace, -1 for none
 	group  string // its cgroup directory, "" for none
 	events int    // memory.events of that group, -1 for none
 	fds    []int
@@ -46,7 +46,7 @@ type Sandbox struct {
 func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
 	pl := &own
-	s := &Sandbox{plan: pl, name: pl.Command.Service, events: -1}
+	s := &Sandbox{plan: pl, name: pl.Command.Service, events: -1, mnt: -1}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -76,7 +76,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		return nil, err
 	}
 	s.start = pl.zygotePlan()
-	s.start.Mnt, s.start.Net, s.start.UTS, s.start.IPC, s.start.CgroupNS = s.ns.Mnt, s.ns.Net, s.ns.UTS, s.ns.IPC, s.ns.Cgroup
+	s.start.Mnt = s.mnt
 	s.start.CgroupProcs, s.start.Landlock = group, ruleset
 	s.start.Filter, s.start.Seal = filter, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
@@ -103,7 +103,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	c, p := pl.Command, pl.Profile
 	stdio, _ := c.Stdio.zygote() // NewPlan has checked it
 	z := zygote.Plan{
-		High: pl.files, CloneFlags: pl.cloneFlags(), Stdio: stdio, Umask: c.Umask,
+		High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
 		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: slices.Clone(pl.rlimits),
 		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
@@ -145,8 +145,7 @@ func (s *Sandbox) build(abi int, prog *program, writable []hostpath.ID) (ruleset
 		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet(), true)
 		return err
 	}
-	wanted := rootfs.Wanted{NewNet: pl.Profile.Network.Mode != NetworkHost, NewUTS: true, NewIPC: true, NewCgroup: true}
-	if s.ns, err = rootfs.Build(pl.treeWith(prog, writable), wanted, inside); err != nil {
+	if s.mnt, err = rootfs.Build(pl.treeWith(prog, writable), inside); err != nil {
 		return -1, err
 	}
 	if ruleset >= 0 {
@@ -209,9 +208,9 @@ func (s *Sandbox) Close() error {
 		unix.Close(fd)
 	}
 	s.fds = nil
-	if s.ns != nil {
-		s.ns.Close()
-		s.ns = nil
+	if s.mnt >= 0 {
+		unix.Close(s.mnt)
+		s.mnt = -1
 	}
 	return s.leaveCgroup()
 }

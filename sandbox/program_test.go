@@ -8,6 +8,8 @@ import (
 
 	"casemate/sandbox/rootfs"
 	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
 )
 
 // script writes a script of root's and returns its path, in a directory that a
@@ -62,13 +64,13 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		var text []byte
-		ns, err := rootfs.Build(pl.treeWith(prog, nil), rootfs.Wanted{}, func() (err error) {
+		ns, err := rootfs.Build(pl.treeWith(prog, nil), func() (err error) {
 			text, err = os.ReadFile(name)
 			return err
 		})
 		switch {
 		case err == nil:
-			ns.Close()
+			unix.Close(ns)
 			if c.gone || !strings.Contains(string(text), "good") {
 				t.Errorf("%+v: inside is %q", c, text)
 			}

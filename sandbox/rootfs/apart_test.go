@@ -37,9 +37,9 @@ func TestSourceBelowAWritableTree(t *testing.T) {
 		{"written below written", Tree{Entries: []Entry{write, {Kind: Write, Path: "/r", Source: dir + "/w/sub"}}}, true},
 		{"below another service's", Tree{Entries: []Entry{{Kind: Exec, Path: "/r", Source: dir + "/w/sub"}}, Writable: []hostpath.ID{w.ID()}}, true},
 	} {
-		ns, err := Build(c.tree, Wanted{}, nil)
+		ns, err := Build(c.tree, nil)
 		if err == nil {
-			ns.Close()
+			unix.Close(ns)
 		}
 		var unsafe *hostpath.UnsafeError
 		if c.fails != errors.As(err, &unsafe) || !c.fails && err != nil || c.fails && !strings.Contains(err.Error(), dir+"/w, which a service of the policy may write") {
@@ -52,7 +52,7 @@ func TestSourceBelowAWritableTree(t *testing.T) {
 func TestWriteBindFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	tree := Tree{Entries: []Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: File, Path: "/f", Data: []byte("x")}, {Kind: Symlink, Path: "/g", Source: "/f"}}}
-	err := within(t, build(t, tree, Wanted{}, nil), func() error {
+	err := within(t, build(t, tree, nil), func() error {
 		if err := os.Symlink("/f", "/spool/link"); err != nil {
 			return err
 		}

@@ -13,27 +13,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Build makes the tree in a fresh mount namespace, with the other namespaces
-// asked for, and returns them. inside, when not nil, runs in the finished tree
-// with "/" as root and working directory, on the thread that is in all these
-// namespaces; an error from it is Build's error. It must not start goroutines or
+// Build makes the tree in a fresh mount namespace and returns that, as a descriptor for
+// setns(2) (close-on-exec). inside, when not nil, runs in the finished tree
+// with "/" as root and working directory, on the thread that is in the
+// namespace; an error from it is Build's error. It must not start goroutines or
 // processes that outlive it, nor keep the thread.
 //
 // The finished root is a tmpfs that is ro, nosuid, nodev, noexec, private, and
 // just big enough for what is in it; the host's tree is not reachable from it.
-// On an error nothing is left behind.
-func Build(t Tree, want Wanted, inside func() error) (*Namespaces, error) {
+// On an error nothing is left behind, and the descriptor is -1.
+func Build(t Tree, inside func() error) (mnt int, err error) {
 	if err := t.Check(); err != nil {
-		return nil, err
+		return -1, err
 	}
-	var ns *Namespaces
-	err := onThrowAwayThread(func() (err error) {
-		b := &builder{entries: t.Entries, writable: slices.Clone(t.Writable), want: want, root: -1, self: -1}
+	mnt = -1
+	err = onThrowAwayThread(func() (err error) {
+		b := &builder{entries: t.Entries, writable: slices.Clone(t.Writable), root: -1, self: -1}
 		defer b.close()
-		ns, err = b.build(inside)
+		mnt, err = b.build(inside)
 		return err
 	})
-	return ns, err
+	return mnt, err
 }
 
 // onThrowAwayThread runs f on a thread that ends with it: a goroutine that
@@ -56,7 +56,6 @@ func onThrowAwayThread(f func() error) error {
 type builder struct {
 	entries  []Entry
 	writable []hostpath.ID
-	want     Wanted
 	self     int   // the host's /proc/self/task/TID/ns
 	sources  []int // clones of the mounts there, one for each entry, -1 for those that are no binds
 	hosts    []found
@@ -71,48 +70,48 @@ func (b *builder) close() {
 	}
 }
 
-func (b *builder) build(inside func() error) (*Namespaces, error) {
+func (b *builder) build(inside func() error) (int, error) {
 	if err := b.resolve(); err != nil {
-		return nil, err
+		return -1, err
 	}
 	if err := b.leave(); err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
+		return -1, fmt.Errorf("rootfs: %w", err)
 	}
 	l, err := plan(b.entries, b.hosts)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	if err := b.makeRoot(l); err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
+		return -1, fmt.Errorf("rootfs: %w", err)
 	}
 	for _, m := range l.binds() {
 		if err := b.bind(m); err != nil {
-			return nil, fmt.Errorf("rootfs: %s %s: %w", m.kind, m.path, err)
+			return -1, fmt.Errorf("rootfs: %s %s: %w", m.kind, m.path, err)
 		}
 	}
 	if err := b.enter(); err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
+		return -1, fmt.Errorf("rootfs: %w", err)
 	}
-	ns, err := openNamespaces(b.self, b.want)
+	mnt, err := unix.Openat(b.self, "mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
+		return -1, fmt.Errorf("rootfs: open mount namespace: %w", err)
 	}
 	done := false
 	defer func() {
 		if !done { // also when inside calls runtime.Goexit
-			ns.Close()
+			unix.Close(mnt)
 		}
 	}()
-	if err := b.verify(ns.Mnt); err != nil {
-		return nil, fmt.Errorf("rootfs: %w", err)
+	if err := b.verify(mnt); err != nil {
+		return -1, fmt.Errorf("rootfs: %w", err)
 	}
 	if inside != nil {
 		if err := inside(); err != nil {
-			return nil, err
+			return -1, err
 		}
 	}
 	done = true
-	return ns, nil
+	return mnt, nil
 }
 
 // verify proves that whoever joins the namespace finds the tree at "/". Joining
@@ -135,7 +134,7 @@ func (b *builder) verify(mnt int) error {
 	return nil
 }
 
-// leave moves the thread into new namespaces whose mounts no longer
+// leave moves the thread into a new mount namespace, whose mounts no longer
 // propagate to or from the host's.
 func (b *builder) leave() (err error) {
 	// Opened while there is a /proc: the new tree may have none.
@@ -144,8 +143,8 @@ func (b *builder) leave() (err error) {
 		return fmt.Errorf("open %s: %w", self, err)
 	}
 	// CLONE_NEWNS also gives the thread a root, working directory and umask of its own.
-	if err := unix.Unshare(b.want.flags()); err != nil {
-		return fmt.Errorf("unshare namespaces: %w", err)
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare mount namespace: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)

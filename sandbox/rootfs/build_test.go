@@ -29,7 +29,7 @@ func connection() []Entry {
 
 func TestBuildRunsPrograms(t *testing.T) {
 	tree := Tree{Entries: append(program(t, "/bin/sh", "/bin/ls", "/bin/cat"), connection()...)}
-	ns := build(t, tree, Wanted{}, nil)
+	ns := build(t, tree, nil)
 	for _, c := range []struct {
 		script, out string
 		code        int
@@ -87,7 +87,7 @@ func TestBuildWriteReachesTheHost(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "public"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	ns := build(t, Tree{Entries: []Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: ReadOnly, Path: "/spool/public", Source: t.TempDir()}}}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: ReadOnly, Path: "/spool/public", Source: t.TempDir()}}}, nil)
 	err := within(t, ns, func() error { return os.WriteFile("/spool/a", []byte("x"), 0o600) })
 	if err != nil {
 		t.Error(err)
@@ -105,7 +105,7 @@ func TestBuildWriteReachesTheHost(t *testing.T) {
 }
 
 func TestBuildMountPointsForConnections(t *testing.T) {
-	ns := build(t, Tree{Entries: connection()}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: connection()}, nil)
 	err := within(t, ns, func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 			return err
@@ -139,7 +139,7 @@ func TestBuildHoldsInodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: one}, {Kind: ReadOnly, Path: "/t", Source: tree}}}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: one}, {Kind: ReadOnly, Path: "/t", Source: tree}}}, nil)
 	err := errors.Join(
 		os.WriteFile(one+"2", []byte("new"), 0o644), os.Rename(one+"2", one),
 		os.Rename(tree, tree+"2"), os.Symlink("/", tree))
@@ -157,18 +157,18 @@ func TestBuildHoldsInodes(t *testing.T) {
 
 func TestBuildInside(t *testing.T) {
 	wd, failed := "", errors.New("callback failed")
-	build(t, Tree{}, Wanted{}, func() (err error) { wd, err = os.Getwd(); return })
+	build(t, Tree{}, func() (err error) { wd, err = os.Getwd(); return })
 	if wd != "/" {
 		t.Errorf("working directory inside is %q", wd)
 	}
-	if _, err := Build(Tree{}, Wanted{}, func() error { return failed }); !errors.Is(err, failed) {
+	if _, err := Build(Tree{}, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Build(Tree{}, Wanted{}, func() error { runtime.Goexit(); return nil }); err == nil {
+	if _, err := Build(Tree{}, func() error { runtime.Goexit(); return nil }); err == nil {
 		t.Error("a callback that ends its goroutine is no error")
 	}
 	var p *panics.Error
-	if _, err := Build(Tree{}, Wanted{}, func() error { panic("boom") }); !errors.As(err, &p) {
+	if _, err := Build(Tree{}, func() error { panic("boom") }); !errors.As(err, &p) {
 		t.Errorf("a callback that panics: %v", err)
 	}
 }

@@ -20,9 +20,9 @@ func TestBuildRefusesChroot(t *testing.T) {
 		if err := unix.Chdir("/"); err != nil {
 			t.Fatal(err)
 		}
-		ns, err := Build(Tree{Entries: []Entry{{Kind: Dir, Path: "/srv"}}}, Wanted{}, nil)
+		ns, err := Build(Tree{Entries: []Entry{{Kind: Dir, Path: "/srv"}}}, nil)
 		if err == nil {
-			ns.Close()
+			unix.Close(ns)
 			t.Fatal("built in a chroot")
 		}
 		if !strings.Contains(err.Error(), "chroot") {

@@ -23,22 +23,22 @@ func needRoot(t testing.TB) {
 }
 
 // build builds a tree and closes it with the test.
-func build(t testing.TB, tree Tree, want Wanted, inside func() error) *Namespaces {
+func build(t testing.TB, tree Tree, inside func() error) int {
 	t.Helper()
 	needRoot(t)
-	ns, err := Build(tree, want, inside)
+	ns, err := Build(tree, inside)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ns.Close() })
+	t.Cleanup(func() { unix.Close(ns) })
 	return ns
 }
 
 // within runs f on a thread that has joined the mount namespace.
-func within(t testing.TB, ns *Namespaces, f func() error) error {
+func within(t testing.TB, ns int, f func() error) error {
 	t.Helper()
 	return onThrowAwayThread(func() error {
-		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(ns.Mnt, unix.CLONE_NEWNS)); err != nil {
+		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(ns, unix.CLONE_NEWNS)); err != nil {
 			return err
 		}
 		return f()
@@ -46,7 +46,7 @@ func within(t testing.TB, ns *Namespaces, f func() error) error {
 }
 
 // run starts a program inside and returns what it wrote and its exit status.
-func run(t testing.TB, ns *Namespaces, argv ...string) (string, int) {
+func run(t testing.TB, ns int, argv ...string) (string, int) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -83,7 +83,7 @@ func mountinfo(t testing.TB, tree Tree) []string {
 	}
 	defer proc.Close()
 	var text []byte
-	build(t, tree, Wanted{}, func() error {
+	build(t, tree, func() error {
 		fd, err := unix.Openat(int(proc.Fd()), "thread-self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@ func TestLandlockRulesetMadeInside(t *testing.T) {
 	}
 	ruleset := -1
 	tree := Tree{Entries: append(connection(), Entry{Kind: Write, Path: "/spool", Source: t.TempDir()}, Entry{Kind: Write, Path: "/closed", Source: t.TempDir()})}
-	ns := build(t, tree, Wanted{}, func() (err error) {
+	ns := build(t, tree, func() (err error) {
 		ruleset, err = landlock.Ruleset(landlock.ABI(), []landlock.Rule{{Path: "/private", Access: landlock.Write}, {Path: "/spool", Access: landlock.Write},
 			{Path: "/dev/null", Access: landlock.Device}, {Path: "/etc/casemate", Access: landlock.Read}}, landlock.Net{Connect: landlock.Ports{Any: true}, Bind: landlock.Ports{Any: true}, UDP: true}, false)
 		return err

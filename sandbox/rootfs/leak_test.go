@@ -55,12 +55,12 @@ func TestBuildLeavesNothing(t *testing.T) {
 	broken := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/tmp/nowhere", Source: "/nowhere/at/all"}}, tree.Entries...)}
 	late := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/usr/no-such-mount-point", Source: "/etc"}}, tree.Entries...)}
 	once := func(tree Tree, inside func() error, fails bool) {
-		ns, err := Build(tree, Wanted{NewNet: true, NewUTS: true, NewIPC: true, NewCgroup: true}, inside)
+		ns, err := Build(tree, inside)
 		if (err != nil) != fails {
 			t.Fatal(err)
 		}
-		if ns != nil {
-			if err := errors.Join(ns.Close(), ns.Close()); err != nil {
+		if ns >= 0 {
+			if err := unix.Close(ns); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -104,46 +104,14 @@ func TestThrowAwayThreadIsNeverMain(t *testing.T) {
 	}
 }
 
-func TestBuildNamespaces(t *testing.T) {
-	names := []string{"net", "uts", "ipc", "cgroup"}
-	for i, w := range []Wanted{{}, {NewNet: true}, {NewUTS: true}, {NewIPC: true}, {NewCgroup: true}, {true, true, true, true}} {
-		ns := build(t, Tree{}, w, nil)
-		for j, fd := range []int{ns.Net, ns.UTS, ns.IPC, ns.Cgroup} {
-			if made := i == 5 || i == j+1; made != (fd >= 0) {
-				t.Errorf("%+v: %s is descriptor %d", w, names[j], fd)
-			}
-			if fd < 0 {
-				continue
-			}
-			var mine, theirs unix.Stat_t
-			if err := errors.Join(unix.Stat("/proc/self/ns/"+names[j], &mine), unix.Fstat(fd, &theirs)); err != nil {
-				t.Fatal(err)
-			}
-			if mine.Ino == theirs.Ino {
-				t.Errorf("%s namespace is the host's", names[j])
-			}
-			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-				t.Errorf("%s is not close-on-exec: %v %v", names[j], flags, err)
-			}
-		}
-	}
-}
-
 func BenchmarkBuild(b *testing.B) {
 	needRoot(b)
 	tree := Tree{Entries: append(connection(), Entry{Kind: Exec, Path: "/bin/sh"}, Entry{Kind: Exec, Path: "/usr/lib/x86_64-linux-gnu"}, Entry{Kind: Exec, Path: "/lib64"})}
-	for _, c := range []struct {
-		name string
-		want Wanted
-	}{{"mnt", Wanted{}}, {"all", Wanted{true, true, true, true}}} {
-		b.Run(c.name, func(b *testing.B) {
-			for b.Loop() {
-				ns, err := Build(tree, c.want, nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				ns.Close()
-			}
-		})
+	for b.Loop() {
+		ns, err := Build(tree, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		unix.Close(ns)
 	}
 }

@@ -2,8 +2,8 @@
 // the entries that were named, in a mount namespace of its own.
 //
 // Everything is resolved once, at load, by file descriptor, and refused where
-// somebody other than root had a say in it (hostpath). What a Namespaces
-// value holds afterwards does not follow later changes of the host's names: a
+// somebody other than root had a say in it (hostpath). What the
+// namespace holds afterwards does not follow later changes of the host's names: a
 // bind of a directory shows the directory that was there at Build, and a bind of
 // one file keeps the inode it had then. A host file that is replaced by rename
 // (the way package managers write) stays visible inside in its old version until

@@ -37,13 +37,13 @@ func TestBuildRefuses(t *testing.T) {
 		{Entry{Kind: Device, Path: "/dev/tty1"}, "devices", nil},
 		{Entry{Kind: Device, Path: "/dev/null", Source: node}, "devices", nil},
 	} {
-		ns, err := Build(Tree{Entries: []Entry{c.entry}}, Wanted{}, nil)
-		if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) || ns != nil {
+		ns, err := Build(Tree{Entries: []Entry{c.entry}}, nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) || ns >= 0 {
 			t.Errorf("%+v: %v, want %q", c.entry, err, c.want)
 		}
 	}
 	inner := []Entry{{Kind: ReadOnly, Path: dir}, {Kind: ReadOnly, Path: dir + "/nope", Source: "/etc"}}
-	if _, err := Build(Tree{Entries: inner}, Wanted{}, nil); err == nil || !strings.Contains(err.Error(), dir+"/nope: open mount point: no such file") {
+	if _, err := Build(Tree{Entries: inner}, nil); err == nil || !strings.Contains(err.Error(), dir+"/nope: open mount point: no such file") {
 		t.Errorf("mount point missing inside a bind: %v", err)
 	}
 	if _, err := os.Stat(dir + "/nope"); err == nil {
@@ -63,7 +63,7 @@ func TestBuildSubmounts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(sub, "f"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: "/data", Source: dir}}}, Wanted{}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: "/data", Source: dir}}}, nil)
 	err := within(t, ns, func() error {
 		if _, err := os.ReadFile("/data/sub/f"); err != nil {
 			t.Error(err)

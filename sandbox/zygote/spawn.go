@@ -80,8 +80,7 @@ func (z *Zygote) fork(p *Plan, ctl int) error {
 	defer unix.Close(null)
 	moved := *p
 	files := []uintptr{uintptr(null), uintptr(null), uintptr(null), 0, uintptr(ctl)}
-	for _, fd := range []*int{&moved.Mnt, &moved.Net, &moved.UTS, &moved.IPC, &moved.CgroupNS, &moved.CgroupProcs,
-		&moved.Landlock, &moved.Exec} {
+	for _, fd := range []*int{&moved.Mnt, &moved.CgroupProcs, &moved.Landlock, &moved.Exec} {
 		if *fd >= 0 {
 			files = append(files, uintptr(*fd))
 			*fd = len(files) - 1

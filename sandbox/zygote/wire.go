@@ -67,8 +67,8 @@ const (
 
 // Steps are the names of the steps that can fail, in the order of zygote.h.
 var Steps = []string{
-	"none", "block signals", "set parent-death signal", "read plan", "setsid", "join cgroup", "join network namespace",
-	"join uts namespace", "join ipc namespace", "join cgroup namespace", "join mount namespace", "move descriptors",
+	"none", "block signals", "set parent-death signal", "read plan", "setsid", "join cgroup", "make namespaces",
+	"join mount namespace", "move descriptors",
 	"change directory", "set rlimit", "set groups", "set gid", "drop bounding set", "set securebits",
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
@@ -93,7 +93,10 @@ type Rlimit struct {
 // Plan is everything a zygote does, resolved to numbers, descriptors and bytes.
 // A descriptor of -1 leaves its step out.
 type Plan struct {
-	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec int
+	Mnt, CgroupProcs, Landlock, Exec int
+	// Namespaces are the unshare(2) flags of those that the zygote makes for itself and
+	// its sessions, empty: of the network, ipc, uts and cgroups.
+	Namespaces uint32
 	// High is the first descriptor number the service can never make
 	// (its RLIMIT_NOFILE): the filter pins launch calls to numbers from there on.
 	High       uint32
@@ -127,17 +130,18 @@ type Plan struct {
 
 // header is struct plan of zygote.h.
 type header struct {
-	Magic, Size                                               uint32
-	Mnt, Net, UTS, IPC, CgroupNS, CgroupProcs, Landlock, Exec int32
-	High, CloneFlags, Flags, Stdio, Umask, Workers            uint32
-	UID, GID, NGroups, RlimitSet                              uint32
-	Caps, ZygoteCaps                                          uint64
-	Rlimits                                                   [maxRlimits][2]uint64
-	Groups                                                    [maxGroups]uint32
-	PathOff, DirOff, TmpOff                                   uint32
-	ArgvOff, ArgvLen, EnvOff, EnvLen                          uint32
-	FilterOff, FilterLen, SealOff, SealLen                    uint32
-	OOMOff                                                    uint32
+	Magic, Size                                       uint32
+	Mnt, CgroupProcs, Landlock, Exec                  int32
+	Namespaces                                        uint32
+	High, CloneFlags, Flags, Stdio, Umask, Workers, _ uint32
+	UID, GID, NGroups, RlimitSet                      uint32
+	Caps, ZygoteCaps                                  uint64
+	Rlimits                                           [maxRlimits][2]uint64
+	Groups                                            [maxGroups]uint32
+	PathOff, DirOff, TmpOff                           uint32
+	ArgvOff, ArgvLen, EnvOff, EnvLen                  uint32
+	FilterOff, FilterLen, SealOff, SealLen            uint32
+	OOMOff                                            uint32
 }
 
 func (p *Plan) flags() uint32 {
@@ -182,7 +186,7 @@ func (p *Plan) encode() ([]byte, error) {
 	}
 	h := header{
 		Magic: planMagic,
-		Mnt:   int32(p.Mnt), Net: int32(p.Net), UTS: int32(p.UTS), IPC: int32(p.IPC), CgroupNS: int32(p.CgroupNS),
+		Mnt:   int32(p.Mnt), Namespaces: p.Namespaces,
 		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec),
 		High: p.High, CloneFlags: p.CloneFlags, Flags: p.flags(), Stdio: uint32(p.Stdio), Umask: p.Umask,
 		Workers: uint32(max(p.Workers, 1)), UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,

@@ -121,12 +121,6 @@ static void load_plan(void)
 
 /* ---- entering the sandbox, once ---- */
 
-static void join(int fd, int type, uint32_t step)
-{
-	if (fd >= 0 && must(call(SYS_setns, fd, type), step) == 0)
-		must(call(SYS_close, fd), step);
-}
-
 /* Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number, which no service can make. */
 static int raise_fd(int fd, int to, int flags)
 {
@@ -157,11 +151,9 @@ static void join_all(void)
 {
 	if (plan->fd_cgroup >= 0 && must(call(SYS_write, plan->fd_cgroup, "0", 1), STEP_CGROUP) == 1)
 		must(call(SYS_close, plan->fd_cgroup), STEP_CGROUP);
-	join(plan->fd_net, CLONE_NEWNET, STEP_NETNS);
-	join(plan->fd_uts, CLONE_NEWUTS, STEP_UTSNS);
-	join(plan->fd_ipc, CLONE_NEWIPC, STEP_IPCNS);
-	join(plan->fd_cgns, CLONE_NEWCGROUP, STEP_CGROUPNS);
-	join(plan->fd_mnt, CLONE_NEWNS, STEP_MNTNS);
+	must(call(SYS_unshare, plan->namespaces), STEP_NAMESPACES);
+	if (plan->fd_mnt >= 0 && must(call(SYS_setns, plan->fd_mnt, CLONE_NEWNS), STEP_MNTNS) == 0)
+		must(call(SYS_close, plan->fd_mnt), STEP_MNTNS);
 	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + FD_LANDLOCK, O_CLOEXEC);
 	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + FD_EXEC, O_CLOEXEC);
 	if (!(plan->flags & F_CHDIR_LATE))

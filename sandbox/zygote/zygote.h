@@ -45,8 +45,8 @@ enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 
 /* In the order of Steps in wire.go. */
 enum {
-	STEP_NONE, STEP_SIGNALS, STEP_PDEATHSIG, STEP_PLAN, STEP_SETSID, STEP_CGROUP, STEP_NETNS, STEP_UTSNS,
-	STEP_IPCNS, STEP_CGROUPNS, STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
+	STEP_NONE, STEP_SIGNALS, STEP_PDEATHSIG, STEP_PLAN, STEP_SETSID, STEP_CGROUP, STEP_NAMESPACES,
+	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
 	STEP_PTY, STEP_OOM, STEP_PERSONALITY
@@ -62,10 +62,11 @@ struct limit64 {
 
 struct plan {
 	uint32_t magic, size;
-	int32_t fd_mnt, fd_net, fd_uts, fd_ipc, fd_cgns, fd_cgroup, fd_landlock, fd_exec;
+	int32_t fd_mnt, fd_cgroup, fd_landlock, fd_exec;
+	uint32_t namespaces; /* unshare(2) flags: empty ones, for the sessions that this process starts */
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
 	uint32_t clone_flags, flags, stdio, umask;
-	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	uint32_t workers, pad; /* workers: threads that take requests, 1 to MAX_WORKERS */
 	uint32_t uid, gid, ngroups, rlimit_set;
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */

@@ -46,7 +46,7 @@ func plain(t *testing.T, argv ...string) *Plan {
 		t.Fatal(err)
 	}
 	return &Plan{
-		Mnt: -1, Net: -1, UTS: -1, IPC: -1, CgroupNS: -1, CgroupProcs: -1, Landlock: -1, Exec: -1,
+		Mnt: -1, CgroupProcs: -1, Landlock: -1, Exec: -1,
 		High: 64, Path: argv[0], Dir: "/", Argv: argv, Env: []string{"FIXED=1"}, UID: 65534, GID: 65534,
 		ZygoteCaps: caps, Rlimits: []Rlimit{{unix.RLIMIT_NOFILE, 64, 64}},
 		CloneFlags: unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | uint32(unix.SIGCHLD),

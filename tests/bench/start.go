@@ -170,7 +170,7 @@ var layers = []struct {
 		plan: func(p *zygote.Plan) { p.CloneFlags &^= unix.CLONE_NEWPID; p.Filter = nil }},
 	{name: "no seccomp filter", plan: func(p *zygote.Plan) { p.Filter = nil }},
 	{name: "no landlock", plan: func(p *zygote.Plan) { p.Landlock = -1 }},
-	{name: "no network namespace", plan: func(p *zygote.Plan) { p.Net = -1 }},
+	{name: "no network namespace", plan: func(p *zygote.Plan) { p.Namespaces &^= unix.CLONE_NEWNET }},
 	{name: "with the server profile's filter, and so an ipc namespace for each", profile: func(p *sandbox.Profile) {
 		p.Syscalls.Allow = []string{"@server"}
 	}},
