@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -38,9 +39,9 @@ func profileRules(p Profile, c Command) []filter.Rule {
 	if p.Network.Mode != NetworkNone {
 		calls["sendto"], calls["sendmsg"] = unix.SYS_SENDTO, unix.SYS_SENDMSG
 	}
-	for name, nr := range calls {
+	for _, name := range slices.Sorted(maps.Keys(calls)) { // in one order, so that equal filters are known again
 		if !slices.Contains(p.Syscalls.Deny, name) {
-			rules = append(rules, call(nr))
+			rules = append(rules, call(calls[name]))
 		}
 	}
 	return rules
@@ -206,10 +207,11 @@ func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err err
 
 // programs remembers what was compiled: hundreds of services share a few
 // profiles, and one compilation takes milliseconds and a megabyte for a while.
-// It is a memory of a pure function, so it needs no owner.
+// Each is made once, those that differ side by side. It is a memory of a pure
+// function, so it needs no owner.
 var programs struct {
 	sync.Mutex
-	known map[[sha256.Size]byte][]byte
+	known map[[sha256.Size]byte]func() ([]byte, error)
 }
 
 // maxPrograms bounds programs (about 5 KiB each); beyond it all are forgotten.
@@ -223,19 +225,16 @@ func compile(f filter.Filter) ([]byte, error) {
 	}
 	key := [sha256.Size]byte(h.Sum(nil))
 	programs.Lock()
-	defer programs.Unlock()
-	if p, ok := programs.known[key]; ok {
-		return p, nil
+	made := programs.known[key]
+	if made == nil {
+		made = sync.OnceValues(f.Compile)
+		if programs.known == nil || len(programs.known) >= maxPrograms {
+			programs.known = map[[sha256.Size]byte]func() ([]byte, error){}
+		}
+		programs.known[key] = made
 	}
-	p, err := f.Compile()
-	if err != nil {
-		return nil, err
-	}
-	if programs.known == nil || len(programs.known) >= maxPrograms {
-		programs.known = map[[sha256.Size]byte][]byte{}
-	}
-	programs.known[key] = p
-	return p, nil
+	programs.Unlock()
+	return made()
 }
 
 func (pl *Plan) sealRules(execByFD bool) []filter.Rule {

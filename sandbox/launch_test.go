@@ -35,3 +35,38 @@ func TestListenerRules(t *testing.T) {
 		}
 	}
 }
+
+// TestSameFilterCompiledOnce: equal rules come to the same program, not only to an equal
+// one, also where they are asked for at once; others do not wait for it.
+func TestSameFilterCompiledOnce(t *testing.T) {
+	program := func(p Profile, c Command) []byte {
+		pl, err := planOf(t, p, c)
+		if err != nil {
+			t.Error(err)
+			return []byte{0}
+		}
+		prog, _, err := pl.filter(true, true)
+		if err != nil {
+			t.Error(err)
+			return []byte{0}
+		}
+		return prog
+	}
+	listens := shell("")
+	listens.Listens = true
+	other := realistic()
+	other.Syscalls.Deny = []string{"flock"}
+	want, different := program(realistic(), listens), program(other, listens)
+	if &want[0] == &different[0] {
+		t.Error("different filters are one program")
+	}
+	same := make(chan *byte)
+	for range 16 {
+		go func() { same <- &program(realistic(), listens)[0] }()
+	}
+	for range 16 {
+		if got := <-same; got != &want[0] {
+			t.Fatal("a filter was compiled again")
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package root
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"casemate/tests/root/rig"
+)
+
+// TestDescriptorsPerService: an idle service costs its listener, its tree, its program
+// and its Landlock ruleset, and nothing more. Above as many services as keep a zygote
+// ready, so that none has one.
+func TestDescriptorsPerService(t *testing.T) {
+	const few, many, each = 70, 110, 4
+	held := func(services int) int {
+		t.Helper()
+		var text strings.Builder
+		text.WriteString(head)
+		for i := range services {
+			text.WriteString(service(fmt.Sprintf("s%d", i), "tcp4://127.0.0.1:"+rig.Port(t), []string{"/bin/cat"}, "profile = profile.line"))
+		}
+		b := rig.Serve(t, text.String())
+		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Stop()
+		return len(fds)
+	}
+	low := held(few)
+	high := held(many)
+	if got := float64(high-low) / (many - few); got > each {
+		t.Errorf("an idle service holds %.1f descriptors, want at most %d: %d with %d services, %d with %d", got, each, low, few, high, many)
+	}
+}
