@@ -201,8 +201,11 @@ func newRig(t *testing.T) *rig {
 	g.cells = func(j job) (cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		c := g.fakes[j.Service.Name]
-		if c == nil || c.closed {
+		c, closed := g.fakes[j.Service.Name], true
+		if c != nil {
+			c.set(func() { closed = c.closed })
+		}
+		if closed {
 			c = &fakeCell{argv: j.Service.Command}
 			g.fakes[j.Service.Name] = c
 		}

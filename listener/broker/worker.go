@@ -84,9 +84,11 @@ func (w *worker) running() bool {
 // start runs on its own goroutine.
 func (w *worker) start(uid uint32) (pid, fd int, err error) {
 	if w.cell == nil {
-		if w.cell, err = w.prepare(); err != nil {
+		c, err := w.prepare()
+		if err != nil {
 			return 0, -1, err
 		}
+		w.cell = c
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
