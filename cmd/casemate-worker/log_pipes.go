@@ -16,8 +16,9 @@ const (
 	// maxRead is as much of one pipe as is read in its turn: what a pipe holds.
 	maxRead = 64 << 10
 	// turnEvery bounds how often the pipes have their turn: a session that writes
-	// without end is read no faster, and thousands that end are not thousands of wakes.
-	turnEvery = time.Millisecond
+	// without end is read no faster, and thousands that end are not thousands of wakes,
+	// which cost as much as a third of a short session.
+	turnEvery = 20 * time.Millisecond
 	maxReady  = 256 // pipes in one turn
 	maxTurns  = 256 // when the worker is to end and somebody goes on writing
 )
