@@ -36,6 +36,7 @@ type candidate struct {
 	retry map[string]error
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
+	stamps  stamps  // of the host as this candidate is made from it
 	now     inForce // what serves meanwhile
 	lenient bool    // nothing does: what can be served is
 	warned  []policy.Diagnostic
@@ -49,7 +50,8 @@ type planned struct {
 	sockets []wantedSocket
 	job     job
 	key     string // runners of equal keys are alike
-	stamp   string // of the host's part of key, and of its users
+	files   string // the stamp of the host's part of key
+	stamp   string // and of its users
 	fault   error  // why there is no sandbox of it: it is tried again
 	run     *runner
 }
@@ -89,7 +91,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
 		b: b, gen: g, proven: make(map[*runner]starter), opened: make(map[string]*listener.Socket),
-		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error),
+		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error), stamps: make(stamps),
 	}
 }
 
@@ -141,8 +143,8 @@ func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err e
 	if p.job, err = newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
 		return err
 	}
-	p.stamp = c.b.stamp(s, &p.job.Profile, accountFiles...)
-	p.key, err = p.job.key(c.b.stamp(s, &p.job.Profile))
+	p.files, p.stamp = c.b.stamp(c.stamps, s, &p.job.Profile)
+	p.key, err = p.job.key(p.files)
 	return err
 }
 
@@ -228,7 +230,7 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	r := newRunner(c.b, s.Name, box)
 	r.key, r.stamp, r.logs, r.linger = p.key, p.stamp, p.job.logs(), s.Linger
 	if s.Builtin != "" {
-		r.records, r.rules = true, c.b.builtinRules(p)
+		r.records, r.rules = true, builtinRules(p)
 	}
 	warm := len(c.plans) <= maxWarm
 	c.mu.Lock()
@@ -244,8 +246,8 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 }
 
 // builtinRules is what a running builtin worker must be replaced for.
-func (b *Broker) builtinRules(p *planned) string {
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.job.Profile, b.stamp(p.svc.spec, &p.job.Profile)})
+func builtinRules(p *planned) string {
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.job.Profile, []byte(p.files)})
 	if err != nil {
 		return "" // newJob has encoded the same before
 	}

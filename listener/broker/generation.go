@@ -58,7 +58,7 @@ type job struct {
 }
 
 // logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
-func (j job) logs() bool { return j.Service.Stdio != "socket-all" }
+func (j job) logs() bool { return j.Service.Stdio != sandbox.StdioAll }
 
 // key names what the sandbox is made from: two jobs of equal keys may share
 // one. The program and the paths of the profile count as they lie on the disk,
@@ -79,22 +79,35 @@ func (j job) key(stamp string) (string, error) {
 // accountFiles are where users and groups come from.
 var accountFiles = []string{"/etc/passwd", "/etc/group"}
 
-// stamp differs when a path of the profile, the program, or one of more has become
-// another file, or has been written to. What is in a directory does not count: a
-// sandbox shows it as it is.
-func (b *Broker) stamp(s *policy.Service, p *sandbox.Profile, more ...string) string {
+// stamps is how files lie on the disk, by path: in one pass over many services each
+// is looked at once.
+type stamps map[string]string
+
+// of differs when one of the paths has become another file, or has been written to. What
+// is in a directory does not count: a sandbox shows it as it is.
+func (m stamps) of(paths ...string) string {
 	h := sha256.New()
-	for _, p := range slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, []string{b.program(s)}, more) {
-		var st unix.Stat_t
-		if err := unix.Stat(p, &st); err != nil {
-			st = unix.Stat_t{}
+	for _, p := range paths {
+		if m[p] == "" {
+			var st unix.Stat_t
+			if unix.Stat(p, &st) != nil {
+				st = unix.Stat_t{}
+			}
+			m[p] = fmt.Sprintln(p, st.Dev, st.Ino)
+			if st.Mode&unix.S_IFMT == unix.S_IFREG {
+				m[p] += fmt.Sprintln(st.Size, st.Ctim.Nano())
+			}
 		}
-		fmt.Fprintf(h, "%s %d %d", p, st.Dev, st.Ino)
-		if st.Mode&unix.S_IFMT == unix.S_IFREG {
-			fmt.Fprintf(h, " %d %d", st.Size, st.Ctim.Nano())
-		}
+		h.Write([]byte(m[p]))
 	}
 	return string(h.Sum(nil))
+}
+
+// stamp is of what a service with profile p is made from: of the files alone, and with
+// those of users and groups.
+func (b *Broker) stamp(m stamps, s *policy.Service, p *sandbox.Profile) (files, all string) {
+	files = m.of(slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, []string{b.program(s)})...)
+	return files, files + m.of(accountFiles...)
 }
 
 // program is the path of what a service runs.

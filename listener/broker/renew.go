@@ -149,7 +149,7 @@ func (l look) renew() bool {
 	}
 	defer b.load.RUnlock()
 	doc := s.gen.doc
-	if !l.faulty && l.stamp == b.stamp(s.spec, doc.Policy.Profile(s.spec.Profile), accountFiles...) {
+	if _, now := b.stamp(make(stamps), s.spec, doc.Policy.Profile(s.spec.Profile)); !l.faulty && l.stamp == now {
 		return false
 	}
 	c := b.candidate(s.gen)
