@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -218,12 +219,12 @@ var programs struct {
 const maxPrograms = 64
 
 func compile(f filter.Filter) ([]byte, error) {
-	h := sha256.New()
-	fmt.Fprintln(h, f.OnViolation, f.Once)
-	for _, r := range f.Rules {
-		fmt.Fprintln(h, r)
+	text := fmt.Appendln(nil, f.OnViolation, f.Once)
+	for _, words := range filter.Encode(f.Rules) {
+		text = binary.NativeEndian.AppendUint32(text, uint32(len(words)))
+		text, _ = binary.Append(text, binary.NativeEndian, words) // numbers are always encoded
 	}
-	key := [sha256.Size]byte(h.Sum(nil))
+	key := sha256.Sum256(text)
 	programs.Lock()
 	made := programs.known[key]
 	if made == nil {

@@ -9,7 +9,7 @@ import (
 // then index, mask and value of each argument.
 type Words [][]uint32
 
-// Encode gives normalized rules as Words.
+// Encode gives rules as Words, which are canonical if the rules are normalized.
 func Encode(rules []Rule) Words {
 	out := make(Words, len(rules))
 	for i, r := range rules {
