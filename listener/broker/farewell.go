@@ -42,21 +42,20 @@ func (b *Broker) keeps(s *session) bool {
 // that has closed; else the client's end is waited for.
 func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
 	talk, tcp = listener.Overhear(conn)
-	f := &farewell{b: b, conn: conn, left: maxDrain}
-	if listener.Unread(conn) == 0 && (!tcp || talk.Closed || talk.In > 0) || !f.wait(tcp) {
+	if listener.Unread(conn) == 0 && (!tcp || talk.Closed || talk.In > 0) || !b.linger(conn, tcp) {
 		unix.Close(conn)
 	}
 	return talk, tcp
 }
 
-// wait begins to wait for the client's end, if there is something to wait for. A
+// linger begins to wait for the client's end, if there is something to wait for. A
 // unix client's is only waited out: what it has sent cannot be thrown away unread.
-func (f *farewell) wait(tcp bool) bool {
-	b := f.b
-	if unix.Shutdown(f.conn, unix.SHUT_WR) != nil || tcp && f.over() || b.parting >= maxParting || b.stopping {
+func (b *Broker) linger(conn int, tcp bool) bool {
+	f := &farewell{b: b, conn: conn, left: maxDrain}
+	if unix.Shutdown(conn, unix.SHUT_WR) != nil || tcp && f.over() || b.parting >= maxParting || b.stopping {
 		return false
 	}
-	if tcp && b.loop.Add(f.conn, unix.EPOLLIN, f) != nil {
+	if tcp && b.loop.Add(conn, unix.EPOLLIN, f) != nil {
 		return false
 	}
 	b.parting++

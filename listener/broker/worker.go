@@ -246,30 +246,31 @@ func (w *worker) Ready(events uint32) {
 
 // end lets go of a worker that died, or that broke the protocol.
 func (w *worker) end(err error) {
-	w.b.loop.Del(w.fd)
-	unix.Close(w.fd)
 	kill(w.pid, unix.SIGKILL)
-	delete(w.b.helpers, w.pid)
-	w.b.reapLater(w.pid)
-	w.sent(len(w.unsent))
-	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
+	w.letGo()
 	if time.Duration(w.b.loop.Now()-w.born) >= workerSettled {
 		w.failures = 0
 	}
 	w.fail(err)
 }
 
-// stop lets the worker end for good.
-func (w *worker) stop() {
-	w.b.loop.Disarm(&w.backoff)
-	if w.fd < 0 {
-		return
-	}
+// letGo closes our end, and what waited to be sent over it. The process is reaped
+// when it has ended.
+func (w *worker) letGo() {
 	w.b.loop.Del(w.fd)
 	unix.Close(w.fd)
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
-	w.fd, w.pid = -1, 0
+	w.sent(len(w.unsent))
+	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
+}
+
+// stop lets the worker end for good.
+func (w *worker) stop() {
+	w.b.loop.Disarm(&w.backoff)
+	if w.fd >= 0 {
+		w.letGo()
+	}
 }
 
 // finish tells the worker to end, takes what it still has to ask and to say, and
