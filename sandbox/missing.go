@@ -104,7 +104,7 @@ func (pl *Plan) lets(nr int) bool {
 // aims reports whether the filter lets it choose the peer of a socket that it has.
 func (pl *Plan) aims() bool {
 	return pl.lets(unix.SYS_CONNECT) || pl.lets(unix.SYS_SENDMSG) || pl.lets(unix.SYS_SENDMMSG) ||
-		slices.ContainsFunc(pl.rules, func(r filter.Rule) bool { return r.Call == unix.SYS_SENDTO && !r.Fixed(5, 0) })
+		slices.ContainsFunc(pl.rules, func(r filter.Rule) bool { return r.Call == unix.SYS_SENDTO && !call(r.Call, eq(5, 0)).Covers(r) })
 }
 
 // landlockNet is what the profile leaves of the network.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/acl/limit"
 	"casemate/listener"
 
 	"golang.org/x/sys/unix"
@@ -40,10 +39,10 @@ func (at *listening) handOver() {
 		// For the record only: the rules of a wait service admit everybody.
 		v.peer = at.mark.Peer
 	}
-	s, refusal := b.admitWait(&v)
+	s, reason := b.admit(&v)
 	if s == nil {
-		b.refuse(&v, string(refusal.Reason))
-		at.rest(min(max(refusal.RetryAfter, minRest), maxBackoff))
+		b.refuse(&v, reason)
+		at.rest(min(max(v.svc.tally.limiter.Peek(b.loop.Now(), v.source()).RetryAfter, minRest), maxBackoff))
 		return
 	}
 	defer b.abandon(s)
@@ -60,16 +59,6 @@ func (at *listening) handOver() {
 		h.sync()
 	}
 	s.run.start(s)
-}
-
-// admitWait is admit for a program that takes its clients itself: there is no
-// source to count, and the per-source limits are refused by the policy.
-func (b *Broker) admitWait(v *visit) (*session, limit.Refusal) {
-	s, reason := b.admit(v)
-	if s == nil {
-		return nil, limit.Refusal{Reason: limit.Reason(reason), RetryAfter: v.svc.tally.limiter.Peek(b.loop.Now(), v.source()).RetryAfter}
-	}
-	return s, limit.Refusal{}
 }
 
 // maxUnread is how many programs one datagram or connection may start in vain.

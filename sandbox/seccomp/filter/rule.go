@@ -118,11 +118,6 @@ func (r Rule) Overlaps(o Rule) bool {
 // Allows reports whether the rules let some call through that the given one describes.
 func Allows(rules []Rule, call Rule) bool { return slices.ContainsFunc(rules, call.Overlaps) }
 
-// Fixed reports whether the rule asks for this value of all 32 bits of an argument.
-func (r Rule) Fixed(index uint, want uint32) bool {
-	return slices.ContainsFunc(r.Args, func(a Arg) bool { return a.Index == index && a.Bits() == ^uint32(0) && a.Value == want })
-}
-
 // Normalize checks the rules and gives them back sorted by call number, their
 // arguments by index, without those that another rule covers, and those of sending
 // calls without MSG_FASTOPEN. The result allows exactly what the rules allowed but for
