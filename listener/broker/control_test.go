@@ -64,30 +64,32 @@ func TestControl(t *testing.T) {
 	}
 }
 
+// asksControl puts a request to the control socket.
+func (g *rig) asksControl(request string) net.Conn {
+	g.t.Helper()
+	c, err := net.Dial("unix", g.conf.ControlPath)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write([]byte(`{"format_version":1,` + request + "}\n")); err != nil {
+		g.t.Fatal(err)
+	}
+	return c
+}
+
 // TestDocumentWaitsAlone: while one client is sent a document, and does not read
 // it, others ask for the state, and connections are served.
 func TestDocumentWaitsAlone(t *testing.T) {
 	g, port := newRig(t), freePort(t)
 	g.load(svc("cat", "tcp", port, "/bin/cat"))
-	ask := func(request string) net.Conn {
-		t.Helper()
-		c, err := net.Dial("unix", g.conf.ControlPath)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		if _, err := c.Write([]byte(`{"format_version":1,` + request + "}\n")); err != nil {
-			t.Fatal(err)
-		}
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		return c
-	}
 	g.control.sending.Lock() // as for a client that does not read
-	waiting := bufio.NewReader(ask(`"verb":"document","service":"cat","client":"192.0.2.1"`))
+	waiting := bufio.NewReader(g.asksControl(`"verb":"document","service":"cat","client":"192.0.2.1"`))
 	if line, err := waiting.ReadString('\n'); err != nil || !strings.Contains(line, `"live"`) {
 		t.Errorf("%q, %v", line, err)
 	}
-	if text, err := io.ReadAll(ask(`"verb":"status"`)); err != nil || !bytes.Contains(text, []byte(`"ok":true`)) {
+	if text, err := io.ReadAll(g.asksControl(`"verb":"status"`)); err != nil || !bytes.Contains(text, []byte(`"ok":true`)) {
 		t.Errorf("%q, %v", text, err)
 	}
 	c := dial(t, port)
@@ -114,17 +116,6 @@ func TestStatusBesideReloads(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	compile, hold := g.compile, make(chan struct{})
 	g.compile = func(p []string) (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile(p) }
-	ask := func(verb string) net.Conn {
-		t.Helper()
-		c, err := net.Dial("unix", g.conf.ControlPath)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(10 * time.Second))
-		c.Write([]byte(`{"format_version":1,"verb":"` + verb + `"}` + "\n"))
-		return c
-	}
 	says := func(c net.Conn, want string) {
 		t.Helper()
 		if text, err := io.ReadAll(c); err != nil || !strings.Contains(string(text), want) {
@@ -133,11 +124,11 @@ func TestStatusBesideReloads(t *testing.T) {
 	}
 	var waiting []net.Conn
 	for n := range maxControls {
-		waiting = append(waiting, ask("reload"))
+		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
 		waitFor10(t, func() bool { return len(g.control.loads) == n+1 })
 	}
-	says(ask("status"), `"ok":true`)
-	says(ask("reload"), "16 reloads are waiting")
+	says(g.asksControl(`"verb":"status"`), `"ok":true`)
+	says(g.asksControl(`"verb":"reload"`), "16 reloads are waiting")
 	close(hold)
 	for _, c := range waiting {
 		says(c, `"ok":true`)

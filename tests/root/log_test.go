@@ -73,11 +73,7 @@ func TestRecordsHaveOneForm(t *testing.T) {
 // echoed is a connection that the built-in echo at port has answered: its worker runs.
 func echoed(t *testing.T, port string) net.Conn {
 	t.Helper()
-	c, err := rig.Dial(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := connect(t, port)
 	if _, err := c.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}

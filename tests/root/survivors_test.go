@@ -46,11 +46,7 @@ func kill9(t *testing.T, b *rig.Broker) {
 // says is the first line that a service sends, with the session's connection.
 func says(t *testing.T, port, want string) net.Conn {
 	t.Helper()
-	c, err := rig.Dial(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := connect(t, port)
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || line != want+"\n" {
 		t.Fatalf("port %s said %q (%v), want %q", port, line, err, want)
