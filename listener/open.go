@@ -84,10 +84,11 @@ func openAs(s Spec, share bool) (*Socket, error) {
 
 // alone tells whether no other udp socket without a peer is bound to fd's address:
 // one with a peer is what a program has that an earlier broker, or a service that was
-// removed, has left.
+// removed, has left. The table is that of this thread's network namespace, where fd was
+// made: /proc/net is the first thread's.
 func alone(fd int, network string) bool {
 	var st unix.Stat_t
-	text, err := os.ReadFile("/proc/net/" + strings.TrimSuffix(network, "4"))
+	text, err := os.ReadFile("/proc/thread-self/net/" + strings.TrimSuffix(network, "4"))
 	if err != nil || unix.Fstat(fd, &st) != nil {
 		return false
 	}
