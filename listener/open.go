@@ -19,7 +19,6 @@ type Socket struct {
 	Spec Spec
 
 	file   inode // the unix socket file this Socket made, zero otherwise
-	spread bool  // see Spread
 	hidden int   // see walker: heads that must leave before the queue can be walked again
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
@@ -51,7 +50,7 @@ func openInet(s Spec) (*Socket, error) {
 	sock, err := openAs(s, false)
 	if s.UDP() && errors.Is(err, unix.EADDRINUSE) {
 		if beside, err := openAs(s, true); err == nil {
-			if alone(beside.FD, s.Network) {
+			if alone(beside.FD, s.Network) && sharing(beside.FD, false) == nil {
 				return beside, nil
 			}
 			unix.Close(beside.FD)
@@ -61,8 +60,7 @@ func openInet(s Spec) (*Socket, error) {
 }
 
 // openAs opens a socket, with share also where others hold the address that have
-// SO_REUSEPORT and were made by the same uid. It has that only until it is bound, so
-// that nobody shares with it: what comes for nobody in particular is for one alone.
+// SO_REUSEPORT and were made by the same uid.
 func openAs(s Spec, share bool) (*Socket, error) {
 	fd, err := inetSocket(s)
 	if err != nil {
@@ -71,9 +69,6 @@ func openAs(s Spec, share bool) (*Socket, error) {
 	var sock *Socket
 	if err = sharing(fd, share); err == nil {
 		sock, err = bindInet(fd, s)
-	}
-	if err == nil && share {
-		err = sharing(fd, false)
 	}
 	if err != nil {
 		unix.Close(fd)

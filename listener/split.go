@@ -86,7 +86,7 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 	if err := w.walk(); err != nil {
 		return nil, err
 	}
-	replacement, err := s.sibling()
+	replacement, err := s.Sibling()
 	if err != nil {
 		return nil, err
 	}
@@ -96,32 +96,19 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 		err = w.walk()
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.release(), sharing(s.FD, s.spread), replacement.Close())
+		return nil, errors.Join(err, s.release(), replacement.Close())
 	}
 	return replacement, nil
 }
 
-// sibling opens another socket on s's address. SO_REUSEPORT is set on s only
-// from here on.
-func (s *Socket) sibling() (*Socket, error) {
+// Sibling opens another socket on s's address; the kernel spreads peers over both. Both
+// have SO_REUSEPORT from here on: while a new one was without it, some peers were told
+// that nobody is there (Linux 6.18). It is Open that keeps a second broker away.
+func (s *Socket) Sibling() (*Socket, error) {
 	if err := sharing(s.FD, true); err != nil {
 		return nil, err
 	}
-	twin, err := openAs(s.Spec, true)
-	if err == nil && s.spread {
-		twin.spread, err = true, sharing(twin.FD, true)
-	}
-	if err != nil {
-		return nil, errors.Join(err, sharing(s.FD, s.spread))
-	}
-	return twin, nil
-}
-
-// Spread opens one more socket beside s, over which the kernel spreads peers as over
-// all that were opened so, and over those that SplitPeer puts in their place.
-func (s *Socket) Spread() (*Socket, error) {
-	s.spread = true
-	return s.sibling()
+	return openAs(s.Spec, true)
 }
 
 // aim connects the socket to the head's sender, from the local address the

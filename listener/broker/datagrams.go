@@ -39,7 +39,7 @@ func (at *listening) spread() {
 	}
 	at.lanes = make([]*listening, 0, maxLanes)
 	for range min(maxLanes, min(allLanes, at.b.maxFiles/4)/max(services, 1)) - 1 {
-		sock, err := at.sock.Spread()
+		sock, err := at.sock.Sibling()
 		if err != nil {
 			at.b.limitedNote("split "+at.spec.Key(), "fewer sockets for peers that come at the same time", err)
 			return
