@@ -39,7 +39,7 @@ func leaving(t *testing.T, head string) (text string, ports map[string]string) {
 	return head + fmt.Sprintf("\nservice \"builtin\" {\n  listen = [%q]\n  builtin = \"echo\"\n  acl = acl.loopback\n  limit = limit.wide\n  linger = \"10s\"\n}\n", at("tcp4", "builtin")) +
 		service("stream", at("tcp4", "stream"), []string{"/bin/cat"}, "profile = profile.server") +
 		service("datagram", at("udp4", "datagram"), []string{"/bin/sh", "-c", "cat; sleep 60"}, "profile = profile.server", "acl = acl.loopback") +
-		service("wait", at("tcp4", "wait"), []string{program, "hold"}, "profile = profile.line", "wait = true", "acl = acl.anyone", "limit = limit.wait"), ports
+		service("wait", at("tcp4", "wait"), []string{program, "take"}, "profile = profile.line", "wait = true", "acl = acl.anyone", "limit = limit.wait"), ports
 }
 
 // TestRestartOverLeftSessions: with on_stop = "leave" nothing that is left behind keeps a
@@ -63,9 +63,11 @@ func TestRestartOverLeftSessions(t *testing.T) {
 		left[name] = c
 		goesBack(t, name, c, "before")
 	}
-	if _, err := rig.Dial(ports["wait"]); err != nil {
+	waiting, err := rig.Dial(ports["wait"])
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer waiting.Close()
 	holder := session(t, b, "wait").PID
 	time.Sleep(time.Second) // a younger worker is ended like a wait program
 	b.Stop()

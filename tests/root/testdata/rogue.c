@@ -74,6 +74,18 @@ static void hold(void)
 		;
 }
 
+/* Takes one client of its listening socket and stays until it goes. */
+static void take(void)
+{
+	int conn = accept(0, 0, 0);
+	char buf[64];
+
+	if (conn < 0 || write(conn, "taken\n", 6) != 6)
+		_exit(1);
+	while (read(conn, buf, sizeof buf) > 0)
+		;
+}
+
 /* Leaves a grandchild behind that nobody waits for. */
 static void fork_away(void)
 {
@@ -152,6 +164,8 @@ int main(int argc, char **argv)
 		datagram();
 	else if (strcmp(way, "hold") == 0)
 		hold();
+	else if (strcmp(way, "take") == 0)
+		take();
 	else if (strncmp(way, "shut-", 5) == 0)
 		shut(atoi(way + 5));
 	else if (strcmp(way, "once") == 0)
