@@ -73,7 +73,7 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker
 	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
 
-# What a change needs before anybody looks at it: no root, nothing installed, under a minute.
+# What a change needs before anybody looks at it: no root, nothing installed, a minute or two.
 # As a plain user what needs root is left out; what starts a broker is `make test`'s.
 check: gofmt vet
 	go test $$(go list ./... | grep -v /tests/) ./tests/fences ./tests/script ./tests/reproduce

@@ -76,6 +76,7 @@ func TestQuickstartRun(t *testing.T) {
 	defer out.Close()
 	cmd := exec.CommandContext(ctx, filepath.Join(top, "examples", "quickstart", "run"))
 	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,8 @@ func TestQuickstartRun(t *testing.T) {
 	} else {
 		tryQuickstart(t, filepath.Join(bin, "casemate"), control)
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	// As a terminal that is closed does: casemated alone would take it for a reload.
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGHUP); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {
