@@ -20,7 +20,7 @@ const (
 
 // ControlRequest is the one JSON line a client of the control socket sends.
 // Service narrows VerbStatus to one service; with VerbDocument, Service and the
-// address Client ask for Live too.
+// client ask for Live too: an address, or uid=NUMBER of a unix client.
 type ControlRequest struct {
 	FormatVersion int    `json:"format_version"`
 	Verb          string `json:"verb"`
@@ -51,6 +51,9 @@ type Live struct {
 	// Losses are the best_effort layers that the host lacks.
 	Losses    []string         `json:"losses,omitempty"`
 	Listeners []ListenerStatus `json:"listeners"`
+	// Error and Broken are those of ServiceStatus.
+	Error  string `json:"error,omitempty"`
+	Broken bool   `json:"broken,omitempty"`
 }
 
 // Status is what a running broker tells about itself.
@@ -62,9 +65,11 @@ type Status struct {
 	Digest      string    `json:"digest"`
 	PolicyPaths []string  `json:"policy_paths,omitempty"`
 	Loaded      time.Time `json:"loaded"`
-	// LastReload is the error of the newest reload, "" when it succeeded.
-	LastReload string          `json:"last_reload_error,omitempty"`
-	Services   []ServiceStatus `json:"services"`
+	// LastReload is the error of the newest reload, with the first place in the policy that
+	// is wrong, and ReloadFailed its time; "" and nothing when it succeeded.
+	LastReload   string          `json:"last_reload_error,omitempty"`
+	ReloadFailed time.Time       `json:"last_reload_failed,omitzero"`
+	Services     []ServiceStatus `json:"services"`
 	// Sessions lists live sessions, also of older generations; it is cut at
 	// MaxSessions and SessionsLeftOut counts the rest.
 	Sessions        []SessionStatus `json:"sessions"`
@@ -93,6 +98,8 @@ type ServiceStatus struct {
 	Refused  uint64 `json:"refused"`
 	// RefusedBy counts refusals by reason ("acl", "rate", "penalty", ...).
 	RefusedBy map[string]uint64 `json:"refused_by,omitempty"`
+	// EndedBy counts sessions that did not exit by themselves ("crash", "violation", "timeout", ...).
+	EndedBy map[string]uint64 `json:"ended_by,omitempty"`
 	// Failed counts admitted connections that could not be started.
 	Failed    uint64 `json:"failed"`
 	Zygote    bool   `json:"zygote"` // one is running

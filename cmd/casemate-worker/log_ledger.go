@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/listener/wire"
 )
 
 // The ledger's patience.
@@ -43,7 +44,8 @@ type source struct {
 type writer struct {
 	src     *source
 	id      uint64 // of the session
-	records bool   // a builtin's: a line may be a record already
+	records bool   // a builtin's: a line may be a record already, or its counts
+	counted func(*wire.Counts)
 	own     journal.Bucket
 	lines   lines
 	wrote   time.Time // its last write
@@ -88,6 +90,10 @@ func (l *ledger) flush(w *writer, now time.Time) {
 
 func (l *ledger) line(w *writer, text []byte, now time.Time) {
 	if w.records {
+		if c, ok := wire.CountsOf(w.src.name, text); ok {
+			w.counted(c)
+			return
+		}
 		if level, ok := recordOf(w.src.name, text); ok {
 			l.out(&journal.Relayed{Level: level, Line: bytes.Clone(text)})
 			return

@@ -178,6 +178,7 @@ func (p *pipes) belongs(o wire.Order) error {
 	}
 	p.asked--
 	x.writer = p.ledger.begin(o.Name, o.ID, o.Kind == wire.Records, time.Now())
+	x.writer.counted = func(c *wire.Counts) { p.tell(wire.Report{Kind: wire.Counted, Pipe: o.Pipe, Counts: c}) }
 	return p.watch(unix.EPOLL_CTL_ADD, o.Pipe)
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +28,12 @@ limits apply, and which user and sandbox its program gets.
 With a PATH (a file, a directory, a compiled document, or - for standard input) it
 reads that policy and needs nothing else; without, it asks the running casemated for
 the policy it runs, and for what its counters and this host add: "refused now" when a
-limit or a penalty stands against the client whom the rules would let in.
+limit or a penalty stands against the client whom the rules would let in, "not served
+now" when the service is broken or none of its listeners is open. A built-in's limits
+are counted by its own worker: casemate status has what it refused.
+
+CLIENT is an IPv4 or IPv6 address, or unix for a client of a unix socket (uid=NUMBER
+where its limits are asked of the running casemated).
 
 No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
@@ -81,8 +88,18 @@ which is about the rules: what a limit refuses now, the rules still allow.`,
 func (a *app) explanation(paths []string, service, client, name, local string) (*explain.Explanation, error) {
 	q := explain.Query{Service: service, Name: name}
 	var err error
-	if q.Client, err = netip.ParseAddr(client); err != nil {
-		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address", client)
+	who := client
+	if uid, named := strings.CutPrefix(client, "uid="); client == "unix" || named {
+		if q.Unix = true; !named {
+			uid, who = "0", "uid=0"
+		}
+		if _, err := strconv.ParseUint(uid, 10, 32); err != nil {
+			return nil, fmt.Errorf("client %q: write uid= and a number", client)
+		}
+	} else if q.Client, err = netip.ParseAddr(client); err != nil {
+		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, or unix or uid=NUMBER for a client of a unix socket", client)
+	} else {
+		who = q.Client.String()
 	}
 	if local != "" {
 		if q.Local, err = netip.ParseAddr(local); err != nil {
@@ -90,7 +107,7 @@ func (a *app) explanation(paths []string, service, client, name, local string) (
 		}
 	}
 	if len(paths) == 0 {
-		resp, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument, Service: service, Client: q.Client.String()})
+		resp, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument, Service: service, Client: who})
 		if err != nil {
 			return nil, err
 		}
@@ -122,6 +139,8 @@ func (a *app) explain(e *explain.Explanation) {
 		verdict = a.paint("33")("depends on the client's name")
 	case e.Decision == acl.Deny:
 		verdict = a.paint("31")("deny")
+	case e.Live != nil && !served(e.Live):
+		verdict = a.paint("31")("not served now")
 	case e.Live != nil && e.Live.Refusal != "":
 		verdict = a.paint("31")(refusedNow(e.Live))
 	}
@@ -155,6 +174,9 @@ func (a *app) explain(e *explain.Explanation) {
 		for _, line := range explain.LimitLines(e.Limit) {
 			a.printf("  %s\n", line)
 		}
+		for _, line := range e.Notes {
+			a.printf("  %s\n", line)
+		}
 	}
 	a.live(e.Live)
 	program := strings.Join(e.Command, " ")
@@ -186,11 +208,19 @@ func (a *app) live(l *policy.Live) {
 	if l.Refusal != "" {
 		a.printf("  %s\n", refusedNow(l))
 	}
+	if l.Error != "" {
+		a.printf("  %s\n", l.Error)
+	}
 	for _, at := range l.Listeners {
 		if at.State == "retrying" || at.State == "shedding" {
 			a.printf("  %s is %s: %s\n", at.Key, at.State, at.Error)
 		}
 	}
+}
+
+// served tells whether a client can come at all.
+func served(l *policy.Live) bool {
+	return !l.Broken && slices.ContainsFunc(l.Listeners, func(at policy.ListenerStatus) bool { return at.State != "retrying" })
 }
 
 // refusedNow tells which limit refuses, and for how long.

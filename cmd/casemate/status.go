@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -20,7 +24,15 @@ func (a *app) statusCmd() *cobra.Command {
 under which profile, how many connections it has admitted and refused, and which
 layers a best_effort profile does without on this host. A service that could not be
 prepared when casemated started is "broken", a listener that could not be opened
-"retrying": below the table stands why, and both are tried again.`,
+"retrying": below the table stands why, and both are tried again.
+
+STATE is listening; waiting (its program has the socket); shedding (it rests, for want
+of resources or after a failure); retrying; or broken. LIVE and PEAK are sessions, now
+and at most; of a built-in its clients, as its worker last told, within a second.
+ADMITTED and REFUSED count clients, FAILED those admitted whose program could not be
+started. Below the table stand a service's refusals by reason, and the sessions that did
+not exit by themselves (casemate help log has the words). All count from casemated's
+start, also over reloads.`,
 		Example: `  casemate status
   casemate status finger --sessions
   casemate status -o json | jq .status.digest`,
@@ -57,7 +69,11 @@ func (a *app) status(st *policy.Status, sessions bool) {
 		a.printf("generation %d loaded %s ago\ndigest %s\n", st.Generation, since(st.Loaded), st.Digest)
 	}
 	if st.LastReload != "" {
-		a.printf("%s %s\n", a.paint("31")("last reload failed:"), st.LastReload)
+		when := ""
+		if !st.ReloadFailed.IsZero() {
+			when = " " + since(st.ReloadFailed) + " ago"
+		}
+		a.printf("%s %s\n", a.paint("31")("last reload failed"+when+":"), st.LastReload)
 	}
 	a.printf("\n")
 	var b bytes.Buffer
@@ -90,11 +106,27 @@ func (a *app) notes(s *policy.ServiceStatus) {
 	if s.Error != "" {
 		a.printf("%s: %s\n", s.Name, s.Error)
 	}
+	a.reasons(s.Name, "refused", s.RefusedBy)
+	a.reasons(s.Name, "ended", s.EndedBy)
 	for _, l := range s.Listeners {
 		if l.Error != "" {
 			a.printf("%s: %s: %s\n", s.Name, l.Key, l.Error)
 		}
 	}
+}
+
+// reasons prints counters by reason, the largest first.
+func (a *app) reasons(service, what string, by map[string]uint64) {
+	if len(by) == 0 {
+		return
+	}
+	words := slices.SortedFunc(maps.Keys(by), func(x, y string) int {
+		return cmp.Or(cmp.Compare(by[y], by[x]), cmp.Compare(x, y))
+	})
+	for i, w := range words {
+		words[i] = fmt.Sprintf("%s %d", w, by[w])
+	}
+	a.printf("%s: %s: %s\n", service, what, strings.Join(words, ", "))
 }
 
 func (a *app) sessions(st *policy.Status) {

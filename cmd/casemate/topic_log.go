@@ -39,8 +39,8 @@ client_name     string  decision session    the forward-confirmed host name, whe
 network         string  decision            tcp, udp, unix, unixgram or unixpacket
 local           string  decision            the address and port, or the path, that the client came to, where it is known
 verdict         string  decision            allow or deny
-reason          string  decision session    of a deny: acl, or the limit; of a session: exit, killed, timeout, violation, memory, crash, hangup, idle, start-failed, and of a built-in stalled and reset
-rule            string  decision            the deciding rule: file:line:column, default, or none
+reason          string  decision session    of a deny, see below; of a session: exit, killed, timeout, violation, memory, crash, hangup, idle, start-failed, and of a built-in stalled and reset
+rule            string  decision            the deciding rule: file:line:column, default, or none (no rule was asked, or the program of a wait service or of a built-in was started)
 rule_name       string  decision            its name, where it has one
 acl             string  decision            the service's acl, "" without one
 digest          string  decision session note   of the policy that decided
@@ -74,6 +74,25 @@ left            number  note                and that were left alone
 leave           bool    note                true: they are left alone at this stop
 panic           string  note                of a bug
 stack           string  note                of a bug
+
+REASON OF A DENY     MEANING
+acl                  the host rules
+penalty              the source is shut out for what its sessions did
+rate                 the service as a whole starts too many
+concurrency          the service as a whole runs too many
+source-rate          this source starts too many
+source-concurrency   this source runs too many
+table-full           too many live sources; what newcomers share is used up
+names                too many clients wait for their names
+busy                 too many starts wait, or no uid is left to lease
+contend              a datagram behind those of other peers in one queue
+sessions             a built-in has no descriptors for more sessions
+response-rate        a udp built-in's answers to one network, whatever the limit says
+source-port          no datagram from there is answered: below 1024, or known to answer anything
+source-address       nobody can be there: unspecified, a group, reserved
+broadcast            the datagram was sent to more than this host
+loopback-source      from loopback, at a socket that is not bound to it
+own-address          from this host's own address
 
 A service with log = "sessions" has no decision that denies, and those are not counted
 here (status counts them). One with log = "refusals" has no decision that allows, and no

@@ -79,7 +79,8 @@ type Broker struct {
 	closing   bool // nothing is left but the log worker's last lines
 	stopTimer loop.Timer
 	// lastReload is the error of the newest load, for status.
-	lastReload string
+	lastReload   string
+	reloadFailed time.Time
 
 	// load serialises loads; compile is replaced in tests.
 	load    sync.RWMutex // read by who prepares services anew
@@ -196,7 +197,7 @@ type exhausted struct {
 func (x *exhausted) begin(b *Broker, err error) {
 	x.b, x.timer.Owner = b, x
 	b.readFileLimit()
-	b.limitedNote("exhausted", "out of resources, resting all listeners", err)
+	b.limitedNote("", "exhausted", "out of resources, resting all listeners", err)
 	b.loop.After(&x.timer, exhaustedPause)
 	x.Expire(nil)
 }

@@ -18,7 +18,7 @@ func (b *Broker) attend(s *session) {
 	s.client.Owner = c
 	if spec.Hangup {
 		if err := b.loop.Add(s.conn, unix.EPOLLRDHUP, c); err != nil {
-			b.limitedNote("hangup", "a client's end will not be seen", err)
+			b.limitedNote("", "hangup", "a client's end will not be seen", err)
 		}
 	}
 	if spec.Idle > 0 {

@@ -90,7 +90,7 @@ func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 		for _, d := range done {
 			// It was so before; there is nobody better to tell than the log.
 			if err := d.at.sock.Reconfigure(d.old); err != nil {
-				b.limitedNote("socket "+d.old.Key(), "listener "+d.old.Key()+" not restored", err)
+				b.limitedNote(d.at.name(), "socket "+d.old.Key(), "listener "+d.old.Key()+" not restored", err)
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func (at *listening) spread() {
 	for range min(maxLanes, min(allLanes, at.b.maxFiles/4)/max(services, 1)) - 1 {
 		sock, err := at.sock.Sibling()
 		if err != nil {
-			at.b.limitedNote("split "+at.spec.Key(), "fewer sockets for peers that come at the same time", err)
+			at.b.limitedNote(at.name(), "split "+at.spec.Key(), "fewer sockets for peers that come at the same time", err)
 			return
 		}
 		l := newListening(at.b, at.spec, sock)
@@ -109,7 +109,7 @@ func (at *listening) datagram(peer listener.Peer) {
 		reason = reasonCross
 		if !errors.Is(err, listener.ErrContended) {
 			reason = journal.Failed
-			b.limitedNote("split "+at.spec.Key(), "no socket for a peer", err)
+			b.limitedNote(at.name(), "split "+at.spec.Key(), "no socket for a peer", err)
 		}
 		at.dismiss(&v, reason)
 		return

@@ -21,7 +21,7 @@ const reserve = 128
 func (b *Broker) watch(pid int, s loop.Source) int32 {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		b.limitedNote("pidfd", "no pidfd for a child, polling for its end", err)
+		b.limitedNote("", "pidfd", "no pidfd for a child, polling for its end", err)
 		b.readFileLimit()
 		return -1
 	}

@@ -46,6 +46,9 @@ func (b *Broker) reapSession(s *session) bool {
 	if s.held == nil && s.at != nil && s.at.stream() {
 		b.penalize(s, e.Reason)
 	}
+	if e.Reason != journal.Exit {
+		count(&s.svc.tally.endedBy, e.Reason, 1)
+	}
 	if e.Reason == journal.Violation {
 		b.logWorker.violation(s, e)
 	} else {

@@ -101,7 +101,7 @@ func (b *Broker) stopped() {
 	b.names.worker.stop()
 	if len(b.sessions) == 0 {
 		if err := b.leases.Settle(); err != nil {
-			b.limitedNote("leases", "clean end not noted", err)
+			b.limitedNote("", "leases", "clean end not noted", err)
 		}
 	}
 	b.logWorker.finish(b.loop.End)

@@ -45,6 +45,14 @@ func newListening(b *Broker, spec listener.Spec, sock *listener.Socket) *listeni
 	return at
 }
 
+// name is the service's, for records.
+func (at *listening) name() string {
+	if at.svc == nil {
+		return ""
+	}
+	return at.svc.name
+}
+
 func (at *listening) stream() bool { return at.spec.Stream() }
 
 // fd is only to be used while sock is open.
@@ -116,7 +124,7 @@ func (at *listening) rest(d time.Duration) {
 // broken rests the socket after an error that has nothing to do with a client.
 func (at *listening) broken(err error) {
 	at.err = err
-	at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" failed, resting", err)
+	at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener "+at.spec.Key()+" failed, resting", err)
 	at.rest(brokenPause)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"casemate/listener/journal"
 	"casemate/policy"
@@ -65,12 +66,18 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 func (b *Broker) loaded(diags []policy.Diagnostic, err error) (digest string) {
 	// When the loop has ended there is no policy in force.
 	_ = b.loop.Do(func() {
-		b.lastReload = ""
+		b.lastReload, b.reloadFailed = "", time.Time{}
 		if b.gen != nil {
 			digest = b.gen.digest
 		}
 		if err != nil {
-			b.lastReload = err.Error()
+			b.lastReload, b.reloadFailed = err.Error(), b.wall()
+			for i, d := range diags {
+				if policy.HasErrors(diags[i : i+1]) {
+					b.lastReload = fmt.Sprintf("%v, the first: %s:%d:%d: %s", err, d.File, d.Line, d.Column, d.Summary)
+					break
+				}
+			}
 			b.logDiagnostics(diags)
 			b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "load failed, nothing changed", Error: err.Error(), Digest: digest})
 		}

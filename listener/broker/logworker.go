@@ -85,6 +85,8 @@ func (l *logWorker) take(s *session) (end int, err error) {
 	o := wire.Order{Kind: wire.Belongs, Pipe: p.first + uint32(p.used), ID: s.id, Name: s.run.name}
 	if s.run.records {
 		o.Kind = wire.Records
+		s.counts = &counted{tally: s.svc.tally}
+		p.count[p.used] = s.counts
 	}
 	end, p.whose[p.used], s.pipes = p.ends[p.used], o, p
 	p.used++
@@ -101,6 +103,9 @@ func (l *logWorker) take(s *session) (end int, err error) {
 func (l *logWorker) left(s *session) {
 	if p := s.pipes; p != nil {
 		s.pipes = nil
+		if s.counts != nil {
+			s.counts.end()
+		}
 		p.live--
 		l.live--
 		l.settle(p)
@@ -200,13 +205,17 @@ func (l *logWorker) heard(m []byte) {
 	switch r.Kind {
 	case wire.Pong:
 		l.heardAt = l.b.loop.Now()
-	case wire.Whose, wire.Done:
+	case wire.Whose, wire.Done, wire.Counted:
 		p := l.pipes[r.Pipe-r.Pipe%wire.PipesAtOnce]
 		at := int(r.Pipe % wire.PipesAtOnce)
 		switch {
 		case p == nil || at >= p.used:
 		case r.Kind == wire.Whose:
 			l.worker.send(outgoing{data: p.whose[at].Encode(), fd: -1})
+		case r.Kind == wire.Counted:
+			if c := p.count[at]; c != nil {
+				c.add(r.Counts)
+			}
 		case p.used == len(p.ends):
 			p.done = true
 			l.settle(p)

@@ -71,7 +71,7 @@ func (b *Broker) Log(msg, text string) {
 const noteEvery = 5 * time.Second
 
 // limitedNote logs a warning that remote behaviour could repeat at will.
-func (b *Broker) limitedNote(topic, msg string, err error) {
+func (b *Broker) limitedNote(service, topic, msg string, err error) {
 	if until, ok := b.said[topic]; ok && b.loop.Now() < until {
 		return
 	}
@@ -79,7 +79,7 @@ func (b *Broker) limitedNote(topic, msg string, err error) {
 		clear(b.said)
 	}
 	b.said[topic] = b.loop.Now() + int64(noteEvery)
-	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelWarn, Msg: msg, Error: err.Error()})
+	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelWarn, Msg: msg, Service: service, Error: err.Error()})
 }
 
 // maxDiagnostics is how many of a failed load's diagnostics are in the log.

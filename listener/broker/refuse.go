@@ -18,7 +18,7 @@ const (
 
 // refuse ends a visit and counts it.
 func (b *Broker) refuse(v *visit, reason string) {
-	v.svc.tally.refuse(reason)
+	v.svc.tally.refuse(reason, 1)
 	if v.conn >= 0 {
 		if banner := v.svc.spec.Banner; banner != "" {
 			listener.Say(v.conn, banner+"\r\n")

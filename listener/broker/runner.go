@@ -141,7 +141,7 @@ func (r *runner) noZygote(err error) {
 	if r.failures > 1 {
 		r.b.loop.After(&r.backoff, backoffAfter(r.failures-1, firstBackoff, maxBackoff))
 	}
-	r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" failed", err)
+	r.b.limitedNote(r.name, "zygote "+r.name, "zygote of "+r.name+" failed", err)
 }
 
 // backoffAfter is first, doubled for each failure after the first one, up to most.

@@ -49,16 +49,24 @@ type tally struct {
 	failed    uint64
 	refused   uint64
 	refusedBy map[string]uint64
-	quiet     journal.Thinned // records of refusals
-	unsaid    loop.Timer      // writes how many were left out
+	endedBy   map[string]uint64 // other than by their own exit
+	// What the workers of a built-in have counted; live and peak are their own number.
+	clients, mostClients int
+	quiet                journal.Thinned // records of refusals
+	unsaid               loop.Timer      // writes how many were left out
 	// faults counts wait programs of this service that failed in a row.
 	faults int
 }
 
-func (t *tally) refuse(reason string) {
-	t.refused++
-	if t.refusedBy == nil {
-		t.refusedBy = make(map[string]uint64)
+// count adds to one of a service's counters by reason.
+func count(by *map[string]uint64, reason string, n uint64) {
+	if *by == nil {
+		*by = make(map[string]uint64)
 	}
-	t.refusedBy[reason]++
+	(*by)[reason] += n
+}
+
+func (t *tally) refuse(reason string, n uint64) {
+	t.refused += n
+	count(&t.refusedBy, reason, n)
 }

@@ -30,7 +30,8 @@ type session struct {
 	due     int64      // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
-	pipes   *pipes // one of them is its stderr
+	pipes   *pipes   // one of them is its stderr
+	counts  *counted // of a built-in's worker
 	pid     int32
 	pidfd   int32 // -1 = none
 	uid     uint32
@@ -70,7 +71,9 @@ func (b *Broker) runs(s *session, pid int) {
 	if s.pidfd < 0 {
 		b.loop.After(&s.timer, pollChild)
 	}
-	s.svc.tally.admitted++
+	if s.counts == nil {
+		s.svc.tally.admitted++
+	}
 	b.logDecision(&s.visit, s.id, "", pid)
 	if s.conn >= 0 {
 		b.attend(s)

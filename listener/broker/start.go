@@ -150,7 +150,7 @@ func (r *runner) died(err error) {
 	if soon {
 		r.noZygote(err)
 	} else {
-		r.b.limitedNote("zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
+		r.b.limitedNote(r.name, "zygote "+r.name, "zygote of "+r.name+" ended unexpectedly", err)
 	}
 	r.lose(func(*session) (string, error) { return "zygote", err })
 }

@@ -18,8 +18,9 @@ type pipes struct {
 	ends  [wire.PipesAtOnce]int        // to write to; ours from used on
 	whose [wire.PipesAtOnce]wire.Order // the answer about each, up to used
 	used  int
-	live  int  // sessions that have one
-	done  bool // the log worker has read all to their ends
+	count [wire.PipesAtOnce]*counted // of the workers of built-ins
+	live  int                        // sessions that have one
+	done  bool                       // the log worker has read all to their ends
 }
 
 func newPipes(first uint32) (_ *pipes, err error) {

@@ -3,9 +3,12 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"casemate/acl/limit"
@@ -44,7 +47,7 @@ func (b *Broker) status(service string) (*policy.Status, error) {
 		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
 	var unknown error
 	err := b.loop.Do(func() {
-		st.LastReload = b.lastReload
+		st.LastReload, st.ReloadFailed = b.lastReload, b.reloadFailed
 		if b.gen == nil {
 			return
 		}
@@ -99,22 +102,26 @@ func (s *service) status() policy.ServiceStatus {
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
 		Live: t.live, Peak: t.peak, Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}
-	if len(t.refusedBy) > 0 {
-		st.RefusedBy = make(map[string]uint64, len(t.refusedBy))
-		for k, v := range t.refusedBy {
-			st.RefusedBy[k] = v
-		}
+	if st.Builtin != "" {
+		st.Live, st.Peak = t.clients, t.mostClients
 	}
+	st.RefusedBy, st.EndedBy = maps.Clone(t.refusedBy), maps.Clone(t.endedBy)
 	if r.zygote != nil {
 		st.ZygotePID = r.zygote.PID()
 	}
+	st.Error, st.Broken = s.trouble()
+	return st
+}
+
+// trouble is why the service is not served, or not as it should be.
+func (s *service) trouble() (text string, broken bool) {
 	switch {
 	case s.fault != nil:
-		st.Error, st.Broken = s.fault.Error(), s.broken()
-	case r.backoff.Armed() && r.lastErr != nil:
-		st.Error = r.lastErr.Error()
+		return s.fault.Error(), s.broken()
+	case s.run.backoff.Armed() && s.run.lastErr != nil:
+		return s.run.lastErr.Error(), false
 	}
-	return st
+	return "", false
 }
 
 func (s *service) listeners() []policy.ListenerStatus {
@@ -128,12 +135,19 @@ func (s *service) listeners() []policy.ListenerStatus {
 // document finds the document in force and, when q names a service that it has,
 // what the running counters and the host add to it.
 func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *policy.Live, err error) {
-	var client netip.Addr
-	if q.Service != "" {
-		if client, err = netip.ParseAddr(q.Client); err != nil {
+	var source limit.Source
+	if uid, unix := strings.CutPrefix(q.Client, "uid="); unix {
+		n, err := strconv.ParseUint(uid, 10, 32)
+		if err != nil {
 			return nil, nil, fmt.Errorf("client: %w", err)
 		}
-		client = client.Unmap().WithZone("")
+		source = limit.UID(uint32(n))
+	} else if q.Service != "" {
+		client, err := netip.ParseAddr(q.Client)
+		if err != nil {
+			return nil, nil, fmt.Errorf("client: %w", err)
+		}
+		source = limit.Addr(client.Unmap().WithZone(""))
 	}
 	err = b.loop.Do(func() {
 		if b.gen == nil {
@@ -144,8 +158,12 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		if s == nil {
 			return
 		}
-		r := s.tally.limiter.Peek(b.loop.Now(), limit.Addr(client))
-		live = &policy.Live{Refusal: string(r.Reason), Retry: r.RetryAfter, Losses: s.run.cell.Losses(), Listeners: s.listeners()}
+		live = &policy.Live{Losses: s.run.cell.Losses(), Listeners: s.listeners()}
+		live.Error, live.Broken = s.trouble()
+		if s.spec.Builtin == "" { // its worker counts its clients
+			r := s.tally.limiter.Peek(b.loop.Now(), source)
+			live.Refusal, live.Retry = string(r.Reason), r.RetryAfter
+		}
 	})
 	if err == nil && doc == nil {
 		err = errors.New("no policy is in force")

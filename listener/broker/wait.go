@@ -2,10 +2,12 @@ package broker
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +32,7 @@ const minRest = 10 * time.Millisecond
 // handOver starts the program of a wait service.
 func (at *listening) handOver() {
 	b := at.b
-	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleDefault}
+	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleNoACL}
 	if at.svc.spec.Builtin == "" {
 		var err error
 		if at.mark, err = at.sock.MarkHead(at.unread > 0); err == unix.EAGAIN {
@@ -89,7 +91,7 @@ func (at *listening) leftAlone() int {
 	} else {
 		_ = listener.DropDatagram(at.fd())
 	}
-	at.b.limitedNote("unread "+at.spec.Key(), "listener "+at.spec.Key()+" rid of what its program does not take", errUnread)
+	at.b.limitedNote(at.name(), "unread "+at.spec.Key(), "listener "+at.spec.Key()+" rid of what its program does not take", errUnread)
 	return maxUnread - 1
 }
 
@@ -97,7 +99,7 @@ func (at *listening) leftAlone() int {
 // that is beyond that is opened anew, without those who waited on it.
 func (at *listening) undo() {
 	if err := at.sock.Restore(); err != nil {
-		at.b.limitedNote("socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
+		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
 		at.close()
 		at.reopen()
 	}
@@ -114,7 +116,7 @@ func (at *listening) close() {
 		at.polled = false
 	}
 	if err := at.sock.Close(); err != nil {
-		at.b.limitedNote("socket "+at.spec.Key(), "closing "+at.spec.Key(), err)
+		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "closing "+at.spec.Key(), err)
 	}
 	at.sock = nil
 }
@@ -135,10 +137,13 @@ func (at *listening) reopen() {
 		at.tries++
 		at.b.loop.After(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))
 		if at.tries == 1 || at.err == nil || at.err.Error() != err.Error() {
-			at.b.limitedNote("socket "+at.spec.Key(), "listener cannot be opened, trying again", err)
+			at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener cannot be opened, trying again", err)
 		}
 		at.err = err
 		return
+	}
+	if at.tries > 0 {
+		at.b.log.Put(&journal.Note{At: at.b.wall(), Level: slog.LevelInfo, Msg: "listener opened", Service: at.name(), Text: at.spec.Key()})
 	}
 	at.sock, at.err, at.tries = sock, nil, 0
 	at.local = newListening(at.b, at.spec, sock).local

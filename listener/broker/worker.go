@@ -132,7 +132,7 @@ func (w *worker) fail(err error) {
 		return
 	}
 	w.failures++
-	w.b.limitedNote("worker "+w.name, "worker "+w.name+" failed, starting it again", err)
+	w.b.limitedNote("", "worker "+w.name, "worker "+w.name+" failed, starting it again", err)
 	pause := time.Duration(0)
 	if w.failures > workerChances {
 		pause = backoffAfter(w.failures-workerChances, firstBackoff, w.most)

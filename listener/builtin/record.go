@@ -1,11 +1,13 @@
 package builtin
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/listener/wire"
 )
 
 // quiet is what a flood can make the service write: one record for each decision
@@ -26,6 +28,8 @@ type records struct {
 	mu       sync.Mutex
 	quiet    journal.Thinned
 	noteTime time.Time
+	counts   wire.Counts
+	due      *time.Timer // tells the counts; nil while nothing has changed
 }
 
 func newRecords(log func(journal.Record), c *Config) *records {
@@ -57,9 +61,45 @@ func (r *records) suppressed(now time.Time, interval time.Duration) {
 	r.log(&journal.Suppressed{At: now, What: journal.Refusals, Service: r.config.Service, Count: n})
 }
 
-// decision writes the record of one decision and returns its id. always writes
-// it even when the log is over its rate.
-func (r *records) decision(c client, v verdict, always bool) uint64 {
+// tellEvery bounds how often the counts are told.
+const tellEvery = time.Second
+
+// count notes a client that has come, gone or been refused; at is an index of wire.Counts.
+func (r *records) count(at int, by uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := &r.counts
+	c[at] += by
+	c[wire.CountPeak] = max(c[wire.CountPeak], c[wire.CountLive])
+	if r.due == nil {
+		r.due = time.AfterFunc(tellEvery, r.tell)
+	}
+}
+
+// tell writes the counts for the broker, if they have changed.
+func (r *records) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.due != nil {
+		r.due.Stop()
+		r.due = nil
+		r.log(&journal.Relayed{Line: r.counts.Line(r.config.Service)})
+	}
+}
+
+// decision counts one decision, writes its record and returns its id. stream is set for
+// a client that stays until session is called: its record is written even when
+// the log is over its rate.
+func (r *records) decision(c client, v verdict, stream bool) uint64 {
+	switch {
+	case v.refused != "":
+		r.count(wire.CountRefused+slices.Index(wire.Reasons[:], v.refused), 1)
+	default:
+		r.count(wire.CountAdmitted, 1)
+		if stream {
+			r.count(wire.CountLive, 1)
+		}
+	}
 	id := r.ids.Add(1)
 	now := time.Now()
 	r.suppressed(now, noteEvery)
@@ -68,7 +108,7 @@ func (r *records) decision(c client, v verdict, always bool) uint64 {
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
 	}
-	if !journal.Omits(r.config.Log, d) && (always || r.allowed(now)) {
+	if !journal.Omits(r.config.Log, d) && (stream || r.allowed(now)) {
 		r.log(d)
 	}
 	return id
@@ -76,6 +116,7 @@ func (r *records) decision(c client, v verdict, always bool) uint64 {
 
 // session writes the record of a stream session that ended.
 func (r *records) session(id uint64, c client, reason string, took time.Duration) {
+	r.count(wire.CountLive, ^uint64(0)) // one less
 	s := &journal.Session{At: time.Now(), ID: id, Service: r.config.Service, Client: c.peer, Reason: reason, Took: took, Digest: r.config.Digest}
 	if !journal.Omits(r.config.Log, s) {
 		r.log(s)

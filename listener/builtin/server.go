@@ -68,6 +68,7 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	s.close()
 	s.sessions.Wait()
 	s.records.suppressed(time.Now(), 0)
+	s.records.tell()
 	var broken *socketError
 	if errors.As(context.Cause(ctx), &broken) {
 		return fmt.Errorf("builtin: %w", broken.error)

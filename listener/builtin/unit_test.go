@@ -4,10 +4,14 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"casemate/acl/limit"
+	"casemate/listener/wire"
 )
 
 func TestGuard(t *testing.T) {
@@ -198,4 +202,17 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%+v, %v", c, err)
 		}
 	})
+}
+
+// TestReasonsAreCounted: every word for a refusal has its place in the counts.
+func TestReasonsAreCounted(t *testing.T) {
+	words := []string{reasonACL, reasonResponses, reasonSessions, badPort, badSource, badTarget, badLoop, badSelf}
+	for _, r := range []limit.Reason{limit.ByPenalty, limit.ByRate, limit.ByConcurrency, limit.BySourceConcurrency, limit.BySourceRate, limit.ByTableFull} {
+		words = append(words, string(r))
+	}
+	slices.Sort(words)
+	counted := slices.Sorted(slices.Values(wire.Reasons[:]))
+	if !slices.Equal(words, counted) {
+		t.Errorf("refused for %q, counted %q", words, counted)
+	}
 }

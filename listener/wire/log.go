@@ -17,6 +17,7 @@ const (
 	Pong      Kind = 'O'
 	Violation Kind = 'V' // pid u32, call i32, arch u32: a filter killed it
 	Lines     Kind = 'L' // whole lines for the log
+	Counted   Kind = 'C' // pipe u32, counts u64 each: of the built-in whose pipe it is
 )
 
 // PipesAtOnce is how many pipes one message of kind Pipes stands for.
@@ -74,6 +75,7 @@ type Report struct {
 	Call    int32
 	Arch    uint32
 	LogText []byte // of Lines; in a decoded report, a part of its message
+	Counts  *Counts
 }
 
 // Encode makes the message.
@@ -84,6 +86,11 @@ func (r Report) Encode() []byte {
 		return le.AppendUint32(m, r.Pipe)
 	case Violation:
 		return le.AppendUint32(le.AppendUint32(le.AppendUint32(m, r.PID), uint32(r.Call)), r.Arch)
+	case Counted:
+		m = le.AppendUint32(m, r.Pipe)
+		for _, n := range r.Counts {
+			m = le.AppendUint64(m, n)
+		}
 	case Lines:
 		return append(m, r.LogText...)
 	}
@@ -101,6 +108,12 @@ func DecodeReport(m []byte) (Report, error) {
 			return r, nil
 		case r.Kind == Violation && len(m) == 13:
 			r.PID, r.Call, r.Arch = le.Uint32(m[1:]), int32(le.Uint32(m[5:])), le.Uint32(m[9:])
+			return r, nil
+		case r.Kind == Counted && len(m) == 5+8*len(r.Counts):
+			r.Pipe, r.Counts = le.Uint32(m[1:]), new(Counts)
+			for i := range r.Counts {
+				r.Counts[i] = le.Uint64(m[5+8*i:])
+			}
 			return r, nil
 		case r.Kind == Lines && len(m) > 1 && m[len(m)-1] == '\n':
 			r.LogText = m[1:]

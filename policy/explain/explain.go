@@ -21,18 +21,24 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if s == nil {
 		return nil, fmt.Errorf("explain: %w", noService(doc.Policy, q.Service))
 	}
-	if !q.Client.IsValid() {
+	if !q.Client.IsValid() && !q.Unix {
 		return nil, errors.New("explain: client: no address")
+	}
+	if err := comes(s, q.Unix); err != nil {
+		return nil, fmt.Errorf("explain: %w", err)
 	}
 	name, err := trace.ParseName(q.Name)
 	if err != nil {
 		return nil, fmt.Errorf("explain: name: %w", err)
 	}
-	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name}.Normal()
+	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Unix: q.Unix}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
-		Command: s.Command, Builtin: s.Builtin, Profile: s.Profile, Digest: doc.Digest,
+		Command: s.Command, Builtin: s.Builtin, Profile: s.Profile, Digest: doc.Digest, Notes: notes(s),
+	}
+	if q.Unix {
+		e.Client = "unix"
 	}
 	if s.Wait && s.Builtin == "" && e.Limit != nil { // its program takes its clients itself, and nobody sees how long one stays
 		own := *e.Limit
@@ -45,6 +51,34 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 		e.Widens, e.Layers = f.Widens, append(Layers(f), tasksLine(doc.Policy, s, f))
 	}
 	return e, e.decide(doc, s, client)
+}
+
+// comes fails if no such client can come to the service.
+func comes(s *policy.Service, unix bool) error {
+	for _, l := range s.Listen {
+		if l.File() == unix {
+			return nil
+		}
+	}
+	if unix {
+		return fmt.Errorf("service %q has no unix socket: ask for an address", s.Name)
+	}
+	return fmt.Errorf("service %q has unix sockets alone: ask for the client unix, or for uid=NUMBER", s.Name)
+}
+
+// notes are what a built-in's worker holds by itself.
+func notes(s *policy.Service) (list []string) {
+	if s.Builtin == "" {
+		return nil
+	}
+	list = append(list, "counted by the built-in's own worker: what it refuses is in the log and in casemate status, not here")
+	for _, l := range s.Listen {
+		if strings.HasPrefix(l.Network, "udp") {
+			return append(list, "no datagram is answered from a port below 1024 or of a service known to answer anything, from or to a group or broadcast address,",
+				"  from an address of this host itself (a loopback one: unless the socket is bound to loopback)")
+		}
+	}
+	return list
 }
 
 // decide fills in the verdict, the rule behind it and the rules tried before.

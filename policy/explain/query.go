@@ -12,6 +12,8 @@ import (
 type Query struct {
 	Service string
 	Client  netip.Addr
+	// Unix asks for a client of a unix socket, who has no address.
+	Unix bool
 	// Name is the client's host name as a forward-confirmed lookup would answer
 	// it, "unknown" (no name), "paranoid" (name and address disagree), or ""
 	// (nobody looked).
@@ -41,6 +43,8 @@ type Explanation struct {
 	NeedsName bool        `json:"needs_name,omitempty"`
 	Steps     []Rule      `json:"steps"`
 	Limit     *limit.Spec `json:"limit"`
+	// Notes are what holds beside the acl and the limit.
+	Notes []string `json:"notes,omitempty"`
 	// Live is what a running broker adds, nil without one.
 	Live *policy.Live `json:"live,omitempty"`
 	// User is who the program would run as, Command what would run.

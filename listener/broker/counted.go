@@ -1,0 +1,40 @@
+package broker
+
+import "casemate/listener/wire"
+
+// counted is what the worker of a built-in has said of its clients, whom nobody else
+// sees.
+type counted struct {
+	last  wire.Counts
+	tally *tally
+	over  bool // the worker has ended, and with it all of its clients
+}
+
+// add takes the worker's newest word. It counts from its own start, so a word that
+// was lost is made up for by the next; one that counts back is not believed.
+func (c *counted) add(n *wire.Counts) {
+	if c.over {
+		n[wire.CountLive] = 0
+	}
+	for i := wire.CountAdmitted; i < len(n); i++ {
+		if n[i] < c.last[i] {
+			return
+		}
+	}
+	t := c.tally
+	t.clients += int(n[wire.CountLive] - c.last[wire.CountLive])
+	t.mostClients = max(t.mostClients, t.clients, int(n[wire.CountPeak]))
+	t.admitted += n[wire.CountAdmitted] - c.last[wire.CountAdmitted]
+	for i, reason := range wire.Reasons {
+		if more := n[wire.CountRefused+i] - c.last[wire.CountRefused+i]; more > 0 {
+			t.refuse(reason, more)
+		}
+	}
+	c.last = *n
+}
+
+// end is called when the worker has ended.
+func (c *counted) end() {
+	c.over = true
+	c.add(&c.last)
+}
