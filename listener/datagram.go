@@ -55,9 +55,14 @@ func (m Mark) Left(later Mark) bool {
 // must do this once, or the loop spins. An empty queue is unix.EAGAIN.
 func DropDatagram(fd int) error {
 	for {
-		_, _, err := unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		var rights []byte
+		if !refusesRights() {
+			rights = make([]byte, unix.CmsgSpace(4*maxRights))
+		}
+		_, n, _, _, err := unix.Recvmsg(fd, nil, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
 		switch err {
 		case nil:
+			buryRights(rights[:n])
 			return nil
 		case unix.EINTR:
 			continue

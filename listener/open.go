@@ -278,9 +278,7 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	err := s.unlink()
-	if cerr := unix.Close(s.FD); cerr != nil && err == nil {
-		err = fmt.Errorf("close %s: %w", s.Spec.Key(), cerr)
-	}
+	Close(s.FD)
 	s.FD = -1
 	return err
 }

@@ -12,11 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy"
 	"casemate/sandbox/panics"
+	"casemate/sandbox/zygote"
 )
 
 // Config is what casemated's command line decides.
@@ -96,6 +98,7 @@ func New(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	listener.Undertake = zygote.Undertake
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*listening), tallies: make(map[string]*tally), runners: make(map[*runner]bool),

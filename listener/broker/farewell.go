@@ -43,7 +43,7 @@ func (b *Broker) keeps(s *session) bool {
 func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
 	talk, tcp = listener.Overhear(conn)
 	if listener.Unread(conn) == 0 && (!tcp || talk.Closed || talk.In > 0) || !b.linger(conn, tcp) {
-		unix.Close(conn)
+		listener.Close(conn)
 	}
 	return talk, tcp
 }
@@ -87,6 +87,6 @@ func (f *farewell) Ready(uint32) {
 func (f *farewell) Expire(*loop.Timer) {
 	f.b.loop.Disarm(&f.timer)
 	f.b.loop.Del(f.conn)
-	unix.Close(f.conn)
+	listener.Close(f.conn)
 	f.b.parting--
 }

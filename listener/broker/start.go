@@ -82,7 +82,7 @@ func (r *runner) send(s *session) {
 			r.b.loop.After(&r.watch, startTimeout)
 		}
 		if s.conn >= 0 && !r.b.keeps(s) {
-			unix.Close(s.conn)
+			unix.Close(s.conn) // the zygote has it
 			s.conn = -1
 		}
 		r.throttle()

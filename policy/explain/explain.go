@@ -6,10 +6,13 @@ package explain
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/limit"
 	"casemate/acl/trace"
+	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/suggest"
 )
@@ -40,9 +43,8 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if q.Unix {
 		e.Client = "unix"
 	}
-	if s.Wait && s.Builtin == "" && e.Limit != nil { // its program takes its clients itself, and nobody sees how long one stays
-		own := *e.Limit
-		own.Session, e.Limit = 0, &own
+	if e.Limit != nil {
+		e.Limit = holds(s, *e.Limit)
 	}
 	if client.Local.IsValid() {
 		e.Local = client.Local.String()
@@ -56,7 +58,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 // comes fails if no such client can come to the service.
 func comes(s *policy.Service, unix bool) error {
 	for _, l := range s.Listen {
-		if l.File() == unix {
+		if l.Unix() == unix {
 			return nil
 		}
 	}
@@ -79,6 +81,20 @@ func notes(s *policy.Service) (list []string) {
 		}
 	}
 	return list
+}
+
+// holds is the part of a limit that is held for the service. The program of a wait
+// service takes its clients itself, and nobody sees how long one stays or what it
+// does; a datagram's source may be forged, so none earns a penalty.
+func holds(s *policy.Service, l limit.Spec) *limit.Spec {
+	wait := s.Wait && s.Builtin == ""
+	if wait {
+		l.Session = 0
+	}
+	if wait || !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }) {
+		l.Penalty = limit.Penalty{}
+	}
+	return &l
 }
 
 // decide fills in the verdict, the rule behind it and the rules tried before.

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 
 #define ZYGOTE_ARGV0 "casemate-zygote"
+#define UNDERTAKER_ARGV0 "casemate-undertaker" /* undertake.go */
 #define PLAN_MAGIC 0x43415345u
 
 /* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */

@@ -285,3 +285,18 @@ func TestPrivateMemory(t *testing.T) {
 		t.Errorf("the zygote holds %d KiB of its own, want at most 200", kb)
 	}
 }
+
+// TestUndertake: what it closes is closed by a process that has exited.
+func TestUndertake(t *testing.T) {
+	var pair [2]int
+	if err := unix.Pipe2(pair[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	if err := Undertake([]int{pair[1]}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Read(pair[0], make([]byte, 1)); n != 0 || err != nil {
+		t.Errorf("read %d, %v, want the end: somebody has it still", n, err)
+	}
+}

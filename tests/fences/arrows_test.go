@@ -24,7 +24,7 @@ var arrows = []arrow{
 	{"listener/host", []string{"sandbox", "sandbox/hostpath"}, "accounts and leased uids; it knows no service"},
 	{"listener/journal", []string{"listener", "acl", "sandbox/panics"}, "what is logged, and how; it knows no policy and nobody who logs"},
 	{"listener/wire", []string{"acl", "acl/limit"}, "messages are bytes and what they stand for"},
-	{"listener", []string{"listener/address", "sandbox/hostpath"}, "sockets know nothing of decisions"},
+	{"listener", []string{"listener/address", "sandbox/hostpath", "sandbox/panics"}, "sockets know nothing of decisions"},
 	{"listener/builtin", []string{"listener", "listener/address", "listener/journal", "listener/wire", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
 	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "sandbox", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},

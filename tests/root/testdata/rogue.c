@@ -143,6 +143,18 @@ static void untie_by_thread(char *self)
 		pause();
 }
 
+/* Wants the last close of its client's socket to wait ten minutes for what that does not read. */
+static void linger(void)
+{
+	struct linger wait = { 1, 600 };
+	char buf[65536] = { 0 };
+
+	if (read(0, buf, 1) != 1 || setsockopt(0, SOL_SOCKET, SO_LINGER, &wait, sizeof wait))
+		_exit(1);
+	while (send(1, buf, sizeof buf, MSG_DONTWAIT) > 0)
+		;
+}
+
 /* Lines on stderr, among them what would break a log that trusts them. */
 static void flood(int lines)
 {
@@ -172,6 +184,8 @@ int main(int argc, char **argv)
 		say("once\n");
 	else if (strcmp(way, "crash") == 0)
 		abort();
+	else if (strcmp(way, "linger") == 0)
+		linger();
 	else if (strcmp(way, "fail") == 0)
 		return 3;
 	else if (strcmp(way, "fork-away") == 0)

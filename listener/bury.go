@@ -1,0 +1,124 @@
+package listener
+
+import (
+	"sync"
+	"time"
+
+	"casemate/sandbox/panics"
+
+	"golang.org/x/sys/unix"
+)
+
+// The last close of a tcp socket waits for as long as its SO_LINGER says
+// (socket(7)). A program sets that on the socket it is given, and a client of a unix
+// socket on sockets that it sends along (unix(7), SCM_RIGHTS): they are closed with the
+// queue they lie in. Nobody who closes here may wait for what others say.
+
+// refusesRights tells whether the kernel can keep descriptors out of a socket's
+// queue (SO_PASSRIGHTS, Linux 6.16).
+var refusesRights = sync.OnceValue(func() bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, soPassRights, 0) == nil
+})
+
+// Close closes a socket that a program or a client had a hand in, and never waits.
+// Of a connection nobody reads any more, however else it is held.
+func Close(fd int) {
+	if mayHoldRights(fd) {
+		graves.bury(fd)
+		return
+	}
+	if l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER); err == nil && l.Onoff != 0 && l.Linger != 0 {
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+	}
+	unix.Close(fd)
+}
+
+// mayHoldRights tells whether descriptors may lie in the socket's queue.
+func mayHoldRights(fd int) bool {
+	if refusesRights() {
+		return false
+	}
+	if family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || family != unix.AF_UNIX {
+		return false
+	}
+	kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	listens, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if kind != unix.SOCK_STREAM || listens != 0 {
+		return true
+	}
+	_ = unix.Shutdown(fd, unix.SHUT_RD) // from here on nothing is queued
+	return Unread(fd) > 0               // a descriptor takes a byte of a stream along
+}
+
+// maxRights is how many descriptors one message may carry (SCM_MAX_FD).
+const maxRights = 253
+
+// buryRights closes the descriptors of a message that was thrown away.
+func buryRights(control []byte) {
+	messages, _ := unix.ParseSocketControlMessage(control)
+	for i := range messages {
+		fds, _ := unix.ParseUnixRights(&messages[i]) // of another kind: none
+		for _, fd := range fds {
+			graves.bury(fd)
+		}
+	}
+}
+
+// Undertake closes descriptors in a process that exits, in which the kernel never
+// lingers (inet_release). Whoever can start processes sets it; without it they
+// are closed on a thread that may have to wait.
+var Undertake func(fds []int) error
+
+const (
+	maxBuried = 64 // at once
+	buryAgain = 100 * time.Millisecond
+)
+
+// graves are the sockets that wait for that.
+var graves cemetery
+
+type cemetery struct {
+	mu   sync.Mutex
+	fds  []int
+	busy bool
+}
+
+func (c *cemetery) bury(fd int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fds = append(c.fds, fd)
+	if !c.busy {
+		c.busy = true
+		panics.Go(func() error { c.run(); return nil }, func(error) {})
+	}
+}
+
+// run buries until there is nothing left. Without a process or descriptors for one, they wait.
+func (c *cemetery) run() {
+	for {
+		c.mu.Lock()
+		batch := c.fds[:min(len(c.fds), maxBuried)]
+		if len(batch) == 0 {
+			c.busy = false
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		if Undertake == nil {
+			for _, fd := range batch {
+				unix.Close(fd)
+			}
+		} else if Undertake(batch) != nil {
+			time.Sleep(buryAgain)
+			continue
+		}
+		c.mu.Lock()
+		c.fds = append([]int(nil), c.fds[len(batch):]...)
+		c.mu.Unlock()
+	}
+}

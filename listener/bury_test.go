@@ -1,0 +1,189 @@
+package listener
+
+import (
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"casemate/tests/need"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestMain plays the process of sandbox/zygote's Undertake.
+func TestMain(m *testing.M) {
+	if os.Args[0] == "undertaker" {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func undertake(fds []int) error {
+	files := []*os.File{}
+	for _, fd := range fds {
+		files = append(files, os.NewFile(uintptr(fd), "buried"))
+	}
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{"undertaker"}, ExtraFiles: files}
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	if err == nil {
+		in.Close()
+		err = cmd.Wait()
+	}
+	return err
+}
+
+// lingering is a tcp socket whose last close waits ten minutes for its peer, which takes nothing.
+func lingering(t *testing.T) (fd int, peer net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := l.Addr().(*net.TCPAddr)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if peer, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { peer.Close() })
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		err = unix.Sendto(fd, make([]byte, 64<<10), unix.MSG_DONTWAIT, nil)
+	}
+	return fd, peer
+}
+
+// holding is a unix socket in whose queue lies the last of such a socket.
+func holding(t *testing.T) (fd int, peer net.Conn) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	sent, peer := lingering(t)
+	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(sent), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(sent)
+	return pair[1], peer
+}
+
+// datagramHolding is the like with a datagram without a byte, which DropDatagram takes away.
+func datagramHolding(t *testing.T) (fd int, peer net.Conn) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	sent, peer := lingering(t)
+	if err := unix.Sendmsg(pair[0], nil, unix.UnixRights(sent), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(sent)
+	return pair[1], peer
+}
+
+const patience = 5 * time.Second
+
+func ends(f func()) bool {
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	select {
+	case <-done:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}
+
+// TestNobodyLingers: what a program or a client has set on a socket, or on one that it
+// sent along, holds up nobody who closes it.
+func TestNobodyLingers(t *testing.T) {
+	kernel := refusesRights
+	refusesRights = func() bool { return false } // as before Linux 6.16
+	Undertake = undertake
+	defer func() { refusesRights, Undertake = kernel, nil }()
+	for name, get := range map[string]func(*testing.T) (int, net.Conn){"a socket": lingering, "one in its queue": holding, "one in its datagrams": datagramHolding} {
+		fd, peer := get(t)
+		if ends(func() { unix.Close(fd) }) { // until its peer has gone, below
+			t.Errorf("%s: a plain close does not linger here: the test shows nothing", name)
+		}
+		peer.Close()
+		again, _ := get(t)
+		if !ends(func() { Close(again) }) {
+			t.Errorf("%s: Close lingers", name)
+		}
+	}
+	fd, _ := datagramHolding(t)
+	if !ends(func() { _ = DropDatagram(fd) }) {
+		t.Error("DropDatagram lingers")
+	}
+	Close(fd)
+	if !ends(func() {
+		for busy := true; busy; time.Sleep(time.Millisecond) {
+			graves.mu.Lock()
+			busy = graves.busy
+			graves.mu.Unlock()
+		}
+	}) {
+		t.Error("the undertaker has not ended")
+	}
+}
+
+// TestRightsAreRefused: no client can send descriptors to whom it is connected with.
+func TestRightsAreRefused(t *testing.T) {
+	if !refusesRights() {
+		need.Kernel(t, "SO_PASSRIGHTS of Linux 6.16")
+	}
+	for _, network := range []string{"unix", "unixpacket", "unixgram"} {
+		s, err := Open(unixSpec(network, filepath.Join(t.TempDir(), "s")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		c, err := unix.Socket(unix.AF_UNIX, s.Spec.sockType()|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(c)
+		if err := unix.Connect(c, &unix.SockaddrUnix{Name: s.Spec.Path}); err != nil {
+			t.Fatal(err)
+		}
+		send := func() error { return unix.Sendmsg(c, []byte{0}, unix.UnixRights(0), nil, unix.MSG_DONTWAIT) }
+		if err := send(); err != unix.EPERM {
+			t.Errorf("%s: sent with %v", network, err)
+		}
+		if network == "unixgram" {
+			continue
+		}
+		conn, _, err := Accept(s.FD)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := send(); err != unix.EPERM {
+			t.Errorf("%s: sent to the accepted socket with %v", network, err)
+		}
+		Close(conn)
+	}
+}
