@@ -22,7 +22,7 @@ func drain(t *testing.T, fd, want int) (texts []string, from []netip.AddrPort) {
 	buf := make([]byte, 64)
 	for {
 		if len(texts) < want {
-			readable(t, fd, 5*time.Second)
+			readable(t, fd, 30*time.Second)
 		}
 		n, sa, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
 		if err == unix.EAGAIN {
@@ -99,7 +99,7 @@ func TestSplitPeerEachTheirOwn(t *testing.T) {
 
 func expect(t *testing.T, p udpPeer, want string) {
 	t.Helper()
-	if err := p.c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := p.c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 64)

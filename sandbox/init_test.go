@@ -80,7 +80,7 @@ func TestInitEndsItsNamespace(t *testing.T) {
 		if _, err := unix.Wait4(r.PID, &ws, 0, nil); err != nil || ws != c.want {
 			t.Fatalf("%s: wait status %#x, want %#x (%v)", c.name, ws, c.want, err)
 		}
-		for end := time.Now().Add(5 * time.Second); has(uid); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); has(uid); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("zygote %s: something lives on", c.name)
 			}

@@ -40,7 +40,7 @@ func conn(t *testing.T, f *os.File) *net.UnixConn {
 	f.Close()
 	u := c.(*net.UnixConn)
 	t.Cleanup(func() { u.Close() })
-	if err := u.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := u.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	return u
@@ -100,7 +100,7 @@ func (l *reader) record(id float64, text string) {
 		if m["msg"] != "stderr" || m["service"] != "finger" || m["id"] != id || m["text"] != text {
 			l.t.Errorf("record %v, want %v %q", m, id, text)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		l.t.Fatalf("no record with %q, worker: %v", text, l.ended(time.Millisecond))
 	}
 }
@@ -175,7 +175,7 @@ func TestLogWorker(t *testing.T) {
 	for range 3 {
 		l.record(43, "last words")
 	}
-	if err := l.ended(10 * time.Second); err != nil {
+	if err := l.ended(30 * time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -228,7 +228,7 @@ func TestLogWorkerPacesAFlood(t *testing.T) {
 	ends[1].WriteString("quiet\n")
 	l.hears(wire.Report{Kind: wire.Whose, Pipe: 1})
 	l.order(wire.Order{Kind: wire.Belongs, Pipe: 1, ID: 2, Name: "finger"})
-	for late := time.After(10 * time.Second); ; {
+	for late := time.After(30 * time.Second); ; {
 		select {
 		case m := <-l.records:
 			if m["text"] != "quiet" {
@@ -240,7 +240,7 @@ func TestLogWorkerPacesAFlood(t *testing.T) {
 		break
 	}
 	l.order(wire.Order{Kind: wire.Last})
-	if err := l.ended(10 * time.Second); err != nil {
+	if err := l.ended(30 * time.Second); err != nil {
 		t.Error(err)
 	}
 }

@@ -28,7 +28,7 @@ func dial(t *testing.T, port uint16) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -51,7 +51,7 @@ func refusedAt(t *testing.T, port uint16) bool {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return refused(c)
 }
 
@@ -139,7 +139,7 @@ func TestLostZygote(t *testing.T) {
 	echoes(t, dial(t, port))
 	fake.set(func() { fake.mute = true })
 	lost := dial(t, port)
-	waitFor10(t, func() bool { return g.status1("cat").Live == 2 })
+	eventually(t, func() bool { return g.status1("cat").Live == 2 })
 	fake.set(func() { fake.mute = false; fake.last.die() })
 	if !refused(lost) {
 		t.Error("the lost connection lives on")
@@ -163,7 +163,7 @@ func TestZygoteThatDoesNotStartBacksOffAndRecovers(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	fake.set(func() { fake.refuse = nil })
-	waitFor10(t, func() bool {
+	eventually(t, func() bool {
 		c, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			return false
@@ -194,7 +194,7 @@ func TestWaitStream(t *testing.T) {
 	s.Wait = true
 	g.load(s)
 	dial(t, port)
-	waitFor10(t, func() bool { return g.status1("wait").Listeners[0].State == "waiting" })
+	eventually(t, func() bool { return g.status1("wait").Listeners[0].State == "waiting" })
 	dial(t, port)
 	if st := g.status1("wait"); st.Live != 1 {
 		t.Errorf("%d programs hold one socket", st.Live)
@@ -221,7 +221,7 @@ func TestWaitDatagramFailureEatsOne(t *testing.T) {
 	}
 	g.expect(`"reason":"start-failed"`)
 	fake.set(func() { fake.errno = 0 })
-	waitFor10(t, func() bool { return g.status1("wait").Listeners[0].State == "waiting" })
+	eventually(t, func() bool { return g.status1("wait").Listeners[0].State == "waiting" })
 	if st := g.status1("wait"); st.Failed != 1 {
 		t.Errorf("%d starts failed, want the first datagram's alone", st.Failed)
 	}
@@ -263,10 +263,26 @@ func TestReload(t *testing.T) {
 			s.signal(unix.SIGKILL)
 		}
 	})
-	waitFor10(t, func() (closed bool) { first.set(func() { closed = first.closed }); return closed })
+	eventually(t, func() (closed bool) { first.set(func() { closed = first.closed }); return closed })
 }
 
 func (g *rig) do(f func()) { g.loop.Do(f) }
+
+// running does f with each session of the broker, once there are n: an echo may
+// overtake the reply that makes the session.
+func (g *rig) running(n int, f func(*session)) {
+	g.t.Helper()
+	eventually(g.t, func() (there bool) {
+		g.do(func() {
+			if there = len(g.sessions) == n; there {
+				for _, s := range g.sessions {
+					f(s)
+				}
+			}
+		})
+		return there
+	})
+}
 
 func TestReloadThatFailsChangesNothing(t *testing.T) {
 	g, a, taken := newRig(t), freePort(t), freePort(t)
@@ -291,7 +307,7 @@ func TestReloadThatFailsChangesNothing(t *testing.T) {
 		}
 		echoes(t, dial(t, a))
 	}
-	waitFor10(t, func() bool { return g.status1("cat").Live == 4 })
+	eventually(t, func() bool { return g.status1("cat").Live == 4 })
 	if after := openFiles(t); after > before+12 { // six ends of three connections, and three pidfds
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
@@ -331,7 +347,7 @@ func TestRetry(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	busy.Close()
-	waitFor10(t, func() bool { return g.status1("cat").Listeners[0].State == "listening" })
+	eventually(t, func() bool { return g.status1("cat").Listeners[0].State == "listening" })
 	echoes(t, dial(t, port))
 }
 
@@ -401,7 +417,7 @@ func TestStopEndsProgramsAndRemovesSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	waitFor10(t, func() bool { return g.status1("sleep").Live == 1 && g.status1("sleep").Admitted == 1 })
+	eventually(t, func() bool { return g.status1("sleep").Live == 1 && g.status1("sleep").Admitted == 1 })
 	g.Stop()
 	g.expect(`"session"`, `"reason":"killed"`, "SIGTERM")
 	g.expect(`"msg":"stopped"`)
@@ -410,10 +426,10 @@ func TestStopEndsProgramsAndRemovesSockets(t *testing.T) {
 	}
 }
 
-// waitFor10 waits up to 10 s for something that other processes bring about.
-func waitFor10(t *testing.T, ok func() bool) {
+// eventually waits up to 30 s for something that other processes bring about.
+func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(30 * time.Second)
 	for !ok() {
 		if time.Now().After(end) {
 			t.Fatal("it does not come true")
@@ -432,14 +448,14 @@ func TestBurst(t *testing.T) {
 	for range 3 * maxPending {
 		dial(t, port)
 	}
-	waitFor10(t, func() bool { return g.status1("cat").Live == maxPending })
+	eventually(t, func() bool { return g.status1("cat").Live == maxPending })
 	var polled bool
 	g.do(func() { polled = g.gen.services[0].listen[0].polled })
 	if st := g.status1("cat"); polled || st.Refused+st.Failed != 0 {
 		t.Errorf("polled %v, %+v", polled, st)
 	}
 	fake.set(func() { fake.mute = false; fake.last.die() })
-	waitFor10(t, func() bool { return g.status1("cat").Admitted >= maxPending })
+	eventually(t, func() bool { return g.status1("cat").Admitted >= maxPending })
 }
 
 // TestHungStart: a start that is not done in time is ended with a record that
@@ -455,7 +471,7 @@ func TestHungStart(t *testing.T) {
 	zygotes := [2]int{g.status1("cat").ZygotePID, g.status1("other").ZygotePID}
 	fake.set(func() { fake.mute = true })
 	hung, behind := dial(t, port), dial(t, port)
-	waitFor10(t, func() bool { return g.status1("cat").Live == 3 })
+	eventually(t, func() bool { return g.status1("cat").Live == 3 })
 	g.expect(`"session"`, `"reason":"start-failed"`, `exec: not done within 5s`)
 	fake.set(func() { fake.mute = false })
 	for _, c := range []net.Conn{behind, hung} {

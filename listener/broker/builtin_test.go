@@ -12,7 +12,7 @@ import (
 // another one is busy; once that is free, one worker has them all.
 func TestBuiltinWithOneBusyPort(t *testing.T) {
 	g, free := newRig(t), freePort(t)
-	other, err := net.Listen("tcp4", "127.0.0.1:0")
+	other, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestBuiltinWithOneBusyPort(t *testing.T) {
 		}
 	}
 	dial(t, free)
-	waitFor10(t, held(1))
+	eventually(t, held(1))
 	for _, l := range g.status1("echo").Listeners {
 		want := map[string]string{fmt.Sprintf("tcp4/127.0.0.1:%d", free): "waiting", fmt.Sprintf("tcp4/127.0.0.1:%d", busy): "retrying"}
 		if l.State != want[l.Key] {
@@ -43,5 +43,5 @@ func TestBuiltinWithOneBusyPort(t *testing.T) {
 	}
 	other.Close()
 	g.expect(`"session"`, `"reason":"killed"`)
-	waitFor10(t, held(2)) // the first client is still in the backlog
+	eventually(t, held(2)) // the first client is still in the backlog
 }

@@ -72,7 +72,7 @@ func (g *rig) asksControl(request string) net.Conn {
 		g.t.Fatal(err)
 	}
 	g.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := c.Write([]byte(`{"format_version":1,` + request + "}\n")); err != nil {
 		g.t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestStatusBesideReloads(t *testing.T) {
 	var waiting []net.Conn
 	for n := range maxControls {
 		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
-		waitFor10(t, func() bool { return len(g.control.loads) == n+1 })
+		eventually(t, func() bool { return len(g.control.loads) == n+1 })
 	}
 	says(g.asksControl(`"verb":"status"`), `"ok":true`)
 	says(g.asksControl(`"verb":"reload"`), "16 reloads are waiting")

@@ -68,7 +68,7 @@ func TestPeersAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		answered := make([]bool, len(left))
 		for i, c := range left {
-			wg.Go(func() { answered[i] = asked(c, 2*time.Second) })
+			wg.Go(func() { answered[i] = asked(c, 3*time.Second) })
 		}
 		wg.Wait()
 		var again []*net.UDPConn
@@ -105,8 +105,10 @@ func TestDeniedFlood(t *testing.T) {
 						return
 					default:
 					}
-					for ; sent < int(time.Since(began).Seconds()*float64(rate)); sent++ {
+					// Not more at once than a socket's buffer has room for, however late this one runs.
+					for burst := 0; burst < 32 && sent < int(time.Since(began).Seconds()*float64(rate)); burst++ {
 						_, _ = bad.Write([]byte("flood"))
+						sent++
 					}
 					time.Sleep(100 * time.Microsecond)
 				}
@@ -114,8 +116,10 @@ func TestDeniedFlood(t *testing.T) {
 			const requests = 200
 			lost := 0
 			for range requests {
-				if !asked(udpClient(t, "127.0.0.1", port), 300*time.Millisecond) {
-					lost++
+				if !asked(udpClient(t, "127.0.0.1", port), 3*time.Second) {
+					if lost++; lost > requests/10 {
+						break
+					}
 				}
 			}
 			close(stop)

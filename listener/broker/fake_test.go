@@ -3,8 +3,8 @@ package broker
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +17,7 @@ import (
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -249,7 +250,7 @@ func (g *rig) tail(r *os.File) {
 // expect waits for a record that holds all of want, and returns it.
 func (g *rig) expect(want ...string) string {
 	g.t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(30 * time.Second)
 	var others []string
 	for {
 		select {
@@ -318,12 +319,11 @@ func svc(name, network string, port uint16, argv ...string) policy.Service {
 // freePort finds a port that nobody has just now.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	port, err := strconv.ParseUint(need.Port(t), 10, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
+	return uint16(port)
 }
 
 func (g *rig) status1(name string) policy.ServiceStatus {

@@ -33,7 +33,7 @@ func TestUnreadRequest(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					c.SetDeadline(time.Now().Add(10 * time.Second))
+					c.SetDeadline(time.Now().Add(30 * time.Second))
 					request := strings.Repeat("GET / HTTP/1.0\r\n\r\n", 20)
 					if late != "sent after" {
 						_, err = io.WriteString(c, request)
@@ -63,7 +63,7 @@ func TestUnreadRequest(t *testing.T) {
 // parted waits until no client is waited for any more.
 func (g *rig) parted() {
 	g.t.Helper()
-	waitFor10(g.t, func() bool {
+	eventually(g.t, func() bool {
 		left := 0
 		g.do(func() { left = g.parting })
 		return left == 0

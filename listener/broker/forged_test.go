@@ -44,21 +44,17 @@ func TestForgedPID(t *testing.T) {
 	g.load(forger, svc("other", "tcp", other, "/bin/cat"))
 	live := dial(t, other)
 	echoes(t, live)
-	var session int
-	g.do(func() {
-		for pid := range g.sessions {
-			session = int(pid)
-		}
-	})
+	var theirs int
+	g.running(1, func(s *session) { theirs = int(s.pid) })
 	outside := stranger(t)
 	fake := g.fakes["forger"]
 	// Only processes of this test: without the check, the broker signals what is named here.
 	for name, pid := range map[string]int{
-		"a stranger": outside, "another's session": session, "another's zygote": g.status1("other").ZygotePID,
+		"a stranger": outside, "another's session": theirs, "another's zygote": g.status1("other").ZygotePID,
 	} {
 		for _, errno := range []unix.Errno{0, unix.ENOENT} {
 			fake.set(func() { fake.forge = func(r *zygote.Reply) { r.PID, r.Errno = pid, errno } })
-			waitFor10(t, func() bool { st := g.status1("forger"); return st.Live == 0 && st.Error == "" })
+			eventually(t, func() bool { st := g.status1("forger"); return st.Live == 0 && st.Error == "" })
 			if !refusedAt(t, port) {
 				t.Errorf("%s: served", name)
 			}
@@ -74,7 +70,7 @@ func TestForgedPID(t *testing.T) {
 			g.do(func() { g.gen.services[0].run.failures = 0 }) // the backoff is another test's
 		}
 	}
-	if !running(outside) || !running(session) {
+	if !running(outside) || !running(theirs) {
 		t.Error("a process of somebody else was ended")
 	}
 	echoes(t, live)

@@ -20,7 +20,7 @@ func TestDisplacedWhileHeld(t *testing.T) {
 	g.load(wild)
 	digest := g.doc.Digest
 	dial(t, port)
-	waitFor10(t, func() bool {
+	eventually(t, func() bool {
 		return g.status1("wait").Listeners[0].State == "waiting" && g.status1("wait").Admitted == 1
 	})
 	narrow := wild
@@ -33,18 +33,14 @@ func TestDisplacedWhileHeld(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	end := func() {
-		g.do(func() {
-			for _, s := range g.sessions {
-				s.signal(unix.SIGKILL)
-			}
-		})
+		g.running(1, func(s *session) { s.signal(unix.SIGKILL) })
 		g.expect(`"session"`, `"service":"wait"`, "SIGKILL")
 	}
 	end()
 	dial(t, port) // served by the socket that was held
-	waitFor10(t, func() bool { return g.status1("wait").Admitted == 2 })
+	eventually(t, func() bool { return g.status1("wait").Admitted == 2 })
 	end()
-	waitFor10(t, func() bool { _, _, err := g.Load(); return err == nil })
+	eventually(t, func() bool { _, _, err := g.Load(); return err == nil })
 	if st := g.status1("wait"); st.Live > 1 || st.Listeners[0].Key != "tcp4/127.0.0.1:"+fmt.Sprint(port) {
 		t.Errorf("%+v", st)
 	}
@@ -61,7 +57,7 @@ func TestStopBeforeTheZygote(t *testing.T) {
 	fake := g.fakes["wait"]
 	fake.mu.Lock() // its zygote comes up after the stop
 	dial(t, port)
-	waitFor10(t, func() (waits bool) { g.do(func() { waits = len(g.gen.services[0].run.waiting) == 1 }); return waits })
+	eventually(t, func() (waits bool) { g.do(func() { waits = len(g.gen.services[0].run.waiting) == 1 }); return waits })
 	g.Stop()
 	g.do(func() {})
 	fake.mu.Unlock()

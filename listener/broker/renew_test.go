@@ -15,6 +15,8 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
+
+	"golang.org/x/sys/unix"
 )
 
 // failing makes the sandboxes of the service called name fail while the returned
@@ -72,7 +74,7 @@ func TestBrokenServiceAtStart(t *testing.T) {
 		c.Close()
 		t.Error("a service without a sandbox takes clients")
 	}
-	waitFor10(t, func() bool { return tries.Load() >= 2 }) // by itself
+	eventually(t, func() bool { return tries.Load() >= 2 }) // by itself
 	other := errors.New("another reason")
 	fault.Store(&other)
 	g.soon("bad")
@@ -235,7 +237,7 @@ func TestChangedSources(t *testing.T) {
 	}
 
 	g.do(func() { g.checks.Expire(nil) })
-	waitFor10(t, func() (done bool) { g.do(func() { done = g.starting == 0 }); return done })
+	eventually(t, func() (done bool) { g.do(func() { done = g.starting == 0 }); return done })
 	if tries.Load() != 1 {
 		t.Fatalf("%d sandboxes of an unchanged file", tries.Load())
 	}
@@ -272,6 +274,12 @@ func TestChangedSources(t *testing.T) {
 	if second := g.fakes["cat"]; second.spawns != 1 {
 		t.Errorf("%d zygotes of the new sandbox", second.spawns)
 	}
+	g.do(func() { // the old one goes with the last of its sessions
+		for _, s := range g.sessions {
+			s.signal(unix.SIGKILL)
+		}
+	})
+	eventually(t, func() (closed bool) { first.set(func() { closed = first.closed }); return closed })
 }
 
 // TestChangedProgramAtZygoteStart: the client that starts the zygote gets the new program's.

@@ -52,7 +52,7 @@ func TestNamesOutliveTheirWorker(t *testing.T) {
 	c := dial(t, port)
 	first := g.asks(fd)
 	unix.Close(fd)
-	waitFor10(t, func() (down bool) { g.do(func() { down = g.names.worker.fd < 0 }); return down })
+	eventually(t, func() (down bool) { g.do(func() { down = g.names.worker.fd < 0 }); return down })
 	fd = g.namesWorker()
 	if again := g.asks(fd); again != first {
 		t.Errorf("asked %v, then %v", first, again)
@@ -64,7 +64,7 @@ func TestNamesOutliveTheirWorker(t *testing.T) {
 	for range 2 {
 		g.asks(fd)
 		unix.Close(fd)
-		waitFor10(t, func() (down bool) { g.do(func() { down = g.names.worker.fd < 0 }); return down })
+		eventually(t, func() (down bool) { g.do(func() { down = g.names.worker.fd < 0 }); return down })
 		fd = g.namesWorker()
 	}
 	if !refused(c) {

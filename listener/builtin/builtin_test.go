@@ -115,7 +115,7 @@ func (r *running) end() {
 		if open {
 			close(r.done)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		r.t.Error("the service does not end")
 	}
 }
@@ -127,7 +127,7 @@ func (r *running) dial() *net.TCPConn {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		r.t.Fatal(err)
 	}
 	return c.(*net.TCPConn)
@@ -141,7 +141,7 @@ func (r *running) refused() {
 	var got []byte
 	if err == nil {
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			r.t.Fatal(err)
 		}
 		got, err = io.ReadAll(c)
@@ -181,12 +181,12 @@ func (r *running) ask(from string, req []byte, wait time.Duration) ([]byte, bool
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatal("not within 10 s: ", what)
+			t.Fatal("not within 30 s: ", what)
 		}
 		<-tick.C
 	}
@@ -403,7 +403,7 @@ func TestIdleEnd(t *testing.T) {
 			t.Error(err)
 		}
 		close(r.done)
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("an idle worker does not end")
 	}
 }
@@ -461,7 +461,7 @@ func TestLeaving(t *testing.T) {
 	}
 	say("before")
 	close(r.leaving)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		late, err := net.Dial("tcp", r.tcp)
 		if errors.Is(err, unix.ECONNREFUSED) {
 			break

@@ -9,7 +9,7 @@ import (
 	"casemate/acl/limit"
 )
 
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 const silence = 100 * time.Millisecond
 
 func TestDatagrams(t *testing.T) {
@@ -130,8 +130,8 @@ func TestDatagramRateLimit(t *testing.T) {
 	c.Limit = limit.Spec{PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Hour}, Burst: 2, Prefix4: 32, Prefix6: 64}}
 	r := start(t, c)
 	answers := 0
-	for range 4 {
-		if _, ok := r.ask("127.0.0.1:0", []byte("x"), silence); ok {
+	for _, wait := range []time.Duration{patience, patience, silence, silence} {
+		if _, ok := r.ask("127.0.0.1:0", []byte("x"), wait); ok {
 			answers++
 		}
 	}
@@ -159,7 +159,7 @@ func TestResponderLoopDies(t *testing.T) {
 	}
 	bounces, buf := 0, make([]byte, 64)
 	for ; bounces < 100_000; bounces++ {
-		if err := other.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+		if err := other.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		n, from, err := other.ReadFromUDP(buf)

@@ -83,7 +83,7 @@ func TestClientAtTheIdleEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer next.Close()
-	next.SetDeadline(time.Now().Add(10 * time.Second))
+	next.SetDeadline(time.Now().Add(30 * time.Second))
 	ping(t, next)
 	cancel()
 	if err := <-done; err != nil {

@@ -78,7 +78,7 @@ func TestBuildLeavesNothing(t *testing.T) {
 	}
 	// A thread ends a moment after its goroutine. The runtime may keep a few
 	// more of its own, but none in another namespace.
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for len(namespaces(t)) > 1 && time.Now().Before(deadline) {
 		runtime.Gosched()
 	}

@@ -28,7 +28,7 @@ func (w *world) account() {
 	var books map[string]*book
 	var dropped int
 	// The last records are on their way for a moment, and a count of refusals for a second.
-	err := rig.Until(10*time.Second, func() (err error) {
+	err := rig.Until(30*time.Second, func() (err error) {
 		if books, dropped, err = w.books(); err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // deadline is the most that a good client waits in any weather: longer is a hang.
-const deadline = 20 * time.Second
+const deadline = 40 * time.Second
 
 // retry is how long it waits for the answer to one datagram.
 const retry = 500 * time.Millisecond

@@ -8,7 +8,7 @@ import (
 // settle is how long after a fault its losses may still show: the time of a
 // zygote's or a worker's new start, on a busy machine, and the 5 s after which a start
 // that hangs is given up.
-const settle = 9 * time.Second
+const settle = 20 * time.Second
 
 // harm is one fault that was done, and what it may have cost good clients.
 type harm struct {

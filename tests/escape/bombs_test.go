@@ -31,29 +31,20 @@ func TestBombs(t *testing.T) {
 		profile, line, want string
 		most                int // tasks of the connection
 	}{
-		{"strict", "threads 300 1000", shut + "|killed", 1},
-		{"strict", "forks 300 1000", shut + "|killed", 1},
-		{"line", "threads 300 1000", "EAGAIN", 32},
-		{"line", "forks 300 1000", shut, 1},
-		{"files", "threads 300 1000", "EAGAIN", 32},
-		{"files", "forks 300 1000", shut, 1},
-		{"server", "threads 300 1000", "EAGAIN", 128 + 1},
-		{"server", "forks 300 1000", "EAGAIN", 128 + 1},
-		{"login", "forks 300 1000", "EAGAIN", 128 + 1},
+		{"strict", "threads 300", shut + "|killed", 1},
+		{"strict", "forks 300", shut + "|killed", 1},
+		{"line", "threads 300", "EAGAIN", 32},
+		{"line", "forks 300", shut, 1},
+		{"files", "threads 300", "EAGAIN", 32},
+		{"files", "forks 300", shut, 1},
+		{"server", "threads 300", "EAGAIN", 128 + 1},
+		{"server", "forks 300", "EAGAIN", 128 + 1},
+		{"login", "forks 300", "EAGAIN", 128 + 1},
 	} {
 		for range 2 {
-			done := make(chan outcome, 1)
-			go func() { done <- inside(t, ports[b.profile], b.line) }()
-			most, o := 0, outcome{}
-			for running := true; running; {
-				for _, n := range leasedTasks(t, victim) {
-					most = max(most, n)
-				}
-				select {
-				case o = <-done:
-					running = false
-				case <-time.After(20 * time.Millisecond):
-				}
+			most, o := tasksOf(t, victim, ports[b.profile], b.line+" 1000")
+			if b.want == "EAGAIN" && most < b.most-2 { // it did not last until somebody had counted
+				most, o = tasksOf(t, victim, ports[b.profile], b.line+" 15000")
 			}
 			if !denied(b.want, o) {
 				t.Errorf("%s: %s: %s, want %s", b.profile, b.line, o, b.want)
@@ -67,6 +58,23 @@ func TestBombs(t *testing.T) {
 	for _, line := range []string{"threads 300", "forks 300"} {
 		if o := outside(t, victim, line, asNobody); o.result != "ok" {
 			t.Errorf("outside: %s: %s, so its denial inside proves nothing", line, o)
+		}
+	}
+}
+
+// tasksOf gives the victim a line, and counts the most tasks that are seen meanwhile.
+func tasksOf(t *testing.T, victim, port, line string) (most int, o outcome) {
+	t.Helper()
+	done := make(chan outcome, 1)
+	go func() { done <- inside(t, port, line) }()
+	for {
+		for _, n := range leasedTasks(t, victim) {
+			most = max(most, n)
+		}
+		select {
+		case o = <-done:
+			return most, o
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

@@ -24,7 +24,7 @@ limit "wide" {
   concurrent = 24 # what nobody's tasks are counted by
   rate       = "100000/s"
   burst      = 100000
-  session    = "20s"
+  session    = "2m"
   per_source {
     concurrent = 24
     rate       = "100000/s"
@@ -83,7 +83,7 @@ func newSite(t *testing.T) *site {
 func restingUser(t *testing.T) {
 	t.Helper()
 	const few = 8 // a host may have daemons of that user
-	if err := rig.Until(10*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		procs, err := filepath.Glob("/proc/[0-9]*")
 		n := 0
 		for _, p := range procs {
@@ -166,7 +166,7 @@ func TestViolationIsNamed(t *testing.T) {
 	if o := inside(t, s.port, "int80"); o.result != "killed" {
 		t.Fatalf("int80: %s, want a kill", o)
 	}
-	got, err := s.broker.Await(1, 5*time.Second, "msg", "session", "reason", "violation")
+	got, err := s.broker.Await(1, 30*time.Second, "msg", "session", "reason", "violation")
 	if err != nil {
 		t.Fatal(err)
 	}

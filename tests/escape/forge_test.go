@@ -33,17 +33,17 @@ func TestLogIsNotForged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := c.Write([]byte("identity\n")); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := c.Read(make([]byte, 100)); n == 0 {
 		t.Fatalf("over the unix socket: %v", err)
 	}
-	if _, err := b.Await(2, 5*time.Second, "msg", "session", "service", "victim"); err != nil {
+	if _, err := b.Await(2, 30*time.Second, "msg", "session", "service", "victim"); err != nil {
 		t.Fatal(err)
 	}
-	lines, err := b.Await(5, 5*time.Second, "msg", "stderr", "service", "victim")
+	lines, err := b.Await(5, 30*time.Second, "msg", "stderr", "service", "victim")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func say(t *testing.T, b *rig.Broker, text []byte) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	_, _ = c.Write(text) // it may have hung up on us before the end
 	_ = c.(*net.UnixConn).CloseWrite()
 	answer, _ := io.ReadAll(io.LimitReader(c, 1<<20))
@@ -79,11 +79,11 @@ func TestControlGarbage(t *testing.T) {
 		t.Errorf("the broker holds %d descriptors, before %d", n, before)
 	}
 	began := time.Now()
-	if err := rig.Until(8*time.Second, func() error { _, err := b.Status(); return err }); err != nil {
+	if err := rig.Until(30*time.Second, func() error { _, err := b.Status(); return err }); err != nil {
 		t.Errorf("silent control connections keep others out: %v", err)
 	}
 	t.Logf("a request was answered again after %s", time.Since(began))
-	if err := rig.Until(5*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		if n := descriptors(t, b.PID); n > before+1 {
 			return fmt.Errorf("the broker holds %d descriptors", n)
 		}

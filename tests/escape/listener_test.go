@@ -42,7 +42,7 @@ func TestListenerDoesNotConnect(t *testing.T) {
 	// The attempts shut the socket down, and the broker opens it again in its own time.
 	again := func(name string) {
 		t.Helper()
-		if err := rig.Until(15*time.Second, func() error {
+		if err := rig.Until(30*time.Second, func() error {
 			s, err := b.Service(name)
 			if err == nil && s.Listeners[0].State != "listening" {
 				err = fmt.Errorf("the listener is %s", s.Listeners[0].State)
@@ -102,7 +102,7 @@ func outsideListening(t *testing.T, victim, line string) outcome {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	_ = client.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = client.SetDeadline(time.Now().Add(30 * time.Second))
 	_, _ = io.WriteString(client, line+"\n")
 	answer, _ := io.ReadAll(client)
 	_ = cmd.Wait()

@@ -55,7 +55,7 @@ func TestExecsOnce(t *testing.T) {
 			}
 		}
 	}
-	if _, err := b.Await(len(again), 5*time.Second, "msg", "session", "service", "line", "reason", "exit"); err != nil {
+	if _, err := b.Await(len(again), 30*time.Second, "msg", "session", "service", "line", "reason", "exit"); err != nil {
 		t.Errorf("line: %v: no attempt ends its program", err)
 	}
 	for _, a := range again {

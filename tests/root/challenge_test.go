@@ -54,7 +54,7 @@ func challenge(t *testing.T) (b *rig.Broker, vault, port string) {
 // after its question; "" when it was cut off.
 func play(t *testing.T, source, port, name string) string {
 	t.Helper()
-	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	d := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
 	c, err := d.Dial("tcp4", "127.0.0.1:"+port)
 	if errors.Is(err, syscall.ECONNRESET) { // refused before the handshake was seen to end
 		return ""
@@ -63,7 +63,7 @@ func play(t *testing.T, source, port, name string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	_, _ = c.Write([]byte(name)) // the end comes with the answer
 	var text strings.Builder
 	buf := make([]byte, 4096)
@@ -93,7 +93,7 @@ func TestChallengeHost(t *testing.T) {
 	if got := play(t, "127.0.0.1", port, strings.Repeat("A", 256)); got != "" {
 		t.Errorf("smashed, the vault said %q", got)
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "session", "service", "vault", "reason", "crash", "signal", "SIGSEGV"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "vault", "reason", "crash", "signal", "SIGSEGV"); err != nil {
 		t.Error(err)
 	}
 	greets("127.0.0.1") // a crash is part of the game
@@ -104,13 +104,13 @@ func TestChallengeHost(t *testing.T) {
 	if got := play(t, "127.0.0.1", port, jump(t, vault, "__getdents64")); got != "" {
 		t.Errorf("after a forbidden call the vault said %q", got)
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "session", "service", "vault", "reason", "violation", "syscall", "getdents64"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "vault", "reason", "violation", "syscall", "getdents64"); err != nil {
 		t.Error(err)
 	}
 	if got := play(t, "127.0.0.1", port, "Ada\n"); got != "" {
 		t.Errorf("after the violation its source is answered %q", got)
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "verdict", "deny", "reason", "penalty", "client", "127.0.0.1"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "decision", "verdict", "deny", "reason", "penalty", "client", "127.0.0.1"); err != nil {
 		t.Error(err)
 	}
 	greets("127.0.0.2")

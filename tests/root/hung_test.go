@@ -19,7 +19,7 @@ import (
 // echo sends a line to a cat and expects it back.
 func echo(t *testing.T, c net.Conn) {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	line := make([]byte, 6)
 	if _, err := io.WriteString(c, "alive\n"); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func connect(t *testing.T, port string) net.Conn {
 // closed expects the client's end within the time that a start has, and some.
 func closed(t *testing.T, c net.Conn) {
 	t.Helper()
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || os.IsTimeout(err) {
 		t.Errorf("a client whose start hung got %d bytes, %v; want the end of its connection", n, err)
 	}
@@ -82,10 +82,10 @@ func hang(t *testing.T, profile, step string, cause func(b *rig.Broker, program 
 	for _, c := range clients {
 		closed(t, c)
 	}
-	if _, err := b.Await(5, 10*time.Second, "msg", "session", "service", "hung", "reason", "start-failed"); err != nil {
+	if _, err := b.Await(5, 30*time.Second, "msg", "session", "service", "hung", "reason", "start-failed"); err != nil {
 		t.Error(err)
 	}
-	if _, err := b.Await(1, time.Second, "msg", "session", "service", "hung", "detail", step+": not done within 5s, given up"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "hung", "detail", step+": not done within 5s, given up"); err != nil {
 		t.Error(err)
 	}
 	if s, err := b.Service("hung"); err != nil || s.Live != 1 || s.Failed != 5 {
@@ -105,7 +105,7 @@ func hang(t *testing.T, profile, step string, cause func(b *rig.Broker, program 
 	for _, s := range known {
 		if s.Service == "hung" {
 			// An init is the last to go: it waits until the broker has looked for the children that nobody told it of.
-			if err := gone(15*time.Second, s.PID, zygotes[0]); err != nil {
+			if err := gone(30*time.Second, s.PID, zygotes[0]); err != nil {
 				t.Error(err)
 			}
 		}
@@ -114,7 +114,7 @@ func hang(t *testing.T, profile, step string, cause func(b *rig.Broker, program 
 
 func zygoteOf(t *testing.T, b *rig.Broker, name string) (pid int) {
 	t.Helper()
-	if err := rig.Until(5*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Service(name)
 		if err == nil && s.ZygotePID == 0 {
 			err = fmt.Errorf("%s has no zygote", name)

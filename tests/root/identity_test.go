@@ -1,6 +1,7 @@
 package root
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -94,7 +95,7 @@ profile "sshd" {
 func TestPAM(t *testing.T) {
 	rig.Root(t)
 	popa3d := need.Programs(t, "popa3d")[0]
-	need.Programs(t, "chpasswd", "nc")
+	need.Programs(t, "chpasswd")
 	const name = "casemate-mail"
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	uid := account(t, name, filepath.Join(dir, "home"))
@@ -118,9 +119,21 @@ profile "mail" {
   syscalls { allow = ["chroot"] }
 }
 `+service("pop3", "tcp://127.0.0.1:"+port, []string{popa3d}, `user = "root"`, "profile = profile.mail"))
-	out, err := run(t, nil, "sh", "-c", fmt.Sprintf("(printf 'USER %s\\r\\nPASS open-sesame\\r\\nSTAT\\r\\nQUIT\\r\\n'; sleep 3) | nc -q 1 127.0.0.1 %s", name, port))
-	if err != nil || !strings.Contains(out, "+OK 1 ") {
-		t.Errorf("the dialogue was %q (%v)", out, err)
+	c := connect(t, port)
+	from, said := bufio.NewReader(c), []string{}
+	for _, send := range []string{"", "USER " + name, "PASS open-sesame", "STAT", "QUIT"} {
+		if send != "" {
+			if _, err := c.Write([]byte(send + "\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		line, err := from.ReadString('\n')
+		if said = append(said, line); err != nil {
+			t.Fatalf("the dialogue was %q (%v)", said, err)
+		}
+	}
+	if !strings.HasPrefix(said[3], "+OK 1 ") {
+		t.Errorf("the dialogue was %q", said)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 func session(t *testing.T, b *rig.Broker, service string) policy.SessionStatus {
 	t.Helper()
 	var found policy.SessionStatus
-	err := rig.Until(10*time.Second, func() error {
+	err := rig.Until(30*time.Second, func() error {
 		s, err := b.Status()
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 func goesBack(t *testing.T, who string, c net.Conn, word string) {
 	t.Helper()
 	buf := make([]byte, len(word))
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Write([]byte(word)); err != nil {
@@ -69,9 +69,9 @@ func TestRestartOverLeftSessions(t *testing.T) {
 	}
 	defer waiting.Close()
 	holder := session(t, b, "wait").PID
-	time.Sleep(time.Second) // a younger worker is ended like a wait program
+	time.Sleep(1500 * time.Millisecond) // a worker under a second old is ended like a wait program
 	b.Stop()
-	if err := gone(time.Second, holder); err != nil {
+	if err := gone(30*time.Second, holder); err != nil {
 		t.Errorf("the wait program has the listener: %v", err)
 	}
 	again := rig.Serve(t, text)
@@ -146,7 +146,7 @@ func TestBuiltinKeepsSessions(t *testing.T) {
 	defer c.Close()
 	goesBack(t, "the client", c, "before")
 	worker := session(t, b, "builtin").PID
-	time.Sleep(time.Second) // a younger worker may not hear what it is told, and is ended
+	time.Sleep(1500 * time.Millisecond) // a worker under a second old may not hear what it is told, and is ended
 	reloads(t, b, strings.Replace(text, "127.0.0.0/8", "127.0.0.2", 1))
 	if got, err := rig.Exchange(ports["builtin"], "new"); err == nil && got != "" {
 		t.Errorf("a client that the new rules refuse read %q", got)
@@ -158,7 +158,7 @@ func TestBuiltinKeepsSessions(t *testing.T) {
 	}
 	goesBack(t, "the client", c, "at last")
 	c.Close()
-	if err := gone(10*time.Second, worker); err != nil {
+	if err := gone(30*time.Second, worker); err != nil {
 		t.Error(err)
 	}
 }

@@ -45,10 +45,10 @@ func TestKilledBroker(t *testing.T) {
 	if err := b.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Ended(5 * time.Second); err != nil {
+	if _, err := b.Ended(30 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if err := gone(5*time.Second, all...); err != nil {
+	if err := gone(30*time.Second, all...); err != nil {
 		t.Error(err)
 	}
 	text, err := os.ReadFile(filepath.Join(b.Policy, "test.cm.hcl"))
@@ -79,14 +79,14 @@ func TestStop(t *testing.T) {
 	if err := b.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	state, err := b.Ended(10 * time.Second)
+	state, err := b.Ended(30 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if state.ExitCode() != 0 {
 		t.Errorf("casemated ended with %s", state)
 	}
-	if err := gone(2*time.Second, pid); err != nil {
+	if err := gone(30*time.Second, pid); err != nil {
 		t.Error(err)
 	}
 	for _, path := range []string{sock, b.Control} {
@@ -104,7 +104,7 @@ func TestSecondInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Stop()
-	state, err := second.Ended(10 * time.Second)
+	state, err := second.Ended(30 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ limit "small" {
 	if served.Load() == 0 || shed.Load() == 0 {
 		t.Error("want some served and some shed")
 	}
-	if err := rig.Until(5*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		got, err := rig.Exchange(port, "")
 		if err == nil && got != "once\n" {
 			err = fmt.Errorf("answer %q", got)
@@ -190,7 +190,7 @@ func TestOutOfFiles(t *testing.T) {
 		}
 		held = append(held, c)
 	}
-	if err := rig.Until(10*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		now, err := holds(b) // by the control socket, which must answer
 		if err == nil && now.sessions <= 128 {
 			err = fmt.Errorf("%d programs run, no more than there are descriptors", now.sessions)
@@ -203,7 +203,7 @@ func TestOutOfFiles(t *testing.T) {
 	for _, c := range held {
 		c.Close()
 	}
-	if err := rig.Until(15*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		got, err := rig.Exchange(once, "")
 		if err == nil && got != "once\n" {
 			err = fmt.Errorf("answer %q", got)

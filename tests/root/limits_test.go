@@ -16,12 +16,12 @@ import (
 
 // dialFrom connects from a loopback address of the caller's choice.
 func dialFrom(source, port string) (*net.TCPConn, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 5 * time.Second}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}, Timeout: 30 * time.Second}
 	c, err := d.Dial("tcp4", "127.0.0.1:"+port)
 	if err != nil {
 		return nil, err
 	}
-	return c.(*net.TCPConn), c.SetDeadline(time.Now().Add(15 * time.Second))
+	return c.(*net.TCPConn), c.SetDeadline(time.Now().Add(30 * time.Second))
 }
 
 // order sends one line from source and returns the answer; a refusal is an error.
@@ -136,7 +136,7 @@ func TestConcurrency(t *testing.T) {
 	}
 	live := func(n int) {
 		t.Helper()
-		if err := rig.Until(5*time.Second, func() error {
+		if err := rig.Until(30*time.Second, func() error {
 			s, err := b.Service("it")
 			if err == nil && s.Live != n {
 				err = fmt.Errorf("%d live, want %d", s.Live, n)
@@ -171,7 +171,7 @@ func TestSessionLimit(t *testing.T) {
 	rig.Root(t)
 	manners, rogue := rig.Compile(t, "testdata/manners.c"), rig.Compile(t, "testdata/rogue.c")
 	polite, deaf := rig.Port(t), rig.Port(t)
-	b := rig.Serve(t, head+"limit \"brief\" {\n  session = \"500ms\"\n}\n"+
+	b := rig.Serve(t, head+"limit \"brief\" {\n  session = \"2s\"\n}\n"+
 		service("polite", "tcp://127.0.0.1:"+polite, []string{manners, "polite"}, "profile = profile.strict", "limit = limit.brief")+
 		service("deaf", "tcp://127.0.0.1:"+deaf, []string{rogue, "deaf"}, "profile = profile.strict", "limit = limit.brief"))
 	began := time.Now()
@@ -183,14 +183,14 @@ func TestSessionLimit(t *testing.T) {
 	if got, err := rig.Exchange(polite, ""); err != nil || got != "ready\nasked to end\n" {
 		t.Errorf("the polite one said %q (%v)", got, err)
 	}
-	if d := time.Since(began); d < 500*time.Millisecond || d > 3*time.Second {
+	if d := time.Since(began); d < 2*time.Second || d > 15*time.Second {
 		t.Errorf("it was asked after %s", d)
 	}
 	if _, err := io.ReadAll(gone); err != nil && !errors.Is(err, net.ErrClosed) {
 		t.Logf("the deaf one's client: %v", err)
 	}
-	if d := time.Since(began); d < 2400*time.Millisecond || d > 6*time.Second {
-		t.Errorf("the deaf one was ended after %s, want 2.5 s", d)
+	if d := time.Since(began); d < 3900*time.Millisecond || d > 15*time.Second {
+		t.Errorf("the deaf one was ended after %s, want 4 s", d)
 	}
 	if r := record(t, b, "polite", "reason", "timeout"); r.Str("exit") != "0" {
 		t.Errorf("the polite one's record: %v", r)
@@ -200,40 +200,47 @@ func TestSessionLimit(t *testing.T) {
 	}
 }
 
-// penalties shut a source out for a second at its first offence.
-const penalties = `
+// penalties shut a source out for so long at its first offence, and for twice as
+// long at most.
+func penalties(seconds int) string {
+	return fmt.Sprintf(`
 limit "it" {
-  session = "60s"
+  session = "1h"
   penalty {
     on    = ["crash", "violation"]
-    first = "1s"
-    max   = "2s"
+    first = "%ds"
+    max   = "%ds"
   }
 }
-`
+`, seconds, 2*seconds)
+}
 
 // TestPenalties: a source that crashes the service, or makes it break its
 // profile, is shut out for a while, and nobody else is.
 func TestPenalties(t *testing.T) {
-	b, port := obedient(t, penalties)
+	const first = 8 // s, in which a crowded machine can ask three times and reload once
+	b, port := obedient(t, penalties(first))
+	began := map[string]time.Time{}
 	for i, offence := range []string{"crash", "violate"} {
 		guilty := fmt.Sprintf("127.0.0.%d", 11+i)
 		served(t, guilty, port)
+		began[guilty] = time.Now()
 		if got, _ := order(guilty, port, offence); got != "" {
 			t.Errorf("%s was answered with %q", offence, got)
 		}
 		reason := map[string]string{"crash": "crash", "violate": "violation"}[offence]
-		if _, err := b.Await(1, 5*time.Second, "msg", "session", "reason", reason); err != nil {
+		if _, err := b.Await(1, 30*time.Second, "msg", "session", "reason", reason); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
 		refused(t, guilty, port)
 		served(t, "127.0.0.2", port)
 		reload(t, b, "") // changes nothing of that
 		refused(t, guilty, port)
-		servedWithin(t, 3*time.Second, guilty, port)
-		if d := time.Since(began); d < 700*time.Millisecond {
-			t.Errorf("%s: the penalty of a second was over after %s", offence, d)
+	}
+	for guilty, since := range began {
+		servedWithin(t, 30*time.Second, guilty, port)
+		if d := time.Since(since); d < first*time.Second {
+			t.Errorf("%s: the penalty of %d s was over after %s", guilty, first, d)
 		}
 	}
 	if n := refusedBy(t, b, "it", "penalty"); n < 4 {
@@ -244,7 +251,7 @@ func TestPenalties(t *testing.T) {
 // TestCrashLoop: after fifty crashes by fifty sources, and as many by one, the
 // service is there for everybody; the one waits no longer than its penalty.
 func TestCrashLoop(t *testing.T) {
-	b, port := obedient(t, penalties)
+	b, port := obedient(t, penalties(1))
 	before := counters(t, b)
 	for i := range 50 {
 		if got, _ := order(fmt.Sprintf("127.0.1.%d", i+1), port, "crash"); got != "" {
@@ -252,11 +259,11 @@ func TestCrashLoop(t *testing.T) {
 		}
 		_, _ = order("127.0.0.9", port, "crash")
 	}
-	if _, err := b.Await(50, 10*time.Second, "msg", "session", "reason", "crash"); err != nil {
+	if _, err := b.Await(50, 30*time.Second, "msg", "session", "reason", "crash"); err != nil {
 		t.Fatal(err)
 	}
 	served(t, "127.0.0.2", port)
-	if d := servedWithin(t, 4*time.Second, "127.0.0.9", port); d > 3*time.Second {
+	if d := servedWithin(t, 30*time.Second, "127.0.0.9", port); d > 10*time.Second {
 		t.Errorf("it was shut out for %s, want no more than its most of 2 s", d)
 	}
 	quiet(t, b, before)
@@ -280,7 +287,7 @@ profile "answers" {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	send := func(texts ...string) {
 		t.Helper()
 		for _, text := range texts {
@@ -300,19 +307,19 @@ profile "answers" {
 	for _, x := range []string{"a", "b", "c", "d"} {
 		expect("served " + x + " by one")
 	}
-	if _, err := b.Await(4, 5*time.Second, "msg", "session", "reason", "exit"); err != nil {
+	if _, err := b.Await(4, 30*time.Second, "msg", "session", "reason", "exit"); err != nil {
 		t.Error(err)
 	}
 	began := time.Now()
 	send("crash", "crash", "crash", "crash", "e", "f")
 	expect("served e by one")
 	d := time.Since(began)
-	if d < 600*time.Millisecond || d > 5*time.Second { // 100 + 200 + 400 + 800 ms of backing off
+	if d < 600*time.Millisecond || d > 15*time.Second { // 100 + 200 + 400 + 800 ms of backing off
 		t.Errorf("after four crashes in a row it was served after %s", d)
 	}
 	began = time.Now()
 	expect("served f by one")
-	if d := time.Since(began); d > 2*time.Second {
+	if d := time.Since(began); d > 10*time.Second {
 		t.Errorf("after a success it was served after %s", d)
 	}
 }
@@ -329,7 +336,7 @@ func TestKilledZygote(t *testing.T) {
 	defer running.Close()
 	session(t, b, "it")
 	for range 5 {
-		if err := rig.Until(5*time.Second, func() error {
+		if err := rig.Until(30*time.Second, func() error {
 			_, _ = order("127.0.0.1", port, "please") // starts one, if none is there
 			s, err := b.Service("it")
 			if err == nil && s.ZygotePID == 0 {
@@ -343,7 +350,7 @@ func TestKilledZygote(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("served again after %s", servedWithin(t, 5*time.Second, "127.0.0.1", port))
+	t.Logf("served again after %s", servedWithin(t, 30*time.Second, "127.0.0.1", port))
 	if _, err := running.Write([]byte("still here\n")); err != nil {
 		t.Fatal(err)
 	}

@@ -31,12 +31,12 @@ func TestListeners(t *testing.T) {
 				acl = "acl = acl.anyone"
 			}
 			rig.Serve(t, head+service("once", c.listen, []string{program, "once"}, "profile = profile.line", acl))
-			conn, err := net.DialTimeout(c.network, c.addr, 5*time.Second)
+			conn, err := net.DialTimeout(c.network, c.addr, 30*time.Second)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 			buf := make([]byte, 64)
 			n, err := conn.Read(buf)
 			if err != nil || string(buf[:n]) != "once\n" {
@@ -89,7 +89,7 @@ func TestDatagramPerPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		text := fmt.Sprintf("datagram %d", i)
 		if _, err := c.Write([]byte(text)); err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestDatagramPerPeer(t *testing.T) {
 			t.Errorf("peer %d got %q (%v)", i, buf[:n], err)
 		}
 	}
-	if _, err := b.Await(5, 5*time.Second, "msg", "session", "service", "datagram", "reason", "exit"); err != nil {
+	if _, err := b.Await(5, 30*time.Second, "msg", "session", "service", "datagram", "reason", "exit"); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,7 +115,7 @@ func TestLeasedIDs(t *testing.T) {
 		defer c.Close()
 	}
 	var sessions []policy.SessionStatus
-	if err := rig.Until(10*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Status()
 		if err == nil && len(s.Sessions) < 20 {
 			err = fmt.Errorf("%d sessions", len(s.Sessions))

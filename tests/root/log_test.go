@@ -1,6 +1,7 @@
 package root
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -55,17 +56,17 @@ func TestRecordsHaveOneForm(t *testing.T) {
 		}
 	}
 	for _, service := range []string{"echo", "greet"} {
-		d, err := b.Await(1, 5*time.Second, "msg", "decision", "service", service, "verdict", "allow", "network", "tcp",
+		d, err := b.Await(1, 30*time.Second, "msg", "decision", "service", service, "verdict", "allow", "network", "tcp",
 			"client", "127.0.0.1", "rule_name", "staff", "format_version", "1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := b.Await(1, 5*time.Second, "msg", "session", "service", service, "reason", "exit", "id", d[0].Str("id"), "client", "127.0.0.1")
+		s, err := b.Await(1, 30*time.Second, "msg", "session", "service", service, "reason", "exit", "id", d[0].Str("id"), "client", "127.0.0.1")
 		if err != nil || len(d) != 1 || len(s) != 1 || d[0].Str("reason") != "" {
 			t.Errorf("%v, %v, %v", d, s, err)
 		}
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "stderr", "service", "greet", "text", "to the log", "format_version", "1"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "stderr", "service", "greet", "text", "to the log", "format_version", "1"); err != nil {
 		t.Error(err)
 	}
 }
@@ -92,7 +93,7 @@ func TestLogIsTheBrokersAlone(t *testing.T) {
 	if _, err := rig.Exchange(greet, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "stderr"); err != nil { // the log worker runs
+	if _, err := b.Await(1, 30*time.Second, "msg", "stderr"); err != nil { // the log worker runs
 		t.Fatal(err)
 	}
 	all, holders := family(t, b.PID), 0
@@ -134,10 +135,10 @@ func TestLogRotation(t *testing.T) {
 		if err := again(); err != nil {
 			t.Fatal(err)
 		}
-		if err := rig.Until(5*time.Second, func() error { _, err := os.Stat(b.LogFile); return err }); err != nil {
+		if err := rig.Until(30*time.Second, func() error { _, err := os.Stat(b.LogFile); return err }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Await(1, 5*time.Second, "msg", "loaded"); err != nil {
+		if _, err := b.Await(1, 30*time.Second, "msg", "loaded"); err != nil {
 			t.Fatal(err)
 		}
 		before, err := os.ReadFile(old)
@@ -148,7 +149,7 @@ func TestLogRotation(t *testing.T) {
 			if _, err := rig.Exchange(port, "x"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := b.Await(1, 5*time.Second, "msg", "session", "service", service); err != nil {
+			if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", service); err != nil {
 				t.Error(err)
 			}
 		}
@@ -178,7 +179,7 @@ func TestFailedHangupNamesThePlace(t *testing.T) {
 	if err := b.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Await(1, 10*time.Second, "msg", "load failed, nothing changed", "level", "ERROR"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "load failed, nothing changed", "level", "ERROR"); err != nil {
 		t.Fatal(err)
 	}
 	d, err := b.Find("msg", "diagnostic", "level", "ERROR", "file", filepath.Join(b.Policy, "bad.cm.hcl"), "line", "3", "column", "3")
@@ -197,13 +198,13 @@ func TestLastWordsAreLogged(t *testing.T) {
 	text, echo, _ := logged(t, "")
 	b := rig.Serve(t, text)
 	echoed(t, echo)
-	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "service", "echo", "client", "127.0.0.1"); err != nil { // the log worker runs
+	if _, err := b.Await(1, 30*time.Second, "msg", "decision", "service", "echo", "client", "127.0.0.1"); err != nil { // the log worker runs
 		t.Fatal(err)
 	}
 	if err := b.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Ended(10 * time.Second); err != nil {
+	if _, err := b.Ended(30 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	all, err := b.Records()
@@ -240,26 +241,29 @@ func TestSlowLogIsWhole(t *testing.T) {
 			}
 		}
 	}
-	kinds, long := readSlowly(t, r, b.LogFile)
+	kinds, long := readSlowly(t, r, b.LogFile, 40)
 	if kinds["decision"] < 40 || kinds["stderr"] == 0 || kinds["session"] < 40 || long == 0 {
 		t.Errorf("records %v, %d longer than a pipe's page", kinds, long)
 	}
 }
 
 // readSlowly moves what is in a fifo to a file, a little at a time and until
-// nothing has come for a second, and counts the file's records by kind, and those
+// nothing has come for a second after so many sessions' ends, or for 30, and counts the file's records by kind, and those
 // above PIPE_BUF.
-func readSlowly(t *testing.T, r *os.File, file string) (kinds map[string]int, long int) {
+func readSlowly(t *testing.T, r *os.File, file string, sessions int) (kinds map[string]int, long int) {
 	t.Helper()
 	var text []byte
 	buf := make([]byte, 3000)
-	for {
+	for last := time.Now(); time.Since(last) < 30*time.Second; {
 		if err := r.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := r.Read(buf)
-		if err != nil {
+		if err != nil && bytes.Count(text, []byte(`"msg":"session"`)) >= sessions {
 			break
+		}
+		if n > 0 {
+			last = time.Now()
 		}
 		text = append(text, buf[:n]...)
 		time.Sleep(time.Millisecond)
@@ -303,7 +307,7 @@ func TestLogLevels(t *testing.T) {
 		for _, line := range []string{":\n", "kill -SEGV $$\n"} {
 			_, _ = rig.Exchange(port, line) // the second of a program has no answer
 		}
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 66)}, Timeout: 5 * time.Second}
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 66)}, Timeout: 30 * time.Second}
 		if c, err := d.Dial("tcp4", "127.0.0.1:"+port); err == nil {
 			_, _ = c.Read(make([]byte, 1))
 			c.Close()
@@ -312,7 +316,7 @@ func TestLogLevels(t *testing.T) {
 	if err := b.Signal(syscall.SIGTERM); err != nil { // whatever is to be written is written
 		t.Fatal(err)
 	}
-	if _, err := b.Ended(10 * time.Second); err != nil {
+	if _, err := b.Ended(30 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	for name := range ports {

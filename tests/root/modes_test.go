@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,7 +117,7 @@ func TestListenFDs(t *testing.T) {
 				t.Errorf("%s: client %d got %q (%v), want %q", c.name, i, got, err, want)
 			}
 		}
-		if _, err := b.Await(2, 5*time.Second, "msg", "session", "service", c.name, "reason", "exit"); err != nil {
+		if _, err := b.Await(2, 30*time.Second, "msg", "session", "service", c.name, "reason", "exit"); err != nil {
 			t.Error(err)
 		}
 		s, err := b.Service(c.name)
@@ -182,9 +183,17 @@ func TestInit(t *testing.T) {
 		fmt.Fprintf(&text, "profile %q {\n  base = profile.server\n  init = %t\n}\n", name, init)
 		text.WriteString(service(name, "tcp://127.0.0.1:"+ports[init], []string{program, "orphan"}, "profile = profile."+name, "limit = limit.brief"))
 	}
-	b := rig.Serve(t, head+"limit \"brief\" {\n  session = \"700ms\"\n}\n"+text.String())
+	b := rig.Serve(t, head+"limit \"brief\" {\n  session = \"4s\"\n}\n"+text.String())
+	var both sync.WaitGroup
 	for init, want := range map[bool]string{true: "pid 2 zombies 0", false: "pid 1 zombies 1"} {
-		exchange(t, ports[init], "", want+"\nready\nasked to end\n")
+		both.Go(func() {
+			if got, err := rig.Exchange(ports[init], ""); err != nil || got != want+"\nready\nasked to end\n" {
+				t.Errorf("init %t: %q (%v), want %q and that it was asked", init, got, err, want)
+			}
+		})
+	}
+	both.Wait()
+	for init := range ports {
 		if r := record(t, b, fmt.Sprintf("init-%t", init), "reason", "timeout"); r.Str("exit") != "0" {
 			t.Errorf("init %t: %v", init, r)
 		}
@@ -250,7 +259,7 @@ func TestUnixPacket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	for _, text := range []string{"one", "three"} {
 		if _, err := c.Write([]byte(text)); err != nil {
 			t.Fatal(err)
@@ -283,7 +292,7 @@ func TestOnStopLeave(t *testing.T) {
 	pid := session(t, b, "count").PID
 	began := time.Now()
 	b.Stop()
-	if d := time.Since(began); d > 2*time.Second {
+	if d := time.Since(began); d > 10*time.Second {
 		t.Errorf("the stop took %s", d)
 	}
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
@@ -299,7 +308,7 @@ func TestOnStopLeave(t *testing.T) {
 	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "12 bytes\n" {
 		t.Errorf("the survivor answered %q (%v)", buf[:n], err)
 	}
-	if err := rig.Until(5*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		if s, err := rig.Status(pid); err == nil && !strings.HasPrefix(s["State"], "Z") {
 			return fmt.Errorf("%d is %s", pid, s["State"])
 		}
@@ -314,7 +323,7 @@ func TestOnStopLeave(t *testing.T) {
 func TestBusyPort(t *testing.T) {
 	bin := rig.Root(t)
 	program := rig.Compile(t, "testdata/rogue.c")
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	l, err := net.Listen("tcp4", "127.0.0.1:"+rig.Port(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +345,7 @@ func TestBusyPort(t *testing.T) {
 		t.Errorf("status %+v (%v), want a listener that is retrying, and why", s, err)
 	}
 	l.Close()
-	if err := rig.Until(6*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		got, err := rig.Exchange(port, "")
 		if err == nil && got != "once\n" {
 			err = fmt.Errorf("answer %q", got)

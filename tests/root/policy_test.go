@@ -21,7 +21,7 @@ limit "wide" {
   concurrent = 10000
   rate       = "100000/s"
   burst      = 100000
-  session    = "60s"
+  session    = "1h"
 }
 `
 
@@ -85,7 +85,7 @@ profile "rogue" {
 }
 
 limit "short" {
-  session = "2s"
+  session = "4s"
 }
 `)
 	return rig.Serve(t, s.String()), ports

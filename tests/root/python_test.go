@@ -23,7 +23,7 @@ if __name__ == "__main__":
     queue, lock = multiprocessing.Queue(), multiprocessing.Lock()
     all = [multiprocessing.Process(target=work, args=(queue, lock, n)) for n in range(4)]
     for p in all: p.start()
-    print(sorted(queue.get(timeout=10) for _ in all))
+    print(sorted(queue.get(timeout=30) for _ in all))
     for p in all: p.join()
     with open("/dev/null", "r+b", buffering=0) as null: print(null.write(b"x"), null.read())
     print("by name", file=open("/dev/stderr", "w"))
@@ -41,12 +41,12 @@ profile "python" {
 		service("without", "tcp://127.0.0.1:"+without, []string{python, "-c", script}, "profile = profile.server"))
 	exchange(t, with, "", "[0, 1, 4, 9]\n1 b''\n")
 	for _, text := range []string{"WARNING:root:asked", "by name"} {
-		if _, err := b.Await(1, 5*time.Second, "msg", "stderr", "service", "with", "text", text); err != nil {
+		if _, err := b.Await(1, 30*time.Second, "msg", "stderr", "service", "with", "text", text); err != nil {
 			t.Error(err)
 		}
 	}
 	exchange(t, without, "", "")
-	if _, err := b.Await(1, 5*time.Second, "msg", "session", "service", "without", "exit", "1"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "without", "exit", "1"); err != nil {
 		t.Error(err)
 	}
 }

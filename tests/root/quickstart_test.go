@@ -59,7 +59,7 @@ func TestQuickstart(t *testing.T) {
 	if got, _ := rig.Exchange(ports["7004"], "anybody?\n"); got != "" {
 		t.Errorf("the closed service answered %q", got)
 	}
-	if _, err := b.Await(1, 5*time.Second, "msg", "decision", "service", "closed", "verdict", "deny"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "decision", "service", "closed", "verdict", "deny"); err != nil {
 		t.Error(err)
 	}
 	watched(t, b, "factor", ports["7001"])

@@ -20,7 +20,7 @@ import (
 // listenedAt fails the test unless the service manager is told this in time.
 func listenedAt(t *testing.T, manager *net.UnixConn, want string) {
 	t.Helper()
-	if err := manager.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := manager.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 4096)
@@ -96,7 +96,7 @@ func TestBrokenServices(t *testing.T) {
 	must(t, "cp", program, gone)
 	write(t, file, "", 0o644)
 	for _, name := range []string{"gone", "path"} {
-		if err := rig.Until(20*time.Second, func() error { return replies(ports[name], "once\n") }); err != nil {
+		if err := rig.Until(30*time.Second, func() error { return replies(ports[name], "once\n") }); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestBrokenServices(t *testing.T) {
 // idle waits until the service's zygote has gone.
 func idle(t *testing.T, b *rig.Broker, service string) {
 	t.Helper()
-	if err := rig.Until(10*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		st, err := b.Service(service)
 		if err == nil && st.Zygote {
 			err = fmt.Errorf("%s has a zygote", service)
@@ -187,7 +187,7 @@ func TestHostChanges(t *testing.T) {
 	if st, err := b.Service("p"); err != nil || st.Error != "" || st.Live != 1 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	if _, err := b.Await(4, 5*time.Second, "msg", "service prepared anew, as the host is now"); err != nil {
+	if _, err := b.Await(4, 30*time.Second, "msg", "service prepared anew, as the host is now"); err != nil {
 		t.Error(err)
 	}
 

@@ -52,7 +52,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 // is there to be looked at, and looks.
 func watched(t *testing.T, b *rig.Broker, name, port string) {
 	t.Helper()
-	if err := rig.Until(10*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Service(name)
 		if err == nil && s.Live > 0 {
 			err = fmt.Errorf("%d earlier sessions still run", s.Live)
@@ -207,7 +207,7 @@ profile "tftp" {
   }
   syscalls { allow = ["@socket-server"] }
 }
-`, boot)+service("tftp", "udp4://127.0.0.1:"+port, []string{tftpd, "-t", "3", "-u", "nobody", boot},
+`, boot)+service("tftp", "udp4://127.0.0.1:"+port, []string{tftpd, "-t", "10", "-u", "nobody", boot},
 		"wait = true", `user = "nobody"`, "profile = profile.tftp", "acl = acl.anyone", "limit = limit.wait", `linger = "5s"`))
 	got := filepath.Join(t.TempDir(), "image")
 	must(t, "tftp", "-m", "binary", "127.0.0.1", port, "-c", "get", filepath.Join(boot, "image"), got)
@@ -216,7 +216,7 @@ profile "tftp" {
 	confined(t, b, session(t, b, "tftp"), granted{namespaces: []string{"net"}, caps: 1 << unix.CAP_SETGID, groups: "65534"})
 	must(t, "tftp", "-m", "binary", "127.0.0.1", port, "-c", "put", got, filepath.Join(boot, "upload"))
 	must(t, "cmp", got, filepath.Join(boot, "upload"))
-	if err := rig.Until(20*time.Second, func() error {
+	if err := rig.Until(time.Minute, func() error {
 		s, err := b.Service("tftp")
 		if err == nil && s.Live > 0 {
 			err = fmt.Errorf("%d programs still running", s.Live)
@@ -235,7 +235,7 @@ func TestBuiltins(t *testing.T) {
 	ports := map[string]string{}
 	for _, name := range []string{"echo", "daytime", "discard", "chargen", "time"} {
 		ports[name] = rig.Port(t)
-		fmt.Fprintf(&s, "\nservice %q {\n  listen = [\"tcp://127.0.0.1:%[2]s\", \"udp://127.0.0.1:%[2]s\"]\n  builtin = %[1]q\n  acl = acl.loopback\n  linger = \"2s\"\n}\n", name, ports[name])
+		fmt.Fprintf(&s, "\nservice %q {\n  listen = [\"tcp://127.0.0.1:%[2]s\", \"udp://127.0.0.1:%[2]s\"]\n  builtin = %[1]q\n  acl = acl.loopback\n  linger = \"10s\"\n}\n", name, ports[name])
 	}
 	b := rig.Serve(t, head+s.String())
 	exchange(t, ports["echo"], "marco\n", "marco\n")
@@ -251,7 +251,7 @@ func TestBuiltins(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer u.Close()
-	_ = u.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = u.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := u.Write([]byte("polo")); err != nil {
 		t.Fatal(err)
 	}

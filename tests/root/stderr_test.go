@@ -41,7 +41,7 @@ func TestStderrBelongsToItsSession(t *testing.T) {
 	wg.Wait()
 	for name := range ports {
 		whose := map[string]int{}
-		sessions, err := b.Await(clients, 10*time.Second, "msg", "session", "service", name, "exit", "0")
+		sessions, err := b.Await(clients, 30*time.Second, "msg", "session", "service", name, "exit", "0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestStderrBelongsToItsSession(t *testing.T) {
 		}
 		for i := range clients {
 			for _, who := range []string{"child", "itself"} {
-				line, err := b.Await(1, 10*time.Second, "msg", "stderr", "service", name, "text", fmt.Sprintf("%s-%d %s", name, i, who))
+				line, err := b.Await(1, 30*time.Second, "msg", "stderr", "service", name, "text", fmt.Sprintf("%s-%d %s", name, i, who))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -81,7 +81,7 @@ func TestStderrByName(t *testing.T) {
 			service("named", "tcp://127.0.0.1:"+port, []string{"/bin/sh", "-c", script}, extra...))
 		exchange(t, port, "", "ok\n")
 		for _, text := range []string{"one", "two", "three"} {
-			if _, err := b.Await(1, 5*time.Second, "msg", "stderr", "service", "named", "text", text); err != nil {
+			if _, err := b.Await(1, 30*time.Second, "msg", "stderr", "service", "named", "text", text); err != nil {
 				t.Errorf("%s: %v", user, err)
 			}
 		}
@@ -97,7 +97,7 @@ func TestStoppedLogWorker(t *testing.T) {
 		service("loud", "tcp://127.0.0.1:"+port, []string{"/bin/sh", "-c", "read -r n; head -c $n /dev/zero | tr '\\0' '\\n' >&2; echo ok"}, "profile = profile.server")+
 		service("quiet", "tcp://127.0.0.1:"+quiet, []string{"/bin/sh", "-c", "read -r line; echo $line >&2; echo ok"}, "profile = profile.server"))
 	exchange(t, quiet, "hello\n", "ok\n")
-	if _, err := b.Await(1, 5*time.Second, "msg", "stderr", "text", "hello"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "stderr", "text", "hello"); err != nil {
 		t.Fatal(err)
 	}
 	worker := logWorkerPID(t, b, 0)
@@ -111,11 +111,11 @@ func TestStoppedLogWorker(t *testing.T) {
 		if text == "after" {
 			exchange(t, quiet, "after\n", "ok\n")
 		}
-		if _, err := b.Await(1, 10*time.Second, "msg", "stderr", "service", "quiet", "text", text); err != nil {
+		if _, err := b.Await(1, 30*time.Second, "msg", "stderr", "service", "quiet", "text", text); err != nil {
 			t.Error(err)
 		}
 	}
-	lost, err := b.Await(1, 10*time.Second, "msg", "stderr-lost", "service", "loud")
+	lost, err := b.Await(1, 30*time.Second, "msg", "stderr-lost", "service", "loud")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestStoppedLogWorker(t *testing.T) {
 	loudly(t, port, 30)
 	logWorkerPID(t, b, next)
 	exchange(t, quiet, "again\n", "ok\n")
-	if _, err := b.Await(1, 10*time.Second, "msg", "stderr", "service", "quiet", "text", "again"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "stderr", "service", "quiet", "text", "again"); err != nil {
 		t.Error(err)
 	}
 }
@@ -161,7 +161,7 @@ func loudly(t *testing.T, port string, clients int) {
 // logWorkerPID is the log worker of a broker, another one than old.
 func logWorkerPID(t *testing.T, b *rig.Broker, old int) (pid int) {
 	t.Helper()
-	if err := rig.Until(20*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		children, err := rig.Children(b.PID)
 		for _, c := range children {
 			if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", c.PID)); string(text) == "casemate-worker\x00log\x00" && c.PID != old {

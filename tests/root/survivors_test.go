@@ -38,7 +38,7 @@ func kill9(t *testing.T, b *rig.Broker) {
 	if err := b.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Ended(5 * time.Second); err != nil {
+	if _, err := b.Ended(30 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,7 +47,7 @@ func kill9(t *testing.T, b *rig.Broker) {
 func says(t *testing.T, port, want string) net.Conn {
 	t.Helper()
 	c := connect(t, port)
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || line != want+"\n" {
 		t.Fatalf("port %s said %q (%v), want %q", port, line, err, want)
 	}
@@ -57,7 +57,7 @@ func says(t *testing.T, port, want string) net.Conn {
 // sessionsOf are a broker's sessions, once there are n.
 func sessionsOf(t *testing.T, b *rig.Broker, n int) (out []policy.SessionStatus) {
 	t.Helper()
-	if err := rig.Until(5*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Status()
 		if err == nil && len(s.Sessions) != n {
 			err = fmt.Errorf("%d sessions, want %d", len(s.Sessions), n)
@@ -96,7 +96,7 @@ func TestNoSessionUnties(t *testing.T) {
 		pids = append(pids, session(t, b, p).PID)
 	}
 	kill9(t, b)
-	if err := gone(5*time.Second, pids...); err != nil {
+	if err := gone(30*time.Second, pids...); err != nil {
 		t.Error(err)
 	}
 }
@@ -121,10 +121,10 @@ func TestSurvivorsAreEnded(t *testing.T) {
 		t.Error("it did not outlive its broker, so its end proves nothing")
 	}
 	again := rig.Serve(t, text)
-	if err := gone(5*time.Second, survivor.PID); err != nil {
+	if err := gone(30*time.Second, survivor.PID); err != nil {
 		t.Error(err)
 	}
-	if err := rig.Until(5*time.Second, func() error {
+	if err := rig.Until(30*time.Second, func() error {
 		if alive(byHand) {
 			return fmt.Errorf("%d, with a leased uid of that broker's, is still there", byHand)
 		}
@@ -135,7 +135,7 @@ func TestSurvivorsAreEnded(t *testing.T) {
 	if !alive(elsewhere) {
 		t.Error("a process with no leased uid was ended")
 	}
-	got, err := again.Await(1, 5*time.Second, "msg", "survivors of an earlier broker")
+	got, err := again.Await(1, 30*time.Second, "msg", "survivors of an earlier broker")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestLeftSessionsKeepTheirUid(t *testing.T) {
 	b.Stop()
 	text := head + service("hold", "tcp://127.0.0.1:"+next, []string{program, "hold"}, "profile = profile.line")
 	second := rig.Serve(t, text)
-	if _, err := second.Await(1, 5*time.Second, "msg", "survivors of an earlier broker"); err != nil {
+	if _, err := second.Await(1, 30*time.Second, "msg", "survivors of an earlier broker"); err != nil {
 		t.Error(err)
 	}
 	for range 5 {

@@ -43,7 +43,7 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 			if err := askOnce(at[0], at[1]); err != nil {
 				t.Errorf("%s, client %d: %v", name, i, err)
 			}
-			err := rig.Until(5*time.Second, func() error {
+			err := rig.Until(30*time.Second, func() error {
 				s, err := b.Service(name)
 				if err == nil && (s.Admitted != uint64(i+1) || s.Live != 0 || s.Listeners[0].State != "listening") {
 					err = fmt.Errorf("%d admitted, %d live, %+v", s.Admitted, s.Live, s.Listeners)
@@ -77,12 +77,12 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 // askOnce sends one message and expects "ok". A unixgram client has no name that
 // the program could reach from its sandbox; that it ran is all there is to see.
 func askOnce(network, address string) error {
-	c, err := net.DialTimeout(network, address, 5*time.Second)
+	c, err := net.DialTimeout(network, address, 30*time.Second)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	if network == "udp" || network == "unixgram" {
 		if _, err := c.Write([]byte("x")); err != nil || network == "unixgram" {
 			return err

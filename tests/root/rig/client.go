@@ -9,7 +9,7 @@ import (
 )
 
 // clientTimeout bounds every exchange with a service.
-const clientTimeout = 20 * time.Second
+const clientTimeout = 40 * time.Second
 
 // Dial connects to a loopback port.
 func Dial(port string) (*net.TCPConn, error) {

@@ -1,10 +1,8 @@
 package rig
 
 import (
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"casemate/tests/need"
@@ -61,34 +59,8 @@ func PublicDir(t testing.TB) string {
 	return dir
 }
 
-// nextPort spreads the ports of test processes that run side by side, below
-// the range that the kernel gives to clients.
-var nextPort = 10000 + os.Getpid()%1500*10
-
 // Port returns a loopback port that is free for tcp and udp now.
-func Port(t testing.TB) string {
-	t.Helper()
-	for range 2000 {
-		nextPort++
-		if nextPort > 31999 {
-			nextPort = 10000
-		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(nextPort))
-		l, err := net.Listen("tcp4", addr)
-		if err != nil {
-			continue
-		}
-		_ = l.Close()
-		u, err := net.ListenPacket("udp4", addr)
-		if err != nil {
-			continue
-		}
-		_ = u.Close()
-		return strconv.Itoa(nextPort)
-	}
-	t.Fatal("no free loopback port between 10000 and 31999")
-	return ""
-}
+func Port(t testing.TB) string { t.Helper(); return need.Port(t) }
 
 // Serve starts a broker for the test on one policy file and stops it at the end.
 func Serve(t testing.TB, text string) *Broker {

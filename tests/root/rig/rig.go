@@ -23,7 +23,10 @@ import (
 
 // readyTimeout is how long a broker may take to serve its policy; a thousand
 // services start a thousand zygotes once.
-const readyTimeout = 60 * time.Second
+const readyTimeout = 120 * time.Second
+
+// stopTimeout is how long it may take to end when it is asked to.
+const stopTimeout = 30 * time.Second
 
 // Options of one broker. The zero value is usable but for Files.
 type Options struct {
@@ -163,14 +166,14 @@ func (b *Broker) Ended(limit time.Duration) (*os.ProcessState, error) {
 // Signal sends the broker a signal.
 func (b *Broker) Signal(s syscall.Signal) error { return b.cmd.Process.Signal(s) }
 
-// Stop ends the broker (TERM, after ten seconds KILL) and removes its folder.
+// Stop ends the broker (TERM, after stopTimeout KILL) and removes its folder.
 // It is safe to call it twice.
 func (b *Broker) Stop() {
 	select {
 	case <-b.done:
 	default:
 		_ = b.Signal(syscall.SIGTERM)
-		if _, err := b.Ended(10 * time.Second); err != nil {
+		if _, err := b.Ended(stopTimeout); err != nil {
 			_ = b.Signal(syscall.SIGKILL)
 			<-b.done
 		}

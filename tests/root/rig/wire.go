@@ -13,12 +13,12 @@ import (
 
 // ask speaks the control protocol: one JSON line each way.
 func ask(path string, r policy.ControlRequest) (*policy.ControlResponse, error) {
-	c, err := net.DialTimeout("unix", path, 5*time.Second)
+	c, err := net.DialTimeout("unix", path, 30*time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(90 * time.Second)); err != nil {
 		return nil, err
 	}
 	if err := json.NewEncoder(c).Encode(r); err != nil {
