@@ -74,7 +74,8 @@ const orphanDelay = 3 * time.Second
 
 // orphans looks for children that a zygote started and could not report any
 // more because it was killed. They run their program in their sandbox, but
-// nobody counts them, ends them in time or reaps them.
+// nobody counts them, ends them in time or reaps them. Where casemated is process 1,
+// that zygote's inits are among them, and whatever else has lost its parent there.
 type orphans struct {
 	b     *Broker
 	first map[int]bool
@@ -95,7 +96,9 @@ func (o *orphans) Expire(*loop.Timer) {
 	now := o.b.strangers()
 	for pid := range now {
 		if o.first[pid] && o.b.starting == 0 {
-			kill(pid, unix.SIGKILL)
+			if nested(pid) {
+				kill(pid, unix.SIGKILL)
+			}
 			o.b.reapLater(pid)
 			delete(now, pid)
 		}
@@ -104,6 +107,15 @@ func (o *orphans) Expire(*loop.Timer) {
 	if len(now) > 0 { // started since, perhaps by a zygote that has died since
 		o.b.loop.After(&o.timer, orphanDelay)
 	}
+}
+
+// nested tells whether a process is in a pid namespace below this one, as every
+// program and init is. What else process 1 adopts is not ours to end.
+func nested(pid int) bool {
+	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	_, ids, _ := strings.Cut(string(text), "\nNSpid:")
+	ids, _, _ = strings.Cut(ids, "\n")
+	return len(strings.Fields(ids)) > 1
 }
 
 // strangers are this process's children that no record names.

@@ -163,7 +163,5 @@ func (r *runner) lose(why func(*session) (string, error)) {
 	for _, s := range lost {
 		r.b.loop.Guard(func() { step, err := why(s); r.b.startFailed(s, step, err) })
 	}
-	if len(lost) > 0 {
-		r.b.sweepOrphans()
-	}
+	r.b.sweepOrphans()
 }

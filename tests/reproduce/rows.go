@@ -75,7 +75,7 @@ var rows = []row{
 	{"storm", "h12", "a wait program that ends without accepting", []string{"listener/broker.TestProgramTakesNothing", "listener/broker.TestProgramTakesOneOfMany"}, ""},
 	{"storm", "h13", "datagrams of a refused source beside good ones", []string{"listener/broker.TestDeniedFlood", "listener/broker.TestPeersAtOnce"}, "of many peers at the same moment some have to send again"},
 	{"storm", "h14", "a restart beside what on_stop = leave has left", []string{"tests/root.TestRestartOverLeftSessions", "tests/root.TestOnStopLeave", "listener/builtin.TestLeaving"}, ""},
-	{"storm", "h16", "the orphan sweep beside zygotes that are being proven", nil, "no test yet"},
+	{"storm", "h16", "the orphan sweep beside zygotes that are being proven", []string{"listener/broker.TestSweepBesideANewZygote"}, ""},
 	{"storm", "h19", "a reload that displaces a socket which a program holds", []string{"listener/broker.TestDisplacedWhileHeld"}, ""},
 	{"storm", "h21", "a udp service that is removed and added again", []string{"tests/root.TestUDPServiceAgain", "tests/root.TestBuiltinKeepsSessions"}, ""},
 	{"storm", "h23", "explain prints no session limit of a wait service, which has none", []string{"policy/explain.TestWaitHasNoSessionLimit"}, ""},
