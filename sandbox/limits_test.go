@@ -22,7 +22,7 @@ func TestClaimCgroups(t *testing.T) {
 	needRoot(t)
 	h, err := cgroup.Claim()
 	if err != nil {
-		need.Skip(t, "needs cgroup v2, and none is mounted: %v", err)
+		need.Kernel(t, "no cgroup v2 is mounted: %v", err)
 	}
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {

@@ -20,7 +20,7 @@ import (
 // port, and nothing else.
 func TestConfined(t *testing.T) {
 	if abi, enforced := confine.InForce(); abi < landlock.ABINet {
-		need.Skip(t, "needs Landlock with tcp, this kernel has ABI %d (%v)", abi, enforced)
+		need.Kernel(t, "the test is about Landlock with tcp, and it has ABI %d (%v)", abi, enforced)
 	}
 	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": ""}
 	if len(own) != len(roles) {

@@ -15,7 +15,7 @@ import (
 // later below a directory that has a rule, and nothing else.
 func TestLandlockRulesetMadeInside(t *testing.T) {
 	if landlock.ABI() == 0 {
-		need.Skip(t, "the kernel has no Landlock")
+		need.Kernel(t, "no Landlock")
 	}
 	ruleset := -1
 	tree := Tree{Entries: append(connection(), Entry{Kind: Write, Path: "/spool", Source: t.TempDir()}, Entry{Kind: Write, Path: "/closed", Source: t.TempDir()})}

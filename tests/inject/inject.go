@@ -79,7 +79,7 @@ func Stop(t testing.TB, pid int, noNewPrivs bool) *Process {
 func await(t testing.TB, pid int, noNewPrivs bool) {
 	t.Helper()
 	asleep := 0
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("process %d is gone", pid)

@@ -19,7 +19,7 @@ import (
 func TestConfined(t *testing.T) {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || abi < 4 {
-		need.Skip(t, "needs Landlock with tcp, this kernel has ABI %d (%v)", abi, errno)
+		need.Kernel(t, "the test is about Landlock with tcp, and it has ABI %d (%v)", abi, errno)
 	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
