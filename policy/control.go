@@ -16,16 +16,20 @@ const (
 	VerbStatus   = "status"
 	VerbReload   = "reload"
 	VerbDocument = "document"
+	VerbKill     = "kill"
 )
 
 // ControlRequest is the one JSON line a client of the control socket sends.
 // Service narrows VerbStatus to one service; with VerbDocument, Service and the
-// client ask for Live too: an address, or uid=NUMBER of a unix client.
+// client ask for Live too: an address, or uid=NUMBER of a unix client. VerbKill is for all sessions of Service, or for
+// those of the ids in Sessions; with Now they get no time to end by themselves.
 type ControlRequest struct {
-	FormatVersion int    `json:"format_version"`
-	Verb          string `json:"verb"`
-	Service       string `json:"service,omitempty"`
-	Client        string `json:"client,omitempty"`
+	FormatVersion int      `json:"format_version"`
+	Verb          string   `json:"verb"`
+	Service       string   `json:"service,omitempty"`
+	Client        string   `json:"client,omitempty"`
+	Sessions      []uint64 `json:"sessions,omitempty"`
+	Now           bool     `json:"now,omitempty"`
 }
 
 // ControlResponse is the JSON line casemated answers with before it closes. OK
@@ -39,6 +43,8 @@ type ControlResponse struct {
 	Diagnostics   []Diagnostic `json:"diagnostics,omitempty"`
 	Status        *Status      `json:"status,omitempty"`
 	Live          *Live        `json:"live,omitempty"`
+	// Sessions are those of VerbKill that had not ended when it came.
+	Sessions []SessionStatus `json:"sessions,omitempty"`
 }
 
 // Live is what a running broker knows of one service and one client beside its policy.

@@ -86,7 +86,7 @@ each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
 document (*.json). check, fmt, compile, explain with a path and profiles read
-only what they are given and work as any user; status, reload and explain ask a
+only what they are given and work as any user; status, kill, reload and explain ask a
 running casemated. Before it parses anything, casemate takes from itself what its
 verb does not need (Landlock): other files, any tcp connection; casemate version
 says what this kernel enforces.
@@ -120,6 +120,6 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	f.StringVar(&a.control, "control", controlPath, "control socket of casemated")
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.profilesCmd(),
-		a.statusCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.logTopic())
+		a.statusCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.logTopic())
 	return cmd
 }

@@ -94,6 +94,10 @@ broadcast            the datagram was sent to more than this host
 loopback-source      from loopback, at a socket that is not bound to it
 own-address          from this host's own address
 
+A session that is killed was ended by casemate kill, by casemated's stop, because a
+built-in's worker was no longer what the policy says, or by somebody's SIGTERM, SIGINT,
+SIGHUP, SIGQUIT, SIGPIPE or SIGALRM; its client earns no penalty.
+
 A service with log = "sessions" has no decision that denies, and those are not counted
 here (status counts them). One with log = "refusals" has no decision that allows, and no
 session whose reason is exit or killed. Everything else is in every log: a timeout, a

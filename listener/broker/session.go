@@ -48,7 +48,7 @@ type mercy uint8
 const (
 	mercyNone    mercy = iota
 	mercyTimeout       // TERM was sent, because its time was up
-	mercyStop          // TERM was sent, because the broker stops or its service changed
+	mercyStop          // TERM was sent, because the broker stops, its service changed, or somebody asked for it
 	mercyHangup        // TERM was sent, because its client had gone
 	mercyIdle          // TERM was sent, because nothing was said for too long
 	mercyKilled  = 0x80
@@ -111,9 +111,7 @@ func (s *session) Expire(*loop.Timer) {
 		s.due = 0
 		b.terminate(s, mercyTimeout)
 	default:
-		s.due = 0
-		s.mercy |= mercyKilled
-		s.signal(unix.SIGKILL)
+		s.destroy()
 	}
 	if s.pidfd < 0 {
 		b.loop.After(&s.timer, pollChild)
@@ -127,6 +125,13 @@ func (b *Broker) terminate(s *session, why mercy) {
 		s.signal(unix.SIGTERM)
 		s.schedule(graceTime)
 	}
+}
+
+// destroy ends a program that was asked to.
+func (s *session) destroy() {
+	s.due = 0
+	s.mercy |= mercyKilled
+	s.signal(unix.SIGKILL)
 }
 
 // release has the worker of a built-in give its sockets up, and serve to the end who is

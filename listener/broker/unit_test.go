@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -177,7 +178,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"verb":"document","service":"x","client":"::1"}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		q, err := parseRequest(in)
-		if err != nil && q != (policy.ControlRequest{}) {
+		if err != nil && !reflect.DeepEqual(q, policy.ControlRequest{}) {
 			t.Error("an error with a result")
 		}
 		if err == nil && q.FormatVersion != policy.ControlFormat {

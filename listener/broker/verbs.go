@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,8 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc 
 		if doc, a.Live, err = b.document(q); err == nil {
 			a.Digest = doc.Digest
 		}
+	case policy.VerbKill:
+		a.Sessions, err = b.end(q)
 	default:
 		err = fmt.Errorf("verb %q is not known", q.Verb)
 	}
@@ -81,17 +84,33 @@ func (b *Broker) listSessions(st *policy.Status, service string) {
 			st.SessionsLeftOut++
 			continue
 		}
-		st.Sessions = append(st.Sessions, policy.SessionStatus{
-			ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
-			Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: s.svc.gen.number, Digest: s.svc.gen.digest,
-		})
+		st.Sessions = append(st.Sessions, s.status())
 	}
-	slices.SortFunc(st.Sessions, func(x, y policy.SessionStatus) int {
-		if x.ID < y.ID {
-			return -1
+	slices.SortFunc(st.Sessions, func(x, y policy.SessionStatus) int { return cmp.Compare(x.ID, y.ID) })
+}
+
+// status is one session's part.
+func (s *session) status() policy.SessionStatus {
+	b, gen := s.svc.b, s.svc.gen
+	return policy.SessionStatus{ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
+		Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: gen.number, Digest: gen.digest}
+}
+
+// end asks the sessions to end that q is for, or makes them, and returns them. Asked
+// again it returns those that have not ended yet.
+func (b *Broker) end(q policy.ControlRequest) (list []policy.SessionStatus, err error) {
+	err = b.loop.Do(func() {
+		for _, s := range b.sessions {
+			if q.Service != s.svc.name && !slices.Contains(q.Sessions, s.id) {
+				continue
+			}
+			list = append(list, s.status())
+			if b.terminate(s, mercyStop); q.Now {
+				s.destroy()
+			}
 		}
-		return 1
 	})
+	return list, err
 }
 
 // status is one service's part.

@@ -31,7 +31,7 @@ var rows = []row{
 	{"field", "17", "HUP with a bad policy logs file, line and column", []string{"tests/root.TestFailedHangupNamesThePlace"}, ""},
 	{"field", "18", "a log that was moved is opened anew", []string{"tests/root.TestLogRotation"}, ""},
 	{"field", "19", "a full disk costs whole lines, counted", []string{"listener/journal.TestFullDiskIsCounted", "listener/journal.TestFullDiskTearsNoLine", "listener/journal.TestTornLogIsMended"}, ""},
-	{"field", "20", "kill of the pid in status ends the session, without a penalty", []string{"tests/root.TestEndUnderInit", "listener/broker.TestEndReason"}, "without init the signal has no effect, and there is no casemate kill"},
+	{"field", "20", "kill of the pid in status, or casemate kill, ends the session, without a penalty", []string{"tests/root.TestEndUnderInit", "tests/root.TestKill", "listener/broker.TestKill", "listener/broker.TestEndReason"}, "without init a TERM of kill(1) has no effect"},
 	{"field", "21", "bind takes any and ranges", []string{"policy/lang.TestNetworkPorts", "tests/escape.TestListedPortsHold"}, ""},
 	{"field", "22", "connect = any allows no bind", []string{"tests/escape.TestEachNetworkRightAlone", "sandbox/landlock.TestEachRightAlone"}, ""},
 	{"field", "23", "700 services with profiles compile in a second or two", []string{"policy/lang.TestBulk", "policy/lang.TestBulkGrowth"}, ""},

@@ -81,42 +81,53 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// control plays casemated once: it listens on a socket, writes the request it
-// gets to the file request and answers with the bytes of files.
+// control plays casemated: it listens on a socket, writes the requests it gets to the
+// file request and answers the first with the bytes of the files before the first "--",
+// the second with those after it, and so on.
 func control(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: control SOCKET ANSWER...")
+		ts.Fatalf("usage: control SOCKET ANSWER... [-- ANSWER...]...")
 	}
-	answer := ""
+	answers := []string{""}
 	for _, name := range args[1:] {
-		answer += ts.ReadFile(name)
+		if name == "--" {
+			answers = append(answers, "")
+			continue
+		}
+		answers[len(answers)-1] += ts.ReadFile(name)
 	}
 	l, err := net.Listen("unix", ts.MkAbs(args[0]))
 	ts.Check(err)
 	request := ts.MkAbs("request")
 	done := make(chan error, 1)
-	go func() { done <- serve(l, request, answer) }()
+	go func() { done <- serve(l, request, answers) }()
 	ts.Defer(func() {
 		l.Close()
 		<-done
 	})
 }
 
-func serve(l net.Listener, request, answer string) error {
-	conn, err := l.Accept()
-	if err != nil {
-		return err
+func serve(l net.Listener, request string, answers []string) error {
+	var lines []byte
+	for _, answer := range answers {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(conn).ReadBytes('\n')
+		if err != nil {
+			return err
+		}
+		lines = append(lines, line...)
+		if err := os.WriteFile(request, lines, 0o600); err != nil {
+			return err
+		}
+		if _, err = conn.Write([]byte(answer)); err != nil {
+			return err
+		}
+		conn.Close()
 	}
-	defer conn.Close()
-	line, err := bufio.NewReader(conn).ReadBytes('\n')
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(request, line, 0o600); err != nil {
-		return err
-	}
-	_, err = conn.Write([]byte(answer))
-	return err
+	return nil
 }
 
 // repeat writes a file of one text many times: repeat FILE N TEXT.

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"io"
+	"testing"
+
+	"casemate/policy"
+)
+
+// TestKill: sessions end when somebody asks, those that do not hear it after a while or
+// at once, without a penalty for their clients; and nobody else does.
+func TestKill(t *testing.T) {
+	g, polite, deaf := newRig(t), freePort(t), freePort(t)
+	p, d := svc("polite", "tcp", polite, "/bin/cat"), svc("deaf", "tcp", deaf, "/bin/sh", "-c", "trap '' TERM; cat")
+	p.Limit, d.Limit = "patient", "patient"
+	g.load(d, p)
+	end := func(q policy.ControlRequest) []policy.SessionStatus {
+		t.Helper()
+		q.Verb = policy.VerbKill
+		a, _ := g.answer(q)
+		if !a.OK {
+			t.Error(a.Error)
+		}
+		return a.Sessions
+	}
+	one, other := dial(t, polite), dial(t, polite)
+	echoes(t, one)
+	echoes(t, other)
+	st, err := g.status("polite")
+	if err != nil || len(st.Sessions) != 2 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	first := st.Sessions[0].ID
+	if got := end(policy.ControlRequest{Sessions: []uint64{first, 7}}); len(got) != 1 || got[0].ID != first || got[0].PID != st.Sessions[0].PID {
+		t.Errorf("ended %+v, want %+v", got, st.Sessions[0])
+	}
+	g.expect(`"session"`, `"signal":"SIGTERM","reason":"killed"`)
+	if n, err := one.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("its client read %d bytes, %v, want an orderly end", n, err)
+	}
+	if got := end(policy.ControlRequest{Sessions: []uint64{first}}); len(got) != 0 {
+		t.Errorf("ended %+v, which is over", got)
+	}
+	echoes(t, other)
+
+	c, d2 := dial(t, deaf), dial(t, deaf)
+	echoes(t, c)
+	echoes(t, d2)
+	if got := end(policy.ControlRequest{Service: "deaf"}); len(got) != 2 {
+		t.Errorf("ended %+v, want two", got)
+	}
+	echoes(t, c) // it has its grace
+	again := end(policy.ControlRequest{Service: "deaf"})
+	if len(again) != 2 {
+		t.Fatalf("%+v, want the two that did not hear it", again)
+	}
+	end(policy.ControlRequest{Sessions: []uint64{again[0].ID}, Now: true})
+	for range 2 { // one by that, one after its grace
+		g.expect(`"session"`, `"service":"deaf"`, `"signal":"SIGKILL","reason":"killed"`)
+	}
+	echoes(t, other)
+	echoes(t, dial(t, polite))
+	echoes(t, dial(t, deaf)) // no penalty
+}
