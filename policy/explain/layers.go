@@ -47,7 +47,7 @@ func signalsLine(f *sandbox.Profile) string {
 	if f.Init {
 		return "as usual: the program is process 2 behind an init, which reaps its orphans"
 	}
-	return "only those it handles, and KILL: the program is process 1 (init = true makes it 2), so SIGPIPE, SIGALRM and SIGTERM do nothing else; orphans stay until it ends"
+	return "only those it handles, and KILL: the program is process 1 (init = true makes it 2), so SIGPIPE, SIGALRM and SIGTERM do nothing else (hangup, idle, limits and casemate kill end it all the same); orphans stay until it ends"
 }
 
 func networkLine(n *sandbox.Network) string {

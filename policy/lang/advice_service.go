@@ -140,10 +140,14 @@ var interpreted = regexp.MustCompile(`^([bd]?ash|sh|[kz]sh|busybox|(perl|python|
 // signals warns of a script that is process 1 of its namespace.
 func (c *compiler) signals(at string, s *policy.Service) {
 	p := c.profileOf(s)
-	if p == nil || p.Init || p.UserNamespace || len(s.Command) == 0 || !interpreted.MatchString(path.Base(s.Command[0])) {
+	if p == nil || p.Init || len(s.Command) == 0 || !interpreted.MatchString(path.Base(s.Command[0])) {
 		return
 	}
-	c.warn(codeHabit, c.near(at+".command.0"), "give it a profile with init = true, as profile.server, or handle them in the script",
+	advice := "give it a profile with init = true, as profile.server, or handle them in the script"
+	if p.UserNamespace {
+		advice = "handle them in the script: a user namespace has no init"
+	}
+	c.warn(codeHabit, c.near(at+".command.0"), advice+"; hangup = true ends it with its client, and casemate kill when you ask",
 		"%s is process 1 under profile %q: SIGPIPE, SIGALRM and SIGTERM do nothing to it, and orphans stay until it ends", s.Command[0], s.Profile)
 }
 

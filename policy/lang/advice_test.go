@@ -68,6 +68,7 @@ profile "c" {
 		{script("/bin/sh", "profile.line"), codeHabit, `"/bin/sh"`, "/bin/sh is process 1 under profile \"line\": SIGPIPE"},
 		{script("/usr/bin/python3.11", "profile.files"), codeHabit, `"/usr/bin/python3.11"`, "is process 1"},
 		{script("/usr/local/sbin/report.sh", "profile.line"), codeHabit, `"/usr/local/sbin/report.sh"`, "is process 1"},
+		{script("/bin/sh", "profile.u") + "profile \"u\" {\nbase = profile.files\nuser_namespace = true\n}\n", codeHabit, `"/bin/sh"`, "is process 1"},
 		{script("/bin/sh", "profile.server"), "", "", ""},
 		{script("/usr/sbin/shelld", "profile.line"), "", "", ""},
 	} {

@@ -25,7 +25,7 @@ var profileTable = table[profile]{
 			word(func(p *profile) *string { return &p.Because })},
 		{Attribute{Name: "capabilities", Example: `["CAP_CHOWN"]`, Layer: "capabilities", Words: sandbox.Capabilities, Doc: "of root's powers"},
 			extend(func(p *profile) *[]string { return &p.Capabilities })},
-		{Attribute{Name: "init", Example: "true", Doc: "a tiny init before the program, which else is process 1: it reaps orphans, and signals end the program"},
+		{Attribute{Name: "init", Example: "true", Doc: "a tiny init before the program, which else is process 1: it reaps orphans, and SIGPIPE, SIGALRM and SIGTERM end the program"},
 			flag(true, func(p *profile) *bool { return &p.Init })},
 		{Attribute{Name: "user_namespace", Example: "false", Layer: "user_namespace", Doc: "true: one of its own"},
 			flag(false, func(p *profile) *bool { return &p.UserNamespace })},

@@ -13,8 +13,8 @@ type row struct {
 
 var rows = []row{
 	{"field", "1", "an answer before the request is read ends in order", []string{"listener/broker.TestUnreadRequest", "listener/broker.TestBannerReachesWhoSpokeFirst"}, ""},
-	{"field", "2", "a printer whose client has left dies of SIGPIPE", []string{"tests/root.TestEndUnderInit"}, "profile.files has no init: there it lives until its session limit"},
-	{"field", "3", "alarm(2) ends who waits", []string{"tests/root.TestEndUnderInit", "sandbox.TestTrueEndUnderInit"}, "without init the signal has no effect"},
+	{"field", "2", "a printer whose client has left dies of SIGPIPE", []string{"tests/root.TestEndUnderInit", "tests/root.TestEndWithoutInit"}, "profile.files has no init: there hangup = true ends it, or its session limit"},
+	{"field", "3", "alarm(2) ends who waits", []string{"tests/root.TestEndUnderInit", "tests/root.TestEndWithoutInit", "sandbox.TestTrueEndUnderInit"}, "without init the signal has no effect, and idle stands in for it"},
 	{"field", "4", "a crash and a violation under init have their reasons and penalties", []string{"tests/root.TestEndUnderInit", "sandbox.TestTrueEndUnderInit"}, ""},
 	{"field", "5", "libaudit is told that there is no audit", []string{"tests/root.TestPAM", "tests/root.TestSshdTerminal", "sandbox/seccomp.TestAuditAnswer"}, ""},
 	{"field", "6", "setuid and setgid to one's own ids succeed", []string{"tests/root.TestOwnIdentity", "tests/root.TestCVS"}, ""},

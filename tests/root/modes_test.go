@@ -248,6 +248,64 @@ func TestEndUnderInit(t *testing.T) {
 	}
 }
 
+// TestEndWithoutInit: what is said of a program that is process 1. The signals that end
+// others do nothing to it; hangup, idle and the session's limit end it all the same.
+func TestEndWithoutInit(t *testing.T) {
+	rig.Root(t)
+	ports := map[string]string{}
+	shell := func(name, script string, more ...string) string {
+		ports[name] = rig.Port(t)
+		return service(name, "tcp://127.0.0.1:"+ports[name], []string{"/bin/sh", "-c", script}, append(more, "profile = profile.bare")...)
+	}
+	b := rig.Serve(t, head+`
+profile "bare" {
+  base = profile.server
+  init = false
+}
+
+limit "brief" {
+  session = "1s"
+}
+`+shell("alarmed", "kill -ALRM $$; kill -TERM $$; kill -PIPE $$; echo alive; read x; echo still")+
+		shell("prints", "while :; do echo x; done 2>&-", "hangup = true")+
+		shell("silent", "while :; do sleep 0.05; done", `idle = "1s"`)+
+		shell("long", "while :; do echo x; sleep 0.05; done", "limit = limit.brief"))
+	conns := map[string]*net.TCPConn{}
+	for name, port := range ports {
+		c, err := rig.Dial(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns[name] = c
+	}
+	says := func(want string) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(conns["alarmed"], got); err != nil || string(got) != want {
+			t.Errorf("got %q (%v), want %q", got, err, want)
+		}
+	}
+	says("alive\n")
+	if err := unix.Kill(session(t, b, "alarmed").PID, unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conns["alarmed"].Write([]byte("\n")); err != nil {
+		t.Error(err)
+	}
+	says("still\n")
+	record(t, b, "alarmed", "reason", "exit")
+	if _, err := conns["prints"].Read(make([]byte, 2)); err != nil {
+		t.Error(err)
+	}
+	conns["prints"].Close()
+	for name, reason := range map[string]string{"prints": "hangup", "silent": "idle", "long": "timeout"} {
+		if r := record(t, b, name, "reason", reason); r.Str("signal") != "SIGKILL" {
+			t.Errorf("%s: %v, want it killed", name, r)
+		}
+	}
+}
+
 // TestUnixPacket: the client's packets arrive, and its half-close ends them.
 func TestUnixPacket(t *testing.T) {
 	rig.Root(t)
