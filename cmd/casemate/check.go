@@ -52,17 +52,20 @@ owner and root may write is an error.
 With --host it adds what this host's kernel cannot enforce: which Landlock rights
 of which service it does not know, where nothing else holds them; which programs
 casemated would not run, for they are not there, or others than root can change
-them or what leads to them; and it warns
+them or what leads to them; which programs under /usr and /opt would not start,
+for a shared library of this host is not in the tree that their profile shows
+(only what is certain: not what a program loads later by itself); and it warns
 where what a service may take in all (concurrent, times what its profile gives
 each session) is more than this host has. It reads the kernel's version of
-Landlock, the size of memory, the numbers of tasks and the controllers of cgroup
-v2, and needs no root.
+Landlock, the size of memory, the numbers of tasks, the controllers of cgroup
+v2, programs and libraries, and needs no root.
 
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy.
 
 Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
-3 it is valid and this host would refuse a service of it (--host).`,
+3 it is valid and this host would refuse a service of it, or a program
+would not start (--host).`,
 		Example: `  casemate check
   casemate check examples/quickstart
   casemate check --host

@@ -2,10 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
+	"casemate/cmd/casemate/dynlink"
 	"casemate/policy"
 	"casemate/policy/lang"
 	"casemate/sandbox/hostpath"
@@ -22,11 +26,11 @@ const (
 var controllerFiles = []string{"/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"}
 
 // factFiles are all that hostFacts reads.
-var factFiles = append([]string{memInfo, kernelNumbers + "threads-max", kernelNumbers + "pid_max"}, controllerFiles...)
+var factFiles = slices.Concat([]string{memInfo, kernelNumbers + "threads-max", kernelNumbers + "pid_max"}, controllerFiles, dynlink.Reads)
 
 // hostFacts reads what check --host compares with. What cannot be read is not known.
 func hostFacts(p *policy.Policy) lang.Host {
-	h := lang.Host{Memory: hostMemory(), Programs: programFaults(p)}
+	h := lang.Host{Memory: hostMemory(), Programs: programFaults(p), Libraries: libraryFaults(p)}
 	for _, name := range []string{"threads-max", "pid_max"} {
 		text, _ := os.ReadFile(kernelNumbers + name)
 		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (h.Tasks == 0 || n < h.Tasks) {
@@ -55,6 +59,35 @@ func programFaults(p *policy.Policy) map[string]lang.Fault {
 		}
 	}
 	return faults
+}
+
+// libraryFaults is what the programs of a policy would miss in their trees.
+func libraryFaults(p *policy.Policy) map[string]lang.Fault {
+	faults := map[string]lang.Fault{}
+	for i := range p.Services {
+		s := &p.Services[i]
+		f := p.Profile(s.Profile)
+		if len(s.Command) == 0 || f == nil {
+			continue
+		}
+		if l := dynlink.Missing(&f.Files, s.Command[0], s.Env); l != nil {
+			faults[s.Name] = lackOf(l, s.Profile)
+		}
+	}
+	return faults
+}
+
+func lackOf(l *dynlink.Lack, profile string) lang.Fault {
+	needs := l.By + " needs " + l.Library
+	add := fmt.Sprintf("add it or its directory to the profile, as files { exec = [%q] }", path.Dir(l.Path))
+	switch {
+	case l.Uncached:
+		return lang.Fault{Summary: fmt.Sprintf("%s, and %s is only found through /etc/ld.so.cache, which profile %q does not show", needs, l.Path, profile),
+			Next: `add it to the profile, as files { read = ["/etc/ld.so.cache"] }`}
+	case l.Shown:
+		return lang.Fault{Summary: fmt.Sprintf("%s, and profile %q lets nothing of %s be executed", needs, profile, l.Path), Next: add}
+	}
+	return lang.Fault{Summary: fmt.Sprintf("%s, and profile %q does not show %s", needs, profile, l.Path), Next: add}
 }
 
 func openProgram(path string) error {

@@ -21,6 +21,8 @@ type Host struct {
 	Controllers []string
 	// Programs is what is wrong with programs of the policy, by their paths.
 	Programs map[string]Fault
+	// Libraries is what the programs of services do not get, by the services' names.
+	Libraries map[string]Fault
 }
 
 // Fault is what is wrong with a program, after its path ("is not executable"),
@@ -51,6 +53,9 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		f, at := p.Profile(s.Profile), "services."+s.Name
 		if f == nil {
 			continue
+		}
+		if fault, bad := h.Libraries[s.Name]; bad {
+			add(policy.SeverityError, codeLibrary, at+".command.0", fault.Next, "the program of service %q does not start on this host: %s", s.Name, fault.Summary)
 		}
 		if len(s.Command) > 0 {
 			if fault, bad := h.Programs[s.Command[0]]; bad {

@@ -122,13 +122,19 @@ func TestHostPrograms(t *testing.T) {
 	if doc == nil {
 		t.Fatal(show(ds))
 	}
-	for want, fault := range map[string]Fault{"program /bin/cat belongs to uid 7; run chown": {"belongs to uid 7", "run chown"}} {
-		got := HostAdvice(doc, Host{Programs: map[string]Fault{"/bin/cat": fault}})
+	for want, h := range map[string]Host{
+		"program /bin/cat belongs to uid 7; run chown": {Programs: map[string]Fault{"/bin/cat": {"belongs to uid 7", "run chown"}}},
+		"does not start on this host: it needs x; add": {Libraries: map[string]Fault{"s": {"it needs x", "add"}}},
+	} {
+		got, code := HostAdvice(doc, h), codeProgram
+		if h.Libraries != nil {
+			code = codeLibrary
+		}
 		var all []string
 		for _, d := range got {
 			if d.Severity == policy.SeverityError {
 				all = append(all, d.Summary+"; "+d.Detail)
-				if d.File != "p.cm.hcl" || d.Line != 4 || d.Code != codeProgram {
+				if d.File != "p.cm.hcl" || d.Line != 4 || d.Code != code {
 					t.Errorf("%+v", d)
 				}
 			}

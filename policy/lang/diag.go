@@ -44,6 +44,7 @@ const (
 	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
 	codeHost        = "CM601" // warning: more than this host has
 	codeProgram     = "CM602" // a program that casemated does not run on this host
+	codeLibrary     = "CM603" // a program that does not find a library on this host
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it

@@ -23,7 +23,7 @@ var rows = []row{
 	{"field", "9", "a private /dev/shm on request", []string{"sandbox.TestDevices"}, ""},
 	{"field", "10", "syslog(3) ends in the session's log", nil, "/dev/log is not served"},
 	{"field", "11", "a datagram that a wait program never takes is dropped after a while", []string{"listener/broker.TestProgramTakesNothing"}, ""},
-	{"field", "12", "a program that cannot start inside is refused at load, by the file that is missing", []string{"sandbox.TestScriptRefused", "sandbox.TestProgramInTheTree"}, ""},
+	{"field", "12", "a program that cannot start inside is refused at load, by the file that is missing", []string{"sandbox.TestScriptRefused", "sandbox.TestProgramInTheTree", "tests/root.TestMissingLibrary"}, ""},
 	{"field", "13", "a program that is replaced is noticed", []string{"tests/root.TestHostChanges", "listener/broker.TestChangedSources", "listener/broker.TestChangedProgramAtZygoteStart"}, ""},
 	{"field", "14", "one broken service does not keep the others from being served at start", []string{"tests/root.TestBrokenServices", "listener/broker.TestBrokenServiceAtStart", "listener/broker.TestReloadAfterABrokenStart"}, ""},
 	{"field", "15", "capabilities that cannot be given are refused at check", []string{"policy/lang.TestHabits", "sandbox.TestCapabilitiesCanBeGiven"}, ""},

@@ -1,0 +1,215 @@
+// Package dynlink tells which shared library a service's program would miss, because its
+// profile does not show it. It reads files of the host and is for casemate alone. It
+// follows ld.so(8) of glibc, and where it is not sure it finds nothing: only a library
+// that the host has, at a place that the profile leaves out, is missing.
+package dynlink
+
+import (
+	"debug/elf"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
+)
+
+// Reads are what Missing may have to read, beside programs that lie elsewhere: those it
+// knows nothing about.
+var Reads = []string{"/bin", "/sbin", "/lib", "/lib64", "/usr", "/opt", cacheFile}
+
+// Lack is one library that a program does not get.
+type Lack struct {
+	Library string // as it is asked for: libcrypt.so.1
+	By      string // the file that asks for it
+	Path    string // where the host has it
+	// Shown says that it is shown under read or write, where nothing can be mapped executable.
+	Shown bool
+	// Uncached says that it is shown, and only found through /etc/ld.so.cache, which is not.
+	Uncached bool
+}
+
+// glibc is the dynamic loader whose way of searching this is.
+const glibc = "ld-linux-x86-64.so.2"
+
+// defaultDirs are where a loader of glibc looks at last, of all distributions.
+var defaultDirs = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+
+// maxObjects bounds a program's libraries.
+const maxObjects = 1024
+
+// object is a program or library as its search sees it.
+type object struct {
+	path   string
+	needed []string
+	dirs   []string // of its own run path
+}
+
+// errUnsure says that this package does not know what the loader would do.
+var errUnsure = errors.New("not sure")
+
+// Missing tells which library the program, or its interpreter if it is a script, would
+// not find; nil is none that it is sure of. env is the service's environment.
+func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
+	program, loader, err := interpreted(program)
+	if err != nil {
+		return nil
+	}
+	t, err := newTree(f, program)
+	if err != nil {
+		return nil
+	}
+	if at, err := t.find(loader); err == nil && at.shown != executable {
+		return &Lack{Library: path.Base(loader), By: program, Path: loader, Shown: at.shown == readable}
+	}
+	main, err := open(program, program)
+	if err != nil {
+		return nil
+	}
+	s := &search{tree: t, cache: readCache(), dirs: strings.FieldsFunc(env["LD_LIBRARY_PATH"], func(r rune) bool { return r == ':' || r == ';' })}
+	if slices.ContainsFunc(s.dirs, func(dir string) bool { return !path.IsAbs(dir) || strings.Contains(dir, "$") }) {
+		return nil
+	}
+	if cached, err := t.find(cacheFile); err != nil || cached.shown == hidden {
+		s.uncached = err == nil
+	}
+	return s.all(main)
+}
+
+// search is the way of one program's libraries.
+type search struct {
+	tree     *tree
+	cache    map[string][]string
+	dirs     []string // of LD_LIBRARY_PATH, and of run paths that libraries inherit
+	uncached bool     // the loader finds no cache
+}
+
+// all goes through the libraries of main, and theirs.
+func (s *search) all(main *object) *Lack {
+	done := map[string]bool{glibc: true} // it is there already
+	for todo := []*object{main}; len(todo) > 0 && len(done) < maxObjects; todo = todo[1:] {
+		o := todo[0]
+		s.dirs = append(s.dirs, o.dirs...)
+		for _, name := range o.needed {
+			if done[name] {
+				continue
+			}
+			done[name] = true
+			next, lack := s.one(o, name)
+			if lack != nil {
+				return lack
+			}
+			if next != nil {
+				todo = append(todo, next)
+			}
+		}
+	}
+	return nil
+}
+
+// one finds a library. Neither is known of one that the host itself does not have.
+func (s *search) one(o *object, name string) (*object, *Lack) {
+	var lack *Lack
+	for _, at := range s.places(name) {
+		found, err := s.tree.find(at.path)
+		if errors.Is(err, errUnsure) {
+			return nil, nil
+		}
+		if err != nil {
+			continue // not there
+		}
+		lib, err := open(found.real, at.path)
+		if err != nil {
+			if found.shown == executable {
+				return nil, nil // perhaps it is what the loader takes
+			}
+			continue
+		}
+		if found.shown == executable && !(at.cached && s.uncached) {
+			return lib, nil
+		}
+		if lack == nil {
+			lack = &Lack{Library: name, By: o.path, Path: at.path, Shown: found.shown == readable, Uncached: found.shown == executable}
+		}
+	}
+	return nil, lack
+}
+
+// place is where a library may be; cached says that only the cache leads there.
+type place struct {
+	path   string
+	cached bool
+}
+
+func (s *search) places(name string) (out []place) {
+	if path.IsAbs(name) {
+		return []place{{path: name}}
+	}
+	if strings.Contains(name, "/") {
+		return nil // of the working directory
+	}
+	for _, dir := range slices.Concat(s.dirs, defaultDirs) {
+		out = append(out, place{path: path.Join(dir, name)})
+	}
+	for _, p := range s.cache[name] {
+		if !slices.ContainsFunc(out, func(o place) bool { return o.path == p }) {
+			out = append(out, place{p, true})
+		}
+	}
+	return out
+}
+
+// open reads what a search needs of an ELF file for this machine, which was found at a path.
+func open(name, at string) (*object, error) {
+	f, err := elf.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 {
+		return nil, errors.New("for another machine")
+	}
+	o := &object{path: name}
+	if f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN {
+		o.needed, err = f.ImportedLibraries()
+	}
+	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
+		paths, e := f.DynString(tag)
+		err = errors.Join(err, e)
+		for _, list := range paths {
+			for dir := range strings.SplitSeq(list, ":") {
+				for _, origin := range []string{path.Dir(at), path.Dir(name)} {
+					dir := strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
+					if strings.Contains(dir, "$") || !path.IsAbs(dir) {
+						return nil, errUnsure
+					}
+					o.dirs = append(o.dirs, path.Clean(dir))
+				}
+			}
+		}
+	}
+	return o, err
+}
+
+// interpreted is the ELF program that a script ends with, or the program itself, and its
+// loader, which has to be glibc's.
+func interpreted(program string) (real, loader string, err error) {
+	for range 5 { // the kernel takes four interpreters
+		file, err := hostpath.Open(program)
+		if err != nil {
+			return "", "", err
+		}
+		file.Close()
+		next, err := shebang(file.Real)
+		if err != nil {
+			return "", "", err
+		}
+		if next == "" {
+			loader, err = loadedBy(file.Real)
+			return file.Real, loader, err
+		}
+		program = next
+	}
+	return "", "", errUnsure
+}
