@@ -57,6 +57,9 @@ func (c *checker) profile(p *Policy, i int) {
 	if f.Files.HostProc {
 		c.hostProc(at, f, explained)
 	}
+	if len(f.Files.Devices) > 0 && !explained {
+		c.add(at+".files.devices", `say why: because = "..."`, "devices of the host need a reason")
+	}
 	if f.UserNamespace && f.Files.Proc {
 		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
 	}
@@ -116,7 +119,11 @@ func (c *checker) files(at string, f *sandbox.Files) {
 		between(c, at+"."+kind, len(paths), 0, maxItems)
 		for k, name := range paths {
 			here := fmt.Sprintf("%s.%s.%d", at, kind, k)
-			if c.hostPath(here, name) && seen[name] != "" && seen[name] != kind {
+			if kind == "devices" {
+				if !strings.HasPrefix(name, "/dev/") || path.Clean(name) != name {
+					c.add(here, `write it as "/dev/ttyS0"`, "%q is not a clean path of a device below /dev", name)
+				}
+			} else if c.hostPath(here, name) && seen[name] != "" && seen[name] != kind {
 				c.add(here, "keep it in one list", "%q is also in %s", name, seen[name])
 			}
 			seen[name] = kind
@@ -125,7 +132,7 @@ func (c *checker) files(at string, f *sandbox.Files) {
 	}
 	for k, name := range f.Optional {
 		if seen[name] == "" {
-			c.add(fmt.Sprintf("%s.optional.%d", at, k), "name it in read, exec or write too", "%q is in none of these lists", name)
+			c.add(fmt.Sprintf("%s.optional.%d", at, k), "name it in read, exec, write or devices too", "%q is in none of these lists", name)
 		}
 	}
 	set(c, at+".optional", f.Optional)

@@ -47,9 +47,9 @@ func (pl *Plan) dispenses(name string) bool {
 
 // held says what a part of Landlock alone keeps the service from, and how to do
 // without; "" where other layers hold all of it. The rights to truncate, to move
-// between directories and to call ioctl on devices are always held twice: every
-// mount but the writable ones is read-only, and the device nodes that a tree can
-// have do nothing for an ioctl.
+// between directories and to call ioctl on devices are never missed: every mount but
+// the writable ones is read-only, and ioctl is granted on the devices that do something
+// for one.
 func (pl *Plan) held(part string) string {
 	switch part {
 	case allOfLandlock:

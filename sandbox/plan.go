@@ -189,6 +189,9 @@ func (pl *Plan) layTree() {
 	for _, d := range f.Dev {
 		pl.bind(rootfs.Device, "/dev/"+d, landlock.Device)
 	}
+	for _, p := range f.Devices {
+		pl.bind(rootfs.Device, p, landlock.Control)
+	}
 	if f.Scratch() > 0 {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateDir})
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateTmp, Mode: 0o1777})

@@ -69,7 +69,9 @@ type Files struct {
 	Exec []string `json:"exec,omitempty"`
 	// Write are host paths visible read-write.
 	Write []string `json:"write,omitempty"`
-	// Optional are those of Read, Exec and Write that may be missing on a host.
+	// Devices are other character devices of the host to show, as "/dev/ttyS0".
+	Devices []string `json:"devices,omitempty"`
+	// Optional are those of Read, Exec, Write and Devices that may be missing on a host.
 	Optional []string `json:"optional,omitempty"`
 	// Tmp is the size of the private /tmp of each connection; 0 is none.
 	Tmp int64 `json:"tmp"`
@@ -89,7 +91,7 @@ type Files struct {
 
 // Paths yields the lists of host paths with their names.
 func (f *Files) Paths(yield func(kind string, paths []string) bool) {
-	_ = yield("read", f.Read) && yield("exec", f.Exec) && yield("write", f.Write)
+	_ = yield("read", f.Read) && yield("exec", f.Exec) && yield("write", f.Write) && yield("devices", f.Devices)
 }
 
 // ownProc tells whether each connection mounts a /proc.

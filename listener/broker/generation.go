@@ -106,7 +106,7 @@ func (m stamps) of(paths ...string) string {
 // stamp is of what a service with profile p is made from: of the files alone, and with
 // those of users and groups.
 func (b *Broker) stamp(m stamps, s *policy.Service, p *sandbox.Profile) (files, all string) {
-	files = m.of(slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, []string{b.program(s)})...)
+	files = m.of(slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, p.Files.Devices, []string{b.program(s)})...)
 	return files, files + m.of(accountFiles...)
 }
 
@@ -195,7 +195,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 // present is a profile without the optional paths that this host does not have. One
 // that comes later changes the service's stamp.
 func present(p sandbox.Profile) sandbox.Profile {
-	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write} {
+	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write, &p.Files.Devices} {
 		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
 			return slices.Contains(p.Files.Optional, name) && errors.Is(unix.Stat(name, new(unix.Stat_t)), unix.ENOENT)
 		})

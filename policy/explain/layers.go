@@ -74,7 +74,7 @@ func filesLine(f *sandbox.Files) string {
 	for _, l := range []struct {
 		word  string
 		paths []string
-	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}, {"dev", f.Dev}} {
+	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}, {"the host's devices, as their modes let its user,", f.Devices}, {"dev", f.Dev}} {
 		list := l.word
 		for _, p := range l.paths {
 			if list += " " + p; slices.Contains(f.Optional, p) {

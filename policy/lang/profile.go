@@ -117,6 +117,24 @@ func extend(at func(*profile) *[]string) reader[profile] {
 	}
 }
 
+// devices reads those of the host, and answers the ones that a profile has in another way.
+func devices(b *block, a *Attribute, p *profile) {
+	own, _ := b.strs(a)
+	for _, v := range own {
+		name, _ := strings.CutPrefix(v.s, "/dev/")
+		top, _, _ := strings.Cut(name, "/")
+		next := map[string]string{"shm": `write shm = "16MiB"`, "ptmx": "write pty = true", "pts": "write pty = true", "tty": "write pty = true",
+			"fd": "write proc = true", "stdin": "write proc = true", "stdout": "write proc = true", "stderr": "write proc = true"}[top]
+		if slices.Contains(sandbox.Devices, name) {
+			next = fmt.Sprintf("write dev = [%q]", name)
+		}
+		if next != "" {
+			b.c.report(codeMeaning, v.rng, next, "%q is no device of the host alone", clip(v.s))
+		}
+	}
+	extend(func(p *profile) *[]string { return &p.Files.Devices })(b, a, p)
+}
+
 // add puts items behind those of the base and returns all, sorted.
 func (p *profile) add(b *block, name string, own []value) []string {
 	path := b.join(name)

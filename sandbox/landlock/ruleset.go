@@ -11,7 +11,7 @@ import (
 type Access int
 
 // The kinds of access. Creating device nodes is never among them, and ioctl on
-// devices in Terminal alone. On a file only what applies to files is granted.
+// devices in Terminal and Control alone. On a file only what applies to files is granted.
 const (
 	// Read allows reading files and listing directories.
 	Read Access = iota + 1
@@ -27,13 +27,15 @@ const (
 	// ioctl of what is in it, which should be terminals: a directory that has or
 	// will have a devpts mounted below it. Nothing can be made there.
 	Terminal
+	// Control is Device and ioctl.
+	Control
 )
 
-var accessNames = [...]string{Read: "read", Exec: "exec", Write: "write", Device: "device", Terminal: "terminal"}
+var accessNames = [...]string{Read: "read", Exec: "exec", Write: "write", Device: "device", Terminal: "terminal", Control: "control"}
 
 // String is the word the policy language uses for a.
 func (a Access) String() string {
-	if a < Read || a > Terminal {
+	if a < Read || a > Control {
 		return "unknown access"
 	}
 	return accessNames[a]
@@ -51,6 +53,7 @@ var grants = map[Access]uint64{
 	Device: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE,
 	Terminal: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR |
 		unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV,
+	Control: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV,
 }
 
 // fileRights are the rights that a rule on something other than a directory may
@@ -160,7 +163,7 @@ func (r Rule) add(ruleset int, handled uint64) error {
 		return fmt.Errorf("stat: %w", err)
 	}
 	kind := st.Mode & unix.S_IFMT
-	if r.Access == Device && kind != unix.S_IFCHR {
+	if (r.Access == Device || r.Access == Control) && kind != unix.S_IFCHR {
 		return errors.New("not a character device")
 	}
 	if r.Access == Terminal && kind != unix.S_IFDIR {

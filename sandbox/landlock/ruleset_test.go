@@ -58,6 +58,7 @@ func stage(t *testing.T) (string, scene) {
 		must(t, copyFile("/bin/true", filepath.Join(dir, d, "true")))
 	}
 	must(t, os.Symlink("read", filepath.Join(dir, "link")), unix.Mknod(filepath.Join(dir, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))),
+		unix.Mknod(filepath.Join(dir, "control"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))),
 		unix.Mknod(filepath.Join(dir, "dev/pts/0"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 	s := scene{Abstract: "@casemate-landlock-" + filepath.Base(filepath.Dir(dir)), Parent: os.Getpid(),
 		Open: listen(t), Closed: listen(t), Bindable: free(t), Taken: free(t)}
@@ -73,7 +74,7 @@ func TestRulesetConfines(t *testing.T) {
 	at := func(a Access, name string) Rule { return Rule{filepath.Join(dir, name), a} }
 	fd, err := Ruleset(ABI(), []Rule{
 		{"/usr", Exec}, {"/lib64", Exec}, // what /bin/true needs itself
-		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"), at(Terminal, "dev"),
+		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"), at(Control, "control"), at(Terminal, "dev"),
 		at(Exec, "single/true"), at(Read, "single/f"), at(Write, "single/w"),
 	}, Net{Connect: Ports{List: []uint16{uint16(s.Open)}}, Bind: Ports{List: []uint16{uint16(s.Bindable)}}}, true)
 	must(t, err)
@@ -148,6 +149,7 @@ func TestRulesetErrors(t *testing.T) {
 		{filepath.Join(dir, "read"), 0},
 		{filepath.Join(dir, "read"), Device},
 		{filepath.Join(dir, "read/f"), Device},
+		{filepath.Join(dir, "read/f"), Control},
 		{filepath.Join(dir, "null"), Terminal},
 		{"/proc/self/exe", Read},
 	} {
@@ -192,7 +194,7 @@ func TestHandled(t *testing.T) {
 	}
 	for a, rights := range grants {
 		if rights&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK) != 0 ||
-			rights&unix.LANDLOCK_ACCESS_FS_IOCTL_DEV != 0 && a != Terminal {
+			rights&unix.LANDLOCK_ACCESS_FS_IOCTL_DEV != 0 && a != Terminal && a != Control {
 			t.Errorf("%s grants device rights: %#x", a, rights)
 		}
 		if rights&^known(99).Handled_access_fs != 0 {

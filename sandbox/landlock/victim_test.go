@@ -167,6 +167,7 @@ var attempts = []attempt{
 	{name: "list other", try: open(unix.O_RDONLY|unix.O_DIRECTORY, "other"), want: unix.EACCES},
 	{name: "open device", try: open(unix.O_RDWR|unix.O_TRUNC, "null")},
 	{name: "ioctl device", try: in("null", ioctl), want: unix.EACCES, free: unix.ENOTTY},
+	{name: "control device", try: in("control", ioctl), want: unix.ENOTTY, free: unix.ENOTTY},
 	{name: "open terminal", try: open(unix.O_RDWR|unix.O_TRUNC, "dev", "pts", "0")},
 	{name: "list terminals", try: open(unix.O_RDONLY|unix.O_DIRECTORY, "dev", "pts")},
 	{name: "ioctl terminal", try: in("dev/pts/0", ioctl), want: unix.ENOTTY, free: unix.ENOTTY},

@@ -29,8 +29,9 @@ const (
 	// Write is a bind that is nosuid, nodev, noexec, and (since Linux 5.14) whose
 	// symbolic links nobody inside follows.
 	Write
-	// Device is a bind of one node of Devices: nosuid, noexec, and ro, which
-	// leaves reading and writing the device alone and forbids chmod and the like.
+	// Device is a bind of one character device below /dev, one of Devices or another that
+	// is not the host itself (device.go): nosuid, noexec, and ro, which leaves reading and
+	// writing the device alone and forbids chmod and the like.
 	Device
 	// Proc is procfs of the pid namespace that Build is called in, at Path, with every
 	// process shown (no hidepid) and nothing written: ro (the file system too), nosuid, nodev, noexec.
@@ -104,17 +105,4 @@ type Tree struct {
 	// Writable are directories that services may write, beside those of the
 	// Write entries: no source may lie in one.
 	Writable []hostpath.ID
-}
-
-// Devices are the device nodes a Device entry may name, by their path on the
-// host, with their numbers (Linux admin-guide/devices.txt). Terminals are not
-// among them, since a service shares none with anybody, but for the name that each
-// session has for its own.
-var Devices = map[string]struct{ Major, Minor uint32 }{
-	"/dev/null":    {1, 3},
-	"/dev/tty":     {5, 0},
-	"/dev/zero":    {1, 5},
-	"/dev/full":    {1, 7},
-	"/dev/random":  {1, 8},
-	"/dev/urandom": {1, 9},
 }

@@ -107,13 +107,10 @@ func suits(f *hostpath.File, kind Kind, source string) error {
 	case fs.Type == unix.PROC_SUPER_MAGIC:
 		return fmt.Errorf("%s is on procfs, which shows the host's processes", f.Real)
 	case kind == Device:
-		want := Devices[source]
-		if !char || unix.Major(f.Stat.Rdev) != want.Major || unix.Minor(f.Stat.Rdev) != want.Minor {
-			return fmt.Errorf("%s is not the character device %d:%d", source, want.Major, want.Minor)
-		}
 		if fs.Flags&unix.ST_NODEV != 0 {
 			return fmt.Errorf("%s: the host mounts it nodev: %w", source, unix.EACCES)
 		}
+		return device(source, &f.Stat)
 	case char || block:
 		return fmt.Errorf("%s is a device node", source)
 	case kind == Exec && fs.Flags&unix.ST_NOEXEC != 0:
