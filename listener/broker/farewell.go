@@ -16,6 +16,9 @@ import (
 const (
 	// farewellTime is how long a client may take to close after the last byte.
 	farewellTime = 2 * time.Second
+	// firstLook is when it is looked after first: most have closed by then, and all
+	// those of one such time together cost one wake.
+	firstLook = 20 * time.Millisecond
 	// maxDrain is how many bytes it may still send meanwhile.
 	maxDrain = 1 << 20
 	// maxParting is how many clients are waited for at a time.
@@ -24,10 +27,12 @@ const (
 
 // farewell is a connection to which nobody writes any more, waiting for its client's end.
 type farewell struct {
-	b     *Broker
-	conn  int
-	left  int // bytes it may still send
-	timer loop.Timer
+	b      *Broker
+	conn   int
+	tcp    bool
+	polled bool
+	left   int // bytes it may still send
+	timer  loop.Timer
 }
 
 // keeps tells whether a session's socket may be kept: half of the descriptors are
@@ -42,7 +47,9 @@ func (b *Broker) keeps(s *session) bool {
 // that has closed; else the client's end is waited for.
 func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
 	talk, tcp = listener.Overhear(conn)
-	if listener.Unread(conn) == 0 && (!tcp || talk.Closed || talk.In > 0) || !b.linger(conn, tcp) {
+	silent := tcp && talk.In == 0
+	unread := !silent && listener.Unread(conn) > 0
+	if !unread && (!silent || talk.Closed) || !b.linger(conn, tcp, unread) {
 		listener.Close(conn)
 	}
 	return talk, tcp
@@ -50,17 +57,18 @@ func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
 
 // linger begins to wait for the client's end, if there is something to wait for. A
 // unix client's is only waited out: what it has sent cannot be thrown away unread.
-func (b *Broker) linger(conn int, tcp bool) bool {
-	f := &farewell{b: b, conn: conn, left: maxDrain}
-	if unix.Shutdown(conn, unix.SHUT_WR) != nil || tcp && f.over() || b.parting >= maxParting || b.stopping {
-		return false
-	}
-	if tcp && b.loop.Add(conn, unix.EPOLLIN, f) != nil {
+func (b *Broker) linger(conn int, tcp, unread bool) bool {
+	f := &farewell{b: b, conn: conn, tcp: tcp, left: maxDrain}
+	if unix.Shutdown(conn, unix.SHUT_WR) != nil || tcp && unread && f.over() || b.parting >= maxParting || b.stopping {
 		return false
 	}
 	b.parting++
 	f.timer.Owner = f
-	b.loop.After(&f.timer, farewellTime)
+	wait := farewellTime
+	if tcp {
+		wait = 2*firstLook - time.Duration(b.loop.Now())%firstLook
+	}
+	b.loop.After(&f.timer, wait)
 	return true
 }
 
@@ -76,15 +84,24 @@ func (f *farewell) over() bool {
 	return true
 }
 
+// Expire looks after the client for the first time, or ends the wait.
+func (f *farewell) Expire(*loop.Timer) {
+	if f.tcp && !f.polled && !f.over() && f.b.loop.Add(f.conn, unix.EPOLLIN, f) == nil {
+		f.polled = true
+		f.b.loop.After(&f.timer, farewellTime)
+		return
+	}
+	f.end()
+}
+
 // Ready is called when the client has sent something, or has closed.
 func (f *farewell) Ready(uint32) {
 	if f.over() {
-		f.Expire(nil)
+		f.end()
 	}
 }
 
-// Expire ends the wait.
-func (f *farewell) Expire(*loop.Timer) {
+func (f *farewell) end() {
 	f.b.loop.Disarm(&f.timer)
 	f.b.loop.Del(f.conn)
 	listener.Close(f.conn)

@@ -111,6 +111,9 @@ func (r *runner) Ready(uint32) {
 			return
 		}
 		r.replied(reply)
+		if len(r.pending) == 0 { // it has no more to say
+			return
+		}
 	}
 }
 
