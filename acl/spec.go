@@ -5,7 +5,10 @@
 // run it; acl/trace explains with it.
 package acl
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Verdict is what a rule or a whole list answers.
 type Verdict string
@@ -46,6 +49,22 @@ func (l *List) RuleName(i int) string {
 		return ""
 	}
 	return l.Rules[i].Name
+}
+
+// AllowsAll tells whether l admits every client. A nil list admits none.
+func (l *List) AllowsAll() bool {
+	if l == nil {
+		return false
+	}
+	for _, r := range l.Rules {
+		if r.Verdict != Allow {
+			return false
+		}
+		if slices.Contains(r.From, Any) && len(r.Except)+len(r.To) == 0 {
+			return true
+		}
+	}
+	return l.Default == Allow
 }
 
 // Pattern is one client pattern in its canonical spelling:

@@ -1,37 +1,41 @@
 package policy
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener/address"
 	"casemate/sandbox"
 )
 
 // ACL returns the list of that name, or nil.
 func (p *Policy) ACL(name string) *acl.List {
-	return find(p.ACLs, name, func(l *acl.List) string { return l.Name })
+	return find(p.ACLs, name, aclName)
 }
 
 // Limit returns the limit block of that name, or nil.
 func (p *Policy) Limit(name string) *limit.Spec {
-	return find(p.Limits, name, func(l *limit.Spec) string { return l.Name })
+	return find(p.Limits, name, limitName)
 }
 
 // Profile returns the profile of that name, or nil.
 func (p *Policy) Profile(name string) *sandbox.Profile {
-	return find(p.Profiles, name, func(f *sandbox.Profile) string { return f.Name })
+	return find(p.Profiles, name, profileName)
 }
 
 // Service returns the service of that name, or nil.
 func (p *Policy) Service(name string) *Service {
-	return find(p.Services, name, func(s *Service) string { return s.Name })
+	return find(p.Services, name, serviceName)
 }
 
-// find searches a slice sorted by name; on one that is not it may miss, which
-// Validate reports as the order error it is.
+func aclName(l *acl.List) string            { return l.Name }
+func limitName(l *limit.Spec) string        { return l.Name }
+func profileName(f *sandbox.Profile) string { return f.Name }
+func serviceName(s *Service) string         { return s.Name }
+
+// find searches a slice sorted by name; on one that is not, which is not sound, it may miss.
 func find[T any](list []T, name string, of func(*T) string) *T {
 	i, ok := slices.BinarySearchFunc(list, name, func(t T, name string) int { return strings.Compare(of(&t), name) })
 	if !ok {
@@ -52,4 +56,7 @@ func (o Origins) Lookup(path string) string {
 	return ""
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// UnixDatagrams tells whether the service is handed a unix datagram socket.
+func (s *Service) UnixDatagrams() bool {
+	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
+}

@@ -51,7 +51,8 @@ func (e *SourceError) Diagnostic() Diagnostic {
 // directory in byte order of the names, without those that begin with a dot
 // and without sub-directories. A file must be regular; neither it nor its
 // directory may be writable for everybody or for a group other than root's,
-// for who writes the policy becomes root. The error is a *SourceError.
+// for who writes the policy becomes root. A compiled document is a
+// file like another here. The error is a *SourceError.
 func ReadSources(paths ...string) ([]SourceFile, error) { return reader{}.sources(paths) }
 
 // ReadOwnSources is ReadSources for who runs what it reads: files, directory and
@@ -60,12 +61,6 @@ func ReadOwnSources(paths ...string) ([]SourceFile, error) { return reader{own: 
 
 // IsDocument tells whether a path names a compiled document: its name ends with .json.
 func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
-
-// ReadDocument reads a compiled document, as strictly as the compiler's answer.
-func ReadDocument(path string) (*Document, error) { return reader{}.document(path) }
-
-// ReadOwnDocument is to ReadDocument what ReadOwnSources is to ReadSources.
-func ReadOwnDocument(path string) (*Document, error) { return reader{own: true}.document(path) }
 
 // reader reads sources. own asks for files of root's.
 type reader struct{ own bool }
@@ -84,23 +79,6 @@ func (r reader) sources(paths []string) ([]SourceFile, error) {
 		files = append(files, more...)
 	}
 	return files, nil
-}
-
-func (r reader) document(path string) (*Document, error) {
-	f, _, err := r.open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := r.readFile(path, MaxDocument+1, f)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := DecodeDocument(data)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return doc, nil
 }
 
 // open opens a file or directory with O_NONBLOCK: a FIFO must not hold the
@@ -137,13 +115,14 @@ func (r reader) path(path string, left int) ([]SourceFile, error) {
 	if err != nil {
 		return nil, systemError(path, err)
 	}
+	most := min(left, MaxSourceFile)
 	switch {
 	case info.IsDir():
 		return r.readDir(path, again, f, info, left)
 	case IsDocument(path):
-		return nil, &SourceError{Path: path, Reason: "a compiled document stands alone", Next: "name it without other paths"}
+		most = MaxDocument
 	}
-	data, err := r.readFile(path, min(left, MaxSourceFile), f)
+	data, err := r.readFile(path, most, f)
 	if err != nil {
 		return nil, err
 	}

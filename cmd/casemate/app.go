@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/lang"
+	"casemate/policy/valid"
 
 	"github.com/spf13/cobra"
 )
@@ -99,16 +101,6 @@ func (a *app) printJSON(v any) error {
 // load reads and compiles the policy at the paths. The document is nil when a
 // diagnostic is an error.
 func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
-	if len(paths) == 1 && policy.IsDocument(paths[0]) {
-		doc, err := policy.ReadDocument(paths[0])
-		if err == nil {
-			err = calls.Verify(doc.Policy)
-		}
-		if err != nil {
-			return nil, []policy.Diagnostic{sourceDiagnostic(paths[0], err)}, nil
-		}
-		return doc, nil, nil
-	}
 	var files []policy.SourceFile
 	var ds []policy.Diagnostic
 	for _, path := range paths {
@@ -125,8 +117,30 @@ func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[s
 	if len(ds) > 0 {
 		return nil, ds, sources
 	}
-	doc, ds := lang.Compile(files)
+	doc, ds := compile(files)
 	return doc, ds, sources
+}
+
+// compile gives the document of policy files, or checks the one compiled document
+// among files.
+func compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
+	i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return policy.IsDocument(f.Name) })
+	if i < 0 {
+		return lang.Compile(files)
+	}
+	f := files[i]
+	if len(files) > 1 {
+		alone := &policy.SourceError{Path: f.Name, Reason: "a compiled document stands alone", Next: "name it without other paths"}
+		return nil, []policy.Diagnostic{alone.Diagnostic()}
+	}
+	doc, err := policy.DecodeDocument(f.Data)
+	if err == nil {
+		err = errors.Join(valid.Check(doc.Policy), calls.Verify(doc.Policy))
+	}
+	if err != nil {
+		return nil, []policy.Diagnostic{sourceDiagnostic(f.Name, fmt.Errorf("read %s: %w", f.Name, err))}
+	}
+	return doc, nil
 }
 
 // read reads one path; "-" is standard input.

@@ -9,6 +9,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/policy/valid"
 	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
@@ -125,7 +126,7 @@ func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
 	r.Digest = doc.Digest
 	for i := range doc.Policy.Services {
 		s := &doc.Policy.Services[i]
-		c := checkService{Name: s.Name, User: string(s.User), ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: doc.Policy.Reason(s)}
+		c := checkService{Name: s.Name, User: string(s.User), ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: valid.Reason(doc.Policy, s)}
 		if f := doc.Policy.Profile(s.Profile); f != nil {
 			c.Widens = f.Widens
 		}

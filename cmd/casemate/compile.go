@@ -8,13 +8,12 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/policy"
-	"casemate/policy/lang"
 
 	"github.com/spf13/cobra"
 )
 
-// maxRequest bounds what compile --stdin reads: the sources in base64 and some.
-const maxRequest = 2 * policy.MaxSourceAll
+// maxRequest bounds what compile --stdin reads: the files in base64 and some.
+const maxRequest = 2 * policy.MaxDocument
 
 func (a *app) compileCmd() *cobra.Command {
 	var stdin bool
@@ -25,8 +24,9 @@ func (a *app) compileCmd() *cobra.Command {
 of constants, its SHA-256 digest, and the file, line and column of every value.
 
 With --stdin it is the compiler that casemated starts in a sandbox: it reads one
-JSON request with the files from standard input, writes one JSON response with
-the document or the diagnostics, and exits with 0 when it wrote a response.
+JSON request with the files (or a compiled document, which it checks) from standard
+input, writes one JSON response with the document or the diagnostics, and exits
+with 0 when it wrote a response.
 
 Exit status: 0 done, 1 the policy is not valid.`,
 		Example: `  casemate compile /etc/casemate > policy.json
@@ -80,7 +80,7 @@ func (a *app) compileStdin() error {
 	if req.FormatVersion != policy.CompileFormat {
 		return fmt.Errorf("read request: format_version %d is not known, expected %d", req.FormatVersion, policy.CompileFormat)
 	}
-	doc, ds := lang.Compile(req.Files)
+	doc, ds := compile(req.Files)
 	resp := policy.CompileResponse{FormatVersion: policy.CompileFormat, Diagnostics: ds}
 	if doc != nil {
 		if resp.Document, err = policy.EncodeDocument(doc); err != nil {

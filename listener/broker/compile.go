@@ -28,13 +28,9 @@ const (
 // of its own: the policy's text goes in as bytes, a document of constants comes
 // out and is decoded strictly. It blocks and never runs on the loop.
 //
-// A compiled document needs no compiler: it is read as strictly as the
-// compiler's answer.
+// A document that is compiled already goes the same way, and comes back as it is
+// if it is valid.
 func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagnostic, error) {
-	if len(paths) == 1 && policy.IsDocument(paths[0]) {
-		doc, err := policy.ReadOwnDocument(paths[0])
-		return doc, nil, err
-	}
 	files, err := policy.ReadOwnSources(paths...)
 	if err != nil {
 		var src *policy.SourceError
@@ -51,11 +47,11 @@ func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagno
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
-	return decodeCompiled(answer)
+	return decodeCompiled(answer, files)
 }
 
-// decodeCompiled reads the compiler's answer.
-func decodeCompiled(answer []byte) (*policy.Document, []policy.Diagnostic, error) {
+// decodeCompiled reads the compiler's answer to files.
+func decodeCompiled(answer []byte, files []policy.SourceFile) (*policy.Document, []policy.Diagnostic, error) {
 	var response policy.CompileResponse
 	d := json.NewDecoder(bytes.NewReader(answer))
 	d.DisallowUnknownFields()
@@ -73,6 +69,9 @@ func decodeCompiled(answer []byte) (*policy.Document, []policy.Diagnostic, error
 		return nil, response.Diagnostics, errors.New("the policy has errors")
 	}
 	doc, err := policy.DecodeDocument(response.Document)
+	if err == nil && len(files) == 1 && policy.IsDocument(files[0].Name) && !bytes.Equal(response.Document, bytes.TrimSuffix(files[0].Data, []byte("\n"))) {
+		err = errors.New("the compiler's answer is another document")
+	}
 	if err != nil {
 		return nil, response.Diagnostics, fmt.Errorf("compile: %w", err)
 	}

@@ -203,9 +203,30 @@ func forgedAnswer(t testing.TB, p *policy.Policy, old, new string) []byte {
 }
 
 func TestForgedAnswer(t *testing.T) {
-	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(svc("a", "tcp", 79, "/bin/cat")), `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`))
+	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(svc("a", "tcp", 79, "/bin/cat")), `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`), nil)
 	if doc != nil || err == nil || !strings.Contains(err.Error(), "network \"t\"") {
 		t.Errorf("%v, %v", doc, err)
+	}
+}
+
+// A document that is compiled already comes back as it is, or not at all.
+func TestAnotherDocument(t *testing.T) {
+	doc, err := newDocument(testPolicy(svc("a", "tcp", 79, "/bin/cat")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := policy.EncodeDocument(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := fmt.Appendf(nil, `{"format_version":1,"document":%s}`, text)
+	given := []policy.SourceFile{{Name: "p.json", Data: append(text, '\n')}}
+	if got, _, err := decodeCompiled(answer, given); err != nil || got.Digest != doc.Digest {
+		t.Error(err)
+	}
+	given[0].Data = bytes.Replace(text, []byte(`"/bin/cat"`), []byte(`"/bin/tac"`), 1)
+	if got, _, err := decodeCompiled(answer, given); got != nil || err == nil || !strings.Contains(err.Error(), "another document") {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 
@@ -223,7 +244,7 @@ func FuzzDecodeCompiled(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"document":` + string(text) + `}`))
 	f.Add(forgedAnswer(f, doc.Policy, `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		doc, _, err := decodeCompiled(in)
+		doc, _, err := decodeCompiled(in, nil)
 		if (doc == nil) != (err != nil) {
 			t.Errorf("document %v with error %v", doc != nil, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
@@ -69,7 +70,7 @@ func (c *compiler) evadable(r *acl.Rule, path string) {
 // perilous warns of calls that no group has, unless the policy says why. What
 // came from a base is reported where it was written.
 func (c *compiler) perilous(p *profile, services []policy.Service) {
-	if (&policy.Policy{Services: services}).Explained(&p.Profile) {
+	if valid.Explained(&policy.Policy{Services: services}, &p.Profile) {
 		return
 	}
 	warn := func(r seccomp.Rule, rng hcl.Range) {

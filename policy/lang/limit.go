@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
-	"casemate/policy"
+	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -13,21 +13,21 @@ import (
 // of its kind.
 var limitTable = table[limit.Spec]{
 	{rows: []row[limit.Spec]{
-		{Attribute{Name: "concurrent", Example: "64", Bounds: counts(1, policy.MaxCount), Doc: "sessions at a time"},
+		{Attribute{Name: "concurrent", Example: "64", Bounds: counts(1, valid.MaxCount), Doc: "sessions at a time"},
 			count(func(l *limit.Spec) *int { return &l.Concurrent })},
 		{Attribute{Name: "rate", Example: `"50/s"`, Doc: "new sessions for each s, min, h or d"},
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.Rate })},
-		{Attribute{Name: "burst", Example: "100", Bounds: counts(1, policy.MaxCount), Doc: "of them at once; absent: the number of the rate"},
+		{Attribute{Name: "burst", Example: "100", Bounds: counts(1, valid.MaxCount), Doc: "of them at once; absent: the number of the rate"},
 			count(func(l *limit.Spec) *int { return &l.Burst })},
-		{Attribute{Name: "session", Path: "session_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, policy.LongestSession), Doc: "how long one may last; not of a wait program, which takes its clients itself"},
+		{Attribute{Name: "session", Path: "session_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, valid.LongestSession), Doc: "how long one may last; not of a wait program, which takes its clients itself"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Session })},
 	}},
 	{block: "per_source", rows: []row[limit.Spec]{
-		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, policy.MaxCount), Doc: "the same for each source prefix"},
+		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
 			count(func(l *limit.Spec) *int { return &l.PerSource.Concurrent })},
 		{Attribute{Name: "rate", Example: `"10/min"`},
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.PerSource.Rate })},
-		{Attribute{Name: "burst", Example: "5", Bounds: counts(1, policy.MaxCount)},
+		{Attribute{Name: "burst", Example: "5", Bounds: counts(1, valid.MaxCount)},
 			count(func(l *limit.Spec) *int { return &l.PerSource.Burst })},
 		{Attribute{Name: "ipv4_prefix", Path: "prefix4", Example: "24", Unset: "32", Bounds: counts(0, 32), Doc: "bits of an address that are its source"},
 			number(func(l *limit.Spec) *int { return &l.PerSource.Prefix4 })},
@@ -37,9 +37,9 @@ var limitTable = table[limit.Spec]{
 	{block: "penalty", rows: []row[limit.Spec]{
 		{Attribute{Name: "on", Example: `["crash", "violation", "timeout"]`, Words: spelled(limit.Classes), Doc: `ends of a session; "memory", by the OOM killer, never has one`},
 			words(func(l *limit.Spec) *[]limit.Class { return &l.Penalty.On })},
-		{Attribute{Name: "first", Path: "first_ns", Example: `"90s"`, Bounds: timeBounds(time.Millisecond, policy.LongestPenalty), Doc: "each offence adds as much again"},
+		{Attribute{Name: "first", Path: "first_ns", Example: `"90s"`, Bounds: timeBounds(time.Millisecond, valid.LongestPenalty), Doc: "each offence adds as much again"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.First })},
-		{Attribute{Name: "max", Path: "max_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, policy.LongestPenalty), Doc: "outstanding at the most"},
+		{Attribute{Name: "max", Path: "max_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, valid.LongestPenalty), Doc: "outstanding at the most"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.Max })},
 	}},
 }

@@ -9,6 +9,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/suggest"
+	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -79,7 +80,7 @@ func (c *compiler) meaning(p *policy.Policy) bool {
 	}
 	before := len(c.found)
 	failed := c.failed(0)
-	errs, _ := p.Validate().(policy.Errors) // Validate returns nothing else
+	errs, _ := valid.Check(p).(valid.Errors) // Check returns nothing else
 	for _, e := range errs {
 		if failed && c.hollow(e.Path, before) {
 			continue

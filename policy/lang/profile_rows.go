@@ -2,6 +2,7 @@ package lang
 
 import (
 	"casemate/policy"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 )
@@ -51,9 +52,9 @@ var profileTable = table[profile]{
 			devices},
 		{Attribute{Name: "optional", Example: `["/etc/passwd"]`, Doc: "those of the four lists that may be missing on a host"},
 			extend(func(p *profile) *[]string { return &p.Files.Optional })},
-		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(policy.SmallestTmp, policy.LargestTmp), Doc: "a private /tmp for each connection"},
+		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /tmp for each connection"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Tmp })},
-		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(policy.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},
+		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Shm })},
 		{Attribute{Name: "proc", Example: "true", Layer: "files", Doc: "an own /proc, and /dev/fd, stdin, stdout, stderr; \"host\": the host's, read-only, for what watches its processes"},
 			procWord},

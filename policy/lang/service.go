@@ -7,6 +7,7 @@ import (
 
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -41,7 +42,7 @@ var serviceTable = table[policy.Service]{
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
 		{Attribute{Name: "env", Example: `{ TZ = "UTC" }`, Program: true, Doc: "the environment"},
 			environment},
-		{Attribute{Name: "env_style", Example: `["xinetd"]`, Unset: `["systemd", "ucspi"]`, Program: true, Words: policy.EnvStyles, Doc: "the client's address in it; [] for none"},
+		{Attribute{Name: "env_style", Example: `["xinetd"]`, Unset: `["systemd", "ucspi"]`, Program: true, Words: valid.EnvStyles, Doc: "the client's address in it; [] for none"},
 			words(func(s *policy.Service) *[]string { return &s.EnvStyle })},
 		{Attribute{Name: "dir", Example: `"/tmp"`, Unset: `"/"`, Program: true, Doc: "the working directory"},
 			word(func(s *policy.Service) *string { return &s.Dir })},
@@ -53,9 +54,9 @@ var serviceTable = table[policy.Service]{
 			flag(false, func(s *policy.Service) *bool { return &s.KeepSocket })},
 		{Attribute{Name: "hangup", Example: "true", Program: true, Doc: "end a session two seconds after its client closed"},
 			flag(true, func(s *policy.Service) *bool { return &s.Hangup })},
-		{Attribute{Name: "idle", Path: "idle_ns", Example: `"5m"`, Program: true, Bounds: timeBounds(time.Second, policy.LongestLinger), Doc: "end a tcp session without a byte either way for so long"},
+		{Attribute{Name: "idle", Path: "idle_ns", Example: `"5m"`, Program: true, Bounds: timeBounds(time.Second, valid.LongestLinger), Doc: "end a tcp session without a byte either way for so long"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Idle })},
-		{Attribute{Name: "linger", Path: "linger_ns", Example: `"5m"`, Unset: `"60s"`, Bounds: timeBounds(time.Second, policy.LongestLinger), Doc: "how long an idle service stays prepared"},
+		{Attribute{Name: "linger", Path: "linger_ns", Example: `"5m"`, Unset: `"60s"`, Bounds: timeBounds(time.Second, valid.LongestLinger), Doc: "how long an idle service stays prepared"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Linger })},
 		{Attribute{Name: "log", Example: `"refusals"`, Unset: `"all"`, Words: spelled(policy.LogLevels), Doc: "or no refusals, or those and what went wrong (help log)"},
 			word(func(s *policy.Service) *policy.LogLevel { return &s.Log })},
@@ -69,9 +70,9 @@ var serviceTable = table[policy.Service]{
 			account(func(s *policy.Service) *string { return &s.Socket.Owner })},
 		{Attribute{Name: "group", Example: `"adm"`},
 			account(func(s *policy.Service) *string { return &s.Socket.Group })},
-		{Attribute{Name: "backlog", Example: "128", Bounds: counts(0, policy.MaxBacklog), Doc: "0: the system's maximum"},
+		{Attribute{Name: "backlog", Example: "128", Bounds: counts(0, valid.MaxBacklog), Doc: "0: the system's maximum"},
 			number(func(s *policy.Service) *int { return &s.Socket.Backlog })},
-		{Attribute{Name: "keepalive", Path: "keepalive_ns", Example: `"2m"`, Bounds: timeBounds(time.Second, policy.LongestKeepalive), Doc: "ask a silent tcp client after so long whether it is there, then four times in as long again"},
+		{Attribute{Name: "keepalive", Path: "keepalive_ns", Example: `"2m"`, Bounds: timeBounds(time.Second, valid.LongestKeepalive), Doc: "ask a silent tcp client after so long whether it is there, then four times in as long again"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Socket.Keepalive })},
 	}},
 }

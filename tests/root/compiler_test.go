@@ -78,6 +78,40 @@ func compilerSite(t *testing.T, l *libexec, args ...string) (b *rig.Broker, port
 	return b, port, text
 }
 
+// TestDocumentIsChecked: a compiled document is served, and one that somebody wrote into
+// is refused by the compiler, digest or not, which cannot put another in its place.
+func TestDocumentIsChecked(t *testing.T) {
+	l, port := newLibexec(t), rig.Port(t)
+	doc, diags := lang.Compile([]policy.SourceFile{{Name: "test.cm.hcl", Data: []byte(head +
+		service("once", "tcp://127.0.0.1:"+port, []string{rig.Compile(t, "testdata/rogue.c"), "once"}, "profile = profile.line"))}})
+	if doc == nil {
+		t.Fatalf("compile the policy: %v", diags)
+	}
+	encode := func() string {
+		p, err := policy.Encode(doc.Policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc.Digest = policy.Digest(p)
+		text, err := policy.EncodeDocument(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	good := encode()
+	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"p.json": good + "\n"}, Args: []string{"--libexec", l.dir}})
+	exchange(t, port, "", "once\n")
+	doc.Policy.Services[0].User = "root"
+	if err := b.WritePolicy("p.json", encode()); err != nil {
+		t.Fatal(err)
+	}
+	reload(t, b, `"root" needs a reason`)
+	l.become(t, "reply", `{"format_version":1,"document":`+good+"}\n")
+	reload(t, b, "another document")
+	exchange(t, port, "", "once\n")
+}
+
 // answers are whole compilers' answers to the policy text: a good one, and
 // documents that are none.
 func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown, forged string) {

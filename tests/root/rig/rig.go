@@ -32,7 +32,7 @@ const stopTimeout = 30 * time.Second
 type Options struct {
 	// Bin is the folder of the product's binaries.
 	Bin string
-	// Files are the policy: name (ending in .cm.hcl) to text.
+	// Files are the policy: name (ending in .cm.hcl, or that of one compiled document) to text.
 	Files map[string]string
 	// Args are added to the command line.
 	Args []string
@@ -92,7 +92,13 @@ func Launch(o Options) (*Broker, error) {
 	if b.stderr, err = os.Create(filepath.Join(dir, "stderr")); err != nil {
 		return nil, err
 	}
-	args := append([]string{filepath.Join(o.Bin, "casemated"), b.Policy, "--control", b.Control,
+	path := b.Policy
+	for name := range o.Files {
+		if policy.IsDocument(name) {
+			path = filepath.Join(path, name)
+		}
+	}
+	args := append([]string{filepath.Join(o.Bin, "casemated"), path, "--control", b.Control,
 		"--log", b.LogFile, "--libexec", o.Bin}, o.Args...)
 	if o.NoFile != 0 {
 		args = append([]string{"prlimit", fmt.Sprintf("--nofile=%d", o.NoFile), "--"}, args...)

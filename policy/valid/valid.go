@@ -1,31 +1,34 @@
-package policy
+// Package valid says whether a policy is well-formed, and of each value that is
+// not: where it stands, why, and what to write instead. The compiler asks it in its
+// sandbox, also about a document that somebody else has compiled; what root itself
+// depends on, package policy checks again.
+package valid
 
 import (
 	"fmt"
 	"strings"
 
 	"casemate/acl"
+	"casemate/policy"
 )
 
-// Bounds of a policy. They are far above any real one and keep a hostile
-// compiler from making the broker work without end.
+// Bounds of a policy, far above any real one.
 const (
 	MaxServices = 8192
-	MaxSockets  = 16384 // listening sockets of the whole policy
 	MaxBacklog  = 65535 // connections that wait in one of them
 	maxBlocks   = 8192  // acls, limits, profiles or filters
 	maxItems    = 4096  // items of one list
 )
 
-// Validate checks every invariant and returns nil or an Errors. It is pure:
+// Check checks every invariant and returns nil or an Errors. It is pure:
 // whether users, files and addresses exist on the host is not its question.
-func (p *Policy) Validate() error {
+func Check(p *policy.Policy) error {
 	c := &checker{}
 	if p.Edition != 1 {
 		c.add("edition", "write edition = 1", "edition %d is not known to this version", p.Edition)
 	}
-	oneOf(c, "on_stop", p.OnStop, StopModes...)
-	oneOf(c, "on_broken", p.OnBroken, BrokenModes...)
+	oneOf(c, "on_stop", p.OnStop, policy.StopModes...)
+	oneOf(c, "on_broken", p.OnBroken, policy.BrokenModes...)
 	between(c, "services", len(p.Services), 0, MaxServices)
 	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles), "filters": len(p.Filters)} {
 		between(c, path, n, 0, maxBlocks)
@@ -61,7 +64,7 @@ func (p *Policy) Validate() error {
 // twice, and returns the path of block i.
 func (c *checker) order(kind string, i int, name func(int) string) string {
 	n := name(i)
-	if !ValidName(n) {
+	if !policy.ValidName(n) {
 		path := fmt.Sprintf("%s.%d", kind, i)
 		c.name(path, n)
 		return path
@@ -75,7 +78,7 @@ func (c *checker) order(kind string, i int, name func(int) string) string {
 
 // acl checks one list: verdicts, patterns in canonical spelling, prefixes
 // without host bits.
-func (c *checker) acl(p *Policy, i int) {
+func (c *checker) acl(p *policy.Policy, i int) {
 	l := &p.ACLs[i]
 	path := c.order("acls", i, func(i int) string { return p.ACLs[i].Name })
 	oneOf(c, path+".default", l.Default, acl.Verdicts...)

@@ -1,4 +1,4 @@
-package policy
+package valid
 
 import (
 	"fmt"
@@ -7,19 +7,17 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/filter"
 )
 
-// The bounds in bytes of a private /tmp or /dev/shm.
-const (
-	SmallestTmp = 4096
-	LargestTmp  = 1 << 40
-)
+// SmallestTmp is the least size in bytes of a private /tmp or /dev/shm.
+const SmallestTmp = 4096
 
 // Explained tells whether somebody says why f grants what needs a reason: the
 // profile itself, or each service that uses it.
-func (p *Policy) Explained(f *sandbox.Profile) bool {
+func Explained(p *policy.Policy, f *sandbox.Profile) bool {
 	said := f.Because != ""
 	for i := range p.Services {
 		if s := &p.Services[i]; s.Profile == f.Name && f.Because == "" {
@@ -33,7 +31,7 @@ func (p *Policy) Explained(f *sandbox.Profile) bool {
 }
 
 // Reason is what the policy says to explain s: its own because, or its profile's.
-func (p *Policy) Reason(s *Service) string {
+func Reason(p *policy.Policy, s *policy.Service) string {
 	if f := p.Profile(s.Profile); s.Because == "" && f != nil {
 		return f.Because
 	}
@@ -41,7 +39,7 @@ func (p *Policy) Reason(s *Service) string {
 }
 
 // profile checks one resolved profile.
-func (c *checker) profile(p *Policy, i int) {
+func (c *checker) profile(p *policy.Policy, i int) {
 	f := &p.Profiles[i]
 	at := c.order("profiles", i, func(i int) string { return p.Profiles[i].Name })
 	between(c, at+".base", len(f.Base), 0, 16)
@@ -51,7 +49,7 @@ func (c *checker) profile(p *Policy, i int) {
 	words(c, at+".widens", f.Widens, sandbox.Widenable()...)
 	words(c, at+".best_effort", f.BestEffort, sandbox.Dispensable()...)
 	c.text(at+".because", f.Because, 1000)
-	explained := p.Explained(f)
+	explained := Explained(p, f)
 	c.network(at, f, explained)
 	c.files(at+".files", &f.Files)
 	if f.Files.HostProc {
@@ -142,8 +140,8 @@ func (c *checker) files(at string, f *sandbox.Files) {
 }
 
 func (c *checker) scratch(at string, n int64) {
-	if n != 0 && (n < SmallestTmp || n > LargestTmp) {
-		c.add(at, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, LargestTmp>>40), "%d bytes are out of range", n)
+	if n != 0 && (n < SmallestTmp || n > policy.LargestTmp) {
+		c.add(at, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, policy.LargestTmp>>40), "%d bytes are out of range", n)
 	}
 }
 
@@ -176,7 +174,7 @@ func (c *checker) hostPath(at, name string) bool {
 }
 
 // syscalls checks the words for being text, and nothing more: the filter decides.
-func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters Filters) {
+func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters policy.Filters) {
 	oneOf(c, at+".on_violation", s.OnViolation, filter.Actions...)
 	words := slices.Concat(s.Allow, s.Deny)
 	for k, r := range s.ByArgument {
@@ -192,7 +190,7 @@ func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters Filters) {
 }
 
 // filters holds each to be in canonical form, under its own name, and of some use.
-func (c *checker) filters(p *Policy) {
+func (c *checker) filters(p *policy.Policy) {
 	used := make(map[string]bool)
 	for i := range p.Profiles {
 		used[p.Profiles[i].Syscalls.Filter] = true
@@ -201,7 +199,7 @@ func (c *checker) filters(p *Policy) {
 		switch _, err := filter.Decode(p.Filters[name]); {
 		case err != nil:
 			c.add("filters", "compile the policy again", "%q: %v", name, err)
-		case !used[name] || name != FilterName(p.Filters[name]):
+		case !used[name] || name != policy.FilterName(p.Filters[name]):
 			c.add("filters", "compile the policy again", "%q is nobody's filter, or has another's name", name)
 		}
 	}

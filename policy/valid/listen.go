@@ -1,4 +1,4 @@
-package policy
+package valid
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"casemate/listener/address"
+	"casemate/policy"
 )
 
 // listen checks one address.
@@ -17,13 +18,8 @@ func (c *checker) listen(at string, l address.Listen) {
 	}
 }
 
-// UnixDatagrams tells whether the service is handed a unix datagram socket.
-func (s *Service) UnixDatagrams() bool {
-	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
-}
-
 // socket checks the options of the listening sockets.
-func (c *checker) socket(at string, s *Service) {
+func (c *checker) socket(at string, s *policy.Service) {
 	o := &s.Socket
 	between(c, at+".backlog", o.Backlog, 0, MaxBacklog)
 	if !slices.ContainsFunc(s.Listen, address.Listen.File) {
@@ -51,14 +47,14 @@ type taken struct {
 }
 
 // collisions finds listens that the kernel would refuse to open together.
-func (c *checker) collisions(p *Policy) {
+func (c *checker) collisions(p *policy.Policy) {
 	used, count := map[string][]taken{}, 0
 	for i := range p.Services {
 		for k, l := range p.Services[i].Listen {
 			at := fmt.Sprintf("services.%s.listen.%d", p.Services[i].Name, k)
 			ends := l.Endpoints()
-			if count += len(ends); count > MaxSockets {
-				c.add(at, "listen on fewer ports", "the policy opens more than %d sockets", MaxSockets)
+			if count += len(ends); count > policy.MaxSockets {
+				c.add(at, "listen on fewer ports", "the policy opens more than %d sockets", policy.MaxSockets)
 				return
 			}
 			c.collide(used, ends, at, l)

@@ -1,8 +1,10 @@
-package policy
+package valid
 
 import (
 	"fmt"
 	"path"
+
+	"casemate/policy"
 )
 
 // grantedPath is a host path of a profile or service and its place in the policy.
@@ -11,7 +13,7 @@ type grantedPath struct{ at, name string }
 // apart checks that no path is resolved through a directory that a service may
 // write: the service could lead it elsewhere before the next load. Links show
 // only on the host, where the broker looks again.
-func (c *checker) apart(p *Policy) {
+func (c *checker) apart(p *policy.Policy) {
 	var used []grantedPath
 	writers := map[string]string{} // path to the place that grants it
 	profiles := map[string]bool{}

@@ -1,10 +1,11 @@
-package policy
+package valid
 
 import (
 	"fmt"
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/policy"
 )
 
 // The largest numbers a limit block may hold.
@@ -18,7 +19,7 @@ const (
 )
 
 // limit checks one limit block.
-func (c *checker) limit(p *Policy, i int) {
+func (c *checker) limit(p *policy.Policy, i int) {
 	l := &p.Limits[i]
 	path := c.order("limits", i, func(i int) string { return p.Limits[i].Name })
 	between(c, path+".concurrent", l.Concurrent, 0, MaxCount)

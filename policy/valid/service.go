@@ -1,7 +1,8 @@
-package policy
+package valid
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -10,21 +11,19 @@ import (
 
 	"casemate/acl"
 	"casemate/listener/address"
+	"casemate/policy"
 	"casemate/sandbox"
 )
-
-// Builtins are the protocols that casemate-worker serves itself.
-var Builtins = []string{"chargen", "daytime", "discard", "echo", "time"}
 
 // EnvStyles are the sets of peer facts that env_style adds.
 var EnvStyles = []string{"systemd", "ucspi", "xinetd"}
 
 // service checks one service block and what it refers to.
-func (c *checker) service(p *Policy, i int) {
+func (c *checker) service(p *policy.Policy, i int) {
 	s := &p.Services[i]
 	at := c.order("services", i, func(i int) string { return p.Services[i].Name })
 	c.program(at, s)
-	c.identity(at, s, p.Reason(s))
+	c.identity(at, s, Reason(p, s))
 	c.environment(at, s)
 	between(c, at+".listen", len(s.Listen), 1, 256)
 	for k := range s.Listen {
@@ -45,12 +44,12 @@ func (c *checker) service(p *Policy, i int) {
 }
 
 // program checks that the service is one command or one builtin.
-func (c *checker) program(at string, s *Service) {
+func (c *checker) program(at string, s *policy.Service) {
 	switch {
 	case len(s.Command) > 0 && s.Builtin != "":
 		c.add(at+".builtin", "remove command or builtin", "a service is a command or a builtin, not both")
 	case s.Builtin != "":
-		oneOf(c, at+".builtin", s.Builtin, Builtins...)
+		oneOf(c, at+".builtin", s.Builtin, policy.Builtins...)
 		if !s.Wait || s.Stdio != sandbox.StdioFDs {
 			c.add(at+".builtin", "remove wait and stdio", "the worker of a builtin takes the listening sockets over")
 		}
@@ -76,9 +75,9 @@ func (c *checker) program(at string, s *Service) {
 }
 
 // identity checks user and groups; root must be explained.
-func (c *checker) identity(at string, s *Service, reason string) {
+func (c *checker) identity(at string, s *policy.Service, reason string) {
 	c.text(at+".because", s.Because, 1000)
-	explained := func(at string, a Account) {
+	explained := func(at string, a policy.Account) {
 		c.account(at, string(a))
 		if a.Root() && reason == "" {
 			c.add(at, `say why: because = "...", or choose another`, "%q needs a reason", a)
@@ -87,18 +86,18 @@ func (c *checker) identity(at string, s *Service, reason string) {
 	switch {
 	case s.User == "":
 		c.add(at+".user", `write user = "nobody", or user = "dynamic" for a leased uid`, "the service has no user")
-	case s.User != Dynamic:
+	case s.User != policy.Dynamic:
 		explained(at+".user", s.User)
 	}
 	if s.Group != "" {
 		explained(at+".group", s.Group)
 	}
-	if s.Group != "" && s.User == Dynamic {
+	if s.Group != "" && s.User == policy.Dynamic {
 		c.add(at+".group", "remove group, or add it to groups", "a leased uid has its own group")
 	}
 	between(c, at+".groups", len(s.Groups), 0, 64)
 	for k, g := range s.Groups {
-		explained(fmt.Sprintf("%s.groups.%d", at, k), Account(g))
+		explained(fmt.Sprintf("%s.groups.%d", at, k), policy.Account(g))
 	}
 	set(c, at+".groups", s.Groups)
 }
@@ -117,9 +116,9 @@ func (c *checker) account(at, s string) {
 }
 
 // environment checks what the program finds when it starts.
-func (c *checker) environment(at string, s *Service) {
+func (c *checker) environment(at string, s *policy.Service) {
 	between(c, at+".env", len(s.Env), 0, 256)
-	for _, name := range sortedKeys(s.Env) {
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !envName(name) {
 			c.add(at+".env", "use letters, digits and _, with no digit first", "%q is not the name of a variable", name)
 			continue
@@ -139,7 +138,7 @@ func (c *checker) environment(at string, s *Service) {
 func envName(s string) bool { return named(s, 255, letters+digits+"_", digits) }
 
 // delivery checks how sockets reach the program.
-func (c *checker) delivery(at string, s *Service) {
+func (c *checker) delivery(at string, s *policy.Service) {
 	if name, env := s.Stdio.Variable(); !env {
 		oneOf(c, at+".stdio", s.Stdio, sandbox.Stdios...)
 	} else if !envName(name) {
@@ -156,7 +155,7 @@ func (c *checker) delivery(at string, s *Service) {
 	if s.Banner != "" && (s.Wait || !stream) {
 		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
 	}
-	oneOf(c, at+".log", s.Log, LogLevels...)
+	oneOf(c, at+".log", s.Log, policy.LogLevels...)
 	c.attention(at, s)
 	c.duration(at+".linger_ns", s.Linger, time.Second, LongestLinger)
 	if s.Linger == 0 {
@@ -165,7 +164,7 @@ func (c *checker) delivery(at string, s *Service) {
 }
 
 // attention checks what the broker watches of a session's client.
-func (c *checker) attention(at string, s *Service) {
+func (c *checker) attention(at string, s *policy.Service) {
 	c.duration(at+".idle_ns", s.Idle, time.Second, LongestLinger)
 	c.duration(at+".socket.keepalive_ns", s.Socket.Keepalive, time.Second, LongestKeepalive)
 	datagrams := slices.ContainsFunc(s.Listen, address.Listen.Datagram)
@@ -183,7 +182,7 @@ func (c *checker) attention(at string, s *Service) {
 
 // enforceable refuses rules that nobody would enforce: with wait = true the
 // program accepts by itself, so the broker sees no single client.
-func (c *checker) enforceable(at string, p *Policy, s *Service) {
+func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	list, spec := p.ACL(s.ACL), p.Limit(s.Limit)
 	if s.Builtin != "" {
 		if list != nil && namesHosts(list) {
@@ -196,7 +195,7 @@ func (c *checker) enforceable(at string, p *Policy, s *Service) {
 		return
 	}
 	c.answers(at, p, s)
-	if list == nil || !allowsAll(list) {
+	if list == nil || !list.AllowsAll() {
 		c.add(at+".acl", "serve it with wait = false, or write acl = acl.anyone and filter elsewhere",
 			"acl is not enforceable with wait = true: the program accepts its clients itself")
 	}
@@ -211,26 +210,13 @@ func (c *checker) enforceable(at string, p *Policy, s *Service) {
 
 // answers refuses a datagram socket handed over whole under a profile without
 // network: it answers by address, and no filter can tell one address from another.
-func (c *checker) answers(at string, p *Policy, s *Service) {
+func (c *checker) answers(at string, p *policy.Policy, s *policy.Service) {
 	f := p.Profile(s.Profile)
 	if f == nil || f.Network.Mode != sandbox.NetworkNone || !slices.ContainsFunc(s.Listen, address.Listen.Datagram) {
 		return
 	}
 	c.add(at+".profile", `write widens = ["network"] and network { mode = "listener" } in its profile, or serve it with wait = false`,
 		"with wait = true the program sends datagrams to any address from the socket it is handed, and profile %q has no network", s.Profile)
-}
-
-// allowsAll tells whether l admits every client.
-func allowsAll(l *acl.List) bool {
-	for _, r := range l.Rules {
-		if r.Verdict == acl.Deny {
-			return false
-		}
-		if slices.Contains(r.From, "any") && len(r.Except) == 0 && len(r.To) == 0 {
-			return true
-		}
-	}
-	return l.Default == acl.Allow
 }
 
 // namesHosts tells whether l has a pattern that only a host name settles. A

@@ -1,9 +1,11 @@
-package policy
+package valid
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"casemate/policy"
 	"unicode/utf8"
 )
 
@@ -29,7 +31,7 @@ func (e *Invalid) Error() string {
 	return s
 }
 
-// Errors is everything Validate found, in the order of the policy.
+// Errors is everything Check found, in the order of the policy.
 type Errors []*Invalid
 
 // Error returns all errors, one on a line.
@@ -41,8 +43,7 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxErrors bounds what Validate collects: a hostile compiler must not make
-// the broker build a report larger than the policy.
+// maxErrors bounds what Check collects.
 const maxErrors = 1000
 
 // checker collects broken invariants.
@@ -128,20 +129,15 @@ func (c *checker) lines(path, s string, max int) bool {
 // name checks a block's name: it is part of log records, of paths in
 // diagnostics and of references.
 func (c *checker) name(path, s string) bool {
-	if ValidName(s) {
+	if policy.ValidName(s) {
 		return true
 	}
 	c.add(path, "use 1 to 63 lower-case letters, digits, _ and -, with a letter first", "%q is not a name", s)
 	return false
 }
 
-// ValidName tells whether s may name a block: 1 to 63 lower-case letters, digits,
-// _ and -, with a letter first.
-func ValidName(s string) bool { return named(s, 63, lower+digits+"_-", digits+"_-") }
-
 const (
-	lower   = "abcdefghijklmnopqrstuvwxyz"
-	letters = lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	digits  = "0123456789"
 )
 

@@ -1,0 +1,157 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"casemate/acl/limit"
+	"casemate/listener/address"
+	"casemate/sandbox"
+)
+
+// The bounds of a policy that root depends on.
+const (
+	MaxSockets = 16384   // listening sockets of the whole policy
+	LargestTmp = 1 << 40 // bytes of a private /tmp, and of a private /dev/shm
+)
+
+// Builtins are the protocols that casemate-worker serves itself.
+var Builtins = []string{"chargen", "daytime", "discard", "echo", "time"}
+
+// sound checks what casemated itself depends on, whoever wrote the policy: every
+// reference leads somewhere, the work is bounded, no number means "no limit" by being
+// out of range, and nothing is asked for that nobody would enforce. What a layer has to
+// refuse in any case (a path, a user, a pattern, a word of its own) is left to it, and
+// everything that makes a policy good text to package valid.
+func (p *Policy) sound() error {
+	switch {
+	case p.Edition != 1 || !slices.Contains(StopModes, p.OnStop) || !slices.Contains(BrokenModes, p.OnBroken):
+		return errors.New("edition, on_stop or on_broken is not known to this version")
+	case len(p.Services) == 0:
+		return errors.New("the policy has no service")
+	case !inOrder(p.ACLs, aclName) || !inOrder(p.Limits, limitName) || !inOrder(p.Profiles, profileName) || !inOrder(p.Services, serviceName):
+		return errors.New("blocks need names, and are sorted by them, each there once")
+	}
+	for i := range p.Limits {
+		if l := &p.Limits[i]; !limited(l) {
+			return fmt.Errorf("limits.%s: a number is out of range", l.Name)
+		}
+	}
+	for i := range p.Profiles {
+		f := &p.Profiles[i]
+		if err := confines(f); err != nil {
+			return fmt.Errorf("profiles.%s: %w", f.Name, err)
+		}
+		if _, ok := p.Filters[f.Syscalls.Filter]; !ok {
+			return fmt.Errorf("profiles.%s: there is no filter %q", f.Name, f.Syscalls.Filter)
+		}
+	}
+	open := make(map[string]bool)
+	for i := range p.Services {
+		s := &p.Services[i]
+		if err := errors.Join(p.enforceable(s), s.opens(open)); err != nil {
+			return fmt.Errorf("services.%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// inOrder tells whether all of a list have names, by which they are sorted, none there
+// twice: they are looked up by them, and the names are part of paths and records.
+func inOrder[T any](list []T, name func(*T) string) bool {
+	for i := range list {
+		if n := name(&list[i]); !ValidName(n) || i > 0 && name(&list[i-1]) >= n {
+			return false
+		}
+	}
+	return true
+}
+
+// ValidName tells whether s may name a block: 1 to 63 lower-case letters, digits,
+// _ and -, with a letter first.
+func ValidName(s string) bool {
+	const more = "0123456789_-"
+	return s != "" && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz"+more) == "" && !strings.ContainsAny(s[:1], more)
+}
+
+// limited tells whether l limits what it seems to; package limit takes every other
+// number that is out of range for the nearest one in it.
+func limited(l *limit.Spec) bool {
+	rate := func(r limit.Rate) bool { return r == limit.Rate{} || r.Events > 0 && r.Per >= time.Second }
+	return l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+}
+
+// confines checks the words and numbers of a profile that no layer refuses.
+func confines(f *sandbox.Profile) error {
+	if !slices.Contains(sandbox.NetworkModes, f.Network.Mode) {
+		return fmt.Errorf("network mode %q is not known", f.Network.Mode)
+	}
+	for _, name := range f.Capabilities {
+		if !slices.Contains(sandbox.Capabilities, name) {
+			return fmt.Errorf("no service may keep the capability %q", name)
+		}
+	}
+	for i, row := range sandbox.ResourceRows {
+		if n := f.Resources[i]; n != 0 && (n < row.Min || n > row.Max) {
+			return fmt.Errorf("%s: %d is out of range", row.Name, n)
+		}
+	}
+	if min(f.Files.Tmp, f.Files.Shm) < 0 || max(f.Files.Tmp, f.Files.Shm) > LargestTmp {
+		return errors.New("the size of tmp or shm is out of range")
+	}
+	return nil
+}
+
+// enforceable checks that s is one program with what it refers to, and that nobody
+// would overlook a rule of it: who hands the listening socket over sees no client.
+func (p *Policy) enforceable(s *Service) error {
+	list, l, f := p.ACL(s.ACL), p.Limit(s.Limit), p.Profile(s.Profile)
+	datagrams := slices.ContainsFunc(s.Listen, address.Listen.Datagram)
+	switch {
+	case list == nil && s.ACL != "" || l == nil || f == nil:
+		return errors.New("the acl, limit or profile that it names is not there")
+	case s.Linger < time.Second || s.Idle < 0 || s.Socket.Keepalive < 0:
+		return errors.New("a time is out of range")
+	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
+		return errors.New("nobody would see its client go")
+	case s.Builtin != "":
+		if !slices.Contains(Builtins, s.Builtin) || len(s.Command) > 0 || !s.Wait || s.Stdio != sandbox.StdioFDs {
+			return fmt.Errorf("builtin %q does not stand alone, or is not known", s.Builtin)
+		}
+	case len(s.Command) == 0:
+		return errors.New("it has neither command nor builtin")
+	case s.Wait && (!list.AllowsAll() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):
+		return errors.New("acl, per_source and penalty are not enforceable with wait = true")
+	case s.Wait && datagrams && f.Network.Mode == sandbox.NetworkNone:
+		return errors.New("with wait = true it sends datagrams to any address, and its profile has no network")
+	}
+	return nil
+}
+
+// opens counts the sockets of s among those of the policy, each of which is opened once.
+func (s *Service) opens(open map[string]bool) error {
+	before := len(open)
+	for _, l := range s.Listen {
+		ends := l.Endpoints()
+		if len(ends) == 0 || l.Network == "unixgram" && !s.Wait {
+			return fmt.Errorf("%s has no connections to hand out", l)
+		}
+		for _, e := range ends {
+			key := e.Key()
+			if e.Unix() {
+				key = e.Path
+			}
+			if open[key] || len(open) == MaxSockets {
+				return fmt.Errorf("%s is taken already, or one of more than %d sockets", e.Key(), MaxSockets)
+			}
+			open[key] = true
+		}
+	}
+	if n := len(open) - before; n == 0 || s.Builtin != "" && n > sandbox.MaxSockets {
+		return fmt.Errorf("%d sockets, want 1 to %d for a builtin", n, sandbox.MaxSockets)
+	}
+	return nil
+}
