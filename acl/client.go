@@ -72,7 +72,7 @@ func (c Client) Normal() Client {
 		c.Name.State = NoAnswer
 	}
 	if c.Name.State == Known {
-		c.Name.Host = lowerASCII(strings.TrimSuffix(c.Name.Host, "."))
+		c.Name.Host = Lower(strings.TrimSuffix(c.Name.Host, "."))
 		if c.Name.Host == "" {
 			// A confirmed name that is not there is a resolver's fault, and
 			// must not let anyone past a deny rule.
@@ -80,4 +80,15 @@ func (c Client) Normal() Client {
 		}
 	}
 	return c
+}
+
+// Lower folds A-Z alone: names are compared as RFC 4343 says, and no other letter may
+// turn into an ASCII one.
+func Lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }

@@ -3,6 +3,7 @@ package acl
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/gaissmai/bart"
 )
@@ -37,7 +38,7 @@ type set struct {
 }
 
 // Compile checks l and prepares it for matching. Every pattern must be in its
-// canonical spelling (what ParsePattern returns), every verdict and the default
+// canonical spelling (what package pattern returns), every verdict and the default
 // must be allow or deny, a rule needs a From. A nil List is a service without
 // an acl: its Matcher denies everyone with rule RuleNoACL.
 func Compile(l *List) (*Matcher, error) {
@@ -77,8 +78,8 @@ func compileRule(r *Rule) (rule, error) {
 		return out, fmt.Errorf("except%w", err)
 	}
 	for i, p := range r.To {
-		if err := checkLocal(p); err != nil {
-			return out, fmt.Errorf("to[%d]: %w", i, err)
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			return out, fmt.Errorf("to[%d]: %v is not canonical", i, p)
 		}
 		if out.to == nil {
 			out.to = new(bart.Lite)
@@ -95,58 +96,72 @@ func checkVerdict(v Verdict) error {
 	return nil
 }
 
-// checkLocal holds To prefixes to the same canonical form as patterns.
-func checkLocal(p netip.Prefix) error {
-	switch {
-	case !p.IsValid():
-		return fmt.Errorf("not an address prefix")
-	case p.Addr().Is4In6() && p.Bits() >= 96:
-		return fmt.Errorf("%v: write %v", p, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).Masked())
-	case p != p.Masked():
-		return fmt.Errorf("%v: host bits are set: write %v", p, p.Masked())
-	}
-	return nil
-}
-
+// add reads patterns as package pattern spells them. What is not one of its
+// spellings is an error: it could match otherwise than it reads.
 func (s *set) add(patterns []Pattern) error {
-	for i, text := range patterns {
-		p, err := parse(string(text))
-		if err != nil {
-			return fmt.Errorf("[%d]: %w", i, err)
+	for i, p := range patterns {
+		if !s.addWord(p) && !s.addPrefix(string(p)) && !s.addName(string(p)) {
+			return fmt.Errorf("[%d]: pattern %q is not canonical, or none", i, p)
 		}
-		if p.text != string(text) {
-			return fmt.Errorf("[%d]: pattern %q is not canonical: write %s", i, string(text), p.text)
-		}
-		s.addOne(p)
 	}
 	return nil
 }
 
-func (s *set) addOne(p parsed) {
-	s.needsName = s.needsName || p.needsName()
-	switch p.kind {
-	case kindAny:
+func (s *set) addWord(p Pattern) bool {
+	switch p {
+	case Any:
 		s.any = true
-	case kindKnown:
+		return true
+	case AnyKnown:
 		s.known = true
-	case kindUnknown:
+	case NoName:
 		s.unknown = true
-	case kindParanoid:
+	case BadName:
 		s.paranoid = true
-	case kindPrefix:
-		if s.prefixes == nil {
-			s.prefixes = new(bart.Lite)
-		}
-		s.prefixes.Insert(p.prefix)
-	case kindHost:
-		if s.hosts == nil {
-			s.hosts = make(map[string]struct{})
-		}
-		s.hosts[p.text] = struct{}{}
-	case kindDomain:
-		if s.domains == nil {
-			s.domains = make(map[string]struct{})
-		}
-		s.domains[p.text] = struct{}{}
+	default:
+		return false
 	}
+	s.needsName = true
+	return true
+}
+
+// addPrefix takes a prefix, or one address, in its one spelling.
+func (s *set) addPrefix(text string) bool {
+	p, err := netip.ParsePrefix(text)
+	if a, aerr := netip.ParseAddr(text); aerr == nil {
+		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+		if a.IsUnspecified() || a.Zone() != "" || a.String() != text {
+			return false
+		}
+	} else if err != nil || p.IsSingleIP() || p.String() != text {
+		return false
+	}
+	if p.Addr().Is4In6() || p != p.Masked() {
+		return false
+	}
+	if s.prefixes == nil {
+		s.prefixes = new(bart.Lite)
+	}
+	s.prefixes.Insert(p)
+	return true
+}
+
+// addName takes a host name or, with its leading dot, a domain. A word without a dot is
+// no name, and a name does not end like an address.
+func (s *set) addName(text string) bool {
+	const digits = "0123456789"
+	dot := strings.LastIndexByte(text, '.')
+	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz-_."+digits) != "" || strings.Trim(text[dot+1:], digits) == "" || dot < 0 && text != "localhost" {
+		return false
+	}
+	names := &s.hosts
+	if text[0] == '.' {
+		names = &s.domains
+	}
+	if *names == nil {
+		*names = make(map[string]struct{})
+	}
+	(*names)[text] = struct{}{}
+	s.needsName = true
+	return true
 }

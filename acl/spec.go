@@ -72,3 +72,11 @@ func (l *List) AllowsAll() bool {
 // "2001:db8::/32", "host.example.org" or ".example.org".
 // The last five need no more than their text, so a Pattern is its text.
 type Pattern string
+
+// The patterns that are words.
+const (
+	Any      Pattern = "any"      // every client, unix peers included
+	AnyKnown Pattern = "known"    // the client's name is forward-confirmed
+	NoName   Pattern = "unknown"  // the client's address has no name
+	BadName  Pattern = "paranoid" // the name does not lead back to the address
+)

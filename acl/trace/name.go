@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/pattern"
 )
 
 // ParseName reads the name a person asks about: "" (not asked), "unknown",
@@ -21,7 +22,7 @@ func ParseName(s string) (acl.Name, error) {
 		return acl.Name{State: acl.NoAnswer}, nil
 	}
 	n := acl.Client{Name: acl.Name{State: acl.Known, Host: s}}.Normal().Name
-	if err := acl.CheckHost(n.Host); err != nil {
+	if err := pattern.CheckHost(n.Host); err != nil {
 		return acl.Name{}, fmt.Errorf("client name %q: %w", strings.TrimSuffix(s, "."), err)
 	}
 	return n, nil

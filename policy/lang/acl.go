@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/pattern"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -72,7 +73,7 @@ func patterns(at func(*acl.Rule) *[]acl.Pattern) reader[acl.Rule] {
 		}
 		out := make([]acl.Pattern, 0, len(items))
 		for _, v := range items {
-			p, err := acl.ParsePattern(v.s)
+			p, err := pattern.Parse(v.s)
 			if err != nil {
 				summary, next := err.Error(), "write an address, a prefix, a host name, .domain, any, known, unknown or paranoid"
 				if i := strings.LastIndex(summary, ": write "); i >= 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/pattern"
 	"casemate/policy"
 )
 
@@ -106,7 +107,7 @@ func (c *checker) acl(p *policy.Policy, i int) {
 func (c *checker) patterns(path string, list []acl.Pattern) {
 	between(c, path, len(list), 0, maxItems)
 	for i, pat := range list {
-		canon, err := acl.ParsePattern(string(pat))
+		canon, err := pattern.Parse(string(pat))
 		switch at := fmt.Sprintf("%s.%d", path, i); {
 		case err != nil:
 			summary, next := err.Error(), "write an address, a prefix, a host name, .domain, any, known, unknown or paranoid"

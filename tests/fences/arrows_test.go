@@ -17,7 +17,8 @@ type arrow struct {
 // arrows are the rooms of the project and what each may know.
 var arrows = []arrow{
 	{"acl", nil, "host rules are pure: no sockets, no policy, no sandbox"},
-	{"acl/trace", []string{"acl"}, "explains host rules by asking them"},
+	{"acl/pattern", []string{"acl"}, "patterns as people write them; root takes the canonical ones"},
+	{"acl/trace", []string{"acl", "acl/pattern"}, "explains host rules by asking them"},
 	{"acl/limit", nil, "limits are pure and know no host rules"},
 	{"listener/address", nil, "a pure leaf: what may be listened on"},
 	{"listener/loop", []string{"sandbox/panics"}, "descriptors and deadlines; it knows no service"},
@@ -29,7 +30,7 @@ var arrows = []arrow{
 	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "sandbox", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp/filter", "sandbox/hostpath"}, "the model is made of the rooms' spec types"},
-	{"policy/...", []string{"policy/...", "acl", "acl/trace", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/advise"}, "review tools work on the compiled model"},
+	{"policy/...", []string{"policy/...", "acl", "acl/pattern", "acl/trace", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/advise"}, "review tools work on the compiled model"},
 	{"cmd/version", nil, "one word for every binary"},
 	{"cmd/confine", []string{"sandbox/landlock"}, "what the unprivileged binaries take from themselves; which kernel can is known there"},
 	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/...", "cmd/confine", "cmd/version"}, "binaries wire rooms together"},

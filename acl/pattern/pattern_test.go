@@ -1,12 +1,18 @@
-package acl
+package pattern
 
 import (
 	"strings"
 	"testing"
+
+	"casemate/acl"
 )
 
-func TestParsePattern(t *testing.T) {
-	for in, want := range map[string]Pattern{
+func compile(p acl.Pattern) (*acl.Matcher, error) {
+	return acl.Compile(&acl.List{Default: acl.Deny, Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{p}}}})
+}
+
+func TestParse(t *testing.T) {
+	for in, want := range map[string]acl.Pattern{
 		"any": "any", "Known": "known", "UNKNOWN": "unknown", "paranoid": "paranoid",
 		"192.0.2.1": "192.0.2.1", "192.0.2.1/32": "192.0.2.1", "192.0.2.0/24": "192.0.2.0/24",
 		"0.0.0.0/0": "0.0.0.0/0", "::/0": "::/0", "::1": "::1",
@@ -14,17 +20,21 @@ func TestParsePattern(t *testing.T) {
 		"Host.Example.ORG": "host.example.org", "localhost": "localhost",
 		".example.org": ".example.org", ".internal": ".internal", "_x.a-b.example": "_x.a-b.example",
 		"xn--bcher-kva.example": "xn--bcher-kva.example", "10.example": "10.example",
-		strings.Repeat("a", 63) + ".b": Pattern(strings.Repeat("a", 63) + ".b"),
+		strings.Repeat("a", 63) + ".b": acl.Pattern(strings.Repeat("a", 63) + ".b"),
 	} {
-		got, err := ParsePattern(in)
+		got, err := Parse(in)
 		if err != nil || got != want {
 			t.Errorf("%q: %q, %v, want %q", in, got, err, want)
 		}
 	}
 }
 
+// unlikely are names that Compile takes, though no host can have them: its rule reads
+// them as everybody does, and matches nobody.
+var unlikely = map[string]bool{"a..b": true, "..a": true, "-a.example": true, "a-.example": true, strings.Repeat("a", 64) + ".b": true}
+
 // Every refusal says what to write instead, where there is such a thing.
-func TestParsePatternErrors(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                             "write any",
 		"ALL":                          "write any",
@@ -78,9 +88,12 @@ func TestParsePatternErrors(t *testing.T) {
 		strings.Repeat("a.", 127):      "final dot",
 		strings.Repeat("a.", 500):      "at most 253",
 	} {
-		got, err := ParsePattern(in)
+		got, err := Parse(in)
 		if err == nil || got != "" || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v, want an error with %q", in, got, err, want)
+		}
+		if _, err := compile(acl.Pattern(in)); err == nil && !unlikely[in] {
+			t.Errorf("%q: Compile takes it", in)
 		}
 		if err != nil && strings.ContainsAny(err.Error(), "\x00\n\x1b") {
 			t.Errorf("%q: the error carries control characters", in)
@@ -88,7 +101,7 @@ func TestParsePatternErrors(t *testing.T) {
 	}
 }
 
-func FuzzParsePattern(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"any", "known", "192.0.2.0/24", "192.0.2.1", "2001:DB8::/32", "::ffff:1.2.3.4/128", "host.example.org",
 		".Example.org", "fe80::1%eth0", "10.1.2.3/8", "1.2.3.4/255.255.255.0", "0x7f.1", "*.a", "a..b", "[::1]", "é.x",
@@ -96,19 +109,22 @@ func FuzzParsePattern(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		p, err := ParsePattern(s)
+		p, err := Parse(s)
 		if err != nil {
 			if p != "" {
 				t.Fatalf("%q: %q beside %v", s, p, err)
 			}
 			return
 		}
-		again, err := ParsePattern(string(p))
+		again, err := Parse(string(p))
 		if err != nil || again != p {
 			t.Fatalf("%q is accepted as %q, which reads as %q, %v", s, p, again, err)
 		}
-		if _, err := Compile(&List{Default: Deny, Rules: []Rule{{Verdict: Allow, From: []Pattern{p}}}}); err != nil {
+		if _, err := compile(p); err != nil {
 			t.Fatalf("Compile refuses the accepted %q: %v", p, err)
+		}
+		if _, err := compile(acl.Pattern(s)); err == nil && s != string(p) {
+			t.Fatalf("Compile takes %q, which is spelled %q", s, p)
 		}
 	})
 }

@@ -1,91 +1,46 @@
-package acl
+// Package pattern reads the client patterns of an acl as people write them, and says of
+// those that it does not take what to write instead.
+package pattern
 
 import (
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
-)
 
-// The patterns that are words.
-const (
-	Any      Pattern = "any"      // every client, unix peers included
-	AnyKnown Pattern = "known"    // the client's name is forward-confirmed
-	NoName   Pattern = "unknown"  // the client's address has no name
-	BadName  Pattern = "paranoid" // the name does not lead back to the address
+	"casemate/acl"
 )
 
 // maxPattern is a bound on the text of a pattern in bytes: a host name has at
 // most 253 (RFC 1035 section 2.3.4, without the root label), a domain one more.
 const maxPattern = 254
 
-type kind uint8
-
-const (
-	kindAny kind = iota
-	kindKnown
-	kindUnknown
-	kindParanoid
-	kindPrefix // a prefix, or one address as a full-length prefix
-	kindHost
-	kindDomain
-)
-
-// parsed is a Pattern taken apart. text is the canonical spelling.
-type parsed struct {
-	kind   kind
-	prefix netip.Prefix // kindPrefix only; masked, never IPv4-mapped
-	text   string       // for kindDomain with its leading dot
-}
-
-func (p parsed) needsName() bool {
-	switch p.kind {
-	case kindAny, kindPrefix:
-		return false
-	}
-	return true
-}
-
-// ParsePattern reads one client pattern and returns its canonical spelling:
+// Parse reads one client pattern and returns its canonical spelling:
 // lower case, the shortest form of an address (RFC 5952), one address without
 // a length. Spellings whose meaning is in doubt (host bits, an IPv4-mapped
 // address, a zone, a wildcard of another program) are errors that say what to
-// write instead. ParsePattern of an accepted pattern is that pattern.
-func ParsePattern(s string) (Pattern, error) {
-	p, err := parse(s)
-	if err != nil {
-		return "", err
-	}
-	return Pattern(p.text), nil
-}
-
-func parse(s string) (parsed, error) {
+// write instead. Parse of an accepted pattern is that pattern.
+func Parse(s string) (acl.Pattern, error) {
 	if s == "" {
-		return parsed{}, fmt.Errorf("pattern is empty: write any for every client")
+		return "", fmt.Errorf("pattern is empty: write any for every client")
 	}
 	if len(s) > maxPattern {
-		return parsed{}, fmt.Errorf("pattern %q...: %d bytes, a host name has at most 253", s[:32], len(s))
+		return "", fmt.Errorf("pattern %q...: %d bytes, a host name has at most 253", s[:32], len(s))
 	}
-	p, err := parseLower(lowerASCII(s))
+	p, err := parseLower(acl.Lower(s))
 	if err != nil {
-		return parsed{}, fmt.Errorf("pattern %q: %w", s, err)
+		return "", fmt.Errorf("pattern %q: %w", s, err)
 	}
-	return p, nil
+	return acl.Pattern(p), nil
 }
 
-func parseLower(s string) (parsed, error) {
-	switch Pattern(s) {
-	case Any:
-		return parsed{kind: kindAny, text: s}, nil
-	case AnyKnown:
-		return parsed{kind: kindKnown, text: s}, nil
-	case NoName:
-		return parsed{kind: kindUnknown, text: s}, nil
-	case BadName:
-		return parsed{kind: kindParanoid, text: s}, nil
+func parseLower(s string) (string, error) {
+	switch acl.Pattern(s) {
+	case acl.Any, acl.AnyKnown, acl.NoName, acl.BadName:
+		return s, nil
 	}
 	if err := foreign(s); err != nil {
-		return parsed{}, err
+		return "", err
 	}
 	if strings.Contains(s, "/") {
 		return parsePrefix(s)
@@ -94,7 +49,7 @@ func parseLower(s string) (parsed, error) {
 		return single(a)
 	}
 	if strings.Contains(s, ":") {
-		return parsed{}, fmt.Errorf("not an IPv6 address")
+		return "", fmt.Errorf("not an IPv6 address")
 	}
 	return parseHost(s)
 }
@@ -122,26 +77,26 @@ func foreign(s string) error {
 	return nil
 }
 
-func parsePrefix(s string) (parsed, error) {
+func parsePrefix(s string) (string, error) {
 	addr, length, _ := strings.Cut(s, "/")
 	p, err := netip.ParsePrefix(s)
 	if err != nil {
 		if a, e := netip.ParseAddr(addr); e == nil && a.Is4() {
-			return parsed{}, dottedMask(a, length)
+			return "", dottedMask(a, length)
 		}
-		return parsed{}, fmt.Errorf("not an address prefix: write address/length, such as 192.0.2.0/24 or 2001:db8::/32")
+		return "", fmt.Errorf("not an address prefix: write address/length, such as 192.0.2.0/24 or 2001:db8::/32")
 	}
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p4 := netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96).Masked()
-		return parsed{}, fmt.Errorf("IPv4-mapped clients are matched as IPv4: write %v", p4)
+		return "", fmt.Errorf("IPv4-mapped clients are matched as IPv4: write %v", p4)
 	}
 	if p != p.Masked() {
-		return parsed{}, fmt.Errorf("host bits are set: write %v for the network or %v for the one address", p.Masked(), p.Addr())
+		return "", fmt.Errorf("host bits are set: write %v for the network or %v for the one address", p.Masked(), p.Addr())
 	}
 	if p.IsSingleIP() {
 		return single(p.Addr())
 	}
-	return parsed{kind: kindPrefix, prefix: p, text: p.String()}, nil
+	return p.String(), nil
 }
 
 // dottedMask names the length a dotted mask stands for, if it stands for one.
@@ -158,41 +113,38 @@ func dottedMask(a netip.Addr, mask string) error {
 	return fmt.Errorf("write the mask as a length: %v", netip.PrefixFrom(a, ones).Masked())
 }
 
-func single(a netip.Addr) (parsed, error) {
+func single(a netip.Addr) (string, error) {
 	switch {
 	case a.Is4In6():
-		return parsed{}, fmt.Errorf("IPv4-mapped clients are matched as IPv4: write %v", a.Unmap())
+		return "", fmt.Errorf("IPv4-mapped clients are matched as IPv4: write %v", a.Unmap())
 	case a.IsUnspecified():
 		// xinetd reads it as every client; nobody can mean the address itself.
-		return parsed{}, fmt.Errorf("no client has this address: write any, or %v for the family", netip.PrefixFrom(a, 0))
+		return "", fmt.Errorf("no client has this address: write any, or %v for the family", netip.PrefixFrom(a, 0))
 	}
-	return parsed{kind: kindPrefix, prefix: netip.PrefixFrom(a, a.BitLen()), text: a.String()}, nil
+	return a.String(), nil
 }
 
 // parseHost takes a host name of two labels or more, localhost, or a domain
 // with its leading dot. Other names of one label are refused: no reverse zone
 // answers them, and a mistyped word ("knwon") in a deny rule would match nobody.
-func parseHost(s string) (parsed, error) {
+func parseHost(s string) (string, error) {
 	name, domain := strings.CutPrefix(s, ".")
 	if trimmed, dot := strings.CutSuffix(name, "."); dot {
 		if strings.Trim(trimmed, "0123456789.") == "" {
-			return parsed{}, fmt.Errorf("write an address prefix, such as 192.0.2.0/24")
+			return "", fmt.Errorf("write an address prefix, such as 192.0.2.0/24")
 		}
-		return parsed{}, fmt.Errorf("write the name without the final dot")
+		return "", fmt.Errorf("write the name without the final dot")
 	}
 	if err := CheckHost(name); err != nil {
-		return parsed{}, err
+		return "", err
 	}
 	if strings.Trim(name[strings.LastIndexByte(name, '.')+1:], "0123456789") == "" {
-		return parsed{}, fmt.Errorf("neither an address nor a name: write an address (four decimal numbers without leading zeros) or a prefix, such as 192.0.2.0/24")
+		return "", fmt.Errorf("neither an address nor a name: write an address (four decimal numbers without leading zeros) or a prefix, such as 192.0.2.0/24")
 	}
-	if domain {
-		return parsed{kind: kindDomain, text: s}, nil
+	if !domain && !strings.Contains(name, ".") && name != "localhost" {
+		return "", fmt.Errorf("write any, known, unknown, paranoid, an address, a prefix, a full host name or .%s for a domain", name)
 	}
-	if !strings.Contains(name, ".") && name != "localhost" {
-		return parsed{}, fmt.Errorf("write any, known, unknown, paranoid, an address, a prefix, a full host name or .%s for a domain", name)
-	}
-	return parsed{kind: kindHost, text: s}, nil
+	return s, nil
 }
 
 // CheckHost tells what is wrong with a host name in lower case, without a dot at either end.
@@ -230,21 +182,4 @@ func checkLabel(l string) error {
 		return fmt.Errorf("a label neither begins nor ends with a hyphen")
 	}
 	return nil
-}
-
-// lowerASCII folds A-Z alone: names are compared as RFC 4343 says, and no
-// other letter may turn into an ASCII one.
-func lowerASCII(s string) string {
-	for i := 0; i < len(s); i++ {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			b := []byte(s)
-			for j := i; j < len(b); j++ {
-				if 'A' <= b[j] && b[j] <= 'Z' {
-					b[j] += 'a' - 'A'
-				}
-			}
-			return string(b)
-		}
-	}
-	return s
 }
