@@ -87,7 +87,7 @@ func TestBecauseOnEitherSide(t *testing.T) {
 var unsound = []string{
 	"edition", "on_stop", "on_broken", "no service", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
-	"hangup without the socket", "builtin sockets", "builtin wait", "no listen", "network name", "unixgram nowait", "backwards",
+	"hangup without the socket", "builtin sockets", "builtin wait", "no listen", "network name", "unixgram nowait", "backwards", "port 0", "wide", "mapped", "wildcard", "family", "unix relative", "unix long", "contradiction",
 }
 
 // TestValidate breaks one thing at a time and expects one error at its path.

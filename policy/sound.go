@@ -135,11 +135,10 @@ func (p *Policy) enforceable(s *Service) error {
 func (s *Service) opens(open map[string]bool) error {
 	before := len(open)
 	for _, l := range s.Listen {
-		ends := l.Endpoints()
-		if len(ends) == 0 || l.Network == "unixgram" && !s.Wait {
+		if !l.Valid() || l.Network == "unixgram" && !s.Wait {
 			return fmt.Errorf("%s has no connections to hand out", l)
 		}
-		for _, e := range ends {
+		for _, e := range l.Endpoints() {
 			key := e.Key()
 			if e.Unix() {
 				key = e.Path

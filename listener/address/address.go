@@ -7,7 +7,9 @@
 package address
 
 import (
+	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,8 +58,15 @@ func lookup(word string) network {
 // MaxPorts is how many ports one listen address may cover.
 const MaxPorts = 1024
 
-// Listen is one listen address as a policy names it. Parse makes it, and a
-// Listen that Parse did not refuse keeps what the fields promise.
+// MaxPath is what sun_path holds beside its end (unix(7)).
+const MaxPath = 107
+
+// Unprintable tells whether a path of ours must not have r: a control character, or what
+// stands for bytes that are no UTF-8.
+func Unprintable(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }
+
+// Listen is one listen address as a policy names it. Package spell makes it of what
+// people write; one that is Valid keeps what the fields promise.
 type Listen struct {
 	// Network is one of Networks. tcp and udp without Addr mean both families:
 	// one IPv4 and one v6-only IPv6 socket.
@@ -96,6 +105,48 @@ func (l Listen) String() string {
 		b.WriteString("-" + strconv.Itoa(int(l.LastPort)))
 	}
 	return b.String()
+}
+
+// Valid tells whether the fields fit each other, and the kernel can be asked for them.
+func (l Listen) Valid() bool {
+	n, a := lookup(l.Network), l.Addr
+	if n.path {
+		file := path.IsAbs(l.Path) && path.Clean(l.Path) == l.Path && l.Path != "/"
+		return (file || len(l.Path) > 1 && l.Path[0] == '@') && len(l.Path) <= MaxPath && !strings.ContainsFunc(l.Path, Unprintable) &&
+			l == Listen{Network: l.Network, Path: l.Path}
+	}
+	family := func(opens string) bool { return strings.HasSuffix(opens, "4") == a.Is4() }
+	fits := !a.IsValid() || slices.ContainsFunc(n.opens, family) && a.Zone() == "" && !a.Is4In6() && !a.IsMulticast() && !a.IsUnspecified()
+	return n.word != "" && fits && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
+}
+
+// MarshalText is String: the compiled policy holds listen addresses as text.
+func (l Listen) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads what MarshalText writes of a valid Listen, and nothing else.
+func (l *Listen) UnmarshalText(b []byte) error {
+	s := string(b)
+	word, rest, _ := strings.Cut(s, ":")
+	got := Listen{Network: word}
+	if got.Unix() {
+		got.Path = rest
+	} else {
+		i := max(0, strings.LastIndexByte(rest, ':'))
+		first, last, ranged := strings.Cut(rest[i:], "-")
+		if !ranged {
+			last = first[min(1, len(first)):]
+		}
+		// What cannot be read is 0 here, and so not what String makes of it.
+		from, _ := strconv.ParseUint(strings.TrimPrefix(first, ":"), 10, 16)
+		to, _ := strconv.ParseUint(last, 10, 16)
+		got.Addr, _ = netip.ParseAddr(strings.Trim(rest[:i], "/[]"))
+		got.Port, got.LastPort = uint16(from), uint16(to)
+	}
+	if !got.Valid() || got.String() != s {
+		return fmt.Errorf("%q is no listen address, or not as one is spelled", s)
+	}
+	*l = got
+	return nil
 }
 
 // opens are the networks of l's sockets: those of its word and, where it has an

@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"casemate/listener/address"
+	"casemate/listener/address/spell"
 	"casemate/policy/suggest"
 )
 
 // parseListen reads one listen address, with names of ports.
 func parseListen(s string) (address.Listen, *badValue) {
-	l, err := address.Parse(s, namedPort)
-	var bad *address.Error
+	l, err := spell.Parse(s, namedPort)
+	var bad *spell.Error
 	if !errors.As(err, &bad) {
 		return l, nil
 	}

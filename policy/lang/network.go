@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"casemate/listener/address"
+	"casemate/listener/address/spell"
 	"casemate/sandbox"
 )
 
@@ -92,7 +92,7 @@ func portsOf(v value) (first, last uint16, wrong *badValue) {
 	case v.kind == kindString && v.s == "any":
 		return 0, 0, nil
 	case v.kind == kindString:
-		first, last, bad := address.ParsePorts(v.s, namedPort)
+		first, last, bad := spell.ParsePorts(v.s, namedPort)
 		if bad != nil {
 			return 0, 0, &badValue{clip(bad.Summary), portHint(v.s, bad.Next)}
 		}

@@ -139,14 +139,14 @@ func FuzzFormat(f *testing.F) {
 		if len(ds) > 0 || string(again) != string(out) {
 			t.Fatalf("not stable: %v\n%q\n%q\n%q", ds, text, out, again)
 		}
-		if a, b := spell(text), spell(string(out)); a != b {
+		if a, b := writeOut(text), writeOut(string(out)); a != b {
 			t.Fatalf("more than white space changed:\n%q\n%q", a, b)
 		}
 	})
 }
 
 // spell joins a text's tokens without the white space between them.
-func spell(text string) string {
+func writeOut(text string) string {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, string(byteOrderMark)), "\r\n", "\n")
 	tokens, _ := hclsyntax.LexConfig([]byte(text), "f", hcl.InitialPos)
 	var b strings.Builder

@@ -7,13 +7,14 @@ import (
 	"strconv"
 
 	"casemate/listener/address"
+	"casemate/listener/address/spell"
 	"casemate/policy"
 )
 
 // listen checks one address.
 func (c *checker) listen(at string, l address.Listen) {
-	var bad *address.Error
-	if errors.As(l.Check(), &bad) {
+	var bad *spell.Error
+	if errors.As(spell.Check(l), &bad) {
 		c.add(at, bad.Next, "%s", bad.Summary)
 	}
 }

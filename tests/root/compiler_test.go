@@ -173,7 +173,7 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		{"wrong digest", "reply", wrongDigest, "digest"},
 		{"not canonical", "reply", loose, "canonical"},
 		{"unknown field", "reply", unknown, "extra"},
-		{"forged network", "reply", forged, `network "t" is not known`},
+		{"forged network", "reply", forged, "no listen address"},
 		{"other version", "reply", `{"format_version":9}`, "format_version 9"},
 		{"no document", "reply", `{"format_version":1}`, "errors"},
 		{"does not read", "deaf", good, "the compiler: "},

@@ -1,11 +1,16 @@
-package address
+// Package spell reads listen addresses as people write them, and says of what is none
+// what to write instead.
+package spell
 
 import (
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+
+	"casemate/listener/address"
 )
 
 // Error is why a text is no listen address, and what to write instead.
@@ -25,23 +30,22 @@ func bad(next, format string, args ...any) *Error {
 //
 // named gives the port of a service name and is nil where only numbers may
 // stand. The error is an *Error.
-func Parse(s string, named func(string) (uint16, bool)) (Listen, error) {
+func Parse(s string, named func(string) (uint16, bool)) (address.Listen, error) {
 	l, err := parse(s, named)
 	if err != nil {
-		return Listen{}, err
+		return address.Listen{}, err
 	}
 	return l, nil
 }
 
-func parse(s string, named func(string) (uint16, bool)) (l Listen, err *Error) {
+func parse(s string, named func(string) (uint16, bool)) (l address.Listen, err *Error) {
 	word, rest, ok := strings.Cut(s, ":")
-	n := lookup(word)
 	switch {
 	case !ok:
 		return l, bad(`write it as "tcp://:7979", "tcp://192.0.2.1:79" or "unix:/run/name.sock"`, "%q has no network", s)
-	case n.word == "":
-		return l, bad("write one of: "+strings.Join(Networks(), ", "), "network %q is not known", word)
-	case n.path:
+	case !slices.Contains(address.Networks(), word):
+		return l, bad("write one of: "+strings.Join(address.Networks(), ", "), "network %q is not known", word)
+	case address.Listen{Network: word}.Unix():
 		return parsePath(word, rest)
 	}
 	l.Network = word
@@ -56,12 +60,12 @@ func parse(s string, named func(string) (uint16, bool)) (l Listen, err *Error) {
 	if l.Addr, err = parseHost(word, rest[:i]); err != nil {
 		return l, err
 	}
-	if err = l.family(); err != nil {
-		return l, err
+	if !(address.Listen{Network: word, Addr: l.Addr, Port: 1, LastPort: 1}).Valid() {
+		return l, bad("change the network or the address", "%v is not an address of %s", l.Addr, word)
 	}
 	l.Port, l.LastPort, err = ParsePorts(rest[i+1:], named)
-	if err == nil && int(l.LastPort)-int(l.Port) >= MaxPorts {
-		err = bad(fmt.Sprintf("cover at most %d ports", MaxPorts), "the range %d-%d is too wide", l.Port, l.LastPort)
+	if err == nil && int(l.LastPort)-int(l.Port) >= address.MaxPorts {
+		err = bad(fmt.Sprintf("cover at most %d ports", address.MaxPorts), "the range %d-%d is too wide", l.Port, l.LastPort)
 	}
 	return l, err
 }
@@ -101,16 +105,6 @@ func parseHost(word, host string) (netip.Addr, *Error) {
 	return a, nil
 }
 
-// family checks that the address is one of the network's.
-func (l Listen) family() *Error {
-	for _, n := range l.opens() {
-		if l.Addr.IsValid() && strings.HasSuffix(n, "4") != l.Addr.Is4() {
-			return bad("change the network or the address", "%v is not an address of %s", l.Addr, l.Network)
-		}
-	}
-	return nil
-}
-
 // ParsePorts reads one port or a range of them: "79", "finger", "8000-8010".
 // named is as for Parse. Names may have a hyphen ("kerberos-adm").
 func ParsePorts(s string, named func(string) (uint16, bool)) (first, last uint16, err *Error) {
@@ -147,12 +141,9 @@ func parsePort(s string) (uint16, *Error) {
 	return uint16(n), nil
 }
 
-// maxPath is what sun_path holds beside its end (unix(7)).
-const maxPath = 107
-
 // parsePath reads the path or @name of a unix socket.
-func parsePath(word, rest string) (Listen, *Error) {
-	l := Listen{Network: word, Path: rest}
+func parsePath(word, rest string) (address.Listen, *Error) {
+	l := address.Listen{Network: word, Path: rest}
 	name, slashes := strings.CutPrefix(rest, "//")
 	if at, _, query := strings.Cut(name, "?"); query {
 		return l, bad(fmt.Sprintf("write %q, and a block socket { mode = \"0660\"  owner = \"...\"  group = \"...\" } in the service", word+":"+at), "%q has a query string", rest)
@@ -160,9 +151,9 @@ func parsePath(word, rest string) (Listen, *Error) {
 	switch {
 	case slashes:
 		return l, bad(fmt.Sprintf("write %q", word+":"+name), "%q has two slashes too many", rest)
-	case len(rest) > maxPath:
-		return l, bad(fmt.Sprintf("use at most %d bytes", maxPath), "the path has %d bytes", len(rest))
-	case strings.ContainsFunc(rest, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }):
+	case len(rest) > address.MaxPath:
+		return l, bad(fmt.Sprintf("use at most %d bytes", address.MaxPath), "the path has %d bytes", len(rest))
+	case strings.ContainsFunc(rest, address.Unprintable):
 		return l, bad("use printable UTF-8", "%q has bytes that no path should have", rest)
 	case rest == "@":
 		return l, bad("write "+word+":@NAME", "the abstract socket has no name")
@@ -173,21 +164,8 @@ func parsePath(word, rest string) (Listen, *Error) {
 	return l, nil
 }
 
-// MarshalText is String: the compiled policy holds listen addresses as text.
-func (l Listen) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText reads what MarshalText writes, with ports as numbers.
-func (l *Listen) UnmarshalText(b []byte) error {
-	got, err := Parse(string(b), nil)
-	if err != nil {
-		return err
-	}
-	*l = got
-	return nil
-}
-
 // Check reports why l is not what Parse makes of its own text, or nil.
-func (l Listen) Check() error {
+func Check(l address.Listen) error {
 	again, err := Parse(l.String(), nil)
 	if err == nil && again != l {
 		err = bad("write "+again.String(), "the fields of %s contradict each other", l)
