@@ -16,6 +16,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/lang"
+	"casemate/policy/source"
 	"casemate/policy/valid"
 
 	"github.com/spf13/cobra"
@@ -146,7 +147,7 @@ func compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) 
 // read reads one path; "-" is standard input.
 func (a *app) read(path string) ([]policy.SourceFile, error) {
 	if path != "-" {
-		return policy.ReadSources(path)
+		return source.Read(path)
 	}
 	data, err := io.ReadAll(io.LimitReader(a.in, policy.MaxSourceFile+1))
 	if err != nil {

@@ -40,6 +40,7 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/cmd/confine/...", "confines the process that calls it"},
 	{"casemate/policy/lang/...", "the front end runs in its own sandbox"},
 	{"casemate/policy/explain", "the command line explains, from what the broker hands out"},
+	{"casemate/policy/source", "casemated takes its policy from root alone"},
 	{"casemate/policy/valid", "the compiler checks what it writes, in its sandbox"},
 	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
 	{"casemate/acl/trace", "the broker decides, and explains nothing"},

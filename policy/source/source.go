@@ -1,0 +1,100 @@
+// Package source reads policies for who only looks at them, as the command line does:
+// whoever they belong to, as long as not everybody may change them. casemated takes its own
+// from root alone (policy.ReadOwnSources).
+package source
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"casemate/policy"
+)
+
+// Read reads the policy at a path: a file, or every *.cm.hcl of a directory, as
+// policy.ReadOwnSources does. A file must be regular; neither it nor its
+// directory may be writable for everybody or for a group other than root's. The error is a
+// *policy.SourceError.
+func Read(path string) ([]policy.SourceFile, error) {
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return nil, policy.SystemError(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, policy.SystemError(path, err)
+	}
+	if info.IsDir() {
+		return readDir(path, f, info)
+	}
+	data, err := readFile(path, f, policy.MaxSourceAll)
+	if err != nil {
+		return nil, err
+	}
+	return []policy.SourceFile{{Name: path, Data: data}}, nil
+}
+
+// flags open a file without waiting for the other end of a FIFO.
+const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_CLOEXEC
+
+// readDir reads a directory through os.Root, so that no link leads out of it.
+func readDir(dir string, f *os.File, info fs.FileInfo) (files []policy.SourceFile, err error) {
+	if err := check(dir, info); err != nil {
+		return nil, err
+	}
+	names, err := policy.SourceNames(f)
+	if err != nil {
+		return nil, policy.SystemError(dir, err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, policy.SystemError(dir, err)
+	}
+	defer root.Close()
+	left := policy.MaxSourceAll
+	for _, name := range names {
+		file, err := root.OpenFile(filepath.Base(name), flags, 0)
+		if err != nil {
+			return nil, policy.SystemError(name, err)
+		}
+		data, err := readFile(name, file, left)
+		file.Close()
+		if err != nil {
+			return nil, err
+		}
+		left -= len(data)
+		files = append(files, policy.SourceFile{Name: name, Data: data})
+	}
+	return files, nil
+}
+
+// readFile checks what is open, so that nothing can change between look and read.
+func readFile(name string, f *os.File, left int) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, policy.SystemError(name, err)
+	}
+	if info.Mode().IsRegular() { // ReadRegular refuses the rest
+		if err := check(name, info); err != nil {
+			return nil, err
+		}
+	}
+	return policy.ReadRegular(name, f, left)
+}
+
+// check refuses what others than root and the owner may change. A sticky directory
+// (/tmp) does not pass: others may add a file to it.
+func check(name string, info fs.FileInfo) error {
+	mode := info.Mode()
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case mode.Perm()&0o002 != 0:
+		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod o-w " + name}
+	case mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0):
+		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("writable for its group (mode %04o)", mode.Perm()), Next: "run chmod g-w " + name}
+	}
+	return nil
+}
