@@ -19,7 +19,7 @@ type Profile struct {
 	Name string `json:"name"`
 	// Base is the chain of profiles it was made from, nearest first.
 	Base []string `json:"base,omitempty"`
-	// Widens names the layers (see Widenable) in which the profile grants more than its base.
+	// Widens names the layers (see valid.Widenable) in which the profile grants more than its base.
 	Widens []string `json:"widens,omitempty"`
 	// Because is the reason that root, capabilities and host network need.
 	Because string `json:"because,omitempty"`

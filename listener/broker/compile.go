@@ -11,7 +11,6 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/policy"
-	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,19 +79,10 @@ func decodeCompiled(answer []byte, files []policy.SourceFile) (*policy.Document,
 
 // runCompiler starts the compiler, feeds it and collects its answer.
 func (b *Broker) runCompiler(request []byte) ([]byte, error) {
-	plan, err := sandbox.NewPlan(compileProfile(), sandbox.Command{
-		Service: "casemate-compile", Path: b.libexec("casemate"), Argv: []string{"casemate", "compile", "--stdin"},
-		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1,
-	})
+	c, err := b.helperCell(compileProfile(), "casemate", "compile", "--stdin")
 	if err != nil {
 		return nil, err
 	}
-	// Its stderr goes nowhere: what it writes there would pass for records of the log.
-	box, err := sandbox.Prepare(plan, sandbox.Options{})
-	if err != nil {
-		return nil, err
-	}
-	c := prepared{box}
 	defer c.Close()
 	return b.converse(c, request)
 }

@@ -62,28 +62,38 @@ func logProfile() sandbox.Profile {
 	return p
 }
 
+// helperCell prepares the sandbox of one of the broker's helpers.
+func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
+	var env []string
+	if b.conf.Journal {
+		env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority
+	}
+	plan, err := sandbox.NewPlan(p, sandbox.Command{
+		Service: p.Name, Path: b.libexec(argv[0]), Argv: argv, Env: env,
+		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Its stderr goes nowhere: nobody but the broker holds the log, where what another one
+	// writes would pass for records.
+	box, err := sandbox.Prepare(plan, sandbox.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return prepared{box}, nil
+}
+
 // workerCell prepares the sandbox of a worker on its first start.
 func (b *Broker) workerCell(verb string, p sandbox.Profile) func() (cell, error) {
 	return func() (cell, error) {
-		c := sandbox.Command{
-			Service: p.Name, Path: b.libexec("casemate-worker"), Argv: []string{"casemate-worker", verb},
-			Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1,
-		}
-		if b.conf.Journal {
-			c.Env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority
-		}
-		plan, err := sandbox.NewPlan(p, c)
+		c, err := b.helperCell(p, "casemate-worker", verb)
 		if err != nil {
 			return nil, err
 		}
-		// Nobody but the broker holds the log: what another one wrote would pass for records.
-		box, err := sandbox.Prepare(plan, sandbox.Options{})
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range box.Losses() {
+		for _, l := range c.Losses() {
 			b.Log("not enforced on this host: "+p.Name, l)
 		}
-		return prepared{box}, nil
+		return c, nil
 	}
 }

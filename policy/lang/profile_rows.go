@@ -11,7 +11,7 @@ import (
 var baseRow = Attribute{Name: "base", Example: "profile.line", Doc: "absent: profile.strict; see casemate profiles"}
 
 // widensRow is read first of the others, for they say what it must hold.
-var widensRow = Attribute{Name: "widens", Example: `["capabilities", "files", "network", "syscalls"]`, Words: sandbox.Widenable(), Doc: "layers in which it grants more than its base"}
+var widensRow = Attribute{Name: "widens", Example: `["capabilities", "files", "network", "syscalls"]`, Words: valid.Widenable, Doc: "layers in which it grants more than its base"}
 
 // profileTable is profile "NAME" { ... }. What is not written is the base's.
 var profileTable = table[profile]{

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"casemate/policy"
-	"casemate/sandbox"
+	"casemate/policy/valid"
 )
 
 // companions are what an attribute must have beside it to mean something.
@@ -32,7 +32,7 @@ func with(at []string, name, val string) string {
 		return text
 	case kindProfile:
 		if name != "widens" && name != "because" {
-			text = strings.Replace(text, "{\n", fmt.Sprintf("{\nbecause = \"x\"\nwidens = [\"%s\"]\n", strings.Join(sandbox.Widenable(), `", "`)), 1)
+			text = strings.Replace(text, "{\n", fmt.Sprintf("{\nbecause = \"x\"\nwidens = [\"%s\"]\n", strings.Join(valid.Widenable, `", "`)), 1)
 		}
 	case kindService:
 		fixed := ""
@@ -86,7 +86,7 @@ func TestRowsAreRead(t *testing.T) {
 			t.Errorf("%s has no word about it", full)
 		}
 	})
-	for _, l := range sandbox.Widenable() {
+	for _, l := range valid.Widenable {
 		if !layers[l] {
 			t.Errorf("no attribute widens %q", l)
 		}

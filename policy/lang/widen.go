@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/sandbox"
+	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -39,7 +39,7 @@ func (w *widening) need(layer string, rng hcl.Range, what string) {
 func (w *widening) finish(b *block, p *profile) {
 	for i, layer := range w.declared {
 		rng := w.c.places[fmt.Sprintf("%s.widens.%d", b.path, i)]
-		if words := sandbox.Widenable(); !slices.Contains(words, layer) {
+		if words := valid.Widenable; !slices.Contains(words, layer) {
 			w.c.report(codeValue, rng, didYouMean(layer, words, ""), "%q is not a layer that widens", clip(layer))
 		} else if !w.used[layer] {
 			w.c.warn(codeSpare, rng, fmt.Sprintf("remove %q", layer), "profile %q widens nothing in %s", w.name, layer)

@@ -15,6 +15,10 @@ import (
 // SmallestTmp is the least size in bytes of a private /tmp or /dev/shm.
 const SmallestTmp = 4096
 
+// Widenable are the layers in which a profile may grant more than its base does: the
+// words of widens.
+var Widenable = []string{"network", "files", "capabilities", "syscalls", "resources", "user_namespace"}
+
 // Explained tells whether somebody says why f grants what needs a reason: the
 // profile itself, or each service that uses it.
 func Explained(p *policy.Policy, f *sandbox.Profile) bool {
@@ -46,7 +50,7 @@ func (c *checker) profile(p *policy.Policy, i int) {
 	for k, b := range f.Base {
 		c.name(fmt.Sprintf("%s.base.%d", at, k), b)
 	}
-	words(c, at+".widens", f.Widens, sandbox.Widenable()...)
+	words(c, at+".widens", f.Widens, Widenable...)
 	words(c, at+".best_effort", f.BestEffort, sandbox.Dispensable()...)
 	c.text(at+".because", f.Because, 1000)
 	explained := Explained(p, f)
