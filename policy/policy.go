@@ -77,8 +77,10 @@ type Service struct {
 	// the base name of the path). Exactly one of Command and Builtin is set.
 	Command []string `json:"command,omitempty"`
 	// Builtin is echo, discard, chargen, daytime or time.
-	Builtin string  `json:"builtin,omitempty"`
-	User    Account `json:"user"`
+	Builtin string `json:"builtin,omitempty"`
+	// Answers is how many udp answers of a builtin one network (/24, IPv6 /56) gets, twice as many at once.
+	Answers limit.Rate `json:"answers,omitzero"`
+	User    Account    `json:"user"`
 	// Group is "" for the user's own group.
 	Group Account `json:"group,omitempty"`
 	// Groups are the supplementary groups; none by default.

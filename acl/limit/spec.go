@@ -13,6 +13,10 @@ type Rate struct {
 	Per    time.Duration `json:"per_ns"`
 }
 
+// MaxAnswers is how many udp answers a built-in sends to all clients in a second,
+// whatever a policy says.
+const MaxAnswers = 2000
+
 // Class names what a penalty answers to.
 type Class string
 

@@ -75,7 +75,8 @@ func finish(t *testing.T, cmd *exec.Cmd) error {
 // echoConfig serves echo to everybody.
 const echoConfig = `{"service":"echo","builtin":"echo","acl":{"name":"anyone","rules":[{"verdict":"allow","from":["any"]}],"default":"deny"},` +
 	`"limit":{"name":"l","concurrent":0,"rate":{"events":0,"per_ns":0},"burst":0,"session_ns":0,"per_source":{"concurrent":0,` +
-	`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},"linger_ns":60000000000,"digest":"sha256:0"}`
+	`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},` +
+	`"answers":{"events":50,"per_ns":1000000000},"linger_ns":60000000000,"digest":"sha256:0"}`
 
 // waiting is a loopback socket as a wait service gets it.
 func waiting(t *testing.T, network string) *os.File {

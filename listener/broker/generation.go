@@ -134,7 +134,7 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 	}
 	j.Sockets = sockets
 	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
-		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: origins}).Encode()
+		Limit: *doc.Policy.Limit(s.Limit), Answers: s.Answers, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: origins}).Encode()
 	if err != nil {
 		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)
 	}

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -137,6 +138,29 @@ func TestDatagramRateLimit(t *testing.T) {
 	}
 	if answers != 2 {
 		t.Errorf("%d answers, want the burst of 2", answers)
+	}
+}
+
+// TestAnswers: a network gets as many answers as the policy says, twice that at once, and
+// none where it says nothing; what came then is recorded.
+func TestAnswers(t *testing.T) {
+	for events, want := range map[int]int{0: 0, 1: 2, 3: 6} {
+		c := config("echo")
+		c.Answers = limit.Rate{Events: events, Per: time.Hour}
+		r := start(t, c)
+		for i := range want { // from two addresses of one network
+			if _, ok := r.ask(fmt.Sprintf("127.0.0.%d:0", 2+i%2), []byte("x"), patience); !ok {
+				t.Errorf("answers %d/h: no answer %d", events, i)
+			}
+		}
+		if _, ok := r.ask("127.0.0.9:0", []byte("x"), silence); ok {
+			t.Errorf("answers %d/h: more than %d answers", events, want)
+		}
+		eventually(t, "a refusal", func() bool {
+			all := r.log.records(t, "decision")
+			return len(all) == want+1 && all[want]["reason"] == reasonResponses
+		})
+		r.end()
 	}
 }
 

@@ -31,15 +31,17 @@ type verdict struct {
 
 const reasonACL = "acl"
 
-// responses is what a network gets of udp answers at most, whatever the policy
+// responses is what a network gets of udp answers at most, whatever the service's limit
 // says: a responder loop between two servers then dies out at the first dropped
 // answer. The prefixes are those that response rate limiting in name servers
 // uses, since a forged source costs the forger nothing to vary within its network.
-var responses = limit.Spec{
-	Name:      "responses",
-	Rate:      limit.Rate{Events: 2000, Per: time.Second},
-	Burst:     2000,
-	PerSource: limit.PerSource{Rate: limit.Rate{Events: 50, Per: time.Second}, Burst: 100, Prefix4: 24, Prefix6: 56},
+func responses(answers limit.Rate) limit.Spec {
+	return limit.Spec{
+		Name:      "responses",
+		Rate:      limit.Rate{Events: limit.MaxAnswers, Per: time.Second},
+		Burst:     limit.MaxAnswers,
+		PerSource: limit.PerSource{Rate: answers, Burst: 2 * answers.Events, Prefix4: 24, Prefix6: 56},
+	}
 }
 
 const reasonResponses = "response-rate"
@@ -49,7 +51,7 @@ func newGate(c *Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gate{config: c, matcher: m, start: time.Now(), limiter: limit.New(c.Limit), budget: limit.New(responses)}, nil
+	return &gate{config: c, matcher: m, start: time.Now(), limiter: limit.New(c.Limit), budget: limit.New(responses(c.Answers))}, nil
 }
 
 // now is the limiters' clock: nanoseconds since the start, monotonic.
@@ -96,7 +98,7 @@ func (g *gate) datagram(c client) verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if g.budget.Peek(now, c.source()).Refused() {
+	if g.config.Answers.Events < 1 || g.budget.Peek(now, c.source()).Refused() {
 		v.refused = reasonResponses
 		return v
 	}

@@ -76,7 +76,7 @@ func notes(s *policy.Service) (list []string) {
 	list = append(list, "counted by the built-in's own worker: what it refuses is in the log and in casemate status, not here")
 	for _, l := range s.Listen {
 		if strings.HasPrefix(l.Network, "udp") {
-			return append(list, "no datagram is answered from a port below 1024 or of a service known to answer anything, from or to a group or broadcast address,",
+			return append(list, answersLine(s.Answers), "no datagram is answered from a port below 1024 or of a service known to answer anything, from or to a group or broadcast address,",
 				"  from an address of this host itself (a loopback one: unless the socket is bound to loopback)")
 		}
 	}

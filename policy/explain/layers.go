@@ -176,6 +176,11 @@ func LimitLines(l *limit.Spec) []string {
 	return out
 }
 
+// answersLine tells what a network gets of a builtin's udp answers.
+func answersLine(r limit.Rate) string {
+	return fmt.Sprintf("udp answers: each /24 or IPv6 /56 %s, %d at once; all clients %d/s", formatRate(r), 2*r.Events, limit.MaxAnswers)
+}
+
 func formatRate(r limit.Rate) string {
 	for _, u := range []struct {
 		name string

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -128,6 +129,31 @@ func TestEnvStyle(t *testing.T) {
 		}
 		if got := doc.Policy.Service("s").EnvStyle; !slices.Equal(got, tt.want) {
 			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+// TestAnswers: a builtin that listens on udp has a rate of answers, and nothing else has.
+func TestAnswers(t *testing.T) {
+	const builtin, program = "builtin = \"echo\"", "command = [\"/bin/cat\"]\n  user = \"nobody\""
+	for _, tt := range []struct{ listen, body, want string }{
+		{"udp://:7000", builtin, "50/1s"},
+		{"udp://:7000\", \"tcp://:7000", builtin + "\n  answers = \"7/min\"", "7/1m0s"},
+		{"tcp://:7000", builtin, "0/0s"},
+		{"udp://:7000", program, "0/0s"},
+		{"tcp://:7000", builtin + "\n  answers = \"7/min\"", "only a builtin answers udp itself"},
+		{"udp://:7000", program + "\n  answers = \"7/min\"", "only a builtin answers udp itself"},
+		{"udp://:7000", builtin + "\n  answers = \"2001/s\"", "2001 is out of range"},
+		{"udp://:7000", builtin + "\n  answers = \"0/s\"", "0 is out of range"},
+	} {
+		doc, ds := compileText("policy { edition = 1 }\nservice \"e\" {\n  listen  = [\"" + tt.listen + "\"]\n  acl = acl.anyone\n  " + tt.body + "\n}\n")
+		got := show(ds)
+		if doc != nil {
+			a := doc.Policy.Services[0].Answers
+			got = fmt.Sprintf("%d/%v", a.Events, a.Per)
+		}
+		if doc != nil && got != tt.want || !strings.Contains(got, tt.want) {
+			t.Errorf("%s %s: %s, want %q", tt.listen, tt.body, got, tt.want)
 		}
 	}
 }

@@ -2,9 +2,11 @@ package lang
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
+	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/valid"
@@ -22,6 +24,8 @@ var serviceTable = table[policy.Service]{
 			list(func(s *policy.Service) *[]string { return &s.Command })},
 		{Attribute{Name: "builtin", Example: `"echo"`, Instead: "command", Words: policy.Builtins, Doc: "what casemate-worker serves itself"},
 			word(func(s *policy.Service) *string { return &s.Builtin })},
+		{Attribute{Name: "answers", Example: `"200/s"`, Instead: "command", Unset: `"50/s"`, Bounds: fmt.Sprintf("at most %d/s, which is what all get together", limit.MaxAnswers), Doc: "of a builtin by udp to one network (/24, IPv6 /56), twice as many at once"},
+			measure(parseRate, func(s *policy.Service) *limit.Rate { return &s.Answers })},
 		{Attribute{Name: "user", Example: `"nobody"`, Doc: `or "dynamic": a leased uid for each connection`},
 			account(func(s *policy.Service) *policy.Account { return &s.User })},
 		{Attribute{Name: "group", Example: `"nogroup"`, Doc: "absent: the user's own"},
@@ -91,11 +95,14 @@ func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Servic
 	} else {
 		b.missing("user", `write user = "nobody", or user = "dynamic" for a leased uid`)
 	}
-	limit := "default"
-	if s.Wait && s.Builtin == "" {
-		limit = "wait"
+	if udp := func(l address.Listen) bool { return l.Datagram() && !l.Unix() }; !b.has("answers") && (s.Builtin == "" || !slices.ContainsFunc(s.Listen, udp)) {
+		s.Answers = limit.Rate{}
 	}
-	s.Limit, s.Profile = cmp.Or(s.Limit, limit), cmp.Or(s.Profile, "strict")
+	usual := "default"
+	if s.Wait && s.Builtin == "" {
+		usual = "wait"
+	}
+	s.Limit, s.Profile = cmp.Or(s.Limit, usual), cmp.Or(s.Profile, "strict")
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
@@ -45,6 +46,12 @@ func (c *checker) service(p *policy.Policy, i int) {
 
 // program checks that the service is one command or one builtin.
 func (c *checker) program(at string, s *policy.Service) {
+	if udp := func(l address.Listen) bool { return l.Datagram() && !l.Unix() }; s.Builtin != "" && slices.ContainsFunc(s.Listen, udp) {
+		between(c, at+".answers", s.Answers.Events, 1, limit.MaxAnswers)
+		c.rate(at+".answers", s.Answers, min(s.Answers.Events, 1))
+	} else if s.Answers != (limit.Rate{}) {
+		c.add(at+".answers", "remove answers", "only a builtin answers udp itself")
+	}
 	switch {
 	case len(s.Command) > 0 && s.Builtin != "":
 		c.add(at+".builtin", "remove command or builtin", "a service is a command or a builtin, not both")
