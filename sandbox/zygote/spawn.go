@@ -22,6 +22,10 @@ const argv0 = "casemate-zygote"
 // readyTimeout bounds entering a sandbox. It takes about a millisecond.
 const readyTimeout = 10 * time.Second
 
+// buryTimeout bounds the end of a zygote that was killed, which takes no time
+// unless it hangs in the kernel, as on a file system that does not answer.
+const buryTimeout = 2 * time.Second
+
 // spawner is the one OS thread that forks zygotes. PR_SET_PDEATHSIG fires when
 // the parent thread ends (prctl(2)), and CLONE_PARENT makes every service a
 // child of this thread, so it must live as long as the process.
@@ -48,7 +52,7 @@ func onSpawner(f func() error) error {
 }
 
 // Spawn starts a zygote and waits until it has entered its sandbox. An error
-// names the step that failed; then nothing is left running.
+// names the step that failed; then nothing is left running but what it says so of.
 func Spawn(p *Plan) (*Zygote, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -63,9 +67,7 @@ func Spawn(p *Plan) (*Zygote, error) {
 	}
 	if err := z.awaitReady(p, readyTimeout); err != nil {
 		z.Close()
-		unix.Kill(z.pid, unix.SIGKILL)
-		reap(z.pid)
-		return nil, fmt.Errorf("enter sandbox: %w", err)
+		return nil, fmt.Errorf("enter sandbox: %w", errors.Join(err, bury(z.pid, buryTimeout)))
 	}
 	return z, nil
 }
@@ -131,6 +133,19 @@ func (z *Zygote) writeMaps(p *Plan) error {
 		return fmt.Errorf("map user namespace: %w", err)
 	}
 	return nil
+}
+
+// bury kills a child and reaps it; one that does not end in time is reaped when it does.
+func bury(pid int, timeout time.Duration) error {
+	unix.Kill(pid, unix.SIGKILL)
+	done := make(chan struct{})
+	panics.Go(func() error { reap(pid); return nil }, func(error) { close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-time.After(timeout):
+		return fmt.Errorf("process %d was killed and does not end", pid)
+	}
 }
 
 // reap takes one ended child; an interrupted wait is taken up again.
