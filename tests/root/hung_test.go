@@ -44,7 +44,7 @@ func closed(t *testing.T, c net.Conn) {
 	t.Helper()
 	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || os.IsTimeout(err) {
-		t.Errorf("a client whose start hung got %d bytes, %v; want the end of its connection", n, err)
+		t.Fatalf("a client whose start hung got %d bytes, %v; want the end of its connection", n, err)
 	}
 }
 
