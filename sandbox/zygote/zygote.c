@@ -191,7 +191,8 @@ static void drop(void)
 
 static void verify_dropped(void)
 {
-	int ok = call(SYS_prctl, PR_GET_NO_NEW_PRIVS) == 1 && call(SYS_prctl, PR_GET_SECUREBITS) & SECBIT_NOROOT_LOCKED;
+	int sig = 0, ok = call(SYS_prctl, PR_GET_PDEATHSIG, &sig) == 0 && sig == SIGKILL;
+	ok = ok && call(SYS_prctl, PR_GET_NO_NEW_PRIVS) == 1 && call(SYS_prctl, PR_GET_SECUREBITS) & SECBIT_NOROOT_LOCKED;
 	for (unsigned c = 0; c < 64; c++)
 		ok = ok && (plan->caps >> c & 1 || call(SYS_prctl, PR_CAPBSET_READ, c) <= 0);
 	must(ok ? 0 : -EPERM, STEP_VERIFY);
@@ -229,6 +230,9 @@ static void enter_userns(void)
 	must(call(SYS_read, ctl, &go, 1) == 1 ? 0 : -EPIPE, STEP_USERNS);
 }
 
+/* Dies with the broker. A change of ids or of user namespace clears that, so drop() is followed by it; a broker that was gone before has hung up. */
+static void tie(void) { must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG); }
+
 static void enter(void)
 {
 	static const uint64_t all = ~0ull, standard[4]; /* no handler: SIG_DFL */
@@ -236,7 +240,7 @@ static void enter(void)
 	must(call(SYS_rt_sigprocmask, SIG_SETMASK, &all, 0, 8), STEP_SIGNALS);
 	for (int sig = 1; sig <= 64; sig++) /* what the broker was started with ignored would stay so; KILL and STOP refuse */
 		call(SYS_rt_sigaction, sig, standard, 0, 8);
-	must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
+	tie();
 	call(SYS_prctl, PR_SET_NAME, ZYGOTE_ARGV0);
 	load_plan();
 	/* Room for the numbers from plan->high on, whatever limit the broker was started with. */
@@ -253,6 +257,7 @@ static void enter(void)
 		enter_userns();
 	set_limits();
 	drop();
+	tie();
 	verify_dropped();
 	staff_and_filter();
 }

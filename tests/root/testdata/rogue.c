@@ -127,18 +127,19 @@ static void untie(void)
 
 /* The same without the call: the setting is a thread's own, a new thread has
  * none, and one that executes a program becomes the process. */
-static void *execute(void *self)
+static void *execute(void *argv)
 {
-	execl(self, self, "untie", NULL);
+	execv(*(char **)argv, argv);
 	say(strerror(errno));
 	say("\n");
 	_exit(1);
 }
-static void untie_by_thread(char *self)
+static void by_thread(char *self, char *way)
 {
+	char *argv[] = { self, way, NULL };
 	pthread_t t;
 
-	pthread_create(&t, NULL, execute, self);
+	pthread_create(&t, NULL, execute, argv);
 	for (;;)
 		pause();
 }
@@ -195,7 +196,9 @@ int main(int argc, char **argv)
 	else if (strcmp(way, "untie") == 0)
 		untie();
 	else if (strcmp(way, "untie-by-thread") == 0)
-		untie_by_thread(argv[argc - 1]); /* its own path */
+		by_thread(argv[argc - 1], "untie"); /* its own path */
+	else if (strcmp(way, "take-by-thread") == 0)
+		by_thread(argv[argc - 1], "take");
 	else if (strcmp(way, "flood") == 0)
 		flood(argc > 2 ? atoi(argv[2]) : 1000);
 	else
