@@ -20,14 +20,16 @@ const (
 	segmentLoad = 1 // PT_LOAD
 	segmentName = 3 // PT_INTERP
 	elfFixed    = 2 // ET_EXEC
-	maxSegments = 64
+
+	segmentStack = 0x6474e551 // PT_GNU_STACK
+	maxSegments  = 64
 )
 
 // loader gives the path of the dynamic loader that the program asks for, or ""
-// for a static one. It is an error when the kernel would not execute the file. It
-// looks at the header and the list of segments alone, as the kernel does
-// (fs/binfmt_elf.c).
-func loader(fd int) (string, error) {
+// for a static one. It is an error when the kernel would not execute the file, and for
+// an executable stack unless code says that the profile has such memory. It looks at the
+// header and the list of segments alone, as the kernel does (fs/binfmt_elf.c).
+func loader(fd int, code bool) (name string, err error) {
 	head := make([]byte, elfHead)
 	if n, err := unix.Pread(fd, head, 0); err != nil || n < elfHead || !bytes.HasPrefix(head, []byte("\x7fELF\x02\x01")) {
 		return "", errors.New(`neither an ELF program of 64 bits nor a script: give a script its first line, as "#!/bin/sh"`)
@@ -45,18 +47,20 @@ func loader(fd int) (string, error) {
 		return "", errors.New("an ELF file that is cut off")
 	}
 	for ; len(list) > 0; list = list[segmentSize:] {
-		if le.Uint16(head[16:]) == elfFixed && le.Uint32(list) == segmentLoad && le.Uint64(list[16:]) < filter.PathPage+uint64(os.Getpagesize()) {
-			return "", fmt.Errorf("linked to the address %#x, where the path of its launch is kept: link it higher, or as a position independent program", le.Uint64(list[16:]))
+		kind, at := le.Uint32(list), le.Uint64(list[16:])
+		switch {
+		case kind == segmentLoad && le.Uint16(head[16:]) == elfFixed && at < filter.Gate+uint64(os.Getpagesize()):
+			return "", fmt.Errorf("linked to the address %#x, where the code of its launch lies: link it higher, or as a position independent program", at)
+		case kind == segmentStack && le.Uint32(list[4:])&1 != 0 && !code: // PF_X
+			return "", errors.New("it asks for an executable stack: link it with -z noexecstack, or give it a profile with syscalls { allow = [\"@jit\"] }")
+		case kind == segmentName && name == "":
+			text := make([]byte, min(le.Uint64(list[32:]), unix.PathMax))
+			if n, err := unix.Pread(fd, text, int64(le.Uint64(list[8:]))); err != nil || n < len(text) {
+				return "", errors.New("an ELF file that is cut off")
+			}
+			text, _, _ = bytes.Cut(text, []byte{0})
+			name = string(text)
 		}
-		if le.Uint32(list) != segmentName {
-			continue
-		}
-		name := make([]byte, min(le.Uint64(list[32:]), unix.PathMax))
-		if n, err := unix.Pread(fd, name, int64(le.Uint64(list[8:]))); err != nil || n < len(name) {
-			return "", errors.New("an ELF file that is cut off")
-		}
-		name, _, _ = bytes.Cut(name, []byte{0})
-		return string(name), nil
 	}
-	return "", nil
+	return name, nil
 }

@@ -10,6 +10,7 @@ import (
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/rootfs"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -54,7 +55,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		}
 		s.plan = nil
 	}()
-	prog, err := openProgram(pl.Command.Path)
+	prog, err := openProgram(pl.Command.Path, filter.Allows(pl.rules, makesCode))
 	if err != nil {
 		return nil, err
 	}
@@ -71,14 +72,14 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err != nil {
 		return nil, err
 	}
-	filter, seal, err := pl.filter(prog.byFD(), ruleset >= 0)
+	program, seal, err := pl.filter(prog.byFD(), ruleset >= 0)
 	if err != nil {
 		return nil, err
 	}
 	s.start = pl.zygotePlan()
 	s.start.Mnt = s.mnt
 	s.start.CgroupProcs, s.start.Landlock = group, ruleset
-	s.start.Filter, s.start.Seal = filter, seal
+	s.start.Filter, s.start.Seal = program, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
 	if err := fitLimits(s.start.Rlimits); err != nil {
 		return nil, err

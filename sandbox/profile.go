@@ -127,25 +127,28 @@ type SyscallRule struct {
 }
 
 // onceSpace bounds the address space of a program that is to execute once: with more
-// it could leave the kernel no place for a mapping but that of the launch's path. For
+// it could leave the kernel no place for a mapping but that of the launch's gate. For
 // that it needs 2^47 bytes of mappings or gaps between them, none larger than what is
 // left of the bound, and a page for each: over 2^30 in all.
 const onceSpace = 1 << 30
 
+// makesCode is the call without which no program has memory that it writes and then executes.
+var makesCode = call(unix.SYS_MPROTECT, masked(2, unix.PROT_EXEC, unix.PROT_EXEC))
+
+// again are the ways to a second exec under Filter.Once: the call itself, code where the gate was (a
+// stack that has become executable, ARCH_MAP_VDSO_*), the registers of a traced process.
+var again = []filter.Rule{call(unix.SYS_EXECVE), call(unix.SYS_EXECVEAT), makesCode, call(unix.SYS_PKEY_MPROTECT, makesCode.Args...),
+	call(unix.SYS_ARCH_PRCTL, masked(0, ^uint32(0xfff), 0x2000)), call(unix.SYS_PTRACE)}
+
 // ExecsOnce reports whether the program cannot execute another, nor itself again:
 // its filter lets it neither execute nor place memory at will, whatever files are
-// shown to it.
+// shown to it. A program with an executable stack is refused under such a profile.
 func (p *Profile) ExecsOnce() bool {
+	asks := call(unix.SYS_PERSONALITY, eq(0, ^uint32(0))) // any other could set READ_IMPLIES_EXEC
 	r := &p.Resources
 	return r[AddressSpace] > 0 && r[AddressSpace] <= onceSpace && r[Stack] <= onceSpace &&
 		!slices.ContainsFunc(p.Syscalls.Rules, func(r filter.Rule) bool {
-			switch r.Call {
-			case unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_USELIB:
-				return true
-			case unix.SYS_PRCTL, unix.SYS_ARCH_PRCTL, unix.SYS_PERSONALITY:
-				return len(r.Args) == 0
-			}
-			return false
+			return r.Call == unix.SYS_PERSONALITY && !asks.Covers(r) || slices.ContainsFunc(again, r.Overlaps)
 		})
 }
 

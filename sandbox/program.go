@@ -28,9 +28,10 @@ type program struct {
 const maxInterpreters = 4
 
 // openProgram opens and verifies the service's program: a regular executable
-// file that only root can change, at a path that only root can lead elsewhere.
-func openProgram(path string) (*program, error) {
-	p, err := openInterpreted(path, maxInterpreters)
+// file that only root can change, at a path that only root can lead elsewhere. It may
+// have an executable stack where code says so, and neither may its interpreters without.
+func openProgram(path string, code bool) (*program, error) {
+	p, err := openInterpreted(path, code, maxInterpreters)
 	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
 		return nil, &ProgramError{fmt.Errorf("command: %w", err)}
 	}
@@ -47,7 +48,7 @@ type ProgramError struct{ Err error }
 func (e *ProgramError) Error() string { return e.Err.Error() }
 func (e *ProgramError) Unwrap() error { return e.Err }
 
-func openInterpreted(path string, more int) (p *program, err error) {
+func openInterpreted(path string, code bool, more int) (p *program, err error) {
 	p = &program{path: path, fd: -1}
 	defer func() {
 		if err != nil {
@@ -69,13 +70,13 @@ func openInterpreted(path string, more int) (p *program, err error) {
 		return p, err
 	}
 	if name == "" {
-		p.loader, err = loader(p.fd)
+		p.loader, err = loader(p.fd, code)
 		return p, err
 	}
 	if more == 0 {
 		return p, errors.New("too many interpreters of interpreters")
 	}
-	if p.interpreter, err = openInterpreted(name, more-1); err != nil {
+	if p.interpreter, err = openInterpreted(name, code, more-1); err != nil {
 		return p, fmt.Errorf("its interpreter %q: %w", name, err)
 	}
 	unix.Close(p.interpreter.fd) // it is found by name

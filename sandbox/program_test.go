@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"casemate/sandbox/rootfs"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -47,7 +50,7 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		prog, err := openProgram(name)
+		prog, err := openProgram(name, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,6 +79,70 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 			}
 		case !c.gone || !strings.Contains(err.Error(), "was removed or replaced while it was looked at: load the policy again"):
 			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// elfWith is the head of a program of x86-64 with segments: kind, flags and address of each.
+func elfWith(kind uint16, segments ...uint64) string {
+	le, n := binary.LittleEndian, len(segments)/3
+	b := append([]byte("\x7fELF\x02\x01"), make([]byte, 58+56*n)...)
+	le.PutUint16(b[16:], kind)
+	le.PutUint16(b[18:], 62)
+	le.PutUint64(b[32:], 64)
+	le.PutUint16(b[54:], 56)
+	le.PutUint16(b[56:], uint16(n))
+	for i := range n {
+		s := b[64+56*i:]
+		le.PutUint32(s, uint32(segments[3*i]))
+		le.PutUint32(s[4:], uint32(segments[3*i+1]))
+		le.PutUint64(s[16:], segments[3*i+2])
+	}
+	return string(b)
+}
+
+// TestExecutableStack: a program has one where its profile lets it make code, and nowhere else.
+func TestExecutableStack(t *testing.T) {
+	needRoot(t)
+	name := script(t, elfWith(3, 0x6474e551, 7, 0))
+	for code, want := range map[bool]string{true: "", false: "executable stack"} {
+		p, err := openProgram(name, code)
+		if text := fmt.Sprint(err); (err == nil) != code || !strings.Contains(text, want) {
+			t.Errorf("code %v: %v", code, err)
+		}
+		if err == nil {
+			p.close()
+			unix.Close(p.fd)
+		}
+	}
+}
+
+// TestExecsOnceRules: every call that could lead to a second exec ends the promise of one.
+func TestExecsOnceRules(t *testing.T) {
+	bounded := Resources{AddressSpace: 1 << 30, Stack: 8 << 20}
+	for _, c := range []struct {
+		name string
+		rule filter.Rule
+		want bool
+	}{
+		{"read", call(unix.SYS_READ), true},
+		{"mprotect of data", call(unix.SYS_MPROTECT, masked(2, unix.PROT_EXEC, 0)), true},
+		{"the vdso's features", call(unix.SYS_ARCH_PRCTL, eq(0, 0x3001)), true},
+		{"asking for the personality", call(unix.SYS_PERSONALITY, eq(0, ^uint32(0))), true},
+		{"READ_IMPLIES_EXEC", call(unix.SYS_PERSONALITY, eq(0, 0x400000)), false},
+		{"any personality", call(unix.SYS_PERSONALITY), false},
+		{"execve", call(unix.SYS_EXECVE), false},
+		{"execveat of a descriptor", call(unix.SYS_EXECVEAT, eq(0, 3)), false},
+		{"mprotect", call(unix.SYS_MPROTECT), false},
+		{"mprotect to code", call(unix.SYS_MPROTECT, eq(2, unix.PROT_READ|unix.PROT_EXEC)), false},
+		{"pkey_mprotect", call(unix.SYS_PKEY_MPROTECT), false},
+		{"arch_prctl", call(unix.SYS_ARCH_PRCTL), false},
+		{"ARCH_MAP_VDSO_64", call(unix.SYS_ARCH_PRCTL, eq(0, 0x2003)), false},
+		{"ptrace", call(unix.SYS_PTRACE), false},
+	} {
+		p := Profile{Resources: bounded, Syscalls: Syscalls{Rules: []filter.Rule{call(unix.SYS_WRITE), c.rule}}}
+		if got := p.ExecsOnce(); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }
@@ -111,8 +178,9 @@ func TestScriptRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"program linked where the launch has its path", "\x7fELF\x02\x01" + strings.Repeat("\x00", 10) + "\x02\x00\x3e\x00" + strings.Repeat("\x00", 12) + "\x40" + strings.Repeat("\x00", 21) +
-			"\x38\x00\x01\x00" + strings.Repeat("\x00", 6) + "\x01" + strings.Repeat("\x00", 17) + "\x10" + strings.Repeat("\x00", 37), "linked to the address 0x100000", nil},
+		{"executable stack", elfWith(2, 0x6474e551, 7, 0), "it asks for an executable stack: link it with -z noexecstack", nil},
+		{"program linked where the launch has its code, behind its loader's name", elfWith(2, 3, 4, 0, 1, 5, 0x100000), "linked to the address 0x100000", nil},
+		{"program linked where the launch has its code", elfWith(2, 1, 5, 0x100000), "linked to the address 0x100000", nil},
 		{"interpreters without end", "#!{dir}/service", "too many interpreters", nil},
 		{"somebody's directory", "#!/bin/sh", "belongs to uid 1000, who could put something else in place of service", func(t *testing.T, s string, _ *Profile) {
 			if err := os.Chown(filepath.Dir(s), 1000, 1000); err != nil {

@@ -33,7 +33,7 @@ func Layers(f *sandbox.Profile) []string {
 	if f.ExecsOnce() {
 		out = append(out, "exec: the program, once; afterwards neither it nor another")
 	} else {
-		out = append(out, "exec: what files shows under exec, as often as its system calls let it; once needs no execve and an address_space of at most 1GiB")
+		out = append(out, "exec: what files shows under exec, as often as its system calls let it; once needs no execve, no ptrace, no @jit and an address_space of at most 1GiB")
 	}
 	out = append(out, "signals: "+signalsLine(f))
 	if len(f.BestEffort) > 0 {

@@ -27,10 +27,11 @@ const (
 	highest         = 469
 )
 
-// data is struct seccomp_data without the instruction pointer.
+// data is struct seccomp_data.
 type data struct {
 	nr, arch uint32
 	args     [6]uint64
+	ip       uint64
 }
 
 // bytes lays data out for the virtual machine, which loads words big-endian
@@ -39,8 +40,7 @@ type data struct {
 func (d data) bytes() []byte {
 	b := binary.BigEndian.AppendUint32(nil, d.nr)
 	b = binary.BigEndian.AppendUint32(b, d.arch)
-	b = binary.BigEndian.AppendUint64(b, 0)
-	for _, a := range d.args {
+	for _, a := range append([]uint64{d.ip}, d.args[:]...) {
 		b = binary.BigEndian.AppendUint32(b, uint32(a))
 		b = binary.BigEndian.AppendUint32(b, uint32(a>>32))
 	}

@@ -37,7 +37,7 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
-	// Once lets nothing be executed but a path at filter.PathPage.
+	// Once lets nothing be executed but from filter.Gate.
 	Once bool
 }
 

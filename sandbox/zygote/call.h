@@ -6,8 +6,12 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+
+#include "zygote.h"
 
 #define STACK 16384
 
@@ -36,6 +40,18 @@ static long start(void (*fn)(struct worker *), struct worker *w, char *stack, un
 	__asm__ volatile("syscall\n\ttest %%rax, %%rax\n\tjnz 1f\n\txor %%ebp, %%ebp\n\tpop %%rax\n\tpop %%rdi\n\tcall *%%rax\n\tud2\n1:"
 			 : "=a"(ret) : "0"(SYS_clone), "D"(flags), "S"(sp), "d"(tid), "r"(r10), "r"(r8) : "rcx", "r11", "memory", "cc");
 	return ret;
+}
+
+/* ---- the gate: mov %rcx, %r10; mov %r9d, %eax; syscall; ret, a function of a system call's arguments, its number last ---- */
+
+#define gate(a, b, c, d, e, n) \
+	((long (*)(long, long, long, long, long, long))GATE_PAGE)((long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(n))
+
+static long make_gate(void)
+{
+	static const uint8_t code[] = {0x49, 0x89, 0xca, 0x44, 0x89, 0xc8, 0x0f, 0x05, 0xc3};
+	long at = call(SYS_mmap, GATE_PAGE, GATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	return at < 0 ? at : call(SYS_mprotect, memcpy((void *)at, code, sizeof code), GATE_SIZE, PROT_READ | PROT_EXEC);
 }
 
 /* What inits need of memory, the same for all of them: nothing here depends on which one it is. */

@@ -10,11 +10,11 @@ package zygote
 import "C"
 
 // The C side's own numbers, for the test that holds both sides equal.
-var cSizes = struct{ plan, pathPage, requestHead, reply, marks, brokerCaps, initFlags, fdCount uint64 }{
-	C.sizeof_struct_plan, C.PATH_PAGE_ADDRESS, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT,
+var cSizes = struct{ plan, gate, requestHead, reply, marks, brokerCaps, initFlags, fdCount uint64 }{
+	C.sizeof_struct_plan, C.GATE, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT,
 }
 
-var cSteps = int(C.STEP_PERSONALITY) + 1
+var cSteps = int(C.STEP_GATE) + 1
 
 // QuietChildren puts SIGCHLD back to its default, which the kernel does not even
 // deliver. The Go runtime handles it for programs that ask; a process that

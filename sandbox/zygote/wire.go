@@ -73,7 +73,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
-	"raise oom_score_adj", "set personality",
+	"raise oom_score_adj", "set personality", "make the launch's code executable",
 }
 
 // stepName never fails: the number comes from another process.

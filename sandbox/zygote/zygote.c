@@ -17,7 +17,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
@@ -105,10 +104,6 @@ static void load_plan(void)
 	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, MARKS_SIZE), STEP_PLAN);
 	if (size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != size || plan->workers > MAX_WORKERS)
 		must(-EINVAL, STEP_PLAN);
-	void *at = (void *)must(call(SYS_mmap, PATH_PAGE, PATH_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), STEP_PLAN);
-	must(at == PATH_PAGE ? 0 : -EEXIST, STEP_PLAN);
-	if (plan->fd_exec < 0)
-		memcpy(PATH_PAGE, text(plan->path_off), strnlen(text(plan->path_off), PATH_MAX - 1));
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
 	for (unsigned i = 0; i < plan->workers; i++) {
@@ -120,6 +115,7 @@ static void load_plan(void)
 }
 
 /* ---- entering the sandbox, once ---- */
+
 
 /* Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number, which no service can make. */
 static int raise_fd(int fd, int to, int flags)
@@ -250,6 +246,7 @@ static void enter(void)
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
 	must(call(SYS_personality, PER_LINUX), STEP_PERSONALITY); /* what it was started with, as no random addresses */
+	must(make_gate(), STEP_GATE);
 	raise_oom();
 	prepare_parking();
 	join_all();
@@ -353,8 +350,8 @@ static void run(struct worker *w)
 	if (plan->seal_len)
 		try(w, install(plan->seal_off, plan->seal_len, 0), STEP_SEAL);
 	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
-	try(w, plan->fd_exec >= 0 ? call(SYS_execveat, plan->fd_exec, PATH_PAGE, argv_p, w->env, AT_EMPTY_PATH)
-				  : call(SYS_execve, PATH_PAGE, argv_p, w->env), STEP_EXEC);
+	try(w, plan->fd_exec >= 0 ? gate(plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH, SYS_execveat)
+				  : gate(text(plan->path_off), argv_p, w->env, 0, 0, SYS_execve), STEP_EXEC);
 }
 
 static void child(struct worker *w) { mounts(w), confine(w), run(w); }

@@ -50,12 +50,14 @@ enum {
 	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY, STEP_OOM, STEP_PERSONALITY
+	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE
 };
 
-/* Where the path of the exec lies, PathPage of sandbox/seccomp: the filter pins it, and a service can map nothing there. */
-#define PATH_PAGE_ADDRESS 0x100000
-#define PATH_PAGE ((char *)PATH_PAGE_ADDRESS)
+/*
+ * The page of the gate (call.h), and the address behind the system call in it, Gate of sandbox/seccomp: the filter lets
+ * nothing be executed from elsewhere, and a service can have no executable memory there.
+ */
+enum { GATE_PAGE = 0x100000, GATE = GATE_PAGE + 8, GATE_SIZE = 4096 };
 
 struct limit64 {
 	uint64_t soft, hard;

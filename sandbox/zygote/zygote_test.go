@@ -23,7 +23,7 @@ func TestWireMatchesC(t *testing.T) {
 		want uint64
 	}{
 		{"sizeof struct plan", cSizes.plan, uint64(binary.Size(header{}))},
-		{"page of the path", cSizes.pathPage, filter.PathPage},
+		{"gate", cSizes.gate, filter.Gate},
 		{"request head", cSizes.requestHead, requestHead},
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"size of the marks", cSizes.marks, marksSize},

@@ -2,37 +2,33 @@ package filter
 
 import "golang.org/x/sys/unix"
 
-// PathPage is where a launch keeps the path that it executes (zygote.h): above
-// every vm.mmap_min_addr, below every program that is not linked to go there.
-const PathPage = 0x100000
+// Gate is the address behind the system call that a launch executes its program with, in a page
+// of machine code that each zygote makes for it (zygote.h): above every vm.mmap_min_addr,
+// below every program that is not linked to go there.
+const Gate = 0x100008
 
-// once lets execve and execveat through for a path at PathPage alone, and keeps that
-// page the launch's own: nothing maps memory below 4 GiB at an address that it names,
-// and what the kernel chooses lies at the other end. A pointer's upper half is compared
-// too, so after the launch's exec, which unmaps the page, there is no path to execute.
+// once lets execve and execveat through from the gate alone. The launch's exec unmaps that, and
+// nothing executable can come there again: what names an address below 4 GiB, grows down or is moved
+// to a named address is denied, and what the kernel chooses lies at the other end. The stack
+// grows wherever its program likes: that it is not executable, the caller sees to.
 func once(denied uint32) []instruction {
 	var out []instruction
-	for _, path := range []struct {
-		call uint32
-		arg  uint32
-	}{{unix.SYS_EXECVE, 0}, {unix.SYS_EXECVEAT, 1}} {
-		out = append(out, instruction{opJEQ, 0, 6, path.call},
-			low(path.arg), instruction{opJEQ, 0, 2, PathPage}, high(path.arg), instruction{opJEQ, 1, 0, 0},
-			instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
+	deny := func(call uint32, unless ...instruction) { // which end in a jump over the denial
+		out = append(out, instruction{opJEQ, 0, uint8(len(unless) + 2), call})
+		out = append(append(out, unless...), instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
 	}
-	for _, hint := range []struct {
-		call uint32
-		arg  uint32
-	}{{unix.SYS_MMAP, 0}, {unix.SYS_SHMAT, 1}, {unix.SYS_MAP_SHADOW_STACK, 0}} {
-		out = append(out, instruction{opJEQ, 0, 6, hint.call},
-			high(hint.arg), instruction{opJEQ, 0, 3, 0}, low(hint.arg), instruction{opJEQ, 1, 0, 0},
-			instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
+	for _, call := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
+		deny(call, load(offIP), instruction{opJEQ, 0, 2, Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
 	}
-	// The new address means something with MREMAP_FIXED (2) and MREMAP_DONTUNMAP (4).
-	return append(out, instruction{opJEQ, 0, 7, unix.SYS_MREMAP},
-		low(3), instruction{opAnd, 0, 0, 6}, instruction{opJEQ, 3, 0, 0}, high(4), instruction{opJEQ, 0, 1, 0},
-		instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
+	deny(unix.SYS_SHMAT, hint(1)...)
+	deny(unix.SYS_MMAP, append([]instruction{load(offArgs + 8*3), {opAnd, 0, 0, unix.MAP_GROWSDOWN}, {opJEQ, 0, 4, 0}}, hint(0)...)...)
+	deny(unix.SYS_MREMAP, load(offArgs+8*3), instruction{opAnd, 0, 0, ^uint32(unix.MREMAP_MAYMOVE)}, instruction{opJEQ, 1, 0, 0})
+	return out
 }
 
-func low(arg uint32) instruction  { return instruction{opLoad, 0, 0, offArgs + 8*arg} }
-func high(arg uint32) instruction { return instruction{opLoad, 0, 0, offArgs + 8*arg + 4} }
+// hint goes on behind the denial where a pointer, compared as a whole, is null or not below 4 GiB.
+func hint(arg uint32) []instruction {
+	return []instruction{load(offArgs + 8*arg + 4), {opJEQ, 0, 3, 0}, load(offArgs + 8*arg), {opJEQ, 1, 0, 0}}
+}
+
+func load(offset uint32) instruction { return instruction{opLoad, 0, 0, offset} }

@@ -44,7 +44,7 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
-	// Once lets nothing be executed but a path at PathPage.
+	// Once lets nothing be executed but from Gate.
 	Once bool
 }
 

@@ -30,6 +30,7 @@ const (
 const (
 	offNr   = 0
 	offArch = 4
+	offIP   = 8
 	offArgs = 16 // the low half of argument 0: x86-64 is little-endian
 
 	archX8664 = 0xc000003e // AUDIT_ARCH_X86_64

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,9 @@ func Build(source, out string) error {
 		for line := range strings.Lines(string(text)) {
 			if flags, ok := strings.CutPrefix(line, " * gcc: "); ok {
 				args = append(args, strings.Fields(flags)...)
+			}
+			if strings.Contains(line, " -static-pie") { // in place of the other
+				args = slices.DeleteFunc(args, func(a string) bool { return a == "-static" })
 			}
 		}
 	}
