@@ -66,8 +66,13 @@ func lingering(t *testing.T) (fd int, peer net.Conn) {
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 600}); err != nil {
 		t.Fatal(err)
 	}
-	for err == nil {
-		err = unix.Sendto(fd, make([]byte, 64<<10), unix.MSG_DONTWAIT, nil)
+	for full := 0; full < 10; { // nothing more goes, and nothing of it is on its way
+		if err := unix.Sendto(fd, make([]byte, 64<<10), unix.MSG_DONTWAIT, nil); err == nil {
+			full = 0
+		} else {
+			full++
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
 	return fd, peer
 }
