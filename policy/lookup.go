@@ -60,3 +60,9 @@ func (o Origins) Lookup(path string) string {
 func (s *Service) UnixDatagrams() bool {
 	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
 }
+
+// Syslog tells whether the service's sessions have the /dev/log of its profile f. With
+// it comes connect(2), which aims a datagram socket at any address, past Landlock.
+func (s *Service) Syslog(f *sandbox.Profile) bool {
+	return f.Files.Log && s.Builtin == "" && !slices.ContainsFunc(s.Listen, address.Listen.Datagram)
+}

@@ -3,7 +3,7 @@ package sandbox
 import "casemate/sandbox/zygote"
 
 // MaxSockets is how many descriptors one Start can hand over.
-const MaxSockets = zygote.MaxFDs - 1 // and stderr
+const MaxSockets = zygote.MaxFDs - 2 // and stderr and /dev/log
 
 // Command is what a sandbox runs, with everything resolved that needs a look
 // at the host's user tables.
@@ -35,6 +35,9 @@ type Command struct {
 	// Listens says that a descriptor is a listening or unconnected socket, which
 	// the program must accept or receive from.
 	Listens bool
+	// Log gives each session a /dev/log. No descriptor that is handed over may be of a
+	// kind that connect(2) aims elsewhere past Landlock: tcp and unix streams alone.
+	Log bool
 	// UnixDatagrams says that one is a unix datagram socket, which sends to any
 	// address of the broker's network namespace.
 	UnixDatagrams bool

@@ -126,6 +126,9 @@ func (pl *Plan) launchRules(execByFD, landlocked bool) []filter.Rule {
 	if pl.Profile.Files.Pty {
 		rules = append(rules, call(unix.SYS_MOUNT, eq(3, unix.MS_NOSUID|unix.MS_NOEXEC)))
 	}
+	if pl.Command.Log {
+		rules = append(rules, call(unix.SYS_BIND, eq(0, pl.files+zygote.FDLog)), call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
+	}
 	if pl.chdirLate() {
 		rules = append(rules, call(unix.SYS_CHDIR))
 	}
@@ -175,6 +178,17 @@ func (pl *Plan) initRules() []filter.Rule {
 	}
 }
 
+// logRules are what syslog(3) and logger(1) do with /dev/log. A connect reaches what
+// Landlock and the tree leave: paths that are shown. No socket of the service's has an
+// address of its own, abstract ones would be reached within its own network namespace.
+var logRules = []filter.Rule{
+	call(unix.SYS_SOCKET, eq(0, unix.AF_UNIX), masked(1, sockTypeMask, unix.SOCK_DGRAM), eq(2, 0)),
+	call(unix.SYS_CONNECT), call(unix.SYS_SENDMSG),
+}
+
+// sockTypeMask leaves SOCK_NONBLOCK and SOCK_CLOEXEC aside (linux/net.h).
+const sockTypeMask = 0xf
+
 // ids pins setresuid and setresgid to the service's own id or the lease range.
 func (pl *Plan) ids() []filter.Arg {
 	var args []filter.Arg
@@ -191,14 +205,17 @@ func (pl *Plan) ids() []filter.Arg {
 // filter compiles the program that the zygote installs, and the seal.
 func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err error) {
 	action := pl.Profile.Syscalls.OnViolation
-	once := pl.Profile.ExecsOnce()
-	program, err = compile(filter.Filter{Rules: append(pl.launchRules(execByFD, landlocked), pl.rules...), OnViolation: action, Once: once})
+	once, own := pl.Profile.ExecsOnce(), pl.rules
+	if pl.Command.Log {
+		own = slices.Concat(own, logRules)
+	}
+	program, err = compile(filter.Filter{Rules: append(pl.launchRules(execByFD, landlocked), own...), OnViolation: action, Once: once})
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
 	}
 	if pl.Profile.Syscalls.Seal {
 		// What is left after it: the unmasking of signals and the exec itself.
-		seal, err = compile(filter.Filter{Rules: append(pl.sealRules(execByFD), pl.rules...), OnViolation: action, Once: once})
+		seal, err = compile(filter.Filter{Rules: append(pl.sealRules(execByFD), own...), OnViolation: action, Once: once})
 		if err != nil {
 			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
 		}

@@ -17,6 +17,7 @@ var layers = []layer{
 	{allOfLandlock, 1, "5.13"},
 	{landlockNet, landlock.ABINet, "6.7"},
 	{landlockScopes, landlock.ABIScopes, "6.12"},
+	{filesLog, landlock.ABIScopes, "6.12"},
 	{name: "cgroup"},
 	{name: openFiles},
 }
@@ -25,6 +26,7 @@ const (
 	allOfLandlock  = "landlock"
 	landlockNet    = "landlock.net"
 	landlockScopes = "landlock.scopes"
+	filesLog       = "files.log"
 	openFiles      = "resources.open_files"
 )
 

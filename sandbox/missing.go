@@ -58,6 +58,10 @@ func (pl *Plan) held(part string) string {
 		return pl.heldPorts()
 	case landlockScopes:
 		return pl.heldScopes()
+	case filesLog:
+		if pl.Command.Log {
+			return "keeps sockets, the client's first, from the addresses that its connect(2) could name: write log = false"
+		}
 	}
 	return ""
 }

@@ -203,6 +203,9 @@ func (pl *Plan) layTree() {
 	if f.Shm > 0 {
 		pl.link("/dev/shm", privateTmp)
 	}
+	if f.Log {
+		pl.link("/dev/log", zygote.LogPath)
+	}
 	if f.Proc {
 		kind := rootfs.Dir
 		if f.HostProc {

@@ -109,7 +109,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: slices.Clone(pl.rlimits),
 		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
 		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
-		UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
+		Log: c.Log, UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
 	}
 	if stdio != zygote.StdioFDs {
 		z.Workers = starts
@@ -138,6 +138,7 @@ func (s *Sandbox) build(abi int, prog *program, writable []hostpath.ID) (ruleset
 		return -1, err
 	}
 	s.losses = append(s.losses, lost...)
+	pl.Command.Log = pl.Command.Log && abi >= landlock.ABIScopes
 	ruleset = -1
 	inside := func() (err error) {
 		if err := prog.runsInside(); err != nil || abi < 1 {
@@ -189,6 +190,9 @@ func raised() (int, error) {
 // oomAbove is a tenth of all memory: a service that grows is chosen before a
 // broker of a few megabytes, and before what else the host runs at 0.
 const oomAbove = 100
+
+// Log reports whether each request brings the socket of its /dev/log.
+func (s *Sandbox) Log() bool { return s.start.Log }
 
 // Losses are the best_effort layers that this host could not give, each with the reason.
 func (s *Sandbox) Losses() []string { return s.losses }

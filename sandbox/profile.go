@@ -78,6 +78,8 @@ type Files struct {
 	// Shm is the size of the private /dev/shm of each connection; 0 is none. It is the
 	// file system of /tmp, larger by that much: a mount is what costs.
 	Shm int64 `json:"shm,omitempty"`
+	// Log serves /dev/log: what syslog(3) says becomes records of the session.
+	Log bool `json:"log,omitempty"`
 	// Proc mounts a /proc of its own (its pids only, read-only).
 	Proc bool `json:"proc"`
 	// HostProc makes that the host's: all of its processes, read-only. The service
@@ -97,8 +99,16 @@ func (f *Files) Paths(yield func(kind string, paths []string) bool) {
 // ownProc tells whether each connection mounts a /proc.
 func (f *Files) ownProc() bool { return f.Proc && !f.HostProc }
 
-// Scratch is the size of what each connection has for itself, /tmp and /dev/shm.
-func (f *Files) Scratch() int64 { return f.Tmp + f.Shm }
+// logRoom is that of a connection which has but the socket of its /dev/log.
+const logRoom = 4096
+
+// Scratch is the size of what each connection has for itself: /tmp, /dev/shm and /dev/log are one file system.
+func (f *Files) Scratch() int64 {
+	if f.Log && f.Tmp+f.Shm == 0 {
+		return logRoom
+	}
+	return f.Tmp + f.Shm
+}
 
 // Syscalls is the seccomp allow-list: in words, and what the words come to.
 type Syscalls struct {

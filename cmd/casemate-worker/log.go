@@ -92,18 +92,20 @@ func (w *logWorker) run(ctx context.Context) (err error) {
 			if d.err != nil {
 				return d.err
 			}
+		case m := <-w.pipes.back:
+			if err := w.pipes.returned(m, time.Now()); err != nil {
+				return err
+			}
 		case <-w.pipes.some:
 			w.pipes.read(time.Now())
 			w.pipes.taken <- struct{}{}
-			if !ticking {
-				timer.Reset(tickEvery)
-				ticking = true
-			}
 		case <-timer.C:
-			// Nothing held, nothing to do: an idle worker sleeps.
-			if ticking = w.ledger.tick(time.Now()); ticking {
-				timer.Reset(tickEvery)
-			}
+			ticking = false
+		}
+		// Nothing held, nothing to do: an idle worker sleeps.
+		if !ticking && w.ledger.tick(time.Now()) {
+			timer.Reset(tickEvery)
+			ticking = true
 		}
 	}
 	return nil
@@ -119,8 +121,10 @@ func (w *logWorker) end() {
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
 	switch o := d.order; o.Kind {
-	case wire.Pipes:
-		return w.pipes.add(o.Pipe, d.file)
+	case wire.Pipes, wire.Sockets:
+		return w.pipes.add(o.Pipe, d.file, o.Kind == wire.Sockets)
+	case wire.Over:
+		w.pipes.over(o.Pipe, time.Now())
 	case wire.Belongs, wire.Records:
 		return w.pipes.belongs(o)
 	case wire.Audit:

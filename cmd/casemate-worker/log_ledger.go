@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/listener/said"
 	"casemate/listener/wire"
 )
 
@@ -26,13 +27,14 @@ var (
 // is not safe for concurrent use.
 type ledger struct {
 	out     func(journal.Record)
-	sources map[string]*source
-	begun   map[*writer]bool // those with a begun line
+	sources map[string]*source // by what they count of which service
+	begun   map[*writer]bool   // those with a begun line
 }
 
-// source is one service's stderr.
+// source is one service's stderr, or its /dev/log.
 type source struct {
 	name    string
+	what    string // is counted where it is left out: journal.StderrLines or SyslogLines
 	writers int
 	start   time.Time // the buckets' clock counts from here
 	all     journal.Bucket
@@ -40,7 +42,7 @@ type source struct {
 	counted time.Time // when that was
 }
 
-// writer is one session's stderr.
+// writer is one session's stderr, or its /dev/log.
 type writer struct {
 	src     *source
 	id      uint64 // of the session
@@ -57,10 +59,16 @@ func newLedger(out func(journal.Record)) *ledger {
 
 // begin begins a session's stderr.
 func (l *ledger) begin(name string, id uint64, records bool, now time.Time) *writer {
-	src := l.sources[name]
+	return l.beginAs(journal.StderrLines, name, id, records, now)
+}
+
+// beginAs begins what is counted as what. A service's stderr and its /dev/log have a budget each.
+func (l *ledger) beginAs(what, name string, id uint64, records bool, now time.Time) *writer {
+	key := what + " " + name
+	src := l.sources[key]
 	if src == nil {
-		src = &source{name: name, start: now, counted: now}
-		l.sources[name] = src
+		src = &source{name: name, what: what, start: now, counted: now}
+		l.sources[key] = src
 	}
 	src.writers++
 	return &writer{src: src, id: id, records: records}
@@ -74,6 +82,19 @@ func (l *ledger) write(w *writer, data []byte, now time.Time) {
 		l.begun[w] = true
 	} else {
 		delete(l.begun, w)
+	}
+}
+
+// message takes what was sent to a /dev/log: one message, of one or more records.
+func (l *ledger) message(w *writer, data []byte, now time.Time) {
+	for m, rest := said.Parse(data), []byte(nil); ; m.Text = rest {
+		m.Text, rest = m.Text[:min(len(m.Text), maxLine)], m.Text[min(len(m.Text), maxLine):]
+		if w.allow(now) {
+			l.out(said.Syslog(now, w.src.name, w.id, m))
+		}
+		if len(rest) == 0 {
+			return
+		}
 	}
 }
 
@@ -100,7 +121,7 @@ func (l *ledger) line(w *writer, text []byte, now time.Time) {
 		}
 	}
 	if w.allow(now) {
-		l.out(&journal.Stderr{At: now, Service: w.src.name, ID: w.id, Text: quote(text)})
+		l.out(said.Stderr(now, w.src.name, w.id, text))
 	}
 }
 
@@ -155,7 +176,7 @@ func (l *ledger) countLeftOut(src *source, now time.Time) {
 	if src.left == 0 {
 		return
 	}
-	l.out(&journal.Suppressed{At: now, What: journal.StderrLines, Service: src.name, Count: src.left})
+	l.out(&journal.Suppressed{At: now, What: src.what, Service: src.name, Count: src.left})
 	src.left = 0
 }
 

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"casemate/listener/journal"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -23,8 +24,9 @@ const (
 	maxTurns  = 256 // when the worker is to end and somebody goes on writing
 )
 
-// pipes are the reading ends of all sessions' stderr. Only some and taken are for
-// another goroutine, which waits for pipes to have something.
+// pipes are the reading ends of all sessions' stderr, and the sockets of their
+// /dev/log. Only some and taken are for another goroutine, which waits for pipes to
+// have something, and back is for those that aside starts.
 type pipes struct {
 	tell   func(wire.Report)
 	ledger *ledger
@@ -35,6 +37,9 @@ type pipes struct {
 	open   map[uint32]*pipe
 	left   map[uint32]int // of those that came together, by the first one's number
 	asked  int            // questions without answer
+	away   int            // messages that aside is taking
+	back   chan message   // and has taken
+	done   chan struct{}
 	events []unix.EpollEvent
 	buf    []byte
 }
@@ -42,6 +47,9 @@ type pipes struct {
 // pipe is one of them. Nothing is read of it before its session is known.
 type pipe struct {
 	fd     int
+	socket bool
+	over   bool // nobody will send to the socket any more
+	away   bool // another goroutine takes a message off it
 	asked  bool
 	writer *writer // nil = not known yet
 }
@@ -56,13 +64,14 @@ func newPipes(tell func(wire.Report), l *ledger) (*pipes, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	p := &pipes{tell: tell, ledger: l, epoll: os.NewFile(uintptr(fd), "pipes"), some: make(chan struct{}), taken: make(chan struct{}),
+	p := &pipes{tell: tell, ledger: l, epoll: os.NewFile(uintptr(fd), "pipes"), some: make(chan struct{}), taken: make(chan struct{}), back: make(chan message), done: make(chan struct{}),
 		open: make(map[uint32]*pipe), left: make(map[uint32]int), events: make([]unix.EpollEvent, maxReady), buf: make([]byte, maxRead)}
 	p.raw, err = p.epoll.SyscallConn()
 	return p, err
 }
 
 func (p *pipes) close() {
+	close(p.done)
 	for _, x := range p.open {
 		unix.Close(x.fd)
 	}
@@ -92,8 +101,8 @@ func (p *pipes) wait(done chan struct{}) {
 	}
 }
 
-// add takes the pipes of one store, numbered from first on.
-func (p *pipes) add(first uint32, store *os.File) error {
+// add takes the pipes or sockets of one store, numbered from first on.
+func (p *pipes) add(first uint32, store *os.File, sockets bool) error {
 	defer store.Close()
 	fds, err := wire.Peek(int(store.Fd()))
 	if err != nil || p.left[first] > 0 {
@@ -101,7 +110,7 @@ func (p *pipes) add(first uint32, store *os.File) error {
 	}
 	for i, fd := range fds {
 		n := first + uint32(i)
-		p.open[n] = &pipe{fd: fd}
+		p.open[n] = &pipe{fd: fd, socket: sockets}
 		p.left[first]++
 		err = errors.Join(err, unix.SetNonblock(fd, true), p.watch(unix.EPOLL_CTL_ADD, n))
 	}
@@ -132,19 +141,27 @@ func (p *pipes) read(now time.Time) bool {
 		number := uint32(e.Fd)
 		switch x := p.open[number]; {
 		case x == nil:
+		case x.writer != nil && x.socket:
+			p.receive(number, x, now)
 		case x.writer != nil:
 			p.readOne(number, x, now)
 		case e.Events&unix.EPOLLIN == 0: // its session was silent
 			p.drop(number, x)
-		case !x.asked:
-			// Until its session is known, the pipe itself holds what was written.
-			x.asked = true
-			p.asked++
-			_ = p.watch(unix.EPOLL_CTL_DEL, number)
-			p.tell(wire.Report{Kind: wire.Whose, Pipe: number})
+		default:
+			p.ask(number, x)
 		}
 	}
 	return n > 0
+}
+
+// ask asks for the session, until whose answer the pipe itself holds what was written.
+func (p *pipes) ask(number uint32, x *pipe) {
+	if !x.asked {
+		x.asked = true
+		p.asked++
+		_ = p.watch(unix.EPOLL_CTL_DEL, number)
+		p.tell(wire.Report{Kind: wire.Whose, Pipe: number})
+	}
 }
 
 func (p *pipes) readOne(number uint32, x *pipe, now time.Time) {
@@ -153,13 +170,15 @@ func (p *pipes) readOne(number uint32, x *pipe, now time.Time) {
 	case n > 0:
 		p.ledger.write(x.writer, p.buf[:n], now)
 	case err == nil:
-		p.ledger.ended(x.writer, now)
 		p.drop(number, x)
 	}
 }
 
 // drop forgets a pipe that nobody can write to any more.
 func (p *pipes) drop(number uint32, x *pipe) {
+	if x.writer != nil {
+		p.ledger.ended(x.writer, time.Now())
+	}
 	_ = p.watch(unix.EPOLL_CTL_DEL, number) // the store has it still, so closing it would not do
 	unix.Close(x.fd)
 	delete(p.open, number)
@@ -177,16 +196,21 @@ func (p *pipes) belongs(o wire.Order) error {
 		return fmt.Errorf("an answer about pipe %d without a question", o.Pipe)
 	}
 	p.asked--
-	x.writer = p.ledger.begin(o.Name, o.ID, o.Kind == wire.Records, time.Now())
+	what := map[bool]string{false: journal.StderrLines, true: journal.SyslogLines}[x.socket]
+	x.writer = p.ledger.beginAs(what, o.Name, o.ID, o.Kind == wire.Records, time.Now())
 	x.writer.counted = func(c *wire.Counts) { p.tell(wire.Report{Kind: wire.Counted, Pipe: o.Pipe, Counts: c}) }
-	return p.watch(unix.EPOLL_CTL_ADD, o.Pipe)
+	err := p.watch(unix.EPOLL_CTL_ADD, o.Pipe)
+	if x.over {
+		p.receive(o.Pipe, x, time.Now())
+	}
+	return err
 }
 
 // rest reads what the pipes hold, and reports whether that was all of it.
 func (p *pipes) rest(now time.Time) bool {
 	for range maxTurns {
 		if !p.read(now) {
-			return p.asked == 0
+			return p.asked == 0 && p.away == 0
 		}
 	}
 	return true

@@ -29,7 +29,7 @@ func onKernel(p *policy.Policy, abi int) *hostReport {
 		h.add(s.Name, *p.Profile(s.Profile), sandbox.Command{
 			// The program means nothing to the question, and a built-in's is the broker's to find.
 			Path: "/", Argv: []string{s.Name}, Stdio: s.Stdio, Sockets: len(s.Listen),
-			Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(),
+			Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(p.Profile(s.Profile)),
 		}, abi)
 	}
 	return h

@@ -14,11 +14,14 @@ systemd's journal each line begins with its priority. msg says what a record is:
   decision            a client was admitted or refused
   session             a session is over, or could not be started
   stderr              a line that a service wrote to its standard error
+  syslog              a message that a service gave syslog(3), where its profile has log = true
   refused-suppressed  so many decisions of a service were not written one by one
   stderr-suppressed   so many lines of a service's stderr were left out, beyond 20 a second of
                       a session (100 at once) or 200 of the service (1000 at once)
   stderr-lost         so many bytes of a service's stderr were thrown away, because the log
                       worker was stopped or gone and the service would have waited
+  syslog-suppressed   so many records of a service's syslog messages were left out, in the same way
+  syslog-lost         so many of those messages were thrown away, for the same reason
   log-dropped         so many lines are missing here: the log was not taken, or its
                       disk was full; a line that was begun then ends where it ended
   diagnostic          what is wrong with a policy that was not loaded, and where
@@ -27,11 +30,11 @@ systemd's journal each line begins with its priority. msg says what a record is:
 
 FIELD           TYPE    RECORDS             MEANING
 time            string  all                 when, RFC 3339
-level           string  all                 INFO, WARN or ERROR
+level           string  all                 INFO, WARN or ERROR; of syslog also DEBUG
 msg             string  all                 what the record is, see above
 format_version  number  all                 1; changes when a field changes its meaning
-id              number  decision session stderr   the session's, or the refusal's, own number; of stderr, of the session whose process wrote it
-service         string  decision session stderr suppressed note  the service's name in the policy
+id              number  decision session stderr syslog   the session's, or the refusal's, own number; of stderr and syslog, of the session whose process wrote it
+service         string  decision session stderr syslog suppressed note  the service's name in the policy
 client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
 client_port     number  decision session    of a client with an address
 client_uid      number  decision session    of a unix client
@@ -57,7 +60,11 @@ sys_ms          number  session             processor time of the kernel for it
 max_rss_kb      number  session             the most memory that it had
 bytes_in        number  session             what its tcp client sent, read or not
 bytes_out       number  session             what was sent to its tcp client
-text            string  stderr note         the line, quoted as in Go (\x1b, \\); the detail of a note
+facility        string  syslog              of the message, as auth, daemon or local0: the program's word, as are the next three
+severity        string  syslog              emerg, alert, crit, err (these are ERROR), warning, notice, info or debug
+ident           string  syslog              the name that the program goes by, where it says one
+ident_pid       number  syslog              the process id that it says, in its own pid namespace
+text            string  stderr syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note
 count           number  suppressed dropped  how many
 error           string  note                what went wrong
 file            string  note                of a diagnostic
@@ -101,10 +108,16 @@ SIGHUP, SIGQUIT, SIGPIPE or SIGALRM; its client earns no penalty.
 A service with log = "sessions" has no decision that denies, and those are not counted
 here (status counts them). One with log = "refusals" has no decision that allows, and no
 session whose reason is exit or killed. Everything else is in every log: a timeout, a
-violation, a crash, a start that failed, what is missing, and stderr.
+violation, a crash, a start that failed, what is missing, stderr, and syslog.
 
-suppressed stands for refused-suppressed, stderr-suppressed and stderr-lost, dropped
-for log-dropped, note for every other record. A field of a note that is 0, false or
-empty is absent. A rotated FILE is opened anew by casemate reload and SIGHUP.`,
+Which session a syslog message came from is known from the socket that it came to: each
+session has one of its own, at which nobody else can send. One message is one record; of
+more than 4096 bytes it goes on in the next, and beyond 65536 it is cut. The time in it is
+left out for time.
+
+suppressed stands for refused-suppressed, stderr-suppressed, stderr-lost, syslog-suppressed
+and syslog-lost, dropped for log-dropped, note for every other record. A field of a note
+that is 0, false or empty is absent. A rotated FILE is opened anew by casemate reload and
+SIGHUP.`,
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/journal"
+	"casemate/listener/said"
 )
 
 // samples are records of every kind with every field, in all of their forms.
@@ -23,11 +24,15 @@ func samples() map[string][]journal.Record {
 	unixDecision.Client, unixDecision.Local, unixDecision.Refused = listener.Peer{Unix: true}, netip.AddrPort{}, ""
 	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
 	all := map[string][]journal.Record{
-		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {&journal.Stderr{}},
+		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Stderr(time.Unix(1, 0), "x", 1, []byte("x"))},
+		"syslog":     {said.Syslog(time.Unix(1, 0), "x", 1, said.Parse([]byte("<13>Jan  2 03:04:05 x[7]: x")))},
 		"suppressed": {&journal.Suppressed{}}, "dropped": {&journal.Dropped{}}, "note": {&journal.Note{}},
 	}
 	for _, records := range all {
 		for _, r := range records {
+			if _, made := r.(*journal.Text); made {
+				continue
+			}
 			fill(reflect.ValueOf(r).Elem())
 		}
 	}
@@ -74,7 +79,7 @@ func TestLogTopic(t *testing.T) {
 		t.Fatal("no table")
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
-	kinds := []string{"decision", "session", "stderr", "suppressed", "dropped", "note"}
+	kinds := []string{"decision", "session", "stderr", "syslog", "suppressed", "dropped", "note"}
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
 		r := row{kind: f[1]}

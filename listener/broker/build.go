@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/host"
+	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
@@ -228,7 +229,13 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
 	r := newRunner(c.b, s.Name, box)
-	r.key, r.stamp, r.logs, r.linger = p.key, p.stamp, p.job.logs(), s.Linger
+	r.key, r.stamp, r.linger = p.key, p.stamp, s.Linger
+	if p.job.logs() {
+		r.logs = append(r.logs, wire.Pipes)
+	}
+	if box.Log() {
+		r.logs = append(r.logs, wire.Sockets)
+	}
 	if s.Builtin != "" {
 		r.records, r.rules = true, builtinRules(p)
 	}

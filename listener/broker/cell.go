@@ -21,6 +21,7 @@ type starter interface {
 type cell interface {
 	Spawn() (starter, error)
 	Losses() []string
+	Log() bool // its programs have a /dev/log
 	// OOMKills is how many of its processes were killed for want of memory so far.
 	OOMKills() uint64
 	Close() error

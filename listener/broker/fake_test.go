@@ -67,6 +67,8 @@ func (c *fakeCell) Spawn() (starter, error) {
 
 func (c *fakeCell) Losses() []string { return nil }
 
+func (c *fakeCell) Log() bool { return false }
+
 func (c *fakeCell) OOMKills() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

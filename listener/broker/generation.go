@@ -53,6 +53,8 @@ type job struct {
 	Leave   bool
 	// Sessions and UserTasks are sandbox.Command's.
 	Sessions, UserTasks int64
+	// Likewise, and what is left of the listeners for key.
+	Log, UnixDatagrams bool
 	// writable is what the services of this generation may write.
 	writable []hostpath.ID
 }
@@ -125,7 +127,7 @@ func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks use
 		return job{}, err
 	}
 	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != "")}
-	j.Sessions = doc.Policy.Sessions(s)
+	j.Sessions, j.Log, j.UnixDatagrams = doc.Policy.Sessions(s), s.Syslog(&j.Profile), s.UnixDatagrams()
 	if !who.Dynamic {
 		j.UserTasks = tasks[who.UID]
 	}
@@ -174,7 +176,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	c := sandbox.Command{
 		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, styleBits(s.EnvStyle)),
 		UID: j.Who.UID, GID: j.Who.GID, Groups: j.Who.Groups, Dynamic: j.Who.Dynamic,
-		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Inline: j.Inline, Leave: j.Leave,
+		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: j.UnixDatagrams, Log: j.Log, Inline: j.Inline, Leave: j.Leave,
 		Sessions: j.Sessions, UserTasks: j.UserTasks,
 	}
 	c.Path, c.Argv = b.program(s), []string{"casemate-worker", "builtin"}

@@ -34,12 +34,12 @@ type logWorker struct {
 	audit   bool // the worker has an audit socket
 	waiting map[int32]*lateEnding
 
-	pipes   map[uint32]*pipes // by the first one's number
-	filling *pipes            // the newest, the next session's
-	live    int               // sessions that have a pipe
+	pipes   map[uint32]*pipes    // by the first one's number
+	filling map[wire.Kind]*pipes // the newest of each kind, the next session's
+	live    int                  // pipes and sockets that sessions have
 	watch   loop.Timer
 	heardAt int64 // when the worker answered last
-	lost    map[string]uint64
+	lost    map[journal.Suppressed]uint64
 	toldAt  int64 // when lost was last logged
 }
 
@@ -51,7 +51,8 @@ type lateEnding struct {
 }
 
 func newLogWorker(b *Broker) *logWorker {
-	l := &logWorker{b: b, waiting: make(map[int32]*lateEnding), pipes: make(map[uint32]*pipes), lost: make(map[string]uint64)}
+	l := &logWorker{b: b, waiting: make(map[int32]*lateEnding), pipes: make(map[uint32]*pipes),
+		filling: make(map[wire.Kind]*pipes), lost: make(map[journal.Suppressed]uint64)}
 	l.watch.Owner = l
 	l.worker = newWorker(b, "log", wire.MaxReport)
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
@@ -63,9 +64,9 @@ func newLogWorker(b *Broker) *logWorker {
 	return l
 }
 
-// take gives a session its pipe. The end for its program is the caller's to close.
-func (l *logWorker) take(s *session) (end int, err error) {
-	p := l.filling
+// take gives a session its pipe, or its socket. The end for its program is the caller's to close.
+func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
+	p := l.filling[kind]
 	if p == nil || p.used == len(p.ends) {
 		var first uint32
 		if p != nil {
@@ -74,10 +75,10 @@ func (l *logWorker) take(s *session) (end int, err error) {
 		for l.pipes[first] != nil { // also where the numbers begin again
 			first += wire.PipesAtOnce
 		}
-		if p, err = newPipes(first); err != nil {
+		if p, err = newPipes(kind, first); err != nil {
 			return -1, err
 		}
-		l.filling, l.pipes[first] = p, p
+		l.filling[kind], l.pipes[first] = p, p
 		if l.worker.running() {
 			l.introduce(p)
 		}
@@ -88,7 +89,8 @@ func (l *logWorker) take(s *session) (end int, err error) {
 		s.counts = &counted{tally: s.svc.tally}
 		p.count[p.used] = s.counts
 	}
-	end, p.whose[p.used], s.pipes = p.ends[p.used], o, p
+	end, p.whose[p.used] = p.ends[p.used], o
+	s.pipes = append(s.pipes, p)
 	p.used++
 	p.live++
 	l.live++
@@ -101,27 +103,31 @@ func (l *logWorker) take(s *session) (end int, err error) {
 
 // left is called at the end of a session.
 func (l *logWorker) left(s *session) {
-	if p := s.pipes; p != nil {
-		s.pipes = nil
-		if s.counts != nil {
-			s.counts.end()
-		}
+	if s.counts != nil {
+		s.counts.end()
+	}
+	for _, p := range s.pipes {
 		p.live--
 		l.live--
 		l.settle(p)
 	}
+	s.pipes = nil
 }
 
 // settle lets go of pipes that nobody writes to any more, by the word of both who know.
 func (l *logWorker) settle(p *pipes) {
-	if p.done && p.live == 0 {
+	switch {
+	case !p.over():
+	case p.done:
 		delete(l.pipes, p.first)
 		p.close()
+	case p.kind == wire.Sockets: // a socket has no end, as a pipe has
+		l.worker.send(outgoing{data: wire.Order{Kind: wire.Over, Pipe: p.first}.Encode(), fd: -1})
 	}
 }
 
 func (l *logWorker) introduce(p *pipes) {
-	l.worker.send(outgoing{data: wire.Order{Kind: wire.Pipes, Pipe: p.first}.Encode(), fd: p.store})
+	l.worker.send(outgoing{data: wire.Order{Kind: p.kind, Pipe: p.first}.Encode(), fd: p.store})
 }
 
 // up tells a new worker everything.
@@ -135,6 +141,7 @@ func (l *logWorker) up() {
 	}
 	for _, p := range l.pipes {
 		l.introduce(p)
+		l.settle(p)
 	}
 }
 
@@ -153,8 +160,9 @@ func (l *logWorker) Expire(*loop.Timer) {
 	}
 	if len(l.lost) > 0 && (silence < deafAfter || now-l.toldAt > int64(deafAfter)) {
 		l.toldAt = now
-		for name, n := range l.lost {
-			l.b.log.Put(&journal.Suppressed{At: l.b.wall(), What: journal.StderrBytes, Service: name, Count: n})
+		for what, n := range l.lost {
+			what.At, what.Count = l.b.wall(), n
+			l.b.log.Put(&what)
 		}
 		clear(l.lost)
 	}
@@ -167,7 +175,7 @@ func (l *logWorker) Expire(*loop.Timer) {
 // is kept for a worker that cannot be had.
 func (l *logWorker) discard() {
 	for first, p := range l.pipes {
-		over := p.live == 0 && p.used == len(p.ends) && l.worker.fd < 0
+		over := p.over() && l.worker.fd < 0 && !p.rights
 		p.discard(over, l.lost)
 		if over {
 			delete(l.pipes, first)

@@ -54,11 +54,11 @@ func namesProfile() sandbox.Profile {
 	return p
 }
 
-// logProfile is for `casemate-worker log`: pipes arrive over its link, one for each
-// live session, and its lines leave over it.
+// logProfile is for `casemate-worker log`: pipes and sockets arrive over its link, up
+// to two for each live session, and its lines leave over it.
 func logProfile() sandbox.Profile {
 	p := helperProfile("casemate-log", 256<<20, "@fd-passing")
-	p.Resources[sandbox.OpenFiles] = 16384
+	p.Resources[sandbox.OpenFiles] = 32768
 	return p
 }
 

@@ -28,6 +28,7 @@ type noCell struct{ error }
 
 func (c noCell) Spawn() (starter, error) { return nil, c.error }
 func (noCell) Losses() []string          { return nil }
+func (noCell) Log() bool                 { return false }
 func (noCell) OOMKills() uint64          { return 0 }
 func (noCell) Close() error              { return nil }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"casemate/listener/loop"
+	"casemate/listener/wire"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,7 @@ type runner struct {
 	rules  string // what a builtin's worker decides with; others leave it empty
 	cell   cell
 	linger time.Duration
-	logs   bool // its programs have a stderr of their own
+	logs   []wire.Kind // what of the log worker's each of its programs has
 	// records says that what comes over stderr is a builtin's own records.
 	records bool
 
@@ -62,7 +63,7 @@ type runner struct {
 	waiting   []*session          // for the zygote to come up
 	request   zygote.Request
 	envBuf    []string
-	fdBuf     [2]int
+	fdBuf     [3]int
 }
 
 func newRunner(b *Broker, name string, c cell) *runner {

@@ -60,11 +60,11 @@ func (r *runner) send(s *session) {
 	if s.held == nil {
 		q.FDs = append(q.FDs, s.conn)
 	}
-	if r.logs {
-		end, err := r.b.logWorker.take(s)
+	for _, kind := range r.logs {
+		end, err := r.b.logWorker.take(s, kind)
 		if err != nil {
 			r.b.exhausted.begin(r.b, err)
-			r.b.startFailed(s, "stderr", err)
+			r.b.startFailed(s, "log", err)
 			return
 		}
 		defer unix.Close(end)

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"casemate/acl/limit"
 	"casemate/listener"
+	"casemate/listener/address"
 	"casemate/listener/host"
 	"casemate/listener/journal"
 	"casemate/policy"
@@ -287,5 +289,27 @@ func TestPlaced(t *testing.T) {
 func TestLogLevelsAreTheJournals(t *testing.T) {
 	if got := fmt.Sprint(policy.LogLevels); got != fmt.Sprint([]string{"all", journal.OnlySessions, journal.OnlyRefusals}) {
 		t.Error(got)
+	}
+}
+
+// TestKeyKnowsTheListeners: two jobs whose sandboxes differ by what their services are
+// handed share none, though what they listen on is left to the broker.
+func TestKeyKnowsTheListeners(t *testing.T) {
+	keys := map[string]string{}
+	for _, listen := range []address.Listen{{Network: "tcp", Port: 7}, {Network: "tcp", Port: 9}, {Network: "udp", Port: 7}, {Network: "unixgram", Path: "/run/x"}} {
+		s := policy.Service{Name: "s", Command: []string{"/bin/true"}, User: policy.Dynamic, Profile: "p", Limit: "l", Listen: []address.Listen{listen}}
+		doc := &policy.Document{Policy: &policy.Policy{Limits: []limit.Spec{{Name: "l"}}, Profiles: []sandbox.Profile{{Name: "p", Files: sandbox.Files{Log: true}}}}}
+		j, err := newJob(doc, &s, nil, nil, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := j.key("")
+		if err != nil || j.Log != (listen.Network == "tcp") {
+			t.Fatal(listen, j.Log, err)
+		}
+		if other, same := keys[key]; same != (listen.Port == 9) {
+			t.Errorf("%s and %s share a sandbox: %v", listen, other, same)
+		}
+		keys[key] = listen.String()
 	}
 }

@@ -42,6 +42,8 @@ func prefix(level slog.Level) string {
 		return "<3>"
 	case level >= slog.LevelWarn:
 		return "<4>"
+	case level < slog.LevelInfo:
+		return "<7>"
 	}
 	return "<6>"
 }

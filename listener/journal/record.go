@@ -131,17 +131,17 @@ func (s *Session) encode(e *encoder) {
 	e.line(r)
 }
 
-// Stderr is one line that a service wrote to its standard error.
-type Stderr struct {
-	At      time.Time
-	Service string
-	ID      uint64 // of its session
-	Text    string // quoted: printable and without control characters
+// Text is a record of what a service said, by the log worker.
+type Text struct {
+	At    time.Time
+	Level slog.Level
+	Msg   string
+	Attrs []slog.Attr // texts are quoted: printable and without control characters
 }
 
-func (s *Stderr) encode(e *encoder) {
-	r := slog.NewRecord(s.At, slog.LevelInfo, "stderr", 0)
-	r.AddAttrs(slog.String("service", s.Service), slog.Uint64("id", s.ID), slog.String("text", s.Text))
+func (t *Text) encode(e *encoder) {
+	r := slog.NewRecord(t.At, t.Level, t.Msg, 0)
+	r.AddAttrs(t.Attrs...)
 	e.line(r)
 }
 
@@ -150,10 +150,12 @@ const (
 	Refusals    = "refused-suppressed"
 	StderrLines = "stderr-suppressed"
 	StderrBytes = "stderr-lost"
+	SyslogLines = "syslog-suppressed"
+	SyslogLost  = "syslog-lost"
 )
 
 // Suppressed counts what is missing of one service: records that were not written
-// one by one, or the bytes of a stderr that the log worker did not read.
+// one by one, or the bytes of a stderr and the messages of a /dev/log that the log worker did not read.
 type Suppressed struct {
 	At      time.Time
 	What    string

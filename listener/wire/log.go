@@ -6,6 +6,8 @@ type Kind byte
 // What the broker tells the log worker, and what it hears.
 const (
 	Pipes   Kind = 'A' // pipe u32, with one descriptor: a socket in whose queue lie the reading ends of PipesAtOnce pipes, numbered from this one on
+	Sockets Kind = 'S' // likewise sockets that receive datagrams: where sessions have /dev/log
+	Over    Kind = 'E' // pipe u32, the first of some sockets: nobody will send to any of them
 	Belongs Kind = 'R' // pipe u32, session id u64, service name: the answer to Whose
 	Records Kind = 'B' // likewise of a built-in, which writes records
 	Audit   Kind = 'N' // with one descriptor: read the kernel's audit records
@@ -13,7 +15,7 @@ const (
 	Last    Kind = 'Z' // read what there is, and end
 
 	Whose     Kind = 'Q' // pipe u32: whose is it?
-	Done      Kind = 'D' // pipe u32, the first of some: nobody will write to any of them
+	Done      Kind = 'D' // pipe u32, the first of some: all is read, and nobody will write to any of them
 	Pong      Kind = 'O'
 	Violation Kind = 'V' // pid u32, call i32, arch u32: a filter killed it
 	Lines     Kind = 'L' // whole lines for the log
@@ -42,7 +44,7 @@ type Order struct {
 func (o Order) Encode() []byte {
 	m := []byte{byte(o.Kind)}
 	switch o.Kind {
-	case Pipes:
+	case Pipes, Sockets, Over:
 		return le.AppendUint32(m, o.Pipe)
 	case Belongs, Records:
 		return append(le.AppendUint64(le.AppendUint32(m, o.Pipe), o.ID), o.Name...)
@@ -54,7 +56,7 @@ func (o Order) Encode() []byte {
 func DecodeOrder(m []byte, fds int) (Order, error) {
 	if len(m) > 0 {
 		switch o := (Order{Kind: Kind(m[0])}); {
-		case o.Kind == Pipes && len(m) == 5 && fds == 1:
+		case (o.Kind == Pipes || o.Kind == Sockets) && len(m) == 5 && fds == 1, o.Kind == Over && len(m) == 5 && fds == 0:
 			o.Pipe = le.Uint32(m[1:])
 			return o, nil
 		case (o.Kind == Belongs || o.Kind == Records) && len(m) > 13 && len(m) <= MaxOrder && fds == 0:

@@ -91,6 +91,9 @@ func filesLine(f *sandbox.Files) string {
 	if f.Shm > 0 {
 		parts = append(parts, "private /dev/shm "+FormatSize(f.Shm))
 	}
+	if f.Log {
+		parts = append(parts, "own /dev/log, for services of tcp and unix streams; with it connect, sendmsg and unix datagram sockets, which reach the sockets under the paths above")
+	}
 	switch {
 	case f.HostProc:
 		parts = append(parts, "the host's /proc, read-only: names and command lines of all processes, sockets and counters of the host")

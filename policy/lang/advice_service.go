@@ -48,6 +48,7 @@ func (c *compiler) adviseService(s *policy.Service) {
 	}
 	c.hidden(at, s)
 	c.signals(at, s)
+	c.deafLog(at, s)
 }
 
 // list is an acl of the policy or a shipped one.

@@ -121,14 +121,19 @@ profile "server" {
   init = true
 }
 
-# A session on a terminal: changes its identity, opens a pty among its own.
+# A session on a terminal: changes its identity, opens a pty among its own. Who was let
+# in and who was not, PAM and its programs tell syslog(3) alone: there is a /dev/log where
+# Landlock can hold what the calls for it would reach. The others have none, for two
+# layers are better than one.
 profile "login" {
   base   = profile.server
   widens = ["files", "syscalls"]
   files {
+    log = true
     pty = true
   }
   syscalls { allow = ["@login"] }
+  best_effort = ["files.log"]
 }
 
 # casemate-worker serving a builtin: a static Go program on the listening

@@ -42,6 +42,9 @@ func TestHabits(t *testing.T) {
 		{"glob", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  files {\n    read = [\"/etc/*.conf\"]\n  }\n}\n", codeHabit, "name the directory"},
 		{"hidden dir", one(anyone + `dir = "/nonexistent"`), codeHabit, `dir = "/"`},
 		{"capability", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  widens = [\"capabilities\"]\n  because = \"x\"\n  capabilities = [\"CAP_NET_RAW\"]\n}\n", codeMeaning, "CAP_NET_BIND_SERVICE"},
+		{"denied log", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.login\n  syscalls { deny = [\"connect\"] }\n}\n", codeValue, "log = false"},
+		{"denied group of log", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.login\n  syscalls { deny = [\"@socket-unix\"] }\n}\n", codeValue, "log = false"},
+		{"deaf log", strings.Replace(one(anyone+"profile = profile.login"), "tcp://:79", "udp://:79", 1), codeHabit, "log = false"},
 		{"loopback udp", head + "service \"e\" {\n  listen = [\"udp://:7\"]\n  builtin = \"echo\"\n  acl = acl.localhost\n}\n", codeNobody, "udp://127.0.0.1:7"},
 	} {
 		doc, ds := compileText(tt.text)
@@ -58,6 +61,7 @@ func TestHabits(t *testing.T) {
 		strings.Replace(one(anyone), "tcp://:79", "unix:/run/x", 1),
 		head + "service \"e\" {\n  listen = [\"udp://127.0.0.1:7\"]\n  builtin = \"echo\"\n  acl = acl.localhost\n}\n",
 		one(anyone + "profile = profile.files\n  dir = \"/tmp\""),
+		one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.login\n  files { log = false }\n  syscalls { deny = [\"connect\"] }\n}\n",
 	} {
 		if doc, ds := compileText(text); doc == nil || len(ds) > 0 {
 			t.Errorf("%s: %s", text, show(ds))

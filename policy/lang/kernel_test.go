@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/listener/address"
+	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
@@ -43,7 +45,8 @@ func missing(t *testing.T, p sandbox.Profile, c sandbox.Command, abi int) (lost 
 }
 
 // Every shipped profile loads on every kernel that has Landlock at all, with
-// nothing lost: what an old one does not know is held by the namespaces and the filter.
+// nothing lost but a grant (TestLogNeedsLandlock): what an old one does not know is held by
+// the namespaces and the filter.
 func TestShippedProfilesOnEveryABI(t *testing.T) {
 	profiles := ShippedProfiles()
 	if len(profiles) < 6 {
@@ -134,6 +137,46 @@ func TestRightsThatNothingElseHolds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLogNeedsLandlock: nothing but Landlock holds what the calls of /dev/log reach, so a
+// kernel without its scopes serves none: the profile is refused for it by name, or, as
+// the shipped login, gives up that alone. Whoever has datagram sockets has none anywhere.
+func TestLogNeedsLandlock(t *testing.T) {
+	for _, p := range ShippedProfiles() {
+		for abi := 1; abi <= newest; abi++ {
+			shipped, refused, text := missing(t, p, sandbox.Command{Log: p.Files.Log}, abi)
+			if want := p.Files.Log && abi < 6; refused != "" || slices.Equal(shipped, []string{"files.log"}) != want || !want && len(shipped) > 0 {
+				t.Errorf("profile %s, ABI %d: lost %q, refused %s", p.Name, abi, shipped, text)
+			}
+			p.Files.Log, p.BestEffort = true, nil
+			lost, refused, text := missing(t, p, sandbox.Command{Log: true}, abi)
+			if (refused == "files.log") != (abi < 6) || len(lost) > 0 || refused != "" && !strings.Contains(text, "log = false") {
+				t.Errorf("profile %s with log, ABI %d: lost %q, refused %s", p.Name, abi, lost, text)
+			}
+			if _, refused, text := missing(t, p, sandbox.Command{}, abi); refused != "" {
+				t.Errorf("profile %s without its log, ABI %d: %s", p.Name, abi, text)
+			}
+			p = *shippedProfile(t, p.Name)
+		}
+	}
+	for _, other := range address.Networks() {
+		s := policy.Service{Command: []string{"/bin/true"}, Listen: []address.Listen{{Network: "tcp"}, {Network: other}}}
+		if want := !s.Listen[1].Datagram(); s.Syslog(shippedProfile(t, "login")) != want || s.Syslog(shippedProfile(t, "server")) {
+			t.Errorf("tcp and %s: has a /dev/log: %v", other, !want)
+		}
+	}
+}
+
+// shippedProfile is one of ShippedProfiles, new.
+func shippedProfile(t *testing.T, name string) *sandbox.Profile {
+	t.Helper()
+	all := ShippedProfiles()
+	i := slices.IndexFunc(all, func(p sandbox.Profile) bool { return p.Name == name })
+	if i < 0 {
+		t.Fatalf("no profile %q", name)
+	}
+	return &all[i]
 }
 
 // The words of widens and of best_effort are two halves of one table, and a

@@ -60,6 +60,7 @@ func (c *compiler) profileBlock(name string, syn *hclsyntax.Block) *profile {
 	c.put(b.path+".name", syn.LabelRanges[0])
 	b.w = &widening{c: c, base: base, name: name, syn: syn, used: map[string]bool{}}
 	profileTable.read(b, p)
+	c.logDenied(b, p)
 	b.w.finish(b, p)
 	return p
 }

@@ -105,7 +105,9 @@ func TestAuditAnswer(t *testing.T) {
 		{[]string{"@server"}, nil, [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER}, 0},
 		{[]string{"@server"}, nil, [6]uint64{unix.AF_INET, unix.SOCK_RAW, unix.NETLINK_AUDIT}, 0},
 		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_INET}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, gone},
-		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, 0},
+		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, gone},
+		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
+		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, retAllow},
 	} {
 		rules, err := Resolve(c.allow, nil)
 		if err != nil {

@@ -14,7 +14,7 @@ var cSizes = struct{ plan, gate, requestHead, reply, marks, brokerCaps, initFlag
 	C.sizeof_struct_plan, C.GATE, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT,
 }
 
-var cSteps = int(C.STEP_GATE) + 1
+var cSteps = int(C.STEP_LOG) + 1
 
 // QuietChildren puts SIGCHLD back to its default, which the kernel does not even
 // deliver. The Go runtime handles it for programs that ask; a process that

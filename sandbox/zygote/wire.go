@@ -19,7 +19,7 @@ import (
 const (
 	maxArgs    = 1024
 	maxEnv     = 512
-	MaxFDs     = 65 // of one request
+	MaxFDs     = 66 // of one request
 	maxGroups  = 64
 	maxRlimits = 16
 	maxWorkers = 4
@@ -35,6 +35,7 @@ const (
 	flagUserNS    = 64
 	flagPty       = 128
 	flagStderr    = 256
+	flagLog       = 512
 
 	requestHead = 24
 	replySize   = 24
@@ -42,6 +43,9 @@ const (
 	replyReady  = 0
 	replyMap    = ^uint64(0)
 )
+
+// LogPath is LOG_PATH of zygote.h, where /dev/log is to lead.
+const LogPath = "/private/tmp/.log"
 
 // InitFlags are the clone(2) flags of an init, for the filter.
 const InitFlags = unix.CLONE_VM | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
@@ -52,6 +56,7 @@ const (
 	FDLandlock
 	FDExec
 	FDPidNS
+	FDLog
 	FDCount
 )
 
@@ -73,7 +78,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
-	"raise oom_score_adj", "set personality", "make the launch's code executable",
+	"raise oom_score_adj", "set personality", "make the launch's code executable", "make /dev/log",
 }
 
 // stepName never fails: the number comes from another process.
@@ -121,8 +126,9 @@ type Plan struct {
 	Filter, Seal []byte
 
 	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
-	// Stderr makes the last descriptor of each request the program's 2; without, that is /dev/null.
-	Stderr bool
+	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
+	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp, and RLIMIT_NOFILE among Rlimits.
+	Stderr, Log bool
 	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
 	UserNS            bool
 	UIDBase, UIDCount uint32
@@ -150,7 +156,7 @@ func (p *Plan) flags() uint32 {
 		on  bool
 		bit uint32
 	}{{p.Dynamic, flagDynamic}, {p.Proc, flagProc}, {p.Tmp, flagTmp}, {p.Init, flagInit},
-		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}, {p.Stderr, flagStderr}} {
+		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}, {p.Stderr, flagStderr}, {p.Log, flagLog}} {
 		if b.on {
 			f |= b.bit
 		}

@@ -31,10 +31,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "call.h"
 #include "caps.h"
+#include "text.h"
 #include "zygote.h"
 
 /* What one thread of the zygote works with. */
@@ -83,17 +85,6 @@ static long must(long r, uint32_t step)
 }
 
 static char *text(uint32_t off) { return (char *)plan + off; }
-
-/* Splits NUL-terminated strings into pointers; no more than max of them. */
-static unsigned split(char *p, uint32_t len, char **out, unsigned max)
-{
-	unsigned n = 0;
-	char *end = p + len;
-	for (; p < end && n < max; p += strnlen(p, end - p) + 1)
-		out[n++] = p;
-	out[n] = NULL;
-	return p >= end ? n : max + 1;
-}
 
 static void load_plan(void)
 {
@@ -156,13 +147,13 @@ static void join_all(void)
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
 
-/* That limit counts from each child's start: it is set there. */
+/* That limit counts from each child's start: it is set there; so is that of descriptors, where the launch binds one beyond it. */
 static int cpu_bounded(void) { return plan->rlimit_set >> RLIMIT_CPU & 1 && plan->rlimits[RLIMIT_CPU].soft != ~0ull; }
 
 static void set_limits(void)
 {
 	for (unsigned i = 0; i < MAX_RLIMITS; i++)
-		if (plan->rlimit_set >> i & 1 && !(i == RLIMIT_CPU && cpu_bounded()))
+		if (plan->rlimit_set >> i & 1 && !(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && plan->flags & F_LOG))
 			must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], 0), STEP_RLIMIT);
 	call(SYS_umask, plan->umask);
 }
@@ -319,6 +310,15 @@ static void change_user(struct worker *w)
 	try(w, permitted_caps() & ~plan->caps || call(SYS_getuid) != uid ? -EPERM : 0, STEP_VERIFY);
 }
 
+/* As the service, in its own /tmp. The filter lets that number alone be bound, which from here on nobody can make. */
+static void bind_log(struct worker *w, int fd)
+{
+	static const struct sockaddr_un path = {AF_UNIX, LOG_PATH};
+	try(w, call(SYS_dup3, fd, plan->high + FD_LOG, O_CLOEXEC), STEP_LOG);
+	try(w, call(SYS_bind, plan->high + FD_LOG, &path, sizeof path), STEP_LOG);
+	try(w, call(SYS_prlimit64, 0, RLIMIT_NOFILE, &plan->rlimits[RLIMIT_NOFILE], 0), STEP_RLIMIT);
+}
+
 /* Dies with the broker: the uid change above cleared the setting, so it comes after. */
 static void tie_to_broker(struct worker *w)
 {
@@ -338,6 +338,8 @@ static void confine(struct worker *w)
 	if (cpu_bounded())
 		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
 	change_user(w);
+	if (plan->flags & F_LOG)
+		bind_log(w, w->fds[w->request.nfds + (plan->flags / F_STDERR & 1)]);
 	tie_to_broker(w);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
@@ -432,7 +434,7 @@ static int receive(struct worker *w)
 	long n = call(SYS_recvmsg, ctl, &msg, MSG_CMSG_CLOEXEC); /* no EINTR: every signal is blocked */
 	if (n <= 0)
 		return 0;
-	unsigned got = 0, own = plan->flags / F_STDERR & 1; /* the last is not the client's */
+	unsigned got = 0, own = (plan->flags / F_STDERR & 1) + (plan->flags / F_LOG & 1); /* the last are not the client's */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
 		memcpy(w->fds, CMSG_DATA(c), got * sizeof(int));

@@ -11,9 +11,9 @@
 
 /* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
-/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace. */
-enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_COUNT };
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 65, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
+/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log. */
+enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 66, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 /* plan.flags */
 enum {
@@ -25,7 +25,8 @@ enum {
 	F_CHDIR_LATE = 32, /* the working directory lies in /tmp */
 	F_USERNS = 64,	  /* a user namespace around everything, mapped by the broker */
 	F_PTY = 128,	  /* mount a /dev/pts of its own */
-	F_STDERR = 256	  /* the last descriptor of each request becomes 2 */
+	F_STDERR = 256,	  /* the descriptor of each request after the sockets becomes 2 */
+	F_LOG = 512	  /* the last one is bound to LOG_PATH, where /dev/log leads */
 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
@@ -38,6 +39,7 @@ enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define LOG_PATH "/private/tmp/.log"
 #define PTY_FLAGS (MS_NOSUID | MS_NOEXEC)
 #define PTY_OPTIONS "newinstance,ptmxmode=0666,mode=0620,max=16"
 /* tty, as Debian, Red Hat and systemd number it: login programs insist on that group and
@@ -50,7 +52,7 @@ enum {
 	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE
+	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG
 };
 
 /*

@@ -27,6 +27,7 @@ var arrows = []arrow{
 	{"listener/journal", []string{"listener", "acl", "sandbox/panics"}, "what is logged, and how; it knows no policy and nobody who logs"},
 	{"listener/wire", []string{"acl", "acl/limit"}, "messages are bytes and what they stand for"},
 	{"listener", []string{"listener/address", "sandbox/hostpath", "sandbox/panics"}, "sockets know nothing of decisions"},
+	{"listener/said", []string{"listener/journal"}, "what services say is taken apart by the log worker alone, which knows no more than this"},
 	{"listener/builtin", []string{"listener", "listener/address", "listener/journal", "listener/wire", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
 	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "sandbox", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},

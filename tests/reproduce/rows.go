@@ -21,7 +21,7 @@ var rows = []row{
 	{"field", "7", "/dev/fd, and /dev/stderr to write to", []string{"sandbox.TestDevices", "tests/root.TestStderrByName"}, ""},
 	{"field", "8", "/dev/null opens for reading and writing", []string{"sandbox.TestDevices"}, ""},
 	{"field", "9", "a private /dev/shm on request", []string{"sandbox.TestDevices"}, ""},
-	{"field", "10", "syslog(3) ends in the session's log", nil, "/dev/log is not served"},
+	{"field", "10", "syslog(3) ends in the session's log", []string{"tests/root.TestSyslog"}, "only where the profile says log = true, of the shipped ones login"},
 	{"field", "11", "a datagram that a wait program never takes is dropped after a while", []string{"listener/broker.TestProgramTakesNothing"}, ""},
 	{"field", "12", "a program that cannot start inside is refused at load, by the file that is missing", []string{"sandbox.TestScriptRefused", "sandbox.TestProgramInTheTree", "tests/root.TestMissingLibrary"}, ""},
 	{"field", "13", "a program that is replaced is noticed", []string{"tests/root.TestHostChanges", "listener/broker.TestChangedSources", "listener/broker.TestChangedProgramAtZygoteStart"}, ""},

@@ -45,7 +45,7 @@ var answers = []struct {
 }{
 	// glibc asks nscd for every user name, and syslog(3) its daemon: both take any error for
 	// an answer. Other families stay violations.
-	{UnixSocket, unix.ENOSYS},
+	{unixSocket(unix.SOCK_STREAM), unix.ENOSYS}, {unixSocket(unix.SOCK_DGRAM), unix.ENOSYS},
 	// libaudit, and with it PAM, login and sshd, takes this for a kernel without audit, and
 	// gives up over EPERM. Nothing is opened; other protocols of netlink stay violations.
 	{Rule{unix.SYS_SOCKET, []Arg{{Index: 0, Value: unix.AF_NETLINK}, {Index: 2, Value: unix.NETLINK_AUDIT}}}, unix.EPROTONOSUPPORT},
@@ -53,6 +53,10 @@ var answers = []struct {
 
 // UnixSocket is a call that makes a unix socket.
 var UnixSocket = Rule{unix.SYS_SOCKET, []Arg{{Index: 0, Value: unix.AF_UNIX}}}
+
+func unixSocket(kind uint32) Rule {
+	return Rule{unix.SYS_SOCKET, []Arg{{Index: 0, Value: unix.AF_UNIX}, {Index: 1, Mask: 0xf, Value: kind}}} // without SOCK_NONBLOCK and SOCK_CLOEXEC
+}
 
 // Soft reports whether a call answers ENOSYS where it is not allowed.
 func Soft(call int) bool { return slices.Contains(softCalls, call) }
