@@ -245,7 +245,7 @@ func (pl *Plan) add(e rootfs.Entry) {
 }
 
 func (pl *Plan) link(p, to string) {
-	pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: p, Source: to})
+	pl.add(rootfs.Entry{Kind: rootfs.Symlink, Path: p, Text: to})
 }
 
 func (pl *Plan) bind(kind rootfs.Kind, p string, access landlock.Access) {

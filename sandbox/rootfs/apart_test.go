@@ -24,18 +24,18 @@ func TestSourceBelowAWritableTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	write := Entry{Kind: Write, Path: "/w", Source: dir + "/w"}
+	write := Entry{Kind: Write, Path: dir + "/w"}
 	for _, c := range []struct {
 		name  string
 		tree  Tree
 		fails bool
 	}{
-		{"apart", Tree{Entries: []Entry{write, {Kind: ReadOnly, Path: "/r", Source: dir + "/apart"}}}, false},
-		{"the tree itself", Tree{Entries: []Entry{write, {Kind: ReadOnly, Path: "/r", Source: dir + "/w"}}}, false},
-		{"below its own", Tree{Entries: []Entry{{Kind: ReadOnly, Path: "/r", Source: dir + "/w/sub/cfg"}, write}}, true},
-		{"through a link", Tree{Entries: []Entry{write, {Kind: ReadOnly, Path: "/r", Source: dir + "/link"}}}, true},
-		{"written below written", Tree{Entries: []Entry{write, {Kind: Write, Path: "/r", Source: dir + "/w/sub"}}}, true},
-		{"below another service's", Tree{Entries: []Entry{{Kind: Exec, Path: "/r", Source: dir + "/w/sub"}}, Writable: []hostpath.ID{w.ID()}}, true},
+		{"apart", Tree{Entries: []Entry{write, {Kind: ReadOnly, Path: dir + "/apart"}}}, false},
+		{"the tree itself", Tree{Entries: []Entry{write, {Kind: ReadOnly, Path: dir + "/w"}}}, false},
+		{"below its own", Tree{Entries: []Entry{{Kind: ReadOnly, Path: dir + "/w/sub/cfg"}, write}}, true},
+		{"through a link", Tree{Entries: []Entry{write, {Kind: ReadOnly, Path: dir + "/link"}}}, true},
+		{"written below written", Tree{Entries: []Entry{write, {Kind: Write, Path: dir + "/w/sub"}}}, true},
+		{"below another service's", Tree{Entries: []Entry{{Kind: Exec, Path: dir + "/w/sub"}}, Writable: []hostpath.ID{w.ID()}}, true},
 	} {
 		ns, err := Build(c.tree, nil)
 		if err == nil {
@@ -51,18 +51,18 @@ func TestSourceBelowAWritableTree(t *testing.T) {
 // What a service plants in a writable bind leads nobody inside anywhere.
 func TestWriteBindFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
-	tree := Tree{Entries: []Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: File, Path: "/f", Data: []byte("x")}, {Kind: Symlink, Path: "/g", Source: "/f"}}}
+	tree := Tree{Entries: []Entry{{Kind: Write, Path: dir}, {Kind: File, Path: "/f", Data: []byte("x")}, {Kind: Symlink, Path: "/g", Text: "/f"}}}
 	err := within(t, build(t, tree, nil), func() error {
-		if err := os.Symlink("/f", "/spool/link"); err != nil {
+		if err := os.Symlink("/f", dir+"/link"); err != nil {
 			return err
 		}
-		if text, err := os.Readlink("/spool/link"); err != nil || text != "/f" {
+		if text, err := os.Readlink(dir + "/link"); err != nil || text != "/f" {
 			t.Errorf("read the link: %q %v", text, err)
 		}
 		if _, err := os.ReadFile("/g"); err != nil {
 			t.Errorf("a link elsewhere: %v", err)
 		}
-		_, err := os.ReadFile("/spool/link")
+		_, err := os.ReadFile(dir + "/link")
 		return err
 	})
 	var release unix.Utsname

@@ -20,7 +20,7 @@ func connection() []Entry {
 	return []Entry{
 		{Kind: Dir, Path: "/private"},
 		{Kind: Dir, Path: "/private/tmp", Mode: 0o1777},
-		{Kind: Symlink, Path: "/tmp", Source: "/private/tmp"},
+		{Kind: Symlink, Path: "/tmp", Text: "/private/tmp"},
 		{Kind: Dir, Path: "/proc"},
 		{Kind: File, Path: "/etc/casemate/builtin.json", Data: []byte("{}\n")},
 		{Kind: Device, Path: "/dev/null"},
@@ -84,20 +84,18 @@ func TestBuildShowsNothingElse(t *testing.T) {
 
 func TestBuildWriteReachesTheHost(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "public"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	ns := build(t, Tree{Entries: []Entry{{Kind: Write, Path: "/spool", Source: dir}, {Kind: ReadOnly, Path: "/spool/public", Source: t.TempDir()}}}, nil)
-	err := within(t, ns, func() error { return os.WriteFile("/spool/a", []byte("x"), 0o600) })
+	public := t.TempDir()
+	ns := build(t, Tree{Entries: []Entry{{Kind: Write, Path: dir}, {Kind: ReadOnly, Path: public}}}, nil)
+	err := within(t, ns, func() error { return os.WriteFile(dir+"/a", []byte("x"), 0o600) })
 	if err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "a")); err != nil {
 		t.Error(err)
 	}
-	err = within(t, ns, func() error { return os.WriteFile("/spool/public/a", []byte("x"), 0o600) })
+	err = within(t, ns, func() error { return os.WriteFile(public+"/a", []byte("x"), 0o600) })
 	if !errors.Is(err, unix.EROFS) {
-		t.Errorf("writing a read-only place inside a writable one: %v", err)
+		t.Errorf("writing a read-only place beside a writable one: %v", err)
 	}
 	if err := within(t, ns, func() error { return os.Mkdir("/d", 0o700) }); !errors.Is(err, unix.EROFS) {
 		t.Errorf("mkdir in the root: %v", err)
@@ -139,14 +137,14 @@ func TestBuildHoldsInodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: one}, {Kind: ReadOnly, Path: "/t", Source: tree}}}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: one}, {Kind: ReadOnly, Path: tree}}}, nil)
 	err := errors.Join(
 		os.WriteFile(one+"2", []byte("new"), 0o644), os.Rename(one+"2", one),
 		os.Rename(tree, tree+"2"), os.Symlink("/", tree))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []string{one, "/t/f"} {
+	for _, p := range []string{one, tree + "/f"} {
 		var got []byte
 		err := within(t, ns, func() (err error) { got, err = os.ReadFile(p); return })
 		if err != nil || string(got) != "old" {

@@ -18,14 +18,23 @@ func TestLandlockRulesetMadeInside(t *testing.T) {
 		need.Kernel(t, "no Landlock")
 	}
 	ruleset := -1
-	tree := Tree{Entries: append(connection(), Entry{Kind: Write, Path: "/spool", Source: t.TempDir()}, Entry{Kind: Write, Path: "/closed", Source: t.TempDir()})}
+	dir, err := os.MkdirTemp("/var/tmp", "casemate-") // /tmp is a connection's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	spool, closed := dir+"/spool", dir+"/closed"
+	if err := errors.Join(os.Mkdir(spool, 0o755), os.Mkdir(closed, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	tree := Tree{Entries: append(connection(), Entry{Kind: Write, Path: spool}, Entry{Kind: Write, Path: closed})}
 	ns := build(t, tree, func() (err error) {
-		ruleset, err = landlock.Ruleset(landlock.ABI(), []landlock.Rule{{Path: "/private", Access: landlock.Write}, {Path: "/spool", Access: landlock.Write},
+		ruleset, err = landlock.Ruleset(landlock.ABI(), []landlock.Rule{{Path: "/private", Access: landlock.Write}, {Path: spool, Access: landlock.Write},
 			{Path: "/dev/null", Access: landlock.Device}, {Path: "/etc/casemate", Access: landlock.Read}}, landlock.Net{Connect: landlock.Ports{Any: true}, Bind: landlock.Ports{Any: true}, UDP: true}, false)
 		return err
 	})
 	defer unix.Close(ruleset)
-	err := within(t, ns, func() error {
+	err = within(t, ns, func() error {
 		err := errors.Join(unix.Unshare(unix.CLONE_NEWNS),
 			unix.Mount("tmpfs", "/private/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=64k,mode=1777"),
 			unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -35,7 +44,7 @@ func TestLandlockRulesetMadeInside(t *testing.T) {
 		if _, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(ruleset), 0, 0); errno != 0 {
 			return errno
 		}
-		for p, want := range map[string]error{"/tmp/x": nil, "/spool/x": nil, "/closed/x": unix.EACCES, "/dev/null": nil, "/etc/casemate/builtin.json": unix.EROFS} {
+		for p, want := range map[string]error{"/tmp/x": nil, spool + "/x": nil, closed + "/x": unix.EACCES, "/dev/null": nil, "/etc/casemate/builtin.json": unix.EROFS} {
 			if err := os.WriteFile(p, []byte("x"), 0o600); !errors.Is(err, want) {
 				t.Errorf("write %s: %v, want %v", p, err, want)
 			}

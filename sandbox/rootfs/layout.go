@@ -28,13 +28,11 @@ type node struct {
 
 // mount is one bind: entry is the index of the source.
 type mount struct {
-	path   string
-	kind   Kind
-	entry  int
-	dir    bool
-	real   string
-	mirror bool
-	pin    bool
+	path  string
+	kind  Kind
+	entry int
+	dir   bool
+	pin   bool
 }
 
 // layout is the plan of a root tree. It is pure: the same entries and
@@ -70,21 +68,17 @@ func (l *layout) addBind(e *Entry, h *found, i int) error {
 	if !e.Kind.bind() {
 		return nil
 	}
-	m := mount{path: e.Path, kind: e.Kind, entry: i, dir: h.dir, real: h.real, pin: e.Pin}
-	if e.mirrors() {
-		m.path = h.real
-	}
+	m := mount{path: h.real, kind: e.Kind, entry: i, dir: h.dir, pin: e.Pin}
 	p, err := l.through(m.path)
 	if err != nil {
 		return err
 	}
-	if e.mirrors() && p != m.path {
+	if p != m.path {
 		return fmt.Errorf("%s is reached through a symlink entry, which hides the host's", m.path)
 	}
 	if err := checkPath(p); err != nil {
 		return fmt.Errorf("%q: %w", p, err)
 	}
-	m.path, m.mirror = p, p == h.real
 	if _, ok := l.links[p]; ok {
 		return errors.New("there is a symlink at this path")
 	}
@@ -103,8 +97,6 @@ func merge(a, b mount) (mount, error) {
 	pin := a.pin || b.pin
 	a.pin, b.pin = pin, pin
 	switch {
-	case a.real != b.real:
-		return a, fmt.Errorf("both %s and %s would be mounted here", a.real, b.real)
 	case a.kind == b.kind, b.kind == ReadOnly && a.kind != Device:
 		return a, nil
 	case a.kind == ReadOnly && b.kind != Device:
@@ -167,7 +159,7 @@ func (l *layout) placeBind(p string) error {
 		return l.create(p, node{kind: File, mode: 0o444})
 	case !outer.dir:
 		return fmt.Errorf("%s around it is a file", outer.path)
-	case outer.kind == m.kind && outer.mirror && m.mirror && !m.pin:
+	case outer.kind == m.kind && !m.pin:
 		m.entry = -1
 		l.mounts[p] = m
 	}

@@ -54,14 +54,14 @@ func (h fakeHost) plan(entries []Entry) (*layout, error) {
 			continue
 		}
 		var err error
-		if hosts[i], err = h.find(entries[i].source()); err != nil {
+		if hosts[i], err = h.find(entries[i].Path); err != nil {
 			return nil, err
 		}
 	}
 	return plan(entries, hosts)
 }
 
-// String prints a plan: "path kind" for what is created, "path=source kind" for binds.
+// String prints a plan: "path kind" for what is created, "=path kind" for binds.
 func (l *layout) String() string {
 	var out []string
 	for _, p := range l.order() {
@@ -69,7 +69,7 @@ func (l *layout) String() string {
 		out = append(out, fmt.Sprintf("%s %s%s", p, n.kind, n.text))
 	}
 	for _, m := range l.binds() {
-		out = append(out, fmt.Sprintf("%s=%s %s", m.path, m.real, m.kind))
+		out = append(out, fmt.Sprintf("=%s %s", m.path, m.kind))
 	}
 	return strings.Join(out, "; ")
 }
@@ -83,26 +83,26 @@ func TestPlan(t *testing.T) {
 		want    string
 	}{
 		{"nothing", nil, ""},
-		{"a directory", []Entry{{Kind: r, Path: "/srv/www"}}, "/srv directory; /srv/www directory; /srv/www=/srv/www read"},
-		{"a file elsewhere", []Entry{{Kind: x, Path: "/app/run", Source: "/opt/a/run.f"}}, "/app directory; /app/run file; /app/run=/opt/a/run.f exec"},
-		{"host link on the way", []Entry{{Kind: x, Path: "/lib/x"}}, "/lib symlinkusr/lib; /usr directory; /usr/lib directory; /usr/lib/x directory; /usr/lib/x=/usr/lib/x exec"},
-		{"host link itself, with ..", []Entry{{Kind: r, Path: "/etc/up"}}, "/etc directory; /etc/up symlink../var/up.f; /var directory; /var/up.f file; /var/up.f=/var/up.f read"},
+		{"a directory", []Entry{{Kind: r, Path: "/srv/www"}}, "/srv directory; /srv/www directory; =/srv/www read"},
+		{"a file", []Entry{{Kind: x, Path: "/app/run.f"}}, "/app directory; /app/run.f file; =/app/run.f exec"},
+		{"host link on the way", []Entry{{Kind: x, Path: "/lib/x"}}, "/lib symlinkusr/lib; /usr directory; /usr/lib directory; /usr/lib/x directory; =/usr/lib/x exec"},
+		{"host link itself, with ..", []Entry{{Kind: r, Path: "/etc/up"}}, "/etc directory; /etc/up symlink../var/up.f; /var directory; /var/up.f file; =/var/up.f read"},
 		{"chain of links", []Entry{{Kind: x, Path: "/bin/vi"}}, "/bin symlinkusr/bin; /etc directory; /etc/alternatives directory; /etc/alternatives/vi symlink/usr/bin/vim.f; " +
-			"/usr directory; /usr/bin directory; /usr/bin/vi symlink/etc/alternatives/vi; /usr/bin/vim.f file; /usr/bin/vim.f=/usr/bin/vim.f exec"},
-		{"link inside a mirrored bind is there already", []Entry{{Kind: x, Path: "/usr"}, {Kind: r, Path: "/bin"}}, "/bin symlinkusr/bin; /usr directory; /usr=/usr exec; /usr/bin=/usr/bin read"},
-		{"same inside same is dropped", []Entry{{Kind: x, Path: "/usr/bin/a.f"}, {Kind: x, Path: "/usr"}}, "/usr directory; /usr=/usr exec"},
-		{"the same link twice", []Entry{{Kind: x, Path: "/lib/a"}, {Kind: x, Path: "/lib/b.f"}, {Kind: Symlink, Path: "/lib", Source: "usr/lib"}},
-			"/lib symlinkusr/lib; /usr directory; /usr/lib directory; /usr/lib/a directory; /usr/lib/b.f file; /usr/lib/a=/usr/lib/a exec; /usr/lib/b.f=/usr/lib/b.f exec"},
-		{"exec includes read", []Entry{{Kind: r, Path: "/a"}, {Kind: x, Path: "/a"}}, "/a directory; /a=/a exec"},
-		{"write includes read", []Entry{{Kind: w, Path: "/a"}, {Kind: r, Path: "/a"}}, "/a directory; /a=/a write"},
-		{"two names of one place", []Entry{{Kind: r, Path: "/lib"}, {Kind: x, Path: "/usr/lib"}}, "/lib symlinkusr/lib; /usr directory; /usr/lib directory; /usr/lib=/usr/lib exec"},
-		{"nested, outer first", []Entry{{Kind: w, Path: "/a/b/c"}, {Kind: r, Path: "/a"}}, "/a directory; /a=/a read; /a/b/c=/a/b/c write"},
-		{"prefix of a name is not inside", []Entry{{Kind: r, Path: "/a"}, {Kind: r, Path: "/a-b"}, {Kind: w, Path: "/a/b"}}, "/a directory; /a-b directory; /a=/a read; /a-b=/a-b read; /a/b=/a/b write"},
-		{"same kind from elsewhere is kept", []Entry{{Kind: r, Path: "/a"}, {Kind: r, Path: "/a/b", Source: "/c"}}, "/a directory; /a=/a read; /a/b=/c read"},
-		{"own things go through links", []Entry{{Kind: Symlink, Path: "/tmp", Source: "/private/tmp"}, {Kind: Dir, Path: "/private/tmp"}, {Kind: File, Path: "/tmp/x"}},
+			"/usr directory; /usr/bin directory; /usr/bin/vi symlink/etc/alternatives/vi; /usr/bin/vim.f file; =/usr/bin/vim.f exec"},
+		{"link inside a mirrored bind is there already", []Entry{{Kind: x, Path: "/usr"}, {Kind: r, Path: "/bin"}}, "/bin symlinkusr/bin; /usr directory; =/usr exec; =/usr/bin read"},
+		{"same inside same is dropped", []Entry{{Kind: x, Path: "/usr/bin/a.f"}, {Kind: x, Path: "/usr"}}, "/usr directory; =/usr exec"},
+		{"the same link twice", []Entry{{Kind: x, Path: "/lib/a"}, {Kind: x, Path: "/lib/b.f"}, {Kind: Symlink, Path: "/lib", Text: "usr/lib"}},
+			"/lib symlinkusr/lib; /usr directory; /usr/lib directory; /usr/lib/a directory; /usr/lib/b.f file; =/usr/lib/a exec; =/usr/lib/b.f exec"},
+		{"exec includes read", []Entry{{Kind: r, Path: "/a"}, {Kind: x, Path: "/a"}}, "/a directory; =/a exec"},
+		{"write includes read", []Entry{{Kind: w, Path: "/a"}, {Kind: r, Path: "/a"}}, "/a directory; =/a write"},
+		{"two names of one place", []Entry{{Kind: r, Path: "/lib"}, {Kind: x, Path: "/usr/lib"}}, "/lib symlinkusr/lib; /usr directory; /usr/lib directory; =/usr/lib exec"},
+		{"nested, outer first", []Entry{{Kind: w, Path: "/a/b/c"}, {Kind: r, Path: "/a"}}, "/a directory; =/a read; =/a/b/c write"},
+		{"prefix of a name is not inside", []Entry{{Kind: r, Path: "/a"}, {Kind: r, Path: "/a-b"}, {Kind: w, Path: "/a/b"}}, "/a directory; /a-b directory; =/a read; =/a-b read; =/a/b write"},
+		{"same kind that is pinned is kept", []Entry{{Kind: r, Path: "/a"}, {Kind: r, Path: "/a/b", Pin: true}}, "/a directory; =/a read; =/a/b read"},
+		{"own things go through links", []Entry{{Kind: Symlink, Path: "/tmp", Text: "/private/tmp"}, {Kind: Dir, Path: "/private/tmp"}, {Kind: File, Path: "/tmp/x"}},
 			"/private directory; /private/tmp directory; /private/tmp/x file; /tmp symlink/private/tmp"},
 		{"explicit over implied", []Entry{{Kind: File, Path: "/d/f"}, {Kind: Dir, Path: "/d", Mode: 0o700}}, "/d directory; /d/f file"},
-		{"dangling link", []Entry{{Kind: Symlink, Path: "/x/l", Source: "nowhere"}}, "/x directory; /x/l symlinknowhere"},
+		{"dangling link", []Entry{{Kind: Symlink, Path: "/x/l", Text: "nowhere"}}, "/x directory; /x/l symlinknowhere"},
 	} {
 		l, err := debian.plan(c.entries)
 		if err != nil {
@@ -120,29 +120,27 @@ func TestPlanErrors(t *testing.T) {
 		entries []Entry
 	}{
 		{"both", []Entry{{Kind: Exec, Path: "/a"}, {Kind: Write, Path: "/a"}}},
-		{"both", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: ReadOnly, Path: "/a", Source: "/b"}}},
 		{"both", []Entry{{Kind: Device, Path: "/dev/null"}, {Kind: ReadOnly, Path: "/dev/null"}}},
 		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Dir, Path: "/a/b"}}},
 		{"inside the bind", []Entry{{Kind: File, Path: "/a/b"}, {Kind: ReadOnly, Path: "/a"}}},
-		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Symlink, Path: "/a/b", Source: "c"}}},
-		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/usr", Source: "/b"}, {Kind: Dir, Path: "/usr/x"}}},
+		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Symlink, Path: "/a/b", Text: "c"}}},
+		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/usr"}, {Kind: Dir, Path: "/usr/x"}}},
 		{"same path", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Dir, Path: "/a"}}},
-		{"symlink at this path", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Symlink, Path: "/a", Source: "b"}}},
-		{"point to both", []Entry{{Kind: ReadOnly, Path: "/lib/x"}, {Kind: Symlink, Path: "/lib", Source: "lib64"}}},
-		{"hides the host", []Entry{{Kind: ReadOnly, Path: "/tmp/x"}, {Kind: Symlink, Path: "/tmp", Source: "/private/tmp"}}},
-		{"behind another link", []Entry{{Kind: Symlink, Path: "/a", Source: "b"}, {Kind: Symlink, Path: "/a/c", Source: "d"}}},
+		{"symlink at this path", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Symlink, Path: "/a", Text: "b"}}},
+		{"point to both", []Entry{{Kind: ReadOnly, Path: "/lib/x"}, {Kind: Symlink, Path: "/lib", Text: "lib64"}}},
+		{"hides the host", []Entry{{Kind: ReadOnly, Path: "/tmp/x"}, {Kind: Symlink, Path: "/tmp", Text: "/private/tmp"}}},
+		{"behind another link", []Entry{{Kind: Symlink, Path: "/a", Text: "b"}, {Kind: Symlink, Path: "/a/c", Text: "d"}}},
 		{"is a file", []Entry{{Kind: File, Path: "/a"}, {Kind: Dir, Path: "/a/b"}}},
 		{"is a file", []Entry{{Kind: ReadOnly, Path: "/a.f"}, {Kind: Write, Path: "/a.f/b"}}},
 		{"different", []Entry{{Kind: Dir, Path: "/a", Mode: 0o700}, {Kind: Dir, Path: "/a"}}},
 		{"different", []Entry{{Kind: File, Path: "/a", Data: []byte("1")}, {Kind: File, Path: "/a"}}},
-		{"symbolic links", []Entry{{Kind: Symlink, Path: "/a", Source: "a"}, {Kind: Dir, Path: "/a/b"}}},
+		{"symbolic links", []Entry{{Kind: Symlink, Path: "/a", Text: "a"}, {Kind: Dir, Path: "/a/b"}}},
 		{"not clean", []Entry{{Kind: Dir, Path: "/a/"}}},
-		{"not clean", []Entry{{Kind: ReadOnly, Path: "/a", Source: "/b//c"}}},
+		{"not clean", []Entry{{Kind: ReadOnly, Path: "/b//c"}}},
 		{"not absolute", []Entry{{Kind: ReadOnly, Path: "a"}}},
-		{"root itself", []Entry{{Kind: ReadOnly, Path: "/host", Source: "/"}}},
 		{"root itself", []Entry{{Kind: ReadOnly, Path: "/"}}},
 		{"NUL", []Entry{{Kind: Dir, Path: "/a\x00"}}},
-		{"NUL", []Entry{{Kind: Symlink, Path: "/a", Source: "b\x00"}}},
+		{"NUL", []Entry{{Kind: Symlink, Path: "/a", Text: "b\x00"}}},
 		{"255 bytes", []Entry{{Kind: Dir, Path: "/" + strings.Repeat("a", 256)}}},
 		{"4095 bytes", []Entry{{Kind: Dir, Path: strings.Repeat("/a", 2048)}}},
 		{"4095 bytes", []Entry{{Kind: Symlink, Path: "/l"}}},
@@ -173,7 +171,7 @@ func FuzzPlan(f *testing.F) {
 			case kind == "host" && checkPath(p) == nil && source != "":
 				host[p] = source
 			case len(kind) == 1:
-				entries = append(entries, Entry{Kind: Kind(kind[0] - '0'), Path: p, Source: source, Data: []byte(source)})
+				entries = append(entries, Entry{Kind: Kind(kind[0] - '0'), Path: p, Text: source, Data: []byte(source)})
 			}
 		}
 		if len(entries) > 64 {
@@ -224,7 +222,7 @@ func (l *layout) verify(t *testing.T) {
 	}
 	for p, m := range maps.All(l.mounts) {
 		outer, ok := l.around(p)
-		if m.entry < 0 && !(ok && outer.kind == m.kind && outer.mirror && m.mirror) {
+		if m.entry < 0 && !(ok && outer.kind == m.kind && !m.pin) {
 			t.Errorf("bind %q was dropped without another that shows it", p)
 		}
 	}

@@ -52,8 +52,8 @@ func namespaces(t *testing.T) map[string]bool {
 func TestBuildLeavesNothing(t *testing.T) {
 	needRoot(t)
 	tree := Tree{Entries: append(connection(), Entry{Kind: Exec, Path: "/usr"}, Entry{Kind: Exec, Path: "/bin"}, Entry{Kind: ReadOnly, Path: "/etc/ssl"})}
-	broken := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/tmp/nowhere", Source: "/nowhere/at/all"}}, tree.Entries...)}
-	late := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/usr/no-such-mount-point", Source: "/etc"}}, tree.Entries...)}
+	broken := Tree{Entries: append([]Entry{{Kind: ReadOnly, Path: "/nowhere/at/all"}}, tree.Entries...)}
+	late := Tree{Entries: append([]Entry{{Kind: Dir, Path: "/usr/nothing-can-be-made-here"}}, tree.Entries...)}
 	once := func(tree Tree, inside func() error, fails bool) {
 		ns, err := Build(tree, inside)
 		if (err != nil) != fails {

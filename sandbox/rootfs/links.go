@@ -14,12 +14,9 @@ type link = hostpath.Link
 
 // addLinks notes every link, asked for or met on the host.
 func (l *layout) addLinks(e *Entry, h *found, _ int) error {
-	all := []link{{Path: e.Path, Text: e.Source}}
-	if e.Kind != Symlink {
-		all = nil
-		if e.mirrors() {
-			all = h.links
-		}
+	all := h.links
+	if e.Kind == Symlink {
+		all = []link{{Path: e.Path, Text: e.Text}}
 	}
 	for _, k := range all {
 		if have, ok := l.links[k.Path]; ok && have != k.Text {
@@ -31,21 +28,21 @@ func (l *layout) addLinks(e *Entry, h *found, _ int) error {
 }
 
 // placeLinks creates the links of e.
+// placeLink creates a link that was asked for, or one that was met on the host.
 func (l *layout) placeLinks(e *Entry, h *found, _ int) error {
 	if e.Kind == Symlink {
-		return l.placeLink(link{Path: e.Path, Text: e.Source}, false)
+		return l.placeLink(link{Path: e.Path, Text: e.Text}, false)
 	}
-	if e.mirrors() {
-		for _, k := range h.links {
-			if err := l.placeLink(k, true); err != nil {
-				return err
-			}
+	for _, k := range h.links {
+		if err := l.placeLink(k, true); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (l *layout) placeLink(k link, mirrored bool) error {
+// placeLink creates a link that was asked for, or one that was met on the host.
+func (l *layout) placeLink(k link, met bool) error {
 	p, err := l.through(k.Path)
 	if err != nil {
 		return err
@@ -54,7 +51,7 @@ func (l *layout) placeLink(k link, mirrored bool) error {
 		return fmt.Errorf("link %s lies behind another link", k.Path)
 	}
 	if m, ok := l.around(k.Path); ok {
-		if mirrored && m.mirror {
+		if met {
 			return nil // the bind shows the host's own link
 		}
 		return fmt.Errorf("link %s lies inside the bind %s, where nothing can be created", k.Path, m.path)

@@ -124,7 +124,7 @@ func (b *builder) create(p string, n node) error {
 func (b *builder) bind(m mount) error {
 	tree := b.sources[m.entry]
 	if err := restrict(tree, bindAttrs[m.kind], m.dir); err != nil {
-		return fmt.Errorf("restrict %s: %w", m.real, err)
+		return fmt.Errorf("restrict %s: %w", m.path, err)
 	}
 	// The point is on the tmpfs, where all links are known, or in a bind at a
 	// path that had none a moment ago: a link now is somebody's game.
@@ -139,7 +139,7 @@ func (b *builder) bind(m mount) error {
 	if err := unix.MoveMount(tree, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
 		var st unix.Stat_t
 		if err == unix.ENOENT && unix.Fstat(tree, &st) == nil && st.Nlink == 0 { // what has no name is not mounted
-			return fmt.Errorf("%s was removed or replaced while it was looked at: load the policy again", m.real)
+			return fmt.Errorf("%s was removed or replaced while it was looked at: load the policy again", m.path)
 		}
 		return fmt.Errorf("attach: %w", err)
 	}

@@ -36,7 +36,7 @@ const (
 	// Proc is procfs of the pid namespace that Build is called in, at Path, with every
 	// process shown (no hidepid) and nothing written: ro (the file system too), nosuid, nodev, noexec.
 	Proc
-	// Symlink is a symbolic link; Source is its text.
+	// Symlink is a symbolic link; Text is its own.
 	Symlink
 	// Dir is an empty directory on the root tmpfs, of mode Mode.
 	Dir
@@ -61,19 +61,16 @@ func (k Kind) bind() bool { return k >= ReadOnly && k <= Proc }
 type Entry struct {
 	Kind Kind
 	// Path is where it is inside: absolute and clean (see path.Clean), not "/".
-	Path string
-	// Source is, for a bind, the host path: absolute and clean; "" means Path.
 	//
-	// When both are the same the entry mirrors the host: symbolic links on the
-	// way (/lib -> usr/lib) are recreated, and what they lead to is bound at its
-	// real path, so that every name means inside what it means outside. When
-	// they differ, links in Source are followed and the result is bound at Path.
-	// A source on procfs is refused; a directory that has the host's procfs
+	// For a bind it is the host's path too: symbolic links on the way
+	// (/lib -> usr/lib) are recreated, and what they lead to is bound at its
+	// real path, so that every name means inside what it means outside. What is on
+	// procfs is refused; a directory that has the host's procfs
 	// mounted somewhere below is not, so do not name one.
-	//
-	// For a Symlink it is the link's text.
-	Source string
-	// Held, when not nil, is what a bind shows: Source as somebody has resolved
+	Path string
+	// Text is that of a Symlink.
+	Text string
+	// Held, when not nil, is what a bind shows: Path as somebody has resolved
 	// it already, and checked. Build does not close it.
 	Held *hostpath.File
 	// Pin makes the bind of its own even where one around it shows the same name:
@@ -84,17 +81,6 @@ type Entry struct {
 	// Data is the content of a File.
 	Data []byte
 }
-
-// source is the host path of a bind.
-func (e *Entry) source() string {
-	if e.Source == "" {
-		return e.Path
-	}
-	return e.Source
-}
-
-// mirrors reports whether e shows a host path under its own name.
-func (e *Entry) mirrors() bool { return e.Kind.bind() && e.source() == e.Path }
 
 // Tree is a root tree: the order of its entries means nothing. Directories
 // that lead to an entry are made as needed (root, 0755). An entry inside

@@ -52,14 +52,14 @@ func (b *builder) resolve() error {
 // caller closes what is opened, also with an error.
 func (e *Entry) open() (f *hostpath.File, err error) {
 	if f = e.Held; f == nil {
-		if f, err = hostpath.Open(e.source()); err != nil {
+		if f, err = hostpath.Open(e.Path); err != nil {
 			return nil, err
 		}
 	}
 	if f.Real == "/" {
 		return f, errors.New("leads to the root directory, which is too much")
 	}
-	return f, suits(f, e.Kind, e.source())
+	return f, suits(f, e.Kind, e.Path)
 }
 
 // apart refuses sources that lie in what a service may write: it could have put

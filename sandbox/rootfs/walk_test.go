@@ -34,20 +34,13 @@ func TestBuildRefuses(t *testing.T) {
 		{Entry{Kind: Write, Path: mounted}, mounted + ": the host mounts it read-only", unix.EROFS},
 		{Entry{Kind: Write, Path: node}, node + " is a device node", nil},
 		{Entry{Kind: ReadOnly, Path: "/proc"}, "procfs", nil},
-		{Entry{Kind: Device, Path: "/dev/null", Source: node}, "not below /dev", nil},
+		{Entry{Kind: Device, Path: node}, "not below /dev", nil},
 		{Entry{Kind: Device, Path: "/dev/ptmx"}, "is a terminal of others: write pty = true", nil},
 	} {
 		ns, err := Build(Tree{Entries: []Entry{c.entry}}, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) || ns >= 0 {
 			t.Errorf("%+v: %v, want %q", c.entry, err, c.want)
 		}
-	}
-	inner := []Entry{{Kind: ReadOnly, Path: dir}, {Kind: ReadOnly, Path: dir + "/nope", Source: "/etc"}}
-	if _, err := Build(Tree{Entries: inner}, nil); err == nil || !strings.Contains(err.Error(), dir+"/nope: open mount point: no such file") {
-		t.Errorf("mount point missing inside a bind: %v", err)
-	}
-	if _, err := os.Stat(dir + "/nope"); err == nil {
-		t.Error("a mount point was made on the host")
 	}
 }
 
@@ -63,12 +56,12 @@ func TestBuildSubmounts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(sub, "f"), []byte("x"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: "/data", Source: dir}}}, nil)
+	ns := build(t, Tree{Entries: []Entry{{Kind: ReadOnly, Path: dir}}}, nil)
 	err := within(t, ns, func() error {
-		if _, err := os.ReadFile("/data/sub/f"); err != nil {
+		if _, err := os.ReadFile(dir + "/sub/f"); err != nil {
 			t.Error(err)
 		}
-		return os.WriteFile("/data/sub/f", nil, 0o644)
+		return os.WriteFile(dir+"/sub/f", nil, 0o644)
 	})
 	if !errors.Is(err, unix.EROFS) {
 		t.Errorf("writing in a mount below a read-only bind: %v", err)
