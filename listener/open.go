@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/sandbox/hostpath"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,8 +20,8 @@ type Socket struct {
 	// Spec is what it was opened with, with the port the kernel chose where that was 0.
 	Spec Spec
 
-	file   inode // the unix socket file this Socket made, zero otherwise
-	hidden int   // see walker: heads that must leave before the queue can be walked again
+	file   hostpath.ID // the unix socket file this Socket made, zero otherwise
+	hidden int         // see walker: heads that must leave before the queue can be walked again
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
 }
@@ -257,7 +259,7 @@ func (s *Socket) Reconfigure(to Spec) error {
 	if err := s.listen(); err != nil {
 		return errors.Join(err, s.restore(old))
 	}
-	if s.file.ino == 0 || (to.Mode == old.Mode && to.UID == old.UID && to.GID == old.GID) {
+	if s.file == (hostpath.ID{}) || (to.Mode == old.Mode && to.UID == old.UID && to.GID == old.GID) {
 		return nil
 	}
 	if err := s.setFile(); err != nil {

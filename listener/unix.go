@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inode identifies a file; the zero inode identifies none.
-type inode struct{ dev, ino uint64 }
-
 // Errors of unix socket paths, for errors.Is.
 var (
 	// ErrNotSocket means that the path holds something that is not a socket; it is never removed.
@@ -70,7 +67,7 @@ func (s *Socket) bindUnix(abstract bool) error {
 		if err != nil {
 			return fmt.Errorf("lstat %s: %w", key, err)
 		}
-		s.file = inode{st.Dev, st.Ino}
+		s.file = hostpath.ID{Dev: st.Dev, Ino: st.Ino}
 	}
 	// Listening before chmod would change nothing (mode 0 lets only root in), and
 	// a file that clients may use should already have somebody behind it.
@@ -93,7 +90,7 @@ func (s *Socket) setFile() error {
 		return fmt.Errorf("look at %s: %w", key, err)
 	}
 	defer unix.Close(fd)
-	if (inode{st.Dev, st.Ino}) != s.file {
+	if (hostpath.ID{Dev: st.Dev, Ino: st.Ino}) != s.file {
 		return fmt.Errorf("chmod %s: the path no longer leads to this socket", key)
 	}
 	// fchmod(2) takes no O_PATH descriptor; the magic link leads to what it holds.
@@ -179,11 +176,11 @@ func checkDir(dir string) error {
 }
 
 func (s *Socket) unlink() error {
-	if s.file.ino == 0 {
+	if s.file == (hostpath.ID{}) {
 		return nil
 	}
 	mine := s.file
-	s.file = inode{}
+	s.file = hostpath.ID{}
 	st, err := lstat(s.Spec.Path)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -191,7 +188,7 @@ func (s *Socket) unlink() error {
 	if err != nil {
 		return fmt.Errorf("lstat %s: %w", s.Spec.Key(), err)
 	}
-	if (inode{st.Dev, st.Ino}) != mine {
+	if (hostpath.ID{Dev: st.Dev, Ino: st.Ino}) != mine {
 		return nil // somebody else's by now
 	}
 	if err := unix.Unlink(s.Spec.Path); err != nil {

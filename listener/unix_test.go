@@ -55,7 +55,7 @@ func TestUnixStaleSocketIsReplaced(t *testing.T) {
 	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
 		path := filepath.Join(t.TempDir(), "s")
 		dead := mustOpen(t, unixSpec(network, path))
-		dead.file = inode{} // as after a crash: the file stays
+		dead.file = hostpath.ID{} // as after a crash: the file stays
 		if err := dead.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +232,7 @@ func TestUnixCloseKeepsForeignFile(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := lstat(path); err != nil || st.Ino != other.file.ino {
+	if st, err := lstat(path); err != nil || st.Ino != other.file.Ino {
 		t.Errorf("the other socket's file is gone: %v", err)
 	}
 }

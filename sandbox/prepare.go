@@ -144,7 +144,7 @@ func (s *Sandbox) build(abi int, prog *program, writable []hostpath.ID) (ruleset
 		if err := prog.runsInside(); err != nil || abi < 1 {
 			return err
 		}
-		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet(), true)
+		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet())
 		return err
 	}
 	if s.mnt, err = rootfs.Build(pl.treeWith(prog, writable), inside); err != nil {

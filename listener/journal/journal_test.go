@@ -278,9 +278,6 @@ func TestRate(t *testing.T) {
 	if !q.Allow(rate, int64(rate.Every)) {
 		t.Error("said none after the interval")
 	}
-	if q.Unused(int64(5*time.Second)) || !q.Unused(int64(6*time.Second)) {
-		t.Error("it is unused at another time than after its burst's")
-	}
 }
 
 type brokenRecord struct{}

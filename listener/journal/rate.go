@@ -20,9 +20,6 @@ func (b *Bucket) Room(r Rate, now int64) bool {
 // Take counts one more record.
 func (b *Bucket) Take(r Rate, now int64) { b.full = max(b.full, now) + int64(r.Every) }
 
-// Unused reports whether nothing is left of what was taken.
-func (b *Bucket) Unused(now int64) bool { return b.full <= now }
-
 // Thinned lets a Rate's records through and counts the others.
 type Thinned struct {
 	Bucket

@@ -195,7 +195,7 @@ func TestSettings(t *testing.T) {
 		{Limits{Memory: 1 << 20}, []string{"memory"}, []string{"memory.max=1048576", "memory.swap.max=0"}},
 		{Limits{Pids: 3, CPU: 250}, []string{"cpu", "pids"}, []string{"pids.max=3", "cpu.max=25000 100000"}},
 		{Limits{CPU: 4000}, []string{"cpu"}, []string{"cpu.max=400000 100000"}},
-		{Limits{CPU: 1}, []string{"cpu"}, []string{"cpu.max=1000 1000000"}},
+		{Limits{CPU: 10}, []string{"cpu"}, []string{"cpu.max=1000 100000"}},
 	} {
 		s, err := c.limits.settings()
 		var got []string

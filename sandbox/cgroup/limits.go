@@ -18,7 +18,7 @@ type Limits struct {
 	Memory int64
 	// Pids is the number of tasks, threads included (pids.max).
 	Pids int64
-	// CPU is in thousandths of one processor (cpu.max).
+	// CPU is in thousandths of one processor (cpu.max), at least 10.
 	CPU int64
 }
 
@@ -42,8 +42,8 @@ type setting struct {
 
 // settings are the files that l is written to.
 func (l Limits) settings() ([]setting, error) {
-	if l.Memory < 0 || l.Pids < 0 || l.CPU < 0 {
-		return nil, errors.New("cgroup: a limit is negative")
+	if l.Memory < 0 || l.Pids < 0 || l.CPU < 0 || l.CPU > 0 && l.CPU < 10 {
+		return nil, errors.New("cgroup: a limit is too small")
 	}
 	var s []setting
 	if l.Memory > 0 {
@@ -55,16 +55,9 @@ func (l Limits) settings() ([]setting, error) {
 		s = append(s, setting{controller: "pids", file: "pids.max", value: fmt.Sprint(l.Pids)})
 	}
 	if l.CPU > 0 {
-		// Quota and period in microseconds. The quota is at least 1 ms, so
-		// small shares take the longest period, 1 s; others the usual 100 ms.
-		period := int64(100_000)
-		if l.CPU < 10 {
-			period = 1_000_000
-		}
-		if l.CPU > 1_000_000 {
-			return nil, fmt.Errorf("cgroup: cpu limit %d is more than 1000 processors", l.CPU)
-		}
-		s = append(s, setting{controller: "cpu", file: "cpu.max", value: fmt.Sprintf("%d %d", l.CPU*period/1000, period)})
+		// Quota and period in microseconds. The quota is at least 1 ms, which smaller
+		// shares would need a longer period for.
+		s = append(s, setting{controller: "cpu", file: "cpu.max", value: fmt.Sprintf("%d 100000", l.CPU*100)})
 	}
 	return s, nil
 }

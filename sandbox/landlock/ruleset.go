@@ -91,22 +91,22 @@ type Ports struct {
 }
 
 // Ruleset makes a ruleset that handles everything a kernel of that ABI can and
-// allows only what the rules, net and scopes leave. Its descriptor is
+// allows only what the rules and net leave; no signals to, and no abstract unix sockets
+// of, processes outside. Its descriptor is
 // close-on-exec, and good for any number of children; the caller closes it.
 //
 // What the ABI does not know is not restricted: the caller says first whether
-// that is good enough. scopes forbids signals to, and abstract unix sockets of,
-// processes outside.
+// that is good enough.
 //
 // The paths are resolved in the caller's root, which is the finished tree of a
 // sandbox: whoever swaps a name there gains a rule on something else in that
 // tree, whose mounts allow no more than its profile does. On an error there is
 // no partial result.
-func Ruleset(abi int, rules []Rule, net Net, scopes bool) (int, error) {
+func Ruleset(abi int, rules []Rule, net Net) (int, error) {
 	if abi < 1 {
 		return -1, ErrUnsupported
 	}
-	attr := handled(abi, net, scopes)
+	attr := handled(abi, net)
 	fd, err := create(&attr)
 	if err != nil {
 		return -1, fmt.Errorf("landlock: create ruleset: %w", err)
@@ -119,7 +119,7 @@ func Ruleset(abi int, rules []Rule, net Net, scopes bool) (int, error) {
 }
 
 // handled says what the ruleset takes under control.
-func handled(abi int, net Net, scopes bool) unix.LandlockRulesetAttr {
+func handled(abi int, net Net) unix.LandlockRulesetAttr {
 	attr := known(abi)
 	for _, free := range []struct {
 		is    bool
@@ -132,9 +132,6 @@ func handled(abi int, net Net, scopes bool) unix.LandlockRulesetAttr {
 		if free.is {
 			attr.Handled_access_net &^= free.right
 		}
-	}
-	if !scopes {
-		attr.Scoped = 0
 	}
 	return attr
 }

@@ -76,7 +76,7 @@ func TestRulesetConfines(t *testing.T) {
 		{"/usr", Exec}, {"/lib64", Exec}, // what /bin/true needs itself
 		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"), at(Control, "control"), at(Terminal, "dev"),
 		at(Exec, "single/true"), at(Read, "single/f"), at(Write, "single/w"),
-	}, Net{Connect: Ports{List: []uint16{uint16(s.Open)}}, Bind: Ports{List: []uint16{uint16(s.Bindable)}}}, true)
+	}, Net{Connect: Ports{List: []uint16{uint16(s.Open)}}, Bind: Ports{List: []uint16{uint16(s.Bindable)}}})
 	must(t, err)
 	defer unix.Close(fd)
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -102,22 +102,20 @@ func TestEachRightAlone(t *testing.T) {
 		name    string
 		abi     int
 		net     Net
-		scopes  bool
 		allowed []string
 	}{
-		{"none", ABI(), Net{}, true, nil},
-		{"any connect", ABI(), Net{Connect: Ports{Any: true}}, true, free[:2]},
-		{"any bind", ABI(), Net{Bind: Ports{Any: true}}, true, free[2:4]},
-		{"any of both", ABI(), Net{Connect: Ports{Any: true}, Bind: Ports{Any: true}}, true, free[:4]},
-		{"any connect, no scopes", ABI(), Net{Connect: Ports{Any: true}}, false, []string{free[0], free[1], free[4], free[5]}},
-		{"port 0 is no port", ABI(), Net{Connect: Ports{List: []uint16{0}}, Bind: Ports{List: []uint16{0}}}, true, nil},
-		{"before scopes", 5, Net{}, true, free[4:]},
-		{"before tcp", 3, Net{}, true, free},
-		{"first", 1, Net{}, true, free},
+		{"none", ABI(), Net{}, nil},
+		{"any connect", ABI(), Net{Connect: Ports{Any: true}}, free[:2]},
+		{"any bind", ABI(), Net{Bind: Ports{Any: true}}, free[2:4]},
+		{"any of both", ABI(), Net{Connect: Ports{Any: true}, Bind: Ports{Any: true}}, free[:4]},
+		{"port 0 is no port", ABI(), Net{Connect: Ports{List: []uint16{0}}, Bind: Ports{List: []uint16{0}}}, nil},
+		{"before scopes", 5, Net{}, free[4:]},
+		{"before tcp", 3, Net{}, free},
+		{"first", 1, Net{}, free},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, s := stage(t)
-			fd, err := Ruleset(c.abi, []Rule{{"/usr", Exec}}, c.net, c.scopes)
+			fd, err := Ruleset(c.abi, []Rule{{"/usr", Exec}}, c.net)
 			must(t, err)
 			defer unix.Close(fd)
 			got := runVictim(t, dir, s, fd)
@@ -153,7 +151,7 @@ func TestRulesetErrors(t *testing.T) {
 		{filepath.Join(dir, "null"), Terminal},
 		{"/proc/self/exe", Read},
 	} {
-		if fd, err := Ruleset(ABI(), []Rule{{"/usr", Read}, r}, Net{}, true); err == nil || fd != -1 {
+		if fd, err := Ruleset(ABI(), []Rule{{"/usr", Read}, r}, Net{}); err == nil || fd != -1 {
 			t.Errorf("%v: %d, %v", r, fd, err)
 		}
 	}
@@ -167,29 +165,28 @@ func TestHandled(t *testing.T) {
 	for _, c := range []struct {
 		abi             int
 		net             Net
-		scopes          bool
 		fs, tcp, scoped uint64
 	}{
 		{abi: 1, fs: 0x1fff},
-		{abi: 2, scopes: true, fs: 0x3fff},
+		{abi: 2, fs: 0x3fff},
 		{abi: 3, fs: 0x7fff},
-		{abi: 4, scopes: true, fs: 0x7fff, tcp: 3},
+		{abi: 4, fs: 0x7fff, tcp: 3},
 		{abi: 5, net: Net{Connect: port}, fs: 0xffff, tcp: 3},
-		{abi: 6, scopes: true, fs: 0xffff, tcp: 3, scoped: 3},
-		{abi: 7, net: Net{Connect: any}, fs: 0xffff, tcp: 1},
-		{abi: 7, net: Net{Connect: any, Bind: port}, fs: 0xffff, tcp: 1},
-		{abi: 7, net: Net{Bind: any}, fs: 0xffff, tcp: 2},
-		{abi: 7, net: Net{Connect: any, Bind: any}, fs: 0xffff},
-		{abi: 10, fs: 0x1ffff, tcp: 0xf},
-		{abi: 10, net: Net{Bind: port, UDP: true}, fs: 0x1ffff, tcp: 3},
-		{abi: 99, net: Net{Connect: any, Bind: any, UDP: true}, fs: 0x1ffff},
+		{abi: 6, fs: 0xffff, tcp: 3, scoped: 3},
+		{abi: 7, net: Net{Connect: any}, fs: 0xffff, tcp: 1, scoped: 3},
+		{abi: 7, net: Net{Connect: any, Bind: port}, fs: 0xffff, tcp: 1, scoped: 3},
+		{abi: 7, net: Net{Bind: any}, fs: 0xffff, tcp: 2, scoped: 3},
+		{abi: 7, net: Net{Connect: any, Bind: any}, fs: 0xffff, scoped: 3},
+		{abi: 10, fs: 0x1ffff, tcp: 0xf, scoped: 3},
+		{abi: 10, net: Net{Bind: port, UDP: true}, fs: 0x1ffff, tcp: 3, scoped: 3},
+		{abi: 99, net: Net{Connect: any, Bind: any, UDP: true}, fs: 0x1ffff, scoped: 3},
 	} {
-		attr := handled(c.abi, c.net, c.scopes)
+		attr := handled(c.abi, c.net)
 		if attr.Handled_access_fs != c.fs || attr.Handled_access_net != c.tcp || attr.Scoped != c.scoped {
 			t.Errorf("ABI %d: %+v, want fs %#x net %#x scoped %d", c.abi, attr, c.fs, c.tcp, c.scoped)
 		}
 	}
-	if fd, err := Ruleset(0, nil, Net{}, true); !errors.Is(err, ErrUnsupported) || fd != -1 {
+	if fd, err := Ruleset(0, nil, Net{}); !errors.Is(err, ErrUnsupported) || fd != -1 {
 		t.Errorf("without Landlock: %d, %v", fd, err)
 	}
 	for a, rights := range grants {
