@@ -19,21 +19,6 @@ const (
 	NoAnswer                  // the resolver did not answer in time, or failed
 )
 
-// String is the word the logs and `casemate explain` use.
-func (s NameState) String() string {
-	switch s {
-	case NotAsked:
-		return "not-asked"
-	case Known:
-		return "known"
-	case Unknown:
-		return "unknown"
-	case Paranoid:
-		return "paranoid"
-	}
-	return "no-answer"
-}
-
 // Name is what is known about a client's host name. Host is set for Known
 // only; letter case and one final dot do not matter.
 type Name struct {
@@ -80,6 +65,15 @@ func (c Client) Normal() Client {
 		}
 	}
 	return c
+}
+
+// MaxHost is the most bytes of a host name (RFC 1035 section 2.3.4, without the root label).
+const MaxHost = 253
+
+// HostText tells whether s is written as host names are: at most MaxHost bytes of
+// [a-z0-9._-], without a dot or dash at either end. It goes into environments and records as it is.
+func HostText(s string) bool {
+	return s != "" && len(s) <= MaxHost && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" && strings.Trim(s, ".-") == s
 }
 
 // Lower folds A-Z alone: names are compared as RFC 4343 says, and no other letter may

@@ -149,9 +149,8 @@ func (s *set) addPrefix(text string) bool {
 // addName takes a host name or, with its leading dot, a domain. A word without a dot is
 // no name, and a name does not end like an address.
 func (s *set) addName(text string) bool {
-	const digits = "0123456789"
 	dot := strings.LastIndexByte(text, '.')
-	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyz-_."+digits) != "" || strings.Trim(text[dot+1:], digits) == "" || dot < 0 && text != "localhost" {
+	if !HostText(strings.TrimPrefix(text, ".")) || strings.Trim(text[dot+1:], "0123456789") == "" || dot < 0 && text != "localhost" {
 		return false
 	}
 	names := &s.hosts

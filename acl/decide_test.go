@@ -45,10 +45,8 @@ func client(t testing.TB, s string) Client {
 			c.Addr = netip.MustParseAddr(f)
 		default:
 			c.Name = Name{State: Known, Host: f}
-			for _, state := range []NameState{Unknown, Paranoid, NoAnswer} {
-				if f == state.String() {
-					c.Name = Name{State: state}
-				}
+			if state, ok := map[string]NameState{"unknown": Unknown, "paranoid": Paranoid, "no-answer": NoAnswer}[f]; ok {
+				c.Name = Name{State: state}
 			}
 		}
 	}

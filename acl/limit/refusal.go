@@ -1,9 +1,6 @@
 package limit
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Reason says which limit refused; "" is none of them.
 type Reason string
@@ -28,16 +25,5 @@ type Refusal struct {
 
 // Refused reports whether the limit refuses.
 func (r Refusal) Refused() bool { return r.Reason != "" }
-
-// String is "admitted", or the reason and, where there is one, the time.
-func (r Refusal) String() string {
-	switch {
-	case !r.Refused():
-		return "admitted"
-	case r.RetryAfter == 0:
-		return string(r.Reason)
-	}
-	return fmt.Sprintf("%s (retry after %v)", r.Reason, r.RetryAfter)
-}
 
 func refuse(r Reason, wait int64) Refusal { return Refusal{Reason: r, RetryAfter: time.Duration(wait)} }

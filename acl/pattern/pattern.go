@@ -11,9 +11,8 @@ import (
 	"casemate/acl"
 )
 
-// maxPattern is a bound on the text of a pattern in bytes: a host name has at
-// most 253 (RFC 1035 section 2.3.4, without the root label), a domain one more.
-const maxPattern = 254
+// maxPattern is a bound on the text of a pattern in bytes: a domain has a dot more than a host name.
+const maxPattern = acl.MaxHost + 1
 
 // Parse reads one client pattern and returns its canonical spelling:
 // lower case, the shortest form of an address (RFC 5952), one address without
@@ -154,7 +153,7 @@ func CheckHost(name string) error {
 			return err
 		}
 	}
-	if len(name) > 253 {
+	if len(name) > acl.MaxHost {
 		return fmt.Errorf("a host name has at most 253 bytes")
 	}
 	return nil

@@ -27,3 +27,6 @@ func ParseName(s string) (acl.Name, error) {
 	}
 	return n, nil
 }
+
+// stateWords are what is known of a name, in a word.
+var stateWords = [...]string{acl.NotAsked: "not-asked", acl.Known: "known", acl.Unknown: "unknown", acl.Paranoid: "paranoid", acl.NoAnswer: "no-answer"}

@@ -157,7 +157,7 @@ func describe(client *acl.Client) string {
 	case c.Name.State == acl.NotAsked:
 		return c.Addr.String()
 	}
-	return fmt.Sprintf("%v (name %v)", c.Addr, c.Name.State)
+	return fmt.Sprintf("%v (name %v)", c.Addr, stateWords[c.Normal().Name.State])
 }
 
 func notTo(c *acl.Client) string {

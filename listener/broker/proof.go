@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,65 +49,59 @@ func ProvePrivileges() ([]string, error) {
 	return zygote.CapNames(permitted), nil
 }
 
-// capSets are the lines of /proc/PID/status (proc_pid_status(5)).
-var capSets = []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
+// status is the text of a /proc/PID/status (proc_pid_status(5)), as the values of its lines.
+type status map[string]string
+
+func readStatus(text string) status {
+	s := make(status)
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		s[name] = strings.TrimSpace(value)
+	}
+	return s
+}
+
+// caps is one set of capabilities; it is an error where there is none.
+func (s status) caps(set string) (uint64, error) {
+	mask, err := strconv.ParseUint(s[set], 16, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", set, err)
+	}
+	return mask, nil
+}
 
 // missingCaps fails if no service could be started for want of a capability, as
 // in a container, and says how it is given.
-func missingCaps(status string) error {
-	for line := range strings.Lines(status) {
-		value, ok := strings.CutPrefix(strings.TrimSpace(line), "CapEff:")
-		if !ok {
-			continue
-		}
-		have, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-		if err != nil {
-			return fmt.Errorf("prove privileges: CapEff: %w", err)
-		}
-		missing := zygote.CapNames(zygote.Indispensable &^ have)
-		if len(missing) == 0 {
-			return nil
-		}
-		add := strings.ReplaceAll(strings.Join(missing, ","), "CAP_", "")
-		return fmt.Errorf("needs %s to build sandboxes, and this process may not have it (a container?): start the container with --cap-add=%s, or the unit with it in CapabilityBoundingSet",
-			strings.Join(missing, ", "), add)
+func missingCaps(text string) error {
+	have, err := readStatus(text).caps("CapEff")
+	if err != nil {
+		return fmt.Errorf("prove privileges: %w", err)
 	}
-	return errors.New("prove privileges: /proc/self/status has no CapEff")
+	missing := zygote.CapNames(zygote.Indispensable &^ have)
+	if len(missing) == 0 {
+		return nil
+	}
+	add := strings.ReplaceAll(strings.Join(missing, ","), "CAP_", "")
+	return fmt.Errorf("needs %s to build sandboxes, and this process may not have it (a container?): start the container with --cap-add=%s, or the unit with it in CapabilityBoundingSet",
+		strings.Join(missing, ", "), add)
 }
 
-// locked are lines with their only good value.
-var locked = map[string]string{"NoNewPrivs": "1", "Seccomp": "2"}
-
 // checkThread fails if a set holds more than allowed, a lock is open, or one is missing.
-func checkThread(status string, allowed uint64) (permitted uint64, err error) {
-	seen := 0
-	for line := range strings.Lines(status) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if want, ok := locked[name]; ok {
-			seen++
-			if got := strings.TrimSpace(value); got != want {
-				return 0, fmt.Errorf("%s is %s, not %s", name, got, want)
-			}
-		}
-		for _, set := range capSets {
-			if name != set {
-				continue
-			}
-			seen++
-			mask, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-			if err != nil {
-				return 0, fmt.Errorf("%s: %w", set, err)
-			}
-			if extra := mask &^ allowed; extra != 0 {
-				return 0, fmt.Errorf("%s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
-			}
-			if set == "CapPrm" {
-				permitted = mask
-			}
+func checkThread(text string, allowed uint64) (permitted uint64, err error) {
+	s := readStatus(text)
+	for _, lock := range [][2]string{{"NoNewPrivs", "1"}, {"Seccomp", "2"}} {
+		if got := s[lock[0]]; got != lock[1] {
+			return 0, fmt.Errorf("%s is %q, not %s", lock[0], got, lock[1])
 		}
 	}
-	if want := len(capSets) + len(locked); seen != want {
-		return 0, fmt.Errorf("%d of %d lines found", seen, want)
+	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+		mask, err := s.caps(set)
+		if err != nil {
+			return 0, err
+		}
+		if extra := mask &^ allowed; extra != 0 {
+			return 0, fmt.Errorf("%s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
+		}
 	}
-	return permitted, nil
+	return s.caps("CapPrm")
 }

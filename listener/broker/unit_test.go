@@ -147,10 +147,11 @@ func TestCheckThread(t *testing.T) {
 		{status("0000000000000080", "000001ffffffffff"), "CapBnd holds"},
 		{status("0000000000080080", "0000000000000080"), "CAP_SYS_PTRACE"},
 		{status("x", "0"), "CapPrm"},
-		{strings.Replace(status("0", "0"), "NoNewPrivs:\t1", "NoNewPrivs:\t0", 1), "NoNewPrivs is 0"},
-		{strings.Replace(status("0", "0"), "Seccomp:\t2", "Seccomp:\t0", 1), "Seccomp is 0"},
-		{strings.Replace(status("0", "0"), "Seccomp:\t2\n", "", 1), "6 of 7"},
-		{"CapPrm:\t0\n", "1 of 7"},
+		{strings.Replace(status("0", "0"), "NoNewPrivs:\t1", "NoNewPrivs:\t0", 1), `NoNewPrivs is "0"`},
+		{strings.Replace(status("0", "0"), "Seccomp:\t2", "Seccomp:\t0", 1), `Seccomp is "0"`},
+		{strings.Replace(status("0", "0"), "Seccomp:\t2\n", "", 1), `Seccomp is ""`},
+		{"CapPrm:\t0\n", `NoNewPrivs is ""`},
+		{strings.Replace(status("0", "0"), "CapAmb", "CapXmb", 1), "CapAmb"},
 	} {
 		_, err := checkThread(tt.text, allowed)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {

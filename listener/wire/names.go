@@ -9,8 +9,7 @@ import (
 // The largest messages of the names worker's link.
 const (
 	MaxQuestion = 8 + 16
-	MaxAnswer   = 8 + 2 + maxHost
-	maxHost     = 253
+	MaxAnswer   = 8 + 2 + acl.MaxHost
 )
 
 // Question asks the names worker for the confirmed host name of a peer: its id
@@ -65,26 +64,8 @@ func DecodeAnswer(m []byte) (Answer, error) {
 		return Answer{}, &Error{"answer", len(m)}
 	}
 	a := Answer{le.Uint64(m), acl.Name{State: states[m[8]], Host: string(m[10:])}}
-	if known := a.Name.State == acl.Known; known != (a.Name.Host != "") || known && !plainHost(a.Name.Host) {
+	if known := a.Name.State == acl.Known; known != (a.Name.Host != "") || known && !acl.HostText(a.Name.Host) {
 		return Answer{}, &Error{"answer", len(m)}
 	}
 	return a, nil
-}
-
-// plainHost reports whether h is at most 253 bytes of [a-z0-9._-], without a dot
-// or dash at either end: it goes into environments and records as it is.
-func plainHost(h string) bool {
-	if len(h) > maxHost {
-		return false
-	}
-	for i := range len(h) {
-		c, edge := h[i], i == 0 || i == len(h)-1
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_':
-		case (c == '.' || c == '-') && !edge:
-		default:
-			return false
-		}
-	}
-	return true
 }

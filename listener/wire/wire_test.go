@@ -18,7 +18,7 @@ import (
 var (
 	questions = []Question{{1, netip.MustParseAddr("192.0.2.1")}, {1 << 63, netip.MustParseAddr("2001:db8::1")}}
 	answers   = []Answer{{1, acl.Name{State: acl.Known, Host: "a.example.org"}}, {2, acl.Name{State: acl.Unknown}},
-		{3, acl.Name{State: acl.Paranoid}}, {4, acl.Name{State: acl.NoAnswer}}, {5, acl.Name{State: acl.Known, Host: strings.Repeat("a", maxHost)}}}
+		{3, acl.Name{State: acl.Paranoid}}, {4, acl.Name{State: acl.NoAnswer}}, {5, acl.Name{State: acl.Known, Host: strings.Repeat("a", acl.MaxHost)}}}
 	orders = []Order{{Kind: Pipes, Pipe: 32}, {Kind: Sockets, Pipe: 48}, {Kind: Over, Pipe: 48}, {Kind: Records, Pipe: 4, ID: 1, Name: strings.Repeat("n", maxName)}, {Kind: Ping},
 		{Kind: Audit}, {Kind: Belongs, Pipe: 7, ID: 1 << 60, Name: "finger"}, {Kind: Last}}
 	reports = []Report{{Kind: Whose, Pipe: 7}, {Kind: Done, Pipe: 1 << 31}, {Kind: Pong}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
