@@ -1,8 +1,8 @@
 // Package policy is the compiled policy: plain data with invariants, a
 // canonical JSON form, a digest, and the origin of every value.
 //
-// It knows no HCL and touches no system. The compiler makes it, casemated
-// decodes and validates it again, and every review tool reads it.
+// It knows no HCL. The compiler makes it and holds it to package valid, casemated decodes it
+// strictly and checks what root depends on, and every review tool reads it.
 package policy
 
 import (
