@@ -87,6 +87,7 @@ type Broker struct {
 	// load serialises loads; compile is replaced in tests.
 	load    sync.RWMutex // read by who prepares services anew
 	reopens bool         // under load: the next load opens the log again
+	spares  sync.Once    // spareThreads
 	compile func(paths []string) (*policy.Document, []policy.Diagnostic, error)
 	cells   func(job) (cell, error)
 }

@@ -55,7 +55,7 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	}
 	switch {
 	case err == nil:
-		spareThreads()
+		b.spares.Do(spareThreads)
 	case !c.inForce:
 		c.discard()
 	}

@@ -11,8 +11,8 @@ import (
 // blocks in the kernel take at once.
 const spares = 16
 
-// spareThreads makes threads ahead, in place of those that a load took with it.
-// Where no more may be made, because the services have filled the control group
+// spareThreads makes threads ahead. They stay, and nothing takes one with it. Where no
+// more may be made, because the services have filled the control group
 // that they share with the broker, Go's runtime ends a process that needs one.
 func spareThreads() {
 	var all sync.WaitGroup

@@ -3,12 +3,9 @@ package rootfs
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"casemate/sandbox/hostpath"
-
-	"casemate/sandbox/panics"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,8 +24,8 @@ func Build(t Tree, inside func() error) (mnt int, err error) {
 		return -1, err
 	}
 	mnt = -1
-	err = onThrowAwayThread(func() (err error) {
-		b := &builder{entries: t.Entries, writable: slices.Clone(t.Writable), root: -1, self: -1}
+	err = onThread(func(on *thread) (err error) {
+		b := &builder{thread: on, entries: t.Entries, writable: slices.Clone(t.Writable), tmpfs: -1}
 		defer b.close()
 		mnt, err = b.build(inside)
 		return err
@@ -36,34 +33,20 @@ func Build(t Tree, inside func() error) (mnt int, err error) {
 	return mnt, err
 }
 
-// onThrowAwayThread runs f on a thread that ends with it: a goroutine that
-// returns while locked takes its thread along. The main thread cannot end (the
-// runtime parks it for good, in whatever namespaces it is in), so f never gets it.
-func onThrowAwayThread(f func() error) error {
-	done := make(chan error, 1)
-	panics.Go(func() error {
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			return f()
-		}
-		defer runtime.UnlockOSThread()
-		return onThrowAwayThread(f) // the main thread stays ours until f has run on another one
-	}, func(err error) { done <- err })
-	return <-done
-}
-
 // builder is one Build, on its thread. Its descriptors end with it.
 type builder struct {
+	*thread
 	entries  []Entry
 	writable []hostpath.ID
-	self     int   // the host's /proc/self/task/TID/ns
 	sources  []int // clones of the mounts there, one for each entry, -1 for those that are no binds
 	hosts    []found
-	root     int // the root tmpfs
+	tmpfs    int // the root of the tree
 }
 
-func (b *builder) close() {
-	for _, fd := range append(b.sources, b.root, b.self) {
+func (b *builder) close() { closeAll(append(b.sources, b.tmpfs)...) }
+
+func closeAll(fds ...int) {
+	for _, fd := range fds {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
@@ -89,12 +72,9 @@ func (b *builder) build(inside func() error) (int, error) {
 			return -1, fmt.Errorf("rootfs: %s %s: %w", m.kind, m.path, err)
 		}
 	}
-	if err := b.enter(); err != nil {
-		return -1, fmt.Errorf("rootfs: %w", err)
-	}
-	mnt, err := unix.Openat(b.self, "mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	mnt, err := b.finish()
 	if err != nil {
-		return -1, fmt.Errorf("rootfs: open mount namespace: %w", err)
+		return -1, fmt.Errorf("rootfs: %w", err)
 	}
 	done := false
 	defer func() {
@@ -102,9 +82,6 @@ func (b *builder) build(inside func() error) (int, error) {
 			unix.Close(mnt)
 		}
 	}()
-	if err := b.verify(mnt); err != nil {
-		return -1, fmt.Errorf("rootfs: %w", err)
-	}
 	if inside != nil {
 		if err := inside(); err != nil {
 			return -1, err
@@ -114,9 +91,26 @@ func (b *builder) build(inside func() error) (int, error) {
 	return mnt, nil
 }
 
-// verify proves that whoever joins the namespace finds the tree at "/". Joining
-// leads to the root of the namespace, pivot_root(2) has replaced the root of
-// this process: in a chroot(2) these are two, and what joins would be on the host.
+// finish makes the tree read-only, enters it, and opens its namespace.
+func (b *builder) finish() (int, error) {
+	if err := b.freeze(); err != nil {
+		return -1, err
+	}
+	mnt, err := b.namespace()
+	if err == nil {
+		if err = b.verify(mnt); err != nil {
+			unix.Close(mnt)
+		}
+	}
+	if err != nil {
+		return -1, err
+	}
+	return mnt, nil
+}
+
+// verify enters the finished tree, and proves that whoever joins the namespace finds it at
+// "/". Joining leads to what lies uppermost at the root of the namespace. Where this process
+// is in a chroot(2), its own root is another, and what joins would be on the host.
 func (b *builder) verify(mnt int) error {
 	if err := unix.Setns(mnt, unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("join the finished tree: %w", err)
@@ -125,30 +119,11 @@ func (b *builder) verify(mnt int) error {
 	if err := unix.Stat("/", &got); err != nil {
 		return fmt.Errorf("stat the finished tree: %w", err)
 	}
-	if err := unix.Fstat(b.root, &want); err != nil {
+	if err := unix.Fstat(b.tmpfs, &want); err != nil {
 		return fmt.Errorf("stat the finished tree: %w", err)
 	}
 	if got.Dev != want.Dev || got.Ino != want.Ino {
 		return errors.New("this process is in a chroot, which a sandbox cannot be built in: start it outside, or make its root that of a mount namespace (pivot_root)")
 	}
-	return nil
-}
-
-// leave moves the thread into a new mount namespace, whose mounts no longer
-// propagate to or from the host's.
-func (b *builder) leave() (err error) {
-	// Opened while there is a /proc: the new tree may have none.
-	self := fmt.Sprintf("/proc/self/task/%d/ns", unix.Gettid())
-	if b.self, err = unix.Open(self, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
-		return fmt.Errorf("open %s: %w", self, err)
-	}
-	// CLONE_NEWNS also gives the thread a root, working directory and umask of its own.
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("unshare mount namespace: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	unix.Umask(0)
 	return nil
 }

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"casemate/sandbox/panics"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -37,12 +39,23 @@ func build(t testing.TB, tree Tree, inside func() error) int {
 // within runs f on a thread that has joined the mount namespace.
 func within(t testing.TB, ns int, f func() error) error {
 	t.Helper()
-	return onThrowAwayThread(func() error {
+	done := make(chan error)
+	panics.Go(func() error {
+		aside() // for good
 		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Setns(ns, unix.CLONE_NEWNS)); err != nil {
 			return err
 		}
 		return f()
-	})
+	}, func(err error) { done <- err })
+	return <-done
+}
+
+// aside locks the goroutine to a thread that is not the main one, which cannot end.
+func aside() {
+	for runtime.LockOSThread(); unix.Gettid() == unix.Getpid(); runtime.LockOSThread() {
+		runtime.UnlockOSThread()
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // run starts a program inside and returns what it wrote and its exit status.

@@ -91,15 +91,26 @@ func TestBuildLeavesNothing(t *testing.T) {
 	}
 }
 
-// The main thread cannot end, so the throw-away thread must be another one.
-func TestThrowAwayThreadIsNeverMain(t *testing.T) {
-	for range 50 {
-		id := 0
-		if err := onThrowAwayThread(func() error { id = unix.Gettid(); return nil }); err != nil {
-			t.Fatal(err)
+// Trees are all made on one thread, which is never the main one and ends only when it
+// cannot be put back.
+func TestTreesHaveOneThread(t *testing.T) {
+	needRoot(t)
+	for range 20 {
+		first := 0
+		for range 10 {
+			id := 0
+			if err := onThread(func(on *thread) error { id = unix.Gettid(); return on.leave() }); err != nil {
+				t.Fatal(err)
+			}
+			if id == os.Getpid() || first != 0 && id != first {
+				t.Fatalf("thread %d after %d, the main one is %d", id, first, os.Getpid())
+			}
+			first = id
 		}
-		if id == os.Getpid() {
-			t.Fatal("ran on the main thread")
+		lost := errors.New("lost")
+		err := onThread(func(on *thread) error { unix.Close(on.host); on.host = -1; return lost })
+		if !errors.Is(err, lost) || !errors.Is(err, unix.EBADF) {
+			t.Fatalf("a thread that cannot go back: %v", err)
 		}
 	}
 }

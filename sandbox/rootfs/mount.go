@@ -56,8 +56,7 @@ func restrict(tree int, attrs uint64, dir bool) error {
 	return err
 }
 
-// makeRoot mounts the tmpfs over the old "/" (any directory would do, and this
-// one always exists) and fills it. Lookups still start in the old root.
+// makeRoot fills a tmpfs and mounts it over "/". Lookups still start in what is below.
 func (b *builder) makeRoot(l *layout) error {
 	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
@@ -78,7 +77,7 @@ func (b *builder) makeRoot(l *layout) error {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return fmt.Errorf("create tmpfs: %w", err)
 	}
-	if b.root, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, rootAttrs); err != nil {
+	if b.tmpfs, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, rootAttrs); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
 	}
 	for _, p := range l.order() {
@@ -86,7 +85,7 @@ func (b *builder) makeRoot(l *layout) error {
 			return fmt.Errorf("create %s %s: %w", l.nodes[p].kind, p, err)
 		}
 	}
-	if err := unix.MoveMount(b.root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	if err := unix.MoveMount(b.tmpfs, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return fmt.Errorf("attach tmpfs: %w", err)
 	}
 	return nil
@@ -96,15 +95,15 @@ func (b *builder) makeRoot(l *layout) error {
 func (b *builder) create(p string, n node) error {
 	switch n.kind {
 	case Dir:
-		return unix.Mkdirat(b.root, p[1:], n.mode)
+		return unix.Mkdirat(b.tmpfs, p[1:], n.mode)
 	case Symlink:
-		return unix.Symlinkat(n.text, b.root, p[1:])
+		return unix.Symlinkat(n.text, b.tmpfs, p[1:])
 	}
 	// A process that another thread forks meanwhile would hold a copy of fd until
 	// its exec, and a file that is open for writing keeps the root from becoming read-only.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Openat(b.root, p[1:], unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, n.mode)
+	fd, err := unix.Openat(b.tmpfs, p[1:], unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, n.mode)
 	if err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func (b *builder) bind(m mount) error {
 	}
 	// The point is on the tmpfs, where all links are known, or in a bind at a
 	// path that had none a moment ago: a link now is somebody's game.
-	at, err := unix.Openat2(b.root, m.path[1:], &unix.OpenHow{
+	at, err := unix.Openat2(b.tmpfs, m.path[1:], &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	})
@@ -146,10 +145,9 @@ func (b *builder) bind(m mount) error {
 	return nil
 }
 
-// enter makes the tmpfs the root, lets go of the old tree, and closes the
-// tmpfs for writing: the mount, and the file system under it.
-func (b *builder) enter() error {
-	if err := unix.Fchdir(b.root); err != nil {
+// pivot makes the tmpfs the root and lets go of the old tree.
+func (b *builder) pivot() error {
+	if err := unix.Fchdir(b.tmpfs); err != nil {
 		return fmt.Errorf("enter the new root: %w", err)
 	}
 	// pivot_root(2), NOTES: with both names ".", the old root ends up on top of
@@ -160,20 +158,17 @@ func (b *builder) enter() error {
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("detach the old root: %w", err)
 	}
-	if err := unix.Chdir("/"); err != nil {
-		return fmt.Errorf("chdir /: %w", err)
-	}
-	attr := unix.MountAttr{Attr_set: rootAttrs | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE}
-	if err := unix.MountSetattr(b.root, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return fmt.Errorf("make the root read-only: %w", err)
-	}
-	return b.freeze()
+	return nil
 }
 
-// freeze makes the tmpfs itself read-only, so that clearing the mount's flag in
-// a copy of the namespace would not bring writing back.
+// freeze closes the tmpfs for writing: the mount, and the file system under it, so that
+// clearing the mount's flag in a copy of the namespace would not bring writing back.
 func (b *builder) freeze() error {
-	fs, err := unix.Fspick(b.root, "", unix.FSPICK_EMPTY_PATH|unix.FSPICK_CLOEXEC)
+	attr := unix.MountAttr{Attr_set: rootAttrs | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(b.tmpfs, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return fmt.Errorf("make the root read-only: %w", err)
+	}
+	fs, err := unix.Fspick(b.tmpfs, "", unix.FSPICK_EMPTY_PATH|unix.FSPICK_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("pick the root's tmpfs: %w", err)
 	}

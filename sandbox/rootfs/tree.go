@@ -9,7 +9,7 @@
 // (the way package managers write) stays visible inside in its old version until
 // the next Build; bind the directory where that is not wanted.
 //
-// Build needs CAP_SYS_ADMIN, /proc on the host, Linux 5.12 (mount_setattr(2)),
+// Build needs CAP_SYS_ADMIN and CAP_SYS_CHROOT, /proc on the host, Linux 5.12 (mount_setattr(2)),
 // and a root that is not the initial ramfs (pivot_root(2)).
 package rootfs
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/policy"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
@@ -144,5 +145,46 @@ func TestNoTasksLeft(t *testing.T) {
 	}
 	if err := rig.Until(30*time.Second, func() error { return replies(port, "once\n") }); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReloadsWithNoTaskLeft: every load that fails for want of a task leaves the broker the
+// threads that it has, however many of them come.
+func TestReloadsWithNoTaskLeft(t *testing.T) {
+	rig.Root(t)
+	under, group := rig.PidsGroup(t)
+	if group == "" {
+		need.Kernel(t, "no control group counts tasks")
+	}
+	program, port := rig.Compile(t, "testdata/rogue.c"), rig.Port(t)
+	b := rig.ServeWith(t, rig.Options{Under: under, Files: map[string]string{
+		"test.cm.hcl": head + service("once", "tcp://127.0.0.1:"+port, []string{program, "once"}, "profile = profile.line")}})
+	exchange(t, port, "", "once\n")
+	counters(t, b)
+	const loads = 60
+	failed := 0
+	for n := 1; n <= loads; n++ {
+		rig.SetPids(t, group, 0) // also what a zygote has given back that went meanwhile
+		if err := b.Signal(unix.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if err := rig.Until(20*time.Second, func() error {
+			lost, err := b.Find("msg", "load failed, nothing changed")
+			made, merr := b.Find("msg", "loaded")
+			if failed = len(lost); err != nil || merr != nil || len(lost)+len(made) < n+1 {
+				return fmt.Errorf("%d loads have failed, %d have not (%v, %v)", len(lost), len(made), err, merr)
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("reload %d of %d: %v\n%s", n, loads, err, b.Stderr())
+		}
+	}
+	if failed < loads/2 {
+		t.Errorf("%d of %d reloads have failed: there were tasks left", failed, loads)
+	}
+	rig.SetPids(t, group, -1)
+	exchange(t, port, "", "once\n")
+	if answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !answer.OK {
+		t.Errorf("with tasks again: %+v (%v)", answer, err)
 	}
 }
