@@ -44,6 +44,7 @@ var parts = []part{
 	{"start", compareStart},
 	{"growth", compareGrowth},
 	{"memory", measureMemory},
+	{"load", measureLoad},
 }
 
 func main() {
