@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"casemate/listener"
@@ -85,9 +86,10 @@ type Broker struct {
 	reloadFailed time.Time
 
 	// load serialises loads; compile is replaced in tests.
-	load    sync.RWMutex // read by who prepares services anew
-	reopens bool         // under load: the next load opens the log again
-	spares  sync.Once    // spareThreads
+	load    sync.RWMutex            // read by who prepares services anew
+	next    atomic.Pointer[loading] // has not begun: others may still join it
+	reopens bool                    // under load: the next load opens the log again
+	spares  sync.Once               // spareThreads
 	compile func(paths []string) (*policy.Document, []policy.Diagnostic, error)
 	cells   func(job) (cell, error)
 }

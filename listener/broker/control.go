@@ -24,7 +24,8 @@ import (
 const (
 	maxRequest      = 16 << 10 // bytes of the request line
 	controlDeadline = 5 * time.Second
-	maxControls     = 16 // connections at once
+	maxControls     = 16   // connections at once that are read and answered
+	maxLoads        = 1024 // that wait for a load, each for a descriptor and 10 KiB
 	// documentDeadline is for the largest document to a client on a busy machine.
 	documentDeadline = 30 * time.Second
 )
@@ -73,7 +74,7 @@ func openControl(b *Broker, path string) (*control, error) {
 		lock.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxControls)}, nil
+	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads)}, nil
 }
 
 func (c *control) fd() int { return c.sock.FD }
@@ -85,14 +86,14 @@ func (c *control) watch() error {
 	return err
 }
 
-// sync lets the socket rest with all other listeners: what waits in its backlog
-// would make the loop spin while there is no descriptor to accept it with.
+// sync lets the socket rest with all other listeners, and while enough are answered: what
+// waits in its backlog would make the loop spin.
 func (c *control) sync() {
 	if !c.watched {
 		return
 	}
 	events := uint32(unix.EPOLLIN)
-	if c.b.exhausted.timer.Armed() {
+	if c.b.exhausted.timer.Armed() || len(c.live) == cap(c.live) {
 		events = 0
 	}
 	_ = c.b.loop.Mod(c.fd(), events) // of a descriptor in the set, it does not fail
@@ -109,31 +110,39 @@ func (c *control) close() {
 // Ready accepts on the loop.
 func (c *control) Ready(uint32) {
 	for range maxControls {
-		conn, peer, err := listener.Accept(c.fd())
-		if listener.Exhausted(err) {
-			c.b.exhausted.begin(c.b, err)
+		select {
+		case c.live <- struct{}{}:
+		default:
+			c.sync()
 			return
 		}
+		// A reload hands its token back when it begins to wait.
+		token := c.live
+		conn, peer, err := listener.Accept(c.fd())
 		if err != nil {
+			<-token
+			if listener.Exhausted(err) {
+				c.b.exhausted.begin(c.b, err)
+			}
 			return
 		}
 		if peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
 			listener.Refuse(conn)
+			<-token
 			continue
 		}
-		select {
-		case c.live <- struct{}{}:
-			// A reload hands its token back when it begins to wait.
-			token := c.live
-			c.b.apart(func() error { c.serve(conn, &token); return nil }, func(error) { <-token })
-		default:
-			listener.Refuse(conn)
-		}
+		c.b.apart(func() error { c.serve(conn, &token); return nil }, func(error) { c.give(token) })
 	}
 }
 
+// give gives a token back; whoever waits in the backlog may come.
+func (c *control) give(token chan struct{}) {
+	<-token
+	_ = c.b.loop.Post(c.sync) // after the end of the loop nobody is accepted
+}
+
 // errLoads answers a reload when enough others wait for the same.
-var errLoads = fmt.Errorf("%d reloads are waiting already, and the last of them loads what is there now", maxControls)
+var errLoads = fmt.Errorf("%d reloads are waiting already, and the next load is of what is there now", maxLoads)
 
 // serve answers one connection, which holds a token of one channel all the time: of
 // loads while it waits for one, so that whoever asks for less is not kept waiting.
@@ -171,7 +180,7 @@ func (c *control) serve(conn int, token *chan struct{}) {
 func (c *control) waits(token *chan struct{}) bool {
 	select {
 	case c.loads <- struct{}{}:
-		<-*token
+		c.give(*token)
 		*token = c.loads
 		return true
 	default:

@@ -116,6 +116,7 @@ func TestStatusBesideReloads(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	compile, hold := g.compile, make(chan struct{})
 	g.compile = func(p []string) (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile(p) }
+	g.control.loads = make(chan struct{}, 20)
 	says := func(c net.Conn, want string) {
 		t.Helper()
 		if text, err := io.ReadAll(c); err != nil || !strings.Contains(string(text), want) {
@@ -123,14 +124,60 @@ func TestStatusBesideReloads(t *testing.T) {
 		}
 	}
 	var waiting []net.Conn
-	for n := range maxControls {
+	for n := range cap(g.control.loads) {
 		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
 		eventually(t, func() bool { return len(g.control.loads) == n+1 })
 	}
 	says(g.asksControl(`"verb":"status"`), `"ok":true`)
-	says(g.asksControl(`"verb":"reload"`), "16 reloads are waiting")
+	says(g.asksControl(`"verb":"reload"`), "reloads are waiting")
 	close(hold)
 	for _, c := range waiting {
 		says(c, `"ok":true`)
+	}
+}
+
+// TestReloadsShareLoads: all who ask at once are answered, none refused, by the load under way
+// and one more, and each is told of a load that began after it asked.
+func TestReloadsShareLoads(t *testing.T) {
+	g := newRig(t)
+	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
+	old, loads, begun, hold := g.doc.Digest, 0, make(chan bool, 1), make(chan struct{})
+	compile := g.compile
+	g.compile = func(p []string) (*policy.Document, []policy.Diagnostic, error) {
+		loads++ // loads run one after another
+		doc, ds, err := compile(p)
+		if loads == 1 {
+			begun <- true
+			<-hold
+		}
+		return doc, ds, err
+	}
+	digest := func(c net.Conn) string {
+		t.Helper()
+		var a policy.ControlResponse
+		if err := json.NewDecoder(c).Decode(&a); err != nil || !a.OK {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		return a.Digest
+	}
+	first := g.asksControl(`"verb":"reload"`)
+	<-begun // it has read the old policy
+	g.setPolicy(svc("dog", "tcp", freePort(t), "/bin/cat"))
+	var waiting []net.Conn
+	for range 100 {
+		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
+	}
+	waitFor10(t, func() bool { return len(g.control.loads) == 1+len(waiting) })
+	close(hold)
+	if d := digest(first); d != old {
+		t.Errorf("the first load is of %s, want the old policy %s", d, old)
+	}
+	for _, c := range waiting {
+		if d := digest(c); d != g.doc.Digest {
+			t.Errorf("told of %s, want the new policy %s", d, g.doc.Digest)
+		}
+	}
+	if loads != 2 {
+		t.Errorf("%d loads for %d who asked, want 2", loads, 1+len(waiting))
 	}
 }

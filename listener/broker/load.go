@@ -11,14 +11,38 @@ import (
 	"casemate/sandbox/panics"
 )
 
+// loading is one load and its outcome, which is there when done is closed.
+type loading struct {
+	done   chan struct{}
+	digest string
+	diags  []policy.Diagnostic
+	err    error
+}
+
 // Load compiles the policy and puts it into force. On an error the old
 // generation stays as it was; the diagnostics say what is wrong with the
 // policy's text, and may hold warnings without an error. It blocks until the
-// outcome is known. Loads run one after another. The log is opened again first,
+// outcome is known. Loads run one after another, and all who ask before the next one
+// begins share its outcome. The log is opened again first,
 // so that the outcome stands where whoever moved the old one looks for it.
 func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
+	l := &loading{done: make(chan struct{})}
+	if !b.next.CompareAndSwap(nil, l) {
+		if first := b.next.Load(); first != nil {
+			<-first.done
+			return first.digest, first.diags, first.err
+		}
+		return b.Load() // it began in between
+	}
 	b.load.Lock()
 	defer b.load.Unlock()
+	b.next.Store(nil) // who comes from here on may have changed what this one reads
+	defer close(l.done)
+	l.digest, l.diags, l.err = b.loadNow()
+	return l.digest, l.diags, l.err
+}
+
+func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error) {
 	// What compiling and decoding took is given back to the system at once: a
 	// reload must not leave the broker larger than the policy makes it.
 	defer debug.FreeOSMemory()
