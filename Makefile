@@ -116,9 +116,11 @@ test-kernels: root-present deps-kernels build
 bench: root-present build
 	go run ./tests/bench
 
-# The compiler's own cost, up to 5,000 services with profiles of their own and 50,000 patterns.
-bench-policy:
+# The compiler's own cost, up to 5,000 services with profiles of their own and 50,000 patterns, and that of
+# casemated's loads of up to 5,000 services.
+bench-policy: root-present build
 	go test -run '^$$' -bench 'Compile|Decode' -benchtime 3x ./policy/lang
+	go run ./tests/bench -only load
 
 # A number of runs (20000x) or a time (30s).
 FUZZTIME ?= 20000x

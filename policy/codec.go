@@ -56,19 +56,17 @@ func EncodeDocument(doc *Document) ([]byte, error) {
 	if err := doc.check(b); err != nil {
 		return nil, fmt.Errorf("encode document: %w", err)
 	}
-	out := encoded{doc.FormatVersion, doc.Digest, b, doc.Origins}
-	if out.Origins == nil {
-		out.Origins = Origins{}
+	origins := doc.Origins
+	if origins == nil {
+		origins = Origins{}
 	}
-	return marshal(&out)
-}
-
-// encoded is a Document whose policy is canonical JSON already.
-type encoded struct {
-	FormatVersion int             `json:"format_version"`
-	Digest        string          `json:"digest"`
-	Policy        json.RawMessage `json:"policy"`
-	Origins       Origins         `json:"origins"`
+	at, err := marshal(origins)
+	if err != nil {
+		return nil, err
+	}
+	// By hand: the policy is canonical already, and large.
+	out := fmt.Appendf(make([]byte, 0, len(b)+len(at)+256), `{"format_version":%d,"digest":%q,"policy":`, doc.FormatVersion, doc.Digest)
+	return append(append(append(append(out, b...), `,"origins":`...), at...), '}'), nil
 }
 
 // DecodeDocument reads what EncodeDocument or `casemate compile` wrote (which

@@ -204,18 +204,13 @@ func (pl *Plan) ids() []filter.Arg {
 
 // filter compiles the program that the zygote installs, and the seal.
 func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err error) {
-	action := pl.Profile.Syscalls.OnViolation
-	once, own := pl.Profile.ExecsOnce(), pl.rules
-	if pl.Command.Log {
-		own = slices.Concat(own, logRules)
-	}
-	program, err = compile(filter.Filter{Rules: append(pl.launchRules(execByFD, landlocked), own...), OnViolation: action, Once: once})
+	program, err = pl.compile(func(pl *Plan) []filter.Rule { return pl.launchRules(execByFD, landlocked) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
 	}
 	if pl.Profile.Syscalls.Seal {
 		// What is left after it: the unmasking of signals and the exec itself.
-		seal, err = compile(filter.Filter{Rules: append(pl.sealRules(execByFD), own...), OnViolation: action, Once: once})
+		seal, err = pl.compile(func(pl *Plan) []filter.Rule { return pl.sealRules(execByFD) })
 		if err != nil {
 			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
 		}
@@ -223,17 +218,69 @@ func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err err
 	return program, seal, nil
 }
 
-// programs remembers what was compiled: hundreds of services share a few
-// profiles, and one compilation takes milliseconds and a megabyte for a while.
-// Each is made once, those that differ side by side. It is a memory of a pure
-// function, so it needs no owner.
-var programs struct {
+// blank is the first of the numbers that stand in a program for those which differ between
+// services of one profile, until they are filled in: no descriptor, no uid, no flag is as high.
+const blank = 0x7a5e0000
+
+// compile gives the program of the launch's rules and the profile's.
+func (pl *Plan) compile(launch func(*Plan) []filter.Rule) ([]byte, error) {
+	rules := pl.rules
+	if pl.Command.Log {
+		rules = slices.Concat(rules, logRules)
+	}
+	of := func(pl *Plan) filter.Filter {
+		return filter.Filter{Rules: append(launch(pl), rules...), OnViolation: pl.Profile.Syscalls.OnViolation, Once: pl.Profile.ExecsOnce()}
+	}
+	form := *pl
+	form.files, form.Command.UID = blank, blank+zygote.FDCount
+	f := of(&form)
+	// Where the profile compares arguments of such a call too, one of its values could be the same.
+	own := len(f.Rules) - len(rules)
+	for _, r := range f.Rules[:own] {
+		blanks := slices.ContainsFunc(r.Args, func(a filter.Arg) bool { return a.Value >= blank && a.Value <= form.Command.UID })
+		if blanks && slices.ContainsFunc(rules, func(o filter.Rule) bool { return o.Call == r.Call && len(o.Args) > 0 }) {
+			return compile(of(pl))
+		}
+	}
+	prog, err := compile(f)
+	if err != nil {
+		return nil, err
+	}
+	key := sha256.Sum256(fmt.Appendln(slices.Clone(prog), pl.files, pl.Command.UID))
+	var values []uint32
+	for i := range uint32(zygote.FDCount) {
+		values = append(values, pl.files+i)
+	}
+	return filled.get(key, func() ([]byte, error) { return filter.Fill(prog, blank, append(values, pl.Command.UID)...) })
+}
+
+// programs remembers what was compiled, and filled what was filled in: hundreds of services
+// share a few profiles, and one compilation takes milliseconds and a megabyte for a while.
+// They are memories of pure functions, so they need no owner.
+var programs, filled memory
+
+// memory has each program made once, and those that differ side by side.
+type memory struct {
 	sync.Mutex
 	known map[[sha256.Size]byte]func() ([]byte, error)
 }
 
-// maxPrograms bounds programs (about 5 KiB each); beyond it all are forgotten.
+// maxPrograms bounds a memory (about 5 KiB each); beyond it all are forgotten.
 const maxPrograms = 64
+
+func (m *memory) get(key [sha256.Size]byte, work func() ([]byte, error)) ([]byte, error) {
+	m.Lock()
+	made := m.known[key]
+	if made == nil {
+		made = sync.OnceValues(work)
+		if m.known == nil || len(m.known) >= maxPrograms {
+			m.known = map[[sha256.Size]byte]func() ([]byte, error){}
+		}
+		m.known[key] = made
+	}
+	m.Unlock()
+	return made()
+}
 
 func compile(f filter.Filter) ([]byte, error) {
 	text := fmt.Appendln(nil, f.OnViolation, f.Once)
@@ -241,18 +288,7 @@ func compile(f filter.Filter) ([]byte, error) {
 		text = binary.NativeEndian.AppendUint32(text, uint32(len(words)))
 		text, _ = binary.Append(text, binary.NativeEndian, words) // numbers are always encoded
 	}
-	key := sha256.Sum256(text)
-	programs.Lock()
-	made := programs.known[key]
-	if made == nil {
-		made = sync.OnceValues(f.Compile)
-		if programs.known == nil || len(programs.known) >= maxPrograms {
-			programs.known = map[[sha256.Size]byte]func() ([]byte, error){}
-		}
-		programs.known[key] = made
-	}
-	programs.Unlock()
-	return made()
+	return programs.get(sha256.Sum256(text), f.Compile)
 }
 
 func (pl *Plan) sealRules(execByFD bool) []filter.Rule {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -67,6 +68,61 @@ func TestSameFilterCompiledOnce(t *testing.T) {
 	for range 16 {
 		if got := <-same; got != &want[0] {
 			t.Fatal("a filter was compiled again")
+		}
+	}
+}
+
+// TestFilledFilters: a program whose blanks were filled in is the one that is compiled of
+// the same rules, and for services that differ in descriptors and users alone libseccomp works
+// once.
+func TestFilledFilters(t *testing.T) {
+	for name, change := range map[string]func(*Profile, *Command){
+		"plain":   func(*Profile, *Command) {},
+		"kill":    func(p *Profile, _ *Command) { p.Syscalls.OnViolation = "kill" },
+		"seal":    func(p *Profile, _ *Command) { p.Syscalls.Seal = true },
+		"pty":     func(p *Profile, _ *Command) { p.Files.Pty = true },
+		"init":    func(p *Profile, _ *Command) { p.Init = true },
+		"dynamic": func(_ *Profile, c *Command) { c.Dynamic = true },
+		"login":   func(p *Profile, _ *Command) { p.Syscalls.Allow = []string{"@server", "@identity", "@process"} },
+		"once":    func(p *Profile, _ *Command) { p.Syscalls.Allow = []string{"@strict"} },
+	} {
+		var form []byte
+		for _, n := range []int64{16, 17, 63, 64, 255, 1000, 1024, 65536, 1 << 20} {
+			p, c := realistic(), Command{Path: "/bin/cat", Argv: []string{"cat"}, UID: uint32(n * 3), GID: 7, Sockets: 1}
+			change(&p, &c)
+			p.Resources[OpenFiles] = n
+			pl, err := planOf(t, p, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			known := len(programs.known)
+			program, seal, err := pl.filter(true, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if form != nil && len(programs.known) != known {
+				t.Errorf("%s, open_files %d: compiled again", name, n)
+			}
+			for _, f := range []struct {
+				got   []byte
+				rules []filter.Rule
+			}{{program, pl.launchRules(true, true)}, {seal, pl.sealRules(true)}} {
+				if f.got == nil {
+					continue
+				}
+				want, err := filter.Filter{Rules: append(f.rules, pl.rules...), OnViolation: p.Syscalls.OnViolation, Once: pl.Profile.ExecsOnce()}.Compile()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(f.got, want) {
+					t.Errorf("%s, open_files %d: the filled program is another one", name, n)
+				}
+			}
+			if form == nil {
+				form = program
+			} else if bytes.Equal(form, program) {
+				t.Errorf("%s, open_files %d: the program is that of another number", name, n)
+			}
 		}
 	}
 }

@@ -33,6 +33,7 @@ func (s *Sandbox) limits() (int, error) {
 	if want == (cgroup.Limits{}) {
 		return -1, nil
 	}
+	s.limit = want
 	dir, err := s.makeCgroup(want)
 	var missing *cgroup.MissingError
 	switch {

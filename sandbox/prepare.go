@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/sandbox/cgroup"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/landlock"
-	"casemate/sandbox/rootfs"
-	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +25,8 @@ type Options struct {
 	// Writable are the directories that any service of the policy may write,
 	// beside this one's own: nothing is resolved through them.
 	Writable []hostpath.ID
+	// Trees are those of others that are prepared at the same time; nil for none.
+	Trees *Trees
 }
 
 // Sandbox is a prepared Plan: namespaces, ruleset, filter and program held by
@@ -33,9 +34,10 @@ type Options struct {
 type Sandbox struct {
 	plan   *Plan // until Prepare is done: it is large, and nothing of it is needed again
 	name   string
-	mnt    int    // its mount namespace, -1 for none
-	group  string // its cgroup directory, "" for none
-	events int    // memory.events of that group, -1 for none
+	tree   *tree
+	limit  cgroup.Limits // of the service as a whole
+	group  string        // its cgroup directory, "" for none
+	events int           // memory.events of that group, -1 for none
 	fds    []int
 	start  zygote.Plan
 	losses []string
@@ -47,7 +49,7 @@ type Sandbox struct {
 func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
 	pl := &own
-	s := &Sandbox{plan: pl, name: pl.Command.Service, events: -1, mnt: -1}
+	s := &Sandbox{plan: pl, name: pl.Command.Service, events: -1}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -55,12 +57,6 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		}
 		s.plan = nil
 	}()
-	prog, err := openProgram(pl.Command.Path, filter.Allows(pl.rules, makesCode))
-	if err != nil {
-		return nil, err
-	}
-	defer prog.close()
-	s.fds = append(s.fds, prog.fd)
 	if err := s.fitDescriptors(); err != nil {
 		return nil, err
 	}
@@ -68,18 +64,17 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err != nil {
 		return nil, err
 	}
-	ruleset, err := s.build(o.ABI, prog, o.Writable)
-	if err != nil {
+	if err := s.enter(o); err != nil {
 		return nil, err
 	}
-	program, seal, err := pl.filter(prog.byFD(), ruleset >= 0)
+	filter, seal, err := pl.filter(s.tree.byFD, s.tree.ruleset >= 0)
 	if err != nil {
 		return nil, err
 	}
 	s.start = pl.zygotePlan()
-	s.start.Mnt = s.mnt
-	s.start.CgroupProcs, s.start.Landlock = group, ruleset
-	s.start.Filter, s.start.Seal = program, seal
+	s.start.Mnt = s.tree.mnt
+	s.start.CgroupProcs, s.start.Landlock = group, s.tree.ruleset
+	s.start.Filter, s.start.Seal = filter, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
 	if err := fitLimits(s.start.Rlimits); err != nil {
 		return nil, err
@@ -88,8 +83,8 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		return nil, err
 	}
 	s.start.Exec = -1
-	if prog.byFD() {
-		s.start.Exec = prog.fd
+	if s.tree.byFD {
+		s.start.Exec = s.tree.program
 	}
 	s.start.Stderr = o.Stderr
 	return s, nil
@@ -127,33 +122,23 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	return z
 }
 
-// build makes the namespaces and, inside the finished tree, the Landlock ruleset.
-func (s *Sandbox) build(abi int, prog *program, writable []hostpath.ID) (ruleset int, err error) {
-	pl := s.plan
-	if abi == 0 {
-		abi = landlock.ABI()
+// enter makes the tree, or finds one that is the same.
+func (s *Sandbox) enter(o Options) (err error) {
+	if o.ABI == 0 {
+		o.ABI = landlock.ABI()
 	}
-	lost, err := pl.Missing(abi)
+	lost, err := s.plan.Missing(o.ABI)
 	if err != nil {
-		return -1, err
-	}
-	s.losses = append(s.losses, lost...)
-	pl.Command.Log = pl.Command.Log && abi >= landlock.ABIScopes
-	ruleset = -1
-	inside := func() (err error) {
-		if err := prog.runsInside(); err != nil || abi < 1 {
-			return err
-		}
-		ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet())
 		return err
 	}
-	if s.mnt, err = rootfs.Build(pl.treeWith(prog, writable), inside); err != nil {
-		return -1, err
+	s.losses = append(s.losses, lost...)
+	s.plan.Command.Log = s.plan.Command.Log && o.ABI >= landlock.ABIScopes
+	if o.Trees == nil {
+		o.Trees = new(Trees)
+		defer o.Trees.Close()
 	}
-	if ruleset >= 0 {
-		s.fds = append(s.fds, ruleset)
-	}
-	return ruleset, nil
+	s.tree, err = s.plan.plant(o.Trees, o.ABI, o.Writable)
+	return err
 }
 
 // substitutes are rlimits of each process in place of cgroup limits that are
@@ -207,15 +192,22 @@ func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
 	return z, nil
 }
 
+// Proof names all that the outcome of a Spawn depends on but for the tree, which was
+// entered when it was made: one Spawn proves all sandboxes of equal proofs.
+func (s *Sandbox) Proof() (string, error) {
+	text, err := s.start.Entering()
+	return fmt.Sprint(text, s.limit), err
+}
+
 // Close gives everything back. Zygotes and services that run keep what they have.
 func (s *Sandbox) Close() error {
 	for _, fd := range s.fds {
 		unix.Close(fd)
 	}
 	s.fds = nil
-	if s.mnt >= 0 {
-		unix.Close(s.mnt)
-		s.mnt = -1
+	if s.tree != nil {
+		s.tree.leave()
+		s.tree = nil
 	}
 	return s.leaveCgroup()
 }

@@ -86,12 +86,13 @@ type Broker struct {
 	reloadFailed time.Time
 
 	// load serialises loads; compile is replaced in tests.
-	load    sync.RWMutex            // read by who prepares services anew
-	next    atomic.Pointer[loading] // has not begun: others may still join it
-	reopens bool                    // under load: the next load opens the log again
-	spares  sync.Once               // spareThreads
-	compile func(paths []string) (*policy.Document, []policy.Diagnostic, error)
-	cells   func(job) (cell, error)
+	load     sync.RWMutex            // read by who prepares services anew
+	next     atomic.Pointer[loading] // has not begun: others may still join it
+	reopens  bool                    // under load: the next load opens the log again
+	spares   sync.Once               // spareThreads
+	compiled compiled                // under load: the policy in force
+	compile  func(paths []string) (*policy.Document, []policy.Diagnostic, error)
+	cells    func(job) (cell, error)
 }
 
 // New prepares a broker and takes the control socket, so that two of them

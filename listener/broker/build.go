@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/listener/wire"
 	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
 )
@@ -26,9 +28,10 @@ type candidate struct {
 	b      *Broker
 	gen    *generation
 	plans  []planned
-	mu     sync.Mutex          // of fresh and proven, while prepare works
+	mu     sync.Mutex          // of fresh, proven and proofs, while prepare works
 	fresh  []*runner           // made for this generation
 	proven map[*runner]starter // the zygotes that proved them
+	proofs map[string]bool     // and what else they have proved
 	opened map[string]*listener.Socket
 	// later are sockets that cannot be opened beside the old generation's, and
 	// are opened in its place by commit.
@@ -60,7 +63,7 @@ type planned struct {
 // build makes a candidate of a compiled policy: users and groups, sandboxes,
 // one start of each zygote, new listeners. It blocks and never runs on the loop.
 func (b *Broker) build(doc *policy.Document) (*candidate, error) {
-	now, err := b.snapshot()
+	now, err := b.snapshot(doc)
 	if err != nil {
 		return nil, err
 	}
@@ -91,32 +94,62 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 // candidate is an empty one, for services of g.
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
-		b: b, gen: g, proven: make(map[*runner]starter), opened: make(map[string]*listener.Socket),
+		b: b, gen: g, proven: make(map[*runner]starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
 		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error), stamps: make(stamps),
 	}
 }
 
 // plan resolves every service of doc. All errors are reported, not only the first.
 func (c *candidate) plan(doc *policy.Document) error {
-	a, err := host.ReadAccounts()
-	if err != nil {
-		return err
-	}
+	var a *host.Accounts
+	var tasks userTasks
 	var errs []error
-	compiled, tasks := make(map[string]rules), countTasks(doc.Policy, a)
+	compiled := make(map[string]rules)
 	for i := range doc.Policy.Services {
-		p, err := c.planService(doc, &doc.Policy.Services[i], compiled)
-		if err == nil {
-			err = c.excuse(&p, c.settle(&p, a, tasks))
+		p, same := c.unchanged(doc, i)
+		if !same {
+			var err error
+			if a == nil {
+				if a, err = host.ReadAccounts(); err != nil {
+					return err
+				}
+				tasks = countTasks(doc.Policy, a)
+			}
+			if p, err = c.planService(doc, &doc.Policy.Services[i], compiled); err == nil {
+				err = c.excuse(&p, c.settle(&p, a, tasks))
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
+		p.svc.sockets = p.sockets
 		c.plans = append(c.plans, p)
 		c.gen.services = append(c.gen.services, p.svc)
 	}
 	return errors.Join(errs...)
+}
+
+// unchanged plans a service of the policy in force as it is there, if what it was made from lies
+// on the disk as it did then.
+func (c *candidate) unchanged(doc *policy.Document, i int) (p planned, ok bool) {
+	if i >= len(c.now.same) || c.now.same[i].svc == nil {
+		return p, false
+	}
+	k, s := c.now.same[i], &doc.Policy.Services[i]
+	if _, now := c.b.stamp(c.stamps, s, doc.Policy.Profile(s.Profile)); now != k.stamp {
+		return p, false
+	}
+	p = planned{limit: *doc.Policy.Limit(s.Limit), sockets: k.svc.sockets, key: k.run.key, stamp: k.stamp}
+	p.job.Who = k.who
+	p.svc = c.newService(s, k.svc.rules, p.limit.Session)
+	return p, true
+}
+
+func (c *candidate) newService(s *policy.Service, r rules, longest time.Duration) *service {
+	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: longest, styles: styleBits(s.EnvStyle)}
+	svc.again.Owner = svc
+	return svc
 }
 
 func (c *candidate) planService(doc *policy.Document, s *policy.Service, compiled map[string]rules) (p planned, err error) {
@@ -128,10 +161,7 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, compile
 		compiled[s.ACL] = r
 	}
 	p.limit = *doc.Policy.Limit(s.Limit)
-	p.svc = &service{
-		b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: p.limit.Session, styles: styleBits(s.EnvStyle),
-	}
-	p.svc.again.Owner = p.svc
+	p.svc = c.newService(s, r, p.limit.Session)
 	return p, nil
 }
 
@@ -153,9 +183,8 @@ func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err e
 // waiting for the kernel (namespaces and mounts come and go by RCU).
 const atOnce = 4
 
-// prepare makes the sandboxes that are not in use yet, and starts each one's
-// zygote once: a layer that fails only there refuses the service now, not at
-// its first client.
+// prepare makes the sandboxes that are not in use yet, and proves each one: a
+// layer that fails only in a zygote refuses the service now, not at its first client.
 func (c *candidate) prepare(keep map[string]*runner) error {
 	var todo []*planned
 	made := make(map[string]*planned)
@@ -169,9 +198,13 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 			todo = append(todo, p)
 		}
 	}
-	writable := writable(c.gen.doc.Policy)
+	if len(todo) == 0 {
+		return nil
+	}
+	writable, trees := writable(c.gen.doc.Policy), new(sandbox.Trees)
+	defer trees.Close()
 	for _, p := range todo {
-		p.job.writable = writable
+		p.job.writable, p.job.trees = writable, trees
 	}
 	errs := make([]error, len(todo))
 	var wg sync.WaitGroup
@@ -223,7 +256,7 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	z, err := box.Spawn()
+	z, err := c.prove(box)
 	if err != nil {
 		_ = box.Close()
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
@@ -239,17 +272,40 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	if s.Builtin != "" {
 		r.records, r.rules = true, builtinRules(p)
 	}
-	warm := len(c.plans) <= maxWarm
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.fresh = append(c.fresh, r)
-	if warm {
+	if z != nil {
 		c.proven[r] = z
 	}
-	c.mu.Unlock()
-	if !warm {
-		retireNow(z)
-	}
 	return r, nil
+}
+
+// prove starts a zygote, which stays where there are few. Where there are many, one proves
+// all that would do the same.
+func (c *candidate) prove(box cell) (starter, error) {
+	if len(c.plans) <= maxWarm {
+		return box.Spawn()
+	}
+	proof, err := box.Proof()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	known := c.proofs[proof]
+	c.mu.Unlock()
+	if known {
+		return nil, nil
+	}
+	z, err := box.Spawn()
+	if err != nil {
+		return nil, err
+	}
+	retireNow(z)
+	c.mu.Lock()
+	c.proofs[proof] = true
+	c.mu.Unlock()
+	return nil, nil
 }
 
 // builtinRules is what a running builtin worker must be replaced for.

@@ -20,6 +20,8 @@ type starter interface {
 // milliseconds and never run on the loop.
 type cell interface {
 	Spawn() (starter, error)
+	// Proof is equal for cells of which one Spawn proves all.
+	Proof() (string, error)
 	Losses() []string
 	Log() bool // its programs have a /dev/log
 	// OOMKills is how many of its processes were killed for want of memory so far.

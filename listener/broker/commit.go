@@ -229,8 +229,12 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 		}
 	}
 	b.endOutdated()
+	names := make(map[string]bool, len(c.plans))
+	for _, s := range c.gen.services {
+		names[s.name] = true
+	}
 	for name, t := range b.tallies {
-		if t.live == 0 && c.gen.service(name) == nil {
+		if t.live == 0 && !names[name] {
 			b.loop.Disarm(&t.unsaid)
 			delete(b.tallies, name)
 		}

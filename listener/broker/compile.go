@@ -2,11 +2,13 @@ package broker
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"casemate/listener/journal"
@@ -42,11 +44,25 @@ func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagno
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
+	// The compiler sees nothing but its request.
+	key := sha256.Sum256(append(request, make(stamps).of(b.libexec("casemate"))...))
+	if b.compiled.doc != nil && b.compiled.key == key {
+		return b.compiled.doc, b.compiled.diags, nil
+	}
 	answer, err := b.runCompiler(request)
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
-	return decodeCompiled(answer, files)
+	doc, diags, err := decodeCompiled(answer, files)
+	b.compiled = compiled{key, doc, slices.Clip(diags)}
+	return doc, diags, err
+}
+
+// compiled is an answer of the compiler, and what it was asked.
+type compiled struct {
+	key   [sha256.Size]byte
+	doc   *policy.Document
+	diags []policy.Diagnostic
 }
 
 // decodeCompiled reads the compiler's answer to files.

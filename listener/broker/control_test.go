@@ -167,7 +167,7 @@ func TestReloadsShareLoads(t *testing.T) {
 	for range 100 {
 		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
 	}
-	waitFor10(t, func() bool { return len(g.control.loads) == 1+len(waiting) })
+	eventually(t, func() bool { return len(g.control.loads) == 1+len(waiting) })
 	close(hold)
 	if d := digest(first); d != old {
 		t.Errorf("the first load is of %s, want the old policy %s", d, old)

@@ -69,6 +69,8 @@ func (c *fakeCell) Losses() []string { return nil }
 
 func (c *fakeCell) Log() bool { return false }
 
+func (c *fakeCell) Proof() (string, error) { return "", nil }
+
 func (c *fakeCell) OOMKills() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -57,6 +57,7 @@ type job struct {
 	Log, UnixDatagrams bool
 	// writable is what the services of this generation may write.
 	writable []hostpath.ID
+	trees    *sandbox.Trees
 }
 
 // logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
@@ -187,7 +188,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.logs(), Writable: j.writable})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.logs(), Writable: j.writable, Trees: j.trees})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}

@@ -11,6 +11,10 @@ import (
 	"casemate/sandbox/panics"
 )
 
+// loadGCPercent lets garbage be while there is a document to decode, most of which stays: it goes all
+// at once at the end.
+const loadGCPercent = 200
+
 // loading is one load and its outcome, which is there when done is closed.
 type loading struct {
 	done   chan struct{}
@@ -43,9 +47,16 @@ func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
 }
 
 func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error) {
-	// What compiling and decoding took is given back to the system at once: a
-	// reload must not leave the broker larger than the policy makes it.
-	defer debug.FreeOSMemory()
+	usual := debug.SetGCPercent(loadGCPercent)
+	defer func() {
+		debug.SetGCPercent(usual)
+		if err != nil {
+			b.compiled = compiled{} // not in force
+		}
+		// What compiling and decoding took is given back to the system at once: a
+		// reload must not leave the broker larger than the policy makes it.
+		debug.FreeOSMemory()
+	}()
 	b.reopenLog()
 	err = panics.Try(func() (err error) {
 		var doc *policy.Document

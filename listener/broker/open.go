@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"casemate/listener"
+	"casemate/policy"
 )
 
 // inForce is what a candidate may keep of the generation that serves now.
@@ -14,18 +15,30 @@ type inForce struct {
 	sockets map[string]listener.Spec
 	faulty  map[string]*service // by name: those that could not be prepared
 	closed  map[string]bool     // sockets that could not be opened
+	same    []kept              // if its document is the candidate's: by service, zero where there is none
 }
 
-// snapshot reads inForce from the loop.
-func (b *Broker) snapshot() (now inForce, err error) {
+// kept is what a service of an unchanged policy was made with.
+type kept struct {
+	svc   *service
+	run   *runner
+	stamp string
+	who   identity // as far as the broker itself needs it
+}
+
+// snapshot reads inForce from the loop, for a candidate of doc.
+func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec), faulty: make(map[string]*service), closed: make(map[string]bool)}
 	err = b.loop.Do(func() {
 		if b.gen != nil {
 			now.number = b.gen.number
-			for _, s := range b.gen.services {
+			now.same = make([]kept, len(doc.Policy.Services))
+			for i, s := range b.gen.services {
 				now.runners[s.run.key] = s.run
 				if s.fault != nil {
 					now.faulty[s.name] = s
+				} else if b.gen.doc == doc {
+					now.same[i] = kept{s, s.run, s.run.stamp, identity{UID: s.uid, Dynamic: s.dynamic}}
 				}
 			}
 		}

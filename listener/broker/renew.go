@@ -27,6 +27,7 @@ const checkEvery = 10 * time.Second
 type noCell struct{ error }
 
 func (c noCell) Spawn() (starter, error) { return nil, c.error }
+func (c noCell) Proof() (string, error)  { return "", c.error }
 func (noCell) Losses() []string          { return nil }
 func (noCell) Log() bool                 { return false }
 func (noCell) OOMKills() uint64          { return 0 }
@@ -193,7 +194,8 @@ func (l look) prepare(c *candidate, p *planned) error {
 func (b *Broker) renewed(c *candidate, p *planned) {
 	s, old := p.svc, p.svc.run
 	b.loop.Disarm(&s.again)
-	if p.run == nil { // nothing of its own has changed, or it has changed back
+	s.sockets = p.sockets // for the next load: the owner of a file may be another one
+	if p.run == nil {     // nothing of its own has changed, or it has changed back
 		s.fault, s.tries, old.stamp = nil, 0, p.stamp
 		return
 	}

@@ -305,3 +305,52 @@ func TestChangedProgramAtZygoteStart(t *testing.T) {
 		}
 	}
 }
+
+// TestUnchangedReload: a reload of the policy in force makes a sandbox for those services alone whose
+// host files are others, and clients stay where they are.
+func TestUnchangedReload(t *testing.T) {
+	g, ports, file := newRig(t), []uint16{freePort(t), freePort(t)}, varDir(t)+"/file"
+	replace(t, file, "one")
+	made := make(map[string]int)
+	cells := g.cells
+	g.cells = func(j job) (cell, error) { // one after another: the second has no sandbox to make beside
+		g.mu.Lock()
+		made[j.Service.Name]++
+		g.mu.Unlock()
+		return cells(j)
+	}
+	p := testPolicy(svc("cat", "tcp", ports[0], "/bin/cat"), svc("dog", "tcp", ports[1], "/bin/cat"))
+	own := p.Profiles[0]
+	own.Name, own.Files.Read = "zz", []string{file}
+	p.Profiles = append(p.Profiles, own)
+	p.Services[1].Profile = own.Name
+	var err error
+	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
+		t.Fatal(err)
+	}
+	load := func(cat, dog int) {
+		t.Helper()
+		if _, _, err := g.Load(); err != nil {
+			t.Fatal(err)
+		}
+		if made["cat"] != cat || made["dog"] != dog {
+			t.Fatalf("%v sandboxes were made, want %d and %d", made, cat, dog)
+		}
+		for _, port := range ports {
+			echoes(t, dial(t, port))
+		}
+	}
+	load(1, 1)
+	old := dial(t, ports[0])
+	load(1, 1)
+	replace(t, file, "two")
+	g.mu.Lock()
+	delete(g.fakes, "dog") // the next sandbox gets a fake of its own
+	g.mu.Unlock()
+	load(1, 2)
+	load(1, 2)
+	echoes(t, old)
+	if st, err := g.status(""); err != nil || st.Generation != 4 || len(st.Services) != 2 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}

@@ -25,6 +25,7 @@ type service struct {
 	run     *runner
 	tally   *tally
 	listen  []*listening
+	sockets []wantedSocket
 	// fault is why it could not be prepared last; again is when that is tried next.
 	fault error
 	tries int

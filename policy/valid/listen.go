@@ -40,16 +40,15 @@ func (c *checker) socket(at string, s *policy.Service) {
 	}
 }
 
-// taken is an endpoint of a policy, for the collision check.
+// taken is what has an endpoint of a policy, for the collision check.
 type taken struct {
-	address.Endpoint
 	at string
 	l  address.Listen
 }
 
 // collisions finds listens that the kernel would refuse to open together.
 func (c *checker) collisions(p *policy.Policy) {
-	used, count := map[string][]taken{}, 0
+	used, count := map[string]taken{}, 0
 	for i := range p.Services {
 		for k, l := range p.Services[i].Listen {
 			at := fmt.Sprintf("services.%s.listen.%d", p.Services[i].Name, k)
@@ -63,26 +62,40 @@ func (c *checker) collisions(p *policy.Policy) {
 	}
 }
 
-// collide reports the first of ends that is taken, and takes them otherwise.
-// used lists endpoints by what two of them must share to be in each other's way.
-func (c *checker) collide(used map[string][]taken, ends []address.Endpoint, at string, l address.Listen) {
-	key := func(e address.Endpoint) string {
+// collide reports the first of ends that is taken, and takes them otherwise: its port or path as
+// a whole, and there its address, or all of them.
+func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at string, l address.Listen) {
+	keys := func(e address.Endpoint) (whole, one, all string, is bool) {
 		if e.Unix() {
-			return e.Path
+			return e.Path, e.Path, e.Path, true
 		}
-		return e.Network + strconv.Itoa(int(e.Addr.Port()))
+		whole = e.Network + strconv.Itoa(int(e.Addr.Port()))
+		return whole, whole + " " + e.Addr.Addr().String(), whole + " all", e.Addr.Addr().IsUnspecified()
 	}
 	for _, e := range ends {
-		for _, other := range used[key(e)] {
-			if e.Overlaps(other.Endpoint) {
-				if e := c.add(at, "remove one of the two, or give each its own address", "%s is already taken by %s", l, other.l); e != nil {
-					e.Other = other.at
-				}
-				return
+		whole, one, all, is := keys(e)
+		other, hit := used[one]
+		if is {
+			other, hit = used[whole]
+		} else if !hit {
+			other, hit = used[all]
+		}
+		if hit {
+			if e := c.add(at, "remove one of the two, or give each its own address", "%s is already taken by %s", l, other.l); e != nil {
+				e.Other = other.at
+			}
+			return
+		}
+	}
+	for _, e := range ends {
+		whole, one, all, is := keys(e)
+		if is {
+			one = all
+		}
+		for _, k := range []string{whole, one} {
+			if _, ok := used[k]; !ok {
+				used[k] = taken{at, l}
 			}
 		}
-	}
-	for _, e := range ends {
-		used[key(e)] = append(used[key(e)], taken{e, at, l})
 	}
 }

@@ -47,7 +47,7 @@ static long start(void (*fn)(struct worker *), struct worker *w, char *stack, un
 #define gate(a, b, c, d, e, n) \
 	((long (*)(long, long, long, long, long, long))GATE_PAGE)((long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(n))
 
-static long make_gate(void)
+static __attribute__((unused)) long make_gate(void)
 {
 	static const uint8_t code[] = {0x49, 0x89, 0xca, 0x44, 0x89, 0xc8, 0x0f, 0x05, 0xc3};
 	long at = call(SYS_mmap, GATE_PAGE, GATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -69,7 +69,7 @@ _Static_assert(offsetof(struct init_memory, no_caps) == 8 && offsetof(struct ini
  * the kernel then ends everybody else in its namespace. Where it is tied, it also ends with the
  * zygote, whatever the service has made of its own tie to the broker.
  */
-static long start_init(unsigned long flags, long pipe, struct init_memory *memory, long tied)
+static __attribute__((unused)) long start_init(unsigned long flags, long pipe, struct init_memory *memory, long tied)
 {
 	long ret;
 	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = 0, r12 __asm__("r12") = pipe;

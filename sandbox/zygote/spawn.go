@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// argv0 makes the constructor in zygote.c take the new process over.
-const argv0 = "casemate-zygote"
+// fdPlan is FD_PLAN of zygote.h, the first descriptor that is not /dev/null, and maxSlots how many
+// follow: the plan, the control socket, a namespace, a cgroup, a ruleset, a program.
+const fdPlan, maxSlots = 3, 6
 
 // readyTimeout bounds entering a sandbox. It takes about a millisecond.
 const readyTimeout = 10 * time.Second
@@ -32,6 +33,9 @@ const buryTimeout = 2 * time.Second
 var spawner struct {
 	once sync.Once
 	jobs chan func()
+	// slots are low numbers of this process's, of /dev/null but while a zygote is started: what
+	// it gets lies there, so that its table need not be copied as far as the highest.
+	slots []int32
 }
 
 // onSpawner runs f there. A panic is f's error and does not end the thread.
@@ -75,17 +79,12 @@ func Spawn(p *Plan) (*Zygote, error) {
 // fork runs /proc/self/exe under the zygote's name with marks and plan on fd 3, the
 // control socket on fd 4 and the plan's descriptors from 5 on.
 func (z *Zygote) fork(p *Plan, ctl int) error {
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: "/dev/null", Err: err}
-	}
-	defer unix.Close(null)
 	moved := *p
-	files := []uintptr{uintptr(null), uintptr(null), uintptr(null), 0, uintptr(ctl)}
+	files := []int{0, ctl} // and the plan itself in place of 0
 	for _, fd := range []*int{&moved.Mnt, &moved.CgroupProcs, &moved.Landlock, &moved.Exec} {
 		if *fd >= 0 {
-			files = append(files, uintptr(*fd))
-			*fd = len(files) - 1
+			files = append(files, *fd)
+			*fd = fdPlan + len(files) - 1
 		}
 	}
 	mem, err := moved.memfd()
@@ -96,11 +95,38 @@ func (z *Zygote) fork(p *Plan, ctl int) error {
 	if z.marks, err = unix.Mmap(mem, 0, marksSize, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return os.NewSyscallError("mmap", err)
 	}
-	files[3] = uintptr(mem)
+	files[0] = mem
 	return onSpawner(func() (err error) {
-		z.pid, err = syscall.ForkExec("/proc/self/exe", []string{argv0}, &syscall.ProcAttr{Files: files})
+		z.pid, err = born(files)
 		return err
 	})
+}
+
+// born gives a new zygote /dev/null as 0 to 2, and files from fdPlan on.
+func born(files []int) (pid int, err error) {
+	for len(spawner.slots) <= maxSlots {
+		fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, &os.PathError{Op: "open", Path: "/dev/null", Err: err}
+		}
+		slot, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, fdPlan+maxSlots)
+		unix.Close(fd)
+		if err != nil {
+			return 0, os.NewSyscallError("fcntl", err)
+		}
+		spawner.slots = append(spawner.slots, int32(slot))
+	}
+	null, slots := spawner.slots[0], spawner.slots[1:len(files)+1]
+	for i, slot := range slots {
+		defer func() { _ = unix.Dup3(int(null), int(slot), unix.O_CLOEXEC) }() // onto a number that is ours: it cannot fail
+		if err := unix.Dup3(files[i], int(slot), unix.O_CLOEXEC); err != nil {
+			return 0, os.NewSyscallError("dup3", err)
+		}
+	}
+	// Whoever opens what no child may hold, be it until its exec, holds the other side of this lock.
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
+	return forkExec(append([]int32{null, null, null}, slots...))
 }
 
 // memfd holds the marks and the encoded plan. Nobody but the zygote gets it, which

@@ -8,6 +8,7 @@ package zygote
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strconv"
@@ -223,6 +224,19 @@ func (p *Plan) encode() ([]byte, error) {
 	h.Size = uint32(head + len(body))
 	out, err := binary.Append(nil, binary.NativeEndian, h)
 	return append(out, body...), err
+}
+
+// Entering digests what a zygote of the plan does before its first request. What it does only
+// then (argv and the like) is left out, and of a descriptor all but that there is one.
+func (p *Plan) Entering() (sum [sha256.Size]byte, err error) {
+	if err := p.check(); err != nil {
+		return sum, err
+	}
+	q := *p
+	q.Path, q.Dir, q.Argv, q.Env = "", "", []string{""}, nil
+	q.Mnt, q.CgroupProcs, q.Landlock, q.Exec = min(p.Mnt, 0), min(p.CgroupProcs, 0), min(p.Landlock, 0), min(p.Exec, 0)
+	b, err := q.encode()
+	return sha256.Sum256(fmt.Append(b, p.UserNS, p.UIDBase, p.UIDCount)), err
 }
 
 func cstrings(ss ...string) []byte {

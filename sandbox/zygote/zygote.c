@@ -138,9 +138,10 @@ static void join_all(void)
 {
 	if (plan->fd_cgroup >= 0 && must(call(SYS_write, plan->fd_cgroup, "0", 1), STEP_CGROUP) == 1)
 		must(call(SYS_close, plan->fd_cgroup), STEP_CGROUP);
-	must(call(SYS_unshare, plan->namespaces), STEP_NAMESPACES);
 	if (plan->fd_mnt >= 0 && must(call(SYS_setns, plan->fd_mnt, CLONE_NEWNS), STEP_MNTNS) == 0)
 		must(call(SYS_close, plan->fd_mnt), STEP_MNTNS);
+	/* Also a copy of the mounts: other services may be given the same tree, and no zygote could change another's. */
+	must(call(SYS_unshare, plan->namespaces | (plan->fd_mnt >= 0 ? CLONE_NEWNS : 0)), STEP_NAMESPACES);
 	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + FD_LANDLOCK, O_CLOEXEC);
 	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + FD_EXEC, O_CLOEXEC);
 	if (!(plan->flags & F_CHDIR_LATE))

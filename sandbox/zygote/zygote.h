@@ -109,5 +109,6 @@ struct reply {
 	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37)
 
 void casemate_quiet_children(void);
+long casemate_spawn(const int32_t *from, unsigned n);
 
 #endif

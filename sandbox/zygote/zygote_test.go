@@ -3,9 +3,11 @@ package zygote
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,6 +32,7 @@ func TestWireMatchesC(t *testing.T) {
 		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
 		{"init flags", cSizes.initFlags, uint64(InitFlags)},
 		{"descriptors", cSizes.fdCount, FDCount},
+		{"first descriptor", cSizes.fdPlan, fdPlan},
 		{"steps", uint64(cSteps), uint64(len(Steps))},
 	} {
 		if c.got != c.want {
@@ -298,5 +301,81 @@ func TestUndertake(t *testing.T) {
 	}
 	if n, err := unix.Read(pair[0], make([]byte, 1)); n != 0 || err != nil {
 		t.Errorf("read %d, %v, want the end: somebody has it still", n, err)
+	}
+}
+
+// TestZygoteHoldsItsOwn: of thousands of descriptors a zygote gets those that are its own, also where
+// they lie above all others and where others are not close-on-exec, and nothing of it stays here.
+func TestZygoteHoldsItsOwn(t *testing.T) {
+	needRoot(t)
+	held := func(pid int) (list []string) {
+		t.Helper()
+		names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range names {
+			to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, n.Name()))
+			list = append(list, to)
+		}
+		slices.Sort(list)
+		return list
+	}
+	spawn(t, plain(t, "/bin/true")) // what is made once
+	want := held(spawn(t, plain(t, "/bin/true")).PID())
+	for range 800 {
+		fd, err := unix.Open("/etc/passwd", unix.O_RDONLY, 0) // not close-on-exec
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+	}
+	before := len(held(os.Getpid()))
+	p := plain(t, "/bin/true")
+	z := spawn(t, p)
+	got := held(z.PID())
+	for _, list := range [][]string{got, want} {
+		for i := range list { // sockets have numbers
+			list[i], _, _ = strings.Cut(list[i], ":")
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("a zygote holds %d descriptors, %.200q, and %d where there are few, %q", len(got), got, len(want), want)
+	}
+	out, r := start(t, z, Request{ID: 1})
+	if exitStatus(t, r.PID); out != "" || r.Err() != nil {
+		t.Errorf("%q, %v", out, r.Err())
+	}
+	if after := len(held(os.Getpid())); after > before+3 { // its socket, the memory of its marks, the program
+		t.Errorf("%d descriptors before a zygote, %d after", before, after)
+	}
+}
+
+// BenchmarkSpawn shows what a zygote costs, by the descriptors that are open.
+func BenchmarkSpawn(b *testing.B) {
+	need.Root(b, "it starts zygotes")
+	p := &Plan{Mnt: -1, CgroupProcs: -1, Landlock: -1, Exec: -1, High: 64, Path: "/bin/true", Dir: "/", Argv: []string{"true"}}
+	one := func() {
+		z, err := Spawn(p)
+		if err != nil {
+			b.Fatal(err)
+		}
+		z.Close()
+		reap(z.pid)
+	}
+	one() // as in a broker, before there are many
+	for _, n := range []int{0, 15000} {
+		b.Run(fmt.Sprintf("descriptors=%d", n), func(b *testing.B) {
+			for range n {
+				fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer unix.Close(fd)
+			}
+			for b.Loop() {
+				one()
+			}
+		})
 	}
 }

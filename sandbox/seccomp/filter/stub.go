@@ -2,6 +2,8 @@ package filter
 
 import (
 	"encoding/binary"
+	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -188,4 +190,21 @@ func split(rules []Rule) (probed, body []Rule, soft []Rule) {
 		}
 	}
 	return probed, body, soft
+}
+
+// Fill gives a copy of the program that compares with values where prog compares with the
+// numbers from blank on. A program that uses those for anything else is an error.
+func Fill(prog []byte, blank uint32, values ...uint32) ([]byte, error) {
+	out := slices.Clone(prog)
+	for at := 0; at+instructionSize <= len(out); at += instructionSize {
+		k := binary.NativeEndian.Uint32(out[at+4:])
+		if k < blank || k-blank >= uint32(len(values)) {
+			continue
+		}
+		if code := binary.NativeEndian.Uint16(out[at:]); code != opJEQ {
+			return nil, fmt.Errorf("fill filter: instruction %d (%#x) does not compare for equality", at/instructionSize, code)
+		}
+		binary.NativeEndian.PutUint32(out[at+4:], values[k-blank])
+	}
+	return out, nil
 }

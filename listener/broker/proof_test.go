@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"casemate/policy"
+)
+
+// provenCell says what its proof is.
+type provenCell struct {
+	*fakeCell
+	proof string
+}
+
+func (c provenCell) Proof() (string, error) { return c.proof, nil }
+
+// TestOneProofForMany: of many services one zygote proves all that would do the same, and what
+// another would do is proved by that one: a failure there refuses the load.
+func TestOneProofForMany(t *testing.T) {
+	g := newRig(t)
+	var services []policy.Service
+	ports := make(map[uint16]bool)
+	for len(ports) < maxWarm+10 {
+		ports[freePort(t)] = true
+	}
+	for i, port := range slices.Sorted(maps.Keys(ports)) {
+		services = append(services, svc(fmt.Sprintf("s%03d", i), "tcp", port, "/bin/cat"))
+	}
+	var mu sync.Mutex
+	cells := make(map[string]*fakeCell)
+	fails := "" // the service whose zygotes fail
+	g.cells = func(j job) (cell, error) {
+		c := &fakeCell{argv: j.Service.Command}
+		proof := "many"
+		if j.Service.Name == "s007" || j.Service.Name == "s070" {
+			proof = j.Service.Name
+		}
+		if j.Service.Name == fails {
+			c.refuse = errors.New("no way in")
+		}
+		mu.Lock()
+		cells[j.Service.Name] = c
+		mu.Unlock()
+		return provenCell{c, proof}, nil
+	}
+	g.load(services...)
+	spawns := 0
+	for _, c := range cells {
+		spawns += c.spawns
+	}
+	if spawns > 2+atOnce || cells["s007"].spawns != 1 || cells["s070"].spawns != 1 {
+		t.Errorf("%d zygotes for three proofs, s007 %d, s070 %d", spawns, cells["s007"].spawns, cells["s070"].spawns)
+	}
+	fails = "s070"
+	for i := range services { // every sandbox is another one
+		services[i].Command = []string{"/bin/cat", "-u"}
+	}
+	g.setPolicy(services...)
+	if _, _, err := g.Load(); err == nil || !strings.Contains(err.Error(), "services.s070: ") || !strings.Contains(err.Error(), "no way in") {
+		t.Errorf("a zygote that cannot enter: %v", err)
+	}
+}

@@ -1,0 +1,112 @@
+package sandbox
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"casemate/sandbox/hostpath"
+	"casemate/sandbox/landlock"
+	"casemate/sandbox/rootfs"
+	"casemate/sandbox/seccomp/filter"
+
+	"golang.org/x/sys/unix"
+)
+
+// tree is a root tree with what was resolved for it. Nothing in it can be changed, so
+// sandboxes for which all of it would be the same share one.
+type tree struct {
+	made  sync.Once
+	err   error
+	users atomic.Int32 // the last one closes it
+
+	mnt, ruleset int // its namespace, and the Landlock ruleset made inside, -1 for none
+	program      int // the verified program
+	byFD         bool
+}
+
+// Trees are the trees of sandboxes that are prepared together, on the host as it is then.
+// Its methods may be called by several at once.
+type Trees struct {
+	mu    sync.Mutex
+	known map[string]*tree
+}
+
+// Close ends the sharing. The sandboxes keep what they have.
+func (ts *Trees) Close() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, t := range ts.known {
+		t.leave()
+	}
+	ts.known = nil
+}
+
+// errUnmade stays the error of a tree whose making has panicked: without one a zygote would
+// stay on the host.
+var errUnmade = errors.New("its tree was not made")
+
+func (ts *Trees) get(key string) *tree {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t := ts.known[key]
+	if t == nil {
+		if ts.known == nil {
+			ts.known = map[string]*tree{}
+		}
+		t = &tree{mnt: -1, ruleset: -1, program: -1, err: errUnmade}
+		ts.known[key] = t
+		t.users.Add(1) // ts itself
+	}
+	t.users.Add(1)
+	return t
+}
+
+func (t *tree) leave() {
+	if t.users.Add(-1) == 0 {
+		for _, fd := range []int{t.mnt, t.ruleset, t.program} {
+			if fd >= 0 {
+				unix.Close(fd)
+			}
+		}
+	}
+}
+
+// plant gives the plan's tree, which somebody else may have made already.
+func (pl *Plan) plant(ts *Trees, abi int, writable []hostpath.ID) (*tree, error) {
+	dir := ""
+	if !pl.chdirLate() {
+		dir = cmp.Or(pl.Command.Dir, "/")
+	}
+	code := filter.Allows(pl.rules, makesCode)
+	t := ts.get(fmt.Sprintf("%d %q %v %q %#v %#v %#v %v", abi, pl.Command.Path, code, dir, pl.tree.Entries, pl.landlock, pl.landlockNet(), writable))
+	t.made.Do(func() { t.err = t.make(pl, code, dir, abi, writable) })
+	return t, t.err
+}
+
+// make builds it and, inside, the ruleset.
+func (t *tree) make(pl *Plan, code bool, dir string, abi int, writable []hostpath.ID) error {
+	prog, err := openProgram(pl.Command.Path, code)
+	if err != nil {
+		return err
+	}
+	defer prog.close()
+	t.program, t.byFD = prog.fd, prog.byFD()
+	t.mnt, err = rootfs.Build(pl.treeWith(prog, writable), func() (err error) {
+		if err := prog.runsInside(); err != nil {
+			return err
+		}
+		if dir != "" { // zygotes do not prove it for each tree
+			if err := unix.Chdir(dir); err != nil {
+				return fmt.Errorf("change directory to %s: %w", dir, err)
+			}
+		}
+		if abi >= 1 {
+			t.ruleset, err = landlock.Ruleset(abi, pl.landlock, pl.landlockNet())
+		}
+		return err
+	})
+	return err
+}

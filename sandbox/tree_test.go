@@ -1,0 +1,145 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestTreesAreShared: sandboxes of equal trees have one, whatever else of them differs; it goes
+// with the last of them, and one that could not be made is nobody's.
+func TestTreesAreShared(t *testing.T) {
+	needRoot(t)
+	trees := new(Trees)
+	prepare := func(name string, change func(*Profile, *Command)) (*Sandbox, error) {
+		t.Helper()
+		p, c := realistic(), shell("echo "+name)
+		c.Service = name
+		change(&p, &c)
+		pl, err := planOf(t, p, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Prepare(pl, Options{Trees: trees})
+	}
+	var boxes []*Sandbox
+	for name, change := range map[string]func(*Profile, *Command){
+		"a": func(*Profile, *Command) {}, "b": func(*Profile, *Command) {},
+		"files": func(p *Profile, _ *Command) { p.Resources[OpenFiles] = 32 },
+	} {
+		s, err := prepare(name, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		boxes = append(boxes, s)
+		if s.tree != boxes[0].tree || s.start.Mnt != boxes[0].start.Mnt {
+			t.Errorf("%s has a tree of its own", name)
+		}
+	}
+	for name, change := range map[string]func(*Profile, *Command){
+		"program": func(_ *Profile, c *Command) { c.Path = "/bin/cat" },
+		"read":    func(p *Profile, _ *Command) { p.Files.Read = []string{"/etc/hostname"} },
+		"scratch": func(p *Profile, _ *Command) { p.Files.Tmp = 0 },
+		"inline":  func(_ *Profile, c *Command) { c.Inline = []InlineFile{{Path: "/etc/x", Data: []byte("x")}} },
+		"listens": func(_ *Profile, c *Command) { c.Listens = true },
+		"dir":     func(_ *Profile, c *Command) { c.Dir = "/usr" },
+	} {
+		s, err := prepare(name, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.tree == boxes[0].tree {
+			t.Errorf("%s has the tree of others", name)
+		}
+		s.Close()
+	}
+	for range 2 {
+		if s, err := prepare("gone", func(p *Profile, _ *Command) { p.Files.Read = []string{"/nowhere"} }); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("a tree that cannot be made: %v %v", s, err)
+		}
+		if _, err := prepare("nowhere", func(_ *Profile, c *Command) { c.Dir = "/usr/bin/sh" }); err == nil || !strings.Contains(err.Error(), "/usr/bin/sh") {
+			t.Errorf("a working directory that is none: %v", err)
+		}
+	}
+	mnt := boxes[0].start.Mnt
+	trees.Close()
+	mounts := map[string]string{}
+	for i, s := range boxes {
+		z, err := s.Spawn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _, _ := once(t, z, zygote.Request{})
+		if strings.TrimSpace(out) != s.name {
+			t.Errorf("%s says %q", s.name, out)
+		}
+		ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", z.PID()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if of := mounts[ns]; of != "" {
+			t.Errorf("the zygote of %s is in the mount namespace of that of %s", s.name, of)
+		}
+		mounts[ns] = s.name
+		defer func() { // all live at once
+			z.Close()
+			wait(t, z.PID())
+		}()
+		s.Close()
+		var st unix.Stat_t
+		if err := unix.Fstat(mnt, &st); (err == nil) != (i < len(boxes)-1) {
+			t.Errorf("after %d of %d are closed: %v", i+1, len(boxes), err)
+		}
+	}
+}
+
+// TestProofs: all that a zygote does before its first request, but for the tree, makes another proof.
+func TestProofs(t *testing.T) {
+	needRoot(t)
+	proof := func(change func(*Profile, *Command)) string {
+		t.Helper()
+		p, c := realistic(), shell("true")
+		change(&p, &c)
+		pl, err := planOf(t, p, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Prepare(pl, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		text, err := s.Proof()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	first := proof(func(*Profile, *Command) {})
+	for name, c := range map[string]struct {
+		change func(*Profile, *Command)
+		same   bool
+	}{
+		"program":   {func(_ *Profile, c *Command) { c.Path, c.Argv = "/bin/cat", []string{"cat"} }, true},
+		"name":      {func(_ *Profile, c *Command) { c.Service, c.Env = "other", []string{"A=b"} }, true},
+		"read":      {func(p *Profile, _ *Command) { p.Files.Read = []string{"/etc/hostname"} }, true},
+		"files":     {func(p *Profile, _ *Command) { p.Resources[OpenFiles] = 32 }, false},
+		"user":      {func(_ *Profile, c *Command) { c.UID = 65533 }, false},
+		"groups":    {func(_ *Profile, c *Command) { c.Groups = []uint32{9} }, false},
+		"calls":     {func(p *Profile, _ *Command) { p.Syscalls.Deny = []string{"flock"} }, false},
+		"network":   {func(p *Profile, _ *Command) { p.Network.Mode = NetworkHost }, false},
+		"init":      {func(p *Profile, _ *Command) { p.Init = true }, false},
+		"violation": {func(p *Profile, _ *Command) { p.Syscalls.OnViolation = "kill" }, false},
+		"script":    {func(_ *Profile, c *Command) { c.Path, c.Argv = script(t, "#!/bin/sh\n"), []string{"x"} }, false},
+	} {
+		if got := proof(c.change); (got == first) != c.same {
+			t.Errorf("%s: the proof is the same: %v, want %v", name, got == first, c.same)
+		}
+	}
+}
