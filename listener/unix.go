@@ -107,7 +107,7 @@ func (s *Socket) setFile() error {
 // clearPath makes room for bind: it checks the directory, and removes a stale
 // socket (nobody listens). Everything else it finds stays, and is an error.
 func clearPath(s Spec) error {
-	if err := checkDir(filepath.Dir(s.Path)); err != nil {
+	if err := CheckDir(filepath.Dir(s.Path)); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
 	file, st, err := hold(s.Path)
@@ -164,9 +164,9 @@ func probeStale(s Spec, file int) error {
 	return fmt.Errorf("probe: %w", err)
 }
 
-// checkDir refuses directories in which, or on the way to which, another user
+// CheckDir refuses directories in which, or on the way to which, another user
 // could replace the socket between two of our steps.
-func checkDir(dir string) error {
+func CheckDir(dir string) error {
 	f, err := hostpath.Open(dir)
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	defer func() {
 		if err != nil {
 			s.Close()
-			err = fmt.Errorf("prepare sandbox of %s: %w", s.name, err)
+			err = fmt.Errorf("prepare sandbox: %w", err)
 		}
 		s.plan = nil
 	}()
@@ -187,7 +187,7 @@ func (s *Sandbox) Losses() []string { return s.losses }
 func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
 	z, err := zygote.Spawn(&s.start)
 	if err != nil {
-		return nil, fmt.Errorf("start sandbox of %s: %w", s.name, err)
+		return nil, fmt.Errorf("start sandbox: %w", err)
 	}
 	return z, nil
 }

@@ -6,8 +6,12 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+	"strings"
 
+	"casemate/sandbox/rootfs"
 	"casemate/sandbox/seccomp/filter"
 
 	"golang.org/x/sys/unix"
@@ -94,6 +98,29 @@ type Files struct {
 // Paths yields the lists of host paths with their names.
 func (f *Files) Paths(yield func(kind string, paths []string) bool) {
 	_ = yield("read", f.Read) && yield("exec", f.Exec) && yield("write", f.Write) && yield("devices", f.Devices)
+}
+
+// Present is p without the optional paths that this host does not have.
+func (p Profile) Present() Profile {
+	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write, &p.Files.Devices} {
+		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
+			return slices.Contains(p.Files.Optional, name) && errors.Is(unix.Stat(name, new(unix.Stat_t)), unix.ENOENT)
+		})
+	}
+	return p
+}
+
+// At is the path that an error of Prepare is about, as "files.read.2"; "" is none.
+func (p *Profile) At(err error) string {
+	var e *rootfs.EntryError
+	if errors.As(err, &e) {
+		for kind, paths := range p.Files.Paths {
+			if i := slices.Index(paths, e.Path); i >= 0 && strings.HasPrefix(kind, e.Kind.String()) {
+				return fmt.Sprintf("files.%s.%d", kind, i)
+			}
+		}
+	}
+	return ""
 }
 
 // ownProc tells whether each connection mounts a /proc.

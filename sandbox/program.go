@@ -8,30 +8,33 @@ import (
 
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs"
+	"casemate/sandbox/seccomp/filter"
 
 	"golang.org/x/sys/unix"
 )
 
-// program is a program resolved once, verified, and held: what was looked at is
+// Program is a program resolved once, verified, and held: what was looked at is
 // what is bound and executed.
-type program struct {
-	path string
-	file *hostpath.File
-	fd   int // the same file, readable
-	// interpreter runs a script, which cannot be executed through a descriptor:
+type Program struct {
+	Path string
+	File *hostpath.File
+	FD   int // the same file, readable
+	// Interpreter runs a script, which cannot be executed through a descriptor:
 	// the kernel opens it, and it opens the script, by name.
-	interpreter *program
-	loader      string // the dynamic loader of a program that is no script, if it has one
+	Interpreter *Program
+	Loader      string // the dynamic loader of a program that is no script, if it has one
 }
 
 // maxInterpreters is how many interpreters of interpreters the kernel takes.
 const maxInterpreters = 4
 
-// openProgram opens and verifies the service's program: a regular executable
+// OpenProgram opens and verifies the service's program: a regular executable
 // file that only root can change, at a path that only root can lead elsewhere. It may
-// have an executable stack where code says so, and neither may its interpreters without.
-func openProgram(path string, code bool) (*program, error) {
-	p, err := openInterpreted(path, code, maxInterpreters)
+// have an executable stack where the filter lets it make code, and neither may its
+// interpreters without.
+func (pl *Plan) OpenProgram() (*Program, error) {
+	path := pl.Command.Path
+	p, err := openInterpreted(path, filter.Allows(pl.rules, makesCode), maxInterpreters)
 	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
 		return nil, &ProgramError{fmt.Errorf("command: %w", err)}
 	}
@@ -48,53 +51,53 @@ type ProgramError struct{ Err error }
 func (e *ProgramError) Error() string { return e.Err.Error() }
 func (e *ProgramError) Unwrap() error { return e.Err }
 
-func openInterpreted(path string, code bool, more int) (p *program, err error) {
-	p = &program{path: path, fd: -1}
+func openInterpreted(path string, code bool, more int) (p *Program, err error) {
+	p = &Program{Path: path, FD: -1}
 	defer func() {
 		if err != nil {
-			p.close()
-			unix.Close(p.fd)
+			p.Close()
+			unix.Close(p.FD)
 		}
 	}()
-	if p.file, err = hostpath.Open(path); err != nil {
+	if p.File, err = hostpath.Open(path); err != nil {
 		return p, err
 	}
-	if err := p.file.Program(); err != nil {
+	if err := p.File.Program(); err != nil {
 		return p, err
 	}
-	if p.fd, err = p.file.Reopen(unix.O_RDONLY | unix.O_NOCTTY); err != nil {
+	if p.FD, err = p.File.Reopen(unix.O_RDONLY | unix.O_NOCTTY); err != nil {
 		return p, err
 	}
-	name, err := interpreter(p.fd)
+	name, err := interpreter(p.FD)
 	if err != nil {
 		return p, err
 	}
 	if name == "" {
-		p.loader, err = loader(p.fd, code)
+		p.Loader, err = loader(p.FD, code)
 		return p, err
 	}
 	if more == 0 {
 		return p, errors.New("too many interpreters of interpreters")
 	}
-	if p.interpreter, err = openInterpreted(name, code, more-1); err != nil {
+	if p.Interpreter, err = openInterpreted(name, code, more-1); err != nil {
 		return p, fmt.Errorf("its interpreter %q: %w", name, err)
 	}
-	unix.Close(p.interpreter.fd) // it is found by name
-	p.interpreter.fd = -1
+	unix.Close(p.Interpreter.FD) // it is found by name
+	p.Interpreter.FD = -1
 	return p, nil
 }
 
-// close lets go of what only Prepare needs: not of fd.
-func (p *program) close() {
-	for ; p != nil; p = p.interpreter {
-		if p.file != nil {
-			p.file.Close()
+// Close lets go of what only Prepare needs: not of FD.
+func (p *Program) Close() {
+	for ; p != nil; p = p.Interpreter {
+		if p.File != nil {
+			p.File.Close()
 		}
 	}
 }
 
 // byFD reports whether the program can be executed through its descriptor.
-func (p *program) byFD() bool { return p.interpreter == nil }
+func (p *Program) byFD() bool { return p.Interpreter == nil }
 
 // interpreter gives the path after "#!", as the kernel reads it (fs/binfmt_script.c),
 // or "" for a program that is no script.
@@ -119,44 +122,48 @@ func interpreter(fd int) (string, error) {
 	return string(words[0]), nil
 }
 
-// treeWith is the plan's root tree, with the program in it that was verified. A
-// script gets a bind of its own: in one of its directory it could be replaced.
-func (pl *Plan) treeWith(prog *program, writable []hostpath.ID) rootfs.Tree {
+// TreeWith is the plan's root tree, with the program in it that was verified, if one
+// was. A script gets a bind of its own: in one of its directory it could be replaced.
+func (pl *Plan) TreeWith(prog *Program, writable []hostpath.ID) rootfs.Tree {
 	entries := slices.DeleteFunc(slices.Clone(pl.tree.Entries), func(e rootfs.Entry) bool {
-		return e.Kind == rootfs.Exec && e.Path == prog.path
+		return e.Kind == rootfs.Exec && e.Path == pl.Command.Path
 	})
-	entries = append(entries, rootfs.Entry{Kind: rootfs.Exec, Path: prog.path, Held: prog.file, Pin: !prog.byFD()})
+	if prog != nil {
+		entries = append(entries, rootfs.Entry{Kind: rootfs.Exec, Path: prog.Path, Held: prog.File, Pin: !prog.byFD()})
+	}
 	return rootfs.Tree{Entries: entries, Writable: writable}
 }
 
-// runsInside checks, in the finished tree, that the program, its interpreters and
-// their dynamic loader can be executed there, and that what the kernel finds by
-// name is what was verified.
-func (p *program) runsInside() error {
-	what := ""
-	for i := p; i != nil; i = i.interpreter {
-		if err := inside(i.path, i.file); err != nil {
-			return fmt.Errorf("command %s: %s%w", p.path, what, err)
+// RunsInside checks that the program, its interpreters and their dynamic loader can
+// be executed in the tree, and that what the kernel finds by name is what was
+// verified. inside checks one file; want is nil where any will do.
+func (p *Program) RunsInside(inside func(name string, want *hostpath.File) error) error {
+	for i, what := p, ""; i != nil; i = i.Interpreter {
+		if err := inside(i.Path, i.File); err != nil {
+			return &ProgramError{fmt.Errorf("command %s: %s%w: take profile.server, or one of your own (base = profile.line, widens = [\"files\"], files { exec = [%q] })", p.Path, what, err, i.Path)}
 		}
-		if i.loader != "" {
-			if err := inside(i.loader, nil); err != nil {
-				return fmt.Errorf("command %s: its dynamic loader %s %w", p.path, i.loader, err)
+		if i.Loader != "" {
+			if err := inside(i.Loader, nil); err != nil {
+				return &ProgramError{fmt.Errorf("command %s: its dynamic loader %s %w, nor can the libraries that it loads: take profile.line or profile.server, or one of your own with base = profile.line", p.Path, i.Loader, err)}
 			}
 		}
-		if i.interpreter != nil {
-			what = "its interpreter " + i.interpreter.path + " "
+		if i.Interpreter != nil {
+			what = "its interpreter " + i.Interpreter.Path + " "
 		}
 	}
 	return nil
 }
 
-// inside checks one file; want is nil where any will do.
+// ErrNotInside is of a file that the tree does not show as a program.
+var ErrNotInside = errors.New("cannot be executed inside")
+
+// inside looks in the finished tree.
 func inside(name string, want *hostpath.File) error {
 	var st unix.Stat_t
 	var fs unix.Statfs_t
 	switch err := errors.Join(unix.Stat(name, &st), unix.Statfs(name, &fs)); {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), err == nil && fs.Flags&unix.ST_NOEXEC != 0:
-		return errors.New("cannot be executed inside: add it to the profile, as files { exec = [\"" + name + "\"] }")
+		return ErrNotInside
 	case err != nil:
 		return err
 	case want != nil && hostpath.ID{Dev: st.Dev, Ino: st.Ino} != want.ID():

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,11 +51,11 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		prog, err := openProgram(name, false)
+		prog, err := (&Plan{Command: Command{Path: name}}).OpenProgram()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer prog.close()
+		defer prog.Close()
 		if !c.gone {
 			if err := os.Rename(name, name+".old"); err != nil {
 				t.Fatal(err)
@@ -67,7 +68,7 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		var text []byte
-		ns, err := rootfs.Build(pl.treeWith(prog, nil), func() (err error) {
+		ns, err := rootfs.Build(pl.TreeWith(prog, nil), func() (err error) {
 			text, err = os.ReadFile(name)
 			return err
 		})
@@ -106,13 +107,17 @@ func TestExecutableStack(t *testing.T) {
 	needRoot(t)
 	name := script(t, elfWith(3, 0x6474e551, 7, 0))
 	for code, want := range map[bool]string{true: "", false: "executable stack"} {
-		p, err := openProgram(name, code)
+		pl := &Plan{Command: Command{Path: name}}
+		if code {
+			pl.rules = []filter.Rule{makesCode}
+		}
+		p, err := pl.OpenProgram()
 		if text := fmt.Sprint(err); (err == nil) != code || !strings.Contains(text, want) {
 			t.Errorf("code %v: %v", code, err)
 		}
 		if err == nil {
-			p.close()
-			unix.Close(p.fd)
+			p.Close()
+			unix.Close(p.FD)
 		}
 	}
 }
@@ -159,14 +164,14 @@ func TestScriptRefused(t *testing.T) {
 		{"relative interpreter", "#! sh -e", "names no interpreter by an absolute path", nil},
 		{"empty line", "#!", "names no interpreter", nil},
 		{"interpreter that is data", "#!/etc/passwd", `its interpreter "/etc/passwd": not executable`, nil},
-		{"interpreter outside the tree", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: add it`, func(_ *testing.T, _ string, p *Profile) { p.Files.Exec = nil }},
-		{"interpreter that is only read", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: add it`, func(_ *testing.T, _ string, p *Profile) {
+		{"interpreter outside the tree", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: take profile.server`, func(_ *testing.T, _ string, p *Profile) { p.Files.Exec = nil }},
+		{"interpreter that is only read", "#!/bin/sh", `its interpreter /bin/sh cannot be executed inside: take profile.server`, func(_ *testing.T, _ string, p *Profile) {
 			p.Files.Read, p.Files.Exec = p.Files.Exec, nil
 		}},
 		{"no first line", "echo hello", "neither an ELF program of 64 bits nor a script", nil},
 		{"cut off program", "\x7fELF\x02\x01", "neither an ELF program of 64 bits nor a script", nil},
 		{"program of another machine", "\x7fELF\x02\x01" + strings.Repeat("\x00", 60), "for another machine", nil},
-		{"interpreter without its loader", "#!/bin/sh", "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside: add it", func(_ *testing.T, _ string, p *Profile) {
+		{"interpreter without its loader", "#!/bin/sh", "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside, nor can the libraries that it loads: take profile.line or profile.server", func(_ *testing.T, _ string, p *Profile) {
 			p.Files.Exec = []string{"/bin", "/usr/bin"}
 		}},
 		{"somebody's interpreter", "#!{dir}/own", "belongs to uid 1000, who may change it", func(t *testing.T, s string, _ *Profile) {
@@ -230,7 +235,7 @@ func TestProgramInTheTree(t *testing.T) {
 		read, exec []string
 		refused    string
 	}{
-		{"loader missing", nil, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside: add it"},
+		{"loader missing", nil, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside, nor can the libraries that it loads: take profile.line or profile.server"},
 		{"loader only read", []string{"/lib64", "/usr/lib"}, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside"},
 		{"read names it", []string{"/usr/bin/env"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
 		{"read names its directory", []string{"/usr/bin"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
@@ -250,5 +255,22 @@ func TestProgramInTheTree(t *testing.T) {
 			}
 			refused(t, p, cmd, c.refused)
 		})
+	}
+}
+
+// TestAt: an error about a path leads to the place of it in its list, through whatever wraps it.
+func TestAt(t *testing.T) {
+	p := Profile{Files: Files{Read: []string{"/a", "/b"}, Exec: []string{"/b"}}}
+	for want, err := range map[string]error{
+		"files.read.1": fmt.Errorf("services.s: %w", &rootfs.EntryError{Kind: rootfs.ReadOnly, Path: "/b", Err: unix.ENOENT}),
+		"files.exec.0": &rootfs.EntryError{Kind: rootfs.Exec, Path: "/b", Err: unix.EACCES},
+		"":             &rootfs.EntryError{Kind: rootfs.Write, Path: "/b", Err: unix.ENOENT},
+	} {
+		if got := p.At(err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+	if got := p.At(errors.New("other")); got != "" {
+		t.Error(got)
 	}
 }

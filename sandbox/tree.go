@@ -82,20 +82,20 @@ func (pl *Plan) plant(ts *Trees, abi int, writable []hostpath.ID) (*tree, error)
 	}
 	code := filter.Allows(pl.rules, makesCode)
 	t := ts.get(fmt.Sprintf("%d %q %v %q %#v %#v %#v %v", abi, pl.Command.Path, code, dir, pl.tree.Entries, pl.landlock, pl.landlockNet(), writable))
-	t.made.Do(func() { t.err = t.make(pl, code, dir, abi, writable) })
+	t.made.Do(func() { t.err = t.make(pl, dir, abi, writable) })
 	return t, t.err
 }
 
 // make builds it and, inside, the ruleset.
-func (t *tree) make(pl *Plan, code bool, dir string, abi int, writable []hostpath.ID) error {
-	prog, err := openProgram(pl.Command.Path, code)
+func (t *tree) make(pl *Plan, dir string, abi int, writable []hostpath.ID) error {
+	prog, err := pl.OpenProgram()
 	if err != nil {
 		return err
 	}
-	defer prog.close()
-	t.program, t.byFD = prog.fd, prog.byFD()
-	t.mnt, err = rootfs.Build(pl.treeWith(prog, writable), func() (err error) {
-		if err := prog.runsInside(); err != nil {
+	defer prog.Close()
+	t.program, t.byFD = prog.FD, prog.byFD()
+	t.mnt, err = rootfs.Build(pl.TreeWith(prog, writable), func() (err error) {
+		if err := prog.RunsInside(inside); err != nil {
 			return err
 		}
 		if dir != "" { // zygotes do not prove it for each tree

@@ -53,6 +53,9 @@ func (a *app) settle() error {
 	if a.format != "text" && a.format != "json" {
 		return fmt.Errorf("output %q is not known: write text or json", a.format)
 	}
+	if a.control == "" {
+		return errors.New("--control is empty: give it a value, or leave it out")
+	}
 	switch a.color {
 	case "always":
 		a.colored = true

@@ -39,6 +39,7 @@ type checkService struct {
 
 func (a *app) checkCmd() *cobra.Command {
 	var quiet, onHost bool
+	var hostnet *hostNet
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
 		Short: "Check a policy and show what it exposes",
@@ -50,16 +51,17 @@ check is pure: it needs no root, opens no socket, asks no DNS and writes nothing
 and its answer is the same on every machine. A policy file that others than its
 owner and root may write is an error.
 
-With --host it adds what this host's kernel cannot enforce: which Landlock rights
-of which service it does not know, where nothing else holds them; which programs
-casemated would not run, for they are not there, or others than root can change
-them or what leads to them; which programs under /usr and /opt would not start,
-for a shared library of this host is not in the tree that their profile shows
-(only what is certain: not what a program loads later by itself); and it warns
-where what a service may take in all (concurrent, times what its profile gives
-each session) is more than this host has. It reads the kernel's version of
-Landlock, the size of memory, the numbers of tasks, the controllers of cgroup
-v2, programs and libraries, and needs no root.
+With --host it adds what casemated would refuse on this host, and asks the same code
+as casemated does: a policy that others than root can change; users and groups that
+do not exist; programs that are not there, cannot be run, or that others than root
+can change; interpreters, dynamic loaders and libraries of the host that the profile does
+not show (only what is certain: not what a program loads later by itself); paths of
+files { read, write, exec } that are not there; addresses that another process has
+(and which), or that the host has not; Landlock rights that its kernel does not know,
+where nothing else holds them. It warns where what a service may take in all
+(concurrent, times what its profile gives each session) is more than this host has. It
+needs no root, and says what it could not look at without; for what it looks at it
+keeps the right to read any file.
 
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy.
@@ -77,7 +79,8 @@ would not start (--host).`,
 			}
 			doc, ds, _ := a.load(args)
 			if doc != nil && onHost {
-				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy))...)
+				ds = append(ds, ownFault(args)...)
+				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy, hostnet))...)
 			}
 			r := report(doc, ds)
 			if doc != nil && onHost {
@@ -109,7 +112,8 @@ would not start (--host).`,
 	a.grants[cmd] = func(args []string) confine.Grant {
 		g := reads(args)
 		if onHost {
-			g.Read = append(g.Read, factFiles...)
+			hostnet = readHostNet()
+			g.Read = append(g.Read, "/")
 		}
 		return g
 	}

@@ -21,7 +21,8 @@ func (a *app) compileCmd() *cobra.Command {
 		Use:   "compile [PATH...]",
 		Short: "Print the compiled policy",
 		Long: `compile turns policy files into the document that casemated runs: canonical JSON
-of constants, its SHA-256 digest, and the file, line and column of every value.
+of constants, its SHA-256 digest, and the file, line and column of every value. The
+digest is of the policy inside alone: sha256sum of the document is another number.
 
 With --stdin it is the compiler that casemated starts in a sandbox: it reads one
 JSON request with the files (or a compiled document, which it checks) from standard

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -12,7 +11,6 @@ import (
 	"casemate/cmd/casemate/dynlink"
 	"casemate/policy"
 	"casemate/policy/lang"
-	"casemate/sandbox/hostpath"
 )
 
 // Where the facts are.
@@ -25,12 +23,10 @@ const (
 // process's own group: the broker is somewhere else.
 var controllerFiles = []string{"/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"}
 
-// factFiles are all that hostFacts reads.
-var factFiles = slices.Concat([]string{memInfo, kernelNumbers + "threads-max", kernelNumbers + "pid_max"}, controllerFiles, dynlink.Reads)
-
 // hostFacts reads what check --host compares with. What cannot be read is not known.
-func hostFacts(p *policy.Policy) lang.Host {
-	h := lang.Host{Memory: hostMemory(), Programs: programFaults(p), Libraries: libraryFaults(p)}
+func hostFacts(p *policy.Policy, n *hostNet) lang.Host {
+	h := lang.Host{Memory: hostMemory(), Faults: faultsOf(p, n)}
+	h.Faults = append(h.Faults, libraryFaults(p, h.Faults)...)
 	for _, name := range []string{"threads-max", "pid_max"} {
 		text, _ := os.ReadFile(kernelNumbers + name)
 		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (h.Tasks == 0 || n < h.Tasks) {
@@ -46,68 +42,35 @@ func hostFacts(p *policy.Policy) lang.Host {
 	return h
 }
 
-// programFaults is what casemated would refuse the programs of a policy for, as
-// far as it can be told without reading them.
-func programFaults(p *policy.Policy) map[string]lang.Fault {
-	hostpath.AsRoot()
-	faults := map[string]lang.Fault{}
-	for i := range p.Services {
-		if command := p.Services[i].Command; len(command) > 0 {
-			if err := openProgram(command[0]); err != nil {
-				faults[command[0]] = faultOf(command[0], err)
-			}
-		}
-	}
-	return faults
-}
-
 // libraryFaults is what the programs of a policy would miss in their trees.
-func libraryFaults(p *policy.Policy) map[string]lang.Fault {
-	faults := map[string]lang.Fault{}
+// One that is refused already is not looked at again.
+func libraryFaults(p *policy.Policy, known []lang.Fault) (faults []lang.Fault) {
 	for i := range p.Services {
 		s := &p.Services[i]
 		f := p.Profile(s.Profile)
-		if len(s.Command) == 0 || f == nil {
+		at := "services." + s.Name + ".command.0"
+		if len(s.Command) == 0 || f == nil || slices.ContainsFunc(known, func(f lang.Fault) bool { return f.Path == at }) {
 			continue
 		}
 		if l := dynlink.Missing(&f.Files, s.Command[0], s.Env); l != nil {
-			faults[s.Name] = lackOf(l, s.Profile)
+			what, next := lackOf(l, s.Profile)
+			faults = append(faults, lang.Fault{Path: at, Library: true, Summary: fmt.Sprintf("the program of service %q does not start on this host: %s", s.Name, what), Next: next})
 		}
 	}
 	return faults
 }
 
-func lackOf(l *dynlink.Lack, profile string) lang.Fault {
+func lackOf(l *dynlink.Lack, profile string) (what, next string) {
 	needs := l.By + " needs " + l.Library
 	add := fmt.Sprintf("add it or its directory to the profile, as files { exec = [%q] }", path.Dir(l.Path))
 	switch {
 	case l.Uncached:
-		return lang.Fault{Summary: fmt.Sprintf("%s, and %s is only found through /etc/ld.so.cache, which profile %q does not show", needs, l.Path, profile),
-			Next: `add it to the profile, as files { read = ["/etc/ld.so.cache"] }`}
+		return fmt.Sprintf("%s, and %s is only found through /etc/ld.so.cache, which profile %q does not show", needs, l.Path, profile),
+			`add it to the profile, as files { read = ["/etc/ld.so.cache"] }`
 	case l.Shown:
-		return lang.Fault{Summary: fmt.Sprintf("%s, and profile %q lets nothing of %s be executed", needs, profile, l.Path), Next: add}
+		return fmt.Sprintf("%s, and profile %q lets nothing of %s be executed", needs, profile, l.Path), add
 	}
-	return lang.Fault{Summary: fmt.Sprintf("%s, and profile %q does not show %s", needs, profile, l.Path), Next: add}
-}
-
-func openProgram(path string) error {
-	f, err := hostpath.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Program()
-}
-
-func faultOf(path string, err error) lang.Fault {
-	var unsafe *hostpath.UnsafeError
-	switch {
-	case !errors.As(err, &unsafe):
-		return lang.Fault{Summary: "cannot be run: " + err.Error(), Next: "name a program that this host has"}
-	case unsafe.Path != path:
-		return lang.Fault{Summary: "is not only root's: " + unsafe.Path + " " + unsafe.Reason, Next: unsafe.Next}
-	}
-	return lang.Fault{Summary: unsafe.Reason, Next: unsafe.Next}
+	return fmt.Sprintf("%s, and profile %q does not show %s", needs, profile, l.Path), add
 }
 
 // hostMemory is MemTotal and SwapTotal of proc_meminfo(5).

@@ -28,14 +28,22 @@ func (a *app) groups(names []string) error {
 	if len(names) == 0 {
 		names = known
 	}
-	var out []callGroup
+	out, single := []callGroup{}, []callUse{}
 	for _, name := range names {
+		if _, call := seccomp.Number(name); call {
+			u, err := useOf(name)
+			if err != nil {
+				return err
+			}
+			single = append(single, u)
+			continue
+		}
 		if !slices.Contains(known, name) {
 			next := "there are: " + strings.Join(known, ", ")
-			if w := suggest.Word(name, known); w != "" {
+			if w := suggest.Word(name, slices.Concat(known, seccomp.Names())); w != "" {
 				next = fmt.Sprintf("did you mean %q?", w)
 			}
-			return fmt.Errorf("there is no group %q; %s", name, next)
+			return fmt.Errorf("there is no group or system call %q; %s", name, next)
 		}
 		g, err := describeGroup(name)
 		if err != nil {
@@ -47,10 +55,17 @@ func (a *app) groups(names []string) error {
 		return a.printJSON(struct {
 			FormatVersion int         `json:"format_version"`
 			Groups        []callGroup `json:"groups"`
-		}{1, out})
+			Calls         []callUse   `json:"calls"`
+		}{1, out, single})
+	}
+	for i := range single {
+		if i > 0 {
+			a.printf("\n")
+		}
+		a.use(&single[i])
 	}
 	for i, g := range out {
-		if i > 0 {
+		if i+len(single) > 0 {
 			a.printf("\n")
 		}
 		a.printf("%s  %s\n", a.paint("1")(g.Name), g.Doc)

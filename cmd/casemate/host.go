@@ -1,6 +1,7 @@
 package main
 
 import (
+	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/sandbox"
 )
@@ -26,13 +27,29 @@ func onKernel(p *policy.Policy, abi int) *hostReport {
 	h := &hostReport{LandlockABI: abi, Services: []hostService{}}
 	for i := range p.Services {
 		s := &p.Services[i]
-		h.add(s.Name, *p.Profile(s.Profile), sandbox.Command{
-			// The program means nothing to the question, and a built-in's is the broker's to find.
-			Path: "/", Argv: []string{s.Name}, Stdio: s.Stdio, Sockets: len(s.Listen),
-			Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(p.Profile(s.Profile)),
-		}, abi)
+		// The program means nothing to the question, and a built-in's is the broker's to find.
+		h.add(s.Name, *p.Profile(s.Profile), hostCommand(p, s, "/", nil), abi)
 	}
 	return h
+}
+
+// hostCommand is what the broker makes of a service, as far as a plan asks for it.
+// Without accounts it runs as nobody in particular.
+func hostCommand(p *policy.Policy, s *policy.Service, program string, a *host.Accounts) sandbox.Command {
+	c := sandbox.Command{
+		Service: s.Name, Path: program, Argv: []string{s.Name}, Dir: s.Dir, Stdio: s.Stdio, Sockets: 1,
+		Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(p.Profile(s.Profile)), Dynamic: s.User == policy.Dynamic || a == nil,
+	}
+	if !c.Dynamic {
+		c.UID, c.GID, _ = a.User(string(s.User)) // what is wrong with it is told of itself
+	}
+	if s.Builtin != "" {
+		c.Sockets = 0
+		for _, l := range s.Listen {
+			c.Sockets += len(l.Endpoints())
+		}
+	}
+	return c
 }
 
 func (h *hostReport) add(name string, p sandbox.Profile, c sandbox.Command, abi int) {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/tests/need"
 )
 
 // TestHostReport: what a kernel lacks is told for each service, and a refusal is a no.
@@ -80,28 +83,138 @@ service "d-daytime" {
 	}
 }
 
-// TestProgramFaults: a program is refused here that root does not own, cannot be
-// executed or is not there, whoever asks.
-func TestProgramFaults(t *testing.T) {
-	dir := t.TempDir()
-	mine, plain := filepath.Join(dir, "mine"), filepath.Join(dir, "plain")
-	if err := errors.Join(os.WriteFile(mine, nil, 0o755), os.WriteFile(plain, nil, 0o644)); err != nil {
+// hosted is a policy of one service with the lines of its block, and what else is there.
+func hosted(t *testing.T, n *hostNet, lines, more string) []string {
+	t.Helper()
+	text := "policy { edition = 1 }\nservice \"s\" {\n" + lines + "\n}\n" + more
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte(text)}})
+	if doc == nil {
+		t.Fatalf("%s: %+v", text, ds)
+	}
+	var out []string
+	for _, f := range faultsOf(doc.Policy, n) {
+		out = append(out, fmt.Sprintf("%s: %s; %s; %v", doc.Origins.Lookup(f.Path), f.Summary, f.Next, f.Unsure))
+	}
+	return out
+}
+
+// TestHostFaults: what casemated would refuse is told at the line that asks for it, with
+// what to do, and nothing of a policy that this host can serve.
+func TestHostFaults(t *testing.T) {
+	n := readHostNet()
+	const head = "listen = [\"unix:/run/nobody-s.sock\"]\nuser = \"nobody\"\n"
+	const dynamic = "listen = [\"unix:/run/nobody-s.sock\"]\nuser = \"dynamic\"\n"
+	for _, c := range []struct {
+		name, lines, more string
+		want              []string // each in one fault; none is none
+	}{
+		{"well", head + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", nil},
+		{"a built-in", `listen = ["udp://127.0.0.1:1"]` + "\nbuiltin = \"echo\"", "", nil},
+		{"no such program", head + `command = ["/bin/nothing-here"]` + "\nprofile = profile.line", "", []string{"p:5:12: ", "no such file", "name one that this host has"}},
+		{"not a program", head + `command = ["/etc/passwd"]` + "\nprofile = profile.line", "", []string{"p:5:12: ", "not executable; run chmod a+x /etc/passwd"}},
+		{"a directory", head + `command = ["/etc"]` + "\nprofile = profile.line", "", []string{"p:5:12: ", "not a regular file"}},
+		{"no loader inside", head + `command = ["/bin/sh"]` + "\nprofile = profile.strict", "", []string{"p:5:12: ", "its dynamic loader", "take profile.line or profile.server"}},
+		{"no such user", strings.Replace(head, "nobody\"", "nosuchuser\"", 1) + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:4:8: ", `user "nosuchuser" is not in /etc/passwd`, "add it"}},
+		{"no such group", head + "group = \"nosuchgroup\"\n" + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:5:9: ", `group "nosuchgroup" is not in /etc/group`}},
+		{"no such group among others", dynamic + "groups = [\"mail\", \"nosuchgroup\"]\n" + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:5:19: ", `group "nosuchgroup"`}},
+		{"no such owner", head + "socket {\nowner = \"nosuchuser\"\n}\n" + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:6:9: ", `user "nosuchuser"`}},
+		{"no such directory", strings.Replace(head, "/run/", "/run/nowhere-at-all/", 1) + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:3:11: ", "/run/nowhere-at-all"}},
+		{"a missing path", head + `command = ["/bin/cat"]` + "\nprofile = profile.p", "profile \"p\" {\nbase = profile.line\nwidens = [\"files\"]\nfiles {\nread = [\"/etc/passwd\", \"/nothing-here\"]\nwrite = [\"/nor-here\"]\n}\n}",
+			[]string{"p:12:24: ", "read /nothing-here", "files { optional }", "p:13:10: ", "write /nor-here"}},
+		{"an optional one", head + `command = ["/bin/cat"]` + "\nprofile = profile.p", "profile \"p\" {\nbase = profile.line\nfiles {\nread = [\"/nothing-here\"]\noptional = [\"/nothing-here\"]\n}\n}", nil},
+		{"an address of another host", strings.Replace(head, "unix:/run/nobody-s.sock", "tcp://192.0.2.77:7979", 1) + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:3:11: ", "does not have that address", "false"}},
+	} {
+		got := hosted(t, n, c.lines, c.more)
+		all := strings.Join(got, "\n")
+		for _, want := range c.want {
+			if !strings.Contains(all, want) {
+				t.Errorf("%s: %q, want %q", c.name, all, want)
+			}
+		}
+		if c.want == nil && len(got) > 0 || len(got) > 2 {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}
+
+// TestHostScripts: the first line of a script is judged as casemated does. Only root can
+// put a script where casemated would run it.
+func TestHostScripts(t *testing.T) {
+	need.Root(t, "puts programs of root's on the disk")
+	dir, err := os.MkdirTemp("/var/tmp", "casemate-host-") // a private /tmp would hide it
+	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 {
-		if err := os.Chown(mine, 65534, 65534); err != nil {
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	name := filepath.Join(dir, "script")
+	for _, c := range []struct{ name, first, profile, want string }{
+		{"well", "#!/bin/sh\n", "server", ""},
+		{"interpreter outside", "#!/usr/bin/perl\n", "line", "its interpreter /usr/bin/perl cannot be executed inside; take profile.server"},
+		{"carriage return", "#!/bin/sh\r\n", "server", "carriage return; end its lines"},
+		{"no first line", "echo hello\n", "server", "neither an ELF program of 64 bits nor a script; give a script its first line"},
+		{"no interpreter", "#!/usr/bin/nothing-here\n", "server", `its interpreter \"/usr/bin/nothing-here\"`},
+		{"a relative one", "#!sh\n", "server", "names no interpreter by an absolute path"},
+		{"not root's", "#!/bin/sh\n", "server", "belongs to uid 65534"},
+	} {
+		err := os.WriteFile(name, []byte(c.first), 0o755)
+		if c.name == "not root's" {
+			err = errors.Join(err, os.Chown(name, 65534, 65534))
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	p := &policy.Policy{}
-	for _, name := range []string{mine, plain, filepath.Join(dir, "none"), "/bin/sh"} {
-		p.Services = append(p.Services, policy.Service{Command: []string{name}})
-	}
-	faults := programFaults(p)
-	for name, want := range map[string]string{mine: "belongs to uid", plain: "not executable", filepath.Join(dir, "none"): "no such file", "/bin/sh": ""} {
-		fault, bad := faults[name]
-		if bad != (want != "") || !strings.Contains(fault.Summary, want) || bad && fault.Next == "" {
-			t.Errorf("%s: %+v, want %q", name, fault, want)
+		got := hosted(t, &hostNet{}, "listen = [\"udp://127.0.0.1:1\"]\nuser = \"nobody\"\ncommand = [\""+name+"\"]\nprofile = profile."+c.profile, "")
+		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], "p:5:12: ") || !strings.Contains(strings.ReplaceAll(got[0], `"`, `\"`), c.want)) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+// TestHostAddresses: what another process has is told with who has it, of each network
+// that the kernel would refuse beside it; what casemated has is its own to keep.
+func TestHostAddresses(t *testing.T) {
+	const program = "\nuser = \"nobody\"\ncommand = [\"/bin/cat\"]\nprofile = profile.line\n"
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	abstract, err := net.Listen("unix", fmt.Sprintf("@casemate-host-test-%d", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer abstract.Close()
+	_, tcpPort, _ := net.SplitHostPort(tcp.Addr().String())
+	_, udpPort, _ := net.SplitHostPort(udp.LocalAddr().String())
+	seen := readHostNet()
+	mine := fmt.Sprintf("(pid %d)", os.Getpid())
+	for _, c := range []struct {
+		listen string
+		taken  bool
+	}{
+		{"tcp4://127.0.0.1:" + tcpPort, true},
+		{"tcp://:" + tcpPort, true},
+		{"tcp4://127.0.0.2:" + tcpPort, false},
+		{"tcp6://[::1]:" + tcpPort, false},
+		{"udp4://127.0.0.1:" + udpPort, true},
+		{"unix:" + abstract.Addr().String(), true},
+		{"unix:" + abstract.Addr().String() + "x", false},
+	} {
+		got := strings.Join(hosted(t, seen, `listen = ["`+c.listen+`"]`+program, ""), "\n")
+		if c.taken != strings.Contains(got, mine) || c.taken && (!strings.HasPrefix(got, "p:3:11: ") || !strings.HasSuffix(got, "false")) {
+			t.Errorf("%s: %q, taken %v", c.listen, got, c.taken)
+		}
+	}
+	n := &hostNet{holders: map[string][]holder{"5": {{7, "cat"}, {8, "casemated"}}}}
+	if _, _, ours := n.who(&heldSocket{inode: "5"}); !ours {
+		t.Error("casemated's own socket is taken for another's")
+	}
+	if at, ok := procAddr("0000000000000000FFFF00000100007F:0050"); !ok || at.String() != "[::ffff:127.0.0.1]:80" {
+		t.Error(at, ok)
 	}
 }

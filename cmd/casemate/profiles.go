@@ -25,12 +25,14 @@ everything they have from their bases.
 
 With --groups it lists the groups of system calls that syscalls { allow, deny }
 may name, or those named: what each is for, its calls, the calls it allows by their
-arguments alone, and the shipped profiles that have all of it.`,
+arguments alone, and the shipped profiles that have all of it. Of a system call, named
+without @, it prints which groups have it and what it costs a profile to allow it.`,
 		Example: `  casemate profiles
   casemate profiles line
   casemate profiles server -o json
   casemate profiles --source
-  casemate profiles --groups @socket-unix`,
+  casemate profiles --groups @socket-unix
+  casemate profiles --groups socket`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if groups {
 				return a.groups(args)

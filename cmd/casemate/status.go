@@ -104,7 +104,7 @@ func (a *app) status(st *policy.Status, sessions bool) {
 // notes prints what is out of the ordinary with a service.
 func (a *app) notes(s *policy.ServiceStatus) {
 	if s.Error != "" {
-		a.printf("%s: %s\n", s.Name, s.Error)
+		a.printf("%s: %s\n", s.Name, strings.TrimPrefix(strings.TrimPrefix(s.Error, "services."+s.Name+": "), "services."+s.Name+"."))
 	}
 	a.reasons(s.Name, "refused", s.RefusedBy)
 	a.reasons(s.Name, "ended", s.EndedBy)

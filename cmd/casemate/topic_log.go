@@ -67,6 +67,7 @@ ident_pid       number  syslog              the process id that it says, in its 
 text            string  stderr syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note
 count           number  suppressed dropped  how many
 error           string  note                what went wrong
+code            string  note                of a diagnostic, as casemate check prints it
 file            string  note                of a diagnostic
 line            number  note                of a diagnostic
 column          number  note                of a diagnostic

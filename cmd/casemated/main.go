@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"casemate/cmd/version"
 	"casemate/listener/broker"
@@ -120,6 +122,15 @@ func parse(args []string) (*options, error) {
 	}
 	if o.Digest != "" && !policy.ValidDigest(o.Digest) {
 		return nil, fmt.Errorf("--digest %q: write sha256: and 64 hexadecimal digits, as casemate check prints it", o.Digest)
+	}
+	var err error
+	fs.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" { // of a variable that is not set: never the default
+			err = fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)
+		}
+	})
+	if err != nil || slices.Contains(o.Policy, "") {
+		return nil, cmp.Or(err, errors.New("a PATH is empty: name a policy, or leave it out"))
 	}
 	o.Version = version.Word()
 	if o.LibexecDir == "" {

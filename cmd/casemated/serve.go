@@ -114,15 +114,21 @@ func notify(b *broker.Broker, state string) {
 }
 
 // printDiagnostics shows what is wrong with the first policy to whoever starts
-// casemated by hand.
+// casemated by hand, as casemate check does.
 func printDiagnostics(diags []policy.Diagnostic) {
 	for _, d := range diags {
-		fmt.Fprintf(os.Stderr, "%s:%d:%d: %s: %s\n", d.File, d.Line, d.Column, d.Severity, d.Summary)
+		text := fmt.Sprintf("%s %s: %s\n", d.Severity, d.Code, d.Summary)
+		if d.Line > 0 {
+			text += fmt.Sprintf("  --> %s:%d:%d\n", d.File, d.Line, d.Column)
+		} else if d.File != "" {
+			text += "  --> " + d.File + "\n"
+		}
 		if d.Snippet != "" {
-			fmt.Fprintln(os.Stderr, d.Snippet)
+			text += "   | " + strings.ReplaceAll(d.Snippet, "\n", "\n   | ") + "\n"
 		}
 		if d.Detail != "" {
-			fmt.Fprintln(os.Stderr, "  "+d.Detail)
+			text += "   = " + d.Detail + "\n"
 		}
+		fmt.Fprint(os.Stderr, text)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/sandbox"
-	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
 )
 
@@ -116,7 +115,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 				tasks = countTasks(doc.Policy, a)
 			}
 			if p, err = c.planService(doc, &doc.Policy.Services[i], compiled); err == nil {
-				err = c.excuse(&p, c.settle(&p, a, tasks))
+				err = c.excuse(&p, c.gen.placed(p.svc, c.settle(&p, a, tasks)))
 			}
 			if err != nil {
 				errs = append(errs, err)
@@ -201,7 +200,7 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 	if len(todo) == 0 {
 		return nil
 	}
-	writable, trees := writable(c.gen.doc.Policy), new(sandbox.Trees)
+	writable, trees := c.gen.doc.Policy.Writable(), new(sandbox.Trees)
 	defer trees.Close()
 	for _, p := range todo {
 		p.job.writable, p.job.trees = writable, trees
@@ -228,26 +227,6 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// writable are the directories that the services of p may write. One that
-// cannot be opened is missing here, and refused where its own service is prepared.
-func writable(p *policy.Policy) []hostpath.ID {
-	var ids []hostpath.ID
-	seen := make(map[string]bool)
-	for i := range p.Services {
-		for _, p := range p.Profile(p.Services[i].Profile).Files.Write {
-			if seen[p] {
-				continue
-			}
-			seen[p] = true
-			if f, err := hostpath.Open(p); err == nil {
-				ids = append(ids, f.ID())
-				f.Close()
-			}
-		}
-	}
-	return ids
 }
 
 func (c *candidate) newRunner(p *planned) (*runner, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"casemate/acl"
@@ -159,13 +160,20 @@ func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
 	})
 }
 
-// placed adds to why a service is refused where the policy has it.
+// placed adds to why a service is refused where the policy has what is at fault.
 func (g *generation) placed(s *service, err error) error {
 	at := "services." + s.name
-	if errors.As(err, new(*sandbox.ProgramError)) {
-		at += ".command.0"
+	if err == nil {
+		return nil
 	}
-	if at = g.doc.Origins.Lookup(at); err == nil || at == "" {
+	if path, _, _ := strings.Cut(err.Error(), ": "); strings.HasPrefix(path, at+".") {
+		at = path
+	} else if errors.As(err, new(*sandbox.ProgramError)) {
+		at += ".command.0"
+	} else if in := g.doc.Policy.Profile(s.spec.Profile).At(err); in != "" {
+		at = "profiles." + s.spec.Profile + "." + in
+	}
+	if at = g.doc.Origins.Lookup(at); at == "" {
 		return err
 	}
 	return fmt.Errorf("%w (%s)", err, at)
@@ -184,7 +192,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if s.Builtin == "" {
 		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
 	}
-	plan, err := sandbox.NewPlan(present(j.Profile), c)
+	plan, err := sandbox.NewPlan(j.Profile.Present(), c)
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
@@ -193,17 +201,6 @@ func (b *Broker) prepare(j job) (cell, error) {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
 	return prepared{box}, nil
-}
-
-// present is a profile without the optional paths that this host does not have. One
-// that comes later changes the service's stamp.
-func present(p sandbox.Profile) sandbox.Profile {
-	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write, &p.Files.Devices} {
-		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
-			return slices.Contains(p.Files.Optional, name) && errors.Is(unix.Stat(name, new(unix.Stat_t)), unix.ENOENT)
-		})
-	}
-	return p
 }
 
 // rules is an acl ready to decide. The zero rules admit nobody.

@@ -79,7 +79,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 			case w.retry && (taken(err) || absent(err)), c.lenient, c.now.closed[key]:
 				c.retry[key] = err
 			default:
-				errs = append(errs, fmt.Errorf("services.%s: %w", c.plans[i].svc.name, err))
+				errs = append(errs, c.gen.placed(c.plans[i].svc, fmt.Errorf("services.%s.listen.%d: %w", c.plans[i].svc.name, w.listen, err)))
 			}
 		}
 	}

@@ -88,7 +88,7 @@ const maxDiagnostics = 64
 // logDiagnostics tells what is wrong with the text of a policy, and where.
 func (b *Broker) logDiagnostics(diags []policy.Diagnostic) {
 	for i, d := range diags {
-		n := &journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "diagnostic", File: d.File, Line: d.Line, Column: d.Column, Error: d.Summary, Text: d.Detail}
+		n := &journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "diagnostic", Code: d.Code, File: d.File, Line: d.Line, Column: d.Column, Error: d.Summary, Text: d.Detail}
 		if !policy.HasErrors(diags[i : i+1]) {
 			n.Level = slog.LevelWarn
 		}

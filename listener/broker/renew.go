@@ -70,7 +70,7 @@ func (c *candidate) serves() error {
 		closed := 0
 		for _, w := range p.sockets {
 			if err := c.retry[w.spec.Key()]; err != nil && !w.retry {
-				errs = append(errs, fmt.Errorf("services.%s: %w", p.svc.name, err))
+				errs = append(errs, c.gen.placed(p.svc, fmt.Errorf("services.%s.listen.%d: %w", p.svc.name, w.listen, err)))
 				closed++
 			}
 		}
@@ -184,7 +184,7 @@ func (l look) prepare(c *candidate, p *planned) error {
 	if err := c.settle(p, a, countTasks(doc.Policy, a)); err != nil || p.key == l.key {
 		return err
 	}
-	p.job.writable = writable(doc.Policy)
+	p.job.writable = doc.Policy.Writable()
 	p.run, err = c.newRunner(p)
 	return err
 }

@@ -109,7 +109,7 @@ func TestMissingAddressAtStart(t *testing.T) {
 	g.load(s)
 	s.Listen[1].Port, s.Listen[1].LastPort = port+1, port+1
 	g.setPolicy(s)
-	if _, _, err := g.Load(); err == nil || !strings.Contains(err.Error(), "services.cat: bind") {
+	if _, _, err := g.Load(); err == nil || !strings.Contains(err.Error(), "services.cat.listen.1: bind") {
 		t.Errorf("%v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestStartWithNothingToServe(t *testing.T) {
 	far.Listen[0].Addr = netip.MustParseAddr("192.0.2.1")
 	g.setPolicy(svc("bad", "tcp", freePort(t), "/bin/cat"), far)
 	_, _, err := g.Load()
-	if err == nil || !strings.Contains(err.Error(), "no program") || !strings.Contains(err.Error(), "services.far: bind") {
+	if err == nil || !strings.Contains(err.Error(), "no program") || !strings.Contains(err.Error(), "services.far.listen.0: bind") {
 		t.Errorf("%v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestOptionalPaths(t *testing.T) {
 	here, gone, must := dir+"/here", dir+"/gone", dir+"/must"
 	replace(t, here, "")
 	p := sandbox.Profile{Files: sandbox.Files{Read: []string{here, gone, must}, Write: []string{gone + "2"}, Optional: []string{here, gone, gone + "2"}}}
-	if got := present(p).Files; len(got.Write) != 0 || !slices.Equal(got.Read, []string{here, must}) {
+	if got := p.Present().Files; len(got.Write) != 0 || !slices.Equal(got.Read, []string{here, must}) {
 		t.Errorf("%+v", got)
 	}
 	if len(p.Files.Read) != 3 {

@@ -16,6 +16,7 @@ type wantedSocket struct {
 	spec     listener.Spec
 	optional bool // the second family of "tcp" or "udp" without an address
 	retry    bool
+	listen   int // which of the service's addresses it is
 }
 
 // sockets turns a service's listen addresses into sockets. With an error only the
@@ -23,10 +24,10 @@ type wantedSocket struct {
 func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 	file, err := socketFile(a, &s.Socket)
 	if err != nil {
-		err = fmt.Errorf("services.%s.socket: %w", s.Name, err)
+		err = fmt.Errorf("services.%s.socket.%w", s.Name, err)
 	}
 	var out []wantedSocket
-	for _, l := range s.Listen {
+	for i, l := range s.Listen {
 		for _, e := range l.Endpoints() {
 			spec := listener.Spec{Endpoint: e, UID: listener.KeepID, GID: listener.KeepID}
 			if l.File() {
@@ -37,7 +38,7 @@ func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 			if e.Network == "tcp4" || e.Network == "tcp6" {
 				spec.Keepalive = s.Socket.Keepalive
 			}
-			out = append(out, wantedSocket{spec: spec, optional: l.Optional(e), retry: s.Retry})
+			out = append(out, wantedSocket{spec: spec, optional: l.Optional(e), retry: s.Retry, listen: i})
 		}
 	}
 	return out, err

@@ -263,10 +263,13 @@ func FuzzCheckThread(f *testing.F) {
 	})
 }
 
-// TestPlaced: a refusal names the line of the policy: that of the program where
-// the program is at fault, and else the service's.
+// TestPlaced: a refusal names the line of the policy: that of the program or of the
+// path that is at fault, and else the service's.
 func TestPlaced(t *testing.T) {
-	g := &generation{doc: &policy.Document{Origins: policy.Origins{"services.s": "p:3:1", "services.s.command.0": "p:5:14"}}}
+	g := &generation{doc: &policy.Document{
+		Origins: policy.Origins{"services.s": "p:3:1", "services.s.command.0": "p:5:14"},
+		Policy:  &policy.Policy{Profiles: []sandbox.Profile{{Name: "f"}}},
+	}}
 	plain := errors.New("no cgroup")
 	for _, c := range []struct {
 		name string
@@ -275,13 +278,15 @@ func TestPlaced(t *testing.T) {
 	}{
 		{"s", plain, "no cgroup (p:3:1)"},
 		{"s", fmt.Errorf("services.s: %w", &sandbox.ProgramError{Err: plain}), "services.s: no cgroup (p:5:14)"},
+		{"s", fmt.Errorf("services.s.command.0: %w", plain), "services.s.command.0: no cgroup (p:5:14)"},
+		{"s", fmt.Errorf("services.s.user: %w", plain), "services.s.user: no cgroup (p:3:1)"},
 		{"other", plain, "no cgroup"},
 	} {
-		if got := g.placed(&service{name: c.name}, c.err); got.Error() != c.want || !errors.Is(got, plain) {
+		if got := g.placed(&service{name: c.name, spec: &policy.Service{Profile: "f"}}, c.err); got.Error() != c.want || !errors.Is(got, c.err) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
-	if err := g.placed(&service{name: "s"}, nil); err != nil {
+	if err := g.placed(&service{name: "s", spec: &policy.Service{Profile: "f"}}, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -80,7 +80,7 @@ func (a *Accounts) User(s string) (uid, gid uint32, err error) {
 		return ids[0], ids[1], nil
 	}
 	if uid, err = accountID(s); err != nil {
-		return 0, 0, fmt.Errorf("user %q is not in /etc/passwd", s)
+		return 0, 0, fmt.Errorf("user %q is not in /etc/passwd: add it, or name another", s)
 	}
 	if gid, ok := a.byUID[uid]; ok {
 		return uid, gid, nil
@@ -95,7 +95,7 @@ func (a *Accounts) Group(s string) (uint32, error) {
 	}
 	gid, err := accountID(s)
 	if err != nil {
-		return 0, fmt.Errorf("group %q is not in /etc/group", s)
+		return 0, fmt.Errorf("group %q is not in /etc/group: add it, or name another", s)
 	}
 	return gid, nil
 }

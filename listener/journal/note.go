@@ -25,7 +25,7 @@ type Note struct {
 	Leave                   bool
 	Service                 string
 	// The place in the policy that a diagnostic is about.
-	File         string
+	Code, File   string
 	Line, Column int
 	// Of a bug.
 	Panic, Stack string
@@ -46,6 +46,7 @@ func (n *Note) encode(e *encoder) {
 		r.AddAttrs(slog.Bool("leave", true))
 	}
 	addText(&r, "service", n.Service)
+	addText(&r, "code", n.Code)
 	addText(&r, "file", n.File)
 	addNumber(&r, "line", int64(n.Line))
 	addNumber(&r, "column", int64(n.Column))

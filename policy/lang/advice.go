@@ -97,16 +97,18 @@ func (c *compiler) reach(p *profile) {
 		return // reported where it is written
 	}
 	var reaching []string
-	next, what := `write network { mode = "host" } and because = "...", or deny these calls`, "has no network"
+	next, what := "or deny these calls", "has no network"
 	how := "reach it through the socket it is handed"
 	switch n := p.Network; {
 	case n.Mode == sandbox.NetworkNone:
 		reaching = advise.Reach(rules)
+		next = hostWay(p) + ", or deny these calls"
 		if len(advise.Reach(rules, "@socket-accept")) == 0 {
 			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
 	case n.Mode == sandbox.NetworkListener:
 		reaching, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
+		next = hostWay(p) + ", or deny these calls"
 	case !slices.Contains(n.Connect, 0) || !slices.Contains(n.Bind, 0):
 		reaching, what = advise.Unlisted(rules), "lists its ports"
 		how, next = "make sockets that no list of ports holds", `allow "@socket-client" or "@socket-server" in place of them`
@@ -121,6 +123,16 @@ func (c *compiler) reach(p *profile) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	c.report(codeReach, c.reachedAt(p, reaching), next, "profile %q %s and allows %s, which %s", p.Name, what, strings.Join(names, ", "), how)
+}
+
+// hostWay is all that the host's network takes of a profile, in one step: the ports and
+// kinds of sockets that it names bring their calls.
+func hostWay(p *profile) string {
+	widens := append(slices.Clone(p.Widens), "network")
+	slices.Sort(widens)
+	kind := `sockets = ["udp"] or connect = ["PORT"] (tcp) or bind = ["PORT"]`
+	return fmt.Sprintf(`write because = "...", widens = ["%s"] and, in place of the calls, network { mode = "host" } with %s in it`,
+		strings.Join(slices.Compact(widens), `", "`), kind)
 }
 
 // reachedAt is where the profile itself allows one of the calls, or else where

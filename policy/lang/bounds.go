@@ -19,15 +19,19 @@ type Host struct {
 	// Controllers are those of cgroup v2; without memory and pids a service is
 	// bounded only by what each of its processes may have.
 	Controllers []string
-	// Programs is what is wrong with programs of the policy, by their paths.
-	Programs map[string]Fault
-	// Libraries is what the programs of services do not get, by the services' names.
-	Libraries map[string]Fault
+	// Faults are what casemated would refuse, or could not open.
+	Faults []Fault
 }
 
-// Fault is what is wrong with a program, after its path ("is not executable"),
+// Fault is what is wrong on this host with the value at Path of the compiled policy,
 // and one step that repairs it.
-type Fault struct{ Summary, Next string }
+type Fault struct {
+	Path, Summary, Next string
+	// Unsure: it may also be well.
+	Unsure bool
+	// Library: casemated serves it, and the program does not find a library.
+	Library bool
+}
 
 // minSession is about what the kernel itself needs for one process that does
 // nothing: stacks, page tables, descriptors. A cgroup's memory counts it.
@@ -43,24 +47,29 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		if d.Line == 0 { // a default: nobody wrote it
 			d.File, d.Line, d.Column = written(doc.Origins.Lookup(path[:strings.LastIndexByte(path, '.')] + ".name"))
 		}
-		out = append(out, d)
+		if !slices.Contains(out, d) { // several services may share a profile
+			out = append(out, d)
+		}
 	}
 	warn := func(path, next, format string, args ...any) {
 		add(policy.SeverityWarning, codeHost, path, next, format, args...)
+	}
+	for _, f := range h.Faults {
+		severity := policy.SeverityError
+		if f.Unsure {
+			severity = policy.SeverityWarning
+		}
+		code := codeProgram
+		if f.Library {
+			code = codeLibrary
+		}
+		add(severity, code, f.Path, f.Next, "%s", f.Summary)
 	}
 	for i := range p.Services {
 		s := &p.Services[i]
 		f, at := p.Profile(s.Profile), "services."+s.Name
 		if f == nil {
 			continue
-		}
-		if fault, bad := h.Libraries[s.Name]; bad {
-			add(policy.SeverityError, codeLibrary, at+".command.0", fault.Next, "the program of service %q does not start on this host: %s", s.Name, fault.Summary)
-		}
-		if len(s.Command) > 0 {
-			if fault, bad := h.Programs[s.Command[0]]; bad {
-				add(policy.SeverityError, codeProgram, at+".command.0", fault.Next, "casemated refuses service %q on this host: program %s %s", s.Name, s.Command[0], fault.Summary)
-			}
 		}
 		tasks, pids := p.Tasks(s), slices.Contains(h.Controllers, "pids")
 		if f.Init && tasks > 0 {

@@ -43,7 +43,7 @@ const (
 	codeUnreachable = "CM510"
 	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
 	codeHost        = "CM601" // warning: more than this host has
-	codeProgram     = "CM602" // a program that casemated does not run on this host
+	codeProgram     = "CM602" // what casemated does not serve, or cannot open, on this host
 	codeLibrary     = "CM603" // a program that does not find a library on this host
 )
 
@@ -204,8 +204,13 @@ func didYouMean(name string, known []string, write string) string {
 		return "there is none to choose from"
 	}
 	more := ""
-	if len(known) > 20 {
-		known, more = known[:20], ", ..."
+	const most = 40
+	if len(known) > most {
+		first := func(s string) bool { return name == "" || s == "" || s[0] != name[0] }
+		if near := slices.DeleteFunc(slices.Clone(known), first); len(near) > 0 {
+			known = near
+		}
+		known, more = known[:min(len(known), most)], ", and others"
 	}
 	return "choose one of: " + write + strings.Join(known, ", "+write) + more
 }

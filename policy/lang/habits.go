@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -33,6 +34,22 @@ var foreignWords = map[string]string{
 	"rlimit_cpu":     `a profile: profile "NAME" { resources { cpu_time = "10s" } }`,
 	"banner_fail":    `banner = "try later"`,
 	"nowait":         "wait = false, which is the default",
+	"nice":           `nothing: a service's processes have the priority of casemated; bound them: profile "NAME" { resources { cpu = "50%" } }`,
+	"access_times":   "nothing: casemate knows no hours; load another policy at those times (cron and casemate reload)",
+	"redirect":       "a program that connects, as command = [\"/usr/bin/nc\", \"ADDRESS\", \"PORT\"], under a profile with network { mode = \"host\"  connect = [\"PORT\"] }",
+	"max_load":       `a limit: limit "NAME" { concurrent = 64 }, and limit = limit.NAME`,
+	"chroot":         "nothing: the program sees only what files { read, exec, write } of its profile name",
+	"timeout":        `a limit: limit "NAME" { session = "10m" }, and limit = limit.NAME; or idle = "5m" in the service`,
+	"cwd":            `dir = "/srv"`,
+	"directory":      `dir = "/srv"`,
+	"environment":    `env = { NAME = "value" }`,
+	"passenv":        `env = { NAME = "value" }: casemated passes nothing of its own environment on`,
+	"allow":          `an acl: acl "NAME" { allow { from = [...] } }, and acl = acl.NAME`,
+	"deny":           `an acl: acl "NAME" { deny { from = [...] } }, and acl = acl.NAME`,
+	"type":           `builtin = "echo" for what casemate serves itself, and nothing for a program`,
+	"id":             "nothing: the block's label is the service's name",
+	"libwrap":        `an acl: acl "NAME" { allow { from = [...] } }, and acl = acl.NAME`,
+	"deny_time":      `a penalty: limit "NAME" { penalty { on = ["crash"]  first = "90s"  max = "10m" } }`,
 	"log_type":       "nothing: casemated --log says where its log goes",
 	"log_on_success": "nothing: every session has its record",
 	"log_on_failure": "nothing: every refusal has its record",
@@ -50,7 +67,35 @@ func unknownName(name string, known []string) string {
 	if w, ok := foreignWords[name]; ok {
 		return "write " + w
 	}
+	if where := stands(blocks(), "", name); where != "" {
+		return fmt.Sprintf("%s stands in another block: %s", name, where)
+	}
 	return didYouMean(name, known, "")
+}
+
+// blocks is Reference, which the tables that it shows are made with.
+var blocks func() []Block
+
+func init() { blocks = sync.OnceValue(Reference) }
+
+// stands is where in a policy the language has an attribute or a block of that name.
+func stands(list []Block, around, name string) string {
+	for i := range list {
+		b := &list[i]
+		open, end := around+b.Name+" { ", strings.Repeat(" }", strings.Count(around, "{")+1)
+		if b.Name == name && around != "" {
+			return open + "..." + end
+		}
+		for _, a := range b.Attributes {
+			if a.Name == name {
+				return open + a.write() + end
+			}
+		}
+		if found := stands(b.Blocks, open, name); found != "" {
+			return found
+		}
+	}
+	return ""
 }
 
 // truths are other languages' words for true and false.
@@ -71,14 +116,23 @@ func (c *compiler) instead(v value, want kind, example string) string {
 	switch {
 	case want == kindNumber && v.kind == kindString && v.s != "" && len(v.s) <= maxDigits && strings.Trim(v.s, "0123456789") == "":
 		return v.s
-	case want == kindString && v.kind == kindNumber && strings.Trim(c.text(v.rng), "0123456789") == "":
-		return `"` + c.text(v.rng) + `"` // as written: 0022 is a text here, and a number is not
+	case want == kindString && v.kind == kindNumber:
+		return `"` + v.text() + `"`
 	case want == kindBool && v.kind == kindString && truths[v.s] != "":
 		return truths[v.s]
 	case want == kindList && v.scalar():
-		return fmt.Sprintf("[%q]", v.text())
+		return listOf(v.text())
 	}
 	return example
+}
+
+// listOf is a text as a list: of its words, unless a shell would have to take it apart.
+func listOf(s string) string {
+	words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' })
+	if len(words) < 2 || strings.ContainsAny(s, "'\"\\|&;<>$`*?") {
+		return fmt.Sprintf("[%q]", s)
+	}
+	return `["` + strings.Join(words, `", "`) + `"]`
 }
 
 var (
@@ -96,6 +150,9 @@ func (c *compiler) syntaxHint(rng hcl.Range) string {
 	}
 	if m := bareAddress.FindString(string(line)); m != "" && !strings.Contains(string(line), `"`+m) {
 		return fmt.Sprintf("write the address in quotes: %q", m)
+	}
+	if hint := pasted(string(line)); hint != "" {
+		return hint
 	}
 	if bareInclude.Match(line) {
 		return "there is no include: write " + foreignWords["include"]

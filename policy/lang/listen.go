@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -19,12 +20,62 @@ func parseListen(s string) (address.Listen, *badValue) {
 		return l, nil
 	}
 	next := bad.Next
-	if word, _, ok := strings.Cut(s, ":"); ok && !slices.Contains(address.Networks(), word) {
+	if meant := meantListen(s); meant != "" {
+		next = fmt.Sprintf("write %q", meant)
+	} else if word, _, ok := strings.Cut(s, ":"); ok && !slices.Contains(address.Networks(), word) {
 		next = didYouMean(word, address.Networks(), "")
 	} else if i := strings.LastIndexByte(s, ':'); strings.HasPrefix(bad.Summary, "port ") {
 		next = portHint(s[i+1:], next)
 	}
 	return l, &badValue{clip(bad.Summary), next}
+}
+
+// meantListen understands addresses as others write them: "127.0.0.1:79", "79/tcp", ":79",
+// "finger", "tcp:79", "tcp://0.0.0.0:79", "/run/x.sock". "" is none of them.
+func meantListen(s string) string {
+	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "@") {
+		return parsed("unix:" + s)
+	}
+	if network, rest, ok := strings.Cut(s, ":"); ok && strings.HasPrefix(network, "unix") && !strings.HasPrefix(rest, "//") {
+		return parsed(network + ":" + path.Join("/", rest))
+	}
+	network, rest := "tcp", s
+	for _, word := range address.Networks() {
+		for _, sep := range []string{"://", ":", "/"} {
+			if after, ok := strings.CutPrefix(s, word+sep); ok && (word[0] == 't' || word[0] == 'u' && word[1] == 'd') {
+				network, rest = word, after
+				break
+			}
+		}
+		if before, ok := strings.CutSuffix(rest, "/"+word); ok {
+			network, rest = word, before
+		}
+	}
+	host, port := "", rest
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
+		host, port = strings.Trim(rest[:i], "[]"), rest[i+1:]
+	}
+	switch family := strings.TrimRight(network, "46"); {
+	case host == "localhost":
+		host = "127.0.0.1"
+	case host == "*":
+		host = ""
+	case host == "0.0.0.0":
+		network, host = family+"4", ""
+	case host == "::":
+		network, host = family+"6", ""
+	case strings.Contains(host, ":"):
+		host = "[" + host + "]"
+	}
+	return parsed(network + "://" + host + ":" + port)
+}
+
+// parsed is s if it can be listened on.
+func parsed(s string) string {
+	if _, err := spell.Parse(s, namedPort); err != nil {
+		return ""
+	}
+	return s
 }
 
 func namedPort(s string) (uint16, bool) {

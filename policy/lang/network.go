@@ -29,7 +29,6 @@ func sockets(b *block, a *Attribute, p *profile) {
 		return
 	}
 	had := p.Syscalls
-	const key = "syscalls.allow"
 	for _, v := range words {
 		group, known := socketWords[v.s]
 		if !known {
@@ -39,7 +38,26 @@ func sockets(b *block, a *Attribute, p *profile) {
 		if b.c.grants(had, group) {
 			b.need(a.Layer, v, v.s+" sockets")
 		}
-		p.items[key] = append(slices.Clone(p.items[key]), value{kind: kindString, s: group, rng: v.rng})
+		p.brings(b, v, group)
+		if p.Network.Mode == sandbox.NetworkHost && v.s != "netlink-route" {
+			p.brings(b, v, connecting[0]) // and no call but that has them reach anything
+		}
+	}
+}
+
+// The calls without which ports that are listed could not be used.
+var (
+	connecting = []string{"connect", "@socket-tcp"}
+	binding    = []string{"bind", "listen", "@socket-accept", "@socket-tcp"}
+)
+
+// brings adds calls to those of syscalls, which what the network block grants needs:
+// nobody has to say it twice.
+func (p *profile) brings(b *block, v value, calls ...string) {
+	const key = "syscalls.allow"
+	p.items[key] = slices.Clone(p.items[key])
+	for _, call := range calls {
+		p.items[key] = append(p.items[key], value{kind: kindString, s: call, rng: v.rng})
 	}
 	p.Syscalls.Allow = b.c.sortWords("profiles."+p.Name+"."+key, p.items[key])
 }
@@ -55,7 +73,8 @@ func sumSockets(b *block, p *profile) {
 const maxPorts = 4096
 
 // portList reads port names, numbers and ranges; "any" is every port and stands alone.
-func portList(at func(*sandbox.Network) *[]uint16) reader[profile] {
+// With the host's network they bring the calls that they are for.
+func portList(at func(*sandbox.Network) *[]uint16, calls []string) reader[profile] {
 	return func(b *block, a *Attribute, p *profile) {
 		items, _ := b.items(a)
 		base := *at(&p.Network)
@@ -82,7 +101,9 @@ func portList(at func(*sandbox.Network) *[]uint16) reader[profile] {
 		if slices.Contains(out, 0) {
 			out = []uint16{0}
 		}
-		*at(&p.Network) = out
+		if *at(&p.Network) = out; len(items) > 0 && p.Network.Mode == sandbox.NetworkHost {
+			p.brings(b, items[0], calls...)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func TestNetworkSockets(t *testing.T) {
 	if doc == nil || len(ds) > 0 {
 		t.Fatal(show(ds))
 	}
-	if allow := doc.Policy.Profile("p").Syscalls.Allow; !slices.Equal(allow, []string{"@line", "@netlink-route", "@socket-udp", "@socket-unix", "@strict"}) {
+	if allow := doc.Policy.Profile("p").Syscalls.Allow; !slices.Equal(allow, []string{"@line", "@netlink-route", "@socket-udp", "@socket-unix", "@strict", "connect"}) {
 		t.Errorf("%v", allow)
 	}
 	if _, ds := compileText(text("", "none", `"unix"`)); len(ds) != 1 || ds[0].Code != codeWidens {
@@ -67,5 +67,55 @@ func TestNetworkSockets(t *testing.T) {
 		if doc, ds := compileText(text(`"network"`, "none", `"`+kind+`"`)); doc != nil || len(ds) != 1 || ds[0].Code != codeReach {
 			t.Errorf("%s sockets without a network: %s", kind, show(ds))
 		}
+	}
+}
+
+// TestPortsBringCalls: ports that are listed can be used: their calls come with them and
+// widen nothing more; without the host's network they bring none.
+func TestPortsBringCalls(t *testing.T) {
+	text := func(network string) string {
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  widens = [\"network\"]\n  because = \"x\"\n  network {\n    " + network + "\n  }\n}\n"
+	}
+	for network, want := range map[string][]string{
+		"mode = \"host\"\nconnect = [25]":                      {"connect", "@socket-tcp"},
+		"mode = \"host\"\nconnect = [\"any\"]":                 {"connect", "@socket-tcp"},
+		"mode = \"host\"\nbind = [8080]":                       {"bind", "listen", "@socket-accept", "@socket-tcp"},
+		"mode = \"host\"\nsockets = [\"udp\"]":                 {"connect", "@socket-udp"},
+		"mode = \"host\"\nsockets = [\"netlink-route\"]":       {"@netlink-route"},
+		"sockets = [\"unix\"]":                                 {"@socket-unix"},
+		"mode = \"host\"\nconnect = [25]\nsockets = [\"tcp\"]": {"connect", "@socket-tcp"},
+	} {
+		doc, ds := compileText(text(network))
+		if doc == nil || len(ds) > 0 {
+			t.Errorf("%s: %s", network, show(ds))
+			continue
+		}
+		allow := slices.DeleteFunc(doc.Policy.Profile("p").Syscalls.Allow, func(s string) bool { return s == "@line" || s == "@strict" })
+		slices.Sort(want)
+		if !slices.Equal(allow, want) {
+			t.Errorf("%s: %v, want %v", network, allow, want)
+		}
+	}
+}
+
+// TestWayToTheNetwork: who allows a call that takes the network is told all of what that
+// takes at once, also before the profile says that it widens anything, and following it leads out.
+func TestWayToTheNetwork(t *testing.T) {
+	for _, widens := range []string{"", "  widens = [\"syscalls\"]\n"} {
+		_, ds := compileText(one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\n  base = profile.line\n" + widens + "  syscalls { allow = [\"socket\"] }\n}\n")
+		if len(ds) != 1 {
+			t.Errorf("%q: %s", widens, show(ds))
+			continue
+		}
+		for _, part := range []string{`because = "..."`, `"network"`, `network { mode = "host" }`, `sockets = ["udp"]`, `connect = ["PORT"]`} {
+			if !strings.Contains(ds[0].Detail, part) {
+				t.Errorf("%q: %s", part, show(ds))
+			}
+		}
+	}
+	doc, ds := compileText(one("acl = acl.nobody\n  profile = profile.p") +
+		"profile \"p\" {\n  base = profile.line\n  because = \"x\"\n  widens = [\"network\"]\n  network {\n    mode = \"host\"\n    connect = [\"25\"]\n  }\n}\n")
+	if doc == nil || len(ds) > 0 {
+		t.Error(show(ds))
 	}
 }

@@ -3,6 +3,7 @@ package lang
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"casemate/policy"
@@ -112,7 +113,27 @@ func (c *compiler) tokens(tokens hclsyntax.Tokens) bool {
 		}
 		prev = t.Type
 	}
+	c.pastedLines(before)
 	return !c.failed(before)
+}
+
+// pastedLines puts one finding in the place of those since the first n, for each line
+// that is of another language as a whole.
+func (c *compiler) pastedLines(n int) {
+	line := 0
+	c.found = append(c.found[:n], slices.DeleteFunc(c.found[n:], func(f finding) bool {
+		if f.Code != codeFeature || c.syntaxHint(f.rng) == "" {
+			return false
+		}
+		again := f.rng.Start.Line == line
+		line = f.rng.Start.Line
+		return again
+	})...)
+	for i := n; i < len(c.found); i++ {
+		if hint := c.syntaxHint(c.found[i].rng); hint != "" && c.found[i].Code == codeFeature {
+			c.found[i].Detail = clip(hint)
+		}
+	}
 }
 
 // indexable tells whether a bracket after this token is an index.

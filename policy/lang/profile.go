@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy/suggest"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 
@@ -111,7 +112,10 @@ func extend(at func(*profile) *[]string) reader[profile] {
 		had := *at(p)
 		*at(p) = p.add(b, a.Name, own)
 		for _, v := range own {
-			if !slices.Contains(had, v.s) {
+			if a.Words != nil && !slices.Contains(a.Words, v.s) {
+				b.w.used[a.Layer] = true // as far as anybody can tell
+				b.c.report(codeMeaning, v.rng, otherWord(a, v.s), "%q is not known in %s", clip(v.s), a.Name)
+			} else if !slices.Contains(had, v.s) {
 				b.need(a.Layer, v, fmt.Sprintf("%s %q", a.Name, clip(v.s)))
 			}
 		}
@@ -134,6 +138,21 @@ func devices(b *block, a *Attribute, p *profile) {
 		}
 	}
 	extend(func(p *profile) *[]string { return &p.Files.Devices })(b, a, p)
+}
+
+// otherWord is the step for a word that is none of the attribute's. It comes before any
+// word of what the profile would have to say to grant it.
+func otherWord(a *Attribute, s string) string {
+	full := "CAP_" + strings.TrimPrefix(strings.ToUpper(s), "CAP_")
+	switch {
+	case a.Layer != "capabilities" && suggest.Word(s, a.Words) != "":
+		return fmt.Sprintf("did you mean %q? It is one of: %s", suggest.Word(s, a.Words), strings.Join(a.Words, ", "))
+	case a.Layer != "capabilities":
+		return "write one of: " + strings.Join(a.Words, ", ")
+	case full != s && slices.Contains(a.Words, full):
+		return fmt.Sprintf("write %q", full)
+	}
+	return "no other can be given to a service than " + strings.Join(a.Words, ", ")
 }
 
 // add puts items behind those of the base and returns all, sorted.

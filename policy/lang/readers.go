@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"casemate/policy/explain"
@@ -79,25 +80,45 @@ func word[T any, W ~string](at func(*T) *W, order ...W) reader[T] {
 	}
 }
 
-// measure reads a text with a unit.
+// measure reads a text with a unit. A number without one is told how it would be
+// written.
 func measure[T, V any](parse func(string) (V, error), at func(*T) *V) reader[T] {
 	return func(b *block, a *Attribute, to *T) {
-		v, ok := b.typed(a, kindString)
+		v, ok := b.attr(a)
 		if !ok {
 			return
 		}
 		n, err := parse(v.s)
-		if err != nil {
-			next := "write it as " + a.write()
-			var better *badValue
-			if errors.As(err, &better) {
-				next = better.next
-			}
-			b.c.report(codeValue, v.rng, next, "%s: %v", a.Name, err)
-			return
+		switch {
+		case v.kind != kindString:
+			b.c.report(codeType, v.rng, bareNumber(b.c, a, v, parse), "%s must be a string, not %s", a.Name, v.describe())
+		case err != nil:
+			b.c.report(codeValue, v.rng, instead(a, err), "%s: %v", a.Name, err)
+		default:
+			*at(to) = n
 		}
-		*at(to) = n
 	}
+}
+
+// instead is the step for a text that parse refuses.
+func instead(a *Attribute, err error) string {
+	var better *badValue
+	if errors.As(err, &better) && better.next != "" {
+		return better.next
+	}
+	return "for example " + a.write()
+}
+
+// bareNumber is the step for a value that should be a text with a unit.
+func bareNumber[V any](c *compiler, a *Attribute, v value, parse func(string) (V, error)) string {
+	text := c.text(v.rng) // as written: 0022 is a text here, and a number is not
+	if v.kind != kindNumber {
+		return "for example " + a.write()
+	}
+	if _, err := parse(text); err != nil {
+		return strings.Replace(instead(a, err), "write it as ", "write "+a.Name+" = ", 1)
+	}
+	return fmt.Sprintf("write %s = %q", a.Name, text)
 }
 
 // account reads a name or a number of a user or group.

@@ -52,11 +52,14 @@ func resource(i sandbox.Resource, parse func(string) (int64, error), show func(i
 				err = fmt.Errorf("0 is no limit")
 			}
 			if err != nil {
-				b.c.report(codeValue, v.rng, "write "+a.write()+`, or "unlimited"`, "%s: %v", a.Name, err)
+				b.c.report(codeValue, v.rng, instead(a, err)+`, or "unlimited"`, "%s: %v", a.Name, err)
 				return
 			}
+		case parse != nil:
+			b.c.report(codeType, v.rng, bareNumber(b.c, a, v, parse)+`, or "unlimited"`, "%s cannot be %s", a.Name, v.describe())
+			return
 		default:
-			b.c.report(codeType, v.rng, "write "+a.write()+`, or "unlimited"`, "%s cannot be %s", a.Name, v.describe())
+			b.c.report(codeType, v.rng, "write "+a.Name+" = "+b.c.instead(v, kindNumber, a.Example)+`, or "unlimited"`, "%s cannot be %s", a.Name, v.describe())
 			return
 		}
 		if had := p.Resources[i]; had != 0 && (n == 0 || n > had) {

@@ -40,7 +40,7 @@ var serviceTable = table[policy.Service]{
 			reference(kindLimit, func(s *policy.Service) *string { return &s.Limit })},
 		{Attribute{Name: "profile", Example: "profile.finger", Doc: "absent: profile.strict, or profile.builtin"},
 			reference(kindProfile, func(s *policy.Service) *string { return &s.Profile })},
-		{Attribute{Name: "wait", Example: "false", Program: true, Doc: "true: hand the listening socket over"},
+		{Attribute{Name: "wait", Example: "false", Program: true, Doc: "true: hand the listening socket over; needs acl = acl.anyone, but of a builtin"},
 			flag(true, func(s *policy.Service) *bool { return &s.Wait })},
 		{Attribute{Name: "stdio", Example: `"socket-all"`, Unset: `"socket"`, Program: true, Words: spelled(sandbox.Stdios), Doc: "where its socket is: 0 and 1, 2 as well, from 3 on, or 3 as NAME says"},
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},

@@ -27,7 +27,11 @@ func allowCalls(b *block, a *Attribute, p *profile) {
 	p.Syscalls.Allow = p.add(b, a.Name, own)
 	for _, v := range own {
 		if b.c.grants(had, v.s) {
+			if rules, err := b.c.resolveCalls([]string{v.s}, nil); err == nil && p.Network.Mode == sandbox.NetworkNone && len(advise.Reach(rules, "@socket-accept")) > 0 {
+				b.w.next = hostWay(p)
+			}
 			b.need(a.Layer, v, v.s)
+			b.w.next = ""
 		}
 	}
 }

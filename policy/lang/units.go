@@ -3,11 +3,13 @@ package lang
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/policy/explain"
 )
 
 // split takes "64MiB" apart. Numbers are plain: no sign, fraction or leading
@@ -31,6 +33,14 @@ var durations = map[string]time.Duration{
 // parseDuration reads "500ms", "90s", "10m" (or "10min"), "1h", "2d", and several
 // of them from the longest unit to the shortest: "1h30m".
 func parseDuration(s string) (time.Duration, error) {
+	d, err := plainDuration(s)
+	if err != nil {
+		return 0, misread(err.Error(), meantDuration(s))
+	}
+	return d, nil
+}
+
+func plainDuration(s string) (time.Duration, error) {
 	var sum, last time.Duration
 	for rest := s; rest != "" || s == ""; {
 		n, unit, err := split(rest)
@@ -62,12 +72,12 @@ var sizes = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 <<
 func parseSize(s string) (int64, error) {
 	n, unit, err := split(s)
 	if err != nil {
-		return 0, err
+		return 0, misread(err.Error(), meantSize(s))
 	}
 	bytes, ok := sizes[unit]
 	switch {
 	case !ok:
-		return 0, fmt.Errorf("%q has no unit of size (B, KiB, MiB, GiB or TiB)", clip(s))
+		return 0, misread(fmt.Sprintf("%q has no unit of size (B, KiB, MiB, GiB or TiB)", clip(s)), meantSize(s))
 	case n > math.MaxInt64/bytes:
 		return 0, fmt.Errorf("%q is too large", clip(s))
 	}
@@ -79,17 +89,10 @@ func parseRate(s string) (limit.Rate, error) {
 	count, per, ok := strings.Cut(s, "/")
 	n, rest, err := split(count)
 	if err != nil || rest != "" || !ok {
-		return limit.Rate{}, fmt.Errorf("%q is not a number of events for a time", clip(s))
+		return limit.Rate{}, misread(fmt.Sprintf("%q is not a number of events for a time", clip(s)), meantRate(s))
 	}
-	switch per {
-	case "s", "min", "h", "d":
-	default:
-		for _, known := range []string{"s", "min", "h", "d"} {
-			if per != "" && per[0] == known[0] {
-				return limit.Rate{}, &badValue{fmt.Sprintf("%q is not counted for each s, min, h or d", clip(s)), fmt.Sprintf("write it as %q", count+"/"+known)}
-			}
-		}
-		return limit.Rate{}, fmt.Errorf("%q is not counted for each s, min, h or d", clip(s))
+	if !slices.Contains([]string{"s", "min", "h", "d"}, per) {
+		return limit.Rate{}, misread(fmt.Sprintf("%q is not counted for each s, min, h or d", clip(s)), meantRate(s))
 	}
 	return limit.Rate{Events: int(min(n, math.MaxInt32)), Per: durations[per]}, nil
 }
@@ -97,11 +100,8 @@ func parseRate(s string) (limit.Rate, error) {
 // parseCPU reads "50%" of one processor, in thousandths; "200%" is two.
 func parseCPU(s string) (int64, error) {
 	n, unit, err := split(s)
-	if err != nil {
-		return 0, err
-	}
-	if unit != "%" {
-		return 0, fmt.Errorf("%q is not a share of one processor in percent", clip(s))
+	if err != nil || unit != "%" {
+		return 0, misread(fmt.Sprintf("%q is not a share of one processor in percent", clip(s)), meantShare(s))
 	}
 	return n * 10, nil
 }
@@ -110,7 +110,7 @@ func parseCPU(s string) (int64, error) {
 func parseSeconds(s string) (int64, error) {
 	d, err := parseDuration(s)
 	if err == nil && d%time.Second != 0 {
-		err = fmt.Errorf("%q is not in whole seconds", clip(s))
+		err = misread(fmt.Sprintf("%q is not in whole seconds", clip(s)), explain.FormatDuration(d.Truncate(time.Second)+time.Second))
 	}
 	return int64(d / time.Second), err
 }
@@ -118,7 +118,7 @@ func parseSeconds(s string) (int64, error) {
 // parseMode reads an octal file mode or umask: "0027".
 func parseMode(s string) (uint32, error) {
 	if len(s) != 4 || s[0] != '0' {
-		return 0, fmt.Errorf("%q is not four octal digits", clip(s))
+		return 0, misread(fmt.Sprintf("%q is not four octal digits", clip(s)), meantMode(s))
 	}
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil {

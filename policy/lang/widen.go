@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ type widening struct {
 	syn      *hclsyntax.Block
 	declared []string
 	used     map[string]bool
+	next     string // in place of a word in widens, which would not be all of it
 }
 
 // need records that the profile grants what in a layer and reports it when
@@ -30,7 +32,7 @@ func (w *widening) need(layer string, rng hcl.Range, what string) {
 	}
 	list := append(slices.Clone(w.declared), layer)
 	slices.Sort(list)
-	w.c.report(codeWidens, rng, fmt.Sprintf(`write widens = ["%s"] if that is meant`, strings.Join(list, `", "`)),
+	w.c.report(codeWidens, rng, cmp.Or(w.next, fmt.Sprintf(`write widens = ["%s"] if that is meant`, strings.Join(list, `", "`))),
 		"profile %q grants more than profile.%s: %s", w.name, w.base.Name, what)
 }
 

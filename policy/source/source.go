@@ -92,7 +92,7 @@ func check(name string, info fs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case mode.Perm()&0o002 != 0:
-		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod o-w " + name}
+		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod go-w " + name}
 	case mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0):
 		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("writable for its group (mode %04o)", mode.Perm()), Next: "run chmod g-w " + name}
 	}

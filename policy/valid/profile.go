@@ -157,7 +157,7 @@ func (c *checker) hostPath(at, name string) bool {
 	}
 	switch {
 	case !path.IsAbs(name) || path.Clean(name) != name:
-		c.add(at, fmt.Sprintf("write %q", path.Clean("/"+name)), "%q is not an absolute, clean path", name)
+		c.add(at, fmt.Sprintf("write it in full, as %q", path.Join("/", strings.Replace(name, "~/", "home/NAME/", 1))), "%q is not an absolute, clean path", name)
 		return false
 	case name == "/":
 		c.add(at, "name the directories it needs", "the whole host cannot be shown")

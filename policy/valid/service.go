@@ -160,7 +160,7 @@ func (c *checker) delivery(at string, s *policy.Service) {
 	c.text(at+".banner", s.Banner, 512)
 	stream := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
 	if s.Banner != "" && (s.Wait || !stream) {
-		c.add(at+".banner", "remove the banner", "only refused stream connections get a banner")
+		c.add(at+".banner", "remove the banner", "a banner is for refused stream connections, and the worker of a builtin and a program with wait take their clients themselves")
 	}
 	oneOf(c, at+".log", s.Log, policy.LogLevels...)
 	c.attention(at, s)

@@ -97,9 +97,9 @@ func (f *File) Private() error {
 func (f *File) Program() error {
 	switch {
 	case f.Stat.Mode&unix.S_IFMT != unix.S_IFREG:
-		return errors.New("not a regular file")
+		return errors.New("not a regular file: name the program itself")
 	case f.Stat.Mode&0o111 == 0:
-		return errors.New("not executable")
+		return errors.New("not executable: run chmod a+x " + f.Real)
 	}
 	return f.Owned()
 }

@@ -39,7 +39,7 @@ type builder struct {
 	entries  []Entry
 	writable []hostpath.ID
 	sources  []int // clones of the mounts there, one for each entry, -1 for those that are no binds
-	hosts    []found
+	files    []*hostpath.File
 	tmpfs    int // the root of the tree
 }
 
@@ -60,7 +60,7 @@ func (b *builder) build(inside func() error) (int, error) {
 	if err := b.leave(); err != nil {
 		return -1, fmt.Errorf("rootfs: %w", err)
 	}
-	l, err := plan(b.entries, b.hosts)
+	l, err := Lay(b.entries, b.files)
 	if err != nil {
 		return -1, err
 	}
@@ -69,7 +69,7 @@ func (b *builder) build(inside func() error) (int, error) {
 	}
 	for _, m := range l.binds() {
 		if err := b.bind(m); err != nil {
-			return -1, fmt.Errorf("rootfs: %s %s: %w", m.kind, m.path, err)
+			return -1, &EntryError{m.kind, m.path, err}
 		}
 	}
 	mnt, err := b.finish()

@@ -2,19 +2,15 @@ package rootfs
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
-)
 
-// found is what the host says about the source of a bind.
-type found struct {
-	real  string // path without symbolic links
-	dir   bool
-	links []link
-}
+	"casemate/sandbox/hostpath"
+)
 
 // node is something to create on the root tmpfs.
 type node struct {
@@ -35,40 +31,40 @@ type mount struct {
 	pin   bool
 }
 
-// layout is the plan of a root tree. It is pure: the same entries and
+// Layout is the plan of a root tree. It is pure: the same entries and
 // findings give the same plan.
-type layout struct {
+type Layout struct {
 	nodes  map[string]node
 	mounts map[string]mount
 	links  map[string]string
 }
 
-// plan works out what to create and what to mount. hosts has one element for
-// each entry; those of entries that are no binds are not looked at.
-func plan(entries []Entry, hosts []found) (*layout, error) {
-	l := &layout{nodes: map[string]node{}, mounts: map[string]mount{}, links: map[string]string{}}
-	stages := []func(*Entry, *found, int) error{l.addLinks, l.addBind, l.placeLinks, l.placeOwn}
+// Lay works out what to create and what to mount. files has one element for each
+// entry; those of entries that are no binds are not looked at.
+func Lay(entries []Entry, files []*hostpath.File) (*Layout, error) {
+	l := &Layout{nodes: map[string]node{}, mounts: map[string]mount{}, links: map[string]string{}}
+	stages := []func(*Entry, *hostpath.File, int) error{l.addLinks, l.addBind, l.placeLinks, l.placeOwn}
 	for _, stage := range stages {
 		for i := range entries {
-			if err := stage(&entries[i], &hosts[i], i); err != nil {
-				return nil, fmt.Errorf("rootfs: %s %s: %w", entries[i].Kind, entries[i].Path, err)
+			if err := stage(&entries[i], cmp.Or(files[i], &hostpath.File{}), i); err != nil {
+				return nil, &EntryError{entries[i].Kind, entries[i].Path, err}
 			}
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(l.mounts)) {
 		if err := l.placeBind(p); err != nil {
-			return nil, fmt.Errorf("rootfs: %s %s: %w", l.mounts[p].kind, p, err)
+			return nil, &EntryError{l.mounts[p].kind, p, err}
 		}
 	}
 	return l, nil
 }
 
 // addBind notes a bind, merging those of the same place.
-func (l *layout) addBind(e *Entry, h *found, i int) error {
-	if !e.Kind.bind() {
+func (l *Layout) addBind(e *Entry, h *hostpath.File, i int) error {
+	if !e.Kind.Bind() {
 		return nil
 	}
-	m := mount{path: h.real, kind: e.Kind, entry: i, dir: h.dir, pin: e.Pin}
+	m := mount{path: h.Real, kind: e.Kind, entry: i, dir: h.IsDir(), pin: e.Pin}
 	p, err := l.through(m.path)
 	if err != nil {
 		return err
@@ -107,7 +103,7 @@ func merge(a, b mount) (mount, error) {
 }
 
 // around finds the innermost bind that p lies in, not counting one at p.
-func (l *layout) around(p string) (mount, bool) {
+func (l *Layout) around(p string) (mount, bool) {
 	for p != "/" {
 		p = path.Dir(p)
 		if m, ok := l.mounts[p]; ok {
@@ -118,7 +114,7 @@ func (l *layout) around(p string) (mount, bool) {
 }
 
 // placeOwn creates the directories and files of the root tmpfs.
-func (l *layout) placeOwn(e *Entry, _ *found, _ int) error {
+func (l *Layout) placeOwn(e *Entry, _ *hostpath.File, _ int) error {
 	n := node{kind: e.Kind, mode: e.Mode, data: e.Data}
 	switch e.Kind {
 	case Dir:
@@ -149,7 +145,7 @@ func (l *layout) placeOwn(e *Entry, _ *found, _ int) error {
 
 // placeBind creates the mount point of a bind, or drops the bind when the one
 // around it shows the same with the same flags.
-func (l *layout) placeBind(p string) error {
+func (l *Layout) placeBind(p string) error {
 	m := l.mounts[p]
 	outer, ok := l.around(p)
 	switch {
@@ -167,7 +163,7 @@ func (l *layout) placeBind(p string) error {
 }
 
 // create adds a node and the directories above it.
-func (l *layout) create(p string, n node) error {
+func (l *Layout) create(p string, n node) error {
 	for d := path.Dir(p); d != "/"; d = path.Dir(d) {
 		have, ok := l.nodes[d]
 		if ok && have.kind != Dir {
@@ -190,11 +186,11 @@ func (n node) equal(o node) bool {
 }
 
 // order lists the paths to create, each directory before what is in it.
-func (l *layout) order() []string { return slices.Sorted(maps.Keys(l.nodes)) }
+func (l *Layout) order() []string { return slices.Sorted(maps.Keys(l.nodes)) }
 
 // binds lists the mounts to make, outer ones first. A path sorts after each of
 // its prefixes, so the plain order will do.
-func (l *layout) binds() []mount {
+func (l *Layout) binds() []mount {
 	var all []mount
 	for _, p := range slices.Sorted(maps.Keys(l.mounts)) {
 		if m := l.mounts[p]; m.entry >= 0 {
@@ -206,7 +202,7 @@ func (l *layout) binds() []mount {
 
 // size is what the root tmpfs needs: bytes of data in whole pages, and inodes
 // with the root's own.
-func (l *layout) size() (bytes, inodes int64) {
+func (l *Layout) size() (bytes, inodes int64) {
 	const page = 65536 // the largest page size among Linux machines
 	for _, n := range l.nodes {
 		bytes += (int64(len(n.data)) + int64(len(n.text)) + page - 1) / page * page

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"casemate/sandbox/hostpath"
@@ -16,8 +17,8 @@ import (
 // ".f" are files, everything else is a directory.
 type fakeHost map[string]string
 
-func (h fakeHost) find(p string) (found, error) {
-	var f found
+func (h fakeHost) find(p string) (*hostpath.File, error) {
+	f := &hostpath.File{}
 	real, todo := "/", strings.Split(p[1:], "/")
 	for len(todo) > 0 {
 		at := path.Join(real, todo[0])
@@ -27,10 +28,10 @@ func (h fakeHost) find(p string) (found, error) {
 			real = at
 			continue
 		}
-		if len(f.links) == hostpath.MaxLinks {
+		if len(f.Links) == hostpath.MaxLinks {
 			return f, errors.New("loop")
 		}
-		f.links = append(f.links, link{Path: at, Text: text})
+		f.Links = append(f.Links, link{Path: at, Text: text})
 		if strings.HasPrefix(text, "/") {
 			real = "/"
 		}
@@ -39,18 +40,20 @@ func (h fakeHost) find(p string) (found, error) {
 	if real == "/" {
 		return f, errors.New("leads to the root")
 	}
-	f.real, f.dir = real, !strings.HasSuffix(real, ".f")
+	if f.Real = real; !strings.HasSuffix(real, ".f") {
+		f.Stat.Mode = syscall.S_IFDIR
+	}
 	return f, nil
 }
 
 // planOn checks entries, resolves them on the host, and plans.
-func (h fakeHost) plan(entries []Entry) (*layout, error) {
+func (h fakeHost) plan(entries []Entry) (*Layout, error) {
 	if err := (Tree{Entries: entries}).Check(); err != nil {
 		return nil, err
 	}
-	hosts := make([]found, len(entries))
+	hosts := make([]*hostpath.File, len(entries))
 	for i := range entries {
-		if !entries[i].Kind.bind() {
+		if !entries[i].Kind.Bind() {
 			continue
 		}
 		var err error
@@ -58,11 +61,11 @@ func (h fakeHost) plan(entries []Entry) (*layout, error) {
 			return nil, err
 		}
 	}
-	return plan(entries, hosts)
+	return Lay(entries, hosts)
 }
 
 // String prints a plan: "path kind" for what is created, "=path kind" for binds.
-func (l *layout) String() string {
+func (l *Layout) String() string {
 	var out []string
 	for _, p := range l.order() {
 		n := l.nodes[p]
@@ -191,7 +194,7 @@ func FuzzPlan(f *testing.F) {
 }
 
 // verify checks the invariants of a plan.
-func (l *layout) verify(t *testing.T) {
+func (l *Layout) verify(t *testing.T) {
 	t.Helper()
 	made := map[string]node{"/": {kind: Dir}}
 	for _, p := range l.order() {

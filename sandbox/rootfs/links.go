@@ -13,8 +13,8 @@ import (
 type link = hostpath.Link
 
 // addLinks notes every link, asked for or met on the host.
-func (l *layout) addLinks(e *Entry, h *found, _ int) error {
-	all := h.links
+func (l *Layout) addLinks(e *Entry, h *hostpath.File, _ int) error {
+	all := h.Links
 	if e.Kind == Symlink {
 		all = []link{{Path: e.Path, Text: e.Text}}
 	}
@@ -29,11 +29,11 @@ func (l *layout) addLinks(e *Entry, h *found, _ int) error {
 
 // placeLinks creates the links of e.
 // placeLink creates a link that was asked for, or one that was met on the host.
-func (l *layout) placeLinks(e *Entry, h *found, _ int) error {
+func (l *Layout) placeLinks(e *Entry, h *hostpath.File, _ int) error {
 	if e.Kind == Symlink {
 		return l.placeLink(link{Path: e.Path, Text: e.Text}, false)
 	}
-	for _, k := range h.links {
+	for _, k := range h.Links {
 		if err := l.placeLink(k, true); err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (l *layout) placeLinks(e *Entry, h *found, _ int) error {
 }
 
 // placeLink creates a link that was asked for, or one that was met on the host.
-func (l *layout) placeLink(k link, met bool) error {
+func (l *Layout) placeLink(k link, met bool) error {
 	p, err := l.through(k.Path)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (l *layout) placeLink(k link, met bool) error {
 }
 
 // through replaces links among the directories on the way to p.
-func (l *layout) through(p string) (string, error) {
+func (l *Layout) through(p string) (string, error) {
 	for range hostpath.MaxLinks {
 		q, found := l.step(p)
 		if !found {
@@ -72,7 +72,7 @@ func (l *layout) through(p string) (string, error) {
 }
 
 // step replaces the first link among the directories on the way to p.
-func (l *layout) step(p string) (string, bool) {
+func (l *Layout) step(p string) (string, bool) {
 	for i := 1; i < len(p); i++ {
 		if p[i] != '/' {
 			continue

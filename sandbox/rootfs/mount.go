@@ -57,7 +57,7 @@ func restrict(tree int, attrs uint64, dir bool) error {
 }
 
 // makeRoot fills a tmpfs and mounts it over "/". Lookups still start in what is below.
-func (b *builder) makeRoot(l *layout) error {
+func (b *builder) makeRoot(l *Layout) error {
 	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open tmpfs: %w", err)

@@ -127,7 +127,7 @@ func newThread() (_ *thread, err error) {
 	}
 	b := &builder{thread: t, tmpfs: -1}
 	defer b.close()
-	if err := b.makeRoot(&layout{}); err != nil {
+	if err := b.makeRoot(&Layout{}); err != nil {
 		return nil, err
 	}
 	if err := b.pivot(); err != nil {

@@ -13,7 +13,14 @@
 // and a root that is not the initial ramfs (pivot_root(2)).
 package rootfs
 
-import "casemate/sandbox/hostpath"
+import (
+	"errors"
+	"fmt"
+
+	"casemate/sandbox/hostpath"
+
+	"golang.org/x/sys/unix"
+)
 
 // Kind says what an entry of a Tree is.
 type Kind int
@@ -54,8 +61,8 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// bind reports whether k shows something of the host.
-func (k Kind) bind() bool { return k >= ReadOnly && k <= Proc }
+// Bind reports whether k shows something of the host.
+func (k Kind) Bind() bool { return k >= ReadOnly && k <= Proc }
 
 // Entry is one thing in the root tree. All of them belong to root.
 type Entry struct {
@@ -92,3 +99,22 @@ type Tree struct {
 	// Write entries: no source may lie in one.
 	Writable []hostpath.ID
 }
+
+// EntryError is what is wrong with the entry of that kind and path.
+type EntryError struct {
+	Kind Kind
+	Path string
+	Err  error
+}
+
+// Error names the entry first.
+func (e *EntryError) Error() string {
+	next := ""
+	if errors.Is(e.Err, unix.ENOENT) && e.Kind != Device {
+		next = `: make it, or name it in files { optional } too`
+	}
+	return fmt.Sprintf("rootfs: %s %s: %v%s", e.Kind, e.Path, e.Err, next)
+}
+
+// Unwrap is the error without the entry.
+func (e *EntryError) Unwrap() error { return e.Err }

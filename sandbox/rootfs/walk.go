@@ -14,43 +14,37 @@ import (
 // own namespace can be cloned (open_tree(2)): what was opened, and checked, by
 // another thread is then what is bound, and no path is looked up twice.
 func (b *builder) resolve() error {
-	b.hosts = make([]found, len(b.entries))
-	files := make([]*hostpath.File, len(b.entries))
+	b.files = make([]*hostpath.File, len(b.entries))
 	for i := range b.entries {
 		e := &b.entries[i]
 		b.sources = append(b.sources, -1)
-		if !e.Kind.bind() {
+		if !e.Kind.Bind() {
 			continue
 		}
-		if e.Kind == Proc {
-			tree, err := procfs()
-			if err != nil {
-				return fmt.Errorf("rootfs: %w", err)
-			}
-			b.sources[i], b.hosts[i] = tree, found{real: e.Path, dir: true}
-			continue
-		}
-		f, err := e.open()
+		f, err := e.Open()
 		if err == nil {
 			b.sources[i], err = clone(f)
 		}
-		if f != nil && f != e.Held {
+		if f != nil && f != e.Held && e.Kind != Proc {
 			f.Close()
 		}
 		if err != nil {
-			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, err)
+			return &EntryError{e.Kind, e.Path, err}
 		}
-		files[i], b.hosts[i] = f, found{real: f.Real, dir: f.IsDir(), links: f.Links}
+		b.files[i] = f
 		if e.Kind == Write {
 			b.writable = append(b.writable, f.ID())
 		}
 	}
-	return b.apart(files)
+	return Apart(b.entries, b.files, b.writable)
 }
 
-// open resolves the source of e, or takes what is held, and checks it. The
-// caller closes what is opened, also with an error.
-func (e *Entry) open() (f *hostpath.File, err error) {
+// Open resolves the source of e, a bind, or takes what is held, and checks it. The
+// caller closes what is opened, also with an error; for Proc nothing is.
+func (e *Entry) Open() (f *hostpath.File, err error) {
+	if e.Kind == Proc {
+		return &hostpath.File{FD: -1, Real: e.Path, Stat: unix.Stat_t{Mode: unix.S_IFDIR}}, nil
+	}
 	if f = e.Held; f == nil {
 		if f, err = hostpath.Open(e.Path); err != nil {
 			return nil, err
@@ -62,27 +56,29 @@ func (e *Entry) open() (f *hostpath.File, err error) {
 	return f, suits(f, e.Kind, e.Path)
 }
 
-// apart refuses sources that lie in what a service may write: it could have put
+// Apart refuses sources that lie in what a service may write: it could have put
 // there what it wants to be shown, or shown to another service.
 //
-// The files are closed by now: their clones keep the mounts and what they show.
-func (b *builder) apart(files []*hostpath.File) error {
+// The files may be closed by now: their clones keep the mounts and what they show.
+func Apart(entries []Entry, files []*hostpath.File, writable []hostpath.ID) error {
 	for i, f := range files {
 		if f == nil {
 			continue
 		}
-		if dir, ok := f.Below(b.writable); ok {
-			e := &b.entries[i]
-			return fmt.Errorf("rootfs: %s %s: %w", e.Kind, e.Path, &hostpath.UnsafeError{
+		if dir, ok := f.Below(writable); ok {
+			return &EntryError{entries[i].Kind, entries[i].Path, &hostpath.UnsafeError{
 				Path: f.Real, Reason: fmt.Sprintf("lies in %s, which a service of the policy may write, and so put something else there", dir),
-				Next: fmt.Sprintf("name %s as a whole, or move what is read out of it", dir)})
+				Next: fmt.Sprintf("name %s as a whole, or move what is read out of it", dir)}}
 		}
 	}
 	return nil
 }
 
-// clone copies the mounts at f, detached.
+// clone copies the mounts at f, detached, or makes the procfs that stands for itself.
 func clone(f *hostpath.File) (int, error) {
+	if f.FD < 0 {
+		return procfs()
+	}
 	var recursive uint
 	if f.IsDir() {
 		recursive = unix.AT_RECURSIVE

@@ -148,7 +148,7 @@ func TestWithholding(t *testing.T) {
 // it is no mistake.
 func TestWithheldIsRefused(t *testing.T) {
 	for _, name := range withheldNames() {
-		if _, err := Resolve([]string{name}, nil); err == nil || !strings.Contains(err.Error(), "no service can have "+name) {
+		if _, err := Resolve([]string{name}, nil); err == nil || !strings.Contains(err.Error(), name+": no service can have it") {
 			t.Errorf("allow %s: %v", name, err)
 		}
 		if _, err := Normalize([]Rule{{Name: name, Args: []Arg{{Index: 0, Value: 1}}}}); err == nil {

@@ -52,6 +52,12 @@ func TestScript(t *testing.T) {
 				return os.Chmod(path, 0o755)
 			})
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status":  status,
 			"control": control,

@@ -145,12 +145,15 @@ func parsePort(s string) (uint16, *Error) {
 func parsePath(word, rest string) (address.Listen, *Error) {
 	l := address.Listen{Network: word, Path: rest}
 	name, slashes := strings.CutPrefix(rest, "//")
+	if !strings.HasPrefix(name, "@") {
+		name = path.Join("/", name)
+	}
 	if at, _, query := strings.Cut(name, "?"); query {
 		return l, bad(fmt.Sprintf("write %q, and a block socket { mode = \"0660\"  owner = \"...\"  group = \"...\" } in the service", word+":"+at), "%q has a query string", rest)
 	}
 	switch {
 	case slashes:
-		return l, bad(fmt.Sprintf("write %q", word+":"+name), "%q has two slashes too many", rest)
+		return l, bad(fmt.Sprintf("write %q", word+":"+name), "%q is not a path behind unix:", rest)
 	case len(rest) > address.MaxPath:
 		return l, bad(fmt.Sprintf("use at most %d bytes", address.MaxPath), "the path has %d bytes", len(rest))
 	case strings.ContainsFunc(rest, address.Unprintable):

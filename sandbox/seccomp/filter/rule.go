@@ -62,7 +62,7 @@ func (r Rule) check() error {
 		return fmt.Errorf("there is no system call %d", r.Call)
 	}
 	if slices.Contains(withheld, r.Call) {
-		return fmt.Errorf("no service can have %s: casemated has given it up, for itself and for what it starts", Name(r.Call))
+		return fmt.Errorf("no service can have it: casemated has given it up, for itself and for what it starts")
 	}
 	var seen [6]bool
 	for _, a := range r.Args {

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"casemate/listener/host"
+	"casemate/policy"
+	"casemate/policy/lang"
+	"casemate/sandbox"
+	"casemate/sandbox/foresee"
+	"casemate/sandbox/hostpath"
+)
+
+// faultsOf is what casemated would refuse of a policy on this host: users and groups,
+// programs and paths, by the code that it prepares them with itself, and addresses.
+func faultsOf(p *policy.Policy, n *hostNet) []lang.Fault {
+	hostpath.AsRoot()
+	f := faults{policy: p, net: n, writable: p.Writable()}
+	var err error
+	if f.accounts, err = host.ReadAccounts(); err != nil {
+		f.accounts = host.ParseAccounts("", "")
+		f.add("services", "", fmt.Errorf("read accounts: %w", err))
+	}
+	for i := range p.Services {
+		s := &p.Services[i]
+		f.identities(s)
+		f.sandbox(s)
+		f.addresses(s)
+	}
+	return f.found
+}
+
+type faults struct {
+	policy   *policy.Policy
+	accounts *host.Accounts
+	net      *hostNet
+	writable []hostpath.ID
+	found    []lang.Fault
+}
+
+// add notes what is wrong with the value at path. What this user may not look at is
+// not known.
+func (f *faults) add(path, service string, err error) {
+	if err == nil {
+		return
+	}
+	what, next := steps(err)
+	one := lang.Fault{Path: path, Summary: fmt.Sprintf("casemated refuses service %q on this host: %s", service, what), Next: next}
+	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		one = lang.Fault{Path: path, Summary: fmt.Sprintf("service %q: this user may not look: %v", service, err), Next: "run casemate check --host as root", Unsure: true}
+	}
+	f.found = append(f.found, one)
+}
+
+// identities looks up users and groups.
+func (f *faults) identities(s *policy.Service) {
+	at := "services." + s.Name
+	user := func(path, name string) {
+		if _, _, err := f.accounts.User(name); err != nil && name != "" && name != string(policy.Dynamic) {
+			f.add(at+path, s.Name, err)
+		}
+	}
+	group := func(path, name string) {
+		if _, err := f.accounts.Group(name); err != nil && name != "" {
+			f.add(at+path, s.Name, err)
+		}
+	}
+	user(".user", string(s.User))
+	user(".socket.owner", s.Socket.Owner)
+	group(".group", string(s.Group))
+	group(".socket.group", s.Socket.Group)
+	for i, g := range s.Groups {
+		group(fmt.Sprintf(".groups.%d", i), g)
+	}
+}
+
+// sandbox looks at the program and at the paths of the profile. What is wrong with a
+// plan as such, onKernel tells.
+func (f *faults) sandbox(s *policy.Service) {
+	program, profile := "", f.policy.Profile(s.Profile)
+	if len(s.Command) > 0 {
+		program = s.Command[0]
+	} else if program = workerPath(); program == "" {
+		return
+	}
+	c := hostCommand(f.policy, s, program, f.accounts)
+	plan, err := sandbox.NewPlan(profile.Present(), c)
+	if err != nil {
+		return
+	}
+	for _, err := range foresee.Look(plan, f.writable) {
+		path, own := "services."+s.Name+".profile", errors.As(err, new(*sandbox.ProgramError))
+		if in := profile.At(err); in != "" {
+			path = "profiles." + s.Profile + "." + in
+		} else if own {
+			path = "services." + s.Name + ".command.0"
+		}
+		if !own || s.Builtin == "" { // casemated may have its worker elsewhere
+			f.add(path, s.Name, err)
+		}
+	}
+}
+
+// workerPath is the worker beside this program, or "".
+func workerPath() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	worker := filepath.Join(filepath.Dir(self), "casemate-worker")
+	if _, err := os.Stat(worker); err != nil {
+		return ""
+	}
+	return worker
+}
+
+// step is how the last part of an error begins that says what to do.
+var step = regexp.MustCompile(`^(add|end|give|link|make|move|name|run|take|use|write) `)
+
+// steps takes an error apart: what is wrong, and the step that repairs it.
+func steps(err error) (what, next string) {
+	what = err.Error()
+	var unsafe *hostpath.UnsafeError
+	if errors.As(err, &unsafe) {
+		return strings.TrimSuffix(what, ": "+unsafe.Next), unsafe.Next
+	}
+	if i := strings.LastIndex(what, ": "); i >= 0 && step.MatchString(what[i+2:]) {
+		return what[:i], what[i+2:]
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		next = "name one that this host has"
+	}
+	return what, next
+}
+
+// ownFault is why casemated would not read the policy at the paths: who runs what it
+// reads asks for files of root's.
+func ownFault(paths []string) []policy.Diagnostic {
+	hostpath.AsRoot()
+	var ds []policy.Diagnostic
+	for _, path := range paths {
+		abs, err := filepath.Abs(path)
+		if path == "-" || err != nil {
+			continue
+		}
+		if _, err := policy.ReadOwnSources(abs); err != nil {
+			ds = append(ds, sourceDiagnostic(path, err))
+		}
+	}
+	return ds
+}

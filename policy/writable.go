@@ -1,0 +1,23 @@
+package policy
+
+import "casemate/sandbox/hostpath"
+
+// Writable are the directories of this host that the services of p may write. One
+// that cannot be opened is missing here, and refused where its own service is prepared.
+func (p *Policy) Writable() []hostpath.ID {
+	var ids []hostpath.ID
+	seen := make(map[string]bool)
+	for i := range p.Services {
+		for _, name := range p.Profile(p.Services[i].Profile).Files.Write {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			if f, err := hostpath.Open(name); err == nil {
+				ids = append(ids, f.ID())
+				f.Close()
+			}
+		}
+	}
+	return ids
+}
