@@ -14,13 +14,12 @@ import (
 
 // Parts of an ELF file of x86-64 (elf(5)).
 const (
-	elfHead     = 64 // e_ident to e_shstrndx
-	elfX8664    = 62 // EM_X86_64
-	segmentSize = 56
-	segmentLoad = 1 // PT_LOAD
-	segmentName = 3 // PT_INTERP
-	elfFixed    = 2 // ET_EXEC
-
+	elfHead      = 64 // e_ident to e_shstrndx
+	elfX8664     = 62 // EM_X86_64
+	segmentSize  = 56
+	segmentLoad  = 1          // PT_LOAD
+	segmentName  = 3          // PT_INTERP
+	elfFixed     = 2          // ET_EXEC
 	segmentStack = 0x6474e551 // PT_GNU_STACK
 	maxSegments  = 64
 )

@@ -6,8 +6,6 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -42,17 +40,12 @@ static long start(void (*fn)(struct worker *), struct worker *w, char *stack, un
 	return ret;
 }
 
-/* ---- the gate: mov %rcx, %r10; mov %r9d, %eax; syscall; ret, a function of a system call's arguments, its number last ---- */
-
+/* The gate, a page of code to be moved to GATE_PAGE: a function of a system call's arguments, its number last. */
+__asm__(".pushsection .text.gate, \"ax\", @progbits\n\t.balign 4096\ngate_page:\n\t"
+	"mov %rcx, %r10\n\tmov %r9d, %eax\n\tsyscall\n\tret\n\t.balign 4096\n\t.popsection");
+extern const char gate_page[];
 #define gate(a, b, c, d, e, n) \
 	((long (*)(long, long, long, long, long, long))GATE_PAGE)((long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(n))
-
-static __attribute__((unused)) long make_gate(void)
-{
-	static const uint8_t code[] = {0x49, 0x89, 0xca, 0x44, 0x89, 0xc8, 0x0f, 0x05, 0xc3};
-	long at = call(SYS_mmap, GATE_PAGE, GATE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	return at < 0 ? at : call(SYS_mprotect, memcpy((void *)at, code, sizeof code), GATE_SIZE, PROT_READ | PROT_EXEC);
-}
 
 /* What inits need of memory, the same for all of them: nothing here depends on which one it is. */
 struct init_memory {

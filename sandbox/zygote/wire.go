@@ -79,7 +79,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
-	"raise oom_score_adj", "set personality", "make the launch's code executable", "make /dev/log",
+	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log",
 }
 
 // stepName never fails: the number comes from another process.

@@ -238,7 +238,7 @@ static void enter(void)
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
 	must(call(SYS_personality, PER_LINUX), STEP_PERSONALITY); /* what it was started with, as no random addresses */
-	must(make_gate(), STEP_GATE);
+	must(call(SYS_mremap, gate_page, GATE_SIZE, GATE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, GATE_PAGE), STEP_GATE);
 	raise_oom();
 	prepare_parking();
 	join_all();

@@ -3,7 +3,7 @@ package filter
 import "golang.org/x/sys/unix"
 
 // Gate is the address behind the system call that a launch executes its program with, in a page
-// of machine code that each zygote makes for it (zygote.h): above every vm.mmap_min_addr,
+// of code of its own that each zygote has there (zygote.h): above every vm.mmap_min_addr,
 // below every program that is not linked to go there.
 const Gate = 0x100008
 
