@@ -107,7 +107,6 @@ static void load_plan(void)
 
 /* ---- entering the sandbox, once ---- */
 
-
 /* Moves a descriptor above RLIMIT_NOFILE: the filter pins calls to that number, which no service can make. */
 static int raise_fd(int fd, int to, int flags)
 {

@@ -10,6 +10,8 @@ import (
 
 	"casemate/policy"
 	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
 )
 
 // goesBack sends a word to a client's service and reads it back.
@@ -75,6 +77,7 @@ func TestRestartOverLeftSessions(t *testing.T) {
 		t.Errorf("the wait program has the listener: %v", err)
 	}
 	again := rig.Serve(t, text)
+	defer endLater(t, again)
 	st, err := again.Status()
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +98,21 @@ func TestRestartOverLeftSessions(t *testing.T) {
 		defer other.Close()
 		goesBack(t, "a new client of "+name, other, "new")
 	}
+}
+
+// endLater ends what the broker runs now, when the test is over: nobody else does once it
+// has been left behind.
+func endLater(t *testing.T, b *rig.Broker) {
+	t.Helper()
+	st, err := b.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, s := range st.Sessions {
+			_ = unix.Kill(s.PID, unix.SIGKILL)
+		}
+	})
 }
 
 // TestUDPServiceAgain: a udp service that was removed can be added again beside
