@@ -39,8 +39,8 @@ func TestEndpoints(t *testing.T) {
 		"tcp://192.0.2.1:79":     {"tcp4/192.0.2.1:79"},
 		"tcp://[2001:db8::1]:79": {"tcp6/[2001:db8::1]:79"},
 		"tcp6://[::1]:65535":     {"tcp6/[::1]:65535"},
-		"unixgram:/run/x":        {"unixgram//run/x"},
-		"unix:@x":                {"unix/@x"},
+		"unixgram:/run/x":        {"unixgram:/run/x"},
+		"unix:@x":                {"unix:@x"},
 	} {
 		l := read(t, in)
 		var got []string
@@ -59,7 +59,8 @@ func TestEndpoints(t *testing.T) {
 
 func TestOverlap(t *testing.T) {
 	end := func(s string) Endpoint {
-		network, addr, _ := strings.Cut(s, "/")
+		at := strings.IndexAny(s, "/:")
+		network, addr := s[:at], s[at+1:]
 		if strings.HasPrefix(network, "unix") {
 			return Endpoint{Network: network, Path: addr}
 		}
@@ -75,8 +76,8 @@ func TestOverlap(t *testing.T) {
 		{"tcp4/0.0.0.0:79", "tcp4/0.0.0.0:80", false},
 		{"tcp4/0.0.0.0:79", "tcp6/[::]:79", false}, // ours are v6-only
 		{"tcp4/0.0.0.0:79", "udp4/0.0.0.0:79", false},
-		{"unix//run/x", "unixgram//run/x", true},
-		{"unix//run/x", "unix//run/y", false},
+		{"unix:/run/x", "unixgram:/run/x", true},
+		{"unix:/run/x", "unix:/run/y", false},
 	} {
 		if got := end(tt.a).Overlaps(end(tt.b)); got != tt.want {
 			t.Errorf("%s and %s: %v", tt.a, tt.b, got)

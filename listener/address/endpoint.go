@@ -16,11 +16,10 @@ type Endpoint struct {
 	Path string
 }
 
-// Key is the identity of the endpoint: "tcp4/0.0.0.0:79", "udp6/[::1]:7",
-// "unix//run/x.sock".
+// Key is the identity of the endpoint: "tcp4/0.0.0.0:79", "udp6/[::1]:7", or "unix:/run/x.sock".
 func (e Endpoint) Key() string {
 	if e.Unix() {
-		return e.Network + "/" + e.Path
+		return e.Network + ":" + e.Path
 	}
 	return e.Network + "/" + e.Addr.String()
 }
