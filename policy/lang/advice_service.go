@@ -47,6 +47,7 @@ func (c *compiler) adviseService(s *policy.Service) {
 		c.warn(codeHabit, c.near(at+".user"), fmt.Sprintf("if group %q of user %q is meant, write user = %q and group = %q", group, name, name, group), "user %q has a dot in its name", s.User)
 	}
 	c.hidden(at, s)
+	c.outlived(at, s)
 	c.signals(at, s)
 	c.deafLog(at, s)
 }
@@ -123,6 +124,14 @@ func (c *compiler) hidden(at string, s *policy.Service) {
 		}
 	}
 	c.warn(codeHabit, c.near(at+".dir"), fmt.Sprintf("add it to read or write of profile %q, or write dir = \"/\"", s.Profile), "the directory %q is not among the paths that profile %q shows", s.Dir, s.Profile)
+}
+
+// outlived warns of files that stay when the uid of their session goes to another.
+func (c *compiler) outlived(at string, s *policy.Service) {
+	if p := c.profileOf(s); p != nil && s.User == policy.Dynamic && len(p.Files.Write) > 0 {
+		c.warn(codeOutlived, c.near(at+".user"), `name a user of its own, or leave write out: files { tmp = "16MiB" } is private and ends with the session`,
+			"what a session of service %q leaves in %s belongs to a uid that another session gets later", s.Name, clip(p.Files.Write[0]))
+	}
 }
 
 // profileOf is the service's profile, of the policy or shipped, or nil.

@@ -24,6 +24,9 @@ func TestAdvice(t *testing.T) {
 		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.line\nwidens = [\"network\", \"syscalls\"]\nbecause = \"x\"\n" +
 			"network {\n  mode = \"host\"\n  connect = " + connect + "\n}\nsyscalls { " + syscalls + " }\n}\n"
 	}
+	writes := func(user, files string) string {
+		return strings.Replace(one("acl = acl.nobody\n  profile = profile.p"), `"nobody"`, `"`+user+`"`, 1) + "profile \"p\" {\nbase = profile.line\nwidens = [\"files\"]\n" + files + "\n}\n"
+	}
 	script := func(program, profile string) string {
 		return strings.Replace(one("acl = acl.nobody\n  profile = "+profile), "/bin/cat", program, 1)
 	}
@@ -66,6 +69,9 @@ profile "c" {
 }
 `, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
 		{one("acl = acl.nobody\n  profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
+		{writes("dynamic", `files { write = ["/srv"] }`), codeOutlived, `"dynamic"`, "leaves in /srv belongs"},
+		{writes("nobody", `files { write = ["/srv"] }`), "", "", ""},
+		{writes("dynamic", `files { tmp = "1MiB" }`), codeSpare, `"files"`, ""},
 		{script("/bin/sh", "profile.line"), codeHabit, `"/bin/sh"`, "/bin/sh is process 1 under profile \"line\": SIGPIPE"},
 		{script("/usr/bin/python3.11", "profile.files"), codeHabit, `"/usr/bin/python3.11"`, "is process 1"},
 		{script("/usr/local/sbin/report.sh", "profile.line"), codeHabit, `"/usr/local/sbin/report.sh"`, "is process 1"},

@@ -42,6 +42,7 @@ const (
 	// codeUnreachable is a warning: a rule behind one that everybody matches.
 	codeUnreachable = "CM510"
 	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
+	codeOutlived    = "CM512" // warning: files that outlive the uid of user = "dynamic"
 	codeHost        = "CM601" // warning: more than this host has
 	codeProgram     = "CM602" // what casemated does not serve, or cannot open, on this host
 	codeLibrary     = "CM603" // a program that does not find a library on this host
