@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"casemate/policy"
@@ -47,7 +48,7 @@ func readDir(dir string, f *os.File, info fs.FileInfo) (files []policy.SourceFil
 	}
 	names, err := policy.SourceNames(f)
 	if err != nil {
-		return nil, policy.SystemError(dir, err)
+		return nil, misnamed(dir, policy.SystemError(dir, err))
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -69,6 +70,19 @@ func readDir(dir string, f *os.File, info fs.FileInfo) (files []policy.SourceFil
 		files = append(files, policy.SourceFile{Name: name, Data: data})
 	}
 	return files, nil
+}
+
+// misnamed names the file of a directory without policy files that may be meant for one.
+func misnamed(dir string, err error) error {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		stem, hcl := strings.CutSuffix(e.Name(), ".hcl")
+		if hcl && stem != "" && !strings.HasSuffix(e.Name(), policy.SourceSuffix) && !strings.HasPrefix(stem, ".") {
+			return &policy.SourceError{Path: dir, Reason: fmt.Sprintf("no policy file in the directory %s: their names end with %s, and %s does not", dir, policy.SourceSuffix, e.Name()),
+				Next: fmt.Sprintf("rename it to %s", filepath.Join(dir, stem+policy.SourceSuffix))}
+		}
+	}
+	return err
 }
 
 // readFile checks what is open, so that nothing can change between look and read.
