@@ -121,6 +121,7 @@ func TestDiagnostics(t *testing.T) {
 		{"long list", one("groups = [" + strings.Repeat(`"a",`, 5000) + "]"), codeBounds, "[", "longer than 4096", ""},
 		{"amplified string", one("dir = local.a9") + "locals {\n a0 = \"xxxxxxxxxxxxxxxx\"\n" + numbered(9, "a%[2]d = \""+strings.Repeat("${local.a%[1]d}", 16)+"\"\n") + "}", codeBounds, `"`, "longer than 65536", ""},
 		{"amplified lists", one("groups = local.a9") + "locals {\n a0 = [\"x\"]\n" + numbered(9, "a%[2]d = concat("+strings.Repeat("local.a%[1]d,", 99)+"local.a%[1]d)\n") + "}", codeBounds, "concat", "longer than 4096", ""},
+		{"functions that give back little", one("groups = local.a9") + "locals {\n l = [" + strings.Repeat(`"x",`, 4000) + "]\n" + numbered(4000, "a%d = setunion(local.l, local.l)\n") + "}", codeBounds, "setunion", "grows too large", ""},
 		{"references to a long list", head + "locals { l = [" + strings.Repeat(`"any",`, 4000) + "] }\nacl \"a\" {\n" + strings.Repeat("deny { from = local.l }\n", 2000) + "}", codeBounds, "local.l", "grows too large", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,6 +15,8 @@ const (
 	maxList   = 4096     // items of one list or object
 	maxLocals = 4096
 	maxWork   = 16 << 20 // bytes and items made by the whole compilation
+	// workOfItem is what a function spends on an item of its arguments.
+	workOfItem = 8
 )
 
 // local is one local value and how far its evaluation got.

@@ -33,20 +33,24 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (value, bool) {
 		c.report(codeFeature, e.Range(), "write the arguments out", "expansion is not part of the policy language")
 		return value{}, false
 	}
-	args := make([]value, len(e.Args))
+	args, items := make([]value, len(e.Args)), 0
 	for i, x := range e.Args {
 		v, ok := c.eval(x)
 		if !ok {
 			return value{}, false
 		}
-		args[i] = v
+		args[i], items = v, items+len(v.list)
+	}
+	// A call's work is what it reads: what it makes may be nothing.
+	if !c.spend(e.Range(), workOfItem*items) {
+		return value{}, false
 	}
 	v, wrong, next := f(c, e.Range(), args)
 	switch {
 	case wrong != "":
 		c.report(codeCall, e.Range(), next, "%s: %s", e.Name, wrong)
 		return value{}, false
-	case v.kind == kindList && !c.fits(e.Range(), len(v.list)), !c.spend(e.Range(), len(v.list)+len(v.s)):
+	case v.kind == kindList && !c.fits(e.Range(), len(v.list)):
 		return value{}, false
 	}
 	v.rng = e.Range()
