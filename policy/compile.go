@@ -3,10 +3,15 @@ package policy
 import (
 	"encoding/json"
 	"slices"
+	"time"
 )
 
-// CompileFormat is the format_version of CompileRequest and CompileResponse.
-const CompileFormat = 1
+// CompileFormat is the format_version of CompileRequest and CompileResponse. The others bound each compiler.
+const (
+	CompileFormat   = 1
+	CompileDeadline = 20 * time.Second // wall clock: a busy host is slow, and a TERM does not wait for it
+	CompileMemory   = 1 << 30          // bytes
+)
 
 // SourceFile is one policy file as read: Name is the name diagnostics show.
 type SourceFile struct {

@@ -36,6 +36,7 @@ type app struct {
 	color    string
 	control  string
 	colored  bool
+	settled  bool  // the flags are read and right
 	broken   error // the first failed write to out
 	grants   map[*cobra.Command]func(args []string) confine.Grant
 }
@@ -69,6 +70,7 @@ func (a *app) settle() error {
 	default:
 		return fmt.Errorf("color %q is not known: write auto, always or never", a.color)
 	}
+	a.settled = true
 	return nil
 }
 
@@ -126,8 +128,12 @@ func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[s
 }
 
 // compile gives the document of policy files, or checks the one compiled document
-// among files.
+// among files, within the bounds of both.
 func compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
+	return bounded(policy.CompileDeadline, policy.CompileMemory, func() (*policy.Document, []policy.Diagnostic) { return compiled(files) })
+}
+
+func compiled(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
 	i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return policy.IsDocument(f.Name) })
 	if i < 0 {
 		return lang.Compile(files)
@@ -208,18 +214,6 @@ func (a *app) paint(style string) func(string) string {
 		}
 		return "\x1b[" + style + "m" + s + "\x1b[0m"
 	}
-}
-
-// refuse prints diagnostics that end a verb, in the chosen format.
-func (a *app) refuse(ds []policy.Diagnostic) error {
-	if a.json() {
-		if err := a.printJSON(checkReport{FormatVersion: 1, Diagnostics: ds}); err != nil {
-			return err
-		}
-	} else {
-		a.diagnose(ds)
-	}
-	return errReported
 }
 
 // count writes "1 error" or "3 errors and 1 warning".

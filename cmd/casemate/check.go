@@ -15,14 +15,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// checkReport is the JSON of check, and of every verb that refuses a policy.
+// checkReport is the JSON of check.
 type checkReport struct {
-	FormatVersion int                 `json:"format_version"`
-	Valid         bool                `json:"valid"`
-	Digest        string              `json:"digest,omitempty"`
-	Services      []checkService      `json:"services,omitempty"`
-	Diagnostics   []policy.Diagnostic `json:"diagnostics"`
-	Host          *hostReport         `json:"host,omitempty"`
+	FormatVersion int `json:"format_version"`
+	*failure
+	Valid       bool                `json:"valid"`
+	Digest      string              `json:"digest,omitempty"`
+	Services    []checkService      `json:"services,omitempty"`
+	Diagnostics []policy.Diagnostic `json:"diagnostics"`
+	Host        *hostReport         `json:"host,omitempty"`
 }
 
 // checkService is one line of check's table.
@@ -82,8 +83,11 @@ would not start (--host).`,
 				ds = append(ds, ownFault(args)...)
 				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy, hostnet))...)
 			}
+			if doc == nil {
+				return a.refuse(ds, func(f failure) any { return checkReport{FormatVersion: 1, failure: &f, Diagnostics: ds} })
+			}
 			r := report(doc, ds)
-			if doc != nil && onHost {
+			if onHost {
 				r.Host = onKernel(doc.Policy, landlock.ABI())
 			}
 			if a.json() {
@@ -92,21 +96,15 @@ would not start (--host).`,
 				}
 			} else {
 				a.diagnose(ds)
-				if doc != nil && !quiet {
+				if !quiet {
 					a.table(doc)
 				}
 				a.host(r.Host)
 			}
-			if doc != nil {
-				if policy.HasErrors(ds) { // of this host's
-					return errNo
-				}
-				return r.Host.answer()
+			if policy.HasErrors(ds) { // of this host's
+				return errNo
 			}
-			if !a.json() {
-				fmt.Fprintf(a.err, "casemate: %s; the policy is not valid\n", count(ds))
-			}
-			return errReported
+			return r.Host.answer()
 		},
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
@@ -123,11 +121,7 @@ would not start (--host).`,
 }
 
 func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
-	r := checkReport{FormatVersion: 1, Valid: doc != nil, Diagnostics: append([]policy.Diagnostic{}, ds...)}
-	if doc == nil {
-		return r
-	}
-	r.Digest = doc.Digest
+	r := checkReport{FormatVersion: 1, Valid: true, Digest: doc.Digest, Diagnostics: append([]policy.Diagnostic{}, ds...)}
 	for i := range doc.Policy.Services {
 		s := &doc.Policy.Services[i]
 		c := checkService{Name: s.Name, User: string(s.User), ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: valid.Reason(doc.Policy, s)}

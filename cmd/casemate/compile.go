@@ -44,7 +44,7 @@ Exit status: 0 done, 1 the policy is not valid.`,
 			}
 			doc, ds, _ := a.load(args)
 			if doc == nil {
-				return a.refuse(ds)
+				return a.refuse(ds, nil)
 			}
 			a.diagnose(ds)
 			b, err := policy.EncodeDocument(doc)

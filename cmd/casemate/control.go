@@ -58,11 +58,12 @@ func (a *app) askAll(req policy.ControlRequest) (*policy.ControlResponse, []byte
 	if resp.OK {
 		return &resp, rest, nil
 	}
-	if a.json() {
-		return nil, nil, errors.Join(a.printJSON(resp), errReported)
-	}
 	a.diagnose(resp.Diagnostics)
-	return nil, nil, fmt.Errorf("casemated: %s", resp.Error)
+	if !a.json() {
+		return nil, nil, fmt.Errorf("casemated: %s", resp.Error)
+	}
+	fmt.Fprintf(a.err, "casemate: casemated: %s\n", resp.Error)
+	return nil, nil, errors.Join(a.printJSON(resp), errReported)
 }
 
 // unreachable says what stands between us and the control socket.

@@ -126,7 +126,7 @@ func (a *app) explanation(paths []string, service, client, name, local string) (
 	}
 	doc, ds, _ := a.load(paths)
 	if doc == nil {
-		return nil, a.refuse(ds)
+		return nil, a.refuse(ds, nil)
 	}
 	return explain.Ask(doc, q)
 }
@@ -152,7 +152,7 @@ func (a *app) explain(e *explain.Explanation) {
 		a.printf(" to %s", e.Local)
 	}
 	a.printf("\n  %s\n", e.Reason)
-	if e.Origin != "" {
+	if e.Origin != "" && e.Origin != "default" { // the reason says that it is the default
 		a.printf("  at %s\n", e.Origin)
 	}
 	if len(e.Steps) > 0 {
@@ -163,7 +163,7 @@ func (a *app) explain(e *explain.Explanation) {
 		if s.Matched {
 			mark = "*"
 		}
-		name := fmt.Sprintf("rule %d", s.Index+1)
+		name := fmt.Sprintf("rule %d", s.Number)
 		if s.Name != "" {
 			name += fmt.Sprintf(" %q", s.Name)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"casemate/cmd/confine"
 	"casemate/policy"
@@ -32,21 +33,24 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 			if len(args) == 0 {
 				args = []string{policyPath}
 			}
-			changed := false
+			r := formatReport{FormatVersion: 1, Files: []formatted{}}
 			for _, path := range args {
 				files, err := a.read(path)
 				if err != nil {
-					return a.refuse([]policy.Diagnostic{sourceDiagnostic(path, err)})
+					return a.unformatted(&r, []policy.Diagnostic{sourceDiagnostic(path, err)})
 				}
 				for _, f := range files {
-					c, err := a.formatFile(f, check, showDiff)
-					if err != nil {
+					if err := a.formatFile(&r, f, check, showDiff); err != nil {
 						return err
 					}
-					changed = changed || c
 				}
 			}
-			if changed && check {
+			if a.json() {
+				if err := a.printJSON(r); err != nil {
+					return err
+				}
+			}
+			if check && slices.ContainsFunc(r.Files, func(f formatted) bool { return f.Changed }) {
 				return errNo
 			}
 			return nil
@@ -64,30 +68,58 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 	return cmd
 }
 
-// formatFile formats one file and tells whether that changes it. Its name goes
-// to standard output, its diff too if asked for.
-func (a *app) formatFile(f policy.SourceFile, check, showDiff bool) (bool, error) {
-	out, ds := lang.Format(f)
+// formatReport is the JSON of fmt.
+type formatReport struct {
+	FormatVersion int `json:"format_version"`
+	*failure
+	Files       []formatted         `json:"files"`
+	Diagnostics []policy.Diagnostic `json:"diagnostics,omitempty"`
+}
+
+// formatted is one file that fmt has looked at.
+type formatted struct {
+	Name    string `json:"name"`
+	Changed bool   `json:"changed"` // with --check: it would be
+	Diff    string `json:"diff,omitempty"`
+	Text    string `json:"text,omitempty"` // of standard input
+}
+
+func (a *app) unformatted(r *formatReport, ds []policy.Diagnostic) error {
+	return a.refuse(ds, func(f failure) any {
+		r.failure, r.Diagnostics = &f, ds
+		return r
+	})
+}
+
+// formatFile formats one file. Its name goes to standard output if that changes it, its
+// diff too if asked for, and all of that to r.
+func (a *app) formatFile(r *formatReport, f policy.SourceFile, check, showDiff bool) error {
+	out, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() ([]byte, []policy.Diagnostic) { return lang.Format(f) })
 	if policy.HasErrors(ds) {
-		return false, a.refuse(ds)
+		return a.unformatted(r, ds)
 	}
 	stdin := f.Name == "<stdin>"
-	changed := !bytes.Equal(out, f.Data)
+	done := formatted{Name: f.Name, Changed: !bytes.Equal(out, f.Data)}
+	text := ""
 	switch {
 	case stdin && !check && !showDiff:
-		a.printf("%s", out)
-		return changed, nil
-	case !changed:
-		return false, nil
+		done.Text, text = string(out), string(out)
+	case !done.Changed:
 	case showDiff:
-		a.printf("%s", diff.Diff(f.Name, f.Data, f.Name+" (formatted)", out))
+		done.Diff = string(diff.Diff(f.Name, f.Data, f.Name+" (formatted)", out))
+		text = done.Diff
 	default:
-		a.printf("%s\n", f.Name)
+		text = f.Name + "\n"
 	}
-	if check || stdin {
-		return true, nil
+	if done.Changed && !check && !stdin {
+		if err := replace(f.Name, out); err != nil {
+			return err
+		}
 	}
-	return true, replace(f.Name, out)
+	if r.Files = append(r.Files, done); !a.json() {
+		a.printf("%s", text)
+	}
+	return nil
 }
 
 // folders are the directories in which replace writes for these paths: a path

@@ -73,11 +73,12 @@ ended), or the service has none, 1 otherwise.`,
 
 // killReport is the JSON of kill.
 type killReport struct {
-	FormatVersion int                    `json:"format_version"`
-	Ended         []policy.SessionStatus `json:"ended"`
-	Unknown       []uint64               `json:"unknown"`            // ids of no session that runs
-	Left          []policy.SessionStatus `json:"left,omitempty"`     // did not end
-	Process1      []uint64               `json:"process1,omitempty"` // have no init
+	FormatVersion int `json:"format_version"`
+	*failure
+	Ended    []policy.SessionStatus `json:"ended"`
+	Unknown  []uint64               `json:"unknown"`            // ids of no session that runs
+	Left     []policy.SessionStatus `json:"left,omitempty"`     // did not end
+	Process1 []uint64               `json:"process1,omitempty"` // have no init
 }
 
 // kill ends the sessions of ids, or those of q.Service, and waits for their end.
@@ -171,6 +172,12 @@ func (a *app) process1(hit []policy.SessionStatus) (ids []uint64, err error) {
 
 // killed prints the outcome.
 func (a *app) killed(r *killReport, service string) error {
+	if n := len(r.Left); n > 0 {
+		r.failure = &failure{false, fmt.Sprintf("%d of %d sessions have not ended", n, n+len(r.Ended))}
+	}
+	for _, s := range r.Left {
+		fmt.Fprintf(a.err, "casemate: session %d of %s has not ended: its process %d hangs in the kernel\n", s.ID, s.Service, s.PID)
+	}
 	if a.json() {
 		if err := a.printJSON(r); err != nil {
 			return err
@@ -181,9 +188,6 @@ func (a *app) killed(r *killReport, service string) error {
 		}
 		for _, id := range r.Unknown {
 			fmt.Fprintf(a.err, "casemate: %d is no session that runs: it is over, or a client inside a built-in, which ends with its program (status --sessions)\n", id)
-		}
-		for _, s := range r.Left {
-			fmt.Fprintf(a.err, "casemate: session %d of %s has not ended: its process %d hangs in the kernel\n", s.ID, s.Service, s.PID)
 		}
 		if service != "" && len(r.Ended)+len(r.Left) == 0 {
 			fmt.Fprintf(a.err, "casemate: no session of %q runs\n", service)

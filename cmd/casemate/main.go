@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 
 	"casemate/cmd/confine"
+	"casemate/cmd/version"
 
 	"github.com/spf13/cobra"
 )
@@ -48,13 +49,13 @@ func main() {
 // job, so it ends with 1; its text goes to stderr for the bug report. confined
 // takes from the process all but what the verb was told to read and to write.
 func run(args []string, in io.Reader, out, errw io.Writer, confined func(confine.Grant) error) (code int) {
+	a := &app{in: in, out: out, err: errw, grants: map[*cobra.Command]func([]string) confine.Grant{}}
 	defer func() {
 		if r := recover(); r != nil {
-			fmt.Fprintf(errw, "casemate: internal error, please report it: %v\n", r)
+			a.fail(fmt.Errorf("internal error, please report it: %v", r))
 			code = exitFail
 		}
 	}()
-	a := &app{in: in, out: out, err: errw, grants: map[*cobra.Command]func([]string) confine.Grant{}}
 	cmd := a.root(confined)
 	cmd.SetArgs(args)
 	cmd.SetIn(in)
@@ -64,13 +65,16 @@ func run(args []string, in io.Reader, out, errw io.Writer, confined func(confine
 	if a.broken != nil && err == nil {
 		err = fmt.Errorf("write output: %w", a.broken)
 	}
+	if err != nil && !a.settled {
+		a.format = early(args)
+	}
 	switch {
 	case err == nil:
 		return exitYes
 	case errors.Is(err, errNo):
 		return exitNo
 	case !errors.Is(err, errReported):
-		fmt.Fprintf(errw, "casemate: %v\n", err)
+		a.fail(err)
 	}
 	return exitFail
 }
@@ -91,6 +95,11 @@ running casemated. Before it parses anything, casemate takes from itself what it
 verb does not need (Landlock): other files, any tcp connection; casemate version
 says what this kernel enforces.
 
+With -o json a verb writes one JSON object with "format_version" to standard output.
+Where it could not do the job (exit status 1) that object has "ok": false, the text of the
+error as "error" and, where they are what is wrong, the "diagnostics"; the same text is on
+standard error. Rules count from 1 in both.
+
 Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		Example: `  casemate check /etc/casemate
   casemate explain finger 192.0.2.66 /etc/casemate
@@ -98,8 +107,10 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cmd.Help(); err != nil {
-				return err
+			if !a.json() {
+				if err := cmd.Help(); err != nil {
+					return err
+				}
 			}
 			return fmt.Errorf("no verb given")
 		},
@@ -118,6 +129,9 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	f.StringVarP(&a.format, "output", "o", "text", "output format: text or json")
 	f.StringVar(&a.color, "color", "auto", "color of text: auto, always or never")
 	f.StringVar(&a.control, "control", controlPath, "control socket of casemated")
+	cmd.Version = version.Word()
+	cmd.SetVersionTemplate(versionLine() + "\n")
+	cmd.SetHelpCommand(a.helpCmd())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.profilesCmd(),
 		a.statusCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.logTopic())

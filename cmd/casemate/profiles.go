@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -18,10 +19,10 @@ func (a *app) profilesCmd() *cobra.Command {
 		Use:   "profiles [NAME...]",
 		Short: "List or print the shipped profiles",
 		Long: `profiles lists the profiles that are part of casemate, from the narrowest to the
-widest. With names it prints their source in the policy language; with --source it
-prints the whole shipped file, which also holds acl.anyone, acl.localhost,
-limit.default and limit.wait. With -o json profiles are printed resolved: with
-everything they have from their bases.
+widest. With names (line, or profile.line) it prints their source in the policy language;
+with --source alone it prints the whole shipped file, which also holds acl.anyone,
+acl.localhost, limit.default and limit.wait. With -o json profiles are printed resolved,
+with everything they have from their bases, and with --source too as their source.
 
 With --groups it lists the groups of system calls that syscalls { allow, deny }
 may name, or those named: what each is for, its calls, the calls it allows by their
@@ -37,13 +38,12 @@ without @, it prints which groups have it and what it costs a profile to allow i
 			if groups {
 				return a.groups(args)
 			}
-			if all {
-				a.printf("%s", lang.Shipped())
-				return nil
-			}
 			chosen, err := chooseProfiles(args)
 			if err != nil {
 				return err
+			}
+			if all || len(args) > 0 && !a.json() {
+				return a.source(chosen, len(args) == 0)
 			}
 			if a.json() {
 				return a.printJSON(struct {
@@ -51,25 +51,38 @@ without @, it prints which groups have it and what it costs a profile to allow i
 					Profiles      []sandbox.Profile `json:"profiles"`
 				}{1, chosen})
 			}
-			for i, p := range chosen {
-				if len(args) == 0 {
-					a.printf("%s\n", a.paint("1")("profile."+p.Name))
-					for _, line := range explain.Layers(&p) {
-						a.printf("  %s\n", line)
-					}
-					continue
+			for _, p := range chosen {
+				a.printf("%s\n", a.paint("1")("profile."+p.Name))
+				for _, line := range explain.Layers(&p) {
+					a.printf("  %s\n", line)
 				}
-				if i > 0 {
-					a.printf("\n")
-				}
-				a.printf("%s", lang.ShippedBlock("profile", p.Name))
 			}
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&groups, "groups", false, "list the groups of system calls")
-	cmd.Flags().BoolVar(&all, "source", false, "print the whole shipped file")
+	cmd.Flags().BoolVar(&all, "source", false, "print the source of the profiles named, or the whole shipped file")
 	return cmd
+}
+
+// source prints the source of profiles, or all of the shipped file.
+func (a *app) source(chosen []sandbox.Profile, whole bool) error {
+	text := lang.Shipped()
+	if !whole {
+		var blocks [][]byte
+		for _, p := range chosen {
+			blocks = append(blocks, lang.ShippedBlock("profile", p.Name))
+		}
+		text = bytes.Join(blocks, []byte("\n"))
+	}
+	if a.json() {
+		return a.printJSON(struct {
+			FormatVersion int    `json:"format_version"`
+			Source        string `json:"source"`
+		}{1, string(text)})
+	}
+	a.printf("%s", text)
+	return nil
 }
 
 // chooseProfiles picks shipped profiles by name; all when none is named.
@@ -86,6 +99,7 @@ func chooseProfiles(names []string) ([]sandbox.Profile, error) {
 	}
 	var chosen []sandbox.Profile
 	for _, name := range names {
+		name = strings.TrimPrefix(name, "profile.")
 		p, ok := byName[name]
 		if !ok {
 			if w := suggest.Word(name, known); w != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -19,14 +20,6 @@ func (a *app) versionCmd() *cobra.Command {
 		Example: "  casemate version -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			revision := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = s.Value
-					}
-				}
-			}
 			abi, enforced := confine.InForce()
 			if a.json() {
 				return a.printJSON(struct {
@@ -38,9 +31,9 @@ func (a *app) versionCmd() *cobra.Command {
 					LandlockABI   int    `json:"landlock_abi"`
 					// Confined is what the kernel takes from casemate itself.
 					Confined []string `json:"confined"`
-				}{1, version.Word(), runtime.Version(), revision, 1, abi, append([]string{}, enforced...)})
+				}{1, version.Word(), runtime.Version(), revision(), 1, abi, append([]string{}, enforced...)})
 			}
-			a.printf("casemate %s (%s, revision %s), policy edition 1\n", version.Word(), runtime.Version(), revision)
+			a.printf("%s\n", versionLine())
 			if abi == 0 {
 				a.printf("not confined: this kernel has no Landlock\n")
 			} else {
@@ -49,4 +42,20 @@ func (a *app) versionCmd() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+func versionLine() string {
+	return fmt.Sprintf("casemate %s (%s, revision %s), policy edition 1", version.Word(), runtime.Version(), revision())
+}
+
+// revision is that of the source, where the build knew it.
+func revision() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
 }

@@ -17,13 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The bounds of one run of the compiler. One that crashes, hangs or prints
-// garbage leaves the old generation running.
-const (
-	compileDeadline = 20 * time.Second // wall clock: a busy host is slow, and a TERM does not wait for it
-	compileTime     = 10 * time.Second // of processor
-	maxCompiled     = 64 << 20         // bytes of its answer
-)
+// maxCompiled is how many bytes a compiler may answer. One that crashes, hangs or prints garbage leaves the old generation running.
+const maxCompiled = 64 << 20
 
 // compileApart has `casemate compile --stdin` compile the policy in a sandbox
 // of its own: the policy's text goes in as bytes, a document of constants comes
@@ -125,7 +120,7 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 		unix.Close(pair[0])
 		return nil, err
 	}
-	answer, err := exchange(pair[0], request, compileDeadline)
+	answer, err := exchange(pair[0], request, policy.CompileDeadline)
 	unix.Close(pair[0])
 	// A socket that the compiler closed early is the sign of its end, not the cause.
 	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)

@@ -3,6 +3,7 @@ package broker
 import (
 	"os"
 
+	"casemate/policy"
 	"casemate/sandbox"
 )
 
@@ -32,8 +33,8 @@ func helperProfile(name string, memory int64, more ...string) sandbox.Profile {
 // other socket; seconds of processor and a bound on memory, since a policy may
 // be made to cost both.
 func compileProfile() sandbox.Profile {
-	p := helperProfile("casemate-compile", 1<<30)
-	p.Resources[sandbox.CPUTime] = int64(compileTime.Seconds())
+	p := helperProfile("casemate-compile", policy.CompileMemory)
+	p.Resources[sandbox.CPUTime] = 10
 	return p
 }
 

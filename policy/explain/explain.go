@@ -105,10 +105,10 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 		return fmt.Errorf("explain: acl %q: %w", s.ACL, err)
 	}
 	d := m.Decide(client)
-	e.Decision, e.Rule, e.NeedsName = d.Verdict, d.Rule, d.NeedName
+	e.Decision, e.Rule, e.NeedsName = d.Verdict, number(d.Rule), d.NeedName
 	e.Steps = []Rule{}
 	for _, step := range trace.Steps(list, client) {
-		r := Rule{Index: step.Rule, Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
+		r := Rule{Number: number(step.Rule), Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
 		if !r.Matched || step.Rule >= 0 {
 			e.Steps = append(e.Steps, r)
@@ -116,7 +116,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 		e.Reason = step.Why
 	}
 	e.Origin = doc.Origins.Lookup(originOf(s, d.Rule))
-	rule := fmt.Sprintf("rule %d", d.Rule+1)
+	rule := fmt.Sprintf("rule %d", e.Rule)
 	if e.RuleName = list.RuleName(d.Rule); e.RuleName != "" {
 		rule = fmt.Sprintf("rule %q", e.RuleName)
 	}
@@ -129,6 +129,14 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 		e.Reason = fmt.Sprintf("no rule of acl %q matches, its default is %s", s.ACL, d.Verdict)
 	}
 	return nil
+}
+
+// number is how people count the rule of an index; what is no rule stays below 0.
+func number(rule int) int {
+	if rule < 0 {
+		return rule
+	}
+	return rule + 1
 }
 
 // originOf is the path, in Origins, of what a decision's rule index names.

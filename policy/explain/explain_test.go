@@ -53,14 +53,14 @@ func TestExplain(t *testing.T) {
 		reason  string
 		pending bool
 	}{
-		{"deny rule", "office", Query{Client: netip.MustParseAddr("192.0.2.66"), Local: local}, acl.Deny, 0, "f:1:1", "192.0.2.66", false},
-		{"mapped", "office", Query{Client: netip.MustParseAddr("::ffff:192.0.2.66"), Local: local}, acl.Deny, 0, "f:1:1", "192.0.2.66", false},
-		{"allow rule", "office", Query{Client: netip.MustParseAddr("192.0.2.1"), Local: local}, acl.Allow, 1, "f:2:1", "192.0.2.0/24", false},
+		{"deny rule", "office", Query{Client: netip.MustParseAddr("192.0.2.66"), Local: local}, acl.Deny, 1, "f:1:1", "192.0.2.66", false},
+		{"mapped", "office", Query{Client: netip.MustParseAddr("::ffff:192.0.2.66"), Local: local}, acl.Deny, 1, "f:1:1", "192.0.2.66", false},
+		{"allow rule", "office", Query{Client: netip.MustParseAddr("192.0.2.1"), Local: local}, acl.Allow, 2, "f:2:1", "192.0.2.0/24", false},
 		{"default", "office", Query{Client: netip.MustParseAddr("198.51.100.1"), Local: local}, acl.Deny, -1, "default", "default is deny", false},
 		{"other local", "office", Query{Client: netip.MustParseAddr("192.0.2.1"), Local: netip.MustParseAddr("172.16.0.1")}, acl.Deny, -1, "default", "", false},
 		{"no acl", "", Query{Client: netip.MustParseAddr("192.0.2.1")}, acl.Deny, -2, "f:9:1", "no acl", false},
-		{"needs name", "named", Query{Client: netip.MustParseAddr("192.0.2.1")}, acl.Deny, 0, "f:5:1", "host name", true},
-		{"named", "named", Query{Client: netip.MustParseAddr("192.0.2.1"), Name: "www.example.org"}, acl.Allow, 0, "f:5:1", ".example.org", false},
+		{"needs name", "named", Query{Client: netip.MustParseAddr("192.0.2.1")}, acl.Deny, 1, "f:5:1", "host name", true},
+		{"named", "named", Query{Client: netip.MustParseAddr("192.0.2.1"), Name: "www.example.org"}, acl.Allow, 1, "f:5:1", ".example.org", false},
 		{"paranoid", "named", Query{Client: netip.MustParseAddr("192.0.2.1"), Name: "paranoid"}, acl.Deny, -1, "", "default is deny", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -32,8 +32,8 @@ type Explanation struct {
 	// Decision is allow or deny; Reason says in one sentence why.
 	Decision acl.Verdict `json:"decision"`
 	Reason   string      `json:"reason"`
-	// Rule is the deciding rule's index, -1 for the acl's default, -2 when the
-	// service has no acl.
+	// Rule is the deciding rule's number in its acl, from 1, as the text says it;
+	// -1 for the acl's default, -2 when the service has no acl.
 	Rule int `json:"rule"`
 	// RuleName is the deciding rule's name, where it has one.
 	RuleName string `json:"rule_name,omitempty"`
@@ -60,7 +60,7 @@ type Explanation struct {
 
 // Rule is one rule that was tried, in order.
 type Rule struct {
-	Index   int         `json:"index"`
+	Number  int         `json:"number"` // as Explanation.Rule
 	Name    string      `json:"name,omitempty"`
 	Verdict acl.Verdict `json:"verdict"`
 	Origin  string      `json:"origin,omitempty"`
