@@ -121,12 +121,8 @@ func (w *logWorker) end() {
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
 	switch o := d.order; o.Kind {
-	case wire.Pipes, wire.Sockets:
-		return w.pipes.add(o.Pipe, d.file, o.Kind == wire.Sockets)
-	case wire.Over:
-		w.pipes.over(o.Pipe, time.Now())
-	case wire.Belongs, wire.Records:
-		return w.pipes.belongs(o)
+	case wire.Text, wire.Syslog, wire.Records:
+		return w.pipes.add(o, d.file)
 	case wire.Audit:
 		return w.readAudit(d.file)
 	case wire.Ping:

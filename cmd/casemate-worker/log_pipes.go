@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -24,9 +23,9 @@ const (
 	maxTurns  = 256 // when the worker is to end and somebody goes on writing
 )
 
-// pipes are the reading ends of all sessions' stderr, and the sockets of their
-// /dev/log. Only some and taken are for another goroutine, which waits for pipes to
-// have something, and back is for those that aside starts.
+// pipes are the reading ends of sessions' stderr, and the sockets of their /dev/log.
+// Only some and taken are for another goroutine, which waits for pipes to have
+// something, and back is for those that aside starts.
 type pipes struct {
 	tell   func(wire.Report)
 	ledger *ledger
@@ -34,24 +33,19 @@ type pipes struct {
 	raw    syscall.RawConn
 	some   chan struct{} // there are some ready
 	taken  chan struct{} // and they have had their turn
-	open   map[uint32]*pipe
-	left   map[uint32]int // of those that came together, by the first one's number
-	asked  int            // questions without answer
-	away   int            // messages that aside is taking
-	back   chan message   // and has taken
+	open   map[int]*pipe // by descriptor
+	away   int           // messages that aside is taking
+	back   chan message  // and has taken
 	done   chan struct{}
 	events []unix.EpollEvent
 	buf    []byte
 }
 
-// pipe is one of them. Nothing is read of it before its session is known.
+// pipe is one of them.
 type pipe struct {
-	fd     int
-	socket bool
-	over   bool // nobody will send to the socket any more
-	away   bool // another goroutine takes a message off it
-	asked  bool
-	writer *writer // nil = not known yet
+	file   *os.File
+	whose  wire.Order
+	writer *writer // nil = it was silent so far
 }
 
 func newPipes(tell func(wire.Report), l *ledger) (*pipes, error) {
@@ -65,7 +59,7 @@ func newPipes(tell func(wire.Report), l *ledger) (*pipes, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	p := &pipes{tell: tell, ledger: l, epoll: os.NewFile(uintptr(fd), "pipes"), some: make(chan struct{}), taken: make(chan struct{}), back: make(chan message), done: make(chan struct{}),
-		open: make(map[uint32]*pipe), left: make(map[uint32]int), events: make([]unix.EpollEvent, maxReady), buf: make([]byte, maxRead)}
+		open: make(map[int]*pipe), events: make([]unix.EpollEvent, maxReady), buf: make([]byte, maxRead)}
 	p.raw, err = p.epoll.SyscallConn()
 	return p, err
 }
@@ -73,7 +67,7 @@ func newPipes(tell func(wire.Report), l *ledger) (*pipes, error) {
 func (p *pipes) close() {
 	close(p.done)
 	for _, x := range p.open {
-		unix.Close(x.fd)
+		_ = x.file.Close()
 	}
 	_ = p.epoll.Close()
 }
@@ -101,25 +95,16 @@ func (p *pipes) wait(done chan struct{}) {
 	}
 }
 
-// add takes the pipes or sockets of one store, numbered from first on.
-func (p *pipes) add(first uint32, store *os.File, sockets bool) error {
-	defer store.Close()
-	fds, err := wire.Peek(int(store.Fd()))
-	if err != nil || p.left[first] > 0 {
-		return fmt.Errorf("pipes from %d: not new, or no store: %w", first, err)
-	}
-	for i, fd := range fds {
-		n := first + uint32(i)
-		p.open[n] = &pipe{fd: fd, socket: sockets}
-		p.left[first]++
-		err = errors.Join(err, unix.SetNonblock(fd, true), p.watch(unix.EPOLL_CTL_ADD, n))
-	}
-	return err
+// add takes one: from now on it is read.
+func (p *pipes) add(whose wire.Order, file *os.File) error {
+	fd := int(file.Fd())
+	p.open[fd] = &pipe{file: file, whose: whose}
+	return errors.Join(unix.SetNonblock(fd, true), p.watch(unix.EPOLL_CTL_ADD, fd))
 }
 
-func (p *pipes) watch(op int, n uint32) error {
+func (p *pipes) watch(op, fd int) error {
 	return p.control(func(epoll int) error {
-		return unix.EpollCtl(epoll, op, p.open[n].fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(n)})
+		return unix.EpollCtl(epoll, op, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
 	})
 }
 
@@ -138,79 +123,56 @@ func (p *pipes) read(now time.Time) bool {
 		return false
 	}
 	for _, e := range p.events[:n] {
-		number := uint32(e.Fd)
-		switch x := p.open[number]; {
+		switch x := p.open[int(e.Fd)]; {
 		case x == nil:
-		case x.writer != nil && x.socket:
-			p.receive(number, x, now)
-		case x.writer != nil:
-			p.readOne(number, x, now)
-		case e.Events&unix.EPOLLIN == 0: // its session was silent
-			p.drop(number, x)
+		case x.whose.Kind == wire.Syslog:
+			p.receive(int(e.Fd), x, e.Events&unix.EPOLLHUP != 0, now)
 		default:
-			p.ask(number, x)
+			p.readOne(int(e.Fd), x, now)
 		}
 	}
 	return n > 0
 }
 
-// ask asks for the session, until whose answer the pipe itself holds what was written.
-func (p *pipes) ask(number uint32, x *pipe) {
-	if !x.asked {
-		x.asked = true
-		p.asked++
-		_ = p.watch(unix.EPOLL_CTL_DEL, number)
-		p.tell(wire.Report{Kind: wire.Whose, Pipe: number})
+func (p *pipes) readOne(fd int, x *pipe, now time.Time) {
+	n, err := unix.Read(fd, p.buf)
+	switch {
+	case n > 0:
+		p.ledger.write(p.writerOf(x, now), p.buf[:n], now)
+	case err == nil:
+		p.drop(fd, x, now)
 	}
 }
 
-func (p *pipes) readOne(number uint32, x *pipe, now time.Time) {
-	n, err := unix.Read(x.fd, p.buf)
-	switch {
-	case n > 0:
-		p.ledger.write(x.writer, p.buf[:n], now)
-	case err == nil:
-		p.drop(number, x)
+// writerOf is whom x belongs to, who begins to write with its first byte.
+func (p *pipes) writerOf(x *pipe, now time.Time) *writer {
+	if x.writer == nil {
+		what := journal.StderrLines
+		if x.whose.Kind == wire.Syslog {
+			what = journal.SyslogLines
+		}
+		x.writer = p.ledger.beginAs(what, x.whose.Name, x.whose.ID, x.whose.Kind == wire.Records, now)
+		x.writer.counted = func(c *wire.Counts) { p.tell(wire.Report{Kind: wire.Counted, ID: x.whose.ID, Counts: c}) }
 	}
+	return x.writer
 }
 
 // drop forgets a pipe that nobody can write to any more.
-func (p *pipes) drop(number uint32, x *pipe) {
+func (p *pipes) drop(fd int, x *pipe, now time.Time) {
 	if x.writer != nil {
-		p.ledger.ended(x.writer, time.Now())
+		p.ledger.ended(x.writer, now)
 	}
-	_ = p.watch(unix.EPOLL_CTL_DEL, number) // the store has it still, so closing it would not do
-	unix.Close(x.fd)
-	delete(p.open, number)
-	first := number - number%wire.PipesAtOnce
-	if p.left[first]--; p.left[first] == 0 {
-		delete(p.left, first)
-		p.tell(wire.Report{Kind: wire.Done, Pipe: first})
-	}
-}
-
-// belongs is the answer about a pipe: from now on it is read.
-func (p *pipes) belongs(o wire.Order) error {
-	x := p.open[o.Pipe]
-	if x == nil || !x.asked || x.writer != nil {
-		return fmt.Errorf("an answer about pipe %d without a question", o.Pipe)
-	}
-	p.asked--
-	what := map[bool]string{false: journal.StderrLines, true: journal.SyslogLines}[x.socket]
-	x.writer = p.ledger.beginAs(what, o.Name, o.ID, o.Kind == wire.Records, time.Now())
-	x.writer.counted = func(c *wire.Counts) { p.tell(wire.Report{Kind: wire.Counted, Pipe: o.Pipe, Counts: c}) }
-	err := p.watch(unix.EPOLL_CTL_ADD, o.Pipe)
-	if x.over {
-		p.receive(o.Pipe, x, time.Now())
-	}
-	return err
+	_ = p.watch(unix.EPOLL_CTL_DEL, fd) // the broker has it still, so closing it would not do
+	_ = x.file.Close()
+	delete(p.open, fd)
+	p.tell(wire.Report{Kind: wire.Done, ID: x.whose.ID, Of: x.whose.Kind})
 }
 
 // rest reads what the pipes hold, and reports whether that was all of it.
 func (p *pipes) rest(now time.Time) bool {
 	for range maxTurns {
 		if !p.read(now) {
-			return p.asked == 0 && p.away == 0
+			return p.away == 0
 		}
 	}
 	return true

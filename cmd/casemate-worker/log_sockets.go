@@ -4,8 +4,6 @@ import (
 	"runtime"
 	"time"
 
-	"casemate/listener/wire"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -19,29 +17,27 @@ const (
 
 // message is what was sent to a socket.
 type message struct {
-	number uint32
-	data   []byte // nil = nothing
+	fd   int
+	data []byte // nil = nothing
 }
 
-// receive takes messages off a socket. What is longer than maxRead is cut.
-func (p *pipes) receive(number uint32, x *pipe, now time.Time) {
-	for n := 0; n < maxMessages || x.over; n++ {
-		if x.away {
-			return
-		}
-		waits, rights := peek(x.fd)
+// receive takes messages off a socket, which is over once it is shut down and nothing is in
+// it. What is longer than maxRead is cut.
+func (p *pipes) receive(fd int, x *pipe, over bool, now time.Time) {
+	for range maxMessages {
+		waits, rights := peek(fd)
 		switch {
-		case !waits && x.over:
-			p.drop(number, x)
+		case !waits && over:
+			p.drop(fd, x, now)
 			return
 		case !waits:
 			return
 		case rights:
-			p.aside(number, x)
+			p.aside(fd)
 			return
 		}
-		if n, _, err := unix.Recvfrom(x.fd, p.buf, unix.MSG_DONTWAIT); err == nil {
-			p.ledger.message(x.writer, p.buf[:n], now)
+		if n, _, err := unix.Recvfrom(fd, p.buf, unix.MSG_DONTWAIT); err == nil {
+			p.ledger.message(p.writerOf(x, now), p.buf[:n], now)
 		}
 	}
 }
@@ -56,11 +52,9 @@ func peek(fd int) (waits, rights bool) {
 // are closed by that, here, and where one was the last of a tcp socket whose linger its
 // program has set, the call waits for the socket's peer: not on the goroutine that all
 // others need, and not for long, since any signal ends such a wait.
-func (p *pipes) aside(number uint32, x *pipe) {
-	x.away = true
+func (p *pipes) aside(fd int) {
 	p.away++
-	_ = p.watch(unix.EPOLL_CTL_DEL, number)
-	fd := x.fd
+	_ = p.watch(unix.EPOLL_CTL_DEL, fd)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -83,7 +77,7 @@ func (p *pipes) aside(number uint32, x *pipe) {
 			n, buf = 0, nil // the broker was quicker
 		}
 		select {
-		case p.back <- message{number, buf[:n]}:
+		case p.back <- message{fd, buf[:n]}:
 		case <-p.done:
 		}
 	}()
@@ -91,33 +85,9 @@ func (p *pipes) aside(number uint32, x *pipe) {
 
 // returned goes on with a socket that a message was taken off aside.
 func (p *pipes) returned(m message, now time.Time) error {
-	x := p.open[m.number]
-	x.away = false
 	p.away--
 	if m.data != nil {
-		p.ledger.message(x.writer, m.data, now)
+		p.ledger.message(p.writerOf(p.open[m.fd], now), m.data, now)
 	}
-	err := p.watch(unix.EPOLL_CTL_ADD, m.number)
-	if x.over {
-		p.receive(m.number, x, now)
-	}
-	return err
-}
-
-// over takes the rest from sockets that nobody will send to any more.
-func (p *pipes) over(first uint32, now time.Time) {
-	for number := first; number < first+wire.PipesAtOnce; number++ {
-		x := p.open[number]
-		if x == nil || !x.socket || x.over {
-			continue
-		}
-		x.over = true
-		if x.writer != nil {
-			p.receive(number, x, now)
-		} else if waits, _ := peek(x.fd); waits || x.asked {
-			p.ask(number, x)
-		} else {
-			p.drop(number, x)
-		}
-	}
+	return p.watch(unix.EPOLL_CTL_ADD, m.fd)
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"net"
 	"path/filepath"
 	"strings"
@@ -13,30 +13,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// logSockets makes bound sockets as the broker and its zygotes do: their paths, and the
-// store. A message to one may hold descriptors, as before Linux 6.16.
-func logSockets(t *testing.T) (paths []string, store int) {
-	t.Helper()
-	var fds []int
-	dir := t.TempDir()
-	for i := range wire.PipesAtOnce {
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		path := filepath.Join(dir, fmt.Sprint(i))
-		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-			t.Fatal(err)
-		}
-		fds, paths = append(fds, fd), append(paths, path)
-	}
-	store, err := wire.Store(fds)
+// logSocket makes a bound socket as the broker and its zygotes do, tells of it, and returns
+// its path and the broker's end. A message to it may hold descriptors, as before Linux 6.16.
+func (l *reader) logSocket(id uint64) (path string, fd int) {
+	l.t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { unix.Close(fd) })
+	path = filepath.Join(l.t.TempDir(), "log")
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		l.t.Fatal(err)
+	}
+	l.order(wire.Order{Kind: wire.Syslog, ID: id, Name: "finger"}, fd)
+	return path, fd
+}
+
+// shut ends a socket as the broker does when its session is over.
+func shut(t *testing.T, fd int) {
+	t.Helper()
+	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(store) })
-	return paths, store
 }
 
 func dialLog(t *testing.T, path string) *net.UnixConn {
@@ -72,45 +71,69 @@ func (l *reader) said(id float64, severity, text string) {
 	}
 }
 
-// TestLogSockets: a socket is not read before its session is known, each datagram is a
-// message, and once the sessions are over the rest is taken, asked for first.
+// TestLogSockets: each datagram is a message, and of a socket that is shut down what lies in
+// it, be that more than is read in a turn, before its end is told.
 func TestLogSockets(t *testing.T) {
 	l := newReader(t)
-	paths, fd := logSockets(t)
-	l.order(wire.Order{Kind: wire.Sockets, Pipe: 32}, fd)
-	c := dialLog(t, paths[2])
+	path, fd := l.logSocket(5)
+	c := dialLog(t, path)
 	say(t, c, "<34>one\ntwo")
-	l.hears(wire.Report{Kind: wire.Whose, Pipe: 34})
 	say(t, c, "<7>three")
-	l.order(wire.Order{Kind: wire.Belongs, Pipe: 34, ID: 5, Name: "finger"})
 	l.said(5, "crit", `one\x0atwo`)
 	l.said(5, "debug", "three")
 	say(t, c, "<13>"+strings.Repeat("x", maxLine)+"y")
 	l.said(5, "notice", strings.Repeat("x", maxLine))
 	l.said(5, "notice", "y")
-
 	say(t, c, "late")
-	say(t, dialLog(t, paths[9]), "later")
-	l.hears(wire.Report{Kind: wire.Whose, Pipe: 41})
-	l.order(wire.Order{Kind: wire.Over, Pipe: 32})
+	shut(t, fd)
 	l.said(5, "notice", "late")
-	l.order(wire.Order{Kind: wire.Belongs, Pipe: 41, ID: 6, Name: "finger"})
-	l.said(6, "notice", "later")
-	l.hears(wire.Report{Kind: wire.Done, Pipe: 32})
-	l.order(wire.Order{Kind: wire.Over, Pipe: 32}) // again, to who knows of them no more
+	l.hears(wire.Report{Kind: wire.Done, ID: 5, Of: wire.Syslog})
+	if _, err := c.Write([]byte("too late")); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("a message after the end: %v", err)
+	}
+	_, silent := l.logSocket(6)
+	shut(t, silent)
+	l.hears(wire.Report{Kind: wire.Done, ID: 6, Of: wire.Syslog})
+	last, _ := l.logSocket(7)
+	say(t, dialLog(t, last), "last")
 	l.order(wire.Order{Kind: wire.Last})
+	l.said(7, "notice", "last")
 	if err := l.ended(10 * time.Second); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestShutSocketIsRead: what another worker left in a socket that is shut down is read by the
+// next, in as many turns as that takes.
+func TestShutSocketIsRead(t *testing.T) {
+	l := newReader(t)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // holds more than a bound one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	sent := 0
+	for ; sent < 3*maxMessages/2 && err == nil; sent++ {
+		err = unix.Sendto(pair[1], []byte("left"), unix.MSG_DONTWAIT, nil)
+	}
+	if err != nil {
+		sent-- // as many as fit
+	}
+	shut(t, pair[0])
+	l.order(wire.Order{Kind: wire.Syslog, ID: 9, Name: "finger"}, pair[0])
+	for range sent {
+		l.said(9, "notice", "left")
+	}
+	l.hears(wire.Report{Kind: wire.Done, ID: 9, Of: wire.Syslog})
 }
 
 // TestSocketFlood: a session that says more than it may keeps no other from its say, and
 // what is left out is counted beside what is left out of stderr.
 func TestSocketFlood(t *testing.T) {
 	l := newReader(t)
-	paths, fd := logSockets(t)
-	l.order(wire.Order{Kind: wire.Sockets}, fd)
-	loud := dialLog(t, paths[0])
+	path, _ := l.logSocket(1)
+	loud := dialLog(t, path)
 	flooding := make(chan error)
 	go func() {
 		for range 2000 {
@@ -121,11 +144,8 @@ func TestSocketFlood(t *testing.T) {
 		}
 		flooding <- nil
 	}()
-	l.hears(wire.Report{Kind: wire.Whose})
-	l.order(wire.Order{Kind: wire.Belongs, ID: 1, Name: "finger"})
-	say(t, dialLog(t, paths[1]), "quiet")
-	l.hears(wire.Report{Kind: wire.Whose, Pipe: 1})
-	l.order(wire.Order{Kind: wire.Belongs, Pipe: 1, ID: 2, Name: "finger"})
+	quiet, _ := l.logSocket(2)
+	say(t, dialLog(t, quiet), "quiet")
 	if err := <-flooding; err != nil {
 		t.Fatal(err)
 	}
@@ -155,9 +175,8 @@ func TestSocketFlood(t *testing.T) {
 // holds nobody up, itself neither, and what it said is a record.
 func TestDescriptorsInAMessage(t *testing.T) {
 	l := newReader(t)
-	paths, fd := logSockets(t)
-	l.order(wire.Order{Kind: wire.Sockets}, fd)
-	c := dialLog(t, paths[0])
+	path, end := l.logSocket(1)
+	c := dialLog(t, path)
 	slow := lingering(t)
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -169,14 +188,12 @@ func TestDescriptorsInAMessage(t *testing.T) {
 	}
 	unix.Close(slow)
 	say(t, c, "after")
-	l.hears(wire.Report{Kind: wire.Whose})
-	l.order(wire.Order{Kind: wire.Belongs, ID: 1, Name: "finger"})
 	l.order(wire.Order{Kind: wire.Ping})
 	l.hears(wire.Report{Kind: wire.Pong})
 	l.said(1, "err", "hold")
 	l.said(1, "notice", "after")
-	l.order(wire.Order{Kind: wire.Over})
-	l.hears(wire.Report{Kind: wire.Done})
+	shut(t, end)
+	l.hears(wire.Report{Kind: wire.Done, ID: 1, Of: wire.Syslog})
 }
 
 // lingering is a tcp socket whose last close waits for its peer for hours.

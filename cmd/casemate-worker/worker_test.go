@@ -115,65 +115,53 @@ func (l *reader) ended(patience time.Duration) error {
 	}
 }
 
-// store makes pipes as the broker does: their writing ends, and the store.
-func store(t *testing.T) (ends []*os.File, store int) {
-	t.Helper()
-	var fds []int
-	for range wire.PipesAtOnce {
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { w.Close() })
-		defer r.Close()
-		fds, ends = append(fds, int(r.Fd())), append(ends, w)
-	}
-	store, err := wire.Store(fds)
+// session makes a pipe as the broker does, and tells of it.
+func (l *reader) session(id uint64) (end, reading *os.File) {
+	l.t.Helper()
+	reading, end, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(store) })
-	return ends, store
+	l.t.Cleanup(func() { end.Close(); reading.Close() })
+	l.reads(id, reading)
+	return end, reading
 }
 
-// TestLogWorker: it asks whose a pipe is before it reads of it, takes lines as they
-// end, tells when all of them are over, and reads what there is before it ends.
+func (l *reader) reads(id uint64, reading *os.File) {
+	l.t.Helper()
+	l.order(wire.Order{Kind: wire.Text, ID: id, Name: "finger"}, int(reading.Fd()))
+}
+
+// TestLogWorker: it takes lines as they end, tells when a pipe is over, and reads what
+// there is before it ends.
 func TestLogWorker(t *testing.T) {
 	l := newReader(t)
-	ends, fd := store(t)
-	l.order(wire.Order{Kind: wire.Pipes, Pipe: 64}, fd)
-	ends[3].WriteString("hello\x1b\nrest")
-	l.hears(wire.Report{Kind: wire.Whose, Pipe: 67})
+	one, _ := l.session(42)
+	silent, _ := l.session(41)
+	one.WriteString("hello\x1b\nrest")
 	l.order(wire.Order{Kind: wire.Ping})
 	l.hears(wire.Report{Kind: wire.Pong})
-	l.order(wire.Order{Kind: wire.Belongs, Pipe: 67, ID: 42, Name: "finger"})
 	l.record(42, `hello\x1b`)
-	ends[3].Close()
+	one.Close()
 	l.record(42, "rest")
-	for _, end := range ends {
-		end.Close()
-	}
-	l.hears(wire.Report{Kind: wire.Done, Pipe: 64})
+	l.hears(wire.Report{Kind: wire.Done, ID: 42, Of: wire.Text})
+	silent.Close()
+	l.hears(wire.Report{Kind: wire.Done, ID: 41, Of: wire.Text})
 
-	ends, fd = store(t)
-	l.order(wire.Order{Kind: wire.Pipes, Pipe: 96}, fd)
 	for i := range 3 {
-		ends[i].WriteString("last words") // of a session that lives on
+		end, _ := l.session(uint64(43 + i))
+		end.WriteString("last words") // of a session that lives on
 	}
 	l.order(wire.Order{Kind: wire.Last})
-	asked := map[uint32]bool{}
 	for range 3 {
-		buf := make([]byte, 64)
-		n, err := l.broker.Read(buf)
-		q, derr := wire.DecodeReport(buf[:n])
-		if err != nil || derr != nil || q.Kind != wire.Whose || asked[q.Pipe] {
-			t.Fatalf("heard %q, %v", buf[:n], err)
+		select {
+		case m := <-l.records:
+			if id, _ := m["id"].(float64); id < 43 || id > 45 || m["text"] != "last words" {
+				t.Errorf("%v", m)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("no last words")
 		}
-		asked[q.Pipe] = true
-		l.order(wire.Order{Kind: wire.Belongs, Pipe: q.Pipe, ID: 43, Name: "finger"})
-	}
-	for range 3 {
-		l.record(43, "last words")
 	}
 	if err := l.ended(30 * time.Second); err != nil {
 		t.Error(err)
@@ -183,26 +171,18 @@ func TestLogWorker(t *testing.T) {
 // TestLogWorkersInTurn: what one worker has not read is there for the next, and a
 // program that writes meanwhile meets no broken pipe.
 func TestLogWorkersInTurn(t *testing.T) {
-	ends, fd := store(t)
-	for turn := range 3 {
-		l := newReader(t)
-		l.order(wire.Order{Kind: wire.Pipes}, fd)
-		if turn == 0 {
-			ends[0].WriteString("first\n")
-		}
-		l.hears(wire.Report{Kind: wire.Whose})
+	l := newReader(t)
+	end, reading := l.session(7)
+	for turn, text := range []string{"first", "second", "third"} {
 		if turn > 0 {
-			l.order(wire.Order{Kind: wire.Belongs, ID: 7, Name: "finger"})
-			l.record(7, []string{"", "first", "second"}[turn])
+			l = newReader(t)
+			l.reads(7, reading)
 		}
+		end.WriteString(text + "\n")
+		l.record(7, text)
 		l.broker.Close()
 		if err := <-l.done; err != nil {
 			t.Fatal(err)
-		}
-		if turn == 1 {
-			if _, err := ends[0].WriteString("second\n"); err != nil {
-				t.Fatal(err)
-			}
 		}
 	}
 }
@@ -211,23 +191,19 @@ func TestLogWorkersInTurn(t *testing.T) {
 // from the others, nor from its end.
 func TestLogWorkerPacesAFlood(t *testing.T) {
 	l := newReader(t)
-	ends, fd := store(t)
-	l.order(wire.Order{Kind: wire.Pipes}, fd)
+	end, _ := l.session(1)
 	go func() {
 		for text := bytes.Repeat([]byte("x\n"), 1<<15); ; {
-			if _, err := ends[0].Write(text); err != nil {
+			if _, err := end.Write(text); err != nil {
 				return
 			}
 		}
 	}()
-	l.hears(wire.Report{Kind: wire.Whose})
-	l.order(wire.Order{Kind: wire.Belongs, ID: 1, Name: "finger"})
 	for range lineRate.Burst {
 		l.record(1, "x")
 	}
-	ends[1].WriteString("quiet\n")
-	l.hears(wire.Report{Kind: wire.Whose, Pipe: 1})
-	l.order(wire.Order{Kind: wire.Belongs, Pipe: 1, ID: 2, Name: "finger"})
+	quiet, _ := l.session(2)
+	quiet.WriteString("quiet\n")
 	for late := time.After(30 * time.Second); ; {
 		select {
 		case m := <-l.records:

@@ -95,6 +95,8 @@ type Broker struct {
 	cells    func(job) (cell, error)
 }
 
+func init() { listener.Undertake = zygote.Undertake }
+
 // New prepares a broker and takes the control socket, so that two of them
 // cannot run on one. Nothing is served before Load.
 func New(c Config) (*Broker, error) {
@@ -102,7 +104,6 @@ func New(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener.Undertake = zygote.Undertake
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*listening), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
@@ -115,8 +116,8 @@ func New(c Config) (*Broker, error) {
 	b.readFileLimit()
 	b.compile, b.cells = b.compileApart, b.prepare
 	b.names, b.logWorker = newNames(b), newLogWorker(b)
-	b.names.worker.prepare = b.workerCell("names", namesProfile())
-	b.logWorker.worker.prepare = b.workerCell("log", logProfile())
+	b.confine(b.names.worker, namesProfile())
+	b.confine(b.logWorker.worker, logProfile())
 	if b.control, err = openControl(b, c.ControlPath); err != nil {
 		return nil, err
 	}

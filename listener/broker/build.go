@@ -242,14 +242,15 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	}
 	r := newRunner(c.b, s.Name, box)
 	r.key, r.stamp, r.linger = p.key, p.stamp, s.Linger
+	kind := wire.Text
+	if s.Builtin != "" {
+		kind, r.rules = wire.Records, builtinRules(p)
+	}
 	if p.job.logs() {
-		r.logs = append(r.logs, wire.Pipes)
+		r.logs = append(r.logs, kind)
 	}
 	if box.Log() {
-		r.logs = append(r.logs, wire.Sockets)
-	}
-	if s.Builtin != "" {
-		r.records, r.rules = true, builtinRules(p)
+		r.logs = append(r.logs, wire.Syslog)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

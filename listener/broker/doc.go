@@ -9,9 +9,9 @@
 // into the log as they come: of those only the length and the last byte are looked at.
 //
 // One event loop owns all state, so nothing here is locked: other goroutines hand
-// the loop a function (loop.Do, loop.Post). A live session costs a pidfd, a
-// copy of its client's socket (farewell.go) and one record; no goroutine or thread
-// belongs to it.
+// the loop a function (loop.Do, loop.Post). A live session costs a pidfd, a copy of
+// its client's socket (farewell.go), the end of a pipe and of its /dev/log (stderr.go)
+// and one record; no goroutine or thread belongs to it.
 //
 // The way of a client, station by station. A test holds this map against the
 // code: each function stands in its file and is called from one above it, or is

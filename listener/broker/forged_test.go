@@ -116,7 +116,9 @@ func TestForgedPIDOfALaunch(t *testing.T) {
 	if !running(outside) {
 		t.Error("a process of somebody else was ended")
 	}
-	if _, _, err := (&worker{b: g.Broker, fd: -1, prepare: func() (cell, error) { return fake, nil }}).start(1); err != errForged {
+	w := newWorker(g.Broker, "forged", 1)
+	w.prepare = func() (cell, error) { return fake, nil }
+	if _, _, err := w.start(1); err != errForged {
 		t.Error(err)
 	}
 	if _, err := g.converse(fake, []byte("x")); err != errForged {

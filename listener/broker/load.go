@@ -91,6 +91,8 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	switch {
 	case err == nil:
 		b.spares.Do(spareThreads)
+		b.names.worker.renew()
+		b.logWorker.worker.renew()
 	case !c.inForce:
 		c.discard()
 	}

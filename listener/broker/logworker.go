@@ -34,9 +34,9 @@ type logWorker struct {
 	audit   bool // the worker has an audit socket
 	waiting map[int32]*lateEnding
 
-	pipes   map[uint32]*pipes    // by the first one's number
-	filling map[wire.Kind]*pipes // the newest of each kind, the next session's
-	live    int                  // pipes and sockets that sessions have
+	pipes   map[wire.Order]*pipe // of sessions that go on or whose last words are not read, by kind and session
+	young   []*pipe              // those among them that the worker does not know, and some that it need not
+	sweep   loop.Timer           // of young
 	watch   loop.Timer
 	heardAt int64 // when the worker answered last
 	lost    map[journal.Suppressed]uint64
@@ -51,10 +51,10 @@ type lateEnding struct {
 }
 
 func newLogWorker(b *Broker) *logWorker {
-	l := &logWorker{b: b, waiting: make(map[int32]*lateEnding), pipes: make(map[uint32]*pipes),
-		filling: make(map[wire.Kind]*pipes), lost: make(map[journal.Suppressed]uint64)}
-	l.watch.Owner = l
+	l := &logWorker{b: b, waiting: make(map[int32]*lateEnding), pipes: make(map[wire.Order]*pipe), lost: make(map[journal.Suppressed]uint64)}
+	l.watch.Owner, l.sweep.Owner = l, l
 	l.worker = newWorker(b, "log", wire.MaxReport)
+	l.worker.parting = wire.Order{Kind: wire.Last}.Encode()
 	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
 	l.worker.again = func() {
 		if len(b.runners) > 0 {
@@ -64,94 +64,32 @@ func newLogWorker(b *Broker) *logWorker {
 	return l
 }
 
-// take gives a session its pipe, or its socket. The end for its program is the caller's to close.
-func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
-	p := l.filling[kind]
-	if p == nil || p.used == len(p.ends) {
-		var first uint32
-		if p != nil {
-			first = p.first
-		}
-		for l.pipes[first] != nil { // also where the numbers begin again
-			first += wire.PipesAtOnce
-		}
-		if p, err = newPipes(kind, first); err != nil {
-			return -1, err
-		}
-		l.filling[kind], l.pipes[first] = p, p
-		if l.worker.running() {
-			l.introduce(p)
-		}
-	}
-	o := wire.Order{Kind: wire.Belongs, Pipe: p.first + uint32(p.used), ID: s.id, Name: s.run.name}
-	if s.run.records {
-		o.Kind = wire.Records
-		s.counts = &counted{tally: s.svc.tally}
-		p.count[p.used] = s.counts
-	}
-	end, p.whose[p.used] = p.ends[p.used], o
-	s.pipes = append(s.pipes, p)
-	p.used++
-	p.live++
-	l.live++
-	if !l.watch.Armed() {
-		l.heardAt = l.b.loop.Now()
-		l.b.loop.After(&l.watch, watchEvery)
-	}
-	return end, nil
-}
-
-// left is called at the end of a session.
-func (l *logWorker) left(s *session) {
-	if s.counts != nil {
-		s.counts.end()
-	}
-	for _, p := range s.pipes {
-		p.live--
-		l.live--
-		l.settle(p)
-	}
-	s.pipes = nil
-}
-
-// settle lets go of pipes that nobody writes to any more, by the word of both who know.
-func (l *logWorker) settle(p *pipes) {
-	switch {
-	case !p.over():
-	case p.done:
-		delete(l.pipes, p.first)
-		p.close()
-	case p.kind == wire.Sockets: // a socket has no end, as a pipe has
-		l.worker.send(outgoing{data: wire.Order{Kind: wire.Over, Pipe: p.first}.Encode(), fd: -1})
-	}
-}
-
-func (l *logWorker) introduce(p *pipes) {
-	l.worker.send(outgoing{data: wire.Order{Kind: p.kind, Pipe: p.first}.Encode(), fd: p.store})
-}
-
 // up tells a new worker everything.
 func (l *logWorker) up() {
 	l.heardAt = l.b.loop.Now()
 	if fd, err := auditSocket(); err == nil {
-		if err := sendNow(l.worker.fd, wire.Order{Kind: wire.Audit}.Encode(), fd); err == nil {
-			l.audit = true
-		}
+		l.audit = l.worker.pass(wire.Order{Kind: wire.Audit}.Encode(), fd)
 		unix.Close(fd)
 	}
+	l.young = l.young[:0]
 	for _, p := range l.pipes {
-		l.introduce(p)
-		l.settle(p)
+		p.given = false
+		l.young = append(l.young, p)
 	}
+	l.introduce()
 }
 
-// Expire looks after the worker.
-func (l *logWorker) Expire(*loop.Timer) {
+// Expire looks after the worker, or at what it should know.
+func (l *logWorker) Expire(t *loop.Timer) {
+	if t == &l.sweep {
+		l.introduce()
+		return
+	}
 	now, every := l.b.loop.Now(), watchEvery
 	silence := time.Duration(now - l.heardAt)
 	switch {
 	case silence < deafAfter:
-		l.worker.send(outgoing{data: wire.Order{Kind: wire.Ping}.Encode(), fd: -1})
+		l.worker.send(wire.Order{Kind: wire.Ping}.Encode())
 	case silence > deadAfter && l.worker.fd >= 0:
 		l.worker.end(errors.New("it does not answer"))
 	default:
@@ -166,21 +104,8 @@ func (l *logWorker) Expire(*loop.Timer) {
 		}
 		clear(l.lost)
 	}
-	if l.live > 0 || len(l.lost) > 0 || silence >= deafAfter && l.worker.fd >= 0 {
+	if len(l.pipes) > 0 || len(l.lost) > 0 || silence >= deafAfter && l.worker.fd >= 0 {
 		l.b.loop.After(&l.watch, every)
-	}
-}
-
-// discard empties what nobody reads. Of pipes whose sessions are over nothing
-// is kept for a worker that cannot be had.
-func (l *logWorker) discard() {
-	for first, p := range l.pipes {
-		over := p.over() && l.worker.fd < 0 && !p.rights
-		p.discard(over, l.lost)
-		if over {
-			delete(l.pipes, first)
-			p.close()
-		}
 	}
 }
 
@@ -199,10 +124,6 @@ func auditSocket() (int, error) {
 	return fd, nil
 }
 
-func sendNow(to int, data []byte, fd int) error {
-	return unix.Sendmsg(to, data, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-}
-
 // heard takes one message of the worker.
 func (l *logWorker) heard(m []byte) {
 	r, err := wire.DecodeReport(m)
@@ -213,20 +134,15 @@ func (l *logWorker) heard(m []byte) {
 	switch r.Kind {
 	case wire.Pong:
 		l.heardAt = l.b.loop.Now()
-	case wire.Whose, wire.Done, wire.Counted:
-		p := l.pipes[r.Pipe-r.Pipe%wire.PipesAtOnce]
-		at := int(r.Pipe % wire.PipesAtOnce)
-		switch {
-		case p == nil || at >= p.used:
-		case r.Kind == wire.Whose:
-			l.worker.send(outgoing{data: p.whose[at].Encode(), fd: -1})
-		case r.Kind == wire.Counted:
-			if c := p.count[at]; c != nil {
-				c.add(r.Counts)
+	case wire.Counted:
+		if p := l.pipes[wire.Order{Kind: wire.Records, ID: r.ID}]; p != nil && p.given {
+			p.count.add(r.Counts)
+		}
+	case wire.Done:
+		if p := l.pipes[wire.Order{Kind: r.Of, ID: r.ID}]; p != nil && p.given {
+			if p.done = true; p.over {
+				l.close(p)
 			}
-		case p.used == len(p.ends):
-			p.done = true
-			l.settle(p)
 		}
 	case wire.Violation:
 		l.violated(int32(r.PID), r.Call)
@@ -275,5 +191,6 @@ const lastWords = time.Second
 // finish has the log worker read what there is and end, and calls done when all of
 // its lines are here.
 func (l *logWorker) finish(done func()) {
-	l.worker.finish(lastWords, wire.Order{Kind: wire.Last}.Encode(), done)
+	l.introduce()
+	l.worker.finish(lastWords, done)
 }

@@ -116,9 +116,9 @@ func (n *names) again() {
 	}
 }
 
-func (q *question) message() outgoing {
+func (q *question) message() []byte {
 	q.asked++
-	return outgoing{data: wire.Question{ID: q.id, Addr: q.visit.peer.Addr.Addr()}.Encode(), fd: -1}
+	return wire.Question{ID: q.id, Addr: q.visit.peer.Addr.Addr()}.Encode()
 }
 
 // Expire is the deadline: no answer.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"os"
+	"slices"
 
 	"casemate/policy"
 	"casemate/sandbox"
@@ -85,10 +86,14 @@ func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
 	return prepared{box}, nil
 }
 
-// workerCell prepares the sandbox of a worker on its first start.
-func (b *Broker) workerCell(verb string, p sandbox.Profile) func() (cell, error) {
-	return func() (cell, error) {
-		c, err := b.helperCell(p, "casemate-worker", verb)
+// confine gives a worker its sandbox, made on its first start and when its program or a
+// file of its profile has become another since.
+func (b *Broker) confine(w *worker, p sandbox.Profile) {
+	w.stamp = func() string {
+		return make(stamps).of(slices.Concat(p.Files.Read, []string{b.libexec("casemate-worker")})...)
+	}
+	w.prepare = func() (cell, error) {
+		c, err := b.helperCell(p, "casemate-worker", w.name)
 		if err != nil {
 			return nil, err
 		}

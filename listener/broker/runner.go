@@ -40,9 +40,7 @@ type runner struct {
 	rules  string // what a builtin's worker decides with; others leave it empty
 	cell   cell
 	linger time.Duration
-	logs   []wire.Kind // what of the log worker's each of its programs has
-	// records says that what comes over stderr is a builtin's own records.
-	records bool
+	logs   []wire.Kind // what each of its sessions has that the log worker reads
 
 	live     int // programs running
 	retired  bool

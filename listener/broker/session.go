@@ -30,7 +30,7 @@ type session struct {
 	due     int64      // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
-	pipes   []*pipes // one of the first are its stderr, one of others its /dev/log
+	pipes   []*pipe  // its stderr and its /dev/log
 	counts  *counted // of a built-in's worker
 	pid     int32
 	pidfd   int32 // -1 = none

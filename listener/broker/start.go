@@ -49,8 +49,8 @@ func (r *runner) start(s *session) {
 	s.taken = true
 }
 
-// send hands a session to the zygote.
-func (r *runner) send(s *session) {
+// ask sends a session to the zygote. Its stderr is the program's alone once that is done.
+func (r *runner) ask(s *session) error {
 	q := &r.request
 	q.ID, q.UID, q.GID = s.id, s.uid, s.uid
 	q.FDs = r.fdBuf[:0]
@@ -63,16 +63,19 @@ func (r *runner) send(s *session) {
 	for _, kind := range r.logs {
 		end, err := r.b.logWorker.take(s, kind)
 		if err != nil {
-			r.b.exhausted.begin(r.b, err)
-			r.b.startFailed(s, "log", err)
-			return
+			return err
 		}
 		defer unix.Close(end)
 		q.FDs = append(q.FDs, end)
 	}
 	r.envBuf = s.env(r.envBuf[:0])
 	q.Env = r.envBuf
-	err := r.zygote.Send(q)
+	return r.zygote.Send(q)
+}
+
+// send hands a session to the zygote.
+func (r *runner) send(s *session) {
+	err := r.ask(s)
 	switch {
 	case err == nil:
 		r.pending[s.id] = s
@@ -86,6 +89,9 @@ func (r *runner) send(s *session) {
 			s.conn = -1
 		}
 		r.throttle()
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		r.b.exhausted.begin(r.b, err)
+		r.b.startFailed(s, "log", err)
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
 		r.b.startFailed(s, reasonBusy, nil)
 	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"os"
+	"time"
 
 	"casemate/listener/journal"
 	"casemate/listener/wire"
@@ -9,115 +10,179 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipes are wire.PipesAtOnce pipes, one for each session: its programs write to it
-// as their descriptor 2, the log worker reads it. The reading ends lie in a
-// store, where every log worker finds them: they cost the broker one descriptor,
-// no program meets a broken pipe when a worker dies, and none is read here. Or they
-// are sockets that the sessions' /dev/log lead to, both of whose ends are the same.
-type pipes struct {
-	kind  wire.Kind // Pipes or Sockets
-	first uint32    // their numbers for the log worker count from it
-	store int
-	ends  [wire.PipesAtOnce]int        // to write to; ours from used on
-	whose [wire.PipesAtOnce]wire.Order // the answer about each, up to used
-	used  int
-	count [wire.PipesAtOnce]*counted // of the workers of built-ins
-	live  int                        // sessions that have one
-	done  bool                       // the log worker has read all to their ends
-	// rights: what is sent to them may hold descriptors, so that who takes it away may
+// youth is how old a session's pipe is before the log worker gets it: most sessions are
+// shorter and write nothing, and of those it never hears.
+const youth = 50 * time.Millisecond
+
+// pipe is one session's stderr, or the socket that its /dev/log leads to: its programs write to
+// it, and nobody else can. The broker reads none of it, but keeps the end to read until all is
+// said, so that no program meets a broken pipe when a log worker dies. A pipe is never used again:
+// what a session leaves behind could have kept a way to it (O_PATH) that no end of it tells of.
+type pipe struct {
+	fd    int // to read; -1 = closed
+	whose wire.Order
+	born  int64
+	count *counted // of the worker of a built-in
+	given bool     // the log worker has it
+	done  bool     // and has read to its end
+	over  bool     // its session has ended
+	// rights: what is sent to the socket may hold descriptors, so that who takes it away may
 	// close somebody's socket and have to wait for its linger. That is for the log worker.
 	rights bool
 }
 
-func newPipes(kind wire.Kind, first uint32) (_ *pipes, err error) {
-	p := &pipes{kind: kind, first: first, store: -1}
-	var reading []int
-	defer func() {
-		for i, fd := range reading {
-			unix.Close(fd)
-			if err != nil {
-				unix.Close(p.ends[i])
-			}
+// open makes it, and the end for programs, which of a socket is the same one.
+func (p *pipe) open() (end int, err error) {
+	ends, step := [2]int{-1, -1}, "pipe2"
+	if p.whose.Kind == wire.Syslog {
+		step = "socket"
+		if ends[0], err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+			step, p.rights = "fcntl", unix.SetsockoptInt(ends[0], unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) != nil // before Linux 6.16
+			ends[1], err = unix.FcntlInt(uintptr(ends[0]), unix.F_DUPFD_CLOEXEC, 0)
 		}
-	}()
-	for i := range p.ends {
-		pair, err := p.pair()
-		if err != nil {
-			return nil, err
-		}
-		reading, p.ends[i] = append(reading, pair[0]), pair[1]
+	} else if err = unix.Pipe2(ends[:], unix.O_CLOEXEC); err == nil {
+		// So that the programs may open /dev/stderr, which is a link to it, but not to read.
+		step, err = "fchmod", unix.Fchmod(ends[1], 0o222)
 	}
-	p.store, err = wire.Store(reading)
-	return p, err
+	if err != nil {
+		unix.Close(ends[0])
+		unix.Close(ends[1])
+		return -1, os.NewSyscallError(step, err)
+	}
+	p.fd = ends[0]
+	return ends[1], nil
 }
 
-// pair makes one of them: its end to read and its end to write.
-func (p *pipes) pair() (pair [2]int, err error) {
-	if p.kind == wire.Sockets {
-		if pair[0], err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
-			return pair, os.NewSyscallError("socket", err)
+// take gives a session its pipe or socket. Where no descriptor is left for that as for a pidfd
+// it is /dev/null, or a socket that is gone when nobody holds it. The end is the caller's to close.
+func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
+	p := &pipe{whose: wire.Order{Kind: kind, ID: s.id, Name: s.run.name}, born: l.b.loop.Now()}
+	if end, err = p.open(); err != nil {
+		return -1, err
+	}
+	if p.fd >= l.b.maxFiles-reserve && kind != wire.Records {
+		unix.Close(p.fd)
+		what := "syslog"
+		if kind == wire.Text {
+			unix.Close(end)
+			what = "stderr"
+			end, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 		}
-		p.rights = unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0) != nil // before Linux 6.16
-		if pair[1], err = unix.FcntlInt(uintptr(pair[0]), unix.F_DUPFD_CLOEXEC, 0); err != nil {
-			unix.Close(pair[0])
-		}
-		return pair, os.NewSyscallError("fcntl", err)
+		l.b.limitedNote(s.run.name, what, what+" of new sessions is not logged, for want of descriptors", unix.EMFILE)
+		return end, err
 	}
-	if err := unix.Pipe2(pair[:], unix.O_CLOEXEC); err != nil {
-		return pair, os.NewSyscallError("pipe2", err)
+	if kind == wire.Records {
+		s.counts = &counted{tally: s.svc.tally}
+		p.count = s.counts
 	}
-	// So that the programs may open /dev/stderr, which is a link to it, but not to read.
-	if err = unix.Fchmod(pair[1], 0o222); err != nil {
-		unix.Close(pair[0])
-		unix.Close(pair[1])
+	s.pipes, l.pipes[wire.Order{Kind: kind, ID: s.id}] = append(s.pipes, p), p
+	l.young = append(l.young, p)
+	if !l.sweep.Armed() {
+		l.b.loop.After(&l.sweep, youth)
 	}
-	return pair, os.NewSyscallError("fchmod", err)
+	return end, nil
 }
 
-// over tells that no session will have to do with them any more.
-func (p *pipes) over() bool { return p.live == 0 && p.used == len(p.ends) }
-
-// close lets go of what the programs do not hold.
-func (p *pipes) close() {
-	for _, fd := range p.ends[p.used:] {
-		unix.Close(fd)
+// give has the log worker read a pipe, if it can be told.
+func (l *logWorker) give(p *pipe) {
+	if !l.watch.Armed() {
+		l.heardAt = l.b.loop.Now()
+		l.b.loop.After(&l.watch, watchEvery)
 	}
-	unix.Close(p.store)
+	p.given = l.worker.running() && l.worker.pass(p.whose.Encode(), p.fd)
 }
 
-// discard empties the pipes that are so full that a program may be waiting, or all of
-// them, and counts what was lost of whom. Nothing is read: the pages go as they are.
-func (p *pipes) discard(all bool, lost map[journal.Suppressed]uint64) {
+// introduce gives the log worker the pipes that it does not know and should.
+func (l *logWorker) introduce() {
+	young := l.young[:0]
+	for _, p := range l.young {
+		if p.fd >= 0 {
+			l.look(p)
+		}
+		if p.fd >= 0 && !p.given {
+			young = append(young, p)
+		}
+	}
+	clear(l.young[len(young):])
+	if l.young = young; len(young) > 0 {
+		l.b.loop.After(&l.sweep, youth)
+	}
+}
+
+// look lets go of a pipe of a session that is over if nothing was written to it, and nobody
+// can: for a moment, a session that is just being started holds what its zygote did. It
+// gives the log worker one with something in it, and any that is old enough.
+func (l *logWorker) look(p *pipe) {
+	one, n := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, -1
+	if p.over {
+		n, _ = unix.Poll(one, 0) // without an answer it is kept
+	}
+	switch {
+	case one[0].Revents == unix.POLLHUP, n == 0 && p.whose.Kind == wire.Syslog && !p.rights:
+		l.close(p)
+	case n > 0, l.b.loop.Now()-p.born >= int64(youth), l.b.closing:
+		l.give(p)
+	}
+}
+
+// left is called at the end of a session.
+func (l *logWorker) left(s *session) {
+	if s.counts != nil {
+		s.counts.end()
+	}
+	for _, p := range s.pipes {
+		switch p.over = true; {
+		case p.done:
+			l.close(p)
+		case !p.given:
+			l.look(p)
+		}
+		if p.fd >= 0 && p.whose.Kind == wire.Syslog {
+			_ = unix.Shutdown(p.fd, unix.SHUT_RDWR) // an end, as a pipe has by itself
+		}
+	}
+	s.pipes = nil
+}
+
+func (l *logWorker) close(p *pipe) {
+	unix.Close(p.fd)
+	p.fd = -1
+	delete(l.pipes, wire.Order{Kind: p.whose.Kind, ID: p.whose.ID})
+}
+
+// discard empties the sockets, and the pipes that are so full that a program may be waiting, and
+// counts what is lost of whom. Nothing is read: the pages go as they are. Of sessions that are
+// over nothing is kept for a worker that cannot be had.
+func (l *logWorker) discard() {
 	null, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
 	defer unix.Close(null)
-	if p.rights {
-		return
-	}
-	fds, err := wire.Peek(p.store)
-	if err != nil {
-		return
-	}
-	for i, fd := range fds {
-		switch held, _ := unix.IoctlGetInt(fd, unix.TIOCINQ); {
-		case i >= p.used:
-		case p.kind == wire.Sockets: // nobody can tell how full one is
-			for n := 0; n >= 0; { // MSG_TRUNC: nothing is copied
-				if n, _, err = unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC); err == nil {
-					lost[journal.Suppressed{What: journal.SyslogLost, Service: p.whose[i].Name}]++
+	for _, p := range l.pipes {
+		over, lost := p.over && l.worker.fd < 0, journal.Suppressed{What: journal.StderrBytes, Service: p.whose.Name}
+		switch held, _ := unix.IoctlGetInt(p.fd, unix.TIOCINQ); {
+		case p.rights:
+			continue
+		case p.whose.Kind == wire.Syslog: // nobody can tell how full one is
+			lost.What = journal.SyslogLost
+			for n := 0; n < maxDatagrams || over; n++ { // MSG_TRUNC: nothing is copied
+				if _, _, err := unix.Recvfrom(p.fd, nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC); err != nil {
+					break
 				}
+				l.lost[lost]++
 			}
 		case held > 0:
-			size, _ := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0)
-			if !all && 2*held < size { // each page of a full one is more than half full
+			size, _ := unix.FcntlInt(uintptr(p.fd), unix.F_GETPIPE_SZ, 0)
+			if !over && 2*held < size { // each page of a full one is more than half full
 				break
 			}
-			if n, err := unix.Splice(fd, nil, null, nil, held, unix.SPLICE_F_NONBLOCK); err == nil {
-				lost[journal.Suppressed{What: journal.StderrBytes, Service: p.whose[i].Name}] += uint64(n)
+			if n, err := unix.Splice(p.fd, nil, null, nil, held, unix.SPLICE_F_NONBLOCK); err == nil {
+				l.lost[lost] += uint64(n)
 			}
 		}
-		unix.Close(fd)
+		if over {
+			l.close(p)
+		}
 	}
 }

@@ -2,13 +2,12 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strconv"
 	"testing"
-	"time"
 
-	"casemate/listener/journal"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -31,88 +30,182 @@ func TestNobodyWaitsForTheLog(t *testing.T) {
 	}
 }
 
-// TestPipesGoWithTheirSessions: what sessions had of pipes is given back, by the
-// word of a log worker or without any.
-func TestPipesGoWithTheirSessions(t *testing.T) {
-	g := newRig(t)
-	port := freePort(t)
-	g.load(svc("s", "tcp4", port, "/bin/true"))
-	held := func() (live, pipes int) {
-		g.do(func() { live, pipes = g.logWorker.live, len(g.logWorker.pipes) })
-		return live, pipes
+// logSocket puts a socket of the test in the place of the log worker.
+func (g *rig) logSocket() (fd int) {
+	g.t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		g.t.Fatal(err)
 	}
-	session := func() {
-		dial(t, port)
-		g.expect(`"msg":"session"`, `"exit":0`)
+	wait := unix.Timeval{Sec: 10}
+	if err := unix.SetsockoptTimeval(pair[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
+		g.t.Fatal(err)
 	}
-	for range 3*wire.PipesAtOnce + 1 {
-		session()
-	}
-	if live, pipes := held(); live != 0 || pipes != 4 {
-		t.Fatalf("%d sessions have a pipe, %d stores", live, pipes)
-	}
+	g.t.Cleanup(func() { unix.Close(pair[1]) })
 	g.do(func() {
-		for _, first := range []uint32{0, wire.PipesAtOnce, 3 * wire.PipesAtOnce, 99 * wire.PipesAtOnce} {
-			g.logWorker.heard(wire.Report{Kind: wire.Done, Pipe: first}.Encode())
-		}
+		w := g.logWorker.worker
+		g.loop.Disarm(&w.backoff)
+		w.starting = true
+		w.started(-1, pair[0], nil)
 	})
-	if _, pipes := held(); pipes != 2 { // the third, and the newest, which is not used up
-		t.Errorf("%d stores", pipes)
-	}
-	for late := time.Now().Add(10 * time.Second); ; {
-		session()
-		g.do(func() { g.logWorker.heardAt = 0; g.logWorker.Expire(nil) })
-		if _, pipes := held(); pipes == 1 {
-			break
+	return pair[1]
+}
+
+// told waits for the next pipe that a log worker is told of.
+func (g *rig) told(fd int) (o wire.Order, end *os.File) {
+	g.t.Helper()
+	for buf, oob := make([]byte, wire.MaxOrder), make([]byte, unix.CmsgSpace(4)); ; {
+		n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if err != nil {
+			g.t.Fatal(err)
 		}
-		if time.Now().After(late) {
-			t.Fatal("nothing is given back without a worker")
+		msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+		if err != nil || len(msgs) == 0 {
+			continue // a ping, or the audit socket is not to be had
+		}
+		got, err := unix.ParseUnixRights(&msgs[0])
+		if err != nil || len(got) != 1 {
+			g.t.Fatal(got, err)
+		}
+		end = os.NewFile(uintptr(got[0]), "pipe")
+		g.t.Cleanup(func() { end.Close() })
+		if o, err = wire.DecodeOrder(buf[:n], 1); err != nil {
+			g.t.Fatal(err)
+		}
+		if o.Kind != wire.Audit {
+			return o, end
 		}
 	}
 }
 
-// TestPipeNumbersComeRound: a session that lives on keeps its number when they begin again.
-func TestPipeNumbersComeRound(t *testing.T) {
+// pipesLeft waits until so many pipes are held, and none of them was forgotten.
+func (g *rig) pipesLeft(want int) {
+	g.t.Helper()
+	eventually(g.t, func() bool {
+		got := -1
+		g.do(func() { got = len(g.logWorker.pipes) })
+		return got == want
+	})
+}
+
+// TestSilentSessionsHaveNoPipeLeft: of a short session that wrote nothing the log worker never
+// hears, and its pipe goes with it; of one that did it hears once, and by its word the pipe goes.
+func TestSilentSessionsHaveNoPipeLeft(t *testing.T) {
 	g := newRig(t)
-	g.do(func() {
-		l := g.logWorker
-		take := func() uint32 {
-			one := &session{run: &runner{name: "s"}}
-			end, err := l.take(one, wire.Pipes)
+	worker := g.logSocket()
+	for i := range 40 {
+		g.do(func() { // no time goes by in one turn of the loop
+			s := &session{id: uint64(100 + i), run: &runner{name: "s"}}
+			end, err := g.logWorker.take(s, wire.Text)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if i == 39 {
+				_, err = unix.Write(end, []byte("hello\n"))
+			}
 			unix.Close(end)
-			return one.pipes[0].first
+			g.logWorker.left(s)
+			if left := len(g.logWorker.pipes); left != i/39 || err != nil {
+				t.Errorf("%d pipes after session %d, %v", left, i, err)
+			}
+		})
+	}
+	o, end := g.told(worker)
+	text := make([]byte, 100)
+	n, err := end.Read(text)
+	if o.Kind != wire.Text || o.Name != "s" || o.ID != 139 || string(text[:n]) != "hello\n" {
+		t.Errorf("%+v, %q, %v", o, text[:n], err)
+	}
+	g.pipesLeft(1)
+	for _, id := range []uint64{o.ID + 7, o.ID} { // a word about no session changes nothing
+		g.pipesLeft(1)
+		if _, err := unix.Write(worker, wire.Report{Kind: wire.Done, ID: id, Of: wire.Text}.Encode()); err != nil {
+			t.Fatal(err)
 		}
-		if got := take(); got != 0 {
-			t.Errorf("the first pipes are %d", got)
+	}
+	g.pipesLeft(0)
+}
+
+// TestPipeOfASurvivor: a pipe to which somebody can still write when its session is over is the
+// log worker's to read, and the next worker's when that one dies.
+func TestPipeOfASurvivor(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("s", "tcp4", port, "/bin/sh", "-c", "(read -r x; echo late >&2) <&0 & exec 0<&- 1>&-; exit 0"))
+	first := g.logSocket()
+	c := dial(t, port)
+	g.expect(`"msg":"session"`, `"exit":0`)
+	o, _ := g.told(first)
+	g.pipesLeft(1)
+	g.do(func() { g.logWorker.worker.end(errors.New("killed by the test")) })
+	again, end := g.told(g.logSocket())
+	if again != o || o.Name != "s" {
+		t.Errorf("told of %+v, then of %+v", o, again)
+	}
+	c.Close() // what it waits for
+	if text, err := io.ReadAll(end); err != nil || string(text) != "late\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestPipeOfALongSession: one that lives on is the log worker's to read before it ends.
+func TestPipeOfALongSession(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("s", "tcp4", port, "/bin/cat"))
+	worker := g.logSocket()
+	c := dial(t, port)
+	o, end := g.told(worker)
+	echoes(t, c)
+	var id uint64
+	g.do(func() {
+		for _, s := range g.sessions {
+			id = s.id
 		}
-		l.filling[wire.Pipes].first, l.filling[wire.Pipes].used = 1<<32-wire.PipesAtOnce, wire.PipesAtOnce
-		old := l.filling[wire.Pipes]
-		l.pipes[old.first] = old
-		l.pipes[0] = old
-		if got := take(); got != wire.PipesAtOnce {
-			t.Errorf("the next pipes are %d", got)
-		}
-		delete(l.pipes, 0)
-		l.live = 0
 	})
+	c.Close()
+	g.expect(`"msg":"session"`, `"exit":0`)
+	if text, err := io.ReadAll(end); err != nil || len(text) > 0 || o.ID != id {
+		t.Errorf("%q, %v, of %d, want %d", text, err, o.ID, id)
+	}
+}
+
+// TestPipesWithoutAWorker: what is over and cannot be read is given up, and counted.
+func TestPipesWithoutAWorker(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("loud", "tcp4", port, "/bin/sh", "-c", "echo hello >&2"))
+	dial(t, port)
+	g.expect(`"msg":"session"`, `"exit":0`)
+	g.expect(`"msg":"stderr-lost"`, `"service":"loud"`, `"count":6`)
+	g.pipesLeft(0)
+}
+
+// TestNoPipeWhereDescriptorsAreFew: there a session runs without, which is said in the log.
+func TestNoPipeWhereDescriptorsAreFew(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	g.load(svc("s", "tcp4", port, "/bin/sh", "-c", "echo hello >&2 && exec cat"))
+	g.do(func() { g.maxFiles = 0 })
+	c := dial(t, port)
+	echoes(t, c)
+	g.pipesLeft(0)
+	c.Close()
+	g.expect(`"msg":"stderr of new sessions is not logged`)
+	g.expect(`"msg":"session"`, `"exit":0`)
 }
 
 // TestPipeIsOpenedAgainToWriteOnly: /dev/stderr is a link to the pipe, and whoever
 // the program runs as may open it, but take nothing out of it.
 func TestPipeIsOpenedAgainToWriteOnly(t *testing.T) {
-	p, err := newPipes(wire.Pipes, 0)
-	if err != nil {
+	g := newRig(t)
+	one, fd := &session{run: &runner{name: "s"}}, -1
+	var err error
+	if g.do(func() { fd, err = g.logWorker.take(one, wire.Text) }); err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(p.ends[5], &st); err != nil || st.Mode != unix.S_IFIFO|0o222 {
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode != unix.S_IFIFO|0o222 {
 		t.Fatalf("mode %o, %v", st.Mode, err)
 	}
-	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", p.ends[5]), os.O_WRONLY, 0)
+	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,184 +213,45 @@ func TestPipeIsOpenedAgainToWriteOnly(t *testing.T) {
 	if _, err := again.WriteString("x"); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // a store is not used up
-		fds, err := wire.Peek(p.store)
-		if err != nil || len(fds) != wire.PipesAtOnce {
-			t.Fatalf("%d, %v", len(fds), err)
-		}
-		if n, err := unix.IoctlGetInt(fds[5], unix.TIOCINQ); err != nil || n != 1 {
-			t.Errorf("the pipe holds %d, %v", n, err)
-		}
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-	}
-}
-
-// TestPipesWithoutDescriptors: where there are fewer descriptors than pipes take,
-// there is an error, and every one that was taken is back.
-func TestPipesWithoutDescriptors(t *testing.T) {
-	open := func() int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(fds)
-	}
-	var old unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	last := 0
-	names, err := os.ReadDir("/proc/self/fd")
-	for _, n := range names {
-		fd, _ := strconv.Atoi(n.Name())
-		last = max(last, fd)
-	}
-	for fd := 0; fd <= last && err == nil; { // no number stays free below the last one, so that a limit counts descriptors
-		fd, err = unix.Dup(0)
-		fill := fd
-		t.Cleanup(func() { unix.Close(fill) })
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := open()
-	for more := range wire.PipesAtOnce / 2 { // each pipe's end to write to alone takes as many; what earlier tests still close is fewer
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(before + more), Max: old.Max}); err != nil {
-			t.Fatal(err)
-		}
-		_, err := newPipes(wire.Pipes, 0)
-		if rerr := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); rerr != nil {
-			t.Fatal(rerr)
-		}
-		if now := open(); err == nil || now > before {
-			t.Fatalf("with %d more: %v, %d descriptors are open, %d before", more, err, now, before)
-		}
-	}
-}
-
-// TestNobodyWaitsForSyslog: a program that says much more to its /dev/log than that holds
-// comes to its end without a log worker, and each message that was lost is counted. Where
-// descriptors may come along, whose end could hold the loop up, nothing is taken.
-func TestNobodyWaitsForSyslog(t *testing.T) {
-	const messages = 3000
-	for _, rights := range []bool{false, true} {
-		p, err := newPipes(wire.Sockets, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.close()
-		p.used, p.rights, p.whose[0].Name = 1, rights, "loud"
-		defer unix.Close(p.ends[0]) // the program's, from here on
-		path := &unix.SockaddrUnix{Name: t.TempDir() + "/log"}
-		if err := unix.Bind(p.ends[0], path); err != nil {
-			t.Fatal(err)
-		}
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
-		if err := unix.Connect(fd, path); err != nil {
-			t.Fatal(err)
-		}
-		lost := make(map[journal.Suppressed]uint64)
-		what := journal.Suppressed{What: journal.SyslogLost, Service: "loud"}
-		if rights {
-			if err := unix.Sendto(fd, []byte("kept"), 0, nil); err != nil {
-				t.Fatal(err)
-			}
-			p.discard(true, lost)
-			if n, _, err := unix.Recvfrom(p.ends[0], make([]byte, 9), unix.MSG_DONTWAIT); err != nil || n != 4 || len(lost) > 0 {
-				t.Errorf("%d, %v, lost %v", n, err, lost)
-			}
-			continue
-		}
-		said := make(chan error)
-		go func() {
-			var err error
-			for n := 0; n < messages && err == nil; n++ {
-				err = unix.Sendto(fd, []byte("<13>x"), 0, nil)
-			}
-			said <- err
-		}()
-		for late := time.Now().Add(20 * time.Second); lost[what] < messages && time.Now().Before(late); {
-			p.discard(false, lost)
-		}
-		select {
-		case err := <-said:
-			if err != nil || lost[what] != messages || len(lost) != 1 {
-				t.Errorf("%v, lost %v", err, lost)
-			}
-		case <-time.After(10 * time.Second):
-			t.Errorf("the program waits, lost %v", lost)
-		}
-	}
-}
-
-// TestSocketsGoWithTheirSessions: once all sessions of some sockets are over, the log
-// worker is told, a new one again, and they are given back by its word and not before.
-func TestSocketsGoWithTheirSessions(t *testing.T) {
-	g := newRig(t)
 	g.do(func() {
-		l := g.logWorker
-		var all []*session
-		for range wire.PipesAtOnce {
-			s := &session{run: &runner{name: "s"}}
-			for _, kind := range []wire.Kind{wire.Pipes, wire.Sockets} {
-				end, err := l.take(s, kind)
-				if err != nil {
-					t.Fatal(err)
-				}
-				unix.Close(end)
-			}
-			all = append(all, s)
-		}
-		if len(l.pipes) != 2 || all[0].pipes[1].kind != wire.Sockets || all[0].pipes[0].first == all[0].pipes[1].first {
-			t.Fatalf("%d stores, %+v", len(l.pipes), all[0].pipes)
-		}
-		ours, theirs, err := seqpacket()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(theirs)
-		defer unix.Close(ours)
-		l.worker.fd = ours
-		defer func() { l.worker.fd, l.worker.unsent = -1, nil }()
-		sockets := all[0].pipes[1].first
-		told := func() (over int) {
-			for buf := make([]byte, wire.MaxOrder); ; {
-				n, _, err := unix.Recvfrom(theirs, buf, unix.MSG_DONTWAIT)
-				if err != nil {
-					return over
-				}
-				if o, err := wire.DecodeOrder(buf[:n], 0); err == nil && o.Kind == wire.Over && o.Pipe == sockets {
-					over++
-				}
-			}
-		}
-		for i, s := range all {
-			if told() != 0 {
-				t.Errorf("told after %d sessions", i)
-			}
-			l.left(s)
-		}
-		if n := told(); n != 1 || l.live != 0 || l.pipes[sockets] == nil {
-			t.Errorf("told %d times, %d live", n, l.live)
-		}
-		l.up()
-		if n := told(); n != 1 {
-			t.Errorf("a new worker is told %d times", n)
-		}
-		l.heard(wire.Report{Kind: wire.Done, Pipe: sockets}.Encode())
-		if l.pipes[sockets] != nil {
-			t.Error("they are held for nobody")
+		if n, err := unix.IoctlGetInt(one.pipes[0].fd, unix.TIOCINQ); err != nil || n != 1 {
+			t.Errorf("the pipe holds %d, %v", n, err)
 		}
 	})
 }
 
-func seqpacket() (a, b int, err error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	return pair[0], pair[1], err
+// TestPipesWithoutDescriptors: where there is no descriptor for a pipe there is an error, and none is
+// held. For the second end of a socket neither.
+func TestPipesWithoutDescriptors(t *testing.T) {
+	g := newRig(t)
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	lowest := func() int {
+		fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		return fd
+	}
+	for _, kind := range []wire.Kind{wire.Text, wire.Syslog} {
+		for more := range 2 {
+			g.do(func() {
+				first := lowest()
+				if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(first + more), Max: old.Max}); err != nil {
+					t.Fatal(err)
+				}
+				_, err := g.logWorker.take(&session{run: &runner{name: "s"}}, kind)
+				if back := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); back != nil {
+					panic(back)
+				}
+				if !errors.Is(err, unix.EMFILE) || lowest() != first {
+					t.Errorf("%c, %d more: %v, and %d is the next descriptor, was %d", kind, more, err, lowest(), first)
+				}
+			})
+		}
+	}
+	g.pipesLeft(0)
 }

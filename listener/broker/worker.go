@@ -25,38 +25,32 @@ const (
 type worker struct {
 	b       *Broker
 	name    string
-	prepare func() (cell, error) // blocks; called once
+	prepare func() (cell, error) // blocks
+	stamp   func() string        // of what it is prepared from
 	message func(m []byte)       // one message from it
 	up      func()               // it runs; nothing was sent yet
 	down    func()               // it is gone, and what it was asked is lost
 	again   func()               // it may be started again, if anybody needs it
 
 	cell     cell
+	made     string // the stamp of cell
 	starting bool
-	fd       int // our end, -1 = down
+	replaced bool   // it is told to end, because the next one is to be another
+	parting  []byte // the message that tells it to; nil = it may be killed
+	fd       int    // our end, -1 = down
 	pid      int
 	born     int64
 	failures int
 	backoff  loop.Timer
 	most     time.Duration // of a backoff
-	unsent   []outgoing
+	unsent   [][]byte
 	buf      []byte // holds the largest message it may send
 	over     func() // set once it is to end for good
-	last     []byte // the message that tells it to
 	waits    bool   // for room to send
 }
 
-// outgoing is one message to a worker; fd is -1 or a descriptor to pass, which
-// stays open here: what has to wait takes a copy, as the number may be another
-// file's by then.
-type outgoing struct {
-	data []byte
-	fd   int
-	own  bool // fd is such a copy
-}
-
 func newWorker(b *Broker, name string, largest int) *worker {
-	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, largest)}
+	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, largest), stamp: func() string { return "" }}
 	w.backoff.Owner = w
 	return w
 }
@@ -83,12 +77,17 @@ func (w *worker) running() bool {
 
 // start runs on its own goroutine.
 func (w *worker) start(uid uint32) (pid, fd int, err error) {
+	now := w.stamp()
+	if w.cell != nil && w.made != now {
+		_ = w.cell.Close() // its descriptors are gone either way
+		w.cell = nil
+	}
 	if w.cell == nil {
 		c, err := w.prepare()
 		if err != nil {
 			return 0, -1, err
 		}
-		w.cell = c
+		w.cell, w.made = c, now
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -121,7 +120,7 @@ func (w *worker) started(pid, fd int, err error) {
 	w.b.helpers[pid] = true
 	w.up()
 	if w.over != nil {
-		w.send(outgoing{data: w.last, fd: -1})
+		w.send(w.parting)
 	}
 }
 
@@ -132,7 +131,7 @@ func (w *worker) fail(err error) {
 		return
 	}
 	w.failures++
-	w.b.limitedNote("", "worker "+w.name, "worker "+w.name+" failed, starting it again", err)
+	w.b.limitedNote("", "worker "+w.name, "worker "+w.name+" ended or did not start, another one follows", err)
 	pause := time.Duration(0)
 	if w.failures > workerChances {
 		pause = backoffAfter(w.failures-workerChances, firstBackoff, w.most)
@@ -147,52 +146,55 @@ func (w *worker) Expire(*loop.Timer) {
 		w.gone()
 		return
 	}
-	w.again()
+	if w.again(); w.replaced {
+		w.end(errReplaced)
+	}
 }
 
 // send queues a message. It reports false when the worker is down or does not
 // read: the caller goes on without it.
-func (w *worker) send(m outgoing) bool {
+func (w *worker) send(m []byte) bool {
 	if w.fd < 0 || len(w.unsent) >= maxUnsent {
 		return false
 	}
 	w.unsent = append(w.unsent, m)
 	w.flush()
-	if n := len(w.unsent) - 1; n >= 0 && m.fd >= 0 && !w.unsent[n].own {
-		fd, err := unix.FcntlInt(uintptr(m.fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			w.end(err)
-			return false
-		}
-		w.unsent[n].fd, w.unsent[n].own = fd, true
-	}
 	return w.fd >= 0
 }
 
-// sent lets go of what the first n messages held.
-func (w *worker) sent(n int) {
-	for _, m := range w.unsent[:n] {
-		if m.own {
-			unix.Close(m.fd)
+// pass sends a message with a descriptor now, or not at all.
+func (w *worker) pass(m []byte, fd int) bool {
+	return w.fd >= 0 && len(w.unsent) == 0 && unix.Sendmsg(w.fd, m, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) == nil
+}
+
+// errReplaced is why a worker ends that has its time for that.
+var errReplaced = errors.New("its program or a file of its own is another one")
+
+// renew replaces a worker that is not made from what lies on the disk. It blocks. What the
+// old one is told meanwhile, the next one is told again.
+func (w *worker) renew() {
+	now := w.stamp()
+	_ = w.b.loop.Do(func() {
+		if w.fd < 0 || w.made == now || w.over != nil {
+			return
 		}
-	}
-	w.unsent = w.unsent[n:]
+		w.replaced = true
+		w.b.loop.After(&w.backoff, lastWords)
+		if w.parting == nil || !w.send(w.parting) {
+			w.Expire(nil)
+		}
+	})
 }
 
 // flush sends what the socket takes.
 func (w *worker) flush() {
 	for len(w.unsent) > 0 {
-		m := w.unsent[0]
-		var rights []byte
-		if m.fd >= 0 {
-			rights = unix.UnixRights(m.fd)
-		}
-		err := unix.Sendmsg(w.fd, m.data, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		err := unix.Sendto(w.fd, w.unsent[0], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 		switch {
 		case err == nil:
-			w.sent(1)
+			w.unsent = w.unsent[1:]
 		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
 			w.want(true)
 			return
 		default:
@@ -247,22 +249,21 @@ func (w *worker) Ready(events uint32) {
 // end lets go of a worker that died, or that broke the protocol.
 func (w *worker) end(err error) {
 	kill(w.pid, unix.SIGKILL)
-	w.letGo()
-	if time.Duration(w.b.loop.Now()-w.born) >= workerSettled {
+	if w.replaced || time.Duration(w.b.loop.Now()-w.born) >= workerSettled {
 		w.failures = 0
 	}
+	w.letGo()
 	w.fail(err)
 }
 
-// letGo closes our end, and what waited to be sent over it. The process is reaped
+// letGo closes our end. The process is reaped
 // when it has ended.
 func (w *worker) letGo() {
 	w.b.loop.Del(w.fd)
 	unix.Close(w.fd)
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
-	w.sent(len(w.unsent))
-	w.fd, w.pid, w.unsent, w.waits = -1, 0, nil, false
+	w.fd, w.pid, w.unsent, w.waits, w.replaced = -1, 0, nil, false, false
 }
 
 // stop lets the worker end for good.
@@ -275,12 +276,12 @@ func (w *worker) stop() {
 
 // finish tells the worker to end, takes what it still has to ask and to say, and
 // calls done when it has ended or patience has.
-func (w *worker) finish(patience time.Duration, last []byte, done func()) {
-	w.over, w.last = done, last
+func (w *worker) finish(patience time.Duration, done func()) {
+	w.over = done
 	switch {
 	case w.fd >= 0:
 		w.b.loop.After(&w.backoff, patience)
-		w.send(outgoing{data: last, fd: -1})
+		w.send(w.parting)
 	case w.starting:
 		w.b.loop.After(&w.backoff, patience) // started goes on
 	default:

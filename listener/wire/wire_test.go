@@ -3,15 +3,11 @@ package wire
 import (
 	"bytes"
 	"net/netip"
-	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"casemate/acl"
-
-	"golang.org/x/sys/unix"
 )
 
 // messages are one of each kind, and how each is read.
@@ -19,15 +15,15 @@ var (
 	questions = []Question{{1, netip.MustParseAddr("192.0.2.1")}, {1 << 63, netip.MustParseAddr("2001:db8::1")}}
 	answers   = []Answer{{1, acl.Name{State: acl.Known, Host: "a.example.org"}}, {2, acl.Name{State: acl.Unknown}},
 		{3, acl.Name{State: acl.Paranoid}}, {4, acl.Name{State: acl.NoAnswer}}, {5, acl.Name{State: acl.Known, Host: strings.Repeat("a", acl.MaxHost)}}}
-	orders = []Order{{Kind: Pipes, Pipe: 32}, {Kind: Sockets, Pipe: 48}, {Kind: Over, Pipe: 48}, {Kind: Records, Pipe: 4, ID: 1, Name: strings.Repeat("n", maxName)}, {Kind: Ping},
-		{Kind: Audit}, {Kind: Belongs, Pipe: 7, ID: 1 << 60, Name: "finger"}, {Kind: Last}}
-	reports = []Report{{Kind: Whose, Pipe: 7}, {Kind: Done, Pipe: 1 << 31}, {Kind: Pong}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
-		{Kind: Counted, Pipe: 9, Counts: &Counts{CountLive: 1, CountAdmitted: 1 << 40, CountRefused: 3, len(Counts{}) - 1: 1<<64 - 1}}}
+	orders = []Order{{Kind: Records, ID: 1, Name: strings.Repeat("n", maxName)}, {Kind: Ping},
+		{Kind: Audit}, {Kind: Text, ID: 1 << 60, Name: "finger"}, {Kind: Syslog, ID: 1 << 59, Name: "finger"}, {Kind: Last}}
+	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Pong}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
+		{Kind: Counted, ID: 9, Counts: &Counts{CountLive: 1, CountAdmitted: 1 << 40, CountRefused: 3, len(Counts{}) - 1: 1<<64 - 1}}}
 )
 
 // fds is how many descriptors an order goes with.
 func fds(k Kind) int {
-	if k == Pipes || k == Sockets || k == Audit {
+	if k == Text || k == Syslog || k == Records || k == Audit {
 		return 1
 	}
 	return 0
@@ -75,7 +71,7 @@ func TestMessagesAreRefused(t *testing.T) {
 			t.Errorf("answer %q: %+v, %v", m, a, err)
 		}
 	}
-	for _, m := range []string{"", "L", "L\n ", "X\n", "Q1234567", "what?"} {
+	for _, m := range []string{"", "L", "L\n ", "X\n", "D1234567", "what?"} {
 		if r, err := DecodeReport([]byte(m)); err == nil || r.Kind != 0 {
 			t.Errorf("report %q: %+v, %v", m, r, err)
 		}
@@ -130,44 +126,4 @@ func FuzzMessages(f *testing.F) {
 			t.Errorf("%q came back as %q, %v", text, twice, err)
 		}
 	})
-}
-
-// TestStore: descriptors outlive those who put them there, can be had again and
-// again, and only all of them.
-func TestStore(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	s, err := Store(slices.Repeat([]int{int(r.Fd())}, PipesAtOnce))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(s)
-	r.Close()
-	if _, err := w.WriteString("ab"); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"a", "b"} {
-		fds, err := Peek(s)
-		if err != nil || len(fds) != PipesAtOnce {
-			t.Fatalf("%d descriptors, %v", len(fds), err)
-		}
-		b := make([]byte, 1)
-		if _, err := unix.Read(fds[1], b); err != nil || string(b) != want {
-			t.Errorf("%q, %v", b, err)
-		}
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-	}
-	few, err := Store([]int{int(w.Fd())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(few)
-	if fds, err := Peek(few); err == nil {
-		t.Errorf("%d descriptors of a store of one", len(fds))
-	}
 }

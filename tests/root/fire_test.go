@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/tests/root/rig"
 )
@@ -167,13 +166,11 @@ func counters(t *testing.T, b *rig.Broker) holdings {
 
 // Each service that became active may hold a zygote: its process and its socket,
 // and a pidfd. The log worker comes with the first of them: a process, its zygote and
-// a socket for each. Pipes are made for some sessions at once: their ends and what
-// holds the other ones, which may be twice where those of the last ones are not yet read.
+// a socket for each.
 const (
 	zygoteFDs    = 2
 	logProcesses = 2
 	logFDs       = 4
-	pipeFDs      = wire.PipesAtOnce + 2
 )
 
 // quiet waits until the broker holds no more than before, but for the zygotes
@@ -190,7 +187,7 @@ func quiet(t *testing.T, b *rig.Broker, before holdings) {
 		if before.Children == before.zygotes { // the log worker came up after the first look
 			processes, fds = processes+logProcesses, fds+logFDs
 		}
-		if now.sessions > 0 || now.Zombies > 0 || now.Children > before.Children+processes || now.FDs > before.FDs+fds+pipeFDs ||
+		if now.sessions > 0 || now.Zombies > 0 || now.Children > before.Children+processes || now.FDs > before.FDs+fds ||
 			now.Mounts > before.Mounts || now.Cgroups > before.Cgroups {
 			return fmt.Errorf("holds %+v, before %+v", now, before)
 		}
