@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -36,6 +37,7 @@ try kcore ": </proc/kcore"
 // a process of the service's own user, for which it is open outside.
 func TestHostProc(t *testing.T) {
 	rig.Root(t)
+	need.Programs(t, "ps", "pgrep")
 	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	watched := exec.Command("sleep", "98765")
 	watched.Env = []string{"SECRET=hidden"}

@@ -141,7 +141,7 @@ profile "mail" {
 // others: the kernel allows the first and nothing else, and the tie to the broker stays.
 func TestOwnIdentity(t *testing.T) {
 	rig.Root(t)
-	need.Programs(t, "perl")
+	need.Programs(t, "perl", "nc")
 	port := rig.Port(t)
 	rig.Serve(t, head+service("ids", "tcp://127.0.0.1:"+port, []string{"/usr/bin/perl", "-e", `
 		my ($u, $g) = ($<, $( + 0); my $s = "";

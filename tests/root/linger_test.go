@@ -21,7 +21,7 @@ func TestLingeringClose(t *testing.T) {
 	sock := filepath.Join(rig.PublicDir(t), "s")
 	b := rig.Serve(t, head+
 		service("linger", "tcp4://127.0.0.1:"+linger, []string{program, "linger"}, "profile = profile.strict")+
-		service("local", "unix:"+sock, []string{program, "once"}, "profile = profile.line", "acl = acl.anyone")+
+		service("local", "unix:"+sock, []string{program, "unread"}, "profile = profile.line", "acl = acl.anyone")+
 		service("other", "tcp4://127.0.0.1:"+other, []string{program, "once"}, "profile = profile.line"))
 	// The broker may wait a little for a client's end before it closes.
 	serves := func(when string) {

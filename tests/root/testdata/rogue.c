@@ -2,6 +2,7 @@
  * services have, or that a broken one takes. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -156,6 +157,15 @@ static void linger(void)
 		;
 }
 
+/* Waits for its client to say something, and reads none of it. */
+static void unread(void)
+{
+	struct pollfd in = { 0, POLLIN, 0 };
+
+	poll(&in, 1, -1);
+	say("once\n");
+}
+
 /* Lines on stderr, among them what would break a log that trusts them. */
 static void flood(int lines)
 {
@@ -185,6 +195,8 @@ int main(int argc, char **argv)
 		say("once\n");
 	else if (strcmp(way, "crash") == 0)
 		abort();
+	else if (strcmp(way, "unread") == 0)
+		unread();
 	else if (strcmp(way, "linger") == 0)
 		linger();
 	else if (strcmp(way, "fail") == 0)
