@@ -36,5 +36,6 @@ func (c *counted) add(n *wire.Counts) {
 // end is called when the worker has ended.
 func (c *counted) end() {
 	c.over = true
-	c.add(&c.last)
+	n := c.last
+	c.add(&n)
 }
