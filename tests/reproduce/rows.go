@@ -68,7 +68,7 @@ var rows = []row{
 	{"storm", "h3", "a client at a built-in's idle end", []string{"listener/builtin.TestClientAtTheIdleEnd"}, ""},
 	{"storm", "h4", "a built-in with many sockets, and with one busy port", []string{"listener/broker.TestBuiltinWithOneBusyPort", "listener/builtin.TestSessionsFillTheDescriptors"}, ""},
 	{"storm", "h6", "a worker's uid leased to a client", []string{"listener/host.TestUidInUseIsNotLeased"}, ""},
-	{"storm", "h7", "stale descriptors in a worker's queue", []string{"listener/broker.TestDescriptorsInAWorkersQueue"}, ""},
+	{"storm", "h7", "stale descriptors in a worker's queue", []string{"listener/broker.TestDescriptorsWaitForNoWorker"}, ""},
 	{"storm", "h8", "log lines on a full disk and on a slow pipe", []string{"tests/root.TestSlowLogIsWhole", "listener/journal.TestFullDiskIsCounted"}, ""},
 	{"storm", "h9", "a record after the log's end", []string{"listener/journal.TestPanicOfARecord"}, ""},
 	{"storm", "h11", "a hung zygote", []string{"tests/root.TestStoppedZygote", "tests/root.TestHangingExec", "listener/broker.TestHungStart"}, ""},
