@@ -234,10 +234,16 @@ func (pl *Plan) compile(launch func(*Plan) []filter.Rule) ([]byte, error) {
 	form := *pl
 	form.files, form.Command.UID = blank, blank+zygote.FDCount
 	f := of(&form)
-	// Where the profile compares arguments of such a call too, one of its values could be the same.
+	// Where the profile compares arguments of such a call too, one of its values could be the same; and where it
+	// has such a number itself, that would be filled in.
+	isBlank := func(n uint32) bool { return n >= blank && n <= form.Command.UID }
+	taken := func(a filter.Arg) bool { return isBlank(a.Value) || isBlank(a.Mask) }
+	if slices.ContainsFunc(rules, func(r filter.Rule) bool { return slices.ContainsFunc(r.Args, taken) }) {
+		return compile(of(pl))
+	}
 	own := len(f.Rules) - len(rules)
 	for _, r := range f.Rules[:own] {
-		blanks := slices.ContainsFunc(r.Args, func(a filter.Arg) bool { return a.Value >= blank && a.Value <= form.Command.UID })
+		blanks := slices.ContainsFunc(r.Args, taken)
 		if blanks && slices.ContainsFunc(rules, func(o filter.Rule) bool { return o.Call == r.Call && len(o.Args) > 0 }) {
 			return compile(of(pl))
 		}
@@ -279,7 +285,13 @@ func (m *memory) get(key [sha256.Size]byte, work func() ([]byte, error)) ([]byte
 		m.known[key] = made
 	}
 	m.Unlock()
-	return made()
+	prog, err := made()
+	if err != nil { // there were no descriptors, or no memory: not for ever
+		m.Lock()
+		delete(m.known, key)
+		m.Unlock()
+	}
+	return prog, err
 }
 
 func compile(f filter.Filter) ([]byte, error) {

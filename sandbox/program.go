@@ -92,6 +92,7 @@ func (p *Program) Close() {
 	for ; p != nil; p = p.Interpreter {
 		if p.File != nil {
 			p.File.Close()
+			p.File = nil // an interpreter's is closed by who opened it and by who asked for it
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
+	"casemate/sandbox/hostpath"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -272,5 +274,37 @@ func TestAt(t *testing.T) {
 	}
 	if got := p.At(errors.New("other")); got != "" {
 		t.Error(got)
+	}
+}
+
+// TestProgramClosesOnce: who opened an interpreter and who asked for it both let go
+// of it, and its descriptor's number may be another file's in between.
+func TestProgramClosesOnce(t *testing.T) {
+	f, err := hostpath.Open("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Program{Interpreter: &Program{File: f, FD: -1}, FD: -1}
+	p.Close()
+	other, err := os.Open("/dev/null") // takes the lowest number, which has just become free
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	p.Close()
+	if _, err := other.Stat(); err != nil {
+		t.Errorf("another's descriptor was closed: %v", err)
+	}
+}
+
+// TestFailuresAreNotRemembered: what failed for want of descriptors or memory is tried again.
+func TestFailuresAreNotRemembered(t *testing.T) {
+	var m memory
+	var key [32]byte
+	if _, err := m.get(key, func() ([]byte, error) { return nil, os.ErrDeadlineExceeded }); err == nil {
+		t.Fatal("no error")
+	}
+	if got, err := m.get(key, func() ([]byte, error) { return []byte("x"), nil }); err != nil || string(got) != "x" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

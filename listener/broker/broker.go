@@ -62,7 +62,6 @@ type Broker struct {
 	tallies   map[string]*tally
 	runners   map[*runner]bool // of the current generation, and older ones in use
 	sessions  map[int32]*session
-	byUID     map[uint32]*session // sessions with a leased uid
 	corpses   map[int]*corpse
 	helpers   map[int]bool // pids of zygotes and workers
 	names     *names
@@ -107,7 +106,7 @@ func New(c Config) (*Broker, error) {
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*listening), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
-		sessions: make(map[int32]*session), byUID: make(map[uint32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
+		sessions: make(map[int32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
 		said: make(map[string]int64), leases: host.NewLeases(cmp.Or(c.LeaseDir, host.DefaultLeaseDir)),
 	}
 	// Ids are unique across restarts, as long as fewer than a million

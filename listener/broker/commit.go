@@ -186,10 +186,10 @@ func (b *Broker) installTally(p *planned) {
 func (b *Broker) installSockets(c *candidate, p *planned) {
 	for _, w := range p.sockets {
 		key := w.spec.Key()
-		if c.missing[key] != nil {
-			continue
-		}
 		at := b.sockets[key]
+		if c.missing[key] != nil || w.optional && at == nil && c.opened[key] == nil && c.retry[key] == nil {
+			continue // the host has no such family, or had none when the policy was loaded
+		}
 		if at == nil {
 			at = newListening(b, w.spec, c.opened[key])
 			b.sockets[key] = at

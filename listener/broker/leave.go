@@ -27,7 +27,6 @@ func (b *Broker) reapSession(s *session) bool {
 	}
 	defer b.leave(s) // whatever becomes of its record
 	delete(b.sessions, s.pid)
-	delete(b.byUID, s.uid)
 	s.run.live--
 	e := b.ending(s, syscall.WaitStatus(status), &usage)
 	if s.conn >= 0 {

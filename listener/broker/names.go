@@ -143,7 +143,10 @@ func (b *Broker) named(v *visit, name acl.Name) {
 		b.refuse(v, reasonBusy)
 		return
 	}
-	v.svc = v.at.svc
+	if v.svc = v.at.svc; v.svc.spec.Wait { // its program wants the listener
+		b.refuse(v, reasonBusy)
+		return
+	}
 	if name.State == acl.Known {
 		v.peer.Name = name.Host
 	}

@@ -96,11 +96,12 @@ func (s *service) failed(err error) {
 }
 
 // Expire tries again to prepare the service.
-func (s *service) Expire(*loop.Timer) { s.b.renew(s) }
+func (s *service) Expire(*loop.Timer) { s.b.renew(func() {}, s) }
 
-// renew looks at services on another goroutine, one after another.
-func (b *Broker) renew(list ...*service) {
+// renew looks at services on another goroutine, one after another, and then calls done.
+func (b *Broker) renew(done func(), list ...*service) {
 	if b.stopping || len(list) == 0 {
+		done()
 		return
 	}
 	b.starting++
@@ -113,7 +114,7 @@ func (b *Broker) renew(list ...*service) {
 			l.renew()
 		}
 		return nil
-	}, func(error) { _ = b.loop.Post(func() { b.starting-- }) })
+	}, func(error) { _ = b.loop.Post(func() { b.starting--; done() }) })
 }
 
 // look is what is known of a service's sandbox when somebody sets out to renew it.
@@ -141,6 +142,8 @@ func (r *runner) look() look {
 // load that is under way looks at everything itself.
 func (l look) renew() bool {
 	s, b := l.s, l.s.b
+	doc := s.gen.doc
+	_, now := b.stamp(make(stamps), s.spec, doc.Policy.Profile(s.spec.Profile)) // it may hang, so nobody waits for it
 	if !b.load.TryRLock() {
 		_ = b.loop.Post(func() {
 			if l.faulty && s.gen == b.gen {
@@ -150,8 +153,7 @@ func (l look) renew() bool {
 		return false
 	}
 	defer b.load.RUnlock()
-	doc := s.gen.doc
-	if _, now := b.stamp(make(stamps), s.spec, doc.Policy.Profile(s.spec.Profile)); !l.faulty && l.stamp == now {
+	if !l.faulty && l.stamp == now {
 		return false
 	}
 	c := b.candidate(s.gen)
@@ -163,7 +165,7 @@ func (l look) renew() bool {
 		switch {
 		case s.gen != b.gen || b.stopping:
 		case err != nil:
-			s.failed(err)
+			s.failed(s.gen.placed(s, err))
 		default:
 			b.renewed(c, p)
 		}
@@ -227,8 +229,9 @@ func (b *Broker) renewed(c *candidate, p *planned) {
 
 // checks looks at the services in use.
 type checks struct {
-	b     *Broker
-	timer loop.Timer
+	b       *Broker
+	timer   loop.Timer
+	looking bool // a path may be one that does not answer: no look begins before the last has ended
 }
 
 func (k *checks) begin(b *Broker) {
@@ -237,14 +240,18 @@ func (k *checks) begin(b *Broker) {
 }
 
 func (k *checks) Expire(*loop.Timer) {
+	k.begin(k.b)
+	if k.looking {
+		return
+	}
 	var list []*service
 	for _, s := range k.b.gen.services {
 		if s.fault == nil && (s.run.zygote != nil || s.run.live > 0) {
 			list = append(list, s)
 		}
 	}
-	k.b.renew(list...)
-	k.begin(k.b)
+	k.looking = true
+	k.b.renew(func() { k.looking = false }, list...)
 }
 
 // tellServing tells the service manager how many services are served, when that

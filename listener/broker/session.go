@@ -63,9 +63,6 @@ func (s *session) env(buf []string) []string {
 func (b *Broker) runs(s *session, pid int) {
 	s.pid, s.due = int32(pid), 0
 	b.sessions[s.pid] = s
-	if s.leased {
-		b.byUID[s.uid] = s
-	}
 	s.run.live++
 	s.pidfd = b.watch(pid, s) // first, so that its end is seen whatever else happens
 	if s.pidfd < 0 {

@@ -63,9 +63,13 @@ func (w *worker) running() bool {
 	if w.starting || w.backoff.Armed() || w.b.stopping {
 		return false
 	}
+	uid, ok := w.b.leases.Take() // given back once it runs: take looks past what is in use
+	if !ok {
+		w.fail(errors.New("no uid is left to lease"))
+		return false
+	}
 	w.starting = true
 	w.b.starting++
-	uid, _ := w.b.leases.Take() // given back once it runs: take looks past what is in use
 	var pid, fd int
 	w.b.apart(func() (err error) { pid, fd, err = w.start(uid); return err }, func(err error) {
 		if w.b.loop.Post(func() { w.b.starting--; w.b.leases.Give(uid); w.started(pid, fd, err) }) != nil && err == nil {

@@ -30,7 +30,11 @@ func Build(t Tree, inside func() error) (mnt int, err error) {
 		mnt, err = b.build(inside)
 		return err
 	})
-	return mnt, err
+	if err != nil {
+		closeAll(mnt) // the thread could not go back
+		return -1, err
+	}
+	return mnt, nil
 }
 
 // builder is one Build, on its thread. Its descriptors end with it.

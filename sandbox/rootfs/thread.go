@@ -136,7 +136,10 @@ func newThread() (_ *thread, err error) {
 	if t.seed, err = b.finish(); err != nil {
 		return nil, err
 	}
-	return t, t.home()
+	if err := t.home(); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // namespace opens the mount namespace that the thread is in, for setns(2).

@@ -3,6 +3,7 @@ package root
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -31,6 +32,10 @@ func TestListedPortIsReached(t *testing.T) {
 		}
 	}()
 	_, open, _ := net.SplitHostPort(l.Addr().String())
+	nc, err := filepath.EvalSymlinks(need.Programs(t, "nc")[0]) // no tree shows Debian's /etc/alternatives
+	if err != nil {
+		t.Fatal(err)
+	}
 	port, shut := rig.Port(t), rig.Port(t)
 	relay := func(name, listed, port string) string {
 		return fmt.Sprintf(`
@@ -43,7 +48,7 @@ profile %[1]q {
     connect = [%[2]s]
   }
 }
-`, name, listed) + service(name, "tcp://127.0.0.1:"+port, []string{"/bin/sh", "-c", "exec nc -N 127.0.0.1 " + open + " </dev/null 2>&1"}, `user = "dynamic"`, "profile = profile."+name)
+`, name, listed) + service(name, "tcp://127.0.0.1:"+port, []string{"/bin/sh", "-c", "exec " + nc + " -N 127.0.0.1 " + open + " </dev/null 2>&1"}, `user = "dynamic"`, "profile = profile."+name)
 	}
 	rig.Serve(t, head+relay("asks", open, port)+relay("shut", "1", shut))
 	if out, err := rig.Exchange(port, ""); err != nil || strings.TrimSpace(out) != "reached" {
