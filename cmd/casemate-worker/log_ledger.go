@@ -3,7 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
 	"log/slog"
+	"strconv"
+	"strings"
 	"time"
 
 	"casemate/listener/journal"
@@ -184,12 +188,30 @@ func (l *ledger) countLeftOut(src *source, now time.Time) {
 // of which level. Anything else that it writes (its last words, or what somebody
 // who has taken it over would have said in another's name) is text.
 func recordOf(service string, line []byte) (slog.Level, bool) {
-	var r struct {
-		Service string     `json:"service"`
-		Level   slog.Level `json:"level"`
-	}
-	if json.Unmarshal(line, &r) != nil || r.Service != service || bytes.Count(line, []byte(`"service":`)) != 1 {
+	var level slog.Level
+	named := 0
+	d := json.NewDecoder(bytes.NewReader(line))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return 0, false
 	}
-	return r.Level, true
+	for d.More() {
+		key, err := d.Token()
+		var value json.RawMessage
+		if err != nil || d.Decode(&value) != nil {
+			return 0, false
+		}
+		// Readers differ on names that come twice, in other letters or escaped: nothing but the one spelling counts.
+		if name, _ := key.(string); strings.EqualFold(name, "service") {
+			if named++; !bytes.Contains(line, fmt.Appendf(nil, `"service":%s`, value)) || string(value) != strconv.Quote(service) {
+				return 0, false
+			}
+		} else if name == "level" && json.Unmarshal(value, &level) != nil {
+			return 0, false
+		}
+	}
+	if _, err := d.Token(); err != nil || named != 1 {
+		return 0, false
+	}
+	_, err := d.Token()
+	return level, err == io.EOF
 }

@@ -249,3 +249,23 @@ func TestLedgerTakesRecordsOfABuiltin(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsOfOthers: whoever has taken a built-in's worker over writes no record
+// that a reader of any kind could take for another service's.
+func TestRecordsOfOthers(t *testing.T) {
+	for line, want := range map[string]bool{
+		`{"time":"t","level":"WARN","msg":"session","service":"mine","id":1}`: true,
+		`{"level":"INFO","msg":"x","service":"other"}`:                        false,
+		`{"level":"INFO","msg":"x","service":"other","Service":"mine"}`:       false,
+		`{"level":"INFO","service" :"other","service":"mine"}`:                false,
+		`{"level":"INFO","\u0073ervice":"other","service":"mine"}`:            false,
+		`{"level":"INFO","service":"mine","service":"mine"}`:                  false,
+		`{"level":"INFO","service":"mine"} {"service":"other"}`:               false,
+		`{"level":"INFO","service":"mine"`:                                    false,
+		`["service","mine"]`:                                                  false,
+	} {
+		if _, ok := recordOf("mine", []byte(line)); ok != want {
+			t.Errorf("%s: %v", line, ok)
+		}
+	}
+}

@@ -109,6 +109,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 		if !same {
 			var err error
 			if a == nil {
+				c.stamps.of(accountFiles...) // before they are read: what changes meanwhile is noticed later
 				if a, err = host.ReadAccounts(); err != nil {
 					return err
 				}

@@ -142,7 +142,7 @@ func (c *control) give(token chan struct{}) {
 }
 
 // errLoads answers a reload when enough others wait for the same.
-var errLoads = fmt.Errorf("%d reloads are waiting already, and the next load is of what is there now", maxLoads)
+var errLoads = fmt.Errorf("%d reloads are waiting already: ask again", maxLoads)
 
 // serve answers one connection, which holds a token of one channel all the time: of
 // loads while it waits for one, so that whoever asks for less is not kept waiting.

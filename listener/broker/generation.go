@@ -87,22 +87,28 @@ var accountFiles = []string{"/etc/passwd", "/etc/group"}
 // is looked at once.
 type stamps map[string]string
 
-// of differs when one of the paths has become another file, or has been written to. What
-// is in a directory does not count: a sandbox shows it as it is.
+// of differs when one of the paths, or a directory on the way, has become another file or
+// another's, or when a file has been written to. What is in a directory does not count: a
+// sandbox shows it as it is.
 func (m stamps) of(paths ...string) string {
 	h := sha256.New()
 	for _, p := range paths {
-		if m[p] == "" {
-			var st unix.Stat_t
-			if unix.Stat(p, &st) != nil {
-				st = unix.Stat_t{}
+		for ; ; p = path.Dir(p) {
+			if m[p] == "" {
+				var st unix.Stat_t
+				if unix.Stat(p, &st) != nil {
+					st = unix.Stat_t{}
+				}
+				m[p] = fmt.Sprintln(p, st.Dev, st.Ino, st.Mode, st.Uid, st.Gid)
+				if st.Mode&unix.S_IFMT == unix.S_IFREG {
+					m[p] += fmt.Sprintln(st.Size, st.Ctim.Nano())
+				}
 			}
-			m[p] = fmt.Sprintln(p, st.Dev, st.Ino)
-			if st.Mode&unix.S_IFMT == unix.S_IFREG {
-				m[p] += fmt.Sprintln(st.Size, st.Ctim.Nano())
+			h.Write([]byte(m[p]))
+			if len(p) <= 1 {
+				break
 			}
 		}
-		h.Write([]byte(m[p]))
 	}
 	return string(h.Sum(nil))
 }

@@ -178,6 +178,7 @@ func (l look) renew() bool {
 
 // prepare makes a sandbox, unless it would be as the one there is.
 func (l look) prepare(c *candidate, p *planned) error {
+	c.stamps.of(accountFiles...)
 	a, err := host.ReadAccounts()
 	if err != nil {
 		return err

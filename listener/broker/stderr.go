@@ -4,7 +4,6 @@ import (
 	"os"
 	"time"
 
-	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/wire"
 
@@ -146,11 +145,7 @@ func (l *logWorker) left(s *session) {
 }
 
 func (l *logWorker) close(p *pipe) {
-	if p.rights {
-		listener.Close(p.fd)
-	} else {
-		unix.Close(p.fd)
-	}
+	unix.Close(p.fd)
 	p.fd = -1
 	delete(l.pipes, wire.Order{Kind: p.whose.Kind, ID: p.whose.ID})
 }
@@ -167,9 +162,8 @@ func (l *logWorker) discard() {
 	for _, p := range l.pipes {
 		over, lost := p.over && l.worker.fd < 0, journal.Suppressed{What: journal.StderrBytes, Service: p.whose.Name}
 		switch held, _ := unix.IoctlGetInt(p.fd, unix.TIOCINQ); {
-		case p.rights && !over:
+		case p.rights: // over or not: only the worker closes it
 			continue
-		case p.rights:
 		case p.whose.Kind == wire.Syslog: // nobody can tell how full one is
 			lost.What = journal.SyslogLost
 			for n := 0; n < maxDatagrams || over; n++ { // MSG_TRUNC: nothing is copied

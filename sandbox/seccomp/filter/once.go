@@ -21,7 +21,11 @@ func once(denied uint32) []instruction {
 		deny(call, load(offIP), instruction{opJEQ, 0, 2, Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
 	}
 	deny(unix.SYS_SHMAT, hint(1)...)
-	deny(unix.SYS_MMAP, append([]instruction{load(offArgs + 8*3), {opAnd, 0, 0, unix.MAP_GROWSDOWN}, {opJEQ, 0, 4, 0}}, hint(0)...)...)
+	// Null is a hint for the kernel to choose, or the address 0 itself, where vm.mmap_min_addr is that.
+	deny(unix.SYS_MMAP, load(offArgs+8*3), instruction{opAnd, 0, 0, unix.MAP_GROWSDOWN}, instruction{opJEQ, 0, 7, 0},
+		load(offArgs+4), instruction{opJEQ, 0, 6, 0},
+		load(offArgs+8*3), instruction{opAnd, 0, 0, unix.MAP_FIXED | unix.MAP_FIXED_NOREPLACE}, instruction{opJEQ, 0, 2, 0},
+		load(offArgs), instruction{opJEQ, 1, 0, 0})
 	deny(unix.SYS_MREMAP, load(offArgs+8*3), instruction{opAnd, 0, 0, ^uint32(unix.MREMAP_MAYMOVE)}, instruction{opJEQ, 1, 0, 0})
 	return out
 }
