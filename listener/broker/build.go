@@ -187,14 +187,12 @@ const atOnce = 4
 // layer that fails only in a zygote refuses the service now, not at its first client.
 func (c *candidate) prepare(keep map[string]*runner) error {
 	var todo []*planned
-	made := make(map[string]*planned)
 	for i := range c.plans {
 		p := &c.plans[i]
 		if p.fault != nil {
 			continue
 		}
-		if p.svc.run = keep[p.key]; p.svc.run == nil && made[p.key] == nil {
-			made[p.key] = p
+		if p.svc.run = keep[p.key]; p.svc.run == nil {
 			todo = append(todo, p)
 		}
 	}
@@ -221,11 +219,6 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 	wg.Wait()
 	for i, p := range todo {
 		errs[i] = c.excuse(p, errs[i])
-	}
-	for i := range c.plans {
-		if p := &c.plans[i]; p.svc.run == nil {
-			p.svc.run = made[p.key].svc.run
-		}
 	}
 	return errors.Join(errs...)
 }

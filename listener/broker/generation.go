@@ -64,8 +64,8 @@ type job struct {
 // logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
 func (j job) logs() bool { return j.Service.Stdio != sandbox.StdioAll }
 
-// key names what the sandbox is made from: two jobs of equal keys may share
-// one. The program and the paths of the profile count as they lie on the disk,
+// key names what the sandbox is made from, the service's name among it: a job of the next
+// generation that has the same may keep the sandbox there is. The program and the paths of the profile count as they lie on the disk,
 // which is stamp.
 func (j job) key(stamp string) (string, error) {
 	s := *j.Service

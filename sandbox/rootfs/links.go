@@ -28,7 +28,6 @@ func (l *Layout) addLinks(e *Entry, h *hostpath.File, _ int) error {
 }
 
 // placeLinks creates the links of e.
-// placeLink creates a link that was asked for, or one that was met on the host.
 func (l *Layout) placeLinks(e *Entry, h *hostpath.File, _ int) error {
 	if e.Kind == Symlink {
 		return l.placeLink(link{Path: e.Path, Text: e.Text}, false)
