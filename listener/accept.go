@@ -66,7 +66,7 @@ func Refuse(conn int) {
 	// Nothing here can be reported to anyone: the peer may be gone at any step,
 	// and the close that matters cannot fail in a way that leaves conn open.
 	_ = unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
-	Close(conn)
+	letGo(conn)
 }
 
 // Say writes a line to a connection as far as it fits without waiting; the

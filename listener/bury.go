@@ -28,14 +28,19 @@ var refusesRights = sync.OnceValue(func() bool {
 // Close closes a socket that a program or a client had a hand in, and never waits.
 // Of a connection nobody reads any more, however else it is held.
 func Close(fd int) {
-	if mayHoldRights(fd) {
-		graves.bury(fd)
-		return
-	}
 	if l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER); err == nil && l.Onoff != 0 && l.Linger != 0 {
 		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 	}
-	unix.Close(fd)
+	letGo(fd)
+}
+
+// letGo closes a socket that does not linger itself.
+func letGo(fd int) {
+	if mayHoldRights(fd) {
+		graves.bury(fd)
+	} else {
+		unix.Close(fd)
+	}
 }
 
 // mayHoldRights tells whether descriptors may lie in the socket's queue.
