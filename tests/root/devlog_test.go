@@ -64,17 +64,7 @@ func TestSyslog(t *testing.T) {
 	}
 	b := rig.Serve(t, text)
 	const clients = 4
-	var wg sync.WaitGroup
-	for name, port := range ports {
-		for i := range clients {
-			wg.Go(func() {
-				if got, err := rig.Exchange(port, fmt.Sprintf("%s-%d\n", name, i)); err != nil || got != "ok\n" {
-					t.Errorf("%s: %q, %v", name, got, err)
-				}
-			})
-		}
-	}
-	wg.Wait()
+	sayTheirNames(t, ports, clients)
 	for _, c := range cases {
 		if _, err := b.Await(clients, 10*time.Second, "msg", "session", "service", c.name, "exit", "0"); err != nil {
 			t.Fatal(err)

@@ -15,7 +15,6 @@ import (
 // which brings the calls for it, and to no other.
 func TestListedPortIsReached(t *testing.T) {
 	rig.Root(t)
-	need.Programs(t, "nc")
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,23 @@ import (
 	"casemate/tests/root/rig"
 )
 
+// sayTheirNames has so many clients of each service at the same time say who they are
+// ("NAME-0", "NAME-1" ...) and hear ok.
+func sayTheirNames(t *testing.T, ports map[string]string, clients int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for name, port := range ports {
+		for i := range clients {
+			wg.Go(func() {
+				if got, err := rig.Exchange(port, fmt.Sprintf("%s-%d\n", name, i)); err != nil || got != "ok\n" {
+					t.Errorf("%s: %q, %v", name, got, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
 // TestStderrBelongsToItsSession: a line has the id of its session, whoever of the
 // session's processes wrote it, whatever stands in front of it, and when several of
 // one user are there at once.
@@ -28,17 +45,7 @@ func TestStderrBelongsToItsSession(t *testing.T) {
 	}
 	b := rig.Serve(t, text)
 	const clients = 5
-	var wg sync.WaitGroup
-	for name, port := range ports {
-		for i := range clients {
-			wg.Go(func() {
-				if got, err := rig.Exchange(port, fmt.Sprintf("%s-%d\n", name, i)); err != nil || got != "ok\n" {
-					t.Errorf("%s: %q, %v", name, got, err)
-				}
-			})
-		}
-	}
-	wg.Wait()
+	sayTheirNames(t, ports, clients)
 	for name := range ports {
 		whose := map[string]int{}
 		sessions, err := b.Await(clients, 30*time.Second, "msg", "session", "service", name, "exit", "0")
