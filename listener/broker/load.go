@@ -85,12 +85,12 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.spares.Do(spareThreads) // before there is a client, whose program may take the last task
 	if derr := b.loop.Do(func() { err = b.commit(c) }); derr != nil {
 		err = derr
 	}
 	switch {
 	case err == nil:
-		b.spares.Do(spareThreads)
 		b.names.worker.renew()
 		b.logWorker.worker.renew()
 	case !c.inForce:
