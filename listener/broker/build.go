@@ -275,7 +275,7 @@ func (c *candidate) prove(box cell) (starter, error) {
 	if err != nil {
 		return nil, err
 	}
-	retireNow(z)
+	c.b.retireNow(z)
 	c.mu.Lock()
 	c.proofs[proof] = true
 	c.mu.Unlock()
@@ -294,7 +294,7 @@ func builtinRules(p *planned) string {
 // discard undoes a candidate that does not come into force.
 func (c *candidate) discard() {
 	for _, z := range c.proven {
-		retireNow(z)
+		c.b.retireNow(z)
 	}
 	for _, r := range c.fresh {
 		_ = r.cell.Close()
@@ -306,8 +306,8 @@ func (c *candidate) discard() {
 }
 
 // retireNow ends a zygote outside the loop.
-func retireNow(z starter) {
+func (b *Broker) retireNow(z starter) {
 	// A zygote has nothing to lose, and one that will not end is killed.
 	_ = z.Close()
-	_, _ = endChild(z.PID(), graceTime)
+	_, _ = b.endChild(z.PID(), graceTime)
 }

@@ -127,7 +127,7 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	if !ended {
 		kill(pid, unix.SIGKILL)
 	}
-	status, werr := endChild(pid, graceTime)
+	status, werr := b.endChild(pid, graceTime)
 	switch {
 	case !ended:
 		return nil, fmt.Errorf("the compiler: %w", err)

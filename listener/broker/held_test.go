@@ -3,10 +3,13 @@ package broker
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"casemate/listener/address"
+	"casemate/policy"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,4 +66,46 @@ func TestStopBeforeTheZygote(t *testing.T) {
 	fake.mu.Unlock()
 	g.expect(`"session"`, `"reason":"start-failed"`, "busy")
 	g.expect(`"msg":"stopped"`)
+}
+
+// TestStopWaitsBesideARefusal: under on_stop = "leave" a client that is refused while the broker
+// is still about to end what it has does not end it: it waits for a wait program's end.
+func TestStopWaitsBesideARefusal(t *testing.T) {
+	g, port, next := newRig(t), freePort(t), freePort(t)
+	held := svc("wait", "tcp", port, "/bin/sh", "-c", "trap 'sleep 1; exit 7' TERM; while :; do sleep 0.01; done")
+	held.Wait = true
+	p := testPolicy(svc("slow", "tcp", next, "/bin/cat"), held)
+	p.OnStop = policy.StopLeave
+	doc, err := newDocument(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.doc = doc
+	if _, _, err := g.Load(); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, port)
+	eventually(t, func() (trapped bool) {
+		g.do(func() {
+			for pid := range g.sessions {
+				status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+				_, caught, _ := strings.Cut(string(status), "SigCgt:\t")
+				mask, _ := strconv.ParseUint(strings.TrimSpace(caught[:min(16, len(caught))]), 16, 64)
+				trapped = mask&(1<<(unix.SIGTERM-1)) != 0
+			}
+		})
+		return trapped
+	})
+	g.do(func() { g.gen.service("slow").run.drop() })
+	fake := g.fakes["slow"]
+	fake.mu.Lock() // its zygote comes up after the stop
+	dial(t, next)
+	eventually(t, func() (waits bool) {
+		g.do(func() { waits = len(g.gen.service("slow").run.waiting) == 1 })
+		return waits
+	})
+	g.Stop()
+	g.do(func() {})
+	fake.mu.Unlock()
+	g.expect(`"session"`, `"service":"wait"`, `"exit":7`)
 }

@@ -19,7 +19,7 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	}
 	defer func() {
 		z.Close()
-		endChild(z.PID(), graceTime)
+		b.endChild(z.PID(), graceTime)
 	}()
 	if err := z.Send(&zygote.Request{ID: 1, UID: uid, GID: uid, FDs: fds}); err != nil {
 		return 0, fmt.Errorf("send to zygote: %w", err)
@@ -46,31 +46,31 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	}
 	if err := reply.Err(); err != nil {
 		if reply.PID != 0 {
-			endChild(reply.PID, graceTime)
+			b.endChild(reply.PID, graceTime)
 		}
 		return 0, err
 	}
 	return reply.PID, nil
 }
 
-// endChild reaps a child that ends now, and kills it if it has not within patience.
-func endChild(pid int, patience time.Duration) (unix.WaitStatus, error) {
-	var status unix.WaitStatus
-	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		err = waitReadable(fd, patience)
-		unix.Close(fd)
-		if err == nil {
-			_, err = wait4(pid, &status, nil)
-			return status, err
+// endChild reaps a child that ends now, and kills it if it has not within patience. One that
+// does not even then (a file system does not answer it) is reaped when it does.
+func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStatus, err error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		if err = waitReadable(fd, patience); err != nil {
+			kill(pid, unix.SIGKILL)
+			err = waitReadable(fd, graceTime)
 		}
+	}
+	if err == nil {
+		_, err = wait4(pid, &status, nil)
+		return status, err
 	}
 	kill(pid, unix.SIGKILL)
-	for {
-		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return status, err
-		}
-	}
+	_ = b.loop.Post(func() { b.reapLater(pid) }) // an error means that this process ends
+	return status, fmt.Errorf("process %d was killed: %w", pid, err)
 }
 
 // waitReadable waits until fd is readable or at its end.

@@ -106,9 +106,9 @@ func (b *Broker) free(s *session) {
 	}
 }
 
-// lastLeft ends a stopping broker with its last session.
+// lastLeft ends a broker that waits for the last of its sessions.
 func (b *Broker) lastLeft() {
-	if b.stopping && b.quiet() {
+	if b.stopTimer.Armed() && b.quiet() {
 		b.stopped()
 	}
 }
