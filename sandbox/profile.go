@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs"
 	"casemate/sandbox/seccomp/filter"
 
@@ -104,7 +105,11 @@ func (f *Files) Paths(yield func(kind string, paths []string) bool) {
 func (p Profile) Present() Profile {
 	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write, &p.Files.Devices} {
 		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
-			return slices.Contains(p.Files.Optional, name) && errors.Is(unix.Stat(name, new(unix.Stat_t)), unix.ENOENT)
+			if !slices.Contains(p.Files.Optional, name) {
+				return false
+			}
+			_, err := hostpath.Ask(name)
+			return errors.Is(err, unix.ENOENT)
 		})
 	}
 	return p

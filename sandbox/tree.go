@@ -2,13 +2,13 @@ package sandbox
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/landlock"
+	"casemate/sandbox/panics"
 	"casemate/sandbox/rootfs"
 	"casemate/sandbox/seccomp/filter"
 
@@ -44,9 +44,8 @@ func (ts *Trees) Close() {
 	ts.known = nil
 }
 
-// errUnmade stays the error of a tree whose making has panicked: without one a zygote would
-// stay on the host.
-var errUnmade = errors.New("its tree was not made")
+// errLate is of a tree that is not waited for. Whoever makes it closes it in the end.
+var errLate = fmt.Errorf("its tree was not built within %s: something of it does not answer, or the host is overloaded", rootfs.Patience)
 
 func (ts *Trees) get(key string) *tree {
 	ts.mu.Lock()
@@ -56,7 +55,7 @@ func (ts *Trees) get(key string) *tree {
 		if ts.known == nil {
 			ts.known = map[string]*tree{}
 		}
-		t = &tree{mnt: -1, ruleset: -1, program: -1, err: errUnmade}
+		t = &tree{mnt: -1, ruleset: -1, program: -1}
 		ts.known[key] = t
 		t.users.Add(1) // ts itself
 	}
@@ -82,19 +81,33 @@ func (pl *Plan) plant(ts *Trees, abi int, writable []hostpath.ID) (*tree, error)
 	}
 	code := filter.Allows(pl.rules, makesCode)
 	t := ts.get(fmt.Sprintf("%d %q %v %q %#v %#v %#v %v", abi, pl.Command.Path, code, dir, pl.tree.Entries, pl.landlock, pl.landlockNet(), writable))
-	t.made.Do(func() { t.err = t.make(pl, dir, abi, writable) })
+	t.made.Do(func() {
+		done, late := make(chan error, 1), make(chan struct{})
+		t.users.Add(1) // who makes it, maybe for nobody
+		panics.Go(func() error {
+			defer t.leave()
+			return t.make(pl, dir, abi, writable, func() { close(late) })
+		}, func(err error) { done <- err })
+		select {
+		case t.err = <-done:
+		case <-late:
+			t.err = errLate
+		}
+	})
 	return t, t.err
 }
 
 // make builds it and, inside, the ruleset.
-func (t *tree) make(pl *Plan, dir string, abi int, writable []hostpath.ID) error {
+func (t *tree) make(pl *Plan, dir string, abi int, writable []hostpath.ID, late func()) error {
 	prog, err := pl.OpenProgram()
 	if err != nil {
 		return err
 	}
 	defer prog.Close()
 	t.program, t.byFD = prog.FD, prog.byFD()
-	t.mnt, err = rootfs.Build(pl.TreeWith(prog, writable), func() (err error) {
+	tree := pl.TreeWith(prog, writable)
+	tree.Late = late
+	t.mnt, err = rootfs.Build(tree, func() (err error) {
 		if err := prog.RunsInside(inside); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -92,22 +93,20 @@ type stamps map[string]string
 // sandbox shows it as it is.
 func (m stamps) of(paths ...string) string {
 	h := sha256.New()
-	for _, p := range paths {
-		for ; ; p = path.Dir(p) {
+	for _, whole := range paths {
+		for i := range len(whole) + 1 { // down from the root: a dead mount is asked at its own path
+			if i > 0 && i < len(whole) && whole[i] != '/' {
+				continue
+			}
+			p := cmp.Or(whole[:i], "/")
 			if m[p] == "" {
-				var st unix.Stat_t
-				if unix.Stat(p, &st) != nil {
-					st = unix.Stat_t{}
-				}
+				st, _ := hostpath.Ask(p) // zero on any error: who prepares says which
 				m[p] = fmt.Sprintln(p, st.Dev, st.Ino, st.Mode, st.Uid, st.Gid)
 				if st.Mode&unix.S_IFMT == unix.S_IFREG {
 					m[p] += fmt.Sprintln(st.Size, st.Ctim.Nano())
 				}
 			}
 			h.Write([]byte(m[p]))
-			if len(p) <= 1 {
-				break
-			}
 		}
 	}
 	return string(h.Sum(nil))

@@ -75,8 +75,11 @@ func (f *File) Reopen(flags int) (int, error) {
 
 // Open resolves p, which is absolute, from the root directory. It follows no
 // magic link, and fails with an *UnsafeError where somebody other than root
-// could have chosen what comes next. The caller closes the file.
+// could have chosen what comes next, and with a *SilentError as Ask does. The caller closes the file.
 func Open(p string) (*File, error) {
+	if _, err := Ask(p); errors.As(err, new(*SilentError)) {
+		return nil, err
+	}
 	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open /: %w", err)

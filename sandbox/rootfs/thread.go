@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"casemate/sandbox/panics"
 
@@ -18,7 +19,15 @@ var trees struct {
 	sync.Mutex
 	jobs chan func(*thread) error // nil while there is no thread
 	done chan outcome
+	hung int // threads that were given up and have not come back
 }
+
+// Patience is how long one tree may take before others are built on another thread, and
+// maxHung how many may hang so.
+const (
+	Patience = 5 * time.Second
+	maxHung  = 16
+)
 
 // outcome answers one job. last says that the thread has ended with it, as it could not
 // be put back where it was.
@@ -27,19 +36,41 @@ type outcome struct {
 	last bool
 }
 
-// onThread runs f there, in the host's mount namespace, which f may leave.
-func onThread(f func(*thread) error) error {
+// onThread runs f there, in the host's mount namespace, which f may leave. Where f hangs, the
+// next one gets another thread, f's ends with it, and late is called, if it is not nil.
+func onThread(late func(), f func(*thread) error) error {
 	trees.Lock()
 	defer trees.Unlock()
-	if trees.jobs == nil {
+	switch {
+	case trees.jobs != nil:
+	case trees.hung >= maxHung:
+		return fmt.Errorf("rootfs: not built while %d others hang on file systems that do not answer", maxHung)
+	default:
 		trees.jobs, trees.done = make(chan func(*thread) error), make(chan outcome, 1)
 		begin(trees.jobs, trees.done, func() {})
 	}
-	trees.jobs <- f
-	o := <-trees.done
-	if o.last {
-		trees.jobs = nil
+	jobs, done, patience := trees.jobs, trees.done, time.NewTimer(Patience)
+	defer patience.Stop()
+	jobs <- f
+	var o outcome
+	select {
+	case o = <-done:
+		if o.last {
+			trees.jobs = nil
+		}
+		return o.err
+	case <-patience.C:
 	}
+	trees.jobs = nil
+	close(jobs)
+	trees.hung++
+	trees.Unlock()
+	if late != nil {
+		late()
+	}
+	o = <-done
+	trees.Lock()
+	trees.hung--
 	return o.err
 }
 

@@ -1,0 +1,88 @@
+package hostpath
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"casemate/sandbox/panics"
+
+	"golang.org/x/sys/unix"
+)
+
+// Patience is how long a file system has to answer. One whose server is gone (NFS, FUSE)
+// never does, and nothing but SIGKILL or its unmounting frees who has asked it: maxSilent
+// bounds how many threads it may hold.
+const (
+	Patience  = 3 * time.Second
+	maxSilent = 32
+)
+
+// question is one that was not answered yet.
+type question struct {
+	path  string
+	at    time.Time
+	stat  unix.Stat_t
+	err   error
+	heard chan struct{}
+}
+
+var open struct {
+	sync.Mutex
+	questions map[*question]bool
+}
+
+// SilentError is of a path whose file system does not answer, or that is not asked
+// while so many others do not.
+type SilentError struct{ Path string }
+
+// Error names the path.
+func (e *SilentError) Error() string {
+	return fmt.Sprintf("%s: its file system does not answer: start its server, or unmount it", e.Path)
+}
+
+// Ask is stat(2) of p, an absolute path, within Patience. The file system is asked as well,
+// for the file may be known without its server. Who does not answer is not asked again
+// until it has, nor what is below.
+func Ask(p string) (unix.Stat_t, error) {
+	q := &question{path: p, at: time.Now(), heard: make(chan struct{})}
+	if !q.begin() {
+		return unix.Stat_t{}, &SilentError{p}
+	}
+	panics.Go(func() error {
+		q.err = unix.Stat(p, &q.stat)
+		return unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
+	}, func(error) {
+		open.Lock()
+		defer open.Unlock()
+		delete(open.questions, q)
+		close(q.heard)
+	})
+	select {
+	case <-q.heard:
+		return q.stat, q.err
+	case <-time.After(Patience):
+		return unix.Stat_t{}, &SilentError{p}
+	}
+}
+
+// begin notes the question, unless its answer is known to be silence.
+func (q *question) begin() bool {
+	open.Lock()
+	defer open.Unlock()
+	silent := 0
+	for o := range open.questions {
+		if q.at.Sub(o.at) < Patience {
+			continue
+		}
+		if silent++; silent >= maxSilent || q.path == o.path || strings.HasPrefix(q.path, o.path+"/") {
+			return false
+		}
+	}
+	if open.questions == nil {
+		open.questions = make(map[*question]bool)
+	}
+	open.questions[q] = true
+	return true
+}
