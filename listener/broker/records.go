@@ -10,13 +10,8 @@ import (
 	"casemate/policy"
 )
 
-// flushAt is how many records are handed over without waiting for more, and
-// flushAfter how long fewer wait: waking the writer up for every record would
-// cost more than all records.
-const (
-	flushAt    = 256
-	flushAfter = 10 * time.Millisecond
-)
+// flushAfter is how long records wait for more.
+const flushAfter = 10 * time.Millisecond
 
 // flushing is the loop's side of the log: it hands records over in batches.
 type flushing struct {
@@ -27,11 +22,7 @@ type flushing struct {
 
 // idle is called at the end of each wake of the loop.
 func (f *flushing) idle() {
-	switch n := f.log.Pending(); {
-	case n >= flushAt:
-		f.loop.Disarm(&f.timer)
-		f.log.Flush()
-	case n > 0 && !f.timer.Armed():
+	if f.log.Pending() && !f.timer.Armed() {
 		f.loop.After(&f.timer, flushAfter)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -77,6 +78,44 @@ func TestNeverBlocks(t *testing.T) {
 	written, dropped := count(t, <-got, Refusals, 0)
 	if uint64(written)+dropped != uint64(total) {
 		t.Errorf("%d written and %d counted as dropped, of %d", written, dropped, total)
+	}
+}
+
+// TestQueueIsBoundedInBytes: lines that another writer has made count with what they are, and
+// each of those that are left out is counted.
+func TestQueueIsBoundedInBytes(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	j := New(w, false)
+	var one bytes.Buffer
+	for range 64 {
+		fmt.Fprintf(&one, "{\"msg\":\"stderr\",\"format_version\":%d,\"text\":\"%s\"}\n", FormatVersion, strings.Repeat("x", 400))
+	}
+	const messages = 1000
+	for range messages {
+		j.Put(Lines(bytes.Clone(one.Bytes())))
+		if n := j.waiting.Load(); n > maxQueued || j.size > flushAt+int64(one.Len()) {
+			t.Fatalf("%d bytes are queued, and %d are put", n, j.size)
+		}
+	}
+	j.Close(0)
+	got := make(chan string)
+	go func() {
+		var b bytes.Buffer
+		b.ReadFrom(r)
+		got <- b.String()
+	}()
+	<-j.closed
+	w.Close()
+	written, dropped := count(t, <-got, "stderr", 0)
+	if dropped == 0 || uint64(written)+dropped != 64*messages {
+		t.Errorf("%d written and %d counted as dropped, of %d", written, dropped, 64*messages)
+	}
+	if written*450 < maxQueued/2 {
+		t.Errorf("%d lines were kept: the queue is smaller than it may be", written)
 	}
 }
 

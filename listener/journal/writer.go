@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -9,20 +10,24 @@ import (
 	"casemate/sandbox/panics"
 )
 
-// The bounds of the queue. A log that nobody reads costs records, which are
-// counted, but never holds up who writes them.
+// The bounds of the queue, in bytes. A log that nobody reads costs records, which are
+// counted, but never holds up who writes them. Waking the writer up for every record would
+// cost more than all records.
 const (
-	maxRecords = 4096 // records that were handed over and are not written yet
+	maxQueued  = 4 << 20 // of what was handed over and is not written yet
 	maxBatches = 1024
+	flushAt    = 256 << 10 // of what is put: it is handed over
+	recordSize = 1 << 10   // stands for that of a record; Lines have their own
 )
 
 // Writer writes records from its own goroutine. Put and Flush belong to one
 // goroutine, everything else is for all.
 type Writer struct {
 	batches chan []Record
-	waiting atomic.Int64  // records handed over and not written yet
-	dropped atomic.Uint64 // records left out since the last written count
+	waiting atomic.Int64  // bytes handed over and not written yet
+	dropped atomic.Uint64 // lines left out since the last written count
 	batch   []Record      // put and not flushed
+	size    int64         // of batch
 	ending  chan struct{} // closed by Close
 	closed  chan struct{} // closed when the writer has ended
 	lines   lines
@@ -54,18 +59,38 @@ func (j *Writer) start() {
 	})
 }
 
-// Put adds a record; Flush hands it over.
-func (j *Writer) Put(r Record) { j.batch = append(j.batch, r) }
+// Put adds a record; Flush hands it over, with others.
+func (j *Writer) Put(r Record) {
+	j.batch = append(j.batch, r)
+	if j.size += size(r); j.size >= flushAt {
+		j.Flush()
+	}
+}
 
-// Pending is how many records are put and not flushed.
-func (j *Writer) Pending() int { return len(j.batch) }
+// size is what r counts for in the queue.
+func size(r Record) int64 {
+	if l, ok := r.(Lines); ok {
+		return int64(len(l))
+	}
+	return recordSize
+}
+
+func total(batch []Record) (n int64) {
+	for _, r := range batch {
+		n += size(r)
+	}
+	return n
+}
+
+// Pending says that something is put and not flushed.
+func (j *Writer) Pending() bool { return len(j.batch) > 0 }
 
 // Flush gives what was put to the writer, or counts it when the writer is too far
 // behind.
 func (j *Writer) Flush() {
 	if len(j.batch) > 0 {
 		j.send(j.batch)
-		j.batch = nil
+		j.batch, j.size = nil, 0
 	}
 }
 
@@ -73,8 +98,8 @@ func (j *Writer) Flush() {
 func (j *Writer) Now(r Record) { j.send([]Record{r}) }
 
 func (j *Writer) send(batch []Record) bool {
-	n := int64(len(batch))
-	if j.waiting.Add(n) <= maxRecords {
+	n := total(batch)
+	if j.waiting.Add(n) <= maxQueued {
 		select {
 		case j.batches <- batch:
 			return true
@@ -82,7 +107,13 @@ func (j *Writer) send(batch []Record) bool {
 		}
 	}
 	j.waiting.Add(-n)
-	j.dropped.Add(uint64(n))
+	for _, r := range batch {
+		lines := 1
+		if l, ok := r.(Lines); ok {
+			lines = bytes.Count(l, []byte{'\n'})
+		}
+		j.dropped.Add(uint64(lines))
+	}
 	return false
 }
 
@@ -138,7 +169,7 @@ func (j *Writer) run() {
 
 // take encodes a batch, and writes unless the next one is there already.
 func (j *Writer) take(batch []Record) {
-	defer j.waiting.Add(-int64(len(batch)))
+	defer j.waiting.Add(-total(batch))
 	for _, r := range batch {
 		if s, ok := r.(switched); ok {
 			j.write()
