@@ -28,20 +28,22 @@ func (at *listening) spread() {
 	case at.spec.Wait:
 		at.unspread()
 		return
-	case at.lanes != nil || at.lane || !at.spec.UDP():
+	case at.lane || !at.spec.UDP() || at.retry.Armed():
 		return
-	}
-	services := 0
-	for _, o := range at.b.sockets {
-		if o.spec.UDP() && !o.spec.Wait {
-			services++
+	case at.lanes == nil:
+		services := 0
+		for _, o := range at.b.sockets {
+			if o.spec.UDP() && !o.spec.Wait {
+				services++
+			}
 		}
+		at.lanes = make([]*listening, 0, max(min(maxLanes, min(allLanes, at.b.maxFiles/4)/max(services, 1))-1, 0))
 	}
-	at.lanes = make([]*listening, 0, maxLanes)
-	for range min(maxLanes, min(allLanes, at.b.maxFiles/4)/max(services, 1)) - 1 {
+	for len(at.lanes) < cap(at.lanes) {
 		sock, err := at.sock.Sibling()
 		if err != nil {
-			at.b.limitedNote(at.name(), "split "+at.spec.Key(), "fewer sockets for peers that come at the same time", err)
+			at.b.limitedNote(at.name(), "split "+at.spec.Key(), "fewer sockets for peers that come at the same time, trying again", err)
+			at.b.loop.After(&at.retry, firstRetry)
 			return
 		}
 		l := newListening(at.b, at.spec, sock)

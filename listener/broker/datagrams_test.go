@@ -14,6 +14,8 @@ import (
 	"casemate/listener"
 	"casemate/listener/address"
 	"casemate/policy"
+
+	"golang.org/x/sys/unix"
 )
 
 // datagramService answers each peer's first datagram with itself. The acl denies 127.0.0.2.
@@ -170,4 +172,43 @@ func TestLanesComeAndGo(t *testing.T) {
 	if n, open := lanes(); n != 0 || open != 0 {
 		t.Errorf("removed: %d lanes, %d sockets", n, open)
 	}
+}
+
+// TestLanesAreFilledUpLater: those for which there was no descriptor are opened when there is.
+func TestLanesAreFilledUpLater(t *testing.T) {
+	g, _ := datagramService(t)
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	lanes := func() (n int) {
+		g.do(func() {
+			for _, at := range g.sockets {
+				n += len(at.lanes)
+			}
+		})
+		return n
+	}
+	g.do(func() {
+		for _, at := range g.sockets {
+			at.unspread()
+			first, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			unix.Close(first)
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(first) + 3, Max: old.Max}); err != nil {
+				t.Error(err)
+			}
+			at.sync()
+			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+				panic(err)
+			}
+			if n := len(at.lanes); n >= maxLanes-1 {
+				t.Errorf("%d lanes without descriptors", n)
+			}
+		}
+	})
+	eventually(t, func() bool { return lanes() == maxLanes-1 })
 }

@@ -128,12 +128,11 @@ func (at *listening) broken(err error) {
 	at.rest(brokenPause)
 }
 
-// Expire ends a rest, or tries to open the socket again.
+// Expire ends a rest, or tries to open again what is missing of the socket.
 func (at *listening) Expire(t *loop.Timer) {
 	if t == &at.retry {
 		at.reopen()
 		at.regroup()
-		return
 	}
 	at.sync()
 }
