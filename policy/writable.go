@@ -1,8 +1,13 @@
 package policy
 
-import "casemate/sandbox/hostpath"
+import (
+	"cmp"
+	"slices"
 
-// Writable are the directories of this host that the services of p may write. One
+	"casemate/sandbox/hostpath"
+)
+
+// Writable are the directories of this host that the services of p may write, in order. One
 // that cannot be opened is missing here, and refused where its own service is prepared.
 func (p *Policy) Writable() []hostpath.ID {
 	var ids []hostpath.ID
@@ -19,5 +24,6 @@ func (p *Policy) Writable() []hostpath.ID {
 			}
 		}
 	}
+	slices.SortFunc(ids, func(a, b hostpath.ID) int { return cmp.Or(cmp.Compare(a.Dev, b.Dev), cmp.Compare(a.Ino, b.Ino)) })
 	return ids
 }

@@ -137,7 +137,7 @@ func (c *candidate) unchanged(doc *policy.Document, i int) (p planned, ok bool) 
 		return p, false
 	}
 	k, s := c.now.same[i], &doc.Policy.Services[i]
-	if _, now := c.b.stamp(c.stamps, s, doc.Policy.Profile(s.Profile)); now != k.stamp {
+	if _, now := c.b.stamp(c.stamps, doc.Policy, s); now != k.stamp {
 		return p, false
 	}
 	p = planned{limit: *doc.Policy.Limit(s.Limit), sockets: k.svc.sockets, key: k.run.key, stamp: k.stamp}
@@ -174,8 +174,8 @@ func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err e
 	if p.job, err = newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
 		return err
 	}
-	p.files, p.stamp = c.b.stamp(c.stamps, s, &p.job.Profile)
-	p.key, err = p.job.key(p.files)
+	p.files, p.stamp = c.b.stamp(c.stamps, doc.Policy, s)
+	p.key, err = p.job.key(p.files + c.stamps.writable(doc.Policy))
 	return err
 }
 

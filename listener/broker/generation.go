@@ -112,11 +112,25 @@ func (m stamps) of(paths ...string) string {
 	return string(h.Sum(nil))
 }
 
-// stamp is of what a service with profile p is made from: of the files alone, and with
-// those of users and groups.
-func (b *Broker) stamp(m stamps, s *policy.Service, p *sandbox.Profile) (files, all string) {
-	files = m.of(slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, p.Files.Devices, []string{b.program(s)})...)
-	return files, files + m.of(accountFiles...)
+// writable is of the directories that any service of p may write: nothing is resolved through them.
+func (m stamps) writable(p *policy.Policy) string {
+	if m[""] == "" {
+		h := sha256.Sum256(fmt.Append(nil, p.Writable()))
+		m[""] = string(h[:])
+	}
+	return m[""]
+}
+
+// stamp is of what s, a service of p, is made from: of the files of its own alone, and with those of
+// users and groups and what others may write. What it writes itself is as it is (writable has its identity).
+func (b *Broker) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, all string) {
+	f := &p.Profile(s.Profile).Files
+	paths := slices.Concat(f.Read, f.Exec, f.Devices, []string{b.program(s)})
+	for _, w := range f.Write {
+		paths = append(paths, path.Dir(w))
+	}
+	files = m.of(paths...)
+	return files, files + m.writable(p) + m.of(accountFiles...)
 }
 
 // program is the path of what a service runs.

@@ -110,8 +110,9 @@ func (b *Broker) renew(done func(), list ...*service) {
 		looks[i] = s.look()
 	}
 	b.apart(func() error {
+		m := make(stamps)
 		for _, l := range looks {
-			l.renew()
+			l.renew(m)
 		}
 		return nil
 	}, func(error) { _ = b.loop.Post(func() { b.starting--; done() }) })
@@ -140,10 +141,10 @@ func (r *runner) look() look {
 
 // renew prepares the service anew if it has to be, and reports whether it did. It blocks. A
 // load that is under way looks at everything itself.
-func (l look) renew() bool {
+func (l look) renew(m stamps) bool {
 	s, b := l.s, l.s.b
 	doc := s.gen.doc
-	_, now := b.stamp(make(stamps), s.spec, doc.Policy.Profile(s.spec.Profile)) // it may hang, so nobody waits for it
+	_, now := b.stamp(m, doc.Policy, s.spec) // it may take its time, so nobody waits for it
 	if !b.load.TryRLock() {
 		_ = b.loop.Post(func() {
 			if l.faulty && s.gen == b.gen {

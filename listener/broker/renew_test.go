@@ -15,6 +15,7 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -352,5 +353,63 @@ func TestUnchangedReload(t *testing.T) {
 	echoes(t, old)
 	if st, err := g.status(""); err != nil || st.Generation != 4 || len(st.Services) != 2 {
 		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+// TestOthersMayWrite: a sandbox is made anew for a policy by which another service may write
+// where something of its own lies, and not because that one writes.
+func TestOthersMayWrite(t *testing.T) {
+	g, ports, dir := newRig(t), []uint16{freePort(t), freePort(t)}, varDir(t)
+	replace(t, dir+"/file", "one")
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	made, knows := 0, false
+	cells := g.cells
+	g.cells = func(j job) (cell, error) {
+		if j.Service.Name == "reads" {
+			g.mu.Lock()
+			delete(g.fakes, "reads") // each sandbox gets a fake of its own
+			made, knows = made+1, slices.Contains(j.writable, hostpath.ID{Dev: st.Dev, Ino: st.Ino})
+			g.mu.Unlock()
+		}
+		return cells(j)
+	}
+	load := func(want int, write ...string) {
+		t.Helper()
+		p := testPolicy(svc("reads", "tcp", ports[0], "/bin/cat"), svc("writes", "tcp", ports[1], "/bin/cat"))
+		for i, name := range []string{"reads", "writes"} {
+			own := p.Profiles[0]
+			own.Name = name
+			p.Profiles = append(p.Profiles, own)
+			p.Services[i].Profile = name
+		}
+		p.Profiles[1].Files.Read, p.Profiles[2].Files.Write = []string{dir + "/file"}, write
+		var err error
+		if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := g.Load(); err != nil {
+			t.Fatal(err)
+		}
+		if made != want || knows != (len(write) > 0 && write[0] == dir) {
+			t.Fatalf("%v: %d sandboxes were made, want %d; the last one knows of the directory: %v", write, made, want, knows)
+		}
+	}
+	load(1)
+	load(2, dir)
+	load(2, dir)
+	load(3, dir+"/file")
+	if err := os.WriteFile(dir+"/file", []byte("another"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := g.doc.Policy.Profiles[2].Files.Write[0]
+	for name, want := range map[string]bool{"reads": false, "writes": true} {
+		s := g.doc.Policy.Service(name)
+		_, now := g.stamp(make(stamps), g.doc.Policy, s)
+		if same := g.gen.service(name).run.stamp == now; same != want {
+			t.Errorf("%s, after a write to %s: the stamp is the same: %v", name, file, same)
+		}
 	}
 }

@@ -84,7 +84,7 @@ func (r *runner) spawn() {
 	c, l := r.cell, r.look()
 	var z starter
 	r.b.apart(func() (err error) {
-		if l.s == nil || !l.renew() {
+		if l.s == nil || !l.renew(make(stamps)) {
 			z, err = c.Spawn()
 		}
 		return err
