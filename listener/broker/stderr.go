@@ -4,6 +4,7 @@ import (
 	"os"
 	"time"
 
+	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/wire"
 
@@ -145,7 +146,11 @@ func (l *logWorker) left(s *session) {
 }
 
 func (l *logWorker) close(p *pipe) {
-	unix.Close(p.fd)
+	if p.rights && !p.done {
+		listener.Close(p.fd) // with what lies in it
+	} else {
+		unix.Close(p.fd)
+	}
 	p.fd = -1
 	delete(l.pipes, wire.Order{Kind: p.whose.Kind, ID: p.whose.ID})
 }
@@ -162,8 +167,12 @@ func (l *logWorker) discard() {
 	for _, p := range l.pipes {
 		over, lost := p.over && l.worker.fd < 0, journal.Suppressed{What: journal.StderrBytes, Service: p.whose.Name}
 		switch held, _ := unix.IoctlGetInt(p.fd, unix.TIOCINQ); {
-		case p.rights: // over or not: only the worker closes it
+		case p.rights && !over: // only the worker takes anything away
 			continue
+		case p.rights: // and how much there is nobody can tell
+			if lost.What = journal.SyslogLost; held > 0 {
+				l.lost[lost]++
+			}
 		case p.whose.Kind == wire.Syslog: // nobody can tell how full one is
 			lost.What = journal.SyslogLost
 			for n := 0; n < maxDatagrams || over; n++ { // MSG_TRUNC: nothing is copied

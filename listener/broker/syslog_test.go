@@ -128,7 +128,7 @@ func TestSocketOfALongSession(t *testing.T) {
 
 // TestSocketsThatTakeDescriptors: where descriptors may come with a message, only the log worker takes
 // it away, and closes the socket that it may lie in: there every socket is handed over, and none is
-// emptied or closed before the worker's word.
+// emptied or closed before the worker's word, or, once its session is over, for want of a worker.
 func TestSocketsThatTakeDescriptors(t *testing.T) {
 	g := newRig(t)
 	g.do(func() {
@@ -136,9 +136,9 @@ func TestSocketsThatTakeDescriptors(t *testing.T) {
 		says(t, program, "kept")
 		quiet, _ := g.saying(4, "quiet")
 		s.pipes[0].rights, quiet.pipes[0].rights = true, true
+		g.logWorker.discard()
 		g.logWorker.left(s)
 		g.logWorker.left(quiet)
-		g.logWorker.discard()
 		if n := len(g.logWorker.lost); n > 0 {
 			t.Errorf("%d are lost", n)
 		}
@@ -150,6 +150,26 @@ func TestSocketsThatTakeDescriptors(t *testing.T) {
 			g.readsToTheEnd(end, "kept")
 		}
 	}
+}
+
+// TestSocketsWithoutAWorkerGo: of sessions that are over none is kept for a worker that cannot be had,
+// and that something in it is lost is counted.
+func TestSocketsWithoutAWorkerGo(t *testing.T) {
+	g := newRig(t)
+	g.do(func() {
+		s, program := g.saying(3, "s")
+		says(t, program, "lost")
+		quiet, _ := g.saying(4, "quiet")
+		s.pipes[0].rights, quiet.pipes[0].rights = true, true
+		g.logWorker.left(s)
+		g.logWorker.left(quiet)
+		g.logWorker.discard()
+		want := journal.Suppressed{What: journal.SyslogLost, Service: "s"}
+		if lost := g.logWorker.lost; len(lost) != 1 || lost[want] != 1 {
+			t.Errorf("lost %+v, want one of s", lost)
+		}
+	})
+	g.pipesLeft(0)
 }
 
 // TestNobodyWaitsForSyslog: a program that says much more to its /dev/log than that holds
