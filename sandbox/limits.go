@@ -195,16 +195,16 @@ func removeIdle(path string) error {
 	return nil
 }
 
-// clearTimeout bounds the wait for killed processes to be gone.
+// clearTimeout bounds the wait for ended processes to be gone.
 const clearTimeout = 5 * time.Second
 
-// leaveCgroup removes the group, unless services of this generation live on in
-// it: whoever prepares or stops next clears what is empty by then.
+// leaveCgroup removes the group when its zygote, which may be just ending, has. One that
+// something lives in for longer is left to the next broker.
 func (s *Sandbox) leaveCgroup() error {
 	if s.group == "" {
 		return nil
 	}
-	err := removeIdle(s.group)
+	err := cgroup.RemoveEmpty(s.group, clearTimeout)
 	s.group = ""
 	return err
 }

@@ -199,7 +199,8 @@ func (s *Sandbox) Proof() (string, error) {
 	return fmt.Sprint(text, s.limit), err
 }
 
-// Close gives everything back. Zygotes and services that run keep what they have.
+// Close gives everything back. Zygotes and services that run keep what they have; it waits a
+// moment for those of a cgroup to end, which stays otherwise, with an error.
 func (s *Sandbox) Close() error {
 	for _, fd := range s.fds {
 		unix.Close(fd)

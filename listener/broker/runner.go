@@ -211,6 +211,10 @@ func (r *runner) left() {
 		c := r.cell
 		r.cell = nil
 		delete(r.b.runners, r)
-		r.b.apart(c.Close, func(error) {}) // nobody is left to act on an error, and the descriptors are gone either way
+		r.b.apart(c.Close, func(err error) { // nobody is left to act on an error, and the descriptors are gone either way
+			if err != nil {
+				_ = r.b.loop.Post(func() { r.b.limitedNote(r.name, "close "+r.name, "something of a sandbox is left behind", err) })
+			}
+		})
 	}
 }

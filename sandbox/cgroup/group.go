@@ -95,6 +95,11 @@ func Destroy(path string, wait time.Duration) error {
 		}
 		return err
 	}
+	return RemoveEmpty(path, wait)
+}
+
+// RemoveEmpty is Destroy of a group whose processes are about to end by themselves.
+func RemoveEmpty(path string, wait time.Duration) error {
 	if err := waitEmpty(path, time.Now().Add(wait)); err != nil {
 		return err
 	}
