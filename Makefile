@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config
 TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro-httpd busybox-static curl \
-                  iproute2 procps netcat-openbsd systemd cvs openssh-server popa3d
+                  iproute2 procps netcat-openbsd systemd cvs openssh-server popa3d tcpd
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 
