@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,6 +20,8 @@ import (
 
 func (a *app) explainCmd() *cobra.Command {
 	var name, local, expect string
+	var batch, raw, compat bool
+	var tables *hostTables
 	cmd := &cobra.Command{
 		Use:   "explain SERVICE CLIENT [PATH...]",
 		Short: "Tell what would happen to a client, and why",
@@ -39,13 +42,55 @@ No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
 has no name), paranoid (name and address disagree) or no-answer.
 
-Exit status: 0 explained, 1 could not, 3 the decision is not the one of --expect,
-which is about the rules: what a limit refuses now, the rules still allow.`,
+With --batch it answers many questions: standard input has one JSON object on a line,
+
+  {"service":"finger","addr":"192.0.2.66","name":"www.example.org","server_addr":"192.0.2.1"}
+
+and each is answered by one line with "decision" (allow or deny), "rule" (its number, -1
+for the default, -2 without an acl) and "origin" (file:line). addr may be unix, name
+unknown, paranoid or no-answer. The same code as the broker's decides.
+
+With --hosts-access as well, the two paths are tables of tcp wrappers, hosts.allow and
+hosts.deny, and service is the name of the daemon ("server_port" and "user" count too;
+"name" may be left out, unknown or paranoid). Lines that tcp wrappers take otherwise than
+they read are refused, with what to write instead, and everybody is denied; --compat
+decides as Debian's libwrap does instead, in every quirk. What only the host would tell
+(netgroups, commands of aclexec, accounts) is decided against the client.
+
+Exit status: 0 explained, 1 could not (with --batch: a case, or the tables are refused),
+3 the decision is not the one of --expect, which is about the rules: what a limit refuses
+now, the rules still allow.`,
 		Example: `  casemate explain finger 192.0.2.66 /etc/casemate
   casemate explain finger 198.51.100.7 --name www.example.org
-  casemate explain rsync 2001:db8::1 --expect deny`,
-		Args: cobra.MinimumNArgs(2),
+  casemate explain rsync 2001:db8::1 --expect deny
+  casemate explain --batch /etc/casemate <cases.jsonl
+  casemate explain --batch --hosts-access /etc/hosts.allow /etc/hosts.deny --compat <cases.jsonl`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case raw && len(args) != 2:
+				return errors.New("--hosts-access takes two paths: hosts.allow and hosts.deny")
+			case raw && !batch:
+				return errors.New("--hosts-access is for --batch: ask about the acl of a policy, or import the tables")
+			case compat && !raw:
+				return errors.New("--compat is for --hosts-access")
+			case batch && (name+local+expect != ""):
+				return errors.New("--batch takes name and local address from each case, and has no --expect")
+			case batch:
+				return nil
+			}
+			return cobra.MinimumNArgs(2)(cmd, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			if raw {
+				return a.batchTables(tables, compat)
+			}
+			if batch {
+				doc, err := a.batchDocument(args)
+				if err != nil {
+					return err
+				}
+				return a.batch(explain.NewBatch(doc).Ask)
+			}
 			if expect != "" && expect != "allow" && expect != "deny" {
 				return fmt.Errorf("expect %q is not known: write allow or deny", expect)
 			}
@@ -72,7 +117,13 @@ which is about the rules: what a limit refuses now, the rules still allow.`,
 		},
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
-		if len(args) <= 2 {
+		if raw {
+			return tablesGrant(args, compat, &tables)
+		}
+		if batch && len(args) > 0 {
+			return reads(args)
+		}
+		if batch || len(args) <= 2 {
 			return confine.Grant{} // the control socket alone
 		}
 		return reads(args[2:])
@@ -80,6 +131,9 @@ which is about the rules: what a limit refuses now, the rules still allow.`,
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "the client's host name, or unknown, paranoid, no-answer")
 	f.StringVar(&local, "local", "", "the local address the client connects to")
+	f.BoolVar(&batch, "batch", false, "answer the cases of standard input, one JSON object on a line")
+	f.BoolVar(&raw, "hosts-access", false, "with --batch: by the tables ALLOW and DENY of tcp wrappers")
+	f.BoolVar(&compat, "compat", false, "with --hosts-access: decide as Debian's libwrap does, in every quirk")
 	f.StringVar(&expect, "expect", "", "exit with 3 unless the decision is this: allow or deny")
 	return cmd
 }

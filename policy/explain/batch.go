@@ -1,0 +1,124 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"casemate/acl"
+	"casemate/acl/trace"
+	"casemate/policy"
+)
+
+// Case is one question of many: who comes to which service.
+type Case struct {
+	Service string `json:"service"`
+	// Addr is an IPv4 or IPv6 address, or "unix" for a client of a unix socket.
+	Addr string `json:"addr"`
+	// Name is as Query.Name.
+	Name string `json:"name"`
+	// ServerAddr and ServerPort are where the client came to; User is what an ident server says
+	// of it, for tables that ask for one: an acl does not.
+	ServerAddr string `json:"server_addr"`
+	ServerPort int    `json:"server_port"`
+	User       string `json:"user"`
+}
+
+// Verdict answers a Case. Rule counts as Explanation.Rule does.
+type Verdict struct {
+	Decision acl.Verdict `json:"decision"`
+	Rule     int         `json:"rule"`
+	RuleName string      `json:"rule_name,omitempty"`
+	Origin   string      `json:"origin"`
+	// NeedsName: the decision depends on a name that the case does not have.
+	NeedsName bool `json:"needs_name,omitempty"`
+	// Reason is what else than a rule that matched decided.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Batch answers many cases about one document. It is made for one goroutine.
+type Batch struct {
+	doc      *policy.Document
+	services map[string]*judge
+}
+
+// judge is one service, ready.
+type judge struct {
+	service *policy.Service
+	list    *acl.List
+	match   *acl.Matcher
+	origins map[int]string
+}
+
+// NewBatch prepares a document's services as they are asked for.
+func NewBatch(doc *policy.Document) *Batch {
+	return &Batch{doc: doc, services: map[string]*judge{}}
+}
+
+func (b *Batch) judge(service string) (*judge, error) {
+	if j := b.services[service]; j != nil {
+		return j, nil
+	}
+	s := b.doc.Policy.Service(service)
+	if s == nil {
+		return nil, noService(b.doc.Policy, service)
+	}
+	j := &judge{service: s, list: b.doc.Policy.ACL(s.ACL), origins: map[int]string{}}
+	var err error
+	if j.match, err = acl.Compile(j.list); err != nil {
+		return nil, fmt.Errorf("acl %q: %w", s.ACL, err)
+	}
+	b.services[service] = j
+	return j, nil
+}
+
+// Ask answers one case with the matcher that the broker decides with.
+func (b *Batch) Ask(c *Case) (Verdict, error) {
+	j, err := b.judge(c.Service)
+	if err != nil {
+		return Verdict{}, err
+	}
+	client, err := c.client()
+	if err == nil {
+		err = comes(j.service, client.Unix)
+	}
+	if err != nil {
+		return Verdict{}, err
+	}
+	d := j.match.Decide(client)
+	v := Verdict{Decision: d.Verdict, Rule: number(d.Rule), RuleName: j.list.RuleName(d.Rule), NeedsName: d.NeedName}
+	origin, ok := j.origins[d.Rule]
+	if !ok {
+		origin = b.doc.Origins.Lookup(originOf(j.service, d.Rule))
+		j.origins[d.Rule] = origin
+	}
+	v.Origin = origin
+	return v, nil
+}
+
+// client is the case as the rules see it.
+func (c *Case) client() (out acl.Client, err error) {
+	if out.Unix = c.Addr == "unix"; !out.Unix {
+		if out.Addr, err = ParseAddr("addr", c.Addr); err != nil {
+			return out, err
+		}
+	}
+	if c.ServerAddr != "" {
+		if out.Local, err = ParseAddr("server_addr", c.ServerAddr); err != nil {
+			return out, err
+		}
+	}
+	if out.Name, err = trace.ParseName(c.Name); err != nil {
+		return out, fmt.Errorf("name: %w", err)
+	}
+	return out, nil
+}
+
+// ParseAddr reads the address of a field, in the one spelling that rules take.
+func ParseAddr(field, s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return a, errors.New(field + " " + fmt.Sprintf("%q", s) + " is not an address")
+	}
+	return a.Unmap().WithZone(""), nil
+}
