@@ -22,7 +22,7 @@ func Accept(fd int) (conn int, p Peer, err error) {
 		return -1, Peer{}, fmt.Errorf("accept: %w", err)
 	}
 	if _, ok := sa.(*unix.SockaddrUnix); ok {
-		if p, err = credentials(conn); err != nil {
+		if p, err = Credentials(conn); err != nil {
 			unix.Close(conn)
 			return -1, Peer{}, fmt.Errorf("accept: %w", err)
 		}

@@ -63,17 +63,6 @@ func mayHoldRights(fd int) bool {
 // maxRights is how many descriptors one message may carry (SCM_MAX_FD).
 const maxRights = 253
 
-// buryRights closes the descriptors of a message that was thrown away.
-func buryRights(control []byte) {
-	messages, _ := unix.ParseSocketControlMessage(control)
-	for i := range messages {
-		fds, _ := unix.ParseUnixRights(&messages[i]) // of another kind: none
-		for _, fd := range fds {
-			graves.bury(fd)
-		}
-	}
-}
-
 // Undertake closes descriptors in a process that exits, in which the kernel never
 // lingers (inet_release). Whoever can start processes sets it; without it they
 // are closed on a thread that may have to wait.

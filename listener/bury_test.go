@@ -129,6 +129,15 @@ func TestNobodyLingers(t *testing.T) {
 	refusesRights = func() bool { return false } // as before Linux 6.16
 	Undertake = undertake
 	defer func() { refusesRights, Undertake = kernel, nil }()
+	buried := func() bool { // an undertaker being born has a copy of every descriptor for a moment
+		return ends(func() {
+			for busy := true; busy; time.Sleep(time.Millisecond) {
+				graves.mu.Lock()
+				busy = graves.busy
+				graves.mu.Unlock()
+			}
+		})
+	}
 	for name, get := range map[string]func(*testing.T) (int, net.Conn){"a socket": lingering, "one in its queue": holding, "one in its datagrams": datagramHolding} {
 		fd, peer := get(t)
 		if ends(func() { unix.Close(fd) }) { // until its peer has gone, below
@@ -139,19 +148,16 @@ func TestNobodyLingers(t *testing.T) {
 		if !ends(func() { Close(again) }) {
 			t.Errorf("%s: Close lingers", name)
 		}
+		if !buried() {
+			t.Errorf("%s: the undertaker has not ended", name)
+		}
 	}
 	fd, _ := datagramHolding(t)
 	if !ends(func() { _ = DropDatagram(fd) }) {
 		t.Error("DropDatagram lingers")
 	}
 	Close(fd)
-	if !ends(func() {
-		for busy := true; busy; time.Sleep(time.Millisecond) {
-			graves.mu.Lock()
-			busy = graves.busy
-			graves.mu.Unlock()
-		}
-	}) {
+	if !buried() {
 		t.Error("the undertaker has not ended")
 	}
 }

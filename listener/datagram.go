@@ -62,7 +62,7 @@ func DropDatagram(fd int) error {
 		_, n, _, _, err := unix.Recvmsg(fd, nil, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
 		switch err {
 		case nil:
-			buryRights(rights[:n])
+			new(head).readControl(rights[:n])
 			return nil
 		case unix.EINTR:
 			continue
@@ -125,7 +125,8 @@ func newHead(fd, n int, oob []byte, from unix.Sockaddr) (head, error) {
 
 // readControl takes the kernel's own control messages apart: the local address
 // of an IP datagram and the credentials of a unix one. It returns whether there
-// were credentials. Clients cannot write these, the kernel checks or makes them.
+// were credentials. Clients cannot write these, the kernel checks or makes them; the
+// descriptors that they can send are closed.
 func (h *head) readControl(oob []byte) (creds bool) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -133,7 +134,7 @@ func (h *head) readControl(oob []byte) (creds bool) {
 	}
 	for i := range msgs {
 		m := &msgs[i]
-		if local, _, index, ok := pktinfo(m); ok {
+		if local, _, index, ok := Pktinfo(m); ok {
 			h.local, h.index = local, index
 			continue
 		}
@@ -148,17 +149,17 @@ func (h *head) readControl(oob []byte) (creds bool) {
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_RIGHTS:
 			fds, _ := unix.ParseUnixRights(m)
 			for _, fd := range fds {
-				unix.Close(fd)
+				graves.bury(fd)
 			}
 		}
 	}
 	return creds
 }
 
-// pktinfo reads IP_PKTINFO or IPV6_PKTINFO (ip(7), ipv6(7)): our address that a
+// Pktinfo reads IP_PKTINFO or IPV6_PKTINFO (ip(7), ipv6(7)): our address that a
 // datagram reached, the one it was sent to, which differs for broadcast and
 // multicast, and the interface it came through.
-func pktinfo(m *unix.SocketControlMessage) (local, to netip.Addr, index uint32, ok bool) {
+func Pktinfo(m *unix.SocketControlMessage) (local, to netip.Addr, index uint32, ok bool) {
 	switch {
 	case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
 		// struct in_pktinfo: ifindex, spec_dst (our address), addr (the header's destination)
@@ -168,19 +169,4 @@ func pktinfo(m *unix.SocketControlMessage) (local, to netip.Addr, index uint32, 
 		return to, to, binary.NativeEndian.Uint32(m.Data[16:]), true
 	}
 	return netip.Addr{}, netip.Addr{}, 0, false
-}
-
-// Destination reads a received datagram's control messages: see pktinfo. Without
-// such a message it was sent to an address nobody knows, and local and to are zero.
-func Destination(oob []byte) (local, to netip.Addr, index uint32) {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return
-	}
-	for i := range msgs {
-		if l, t, n, ok := pktinfo(&msgs[i]); ok {
-			local, to, index = l, t, n
-		}
-	}
-	return
 }

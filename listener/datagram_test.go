@@ -138,13 +138,3 @@ func openFDs(t *testing.T) int {
 	}
 	return len(entries)
 }
-
-func FuzzDestination(f *testing.F) {
-	f.Add(unix.PktInfo4(&unix.Inet4Pktinfo{Addr: [4]byte{127, 0, 0, 1}}))
-	f.Add(unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: 1}))
-	f.Fuzz(func(t *testing.T, oob []byte) {
-		if local, to, _ := Destination(oob); local.Is4In6() || to.Is4In6() {
-			t.Errorf("%v, %v", local, to)
-		}
-	})
-}

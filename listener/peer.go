@@ -38,25 +38,6 @@ func (p Peer) String() string {
 	return ""
 }
 
-// PeerAt is the peer at an address that the kernel wrote, which may be mapped
-// and have a zone.
-func PeerAt(addr netip.AddrPort) Peer {
-	ip := addr.Addr().Unmap()
-	return Peer{Addr: netip.AddrPortFrom(ip.WithZone(""), addr.Port()), Zone: ip.Zone()}
-}
-
-// Connected tells who is at the other end of a connected stream socket.
-func Connected(fd int) (Peer, error) {
-	sa, err := unix.Getpeername(fd)
-	if err != nil {
-		return Peer{}, fmt.Errorf("getpeername: %w", err)
-	}
-	if _, ok := sa.(*unix.SockaddrUnix); ok {
-		return credentials(fd)
-	}
-	return inetPeer(fd, sa), nil
-}
-
 // Local returns the local address and port of an IP socket, unmapped and
 // without zone; the zero AddrPort for a unix socket.
 func Local(fd int) (netip.AddrPort, error) {
@@ -146,8 +127,8 @@ func zoneName(fd int, index uint32) string {
 	return ifr.Name()
 }
 
-// credentials is SO_PEERCRED of a connected unix socket.
-func credentials(fd int) (Peer, error) {
+// Credentials is SO_PEERCRED of a connected unix socket.
+func Credentials(fd int) (Peer, error) {
 	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return Peer{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", err)

@@ -82,7 +82,7 @@ func (s *server) receive(p *packetSocket) error {
 		}
 		s.idle.touch()
 		d := datagram{socket: p, from: from, data: req[:n]}
-		d.local, d.to, d.index = listener.Destination(oob[:oobn])
+		d.local, d.to, d.index = destination(oob[:oobn])
 		if bound := p.bound.Addr().WithZone(""); !bound.IsUnspecified() {
 			// There is no other, and it is known for datagrams from before wantLocal too.
 			d.local = bound
@@ -102,7 +102,7 @@ type datagram struct {
 }
 
 func (s *server) answer(d *datagram, reply []byte) {
-	c := client{peer: listener.PeerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port()), network: "udp"}
+	c := client{peer: peerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port()), network: "udp"}
 	if reason := d.socket.guard.check(d.from, d.local, d.to); reason != badNothing {
 		s.records.decision(c, verdict{refused: reason, rule: acl.RuleNoACL}, false)
 		return
@@ -135,4 +135,19 @@ func (d *datagram) control() []byte {
 		return unix.PktInfo6(&info)
 	}
 	return nil
+}
+
+// destination reads a received datagram's control messages: see listener.Pktinfo. Without
+// such a message it was sent to an address nobody knows, and local and to are zero.
+func destination(oob []byte) (local, to netip.Addr, index uint32) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return
+	}
+	for i := range msgs {
+		if l, t, n, ok := listener.Pktinfo(&msgs[i]); ok {
+			local, to, index = l, t, n
+		}
+	}
+	return
 }

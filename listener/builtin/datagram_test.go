@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/listener"
+
+	"golang.org/x/sys/unix"
 )
 
 const patience = 30 * time.Second
@@ -196,5 +200,29 @@ func TestResponderLoopDies(t *testing.T) {
 	}
 	if bounces == 0 || bounces > 20_000 {
 		t.Errorf("%d bounces", bounces)
+	}
+}
+
+func FuzzDestination(f *testing.F) {
+	f.Add(unix.PktInfo4(&unix.Inet4Pktinfo{Addr: [4]byte{127, 0, 0, 1}}))
+	f.Add(unix.PktInfo6(&unix.Inet6Pktinfo{Ifindex: 1}))
+	f.Fuzz(func(t *testing.T, oob []byte) {
+		if local, to, _ := destination(oob); local.Is4In6() || to.Is4In6() {
+			t.Errorf("%v, %v", local, to)
+		}
+	})
+}
+
+// One client has one spelling, however the kernel wrote it.
+func TestPeerAtHasOneSpelling(t *testing.T) {
+	for in, want := range map[string]listener.Peer{
+		"192.0.2.1:7":             {Addr: netip.MustParseAddrPort("192.0.2.1:7")},
+		"[::ffff:192.0.2.1]:7":    {Addr: netip.MustParseAddrPort("192.0.2.1:7")},
+		"[fe80::1%eth0]:7":        {Addr: netip.MustParseAddrPort("[fe80::1]:7"), Zone: "eth0"},
+		"[::ffff:10.0.0.1%lo]:10": {Addr: netip.MustParseAddrPort("10.0.0.1:10")},
+	} {
+		if got := peerAt(netip.MustParseAddrPort(in)); got != want {
+			t.Errorf("%s: %+v, want %+v", in, got, want)
+		}
 	}
 }

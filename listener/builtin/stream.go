@@ -3,6 +3,7 @@ package builtin
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -145,12 +146,21 @@ func identify(c net.Conn) (stream, client, error) {
 		return nil, client{}, err
 	}
 	who := client{network: c.LocalAddr().Network()}
-	cerr := raw.Control(func(fd uintptr) {
-		if who.peer, err = listener.Connected(int(fd)); err == nil {
-			who.local, err = listener.Local(int(fd))
-		}
-	})
+	if from, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		who.peer = peerAt(from.AddrPort())
+		at, _ := c.LocalAddr().(*net.TCPAddr) // nil has no address
+		who.local = peerAt(at.AddrPort()).Addr
+		return st, who, nil
+	}
+	cerr := raw.Control(func(fd uintptr) { who.peer, err = listener.Credentials(int(fd)) })
 	return st, who, errors.Join(err, cerr)
+}
+
+// peerAt is the peer at an address that the kernel wrote, which may be mapped
+// and have a zone.
+func peerAt(addr netip.AddrPort) listener.Peer {
+	ip := addr.Addr().Unmap()
+	return listener.Peer{Addr: netip.AddrPortFrom(ip.WithZone(""), addr.Port()), Zone: ip.Zone()}
 }
 
 // refuse ends a connection with a reset, so that neither side keeps TIME_WAIT.
