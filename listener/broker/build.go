@@ -147,7 +147,7 @@ func (c *candidate) unchanged(doc *policy.Document, i int) (p planned, ok bool) 
 }
 
 func (c *candidate) newService(s *policy.Service, r rules, longest time.Duration) *service {
-	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: longest, styles: styleBits(s.EnvStyle)}
+	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: longest}
 	svc.again.Owner = svc
 	return svc
 }

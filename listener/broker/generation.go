@@ -202,7 +202,7 @@ func (g *generation) placed(s *service, err error) error {
 func (b *Broker) prepare(j job) (cell, error) {
 	s := j.Service
 	c := sandbox.Command{
-		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, styleBits(s.EnvStyle)),
+		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, s.EnvStyle),
 		UID: j.Who.UID, GID: j.Who.GID, Groups: j.Who.Groups, Dynamic: j.Who.Dynamic,
 		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: j.UnixDatagrams, Log: j.Log, Inline: j.Inline, Leave: j.Leave,
 		Sessions: j.Sessions, UserTasks: j.UserTasks,

@@ -19,7 +19,6 @@ type service struct {
 	gen     *generation
 	rules   rules         // who
 	longest time.Duration // a session may take, 0 = no limit
-	styles  uint8
 	dynamic bool
 	uid     uint32
 	run     *runner

@@ -56,7 +56,7 @@ const (
 
 // env is the peer's facts for the program.
 func (s *session) env(buf []string) []string {
-	return appendFacts(buf, s.svc.styles, s.peer, s.local, s.at != nil && !s.at.stream())
+	return appendFacts(buf, s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream())
 }
 
 // runs is called with the zygote's good news.

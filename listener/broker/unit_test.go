@@ -29,28 +29,28 @@ func TestFacts(t *testing.T) {
 	local := netip.MustParseAddrPort("192.0.2.1:79")
 	for _, tt := range []struct {
 		name     string
-		styles   uint8
+		styles   []string
 		client   listener.Peer
 		local    netip.AddrPort
 		datagram bool
 		want     string
 	}{
-		{"ucspi", styleUCSPI, v4, local, false,
+		{"ucspi", []string{"ucspi"}, v4, local, false,
 			"PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711 TCPLOCALIP=192.0.2.1 TCPLOCALPORT=79 TCPREMOTEHOST=a.example.org"},
-		{"no name, no local", styleUCSPI, listener.Peer{Addr: v4.Addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
-		{"udp", styleUCSPI, listener.Peer{Addr: v4.Addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
-		{"systemd", styleSystemd, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
-		{"xinetd", styleXinetd, v4, local, false, "REMOTE_HOST=192.0.2.7"},
-		{"none", 0, v4, local, false, ""},
-		{"unix", styleUCSPI | styleSystemd, listener.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
-		{"nobody in particular", styleUCSPI | styleSystemd, listener.Peer{}, netip.AddrPort{}, false, ""},
+		{"no name, no local", []string{"ucspi"}, listener.Peer{Addr: v4.Addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
+		{"udp", []string{"ucspi"}, listener.Peer{Addr: v4.Addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
+		{"systemd", []string{"systemd"}, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
+		{"xinetd", []string{"xinetd"}, v4, local, false, "REMOTE_HOST=192.0.2.7"},
+		{"none", nil, v4, local, false, ""},
+		{"unix", []string{"ucspi", "systemd"}, listener.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
+		{"nobody in particular", []string{"ucspi", "systemd"}, listener.Peer{}, netip.AddrPort{}, false, ""},
 	} {
 		if got := strings.Join(appendFacts(nil, tt.styles, tt.client, tt.local, tt.datagram), " "); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 	}
-	all := listener.Peer{Addr: v4.Addr, Name: "h"}
-	for _, e := range append(appendFacts(nil, 7, all, local, false), append(appendFacts(nil, 7, all, local, true), appendFacts(nil, 7, listener.Peer{Unix: true}, local, false)...)...) {
+	all, every := listener.Peer{Addr: v4.Addr, Name: "h"}, []string{"ucspi", "systemd", "xinetd"}
+	for _, e := range append(appendFacts(nil, every, all, local, false), append(appendFacts(nil, every, all, local, true), appendFacts(nil, every, listener.Peer{Unix: true}, local, false)...)...) {
 		if name, _, _ := strings.Cut(e, "="); !slices.Contains(factNames, name) {
 			t.Errorf("%s is not in factNames: a policy could set it in front of the fact", name)
 		}
@@ -58,11 +58,11 @@ func TestFacts(t *testing.T) {
 }
 
 func TestFixedEnv(t *testing.T) {
-	got := strings.Join(fixedEnv(map[string]string{"TZ": "UTC", "REMOTE_ADDR": "10.0.0.1"}, styleSystemd), " ")
+	got := strings.Join(fixedEnv(map[string]string{"TZ": "UTC", "REMOTE_ADDR": "10.0.0.1"}, []string{"systemd"}), " ")
 	if want := defaultPath + " TZ=UTC"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := fixedEnv(map[string]string{"PATH": "/x", "REMOTE_ADDR": "1"}, 0); strings.Join(got, " ") != "PATH=/x REMOTE_ADDR=1" {
+	if got := fixedEnv(map[string]string{"PATH": "/x", "REMOTE_ADDR": "1"}, nil); strings.Join(got, " ") != "PATH=/x REMOTE_ADDR=1" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -63,7 +63,10 @@ func TestGroupLife(t *testing.T) {
 	if _, err := h.Create(p, Limits{}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("creating it twice: %v", err)
 	}
-	sub, err := h.Create(p+"/sub", Limits{})
+	if err := os.Mkdir(p+"/sub", 0o755); err != nil { // a service's own
+		t.Fatal(err)
+	}
+	sub, err := syscall.Open(p+"/sub", syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +100,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"elsewhere", dir + "/g", Limits{}},
 		{"relative", "g", Limits{}},
 		{"above", filepath.Dir(h.Path) + "/casemate-test-above", Limits{Pids: 1}},
-		{"no parent", h.Path + "/casemate-test-none/g", Limits{}},
+		{"further below", h.Path + "/casemate-test-none/g", Limits{}},
 		{"negative", h.Path + "/casemate-test-negative", Limits{Pids: -1}},
 		{"too many processors", h.Path + "/casemate-test-cpu", Limits{CPU: 1e15}},
 	} {
@@ -124,7 +127,11 @@ func TestCreateLimits(t *testing.T) {
 	h, l := needHierarchy(t), Limits{Memory: 64 << 20, Pids: 7, CPU: 500}
 	p := group(t)
 	fd, err := h.Create(p, l)
-	missing := slices.DeleteFunc(l.Needs(), func(c string) bool { return slices.Contains(h.Controllers, c) })
+	have, werr := words(filepath.Join(h.Path, "cgroup.controllers"))
+	if werr != nil {
+		t.Fatal(werr)
+	}
+	missing := slices.DeleteFunc([]string{"memory", "pids", "cpu"}, func(c string) bool { return slices.Contains(have, c) })
 	if len(missing) > 0 {
 		var m *MissingError
 		if !errors.As(err, &m) || !slices.Equal(m.Controllers, missing) {
@@ -146,64 +153,61 @@ func TestCreateLimits(t *testing.T) {
 	}
 }
 
-// A controller is switched on along the way down to a nested group.
+// Controllers are switched on for the groups below, as far as there are any.
 func TestEnable(t *testing.T) {
 	h := needHierarchy(t)
-	if len(h.Controllers) == 0 {
+	have, err := words(filepath.Join(h.Path, "cgroup.controllers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(have) == 0 {
 		need.Kernel(t, "no version 2 controller at all")
 	}
-	c, p := h.Controllers[0], group(t)
-	control := filepath.Join(h.Path, "cgroup.subtree_control")
+	c, control := have[0], filepath.Join(h.Path, "cgroup.subtree_control")
 	if on, err := words(control); err != nil {
 		t.Fatal(err)
 	} else if !slices.Contains(on, c) {
-		t.Cleanup(func() { // before the check of group: clean-ups run last to first
+		t.Cleanup(func() {
 			if err := write(control, "-"+c); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for _, d := range []string{p, p + "/a"} {
-		fd, err := h.Create(d, Limits{})
-		if err != nil {
-			t.Fatal(err)
+	for range 2 {
+		if err := h.enable([]setting{{controller: c}, {controller: c}}); err != nil {
+			t.Error(err)
 		}
-		syscall.Close(fd)
-	}
-	if err := h.enable(p+"/a", []string{c}); err != nil {
-		t.Error(err)
-	}
-	if on, err := words(p + "/a/cgroup.subtree_control"); err != nil || !slices.Equal(on, []string{c}) {
-		t.Errorf("below the nested group: %v %v, want %s", on, err, c)
+		if on, err := words(control); err != nil || !slices.Contains(on, c) {
+			t.Errorf("switched on are %v %v, want %s", on, err, c)
+		}
 	}
 	var m *MissingError
-	if err := h.enable(p+"/a", []string{c, "nonsense"}); !errors.As(err, &m) || !slices.Equal(m.Controllers, []string{"nonsense"}) {
+	if err := h.enable([]setting{{controller: c}, {controller: "nonsense"}, {controller: "nonsense"}}); !errors.As(err, &m) || !slices.Equal(m.Controllers, []string{"nonsense"}) {
 		t.Errorf("got %v", err)
 	}
-	if err := Destroy(p, time.Second); err != nil {
-		t.Error(err)
+	if err := (Hierarchy{Path: t.TempDir()}).enable(nil); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("where there is none: %v", err)
 	}
 }
 
 func TestSettings(t *testing.T) {
 	for _, c := range []struct {
 		limits Limits
-		needs  []string
 		want   []string
 	}{
-		{Limits{}, nil, nil},
-		{Limits{Memory: 1 << 20}, []string{"memory"}, []string{"memory.max=1048576", "memory.swap.max=0"}},
-		{Limits{Pids: 3, CPU: 250}, []string{"cpu", "pids"}, []string{"pids.max=3", "cpu.max=25000 100000"}},
-		{Limits{CPU: 4000}, []string{"cpu"}, []string{"cpu.max=400000 100000"}},
-		{Limits{CPU: 10}, []string{"cpu"}, []string{"cpu.max=1000 100000"}},
+		{Limits{}, nil},
+		{Limits{Memory: 1 << 20}, []string{"memory memory.max=1048576", "memory memory.swap.max=0"}},
+		{Limits{Pids: 3, CPU: 250}, []string{"pids pids.max=3", "cpu cpu.max=25000 100000"}},
+		{Limits{CPU: 4000}, []string{"cpu cpu.max=400000 100000"}},
+		{Limits{CPU: 10}, []string{"cpu cpu.max=1000 100000"}},
 	} {
 		s, err := c.limits.settings()
 		var got []string
 		for _, s := range s {
-			got = append(got, s.file+"="+s.value)
+			got = append(got, s.controller+" "+s.file+"="+s.value)
 		}
-		if err != nil || !reflect.DeepEqual(got, c.want) || !reflect.DeepEqual(c.limits.Needs(), c.needs) {
-			t.Errorf("%+v: %v %v %v", c.limits, got, c.limits.Needs(), err)
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v: %v %v", c.limits, got, err)
 		}
 	}
 }

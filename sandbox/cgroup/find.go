@@ -20,11 +20,8 @@ var ErrUnavailable = errors.New("cgroup v2 is not available")
 
 // Hierarchy is the part of the version 2 tree that is this process's own.
 type Hierarchy struct {
-	// Path is the directory of the group below which others may be made.
+	// Path is the directory of the group in which others may be made.
 	Path string
-	// Controllers are those it offers, as "memory", sorted. Those that
-	// version 1 has taken are not among them.
-	Controllers []string
 
 	// leaf asks for this process to leave the group: only the root may both
 	// hold processes and hand controllers on.
@@ -97,7 +94,7 @@ func (s surroundings) find() (h Hierarchy, err error) {
 			return h, err
 		}
 	}
-	if h.Controllers, err = words(filepath.Join(h.Path, "cgroup.controllers")); err != nil {
+	if _, err := words(filepath.Join(h.Path, "cgroup.controllers")); err != nil { // removed since
 		return h, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return h, nil

@@ -13,23 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Create makes the group at path (its parent an existing group, h.Path or below)
-// with the limits, and returns a descriptor of its directory (close-on-exec) for
-// the caller to close. A process joins by writing "0" to cgroup.procs below it.
+// Create makes the group path, whose parent is h.Path, with the limits, and returns
+// a descriptor of its directory (close-on-exec) for the caller to close. A process
+// joins by writing "0" to cgroup.procs below it.
 //
-// Controllers are switched on from h.Path down as needed. A *MissingError says
-// which do not exist; an existing group is fs.ErrExist. On an error no directory
-// is left.
+// Controllers are switched on as needed. A *MissingError says which do not exist; an
+// existing group is fs.ErrExist. On an error no directory is left.
 func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	settings, err := l.settings()
 	if err != nil {
 		return -1, err
 	}
-	parent := filepath.Dir(path)
-	if err := check(parent); err != nil {
+	if filepath.Dir(path) != h.Path {
+		return -1, fmt.Errorf("cgroup: %s is not in %s", path, h.Path)
+	}
+	if err := check(h.Path); err != nil {
 		return -1, err
 	}
-	if err := h.enable(parent, l.Needs()); err != nil {
+	if err := h.enable(settings); err != nil {
 		return -1, err
 	}
 	if err := os.Mkdir(path, 0o755); err != nil {

@@ -62,18 +62,6 @@ func (l Limits) settings() ([]setting, error) {
 	return s, nil
 }
 
-// Needs lists the controllers l needs, sorted.
-func (l Limits) Needs() []string {
-	var need []string
-	for name, limit := range map[string]int64{"memory": l.Memory, "pids": l.Pids, "cpu": l.CPU} {
-		if limit != 0 {
-			need = append(need, name)
-		}
-	}
-	slices.Sort(need)
-	return need
-}
-
 // apply writes the settings into the group dir.
 func apply(dir string, settings []setting) error {
 	for _, s := range settings {
@@ -85,42 +73,29 @@ func apply(dir string, settings []setting) error {
 	return nil
 }
 
-// enable makes the controllers available to the children of dir, from the
-// highest group that lacks them downwards, but never above h.Path.
-func (h Hierarchy) enable(dir string, want []string) error {
-	if len(want) == 0 {
-		return nil
-	}
-	if dir != h.Path && !strings.HasPrefix(dir, strings.TrimSuffix(h.Path, "/")+"/") {
-		return fmt.Errorf("cgroup: %s is not below %s", dir, h.Path)
-	}
-	have, err := words(filepath.Join(dir, "cgroup.controllers"))
+// enable makes the controllers that the settings are of available to the groups in h.Path.
+func (h Hierarchy) enable(settings []setting) error {
+	have, err := words(filepath.Join(h.Path, "cgroup.controllers"))
 	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	missing := slices.DeleteFunc(slices.Clone(want), func(c string) bool { return slices.Contains(have, c) })
+	var missing []string
+	for _, s := range settings {
+		if !slices.Contains(have, s.controller) && !slices.Contains(missing, s.controller) {
+			missing = append(missing, s.controller)
+		}
+	}
 	if len(missing) > 0 {
-		if dir == h.Path {
-			return &MissingError{missing, dir}
-		}
-		if err := h.enable(filepath.Dir(dir), missing); err != nil {
-			return err
-		}
+		return &MissingError{missing, h.Path}
 	}
-	on, err := words(filepath.Join(dir, "cgroup.subtree_control"))
-	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
-	}
-	for _, c := range want {
-		if slices.Contains(on, c) {
-			continue
-		}
-		err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c)
-		if errors.Is(err, unix.EBUSY) { // "no internal processes"
-			return fmt.Errorf("%w: %s holds processes of somebody's, so it cannot hand %s on", ErrUnavailable, dir, c)
+	control := filepath.Join(h.Path, "cgroup.subtree_control")
+	for _, s := range settings {
+		err := write(control, "+"+s.controller) // no change where it is on
+		if errors.Is(err, unix.EBUSY) {         // "no internal processes"
+			return fmt.Errorf("%w: %s holds processes of somebody's, so it cannot hand %s on", ErrUnavailable, h.Path, s.controller)
 		}
 		if err != nil {
-			return fmt.Errorf("cgroup: enable %s below %s: %w", c, dir, err)
+			return fmt.Errorf("cgroup: enable %s below %s: %w", s.controller, h.Path, err)
 		}
 	}
 	return nil

@@ -31,16 +31,6 @@ const (
 	Control
 )
 
-var accessNames = [...]string{Read: "read", Exec: "exec", Write: "write", Device: "device", Terminal: "terminal", Control: "control"}
-
-// String is the word the policy language uses for a.
-func (a Access) String() string {
-	if a < Read || a > Control {
-		return "unknown access"
-	}
-	return accessNames[a]
-}
-
 // grants are the rights of each kind of access.
 var grants = map[Access]uint64{
 	Read: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR,
@@ -139,7 +129,7 @@ func handled(abi int, net Net) unix.LandlockRulesetAttr {
 func addRules(ruleset int, rules []Rule, handled uint64) error {
 	for _, r := range rules {
 		if err := r.add(ruleset, handled); err != nil {
-			return fmt.Errorf("landlock: %s %s: %w", r.Access, r.Path, err)
+			return fmt.Errorf("landlock: %s: %w", r.Path, err)
 		}
 	}
 	return nil

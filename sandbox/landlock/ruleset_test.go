@@ -192,10 +192,10 @@ func TestHandled(t *testing.T) {
 	for a, rights := range grants {
 		if rights&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK) != 0 ||
 			rights&unix.LANDLOCK_ACCESS_FS_IOCTL_DEV != 0 && a != Terminal && a != Control {
-			t.Errorf("%s grants device rights: %#x", a, rights)
+			t.Errorf("%d grants device rights: %#x", a, rights)
 		}
 		if rights&^known(99).Handled_access_fs != 0 {
-			t.Errorf("%s grants more than is handled: %#x", a, rights)
+			t.Errorf("%d grants more than is handled: %#x", a, rights)
 		}
 	}
 }

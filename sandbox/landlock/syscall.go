@@ -21,15 +21,6 @@ type portAttr struct {
 	port   uint64
 }
 
-// query asks for the version or the errata; negative means neither is there.
-func query(flag uintptr) int {
-	n, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, flag)
-	if errno != 0 {
-		return -1
-	}
-	return int(n)
-}
-
 // create makes a ruleset. The kernel makes the descriptor close-on-exec. A
 // kernel older than the structure accepts it as long as the tail is zero.
 func create(attr *unix.LandlockRulesetAttr) (int, error) {
