@@ -13,7 +13,6 @@ import (
 type Matcher struct {
 	rules []rule
 	def   Verdict
-	none  bool
 	names bool
 }
 
@@ -40,10 +39,10 @@ type set struct {
 // Compile checks l and prepares it for matching. Every pattern must be in its
 // canonical spelling (what package pattern returns), every verdict and the default
 // must be allow or deny, a rule needs a From. A nil List is a service without
-// an acl: its Matcher denies everyone with rule RuleNoACL.
+// an acl: its Matcher, nil too, denies everyone with rule RuleNoACL.
 func Compile(l *List) (*Matcher, error) {
 	if l == nil {
-		return &Matcher{none: true, def: Deny}, nil
+		return nil, nil
 	}
 	if err := checkVerdict(l.Default); err != nil {
 		return nil, fmt.Errorf("default: %w", err)

@@ -41,7 +41,7 @@ const (
 // rule does; likewise an unanswered exception holds against the client in both
 // (CVE-2000-0536 was the opposite).
 func (m *Matcher) Decide(c Client) Decision {
-	if m == nil || m.none {
+	if m == nil {
 		return Decision{Verdict: Deny, Rule: RuleNoACL}
 	}
 	c = c.Normal()

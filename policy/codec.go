@@ -75,8 +75,11 @@ func EncodeDocument(doc *Document) ([]byte, error) {
 // spacing, and trailing data are errors, and so is a policy that is not sound.
 func DecodeDocument(b []byte) (*Document, error) {
 	b = bytes.TrimSuffix(b, []byte("\n"))
+	if len(b) > MaxDocument {
+		return nil, fmt.Errorf("decode document: %d bytes are more than %d", len(b), MaxDocument)
+	}
 	doc := new(Document)
-	if err := unmarshal(b, doc); err != nil {
+	if err := Unmarshal(b, doc); err != nil {
 		return nil, fmt.Errorf("decode document: %w", err)
 	}
 	if doc.Policy == nil {
@@ -142,17 +145,16 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-func unmarshal(b []byte, v any) error {
-	if len(b) > MaxDocument {
-		return fmt.Errorf("%d bytes are more than %d", len(b), MaxDocument)
-	}
+// Unmarshal reads one JSON value strictly: a field that v has not, and data after
+// the value's end, are errors.
+func Unmarshal(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return err
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return errors.New("data after the end")
+		return errors.New("data after its end")
 	}
 	return nil
 }

@@ -170,7 +170,7 @@ func (b *Broker) Run() error {
 	err := b.loop.Run()
 	b.control.close()
 	b.log.Flush()
-	b.tell("stopped")
+	b.Log("stopped", "")
 	b.log.Close(time.Second)
 	return err
 }

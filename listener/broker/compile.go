@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/policy"
+	"casemate/sandbox/panics"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,13 +65,8 @@ type compiled struct {
 // decodeCompiled reads the compiler's answer to files.
 func decodeCompiled(answer []byte, files []policy.SourceFile) (*policy.Document, []policy.Diagnostic, error) {
 	var response policy.CompileResponse
-	d := json.NewDecoder(bytes.NewReader(answer))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&response); err != nil {
+	if err := policy.Unmarshal(answer, &response); err != nil {
 		return nil, nil, fmt.Errorf("compile: the compiler's answer: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, nil, errors.New("compile: the compiler's answer has data after its end")
 	}
 	if response.FormatVersion != policy.CompileFormat {
 		return nil, nil, fmt.Errorf("compile: the compiler's answer has format_version %d, expected %d: casemate and casemated are of different versions",
@@ -121,7 +118,6 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 		return nil, err
 	}
 	answer, err := exchange(pair[0], request, policy.CompileDeadline)
-	unix.Close(pair[0])
 	// A socket that the compiler closed early is the sign of its end, not the cause.
 	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 	if !ended {
@@ -146,47 +142,28 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 }
 
 // exchange writes all of request, ends that direction, and reads until the end
-// of the other, both at once: the peer may answer before it has read all.
+// of the other, both at once: the peer may answer before it has read all. It closes fd.
 func exchange(fd int, request []byte, limit time.Duration) ([]byte, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
+	err := unix.SetNonblock(fd, true) // so deadlines work
+	f := os.NewFile(uintptr(fd), "compiler")
+	defer f.Close()
+	sent := make(chan error, 1)
+	err = errors.Join(err, f.SetDeadline(time.Now().Add(limit)))
+	if err != nil {
 		return nil, err
 	}
-	end := time.Now().Add(limit)
-	var answer []byte
-	buf := make([]byte, 64<<10)
-	sending := true
-	for {
-		if sending && len(request) == 0 {
-			sending = false
-			if err := unix.Shutdown(fd, unix.SHUT_WR); err != nil {
-				return answer, os.NewSyscallError("shutdown", err)
-			}
+	panics.Go(func() error {
+		if _, err := f.Write(request); err != nil {
+			return err
 		}
-		events := int16(unix.POLLIN)
-		if sending {
-			events |= unix.POLLOUT
-		}
-		if err := waitFor(fd, events, time.Until(end)); err != nil {
-			return answer, fmt.Errorf("no answer within %v: %w", limit, err)
-		}
-		if sending {
-			n, err := unix.SendmsgN(fd, request, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			if err != nil && err != unix.EAGAIN && err != unix.EINTR {
-				return answer, os.NewSyscallError("send", err)
-			}
-			request = request[max(n, 0):]
-		}
-		n, err := unix.Read(fd, buf)
-		switch {
-		case err == unix.EAGAIN || err == unix.EINTR:
-		case err != nil:
-			return answer, os.NewSyscallError("read", err)
-		case n == 0:
-			return answer, nil
-		case len(answer)+n > maxCompiled:
-			return nil, fmt.Errorf("the answer is longer than %d bytes", maxCompiled)
-		default:
-			answer = append(answer, buf[:n]...)
-		}
+		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
+	}, func(err error) { sent <- err })
+	answer, err := io.ReadAll(io.LimitReader(f, maxCompiled+1))
+	if len(answer) > maxCompiled {
+		err = fmt.Errorf("the answer is longer than %d bytes", maxCompiled)
 	}
+	if err != nil {
+		_ = f.SetDeadline(time.Now()) // ends the writing too
+	}
+	return answer, cmp.Or(err, <-sent)
 }

@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -205,37 +205,23 @@ func (c *control) send(f *os.File, doc *policy.Document) {
 
 // readRequest reads one line strictly.
 func readRequest(r io.Reader) (q policy.ControlRequest, err error) {
-	var line []byte
-	buf := make([]byte, 4096)
-	for !bytes.ContainsRune(line, '\n') {
-		n, err := r.Read(buf)
-		line = append(line, buf[:n]...)
-		if err == io.EOF && len(line) > 0 {
-			break
-		}
-		if err != nil {
-			return q, fmt.Errorf("read request: %w", err)
-		}
-		if len(line) > maxRequest {
-			return q, fmt.Errorf("request is longer than %d bytes", maxRequest)
-		}
+	in := bufio.NewReader(io.LimitReader(r, 2*maxRequest)) // what is unread at the end would reset the answer
+	line, err := in.ReadBytes('\n')
+	switch {
+	case len(line) > maxRequest:
+		return q, fmt.Errorf("request is longer than %d bytes", maxRequest)
+	case err != nil && (err != io.EOF || len(line) == 0):
+		return q, fmt.Errorf("read request: %w", err)
+	case in.Buffered() > 0:
+		return q, errors.New("request: data after its line")
 	}
 	return parseRequest(line)
 }
 
 // parseRequest is readRequest for one line in memory.
 func parseRequest(line []byte) (q policy.ControlRequest, err error) {
-	line, rest, _ := bytes.Cut(line, []byte{'\n'})
-	if len(rest) > 0 {
-		return policy.ControlRequest{}, errors.New("request: data after its line")
-	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&q); err != nil {
+	if err := policy.Unmarshal(line, &q); err != nil {
 		return policy.ControlRequest{}, fmt.Errorf("request: %w", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return policy.ControlRequest{}, errors.New("request: data after its end")
 	}
 	if q.FormatVersion != policy.ControlFormat {
 		return policy.ControlRequest{}, fmt.Errorf("request has format_version %d, expected %d", q.FormatVersion, policy.ControlFormat)

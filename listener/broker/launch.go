@@ -74,16 +74,14 @@ func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStat
 }
 
 // waitReadable waits until fd is readable or at its end.
-func waitReadable(fd int, d time.Duration) error { return waitFor(fd, unix.POLLIN, d) }
-
-func waitFor(fd int, events int16, d time.Duration) error {
+func waitReadable(fd int, d time.Duration) error {
 	end := time.Now().Add(d)
 	for {
 		left := time.Until(end)
 		if left <= 0 {
 			return unix.ETIMEDOUT
 		}
-		fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, int(left.Milliseconds())+1)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return err

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/listener/host"
 	"casemate/sandbox/zygote"
 )
 
@@ -49,21 +50,9 @@ func ProvePrivileges() ([]string, error) {
 	return zygote.CapNames(permitted), nil
 }
 
-// status is the text of a /proc/PID/status (proc_pid_status(5)), as the values of its lines.
-type status map[string]string
-
-func readStatus(text string) status {
-	s := make(status)
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(line, ":")
-		s[name] = strings.TrimSpace(value)
-	}
-	return s
-}
-
 // caps is one set of capabilities; it is an error where there is none.
-func (s status) caps(set string) (uint64, error) {
-	mask, err := strconv.ParseUint(s[set], 16, 64)
+func caps(status map[string]string, set string) (uint64, error) {
+	mask, err := strconv.ParseUint(status[set], 16, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", set, err)
 	}
@@ -73,7 +62,7 @@ func (s status) caps(set string) (uint64, error) {
 // missingCaps fails if no service could be started for want of a capability, as
 // in a container, and says how it is given.
 func missingCaps(text string) error {
-	have, err := readStatus(text).caps("CapEff")
+	have, err := caps(host.Status(text), "CapEff")
 	if err != nil {
 		return fmt.Errorf("prove privileges: %w", err)
 	}
@@ -88,14 +77,14 @@ func missingCaps(text string) error {
 
 // checkThread fails if a set holds more than allowed, a lock is open, or one is missing.
 func checkThread(text string, allowed uint64) (permitted uint64, err error) {
-	s := readStatus(text)
+	s := host.Status(text)
 	for _, lock := range [][2]string{{"NoNewPrivs", "1"}, {"Seccomp", "2"}} {
 		if got := s[lock[0]]; got != lock[1] {
 			return 0, fmt.Errorf("%s is %q, not %s", lock[0], got, lock[1])
 		}
 	}
 	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
-		mask, err := s.caps(set)
+		mask, err := caps(s, set)
 		if err != nil {
 			return 0, err
 		}
@@ -103,5 +92,5 @@ func checkThread(text string, allowed uint64) (permitted uint64, err error) {
 			return 0, fmt.Errorf("%s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
 		}
 	}
-	return s.caps("CapPrm")
+	return caps(s, "CapPrm")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"casemate/listener/host"
 	"casemate/listener/loop"
 	"casemate/sandbox/zygote"
 
@@ -113,9 +114,7 @@ func (o *orphans) Expire(*loop.Timer) {
 // program and init is. What else process 1 adopts is not ours to end.
 func nested(pid int) bool {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	_, ids, _ := strings.Cut(string(text), "\nNSpid:")
-	ids, _, _ = strings.Cut(ids, "\n")
-	return len(strings.Fields(ids)) > 1
+	return len(strings.Fields(host.Status(string(text))["NSpid"])) > 1
 }
 
 // strangers are this process's children that no record names.

@@ -48,11 +48,6 @@ func (b *Broker) reopenLog() {
 	}
 }
 
-// tell logs something about the broker itself.
-func (b *Broker) tell(msg string) {
-	b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: msg})
-}
-
 // Log writes one record about the broker's surroundings.
 func (b *Broker) Log(msg, text string) {
 	b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: msg, Text: text})

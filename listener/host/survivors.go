@@ -52,28 +52,27 @@ func leasedUID(pid int) (uint32, bool) {
 	return parseLeased(string(text))
 }
 
-// parseLeased reads the text of /proc/PID/status (proc_pid_status(5)). A
-// service is one pid namespace below its broker's: what is deeper has a broker
-// in a container, which shares the numbers and nothing else with ours.
-func parseLeased(status string) (uid uint32, ok bool) {
-	for line := range strings.Lines(status) {
-		name, rest, _ := strings.Cut(line, ":")
-		f := strings.Fields(rest)
-		switch name {
-		case "Uid":
-			for _, s := range f {
-				if n, err := strconv.ParseUint(s, 10, 32); err == nil && uint32(n)-leaseFirst < leaseCount {
-					uid, ok = uint32(n), true
-				}
-			}
-		case "State":
-			if len(f) == 0 || f[0] == "Z" {
-				return 0, false // it has ended
-			}
-		case "NSpid":
-			if len(f) > 2 {
-				return 0, false
-			}
+// Status is the text of a /proc/PID/status (proc_pid_status(5)), as the values of its lines.
+func Status(text string) map[string]string {
+	s := make(map[string]string)
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		s[name] = strings.TrimSpace(value)
+	}
+	return s
+}
+
+// parseLeased looks for one in a Status. A service is one pid namespace below its
+// broker's: what is deeper has a broker in a container, which shares the numbers and
+// nothing else with ours. A process that has ended has none.
+func parseLeased(text string) (uid uint32, ok bool) {
+	s := Status(text)
+	if state := s["State"]; state == "" || state[0] == 'Z' || len(strings.Fields(s["NSpid"])) > 2 {
+		return 0, false
+	}
+	for _, f := range strings.Fields(s["Uid"]) {
+		if n, err := strconv.ParseUint(f, 10, 32); err == nil && uint32(n)-leaseFirst < leaseCount {
+			uid, ok = uint32(n), true
 		}
 	}
 	return uid, ok
