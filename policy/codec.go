@@ -110,15 +110,6 @@ func (p *Policy) link() error {
 	return nil
 }
 
-// FilterName is the name of a filter: the hex SHA-256 of its canonical bytes.
-func FilterName(words filter.Words) string {
-	b, err := json.Marshal(words)
-	if err != nil {
-		return "" // numbers are always encoded
-	}
-	return strings.TrimPrefix(Digest(b), "sha256:")
-}
-
 // check compares the document's head with the policy's canonical bytes.
 func (doc *Document) check(canonical []byte) error {
 	if doc.FormatVersion != DocumentFormat {

@@ -24,13 +24,13 @@ type Policy struct {
 	ACLs     []acl.List        `json:"acls"`
 	Limits   []limit.Spec      `json:"limits"`
 	Profiles []sandbox.Profile `json:"profiles"`
-	// Filters are what the profiles' system calls come to, by FilterName: profiles
+	// Filters are what the profiles' system calls come to, by valid.FilterName: profiles
 	// that allow the same share one.
 	Filters  Filters   `json:"filters"`
 	Services []Service `json:"services"`
 }
 
-// Filters are resolved rules of system calls by FilterName.
+// Filters are resolved rules of system calls by name.
 type Filters map[string]filter.Words
 
 // StopMode is a word of on_stop.

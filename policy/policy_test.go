@@ -22,7 +22,7 @@ import (
 // sample is a small valid policy that uses most fields.
 func sample() *policy.Policy {
 	return &policy.Policy{
-		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{policy.FilterName([][]uint32{{0}}): {{0}}},
+		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -40,7 +40,7 @@ func sample() *policy.Policy {
 		},
 		Profiles: []sandbox.Profile{{Name: "line", Base: []string{"strict"}, Network: sandbox.Network{Mode: "none"},
 			Files:    sandbox.Files{Read: []string{"/etc/passwd"}, Exec: []string{"/lib"}, Dev: []string{"null"}},
-			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, Filter: policy.FilterName([][]uint32{{0}}), OnViolation: "errno"}}},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, Filter: valid.FilterName([][]uint32{{0}}), OnViolation: "errno"}}},
 		Services: []policy.Service{
 			{Name: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", Answers: limit.Rate{Events: 50, Per: time.Second}, User: "dynamic", ACL: "anyone",
 				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute, Log: "all"},
@@ -165,7 +165,7 @@ func TestValidate(t *testing.T) {
 			p.Profiles = append(p.Profiles, p.Profiles[0])
 			p.Profiles[0].Syscalls.Filter, p.Profiles[1].Name = "x", "other"
 		}},
-		{"useless filter", "filters", "nobody's filter", func(p *policy.Policy) { p.Filters[policy.FilterName([][]uint32{{1}})] = [][]uint32{{1}} }},
+		{"useless filter", "filters", "nobody's filter", func(p *policy.Policy) { p.Filters[valid.FilterName([][]uint32{{1}})] = [][]uint32{{1}} }},
 		{"another's name", "filters", "another's name", func(p *policy.Policy) { p.Filters[p.Profiles[0].Syscalls.Filter] = [][]uint32{{1}} }},
 		{"unsorted filter", "filters", "canonical form", func(p *policy.Policy) { p.Filters[p.Profiles[0].Syscalls.Filter] = [][]uint32{{1}, {0}} }},
 		{"control in a call", "profiles.line.syscalls", "control character", line(func(f *sandbox.Profile) { f.Syscalls.Allow = []string{"re\nad"} })},

@@ -15,24 +15,24 @@ import (
 // enforce of a plan, where no other layer does: the parts that its profile lets
 // go as losses, the others as an error that says what to write. It is pure.
 func (pl *Plan) Missing(abi int) (losses []string, err error) {
-	for _, l := range layers {
-		held := pl.held(l.name)
+	for _, l := range Layers {
+		held := pl.held(l.Name)
 		switch {
 		case abi >= l.abi || held == "":
 			continue
-		case pl.dispenses(l.name):
-			losses = append(losses, fmt.Sprintf("%s: %s", l.name, lacks(abi, l)))
+		case pl.dispenses(l.Name):
+			losses = append(losses, fmt.Sprintf("%s: %s", l.Name, lacks(abi, l)))
 		default:
-			return nil, fmt.Errorf("%s: %s: nothing else %s, or write best_effort = [%q]", l.name, lacks(abi, l), held, l.name)
+			return nil, fmt.Errorf("%s: %s: nothing else %s, or write best_effort = [%q]", l.Name, lacks(abi, l), held, l.Name)
 		}
-		if l.name == allOfLandlock {
+		if l.Name == allOfLandlock {
 			break // the parts go with the whole
 		}
 	}
 	return losses, nil
 }
 
-func lacks(abi int, l layer) string {
+func lacks(abi int, l Layer) string {
 	if abi < 1 {
 		return "this kernel has no Landlock (Linux " + l.since + ", and lsm=landlock at boot)"
 	}

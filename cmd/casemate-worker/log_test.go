@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/tests/logline"
 )
 
 func TestLines(t *testing.T) {
@@ -120,7 +121,7 @@ type desk struct {
 
 func newDesk() *desk {
 	d := &desk{now: time.Now()}
-	d.ledger = newLedger(func(r journal.Record) { d.out.Write(journal.Encode(r)) })
+	d.ledger = newLedger(func(r journal.Record) { d.out.Write(logline.Of(r)) })
 	return d
 }
 
@@ -228,7 +229,7 @@ func TestLedgerServiceRate(t *testing.T) {
 // What a builtin writes passes as it is where it is a record of its own service.
 // Everything else is text, quoted and under the service's name.
 func TestLedgerTakesRecordsOfABuiltin(t *testing.T) {
-	own := string(journal.Encode(&journal.Suppressed{What: journal.Refusals, Service: "echo", Count: 7}))
+	own := string(logline.Of(&journal.Suppressed{What: journal.Refusals, Service: "echo", Count: 7}))
 	for _, tt := range []struct {
 		name, line string
 		records    bool

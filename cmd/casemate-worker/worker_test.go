@@ -16,6 +16,7 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/listener/wire"
+	"casemate/tests/logline"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,7 +68,7 @@ func newReader(t *testing.T) *reader {
 			}
 		}
 	}()
-	worker := newLogWorker(conn(t, theirs), func(r journal.Record) { w.Write(journal.Encode(r)) })
+	worker := newLogWorker(conn(t, theirs), func(r journal.Record) { w.Write(logline.Of(r)) })
 	go func() { l.done <- worker.run(context.Background()) }()
 	return l
 }

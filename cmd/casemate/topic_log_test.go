@@ -13,6 +13,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/said"
+	"casemate/tests/logline"
 )
 
 // samples are records of every kind with every field, in all of their forms.
@@ -101,7 +102,7 @@ func TestLogTopic(t *testing.T) {
 	for kind, records := range samples() {
 		for _, r := range records {
 			var got map[string]any
-			if err := json.Unmarshal(journal.Encode(r), &got); err != nil {
+			if err := json.Unmarshal(logline.Of(r), &got); err != nil {
 				t.Fatal(err)
 			}
 			for key, value := range got {

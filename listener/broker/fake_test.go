@@ -296,7 +296,7 @@ func (g *rig) setPolicy(services ...policy.Service) {
 // testPolicy has the blocks that svc names.
 func testPolicy(services ...policy.Service) *policy.Policy {
 	penalties := limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout, limit.Violation}, First: time.Minute, Max: time.Hour}
-	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{policy.FilterName([][]uint32{{0}}): {{0}}},
+	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{"zero": {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -309,7 +309,7 @@ func testPolicy(services ...policy.Service) *policy.Policy {
 			{Name: "strict", Session: time.Second, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}, Penalty: penalties},
 		},
 		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "listener"},
-			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, Filter: policy.FilterName([][]uint32{{0}}), OnViolation: "kill"}}},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@strict"}, Filter: "zero", OnViolation: "kill"}}},
 		Services: services,
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/address"
 	"casemate/listener/journal"
+	"casemate/tests/logline"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +34,7 @@ type safeBuffer struct {
 func (s *safeBuffer) put(r journal.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.b.Write(journal.Encode(r))
+	s.b.Write(logline.Of(r))
 }
 
 // records are the records of one message so far.

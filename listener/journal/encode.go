@@ -28,13 +28,6 @@ func (e *encoder) line(r slog.Record) {
 	_ = e.json.Handle(context.Background(), r)
 }
 
-// Encode is r as it stands in the log, without a priority.
-func Encode(r Record) []byte {
-	e := newEncoder(false)
-	r.encode(e)
-	return e.buf.Bytes()
-}
-
 // prefix gives a line its level in systemd's journal.
 func prefix(level slog.Level) string {
 	switch {

@@ -164,13 +164,13 @@ func (d *disk) grow(n int) {
 // TestFullDiskTearsNoLine: wherever the room ends, what follows is whole again,
 // and every line that is missing is counted.
 func TestFullDiskTearsNoLine(t *testing.T) {
-	one := len(Encode(suppressed(1)))
+	one := len(lineOf(suppressed(1)))
 	for room := range 3 * one {
 		d := &disk{room: room}
 		l := lines{to: d, enc: newEncoder(false)}
 		total := 0
 		for range 3 {
-			l.write(bytes.Repeat(Encode(suppressed(1)), 4))
+			l.write(bytes.Repeat(lineOf(suppressed(1)), 4))
 			total += 4
 		}
 		for range 40 { // a little at a time: the count itself may not fit
@@ -178,9 +178,9 @@ func TestFullDiskTearsNoLine(t *testing.T) {
 			l.mend()
 		}
 		d.grow(1 << 20)
-		l.write(Encode(suppressed(1)))
+		l.write(lineOf(suppressed(1)))
 		written, dropped := count(t, string(d.text), Refusals, 41)
-		if uint64(written)+dropped != uint64(total)+1 || !bytes.HasSuffix(d.text, append([]byte{'\n'}, Encode(suppressed(1))...)) {
+		if uint64(written)+dropped != uint64(total)+1 || !bytes.HasSuffix(d.text, append([]byte{'\n'}, lineOf(suppressed(1))...)) {
 			t.Fatalf("room for %d: %d written and %d counted of %d:\n%s", room, written, dropped, total+1, d.text)
 		}
 	}
@@ -264,8 +264,8 @@ func TestTornLogIsMended(t *testing.T) {
 		out = append(out, p...)
 		return len(p), nil
 	})}
-	l.write(Encode(suppressed(1)))
-	l.write(Encode(suppressed(1)))
+	l.write(lineOf(suppressed(1)))
+	l.write(lineOf(suppressed(1)))
 	if written, dropped := count(t, string(out), Refusals, 0); uint64(written)+dropped != 5 {
 		t.Errorf("%d written and %d dropped of 5:\n%s", written, dropped, out)
 	}
@@ -403,4 +403,11 @@ func TestOmits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// lineOf is r as it stands in the log.
+func lineOf(r Record) []byte {
+	e := newEncoder(false)
+	r.encode(e)
+	return e.buf.Bytes()
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener/journal"
+	"casemate/tests/logline"
 )
 
 func TestParse(t *testing.T) {
@@ -49,7 +49,7 @@ func TestSyslogLevels(t *testing.T) {
 	want := []string{"ERROR", "ERROR", "ERROR", "ERROR", "WARN", "INFO", "INFO", "DEBUG"}
 	for n, level := range want {
 		var got struct{ Level, Severity string }
-		line := journal.Encode(Syslog(time.Unix(1, 0), "s", 1, Message{Severity: n}))
+		line := logline.Of(Syslog(time.Unix(1, 0), "s", 1, Message{Severity: n}))
 		if err := json.Unmarshal(line, &got); err != nil || got.Level != level || got.Severity != Severities[n] {
 			t.Errorf("%s, %v, want %s", line, err, level)
 		}
@@ -65,7 +65,7 @@ func FuzzSyslog(f *testing.F) {
 		if !bytes.HasSuffix(bytes.TrimRight(data, "\x00\n\r"), m.Text) || m.Facility >= len(Facilities) || m.Severity >= len(Severities) {
 			t.Fatalf("%q: %+v", data, m)
 		}
-		line := journal.Encode(Syslog(time.Unix(1, 0), "finger", 7, m))
+		line := logline.Of(Syslog(time.Unix(1, 0), "finger", 7, m))
 		var got struct {
 			Service, Msg string
 			ID           uint64

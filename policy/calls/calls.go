@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"casemate/policy"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/filter"
@@ -59,7 +60,7 @@ func Fill(p *policy.Policy, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, err
 				return fmt.Errorf("profile %q: %w", p.Profiles[i].Name, err)
 			}
 			words := filter.Encode(f.rules)
-			f.name = policy.FilterName(words)
+			f.name = valid.FilterName(words)
 			p.Filters[f.name], known[string(key)] = words, f
 		}
 		s.Filter, s.Rules = f.name, f.rules

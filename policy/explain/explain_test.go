@@ -11,13 +11,14 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 )
 
 func sample() *policy.Policy {
 	return &policy.Policy{
-		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{policy.FilterName([][]uint32{{0}}): {{0}}},
+		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
 			{Name: "office", Rules: []acl.Rule{
@@ -27,7 +28,7 @@ func sample() *policy.Policy {
 		},
 		Limits: []limit.Spec{{Name: "public", Concurrent: 64, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}},
 		Profiles: []sandbox.Profile{{Name: "line", Base: []string{"strict"}, Network: sandbox.Network{Mode: "none"},
-			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, Filter: policy.FilterName([][]uint32{{0}}), OnViolation: "errno"}}},
+			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, Filter: valid.FilterName([][]uint32{{0}}), OnViolation: "errno"}}},
 		Services: []policy.Service{{Name: "finger", Listen: []address.Listen{{Network: "tcp", Port: 79, LastPort: 79}},
 			Command: []string{"/usr/sbin/in.fingerd"}, User: "nobody", Limit: "public", Profile: "line",
 			Stdio: "socket", Dir: "/", Umask: 0o77, Linger: time.Minute, Log: "all"}},

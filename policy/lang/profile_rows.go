@@ -20,7 +20,7 @@ var profileTable = table[profile]{
 		{widensRow, func(b *block, a *Attribute, p *profile) {
 			words(func(w *widening) *[]string { return &w.declared })(b, a, b.w)
 		}},
-		{Attribute{Name: "best_effort", Example: `["cgroup"]`, Words: sandbox.Dispensable(), Doc: "what a host may lack"},
+		{Attribute{Name: "best_effort", Example: `["cgroup"]`, Words: valid.Dispensable(), Doc: "what a host may lack"},
 			extend(func(p *profile) *[]string { return &p.BestEffort })},
 		{Attribute{Name: "because", Example: `"..."`, Doc: "needed for capabilities, the host's network, its processes and devices"},
 			word(func(p *profile) *string { return &p.Because })},

@@ -1,6 +1,7 @@
 package valid
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
@@ -51,7 +52,7 @@ func (c *checker) profile(p *policy.Policy, i int) {
 		c.name(fmt.Sprintf("%s.base.%d", at, k), b)
 	}
 	words(c, at+".widens", f.Widens, Widenable...)
-	words(c, at+".best_effort", f.BestEffort, sandbox.Dispensable()...)
+	words(c, at+".best_effort", f.BestEffort, Dispensable()...)
 	c.text(at+".because", f.Because, 1000)
 	explained := Explained(p, f)
 	c.network(at, f, explained)
@@ -203,10 +204,27 @@ func (c *checker) filters(p *policy.Policy) {
 		switch _, err := filter.Decode(p.Filters[name]); {
 		case err != nil:
 			c.add("filters", "compile the policy again", "%q: %v", name, err)
-		case !used[name] || name != policy.FilterName(p.Filters[name]):
+		case !used[name] || name != FilterName(p.Filters[name]):
 			c.add("filters", "compile the policy again", "%q is nobody's filter, or has another's name", name)
 		}
 	}
+}
+
+// FilterName is the name of a filter: the hex SHA-256 of its canonical bytes.
+func FilterName(words filter.Words) string {
+	b, err := json.Marshal(words)
+	if err != nil {
+		return "" // numbers are always encoded
+	}
+	return strings.TrimPrefix(policy.Digest(b), "sha256:")
+}
+
+// Dispensable are the words that best_effort may use.
+func Dispensable() (words []string) {
+	for _, l := range sandbox.Layers {
+		words = append(words, l.Name)
+	}
+	return words
 }
 
 func (c *checker) resources(at string, r *sandbox.Resources) {

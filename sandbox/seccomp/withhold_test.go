@@ -115,9 +115,12 @@ func TestWithhold(t *testing.T) {
 // architecture, and nothing else, whatever the arguments are.
 func TestWithholding(t *testing.T) {
 	vm := machine(t, filter.Withholding())
+	if n := len(withheld()); n < 20 {
+		t.Errorf("only %d calls are withheld", n)
+	}
 	for nr := range uint32(highest + 64) {
 		want := uint32(retAllow)
-		if slices.Contains(filter.Withheld(), int(nr)) {
+		if slices.Contains(withheld(), int(nr)) {
 			want = retErrno | errnoEPERM
 		}
 		for _, d := range []data{{nr: nr, arch: archX8664}, {nr: nr, arch: archX8664, args: [6]uint64{1, 2, 3, 4, 5, 6}}} {
@@ -160,9 +163,19 @@ func TestWithheldIsRefused(t *testing.T) {
 	}
 }
 
+// withheld are the calls of which no rule is taken.
+func withheld() (calls []int) {
+	for nr := range highest + 1 {
+		if _, err := filter.Normalize([]filter.Rule{{Call: nr}}); err != nil && filter.Known(nr) {
+			calls = append(calls, nr)
+		}
+	}
+	return calls
+}
+
 func withheldNames() []string {
 	var out []string
-	for _, nr := range filter.Withheld() {
+	for _, nr := range withheld() {
 		out = append(out, Name(nr))
 	}
 	return out

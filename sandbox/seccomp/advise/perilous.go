@@ -7,7 +7,7 @@ import (
 )
 
 // perilous are calls that no group has, with what they are good for. A profile
-// may name them, and says why; those of seccomp.Withheld it may not.
+// may name them, and says why; those that casemated has given up it may not.
 var perilous = func() map[string]string {
 	out := map[string]string{}
 	for why, names := range map[string][]string{

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +19,6 @@ var withheld = []int{
 	unix.SYS_PERF_EVENT_OPEN, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_REBOOT, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT,
 	unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_USELIB, unix.SYS_NFSSERVCTL, unix.SYS__SYSCTL,
 }
-
-// Withheld gives the calls that no profile can have.
-func Withheld() []int { return slices.Clone(withheld) }
 
 // withholding is the program. It reads no argument, so the kernel remembers its
 // answers and evaluates it for no call that it lets through (Linux 5.11).
