@@ -3,6 +3,7 @@ package listener
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,15 +50,7 @@ func Exhausted(err error) bool {
 
 func is(err error, codes ...unix.Errno) bool {
 	var errno unix.Errno
-	if !errors.As(err, &errno) {
-		return false
-	}
-	for _, e := range codes {
-		if errno == e {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &errno) && slices.Contains(codes, errno)
 }
 
 // Refuse ends a connection nobody will serve, and closes conn: the peer gets a

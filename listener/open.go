@@ -1,8 +1,10 @@
 package listener
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -183,7 +185,8 @@ func setInetOptions(fd int, s Spec) error {
 // listen makes a bound stream socket a listener, and sets the blocking mode.
 func (s *Socket) listen() error {
 	if s.Spec.Stream() {
-		if err := unix.Listen(s.FD, backlog(s.Spec.Backlog)); err != nil {
+		// The system's maximum is what listen(2) cuts larger numbers down to.
+		if err := unix.Listen(s.FD, cmp.Or(s.Spec.Backlog, math.MaxInt32)); err != nil {
 			return fmt.Errorf("listen %s: %w", s.Spec.Key(), err)
 		}
 	}
@@ -225,24 +228,6 @@ func (s *Socket) setFlags() error {
 		return fmt.Errorf("fcntl F_SETFL %s: %w", s.Spec.Key(), err)
 	}
 	return nil
-}
-
-// backlog is n, or the system's maximum for 0. listen(2) cuts down larger
-// values itself, so the fallback for an unreadable /proc may be generous.
-func backlog(n int) int {
-	if n > 0 {
-		return n
-	}
-	const fallback = 4096 // the kernel's default since Linux 5.4
-	text, err := os.ReadFile("/proc/sys/net/core/somaxconn")
-	if err != nil {
-		return fallback
-	}
-	max, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || max <= 0 {
-		return fallback
-	}
-	return max
 }
 
 // Reconfigure adopts another generation's Spec of the same Key on the living

@@ -54,6 +54,7 @@ type Diagnostic struct {
 	EndLine   int    `json:"end_line,omitempty"`
 	EndColumn int    `json:"end_column,omitempty"`
 	Snippet   string `json:"snippet,omitempty"`
+	Text      string `json:"text,omitempty"` // of all this for a terminal, in a CompileResponse
 }
 
 // HasErrors tells whether a diagnostic among ds is an error.

@@ -49,17 +49,12 @@ type ControlResponse struct {
 
 // Live is what a running broker knows of one service and one client beside its policy.
 type Live struct {
+	ServiceStatus
 	// Refusal is the limit that would refuse the client now ("penalty", "rate",
 	// ...), "" is none. Retry is when it would not any more if nobody else came;
 	// 0 where that waits for a session to end.
 	Refusal string        `json:"refusal,omitempty"`
 	Retry   time.Duration `json:"retry_after_ns,omitempty"`
-	// Losses are the best_effort layers that the host lacks.
-	Losses    []string         `json:"losses,omitempty"`
-	Listeners []ListenerStatus `json:"listeners"`
-	// Error and Broken are those of ServiceStatus.
-	Error  string `json:"error,omitempty"`
-	Broken bool   `json:"broken,omitempty"`
 }
 
 // Status is what a running broker tells about itself.

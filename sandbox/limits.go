@@ -72,48 +72,48 @@ func (s *Sandbox) OOMKills() uint64 {
 // rlimits is held while the process's own limits are read and set.
 var rlimits sync.Mutex
 
-// fitDescriptors sees to it that a zygote can have the profile's open_files,
-// and its own descriptors right above: whatever limit this process was started
-// with, it raises the hard one. The soft one, which bounds its own table, stays.
-func (s *Sandbox) fitDescriptors() error {
+// raise sees to it that this process has a hard limit that high, and gives the one it
+// has. The soft one stays.
+func raise(resource int, to uint64) (hard uint64, err error) {
 	rlimits.Lock()
 	defer rlimits.Unlock()
 	var own unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
-		return os.NewSyscallError("getrlimit", err)
+	if err := unix.Getrlimit(resource, &own); err != nil {
+		return 0, os.NewSyscallError("getrlimit", err)
 	}
+	if to <= own.Max || unix.Setrlimit(resource, &unix.Rlimit{Cur: own.Cur, Max: to}) == nil {
+		return max(own.Max, to), nil
+	}
+	return own.Max, nil // CAP_SYS_RESOURCE, and for descriptors up to fs.nr_open
+}
+
+// fitDescriptors sees to it that a zygote can have the profile's open_files,
+// and its own descriptors right above, whatever limit this process was started with.
+func (s *Sandbox) fitDescriptors() error {
 	need := uint64(s.plan.files) + zygote.FDCount
-	if need <= own.Max {
-		return nil
+	hard, err := raise(unix.RLIMIT_NOFILE, need)
+	if err != nil || need <= hard {
+		return err
 	}
-	err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: own.Cur, Max: need})
-	if err == nil {
-		return nil
-	}
-	why := fmt.Sprintf("%d takes a RLIMIT_NOFILE of %d, and the hard limit of this process is %d, which it may not raise (CAP_SYS_RESOURCE, up to fs.nr_open): %v", s.plan.files, need, own.Max, err)
-	if own.Max < minOpenFiles+zygote.FDCount || !s.plan.dispenses(openFiles) {
+	why := fmt.Sprintf("%d takes a RLIMIT_NOFILE of %d, and the hard limit of this process is %d, which it may not raise (CAP_SYS_RESOURCE, up to fs.nr_open)", s.plan.files, need, hard)
+	if hard < minOpenFiles+zygote.FDCount || !s.plan.dispenses(openFiles) {
 		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
 	}
-	s.plan.files = uint32(own.Max - zygote.FDCount)
+	s.plan.files = uint32(hard - zygote.FDCount)
 	s.plan.rlimits = s.plan.limits()
 	s.losses = append(s.losses, fmt.Sprintf("%s: %d in place of %s", openFiles, s.plan.files, why))
 	return nil
 }
 
-// fitLimits sees to it that a zygote may set the limits: this process raises its
-// own hard ones, and where it may not (CAP_SYS_RESOURCE), nothing that it starts
-// gets more than it has.
+// fitLimits sees to it that a zygote may set the limits: where this process may not raise
+// its own hard ones, nothing that it starts gets more than it has.
 func fitLimits(limits []zygote.Rlimit) error {
-	rlimits.Lock()
-	defer rlimits.Unlock()
 	for i := range limits {
-		l, own := &limits[i], unix.Rlimit{}
-		if err := unix.Getrlimit(l.Resource, &own); err != nil {
-			return os.NewSyscallError("getrlimit", err)
+		hard, err := raise(limits[i].Resource, limits[i].Hard)
+		if err != nil {
+			return err
 		}
-		if l.Hard > own.Max && unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: own.Cur, Max: l.Hard}) != nil {
-			l.Soft, l.Hard = min(l.Soft, own.Max), own.Max
-		}
+		limits[i].Soft, limits[i].Hard = min(limits[i].Soft, hard), min(limits[i].Hard, hard)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,11 @@ func (a *app) compileStdin() error {
 		return fmt.Errorf("read request: format_version %d is not known, expected %d", req.FormatVersion, policy.CompileFormat)
 	}
 	doc, ds := compile(req.Files)
+	for i := range ds { // who starts casemated by hand sees what check shows
+		var text bytes.Buffer
+		(&app{err: &text}).diagnose(ds[i : i+1])
+		ds[i].Text = text.String()
+	}
 	resp := policy.CompileResponse{FormatVersion: policy.CompileFormat, Diagnostics: ds}
 	if doc != nil {
 		if resp.Document, err = policy.EncodeDocument(doc); err != nil {

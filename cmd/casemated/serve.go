@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"casemate/listener/broker"
-	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
 	"casemate/sandbox/seccomp/filter"
@@ -75,7 +74,9 @@ func serve(o *options) error {
 // start loads the first policy.
 func start(b *broker.Broker) error {
 	_, diags, err := b.Load()
-	printDiagnostics(diags)
+	for _, d := range diags {
+		fmt.Fprint(os.Stderr, d.Text)
+	}
 	if err == nil {
 		notify(b, "READY=1")
 	}
@@ -110,25 +111,5 @@ func stop(b *broker.Broker) {
 func notify(b *broker.Broker, state string) {
 	if err := broker.Notify(os.Getenv("NOTIFY_SOCKET"), state); err != nil {
 		b.Log("notify", err.Error())
-	}
-}
-
-// printDiagnostics shows what is wrong with the first policy to whoever starts
-// casemated by hand, as casemate check does.
-func printDiagnostics(diags []policy.Diagnostic) {
-	for _, d := range diags {
-		text := fmt.Sprintf("%s %s: %s\n", d.Severity, d.Code, d.Summary)
-		if d.Line > 0 {
-			text += fmt.Sprintf("  --> %s:%d:%d\n", d.File, d.Line, d.Column)
-		} else if d.File != "" {
-			text += "  --> " + d.File + "\n"
-		}
-		if d.Snippet != "" {
-			text += "   | " + strings.ReplaceAll(d.Snippet, "\n", "\n   | ") + "\n"
-		}
-		if d.Detail != "" {
-			text += "   = " + d.Detail + "\n"
-		}
-		fmt.Fprint(os.Stderr, text)
 	}
 }

@@ -117,7 +117,7 @@ func (b *Broker) end(q policy.ControlRequest) (list []policy.SessionStatus, err 
 func (s *service) status() policy.ServiceStatus {
 	t, r := s.tally, s.run
 	st := policy.ServiceStatus{
-		Name: s.name, Listeners: s.listeners(), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
+		Name: s.name, Listeners: make([]policy.ListenerStatus, 0, len(s.listen)), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
 		Live: t.live, Peak: t.peak, Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}
@@ -128,27 +128,16 @@ func (s *service) status() policy.ServiceStatus {
 	if r.zygote != nil {
 		st.ZygotePID = r.zygote.PID()
 	}
-	st.Error, st.Broken = s.trouble()
-	return st
-}
-
-// trouble is why the service is not served, or not as it should be.
-func (s *service) trouble() (text string, broken bool) {
+	for _, at := range s.listen {
+		st.Listeners = append(st.Listeners, at.status())
+	}
 	switch {
 	case s.fault != nil:
-		return s.fault.Error(), s.broken()
-	case s.run.backoff.Armed() && s.run.lastErr != nil:
-		return s.run.lastErr.Error(), false
+		st.Error, st.Broken = s.fault.Error(), s.broken()
+	case r.backoff.Armed() && r.lastErr != nil:
+		st.Error = r.lastErr.Error()
 	}
-	return "", false
-}
-
-func (s *service) listeners() []policy.ListenerStatus {
-	list := make([]policy.ListenerStatus, 0, len(s.listen))
-	for _, at := range s.listen {
-		list = append(list, at.status())
-	}
-	return list
+	return st
 }
 
 // document finds the document in force and, when q names a service that it has,
@@ -177,8 +166,7 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		if s == nil {
 			return
 		}
-		live = &policy.Live{Losses: s.run.cell.Losses(), Listeners: s.listeners()}
-		live.Error, live.Broken = s.trouble()
+		live = &policy.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
 			r := s.tally.limiter.Peek(b.loop.Now(), source)
 			live.Refusal, live.Retry = string(r.Reason), r.RetryAfter

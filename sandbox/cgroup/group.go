@@ -144,30 +144,20 @@ func removeTree(path string) error {
 	return Remove(path)
 }
 
-// waitEmpty waits for "populated 0" in cgroup.events, which the kernel
-// announces with POLLPRI.
+// emptyEvery is the time between two looks at a group that is to be empty.
+const emptyEvery = 5 * time.Millisecond
+
+// waitEmpty waits for "populated 0" in cgroup.events.
 func waitEmpty(path string, until time.Time) error {
-	f, err := os.Open(filepath.Join(path, "cgroup.events"))
-	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
-	}
-	defer f.Close()
-	buf := make([]byte, 4096)
-	for {
-		n, err := f.ReadAt(buf, 0) // reading also arms the next announcement
-		if n == 0 && err != nil {
-			return fmt.Errorf("cgroup: read %s: %w", f.Name(), err)
-		}
-		if strings.Contains(string(buf[:n]), "populated 0") {
+	for ; ; time.Sleep(emptyEvery) {
+		text, err := os.ReadFile(filepath.Join(path, "cgroup.events"))
+		switch {
+		case err != nil:
+			return fmt.Errorf("cgroup: %w", err)
+		case strings.Contains(string(text), "populated 0"):
 			return nil
-		}
-		left := time.Until(until)
-		if left <= 0 {
+		case time.Now().After(until):
 			return fmt.Errorf("cgroup: %s is still populated: %w", path, os.ErrDeadlineExceeded)
-		}
-		poll := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
-		if _, err := unix.Poll(poll, int(left.Milliseconds())+1); err != nil && err != unix.EINTR {
-			return fmt.Errorf("cgroup: poll %s: %w", f.Name(), err)
 		}
 	}
 }

@@ -105,19 +105,16 @@ func (f *File) Program() error {
 }
 
 // Owned refuses f unless only root can change its content.
-func (f *File) Owned() error { return Owned(f.FD, f.Real) }
-
-// Owned is File.Owned of what is open as fd.
-func Owned(fd int, name string) error {
-	held := &step{fd: fd}
-	if err := unix.Fstat(fd, &held.stat); err != nil {
-		return fmt.Errorf("stat %s: %w", name, err)
+func (f *File) Owned() error {
+	held := &step{fd: f.FD}
+	if err := unix.Fstat(f.FD, &held.stat); err != nil {
+		return fmt.Errorf("stat %s: %w", f.Real, err)
 	}
 	switch {
 	case !trusted(held.stat.Uid):
-		return &UnsafeError{name, fmt.Sprintf("belongs to uid %d, who may change it", held.stat.Uid), "run chown root " + name}
+		return &UnsafeError{f.Real, fmt.Sprintf("belongs to uid %d, who may change it", held.stat.Uid), "run chown root " + f.Real}
 	case others(held):
-		return &UnsafeError{name, fmt.Sprintf("has mode %04o: others than root may change it", held.stat.Mode&0o7777), "run chmod go-w " + name}
+		return &UnsafeError{f.Real, fmt.Sprintf("has mode %04o: others than root may change it", held.stat.Mode&0o7777), "run chmod go-w " + f.Real}
 	}
 	return nil
 }

@@ -16,7 +16,6 @@ import (
 type Zygote struct {
 	pid   int
 	sock  int
-	oob   []byte
 	buf   []byte
 	marks []byte // shared with the zygote: what each of its threads is starting
 	inits bool
@@ -78,29 +77,13 @@ func (z *Zygote) Send(r *Request) error {
 		b = append(append(b, e...), 0)
 	}
 	z.buf = b
-	z.oob = appendRights(z.oob[:0], r.FDs)
+	rights := unix.UnixRights(r.FDs...)
 	for {
-		err := unix.Sendmsg(z.sock, b, z.oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		err := unix.Sendmsg(z.sock, b, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
-}
-
-// appendRights writes one SCM_RIGHTS control message (unix(7)) without the
-// allocations of unix.UnixRights: it runs for every connection.
-func appendRights(b []byte, fds []int) []byte {
-	length := unix.CmsgLen(4 * len(fds))
-	b = binary.NativeEndian.AppendUint64(b, uint64(length))
-	b = binary.NativeEndian.AppendUint32(b, unix.SOL_SOCKET)
-	b = binary.NativeEndian.AppendUint32(b, unix.SCM_RIGHTS)
-	for _, fd := range fds {
-		b = binary.NativeEndian.AppendUint32(b, uint32(fd))
-	}
-	for len(b) < unix.CmsgSpace(4*len(fds)) {
-		b = append(b, 0)
-	}
-	return b
 }
 
 // Recv takes one reply without blocking: EAGAIN when there is none, io.EOF when
