@@ -86,7 +86,7 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 	if err := w.walk(); err != nil {
 		return nil, err
 	}
-	replacement, err := s.Sibling()
+	replacement, err := s.Sibling(s.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -101,14 +101,15 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 	return replacement, nil
 }
 
-// Sibling opens another socket on s's address; the kernel spreads peers over both. Both
+// Sibling opens another socket on s's address, over which the kernel spreads peers then, or on
+// one that overlaps it. Both
 // have SO_REUSEPORT from here on: while a new one was without it, some peers were told
 // that nobody is there (Linux 6.18). It is Open that keeps a second broker away.
-func (s *Socket) Sibling() (*Socket, error) {
+func (s *Socket) Sibling(to Spec) (*Socket, error) {
 	if err := sharing(s.FD, true); err != nil {
 		return nil, err
 	}
-	return openAs(s.Spec, true)
+	return openAs(to, true)
 }
 
 // aim connects the socket to the head's sender, from the local address the

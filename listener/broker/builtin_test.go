@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 
 	"casemate/listener/address"
@@ -44,4 +45,37 @@ func TestBuiltinWithOneBusyPort(t *testing.T) {
 	other.Close()
 	g.expect(`"session"`, `"reason":"killed"`)
 	eventually(t, held(2)) // the first client is still in the backlog
+}
+
+// TestBusyBuiltinMoves: a reload that gives a built-in an address which its worker holds as a part of another
+// one, or which has that one as a part, is in force at once, and clients are served there.
+func TestBusyBuiltinMoves(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	for _, network := range []string{"tcp4", "udp4"} {
+		s := svc("echo", network, port)
+		s.Command, s.Builtin, s.Wait, s.Stdio = nil, "echo", true, "listen_fds"
+		for _, addr := range []netip.Addr{{}, loopback, {}} {
+			s.Listen = []address.Listen{{Network: network, Addr: addr, Port: port, LastPort: port}}
+			g.mu.Lock()
+			g.fakes["echo"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}}
+			g.mu.Unlock()
+			g.load(s)
+			key := "0.0.0.0"
+			if addr.IsValid() {
+				key = addr.String()
+			}
+			eventually(t, func() (held bool) {
+				// A client may meet the socket that its worker is about to close.
+				if c, err := net.Dial(network, fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+					defer c.Close()
+					_, _ = c.Write([]byte("x"))
+				}
+				g.do(func() {
+					at := g.sockets[fmt.Sprintf("%s/%s:%d", network, key, port)]
+					held = at != nil && at.holder != nil && at.holder.pid > 0 && len(g.sockets) == 1
+				})
+				return held
+			})
+		}
+	}
 }

@@ -112,7 +112,8 @@ func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 
 // displace opens what could not be opened beside the old generation: it closes
 // the old sockets in the way first, and opens them again if that was in vain. One
-// that a wait program holds would stay in the way: then nothing is touched.
+// that a wait program holds would stay in the way: then nothing is touched. The worker of a
+// built-in gives its own up in a moment, and the new one is opened beside.
 func (b *Broker) displace(c *candidate) error {
 	if len(c.later) == 0 {
 		return nil
@@ -123,12 +124,14 @@ func (b *Broker) displace(c *candidate) error {
 			wanted[w.spec.Key()] = true
 		}
 	}
-	var closed []*listening
+	var closed, leaving []*listening
 	var errs []error
 	for _, w := range c.later {
 		for key, at := range b.sockets {
 			switch {
 			case wanted[key] || at.sock == nil || !w.spec.Overlaps(at.spec.Endpoint):
+			case at.holder != nil && at.holder.svc.spec.Builtin != "" && !w.spec.Unix():
+				leaving = append(leaving, at)
 			case at.holder != nil:
 				return fmt.Errorf("listen %s: %s is in the way, which the program of %s (pid %d) holds: load the policy again when it has ended",
 					w.spec.Key(), key, at.holder.svc.name, at.holder.pid)
@@ -142,6 +145,11 @@ func (b *Broker) displace(c *candidate) error {
 	}
 	for key, w := range c.later {
 		sock, err := listener.Open(w.spec)
+		for _, at := range leaving {
+			if taken(err) && w.spec.Overlaps(at.spec.Endpoint) {
+				sock, err = at.sock.Sibling(w.spec)
+			}
+		}
 		switch {
 		case err == nil:
 			c.opened[key] = sock
