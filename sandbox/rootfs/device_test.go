@@ -1,6 +1,8 @@
 package rootfs
 
 import (
+	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -9,8 +11,18 @@ import (
 
 // TestDeviceRefused: what is behind a name decides: the host's memory, disks, consoles and
 // terminals are refused under every name, a block device too, and one of the standard
-// devices that is another; a serial line is not.
+// devices that is another; a serial line is not. A number that any driver may have is one of those of
+// a driver that is listed.
 func TestDeviceRefused(t *testing.T) {
+	before := charDevices
+	charDevices = t.TempDir()
+	defer func() { charDevices = before }()
+	for number, class := range map[string]string{"250:0": "rtc", "511:0": "tty", "245:0": "hidraw", "511:1": "bsg"} {
+		if err := errors.Join(os.Mkdir(charDevices+"/"+number, 0o755),
+			os.Symlink("../../../../class/"+class, charDevices+"/"+number+"/subsystem")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, tt := range []struct {
 		name         string
 		mode         uint32
@@ -41,6 +53,14 @@ func TestDeviceRefused(t *testing.T) {
 		{"/dev/x", unix.S_IFCHR, 13, 64, "keyboard"},
 		{"/dev/x", unix.S_IFCHR, 21, 0, "disk"},
 		{"/dev/x", unix.S_IFCHR, 202, 0, "processors"},
+		{"/dev/x", unix.S_IFCHR, 180, 96, "keyboard"},
+		{"/dev/usb/lp0", unix.S_IFCHR, 180, 0, ""},
+		{"/dev/rtc0", unix.S_IFCHR, 250, 0, ""},
+		{"/dev/ttyX0", unix.S_IFCHR, 511, 0, ""},
+		{"/dev/rtc0", unix.S_IFCHR, 245, 0, `class "hidraw"`},
+		{"/dev/x", unix.S_IFCHR, 511, 1, `class "bsg"`},
+		{"/dev/x", unix.S_IFCHR, 250, 1, `class ""`}, // sysfs does not know it
+		{"/dev/x", unix.S_IFCHR, 384, 0, `class ""`},
 		{"/dev/x", unix.S_IFBLK, 8, 0, "is not a character device"},
 		{"/dev/x", unix.S_IFREG, 0, 0, "is not a character device"},
 		{"/dev/x", unix.S_IFDIR, 0, 0, "is not a character device"},
