@@ -73,7 +73,9 @@ func openInterpreted(path string, code bool, more int) (p *Program, err error) {
 		return p, err
 	}
 	if name == "" {
-		p.Loader, err = loader(p.FD, code)
+		if p.Loader, err = loader(p.FD, code); err == nil && p.Loader != "" {
+			err = fits(p.Loader)
+		}
 		return p, err
 	}
 	if more == 0 {
@@ -85,6 +87,25 @@ func openInterpreted(path string, code bool, more int) (p *Program, err error) {
 	unix.Close(p.Interpreter.FD) // it is found by name
 	p.Interpreter.FD = -1
 	return p, nil
+}
+
+// fits looks at a program's dynamic loader as at a program, for the kernel maps both. One that cannot be
+// had is missing in the tree too, and told of where that is looked at.
+func fits(name string) error {
+	f, err := hostpath.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	fd, err := f.Reopen(unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, err := loader(fd, true); err != nil {
+		return fmt.Errorf("its dynamic loader %s: %w", name, err)
+	}
+	return nil
 }
 
 // Close lets go of what only Prepare needs: not of FD.

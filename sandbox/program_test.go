@@ -188,6 +188,15 @@ func TestScriptRefused(t *testing.T) {
 		{"executable stack", elfWith(2, 0x6474e551, 7, 0), "it asks for an executable stack: link it with -z noexecstack", nil},
 		{"program linked where the launch has its code, behind its loader's name", elfWith(2, 3, 4, 0, 1, 5, 0x100000), "linked to the address 0x100000", nil},
 		{"program linked where the launch has its code", elfWith(2, 1, 5, 0x100000), "linked to the address 0x100000", nil},
+		{"program whose dynamic loader is linked there", "", "/own: linked to the address 0x100000", func(t *testing.T, s string, _ *Profile) {
+			own := filepath.Join(filepath.Dir(s), "own")
+			program := []byte(elfWith(3, 3, 4, 0) + own)
+			binary.LittleEndian.PutUint64(program[64+8:], uint64(len(program)-len(own)))
+			binary.LittleEndian.PutUint64(program[64+32:], uint64(len(own)))
+			if err := errors.Join(os.WriteFile(own, []byte(elfWith(2, 1, 5, 0x100000)), 0o755), os.WriteFile(s, program, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"interpreters without end", "#!{dir}/service", "too many interpreters", nil},
 		{"somebody's directory", "#!/bin/sh", "belongs to uid 1000, who could put something else in place of service", func(t *testing.T, s string, _ *Profile) {
 			if err := os.Chown(filepath.Dir(s), 1000, 1000); err != nil {
