@@ -85,7 +85,7 @@ func TestBecauseOnEitherSide(t *testing.T) {
 // unsound are those of TestValidate that casemated refuses by itself when it decodes a
 // policy. What else is wrong a layer refuses, or it is safe.
 var unsound = []string{
-	"edition", "on_stop", "on_broken", "no service", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
+	"edition", "on_stop", "on_broken", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
 	"hangup without the socket", "builtin sockets", "builtin wait", "no listen", "network name", "unixgram nowait", "backwards", "port 0", "wide", "mapped", "wildcard", "family", "unix relative", "unix long", "contradiction",
 }
@@ -118,7 +118,6 @@ func TestValidate(t *testing.T) {
 		{"edition", "edition", "not known", func(p *policy.Policy) { p.Edition = 2 }},
 		{"on_stop", "on_stop", "not known", func(p *policy.Policy) { p.OnStop = "kill" }},
 		{"on_broken", "on_broken", "not known", func(p *policy.Policy) { p.OnBroken = "" }},
-		{"no service", "services", "no service", func(p *policy.Policy) { p.Services = nil }},
 		{"bad name", "acls.1", "not a name", func(p *policy.Policy) { p.ACLs[1].Name = "named One" }},
 		{"twice", "limits.public", "does not come after", func(p *policy.Policy) { p.Limits[1].Name = "public" }},
 		{"default", "acls.office.default", "not known", office(func(l *acl.List) { l.Default = "maybe" })},

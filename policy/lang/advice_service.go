@@ -17,6 +17,9 @@ import (
 
 // habits warns of a policy that is valid.
 func (c *compiler) habits(p *policy.Policy) {
+	if len(p.Services) == 0 { // rules that others are to use are checked alone
+		c.warn(codeNobody, c.start(), `add a block: service "NAME" { ... }`, "the policy has no service")
+	}
 	for _, name := range c.order[kindACL] {
 		l := c.acls[name]
 		c.unreachable(&l)

@@ -31,6 +31,7 @@ func TestAdvice(t *testing.T) {
 		return strings.Replace(one("acl = acl.nobody\n  profile = "+profile), "/bin/cat", program, 1)
 	}
 	for _, tt := range []struct{ text, code, under, says string }{
+		{head, codeNobody, "policy", "has no service"},
 		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
 		{acl("allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
 		{acl(`deny { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},

@@ -15,7 +15,6 @@ func TestDiagnostics(t *testing.T) {
 	for _, tt := range []struct{ name, text, code, mark, summary, next string }{
 		{"empty", "", codeMissing, "", "policy block is missing", "policy { edition = 1 }"},
 		{"only a comment", "# x\n", codeMissing, "#", "policy block is missing", ""},
-		{"no service", head, codeMeaning, "policy", "no service", "service"},
 		{"no edition", strings.Replace(one(""), "edition = 1", "", 1), codeMissing, "policy", "edition", "edition = 1"},
 		{"edition", strings.Replace(one(""), "= 1", "= 9", 1), codeMeaning, "9", "edition 9", "edition = 1"},
 		{"on_stop", strings.Replace(one(""), "edition = 1", "\nedition = 1\non_stop = \"stay\"\n", 1), codeMeaning, `"stay"`, "not known", "leave"},

@@ -38,9 +38,6 @@ func Check(p *policy.Policy) error {
 	if len(c.errs) > 0 {
 		return c.errs
 	}
-	if len(p.Services) == 0 {
-		c.add("services", `add a block: service "NAME" { ... }`, "the policy has no service")
-	}
 	for i := range p.ACLs {
 		c.acl(p, i)
 	}
