@@ -1,6 +1,7 @@
 package hostsaccess
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -44,6 +45,33 @@ func portOf(p string) (int, bool) {
 type Origin struct {
 	Table *Table
 	Rule  *Rule // nil for a hosts.deny that cannot be read to its end
+}
+
+// Doubts are the daemon patterns of which nobody can say whether they stand for a daemon
+// that the tables do not name: its List has them where they deny, and not where they admit.
+func (r *Rules) Doubts() (out []Fault) {
+	for _, t := range r.Rules {
+		if t.Rule == nil {
+			continue
+		}
+		for l := &t.Rule.Daemons; l != nil; l = l.Except {
+			for _, p := range l.Patterns {
+				name, _, _ := cutAt(p)
+				if literal(name) || equal(name, "ALL") || equal(name, "KNOWN") {
+					continue
+				}
+				what := fmt.Sprintf("which daemons %q stands for is known of those alone that the tables name", name)
+				if _, port := portOf(name); port {
+					what = fmt.Sprintf("which daemon is at port %s is not known", name)
+				}
+				f := Fault{t.Table.Name, t.Rule.Line, Lost, what + ": for others the rule holds where it denies, and not where it admits", "write the names of the daemons"}
+				if !slices.Contains(out, f) {
+					out = append(out, f)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // List is the acl of one daemon at one port: its rules in their order, then everybody. ""

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"casemate/policy/hostsaccess/fuzzed"
 )
 
 // ask decides for sshd on one line: "10.1.2.3", "10.1.2.3 host.example.org".
@@ -82,13 +84,13 @@ func TestGlobIsFast(t *testing.T) {
 // TestUnknownWorldIsNeverMoreOpen: what nobody knows of the host never admits anybody
 // whom some host would deny.
 func TestUnknownWorldIsNeverMoreOpen(t *testing.T) {
-	g := &generator{Rand: rand.New(rand.NewPCG(3, 3)), files: []string{"/f", "/g"}}
+	g := &fuzzed.Generator{Rand: rand.New(rand.NewPCG(3, 3)), Files: []string{"/f", "/g"}}
 	for range 20000 {
-		allow, deny := Parse("a", []byte(g.table())), Parse("d", []byte(g.table()))
-		q := Request{Daemon: g.pick("sshd", "in.ftpd"), Addr: g.pick("10.1.2.3", "fe80::1", "2001:db8::5"), Name: g.pick("", "host.example.org", paranoid)}
+		allow, deny := Parse("a", []byte(g.Table())), Parse("d", []byte(g.Table()))
+		q := Request{Daemon: g.Pick("sshd", "in.ftpd"), Addr: g.Pick("10.1.2.3", "fe80::1", "2001:db8::5"), Name: g.Pick("", "host.example.org", paranoid)}
 		d := Decide(allow, deny, q, nil)
-		coin := func() bool { return g.chance(50) }
-		word := g.pick("ALL", "", "10.1.2.3", "KNOWN /g")
+		coin := func() bool { return g.Chance(50) }
+		word := g.Pick("ALL", "", "10.1.2.3", "KNOWN /g")
 		w := &World{Netgroup: func(string, string) bool { return coin() }, File: func(string) (string, bool) { return word, true },
 			Command: func(string) bool { return coin() }, Interface: func(string) bool { return coin() }, User: func(string) bool { return coin() }, Group: func(string) bool { return coin() }}
 		if d.Allow && !Decide(allow, deny, q, w).Allow {
@@ -99,9 +101,9 @@ func TestUnknownWorldIsNeverMoreOpen(t *testing.T) {
 
 // FuzzParse: no table stops the parser, and each of its lines is accounted for.
 func FuzzParse(f *testing.F) {
-	g := &generator{Rand: rand.New(rand.NewPCG(5, 5))}
+	g := &fuzzed.Generator{Rand: rand.New(rand.NewPCG(5, 5))}
 	for range 50 {
-		f.Add([]byte(g.table()))
+		f.Add([]byte(g.Table()))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		table := Parse("t", text)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/policy/hostsaccess/fuzzed"
 )
 
 // TestRefusals: each quirk has its line, and says what to write instead.
@@ -83,49 +84,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// tame makes tables that strict mode mostly takes.
-type tame struct{ *generator }
-
-func (g tame) client() string {
-	return g.pick("10.1.2.3", "10.1.2.0/24", "10.0.0.0/8", "10.0.0.0/255.0.0.0", "10.1.", "192.0.2.", "[2001:db8::]/32", "[2001:db8::5]", "[::]/0", "0.0.0.0/0.0.0.0",
-		"ALL", "ALL", "KNOWN", "UNKNOWN", "PARANOID", ".example.org", "host.example.org", "*.example.net", "ALL@10.1.2.3", "UNKNOWN PARANOID .example.net")
-}
-
-func (g tame) daemon() string {
-	d := g.pick("ALL", "ALL", "sshd", "in.ftpd", "in.*", "22", "23", "rpcbind", "ssh.", ".ftpd")
-	if g.chance(10) {
-		d += "@" + g.pick("192.0.2.1", "192.0.2.0/24", "ALL", "198.51.100.1")
-	}
-	return d
-}
-
-func (g tame) list(one func() string) string {
-	s := one()
-	for g.chance(30) {
-		s += g.pick(" ", ", ", ",") + one()
-	}
-	for g.chance(15) {
-		s += " EXCEPT " + one()
-	}
-	return s
-}
-
-func (g tame) table() string {
-	var b strings.Builder
-	for n := g.IntN(4); n > 0; n-- {
-		if g.chance(4) {
-			b.WriteString(g.rule() + "\n")
-			continue
-		}
-		b.WriteString(g.list(g.daemon) + ": " + g.list(g.client))
-		if g.chance(20) {
-			b.WriteString(": " + g.pick("allow", "deny", "severity info", "keepalive: deny", "banners /x"))
-		}
-		b.WriteString("\n")
-	}
-	return b.String()
-}
-
 var (
 	fuzzDaemons = []string{"sshd", "in.ftpd", "rpcbind", "in.other", "other", "ssh.x"}
 	fuzzAddrs   = []string{"10.1.2.3", "10.1.2.4", "10.9.9.9", "192.0.2.77", "2001:db8::5", "2001:db9::1", "::1", "127.0.0.1", "::10.1.2.3"}
@@ -139,14 +97,14 @@ var (
 // CASEMATE_HOSTS_TABLES=200000 asks for more tables.
 func TestStrictIsNeverMoreOpen(t *testing.T) {
 	tables := fromEnv(t, "CASEMATE_HOSTS_TABLES", 20000)
-	wild := &generator{Rand: rand.New(rand.NewPCG(17, uint64(tables))), files: []string{"/f"}}
+	wild := &fuzzed.Generator{Rand: rand.New(rand.NewPCG(17, uint64(tables))), Files: []string{"/f"}}
 	clean, allowed := 0, 0
 	for i := range tables {
 		var a, d string
 		if i%3 == 0 {
-			a, d = wild.table(), wild.table()
+			a, d = wild.Table(), wild.Table()
 		} else {
-			a, d = tame{wild}.table(), tame{wild}.table()
+			a, d = fuzzed.Tame{Generator: wild}.Table(), fuzzed.Tame{Generator: wild}.Table()
 		}
 		allow, deny := Parse("hosts.allow", []byte(a)), Parse("hosts.deny", []byte(d))
 		rules := Translate(allow, deny)
@@ -154,7 +112,7 @@ func TestStrictIsNeverMoreOpen(t *testing.T) {
 			clean++
 		}
 		for range 6 {
-			q := Request{Daemon: wild.pick(fuzzDaemons...), Addr: wild.pick(fuzzAddrs...), Name: wild.pick(fuzzNames...), ServerAddr: wild.pick(fuzzServers...), ServerPort: 22 + wild.IntN(3)}
+			q := Request{Daemon: wild.Pick(fuzzDaemons...), Addr: wild.Pick(fuzzAddrs...), Name: wild.Pick(fuzzNames...), ServerAddr: wild.Pick(fuzzServers...), ServerPort: 22 + wild.IntN(3)}
 			want := Decide(allow, deny, q, nil)
 			got := rules.ask(t, q, q.Daemon, q.ServerPort)
 			others := rules.ask(t, q, "", 0)

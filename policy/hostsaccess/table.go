@@ -146,6 +146,32 @@ func (t *Table) parseLine(l *line) {
 	t.Rules = append(t.Rules, r)
 }
 
+// Comment is a line that begins with "#".
+type Comment struct {
+	Line int
+	Text string
+}
+
+// Comments are the table's, in their order.
+func (t *Table) Comments() (out []Comment) {
+	for _, l := range t.lines {
+		if l.comment {
+			out = append(out, Comment{l.first, strings.TrimSuffix(l.text, "\n")})
+		}
+	}
+	return out
+}
+
+// Text is the joined line that begins in a line of the file, or "".
+func (t *Table) Text(line int) string {
+	for _, l := range t.lines {
+		if l.first == line {
+			return strings.TrimSuffix(l.text, "\n")
+		}
+	}
+	return ""
+}
+
 // cut splits s at the first sep outside brackets. The count of brackets may go below zero,
 // where every later sep is hidden.
 func cut(s string, sep byte) (before, after string, found bool) {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"casemate/policy/hostsaccess/fuzzed"
 	"casemate/tests/need"
 )
 
@@ -71,18 +72,18 @@ func TestDecidesAsTcpdmatch(t *testing.T) {
 	cases := fromEnv(t, "CASEMATE_TCPDMATCH_CASES", 2400)
 	const perTable = 4
 	dir := t.TempDir()
-	g := &generator{Rand: rand.New(rand.NewPCG(uint64(fromEnv(t, "CASEMATE_TCPDMATCH_SEED", 7)), 1))}
+	g := &fuzzed.Generator{Rand: rand.New(rand.NewPCG(uint64(fromEnv(t, "CASEMATE_TCPDMATCH_SEED", 7)), 1))}
 	files := map[string]string{}
 	for i, text := range []string{"10.1.2.3 .example.net\n", "KNOWN\n", "ALL EXCEPT 10.1.2.3", "nothing # here\n10.1.2.0/24\n", ""} {
 		path := filepath.Join(dir, fmt.Sprintf("p%d", i))
 		files[path] = text
-		g.files = append(g.files, path)
+		g.Files = append(g.Files, path)
 	}
-	files[g.files[4]] = g.files[0] + " " + filepath.Join(dir, "nosuch")
+	files[g.Files[4]] = g.Files[0] + " " + filepath.Join(dir, "nosuch")
 	for path, text := range files {
 		write(t, path, text)
 	}
-	g.files = append(g.files, filepath.Join(dir, "nosuch"))
+	g.Files = append(g.Files, filepath.Join(dir, "nosuch"))
 	all := make([]*judged, 0, cases)
 	for i := 0; len(all) < cases; i++ {
 		at := filepath.Join(dir, "t"+strconv.Itoa(i))
@@ -90,12 +91,12 @@ func TestDecidesAsTcpdmatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"hosts.allow", "hosts.deny"} {
-			if !g.chance(5) {
-				write(t, filepath.Join(at, name), g.table())
+			if !g.Chance(5) {
+				write(t, filepath.Join(at, name), g.Table())
 			}
 		}
 		for range perTable {
-			all = append(all, &judged{dir: at, daemon: g.pick(judgeDaemons...), client: g.pick(judgeClients...)})
+			all = append(all, &judged{dir: at, daemon: g.Pick(judgeDaemons...), client: g.Pick(judgeClients...)})
 		}
 	}
 	judge(t, dir, all)

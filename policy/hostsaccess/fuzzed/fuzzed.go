@@ -1,4 +1,6 @@
-package hostsaccess
+// Package fuzzed makes tables of tcp wrappers for tests: with every form, quirk and error
+// that package hostsaccess knows, or mostly without. No program links it.
+package fuzzed
 
 import (
 	"fmt"
@@ -6,15 +8,18 @@ import (
 	"strings"
 )
 
-// generator makes tables that are mostly sensible and often nearly so.
-type generator struct {
+// Generator makes tables that are mostly sensible and often nearly so.
+type Generator struct {
 	*rand.Rand
-	files []string // of patterns
+	// Files are the names of files of patterns.
+	Files []string
 }
 
-func (g *generator) pick(words ...string) string { return words[g.IntN(len(words))] }
+// Pick is one of words.
+func (g *Generator) Pick(words ...string) string { return words[g.IntN(len(words))] }
 
-func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
+// Chance is true in so many of a hundred cases.
+func (g *Generator) Chance(percent int) bool { return g.IntN(100) < percent }
 
 var (
 	daemonWords = []string{"sshd", "in.telnetd", "in.ftpd", "SSHD", "22", "ssh", "rpcbind", "unknown", "22x"}
@@ -38,69 +43,69 @@ var (
 	userWords = []string{"root", "ALL", "KNOWN", "unknown", "r*", "UNKNOWN", "", ".oot", "ro."}
 )
 
-func (g *generator) host() string {
+func (g *Generator) host() string {
 	switch n := g.IntN(100); {
 	case n < 45:
-		return g.pick(hostWords...)
+		return g.Pick(hostWords...)
 	case n < 65:
-		return g.pick(netWords...) + "/" + g.pick(maskWords...)
+		return g.Pick(netWords...) + "/" + g.Pick(maskWords...)
 	case n < 85:
-		return g.pick(wildcards...)
+		return g.Pick(wildcards...)
 	case n < 89:
-		return "@" + g.pick("trusted", "nosuch", "")
-	case n < 93 && len(g.files) > 0:
-		return g.pick(g.files...)
+		return "@" + g.Pick("trusted", "nosuch", "")
+	case n < 93 && len(g.Files) > 0:
+		return g.Pick(g.Files...)
 	case n < 96:
 		return fmt.Sprintf("10.%d.%d.0/%d", g.IntN(3), g.IntN(4), 8+g.IntN(25))
 	}
-	return g.mangled(g.pick(hostWords...))
+	return g.mangled(g.Pick(hostWords...))
 }
 
 // mangled changes one byte, or adds one.
-func (g *generator) mangled(s string) string {
+func (g *Generator) mangled(s string) string {
 	const bytes = "0123456789.:/[]@*?abcxALLEXCEPT#\\=%-\x01\x0b\xff"
 	i := g.IntN(len(s) + 1)
 	return s[:i] + string(bytes[g.IntN(len(bytes))]) + s[min(len(s), i+g.IntN(2)):]
 }
 
-func (g *generator) client() string {
-	if g.chance(12) {
-		return g.pick(userWords...) + "@" + g.host()
+func (g *Generator) client() string {
+	if g.Chance(12) {
+		return g.Pick(userWords...) + "@" + g.host()
 	}
 	return g.host()
 }
 
-func (g *generator) daemon() string {
-	d := g.pick(daemonWords...)
+func (g *Generator) daemon() string {
+	d := g.Pick(daemonWords...)
 	switch n := g.IntN(100); {
 	case n < 40:
-		d = g.pick("ALL", "All")
+		d = g.Pick("ALL", "All")
 	case n < 50:
-		d = g.pick("KNOWN", "LOCAL", "in.*", "*", "s?hd", ".telnetd", "in.", "*d", "0", "UNKNOWN", "-1", "+22", "65536", "4294967296", "70000")
+		d = g.Pick("KNOWN", "LOCAL", "in.*", "*", "s?hd", ".telnetd", "in.", "*d", "0", "UNKNOWN", "-1", "+22", "65536", "4294967296", "70000")
 	case n < 53:
 		d = g.mangled(d)
 	}
-	if g.chance(12) {
+	if g.Chance(12) {
 		d += "@" + g.host()
 	}
 	return d
 }
 
-func (g *generator) list(one func() string) string {
+func (g *Generator) list(one func() string) string {
 	var b strings.Builder
-	if g.chance(2) {
-		b.WriteString(g.pick("EXCEPT ", "", ",", " , "))
+	if g.Chance(2) {
+		b.WriteString(g.Pick("EXCEPT ", "", ",", " , "))
 	}
 	for i, n := 0, 1+g.IntN(3); i < n; i++ {
 		if i > 0 {
-			b.WriteString(g.pick(" ", ", ", ",", "\t", " EXCEPT ", " except ", " \r "))
+			b.WriteString(g.Pick(" ", ", ", ",", "\t", " EXCEPT ", " except ", " \r "))
 		}
 		b.WriteString(one())
 	}
-	for g.chance(15) {
+	for g.Chance(15) {
 		b.WriteString(" EXCEPT " + one())
 	}
-	if g.chance(2) {
+	if g.Chance(2) {
 		b.WriteString(" EXCEPT")
 	}
 	return b.String()
@@ -114,33 +119,34 @@ var optionWords = []string{
 	"group nogroup", "group nosuch", "group", "", " ", "allow =", "allow x", "sev info", "/bin/echo hi", "twist a\\:b", "spawn echo \\: deny", "deny#", "allow # comment",
 }
 
-func (g *generator) rule() string {
-	colon := func() string { return g.pick(":", ": ", " : ", ":", " :") }
+func (g *Generator) rule() string {
+	colon := func() string { return g.Pick(":", ": ", " : ", ":", " :") }
 	s := g.list(g.daemon) + colon() + g.list(g.client)
 	for n := g.IntN(4); n > 1; n-- {
-		s += colon() + g.pick(optionWords...)
+		s += colon() + g.Pick(optionWords...)
 	}
-	if g.chance(6) {
+	if g.Chance(6) {
 		s += colon()
 	}
-	if g.chance(2) {
-		s += ": setenv A " + strings.Repeat(g.pick("%d", "%h", "%%", "%q"), 60+g.IntN(200))
+	if g.Chance(2) {
+		s += ": setenv A " + strings.Repeat(g.Pick("%d", "%h", "%%", "%q"), 60+g.IntN(200))
 	}
-	if g.chance(4) {
+	if g.Chance(4) {
 		i := g.IntN(len(s) + 1)
-		s = s[:i] + g.pick("\\\n", "\\\r\n", "\n", "\\\n\\\n", "\\") + s[i:]
+		s = s[:i] + g.Pick("\\\n", "\\\r\n", "\n", "\\\n\\\n", "\\") + s[i:]
 	}
 	return s
 }
 
-func (g *generator) table() string {
+// Table is a table of up to five lines.
+func (g *Generator) Table() string {
 	var b strings.Builder
 	for n := g.IntN(6); n > 0; n-- {
 		switch k := g.IntN(100); {
 		case k < 84:
-			b.WriteString(g.rule() + g.pick("\n", "\n", "\n", "\n", " \n", "\r\n", "# x\n", " # x: y\n"))
+			b.WriteString(g.rule() + g.Pick("\n", "\n", "\n", "\n", " \n", "\r\n", "# x\n", " # x: y\n"))
 		case k < 88:
-			b.WriteString(g.pick("# a comment\n", "# note \\\n", " # ALL: ALL\n", "\n", "  \t\n", "no colon here\n", ":\n", "ALL:\n", ": ALL\n", "\\\n"))
+			b.WriteString(g.Pick("# a comment\n", "# note \\\n", " # ALL: ALL\n", "\n", "  \t\n", "no colon here\n", ":\n", "ALL:\n", ": ALL\n", "\\\n"))
 		case k < 90:
 			b.WriteString("sshd: " + strings.Repeat("x", 2030+g.IntN(16)) + "\n")
 		case k < 92:
@@ -152,12 +158,56 @@ func (g *generator) table() string {
 			i := g.IntN(len(r) + 1)
 			b.WriteString(r[:i] + "\x00" + r[i:] + "\n")
 		default:
-			b.WriteString(g.pick("ALL: ALL\n", "ALL: PARANOID\n", "sshd: 10.1.2.0/24\n", "ALL: .example.org EXCEPT x.example.org\n", "ALL EXCEPT sshd: ALL\n"))
+			b.WriteString(g.Pick("ALL: ALL\n", "ALL: PARANOID\n", "sshd: 10.1.2.0/24\n", "ALL: .example.org EXCEPT x.example.org\n", "ALL EXCEPT sshd: ALL\n"))
 		}
 	}
 	s := b.String()
-	if g.chance(4) {
+	if g.Chance(4) {
 		s = strings.TrimSuffix(s, "\n")
 	}
 	return s
+}
+
+// Tame makes tables that strict mode mostly takes.
+type Tame struct{ *Generator }
+
+func (g Tame) client() string {
+	return g.Pick("10.1.2.3", "10.1.2.0/24", "10.0.0.0/8", "10.0.0.0/255.0.0.0", "10.1.", "192.0.2.", "[2001:db8::]/32", "[2001:db8::5]", "[::]/0", "0.0.0.0/0.0.0.0",
+		"ALL", "ALL", "KNOWN", "UNKNOWN", "PARANOID", ".example.org", "host.example.org", "*.example.net", "ALL@10.1.2.3", "UNKNOWN PARANOID .example.net")
+}
+
+func (g Tame) daemon() string {
+	d := g.Pick("ALL", "ALL", "sshd", "in.ftpd", "in.*", "22", "23", "rpcbind", "ssh.", ".ftpd")
+	if g.Chance(10) {
+		d += "@" + g.Pick("192.0.2.1", "192.0.2.0/24", "ALL", "198.51.100.1")
+	}
+	return d
+}
+
+func (g Tame) list(one func() string) string {
+	s := one()
+	for g.Chance(30) {
+		s += g.Pick(" ", ", ", ",") + one()
+	}
+	for g.Chance(15) {
+		s += " EXCEPT " + one()
+	}
+	return s
+}
+
+// Table is a table of up to three lines.
+func (g Tame) Table() string {
+	var b strings.Builder
+	for n := g.IntN(4); n > 0; n-- {
+		if g.Chance(4) {
+			b.WriteString(g.rule() + "\n")
+			continue
+		}
+		b.WriteString(g.list(g.daemon) + ": " + g.list(g.client))
+		if g.Chance(20) {
+			b.WriteString(": " + g.Pick("allow", "deny", "severity info", "keepalive: deny", "banners /x"))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }

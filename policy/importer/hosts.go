@@ -1,0 +1,128 @@
+package importer
+
+import (
+	"slices"
+
+	"casemate/acl"
+	"casemate/policy/hostsaccess"
+)
+
+// HostsAccess writes hosts.allow and hosts.deny as acls: one for each daemon that they name,
+// and one for all others. A nil table is a file that is not there.
+func HostsAccess(allow, deny *hostsaccess.Table) (*Result, error) {
+	p := newPage()
+	p.hosts(allow, deny)
+	return p.result()
+}
+
+// hostACLs are the acls that tables came to.
+type hostACLs struct {
+	byDaemon map[string]string // by the daemon's name in lower case
+	others   string
+}
+
+// of is the acl of a daemon.
+func (h *hostACLs) of(daemon string) string {
+	if name, ok := h.byDaemon[acl.Lower(daemon)]; ok {
+		return name
+	}
+	return h.others
+}
+
+// hosts writes the acls of both tables, and reports what is wrong with them.
+func (p *page) hosts(allow, deny *hostsaccess.Table) *hostACLs {
+	rules := hostsaccess.Translate(allow, deny)
+	for _, t := range []*hostsaccess.Table{allow, deny} {
+		if t != nil {
+			p.files = append(p.files, t.Name)
+			p.hostNotes(t)
+		}
+	}
+	for _, f := range slices.Concat(rules.Faults, rules.Doubts()) {
+		kind := Note
+		if f.Kind == hostsaccess.Lost {
+			kind = Lost
+		}
+		p.report(Loss{f.File, f.Line, kind, textOf(allow, deny, f), printable(f.What), printable(f.Instead)})
+	}
+	h := &hostACLs{byDaemon: map[string]string{}}
+	written := map[*hostsaccess.Rule]bool{}
+	h.others = p.hostACL(rules, "", "hosts-access", written)
+	for _, d := range rules.Daemons() {
+		h.byDaemon[d] = p.hostACL(rules, d, d, written)
+	}
+	for _, t := range rules.Rules {
+		if t.Rule != nil && !written[t.Rule] {
+			p.comment("%s:%d: %s", t.Table.Name, t.Rule.Line, t.Rule.Text)
+			p.comment("    is about nobody, and has no rule here.")
+			p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule is about nobody, and has none here")
+			p.blank()
+		}
+	}
+	return h
+}
+
+// hostNotes carries comments over.
+func (p *page) hostNotes(t *hostsaccess.Table) {
+	comments := t.Comments()
+	for _, c := range comments {
+		p.comment("%s:%d: %s", t.Name, c.Line, c.Text)
+	}
+	if len(comments) > 0 {
+		p.blank()
+	}
+}
+
+// textOf is the line that a fault is about.
+func textOf(allow, deny *hostsaccess.Table, f hostsaccess.Fault) string {
+	for _, t := range []*hostsaccess.Table{allow, deny} {
+		if t != nil && t.Name == f.File {
+			return printable(t.Text(f.Line))
+		}
+	}
+	return ""
+}
+
+// hostACL writes the acl of one daemon, or of all that the tables do not name.
+func (p *page) hostACL(rules *hostsaccess.Rules, daemon, name string, written map[*hostsaccess.Rule]bool) string {
+	l, origins := rules.List(daemon, 0)
+	name = p.name("acl", name)
+	if daemon == "" {
+		p.comment("Daemons that hosts.allow and hosts.deny do not name.")
+	} else {
+		p.comment("Daemon %s.", daemon)
+	}
+	p.open("acl %q", name)
+	p.attr("default", quote(string(l.Default)))
+	for i, r := range l.Rules {
+		if o := origins[i]; o.Rule != nil {
+			p.comment("%s:%d: %s", o.Table.Name, o.Rule.Line, o.Rule.Text)
+			written[o.Rule] = true
+		} else {
+			p.comment("%s cannot be read to its end, so everybody is denied who gets here.", o.Table.Name)
+		}
+		p.rule(&r)
+	}
+	p.close()
+	p.blank()
+	return name
+}
+
+// rule writes one rule of an acl.
+func (p *page) rule(r *acl.Rule) {
+	p.open("%s", r.Verdict)
+	p.attr("from", quoted(r.From))
+	if len(r.Except) > 0 {
+		p.attr("except", quoted(r.Except))
+	}
+	if len(r.To) > 0 {
+		to := make([]string, len(r.To))
+		for i, pre := range r.To {
+			if to[i] = pre.String(); pre.IsSingleIP() {
+				to[i] = pre.Addr().String()
+			}
+		}
+		p.attr("to", quoted(to))
+	}
+	p.close()
+}

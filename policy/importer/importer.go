@@ -1,0 +1,208 @@
+// Package importer writes what other super-servers are told as a policy: hosts.allow and
+// hosts.deny, inetd.conf, xinetd.conf and systemd's socket units, in; HCL and a report of
+// what it could not say, out.
+//
+// Every line of the input ends up as HCL, as a comment, or in the report, and what is lost
+// never leaves a service open wider than it was: where a bound or a rule has no counterpart,
+// the service is refused or admits nobody, until somebody decides. The package is pure: the
+// caller hands in texts, or a file system to read them from.
+package importer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+)
+
+// Kind sorts the entries of a report.
+type Kind string
+
+// The kinds.
+const (
+	// Lost: something that the input says and the policy does not.
+	Lost Kind = "lost"
+	// Note: the policy says it; the reader should know how.
+	Note Kind = "note"
+)
+
+// Loss is one entry of the report.
+type Loss struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Kind Kind   `json:"kind"`
+	// Text is what the input says there.
+	Text string `json:"text,omitempty"`
+	// Reason says what is lost, or noteworthy, and Instead what to write or to do.
+	Reason  string `json:"reason"`
+	Instead string `json:"instead,omitempty"`
+}
+
+// String is the entry on one line.
+func (l Loss) String() string {
+	s := fmt.Sprintf("%s:%d: %s", l.File, l.Line, l.Reason)
+	if l.Instead != "" {
+		s += ": " + l.Instead
+	}
+	return s
+}
+
+// Result is what an import comes to.
+type Result struct {
+	// HCL is the policy, as `casemate fmt` lays it out.
+	HCL []byte
+	// Losses is the report, in the order of files and lines.
+	Losses []Loss
+	// Lost counts those that are not mere notes.
+	Lost int
+}
+
+// page is a policy in the making, and its report.
+type page struct {
+	b      strings.Builder
+	losses []Loss
+	files  []string        // in the order in which they were read
+	names  map[string]bool // of blocks, as "service telnet"
+}
+
+func newPage() *page { return &page{names: map[string]bool{}} }
+
+// result lays the page out. It fails where the page does not parse, which is our fault.
+func (p *page) result() (*Result, error) {
+	text, ds := lang.Format(policy.SourceFile{Name: "imported", Data: []byte("policy { edition = 1 }\n\n" + p.b.String())})
+	if policy.HasErrors(ds) {
+		return nil, fmt.Errorf("import: the policy that came out does not parse (please report it): line %d: %s", ds[0].Line, ds[0].Summary)
+	}
+	order := map[string]int{}
+	for i, f := range p.files {
+		if _, ok := order[f]; !ok {
+			order[f] = i
+		}
+	}
+	slices.SortStableFunc(p.losses, func(a, b Loss) int {
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line))
+	})
+	r := &Result{HCL: text, Losses: slices.Compact(p.losses)}
+	for _, l := range r.Losses {
+		if l.Kind == Lost {
+			r.Lost++
+		}
+	}
+	return r, nil
+}
+
+// lost and note add to the report.
+func (p *page) lost(file string, line int, text, instead, format string, args ...any) {
+	p.report(Loss{file, line, Lost, printable(text), printable(fmt.Sprintf(format, args...)), printable(instead)})
+}
+
+func (p *page) note(file string, line int, text, instead, format string, args ...any) {
+	p.report(Loss{file, line, Note, printable(text), printable(fmt.Sprintf(format, args...)), printable(instead)})
+}
+
+func (p *page) report(l Loss) {
+	if !slices.Contains(p.losses, l) {
+		p.losses = append(p.losses, l)
+	}
+}
+
+// comment writes a comment line.
+func (p *page) comment(format string, args ...any) {
+	fmt.Fprintf(&p.b, "# %s\n", printable(fmt.Sprintf(format, args...)))
+}
+
+func (p *page) open(format string, args ...any) { fmt.Fprintf(&p.b, format+" {\n", args...) }
+func (p *page) close()                          { p.b.WriteString("}\n") }
+func (p *page) blank()                          { p.b.WriteByte('\n') }
+
+// attr writes an attribute; value is HCL.
+func (p *page) attr(name, value string) { fmt.Fprintf(&p.b, "%s = %s\n", name, value) }
+
+// maxComment bounds what a comment shows of a line.
+const maxComment = 300
+
+// printable is text on one line, of a sane length.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			return ' '
+		case !unicode.IsPrint(r) || r == unicode.ReplacementChar:
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > maxComment {
+		s = strings.ToValidUTF8(s[:maxComment], "") + "..."
+	}
+	return strings.TrimSpace(s)
+}
+
+// quote writes a string of the language.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case (r == '$' || r == '%') && strings.HasPrefix(s[i+1:], "{"):
+			b.WriteRune(r)
+			b.WriteRune(r)
+		case !unicode.IsPrint(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// quoted writes a list of strings.
+func quoted[S ~string](list []S) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = quote(string(s))
+	}
+	return "[" + strings.Join(out, ", ") + "]"
+}
+
+// maxName is the length of a block's name.
+const maxName = 63
+
+// name makes a block's name of what the input calls it: one that no other block of the kind
+// has yet.
+func (p *page) name(kind, from string) string {
+	s := strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_':
+			return r
+		}
+		return '-'
+	}, from)
+	if s = strings.Trim(s, "-"); s == "" || s[0] < 'a' || s[0] > 'z' {
+		s = strings.TrimSuffix(kind+"-"+s, "-")
+	}
+	s = s[:min(len(s), maxName)]
+	name := s
+	for n := 2; p.names[kind+" "+name] || lang.ShippedBlock(kind, name) != nil; n++ {
+		end := fmt.Sprintf("-%d", n)
+		name = s[:min(len(s), maxName-len(end))] + end
+	}
+	p.names[kind+" "+name] = true
+	return name
+}
