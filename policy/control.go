@@ -20,9 +20,9 @@ const (
 )
 
 // ControlRequest is the one JSON line a client of the control socket sends.
-// Service narrows VerbStatus to one service; with VerbDocument, Service and the
-// client ask for Live too: an address, or uid=NUMBER of a unix client. VerbKill is for all sessions of Service, or for
-// those of the ids in Sessions; with Now they get no time to end by themselves.
+// Service narrows VerbStatus to one service, and Now starts its zygote or keeps it for another linger; with VerbDocument,
+// Service and the client ask for Live too: an address, or uid=NUMBER of a unix client. VerbKill is for all sessions of
+// Service, or for those of the ids in Sessions; with Now they get no time to end by themselves.
 type ControlRequest struct {
 	FormatVersion int      `json:"format_version"`
 	Verb          string   `json:"verb"`

@@ -32,6 +32,10 @@ var errNo = errors.New("the answer is no")
 // errReported is returned by a verb whose error is printed already.
 var errReported = errors.New("reported")
 
+// keepsAll is the annotation of a verb that follows or starts processes, which
+// none that has confined itself can.
+const keepsAll = "keeps-all"
+
 // A run is short: the garbage collector keeps out of its way until the memory of
 // a policy of thousands of services is used, and holds it there.
 const (
@@ -93,7 +97,8 @@ document (*.json). check, fmt, compile, explain with a path and profiles read
 only what they are given and work as any user; status, kill, reload and explain ask a
 running casemated. Before it parses anything, casemate takes from itself what its
 verb does not need (Landlock): other files, any tcp connection; casemate version
-says what this kernel enforces.
+says what this kernel enforces. trace and learn, which root runs, follow and start
+processes and keep what they have.
 
 With -o json a verb writes one JSON object with "format_version" to standard output.
 Where it could not do the job (exit status 1) that object has "ok": false, the text of the
@@ -118,6 +123,9 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			if err := a.settle(); err != nil {
 				return err
 			}
+			if cmd.Annotations[keepsAll] != "" {
+				return nil
+			}
 			var g confine.Grant
 			if of := a.grants[cmd]; of != nil {
 				g = of(args)
@@ -134,6 +142,6 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	cmd.SetHelpCommand(a.helpCmd())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.importCmd(), a.profilesCmd(),
-		a.statusCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.logTopic())
+		a.statusCmd(), a.traceCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.logTopic())
 	return cmd
 }

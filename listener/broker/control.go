@@ -77,11 +77,9 @@ func openControl(b *Broker, path string) (*control, error) {
 	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads)}, nil
 }
 
-func (c *control) fd() int { return c.sock.FD }
-
 // watch puts the socket into the loop.
 func (c *control) watch() error {
-	err := c.b.loop.Add(c.fd(), unix.EPOLLIN, c)
+	err := c.b.loop.Add(c.sock.FD, unix.EPOLLIN, c)
 	c.watched = err == nil
 	return err
 }
@@ -96,7 +94,7 @@ func (c *control) sync() {
 	if c.b.exhausted.timer.Armed() || len(c.live) == cap(c.live) {
 		events = 0
 	}
-	_ = c.b.loop.Mod(c.fd(), events) // of a descriptor in the set, it does not fail
+	_ = c.b.loop.Mod(c.sock.FD, events) // of a descriptor in the set, it does not fail
 }
 
 // close removes the socket, then the lock's hold; the lock file stays, because
@@ -118,7 +116,7 @@ func (c *control) Ready(uint32) {
 		}
 		// A reload hands its token back when it begins to wait.
 		token := c.live
-		conn, peer, err := listener.Accept(c.fd())
+		conn, peer, err := listener.Accept(c.sock.FD)
 		if err != nil {
 			<-token
 			if listener.Exhausted(err) {
@@ -141,9 +139,6 @@ func (c *control) give(token chan struct{}) {
 	_ = c.b.loop.Post(c.sync) // after the end of the loop nobody is accepted
 }
 
-// errLoads answers a reload when enough others wait for the same.
-var errLoads = fmt.Errorf("%d reloads are waiting already: ask again", maxLoads)
-
 // serve answers one connection, which holds a token of one channel all the time: of
 // loads while it waits for one, so that whoever asks for less is not kept waiting.
 func (c *control) serve(conn int, token *chan struct{}) {
@@ -160,7 +155,7 @@ func (c *control) serve(conn int, token *chan struct{}) {
 	if err != nil {
 		answer.Error = err.Error()
 	} else if request.Verb == policy.VerbReload && !c.waits(token) {
-		answer.Error = errLoads.Error()
+		answer.Error = fmt.Sprintf("%d reloads are waiting already: ask again", maxLoads)
 	} else {
 		answer, doc = c.b.answer(request)
 	}

@@ -333,7 +333,7 @@ func freePort(t *testing.T) uint16 {
 
 func (g *rig) status1(name string) policy.ServiceStatus {
 	g.t.Helper()
-	st, err := g.status(name)
+	st, err := g.status(policy.ControlRequest{Service: name})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestKill(t *testing.T) {
 	one, other := dial(t, polite), dial(t, polite)
 	echoes(t, one)
 	echoes(t, other)
-	st, err := g.status("polite")
+	st, err := g.status(policy.ControlRequest{Service: "polite"})
 	if err != nil || len(st.Sessions) != 2 {
 		t.Fatalf("%+v, %v", st, err)
 	}

@@ -122,7 +122,7 @@ func TestPanicOfTheControl(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	var cell cell
 	g.do(func() { r := g.gen.services[0].run; cell, r.cell = r.cell, nil })
-	if _, err := g.status("cat"); err != loop.ErrBug {
+	if _, err := g.status(policy.ControlRequest{Service: "cat"}); err != loop.ErrBug {
 		t.Errorf("%v", err)
 	}
 	g.bug("status")

@@ -351,7 +351,7 @@ func TestUnchangedReload(t *testing.T) {
 	load(1, 2)
 	load(1, 2)
 	echoes(t, old)
-	if st, err := g.status(""); err != nil || st.Generation != 4 || len(st.Services) != 2 {
+	if st, err := g.status(policy.ControlRequest{}); err != nil || st.Generation != 4 || len(st.Services) != 2 {
 		t.Errorf("%+v, %v", st, err)
 	}
 }

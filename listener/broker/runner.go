@@ -95,6 +95,13 @@ func (r *runner) spawn() {
 	})
 }
 
+// warm starts a zygote before somebody comes, or keeps the one there is for another linger.
+func (r *runner) warm() {
+	if r.used = r.b.loop.Now(); r.zygote == nil && !r.backoff.Armed() {
+		r.spawn()
+	}
+}
+
 // spawned is spawn's result, on the loop; none of both if another runner has
 // taken over.
 func (r *runner) spawned(z starter, err error) {

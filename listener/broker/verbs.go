@@ -22,8 +22,7 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc 
 	var err error
 	switch q.Verb {
 	case policy.VerbStatus:
-		a.Status, err = b.status(q.Service)
-		if a.Status != nil {
+		if a.Status, err = b.status(q); err == nil {
 			a.Digest = a.Status.Digest
 		}
 	case policy.VerbReload:
@@ -44,30 +43,28 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc 
 	return a, doc
 }
 
-// status collects the broker's state; service "" is all of them.
-func (b *Broker) status(service string) (*policy.Status, error) {
+// status collects the broker's state, all of it or what is of one service.
+func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
 	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPaths: b.conf.Policy,
 		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
-	var unknown error
 	err := b.loop.Do(func() {
 		st.LastReload, st.ReloadFailed = b.lastReload, b.reloadFailed
 		if b.gen == nil {
 			return
 		}
 		st.Generation, st.Digest, st.Loaded = b.gen.number, b.gen.digest, b.gen.loaded
-		if service != "" && b.gen.service(service) == nil {
-			unknown = fmt.Errorf("service %q is not in the policy in force", service)
-			return
-		}
 		for _, s := range b.gen.services {
-			if service == "" || s.name == service {
+			if q.Service == "" || s.name == q.Service {
+				if q.Now && s.name == q.Service {
+					s.run.warm()
+				}
 				st.Services = append(st.Services, s.status())
 			}
 		}
-		b.listSessions(st, service)
+		b.listSessions(st, q.Service)
 	})
-	if err == nil {
-		err = unknown
+	if err == nil && q.Service != "" && st.Generation > 0 && len(st.Services) == 0 {
+		err = fmt.Errorf("service %q is not in the policy in force", q.Service)
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"casemate/policy"
+	"casemate/policy/calls"
+	"casemate/sandbox/learn"
+	"casemate/sandbox/learn/observe"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// warmEvery is how often casemated is asked to keep a zygote for what is traced: more
+// often than the shortest linger.
+const warmEvery = 250 * time.Millisecond
+
+func (a *app) traceCmd() *cobra.Command {
+	var connections int
+	var limit time.Duration
+	cmd := &cobra.Command{
+		Use:   "trace SERVICE",
+		Short: "Show what a service's next sessions look for and are refused",
+		Long: `trace follows the next connections of a service of the running casemated and prints,
+for each, what its program looked for and did not find, and what it was refused: the
+call, the path as the program sees it (and on the host, where that is another), the
+error, and what in the profile would grant it. Nothing of the policy changes, and the
+sandbox is in force: trace sees what the program meets.
+
+Which failures mattered is guessed from their order. Where a process ended with an error
+or died of a signal, or wrote to its standard error, the last three failures in the 200
+calls before are listed under "then it failed", but for a file that it went on to find under
+another path. All others are "harmless probes": the program went on. Both lists can be
+wrong: what a program misses early may be what makes it fail much later.
+
+It needs root, follows with ptrace(2), and slows these sessions down; another debugger
+cannot follow the same service meanwhile. casemated starts the service's zygote for it and
+keeps it. When trace ends, by itself, by a signal or by kill -9, all that it followed runs
+on. A program that runs already (wait = true) is not followed: casemate kill --service
+NAME ends it first. casemate learn writes a profile from what it sees.`,
+		Example: `  casemate trace finger
+  casemate trace rsync --connections 5
+  casemate trace git --for 10m -o json`,
+		Args:        cobra.ExactArgs(1),
+		Annotations: map[string]string{keepsAll: "it follows processes"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 0 || connections < 0 {
+				return errors.New("trace: --connections and --for count from 1 and 1s")
+			}
+			if connections == 0 && limit == 0 {
+				connections = 1
+			}
+			return a.trace(cmd.Context(), args[0], connections, limit)
+		},
+	}
+	cmd.Flags().IntVar(&connections, "connections", 0, "end after so many sessions have ended (1, unless --for is given)")
+	cmd.Flags().DurationVar(&limit, "for", 0, "end after this time")
+	return cmd
+}
+
+// traceable finds a service that can be followed in the policy in force.
+func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil, fmt.Errorf("%s: it follows processes of other users: run as root", verb)
+	}
+	_, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument})
+	if err != nil {
+		return nil, nil, err
+	}
+	doc, err := policy.DecodeDocument(text)
+	if err == nil {
+		err = calls.Verify(doc.Policy)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask casemated: %w", err)
+	}
+	s := doc.Policy.Service(name)
+	switch {
+	case s == nil:
+		return nil, nil, fmt.Errorf("%s: service %q is not in the policy in force", verb, name)
+	case s.Builtin != "":
+		return nil, nil, fmt.Errorf("%s: service %q is casemate's own %s: its profile is casemate's too", verb, name, s.Builtin)
+	}
+	return doc, s, nil
+}
+
+// confines is what failures of a service's sessions are held against.
+func confines(doc *policy.Document, s *policy.Service) (*learn.Confines, error) {
+	p := doc.Policy.Profile(s.Profile)
+	rules, err := calls.Resolve(&p.Syscalls)
+	if err != nil {
+		return nil, err
+	}
+	return &learn.Confines{Profile: p, Rules: rules, Exists: onHost}, nil
+}
+
+func onHost(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func (a *app) trace(ctx context.Context, service string, connections int, limit time.Duration) error {
+	doc, s, err := a.traceable("trace", service)
+	if err != nil {
+		return err
+	}
+	c, err := confines(doc, s)
+	if err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	r := traceReport{FormatVersion: 1, Service: s.Name, Profile: s.Profile, Sessions: []sessionReport{}}
+	// Reduced one by one: what all did would be much.
+	if err := a.watch(ctx, s, connections, limit, func(one *learn.Session) { r.Sessions = append(r.Sessions, reportOf(one, c)) }); err != nil {
+		return err
+	}
+	return a.told(&r)
+}
+
+// watch follows the next sessions of a service until so many have ended, the time is
+// over, or somebody interrupts it. 0 is no bound. take gets each of them, and those that
+// run on when it ends.
+func (a *app) watch(ctx context.Context, s *policy.Service, connections int, limit time.Duration, take func(*learn.Session)) error {
+	ctx, cancel := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer cancel()
+	signal.Ignore(unix.SIGTSTP) // a stopped tracer would stop what it follows
+	if limit > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, limit)
+		defer stop()
+	}
+	t, err := observe.Start()
+	if err != nil {
+		return err
+	}
+	defer t.Stop()
+	if err := a.keepFollowed(ctx, t, s, true); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "casemate: following %s: waiting for connections\n", s.Name)
+	tick := time.NewTicker(warmEvery)
+	defer tick.Stop()
+	for n := 0; ; {
+		select {
+		case <-t.News():
+			for _, one := range t.Take() {
+				take(one)
+				if n++; n == connections {
+					return nil
+				}
+			}
+		case <-tick.C:
+			if err := a.keepFollowed(ctx, t, s, false); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			left := t.Stop()
+			for _, one := range append(t.Take(), left...) {
+				take(one)
+			}
+			return nil
+		}
+	}
+}
+
+// keepFollowed has casemated keep a zygote of the service, and follows it. The first
+// time it waits until there is one.
+func (a *app) keepFollowed(ctx context.Context, t *observe.Tracer, s *policy.Service, first bool) error {
+	for {
+		resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Service: s.Name, Now: true})
+		if err != nil {
+			return err
+		}
+		st := resp.Status.Services[0]
+		if first && s.Wait && st.Live > 0 {
+			return fmt.Errorf("trace: the program of %s runs already, and serves its clients until it ends: casemate kill --service %s", s.Name, s.Name)
+		}
+		if st.ZygotePID > 0 && !t.Follows(st.ZygotePID) {
+			err = t.Follow(st.ZygotePID)
+		}
+		switch {
+		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH):
+			return err
+		case !first || err == nil && st.ZygotePID > 0:
+			return nil // what has just ended is followed at the next look
+		case st.Error != "":
+			return fmt.Errorf("trace: %s: %s", s.Name, st.Error)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("trace: the zygote of %s does not start", s.Name)
+		case <-time.After(warmEvery / 10):
+		}
+	}
+}

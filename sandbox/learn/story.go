@@ -1,0 +1,151 @@
+package learn
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Failure is something that a session did not get.
+type Failure struct {
+	Fact
+	// Before is what went wrong a little later: "" for a harmless probe.
+	Before string
+	// Found is where the program found what it had looked for, after all.
+	Found  string
+	Remedy string
+}
+
+const (
+	// culprits is how many failures before a trouble are taken for its cause.
+	culprits = 3
+	// window is how many calls before a trouble the last of them may be.
+	window = 200
+)
+
+// trouble is a moment at which a process gave up, or said that something is wrong.
+type trouble struct {
+	call int
+	what string
+}
+
+// Tell gives what a session was refused and did not find, in the order of first
+// appearance, with the remedies.
+//
+// Which of it mattered nobody can see; it is guessed from the order. Where a process ended
+// with an error or a signal, or wrote to descriptor 2, the last few failures shortly before are
+// taken for the cause, but for what the loader always asks for, for files of whose name it found one elsewhere,
+// and the directories in which it had looked for that. Everything else is a probe: the program went on.
+func Tell(s *Session, c *Confines) []Failure {
+	troubles := troublesOf(s)
+	var out []Failure
+	for i := range s.Facts {
+		f := &s.Facts[i]
+		if !f.Failed() || !f.Tells() {
+			continue
+		}
+		out = append(out, Failure{Fact: *f, Found: foundAfter(s, f), Remedy: c.Remedy(f)})
+	}
+	searched(out)
+	for pid, list := range troubles {
+		for _, t := range list {
+			blame(out, pid, t)
+		}
+	}
+	return out
+}
+
+// blame marks the last failures of a process before a trouble.
+func blame(failures []Failure, pid int, t trouble) {
+	var near []*Failure
+	for i := range failures {
+		f := &failures[i]
+		if f.PID == pid && f.Found == "" && !slices.Contains(loaders, f.Path) && f.First <= t.call && lastBefore(&f.Fact, t.call) >= t.call-window {
+			near = append(near, f)
+		}
+	}
+	slices.SortStableFunc(near, func(a, b *Failure) int {
+		return cmp.Compare(lastBefore(&b.Fact, t.call), lastBefore(&a.Fact, t.call))
+	})
+	for _, f := range near[:min(culprits, len(near))] {
+		if f.Before == "" {
+			f.Before = t.what
+		}
+	}
+}
+
+// searched passes what was found elsewhere on to the directories that it was looked for in.
+func searched(failures []Failure) {
+	type place struct {
+		pid int
+		dir string
+	}
+	found := map[place]string{}
+	for _, f := range failures {
+		for dir := path.Dir(f.Path); f.Found != "" && len(dir) > 1; dir = path.Dir(dir) {
+			found[place{f.PID, dir}] = f.Found
+		}
+	}
+	for i := range failures {
+		if f := &failures[i]; f.Found == "" {
+			f.Found = found[place{f.PID, f.Path}]
+		}
+	}
+}
+
+// lastBefore is the last call of a fact before a call, as far as is known of them.
+func lastBefore(f *Fact, call int) int {
+	if f.Last <= call {
+		return f.Last
+	}
+	return f.First
+}
+
+// troublesOf gives the troubles of each process.
+func troublesOf(s *Session) map[int][]trouble {
+	m := map[int][]trouble{}
+	for _, c := range s.Complaints {
+		m[c.PID] = append(m[c.PID], trouble{c.Call, "it wrote " + quoted(c.Text)})
+	}
+	for _, e := range s.Ends {
+		switch {
+		case !e.Bad(), e.Signal == syscall.SIGPIPE, e.Signal == syscall.SIGTERM, e.Signal == syscall.SIGKILL:
+		case e.Signal != 0:
+			m[e.PID] = append(m[e.PID], trouble{e.Calls, "it died of " + signalName(e.Signal)})
+		default:
+			m[e.PID] = append(m[e.PID], trouble{e.Calls, "it exited with status " + itoa(e.Status)})
+		}
+	}
+	return m
+}
+
+// loaders are the files that ld.so asks for in every program, and does without.
+var loaders = []string{"/etc/ld.so.preload", "/etc/ld.so.cache"}
+
+// foundAfter is where a process found, after the failure, what has the same last name.
+func foundAfter(s *Session, f *Fact) string {
+	if f.Path == "" || f.Err != syscall.ENOENT && f.Err != syscall.EACCES && f.Err != syscall.ENOTDIR {
+		return ""
+	}
+	base := path.Base(f.Path)
+	for i := range s.Facts {
+		o := &s.Facts[i]
+		if o.PID == f.PID && !o.Failed() && o.Last > f.First && o.Path != "" && (path.Base(o.Path) == base) && o.Path != f.Path &&
+			(o.Use() == f.Use() || o.Use() == Exec || f.Use() == Look) {
+			return o.Path
+		}
+	}
+	return ""
+}
+
+func quoted(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '"' {
+			return ' '
+		}
+		return r
+	}, strings.TrimSpace(text))
+	return `"` + strings.ToValidUTF8(text, "?") + `"`
+}

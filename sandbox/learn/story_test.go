@@ -1,0 +1,143 @@
+package learn
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// confinesOf is a profile with the rules of groups, on a host that has some paths.
+func confinesOf(p sandbox.Profile, groups []string, host ...string) *Confines {
+	rules, err := seccomp.Resolve(groups, nil)
+	if err != nil {
+		panic(err)
+	}
+	return &Confines{Profile: &p, Rules: rules, Exists: func(path string) bool { return slices.Contains(host, path) }}
+}
+
+// fact is a call with raw arguments that has failed, or with 0 has not.
+func fact(call string, err syscall.Errno, path string, at int, raw ...uint64) Fact {
+	var args [6]uint64
+	copy(args[:], raw)
+	return Fact{Call: call, Args: Args(call, args), Err: err, Path: path, PID: 1, First: at, Last: at, Count: 1}
+}
+
+func TestRemedy(t *testing.T) {
+	c := confinesOf(sandbox.Profile{Files: sandbox.Files{Read: []string{"/srv/pub"}}}, []string{"@line"}, "/etc/motd", "/srv/data", "/usr/bin/id")
+	const cloexec, create = 0o2000000, 0o100 | 0o1
+	chrooted := fact("openat", syscall.ENOENT, "/motd", 1, 0, 0, cloexec)
+	chrooted.Root = "/etc"
+	for _, tt := range []struct {
+		fact Fact
+		want string
+	}{
+		{fact("openat", syscall.ENOENT, "/etc/motd", 1, 0, 0, cloexec), `files { read = ["/etc/motd"] }`},
+		{chrooted, `files { read = ["/etc/motd"] }`},
+		{fact("openat", syscall.ENOENT, "/etc/none", 1, 0, 0, cloexec), Nowhere},
+		{fact("execve", syscall.ENOENT, "/usr/bin/id", 1), `files { exec = ["/usr/bin/id"] }`},
+		{fact("openat", syscall.ENOENT, "/dev/urandom", 1), `files { dev = ["urandom"] }`},
+		{fact("openat", syscall.ENOENT, "/dev/ptmx", 1), `files { pty = true }`},
+		{fact("openat", syscall.ENOENT, "/proc/self/fd", 1), `files { proc = true }, if it is about its own processes`},
+		{fact("openat", syscall.EROFS, "/srv/data/x", 1, 0, 0, create, 0o644), `syscalls`},
+		{fact("openat", syscall.EPERM, "/srv/data/x", 1, 0, 0, create, 0o644), `syscalls { allow = ["@file-write"] }`},
+		{fact("openat", syscall.EACCES, "/srv/pub/x", 1), "the owner and the mode that the file has on the host: its profile shows it"},
+		{fact("mkdir", syscall.EPERM, "/srv/data/x", 1), `syscalls { allow = ["@file-write"] }`},
+		{fact("socket", syscall.EPERM, "", 1, 2, 1, 0), `network { mode = "host"  sockets = ["tcp"] }`},
+		{fact("socket", syscall.ENOSYS, "", 1, 1, 1, 0), `network { sockets = ["unix"] }`},
+		{fact("inotify_init1", syscall.EPERM, "", 1), `syscalls { allow = ["@watch"] }`},
+		{fact("ioctl", syscall.EPERM, "", 1, 0, 0x5402), `syscalls { allow = ["@tty"] }`},
+		{fact("ioctl", syscall.EPERM, "", 1, 0, 0x1234), `syscalls { rule "ioctl" { arg = 1  values = [0x1234] } }`},
+		{fact("setgroups", syscall.EPERM, "", 1), `capabilities = ["CAP_SETGID"], if it has to be`},
+		{fact("openat", syscall.EMFILE, "/x", 1), "resources { open_files }"},
+		{fact("mount", syscall.EPERM, "", 1), `syscalls { allow = ["mount"] }`},
+		{fact("reboot", syscall.EPERM, "", 1), "no attribute: no service can have it"},
+	} {
+		if got := c.Remedy(&tt.fact); got != tt.want && !(tt.want == "syscalls" && strings.HasPrefix(got, "files { write")) {
+			t.Errorf("%s %s: %s, want %s", tt.fact.String(), tt.fact.Outcome(), got, tt.want)
+		}
+	}
+}
+
+// TestTell: a failure is a cause where its process complains or ends badly soon after, and
+// a probe where it finds the file elsewhere, or goes on.
+func TestTell(t *testing.T) {
+	c := confinesOf(sandbox.Profile{}, []string{"@line"})
+	open := func(path string, err syscall.Errno, at int) Fact {
+		return fact("openat", err, path, at, 0, 0, 0o2000000)
+	}
+	s := &Session{PID: 1, Facts: []Fact{
+		open("/etc/early", syscall.ENOENT, 2),
+		open("/opt/lib/tls/libz.so", syscall.ENOENT, 5),
+		fact("newfstatat", syscall.ENOENT, "/opt/lib/tls", 6),
+		open("/usr/lib/libz.so", 0, 7),
+		open("/etc/config", syscall.ENOENT, 400),
+		open("/etc/ld.so.preload", syscall.ENOENT, 401),
+		open("/etc/after", syscall.ENOENT, 420),
+		fact("read", syscall.EAGAIN, "", 421),
+	}}
+	before := func() map[string]string {
+		m := map[string]string{}
+		for _, f := range Tell(s, c) {
+			m[f.Path] = f.Before
+			if f.Found != "" {
+				m[f.Path] = "found " + f.Found
+			}
+		}
+		return m
+	}
+	for path, why := range before() {
+		if why != "" && !strings.HasPrefix(why, "found ") {
+			t.Errorf("%s is a cause of %q without any trouble", path, why)
+		}
+	}
+	s.Complaints = []Complaint{{PID: 1, Call: 410, Text: "no config\n"}}
+	s.Ends = []End{{PID: 1, Calls: 900, Status: 1}}
+	got := before()
+	want := map[string]string{"/etc/early": "", "/opt/lib/tls/libz.so": "found /usr/lib/libz.so", "/opt/lib/tls": "found /usr/lib/libz.so",
+		"/etc/config": `it wrote "no config"`, "/etc/ld.so.preload": "", "/etc/after": ""}
+	for path, why := range want {
+		if got[path] != why {
+			t.Errorf("%s: %q, want %q", path, got[path], why)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("got %v", got)
+	}
+	s.Ends[0].Calls = 500
+	if got := before(); got["/etc/after"] != "it exited with status 1" {
+		t.Errorf("what went before the end is told as %q", got["/etc/after"])
+	}
+	s.Ends[0] = End{PID: 1, Calls: 500, Signal: syscall.SIGTERM}
+	if got := before(); got["/etc/after"] != "" {
+		t.Errorf("an end that was asked for has the cause %q", got["/etc/after"])
+	}
+}
+
+// TestAccess: every call of the table is one, and what it opens by its flags is told apart.
+func TestAccess(t *testing.T) {
+	for call, a := range access {
+		if _, ok := seccomp.Number(call); !ok {
+			t.Errorf("%s is no call", call)
+		}
+		if a.use == "" {
+			t.Errorf("%s has no use", call)
+		}
+	}
+	for flags, want := range map[uint64]Use{0: Read, 0o2000000: Read, 1: Write, 2: Write, 0o1001: Write, 0o102: Make, 0o20200002: Make} {
+		f := fact("openat", 0, "/x", 1, 0, 0, flags)
+		if got := f.Use(); got != want {
+			t.Errorf("openat with %#o: %s, want %s", flags, got, want)
+		}
+	}
+	f := fact("open", 0, "/x", 1, 0, 0o102)
+	if f.Use() != Make {
+		t.Errorf("open to create: %s", f.Use())
+	}
+	if g := fact("open", 0, "/x", 1, 0, 0, 0o777); len(g.Args) != 1 {
+		t.Errorf("a mode that the kernel does not look at is kept: %v", g.Args)
+	}
+}
