@@ -4,8 +4,6 @@
 package foresee
 
 import (
-	"path"
-
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs"
@@ -37,14 +35,8 @@ func Look(pl *sandbox.Plan, writable []hostpath.ID) (faults []error) {
 	return faults
 }
 
-// view is what of the host is shown inside under its own name.
-type view struct {
-	kinds map[string]rootfs.Kind // of binds, by real path
-	links map[string]string
-}
-
-func look(t rootfs.Tree) (v view, faults []error) {
-	v = view{map[string]rootfs.Kind{}, map[string]string{}}
+func look(t rootfs.Tree) (v View, faults []error) {
+	v = View{}
 	var entries []rootfs.Entry
 	var files []*hostpath.File
 	for _, e := range t.Entries {
@@ -58,7 +50,7 @@ func look(t rootfs.Tree) (v view, faults []error) {
 				faults = append(faults, &rootfs.EntryError{Kind: e.Kind, Path: e.Path, Err: err})
 				continue
 			}
-			v.add(e.Kind, f)
+			v.Add(e.Kind, f)
 			if e.Kind == rootfs.Write {
 				t.Writable = append(t.Writable[:len(t.Writable):len(t.Writable)], f.ID())
 			}
@@ -74,38 +66,12 @@ func look(t rootfs.Tree) (v view, faults []error) {
 	return v, faults
 }
 
-func (v *view) add(kind rootfs.Kind, f *hostpath.File) {
-	if v.kinds[f.Real] <= kind { // of two at one place the one that is not read alone counts
-		v.kinds[f.Real] = kind
-	}
-	for _, k := range f.Links {
-		v.links[k.Path] = k.Text
-	}
-}
-
-// around is the innermost bind that shows a path without links, 0 for none.
-func (v *view) around(p string) rootfs.Kind {
-	for ; p != "/" && p != "."; p = path.Dir(p) {
-		if kind := v.kinds[p]; kind != 0 {
-			return kind
-		}
-	}
-	return 0
-}
-
 // executable looks a file of the host up as it will be found inside.
-func (v *view) executable(name string, _ *hostpath.File) error {
-	f, err := hostpath.Open(name)
-	if err != nil {
+func (v View) executable(name string, _ *hostpath.File) error {
+	switch _, kind, err := v.Find(name); {
+	case err != nil:
 		return err
-	}
-	defer f.Close()
-	for _, k := range f.Links {
-		if v.links[k.Path] != k.Text && v.around(path.Dir(k.Path)) == 0 {
-			return sandbox.ErrNotInside
-		}
-	}
-	if v.around(f.Real) != rootfs.Exec {
+	case kind != rootfs.Exec:
 		return sandbox.ErrNotInside
 	}
 	return nil

@@ -60,8 +60,8 @@ func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
 	if err != nil {
 		return nil
 	}
-	if at, err := t.find(loader); err == nil && at.shown != executable {
-		return &Lack{Library: path.Base(loader), By: program, Path: loader, Shown: at.shown == readable}
+	if at, err := t.find(loader); err == nil && !at.executable() {
+		return &Lack{Library: path.Base(loader), By: program, Path: loader, Shown: at.readable()}
 	}
 	main, err := open(program, program)
 	if err != nil {
@@ -71,7 +71,7 @@ func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
 	if slices.ContainsFunc(s.dirs, func(dir string) bool { return !path.IsAbs(dir) || strings.Contains(dir, "$") }) {
 		return nil
 	}
-	if cached, err := t.find(cacheFile); err != nil || cached.shown == hidden {
+	if cached, err := t.find(cacheFile); err != nil || cached.kind == 0 {
 		s.uncached = err == nil
 	}
 	return s.all(main)
@@ -121,16 +121,16 @@ func (s *search) one(o *object, name string) (*object, *Lack) {
 		}
 		lib, err := open(found.real, at.path)
 		if err != nil {
-			if found.shown == executable {
+			if found.executable() {
 				return nil, nil // perhaps it is what the loader takes
 			}
 			continue
 		}
-		if found.shown == executable && !(at.cached && s.uncached) {
+		if found.executable() && !(at.cached && s.uncached) {
 			return lib, nil
 		}
 		if lack == nil {
-			lack = &Lack{Library: name, By: o.path, Path: at.path, Shown: found.shown == readable, Uncached: found.shown == executable}
+			lack = &Lack{Library: name, By: o.path, Path: at.path, Shown: found.readable(), Uncached: found.executable()}
 		}
 	}
 	return nil, lack

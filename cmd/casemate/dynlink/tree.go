@@ -3,35 +3,25 @@ package dynlink
 import (
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
-	"strings"
 	"syscall"
 
 	"casemate/sandbox"
+	"casemate/sandbox/foresee"
 	"casemate/sandbox/hostpath"
+	"casemate/sandbox/rootfs"
 )
 
-// How a file of the host is shown inside.
-const (
-	hidden = iota
-	readable
-	executable
-)
-
-// tree is what a profile shows of the host, under the names of the host.
-type tree struct {
-	binds map[string]int // real path -> how
-	links map[string]string
-}
+// tree is what a profile shows of the host.
+type tree struct{ foresee.View }
 
 // newTree fails where a path cannot be looked at.
 func newTree(f *sandbox.Files, program string) (*tree, error) {
-	t := &tree{binds: map[string]int{}, links: map[string]string{}}
+	t := new(tree)
 	for _, list := range []struct {
 		paths []string
-		shown int
-	}{{f.Read, readable}, {f.Write, readable}, {append(slices.Clone(f.Exec), program), executable}} {
+		kind  rootfs.Kind
+	}{{f.Read, rootfs.ReadOnly}, {f.Write, rootfs.Write}, {append(slices.Clone(f.Exec), program), rootfs.Exec}} {
 		for _, p := range list.paths {
 			file, err := hostpath.Open(p)
 			if errors.Is(err, fs.ErrNotExist) && slices.Contains(f.Optional, p) {
@@ -40,51 +30,30 @@ func newTree(f *sandbox.Files, program string) (*tree, error) {
 			if err != nil {
 				return nil, err
 			}
+			t.Add(list.kind, file)
 			file.Close()
-			t.binds[file.Real] = max(t.binds[file.Real], list.shown)
-			for _, l := range file.Links {
-				t.links[l.Path] = l.Text
-			}
 		}
 	}
 	return t, nil
 }
 
-// position is a file of the host, and how it is shown.
+// position is a file of the host, and as what it is shown, 0 for not at all.
 type position struct {
-	real  string
-	shown int
+	real string
+	kind rootfs.Kind
 }
+
+func (at position) executable() bool { return at.kind == rootfs.Exec }
+
+// readable says that it is shown, and nothing of it can be mapped executable.
+func (at position) readable() bool { return at.kind != 0 && at.kind != rootfs.Exec }
 
 // find follows a path on the host, and tells what of it is shown. An error is errUnsure,
 // or that there is no such file.
 func (t *tree) find(p string) (position, error) {
-	file, err := hostpath.Open(p)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return position{}, err
+	real, kind, err := t.Find(p)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		err = errUnsure
 	}
-	if err != nil {
-		return position{}, errUnsure
-	}
-	file.Close()
-	for _, l := range file.Links {
-		// A link is made where it leads to what is shown, and shown where its directory is.
-		if text, made := t.links[l.Path]; t.around(l.Path) == hidden && (!made || text != l.Text) {
-			return position{file.Real, hidden}, nil
-		}
-	}
-	return position{file.Real, t.around(file.Real)}, nil
-}
-
-// around tells how the innermost bind shows a path without links.
-func (t *tree) around(p string) int {
-	for {
-		if shown := t.binds[p]; shown != hidden {
-			return shown
-		}
-		if p == "/" || !strings.HasPrefix(p, "/") {
-			return hidden
-		}
-		p = path.Dir(p)
-	}
+	return position{real, kind}, err
 }
