@@ -165,5 +165,8 @@ func exchange(fd int, request []byte, limit time.Duration) ([]byte, error) {
 	if err != nil {
 		_ = f.SetDeadline(time.Now()) // ends the writing too
 	}
-	return answer, cmp.Or(err, <-sent)
+	if err = cmp.Or(err, <-sent); errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("no answer within %v: %w", limit, err)
+	}
+	return answer, err
 }
