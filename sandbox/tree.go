@@ -2,9 +2,11 @@ package sandbox
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/landlock"
@@ -44,8 +46,8 @@ func (ts *Trees) Close() {
 	ts.known = nil
 }
 
-// errLate is of a tree that is not waited for. Whoever makes it closes it in the end.
-var errLate = fmt.Errorf("its tree was not built within %s: something of it does not answer, or the host is overloaded", rootfs.Patience)
+// patience is how long a tree may take, behind others that hang too.
+const patience = 20 * time.Second
 
 func (ts *Trees) get(key string) *tree {
 	ts.mu.Lock()
@@ -82,32 +84,24 @@ func (pl *Plan) plant(ts *Trees, abi int, writable []hostpath.ID) (*tree, error)
 	code := filter.Allows(pl.rules, makesCode)
 	t := ts.get(fmt.Sprintf("%d %q %v %q %#v %#v %#v %v", abi, pl.Command.Path, code, dir, pl.tree.Entries, pl.landlock, pl.landlockNet(), writable))
 	t.made.Do(func() {
-		done, late := make(chan error, 1), make(chan struct{})
 		t.users.Add(1) // who makes it, maybe for nobody
-		panics.Go(func() error {
-			defer t.leave()
-			return t.make(pl, dir, abi, writable, func() { close(late) })
-		}, func(err error) { done <- err })
-		select {
-		case t.err = <-done:
-		case <-late:
-			t.err = errLate
+		t.err = panics.Within(patience, func() error { defer t.leave(); return t.make(pl, dir, abi, writable) })
+		if t.err == panics.ErrLate {
+			t.err = errors.New("its tree is not built: something of the host does not answer")
 		}
 	})
 	return t, t.err
 }
 
 // make builds it and, inside, the ruleset.
-func (t *tree) make(pl *Plan, dir string, abi int, writable []hostpath.ID, late func()) error {
+func (t *tree) make(pl *Plan, dir string, abi int, writable []hostpath.ID) error {
 	prog, err := pl.OpenProgram()
 	if err != nil {
 		return err
 	}
 	defer prog.Close()
 	t.program, t.byFD = prog.FD, prog.byFD()
-	tree := pl.TreeWith(prog, writable)
-	tree.Late = late
-	t.mnt, err = rootfs.Build(tree, func() (err error) {
+	t.mnt, err = rootfs.Build(pl.TreeWith(prog, writable), func() (err error) {
 		if err := prog.RunsInside(inside); err != nil {
 			return err
 		}

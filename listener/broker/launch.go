@@ -17,10 +17,7 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		z.Close()
-		b.endChild(z.PID(), graceTime)
-	}()
+	defer b.retireNow(z)
 	if err := z.Send(&zygote.Request{ID: 1, UID: uid, GID: uid, FDs: fds}); err != nil {
 		return 0, fmt.Errorf("send to zygote: %w", err)
 	}

@@ -231,9 +231,8 @@ func (b *Broker) renewed(c *candidate, p *planned) {
 
 // checks looks at the services in use.
 type checks struct {
-	b       *Broker
-	timer   loop.Timer
-	looking bool // a path may be one that does not answer: no look begins before the last has ended
+	b     *Broker
+	timer loop.Timer
 }
 
 func (k *checks) begin(b *Broker) {
@@ -242,18 +241,13 @@ func (k *checks) begin(b *Broker) {
 }
 
 func (k *checks) Expire(*loop.Timer) {
-	k.begin(k.b)
-	if k.looking {
-		return
-	}
 	var list []*service
 	for _, s := range k.b.gen.services {
 		if s.fault == nil && (s.run.zygote != nil || s.run.live > 0) {
 			list = append(list, s)
 		}
 	}
-	k.looking = true
-	k.b.renew(func() { k.looking = false }, list...)
+	k.b.renew(func() { k.begin(k.b) }, list...) // a look may take its time
 }
 
 // tellServing tells the service manager how many services are served, when that

@@ -1,7 +1,6 @@
 package hostpath
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -21,11 +20,8 @@ const (
 
 // question is one that was not answered yet.
 type question struct {
-	path  string
-	at    time.Time
-	stat  unix.Stat_t
-	err   error
-	heard chan struct{}
+	path string
+	at   time.Time
 }
 
 var open struct {
@@ -39,32 +35,28 @@ type SilentError struct{ Path string }
 
 // Error names the path.
 func (e *SilentError) Error() string {
-	return fmt.Sprintf("%s: its file system does not answer: start its server, or unmount it", e.Path)
+	return e.Path + ": its file system does not answer: start its server, or unmount it"
 }
 
 // Ask is stat(2) of p, an absolute path, within Patience. The file system is asked as well,
 // for the file may be known without its server. Who does not answer is not asked again
 // until it has, nor what is below.
 func Ask(p string) (unix.Stat_t, error) {
-	q := &question{path: p, at: time.Now(), heard: make(chan struct{})}
+	q := &question{p, time.Now()}
 	if !q.begin() {
 		return unix.Stat_t{}, &SilentError{p}
 	}
-	panics.Go(func() error {
-		q.err = unix.Stat(p, &q.stat)
-		return unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
-	}, func(error) {
-		open.Lock()
-		defer open.Unlock()
-		delete(open.questions, q)
-		close(q.heard)
+	st := new(unix.Stat_t)
+	err := panics.Within(Patience, func() error {
+		defer q.end()
+		err := unix.Stat(p, st)
+		_ = unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
+		return err
 	})
-	select {
-	case <-q.heard:
-		return q.stat, q.err
-	case <-time.After(Patience):
+	if err == panics.ErrLate {
 		return unix.Stat_t{}, &SilentError{p}
 	}
+	return *st, err
 }
 
 // begin notes the question, unless its answer is known to be silence.
@@ -85,4 +77,10 @@ func (q *question) begin() bool {
 	}
 	open.questions[q] = true
 	return true
+}
+
+func (q *question) end() {
+	open.Lock()
+	defer open.Unlock()
+	delete(open.questions, q)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 )
 
 // Error is a panic that was caught.
@@ -28,6 +29,21 @@ func Try(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// ErrLate is of work that is not waited for any more.
+var ErrLate = errors.New("not done in time")
+
+// Within runs f and waits so long at most. With ErrLate f goes on, on a goroutine of its own.
+func Within(d time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	Go(f, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(d):
+		return ErrLate
+	}
 }
 
 // errEnded is the error of work that has called runtime.Goexit.

@@ -24,7 +24,7 @@ func Build(t Tree, inside func() error) (mnt int, err error) {
 		return -1, err
 	}
 	mnt = -1
-	err = onThread(t.Late, func(on *thread) (err error) {
+	err = onThread(func(on *thread) (err error) {
 		b := &builder{thread: on, entries: t.Entries, writable: slices.Clone(t.Writable), tmpfs: -1}
 		defer b.close()
 		mnt, err = b.build(inside)

@@ -99,7 +99,7 @@ func TestTreesHaveOneThread(t *testing.T) {
 		first := 0
 		for range 10 {
 			id := 0
-			if err := onThread(nil, func(on *thread) error { id = unix.Gettid(); return on.leave() }); err != nil {
+			if err := onThread(func(on *thread) error { id = unix.Gettid(); return on.leave() }); err != nil {
 				t.Fatal(err)
 			}
 			if id == os.Getpid() || first != 0 && id != first {
@@ -108,7 +108,7 @@ func TestTreesHaveOneThread(t *testing.T) {
 			first = id
 		}
 		lost := errors.New("lost")
-		err := onThread(nil, func(on *thread) error { unix.Close(on.host); on.host = -1; return lost })
+		err := onThread(func(on *thread) error { unix.Close(on.host); on.host = -1; return lost })
 		if !errors.Is(err, lost) || !errors.Is(err, unix.EBADF) {
 			t.Fatalf("a thread that cannot go back: %v", err)
 		}

@@ -22,10 +22,10 @@ var trees struct {
 	hung int // threads that were given up and have not come back
 }
 
-// Patience is how long one tree may take before others are built on another thread, and
+// patience is how long one tree may take before others are built on another thread, and
 // maxHung how many may hang so.
 const (
-	Patience = 5 * time.Second
+	patience = 5 * time.Second
 	maxHung  = 16
 )
 
@@ -37,8 +37,8 @@ type outcome struct {
 }
 
 // onThread runs f there, in the host's mount namespace, which f may leave. Where f hangs, the
-// next one gets another thread, f's ends with it, and late is called, if it is not nil.
-func onThread(late func(), f func(*thread) error) error {
+// next one gets another thread, and f's ends with it.
+func onThread(f func(*thread) error) error {
 	trees.Lock()
 	defer trees.Unlock()
 	switch {
@@ -49,26 +49,21 @@ func onThread(late func(), f func(*thread) error) error {
 		trees.jobs, trees.done = make(chan func(*thread) error), make(chan outcome, 1)
 		begin(trees.jobs, trees.done, func() {})
 	}
-	jobs, done, patience := trees.jobs, trees.done, time.NewTimer(Patience)
-	defer patience.Stop()
-	jobs <- f
-	var o outcome
+	done := trees.done
+	trees.jobs <- f
 	select {
-	case o = <-done:
+	case o := <-done:
 		if o.last {
 			trees.jobs = nil
 		}
 		return o.err
-	case <-patience.C:
+	case <-time.After(patience):
 	}
+	close(trees.jobs)
 	trees.jobs = nil
-	close(jobs)
 	trees.hung++
 	trees.Unlock()
-	if late != nil {
-		late()
-	}
-	o = <-done
+	o := <-done
 	trees.Lock()
 	trees.hung--
 	return o.err

@@ -98,9 +98,6 @@ type Tree struct {
 	// Writable are directories that services may write, beside those of the
 	// Write entries: no source may lie in one.
 	Writable []hostpath.ID
-	// Late, when not nil, is called once Build has taken longer than Patience, and goes on:
-	// something of the host does not answer.
-	Late func()
 }
 
 // EntryError is what is wrong with the entry of that kind and path.

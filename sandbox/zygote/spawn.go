@@ -164,14 +164,10 @@ func (z *Zygote) writeMaps(p *Plan) error {
 // bury kills a child and reaps it; one that does not end in time is reaped when it does.
 func bury(pid int, timeout time.Duration) error {
 	unix.Kill(pid, unix.SIGKILL)
-	done := make(chan struct{})
-	panics.Go(func() error { reap(pid); return nil }, func(error) { close(done) })
-	select {
-	case <-done:
-		return nil
-	case <-time.After(timeout):
-		return fmt.Errorf("process %d was killed and does not end", pid)
+	if err := panics.Within(timeout, func() error { reap(pid); return nil }); err != nil {
+		return fmt.Errorf("end of process %d, which was killed: %w", pid, err)
 	}
+	return nil
 }
 
 // reap takes one ended child; an interrupted wait is taken up again.
