@@ -81,7 +81,9 @@ func TestListenerDoesNotConnect(t *testing.T) {
 // outsideListening makes an attempt as a wait service of a classical inetd.
 func outsideListening(t *testing.T, victim, line string) outcome {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	var plain net.ListenConfig // what casemated opens too: a listener of Go's is MPTCP, which has no MSG_FASTOPEN before Linux 6.2
+	plain.SetMultipathTCP(false)
+	l, err := plain.Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
