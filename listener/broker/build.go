@@ -305,9 +305,8 @@ func (c *candidate) discard() {
 	}
 }
 
-// retireNow ends a zygote outside the loop.
+// retireNow ends a zygote outside the loop. It has nothing to lose, and one that will not end is killed.
 func (b *Broker) retireNow(z starter) {
-	// A zygote has nothing to lose, and one that will not end is killed.
 	_ = z.Close()
 	_, _ = b.endChild(z.PID(), graceTime)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -121,6 +122,22 @@ func (m stamps) writable(p *policy.Policy) string {
 	return m[""]
 }
 
+// below is of the mounts below the paths, which who shows these shows as they were then.
+func (m stamps) below(paths []string) string {
+	if m["mounts"] == "" {
+		text, _ := os.ReadFile("/proc/self/mountinfo")
+		m["mounts"] = string(text)
+	}
+	h := sha256.New()
+	for line := range strings.Lines(m["mounts"]) { // id, parent, device, root, mount point (proc_pid_mountinfo(5))
+		f := strings.Fields(line)
+		if len(f) > 4 && slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(f[4], p+"/") }) {
+			fmt.Fprintln(h, f[:5])
+		}
+	}
+	return string(h.Sum(nil))
+}
+
 // stamp is of what s, a service of p, is made from: of the files of its own alone, and with those of
 // users and groups and what others may write. What it writes itself is as it is (writable has its identity).
 func (b *Broker) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, all string) {
@@ -129,7 +146,7 @@ func (b *Broker) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, al
 	for _, w := range f.Write {
 		paths = append(paths, path.Dir(w))
 	}
-	files = m.of(paths...)
+	files = m.of(paths...) + m.below(slices.Concat(f.Read, f.Exec, f.Write))
 	return files, files + m.writable(p) + m.of(accountFiles...)
 }
 

@@ -56,16 +56,16 @@ func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStat
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == nil {
 		defer unix.Close(fd)
-		if err = waitReadable(fd, patience); err != nil {
-			kill(pid, unix.SIGKILL)
-			err = waitReadable(fd, graceTime)
-		}
+		err = waitReadable(fd, patience)
+	}
+	if err != nil {
+		kill(pid, unix.SIGKILL)
+		err = waitReadable(fd, graceTime) // without a descriptor, in vain
 	}
 	if err == nil {
 		_, err = wait4(pid, &status, nil)
 		return status, err
 	}
-	kill(pid, unix.SIGKILL)
 	_ = b.loop.Post(func() { b.reapLater(pid) }) // an error means that this process ends
 	return status, fmt.Errorf("process %d was killed: %w", pid, err)
 }

@@ -16,6 +16,7 @@ import (
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -412,4 +413,57 @@ func TestOthersMayWrite(t *testing.T) {
 			t.Errorf("%s, after a write to %s: the stamp is the same: %v", name, file, same)
 		}
 	}
+}
+
+// TestMountsBelow: a sandbox that shows a directory is made anew when something is mounted below it, and when
+// that goes.
+func TestMountsBelow(t *testing.T) {
+	need.Root(t, "it mounts a file system")
+	g, port, dir := newRig(t), freePort(t), varDir(t)
+	for _, d := range []string{dir + "/shown/in/side", dir + "/shown-not"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := 0
+	cells := g.cells
+	g.cells = func(j job) (cell, error) {
+		g.mu.Lock()
+		delete(g.fakes, "s") // each sandbox gets a fake of its own
+		made++
+		g.mu.Unlock()
+		return cells(j)
+	}
+	p := testPolicy(svc("s", "tcp", port, "/bin/cat"))
+	p.Profiles[0].Files.Read = []string{dir + "/shown"}
+	var err error
+	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
+		t.Fatal(err)
+	}
+	load := func(what string, want int) {
+		t.Helper()
+		if _, _, err := g.Load(); err != nil {
+			t.Fatal(err)
+		}
+		if made != want {
+			t.Fatalf("%s: %d sandboxes were made, want %d", what, made, want)
+		}
+	}
+	mount := func(at string) {
+		t.Helper()
+		if err := unix.Mount("test", at, "tmpfs", 0, "size=64k"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+	}
+	load("first", 1)
+	mount(dir + "/shown-not")
+	load("a mount beside", 1)
+	mount(dir + "/shown/in/side")
+	load("a mount below", 2)
+	load("nothing", 2)
+	if err := unix.Unmount(dir+"/shown/in/side", 0); err != nil {
+		t.Fatal(err)
+	}
+	load("it is gone", 3)
 }

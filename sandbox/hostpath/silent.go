@@ -24,10 +24,10 @@ type question struct {
 	at   time.Time
 }
 
-var open struct {
+var open = struct {
 	sync.Mutex
 	questions map[*question]bool
-}
+}{questions: make(map[*question]bool)}
 
 // SilentError is of a path whose file system does not answer, or that is not asked
 // while so many others do not.
@@ -71,9 +71,6 @@ func (q *question) begin() bool {
 		if silent++; silent >= maxSilent || q.path == o.path || strings.HasPrefix(q.path, o.path+"/") {
 			return false
 		}
-	}
-	if open.questions == nil {
-		open.questions = make(map[*question]bool)
 	}
 	open.questions[q] = true
 	return true
