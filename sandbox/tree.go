@@ -47,7 +47,7 @@ func (ts *Trees) Close() {
 }
 
 // patience is how long a tree may take, behind others that hang too.
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 func (ts *Trees) get(key string) *tree {
 	ts.mu.Lock()

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate/sandbox/zygote"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
@@ -140,6 +143,78 @@ func TestProofs(t *testing.T) {
 	} {
 		if got := proof(c.change); (got == first) != c.same {
 			t.Errorf("%s: the proof is the same: %v, want %v", name, got == first, c.same)
+		}
+	}
+}
+
+// TestHalfDeadFileSystem: wherever a file system below a plan's path falls silent while its tree is made, that
+// plan alone is refused, in time, and others are prepared meanwhile and afterwards. When it
+// is gone nothing of what hung is left.
+func TestHalfDeadFileSystem(t *testing.T) {
+	needRoot(t)
+	base := filepath.Dir(script(t, ""))
+	prepare := func(read ...string) error {
+		p, c := realistic(), shell("echo")
+		p.Files.Read = read
+		pl, err := planOf(t, p, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Prepare(pl, Options{})
+		if err == nil {
+			s.Close()
+		}
+		return err
+	}
+	if err := prepare(); err != nil {
+		t.Fatal(err)
+	}
+	fds := func() int {
+		d, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(d)
+	}
+	before := fds()
+	const most = 10
+	var heals []func()
+	type end struct {
+		answers int
+		err     error
+	}
+	ended := make(chan end)
+	for n := range most {
+		dir := fmt.Sprintf("%s/%d", base, n)
+		heals = append(heals, need.DeadMount(t, dir, n))
+		go func() { ended <- end{n, prepare(dir)} }()
+	}
+	late := time.After(patience + 30*time.Second)
+	made := 0
+	for range most {
+		select {
+		case e := <-ended:
+			if e.err == nil {
+				made++
+			} else if !strings.Contains(e.err.Error(), "does not answer") {
+				t.Errorf("after %d answers: %v", e.answers, e.err)
+			}
+		case <-late:
+			t.Fatal("a plan is neither prepared nor refused")
+		}
+	}
+	if made == 0 || made == most {
+		t.Errorf("%d of %d were prepared: this test shows nothing", made, most)
+	}
+	if err := prepare(); err != nil {
+		t.Errorf("beside them: %v", err)
+	}
+	for _, heal := range heals {
+		heal()
+	}
+	for end := time.Now().Add(30 * time.Second); fds() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d descriptors, before %d", fds(), before)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func TestSilentFileSystem(t *testing.T) {
 	need.Root(t, "it mounts a file system")
 	dir := t.TempDir()
 	dead := filepath.Join(dir, "dead")
-	heal := need.DeadMount(t, dead)
+	heal := need.DeadMount(t, dead, 0)
 	began := time.Now()
 	var no *SilentError
 	if f, err := Open(dead); !errors.As(err, &no) || no.Path != dead {

@@ -25,7 +25,7 @@ var trees struct {
 // patience is how long one tree may take before others are built on another thread, and
 // maxHung how many may hang so.
 const (
-	patience = 5 * time.Second
+	patience = time.Second
 	maxHung  = 16
 )
 

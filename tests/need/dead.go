@@ -1,6 +1,7 @@
 package need
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"sync"
@@ -9,28 +10,71 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeadMount makes the directory dir and mounts a FUSE over it that has a server which answers
-// nothing: what asks it hangs, until heal, or the end of the test, takes it off again.
-func DeadMount(t testing.TB, dir string) (heal func()) {
+// DeadMount makes the directory dir and mounts a FUSE over it, an empty directory, whose server
+// answers so many requests and then none: what asks it hangs, until heal, or the end of the test, takes it
+// off again.
+func DeadMount(t testing.TB, dir string, answers int) (heal func()) {
 	t.Helper()
 	Root(t, "it mounts a file system")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	server, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		Kernel(t, "needs FUSE: open /dev/fuse: %v", err)
 	}
+	if err := unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd)); err != nil {
+		unix.Close(fd)
+		Kernel(t, "needs FUSE: mount: %v", err)
+	}
+	server := os.NewFile(uintptr(fd), "fuse") // non-blocking, so its reads end when it is closed
 	heal = sync.OnceFunc(func() {
-		unix.Close(server) // frees who waits
+		server.Close() // frees who waits
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Errorf("unmount %s: %v", dir, err)
 		}
 	})
-	if err := unix.Mount("dead", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", server)); err != nil {
-		unix.Close(server)
-		Kernel(t, "needs FUSE: mount: %v", err)
-	}
 	t.Cleanup(heal)
+	if answers > 0 {
+		go serve(server, answers)
+	}
 	return heal
+}
+
+// serve speaks FUSE (linux/fuse.h, 7.31) as far as an empty directory needs it.
+func serve(server *os.File, answers int) {
+	const lookup, getattr, statfs, initialize = 1, 3, 17, 26
+	le, request := binary.NativeEndian, make([]byte, 128<<10)
+	for answers >= 0 { // INIT does not count
+		n, err := server.Read(request)
+		if err != nil || n < 40 {
+			return
+		}
+		answers--
+		var body []byte
+		var errno unix.Errno
+		switch le.Uint32(request[4:]) {
+		case initialize:
+			body = make([]byte, 64)
+			le.PutUint32(body, 7)
+			le.PutUint32(body[4:], 31)
+			le.PutUint32(body[20:], 4096) // max_write
+		case getattr:
+			body = make([]byte, 104) // valid for no time
+			le.PutUint64(body[16:], 1)
+			le.PutUint32(body[76:], unix.S_IFDIR|0o755)
+			le.PutUint32(body[80:], 2)
+		case statfs:
+			body = make([]byte, 80)
+		case lookup:
+			errno = unix.ENOENT
+		default:
+			errno = unix.ENOSYS
+		}
+		answer := make([]byte, 16, 16+len(body))
+		le.PutUint32(answer, uint32(16+len(body)))
+		le.PutUint32(answer[4:], uint32(-int32(errno)))
+		copy(answer[8:], request[8:16])
+		_, _ = server.Write(append(answer, body...)) // of a request that nobody waits for any more, an error
+	}
 }

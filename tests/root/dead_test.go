@@ -19,7 +19,7 @@ func TestDeadMount(t *testing.T) {
 	rig.Root(t)
 	dir := rig.PublicDir(t)
 	program, dead := rig.Compile(t, "testdata/rogue.c"), filepath.Join(dir, "dead")
-	heal := need.DeadMount(t, dead)
+	heal := need.DeadMount(t, dead, 0)
 	ports, text := map[string]string{}, head+fmt.Sprintf("\nprofile \"reads\" {\n  base = profile.line\n  files { read = [%q] }\n}\n", dead)
 	for _, s := range []struct{ name, program, profile string }{
 		{"reads", program, "reads"}, {"program", filepath.Join(dead, "program"), "line"}, {"good", program, "line"}, {"other", program, "line"},
@@ -42,7 +42,7 @@ func TestDeadMount(t *testing.T) {
 	}
 
 	must(t, "rmdir", dead)
-	need.DeadMount(t, dead)
+	need.DeadMount(t, dead, 0)
 	exchange(t, ports["reads"], "", "once\n") // as before: the sandbox is there
 	text = strings.Replace(text, "10000\n", "9999\n", 1)
 	if err := b.WritePolicy("test.cm.hcl", text); err != nil {
