@@ -129,10 +129,13 @@ func (m stamps) below(paths []string) string {
 		m["mounts"] = string(text)
 	}
 	h := sha256.New()
-	for line := range strings.Lines(m["mounts"]) { // id, parent, device, root, mount point (proc_pid_mountinfo(5))
-		f := strings.Fields(line)
-		if len(f) > 4 && slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(f[4], p+"/") }) {
-			fmt.Fprintln(h, f[:5])
+	for line := range strings.Lines(m["mounts"]) {
+		point := line // behind id, parent, device and root (proc_pid_mountinfo(5))
+		for range 4 {
+			_, point, _ = strings.Cut(point, " ")
+		}
+		if slices.ContainsFunc(paths, func(p string) bool { return strings.HasPrefix(point, p+"/") }) {
+			h.Write([]byte(line))
 		}
 	}
 	return string(h.Sum(nil))

@@ -42,21 +42,18 @@ func (e *SilentError) Error() string {
 // for the file may be known without its server. Who does not answer is not asked again
 // until it has, nor what is below.
 func Ask(p string) (unix.Stat_t, error) {
-	q := &question{p, time.Now()}
-	if !q.begin() {
-		return unix.Stat_t{}, &SilentError{p}
+	q, st := &question{p, time.Now()}, new(unix.Stat_t)
+	if q.begin() {
+		if err := panics.Within(Patience, func() error {
+			defer q.end()
+			err := unix.Stat(p, st)
+			_ = unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
+			return err
+		}); err != panics.ErrLate {
+			return *st, err
+		}
 	}
-	st := new(unix.Stat_t)
-	err := panics.Within(Patience, func() error {
-		defer q.end()
-		err := unix.Stat(p, st)
-		_ = unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
-		return err
-	})
-	if err == panics.ErrLate {
-		return unix.Stat_t{}, &SilentError{p}
-	}
-	return *st, err
+	return unix.Stat_t{}, &SilentError{p}
 }
 
 // begin notes the question, unless its answer is known to be silence.
