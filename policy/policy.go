@@ -73,9 +73,10 @@ type Service struct {
 	Listen []address.Listen `json:"listen"`
 	// Socket are the options of its listening sockets.
 	Socket Socket `json:"socket"`
-	// Command is the absolute path of the program and its arguments (argv[0] is
-	// the base name of the path). Exactly one of Command and Builtin is set.
+	// Command is the absolute path of the program and its arguments. Exactly one of Command
+	// and Builtin is set. Argv0 is the program's argv[0], "" the base name of the path.
 	Command []string `json:"command,omitempty"`
+	Argv0   string   `json:"argv0,omitempty"`
 	// Builtin is echo, discard, chargen, daytime or time.
 	Builtin string `json:"builtin,omitempty"`
 	// Answers is how many udp answers of a builtin one network (/24, IPv6 /56) gets, twice as many at once.

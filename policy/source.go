@@ -50,7 +50,15 @@ func (e *SourceError) Diagnostic() Diagnostic {
 // IsDocument tells whether a path names a compiled document: its name ends with .json.
 func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
 
-// ReadOwnSources reads the policy at the paths: files, and every *.cm.hcl of a directory in
+// IsTable tells whether a path names an inetd.conf: one called so, *.inetd, and what stands in a
+// directory inetd.d but for what editors and dpkg leave there.
+func IsTable(name string) bool {
+	dir, base := filepath.Split(name)
+	return base == "inetd.conf" || strings.HasSuffix(base, ".inetd") || filepath.Base(dir) == "inetd.d" &&
+		!strings.HasSuffix(base, SourceSuffix) && !strings.HasSuffix(base, "~") && !strings.Contains(base, ".dpkg-")
+}
+
+// ReadOwnSources reads the policy at the paths: files, and every *.cm.hcl and table of a directory in
 // byte order of the names, without those that begin with a dot and without
 // sub-directories. They and what leads there belong to root (or to who runs this process),
 // and nobody else may change them: who writes the policy becomes root. A compiled document is a
@@ -125,8 +133,9 @@ func SourceNames(dir *os.File) (names []string, err error) {
 	}
 	slices.Sort(entries)
 	for _, name := range entries {
-		if !strings.HasPrefix(name, ".") && strings.HasSuffix(name, SourceSuffix) {
-			names = append(names, filepath.Join(dir.Name(), name))
+		full := filepath.Join(dir.Name(), name)
+		if !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, SourceSuffix) || IsTable(full)) {
+			names = append(names, full)
 		}
 	}
 	switch n := len(names); {

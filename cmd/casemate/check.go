@@ -8,6 +8,7 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/policy/lang"
 	"casemate/policy/valid"
 	"casemate/sandbox/landlock"
@@ -36,6 +37,11 @@ type checkService struct {
 	Profile string   `json:"profile"`
 	Widens  []string `json:"widens,omitempty"`
 	Because string   `json:"because,omitempty"`
+	// Entry is the line of the inetd.conf that the service is of, and ExtendedBy the block
+	// that extends it, "" for none.
+	Entry      string            `json:"entry,omitempty"`
+	ExtendedBy string            `json:"extended_by,omitempty"`
+	Origins    []explain.Written `json:"origins"`
 }
 
 func (a *app) checkCmd() *cobra.Command {
@@ -65,7 +71,8 @@ needs no root, and says what it could not look at without; for what it looks at 
 keeps the right to read any file.
 
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
-default is ` + policyPath + `. Several paths are one policy.
+default is ` + policyPath + `. Several paths are one policy. One of the name inetd.conf or *.inetd, or
+a directory inetd.d, holds entries of inetd, which are services too: help inetd.
 
 Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
 3 it is valid and this host would refuse a service of it, or a program
@@ -131,9 +138,45 @@ func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
 		for _, l := range s.Listen {
 			c.Listen = append(c.Listen, l.String())
 		}
+		c.Origins = explain.Origins(doc, s)
+		c.Entry, c.ExtendedBy = entryOf(doc, &c)
 		r.Services = append(r.Services, c)
 	}
 	return r
+}
+
+// entryOf is the entry of a service: where its block, or what it does not say, stands in
+// an inetd.conf.
+func entryOf(doc *policy.Document, c *checkService) (entry, by string) {
+	block := doc.Origins.Lookup("services." + c.Name)
+	if explain.FromEntry(block) {
+		return block, ""
+	}
+	for _, w := range c.Origins {
+		if explain.FromEntry(w.Origin) {
+			return w.Origin, block
+		}
+	}
+	return "", ""
+}
+
+// entries prints which line of an inetd.conf is which service, and what extends it.
+func (a *app) entries(services []checkService) {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	any := false
+	for _, s := range services {
+		if s.Entry == "" {
+			continue
+		}
+		if !any {
+			any = true
+			a.printf("\n")
+			fmt.Fprintln(w, "ENTRY\tSERVICE\tEXTENDED BY")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", explain.Line(s.Entry), s.Name, dash(explain.Line(s.ExtendedBy)))
+	}
+	a.flush(w, &b)
 }
 
 // table prints one line for each service and the digest.
@@ -141,7 +184,8 @@ func (a *app) table(doc *policy.Document) {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "SERVICE\tLISTEN\tUSER\tACL\tLIMIT\tPROFILE\tWIDENS")
-	for _, s := range report(doc, nil).Services {
+	services := report(doc, nil).Services
+	for _, s := range services {
 		who := s.ACL
 		if who == "" {
 			who = "nobody"
@@ -152,6 +196,7 @@ func (a *app) table(doc *policy.Document) {
 		}
 	}
 	a.flush(w, &b)
+	a.entries(services)
 	a.printf("\ndigest %s\n", doc.Digest)
 }
 

@@ -251,7 +251,24 @@ func (a *app) explain(e *explain.Explanation) {
 	if len(e.Widens) > 0 {
 		a.printf("  widens: %s\n", strings.Join(e.Widens, ", "))
 	}
+	a.origins(e.Origins)
 	a.printf("\ndigest %s\n", e.Digest)
+}
+
+// origins prints where each value was written. What nobody wrote is not there.
+func (a *app) origins(list []explain.Written) {
+	a.printf("\nwritten\n")
+	width, place := 0, 0
+	for _, w := range list {
+		if w.Origin != "default" {
+			width, place = max(width, len(w.Name)), max(place, len(w.Origin))
+		}
+	}
+	for _, w := range list {
+		if w.Origin != "default" {
+			a.printf("  %-*s  %-*s  %s\n", place, w.Origin, width, w.Name, w.Value)
+		}
+	}
 }
 
 // live prints what the running broker would do whatever the rules say.

@@ -15,7 +15,8 @@ func (a *app) helpCmd() *cobra.Command {
 		Use:   "help [VERB]",
 		Short: "Help about a verb or a topic",
 		Long: `help prints what a verb does, with its flags and examples, or the page of a topic:
-policy is the policy language, log what a record holds.`,
+policy is the policy language, inetd how a policy extends an inetd.conf, log what a record
+holds.`,
 		Example: "  casemate help check\n  casemate help policy",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			of, rest, err := cmd.Root().Find(args)

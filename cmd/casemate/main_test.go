@@ -53,7 +53,7 @@ func TestTopicIsTrue(t *testing.T) {
 	for _, name := range []string{"office", "public", "finger", "finger"} {
 		text = strings.Replace(text, `"NAME"`, `"`+name+`"`, 1)
 	}
-	doc, ds := lang.Compile([]policy.SourceFile{{Name: "page", Data: []byte(text)}})
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "page", Data: []byte(text)}, {Name: "inetd.conf", Data: []byte("telnet stream tcp nowait root /d d\n")}})
 	if doc == nil || len(ds) > 0 {
 		t.Errorf("the page does not compile: %+v\n%s", ds, text)
 	}

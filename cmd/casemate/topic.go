@@ -64,7 +64,10 @@ a path must be root's, or a user's directory with that user's own files.
 Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
 is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions:
 concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
-10m, 1h30m, 2d.`}
+10m, 1h30m, 2d.
+
+`, `
+What the entries of an inetd.conf among the sources have: casemate help inetd.`}
 
 // writeBlock writes a block with its attributes and the blocks in it.
 func writeBlock(b *strings.Builder, indent string, block *lang.Block) {

@@ -229,7 +229,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	}
 	c.Path, c.Argv = b.program(s), []string{"casemate-worker", "builtin"}
 	if s.Builtin == "" {
-		c.Argv = append([]string{path.Base(c.Path)}, s.Command[1:]...)
+		c.Argv = append([]string{cmp.Or(s.Argv0, path.Base(c.Path))}, s.Command[1:]...)
 	}
 	plan, err := sandbox.NewPlan(j.Profile.Present(), c)
 	if err != nil {

@@ -55,7 +55,9 @@ type Explanation struct {
 	Profile string   `json:"profile"`
 	Widens  []string `json:"widens,omitempty"`
 	Layers  []string `json:"layers"`
-	Digest  string   `json:"digest"`
+	// Origins are where the service's values were written.
+	Origins []Written `json:"origins"`
+	Digest  string    `json:"digest"`
 }
 
 // Rule is one rule that was tried, in order.

@@ -415,7 +415,7 @@ var Internals = []string{"chargen", "daytime", "discard", "echo", "time"}
 
 // internal reads an entry that the inetd serves itself.
 func (p *parser) internal(e *Entry, w *raw) {
-	e.Internal = strings.ToLower(e.Service.Text)
+	e.Internal, e.Program.At = strings.ToLower(e.Service.Text), w.program.At
 	if e.Internal == "auth" || e.Internal == "ident" {
 		p.uses(&identd, w.program.At)
 	}

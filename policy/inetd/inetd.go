@@ -86,7 +86,8 @@ type Entry struct {
 	// Class is a login class (freebsd).
 	Class Text
 
-	// Internal is the service that inetd serves itself, in lower case, "" for a program.
+	// Internal is the service that inetd serves itself, in lower case, "" for a program. That
+	// it does is said where Program stands.
 	Internal string
 	// Program is the path of what runs and Args its arguments, argv[0] first. Where the
 	// line has tcpd in front of it, this is what tcpd would run.

@@ -11,6 +11,7 @@ type text struct {
 	name  string
 	data  []byte
 	lines []int // offset of each line's first byte
+	last  Pos   // the last place asked for: the next one is most often behind it in the same line
 }
 
 func newText(s *Source) *text {
@@ -38,7 +39,14 @@ func (t *text) line(i int) int {
 
 func (t *text) pos(i int) Pos {
 	n := t.line(i)
-	return Pos{Line: n + 1, Column: utf8.RuneCount(t.data[t.lines[n]:i]) + 1, Byte: i}
+	p := Pos{Line: n + 1, Column: 1, Byte: t.lines[n]}
+	if t.last.Line == p.Line && t.last.Byte <= i {
+		p = t.last
+	}
+	p.Column += utf8.RuneCount(t.data[p.Byte:i])
+	p.Byte = i
+	t.last = p
+	return p
 }
 
 // at is the range of the bytes from start to end.

@@ -136,6 +136,47 @@ profile "login" {
   best_effort = ["files.log"]
 }
 
+# What an entry of inetd.conf has that no block extends: a program as inetd ran it, that
+# sees the system but its homes, and changes nothing of it. Private are /tmp, /proc and its processes; no
+# privilege comes back, and of root's powers none is left. Its network is its client.
+profile "classic" {
+  base   = profile.server
+  widens = ["files"]
+  files {
+    read = ["/etc", "/opt", "/srv", "/usr", "/var"]
+    exec = ["/sbin", "/usr/games", "/usr/libexec", "/usr/local", "/usr/sbin"]
+    # What a host lacks, its inetd did without.
+    optional = ["/bin", "/etc", "/lib", "/lib64", "/opt", "/sbin", "/srv", "/usr", "/usr/bin", "/usr/games", "/usr/lib", "/usr/libexec", "/usr/local", "/usr/sbin", "/usr/share", "/var"]
+  }
+}
+
+# The same for an entry with wait, which is handed the listening socket and takes its
+# clients, or answers its datagrams, by itself.
+profile "classic_wait" {
+  base   = profile.classic
+  widens = ["network", "syscalls"]
+  network { mode = "listener" }
+  syscalls { allow = ["@socket-accept"] }
+}
+
+# The same for a root program that lets somebody in as another user: telnetd, ftpd, login,
+# sshd. It becomes that user for good, opens terminals, and writes in homes and mailboxes
+# what that user may; nothing that it starts gets a privilege back.
+profile "classic_login" {
+  base         = profile.classic
+  widens       = ["capabilities", "files", "syscalls"]
+  because      = "it lets users in, and becomes them"
+  capabilities = ["CAP_CHOWN", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"]
+  files {
+    write    = ["/home", "/var/mail"]
+    optional = ["/home", "/var/mail"]
+    log      = true
+    pty      = true
+  }
+  syscalls { allow = ["@login", "chroot"] }
+  best_effort = ["files.log"]
+}
+
 # casemate-worker serving a builtin: a static Go program on the listening
 # sockets it is given, from which it answers datagrams to any address.
 profile "builtin" {

@@ -11,7 +11,7 @@ import (
 
 // collect sorts the top-level blocks by kind and name; nothing is evaluated.
 func (c *compiler) collect(b *hclsyntax.Body) {
-	kinds := []string{"policy", "locals", kindACL, kindLimit, kindProfile, kindService}
+	kinds := []string{"policy", "locals", kindInetd, kindACL, kindLimit, kindProfile, kindService}
 	for _, a := range sortedAttrs(b) {
 		next := "put it into a block: policy, locals, acl, limit, profile or service"
 		if slices.Contains(kinds, a.Name) {
@@ -31,6 +31,13 @@ func (c *compiler) collect(b *hclsyntax.Body) {
 		case "locals":
 			c.labels(blk, 0)
 			c.collectLocals(blk)
+		case kindInetd:
+			c.labels(blk, 0)
+			if c.inetd != nil {
+				c.twice(blk, c.inetd, "the inetd block")
+				continue
+			}
+			c.inetd = blk
 		case kindACL, kindLimit, kindProfile, kindService:
 			c.collectNamed(blk)
 		default:

@@ -9,6 +9,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/inetd"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -28,6 +29,12 @@ type compiler struct {
 	blocks map[string]map[string]*hclsyntax.Block // kind, name
 	order  map[string][]string                    // kind, names as written
 	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
+	inetd  *hclsyntax.Block                       // inetd { ... }
+	tables []inetd.Source                         // every inetd.conf
+
+	entryRules entries                  // what inetd { ... } says
+	entries    []*inetdEntry            // of all tables
+	byKey      map[string][]*inetdEntry // by what extends may say
 
 	acls     map[string]acl.List
 	limits   map[string]limit.Spec
@@ -84,12 +91,16 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 		c.collect(b)
 	}
 	if len(c.heads) == 0 {
-		c.report(codeMissing, hcl.Range{Filename: files[0].Name, Start: hcl.InitialPos, End: hcl.InitialPos},
-			"begin with: policy { edition = 1 }", "the policy block is missing")
+		next := "begin with: policy { edition = 1 }"
+		if len(bodies) == 0 {
+			next = "name a file of the policy beside it, with policy { edition = 1 } and inetd { acl = acl.anyone } or another acl"
+		}
+		c.report(codeMissing, hcl.Range{Filename: files[0].Name, Start: hcl.InitialPos, End: hcl.InitialPos}, next, "the policy block is missing")
 	}
 	p := &policy.Policy{}
 	c.policyBlock(p)
 	c.definitions()
+	c.readTables()
 	services := c.services()
 	c.advise(services)
 	c.assemble(p, services)
@@ -133,7 +144,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 		}
 		f.Data = bytes.TrimPrefix(f.Data, byteOrderMark)
 		c.sources[f.Name] = f.Data
-		if !c.precheck(f) {
+		if c.otherSource(f) || !c.precheck(f) {
 			continue
 		}
 		file, ds := hclsyntax.ParseConfig(f.Data, f.Name, hcl.InitialPos)
@@ -162,10 +173,11 @@ func (c *compiler) definitions() {
 	}
 }
 
+// services compiles the service blocks, and then the entries that none of them extends.
 func (c *compiler) services() []policy.Service {
 	var out []policy.Service
 	for _, name := range c.order[kindService] {
 		out = append(out, c.serviceBlock(name, c.blocks[kindService][name]))
 	}
-	return out
+	return append(out, c.unextended()...)
 }

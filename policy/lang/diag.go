@@ -19,6 +19,7 @@ const (
 	codeSize      = "CM101" // too large, too deep, or not text
 	codeSyntax    = "CM102" // not HCL
 	codeFeature   = "CM103" // HCL, but not part of the policy language
+	codeEntry     = "CM104" // a line of inetd.conf that cannot be read
 	codeBlock     = "CM201" // unknown block
 	codeAttr      = "CM202" // unknown attribute
 	codeDuplicate = "CM203" // the same thing twice
@@ -43,6 +44,8 @@ const (
 	codeUnreachable = "CM510"
 	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
 	codeOutlived    = "CM512" // warning: files that outlive the uid of user = "dynamic"
+	codeUnserved    = "CM513" // warning: an entry of inetd.conf that is not served
+	codeLoss        = "CM514" // warning: what an entry of inetd.conf says and nothing here does
 	codeHost        = "CM601" // warning: more than this host has
 	codeProgram     = "CM602" // what casemated does not serve, or cannot open, on this host
 	codeLibrary     = "CM603" // a program that does not find a library on this host

@@ -33,6 +33,21 @@ func (c *compiler) put(path string, rng hcl.Range) {
 	c.places[path] = rng
 }
 
+// drop forgets the places of a value and of all in it.
+func (c *compiler) drop(path string) {
+	delete(c.places, path)
+	for i := 0; ; i++ {
+		item := path + "." + strconv.Itoa(i)
+		if _, ok := c.places[item]; !ok {
+			break
+		}
+		delete(c.places, item)
+	}
+	for _, name := range []string{"mode", "owner", "group"} {
+		delete(c.places, path+"."+name)
+	}
+}
+
 // origins turns the places into Origins and says "default" for every value of
 // the policy that nobody wrote. It looks at one block at a time: the JSON of a
 // whole policy, taken apart, is a multiple of the policy.

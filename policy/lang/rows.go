@@ -141,6 +141,7 @@ var (
 	aclBlank     = sync.OnceValue(aclTable.blank)
 	limitBlank   = sync.OnceValue(limitTable.blank)
 	serviceBlank = sync.OnceValue(serviceTable.blank)
+	inetdBlank   = sync.OnceValue(inetdTable.blank)
 )
 
 // Reference is all blocks of the language with their attributes, but locals,
@@ -153,5 +154,5 @@ func Reference() []Block {
 			b.Blocks = []Block{syscallTable.shape(`rule "socket"`)}
 		}
 	}
-	return []Block{headTable.shape("policy"), list, limitTable.shape(`limit "NAME"`), profile, serviceTable.shape(`service "NAME"`)}
+	return []Block{headTable.shape("policy"), list, limitTable.shape(`limit "NAME"`), profile, serviceTable.shape(`service "NAME"`), inetdTable.shape("inetd")}
 }

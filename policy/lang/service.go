@@ -18,10 +18,13 @@ import (
 // serviceTable is service "NAME" { ... }.
 var serviceTable = table[policy.Service]{
 	{rows: []row[policy.Service]{
+		{extendsRow, nil},
 		{Attribute{Name: "listen", Example: `["tcp://:finger", "unix:/run/x.sock"]`, Doc: "addresses with their ports"},
 			listens},
 		{Attribute{Name: "command", Example: `["/usr/sbin/in.fingerd", "-w"]`, Doc: "the program and its arguments"},
 			list(func(s *policy.Service) *[]string { return &s.Command })},
+		{Attribute{Name: "argv0", Example: `"-sh"`, Program: true, Doc: "what the program is called by; absent: the base name of its path"},
+			word(func(s *policy.Service) *string { return &s.Argv0 })},
 		{Attribute{Name: "builtin", Example: `"echo"`, Instead: "command", Words: policy.Builtins, Doc: "what casemate-worker serves itself"},
 			word(func(s *policy.Service) *string { return &s.Builtin })},
 		{Attribute{Name: "answers", Example: `"200/s"`, Instead: "command", Unset: `"50/s"`, Bounds: fmt.Sprintf("at most %d/s, which is what all get together", limit.MaxAnswers), Doc: "of a builtin by udp to one network (/24, IPv6 /56), twice as many at once"},
@@ -81,22 +84,34 @@ var serviceTable = table[policy.Service]{
 	}},
 }
 
-// serviceBlock compiles a service. What the attributes mean together is for
-// Validate to judge.
+// serviceBlock compiles a service, over the entry that it extends. What the attributes
+// mean together is for Validate to judge.
 func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Service {
 	b := serviceTable.open(c, syn, "services."+name)
 	c.put(b.path+".name", syn.LabelRanges[0])
-	b.missing("listen", `write listen = ["tcp://:7979"]`)
 	s := serviceBlank()
 	s.Name = name
+	var e *inetdEntry
+	if b.has(extendsRow.Name) {
+		if e = b.extended(); e != nil {
+			c.entry(e, &s)
+			b.override(&s)
+		}
+		delete(c.places, b.join(extendsRow.Name)) // no value of the policy
+	} else {
+		b.missing("listen", `write listen = ["tcp://:7979"]`)
+	}
 	serviceTable.read(b, &s)
 	if s.Builtin != "" {
 		b.builtin(&s)
-	} else {
+	} else if !b.has(extendsRow.Name) {
 		b.missing("user", `write user = "nobody", or user = "dynamic" for a leased uid`)
 	}
-	if udp := func(l address.Listen) bool { return l.Datagram() && !l.Unix() }; !b.has("answers") && (s.Builtin == "" || !slices.ContainsFunc(s.Listen, udp)) {
+	if !b.has("answers") && !answers(&s) {
 		s.Answers = limit.Rate{}
+	}
+	if e != nil {
+		c.settle(e, &s)
 	}
 	usual := "default"
 	if s.Wait && s.Builtin == "" {
@@ -104,6 +119,36 @@ func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Servic
 	}
 	s.Limit, s.Profile = cmp.Or(s.Limit, usual), cmp.Or(s.Profile, "strict")
 	return s
+}
+
+// override takes back what an entry says and the block says otherwise.
+func (b *block) override(s *policy.Service) {
+	drop := func(name string) {
+		b.c.drop(b.join(name))
+	}
+	if b.has("command") || b.has("builtin") {
+		s.Command, s.Argv0, s.Builtin = nil, "", ""
+		drop("argv0")
+		drop("command")
+		drop("builtin")
+	}
+	if b.has("builtin") {
+		s.User, s.Group, s.Wait = "", "", false
+		drop("user")
+		drop("group")
+		drop("wait")
+	} else if b.has("command") && s.User == policy.Dynamic {
+		s.User = ""
+	}
+	if b.has("user") && !b.has("group") { // it was the group of the entry's user
+		s.Group = ""
+		drop("group")
+	}
+	if b.has("listen") {
+		s.Listen, s.Socket = nil, policy.Socket{}
+		drop("listen")
+		drop("socket")
+	}
 }
 
 // builtin says what a builtin has in place of the rows of programs: its worker
@@ -114,11 +159,21 @@ func (b *block) builtin(s *policy.Service) {
 			b.c.report(codeMeaning, a.NameRange, "remove "+r.Name, "a builtin has no %s: casemate-worker serves it", r.Name)
 		}
 	}
-	s.Wait, s.Stdio, s.EnvStyle = true, sandbox.StdioFDs, nil
-	s.Profile = cmp.Or(s.Profile, "builtin")
+	handOver(s)
 	if !b.has("user") {
 		s.User = policy.Dynamic
 	}
+}
+
+// handOver is what holds for the worker of every builtin.
+func handOver(s *policy.Service) {
+	s.Wait, s.Stdio, s.EnvStyle = true, sandbox.StdioFDs, nil
+	s.Profile = cmp.Or(s.Profile, "builtin")
+}
+
+// answers tells whether casemate-worker answers datagrams for s.
+func answers(s *policy.Service) bool {
+	return s.Builtin != "" && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
 }
 
 // environment reads env. Numbers and truth values are texts there.

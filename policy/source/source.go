@@ -14,7 +14,7 @@ import (
 	"casemate/policy"
 )
 
-// Read reads the policy at a path: a file, or every *.cm.hcl of a directory, as
+// Read reads the policy at a path: a file, or every *.cm.hcl and inetd.conf of a directory, as
 // policy.ReadOwnSources does. A file must be regular; neither it nor its
 // directory may be writable for everybody or for a group other than root's. The error is a
 // *policy.SourceError.

@@ -1,0 +1,58 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// inetdTopic is `casemate help inetd`: how a policy and an inetd.conf go together.
+func (a *app) inetdTopic() *cobra.Command {
+	return &cobra.Command{
+		Use:   "inetd",
+		Short: "How a policy extends an inetd.conf",
+		Long: `An inetd.conf among the sources is part of the policy, and of its digest:
+
+  casemate check /etc/casemate /etc/inetd.conf
+  casemated /etc/casemate /etc/inetd.conf
+
+A file is one by its name: inetd.conf, *.inetd (also in a directory of *.cm.hcl files), and
+every file of a directory inetd.d. Each entry is a service. It is called as its entry calls
+it (telnet); port-7971 where that is a number, run-x-sock where it is a path. Where several
+would be called the same, that of tcp keeps the name and the others have their protocol
+behind it (echo-udp), then their address. A program behind tcpd runs without it.
+
+A service block extends an entry: what the entry says holds unless the block says otherwise.
+
+  # telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd -h
+  service "telnet" {
+    extends = "telnet/tcp"           # service and protocol as the entry writes them, or
+    acl     = acl.office             # 192.0.2.1:telnet/tcp where lines differ in that alone
+    limit   = limit.public
+  }
+
+The inetd block says what entries get that no block extends, and what an extending block
+does not say: acl (an inetd admits everybody, casemate wants to hear it), limit, profile.
+With unextended = "refuse" an entry that no block extends is an error.
+
+  inetd { acl = acl.anyone }
+
+Without a profile a program has profile.classic: it sees the system and changes nothing of it,
+has a /tmp of its own and its client for a network. One with wait has classic_wait, and root
+programs that let users in (telnetd, ftpd, login, sshd and others) have classic_login. What is
+internal is the built-in of that name, which runs as nobody in particular. An entry's own limits
+hold as well as those of its limit block: of each number, the smaller one. The window of
+nowait.40 is a rate of 40/min that sheds what is over it; no entry is ever switched off.
+
+An entry with wait takes its clients itself: its acl must admit everybody, or a block extends
+it with wait = false.
+
+The dialects debian, openbsd, freebsd, netbsd, gnu and busybox are told apart by what only some
+of them write, else it is debian's; inetd { dialect = "openbsd" } says it. What the same words
+mean in them: tcp is both families for debian and IPv4 for the others; an indented line goes on
+with the entry above, but for gnu and busybox; quotes are freebsd's, netbsd's and gnu's; a unix
+socket has mode 0666 for debian and openbsd, and 0200 for freebsd.
+
+What cannot be understood is an error, with its line and column. A warning is an entry that is
+not served (RPC, tcpmux, raw sockets), and a word of one that does nothing here (login
+classes, accept filters, IPsec, sizes of buffers).
+
+explain and check show the line of every value.`,
+	}
+}

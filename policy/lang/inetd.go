@@ -1,0 +1,171 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"casemate/policy"
+	"casemate/policy/inetd"
+	"casemate/policy/suggest"
+	"casemate/policy/valid"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+const kindInetd = "inetd"
+
+// What unextended says of the entries that no service extends.
+const (
+	serveUnextended  = "serve"
+	refuseUnextended = "refuse"
+)
+
+// entries is what inetd { ... } says: what those entries get that no service
+// extends, and what those that one extends get where it says nothing.
+type entries struct {
+	acl, limit, profile string
+	dialect             string
+	unextended          string
+}
+
+// inetdTable is inetd { ... }.
+var inetdTable = table[entries]{{rows: []row[entries]{
+	{Attribute{Name: "acl", Example: "acl.office", Doc: "of entries whose service block names none; needed where no block extends an entry"},
+		reference(kindACL, func(e *entries) *string { return &e.acl })},
+	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.default. An entry with wait has limit.wait"},
+		reference(kindLimit, func(e *entries) *string { return &e.limit })},
+	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait or classic_login"},
+		reference(kindProfile, func(e *entries) *string { return &e.profile })},
+	{Attribute{Name: "dialect", Example: `"openbsd"`, Words: spelled(inetd.Dialects), Doc: "whose inetd.conf it is; absent: told apart by what only some of them write, else debian"},
+		choice(func(e *entries) *string { return &e.dialect })},
+	{Attribute{Name: "unextended", Example: `"refuse"`, Unset: `"serve"`, Words: []string{serveUnextended, refuseUnextended}, Doc: "refuse: an entry that no service block extends is an error"},
+		choice(func(e *entries) *string { return &e.unextended })},
+}}}
+
+// choice reads one of an attribute's words.
+func choice[T any](at func(*T) *string) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindString)
+		if ok && !slices.Contains(a.Words, v.s) {
+			b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "%s: %q is not known", a.Name, clip(v.s))
+		} else if ok {
+			*at(to) = v.s
+		}
+	}
+}
+
+// inetdEntry is one of an inetd.conf, and what becomes of it.
+type inetdEntry struct {
+	*inetd.Entry
+	extended string // the service block that extends it
+}
+
+// otherSource takes a source that is not of the policy language, by its name.
+func (c *compiler) otherSource(f policy.SourceFile) bool {
+	if !policy.IsTable(f.Name) {
+		return false
+	}
+	if len(f.Data) > policy.MaxSourceFile {
+		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", policy.MaxSourceFile)
+	}
+	c.tables = append(c.tables, inetd.Source(f))
+	return true
+}
+
+// readTables reads the inetd block and every inetd.conf.
+func (c *compiler) readTables() {
+	c.entryRules = inetdBlank()
+	if c.inetd != nil {
+		b := inetdTable.open(c, c.inetd, "")
+		inetdTable.read(b, &c.entryRules)
+		for _, r := range inetdTable[0].rows { // no values of the policy stand there
+			delete(c.places, r.Name)
+		}
+	}
+	t := inetd.Parse(c.tables, inetd.Dialect(c.entryRules.dialect))
+	for _, f := range t.Findings {
+		switch f.Level {
+		case inetd.Error:
+			c.report(codeEntry, hclRange(f.At), f.Next, "%s", f.Summary)
+		case inetd.Unserved:
+			c.warn(codeUnserved, hclRange(f.At), f.Next, "%s", f.Summary)
+		case inetd.Loss:
+			c.warn(codeLoss, hclRange(f.At), f.Next, "%s", f.Summary)
+		case inetd.Off: // a comment
+		}
+	}
+	if n := len(t.Entries); n > valid.MaxServices {
+		c.report(codeBounds, hclRange(t.Entries[valid.MaxServices].At), "serve fewer", "%d entries are more than the %d services that a policy may have", n, valid.MaxServices)
+		t.Entries = t.Entries[:valid.MaxServices]
+	}
+	c.entries = make([]*inetdEntry, len(t.Entries))
+	c.byKey = make(map[string][]*inetdEntry, len(t.Entries))
+	for i := range t.Entries {
+		e := &inetdEntry{Entry: &t.Entries[i]}
+		c.entries[i] = e
+		c.byKey[e.Key()] = append(c.byKey[e.Key()], e)
+		if full := e.Full(); full != e.Key() {
+			c.byKey[full] = append(c.byKey[full], e)
+		}
+	}
+}
+
+// hclRange is a place in an inetd.conf as diagnostics and origins take it.
+func hclRange(at inetd.Range) hcl.Range {
+	return hcl.Range{Filename: at.Filename, Start: hcl.Pos(at.Start), End: hcl.Pos(at.End)}
+}
+
+// extended finds the entry that a service block extends, or nil: reported.
+func (b *block) extended() *inetdEntry {
+	v, ok := b.typed(&extendsRow, kindString)
+	if !ok {
+		return nil
+	}
+	c, found := b.c, b.c.byKey[v.s]
+	switch {
+	case len(c.tables) == 0:
+		c.report(codeReference, v.rng, "name it beside this file, as casemate check POLICY /etc/inetd.conf", "no inetd.conf is among the sources, so nothing is %q", clip(v.s))
+	case len(found) == 0:
+		c.report(codeReference, v.rng, c.meantEntry(v.s), "no entry is %q", clip(v.s))
+	case len(found) > 1:
+		var names []string
+		for _, e := range found {
+			names = append(names, fmt.Sprintf("%q at %s", e.Full(), place(hclRange(e.At))))
+		}
+		next := "write one of them: " + strings.Join(names, ", ")
+		if slices.ContainsFunc(found[1:], func(e *inetdEntry) bool { return e.Full() == found[0].Full() }) {
+			next = "remove one of the lines: " + strings.Join(names, ", ")
+		}
+		c.report(codeReference, v.rng, next, "%d entries are %q", len(found), v.s)
+	case found[0].extended != "":
+		other := c.blocks[kindService][found[0].extended]
+		c.report(codeDuplicate, v.rng, "remove one of them; the first is at "+place(other.DefRange()), "service %q extends %q already", found[0].extended, v.s)
+	default:
+		found[0].extended = b.syn.Labels[0]
+		return found[0]
+	}
+	return nil
+}
+
+// meantEntry suggests an entry.
+func (c *compiler) meantEntry(s string) string {
+	if len(c.found) >= maxDiagnostics {
+		return "name an entry that exists"
+	}
+	keys := sortedKeys(c.byKey)
+	if !strings.Contains(s, "/") {
+		for _, protocol := range []string{"tcp", "udp", "tcp6", "udp6", "tcp4", "udp4", "tcp46", "unix"} {
+			if c.byKey[s+"/"+protocol] != nil {
+				return fmt.Sprintf("did you mean %q?", s+"/"+protocol)
+			}
+		}
+	}
+	if meant := suggest.Word(s, keys); meant != "" {
+		return fmt.Sprintf("did you mean %q?", meant)
+	}
+	if len(keys) == 0 {
+		return "the inetd.conf has no entry"
+	}
+	return "write service and protocol as the entry does: " + didYouMean(s, keys, "")
+}

@@ -1,0 +1,313 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/acl/limit"
+	"casemate/policy"
+)
+
+// table compiles a policy with an inetd.conf beside it.
+func withTable(text, conf string) (*policy.Document, []policy.Diagnostic) {
+	return Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + text)}, {Name: "/etc/inetd.conf", Data: []byte(conf)}})
+}
+
+const anyEntry = "inetd { acl = acl.anyone }\n"
+
+// mustTable is the policy, without an error.
+func mustTable(t *testing.T, text, conf string) *policy.Document {
+	t.Helper()
+	doc, ds := withTable(text, conf)
+	if doc == nil {
+		t.Fatal(show(ds))
+	}
+	return doc
+}
+
+// TestEntriesAreServices: what an entry says is what the service is, and its origins are its line.
+func TestEntriesAreServices(t *testing.T) {
+	doc := mustTable(t, anyEntry, `# the table
+telnet	stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd -h
+ident	stream tcp4 nowait nobody.nogroup /usr/sbin/identd identd
+tftp	dgram udp6 wait nobody /usr/sbin/in.tftpd in.tftpd /srv/tftp
+echo	stream tcp nowait root internal
+echo	dgram udp wait root internal
+7971	stream tcp nowait daemon /bin/cat
+/run/x.sock stream unix nowait daemon:adm /bin/cat cat
+127.0.0.1,[::1]:7972 stream tcp nowait daemon /bin/cat cat
+localhost:7973 stream tcp nowait daemon /bin/cat cat
+`)
+	for name, want := range map[string]string{
+		"telnet":     "[tcp://:23] [/usr/sbin/in.telnetd -h] root  wait=false classic_login default",
+		"ident":      "[tcp4://:113] [/usr/sbin/identd] nobody nogroup wait=false classic default",
+		"tftp":       "[udp6://:69] [/usr/sbin/in.tftpd /srv/tftp] nobody  wait=true classic_wait wait",
+		"echo":       "[tcp://:7] echo dynamic  wait=true builtin default",
+		"echo-udp":   "[udp://:7] echo dynamic  wait=true builtin default",
+		"port-7971":  "[tcp://:7971] [/bin/cat] daemon  wait=false classic default",
+		"run-x-sock": "[unix:/run/x.sock] [/bin/cat] daemon adm wait=false classic default",
+		"port-7972":  "[tcp://127.0.0.1:7972 tcp://[::1]:7972] [/bin/cat] daemon  wait=false classic default",
+		"port-7973":  "[tcp://127.0.0.1:7973 tcp://[::1]:7973] [/bin/cat] daemon  wait=false classic default",
+	} {
+		s := doc.Policy.Service(name)
+		if s == nil {
+			t.Errorf("no service %s", name)
+			continue
+		}
+		program := fmt.Sprint(s.Command)
+		if s.Builtin != "" {
+			program = s.Builtin
+		}
+		if got := fmt.Sprintf("%v %s %s %s wait=%v %s %s", s.Listen, program, s.User, s.Group, s.Wait, s.Profile, s.Limit); got != want || s.ACL != "anyone" {
+			t.Errorf("%s: %s, acl %s, want %s", name, got, s.ACL, want)
+		}
+	}
+	if n := len(doc.Policy.Services); n != 9 {
+		t.Errorf("%d services", n)
+	}
+	if s := doc.Policy.Service("run-x-sock").Socket; s.Mode != 0o666 || s.Owner != "daemon" || s.Group != "adm" {
+		t.Errorf("%+v", s)
+	}
+	for path, want := range map[string]string{
+		"services.telnet.listen":      "/etc/inetd.conf:2:1",
+		"services.telnet.wait":        "/etc/inetd.conf:2:19",
+		"services.telnet.user":        "/etc/inetd.conf:2:26",
+		"services.telnet.command.0":   "/etc/inetd.conf:2:46",
+		"services.telnet.command.1":   "/etc/inetd.conf:2:67",
+		"services.telnet.because":     "/etc/inetd.conf:2:26",
+		"services.telnet.acl":         "p.cm.hcl:2:15",
+		"services.telnet.dir":         "default",
+		"services.ident.group":        "/etc/inetd.conf:3:33",
+		"services.echo.builtin":       "/etc/inetd.conf:5:29",
+		"services.port-7972.listen.1": "/etc/inetd.conf:9:11",
+	} {
+		if got := doc.Origins.Lookup(path); got != want {
+			t.Errorf("%s is from %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestNamesOfEntries: a name depends on its own entry alone, unless another one is called the same.
+func TestNamesOfEntries(t *testing.T) {
+	const tail = " nowait nobody /bin/cat cat\n"
+	doc := mustTable(t, anyEntry, "127.0.0.2:finger stream tcp"+tail+"finger dgram udp"+tail+"127.0.0.1:finger stream tcp"+tail+
+		"7007 stream tcp"+tail+"/run/a dgram unix wait nobody /bin/cat cat\n")
+	var names []string
+	for _, s := range doc.Policy.Services {
+		names = append(names, s.Name)
+	}
+	if want := []string{"finger", "finger-tcp", "finger-udp", "port-7007", "run-a"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
+// TestExtends: the block says what the entry does not, or otherwise.
+func TestExtends(t *testing.T) {
+	const conf = `telnet stream tcp nowait.40 root:adm /usr/sbin/in.telnetd in.telnetd -h
+192.0.2.1:finger stream tcp nowait nobody /usr/sbin/in.fingerd in.fingerd
+192.0.2.2:finger stream tcp nowait nobody /usr/sbin/in.fingerd in.fingerd
+talk dgram udp wait nobody /usr/sbin/in.talkd in.talkd
+echo stream tcp nowait root internal
+`
+	doc := mustTable(t, anyEntry+`
+acl "office" {
+  allow { from = ["192.0.2.0/24"] }
+}
+service "far" {
+  extends = "telnet/tcp"
+  acl     = acl.office
+  limit   = limit.default
+  profile = profile.login
+  because = "old"
+}
+service "inside" {
+  extends = "192.0.2.1:finger/tcp"
+  command = ["/bin/cat", "/etc/motd"]
+  user    = "daemon"
+  listen  = ["tcp://:7979"]
+}
+service "talk" {
+  extends = "talk/udp"
+  wait    = false
+  acl     = acl.office
+}
+service "echoes" {
+  extends = "echo/tcp"
+  command = ["/bin/cat"]
+  user    = "daemon"
+}
+`, conf)
+	p := doc.Policy
+	far := p.Service("far")
+	if far.ACL != "office" || far.Profile != "login" || far.Limit != "far" || far.Because != "old" || far.User != "root" || far.Group != "adm" || far.Command[1] != "-h" {
+		t.Errorf("%+v", far)
+	}
+	l := p.Limit("far")
+	if l == nil || l.Rate != (limit.Rate{Events: 40, Per: time.Minute}) || l.Burst != 40 || l.Concurrent != 64 {
+		t.Errorf("%+v", l)
+	}
+	if s := p.Service("inside"); s.User != "daemon" || fmt.Sprint(s.Listen, s.Command) != "[tcp://:7979] [/bin/cat /etc/motd]" || s.ACL != "anyone" || s.Profile != "classic" {
+		t.Errorf("%+v", s)
+	}
+	if s := p.Service("talk"); s.Wait || s.ACL != "office" || s.Profile != "classic" || s.Limit != "default" {
+		t.Errorf("%+v", s)
+	}
+	if s := p.Service("echoes"); s.Builtin != "" || s.Wait || s.Command[0] != "/bin/cat" || s.User != "daemon" || s.Profile != "classic" || len(s.EnvStyle) == 0 {
+		t.Errorf("%+v", s)
+	}
+	if p.Service("finger-tcp") == nil || p.Service("telnet") != nil || p.Service("echo") != nil || len(p.Services) != 5 {
+		t.Errorf("%d services", len(p.Services))
+	}
+	for path, want := range map[string]string{
+		"services.far":              "p.cm.hcl:7:1",
+		"services.far.user":         "/etc/inetd.conf:1:29",
+		"services.far.acl":          "p.cm.hcl:9:13",
+		"services.far.wait":         "/etc/inetd.conf:1:19",
+		"limits.far.rate":           "/etc/inetd.conf:1:26",
+		"limits.far.session_ns":     "shipped/base.cm.hcl:22:16",
+		"services.inside.command.1": "p.cm.hcl:16:26",
+		"services.inside.listen.0":  "p.cm.hcl:18:14",
+	} {
+		if got := doc.Origins.Lookup(path); got != want {
+			t.Errorf("%s is from %s, want %s", path, got, want)
+		}
+	}
+}
+
+// TestLimitsOfEntries: of each number, the smaller of the entry's and the block's holds.
+func TestLimitsOfEntries(t *testing.T) {
+	doc := mustTable(t, `inetd {
+  acl   = acl.anyone
+  limit = limit.few
+}
+limit "few" {
+  concurrent = 5
+  rate       = "30/min"
+  burst      = 7
+  per_source { concurrent = 2 }
+}
+`, `7001 stream tcp nowait/9/100/1 nobody /bin/cat cat
+7002 stream tcp nowait/3 nobody /bin/cat cat
+7003 stream tcp nowait/0/0/0 nobody /bin/cat cat
+7004 dgram udp wait nobody /bin/cat cat
+`)
+	for name, want := range map[string]string{
+		"port-7001": "port-7001 5 30/1m0s 7 | 1 100/1m0s 100",
+		"port-7002": "port-7002 3 30/1m0s 7 | 2 0/0s 0",
+		"port-7003": "few 5 30/1m0s 7 | 2 0/0s 0",
+		"port-7004": "wait 0 50/1s 100 | 0 0/0s 0",
+	} {
+		l := doc.Policy.Limit(doc.Policy.Service(name).Limit)
+		s := l.PerSource
+		if got := fmt.Sprintf("%s %d %d/%s %d | %d %d/%s %d", l.Name, l.Concurrent, l.Rate.Events, l.Rate.Per, l.Burst, s.Concurrent, s.Rate.Events, s.Rate.Per, s.Burst); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if got := doc.Origins["limits.port-7001.per_source.rate"]; got != "/etc/inetd.conf:1:26" {
+		t.Errorf("per_source.rate is from %s", got)
+	}
+	if got := doc.Origins["limits.port-7001.concurrent"]; got != "p.cm.hcl:7:16" {
+		t.Errorf("concurrent is from %s", got)
+	}
+}
+
+// TestEntryDiagnostics: each mistake has one finding, where it stands, with a next step.
+func TestEntryDiagnostics(t *testing.T) {
+	const cat, tail = "7001 stream tcp nowait nobody /bin/cat cat\n", " nowait nobody /bin/cat cat\n"
+	block := func(extends string) string {
+		return anyEntry + "service \"x\" {\n  extends = " + extends + "\n}\n"
+	}
+	for _, tt := range []struct{ name, text, conf, code, at, summary, next string }{
+		{"no table", "", "", codeMeaning, "p.cm.hcl:1", "no service", ""},
+		{"nothing says who", "", cat, codeMissing, "/etc/inetd.conf:1", `nothing says who may connect`, "inetd { acl = acl.anyone }"},
+		{"nothing says who, in the block", "inetd {}\n", cat, codeMissing, "p.cm.hcl:2", "nothing says who may connect", "acl = acl.anyone"},
+		{"refused", "inetd {\n  unextended = \"refuse\"\n}\n", cat, codeMissing, "/etc/inetd.conf:1", `no service extends "7001/tcp"`, `write service "port-7001" { extends = "7001/tcp" ... }`},
+		{"no such entry", block(`"7010/tcp"`), cat, codeReference, "p.cm.hcl:4", `no entry is "7010/tcp"`, `did you mean "7001/tcp"?`},
+		{"no protocol", block(`"7001"`), cat, codeReference, "p.cm.hcl:4", `no entry is "7001"`, `did you mean "7001/tcp"?`},
+		{"not a text", block(`7001`), cat, codeType, "p.cm.hcl:4", "extends must be", `extends = "7001"`},
+		{"ambiguous", block(`"7001/tcp"`), "127.0.0.1:" + cat + "127.0.0.2:" + cat, codeReference, "p.cm.hcl:4", `2 entries are "7001/tcp"`, `write one of them: "127.0.0.1:7001/tcp" at /etc/inetd.conf:1:1`},
+		{"extended twice", block(`"7001/tcp"`) + "service \"y\" {\n  extends = \"7001/tcp\"\n}\n", cat, codeDuplicate, "p.cm.hcl:7", `service "x" extends "7001/tcp" already`, "p.cm.hcl:3:1"},
+		{"forgotten extends", anyEntry + one("")[len(head):], strings.Replace(cat, "7001", "79", 1), codeMeaning, "p.cm.hcl:4", "already taken", "/etc/inetd.conf:1:1"},
+		{"name of a block", anyEntry + strings.Replace(one("")[len(head):], `"s"`, `"finger"`, 1), "127.0.0.1:finger dgram udp wait nobody /bin/cat cat\n", codeDuplicate, "/etc/inetd.conf:1", `service "finger" does not extend the entry of its name`, `write extends = "finger/udp" there`},
+		{"acl of wait", "acl \"a\" {\n}\ninetd { acl = acl.a }\n", "7001 dgram udp wait nobody /bin/cat cat\n", codeMeaning, "/etc/inetd.conf:1", `acl.a is not enforceable for "7001/udp"`, "wait = false"},
+		{"unknown port", anyEntry, "fingre stream tcp" + tail, codeEntry, "/etc/inetd.conf:1", `port "fingre" is not known`, `did you mean "finger"`},
+		{"no port", anyEntry, "70000 stream tcp" + tail, codeEntry, "/etc/inetd.conf:1", "there is no port 70000", ""},
+		{"host name", anyEntry, "www.example.org:79 stream tcp" + tail, codeEntry, "/etc/inetd.conf:1", `"www.example.org" is no address`, ""},
+		{"wrong family", anyEntry, "[2001:db8::1]:79 stream tcp4" + tail, codeValue, "/etc/inetd.conf:1", "2001:db8::1 cannot be listened on by tcp4", ""},
+		{"unclean path", anyEntry, "79 stream tcp nowait nobody /bin/../cat cat\n", codeMeaning, "/etc/inetd.conf:1", "not an absolute, clean path", ""},
+		{"syntax", anyEntry, cat + "finger strem tcp" + tail, codeEntry, "/etc/inetd.conf:2", `no type of socket "strem"`, "did you mean stream?"},
+		{"two blocks", anyEntry + anyEntry, cat, codeDuplicate, "p.cm.hcl:3", "the inetd block is there twice", ""},
+		{"dialect", "inetd {\n  acl = acl.anyone\n  dialect = \"opendsb\"\n}\n", cat, codeValue, "p.cm.hcl:4", `"opendsb" is not known`, "did you mean openbsd?"},
+		{"unextended", "inetd {\n  acl = acl.anyone\n  unextended = \"deny\"\n}\n", cat, codeValue, "p.cm.hcl:4", `"deny" is not known`, "refuse"},
+		{"attribute", "inetd {\n  acl = acl.anyone\n  profil = profile.line\n}\n", cat, codeAttr, "p.cm.hcl:4", `no attribute "profil"`, "did you mean profile?"},
+		{"unserved", anyEntry, cat + "rstatd/1-3 dgram rpc/udp wait nobody /d d\n", codeUnserved, "/etc/inetd.conf:2", "is not served", ""},
+		{"loss", anyEntry, "finger stream tcp nowait nobody/daemon /d d\n", codeLoss, "/etc/inetd.conf:1", "login class", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			files := []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + tt.text)}}
+			if tt.conf != "" {
+				files = append(files, policy.SourceFile{Name: "/etc/inetd.conf", Data: []byte(tt.conf)})
+			}
+			doc, ds := Compile(files)
+			if warning := tt.code == codeUnserved || tt.code == codeLoss; (doc != nil) != warning {
+				t.Errorf("document: %v", doc != nil)
+			}
+			if len(ds) != 1 {
+				t.Fatalf("%d findings: %s", len(ds), show(ds))
+			}
+			if d := ds[0]; d.Code != tt.code || fmt.Sprintf("%s:%d", d.File, d.Line) != tt.at || !strings.Contains(d.Summary, tt.summary) || !strings.Contains(d.Detail, tt.next) {
+				t.Errorf("got %s\nwant %s at %s: %s: %s", show(ds), tt.code, tt.at, tt.summary, tt.next)
+			}
+		})
+	}
+	if _, ds := Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + block(`"7001/tcp"`))}}); len(ds) != 1 || !strings.Contains(ds[0].Summary, "no inetd.conf is among the sources") {
+		t.Error(show(ds))
+	}
+	if _, ds := Compile([]policy.SourceFile{{Name: "/etc/inetd.conf", Data: []byte(cat)}}); len(ds) == 0 || !strings.Contains(show(ds), "name a file of the policy beside it") {
+		t.Error(show(ds))
+	}
+}
+
+// TestTableIsBounded: the bounds of sources hold for an inetd.conf too, and one of
+// errors alone is answered soon.
+func TestTableIsBounded(t *testing.T) {
+	if _, ds := withTable(anyEntry, strings.Repeat("#", policy.MaxSourceFile+1)); len(ds) != 1 || ds[0].Code != codeSize {
+		t.Error(show(ds))
+	}
+	start := time.Now()
+	for _, conf := range []string{strings.Repeat("x\n", policy.MaxSourceFile/2), strings.Repeat("a on \n", policy.MaxSourceFile/6), "svc stream tcp nowait nobody /d d" + strings.Repeat("\n a", policy.MaxSourceFile/4),
+		strings.Repeat("7 stream tcp nowait nobody /d\n", policy.MaxSourceFile/32), "s on args = " + strings.Repeat("\"a\" ", policy.MaxSourceFile/5)} {
+		if doc, ds := withTable(anyEntry, conf); doc != nil || len(ds) == 0 || len(ds) > maxDiagnostics {
+			t.Errorf("%.40q: %d findings", conf, len(ds))
+		}
+	}
+	if took := time.Since(start); took > 60*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// bulkTable is an inetd.conf of 1,000 entries and a policy that extends 200 of them.
+func bulkTable() []policy.SourceFile {
+	var text, conf strings.Builder
+	text.WriteString(head + anyEntry + "acl \"office\" {\n  allow { from = [\"192.0.2.0/24\"] }\n}\n")
+	for i := range 1000 {
+		fmt.Fprintf(&conf, "%d\tstream\ttcp\tnowait.%d\tdaemon\t/usr/sbin/tcpd\t/usr/sbin/in.d%d -x %d\n", 10000+i, 100+i, i, i)
+		if i%5 == 0 {
+			fmt.Fprintf(&text, "service \"s%d\" {\n  extends = \"%d/tcp\"\n  acl     = acl.office\n  profile = profile.line\n}\n", i, 10000+i)
+		}
+	}
+	return []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(text.String())}, {Name: "inetd.conf", Data: []byte(conf.String())}}
+}
+
+// BenchmarkCompileTable is check of 1,000 entries and 200 blocks that extend some.
+func BenchmarkCompileTable(b *testing.B) {
+	files := bulkTable()
+	for b.Loop() {
+		if doc, ds := Compile(files); doc == nil || len(doc.Policy.Services) != 1000 {
+			b.Fatal(show(ds))
+		}
+	}
+}
