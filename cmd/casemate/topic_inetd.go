@@ -33,6 +33,9 @@ With unextended = "refuse" an entry that no block extends is an error.
 
   inetd { acl = acl.anyone }
 
+With hosts_access = true in place of acl, hosts.allow and hosts.deny among the sources decide for
+each entry as tcpd would, by the name of its program. A line that a policy cannot say is an error.
+
 Without a profile a program has profile.classic: it sees the system and changes nothing of it,
 has a /tmp of its own and its client for a network. One with wait has classic_wait, and root
 programs that let users in (telnetd, ftpd, login, sshd and others) have classic_login. What is

@@ -32,6 +32,7 @@ type compiler struct {
 	inetd  *hclsyntax.Block                       // inetd { ... }
 	tables []inetd.Source                         // every inetd.conf
 
+	hosts      hosts
 	entryRules entries                  // what inetd { ... } says
 	entries    []*inetdEntry            // of all tables
 	byKey      map[string][]*inetdEntry // by what extends may say

@@ -39,7 +39,7 @@ func (c *compiler) unextended() (out []policy.Service) {
 		case refused:
 			c.report(codeMissing, at, fmt.Sprintf("write service %q { extends = %q ... }", names[i], c.shortest(e)), `no service extends %q, and inetd { unextended = "refuse" }`, c.shortest(e))
 			continue
-		case c.entryRules.acl == "" && !asked:
+		case c.entryRules.acl == "" && !c.entryRules.hostsAccess && !asked:
 			asked = true
 			rng, next := at, "write inetd { acl = acl.anyone }, as an inetd does, or another acl"
 			if c.inetd != nil {
@@ -265,10 +265,17 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 	take := func(name, value string, to *string) {
 		if *to == "" && value != "" {
 			*to = value
-			c.put(at+"."+name, c.inetd.Body.Attributes[name].Expr.Range())
+			field := name
+			if name == "hosts_access" {
+				field = kindACL
+			}
+			c.put(at+"."+field, c.inetd.Body.Attributes[name].Expr.Range())
 		}
 	}
 	take("acl", rules.acl, &s.ACL)
+	if rules.hostsAccess && s.ACL == "" {
+		take("hosts_access", c.hostsACL(e, s), &s.ACL)
+	}
 	program := s.Builtin == ""
 	if !s.Wait || !program {
 		take("limit", rules.limit, &s.Limit)
@@ -293,12 +300,14 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 // unenforced reports an acl of all entries for one whose program accepts by itself.
 func (c *compiler) unenforced(e *inetdEntry, s *policy.Service) {
 	l := c.list(s.ACL)
-	if l == nil || l.AllowsAll() || c.entryRules.acl != s.ACL {
+	if l == nil || l.AllowsAll() || c.inetd == nil {
 		return
 	}
-	if rng := c.near("services." + s.Name + ".acl"); c.inetd != nil && within(rng.Filename, c.inetd.DefRange().Filename) && rng == c.inetd.Body.Attributes["acl"].Expr.Range() {
-		c.report(codeMeaning, hclRange(e.WaitAt), fmt.Sprintf("write service %q { extends = %q ... } with wait = false, or with acl = acl.anyone", s.Name, c.shortest(e)),
-			"acl.%s is not enforceable for %q, whose program accepts its clients itself", s.ACL, c.shortest(e))
+	for _, name := range []string{"acl", "hosts_access"} {
+		if a := c.inetd.Body.Attributes[name]; a != nil && c.places["services."+s.Name+"."+"acl"] == a.Expr.Range() {
+			c.report(codeMeaning, hclRange(e.WaitAt), fmt.Sprintf("write service %q { extends = %q ... } with wait = false, or with acl = acl.anyone", s.Name, c.shortest(e)),
+				"%s of inetd is not enforceable for %q, whose program accepts its clients itself", name, c.shortest(e))
+		}
 	}
 }
 

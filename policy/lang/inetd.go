@@ -27,12 +27,15 @@ type entries struct {
 	acl, limit, profile string
 	dialect             string
 	unextended          string
+	hostsAccess         bool
 }
 
 // inetdTable is inetd { ... }.
 var inetdTable = table[entries]{{rows: []row[entries]{
 	{Attribute{Name: "acl", Example: "acl.office", Doc: "of entries whose service block names none; needed where no block extends an entry"},
 		reference(kindACL, func(e *entries) *string { return &e.acl })},
+	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too"},
+		flag(true, func(e *entries) *bool { return &e.hostsAccess })},
 	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.default. An entry with wait has limit.wait"},
 		reference(kindLimit, func(e *entries) *string { return &e.limit })},
 	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait or classic_login"},
@@ -64,7 +67,7 @@ type inetdEntry struct {
 // otherSource takes a source that is not of the policy language, by its name.
 func (c *compiler) otherSource(f policy.SourceFile) bool {
 	if !policy.IsTable(f.Name) {
-		return false
+		return c.hostsSource(f)
 	}
 	if len(f.Data) > policy.MaxSourceFile {
 		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", policy.MaxSourceFile)
@@ -83,6 +86,7 @@ func (c *compiler) readTables() {
 			delete(c.places, r.Name)
 		}
 	}
+	c.readHosts()
 	t := inetd.Parse(c.tables, inetd.Dialect(c.entryRules.dialect))
 	for _, f := range t.Findings {
 		switch f.Level {

@@ -221,7 +221,6 @@ func TestEntryDiagnostics(t *testing.T) {
 		return anyEntry + "service \"x\" {\n  extends = " + extends + "\n}\n"
 	}
 	for _, tt := range []struct{ name, text, conf, code, at, summary, next string }{
-		{"no table", "", "", codeMeaning, "p.cm.hcl:1", "no service", ""},
 		{"nothing says who", "", cat, codeMissing, "/etc/inetd.conf:1", `nothing says who may connect`, "inetd { acl = acl.anyone }"},
 		{"nothing says who, in the block", "inetd {}\n", cat, codeMissing, "p.cm.hcl:2", "nothing says who may connect", "acl = acl.anyone"},
 		{"refused", "inetd {\n  unextended = \"refuse\"\n}\n", cat, codeMissing, "/etc/inetd.conf:1", `no service extends "7001/tcp"`, `write service "port-7001" { extends = "7001/tcp" ... }`},
@@ -232,7 +231,7 @@ func TestEntryDiagnostics(t *testing.T) {
 		{"extended twice", block(`"7001/tcp"`) + "service \"y\" {\n  extends = \"7001/tcp\"\n}\n", cat, codeDuplicate, "p.cm.hcl:7", `service "x" extends "7001/tcp" already`, "p.cm.hcl:3:1"},
 		{"forgotten extends", anyEntry + one("")[len(head):], strings.Replace(cat, "7001", "79", 1), codeMeaning, "p.cm.hcl:4", "already taken", "/etc/inetd.conf:1:1"},
 		{"name of a block", anyEntry + strings.Replace(one("")[len(head):], `"s"`, `"finger"`, 1), "127.0.0.1:finger dgram udp wait nobody /bin/cat cat\n", codeDuplicate, "/etc/inetd.conf:1", `service "finger" does not extend the entry of its name`, `write extends = "finger/udp" there`},
-		{"acl of wait", "acl \"a\" {\n}\ninetd { acl = acl.a }\n", "7001 dgram udp wait nobody /bin/cat cat\n", codeMeaning, "/etc/inetd.conf:1", `acl.a is not enforceable for "7001/udp"`, "wait = false"},
+		{"acl of wait", "acl \"a\" {\n}\ninetd { acl = acl.a }\n", "7001 dgram udp wait nobody /bin/cat cat\n", codeMeaning, "/etc/inetd.conf:1", `acl of inetd is not enforceable for "7001/udp"`, "wait = false"},
 		{"unknown port", anyEntry, "fingre stream tcp" + tail, codeEntry, "/etc/inetd.conf:1", `port "fingre" is not known`, `did you mean "finger"`},
 		{"no port", anyEntry, "70000 stream tcp" + tail, codeEntry, "/etc/inetd.conf:1", "there is no port 70000", ""},
 		{"host name", anyEntry, "www.example.org:79 stream tcp" + tail, codeEntry, "/etc/inetd.conf:1", `"www.example.org" is no address`, ""},
@@ -268,6 +267,66 @@ func TestEntryDiagnostics(t *testing.T) {
 	}
 	if _, ds := Compile([]policy.SourceFile{{Name: "/etc/inetd.conf", Data: []byte(cat)}}); len(ds) == 0 || !strings.Contains(show(ds), "name a file of the policy beside it") {
 		t.Error(show(ds))
+	}
+}
+
+// TestHostsAccess: hosts.allow and hosts.deny decide for each entry as tcpd would, and
+// explain their lines.
+func TestHostsAccess(t *testing.T) {
+	compiled := func(text, allow, deny string) (*policy.Document, []policy.Diagnostic) {
+		files := []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + text)}, {Name: "/etc/inetd.conf", Data: []byte(`telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd
+finger stream tcp nowait nobody /usr/sbin/tcpd in.fingerd
+ident stream tcp nowait nobody /usr/sbin/identd identd
+echo stream tcp nowait root internal
+`)}}
+		if allow != "" {
+			files = append(files, policy.SourceFile{Name: "/etc/hosts.allow", Data: []byte(allow)})
+		}
+		if deny != "" {
+			files = append(files, policy.SourceFile{Name: "/etc/hosts.deny", Data: []byte(deny)})
+		}
+		return Compile(files)
+	}
+	const asked = "inetd { hosts_access = true }\n"
+	doc, ds := compiled(asked+"service \"open\" {\n  extends = \"echo/tcp\"\n  acl = acl.anyone\n}\n", "in.telnetd: 192.0.2.\n113: 198.51.100.7\n", "# all else\nALL: ALL\n")
+	if doc == nil {
+		t.Fatal(show(ds))
+	}
+	p := doc.Policy
+	for name, want := range map[string]string{
+		"telnet": "hosts-in-telnetd allow [192.0.2.0/24] deny [any]",
+		"finger": "hosts-in-fingerd deny [any]",
+		"ident":  "hosts-identd allow [198.51.100.7] deny [any]",
+		"open":   "anyone allow [any]",
+	} {
+		l := p.ACL(p.Service(name).ACL)
+		got := l.Name
+		for _, r := range l.Rules {
+			got += fmt.Sprintf(" %s %v", r.Verdict, r.From)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	for path, want := range map[string]string{
+		"acls.hosts-in-telnetd.rules.0": "/etc/hosts.allow:1:1",
+		"acls.hosts-in-telnetd.rules.1": "/etc/hosts.deny:2:1",
+		"services.telnet.acl":           "p.cm.hcl:2:24",
+	} {
+		if got := doc.Origins.Lookup(path); got != want {
+			t.Errorf("%s is from %s, want %s", path, got, want)
+		}
+	}
+	for _, tt := range []struct{ text, allow, deny, at, summary string }{
+		{asked, "", "", "p.cm.hcl:2", "neither hosts.allow nor hosts.deny is among the sources"},
+		{anyEntry, "", "ALL: ALL\n", "/etc/hosts.deny:1", "nothing asks /etc/hosts.deny"},
+		{"inetd {\n  acl = acl.anyone\n  hosts_access = true\n}\n", "", "ALL: ALL\n", "p.cm.hcl:4", "acl and hosts_access both say"},
+		{asked, "ALL: @group\n", "ALL: ALL\n", "/etc/hosts.allow:1", "@group"},
+	} {
+		doc, ds := compiled(tt.text, tt.allow, tt.deny)
+		if doc != nil || len(ds) == 0 || fmt.Sprintf("%s:%d", ds[0].File, ds[0].Line) != tt.at || !strings.Contains(ds[0].Summary, tt.summary) {
+			t.Errorf("want %s at %s: %s", tt.summary, tt.at, show(ds))
+		}
 	}
 }
 

@@ -76,6 +76,9 @@ func TestRowsAreRead(t *testing.T) {
 			if a.Name == extendsRow.Name {
 				files = append(files, policy.SourceFile{Name: "inetd.conf", Data: []byte("telnet stream tcp nowait nobody /bin/cat cat\n")})
 			}
+			if a.Name == "hosts_access" {
+				files = append(files, policy.SourceFile{Name: "hosts.deny", Data: []byte("ALL: ALL\n")})
+			}
 			doc, ds := Compile(files)
 			for _, d := range ds {
 				if d.Severity == policy.SeverityError && (d.Code < codeMeaning || strings.Contains(d.Summary, "out of range") || strings.Contains(d.Summary, "not known")) {

@@ -1,0 +1,123 @@
+package lang
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+
+	"casemate/policy"
+	"casemate/policy/hostsaccess"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// hosts is hosts.allow and hosts.deny among the sources, and the acls that they came to.
+type hosts struct {
+	allow, deny *hostsaccess.Table
+	rules       *hostsaccess.Rules
+	acls        map[string]string // name by the JSON of its list
+}
+
+// hostsSource takes hosts.allow and hosts.deny.
+func (c *compiler) hostsSource(f policy.SourceFile) bool {
+	to := map[string]**hostsaccess.Table{"hosts.allow": &c.hosts.allow, "hosts.deny": &c.hosts.deny}[path.Base(f.Name)]
+	switch {
+	case to == nil:
+		return false
+	case *to != nil:
+		c.report(codeDuplicate, at(f, 0), "name one of them", "there is %s already", (*to).Name)
+	default:
+		*to = hostsaccess.Parse(f.Name, f.Data)
+	}
+	return true
+}
+
+// readHosts says both tables as rules, where entries ask them.
+func (c *compiler) readHosts() {
+	rules := &c.entryRules
+	for _, t := range []*hostsaccess.Table{c.hosts.allow, c.hosts.deny} {
+		if t != nil && !rules.hostsAccess {
+			c.report(codeMeaning, c.lineOf(t.Name, 1), "write inetd { hosts_access = true }, or leave the file out", "nothing asks %s", t.Name)
+		}
+	}
+	if !rules.hostsAccess {
+		return
+	}
+	rng := c.inetd.Body.Attributes["hosts_access"].Expr.Range()
+	switch {
+	case rules.acl != "":
+		c.report(codeMeaning, rng, "remove one of the two; a service block may name an acl of its own", "acl and hosts_access both say who may connect to the entries")
+	case c.hosts.allow == nil && c.hosts.deny == nil:
+		c.report(codeMissing, rng, "name them beside this file, as casemate check POLICY /etc/inetd.conf /etc/hosts.allow /etc/hosts.deny", "neither hosts.allow nor hosts.deny is among the sources")
+	}
+	c.hosts.rules = hostsaccess.Translate(c.hosts.allow, c.hosts.deny)
+	c.hosts.acls = map[string]string{}
+	for _, f := range c.hosts.rules.Faults {
+		if f.Kind == hostsaccess.Lost {
+			c.report(codeEntry, c.lineOf(f.File, f.Line), f.Instead, "%s", f.What)
+		} else {
+			c.warn(codeLoss, c.lineOf(f.File, f.Line), f.Instead, "%s", f.What)
+		}
+	}
+}
+
+// hostsACL is the acl that the tables come to for an entry: the daemon is called as
+// its program is, and an internal service by its own name.
+func (c *compiler) hostsACL(e *inetdEntry, s *policy.Service) string {
+	daemon, port := e.Internal, 0
+	if daemon == "" {
+		daemon = path.Base(e.Args[0].Text)
+	}
+	if len(s.Listen) > 0 {
+		port = int(s.Listen[0].Port)
+	}
+	l, origins := c.hosts.rules.List(daemon, port)
+	key, err := json.Marshal(l)
+	if err != nil {
+		return ""
+	}
+	if name, ok := c.hosts.acls[string(key)]; ok {
+		return name
+	}
+	name := nameOf("hosts-"+daemon, "")
+	for n := 2; c.knows(kindACL, name) || c.hasACL(name); n++ {
+		name = nameOf("hosts-"+daemon, fmt.Sprintf("-%d", n))
+	}
+	l.Name = name
+	at := "acls." + name
+	rng := c.inetd.Body.Attributes["hosts_access"].Expr.Range()
+	c.put(at, rng)
+	c.put(at+".name", rng)
+	c.put(at+".default", rng)
+	c.inner[at] = true
+	for i, o := range origins {
+		line := max(o.Table.Broken, 1)
+		if o.Rule != nil {
+			line = o.Rule.Line
+		}
+		c.put(fmt.Sprintf("%s.rules.%d", at, i), c.lineOf(o.Table.Name, line))
+	}
+	c.acls[name], c.hosts.acls[string(key)] = l, name
+	return name
+}
+
+func (c *compiler) hasACL(name string) bool { _, ok := c.acls[name]; return ok }
+
+// lineOf is the range of a line of a source.
+func (c *compiler) lineOf(file string, line int) hcl.Range {
+	text, start := c.sources[file], 0
+	for n := 1; n < line && start < len(text); n++ {
+		i := bytes.IndexByte(text[start:], '\n')
+		if i < 0 {
+			break
+		}
+		start += i + 1
+	}
+	end := len(text)
+	if i := strings.IndexByte(string(text[start:]), '\n'); i >= 0 {
+		end = start + i
+	}
+	return hcl.Range{Filename: file, Start: hcl.Pos{Line: line, Column: 1, Byte: start}, End: hcl.Pos{Line: line, Column: end - start + 1, Byte: end}}
+}
