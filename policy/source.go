@@ -133,8 +133,7 @@ func SourceNames(dir *os.File) (names []string, err error) {
 	}
 	slices.Sort(entries)
 	for _, name := range entries {
-		full := filepath.Join(dir.Name(), name)
-		if !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, SourceSuffix) || IsTable(full)) {
+		if full := filepath.Join(dir.Name(), name); !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, SourceSuffix) || IsTable(full)) {
 			names = append(names, full)
 		}
 	}

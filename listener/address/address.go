@@ -15,44 +15,35 @@ import (
 	"strings"
 )
 
-// network is one word that a listen address may begin with.
-type network struct {
-	word string
+// Network is one word that a listen address may begin with.
+type Network struct {
+	Word string
 	// opens are the networks of the sockets it stands for, IPv4 first.
 	opens    []string
 	datagram bool
 	path     bool // it has a path in place of an address and a port
 }
 
-// networks is the table: a new one is a row here and its socket in package listener.
-var networks = []network{
-	{word: "tcp", opens: []string{"tcp4", "tcp6"}},
-	{word: "tcp4", opens: []string{"tcp4"}},
-	{word: "tcp6", opens: []string{"tcp6"}},
-	{word: "udp", opens: []string{"udp4", "udp6"}, datagram: true},
-	{word: "udp4", opens: []string{"udp4"}, datagram: true},
-	{word: "udp6", opens: []string{"udp6"}, datagram: true},
-	{word: "unix", opens: []string{"unix"}, path: true},
-	{word: "unixgram", opens: []string{"unixgram"}, datagram: true, path: true},
-	{word: "unixpacket", opens: []string{"unixpacket"}, path: true},
-}
-
-// Networks are the words a listen address may begin with.
-func Networks() []string {
-	words := make([]string, len(networks))
-	for i, n := range networks {
-		words[i] = n.word
-	}
-	return words
+// Networks is the table: a new one is a row here and its socket in package listener.
+var Networks = []Network{
+	{Word: "tcp", opens: []string{"tcp4", "tcp6"}},
+	{Word: "tcp4", opens: []string{"tcp4"}},
+	{Word: "tcp6", opens: []string{"tcp6"}},
+	{Word: "udp", opens: []string{"udp4", "udp6"}, datagram: true},
+	{Word: "udp4", opens: []string{"udp4"}, datagram: true},
+	{Word: "udp6", opens: []string{"udp6"}, datagram: true},
+	{Word: "unix", opens: []string{"unix"}, path: true},
+	{Word: "unixgram", opens: []string{"unixgram"}, datagram: true, path: true},
+	{Word: "unixpacket", opens: []string{"unixpacket"}, path: true},
 }
 
 // lookup finds a word's row; an unknown word has one that opens nothing.
-func lookup(word string) network {
-	i := slices.IndexFunc(networks, func(n network) bool { return n.word == word })
+func lookup(word string) Network {
+	i := slices.IndexFunc(Networks, func(n Network) bool { return n.Word == word })
 	if i < 0 {
-		return network{}
+		return Network{}
 	}
-	return networks[i]
+	return Networks[i]
 }
 
 // MaxPorts is how many ports one listen address may cover.
@@ -68,7 +59,7 @@ func Unprintable(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }
 // Listen is one listen address as a policy names it. Package spell makes it of what
 // people write; one that is Valid keeps what the fields promise.
 type Listen struct {
-	// Network is one of Networks. tcp and udp without Addr mean both families:
+	// Network is the Word of one of Networks. tcp and udp without Addr mean both families:
 	// one IPv4 and one v6-only IPv6 socket.
 	Network string
 	// Addr is the local address; the zero Addr is the wildcard.
@@ -117,7 +108,7 @@ func (l Listen) Valid() bool {
 	}
 	family := func(opens string) bool { return strings.HasSuffix(opens, "4") == a.Is4() }
 	fits := !a.IsValid() || slices.ContainsFunc(n.opens, family) && a.Zone() == "" && !a.Is4In6() && !a.IsMulticast() && !a.IsUnspecified()
-	return n.word != "" && fits && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
+	return n.Word != "" && fits && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
 }
 
 // MarshalText is String: the compiled policy holds listen addresses as text.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casemate/listener/address"
+	"casemate/listener/address/spell"
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/sandbox"
@@ -160,7 +161,7 @@ func TestLogNeedsLandlock(t *testing.T) {
 			p = *shippedProfile(t, p.Name)
 		}
 	}
-	for _, other := range address.Networks() {
+	for _, other := range spell.Networks() {
 		s := policy.Service{Command: []string{"/bin/true"}, Listen: []address.Listen{{Network: "tcp"}, {Network: other}}}
 		if want := !s.Listen[1].Datagram(); s.Syslog(shippedProfile(t, "login")) != want || s.Syslog(shippedProfile(t, "server")) {
 			t.Errorf("tcp and %s: has a /dev/log: %v", other, !want)

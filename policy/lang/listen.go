@@ -22,8 +22,8 @@ func parseListen(s string) (address.Listen, *badValue) {
 	next := bad.Next
 	if meant := meantListen(s); meant != "" {
 		next = fmt.Sprintf("write %q", meant)
-	} else if word, _, ok := strings.Cut(s, ":"); ok && !slices.Contains(address.Networks(), word) {
-		next = didYouMean(word, address.Networks(), "")
+	} else if word, _, ok := strings.Cut(s, ":"); ok && !slices.Contains(spell.Networks(), word) {
+		next = didYouMean(word, spell.Networks(), "")
 	} else if i := strings.LastIndexByte(s, ':'); strings.HasPrefix(bad.Summary, "port ") {
 		next = portHint(s[i+1:], next)
 	}
@@ -40,7 +40,7 @@ func meantListen(s string) string {
 		return parsed(network + ":" + path.Join("/", rest))
 	}
 	network, rest := "tcp", s
-	for _, word := range address.Networks() {
+	for _, word := range spell.Networks() {
 		for _, sep := range []string{"://", ":", "/"} {
 			if after, ok := strings.CutPrefix(s, word+sep); ok && (word[0] == 't' || word[0] == 'u' && word[1] == 'd') {
 				network, rest = word, after

@@ -23,6 +23,15 @@ func bad(next, format string, args ...any) *Error {
 	return &Error{Summary: fmt.Sprintf(format, args...), Next: next}
 }
 
+// Networks are the words a listen address may begin with.
+func Networks() []string {
+	words := make([]string, len(address.Networks))
+	for i, n := range address.Networks {
+		words[i] = n.Word
+	}
+	return words
+}
+
 // Parse reads a listen address:
 //
 //	tcp://:79  tcp://:7000-7010  tcp4://192.0.2.1:79  tcp6://[::1]:79
@@ -43,8 +52,8 @@ func parse(s string, named func(string) (uint16, bool)) (l address.Listen, err *
 	switch {
 	case !ok:
 		return l, bad(`write it as "tcp://:7979", "tcp://192.0.2.1:79" or "unix:/run/name.sock"`, "%q has no network", s)
-	case !slices.Contains(address.Networks(), word):
-		return l, bad("write one of: "+strings.Join(address.Networks(), ", "), "network %q is not known", word)
+	case !slices.Contains(Networks(), word):
+		return l, bad("write one of: "+strings.Join(Networks(), ", "), "network %q is not known", word)
 	case address.Listen{Network: word}.Unix():
 		return parsePath(word, rest)
 	}
