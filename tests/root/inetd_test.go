@@ -1,0 +1,176 @@
+package root
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/tests/need"
+	"casemate/tests/root/rig"
+)
+
+// listening is the inode of the listening socket at 127.0.0.1:port.
+func listening(t *testing.T, port string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	fmt.Sscan(port, &n)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 9 && f[1] == fmt.Sprintf("0100007F:%04X", n) && f[3] == "0A" {
+			return f[9]
+		}
+	}
+	t.Fatalf("nothing listens at port %s", port)
+	return ""
+}
+
+// TestInetdConf: an inetd.conf in the policy's directory is served as it stands, with the
+// blocks that extend it: a program for each connection, one that takes the socket of its
+// datagrams, and what inetd answers itself. Each runs confined, and an edit leaves alone what it does not change.
+func TestInetdConf(t *testing.T) {
+	rig.Root(t)
+	rogue, ftpd := rig.Compile(t, "testdata/rogue.c"), filepath.Join(rig.PublicDir(t), "ftpd") // by its name it lets users in
+	if err := os.Rename(rig.Compile(t, "testdata/ftpd.c"), ftpd); err != nil {
+		t.Fatal(err)
+	}
+	hold, gram, login, echo, late, shut := rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t)
+	table := strings.NewReplacer("HOLD", hold, "GRAM", gram, "LOGIN", login, "SHUT", shut, "ROGUE", rogue, "FTPD", ftpd).Replace(`# what the host has
+127.0.0.1:HOLD	stream	tcp	nowait	nobody	/usr/sbin/tcpd	ROGUE hold
+127.0.0.1:GRAM	dgram	udp	wait	nobody	ROGUE called-so shut-0
+127.0.0.1:LOGIN	stream	tcp	nowait	root	FTPD ftpd -l
+127.0.0.1:SHUT	stream	tcp	nowait	nobody	ROGUE rogue hold
+echo	stream	tcp	nowait	root	internal
+`)
+	site := head + `
+inetd { acl = acl.loopback }
+
+service "echo" {
+  extends = "echo/tcp"
+  listen  = ["tcp://127.0.0.1:` + echo + `"]
+}
+
+acl "elsewhere" {
+  allow { from = ["192.0.2.0/24"] }
+}
+
+service "shut" {
+  extends = "` + shut + `/tcp"
+  acl     = acl.elsewhere
+}
+
+service "gram" {
+  extends = "` + gram + `/udp"
+  acl     = acl.anyone
+}
+`
+	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"site.cm.hcl": site, "inetd.conf": table}})
+	held := says(t, hold, "holding")
+	confined(t, b, session(t, b, "port-"+hold), granted{})
+	if err := askOnce("udp", "127.0.0.1:"+gram); err != nil {
+		t.Error(err)
+	}
+	exchange(t, echo, "around\n", "around\n")
+	says(t, login, "became 65534 65534, back Operation not permitted")
+	if c, err := rig.Dial(shut); err == nil {
+		closed(t, c)
+	}
+	if r, err := b.Await(1, 30*time.Second, "msg", "decision", "service", "shut", "verdict", "deny"); err != nil || len(r) == 0 {
+		t.Errorf("%v (%v), want a refusal of the acl of the block", r, err)
+	}
+
+	before := listening(t, hold)
+	if err := b.WritePolicy("inetd.conf", table+fmt.Sprintf("127.0.0.1:%s stream tcp nowait nobody %s rogue hold\n", late, rogue)); err != nil {
+		t.Fatal(err)
+	}
+	reload(t, b, "")
+	says(t, late, "holding")
+	if after := listening(t, hold); after != before {
+		t.Errorf("the listener of an entry that did not change is socket %s, and was %s", after, before)
+	}
+	if _, err := held.Write([]byte("still\n")); err != nil {
+		t.Errorf("a session did not outlive the edit of another line: %v", err)
+	}
+
+	// What cannot be understood is refused as a whole, with its line, and all goes on.
+	if err := b.WritePolicy("inetd.conf", table+"finger strem tcp nowait nobody /bin/cat cat\n"); err != nil {
+		t.Fatal(err)
+	}
+	reload(t, b, `there is no type of socket "strem"`)
+	for name, text := range map[string]string{
+		"larger than 1MiB": table + strings.Repeat("# padding\n", 1<<17),
+		"more than":        strings.Repeat("127.0.0.1:9 stream tcp nowait nobody /d d\n", 20000),
+	} {
+		if err := b.WritePolicy("inetd.conf", text); err != nil {
+			t.Fatal(err)
+		}
+		reload(t, b, name)
+	}
+	says(t, late, "holding")
+	says(t, hold, "holding")
+}
+
+// TestInetdTftp: a Debian daemon that takes its datagrams itself, as its package writes its
+// entry, under a profile that a block gives it.
+func TestInetdTftp(t *testing.T) {
+	rig.Root(t)
+	need.Programs(t, "in.tftpd", "tftp")
+	port, dir := rig.Port(t), rig.PublicDir(t)
+	if err := os.WriteFile(filepath.Join(dir, "boot"), []byte("an image\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	profile, err := os.ReadFile(filepath.Join(rig.Top(t), "examples/legacy-host/tftp.cm.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(profile), "\nservice ")
+	b := rig.ServeWith(t, rig.Options{Files: map[string]string{
+		"site.cm.hcl": head + "inetd { acl = acl.anyone }\n" + strings.Replace(text, "/srv/tftp", dir, 1) + "\nservice \"tftp\" {\n  extends = \"" + port + "/udp4\"\n  profile = profile.tftp\n}\n",
+		"host.inetd":  "127.0.0.1:" + port + " dgram udp4 wait root /usr/sbin/in.tftpd /usr/sbin/in.tftpd -s " + dir + "\n",
+	}})
+	out := filepath.Join(t.TempDir(), "got")
+	must(t, "tftp", "-m", "binary", "127.0.0.1", port, "-c", "get", "boot", out)
+	if got, err := os.ReadFile(out); err != nil || string(got) != "an image\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	s, err := b.Service("tftp")
+	if err != nil || s.Admitted == 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestArgv0: a program is called by what the policy says, or by its own name.
+func TestArgv0(t *testing.T) {
+	rig.Root(t)
+	own, other := rig.Port(t), rig.Port(t)
+	_ = rig.Serve(t, head+service("own", "tcp://127.0.0.1:"+own, []string{"/bin/sh", "-c", `echo "$0"; cat /proc/$$/cmdline | tr '\0' ' '; read x`}, "profile = profile.server")+
+		service("other", "tcp://127.0.0.1:"+other, []string{"/bin/sh", "-c", `tr '\0' ' ' </proc/$$/cmdline; echo; read x`}, `argv0 = "-login"`, "profile = profile.server"))
+	answer := func(port string) string {
+		c, err := rig.Dial(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		buf := make([]byte, 200)
+		n := 0
+		for !strings.Contains(string(buf[:n]), "-c ") {
+			k, err := c.Read(buf[n:])
+			if n += k; err != nil {
+				break
+			}
+		}
+		return string(buf[:n])
+	}
+	if got := answer(other); !strings.HasPrefix(got, "-login -c ") {
+		t.Errorf("argv0 = \"-login\" made %q", got)
+	}
+	if got := answer(own); !strings.Contains(got, "\nsh -c ") {
+		t.Errorf("without argv0 it is %q", got)
+	}
+}
