@@ -65,7 +65,8 @@ can change; interpreters, dynamic loaders and libraries of the host that the pro
 not show (only what is certain: not what a program loads later by itself); paths of
 files { read, write, exec } that are not there; addresses that another process has
 (and which), or that the host has not; Landlock rights that its kernel does not know,
-where nothing else holds them. It warns where what a service may take in all
+where nothing else holds them. It warns where a name of a port is another number in
+its /etc/services (which may be among the sources), and where what a service may take in all
 (concurrent, times what its profile gives each session) is more than this host has. It
 needs no root, and says what it could not look at without; for what it looks at it
 keeps the right to read any file.
@@ -85,8 +86,9 @@ would not start (--host).`,
 			if len(args) == 0 {
 				args = []string{policyPath}
 			}
-			doc, ds, _ := a.load(args)
+			doc, ds, sources := a.load(args)
 			if doc != nil && onHost {
+				ds = append(ds, servicesFacts(sources)...)
 				ds = append(ds, ownFault(args)...)
 				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy, hostnet))...)
 			}

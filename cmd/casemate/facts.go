@@ -23,6 +23,22 @@ const (
 // process's own group: the broker is somewhere else.
 var controllerFiles = []string{"/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"}
 
+// servicesFacts says where this host's names of ports differ from those of a policy.
+func servicesFacts(sources map[string][]byte) []policy.Diagnostic {
+	text, err := os.ReadFile("/etc/services")
+	if err != nil {
+		return nil // nothing differs from what is not there
+	}
+	var files []policy.SourceFile
+	for name, data := range sources {
+		if policy.IsDocument(name) {
+			return nil // it holds numbers alone
+		}
+		files = append(files, policy.SourceFile{Name: name, Data: data})
+	}
+	return lang.HostServices(files, text)
+}
+
 // hostFacts reads what check --host compares with. What cannot be read is not known.
 func hostFacts(p *policy.Policy, n *hostNet) lang.Host {
 	h := lang.Host{Memory: hostMemory(), Faults: faultsOf(p, n)}

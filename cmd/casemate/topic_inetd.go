@@ -52,6 +52,10 @@ mean in them: tcp is both families for debian and IPv4 for the others; an indent
 with the entry above, but for gnu and busybox; quotes are freebsd's, netbsd's and gnu's; a unix
 socket has mode 0666 for debian and openbsd, and 0200 for freebsd.
 
+A file of the name services among the sources (and protocols) is the host's: names of ports in
+entries and in the policy mean what it says. Else they are those that casemate ships, and
+casemate check --host says where the host's differ.
+
 What cannot be understood is an error, with its line and column. A warning is an entry that is
 not served (RPC, tcpmux, raw sockets), and a word of one that does nothing here (login
 classes, accept filters, IPsec, sizes of buffers).

@@ -10,6 +10,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/policy/inetd"
+	"casemate/policy/netdb"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -33,6 +34,8 @@ type compiler struct {
 	tables []inetd.Source                         // every inetd.conf
 
 	hosts      hosts
+	netdb      *netdb.Services // of a services file among the sources
+	named      []named
 	entryRules entries                  // what inetd { ... } says
 	entries    []*inetdEntry            // of all tables
 	byKey      map[string][]*inetdEntry // by what extends may say

@@ -228,9 +228,9 @@ func (c *compiler) portOf(e *inetdEntry) (uint16, bool) {
 		}
 		return uint16(n), true
 	}
-	port, ok := namedPort(name)
+	port, ok := c.ports(transport(e.Network), hclRange(e.Service.At))(name)
 	if !ok {
-		c.report(codeEntry, hclRange(e.Service.At), portHint(name, "write its number, or name the host's /etc/services among the sources"), "port %q is not known", clip(name))
+		c.report(codeEntry, hclRange(e.Service.At), c.portNext(name, "write its number, or name the host's /etc/services among the sources"), "port %q is not known", clip(name))
 	}
 	return port, ok
 }

@@ -67,7 +67,7 @@ type inetdEntry struct {
 // otherSource takes a source that is not of the policy language, by its name.
 func (c *compiler) otherSource(f policy.SourceFile) bool {
 	if !policy.IsTable(f.Name) {
-		return c.hostsSource(f)
+		return c.hostsSource(f) || c.netdbSource(f)
 	}
 	if len(f.Data) > policy.MaxSourceFile {
 		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", policy.MaxSourceFile)

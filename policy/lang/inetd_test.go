@@ -330,6 +330,37 @@ echo stream tcp nowait root internal
 	}
 }
 
+// TestServicesFile: the host's own names of ports count where they are among the sources, by
+// protocol; else the shipped ones do, and what differs on a host is said.
+func TestServicesFile(t *testing.T) {
+	text := head + anyEntry + "service \"own\" {\n  listen = [\"tcp://:finger\", \"udp://:local\"]\n  command = [\"/bin/cat\"]\n  user = \"dynamic\"\n  acl = acl.anyone\n}\n"
+	files := []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(text)}, {Name: "inetd.conf", Data: []byte("local stream tcp nowait daemon /bin/cat cat\n")},
+		{Name: "/etc/services", Data: []byte("finger 7979/tcp\nlocal 7001/tcp\nlocal 7002/udp\n")}, {Name: "/etc/protocols", Data: []byte("tcp 6 TCP\n")}}
+	doc, ds := Compile(files)
+	if doc == nil {
+		t.Fatal(show(ds))
+	}
+	if got := fmt.Sprint(doc.Policy.Service("own").Listen, doc.Policy.Service("local").Listen); got != "[tcp://:7979 udp://:7002] [tcp://:7001]" {
+		t.Error(got)
+	}
+	files[2].Data = []byte("finger 7979/tcp\nlocal 7002/udp\n")
+	if doc, ds := Compile(files); doc != nil || ds[0].Code != codeEntry || !strings.Contains(show(ds), "has it not") {
+		t.Error(show(ds))
+	}
+	files[3].Data = []byte("tcp 17\n")
+	if doc, ds := Compile(files[1:]); doc != nil || !strings.Contains(show(ds), "tcp has number 17 here, and is 6") {
+		t.Error(show(ds))
+	}
+	plain := []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(strings.Replace(text, "udp://:local", "udp://:9", 1))}}
+	got := HostServices(plain, []byte("finger 7979/tcp\ntelnet 9/tcp\n"))
+	if len(got) != 1 || got[0].Code != codeHost || got[0].Severity != policy.SeverityWarning || got[0].Line != 4 || !strings.Contains(got[0].Summary, "finger/tcp is port 79 here, and 7979 in the services of this host") {
+		t.Error(show(got))
+	}
+	if got := HostServices(plain, []byte("finger 79/tcp\n")); len(got) != 0 {
+		t.Error(show(got))
+	}
+}
+
 // TestTableIsBounded: the bounds of sources hold for an inetd.conf too, and one of
 // errors alone is answered soon.
 func TestTableIsBounded(t *testing.T) {

@@ -10,11 +10,14 @@ import (
 	"casemate/listener/address"
 	"casemate/listener/address/spell"
 	"casemate/policy/suggest"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
-// parseListen reads one listen address, with names of ports.
-func parseListen(s string) (address.Listen, *badValue) {
-	l, err := spell.Parse(s, namedPort)
+// parseListen reads one listen address, with names of ports that stand at rng.
+func (c *compiler) parseListen(s string, rng hcl.Range) (address.Listen, *badValue) {
+	word, _, _ := strings.Cut(s, ":")
+	l, err := spell.Parse(s, c.ports(transport(word), rng))
 	var bad *spell.Error
 	if !errors.As(err, &bad) {
 		return l, nil
@@ -25,7 +28,7 @@ func parseListen(s string) (address.Listen, *badValue) {
 	} else if word, _, ok := strings.Cut(s, ":"); ok && !slices.Contains(spell.Networks(), word) {
 		next = didYouMean(word, spell.Networks(), "")
 	} else if i := strings.LastIndexByte(s, ':'); strings.HasPrefix(bad.Summary, "port ") {
-		next = portHint(s[i+1:], next)
+		next = c.portNext(s[i+1:], next)
 	}
 	return l, &badValue{clip(bad.Summary), next}
 }
@@ -79,13 +82,13 @@ func parsed(s string) string {
 }
 
 func namedPort(s string) (uint16, bool) {
-	port, ok := ports[s]
+	port, ok := shippedPorts[s]
 	return port, ok
 }
 
 // portHint is the next step for a port that is not known: the nearest name.
 func portHint(s, next string) string {
-	if w := suggest.Word(s, sortedKeys(ports)); w != "" && strings.Trim(s, "0123456789") != "" {
+	if w := suggest.Word(s, sortedKeys(shippedPorts)); w != "" && strings.Trim(s, "0123456789") != "" {
 		return fmt.Sprintf("did you mean %q, or write its number", w)
 	}
 	return next

@@ -80,7 +80,7 @@ func portList(at func(*sandbox.Network) *[]uint16, calls []string) reader[profil
 		base := *at(&p.Network)
 		out := slices.Clone(base)
 		for _, v := range items {
-			first, last, err := portsOf(v)
+			first, last, err := b.c.portsOf(v)
 			if err != nil {
 				b.c.report(codeValue, v.rng, err.next, "%s", err.summary)
 				continue
@@ -108,14 +108,14 @@ func portList(at func(*sandbox.Network) *[]uint16, calls []string) reader[profil
 }
 
 // portsOf reads a port: a number, a name, a range, or "any" (0).
-func portsOf(v value) (first, last uint16, wrong *badValue) {
+func (c *compiler) portsOf(v value) (first, last uint16, wrong *badValue) {
 	switch {
 	case v.kind == kindString && v.s == "any":
 		return 0, 0, nil
 	case v.kind == kindString:
-		first, last, bad := spell.ParsePorts(v.s, namedPort)
+		first, last, bad := spell.ParsePorts(v.s, c.ports("tcp", v.rng))
 		if bad != nil {
-			return 0, 0, &badValue{clip(bad.Summary), portHint(v.s, bad.Next)}
+			return 0, 0, &badValue{clip(bad.Summary), c.portNext(v.s, bad.Next)}
 		}
 		return first, last, nil
 	case v.kind != kindNumber || v.n < 1 || v.n > 65535:

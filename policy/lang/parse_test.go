@@ -18,11 +18,11 @@ func TestParseListenSuggests(t *testing.T) {
 		"unix:///x?mode=0660":  "socket {",
 		"tcp://:kerberos-admn": `"kerberos-adm"`,
 	} {
-		if got, bad := parseListen(in); bad == nil || !strings.Contains(bad.next, want) {
+		if got, bad := newCompiler(nil).parseListen(in, hcl.Range{}); bad == nil || !strings.Contains(bad.next, want) {
 			t.Errorf("%s: got %+v, %+v", in, got, bad)
 		}
 	}
-	if l, bad := parseListen("tcp://:kerberos-adm"); bad != nil || l.Port != 749 {
+	if l, bad := newCompiler(nil).parseListen("tcp://:kerberos-adm", hcl.Range{}); bad != nil || l.Port != 749 {
 		t.Errorf("got %+v, %+v", l, bad)
 	}
 }

@@ -1,9 +1,9 @@
 package lang
 
-// ports are the service names of Debian's /etc/services (netbase) that name one
+// shippedPorts are the service names of Debian's /etc/services (netbase) that name one
 // port for tcp and udp alike. They are built in, for check gives the same answer
 // on every machine; other ports are written as numbers.
-var ports = map[string]uint16{
+var shippedPorts = map[string]uint16{
 	"tcpmux": 1, "echo": 7, "discard": 9, "systat": 11, "daytime": 13, "netstat": 15, "qotd": 17, "chargen": 19,
 	"ftp-data": 20, "ftp": 21, "fsp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "time": 37, "whois": 43, "tacacs": 49,
 	"domain": 53, "bootps": 67, "bootpc": 68, "tftp": 69, "gopher": 70, "finger": 79, "http": 80, "kerberos": 88,

@@ -199,7 +199,7 @@ const socketMode = 0o600
 func listens(b *block, a *Attribute, s *policy.Service) {
 	items, _ := b.strs(a)
 	for _, v := range items {
-		if l, bad := parseListen(v.s); bad != nil {
+		if l, bad := b.c.parseListen(v.s, v.rng); bad != nil {
 			b.c.report(codeValue, v.rng, bad.next, "listen: %s", bad.summary)
 		} else {
 			s.Listen = append(s.Listen, l)
