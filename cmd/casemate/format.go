@@ -40,6 +40,12 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 					return a.unformatted(&r, []policy.Diagnostic{sourceDiagnostic(path, err)})
 				}
 				for _, f := range files {
+					if policy.IsTable(f.Name) { // of a directory, it is another's to lay out
+						if f.Name == path {
+							return fmt.Errorf("fmt %s: an inetd.conf has no canonical layout: name the files of the policy", path)
+						}
+						continue
+					}
 					if err := a.formatFile(&r, f, check, showDiff); err != nil {
 						return err
 					}

@@ -17,14 +17,20 @@
 //
 // What an attribute is called, how it is written and read, its bounds, its
 // default and what its values widen is one row of a table: headTable, aclTable,
-// ruleTable, limitTable, profileTable, syscallTable and serviceTable. Reference
+// ruleTable, limitTable, profileTable, syscallTable, serviceTable and inetdTable. Reference
 // shows them; what an attribute does stands where the compiled value is used.
+//
+// # Other sources
+//
+// An inetd.conf among the sources (policy.IsTable) is read by package inetd; each of its entries
+// is a service, which a service block may extend. hosts.allow and hosts.deny, services and
+// protocols are known by their names as well.
 //
 // # Shipped blocks
 //
 // acl.anyone, acl.localhost, limit.default, limit.wait and the profiles strict,
-// line, files, server, login and builtin are part of the binary, see Shipped. A
-// block of the user's with the same name is an error.
+// line, files, server, login, classic, classic_wait, classic_login and builtin are part of
+// the binary, see Shipped. A block of the user's with the same name is an error.
 //
 // # Profiles
 //

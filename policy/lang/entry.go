@@ -320,7 +320,7 @@ func classic(s *policy.Service) string {
 	switch {
 	case s.Wait:
 		return "classic_wait"
-	case s.User.Root() && len(s.Command) > 0 && slices.Contains(loginPrograms, path.Base(s.Command[0])):
+	case s.User.Root() && len(s.Command) > 0 && (slices.Contains(loginPrograms, path.Base(s.Command[0])) || slices.Contains(loginPrograms, path.Base(s.Argv0))):
 		return "classic_login"
 	}
 	return "classic"

@@ -25,6 +25,11 @@ func written(t *testing.T, name string) map[string]string {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no policy in examples/%s: %v", name, err)
 	}
+	tables, err := filepath.Glob(filepath.Join(rig.Top(t), "examples", name, "inetd.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, tables...)
 	files := map[string]string{}
 	for _, p := range paths {
 		text, err := os.ReadFile(p)

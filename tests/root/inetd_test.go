@@ -144,6 +144,74 @@ func TestInetdTftp(t *testing.T) {
 	}
 }
 
+// TestExampleInetd serves examples/inetd as it stands on a host that lacks some of its programs:
+// those are broken, by name, and the others are served to their real clients.
+func TestExampleInetd(t *testing.T) {
+	rig.Root(t)
+	need.Programs(t, "rsync")
+	if !alone(t) {
+		return
+	}
+	ownEtc(t)
+	privately(t, "/srv")
+	tree(t, "/srv/files")
+	write(t, "/etc/rsyncd.conf", "use chroot = no\nreverse lookup = no\n[files]\npath = /srv/files\n", 0o644)
+	b := rig.ServeWith(t, rig.Options{Files: written(t, "inetd")})
+	local := filepath.Join(t.TempDir(), "local")
+	must(t, "rsync", "-rt", "rsync://127.0.0.1/files/", local+"/")
+	must(t, "diff", "-r", local, "/srv/files")
+	if s, err := b.Service("finger"); err != nil || !s.Broken {
+		t.Errorf("finger without its program: %+v, %v", s, err)
+	}
+	c, err := rig.Dial("13")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 64)
+	if n, err := c.Read(buf); err != nil || n < 20 {
+		t.Errorf("daytime said %q, %v", buf[:n], err)
+	}
+}
+
+// TestInetdTelnet: a telnetd that runs as root, as the shipped profile for such programs lets
+// it, and a terminal behind it.
+func TestInetdTelnet(t *testing.T) {
+	rig.Root(t)
+	need.Programs(t, "busybox")
+	port := rig.Port(t)
+	b := rig.ServeWith(t, rig.Options{Files: map[string]string{
+		"site.cm.hcl": head + "inetd { acl = acl.loopback }\n",
+		"inetd.conf":  "127.0.0.1:" + port + " stream tcp nowait root /bin/busybox telnetd -i -l /bin/sh\n",
+	}})
+	c, err := rig.Dial(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	var said []byte
+	read := func(want string) {
+		t.Helper()
+		buf := make([]byte, 4096)
+		for !strings.Contains(string(said), want) {
+			n, err := c.Read(buf)
+			if said = append(said, buf[:n]...); err != nil {
+				t.Fatalf("said %q (%v), want %q", said, err, want)
+			}
+		}
+	}
+	read("# ") // its prompt
+	if _, err := c.Write([]byte("tty; echo =$((6*7))=\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	read("/dev/pts/0")
+	read("=42=")
+	if s := session(t, b, "port-"+port); s.UID != 0 {
+		t.Errorf("%+v, want a session of root's", s)
+	}
+}
+
 // TestArgv0: a program is called by what the policy says, or by its own name.
 func TestArgv0(t *testing.T) {
 	rig.Root(t)
