@@ -36,7 +36,8 @@ With -o json the policy and the report are one object: "policy", "losses" (file,
 kind lost or note, text, reason, instead) and "lost", how many are no mere notes.
 
 Exit status: 0 written, 1 could not, 3 written, and something is lost (--strict).`,
-		Example: `  casemate import hosts-access /etc/hosts.allow /etc/hosts.deny >hosts.cm.hcl`,
+		Example: `  casemate import xinetd /etc/xinetd.conf >site.cm.hcl
+  casemate import hosts-access /etc/hosts.allow /etc/hosts.deny >hosts.cm.hcl`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !a.json() {
@@ -48,7 +49,7 @@ Exit status: 0 written, 1 could not, 3 written, and something is lost (--strict)
 		},
 	}
 	cmd.PersistentFlags().BoolVar(&strict, "strict", false, "exit with 3 if anything is lost")
-	cmd.AddCommand(a.importHosts(&strict))
+	cmd.AddCommand(a.importHosts(&strict), a.importXinetd(&strict))
 	return cmd
 }
 

@@ -43,7 +43,7 @@ func (p *page) hosts(allow, deny *hostsaccess.Table) *hostACLs {
 		if f.Kind == hostsaccess.Lost {
 			kind = Lost
 		}
-		p.report(Loss{f.File, f.Line, kind, textOf(allow, deny, f), printable(f.What), printable(f.Instead)})
+		p.add(Loss{f.File, f.Line, kind, textOf(allow, deny, f), printable(f.What), printable(f.Instead)})
 	}
 	h := &hostACLs{byDaemon: map[string]string{}}
 	written := map[*hostsaccess.Rule]bool{}
@@ -53,10 +53,10 @@ func (p *page) hosts(allow, deny *hostsaccess.Table) *hostACLs {
 	}
 	for _, t := range rules.Rules {
 		if t.Rule != nil && !written[t.Rule] {
+			p.begin(t.Table.Name, t.Rule.Line, t.Rule.Text)
 			p.comment("%s:%d: %s", t.Table.Name, t.Rule.Line, t.Rule.Text)
-			p.comment("    is about nobody, and has no rule here.")
+			p.comment("is about nobody, and has no rule here.")
 			p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule is about nobody, and has none here")
-			p.blank()
 		}
 	}
 	return h
@@ -65,11 +65,11 @@ func (p *page) hosts(allow, deny *hostsaccess.Table) *hostACLs {
 // hostNotes carries comments over.
 func (p *page) hostNotes(t *hostsaccess.Table) {
 	comments := t.Comments()
+	if len(comments) > 0 {
+		p.begin(t.Name, 1, "")
+	}
 	for _, c := range comments {
 		p.comment("%s:%d: %s", t.Name, c.Line, c.Text)
-	}
-	if len(comments) > 0 {
-		p.blank()
 	}
 }
 
@@ -87,6 +87,7 @@ func textOf(allow, deny *hostsaccess.Table, f hostsaccess.Fault) string {
 func (p *page) hostACL(rules *hostsaccess.Rules, daemon, name string, written map[*hostsaccess.Rule]bool) string {
 	l, origins := rules.List(daemon, 0)
 	name = p.name("acl", name)
+	p.begin("", 0, "acl "+name)
 	if daemon == "" {
 		p.comment("Daemons that hosts.allow and hosts.deny do not name.")
 	} else {
@@ -104,7 +105,6 @@ func (p *page) hostACL(rules *hostsaccess.Rules, daemon, name string, written ma
 		p.rule(&r)
 	}
 	p.close()
-	p.blank()
 	return name
 }
 

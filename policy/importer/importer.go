@@ -9,6 +9,7 @@
 package importer
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -63,20 +64,109 @@ type Result struct {
 
 // page is a policy in the making, and its report.
 type page struct {
-	b      strings.Builder
+	units  []*unit
+	b      *strings.Builder // of the last unit
 	losses []Loss
 	files  []string        // in the order in which they were read
 	names  map[string]bool // of blocks, as "service telnet"
 }
 
+// unit is a piece of the policy that stands and falls as a whole: comments, a block and
+// the blocks that it alone uses.
+type unit struct {
+	strings.Builder
+	file string // where it comes from, for the report
+	line int
+	what string
+	text []byte // laid out
+	off  bool   // all of it is a comment
+}
+
 func newPage() *page { return &page{names: map[string]bool{}} }
 
-// result lays the page out. It fails where the page does not parse, which is our fault.
+// begin begins a unit.
+func (p *page) begin(file string, line int, what string) *unit {
+	u := &unit{file: file, line: line, what: printable(what)}
+	p.units = append(p.units, u)
+	p.b = &u.Builder
+	return u
+}
+
+const head = "policy { edition = 1 }\n"
+
+// result lays the page out, and makes a comment of each unit that no policy can have, with
+// the compiler's word for it.
 func (p *page) result() (*Result, error) {
-	text, ds := lang.Format(policy.SourceFile{Name: "imported", Data: []byte("policy { edition = 1 }\n\n" + p.b.String())})
-	if policy.HasErrors(ds) {
-		return nil, fmt.Errorf("import: the policy that came out does not parse (please report it): line %d: %s", ds[0].Line, ds[0].Summary)
+	for i := range p.units {
+		if err := p.units[i].layout(); err != nil {
+			return nil, err
+		}
 	}
+	for {
+		text, starts := p.text()
+		doc, ds := lang.Compile([]policy.SourceFile{{Name: "imported.cm.hcl", Data: text}})
+		if doc != nil {
+			return p.report(text), nil
+		}
+		if !p.demote(ds, starts) {
+			return nil, fmt.Errorf("import: the policy that came out is not valid (please report it): line %d: %s", ds[0].Line, ds[0].Summary)
+		}
+	}
+}
+
+// layout formats a unit by itself.
+func (u *unit) layout() error {
+	text, ds := lang.Format(policy.SourceFile{Name: "imported", Data: []byte(u.String())})
+	if policy.HasErrors(ds) {
+		return fmt.Errorf("import: %s:%d: what came out does not parse (please report it): %s", u.file, u.line, ds[0].Summary)
+	}
+	u.text = bytes.TrimSpace(text)
+	return nil
+}
+
+// text is the whole policy, and the line in which each unit begins.
+func (p *page) text() ([]byte, []int) {
+	out, line := []byte(head), 2
+	starts := make([]int, len(p.units))
+	for i := range p.units {
+		u := p.units[i]
+		if starts[i] = line; len(u.text) == 0 {
+			continue
+		}
+		starts[i]++
+		out = append(append(append(out, '\n'), u.text...), '\n')
+		line += bytes.Count(u.text, []byte("\n")) + 2
+	}
+	return out, starts
+}
+
+// demote makes comments of the units that errors are in. It is false where none is.
+func (p *page) demote(ds []policy.Diagnostic, starts []int) (some bool) {
+	for _, d := range ds {
+		i, exact := slices.BinarySearch(starts, d.Line)
+		if !exact {
+			i--
+		}
+		if d.Severity != policy.SeverityError || i < 0 {
+			continue
+		}
+		u := p.units[i]
+		if u.off {
+			continue
+		}
+		some, u.off = true, true
+		p.lost(u.file, u.line, u.what, strings.ReplaceAll(d.Detail, "\n", " "), "it stands in a comment, for the policy cannot have it: %s", d.Summary)
+		lines := bytes.Split(u.text, []byte("\n"))
+		for k, l := range lines {
+			lines[k] = bytes.TrimRight(append([]byte("# "), bytes.TrimPrefix(l, []byte("# "))...), " ")
+		}
+		u.text = bytes.Join(append([][]byte{[]byte("# Not served: " + printable(d.Summary) + ".")}, lines...), []byte("\n"))
+	}
+	return some
+}
+
+// report is the page as a result.
+func (p *page) report(text []byte) *Result {
 	order := map[string]int{}
 	for i, f := range p.files {
 		if _, ok := order[f]; !ok {
@@ -86,25 +176,25 @@ func (p *page) result() (*Result, error) {
 	slices.SortStableFunc(p.losses, func(a, b Loss) int {
 		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.Line, b.Line))
 	})
-	r := &Result{HCL: text, Losses: slices.Compact(p.losses)}
+	r := &Result{HCL: text, Losses: p.losses}
 	for _, l := range r.Losses {
 		if l.Kind == Lost {
 			r.Lost++
 		}
 	}
-	return r, nil
+	return r
 }
 
 // lost and note add to the report.
 func (p *page) lost(file string, line int, text, instead, format string, args ...any) {
-	p.report(Loss{file, line, Lost, printable(text), printable(fmt.Sprintf(format, args...)), printable(instead)})
+	p.add(Loss{file, line, Lost, printable(text), printable(fmt.Sprintf(format, args...)), printable(instead)})
 }
 
 func (p *page) note(file string, line int, text, instead, format string, args ...any) {
-	p.report(Loss{file, line, Note, printable(text), printable(fmt.Sprintf(format, args...)), printable(instead)})
+	p.add(Loss{file, line, Note, printable(text), printable(fmt.Sprintf(format, args...)), printable(instead)})
 }
 
-func (p *page) report(l Loss) {
+func (p *page) add(l Loss) {
 	if !slices.Contains(p.losses, l) {
 		p.losses = append(p.losses, l)
 	}
@@ -112,15 +202,14 @@ func (p *page) report(l Loss) {
 
 // comment writes a comment line.
 func (p *page) comment(format string, args ...any) {
-	fmt.Fprintf(&p.b, "# %s\n", printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(p.b, "# %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
-func (p *page) open(format string, args ...any) { fmt.Fprintf(&p.b, format+" {\n", args...) }
+func (p *page) open(format string, args ...any) { fmt.Fprintf(p.b, format+" {\n", args...) }
 func (p *page) close()                          { p.b.WriteString("}\n") }
-func (p *page) blank()                          { p.b.WriteByte('\n') }
 
 // attr writes an attribute; value is HCL.
-func (p *page) attr(name, value string) { fmt.Fprintf(&p.b, "%s = %s\n", name, value) }
+func (p *page) attr(name, value string) { fmt.Fprintf(p.b, "%s = %s\n", name, value) }
 
 // maxComment bounds what a comment shows of a line.
 const maxComment = 300

@@ -35,3 +35,6 @@ var shippedPorts = map[string]uint16{
 	"rje": 5, "sftp": 115, "link": 87, "supdup": 95, "hostnames": 101, "csnet-ns": 105, "pop2": 109, "rlogin": 513,
 	"biff": 512, "who": 513, "syslog": 514, "talk": 517, "ntalk": 518, "route": 520, "netwall": 533,
 }
+
+// Port is the port of a service name that policies may write, or false.
+func Port(name string) (uint16, bool) { return namedPort(name) }

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"casemate/cmd/confine"
+	"casemate/policy/importer"
+
+	"github.com/spf13/cobra"
+)
+
+// hostsFlags name hosts.allow and hosts.deny for an import that has use of them.
+type hostsFlags struct {
+	allow, deny string
+	tables      *hostTables
+}
+
+func (h *hostsFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&h.allow, "hosts-allow", "", "the host's hosts.allow, where the services ask it")
+	cmd.Flags().StringVar(&h.deny, "hosts-deny", "", "the host's hosts.deny, likewise")
+}
+
+// read reads them before the confinement.
+func (h *hostsFlags) read() {
+	if h.allow+h.deny != "" {
+		h.tables = readHostTables(h.allow, h.deny, false)
+	}
+}
+
+// hosts are the tables for an import, nil for none.
+func (h *hostsFlags) hosts() (*importer.Hosts, error) {
+	if h.tables == nil || h.tables.err != nil {
+		if h.tables != nil {
+			return nil, h.tables.err
+		}
+		return nil, nil
+	}
+	return &importer.Hosts{Allow: h.tables.allow, Deny: h.tables.deny}, nil
+}
+
+// absolute are paths that are there, as the importers' file system has them.
+func absolute(args []string) ([]string, error) {
+	out := make([]string, len(args))
+	for i, a := range args {
+		_, err := os.Stat(a)
+		if err != nil {
+			return nil, err
+		}
+		if out[i], err = filepath.Abs(a); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// rootFS is the file system from "/", within what the confinement leaves of it.
+func rootFS() fs.FS { return os.DirFS("/") }
+
+func (a *app) importXinetd(strict *bool) *cobra.Command {
+	var hosts hostsFlags
+	cmd := &cobra.Command{
+		Use:   "xinetd FILE|DIR...",
+		Short: "xinetd.conf, and what it includes",
+		Long: `xinetd writes a service for each one that xinetd would serve, with an acl of only_from and
+no_access, a limit of instances, per_source and cps, and a shipped profile to narrow. A
+directory stands for its files, as includedir has it. Services that are switched off stand
+in comments.
+
+What would open a service wider if it were left out (access_times, IDONLY) leaves it with
+acl = acl.nobody; what casemate does not do at all (redirect, RPC, tcpmux, SENSOR) stands
+in a comment. The report says why, and what to write instead.
+
+An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: name them with
+--hosts-allow and --hosts-deny, and the acls hold both.`,
+		Example: `  casemate import xinetd /etc/xinetd.conf --hosts-allow /etc/hosts.allow --hosts-deny /etc/hosts.deny`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			h, err := hosts.hosts()
+			if err != nil {
+				return err
+			}
+			paths, err := absolute(args)
+			if err != nil {
+				return err
+			}
+			r, err := importer.Xinetd(rootFS(), paths, h)
+			return a.imported(r, err, *strict)
+		},
+	}
+	hosts.add(cmd)
+	a.grants[cmd] = func(args []string) confine.Grant {
+		hosts.read()
+		g := confine.Grant{Read: args}
+		for _, arg := range args {
+			if text, err := readTable(arg); err == nil {
+				g.Read = append(g.Read, importer.XinetdIncludes(text)...)
+			}
+		}
+		return g
+	}
+	return cmd
+}

@@ -1,0 +1,265 @@
+package importer
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"casemate/acl"
+	"casemate/policy/lang"
+)
+
+// service is a service in the making, whoever's table it comes from.
+type service struct {
+	file  string
+	line  int
+	text  string   // its first line
+	lines []string // what it comes from, as comments
+	name  string
+	// id is what reports call it.
+	listen  []string
+	command []string
+	builtin string
+	user    string
+	group   string
+	groups  []string
+	wait    bool
+	umask   string
+	env     []string // NAME=value
+	socket  []string // attributes of socket { }, as they are written
+	limit   bounds
+	widens  bool // limits of resources that may be above the profile's
+	bounds  []string
+	acl     acl.List
+	origins map[int]string // of its rules
+	anyone  bool           // acl = acl.anyone
+	// closed says why the service admits nobody until somebody decides.
+	closed []string
+	// off says why the service is not served at all.
+	off []string
+}
+
+// bounds are the numbers of a limit block; 0 is none.
+type bounds struct {
+	concurrent, perSource int
+	perSecond, perMinute  int
+	perSourceMinute       int
+	burst                 int
+}
+
+// loginPrograms change who they are, or open terminals: profile.login is for them.
+var loginPrograms = []string{"in.telnetd", "telnetd", "in.rlogind", "rlogind", "in.rshd", "rshd", "in.rexecd", "login", "sshd", "in.ftpd", "ftpd", "proftpd", "vsftpd", "pure-ftpd", "dropbear"}
+
+// profileFor is the shipped profile that a program most likely runs under.
+func profileFor(command []string) string {
+	if len(command) > 0 && slices.Contains(loginPrograms, path.Base(command[0])) {
+		return "login"
+	}
+	return "server"
+}
+
+// datagrams tells whether the service is of udp.
+func (s *service) datagrams() bool {
+	return slices.ContainsFunc(s.listen, func(l string) bool { return strings.HasPrefix(l, "udp") || strings.HasPrefix(l, "unixgram") })
+}
+
+// write writes a service with the acl, the limit and the profile that it alone has.
+func (p *page) write(s *service) {
+	p.begin(s.file, s.line, s.text)
+	for _, l := range s.lines {
+		p.comment("%s", l)
+	}
+	name := p.name("service", s.name)
+	if len(s.off) > 0 {
+		for _, why := range s.off {
+			p.comment("Not served: %s.", why)
+		}
+		return
+	}
+	list := "anyone"
+	if !s.anyone {
+		list = p.name("acl", name)
+		p.aclUnit(list, s.acl, s.origins)
+	}
+	limit := p.limitOf(s, name)
+	profile := p.profileOf(s, name)
+	for _, why := range s.closed {
+		p.comment("It admits nobody until you decide: %s.", why)
+	}
+	p.open("service %q", name)
+	p.attr("listen", quoted(s.listen))
+	if s.builtin != "" {
+		p.attr("builtin", quote(s.builtin))
+	} else {
+		p.attr("command", quoted(s.command))
+		p.attr("user", quote(s.user))
+		p.optional("group", s.group)
+		if len(s.groups) > 0 {
+			p.attr("groups", quoted(s.groups))
+		}
+		if s.user == "root" || s.user == "0" || s.group == "root" || s.group == "0" {
+			p.attr("because", quote(fmt.Sprintf("%s:%d has it run as root", s.file, s.line)))
+		}
+		if s.wait {
+			p.attr("wait", "true")
+		}
+		p.optional("umask", s.umask)
+		p.environment(s.env)
+	}
+	if len(s.closed) > 0 {
+		p.attr("acl", "acl.nobody")
+		p.comment("acl = acl.%s", list)
+	} else {
+		p.attr("acl", "acl."+list)
+	}
+	if limit != "" {
+		p.attr("limit", "limit."+limit)
+	}
+	if profile != "" {
+		p.attr("profile", "profile."+profile)
+	}
+	if len(s.socket) > 0 {
+		p.open("socket")
+		for _, a := range s.socket {
+			p.b.WriteString(a + "\n")
+		}
+		p.close()
+	}
+	p.close()
+}
+
+func (p *page) optional(name, value string) {
+	if value != "" {
+		p.attr(name, quote(value))
+	}
+}
+
+func (p *page) environment(env []string) {
+	if len(env) == 0 {
+		return
+	}
+	p.b.WriteString("env = {\n")
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		fmt.Fprintf(p.b, "%s = %s\n", quote(name), quote(value))
+	}
+	p.close()
+}
+
+// limitOf writes the limit of a service and names it, or names a shipped one.
+func (p *page) limitOf(s *service, name string) string {
+	l := s.limit
+	if l == (bounds{}) {
+		if s.wait {
+			return ""
+		}
+		return "default"
+	}
+	name = p.name("limit", name)
+	p.open("limit %q", name)
+	if l.concurrent > 0 {
+		p.attr("concurrent", fmt.Sprint(l.concurrent))
+	}
+	switch {
+	case l.perSecond > 0:
+		p.attr("rate", quote(fmt.Sprintf("%d/s", l.perSecond)))
+	case l.perMinute > 0:
+		p.attr("rate", quote(fmt.Sprintf("%d/min", l.perMinute)))
+	}
+	if l.burst > 0 && l.perSecond+l.perMinute > 0 {
+		p.attr("burst", fmt.Sprint(l.burst))
+	}
+	if l.perSource+l.perSourceMinute > 0 && !s.wait {
+		p.open("per_source")
+		if l.perSource > 0 {
+			p.attr("concurrent", fmt.Sprint(l.perSource))
+		}
+		if l.perSourceMinute > 0 {
+			p.attr("rate", quote(fmt.Sprintf("%d/min", l.perSourceMinute)))
+		}
+		p.close()
+	}
+	p.close()
+	p.b.WriteByte('\n')
+	return name
+}
+
+// profileOf writes the profile of a service where a shipped one does not do.
+func (p *page) profileOf(s *service, name string) string {
+	if s.builtin != "" {
+		return ""
+	}
+	base := profileFor(s.command)
+	listener := s.wait && s.datagrams()
+	if len(s.bounds) == 0 && !listener {
+		return base
+	}
+	name = p.name("profile", name)
+	p.open("profile %q", name)
+	p.attr("base", "profile."+base)
+	var widens []string
+	if listener {
+		widens = append(widens, "network")
+	}
+	if s.widens {
+		widens = append(widens, "resources")
+	}
+	if len(widens) > 0 {
+		p.attr("widens", quoted(widens))
+	}
+	if listener {
+		p.b.WriteString("network { mode = \"listener\" }\n")
+	}
+	if len(s.bounds) > 0 {
+		p.open("resources")
+		for _, b := range s.bounds {
+			p.b.WriteString(b + "\n")
+		}
+		p.close()
+	}
+	p.close()
+	p.b.WriteByte('\n')
+	return name
+}
+
+// port is the port of a listen address: a number, or a name that policies may write.
+func port(name string) (number int, ok bool) {
+	if n, err := parsePort(name); err == nil {
+		return n, true
+	}
+	n, ok := lang.Port(name)
+	return int(n), ok
+}
+
+func parsePort(s string) (int, error) {
+	var n int
+	if strings.Trim(s, "0123456789") != "" || s == "" || len(s) > 5 {
+		return 0, fmt.Errorf("%q is no number", s)
+	}
+	for _, c := range s {
+		n = n*10 + int(c-'0')
+	}
+	if n < 1 || n > 65535 {
+		return 0, fmt.Errorf("%d is no port", n)
+	}
+	return n, nil
+}
+
+// address writes network://host:port.
+func listenOn(network, host, port string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return network + "://" + host + ":" + port
+}
+
+// wrapped is the program that tcpd would run in place of itself, and the daemon's name.
+func wrapped(argv0 string) (program, daemon string) {
+	program = argv0
+	if !path.IsAbs(program) {
+		program = path.Join("/usr/sbin", program)
+	}
+	return program, path.Base(cmp.Or(argv0, "?"))
+}

@@ -1,0 +1,384 @@
+package importer
+
+import (
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"casemate/policy"
+)
+
+// attributes are those that xinetd knows, and what is done with each beside what the rest
+// of the import reads. order is the order in which it is done.
+var attributes = map[string]func(*xinetd, *xValue){}
+
+var order []string
+
+func init() {
+	elsewhere := func(*xinetd, *xValue) {} // read where its effect is
+	for _, a := range []struct {
+		name string
+		do   func(*xinetd, *xValue)
+	}{
+		{"id", elsewhere}, {"disable", elsewhere}, {"enabled", elsewhere}, {"disabled", elsewhere},
+		{"type", kinds}, {"flags", flags},
+		{"socket_type", elsewhere}, {"protocol", elsewhere}, {"port", elsewhere}, {"bind", elsewhere}, {"interface", elsewhere}, {"v6only", elsewhere},
+		{"wait", waits}, {"user", elsewhere}, {"group", elsewhere}, {"groups", groups},
+		{"server", elsewhere}, {"server_args", elsewhere}, {"libwrap", elsewhere}, {"only_from", elsewhere}, {"no_access", elsewhere},
+		{"instances", elsewhere}, {"per_source", elsewhere}, {"cps", elsewhere},
+		{"umask", umask}, {"env", env},
+		{"rlimit_as", rlimit("address_space", 4<<30)}, {"rlimit_data", rlimit("data", 2<<30)}, {"rlimit_stack", rlimit("stack", 8<<20)},
+		{"rlimit_files", rlimit("open_files", 1024)}, {"rlimit_cpu", rlimit("cpu_time", 0)},
+		{"rlimit_rss", mere(Note, "Linux holds nobody to it", "resources { memory } of the profile holds the service's processes together")},
+		{"passenv", mere(Lost, "casemate passes nothing of its own environment on", "write env in the service, with the values")},
+		{"nice", mere(Lost, "there is no nice value", "give the profile resources { cpu = \"50%\" }")},
+		{"max_load", mere(Lost, "there is no bound by the load of the host", "write concurrent in the limit, and cpu in the profile's resources")},
+		{"mdns", mere(Note, "casemate announces nothing", "announce it with avahi")},
+		{"banner", mere(Lost, "nothing is sent before the program answers", "let the program send it")},
+		{"banner_success", mere(Lost, "nothing is sent before the program answers", "let the program send it")},
+		{"banner_fail", mere(Lost, "files are not sent to refused clients", "write banner = \"...\", one line, in the service")},
+		{"log_type", mere(Note, "casemate writes one log, and services none of their own", "casemated --log FILE, or journald")},
+		{"log_on_success", logged("every session has a record with the client, the process and its end, with or without")},
+		{"log_on_failure", logged("every refusal has a record with the client and the rule; log = \"sessions\" leaves them out")},
+		{"access_times", closes("there are no times of the day in rules", "open and close it with casemate reload from a timer, or decide that it is open always")},
+		{"deny_time", mere(Lost, "no service shuts clients out of others", "write penalty in the limit: it answers to what a session does")},
+		{"redirect", refuses("casemate does not connect to other hosts", "run socat under it, with a profile that may connect to that one port")},
+		{"rpc_version", mere(Lost, "RPC services are not registered", "run the program as a daemon of its own")},
+		{"rpc_number", mere(Lost, "RPC services are not registered", "run the program as a daemon of its own")},
+	} {
+		attributes[a.name] = a.do
+		order = append(order, a.name)
+	}
+}
+
+// mere reports an attribute that changes nothing about who may connect.
+func mere(kind Kind, why, instead string) func(*xinetd, *xValue) {
+	return func(x *xinetd, v *xValue) {
+		a := v.line()
+		x.add(Loss{a.file, a.line, kind, printable(a.text), a.name + " is not carried over: " + why, instead})
+	}
+}
+
+// closes reports an attribute without which more would be admitted: nobody is.
+func closes(why, instead string) func(*xinetd, *xValue) {
+	return func(x *xinetd, v *xValue) {
+		mere(Lost, why, instead)(x, v)
+		x.s.closed = append(x.s.closed, v.line().name+" has no counterpart: "+why)
+	}
+}
+
+// refuses reports an attribute without which the service is another one.
+func refuses(why, instead string) func(*xinetd, *xValue) {
+	return func(x *xinetd, v *xValue) {
+		mere(Lost, why, instead)(x, v)
+		x.s.off = append(x.s.off, v.line().name+" has no counterpart: "+why)
+	}
+}
+
+// logged reports what of the log is not in casemate's.
+func logged(why string) func(*xinetd, *xValue) {
+	return func(x *xinetd, v *xValue) {
+		a := v.line()
+		mere(Note, why, "")(x, v)
+		for _, word := range v.vals {
+			switch strings.ToUpper(word) {
+			case "PID", "HOST", "EXIT", "DURATION", "ATTEMPT":
+			case "USERID":
+				x.lost(a.file, a.line, a.text, "there is no counterpart", "USERID asks the client's ident server, and its answer is the client's own word")
+			case "TRAFFIC":
+				x.lost(a.file, a.line, a.text, "count it in the program", "TRAFFIC is not counted: casemate reads no byte of a session")
+			default:
+				x.lost(a.file, a.line, a.text, "", "%q is no word of %s", word, a.name)
+			}
+		}
+	}
+}
+
+// kinds are the values of type.
+func kinds(x *xinetd, v *xValue) {
+	for _, k := range v.vals {
+		switch strings.ToUpper(k) {
+		case "INTERNAL", "UNLISTED":
+		case "RPC":
+			x.off(v.line(), "RPC services are not registered with rpcbind: run the program as a daemon of its own")
+		case "TCPMUX", "TCPMUXPLUS":
+			x.off(v.line(), "services of tcpmux have no port of their own here: give it one")
+		default:
+			x.off(v.line(), "there is no type %q", k)
+		}
+	}
+}
+
+// flags are the values of flags.
+func flags(x *xinetd, v *xValue) {
+	a := v.line()
+	lost := func(why, instead string) { x.lost(a.file, a.line, a.text, instead, "%s", why) }
+	for _, f := range v.vals {
+		switch f = strings.ToUpper(f); f {
+		case "IPV4", "IPV6", "NOLIBWRAP", "DISABLE":
+		case "REUSE", "NORETRY":
+			x.note(a.file, a.line, a.text, "", "%s does nothing here: addresses are reused, and a start that fails is not tried again", f)
+		case "INTERCEPT":
+			x.note(a.file, a.line, a.text, "", "INTERCEPT is not needed: rules are held where the socket is")
+		case "NAMEINARGS":
+			// read with the arguments
+		case "KEEPALIVE":
+			if x.datagram() {
+				continue
+			}
+			x.s.socket = append(x.s.socket, `keepalive = "2h"`)
+			x.note(a.file, a.line, a.text, "", "KEEPALIVE is keepalive = \"2h\", which is the kernel's own time")
+		case "NODELAY":
+			lost("NODELAY is not set", "let the program set TCP_NODELAY")
+		case "LABELED":
+			lost("LABELED is not carried over: no security context is set", "run it by systemd with SELinuxContextFromNet")
+		case "IDONLY":
+			lost("IDONLY is not carried over: there is no ident lookup", "decide who may connect by address")
+			x.s.closed = append(x.s.closed, "IDONLY has no counterpart: there is no ident lookup")
+		case "SENSOR":
+			lost("SENSOR is not carried over: a trap for clients is no service", "leave the port closed; refusals of other services are in the log")
+			x.s.off = append(x.s.off, "SENSOR is a trap, and no service")
+		default:
+			x.off(a, "there is no flag %q", f)
+		}
+	}
+}
+
+func waits(x *xinetd, v *xValue) {
+	switch s, a := x.one("wait"); {
+	case strings.EqualFold(s, "yes"):
+		x.s.wait = true
+	case a != nil && !strings.EqualFold(s, "no"):
+		x.off(a, "wait takes yes or no")
+	}
+}
+
+func groups(x *xinetd, v *xValue) {
+	if s, a := x.one("groups"); a != nil && !strings.EqualFold(s, "no") {
+		x.lost(a.file, a.line, a.text, `write groups = ["..."] in the service`, "the groups of the user are not looked up: the service has none but its own")
+	}
+}
+
+func umask(x *xinetd, v *xValue) {
+	s, a := x.one("umask")
+	if a == nil {
+		return
+	}
+	n, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || n > 0o777 {
+		x.off(a, "%q is no umask", s)
+		return
+	}
+	x.s.umask = fmt.Sprintf("%04o", n)
+}
+
+func env(x *xinetd, v *xValue) {
+	for _, e := range v.vals {
+		name, _, ok := strings.Cut(e, "=")
+		if i := slices.IndexFunc(x.s.env, func(s string) bool { return strings.HasPrefix(s, name+"=") }); i >= 0 {
+			x.s.env = slices.Delete(x.s.env, i, i+1)
+		}
+		if !ok || name == "" {
+			x.off(v.line(), "%q is not NAME=value", e)
+			continue
+		}
+		x.s.env = append(x.s.env, e)
+	}
+}
+
+// rlimit reads a bound of the profile; most is what profile.server has, 0 is none.
+func rlimit(resource string, most int64) func(*xinetd, *xValue) {
+	return func(x *xinetd, v *xValue) {
+		s, a := x.one(v.line().name)
+		if a == nil {
+			return
+		}
+		if strings.EqualFold(s, "UNLIMITED") {
+			if most > 0 {
+				x.s.widens = true
+			}
+			x.s.bounds = append(x.s.bounds, resource+` = "unlimited"`)
+			return
+		}
+		n, ok := sized(s)
+		if !ok || n == 0 {
+			x.off(a, "%q is no number", s)
+			return
+		}
+		x.s.widens = x.s.widens || most > 0 && n > most
+		switch resource {
+		case "open_files":
+			x.s.bounds = append(x.s.bounds, fmt.Sprintf("open_files = %d", n))
+		case "cpu_time":
+			x.s.bounds = append(x.s.bounds, fmt.Sprintf(`cpu_time = "%ds"`, n))
+		default:
+			x.s.bounds = append(x.s.bounds, fmt.Sprintf(`%s = "%dB"`, resource, n))
+		}
+	}
+}
+
+// sized reads a number with K or M behind it.
+func sized(s string) (int64, bool) {
+	unit := int64(1)
+	switch {
+	case strings.HasSuffix(strings.ToUpper(s), "K"):
+		unit, s = 1<<10, s[:len(s)-1]
+	case strings.HasSuffix(strings.ToUpper(s), "M"):
+		unit, s = 1<<20, s[:len(s)-1]
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n * unit, err == nil && n >= 0 && n < math.MaxInt64/unit
+}
+
+// datagram tells whether the service is of udp.
+func (x *xinetd) datagram() bool {
+	v := x.v["socket_type"]
+	return v != nil && len(v.vals) == 1 && strings.EqualFold(v.vals[0], "dgram")
+}
+
+// where is what the service listens on.
+func (x *xinetd) where() {
+	head := &xAttribute{file: x.s.file, line: x.s.line, text: x.s.text}
+	kind, a := x.one("socket_type")
+	network := map[string]string{"stream": "tcp", "dgram": "udp"}[strings.ToLower(kind)]
+	if network == "" {
+		if a == nil {
+			a = head
+		}
+		x.off(a, "socket_type %q has no counterpart: stream and dgram have", kind)
+		return
+	}
+	if proto, a := x.one("protocol"); a != nil && !strings.EqualFold(strings.TrimRight(proto, "46"), network) {
+		x.off(a, "protocol %q has no counterpart for socket_type %s", proto, kind)
+		return
+	}
+	number, a := x.one("port")
+	if a == nil {
+		number = x.sec.name
+	}
+	if _, ok := port(number); !ok {
+		if a == nil {
+			a = head
+		}
+		x.off(a, "the port of %q is not known here: add port = NUMBER to it", number)
+		return
+	}
+	only, a := x.one("v6only")
+	if a != nil && !strings.EqualFold(only, "yes") && !strings.EqualFold(only, "no") {
+		x.off(a, "v6only takes yes or no")
+	}
+	host, a := x.one("bind")
+	if a == nil {
+		host, a = x.one("interface")
+	}
+	switch {
+	case a != nil && hostOf(host) == "":
+		x.off(a, "%q is no address, and names are not looked up", host)
+		return
+	case a != nil && strings.Contains(host, ":"):
+		network += "6"
+	case a != nil:
+		network += "4"
+	case !x.has("IPv6"):
+		network += "4" // without a flag it is IPv4 alone
+	case strings.EqualFold(only, "yes"):
+		network += "6"
+	}
+	if host = hostOf(host); host == "0.0.0.0" || host == "::" {
+		if host == "::" && !strings.EqualFold(only, "yes") {
+			network = network[:3]
+		}
+		host = ""
+	}
+	x.s.listen = []string{listenOn(network, host, number)}
+}
+
+// program is what runs.
+func (x *xinetd) program() {
+	head := &xAttribute{file: x.s.file, line: x.s.line, text: x.s.text}
+	if x.is("INTERNAL") {
+		if x.s.builtin = x.sec.name; !slices.Contains(policy.Builtins, x.s.builtin) {
+			x.off(head, "there is no built-in %s", x.sec.name)
+		}
+		return
+	}
+	server, a := x.one("server")
+	if a == nil {
+		if len(x.s.off) == 0 {
+			x.off(head, "it has no server")
+		}
+		return
+	}
+	args := []string(nil)
+	if v := x.v["server_args"]; v != nil {
+		args = v.vals
+	}
+	if x.has("NAMEINARGS") && len(args) > 0 {
+		name := args[0]
+		args = args[1:]
+		if path.Base(server) == "tcpd" {
+			server, _ = wrapped(name)
+			x.note(a.file, a.line, a.text, "", "tcpd is not run: casemate holds the rules itself")
+			if x.hosts == nil && x.v["libwrap"] == nil {
+				x.s.closed = append(x.s.closed, "tcpd asks hosts.allow and hosts.deny, which this import was not given")
+				x.lost(a.file, a.line, a.text, "add --hosts-allow and --hosts-deny, or import host", "what hosts.allow and hosts.deny say of %s is not known", path.Base(server))
+			}
+		} else if name != path.Base(server) {
+			x.lost(a.file, a.line, a.text, "start it with a script that does", "the program's own name is %s, and not %q", path.Base(server), name)
+		}
+	}
+	if path.Base(server) == "tcpd" {
+		x.off(a, "tcpd without NAMEINARGS starts nothing that is known here")
+	}
+	x.s.command = append([]string{server}, args...)
+}
+
+// rates are instances, per_source and cps.
+func (x *xinetd) rates() {
+	count := func(name string) int {
+		s, a := x.one(name)
+		if a == nil || strings.EqualFold(s, "UNLIMITED") {
+			return 0
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > 1_000_000 {
+			x.off(a, "%s takes a number from 1, or UNLIMITED", name)
+			return 0
+		}
+		return n
+	}
+	l := &x.s.limit
+	l.concurrent, l.perSource, l.perSecond = count("instances"), count("per_source"), 50
+	if v := x.v["cps"]; v != nil {
+		a := v.line()
+		n, err := 0.0, error(nil)
+		if len(v.vals) > 0 {
+			n, err = strconv.ParseFloat(v.vals[0], 64)
+		}
+		if err != nil || len(v.vals) != 2 || !(n > 0 && n <= 1e6) {
+			x.off(a, "cps takes two numbers")
+			return
+		}
+		if l.perSecond = int(n); n < 1 {
+			l.perSecond, l.perMinute = 0, max(1, int(n*60))
+		}
+		x.note(a.file, a.line, a.text, "", "what is more than %s a second is shed, and the service never closes for %s seconds", v.vals[0], v.vals[1])
+	}
+	l.burst = max(l.perSecond, 1)
+	if x.s.wait && l.perSource > 0 {
+		a := x.v["per_source"].line()
+		x.lost(a.file, a.line, a.text, "serve it with wait = false", "per_source is not held: a program with wait = yes takes its clients itself")
+	}
+}
+
+// hostOf is an address as listen takes it, or "".
+func hostOf(s string) string {
+	a, err := parseAddr(s)
+	if err != nil {
+		return ""
+	}
+	return a
+}
