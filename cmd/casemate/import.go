@@ -36,9 +36,10 @@ With -o json the policy and the report are one object: "policy", "losses" (file,
 kind lost or note, text, reason, instead) and "lost", how many are no mere notes.
 
 Exit status: 0 written, 1 could not, 3 written, and something is lost (--strict).`,
-		Example: `  casemate import xinetd /etc/xinetd.conf >site.cm.hcl
+		Example: `  casemate import inetd /etc/inetd.conf >site.cm.hcl
+  casemate import xinetd /etc/xinetd.conf >site.cm.hcl
   casemate import hosts-access /etc/hosts.allow /etc/hosts.deny >hosts.cm.hcl`,
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !a.json() {
 				if err := cmd.Help(); err != nil {
@@ -49,7 +50,7 @@ Exit status: 0 written, 1 could not, 3 written, and something is lost (--strict)
 		},
 	}
 	cmd.PersistentFlags().BoolVar(&strict, "strict", false, "exit with 3 if anything is lost")
-	cmd.AddCommand(a.importHosts(&strict), a.importXinetd(&strict))
+	cmd.AddCommand(a.importInetd(&strict), a.importXinetd(&strict), a.importHosts(&strict))
 	return cmd
 }
 

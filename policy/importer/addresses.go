@@ -175,6 +175,7 @@ func (p *page) aclUnit(name string, l acl.List, origins map[int]string) {
 type tables struct {
 	allow, deny *hostsaccess.Table
 	rules       *hostsaccess.Rules
+	used        map[*hostsaccess.Rule]bool
 }
 
 // list is what the tables say of a daemon at a port, and where; nil without tables.
@@ -189,6 +190,7 @@ func (t *tables) list(daemon string, port int) (*acl.List, []string) {
 			where = append(where, o.Table.Name)
 			continue
 		}
+		t.used[o.Rule] = true
 		where = append(where, fmt.Sprintf("%s:%d: %s", o.Table.Name, o.Rule.Line, o.Rule.Text))
 	}
 	return &l, where

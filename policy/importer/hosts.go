@@ -32,34 +32,44 @@ func (h *hostACLs) of(daemon string) string {
 // hosts writes the acls of both tables, and reports what is wrong with them.
 func (p *page) hosts(allow, deny *hostsaccess.Table) *hostACLs {
 	rules := hostsaccess.Translate(allow, deny)
-	for _, t := range []*hostsaccess.Table{allow, deny} {
-		if t != nil {
-			p.files = append(p.files, t.Name)
-			p.hostNotes(t)
-		}
-	}
-	for _, f := range slices.Concat(rules.Faults, rules.Doubts()) {
-		kind := Note
-		if f.Kind == hostsaccess.Lost {
-			kind = Lost
-		}
-		p.add(Loss{f.File, f.Line, kind, textOf(allow, deny, f), printable(f.What), printable(f.Instead)})
-	}
+	p.hostFaults(allow, deny, slices.Concat(rules.Faults, rules.Doubts()))
 	h := &hostACLs{byDaemon: map[string]string{}}
 	written := map[*hostsaccess.Rule]bool{}
 	h.others = p.hostACL(rules, "", "hosts-access", written)
 	for _, d := range rules.Daemons() {
 		h.byDaemon[d] = p.hostACL(rules, d, d, written)
 	}
+	p.unused(rules, written)
+	return h
+}
+
+// unused carries over the rules that no acl has.
+func (p *page) unused(rules *hostsaccess.Rules, written map[*hostsaccess.Rule]bool) {
 	for _, t := range rules.Rules {
 		if t.Rule != nil && !written[t.Rule] {
 			p.begin(t.Table.Name, t.Rule.Line, t.Rule.Text)
 			p.comment("%s:%d: %s", t.Table.Name, t.Rule.Line, t.Rule.Text)
-			p.comment("is about nobody, and has no rule here.")
-			p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule is about nobody, and has none here")
+			p.comment("is about no service or no client here, and has no place.")
+			p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule is about no service or no client here, and has no place")
 		}
 	}
-	return h
+}
+
+// hostFaults reports what is wrong with the tables, and carries their comments over.
+func (p *page) hostFaults(allow, deny *hostsaccess.Table, faults []hostsaccess.Fault) {
+	for _, t := range []*hostsaccess.Table{allow, deny} {
+		if t != nil {
+			p.files = append(p.files, t.Name)
+			p.hostNotes(t)
+		}
+	}
+	for _, f := range faults {
+		kind := Note
+		if f.Kind == hostsaccess.Lost {
+			kind = Lost
+		}
+		p.add(Loss{f.File, f.Line, kind, textOf(allow, deny, f), printable(f.What), printable(f.Instead)})
+	}
 }
 
 // hostNotes carries comments over.

@@ -155,7 +155,8 @@ func (p *page) demote(ds []policy.Diagnostic, starts []int) (some bool) {
 			continue
 		}
 		some, u.off = true, true
-		p.lost(u.file, u.line, u.what, strings.ReplaceAll(d.Detail, "\n", " "), "it stands in a comment, for the policy cannot have it: %s", d.Summary)
+		instead, _, _ := strings.Cut(strings.ReplaceAll(d.Detail, "\n", " "), "; the other is at") // of lines that move yet
+		p.lost(u.file, u.line, u.what, instead, "it stands in a comment, for the policy cannot have it: %s", d.Summary)
 		lines := bytes.Split(u.text, []byte("\n"))
 		for k, l := range lines {
 			lines[k] = bytes.TrimRight(append([]byte("# "), bytes.TrimPrefix(l, []byte("# "))...), " ")

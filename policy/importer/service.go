@@ -27,6 +27,8 @@ type service struct {
 	groups  []string
 	wait    bool
 	umask   string
+	dir     string
+	stdio   string
 	env     []string // NAME=value
 	socket  []string // attributes of socket { }, as they are written
 	limit   bounds
@@ -105,6 +107,8 @@ func (p *page) write(s *service) {
 		if s.wait {
 			p.attr("wait", "true")
 		}
+		p.optional("stdio", s.stdio)
+		p.optional("dir", s.dir)
 		p.optional("umask", s.umask)
 		p.environment(s.env)
 	}
@@ -170,6 +174,9 @@ func (p *page) limitOf(s *service, name string) string {
 	}
 	if l.burst > 0 && l.perSecond+l.perMinute > 0 {
 		p.attr("burst", fmt.Sprint(l.burst))
+	}
+	if !s.wait {
+		p.optional("session", l.session)
 	}
 	if l.perSource+l.perSourceMinute > 0 && !s.wait {
 		p.open("per_source")

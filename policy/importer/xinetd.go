@@ -19,14 +19,24 @@ func (h *Hosts) tables() *tables {
 	if h == nil {
 		return nil
 	}
-	return &tables{h.Allow, h.Deny, hostsaccess.Translate(h.Allow, h.Deny)}
+	return &tables{h.Allow, h.Deny, hostsaccess.Translate(h.Allow, h.Deny), map[*hostsaccess.Rule]bool{}}
+}
+
+// tablesDone reports on the tables that services of the page were given rules of.
+func (p *page) tablesDone(t *tables) {
+	if t != nil {
+		p.hostFaults(t.allow, t.deny, t.rules.Faults)
+		p.unused(t.rules, t.used)
+	}
 }
 
 // Xinetd writes the services of xinetd.conf files, and of directories of them, with what they
 // include from fsys, whose root is "/".
 func Xinetd(fsys fs.FS, paths []string, hosts *Hosts) (*Result, error) {
 	p := newPage()
-	p.xinetd(fsys, paths, hosts.tables())
+	t := hosts.tables()
+	p.xinetd(fsys, paths, t)
+	p.tablesDone(t)
 	return p.result()
 }
 

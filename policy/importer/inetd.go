@@ -1,0 +1,276 @@
+package importer
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"casemate/policy"
+	"casemate/policy/inetd"
+)
+
+// Inetd writes the entries of inetd.conf files. An empty dialect is told apart by what the
+// files write.
+func Inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *Hosts) (*Result, error) {
+	p := newPage()
+	h := hosts.tables()
+	p.inetd(sources, dialect, h)
+	p.tablesDone(h)
+	return p.result()
+}
+
+// maxReported bounds what one file's findings come to.
+const maxReported = 2000
+
+// inetdText is a source by lines.
+type inetdText struct {
+	name  string
+	lines []string
+	taken []bool // by an entry or a directive
+}
+
+func (p *page) inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *tables) {
+	t := inetd.Parse(sources, dialect)
+	texts := map[string]*inetdText{}
+	for _, s := range sources {
+		p.files = append(p.files, s.Name)
+		lines := strings.Split(string(s.Data), "\n")
+		texts[s.Name] = &inetdText{s.Name, lines, make([]bool, len(lines))}
+	}
+	// of takes the lines of a range, as comments.
+	of := func(r inetd.Range) (out []string) {
+		text := texts[r.Filename]
+		for i := r.Start.Line; text != nil && i <= min(r.End.Line, len(text.lines)); i++ {
+			text.taken[i-1] = true
+			out = append(out, fmt.Sprintf("%s:%d: %s", r.Filename, i, text.lines[i-1]))
+		}
+		return out
+	}
+	for _, f := range t.Findings[:min(len(t.Findings), maxReported)] {
+		kind := Lost
+		if f.Level == inetd.Off {
+			kind = Note
+		}
+		text := ""
+		if at := texts[f.At.Filename]; at != nil && f.At.Start.Line <= len(at.lines) && f.At.Start.Line > 0 {
+			text = at.lines[f.At.Start.Line-1]
+		}
+		p.add(Loss{f.At.Filename, f.At.Start.Line, kind, printable(text), printable(f.Summary), printable(f.Next)})
+	}
+	at := make([]func(), 0, len(t.Entries))
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		lines := of(e.At)
+		at = append(at, func() { p.entry(e, lines, hosts) })
+	}
+	for _, d := range t.Directives {
+		lines := of(d.At)
+		p.begin(d.At.Filename, d.At.Start.Line, d.Kind)
+		for _, l := range lines {
+			p.comment("%s", l)
+		}
+		if d.Kind == "skipped" {
+			p.comment("Not served: the report says why.")
+		}
+	}
+	for _, s := range sources {
+		p.others(texts[s.Name])
+	}
+	for _, write := range at {
+		write()
+	}
+}
+
+// others carries over the lines that no entry takes: comments, services that are switched
+// off, and what the report is about.
+func (p *page) others(t *inetdText) {
+	begun := false
+	for i, l := range t.lines {
+		if t.taken[i] || strings.TrimSpace(l) == "" {
+			begun = false
+			continue
+		}
+		if !begun {
+			p.begin(t.name, i+1, l)
+			begun = true
+		}
+		p.comment("%s:%d: %s", t.name, i+1, l)
+	}
+}
+
+// entry writes one entry as a service.
+func (p *page) entry(e *inetd.Entry, lines []string, hosts *tables) {
+	s := &service{file: e.At.Filename, line: e.At.Start.Line, text: strings.TrimSpace(lines[0][strings.Index(lines[0], ": ")+2:]), lines: lines, wait: e.Wait, anyone: true}
+	n := &entryImport{p, e, s}
+	s.name = path.Base(e.Service.Text)
+	if p.names["service "+acceptable(s.name)] {
+		s.name += "-" + strings.TrimRight(e.Protocol.Text, "46")
+	}
+	n.listens()
+	n.program()
+	n.limits()
+	if s.user = e.User.Text; s.user == string(policy.Dynamic) {
+		n.off("a user of the name \"dynamic\" is none here")
+	}
+	s.group = e.Group.Text
+	if e.Class.Written() {
+		n.lost(e.Class, "set the bounds in the profile's resources", "login classes are not known here: %q is not carried over", e.Class.Text)
+	}
+	n.wrapper(hosts)
+	p.write(s)
+}
+
+// acceptable is a name as blocks have it.
+func acceptable(s string) string { return strings.ToLower(s) }
+
+// entryImport is one entry on its way.
+type entryImport struct {
+	*page
+	e *inetd.Entry
+	s *service
+}
+
+func (n *entryImport) off(format string, args ...any) {
+	why := fmt.Sprintf(format, args...)
+	n.s.off = append(n.s.off, why)
+	n.page.lost(n.s.file, n.s.line, n.s.text, "", "%s is not served: %s", n.e.Full(), why)
+}
+
+func (n *entryImport) lost(t inetd.Text, instead, format string, args ...any) {
+	n.page.lost(t.At.Filename, t.At.Start.Line, n.s.text, instead, format, args...)
+}
+
+// listens is where the service is.
+func (n *entryImport) listens() {
+	e := n.e
+	switch {
+	case e.RPC:
+		n.off("RPC services are not registered with rpcbind: run the program as a daemon of its own")
+		return
+	case e.Mux:
+		n.off("services of tcpmux have no port of their own here: give it one")
+		return
+	case e.Network == "":
+		n.off("socket type %s with %s has no counterpart", e.Socket.Text, e.Protocol.Text)
+		return
+	case strings.HasPrefix(e.Network, "unix"):
+		n.s.listen = []string{e.Network + ":" + e.Service.Text}
+		n.file()
+		return
+	}
+	if _, ok := port(e.Service.Text); !ok {
+		n.off("the port of %q is not known here: write its number", e.Service.Text)
+		return
+	}
+	for _, a := range e.Addresses {
+		text := strings.Trim(a.Text, "[]")
+		host := hostOf(text)
+		switch {
+		case a.Text == "*":
+			n.s.listen = append(n.s.listen, listenOn(e.Network, "", e.Service.Text))
+			continue
+		case host == "":
+			n.off("%q is no address, and names are not looked up", a.Text)
+			return
+		}
+		network := strings.TrimRight(e.Network, "46")
+		family := "4"
+		if strings.Contains(host, ":") {
+			family = "6"
+		}
+		if e.Network != network && e.Network != network+family {
+			n.off("%q is no address of %s", a.Text, e.Protocol.Text)
+			return
+		}
+		if host == "0.0.0.0" || host == "::" {
+			host = ""
+		}
+		n.s.listen = append(n.s.listen, listenOn(network+family, host, e.Service.Text))
+	}
+	if len(e.Addresses) == 0 {
+		n.s.listen = []string{listenOn(e.Network, "", e.Service.Text)}
+	}
+}
+
+// file is the file of a unix socket.
+func (n *entryImport) file() {
+	u := &n.e.Unix
+	mode := u.Mode
+	if u.Unknown {
+		mode = 0o600
+		n.page.note(n.s.file, n.s.line, n.s.text, "write the mode that is meant", "the mode of %s depends on the umask that inetd was started with: it is 0600 here", n.e.Service.Text)
+	}
+	n.s.socket = append(n.s.socket, fmt.Sprintf(`mode = "%04o"`, mode))
+	if u.Owner.Text != "" {
+		n.s.socket = append(n.s.socket, "owner = "+quote(u.Owner.Text))
+	}
+	if u.Group.Text != "" {
+		n.s.socket = append(n.s.socket, "group = "+quote(u.Group.Text))
+	}
+}
+
+// program is what runs.
+func (n *entryImport) program() {
+	e := n.e
+	if e.Internal != "" {
+		if n.s.builtin = e.Internal; !slices.Contains(policy.Builtins, e.Internal) {
+			n.off("there is no built-in %s", e.Internal)
+		}
+		n.s.wait = false
+		return
+	}
+	n.s.command = []string{e.Program.Text}
+	for i, a := range e.Args {
+		if i > 0 {
+			n.s.command = append(n.s.command, a.Text)
+		} else if name := path.Base(e.Program.Text); path.Base(a.Text) != name {
+			n.lost(a, "start it with a script that does", "the program's own name is %s, and not %q", name, a.Text)
+		}
+	}
+}
+
+// limits are the numbers of the entry.
+func (n *entryImport) limits() {
+	e, l := n.e, &n.s.limit
+	const most = 1_000_000
+	for _, b := range []struct {
+		from inetd.Number
+		to   *int
+	}{{e.Concurrent, &l.concurrent}, {e.PerMinute, &l.perMinute}, {e.PerSourceConcurrent, &l.perSource}, {e.PerSourcePerMinute, &l.perSourceMinute}} {
+		if *b.to = b.from.N; b.from.N > most {
+			*b.to = most
+		}
+	}
+	if l.perSource+l.perSourceMinute > 0 && n.s.wait {
+		n.page.lost(n.s.file, n.s.line, n.s.text, "serve it with wait = false", "bounds for each source are not held: a program with wait takes its clients itself")
+	}
+	if l.perMinute > 0 {
+		n.page.note(n.s.file, n.s.line, n.s.text, "", "what is more than %d a minute is shed, and the service never closes", l.perMinute)
+	}
+}
+
+// wrapper is tcpd in front of the program: hosts.allow and hosts.deny decide.
+func (n *entryImport) wrapper(hosts *tables) {
+	e := n.e
+	if !e.Wrapper.Written() || len(n.s.off) > 0 {
+		return
+	}
+	daemon := path.Base(e.Program.Text)
+	if hosts == nil {
+		n.s.closed = append(n.s.closed, "tcpd asks hosts.allow and hosts.deny, which this import was not given")
+		n.lost(e.Wrapper, "add --hosts-allow and --hosts-deny, or import host", "what hosts.allow and hosts.deny say of %s is not known", daemon)
+		return
+	}
+	number := 0
+	if len(n.s.listen) > 0 {
+		number, _ = port(cmp.Or(e.Service.Text, "0"))
+	}
+	list, where := hosts.list(daemon, number)
+	n.s.anyone, n.s.acl, n.s.origins = false, *list, map[int]string{}
+	for i, w := range where {
+		n.s.origins[i] = w
+	}
+	n.page.note(n.s.file, n.s.line, n.s.text, "", "tcpd is not run: casemate holds the rules of hosts.allow and hosts.deny for %s itself", daemon)
+}

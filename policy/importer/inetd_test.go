@@ -1,0 +1,116 @@
+package importer
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate/acl"
+	"casemate/policy"
+	"casemate/policy/hostsaccess"
+	"casemate/policy/hostsaccess/fuzzed"
+	"casemate/policy/inetd"
+)
+
+func importI(t *testing.T, text string, hosts *Hosts) (*Result, *policy.Policy) {
+	t.Helper()
+	r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(text)}}, "", hosts)
+	return r, compiled(t, r, err)
+}
+
+// TestInetdEntries: what an entry says is in its service, or in the report.
+func TestInetdEntries(t *testing.T) {
+	for _, c := range []struct {
+		line     string
+		services int
+		hcl      string
+		report   string
+	}{
+		{"telnet stream tcp nowait root /usr/sbin/in.telnetd in.telnetd -h", 1, `command = ["/usr/sbin/in.telnetd", "-h"]`, ""},
+		{"telnet stream tcp nowait root /usr/sbin/in.telnetd in.telnetd", 1, `because = "inetd.conf:1 has it run as root"`, ""},
+		{"telnet stream tcp6 nowait root /usr/sbin/in.telnetd in.telnetd", 1, `["tcp6://:telnet"]`, ""},
+		{"192.0.2.1,[2001:db8::1]:7971 stream tcp nowait nobody /bin/cat cat", 1, `["tcp4://192.0.2.1:7971", "tcp6://[2001:db8::1]:7971"]`, ""},
+		{"localhost:7971 stream tcp nowait nobody /bin/cat cat", 0, "", "lost \"localhost\" is no address"},
+		{"telnet stream tcp nowait.30 nobody /bin/cat cat", 1, `rate = "30/min"`, "note what is more than 30 a minute is shed"},
+		{"telnet stream tcp nowait/5/60/2 nobody /bin/cat cat", 1, "concurrent = 5\n  per_source {\n    concurrent = 2\n    rate       = \"60/min\"", ""},
+		{"telnet stream tcp nowait nobody.games /bin/cat cat", 1, `group   = "games"`, ""},
+		{"telnet stream tcp nowait nobody /bin/cat dog", 1, "", `lost the program's own name is cat, and not "dog"`},
+		{"talk dgram udp wait nobody /usr/sbin/in.talkd in.talkd", 1, `network { mode = "listener" }`, ""},
+		{"echo stream tcp nowait root internal", 1, `builtin = "echo"`, ""},
+		{"auth stream tcp nowait root internal", 0, "", "lost casemate itself serves"},
+		{"telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd", 1, "acl     = acl.nobody", "lost what hosts.allow and hosts.deny say of in.telnetd is not known"},
+		{"rstatd/1-3 dgram rpc/udp wait root /usr/sbin/rpc.rstatd rpc.rstatd", 0, "", "lost rpcbind"},
+		{"tcpmux/x stream tcp nowait root /bin/cat cat", 0, "", "lost tcpmux"},
+		{"/run/x.sock stream unix nowait nobody /bin/cat cat", 1, `mode  = "0666"`, ""},
+		{":nobody:games:0660:/run/x.sock stream unix nowait nobody /bin/cat cat", 1, "mode  = \"0660\"\n    owner = \"nobody\"\n    group = \"games\"", ""},
+		{"nosuch stream tcp nowait nobody /bin/cat cat", 0, "", "lost write its number"},
+		{"telnet raw tcp nowait nobody /bin/cat cat", 0, "", "lost raw"},
+		{"telnet stream tcp nowait dynamic /bin/cat cat", 0, "", `lost "dynamic"`},
+		{"telnet stream tcp nowait nobody/daemon /bin/cat cat", 1, "", "lost login class"},
+		{"#<off># telnet stream tcp nowait root /usr/sbin/in.telnetd in.telnetd", 0, "# inetd.conf:1: #<off># telnet", "note telnet/tcp is switched off"},
+		{"# a comment", 0, "# inetd.conf:1: # a comment", ""},
+		{"telnet stream", 0, "", "lost needs at least 6"},
+		{"telnet stream tcp nowait nobody bin/cat cat", 0, "", "lost bin/cat"},
+		{"telnet on protocol = tcp, socktype = stream, wait = no, user = nobody, exec = /bin/cat, args = cat;", 1, `["/bin/cat"]`, ""},
+	} {
+		r, p := importI(t, c.line+"\n", nil)
+		accounted(t, r, "inetd.conf", c.line)
+		if len(p.Services) != c.services || !strings.Contains(string(r.HCL), c.hcl) {
+			t.Errorf("%s: %d services, want %d with %q\n%s%v", c.line, len(p.Services), c.services, c.hcl, r.HCL, r.Losses)
+		}
+		kind, words, _ := strings.Cut(c.report, " ")
+		if c.report != "" && !slices.ContainsFunc(r.Losses, func(l Loss) bool { return string(l.Kind) == kind && strings.Contains(l.String(), words) }) {
+			t.Errorf("%s: no %q in %v", c.line, c.report, r.Losses)
+		}
+	}
+}
+
+// TestInetdTwice: two entries at one port are what no policy can have; the second stands in
+// a comment. A name that tcp and udp share makes two services.
+func TestInetdTwice(t *testing.T) {
+	r, p := importI(t, "echo stream tcp nowait root internal\necho dgram udp wait root internal\necho stream tcp4 nowait nobody /bin/cat cat\n", nil)
+	if len(p.Services) != 2 || p.Service("echo-udp") == nil || r.Lost != 1 || !strings.Contains(r.Losses[0].String(), "already taken") {
+		t.Errorf("%s%v", r.HCL, r.Losses)
+	}
+	accounted(t, r, "inetd.conf", "echo stream tcp nowait root internal\necho dgram udp wait root internal\necho stream tcp4 nowait nobody /bin/cat cat\n")
+}
+
+// TestInetdWrapped: behind tcpd an entry's acl admits nobody whom libwrap denies to its
+// daemon, and decides as it does where the tables lose nothing.
+func TestInetdWrapped(t *testing.T) {
+	g := &fuzzed.Generator{Rand: rand.New(rand.NewPCG(31, 1))}
+	for range 150 {
+		a, d := fuzzed.Tame{Generator: g}.Table(), fuzzed.Tame{Generator: g}.Table()
+		allow, deny := hostsaccess.Parse("hosts.allow", []byte(a)), hostsaccess.Parse("hosts.deny", []byte(d))
+		r, p := importI(t, "22 stream tcp nowait root /usr/sbin/tcpd /usr/sbin/sshd -i\nftp stream tcp nowait root /usr/sbin/tcpd in.ftpd\n", &Hosts{allow, deny})
+		accounted(t, r, "hosts.allow", a)
+		accounted(t, r, "hosts.deny", d)
+		for service, daemon := range map[string]string{"service-22": "sshd", "ftp": "in.ftpd"} {
+			port := map[string]int{"sshd": 22, "in.ftpd": 21}[daemon]
+			for range 10 {
+				q := hostsaccess.Request{Daemon: daemon, Addr: g.Pick("10.1.2.3", "10.9.9.9", "192.0.2.77", "2001:db8::5"), Name: g.Pick("unknown", "paranoid", "host.example.org"), ServerAddr: "192.0.2.1", ServerPort: port}
+				m, err := acl.Compile(p.ACL(p.Service(service).ACL))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, want := m.Decide(q.Client()).Verdict == acl.Allow, hostsaccess.Decide(allow, deny, q, nil).Allow
+				if got && !want || r.Lost == 0 && got != want {
+					t.Fatalf("%+v: %v, libwrap %v\nallow %q\ndeny %q\n%s", q, got, want, a, d, r.HCL)
+				}
+			}
+		}
+	}
+}
+
+// FuzzInetd: whatever the file, a policy comes out that compiles, and no line is dropped.
+func FuzzInetd(f *testing.F) {
+	f.Add("telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd -h\n\tmore\n")
+	f.Add("echo dgram udp wait root internal\n#<off># x stream tcp nowait root /x x\n127.0.0.1:\n")
+	f.Add("x on protocol = tcp, exec = /x;\n:a:b:0:/s stream unix nowait n /x \"${y}\"\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(text)}}, "", nil)
+		compiled(t, r, err)
+		accounted(t, r, "inetd.conf", text)
+	})
+}
