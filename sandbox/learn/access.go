@@ -6,6 +6,7 @@ const (
 	oCreat         = 0o100
 	oTrunc         = 0o1000
 	oDirectory     = 0o200000
+	oPath          = 0o10000000
 	oTmpfile       = 0o20000000
 )
 
@@ -89,6 +90,8 @@ func (f *Fact) Use() Use {
 		return Listen
 	case "connect":
 		return Write
+	case "getdents", "getdents64":
+		return Read // recorded with the path of their descriptor
 	}
 	a := access[f.Call]
 	if a.flags == 0 {
@@ -98,6 +101,8 @@ func (f *Fact) Use() Use {
 	switch {
 	case flags&(oCreat|oTmpfile)&^oDirectory != 0:
 		return Make
+	case flags&(oDirectory|oPath) != 0:
+		return Look // what lies in it is read by other calls
 	case flags&(oWronly|oRdwr|oTrunc) != 0:
 		return Write
 	}

@@ -5,6 +5,7 @@ package learn
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -43,7 +44,7 @@ func (f *Fact) Host(path string) string {
 	if f.Root == "" || f.Root == "/" || path == "" {
 		return path
 	}
-	return f.Root + path
+	return strings.TrimSuffix(f.Root+path, "/")
 }
 
 // End is how one process of a session ended, or changed into another program.

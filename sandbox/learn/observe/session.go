@@ -203,6 +203,8 @@ func (k *task) enter(info *syscallInfo) {
 		if fd := int32(info.args[4]); info.args[2]&unix.PROT_EXEC != 0 && fd >= 0 {
 			k.call.path = k.linked(fmt.Sprintf("fd/%d", fd))
 		}
+	case "getdents", "getdents64":
+		k.call.path = k.linked(fmt.Sprintf("fd/%d", int32(info.args[0])))
 	case "connect", "bind":
 		k.call.addr, k.call.path = k.address(info.args[1], info.args[2])
 	case "sendto":

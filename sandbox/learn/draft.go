@@ -1,0 +1,275 @@
+package learn
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// Base is a profile to stand on, with what its filter allows.
+type Base struct {
+	Profile *sandbox.Profile
+	Rules   []seccomp.Rule // normalized
+}
+
+// Draft is a learnt profile: a base and what it needs beyond that.
+type Draft struct {
+	Base  *Base
+	Lines []Need
+	// Cost orders drafts: what has to be added, and what the base grants in vain.
+	Cost int
+}
+
+// Drafts gives one draft for each base, the nearest first: that with the fewest lines to
+// add and the least that it grants and nobody used.
+func Drafts(n *Needs, bases []Base, h Host) []Draft {
+	var out []Draft
+	for i := range bases {
+		d := Draft{Base: &bases[i], Lines: lines(n, &bases[i], h)}
+		d.Cost = 2*len(d.Lines) + idle(n, &bases[i])
+		out = append(out, d)
+	}
+	slices.SortStableFunc(out, func(a, b Draft) int { return cmp.Compare(a.Cost, b.Cost) })
+	return out
+}
+
+// Without is the draft without one of its lines.
+func (d *Draft) Without(i int) *Draft {
+	return &Draft{Base: d.Base, Lines: slices.Delete(slices.Clone(d.Lines), i, i+1)}
+}
+
+// Narrower are the drafts that grant less by one line: without it, or with its path to be
+// read in place of more. The first that does is the one to take.
+func (d *Draft) Narrower(i int) []*Draft {
+	out := []*Draft{d.Without(i)}
+	if n := d.Lines[i]; n.Attr == AttrWrite || n.Attr == AttrExec {
+		less := &Draft{Base: d.Base, Lines: slices.Clone(d.Lines)}
+		less.Lines[i].Attr = AttrRead
+		less.Lines[i].Without = ""
+		out = append(out, less)
+	}
+	return out
+}
+
+// lines are the needs that a base does not have.
+func lines(n *Needs, b *Base, h Host) []Need {
+	var out []Need
+	for _, need := range n.Other {
+		if !b.has(&need, h) {
+			out = append(out, need)
+		}
+	}
+	return append(out, callLines(n, b, out)...)
+}
+
+// has tells whether a base grants what a need is for.
+func (b *Base) has(n *Need, h Host) bool {
+	f := &b.Profile.Files
+	switch n.Attr {
+	case AttrInit:
+		return b.Profile.Init
+	case AttrCapability:
+		return slices.Contains(b.Profile.Capabilities, n.Value)
+	case AttrMode:
+		return string(b.Profile.Network.Mode) == n.Value
+	case AttrTmp:
+		return f.Tmp > 0
+	case AttrShm:
+		return f.Shm > 0
+	case AttrProc:
+		return f.Proc
+	case AttrPty:
+		return f.Pty
+	case AttrLog:
+		return f.Log
+	case AttrDev:
+		return slices.Contains(f.Dev, n.Value)
+	case AttrRead:
+		return covers(f.Read, n.Value, h) || covers(f.Exec, n.Value, h) || covers(f.Write, n.Value, h)
+	case AttrExec:
+		return covers(f.Exec, n.Value, h)
+	case AttrWrite:
+		return covers(f.Write, n.Value, h)
+	}
+	return false
+}
+
+// covers tells whether a path lies in one of a list, as it is written or as the links lead.
+func covers(list []string, p string, h Host) bool {
+	real := h.Real(p)
+	return slices.ContainsFunc(list, func(dir string) bool { return under(p, dir) || under(real, h.Real(dir)) })
+}
+
+// brought are the calls that attributes of the network bring along; sockets bring their group,
+// and connect where they can reach anything.
+var brought = map[string][]string{AttrConnect: {"connect", "@socket-tcp"}, AttrBind: {"bind", "listen", "@socket-accept", "@socket-tcp"}}
+
+// SocketGroups are the groups that words of network { sockets } bring.
+var SocketGroups = map[string]string{"unix": "@socket-unix", "tcp": "@socket-tcp", "udp": "@socket-udp", "netlink-route": "@netlink-route"}
+
+// callLines are the groups, calls and rules that have the calls which neither the base nor
+// the other lines bring: a group where it has several of them, or nothing else has it.
+func callLines(n *Needs, b *Base, others []Need) []Need {
+	allowed := slices.Clone(b.Rules)
+	mode := b.Profile.Network.Mode
+	for _, o := range others {
+		if o.Attr == AttrMode {
+			mode = sandbox.NetworkMode(o.Value)
+		}
+		entries := brought[o.Attr]
+		if o.Attr == AttrSockets {
+			entries = []string{SocketGroups[o.Value], "connect"}
+		}
+		if rules, err := seccomp.Resolve(entries, nil); err == nil {
+			allowed = append(allowed, rules...)
+		}
+	}
+	allowed, _ = seccomp.Normalize(allowed) // each part of it was already
+	var left []CallNeed
+	for _, c := range n.Calls {
+		if !seccomp.Cover(allowed, c.Rule) {
+			left = append(left, c)
+		}
+	}
+	var out []Need
+	for len(left) > 0 {
+		// What reaches the network comes by the words for it, and else call by call.
+		g, calls := bestGroup(left, sandbox.NetworkNone)
+		if calls < 2 && singly(&left[0]) {
+			out = append(out, one(left[0]))
+			left = remaining(left, out[len(out)-1])
+			continue
+		}
+		if g == "" {
+			g, _ = bestGroup(left[:1], mode)
+		}
+		if g == "" { // nothing has it: it will be missed
+			left = left[1:]
+			continue
+		}
+		out = append(out, Need{Attr: AttrAllow, Value: g})
+		left = remaining(left, out[len(out)-1])
+	}
+	for i := range out { // what each is for
+		rules := rulesOf(&out[i])
+		for _, c := range n.Calls {
+			if !seccomp.Cover(allowed, c.Rule) && seccomp.Cover(rules, c.Rule) {
+				out[i].merge(c.Evidence)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Need) int { return cmp.Or(cmp.Compare(a.Attr, b.Attr), cmp.Compare(a.Value, b.Value)) })
+	return out
+}
+
+// bestGroup is the group that has most of the calls; of several the smallest.
+func bestGroup(left []CallNeed, mode sandbox.NetworkMode) (best string, calls int) {
+	for _, g := range Leaves() {
+		rules := seccomp.GroupRules(g)
+		if !within(mode, g) {
+			continue
+		}
+		has := map[string]bool{}
+		for _, c := range left {
+			if seccomp.Cover(rules, c.Rule) {
+				has[c.Rule.Name] = true
+			}
+		}
+		if len(has) > calls || len(has) == calls && calls > 0 && len(rules) < len(seccomp.GroupRules(best)) {
+			best, calls = g, len(has)
+		}
+	}
+	return best, calls
+}
+
+// alternatives are calls of which a C library or a kernel takes one or another for the same.
+var alternatives = [][]string{
+	{"open", "openat"}, {"stat", "newfstatat", "statx"}, {"lstat", "newfstatat"}, {"poll", "ppoll"}, {"select", "pselect6"}, {"dup2", "dup3"},
+	{"pipe", "pipe2"}, {"accept", "accept4"}, {"epoll_wait", "epoll_pwait"}, {"epoll_create", "epoll_create1"}, {"eventfd", "eventfd2"},
+	{"signalfd", "signalfd4"}, {"rename", "renameat", "renameat2"}, {"mkdir", "mkdirat"}, {"unlink", "unlinkat"}, {"link", "linkat"}, {"symlink", "symlinkat"},
+	{"readlink", "readlinkat"}, {"chmod", "fchmodat"}, {"chown", "fchownat"}, {"access", "faccessat", "faccessat2"}, {"utime", "utimes", "utimensat"},
+	{"inotify_init", "inotify_init1"}, {"getdents", "getdents64"}, {"getrlimit", "prlimit64"},
+}
+
+// singly tells whether a call can be named by itself: with the one argument that rules
+// compare, or as it is, where no group bounds its arguments.
+func singly(c *CallNeed) bool {
+	if slices.Contains([]string{"ioctl", "prctl", "fcntl", "personality"}, c.Rule.Name) {
+		return true
+	}
+	return len(c.Rule.Args) == 0
+}
+
+// one is the line of a single call.
+func one(c CallNeed) Need {
+	if len(c.Rule.Args) == 0 {
+		return Need{Attr: AttrAllow, Value: c.Rule.Name}
+	}
+	arg := c.Rule.Args[0]
+	return Need{Attr: AttrRule, Value: c.Rule.Name + " " + word32(arg.Value),
+		Rule: sandbox.SyscallRule{Name: c.Rule.Name, Arg: arg.Index, Values: []uint32{arg.Value}}}
+}
+
+// Siblings are the calls that stand for the same as a call does, and itself.
+func Siblings(call string) []string {
+	for _, list := range alternatives {
+		if slices.Contains(list, call) {
+			return list
+		}
+	}
+	return []string{call}
+}
+
+// rulesOf is what a line of syscalls allows.
+func rulesOf(n *Need) []seccomp.Rule {
+	if n.Attr == AttrRule {
+		return []seccomp.Rule{{Name: n.Rule.Name, Args: []seccomp.Arg{{Index: n.Rule.Arg, Value: n.Rule.Values[0]}}}}
+	}
+	rules, err := seccomp.Resolve([]string{n.Value}, nil)
+	if err != nil {
+		return nil
+	}
+	return rules
+}
+
+// remaining are the calls that a line does not have.
+func remaining(left []CallNeed, line Need) []CallNeed {
+	rules := rulesOf(&line)
+	return slices.DeleteFunc(left, func(c CallNeed) bool { return seccomp.Cover(rules, c.Rule) })
+}
+
+// idle counts what a base grants and nobody used: groups, trees and mounts.
+func idle(n *Needs, b *Base) int {
+	used := 0
+	for _, g := range Leaves() {
+		rules := seccomp.GroupRules(g)
+		if slices.ContainsFunc(rules, func(r seccomp.Rule) bool { return !seccomp.Cover(b.Rules, r) }) {
+			continue
+		}
+		if !slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return seccomp.Cover(rules, c.Rule) }) {
+			used++
+		}
+	}
+	attrs := map[string]bool{}
+	for _, o := range n.Other {
+		attrs[o.Attr] = true
+	}
+	f := &b.Profile.Files
+	for attr, granted := range map[string]bool{AttrProc: f.Proc, AttrPty: f.Pty, AttrLog: f.Log, AttrTmp: f.Tmp > 0, AttrInit: b.Profile.Init} {
+		if granted && !attrs[attr] {
+			used++
+		}
+	}
+	for _, dir := range slices.Concat(f.Exec, f.Read) {
+		if !slices.ContainsFunc(n.Other, func(o Need) bool {
+			return (o.Attr == AttrExec || o.Attr == AttrRead) && strings.HasPrefix(o.Value, "/") && (under(o.Value, dir) || under(path.Clean(o.Value), dir))
+		}) {
+			used++
+		}
+	}
+	return used
+}

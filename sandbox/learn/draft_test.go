@@ -1,0 +1,232 @@
+package learn
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// ok is a fact that has succeeded.
+func ok(call, at string, raw ...uint64) Fact {
+	f := fact(call, 0, at, 1, raw...)
+	f.At = time.Unix(1, 0)
+	return f
+}
+
+// bare is a host without links, on which what has no dot in its last name is a directory.
+var bare = Host{Real: path.Clean, Dir: func(p string) bool { return !strings.Contains(path.Base(p), ".") }, Loose: func(p string) bool { return p == "/var/mail" }}
+
+// everything is a profile whose filter allows all that groups have.
+var everything = confinesOf(sandbox.Profile{}, append(Leaves(), "chroot"))
+
+func found(n *Needs) []string {
+	var out []string
+	for _, o := range n.Other {
+		out = append(out, o.Attr+" "+o.Value)
+	}
+	return out
+}
+
+func TestFind(t *testing.T) {
+	const create, rdwr, dir = 0o102, 0o2, 0o200000
+	open := func(p string, flags uint64) Fact { return ok("openat", p, 0, 0, flags, 0o644) }
+	socket := func(family, kind uint64) Fact { return ok("socket", "", family, kind, 0) }
+	connect := ok("connect", "")
+	connect.Addr = "inet 192.0.2.1:443"
+	chrooted := open("/motd.txt", 0)
+	chrooted.Root = "/srv/jail"
+	jail := ok("newfstatat", "/")
+	jail.Root = "/srv/jail"
+	missing := open("/srv/none.txt", 0)
+	missing.Err = syscall.ENOENT
+	rename := ok("rename", "/srv/data/a.new")
+	rename.To = "/srv/data/a.txt"
+	for name, tt := range map[string]struct {
+		facts []Fact
+		want  []string
+		never []string
+	}{
+		"what is opened and what is only missing": {[]Fact{open("/etc/x.conf", 0), missing}, []string{"files.read /etc/x.conf"}, nil},
+		"the way to a file is there with it":      {[]Fact{open("/srv/pub/x.txt", 0), ok("newfstatat", "/srv/pub"), open("/srv", dir), open("/srv/pub", 0)}, []string{"files.read /srv/pub/x.txt"}, nil},
+		"a directory that is listed":              {[]Fact{open("/srv/pub/x.txt", 0), ok("getdents64", "/srv/pub")}, []string{"files.read /srv/pub"}, nil},
+		"what is looked at alone":                 {[]Fact{ok("newfstatat", "/srv/flag.on")}, []string{"files.read /srv/flag.on"}, nil},
+		"files of one directory": {[]Fact{open("/srv/p/a.txt", 0), open("/srv/p/b.txt", 0), open("/srv/p/c.txt", 0), open("/srv/p/d.txt", 0)},
+			[]string{"files.read /srv/p"}, nil},
+		"never /etc, however many of its files": {[]Fact{open("/etc/a.c", 0), open("/etc/b.c", 0), open("/etc/c.c", 0), open("/etc/d.c", 0)},
+			[]string{"files.read /etc/a.c", "files.read /etc/b.c", "files.read /etc/c.c", "files.read /etc/d.c"}, nil},
+		"never a home of all":   {[]Fact{ok("getdents64", "/home")}, nil, []string{"/home"}},
+		"what is made":          {[]Fact{open("/srv/data/new.txt", create), ok("unlinkat", "/srv/data/old.txt"), rename}, []string{"files.write /srv/data"}, nil},
+		"never made in /etc":    {[]Fact{open("/etc/new.txt", create)}, nil, []string{"/etc"}},
+		"what is changed":       {[]Fact{open("/srv/data/log.txt", rdwr), open("/srv/data/log.txt", 0)}, []string{"files.write /srv/data/log.txt"}, nil},
+		"where others may move": {[]Fact{open("/var/mail/joe.box", rdwr)}, []string{"files.write /var/mail"}, nil},
+		"a root of its own":     {[]Fact{chrooted}, []string{"files.read /srv/jail/motd.txt"}, nil},
+		"the root itself":       {[]Fact{jail}, []string{"files.read /srv/jail"}, nil},
+		"its own places": {[]Fact{open("/tmp/x", create), open("/proc/self/fd", dir), open("/dev/null", rdwr), open("/dev/ptmx", rdwr), open("/dev/shm/x", create)},
+			[]string{"files.dev null", "files.proc true", "files.pty true", "files.shm 16MiB", "files.tmp 16MiB"}, nil},
+		"programs and libraries": {[]Fact{ok("execve", "/usr/bin/id.x"), ok("mmap", "/usr/lib/libz.so", 0, 0, 5)}, []string{"files.exec /usr/bin/id.x", "files.exec /usr/lib"}, nil},
+		"tcp":                    {[]Fact{socket(2, 1), connect}, []string{"network.connect 443", "network.sockets tcp"}, nil},
+		"udp has no ports":       {[]Fact{socket(2, 2), connect}, []string{"network.sockets udp"}, nil},
+		"up and down":            {[]Fact{open("/srv/pub/../data/x.txt", 0)}, []string{"files.read /srv/data/x.txt"}, nil},
+	} {
+		n := Find([]*Session{{Processes: 1, Facts: tt.facts}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
+		var never []string
+		for _, o := range n.Never {
+			never = append(never, o.Value)
+		}
+		if got := found(n); !slices.Equal(got, tt.want) || !slices.Equal(never, tt.never) {
+			t.Errorf("%s: %v, never %v; want %v, %v", name, got, never, tt.want, tt.never)
+		}
+	}
+	n := Find([]*Session{{Processes: 3, Ends: []End{{Signal: syscall.SIGALRM}}}}, everything, bare, Extras{Mode: sandbox.NetworkHost, Capabilities: []string{"CAP_SETUID"}})
+	if got, want := found(n), []string{"capabilities CAP_SETUID", "init true", "network.mode host"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// basesOf are profiles made of groups, each with the files of the one before it.
+func basesOf(t *testing.T, groups ...string) []Base {
+	var out []Base
+	for i, g := range groups {
+		rules, err := seccomp.Resolve([]string{g}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &sandbox.Profile{Name: g, Network: sandbox.Network{Mode: sandbox.NetworkNone}}
+		if i > 0 {
+			p.Files.Exec, p.Files.Dev = []string{"/usr/lib"}, []string{"null"}
+		}
+		out = append(out, Base{Profile: p, Rules: rules})
+	}
+	return out
+}
+
+func TestDrafts(t *testing.T) {
+	bases := basesOf(t, "@strict", "@line", "@files", "@server", "@login")
+	lib, file := ok("mmap", "/usr/lib/libc.so", 0, 0, 5), ok("openat", "/srv/a.txt", 0, 0, 0)
+	listed, threads := ok("getdents64", "/srv/pub"), ok("sched_yield", "")
+	for name, tt := range map[string]struct {
+		facts []Fact
+		base  string
+		want  []string
+	}{
+		"nothing":             {[]Fact{ok("read", "")}, "@strict", nil},
+		"a listing":           {[]Fact{lib, file, listed, ok("epoll_wait", ""), ok("futex", "")}, "@line", []string{"files.read /srv/a.txt", "files.read /srv/pub"}},
+		"groups before calls": {[]Fact{lib, file, listed, threads, ok("fork", ""), ok("wait4", "")}, "@line", []string{"files.read /srv/a.txt", "files.read /srv/pub", "syscalls.allow @process"}},
+		"one call alone":      {[]Fact{lib, file, threads, ok("chroot", "/srv/pub")}, "@line", []string{"files.read /srv/a.txt", "files.read /srv/pub", "syscalls.allow chroot"}},
+		"an argument":         {[]Fact{lib, file, listed, threads, ok("ioctl", "", 0, 0x5402)}, "@line", []string{"files.read /srv/a.txt", "files.read /srv/pub", "syscalls.rule ioctl 0x5402"}},
+		"what a word brings":  {[]Fact{lib, file, listed, threads, ok("socket", "", 2, 2, 0), ok("connect", "")}, "@line", []string{"files.read /srv/a.txt", "files.read /srv/pub", "network.sockets udp"}},
+		"a static program":    {[]Fact{ok("read", ""), ok("openat", "/dev/null", 0, 0, 2), ok("chroot", "/srv/pub")}, "@strict", []string{"files.dev null", "files.read /srv/pub", "syscalls.allow chroot"}},
+	} {
+		n := Find([]*Session{{Processes: 1, Facts: tt.facts}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
+		d := Drafts(n, bases, bare)[0]
+		var got []string
+		for _, l := range d.Lines {
+			got = append(got, l.Attr+" "+l.Value)
+			if l.Count == 0 || l.Example == "" {
+				t.Errorf("%s: %s %s has no evidence", name, l.Attr, l.Value)
+			}
+		}
+		if d.Base.Profile.Name != tt.base || !slices.Equal(got, tt.want) {
+			t.Errorf("%s: on %s %v, want on %s %v", name, d.Base.Profile.Name, got, tt.base, tt.want)
+		}
+	}
+}
+
+// TestDraftsHaveAll: whatever calls were seen, each draft's lines and base allow all of them
+// that can be allowed without the network.
+func TestDraftsHaveAll(t *testing.T) {
+	bases := basesOf(t, "@strict", "@line", "@files", "@server", "@login")
+	var facts []Fact
+	for _, g := range Leaves() {
+		if !within(sandbox.NetworkNone, g) {
+			continue
+		}
+		for _, r := range seccomp.GroupRules(g) {
+			f := Fact{Call: r.Name, Count: 1, PID: 1}
+			for _, a := range r.Args {
+				f.Args = append(f.Args, seccomp.Arg{Index: a.Index, Value: a.Value})
+			}
+			facts = append(facts, f)
+		}
+	}
+	n := Find([]*Session{{Processes: 1, Facts: facts}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
+	if len(n.Calls) < 200 {
+		t.Fatalf("%d calls", len(n.Calls))
+	}
+	for _, d := range Drafts(n, bases, bare) {
+		allowed := slices.Clone(d.Base.Rules)
+		for i := range d.Lines {
+			switch {
+			case strings.HasPrefix(d.Lines[i].Attr, "syscalls."):
+				allowed = append(allowed, rulesOf(&d.Lines[i])...)
+			case d.Lines[i].Attr == AttrSockets:
+				allowed = append(allowed, seccomp.GroupRules(SocketGroups[d.Lines[i].Value])...)
+			}
+		}
+		allowed, err := seccomp.Normalize(allowed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range n.Calls {
+			if !seccomp.Cover(allowed, c.Rule) {
+				t.Errorf("on %s nothing allows %s", d.Base.Profile.Name, c.Rule)
+			}
+		}
+	}
+}
+
+func TestNarrower(t *testing.T) {
+	d := &Draft{Lines: []Need{{Attr: AttrRead, Value: "/a"}, {Attr: AttrWrite, Value: "/b"}}}
+	if got := d.Narrower(0); len(got) != 1 || len(got[0].Lines) != 1 || got[0].Lines[0].Value != "/b" {
+		t.Errorf("got %v", got)
+	}
+	got := d.Narrower(1)
+	if len(got) != 2 || len(got[0].Lines) != 1 || got[1].Lines[1].Attr != AttrRead || got[1].Lines[1].Value != "/b" {
+		t.Errorf("got %v", got)
+	}
+	if d.Lines[1].Attr != AttrWrite {
+		t.Error("the draft itself has changed")
+	}
+}
+
+// TestWiden: what is refused is granted next time, but for places that are nobody's and
+// the sandbox's own.
+func TestWiden(t *testing.T) {
+	c := confinesOf(sandbox.Profile{}, []string{"@server"}, "/root/key.pem", "/dev/log")
+	c.Rules = append(c.Rules, seccomp.Rule{Name: "setuid"})
+	w := &Wide{Exec: []string{"/usr/bin"}, Mode: sandbox.NetworkNone}
+	s := &Session{Facts: []Fact{
+		fact("openat", syscall.EROFS, "/srv/data/x.txt", 1, 0, 0, 0o102, 0o644),
+		fact("openat", syscall.EROFS, "/etc/x.txt", 1, 0, 0, 0o102, 0o644),
+		fact("openat", syscall.EROFS, "/usr/bin/x", 1, 0, 0, 0o102, 0o644),
+		fact("openat", syscall.ENOENT, "/root/key.pem", 1),
+		fact("openat", syscall.ENOENT, "/dev/log", 1),
+		fact("openat", syscall.EROFS, "/var/mail/joe", 1, 0, 0, 2),
+		fact("setuid", syscall.EPERM, "", 1),
+		fact("chroot", syscall.EPERM, "/srv", 1),
+		fact("ioctl", syscall.EPERM, "", 1, 0, 0x5402),
+		fact("ioctl", syscall.EPERM, "", 1, 0, 0x8912),
+		fact("socket", syscall.EPROTONOSUPPORT, "", 1, 16, 3, 9),
+		fact("clone3", syscall.ENOSYS, "", 1),
+	}}
+	if !w.Widen([]*Session{s}, c, bare) {
+		t.Error("nothing is new")
+	}
+	if w.Widen([]*Session{s}, c, bare) {
+		t.Error("the same is new again")
+	}
+	if !slices.Equal(w.Write, []string{"/srv/data", "/var/mail"}) || !slices.Equal(w.Read, []string{"/root/key.pem"}) ||
+		!slices.Equal(w.Capabilities, []string{"CAP_SETUID"}) || !slices.Contains(w.Calls, "chroot") || slices.Contains(w.Calls, "socket") || w.Mode != sandbox.NetworkNone {
+		t.Errorf("got %+v", w)
+	}
+	w.Widen([]*Session{{Facts: []Fact{fact("socket", syscall.EPERM, "", 1, 2, 1, 0)}}}, c, bare)
+	if w.Mode != sandbox.NetworkHost || !slices.Equal(w.Sockets, []string{"tcp"}) {
+		t.Errorf("got %+v", w)
+	}
+}

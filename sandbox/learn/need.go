@@ -1,0 +1,410 @@
+package learn
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// Evidence is why something is needed.
+type Evidence struct {
+	Count   int
+	First   time.Time
+	Example string // the first call, with its arguments
+	Program string
+	// Without is what went wrong in a replay without it, "" where that was not tried.
+	Without string
+}
+
+func (e *Evidence) add(f *Fact) {
+	if e.Count == 0 || f.At.Before(e.First) {
+		e.First, e.Example, e.Program = f.At, f.String(), f.Program
+	}
+	e.Count += f.Count
+}
+
+func (e *Evidence) merge(o Evidence) {
+	if e.Count == 0 || o.Count > 0 && o.First.Before(e.First) {
+		e.First, e.Example, e.Program = o.First, o.Example, o.Program
+	}
+	e.Count += o.Count
+}
+
+// The attributes that a learnt profile may write, by their place in it.
+const (
+	AttrInit       = "init"
+	AttrCapability = "capabilities"
+	AttrMode       = "network.mode"
+	AttrConnect    = "network.connect"
+	AttrBind       = "network.bind"
+	AttrSockets    = "network.sockets"
+	AttrRead       = "files.read"
+	AttrExec       = "files.exec"
+	AttrWrite      = "files.write"
+	AttrDev        = "files.dev"
+	AttrTmp        = "files.tmp"
+	AttrShm        = "files.shm"
+	AttrProc       = "files.proc"
+	AttrPty        = "files.pty"
+	AttrLog        = "files.log"
+	AttrAllow      = "syscalls.allow"
+	AttrRule       = "syscalls.rule"
+)
+
+// Need is one value of one attribute that sessions were seen to need.
+type Need struct {
+	Attr, Value string
+	Rule        sandbox.SyscallRule // of AttrRule
+	Evidence
+}
+
+// Needs are what sessions need, whatever profile is to have it.
+type Needs struct {
+	Calls []CallNeed
+	Other []Need // sorted by attribute and value
+	// Never are paths that were used and that no profile is given, with the reason.
+	Never []Need
+}
+
+// CallNeed is one call with arguments.
+type CallNeed struct {
+	Rule seccomp.Rule
+	Evidence
+}
+
+// Host is what is asked about the host's files.
+type Host struct {
+	// Real is a path without links and "..", the path itself where there is none.
+	Real func(path string) string
+	// Dir tells whether a path is a directory.
+	Dir func(path string) bool
+	// Loose tells whether others than root and a file's owner can put something else into a
+	// directory: what lies in it cannot be shown by itself.
+	Loose func(path string) bool
+}
+
+// place is the nearest path above p, or p, that can be shown.
+func (h *Host) place(p string) string {
+	for at := p; len(at) > 1; at = path.Dir(at) {
+		if h.Loose(path.Dir(at)) {
+			p = path.Dir(at)
+		}
+	}
+	return p
+}
+
+// never are places that no profile is given as a whole, with the reason. What lies in
+// them can be named itself.
+var never = map[string]string{
+	"/": "it is everything", "/etc": "it holds keys and passwords", "/home": "it holds all users' files", "/root": "it holds root's files",
+	"/proc": "proc = true shows the program's own", "/sys": "it is the kernel's", "/dev": "dev and devices name nodes one by one",
+	"/var": "it holds all services' data", "/var/lib": "it holds all services' data", "/var/log": "it holds all services' logs", "/var/spool": "it holds all services' queues",
+	"/var/tmp": "everybody writes there", "/tmp": "tmp gives the program its own", "/run": "it holds sockets of other services", "/var/run": "it holds sockets of other services",
+	"/srv": "it holds all services' data", "/boot": "it is the kernel's", "/opt": "it holds all vendors' files", "/mnt": "anything may be there", "/media": "anything may be there",
+}
+
+// libraries are where shared libraries lie, which are granted together.
+var libraries = []string{"/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/lib32"}
+
+// siblings is from how many files of one directory on the directory is granted in their place.
+const siblings = 4
+
+// Extras are what the profile that was observed under had beyond what Needs finds by
+// itself: they are lines too.
+type Extras struct {
+	Capabilities []string
+	Mode         sandbox.NetworkMode
+}
+
+// Find gives what the sessions need: all that they did with success, as far as c allowed it.
+func Find(sessions []*Session, c *Confines, h Host, x Extras) *Needs {
+	f := finder{h: h, calls: map[string]*CallNeed{}, other: map[[2]string]*Need{}, paths: map[string]map[string]*Evidence{AttrRead: {}, AttrExec: {}, AttrWrite: {}}, looked: map[string]*Evidence{}}
+	for _, s := range sessions {
+		for i := range s.Facts {
+			f.take(&s.Facts[i], c)
+		}
+		f.process(s)
+	}
+	for _, name := range x.Capabilities {
+		f.need(AttrCapability, name, nil)
+	}
+	if x.Mode != sandbox.NetworkNone {
+		f.need(AttrMode, string(x.Mode), nil)
+	}
+	return f.result()
+}
+
+type finder struct {
+	h      Host
+	calls  map[string]*CallNeed
+	other  map[[2]string]*Need
+	paths  map[string]map[string]*Evidence // by attribute
+	looked map[string]*Evidence            // attributes were asked for and nothing else
+	never  []Need
+}
+
+func (f *finder) need(attr, value string, from *Fact) {
+	key := [2]string{attr, value}
+	if f.other[key] == nil {
+		f.other[key] = &Need{Attr: attr, Value: value}
+	}
+	if from != nil {
+		f.other[key].add(from)
+	}
+}
+
+// process finds what says that the session is more than one process that ends by itself.
+func (f *finder) process(s *Session) {
+	for _, e := range s.Ends {
+		switch {
+		case e.Signal == syscall.SIGALRM, e.Signal == syscall.SIGPIPE:
+			f.need(AttrInit, "true", &Fact{Call: "died of " + signalName(e.Signal), Program: e.Program, At: s.Started, Count: 1})
+		}
+	}
+	if s.Processes > 1 {
+		f.need(AttrInit, "true", &Fact{Call: "fork", Program: s.Program, At: s.Started, Count: s.Processes - 1})
+	}
+}
+
+// take looks at one fact.
+func (f *finder) take(one *Fact, c *Confines) {
+	r := one.Rule()
+	if one.Killed || !c.Allows(one) {
+		return // it did without
+	}
+	if _, err := seccomp.Resolve([]string{r.Name}, nil); err != nil {
+		return
+	}
+	key := r.String()
+	if f.calls[key] == nil {
+		f.calls[key] = &CallNeed{Rule: r}
+	}
+	f.calls[key].add(one)
+	if one.Err != 0 && one.Err != syscall.EINPROGRESS && one.Err != syscall.EEXIST {
+		return
+	}
+	if word := SocketWord(one); word != "" {
+		f.need(AttrSockets, word, one)
+	}
+	f.port(one)
+	for _, p := range []string{one.Path, one.To} {
+		if p != "" {
+			f.path(one, one.Host(p))
+		}
+	}
+}
+
+// port finds the tcp ports of connect and bind.
+func (f *finder) port(one *Fact) {
+	attr := map[string]string{"connect": AttrConnect, "bind": AttrBind}[one.Call]
+	kind, at, _ := strings.Cut(one.Addr, " ")
+	if attr == "" || kind != "inet" && kind != "inet6" {
+		return
+	}
+	if port := at[strings.LastIndexByte(at, ':')+1:]; port != "0" {
+		f.need(attr, port, one)
+	}
+}
+
+// path finds what shows a path.
+func (f *finder) path(one *Fact, p string) {
+	if strings.Contains(p, "/..") {
+		p = f.h.Real(p)
+	}
+	switch name := strings.TrimPrefix(p, "/dev/"); {
+	case p == "/" || p == "/dev":
+	case p == "/dev/log":
+		f.need(AttrLog, "true", one)
+	case under(p, "/dev/shm"):
+		f.need(AttrShm, "16MiB", one)
+	case p == "/dev/ptmx" || p == "/dev/tty" || under(p, "/dev/pts"):
+		f.need(AttrPty, "true", one)
+	case name != p:
+		if slices.Contains(sandbox.Devices, name) {
+			f.need(AttrDev, name, one)
+		}
+	case under(p, "/proc"):
+		f.need(AttrProc, "true", one)
+	case under(p, "/tmp") || under(p, "/private"):
+		f.need(AttrTmp, "16MiB", one)
+	default:
+		f.file(one, p)
+	}
+}
+
+// file finds what shows a file of the host.
+func (f *finder) file(one *Fact, p string) {
+	attr := AttrRead
+	use := one.Use()
+	if use == Read && strings.HasPrefix(one.Call, "open") && f.h.Dir(p) {
+		use = Look
+	}
+	switch use {
+	case Look:
+		if f.looked[p] == nil {
+			f.looked[p] = new(Evidence)
+		}
+		f.looked[p].add(one)
+		return
+	case Exec:
+		attr = AttrExec
+		if one.Call == "mmap" { // one upgrade later it is another file
+			if i := slices.IndexFunc(libraries, func(dir string) bool { return under(p, dir) }); i >= 0 {
+				p = libraries[i]
+			}
+		}
+	case Make, Listen:
+		attr, p = AttrWrite, path.Dir(p)
+	case Write:
+		attr = AttrWrite
+	}
+	p = f.h.place(p)
+	e := f.paths[attr][p]
+	if e == nil {
+		e = new(Evidence)
+		f.paths[attr][p] = e
+	}
+	e.add(one)
+}
+
+func (f *finder) result() *Needs {
+	for attr, paths := range f.paths {
+		f.fold(attr, paths)
+	}
+	for _, p := range sortedKeys(f.looked) { // what lies on the way to others is there with them
+		if e := f.looked[p]; !f.shown(p) && !f.leads(p) {
+			n := &Need{Attr: AttrRead, Value: p, Evidence: *e}
+			if f.refuse(n) {
+				continue
+			}
+			f.other[[2]string{AttrRead, p}] = n
+		}
+	}
+	for key, n := range f.other { // what may be written or executed may be read
+		for _, wider := range []string{AttrWrite, AttrExec} {
+			if in := f.inside(wider, n.Value); in != nil && key[0] == AttrRead {
+				in.merge(n.Evidence)
+				delete(f.other, key)
+				break
+			}
+		}
+	}
+	out := &Needs{Never: f.never}
+	tcp := f.other[[2]string{AttrSockets, "tcp"}] != nil
+	for _, n := range f.other {
+		if !tcp && (n.Attr == AttrConnect || n.Attr == AttrBind) {
+			continue // of datagrams, for which the lists of ports are not
+		}
+		out.Other = append(out.Other, *n)
+	}
+	slices.SortFunc(out.Other, func(a, b Need) int { return cmp.Or(cmp.Compare(a.Attr, b.Attr), cmp.Compare(a.Value, b.Value)) })
+	slices.SortFunc(out.Never, func(a, b Need) int { return cmp.Compare(a.Value, b.Value) })
+	for _, c := range f.calls {
+		out.Calls = append(out.Calls, *c)
+	}
+	slices.SortFunc(out.Calls, func(a, b CallNeed) int { return cmp.Compare(a.Rule.String(), b.Rule.String()) })
+	return out
+}
+
+// inside is the need of an attribute in whose path p lies.
+func (f *finder) inside(attr, p string) *Need {
+	for key, n := range f.other {
+		if key[0] == attr && under(p, n.Value) {
+			return n
+		}
+	}
+	return nil
+}
+
+// shown tells whether a path lies in one that is needed.
+func (f *finder) shown(p string) bool {
+	for key := range f.other {
+		if strings.HasPrefix(key[0], "files.") && key[1] != "" && key[1][0] == '/' && under(p, key[1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// leads tells whether a needed path lies in p.
+func (f *finder) leads(p string) bool {
+	for key := range f.other {
+		if strings.HasPrefix(key[1], p+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse notes a place that is not granted.
+func (f *finder) refuse(n *Need) bool {
+	why, no := never[n.Value]
+	if no {
+		r := *n
+		r.Example = fmt.Sprintf("%s: %s", n.Example, why)
+		f.never = append(f.never, r)
+	}
+	return no
+}
+
+// fold makes trees of paths: those in a directory that is needed itself go, and from
+// siblings on the directory stands for its files.
+func (f *finder) fold(attr string, paths map[string]*Evidence) {
+	count := map[string]int{}
+	for p := range paths {
+		count[path.Dir(p)]++
+	}
+	for dir, n := range count {
+		if n >= siblings && never[dir] == "" && attr != AttrExec {
+			if paths[dir] == nil {
+				paths[dir] = new(Evidence)
+			}
+		}
+	}
+	kept := map[string]*Evidence{}
+	for _, p := range sortedKeys(paths) { // a directory comes before what is in it
+		e := paths[p]
+		if in := around(kept, p); in != "" {
+			kept[in].merge(*e)
+			continue
+		}
+		n := &Need{Attr: attr, Value: p, Evidence: *e}
+		if f.refuse(n) {
+			continue
+		}
+		kept[p] = e
+	}
+	for p, e := range kept {
+		f.other[[2]string{attr, p}] = &Need{Attr: attr, Value: p, Evidence: *e}
+	}
+}
+
+// around is the directory of a set in which a path lies.
+func around(set map[string]*Evidence, p string) string {
+	for dir := p; len(dir) > 1; dir = path.Dir(dir) {
+		if set[dir] != nil {
+			return dir
+		}
+	}
+	return ""
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// word32 writes a value of a rule.
+func word32(v uint32) string { return "0x" + strconv.FormatUint(uint64(v), 16) }
