@@ -176,6 +176,9 @@ func (a *app) keepFollowed(ctx context.Context, t *observe.Tracer, s *policy.Ser
 		if err != nil {
 			return err
 		}
+		if len(resp.Status.Services) == 0 {
+			return errors.New("trace: casemated has no policy yet")
+		}
 		st := resp.Status.Services[0]
 		if first && s.Wait && st.Live > 0 {
 			return fmt.Errorf("trace: the program of %s runs already, and serves its clients until it ends: casemate kill --service %s", s.Name, s.Name)

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"casemate/policy/calls"
+	"casemate/policy/lang"
+	"casemate/sandbox"
+	"casemate/sandbox/learn"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// learnOptions are the flags of learn.
+type learnOptions struct {
+	command, listen, user string
+	clients, env          []string
+	profile               string
+}
+
+func (a *app) learnCmd() *cobra.Command {
+	var o learnOptions
+	cmd := &cobra.Command{
+		Use:   "learn --command CMD --client CMD...",
+		Short: "Write a profile from what a program does",
+		Long: `learn writes the profile that a program needs, and prints it only when it has proved
+that the program's clients are served under it.
+
+It starts a casemated of its own on a port of 127.0.0.1, with --command as its service
+under --user, and runs each --client with /bin/sh, with $PORT, $HOST, and $SCRATCH, an
+empty folder. A client that exits with 0 was served; what it prints must be the same
+again where it was the same twice. So a client has to test what it gets, and to be
+one that can be run many times.
+
+  1. Observe: under the service's user and namespaces with a profile as wide as one can
+     be without a reason, the program is followed (as trace does). While clients fail,
+     what it was refused is granted as well: a place to write, a capability, the network.
+  2. Reduce: to the shipped profile that is nearest, and what has to be added to it:
+     groups of calls before single ones, directories in place of many files, and never a
+     place such as /etc or /home as a whole.
+  3. Replay: the clients run under the profile, enforced. What is refused there and
+     matters is added; if nothing helps, the next base is tried.
+  4. Take away: each line is left out once. Without those that are printed a client
+     fails; the others are listed in a comment, for what these clients do not test.
+     (A line may still be of use: for a log with local time, or on the day of an error.)
+
+The profile is printed in the form of casemate fmt with the evidence of each line, and with
+the clients' commands: keep passwords out of these. Nothing is installed: put it into your
+policy, and write profile = profile.NAME in the service.
+
+It needs root. The clients and the program really run: what they change on this host stays.
+
+Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
+		Example: `  casemate learn --command '/usr/sbin/micro-httpd /srv/www' --client 'curl -fsS http://$HOST:$PORT/index.html'
+  casemate learn --command '/usr/bin/rsync --daemon --config=/etc/rsyncd.conf' --user rsync \
+    --client 'rsync -a rsync://$HOST:$PORT/pub/ $SCRATCH/ && test -s $SCRATCH/README'
+  casemate learn --listen udp-wait --command '/usr/sbin/in.tftpd -s /srv/tftp' --client 'tftp $HOST $PORT -c get image $SCRATCH/image'`,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{keepsAll: "it starts and follows processes"},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.learnCommand(cmd.Context(), &o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.command, "command", "", "the program with its arguments; '...' and \"...\" keep words together")
+	f.StringArrayVar(&o.clients, "client", nil, "a client, as a line of sh; may stand several times")
+	f.StringVar(&o.listen, "listen", "tcp", "how the program is served: tcp, tcp-wait or udp-wait")
+	f.StringVar(&o.user, "user", "dynamic", "the user that it runs as")
+	f.StringArrayVar(&o.env, "env", nil, "NAME=VALUE of its environment; may stand several times")
+	f.StringVar(&o.profile, "profile", "", "the profile's name (the program's)")
+	return cmd
+}
+
+// learner is one run of learn.
+type learner struct {
+	*site
+	ctx     context.Context
+	wide    learn.Wide
+	want    *outcome
+	same    []bool
+	bases   []learn.Base
+	started time.Time
+	runs    int
+	rounds  int
+}
+
+func (a *app) learnCommand(ctx context.Context, o *learnOptions) error {
+	if os.Geteuid() != 0 {
+		return errors.New("learn: it starts a casemated and follows its processes: run as root")
+	}
+	argv, err := words(o.command)
+	if err != nil {
+		return fmt.Errorf("learn: --command: %w", err)
+	}
+	switch {
+	case len(argv) == 0:
+		return errors.New(`learn: write --command '/path/of/program arguments'`)
+	case !filepath.IsAbs(argv[0]):
+		return fmt.Errorf("learn: --command: write the absolute path of %q", argv[0])
+	case len(o.clients) == 0:
+		return errors.New("learn: write a client: --client 'curl -fsS http://$HOST:$PORT/'")
+	}
+	network, wait := strings.CutSuffix(o.listen, "-wait")
+	if network != "tcp" && o.listen != "udp-wait" {
+		return fmt.Errorf("learn: --listen %q is not known: write tcp, tcp-wait or udp-wait", o.listen)
+	}
+	s, err := newSite(a, network, o.clients)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if s.block, err = serviceBlock(o, argv, wait); err != nil {
+		return err
+	}
+	name := o.profile
+	if name == "" {
+		name = profileName(filepath.Base(argv[0]))
+	}
+	return a.learn(ctx, s, argv[0], name, fmt.Sprintf("%s as user %s", o.command, o.user))
+}
+
+// serviceBlock is the service of a command, without its profile.
+func serviceBlock(o *learnOptions, argv []string, wait bool) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  command = [%s]\n  user = %s\n  wait = %t\n", quoteAll(argv), quoteAll([]string{o.user}), wait)
+	if o.user == "root" {
+		b.WriteString("  because = \"learnt as it runs\"\n")
+	}
+	if wait {
+		b.WriteString("  acl = acl.anyone\n  limit = limit.wait\n")
+	} else {
+		b.WriteString("  acl = acl.client\n  limit = limit.client\n")
+	}
+	if len(o.env) > 0 {
+		b.WriteString("  env = {\n")
+		for _, e := range o.env {
+			name, value, ok := strings.Cut(e, "=")
+			if !ok {
+				return "", fmt.Errorf("learn: --env %q: write NAME=VALUE", e)
+			}
+			fmt.Fprintf(&b, "    %s = %s\n", quoteAll([]string{name}), quoteAll([]string{value}))
+		}
+		b.WriteString("  }\n")
+	}
+	return b.String(), nil
+}
+
+// profileName makes a name of the language of a program's.
+func profileName(program string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+			return r
+		}
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, program)
+	name = strings.Trim(name, "-_0123456789")
+	if name == "" {
+		return learnt
+	}
+	return name
+}
+
+// learn observes, reduces, replays and prints.
+func (a *app) learn(ctx context.Context, s *site, program, name, of string) error {
+	ctx, cancel := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer cancel()
+	signal.Ignore(unix.SIGTSTP)
+	l := &learner{site: s, ctx: ctx, started: time.Now(), wide: wideFor(program, s.network == "udp")}
+	for _, p := range lang.ShippedProfiles() {
+		if p.Name == "builtin" {
+			continue
+		}
+		rules, err := calls.Resolve(&p.Syscalls)
+		if err != nil {
+			return fmt.Errorf("learn: %w", err)
+		}
+		l.bases = append(l.bases, learn.Base{Profile: &p, Rules: rules})
+	}
+	needs, err := l.observe()
+	if err != nil {
+		return err
+	}
+	d, err := l.prove(needs)
+	if err != nil {
+		return err
+	}
+	dropped, err := l.takeAway(d)
+	if err != nil {
+		return err
+	}
+	return a.printLearnt(l, d, dropped, needs, name, of)
+}
+
+// saying tells how far learning is.
+func (l *learner) saying(format string, args ...any) {
+	fmt.Fprintf(l.a.err, "casemate: learn: "+format+"\n", args...)
+}
+
+// wideFor is what a program is observed under first.
+func wideFor(program string, datagrams bool) learn.Wide {
+	w := learn.Wide{Mode: sandbox.NetworkNone}
+	if datagrams { // it answers from the socket that it is handed
+		w.Mode = sandbox.NetworkListener
+	}
+	for _, dir := range []string{"/etc", "/usr", "/var", "/opt", "/srv", "/home"} {
+		if onHost(dir) {
+			w.Read = append(w.Read, dir)
+		}
+	}
+	for _, dir := range []string{"/bin", "/sbin", "/lib", "/lib64", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec", "/usr/local", filepath.Dir(program)} {
+		if onHost(dir) && !slices.Contains(w.Exec, dir) && dir != "/" && dir != "/tmp" {
+			w.Exec = append(w.Exec, dir)
+		}
+	}
+	return w
+}
+
+// no says why there is no profile, and is the error for it.
+func (l *learner) no(format string, args ...any) error {
+	l.saying(format, args...)
+	return errNo
+}

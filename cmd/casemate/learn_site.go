@@ -1,0 +1,348 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+	"casemate/sandbox/learn"
+	"casemate/sandbox/learn/observe"
+	"casemate/sandbox/learn/scratch"
+)
+
+// site is a scratch broker in which profiles are tried, with the clients that try them.
+type site struct {
+	a       *app // asks its broker
+	dir     string
+	bin     string // of casemated and what belongs to it
+	network string // tcp or udp
+	port    string
+	block   string          // the service's attributes, as HCL
+	service *policy.Service // in their place, of a running broker
+	clients []string
+	broker  *scratch.Process
+	limit   time.Duration // for one client
+	doc     *policy.Document
+}
+
+// name of the service and the profile in a scratch broker.
+const learnt = "learnt"
+
+const (
+	firstLimit = 60 * time.Second // for a client that nobody has seen yet
+	readyLimit = 30 * time.Second
+	settle     = 3 * time.Second // for sessions to end by themselves after their client
+)
+
+// newSite makes the folder of a site and finds a port for it.
+func newSite(a *app, network string, clients []string) (*site, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("learn: %w", err)
+	}
+	s := &site{bin: filepath.Dir(exe), clients: clients, limit: firstLimit, network: network}
+	if _, err := os.Stat(filepath.Join(s.bin, "casemated")); err != nil {
+		return nil, fmt.Errorf("learn: casemated is looked for beside casemate: %w", err)
+	}
+	if s.port, err = freePort(network); err != nil {
+		return nil, fmt.Errorf("learn: find a free port: %w", err)
+	}
+	if s.dir, err = os.MkdirTemp("", "casemate-learn-"); err != nil {
+		return nil, fmt.Errorf("learn: %w", err)
+	}
+	inner := *a
+	inner.control, inner.format = filepath.Join(s.dir, "control.sock"), "text"
+	s.a = &inner
+	return s, nil
+}
+
+// freePort is a loopback port that is free now for the network.
+func freePort(network string) (string, error) {
+	if network == "udp" {
+		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		defer c.Close()
+		_, port, err := net.SplitHostPort(c.LocalAddr().String())
+		return port, err
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// close ends the broker and removes the folder.
+func (s *site) close() {
+	if s.broker != nil {
+		s.broker.Stop(10 * time.Second)
+	}
+	_ = os.RemoveAll(s.dir) // what is left of a scratch folder is nobody's loss
+}
+
+// head is the policy around the profile and the service.
+const head = `policy { edition = 1 }
+
+acl "client" {
+  allow { from = ["127.0.0.0/8"] }
+}
+
+limit "client" {
+  concurrent = 200
+  rate       = "100000/s"
+  burst      = 100000
+}
+`
+
+// load puts a profile into force: of the broker that runs, or of a new one.
+func (s *site) load(profile string) error {
+	if s.network == "udp" { // what nobody has read waits in the socket of before
+		var err error
+		if s.port, err = freePort(s.network); err != nil {
+			return fmt.Errorf("learn: find a free port: %w", err)
+		}
+	}
+	text := head + profile + fmt.Sprintf("\nservice %q {\n  listen = [\"%s4://127.0.0.1:%s\"]\n%s  profile = profile.%s\n  linger = \"1m\"\n}\n",
+		learnt, s.network, s.port, s.block, learnt)
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "learnt.cm.hcl", Data: []byte(text)}})
+	if doc == nil {
+		var said []string
+		for _, d := range ds {
+			if d.Severity == policy.SeverityError {
+				said = append(said, strings.TrimSpace(d.Summary+" "+d.Detail))
+			}
+		}
+		return fmt.Errorf("learn: the profile is none: %s", strings.Join(said, "; "))
+	}
+	if s.service != nil {
+		if err := s.replace(doc); err != nil {
+			return err
+		}
+	}
+	b, err := policy.EncodeDocument(doc)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.dir, "policy.json"), b, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("learn: %w", err)
+	}
+	s.doc = doc
+	if s.broker == nil {
+		return s.start()
+	}
+	if _, err = s.a.ask(policy.ControlRequest{Verb: policy.VerbReload}); err != nil {
+		return err
+	}
+	return s.serves()
+}
+
+// replace puts a running broker's service into the document, on the scratch broker's port.
+func (s *site) replace(doc *policy.Document) error {
+	at := &doc.Policy.Services[0]
+	of := *s.service
+	of.Name, of.Listen, of.ACL, of.Limit, of.Profile = at.Name, at.Listen, at.ACL, at.Limit, at.Profile
+	of.Socket, of.Linger, of.Because = at.Socket, at.Linger, "learnt as it runs"
+	*at = of
+	b, err := policy.Encode(doc.Policy)
+	if err != nil {
+		return fmt.Errorf("learn: %w", err)
+	}
+	doc.Digest = policy.Digest(b)
+	return nil
+}
+
+func (s *site) start() error {
+	p, err := scratch.Start([]string{filepath.Join(s.bin, "casemated"), filepath.Join(s.dir, "policy.json"), "--control", s.a.control,
+		"--log", filepath.Join(s.dir, "log"), "--libexec", s.bin}, os.Environ(), "/")
+	if err != nil {
+		return fmt.Errorf("learn: %w", err)
+	}
+	end := time.Now().Add(readyLimit)
+	for {
+		select {
+		case <-p.Done():
+			return fmt.Errorf("learn: the scratch broker ended: %s", strings.TrimSpace(p.Stderr()))
+		case <-time.After(20 * time.Millisecond):
+		}
+		if c, err := net.Dial("unix", s.a.control); err == nil {
+			c.Close()
+			if s.broker = p; s.serves() == nil {
+				return nil
+			}
+		}
+		if time.Now().After(end) {
+			p.Stop(time.Second)
+			return errors.Join(fmt.Errorf("learn: the scratch broker does not serve after %s: %s", readyLimit, p.Stderr()), s.serves())
+		}
+	}
+}
+
+// serves fails while the service is not served. It waits while its listener rests, as
+// after programs that ended at once.
+func (s *site) serves() error {
+	for end := time.Now().Add(readyLimit); ; {
+		st, err := s.status()
+		switch {
+		case err != nil:
+			return err
+		case st.Broken:
+			return fmt.Errorf("learn: %s", st.Error)
+		case len(st.Listeners) > 0 && st.Listeners[0].State == "listening":
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("learn: its listener is %s after %s: %s", st.Listeners[0].State, readyLimit, st.Error)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func (s *site) status() (*policy.ServiceStatus, error) {
+	resp, err := s.a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Service: learnt})
+	if err != nil {
+		return nil, err
+	}
+	if len(resp.Status.Services) == 0 {
+		return nil, errors.New("learn: the scratch broker has no policy yet")
+	}
+	return &resp.Status.Services[0], nil
+}
+
+// confines are those of the profile in force.
+func (s *site) confines() (*learn.Confines, error) {
+	return confines(s.doc, s.doc.Policy.Service(learnt))
+}
+
+// outcome is how the clients fared once.
+type outcome struct {
+	Clients  []clientOutcome
+	sessions []*learn.Session
+}
+
+type clientOutcome struct {
+	Status int // of exit; -1 if it was ended for its time
+	out    string
+	said   string // the end of its standard error
+	took   time.Duration
+}
+
+// run runs the clients once, and follows the service's sessions if it is asked to.
+func (s *site) run(ctx context.Context, followed bool) (*outcome, error) {
+	o := new(outcome)
+	var t *observe.Tracer
+	if followed {
+		var err error
+		if t, err = observe.Start(); err != nil {
+			return nil, err
+		}
+		defer t.Stop()
+		if err := s.a.keepFollowed(ctx, t, s.doc.Policy.Service(learnt), true); err != nil {
+			return nil, err
+		}
+	}
+	for _, command := range s.clients {
+		c, err := s.client(command)
+		if err != nil {
+			return nil, err
+		}
+		o.Clients = append(o.Clients, *c)
+		if ctx.Err() != nil {
+			return nil, errors.New("learn: interrupted")
+		}
+	}
+	if err := s.end(t); err != nil {
+		return nil, err
+	}
+	if t != nil {
+		left := t.Stop()
+		o.sessions = append(t.Take(), left...)
+	}
+	return o, nil
+}
+
+// client runs one client command.
+func (s *site) client(command string) (*clientOutcome, error) {
+	dir, err := os.MkdirTemp(s.dir, "client-")
+	if err != nil {
+		return nil, fmt.Errorf("learn: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	began := time.Now()
+	p, err := scratch.Start([]string{"/bin/sh", "-c", command}, append(os.Environ(), "HOST=127.0.0.1", "PORT="+s.port, "SCRATCH="+dir), "")
+	if err != nil {
+		return nil, fmt.Errorf("learn: %w", err)
+	}
+	c := &clientOutcome{Status: p.Wait(s.limit), out: p.Stdout(), said: p.Stderr()}
+	c.took = time.Since(began)
+	return c, nil
+}
+
+// end waits until no session is left, and ends those that stay.
+func (s *site) end(t *observe.Tracer) error {
+	wait := s.doc.Policy.Service(learnt).Wait
+	for end, asked := time.Now().Add(settle), false; ; {
+		st, err := s.status()
+		if err != nil {
+			return err
+		}
+		if st.Live == 0 && (t == nil || t.Live() == 0) {
+			return nil
+		}
+		if late := time.Now().After(end); (late || wait) && !asked {
+			asked = true
+			if _, err := s.a.ask(policy.ControlRequest{Verb: policy.VerbKill, Service: learnt, Now: true}); err != nil {
+				return err
+			}
+		} else if late && time.Now().After(end.Add(settle)) {
+			return errors.New("learn: a session does not end")
+		} else if wait && asked {
+			return nil // the next one, which what nobody has read brings about, is no matter
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// differs says how the clients of an outcome fared otherwise than those of want, "" if
+// they did not. same tells of which clients the output is always the same.
+func (o *outcome) differs(want *outcome, same []bool) string {
+	for i, c := range o.Clients {
+		switch w := want.Clients[i]; {
+		case c.Status == -1:
+			return fmt.Sprintf("client %d waits without end", i+1)
+		case c.Status != w.Status:
+			text := fmt.Sprintf("client %d exits with status %d", i+1, c.Status)
+			if said := lastLine(c.said); said != "" {
+				text += fmt.Sprintf(" (%s)", said)
+			}
+			return text
+		case same[i] && c.out != w.out:
+			return fmt.Sprintf("client %d gets another answer", i+1)
+		}
+	}
+	return ""
+}
+
+// failing says which client failed, "" if none did.
+func (o *outcome) failing() string {
+	want := &outcome{Clients: make([]clientOutcome, len(o.Clients))}
+	return o.differs(want, make([]bool, len(o.Clients)))
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if len(last) > 100 {
+		last = last[:100] + "..."
+	}
+	return oneLine(last)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+	"casemate/sandbox"
+	"casemate/sandbox/learn"
+)
+
+func TestWords(t *testing.T) {
+	for in, want := range map[string][]string{
+		"":                        nil,
+		"  a  b\tc\n":             {"a", "b", "c"},
+		`/bin/sh -c 'echo "$x"' `: {"/bin/sh", "-c", `echo "$x"`},
+		`a "b c"d '' \ e`:         {"a", "b cd", "", " e"},
+		`"a\"b"`:                  {`a"b`},
+		`'a\'`:                    {`a\`},
+	} {
+		if got, err := words(in); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %q, %v; want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{`'a`, `"a`, `a\`} {
+		if got, err := words(in); err == nil {
+			t.Errorf("%q: %q without an error", in, got)
+		}
+	}
+}
+
+func FuzzWords(f *testing.F) {
+	f.Add(`/bin/sh -c 'echo "$x"' \ e`)
+	f.Fuzz(func(t *testing.T, line string) {
+		list, err := words(line)
+		if err != nil {
+			return
+		}
+		var quoted []string
+		for _, w := range list {
+			quoted = append(quoted, "'"+strings.ReplaceAll(w, "'", `'\''`)+"'")
+		}
+		again, err := words(strings.Join(quoted, " "))
+		if err != nil || !slices.Equal(again, list) {
+			t.Errorf("%q: %q, and quoted again %q (%v)", line, list, again, err)
+		}
+	})
+}
+
+// shippedBase is a shipped profile to stand on.
+func shippedBase(t *testing.T, name string) *learn.Base {
+	t.Helper()
+	for _, p := range lang.ShippedProfiles() {
+		if p.Name == name {
+			return &learn.Base{Profile: &p}
+		}
+	}
+	t.Fatalf("no profile %s", name)
+	return nil
+}
+
+// FuzzDraftText: whatever a program calls its files and its arguments, the profile that is
+// written of them is one, in the form of fmt, and has each line's value and no other line.
+func FuzzDraftText(f *testing.F) {
+	f.Add("/srv/a b", `openat("/srv/x")`, "curl: (7) failed")
+	f.Add("/srv/${x}", "a\nwrite = [\"/\"]\n", "\u2028 # %{if}")
+	f.Fuzz(func(t *testing.T, path, example, without string) {
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "*?[") || strings.Contains(path, "//") || strings.HasSuffix(path, "/") || strings.Contains(path, "/.") ||
+			strings.HasPrefix(path, "/dev") || strings.HasPrefix(path, "/proc") || strings.HasPrefix(path, "/tmp") || strings.HasPrefix(path, "/private") || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return
+		}
+		d := &learn.Draft{Base: shippedBase(t, "line"), Lines: []learn.Need{
+			{Attr: learn.AttrRead, Value: path, Evidence: learn.Evidence{Count: 2, Example: example, Program: example, Without: without}},
+			{Attr: learn.AttrAllow, Value: "@process", Evidence: learn.Evidence{Example: example}},
+			{Attr: learn.AttrRule, Value: "ioctl 0x5402", Rule: sandbox.SyscallRule{Name: "ioctl", Arg: 1, Values: []uint32{0x5402}}},
+		}}
+		text, err := draftText("x", d, []string{"Learnt from " + oneLine(example)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, ds := lang.Compile([]policy.SourceFile{{Name: "x.cm.hcl", Data: []byte("policy { edition = 1 }\n" + text + "service \"x\" {\n listen = [\"tcp://:7\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n profile = profile.x\n}\n")}})
+		if doc == nil {
+			for _, o := range ds {
+				if strings.Contains(o.Detail+o.Summary, "path") || strings.Contains(o.Summary, "/") {
+					return // the language has rules of its own for paths
+				}
+			}
+			t.Fatalf("%s\n%+v", text, ds)
+		}
+		p := doc.Policy.Profile("x")
+		if !slices.Contains(p.Files.Read, path) || len(p.Files.Write) > 0 || !slices.Contains(p.Syscalls.Allow, "@process") || len(p.Syscalls.ByArgument) != 1 {
+			t.Errorf("%s\n%+v", text, p)
+		}
+	})
+}
