@@ -50,7 +50,7 @@ Exit status: 0 written, 1 could not, 3 written, and something is lost (--strict)
 		},
 	}
 	cmd.PersistentFlags().BoolVar(&strict, "strict", false, "exit with 3 if anything is lost")
-	cmd.AddCommand(a.importInetd(&strict), a.importXinetd(&strict), a.importHosts(&strict))
+	cmd.AddCommand(a.importInetd(&strict), a.importXinetd(&strict), a.importHosts(&strict), a.importSystemd(&strict), a.importHost(&strict))
 	return cmd
 }
 

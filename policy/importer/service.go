@@ -49,6 +49,7 @@ type bounds struct {
 	perSecond, perMinute  int
 	perSourceMinute       int
 	burst                 int
+	session               string // as it is written
 }
 
 // loginPrograms change who they are, or open terminals: profile.login is for them.

@@ -1,0 +1,108 @@
+package importer
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"casemate/policy"
+	"casemate/policy/hostsaccess"
+	"casemate/policy/inetd"
+)
+
+// unitDirs are where systemd looks for units, the first one first.
+var unitDirs = []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
+
+// Host writes what a host has of all tables: fsys is its file system, from "/". Of systemd
+// those socket units that are enabled, and start a program for each connection.
+func Host(fsys fs.FS) (*Result, error) {
+	p, r := newPage(), &xReader{fsys: fsys}
+	found := false
+	read := func(name string) (text []byte, ok bool) {
+		info, err := fs.Stat(fsys, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, false
+		}
+		if err == nil {
+			text, err = r.read(name, info)
+		}
+		if err != nil {
+			p.lost("/"+name, 0, "", "", "the file is not read: %s", reason(err))
+		}
+		found = true
+		return text, err == nil
+	}
+	h := &Hosts{}
+	for name, to := range map[string]**hostsaccess.Table{"etc/hosts.allow": &h.Allow, "etc/hosts.deny": &h.Deny} {
+		if text, ok := read(name); ok {
+			*to = hostsaccess.Parse("/"+name, text)
+		} else if _, err := fs.Stat(fsys, name); err == nil {
+			*to = &hostsaccess.Table{Name: "/" + name, Unreadable: true}
+		}
+	}
+	t := h.tables()
+	var sources []inetd.Source
+	for _, name := range append([]string{"etc/inetd.conf"}, regular(fsys, "etc/inetd.d")...) {
+		if text, ok := read(name); ok {
+			sources = append(sources, inetd.Source{Name: "/" + name, Data: text})
+		}
+	}
+	if len(sources) > 0 {
+		p.inetd(sources, "", t)
+		p.daemonOptions(read)
+	}
+	if _, err := fs.Stat(fsys, "etc/xinetd.conf"); err == nil {
+		found = true
+		p.xinetd(fsys, []string{"/etc/xinetd.conf"}, t)
+	}
+	if units := p.perConnection(SystemdUnits(fsys, unitDirs)); len(units) > 0 {
+		found = true
+		p.systemd(units)
+	}
+	if !found {
+		return nil, errors.New("import host: there is no inetd.conf, xinetd.conf, hosts.allow, hosts.deny, or enabled socket unit")
+	}
+	p.tablesDone(t)
+	return p.result()
+}
+
+// regular are the files of a directory.
+func regular(fsys fs.FS, dir string) (out []string) {
+	entries, _ := fs.ReadDir(fsys, dir) // one that is not there has none
+	for _, e := range entries {
+		if !e.IsDir() {
+			out = append(out, dir+"/"+e.Name())
+		}
+	}
+	return out
+}
+
+// daemonOptions reports how the host starts its inetd, where that changes what entries mean.
+func (p *page) daemonOptions(read func(string) ([]byte, bool)) {
+	for _, name := range []string{"etc/default/openbsd-inetd", "etc/default/inetutils-inetd"} {
+		text, _ := read(name)
+		for i, l := range strings.Split(string(text), "\n") {
+			key, value, ok := strings.Cut(strings.TrimSpace(l), "=")
+			if ok && strings.HasSuffix(key, "OPTIONS") && !strings.HasPrefix(key, "#") && strings.Trim(value, `"' `) != "" {
+				p.lost("/"+name, i+1, l, "with -l, inetd asks hosts.allow and hosts.deny for every entry: give such services the acl of their daemon (import hosts-access)", "options of inetd itself are not carried over")
+			}
+		}
+	}
+}
+
+// perConnection are the socket units with Accept=yes, and their services.
+func (p *page) perConnection(units []policy.SourceFile) (out []policy.SourceFile) {
+	with := false // the last socket unit is one
+	for _, f := range units {
+		if strings.HasSuffix(f.Name, ".socket") {
+			if _, with = SystemdService(f.Name, f.Data); !with {
+				p.files = append(p.files, f.Name)
+				p.note(f.Name, 1, "", "import systemd "+f.Name+" to have it", "the unit hands its sockets to one program, and stays with systemd")
+			}
+		}
+		if with {
+			out = append(out, f)
+		}
+	}
+	return out
+}

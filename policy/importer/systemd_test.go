@@ -1,0 +1,143 @@
+package importer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate/acl"
+	"casemate/policy"
+)
+
+func importS(t *testing.T, files ...string) (*Result, *policy.Policy) {
+	t.Helper()
+	var sources []policy.SourceFile
+	for i := 0; i < len(files); i += 2 {
+		sources = append(sources, policy.SourceFile{Name: files[i], Data: []byte(files[i+1])})
+	}
+	r, err := Systemd(sources)
+	return r, compiled(t, r, err)
+}
+
+const (
+	sshdSocket  = "[Unit]\nDescription=x\n\n[Socket]\nListenStream=22\nAccept=yes\n"
+	sshdService = "[Service]\nExecStart=-/usr/sbin/sshd -i\nStandardInput=socket\n"
+)
+
+// TestSystemdDirectives: each directive is in the service, or in the report, and what would
+// open it wider leaves it closed, or in a comment.
+func TestSystemdDirectives(t *testing.T) {
+	for _, c := range []struct{ socket, service, state, hcl, report string }{
+		{"", "", "served", `listen  = ["tcp://:22"]`, ""},
+		{"", "", "served", `because = "sshd.socket:1 has it run as root"`, ""},
+		{"ListenStream=127.0.0.1:23", "", "served", `"tcp4://127.0.0.1:23"`, ""},
+		{"ListenStream=[::1]:23", "", "served", `"tcp6://[::1]:23"`, ""},
+		{"ListenStream=[::]:23", "", "served", `"tcp://:23"`, ""},
+		{"BindIPv6Only=ipv6-only", "", "served", `"tcp6://:22"`, ""},
+		{"ListenStream=/run/x.sock\nSocketMode=0660\nSocketUser=nobody\nSocketGroup=adm", "", "served", "mode  = \"0660\"", ""},
+		{"ListenStream=@x", "", "served", `"unix:@x"`, ""},
+		{"ListenSequentialPacket=/run/x", "", "served", `"unixpacket:/run/x"`, ""},
+		{"ListenFIFO=/run/x", "", "off", "", "lost ListenFIFO= has no counterpart"},
+		{"ListenStream=vsock:2:3", "", "off", "", "lost has no counterpart"},
+		{"ListenStream=ssh", "", "off", "", "lost is no port"},
+		{"MaxConnections=9\nMaxConnectionsPerSource=2", "", "served", "concurrent = 9", ""},
+		{"TriggerLimitIntervalSec=10s\nTriggerLimitBurst=50", "", "served", "rate       = \"5/s\"\n  burst      = 50", "note TriggerLimit"},
+		{"Backlog=64\nKeepAlive=yes", "", "served", "backlog   = 64\n    keepalive = \"2h\"", ""},
+		{"Backlog=4294967295", "", "served", "backlog = 0", ""},
+		{"NoDelay=yes", "", "served", "", "lost NoDelay= is not carried over"},
+		{"BindToDevice=eth0", "", "closed", "", "lost BindToDevice="},
+		{"IPAddressDeny=any\nIPAddressAllow=10.0.0.0/8 localhost", "", "served", `from = ["10.0.0.0/8", "127.0.0.0/8", "::1"]`, ""},
+		{"IPAddressDeny=10.0.0.0/33", "", "closed", "", "lost is no address"},
+		{"Service=other.service", "", "off", "", "lost other.service is not among the files"},
+		{"Accept=no", "", "off", "", "lost sshd.service is not among the files"},
+		{"Odd=1", "", "served", "", "lost Odd= is not carried over"},
+		{"FileDescriptorName=x", "", "served", "", "note FileDescriptorName="},
+		{"nonsense", "", "served", "", "lost the line is not read"},
+		{"", "User=nobody\nGroup=games\nSupplementaryGroups=mail adm", "served", `groups  = ["adm", "mail"]`, ""},
+		{"", "DynamicUser=yes\nUser=x", "served", `user    = "dynamic"`, ""},
+		{"", "UMask=027\nWorkingDirectory=/tmp", "served", `umask   = "0027"`, ""},
+		{"", "Environment=A=1 \"B=x y\"", "served", `"B" = "x y"`, ""},
+		{"", "EnvironmentFile=/etc/x", "served", "", "lost EnvironmentFile="},
+		{"", "StandardError=socket", "served", `stdio   = "socket-all"`, ""},
+		{"", "StandardInput=null", "served", `stdio   = "listen_fds"`, ""},
+		{"", "StandardOutput=journal", "served", "", "lost StandardOutput=journal"},
+		{"", "RuntimeMaxSec=10min", "served", `session    = "10m"`, ""},
+		{"", "LimitNOFILE=4096", "served", "open_files = 4096", ""}, {"", "LimitNOFILE=4096", "served", `widens = ["resources"]`, ""},
+		{"", "MemoryMax=64M\nTasksMax=infinity", "served", `tasks  = "unlimited"`, ""},
+		{"", "LimitCPU=1min", "served", "", "lost LimitCPU= is not carried over"},
+		{"", "ProtectSystem=strict", "served", "", "note ProtectSystem="},
+		{"", "CapabilityBoundingSet=CAP_CHOWN", "served", "", "lost CapabilityBoundingSet="},
+		{"", "RootDirectory=/srv", "off", "", "lost RootDirectory= has no counterpart"},
+		{"", "ExecStart=/bin/other", "off", "", "lost there are several ExecStart="},
+		{"", "ExecStart=\nExecStart=/bin/cat \"a b\" 100%%  $$x", "served", `["/bin/cat", "a b", "100%", "$x"]`, ""},
+		{"", "ExecStart=\nExecStart=/bin/cat %i", "off", "", "lost specifiers"},
+		{"", "ExecStart=\nExecStart=/bin/cat ${X}", "off", "", "lost variables"},
+		{"", "ExecStart=\nExecStart=+/bin/cat", "off", "", "lost more rights"},
+		{"", "ExecStart=\nExecStart=/bin/cat \\\n  -u", "served", `["/bin/cat", "-u"]`, ""},
+		{"", "ExecStart=\nExecStart=@/bin/cat dog -u", "served", `["/bin/cat", "-u"]`, "lost the program's own name"},
+		{"", "ExecStartPre=/bin/true", "served", "", "lost ExecStartPre="},
+		{"", "[Unit]\nConditionPathExists=/x", "served", "", "lost ConditionPathExists= is not looked at"},
+		{"", "IPAddressDeny=any", "served", "", "lost IPAddressDeny="},
+	} {
+		socket, service := sshdSocket+c.socket+"\n", sshdService+c.service+"\n"
+		r, p := importS(t, "sshd.socket", socket, "sshd@.service", service)
+		accounted(t, r, "sshd.socket", socket)
+		accounted(t, r, "sshd@.service", service)
+		state := "off"
+		if len(p.Services) == 1 {
+			if state = "served"; p.Services[0].ACL == "nobody" {
+				state = "closed"
+			}
+		}
+		if state != c.state || !strings.Contains(string(r.HCL), c.hcl) {
+			t.Errorf("%q %q: %s, want %s with %q\n%s%v", c.socket, c.service, state, c.state, c.hcl, r.HCL, r.Losses)
+		}
+		kind, words, _ := strings.Cut(c.report, " ")
+		if c.report != "" && !slices.ContainsFunc(r.Losses, func(l Loss) bool { return string(l.Kind) == kind && strings.Contains(l.String(), words) }) {
+			t.Errorf("%q %q: no %q in %v", c.socket, c.service, c.report, r.Losses)
+		}
+	}
+}
+
+// TestSystemdWait: without Accept the program takes its clients itself, from the sockets
+// that it is handed; rules about addresses cannot be held then.
+func TestSystemdWait(t *testing.T) {
+	_, p := importS(t, "x.socket", "[Socket]\nListenStream=7000\nListenDatagram=7000\n", "x.service", "[Service]\nExecStart=/bin/cat\nUser=nobody\n")
+	if s := p.Service("x"); s == nil || !s.Wait || s.Stdio != "listen_fds" || len(s.Listen) != 2 || p.Limit("x").Rate.Events != 10 {
+		t.Errorf("%+v", p.Services)
+	}
+	r, p := importS(t, "x.socket", "[Socket]\nListenStream=7000\nIPAddressDeny=any\n", "x.service", "[Service]\nExecStart=/bin/cat\nUser=nobody\n")
+	if len(p.Services) != 0 || r.Lost != 1 || !strings.Contains(r.Losses[0].Reason, "not enforceable with wait") {
+		t.Errorf("%+v %v", p.Services, r.Losses)
+	}
+	r, _ = importS(t, "x.service", sshdService, "y.target", "")
+	if r.Lost != 2 {
+		t.Errorf("%v", r.Losses)
+	}
+	for text, want := range map[string]string{"": "x.service", "[Socket]\nAccept=yes\n": "x@.service", "[Socket]\nService=y.service\n": "y.service", "[Socket]\nService=../z.service\n": "z.service"} {
+		if got, _ := SystemdService("/a/x.socket", []byte(text)); got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
+// TestSystemdAddresses: what is allowed is, whatever is denied; who is in neither list is.
+func TestSystemdAddresses(t *testing.T) {
+	_, p := importS(t, "sshd.socket", sshdSocket+"IPAddressAllow=10.1.0.0/16\nIPAddressDeny=10.0.0.0/8 multicast\n", "sshd@.service", sshdService)
+	for addr, want := range map[string]acl.Verdict{"10.1.2.3": acl.Allow, "10.2.2.3": acl.Deny, "192.0.2.1": acl.Allow, "2001:db8::1": acl.Allow, "ff02::1": acl.Deny} {
+		if got := decide(t, p, "sshd", addr, ""); got != want {
+			t.Errorf("%s: %s", addr, got)
+		}
+	}
+}
+
+// FuzzSystemd: whatever the units, a policy comes out that compiles, and no line is dropped.
+func FuzzSystemd(f *testing.F) {
+	f.Add(sshdSocket, sshdService)
+	f.Add("[Socket]\nListenStream=/x\nSocketMode=99\n;c\nBacklog=x\\\n", "[Service]\nExecStart=/x \"\\q\nLimitAS=9G:1\nEnvironment=A='\n")
+	f.Fuzz(func(t *testing.T, socket, service string) {
+		r, err := Systemd([]policy.SourceFile{{Name: "a.socket", Data: []byte(socket)}, {Name: "a@.service", Data: []byte(service)}})
+		compiled(t, r, err)
+		accounted(t, r, "a.socket", strings.ReplaceAll(socket, "\r", ""))
+	})
+}
