@@ -17,6 +17,14 @@ import (
 // its path and the broker's end. A message to it may hold descriptors, as before Linux 6.16.
 func (l *reader) logSocket(id uint64) (path string, fd int) {
 	l.t.Helper()
+	path, fd = l.boundSocket()
+	l.order(wire.Order{Kind: wire.Syslog, ID: id, Name: "finger"}, fd)
+	return path, fd
+}
+
+// boundSocket is one that the worker has not been told of.
+func (l *reader) boundSocket() (path string, fd int) {
+	l.t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		l.t.Fatal(err)
@@ -26,7 +34,6 @@ func (l *reader) logSocket(id uint64) (path string, fd int) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		l.t.Fatal(err)
 	}
-	l.order(wire.Order{Kind: wire.Syslog, ID: id, Name: "finger"}, fd)
 	return path, fd
 }
 
@@ -175,7 +182,7 @@ func TestSocketFlood(t *testing.T) {
 // holds nobody up, itself neither, and what it said is a record.
 func TestDescriptorsInAMessage(t *testing.T) {
 	l := newReader(t)
-	path, end := l.logSocket(1)
+	path, end := l.boundSocket()
 	c := dialLog(t, path)
 	slow := lingering(t)
 	raw, err := c.SyscallConn()
@@ -186,7 +193,8 @@ func TestDescriptorsInAMessage(t *testing.T) {
 	if err := raw.Control(func(fd uintptr) { serr = unix.Sendmsg(int(fd), []byte("<11>hold"), unix.UnixRights(slow), nil, 0) }); err != nil || serr != nil {
 		t.Fatal(err, serr)
 	}
-	unix.Close(slow)
+	unix.Close(slow) // before the worker can: the last close is to be its own
+	l.order(wire.Order{Kind: wire.Syslog, ID: 1, Name: "finger"}, end)
 	say(t, c, "after")
 	l.order(wire.Order{Kind: wire.Ping})
 	l.hears(wire.Report{Kind: wire.Pong})
