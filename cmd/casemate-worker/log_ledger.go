@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"casemate/listener/builtin"
 	"casemate/listener/journal"
 	"casemate/listener/said"
 	"casemate/listener/wire"
@@ -115,7 +116,7 @@ func (l *ledger) flush(w *writer, now time.Time) {
 
 func (l *ledger) line(w *writer, text []byte, now time.Time) {
 	if w.records {
-		if c, ok := wire.CountsOf(w.src.name, text); ok {
+		if c, ok := builtin.CountsOf(w.src.name, text); ok {
 			w.counted(c)
 			return
 		}

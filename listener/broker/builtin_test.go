@@ -28,7 +28,7 @@ func TestBuiltinWithOneBusyPort(t *testing.T) {
 		return func() (ok bool) {
 			g.do(func() {
 				for _, s := range g.sessions {
-					ok = len(s.held) == n && s.mercy == mercyNone
+					ok = len(s.held) == n && s.mercy == ""
 				}
 			})
 			return ok

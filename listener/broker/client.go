@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func (c *client) Ready(events uint32) {
 func (c *client) Expire(*loop.Timer) {
 	b := c.svc.b
 	if c.gone {
-		b.terminate((*session)(c), mercyHangup)
+		b.terminate((*session)(c), journal.Hangup)
 		return
 	}
 	talk, _ := listener.Overhear(c.conn)
@@ -50,5 +51,5 @@ func (c *client) Expire(*loop.Timer) {
 		b.loop.After(&c.client, left)
 		return
 	}
-	b.terminate((*session)(c), mercyIdle)
+	b.terminate((*session)(c), journal.Idle)
 }

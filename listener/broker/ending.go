@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"syscall"
 	"time"
 
@@ -44,47 +45,31 @@ func (b *Broker) readFileLimit() {
 	}
 }
 
-// penalize gives the source of a nowait stream session what it has earned. No
-// datagram ever does: its source may be forged, and the victim would pay. Nor does
-// a lack of memory: the session that was killed is the largest, and others, or
-// the host, may have used up the rest.
+// penalize gives the source of a nowait stream session what it has earned; most ends
+// are no limit.Class. No datagram ever does: its source may be forged, and the victim
+// would pay. Nor does a lack of memory: the session that was killed is the largest, and
+// others, or the host, may have used up the rest.
 func (b *Broker) penalize(s *session, reason string) {
-	var class limit.Class
-	switch reason {
-	case journal.Crash:
-		class = limit.Crash
-	case journal.Violation:
-		class = limit.Violation
-	case journal.Timeout:
-		class = limit.Timeout
-	default:
-		return
+	if class := limit.Class(reason); slices.Contains(limit.Classes, class) {
+		s.svc.tally.limiter.Penalize(b.loop.Now(), s.source(), class)
 	}
-	s.svc.tally.limiter.Penalize(b.loop.Now(), s.source(), class)
 }
 
 // ending makes the record of a program's end.
 func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *journal.Session {
 	return &journal.Session{
 		At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, PID: int(s.pid), UID: s.uid,
-		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.mercy)), Ran: true, Status: status,
+		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.killed)), Ran: true, Status: status,
 		Took: time.Duration(b.loop.Now() - s.started), Digest: s.svc.gen.digest,
 		User: time.Duration(u.Utime.Nano()), Sys: time.Duration(u.Stime.Nano()), MaxRSS: u.Maxrss,
 	}
 }
 
-// endReason sorts the end of a program. Signals that ask politely (TERM, INT,
+// endReason sorts the end of a program, which is m if we asked for it. Signals that ask politely (TERM, INT,
 // HUP, QUIT, PIPE, ALRM) are somebody's wish or a client that left, not a crash.
-func endReason(status syscall.WaitStatus, m mercy, oom bool) string {
-	switch m &^ mercyKilled {
-	case mercyTimeout:
-		return journal.Timeout
-	case mercyStop:
-		return journal.Killed
-	case mercyHangup:
-		return journal.Hangup
-	case mercyIdle:
-		return journal.Idle
+func endReason(status syscall.WaitStatus, m string, oom bool) string {
+	if m != "" {
+		return m
 	}
 	if !status.Signaled() {
 		return journal.Exit
@@ -118,12 +103,12 @@ func kill(pid int, sig unix.Signal) {
 // session still running may be one that is dead and not yet reaped, so as many
 // kills are kept for them; what is above is written off, and does not excuse a
 // later SIGKILL of other origin.
-func (r *runner) outOfMemory(status syscall.WaitStatus, m mercy) bool {
+func (r *runner) outOfMemory(status syscall.WaitStatus, ours bool) bool {
 	if r.cell == nil {
 		return false
 	}
 	n := r.cell.OOMKills()
-	oom := status.Signaled() && status.Signal() == unix.SIGKILL && m&mercyKilled == 0 && n > r.oomKills
+	oom := status.Signaled() && status.Signal() == unix.SIGKILL && !ours && n > r.oomKills
 	if oom {
 		r.oomKills++
 	}

@@ -36,33 +36,33 @@ func TestOutOfMemory(t *testing.T) {
 		kills  uint64 // counted by now
 		live   int    // sessions that still run
 		status syscall.WaitStatus
-		mercy  mercy
+		ours   bool
 		want   bool
 	}
 	for _, tt := range []struct {
 		name string
 		ends []end
 	}{
-		{"none counted", []end{{0, 0, kill, mercyNone, false}}},
-		{"one each", []end{{1, 0, kill, mercyNone, true}, {1, 0, kill, mercyNone, false}, {2, 0, kill, mercyNone, true}}},
-		{"two at once", []end{{2, 1, kill, mercyNone, true}, {2, 0, kill, mercyNone, true}}},
-		{"another ends first", []end{{1, 1, exit, mercyNone, false}, {1, 0, kill, mercyNone, true}}},
-		{"a child of one that ended since", []end{{1, 0, exit, mercyNone, false}, {1, 0, kill, mercyNone, false}}},
-		{"many children", []end{{9, 1, exit, mercyNone, false}, {9, 1, kill, mercyNone, true}, {9, 0, kill, mercyNone, false}}},
-		{"ours", []end{{1, 0, kill, mercyTimeout | mercyKilled, false}, {1, 0, kill, mercyNone, false}}},
-		{"not yet ours", []end{{1, 0, kill, mercyTimeout, true}, {1, 0, kill, mercyNone, false}}},
-		{"another signal", []end{{1, 1, term, mercyNone, false}}},
+		{"none counted", []end{{0, 0, kill, false, false}}},
+		{"one each", []end{{1, 0, kill, false, true}, {1, 0, kill, false, false}, {2, 0, kill, false, true}}},
+		{"two at once", []end{{2, 1, kill, false, true}, {2, 0, kill, false, true}}},
+		{"another ends first", []end{{1, 1, exit, false, false}, {1, 0, kill, false, true}}},
+		{"a child of one that ended since", []end{{1, 0, exit, false, false}, {1, 0, kill, false, false}}},
+		{"many children", []end{{9, 1, exit, false, false}, {9, 1, kill, false, true}, {9, 0, kill, false, false}}},
+		{"ours", []end{{1, 0, kill, true, false}, {1, 0, kill, false, false}}},
+		{"not yet ours", []end{{1, 0, kill, false, true}, {1, 0, kill, false, false}}},
+		{"another signal", []end{{1, 1, term, false, false}}},
 	} {
 		fake := &fakeCell{}
 		r := &runner{cell: fake}
 		for i, e := range tt.ends {
 			fake.oomKills, r.live = e.kills, e.live
-			if got := r.outOfMemory(e.status, e.mercy); got != e.want {
+			if got := r.outOfMemory(e.status, e.ours); got != e.want {
 				t.Errorf("%s: end %d: %v", tt.name, i, got)
 			}
 		}
 	}
-	if (&runner{}).outOfMemory(kill, mercyNone) {
+	if (&runner{}).outOfMemory(kill, false) {
 		t.Error("without a cell")
 	}
 }

@@ -36,7 +36,7 @@ func (b *Broker) reapSession(s *session) bool {
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
 	}
 	if t := s.svc.tally; s.held != nil {
-		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != mercyNone {
+		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != "" {
 			t.faults = 0
 		} else {
 			t.faults++

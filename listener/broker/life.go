@@ -52,7 +52,7 @@ func (b *Broker) stop() {
 	for _, s := range b.sessions {
 		switch {
 		case !b.leaves:
-			b.terminate(s, mercyStop)
+			b.terminate(s, journal.Killed)
 		case s.held != nil:
 			b.release(s)
 		}
@@ -73,7 +73,7 @@ func (b *Broker) quiet() bool {
 		}
 	}
 	for _, s := range b.sessions {
-		if !b.leaves || s.mercy != mercyNone {
+		if !b.leaves || s.mercy != "" {
 			return false
 		}
 	}

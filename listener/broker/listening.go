@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy"
 
@@ -83,7 +84,7 @@ func (at *listening) regroup() {
 	if i := slices.IndexFunc(at.svc.listen, (*listening).held); i >= 0 {
 		at.b.loop.After(&at.retry, firstRetry) // it may be just starting
 		if s := at.svc.listen[i].holder; s.pid > 0 {
-			at.b.terminate(s, mercyStop)
+			at.b.terminate(s, journal.Killed)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/wire"
 
@@ -36,23 +37,12 @@ type session struct {
 	pidfd   int32 // -1 = none
 	uid     uint32
 	leased  bool
-	ticketd bool // ticket is to be released
-	taken   bool // a runner has it: its start goes on, or has failed
-	mercy   mercy
-	sysnr   int32 // the system call that the kernel reported, -1 = none
+	ticketd bool   // ticket is to be released
+	taken   bool   // a runner has it: its start goes on, or has failed
+	mercy   string // the reason of its end, for which TERM was sent; "" = it may go on
+	killed  bool   // and then KILL
+	sysnr   int32  // the system call that the kernel reported, -1 = none
 }
-
-// mercy is how far a session is on the way to its forced end.
-type mercy uint8
-
-const (
-	mercyNone    mercy = iota
-	mercyTimeout       // TERM was sent, because its time was up
-	mercyStop          // TERM was sent, because the broker stops, its service changed, or somebody asked for it
-	mercyHangup        // TERM was sent, because its client had gone
-	mercyIdle          // TERM was sent, because nothing was said for too long
-	mercyKilled  = 0x80
-)
 
 // env is the peer's facts for the program.
 func (s *session) env(buf []string) []string {
@@ -76,7 +66,7 @@ func (b *Broker) runs(s *session, pid int) {
 		b.attend(s)
 	}
 	if b.stopping && !(b.leaves && s.held == nil) || s.outdated() {
-		b.terminate(s, mercyStop)
+		b.terminate(s, journal.Killed)
 	} else if s.svc.longest > 0 && s.held == nil {
 		s.schedule(s.svc.longest)
 	}
@@ -104,9 +94,9 @@ func (s *session) Expire(*loop.Timer) {
 	}
 	switch {
 	case s.due == 0 || b.loop.Now() < s.due:
-	case s.mercy == mercyNone:
+	case s.mercy == "":
 		s.due = 0
-		b.terminate(s, mercyTimeout)
+		b.terminate(s, journal.Timeout)
 	default:
 		s.destroy()
 	}
@@ -116,8 +106,8 @@ func (s *session) Expire(*loop.Timer) {
 }
 
 // terminate asks the program to end and arms the timer that makes it.
-func (b *Broker) terminate(s *session, why mercy) {
-	if s.mercy == mercyNone {
+func (b *Broker) terminate(s *session, why string) {
+	if s.mercy == "" {
 		s.mercy = why
 		s.signal(unix.SIGTERM)
 		s.schedule(graceTime)
@@ -127,7 +117,7 @@ func (b *Broker) terminate(s *session, why mercy) {
 // destroy ends a program that was asked to.
 func (s *session) destroy() {
 	s.due = 0
-	s.mercy |= mercyKilled
+	s.killed = true
 	s.signal(unix.SIGKILL)
 }
 
@@ -136,7 +126,7 @@ func (s *session) destroy() {
 // other programs, and so is one that takes longer than a session may.
 func (b *Broker) release(s *session) {
 	if s.svc.spec.Builtin == "" || time.Duration(b.loop.Now()-s.started) < soonDead {
-		b.terminate(s, mercyStop)
+		b.terminate(s, journal.Killed)
 		return
 	}
 	s.signal(wire.Leave)

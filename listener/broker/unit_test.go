@@ -71,26 +71,26 @@ func TestEndReason(t *testing.T) {
 	signal := func(s syscall.Signal) syscall.WaitStatus { return syscall.WaitStatus(s) }
 	for _, tt := range []struct {
 		status syscall.WaitStatus
-		mercy  mercy
+		mercy  string
 		oom    bool
 		want   string
 	}{
-		{0, mercyNone, false, journal.Exit},
-		{3 << 8, mercyNone, false, journal.Exit},
-		{signal(unix.SIGSEGV), mercyNone, false, journal.Crash},
-		{signal(unix.SIGKILL), mercyNone, false, journal.Crash}, // RLIMIT_CPU, or somebody
-		{signal(unix.SIGSYS), mercyNone, false, journal.Violation},
-		{signal(unix.SIGPIPE), mercyNone, false, journal.Killed},
-		{signal(unix.SIGTERM), mercyNone, false, journal.Killed},
-		{signal(unix.SIGTERM), mercyTimeout, false, journal.Timeout},
-		{signal(unix.SIGKILL), mercyTimeout | mercyKilled, false, journal.Timeout},
-		{0, mercyTimeout, false, journal.Timeout},
-		{signal(unix.SIGKILL), mercyStop | mercyKilled, false, journal.Killed},
-		{signal(unix.SIGKILL), mercyNone, true, journal.Memory},
-		{signal(unix.SIGKILL), mercyTimeout, true, journal.Timeout},
+		{0, "", false, journal.Exit},
+		{3 << 8, "", false, journal.Exit},
+		{signal(unix.SIGSEGV), "", false, journal.Crash},
+		{signal(unix.SIGKILL), "", false, journal.Crash}, // RLIMIT_CPU, or somebody
+		{signal(unix.SIGSYS), "", false, journal.Violation},
+		{signal(unix.SIGPIPE), "", false, journal.Killed},
+		{signal(unix.SIGTERM), "", false, journal.Killed},
+		{signal(unix.SIGTERM), journal.Timeout, false, journal.Timeout},
+		{signal(unix.SIGKILL), journal.Timeout, false, journal.Timeout},
+		{0, journal.Timeout, false, journal.Timeout},
+		{signal(unix.SIGKILL), journal.Killed, false, journal.Killed},
+		{signal(unix.SIGKILL), "", true, journal.Memory},
+		{signal(unix.SIGKILL), journal.Timeout, true, journal.Timeout},
 	} {
 		if got := endReason(tt.status, tt.mercy, tt.oom); got != tt.want {
-			t.Errorf("status %#x, mercy %#x: %s, want %s", tt.status, tt.mercy, got, tt.want)
+			t.Errorf("status %#x, mercy %q: %s, want %s", tt.status, tt.mercy, got, tt.want)
 		}
 	}
 }

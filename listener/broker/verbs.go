@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/listener/journal"
 	"casemate/policy"
 )
 
@@ -102,7 +103,7 @@ func (b *Broker) end(q policy.ControlRequest) (list []policy.SessionStatus, err 
 				continue
 			}
 			list = append(list, s.status())
-			if b.terminate(s, mercyStop); q.Now {
+			if b.terminate(s, journal.Killed); q.Now {
 				s.destroy()
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/listener/address"
+	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,7 @@ func (w *waitRig) end(mischief func(fd int)) {
 		}
 		mischief(w.at.fd())
 		for _, s := range w.sessions {
-			s.mercy = mercyStop // no fault of its own: the socket does not rest
+			s.mercy = journal.Killed // no fault of its own: the socket does not rest
 			s.signal(unix.SIGKILL)
 		}
 	})
@@ -173,7 +174,7 @@ func TestWaitSocketKeepsItsQueue(t *testing.T) {
 			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVLOWAT, 1000)
 			_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 			for _, s := range w.sessions {
-				s.mercy = mercyStop
+				s.mercy = journal.Killed
 				s.signal(unix.SIGKILL)
 			}
 		})
