@@ -12,30 +12,25 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 	if l.slots.busy != len(tickets) || len(l.slots.free)+l.slots.busy != len(l.slots.all) {
 		t.Fatalf("%d busy, %d free of %d slots, %d tickets", l.slots.busy, len(l.slots.free), len(l.slots.all), len(tickets))
 	}
-	used, counted := 0, 0
-	for i := range l.table.next {
-		e := l.table.at(i)
-		if !e.used {
-			continue
-		}
-		used++
+	counted := 0
+	for i, e := range l.table.all {
 		if e.inflight < 0 {
 			t.Fatalf("source %d has %d sessions", i, e.inflight)
 		}
-		if l.table.find(e.key) != i {
+		if l.table.index[e.key] != e {
 			t.Fatalf("entry %d is not found by its key", i)
 		}
 		counted += int(e.inflight)
 	}
-	if used != l.table.len() || used+len(l.table.free) != int(l.table.next) {
-		t.Fatalf("%d entries used, %d indexed, %d free of %d", used, l.table.len(), len(l.table.free), l.table.next)
+	if len(l.table.all) != len(l.table.index) {
+		t.Fatalf("%d entries, %d indexed", len(l.table.all), len(l.table.index))
 	}
 	for _, s := range l.slots.all {
-		if s.busy && s.source == uncounted {
+		if s.busy && s.source == nil {
 			counted++
 		}
 	}
-	if l.pool.inflight < 0 || counted+l.pool.inflight != len(tickets) {
+	if l.pool.inflight < 0 || counted+int(l.pool.inflight) != len(tickets) {
 		t.Fatalf("%d sessions in the table, %d in the pool, %d tickets", counted, l.pool.inflight, len(tickets))
 	}
 }
@@ -90,8 +85,8 @@ func FuzzLimiter(f *testing.F) {
 				if spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
 					t.Fatalf("%d sessions, limit %d", len(tickets), spec.Concurrent)
 				}
-				if e := l.slots.all[tk.slot]; e.source >= 0 && spec.PerSource.Concurrent > 0 &&
-					int(l.table.at(e.source).inflight) > spec.PerSource.Concurrent {
+				if e := l.slots.all[tk.slot].source; e != nil && e != &l.pool && spec.PerSource.Concurrent > 0 &&
+					int(e.inflight) > spec.PerSource.Concurrent {
 					t.Fatal("a source above its limit")
 				}
 			case 4:
@@ -105,7 +100,7 @@ func FuzzLimiter(f *testing.F) {
 				}
 			case 6:
 				l.Penalize(now, src, Crash)
-				if p := l.Peek(now, src); spec.Penalty.First > 0 && (l.table.find(src.cut(l.conf.source.bits4, l.conf.source.bits6)) >= 0 || l.table.len() < l.conf.capacity) && p.Reason != ByPenalty {
+				if p := l.Peek(now, src); spec.Penalty.First > 0 && (l.table.index[src.cut(l.conf.source.bits4, l.conf.source.bits6)] != nil || len(l.table.all) < l.conf.capacity) && p.Reason != ByPenalty {
 					t.Fatalf("after a penalty: %v", p)
 				}
 			case 7:

@@ -10,20 +10,15 @@ type Limiter struct {
 	tat   int64 // of the rate of the service as a whole
 	slots slots
 	table table
-	pool  pool
+	// pool is what all sources share that come while the table is full of live
+	// ones: the budget of poolShare sources for all of them together. An attacker
+	// with that many prefixes gets no more out of it than that, and a
+	// newcomer still has a chance.
+	pool entry
 	// former are prefix lengths of before a reload, at which penalties may
 	// still be outstanding.
 	former []former
 	last   int64 // the latest time seen
-}
-
-// pool is what all sources share that come while the table is full of live
-// ones: the budget of poolShare sources for all of them together. An attacker
-// with that many prefixes gets no more out of it than that, and a
-// newcomer still has a chance.
-type pool struct {
-	tat      int64
-	inflight int
 }
 
 const poolShare = 16
@@ -43,13 +38,12 @@ func New(s Spec) *Limiter { return &Limiter{conf: newConfig(s)} }
 // verdict is the outcome of a check and what admitting would write.
 type verdict struct {
 	refusal Refusal
-	tat     int64 // of the whole service
-	source  int32 // index, uncounted or shared; missing if it is yet to be made
+	tat     int64  // of the whole service
+	source  *entry // nil: not counted, or
+	make    bool   // yet to be made
 	key     key
 	after   int64 // tat of the source or the pool
 }
-
-const missing = -3
 
 // Admit asks every limit and, if all pass, takes the session into their counts;
 // the Ticket must then be released when the session ends. A refusal writes
@@ -64,18 +58,12 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 		return Ticket{}, v.refusal
 	}
 	l.tat = v.tat
-	switch v.source {
-	case uncounted:
-	case shared:
-		l.pool.tat = v.after
-		l.pool.inflight++
-	default:
-		if v.source == missing {
-			v.source = l.table.insert(v.key)
-		}
-		e := l.table.at(v.source)
-		e.tat = v.after
-		e.inflight++
+	if v.make {
+		v.source = l.table.insert(v.key)
+	}
+	if v.source != nil {
+		v.source.tat = v.after
+		v.source.inflight++
 	}
 	return l.slots.take(v.source), Refusal{}
 }
@@ -85,15 +73,8 @@ func (l *Limiter) Peek(now int64, src Source) Refusal { return l.check(now, src)
 
 // Release ends an admitted session. Releasing a Ticket again does nothing.
 func (l *Limiter) Release(now int64, t Ticket) {
-	if source, ok := l.slots.source(t); ok {
-		l.slots.release(t)
-		switch source {
-		case uncounted:
-		case shared:
-			l.pool.inflight--
-		default:
-			l.table.at(source).inflight--
-		}
+	if source := l.slots.release(t); source != nil {
+		source.inflight--
 	}
 	l.tick(now)
 }
@@ -105,7 +86,7 @@ func (l *Limiter) tick(now int64) {
 
 func (l *Limiter) check(now int64, src Source) verdict {
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
-	v := verdict{key: k, source: l.table.find(k)}
+	v := verdict{key: k, source: l.table.index[k]}
 	if wait := l.penalised(now, src, v.source); wait > 0 {
 		v.refusal = refuse(ByPenalty, wait)
 		return v
@@ -125,23 +106,22 @@ func (l *Limiter) check(now int64, src Source) verdict {
 
 func (l *Limiter) checkSource(now int64, v *verdict) {
 	c := &l.conf.source
-	if !c.counts() {
-		v.source = uncounted
-		return
-	}
 	var tat int64
-	if v.source >= 0 {
-		e := l.table.at(v.source)
+	switch e := v.source; {
+	case !c.counts():
+		v.source = nil
+		return
+	case e != nil:
 		if c.concurrent > 0 && int(e.inflight) >= c.concurrent {
 			v.refusal = refuse(BySourceConcurrency, 0)
 			return
 		}
 		tat = e.tat
-	} else if !l.table.room(now, l.conf.capacity) {
+	case !l.table.room(now, l.conf.capacity):
 		l.checkPool(now, v)
 		return
-	} else {
-		v.source = missing
+	default:
+		v.make = true
 	}
 	after, wait := c.rate.next(tat, now)
 	if wait > 0 {
@@ -152,8 +132,8 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 
 func (l *Limiter) checkPool(now int64, v *verdict) {
 	concurrent, rate := l.conf.source.pool()
-	v.source = shared
-	if concurrent > 0 && l.pool.inflight >= concurrent {
+	v.source = &l.pool
+	if concurrent > 0 && int(l.pool.inflight) >= concurrent {
 		v.refusal = refuse(ByTableFull, 0)
 		return
 	}
@@ -173,29 +153,28 @@ func (l *Limiter) Penalize(now int64, src Source, class Class) {
 		return
 	}
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
-	i := l.table.find(k)
-	if i < 0 {
+	e := l.table.index[k]
+	if e == nil {
 		if !l.table.room(now, l.conf.capacity) {
 			return
 		}
-		i = l.table.insert(k)
+		e = l.table.insert(k)
 	}
-	e := l.table.at(i)
 	e.penalty = min(max(e.penalty, now)+l.conf.first, now+l.conf.max)
 }
 
 // penalised is how long src is still shut out, in ns.
-func (l *Limiter) penalised(now int64, src Source, i int32) int64 {
+func (l *Limiter) penalised(now int64, src Source, e *entry) int64 {
 	var until int64
-	if i >= 0 {
-		until = l.table.at(i).penalty
+	if e != nil {
+		until = e.penalty
 	}
 	for _, f := range l.former {
 		if f.until <= now {
 			continue
 		}
-		if j := l.table.find(f.cut(src)); j >= 0 {
-			until = max(until, l.table.at(j).penalty)
+		if e := l.table.index[f.cut(src)]; e != nil {
+			until = max(until, e.penalty)
 		}
 	}
 	return max(until-now, 0)

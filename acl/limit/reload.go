@@ -26,11 +26,9 @@ func (l *Limiter) Reconfigure(s Spec) {
 	if next := l.conf.source; next.bits4 != old.bits4 || next.bits6 != old.bits6 {
 		l.rekey(old)
 	}
-	for i := range l.table.next {
-		if e := l.table.at(i); e.used {
-			e.tat = l.conf.source.rate.capped(e.tat, l.last)
-			e.penalty = min(e.penalty, l.last+l.conf.max)
-		}
+	for _, e := range l.table.all {
+		e.tat = l.conf.source.rate.capped(e.tat, l.last)
+		e.penalty = min(e.penalty, l.last+l.conf.max)
 	}
 }
 
@@ -39,23 +37,22 @@ func (g gcra) capped(tat, now int64) int64 { return min(tat, now+g.tolerance) }
 
 // rekey moves every entry to its key under the new lengths, in a new table.
 func (l *Limiter) rekey(old sourceConfig) {
-	was := l.table
+	was := l.table.all
 	l.table = table{}
-	moved := make([]int32, was.next)
+	moved := make(map[*entry]*entry)
 	f := former{bits4: old.bits4, bits6: old.bits6}
-	for i := range was.next {
-		e := was.at(i)
-		if !e.used || e.dead(l.last) {
+	for _, e := range was {
+		if e.dead(l.last) {
 			continue
 		}
 		k := l.conf.source.widen(e.key)
 		if k == e.key {
 			f.until = max(f.until, e.penalty)
 		}
-		moved[i] = l.merge(k, e)
+		moved[e] = l.merge(k, e)
 	}
 	for i := range l.slots.all {
-		if s := &l.slots.all[i]; s.busy && s.source >= 0 {
+		if s := &l.slots.all[i]; moved[s.source] != nil {
 			s.source = moved[s.source]
 		}
 	}
@@ -71,15 +68,14 @@ func (c *sourceConfig) widen(k key) key {
 	return k
 }
 
-func (l *Limiter) merge(k key, e *entry) int32 {
-	i := l.table.find(k)
-	if i < 0 {
-		i = l.table.insert(k)
+func (l *Limiter) merge(k key, e *entry) *entry {
+	n := l.table.index[k]
+	if n == nil {
+		n = l.table.insert(k)
 	}
-	n := l.table.at(i)
 	n.tat, n.penalty = max(n.tat, e.tat), max(n.penalty, e.penalty)
 	n.inflight += e.inflight
-	return i
+	return n
 }
 
 // remember keeps f while a penalty needs it, once for each pair of lengths.

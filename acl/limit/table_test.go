@@ -44,7 +44,7 @@ func TestFullTableKeepsLiveSources(t *testing.T) {
 	// When the old ones have nothing outstanding any more, newcomers get entries.
 	now := 2 * int64(time.Minute)
 	l.Release(now, admit(t, l, now, nth(99)))
-	if s := l.state(); s.pooled != 0 || l.table.find(nth(99).cut(32, 0)) < 0 {
+	if s := l.state(); s.pooled != 0 || l.table.index[nth(99).cut(32, 0)] == nil {
 		t.Fatalf("%+v", s)
 	}
 }
@@ -77,14 +77,14 @@ func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
 			l.Release(0, tk)
 		}
 	}
-	if n, m := l.table.len(), len(l.table.chunks)*chunk; n != MaxSources || m != MaxSources {
+	if n, m := len(l.table.all), cap(l.table.all); n != MaxSources || m > 2*MaxSources {
 		t.Fatalf("%d sources in room for %d", n, m)
 	}
 	if left := l.sweepAll(sec - 1).sources; left != MaxSources {
 		t.Fatalf("a live source was forgotten: %d left", left)
 	}
-	if left := l.sweepAll(sec).sources; left != 0 || l.table.chunks != nil || len(l.slots.free) != len(l.slots.all) {
-		t.Fatalf("%d sources, %d chunks left", left, len(l.table.chunks))
+	if left := l.sweepAll(sec).sources; left != 0 || l.table.all != nil || l.table.index != nil || len(l.slots.free) != len(l.slots.all) {
+		t.Fatalf("%d sources, room for %d left", left, cap(l.table.all))
 	}
 }
 
@@ -127,15 +127,15 @@ func TestSweepIsIncremental(t *testing.T) {
 	for n := range 1000 {
 		l.Release(0, admit(t, l, 0, nth(n)))
 	}
-	before := l.table.len()
+	before := len(l.table.all)
 	l.Admit(sec, nth(0))
-	if gone := before - l.table.len(); gone > sweepStep {
+	if gone := before - len(l.table.all); gone > sweepStep {
 		t.Fatalf("one call forgot %d", gone)
 	}
 	for range 1000 / sweepStep {
 		l.Release(sec, Ticket{})
 	}
-	if n := l.table.len(); n != 1 { // only the one admitted at 1 s is alive
+	if n := len(l.table.all); n != 1 { // only the one admitted at 1 s is alive
 		t.Fatalf("%d left", n)
 	}
 }

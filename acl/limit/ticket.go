@@ -12,14 +12,9 @@ type Ticket struct {
 // cannot free a new session's slot.
 type slot struct {
 	turn   uint32
-	source int32 // index in the table, or one of the two below
 	busy   bool
+	source *entry // nil: no per-source limit when it was admitted
 }
-
-const (
-	uncounted = -1 // no per-source limit when it was admitted
-	shared    = -2 // counted in the newcomers' pool
-)
 
 // slots grows to the largest number of sessions that ever ran at once.
 type slots struct {
@@ -28,7 +23,7 @@ type slots struct {
 	busy int
 }
 
-func (s *slots) take(source int32) Ticket {
+func (s *slots) take(source *entry) Ticket {
 	var i int32
 	if n := len(s.free); n > 0 {
 		i, s.free = s.free[n-1], s.free[:n-1]
@@ -45,17 +40,16 @@ func (s *slots) take(source int32) Ticket {
 	return Ticket{slot: i, turn: e.turn}
 }
 
-// source is where t's session is counted; false if t is not running.
-func (s *slots) source(t Ticket) (int32, bool) {
-	if t.turn == 0 || int(t.slot) >= len(s.all) {
-		return 0, false
+// release ends t's session and gives where it was counted, nil if nowhere, or if t is
+// not running.
+func (s *slots) release(t Ticket) *entry {
+	if t.turn == 0 || int(t.slot) >= len(s.all) || s.all[t.slot].turn != t.turn || !s.all[t.slot].busy {
+		return nil
 	}
-	e := s.all[t.slot]
-	return e.source, e.busy && e.turn == t.turn
-}
-
-func (s *slots) release(t Ticket) {
-	s.all[t.slot].busy = false
+	e := &s.all[t.slot]
+	source := e.source
+	e.busy, e.source = false, nil
 	s.free = append(s.free, t.slot)
 	s.busy--
+	return source
 }
