@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // ControlFormat is the format_version of the control socket's messages.
 const ControlFormat = 1
@@ -21,15 +24,16 @@ const (
 
 // ControlRequest is the one JSON line a client of the control socket sends.
 // Service narrows VerbStatus to one service, and Now starts its zygote or keeps it for another linger; with VerbDocument,
-// Service and the client ask for Live too: an address, or uid=NUMBER of a unix client. VerbKill is for all sessions of
+// Service and the client ask for Live too: an address, or without one the uid of a unix client. VerbKill is for all sessions of
 // Service, or for those of the ids in Sessions; with Now they get no time to end by themselves.
 type ControlRequest struct {
-	FormatVersion int      `json:"format_version"`
-	Verb          string   `json:"verb"`
-	Service       string   `json:"service,omitempty"`
-	Client        string   `json:"client,omitempty"`
-	Sessions      []uint64 `json:"sessions,omitempty"`
-	Now           bool     `json:"now,omitempty"`
+	FormatVersion int        `json:"format_version"`
+	Verb          string     `json:"verb"`
+	Service       string     `json:"service,omitempty"`
+	Client        netip.Addr `json:"client,omitzero"`
+	UID           uint32     `json:"uid,omitempty"`
+	Sessions      []uint64   `json:"sessions,omitempty"`
+	Now           bool       `json:"now,omitempty"`
 }
 
 // ControlResponse is the JSON line casemated answers with before it closes. OK

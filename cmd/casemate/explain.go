@@ -142,18 +142,20 @@ now, the rules still allow.`,
 func (a *app) explanation(paths []string, service, client, name, local string) (*explain.Explanation, error) {
 	q := explain.Query{Service: service, Name: name}
 	var err error
-	who := client
+	who := policy.ControlRequest{Verb: policy.VerbDocument, Service: service}
 	if uid, named := strings.CutPrefix(client, "uid="); client == "unix" || named {
 		if q.Unix = true; !named {
-			uid, who = "0", "uid=0"
+			uid = "0"
 		}
-		if _, err := strconv.ParseUint(uid, 10, 32); err != nil {
+		n, err := strconv.ParseUint(uid, 10, 32)
+		if err != nil {
 			return nil, fmt.Errorf("client %q: write uid= and a number", client)
 		}
+		who.UID = uint32(n)
 	} else if q.Client, err = netip.ParseAddr(client); err != nil {
 		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, or unix or uid=NUMBER for a client of a unix socket", client)
 	} else {
-		who = q.Client.String()
+		who.Client = q.Client
 	}
 	if local != "" {
 		if q.Local, err = netip.ParseAddr(local); err != nil {
@@ -161,7 +163,7 @@ func (a *app) explanation(paths []string, service, client, name, local string) (
 		}
 	}
 	if len(paths) == 0 {
-		resp, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument, Service: service, Client: who})
+		resp, text, err := a.askAll(who)
 		if err != nil {
 			return nil, err
 		}

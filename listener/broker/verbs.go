@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"casemate/acl/limit"
@@ -141,20 +138,6 @@ func (s *service) status() policy.ServiceStatus {
 // document finds the document in force and, when q names a service that it has,
 // what the running counters and the host add to it.
 func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *policy.Live, err error) {
-	var source limit.Source
-	if uid, unix := strings.CutPrefix(q.Client, "uid="); unix {
-		n, err := strconv.ParseUint(uid, 10, 32)
-		if err != nil {
-			return nil, nil, fmt.Errorf("client: %w", err)
-		}
-		source = limit.UID(uint32(n))
-	} else if q.Service != "" {
-		client, err := netip.ParseAddr(q.Client)
-		if err != nil {
-			return nil, nil, fmt.Errorf("client: %w", err)
-		}
-		source = limit.Addr(client.Unmap().WithZone(""))
-	}
 	err = b.loop.Do(func() {
 		if b.gen == nil {
 			return
@@ -166,7 +149,7 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		}
 		live = &policy.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
-			r := s.tally.limiter.Peek(b.loop.Now(), source)
+			r := s.tally.limiter.Peek(b.loop.Now(), limit.Peer(q.Client.Unmap().WithZone(""), q.UID))
 			live.Refusal, live.Retry = string(r.Reason), r.RetryAfter
 		}
 	})
