@@ -24,10 +24,11 @@ func samples() map[string][]journal.Record {
 	unixDecision, signalled := decision, session
 	unixDecision.Client, unixDecision.Local, unixDecision.Refused = listener.Peer{Unix: true}, netip.AddrPort{}, ""
 	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
+	dropped := &journal.Suppressed{What: journal.LogLines}
 	all := map[string][]journal.Record{
 		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Stderr(time.Unix(1, 0), "x", 1, []byte("x"))},
 		"syslog":     {said.Syslog(time.Unix(1, 0), "x", 1, said.Parse([]byte("<13>Jan  2 03:04:05 x[7]: x")))},
-		"suppressed": {&journal.Suppressed{}}, "dropped": {&journal.Dropped{}}, "note": {&journal.Note{}},
+		"suppressed": {&journal.Suppressed{}}, "dropped": {dropped}, "note": {&journal.Note{}},
 	}
 	for _, records := range all {
 		for _, r := range records {
@@ -37,7 +38,7 @@ func samples() map[string][]journal.Record {
 			fill(reflect.ValueOf(r).Elem())
 		}
 	}
-	unixDecision.Refused = ""
+	unixDecision.Refused, dropped.Service = "", ""
 	session.Status = 3 << 8
 	return all
 }

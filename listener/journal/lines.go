@@ -67,7 +67,7 @@ func (l *lines) mend() bool {
 	}
 	if l.lost > 0 {
 		count := l.lost
-		(&Dropped{At: time.Now(), Count: count}).encode(l.enc)
+		(&Suppressed{At: time.Now(), What: LogLines, Count: count}).encode(l.enc)
 		l.put(l.enc.buf.Bytes())
 		l.enc.buf.Reset()
 		if l.lost > count {

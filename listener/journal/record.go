@@ -152,10 +152,12 @@ const (
 	StderrBytes = "stderr-lost"
 	SyslogLines = "syslog-suppressed"
 	SyslogLost  = "syslog-lost"
+	LogLines    = "log-dropped" // that the log could not take, of everybody
 )
 
 // Suppressed counts what is missing of one service: records that were not written
-// one by one, or the bytes of a stderr and the messages of a /dev/log that the log worker did not read.
+// one by one, or the bytes of a stderr and the messages of a /dev/log that the log worker did not
+// read. Lines of the log itself are nobody's.
 type Suppressed struct {
 	At      time.Time
 	What    string
@@ -165,19 +167,8 @@ type Suppressed struct {
 
 func (s *Suppressed) encode(e *encoder) {
 	r := slog.NewRecord(s.At, slog.LevelWarn, s.What, 0)
-	r.AddAttrs(slog.String("service", s.Service), slog.Uint64("count", s.Count))
-	e.line(r)
-}
-
-// Dropped counts lines that the log could not take.
-type Dropped struct {
-	At    time.Time
-	Count uint64
-}
-
-func (d *Dropped) encode(e *encoder) {
-	r := slog.NewRecord(d.At, slog.LevelWarn, "log-dropped", 0)
-	r.AddAttrs(slog.Uint64("count", d.Count))
+	addText(&r, "service", s.Service)
+	r.AddAttrs(slog.Uint64("count", s.Count))
 	e.line(r)
 }
 
