@@ -1,9 +1,5 @@
 package broker
 
-import (
-	"casemate/acl/limit"
-)
-
 // admit takes a place from the limits and makes the session; without one the
 // reason is the limit that refused.
 func (b *Broker) admit(v *visit) (*session, string) {
@@ -28,13 +24,4 @@ func (b *Broker) admit(v *visit) (*session, string) {
 		s.uid, s.leased = uid, true
 	}
 	return s, ""
-}
-
-// source is whom limits count the client under. That of a wait service takes its
-// clients itself: nobody in particular.
-func (v *visit) source() limit.Source {
-	if v.svc.spec.Wait {
-		return limit.Source{}
-	}
-	return limit.Peer(v.peer.Addr.Addr(), v.peer.UID)
 }

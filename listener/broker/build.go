@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -305,8 +306,24 @@ func (c *candidate) discard() {
 	}
 }
 
-// retireNow ends a zygote outside the loop. It has nothing to lose, and one that will not end is killed.
-func (b *Broker) retireNow(z starter) {
-	_ = z.Close()
-	_, _ = b.endChild(z.PID(), graceTime)
+// excuse makes an error of one service its own affair where the others are served all
+// the same: at the start, and later if it is as it was and was not to be had
+// before. A bug is nobody's affair.
+func (c *candidate) excuse(p *planned, err error) error {
+	old, bug := c.now.faulty[p.svc.name], new(panics.Error)
+	switch {
+	case err == nil || errors.As(err, &bug):
+		return err
+	case c.lenient:
+		p.svc.run = newRunner(c.b, p.svc.name, noCell{err})
+	case old != nil && reflect.DeepEqual(old.spec, p.svc.spec) &&
+		reflect.DeepEqual(old.gen.doc.Policy.Profile(old.spec.Profile), c.gen.doc.Policy.Profile(p.svc.spec.Profile)):
+		p.svc.run, p.job.Who = old.run, identity{UID: old.uid, Dynamic: old.dynamic}
+		c.warned = append(c.warned, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM602", Summary: err.Error(),
+			Detail: "it could not be prepared before, and its block is the same: the others are in force"})
+	default:
+		return err
+	}
+	p.fault = err
+	return nil
 }

@@ -39,3 +39,13 @@ func (p prepared) Spawn() (starter, error) {
 	}
 	return z, nil
 }
+
+// noCell stands for the sandbox of a service that could not be prepared.
+type noCell struct{ error }
+
+func (c noCell) Spawn() (starter, error) { return nil, c.error }
+func (c noCell) Proof() (string, error)  { return "", c.error }
+func (noCell) Losses() []string          { return nil }
+func (noCell) Log() bool                 { return false }
+func (noCell) OOMKills() uint64          { return 0 }
+func (noCell) Close() error              { return nil }

@@ -1,30 +1,6 @@
 package broker
 
-import (
-	"net/netip"
-
-	"casemate/acl"
-	"casemate/listener"
-)
-
-// visit is one client on its way in: from accept to the decision and, if it is
-// admitted, for the life of its session.
-type visit struct {
-	svc   *service
-	at    *listening
-	peer  listener.Peer
-	local netip.AddrPort // where it connected to; invalid for unix and wait
-	conn  int            // its socket, ours to close; -1 = none (wait) or handed over
-	rule  int            // the deciding rule, as acl.Decision has it
-}
-
-// strand is deferred by who has a visit: a connection that a bug has left with
-// it is closed.
-func (v *visit) strand() {
-	if v.conn >= 0 {
-		listener.Refuse(v.conn)
-	}
-}
+import "casemate/acl"
 
 // offer decides about a client that was just accepted.
 func (b *Broker) offer(v *visit) {

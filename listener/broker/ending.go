@@ -1,49 +1,15 @@
 package broker
 
 import (
-	"errors"
 	"slices"
 	"syscall"
 	"time"
 
 	"casemate/acl/limit"
 	"casemate/listener/journal"
-	"casemate/listener/loop"
 
 	"golang.org/x/sys/unix"
 )
-
-// reserve is how many descriptors pidfds leave for accepting: one busy service
-// must not use up what its neighbours need to serve at all.
-const reserve = 128
-
-// watch opens a pidfd and adds it to the loop, or returns -1 when there is no
-// descriptor for it; the child's end is then found by looking.
-func (b *Broker) watch(pid int, s loop.Source) int32 {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		b.limitedNote("", "pidfd", "no pidfd for a child, polling for its end", err)
-		b.readFileLimit()
-		return -1
-	}
-	// Descriptors are numbered lowest first, so a high number means that few are left.
-	if fd < b.maxFiles-reserve {
-		// One-shot: a pidfd stays readable for ever once its process has ended.
-		if err = b.loop.Add(fd, unix.EPOLLIN|unix.EPOLLONESHOT, s); err == nil {
-			return int32(fd)
-		}
-	}
-	unix.Close(fd)
-	return -1
-}
-
-// readFileLimit notes how many descriptors the process may have.
-func (b *Broker) readFileLimit() {
-	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err == nil {
-		b.maxFiles = int(min(r.Cur, 1<<30))
-	}
-}
 
 // penalize gives the source of a nowait stream session what it has earned; most ends
 // are no limit.Class. No datagram ever does: its source may be forged, and the victim
@@ -86,13 +52,6 @@ func endReason(status syscall.WaitStatus, m string, oom bool) string {
 	return journal.Crash
 }
 
-// kill signals one process. A number below 1 would be a group, or everybody.
-func kill(pid int, sig unix.Signal) {
-	if pid > 0 {
-		_ = unix.Kill(pid, sig) // an error means that it has ended
-	}
-}
-
 // outOfMemory tells whether the kernel killed a program that has just been reaped
 // (live no longer counts it) for want of memory. The sessions of a service share
 // its control group, which only counts such kills. So: a program dead of a SIGKILL
@@ -116,14 +75,4 @@ func (r *runner) outOfMemory(status syscall.WaitStatus, ours bool) bool {
 		r.oomKills = max(r.oomKills, n-live)
 	}
 	return oom
-}
-
-// wait4 reaps one child of any kind without waiting; pid 0 means it still runs.
-func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
-	for {
-		got, err := unix.Wait4(pid, status, unix.WNOHANG|unix.WALL, usage)
-		if !errors.Is(err, unix.EINTR) {
-			return got, err
-		}
-	}
 }

@@ -88,3 +88,9 @@ func waitReadable(fd int, d time.Duration) error {
 		}
 	}
 }
+
+// retireNow ends a zygote outside the loop. It has nothing to lose, and one that will not end is killed.
+func (b *Broker) retireNow(z starter) {
+	_ = z.Close()
+	_, _ = b.endChild(z.PID(), graceTime)
+}

@@ -185,9 +185,6 @@ func (v *lateEnding) Expire(*loop.Timer) {
 	v.l.b.log.Put(v.e)
 }
 
-// lastWords is how long a stopping broker waits for what the log worker still has.
-const lastWords = time.Second
-
 // finish has the log worker read what there is and end, and calls done when all of
 // its lines are here.
 func (l *logWorker) finish(done func()) {

@@ -95,3 +95,23 @@ func displaces(spec listener.Spec, have map[string]listener.Spec, wanted map[str
 	}
 	return false
 }
+
+// serves fails if a start has found nothing at all that can be served.
+func (c *candidate) serves() error {
+	var errs []error
+	for i := range c.plans {
+		p := &c.plans[i]
+		errs = append(errs, p.fault)
+		closed := 0
+		for _, w := range p.sockets {
+			if err := c.retry[w.spec.Key()]; err != nil && !w.retry {
+				errs = append(errs, c.gen.placed(p.svc, fmt.Errorf("services.%s.listen.%d: %w", p.svc.name, w.listen, err)))
+				closed++
+			}
+		}
+		if p.fault == nil && closed < len(p.sockets) {
+			return nil
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -11,11 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startTimeout bounds one start, from the request to the zygote's reply. It takes
-// about a millisecond, and for ever where a program is executed from a network file
-// system that does not answer, or the zygote was stopped.
-const startTimeout = 5 * time.Second
-
 var (
 	errSlow   = fmt.Errorf("not done within %v, given up", startTimeout)
 	errBehind = errors.New("its zygote was given up, for another start hung")

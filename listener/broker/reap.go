@@ -83,6 +83,10 @@ type orphans struct {
 	timer loop.Timer
 }
 
+// pollChild is how often a child is looked at that has no pidfd, because there
+// was no descriptor left to give it one.
+const pollChild = 100 * time.Millisecond
+
 // sweepOrphans takes the first look; the second follows by timer.
 func (b *Broker) sweepOrphans() {
 	o := &b.orphans
@@ -163,6 +167,55 @@ func (b *Broker) takes(pid int) bool {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
 		if err != unix.EINTR {
 			return err == nil
+		}
+	}
+}
+
+// reserve is how many descriptors pidfds leave for accepting: one busy service
+// must not use up what its neighbours need to serve at all.
+const reserve = 128
+
+// watch opens a pidfd and adds it to the loop, or returns -1 when there is no
+// descriptor for it; the child's end is then found by looking.
+func (b *Broker) watch(pid int, s loop.Source) int32 {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		b.limitedNote("", "pidfd", "no pidfd for a child, polling for its end", err)
+		b.readFileLimit()
+		return -1
+	}
+	// Descriptors are numbered lowest first, so a high number means that few are left.
+	if fd < b.maxFiles-reserve {
+		// One-shot: a pidfd stays readable for ever once its process has ended.
+		if err = b.loop.Add(fd, unix.EPOLLIN|unix.EPOLLONESHOT, s); err == nil {
+			return int32(fd)
+		}
+	}
+	unix.Close(fd)
+	return -1
+}
+
+// readFileLimit notes how many descriptors the process may have.
+func (b *Broker) readFileLimit() {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err == nil {
+		b.maxFiles = int(min(r.Cur, 1<<30))
+	}
+}
+
+// kill signals one process. A number below 1 would be a group, or everybody.
+func kill(pid int, sig unix.Signal) {
+	if pid > 0 {
+		_ = unix.Kill(pid, sig) // an error means that it has ended
+	}
+}
+
+// wait4 reaps one child of any kind without waiting; pid 0 means it still runs.
+func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
+	for {
+		got, err := unix.Wait4(pid, status, unix.WNOHANG|unix.WALL, usage)
+		if !errors.Is(err, unix.EINTR) {
+			return got, err
 		}
 	}
 }

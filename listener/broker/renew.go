@@ -1,16 +1,12 @@
 package broker
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
-	"reflect"
 	"time"
 
 	"casemate/listener/host"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
-	"casemate/policy"
 	"casemate/sandbox/panics"
 )
 
@@ -22,64 +18,6 @@ import (
 // checkEvery is the time between two looks at what the services in use were made
 // from. One that is not in use is looked at when its zygote starts.
 const checkEvery = 10 * time.Second
-
-// noCell stands for the sandbox of a service that could not be prepared.
-type noCell struct{ error }
-
-func (c noCell) Spawn() (starter, error) { return nil, c.error }
-func (c noCell) Proof() (string, error)  { return "", c.error }
-func (noCell) Losses() []string          { return nil }
-func (noCell) Log() bool                 { return false }
-func (noCell) OOMKills() uint64          { return 0 }
-func (noCell) Close() error              { return nil }
-
-// broken reports whether the service has no sandbox at all.
-func (s *service) broken() bool {
-	_, no := s.run.cell.(noCell)
-	return no
-}
-
-// excuse makes an error of one service its own affair where the others are served all
-// the same: at the start, and later if it is as it was and was not to be had
-// before. A bug is nobody's affair.
-func (c *candidate) excuse(p *planned, err error) error {
-	old, bug := c.now.faulty[p.svc.name], new(panics.Error)
-	switch {
-	case err == nil || errors.As(err, &bug):
-		return err
-	case c.lenient:
-		p.svc.run = newRunner(c.b, p.svc.name, noCell{err})
-	case old != nil && reflect.DeepEqual(old.spec, p.svc.spec) &&
-		reflect.DeepEqual(old.gen.doc.Policy.Profile(old.spec.Profile), c.gen.doc.Policy.Profile(p.svc.spec.Profile)):
-		p.svc.run, p.job.Who = old.run, identity{UID: old.uid, Dynamic: old.dynamic}
-		c.warned = append(c.warned, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM602", Summary: err.Error(),
-			Detail: "it could not be prepared before, and its block is the same: the others are in force"})
-	default:
-		return err
-	}
-	p.fault = err
-	return nil
-}
-
-// serves fails if a start has found nothing at all that can be served.
-func (c *candidate) serves() error {
-	var errs []error
-	for i := range c.plans {
-		p := &c.plans[i]
-		errs = append(errs, p.fault)
-		closed := 0
-		for _, w := range p.sockets {
-			if err := c.retry[w.spec.Key()]; err != nil && !w.retry {
-				errs = append(errs, c.gen.placed(p.svc, fmt.Errorf("services.%s.listen.%d: %w", p.svc.name, w.listen, err)))
-				closed++
-			}
-		}
-		if p.fault == nil && closed < len(p.sockets) {
-			return nil
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // failed notes why a service could not be prepared, and when it is tried again.
 func (s *service) failed(err error) {
@@ -248,31 +186,4 @@ func (k *checks) Expire(*loop.Timer) {
 		}
 	}
 	k.b.renew(func() { k.begin(k.b) }, list...) // a look may take its time
-}
-
-// tellServing tells the service manager how many services are served, when that
-// has changed.
-func (b *Broker) tellServing() {
-	n := 0
-	for _, s := range b.gen.services {
-		if s.serving() {
-			n++
-		}
-	}
-	if text := fmt.Sprintf("STATUS=serving %d of %d services", n, len(b.gen.services)); text != b.told {
-		b.told = text
-		if b.conf.Tell != nil {
-			b.conf.Tell(text)
-		}
-	}
-}
-
-// serving reports whether clients can come to the service.
-func (s *service) serving() bool {
-	for _, at := range s.listen {
-		if at.sock != nil && !s.broken() {
-			return true
-		}
-	}
-	return false
 }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"time"
 
 	"casemate/listener/loop"
@@ -16,18 +15,8 @@ import (
 // holds the rest.
 const maxWaiting = 64
 
-// After a second failed start of a zygote in a row the next one waits: 100 ms,
-// doubled up to 10 s. Connections that come meanwhile are refused, not queued.
-const (
-	firstBackoff = 100 * time.Millisecond
-	maxBackoff   = 10 * time.Second
-)
-
 // soonDead is the age under which a zygote's unexpected end counts as a failure to start.
 const soonDead = time.Second
-
-// errNoStart answers connections during the backoff.
-var errNoStart = errors.New("the service's zygote does not start; trying again soon")
 
 // runner is what starts the programs of one service: its sandbox and, while the
 // service is active, its zygote. Generations in which the service and its
@@ -148,15 +137,6 @@ func (r *runner) noZygote(err error) {
 		r.b.loop.After(&r.backoff, backoffAfter(r.failures-1, firstBackoff, maxBackoff))
 	}
 	r.b.limitedNote(r.name, "zygote "+r.name, "zygote of "+r.name+" failed", err)
-}
-
-// backoffAfter is first, doubled for each failure after the first one, up to most.
-func backoffAfter(failures int, first, most time.Duration) time.Duration {
-	d := first
-	for ; failures > 1 && d < most; failures-- {
-		d *= 2
-	}
-	return min(d, most)
 }
 
 // drop lets go of the zygote. Its process ends when its socket closes.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"time"
 
 	"casemate/acl/limit"
@@ -69,4 +70,37 @@ func count(by *map[string]uint64, reason string, n uint64) {
 func (t *tally) refuse(reason string, n uint64) {
 	t.refused += n
 	count(&t.refusedBy, reason, n)
+}
+
+// broken reports whether the service has no sandbox at all.
+func (s *service) broken() bool {
+	_, no := s.run.cell.(noCell)
+	return no
+}
+
+// tellServing tells the service manager how many services are served, when that
+// has changed.
+func (b *Broker) tellServing() {
+	n := 0
+	for _, s := range b.gen.services {
+		if s.serving() {
+			n++
+		}
+	}
+	if text := fmt.Sprintf("STATUS=serving %d of %d services", n, len(b.gen.services)); text != b.told {
+		b.told = text
+		if b.conf.Tell != nil {
+			b.conf.Tell(text)
+		}
+	}
+}
+
+// serving reports whether clients can come to the service.
+func (s *service) serving() bool {
+	for _, at := range s.listen {
+		if at.sock != nil && !s.broken() {
+			return true
+		}
+	}
+	return false
 }

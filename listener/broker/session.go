@@ -14,10 +14,6 @@ import (
 // graceTime is how long a program has between SIGTERM and SIGKILL.
 const graceTime = 2 * time.Second
 
-// pollChild is how often a child is looked at that has no pidfd, because there
-// was no descriptor left to give it one.
-const pollChild = 100 * time.Millisecond
-
 // session is one admitted connection, or one program of a wait service. There
 // may be thousands: keep it small.
 type session struct {

@@ -2,12 +2,10 @@ package broker
 
 import (
 	"errors"
-	"log/slog"
 	"time"
 
 	"casemate/acl"
 	"casemate/listener"
-	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
 )
@@ -93,62 +91,4 @@ func (at *listening) leftAlone() int {
 	}
 	at.b.limitedNote(at.name(), "unread "+at.spec.Key(), "listener "+at.spec.Key()+" rid of what its program does not take", errUnread)
 	return maxUnread - 1
-}
-
-// undo takes back what a wait program may have done to the socket it held; one
-// that is beyond that is opened anew, without those who waited on it.
-func (at *listening) undo() {
-	if err := at.sock.Restore(); err != nil {
-		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
-		at.close()
-		at.reopen()
-	}
-}
-
-// close closes the socket, if it is open.
-func (at *listening) close() {
-	at.unspread()
-	if at.sock == nil {
-		return
-	}
-	if at.polled {
-		at.b.loop.Del(at.fd())
-		at.polled = false
-	}
-	if err := at.sock.Close(); err != nil {
-		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "closing "+at.spec.Key(), err)
-	}
-	at.sock = nil
-}
-
-// The times between attempts to open a socket of a service with retry = true.
-const (
-	firstRetry = time.Second
-	maxRetry   = time.Minute
-)
-
-// reopen opens the socket, or tries again later.
-func (at *listening) reopen() {
-	if at.svc == nil || at.svc.broken() || at.b.stopping || at.sock != nil {
-		return
-	}
-	sock, err := listener.Open(at.spec)
-	if err != nil {
-		at.tries++
-		at.b.loop.After(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))
-		if at.tries == 1 || at.err == nil || at.err.Error() != err.Error() {
-			at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener cannot be opened, trying again", err)
-		}
-		at.err = err
-		return
-	}
-	if at.tries > 0 {
-		at.b.log.Put(&journal.Note{At: at.b.wall(), Level: slog.LevelInfo, Msg: "listener opened", Service: at.name(), Text: at.spec.Key()})
-	}
-	at.sock, at.err, at.tries = sock, nil, 0
-	at.local = newListening(at.b, at.spec, sock).local
-	for _, o := range at.svc.listen {
-		o.sync()
-	}
-	at.b.tellServing()
 }

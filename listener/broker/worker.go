@@ -19,6 +19,9 @@ const (
 	workerChances = 2
 )
 
+// lastWords is how long a stopping broker waits for what the log worker still has.
+const lastWords = time.Second
+
 // worker is one unprivileged helper of the broker (names, log) at the other end
 // of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
 // again when it dies.

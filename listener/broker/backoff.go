@@ -1,0 +1,25 @@
+package broker
+
+import "time"
+
+// After a second failed start of a zygote in a row the next one waits: 100 ms,
+// doubled up to 10 s. Connections that come meanwhile are refused, not queued.
+const (
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 10 * time.Second
+)
+
+// The times between attempts to open a socket of a service with retry = true.
+const (
+	firstRetry = time.Second
+	maxRetry   = time.Minute
+)
+
+// backoffAfter is first, doubled for each failure after the first one, up to most.
+func backoffAfter(failures int, first, most time.Duration) time.Duration {
+	d := first
+	for ; failures > 1 && d < most; failures-- {
+		d *= 2
+	}
+	return min(d, most)
+}

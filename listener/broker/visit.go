@@ -1,0 +1,36 @@
+package broker
+
+import (
+	"net/netip"
+
+	"casemate/acl/limit"
+	"casemate/listener"
+)
+
+// visit is one client on its way in: from accept to the decision and, if it is
+// admitted, for the life of its session.
+type visit struct {
+	svc   *service
+	at    *listening
+	peer  listener.Peer
+	local netip.AddrPort // where it connected to; invalid for unix and wait
+	conn  int            // its socket, ours to close; -1 = none (wait) or handed over
+	rule  int            // the deciding rule, as acl.Decision has it
+}
+
+// strand is deferred by who has a visit: a connection that a bug has left with
+// it is closed.
+func (v *visit) strand() {
+	if v.conn >= 0 {
+		listener.Refuse(v.conn)
+	}
+}
+
+// source is whom limits count the client under. That of a wait service takes its
+// clients itself: nobody in particular.
+func (v *visit) source() limit.Source {
+	if v.svc.spec.Wait {
+		return limit.Source{}
+	}
+	return limit.Peer(v.peer.Addr.Addr(), v.peer.UID)
+}
