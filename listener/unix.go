@@ -63,10 +63,11 @@ func (s *Socket) bindUnix(abstract bool) error {
 		return fmt.Errorf("bind %s: %w", key, err)
 	}
 	if !abstract {
-		st, err := lstat(s.Spec.Path)
+		fd, st, err := hold(s.Spec.Path)
 		if err != nil {
-			return fmt.Errorf("lstat %s: %w", key, err)
+			return fmt.Errorf("look at %s: %w", key, err)
 		}
+		unix.Close(fd)
 		s.file = hostpath.ID{Dev: st.Dev, Ino: st.Ino}
 	}
 	// Listening before chmod would change nothing (mode 0 lets only root in), and
@@ -131,8 +132,12 @@ func clearPath(s Spec) error {
 }
 
 // hold opens the file at path, a link itself and not what it leads to. Through
-// magicPath the kernel then uses that very file, whatever has its name.
+// magicPath the kernel then uses that very file, whatever has its name. It is called on
+// the loop, which a file system that does not answer must not hold up.
 func hold(path string) (fd int, st unix.Stat_t, err error) {
+	if _, err := hostpath.Ask(filepath.Dir(path)); errors.As(err, new(*hostpath.SilentError)) {
+		return -1, st, err
+	}
 	if fd, err = unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
 		return -1, st, err
 	}
@@ -181,13 +186,14 @@ func (s *Socket) unlink() error {
 	}
 	mine := s.file
 	s.file = hostpath.ID{}
-	st, err := lstat(s.Spec.Path)
+	fd, st, err := hold(s.Spec.Path)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("lstat %s: %w", s.Spec.Key(), err)
+		return fmt.Errorf("look at %s: %w", s.Spec.Key(), err)
 	}
+	unix.Close(fd)
 	if (hostpath.ID{Dev: st.Dev, Ino: st.Ino}) != mine {
 		return nil // somebody else's by now
 	}
@@ -195,10 +201,4 @@ func (s *Socket) unlink() error {
 		return fmt.Errorf("unlink %s: %w", s.Spec.Key(), err)
 	}
 	return nil
-}
-
-func lstat(path string) (unix.Stat_t, error) {
-	var st unix.Stat_t
-	err := unix.Lstat(path, &st)
-	return st, err
 }

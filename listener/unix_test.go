@@ -12,12 +12,46 @@ import (
 	"time"
 
 	"casemate/sandbox/hostpath"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
 
 func unixSpec(network, path string) Spec {
 	return Spec{Endpoint: address.Endpoint{Network: network, Path: path}, Mode: 0o620, UID: KeepID, GID: KeepID}
+}
+
+func lstat(path string) (st unix.Stat_t, err error) {
+	err = unix.Lstat(path, &st)
+	return st, err
+}
+
+// TestSilentDirectory: a socket whose directory lies under a file system that does not answer holds up
+// nobody who closes it, changes its file's mode or opens it anew.
+func TestSilentDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	spec := unixSpec("unix", filepath.Join(dir, "s"))
+	s := mustOpen(t, spec)
+	need.DeadMount(t, dir, 0)
+	began := time.Now()
+	to := s.Spec
+	to.Mode = 0o600
+	var silent *hostpath.SilentError
+	if err := s.Reconfigure(to); !errors.As(err, &silent) {
+		t.Errorf("the mode was changed: %v", err)
+	}
+	if err := s.Close(); !errors.As(err, &silent) {
+		t.Errorf("it was closed with its file: %v", err)
+	}
+	if s, err := Open(spec); !errors.As(err, &silent) {
+		t.Errorf("it was opened: %v, %v", s, err)
+	}
+	if took := time.Since(began); took > hostpath.Patience+10*time.Second {
+		t.Errorf("it took %s", took)
+	}
 }
 
 func TestUnixFileModeAndOwner(t *testing.T) {

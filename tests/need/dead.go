@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeadMount makes the directory dir and mounts a FUSE over it, an empty directory, whose server
+// DeadMount makes the directory dir, if it is not there, and mounts a FUSE over it, an empty directory, whose server
 // answers so many requests and then none: what asks it hangs, until heal, or the end of the test, takes it
 // off again.
 func DeadMount(t testing.TB, dir string, answers int) (heal func()) {
 	t.Helper()
 	Root(t, "it mounts a file system")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
