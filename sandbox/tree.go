@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -86,9 +85,6 @@ func (pl *Plan) plant(ts *Trees, abi int, writable []hostpath.ID) (*tree, error)
 	t.made.Do(func() {
 		t.users.Add(1) // who makes it, maybe for nobody
 		t.err = panics.Within(patience, func() error { defer t.leave(); return t.make(pl, dir, abi, writable) })
-		if t.err == panics.ErrLate {
-			t.err = errors.New("its tree is not built: something of the host does not answer")
-		}
 	})
 	return t, t.err
 }

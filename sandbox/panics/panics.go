@@ -32,7 +32,7 @@ func Try(f func() error) (err error) {
 }
 
 // ErrLate is of work that is not waited for any more.
-var ErrLate = errors.New("not done in time")
+var ErrLate = errors.New("not done in time: something of the host does not answer")
 
 // Within runs f and waits so long at most. With ErrLate f goes on, on a goroutine of its own.
 func Within(d time.Duration, f func() error) error {
