@@ -13,7 +13,7 @@ func (a *app) inetdTopic() *cobra.Command {
   casemated /etc/casemate /etc/inetd.conf
 
 A file is one by its name: inetd.conf, *.inetd (also in a directory of *.cm.hcl files), and
-every file of a directory inetd.d. Each entry is a service. It is called as its entry calls
+every file of a directory inetd.d; what it includes is named beside it. Each entry is a service. It is called as its entry calls
 it (telnet); port-7971 where that is a number, run-x-sock where it is a path. Where several
 would be called the same, that of tcp keeps the name and the others have their protocol
 behind it (echo-udp), then their address. A program behind tcpd runs without it.
@@ -39,9 +39,11 @@ each entry as tcpd would, by the name of its program. A line that a policy canno
 Without a profile a program has profile.classic: it sees the system and changes nothing of it,
 has a /tmp of its own and its client for a network. One with wait has classic_wait, and root
 programs that let users in (telnetd, ftpd, login, sshd and others) have classic_login. What is
-internal is the built-in of that name, which runs as nobody in particular. An entry's own limits
-hold as well as those of its limit block: of each number, the smaller one. The window of
-nowait.40 is a rate of 40/min that sheds what is over it; no entry is ever switched off.
+internal is the built-in of that name, which runs as nobody in particular.
+
+Without a limit it has limit.classic, in which the entry's own numbers take the place of its
+256/min and 128 at a time. Where a block names a limit, the smaller of both numbers holds.
+nowait.40 is a rate of 40/min that sheds what is over it: no entry is ever switched off.
 
 An entry with wait takes its clients itself: its acl must admit everybody, or a block extends
 it with wait = false.
@@ -50,7 +52,8 @@ The dialects debian, openbsd, freebsd, netbsd, gnu and busybox are told apart by
 of them write, else it is debian's; inetd { dialect = "openbsd" } says it. What the same words
 mean in them: tcp is both families for debian and IPv4 for the others; an indented line goes on
 with the entry above, but for gnu and busybox; quotes are freebsd's, netbsd's and gnu's; a unix
-socket has mode 0666 for debian and openbsd, and 0200 for freebsd.
+socket has mode 0666 for debian and openbsd, and 0200 for freebsd; user.group is split at its dot
+but for freebsd.
 
 A file of the name services among the sources (and protocols) is the host's: names of ports in
 entries and in the policy mean what it says. Else they are those that casemate ships, and

@@ -212,3 +212,19 @@ func Parse(sources []Source, dialect Dialect) *Table {
 	}
 	return t
 }
+
+// Tables tells which sources are tables: those of which named says so, and what these include.
+func Tables(sources []Source, named func(name string) bool) map[string]bool {
+	r := &reading{table: &Table{}, sources: sources, included: map[string]bool{}}
+	tables := map[string]bool{}
+	for more := true; more; {
+		more = false
+		for i := range sources {
+			if name := sources[i].Name; !tables[name] && (named(name) || r.included[name]) {
+				tables[name], more = true, true
+				r.scout(&sources[i])
+			}
+		}
+	}
+	return tables
+}

@@ -34,7 +34,20 @@ limit "default" {
   }
 }
 
-# The same for wait = true, where the broker sees activations and no sources.
+# What an entry of inetd.conf has: as many starts a minute as inetd let a service have before it
+# gave it up, and sessions as long as they last. An entry's own numbers take its place.
+limit "classic" {
+  concurrent = 128
+  rate       = "256/min"
+  burst      = 256
+  penalty {
+    on    = ["crash", "violation"]
+    first = "10s"
+    max   = "10m"
+  }
+}
+
+# What wait = true has, where the broker sees activations and no sources.
 limit "wait" {
   rate  = "50/s"
   burst = 100

@@ -27,13 +27,15 @@ type compiler struct {
 	locals map[string]*local
 	chain  []string // locals being evaluated, outermost first
 
-	blocks map[string]map[string]*hclsyntax.Block // kind, name
-	order  map[string][]string                    // kind, names as written
-	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
-	inetd  *hclsyntax.Block                       // inetd { ... }
-	tables []inetd.Source                         // every inetd.conf
+	blocks  map[string]map[string]*hclsyntax.Block // kind, name
+	order   map[string][]string                    // kind, names as written
+	heads   []*hclsyntax.Block                     // the policy blocks, at most one a file
+	inetd   *hclsyntax.Block                       // inetd { ... }
+	tables  []inetd.Source                         // every inetd.conf
+	isTable map[string]bool                        // by the name of the source
 
 	hosts      hosts
+	guarded    []*inetdEntry   // by tcpd, and by nothing here
 	netdb      *netdb.Services // of a services file among the sources
 	named      []named
 	entryRules entries                  // what inetd { ... } says
@@ -140,6 +142,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 			return nil, false
 		}
 	}
+	c.tellTables(files)
 	var bodies []*hclsyntax.Body
 	for _, f := range files {
 		if _, twice := c.sources[f.Name]; twice {
@@ -158,7 +161,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 		}
 		bodies = append(bodies, file.Body.(*hclsyntax.Body))
 	}
-	return bodies, len(c.found) == 0
+	return bodies, !c.failed(0)
 }
 
 // definitions compiles every acl, limit, profile and local, used or not.
@@ -183,5 +186,7 @@ func (c *compiler) services() []policy.Service {
 	for _, name := range c.order[kindService] {
 		out = append(out, c.serviceBlock(name, c.blocks[kindService][name]))
 	}
-	return append(out, c.unextended()...)
+	out = append(out, c.unextended()...)
+	c.behindTcpd()
+	return out
 }

@@ -36,7 +36,7 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 		reference(kindACL, func(e *entries) *string { return &e.acl })},
 	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too"},
 		flag(true, func(e *entries) *bool { return &e.hostsAccess })},
-	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.default. An entry with wait has limit.wait"},
+	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.classic, and limit.wait of an entry with wait"},
 		reference(kindLimit, func(e *entries) *string { return &e.limit })},
 	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait or classic_login"},
 		reference(kindProfile, func(e *entries) *string { return &e.profile })},
@@ -64,9 +64,23 @@ type inetdEntry struct {
 	extended string // the service block that extends it
 }
 
+// tellTables finds the sources that are an inetd.conf by their names, and what these include.
+func (c *compiler) tellTables(files []policy.SourceFile) {
+	if !slices.ContainsFunc(files, func(f policy.SourceFile) bool { return policy.IsTable(f.Name) }) {
+		return
+	}
+	var others []inetd.Source
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name, policy.SourceSuffix) {
+			others = append(others, inetd.Source(f))
+		}
+	}
+	c.isTable = inetd.Tables(others, policy.IsTable)
+}
+
 // otherSource takes a source that is not of the policy language, by its name.
 func (c *compiler) otherSource(f policy.SourceFile) bool {
-	if !policy.IsTable(f.Name) {
+	if !c.isTable[f.Name] {
 		return c.hostsSource(f) || c.netdbSource(f)
 	}
 	if len(f.Data) > policy.MaxSourceFile {

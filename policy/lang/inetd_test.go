@@ -42,15 +42,15 @@ echo	dgram udp wait root internal
 localhost:7973 stream tcp nowait daemon /bin/cat cat
 `)
 	for name, want := range map[string]string{
-		"telnet":     "[tcp://:23] [/usr/sbin/in.telnetd -h] root  wait=false classic_login default",
-		"ident":      "[tcp4://:113] [/usr/sbin/identd] nobody nogroup wait=false classic default",
+		"telnet":     "[tcp://:23] [/usr/sbin/in.telnetd -h] root  wait=false classic_login classic",
+		"ident":      "[tcp4://:113] [/usr/sbin/identd] nobody nogroup wait=false classic classic",
 		"tftp":       "[udp6://:69] [/usr/sbin/in.tftpd /srv/tftp] nobody  wait=true classic_wait wait",
 		"echo":       "[tcp://:7] echo dynamic  wait=true builtin default",
 		"echo-udp":   "[udp://:7] echo dynamic  wait=true builtin default",
-		"port-7971":  "[tcp://:7971] [/bin/cat] daemon  wait=false classic default",
-		"run-x-sock": "[unix:/run/x.sock] [/bin/cat] daemon adm wait=false classic default",
-		"port-7972":  "[tcp://127.0.0.1:7972 tcp://[::1]:7972] [/bin/cat] daemon  wait=false classic default",
-		"port-7973":  "[tcp://127.0.0.1:7973 tcp://[::1]:7973] [/bin/cat] daemon  wait=false classic default",
+		"port-7971":  "[tcp://:7971] [/bin/cat] daemon  wait=false classic classic",
+		"run-x-sock": "[unix:/run/x.sock] [/bin/cat] daemon adm wait=false classic classic",
+		"port-7972":  "[tcp://127.0.0.1:7972 tcp://[::1]:7972] [/bin/cat] daemon  wait=false classic classic",
+		"port-7973":  "[tcp://127.0.0.1:7973 tcp://[::1]:7973] [/bin/cat] daemon  wait=false classic classic",
 	} {
 		s := doc.Policy.Service(name)
 		if s == nil {
@@ -152,7 +152,7 @@ service "echoes" {
 	if s := p.Service("inside"); s.User != "daemon" || fmt.Sprint(s.Listen, s.Command) != "[tcp://:7979] [/bin/cat /etc/motd]" || s.ACL != "anyone" || s.Profile != "classic" {
 		t.Errorf("%+v", s)
 	}
-	if s := p.Service("talk"); s.Wait || s.ACL != "office" || s.Profile != "classic" || s.Limit != "default" {
+	if s := p.Service("talk"); s.Wait || s.ACL != "office" || s.Profile != "classic" || s.Limit != "classic" {
 		t.Errorf("%+v", s)
 	}
 	if s := p.Service("echoes"); s.Builtin != "" || s.Wait || s.Command[0] != "/bin/cat" || s.User != "daemon" || s.Profile != "classic" || len(s.EnvStyle) == 0 {
@@ -177,7 +177,8 @@ service "echoes" {
 	}
 }
 
-// TestLimitsOfEntries: of each number, the smaller of the entry's and the block's holds.
+// TestLimitsOfEntries: of each number, the smaller of the entry's and the named limit's holds, and
+// the entry's where no limit is named.
 func TestLimitsOfEntries(t *testing.T) {
 	doc := mustTable(t, `inetd {
   acl   = acl.anyone
@@ -194,6 +195,13 @@ limit "few" {
 7003 stream tcp nowait/0/0/0 nobody /bin/cat cat
 7004 dgram udp wait nobody /bin/cat cat
 `)
+	plain := mustTable(t, anyEntry, "7001 stream tcp nowait.400 nobody /bin/cat cat\n7002 stream tcp nowait nobody /bin/cat cat\n7003 dgram udp wait.9 nobody /bin/cat cat\n")
+	for name, want := range map[string]string{"port-7001": "128 400/1m0s 400", "port-7002": "128 256/1m0s 256", "port-7003": "0 9/1m0s 9"} {
+		l := plain.Policy.Limit(plain.Policy.Service(name).Limit)
+		if got := fmt.Sprintf("%d %d/%s %d", l.Concurrent, l.Rate.Events, l.Rate.Per, l.Burst); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
 	for name, want := range map[string]string{
 		"port-7001": "port-7001 5 30/1m0s 7 | 1 100/1m0s 100",
 		"port-7002": "port-7002 3 30/1m0s 7 | 2 0/0s 0",
@@ -243,6 +251,7 @@ func TestEntryDiagnostics(t *testing.T) {
 		{"unextended", "inetd {\n  acl = acl.anyone\n  unextended = \"deny\"\n}\n", cat, codeValue, "p.cm.hcl:4", `"deny" is not known`, "refuse"},
 		{"attribute", "inetd {\n  acl = acl.anyone\n  profil = profile.line\n}\n", cat, codeAttr, "p.cm.hcl:4", `no attribute "profil"`, "did you mean profile?"},
 		{"unserved", anyEntry, cat + "rstatd/1-3 dgram rpc/udp wait nobody /d d\n", codeUnserved, "/etc/inetd.conf:2", "is not served", ""},
+		{"behind tcpd", anyEntry, "telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd\nfinger stream tcp nowait nobody /usr/sbin/tcpd in.fingerd\n", codeLoss, "/etc/inetd.conf:1", `"telnet/tcp" and 1 more stand behind tcpd`, "hosts_access = true"},
 		{"loss", anyEntry, "finger stream tcp nowait nobody/daemon /d d\n", codeLoss, "/etc/inetd.conf:1", "login class", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -330,6 +339,19 @@ echo stream tcp nowait root internal
 	}
 }
 
+// TestIncludedTables: what an inetd.conf includes is one as well, whatever it is called.
+func TestIncludedTables(t *testing.T) {
+	files := []policy.SourceFile{{Name: "/etc/casemate/p.cm.hcl", Data: []byte(head + anyEntry)}, {Name: "/etc/inetd.conf", Data: []byte(".include inetd/*.conf\n")},
+		{Name: "/etc/inetd/a.conf", Data: []byte("7001 stream tcp nowait daemon /bin/cat cat\n.include more\n")}, {Name: "/etc/inetd/more", Data: []byte("7002 stream tcp nowait daemon /bin/cat cat\n")}}
+	doc, ds := Compile(files)
+	if doc == nil || doc.Policy.Service("port-7001") == nil || doc.Policy.Service("port-7002") == nil || doc.Origins["services.port-7002"] != "/etc/inetd/more:1:1" {
+		t.Error(show(ds))
+	}
+	if doc, ds := Compile(files[:3]); doc != nil || len(ds) != 1 || ds[0].File != "/etc/inetd/a.conf" || !strings.Contains(ds[0].Summary, "no source is /etc/inetd/more") {
+		t.Error(show(ds))
+	}
+}
+
 // TestServicesFile: the host's own names of ports count where they are among the sources, by
 // protocol; else the shipped ones do, and what differs on a host is said.
 func TestServicesFile(t *testing.T) {
@@ -352,6 +374,9 @@ func TestServicesFile(t *testing.T) {
 		t.Error(show(ds))
 	}
 	plain := []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(strings.Replace(text, "udp://:local", "udp://:9", 1))}}
+	if doc, ds := Compile(append(plain, policy.SourceFile{Name: "services", Data: []byte("finger 79/tcp\nbroken\n")})); doc == nil || len(ds) != 1 || ds[0].Code != codeLoss || ds[0].Line != 2 {
+		t.Errorf("a line of services that says nothing: %s", show(ds))
+	}
 	got := HostServices(plain, []byte("finger 7979/tcp\ntelnet 9/tcp\n"))
 	if len(got) != 1 || got[0].Code != codeHost || got[0].Severity != policy.SeverityWarning || got[0].Line != 4 || !strings.Contains(got[0].Summary, "finger/tcp is port 79 here, and 7979 in the services of this host") {
 		t.Error(show(got))
@@ -400,4 +425,34 @@ func BenchmarkCompileTable(b *testing.B) {
 			b.Fatal(show(ds))
 		}
 	}
+}
+
+// FuzzTable: whatever an inetd.conf holds, the compiler answers with a document or with errors,
+// and with the same ones again.
+func FuzzTable(f *testing.F) {
+	for _, conf := range []string{"telnet stream tcp nowait.40 root:adm /usr/sbin/tcpd in.telnetd -h\n", "[::1],*:7 dgram udp,sndbuf=4k wait:3 u:g/c internal\n127.0.0.1:\n",
+		"a on bind = ::1, socktype = stream, protocol = tcp6, wait = no, user = u, exec = /d, args = d \"\\x41\";\n", ":u:g:0600:/x stream unix nowait/1/2/3 root /d d\n.include *\n"} {
+		f.Add(conf, "ALL: ALL\n", "telnet 23/tcp\n")
+	}
+	f.Fuzz(func(t *testing.T, conf, deny, services string) {
+		files := []policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + "inetd { hosts_access = true }\nservice \"x\" {\n  extends = \"telnet/tcp\"\n}\n")},
+			{Name: "inetd.conf", Data: []byte(conf)}, {Name: "hosts.deny", Data: []byte(deny)}, {Name: "services", Data: []byte(services)}}
+		doc, ds := Compile(files)
+		if (doc == nil) != policy.HasErrors(ds) {
+			t.Errorf("document %v: %s", doc != nil, show(ds))
+		}
+		if doc == nil {
+			return
+		}
+		if again, _ := Compile(files); again.Digest != doc.Digest {
+			t.Errorf("two digests of %q", conf)
+		}
+		b, err := policy.EncodeDocument(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := policy.DecodeDocument(b); err != nil {
+			t.Error(err)
+		}
+	})
 }

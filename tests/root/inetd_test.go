@@ -39,12 +39,13 @@ func TestInetdConf(t *testing.T) {
 	if err := os.Rename(rig.Compile(t, "testdata/ftpd.c"), ftpd); err != nil {
 		t.Fatal(err)
 	}
-	hold, gram, login, echo, late, shut := rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t)
-	table := strings.NewReplacer("HOLD", hold, "GRAM", gram, "LOGIN", login, "SHUT", shut, "ROGUE", rogue, "FTPD", ftpd).Replace(`# what the host has
+	hold, gram, login, echo, late, shut, accepts := rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t), rig.Port(t)
+	table := strings.NewReplacer("HOLD", hold, "GRAM", gram, "LOGIN", login, "SHUT", shut, "ACCEPTS", accepts, "ROGUE", rogue, "FTPD", ftpd).Replace(`# what the host has
 127.0.0.1:HOLD	stream	tcp	nowait	nobody	/usr/sbin/tcpd	ROGUE hold
 127.0.0.1:GRAM	dgram	udp	wait	nobody	ROGUE called-so shut-0
 127.0.0.1:LOGIN	stream	tcp	nowait	root	FTPD ftpd -l
 127.0.0.1:SHUT	stream	tcp	nowait	nobody	ROGUE rogue hold
+127.0.0.1:ACCEPTS	stream	tcp	wait	nobody	ROGUE rogue shut-0
 echo	stream	tcp	nowait	root	internal
 `)
 	site := head + `
@@ -64,6 +65,11 @@ service "shut" {
   acl     = acl.elsewhere
 }
 
+service "accepts" {
+  extends = "` + accepts + `/tcp"
+  acl     = acl.anyone
+}
+
 service "gram" {
   extends = "` + gram + `/udp"
   acl     = acl.anyone
@@ -72,8 +78,10 @@ service "gram" {
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"site.cm.hcl": site, "inetd.conf": table}})
 	held := says(t, hold, "holding")
 	confined(t, b, session(t, b, "port-"+hold), granted{})
-	if err := askOnce("udp", "127.0.0.1:"+gram); err != nil {
-		t.Error(err)
+	for network, at := range map[string]string{"udp": gram, "tcp": accepts} {
+		if err := askOnce(network, "127.0.0.1:"+at); err != nil {
+			t.Errorf("wait, %s: %v", network, err)
+		}
 	}
 	exchange(t, echo, "around\n", "around\n")
 	says(t, login, "became 65534 65534, back Operation not permitted")

@@ -1,0 +1,98 @@
+package lang
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+
+	"casemate/policy"
+)
+
+// settle gives the service of an entry what neither the entry nor a block says, and the
+// entry's own limits.
+func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
+	at, rules := "services."+s.Name, &c.entryRules
+	take := func(name, value string, to *string) {
+		if *to == "" && value != "" {
+			*to = value
+			field := name
+			if name == "hosts_access" {
+				field = kindACL
+			}
+			c.put(at+"."+field, c.inetd.Body.Attributes[name].Expr.Range())
+		}
+	}
+	if l := c.list(rules.acl); e.Wrapper.Written() && s.ACL == "" && !rules.hostsAccess && l != nil && l.AllowsAll() {
+		c.guarded = append(c.guarded, e)
+	}
+	take("acl", rules.acl, &s.ACL)
+	if rules.hostsAccess && s.ACL == "" {
+		take("hosts_access", c.hostsACL(e, s), &s.ACL)
+	}
+	program := s.Builtin == ""
+	if !s.Wait || !program {
+		take("limit", rules.limit, &s.Limit)
+	}
+	if program {
+		take("profile", rules.profile, &s.Profile)
+		s.Profile = cmp.Or(s.Profile, classic(s))
+	}
+	if s.Because == "" && (s.User.Root() || s.Group.Root()) {
+		s.Because = reasonOfEntry
+		c.put(at+".because", hclRange(e.User.At))
+	}
+	usual := "classic"
+	switch {
+	case s.Wait && program:
+		usual = "wait"
+		c.unenforced(e, s)
+	case !program:
+		usual = "default"
+	}
+	chosen := s.Limit != ""
+	s.Limit = cmp.Or(s.Limit, usual)
+	c.ownLimit(e, s, chosen)
+}
+
+// behindTcpd warns of entries that tcpd guarded, to which everybody is admitted now.
+func (c *compiler) behindTcpd() {
+	if len(c.guarded) == 0 {
+		return
+	}
+	what := fmt.Sprintf("%q stands", c.shortest(c.guarded[0]))
+	if n := len(c.guarded); n > 1 {
+		what = fmt.Sprintf("%q and %d more stand", c.shortest(c.guarded[0]), n-1)
+	}
+	c.warn(codeLoss, hclRange(c.guarded[0].Wrapper.At), "name hosts.allow and hosts.deny among the sources and write inetd { hosts_access = true } in place of acl, or give the entries acls of their own",
+		"%s behind tcpd, which asks hosts.allow and hosts.deny, and acl.%s admits everybody", what, c.entryRules.acl)
+}
+
+// unenforced reports an acl of all entries for one whose program accepts by itself.
+func (c *compiler) unenforced(e *inetdEntry, s *policy.Service) {
+	l := c.list(s.ACL)
+	if l == nil || l.AllowsAll() || c.inetd == nil {
+		return
+	}
+	for _, name := range []string{"acl", "hosts_access"} {
+		if a := c.inetd.Body.Attributes[name]; a != nil && c.places["services."+s.Name+"."+"acl"] == a.Expr.Range() {
+			c.report(codeMeaning, hclRange(e.WaitAt), fmt.Sprintf("write service %q { extends = %q ... } with wait = false, or with acl = acl.anyone", s.Name, c.shortest(e)),
+				"%s of inetd is not enforceable for %q, whose program accepts its clients itself", name, c.shortest(e))
+		}
+	}
+}
+
+// loginPrograms let somebody in as another user, and need root's powers for that.
+var loginPrograms = []string{"in.telnetd", "telnetd", "telnetlogin", "in.rlogind", "rlogind", "in.rshd", "rshd", "in.rexecd", "rexecd", "login", "sshd", "dropbear",
+	"in.ftpd", "ftpd", "vsftpd", "proftpd", "pure-ftpd", "popa3d", "in.qpopper", "ipop3d", "ipop2d", "imapd", "uucico", "in.uucpd"}
+
+// classic is the shipped profile for what an entry runs.
+func classic(s *policy.Service) string {
+	switch {
+	case s.Wait:
+		return "classic_wait"
+	case s.User.Root() && len(s.Command) > 0 && (slices.Contains(loginPrograms, path.Base(s.Command[0])) || slices.Contains(loginPrograms, path.Base(s.Argv0))):
+		return "classic_login"
+	}
+	return "classic"
+}
