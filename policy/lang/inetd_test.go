@@ -392,9 +392,10 @@ func TestTableIsBounded(t *testing.T) {
 	if _, ds := withTable(anyEntry, strings.Repeat("#", policy.MaxSourceFile+1)); len(ds) != 1 || ds[0].Code != codeSize {
 		t.Error(show(ds))
 	}
+	const size = policy.MaxSourceFile / 4
 	start := time.Now()
-	for _, conf := range []string{strings.Repeat("x\n", policy.MaxSourceFile/2), strings.Repeat("a on \n", policy.MaxSourceFile/6), "svc stream tcp nowait nobody /d d" + strings.Repeat("\n a", policy.MaxSourceFile/4),
-		strings.Repeat("7 stream tcp nowait nobody /d\n", policy.MaxSourceFile/32), "s on args = " + strings.Repeat("\"a\" ", policy.MaxSourceFile/5)} {
+	for _, conf := range []string{strings.Repeat("x\n", size/2), strings.Repeat("a on \n", size/6), "svc stream tcp nowait nobody /d d" + strings.Repeat("\n a", size/4),
+		strings.Repeat("7 stream tcp nowait nobody /d\n", size/32), "s on args = " + strings.Repeat("\"a\" ", size/5)} {
 		if doc, ds := withTable(anyEntry, conf); doc != nil || len(ds) == 0 || len(ds) > maxDiagnostics {
 			t.Errorf("%.40q: %d findings", conf, len(ds))
 		}
