@@ -40,7 +40,7 @@ entries: an import is for who wants to leave the table behind.`,
 			if dialect != "" && !slices.Contains(inetd.Dialects, inetd.Dialect(dialect)) {
 				return fmt.Errorf("dialect %q is not known: write one of %v", dialect, inetd.Dialects)
 			}
-			h, err := hosts.hosts()
+			facts, err := hosts.facts()
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ entries: an import is for who wants to leave the table behind.`,
 					return err
 				}
 			}
-			r, err := importer.Inetd(sources, inetd.Dialect(dialect), h)
+			r, err := importer.Inetd(sources, inetd.Dialect(dialect), facts)
 			return a.imported(r, err, *strict)
 		},
 	}

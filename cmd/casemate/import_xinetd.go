@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,33 +12,41 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hostsFlags name hosts.allow and hosts.deny for an import that has use of them.
+// hostsFlags name what else of the host an import has use of.
 type hostsFlags struct {
-	allow, deny string
-	tables      *hostTables
+	allow, deny, services string
+	tables                *hostTables
+	ports                 []byte
+	err                   error
 }
 
 func (h *hostsFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&h.allow, "hosts-allow", "", "the host's hosts.allow, where the services ask it")
 	cmd.Flags().StringVar(&h.deny, "hosts-deny", "", "the host's hosts.deny, likewise")
+	cmd.Flags().StringVar(&h.services, "services", "", "the host's /etc/services, for the names of ports")
 }
 
 // read reads them before the confinement.
 func (h *hostsFlags) read() {
 	if h.allow+h.deny != "" {
 		h.tables = readHostTables(h.allow, h.deny, false)
+		h.err = h.tables.err
+	}
+	if h.services != "" {
+		var err error
+		if h.ports, err = readTable(h.services); err != nil {
+			h.err = fmt.Errorf("read %s: %w", h.services, err)
+		}
 	}
 }
 
-// hosts are the tables for an import, nil for none.
-func (h *hostsFlags) hosts() (*importer.Hosts, error) {
-	if h.tables == nil || h.tables.err != nil {
-		if h.tables != nil {
-			return nil, h.tables.err
-		}
-		return nil, nil
+// facts are what was read.
+func (h *hostsFlags) facts() (importer.Facts, error) {
+	f := importer.Facts{Services: h.ports}
+	if h.tables != nil {
+		f.Hosts = &importer.Hosts{Allow: h.tables.allow, Deny: h.tables.deny}
 	}
-	return &importer.Hosts{Allow: h.tables.allow, Deny: h.tables.deny}, nil
+	return f, h.err
 }
 
 // absolute are paths that are there, as the importers' file system has them.
@@ -77,7 +86,7 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 		Example: `  casemate import xinetd /etc/xinetd.conf --hosts-allow /etc/hosts.allow --hosts-deny /etc/hosts.deny`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			h, err := hosts.hosts()
+			facts, err := hosts.facts()
 			if err != nil {
 				return err
 			}
@@ -85,7 +94,7 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 			if err != nil {
 				return err
 			}
-			r, err := importer.Xinetd(rootFS(), paths, h)
+			r, err := importer.Xinetd(rootFS(), paths, facts)
 			return a.imported(r, err, *strict)
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
 	"casemate/policy/inetd"
+	"casemate/policy/netdb"
 )
 
 // unitDirs are where systemd looks for units, the first one first.
@@ -39,6 +40,9 @@ func Host(fsys fs.FS) (*Result, error) {
 		} else if _, err := fs.Stat(fsys, name); err == nil {
 			*to = &hostsaccess.Table{Name: "/" + name, Unreadable: true}
 		}
+	}
+	if text, err := r.bounded("etc/services"); err == nil {
+		p.netdb, _ = netdb.ParseServices(text)
 	}
 	t := h.tables()
 	var sources []inetd.Source

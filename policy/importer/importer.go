@@ -18,6 +18,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/policy/netdb"
 )
 
 // Kind sorts the entries of a report.
@@ -69,6 +70,7 @@ type page struct {
 	losses []Loss
 	files  []string        // in the order in which they were read
 	names  map[string]bool // of blocks, as "service telnet"
+	netdb  *netdb.Services // the host's names of ports, or nil
 }
 
 // unit is a piece of the policy that stands and falls as a whole: comments, a block and
@@ -269,29 +271,12 @@ func quoted[S ~string](list []S) string {
 	return "[" + strings.Join(out, ", ") + "]"
 }
 
-// maxName is the length of a block's name.
-const maxName = 63
-
 // name makes a block's name of what the input calls it: one that no other block of the kind
 // has yet.
 func (p *page) name(kind, from string) string {
-	s := strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		case 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_':
-			return r
-		}
-		return '-'
-	}, from)
-	if s = strings.Trim(s, "-"); s == "" || s[0] < 'a' || s[0] > 'z' {
-		s = strings.TrimSuffix(kind+"-"+s, "-")
-	}
-	s = s[:min(len(s), maxName)]
-	name := s
+	name := lang.BlockName(from, "")
 	for n := 2; p.names[kind+" "+name] || lang.ShippedBlock(kind, name) != nil; n++ {
-		end := fmt.Sprintf("-%d", n)
-		name = s[:min(len(s), maxName-len(end))] + end
+		name = lang.BlockName(from, fmt.Sprintf("-%d", n))
 	}
 	p.names[kind+" "+name] = true
 	return name

@@ -9,13 +9,13 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/inetd"
+	"casemate/policy/lang"
 )
 
 // Inetd writes the entries of inetd.conf files. An empty dialect is told apart by what the
 // files write.
-func Inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *Hosts) (*Result, error) {
-	p := newPage()
-	h := hosts.tables()
+func Inetd(sources []inetd.Source, dialect inetd.Dialect, facts Facts) (*Result, error) {
+	p, h := facts.page()
 	p.inetd(sources, dialect, h)
 	p.tablesDone(h)
 	return p.result()
@@ -32,7 +32,7 @@ type inetdText struct {
 }
 
 func (p *page) inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *tables) {
-	t := inetd.Parse(sources, dialect)
+	t, first := inetd.Parse(sources, dialect), len(p.units)
 	texts := map[string]*inetdText{}
 	for _, s := range sources {
 		p.files = append(p.files, s.Name)
@@ -81,6 +81,13 @@ func (p *page) inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *table
 	for _, write := range at {
 		write()
 	}
+	order := map[string]int{}
+	for i, src := range sources {
+		order[src.Name] = i
+	}
+	slices.SortStableFunc(p.units[first:], func(a, b *unit) int {
+		return cmp.Or(cmp.Compare(order[a.file], order[b.file]), cmp.Compare(a.line, b.line))
+	})
 }
 
 // others carries over the lines that no entry takes: comments, services that are switched
@@ -103,9 +110,9 @@ func (p *page) others(t *inetdText) {
 // entry writes one entry as a service.
 func (p *page) entry(e *inetd.Entry, lines []string, hosts *tables) {
 	s := &service{file: e.At.Filename, line: e.At.Start.Line, text: strings.TrimSpace(lines[0][strings.Index(lines[0], ": ")+2:]), lines: lines, wait: e.Wait, anyone: true}
-	n := &entryImport{p, e, s}
+	n := &entryImport{page: p, e: e, s: s}
 	s.name = path.Base(e.Service.Text)
-	if p.names["service "+acceptable(s.name)] {
+	if p.names["service "+lang.BlockName(s.name, "")] {
 		s.name += "-" + strings.TrimRight(e.Protocol.Text, "46")
 	}
 	n.listens()
@@ -122,14 +129,12 @@ func (p *page) entry(e *inetd.Entry, lines []string, hosts *tables) {
 	p.write(s)
 }
 
-// acceptable is a name as blocks have it.
-func acceptable(s string) string { return strings.ToLower(s) }
-
 // entryImport is one entry on its way.
 type entryImport struct {
 	*page
-	e *inetd.Entry
-	s *service
+	e      *inetd.Entry
+	s      *service
+	number int // of the port
 }
 
 func (n *entryImport) off(format string, args ...any) {
@@ -160,16 +165,18 @@ func (n *entryImport) listens() {
 		n.file()
 		return
 	}
-	if _, ok := port(e.Service.Text); !ok {
-		n.off("the port of %q is not known here: write its number", e.Service.Text)
+	port, number, ok := n.port(e.Service.Text, e.Network)
+	if !ok {
+		n.off("the port of %q is not known here: write its number, or name the host's /etc/services with --services", e.Service.Text)
 		return
 	}
-	for _, a := range e.Addresses {
+	n.number = number
+	for _, a := range n.addresses() {
 		text := strings.Trim(a.Text, "[]")
 		host := hostOf(text)
 		switch {
 		case a.Text == "*":
-			n.s.listen = append(n.s.listen, listenOn(e.Network, "", e.Service.Text))
+			n.s.listen = append(n.s.listen, listenOn(e.Network, "", port))
 			continue
 		case host == "":
 			n.off("%q is no address, and names are not looked up", a.Text)
@@ -187,11 +194,29 @@ func (n *entryImport) listens() {
 		if host == "0.0.0.0" || host == "::" {
 			host = ""
 		}
-		n.s.listen = append(n.s.listen, listenOn(network+family, host, e.Service.Text))
+		n.s.listen = append(n.s.listen, listenOn(network+family, host, port))
 	}
 	if len(e.Addresses) == 0 {
-		n.s.listen = []string{listenOn(e.Network, "", e.Service.Text)}
+		n.s.listen = []string{listenOn(e.Network, "", port)}
 	}
+}
+
+// addresses are where the entry listens. localhost is the one name that means the same on
+// every host.
+func (n *entryImport) addresses() (out []inetd.Text) {
+	for _, a := range n.e.Addresses {
+		if a.Text != "localhost" {
+			out = append(out, a)
+			continue
+		}
+		if !strings.HasSuffix(n.e.Network, "6") {
+			out = append(out, inetd.Text{Text: "127.0.0.1", At: a.At})
+		}
+		if !strings.HasSuffix(n.e.Network, "4") {
+			out = append(out, inetd.Text{Text: "::1", At: a.At})
+		}
+	}
+	return out
 }
 
 // file is the file of a unix socket.
@@ -225,8 +250,8 @@ func (n *entryImport) program() {
 	for i, a := range e.Args {
 		if i > 0 {
 			n.s.command = append(n.s.command, a.Text)
-		} else if name := path.Base(e.Program.Text); path.Base(a.Text) != name {
-			n.lost(a, "start it with a script that does", "the program's own name is %s, and not %q", name, a.Text)
+		} else if a.Text != path.Base(e.Program.Text) {
+			n.s.argv0 = a.Text
 		}
 	}
 }
@@ -257,17 +282,13 @@ func (n *entryImport) wrapper(hosts *tables) {
 	if !e.Wrapper.Written() || len(n.s.off) > 0 {
 		return
 	}
-	daemon := path.Base(e.Program.Text)
+	daemon := path.Base(e.Args[0].Text)
 	if hosts == nil {
 		n.s.closed = append(n.s.closed, "tcpd asks hosts.allow and hosts.deny, which this import was not given")
 		n.lost(e.Wrapper, "add --hosts-allow and --hosts-deny, or import host", "what hosts.allow and hosts.deny say of %s is not known", daemon)
 		return
 	}
-	number := 0
-	if len(n.s.listen) > 0 {
-		number, _ = port(cmp.Or(e.Service.Text, "0"))
-	}
-	list, where := hosts.list(daemon, number)
+	list, where := hosts.list(daemon, n.number)
 	n.s.anyone, n.s.acl, n.s.origins = false, *list, map[int]string{}
 	for i, w := range where {
 		n.s.origins[i] = w

@@ -15,7 +15,7 @@ import (
 
 func importI(t *testing.T, text string, hosts *Hosts) (*Result, *policy.Policy) {
 	t.Helper()
-	r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(text)}}, "", hosts)
+	r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(text)}}, "", Facts{Hosts: hosts})
 	return r, compiled(t, r, err)
 }
 
@@ -31,12 +31,13 @@ func TestInetdEntries(t *testing.T) {
 		{"telnet stream tcp nowait root /usr/sbin/in.telnetd in.telnetd", 1, `because = "inetd.conf:1 has it run as root"`, ""},
 		{"telnet stream tcp6 nowait root /usr/sbin/in.telnetd in.telnetd", 1, `["tcp6://:telnet"]`, ""},
 		{"192.0.2.1,[2001:db8::1]:7971 stream tcp nowait nobody /bin/cat cat", 1, `["tcp4://192.0.2.1:7971", "tcp6://[2001:db8::1]:7971"]`, ""},
-		{"localhost:7971 stream tcp nowait nobody /bin/cat cat", 0, "", "lost \"localhost\" is no address"},
+		{"localhost:7971 stream tcp nowait nobody /bin/cat cat", 1, `["tcp4://127.0.0.1:7971", "tcp6://[::1]:7971"]`, ""},
+		{"host.example:7971 stream tcp nowait nobody /bin/cat cat", 0, "", "lost \"host.example\" is no address"},
 		{"telnet stream tcp nowait.30 nobody /bin/cat cat", 1, `rate = "30/min"`, "note what is more than 30 a minute is shed"},
 		{"telnet stream tcp nowait/5/60/2 nobody /bin/cat cat", 1, "concurrent = 5\n  per_source {\n    concurrent = 2\n    rate       = \"60/min\"", ""},
 		{"telnet stream tcp nowait nobody.games /bin/cat cat", 1, `group   = "games"`, ""},
-		{"telnet stream tcp nowait nobody /bin/cat dog", 1, "", `lost the program's own name is cat, and not "dog"`},
-		{"talk dgram udp wait nobody /usr/sbin/in.talkd in.talkd", 1, `network { mode = "listener" }`, ""},
+		{"telnet stream tcp nowait nobody /bin/cat dog", 1, `argv0   = "dog"`, ""},
+		{"talk dgram udp wait nobody /usr/sbin/in.talkd in.talkd", 1, "profile = profile.classic_wait", ""},
 		{"echo stream tcp nowait root internal", 1, `builtin = "echo"`, ""},
 		{"auth stream tcp nowait root internal", 0, "", "lost casemate itself serves"},
 		{"telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd", 1, "acl     = acl.nobody", "lost what hosts.allow and hosts.deny say of in.telnetd is not known"},
@@ -86,7 +87,7 @@ func TestInetdWrapped(t *testing.T) {
 		r, p := importI(t, "22 stream tcp nowait root /usr/sbin/tcpd /usr/sbin/sshd -i\nftp stream tcp nowait root /usr/sbin/tcpd in.ftpd\n", &Hosts{allow, deny})
 		accounted(t, r, "hosts.allow", a)
 		accounted(t, r, "hosts.deny", d)
-		for service, daemon := range map[string]string{"service-22": "sshd", "ftp": "in.ftpd"} {
+		for service, daemon := range map[string]string{"port-22": "sshd", "ftp": "in.ftpd"} {
 			port := map[string]int{"sshd": 22, "in.ftpd": 21}[daemon]
 			for range 10 {
 				q := hostsaccess.Request{Daemon: daemon, Addr: g.Pick("10.1.2.3", "10.9.9.9", "192.0.2.77", "2001:db8::5"), Name: g.Pick("unknown", "paranoid", "host.example.org"), ServerAddr: "192.0.2.1", ServerPort: port}
@@ -109,7 +110,7 @@ func FuzzInetd(f *testing.F) {
 	f.Add("echo dgram udp wait root internal\n#<off># x stream tcp nowait root /x x\n127.0.0.1:\n")
 	f.Add("x on protocol = tcp, exec = /x;\n:a:b:0:/s stream unix nowait n /x \"${y}\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(text)}}, "", nil)
+		r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(text)}}, "", Facts{})
 		compiled(t, r, err)
 		accounted(t, r, "inetd.conf", text)
 	})

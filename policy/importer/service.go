@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"casemate/acl"
+	"casemate/policy"
 	"casemate/policy/lang"
 )
 
@@ -21,6 +21,7 @@ type service struct {
 	// id is what reports call it.
 	listen  []string
 	command []string
+	argv0   string
 	builtin string
 	user    string
 	group   string
@@ -52,20 +53,9 @@ type bounds struct {
 	session               string // as it is written
 }
 
-// loginPrograms change who they are, or open terminals: profile.login is for them.
-var loginPrograms = []string{"in.telnetd", "telnetd", "in.rlogind", "rlogind", "in.rshd", "rshd", "in.rexecd", "login", "sshd", "in.ftpd", "ftpd", "proftpd", "vsftpd", "pure-ftpd", "dropbear"}
-
-// profileFor is the shipped profile that a program most likely runs under.
-func profileFor(command []string) string {
-	if len(command) > 0 && slices.Contains(loginPrograms, path.Base(command[0])) {
-		return "login"
-	}
-	return "server"
-}
-
-// datagrams tells whether the service is of udp.
-func (s *service) datagrams() bool {
-	return slices.ContainsFunc(s.listen, func(l string) bool { return strings.HasPrefix(l, "udp") || strings.HasPrefix(l, "unixgram") })
+// profileFor is the shipped profile that inetd's programs have.
+func (s *service) profileFor() string {
+	return lang.Classic(&policy.Service{Wait: s.wait, User: policy.Account(s.user), Command: s.command, Argv0: s.argv0})
 }
 
 // write writes a service with the acl, the limit and the profile that it alone has.
@@ -97,6 +87,7 @@ func (p *page) write(s *service) {
 		p.attr("builtin", quote(s.builtin))
 	} else {
 		p.attr("command", quoted(s.command))
+		p.optional("argv0", s.argv0)
 		p.attr("user", quote(s.user))
 		p.optional("group", s.group)
 		if len(s.groups) > 0 {
@@ -199,46 +190,41 @@ func (p *page) profileOf(s *service, name string) string {
 	if s.builtin != "" {
 		return ""
 	}
-	base := profileFor(s.command)
-	listener := s.wait && s.datagrams()
-	if len(s.bounds) == 0 && !listener {
+	base := s.profileFor()
+	if len(s.bounds) == 0 {
 		return base
 	}
 	name = p.name("profile", name)
 	p.open("profile %q", name)
 	p.attr("base", "profile."+base)
-	var widens []string
-	if listener {
-		widens = append(widens, "network")
-	}
 	if s.widens {
-		widens = append(widens, "resources")
+		p.attr("widens", quoted([]string{"resources"}))
 	}
-	if len(widens) > 0 {
-		p.attr("widens", quoted(widens))
+	p.open("resources")
+	for _, b := range s.bounds {
+		p.b.WriteString(b + "\n")
 	}
-	if listener {
-		p.b.WriteString("network { mode = \"listener\" }\n")
-	}
-	if len(s.bounds) > 0 {
-		p.open("resources")
-		for _, b := range s.bounds {
-			p.b.WriteString(b + "\n")
-		}
-		p.close()
-	}
+	p.close()
 	p.close()
 	p.b.WriteByte('\n')
 	return name
 }
 
-// port is the port of a listen address: a number, or a name that policies may write.
-func port(name string) (number int, ok bool) {
+// port is the port of a service by tcp or udp, as the policy is to write it, and its number:
+// the host's word counts, and then that of the language.
+func (p *page) port(name, network string) (written string, number int, ok bool) {
 	if n, err := parsePort(name); err == nil {
-		return n, true
+		return name, n, true
 	}
-	n, ok := lang.Port(name)
-	return int(n), ok
+	usual, known := lang.Port(name)
+	if p.netdb == nil {
+		return name, int(usual), known
+	}
+	n, ok := p.netdb.Port(name, network[:min(3, len(network))])
+	if ok && known && n == usual {
+		return name, int(n), true
+	}
+	return fmt.Sprint(n), int(n), ok
 }
 
 func parsePort(s string) (int, error) {
@@ -255,7 +241,7 @@ func parsePort(s string) (int, error) {
 	return n, nil
 }
 
-// address writes network://host:port.
+// listenOn writes network://host:port.
 func listenOn(network, host, port string) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"

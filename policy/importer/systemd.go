@@ -268,11 +268,11 @@ func SystemdService(socket string, text []byte) (service string, accept bool) {
 // fsys in the order in which systemd prefers them: those that are enabled in the first of
 // them, which is the administrator's, and not masked.
 func SystemdUnits(fsys fs.FS, dirs []string) (out []policy.SourceFile) {
-	seen := map[string]bool{}
+	r, seen := &xReader{fsys: fsys}, map[string]bool{}
 	find := func(name string) (policy.SourceFile, bool) {
 		for _, dir := range dirs {
 			at := path.Join(dir, name)
-			if text, err := readBounded(fsys, at); err == nil {
+			if text, err := r.bounded(at); err == nil {
 				return policy.SourceFile{Name: "/" + at, Data: text}, len(text) > 0
 			}
 		}
@@ -296,12 +296,11 @@ func SystemdUnits(fsys fs.FS, dirs []string) (out []policy.SourceFile) {
 	return out
 }
 
-// readBounded reads a regular file of a bounded size.
-func readBounded(fsys fs.FS, name string) ([]byte, error) {
-	info, err := fs.Stat(fsys, name)
+// bounded reads a regular file of a bounded size.
+func (r *xReader) bounded(name string) ([]byte, error) {
+	info, err := fs.Stat(r.fsys, name)
 	if err != nil {
 		return nil, err
 	}
-	r := &xReader{fsys: fsys}
 	return r.read(name, info)
 }

@@ -202,11 +202,9 @@ func (d *systemdImport) command(s *sdSet) {
 	if line != s.value {
 		d.note(s.file, s.line, s.text, "", "the prefix of ExecStart= changes nothing here")
 	}
+	named := false // the second word is what the program is called by
 	if rest, ok := strings.CutPrefix(line, "@"); ok {
-		d.lost(s.file, s.line, s.text, "start it with a script that does", "the program's own name is that of its file")
-		program, args, _ := strings.Cut(rest, " ")
-		_, args, _ = strings.Cut(strings.TrimSpace(args), " ")
-		line = program + " " + args
+		line, named = rest, true
 	}
 	words, why := sdWords(line)
 	switch {
@@ -218,6 +216,8 @@ func (d *systemdImport) command(s *sdSet) {
 	case why != "":
 	case len(words) == 0:
 		why = "it is empty"
+	case named && len(words) < 2:
+		why = "the name after @ is missing"
 	case strings.ContainsAny(words[0][:min(1, len(words[0]))], "+!|"):
 		why = "it runs with more rights than the service has"
 	case slices.ContainsFunc(words, func(w string) bool { return strings.Contains(strings.ReplaceAll(w, "$$", ""), "$") }):
@@ -231,6 +231,10 @@ func (d *systemdImport) command(s *sdSet) {
 	}
 	for i, w := range words {
 		words[i] = strings.ReplaceAll(w, "$$", "$")
+	}
+	if d.s.argv0 = ""; named {
+		d.s.argv0 = words[1]
+		words = slices.Delete(words, 1, 2)
 	}
 	d.s.command = words
 }

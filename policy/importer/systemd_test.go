@@ -74,7 +74,7 @@ func TestSystemdDirectives(t *testing.T) {
 		{"", "ExecStart=\nExecStart=/bin/cat ${X}", "off", "", "lost variables"},
 		{"", "ExecStart=\nExecStart=+/bin/cat", "off", "", "lost more rights"},
 		{"", "ExecStart=\nExecStart=/bin/cat \\\n  -u", "served", `["/bin/cat", "-u"]`, ""},
-		{"", "ExecStart=\nExecStart=@/bin/cat dog -u", "served", `["/bin/cat", "-u"]`, "lost the program's own name"},
+		{"", "ExecStart=\nExecStart=@/bin/cat dog -u", "served", `argv0   = "dog"`, ""},
 		{"", "ExecStartPre=/bin/true", "served", "", "lost ExecStartPre="},
 		{"", "[Unit]\nConditionPathExists=/x", "served", "", "lost ConditionPathExists= is not looked at"},
 		{"", "IPAddressDeny=any", "served", "", "lost IPAddressDeny="},

@@ -10,9 +10,27 @@ import (
 	"casemate/acl"
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
+	"casemate/policy/netdb"
 )
 
-// Hosts are the tables of tcp wrappers that a super-server asks as well; nil is none known.
+// Facts are what else an import may know of the host.
+type Facts struct {
+	// Hosts are the tables of tcp wrappers that a super-server asks as well, or nil.
+	Hosts *Hosts
+	// Services is its /etc/services, or nil for the names that the language has.
+	Services []byte
+}
+
+// page is an empty one for a host, and the host's tables.
+func (f Facts) page() (*page, *tables) {
+	p := newPage()
+	if f.Services != nil {
+		p.netdb, _ = netdb.ParseServices(f.Services)
+	}
+	return p, f.Hosts.tables()
+}
+
+// Hosts are hosts.allow and hosts.deny; a nil one is not there.
 type Hosts struct{ Allow, Deny *hostsaccess.Table }
 
 func (h *Hosts) tables() *tables {
@@ -32,9 +50,8 @@ func (p *page) tablesDone(t *tables) {
 
 // Xinetd writes the services of xinetd.conf files, and of directories of them, with what they
 // include from fsys, whose root is "/".
-func Xinetd(fsys fs.FS, paths []string, hosts *Hosts) (*Result, error) {
-	p := newPage()
-	t := hosts.tables()
+func Xinetd(fsys fs.FS, paths []string, facts Facts) (*Result, error) {
+	p, t := facts.page()
 	p.xinetd(fsys, paths, t)
 	p.tablesDone(t)
 	return p.result()
@@ -75,6 +92,7 @@ type xinetd struct {
 	defaults []xAttribute
 	ids      map[string]bool
 	told     bool // of libwrap
+	number   int  // of the port of the service at hand
 	s        *service
 	sec      *xSection
 	v        map[string]*xValue
@@ -309,11 +327,7 @@ func (x *xinetd) wrappers() (*acl.List, []string) {
 		daemon = path.Base(x.s.command[0])
 	}
 	if x.hosts != nil {
-		n := 0
-		if len(x.s.listen) > 0 {
-			n, _ = port(x.s.listen[0][strings.LastIndexByte(x.s.listen[0], ':')+1:])
-		}
-		return x.hosts.list(daemon, n)
+		return x.hosts.list(daemon, x.number)
 	}
 	const instead = "add --hosts-allow and --hosts-deny, or import host"
 	if at != nil {

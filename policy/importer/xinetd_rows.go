@@ -259,13 +259,15 @@ func (x *xinetd) where() {
 	if a == nil {
 		number = x.sec.name
 	}
-	if _, ok := port(number); !ok {
+	written, n, ok := x.port(number, network)
+	if !ok {
 		if a == nil {
 			a = head
 		}
-		x.off(a, "the port of %q is not known here: add port = NUMBER to it", number)
+		x.off(a, "the port of %q is not known here: add port = NUMBER to it, or name the host's /etc/services with --services", number)
 		return
 	}
+	x.number = n
 	only, a := x.one("v6only")
 	if a != nil && !strings.EqualFold(only, "yes") && !strings.EqualFold(only, "no") {
 		x.off(a, "v6only takes yes or no")
@@ -293,7 +295,7 @@ func (x *xinetd) where() {
 		}
 		host = ""
 	}
-	x.s.listen = []string{listenOn(network, host, number)}
+	x.s.listen = []string{listenOn(network, host, written)}
 }
 
 // program is what runs.
@@ -327,7 +329,7 @@ func (x *xinetd) program() {
 				x.lost(a.file, a.line, a.text, "add --hosts-allow and --hosts-deny, or import host", "what hosts.allow and hosts.deny say of %s is not known", path.Base(server))
 			}
 		} else if name != path.Base(server) {
-			x.lost(a.file, a.line, a.text, "start it with a script that does", "the program's own name is %s, and not %q", path.Base(server), name)
+			x.s.argv0 = name
 		}
 	}
 	if path.Base(server) == "tcpd" {

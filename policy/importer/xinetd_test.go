@@ -30,7 +30,7 @@ func xservice(attrs ...string) string {
 
 func importX(t *testing.T, text string) (*Result, *policy.Policy) {
 	t.Helper()
-	r, err := Xinetd(tree(map[string]string{"/x": text}), []string{"/x"}, nil)
+	r, err := Xinetd(tree(map[string]string{"/x": text}), []string{"/x"}, Facts{})
 	return r, compiled(t, r, err)
 }
 
@@ -48,7 +48,7 @@ func TestXinetdAttributes(t *testing.T) {
 		{"v6only = maybe", off, "", "yes or no"},
 		{"flags = KEEPALIVE", served, `keepalive = "2h"`, "note "}, {"flags = NODELAY", served, "", "lost TCP_NODELAY"}, {"flags = NORETRY REUSE INTERCEPT", served, "", "note INTERCEPT"},
 		{"flags = IDONLY", closed, "", "lost IDONLY"}, {"flags = SENSOR", off, "", "lost SENSOR"}, {"flags = LABELED", served, "", "lost LABELED"}, {"flags = NOLIBWRAP", served, "acl.anyone", ""}, {"flags = ODD", off, "", "no flag"},
-		{"flags = NAMEINARGS\n\tserver_args = in.telnetd -h", served, `["/usr/sbin/in.telnetd", "-h"]`, ""}, {"flags = NAMEINARGS\n\tserver_args = login -h", served, `["/usr/sbin/in.telnetd", "-h"]`, "lost the program's own name"},
+		{"flags = NAMEINARGS\n\tserver_args = in.telnetd -h", served, `["/usr/sbin/in.telnetd", "-h"]`, ""}, {"flags = NAMEINARGS\n\tserver_args = login -h", served, `argv0   = "login"`, ""},
 		{"server_args = -h ${x}", served, `"-h", "$${x}"`, ""},
 		{"protocol = tcp", served, "", ""}, {"protocol = udp", off, "", "protocol"},
 		{"port = 7023", served, `["tcp4://:7023"]`, ""}, {"port = nosuch", off, "", "port = NUMBER"}, {"port = 0", off, "", "port"},
@@ -110,7 +110,7 @@ func TestXinetdMerges(t *testing.T) {
 		"/etc/xinetd.d/d~": xservice("port = 98"), "/etc/xinetd.d/e.rpmnew": xservice("port = 97"),
 		"/etc/xinetd.d/z": xservice("port = 96"),
 	}
-	r, err := Xinetd(tree(files), []string{"/etc/xinetd.conf"}, nil)
+	r, err := Xinetd(tree(files), []string{"/etc/xinetd.conf"}, Facts{})
 	p := compiled(t, r, err)
 	var names []string
 	for _, s := range p.Services {
@@ -137,7 +137,7 @@ func TestXinetdMerges(t *testing.T) {
 	if p.Limit("telnet").Concurrent != 7 {
 		t.Errorf("%+v", p.Limit("telnet"))
 	}
-	if p, q := Xinetd(tree(map[string]string{"/x": "include /x\n"}), []string{"/x", "/nosuch"}, nil); q != nil || len(p.Losses) != 2 {
+	if p, q := Xinetd(tree(map[string]string{"/x": "include /x\n"}), []string{"/x", "/nosuch"}, Facts{}); q != nil || len(p.Losses) != 2 {
 		t.Errorf("%v, %v", p, q)
 	}
 }
@@ -208,7 +208,7 @@ func TestXinetdDecidesAsTheLists(t *testing.T) {
 		if r.IntN(2) == 0 {
 			hosts = &Hosts{allow, deny}
 		}
-		res, err := Xinetd(tree(map[string]string{"/x": xservice(attrs...)}), []string{"/x"}, hosts)
+		res, err := Xinetd(tree(map[string]string{"/x": xservice(attrs...)}), []string{"/x"}, Facts{Hosts: hosts})
 		p := compiled(t, res, err)
 		for range 40 {
 			a := netip.AddrFrom4([4]byte{10, byte(r.IntN(3)), byte(r.IntN(3)), byte(r.IntN(4))})
@@ -250,7 +250,7 @@ func FuzzXinetd(f *testing.F) {
 	f.Add("defaults\n{\n only_from += x\n}\nservice x\n{\n}\ninclude /x\nservice y {\n")
 	f.Add(xservice("port = 7", "cps = 1e3 2", "rlimit_stack = 1K", "umask = 0") + xservice("id = b"))
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := Xinetd(tree(map[string]string{"/x": text}), []string{"/x"}, nil)
+		r, err := Xinetd(tree(map[string]string{"/x": text}), []string{"/x"}, Facts{})
 		compiled(t, r, err)
 	})
 }

@@ -52,7 +52,7 @@ func (c *compiler) ownLimit(e *inetdEntry, s *policy.Service, chosen bool) {
 	from := "limits." + spec.Name
 	for n := 1; spec.Name == s.Limit || c.knows(kindLimit, spec.Name) || c.hasLimit(spec.Name); n++ {
 		if spec.Name = s.Name; n > 1 {
-			spec.Name = nameOf(s.Name, "-inetd-"+strconv.Itoa(n))
+			spec.Name = BlockName(s.Name, "-inetd-"+strconv.Itoa(n))
 		}
 	}
 	c.copyPlaces(from, "limits."+spec.Name)

@@ -32,7 +32,7 @@ func (c *compiler) entryNames() []string {
 				if names[i] != "" || e.Protocol.Text == "tcp" != tcp {
 					continue
 				}
-				if name := nameOf(e.Service.Text, step(e)); !taken[name] {
+				if name := BlockName(e.Service.Text, step(e)); !taken[name] {
 					names[i], taken[name] = name, true
 				}
 			}
@@ -41,7 +41,7 @@ func (c *compiler) entryNames() []string {
 	next := map[string]int{} // by what it is called
 	for i, e := range c.entries {
 		for n := max(next[e.Service.Text], 2); names[i] == ""; n++ {
-			if name := nameOf(e.Service.Text, "-"+strconv.Itoa(n)); !taken[name] {
+			if name := BlockName(e.Service.Text, "-"+strconv.Itoa(n)); !taken[name] {
 				names[i], taken[name], next[e.Service.Text] = name, true, n+1
 			}
 		}
@@ -49,8 +49,9 @@ func (c *compiler) entryNames() []string {
 	return names
 }
 
-// nameOf makes a name of a block out of what an entry calls its service.
-func nameOf(service, more string) string {
+// BlockName makes a name of a block out of what another program calls its service, with
+// more behind it.
+func BlockName(service, more string) string {
 	valid := func(s string) string {
 		return strings.Map(func(r rune) rune {
 			switch {

@@ -36,7 +36,7 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 	}
 	if program {
 		take("profile", rules.profile, &s.Profile)
-		s.Profile = cmp.Or(s.Profile, classic(s))
+		s.Profile = cmp.Or(s.Profile, Classic(s))
 	}
 	if s.Because == "" && (s.User.Root() || s.Group.Root()) {
 		s.Because = reasonOfEntry
@@ -86,8 +86,8 @@ func (c *compiler) unenforced(e *inetdEntry, s *policy.Service) {
 var loginPrograms = []string{"in.telnetd", "telnetd", "telnetlogin", "in.rlogind", "rlogind", "in.rshd", "rshd", "in.rexecd", "rexecd", "login", "sshd", "dropbear",
 	"in.ftpd", "ftpd", "vsftpd", "proftpd", "pure-ftpd", "popa3d", "in.qpopper", "ipop3d", "ipop2d", "imapd", "uucico", "in.uucpd"}
 
-// classic is the shipped profile for what an entry runs.
-func classic(s *policy.Service) string {
+// Classic is the shipped profile for what an entry runs.
+func Classic(s *policy.Service) string {
 	switch {
 	case s.Wait:
 		return "classic_wait"

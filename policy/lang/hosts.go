@@ -81,9 +81,9 @@ func (c *compiler) hostsACL(e *inetdEntry, s *policy.Service) string {
 	if name, ok := c.hosts.acls[string(key)]; ok {
 		return name
 	}
-	name := nameOf("hosts-"+daemon, "")
+	name := BlockName("hosts-"+daemon, "")
 	for n := 2; c.knows(kindACL, name) || c.hasACL(name); n++ {
-		name = nameOf("hosts-"+daemon, fmt.Sprintf("-%d", n))
+		name = BlockName("hosts-"+daemon, fmt.Sprintf("-%d", n))
 	}
 	l.Name = name
 	at := "acls." + name
