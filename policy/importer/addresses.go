@@ -12,8 +12,9 @@ import (
 	"casemate/policy/hostsaccess"
 )
 
-// access is who may connect by addresses of which the most specific one decides, as
-// xinetd has only_from and no_access. A tie denies.
+// access is who may connect as xinetd has it: whoever no_access matches may not, and where
+// there is an only_from, nobody else than whom that matches. The manual has the closer match
+// win instead; the program does not.
 type access struct {
 	limited bool // only those of allow are admitted
 	allow   []acl.Pattern
@@ -31,29 +32,14 @@ func prefix(p acl.Pattern) (netip.Prefix, bool) {
 
 func named(p acl.Pattern) bool { _, ok := prefix(p); return !ok }
 
-// rules are the same as rules of which the first decides: each denies, but for what is more
-// specific and allowed. What is left is admitted, or asks the rules behind them.
+// rules are the same as rules that deny. Who gets by is admitted, or asks the rules behind
+// them.
 func (a *access) rules() (out []acl.Rule) {
-	var names []acl.Pattern
-	for _, p := range a.deny {
-		if named(p) {
-			names = append(names, p)
-		}
-	}
-	if len(names) > 0 {
-		// The name that xinetd asks for need not lead back to the address: who has such a one is denied.
-		out = append(out, acl.Rule{Verdict: acl.Deny, From: append(names, acl.BadName)})
-	}
-	for _, d := range a.deny {
-		pre, ok := prefix(d)
-		if !ok {
-			continue
-		}
-		r := acl.Rule{Verdict: acl.Deny, From: []acl.Pattern{d}}
-		for _, p := range a.allow {
-			if in, ok := prefix(p); ok && in.Bits() > pre.Bits() && pre.Overlaps(in) {
-				r.Except = append(r.Except, p)
-			}
+	if len(a.deny) > 0 {
+		r := acl.Rule{Verdict: acl.Deny, From: a.deny}
+		if slices.ContainsFunc(a.deny, named) {
+			// The name that xinetd asks for need not lead back to the address: who has such a one is denied.
+			r.From = append(slices.Clone(a.deny), acl.BadName)
 		}
 		out = append(out, r)
 	}
@@ -91,14 +77,21 @@ func xAddress(s string) (out []acl.Pattern, what, instead string) {
 		case a.Is4():
 			return wildOctets(a), "", ""
 		case a.IsUnspecified():
-			return []acl.Pattern{"::/0"}, "", ""
+			return nil, "is compared with :: alone, and matches nobody", "write ::/0"
 		}
 		return []acl.Pattern{acl.Pattern(a.String())}, "", ""
 	}
 	if strings.Contains(s, "/") {
 		pre, err := netip.ParsePrefix(s)
-		if err != nil || pre.Addr().Is4In6() {
+		switch {
+		case err != nil || pre.Addr().Is4In6():
 			return nil, "is no network", "write address/length"
+		case pre.Bits() == 128:
+			return nil, "is taken for a name and matches nobody", "write the address alone"
+		}
+		if mapped := netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff}); pre.Contains(mapped) && pre.Addr().Is6() {
+			// IPv4 clients are such addresses on the sockets that xinetd opens.
+			return append(one(pre.Masked()), "0.0.0.0/0"), "", ""
 		}
 		return one(pre.Masked()), "", ""
 	}
@@ -147,7 +140,7 @@ func factorized(s string) (out []acl.Pattern, what, instead string) {
 			numbers = append(numbers, "0")
 		}
 		a, err := netip.ParseAddr(strings.Join(numbers, "."))
-		if _, nerr := strconv.ParseUint(n, 10, 8); err != nil || nerr != nil {
+		if v, nerr := strconv.ParseUint(n, 10, 8); err != nil || nerr != nil || v == 0 { // 0 stands for more
 			return nil, none, write
 		}
 		out = append(out, one(netip.PrefixFrom(a, bits))...)

@@ -62,15 +62,17 @@ func (p *page) xinetd(fsys fs.FS, paths []string, hosts *tables) {
 	for _, name := range paths {
 		r.path(name, false, &xAttribute{file: name})
 	}
-	x := &xinetd{page: p, hosts: hosts, ids: map[string]bool{}}
+	x := &xinetd{page: p, hosts: hosts, ids: map[string]bool{}, first: map[string]bool{}}
+	before := map[*xSection]int{} // how many attributes of defaults stand before a service
 	for _, s := range r.sections {
 		if s.name == "" {
 			x.addDefaults(s)
 		}
+		before[s] = len(x.defaults)
 	}
 	for _, s := range r.sections {
 		if s.name != "" {
-			x.service(s)
+			x.service(s, before[s])
 		}
 	}
 }
@@ -90,6 +92,7 @@ type xinetd struct {
 	*page
 	hosts    *tables
 	defaults []xAttribute
+	first    map[string]bool // files that have had their defaults
 	ids      map[string]bool
 	told     bool // of libwrap
 	number   int  // of the port of the service at hand
@@ -110,8 +113,8 @@ var cumulative = []string{"only_from", "no_access", "log_on_success", "log_on_fa
 
 // inDefaults are the attributes that defaults may have.
 var inDefaults = []string{"log_type", "bind", "interface", "per_source", "umask", "log_on_success", "log_on_failure", "only_from", "no_access", "passenv",
-	"instances", "disabled", "enabled", "banner", "banner_success", "banner_fail", "groups", "cps", "max_load", "v6only", "nice", "mdns",
-	"rlimit_as", "rlimit_files", "rlimit_cpu", "rlimit_data", "rlimit_rss", "rlimit_stack", "access_times", "deny_time"}
+	"instances", "disabled", "enabled", "banner", "banner_success", "banner_fail", "groups", "cps", "max_load", "v6only",
+	"access_times", "deny_time"} // the last two by its manual alone
 
 // addDefaults keeps what defaults say.
 func (x *xinetd) addDefaults(s *xSection) {
@@ -121,14 +124,21 @@ func (x *xinetd) addDefaults(s *xSection) {
 		x.lost(s.file, s.line, s.text, "repair it", "the section is not read to its end: %s", s.wrong)
 		x.defaults = append(x.defaults, xAttribute{file: s.file, line: s.line, text: s.text, name: "?"})
 	}
+	if x.first[s.file] {
+		x.lost(s.file, s.line, s.text, "write one defaults section", "xinetd takes the first defaults of a file alone")
+	}
 	for _, a := range s.attrs {
 		x.comment("%s:%d:   %s", a.file, a.line, a.text)
+		if x.first[s.file] {
+			continue
+		}
 		if slices.Contains(inDefaults, a.name) {
 			x.defaults = append(x.defaults, a)
 		} else if a.name != "?" {
-			x.lost(a.file, a.line, a.text, "write it in each service", "%q is no attribute of defaults", a.name)
+			x.lost(a.file, a.line, a.text, "write it in each service", "%q is no attribute of defaults, and xinetd does not look at it", a.name)
 		}
 	}
+	x.first[s.file] = true
 }
 
 // apply adds an attribute to those in force.
@@ -136,25 +146,54 @@ func (x *xinetd) apply(a *xAttribute, own bool) {
 	v := x.v[a.name]
 	if v == nil {
 		v = &xValue{}
-		x.v[a.name] = v
 	}
-	multiple := slices.Contains(cumulative, a.name)
 	switch {
-	case a.op != "=" && !multiple:
-		x.off(a, "%s takes = alone", a.name)
-	case a.op == "-=":
-		if a.name == "env" {
-			x.off(a, "env takes = and += alone")
+	case !slices.Contains(cumulative, a.name):
+		if a.op != "=" || len(v.at) > 0 && own == v.own {
+			x.lost(a.file, a.line, a.text, "remove the line", "xinetd does not look at it: %s takes one =", a.name)
+			return
 		}
+		v.vals, v.own, v.at = a.vals, own, nil
+	case a.op == "-=" && a.name == "env":
+		x.off(a, "env takes = and += alone")
+	case a.op == "-=" && a.name == "only_from":
+		v.vals = x.without(v.vals, a)
+	case a.op == "-=":
 		v.vals = slices.DeleteFunc(slices.Clone(v.vals), func(s string) bool { return slices.Contains(a.vals, s) })
-	case a.op == "=" && own && v.own:
-		x.off(a, "%s is there twice", a.name)
 	case a.op == "=" && own:
-		v.vals, v.own = slices.Clone(a.vals), true
+		v.vals = slices.Clone(a.vals)
 	default:
 		v.vals = append(slices.Clone(v.vals), a.vals...)
 	}
 	v.at = append(v.at, *a)
+	x.v[a.name] = v
+}
+
+// without is an only_from without what a line takes out of it. What overlaps goes as well:
+// what xinetd makes of it is its secret.
+func (x *xinetd) without(vals []string, a *xAttribute) (out []string) {
+	overlap := func(s, t string) bool {
+		ps, _, _ := xAddress(s)
+		qs, _, _ := xAddress(t)
+		return slices.ContainsFunc(ps, func(p acl.Pattern) bool {
+			return slices.ContainsFunc(qs, func(q acl.Pattern) bool {
+				pp, ok := prefix(p)
+				qq, ok2 := prefix(q)
+				return p == q || ok && ok2 && pp.Overlaps(qq)
+			})
+		})
+	}
+	for _, s := range vals {
+		if slices.Contains(a.vals, s) {
+			continue
+		}
+		if slices.ContainsFunc(a.vals, func(t string) bool { return overlap(s, t) }) {
+			x.lost(a.file, a.line, a.text, "write only_from = with what is left", "%s is left out of only_from as a whole", s)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // off says why the service is not served.
@@ -181,7 +220,7 @@ func (x *xinetd) one(name string) (string, *xAttribute) {
 }
 
 // service writes one service.
-func (x *xinetd) service(sec *xSection) {
+func (x *xinetd) service(sec *xSection, before int) {
 	x.sec, x.v = sec, map[string]*xValue{}
 	x.s = &service{file: sec.file, line: sec.line, text: sec.text, name: sec.name}
 	x.s.lines = append(x.s.lines, fmt.Sprintf("%s:%d: %s", sec.file, sec.line, sec.text))
@@ -190,7 +229,9 @@ func (x *xinetd) service(sec *xSection) {
 			x.s.closed = append(x.s.closed, "defaults cannot be read")
 			continue
 		}
-		x.apply(&x.defaults[i], false)
+		if d := &x.defaults[i]; i < before || !slices.Contains(cumulative, d.name) || d.name == "enabled" || d.name == "disabled" {
+			x.apply(d, false)
+		}
 	}
 	for i := range sec.attrs {
 		a := &sec.attrs[i]
@@ -199,7 +240,7 @@ func (x *xinetd) service(sec *xSection) {
 			continue
 		}
 		if _, known := attributes[a.name]; !known {
-			x.off(a, "xinetd has no attribute %q", a.name)
+			x.lost(a.file, a.line, a.text, "remove the line", "xinetd has no attribute %q, and does not look at it", a.name)
 			continue
 		}
 		x.apply(a, true)
@@ -284,11 +325,18 @@ func (x *xinetd) access() {
 		a.limited = a.limited || name == "only_from"
 		for _, s := range v.vals {
 			ps, what, instead := xAddress(s)
+			if strings.Contains(s, ":") && len(x.s.listen) > 0 && strings.Contains(x.s.listen[0], "4://") {
+				ps = nil // no client has such an address here
+			}
 			*to = append(*to, ps...)
 			if what == "" {
 				continue
 			}
 			at := v.line()
+			if strings.HasSuffix(what, "matches nobody") {
+				x.note(at.file, at.line, at.text, instead, "%q %s", s, what)
+				continue
+			}
 			x.lost(at.file, at.line, at.text, instead, "%q %s", s, what)
 			if name == "no_access" {
 				x.s.closed = append(x.s.closed, fmt.Sprintf("%q of no_access %s", s, what))
@@ -319,11 +367,17 @@ func compact(list []acl.Pattern) (out []acl.Pattern) {
 
 // wrappers are the rules of hosts.allow and hosts.deny for the service.
 func (x *xinetd) wrappers() (*acl.List, []string) {
-	if x.has("NOLIBWRAP") || x.is("INTERNAL") {
+	if x.has("NOLIBWRAP") {
 		return nil, nil
 	}
 	daemon, at := x.one("libwrap")
-	if daemon == "" && len(x.s.command) > 0 {
+	switch {
+	case daemon != "":
+	case x.is("INTERNAL"):
+		daemon = x.sec.name
+	case x.s.argv0 != "":
+		daemon = path.Base(x.s.argv0)
+	case len(x.s.command) > 0:
 		daemon = path.Base(x.s.command[0])
 	}
 	if x.hosts != nil {

@@ -243,6 +243,12 @@ func (x *xinetd) datagram() bool {
 func (x *xinetd) where() {
 	head := &xAttribute{file: x.s.file, line: x.s.line, text: x.s.text}
 	kind, a := x.one("socket_type")
+	if proto, b := x.one("protocol"); a == nil && b != nil {
+		kind, a = map[string]string{"tcp": "stream", "udp": "dgram"}[strings.ToLower(proto)], b
+	}
+	if x.v["wait"] == nil {
+		x.off(head, "it has no wait")
+	}
 	network := map[string]string{"stream": "tcp", "dgram": "udp"}[strings.ToLower(kind)]
 	if network == "" {
 		if a == nil {
@@ -256,7 +262,12 @@ func (x *xinetd) where() {
 		return
 	}
 	number, a := x.one("port")
-	if a == nil {
+	switch {
+	case a != nil:
+	case x.is("UNLISTED"):
+		x.off(head, "it is UNLISTED and has no port")
+		return
+	default:
 		number = x.sec.name
 	}
 	written, n, ok := x.port(number, network)
@@ -272,6 +283,9 @@ func (x *xinetd) where() {
 	if a != nil && !strings.EqualFold(only, "yes") && !strings.EqualFold(only, "no") {
 		x.off(a, "v6only takes yes or no")
 	}
+	if strings.EqualFold(only, "no") {
+		x.note(a.file, a.line, a.text, "remove the line", "xinetd serves IPv6 alone with v6only = no, as with yes")
+	}
 	host, a := x.one("bind")
 	if a == nil {
 		host, a = x.one("interface")
@@ -284,13 +298,13 @@ func (x *xinetd) where() {
 		network += "6"
 	case a != nil:
 		network += "4"
-	case !x.has("IPv6"):
-		network += "4" // without a flag it is IPv4 alone
-	case strings.EqualFold(only, "yes"):
+	case x.has("IPv4") && !x.has("IPv6"):
+		network += "4"
+	case only != "": // to xinetd, no is yes as well
 		network += "6"
 	}
 	if host = hostOf(host); host == "0.0.0.0" || host == "::" {
-		if host == "::" && !strings.EqualFold(only, "yes") {
+		if host == "::" && only == "" {
 			network = network[:3]
 		}
 		host = ""
@@ -317,6 +331,9 @@ func (x *xinetd) program() {
 	args := []string(nil)
 	if v := x.v["server_args"]; v != nil {
 		args = v.vals
+	}
+	if x.has("NAMEINARGS") && len(args) == 0 {
+		x.off(a, "NAMEINARGS needs server_args")
 	}
 	if x.has("NAMEINARGS") && len(args) > 0 {
 		name := args[0]

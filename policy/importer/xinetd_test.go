@@ -43,15 +43,15 @@ func TestXinetdAttributes(t *testing.T) {
 		{"id = other", served, `service "other"`, ""},
 		{"disable = no", served, "", ""}, {"disable = yes", off, "switched off by disable", "note telnet"}, {"disable = maybe", off, "", "disable takes yes or no"},
 		{"flags = DISABLE", off, "", "note telnet"},
-		{"type = UNLISTED", served, "", ""}, {"type = RPC", off, "", "RPC services"}, {"type = TCPMUX", off, "", "tcpmux"}, {"type = TCPMUXPLUS", off, "", "tcpmux"}, {"type = INTERNAL", off, "", "no built-in telnet"}, {"type = ODD", off, "", "no type"},
-		{"flags = IPv4", served, `["tcp4://:telnet"]`, ""}, {"flags = IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6\n\tv6only = yes", served, `["tcp6://:telnet"]`, ""},
+		{"type = UNLISTED\n\tport = 7000", served, "", ""}, {"type = UNLISTED", off, "", "has no port"}, {"type = RPC", off, "", "RPC services"}, {"type = TCPMUX", off, "", "tcpmux"}, {"type = TCPMUXPLUS", off, "", "tcpmux"}, {"type = INTERNAL", off, "", "no built-in telnet"}, {"type = ODD", off, "", "no type"},
+		{"flags = IPv4", served, `["tcp4://:telnet"]`, ""}, {"flags = IPv4 IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6\n\tv6only = yes", served, `["tcp6://:telnet"]`, ""},
 		{"v6only = maybe", off, "", "yes or no"},
 		{"flags = KEEPALIVE", served, `keepalive = "2h"`, "note "}, {"flags = NODELAY", served, "", "lost TCP_NODELAY"}, {"flags = NORETRY REUSE INTERCEPT", served, "", "note INTERCEPT"},
 		{"flags = IDONLY", closed, "", "lost IDONLY"}, {"flags = SENSOR", off, "", "lost SENSOR"}, {"flags = LABELED", served, "", "lost LABELED"}, {"flags = NOLIBWRAP", served, "acl.anyone", ""}, {"flags = ODD", off, "", "no flag"},
 		{"flags = NAMEINARGS\n\tserver_args = in.telnetd -h", served, `["/usr/sbin/in.telnetd", "-h"]`, ""}, {"flags = NAMEINARGS\n\tserver_args = login -h", served, `argv0   = "login"`, ""},
 		{"server_args = -h ${x}", served, `"-h", "$${x}"`, ""},
 		{"protocol = tcp", served, "", ""}, {"protocol = udp", off, "", "protocol"},
-		{"port = 7023", served, `["tcp4://:7023"]`, ""}, {"port = nosuch", off, "", "port = NUMBER"}, {"port = 0", off, "", "port"},
+		{"port = 7023", served, `["tcp://:7023"]`, ""}, {"port = nosuch", off, "", "port = NUMBER"}, {"port = 0", off, "", "port"},
 		{"bind = 192.0.2.1", served, `["tcp4://192.0.2.1:telnet"]`, ""}, {"bind = 2001:db8::1", served, `["tcp6://[2001:db8::1]:telnet"]`, ""}, {"interface = 192.0.2.1", served, `["tcp4://192.0.2.1:telnet"]`, ""}, {"bind = host.example", off, "", "no address"},
 		{"group = games", served, `group   = "games"`, ""}, {"groups = yes", served, "", "lost the groups of the user"}, {"groups = no", served, "", ""},
 		{"libwrap = telnetd", closed, "", "lost what hosts.allow and hosts.deny say of telnetd"},
@@ -68,8 +68,10 @@ func TestXinetdAttributes(t *testing.T) {
 		{"log_type = FILE /x", served, "", "note log_type"}, {"log_on_success = PID HOST USERID", served, "", "lost USERID"}, {"log_on_success = TRAFFIC", served, "", "lost TRAFFIC"}, {"log_on_failure = ATTEMPT", served, "", "note log_on_failure"}, {"log_on_failure = ODD", served, "", "lost \"ODD\""},
 		{"access_times = 08:00-17:00", closed, "", "lost access_times"}, {"deny_time = 60", served, "", "lost deny_time"}, {"redirect = 10.0.0.1 80", off, "", "lost redirect"},
 		{"rpc_version = 1-2", served, "", "lost rpc_version"}, {"rpc_number = 100", served, "", "lost rpc_number"},
-		{"odd = 1", off, "", "no attribute"}, {"socket_type = raw", off, "", "twice"}, {"enabled = telnet", served, "", ""}, {"disabled = telnet", off, "", "note telnet"},
-		{"wait = yes", off, "", "twice"}, {"user = root", off, "", "twice"}, {"server = /x", off, "", "twice"}, {"port += 7", off, "", "takes = alone"}, {"nonsense", off, "", "not attribute = value"},
+		{"flags = NAMEINARGS", off, "", "needs server_args"},
+		{"odd = 1", served, "", "lost xinetd has no attribute"}, {"socket_type = raw", served, "", "lost xinetd does not look at it"}, {"enabled = telnet", served, "", ""}, {"disabled = telnet", off, "", "note telnet"},
+		{"wait = yes", served, "", "lost xinetd does not look at it"}, {"user = root", served, `user    = "nobody"`, "lost xinetd does not look at it"}, {"server = /x", served, "", "lost xinetd does not look at it"}, {"port += 7", served, "", "lost xinetd does not look at it"},
+		{"only_from = 10.0.0.0\n\tonly_from = 192.0.2.1", served, `from = ["192.0.2.1"]`, ""}, {"nonsense", off, "", "not attribute = value"},
 	} {
 		tested[strings.Fields(c.attr)[0]] = true
 		r, p := importX(t, xservice(c.attr))
@@ -151,32 +153,22 @@ func decide(t *testing.T, p *policy.Policy, service, addr, name string) acl.Verd
 	return m.Decide(hostsaccess.Request{Addr: addr, Name: name}.Client()).Verdict
 }
 
-// xinetdAdmits is what xinetd decides: the longest match of both lists, and a tie denies.
+// xinetdAdmits is what xinetd decides.
 func xinetdAdmits(from, no []netip.Prefix, limited bool, a netip.Addr) bool {
-	longest := func(list []netip.Prefix) int {
-		best := -1
-		for _, p := range list {
-			if p.Contains(a) {
-				best = max(best, p.Bits())
-			}
-		}
-		return best
+	in := func(list []netip.Prefix) bool {
+		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
-	f, n := longest(from), longest(no)
-	if limited {
-		return f > n
-	}
-	return n < 0
+	return !in(no) && (!limited || in(from))
 }
 
-// TestXinetdDecidesAsTheLists: over random lists the acl that came out, as compiled, is
-// xinetd's longest match; with hosts.allow and hosts.deny behind it, it admits those whom
+// TestXinetdDecidesAsTheLists: over random lists the acl that came out, as compiled, decides
+// as xinetd does; with hosts.allow and hosts.deny behind it, it admits those whom
 // both admit.
 func TestXinetdDecidesAsTheLists(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	random := func() (netip.Prefix, string) {
 		if r.IntN(4) == 0 {
-			pre := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(r.IntN(3)), 0, 0, byte(r.IntN(2))}), []int{32, 40, 64, 128}[r.IntN(4)]).Masked()
+			pre := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(r.IntN(3)), 0, 0, byte(r.IntN(2))}), []int{32, 40, 64, 96}[r.IntN(4)]).Masked()
 			return pre, pre.String()
 		}
 		pre := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(r.IntN(3)), byte(r.IntN(3)), byte(r.IntN(3))}), []int{0, 8, 16, 23, 24, 31, 32}[r.IntN(7)]).Masked()
@@ -234,8 +226,8 @@ func TestXinetdDecidesAsTheLists(t *testing.T) {
 func TestXinetdAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"10.0.0.0": "[10.0.0.0/8]", "128.138.12.0": "[128.138.12.0/24]", "0.0.0.0": "[0.0.0.0/0]", "10.1.2.3": "[10.1.2.3]", "128.138.{12,204}": "[128.138.12.0/24 128.138.204.0/24]",
-		"10.1.2.{3,4}": "[10.1.2.3 10.1.2.4]", "10.1.2.3/24": "[10.1.2.0/24]", "::": "[::/0]", "2001:db8::1": "[2001:db8::1]", "2001:db8::/32": "[2001:db8::/32]", ".Example.org": "[.example.org]", "host.example.org": "[host.example.org]", "localhost": "[127.0.0.1 ::1]",
-		"10.1": "[]", "loopback": "[]", "any": "[]", "10.{1,x}": "[]", "{1}": "[]", "1.2.3.4.{5}": "[]", "10.0.0.0/33": "[]", "::ffff:10.0.0.1": "[]", "fe80::1%lo": "[]", "10.1.2.{256}": "[]",
+		"10.1.2.{3,4}": "[10.1.2.3 10.1.2.4]", "10.1.2.3/24": "[10.1.2.0/24]", "::": "[]", "::/0": "[::/0 0.0.0.0/0]", "::/80": "[::/80 0.0.0.0/0]", "2001:db8::1": "[2001:db8::1]", "2001:db8::/32": "[2001:db8::/32]", "2001:db8::1/128": "[]", ".Example.org": "[.example.org]", "host.example.org": "[host.example.org]", "localhost": "[127.0.0.1 ::1]",
+		"10.1": "[]", "loopback": "[]", "any": "[]", "10.{1,x}": "[]", "{1}": "[]", "1.2.3.4.{5}": "[]", "10.0.0.0/33": "[]", "::ffff:10.0.0.1": "[]", "fe80::1%lo": "[]", "10.1.2.{256}": "[]", "10.1.{0,1}": "[]",
 	} {
 		got, what, _ := xAddress(in)
 		if fmt.Sprint(got) != want || (what == "") != (len(got) > 0) {
