@@ -93,8 +93,8 @@ func (a *app) root(confined func(confine.Grant) error) *cobra.Command {
 each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
-document (*.json). check, fmt, compile, explain with a path and profiles read
-only what they are given and work as any user; status, kill, reload and explain ask a
+document (*.json). check, fmt, compile, import, explain with a path and profiles
+read only what they are given and work as any user; status, kill, reload and explain ask a
 running casemated. Before it parses anything, casemate takes from itself what its
 verb does not need (Landlock): other files, any tcp connection; casemate version
 says what this kernel enforces. trace and learn, which root runs, follow and start
@@ -108,6 +108,7 @@ standard error. Rules count from 1 in both.
 Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		Example: `  casemate check /etc/casemate
   casemate explain finger 192.0.2.66 /etc/casemate
+  casemate import host >site.cm.hcl
   casemate status`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
