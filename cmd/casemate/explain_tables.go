@@ -21,6 +21,7 @@ import (
 type hostTables struct {
 	allow, deny *hostsaccess.Table
 	files       map[string]string
+	absent      []string // that are not there
 	err         error
 }
 
@@ -38,7 +39,8 @@ func readHostTables(allow, deny string, named bool) *hostTables {
 		text, err := readTable(at.name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			continue // libwrap takes it for an empty one
+			t.absent = append(t.absent, at.name)
+			continue
 		case errors.Is(err, fs.ErrPermission):
 			*at.to = &hostsaccess.Table{Name: at.name, Unreadable: true}
 			continue
@@ -92,6 +94,7 @@ func (a *app) batchTables(t *hostTables, compat bool) error {
 	if t.err != nil {
 		return t.err
 	}
+	a.absent(t)
 	rules := hostsaccess.Translate(t.allow, t.deny)
 	if compat {
 		for _, f := range rules.Faults {
@@ -111,6 +114,13 @@ func (a *app) batchTables(t *hostTables, compat bool) error {
 		return errors.Join(err, fmt.Errorf("the tables are refused, so everybody is denied: repair the %d lines above, or decide as libwrap does with --compat", len(rules.Faults)))
 	}
 	return a.batch(translated(rules))
+}
+
+// absent tells of tables that are not there, for a path may be mistyped.
+func (a *app) absent(t *hostTables) {
+	for _, name := range t.absent {
+		fmt.Fprintf(a.err, "warning: %s is not there: to tcp wrappers it is an empty table\n", name)
+	}
 }
 
 // request is a case in libwrap's terms.

@@ -98,6 +98,7 @@ Give a service the acl of its daemon: acl = acl.in-telnetd.`,
 			if tables.err != nil {
 				return tables.err
 			}
+			a.absent(tables)
 			r, err := importer.HostsAccess(tables.allow, tables.deny)
 			return a.imported(r, err, *strict)
 		},

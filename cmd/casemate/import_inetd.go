@@ -40,7 +40,7 @@ entries: an import is for who wants to leave the table behind.`,
 			if dialect != "" && !slices.Contains(inetd.Dialects, inetd.Dialect(dialect)) {
 				return fmt.Errorf("dialect %q is not known: write one of %v", dialect, inetd.Dialects)
 			}
-			facts, err := hosts.facts()
+			facts, err := hosts.facts(a)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,7 +29,11 @@ func (h *hostsFlags) add(cmd *cobra.Command) {
 
 // read reads them before the confinement.
 func (h *hostsFlags) read() {
-	if h.allow+h.deny != "" {
+	if (h.allow == "") != (h.deny == "") {
+		h.err = errors.New("--hosts-allow and --hosts-deny go together: what one does not decide, the other does")
+		return
+	}
+	if h.allow != "" {
 		h.tables = readHostTables(h.allow, h.deny, false)
 		h.err = h.tables.err
 	}
@@ -41,9 +46,10 @@ func (h *hostsFlags) read() {
 }
 
 // facts are what was read.
-func (h *hostsFlags) facts() (importer.Facts, error) {
+func (h *hostsFlags) facts(a *app) (importer.Facts, error) {
 	f := importer.Facts{Services: h.ports}
 	if h.tables != nil {
+		a.absent(h.tables)
 		f.Hosts = &importer.Hosts{Allow: h.tables.allow, Deny: h.tables.deny}
 	}
 	return f, h.err
@@ -86,7 +92,7 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 		Example: `  casemate import xinetd /etc/xinetd.conf --hosts-allow /etc/hosts.allow --hosts-deny /etc/hosts.deny`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			facts, err := hosts.facts()
+			facts, err := hosts.facts(a)
 			if err != nil {
 				return err
 			}
