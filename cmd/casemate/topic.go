@@ -46,7 +46,7 @@ disagree). A service without acl admits nobody. Shipped: acl.anyone, acl.localho
 
 `, `
 What is not written is not limited. Shipped: limit.default, which a service has that
-names none, and limit.wait. A built-in counts its clients itself: after a reload that
+names none, limit.wait, and limit.classic for entries of inetd.conf. A built-in counts its clients itself: after a reload that
 changes its rules or limits a new worker counts from nothing, and those whom the old
 one still serves to their end come on top.
 

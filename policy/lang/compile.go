@@ -33,6 +33,7 @@ type compiler struct {
 	inetd   *hclsyntax.Block                       // inetd { ... }
 	tables  []inetd.Source                         // every inetd.conf
 	isTable map[string]bool                        // by the name of the source
+	broken  bool                                   // a line of a table cannot be read
 
 	hosts      hosts
 	guarded    []*inetdEntry   // by tcpd, and by nothing here

@@ -102,6 +102,7 @@ func (c *compiler) readTables() {
 	}
 	c.readHosts()
 	t := inetd.Parse(c.tables, inetd.Dialect(c.entryRules.dialect))
+	c.broken = t.Failed()
 	for _, f := range t.Findings {
 		switch f.Level {
 		case inetd.Error:
@@ -144,6 +145,7 @@ func (b *block) extended() *inetdEntry {
 	switch {
 	case len(c.tables) == 0:
 		c.report(codeReference, v.rng, "name it beside this file, as casemate check POLICY /etc/inetd.conf", "no inetd.conf is among the sources, so nothing is %q", clip(v.s))
+	case len(found) == 0 && c.broken: // it may be the line that cannot be read
 	case len(found) == 0:
 		c.report(codeReference, v.rng, c.meantEntry(v.s), "no entry is %q", clip(v.s))
 	case len(found) > 1:

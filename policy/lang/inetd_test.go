@@ -246,6 +246,7 @@ func TestEntryDiagnostics(t *testing.T) {
 		{"wrong family", anyEntry, "[2001:db8::1]:79 stream tcp4" + tail, codeValue, "/etc/inetd.conf:1", "2001:db8::1 cannot be listened on by tcp4", ""},
 		{"unclean path", anyEntry, "79 stream tcp nowait nobody /bin/../cat cat\n", codeMeaning, "/etc/inetd.conf:1", "not an absolute, clean path", ""},
 		{"syntax", anyEntry, cat + "finger strem tcp" + tail, codeEntry, "/etc/inetd.conf:2", `no type of socket "strem"`, "did you mean stream?"},
+		{"extends what cannot be read", block(`"finger/tcp"`), "finger strem tcp" + tail, codeEntry, "/etc/inetd.conf:1", `no type of socket "strem"`, ""},
 		{"two blocks", anyEntry + anyEntry, cat, codeDuplicate, "p.cm.hcl:3", "the inetd block is there twice", ""},
 		{"dialect", "inetd {\n  acl = acl.anyone\n  dialect = \"opendsb\"\n}\n", cat, codeValue, "p.cm.hcl:4", `"opendsb" is not known`, "did you mean openbsd?"},
 		{"unextended", "inetd {\n  acl = acl.anyone\n  unextended = \"deny\"\n}\n", cat, codeValue, "p.cm.hcl:4", `"deny" is not known`, "refuse"},
