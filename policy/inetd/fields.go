@@ -60,6 +60,11 @@ func (p *parser) finish(e *Entry, w *raw, before int) {
 		return
 	}
 	p.directive("skipped", e.At) // the findings say why
+	for i := before; !p.scouting && i < len(p.table.Findings); i++ {
+		if f := &p.table.Findings[i]; f.Level == Unserved {
+			f.Key = e.Key()
+		}
+	}
 }
 
 // wait reads wait or nowait with the limits behind it.

@@ -161,6 +161,8 @@ type Finding struct {
 	At      Range
 	Summary string
 	Next    string
+	// Key is that of the entry that is Unserved, "" in all others.
+	Key string
 }
 
 // Directive is a line that is no entry: an address for the entries below, an include, or

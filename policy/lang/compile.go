@@ -9,7 +9,6 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/explain"
-	"casemate/policy/inetd"
 	"casemate/policy/netdb"
 
 	"github.com/hashicorp/hcl/v2"
@@ -27,21 +26,14 @@ type compiler struct {
 	locals map[string]*local
 	chain  []string // locals being evaluated, outermost first
 
-	blocks  map[string]map[string]*hclsyntax.Block // kind, name
-	order   map[string][]string                    // kind, names as written
-	heads   []*hclsyntax.Block                     // the policy blocks, at most one a file
-	inetd   *hclsyntax.Block                       // inetd { ... }
-	tables  []inetd.Source                         // every inetd.conf
-	isTable map[string]bool                        // by the name of the source
-	broken  bool                                   // a line of a table cannot be read
+	blocks map[string]map[string]*hclsyntax.Block // kind, name
+	order  map[string][]string                    // kind, names as written
+	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
 
-	hosts      hosts
-	guarded    []*inetdEntry   // by tcpd, and by nothing here
-	netdb      *netdb.Services // of a services file among the sources
-	named      []named
-	entryRules entries                  // what inetd { ... } says
-	entries    []*inetdEntry            // of all tables
-	byKey      map[string][]*inetdEntry // by what extends may say
+	tables
+	hosts hosts
+	netdb *netdb.Services // of a services file among the sources
+	named []named         // names of ports that the policy uses
 
 	acls     map[string]acl.List
 	limits   map[string]limit.Spec

@@ -11,6 +11,7 @@ import (
 	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 const kindInetd = "inetd"
@@ -78,6 +79,20 @@ func (c *compiler) tellTables(files []policy.SourceFile) {
 	c.isTable = inetd.Tables(others, policy.IsTable)
 }
 
+// tables is every inetd.conf among the sources, and what becomes of them.
+type tables struct {
+	inetd      *hclsyntax.Block // inetd { ... }
+	entryRules entries          // what it says
+	tableFiles []inetd.Source
+	isTable    map[string]bool // by the name of the source
+	broken     bool            // a line cannot be read
+
+	entries  []*inetdEntry            // of all files
+	byKey    map[string][]*inetdEntry // by what extends may say
+	unserved map[string]inetd.Finding // by the keys of their entries
+	guarded  []*inetdEntry            // by tcpd, and by nothing here
+}
+
 // otherSource takes a source that is not of the policy language, by its name.
 func (c *compiler) otherSource(f policy.SourceFile) bool {
 	if !c.isTable[f.Name] {
@@ -86,7 +101,7 @@ func (c *compiler) otherSource(f policy.SourceFile) bool {
 	if len(f.Data) > policy.MaxSourceFile {
 		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", policy.MaxSourceFile)
 	}
-	c.tables = append(c.tables, inetd.Source(f))
+	c.tableFiles = append(c.tableFiles, inetd.Source(f))
 	return true
 }
 
@@ -101,13 +116,15 @@ func (c *compiler) readTables() {
 		}
 	}
 	c.readHosts()
-	t := inetd.Parse(c.tables, inetd.Dialect(c.entryRules.dialect))
+	t := inetd.Parse(c.tableFiles, inetd.Dialect(c.entryRules.dialect))
 	c.broken = t.Failed()
+	c.unserved = map[string]inetd.Finding{}
 	for _, f := range t.Findings {
 		switch f.Level {
 		case inetd.Error:
 			c.report(codeEntry, hclRange(f.At), f.Next, "%s", f.Summary)
 		case inetd.Unserved:
+			c.unserved[f.Key] = f
 			c.warn(codeUnserved, hclRange(f.At), f.Next, "%s", f.Summary)
 		case inetd.Loss:
 			c.warn(codeLoss, hclRange(f.At), f.Next, "%s", f.Summary)
@@ -143,9 +160,11 @@ func (b *block) extended() *inetdEntry {
 	}
 	c, found := b.c, b.c.byKey[v.s]
 	switch {
-	case len(c.tables) == 0:
+	case len(c.tableFiles) == 0:
 		c.report(codeReference, v.rng, "name it beside this file, as casemate check POLICY /etc/inetd.conf", "no inetd.conf is among the sources, so nothing is %q", clip(v.s))
 	case len(found) == 0 && c.broken: // it may be the line that cannot be read
+	case len(found) == 0 && c.unserved[v.s].Key != "":
+		c.report(codeReference, v.rng, c.unserved[v.s].Next, "the entry at %s cannot be extended: %s", place(hclRange(c.unserved[v.s].At)), c.unserved[v.s].Summary)
 	case len(found) == 0:
 		c.report(codeReference, v.rng, c.meantEntry(v.s), "no entry is %q", clip(v.s))
 	case len(found) > 1:

@@ -272,6 +272,9 @@ func TestEntryDiagnostics(t *testing.T) {
 			}
 		})
 	}
+	if doc, ds := withTable(block(`"rstatd/rpc/udp"`), cat+"rstatd/1-3 dgram rpc/udp wait nobody /d d\n"); doc != nil || len(ds) != 2 || !strings.Contains(ds[1].Summary, "the entry at /etc/inetd.conf:2:1 cannot be extended: rstatd/rpc/udp is not served") {
+		t.Error(show(ds))
+	}
 	if _, ds := Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + block(`"7001/tcp"`))}}); len(ds) != 1 || !strings.Contains(ds[0].Summary, "no inetd.conf is among the sources") {
 		t.Error(show(ds))
 	}
