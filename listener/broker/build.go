@@ -142,7 +142,7 @@ func (c *candidate) unchanged(doc *policy.Document, i int) (p planned, ok bool) 
 		return p, false
 	}
 	p = planned{limit: *doc.Policy.Limit(s.Limit), sockets: k.svc.sockets, key: k.run.key, stamp: k.stamp}
-	p.job.Who = k.who
+	p.job.UID, p.job.Dynamic = k.uid, k.dynamic
 	p.svc = c.newService(s, k.svc.rules, p.limit.Session)
 	return p, true
 }
@@ -172,7 +172,7 @@ func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err e
 	if p.sockets, err = sockets(a, s); err != nil {
 		return err
 	}
-	if p.job, err = newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
+	if p.job, err = c.b.newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
 		return err
 	}
 	p.files, p.stamp = c.b.stamp(c.stamps, doc.Policy, s)
@@ -318,7 +318,7 @@ func (c *candidate) excuse(p *planned, err error) error {
 		p.svc.run = newRunner(c.b, p.svc.name, noCell{err})
 	case old != nil && reflect.DeepEqual(old.spec, p.svc.spec) &&
 		reflect.DeepEqual(old.gen.doc.Policy.Profile(old.spec.Profile), c.gen.doc.Policy.Profile(p.svc.spec.Profile)):
-		p.svc.run, p.job.Who = old.run, identity{UID: old.uid, Dynamic: old.dynamic}
+		p.svc.run, p.job.UID, p.job.Dynamic = old.run, old.uid, old.dynamic
 		c.warned = append(c.warned, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM602", Summary: err.Error(),
 			Detail: "it could not be prepared before, and its block is the same: the others are in force"})
 	default:

@@ -187,7 +187,7 @@ func (b *Broker) installTally(p *planned) {
 	}
 	p.svc.tally = t
 	p.svc.run.linger = p.svc.spec.Linger
-	p.svc.dynamic, p.svc.uid = p.job.Who.Dynamic, p.job.Who.UID
+	p.svc.dynamic, p.svc.uid = p.job.Dynamic, p.job.UID
 }
 
 // installSockets gives a service its sockets: kept, new, or yet to be opened.

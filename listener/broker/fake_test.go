@@ -206,13 +206,13 @@ func newRig(t *testing.T) *rig {
 	g.cells = func(j job) (cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		c, closed := g.fakes[j.Service.Name], true
+		c, closed := g.fakes[j.Service], true
 		if c != nil {
 			c.set(func() { closed = c.closed })
 		}
 		if closed {
-			c = &fakeCell{argv: j.Service.Command}
-			g.fakes[j.Service.Name] = c
+			c = &fakeCell{argv: argvOf(j)}
+			g.fakes[j.Service] = c
 		}
 		return c, nil
 	}
@@ -347,4 +347,12 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 		return nil, err
 	}
 	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+}
+
+// argvOf is the command of a job; a built-in's worker has none here.
+func argvOf(j job) []string {
+	if j.Argv[0] == "casemate-worker" {
+		return nil
+	}
+	return append([]string{j.Path}, j.Argv[1:]...)
 }

@@ -48,35 +48,23 @@ func (g *generation) service(name string) *service {
 
 // job is everything a service's sandbox is made from.
 type job struct {
-	Service *policy.Service
+	sandbox.Command
 	Profile sandbox.Profile
-	Who     identity
-	Sockets int
-	Inline  []sandbox.InlineFile
-	Leave   bool
-	// Sessions and UserTasks are sandbox.Command's.
-	Sessions, UserTasks int64
-	// Likewise, and what is left of the listeners for key.
-	Log, UnixDatagrams bool
 	// writable is what the services of this generation may write.
 	writable []hostpath.ID
 	trees    *sandbox.Trees
 }
 
 // logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
-func (j job) logs() bool { return j.Service.Stdio != sandbox.StdioAll }
+func (j job) logs() bool { return j.Stdio != sandbox.StdioAll }
 
 // key names what the sandbox is made from, the service's name among it: a job of the next
 // generation that has the same may keep the sandbox there is. The program and the paths of the profile count as they lie on the disk,
 // which is stamp.
 func (j job) key(stamp string) (string, error) {
-	s := *j.Service
-	// What the broker itself decides with needs no other sandbox.
-	s.Listen, s.ACL, s.Limit, s.Banner, s.Retry, s.Socket, s.Linger, s.Log = nil, "", "", "", false, policy.Socket{}, 0, ""
-	j.Service = &s
 	text, err := json.Marshal(j)
 	if err != nil {
-		return "", fmt.Errorf("services.%s: %w", s.Name, err)
+		return "", fmt.Errorf("services.%s: %w", j.Service, err)
 	}
 	h := sha256.Sum256(append(text, stamp...))
 	return string(h[:]), nil
@@ -162,17 +150,21 @@ func (b *Broker) program(s *policy.Service) string {
 }
 
 // newJob resolves one service of doc.
-func newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int, origins []string) (job, error) {
-	who, err := resolve(a, s)
-	if err != nil {
+func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int, origins []string) (job, error) {
+	j := job{Profile: *doc.Policy.Profile(s.Profile)}
+	j.Command = sandbox.Command{
+		Service: s.Name, Path: b.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s.Env, s.EnvStyle),
+		Umask: s.Umask, Stdio: s.Stdio, Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
+		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != ""),
+	}
+	if err := resolve(a, s, &j.Command); err != nil {
 		return job{}, err
 	}
-	j := job{Service: s, Profile: *doc.Policy.Profile(s.Profile), Who: who, Sockets: 1, Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != "")}
-	j.Sessions, j.Log, j.UnixDatagrams = doc.Policy.Sessions(s), s.Syslog(&j.Profile), s.UnixDatagrams()
-	if !who.Dynamic {
-		j.UserTasks = tasks[who.UID]
+	if !j.Dynamic {
+		j.UserTasks = tasks[j.UID]
 	}
 	if s.Builtin == "" {
+		j.Argv = append([]string{cmp.Or(s.Argv0, path.Base(j.Path))}, s.Command[1:]...)
 		return j, nil
 	}
 	j.Sockets = sockets
@@ -220,24 +212,13 @@ func (g *generation) placed(s *service, err error) error {
 
 // prepare makes a job's sandbox. It blocks and never runs on the loop.
 func (b *Broker) prepare(j job) (cell, error) {
-	s := j.Service
-	c := sandbox.Command{
-		Service: s.Name, Dir: s.Dir, Env: fixedEnv(s.Env, s.EnvStyle),
-		UID: j.Who.UID, GID: j.Who.GID, Groups: j.Who.Groups, Dynamic: j.Who.Dynamic,
-		Umask: s.Umask, Stdio: s.Stdio, Sockets: j.Sockets, Listens: s.Wait, UnixDatagrams: j.UnixDatagrams, Log: j.Log, Inline: j.Inline, Leave: j.Leave,
-		Sessions: j.Sessions, UserTasks: j.UserTasks,
-	}
-	c.Path, c.Argv = b.program(s), []string{"casemate-worker", "builtin"}
-	if s.Builtin == "" {
-		c.Argv = append([]string{cmp.Or(s.Argv0, path.Base(c.Path))}, s.Command[1:]...)
-	}
-	plan, err := sandbox.NewPlan(j.Profile.Present(), c)
+	plan, err := sandbox.NewPlan(j.Profile.Present(), j.Command)
 	if err != nil {
-		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
+		return nil, fmt.Errorf("services.%s: profile %q: %w", j.Service, j.Profile.Name, err)
 	}
 	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.logs(), Writable: j.writable, Trees: j.trees})
 	if err != nil {
-		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
+		return nil, fmt.Errorf("services.%s: %w", j.Service, err)
 	}
 	return prepared{box}, nil
 }

@@ -23,7 +23,9 @@ type kept struct {
 	svc   *service
 	run   *runner
 	stamp string
-	who   identity // as far as the broker itself needs it
+	// who it runs as
+	uid     uint32
+	dynamic bool
 }
 
 // snapshot reads inForce from the loop, for a candidate of doc.
@@ -38,7 +40,7 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 				if s.fault != nil {
 					now.faulty[s.name] = s
 				} else if b.gen.doc == doc {
-					now.same[i] = kept{s, s.run, s.run.stamp, identity{UID: s.uid, Dynamic: s.dynamic}}
+					now.same[i] = kept{s, s.run, s.run.stamp, s.uid, s.dynamic}
 				}
 			}
 		}

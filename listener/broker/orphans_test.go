@@ -37,7 +37,7 @@ func TestSweepBesideANewZygote(t *testing.T) {
 	slow := slowCell{&fakeCell{argv: []string{"/bin/cat"}}, make(chan int), make(chan bool)}
 	cells := g.cells
 	g.cells = func(j job) (cell, error) {
-		if j.Service.Name == "slow" {
+		if j.Service == "slow" {
 			return slow, nil
 		}
 		return cells(j)

@@ -36,16 +36,16 @@ func TestOneProofForMany(t *testing.T) {
 	cells := make(map[string]*fakeCell)
 	fails := "" // the service whose zygotes fail
 	g.cells = func(j job) (cell, error) {
-		c := &fakeCell{argv: j.Service.Command}
+		c := &fakeCell{argv: argvOf(j)}
 		proof := "many"
-		if j.Service.Name == "s007" || j.Service.Name == "s070" {
-			proof = j.Service.Name
+		if j.Service == "s007" || j.Service == "s070" {
+			proof = j.Service
 		}
-		if j.Service.Name == fails {
+		if j.Service == fails {
 			c.refuse = errors.New("no way in")
 		}
 		mu.Lock()
-		cells[j.Service.Name] = c
+		cells[j.Service] = c
 		mu.Unlock()
 		return provenCell{c, proof}, nil
 	}

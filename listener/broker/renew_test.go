@@ -28,7 +28,7 @@ func (g *rig) failing(name string, first error) (fault *atomic.Pointer[error], t
 	fault.Store(&first)
 	cells := g.cells
 	g.cells = func(j job) (cell, error) {
-		if j.Service.Name == name {
+		if j.Service == name {
 			tries.Add(1)
 			if err := *fault.Load(); err != nil {
 				return nil, err
@@ -294,8 +294,7 @@ func TestChangedProgramAtZygoteStart(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		s := *j.Service
-		s.Name, s.Command, j.Service = string(text), []string{"/bin/echo", string(text)}, &s
+		j.Service, j.Path, j.Argv = string(text), "/bin/echo", []string{"echo", string(text)}
 		return cells(j)
 	}
 	g.load(svc("p", "tcp", port, program))
@@ -317,7 +316,7 @@ func TestUnchangedReload(t *testing.T) {
 	cells := g.cells
 	g.cells = func(j job) (cell, error) { // one after another: the second has no sandbox to make beside
 		g.mu.Lock()
-		made[j.Service.Name]++
+		made[j.Service]++
 		g.mu.Unlock()
 		return cells(j)
 	}
@@ -369,7 +368,7 @@ func TestOthersMayWrite(t *testing.T) {
 	made, knows := 0, false
 	cells := g.cells
 	g.cells = func(j job) (cell, error) {
-		if j.Service.Name == "reads" {
+		if j.Service == "reads" {
 			g.mu.Lock()
 			delete(g.fakes, "reads") // each sandbox gets a fake of its own
 			made, knows = made+1, slices.Contains(j.writable, hostpath.ID{Dev: st.Dev, Ino: st.Ino})

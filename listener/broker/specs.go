@@ -7,6 +7,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/policy"
+	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,34 +73,27 @@ func absent(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
 }
 
-// identity is who a service runs as.
-type identity struct {
-	UID, GID uint32
-	Groups   []uint32
-	Dynamic  bool
-}
-
 // resolve finds the ids of a service. Errors name the attribute.
-func resolve(a *host.Accounts, s *policy.Service) (id identity, err error) {
+func resolve(a *host.Accounts, s *policy.Service, id *sandbox.Command) (err error) {
 	if s.User == policy.Dynamic {
 		id.Dynamic = true
 		if s.Group != "" {
-			return id, fmt.Errorf("services.%s.group: a leased uid has its own group", s.Name)
+			return fmt.Errorf("services.%s.group: a leased uid has its own group", s.Name)
 		}
 	} else if id.UID, id.GID, err = a.User(string(s.User)); err != nil {
-		return id, fmt.Errorf("services.%s.user: %w", s.Name, err)
+		return fmt.Errorf("services.%s.user: %w", s.Name, err)
 	}
 	if s.Group != "" {
 		if id.GID, err = a.Group(string(s.Group)); err != nil {
-			return id, fmt.Errorf("services.%s.group: %w", s.Name, err)
+			return fmt.Errorf("services.%s.group: %w", s.Name, err)
 		}
 	}
 	for i, g := range s.Groups {
 		gid, err := a.Group(g)
 		if err != nil {
-			return id, fmt.Errorf("services.%s.groups.%d: %w", s.Name, i, err)
+			return fmt.Errorf("services.%s.groups.%d: %w", s.Name, i, err)
 		}
 		id.Groups = append(id.Groups, gid)
 	}
-	return id, nil
+	return nil
 }

@@ -108,14 +108,14 @@ func TestAccounts(t *testing.T) {
 		"root:x:0:\nnogroup:x:65533:a,b\nbad:x:4294967295:\n")
 	for _, tt := range []struct {
 		s    policy.Service
-		want identity
+		want sandbox.Command
 		err  string
 	}{
-		{s: policy.Service{User: "nobody"}, want: identity{UID: 65534, GID: 65533}},
-		{s: policy.Service{User: "65534"}, want: identity{UID: 65534, GID: 65533}},
-		{s: policy.Service{User: "1234"}, want: identity{UID: 1234, GID: 1234}},
-		{s: policy.Service{User: "last", Group: "nogroup", Groups: []string{"root", "12"}}, want: identity{UID: 7, GID: 65533, Groups: []uint32{0, 12}}},
-		{s: policy.Service{User: "dynamic"}, want: identity{Dynamic: true}},
+		{s: policy.Service{User: "nobody"}, want: sandbox.Command{UID: 65534, GID: 65533}},
+		{s: policy.Service{User: "65534"}, want: sandbox.Command{UID: 65534, GID: 65533}},
+		{s: policy.Service{User: "1234"}, want: sandbox.Command{UID: 1234, GID: 1234}},
+		{s: policy.Service{User: "last", Group: "nogroup", Groups: []string{"root", "12"}}, want: sandbox.Command{UID: 7, GID: 65533, Groups: []uint32{0, 12}}},
+		{s: policy.Service{User: "dynamic"}, want: sandbox.Command{Dynamic: true}},
 		{s: policy.Service{User: "dynamic", Group: "root"}, err: "leased uid"},
 		{s: policy.Service{User: "bad"}, err: "services.s.user"},
 		{s: policy.Service{User: "nobody", Group: "bad"}, err: "services.s.group"},
@@ -123,7 +123,8 @@ func TestAccounts(t *testing.T) {
 		{s: policy.Service{User: "4294967295"}, err: "not in /etc/passwd"},
 	} {
 		tt.s.Name = "s"
-		got, err := resolve(a, &tt.s)
+		var got sandbox.Command
+		err := resolve(a, &tt.s, &got)
 		if tt.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%+v: error %v, want %q", tt.s, err, tt.err)
@@ -305,7 +306,7 @@ func TestKeyKnowsTheListeners(t *testing.T) {
 	for _, listen := range []address.Listen{{Network: "tcp", Port: 7}, {Network: "tcp", Port: 9}, {Network: "udp", Port: 7}, {Network: "unixgram", Path: "/run/x"}} {
 		s := policy.Service{Name: "s", Command: []string{"/bin/true"}, User: policy.Dynamic, Profile: "p", Limit: "l", Listen: []address.Listen{listen}}
 		doc := &policy.Document{Policy: &policy.Policy{Limits: []limit.Spec{{Name: "l"}}, Profiles: []sandbox.Profile{{Name: "p", Files: sandbox.Files{Log: true}}}}}
-		j, err := newJob(doc, &s, nil, nil, 1, nil)
+		j, err := new(Broker).newJob(doc, &s, nil, nil, 1, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
