@@ -15,10 +15,7 @@ import (
 
 var le = binary.LittleEndian
 
-// Error is a message that the other end would not send.
-type Error struct {
-	What  string // the kind of message
-	Bytes int
+// malformed is the error of a message that the other end would not send.
+func malformed(kind string, m []byte) error {
+	return fmt.Errorf("malformed %s of %d bytes", kind, len(m))
 }
-
-func (e *Error) Error() string { return fmt.Sprintf("malformed %s of %d bytes", e.What, e.Bytes) }

@@ -54,7 +54,7 @@ func DecodeOrder(m []byte, fds int) (Order, error) {
 			return o, nil
 		}
 	}
-	return Order{}, &Error{"order", len(m)}
+	return Order{}, malformed("order", m)
 }
 
 // Report is a message of the log worker.
@@ -111,5 +111,5 @@ func DecodeReport(m []byte) (Report, error) {
 			return r, nil
 		}
 	}
-	return Report{}, &Error{"report", len(m)}
+	return Report{}, malformed("report", m)
 }

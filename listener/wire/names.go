@@ -27,11 +27,11 @@ func (q Question) Encode() []byte {
 // DecodeQuestion takes the message apart.
 func DecodeQuestion(m []byte) (Question, error) {
 	if len(m) != 8+4 && len(m) != 8+16 {
-		return Question{}, &Error{"question", len(m)}
+		return Question{}, malformed("question", m)
 	}
 	addr, _ := netip.AddrFromSlice(m[8:])
 	if addr.Is4In6() {
-		return Question{}, &Error{"question", len(m)}
+		return Question{}, malformed("question", m)
 	}
 	return Question{le.Uint64(m), addr}, nil
 }
@@ -61,11 +61,11 @@ func (a Answer) Encode() []byte {
 // DecodeAnswer takes the message apart.
 func DecodeAnswer(m []byte) (Answer, error) {
 	if len(m) < 10 || len(m) != 10+int(m[9]) || int(m[8]) >= len(states) {
-		return Answer{}, &Error{"answer", len(m)}
+		return Answer{}, malformed("answer", m)
 	}
 	a := Answer{le.Uint64(m), acl.Name{State: states[m[8]], Host: string(m[10:])}}
 	if known := a.Name.State == acl.Known; known != (a.Name.Host != "") || known && !acl.HostText(a.Name.Host) {
-		return Answer{}, &Error{"answer", len(m)}
+		return Answer{}, malformed("answer", m)
 	}
 	return a, nil
 }
