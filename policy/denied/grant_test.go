@@ -1,0 +1,130 @@
+package denied
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"casemate/policy"
+	"casemate/policy/calls"
+	"casemate/policy/lang"
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/spoken"
+)
+
+// tries are calls with arguments that filters tell apart; every other call is tried with zeros.
+func tries() []spoken.Call {
+	var out []spoken.Call
+	add := func(name string, args ...uint64) {
+		nr, _ := seccomp.Number(name)
+		c := spoken.Call{Nr: nr}
+		copy(c.Args[:], args)
+		out = append(out, c)
+	}
+	for _, name := range seccomp.Names() {
+		add(name)
+		nr, _ := seccomp.Number(name)
+		out = append(out, spoken.Call{Nr: nr, Blind: true})
+	}
+	for family := uint64(0); family < 46; family += 1 + family/11*3 {
+		for kind := uint64(1); kind < 6; kind++ {
+			add("socket", family, kind|0x80000, 0)
+			add("socket", 1<<40|family, kind, 6)
+			add("socketpair", family, kind, 0)
+		}
+	}
+	for _, v := range []uint64{1, 2, 9, 15, 22, 36, 38, 53, 1 << 33, 0x5401, 0x5412, 0x5421, 0x8912, 0x541b, 1033, 1030} {
+		add("ioctl", 0, v)
+		add("prctl", v, 1)
+		add("fcntl", 0, v)
+		add("arch_prctl", v)
+		add("personality", v)
+		add("prlimit64", 0, v)
+		add("setsockopt", 0, v, 2)
+		add("clone", 17|v<<20)
+		add("mmap", 0, 4096, 7, v)
+		add("sendto", 0, 0, 0, v<<24, 1)
+	}
+	return out
+}
+
+// TestGrants: under each shipped profile, whatever call is denied, the lines that are said to grant it
+// make a policy that compiles, and whose filter lets the call through; there are none only
+// for what no profile can have.
+func TestGrants(t *testing.T) {
+	for _, base := range lang.ShippedProfiles() {
+		t.Run(base.Name, func(t *testing.T) {
+			of := Service{Service: "x", At: "a.cm.hcl:1:1", Profile: base}
+			of.Profile.Name, of.Profile.Base = "own", []string{base.Name}
+			before, err := calls.Resolve(&base.Syscalls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var text strings.Builder
+			text.WriteString("policy { edition = 1 }\nservice \"e\" {\nlisten = [\"tcp://:7\"]\nbuiltin = \"echo\"\nacl = acl.anyone\n}\n")
+			grants := map[string]string{}
+			granted := map[string]spoken.Call{}
+			for i, c := range tries() {
+				g := Grant(&of, c)
+				rule := exact(c)
+				if allows(before, rule) {
+					continue
+				}
+				_, err := seccomp.Numbered([]seccomp.Rule{rule})
+				if g == "" {
+					if err == nil {
+						t.Errorf("nothing grants %s", c)
+					}
+					continue
+				}
+				name := fmt.Sprintf("p%d", i)
+				grants[name], granted[name] = g, c
+				lines := strings.NewReplacer(`"..."`, `"the test is about it"`, `"PORT"`, `"80"`).Replace(HCL(g))
+				if !strings.Contains(lines, "because") {
+					lines += "\nbecause = \"the test is about it\""
+				}
+				fmt.Fprintf(&text, "profile %q {\nbase = profile.%s\n%s\n}\n", name, base.Name, lines)
+			}
+			doc, found := lang.Compile([]policy.SourceFile{{Name: "a.cm.hcl", Data: []byte(text.String())}})
+			for _, d := range found {
+				if policy.HasErrors([]policy.Diagnostic{d}) {
+					t.Errorf("%s", d.Summary)
+				}
+			}
+			if doc == nil {
+				t.Fatal("it does not compile")
+			}
+			for name, c := range granted {
+				p := doc.Policy.Profile(name)
+				if p == nil {
+					t.Fatalf("%s is gone", name)
+				}
+				after, err := calls.Resolve(&p.Syscalls)
+				if err != nil || !allows(after, exact(c)) {
+					t.Errorf("%s is not granted by %q (%v)", c, grants[name], err)
+				}
+			}
+		})
+	}
+}
+
+// TestGrantWords: how some grants are said.
+func TestGrantWords(t *testing.T) {
+	strict := lang.ShippedProfiles()[0]
+	shipped := Service{At: "shipped/base.cm.hcl:1:1", Profile: strict}
+	nr, _ := seccomp.Number("shmget")
+	if got, want := Grant(&shipped, spoken.Call{Nr: nr}), "a profile with base = profile."+strict.Name+`: widens = ["syscalls"], syscalls { allow = ["@sysv-ipc"] }`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	own := shipped
+	own.At, own.Profile.Name = "a.cm.hcl:3:1", "own"
+	own.Profile.Syscalls.Deny = []string{"getcwd"}
+	own.Profile.Syscalls.Allow = []string{"@line"}
+	nr, _ = seccomp.Number("getcwd")
+	if got, want := Grant(&own, spoken.Call{Nr: nr}), `profile.own: take "getcwd" out of syscalls { deny }`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Grant(&Service{Service: "gone"}, spoken.Call{Nr: nr}); got != "" {
+		t.Errorf("of a service that is gone: %q", got)
+	}
+}
