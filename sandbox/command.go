@@ -45,6 +45,8 @@ type Command struct {
 	Inline []InlineFile
 	// Leave lets sessions outlive the broker.
 	Leave bool
+	// HostPIDs leaves it in the broker's pid namespace: it has none of its own.
+	HostPIDs bool
 }
 
 // InlineFile is a read-only file made of data.

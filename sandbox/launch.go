@@ -27,6 +27,16 @@ func HelperRules(groups ...string) []filter.Rule {
 	return rules
 }
 
+// AnswerRules let a helper read the listeners of filters and answer, but with no descriptor (seccomp_unotify(2)),
+// and look whether a file is there.
+func AnswerRules() []filter.Rule {
+	rules := []filter.Rule{call(unix.SYS_NEWFSTATAT)}
+	for _, request := range []uint32{unix.SECCOMP_IOCTL_NOTIF_RECV, unix.SECCOMP_IOCTL_NOTIF_SEND, unix.SECCOMP_IOCTL_NOTIF_ID_VALID} {
+		rules = append(rules, call(unix.SYS_IOCTL, eq(1, request)))
+	}
+	return rules
+}
+
 // profileRules are the profile's own rules, and what the way its sockets are
 // handed over makes necessary: taking connections and datagrams from a listening
 // socket, and answering to an address where the profile's network grants that.
@@ -66,7 +76,7 @@ func (pl *Plan) cloneFlags() uint32 {
 	if pl.makesIPC() {
 		f |= unix.CLONE_NEWIPC
 	}
-	if !pl.Profile.Init {
+	if !pl.Profile.Init && !pl.Command.HostPIDs {
 		f |= unix.CLONE_NEWPID
 	}
 	return f
@@ -110,7 +120,7 @@ func call(nr int, args ...filter.Arg) filter.Rule { return filter.Rule{Call: nr,
 func (pl *Plan) launchRules(execByFD, landlocked bool) []filter.Rule {
 	ctl := pl.files + zygote.FDCtl
 	rules := []filter.Rule{
-		call(unix.SYS_RECVMSG, eq(0, ctl)), call(unix.SYS_WRITE, eq(0, ctl)), call(unix.SYS_EXIT_GROUP), call(unix.SYS_CLOSE), call(unix.SYS_GETPID),
+		call(unix.SYS_RECVMSG, eq(0, ctl)), call(unix.SYS_SENDMSG, eq(0, ctl)), call(unix.SYS_EXIT_GROUP), call(unix.SYS_CLOSE), call(unix.SYS_GETPID),
 		call(unix.SYS_CLONE, eq(0, pl.cloneFlags())),
 		call(unix.SYS_SETSID), call(unix.SYS_DUP3), call(unix.SYS_FCNTL, eq(1, unix.F_SETFD)), call(unix.SYS_CLOSE_RANGE),
 		call(unix.SYS_SETRESUID, pl.ids()...), call(unix.SYS_CAPSET), call(unix.SYS_GETUID), call(unix.SYS_CAPGET),
@@ -204,14 +214,17 @@ func (pl *Plan) ids() []filter.Arg {
 
 // filter compiles the program that the zygote installs, and the seal.
 func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err error) {
-	program, err = pl.compile(func(pl *Plan) []filter.Rule { return pl.launchRules(execByFD, landlocked) })
-	if err != nil {
+	rules := pl.rules
+	if pl.Command.Log {
+		rules = slices.Concat(rules, logRules)
+	}
+	if program, err = pl.compile(rules, execByFD, landlocked); err != nil {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %w", err)
 	}
 	if pl.Profile.Syscalls.Seal {
 		// What is left after it: the unmasking of signals and the exec itself.
-		seal, err = pl.compile(func(pl *Plan) []filter.Rule { return pl.sealRules(execByFD) })
-		if err != nil {
+		left := append(rules[:len(rules):len(rules)], call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), pl.execRule(execByFD))
+		if seal, err = filter.Seal(pl.launchRules(execByFD, landlocked), left, pl.Profile.Syscalls.OnViolation); err != nil {
 			return nil, nil, fmt.Errorf("compile seal filter: %w", err)
 		}
 	}
@@ -222,19 +235,15 @@ func (pl *Plan) filter(execByFD, landlocked bool) (program, seal []byte, err err
 // services of one profile, until they are filled in: no descriptor, no uid, no flag is as high.
 const blank = 0x7a5e0000
 
-// compile gives the program of the launch's rules and the profile's.
-func (pl *Plan) compile(launch func(*Plan) []filter.Rule) ([]byte, error) {
-	rules := pl.rules
-	if pl.Command.Log {
-		rules = slices.Concat(rules, logRules)
-	}
+// compile gives the program of the launch's rules and the service's.
+func (pl *Plan) compile(rules []filter.Rule, execByFD, landlocked bool) ([]byte, error) {
 	of := func(pl *Plan) filter.Filter {
-		return filter.Filter{Rules: append(launch(pl), rules...), OnViolation: pl.Profile.Syscalls.OnViolation, Once: pl.Profile.ExecsOnce()}
+		return filter.Filter{Rules: append(pl.launchRules(execByFD, landlocked), rules...), OnViolation: pl.Profile.Syscalls.OnViolation, Once: pl.Profile.ExecsOnce()}
 	}
 	form := *pl
 	form.files, form.Command.UID = blank, blank+zygote.FDCount
 	f := of(&form)
-	// Where the profile compares arguments of such a call too, one of its values could be the same; and where it
+	// Where the profile compares such an argument too, one of its values could be the same; and where it
 	// has such a number itself, that would be filled in.
 	isBlank := func(n uint32) bool { return n >= blank && n <= form.Command.UID }
 	taken := func(a filter.Arg) bool { return isBlank(a.Value) || isBlank(a.Mask) }
@@ -243,8 +252,10 @@ func (pl *Plan) compile(launch func(*Plan) []filter.Rule) ([]byte, error) {
 	}
 	own := len(f.Rules) - len(rules)
 	for _, r := range f.Rules[:own] {
-		blanks := slices.ContainsFunc(r.Args, taken)
-		if blanks && slices.ContainsFunc(rules, func(o filter.Rule) bool { return o.Call == r.Call && len(o.Args) > 0 }) {
+		compares := func(a filter.Arg) bool { // what is a blank in r
+			return slices.ContainsFunc(r.Args, func(b filter.Arg) bool { return a.Index == b.Index && taken(b) })
+		}
+		if slices.ContainsFunc(rules, func(o filter.Rule) bool { return o.Call == r.Call && slices.ContainsFunc(o.Args, compares) }) {
 			return compile(of(pl))
 		}
 	}
@@ -301,8 +312,4 @@ func compile(f filter.Filter) ([]byte, error) {
 		text, _ = binary.Append(text, binary.NativeEndian, words) // numbers are always encoded
 	}
 	return programs.get(sha256.Sum256(text), f.Compile)
-}
-
-func (pl *Plan) sealRules(execByFD bool) []filter.Rule {
-	return []filter.Rule{call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), pl.execRule(execByFD)}
 }

@@ -2,12 +2,16 @@ package sandbox
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
 	"casemate/sandbox/seccomp/filter"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // TestListenerRules: what comes with a listening socket beside the profile's own
@@ -103,25 +107,90 @@ func TestFilledFilters(t *testing.T) {
 			if form != nil && len(programs.known) != known {
 				t.Errorf("%s, open_files %d: compiled again", name, n)
 			}
-			for _, f := range []struct {
-				got   []byte
-				rules []filter.Rule
-			}{{program, pl.launchRules(true, true)}, {seal, pl.sealRules(true)}} {
-				if f.got == nil {
-					continue
-				}
-				want, err := filter.Filter{Rules: append(f.rules, pl.rules...), OnViolation: p.Syscalls.OnViolation, Once: pl.Profile.ExecsOnce()}.Compile()
+			own := filter.Filter{Rules: append(pl.launchRules(true, true), pl.rules...), OnViolation: p.Syscalls.OnViolation, Once: pl.Profile.ExecsOnce()}
+			want, err := own.Compile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(program, want) {
+				t.Errorf("%s, open_files %d: the filled program is another one", name, n)
+			}
+			if seal != nil {
+				own.Rules = append([]filter.Rule{call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), pl.execRule(true)}, pl.rules...)
+				sealed, err := own.Compile()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !bytes.Equal(f.got, want) {
-					t.Errorf("%s, open_files %d: the filled program is another one", name, n)
-				}
+				sameAnswers(t, [][]byte{program, seal}, sealed, append(pl.launchRules(true, true), own.Rules...))
 			}
 			if form == nil {
 				form = program
 			} else if bytes.Equal(form, program) {
 				t.Errorf("%s, open_files %d: the program is that of another number", name, n)
+			}
+		}
+	}
+}
+
+// sameAnswers holds what filters on top of one another say to what one says, for every call by
+// number and for those that rules describe, with the arguments that they compare and others.
+func sameAnswers(t *testing.T, stack [][]byte, one []byte, rules []filter.Rule) {
+	t.Helper()
+	machine := func(prog []byte) *bpf.VM {
+		t.Helper()
+		var ins []bpf.Instruction
+		for ; len(prog) > 0; prog = prog[8:] {
+			ins = append(ins, bpf.RawInstruction{Op: binary.NativeEndian.Uint16(prog), Jt: prog[2], Jf: prog[3], K: binary.NativeEndian.Uint32(prog[4:])}.Disassemble())
+		}
+		vm, err := bpf.NewVM(ins)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vm
+	}
+	var machines []*bpf.VM
+	for _, prog := range append(stack, one) {
+		machines = append(machines, machine(prog))
+	}
+	answer := func(m *bpf.VM, nr int, args [6]uint32) int32 {
+		words := []uint32{uint32(nr), 0xc000003e, 0, 0}
+		for _, a := range args {
+			words = append(words, a, 0)
+		}
+		var text []byte
+		for _, w := range words {
+			text = binary.BigEndian.AppendUint32(text, w) // as the machine loads it
+		}
+		out, err := m.Run(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int32(out)
+	}
+	try := func(nr int, args [6]uint32) {
+		got := int32(0x7fff0000)
+		for _, m := range machines[:len(stack)] {
+			got = min(got, answer(m, nr, args)) // as the kernel ranks them, seccomp(2)
+		}
+		if want := answer(machines[len(stack)], nr, args); got != want {
+			t.Errorf("call %d%v: %#x, want %#x", nr, args, uint32(got), uint32(want))
+		}
+	}
+	for nr := range 600 {
+		try(nr, [6]uint32{})
+		try(nr, [6]uint32{^uint32(0), ^uint32(0), ^uint32(0), ^uint32(0), ^uint32(0), ^uint32(0)})
+	}
+	for _, r := range rules {
+		for _, rest := range []uint32{0, 1, ^uint32(0)} {
+			args := [6]uint32{rest, rest, rest, rest, rest, rest}
+			for _, a := range r.Args {
+				args[a.Index] = a.Value | rest&^a.Bits()
+			}
+			try(r.Call, args)
+			for _, a := range r.Args {
+				other := args
+				other[a.Index]++
+				try(r.Call, other)
 			}
 		}
 	}

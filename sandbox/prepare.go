@@ -20,6 +20,8 @@ type Options struct {
 	// Stderr says that each request brings the program's descriptor 2; without, that is
 	// /dev/null, or the client where stdio is socket-all.
 	Stderr bool
+	// Listen says that somebody answers the calls that are denied (zygote.Plan.Listen).
+	Listen bool
 	// ABI is the Landlock ABI to go by; 0 asks the kernel.
 	ABI int
 	// Writable are the directories that any service of the policy may write,
@@ -87,6 +89,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		s.start.Exec = s.tree.program
 	}
 	s.start.Stderr = o.Stderr
+	s.start.Listen = o.Listen && pl.Profile.Syscalls.OnViolation == "errno"
 	return s, nil
 }
 

@@ -193,7 +193,3 @@ func (p *Profile) ExecsOnce() bool {
 			return r.Call == unix.SYS_PERSONALITY && !asks.Covers(r) || slices.ContainsFunc(again, r.Overlaps)
 		})
 }
-
-// SyscallName is the name of a system call of this architecture, or its number in
-// decimal where libseccomp does not know it. Logs use it for violations.
-func SyscallName(nr int) string { return filter.Name(nr) }

@@ -22,7 +22,7 @@ func TestConfined(t *testing.T) {
 	if abi, enforced := confine.InForce(); abi < landlock.ABINet {
 		need.Kernel(t, "the test is about Landlock with tcp, and it has ABI %d (%v)", abi, enforced)
 	}
-	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": ""}
+	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": "", "denials": ""}
 	if len(own) != len(roles) {
 		t.Fatal("a role is not tested")
 	}

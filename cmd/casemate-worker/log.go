@@ -40,8 +40,9 @@ func runLog(ctx context.Context) error {
 type lineSender struct{ broker io.Writer }
 
 func (s lineSender) Write(lines []byte) (int, error) {
-	n, err := s.broker.Write(wire.Report{Kind: wire.Lines, LogText: lines}.Encode())
-	return max(n-1, 0), err
+	m := wire.Report{Kind: wire.Lines, LogText: lines}.Encode()
+	n, err := s.broker.Write(m)
+	return max(n-len(m)+len(lines), 0), err
 }
 
 // logWorker feeds one ledger from the broker's socket, the sessions' pipes and the
@@ -49,6 +50,7 @@ func (s lineSender) Write(lines []byte) (int, error) {
 type logWorker struct {
 	broker *net.UnixConn
 	ledger *ledger
+	kills  *kills
 	orders chan delivered
 	pipes  *pipes
 	last   bool // there is nothing more to come than what the pipes hold
@@ -62,7 +64,7 @@ type delivered struct {
 }
 
 func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
-	w := &logWorker{broker: broker, orders: make(chan delivered), ledger: newLedger(out), done: make(chan struct{})}
+	w := &logWorker{broker: broker, orders: make(chan delivered), ledger: newLedger(out), kills: newKills(out), done: make(chan struct{})}
 	return w
 }
 
@@ -99,13 +101,18 @@ func (w *logWorker) run(ctx context.Context) (err error) {
 		case <-w.pipes.some:
 			w.pipes.read(time.Now())
 			w.pipes.taken <- struct{}{}
+		case v := <-w.kills.heard:
+			w.kills.call(v, time.Now())
 		case <-timer.C:
 			ticking = false
 		}
 		// Nothing held, nothing to do: an idle worker sleeps.
-		if !ticking && w.ledger.tick(time.Now()) {
-			timer.Reset(tickEvery)
-			ticking = true
+		if !ticking {
+			now := time.Now()
+			lines, kills := w.ledger.tick(now), w.kills.tick(now)
+			if ticking = lines || kills; ticking {
+				timer.Reset(tickEvery)
+			}
 		}
 	}
 	return nil
@@ -115,6 +122,7 @@ func (w *logWorker) end() {
 	close(w.done)
 	w.pipes.rest(time.Now())
 	w.ledger.finish(time.Now())
+	w.kills.finish(time.Now())
 	w.pipes.close()
 }
 
@@ -125,6 +133,8 @@ func (w *logWorker) obey(d delivered) error {
 		return w.pipes.add(o, d.file)
 	case wire.Audit:
 		return w.readAudit(d.file)
+	case wire.Killed:
+		w.kills.program(o, time.Now())
 	case wire.Ping:
 		w.tell(wire.Report{Kind: wire.Pong})
 	case wire.Last:

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"syscall"
 
-	"casemate/listener/wire"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -93,7 +91,11 @@ func (w *logWorker) readAudit(f *os.File) error {
 				return
 			}
 			if v, ok := parseAudit(m); ok {
-				w.tell(wire.Report{Kind: wire.Violation, PID: v.pid, Call: v.nr, Arch: v.arch})
+				select {
+				case w.kills.heard <- v:
+				case <-w.done:
+					return
+				}
 			}
 		}
 	}()

@@ -4,6 +4,7 @@
 //	casemate-worker builtin   serves one built-in protocol on the sockets of LISTEN_FDS
 //	casemate-worker names     answers which confirmed host name an address has
 //	casemate-worker log       turns what services write to stderr into records
+//	casemate-worker denials   answers the calls that services' filters deny, and turns them into records
 //	casemate-worker version   prints the version
 //
 // It is not meant to be started by hand. It exits 0 when it is done or told to
@@ -43,7 +44,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: casemate-worker builtin|names|log")
+var errUsage = errors.New("usage: casemate-worker builtin|names|log|denials")
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
@@ -73,4 +74,5 @@ var roles = map[string]struct {
 	"builtin": {runBuiltin, confine.Grant{Read: []string{wire.BuiltinPath}}},
 	"names":   {runNames, confine.Grant{Read: []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}, Connect: []uint16{53}}},
 	"log":     {runLog, confine.Grant{}},
+	"denials": {runDenials, confine.Grant{Read: []string{"/proc"}}},
 }

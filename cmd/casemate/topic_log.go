@@ -13,6 +13,8 @@ systemd's journal each line begins with its priority. msg says what a record is:
 
   decision            a client was admitted or refused
   session             a session is over, or could not be started
+  denied              system calls that a session's filter denied: the first of each kind at
+                      once, and how many more there were at the session's end
   stderr              a line that a service wrote to its standard error
   syslog              a message that a service gave syslog(3), where its profile has log = true
   refused-suppressed  so many decisions of a service were not written one by one
@@ -20,6 +22,8 @@ systemd's journal each line begins with its priority. msg says what a record is:
                       a session (100 at once) or 200 of the service (1000 at once)
   stderr-lost         so many bytes of a service's stderr were thrown away, because the log
                       worker was stopped or gone and the service would have waited
+  denied-suppressed   so many records of a service's denied calls were left out, beyond 20 a second
+                      (200 at once); what they counted is lost with them
   syslog-suppressed   so many records of a service's syslog messages were left out, in the same way
   syslog-lost         so many of those messages were thrown away, for the same reason
   log-dropped         so many lines are missing here: the log was not taken, or its
@@ -33,8 +37,8 @@ time            string  all                 when, RFC 3339
 level           string  all                 INFO, WARN or ERROR; of syslog also DEBUG
 msg             string  all                 what the record is, see above
 format_version  number  all                 1; changes when a field changes its meaning
-id              number  decision session stderr syslog   the session's, or the refusal's, own number; of stderr and syslog, of the session whose process wrote it
-service         string  decision session stderr syslog suppressed note  the service's name in the policy
+id              number  decision session denied stderr syslog   the session's, or the refusal's, own number; of denied, stderr and syslog, of the session whose process it was, 0 where a denied call's could not be told
+service         string  decision session denied stderr syslog suppressed note  the service's name in the policy
 client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
 client_port     number  decision session    of a client with an address
 client_uid      number  decision session    of a unix client
@@ -46,14 +50,17 @@ reason          string  decision session    of a deny, see below; of a session: 
 rule            string  decision            the deciding rule: file:line:column, default, or none (no rule was asked, or the program of a wait service or of a built-in was started)
 rule_name       string  decision            its name, where it has one
 acl             string  decision            the service's acl, "" without one
-digest          string  decision session note   of the policy that decided
+digest          string  decision session denied note   of the policy that decided
 generation      number  decision note       of the policy; absent in a built-in's own records
-pid             number  decision session    the program's, where it is one of its own
+pid             number  decision session denied the program's, where it is one of its own; of denied, the thread's that made the first such call
 uid             number  session             the program's, with pid
 exit            number  session             its exit status, where it ended so
-signal          string  session             the signal that ended it, where one did
+signal          string  session denied      the signal that ended it, where one did
 detail          string  session             why it could not be started
-syscall         string  session             the call of a violation, where the kernel tells
+syscall         string  denied              the call; absent in the count of those beyond 64 kinds in one session, and where the kernel does not tell what a filter has killed for
+args            string  denied              those of its arguments that tell calls apart, in the words of C; what lies behind a pointer is unknown
+errno           string  denied              what the call failed with: EPERM; absent where the caller was killed
+grant           string  denied              what to write into the policy to allow such a call and as little else as can be; absent where nothing would
 duration_ms     number  session             from its admission to its end; absent after start-failed
 user_ms         number  session             processor time of a program
 sys_ms          number  session             processor time of the kernel for it
@@ -65,7 +72,7 @@ severity        string  syslog              emerg, alert, crit, err (these are E
 ident           string  syslog              the name that the program goes by, where it says one
 ident_pid       number  syslog              the process id that it says, in its own pid namespace
 text            string  stderr syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note
-count           number  suppressed dropped  how many
+count           number  denied suppressed dropped  how many
 error           string  note                what went wrong
 code            string  note                of a diagnostic, as casemate check prints it
 file            string  note                of a diagnostic
@@ -116,7 +123,11 @@ session has one of its own, at which nobody else can send. One message is one re
 more than 4096 bytes it goes on in the next, and beyond 65536 it is cut. The time in it is
 left out for time.
 
-suppressed stands for refused-suppressed, stderr-suppressed, stderr-lost, syslog-suppressed
+A denied call is told as long as casemate-worker denials answers for its filter. Calls that
+answer ENOSYS or EPROTONOSUPPORT, as of a kernel without them, are not: programs try those and
+do without. Under on_violation = "kill" a session has one, without its arguments.
+
+suppressed stands for refused-suppressed, denied-suppressed, stderr-suppressed, stderr-lost, syslog-suppressed
 and syslog-lost, dropped for log-dropped, note for every other record. A field of a note
 that is 0, false or empty is absent. A rotated FILE is opened anew by casemate reload and
 SIGHUP.`,

@@ -28,6 +28,7 @@ func samples() map[string][]journal.Record {
 	all := map[string][]journal.Record{
 		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Stderr(time.Unix(1, 0), "x", 1, []byte("x"))},
 		"syslog":     {said.Syslog(time.Unix(1, 0), "x", 1, said.Parse([]byte("<13>Jan  2 03:04:05 x[7]: x")))},
+		"denied":     {denial(), said.Denied(time.Unix(1, 0), "x", 1, said.Denial{Signal: "SIGSYS"})},
 		"suppressed": {&journal.Suppressed{}}, "dropped": {dropped}, "note": {&journal.Note{}},
 	}
 	for _, records := range all {
@@ -41,6 +42,14 @@ func samples() map[string][]journal.Record {
 	unixDecision.Refused, dropped.Service = "", ""
 	session.Status = 3 << 8
 	return all
+}
+
+// denial has every field but that of a kill.
+func denial() journal.Record {
+	var d said.Denial
+	fill(reflect.ValueOf(&d).Elem())
+	d.Signal = ""
+	return said.Denied(time.Unix(1, 0), "x", 1, d)
 }
 
 // fill sets every plain field that is still zero.
@@ -81,7 +90,7 @@ func TestLogTopic(t *testing.T) {
 		t.Fatal("no table")
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
-	kinds := []string{"decision", "session", "stderr", "syslog", "suppressed", "dropped", "note"}
+	kinds := []string{"decision", "session", "denied", "stderr", "syslog", "suppressed", "dropped", "note"}
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
 		r := row{kind: f[1]}

@@ -66,6 +66,7 @@ type Broker struct {
 	helpers   map[int]bool // pids of zygotes and workers
 	names     *names
 	logWorker *logWorker
+	denials   *denials
 	leases    *host.Leases
 	orphans   orphans
 	checks    checks
@@ -114,9 +115,10 @@ func New(c Config) (*Broker, error) {
 	b.lastID = uint64(b.started.Unix()) << 20
 	b.readFileLimit()
 	b.compile, b.cells = b.compileApart, b.prepare
-	b.names, b.logWorker = newNames(b), newLogWorker(b)
+	b.names, b.logWorker, b.denials = newNames(b), newLogWorker(b), newDenials(b)
 	b.confine(b.names.worker, namesProfile())
 	b.confine(b.logWorker.worker, logProfile())
+	b.confine(b.denials.worker, denialsProfile())
 	if b.control, err = openControl(b, c.ControlPath); err != nil {
 		return nil, err
 	}

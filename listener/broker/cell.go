@@ -11,6 +11,7 @@ type starter interface {
 	Recv() (zygote.Reply, error)
 	FD() int
 	PID() int
+	TakeListener() int
 	Marks() []zygote.Reply
 	Close() error
 	Abandon() error

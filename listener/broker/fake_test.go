@@ -95,6 +95,8 @@ type fakeZygote struct {
 func (z *fakeZygote) FD() int  { return int(z.r.Fd()) }
 func (z *fakeZygote) PID() int { return z.pid }
 
+func (z *fakeZygote) TakeListener() int { return -1 }
+
 // Marks say that a mute zygote hangs in its program's exec.
 func (z *fakeZygote) Marks() []zygote.Reply {
 	z.mu.Lock()

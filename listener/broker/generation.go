@@ -216,7 +216,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", j.Service, j.Profile.Name, err)
 	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.logs(), Writable: j.writable, Trees: j.trees})
+	box, err := sandbox.Prepare(plan, sandbox.Options{Stderr: j.logs(), Listen: true, Writable: j.writable, Trees: j.trees})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", j.Service, err)
 	}

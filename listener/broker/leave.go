@@ -5,6 +5,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/journal"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,10 +49,9 @@ func (b *Broker) reapSession(s *session) bool {
 	if e.Reason != journal.Exit {
 		count(&s.svc.tally.endedBy, e.Reason, 1)
 	}
+	s.svc.put(e)
 	if e.Reason == journal.Violation {
-		b.logWorker.violation(s, e)
-	} else {
-		s.svc.put(e)
+		b.logWorker.worker.send(wire.Order{Kind: wire.Killed, ID: s.id, Token: uint64(s.pid), Name: b.filtered(s.svc.name)}.Encode())
 	}
 	return true
 }
@@ -77,6 +77,9 @@ func (b *Broker) leave(s *session) {
 	b.loop.Disarm(&s.timer)
 	b.loop.Disarm(&s.client)
 	b.logWorker.left(s)
+	if s.denied {
+		b.denials.worker.send(wire.Order{Kind: wire.Over, ID: s.id}.Encode())
+	}
 	if s.conn >= 0 {
 		listener.Refuse(s.conn)
 		s.conn = -1

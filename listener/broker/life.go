@@ -104,5 +104,5 @@ func (b *Broker) stopped() {
 			b.limitedNote("", "leases", "clean end not noted", err)
 		}
 	}
-	b.logWorker.finish(b.loop.End)
+	b.denials.worker.finish(lastWords, func() { b.logWorker.finish(b.loop.End) })
 }

@@ -2,20 +2,13 @@ package broker
 
 import (
 	"bytes"
-	"errors"
 	"time"
 
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/wire"
-	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
-)
-
-const (
-	violationDelay = 150 * time.Millisecond // for the audit record of a seccomp kill
-	maxUnknown     = 256                    // violations that wait for it
 )
 
 // How the log worker is watched while there are sessions. One that is down or
@@ -29,33 +22,22 @@ const (
 
 // logWorker speaks with casemate-worker log, which reads what services write.
 type logWorker struct {
-	b       *Broker
-	worker  *worker
-	audit   bool // the worker has an audit socket
-	waiting map[int32]*lateEnding
-
-	pipes   map[wire.Order]*pipe // of sessions that go on or whose last words are not read, by kind and session
-	young   []*pipe              // those among them that the worker does not know, and some that it need not
-	sweep   loop.Timer           // of young
-	watch   loop.Timer
-	heardAt int64 // when the worker answered last
-	lost    map[journal.Suppressed]uint64
-	toldAt  int64 // when lost was last logged
-}
-
-// lateEnding is a violation's record that waits for the name of the call.
-type lateEnding struct {
-	l     *logWorker
-	e     *journal.Session
-	timer loop.Timer
+	b      *Broker
+	worker *worker
+	pipes  map[wire.Order]*pipe // of sessions that go on or whose last words are not read, by kind and session
+	young  []*pipe              // those among them that the worker does not know, and some that it need not
+	sweep  loop.Timer           // of young
+	watch  loop.Timer
+	lost   map[journal.Suppressed]uint64
+	toldAt int64 // when lost was last logged
 }
 
 func newLogWorker(b *Broker) *logWorker {
-	l := &logWorker{b: b, waiting: make(map[int32]*lateEnding), pipes: make(map[wire.Order]*pipe), lost: make(map[journal.Suppressed]uint64)}
+	l := &logWorker{b: b, pipes: make(map[wire.Order]*pipe), lost: make(map[journal.Suppressed]uint64)}
 	l.watch.Owner, l.sweep.Owner = l, l
 	l.worker = newWorker(b, "log", wire.MaxReport)
 	l.worker.parting = wire.Order{Kind: wire.Last}.Encode()
-	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() { l.audit = false }
+	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() {}
 	l.worker.again = func() {
 		if len(b.runners) > 0 {
 			l.worker.running()
@@ -66,9 +48,8 @@ func newLogWorker(b *Broker) *logWorker {
 
 // up tells a new worker everything.
 func (l *logWorker) up() {
-	l.heardAt = l.b.loop.Now()
 	if fd, err := auditSocket(); err == nil {
-		l.audit = l.worker.pass(wire.Order{Kind: wire.Audit}.Encode(), fd)
+		l.worker.pass(wire.Order{Kind: wire.Audit}.Encode(), fd)
 		unix.Close(fd)
 	}
 	l.young = l.young[:0]
@@ -85,14 +66,8 @@ func (l *logWorker) Expire(t *loop.Timer) {
 		l.introduce()
 		return
 	}
-	now, every := l.b.loop.Now(), watchEvery
-	silence := time.Duration(now - l.heardAt)
-	switch {
-	case silence < deafAfter:
-		l.worker.send(wire.Order{Kind: wire.Ping}.Encode())
-	case silence > deadAfter && l.worker.fd >= 0:
-		l.worker.end(errors.New("it does not answer"))
-	default:
+	now, every, silence := l.b.loop.Now(), watchEvery, l.worker.silence()
+	if silence >= deafAfter {
 		every = discardEvery
 		l.discard()
 	}
@@ -132,8 +107,6 @@ func (l *logWorker) heard(m []byte) {
 		return
 	}
 	switch r.Kind {
-	case wire.Pong:
-		l.heardAt = l.b.loop.Now()
 	case wire.Counted:
 		if p := l.pipes[wire.Order{Kind: wire.Records, ID: r.ID}]; p != nil && p.given {
 			p.count.add(r.Counts)
@@ -144,45 +117,9 @@ func (l *logWorker) heard(m []byte) {
 				l.close(p)
 			}
 		}
-	case wire.Violation:
-		l.violated(int32(r.PID), r.Call)
 	case wire.Lines:
 		l.b.log.Put(journal.Lines(bytes.Clone(r.LogText)))
 	}
-}
-
-// violation writes the record of a session that the filter killed, with the
-// call's name if the kernel tells it, for which the record may wait.
-func (l *logWorker) violation(s *session, e *journal.Session) {
-	if s.sysnr >= 0 {
-		e.Syscall = sandbox.SyscallName(int(s.sysnr))
-	} else if l.audit && l.waiting[s.pid] == nil && len(l.waiting) < maxUnknown {
-		late := &lateEnding{l: l, e: e}
-		late.timer.Owner = late
-		l.waiting[s.pid] = late
-		l.b.loop.After(&late.timer, violationDelay)
-		return
-	}
-	l.b.log.Put(e)
-}
-
-// violated is the kernel's word, which may come before or after the end.
-func (l *logWorker) violated(pid, nr int32) {
-	if nr < 0 {
-		return
-	}
-	if late := l.waiting[pid]; late != nil {
-		late.e.Syscall = sandbox.SyscallName(int(nr))
-		l.b.loop.Disarm(&late.timer)
-		late.Expire(nil)
-	} else if s := l.b.sessions[pid]; s != nil {
-		s.sysnr = nr
-	}
-}
-
-func (v *lateEnding) Expire(*loop.Timer) {
-	delete(v.l.waiting, int32(v.e.PID))
-	v.l.b.log.Put(v.e)
 }
 
 // finish has the log worker read what there is and end, and calls done when all of

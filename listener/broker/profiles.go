@@ -64,6 +64,16 @@ func logProfile() sandbox.Profile {
 	return p
 }
 
+// denialsProfile is for `casemate-worker denials`: listeners of filters arrive over its link,
+// which it may read and answer, but not with a descriptor. It sees the host's processes, for whose parents tell whose they are.
+func denialsProfile() sandbox.Profile {
+	p := helperProfile("casemate-denials", 256<<20, "@fd-passing")
+	p.Files.Proc, p.Files.HostProc = true, true
+	p.Resources[sandbox.OpenFiles] = 4096
+	p.Syscalls.Rules = append(p.Syscalls.Rules, sandbox.AnswerRules()...)
+	return p
+}
+
 // helperCell prepares the sandbox of one of the broker's helpers.
 func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
 	var env []string
@@ -72,7 +82,7 @@ func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
 	}
 	plan, err := sandbox.NewPlan(p, sandbox.Command{
 		Service: p.Name, Path: b.libexec(argv[0]), Argv: argv, Env: env,
-		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1,
+		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1, HostPIDs: p.Files.HostProc,
 	})
 	if err != nil {
 		return nil, err

@@ -45,6 +45,9 @@ type runner struct {
 	idle     loop.Timer
 	watch    loop.Timer // for the oldest start that is under way
 
+	heard     bool                // the denials worker has the listener of its filter
+	deaf      bool                // nobody has
+	unheard   bool                // it has none
 	pending   map[uint64]*session // sent, no reply yet
 	congested bool                // too many of them
 	waiting   []*session          // for the zygote to come up
@@ -125,6 +128,7 @@ func (r *runner) adopt(z starter) error {
 	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
 	r.b.logWorker.worker.running()
+	r.b.denials.keep(r, z.TakeListener())
 	r.b.loop.After(&r.idle, r.linger)
 	return nil
 }
@@ -153,6 +157,14 @@ func (r *runner) letGo(end func(starter) error) {
 	_ = end(r.zygote) // whatever it says, the process is reaped when it has ended
 	r.b.reapLater(r.zygote.PID())
 	r.zygote = nil
+}
+
+// refresh lets go of a zygote to whose filter nobody listens, once it starts nothing.
+func (r *runner) refresh() {
+	if r.deaf && !r.b.denials.worker.backoff.Armed() && len(r.pending) == 0 {
+		r.drop()
+		r.left()
+	}
 }
 
 // Expire is called at the end of the backoff, when a start may hang, or when the

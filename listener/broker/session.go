@@ -30,6 +30,7 @@ type session struct {
 	pipes   []*pipe  // its stderr and its /dev/log
 	counts  *counted // of a built-in's worker
 	pid     int32
+	init    int32 // process 1 of its namespace, where that is not the program; else 0
 	pidfd   int32 // -1 = none
 	uid     uint32
 	leased  bool
@@ -37,7 +38,7 @@ type session struct {
 	taken   bool   // a runner has it: its start goes on, or has failed
 	mercy   string // the reason of its end, for which TERM was sent; "" = it may go on
 	killed  bool   // and then KILL
-	sysnr   int32  // the system call that the kernel reported, -1 = none
+	denied  bool   // the denials worker knows of it
 }
 
 // env is the peer's facts for the program.
@@ -46,8 +47,8 @@ func (s *session) env(buf []string) []string {
 }
 
 // runs is called with the zygote's good news.
-func (b *Broker) runs(s *session, pid int) {
-	s.pid, s.due = int32(pid), 0
+func (b *Broker) runs(s *session, pid, init int) {
+	s.pid, s.init, s.due = int32(pid), int32(init), 0
 	b.sessions[s.pid] = s
 	s.run.live++
 	s.pidfd = b.watch(pid, s) // first, so that its end is seen whatever else happens

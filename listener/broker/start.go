@@ -153,7 +153,8 @@ func (r *runner) replied(reply zygote.Reply) {
 		return
 	}
 	r.failures = 0
-	r.b.runs(s, reply.PID)
+	r.b.runs(s, reply.PID, reply.Init)
+	r.refresh()
 }
 
 // died cleans up after a zygote that ended without being asked to. What it was

@@ -87,7 +87,7 @@ func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
 // give has the log worker read a pipe, if it can be told.
 func (l *logWorker) give(p *pipe) {
 	if !l.watch.Armed() {
-		l.heardAt = l.b.loop.Now()
+		l.worker.heardAt = l.b.loop.Now()
 		l.b.loop.After(&l.watch, watchEvery)
 	}
 	p.given = l.worker.running() && l.worker.pass(p.whose.Encode(), p.fd)

@@ -123,6 +123,10 @@ func (s *service) status() policy.ServiceStatus {
 	if r.zygote != nil {
 		st.ZygotePID = r.zygote.PID()
 	}
+	if r.unheard && s.gen.doc.Policy.Profile(s.spec.Profile).Syscalls.OnViolation == "errno" {
+		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)],
+			"denied calls are not named: this kernel has no listener to give (Linux 5.7), or casemated runs below somebody else's")
+	}
 	for _, at := range s.listen {
 		st.Listeners = append(st.Listeners, at.status())
 	}

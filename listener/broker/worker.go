@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"casemate/listener/loop"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,7 @@ type worker struct {
 	fd       int    // our end, -1 = down
 	pid      int
 	born     int64
+	heardAt  int64 // when it said something last
 	failures int
 	backoff  loop.Timer
 	most     time.Duration // of a backoff
@@ -123,7 +125,7 @@ func (w *worker) started(pid, fd int, err error) {
 		w.fail(err)
 		return
 	}
-	w.pid, w.fd, w.born = pid, fd, w.b.loop.Now()
+	w.pid, w.fd, w.born, w.heardAt = pid, fd, w.b.loop.Now(), w.b.loop.Now()
 	w.b.helpers[pid] = true
 	w.up()
 	if w.over != nil {
@@ -172,6 +174,19 @@ func (w *worker) send(m []byte) bool {
 // pass sends a message with a descriptor now, or not at all.
 func (w *worker) pass(m []byte, fd int) bool {
 	return w.fd >= 0 && len(w.unsent) == 0 && unix.Sendmsg(w.fd, m, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) == nil
+}
+
+// silence asks the worker for a sign of life, and is how long it has given none. One that
+// has not for deadAfter is ended.
+func (w *worker) silence() time.Duration {
+	quiet := time.Duration(w.b.loop.Now() - w.heardAt)
+	switch {
+	case quiet < deafAfter:
+		w.send(wire.Order{Kind: wire.Ping}.Encode())
+	case quiet > deadAfter && w.fd >= 0:
+		w.end(errors.New("it does not answer"))
+	}
+	return quiet
 }
 
 // errReplaced is why a worker ends that has its time for that.
@@ -246,6 +261,7 @@ func (w *worker) Ready(events uint32) {
 			w.end(err)
 			return
 		}
+		w.heardAt = w.b.loop.Now()
 		w.message(w.buf[:n])
 		if w.fd < 0 {
 			return

@@ -86,7 +86,6 @@ type Session struct {
 	UID     uint32
 	Reason  string
 	Detail  string // why a start failed
-	Syscall string // of a violation; "" = not known
 	// Status and what it used belong to one that ran as a process.
 	Ran       bool
 	Status    syscall.WaitStatus
@@ -117,7 +116,6 @@ func (s *Session) encode(e *encoder) {
 	}
 	r.AddAttrs(slog.String("reason", s.Reason))
 	addText(&r, "detail", s.Detail)
-	addText(&r, "syscall", s.Syscall)
 	if s.Reason != Failed {
 		r.AddAttrs(ms("duration_ms", s.Took))
 	}

@@ -1,115 +1,115 @@
 package wire
 
-// Kind is the first byte of a message of the log worker's link.
+import "encoding/binary"
+
+// Kind is the first byte of a message of the log worker's link, or the denials worker's.
 type Kind byte
 
-// What the broker tells the log worker, and what it hears.
+// What the broker tells the two, and what it hears.
 const (
 	Text    Kind = 'R' // session id u64, service name, with one descriptor: a session's stderr, to read
 	Syslog  Kind = 'S' // likewise the socket that its /dev/log leads to, until that is shut down
 	Records Kind = 'B' // likewise of a built-in, which writes records
 	Audit   Kind = 'N' // with one descriptor: read the kernel's audit records
+	Killed  Kind = 'K' // session id u64, pid u64, denied.Service as JSON: its filter has killed that program
+	Filter  Kind = 'F' // 0 u64, denied.Service as JSON, with one descriptor: the listener of a service's filter
+	Member  Kind = 'M' // session id u64 (0 = none), token u64: the answer to Whose
+	Over    Kind = 'E' // session id u64: it has ended
 	Ping    Kind = 'P' // answer with Pong
 	Last    Kind = 'Z' // read what there is, and end
 
-	Done      Kind = 'D' // session id u64, which of the above u8: read to its end
-	Pong      Kind = 'O'
-	Violation Kind = 'V' // pid u32, call i32, arch u32: a filter killed it
-	Lines     Kind = 'L' // whole lines for the log
-	Counted   Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
+	Done    Kind = 'D' // session id u64, which of the above u8: read to its end
+	Pong    Kind = 'O'
+	Lines   Kind = 'L' // whole lines for the log
+	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
+	Whose   Kind = 'W' // token u64, pids u32 each: the session of the first that is its program or its init
 )
 
-// The largest messages of the log worker's link.
+// The largest messages of these links, and the most processes that one of them names.
 const (
-	MaxOrder  = 1 + 8 + maxName
+	MaxOrder  = 64 << 10
 	MaxReport = 64 << 10
-	maxName   = 255
+	MaxPIDs   = 64
 )
 
-// Order is a message to the log worker.
-type Order struct {
-	Kind Kind
-	ID   uint64
-	Name string
+// head is what all of them begin with: the kind and two numbers. A text follows, or more numbers.
+const head = 1 + 8 + 8
+
+func frame(k Kind, id, of uint64, text []byte) []byte {
+	return append(le.AppendUint64(le.AppendUint64(append(make([]byte, 0, head+len(text)), byte(k)), id), of), text...)
 }
+
+// Order is a message to a worker.
+type Order struct {
+	Kind  Kind
+	ID    uint64
+	Token uint64 // of Member; of Killed, the pid
+	Name  string
+}
+
+// forms are how many descriptors each comes with, and whether it has a text.
+var forms = map[Kind]struct {
+	fds  int
+	text bool
+}{Text: {1, true}, Syslog: {1, true}, Records: {1, true}, Filter: {1, true}, Killed: {0, true}, Audit: {1, false}, Member: {}, Over: {}, Ping: {}, Last: {}}
 
 // Encode makes the message.
-func (o Order) Encode() []byte {
-	m := []byte{byte(o.Kind)}
-	switch o.Kind {
-	case Text, Syslog, Records:
-		return append(le.AppendUint64(m, o.ID), o.Name...)
-	}
-	return m
-}
+func (o Order) Encode() []byte { return frame(o.Kind, o.ID, o.Token, []byte(o.Name)) }
 
 // DecodeOrder takes the message apart; fds is how many descriptors came with it.
 func DecodeOrder(m []byte, fds int) (Order, error) {
-	if len(m) > 0 {
-		switch o := (Order{Kind: Kind(m[0])}); {
-		case (o.Kind == Text || o.Kind == Syslog || o.Kind == Records) && len(m) > 9 && len(m) <= MaxOrder && fds == 1:
-			o.ID, o.Name = le.Uint64(m[1:]), string(m[9:])
-			return o, nil
-		case o.Kind == Audit && len(m) == 1 && fds == 1, (o.Kind == Ping || o.Kind == Last) && len(m) == 1 && fds == 0:
-			return o, nil
+	if len(m) >= head && len(m) <= MaxOrder {
+		if f, ok := forms[Kind(m[0])]; ok && f.fds == fds && f.text == (len(m) > head) {
+			return Order{Kind(m[0]), le.Uint64(m[1:]), le.Uint64(m[9:]), string(m[head:])}, nil
 		}
 	}
 	return Order{}, malformed("order", m)
 }
 
-// Report is a message of the log worker.
+// Report is a message of a worker.
 type Report struct {
 	Kind    Kind
-	Of      Kind // of Done: Text, Syslog or Records
-	ID      uint64
-	PID     uint32
-	Call    int32
-	Arch    uint32
+	ID      uint64 // of Whose, the token
+	Of      Kind   // of Done: Text, Syslog or Records
+	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message
 	Counts  *Counts
 }
 
 // Encode makes the message.
 func (r Report) Encode() []byte {
-	m := []byte{byte(r.Kind)}
-	switch r.Kind {
-	case Done:
-		return append(le.AppendUint64(m, r.ID), byte(r.Of))
-	case Violation:
-		return le.AppendUint32(le.AppendUint32(le.AppendUint32(m, r.PID), uint32(r.Call)), r.Arch)
+	text := r.LogText
+	switch r.Kind { // numbers are always encoded
+	case Whose:
+		text, _ = binary.Append(nil, le, r.PIDs)
 	case Counted:
-		m = le.AppendUint64(m, r.ID)
-		for _, n := range r.Counts {
-			m = le.AppendUint64(m, n)
-		}
-	case Lines:
-		return append(m, r.LogText...)
+		text, _ = binary.Append(nil, le, r.Counts[:])
 	}
-	return m
+	return frame(r.Kind, r.ID, uint64(r.Of), text)
 }
 
 // DecodeReport takes the message apart. Of lines it looks at the last byte alone.
 func DecodeReport(m []byte) (Report, error) {
-	if len(m) > 0 {
-		switch r := (Report{Kind: Kind(m[0])}); {
-		case r.Kind == Done && len(m) == 10:
-			r.ID, r.Of = le.Uint64(m[1:]), Kind(m[9])
-			return r, nil
-		case r.Kind == Pong && len(m) == 1:
-			return r, nil
-		case r.Kind == Violation && len(m) == 13:
-			r.PID, r.Call, r.Arch = le.Uint32(m[1:]), int32(le.Uint32(m[5:])), le.Uint32(m[9:])
-			return r, nil
-		case r.Kind == Counted && len(m) == 9+8*len(r.Counts):
-			r.ID, r.Counts = le.Uint64(m[1:]), new(Counts)
-			for i := range r.Counts {
-				r.Counts[i] = le.Uint64(m[9+8*i:])
-			}
-			return r, nil
-		case r.Kind == Lines && len(m) > 1 && m[len(m)-1] == '\n':
-			r.LogText = m[1:]
-			return r, nil
-		}
+	if len(m) < head || len(m) > MaxReport || le.Uint64(m[9:]) > 0xff {
+		return Report{}, malformed("report", m)
 	}
-	return Report{}, malformed("report", m)
+	r, text, ok := Report{Kind: Kind(m[0]), ID: le.Uint64(m[1:]), Of: Kind(m[9])}, m[head:], false
+	switch r.Kind {
+	case Done, Pong:
+		ok = len(text) == 0
+	case Lines:
+		r.LogText, ok = text, len(text) > 0 && text[len(text)-1] == '\n'
+	case Whose:
+		r.PIDs = make([]int32, len(text)/4)
+		_, err := binary.Decode(text, le, r.PIDs)
+		ok = err == nil && len(text)%4 == 0 && len(r.PIDs) > 0 && len(r.PIDs) <= MaxPIDs
+	case Counted:
+		r.Counts = new(Counts)
+		_, err := binary.Decode(text, le, r.Counts[:])
+		ok = err == nil && len(text) == binary.Size(r.Counts[:])
+	}
+	if !ok {
+		return Report{}, malformed("report", m)
+	}
+	return r, nil
 }

@@ -15,15 +15,18 @@ var (
 	questions = []Question{{1, netip.MustParseAddr("192.0.2.1")}, {1 << 63, netip.MustParseAddr("2001:db8::1")}}
 	answers   = []Answer{{1, acl.Name{State: acl.Known, Host: "a.example.org"}}, {2, acl.Name{State: acl.Unknown}},
 		{3, acl.Name{State: acl.Paranoid}}, {4, acl.Name{State: acl.NoAnswer}}, {5, acl.Name{State: acl.Known, Host: strings.Repeat("a", acl.MaxHost)}}}
-	orders = []Order{{Kind: Records, ID: 1, Name: strings.Repeat("n", maxName)}, {Kind: Ping},
-		{Kind: Audit}, {Kind: Text, ID: 1 << 60, Name: "finger"}, {Kind: Syslog, ID: 1 << 59, Name: "finger"}, {Kind: Last}}
-	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Pong}, {Kind: Violation, PID: 7, Call: -1, Arch: 0xc000003e}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
-		{Kind: Counted, ID: 9, Counts: &Counts{CountLive: 1, CountAdmitted: 1 << 40, CountRefused: 3, len(Counts{}) - 1: 1<<64 - 1}}}
+	orders = []Order{{Kind: Records, ID: 1, Name: strings.Repeat("n", 255)}, {Kind: Ping},
+		{Kind: Audit}, {Kind: Text, ID: 1 << 60, Name: "finger"}, {Kind: Syslog, ID: 1 << 59, Name: "finger"}, {Kind: Last},
+		{Kind: Filter, Name: strings.Repeat("n", MaxOrder-head)}, {Kind: Member, ID: 1 << 58, Token: 1 << 63}, {Kind: Over, ID: 7},
+		{Kind: Killed, ID: 1 << 57, Token: 77, Name: "{}"}}
+	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Pong}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
+		{Kind: Counted, ID: 9, Counts: &Counts{CountLive: 1, CountAdmitted: 1 << 40, CountRefused: 3, len(Counts{}) - 1: 1<<64 - 1}},
+		{Kind: Whose, ID: 1 << 62, PIDs: []int32{1, 1 << 22, -1}}, {Kind: Whose, ID: 1, PIDs: make([]int32, MaxPIDs)}}
 )
 
 // fds is how many descriptors an order goes with.
 func fds(k Kind) int {
-	if k == Text || k == Syslog || k == Records || k == Audit {
+	if k == Text || k == Syslog || k == Records || k == Audit || k == Filter {
 		return 1
 	}
 	return 0
@@ -71,7 +74,9 @@ func TestMessagesAreRefused(t *testing.T) {
 			t.Errorf("answer %q: %+v, %v", m, a, err)
 		}
 	}
-	for _, m := range []string{"", "L", "L\n ", "X\n", "D1234567", "what?"} {
+	numbers := strings.Repeat("\x00", head-1)
+	for _, m := range []string{"", "L", "L\n ", "X\n", "D1234567", "what?", "L" + numbers, "L" + numbers + "\n ", "X" + numbers + "\n", "D" + numbers + "1",
+		"D" + strings.Repeat("\x01", head-1), "C" + numbers + "1", "W" + numbers, "W" + numbers + "1234x", "W" + numbers + strings.Repeat("1234", MaxPIDs+1)} {
 		if r, err := DecodeReport([]byte(m)); err == nil || r.Kind != 0 {
 			t.Errorf("report %q: %+v, %v", m, r, err)
 		}

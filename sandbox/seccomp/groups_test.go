@@ -284,25 +284,6 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestFilterKnowsTheTable: which numbers are calls, and their names where libseccomp has one.
-func TestFilterKnowsTheTable(t *testing.T) {
-	named := 0
-	for nr := -1; nr < 1<<11; nr++ {
-		if filter.Known(nr) != (Name(nr) != "") {
-			t.Errorf("%d is %q in the table, and known: %v", nr, Name(nr), filter.Known(nr))
-		}
-		switch name := filter.Name(nr); {
-		case nr >= 0 && name == Name(nr):
-			named++
-		case name != strconv.Itoa(nr):
-			t.Errorf("%d is %q in the table, and libseccomp says %q", nr, Name(nr), name)
-		}
-	}
-	if named < 350 {
-		t.Errorf("libseccomp names %d calls", named)
-	}
-}
-
 // TestTableMatchesHeader compares with the headers that are installed, where
 // they are: they may be older than the table, but not different.
 func TestTableMatchesHeader(t *testing.T) {

@@ -1,15 +1,36 @@
 //go:build cgo
 
-/* The broker's side: how a zygote is started. */
+/* The broker's side: what it gives up, and how a zygote is started. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/personality.h>
 #include <sys/wait.h>
 
 #include "call.h"
+#include "caps.h"
 #include "zygote.h"
+
+/*
+ * The broker's capabilities are cut here, before the Go runtime makes threads:
+ * afterwards every thread would have to be cut on its own. casemated proves the
+ * outcome, and refuses to start without.
+ */
+void casemate_cut_broker(void)
+{
+	drop_bounding(BROKER_CAPS);
+	call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+	set_caps(permitted_caps() & BROKER_CAPS, 0);
+	call(SYS_personality, PER_LINUX); /* its children's programs start with it; each zygote makes sure */
+}
+
+void casemate_quiet_children(void)
+{
+	static const uint64_t standard[4];
+	call(SYS_rt_sigaction, SIGCHLD, standard, 0, 8);
+}
 
 static struct {
 	const int32_t *from;

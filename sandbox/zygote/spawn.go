@@ -62,7 +62,7 @@ func Spawn(p *Plan) (*Zygote, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	z := &Zygote{sock: pair[0], inits: p.Init}
+	z := &Zygote{sock: pair[0], inits: p.Init, listener: -1}
 	err = z.fork(p, pair[1])
 	unix.Close(pair[1])
 	if err != nil {

@@ -37,6 +37,7 @@ const (
 	flagPty       = 128
 	flagStderr    = 256
 	flagLog       = 512
+	flagListen    = 1024
 
 	requestHead = 24
 	replySize   = 24
@@ -130,6 +131,8 @@ type Plan struct {
 	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
 	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp, and RLIMIT_NOFILE among Rlimits.
 	Stderr, Log bool
+	// Listen has what Filter denies with EPERM wait for an answer (Zygote.TakeListener), where this host can.
+	Listen bool
 	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
 	UserNS            bool
 	UIDBase, UIDCount uint32
@@ -157,7 +160,7 @@ func (p *Plan) flags() uint32 {
 		on  bool
 		bit uint32
 	}{{p.Dynamic, flagDynamic}, {p.Proc, flagProc}, {p.Tmp, flagTmp}, {p.Init, flagInit},
-		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}, {p.Stderr, flagStderr}, {p.Log, flagLog}} {
+		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}, {p.Stderr, flagStderr}, {p.Log, flagLog}, {p.Listen, flagListen}} {
 		if b.on {
 			f |= b.bit
 		}

@@ -17,8 +17,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
@@ -36,6 +34,7 @@
 
 #include "call.h"
 #include "caps.h"
+#include "filter.h"
 #include "text.h"
 #include "zygote.h"
 
@@ -45,7 +44,7 @@ struct worker {
 	int fds[MAX_FDS];
 	char *env[MAX_ENV + 1]; /* the plan's environment, then the request's */
 	struct reply *mark; /* in memory shared with the broker and, until exec, with the child */
-	int parked; /* the next child will find its namespace and its init */
+	int parked; /* the init of the namespace that the next child will find; 0 = none */
 	/* A vfork child needs a stack of its own. */
 	char stack[STACK] __attribute__((aligned(64))), child_stack[STACK] __attribute__((aligned(64)));
 };
@@ -63,10 +62,18 @@ static struct init_memory init_memory = {.header = {.version = _LINUX_CAPABILITY
 
 static void serve(struct worker *w);
 
+static void tell(const struct reply *r, int fd)
+{
+	union { struct cmsghdr head; char room[CMSG_SPACE(sizeof fd)]; } rights = {{CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec iov = {.iov_base = (void *)r, .iov_len = sizeof *r};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = fd < 0 ? 0 : sizeof rights};
+	memcpy(CMSG_DATA(&rights.head), &fd, sizeof fd);
+	call(SYS_sendmsg, ctl, &msg, 0); /* no EINTR: every signal is blocked */
+}
+
 static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 {
-	struct reply r = {.id = id, .pid = pid, .step = step, .err = err};
-	call(SYS_write, ctl, &r, sizeof r); /* no EINTR: every signal is blocked */
+	tell(&(struct reply){.id = id, .pid = pid, .step = step, .err = err}, -1);
 }
 
 static _Noreturn void quit(int status)
@@ -185,24 +192,24 @@ static void verify_dropped(void)
 	must(ok ? 0 : -EPERM, STEP_VERIFY);
 }
 
-static long install(uint32_t off, uint32_t len, unsigned flags)
-{
-	struct sock_fprog prog = {.len = len / sizeof(struct sock_filter), .filter = (void *)text(off)};
-	return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
-}
-
 /*
  * The further workers are made before the filter is there, and taken into it at
  * once (TSYNC): a service inherits it, and must not inherit the right to make threads.
  * Until then they wait for a request, and the first comes after REPLY_READY.
  */
-static void staff_and_filter(void)
+static int staff_and_filter(void)
 {
+	struct sock_fprog filter = program(text(plan->filter_off), plan->filter_len);
+	long fd = -1;
 	for (unsigned i = 1; i < plan->workers; i++)
 		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, NULL), STEP_CLONE);
-	/* Last of all: from here on only what the filter allows can happen. A positive result is a thread left out. */
-	if (plan->filter_len)
-		must(install(plan->filter_off, plan->filter_len, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -ESRCH, STEP_SECCOMP);
+	/* Last of all: from here on only what the filter allows can happen. */
+	if (plan->flags & F_LISTEN)
+		fd = install_heard(&filter);
+	/* A positive result is a thread left out. */
+	if (plan->filter_len && fd < 0)
+		must(install(&filter, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -ESRCH, STEP_SECCOMP);
+	return fd;
 }
 
 /*
@@ -220,7 +227,8 @@ static void enter_userns(void)
 /* Dies with the broker. A change of ids or of user namespace clears that, so drop() is followed by it; a broker that was gone before has hung up. */
 static void tie(void) { must(call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG); }
 
-static void enter(void)
+/* Gives the filter's listener, or -1. */
+static int enter(void)
 {
 	static const uint64_t all = ~0ull, standard[4]; /* no handler: SIG_DFL */
 	ctl = FD_CTL;
@@ -247,7 +255,7 @@ static void enter(void)
 	drop();
 	tie();
 	verify_dropped();
-	staff_and_filter();
+	return staff_and_filter();
 }
 
 /* ---- one connection ---- */
@@ -349,8 +357,9 @@ static void confine(struct worker *w)
 static void run(struct worker *w)
 {
 	static const uint64_t none;
-	if (plan->seal_len)
-		try(w, install(plan->seal_off, plan->seal_len, 0), STEP_SEAL);
+	struct sock_fprog seal = program(text(plan->seal_off), plan->seal_len);
+	if (seal.len)
+		try(w, install(&seal, 0), STEP_SEAL);
 	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
 	try(w, plan->fd_exec >= 0 ? gate(plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH, SYS_execveat)
 				  : gate(text(plan->path_off), argv_p, w->env, 0, 0, SYS_execve), STEP_EXEC);
@@ -384,7 +393,7 @@ static long park(struct worker *w)
 	call(SYS_close, ends[1]);
 	if (r < 0)
 		call(SYS_close, WAKE_FD(w));
-	w->parked = r > 0;
+	w->parked = r > 0 ? r : 0;
 	return r;
 }
 
@@ -420,8 +429,8 @@ static void launch(struct worker *w)
 	if (r < 0)
 		m->err = -r;
 	else
-		m->pid = r;
-	call(SYS_write, ctl, m, sizeof *m);
+		m->pid = r, m->init = w->parked;
+	tell(m, -1);
 	wake(w);
 }
 
@@ -456,34 +465,15 @@ static void serve(struct worker *w)
 	retire(w);
 }
 
-/* ---- casemated itself ---- */
-
-/*
- * The broker's capabilities are cut here, before the Go runtime makes threads:
- * afterwards every thread would have to be cut on its own. casemated proves the
- * outcome, and refuses to start without.
- */
-static void cut_broker(void)
-{
-	drop_bounding(BROKER_CAPS);
-	call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
-	set_caps(permitted_caps() & BROKER_CAPS, 0);
-	call(SYS_personality, PER_LINUX); /* its children's programs start with it; each zygote makes sure */
-}
-
-void casemate_quiet_children(void)
-{
-	static const uint64_t standard[4];
-	call(SYS_rt_sigaction, SIGCHLD, standard, 0, 8);
-}
-
 __attribute__((constructor)) static void take_over(int argc, char **argv)
 {
 	if (argc < 1 || !argv[0])
 		return;
 	if (strcmp(argv[0], ZYGOTE_ARGV0) == 0) {
-		enter();
-		reply(REPLY_READY, call(SYS_getpid), 0, 0);
+		int listener = enter();
+		tell(&(struct reply){.id = REPLY_READY, .pid = call(SYS_getpid)}, listener);
+		if (listener >= 0)
+			call(SYS_close, listener);
 		serve(workers);
 	}
 	if (strcmp(argv[0], UNDERTAKER_ARGV0) == 0) {
@@ -494,5 +484,5 @@ __attribute__((constructor)) static void take_over(int argc, char **argv)
 	}
 	const char *base = strrchr(argv[0], '/');
 	if (call(SYS_geteuid) == 0 && strcmp(base ? base + 1 : argv[0], "casemated") == 0)
-		cut_broker();
+		casemate_cut_broker();
 }

@@ -19,6 +19,8 @@ type Zygote struct {
 	buf   []byte
 	marks []byte // shared with the zygote: what each of its threads is starting
 	inits bool
+	// listener of its filter, until it is taken; -1 = none
+	listener int
 }
 
 // Request asks for one start of the plan's command.
@@ -41,6 +43,7 @@ type Request struct {
 type Reply struct {
 	ID    uint64
 	PID   int
+	Init  int // process 1 of its namespace, where that is an init; else 0
 	Step  string
 	Errno syscall.Errno
 }
@@ -55,6 +58,14 @@ func (r Reply) Err() error {
 
 // FD is the descriptor to poll: readable when a Reply waits or the zygote is gone.
 func (z *Zygote) FD() int { return z.sock }
+
+// TakeListener gives the listener of the zygote's filter (seccomp_unotify(2)) away, once: it is
+// the caller's to close. -1 is none: this host has none to give, or the plan asks for none.
+func (z *Zygote) TakeListener() int {
+	fd := z.listener
+	z.listener = -1
+	return fd
+}
 
 // PID is the zygote's process id; it is a child of this process.
 func (z *Zygote) PID() int { return z.pid }
@@ -90,9 +101,14 @@ func (z *Zygote) Send(r *Request) error {
 // the zygote is gone. A reply to no request (ID 0) is the zygote failing: the
 // error names the step.
 func (z *Zygote) Recv() (Reply, error) {
+	return z.recv(nil)
+}
+
+// recv also takes the one descriptor that a reply may bring, where there is room for it.
+func (z *Zygote) recv(rights []byte) (Reply, error) {
 	var b [replySize]byte
 	for {
-		n, _, err := unix.Recvfrom(z.sock, b[:], unix.MSG_DONTWAIT)
+		n, got, _, _, err := unix.Recvmsg(z.sock, b[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -100,6 +116,9 @@ func (z *Zygote) Recv() (Reply, error) {
 			return Reply{}, err
 		case n == 0:
 			return Reply{}, io.EOF
+		}
+		if got == unix.CmsgSpace(4) {
+			z.listener = int(int32(binary.NativeEndian.Uint32(rights[unix.CmsgLen(0):])))
 		}
 		return decodeReply(b[:n])
 	}
@@ -115,6 +134,7 @@ func decodeReply(b []byte) (Reply, error) {
 		PID:   int(int32(e.Uint32(b[8:]))),
 		Step:  stepName(e.Uint32(b[12:])),
 		Errno: syscall.Errno(e.Uint32(b[16:])),
+		Init:  int(int32(e.Uint32(b[20:]))),
 	}, nil
 }
 
@@ -131,7 +151,7 @@ func (z *Zygote) awaitReady(p *Plan, timeout time.Duration) error {
 		if _, err := unix.Poll(fds, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
-		r, err := z.Recv()
+		r, err := z.recv(make([]byte, unix.CmsgSpace(4)))
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			continue
@@ -176,6 +196,9 @@ func (z *Zygote) Abandon() error {
 // Close lets the zygote end: it exits when its socket closes. Children that it
 // started go on. The caller still reaps PID.
 func (z *Zygote) Close() error {
+	if z.listener >= 0 {
+		unix.Close(z.listener)
+	}
 	err := errors.Join(unix.Close(z.sock), unix.Munmap(z.marks))
 	z.sock, z.marks = -1, nil
 	return err

@@ -26,7 +26,8 @@ enum {
 	F_USERNS = 64,	  /* a user namespace around everything, mapped by the broker */
 	F_PTY = 128,	  /* mount a /dev/pts of its own */
 	F_STDERR = 256,	  /* the descriptor of each request after the sockets becomes 2 */
-	F_LOG = 512	  /* the last one is bound to LOG_PATH, where /dev/log leads */
+	F_LOG = 512,	  /* the last one is bound to LOG_PATH, where /dev/log leads */
+	F_LISTEN = 1024	  /* what the filter denies with EPERM waits for an answer instead: REPLY_READY brings its listener */
 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
@@ -99,7 +100,7 @@ struct reply {
 	uint64_t id;
 	int32_t pid;
 	uint32_t step;
-	int32_t err, pad;
+	int32_t err, init; /* init: process 1 of its namespace, where that is one of ours */
 };
 
 /* CAP_CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
@@ -108,6 +109,7 @@ struct reply {
 	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | \
 	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37)
 
+void casemate_cut_broker(void);
 void casemate_quiet_children(void);
 long casemate_spawn(const int32_t *from, unsigned n);
 

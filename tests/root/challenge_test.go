@@ -104,8 +104,11 @@ func TestChallengeHost(t *testing.T) {
 	if got := play(t, "127.0.0.1", port, jump(t, vault, "__getdents64")); got != "" {
 		t.Errorf("after a forbidden call the vault said %q", got)
 	}
-	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "vault", "reason", "violation", "syscall", "getdents64"); err != nil {
-		t.Error(err)
+	for _, record := range [][]string{{"msg", "session", "service", "vault", "reason", "violation"},
+		{"msg", "denied", "service", "vault", "syscall", "getdents64", "signal", "SIGSYS", "grant", `profile.vault: widens = ["syscalls"], syscalls { allow = ["@dir"] }`}} {
+		if _, err := b.Await(1, 30*time.Second, record...); err != nil {
+			t.Error(err)
+		}
 	}
 	if got := play(t, "127.0.0.1", port, "Ada\n"); got != "" {
 		t.Errorf("after the violation its source is answered %q", got)

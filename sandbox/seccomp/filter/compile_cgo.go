@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
@@ -20,7 +19,7 @@ func (f Filter) Compile() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
-	violation, ok := map[Action]uint32{Errno: retErrno | uint32(unix.EPERM), Kill: retKillProcess}[f.OnViolation]
+	violation, ok := violations[f.OnViolation]
 	if !ok {
 		return nil, fmt.Errorf("compile filter: on_violation %q: write %q or %q", f.OnViolation, Errno, Kill)
 	}
@@ -114,12 +113,4 @@ func export(filter *libseccomp.ScmpFilter) ([]byte, error) {
 		return nil, fmt.Errorf("export program: %d bytes is not a whole number of instructions", len(body))
 	}
 	return body, nil
-}
-
-// Name is the name of a call, or its number in decimal where the library has none for it.
-func Name(call int) string {
-	if name, err := libseccomp.ScmpSyscall(call).GetNameByArch(libseccomp.ArchAMD64); err == nil {
-		return name
-	}
-	return strconv.Itoa(call)
 }

@@ -7,6 +7,7 @@ package filter
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 )
 
@@ -143,15 +144,24 @@ func Normalize(rules []Rule) ([]Rule, error) {
 	}
 	slices.SortFunc(sorted, Rule.compare)
 	out := make([]Rule, 0, len(sorted))
-	for len(sorted) > 0 { // one call after the other: only its own rules cover a rule
-		n := slices.IndexFunc(sorted, func(r Rule) bool { return r.Call != sorted[0].Call })
-		if n < 0 {
-			n = len(sorted)
-		}
-		out = append(out, uncovered(sorted[:n])...)
-		sorted = sorted[n:]
+	for _, own := range calls(sorted) { // only its own rules cover a rule
+		out = append(out, uncovered(own)...)
 	}
 	return out, nil
+}
+
+// calls yields each call of sorted rules with its own ones.
+func calls(sorted []Rule) iter.Seq2[int, []Rule] {
+	return func(yield func(int, []Rule) bool) {
+		for from, to := 0, 0; from < len(sorted); from = to {
+			for to < len(sorted) && sorted[to].Call == sorted[from].Call {
+				to++
+			}
+			if !yield(sorted[from].Call, sorted[from:to]) {
+				return
+			}
+		}
+	}
 }
 
 // RuleError is a rule that cannot be compiled, by its place among those given.

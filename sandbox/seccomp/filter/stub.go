@@ -43,6 +43,9 @@ const (
 	retAllow       = 0x7fff0000
 )
 
+// violations is what each action answers.
+var violations = map[Action]uint32{Errno: retErrno | uint32(unix.EPERM), Kill: retKillProcess}
+
 // MaxInstructions is BPF_MAXINSNS: the kernel takes no longer program.
 const MaxInstructions = 4096
 
@@ -101,13 +104,8 @@ func stub(probed, rules []Rule, violation uint32) []instruction {
 		instruction{opJEQ, 1, 0, uint32(unix.SIGKILL)},
 		instruction{opRet, 0, 0, violation},
 		instruction{opLoad, 0, 0, offNr})
-	for len(probed) > 0 {
-		n := 1
-		for n < len(probed) && probed[n].Call == probed[0].Call {
-			n++
-		}
-		out = append(out, probe(probed[:n])...)
-		probed = probed[n:]
+	for _, own := range calls(probed) {
+		out = append(out, probe(own)...)
 	}
 	for _, a := range answers {
 		if !Allows(rules, a.rule) {

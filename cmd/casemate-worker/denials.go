@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"casemate/listener/journal"
+	"casemate/listener/wire"
+	"casemate/policy/denied"
+)
+
+// runDenials answers what the filters of services deny, and tells the broker's log,
+// until the broker tells it to end or ends its side of their socket.
+func runDenials(ctx context.Context) error {
+	broker, err := brokerSocket()
+	if err != nil {
+		return err
+	}
+	defer broker.Close()
+	log := journal.New(lineSender{broker}, os.Getenv("JOURNAL_STREAM") != "")
+	defer log.Close(closeGrace)
+	err = newDenials(broker, log.Now).run(ctx)
+	if err != nil { // nobody sees a worker's stderr
+		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "denials worker ends", Error: err.Error()})
+	}
+	return err
+}
+
+// denials is the worker: a goroutine for each filter waits for calls that it denies.
+type denials struct {
+	broker *net.UnixConn
+	ledger *denialLedger
+	done   chan struct{}
+
+	mu      sync.Mutex
+	token   uint64
+	asked   map[uint64]chan uint64 // what the broker has not answered, by token
+	members map[int]member         // by process session (getsid)
+}
+
+// member is what the broker said of a process session.
+type member struct {
+	id uint64
+	at time.Time
+}
+
+// How long the broker's word on a process session counts: its number may be given again after its last process.
+const memberFor = time.Second
+
+func newDenials(broker *net.UnixConn, out func(journal.Record)) *denials {
+	return &denials{broker: broker, ledger: newDenialLedger(out), done: make(chan struct{}),
+		asked: make(map[uint64]chan uint64), members: make(map[int]member)}
+}
+
+func (d *denials) run(ctx context.Context) error {
+	defer d.ledger.finish()
+	defer close(d.done)
+	orders := make(chan delivered)
+	go func() {
+		for r := newOrderReader(d.broker); ; {
+			got := r.read()
+			select {
+			case orders <- got:
+			case <-d.done:
+				return
+			}
+			if got.err != nil {
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case got := <-orders:
+			switch {
+			case errors.Is(got.err, io.EOF):
+				return nil
+			case got.err != nil:
+				return got.err
+			case got.order.Kind == wire.Last:
+				return nil
+			}
+			if err := d.obey(got); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// obey does what one message says.
+func (d *denials) obey(got delivered) error {
+	switch o := got.order; o.Kind {
+	case wire.Filter:
+		var f denied.Service
+		if err := json.Unmarshal([]byte(o.Name), &f); err != nil {
+			return fmt.Errorf("filter: %w", err)
+		}
+		return d.listen(f, got.file)
+	case wire.Member:
+		d.mu.Lock()
+		if c := d.asked[o.Token]; c != nil {
+			c <- o.ID // has room for it
+		}
+		d.mu.Unlock()
+	case wire.Over:
+		d.forget(o.ID)
+		d.ledger.over(o.ID)
+	case wire.Ping:
+		_, _ = d.broker.Write(wire.Report{Kind: wire.Pong}.Encode()) // a broker that is gone is noticed by reading
+	}
+	return nil
+}
+
+// askFor is how long one question waits for the broker.
+const askFor = time.Second
+
+// ask has the broker say whose process this is, by those it descends from; 0 is nobody's.
+func (d *denials) ask(pids []int32) uint64 {
+	answer := make(chan uint64, 1)
+	d.mu.Lock()
+	d.token++
+	token := d.token
+	d.asked[token] = answer
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		delete(d.asked, token)
+		d.mu.Unlock()
+	}()
+	if _, err := d.broker.Write(wire.Report{Kind: wire.Whose, ID: token, PIDs: pids}.Encode()); err != nil {
+		return 0
+	}
+	late := time.NewTimer(askFor)
+	defer late.Stop()
+	select {
+	case id := <-answer:
+		return id
+	case <-late.C:
+	case <-d.done:
+	}
+	return 0
+}
+
+// maxMembers bounds what is remembered; beyond it all is forgotten, and asked again.
+const maxMembers = 4096
+
+func (d *denials) remember(sid int, id uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.members) >= maxMembers {
+		clear(d.members)
+	}
+	d.members[sid] = member{id, time.Now()}
+}
+
+func (d *denials) recall(sid int) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m := d.members[sid]; time.Since(m.at) < memberFor {
+		return m.id
+	}
+	return 0
+}
+
+// forget what is known of a session that is over.
+func (d *denials) forget(id uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for sid, m := range d.members {
+		if m.id == id {
+			delete(d.members, sid)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package filter
+
+import (
+	"fmt"
+	"maps"
+
+	"golang.org/x/sys/unix"
+)
+
+// Seal is the program that denies what the rules of launch allow and those of left do not. It
+// goes on top of a filter of both, which decides about everything else: so it is short, and of
+// what it lets through that filter says what is denied.
+func Seal(launch, left []Rule, on Action) ([]byte, error) {
+	launch, err := Normalize(launch)
+	if err == nil {
+		left, err = Normalize(left)
+	}
+	violation, known := violations[on]
+	if err != nil || !known {
+		return nil, fmt.Errorf("compile seal, on_violation %q: %w", on, err)
+	}
+	out := []instruction{load(offNr)}
+	stays := maps.Collect(calls(left))
+	for call, own := range calls(launch) {
+		answer := violation
+		if Soft(call) {
+			answer = retErrno | uint32(unix.ENOSYS)
+		}
+		if rules := stays[call]; rules != nil {
+			out = append(out, decide(rules, retAllow, nil)...)
+		}
+		out = append(out, decide(own, answer, nil)...)
+	}
+	return encode(append(out, instruction{opRet, 0, 0, retAllow})), nil
+}

@@ -1,0 +1,39 @@
+/* Installing seccomp filters, which lie in the plan. */
+#ifndef CASEMATE_FILTER_H
+#define CASEMATE_FILTER_H
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
+#include "call.h"
+
+static struct sock_fprog program(char *at, uint32_t size)
+{
+	return (struct sock_fprog){.len = size / sizeof(struct sock_filter), .filter = (void *)at};
+}
+
+static long install(struct sock_fprog *p, unsigned flags) { return call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, p); }
+
+/* Has the filter answer what it answered so otherwise. */
+static void answer(struct sock_fprog *p, uint32_t so, uint32_t otherwise)
+{
+	for (unsigned i = 0; i < p->len; i++)
+		if (p->filter[i].code == (BPF_RET | BPF_K) && p->filter[i].k == so)
+			p->filter[i].k = otherwise;
+}
+
+/* For all threads, with a listener that answers in place of EPERM: its descriptor, or the negative errno. */
+static long install_heard(struct sock_fprog *p)
+{
+	const unsigned listen = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	answer(p, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_USER_NOTIF);
+	long fd = install(p, listen | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	if (fd == -EINVAL) /* before Linux 5.19: a signal may interrupt who waits for the answer */
+		fd = install(p, listen);
+	if (fd < 0) /* EBUSY: there is a listener around all of this already */
+		answer(p, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_ERRNO | EPERM);
+	return fd;
+}
+
+#endif
