@@ -69,6 +69,7 @@ type Status struct {
 	Generation  uint64    `json:"generation"` // counts loads, from 1
 	Digest      string    `json:"digest"`
 	PolicyPaths []string  `json:"policy_paths,omitempty"`
+	Log         string    `json:"log,omitempty"` // the file that it logs to; "" is its stderr
 	Loaded      time.Time `json:"loaded"`
 	// LastReload is the error of the newest reload, with the first place in the policy that
 	// is wrong, and ReloadFailed its time; "" and nothing when it succeeded.

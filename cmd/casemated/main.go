@@ -161,11 +161,10 @@ func (o *options) openLog() (err error) {
 		o.Log, o.Journal = os.Stderr, os.Getenv("JOURNAL_STREAM") != ""
 		return nil
 	}
-	name, err := filepath.Abs(o.logPath)
-	if err != nil {
+	if o.LogPath, err = filepath.Abs(o.logPath); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	o.OpenLog = func() (*os.File, error) { return openLogFile(name) }
+	o.OpenLog = func() (*os.File, error) { return openLogFile(o.LogPath) }
 	o.Log, err = o.OpenLog()
 	return err
 }

@@ -36,6 +36,8 @@ type Config struct {
 	LeaseDir string
 	// Log receives one JSON object per line.
 	Log io.Writer
+	// LogPath is where that lies, for status; "" is stderr.
+	LogPath string
 	// OpenLog opens what is to be the log from the next load on; nil if Log stays.
 	OpenLog func() (*os.File, error)
 	// Journal prefixes each line with its priority (sd-daemon(3)).

@@ -43,7 +43,7 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc 
 
 // status collects the broker's state, all of it or what is of one service.
 func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
-	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPaths: b.conf.Policy,
+	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPaths: b.conf.Policy, Log: b.conf.LogPath,
 		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
 	err := b.loop.Do(func() {
 		st.LastReload, st.ReloadFailed = b.lastReload, b.reloadFailed

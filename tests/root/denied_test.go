@@ -336,6 +336,35 @@ func TestDeniedFlood(t *testing.T) {
 	}
 }
 
+// TestWhy: the story of a session that was denied something, out of the log of the casemated that runs.
+func TestWhy(t *testing.T) {
+	bin := rig.Root(t)
+	victim := rig.Compile(t, "testdata/denied.c")
+	port := rig.Port(t)
+	b := rig.Serve(t, head+"profile \"own\" {\n  base = profile.server\n}\n"+service("victim", "tcp://127.0.0.1:"+port, []string{victim}, "profile = profile.own"))
+	if got, err := rig.Exchange(port, "direct shm 3\n"); err != nil || got != "1\n" {
+		t.Fatalf("errno %q, %v", got, err)
+	}
+	if _, err := b.Await(1, 30*time.Second, "msg", "denied", "count", "2"); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := b.Await(1, 30*time.Second, "msg", "session", "service", "victim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := ended[0].Str("id")
+	for _, args := range [][]string{{id}, {"--last", "victim"}} {
+		cmd := exec.Command(filepath.Join(bin, "casemate"), append([]string{"why", "--control", b.Control}, args...)...)
+		text, err := cmd.CombinedOutput()
+		for _, want := range []string{"session " + id + " of victim\n", "admitted rule ", "denied   shmget(4096 bytes): EPERM\n", "denied   shmget(4096 bytes): EPERM, 2 times\n",
+			`granted by profile.own: widens = ["syscalls"], syscalls { allow = ["@sysv-ipc"] }`, "ended    exit, status 0, after "} {
+			if err != nil || !strings.Contains(string(text), want) {
+				t.Errorf("why %v: %v, without %q:\n%s", args, err, want, text)
+			}
+		}
+	}
+}
+
 // TestNoListener: where a filter around casemated has a listener already, denied calls fail as ever,
 // and status and explain say that they are not named.
 func TestNoListener(t *testing.T) {

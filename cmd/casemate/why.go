@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"casemate/cmd/confine"
+	"casemate/policy"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) whyCmd() *cobra.Command {
+	var w why
+	cmd := &cobra.Command{
+		Use:   "why ID | --last SERVICE",
+		Short: "Tell what happened to one session",
+		Long: `why reads casemated's log and tells one session as a story: who came and which rule
+let them in, or why they were refused, what the program said, each system call that
+was denied to it with the lines that would grant it, and how it ended.
+
+The id is that of the log and of "casemate status --sessions"; --last takes the newest
+session of a service, or refusal of a client. Without --log it reads the file that the
+running casemated logs to; - is standard input, as for systemd's journal.
+
+Exit status: 0 it is told, 1 there is no such session in the log, or it cannot be read.`,
+		Example: `  casemate why 1871466496000042
+  casemate why --last finger
+  journalctl -u casemated -o cat | casemate why --last finger --log -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 || (len(args) == 1) == (w.last != "") {
+				return errors.New("why: write the id of a session, or --last SERVICE")
+			}
+			if len(args) == 1 {
+				id, err := strconv.ParseUint(args[0], 10, 64)
+				if err != nil {
+					return fmt.Errorf("why: %q is not the id of a session: write the number that the log or status --sessions shows", args[0])
+				}
+				w.id = id
+			}
+			return nil
+		},
+		RunE: func(*cobra.Command, []string) error { return a.why(&w) },
+	}
+	cmd.Flags().StringVar(&w.last, "last", "", "the newest session of this service")
+	cmd.Flags().StringVar(&w.log, "log", "", "the log to read; - is standard input")
+	a.grants[cmd] = func([]string) confine.Grant {
+		// Whatever is wrong is said by who reads it, behind the confinement.
+		if w.log == "" {
+			w.log, w.unknown = a.logOf()
+		}
+		return reads([]string{w.log})
+	}
+	return cmd
+}
+
+// why is what to tell of.
+type why struct {
+	id      uint64
+	last    string // a service
+	log     string
+	unknown error // why log is not known
+}
+
+// logOf is the file that the running casemated logs to.
+func (a *app) logOf() (string, error) {
+	resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus})
+	switch {
+	case err != nil:
+		return "", err
+	case resp.Status == nil || resp.Status.Log == "":
+		return "", errors.New("casemated logs to its standard error, not to a file: name what keeps that, as in journalctl -u casemated -o cat | casemate why ... --log -")
+	}
+	return resp.Status.Log, nil
+}
+
+// logged is one record.
+type logged map[string]any
+
+func (r logged) text(key string) string {
+	switch v := r[key].(type) {
+	case nil:
+		return ""
+	case json.Number:
+		return v.String()
+	case string:
+		if strings.IndexFunc(v, func(c rune) bool { return !strconv.IsPrint(c) }) >= 0 {
+			return strconv.Quote(v) // the log is for the broker to write, and anybody may have written this file
+		}
+		return v
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// whyReport is the JSON of why.
+type whyReport struct {
+	FormatVersion int      `json:"format_version"`
+	ID            uint64   `json:"id"`
+	Service       string   `json:"service"`
+	Records       []logged `json:"records"` // as they are in the log
+}
+
+func (a *app) why(w *why) error {
+	if w.unknown != nil {
+		return w.unknown
+	}
+	in := a.in
+	if w.log != "-" {
+		f, err := os.Open(w.log)
+		if err != nil {
+			return fmt.Errorf("why: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	found, err := w.find(in)
+	if err != nil {
+		return fmt.Errorf("why: read the log %s: %w", w.log, err)
+	}
+	if len(found) == 0 {
+		what := fmt.Sprintf("session %d", w.id)
+		if w.last != "" {
+			what = fmt.Sprintf("a session of %q", w.last)
+		}
+		return fmt.Errorf("why: %s has no record of %s: name an older log with --log, if it was rotated", w.log, what)
+	}
+	r := whyReport{FormatVersion: 1, ID: w.id, Service: found[0].text("service"), Records: found}
+	if a.json() {
+		return a.printJSON(r)
+	}
+	a.printf("session %d of %s\n", r.ID, r.Service)
+	for _, one := range found {
+		a.tell(one)
+	}
+	return nil
+}
+
+// maxStory is how many records of one session are told: what it says on stderr has no end.
+const maxStory = 10000
+
+// find reads the records of a session. Of a service it keeps those of the newest one that it has met.
+func (w *why) find(in io.Reader) (found []logged, err error) {
+	of := map[uint64][]logged{} // of a service: the sessions that are not over; several run at once
+	lines := bufio.NewReaderSize(in, 1<<20)
+	want := []byte(strconv.FormatUint(w.id, 10))
+	if w.last != "" {
+		want, _ = json.Marshal(w.last)
+	}
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if bytes.Contains(line, want) {
+			w.take(line, of)
+		}
+		if err != nil {
+			return of[w.id], nil
+		}
+	}
+}
+
+// take keeps a record, if it is one that is asked for.
+func (w *why) take(line []byte, of map[uint64][]logged) {
+	if i := bytes.IndexByte(line, '{'); i > 0 && i <= len("<7>") {
+		line = line[i:] // systemd's priority
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.UseNumber()
+	var r logged
+	if d.Decode(&r) != nil {
+		return // a line that a full disk has cut
+	}
+	number, _ := r["id"].(json.Number)
+	id, err := strconv.ParseUint(number.String(), 10, 64)
+	switch {
+	case err != nil || id == 0 || w.last == "" && id != w.id || w.last != "" && r["service"] != w.last:
+		return
+	case w.last != "" && id > w.id: // ids grow
+		for old := range of {
+			delete(of, old)
+		}
+		w.id = id
+	case id < w.id:
+		return
+	}
+	if len(of[id]) < maxStory {
+		of[id] = append(of[id], r)
+	}
+}
+
+// tell prints one record as a sentence.
+func (a *app) tell(r logged) {
+	at, _, _ := strings.Cut(r.text("time"), ".")
+	line := func(what, format string, args ...any) {
+		a.printf("  %s  %-8s %s\n", strings.TrimSuffix(at, "Z"), what, fmt.Sprintf(format, args...))
+	}
+	switch r.text("msg") {
+	case "decision":
+		a.tellDecision(r, line)
+	case "denied":
+		call := r.text("syscall") + "(" + r.text("args") + ")"
+		if r.text("syscall") == "" {
+			call = "calls of further kinds"
+		}
+		outcome := r.text("errno") + r.text("signal")
+		if n := r.text("count"); n != "1" {
+			outcome += ", " + n + " times"
+		}
+		line("denied", "%s: %s", call, outcome)
+		if g := r.text("grant"); g != "" {
+			line("", "granted by %s", g)
+		}
+	case "session":
+		how := r.text("reason")
+		if v := r.text("exit"); v != "" {
+			how += ", status " + v
+		}
+		if v := r.text("signal"); v != "" {
+			how += ", " + v
+		}
+		if v := r.text("detail"); v != "" {
+			how += ": " + v
+		}
+		if v := r.text("duration_ms"); v != "" {
+			how += ", after " + v + " ms"
+		}
+		line("ended", "%s", how)
+	default:
+		line(r.text("msg"), "%s", r.text("text"))
+	}
+}
+
+func (a *app) tellDecision(r logged, line func(what, format string, args ...any)) {
+	who := r.text("client")
+	if v := r.text("client_name"); v != "" {
+		who += " (" + v + ")"
+	}
+	if v := r.text("client_port"); v != "" {
+		who += " port " + v
+	}
+	if who == "" {
+		who = "nobody in particular"
+	}
+	line("client", "%s, %s to %s", who, dash(r.text("network")), dash(r.text("local")))
+	rule := "rule " + r.text("rule")
+	if v := r.text("rule_name"); v != "" {
+		rule += " (" + v + ")"
+	}
+	if v := r.text("acl"); v != "" {
+		rule += " of acl " + v
+	}
+	if r.text("verdict") == "deny" {
+		line("refused", "%s, %s", r.text("reason"), rule)
+		return
+	}
+	line("admitted", "%s", rule)
+	if v := r.text("pid"); v != "" {
+		line("started", "process %s", v)
+	}
+}
