@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"casemate/policy/calls"
-	"casemate/policy/lang"
 	"casemate/sandbox"
 	"casemate/sandbox/learn"
 
@@ -29,13 +27,14 @@ type learnOptions struct {
 
 func (a *app) learnCmd() *cobra.Command {
 	var o learnOptions
+	var of serviceOptions
 	cmd := &cobra.Command{
-		Use:   "learn --command CMD --client CMD...",
+		Use:   "learn SERVICE | --command CMD --client CMD...",
 		Short: "Write a profile from what a program does",
 		Long: `learn writes the profile that a program needs, and prints it only when it has proved
 that the program's clients are served under it.
 
-It starts a casemated of its own on a port of 127.0.0.1, with --command as its service
+With --command it starts a casemated of its own on a port of 127.0.0.1, with --command as its service
 under --user, and runs each --client with /bin/sh, with $PORT, $HOST, and $SCRATCH, an
 empty folder. A client that exits with 0 was served; what it prints must be the same
 again where it was the same twice. So a client has to test what it gets, and to be
@@ -53,6 +52,13 @@ one that can be run many times.
      fails; the others are listed in a comment, for what these clients do not test.
      (A line may still be of use: for a log with local time, or on the day of an error.)
 
+With SERVICE it follows real sessions of the running casemated, as trace does, and learns from
+these. They cannot be replayed: what a client sent is not kept, and sent again it would be
+another thing. So clients are needed to prove it, --client, which run in a casemated of its
+own with the service as it is; or twice as many sessions, of which the second half is held
+against what the first half used (--connections 10 follows 20). With --tighten it starts
+from the profile in force, and lists what no session used.
+
 The profile is printed in the form of casemate fmt with the evidence of each line, and with
 the clients' commands: keep passwords out of these. Nothing is installed: put it into your
 policy, and write profile = profile.NAME in the service.
@@ -63,11 +69,31 @@ Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 		Example: `  casemate learn --command '/usr/sbin/micro-httpd /srv/www' --client 'curl -fsS http://$HOST:$PORT/index.html'
   casemate learn --command '/usr/bin/rsync --daemon --config=/etc/rsyncd.conf' --user rsync \
     --client 'rsync -a rsync://$HOST:$PORT/pub/ $SCRATCH/ && test -s $SCRATCH/README'
+  casemate learn finger --connections 50
+  casemate learn finger --for 10m --client 'echo root | nc -N $HOST $PORT | grep -q login'
+  casemate learn finger --for 1h --tighten
   casemate learn --listen udp-wait --command '/usr/sbin/in.tftpd -s /srv/tftp' --client 'tftp $HOST $PORT -c get image $SCRATCH/image'`,
-		Args:        cobra.NoArgs,
+		Args:        cobra.MaximumNArgs(1),
 		Annotations: map[string]string{keepsAll: "it starts and follows processes"},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.learnCommand(cmd.Context(), &o)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, only := range []struct {
+				flags []string
+				not   bool // they are wrong now
+			}{{[]string{"command", "listen", "user", "env"}, len(args) == 1}, {[]string{"connections", "for", "tighten"}, len(args) == 0}} {
+				for _, f := range only.flags {
+					if only.not && cmd.Flags().Changed(f) {
+						return fmt.Errorf("learn: --%s does not go with what is learnt: see casemate help learn", f)
+					}
+				}
+			}
+			if len(args) == 0 {
+				return a.learnCommand(cmd.Context(), &o)
+			}
+			of.clients, of.profile = o.clients, o.profile
+			if of.connections < 0 || of.limit < 0 || of.tighten && len(of.clients) > 0 {
+				return errors.New("learn: --connections and --for count from 1 and 1s, and --tighten takes no clients")
+			}
+			return a.learnService(cmd.Context(), args[0], &of)
 		},
 	}
 	f := cmd.Flags()
@@ -77,6 +103,9 @@ Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 	f.StringVar(&o.user, "user", "dynamic", "the user that it runs as")
 	f.StringArrayVar(&o.env, "env", nil, "NAME=VALUE of its environment; may stand several times")
 	f.StringVar(&o.profile, "profile", "", "the profile's name (the program's)")
+	f.IntVar(&of.connections, "connections", 0, "sessions of SERVICE to learn from (10, unless --for is given)")
+	f.DurationVar(&of.limit, "for", 0, "how long SERVICE is followed")
+	f.BoolVar(&of.tighten, "tighten", false, "list what SERVICE's profile grants and no session used")
 	return cmd
 }
 
@@ -91,6 +120,7 @@ type learner struct {
 	started time.Time
 	runs    int
 	rounds  int
+	earlier *learn.Needs // of real sessions, or nil: no client has to need them
 }
 
 func (a *app) learnCommand(ctx context.Context, o *learnOptions) error {
@@ -125,7 +155,7 @@ func (a *app) learnCommand(ctx context.Context, o *learnOptions) error {
 	if name == "" {
 		name = profileName(filepath.Base(argv[0]))
 	}
-	return a.learn(ctx, s, argv[0], name, fmt.Sprintf("%s as user %s", o.command, o.user))
+	return a.learn(ctx, s, nil, argv[0], name, fmt.Sprintf("%s as user %s", o.command, o.user))
 }
 
 // serviceBlock is the service of a command, without its profile.
@@ -173,24 +203,22 @@ func profileName(program string) string {
 }
 
 // learn observes, reduces, replays and prints.
-func (a *app) learn(ctx context.Context, s *site, program, name, of string) error {
+// earlier is what is known to be needed already, or nil.
+func (a *app) learn(ctx context.Context, s *site, earlier *learn.Needs, program, name, of string) error {
 	ctx, cancel := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer cancel()
 	signal.Ignore(unix.SIGTSTP)
 	l := &learner{site: s, ctx: ctx, started: time.Now(), wide: wideFor(program, s.network == "udp")}
-	for _, p := range lang.ShippedProfiles() {
-		if p.Name == "builtin" {
-			continue
-		}
-		rules, err := calls.Resolve(&p.Syscalls)
-		if err != nil {
-			return fmt.Errorf("learn: %w", err)
-		}
-		l.bases = append(l.bases, learn.Base{Profile: &p, Rules: rules})
+	var err error
+	if l.bases, err = shippedBases(); err != nil {
+		return err
 	}
 	needs, err := l.observe()
 	if err != nil {
 		return err
+	}
+	if l.earlier = earlier; earlier != nil {
+		needs.Add(earlier)
 	}
 	d, err := l.prove(needs)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"casemate/sandbox/learn"
 )
@@ -46,11 +45,19 @@ func (a *app) printLearnt(l *learner, d *learn.Draft, dropped []learn.Need, n *l
 		"Learnt from " + oneLine(of) + ":",
 		fmt.Sprintf("%s with %s followed on %s, served again under this profile,", several(len(l.want.sessions), "session", "sessions"),
 			several(processes, "process", "processes"), l.started.Format("2006-01-02")),
-		"and not without any one of its lines.",
+		"and not without any one of its lines, nor on a narrower base.",
+	}
+	if l.earlier != nil {
+		head[2] = "and not without those of its lines that say so; the others are what real sessions used."
 	}
 	for i, c := range l.clients {
 		head = append(head, fmt.Sprintf("Client %d: %s", i+1, oneLine(c)))
 	}
+	return a.printDraft(&learnReport{Sessions: len(l.want.sessions), Runs: l.runs}, d, dropped, n, head, name)
+}
+
+// printDraft prints a draft with what it does not hold.
+func (a *app) printDraft(r *learnReport, d *learn.Draft, dropped []learn.Need, n *learn.Needs, head []string, name string) error {
 	if len(dropped) > 0 {
 		head = append(head, "Used, and not needed by these clients:")
 		for _, o := range dropped {
@@ -65,9 +72,10 @@ func (a *app) printLearnt(l *learner, d *learn.Draft, dropped []learn.Need, n *l
 		return err
 	}
 	if a.json() {
-		return a.printJSON(learnReport{FormatVersion: 1, Profile: text, Base: d.Base.Profile.Name, Lines: lineReports(d.Lines),
-			NotNeeded: lineReports(dropped), Sessions: len(l.want.sessions), Runs: l.runs})
+		r.FormatVersion, r.Profile, r.Base = 1, text, d.Base.Profile.Name
+		r.Lines, r.NotNeeded = lineReports(d.Lines), lineReports(dropped)
+		return a.printJSON(r)
 	}
-	a.printf("%s", strings.TrimLeft(text, "\n"))
+	a.printf("%s", text)
 	return nil
 }

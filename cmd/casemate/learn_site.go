@@ -113,17 +113,9 @@ func (s *site) load(profile string) error {
 			return fmt.Errorf("learn: find a free port: %w", err)
 		}
 	}
-	text := head + profile + fmt.Sprintf("\nservice %q {\n  listen = [\"%s4://127.0.0.1:%s\"]\n%s  profile = profile.%s\n  linger = \"1m\"\n}\n",
-		learnt, s.network, s.port, s.block, learnt)
-	doc, ds := lang.Compile([]policy.SourceFile{{Name: "learnt.cm.hcl", Data: []byte(text)}})
-	if doc == nil {
-		var said []string
-		for _, d := range ds {
-			if d.Severity == policy.SeverityError {
-				said = append(said, strings.TrimSpace(d.Summary+" "+d.Detail))
-			}
-		}
-		return fmt.Errorf("learn: the profile is none: %s", strings.Join(said, "; "))
+	doc, err := profileDocument(profile, fmt.Sprintf("  listen = [\"%s4://127.0.0.1:%s\"]\n%s", s.network, s.port, s.block))
+	if err != nil {
+		return err
 	}
 	if s.service != nil {
 		if err := s.replace(doc); err != nil {
@@ -145,6 +137,25 @@ func (s *site) load(profile string) error {
 		return err
 	}
 	return s.serves()
+}
+
+// profileDocument compiles a profile with a service of some attributes under it.
+func profileDocument(profile, attributes string) (*policy.Document, error) {
+	if !strings.Contains(attributes, "listen = ") {
+		attributes = "  listen = [\"tcp://127.0.0.1:7\"]\n" + attributes
+	}
+	text := head + profile + fmt.Sprintf("\nservice %q {\n%s  profile = profile.%s\n  linger = \"1m\"\n}\n", learnt, attributes, learnt)
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "learnt.cm.hcl", Data: []byte(text)}})
+	if doc != nil {
+		return doc, nil
+	}
+	var said []string
+	for _, d := range ds {
+		if d.Severity == policy.SeverityError {
+			said = append(said, strings.TrimSpace(d.Summary+": "+d.Detail))
+		}
+	}
+	return nil, fmt.Errorf("learn: casemate takes the draft for no profile: %s", strings.Join(said, "; "))
 }
 
 // replace puts a running broker's service into the document, on the scratch broker's port.

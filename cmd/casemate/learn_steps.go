@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,11 +176,18 @@ func (l *learner) replay(d *learn.Draft, followed bool) (why string, o *outcome,
 }
 
 // takeAway leaves each line out once, those for good without which the clients are served as
-// well, and gives these. What stays is replayed twice more in the end.
+// well, and gives these. What stays is replayed twice more in the end, on the narrowest base.
 func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 	var dropped []learn.Need
+	real := new(learn.Draft)
+	if l.earlier != nil {
+		real = &learn.Drafts(l.earlier, []learn.Base{*d.Base}, realFiles)[0]
+	}
 	for i := len(d.Lines) - 1; i >= 0; i-- {
 		line := d.Lines[i]
+		if len(real.Beyond(d.Without(i))) > 0 {
+			continue // real sessions use it
+		}
 		gone, err := l.narrow(d, i)
 		if err != nil {
 			return nil, err
@@ -187,6 +195,9 @@ func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 		if gone {
 			dropped = append(dropped, line)
 		}
+	}
+	if err := l.narrowBase(d); err != nil {
+		return nil, err
 	}
 	for range 2 {
 		why, _, _, err := l.replay(d, false)
@@ -200,9 +211,28 @@ func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 	return dropped, nil
 }
 
+// narrowBase takes the narrower bases, one after the other, as long as the clients are
+// served on them with the same lines.
+func (l *learner) narrowBase(d *learn.Draft) error {
+	at := slices.IndexFunc(l.bases, func(b learn.Base) bool { return b.Profile.Name == d.Base.Profile.Name })
+	for ; at > 0; at-- {
+		less := &learn.Draft{Base: &l.bases[at-1], Lines: d.Lines}
+		why, _, _, err := l.replay(less, false)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			d.Narrower = fmt.Sprintf("on profile.%s %s", less.Base.Profile.Name, why)
+			return nil
+		}
+		d.Base = less.Base
+	}
+	return nil
+}
+
 // narrow has a line grant less where the clients are served so, and reports whether it is gone.
 func (l *learner) narrow(d *learn.Draft, i int) (gone bool, err error) {
-	for _, less := range d.Narrower(i) {
+	for _, less := range d.Less(i) {
 		why, _, _, err := l.replay(less, false)
 		if err != nil {
 			return false, err

@@ -38,7 +38,7 @@ func draftText(name string, d *learn.Draft, head []string) (string, error) {
 	for _, line := range head {
 		fmt.Fprintf(&b, "# %s\n", line)
 	}
-	fmt.Fprintf(&b, "profile %q {\nbase = profile.%s\n", name, d.Base.Profile.Name)
+	fmt.Fprintf(&b, "profile %q {\nbase = profile.%s%s\n", name, d.Base.Profile.Name, ifSome(" # ", oneLine(d.Narrower)))
 	if w := widened(d); len(w) > 0 {
 		fmt.Fprintf(&b, "widens = [%s]\n", quoteAll(w))
 	}

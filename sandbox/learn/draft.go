@@ -20,6 +20,8 @@ type Base struct {
 type Draft struct {
 	Base  *Base
 	Lines []Need
+	// Narrower is what went wrong in a replay on the next narrower base, "" where there was none.
+	Narrower string
 	// Cost orders drafts: what has to be added, and what the base grants in vain.
 	Cost int
 }
@@ -42,9 +44,9 @@ func (d *Draft) Without(i int) *Draft {
 	return &Draft{Base: d.Base, Lines: slices.Delete(slices.Clone(d.Lines), i, i+1)}
 }
 
-// Narrower are the drafts that grant less by one line: without it, or with its path to be
+// Less are the drafts that grant less by one line: without it, or with its path to be
 // read in place of more. The first that does is the one to take.
-func (d *Draft) Narrower(i int) []*Draft {
+func (d *Draft) Less(i int) []*Draft {
 	out := []*Draft{d.Without(i)}
 	if n := d.Lines[i]; n.Attr == AttrWrite || n.Attr == AttrExec {
 		less := &Draft{Base: d.Base, Lines: slices.Clone(d.Lines)}
@@ -53,6 +55,36 @@ func (d *Draft) Narrower(i int) []*Draft {
 		out = append(out, less)
 	}
 	return out
+}
+
+// Beyond are the lines of a draft that another on the same base does not have, whatever it
+// has in their place.
+func (d *Draft) Beyond(o *Draft) []Need {
+	var out []Need
+	for _, n := range d.Lines {
+		if !o.Has(&n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Has tells whether one of the lines grants what another one does.
+func (d *Draft) Has(o *Need) bool {
+	return slices.ContainsFunc(d.Lines, func(have Need) bool { return have.has(o) })
+}
+
+// has tells whether one line grants what another does.
+func (n *Need) has(o *Need) bool {
+	wider := map[string][]string{AttrRead: {AttrRead, AttrExec, AttrWrite}}[o.Attr]
+	switch {
+	case strings.HasPrefix(o.Value, "/"):
+		return (n.Attr == o.Attr || slices.Contains(wider, n.Attr)) && under(o.Value, n.Value)
+	case o.Attr == AttrAllow || o.Attr == AttrRule:
+		rules := rulesOf(n)
+		return (n.Attr == AttrAllow || n.Attr == AttrRule) && !slices.ContainsFunc(rulesOf(o), func(r seccomp.Rule) bool { return !seccomp.Cover(rules, r) })
+	}
+	return n.Attr == o.Attr && n.Value == o.Value
 }
 
 // lines are the needs that a base does not have.

@@ -181,12 +181,12 @@ func TestDraftsHaveAll(t *testing.T) {
 	}
 }
 
-func TestNarrower(t *testing.T) {
+func TestLess(t *testing.T) {
 	d := &Draft{Lines: []Need{{Attr: AttrRead, Value: "/a"}, {Attr: AttrWrite, Value: "/b"}}}
-	if got := d.Narrower(0); len(got) != 1 || len(got[0].Lines) != 1 || got[0].Lines[0].Value != "/b" {
+	if got := d.Less(0); len(got) != 1 || len(got[0].Lines) != 1 || got[0].Lines[0].Value != "/b" {
 		t.Errorf("got %v", got)
 	}
-	got := d.Narrower(1)
+	got := d.Less(1)
 	if len(got) != 2 || len(got[0].Lines) != 1 || got[1].Lines[1].Attr != AttrRead || got[1].Lines[1].Value != "/b" {
 		t.Errorf("got %v", got)
 	}
@@ -228,5 +228,64 @@ func TestWiden(t *testing.T) {
 	w.Widen([]*Session{{Facts: []Fact{fact("socket", syscall.EPERM, "", 1, 2, 1, 0)}}}, c, bare)
 	if w.Mode != sandbox.NetworkHost || !slices.Equal(w.Sockets, []string{"tcp"}) {
 		t.Errorf("got %+v", w)
+	}
+}
+
+// TestUnused: what a profile grants and nobody used is named, and what was used is not.
+func TestUnused(t *testing.T) {
+	p := sandbox.Profile{
+		Network:      sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{80, 443}},
+		Capabilities: []string{"CAP_SETGID", "CAP_SETUID"}, Init: true,
+		Files: sandbox.Files{Read: []string{"/srv/pub", "/srv/old"}, Exec: []string{"/usr/lib", "/usr/bin"}, Write: []string{"/srv/data", "/srv/queue", "/srv/spool"},
+			Dev: []string{"null", "zero"}, Tmp: 1, Proc: true, Pty: true},
+		Syscalls: sandbox.Syscalls{Allow: []string{"@server", "@watch", "@socket-tcp", "connect"}},
+	}
+	rules, err := seccomp.Resolve(p.Syscalls.Allow, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := ok("connect", "")
+	connect.Addr = "inet 192.0.2.1:443"
+	s := &Session{Processes: 2, Facts: []Fact{
+		ok("openat", "/srv/pub/x.txt", 0, 0, 0), ok("mmap", "/usr/lib/libc.so", 0, 0, 5), ok("openat", "/srv/data/y.txt", 0, 0, 0o102, 0o644), ok("openat", "/srv/spool/z.txt", 0, 0, 0),
+		ok("setuid", "", 0), ok("openat", "/dev/null", 0, 0, 2), ok("socket", "", 2, 1, 0), connect, ok("openat", "/tmp/a", 0, 0, 0o102, 0o600), ok("fork", ""),
+	}}
+	var got []string
+	for _, n := range Unused(&p, rules, []*Session{s}, bare) {
+		got = append(got, n.Attr+" "+n.Value)
+	}
+	for _, want := range []string{"capabilities CAP_SETGID", "files.read /srv/old", "files.exec /usr/bin", "files.write /srv/queue", "files.read /srv/spool", "files.dev zero",
+		"files.proc false", "files.pty false", "network.connect 80", "syscalls.deny @watch", "syscalls.deny @event"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not named", want)
+		}
+	}
+	for _, wrong := range []string{"capabilities CAP_SETUID", "files.read /srv/pub", "files.exec /usr/lib", "files.write /srv/data", "files.write /srv/spool", "files.dev null", "files.tmp none",
+		"init false", "network.connect 443", "network.mode none", "syscalls.deny @process", "syscalls.deny @file-write", "syscalls.deny @signal"} {
+		if slices.Contains(got, wrong) {
+			t.Errorf("%s is named", wrong)
+		}
+	}
+	var deny []string
+	for _, n := range Unused(&p, rules, []*Session{s}, bare) {
+		if n.Attr == AttrDeny {
+			deny = append(deny, n.Value)
+		}
+	}
+	if _, err := seccomp.Resolve(p.Syscalls.Allow, deny); err != nil {
+		t.Errorf("what may be denied cannot be: %v", err)
+	}
+}
+
+func TestBeyond(t *testing.T) {
+	d := &Draft{Lines: []Need{{Attr: AttrWrite, Value: "/srv/data"}, {Attr: AttrAllow, Value: "@process"}, {Attr: AttrTmp, Value: "16MiB"}}}
+	o := &Draft{Lines: []Need{{Attr: AttrRead, Value: "/srv/data/x"}, {Attr: AttrRead, Value: "/srv/database"}, {Attr: AttrWrite, Value: "/srv"}, {Attr: AttrAllow, Value: "fork"},
+		{Attr: AttrAllow, Value: "chroot"}, {Attr: AttrTmp, Value: "16MiB"}, {Attr: AttrProc, Value: "true"}}}
+	var got []string
+	for _, n := range o.Beyond(d) {
+		got = append(got, n.Attr+" "+n.Value)
+	}
+	if want := []string{"files.read /srv/database", "files.write /srv", "syscalls.allow chroot", "files.proc true"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -53,7 +53,7 @@ func (w *Wide) Widen(sessions []*Session, c *Confines, h Host) bool {
 }
 
 func (w *Wide) size() int {
-	return len(w.Read) + len(w.Write) + len(w.Capabilities) + len(w.Sockets) + len(w.Calls) + len(w.Rules)
+	return len(w.Read) + len(strings.Join(w.Write, "\n")) + len(w.Capabilities) + len(w.Sockets) + len(w.Calls) + len(w.Rules)
 }
 
 func put(list *[]string, s string) {
@@ -82,7 +82,7 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 		w.reach(strings.HasPrefix(f.Addr, "inet"))
 	case f.Err == syscall.EROFS, f.Err == syscall.EACCES && changes(f.Use()):
 		if dir := h.place(changed(f)); f.Path != "" && never[dir] == "" && !inAny(w.Exec, dir) && !inAny(own, dir) {
-			put(&w.Write, dir)
+			w.write(dir)
 		}
 	case f.Err == syscall.EPERM || f.Err == syscall.EACCES:
 		put(&w.Capabilities, capabilityOf[f.Call])
@@ -91,9 +91,27 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 		}
 	case f.Err == syscall.ENOENT && f.Path != "" && c.Exists(f.Host(f.Path)) && never[f.Host(f.Path)] == "":
 		p := f.Host(f.Path)
-		if !inAny(own, p) {
+		if !inAny(own, p) && !covered(c.Profile, p) { // else it has come into being since
 			put(&w.Read, p)
 		}
+	}
+}
+
+// write adds a tree to write, in place of what lies in it; from siblings on the directory
+// around them is one.
+func (w *Wide) write(dir string) {
+	if inAny(w.Write, dir) {
+		return
+	}
+	w.Write = append(slices.DeleteFunc(w.Write, func(p string) bool { return under(p, dir) }), dir)
+	around := 0
+	for _, p := range w.Write {
+		if path.Dir(p) == path.Dir(dir) {
+			around++
+		}
+	}
+	if up := path.Dir(dir); around >= siblings && never[up] == "" {
+		w.write(up)
 	}
 }
 
@@ -150,12 +168,19 @@ func (n *Needs) Miss(sessions []*Session, c *Confines, h Host) {
 			if changes(one.Use()) {
 				p = path.Dir(p)
 			}
+			if one.Err == syscall.ENOENT && covered(c.Profile, p) {
+				continue // it was not there
+			}
 			if one.Path != "" && (c.Exists(p) || under(p, "/proc") || under(p, "/tmp")) {
 				f.path(one, one.Host(one.Path))
 			}
 		}
 	}
-	more := f.result()
+	n.Add(f.result())
+}
+
+// Add adds what others need.
+func (n *Needs) Add(more *Needs) {
 	for _, o := range more.Other {
 		if !slices.ContainsFunc(n.Other, func(have Need) bool { return have.Attr == o.Attr && have.Value == o.Value }) {
 			n.Other = append(n.Other, o)

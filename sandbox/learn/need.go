@@ -124,6 +124,17 @@ type Extras struct {
 	Mode         sandbox.NetworkMode
 }
 
+// Used are the extras of which there is a sign among the needs.
+func (x Extras) Used(n *Needs) Extras {
+	x.Capabilities = slices.DeleteFunc(slices.Clone(x.Capabilities), func(c string) bool { return !calls(n, c) })
+	if x.Mode == sandbox.NetworkHost && !slices.ContainsFunc(n.Other, func(o Need) bool {
+		return o.Attr == AttrConnect || o.Attr == AttrBind || o.Attr == AttrSockets && o.Value != "unix"
+	}) {
+		x.Mode = sandbox.NetworkNone
+	}
+	return x
+}
+
 // Find gives what the sessions need: all that they did with success, as far as c allowed it.
 func Find(sessions []*Session, c *Confines, h Host, x Extras) *Needs {
 	f := finder{h: h, calls: map[string]*CallNeed{}, other: map[[2]string]*Need{}, paths: map[string]map[string]*Evidence{AttrRead: {}, AttrExec: {}, AttrWrite: {}}, looked: map[string]*Evidence{}}

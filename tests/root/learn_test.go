@@ -15,6 +15,8 @@ import (
 
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
 )
 
 // lesson is a service to learn.
@@ -128,29 +130,44 @@ func learned(t *testing.T, l *lesson) *learntProfile {
 	if c, _, said := casemate(t, b, "check", file); c != 0 {
 		t.Errorf("check exits with %d: %s", c, said)
 	}
-	lines := evidenced.FindAllString(got.Profile, -1)
-	if len(lines) == 0 {
-		t.Fatalf("no line has evidence:\n%s", got.Profile)
-	}
-	for _, i := range slices.Compact([]int{0, len(lines) - 1}) {
-		if err := b.WritePolicy("test.cm.hcl", text(without(got.Profile, lines[i]))); err != nil {
+	for _, line := range sample(t, got) {
+		if err := b.WritePolicy("test.cm.hcl", text(without(got.Profile, line))); err != nil {
 			t.Fatal(err)
 		}
 		if c, _, said := casemate(t, b, "kill", "--service", "taught", "--now"); c == 1 {
 			t.Fatal(said)
 		}
 		if c, _, said := casemate(t, b, "reload"); c != 0 {
-			t.Fatalf("without %s: reload: %s", lines[i], said)
+			t.Fatalf("without %s: reload: %s", line, said)
 		}
 		if why := clients(); why == "" {
-			t.Errorf("the clients are served without %s", lines[i])
+			t.Errorf("the clients are served without %s", line)
 		}
 	}
 	return got
 }
 
-// without leaves a line out of a profile, and what it was in if that is empty then.
+// sample gives some of the lines that have evidence, the base's if there are no others.
+func sample(t *testing.T, p *learntProfile) []string {
+	t.Helper()
+	lines := evidenced.FindAllString(p.Profile, -1)
+	if len(lines) == 0 {
+		if lines = onBase.FindAllString(p.Profile, -1); len(lines) == 0 {
+			t.Fatalf("no line has evidence:\n%s", p.Profile)
+		}
+	}
+	return slices.Compact([]string{lines[0], lines[len(lines)-1]})
+}
+
+// onBase is the line of a base whose narrower one would not do.
+var onBase = regexp.MustCompile(`(?m)^  base += profile\.\w+ # on profile\.(\w+) .*$`)
+
+// without leaves a line out of a profile, and what it was in if that is empty then. In
+// place of the base's it puts the narrower one.
 func without(profile, line string) string {
+	if onBase.MatchString(line) {
+		return strings.Replace(profile, line, onBase.ReplaceAllString(line, "  base = profile.$1"), 1)
+	}
 	text := strings.Replace(profile, line+"\n", "", 1)
 	for range 3 {
 		text = regexp.MustCompile(`(?m)^ *[a-z]+ += \[\n *\]\n`).ReplaceAllString(text, "")
@@ -299,4 +316,188 @@ func TestLearnSshd(t *testing.T) {
 	ssh := "timeout 10 ssh -tt -i " + key + " -p $PORT -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR " + name + "@$HOST"
 	learned(t, &lesson{command: []string{sshd, "-i", "-e", "-f", "/dev/null", "-h", hostKey, "-o", "UsePAM=no", "-o", "StrictModes=no"}, user: name,
 		clients: []string{ssh + " 'tty; id -u' | grep -q ^/dev/pts/"}})
+}
+
+// TestLearnBusyboxHTTPD: a static program is learnt on the narrowest base.
+func TestLearnBusyboxHTTPD(t *testing.T) {
+	rig.Root(t)
+	busybox := need.Programs(t, "busybox", "curl")[0]
+	dir := rig.PublicDir(t)
+	write(t, filepath.Join(dir, "index.html"), "<p>casemate</p>\n", 0o644)
+	learned(t, &lesson{command: []string{busybox, "httpd", "-i", "-h", dir}, base: "strict", lacks: []string{"/etc", "@file-read", "/lib"},
+		clients: []string{`curl -fsS http://$HOST:$PORT/index.html | grep casemate`}})
+}
+
+// TestLearnTelnetd learns a daemon that gives a terminal, by a client that types.
+func TestLearnTelnetd(t *testing.T) {
+	rig.Root(t)
+	busybox := need.Programs(t, "busybox", "bash")[0]
+	client := filepath.Join(rig.PublicDir(t), "client")
+	write(t, client, `exec 3<>/dev/tcp/$HOST/$PORT || exit 1
+for i in {1..20}; do
+  echo 'echo mar""ker' >&3
+  while true; do
+    IFS= read -r -t 0.2 line <&3
+    status=$?
+    case $line in *marker$'\r') exit 0;; esac
+    [ $status -gt 128 ] && break
+    [ $status = 0 ] || exit 2 # it has ended
+  done
+done
+exit 3
+`, 0o644)
+	learned(t, &lesson{command: []string{busybox, "telnetd", "-i", "-K", "-l", "/bin/sh"}, user: "nobody", lacks: []string{"network", "capabilities", "write"}, base: "login", clients: []string{"bash " + client}})
+}
+
+// TestLearnShell learns a script with its helpers.
+func TestLearnShell(t *testing.T) {
+	rig.Root(t)
+	need.Programs(t, "nc")
+	dir := rig.PublicDir(t)
+	script, notes := filepath.Join(dir, "greet"), filepath.Join(dir, "notes")
+	write(t, notes, "remember\n", 0o644)
+	write(t, script, "#!/bin/sh\nread -r name\necho hello $name\nsort "+notes+"\ndate +%Y >/tmp/year && cat /tmp/year\n", 0o755)
+	learned(t, &lesson{command: []string{script}, base: "server", lacks: []string{"/etc/", "network"},
+		clients: []string{"echo joe | nc -N -w 5 $HOST $PORT >$SCRATCH/out; grep -q 'hello joe' $SCRATCH/out && grep -q remember $SCRATCH/out && grep -q ^20 $SCRATCH/out"}})
+}
+
+// TestLearnGitPush learns a repository that is written.
+func TestLearnGitPush(t *testing.T) {
+	rig.Root(t)
+	git := need.Programs(t, "git")[0]
+	dir := rig.PublicDir(t)
+	work, bare := filepath.Join(dir, "work"), filepath.Join(dir, "project.git")
+	must(t, "git", "init", "-q", "-b", "main", work)
+	write(t, filepath.Join(work, "file"), "content\n", 0o644)
+	must(t, "git", "-C", work, "add", "file")
+	must(t, "git", "-C", work, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "first")
+	must(t, "git", "clone", "-q", "--bare", work, bare)
+	must(t, "chown", "-R", "nobody:nogroup", bare)
+	learned(t, &lesson{command: []string{git, "daemon", "--inetd", "--export-all", "--enable=receive-pack", "--base-path=" + dir, dir}, user: "nobody", env: map[string]string{"HOME": "/tmp"},
+		lacks:   []string{"/etc/", "network"},
+		clients: []string{"git clone -q git://$HOST:$PORT/project.git $SCRATCH/x && cd $SCRATCH/x && date +%N >new && git add new && git -c user.name=T -c user.email=t@example.org commit -q -m new && git push -q origin HEAD:refs/heads/b$(date +%s%N)"}})
+}
+
+// TestLearnService learns from real sessions of a running service: by counting, with
+// clients, and what it does not use.
+func TestLearnService(t *testing.T) {
+	rig.Root(t)
+	httpd := need.Programs(t, "micro-httpd", "curl")[0]
+	dir, port := rig.PublicDir(t), rig.Port(t)
+	www, other := filepath.Join(dir, "www"), filepath.Join(dir, "other")
+	write(t, filepath.Join(www, "index.html"), "<p>casemate</p>\n", 0o644)
+	write(t, filepath.Join(www, "late.html"), "<p>late</p>\n", 0o644)
+	write(t, filepath.Join(other, "x"), "x\n", 0o644)
+	b := rig.Serve(t, head+fmt.Sprintf("\nprofile \"web\" {\n  base = profile.server\n  widens = [\"syscalls\"]\n  files { read = [%q, %q] }\n  syscalls { allow = [\"@watch\"] }\n}\n", www, other)+
+		service("web", "tcp://127.0.0.1:"+port, []string{httpd, www}, "profile = profile.web"))
+	get := func(page string) {
+		t.Helper()
+		if out := must(t, "curl", "-sS", "http://127.0.0.1:"+port+"/"+page); !strings.Contains(out, "<p>") {
+			t.Errorf("curl got %q", out)
+		}
+	}
+	follow := func(n int, page func(i int) string, args ...string) (int, string, string) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(rig.Root(t), "casemate"), append([]string{"learn", "web", "-o", "json", "--control", b.Control}, args...)...)
+		var out, said bytes.Buffer
+		cmd.Stdout = &out
+		pipe, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		for !strings.Contains(said.String(), "waiting for connections") {
+			k, err := pipe.Read(buf)
+			said.Write(buf[:k])
+			if err != nil {
+				t.Fatalf("learn said %q (%v)", said.String(), err)
+			}
+		}
+		for i := range n {
+			get(page(i))
+		}
+		for {
+			k, err := pipe.Read(buf)
+			said.Write(buf[:k])
+			if err != nil {
+				break
+			}
+		}
+		_ = cmd.Wait()
+		return cmd.ProcessState.ExitCode(), out.String(), said.String()
+	}
+	index := func(int) string { return "index.html" }
+	code, out, said := follow(4, index, "--connections", "2")
+	got := new(learntProfile)
+	if err := json.Unmarshal([]byte(out), got); code != 0 || err != nil {
+		t.Fatalf("%d, %v: %s%s", code, err, out, said)
+	}
+	if got.Base != "line" || !strings.Contains(got.Profile, `"`+www+`/index.html"`) || strings.Contains(got.Profile, other) {
+		t.Errorf("learnt by counting:\n%s", got.Profile)
+	}
+	code, out, said = follow(4, func(i int) string { return []string{"index.html", "index.html", "index.html", "late.html"}[i] }, "--connections", "2")
+	if code != 3 || strings.Contains(out, "profile \\\"") || !strings.Contains(said, www+"/late.html") {
+		t.Errorf("a later session used another file, and learn exits with %d: %s%s", code, out, said)
+	}
+	code, out, said = follow(2, func(i int) string { return []string{"index.html", "late.html"}[i] }, "--connections", "2", "--client", "curl -fsS http://$HOST:$PORT/index.html | grep -q casemate")
+	got = new(learntProfile)
+	if err := json.Unmarshal([]byte(out), got); code != 0 || err != nil {
+		t.Fatalf("%d, %v: %s%s", code, err, out, said)
+	}
+	if got.Base != "line" || !strings.Contains(got.Profile, `"`+www+`/index.html"`) || !strings.Contains(got.Profile, `"`+www+`/late.html"`) {
+		t.Errorf("learnt with a client:\n%s", got.Profile)
+	}
+	code, out, said = follow(2, index, "--connections", "2", "--tighten")
+	if code != 0 || !strings.Contains(out, other) || strings.Contains(out, www) || !strings.Contains(out, `"@watch"`) || !strings.Contains(out, `"files.proc"`) || strings.Contains(out, `"@file-read"`) {
+		t.Errorf("to tighten, learn exits with %d: %s%s", code, out, said)
+	}
+	get("index.html")
+}
+
+// TestLearnIsKilled: with casemate learn killed, what it has started is gone: its broker, and
+// what that had started.
+func TestLearnIsKilled(t *testing.T) {
+	rig.Root(t)
+	cmd := exec.Command(filepath.Join(rig.Root(t), "casemate"), "learn", "--command", "/bin/cat", "--client", "echo $PORT >"+filepath.Join(t.TempDir(), "port")+"; sleep 100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	var below []int
+	if err := rig.Until(30*time.Second, func() error {
+		below = family(t, cmd.Process.Pid)[1:]
+		names := ""
+		for _, pid := range below {
+			if s, err := rig.Status(pid); err == nil {
+				names += s["Name"] + " "
+			}
+		}
+		if !strings.Contains(names, "casemated") || !strings.Contains(names, "sleep") || !strings.Contains(names, "casemate-zygote") {
+			return fmt.Errorf("it has started %s", names)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "casemate-learn-*"))
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	var kept []int
+	for _, pid := range below { // the client's own child is its own affair
+		if s, err := rig.Status(pid); err == nil && s["Name"] == "sleep" {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		kept = append(kept, pid)
+	}
+	if err := gone(30*time.Second, kept...); err != nil {
+		t.Error(err)
+	}
+	for _, d := range dirs {
+		_ = os.RemoveAll(d)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -56,7 +57,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// Start starts a program by its absolute path.
+// Start starts a program by its absolute path. It does not outlive this process.
 func Start(argv, env []string, dir string) (*Process, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -71,20 +72,32 @@ func Start(argv, env []string, dir string) (*Process, error) {
 	if err != nil {
 		return nil, errors.Join(err, out.Close(), outw.Close())
 	}
-	proc, err := os.StartProcess(argv[0], argv, &os.ProcAttr{Dir: dir, Env: env, Files: []*os.File{null, outw, errw},
-		Sys: &syscall.SysProcAttr{Setpgid: true}})
+	p := &Process{done: make(chan struct{}), out: &output{from: out, read: make(chan struct{})}, err: &output{from: errs, read: make(chan struct{})}}
+	started := make(chan error)
+	go p.run(argv, &os.ProcAttr{Dir: dir, Env: env, Files: []*os.File{null, outw, errw},
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}}, started)
+	err = <-started
 	_, _ = outw.Close(), errw.Close()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", argv[0], err), out.Close(), errs.Close())
 	}
-	p := &Process{p: proc, done: make(chan struct{}), out: &output{from: out, read: make(chan struct{})}, err: &output{from: errs, read: make(chan struct{})}}
 	go p.out.take()
 	go p.err.take()
-	go func() {
-		p.state, _ = proc.Wait()
-		close(p.done)
-	}()
 	return p, nil
+}
+
+// run starts the program and reaps it, on a thread that lives as long: with the thread,
+// and so with this process however it ends, the program is killed.
+func (p *Process) run(argv []string, attr *os.ProcAttr, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var err error
+	p.p, err = os.StartProcess(argv[0], argv, attr)
+	started <- err
+	if err == nil {
+		p.state, _ = p.p.Wait()
+		close(p.done)
+	}
 }
 
 // Stdout is what it has written so far.

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"casemate/policy"
+	"casemate/policy/calls"
+	"casemate/policy/lang"
+	"casemate/sandbox/learn"
+)
+
+// serviceOptions are the flags of learn SERVICE.
+type serviceOptions struct {
+	connections int
+	limit       time.Duration
+	tighten     bool
+	clients     []string
+	profile     string
+}
+
+// learnService learns from the sessions of a service of the running casemated.
+func (a *app) learnService(ctx context.Context, name string, o *serviceOptions) error {
+	doc, s, err := a.traceable("learn", name)
+	if err != nil {
+		return err
+	}
+	c, err := confines(doc, s)
+	if err != nil {
+		return fmt.Errorf("learn: %w", err)
+	}
+	want := o.connections
+	if want == 0 && o.limit == 0 {
+		want = 10
+	}
+	if !o.tighten && len(o.clients) == 0 {
+		want *= 2 // the second half is counted
+	}
+	var sessions []*learn.Session
+	if err := a.watch(ctx, s, want, o.limit, func(one *learn.Session) { sessions = append(sessions, one) }); err != nil {
+		return err
+	}
+	switch {
+	case len(sessions) == 0:
+		return errors.New("learn: no session came")
+	case o.tighten:
+		return a.printUnused(s, c, sessions)
+	case len(o.clients) > 0:
+		return a.learnWithClients(ctx, s, c, sessions, o)
+	case len(sessions) == 1:
+		return errors.New("learn: one session came: it takes one to learn from, and one more that is held against what was learnt")
+	}
+	return a.learnByCounting(s, c, sessions, o)
+}
+
+// needsOf is what sessions under a profile in force need: of its capabilities and its
+// network those of which there is a sign.
+func needsOf(sessions []*learn.Session, c *learn.Confines) *learn.Needs {
+	x := learn.Extras{Capabilities: c.Profile.Capabilities, Mode: c.Profile.Network.Mode}
+	return learn.Find(sessions, c, realFiles, x.Used(learn.Find(sessions, c, realFiles, x)))
+}
+
+// shippedBases are the profiles that a learnt one may stand on.
+func shippedBases() ([]learn.Base, error) {
+	var bases []learn.Base
+	for _, p := range lang.ShippedProfiles() {
+		if p.Name == "builtin" { // casemate's own
+			continue
+		}
+		rules, err := calls.Resolve(&p.Syscalls)
+		if err != nil {
+			return nil, fmt.Errorf("learn: %w", err)
+		}
+		bases = append(bases, learn.Base{Profile: &p, Rules: rules})
+	}
+	return bases, nil
+}
+
+// learnByCounting learns from the first half of the sessions and holds the second half
+// against that, without enforcing it.
+func (a *app) learnByCounting(s *policy.Service, c *learn.Confines, sessions []*learn.Session, o *serviceOptions) error {
+	bases, err := shippedBases()
+	if err != nil {
+		return err
+	}
+	half := (len(sessions) + 1) / 2
+	n := needsOf(sessions[:half], c)
+	later := needsOf(sessions[half:], c)
+	for _, d := range learn.Drafts(n, bases, realFiles) {
+		text, err := draftText(learnt, &d, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := profileDocument(text, serviceAttributes(s)); err != nil {
+			fmt.Fprintf(a.err, "casemate: learn: on profile.%s: %v\n", d.Base.Profile.Name, err)
+			continue
+		}
+		more := learn.Drafts(later, []learn.Base{*d.Base}, realFiles)[0].Beyond(&d)
+		for _, line := range more {
+			fmt.Fprintf(a.err, "casemate: learn: a later session used what no earlier one did: %s %s: %s\n", line.Attr, oneLine(line.Value), evidence(&line))
+		}
+		if len(more) > 0 {
+			fmt.Fprintf(a.err, "casemate: learn: follow more sessions: no profile is printed\n")
+			return errNo
+		}
+		head := []string{
+			fmt.Sprintf("Learnt from %s of %s under profile.%s on %s, and held against", several(half, "session", "sessions"), s.Name, s.Profile, time.Now().Format("2006-01-02")),
+			fmt.Sprintf("%s more, which used nothing else. It was not enforced: --client does that.", several(len(sessions)-half, "session", "sessions")),
+		}
+		return a.printDraft(&learnReport{Sessions: len(sessions)}, &d, nil, n, head, cmpName(o.profile, s.Name))
+	}
+	return errors.New("learn: casemate takes no draft for a profile")
+}
+
+// learnWithClients replays what was learnt, with clients in a scratch broker.
+func (a *app) learnWithClients(ctx context.Context, s *policy.Service, c *learn.Confines, sessions []*learn.Session, o *serviceOptions) error {
+	if len(s.Listen) == 0 {
+		return fmt.Errorf("learn: %s listens nowhere", s.Name)
+	}
+	network := "tcp"
+	if strings.HasPrefix(string(s.Listen[0].Network), "udp") {
+		network = "udp"
+	}
+	st, err := newSite(a, network, o.clients)
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	st.service, st.block = s, serviceAttributes(s)
+	return a.learn(ctx, st, needsOf(sessions, c), s.Command[0], cmpName(o.profile, s.Name), fmt.Sprintf("%s of %s under profile.%s, and from clients", several(len(sessions), "session", "sessions"), s.Name, s.Profile))
+}
+
+func cmpName(given, service string) string {
+	if given != "" {
+		return given
+	}
+	return profileName(service)
+}
+
+// serviceAttributes are those of a service's block that a profile is checked against.
+func serviceAttributes(s *policy.Service) string {
+	block := fmt.Sprintf("  command = [%s]\n  user = \"nobody\"\n", quoteAll(s.Command))
+	if s.Wait {
+		return block + "  wait = true\n  acl = acl.anyone\n  limit = limit.wait\n"
+	}
+	return block + "  acl = acl.client\n  limit = limit.client\n"
+}
+
+// unusedReport is the JSON of learn --tighten.
+type unusedReport struct {
+	FormatVersion int `json:"format_version"`
+	*failure
+	Service  string       `json:"service"`
+	Profile  string       `json:"profile"`
+	Sessions int          `json:"sessions"`
+	Unused   []lineReport `json:"unused"`
+}
+
+// printUnused proposes to take from a profile what no session used.
+func (a *app) printUnused(s *policy.Service, c *learn.Confines, sessions []*learn.Session) error {
+	unused := learn.Unused(c.Profile, c.Rules, sessions, realFiles)
+	if a.json() {
+		return a.printJSON(unusedReport{FormatVersion: 1, Service: s.Name, Profile: s.Profile, Sessions: len(sessions), Unused: lineReports(unused)})
+	}
+	a.printf("profile.%s: never used by %s of %s:\n", s.Profile, several(len(sessions), "session", "sessions"), s.Name)
+	var deny []string
+	for _, n := range unused {
+		switch n.Attr {
+		case learn.AttrDeny:
+			deny = append(deny, n.Value)
+		case learn.AttrMode, learn.AttrTmp, learn.AttrShm, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrInit:
+			a.printf("  %s = %s would do\n", n.Attr, n.Value)
+		case learn.AttrRead:
+			if slices.Contains(c.Profile.Files.Write, n.Value) {
+				a.printf("  files.read %q would do in place of files.write\n", n.Value)
+				continue
+			}
+			fallthrough
+		default:
+			a.printf("  %s %q\n", n.Attr, n.Value)
+		}
+	}
+	if len(deny) > 0 {
+		a.printf("  syscalls { deny = [%s] } would do\n", quoteAll(deny))
+	}
+	if len(unused) == 0 {
+		a.printf("  nothing\n")
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package learn
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// AttrDeny is what Unused says of groups of calls: they may stand there.
+const AttrDeny = "syscalls.deny"
+
+// Unused gives what a profile grants and no session used, as the attributes that would grant
+// less: a value to leave out, "none" of the network or of a mount, a group to deny. Of a path
+// to write that was only read it gives the path to read.
+func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Host) []Need {
+	n := Find(sessions, &Confines{Profile: p, Rules: rules}, h, Extras{Mode: sandbox.NetworkNone})
+	used := func(attrs ...string) bool {
+		return slices.ContainsFunc(n.Other, func(o Need) bool { return slices.Contains(attrs, o.Attr) })
+	}
+	var out []Need
+	put := func(attr, value string, unused bool) {
+		if unused {
+			out = append(out, Need{Attr: attr, Value: value})
+		}
+	}
+	for _, c := range p.Capabilities {
+		put(AttrCapability, c, !calls(n, c))
+	}
+	f := &p.Files
+	for _, list := range []struct {
+		attr  string
+		paths []string
+		by    []string
+	}{{AttrRead, f.Read, []string{AttrRead, AttrExec, AttrWrite}}, {AttrExec, f.Exec, []string{AttrRead, AttrExec}}, {AttrWrite, f.Write, []string{AttrRead, AttrWrite}}} {
+		for _, dir := range list.paths {
+			put(list.attr, dir, !below(n, dir, h, list.by...))
+		}
+	}
+	for _, dir := range f.Write {
+		put(AttrRead, dir, below(n, dir, h, AttrRead) && !below(n, dir, h, AttrWrite))
+	}
+	for _, name := range f.Dev {
+		put(AttrDev, name, !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == AttrDev && o.Value == name }))
+	}
+	put(AttrTmp, "none", f.Tmp > 0 && !used(AttrTmp))
+	put(AttrShm, "none", f.Shm > 0 && !used(AttrShm))
+	put(AttrProc, "false", f.Proc && !used(AttrProc))
+	put(AttrPty, "false", f.Pty && !used(AttrPty))
+	put(AttrLog, "false", f.Log && !used(AttrLog))
+	put(AttrInit, "false", p.Init && !used(AttrInit))
+	put(AttrMode, "none", p.Network.Mode == sandbox.NetworkHost && !used(AttrSockets, AttrConnect, AttrBind))
+	for attr, ports := range map[string][]uint16{AttrConnect: p.Network.Connect, AttrBind: p.Network.Bind} {
+		for _, port := range ports {
+			word := strconv.Itoa(int(port))
+			put(attr, word, port > 0 && !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == attr && o.Value == word }))
+		}
+	}
+	return append(out, deniable(p, rules, n)...)
+}
+
+// calls tells whether a call was made for which the capability is needed.
+func calls(n *Needs, capability string) bool {
+	return slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return capabilityOf[c.Rule.Name] == capability }) ||
+		capability == "CAP_DAC_OVERRIDE" // any call with a path may need it
+}
+
+// below tells whether a path of some attributes that was used lies in dir.
+func below(n *Needs, dir string, h Host, attrs ...string) bool {
+	real := h.Real(dir)
+	return slices.ContainsFunc(n.Other, func(o Need) bool {
+		return slices.Contains(attrs, o.Attr) && strings.HasPrefix(o.Value, "/") && (under(o.Value, dir) || under(h.Real(o.Value), real) || under(real, h.Real(o.Value)))
+	})
+}
+
+// deniable are the groups that a profile allows as a whole, of which no call was made, and
+// which can be denied without taking what others share with them.
+func deniable(p *sandbox.Profile, rules []seccomp.Rule, n *Needs) []Need {
+	var out []Need
+	deny := slices.Clone(p.Syscalls.Deny)
+	for _, g := range Leaves() {
+		of := seccomp.GroupRules(g)
+		if slices.ContainsFunc(of, func(r seccomp.Rule) bool { return !seccomp.Cover(rules, r) }) || slices.Contains(vital, g) {
+			continue
+		}
+		left, err := seccomp.Resolve(p.Syscalls.Allow, append(deny, g))
+		if err != nil || slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return seccomp.Cover(rules, c.Rule) && !seccomp.Cover(left, c.Rule) }) {
+			continue
+		}
+		deny = append(deny, g)
+		out = append(out, Need{Attr: AttrDeny, Value: g})
+	}
+	return out
+}
+
+// vital are groups that no proposal takes away: a program's way to end, and what it does when
+// something goes wrong, are not seen when all goes well.
+var vital = []string{"@process-basic", "@memory", "@loader", "@signal", "@time", "@stdio", "@identity"}
