@@ -47,6 +47,9 @@ func (b *Broker) keeps(s *session) bool {
 // that has closed; else the client's end is waited for.
 func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
 	talk, tcp = listener.Overhear(conn)
+	if !tcp { // nothing comes between the look and the close: its client's next write fails at once
+		_ = unix.Shutdown(conn, unix.SHUT_RDWR)
+	}
 	silent := tcp && talk.In == 0
 	unread := !silent && listener.Unread(conn) > 0
 	if !unread && (!silent || talk.Closed) || !b.linger(conn, tcp, unread) {
