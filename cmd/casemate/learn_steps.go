@@ -101,7 +101,7 @@ func (l *learner) repeat(first *outcome, c *learn.Confines) (*learn.Needs, error
 		l.same[i] = first.Clients[i].out == again.Clients[i].out
 		longest = max(longest, first.Clients[i].took, again.Clients[i].took)
 	}
-	l.limit = 4*longest + time.Second
+	l.limit = 4*longest + 3*time.Second
 	sessions := append(first.sessions, again.sessions...)
 	if len(sessions) == 0 {
 		return nil, l.no("the clients came to no session: do they use $PORT?")

@@ -16,6 +16,17 @@ type Base struct {
 	Rules   []seccomp.Rule // normalized
 }
 
+// Stands tells whether a learnt profile may stand on p: not where it shows as a whole what
+// none is given so.
+func Stands(p *sandbox.Profile) bool {
+	for _, list := range p.Files.Paths {
+		if slices.ContainsFunc(list, func(dir string) bool { return never[dir] != "" }) {
+			return false
+		}
+	}
+	return true
+}
+
 // Draft is a learnt profile: a base and what it needs beyond that.
 type Draft struct {
 	Base  *Base

@@ -289,3 +289,12 @@ func TestBeyond(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestStands: a profile made to show most of the host is no base.
+func TestStands(t *testing.T) {
+	for dir, want := range map[string]bool{"/usr/share": true, "/lib": true, "/etc": false, "/var": false, "/home": false} {
+		if got := Stands(&sandbox.Profile{Files: sandbox.Files{Read: []string{dir}}}); got != want {
+			t.Errorf("%s: %t", dir, got)
+		}
+	}
+}
