@@ -3,6 +3,7 @@ package filter
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,10 +27,13 @@ func Seal(launch, left []Rule, on Action) ([]byte, error) {
 		if Soft(call) {
 			answer = retErrno | uint32(unix.ENOSYS)
 		}
-		if rules := stays[call]; rules != nil {
+		own = slices.DeleteFunc(own, func(r Rule) bool { return slices.ContainsFunc(stays[call], func(o Rule) bool { return o.Covers(r) }) })
+		if rules := slices.DeleteFunc(stays[call], func(r Rule) bool { return !Allows(own, r) }); len(rules) > 0 {
 			out = append(out, decide(rules, retAllow, nil)...)
 		}
-		out = append(out, decide(own, answer, nil)...)
+		if len(own) > 0 {
+			out = append(out, decide(own, answer, nil)...)
+		}
 	}
 	return encode(append(out, instruction{opRet, 0, 0, retAllow})), nil
 }
