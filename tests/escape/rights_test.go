@@ -3,6 +3,7 @@ package escape
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,8 @@ func TestOldKernel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lost := rig.Uncommon(s.Losses)
+		// The kernel is made older by a listener of its own, and there is one for all filters.
+		lost := slices.DeleteFunc(rig.Uncommon(s.Losses), func(l string) bool { return strings.HasPrefix(l, "denied calls are not named") })
 		if name == "login" && len(lost) > 0 && strings.HasPrefix(lost[0], "files.log: this kernel has Landlock ABI 2,") {
 			lost = lost[1:] // a grant that it does without
 		} else if name == "login" {
