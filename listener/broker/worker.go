@@ -185,6 +185,7 @@ func (w *worker) silence() time.Duration {
 		w.send(wire.Order{Kind: wire.Ping}.Encode())
 	case quiet > deadAfter && w.fd >= 0:
 		w.end(errors.New("it does not answer"))
+		w.heardAt, quiet = w.b.loop.Now(), 0 // the next one has its time
 	}
 	return quiet
 }
