@@ -29,7 +29,7 @@ func runDenials(ctx context.Context) error {
 	defer log.Close(closeGrace)
 	err = newDenials(broker, log.Now).run(ctx)
 	if err != nil { // nobody sees a worker's stderr
-		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "denials worker ends", Error: err.Error()})
+		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "denials worker ends", Attrs: []slog.Attr{slog.String("error", err.Error())}})
 	}
 	return err
 }

@@ -31,7 +31,7 @@ func runLog(ctx context.Context) error {
 	defer log.Close(closeGrace)
 	err = newLogWorker(broker, log.Now).run(ctx)
 	if err != nil { // nobody sees a worker's stderr
-		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Error: err.Error()})
+		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Attrs: []slog.Attr{slog.String("error", err.Error())}})
 	}
 	return err
 }

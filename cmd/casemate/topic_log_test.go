@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,7 +21,7 @@ import (
 )
 
 // samples are records of every kind with every field, in all of their forms.
-func samples() map[string][]journal.Record {
+func samples(t *testing.T) map[string][]journal.Record {
 	ip := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
 	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x"}
 	session := journal.Session{Client: ip, Ran: true, Took: time.Second}
@@ -29,11 +33,11 @@ func samples() map[string][]journal.Record {
 		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Stderr(time.Unix(1, 0), "x", 1, []byte("x"))},
 		"syslog":     {said.Syslog(time.Unix(1, 0), "x", 1, said.Parse([]byte("<13>Jan  2 03:04:05 x[7]: x")))},
 		"denied":     {denial(), said.Denied(time.Unix(1, 0), "x", 1, said.Denial{Signal: "SIGSYS"})},
-		"suppressed": {&journal.Suppressed{}}, "dropped": {dropped}, "note": {&journal.Note{}},
+		"suppressed": {&journal.Suppressed{}}, "dropped": {dropped}, "note": {note(t)},
 	}
 	for _, records := range all {
 		for _, r := range records {
-			if _, made := r.(*journal.Text); made {
+			if _, made := r.(*journal.Note); made {
 				continue
 			}
 			fill(reflect.ValueOf(r).Elem())
@@ -42,6 +46,30 @@ func samples() map[string][]journal.Record {
 	unixDecision.Refused, dropped.Service = "", ""
 	session.Status = 3 << 8
 	return all
+}
+
+// note has every attribute that those who make notes write.
+func note(t *testing.T) journal.Record {
+	attr := regexp.MustCompile(`slog\.(String|Int|Uint64|Bool)\("(\w+)"`)
+	values := map[string]any{"String": "x", "Int": 1, "Uint64": 1, "Bool": true}
+	files, err := filepath.Glob("../../listener/broker/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &journal.Note{At: time.Unix(1, 0)}
+	for _, name := range append(files, "../../listener/journal/note.go") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range attr.FindAllStringSubmatch(string(text), -1) {
+			n.Attrs = append(n.Attrs, slog.Any(m[2], values[m[1]]))
+		}
+	}
+	if len(n.Attrs) < 20 {
+		t.Errorf("only %d attributes of notes were found", len(n.Attrs))
+	}
+	return n
 }
 
 // denial has every field but that of a kill.
@@ -109,7 +137,7 @@ func TestLogTopic(t *testing.T) {
 		rows[f[0]] = r
 	}
 	seen := map[string]bool{}
-	for kind, records := range samples() {
+	for kind, records := range samples(t) {
 		for _, r := range records {
 			var got map[string]any
 			if err := json.Unmarshal(logline.Of(r), &got); err != nil {

@@ -160,14 +160,14 @@ func (b *Broker) openLeases() error {
 		return fmt.Errorf("lease uids: %w", err)
 	}
 	if ended+left > 0 {
-		b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelWarn, Msg: "survivors of an earlier broker", Ended: ended, Left: left})
+		b.log.Now(b.note(slog.LevelWarn, "survivors of an earlier broker", slog.Int("ended", ended), slog.Int("left", left)))
 	}
 	return nil
 }
 
 // Run serves until Stop; it returns when everything that had to end has ended.
 func (b *Broker) Run() error {
-	b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "start", Version: b.conf.Version, OSPID: os.Getpid(), Policy: strings.Join(b.conf.Policy, " ")})
+	b.log.Now(b.note(slog.LevelInfo, "start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", strings.Join(b.conf.Policy, " "))))
 	if err := b.control.watch(); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
-	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy"
 )
@@ -247,6 +246,6 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 			delete(b.tallies, name)
 		}
 	}
-	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "loaded", Generation: c.gen.number, Digest: c.gen.digest,
-		Services: len(c.gen.services), Listeners: len(b.sockets)})
+	b.log.Put(b.note(slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.services)),
+		slog.Int("listeners", len(b.sockets)), slog.String("digest", c.gen.digest)))
 }

@@ -28,7 +28,7 @@ func (b *Broker) stop() {
 	}
 	b.stopping = true
 	b.leaves = b.gen != nil && b.gen.doc.Policy.OnStop == policy.StopLeave
-	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "stopping", Sessions: len(b.sessions), Leave: b.leaves})
+	b.log.Put(b.note(slog.LevelInfo, "stopping", slog.Int("sessions", len(b.sessions)), slog.Bool("leave", b.leaves)))
 	for _, at := range b.sockets {
 		b.loop.Disarm(&at.retry)
 		at.close()

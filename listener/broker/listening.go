@@ -255,7 +255,7 @@ func (at *listening) reopen() {
 		return
 	}
 	if at.tries > 0 {
-		at.b.log.Put(&journal.Note{At: at.b.wall(), Level: slog.LevelInfo, Msg: "listener opened", Service: at.name(), Text: at.spec.Key()})
+		at.b.log.Put(at.b.note(slog.LevelInfo, "listener opened", slog.String("service", at.name()), slog.String("text", at.spec.Key())))
 	}
 	at.sock, at.err, at.tries = sock, nil, 0
 	at.local = newListening(at.b, at.spec, sock).local

@@ -6,7 +6,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox/panics"
 )
@@ -116,7 +115,7 @@ func (b *Broker) loaded(diags []policy.Diagnostic, err error) (digest string) {
 				}
 			}
 			b.logDiagnostics(diags)
-			b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "load failed, nothing changed", Error: err.Error(), Digest: digest})
+			b.log.Put(b.note(slog.LevelError, "load failed, nothing changed", slog.String("error", err.Error()), slog.String("digest", digest)))
 		}
 	})
 	return digest

@@ -3,6 +3,8 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"time"
 
 	"casemate/listener/journal"
@@ -44,13 +46,19 @@ func (b *Broker) reopenLog() {
 		}
 	}
 	if err != nil {
-		b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "log not opened again, written on as it is", Error: err.Error()})
+		b.log.Now(b.note(slog.LevelError, "log not opened again, written on as it is", slog.String("error", err.Error())))
 	}
+}
+
+// note makes a record about casemate itself, with those of the attributes that are not empty.
+func (b *Broker) note(level slog.Level, msg string, attrs ...slog.Attr) *journal.Note {
+	attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return reflect.ValueOf(a.Value.Any()).IsZero() })
+	return &journal.Note{At: b.wall(), Level: level, Msg: msg, Attrs: attrs}
 }
 
 // Log writes one record about the broker's surroundings.
 func (b *Broker) Log(msg, text string) {
-	b.log.Now(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: msg, Text: text})
+	b.log.Now(b.note(slog.LevelInfo, msg, slog.String("text", text)))
 }
 
 // noteEvery is how often one topic's warnings are written at most.
@@ -65,7 +73,7 @@ func (b *Broker) limitedNote(service, topic, msg string, err error) {
 		clear(b.said)
 	}
 	b.said[topic] = b.loop.Now() + int64(noteEvery)
-	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelWarn, Msg: msg, Service: service, Error: err.Error()})
+	b.log.Put(b.note(slog.LevelWarn, msg, slog.String("service", service), slog.String("error", err.Error())))
 }
 
 // maxDiagnostics is how many of a failed load's diagnostics are in the log.
@@ -74,17 +82,16 @@ const maxDiagnostics = 64
 // logDiagnostics tells what is wrong with the text of a policy, and where.
 func (b *Broker) logDiagnostics(diags []policy.Diagnostic) {
 	for i, d := range diags {
-		n := &journal.Note{At: b.wall(), Level: slog.LevelError, Msg: "diagnostic", Code: d.Code, File: d.File, Line: d.Line, Column: d.Column, Error: d.Summary, Text: d.Detail}
-		if !policy.HasErrors(diags[i : i+1]) {
-			n.Level = slog.LevelWarn
-		}
 		if i == maxDiagnostics {
-			*n = journal.Note{At: n.At, Level: slog.LevelError, Msg: "diagnostic", Error: fmt.Sprintf("%d more", len(diags)-i)}
-		}
-		b.log.Put(n)
-		if i == maxDiagnostics {
+			b.log.Put(b.note(slog.LevelError, "diagnostic", slog.String("error", fmt.Sprintf("%d more", len(diags)-i))))
 			return
 		}
+		level := slog.LevelWarn
+		if policy.HasErrors(diags[i : i+1]) {
+			level = slog.LevelError
+		}
+		b.log.Put(b.note(level, "diagnostic", slog.String("code", d.Code), slog.String("file", d.File), slog.Int("line", d.Line),
+			slog.Int("column", d.Column), slog.String("error", d.Summary), slog.String("text", d.Detail)))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"casemate/listener/host"
-	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/sandbox/panics"
 )
@@ -22,7 +21,7 @@ const checkEvery = 10 * time.Second
 // failed notes why a service could not be prepared, and when it is tried again.
 func (s *service) failed(err error) {
 	if s.fault == nil || s.fault.Error() != err.Error() {
-		n := &journal.Note{At: s.b.wall(), Level: slog.LevelError, Msg: "service not served, trying again", Service: s.name, Error: err.Error()}
+		n := s.b.note(slog.LevelError, "service not served, trying again", slog.String("service", s.name), slog.String("error", err.Error()))
 		if !s.broken() {
 			n.Level, n.Msg = slog.LevelWarn, "service cannot be prepared as the host is now, serving as before"
 		}
@@ -163,7 +162,7 @@ func (b *Broker) renewed(c *candidate, p *planned) {
 		at.reopen()
 		at.sync()
 	}
-	b.log.Put(&journal.Note{At: b.wall(), Level: slog.LevelInfo, Msg: "service prepared anew, as the host is now", Service: s.name})
+	b.log.Put(b.note(slog.LevelInfo, "service prepared anew, as the host is now", slog.String("service", s.name)))
 	b.tellServing()
 }
 

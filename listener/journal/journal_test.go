@@ -375,7 +375,7 @@ func TestPanicOfTheWriter(t *testing.T) {
 // TestOmits: a level leaves out what it says, and never what went wrong or is missing.
 func TestOmits(t *testing.T) {
 	allowed, denied := &Decision{}, &Decision{Refused: "acl"}
-	always := []Record{&Text{}, &Suppressed{}, &Note{}, Lines("x\n"), &Relayed{}}
+	always := []Record{&Suppressed{}, &Note{}, Lines("x\n"), &Relayed{}}
 	var orderly []Record
 	for _, reason := range []string{Exit, Killed, Timeout, Violation, Memory, Crash, Failed, Stalled, Reset} {
 		if s := (&Session{Reason: reason}); reason == Exit || reason == Killed {

@@ -129,20 +129,6 @@ func (s *Session) encode(e *encoder) {
 	e.line(r)
 }
 
-// Text is a record of what a service said, by the log worker.
-type Text struct {
-	At    time.Time
-	Level slog.Level
-	Msg   string
-	Attrs []slog.Attr // texts are quoted: printable and without control characters
-}
-
-func (t *Text) encode(e *encoder) {
-	r := slog.NewRecord(t.At, t.Level, t.Msg, 0)
-	r.AddAttrs(t.Attrs...)
-	e.line(r)
-}
-
 // What Suppressed counts.
 const (
 	Refusals    = "refused-suppressed"

@@ -28,5 +28,5 @@ func Syslog(at time.Time, service string, id uint64, m Message) journal.Record {
 }
 
 func record(at time.Time, level slog.Level, msg, service string, id uint64, attrs ...slog.Attr) journal.Record {
-	return &journal.Text{At: at, Level: level, Msg: msg, Attrs: append([]slog.Attr{slog.String("service", service), slog.Uint64("id", id)}, attrs...)}
+	return &journal.Note{At: at, Level: level, Msg: msg, Attrs: append([]slog.Attr{slog.String("service", service), slog.Uint64("id", id)}, attrs...)}
 }
