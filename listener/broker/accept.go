@@ -24,7 +24,7 @@ func (at *listening) accept() {
 			return
 		case listener.Temporary(err):
 		case listener.Exhausted(err):
-			at.b.exhausted.begin(at.b, err)
+			at.b.exhaust(err)
 			return
 		default:
 			at.broken(err)

@@ -70,19 +70,20 @@ type Broker struct {
 	logWorker *logWorker
 	denials   *denials
 	leases    *host.Leases
-	orphans   orphans
-	checks    checks
+	orphans   loop.Timer // for the second look at strangers
+	strange   map[int]bool
+	checks    loop.Timer
 	told      string // to the service manager
-	exhausted exhausted
+	exhausted loop.Timer
 	said      map[string]int64 // limitedNote: when a topic may be logged again
 	lastID    uint64
 	maxFiles  int // RLIMIT_NOFILE
 	starting  int // starts in progress on other goroutines
 	parting   int // farewells
 	stopping  bool
-	leaves    bool // sessions to themselves, when it stops
-	closing   bool // nothing is left but the log worker's last lines
-	stopTimer loop.Timer
+	leaves    bool       // sessions to themselves, when it stops
+	closing   bool       // nothing is left but the log worker's last lines
+	stopTimer loop.Timer // for children that not even SIGKILL has ended (a system call holds them; they die when that returns)
 	// lastReload is the error of the newest load, for status.
 	lastReload   string
 	reloadFailed time.Time
@@ -129,10 +130,15 @@ func New(c Config) (*Broker, error) {
 		b.control.close()
 		return nil, err
 	}
-	f := &flushing{loop: l, log: b.log}
-	f.timer.Owner = f
-	l.Idle = f.idle
+	flush := &loop.Timer{Owner: loop.Func(b.log.Flush)}
+	l.Idle = func() {
+		if b.log.Pending() && !flush.Armed() {
+			l.After(flush, flushAfter)
+		}
+	}
 	l.Failed = b.Bug
+	b.exhausted.Owner, b.orphans.Owner, b.checks.Owner = loop.Func(b.syncAll), loop.Func(b.endOrphans), loop.Func(b.check)
+	b.stopTimer.Owner = loop.Func(b.stopped)
 	return b, nil
 }
 
@@ -197,27 +203,21 @@ func (b *Broker) syncListeners(r *runner) {
 // exhaustedPause is how long all listeners rest when descriptors or memory ran out.
 const exhaustedPause = 100 * time.Millisecond
 
-// exhausted un-polls every listener for a moment when the process or the
+// exhaust un-polls every listener for a moment when the process or the
 // system has run out of something. Clients wait in the backlog meanwhile; the
 // loop does not spin, and it recovers by itself.
-type exhausted struct {
-	b     *Broker
-	timer loop.Timer
-}
-
-func (x *exhausted) begin(b *Broker, err error) {
-	x.b, x.timer.Owner = b, x
+func (b *Broker) exhaust(err error) {
 	b.readFileLimit()
 	b.limitedNote("", "exhausted", "out of resources, resting all listeners", err)
-	b.loop.After(&x.timer, exhaustedPause)
-	x.Expire(nil)
+	b.loop.After(&b.exhausted, exhaustedPause)
+	b.syncAll()
 }
 
-func (x *exhausted) Expire(*loop.Timer) {
-	for _, at := range x.b.sockets {
+func (b *Broker) syncAll() {
+	for _, at := range b.sockets {
 		at.sync()
 	}
-	x.b.control.sync()
+	b.control.sync()
 }
 
 // dropSocket closes a socket that no generation wants any more.

@@ -59,7 +59,7 @@ func (b *Broker) commit(c *candidate) error {
 			p.svc.failed(p.fault)
 		}
 	}
-	b.checks.begin(b)
+	b.loop.After(&b.checks, checkEvery)
 	b.tellServing()
 	return nil
 }

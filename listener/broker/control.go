@@ -91,7 +91,7 @@ func (c *control) sync() {
 		return
 	}
 	events := uint32(unix.EPOLLIN)
-	if c.b.exhausted.timer.Armed() || len(c.live) == cap(c.live) {
+	if c.b.exhausted.Armed() || len(c.live) == cap(c.live) {
 		events = 0
 	}
 	_ = c.b.loop.Mod(c.sock.FD, events) // of a descriptor in the set, it does not fail
@@ -120,7 +120,7 @@ func (c *control) Ready(uint32) {
 		if err != nil {
 			<-token
 			if listener.Exhausted(err) {
-				c.b.exhausted.begin(c.b, err)
+				c.b.exhaust(err)
 			}
 			return
 		}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"casemate/listener/journal"
-	"casemate/listener/loop"
 	"casemate/policy"
 )
 
@@ -38,7 +37,7 @@ func (b *Broker) stop() {
 		b.refuse(&q.visit, reasonBusy)
 	}
 	clear(b.names.asked)
-	b.loop.Disarm(&b.checks.timer)
+	b.loop.Disarm(&b.checks)
 	for r := range b.runners {
 		waiting := r.waiting
 		r.waiting = nil
@@ -61,7 +60,6 @@ func (b *Broker) stop() {
 		b.stopped()
 		return
 	}
-	b.stopTimer.Owner = lastCall{b}
 	b.loop.After(&b.stopTimer, graceTime+stopTime)
 }
 
@@ -80,12 +78,6 @@ func (b *Broker) quiet() bool {
 	return true
 }
 
-// lastCall gives up on children that not even SIGKILL has ended (a process in
-// an uninterruptible system call); they die when that returns.
-type lastCall struct{ b *Broker }
-
-func (l lastCall) Expire(*loop.Timer) { l.b.stopped() }
-
 // stopped is called when no session is left, or none will go.
 func (b *Broker) stopped() {
 	if b.closing {
@@ -93,7 +85,7 @@ func (b *Broker) stopped() {
 	}
 	b.closing = true
 	for _, r := range b.tallies {
-		unsaid{b, r}.Expire(nil)
+		b.countLeftOut(r)
 	}
 	for r := range b.runners {
 		r.drop()

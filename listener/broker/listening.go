@@ -65,7 +65,7 @@ func (at *listening) wanted() bool {
 	switch {
 	case at.sock == nil, at.svc == nil, at.svc.broken(), at.holder != nil, at.pause.Armed():
 		return false
-	case at.b.stopping, at.b.exhausted.timer.Armed(), at.svc.run.full():
+	case at.b.stopping, at.b.exhausted.Armed(), at.svc.run.full():
 		return false
 	case at.svc.spec.Wait && at.svc.run.backoff.Armed():
 		return false
@@ -199,7 +199,7 @@ func (at *listening) state() string {
 		return "retrying"
 	case at.holder != nil:
 		return "waiting"
-	case at.pause.Armed() || at.b.exhausted.timer.Armed():
+	case at.pause.Armed() || at.b.exhausted.Armed():
 		return "shedding"
 	}
 	return "listening"

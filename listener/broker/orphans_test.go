@@ -43,7 +43,7 @@ func TestSweepBesideANewZygote(t *testing.T) {
 		return cells(j)
 	}
 	swept := func() { // both looks, and one more
-		g.do(func() { g.sweepOrphans(); g.orphans.Expire(nil); g.orphans.Expire(nil) })
+		g.do(func() { g.sweepOrphans(); g.endOrphans(); g.endOrphans() })
 	}
 	orphan := func(flags uintptr) int {
 		cmd := exec.Command("/bin/sleep", "1000") // nobody waits for it

@@ -73,44 +73,36 @@ func (c *corpse) Expire(*loop.Timer) {
 // any start takes, so that a child unknown in both belongs to nobody.
 const orphanDelay = 3 * time.Second
 
-// orphans looks for children that a zygote started and could not report any
-// more because it was killed. They run their program in their sandbox, but
-// nobody counts them, ends them in time or reaps them. Where casemated is process 1,
-// that zygote's inits are among them, and whatever else has lost its parent there.
-type orphans struct {
-	b     *Broker
-	first map[int]bool
-	timer loop.Timer
-}
-
 // pollChild is how often a child is looked at that has no pidfd, because there
 // was no descriptor left to give it one.
 const pollChild = 100 * time.Millisecond
 
-// sweepOrphans takes the first look; the second follows by timer.
+// sweepOrphans looks for children that a zygote started and could not report any
+// more because it was killed. They run their program in their sandbox, but
+// nobody counts them, ends them in time or reaps them. Where casemated is process 1,
+// that zygote's inits are among them, and whatever else has lost its parent there.
 func (b *Broker) sweepOrphans() {
-	o := &b.orphans
-	o.b, o.timer.Owner = b, o
-	if !o.timer.Armed() {
-		o.first = b.strangers()
-		b.loop.After(&o.timer, orphanDelay)
+	if !b.orphans.Armed() {
+		b.strange = b.strangers()
+		b.loop.After(&b.orphans, orphanDelay)
 	}
 }
 
-func (o *orphans) Expire(*loop.Timer) {
-	now := o.b.strangers()
+// endOrphans takes the second look.
+func (b *Broker) endOrphans() {
+	now := b.strangers()
 	for pid := range now {
-		if o.first[pid] && o.b.starting == 0 {
+		if b.strange[pid] && b.starting == 0 {
 			if nested(pid) {
 				kill(pid, unix.SIGKILL)
 			}
-			o.b.reapLater(pid)
+			b.reapLater(pid)
 			delete(now, pid)
 		}
 	}
-	o.first = now
+	b.strange = now
 	if len(now) > 0 { // started since, perhaps by a zygote that has died since
-		o.b.loop.After(&o.timer, orphanDelay)
+		b.loop.After(&b.orphans, orphanDelay)
 	}
 }
 

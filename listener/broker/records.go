@@ -8,28 +8,11 @@ import (
 	"time"
 
 	"casemate/listener/journal"
-	"casemate/listener/loop"
 	"casemate/policy"
 )
 
 // flushAfter is how long records wait for more.
 const flushAfter = 10 * time.Millisecond
-
-// flushing is the loop's side of the log: it hands records over in batches.
-type flushing struct {
-	loop  *loop.Loop
-	log   *journal.Writer
-	timer loop.Timer
-}
-
-// idle is called at the end of each wake of the loop.
-func (f *flushing) idle() {
-	if f.log.Pending() && !f.timer.Armed() {
-		f.loop.After(&f.timer, flushAfter)
-	}
-}
-
-func (f *flushing) Expire(*loop.Timer) { f.log.Flush() }
 
 // reopenLog goes on in the file that has the log's name now: the old one may have
 // been moved away. On an error the old one is written on.

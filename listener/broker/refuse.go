@@ -34,7 +34,7 @@ func (b *Broker) refuse(v *visit, reason string) {
 	q := &v.svc.tally.quiet
 	if !q.Allow(refusalRate, b.loop.Now()) {
 		if t := &v.svc.tally.unsaid; !t.Armed() {
-			t.Owner = unsaid{b, v.svc.tally}
+			t.Owner = loop.Func(func() { b.countLeftOut(v.svc.tally) })
 			b.loop.After(t, refusalCount)
 		}
 		return
@@ -51,16 +51,11 @@ var anyRefusal = &journal.Decision{Refused: "any"}
 // refusalCount is how long after the first record left out the count is written.
 const refusalCount = time.Second
 
-// unsaid writes how many refusals were left out.
-type unsaid struct {
-	b *Broker
-	t *tally
-}
-
-func (u unsaid) Expire(*loop.Timer) {
-	if u.t.quiet.Left > 0 {
-		u.b.log.Put(&journal.Suppressed{At: u.b.wall(), What: journal.Refusals, Service: u.t.name, Count: u.t.quiet.Left})
-		u.t.quiet.Left = 0
+// countLeftOut writes how many refusals were left out.
+func (b *Broker) countLeftOut(t *tally) {
+	if t.quiet.Left > 0 {
+		b.log.Put(&journal.Suppressed{At: b.wall(), What: journal.Refusals, Service: t.name, Count: t.quiet.Left})
+		t.quiet.Left = 0
 	}
 }
 

@@ -166,23 +166,13 @@ func (b *Broker) renewed(c *candidate, p *planned) {
 	b.tellServing()
 }
 
-// checks looks at the services in use.
-type checks struct {
-	b     *Broker
-	timer loop.Timer
-}
-
-func (k *checks) begin(b *Broker) {
-	k.b, k.timer.Owner = b, k
-	b.loop.After(&k.timer, checkEvery)
-}
-
-func (k *checks) Expire(*loop.Timer) {
+// check looks at the services in use.
+func (b *Broker) check() {
 	var list []*service
-	for _, s := range k.b.gen.services {
+	for _, s := range b.gen.services {
 		if s.fault == nil && (s.run.zygote != nil || s.run.live > 0) {
 			list = append(list, s)
 		}
 	}
-	k.b.renew(func() { k.begin(k.b) }, list...) // a look may take its time
+	b.renew(func() { b.loop.After(&b.checks, checkEvery) }, list...) // a look may take its time
 }

@@ -238,7 +238,7 @@ func TestChangedSources(t *testing.T) {
 		delete(g.fakes, "cat")
 	}
 
-	g.do(func() { g.checks.Expire(nil) })
+	g.do(func() { g.check() })
 	eventually(t, func() (done bool) { g.do(func() { done = g.starting == 0 }); return done })
 	if tries.Load() != 1 {
 		t.Fatalf("%d sandboxes of an unchanged file", tries.Load())
@@ -247,7 +247,7 @@ func TestChangedSources(t *testing.T) {
 	broken := errors.New("file is of nobody")
 	fault.Store(&broken)
 	replace(t, file, "two")
-	g.do(func() { g.checks.Expire(nil) })
+	g.do(func() { g.check() })
 	g.expect(`"msg":"service cannot be prepared as the host is now, serving as before"`, `"service":"cat"`, "of nobody")
 	echoes(t, dial(t, port))
 	if st := g.status1("cat"); st.Broken || !strings.Contains(st.Error, "of nobody") || st.Listeners[0].State != "listening" {

@@ -98,7 +98,7 @@ func (r *runner) send(s *session) {
 		}
 		r.throttle()
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
-		r.b.exhausted.begin(r.b, err)
+		r.b.exhaust(err)
 		r.b.startFailed(s, "log", err)
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ETOOMANYREFS):
 		r.b.startFailed(s, reasonBusy, nil)

@@ -8,6 +8,12 @@ type Owner interface {
 	Expire(t *Timer)
 }
 
+// Func is an owner of one timer, and all that it does.
+type Func func()
+
+// Expire calls it.
+func (f Func) Expire(*Timer) { f() }
+
 // Timer is one deadline in the loop's heap. It is embedded in its owner, so an
 // armed timer costs no allocation of its own. The zero timer is not armed.
 type Timer struct {
