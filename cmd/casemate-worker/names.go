@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -31,23 +32,31 @@ func runNames(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { broker.Close() })()
 	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r acl.Name) {
 		// A broker that is gone needs no answers, and the loop below notices it.
-		_, _ = broker.Write(wire.Answer{ID: id, Name: r}.Encode())
+		_, _ = broker.Write(wire.Report{Kind: wire.Named, ID: id, Name: r}.Encode())
 	})
-	buf := make([]byte, wire.MaxQuestion+1)
-	for {
-		n, err := broker.Read(buf)
-		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+	for orders := newOrderReader(broker); ; {
+		d := orders.read()
+		if errors.Is(d.err, io.EOF) || errors.Is(d.err, net.ErrClosed) {
 			return nil
 		}
+		if d.err != nil {
+			return d.err
+		}
+		addr, err := asked(d.order)
 		if err != nil {
 			return err
 		}
-		q, err := wire.DecodeQuestion(buf[:n])
-		if err != nil {
-			return err
-		}
-		a.ask(ctx, q.ID, q.Addr)
+		a.ask(ctx, d.order.ID, addr)
 	}
+}
+
+// asked is the address that the broker asks about.
+func asked(o wire.Order) (netip.Addr, error) {
+	addr, ok := netip.AddrFromSlice([]byte(o.Name))
+	if o.Kind != wire.Ask || !ok || addr.Is4In6() {
+		return netip.Addr{}, fmt.Errorf("%q about %x is no question", string(o.Kind), o.Name)
+	}
+	return addr, nil
 }
 
 // resolver is the part of net.Resolver that is used. Its errors tell "there is

@@ -297,6 +297,23 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// TestAsked: what only a broker that is not ours asks is no question.
+func TestAsked(t *testing.T) {
+	ask := func(k wire.Kind, addr string) wire.Order {
+		return wire.Order{Kind: k, ID: 1, Name: string(netip.MustParseAddr(addr).AsSlice())}
+	}
+	for _, o := range []wire.Order{ask(wire.Ask, "192.0.2.1"), ask(wire.Ask, "2001:db8::1")} {
+		if a, err := asked(o); err != nil || string(a.AsSlice()) != o.Name {
+			t.Errorf("%q: %v, %v", o.Name, a, err)
+		}
+	}
+	for _, o := range []wire.Order{ask(wire.Killed, "192.0.2.1"), ask(wire.Ask, "::ffff:192.0.2.1"), {Kind: wire.Ask, Name: "12345"}} {
+		if a, err := asked(o); err == nil {
+			t.Errorf("%q: %v", o.Name, a)
+		}
+	}
+}
+
 func FuzzCanonical(f *testing.F) {
 	f.Add("Host.Example.")
 	f.Fuzz(func(t *testing.T, name string) {
@@ -307,7 +324,7 @@ func FuzzCanonical(f *testing.F) {
 		if again, ok := canonical(c); !ok || again != c {
 			t.Errorf("%q is not canonical: %q, %v", c, again, ok)
 		}
-		if a, err := wire.DecodeAnswer(wire.Answer{Name: acl.Name{State: acl.Known, Host: c}}.Encode()); err != nil || a.Name.Host != c {
+		if a, err := wire.DecodeReport(wire.Report{Kind: wire.Named, Name: acl.Name{State: acl.Known, Host: c}}.Encode()); err != nil || a.Name.Host != c {
 			t.Errorf("%q goes over the wire as %+v, %v", c, a, err)
 		}
 		if strings.Trim(c, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {

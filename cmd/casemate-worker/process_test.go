@@ -175,13 +175,13 @@ func TestNamesAndLogProcesses(t *testing.T) {
 // askProcess asks a worker that has no resolver: it must say so in time.
 func askProcess(t *testing.T, broker *net.UnixConn) {
 	t.Helper()
-	if _, err := broker.Write(wire.Question{ID: 77, Addr: netip.MustParseAddr("192.0.2.1")}.Encode()); err != nil {
+	if _, err := broker.Write(wire.Order{Kind: wire.Ask, ID: 77, Name: string(netip.MustParseAddr("192.0.2.1").AsSlice())}.Encode()); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 300)
 	n, err := broker.Read(buf)
-	a, derr := wire.DecodeAnswer(buf[:n])
-	if err != nil || derr != nil || a.ID != 77 || a.Name.State != acl.NoAnswer {
+	a, derr := wire.DecodeReport(buf[:n])
+	if err != nil || derr != nil || a.Kind != wire.Named || a.ID != 77 || a.Name.State != acl.NoAnswer {
 		t.Errorf("answer %q, %v, %v", buf[:n], err, derr)
 	}
 }

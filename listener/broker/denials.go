@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -34,9 +35,9 @@ type unheard struct {
 func newDenials(b *Broker) *denials {
 	d := &denials{b: b, kept: make(map[*unheard]bool)}
 	d.watch.Owner = d
-	d.worker = newWorker(b, "denials", wire.MaxReport)
+	d.worker = newWorker(b, "denials")
 	d.worker.parting = wire.Order{Kind: wire.Last}.Encode()
-	d.worker.message, d.worker.up, d.worker.down, d.worker.again = d.heard, d.up, d.down, d.again
+	d.worker.heard, d.worker.up, d.worker.down, d.worker.again = d.heard, d.up, d.down, d.again
 	return d
 }
 
@@ -147,13 +148,11 @@ func (d *denials) again() {
 }
 
 // heard takes one message of the worker.
-func (d *denials) heard(m []byte) {
-	switch r, err := wire.DecodeReport(m); {
-	case err != nil:
-		d.worker.end(err)
-	case r.Kind == wire.Lines:
-		d.b.log.Put(journal.Lines(append([]byte(nil), r.LogText...)))
-	case r.Kind == wire.Whose:
+func (d *denials) heard(r wire.Report) {
+	switch r.Kind {
+	case wire.Lines:
+		d.b.log.Put(journal.Lines(bytes.Clone(r.LogText)))
+	case wire.Whose:
 		d.worker.send(wire.Order{Kind: wire.Member, ID: d.whose(r.PIDs), Token: r.ID}.Encode())
 	}
 }

@@ -35,9 +35,9 @@ type logWorker struct {
 func newLogWorker(b *Broker) *logWorker {
 	l := &logWorker{b: b, pipes: make(map[wire.Order]*pipe), lost: make(map[journal.Suppressed]uint64)}
 	l.watch.Owner, l.sweep.Owner = l, l
-	l.worker = newWorker(b, "log", wire.MaxReport)
+	l.worker = newWorker(b, "log")
 	l.worker.parting = wire.Order{Kind: wire.Last}.Encode()
-	l.worker.message, l.worker.up, l.worker.down = l.heard, l.up, func() {}
+	l.worker.heard, l.worker.up, l.worker.down = l.heard, l.up, func() {}
 	l.worker.again = func() {
 		if len(b.runners) > 0 {
 			l.worker.running()
@@ -100,12 +100,7 @@ func auditSocket() (int, error) {
 }
 
 // heard takes one message of the worker.
-func (l *logWorker) heard(m []byte) {
-	r, err := wire.DecodeReport(m)
-	if err != nil {
-		l.worker.end(err)
-		return
-	}
+func (l *logWorker) heard(r wire.Report) {
 	switch r.Kind {
 	case wire.Counted:
 		if p := l.pipes[wire.Order{Kind: wire.Records, ID: r.ID}]; p != nil && p.given {

@@ -37,9 +37,9 @@ type question struct {
 
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question), sources: make(map[netip.Prefix]int)}
-	n.worker = newWorker(b, "names", wire.MaxAnswer)
+	n.worker = newWorker(b, "names")
 	n.worker.most = nameDeadline / 3 // who waits for a name sees another worker
-	n.worker.message, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again
+	n.worker.heard, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again
 	return n
 }
 
@@ -88,14 +88,9 @@ func (n *names) sendAll() {
 }
 
 // answer takes one answer. An id nobody asked is one whose deadline has passed.
-func (n *names) answer(m []byte) {
-	a, err := wire.DecodeAnswer(m)
-	if err != nil {
-		n.worker.end(err)
-		return
-	}
-	if q := n.asked[a.ID]; q != nil {
-		q.done(a.Name)
+func (n *names) answer(r wire.Report) {
+	if q := n.asked[r.ID]; q != nil && r.Kind == wire.Named {
+		q.done(r.Name)
 	}
 }
 
@@ -118,7 +113,7 @@ func (n *names) again() {
 
 func (q *question) message() []byte {
 	q.asked++
-	return wire.Question{ID: q.id, Addr: q.visit.peer.Addr.Addr()}.Encode()
+	return wire.Order{Kind: wire.Ask, ID: q.id, Name: string(q.visit.peer.Addr.Addr().AsSlice())}.Encode()
 }
 
 // Expire is the deadline: no answer.

@@ -31,7 +31,7 @@ type worker struct {
 	name    string
 	prepare func() (cell, error) // blocks
 	stamp   func() string        // of what it is prepared from
-	message func(m []byte)       // one message from it
+	heard   func(wire.Report)    // one message from it
 	up      func()               // it runs; nothing was sent yet
 	down    func()               // it is gone, and what it was asked is lost
 	again   func()               // it may be started again, if anybody needs it
@@ -49,13 +49,13 @@ type worker struct {
 	backoff  loop.Timer
 	most     time.Duration // of a backoff
 	unsent   [][]byte
-	buf      []byte // holds the largest message it may send
+	buf      []byte
 	over     func() // set once it is to end for good
 	waits    bool   // for room to send
 }
 
-func newWorker(b *Broker, name string, largest int) *worker {
-	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, largest), stamp: func() string { return "" }}
+func newWorker(b *Broker, name string) *worker {
+	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, wire.MaxReport), stamp: func() string { return "" }}
 	w.backoff.Owner = w
 	return w
 }
@@ -258,12 +258,16 @@ func (w *worker) Ready(events uint32) {
 		case err == nil && n > len(w.buf):
 			err = errors.New("it sent a message that is too long")
 		}
+		var r wire.Report
+		if err == nil {
+			r, err = wire.DecodeReport(w.buf[:n])
+		}
 		if err != nil {
 			w.end(err)
 			return
 		}
 		w.heardAt = w.b.loop.Now()
-		w.message(w.buf[:n])
+		w.heard(r)
 		if w.fd < 0 {
 			return
 		}

@@ -27,12 +27,12 @@ func (g *rig) namesWorker() (fd int) {
 }
 
 // asks reads one question that a names worker gets.
-func (g *rig) asks(fd int) wire.Question {
+func (g *rig) asks(fd int) wire.Order {
 	g.t.Helper()
 	buf := make([]byte, 64)
 	n, err := unix.Read(fd, buf)
-	q, qerr := wire.DecodeQuestion(buf[:max(n, 0)])
-	if err != nil || qerr != nil {
+	q, qerr := wire.DecodeOrder(buf[:max(n, 0)], 0)
+	if err != nil || qerr != nil || q.Kind != wire.Ask {
 		g.t.Fatalf("question %x, %v, %v", buf[:max(n, 0)], err, qerr)
 	}
 	return q
@@ -57,7 +57,7 @@ func TestNamesOutliveTheirWorker(t *testing.T) {
 	if again := g.asks(fd); again != first {
 		t.Errorf("asked %v, then %v", first, again)
 	}
-	unix.Write(fd, wire.Answer{ID: first.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}.Encode())
+	unix.Write(fd, wire.Report{Kind: wire.Named, ID: first.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}.Encode())
 	echoes(t, c)
 
 	c = dial(t, port)

@@ -1,11 +1,15 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
 
-// Kind is the first byte of a message of the log worker's link, or the denials worker's.
+	"casemate/acl"
+)
+
+// Kind is the first byte of a message of a worker's link: of log, denials or names.
 type Kind byte
 
-// What the broker tells the two, and what it hears.
+// What the broker tells them, and what it hears.
 const (
 	Text    Kind = 'R' // session id u64, service name, with one descriptor: a session's stderr, to read
 	Syslog  Kind = 'S' // likewise the socket that its /dev/log leads to, until that is shut down
@@ -15,6 +19,7 @@ const (
 	Filter  Kind = 'F' // 0 u64, denied.Service as JSON, with one descriptor: the listener of a service's filter
 	Member  Kind = 'M' // session id u64 (0 = none), token u64: the answer to Whose
 	Over    Kind = 'E' // session id u64: it has ended
+	Ask     Kind = 'A' // question u64, an address (4 or 16 bytes, unmapped): what is the confirmed host name of that?
 	Ping    Kind = 'P' // answer with Pong
 	Last    Kind = 'Z' // read what there is, and end
 
@@ -23,6 +28,7 @@ const (
 	Lines   Kind = 'L' // whole lines for the log
 	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
 	Whose   Kind = 'W' // token u64, pids u32 each: the session of the first that is its program or its init
+	Named   Kind = 'H' // question u64, acl.NameState u8, the name, which only acl.Known has
 )
 
 // The largest messages of these links, and the most processes that one of them names.
@@ -51,7 +57,7 @@ type Order struct {
 var forms = map[Kind]struct {
 	fds  int
 	text bool
-}{Text: {1, true}, Syslog: {1, true}, Records: {1, true}, Filter: {1, true}, Killed: {0, true}, Audit: {1, false}, Member: {}, Over: {}, Ping: {}, Last: {}}
+}{Text: {1, true}, Syslog: {1, true}, Records: {1, true}, Filter: {1, true}, Killed: {0, true}, Ask: {0, true}, Audit: {1, false}, Member: {}, Over: {}, Ping: {}, Last: {}}
 
 // Encode makes the message.
 func (o Order) Encode() []byte { return frame(o.Kind, o.ID, o.Token, []byte(o.Name)) }
@@ -69,23 +75,26 @@ func DecodeOrder(m []byte, fds int) (Order, error) {
 // Report is a message of a worker.
 type Report struct {
 	Kind    Kind
-	ID      uint64 // of Whose, the token
+	ID      uint64 // of Whose, the token; of Named, the question
 	Of      Kind   // of Done: Text, Syslog or Records
 	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message
 	Counts  *Counts
+	Name    acl.Name
 }
 
 // Encode makes the message.
 func (r Report) Encode() []byte {
-	text := r.LogText
+	text, of := r.LogText, uint64(r.Of)
 	switch r.Kind { // numbers are always encoded
+	case Named:
+		text, of = []byte(r.Name.Host), uint64(r.Name.State)
 	case Whose:
 		text, _ = binary.Append(nil, le, r.PIDs)
 	case Counted:
 		text, _ = binary.Append(nil, le, r.Counts[:])
 	}
-	return frame(r.Kind, r.ID, uint64(r.Of), text)
+	return frame(r.Kind, r.ID, of, text)
 }
 
 // DecodeReport takes the message apart. Of lines it looks at the last byte alone.
@@ -99,6 +108,10 @@ func DecodeReport(m []byte) (Report, error) {
 		ok = len(text) == 0
 	case Lines:
 		r.LogText, ok = text, len(text) > 0 && text[len(text)-1] == '\n'
+	case Named:
+		r.Of, r.Name = 0, acl.Name{State: acl.NameState(r.Of), Host: string(text)}
+		known := r.Name.State == acl.Known
+		ok = r.Name.State != acl.NotAsked && r.Name.State <= acl.NoAnswer && known == (len(text) > 0) && (!known || acl.HostText(r.Name.Host))
 	case Whose:
 		r.PIDs = make([]int32, len(text)/4)
 		_, err := binary.Decode(text, le, r.PIDs)
