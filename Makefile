@@ -94,7 +94,7 @@ test: deps-test
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/casemate
 	go test -race $$(go list ./... | grep -v /tests/)
 	# One after the other: they count processes, descriptors and mounts of the whole host.
-	go test -p 1 -count=1 -timeout 10m ./tests/...
+	go test -p 1 -count=1 -timeout 15m ./tests/...
 
 # The storm of tests/chaos: half a minute with one seed in make test, here as long as it is asked to. FAULTS is a regular
 # expression that leaves out the faults it does not match.
