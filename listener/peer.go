@@ -84,15 +84,8 @@ func inetPeer(fd int, sa unix.Sockaddr) Peer {
 
 // sockaddr is the kernel's form of addr; fd serves to look its zone up.
 func sockaddr(fd int, addr netip.AddrPort) (unix.Sockaddr, error) {
-	ip := addr.Addr()
-	if ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}, nil
-	}
-	index, err := zoneIndex(fd, ip.Zone())
-	if err != nil {
-		return nil, err
-	}
-	return &unix.SockaddrInet6{Port: int(addr.Port()), ZoneId: index, Addr: ip.As16()}, nil
+	index, err := zoneIndex(fd, addr.Addr().Zone())
+	return withZone(addr, index), err
 }
 
 // zoneIndex and zoneName are if_nametoindex(3) and if_indextoname(3) on a

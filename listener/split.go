@@ -163,7 +163,7 @@ func withZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
 		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}
 	}
 	sa := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: ip.As16()}
-	if ip.IsLinkLocalUnicast() {
+	if ip.IsLinkLocalUnicast() || ip.IsMulticast() { // others have none
 		sa.ZoneId = index
 	}
 	return sa

@@ -35,9 +35,8 @@ func (s *Sandbox) limits() (int, error) {
 	}
 	s.limit = want
 	dir, err := s.makeCgroup(want)
-	var missing *cgroup.MissingError
 	switch {
-	case err != nil && !errors.As(err, &missing) && !errors.Is(err, cgroup.ErrUnavailable):
+	case err != nil && !errors.Is(err, cgroup.ErrMissing) && !errors.Is(err, cgroup.ErrUnavailable):
 		return -1, err
 	case err != nil && slices.Contains(s.plan.Profile.BestEffort, "cgroup"):
 		s.losses = append(s.losses, err.Error())

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -66,7 +67,7 @@ func FuzzLimiter(f *testing.F) {
 			now += int64(op>>4) * ms
 			src := nth(int(arg))
 			if arg&3 == 3 {
-				src = UID(uint32(arg))
+				src = Peer(netip.Addr{}, uint32(arg))
 			}
 			switch op & 7 {
 			default:

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-func addr(s string) Source { return Addr(netip.MustParseAddr(s)) }
+func addr(s string) Source { return Peer(netip.MustParseAddr(s), 0) }
 
 // nth is the n-th of many sources, each in a /32 of its own.
 func nth(n int) Source {
-	return Addr(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}))
+	return Peer(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 0)
 }
 
 func admit(t *testing.T, l *Limiter, now int64, src Source) Ticket {
@@ -156,17 +156,16 @@ func TestSourceKeys(t *testing.T) {
 		shared bool
 	}{
 		{"same /32", addr("192.0.2.1"), addr("192.0.2.1"), true},
-		{"a unix peer", Peer(netip.Addr{}, 7), UID(7), true},
 		{"an address, whatever the uid", Peer(netip.MustParseAddr("192.0.2.1"), 7), addr("192.0.2.1"), true},
 		{"other v4", addr("192.0.2.1"), addr("192.0.2.2"), false},
 		{"same /64", addr("2001:db8::1"), addr("2001:db8::ffff:1"), true},
 		{"zone", addr("fe80::1%eth0"), addr("fe80::1%eth1"), true},
 		{"other /64", addr("2001:db8::1"), addr("2001:db8:0:1::1"), false},
-		{"uid", UID(1000), UID(1000), true},
-		{"other uid", UID(1000), UID(1001), false},
-		{"uid 0 and no address", UID(0), Source{}, false},
+		{"uid", Peer(netip.Addr{}, 1000), Peer(netip.Addr{}, 1000), true},
+		{"other uid", Peer(netip.Addr{}, 1000), Peer(netip.Addr{}, 1001), false},
+		{"uid 0 and no address", Peer(netip.Addr{}, 0), Source{}, false},
 		{"v4 and v6 of the same bits", addr("1.2.3.4"), addr("102:304::"), false},
-		{"no address", Addr(netip.Addr{}), Source{}, true},
+		{"no address", Source{}, Source{}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := New(Spec{PerSource: PerSource{Concurrent: 1, Prefix4: 32, Prefix6: 64}})
@@ -185,17 +184,17 @@ func TestPrefixLengths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := Addr(base).cut(0, uint8(bits)), Addr(p.Addr()).cut(0, uint8(bits)); got != want {
+		if got, want := Peer(base, 0).cut(0, uint8(bits)), Peer(p.Addr(), 0).cut(0, uint8(bits)); got != want {
 			t.Fatalf("/%d: %x, want %x", bits, got, want)
 		}
-		if a := Addr(p.Addr()); a.hi != Addr(base).cut(0, uint8(bits)).hi || a.lo != Addr(base).cut(0, uint8(bits)).lo {
+		if a := Peer(p.Addr(), 0); a.hi != Peer(base, 0).cut(0, uint8(bits)).hi || a.lo != Peer(base, 0).cut(0, uint8(bits)).lo {
 			t.Fatalf("/%d is not the masked address", bits)
 		}
 	}
 	base = netip.MustParseAddr("255.255.255.255")
 	for bits := range 33 {
 		p, _ := base.Prefix(bits)
-		if Addr(p.Addr()).hi != Addr(base).cut(uint8(bits), 0).hi {
+		if Peer(p.Addr(), 0).hi != Peer(base, 0).cut(uint8(bits), 0).hi {
 			t.Fatalf("/%d is not the masked address", bits)
 		}
 	}
@@ -252,7 +251,7 @@ func TestPenalties(t *testing.T) {
 
 func TestPenaltyOfUnixPeer(t *testing.T) {
 	l := New(Spec{Penalty: Penalty{On: []Class{Crash}, First: time.Second, Max: time.Second}})
-	l.Penalize(0, UID(1000), Crash)
-	refused(t, l, 0, UID(1000), ByPenalty, time.Second)
-	admit(t, l, 0, UID(1001))
+	l.Penalize(0, Peer(netip.Addr{}, 1000), Crash)
+	refused(t, l, 0, Peer(netip.Addr{}, 1000), ByPenalty, time.Second)
+	admit(t, l, 0, Peer(netip.Addr{}, 1001))
 }

@@ -118,10 +118,10 @@ func TestAgainstModel(t *testing.T) {
 			switch op := r.IntN(10); {
 			case op < 6:
 				want := m.check(now, k)
-				if got := l.Peek(now, Addr(a)); got != want {
+				if got := l.Peek(now, Peer(a, 0)); got != want {
 					t.Fatalf("seed %d step %d: Peek %v, model %v\n%+v", seed, step, got, want, spec)
 				}
-				tk, got := l.Admit(now, Addr(a))
+				tk, got := l.Admit(now, Peer(a, 0))
 				if got != want {
 					t.Fatalf("seed %d step %d: Admit %v, model %v\n%+v", seed, step, got, want, spec)
 				}
@@ -135,7 +135,7 @@ func TestAgainstModel(t *testing.T) {
 				tickets, m.running = slices.Delete(tickets, i, i+1), slices.Delete(m.running, i, i+1)
 			case op == 9:
 				class := []Class{Crash, Violation, Timeout}[r.IntN(3)]
-				l.Penalize(now, Addr(a), class)
+				l.Penalize(now, Peer(a, 0), class)
 				if p := spec.Penalty; slices.Contains(p.On, class) {
 					m.penalty[k] = min(max(m.penalty[k], now)+int64(p.First), now+int64(p.Max))
 				}

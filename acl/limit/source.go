@@ -23,9 +23,10 @@ const (
 	local
 )
 
-// Addr is the Source of a peer's address, which has to be unmapped. The zone
-// does not count: a peer cannot double its budget with it.
-func Addr(a netip.Addr) Source {
+// Peer is the Source of a client's address, which has to be unmapped. The zone
+// does not count: a peer cannot double its budget with it. Where the address is not
+// valid, it is that of a unix peer with this user id.
+func Peer(a netip.Addr, uid uint32) Source {
 	switch {
 	case a.Is4():
 		b := a.As4()
@@ -34,19 +35,7 @@ func Addr(a netip.Addr) Source {
 		b := a.As16()
 		return Source{family: inet6, hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}
 	}
-	return Source{}
-}
-
-// UID is the Source of a unix peer with this user id.
-func UID(uid uint32) Source { return Source{family: local, lo: uint64(uid)} }
-
-// Peer is the Source of a client with an address or, where addr is not valid, of
-// a unix peer with this user id.
-func Peer(addr netip.Addr, uid uint32) Source {
-	if addr.IsValid() {
-		return Addr(addr)
-	}
-	return UID(uid)
+	return Source{family: local, lo: uint64(uid)}
 }
 
 // key is a Source cut to a prefix length. The length is part of it: after a

@@ -21,9 +21,16 @@ import (
 // Config is what the broker tells the worker about its service.
 type Config = wire.Builtin
 
+// maxConfig bounds what Decode takes; a large host list is a few hundred KiB.
+const maxConfig = 16 << 20
+
 // Decode reads a Config strictly, and refuses values that the rules do not take.
 func Decode(r io.Reader) (*Config, error) {
-	c, err := wire.DecodeBuiltin(r)
+	in := &io.LimitedReader{R: r, N: maxConfig + 1}
+	c, err := wire.DecodeBuiltin(in)
+	if in.N == 0 {
+		err = fmt.Errorf("read the configuration: more than %d bytes", maxConfig)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -152,16 +152,9 @@ func (l *Loop) Post(f func()) error {
 func (l *Loop) Do(f func()) error {
 	done := make(chan error, 1)
 	if err := l.Post(func() {
-		ok := false
-		defer func() {
-			if ok {
-				done <- nil
-				return
-			}
-			done <- ErrBug
-		}()
-		f()
-		ok = true
+		err := ErrBug
+		l.Guard(func() { f(); err = nil })
+		done <- err
 	}); err != nil {
 		return err
 	}

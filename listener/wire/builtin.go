@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,9 +18,6 @@ const BuiltinPath = "/etc/casemate/builtin.json"
 // Leave tells the built-in worker to give its sockets up, serve to the end who is
 // there, and end.
 const Leave = syscall.SIGUSR1
-
-// maxBuiltin bounds what DecodeBuiltin takes; a large host list is a few hundred KiB.
-const maxBuiltin = 16 << 20
 
 // Builtin is what the broker tells the built-in worker about its service:
 // constants of the compiled policy, as JSON.
@@ -55,14 +51,7 @@ func (c *Builtin) Encode() ([]byte, error) { return json.Marshal(c) }
 // DecodeBuiltin reads the file strictly: unknown fields and a second value are
 // errors. What its values mean is for the worker to judge.
 func DecodeBuiltin(r io.Reader) (*Builtin, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxBuiltin+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	if len(text) > maxBuiltin {
-		return nil, fmt.Errorf("read the configuration: more than %d bytes", maxBuiltin)
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
+	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
 	var c Builtin
 	if err := dec.Decode(&c); err != nil {

@@ -17,7 +17,7 @@ import (
 // a descriptor of its directory (close-on-exec) for the caller to close. A process
 // joins by writing "0" to cgroup.procs below it.
 //
-// Controllers are switched on as needed. A *MissingError says which do not exist; an
+// Controllers are switched on as needed. ErrMissing says that some do not exist; an
 // existing group is fs.ErrExist. On an error no directory is left.
 func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	settings, err := l.settings()

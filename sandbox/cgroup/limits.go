@@ -22,17 +22,9 @@ type Limits struct {
 	CPU int64
 }
 
-// MissingError names controllers that limits need and the group below which they
+// ErrMissing is of controllers that limits need and the group below which they
 // are to be made lacks.
-type MissingError struct {
-	Controllers []string
-	Path        string
-}
-
-// Error names them.
-func (e *MissingError) Error() string {
-	return "cgroup: no version 2 controller for " + strings.Join(e.Controllers, ", ") + " in " + e.Path
-}
+var ErrMissing = errors.New("cgroup: no version 2 controller")
 
 // setting is one file to write. An optional one may be absent.
 type setting struct {
@@ -86,7 +78,7 @@ func (h Hierarchy) enable(settings []setting) error {
 		}
 	}
 	if len(missing) > 0 {
-		return &MissingError{missing, h.Path}
+		return fmt.Errorf("%w for %s in %s", ErrMissing, strings.Join(missing, ", "), h.Path)
 	}
 	control := filepath.Join(h.Path, "cgroup.subtree_control")
 	for _, s := range settings {
