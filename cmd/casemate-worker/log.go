@@ -27,10 +27,12 @@ func runLog(ctx context.Context) error {
 		return err
 	}
 	defer broker.Close()
-	log := journal.New(lineSender{broker}, os.Getenv("JOURNAL_STREAM") != "")
+	priority := os.Getenv("JOURNAL_STREAM") != ""
+	log := journal.New(lineSender{broker}, priority)
 	defer log.Close(closeGrace)
-	err = newLogWorker(broker, log.Now).run(ctx)
-	if err != nil { // nobody sees a worker's stderr
+	w := newLogWorker(broker, log.Now)
+	w.ledger.priority = priority
+	if err = w.run(ctx); err != nil { // nobody sees a worker's stderr
 		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Attrs: []slog.Attr{slog.String("error", err.Error())}})
 	}
 	return err

@@ -31,9 +31,10 @@ var (
 // ledger turns what sessions write into records. The caller passes the time. It
 // is not safe for concurrent use.
 type ledger struct {
-	out     func(journal.Record)
-	sources map[string]*source // by what they count of which service
-	begun   map[*writer]bool   // those with a begun line
+	out      func(journal.Record)
+	priority bool               // records of built-ins begin with theirs (journal.New)
+	sources  map[string]*source // by what they count of which service
+	begun    map[*writer]bool   // those with a begun line
 }
 
 // source is one service's stderr, or its /dev/log.
@@ -121,7 +122,11 @@ func (l *ledger) line(w *writer, text []byte, now time.Time) {
 			return
 		}
 		if level, ok := recordOf(w.src.name, text); ok {
-			l.out(&journal.Relayed{Level: level, Line: bytes.Clone(text)})
+			prefix := ""
+			if l.priority {
+				prefix = journal.Prefix(level)
+			}
+			l.out(journal.Lines(prefix + string(text) + "\n"))
 			return
 		}
 	}

@@ -210,11 +210,6 @@ func readRequest(r io.Reader) (q policy.ControlRequest, err error) {
 	case in.Buffered() > 0:
 		return q, errors.New("request: data after its line")
 	}
-	return parseRequest(line)
-}
-
-// parseRequest is readRequest for one line in memory.
-func parseRequest(line []byte) (q policy.ControlRequest, err error) {
 	if err := policy.Unmarshal(line, &q); err != nil {
 		return policy.ControlRequest{}, fmt.Errorf("request: %w", err)
 	}

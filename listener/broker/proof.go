@@ -24,14 +24,6 @@ func ProvePrivileges() ([]string, error) {
 	if err != nil || len(tasks) == 0 {
 		return nil, fmt.Errorf("prove privileges: no /proc to read them from (%v)", err)
 	}
-	// First what is missing: without CAP_SETPCAP nothing could be cut either.
-	own, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return nil, fmt.Errorf("prove privileges: %w", err)
-	}
-	if err := missingCaps(string(own)); err != nil {
-		return nil, err
-	}
 	var permitted uint64
 	for _, name := range tasks {
 		text, err := os.ReadFile(name)
@@ -40,6 +32,9 @@ func ProvePrivileges() ([]string, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("prove privileges: %w", err)
+		}
+		if err := missingCaps(string(text)); err != nil { // first: without CAP_SETPCAP nothing could be cut either
+			return nil, err
 		}
 		prm, err := checkThread(string(text), zygote.BrokerCaps)
 		if err != nil {

@@ -41,11 +41,6 @@ type session struct {
 	denied  bool   // the denials worker knows of it
 }
 
-// env is the peer's facts for the program.
-func (s *session) env(buf []string) []string {
-	return appendFacts(buf, s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream())
-}
-
 // runs is called with the zygote's good news.
 func (b *Broker) runs(s *session, pid, init int) {
 	s.pid, s.init, s.due = int32(pid), int32(init), 0

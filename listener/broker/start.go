@@ -76,7 +76,7 @@ func (r *runner) ask(s *session) error {
 		defer unix.Close(end)
 		q.FDs = append(q.FDs, end)
 	}
-	r.envBuf = s.env(r.envBuf[:0])
+	r.envBuf = appendFacts(r.envBuf[:0], s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream())
 	q.Env = r.envBuf
 	return r.zygote.Send(q)
 }

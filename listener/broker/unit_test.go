@@ -181,7 +181,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"verb":"status"}` + "\n"))
 	f.Add([]byte(`{"format_version":1,"verb":"document","service":"x","client":"::1"}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		q, err := parseRequest(in)
+		q, err := readRequest(bytes.NewReader(in))
 		if err != nil && !reflect.DeepEqual(q, policy.ControlRequest{}) {
 			t.Error("an error with a result")
 		}

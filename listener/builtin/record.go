@@ -83,7 +83,7 @@ func (r *records) tell() {
 	if r.due != nil {
 		r.due.Stop()
 		r.due = nil
-		r.log(&journal.Relayed{Line: countsText(&r.counts, r.config.Service)})
+		r.log(journal.Lines(append(countsText(&r.counts, r.config.Service), '\n')))
 	}
 }
 

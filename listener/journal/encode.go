@@ -22,14 +22,14 @@ func newEncoder(priority bool) *encoder {
 
 func (e *encoder) line(r slog.Record) {
 	if e.priority {
-		e.buf.WriteString(prefix(r.Level))
+		e.buf.WriteString(Prefix(r.Level))
 	}
 	// A bytes.Buffer does not fail.
 	_ = e.json.Handle(context.Background(), r)
 }
 
-// prefix gives a line its level in systemd's journal.
-func prefix(level slog.Level) string {
+// Prefix gives a line its level in systemd's journal.
+func Prefix(level slog.Level) string {
 	switch {
 	case level >= slog.LevelError:
 		return "<3>"
@@ -41,21 +41,7 @@ func prefix(level slog.Level) string {
 	return "<6>"
 }
 
-// Relayed is a record that another process has made: one line without its end.
-type Relayed struct {
-	Level slog.Level
-	Line  []byte
-}
-
-func (l *Relayed) encode(e *encoder) {
-	if e.priority {
-		e.buf.WriteString(prefix(l.Level))
-	}
-	e.buf.Write(l.Line)
-	e.buf.WriteByte('\n')
-}
-
-// Lines are whole lines that another Writer has made, priorities and all.
+// Lines are whole lines that another process has made, priorities and all.
 type Lines []byte
 
 func (l Lines) encode(e *encoder) { e.buf.Write(l) }

@@ -124,11 +124,11 @@ func TestPriority(t *testing.T) {
 	j := New(&b, true)
 	j.Put(&Session{Reason: Crash})
 	j.Put(&Session{Reason: Exit})
-	j.Put(&Relayed{Level: slog.LevelError, Line: []byte("{}")})
+	j.Put(&Note{Level: slog.LevelError})
 	j.Put(Lines("<7>as it is\n"))
 	j.Close(10 * time.Second)
 	lines := strings.Split(b.String(), "\n")
-	for i, want := range []string{"<4>{", "<6>{", "<3>{}", "<7>as it is"} {
+	for i, want := range []string{"<4>{", "<6>{", "<3>{", "<7>as it is"} {
 		if !strings.HasPrefix(lines[i], want) {
 			t.Errorf("line %d is %q, want %s...", i, lines[i], want)
 		}
@@ -375,7 +375,7 @@ func TestPanicOfTheWriter(t *testing.T) {
 // TestOmits: a level leaves out what it says, and never what went wrong or is missing.
 func TestOmits(t *testing.T) {
 	allowed, denied := &Decision{}, &Decision{Refused: "acl"}
-	always := []Record{&Suppressed{}, &Note{}, Lines("x\n"), &Relayed{}}
+	always := []Record{&Suppressed{}, &Note{}, Lines("x\n")}
 	var orderly []Record
 	for _, reason := range []string{Exit, Killed, Timeout, Violation, Memory, Crash, Failed, Stalled, Reset} {
 		if s := (&Session{Reason: reason}); reason == Exit || reason == Killed {

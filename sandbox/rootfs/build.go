@@ -27,11 +27,13 @@ func Build(t Tree, inside func() error) (mnt int, err error) {
 	err = onThread(func(on *thread) (err error) {
 		b := &builder{thread: on, entries: t.Entries, writable: slices.Clone(t.Writable), tmpfs: -1}
 		defer b.close()
-		mnt, err = b.build(inside)
-		return err
+		if mnt, err = b.build(); err != nil || inside == nil {
+			return err
+		}
+		return inside()
 	})
 	if err != nil {
-		closeAll(mnt) // the thread could not go back
+		closeAll(mnt) // inside has failed, or the thread could not go back
 		return -1, err
 	}
 	return mnt, nil
@@ -57,7 +59,7 @@ func closeAll(fds ...int) {
 	}
 }
 
-func (b *builder) build(inside func() error) (int, error) {
+func (b *builder) build() (int, error) {
 	if err := b.resolve(); err != nil {
 		return -1, err
 	}
@@ -80,18 +82,6 @@ func (b *builder) build(inside func() error) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("rootfs: %w", err)
 	}
-	done := false
-	defer func() {
-		if !done { // also when inside calls runtime.Goexit
-			unix.Close(mnt)
-		}
-	}()
-	if inside != nil {
-		if err := inside(); err != nil {
-			return -1, err
-		}
-	}
-	done = true
 	return mnt, nil
 }
 
@@ -102,11 +92,10 @@ func (b *builder) finish() (int, error) {
 	}
 	mnt, err := b.namespace()
 	if err == nil {
-		if err = b.verify(mnt); err != nil {
-			unix.Close(mnt)
-		}
+		err = b.verify(mnt)
 	}
 	if err != nil {
+		closeAll(mnt)
 		return -1, err
 	}
 	return mnt, nil
