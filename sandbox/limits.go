@@ -178,20 +178,14 @@ func ClaimCgroups() error {
 		switch {
 		case pid == 0 || pid != os.Getpid() && !errors.Is(unix.Kill(pid, 0), unix.ESRCH):
 		case strings.HasSuffix(path, groupLeave):
-			errs = append(errs, removeIdle(path))
+			if err := cgroup.Remove(path); !errors.Is(err, syscall.EBUSY) { // something lives in it
+				errs = append(errs, err)
+			}
 		default:
 			errs = append(errs, cgroup.Destroy(path, clearTimeout))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// removeIdle removes a group unless something lives in it.
-func removeIdle(path string) error {
-	if err := cgroup.Remove(path); !errors.Is(err, syscall.EBUSY) {
-		return err
-	}
-	return nil
 }
 
 // clearTimeout bounds the wait for ended processes to be gone.

@@ -195,6 +195,10 @@ func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
 	return z, nil
 }
 
+// ZygotePlan is a copy of what Spawn hands to the zygote. The benchmark leaves
+// parts of it out to price each layer; its descriptors stay the sandbox's.
+func (s *Sandbox) ZygotePlan() zygote.Plan { return s.start }
+
 // Proof names all that the outcome of a Spawn depends on but for the tree, which was
 // entered when it was made: one Spawn proves all sandboxes of equal proofs.
 func (s *Sandbox) Proof() (string, error) {

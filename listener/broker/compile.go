@@ -107,17 +107,11 @@ func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
 	if !leased {
 		return nil, errors.New("no uid is free to lease")
 	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	pid, fd, err := b.link(c, uid, unix.SOCK_STREAM)
 	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	pid, err := b.launch(c, uid, pair[1])
-	unix.Close(pair[1])
-	if err != nil {
-		unix.Close(pair[0])
 		return nil, err
 	}
-	answer, err := exchange(pair[0], request, policy.CompileDeadline)
+	answer, err := exchange(fd, request, policy.CompileDeadline)
 	// A socket that the compiler closed early is the sign of its end, not the cause.
 	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 	if !ended {

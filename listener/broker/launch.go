@@ -3,12 +3,27 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
+
+// link launches the program of a cell with one end of a socket pair, and gives the other.
+func (b *Broker) link(c cell, uid uint32, kind int) (pid, fd int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, -1, os.NewSyscallError("socketpair", err)
+	}
+	defer unix.Close(pair[1])
+	if pid, err = b.launch(c, uid, pair[1]); err != nil {
+		unix.Close(pair[0])
+		return 0, -1, err
+	}
+	return pid, pair[0], nil
+}
 
 // launch starts the one program of a cell that runs once: a compiler or a
 // worker. It blocks, so it never runs on the loop. fds stay open here.

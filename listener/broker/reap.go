@@ -24,12 +24,6 @@ type corpse struct {
 	timer loop.Timer
 }
 
-// discard closes a zygote and reaps it when it has ended.
-func (b *Broker) discard(z starter) {
-	z.Close()
-	b.reapLater(z.PID())
-}
-
 // reapLater reaps pid when it has ended.
 func (b *Broker) reapLater(pid int) {
 	c := &corpse{b: b, pid: pid, pidfd: -1}

@@ -121,7 +121,8 @@ func (r *runner) spawned(z starter, err error) {
 // adopt makes z the runner's zygote.
 func (r *runner) adopt(z starter) error {
 	if err := r.b.loop.Add(z.FD(), unix.EPOLLIN, r); err != nil {
-		r.b.discard(z)
+		z.Close()
+		r.b.reapLater(z.PID())
 		return err
 	}
 	r.zygote, r.lastErr = z, nil

@@ -98,17 +98,7 @@ func (w *worker) start(uid uint32) (pid, fd int, err error) {
 		}
 		w.cell, w.made = c, now
 	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, -1, err
-	}
-	pid, err = w.b.launch(w.cell, uid, pair[1])
-	unix.Close(pair[1])
-	if err != nil {
-		unix.Close(pair[0])
-		return 0, -1, err
-	}
-	return pid, pair[0], nil
+	return w.b.link(w.cell, uid, unix.SOCK_SEQPACKET)
 }
 
 // started is start's result, on the loop.

@@ -160,7 +160,7 @@ func (r Rule) add(ruleset int, handled uint64) error {
 		rights &= fileRights
 	}
 	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights & handled, Parent_fd: int32(fd)}
-	if err := addPath(ruleset, &attr); err != nil {
+	if err := addRule(ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, &attr); err != nil {
 		return fmt.Errorf("add rule: %w", err)
 	}
 	return nil
@@ -179,7 +179,7 @@ func addPorts(ruleset int, net Net, handled uint64) error {
 			continue
 		}
 		for _, port := range p.ports {
-			if err := addPort(ruleset, &portAttr{access: p.right, port: uint64(port)}); err != nil {
+			if err := addRule(ruleset, rulePort, &portAttr{access: p.right, port: uint64(port)}); err != nil {
 				return fmt.Errorf("landlock: %s port %d: %w", p.name, port, err)
 			}
 		}

@@ -31,16 +31,8 @@ func create(attr *unix.LandlockRulesetAttr) (int, error) {
 	return int(fd), nil
 }
 
-func addPath(ruleset int, attr *unix.LandlockPathBeneathAttr) error {
-	return addRule(ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, unsafe.Pointer(attr))
-}
-
-func addPort(ruleset int, attr *portAttr) error {
-	return addRule(ruleset, rulePort, unsafe.Pointer(attr))
-}
-
-func addRule(ruleset int, kind uintptr, attr unsafe.Pointer) error {
-	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), kind, uintptr(attr), 0, 0, 0)
+func addRule[T unix.LandlockPathBeneathAttr | portAttr](ruleset int, kind uintptr, attr *T) error {
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), kind, uintptr(unsafe.Pointer(attr)), 0, 0, 0)
 	if errno != 0 {
 		return errno
 	}

@@ -20,7 +20,8 @@ func once(denied uint32) []instruction {
 	for _, call := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
 		deny(call, load(offIP), instruction{opJEQ, 0, 2, Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
 	}
-	deny(unix.SYS_SHMAT, hint(1)...)
+	// On behind the denial where the pointer, compared as a whole, is null or not below 4 GiB.
+	deny(unix.SYS_SHMAT, load(offArgs+8+4), instruction{opJEQ, 0, 3, 0}, load(offArgs+8), instruction{opJEQ, 1, 0, 0})
 	// Null is a hint for the kernel to choose, or the address 0 itself, where vm.mmap_min_addr is that.
 	deny(unix.SYS_MMAP, load(offArgs+8*3), instruction{opAnd, 0, 0, unix.MAP_GROWSDOWN}, instruction{opJEQ, 0, 7, 0},
 		load(offArgs+4), instruction{opJEQ, 0, 6, 0},
@@ -28,11 +29,6 @@ func once(denied uint32) []instruction {
 		load(offArgs), instruction{opJEQ, 1, 0, 0})
 	deny(unix.SYS_MREMAP, load(offArgs+8*3), instruction{opAnd, 0, 0, ^uint32(unix.MREMAP_MAYMOVE)}, instruction{opJEQ, 1, 0, 0})
 	return out
-}
-
-// hint goes on behind the denial where a pointer, compared as a whole, is null or not below 4 GiB.
-func hint(arg uint32) []instruction {
-	return []instruction{load(offArgs + 8*arg + 4), {opJEQ, 0, 3, 0}, load(offArgs + 8*arg), {opJEQ, 1, 0, 0}}
 }
 
 func load(offset uint32) instruction { return instruction{opLoad, 0, 0, offset} }
