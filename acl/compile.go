@@ -13,7 +13,6 @@ import (
 type Matcher struct {
 	rules []rule
 	def   Verdict
-	names bool
 }
 
 // rule is a Rule whose patterns are sets.
@@ -54,13 +53,9 @@ func Compile(l *List) (*Matcher, error) {
 			return nil, fmt.Errorf("rules[%d].%w", i, err)
 		}
 		m.rules[i] = r
-		m.names = m.names || r.from.needsName || r.except.needsName
 	}
 	return m, nil
 }
-
-// NeedsNames reports whether any pattern asks for the client's name.
-func (m *Matcher) NeedsNames() bool { return m != nil && m.names }
 
 func compileRule(r *Rule) (rule, error) {
 	out := rule{verdict: r.Verdict}

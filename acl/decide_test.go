@@ -174,17 +174,6 @@ func TestCVE2000_0536(t *testing.T) {
 	}
 }
 
-func TestNeedsNames(t *testing.T) {
-	if compile(t, nil).NeedsNames() || (*Matcher)(nil).NeedsNames() || compile(t, list(Deny, from(Allow, "any", "10.0.0.0/8"))).NeedsNames() {
-		t.Error("a list of addresses needs names")
-	}
-	for _, p := range []Pattern{"known", "unknown", "paranoid", "a.example", ".example"} {
-		if !compile(t, list(Deny, from(Allow, "any"), from(Allow, p))).NeedsNames() || !compile(t, list(Deny, from(Allow, "any").but(p))).NeedsNames() {
-			t.Errorf("%s needs no names", p)
-		}
-	}
-}
-
 func TestCompileErrors(t *testing.T) {
 	for _, tc := range []struct {
 		list *List

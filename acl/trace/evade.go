@@ -31,6 +31,14 @@ func Evadable(r *acl.Rule) bool {
 		!(slices.Contains(patterns, acl.NoName) && slices.Contains(patterns, acl.BadName))
 }
 
+// NeedsNames reports whether any pattern of a valid list asks for the client's name.
+func NeedsNames(l *acl.List) bool {
+	names := func(p acl.Pattern) bool { return p != acl.Any && !address(p) }
+	return l != nil && slices.ContainsFunc(l.Rules, func(r acl.Rule) bool {
+		return slices.ContainsFunc(r.From, names) || slices.ContainsFunc(r.Except, names)
+	})
+}
+
 // address tells whether a valid pattern is an address or a prefix.
 func address(p acl.Pattern) bool {
 	if _, err := netip.ParseAddr(string(p)); err == nil {

@@ -85,3 +85,15 @@ func FuzzParseName(f *testing.F) {
 		}
 	})
 }
+
+func TestNeedsNames(t *testing.T) {
+	list := func(rules ...acl.Rule) *acl.List { return &acl.List{Default: acl.Deny, Rules: rules} }
+	if NeedsNames(nil) || NeedsNames(list()) || NeedsNames(list(from(acl.Allow, "any", "10.0.0.0/8", "2001:db8::1"))) {
+		t.Error("a list of addresses needs names")
+	}
+	for _, p := range []acl.Pattern{"known", "unknown", "paranoid", "a.example", ".example"} {
+		if !NeedsNames(list(from(acl.Allow, "any"), from(acl.Allow, p))) || !NeedsNames(list(but(from(acl.Allow, "any"), p))) {
+			t.Errorf("%s needs no names", p)
+		}
+	}
+}

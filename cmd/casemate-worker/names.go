@@ -36,7 +36,7 @@ func runNames(ctx context.Context) error {
 	})
 	for orders := newOrderReader(broker); ; {
 		d := orders.read()
-		if errors.Is(d.err, io.EOF) || errors.Is(d.err, net.ErrClosed) {
+		if errors.Is(d.err, io.EOF) || errors.Is(d.err, net.ErrClosed) || d.order.Kind == wire.Last {
 			return nil
 		}
 		if d.err != nil {

@@ -119,9 +119,6 @@ func New(c Config) (*Broker, error) {
 	b.readFileLimit()
 	b.compile, b.cells = b.compileApart, b.prepare
 	b.names, b.logWorker, b.denials = newNames(b), newLogWorker(b), newDenials(b)
-	b.confine(b.names.worker, namesProfile())
-	b.confine(b.logWorker.worker, logProfile())
-	b.confine(b.denials.worker, denialsProfile())
 	if b.control, err = openControl(b, c.ControlPath); err != nil {
 		return nil, err
 	}

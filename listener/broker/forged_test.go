@@ -116,7 +116,7 @@ func TestForgedPIDOfALaunch(t *testing.T) {
 	if !running(outside) {
 		t.Error("a process of somebody else was ended")
 	}
-	w := newWorker(g.Broker, "forged")
+	w := newWorker(g.Broker, "forged", logProfile())
 	w.prepare = func() (cell, error) { return fake, nil }
 	if _, _, err := w.start(1); err != errForged {
 		t.Error(err)

@@ -35,8 +35,7 @@ type logWorker struct {
 func newLogWorker(b *Broker) *logWorker {
 	l := &logWorker{b: b, pipes: make(map[wire.Order]*pipe), lost: make(map[journal.Suppressed]uint64)}
 	l.watch.Owner, l.sweep.Owner = l, l
-	l.worker = newWorker(b, "log")
-	l.worker.parting = wire.Order{Kind: wire.Last}.Encode()
+	l.worker = newWorker(b, "log", logProfile())
 	l.worker.heard, l.worker.up, l.worker.down = l.heard, l.up, func() {}
 	l.worker.again = func() {
 		if len(b.runners) > 0 {

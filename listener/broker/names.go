@@ -37,7 +37,7 @@ type question struct {
 
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question), sources: make(map[netip.Prefix]int)}
-	n.worker = newWorker(b, "names")
+	n.worker = newWorker(b, "names", namesProfile())
 	n.worker.most = nameDeadline / 3 // who waits for a name sees another worker
 	n.worker.heard, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again
 	return n

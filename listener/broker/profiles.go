@@ -98,17 +98,17 @@ func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
 
 // confine gives a worker its sandbox, made on its first start and when its program or a
 // file of its profile has become another since.
-func (b *Broker) confine(w *worker, p sandbox.Profile) {
+func (w *worker) confine(p sandbox.Profile) {
 	w.stamp = func() string {
-		return make(stamps).of(slices.Concat(p.Files.Read, []string{b.libexec("casemate-worker")})...)
+		return make(stamps).of(slices.Concat(p.Files.Read, []string{w.b.libexec("casemate-worker")})...)
 	}
 	w.prepare = func() (cell, error) {
-		c, err := b.helperCell(p, "casemate-worker", w.name)
+		c, err := w.b.helperCell(p, "casemate-worker", w.name)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range c.Losses() {
-			b.Log("not enforced on this host: "+p.Name, l)
+			w.b.Log("not enforced on this host: "+p.Name, l)
 		}
 		return c, nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"casemate/listener/loop"
 	"casemate/listener/wire"
+	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,9 @@ const (
 // lastWords is how long a stopping broker waits for what the log worker still has.
 const lastWords = time.Second
 
+// last tells a worker to end.
+var last = wire.Order{Kind: wire.Last}.Encode()
+
 // worker is one unprivileged helper of the broker (names, log) at the other end
 // of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
 // again when it dies.
@@ -39,9 +43,8 @@ type worker struct {
 	cell     cell
 	made     string // the stamp of cell
 	starting bool
-	replaced bool   // it is told to end, because the next one is to be another
-	parting  []byte // the message that tells it to; nil = it may be killed
-	fd       int    // our end, -1 = down
+	replaced bool // it is told to end, because the next one is to be another
+	fd       int  // our end, -1 = down
 	pid      int
 	born     int64
 	heardAt  int64 // when it said something last
@@ -54,9 +57,10 @@ type worker struct {
 	waits    bool   // for room to send
 }
 
-func newWorker(b *Broker, name string) *worker {
-	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, wire.MaxReport), stamp: func() string { return "" }}
+func newWorker(b *Broker, name string, p sandbox.Profile) *worker {
+	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, wire.MaxReport)}
 	w.backoff.Owner = w
+	w.confine(p)
 	return w
 }
 
@@ -119,7 +123,7 @@ func (w *worker) started(pid, fd int, err error) {
 	w.b.helpers[pid] = true
 	w.up()
 	if w.over != nil {
-		w.send(w.parting)
+		w.send(last)
 	}
 }
 
@@ -193,7 +197,7 @@ func (w *worker) renew() {
 		}
 		w.replaced = true
 		w.b.loop.After(&w.backoff, lastWords)
-		if w.parting == nil || !w.send(w.parting) {
+		if !w.send(last) {
 			w.Expire(nil)
 		}
 	})
@@ -299,7 +303,7 @@ func (w *worker) finish(patience time.Duration, done func()) {
 	switch {
 	case w.fd >= 0:
 		w.b.loop.After(&w.backoff, patience)
-		w.send(w.parting)
+		w.send(last)
 	case w.starting:
 		w.b.loop.After(&w.backoff, patience) // started goes on
 	default:

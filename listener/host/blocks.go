@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +17,7 @@ import (
 // process, so that a block without one belongs to nobody who lives.
 const (
 	blockCount = 64
-	blockSize  = leaseCount / blockCount
+	blockSize  = sandbox.LeaseCount / blockCount
 )
 
 // DefaultLeaseDir holds a file for each block. It is no service manager's
@@ -56,7 +57,7 @@ func (l *Leases) Open() (ended, left int, err error) {
 		alive := 0
 		for _, p := range found {
 			switch {
-			case (p.uid-leaseFirst)/blockSize != uint32(i):
+			case (p.uid-sandbox.LeaseBase)/blockSize != uint32(i):
 			case word == wordLeave:
 				alive++
 			case word == wordEnd && l.end(p):
@@ -110,7 +111,7 @@ func (l *Leases) hold(i int, f *os.File, word string) bool {
 	}
 	l.blocks[i] = f
 	l.held++
-	l.fresh = leaseFirst + uint32(i)*blockSize
+	l.fresh = sandbox.LeaseBase + uint32(i)*blockSize
 	l.last = l.fresh + blockSize
 	return true
 }

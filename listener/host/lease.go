@@ -11,14 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The uids leased to services with user = "dynamic": one for each connection,
-// the gid has the same number.
-const (
-	leaseFirst = sandbox.LeaseBase
-	leaseCount = sandbox.LeaseCount
-)
-
-// Leases hands out the uids of the blocks that this broker holds, first in,
+// Leases hands out the uids of services with user = "dynamic": one for each connection,
+// and the gid has the same number. They are those of the blocks that this broker holds, first in,
 // first out, so that a uid is used again as late as possible: not within
 // quarantine, as long as half the host's blocks are enough for that. One that any
 // process of the host still has is never handed out.
@@ -106,7 +100,7 @@ func inUse(uid uint32) bool {
 
 // Give takes a uid back once its session's last process is gone.
 func (l *Leases) Give(uid uint32) {
-	if uid-leaseFirst >= leaseCount {
+	if uid-sandbox.LeaseBase >= sandbox.LeaseCount {
 		return
 	}
 	if l.n == len(l.ring) {

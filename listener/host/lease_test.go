@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"casemate/tests/need"
+
+	"casemate/sandbox"
 )
 
 // alone makes leases that see no process of this host.
@@ -55,7 +57,7 @@ func reusedLate(t *testing.T) {
 	take := func() uint32 {
 		t.Helper()
 		uid, ok := l.Take()
-		if !ok || uid < leaseFirst || uid >= leaseFirst+leaseCount {
+		if !ok || uid < sandbox.LeaseBase || uid >= sandbox.LeaseBase+sandbox.LeaseCount {
 			t.Fatalf("lease %d: %x %v", len(seen), uid, ok)
 		}
 		return uid
@@ -78,7 +80,7 @@ func reusedLate(t *testing.T) {
 			t.Fatalf("take %d after the first blocks are used up: %x, want %x", i, got, want)
 		}
 	}
-	for range leaseCount - eagerBlocks*blockSize {
+	for range sandbox.LeaseCount - eagerBlocks*blockSize {
 		uid := take()
 		if seen[uid] {
 			t.Fatalf("%x is leased twice", uid)
@@ -159,7 +161,7 @@ func TestLeasesOfOneHost(t *testing.T) {
 		t.Errorf("one broker too many: %v", err)
 	}
 	all[7].drop()
-	if uid, ok := openLeases(t, dir).Take(); !ok || (uid-leaseFirst)/blockSize != 7 {
+	if uid, ok := openLeases(t, dir).Take(); !ok || (uid-sandbox.LeaseBase)/blockSize != 7 {
 		t.Errorf("the block of one that ended: %x %v", uid, ok)
 	}
 }
@@ -209,14 +211,14 @@ func TestSurvivorsByWord(t *testing.T) {
 	var killed []uint32
 	l.processes = func() (out []leased, _ error) {
 		for block := range uint32(5) {
-			out = append(out, leased{uid: leaseFirst + block*blockSize + 3})
+			out = append(out, leased{uid: sandbox.LeaseBase + block*blockSize + 3})
 		}
 		return out, nil
 	}
 	l.end = func(p leased) bool { killed = append(killed, p.uid); return true }
 	ended, left, err := l.Open()
 	defer l.drop()
-	if err != nil || ended != 1 || left != 1 || !slices.Equal(killed, []uint32{leaseFirst + blockSize + 3}) {
+	if err != nil || ended != 1 || left != 1 || !slices.Equal(killed, []uint32{sandbox.LeaseBase + blockSize + 3}) {
 		t.Errorf("ended %d, left %d (%v), killed %x", ended, left, err, killed)
 	}
 	if l.blocks[1] == nil || living.blocks[0] == nil {
@@ -257,9 +259,9 @@ func TestParseLeased(t *testing.T) {
 		text string
 		uid  uint32
 	}{
-		{status("1879048192\t1879048192\t1879048192\t1879048192", "17\t1"), leaseFirst},
-		{status("1879113727\t1879113727\t1879113727\t1879113727", "17"), leaseFirst + leaseCount - 1},
-		{status("0\t1879048200\t0\t0", "17"), leaseFirst + 8},
+		{status("1879048192\t1879048192\t1879048192\t1879048192", "17\t1"), sandbox.LeaseBase},
+		{status("1879113727\t1879113727\t1879113727\t1879113727", "17"), sandbox.LeaseBase + sandbox.LeaseCount - 1},
+		{status("0\t1879048200\t0\t0", "17"), sandbox.LeaseBase + 8},
 		{status("1879048192\t1879048192\t1879048192\t1879048192", "90\t17\t1"), 0}, // a container's
 		{status("1879113728\t1879113728\t1879113728\t1879113728", "17"), 0},
 		{status("1879048191\t1879048191\t1879048191\t1879048191", "17"), 0},

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/sandbox"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -71,7 +73,7 @@ func parseLeased(text string) (uid uint32, ok bool) {
 		return 0, false
 	}
 	for _, f := range strings.Fields(s["Uid"]) {
-		if n, err := strconv.ParseUint(f, 10, 32); err == nil && uint32(n)-leaseFirst < leaseCount {
+		if n, err := strconv.ParseUint(f, 10, 32); err == nil && uint32(n)-sandbox.LeaseBase < sandbox.LeaseCount {
 			uid, ok = uint32(n), true
 		}
 	}

@@ -48,7 +48,7 @@ func (c *compiler) unasked(s *policy.Service) {
 	if !udp || !own || s.Wait { // with wait, rules of any kind are refused by Validate
 		return
 	}
-	if m, err := acl.Compile(&l); err == nil && m.NeedsNames() {
+	if _, err := acl.Compile(&l); err == nil && trace.NeedsNames(&l) {
 		c.warn(codeUnasked, c.near("services."+s.Name+".acl"), "name addresses and prefixes",
 			"names are not asked for datagrams: of acl %q, allow rules by name never match and deny rules by name always do", s.ACL)
 	}

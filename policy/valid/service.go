@@ -11,6 +11,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
@@ -232,6 +233,6 @@ func (c *checker) answers(at string, p *policy.Policy, s *policy.Service) {
 // namesHosts tells whether l has a pattern that only a host name settles. A
 // list that does not compile is reported on its own.
 func namesHosts(l *acl.List) bool {
-	m, err := acl.Compile(l)
-	return err == nil && m.NeedsNames()
+	_, err := acl.Compile(l)
+	return err == nil && trace.NeedsNames(l)
 }

@@ -31,7 +31,7 @@ func (h fakeHost) find(p string) (*hostpath.File, error) {
 		if len(f.Links) == hostpath.MaxLinks {
 			return f, errors.New("loop")
 		}
-		f.Links = append(f.Links, link{Path: at, Text: text})
+		f.Links = append(f.Links, hostpath.Link{Path: at, Text: text})
 		if strings.HasPrefix(text, "/") {
 			real = "/"
 		}

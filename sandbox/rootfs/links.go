@@ -9,16 +9,17 @@ import (
 	"casemate/sandbox/hostpath"
 )
 
-// link is a symbolic link met on the way to a source: its real path and text.
-type link = hostpath.Link
-
-// addLinks notes every link, asked for or met on the host.
-func (l *Layout) addLinks(e *Entry, h *hostpath.File, _ int) error {
-	all := h.Links
+// linksOf are the symbolic links of e: the one asked for, or those met on the host.
+func linksOf(e *Entry, h *hostpath.File) []hostpath.Link {
 	if e.Kind == Symlink {
-		all = []link{{Path: e.Path, Text: e.Text}}
+		return []hostpath.Link{{Path: e.Path, Text: e.Text}}
 	}
-	for _, k := range all {
+	return h.Links
+}
+
+// addLinks notes every link.
+func (l *Layout) addLinks(e *Entry, h *hostpath.File, _ int) error {
+	for _, k := range linksOf(e, h) {
 		if have, ok := l.links[k.Path]; ok && have != k.Text {
 			return fmt.Errorf("link %s would point to both %s and %s", k.Path, have, k.Text)
 		}
@@ -27,35 +28,24 @@ func (l *Layout) addLinks(e *Entry, h *hostpath.File, _ int) error {
 	return nil
 }
 
-// placeLinks creates the links of e.
+// placeLinks creates them. Of one that was met in a bind, that shows the host's own.
 func (l *Layout) placeLinks(e *Entry, h *hostpath.File, _ int) error {
-	if e.Kind == Symlink {
-		return l.placeLink(link{Path: e.Path, Text: e.Text}, false)
-	}
-	for _, k := range h.Links {
-		if err := l.placeLink(k, true); err != nil {
+	for _, k := range linksOf(e, h) {
+		p, err := l.through(k.Path)
+		m, inside := l.around(k.Path)
+		switch {
+		case err == nil && p != k.Path:
+			err = fmt.Errorf("link %s lies behind another link", k.Path)
+		case err == nil && inside && e.Kind == Symlink:
+			err = fmt.Errorf("link %s lies inside the bind %s, where nothing can be created", k.Path, m.path)
+		case err == nil && !inside:
+			err = l.create(k.Path, node{kind: Symlink, text: k.Text})
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// placeLink creates a link that was asked for, or one that was met on the host.
-func (l *Layout) placeLink(k link, met bool) error {
-	p, err := l.through(k.Path)
-	if err != nil {
-		return err
-	}
-	if p != k.Path {
-		return fmt.Errorf("link %s lies behind another link", k.Path)
-	}
-	if m, ok := l.around(k.Path); ok {
-		if met {
-			return nil // the bind shows the host's own link
-		}
-		return fmt.Errorf("link %s lies inside the bind %s, where nothing can be created", k.Path, m.path)
-	}
-	return l.create(k.Path, node{kind: Symlink, text: k.Text})
 }
 
 // through replaces links among the directories on the way to p.

@@ -34,8 +34,7 @@
 
 #include "call.h"
 #include "caps.h"
-#include "filter.h"
-#include "text.h"
+#include "content.h"
 #include "zygote.h"
 
 /* What one thread of the zygote works with. */

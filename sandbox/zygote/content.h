@@ -1,10 +1,11 @@
-/* Installing seccomp filters, which lie in the plan. */
-#ifndef CASEMATE_FILTER_H
-#define CASEMATE_FILTER_H
+/* What lies in the plan: seccomp filters to install, and strings, which requests have too. */
+#ifndef CASEMATE_CONTENT_H
+#define CASEMATE_CONTENT_H
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <string.h>
 
 #include "call.h"
 
@@ -34,6 +35,17 @@ static long install_heard(struct sock_fprog *p)
 	if (fd < 0) /* EBUSY: there is a listener around all of this already */
 		answer(p, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_ERRNO | EPERM);
 	return fd;
+}
+
+/* Splits NUL-terminated strings into pointers; no more than max of them. */
+static unsigned split(char *p, uint32_t len, char **out, unsigned max)
+{
+	unsigned n = 0;
+	char *end = p + len;
+	for (; p < end && n < max; p += strnlen(p, end - p) + 1)
+		out[n++] = p;
+	out[n] = NULL;
+	return p >= end ? n : max + 1;
 }
 
 #endif
