@@ -185,8 +185,12 @@ func (a *app) entries(services []checkService) {
 func (a *app) table(doc *policy.Document) {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "SERVICE\tLISTEN\tUSER\tACL\tLIMIT\tPROFILE\tWIDENS")
 	services := report(doc, nil).Services
+	if len(services) == 0 {
+		a.printf("no service: casemated listens nowhere\n")
+	} else {
+		fmt.Fprintln(w, "SERVICE\tLISTEN\tUSER\tACL\tLIMIT\tPROFILE\tWIDENS")
+	}
 	for _, s := range services {
 		who := s.ACL
 		if who == "" {

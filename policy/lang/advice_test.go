@@ -31,7 +31,10 @@ func TestAdvice(t *testing.T) {
 		return strings.Replace(one("acl = acl.nobody\n  profile = "+profile), "/bin/cat", program, 1)
 	}
 	for _, tt := range []struct{ text, code, under, says string }{
-		{head, codeNobody, "policy", "has no service"},
+		{head, "", "", ""}, // says that it serves nothing
+		{head + "locals { a = 1 }\n", codeNobody, "policy", "has no service"},
+		{head + "inetd { acl = acl.anyone }\n", codeNobody, "policy", "has no service"},
+		{head + "limit \"l\" { concurrent = 4 }\n", codeNobody, "policy", "has no service"},
 		{acl(`deny { from = [".evil.example"] }`), codeEvadable, `[".evil.example"]`, "denies by name"},
 		{acl("allow {\nfrom = [\"any\"]\nexcept = [\".evil.example\"]\n}"), codeEvadable, `[".evil.example"]`, "excepts by name"},
 		{acl(`deny { from = [".evil.example", "unknown", "paranoid"] }`), "", "", ""},
