@@ -130,6 +130,8 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			var g confine.Grant
 			if of := a.grants[cmd]; of != nil {
 				g = of(args)
+			} else if completing[cmd.CalledAs()] {
+				g = reads(nil)
 			}
 			return confined(g)
 		},
@@ -144,5 +146,6 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.importCmd(), a.profilesCmd(), a.learnCmd(),
 		a.statusCmd(), a.traceCmd(), a.whyCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic())
+	a.completions(cmd)
 	return cmd
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+
+	"casemate/policy"
+	"casemate/policy/lang"
+
+	"github.com/spf13/cobra"
+)
+
+// completing are the names under which shells ask what a word could become.
+var completing = map[string]bool{cobra.ShellCompRequestCmd: true, cobra.ShellCompNoDescRequestCmd: true}
+
+// completer gives the words that may stand in a place, and what each is.
+type completer func() []cobra.Completion
+
+// completions says what an argument or a flag can be where it is not a path, which shells
+// complete by themselves.
+func (a *app) completions(root *cobra.Command) {
+	root.InitDefaultHelpCmd() // as Execute would
+	none := completer(func() []cobra.Completion { return nil })
+	for verb, places := range map[string]struct {
+		first, others completer // arguments; nil is a path
+	}{
+		"status": {a.services, none}, "trace": {a.services, none}, "learn": {a.services, none},
+		"explain": {a.services, nil}, "why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
+		"profiles": {shippedProfiles, shippedProfiles}, "help": {pages(root), none}, "reload": {none, none}, "version": {none, none},
+	} {
+		find(root, verb).ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			give := places.others
+			switch {
+			case verb == "explain" && cmd.Flags().Changed("batch"):
+				give = nil
+			case len(args) == 0:
+				give = places.first
+			case verb == "explain" && len(args) == 1:
+				give = none // its client
+			}
+			return complete(give)
+		}
+	}
+	for _, f := range []struct {
+		verb, flag string
+		give       completer
+	}{
+		{"", "output", oneOf("text", "json")},
+		{"", "color", oneOf("auto", "always", "never")},
+		{"", "control", nil},
+		{"kill", "service", a.services},
+		{"why", "last", a.services},
+		{"explain", "expect", oneOf("allow", "deny")},
+		{"learn", "listen", oneOf("tcp", "tcp-wait", "udp-wait")},
+	} {
+		of := find(root, f.verb)
+		err := of.RegisterFlagCompletionFunc(f.flag, func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return complete(f.give)
+		})
+		if err != nil {
+			panic(err) // the flag is gone from its verb
+		}
+	}
+}
+
+// find is a verb of the tree, "" for its root.
+func find(root *cobra.Command, verb string) *cobra.Command {
+	if verb == "" {
+		return root
+	}
+	c, _, err := root.Find([]string{verb})
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+func complete(give completer) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if give == nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return give(), cobra.ShellCompDirectiveNoFileComp
+}
+
+func oneOf(list ...string) completer {
+	return func() []cobra.Completion { return list }
+}
+
+// services are those of the running casemated if that answers who asks, and otherwise of
+// the policy at its usual path.
+func (a *app) services() (out []cobra.Completion) {
+	if st := a.running(); st != nil {
+		for _, s := range st.Services {
+			out = append(out, cobra.CompletionWithDesc(s.Name, s.Profile))
+		}
+		return out
+	}
+	return a.servicesOf(policyPath)
+}
+
+// servicesOf are the services of the policy at a path, none where it is not valid.
+func (a *app) servicesOf(path string) (out []cobra.Completion) {
+	doc, _, _ := a.load([]string{path})
+	if doc == nil {
+		return nil
+	}
+	for i := range doc.Policy.Services {
+		s := &doc.Policy.Services[i]
+		out = append(out, cobra.CompletionWithDesc(s.Name, s.Profile))
+	}
+	return out
+}
+
+// sessionIDs are the ids of the sessions there are.
+func (a *app) sessionIDs() (out []cobra.Completion) {
+	if st := a.running(); st != nil {
+		for _, s := range st.Sessions {
+			out = append(out, cobra.CompletionWithDesc(strconv.FormatUint(s.ID, 10), s.Service+" "+s.Client))
+		}
+	}
+	return out
+}
+
+// running is the status of casemated, nil where it does not give it.
+func (a *app) running() *policy.Status {
+	quiet := *a
+	quiet.out, quiet.err = &bytes.Buffer{}, io.Discard
+	resp, err := quiet.ask(policy.ControlRequest{Verb: policy.VerbStatus})
+	if err != nil {
+		return nil
+	}
+	return resp.Status
+}
+
+func shippedProfiles() (out []cobra.Completion) {
+	for _, p := range lang.ShippedProfiles() {
+		out = append(out, p.Name)
+	}
+	return out
+}
+
+// pages are the verbs and topics.
+func pages(root *cobra.Command) completer {
+	return func() (out []cobra.Completion) {
+		for _, c := range root.Commands() {
+			if !c.Hidden && c.Name() != completionVerb {
+				out = append(out, cobra.CompletionWithDesc(c.Name(), c.Short))
+			}
+		}
+		return out
+	}
+}
+
+// completionVerb prints the shells' scripts; make install asks it.
+const completionVerb = "completion"
