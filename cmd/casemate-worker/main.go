@@ -46,9 +46,31 @@ func main() {
 
 var errUsage = errors.New("usage: casemate-worker builtin|names|log|denials")
 
+const usage = `casemate-worker does what the privileged casemated does not do itself. It is not meant to be
+started by hand: casemated starts it as separate unprivileged processes, each in a sandbox.
+
+usage: casemate-worker builtin|names|log|denials|version
+
+  builtin  serves one built-in protocol on the sockets of LISTEN_FDS
+  names    answers which confirmed host name an address has
+  log      turns what services write to stderr and to syslog into records
+  denials  answers the calls that services' filters deny, and turns them into records
+  version  prints the version
+
+Each takes its orders from the socket that is its descriptor 0, and confines itself with
+Landlock before it reads anything.
+
+Exit status: 0 it is done, or was told to stop (SIGTERM, or casemated closed its socket), 1
+on any error.
+`
+
 func run(ctx context.Context, args []string) error {
 	if len(args) != 1 {
 		return errUsage
+	}
+	if args[0] == "--help" || args[0] == "-h" {
+		_, err := fmt.Print(usage)
+		return err
 	}
 	if args[0] == "version" {
 		_, err := fmt.Println("casemate-worker " + version.Word())

@@ -11,29 +11,29 @@ import (
 
 // helpCmd is the verb help, which fails for what there is no help about.
 func (a *app) helpCmd() *cobra.Command {
-	return &cobra.Command{
+	var man string
+	cmd := &cobra.Command{
 		Use:   "help [VERB]",
 		Short: "Help about a verb or a topic",
 		Long: `help prints what a verb does, with its flags and examples, or the page of a topic:
 policy is the policy language, inetd how a policy extends an inetd.conf, log what a record
-holds.`,
-		Example: "  casemate help check\n  casemate help policy",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			of, rest, err := cmd.Root().Find(args)
-			if err != nil || len(rest) > 0 {
-				return noTopic(cmd.Root(), args)
-			}
-			of.InitDefaultHelpFlag()
-			of.InitDefaultVersionFlag()
-			return of.Help()
-		},
+holds.
+
+With --man it prints the manual page of that name, made from the same text:
+casemate-check.1 of a verb, casemate-policy.5 of a topic; list names them all.
+casemated.8 and casemate-worker.8 are made from what these print with --help, which it then
+reads from standard input.`,
+		Example: "  casemate help check\n  casemate help policy\n  casemate help --man casemate-policy.5 | man -l -",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.helpOrManual(cmd, args, man) },
 	}
+	cmd.Flags().StringVar(&man, "man", "", "print this manual `page`, or list")
+	return cmd
 }
 
 func noTopic(root *cobra.Command, args []string) error {
 	var known []string
 	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "completion" {
+		if !c.Hidden && c.Name() != completionVerb {
 			known = append(known, c.Name())
 		}
 	}

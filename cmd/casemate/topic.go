@@ -22,17 +22,19 @@ func (a *app) policyTopic() *cobra.Command {
 // rows do not say.
 func policyPage() string {
 	var b strings.Builder
-	b.WriteString(`A policy is the union of its *.cm.hcl files. The order of blocks means nothing; the
-same block twice is an error. acl.NAME, limit.NAME, profile.NAME and local.NAME
-refer to blocks and are written without quotes.
-
-`)
+	b.WriteString(policyIntro)
 	for i, block := range lang.Reference() {
 		writeBlock(&b, "  ", &block)
 		b.WriteString(policyNotes[i])
 	}
 	return b.String()
 }
+
+const policyIntro = `A policy is the union of its *.cm.hcl files. The order of blocks means nothing; the
+same block twice is an error. acl.NAME, limit.NAME, profile.NAME and local.NAME
+refer to blocks and are written without quotes.
+
+`
 
 // policyNotes stand below the blocks, in their order.
 var policyNotes = []string{`

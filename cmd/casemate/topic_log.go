@@ -52,7 +52,7 @@ rule_name       string  decision            its name, where it has one
 acl             string  decision            the service's acl, "" without one
 digest          string  decision session denied note   of the policy that decided
 generation      number  decision note       of the policy; absent in a built-in's own records
-pid             number  decision session denied the program's, where it is one of its own; of denied, the thread's that made the first such call
+pid             number  decision session denied  the program's, where it is one of its own; of denied, the thread's that made the first such call
 uid             number  session             the program's, with pid
 exit            number  session             its exit status, where it ended so
 signal          string  session denied      the signal that ended it, where one did
