@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config
 TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro-httpd busybox-static curl \
-                  iproute2 procps netcat-openbsd systemd cvs openssh-server popa3d tcpd
+                  iproute2 procps netcat-openbsd systemd cvs openssh-server popa3d tcpd \
+                  logrotate mandoc zsh fish
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 
@@ -18,7 +19,10 @@ NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 # casemated is linked statically: its zygotes start without a dynamic loader.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
-.PHONY: build check gofmt vet run test test-kernels chaos reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
+# Where make install puts what it installs, below DESTDIR.
+export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
+
+.PHONY: build man pages install check gofmt vet run test test-kernels chaos reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -72,6 +76,20 @@ build:
 	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps installs them' >&2; exit 1; }
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker
 	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
+
+# The manual pages, out of what the programs say of themselves, into bin/man.
+man: build
+	@$(MAKE) --no-print-directory pages
+
+pages:
+	@rm -rf bin/man; mkdir -p bin/man
+	@for p in $$(bin/casemate help --man list); do bin/casemate help --man $$p >bin/man/$$p; done
+	@for p in casemated casemate-worker; do bin/$$p --help | bin/casemate help --man $$p.8 >bin/man/$$p.8; done
+
+# Installs what make man has built, and builds nothing itself: make man; sudo make install PREFIX=/usr/local.
+# It enables and starts nothing.
+install:
+	@cmd/casemated/dist/install.sh
 
 # What a change needs before anybody looks at it: no root, nothing installed, a minute or two.
 # As a plain user what needs root is left out; what starts a broker is `make test`'s.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/policy"
+	"casemate/policy/lang"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
@@ -60,6 +62,30 @@ func TestCapabilitiesHaveReasons(t *testing.T) {
 	}
 	if got, err := zygote.CapMask(names...); err != nil || got != zygote.BrokerCaps {
 		t.Errorf("%v is %#x (%v), casemated keeps %#x", names, got, err, zygote.BrokerCaps)
+	}
+}
+
+// The policy that is installed serves nothing and says so without a warning, as does the service
+// that it shows once its # are taken away; both are laid out as fmt would.
+func TestInstalledPolicy(t *testing.T) {
+	text, err := os.ReadFile("dist/casemate.cm.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, example, ok := strings.Cut(string(text), "# service ")
+	if !ok {
+		t.Fatal("it shows no service")
+	}
+	shown := head + "service " + strings.ReplaceAll(example, "\n# ", "\n")
+	for services, text := range []string{string(text), shown} {
+		file := policy.SourceFile{Name: "casemate.cm.hcl", Data: []byte(text)}
+		doc, ds := lang.Compile([]policy.SourceFile{file})
+		if len(ds) > 0 || doc == nil || len(doc.Policy.Services) != services {
+			t.Errorf("%v of:\n%s", ds, text)
+		}
+		if laid, ds := lang.Format(file); len(ds) > 0 || string(laid) != text {
+			t.Errorf("fmt: %v:\n%s", ds, laid)
+		}
 	}
 }
 

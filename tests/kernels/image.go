@@ -98,10 +98,7 @@ func (a *archive) product(libexec string, systemd bool) error {
 	for _, name := range []string{"casemate", "casemated", "casemate-worker"} {
 		to := "casemate/bin/" + name
 		if systemd {
-			to = "usr/bin/" + name
-			if name == "casemated" {
-				to = "usr/sbin/" + name
-			}
+			to = "usr/libexec/casemate/" + name
 		}
 		a.file(to, filepath.Join(libexec, name), 0o755)
 	}
@@ -111,6 +108,8 @@ func (a *archive) product(libexec string, systemd bool) error {
 	if _, err := os.Stat(unitFile); err != nil {
 		return fmt.Errorf("%w: the product ships no systemd unit to try", err)
 	}
+	a.link("usr/sbin/casemated", "../libexec/casemate/casemated")
+	a.link("usr/bin/casemate", "../libexec/casemate/casemate")
 	a.file("etc/systemd/system/casemated.service", unitFile, 0o644)
 	a.link("etc/systemd/system/multi-user.target.wants/report.service", "/etc/systemd/system/report.service")
 	return a.err
