@@ -22,7 +22,7 @@ STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install check gofmt vet run test test-kernels chaos reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels chaos reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -90,6 +90,10 @@ pages:
 # It enables and starts nothing.
 install:
 	@cmd/casemated/dist/install.sh
+
+# A Debian package in bin/.
+deb: man
+	@VERSION='$(VERSION)' cmd/casemated/dist/deb.sh
 
 # What a change needs before anybody looks at it: no root, nothing installed, a minute or two.
 # As a plain user what needs root is left out; what starts a broker is `make test`'s.

@@ -96,7 +96,7 @@ func TestInstall(t *testing.T) {
 func TestScriptsAreShell(t *testing.T) {
 	sh := need.Programs(t, "dash")[0]
 	top := "../.."
-	for _, script := range []string{"install.sh"} {
+	for _, script := range []string{"install.sh", "deb.sh", "debian/postinst", "debian/prerm", "debian/postrm"} {
 		if out, err := exec.Command(sh, "-n", filepath.Join(top, "cmd/casemated/dist", script)).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v: %s", script, err, out)
 		}
