@@ -66,3 +66,4 @@ for shell in bash:bash-completion/completions/casemate zsh:zsh/site-functions/_c
 	put 0644 "$tmp" "$DATADIR/${shell#*:}"
 	rm -f "$tmp"
 done
+[ -n "$DESTDIR" ] || echo "installed; to serve: systemctl daemon-reload && systemctl enable --now casemated"
