@@ -3,11 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
+	"casemate/cmd/confine"
 	"casemate/policy/explain"
 	"casemate/policy/lang"
-	"casemate/policy/suggest"
 	"casemate/sandbox"
 
 	"github.com/spf13/cobra"
@@ -15,14 +14,21 @@ import (
 
 func (a *app) profilesCmd() *cobra.Command {
 	var all, groups bool
+	var policies []string
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME...]",
-		Short: "List or print the shipped profiles",
+		Short: "List and print profiles, and describe groups of system calls",
 		Long: `profiles lists the profiles that are part of casemate, from the narrowest to the
-widest. With names (line, or profile.line) it prints their source in the policy language;
-with --source alone it prints the whole shipped file, which also holds acl.anyone,
-acl.localhost, limit.default and limit.wait. With -o json profiles are printed resolved,
-with everything they have from their bases, and with --source too as their source.
+widest. With names (line, or profile.line) it prints what each comes to: a block of the
+policy language with everything that it has from its bases, and on each line the place
+where that was written. The block compiles to the same profile; that of a shipped one is
+named my_NAME, to begin a profile of one's own with. --source prints what was written
+instead: with names their blocks, alone the whole shipped file, which also holds
+acl.anyone, acl.localhost, limit.default and limit.wait. -o json prints profiles resolved,
+and with --source too as their source.
+
+With --policy PATH (a file, a directory or a compiled document; - is standard input) the
+profiles of that policy may be named as well, and without names they are the list.
 
 With --groups it lists the groups of system calls that syscalls { allow, deny }
 may name, or those named: what each is for, its calls, the calls it allows by their
@@ -30,6 +36,7 @@ arguments alone, and the shipped profiles that have all of it. Of a system call,
 without @, it prints which groups have it and what it costs a profile to allow it.`,
 		Example: `  casemate profiles
   casemate profiles line
+  casemate profiles finger --policy /etc/casemate
   casemate profiles server -o json
   casemate profiles --source
   casemate profiles --groups @socket-unix
@@ -38,41 +45,85 @@ without @, it prints which groups have it and what it costs a profile to allow i
 			if groups {
 				return a.groups(args)
 			}
-			chosen, err := chooseProfiles(args)
+			if all && len(args) == 0 {
+				return a.source(nil)
+			}
+			known, err := a.known(policies)
 			if err != nil {
 				return err
 			}
-			if all || len(args) > 0 && !a.json() {
-				return a.source(chosen, len(args) == 0)
+			chosen, err := known.choose(args)
+			if err != nil {
+				return err
 			}
-			if a.json() {
-				return a.printJSON(struct {
-					FormatVersion int               `json:"format_version"`
-					Profiles      []sandbox.Profile `json:"profiles"`
-				}{1, chosen})
+			if all {
+				return a.source(chosen)
 			}
-			for _, p := range chosen {
-				a.printf("%s\n", a.paint("1")("profile."+p.Name))
-				for _, line := range explain.Layers(&p) {
-					a.printf("  %s\n", line)
-				}
-			}
-			return nil
+			return a.profiles(chosen, len(args) > 0)
 		},
 	}
-	cmd.Flags().BoolVar(&groups, "groups", false, "list the groups of system calls")
-	cmd.Flags().BoolVar(&all, "source", false, "print the source of the profiles named, or the whole shipped file")
+	a.grants[cmd] = func([]string) confine.Grant { return policyGrant(policies) }
+	f := cmd.Flags()
+	f.BoolVar(&groups, "groups", false, "list the groups of system calls")
+	f.BoolVar(&all, "source", false, "print the source of the shipped profiles named, or the whole shipped file")
+	f.StringArrayVar(&policies, "policy", nil, "a policy whose profiles are named (more than one path are one policy)")
 	return cmd
 }
 
-// source prints the source of profiles, or all of the shipped file.
-func (a *app) source(chosen []sandbox.Profile, whole bool) error {
-	text := lang.Shipped()
-	if !whole {
-		var blocks [][]byte
+// policyGrant is the grant of a verb that reads the policy at the paths of a flag.
+func policyGrant(paths []string) confine.Grant {
+	if len(paths) == 0 {
+		return confine.Grant{}
+	}
+	return reads(paths)
+}
+
+// profiles prints profiles: what they do, or each as the block that it comes to.
+func (a *app) profiles(chosen []profile, written bool) error {
+	switch {
+	case a.json():
+		plain := []sandbox.Profile{}
 		for _, p := range chosen {
-			blocks = append(blocks, lang.ShippedBlock("profile", p.Name))
+			plain = append(plain, p.Profile)
 		}
+		return a.printJSON(struct {
+			FormatVersion int               `json:"format_version"`
+			Profiles      []sandbox.Profile `json:"profiles"`
+		}{1, plain})
+	case written:
+		for i, p := range chosen {
+			text, err := p.text()
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				a.printf("\n")
+			}
+			a.printf("%s", text)
+		}
+		return nil
+	}
+	for _, p := range chosen {
+		a.printf("%s\n", a.paint("1")("profile."+p.Name))
+		for _, line := range explain.Layers(&p.Profile) {
+			a.printf("  %s\n", line)
+		}
+	}
+	return nil
+}
+
+// source prints the source of shipped profiles, or without any all of the shipped file.
+func (a *app) source(chosen []profile) error {
+	text := lang.Shipped()
+	var blocks [][]byte
+	for _, p := range chosen {
+		block := lang.ShippedBlock("profile", p.Name)
+		if block == nil {
+			return fmt.Errorf("the source of profile.%s is at %s", p.Name, explain.Line(p.origins["profiles."+p.Name+".name"]))
+		}
+		blocks = append(blocks, block)
+	}
+	if len(blocks) > 0 {
 		text = bytes.Join(blocks, []byte("\n"))
 	}
 	if a.json() {
@@ -83,31 +134,4 @@ func (a *app) source(chosen []sandbox.Profile, whole bool) error {
 	}
 	a.printf("%s", text)
 	return nil
-}
-
-// chooseProfiles picks shipped profiles by name; all when none is named.
-func chooseProfiles(names []string) ([]sandbox.Profile, error) {
-	profiles := lang.ShippedProfiles()
-	if len(names) == 0 {
-		return profiles, nil
-	}
-	var known []string
-	byName := map[string]sandbox.Profile{}
-	for _, p := range profiles {
-		known = append(known, p.Name)
-		byName[p.Name] = p
-	}
-	var chosen []sandbox.Profile
-	for _, name := range names {
-		name = strings.TrimPrefix(name, "profile.")
-		p, ok := byName[name]
-		if !ok {
-			if w := suggest.Word(name, known); w != "" {
-				return nil, fmt.Errorf("there is no shipped profile %q; did you mean %q?", name, w)
-			}
-			return nil, fmt.Errorf("there is no shipped profile %q; there are: %s", name, strings.Join(known, ", "))
-		}
-		chosen = append(chosen, p)
-	}
-	return chosen, nil
 }

@@ -1,0 +1,229 @@
+package lang
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"casemate/policy"
+	"casemate/policy/explain"
+	"casemate/sandbox"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Effective writes a resolved profile as a block of the language in Format's form, with all
+// that it has from its bases and, as a comment of each line, where that was written. The
+// block is named name and stands on the nearest shipped profile; it compiles to the same
+// profile, which Effective has tried before it returns. What one block cannot say, because
+// the profile's own bases said it one after the other, a block before it says.
+//
+// at gives the origin of a value by its path below the profile ("files.read.0").
+func Effective(p *sandbox.Profile, name string, at func(path string) string) ([]byte, error) {
+	var last error
+	for _, twoBlocks := range []bool{false, true} {
+		e := effective{p: p, name: name, at: at, base: nearest(p), twoBlocks: twoBlocks}
+		text, ds := Format(policy.SourceFile{Name: name + policy.SourceSuffix, Data: e.write()})
+		if len(ds) > 0 {
+			return nil, fmt.Errorf("print profile %q: %s", p.Name, ds[0].Summary)
+		}
+		got, err := compileProfile(text, name)
+		if err == nil && sameProfile(p, got) {
+			return text, nil
+		}
+		if last = err; err == nil {
+			last = fmt.Errorf("one block of the language cannot say it")
+		}
+	}
+	return nil, fmt.Errorf("print profile %q: %w", p.Name, last)
+}
+
+// nearest is the shipped profile that p stands on: its nearest shipped base, or itself.
+func nearest(p *sandbox.Profile) *sandbox.Profile {
+	for _, name := range append(slices.Clone(p.Base), p.Name) {
+		if b := shipped().profiles[name]; b != nil {
+			return &b.Profile
+		}
+	}
+	return &shipped().profiles["strict"].Profile
+}
+
+// compileProfile resolves one profile of a text that has no policy block.
+func compileProfile(text []byte, name string) (*sandbox.Profile, error) {
+	c := newCompiler(shipped())
+	if bodies, ok := c.parse([]policy.SourceFile{{Name: name, Data: text}}); ok {
+		for _, b := range bodies {
+			c.collect(b)
+		}
+		c.definitions()
+	}
+	for _, d := range c.diagnostics() {
+		if d.Severity == policy.SeverityError {
+			return nil, fmt.Errorf("%s: %s", d.Summary, d.Detail)
+		}
+	}
+	return &c.profiles[name].Profile, nil
+}
+
+// sameProfile tells whether two profiles grant the same, and say the same about it. Their names
+// and bases do not count, and widens not where one of them is shipped: it counts from those.
+func sameProfile(a, b *sandbox.Profile) bool {
+	return bytes.Equal(substance(a, a.Widens), substance(b, a.Widens)) && (shipped().profiles[a.Name] != nil || slices.Equal(a.Widens, b.Widens))
+}
+
+func substance(p *sandbox.Profile, widens []string) []byte {
+	q := *p
+	q.Name, q.Base, q.Widens, q.Syscalls.Filter = "", nil, widens, ""
+	b, err := json.Marshal(q)
+	if err != nil {
+		panic(err) // plain data
+	}
+	return b
+}
+
+// effective is one profile being written.
+type effective struct {
+	p, base   *sandbox.Profile
+	name      string
+	at        func(string) string
+	twoBlocks bool
+	b         bytes.Buffer
+}
+
+func (e *effective) write() []byte {
+	base := e.base.Name
+	if e.twoBlocks {
+		base = e.name[:min(len(e.name), 56)] + "_below"
+		fmt.Fprintf(&e.b, "profile %q {\nbase = profile.%s\n", base, e.base.Name)
+		e.widens(slices.DeleteFunc(slices.Clone(e.p.Widens), func(w string) bool {
+			return w != "network" && w != "resources" || w == "network" && len(e.sockets()) == 0
+		}))
+		e.block("network", e.socketLine)
+		e.block("resources", e.resources)
+		e.b.WriteString("}\n\n")
+	}
+	fmt.Fprintf(&e.b, "profile %q {\nbase = profile.%s\n", e.name, base)
+	e.widens(e.announced())
+	e.list("best_effort", "best_effort", e.p.BestEffort, e.base.BestEffort)
+	if e.p.Because != "" {
+		e.line("because", quote(e.p.Because), "because")
+	}
+	e.list("capabilities", "capabilities", e.p.Capabilities, nil)
+	e.flag("init", "init", e.p.Init, e.base.Init)
+	e.flag("user_namespace", "user_namespace", e.p.UserNamespace, e.base.UserNamespace)
+	e.block("network", e.network)
+	e.block("files", e.files)
+	e.block("syscalls", e.syscalls)
+	e.block("resources", e.resources)
+	e.b.WriteString("}\n")
+	return e.b.Bytes()
+}
+
+// announced is what widens must hold: the profile's own words, or, of a shipped one, those of its source.
+func (e *effective) announced() []string {
+	if blk := shipped().blocks[kindProfile][e.p.Name]; blk != nil && len(e.p.Base) > 0 {
+		if a := blk.Body.Attributes["widens"]; a != nil {
+			v, _ := a.Expr.Value(nil)
+			var out []string
+			for _, w := range v.AsValueSlice() {
+				out = append(out, w.AsString())
+			}
+			return out
+		}
+	}
+	return e.p.Widens
+}
+
+func (e *effective) widens(words []string) {
+	if len(words) > 0 {
+		fmt.Fprintf(&e.b, "widens = [%s]\n", quoted(words))
+	}
+}
+
+// block writes a block, unless it is empty.
+func (e *effective) block(name string, body func()) {
+	from := e.b.Len()
+	fmt.Fprintf(&e.b, "\n%s {\n", name)
+	inside := e.b.Len()
+	if body(); e.b.Len() == inside {
+		e.b.Truncate(from)
+		return
+	}
+	e.b.WriteString("}\n")
+}
+
+// comment is the origin of the value at a path.
+func (e *effective) comment(path string) string {
+	if at := e.at(path); at != "" {
+		return " # " + oneLine(explain.Line(at))
+	}
+	return ""
+}
+
+func (e *effective) line(name, value, path string) {
+	fmt.Fprintf(&e.b, "%s = %s%s\n", name, value, e.comment(path))
+}
+
+// flag writes a truth that is not the nothing that every profile begins with.
+func (e *effective) flag(name, path string, v, base bool) {
+	if v || base {
+		e.line(name, fmt.Sprint(v), path)
+	}
+}
+
+// list writes words, in one line where all were written in one. base are those of the
+// shipped profile below, without which an empty list would have to be said.
+func (e *effective) list(name, path string, words, base []string) {
+	if e.twoBlocks && name == "best_effort" && !slices.Contains(words, "cgroup") {
+		base = nil // the block below has named a bound of cgroup's, and given it up
+	} else if name == "best_effort" && slices.Contains(base, "cgroup") && !slices.Contains(words, "cgroup") {
+		return // what resources names says it
+	}
+	var lines []string
+	for i, w := range words {
+		lines = append(lines, quote(w)+",\x00"+e.comment(fmt.Sprintf("%s.%d", path, i)))
+	}
+	switch one, alike := strings.Join(quotedAll(words), ", "), alike(lines); {
+	case len(words) == 0:
+	case alike && len(one) < 90:
+		fmt.Fprintf(&e.b, "%s = [%s]%s\n", name, one, e.comment(path+".0"))
+	default:
+		fmt.Fprintf(&e.b, "%s = [\n%s\n]\n", name, strings.ReplaceAll(strings.Join(lines, "\n"), "\x00", ""))
+	}
+}
+
+// alike tells whether all lines have the same comment.
+func alike(lines []string) bool {
+	for _, l := range lines {
+		_, first, _ := strings.Cut(lines[0], "\x00")
+		if _, own, _ := strings.Cut(l, "\x00"); own != first {
+			return false
+		}
+	}
+	return true
+}
+
+// oneLine keeps the name of a file from leaving its comment.
+func oneLine(s string) string {
+	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 || r == 0x85 {
+			return '?'
+		}
+		return r
+	}, s), "?")
+}
+
+func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
+
+func quotedAll(words []string) []string {
+	var out []string
+	for _, w := range words {
+		out = append(out, quote(w))
+	}
+	return out
+}
+
+func quoted(words []string) string { return strings.Join(quotedAll(words), ", ") }

@@ -1,0 +1,141 @@
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"casemate/sandbox"
+)
+
+// network writes the block, mode always: everybody asks for it first.
+func (e *effective) network() {
+	n := &e.p.Network
+	e.line("mode", quote(string(n.Mode)), "network.mode")
+	for _, l := range []struct {
+		name  string
+		ports []uint16
+	}{{"connect", n.Connect}, {"bind", n.Bind}} {
+		if words := portWords(l.ports); len(words) > 0 {
+			e.line(l.name, "["+quoted(words)+"]", "network."+l.name+".0")
+		}
+	}
+	if !e.twoBlocks {
+		e.socketLine()
+	}
+}
+
+// sockets are the kinds that the network block granted: without syscalls in widens nothing
+// else can have.
+func (e *effective) sockets() (out []string) {
+	if slices.Contains(e.announced(), "syscalls") {
+		return nil
+	}
+	for _, word := range sortedKeys(socketWords) {
+		if g := socketWords[word]; slices.Contains(e.p.Syscalls.Allow, g) && !slices.Contains(e.base.Syscalls.Allow, g) {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+func (e *effective) socketLine() {
+	if words := e.sockets(); len(words) > 0 {
+		i := slices.Index(e.p.Syscalls.Allow, socketWords[words[0]])
+		e.line("sockets", "["+quoted(words)+"]", fmt.Sprintf("syscalls.allow.%d", i))
+	}
+}
+
+// portWords writes sorted ports as numbers and ranges; 0 is any.
+func portWords(ports []uint16) (out []string) {
+	for i := 0; i < len(ports); {
+		last := i
+		for last+1 < len(ports) && ports[last+1] == ports[last]+1 {
+			last++
+		}
+		switch {
+		case ports[i] == 0:
+			out = append(out, "any")
+		case last == i:
+			out = append(out, strconv.Itoa(int(ports[i])))
+		default:
+			out = append(out, fmt.Sprintf("%d-%d", ports[i], ports[last]))
+		}
+		i = last + 1
+	}
+	return out
+}
+
+func (e *effective) files() {
+	f, base := &e.p.Files, &e.base.Files
+	for kind, paths := range f.Paths {
+		e.list(kind, "files."+kind, paths, nil)
+	}
+	e.list("optional", "files.optional", f.Optional, nil)
+	for _, s := range []struct {
+		name string
+		size int64
+	}{{"tmp", f.Tmp}, {"shm", f.Shm}} {
+		if s.size > 0 {
+			e.line(s.name, quote(exactSize(s.size)), "files."+s.name)
+		}
+	}
+	e.flag("log", "files.log", f.Log, base.Log)
+	if f.HostProc {
+		e.line("proc", `"host"`, "files.proc")
+	} else {
+		e.flag("proc", "files.proc", f.Proc, base.Proc)
+	}
+	e.flag("pty", "files.pty", f.Pty, base.Pty)
+	e.list("dev", "files.dev", f.Dev, nil)
+}
+
+func (e *effective) syscalls() {
+	s := &e.p.Syscalls
+	e.list("allow", "syscalls.allow", s.Allow, nil)
+	e.list("deny", "syscalls.deny", s.Deny, nil)
+	e.line("on_violation", quote(string(s.OnViolation)), "syscalls.on_violation")
+	e.flag("seal", "syscalls.seal", s.Seal, e.base.Syscalls.Seal)
+	for i, r := range s.ByArgument {
+		fmt.Fprintf(&e.b, "\nrule %s {%s\narg = %d\n", quote(r.Name), e.comment(fmt.Sprintf("syscalls.rules.%d", i)), r.Arg)
+		if r.Mask != 0 {
+			fmt.Fprintf(&e.b, "mask = \"%#x\"\n", r.Mask)
+		}
+		var values []string
+		for _, v := range r.Values {
+			values = append(values, fmt.Sprintf("%q", fmt.Sprintf("%#x", v)))
+		}
+		fmt.Fprintf(&e.b, "values = [%s]\n}\n", strings.Join(values, ", "))
+	}
+}
+
+// resources writes each limit, and "unlimited" where the base has one that is lifted.
+func (e *effective) resources() {
+	for i, row := range sandbox.ResourceRows {
+		n := e.p.Resources[i]
+		value := ""
+		switch {
+		case n == 0 && e.base.Resources[i] == 0:
+			continue
+		case n == 0:
+			value = quote("unlimited")
+		case row.Unit == sandbox.Bytes:
+			value = quote(exactSize(n))
+		case row.Unit == sandbox.Count:
+			value = strconv.FormatInt(n, 10)
+		default:
+			value = quote(units[row.Unit].show(n))
+		}
+		e.line(row.Name, value, "resources."+row.Name)
+	}
+}
+
+// exactSize writes a size so that parseSize gives it back.
+func exactSize(n int64) string {
+	unit := 0
+	for n%1024 == 0 && n > 0 && unit < 4 {
+		n, unit = n/1024, unit+1
+	}
+	return strconv.FormatInt(n, 10) + []string{"B", "KiB", "MiB", "GiB", "TiB"}[unit]
+}
