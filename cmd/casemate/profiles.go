@@ -17,7 +17,7 @@ func (a *app) profilesCmd() *cobra.Command {
 	var policies []string
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME...]",
-		Short: "List and print profiles, and describe groups of system calls",
+		Short: "List, print and compare profiles, and describe groups of system calls",
 		Long: `profiles lists the profiles that are part of casemate, from the narrowest to the
 widest. With names (line, or profile.line) it prints what each comes to: a block of the
 policy language with everything that it has from its bases, and on each line the place
@@ -37,6 +37,7 @@ without @, it prints which groups have it and what it costs a profile to allow i
 		Example: `  casemate profiles
   casemate profiles line
   casemate profiles finger --policy /etc/casemate
+  casemate profiles diff line files
   casemate profiles server -o json
   casemate profiles --source
   casemate profiles --groups @socket-unix
@@ -62,6 +63,7 @@ without @, it prints which groups have it and what it costs a profile to allow i
 			return a.profiles(chosen, len(args) > 0)
 		},
 	}
+	cmd.AddCommand(a.profilesDiffCmd())
 	a.grants[cmd] = func([]string) confine.Grant { return policyGrant(policies) }
 	f := cmd.Flags()
 	f.BoolVar(&groups, "groups", false, "list the groups of system calls")

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func networkLine(n *sandbox.Network) string {
 		case list[0] == 0:
 			return "any port"
 		}
-		return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+		return strings.Join(Ports(list), ", ")
 	}
 	return fmt.Sprintf("the host's; tcp connect to %s, bind to %s", ports(n.Connect), ports(n.Bind))
 }
@@ -136,19 +137,42 @@ func resourcesLine(r *sandbox.Resources) string {
 		if r[i] == 0 {
 			continue
 		}
-		name := strings.ReplaceAll(row.Name, "_", " ")
-		switch row.Unit {
-		case sandbox.Bytes:
-			parts = append(parts, name+" "+FormatSize(r[i]))
-		case sandbox.Seconds:
-			parts = append(parts, fmt.Sprintf("%s %ds", name, r[i]))
-		case sandbox.Share:
-			parts = append(parts, fmt.Sprintf("%s %d%%", name, r[i]/10))
-		default:
-			parts = append(parts, fmt.Sprintf("%s %d", name, r[i]))
-		}
+		parts = append(parts, strings.ReplaceAll(row.Name, "_", " ")+" "+Amount(row.Unit, r[i]))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Amount writes what a limit of a unit comes to.
+func Amount(unit sandbox.Unit, n int64) string {
+	switch unit {
+	case sandbox.Bytes:
+		return FormatSize(n)
+	case sandbox.Seconds:
+		return fmt.Sprintf("%ds", n)
+	case sandbox.Share:
+		return fmt.Sprintf("%d%%", n/10)
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// Ports writes sorted ports as the policy language has them: numbers and ranges, and 0 as any.
+func Ports(ports []uint16) (out []string) {
+	for i := 0; i < len(ports); {
+		last := i
+		for last+1 < len(ports) && ports[last+1] == ports[last]+1 {
+			last++
+		}
+		switch {
+		case ports[i] == 0:
+			out = append(out, "any")
+		case last == i:
+			out = append(out, strconv.Itoa(int(ports[i])))
+		default:
+			out = append(out, fmt.Sprintf("%d-%d", ports[i], ports[last]))
+		}
+		i = last + 1
+	}
+	return out
 }
 
 // LimitLines tells in printable lines what a limit block allows.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/policy/explain"
 	"casemate/sandbox"
 )
 
@@ -17,7 +18,7 @@ func (e *effective) network() {
 		name  string
 		ports []uint16
 	}{{"connect", n.Connect}, {"bind", n.Bind}} {
-		if words := portWords(l.ports); len(words) > 0 {
+		if words := explain.Ports(l.ports); len(words) > 0 {
 			e.line(l.name, "["+quoted(words)+"]", "network."+l.name+".0")
 		}
 	}
@@ -45,26 +46,6 @@ func (e *effective) socketLine() {
 		i := slices.Index(e.p.Syscalls.Allow, socketWords[words[0]])
 		e.line("sockets", "["+quoted(words)+"]", fmt.Sprintf("syscalls.allow.%d", i))
 	}
-}
-
-// portWords writes sorted ports as numbers and ranges; 0 is any.
-func portWords(ports []uint16) (out []string) {
-	for i := 0; i < len(ports); {
-		last := i
-		for last+1 < len(ports) && ports[last+1] == ports[last]+1 {
-			last++
-		}
-		switch {
-		case ports[i] == 0:
-			out = append(out, "any")
-		case last == i:
-			out = append(out, strconv.Itoa(int(ports[i])))
-		default:
-			out = append(out, fmt.Sprintf("%d-%d", ports[i], ports[last]))
-		}
-		i = last + 1
-	}
-	return out
 }
 
 func (e *effective) files() {
