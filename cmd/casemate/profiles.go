@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) profilesCmd() *cobra.Command {
-	var all, groups bool
+	var all, groups, units bool
 	var policies []string
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME...]",
@@ -30,6 +30,10 @@ and with --source too as their source.
 With --policy PATH (a file, a directory or a compiled document; - is standard input) the
 profiles of that policy may be named as well, and without names they are the list.
 
+With --unit it prints the systemd units that come nearest to each profile, a socket and its
+service, and in comments what systemd cannot say. systemd-analyze security --offline=yes
+tells what it thinks of them.
+
 With --groups it lists the groups of system calls that syscalls { allow, deny }
 may name, or those named: what each is for, its calls, the calls it allows by their
 arguments alone, and the shipped profiles that have all of it. Of a system call, named
@@ -38,6 +42,7 @@ without @, it prints which groups have it and what it costs a profile to allow i
   casemate profiles line
   casemate profiles finger --policy /etc/casemate
   casemate profiles diff line files
+  casemate profiles line --unit
   casemate profiles server -o json
   casemate profiles --source
   casemate profiles --groups @socket-unix
@@ -57,8 +62,11 @@ without @, it prints which groups have it and what it costs a profile to allow i
 			if err != nil {
 				return err
 			}
-			if all {
+			switch {
+			case all:
 				return a.source(chosen)
+			case units:
+				return a.units(chosen)
 			}
 			return a.profiles(chosen, len(args) > 0)
 		},
@@ -68,6 +76,7 @@ without @, it prints which groups have it and what it costs a profile to allow i
 	f := cmd.Flags()
 	f.BoolVar(&groups, "groups", false, "list the groups of system calls")
 	f.BoolVar(&all, "source", false, "print the source of the shipped profiles named, or the whole shipped file")
+	f.BoolVar(&units, "unit", false, "print the systemd units that come nearest")
 	f.StringArrayVar(&policies, "policy", nil, "a policy whose profiles are named (more than one path are one policy)")
 	return cmd
 }

@@ -1,0 +1,215 @@
+// Package unit writes the systemd units that come nearest to a profile: a socket and the service
+// that it starts for each connection. They are for comparing: for who knows systemd's words,
+// and for systemd-analyze security, which judges from outside. What systemd cannot say stands in
+// them as a comment.
+package unit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"casemate/policy/calls"
+	"casemate/policy/explain"
+	"casemate/sandbox"
+	"casemate/sandbox/seccomp"
+)
+
+// Unit is one unit file.
+type Unit struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// program stands for what the service runs: a profile names none.
+const program = "/usr/sbin/PROGRAM"
+
+// writer collects the lines of a unit.
+type writer struct{ strings.Builder }
+
+func (w *writer) set(name string, values ...string) {
+	fmt.Fprintf(w, "%s=%s\n", name, strings.Join(values, " "))
+}
+
+func (w *writer) yes(names ...string) {
+	for _, n := range names {
+		w.set(n, "yes")
+	}
+}
+
+// note writes what systemd cannot say.
+func (w *writer) note(format string, args ...any) {
+	fmt.Fprintf(w, "# "+format+"\n", args...)
+}
+
+// list writes values in lines that a terminal holds; systemd adds the lines up.
+func (w *writer) list(name string, values []string) {
+	const width = 96
+	for len(values) > 0 {
+		n, size := 0, len(name)
+		for n < len(values) && (n == 0 || size+len(values[n])+1 < width) {
+			size += len(values[n]) + 1
+			n++
+		}
+		w.set(name, values[:n]...)
+		values = values[n:]
+	}
+}
+
+// Units gives the socket and the service of a profile. An error is that of system calls
+// which mean nothing.
+func Units(p *sandbox.Profile) ([]Unit, error) {
+	rules, err := calls.Resolve(&p.Syscalls)
+	if err != nil {
+		return nil, fmt.Errorf("profile %q: %w", p.Name, err)
+	}
+	service := &writer{}
+	fmt.Fprintf(service, "[Unit]\nDescription=What comes nearest to casemate's profile.%s\nCollectMode=inactive-or-failed\n\n[Service]\n", p.Name)
+	service.note("The program and the user are the service's; casemate would lease a uid to each connection.")
+	service.set("ExecStart", program)
+	service.set("StandardInput", "socket")
+	service.set("StandardError", "journal")
+	service.identity(p)
+	service.network(p, rules)
+	service.files(&p.Files)
+	service.namespaces(p)
+	service.syscalls(p, rules)
+	service.resources(&p.Resources)
+	name := p.Name + "@.service"
+	if waits(p) {
+		name = p.Name + ".service"
+	}
+	return []Unit{{p.Name + ".socket", socket(p)}, {name, service.String()}}, nil
+}
+
+// waits tells whether the profile is for a service that is handed the listening socket.
+func waits(p *sandbox.Profile) bool { return p.Network.Mode == sandbox.NetworkListener }
+
+func socket(p *sandbox.Profile) string {
+	w := &writer{}
+	fmt.Fprintf(w, "[Unit]\nDescription=The socket of casemate's profile.%s\n\n[Socket]\n", p.Name)
+	w.note("Address and limits are the service's, too.")
+	w.set("ListenStream", "127.0.0.1:7000")
+	if waits(p) {
+		w.set("Accept", "no")
+	} else {
+		w.set("Accept", "yes")
+		w.set("MaxConnections", "64")
+		w.set("MaxConnectionsPerSource", "8")
+	}
+	w.note("Who may connect, by name or with exceptions, and penalties for sources that crash the program:")
+	w.note("not by systemd. A rate (TriggerLimitBurst=) takes the socket out of service until somebody starts it again.")
+	w.WriteString("\n[Install]\nWantedBy=sockets.target\n")
+	return w.String()
+}
+
+func (w *writer) identity(p *sandbox.Profile) {
+	w.WriteString("\n")
+	w.yes("DynamicUser", "NoNewPrivileges")
+	w.set("SupplementaryGroups")
+	w.set("CapabilityBoundingSet", p.Capabilities...)
+	w.set("AmbientCapabilities", p.Capabilities...)
+	w.set("KeyringMode", "private")
+	w.set("NotifyAccess", "none")
+	w.yes("RestrictSUIDSGID", "RestrictRealtime", "LockPersonality", "RemoveIPC")
+	w.set("UMask", "0077")
+	if p.Init {
+		w.note("Behind an init that reaps orphans (init = true): systemd reaps them itself.")
+	}
+}
+
+func (w *writer) network(p *sandbox.Profile, rules []seccomp.Rule) {
+	w.WriteString("\n")
+	host := p.Network.Mode == sandbox.NetworkHost
+	if !host {
+		w.yes("PrivateNetwork")
+		w.set("IPAddressDeny", "any")
+		if seccomp.Allows(rules, sendsAway) && !seccomp.Cover(rules, seccomp.Rule{Name: "sendto"}) {
+			w.note("The socket that it is handed belongs to the host's network all the same. The profile's sendto has no address;")
+			w.note("here one on a datagram socket reaches any.")
+		}
+	} else {
+		w.set("SocketBindDeny", "any")
+		for _, port := range p.Network.Bind {
+			if port == 0 {
+				w.set("SocketBindAllow", "tcp")
+			} else {
+				w.set("SocketBindAllow", fmt.Sprintf("tcp:%d", port))
+			}
+		}
+		if !slices.Contains(p.Network.Connect, 0) {
+			w.note("tcp connect to the ports %s alone: systemd filters addresses, not ports.", cmp.Or(strings.Join(explain.Ports(p.Network.Connect), ", "), "(none)"))
+		}
+	}
+	families, any := families(rules)
+	switch {
+	case any:
+		w.note("Sockets of any family.")
+	case len(families) == 0:
+		w.set("RestrictAddressFamilies", "none")
+	default:
+		w.set("RestrictAddressFamilies", families...)
+		w.note("Their types and protocols, which the profile names too: not by systemd.")
+	}
+}
+
+// sendsAway is a send to the peer that a socket has.
+var sendsAway = seccomp.Rule{Name: "sendto", Args: []seccomp.Arg{{Index: 5, Value: 0}}}
+
+// families are those of the sockets that rules let a program make, or any.
+func families(rules []seccomp.Rule) (out []string, any bool) {
+	names := map[uint32]string{1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK"}
+	for _, r := range rules {
+		if r.Name != "socket" {
+			continue
+		}
+		family, exact := r.Exact(0)
+		name, known := names[family]
+		if !exact || !known {
+			return nil, true
+		}
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, false
+}
+
+func (w *writer) namespaces(p *sandbox.Profile) {
+	w.WriteString("\n")
+	w.yes("RestrictNamespaces", "PrivateIPC", "PrivateMounts", "ProtectHostname", "ProtectControlGroups", "ProtectKernelTunables",
+		"ProtectKernelModules", "ProtectKernelLogs", "ProtectClock")
+	if len(p.Capabilities) == 0 {
+		if !p.UserNamespace {
+			w.note("A user namespace of its own, where the profile has none: without capabilities it is as much worth.")
+		}
+		w.yes("PrivateUsers")
+	}
+	w.note("A pid namespace of its own: PrivatePIDs=yes, from systemd 257. Landlock below all of it: not by systemd.")
+}
+
+// resources are the rlimits by the name of their row, and those of the cgroup.
+func (w *writer) resources(r *sandbox.Resources) {
+	w.WriteString("\n")
+	names := map[sandbox.Resource]string{
+		sandbox.Memory: "MemoryMax", sandbox.Processes: "TasksMax", sandbox.CPU: "CPUQuota", sandbox.AddressSpace: "LimitAS", sandbox.Data: "LimitDATA",
+		sandbox.CPUTime: "LimitCPU", sandbox.FileSize: "LimitFSIZE", sandbox.OpenFiles: "LimitNOFILE", sandbox.Tasks: "LimitNPROC",
+		sandbox.Stack: "LimitSTACK", sandbox.Locked: "LimitMEMLOCK",
+	}
+	for i, row := range sandbox.ResourceRows {
+		n := r[i]
+		if n == 0 {
+			continue
+		}
+		if row.Group {
+			w.note("Here of each connection; the profile's is of all of the service's together.")
+		}
+		if row.Unit == sandbox.Share {
+			w.set(names[sandbox.Resource(i)], fmt.Sprintf("%d%%", n/10))
+		} else {
+			w.set(names[sandbox.Resource(i)], fmt.Sprint(n))
+		}
+	}
+}
