@@ -1,12 +1,5 @@
 package sandbox
 
-import (
-	"slices"
-	"strings"
-
-	"casemate/sandbox/rootfs"
-)
-
 // Capabilities are those that a profile may keep (capabilities(7)), sorted: what
 // daemons use that change users, serve files of several users, or bind low ports
 // by themselves. The broker keeps all of them for itself.
@@ -17,15 +10,3 @@ import (
 var Capabilities = []string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT",
 }
-
-// Devices are the device nodes that a profile may show, sorted: all but the
-// terminal, which comes with pty.
-var Devices = func() (names []string) {
-	for p := range rootfs.Devices {
-		if name := strings.TrimPrefix(p, "/dev/"); name != "tty" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}()

@@ -92,7 +92,7 @@ type Files struct {
 	HostProc bool `json:"host_proc,omitempty"`
 	// Pty mounts a /dev/pts of its own for each connection, with room for a few terminals.
 	Pty bool `json:"pty"`
-	// Dev are device nodes to show, as "null"; only Devices.
+	// Dev are device nodes to show, as "null"; only nodes.Names.
 	Dev []string `json:"dev,omitempty"`
 }
 

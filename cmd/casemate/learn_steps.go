@@ -11,6 +11,7 @@ import (
 
 	"casemate/sandbox"
 	"casemate/sandbox/learn"
+	"casemate/sandbox/rootfs/nodes"
 )
 
 // realFiles asks this host about its files.
@@ -47,7 +48,7 @@ func wideText(w *learn.Wide) string {
 		fmt.Fprintf(&b, "    sockets = [%s]\n", quoteAll(w.Sockets))
 	}
 	fmt.Fprintf(&b, "  }\n  files {\n    read = [%s]\n    exec = [%s]\n    write = [%s]\n    tmp = \"256MiB\"\n    shm = \"64MiB\"\n    dev = [%s]\n  }\n",
-		quoteAll(w.Read), quoteAll(w.Exec), quoteAll(w.Write), quoteAll(sandbox.Devices))
+		quoteAll(w.Read), quoteAll(w.Exec), quoteAll(w.Write), quoteAll(nodes.Names))
 	fmt.Fprintf(&b, "  syscalls {\n    allow = [%s]\n    on_violation = \"errno\"\n", quoteAll(append(w.Groups(), w.Calls...)))
 	for _, r := range w.Rules {
 		fmt.Fprintf(&b, "    rule %q {\n      arg = %d\n      values = [%s]\n    }\n", r.Name, r.Arg, ruleValues(r))

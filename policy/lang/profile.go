@@ -8,6 +8,7 @@ import (
 
 	"casemate/policy/suggest"
 	"casemate/sandbox"
+	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -130,7 +131,7 @@ func devices(b *block, a *Attribute, p *profile) {
 		top, _, _ := strings.Cut(name, "/")
 		next := map[string]string{"shm": `write shm = "16MiB"`, "ptmx": "write pty = true", "pts": "write pty = true", "tty": "write pty = true",
 			"fd": "write proc = true", "stdin": "write proc = true", "stdout": "write proc = true", "stderr": "write proc = true"}[top]
-		if slices.Contains(sandbox.Devices, name) {
+		if slices.Contains(nodes.Names, name) {
 			next = fmt.Sprintf("write dev = [%q]", name)
 		}
 		if next != "" {

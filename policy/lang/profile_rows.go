@@ -4,6 +4,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/valid"
 	"casemate/sandbox"
+	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 )
 
@@ -62,7 +63,7 @@ var profileTable = table[profile]{
 			procWord},
 		{Attribute{Name: "pty", Example: "true", Layer: "files", Doc: "an own /dev/pts for each connection, and /dev/tty"},
 			flag(true, func(p *profile) *bool { return &p.Files.Pty })},
-		{Attribute{Name: "dev", Example: `["null"]`, Words: sandbox.Devices, Doc: "device nodes"},
+		{Attribute{Name: "dev", Example: `["null"]`, Words: nodes.Names, Doc: "device nodes"},
 			extend(func(p *profile) *[]string { return &p.Files.Dev })},
 	}},
 	{block: "syscalls", more: []string{"rule"}, done: syscallRules, rows: []row[profile]{

@@ -10,6 +10,7 @@ import (
 
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp/filter"
 )
 
@@ -141,7 +142,7 @@ func (c *checker) files(at string, f *sandbox.Files) {
 	set(c, at+".optional", f.Optional)
 	c.scratch(at+".tmp", f.Tmp)
 	c.scratch(at+".shm", f.Shm)
-	words(c, at+".dev", f.Dev, sandbox.Devices...)
+	words(c, at+".dev", f.Dev, nodes.Names...)
 }
 
 func (c *checker) scratch(at string, n int64) {

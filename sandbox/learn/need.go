@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/sandbox"
+	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 )
 
@@ -239,7 +240,7 @@ func (f *finder) path(one *Fact, p string) {
 	case p == "/dev/ptmx" || p == "/dev/tty" || under(p, "/dev/pts"):
 		f.need(AttrPty, "true", one)
 	case name != p:
-		if slices.Contains(sandbox.Devices, name) {
+		if slices.Contains(nodes.Names, name) {
 			f.need(AttrDev, name, one)
 		}
 	case under(p, "/proc"):

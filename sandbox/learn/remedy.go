@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"casemate/sandbox"
+	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 )
 
@@ -111,7 +112,7 @@ func (c *Confines) absent(f *Fact) string {
 		return "files { pty = true }"
 	case under(f.Path, "/dev/shm"):
 		return `files { shm = "16MiB" }`
-	case name != f.Path && slices.Contains(sandbox.Devices, name):
+	case name != f.Path && slices.Contains(nodes.Names, name):
 		return fmt.Sprintf("files { dev = [%q] }", name)
 	case under(f.Path, "/proc") && !c.Profile.Files.Proc:
 		return "files { proc = true }, if it is about its own processes"
