@@ -40,11 +40,9 @@ func (b *Broker) commit(c *candidate) error {
 		b.installTally(&c.plans[i])
 		b.installSockets(c, &c.plans[i])
 	}
-	for key, at := range b.sockets {
+	for _, at := range b.sockets {
 		if at.svc == nil || at.svc.gen != c.gen {
-			if b.sockets[key] == at {
-				b.dropSocket(at)
-			}
+			b.dropSocket(at)
 		}
 	}
 	b.retireOld(old, c)
@@ -117,12 +115,7 @@ func (b *Broker) displace(c *candidate) error {
 	if len(c.later) == 0 {
 		return nil
 	}
-	wanted := make(map[string]bool)
-	for i := range c.plans {
-		for _, w := range c.plans[i].sockets {
-			wanted[w.spec.Key()] = true
-		}
-	}
+	wanted := c.wanted()
 	var closed, leaving []*listening
 	var errs []error
 	for _, w := range c.later {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"casemate/policy"
@@ -108,11 +109,8 @@ func (b *Broker) loaded(diags []policy.Diagnostic, err error) (digest string) {
 		}
 		if err != nil {
 			b.lastReload, b.reloadFailed = err.Error(), b.wall()
-			for i, d := range diags {
-				if policy.HasErrors(diags[i : i+1]) {
-					b.lastReload = fmt.Sprintf("%v, the first: %s:%d:%d: %s", err, d.File, d.Line, d.Column, d.Summary)
-					break
-				}
+			if i := slices.IndexFunc(diags, func(d policy.Diagnostic) bool { return d.Severity == policy.SeverityError }); i >= 0 {
+				b.lastReload = fmt.Sprintf("%v, the first: %s:%d:%d: %s", err, diags[i].File, diags[i].Line, diags[i].Column, diags[i].Summary)
 			}
 			b.logDiagnostics(diags)
 			b.log.Put(b.note(slog.LevelError, "load failed, nothing changed", slog.String("error", err.Error()), slog.String("digest", digest)))

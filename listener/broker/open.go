@@ -57,12 +57,7 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 // open opens the sockets that are not open yet. What only the old generation
 // stands in the way of is left to commit.
 func (c *candidate) open(have map[string]listener.Spec) error {
-	wanted := make(map[string]bool)
-	for i := range c.plans {
-		for _, w := range c.plans[i].sockets {
-			wanted[w.spec.Key()] = true
-		}
-	}
+	wanted := c.wanted()
 	var errs []error
 	for i := range c.plans {
 		for _, w := range c.plans[i].sockets {
@@ -86,6 +81,17 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// wanted are the keys of the sockets that it has.
+func (c *candidate) wanted() map[string]bool {
+	wanted := make(map[string]bool)
+	for i := range c.plans {
+		for _, w := range c.plans[i].sockets {
+			wanted[w.spec.Key()] = true
+		}
+	}
+	return wanted
 }
 
 // displaces reports whether a socket that goes away stands in the way of spec.

@@ -70,7 +70,7 @@ func (b *Broker) logDiagnostics(diags []policy.Diagnostic) {
 			return
 		}
 		level := slog.LevelWarn
-		if policy.HasErrors(diags[i : i+1]) {
+		if d.Severity == policy.SeverityError {
 			level = slog.LevelError
 		}
 		b.log.Put(b.note(level, "diagnostic", slog.String("code", d.Code), slog.String("file", d.File), slog.Int("line", d.Line),
