@@ -35,11 +35,12 @@ gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
 find "$root/usr/share/man" -type f -exec gzip -9n {} +
 
 # The licences of everything that the programs are linked from.
+modules=$(go list -deps -tags netgo,osusergo -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' \
+	./cmd/casemate ./cmd/casemated ./cmd/casemate-worker)
 {
 	printf 'casemate is under the Apache License, version 2.0; on Debian systems its text is in\n/usr/share/common-licenses/Apache-2.0.\n'
 	printf '\nThe programs are linked statically. What follows are the licences of what is in them.\n'
-	go list -deps -tags netgo,osusergo -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' \
-		./cmd/casemate ./cmd/casemated ./cmd/casemate-worker | sort -u | while read -r path version dir; do
+	echo "$modules" | sort -u | grep . | while read -r path version dir; do
 		printf '\n==== %s %s\n\n' "$path" "$version"
 		texts=$(find "$dir" -maxdepth 1 \( -iname 'licen[cs]e*' -o -iname 'copying*' -o -iname 'notice*' \) | sort)
 		[ -n "$texts" ] || { echo "deb.sh: $path has no licence to show" >&2; exit 1; }
@@ -56,13 +57,17 @@ find "$root/usr/share/man" -type f -exec gzip -9n {} +
 # depends names the packages of the libraries that a program loads; there are none as long as all
 # are static.
 depends() {
-	find "$root/usr/libexec" -type f | while read -r program; do
-		readelf -d "$program" 2>/dev/null | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'
-	done | sort -u | while read -r lib; do
+	libs=
+	for program in "$root"/usr/libexec/casemate/*; do
+		sections=$(readelf -d "$program")
+		libs="$libs $(echo "$sections" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
+	done
+	packages=$(for lib in $libs; do
 		owner=$(dpkg -S "*/$lib" | sed -n '1s/:.*//p')
 		[ -n "$owner" ] || { echo "deb.sh: no package has $lib" >&2; exit 1; }
 		dpkg-query -W -f '${Package} (>= ${Version})\n' "$owner"
-	done | sort -u | paste -sd, - | sed 's/,/, /g'
+	done)
+	echo "$packages" | sort -u | paste -sd, - | sed 's/,/, /g'
 }
 needed=$(depends)
 
