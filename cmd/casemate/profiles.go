@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) profilesCmd() *cobra.Command {
-	var all, groups, units bool
+	var all, groups, matrix, units bool
 	var policies []string
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME...]",
@@ -37,7 +37,11 @@ tells what it thinks of them.
 With --groups it lists the groups of system calls that syscalls { allow, deny }
 may name, or those named: what each is for, its calls, the calls it allows by their
 arguments alone, and the shipped profiles that have all of it. Of a system call, named
-without @, it prints which groups have it and what it costs a profile to allow it.`,
+without @, it prints which groups have it and what it costs a profile to allow it.
+
+With --matrix it prints a table of the system calls, all or those named: which shipped
+profile allows each, with any arguments or with some alone, which groups have it, and
+whether OpenSSH before authentication, systemd's @system-service and Docker allow it.`,
 		Example: `  casemate profiles
   casemate profiles line
   casemate profiles finger --policy /etc/casemate
@@ -46,10 +50,14 @@ without @, it prints which groups have it and what it costs a profile to allow i
   casemate profiles server -o json
   casemate profiles --source
   casemate profiles --groups @socket-unix
-  casemate profiles --groups socket`,
+  casemate profiles --groups socket
+  casemate profiles --matrix`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if groups {
+			switch {
+			case groups:
 				return a.groups(args)
+			case matrix:
+				return a.matrix(args)
 			}
 			if all && len(args) == 0 {
 				return a.source(nil)
@@ -75,6 +83,7 @@ without @, it prints which groups have it and what it costs a profile to allow i
 	a.grants[cmd] = func([]string) confine.Grant { return policyGrant(policies) }
 	f := cmd.Flags()
 	f.BoolVar(&groups, "groups", false, "list the groups of system calls")
+	f.BoolVar(&matrix, "matrix", false, "print which shipped profile allows which system call")
 	f.BoolVar(&all, "source", false, "print the source of the shipped profiles named, or the whole shipped file")
 	f.BoolVar(&units, "unit", false, "print the systemd units that come nearest")
 	f.StringArrayVar(&policies, "policy", nil, "a policy whose profiles are named (more than one path are one policy)")
