@@ -142,9 +142,9 @@ func (w *writer) network(p *sandbox.Profile, rules []seccomp.Rule) {
 			w.note("tcp connect to the ports %s alone: systemd filters addresses, not ports.", cmp.Or(strings.Join(explain.Ports(p.Network.Connect), ", "), "(none)"))
 		}
 	}
-	families, any := families(rules)
+	families, every := families(rules)
 	switch {
-	case any:
+	case every:
 		w.note("Sockets of any family.")
 	case len(families) == 0:
 		w.set("RestrictAddressFamilies", "none")
@@ -157,8 +157,8 @@ func (w *writer) network(p *sandbox.Profile, rules []seccomp.Rule) {
 // sendsAway is a send to the peer that a socket has.
 var sendsAway = seccomp.Rule{Name: "sendto", Args: []seccomp.Arg{{Index: 5, Value: 0}}}
 
-// families are those of the sockets that rules let a program make, or any.
-func families(rules []seccomp.Rule) (out []string, any bool) {
+// families are those of the sockets that rules let a program make, or every one.
+func families(rules []seccomp.Rule) (out []string, every bool) {
 	names := map[uint32]string{1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK"}
 	for _, r := range rules {
 		if r.Name != "socket" {
@@ -183,7 +183,7 @@ func (w *writer) namespaces(p *sandbox.Profile) {
 		"ProtectKernelModules", "ProtectKernelLogs", "ProtectClock")
 	if len(p.Capabilities) == 0 {
 		if !p.UserNamespace {
-			w.note("A user namespace of its own, where the profile has none: without capabilities it is as much worth.")
+			w.note("A user namespace of its own. The profile has none, and no capability that one would take the power from.")
 		}
 		w.yes("PrivateUsers")
 	}
