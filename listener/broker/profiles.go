@@ -41,7 +41,7 @@ func compileProfile() sandbox.Profile {
 
 // namesProfile is for `casemate-worker names`: DNS, and the resolver's files.
 func namesProfile() sandbox.Profile {
-	p := helperProfile("casemate-names", 256<<20, "@socket-client @file-read")
+	p := helperProfile("casemate-names", 256<<20, "connect newfstatat @socket-tcp @socket-udp")
 	p.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{53}}
 	p.Because = "asks the name servers of the host"
 	// An old kernel does not keep it to the port of DNS over TCP, as none does over

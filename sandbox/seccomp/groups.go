@@ -1,6 +1,9 @@
 package seccomp
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // group is one named list. What is in includes, calls and rules adds up.
 type group struct {
@@ -33,6 +36,30 @@ func without(name string, index uint, bits uint32) []Rule {
 	return []Rule{{Name: name, Args: []Arg{{Index: index, Mask: bits, Value: 0}}}}
 }
 
+// packed gives as few rules for the values of an argument as blocks of them make that begin at a
+// multiple of their length, a power of two: one mask asks for all of a block. with is what the
+// rules ask beside it.
+func packed(name string, with []Arg, index uint, values ...uint32) []Rule {
+	has := func(from, n uint32) bool {
+		for v := from; v < from+n; v++ {
+			if !slices.Contains(values, v) {
+				return false
+			}
+		}
+		return from%n == 0
+	}
+	sorted, out := slices.Sorted(slices.Values(values)), []Rule{}
+	for i := 0; i < len(sorted); {
+		n := uint32(1)
+		for has(sorted[i], 2*n) {
+			n *= 2
+		}
+		out = append(out, Rule{Name: name, Args: append(slices.Clone(with), Arg{Index: index, Mask: ^(n - 1), Value: sorted[i]})})
+		i += int(n)
+	}
+	return out
+}
+
 // all gives the rule that several arguments have their values.
 func all(name string, args ...Arg) []Rule {
 	return []Rule{{Name: name, Args: args}}
@@ -45,4 +72,9 @@ func level(lvl uint32, options ...uint32) []Rule {
 		out = append(out, all("setsockopt", Arg{Index: 1, Value: lvl}, Arg{Index: 2, Value: o})...)
 	}
 	return out
+}
+
+// asks gives the rules for options of one level of getsockopt(2).
+func asks(lvl uint32, options ...uint32) []Rule {
+	return packed("getsockopt", []Arg{{Index: 1, Value: lvl}}, 2, options...)
 }

@@ -18,7 +18,7 @@ var profileGroups = map[string]group{
 	},
 	"@server": {
 		doc:      "a service of several programs: shells, helpers, interpreters",
-		includes: []string{"@files", "@process", "@ipc", "@file-attr"},
+		includes: []string{"@files", "@process", "@ipc", "@file-attr", "@timers", "@signalfd"},
 	},
 	"@login": {
 		doc:      "a service that gives a session on a terminal",

@@ -7,7 +7,7 @@ const (
 	protExec  = 0x4
 )
 
-// Commands and options used by the groups below (linux/prctl.h, asm/prctl.h).
+// Commands and options used by the groups below (linux/prctl.h, asm/prctl.h, asm-generic/mman-common.h).
 const (
 	prSetPdeathsig  = 1
 	prGetPdeathsig  = 2
@@ -24,6 +24,12 @@ const (
 	prSetVMA        = 0x53564d41
 
 	sigKill = 9
+
+	madvNormal, madvRandom, madvSequential, madvWillneed, madvDontneed  = 0, 1, 2, 3, 4
+	madvFree, madvHugepage, madvNohugepage, madvDontdump, madvDodump    = 8, 14, 15, 16, 17
+	madvWipeonfork, madvKeeponfork, madvCold, madvPageout, madvCollapse = 18, 19, 20, 21, 25
+	madvPopulateRead, madvPopulateWrite                                 = 22, 23
+	madvGuardInstall, madvGuardRemove                                   = 102, 103
 
 	archSetFS        = 0x1002
 	archGetFS        = 0x1003
@@ -73,13 +79,18 @@ var programGroups = map[string]group{
 	"@memory": {
 		doc: "memory that is not executable",
 		calls: []string{
-			"brk", "munmap", "mremap", "madvise",
+			"brk", "munmap", "mremap",
 			"mlock", "munlock", // bounded by RLIMIT_MEMLOCK
 			"membarrier",
 		},
 		rules: [][]Rule{
 			without("mmap", 2, protExec),
 			without("mprotect", 2, protExec),
+			// What allocators, runtimes and stacks of threads say about memory. Not what shares pages by their content
+			// with others (MERGEABLE), punches holes into files (REMOVE), hides memory from a child, or breaks it (HWPOISON).
+			packed("madvise", nil, 2, madvNormal, madvRandom, madvSequential, madvWillneed, madvDontneed, madvFree, madvHugepage, madvNohugepage,
+				madvDontdump, madvDodump, madvWipeonfork, madvKeeponfork, madvCold, madvPageout, madvPopulateRead, madvPopulateWrite,
+				madvCollapse, madvGuardInstall, madvGuardRemove),
 			// PR_SET_VMA_ANON_NAME names an anonymous mapping: Go, glibc 2.41, bionic
 			all("prctl", Arg{Index: 0, Value: prSetVMA}, Arg{Index: 1, Value: 0}),
 		},
@@ -102,18 +113,27 @@ var programGroups = map[string]group{
 		doc: "handlers and masks; signals to its own threads",
 		calls: []string{
 			"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigpending",
-			"rt_sigtimedwait", "sigaltstack", "pause", "signalfd", "signalfd4",
+			"rt_sigtimedwait", "sigaltstack", "pause",
 			"tgkill", // abort(3), pthread_kill(3), Go's preemption; pids cannot be compared here, the pid namespace bounds it
 		},
 	},
 	"@time": {
-		doc: "clocks (reading) and timers",
+		doc: "clocks (reading), sleeping, and the one alarm of a process",
 		calls: []string{
 			"time", "gettimeofday", "clock_gettime", "clock_getres", "nanosleep", "clock_nanosleep",
 			"alarm", "getitimer", "setitimer",
+		},
+	},
+	"@timers": {
+		doc: "timers as many as it likes: POSIX timers (timeout(1)) and timerfd",
+		calls: []string{
 			"timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete",
 			"timerfd_create", "timerfd_settime", "timerfd_gettime",
 		},
+	},
+	"@signalfd": {
+		doc:   "signals as something to read",
+		calls: []string{"signalfd", "signalfd4"},
 	},
 	"@threads": {
 		doc: "threads of glibc, musl and Go; no new process",
@@ -130,7 +150,7 @@ var programGroups = map[string]group{
 	"@event": {
 		doc: "epoll and eventfd",
 		calls: []string{
-			"epoll_create", "epoll_create1", "epoll_ctl", "epoll_ctl_old", "epoll_wait", "epoll_wait_old",
+			"epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait",
 			"epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
 		},
 	},

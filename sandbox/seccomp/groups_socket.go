@@ -13,12 +13,17 @@ const (
 
 	soReuseaddr, soBroadcast, soSndbuf, soRcvbuf               = 2, 6, 7, 8
 	soKeepalive, soOobinline, soPriority, soLinger, soPasscred = 9, 10, 12, 13, 16
-	soRcvlowat, soRcvtimeo, soSndtimeo                         = 18, 20, 21
+	soRcvlowat, soSndlowat, soRcvtimeo, soSndtimeo             = 18, 19, 20, 21
+	soType, soError, soDontroute, soReuseport, soPeercred      = 3, 4, 5, 15, 17
+	soAcceptconn, soPeersec, soMark, soProtocol, soDomain      = 30, 31, 36, 38, 39
+	soCookie, soPeergroups                                     = 57, 59
 
 	tcpNodelay, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt = 1, 3, 4, 5, 6
-	tcpDeferAccept, tcpQuickack, tcpUserTimeout                = 9, 12, 18
+	tcpMaxseg, tcpDeferAccept, tcpInfo, tcpQuickack            = 2, 9, 11, 12
+	tcpCongestion, tcpUserTimeout                              = 13, 18
 
-	ipTOS, ipPktinfo, ipMTUDiscover, ipRecverr                            = 1, 8, 10, 11
+	ipTOS, ipTTL, ipOptions, ipPktinfo, ipMTUDiscover, ipRecverr, ipMTU   = 1, 2, 4, 8, 10, 11, 14
+	ipv6UnicastHops, ipv6MTU                                              = 16, 24
 	ipv6MTUDiscover, ipv6Recverr, ipv6V6only, ipv6Recvpktinfo, ipv6Tclass = 23, 25, 26, 49, 67
 )
 
@@ -43,7 +48,15 @@ var socketGroups = map[string]group{
 			// every protocol takes the peer that the socket is connected to.
 			is("sendto", 5, 0),
 			// sendmsg and sendmmsg have the address behind a pointer: see @fd-passing.
-			is("getsockopt", 1, solSocket, solIP, solTCP, solIPv6),
+			// What a socket is, who is at its other end, and what was set. Nothing that gives a descriptor (SO_PEERPIDFD), maps
+			// memory (TCP_ZEROCOPY_RECEIVE) or asks the packet filter (64 and up of the two IP levels).
+			asks(solSocket, soReuseaddr, soType, soError, soDontroute, soBroadcast, soSndbuf, soRcvbuf, soKeepalive, soOobinline, soPriority,
+				soLinger, soReuseport, soPasscred, soPeercred, soRcvlowat, soSndlowat, soRcvtimeo, soSndtimeo, soAcceptconn, soPeersec,
+				soMark, soProtocol, soDomain, soCookie, soPeergroups),
+			// The options of a packet tell tcpd, sshd and rlogind of source routing.
+			asks(solIP, ipTOS, ipTTL, ipOptions, ipPktinfo, ipMTUDiscover, ipRecverr, ipMTU),
+			asks(solTCP, tcpNodelay, tcpMaxseg, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt, tcpInfo, tcpQuickack, tcpCongestion, tcpUserTimeout),
+			asks(solIPv6, ipv6UnicastHops, ipv6MTUDiscover, ipv6MTU, ipv6Recverr, ipv6V6only, ipv6Recvpktinfo, ipv6Tclass),
 			level(solSocket, soSndbuf, soRcvbuf, soKeepalive, soOobinline, soPriority, soLinger, soRcvlowat, soRcvtimeo, soSndtimeo),
 			level(solTCP, tcpNodelay, tcpCork, tcpKeepidle, tcpKeepintvl, tcpKeepcnt, tcpQuickack, tcpUserTimeout),
 			level(solIP, ipTOS),

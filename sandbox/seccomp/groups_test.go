@@ -301,3 +301,68 @@ func TestTableMatchesHeader(t *testing.T) {
 		}
 	}
 }
+
+// askedOptions are the options that a profile without network may ask a socket for, by level.
+var askedOptions = map[uint64][]uint64{
+	unix.SOL_SOCKET: {unix.SO_REUSEADDR, unix.SO_TYPE, unix.SO_ERROR, unix.SO_DONTROUTE, unix.SO_BROADCAST, unix.SO_SNDBUF, unix.SO_RCVBUF,
+		unix.SO_KEEPALIVE, unix.SO_OOBINLINE, unix.SO_PRIORITY, unix.SO_LINGER, unix.SO_REUSEPORT, unix.SO_PASSCRED, unix.SO_PEERCRED,
+		unix.SO_RCVLOWAT, unix.SO_SNDLOWAT, unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_ACCEPTCONN, unix.SO_PEERSEC, unix.SO_MARK,
+		unix.SO_PROTOCOL, unix.SO_DOMAIN, unix.SO_COOKIE, unix.SO_PEERGROUPS},
+	unix.SOL_IP: {unix.IP_TOS, unix.IP_TTL, unix.IP_OPTIONS, unix.IP_PKTINFO, unix.IP_MTU_DISCOVER, unix.IP_RECVERR, unix.IP_MTU},
+	unix.SOL_TCP: {unix.TCP_NODELAY, unix.TCP_MAXSEG, unix.TCP_CORK, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT, unix.TCP_INFO,
+		unix.TCP_QUICKACK, unix.TCP_CONGESTION, unix.TCP_USER_TIMEOUT},
+	unix.SOL_IPV6: {unix.IPV6_UNICAST_HOPS, unix.IPV6_MTU_DISCOVER, unix.IPV6_MTU, unix.IPV6_RECVERR, unix.IPV6_V6ONLY, unix.IPV6_RECVPKTINFO, unix.IPV6_TCLASS},
+}
+
+// advice is what a program may tell the kernel about its memory.
+var advice = []uint64{unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL, unix.MADV_WILLNEED, unix.MADV_DONTNEED, unix.MADV_FREE,
+	unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_DONTDUMP, unix.MADV_DODUMP, unix.MADV_WIPEONFORK, unix.MADV_KEEPONFORK, unix.MADV_COLD,
+	unix.MADV_PAGEOUT, unix.MADV_POPULATE_READ, unix.MADV_POPULATE_WRITE, unix.MADV_COLLAPSE, 102, 103} // MADV_GUARD_INSTALL, _REMOVE
+
+// TestAskedByValue tries every option of every level of getsockopt(2), and every advice of
+// madvise(2), in every group without network: what is no question of a service, as a descriptor
+// of its peer (SO_PEERPIDFD) or the tables of the packet filter, is none.
+func TestAskedByValue(t *testing.T) {
+	getsockopt, _ := Number("getsockopt")
+	madvise, _ := Number("madvise")
+	for _, g := range append([]string{"@go", "@socket-io", "@socket-accept", "@memory"}, ladder...) {
+		rules := GroupRules(g)
+		asks, memory := slices.Contains(names(rules), "getsockopt"), slices.Contains(names(rules), "brk")
+		vm := compile(t, Filter{Rules: rules, OnViolation: Errno})
+		for _, high := range []uint64{0, 1 << 32} {
+			for level := range uint64(300) {
+				for option := range uint64(256) {
+					want := asks && slices.Contains(askedOptions[level], option)
+					d := data{nr: uint32(getsockopt), arch: archX8664, args: [6]uint64{1: level | high, 2: option | high}}
+					if got := run(t, vm, d) == retAllow; got != want {
+						t.Errorf("%s: getsockopt level %d option %d: allowed %v, want %v", g, level, option, got, want)
+					}
+				}
+			}
+			for value := range uint64(300) {
+				want := memory && slices.Contains(advice, value)
+				d := data{nr: uint32(madvise), arch: archX8664, args: [6]uint64{2: value | high}}
+				if got := run(t, vm, d) == retAllow; got != want {
+					t.Errorf("%s: madvise %d: allowed %v, want %v", g, value, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestKeptForThoseThatNeedIt: timers and signals as descriptors, which no service in one process
+// was seen to need, begin where several programs do: timeout(1) is one of them.
+func TestKeptForThoseThatNeedIt(t *testing.T) {
+	for _, g := range []string{"@timers", "@signalfd"} {
+		for _, call := range names(GroupRules(g)) {
+			for _, list := range []string{"@strict", "@line", "@files", "@builtin"} {
+				if slices.Contains(names(GroupRules(list)), call) {
+					t.Errorf("%s has %s", list, call)
+				}
+			}
+			if !slices.Contains(names(GroupRules("@server")), call) {
+				t.Errorf("@server has no %s", call)
+			}
+		}
+	}
+}

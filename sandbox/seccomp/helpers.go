@@ -10,7 +10,7 @@ import (
 
 // HelperGroups are what casemated's own helpers may do: each of them the first
 // line, the names worker the second as well, the log worker the third.
-var HelperGroups = []string{"@go @landlock @socket-io", "@socket-client @file-read", "@fd-passing"}
+var HelperGroups = []string{"@go @landlock @socket-io", "connect newfstatat @socket-tcp @socket-udp", "@fd-passing"}
 
 // HelperWords is what filter.Helpers holds for some of HelperGroups.
 func HelperWords(groups string) (filter.Words, error) {
