@@ -33,8 +33,15 @@ With unextended = "refuse" an entry that no block extends is an error.
 
   inetd { acl = acl.anyone }
 
+Each file may have an inetd block, as long as they agree; what one with yields = true says holds
+where no other says it. address, backlog, rate, concurrent and per_source { ... } are those of entries
+that write none of their own. With unreadable = "skip" an entry that cannot be read or served is
+a warning, and the others are served.
+
 With hosts_access = true in place of acl, hosts.allow and hosts.deny among the sources decide for
 each entry as tcpd would, by the name of its program. A line that a policy cannot say is an error.
+hosts_access_for = ["tcpd"] asks them for what stands behind tcpd alone ("programs" for every program,
+"internal" for what is internal); acl says who may connect to the others.
 
 Without a profile a program has profile.classic: it sees the system and changes nothing of it,
 has a /tmp of its own and its client for a network. One with wait has classic_wait, and root

@@ -26,6 +26,7 @@ var (
 func (p *parser) positional(words []Text, all Range) {
 	if len(words) < 6 {
 		p.add(Error, all, "write: service, stream or dgram, protocol, wait or nowait, user, program, arguments", "the entry has %d words, and needs at least 6", len(words))
+		p.directive("skipped", all)
 		return
 	}
 	w := raw{all: all, service: words[0], socket: words[1], protocol: words[2], wait: words[3], user: words[4], program: words[5], args: words[6:]}

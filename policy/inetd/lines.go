@@ -100,6 +100,7 @@ func (p *parser) read() {
 		case !p.printable(start, end):
 		case first[0] == '#':
 			p.add(Error, p.at(start, end), "put the # into the first column", "a comment begins in the first column: this line is an entry")
+			p.directive("skipped", p.at(start, end))
 		default:
 			n = p.logical(n)
 		}

@@ -33,11 +33,11 @@ func (c *compiler) collect(b *hclsyntax.Body) {
 			c.collectLocals(blk)
 		case kindInetd:
 			c.labels(blk, 0)
-			if c.inetd != nil {
-				c.twice(blk, c.inetd, "the inetd block")
+			if i := slices.IndexFunc(c.inetds, func(b *hclsyntax.Block) bool { return b.DefRange().Filename == blk.DefRange().Filename }); i >= 0 {
+				c.twice(blk, c.inetds[i], "the inetd block")
 				continue
 			}
-			c.inetd = blk
+			c.inetds = append(c.inetds, blk)
 		case kindACL, kindLimit, kindProfile, kindService:
 			c.collectNamed(blk)
 		default:

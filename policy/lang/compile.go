@@ -70,10 +70,19 @@ func newCompiler(base *compiler) *compiler {
 // the diagnostics is an error; diagnostics are sorted by file, line and column.
 // Files are taken by name, so their order means nothing.
 func Compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
-	c := newCompiler(shipped())
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b policy.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
+	c := newCompiler(shipped())
 	doc := c.compile(files)
+	for n := 0; n < maxSkips; n++ {
+		skip := c.unservable()
+		if skip == nil {
+			break
+		}
+		c = newCompiler(shipped())
+		c.skip = skip
+		doc = c.compile(files)
+	}
 	ds := c.diagnostics()
 	if policy.HasErrors(ds) {
 		return nil, ds

@@ -37,7 +37,7 @@ func (c *compiler) unextended() (out []policy.Service) {
 		case refused:
 			c.report(codeMissing, at, fmt.Sprintf("write service %q { extends = %q ... }", names[i], c.shortest(e)), `no service extends %q, and inetd { unextended = "refuse" }`, c.shortest(e))
 			continue
-		case c.entryRules.acl == "" && !c.entryRules.hostsAccess && !asked:
+		case c.entryRules.acl == "" && !c.entryRules.asks(e) && !asked:
 			asked = true
 			rng, next := at, "write inetd { acl = acl.anyone }, as an inetd does, or another acl"
 			if c.inetd != nil {
@@ -132,18 +132,29 @@ func (c *compiler) listenOf(e *inetdEntry, s *policy.Service) {
 		c.put(fmt.Sprintf("%s.listen.%d", at, len(s.Listen)), rng)
 		s.Listen = append(s.Listen, l)
 	}
-	if len(e.Addresses) == 0 {
+	narrow := func(a netip.Addr, rng hcl.Range) {
+		network := e.Network
+		if a.IsUnspecified() {
+			network = strings.TrimRight(network, "46") + map[bool]string{true: "4", false: "6"}[a.Is4()]
+			a = netip.Addr{}
+		}
+		add(network, a, rng)
+	}
+	switch usual := c.entryRules.address; {
+	case len(e.Addresses) > 0:
+		for _, host := range e.Addresses {
+			for _, a := range c.addressOf(e, host) {
+				narrow(a, hclRange(host.At))
+			}
+		}
+	case usual.IsValid():
+		narrow(usual, hclRange(e.Service.At))
+	default:
 		add(e.Network, netip.Addr{}, hclRange(e.Service.At))
 	}
-	for _, host := range e.Addresses {
-		for _, a := range c.addressOf(e, host) {
-			network := e.Network
-			if a.IsUnspecified() {
-				network = strings.TrimRight(network, "46") + map[bool]string{true: "4", false: "6"}[a.Is4()]
-				a = netip.Addr{}
-			}
-			add(network, a, hclRange(host.At))
-		}
+	if rules := &c.entryRules; rules.backlog > 0 && e.Socket.Text == "stream" {
+		s.Socket.Backlog = rules.backlog
+		c.put(at+".socket.backlog", c.inetd.Body.Attributes["backlog"].Expr.Range())
 	}
 }
 

@@ -23,13 +23,13 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 			c.put(at+"."+field, c.inetd.Body.Attributes[name].Expr.Range())
 		}
 	}
-	if l := c.list(rules.acl); e.Wrapper.Written() && s.ACL == "" && !rules.hostsAccess && l != nil && l.AllowsAll() {
+	if l := c.list(rules.acl); e.Wrapper.Written() && s.ACL == "" && !rules.asks(e) && l != nil && l.AllowsAll() {
 		c.guarded = append(c.guarded, e)
 	}
-	take("acl", rules.acl, &s.ACL)
-	if rules.hostsAccess && s.ACL == "" {
+	if rules.asks(e) && s.ACL == "" {
 		take("hosts_access", c.hostsACL(e, s), &s.ACL)
 	}
+	take("acl", rules.acl, &s.ACL)
 	program := s.Builtin == ""
 	if !s.Wait || !program {
 		take("limit", rules.limit, &s.Limit)
@@ -53,6 +53,13 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 	chosen := s.Limit != ""
 	s.Limit = cmp.Or(s.Limit, usual)
 	c.ownLimit(e, s, chosen)
+}
+
+// asks tells whether hosts.allow and hosts.deny decide for an entry.
+func (r *entries) asks(e *inetdEntry) bool {
+	about := func(word string, is bool) bool { return is && slices.Contains(r.hostsAccessFor, word) }
+	return r.hostsAccess && (len(r.hostsAccessFor) == 0 || about(behindTcpd, e.Wrapper.Written()) ||
+		about(programs, e.Internal == "") || about(internals, e.Internal != ""))
 }
 
 // behindTcpd warns of entries that tcpd guarded, to which everybody is admitted now.

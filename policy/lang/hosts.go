@@ -38,7 +38,7 @@ func (c *compiler) hostsSource(f policy.SourceFile) bool {
 func (c *compiler) readHosts() {
 	rules := &c.entryRules
 	for _, t := range []*hostsaccess.Table{c.hosts.allow, c.hosts.deny} {
-		if t != nil && !rules.hostsAccess {
+		if t != nil && !rules.hostsAccess && !rules.yields {
 			c.report(codeMeaning, c.lineOf(t.Name, 1), "write inetd { hosts_access = true }, or leave the file out", "nothing asks %s", t.Name)
 		}
 	}
@@ -47,9 +47,9 @@ func (c *compiler) readHosts() {
 	}
 	rng := c.inetd.Body.Attributes["hosts_access"].Expr.Range()
 	switch {
-	case rules.acl != "":
+	case rules.acl != "" && rules.hostsAccessFor == nil:
 		c.report(codeMeaning, rng, "remove one of the two; a service block may name an acl of its own", "acl and hosts_access both say who may connect to the entries")
-	case c.hosts.allow == nil && c.hosts.deny == nil:
+	case c.hosts.allow == nil && c.hosts.deny == nil && !rules.yields:
 		c.report(codeMissing, rng, "name them beside this file, as casemate check POLICY /etc/inetd.conf /etc/hosts.allow /etc/hosts.deny", "neither hosts.allow nor hosts.deny is among the sources")
 	}
 	c.hosts.rules = hostsaccess.Translate(c.hosts.allow, c.hosts.deny)

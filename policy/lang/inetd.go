@@ -2,9 +2,11 @@ package lang
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
+	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/inetd"
 	"casemate/policy/suggest"
@@ -22,21 +24,43 @@ const (
 	refuseUnextended = "refuse"
 )
 
+// What unreadable says of lines that cannot be read, and of entries that cannot be served.
+const (
+	refuseUnreadable = "refuse"
+	skipUnreadable   = "skip"
+)
+
+// The words of hosts_access_for.
+const (
+	behindTcpd = "tcpd"
+	programs   = "programs"
+	internals  = "internal"
+)
+
 // entries is what inetd { ... } says: what those entries get that no service
 // extends, and what those that one extends get where it says nothing.
 type entries struct {
 	acl, limit, profile string
 	dialect             string
 	unextended          string
+	unreadable          string
 	hostsAccess         bool
+	hostsAccessFor      []string
+	address             netip.Addr
+	backlog             int
+	numbers             limit.Spec // of entries that write none
+	yields              bool       // read by joinInetd
 }
 
 // inetdTable is inetd { ... }.
 var inetdTable = table[entries]{{rows: []row[entries]{
+	{yieldsRow, flag(true, func(e *entries) *bool { return &e.yields })},
 	{Attribute{Name: "acl", Example: "acl.office", Doc: "of entries whose service block names none; needed where no block extends an entry"},
 		reference(kindACL, func(e *entries) *string { return &e.acl })},
 	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too"},
 		flag(true, func(e *entries) *bool { return &e.hostsAccess })},
+	{Attribute{Name: "hosts_access_for", Example: `["tcpd"]`, Words: []string{internals, programs, behindTcpd}, Doc: "which entries hosts_access is about: what stands behind tcpd, every program, what is internal; acl is about the others. Absent: all"},
+		choices(func(e *entries) *[]string { return &e.hostsAccessFor })},
 	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.classic, and limit.wait of an entry with wait"},
 		reference(kindLimit, func(e *entries) *string { return &e.limit })},
 	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait or classic_login"},
@@ -45,7 +69,51 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 		choice(func(e *entries) *string { return &e.dialect })},
 	{Attribute{Name: "unextended", Example: `"refuse"`, Unset: `"serve"`, Words: []string{serveUnextended, refuseUnextended}, Doc: "refuse: an entry that no service block extends is an error"},
 		choice(func(e *entries) *string { return &e.unextended })},
+	{Attribute{Name: "unreadable", Example: `"skip"`, Unset: `"refuse"`, Words: []string{refuseUnreadable, skipUnreadable}, Doc: "skip: an entry that cannot be read or served is a warning, as to an inetd, and the others are served; not one that a service block extends"},
+		choice(func(e *entries) *string { return &e.unreadable })},
+	{Attribute{Name: "address", Example: `"192.0.2.1"`, Doc: "where entries listen that name no address"},
+		oneAddress},
+	{Attribute{Name: "backlog", Example: "128", Bounds: counts(0, valid.MaxBacklog), Doc: "of the sockets of stream entries; 0: the system's maximum"},
+		between(0, valid.MaxBacklog, func(e *entries) *int { return &e.backlog })},
+	{Attribute{Name: "concurrent", Example: "40", Bounds: counts(1, valid.MaxCount), Doc: "sessions at a time of each entry that writes no number of its own"},
+		between(1, valid.MaxCount, func(e *entries) *int { return &e.numbers.Concurrent })},
+	{Attribute{Name: "rate", Example: `"40/min"`, Doc: "new sessions of each entry that writes no number of its own"},
+		measure(parseRate, func(e *entries) *limit.Rate { return &e.numbers.Rate })},
+}}, {block: "per_source", rows: []row[entries]{
+	{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source; not of entries with wait, which take their clients themselves"},
+		between(1, valid.MaxCount, func(e *entries) *int { return &e.numbers.PerSource.Concurrent })},
+	{Attribute{Name: "rate", Example: `"10/min"`},
+		measure(parseRate, func(e *entries) *limit.Rate { return &e.numbers.PerSource.Rate })},
 }}}
+
+// yieldsRow is read before the blocks are joined.
+var yieldsRow = Attribute{Name: "yields", Example: "true", Doc: "what another inetd block says takes the place of what this one says"}
+
+// between reads a number of a range.
+func between[T any](least, most int, at func(*T) *int) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindNumber)
+		if ok && (v.n < int64(least) || v.n > int64(most)) {
+			b.c.report(codeValue, v.rng, "write "+a.Bounds, "%s = %d is out of range", a.Name, v.n)
+		} else if ok {
+			*at(to) = int(v.n)
+		}
+	}
+}
+
+// oneAddress reads address.
+func oneAddress(b *block, a *Attribute, e *entries) {
+	v, ok := b.typed(a, kindString)
+	if !ok {
+		return
+	}
+	addr, err := netip.ParseAddr(v.s)
+	if err != nil || addr.Zone() != "" || addr.Is4In6() {
+		b.c.report(codeValue, v.rng, "write one of this host, as 192.0.2.1 or 2001:db8::1", "address: %q is no address", clip(v.s))
+		return
+	}
+	e.address = addr
+}
 
 // choice reads one of an attribute's words.
 func choice[T any](at func(*T) *string) reader[T] {
@@ -55,6 +123,21 @@ func choice[T any](at func(*T) *string) reader[T] {
 			b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "%s: %q is not known", a.Name, clip(v.s))
 		} else if ok {
 			*at(to) = v.s
+		}
+	}
+}
+
+// choices reads some of an attribute's words.
+func choices[T any](at func(*T) *[]string) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		items, ok := b.strs(a)
+		for _, v := range items {
+			if !slices.Contains(a.Words, v.s) {
+				b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "%s: %q is not known", a.Name, clip(v.s))
+			}
+		}
+		if ok {
+			*at(to) = texts(items)
 		}
 	}
 }
@@ -81,11 +164,13 @@ func (c *compiler) tellTables(files []policy.SourceFile) {
 
 // tables is every inetd.conf among the sources, and what becomes of them.
 type tables struct {
-	inetd      *hclsyntax.Block // inetd { ... }
-	entryRules entries          // what it says
+	inetds     []*hclsyntax.Block // the inetd blocks, at most one a file
+	inetd      *hclsyntax.Block   // what they say together
+	entryRules entries            // what it says
 	tableFiles []inetd.Source
-	isTable    map[string]bool // by the name of the source
-	broken     bool            // a line cannot be read
+	isTable    map[string]bool         // by the name of the source
+	broken     bool                    // a line cannot be read
+	skip       map[inetd.Range]finding // entries that an earlier compilation could not serve
 
 	entries  []*inetdEntry            // of all files
 	byKey    map[string][]*inetdEntry // by what extends may say
@@ -108,11 +193,14 @@ func (c *compiler) otherSource(f policy.SourceFile) bool {
 // readTables reads the inetd block and every inetd.conf.
 func (c *compiler) readTables() {
 	c.entryRules = inetdBlank()
-	if c.inetd != nil {
+	if c.inetd = c.joinInetd(); c.inetd != nil {
 		b := inetdTable.open(c, c.inetd, "")
 		inetdTable.read(b, &c.entryRules)
-		for _, r := range inetdTable[0].rows { // no values of the policy stand there
-			delete(c.places, r.Name)
+		for _, g := range inetdTable { // no values of the policy stand there
+			delete(c.places, g.block)
+			for _, r := range g.rows {
+				delete(c.places, strings.TrimPrefix(g.block+"."+r.path(), "."))
+			}
 		}
 	}
 	c.readHosts()
@@ -122,6 +210,10 @@ func (c *compiler) readTables() {
 	for _, f := range t.Findings {
 		switch f.Level {
 		case inetd.Error:
+			if c.entryRules.unreadable == skipUnreadable && skippedLine(t, f.At) {
+				c.warn(codeUnserved, hclRange(f.At), f.Next, "this line is not served: %s", f.Summary)
+				continue
+			}
 			c.report(codeEntry, hclRange(f.At), f.Next, "%s", f.Summary)
 		case inetd.Unserved:
 			c.unserved[f.Key] = f
@@ -131,6 +223,13 @@ func (c *compiler) readTables() {
 		case inetd.Off: // a comment
 		}
 	}
+	t.Entries = slices.DeleteFunc(t.Entries, func(e inetd.Entry) bool {
+		f, skip := c.skip[e.At]
+		if skip {
+			c.warn(codeUnserved, f.rng, f.Detail, "this entry is not served: %s", f.Summary)
+		}
+		return skip
+	})
 	if n := len(t.Entries); n > valid.MaxServices {
 		c.report(codeBounds, hclRange(t.Entries[valid.MaxServices].At), "serve fewer", "%d entries are more than the %d services that a policy may have", n, valid.MaxServices)
 		t.Entries = t.Entries[:valid.MaxServices]
@@ -145,6 +244,14 @@ func (c *compiler) readTables() {
 			c.byKey[full] = append(c.byKey[full], e)
 		}
 	}
+}
+
+// skippedLine tells whether at is in an entry that is not in the table, and in nothing that
+// others depend on.
+func skippedLine(t *inetd.Table, at inetd.Range) bool {
+	return slices.ContainsFunc(t.Directives, func(d inetd.Directive) bool {
+		return d.Kind == "skipped" && d.At.Filename == at.Filename && d.At.Start.Byte <= at.Start.Byte && at.End.Byte <= d.At.End.Byte
+	})
 }
 
 // hclRange is a place in an inetd.conf as diagnostics and origins take it.
@@ -162,6 +269,8 @@ func (b *block) extended() *inetdEntry {
 	switch {
 	case len(c.tableFiles) == 0:
 		c.report(codeReference, v.rng, "name it beside this file, as casemate check POLICY /etc/inetd.conf", "no inetd.conf is among the sources, so nothing is %q", clip(v.s))
+	case len(found) == 0 && c.broken && c.entryRules.unreadable == skipUnreadable:
+		c.report(codeReference, v.rng, "mend the lines of inetd.conf that cannot be read", "no entry that can be read is %q", clip(v.s))
 	case len(found) == 0 && c.broken: // it may be the line that cannot be read
 	case len(found) == 0 && c.unserved[v.s].Key != "":
 		c.report(codeReference, v.rng, c.unserved[v.s].Next, "the entry at %s cannot be extended: %s", place(hclRange(c.unserved[v.s].At)), c.unserved[v.s].Summary)
