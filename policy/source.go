@@ -58,16 +58,21 @@ func IsTable(name string) bool {
 		!strings.HasSuffix(base, SourceSuffix) && !strings.HasSuffix(base, "~") && !strings.Contains(base, ".dpkg-")
 }
 
+// MayMiss tells whether a path is empty where it is missing: to libwrap, to an inetd.
+func MayMiss(path string) bool {
+	return path == "/etc/hosts.allow" || path == "/etc/hosts.deny" || path == "/etc/inetd.d"
+}
+
 // ReadOwnSources reads the policy at the paths: files, and every *.cm.hcl and table of a directory in
 // byte order of the names, without those that begin with a dot and without
 // sub-directories. They and what leads there belong to root (or to who runs this process),
 // and nobody else may change them: who writes the policy becomes root. A compiled document is a
-// file like another here. The error is a *SourceError.
+// file like another here, and one that may be missing is empty then. The error is a *SourceError.
 func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 	left := MaxSourceAll
 	for _, path := range paths {
 		names, err := ownNames(path)
-		if err != nil {
+		if err != nil && !(MayMiss(path) && errors.Is(err, fs.ErrNotExist)) {
 			return nil, SystemError(path, err)
 		}
 		for _, name := range names {
@@ -116,7 +121,7 @@ func openOwn(name string) (*os.File, error) {
 	}
 	defer at.Close()
 	if at.Stat.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, errNotRegular // others may do something when they are opened
+		return nil, ErrNotRegular // others may do something when they are opened
 	}
 	if err := at.Owned(); err != nil {
 		return nil, err
@@ -138,7 +143,7 @@ func SourceNames(dir *os.File) (names []string, err error) {
 		}
 	}
 	switch n := len(names); {
-	case n == 0:
+	case n == 0 && !MayMiss(dir.Name()):
 		return nil, &SourceError{Path: dir.Name(), Reason: "no policy file in the directory", Next: "write one, as " + filepath.Join(dir.Name(), "policy"+SourceSuffix)}
 	case n > maxSources:
 		return nil, &SourceError{Path: dir.Name(), Reason: fmt.Sprintf("more than %d policy files", maxSources), Next: "join some of them"}
@@ -146,15 +151,8 @@ func SourceNames(dir *os.File) (names []string, err error) {
 	return names, nil
 }
 
-// ReadRegular reads a file, of which left bytes may be left of the whole policy.
+// ReadRegular reads a regular file, of which left bytes may be left of the whole policy.
 func ReadRegular(name string, f *os.File, left int) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, SystemError(name, err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, SystemError(name, errNotRegular)
-	}
 	most := MaxSourceFile
 	if IsDocument(name) {
 		most, left = MaxDocument, MaxDocument
@@ -171,7 +169,8 @@ func ReadRegular(name string, f *os.File, left int) ([]byte, error) {
 	return data, nil
 }
 
-var errNotRegular = errors.New("not a regular file")
+// ErrNotRegular is the error of what is no plain file.
+var ErrNotRegular = errors.New("not a regular file")
 
 // SystemError gives err as a *SourceError about the file name.
 func SystemError(name string, err error) error {
@@ -183,7 +182,7 @@ func SystemError(name string, err error) error {
 		return err
 	case errors.As(err, &unsafe):
 		e.Reason, e.Next = strings.TrimPrefix(unsafe.Path+" "+unsafe.Reason, name+" "), unsafe.Next
-	case errors.Is(err, errNotRegular):
+	case errors.Is(err, ErrNotRegular):
 		e.Next = "put a plain file there"
 	case errors.As(err, &p):
 		e.Reason = p.Err.Error()

@@ -64,3 +64,20 @@ func TestReadOwnSources(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMissingTables: the files that libwrap and an inetd take for empty where they are missing are so
+// here, and no other.
+func TestMissingTables(t *testing.T) {
+	for _, path := range []string{"/etc/hosts.deny.x", "/nowhere/hosts.deny", "/etc/no-such.cm.hcl"} {
+		if _, err := ReadOwnSources(path); err == nil || !strings.Contains(err.Error(), "no such file") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, path := range []string{"/etc/hosts.allow", "/etc/hosts.deny", "/etc/inetd.d"} {
+		_, err := os.Stat(path)
+		files, got := ReadOwnSources(path)
+		if errors.Is(err, os.ErrNotExist) && (got != nil || files != nil) {
+			t.Errorf("%s: %v, %v", path, files, got)
+		}
+	}
+}

@@ -4,6 +4,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,6 +21,9 @@ import (
 // *policy.SourceError.
 func Read(path string) ([]policy.SourceFile, error) {
 	f, err := os.OpenFile(path, flags, 0)
+	if policy.MayMiss(path) && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, policy.SystemError(path, err)
 	}
@@ -91,10 +95,11 @@ func readFile(name string, f *os.File, left int) ([]byte, error) {
 	if err != nil {
 		return nil, policy.SystemError(name, err)
 	}
-	if info.Mode().IsRegular() { // ReadRegular refuses the rest
-		if err := check(name, info); err != nil {
-			return nil, err
-		}
+	if !info.Mode().IsRegular() {
+		return nil, policy.SystemError(name, policy.ErrNotRegular)
+	}
+	if err := check(name, info); err != nil {
+		return nil, err
 	}
 	return policy.ReadRegular(name, f, left)
 }
