@@ -80,13 +80,13 @@ func CheckProtocols(text []byte) (bad []Bad) {
 			bad = append(bad, Bad{line, fmt.Sprintf("%q has no number", words[0])})
 			return
 		}
-		number, err := strconv.ParseUint(words[1], 10, 8)
+		number, err := strconv.ParseUint(words[1], 10, 16) // Linux has some beyond IP's 8 bits: mptcp is 262
 		if err != nil {
 			bad = append(bad, Bad{line, fmt.Sprintf("%q is no number of a protocol", words[1])})
 			return
 		}
 		for _, name := range append(words[2:], words[0]) {
-			if want, ok := Known[name]; ok && uint8(number) != want {
+			if want, ok := Known[name]; ok && number != uint64(want) {
 				bad = append(bad, Bad{line, fmt.Sprintf("%s has number %d here, and is %d", name, number, want)})
 			}
 		}

@@ -18,10 +18,10 @@ func TestServices(t *testing.T) {
 }
 
 func TestProtocols(t *testing.T) {
-	if bad := CheckProtocols([]byte("ip 0 IP\ntcp 6 TCP # comment\nudp\t17\tUDP\nsctp 132\n")); bad != nil {
+	if bad := CheckProtocols([]byte("ip 0 IP\ntcp 6 TCP # comment\nudp\t17\tUDP\nsctp 132\nmptcp 262 MPTCP\n")); bad != nil {
 		t.Errorf("%v", bad)
 	}
-	if bad := CheckProtocols([]byte("tcp 17\nx\ny 300\nz 9 udp\n")); len(bad) != 4 || bad[0].Line != 1 || bad[3].Summary != "udp has number 9 here, and is 17" {
+	if bad := CheckProtocols([]byte("tcp 262\nx\ny 70000\nz 9 udp\n")); len(bad) != 4 || bad[0].Line != 1 || bad[3].Summary != "udp has number 9 here, and is 17" {
 		t.Errorf("%v", bad)
 	}
 }
