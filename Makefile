@@ -74,7 +74,7 @@ build:
 	@mkdir -p bin
 	@command -v go >/dev/null && command -v gcc >/dev/null && pkg-config --exists libseccomp || \
 	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps installs them' >&2; exit 1; }
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker ./cmd/inetd
 	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
 
 # The manual pages, out of what the programs say of themselves, into bin/man.
@@ -85,6 +85,7 @@ pages:
 	@rm -rf bin/man; mkdir -p bin/man
 	@for p in $$(bin/casemate help --man list); do bin/casemate help --man $$p >bin/man/$$p; done
 	@for p in casemated casemate-worker; do bin/$$p --help | bin/casemate help --man $$p.8 >bin/man/$$p.8; done
+	@bin/inetd --help | sed 's/^inetd serves/casemate-&/; s/^usage: /&casemate-/' | bin/casemate help --man casemate-inetd.8 >bin/man/casemate-inetd.8
 
 # Installs what make man has built, and builds nothing itself: make man; sudo make install PREFIX=/usr/local.
 # It enables and starts nothing.

@@ -70,6 +70,9 @@ What cannot be understood is an error, with its line and column. A warning is an
 not served (RPC, tcpmux, raw sockets), and a word of one that does nothing here (login
 classes, accept filters, IPsec, sizes of buffers).
 
-explain and check show the line of every value.`,
+explain and check show the line of every value.
+
+inetd, with the flags of an inetd, has casemated serve the host's own tables this way, with all that
+an inetd does where nobody says otherwise (inetd --help).`,
 	}
 }

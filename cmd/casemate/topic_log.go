@@ -28,7 +28,7 @@ systemd's journal each line begins with its priority. msg says what a record is:
   syslog-lost         so many of those messages were thrown away, for the same reason
   log-dropped         so many lines are missing here: the log was not taken, or its
                       disk was full; a line that was begun then ends where it ended
-  diagnostic          what is wrong with a policy that was not loaded, and where
+  diagnostic          what is wrong with a policy that was not loaded, or what one that was warns of, and where
   bug                 a part of casemated failed; the rest goes on
   (anything else)     a note about casemated itself
 

@@ -107,9 +107,9 @@ func stop(b *broker.Broker) {
 	b.Stop()
 }
 
-// notify tells the service manager, if there is one.
+// notify tells the service manager, if there is one, or still: cmd/inetd waits for the first READY.
 func notify(b *broker.Broker, state string) {
-	if err := broker.Notify(os.Getenv("NOTIFY_SOCKET"), state); err != nil {
+	if err := broker.Notify(os.Getenv("NOTIFY_SOCKET"), state); err != nil && !errors.Is(err, syscall.ENOENT) {
 		b.Log("notify", err.Error())
 	}
 }

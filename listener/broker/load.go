@@ -107,12 +107,12 @@ func (b *Broker) loaded(diags []policy.Diagnostic, err error) (digest string) {
 		if b.gen != nil {
 			digest = b.gen.digest
 		}
+		b.logDiagnostics(diags) // warnings of a HUP have no other reader
 		if err != nil {
 			b.lastReload, b.reloadFailed = err.Error(), b.wall()
 			if i := slices.IndexFunc(diags, func(d policy.Diagnostic) bool { return d.Severity == policy.SeverityError }); i >= 0 {
 				b.lastReload = fmt.Sprintf("%v, the first: %s:%d:%d: %s", err, diags[i].File, diags[i].Line, diags[i].Column, diags[i].Summary)
 			}
-			b.logDiagnostics(diags)
 			b.log.Put(b.note(slog.LevelError, "load failed, nothing changed", slog.String("error", err.Error()), slog.String("digest", digest)))
 		}
 	})

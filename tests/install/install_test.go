@@ -39,13 +39,13 @@ func TestInstall(t *testing.T) {
 		}
 	}
 	// What people call is a link, by which casemated finds the others beside itself.
-	for link, to := range map[string]string{"/opt/c/sbin/casemated": "../libexec/casemate/casemated", "/usr/local/bin/casemate": "../../../opt/c/libexec/casemate/casemate"} {
+	for link, to := range map[string]string{"/opt/c/sbin/casemated": "../libexec/casemate/casemated", "/usr/local/bin/casemate": "../../../opt/c/libexec/casemate/casemate", "/opt/c/sbin/casemate-inetd": "../libexec/casemate/inetd"} {
 		if got, err := os.Readlink(filepath.Join(root, link)); err != nil || got != to {
 			t.Errorf("%s leads to %q (%v), want %q", link, got, err, to)
 		}
 	}
 	for _, path := range []string{
-		"/usr/local/share/man/man1/casemate-check.1", "/usr/local/share/man/man5/casemate-policy.5", "/usr/local/share/man/man8/casemated.8",
+		"/usr/local/share/man/man1/casemate-check.1", "/usr/local/share/man/man5/casemate-policy.5", "/usr/local/share/man/man8/casemated.8", "/usr/local/share/man/man8/casemate-inetd.8",
 		"/usr/local/share/bash-completion/completions/casemate", "/usr/local/share/zsh/site-functions/_casemate",
 		"/usr/local/share/fish/vendor_completions.d/casemate.fish", "/etc/fail2ban/filter.d/casemate.conf", "/etc/logrotate.d/casemate",
 		"/etc/casemate/casemate.cm.hcl", "/opt/c/libexec/casemate/casemate-worker",

@@ -2,7 +2,7 @@
 # install.sh puts what `make build` and `make man` have made where a host looks for it: below
 # DESTDIR, for a root that is PREFIX and SYSCONFDIR. It enables and starts nothing.
 #
-# The programs lie in one directory of root's, LIBEXECDIR/casemate, where casemated finds the other two
+# The programs lie in one directory of root's, LIBEXECDIR/casemate, where casemated and inetd find the others
 # beside itself; SBINDIR and BINDIR hold links to what people call. No user is made (sessions
 # and workers have leased uids), and no directory of /run or /var: casemated and its unit make theirs.
 set -eu
@@ -18,7 +18,7 @@ for dir in "$PREFIX" "$SYSCONFDIR" "$SBINDIR" "$BINDIR" "$LIBEXECDIR" "$DATADIR"
 	esac
 done
 cd "$(dirname "$0")/../../.."
-for made in bin/casemate bin/casemated bin/casemate-worker bin/man/casemate.1; do
+for made in bin/casemate bin/casemated bin/casemate-worker bin/inetd bin/man/casemate.1; do
 	[ -e $made ] || { echo "make install: $made is not there: make build man, as the user who may" >&2; exit 1; }
 done
 dist=cmd/casemated/dist
@@ -42,12 +42,13 @@ adapt() {
 	rm -f "$tmp"
 }
 
-for name in casemate casemated casemate-worker; do
+for name in casemate casemated casemate-worker inetd; do
 	put 0755 bin/$name "$LIBEXECDIR/casemate/$name"
 done
 install -d "$DESTDIR$SBINDIR" "$DESTDIR$BINDIR"
 ln -srf "$DESTDIR$LIBEXECDIR/casemate/casemated" "$DESTDIR$SBINDIR/casemated"
 ln -srf "$DESTDIR$LIBEXECDIR/casemate/casemate" "$DESTDIR$BINDIR/casemate"
+ln -srf "$DESTDIR$LIBEXECDIR/casemate/inetd" "$DESTDIR$SBINDIR/casemate-inetd" # the host may have an inetd
 
 # A policy that is there is the host's.
 if [ -z "$(ls -A "$DESTDIR$SYSCONFDIR/casemate" 2>/dev/null)" ]; then
