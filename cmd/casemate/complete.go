@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"strings"
 
 	"casemate/policy"
 	"casemate/policy/lang"
@@ -27,7 +28,8 @@ func (a *app) completions(root *cobra.Command) {
 	}{
 		"status": {a.services, none}, "trace": {a.services, none}, "learn": {a.services, none},
 		"explain": {a.services, nil}, "why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
-		"profiles": {shippedProfiles, shippedProfiles}, "help": {pages(root), none}, "reload": {none, none}, "version": {none, none},
+		"profiles": {shippedProfiles, shippedProfiles}, "profiles diff": {shippedProfiles, shippedProfiles},
+		"help": {pages(root), none}, "reload": {none, none}, "version": {none, none},
 	} {
 		find(root, verb).ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			give := places.others
@@ -69,7 +71,7 @@ func find(root *cobra.Command, verb string) *cobra.Command {
 	if verb == "" {
 		return root
 	}
-	c, _, err := root.Find([]string{verb})
+	c, _, err := root.Find(strings.Fields(verb))
 	if err != nil {
 		panic(err)
 	}
