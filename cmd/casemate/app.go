@@ -20,6 +20,7 @@ import (
 	"casemate/policy/valid"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 // Defaults of the flags.
@@ -35,7 +36,8 @@ type app struct {
 	format   string
 	color    string
 	control  string
-	colored  bool
+	colored  bool  // what goes to out
+	coloring bool  // what goes to err
 	settled  bool  // the flags are read and right
 	broken   error // the first failed write to out
 	grants   map[*cobra.Command]func(args []string) confine.Grant
@@ -59,19 +61,27 @@ func (a *app) settle() error {
 	}
 	switch a.color {
 	case "always":
-		a.colored = true
+		a.colored, a.coloring = true, true
 	case "never":
 	case "auto":
-		f, ok := a.err.(*os.File)
-		if ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
-			info, err := f.Stat()
-			a.colored = err == nil && info.Mode()&os.ModeCharDevice != 0
+		if os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+			a.colored, a.coloring = terminal(a.out), terminal(a.err)
 		}
 	default:
 		return fmt.Errorf("color %q is not known: write auto, always or never", a.color)
 	}
 	a.settled = true
 	return nil
+}
+
+// terminal tells whether w is one: /dev/null is a character device as well.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 func (a *app) json() bool { return a.format == "json" }
@@ -184,12 +194,12 @@ func (a *app) diagnose(ds []policy.Diagnostic) {
 	w := bufio.NewWriter(a.err)
 	defer w.Flush()
 	for _, d := range ds {
-		paint := a.paint("31")
+		paint := a.paintErr("31")
 		if d.Severity == policy.SeverityWarning {
-			paint = a.paint("33")
+			paint = a.paintErr("33")
 		}
-		fmt.Fprintf(w, "%s %s: %s\n", paint(d.Severity), d.Code, a.paint("1")(d.Summary))
-		number, bar := fmt.Sprint(d.Line), a.paint("2")("|")
+		fmt.Fprintf(w, "%s %s: %s\n", paint(d.Severity), d.Code, a.paintErr("1")(d.Summary))
+		number, bar := fmt.Sprint(d.Line), a.paintErr("2")("|")
 		margin := strings.Repeat(" ", len(number))
 		if d.File != "" && d.Line > 0 {
 			fmt.Fprintf(w, "%s--> %s:%d:%d\n", margin, d.File, d.Line, d.Column)
@@ -206,10 +216,15 @@ func (a *app) diagnose(ds []policy.Diagnostic) {
 	}
 }
 
-// paint returns a function that wraps text into an ANSI style.
-func (a *app) paint(style string) func(string) string {
+// paint returns a function that wraps text for standard output into an ANSI style.
+func (a *app) paint(style string) func(string) string { return painted(a.colored, style) }
+
+// paintErr is paint for standard error: one of the two may be a file.
+func (a *app) paintErr(style string) func(string) string { return painted(a.coloring, style) }
+
+func painted(colored bool, style string) func(string) string {
 	return func(s string) string {
-		if !a.colored {
+		if !colored {
 			return s
 		}
 		return "\x1b[" + style + "m" + s + "\x1b[0m"

@@ -65,9 +65,9 @@ func (a *app) imported(r *importer.Result, err error, strict bool) error {
 		a.printf("%s", r.HCL)
 	}
 	for _, l := range r.Losses {
-		paint := a.paint("2")
+		paint := a.paintErr("2")
 		if l.Kind == importer.Lost {
-			paint = a.paint("33")
+			paint = a.paintErr("33")
 		}
 		fmt.Fprintf(a.err, "%s %v\n", paint(string(l.Kind)), l)
 	}
