@@ -65,6 +65,7 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		}
 		add(severity, code, f.Path, f.Next, "%s", f.Summary)
 	}
+	var large []tooLarge
 	for i := range p.Services {
 		s := &p.Services[i]
 		f, at := p.Profile(s.Profile), "services."+s.Name
@@ -82,8 +83,7 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		} else if n := allMemory(p, s); n == 0 {
 			warn(at+".profile", "give the limit concurrent, and the profile tasks and data", "nothing bounds the memory of service %q here", s.Name)
 		} else if n > h.Memory && h.Memory > 0 {
-			warn(at+".profile", "lower concurrent, tasks or data, or give the host cgroup v2 with memory",
-				"service %q may take %s in all, this host has %s: its sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together", s.Name, explain.FormatSize(n), explain.FormatSize(h.Memory))
+			large = append(large, tooLarge{at + ".profile", s.Name, n})
 		}
 		switch {
 		case !pids && (tasks == 0 || explain.Uncounted(s)):
@@ -92,7 +92,42 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 			warn(at+".limit", "lower concurrent or tasks", "service %q may have %d tasks in all, this host has %d", s.Name, tasks, h.Tasks)
 		}
 	}
+	if len(large) > 0 {
+		first := large[0]
+		warn(first.path, "lower concurrent, tasks or data, or give the host cgroup v2 with memory",
+			"%s may take %s in all%s, this host has %s: sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together",
+			theLarge(large), explain.FormatSize(first.bytes), sums(large), explain.FormatSize(h.Memory))
+	}
 	return out
+}
+
+// tooLarge is a service that may take more memory than the host has, by what bounds each of its sessions.
+type tooLarge struct {
+	path, service string
+	bytes         int64
+}
+
+// theLarge names the services; a whole inetd.conf of them is one finding.
+func theLarge(large []tooLarge) string {
+	var names []string
+	for _, l := range large {
+		names = append(names, strconv.Quote(l.service))
+	}
+	if n := len(names); n > 1 {
+		return "services " + strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	}
+	return "service " + names[0]
+}
+
+// sums says that others of the services come to other sums than the first.
+func sums(large []tooLarge) string {
+	switch {
+	case len(large) == 1:
+		return ""
+	case slices.ContainsFunc(large, func(l tooLarge) bool { return l.bytes != large[0].bytes }):
+		return " (the first; each is too much)"
+	}
+	return " each"
 }
 
 // written takes an origin, "file:line:column", apart.

@@ -50,6 +50,24 @@ func TestHostAdvice(t *testing.T) {
 	}
 }
 
+// TestHostAdviceOnce: what many services have too much of is said once, with all their names.
+func TestHostAdviceOnce(t *testing.T) {
+	serve := func(name, port, profile string) string {
+		return "service \"" + name + "\" {\nlisten = [\"tcp://:" + port + "\"]\ncommand = [\"/bin/true\"]\nuser = \"dynamic\"\nprofile = profile." + profile + "\n}\n"
+	}
+	for last, want := range map[string]string{"server": `services "a", "b" and "c" may take 16.0TiB in all each, this host has 4GiB`,
+		"strict": `services "a", "b" and "c" may take 16.0TiB in all (the first; each is too much), this host has 4GiB`} {
+		doc, ds := compileServing("policy { edition = 1 }\n" + serve("a", "7001", "server") + serve("b", "7002", "server") + serve("c", "7003", last))
+		if doc == nil {
+			t.Fatalf("%+v", ds)
+		}
+		got := HostAdvice(doc, Host{Memory: 4 << 30, Tasks: 1 << 20})
+		if len(got) != 1 || !strings.HasPrefix(got[0].Summary, want) {
+			t.Errorf("%+v, want %q once", got, want)
+		}
+	}
+}
+
 // TestTogether: services of one user, and more sessions than memory is for.
 func TestTogether(t *testing.T) {
 	two := func(a, b string) string {
