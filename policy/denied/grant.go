@@ -19,7 +19,8 @@ import (
 //
 //	profile.git: widens = ["syscalls"], syscalls { allow = ["@identity"] }
 //
-// which HCL takes apart. A profile that casemate ships cannot be changed, and is the base of another. "" is
+// which HCL takes apart. What no attribute says, or would say for one kind of socket alone, stands
+// last, as a comment (IsNote where there is nothing else). A profile that casemate ships cannot be changed, and is the base of another. "" is
 // that no profile can grant it.
 func Grant(of *Service, c spoken.Call) string {
 	p := &of.Profile
@@ -60,13 +61,13 @@ func head(p *sandbox.Profile, lines []string) []string {
 	host := false
 	for _, l := range lines {
 		layer, _, _ := strings.Cut(l, " ")
-		host = host || strings.Contains(l, `mode = "host"`)
+		host = host || layer == "network" && strings.Contains(l, `mode = "host"`)
 		if layer == "syscalls" || layer == "network" {
 			widens = append(widens, layer)
 		}
 	}
 	var out []string
-	if slices.Sort(widens); !strings.HasPrefix(lines[0], "take") {
+	if slices.Sort(widens); !strings.HasPrefix(lines[0], "#") {
 		out = append(out, fmt.Sprintf(`widens = ["%s"]`, strings.Join(slices.Compact(widens), `", "`)))
 	}
 	if host && p.Because == "" {
@@ -99,6 +100,9 @@ func allows(rules []seccomp.Rule, call seccomp.Rule) bool {
 
 // grant is the lines for a call that the rules do not allow.
 func grant(p *sandbox.Profile, rules []seccomp.Rule, c spoken.Call) []string {
+	if lines, ok := familyless(p, rules, c); ok {
+		return lines
+	}
 	if lines := network(p, c); lines != nil {
 		return lines
 	}
@@ -144,7 +148,7 @@ func without(p *sandbox.Profile, entry string, call seccomp.Rule) []string {
 	}
 	for _, d := range p.Syscalls.Deny {
 		if rules, err := seccomp.Resolve([]string{d}, nil); err == nil && allows(rules, call) {
-			return []string{fmt.Sprintf("take %q out of syscalls { deny }", d)}
+			return []string{fmt.Sprintf("# take %q out of syscalls { deny }", d)}
 		}
 	}
 	return nil
@@ -227,6 +231,9 @@ func HCL(grant string) string {
 	line := func() { out.WriteString("\n" + strings.Repeat("  ", depth)) }
 	for i := 0; i < len(text); i++ {
 		switch ch := text[i]; {
+		case ch == '#' && !quoted:
+			out.WriteString(text[i:])
+			i = len(text)
 		case ch == '"':
 			quoted = !quoted
 			out.WriteByte(ch)

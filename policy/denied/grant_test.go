@@ -2,13 +2,16 @@ package denied
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/lang"
+	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 	"casemate/sandbox/seccomp/spoken"
 )
 
@@ -77,6 +80,13 @@ func TestGrants(t *testing.T) {
 					}
 					continue
 				}
+				if IsNote(g) {
+					if !slices.Contains(onSocket, c.Name()) && !(c.Name() == "socket" && c.Blind) || advise.Internet(before) || base.Network.Mode == sandbox.NetworkHost {
+						t.Errorf("%s is only told of: %s", c, g)
+					}
+					fmt.Fprintf(&text, "profile \"n%d\" {\nbase = profile.%s\n%s\n}\n", i, base.Name, HCL(g))
+					continue
+				}
 				name := fmt.Sprintf("p%d", i)
 				grants[name], granted[name] = g, c
 				lines := strings.NewReplacer(`"..."`, `"the test is about it"`, `"PORT"`, `"80"`).Replace(HCL(g))
@@ -121,10 +131,45 @@ func TestGrantWords(t *testing.T) {
 	own.Profile.Syscalls.Deny = []string{"getcwd"}
 	own.Profile.Syscalls.Allow = []string{"@line"}
 	nr, _ = seccomp.Number("getcwd")
-	if got, want := Grant(&own, spoken.Call{Nr: nr}), `profile.own: take "getcwd" out of syscalls { deny }`; got != want {
+	if got, want := Grant(&own, spoken.Call{Nr: nr}), `profile.own: # take "getcwd" out of syscalls { deny }`; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := Grant(&Service{Service: "gone"}, spoken.Call{Nr: nr}); got != "" {
 		t.Errorf("of a service that is gone: %q", got)
+	}
+}
+
+// TestUnknownFamily: of a call on a socket whose family nobody sees, a profile that makes no
+// internet sockets is offered no network of the host's.
+func TestUnknownFamily(t *testing.T) {
+	for _, base := range lang.ShippedProfiles() {
+		rules, err := calls.Resolve(&base.Syscalls)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if advise.Internet(rules) {
+			continue
+		}
+		for _, mode := range []sandbox.NetworkMode{sandbox.NetworkNone, sandbox.NetworkListener, sandbox.NetworkHost} {
+			of := Service{Service: "x", At: "a.cm.hcl:1:1", Profile: base}
+			of.Profile.Name, of.Profile.Network.Mode = "own", mode
+			for _, name := range []string{"bind", "listen", "connect", "setsockopt"} {
+				nr, _ := seccomp.Number(name)
+				c := spoken.Call{Nr: nr}
+				if name == "setsockopt" {
+					c.Args = [6]uint64{0, 1, 2} // SO_REUSEADDR
+				}
+				if allows(rules, exact(c)) {
+					continue
+				}
+				g := Grant(&of, c)
+				switch host := mode == sandbox.NetworkHost; {
+				case !host && !IsNote(g), name == "bind" && !host && !(strings.Contains(g, "of a unix socket") && strings.Contains(g, "of a TCP or UDP socket")):
+					t.Errorf("%s, mode %s: %s: %q", base.Name, mode, name, g)
+				case host && name != "setsockopt" && g != fmt.Sprintf(`profile.own: widens = ["syscalls"], syscalls { allow = [%q] }`, name):
+					t.Errorf("%s, mode %s: %s: %q", base.Name, mode, name, g)
+				}
+			}
+		}
 	}
 }

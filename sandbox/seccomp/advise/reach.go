@@ -43,6 +43,19 @@ func Reach(rules []seccomp.Rule, but ...string) []string {
 	return out
 }
 
+// Internet tells whether the rules let a process make TCP or UDP sockets of its own.
+func Internet(rules []seccomp.Rule) bool {
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
+		for _, kind := range []uint32{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
+			made := seccomp.Rule{Name: "socket", Args: []seccomp.Arg{{Index: 0, Value: family}, {Index: 1, Value: kind}, {Index: 2}}}
+			if seccomp.Allows(rules, made) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Unlisted lists the rules that connect or bind past a list of TCP ports, which
 // Landlock holds for plain TCP alone: an MPTCP or SMC socket speaks TCP unseen.
 func Unlisted(rules []seccomp.Rule) []string {
