@@ -102,13 +102,13 @@ func (c *compiler) reach(p *profile) {
 	switch n := p.Network; {
 	case n.Mode == sandbox.NetworkNone:
 		reaching = advise.Reach(rules)
-		next = hostWay(p) + ", or deny these calls"
+		next = hostWay(p, rules, reaching) + ", or deny these calls"
 		if len(advise.Reach(rules, "@socket-accept")) == 0 {
 			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
 	case n.Mode == sandbox.NetworkListener:
 		reaching, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
-		next = hostWay(p) + ", or deny these calls"
+		next = hostWay(p, rules, reaching) + ", or deny these calls"
 	case !slices.Contains(n.Connect, 0) || !slices.Contains(n.Bind, 0):
 		reaching, what = advise.Unlisted(rules), "lists its ports"
 		how, next = "make sockets that no list of ports holds", `allow "@socket-client" or "@socket-server" in place of them`
@@ -126,13 +126,35 @@ func (c *compiler) reach(p *profile) {
 }
 
 // hostWay is all that the host's network takes of a profile, in one step: the ports and
-// kinds of sockets that it names bring their calls.
-func hostWay(p *profile) string {
-	widens := append(slices.Clone(p.Widens), "network")
-	slices.Sort(widens)
-	kind := `sockets = ["udp"] or connect = ["PORT"] (tcp) or bind = ["PORT"]`
-	return fmt.Sprintf(`write because = "...", widens = ["%s"] and, in place of the calls, network { mode = "host" } with %s in it`,
-		strings.Join(slices.Compact(widens), `", "`), kind)
+// kinds of sockets that it names bring their calls. Where the profile makes no internet sockets
+// its calls may be for unix sockets, which no word of the network block brings them for.
+func hostWay(p *profile, rules []seccomp.Rule, reaching []string) string {
+	layers := append(slices.Clone(p.Widens), "network")
+	because := fmt.Sprintf("because = %q, ", "...")
+	calls := func(names ...string) bool {
+		return slices.ContainsFunc(reaching, func(r string) bool { name, _, _ := strings.Cut(r, "("); return slices.Contains(names, name) })
+	}
+	var kinds []string
+	if calls("sendto", "sendmsg", "sendmmsg", "socket", "setsockopt") || !calls("connect", "bind", "listen") {
+		kinds = append(kinds, `sockets = ["udp"]`)
+	}
+	if calls("connect", "socket") || len(kinds) > 0 {
+		kinds = append(kinds, `connect = ["PORT"] (tcp)`)
+	}
+	if calls("bind", "listen", "accept", "accept4") || len(kinds) > 0 {
+		kinds = append(kinds, `bind = ["PORT"]`)
+	}
+	inet := fmt.Sprintf(`write %s%s and, in place of the calls, network { mode = "host" } with %s in it`, because, announces(layers), strings.Join(kinds, " or "))
+	if calls("bind", "listen", "connect") && !advise.Internet(rules) {
+		return fmt.Sprintf(`of TCP or UDP sockets %s; of unix sockets there is no way without the host's network, for the filter does not see of which family a socket is: `+
+			`%s%s, network { mode = "host" } and the calls as they are`, inet, because, announces(append(layers, "syscalls")))
+	}
+	return inet
+}
+
+// announces is the widens that announces layers.
+func announces(layers []string) string {
+	return fmt.Sprintf(`widens = ["%s"]`, strings.Join(slices.Compact(slices.Sorted(slices.Values(layers))), `", "`))
 }
 
 // reachedAt is where the profile itself allows one of the calls, or else where

@@ -99,6 +99,32 @@ profile "c" {
 	}
 }
 
+// TestUnixServerAdvice: what CM506 says to write of a program that makes a unix server socket is enough, and
+// it says that without the host's network there is nothing to write.
+func TestUnixServerAdvice(t *testing.T) {
+	profile := func(widens, rest, mode string) string {
+		return one("acl = acl.nobody\n  profile = profile.p") + "profile \"p\" {\nbase = profile.classic\nwidens = [" + widens + "]\n" + rest +
+			"network {\n" + mode + "sockets = [\"unix\"]\n}\nsyscalls { allow = [\"bind\", \"listen\"] }\n}\n"
+	}
+	doc, ds := compileText(profile(`"network", "syscalls"`, "", ""))
+	if doc != nil || len(ds) != 1 || ds[0].Code != codeReach {
+		t.Fatalf("%+v", ds)
+	}
+	d := ds[0].Detail
+	for _, want := range []string{"of unix sockets there is no way without the host's network", `bind = ["PORT"] in it;`,
+		`because = "...", widens = ["network", "syscalls"], network { mode = "host" } and the calls as they are`} {
+		if !strings.Contains(d, want) {
+			t.Errorf("%s\nwithout %s", d, want)
+		}
+	}
+	if strings.Contains(d, "udp\"]") {
+		t.Errorf("udp sockets bring no bind: %s", d)
+	}
+	if doc, ds := compileText(profile(`"network", "syscalls"`, "because = \"...\"\n", "mode = \"host\"\n")); doc == nil {
+		t.Errorf("what it says to write does not compile: %+v", ds)
+	}
+}
+
 // TestErrorBeforeWarning: a warning does not hide an error about the same text.
 func TestErrorBeforeWarning(t *testing.T) {
 	var c compiler

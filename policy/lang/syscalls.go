@@ -28,7 +28,8 @@ func allowCalls(b *block, a *Attribute, p *profile) {
 	for _, v := range own {
 		if b.c.grants(had, v.s) {
 			if rules, err := b.c.resolveCalls([]string{v.s}, nil); err == nil && p.Network.Mode == sandbox.NetworkNone && len(advise.Reach(rules, "@socket-accept")) > 0 {
-				b.w.next = hostWay(p)
+				all, _ := b.c.filter(&p.Syscalls) // or what is wrong with it is reported by itself
+				b.w.next = hostWay(p, all, advise.Reach(rules))
 			}
 			b.need(a.Layer, v, v.s)
 			b.w.next = ""
