@@ -3,16 +3,22 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"casemate/cmd/confine"
+	"casemate/listener/journal"
 	"casemate/policy"
+	"casemate/policy/denied"
 
 	"github.com/spf13/cobra"
 )
@@ -24,7 +30,9 @@ func (a *app) whyCmd() *cobra.Command {
 		Short: "Tell what happened to one session",
 		Long: `why reads casemated's log and tells one session as a story: who came and which rule
 let them in, or why they were refused, what the program said, each system call that
-was denied to it with the lines that would grant it, and how it ended.
+was denied to it with the lines that would grant it, and how it ended. What it said and
+was denied stands before its end, though the log may have it after that. A program meets more
+than denied calls, as files that are not there: casemate trace shows those.
 
 The id is that of the log and of "casemate status --sessions"; --last takes the newest
 session of a service, or refusal of a client. Without --log it reads the file that the
@@ -66,7 +74,8 @@ type why struct {
 	id      uint64
 	last    string // a service
 	log     string
-	unknown error // why log is not known
+	unknown error     // why log is not known
+	at      time.Time // of the newest session's decision, with last
 }
 
 // logOf is the file that the running casemated logs to.
@@ -132,6 +141,7 @@ func (a *app) why(w *why) error {
 		}
 		return fmt.Errorf("why: %s has no record of %s: name an older log with --log, if it was rotated", w.log, what)
 	}
+	inOrder(found)
 	r := whyReport{FormatVersion: 1, ID: w.id, Service: found[0].text("service"), Records: found}
 	if a.json() {
 		return a.printJSON(r)
@@ -140,15 +150,26 @@ func (a *app) why(w *why) error {
 	for _, one := range found {
 		a.tell(one)
 	}
+	if endedBadly(found) {
+		none, further := "no call was denied to it: ", ""
+		if slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "denied" }) {
+			none, further = "", " else"
+		}
+		a.printf("  %scasemate trace %s shows what%s its next session does not find or is refused\n", none, r.Service, further)
+	}
 	return nil
 }
 
 // maxStory is how many records of one session are told: what it says on stderr has no end.
 const maxStory = 10000
 
+// maxLoose is how many sessions are kept of which no decision was read yet: their first
+// records may come to the log before it.
+const maxLoose = 4096
+
 // find reads the records of a session. Of a service it keeps those of the newest one that it has met.
 func (w *why) find(in io.Reader) (found []logged, err error) {
-	of := map[uint64][]logged{} // of a service: the sessions that are not over; several run at once
+	of := map[uint64][]logged{} // of a service: the sessions that may be the newest; several run at once
 	lines := bufio.NewReaderSize(in, 1<<20)
 	want := []byte(strconv.FormatUint(w.id, 10))
 	if w.last != "" {
@@ -163,6 +184,9 @@ func (w *why) find(in io.Reader) (found []logged, err error) {
 			w.take(line, of)
 		}
 		if err != nil {
+			if w.last != "" && w.at.IsZero() && len(of) > 0 {
+				w.id = slices.Max(slices.Collect(maps.Keys(of))) // the log begins after the decisions
+			}
 			return of[w.id], nil
 		}
 	}
@@ -184,16 +208,58 @@ func (w *why) take(line []byte, of map[uint64][]logged) {
 	switch {
 	case err != nil || id == 0 || w.last == "" && id != w.id || w.last != "" && r["service"] != w.last:
 		return
-	case w.last != "" && id > w.id: // ids grow
-		for old := range of {
-			delete(of, old)
+	case w.last != "" && r["msg"] == "decision":
+		// Not the greatest id: a built-in's worker numbers its clients, and casemated the worker.
+		at := r.at()
+		if at.Before(w.at) {
+			delete(of, id)
+			return
 		}
-		w.id = id
-	case id < w.id:
-		return
+		if w.id != id {
+			delete(of, w.id)
+		}
+		w.id, w.at = id, at
+	case len(of) > maxLoose:
+		maps.DeleteFunc(of, func(loose uint64, _ []logged) bool { return loose != w.id })
 	}
 	if len(of[id]) < maxStory {
 		of[id] = append(of[id], r)
+	}
+}
+
+// at is when the record was made, or the beginning of time.
+func (r logged) at() time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, r.text("time"))
+	return at
+}
+
+// inOrder puts what a session did between its decision and its end, by time. Others than who
+// writes its end read what it says, and may write it later.
+func inOrder(found []logged) {
+	place := map[string]int{"decision": -1, "session": 1}
+	slices.SortStableFunc(found, func(a, b logged) int {
+		return cmp.Or(cmp.Compare(place[a.text("msg")], place[b.text("msg")]), a.at().Compare(b.at()))
+	})
+}
+
+// endedBadly tells whether a session's program ended in a way that says that it missed something.
+func endedBadly(found []logged) bool {
+	return slices.ContainsFunc(found, func(r logged) bool {
+		status, reason := r.text("exit"), r.text("reason")
+		return r.text("msg") == "session" && (reason == journal.Crash || reason == journal.Violation || reason == journal.Exit && status != "" && status != "0")
+	})
+}
+
+// tellGrant prints what would grant a denied call, as it can stand in the profile.
+func (a *app) tellGrant(grant string, line func(what, format string, args ...any)) {
+	owner, text, _ := strings.Cut(grant, ": ")
+	if denied.IsNote(grant) {
+		line("", "%s", strings.TrimPrefix(text, "# "))
+		return
+	}
+	line("", "granted by, in %s:", owner)
+	for l := range strings.Lines(denied.HCL(grant)) {
+		a.printf("      %s\n", strings.TrimRight(l, "\n"))
 	}
 }
 
@@ -217,7 +283,7 @@ func (a *app) tell(r logged) {
 		}
 		line("denied", "%s: %s", call, outcome)
 		if g := r.text("grant"); g != "" {
-			line("", "granted by %s", g)
+			a.tellGrant(g, line)
 		}
 	case "session":
 		how := r.text("reason")
@@ -247,8 +313,12 @@ func (a *app) tellDecision(r logged, line func(what, format string, args ...any)
 	if v := r.text("client_port"); v != "" {
 		who += " port " + v
 	}
+	if who == "" && r.text("verdict") != "deny" {
+		line("started", "process %s: it serves the clients of %s %s itself, and who is refused has a record of its own", dash(r.text("pid")), dash(r.text("network")), dash(r.text("local")))
+		return
+	}
 	if who == "" {
-		who = "nobody in particular"
+		who = "not known"
 	}
 	line("client", "%s, %s to %s", who, dash(r.text("network")), dash(r.text("local")))
 	rule := "rule " + r.text("rule")

@@ -357,7 +357,7 @@ func TestWhy(t *testing.T) {
 		cmd := exec.Command(filepath.Join(bin, "casemate"), append([]string{"why", "--control", b.Control}, args...)...)
 		text, err := cmd.CombinedOutput()
 		for _, want := range []string{"session " + id + " of victim\n", "admitted rule ", "denied   shmget(4096 bytes): EPERM\n", "denied   shmget(4096 bytes): EPERM, 2 times\n",
-			`granted by profile.own: widens = ["syscalls"], syscalls { allow = ["@sysv-ipc"] }`, "ended    exit, status 0, after "} {
+			"granted by, in profile.own:\n      widens = [\"syscalls\"]\n      syscalls {\n        allow = [\"@sysv-ipc\"]\n      }\n", "ended    exit, status 0, after "} {
 			if err != nil || !strings.Contains(string(text), want) {
 				t.Errorf("why %v: %v, without %q:\n%s", args, err, want, text)
 			}
