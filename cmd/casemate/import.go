@@ -71,7 +71,10 @@ func (a *app) imported(r *importer.Result, err error, strict bool) error {
 		}
 		fmt.Fprintf(a.err, "%s %v\n", paint(string(l.Kind)), l)
 	}
-	if r.Lost > 0 {
+	switch {
+	case r.Lost == 1:
+		fmt.Fprintln(a.err, "casemate: one thing is lost; it is listed above")
+	case r.Lost > 1:
 		fmt.Fprintf(a.err, "casemate: %d things are lost; they are listed above\n", r.Lost)
 	}
 	if err == nil && strict && r.Lost > 0 {

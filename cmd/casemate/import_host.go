@@ -23,8 +23,9 @@ func (a *app) importHost(strict *bool) *cobra.Command {
 		Long: `host writes one policy of all that it finds on this host, or below a directory that is the
 root of one: /etc/inetd.conf and /etc/inetd.d, /etc/xinetd.conf and what it includes,
 hosts.allow and hosts.deny, and those of systemd's socket units that are enabled and start
-a program for each connection. What two of them serve at one port is served once; the
-other stands in a comment.`,
+a program for each connection. Where two of them claim one address, nothing here tells which
+one ran: the service is served that admits no client whom the other one denies, or, where
+neither does, nobody is. The other stands in a comment.`,
 		Example: `  casemate import host >site.cm.hcl
   casemate import host --root /srv/old-host --strict`,
 		Args: cobra.NoArgs,

@@ -82,6 +82,8 @@ type unit struct {
 	what string
 	text []byte // laid out
 	off  bool   // all of it is a comment
+	// service is the service that it writes, or nil.
+	service *service
 }
 
 func newPage() *page { return &page{names: map[string]bool{}} }
@@ -104,6 +106,7 @@ func (p *page) result() (*Result, error) {
 			return nil, err
 		}
 	}
+	p.contested()
 	for {
 		text, starts := p.text()
 		doc, ds := lang.Compile([]policy.SourceFile{{Name: "imported.cm.hcl", Data: text}})
@@ -156,14 +159,10 @@ func (p *page) demote(ds []policy.Diagnostic, starts []int) (some bool) {
 		if u.off {
 			continue
 		}
-		some, u.off = true, true
+		some = true
 		instead, _, _ := strings.Cut(strings.ReplaceAll(d.Detail, "\n", " "), "; the other is at") // of lines that move yet
 		p.lost(u.file, u.line, u.what, instead, "it stands in a comment, for the policy cannot have it: %s", d.Summary)
-		lines := bytes.Split(u.text, []byte("\n"))
-		for k, l := range lines {
-			lines[k] = bytes.TrimRight(append([]byte("# "), bytes.TrimPrefix(l, []byte("# "))...), " ")
-		}
-		u.text = bytes.Join(append([][]byte{[]byte("# Not served: " + printable(d.Summary) + ".")}, lines...), []byte("\n"))
+		u.demote(d.Summary)
 	}
 	return some
 }

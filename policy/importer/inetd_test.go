@@ -71,7 +71,7 @@ func TestInetdEntries(t *testing.T) {
 // a comment. A name that tcp and udp share makes two services.
 func TestInetdTwice(t *testing.T) {
 	r, p := importI(t, "echo stream tcp nowait root internal\necho dgram udp wait root internal\necho stream tcp4 nowait nobody /bin/cat cat\n", nil)
-	if len(p.Services) != 2 || p.Service("echo-udp") == nil || r.Lost != 1 || !strings.Contains(r.Losses[0].String(), "already taken") {
+	if len(p.Services) != 2 || p.Service("echo-udp") == nil || r.Lost != 1 || !strings.Contains(r.Losses[0].String(), "claimed by inetd.conf:1 as well") {
 		t.Errorf("%s%v", r.HCL, r.Losses)
 	}
 	accounted(t, r, "inetd.conf", "echo stream tcp nowait root internal\necho dgram udp wait root internal\necho stream tcp4 nowait nobody /bin/cat cat\n")

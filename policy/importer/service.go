@@ -60,7 +60,7 @@ func (s *service) profileFor() string {
 
 // write writes a service with the acl, the limit and the profile that it alone has.
 func (p *page) write(s *service) {
-	p.begin(s.file, s.line, s.text)
+	p.begin(s.file, s.line, s.text).service = s
 	for _, l := range s.lines {
 		p.comment("%s", l)
 	}
