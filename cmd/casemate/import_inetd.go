@@ -20,8 +20,8 @@ func (a *app) importInetd(strict *bool) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inetd FILE|DIR...",
 		Short: "inetd.conf, in the dialect of any inetd",
-		Long: `inetd writes a service for each entry, with a limit of the entry's numbers, and a shipped
-profile to narrow. Entries that are switched off stand in comments. A directory stands for
+		Long: `inetd writes a service for each entry, with a shipped profile to narrow, and the limit that
+the entry has as a source of a policy: limit.classic with the entry's own numbers. Entries that are switched off stand in comments. A directory stands for
 all its files, as /etc/inetd.d does.
 
 An entry with tcpd in front of its program asks hosts.allow and hosts.deny: name them with

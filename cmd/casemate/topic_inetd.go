@@ -49,7 +49,8 @@ programs that let users in (telnetd, ftpd, login, sshd and others) have classic_
 internal is the built-in of that name, which runs as nobody in particular.
 
 Without a limit it has limit.classic, in which the entry's own numbers take the place of its
-256/min and 128 at a time. Where a block names a limit, the smaller of both numbers holds.
+256/min and 128 at a time. A program with wait has limit.wait. What is internal and dgram has
+limit.default, which bounds each source. Where a block names a limit, the smaller of both numbers holds.
 nowait.40 is a rate of 40/min that sheds what is over it: no entry is ever switched off.
 
 An entry with wait takes its clients itself: its acl must admit everybody, or a block extends

@@ -258,21 +258,14 @@ func (n *entryImport) program() {
 
 // limits are the numbers of the entry.
 func (n *entryImport) limits() {
-	e, l := n.e, &n.s.limit
-	const most = 1_000_000
-	for _, b := range []struct {
-		from inetd.Number
-		to   *int
-	}{{e.Concurrent, &l.concurrent}, {e.PerMinute, &l.perMinute}, {e.PerSourceConcurrent, &l.perSource}, {e.PerSourcePerMinute, &l.perSourceMinute}} {
-		if *b.to = b.from.N; b.from.N > most {
-			*b.to = most
-		}
-	}
-	if l.perSource+l.perSourceMinute > 0 && n.s.wait {
+	e := n.e
+	spec, own := lang.EntryLimit(e, &policy.Service{Name: lang.BlockName(n.s.name, ""), Wait: n.s.wait, Builtin: n.s.builtin})
+	n.s.usual, n.s.ownLimit = &spec, own
+	if e.PerSourceConcurrent.N+e.PerSourcePerMinute.N > 0 && n.s.wait {
 		n.page.lost(n.s.file, n.s.line, n.s.text, "serve it with wait = false", "bounds for each source are not held: a program with wait takes its clients itself")
 	}
-	if l.perMinute > 0 {
-		n.page.note(n.s.file, n.s.line, n.s.text, "", "what is more than %d a minute is shed, and the service never closes", l.perMinute)
+	if e.PerMinute.N > 0 {
+		n.page.note(n.s.file, n.s.line, n.s.text, "", "what is more than %d a minute is shed, and the service never closes", e.PerMinute.N)
 	}
 }
 

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"casemate/policy/hostsaccess"
 	"casemate/policy/hostsaccess/fuzzed"
 	"casemate/policy/inetd"
+	"casemate/policy/lang"
 )
 
 func importI(t *testing.T, text string, hosts *Hosts) (*Result, *policy.Policy) {
@@ -33,8 +35,8 @@ func TestInetdEntries(t *testing.T) {
 		{"192.0.2.1,[2001:db8::1]:7971 stream tcp nowait nobody /bin/cat cat", 1, `["tcp4://192.0.2.1:7971", "tcp6://[2001:db8::1]:7971"]`, ""},
 		{"localhost:7971 stream tcp nowait nobody /bin/cat cat", 1, `["tcp4://127.0.0.1:7971", "tcp6://[::1]:7971"]`, ""},
 		{"host.example:7971 stream tcp nowait nobody /bin/cat cat", 0, "", "lost \"host.example\" is no address"},
-		{"telnet stream tcp nowait.30 nobody /bin/cat cat", 1, `rate = "30/min"`, "note what is more than 30 a minute is shed"},
-		{"telnet stream tcp nowait/5/60/2 nobody /bin/cat cat", 1, "concurrent = 5\n  per_source {\n    concurrent = 2\n    rate       = \"60/min\"", ""},
+		{"telnet stream tcp nowait.30 nobody /bin/cat cat", 1, "concurrent = 128\n  rate       = \"30/min\"\n  burst      = 30\n  penalty {", "note what is more than 30 a minute is shed"},
+		{"telnet stream tcp nowait/5/60/2 nobody /bin/cat cat", 1, "concurrent = 5\n  rate       = \"256/min\"\n  burst      = 256\n  per_source {\n    concurrent = 2\n    rate       = \"60/min\"", ""},
 		{"telnet stream tcp nowait nobody.games /bin/cat cat", 1, `group   = "games"`, ""},
 		{"telnet stream tcp nowait nobody /bin/cat dog", 1, `argv0   = "dog"`, ""},
 		{"talk dgram udp wait nobody /usr/sbin/in.talkd in.talkd", 1, "profile = profile.classic_wait", ""},
@@ -63,6 +65,35 @@ func TestInetdEntries(t *testing.T) {
 		kind, words, _ := strings.Cut(c.report, " ")
 		if c.report != "" && !slices.ContainsFunc(r.Losses, func(l Loss) bool { return string(l.Kind) == kind && strings.Contains(l.String(), words) }) {
 			t.Errorf("%s: no %q in %v", c.line, c.report, r.Losses)
+		}
+	}
+}
+
+// TestInetdLimits: an entry has the same limit whether it is imported or a source of the
+// policy, and the import says which one that is.
+func TestInetdLimits(t *testing.T) {
+	for _, line := range []string{
+		"telnet stream tcp nowait root /usr/sbin/in.telnetd in.telnetd",
+		"ftp stream tcp nowait.20 root /usr/sbin/in.ftpd in.ftpd",
+		"ftp stream tcp nowait.1000 root /usr/sbin/in.ftpd in.ftpd",
+		"telnet stream tcp nowait/5/60/2 nobody /bin/cat cat",
+		"tftp dgram udp wait nobody /usr/sbin/in.tftpd in.tftpd",
+		"tftp dgram udp wait.30 nobody /usr/sbin/in.tftpd in.tftpd",
+		"echo stream tcp nowait root internal",
+		"echo stream tcp nowait.20 root internal",
+		"echo dgram udp wait root internal",
+	} {
+		r, p := importI(t, line+"\n", nil)
+		doc, ds := lang.Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte("policy { edition = 1 }\ninetd { acl = acl.anyone }\n")}, {Name: "inetd.conf", Data: []byte(line + "\n")}})
+		if doc == nil {
+			t.Fatal(ds)
+		}
+		got, want := *p.Limit(p.Services[0].Limit), *doc.Policy.Limit(doc.Policy.Services[0].Limit)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: imported as %+v, as a source it has %+v", line, got, want)
+		}
+		if says := "# The entry has no numbers: limit." + want.Name + " is "; (want.Name != p.Services[0].Name) != strings.Contains(string(r.HCL), says) {
+			t.Errorf("%s: %q or not\n%s", line, says, r.HCL)
 		}
 	}
 }

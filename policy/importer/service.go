@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/lang"
 )
@@ -33,11 +34,15 @@ type service struct {
 	env     []string // NAME=value
 	socket  []string // attributes of socket { }, as they are written
 	limit   bounds
-	widens  bool // limits of resources that may be above the profile's
-	bounds  []string
-	acl     acl.List
-	origins map[int]string // of its rules
-	anyone  bool           // acl = acl.anyone
+	// usual is a limit that takes the place of limit: a shipped one, or where ownLimit is set one of the
+	// service's own.
+	usual    *limit.Spec
+	ownLimit bool
+	widens   bool // limits of resources that may be above the profile's
+	bounds   []string
+	acl      acl.List
+	origins  map[int]string // of its rules
+	anyone   bool           // acl = acl.anyone
 	// closed says why the service admits nobody until somebody decides.
 	closed []string
 	// off says why the service is not served at all.
@@ -48,7 +53,6 @@ type service struct {
 type bounds struct {
 	concurrent, perSource int
 	perSecond, perMinute  int
-	perSourceMinute       int
 	burst                 int
 	session               string // as it is written
 }
@@ -76,7 +80,7 @@ func (p *page) write(s *service) {
 		list = p.name("acl", name)
 		p.aclUnit(list, s.acl, s.origins)
 	}
-	limit := p.limitOf(s, name)
+	bound := p.limitOf(s, name)
 	profile := p.profileOf(s, name)
 	for _, why := range s.closed {
 		p.comment("It admits nobody until you decide: %s.", why)
@@ -110,8 +114,8 @@ func (p *page) write(s *service) {
 	} else {
 		p.attr("acl", "acl."+list)
 	}
-	if limit != "" {
-		p.attr("limit", "limit."+limit)
+	if bound != "" {
+		p.attr("limit", "limit."+bound)
 	}
 	if profile != "" {
 		p.attr("profile", "profile."+profile)
@@ -146,6 +150,9 @@ func (p *page) environment(env []string) {
 
 // limitOf writes the limit of a service and names it, or names a shipped one.
 func (p *page) limitOf(s *service, name string) string {
+	if s.usual != nil {
+		return p.limitLike(s, name)
+	}
 	l := s.limit
 	if l == (bounds{}) {
 		if s.wait {
@@ -170,14 +177,9 @@ func (p *page) limitOf(s *service, name string) string {
 	if !s.wait {
 		p.optional("session", l.session)
 	}
-	if l.perSource+l.perSourceMinute > 0 && !s.wait {
+	if l.perSource > 0 && !s.wait {
 		p.open("per_source")
-		if l.perSource > 0 {
-			p.attr("concurrent", fmt.Sprint(l.perSource))
-		}
-		if l.perSourceMinute > 0 {
-			p.attr("rate", quote(fmt.Sprintf("%d/min", l.perSourceMinute)))
-		}
+		p.attr("concurrent", fmt.Sprint(l.perSource))
 		p.close()
 	}
 	p.close()

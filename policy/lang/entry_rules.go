@@ -42,16 +42,11 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 		s.Because = reasonOfEntry
 		c.put(at+".because", hclRange(e.User.At))
 	}
-	usual := "classic"
-	switch {
-	case s.Wait && program:
-		usual = "wait"
+	if s.Wait && program {
 		c.unenforced(e, s)
-	case !program:
-		usual = "default"
 	}
 	chosen := s.Limit != ""
-	s.Limit = cmp.Or(s.Limit, usual)
+	s.Limit = cmp.Or(s.Limit, usualLimit(e.Entry, s))
 	c.ownLimit(e, s, chosen)
 }
 

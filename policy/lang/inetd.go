@@ -61,7 +61,7 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 		flag(true, func(e *entries) *bool { return &e.hostsAccess })},
 	{Attribute{Name: "hosts_access_for", Example: `["tcpd"]`, Words: []string{internals, programs, behindTcpd}, Doc: "which entries hosts_access is about: what stands behind tcpd, every program, what is internal; acl is about the others. Absent: all"},
 		choices(func(e *entries) *[]string { return &e.hostsAccessFor })},
-	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.classic, and limit.wait of an entry with wait"},
+	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.classic; limit.wait of a program with wait, and limit.default of an internal dgram entry"},
 		reference(kindLimit, func(e *entries) *string { return &e.limit })},
 	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait or classic_login"},
 		reference(kindProfile, func(e *entries) *string { return &e.profile })},

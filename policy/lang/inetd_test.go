@@ -45,7 +45,7 @@ localhost:7973 stream tcp nowait daemon /bin/cat cat
 		"telnet":     "[tcp://:23] [/usr/sbin/in.telnetd -h] root  wait=false classic_login classic",
 		"ident":      "[tcp4://:113] [/usr/sbin/identd] nobody nogroup wait=false classic classic",
 		"tftp":       "[udp6://:69] [/usr/sbin/in.tftpd /srv/tftp] nobody  wait=true classic_wait wait",
-		"echo":       "[tcp://:7] echo dynamic  wait=true builtin default",
+		"echo":       "[tcp://:7] echo dynamic  wait=true builtin classic",
 		"echo-udp":   "[udp://:7] echo dynamic  wait=true builtin default",
 		"port-7971":  "[tcp://:7971] [/bin/cat] daemon  wait=false classic classic",
 		"run-x-sock": "[unix:/run/x.sock] [/bin/cat] daemon adm wait=false classic classic",
