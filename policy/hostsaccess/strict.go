@@ -218,7 +218,11 @@ func (t *translator) verdict(r *Rule, usual acl.Verdict) acl.Verdict {
 		case "deny":
 			return acl.Deny
 		case "twist":
-			t.fault(Lost, optionInstead[o.key], "another program would answer in place of the service: its clients are denied")
+			instead := optionInstead[o.key]
+			if usual == acl.Deny {
+				instead += "; the line without the option denies as well"
+			}
+			t.fault(Lost, instead, "another program would answer in place of the service: its clients are denied")
 			return acl.Deny
 		case "aclexec", "user", "group":
 			t.fault(Lost, optionInstead[o.key], "option %q is not carried over: the rule's clients are denied", o.key)

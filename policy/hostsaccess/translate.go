@@ -118,9 +118,9 @@ func clientPattern(w string) (p acl.Pattern, kind Kind, what, instead string) {
 	case w == "":
 		return "", Quirk, "matches nobody", "write ALL"
 	case strings.HasPrefix(w, "@"):
-		return "", Lost, "is a netgroup", "write its hosts as a list in locals"
+		return "", Lost, "is a netgroup", "write its hosts themselves: addresses, or full names"
 	case strings.HasPrefix(w, "/"):
-		return "", Lost, "is a file of patterns", "write them as a list in locals"
+		return "", Lost, "is a file of patterns", "write the patterns themselves"
 	case equal(w, "ALL"):
 		return acl.Any, "", "", ""
 	case equal(w, "KNOWN"):
@@ -182,6 +182,9 @@ func hostPattern(w string) (p acl.Pattern, kind Kind, what, instead string) {
 // namePattern is a host or a domain.
 func namePattern(w string) (acl.Pattern, Kind, string, string) {
 	p, err := pattern.Parse(w)
+	if err == nil && strings.HasPrefix(string(p), "local.") {
+		return p, Quirk, "is the name of a host to a table, and no list of locals", "write its addresses themselves"
+	}
 	if err == nil && p != acl.Any {
 		return p, "", "", ""
 	}

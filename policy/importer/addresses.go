@@ -154,11 +154,12 @@ func (p *page) aclUnit(name string, l acl.List, origins map[int]string) {
 	if l.Default == acl.Allow {
 		p.attr("default", quote("allow"))
 	}
+	ended := false
 	for i := range l.Rules {
 		if origins[i] != "" {
 			p.comment("%s", origins[i])
 		}
-		p.rule(&l.Rules[i])
+		ended = p.reached(&l.Rules[i], ended)
 	}
 	p.close()
 	p.b.WriteByte('\n')

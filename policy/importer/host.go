@@ -19,6 +19,7 @@ var unitDirs = []string{"etc/systemd/system", "run/systemd/system", "usr/lib/sys
 func Host(fsys fs.FS) (*Result, error) {
 	p, r := newPage(), &xReader{fsys: fsys}
 	found := false
+	p.whole = true
 	read := func(name string) (text []byte, ok bool) {
 		info, err := fs.Stat(fsys, name)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -49,8 +49,13 @@ func (p *page) unused(rules *hostsaccess.Rules, written map[*hostsaccess.Rule]bo
 		if t.Rule != nil && !written[t.Rule] {
 			p.begin(t.Table.Name, t.Rule.Line, t.Rule.Text)
 			p.comment("%s:%d: %s", t.Table.Name, t.Rule.Line, t.Rule.Text)
-			p.comment("is about no service or no client here, and has no place.")
-			p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule is about no service or no client here, and has no place")
+			if len(t.Clients) == 0 {
+				p.comment("comes to no client here, and has no place.")
+				p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule comes to no client here, and has no place")
+				continue
+			}
+			p.comment("is about no service here, and has no place.")
+			p.note(t.Table.Name, t.Rule.Line, t.Rule.Text, "", "the rule is about no service here, and has no place")
 		}
 	}
 }
@@ -105,6 +110,7 @@ func (p *page) hostACL(rules *hostsaccess.Rules, daemon, name string, written ma
 	}
 	p.open("acl %q", name)
 	p.attr("default", quote(string(l.Default)))
+	ended := false
 	for i, r := range l.Rules {
 		if o := origins[i]; o.Rule != nil {
 			p.comment("%s:%d: %s", o.Table.Name, o.Rule.Line, o.Rule.Text)
@@ -112,10 +118,21 @@ func (p *page) hostACL(rules *hostsaccess.Rules, daemon, name string, written ma
 		} else {
 			p.comment("%s cannot be read to its end, so everybody is denied who gets here.", o.Table.Name)
 		}
-		p.rule(&r)
+		ended = p.reached(&r, ended)
 	}
 	p.close()
 	return name
+}
+
+// reached writes a rule that a client may get to, and tells whether none gets behind it.
+// Of one that stands behind such a rule nothing is written but where it comes from.
+func (p *page) reached(r *acl.Rule, ended bool) bool {
+	if ended {
+		p.comment("No client gets to that rule: one before it matches everybody.")
+		return true
+	}
+	p.rule(r)
+	return slices.Contains(r.From, acl.Any) && len(r.Except)+len(r.To) == 0
 }
 
 // rule writes one rule of an acl.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +21,9 @@ func Inetd(sources []inetd.Source, dialect inetd.Dialect, facts Facts) (*Result,
 	p.tablesDone(h)
 	return p.result()
 }
+
+// dialectBlock is how a policy says whose table it is; an import has a flag for it.
+var dialectBlock = regexp.MustCompile(`inetd \{ dialect = "([a-z]+)" \}`)
 
 // maxReported bounds what one file's findings come to.
 const maxReported = 2000
@@ -57,7 +61,7 @@ func (p *page) inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *table
 		if at := texts[f.At.Filename]; at != nil && f.At.Start.Line <= len(at.lines) && f.At.Start.Line > 0 {
 			text = at.lines[f.At.Start.Line-1]
 		}
-		p.add(Loss{f.At.Filename, f.At.Start.Line, kind, printable(text), printable(f.Summary), printable(f.Next)})
+		p.add(Loss{f.At.Filename, f.At.Start.Line, kind, printable(text), printable(f.Summary), printable(dialectBlock.ReplaceAllString(f.Next, "--dialect $1"))})
 	}
 	at := make([]func(), 0, len(t.Entries))
 	for i := range t.Entries {
@@ -167,7 +171,7 @@ func (n *entryImport) listens() {
 	}
 	port, number, ok := n.port(e.Service.Text, e.Network)
 	if !ok {
-		n.off("the port of %q is not known here: write its number, or name the host's /etc/services with --services", e.Service.Text)
+		n.off("the port of %q is not known here: %s", e.Service.Text, n.unknownPort("write its number"))
 		return
 	}
 	n.number = number

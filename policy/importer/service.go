@@ -229,6 +229,17 @@ func (p *page) port(name, network string) (written string, number int, ok bool) 
 	return fmt.Sprint(n), int(n), ok
 }
 
+// unknownPort says what to do about a name that port does not know.
+func (p *page) unknownPort(write string) string {
+	switch {
+	case p.netdb != nil:
+		return write + ", for the host's /etc/services does not have it"
+	case p.whole:
+		return write + ", for there is no /etc/services to ask"
+	}
+	return write + ", or name the host's /etc/services with --services"
+}
+
 func parsePort(s string) (int, error) {
 	var n int
 	if strings.Trim(s, "0123456789") != "" || s == "" || len(s) > 5 {

@@ -275,7 +275,7 @@ func (x *xinetd) where() {
 		if a == nil {
 			a = head
 		}
-		x.off(a, "the port of %q is not known here: add port = NUMBER to it, or name the host's /etc/services with --services", number)
+		x.off(a, "the port of %q is not known here: %s", number, x.unknownPort("add port = NUMBER to it"))
 		return
 	}
 	x.number = n

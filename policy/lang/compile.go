@@ -190,5 +190,6 @@ func (c *compiler) services() []policy.Service {
 	}
 	out = append(out, c.unextended()...)
 	c.behindTcpd()
+	c.lostWords()
 	return out
 }

@@ -70,6 +70,20 @@ func (c *compiler) behindTcpd() {
 		"%s behind tcpd, which asks hosts.allow and hosts.deny, and acl.%s admits everybody", what, c.entryRules.acl)
 }
 
+// lostWords warns of what entries say and nothing here does, but of a command that an
+// extending block writes anew.
+func (c *compiler) lostWords() {
+	for _, f := range c.losses {
+		if !slices.ContainsFunc(c.entries, func(e *inetdEntry) bool {
+			blk := c.blocks[kindService][e.extended]
+			return blk != nil && blk.Body.Attributes["command"] != nil && f.At.Filename == e.At.Filename &&
+				e.Program.At.Start.Byte <= f.At.Start.Byte && f.At.End.Byte <= e.At.End.Byte
+		}) {
+			c.warn(codeLoss, hclRange(f.At), f.Next, "%s", f.Summary)
+		}
+	}
+}
+
 // unenforced reports an acl of all entries for one whose program accepts by itself.
 func (c *compiler) unenforced(e *inetdEntry, s *policy.Service) {
 	l := c.list(s.ACL)

@@ -50,7 +50,7 @@ func (c *compiler) readHosts() {
 	case rules.acl != "" && rules.hostsAccessFor == nil:
 		c.report(codeMeaning, rng, "remove one of the two; a service block may name an acl of its own", "acl and hosts_access both say who may connect to the entries")
 	case c.hosts.allow == nil && c.hosts.deny == nil && !rules.yields:
-		c.report(codeMissing, rng, "name them beside this file, as casemate check POLICY /etc/inetd.conf /etc/hosts.allow /etc/hosts.deny", "neither hosts.allow nor hosts.deny is among the sources")
+		c.report(codeMissing, rng, "name them as sources as well, beside this file or not: casemate check POLICY /etc/inetd.conf /etc/hosts.allow /etc/hosts.deny", "neither hosts.allow nor hosts.deny is among the sources")
 	}
 	c.hosts.rules = hostsaccess.Translate(c.hosts.allow, c.hosts.deny)
 	c.hosts.acls = map[string]string{}

@@ -176,6 +176,7 @@ type tables struct {
 	byKey    map[string][]*inetdEntry // by what extends may say
 	unserved map[string]inetd.Finding // by the keys of their entries
 	guarded  []*inetdEntry            // by tcpd, and by nothing here
+	losses   []inetd.Finding          // what entries say and nothing here does
 }
 
 // otherSource takes a source that is not of the policy language, by its name.
@@ -219,7 +220,7 @@ func (c *compiler) readTables() {
 			c.unserved[f.Key] = f
 			c.warn(codeUnserved, hclRange(f.At), f.Next, "%s", f.Summary)
 		case inetd.Loss:
-			c.warn(codeLoss, hclRange(f.At), f.Next, "%s", f.Summary)
+			c.losses = append(c.losses, f)
 		case inetd.Off: // a comment
 		}
 	}
@@ -268,7 +269,7 @@ func (b *block) extended() *inetdEntry {
 	c, found := b.c, b.c.byKey[v.s]
 	switch {
 	case len(c.tableFiles) == 0:
-		c.report(codeReference, v.rng, "name it beside this file, as casemate check POLICY /etc/inetd.conf", "no inetd.conf is among the sources, so nothing is %q", clip(v.s))
+		c.report(codeReference, v.rng, "name it as a source as well, beside this file or not: casemate check POLICY /etc/inetd.conf", "no inetd.conf is among the sources, so nothing is %q", clip(v.s))
 	case len(found) == 0 && c.broken && c.entryRules.unreadable == skipUnreadable:
 		c.report(codeReference, v.rng, "mend the lines of inetd.conf that cannot be read", "no entry that can be read is %q", clip(v.s))
 	case len(found) == 0 && c.broken: // it may be the line that cannot be read

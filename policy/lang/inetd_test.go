@@ -222,6 +222,23 @@ limit "few" {
 	}
 }
 
+// TestLostWords: what an entry's command says and its inetd does not is no loss any more where
+// an extending block writes the command.
+func TestLostWords(t *testing.T) {
+	const conf = "7001 stream tcp nowait nobody /bin/sh sh -c \"echo x\"\n"
+	extending := func(more string) string {
+		return anyEntry + "service \"x\" {\n  extends = \"7001/tcp\"\n" + more + "}\n"
+	}
+	for text, want := range map[string]bool{anyEntry: true, extending(""): true, extending("  command = [\"/bin/echo\", \"x\"]\n"): false} {
+		doc, ds := withTable(text, conf)
+		if got := slices.ContainsFunc(ds, func(d policy.Diagnostic) bool {
+			return d.Code == codeLoss && strings.Contains(d.Summary, "a quote is part of the argument")
+		}); doc == nil || got != want {
+			t.Errorf("%s: warned %v, want %v\n%s", text, got, want, show(ds))
+		}
+	}
+}
+
 // TestEntryDiagnostics: each mistake has one finding, where it stands, with a next step.
 func TestEntryDiagnostics(t *testing.T) {
 	const cat, tail = "7001 stream tcp nowait nobody /bin/cat cat\n", " nowait nobody /bin/cat cat\n"
