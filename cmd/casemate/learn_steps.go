@@ -116,7 +116,7 @@ func (l *learner) tell(o *outcome, c *learn.Confines) {
 	told := map[string]bool{}
 	for _, s := range o.sessions {
 		for _, f := range learn.Tell(s, c) {
-			line := fmt.Sprintf("%s %s: %s", f.String(), f.Outcome(), f.Remedy)
+			line := fmt.Sprintf("%s %s: %s", f.String(), f.Outcome(), strings.ReplaceAll(f.Remedy, "\n", " "))
 			if f.Before != "" && !told[line] {
 				told[line] = true
 				l.saying("before %s: %s", oneLine(f.Before), oneLine(line))

@@ -123,7 +123,9 @@ func (a *app) failure(indent string, f failureReport, times string) {
 	if f.Host != "" {
 		a.printf("%s  on the host: %s\n", indent, f.Host)
 	}
-	a.printf("%s  %s\n", indent, f.Remedy)
+	for l := range strings.Lines(f.Remedy) {
+		a.printf("%s  %s\n", indent, strings.TrimRight(l, "\n"))
+	}
 }
 
 // probes prints each once for all processes: first what something would grant, then

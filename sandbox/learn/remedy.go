@@ -11,6 +11,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 )
 
 // Nowhere is the remedy of what the host does not have: none.
@@ -49,55 +50,65 @@ var capabilityOf = map[string]string{
 	"chmod": "CAP_FOWNER", "fchmod": "CAP_FOWNER", "fchmodat": "CAP_FOWNER", "utimensat": "CAP_FOWNER",
 }
 
-// Remedy says what in a profile would grant what the fact was refused, or what else it was.
+// Remedy says what in a profile would grant what the fact was refused, or what else it
+// was. What has a brace or an equals sign is HCL that can stand in the profile, with a condition as a comment.
 func (c *Confines) Remedy(f *Fact) string {
 	if (f.Killed || f.Err == syscall.EPERM || f.Err == syscall.ENOSYS || f.Err == syscall.EPROTONOSUPPORT) && !c.Allows(f) {
-		return callRemedy(f)
+		return c.callRemedy(f)
 	}
 	switch f.Err {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ENXIO, syscall.ENODEV:
 		return c.absent(f)
 	case syscall.EROFS, syscall.EXDEV:
-		return fmt.Sprintf("files { write = [%q] }", changed(f))
+		return c.show(AttrWrite, changed(f))
 	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ECONNREFUSED, syscall.EADDRNOTAVAIL:
-		return networkRemedy(f)
+		return c.networkRemedy(f)
 	case syscall.EMFILE, syscall.ENFILE:
-		return "resources { open_files }"
+		return c.raise(sandbox.OpenFiles)
 	case syscall.ENOMEM:
-		return "resources { address_space, data or memory }"
+		return c.raise(sandbox.AddressSpace, sandbox.Data, sandbox.Memory)
 	case syscall.EAGAIN:
-		return "resources { tasks }"
+		return c.raise(sandbox.Tasks, sandbox.Processes)
 	case syscall.EFBIG:
-		return "resources { file_size }"
+		return c.raise(sandbox.FileSize)
 	case syscall.ENOSPC, syscall.EDQUOT:
 		if under(f.Path, "/tmp") || f.Path == "" {
-			return "files { tmp }"
+			return c.tmp()
 		}
-		return "the host's file system is full"
+		return "no attribute: the host's file system is full"
 	case syscall.ENOSYS, syscall.EAFNOSUPPORT, syscall.EPROTONOSUPPORT:
-		return "the kernel does not have it"
+		return "no attribute: the kernel does not have it"
 	}
 	return c.refused(f)
 }
 
 // refused is Remedy for EACCES and EPERM of a call that the filter lets through.
 func (c *Confines) refused(f *Fact) string {
-	if need := capabilityOf[f.Call]; need != "" && !slices.Contains(c.Profile.Capabilities, need) && !under(f.Path, "/tmp") {
-		return fmt.Sprintf("capabilities = [%q], if it has to be", need)
+	if (f.Call == "connect" || f.Call == "bind") && strings.HasPrefix(f.Addr, "inet") && !c.listed(f) {
+		return c.networkRemedy(f)
+	}
+	if need := capabilityOf[f.Call]; need != "" && !slices.Contains(c.Profile.Capabilities, need) && !under(f.Path, "/tmp") && !strings.HasPrefix(f.Addr, "unix") {
+		return c.block("capabilities", "", fmt.Sprintf("capabilities = [%q] # if it has to be", need))
 	}
 	switch {
 	case f.Path == "":
 		return "no attribute: the kernel allows it to a capability that no service gets, or to nobody"
-	case f.Call == "connect":
-		return networkRemedy(f)
 	case f.Use() == Exec:
-		return fmt.Sprintf("files { exec = [%q] }, if the file's mode allows it", f.Host(f.Path))
-	case f.Use() == Write, f.Use() == Make, f.Use() == Listen:
-		return fmt.Sprintf("files { write = [%q] }, if owner and mode allow it", changed(f))
+		return where(c.show(AttrExec, f.Host(f.Path)), "if the file's mode allows it")
+	case changes(f.Use()):
+		return where(c.show(AttrWrite, changed(f)), "if owner and mode allow it")
 	case covered(c.Profile, f.Path):
-		return "the owner and the mode that the file has on the host: its profile shows it"
+		return "no attribute: its profile shows it, and the file's owner and mode on the host refuse it"
 	}
-	return fmt.Sprintf("files { read = [%q] }, if owner and mode allow it", f.Host(f.Path))
+	return where(c.show(AttrRead, f.Host(f.Path)), "if owner and mode allow it")
+}
+
+// where adds a condition to what can be written.
+func where(remedy, condition string) string {
+	if strings.HasSuffix(remedy, "}") {
+		return remedy + " # " + condition
+	}
+	return remedy
 }
 
 // absent is Remedy for what was not found.
@@ -107,32 +118,32 @@ func (c *Confines) absent(f *Fact) string {
 	case f.Path == "":
 		return "no attribute: what it asked for does not exist"
 	case f.Path == "/dev/log":
-		return "files { log = true }"
+		return c.block("files", "files", "log = true")
 	case f.Path == "/dev/ptmx" || f.Path == "/dev/tty" || under(f.Path, "/dev/pts"):
-		return "files { pty = true }"
+		return c.block("files", "files", "pty = true")
 	case under(f.Path, "/dev/shm"):
-		return `files { shm = "16MiB" }`
+		return c.block("", "files", `shm = "16MiB"`)
 	case name != f.Path && slices.Contains(nodes.Names, name):
-		return fmt.Sprintf("files { dev = [%q] }", name)
+		return c.block("", "files", fmt.Sprintf("dev = [%q]", name))
 	case under(f.Path, "/proc") && !c.Profile.Files.Proc:
-		return "files { proc = true }, if it is about its own processes"
+		return where(c.block("files", "files", "proc = true"), "if it is about its own processes")
 	case under(f.Path, "/tmp") && c.Profile.Files.Tmp == 0:
-		return `files { tmp = "16MiB" }`
-	case f.Use() == Make || f.Use() == Listen:
-		if c.Exists(path.Dir(p)) {
-			return fmt.Sprintf("files { write = [%q] }", path.Dir(p))
-		}
-		return Nowhere
+		return c.tmp()
 	case under(f.Path, "/tmp"), under(f.Path, "/proc"):
 		return "nothing: its own " + "/" + strings.SplitN(f.Path, "/", 3)[1] + " has no such file"
+	case f.Use() == Make || f.Use() == Listen:
+		if c.Exists(path.Dir(p)) {
+			return c.show(AttrWrite, path.Dir(p))
+		}
+		return Nowhere
 	case !c.Exists(p):
 		return Nowhere
 	case f.Use() == Exec:
-		return fmt.Sprintf("files { exec = [%q] }", p)
+		return c.show(AttrExec, p)
 	case f.Use() == Write:
-		return fmt.Sprintf("files { write = [%q] }", p)
+		return c.show(AttrWrite, p)
 	}
-	return fmt.Sprintf("files { read = [%q] }", p)
+	return c.show(AttrRead, p)
 }
 
 // changed is the path that has to be writable for a call: the directory of what is made.
@@ -145,49 +156,103 @@ func changed(f *Fact) string {
 }
 
 // callRemedy is Remedy for what the filter refuses.
-func callRemedy(f *Fact) string {
-	if word := SocketWord(f); word != "" {
-		if word == "unix" {
-			return `network { sockets = ["unix"] }`
-		}
-		return fmt.Sprintf(`network { mode = "host"  sockets = [%q] }`, word)
+func (c *Confines) callRemedy(f *Fact) string {
+	switch word := SocketWord(f); {
+	case word == "unix":
+		return c.block("network", "network", `sockets = ["unix"]`)
+	case word != "":
+		return c.network(fmt.Sprintf("sockets = [%q]", word))
 	}
 	switch f.Call {
-	case "connect", "bind", "listen", "accept", "accept4":
-		return networkRemedy(f)
+	case "connect", "bind", "listen":
+		return c.filtered(f)
 	}
-	if g := Group(f.Rule()); g != "" {
-		return fmt.Sprintf("syscalls { allow = [%q] }", g)
-	}
+	one := f.Rule()
 	if _, ok := seccomp.Number(f.Call); !ok {
 		return "no attribute: it is no call of this machine's"
 	}
 	if _, err := seccomp.Resolve([]string{f.Call}, nil); err != nil {
 		return "no attribute: no service can have it"
 	}
-	if len(f.Args) > 0 {
-		return fmt.Sprintf("syscalls { rule %q { arg = %d  values = [%#x] } }", f.Call, f.Args[0].Index, f.Args[0].Value)
+	if g := Group(one); g != "" {
+		return c.calls(seccomp.GroupRules(g), fmt.Sprintf("allow = [%q]", g))
 	}
-	return fmt.Sprintf("syscalls { allow = [%q] }", f.Call)
+	if len(f.Args) > 0 {
+		one.Args = one.Args[:1]
+		return c.calls([]seccomp.Rule{one}, fmt.Sprintf("rule %q {\n    arg = %d\n    values = [\"%#x\"]\n  }", f.Call, f.Args[0].Index, f.Args[0].Value))
+	}
+	return c.calls([]seccomp.Rule{one}, fmt.Sprintf("allow = [%q]", f.Call))
+}
+
+// calls is block for rules, with the network that they reach.
+func (c *Confines) calls(rules []seccomp.Rule, attr string) string {
+	lines := c.block("syscalls", "syscalls", attr)
+	if strings.HasPrefix(attr, "rule") {
+		lines = strings.Replace(c.block("syscalls", "syscalls", attr, ""), "\n  \n}", "\n}", 1)
+	}
+	switch mode := c.Profile.Network.Mode; {
+	case mode == sandbox.NetworkHost && len(advise.Unlisted(rules)) > 0:
+		return "no attribute alone: no list of ports holds such a socket"
+	case mode == sandbox.NetworkHost, len(advise.Reach(rules)) == 0:
+		return lines
+	case len(advise.Reach(rules, "@socket-accept")) > 0:
+		return "no attribute without the host's network: the socket that it is handed would reach that"
+	case mode == sandbox.NetworkListener:
+		return lines
+	}
+	own := *c.Profile
+	own.Widens = append(slices.Clone(own.Widens), "network")
+	return (&Confines{Profile: &own}).block("syscalls", "syscalls", attr) + "\n" + `network { mode = "listener" }`
+}
+
+// filtered is Remedy for a connect, bind or listen that the filter refuses, which does not
+// see of which family the socket is.
+func (c *Confines) filtered(f *Fact) string {
+	kind, _, _ := strings.Cut(f.Addr, " ")
+	switch host := c.Profile.Network.Mode == sandbox.NetworkHost; {
+	case f.Call == "connect" && f.Path == "/dev/log":
+		return c.block("files", "files", "log = true")
+	case f.Call == "connect" && f.Path != "" && !c.Exists(f.Host(f.Path)):
+		return Nowhere
+	case kind == "netlink":
+		return c.network(`sockets = ["netlink-route"]`)
+	case kind != "unix" && (kind != "" || advise.Internet(c.Rules)):
+		return c.networkRemedy(f)
+	case host:
+		return c.block("syscalls", "syscalls", fmt.Sprintf("allow = [%q]", f.Call))
+	case f.Call == "connect":
+		return "no attribute: casemate grants no connect to a unix socket but /dev/log without the host's network"
+	}
+	return "no attribute: casemate grants no unix server socket without the host's network"
+}
+
+// listed tells whether the profile lists the port of a connect or bind.
+func (c *Confines) listed(f *Fact) bool {
+	ports := map[string][]uint16{"connect": c.Profile.Network.Connect, "bind": c.Profile.Network.Bind}[f.Call]
+	_, rest, _ := strings.Cut(f.Addr, " ")
+	at, err := netip.ParseAddrPort(rest)
+	return slices.Contains(ports, 0) || err == nil && at.Port() != 0 && slices.Contains(ports, at.Port())
 }
 
 // networkRemedy is Remedy for what the namespace does not reach.
-func networkRemedy(f *Fact) string {
-	list := map[string]string{"bind": "bind", "listen": "bind"}[f.Call]
-	if list == "" {
-		list = "connect"
+func (c *Confines) networkRemedy(f *Fact) string {
+	list := "connect"
+	if f.Call == "bind" || f.Call == "listen" {
+		list = "bind"
 	}
 	kind, rest, _ := strings.Cut(f.Addr, " ")
-	if kind == "unix" {
-		if f.Path != "" {
-			return fmt.Sprintf("files { write = [%q] } with network { sockets = [\"unix\"] }", f.Host(f.Path))
-		}
+	at, err := netip.ParseAddrPort(rest)
+	switch {
+	case kind == "unix" && f.Path == "":
 		return "no attribute: abstract unix sockets of others are out of reach"
+	case kind == "unix", c.listed(f):
+		return "nothing: nobody answers there"
+	case kind == "" && !advise.Internet(c.Rules):
+		return "no attribute is known: the address is not"
+	case err == nil && at.Port() != 0:
+		return c.network(fmt.Sprintf(`%s = ["%d"]`, list, at.Port()))
 	}
-	if at, err := netip.ParseAddrPort(rest); err == nil {
-		return fmt.Sprintf(`network { mode = "host"  %s = ["%d"] }`, list, at.Port())
-	}
-	return `network { mode = "host" }`
+	return c.network(list + ` = ["any"]`)
 }
 
 // SocketWord is the word of network { sockets } for a call that makes a socket, "" of others.

@@ -1,0 +1,123 @@
+package learn
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"casemate/sandbox"
+)
+
+// block is what to write into a profile, as HCL: a block or, with name "", attributes. What it widens
+// in a layer ("" is nothing) and what needs a reason stands before it.
+func (c *Confines) block(layer, name string, attrs ...string) string {
+	p := c.Profile
+	var out []string
+	if layer != "" {
+		widens := append([]string{layer}, p.Widens...)
+		slices.Sort(widens)
+		out = append(out, fmt.Sprintf(`widens = ["%s"]`, strings.Join(slices.Compact(widens), `", "`)))
+	}
+	if reason := layer == "capabilities" || slices.Contains(attrs, hostMode); reason && p.Because == "" {
+		out = append(out, `because = "..."`)
+	}
+	switch {
+	case name == "":
+		out = append(out, attrs...)
+	case len(attrs) == 1:
+		out = append(out, name+" { "+attrs[0]+" }")
+	default:
+		out = append(out, name+" {\n  "+strings.Join(attrs, "\n  ")+"\n}")
+	}
+	return strings.Join(out, "\n")
+}
+
+const hostMode = `mode = "host"`
+
+// network is block for the host's network, with its mode where the profile does not have it.
+func (c *Confines) network(attrs ...string) string {
+	if c.Profile.Network.Mode != sandbox.NetworkHost {
+		attrs = append([]string{hostMode}, attrs...)
+	}
+	return c.block("network", "network", attrs...)
+}
+
+// show is block for a path in a list of files. Of those that a sandbox has of its own there is no list.
+func (c *Confines) show(list, p string) string {
+	switch {
+	case !utf8.ValidString(p) || !path.IsAbs(p):
+		return "no attribute: no policy can write this path"
+	case under(p, "/tmp"):
+		return c.tmp()
+	case inAny(own, p), path.Clean(p) == "/":
+		return "no attribute: the sandbox has a " + p + " of its own"
+	}
+	for has, paths := range c.Profile.Files.Paths {
+		if slices.Contains(paths, p) && "files."+has != list {
+			return fmt.Sprintf("no attribute beside the profile's: it has %q in its list %s, and a path stands in one list; name what lies in it", p, has)
+		}
+	}
+	layer := "files"
+	if list == AttrRead {
+		layer = ""
+	}
+	return c.block(layer, "files", fmt.Sprintf("%s = [%s]", strings.TrimPrefix(list, "files."), quote(p)))
+}
+
+// tmp is block for a /tmp, or one of twice the size.
+func (c *Confines) tmp() string {
+	n := int64(16 << 20)
+	if had := c.Profile.Files.Tmp; had > 0 {
+		n = 2 * had
+	}
+	return c.block("", "files", fmt.Sprintf("tmp = %q", size(n)))
+}
+
+// raise is block for twice the first of some limits that the profile has.
+func (c *Confines) raise(limits ...sandbox.Resource) string {
+	for _, r := range limits {
+		row, had := sandbox.ResourceRows[r], c.Profile.Resources[r]
+		if had == 0 {
+			continue
+		}
+		n := min(2*had, row.Max)
+		text := strconv.FormatInt(n, 10)
+		if row.Unit == sandbox.Bytes {
+			text = strconv.Quote(size(n))
+		}
+		return c.block("resources", "resources", row.Name+" = "+text)
+	}
+	return "no attribute: it is the host's own limit"
+}
+
+// size writes bytes in the largest unit that needs no fraction.
+func size(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n%u.bytes == 0 {
+			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// quote writes text as HCL does, in which ${ and %{ begin a template.
+func quote(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + string(r))
+		case !strconv.IsPrint(r):
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return `"` + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(b.String()) + `"`
+}
