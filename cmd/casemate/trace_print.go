@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,16 +104,31 @@ func (a *app) tellSession(n int, s *sessionReport) {
 	}
 }
 
+// failures prints those before one trouble together, and of these last what is nowhere.
 func (a *app) failures(list []failureReport) {
 	if len(list) == 0 {
 		return
 	}
+	order := map[string]int{}
+	head := func(f failureReport) string { return fmt.Sprintf("before %s (pid %d, %s)", f.Before, f.PID, f.Program) }
+	for i, f := range list {
+		if _, ok := order[head(f)]; !ok {
+			order[head(f)] = i
+		}
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(x, y failureReport) int {
+		nowhere := func(f failureReport) int {
+			return map[bool]int{true: 1}[f.Remedy == learn.Nowhere]
+		}
+		return cmp.Or(cmp.Compare(order[head(x)], order[head(y)]), cmp.Compare(nowhere(x), nowhere(y)))
+	})
 	a.printf("  %s:\n", a.paint("31")("then it failed"))
 	last := ""
 	for _, f := range list {
-		if head := fmt.Sprintf("before %s (pid %d, %s)", f.Before, f.PID, f.Program); head != last {
-			last = head
-			a.printf("    %s:\n", head)
+		if h := head(f); h != last {
+			last = h
+			a.printf("    %s:\n", h)
 		}
 		a.failure("      ", f, "")
 	}

@@ -36,7 +36,7 @@ type trouble struct {
 //
 // Which of it mattered nobody can see; it is guessed from the order. Where a process ended
 // with an error or a signal, or wrote to descriptor 2, the last few failures shortly before are
-// taken for the cause, but for what the loader always asks for, for files of whose name it found one elsewhere,
+// taken for the cause, those that a profile can show before others, but for what the loader always asks for, for files of whose name it found one elsewhere,
 // and the directories in which it had looked for that. Everything else is a probe: the program went on.
 func Tell(s *Session, c *Confines) []Failure {
 	troubles := troublesOf(s)
@@ -69,11 +69,23 @@ func blame(failures []Failure, pid int, t trouble) {
 	slices.SortStableFunc(near, func(a, b *Failure) int {
 		return cmp.Compare(lastBefore(&b.Fact, t.call), lastBefore(&a.Fact, t.call))
 	})
+	// The very last counts whatever it is; before that, what the host does not have either fills up.
+	slices.SortStableFunc(near[min(1, len(near)):], func(a, b *Failure) int {
+		return cmp.Compare(rank(a), rank(b))
+	})
 	for _, f := range near[:min(culprits, len(near))] {
 		if f.Before == "" {
 			f.Before = t.what
 		}
 	}
+}
+
+// rank is 1 of what no profile can show, 0 of the rest.
+func rank(f *Failure) int {
+	if f.Remedy == Nowhere {
+		return 1
+	}
+	return 0
 }
 
 // searched passes what was found elsewhere on to the directories that it was looked for in.
@@ -124,15 +136,27 @@ func troublesOf(s *Session) map[int][]trouble {
 // loaders are the files that ld.so asks for in every program, and does without.
 var loaders = []string{"/etc/ld.so.preload", "/etc/ld.so.cache"}
 
-// foundAfter is where a process found, after the failure, what has the same last name.
+// kin tells whether two paths have the same last name, or are of the names by which an interpreter looks for a
+// module in one directory, as x.abi3.so, x.so and x.py.
+func kin(missed, found string) bool {
+	a, b := path.Base(missed), path.Base(found)
+	if a == b {
+		return true
+	}
+	modules := []string{".so", ".py", ".pyc"}
+	stem, _, _ := strings.Cut(a, ".")
+	other, _, _ := strings.Cut(b, ".")
+	return stem != "" && stem == other && path.Dir(missed) == path.Dir(found) && slices.Contains(modules, path.Ext(a)) && slices.Contains(modules, path.Ext(b))
+}
+
+// foundAfter is where a process found, after the failure, what it had looked for by another name or elsewhere.
 func foundAfter(s *Session, f *Fact) string {
 	if f.Path == "" || f.Err != syscall.ENOENT && f.Err != syscall.EACCES && f.Err != syscall.ENOTDIR {
 		return ""
 	}
-	base := path.Base(f.Path)
 	for i := range s.Facts {
 		o := &s.Facts[i]
-		if o.PID == f.PID && !o.Failed() && o.Last > f.First && o.Path != "" && (path.Base(o.Path) == base) && o.Path != f.Path &&
+		if o.PID == f.PID && !o.Failed() && o.Last > f.First && o.Path != "" && kin(f.Path, o.Path) && o.Path != f.Path &&
 			(o.Use() == f.Use() || o.Use() == Exec || f.Use() == Look) {
 			return o.Path
 		}

@@ -148,6 +148,35 @@ func TestTell(t *testing.T) {
 	}
 }
 
+// TestTellNoise: what an interpreter looks for by several names and finds is no cause, and what the host does
+// not have either takes no place of what a profile would show.
+func TestTellNoise(t *testing.T) {
+	c := confinesOf(sandbox.Profile{}, []string{"@line"}, "/etc/app", "/etc/app2")
+	open := func(path string, err syscall.Errno, at int) Fact {
+		return fact("openat", err, path, at, 0, 0, 0o2000000)
+	}
+	s := &Session{PID: 1, Complaints: []Complaint{{PID: 1, Call: 100, Text: "no"}}, Facts: []Fact{
+		open("/etc/app", syscall.ENOENT, 1),
+		open("/etc/app2", syscall.ENOENT, 2),
+		open("/lib/re/__init__.cpython-311-x86_64-linux-gnu.so", syscall.ENOENT, 10),
+		open("/lib/re/__init__.so", syscall.ENOENT, 11),
+		open("/lib/re/__init__.py", 0, 12),
+		open("/a", syscall.ENOENT, 20), open("/b", syscall.ENOENT, 21), open("/c", syscall.ENOENT, 22), open("/d", syscall.ENOENT, 23),
+	}}
+	var blamed []string
+	for _, f := range Tell(s, c) {
+		if f.Before != "" {
+			blamed = append(blamed, f.Path)
+		}
+		if strings.HasSuffix(f.Path, ".so") && f.Found != "/lib/re/__init__.py" {
+			t.Errorf("%s was found as %q", f.Path, f.Found)
+		}
+	}
+	if want := []string{"/etc/app", "/etc/app2", "/d"}; !slices.Equal(blamed, want) {
+		t.Errorf("the causes are %v, want %v", blamed, want)
+	}
+}
+
 // TestAccess: every call of the table is one, and what it opens by its flags is told apart.
 func TestAccess(t *testing.T) {
 	for call, a := range access {
