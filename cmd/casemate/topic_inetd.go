@@ -41,7 +41,9 @@ a warning, and the others are served.
 With hosts_access = true in place of acl, hosts.allow and hosts.deny among the sources decide for
 each entry as tcpd would, by the name of its program. A line that a policy cannot say is an error.
 hosts_access_for = ["tcpd"] asks them for what stands behind tcpd alone ("programs" for every program,
-"internal" for what is internal); acl says who may connect to the others.
+"internal" for what is internal); acl says who may connect to the others. The inetds of netbsd and of
+freebsd (-wW) ask for every program themselves, Debian's with -l, others through tcpd alone: check
+warns where hosts_access asks for an entry for which nobody did.
 
 Without a profile a program has profile.classic: it sees the system and changes nothing of it,
 has a /tmp of its own and its client for a network. One with wait has classic_wait, and root

@@ -53,8 +53,8 @@ func Host(fsys fs.FS) (*Result, error) {
 		}
 	}
 	if len(sources) > 0 {
-		p.inetd(sources, "", t)
 		p.daemonOptions(read)
+		p.inetd(sources, "", t)
 	}
 	if _, err := fs.Stat(fsys, "etc/xinetd.conf"); err == nil {
 		found = true
@@ -89,7 +89,13 @@ func (p *page) daemonOptions(read func(string) ([]byte, bool)) {
 		for i, l := range strings.Split(string(text), "\n") {
 			key, value, ok := strings.Cut(strings.TrimSpace(l), "=")
 			if ok && strings.HasSuffix(key, "OPTIONS") && !strings.HasPrefix(key, "#") && strings.Trim(value, `"' `) != "" {
-				p.lost("/"+name, i+1, l, "with -l, inetd asks hosts.allow and hosts.deny for every entry: give such services the acl of their daemon (import hosts-access)", "options of inetd itself are not carried over")
+				instead := "write what they say into the services"
+				for _, w := range strings.Fields(strings.Trim(value, `"' `)) {
+					if strings.HasPrefix(w, "-") && strings.Contains(w, "l") && strings.Contains(name, "openbsd") {
+						p.libwrap, instead = true, "but -l: hosts.allow and hosts.deny decide for every program that inetd starts for a client"
+					}
+				}
+				p.lost("/"+name, i+1, l, instead, "options of inetd itself are not carried over")
 			}
 		}
 	}

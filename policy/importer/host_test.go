@@ -14,7 +14,7 @@ import (
 func TestHost(t *testing.T) {
 	files := map[string]string{
 		"/etc/inetd.conf":                               "telnet stream tcp nowait root /usr/sbin/tcpd in.telnetd\n",
-		"/etc/inetd.d/time":                             "time stream tcp nowait root internal\n",
+		"/etc/inetd.d/time":                             "time stream tcp nowait root internal\nqotd stream tcp nowait nobody /bin/cat cat\n",
 		"/etc/default/openbsd-inetd":                    "# x\nOPTIONS=\"-l\"\n",
 		"/etc/xinetd.conf":                              "includedir /etc/xinetd.d\n",
 		"/etc/xinetd.d/finger":                          strings.Replace(xservice("flags = NOLIBWRAP"), "telnet", "finger", 1),
@@ -35,13 +35,13 @@ func TestHost(t *testing.T) {
 	for _, s := range p.Services {
 		names = append(names, s.Name)
 	}
-	if want := []string{"finger", "ssh", "telnet", "time"}; !slices.Equal(names, want) {
+	if want := []string{"finger", "qotd", "ssh", "telnet", "time"}; !slices.Equal(names, want) {
 		t.Errorf("%v, want %v\n%s", names, want, r.HCL)
 	}
 	for _, q := range []struct {
 		service, addr string
 		want          acl.Verdict
-	}{{"telnet", "10.1.2.3", acl.Allow}, {"telnet", "10.2.2.3", acl.Deny}, {"finger", "10.2.2.3", acl.Allow}, {"time", "10.2.2.3", acl.Allow}} {
+	}{{"telnet", "10.1.2.3", acl.Allow}, {"telnet", "10.2.2.3", acl.Deny}, {"finger", "10.2.2.3", acl.Allow}, {"time", "10.2.2.3", acl.Allow}, {"qotd", "10.2.2.3", acl.Deny}} {
 		if got := decide(t, p, q.service, q.addr, ""); got != q.want {
 			t.Errorf("%+v: %s", q, got)
 		}

@@ -71,7 +71,10 @@ type page struct {
 	files  []string        // in the order in which they were read
 	names  map[string]bool // of blocks, as "service telnet"
 	netdb  *netdb.Services // the host's names of ports, or nil
-	whole  bool            // it is of a whole host, where everything is found that is there
+	// libwrap: the host has its inetd ask hosts.allow and hosts.deny for every program.
+	libwrap bool
+	told    bool // that tables are missing which an inetd asks
+	whole   bool // it is of a whole host, where everything is found that is there
 }
 
 // unit is a piece of the policy that stands and falls as a whole: comments, a block and

@@ -273,14 +273,23 @@ func (n *entryImport) limits() {
 	}
 }
 
-// wrapper is tcpd in front of the program: hosts.allow and hosts.deny decide.
+// wrapper is tcpd in front of the program, or an inetd that asks by itself: hosts.allow and
+// hosts.deny decide.
 func (n *entryImport) wrapper(hosts *tables) {
 	e := n.e
-	if !e.Wrapper.Written() || len(n.s.off) > 0 {
+	flag := n.page.libwrap && e.Internal == "" && e.Socket.Text == "stream" && !e.Wait
+	if !e.Asks() && !flag || len(n.s.off) > 0 {
 		return
 	}
-	daemon := path.Base(e.Args[0].Text)
-	if hosts == nil {
+	daemon := e.Daemon()
+	switch {
+	case hosts == nil && !e.Wrapper.Written():
+		if !n.page.told {
+			n.page.told = true
+			n.page.note(n.s.file, n.s.line, n.s.text, "add --hosts-allow and --hosts-deny, or import host", "the inetd of %s asks hosts.allow and hosts.deny itself, about this entry and others", e.Dialect)
+		}
+		return
+	case hosts == nil:
 		n.s.closed = append(n.s.closed, "tcpd asks hosts.allow and hosts.deny, which this import was not given")
 		n.lost(e.Wrapper, "add --hosts-allow and --hosts-deny, or import host", "what hosts.allow and hosts.deny say of %s is not known", daemon)
 		return
@@ -289,6 +298,9 @@ func (n *entryImport) wrapper(hosts *tables) {
 	n.s.anyone, n.s.acl, n.s.origins = false, *list, map[int]string{}
 	for i, w := range where {
 		n.s.origins[i] = w
+	}
+	if !e.Wrapper.Written() {
+		return
 	}
 	n.page.note(n.s.file, n.s.line, n.s.text, "", "tcpd is not run: casemate holds the rules of hosts.allow and hosts.deny for %s itself", daemon)
 }

@@ -98,6 +98,27 @@ func TestInetdLimits(t *testing.T) {
 	}
 }
 
+// TestInetdAsksItself: an inetd that asks hosts.allow and hosts.deny without tcpd does so
+// imported, and no other one.
+func TestInetdAsksItself(t *testing.T) {
+	const conf = "finger stream tcp nowait nobody /usr/libexec/fingerd fingerd\necho stream tcp nowait root internal\ntftp dgram udp wait nobody /usr/libexec/tftpd tftpd\n"
+	hosts := &Hosts{Allow: hostsaccess.Parse("hosts.allow", []byte("fingerd echo: 10.1.\n")), Deny: hostsaccess.Parse("hosts.deny", []byte("ALL: ALL\n"))}
+	for dialect, asked := range map[inetd.Dialect][]string{inetd.Debian: nil, inetd.OpenBSD: nil, inetd.GNU: nil, inetd.Busybox: nil, inetd.NetBSD: {"finger"}, inetd.FreeBSD: {"echo", "finger"}} {
+		r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(conf)}}, dialect, Facts{Hosts: hosts})
+		p := compiled(t, r, err)
+		for _, name := range []string{"echo", "finger", "tftp"} {
+			if got, want := decide(t, p, name, "192.0.2.1", ""), slices.Contains(asked, name); (got == acl.Deny) != want || decide(t, p, name, "10.1.2.3", "") != acl.Allow {
+				t.Errorf("%s: %s: %s, asked %v\n%s", dialect, name, got, want, r.HCL)
+			}
+		}
+		r, err = Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(conf)}}, dialect, Facts{})
+		compiled(t, r, err)
+		if got := slices.ContainsFunc(r.Losses, func(l Loss) bool { return strings.Contains(l.Reason, "asks hosts.allow and hosts.deny itself") }); got != (len(asked) > 0) {
+			t.Errorf("%s: said %v\n%v", dialect, got, r.Losses)
+		}
+	}
+}
+
 // TestInetdTwice: two entries at one port are what no policy can have; the second stands in
 // a comment. A name that tcp and udp share makes two services.
 func TestInetdTwice(t *testing.T) {

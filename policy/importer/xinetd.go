@@ -94,8 +94,7 @@ type xinetd struct {
 	defaults []xAttribute
 	first    map[string]bool // files that have had their defaults
 	ids      map[string]bool
-	told     bool // of libwrap
-	number   int  // of the port of the service at hand
+	number   int // of the port of the service at hand
 	s        *service
 	sec      *xSection
 	v        map[string]*xValue

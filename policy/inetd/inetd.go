@@ -5,7 +5,10 @@
 // depend on, or as a Finding that says where it stands and what is lost.
 package inetd
 
-import "slices"
+import (
+	"path"
+	"slices"
+)
 
 // Dialect is whose inetd.conf it is. They share most of the grammar and differ in what
 // the same words mean: which families tcp is, whether an indented line goes on with the
@@ -120,6 +123,31 @@ type Unix struct {
 	ModeAt Range
 	// Unknown: the dialect's mode depends on the umask that inetd was started with.
 	Unknown bool
+}
+
+// Asks tells whether hosts.allow and hosts.deny decided for the entry where its inetd ran with
+// the flags that it comes with: those of netbsd and freebsd (-wW) ask them themselves, for
+// the others tcpd does.
+func (e *Entry) Asks() bool {
+	accepts, inet := e.Socket.Text == "stream" && !e.Wait, e.Protocol.Text != "unix"
+	switch {
+	case e.Wrapper.Written():
+		return true
+	case e.Dialect == NetBSD:
+		return e.Internal == "" && accepts && inet
+	case e.Dialect == FreeBSD:
+		return inet && (accepts || e.Internal != "")
+	}
+	return false
+}
+
+// Daemon is what hosts.allow and hosts.deny call the entry: argv[0] of its program, without
+// directories, or what is internal by its name.
+func (e *Entry) Daemon() string {
+	if e.Internal != "" || len(e.Args) == 0 {
+		return e.Internal
+	}
+	return path.Base(e.Args[0].Text)
 }
 
 // Key is how an entry is named by who extends it: "telnet/tcp", "7971/tcp",

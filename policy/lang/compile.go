@@ -190,6 +190,7 @@ func (c *compiler) services() []policy.Service {
 	}
 	out = append(out, c.unextended()...)
 	c.behindTcpd()
+	c.beforeTcpd()
 	c.lostWords()
 	return out
 }

@@ -28,6 +28,9 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 	}
 	if rules.asks(e) && s.ACL == "" {
 		take("hosts_access", c.hostsACL(e, s), &s.ACL)
+		if l := c.list(s.ACL); rules.acl == "" && rules.hostsAccessFor == nil && !e.Asks() && l != nil && !l.AllowsAll() {
+			c.unguarded = append(c.unguarded, e)
+		}
 	}
 	take("acl", rules.acl, &s.ACL)
 	program := s.Builtin == ""
@@ -68,6 +71,20 @@ func (c *compiler) behindTcpd() {
 	}
 	c.warn(codeLoss, hclRange(c.guarded[0].Wrapper.At), "name hosts.allow and hosts.deny among the sources and write inetd { hosts_access = true } in place of acl, or give the entries acls of their own",
 		"%s behind tcpd, which asks hosts.allow and hosts.deny, and acl.%s admits everybody", what, c.entryRules.acl)
+}
+
+// beforeTcpd warns of entries that hosts.allow and hosts.deny decide for now, and did not before.
+func (c *compiler) beforeTcpd() {
+	if len(c.unguarded) == 0 {
+		return
+	}
+	first := c.unguarded[0]
+	what := fmt.Sprintf("%q does", c.shortest(first))
+	if n := len(c.unguarded); n > 1 {
+		what = fmt.Sprintf("%q and %d more do", c.shortest(first), n-1)
+	}
+	c.warn(codeHabit, hclRange(first.Service.At), fmt.Sprintf("write hosts_access_for = [%q] and acl = acl.anyone beside it, as it was; or hosts_access_for = [%q, %q], which says that all are meant", behindTcpd, internals, programs),
+		"%s not stand behind tcpd, and the inetd of %s asked nobody; hosts_access = true asks hosts.allow and hosts.deny, which refuse clients", what, first.Dialect)
 }
 
 // lostWords warns of what entries say and nothing here does, but of a command that an

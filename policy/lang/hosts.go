@@ -66,10 +66,7 @@ func (c *compiler) readHosts() {
 // hostsACL is the acl that the tables come to for an entry: the daemon is called as
 // its program is, and an internal service by its own name.
 func (c *compiler) hostsACL(e *inetdEntry, s *policy.Service) string {
-	daemon, port := e.Internal, 0
-	if daemon == "" {
-		daemon = path.Base(e.Args[0].Text)
-	}
+	daemon, port := e.Daemon(), 0
 	if len(s.Listen) > 0 {
 		port = int(s.Listen[0].Port)
 	}

@@ -172,11 +172,12 @@ type tables struct {
 	broken     bool                    // a line cannot be read
 	skip       map[inetd.Range]finding // entries that an earlier compilation could not serve
 
-	entries  []*inetdEntry            // of all files
-	byKey    map[string][]*inetdEntry // by what extends may say
-	unserved map[string]inetd.Finding // by the keys of their entries
-	guarded  []*inetdEntry            // by tcpd, and by nothing here
-	losses   []inetd.Finding          // what entries say and nothing here does
+	entries   []*inetdEntry            // of all files
+	byKey     map[string][]*inetdEntry // by what extends may say
+	unserved  map[string]inetd.Finding // by the keys of their entries
+	guarded   []*inetdEntry            // by tcpd, and by nothing here
+	unguarded []*inetdEntry            // by hosts.allow and hosts.deny, until hosts_access asks them
+	losses    []inetd.Finding          // what entries say and nothing here does
 }
 
 // otherSource takes a source that is not of the policy language, by its name.

@@ -222,6 +222,31 @@ limit "few" {
 	}
 }
 
+// TestAsksForWhatNobodyAsked: hosts_access is warned of where it asks the tables for entries for
+// which their inetd did not, unless the policy says which ones are meant.
+func TestAsksForWhatNobodyAsked(t *testing.T) {
+	const behind, bare = "telnet stream tcp nowait root /usr/sbin/tcpd in.telnetd\n", "echo stream tcp nowait root internal\n7001 stream tcp nowait nobody /bin/cat cat\n"
+	for _, tt := range []struct{ inetd, conf, deny, want string }{
+		{"", behind + bare, "ALL: ALL\n", `"echo/tcp" and 1 more do not stand behind tcpd, and the inetd of debian asked nobody`},
+		{"", behind, "ALL: ALL\n", ""},
+		{"", behind + bare, "in.telnetd: ALL\n", ""},
+		{"  hosts_access_for = [\"internal\", \"programs\"]\n", behind + bare, "ALL: ALL\n", ""},
+		{"  hosts_access_for = [\"tcpd\"]\n  acl = acl.anyone\n", behind + bare, "ALL: ALL\n", ""},
+		{"  dialect = \"netbsd\"\n", bare, "ALL: ALL\n", `"echo/tcp" does not stand behind tcpd, and the inetd of netbsd`},
+		{"  dialect = \"freebsd\"\n", strings.Replace(bare, "7001", "finger", 1), "ALL: ALL\n", ""},
+	} {
+		doc, ds := Compile([]policy.SourceFile{{Name: "/etc/hosts.deny", Data: []byte(tt.deny)}, {Name: "/etc/inetd.conf", Data: []byte(tt.conf)},
+			{Name: "p.cm.hcl", Data: []byte(head + "inetd {\n  hosts_access = true\n" + tt.inetd + "}\n")}})
+		i := slices.IndexFunc(ds, func(d policy.Diagnostic) bool { return d.Code == codeHabit })
+		switch {
+		case doc == nil || (i >= 0) != (tt.want != ""):
+			t.Errorf("%+v: %s", tt, show(ds))
+		case i >= 0 && (!strings.HasPrefix(ds[i].Summary, tt.want) || !strings.Contains(ds[i].Detail, `hosts_access_for = ["tcpd"] and acl = acl.anyone`)):
+			t.Errorf("%+v: %s", tt, show(ds))
+		}
+	}
+}
+
 // TestLostWords: what an entry's command says and its inetd does not is no loss any more where
 // an extending block writes the command.
 func TestLostWords(t *testing.T) {
