@@ -86,6 +86,9 @@ type unit struct {
 	what string
 	text []byte // laid out
 	off  bool   // all of it is a comment
+	// draft: it is a comment from the start, for the sake of why.
+	draft bool
+	why   string
 	// service is the service that it writes, or nil.
 	service *service
 }
@@ -108,6 +111,9 @@ func (p *page) result() (*Result, error) {
 	for i := range p.units {
 		if err := p.units[i].layout(); err != nil {
 			return nil, err
+		}
+		if u := p.units[i]; u.draft {
+			u.demote(u.why)
 		}
 	}
 	p.contested()

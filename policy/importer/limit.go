@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/policy/explain"
 )
 
 // limitLike writes the limit of an entry of inetd.conf, or names the shipped one.
@@ -22,7 +23,7 @@ func (p *page) limitLike(s *service, name string) string {
 	p.count("concurrent", l.Concurrent)
 	p.rate(l.Rate, l.Burst)
 	if l.Session > 0 {
-		p.attr("session", quote(plain(l.Session)))
+		p.attr("session", quote(explain.FormatDuration(l.Session)))
 	}
 	if each := &l.PerSource; each.Concurrent > 0 || each.Rate.Events > 0 {
 		p.open("per_source")
@@ -33,8 +34,8 @@ func (p *page) limitLike(s *service, name string) string {
 	if out := &l.Penalty; len(out.On) > 0 {
 		p.open("penalty")
 		p.attr("on", quoted(out.On))
-		p.attr("first", quote(plain(out.First)))
-		p.attr("max", quote(plain(out.Max)))
+		p.attr("first", quote(explain.FormatDuration(out.First)))
+		p.attr("max", quote(explain.FormatDuration(out.Max)))
 		p.close()
 	}
 	p.close()
@@ -53,18 +54,6 @@ func (p *page) rate(r limit.Rate, burst int) {
 		p.attr("rate", quote(rateText(r)))
 		p.count("burst", burst)
 	}
-}
-
-// plain is a duration without what is zero at its end.
-func plain(d time.Duration) string {
-	s := d.String()
-	if rest, ok := strings.CutSuffix(s, "m0s"); ok {
-		s = rest + "m"
-	}
-	if rest, ok := strings.CutSuffix(s, "h0m"); ok {
-		s = rest + "h"
-	}
-	return s
 }
 
 func rateText(r limit.Rate) string {
@@ -89,7 +78,7 @@ func bounded(l *limit.Spec) string {
 	add(l.Concurrent > 0, "%d at a time", l.Concurrent)
 	add(l.PerSource.Rate.Events > 0, "%s of one source", rateText(l.PerSource.Rate))
 	add(l.PerSource.Concurrent > 0, "%d of one source at a time", l.PerSource.Concurrent)
-	add(l.Session > 0, "%s a session", plain(l.Session))
+	add(l.Session > 0, "%s a session", explain.FormatDuration(l.Session))
 	add(len(l.Penalty.On) > 0, "and penalties")
 	return strings.Join(out, ", ")
 }

@@ -47,6 +47,8 @@ type service struct {
 	closed []string
 	// off says why the service is not served at all.
 	off []string
+	// draft: what there is of a service that is not served is worth a comment.
+	draft bool
 }
 
 // bounds are the numbers of a limit block; 0 is none.
@@ -64,12 +66,15 @@ func (s *service) profileFor() string {
 
 // write writes a service with the acl, the limit and the profile that it alone has.
 func (p *page) write(s *service) {
-	p.begin(s.file, s.line, s.text).service = s
+	u := p.begin(s.file, s.line, s.text)
+	u.service = s
 	for _, l := range s.lines {
 		p.comment("%s", l)
 	}
 	name := p.name("service", s.name)
-	if len(s.off) > 0 {
+	if u.draft = s.draft && len(s.listen) > 0; u.draft {
+		u.why = strings.Join(s.off, "; ")
+	} else if len(s.off) > 0 {
 		for _, why := range s.off {
 			p.comment("Not served: %s.", why)
 		}

@@ -83,6 +83,7 @@ type systemdImport struct {
 	allow, deny []acl.Pattern
 	mode        string
 	trigger     [2]string // interval and burst
+	triggerAt   *sdSet    // the last of both
 	dynamic     bool
 }
 

@@ -56,7 +56,7 @@ func parseUnit(file, name, text string, wrong func(line int, text, why string)) 
 }
 
 // sdWords splits a command line or a list of assignments, as systemd quotes them. why says
-// what of it is not to be had.
+// what of it is not to be had; words that are there then have specifiers in them.
 func sdWords(s string) (out []string, why string) {
 	var b strings.Builder
 	quote, begun := byte(0), false
@@ -74,10 +74,13 @@ func sdWords(s string) (out []string, why string) {
 			b.WriteByte(plain)
 			begun = true
 		case c == '%':
-			if i++; i == len(s) || s[i] != '%' {
-				return nil, "specifiers such as %i are not known here"
+			if i++; i == len(s) {
+				return nil, "it ends in a %"
 			}
-			b.WriteByte('%')
+			if b.WriteByte('%'); s[i] != '%' {
+				why = "specifiers such as %i are not known here"
+				b.WriteByte(s[i])
+			}
 			begun = true
 		case quote != 0 && c == quote:
 			quote = 0
@@ -100,5 +103,5 @@ func sdWords(s string) (out []string, why string) {
 	if begun {
 		out = append(out, b.String())
 	}
-	return out, ""
+	return out, why
 }

@@ -59,8 +59,8 @@ func init() {
 	}}
 	socket["MaxConnections"] = sdRow{do: count1(func(d *systemdImport) *int { return &d.s.limit.concurrent })}
 	socket["MaxConnectionsPerSource"] = sdRow{do: count1(func(d *systemdImport) *int { return &d.s.limit.perSource })}
-	rows(socket, sdRow{do: func(d *systemdImport, s *sdSet) { d.trigger[0] = s.value }}, "TriggerLimitIntervalSec")
-	rows(socket, sdRow{do: func(d *systemdImport, s *sdSet) { d.trigger[1] = s.value }}, "TriggerLimitBurst")
+	rows(socket, sdRow{do: func(d *systemdImport, s *sdSet) { d.trigger[0], d.triggerAt = s.value, s }}, "TriggerLimitIntervalSec")
+	rows(socket, sdRow{do: func(d *systemdImport, s *sdSet) { d.trigger[1], d.triggerAt = s.value, s }}, "TriggerLimitBurst")
 	socket["IPAddressAllow"] = sdRow{do: addresses(func(d *systemdImport) *[]acl.Pattern { return &d.allow }, false)}
 	socket["IPAddressDeny"] = sdRow{do: addresses(func(d *systemdImport) *[]acl.Pattern { return &d.deny }, true)}
 	socket["BindToDevice"] = sdRow{do: func(d *systemdImport, s *sdSet) {
@@ -170,8 +170,8 @@ func (d *systemdImport) rates() {
 		l.perSecond, l.perMinute = 0, max(1, int(60*float64(burst)/per))
 	}
 	l.burst = max(burst, l.perSecond)
-	if d.trigger != [2]string{} {
-		d.note(d.s.file, 1, d.s.text, "", "what is above TriggerLimit is shed, and the service never fails for good")
+	if at := d.triggerAt; at != nil {
+		d.note(at.file, at.line, at.text, "", "what is above TriggerLimit is shed, and the service never fails for good")
 	}
 }
 
@@ -207,6 +207,11 @@ func (d *systemdImport) command(s *sdSet) {
 		line, named = rest, true
 	}
 	words, why := sdWords(line)
+	if draft := why != "" && len(words) > 0 && !named && len(d.s.command) == 0; draft {
+		d.s.command, d.s.draft = words, true
+		d.off(s.file, s.line, s.text, "its command is not to be had: %s", why)
+		return
+	}
 	switch {
 	case s.value == "": // forgets those before it
 		d.s.command = nil

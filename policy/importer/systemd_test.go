@@ -70,7 +70,8 @@ func TestSystemdDirectives(t *testing.T) {
 		{"", "RootDirectory=/srv", "off", "", "lost RootDirectory= has no counterpart"},
 		{"", "ExecStart=/bin/other", "off", "", "lost there are several ExecStart="},
 		{"", "ExecStart=\nExecStart=/bin/cat \"a b\" 100%%  $$x", "served", `["/bin/cat", "a b", "100%", "$x"]`, ""},
-		{"", "ExecStart=\nExecStart=/bin/cat %i", "off", "", "lost specifiers"},
+		{"", "ExecStart=\nExecStart=/bin/cat %i", "off", "#   command = [\"/bin/cat\", \"%i\"]\n", "lost specifiers"},
+		{"", "ExecStart=\nExecStart=/bin/cat %{x} '%", "off", "", "lost its command"},
 		{"", "ExecStart=\nExecStart=/bin/cat ${X}", "off", "", "lost variables"},
 		{"", "ExecStart=\nExecStart=+/bin/cat", "off", "", "lost more rights"},
 		{"", "ExecStart=\nExecStart=/bin/cat \\\n  -u", "served", `["/bin/cat", "-u"]`, ""},
@@ -118,6 +119,16 @@ func TestSystemdWait(t *testing.T) {
 		if got, _ := SystemdService("/a/x.socket", []byte(text)); got != want {
 			t.Errorf("%q: %s", text, got)
 		}
+	}
+}
+
+// TestSystemdTrigger: what is said of TriggerLimit stands at its line.
+func TestSystemdTrigger(t *testing.T) {
+	r, _ := importS(t, "sshd.socket", "[Socket]\nListenStream=22\nAccept=yes\nTriggerLimitBurst=5\n", "sshd@.service", sshdService)
+	if !slices.ContainsFunc(r.Losses, func(l Loss) bool {
+		return l.Line == 4 && l.Text == "TriggerLimitBurst=5" && strings.HasPrefix(l.Reason, "what is above TriggerLimit")
+	}) {
+		t.Errorf("%v", r.Losses)
 	}
 }
 

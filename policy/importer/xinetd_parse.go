@@ -66,7 +66,7 @@ func (r *xReader) path(name string, dir bool, by *xAttribute) {
 		text, err = r.read(clean, info)
 	}
 	if err != nil {
-		r.p.lost(by.file, by.line, by.text, "give what it includes as further files", "%s is not read: %s", name, reason(err))
+		r.p.lost(by.file, by.line, by.text, "give what it includes as further files; of a copy of a host: casemate import host --root DIR", "%s is not read: %s", name, reason(err))
 		return
 	}
 	r.stack = append(r.stack, name)
@@ -122,6 +122,10 @@ func (r *xReader) text(file, text string) {
 	var in *xSection
 	opened := false
 	lines := strings.Split(text, "\n")
+	if first := inetdLine(lines); first > 0 {
+		r.foreign(file, lines, first)
+		return
+	}
 	for i, raw := range lines {
 		line := strings.TrimSpace(raw)
 		at := xAttribute{file: file, line: i + 1, text: line}
@@ -148,6 +152,33 @@ func (r *xReader) text(file, text string) {
 		in.wrong = "it does not end with a }"
 		r.sections = append(r.sections, in)
 	}
+}
+
+// inetdLine is the number of the first line that only an inetd.conf has, in a text that has no
+// section; 0 is none.
+func inetdLine(lines []string) (first int) {
+	for i, l := range lines {
+		words := strings.Fields(l)
+		switch {
+		case len(words) == 0 || words[0][0] == '#':
+		case words[0] == "service" || words[0] == "defaults" || strings.HasPrefix(words[0], "include"):
+			return 0
+		case first == 0 && len(words) > 5 && slices.Contains([]string{"stream", "dgram"}, words[1]):
+			first = i + 1
+		}
+	}
+	return first
+}
+
+// foreign carries an inetd.conf over as comments.
+func (r *xReader) foreign(file string, lines []string, first int) {
+	r.p.begin(file, first, lines[first-1])
+	for i, l := range lines {
+		if strings.TrimSpace(l) != "" {
+			r.p.comment("%s:%d: %s", file, i+1, l)
+		}
+	}
+	r.p.lost(file, first, lines[first-1], "casemate import inetd "+file, "the file looks like an inetd.conf, and xinetd knows none of its lines")
 }
 
 // top reads a line outside sections.
