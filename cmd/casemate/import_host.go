@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"casemate/cmd/confine"
@@ -28,7 +29,12 @@ one ran: the service is served that admits no client whom the other one denies, 
 neither does, nobody is. The other stands in a comment.`,
 		Example: `  casemate import host >site.cm.hcl
   casemate import host --root /srv/old-host --strict`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("import host takes no paths: write --root %s", args[0])
+			}
+			return nil
+		},
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := os.OpenRoot(root) // no link leads out of it
 			if err != nil {
@@ -52,7 +58,8 @@ func (a *app) importSystemd(strict *bool) *cobra.Command {
 		Short: "Socket units of systemd with the services that they start",
 		Long: `systemd writes a service for each .socket: with Accept=yes one program for each connection,
 else one that takes its clients itself (wait = true). UNIT is the path of a unit file; the
-.service that it starts is read from the same directory, or given as well.
+.service that it starts is read from the same directory, or given as well. A directory
+stands for its .socket files.
 
 IPAddressAllow and IPAddressDeny become the acl, MaxConnections and TriggerLimit the limit,
 and what is above them is shed: nothing fails for good. Of the service's hardening little is
@@ -77,7 +84,19 @@ left to say, for a profile shows only what it names.`,
 // readUnits reads unit files, and for a socket unit the service beside it.
 func readUnits(args []string) (out []policy.SourceFile, err error) {
 	seen := map[string]bool{}
-	for _, path := range args {
+	for i := 0; i < len(args); i++ {
+		path := args[i]
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			found, err := filepath.Glob(filepath.Join(path, "*.socket"))
+			if err == nil && len(found) == 0 {
+				err = errors.New("there is no .socket file in it")
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read %s: %w", path, err)
+			}
+			args = slices.Replace(slices.Clone(args), i, i+1, found...)
+			path = args[i]
+		}
 		text, err := readTable(path)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", path, err)

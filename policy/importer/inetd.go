@@ -63,11 +63,16 @@ func (p *page) inetd(sources []inetd.Source, dialect inetd.Dialect, hosts *table
 		}
 		p.add(Loss{f.At.Filename, f.At.Start.Line, kind, printable(text), printable(f.Summary), printable(dialectBlock.ReplaceAllString(f.Next, "--dialect $1"))})
 	}
+	entries := make([]*inetd.Entry, len(t.Entries))
+	for i := range t.Entries {
+		entries[i] = &t.Entries[i]
+	}
+	names := lang.EntryNames(entries)
 	at := make([]func(), 0, len(t.Entries))
 	for i := range t.Entries {
 		e := &t.Entries[i]
 		lines := of(e.At)
-		at = append(at, func() { p.entry(e, lines, hosts) })
+		at = append(at, func() { p.entry(e, names[i], lines, hosts) })
 	}
 	for _, d := range t.Directives {
 		lines := of(d.At)
@@ -112,13 +117,9 @@ func (p *page) others(t *inetdText) {
 }
 
 // entry writes one entry as a service.
-func (p *page) entry(e *inetd.Entry, lines []string, hosts *tables) {
-	s := &service{file: e.At.Filename, line: e.At.Start.Line, text: strings.TrimSpace(lines[0][strings.Index(lines[0], ": ")+2:]), lines: lines, wait: e.Wait, anyone: true}
+func (p *page) entry(e *inetd.Entry, name string, lines []string, hosts *tables) {
+	s := &service{name: name, file: e.At.Filename, line: e.At.Start.Line, text: strings.TrimSpace(lines[0][strings.Index(lines[0], ": ")+2:]), lines: lines, wait: e.Wait, anyone: true}
 	n := &entryImport{page: p, e: e, s: s}
-	s.name = path.Base(e.Service.Text)
-	if p.names["service "+lang.BlockName(s.name, "")] {
-		s.name += "-" + strings.TrimRight(e.Protocol.Text, "46")
-	}
 	n.listens()
 	n.program()
 	n.limits()
@@ -263,7 +264,7 @@ func (n *entryImport) program() {
 // limits are the numbers of the entry.
 func (n *entryImport) limits() {
 	e := n.e
-	spec, own := lang.EntryLimit(e, &policy.Service{Name: lang.BlockName(n.s.name, ""), Wait: n.s.wait, Builtin: n.s.builtin})
+	spec, own := lang.EntryLimit(e, &policy.Service{Name: n.s.name, Wait: n.s.wait, Builtin: n.s.builtin})
 	n.s.usual, n.s.ownLimit = &spec, own
 	if e.PerSourceConcurrent.N+e.PerSourcePerMinute.N > 0 && n.s.wait {
 		n.page.lost(n.s.file, n.s.line, n.s.text, "serve it with wait = false", "bounds for each source are not held: a program with wait takes its clients itself")

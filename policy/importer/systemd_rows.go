@@ -283,9 +283,12 @@ func bound(name string, most int64, unit string) func(*systemdImport, *sdSet) {
 			return
 		}
 		d.s.widens = d.s.widens || most > 0 && n > most
-		if unit == "" {
+		switch unit {
+		case "":
 			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = %d", name, n))
-		} else {
+		case "B":
+			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = %q", name, sizeText(n)))
+		default:
 			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = \"%d%s\"", name, n, unit))
 		}
 	}

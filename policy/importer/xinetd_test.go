@@ -61,7 +61,7 @@ func TestXinetdAttributes(t *testing.T) {
 		{"per_source = 2", served, "per_source {\n    concurrent = 2\n  }", ""}, {"cps = 10 30", served, `rate  = "10/s"`, "note what is more than 10 a second"}, {"cps = 0.5 30", served, `rate  = "30/min"`, "note "}, {"cps = 10", off, "", "two numbers"},
 		{"umask = 027", served, `umask   = "0027"`, ""}, {"umask = 999", off, "", "no umask"},
 		{"env = A=1 B=x=y", served, `"B" = "x=y"`, ""}, {"env = A", off, "", "NAME=value"}, {"env -= A", off, "", "env takes"}, {"passenv = PATH", served, "", "lost passenv"},
-		{"rlimit_as = 64M", served, `address_space = "67108864B"`, ""}, {"rlimit_as = UNLIMITED", served, `address_space = "unlimited"`, ""}, {"rlimit_as = 8000M", served, `widens = ["resources"]`, ""}, {"rlimit_as = x", off, "", "no number"},
+		{"rlimit_as = 64M", served, `address_space = "64MiB"`, ""}, {"rlimit_as = 10001K", served, `address_space = "10001KiB"`, ""}, {"rlimit_as = 16777217", served, `address_space = "16777217B"`, ""}, {"rlimit_as = UNLIMITED", served, `address_space = "unlimited"`, ""}, {"rlimit_as = 8000M", served, `widens = ["resources"]`, ""}, {"rlimit_as = x", off, "", "no number"},
 		{"rlimit_files = 64", served, "open_files = 64", ""}, {"rlimit_cpu = 20", served, `cpu_time = "20s"`, ""}, {"rlimit_data = 64M", served, "data = ", ""}, {"rlimit_stack = 1M", served, "stack = ", ""}, {"rlimit_rss = 1M", served, "", "note rlimit_rss"},
 		{"nice = 5", served, "", "lost nice"}, {"max_load = 2.5", served, "", "lost max_load"}, {"mdns = yes", served, "", "note mdns"},
 		{"banner = /b", served, "", "lost banner"}, {"banner_success = /b", served, "", "lost banner_success"}, {"banner_fail = /b", served, "", "lost banner_fail"},

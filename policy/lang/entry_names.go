@@ -3,6 +3,8 @@ package lang
 import (
 	"strconv"
 	"strings"
+
+	"casemate/policy/inetd"
 )
 
 // shortest is how a block names e: without its address where that is enough.
@@ -13,22 +15,31 @@ func (c *compiler) shortest(e *inetdEntry) string {
 	return e.Full()
 }
 
-// entryNames are the names of the services that entries make, in their order. One is what
+// entryNames are the names of the services that the entries make.
+func (c *compiler) entryNames() []string {
+	entries := make([]*inetd.Entry, len(c.entries))
+	for i, e := range c.entries {
+		entries[i] = e.Entry
+	}
+	return EntryNames(entries)
+}
+
+// EntryNames are the names of the services that entries make, in their order. One is what
 // the entry calls its service ("telnet", "port-7971" for a number, "run-x-sock" for a
 // path). Where several do, that of tcp keeps the name, and the others have their protocol
 // behind it, then their addresses, then a number ("echo-udp", "echo-udp-127-0-0-1").
-func (c *compiler) entryNames() []string {
-	names := make([]string, len(c.entries))
+func EntryNames(entries []*inetd.Entry) []string {
+	names := make([]string, len(entries))
 	taken := map[string]bool{}
-	for _, step := range []func(e *inetdEntry) string{
-		func(e *inetdEntry) string { return "" },
-		func(e *inetdEntry) string { return "-" + e.Protocol.Text },
-		func(e *inetdEntry) string {
+	for _, step := range []func(e *inetd.Entry) string{
+		func(e *inetd.Entry) string { return "" },
+		func(e *inetd.Entry) string { return "-" + e.Protocol.Text },
+		func(e *inetd.Entry) string {
 			return "-" + e.Protocol.Text + "-" + strings.TrimSuffix(e.Full(), ":"+e.Key())
 		},
 	} {
 		for _, tcp := range []bool{true, false} {
-			for i, e := range c.entries {
+			for i, e := range entries {
 				if names[i] != "" || e.Protocol.Text == "tcp" != tcp {
 					continue
 				}
@@ -39,7 +50,7 @@ func (c *compiler) entryNames() []string {
 		}
 	}
 	next := map[string]int{} // by what it is called
-	for i, e := range c.entries {
+	for i, e := range entries {
 		for n := max(next[e.Service.Text], 2); names[i] == ""; n++ {
 			if name := BlockName(e.Service.Text, "-"+strconv.Itoa(n)); !taken[name] {
 				names[i], taken[name], next[e.Service.Text] = name, true, n+1
