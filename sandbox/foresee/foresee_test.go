@@ -52,7 +52,7 @@ func TestLookForeseesPrepare(t *testing.T) {
 		{"a path on procfs", "/bin/cat", sandbox.Files{Exec: libs, Read: []string{"/proc/sys"}}, "procfs"},
 		{"a device", "/bin/cat", sandbox.Files{Exec: libs, Read: []string{"/dev/null"}}, "is a device node"},
 		{"in what a service may write", "/bin/cat", sandbox.Files{Exec: libs, Read: []string{filepath.Join(dir, "shell")}, Write: []string{dir}}, "lies in " + dir},
-		{"under a private /tmp", hidden, sandbox.Files{Exec: append([]string{"/bin", "/usr/bin"}, libs...), Tmp: 1 << 20}, "is reached through a symlink entry"},
+		{"under a private /tmp", hidden, sandbox.Files{Exec: append([]string{"/bin", "/usr/bin"}, libs...), Tmp: 1 << 20}, "the profile's private /tmp (or /dev/shm) hides the host's: put it elsewhere"},
 		{"the host's /proc", "/bin/cat", sandbox.Files{Exec: libs, Proc: true, HostProc: true}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (l *Layout) addBind(e *Entry, h *hostpath.File, i int) error {
 		return err
 	}
 	if p != m.path {
-		return fmt.Errorf("%s is reached through a symlink entry, which hides the host's", m.path)
+		return errors.New("the profile's private /tmp (or /dev/shm) hides the host's: put it elsewhere, or take a base without one, as profile.line")
 	}
 	if err := checkPath(p); err != nil {
 		return fmt.Errorf("%q: %w", p, err)
