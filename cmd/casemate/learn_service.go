@@ -172,7 +172,9 @@ func (a *app) printUnused(s *policy.Service, c *learn.Confines, sessions []*lear
 		switch n.Attr {
 		case learn.AttrDeny:
 			deny = append(deny, n.Value)
-		case learn.AttrMode, learn.AttrTmp, learn.AttrShm, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrInit:
+		case learn.AttrTmp, learn.AttrShm:
+			a.printf("  %s: a profile on a base without it would do (a base's cannot be taken away)\n", n.Attr)
+		case learn.AttrMode, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrInit:
 			a.printf("  %s = %s would do\n", n.Attr, n.Value)
 		case learn.AttrRead:
 			if slices.Contains(c.Profile.Files.Write, n.Value) {

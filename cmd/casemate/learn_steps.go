@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"casemate/cmd/casemate/dynlink"
 	"casemate/sandbox"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/rootfs/nodes"
@@ -26,6 +27,7 @@ var realFiles = learn.Host{
 		info, err := os.Stat(path)
 		return err == nil && info.IsDir()
 	},
+	Loads: dynlink.Loads,
 	Loose: func(path string) bool {
 		info, err := os.Stat(path)
 		return err == nil && info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0

@@ -20,7 +20,7 @@ func ok(call, at string, raw ...uint64) Fact {
 }
 
 // bare is a host without links, on which what has no dot in its last name is a directory.
-var bare = Host{Real: path.Clean, Dir: func(p string) bool { return !strings.Contains(path.Base(p), ".") }, Loose: func(p string) bool { return p == "/var/mail" }}
+var bare = Host{Real: path.Clean, Dir: func(p string) bool { return !strings.Contains(path.Base(p), ".") }, Loads: func(p string) []string { return map[string][]string{"/usr/bin/dash.x": {"/lib64/ld.so"}}[p] }, Loose: func(p string) bool { return p == "/var/mail" }}
 
 // everything is a profile whose filter allows all that groups have.
 var everything = confinesOf(sandbox.Profile{}, append(Leaves(), "chroot"))
@@ -295,6 +295,86 @@ func TestStands(t *testing.T) {
 	for dir, want := range map[string]bool{"/usr/share": true, "/lib": true, "/etc": false, "/var": false, "/home": false} {
 		if got := Stands(&sandbox.Profile{Files: sandbox.Files{Read: []string{dir}}}); got != want {
 			t.Errorf("%s: %t", dir, got)
+		}
+	}
+}
+
+// TestUnusedCountsTheLoader: the program and what the kernel maps for it are used, though no
+// call of a session names them.
+func TestUnusedCountsTheLoader(t *testing.T) {
+	p := sandbox.Profile{Files: sandbox.Files{Exec: []string{"/lib64", "/usr/bin", "/usr/sbin"}}}
+	for name, s := range map[string]*Session{
+		"by itself":     {PID: 1, Program: "/usr/bin/dash.x"},
+		"from a helper": {PID: 1, Facts: []Fact{ok("execve", "/usr/bin/dash.x")}},
+		"by its end":    {PID: 1, Ends: []End{{PID: 1, Program: "/usr/bin/dash.x"}}},
+	} {
+		var got []string
+		for _, n := range Unused(&p, nil, []*Session{s}, bare) {
+			got = append(got, n.Attr+" "+n.Value)
+		}
+		if want := []string{"files.exec /usr/sbin"}; !slices.Equal(got, want) {
+			t.Errorf("%s: never used: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// TestUngranted: a socket that the program would serve itself widens nothing, is no need, and is
+// told with the way out; one that it only calls is a word.
+func TestUngranted(t *testing.T) {
+	bind := fact("bind", syscall.EPERM, "/srv/ctl", 3)
+	bind.Addr = "unix /srv/ctl"
+	s := &Session{PID: 1, Facts: []Fact{bind}, Complaints: []Complaint{{PID: 1, Call: 5, Text: "Traceback"}}}
+	c := confinesOf(sandbox.Profile{Network: sandbox.Network{Mode: sandbox.NetworkNone}}, []string{"@server"})
+	w := &Wide{Mode: sandbox.NetworkNone}
+	if w.Widen([]*Session{s}, c, bare) {
+		t.Errorf("it is observed again with %+v", w)
+	}
+	n := new(Needs)
+	if n.Miss([]*Session{s}, c, bare); len(n.Calls)+len(n.Other) > 0 {
+		t.Errorf("it is a need: %+v", n)
+	}
+	got := Ungranted([]*Session{s}, c)
+	if len(got) != 1 || got[0].Remedy != ownSocket || got[0].Before == "" {
+		t.Errorf("got %+v", got)
+	}
+	s.Facts[0].Call = "connect"
+	if w.Widen([]*Session{s}, c, bare); !slices.Equal(w.Sockets, []string{"unix"}) || w.Mode != sandbox.NetworkNone || len(w.Calls) > 0 {
+		t.Errorf("to connect to one: %+v", w)
+	}
+	if got := Ungranted([]*Session{s}, c); len(got) > 0 {
+		t.Errorf("to connect to one is granted by nothing: %+v", got)
+	}
+}
+
+// TestFailed: a session whose program ends with an error has failed, unless its status is normal,
+// and one of whose helpers did after it was refused something; a client that hung up is no error.
+func TestFailed(t *testing.T) {
+	c := confinesOf(sandbox.Profile{}, []string{"@line", "@file-write"}, "/srv/x")
+	refused := fact("openat", syscall.EROFS, "/srv/data/x", 3, 0, 0, 0o102, 0o644)
+	for name, tt := range map[string]struct {
+		ends    []End
+		facts   []Fact
+		normal  []int
+		failed  bool
+		refused int
+	}{
+		"well":                    {ends: []End{{PID: 1, Calls: 9}}, facts: []Fact{refused}},
+		"a status":                {ends: []End{{PID: 1, Calls: 9, Status: 1}}, failed: true},
+		"a status and a refusal":  {ends: []End{{PID: 1, Calls: 9, Status: 1}}, facts: []Fact{refused}, failed: true, refused: 1},
+		"a normal one":            {ends: []End{{PID: 1, Calls: 9, Status: 1}}, facts: []Fact{refused}, normal: []int{1}},
+		"another than the normal": {ends: []End{{PID: 1, Calls: 9, Status: 2}}, normal: []int{1}, failed: true},
+		"a crash":                 {ends: []End{{PID: 1, Calls: 9, Signal: syscall.SIGSEGV}}, normal: []int{0, 1}, failed: true},
+		"the filter":              {ends: []End{{PID: 1, Calls: 9, Signal: syscall.SIGSYS}}, failed: true},
+		"its client has gone":     {ends: []End{{PID: 1, Calls: 9, Signal: syscall.SIGPIPE}}},
+		"casemate ended it":       {ends: []End{{PID: 1, Calls: 9, Signal: syscall.SIGKILL}}},
+		"another program first":   {ends: []End{{PID: 1, Calls: 5, Status: 1, Exec: true}, {PID: 1, Calls: 9}}},
+		"a helper's no":           {ends: []End{{PID: 2, Calls: 9, Status: 1}, {PID: 1, Calls: 9}}, facts: []Fact{refused}},
+		"a helper that is refused": {ends: []End{{PID: 2, Calls: 9, Status: 1}, {PID: 1, Calls: 9}},
+			facts: []Fact{func() Fact { f := refused; f.PID = 2; return f }()}, failed: true, refused: 1},
+	} {
+		got := Failed([]*Session{{PID: 1, Ends: tt.ends, Facts: tt.facts}}, c, tt.normal)
+		if len(got) > 0 != tt.failed || len(got) > 0 && len(got[0].Refused) != tt.refused {
+			t.Errorf("%s: %+v, want failed %t with %d refusals", name, got, tt.failed, tt.refused)
 		}
 	}
 }

@@ -70,8 +70,12 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 	case filtered && word != "":
 		w.Mode = sandbox.NetworkHost
 		put(&w.Sockets, word)
+	case filtered && f.serves(w.Mode):
+		return
+	case filtered && strings.HasPrefix(f.Addr, "unix") && f.Call == "connect":
+		put(&w.Sockets, "unix") // brings it
 	case filtered && (f.Call == "connect" || f.Call == "bind" || f.Call == "listen"):
-		w.reach(!strings.HasPrefix(f.Addr, "unix"))
+		w.reach(true)
 		put(&w.Calls, f.Call)
 	case filtered:
 		if _, err := seccomp.Resolve([]string{f.Call}, nil); err != nil || f.Call == "clone3" {
@@ -95,6 +99,12 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 			put(&w.Read, p)
 		}
 	}
+}
+
+// serves tells whether the fact is of a socket of the program's own that no profile with
+// the mode lets it serve, as ownSocket says.
+func (f *Fact) serves(mode sandbox.NetworkMode) bool {
+	return mode != sandbox.NetworkHost && (f.Call == "bind" || f.Call == "listen") && strings.HasPrefix(f.Addr, "unix")
 }
 
 // write adds a tree to write, in place of what lies in it; from siblings on the directory
@@ -154,7 +164,7 @@ func (n *Needs) Miss(sessions []*Session, c *Confines, h Host) {
 	for _, s := range sessions {
 		for i := range s.Facts {
 			one := &s.Facts[i]
-			if !one.Failed() || !one.Tells() {
+			if !one.Failed() || !one.Tells() || one.serves(c.Profile.Network.Mode) {
 				continue
 			}
 			if !c.Allows(one) {

@@ -87,6 +87,8 @@ type Host struct {
 	Real func(path string) string
 	// Dir tells whether a path is a directory.
 	Dir func(path string) bool
+	// Loads are the files that the kernel maps or runs with a program: its loader, its interpreter and that one's.
+	Loads func(program string) []string
 	// Loose tells whether others than root and a file's owner can put something else into a
 	// directory: what lies in it cannot be shown by itself.
 	Loose func(path string) bool

@@ -127,6 +127,8 @@ func (c *Confines) absent(f *Fact) string {
 		return c.block("", "files", fmt.Sprintf("dev = [%q]", name))
 	case under(f.Path, "/proc") && !c.Profile.Files.Proc:
 		return where(c.block("files", "files", "proc = true"), "if it is about its own processes")
+	case p != "/tmp" && under(p, "/tmp") && c.Exists(p):
+		return "no attribute: no profile shows what the host has in /tmp: put it elsewhere, as below /srv, or have the program make it"
 	case under(f.Path, "/tmp") && c.Profile.Files.Tmp == 0:
 		return c.tmp()
 	case under(f.Path, "/tmp"), under(f.Path, "/proc"):
@@ -223,7 +225,7 @@ func (c *Confines) filtered(f *Fact) string {
 	case f.Call == "connect":
 		return "no attribute: casemate grants no connect to a unix socket but /dev/log without the host's network"
 	}
-	return "no attribute: casemate grants no unix server socket without the host's network"
+	return ownSocket
 }
 
 // listed tells whether the profile lists the port of a connect or bind.
@@ -254,6 +256,34 @@ func (c *Confines) networkRemedy(f *Fact) string {
 	}
 	return c.network(list + ` = ["any"]`)
 }
+
+// ownSocket is the remedy of bind(2) and listen(2) on a unix socket: the filter cannot tell
+// them from those on the socket that the program is handed, which reaches the host's network.
+const ownSocket = "no attribute: casemate grants no unix server socket without the host's network: " +
+	"run the program without it, or have casemate listen there"
+
+// Ungranted gives what sessions were refused or did not find that no attribute grants: what they
+// minded, or all of it where nothing says that they minded any.
+func Ungranted(sessions []*Session, c *Confines) []Failure {
+	var all, minded []Failure
+	for _, s := range sessions {
+		for _, f := range Tell(s, c) {
+			if !strings.HasPrefix(f.Remedy, noAttribute) || f.Found != "" {
+				continue
+			}
+			if all = append(all, f); f.Before != "" {
+				minded = append(minded, f)
+			}
+		}
+	}
+	if len(minded) > 0 {
+		return minded
+	}
+	return all
+}
+
+// noAttribute is how remedies begin that are none.
+const noAttribute = "no attribute: "
 
 // SocketWord is the word of network { sockets } for a call that makes a socket, "" of others.
 func SocketWord(f *Fact) string {

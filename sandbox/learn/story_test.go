@@ -27,14 +27,26 @@ func fact(call string, err syscall.Errno, path string, at int, raw ...uint64) Fa
 }
 
 func TestRemedy(t *testing.T) {
-	c := confinesOf(sandbox.Profile{Files: sandbox.Files{Read: []string{"/srv/pub"}}}, []string{"@line"}, "/etc/motd", "/srv/data", "/usr/bin/id")
+	c := confinesOf(sandbox.Profile{Files: sandbox.Files{Read: []string{"/srv/pub"}}}, []string{"@line"}, "/etc/motd", "/srv/data", "/usr/bin/id", "/tmp", "/tmp/page")
 	const cloexec, create = 0o2000000, 0o100 | 0o1
 	chrooted := fact("openat", syscall.ENOENT, "/motd", 1, 0, 0, cloexec)
 	chrooted.Root = "/etc"
+	at := func(call, addr, path string) Fact {
+		f := fact(call, syscall.EPERM, path, 1)
+		f.Addr = addr
+		return f
+	}
 	for _, tt := range []struct {
 		fact Fact
 		want string
 	}{
+		{at("bind", "unix /srv/ctl", "/srv/ctl"), ownSocket},
+		{at("bind", "unix @ctl", ""), ownSocket},
+		{at("bind", "inet 127.0.0.1:0", ""), "widens = [\"network\"]\nbecause = \"...\"\nnetwork {\n  mode = \"host\"\n  bind = [\"any\"]\n}"},
+		{at("bind", "inet 127.0.0.1:99", ""), "widens = [\"network\"]\nbecause = \"...\"\nnetwork {\n  mode = \"host\"\n  bind = [\"99\"]\n}"},
+		{fact("openat", syscall.ENOENT, "/tmp/page", 1), "no attribute: no profile shows what the host has in /tmp: put it elsewhere, as below /srv, or have the program make it"},
+		{fact("newfstatat", syscall.ENOENT, "/tmp", 1), `files { tmp = "16MiB" }`},
+		{fact("openat", syscall.ENOENT, "/tmp/none", 1), `files { tmp = "16MiB" }`},
 		{fact("openat", syscall.ENOENT, "/etc/motd", 1, 0, 0, cloexec), `files { read = ["/etc/motd"] }`},
 		{chrooted, `files { read = ["/etc/motd"] }`},
 		{fact("openat", syscall.ENOENT, "/etc/none", 1, 0, 0, cloexec), Nowhere},
@@ -70,15 +82,14 @@ func TestUnixServerRemedy(t *testing.T) {
 		f.Addr = addr
 		return f
 	}
-	const server = "no attribute: casemate grants no unix server socket without the host's network"
 	for _, tt := range []struct {
 		mode sandbox.NetworkMode
 		fact Fact
 		want string
 	}{
-		{sandbox.NetworkNone, at("bind", "unix /opt/spool/ctl", "/opt/spool/ctl"), server},
-		{sandbox.NetworkListener, at("bind", "unix @ctl", ""), server},
-		{sandbox.NetworkNone, at("listen", "", ""), server},
+		{sandbox.NetworkNone, at("bind", "unix /opt/spool/ctl", "/opt/spool/ctl"), ownSocket},
+		{sandbox.NetworkListener, at("bind", "unix @ctl", ""), ownSocket},
+		{sandbox.NetworkNone, at("listen", "", ""), ownSocket},
 		{sandbox.NetworkNone, at("connect", "unix /run/nscd/socket", "/run/nscd/socket"), Nowhere},
 		{sandbox.NetworkNone, at("connect", "unix /run/there", "/run/there"), "no attribute: casemate grants no connect to a unix socket but /dev/log without the host's network"},
 		{sandbox.NetworkNone, at("connect", "unix /dev/log", "/dev/log"), "widens = [\"files\"]\nfiles { log = true }"},

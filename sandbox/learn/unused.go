@@ -17,6 +17,9 @@ const AttrDeny = "syscalls.deny"
 // to write that was only read it gives the path to read.
 func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Host) []Need {
 	n := Find(sessions, &Confines{Profile: p, Rules: rules}, h, Extras{Mode: sandbox.NetworkNone})
+	for _, file := range loaded(sessions, h) {
+		n.Other = append(n.Other, Need{Attr: AttrExec, Value: file})
+	}
 	used := func(attrs ...string) bool {
 		return slices.ContainsFunc(n.Other, func(o Need) bool { return slices.Contains(attrs, o.Attr) })
 	}
@@ -59,6 +62,30 @@ func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Hos
 		}
 	}
 	return append(out, deniable(p, rules, n)...)
+}
+
+// loaded are the programs of sessions with what the kernel maps for them: no call of a
+// session names its first program, and none a loader.
+func loaded(sessions []*Session, h Host) []string {
+	var out []string
+	add := func(program string) {
+		if strings.HasPrefix(program, "/") && !slices.Contains(out, program) {
+			out = append(append(out, program), h.Loads(program)...)
+		}
+	}
+	for _, s := range sessions {
+		add(s.Program)
+		for _, e := range s.Ends {
+			add(e.Program)
+		}
+		for i := range s.Facts {
+			if f := &s.Facts[i]; !f.Failed() && (f.Call == "execve" || f.Call == "execveat") {
+				add(f.Host(f.Path))
+			}
+			add(s.Facts[i].Program)
+		}
+	}
+	return out
 }
 
 // calls tells whether a call was made for which the capability is needed.

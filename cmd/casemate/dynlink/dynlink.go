@@ -192,6 +192,16 @@ func open(name, at string) (*object, error) {
 	return o, err
 }
 
+// Loads are the files that the kernel maps to run a program with glibc, where it is sure of
+// them: the program itself or the interpreter that a script ends with, and its loader.
+func Loads(program string) []string {
+	real, loader, err := interpreted(program)
+	if err != nil {
+		return nil
+	}
+	return []string{real, loader}
+}
+
 // interpreted is the ELF program that a script ends with, or the program itself, and its
 // loader, which has to be glibc's.
 func interpreted(program string) (real, loader string, err error) {
