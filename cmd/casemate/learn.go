@@ -23,6 +23,7 @@ type learnOptions struct {
 	command, listen, user string
 	clients, env          []string
 	profile               string
+	normal                []int
 }
 
 func (a *app) learnCmd() *cobra.Command {
@@ -38,7 +39,9 @@ With --command it starts a casemated of its own on a port of 127.0.0.1, with --c
 under --user, and runs each --client with /bin/sh, with $PORT, $HOST, and $SCRATCH, an
 empty folder. A client that exits with 0 was served; what it prints must be the same
 again where it was the same twice. So a client has to test what it gets, and to be
-one that can be run many times.
+one that can be run many times. The program's sessions have to end well too: with exit
+status 0, or one that --status names (a daemon that exits with 1 whenever its client
+leaves), or by the signal of a client that has gone. One for --listen ...-wait is not asked.
 
   1. Observe: under the service's user and namespaces with a profile as wide as one can
      be without a reason, the program is followed (as trace does). While clients fail,
@@ -57,7 +60,8 @@ these. They cannot be replayed: what a client sent is not kept, and sent again i
 another thing. So clients are needed to prove it, --client, which run in a casemated of its
 own with the service as it is; or twice as many sessions, of which the second half is held
 against what the first half used (--connections 10 follows 20). With --tighten it starts
-from the profile in force, and lists what no session used.
+from the profile in force, and lists what no session used. From sessions that ended with an
+error nothing is learnt: it says what they were refused.
 
 The profile is printed in the form of casemate fmt with the evidence of each line, and with
 the clients' commands: keep passwords out of these. Nothing is installed: put it into your
@@ -86,10 +90,13 @@ Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 					}
 				}
 			}
+			if i := slices.IndexFunc(o.normal, func(n int) bool { return n < 1 || n > 255 }); i >= 0 {
+				return fmt.Errorf("learn: --status %d: an exit status that is no error is one of 1 to 255, beside 0", o.normal[i])
+			}
 			if len(args) == 0 {
 				return a.learnCommand(cmd.Context(), &o)
 			}
-			of.clients, of.profile = o.clients, o.profile
+			of.clients, of.profile, of.normal = o.clients, o.profile, o.normal
 			if of.connections < 0 || of.limit < 0 || of.tighten && len(of.clients) > 0 {
 				return errors.New("learn: --connections and --for count from 1 and 1s, and --tighten takes no clients")
 			}
@@ -103,6 +110,7 @@ Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 	f.StringVar(&o.user, "user", "dynamic", "the user that it runs as")
 	f.StringArrayVar(&o.env, "env", nil, "NAME=VALUE of its environment; may stand several times")
 	f.StringVar(&o.profile, "profile", "", "the profile's name (the program's)")
+	f.IntSliceVar(&o.normal, "status", nil, "an exit status of the program that is no error, beside 0; may stand several times")
 	f.IntVar(&of.connections, "connections", 0, "sessions of SERVICE to learn from (10, unless --for is given)")
 	f.DurationVar(&of.limit, "for", 0, "how long SERVICE is followed")
 	f.BoolVar(&of.tighten, "tighten", false, "list what SERVICE's profile grants and no session used")
@@ -136,6 +144,8 @@ func (a *app) learnCommand(ctx context.Context, o *learnOptions) error {
 		return errors.New(`learn: write --command '/path/of/program arguments'`)
 	case !filepath.IsAbs(argv[0]):
 		return fmt.Errorf("learn: --command: write the absolute path of %q", argv[0])
+	case inSandbox(argv[0]) != "":
+		return fmt.Errorf("learn: --command: %s lies below %s, of which a sandbox has its own or none: put it elsewhere, as below /usr/local or /opt", argv[0], inSandbox(argv[0]))
 	case len(o.clients) == 0:
 		return errors.New("learn: write a client: --client 'curl -fsS http://$HOST:$PORT/'")
 	}
@@ -148,6 +158,7 @@ func (a *app) learnCommand(ctx context.Context, o *learnOptions) error {
 		return err
 	}
 	defer s.close()
+	s.normal = o.normal
 	if s.block, err = serviceBlock(o, argv, wait); err != nil {
 		return err
 	}
@@ -156,6 +167,16 @@ func (a *app) learnCommand(ctx context.Context, o *learnOptions) error {
 		name = profileName(filepath.Base(argv[0]))
 	}
 	return a.learn(ctx, s, nil, argv[0], name, fmt.Sprintf("%s as user %s", o.command, o.user))
+}
+
+// inSandbox is the directory of the sandbox's own that a program lies in, "" for none.
+func inSandbox(program string) string {
+	for _, dir := range []string{"/tmp", "/dev", "/proc", "/sys"} {
+		if strings.HasPrefix(filepath.Clean(program), dir+"/") {
+			return dir
+		}
+	}
+	return ""
 }
 
 // serviceBlock is the service of a command, without its profile.

@@ -45,10 +45,13 @@ func (a *app) printLearnt(l *learner, d *learn.Draft, dropped []learn.Need, n *l
 		"Learnt from " + oneLine(of) + ":",
 		fmt.Sprintf("%s with %s followed on %s, served again under this profile,", several(len(l.want.sessions), "session", "sessions"),
 			several(processes, "process", "processes"), l.started.Format("2006-01-02")),
-		"and not without any one of its lines, nor on a narrower base.",
+		"and not without any one of its lines. Other bases may serve with other lines.",
 	}
 	if l.earlier != nil {
 		head[2] = "and not without those of its lines that say so; the others are what real sessions used."
+	}
+	for _, status := range l.normal {
+		head = append(head, fmt.Sprintf("An exit status of %d was taken for normal.", status))
 	}
 	for i, c := range l.clients {
 		head = append(head, fmt.Sprintf("Client %d: %s", i+1, oneLine(c)))

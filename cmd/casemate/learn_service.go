@@ -21,6 +21,7 @@ type serviceOptions struct {
 	tighten     bool
 	clients     []string
 	profile     string
+	normal      []int
 }
 
 // learnService learns from the sessions of a service of the running casemated.
@@ -47,6 +48,8 @@ func (a *app) learnService(ctx context.Context, name string, o *serviceOptions) 
 	switch {
 	case len(sessions) == 0:
 		return errors.New("learn: no session came")
+	case a.failed(sessions, c, o.normal):
+		return errNo
 	case o.tighten:
 		return a.printUnused(s, c, sessions)
 	case len(o.clients) > 0:
@@ -113,7 +116,8 @@ func (a *app) learnByCounting(s *policy.Service, c *learn.Confines, sessions []*
 		}
 		return a.printDraft(&learnReport{Sessions: len(sessions)}, &d, nil, n, head, cmpName(o.profile, s.Name))
 	}
-	return errors.New("learn: casemate takes no draft for a profile")
+	fmt.Fprintf(a.err, "casemate: learn: no base makes a profile of what the sessions did under profile.%s: keep that one, or %s\n", s.Profile, byHand)
+	return errNo
 }
 
 // learnWithClients replays what was learnt, with clients in a scratch broker.
@@ -130,6 +134,7 @@ func (a *app) learnWithClients(ctx context.Context, s *policy.Service, c *learn.
 		return err
 	}
 	defer st.close()
+	st.normal = o.normal
 	st.service, st.block = s, serviceAttributes(s)
 	return a.learn(ctx, st, needsOf(sessions, c), s.Command[0], cmpName(o.profile, s.Name), fmt.Sprintf("%s of %s under profile.%s, and from clients", several(len(sessions), "session", "sessions"), s.Name, s.Profile))
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type site struct {
 	broker  *scratch.Process
 	limit   time.Duration // for one client
 	doc     *policy.Document
+	normal  []int // exit statuses of the program beside 0 that are no error
 }
 
 // name of the service and the profile in a scratch broker.
@@ -238,6 +240,7 @@ func (s *site) confines() (*learn.Confines, error) {
 type outcome struct {
 	Clients  []clientOutcome
 	sessions []*learn.Session
+	faulty   string // how a session of the program ended with an error, "" where none did
 }
 
 type clientOutcome struct {
@@ -250,9 +253,12 @@ type clientOutcome struct {
 // run runs the clients once, and follows the service's sessions if it is asked to.
 func (s *site) run(ctx context.Context, followed bool) (*outcome, error) {
 	o := new(outcome)
+	from, err := s.mark()
+	if err != nil {
+		return nil, err
+	}
 	var t *observe.Tracer
 	if followed {
-		var err error
 		if t, err = observe.Start(); err != nil {
 			return nil, err
 		}
@@ -278,7 +284,10 @@ func (s *site) run(ctx context.Context, followed bool) (*outcome, error) {
 		left := t.Stop()
 		o.sessions = append(t.Take(), left...)
 	}
-	return o, nil
+	if !s.doc.Policy.Service(learnt).Wait { // whose program runs until it is ended
+		o.faulty, err = s.faulty(from)
+	}
+	return o, err
 }
 
 // client runs one client command.
@@ -323,8 +332,8 @@ func (s *site) end(t *observe.Tracer) error {
 	}
 }
 
-// differs says how the clients of an outcome fared otherwise than those of want, "" if
-// they did not. same tells of which clients the output is always the same.
+// differs says how the clients of an outcome fared otherwise than those of want, or else how
+// a session of the program failed whose client did not mind; "" if neither did. same tells of which clients the output is always the same.
 func (o *outcome) differs(want *outcome, same []bool) string {
 	for i, c := range o.Clients {
 		switch w := want.Clients[i]; {
@@ -340,7 +349,12 @@ func (o *outcome) differs(want *outcome, same []bool) string {
 			return fmt.Sprintf("client %d gets another answer", i+1)
 		}
 	}
-	return ""
+	return o.faulty
+}
+
+// served tells whether every client exited with 0.
+func (o *outcome) served() bool {
+	return !slices.ContainsFunc(o.Clients, func(c clientOutcome) bool { return c.Status != 0 })
 }
 
 // failing says which client failed, "" if none did.

@@ -13,6 +13,8 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/rootfs/nodes"
+
+	"golang.org/x/sys/unix"
 )
 
 // realFiles asks this host about its files.
@@ -63,9 +65,10 @@ func wideText(w *learn.Wide) string {
 // observe follows the clients' sessions under the wide profile until they are served, and
 // gives what these needed.
 func (l *learner) observe() (*learn.Needs, error) {
+	var last *outcome
 	for l.rounds = 1; ; l.rounds++ {
 		if err := l.load(wideText(&l.wide)); err != nil {
-			return nil, err
+			return nil, l.untaken(last, err)
 		}
 		c, err := l.confines()
 		if err != nil {
@@ -76,6 +79,7 @@ func (l *learner) observe() (*learn.Needs, error) {
 			return nil, err
 		}
 		l.runs++
+		last = o
 		failing := o.failing()
 		l.saying("observed %s of %s%s", several(len(o.sessions), "session", "sessions"), several(len(l.clients), "client", "clients"), ifSome(": ", failing))
 		if failing == "" {
@@ -83,7 +87,7 @@ func (l *learner) observe() (*learn.Needs, error) {
 		}
 		if !l.wide.Widen(o.sessions, c, realFiles) || l.rounds > 8 {
 			l.tell(o, c)
-			return nil, l.no("%s, and nothing more can be granted: no profile", failing)
+			return nil, l.hopeless(failing, o, c)
 		}
 	}
 }
@@ -113,6 +117,39 @@ func (l *learner) repeat(first *outcome, c *learn.Confines) (*learn.Needs, error
 	return learn.Find(sessions, c, realFiles, learn.Extras{Capabilities: l.wide.Capabilities, Mode: l.wide.Mode}), nil
 }
 
+// hopeless is the error where clients, or sessions, fail under all that can be granted.
+func (l *learner) hopeless(failing string, o *outcome, c *learn.Confines) error {
+	if o.served() {
+		return l.no("every client exits with 0, and yet %s: no profile. Where it ends so when all is well, say it with --status N; else give a client that tests what it gets, and mend what is named above", failing)
+	}
+	if list := learn.Ungranted(o.sessions, c); len(list) > 0 {
+		l.saying("%s: the program calls %s, which gets %s: %s", failing, oneLine(list[0].String()), list[0].Outcome(), list[0].Remedy)
+	}
+	return l.no("%s, and nothing more can be granted: no profile", failing)
+}
+
+// byHand is what to do where no profile is learnt for what a program does.
+const byHand = "have the program do without (by an option, or its configuration), or write the profile by hand, with casemate trace and casemate check"
+
+// untaken is the error where casemate takes no profile that grants what the last sessions were
+// refused; nil is none before.
+func (l *learner) untaken(last *outcome, err error) error {
+	if last == nil || l.ctx.Err() != nil {
+		return err
+	}
+	l.saying("%v", err)
+	told := map[string]bool{}
+	for _, s := range last.sessions {
+		for i := range s.Facts {
+			if f := &s.Facts[i]; f.Failed() && f.Tells() && f.Err != unix.ENOENT && !told[f.Call] {
+				told[f.Call] = true
+				l.saying("the program was refused %s: %s", oneLine(f.String()), f.Outcome())
+			}
+		}
+	}
+	return l.no("no profile grants all of that together: %s", byHand)
+}
+
 // tell says why the sessions of an outcome failed, on standard error.
 func (l *learner) tell(o *outcome, c *learn.Confines) {
 	told := map[string]bool{}
@@ -130,6 +167,7 @@ func (l *learner) tell(o *outcome, c *learn.Confines) {
 // prove finds a draft under which the clients are served, enforced.
 func (l *learner) prove(n *learn.Needs) (*learn.Draft, error) {
 	drafts := learn.Drafts(n, l.bases, realFiles)
+	taken := false
 	for _, first := range drafts {
 		base := []learn.Base{*first.Base}
 		last := ""
@@ -144,12 +182,16 @@ func (l *learner) prove(n *learn.Needs) (*learn.Draft, error) {
 				return &d, nil
 			}
 			l.saying("replay on profile.%s: %s", d.Base.Profile.Name, why)
+			taken = taken || o != nil
 			if o == nil || why == last {
 				break
 			}
 			last = why
 			n.Miss(o.sessions, c, realFiles)
 		}
+	}
+	if !taken {
+		return nil, l.no("no base makes a profile of what the program does: %s", byHand)
 	}
 	return nil, l.no("the profile fails its own replay on every base: none is printed")
 }

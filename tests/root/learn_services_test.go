@@ -113,7 +113,7 @@ func TestLearnDropbear(t *testing.T) {
 		}
 	}
 	ssh := "timeout 10 ssh -i " + key + " -p $PORT -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR " + name + "@$HOST"
-	learned(t, &lesson{command: []string{dropbear, "-i", "-s", "-r", hostKey}, user: name, shipped: "ssh", lacks: []string{"network", `"` + home + `"`},
+	learned(t, &lesson{command: []string{dropbear, "-i", "-s", "-r", hostKey}, user: name, status: "1", shipped: "ssh", lacks: []string{"network", `"` + home + `"`},
 		clients: []string{ssh + " 'id -u' | grep -qx " + fmt.Sprint(uid)}})
 }
 
@@ -137,7 +137,7 @@ func TestLearnSshd(t *testing.T) {
 		}
 	}
 	ssh := "timeout 10 ssh -tt -i " + key + " -p $PORT -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR " + name + "@$HOST"
-	learned(t, &lesson{command: []string{sshd, "-i", "-e", "-f", "/dev/null", "-h", hostKey, "-o", "UsePAM=no", "-o", "StrictModes=no"}, user: name,
+	learned(t, &lesson{command: []string{sshd, "-i", "-e", "-f", "/dev/null", "-h", hostKey, "-o", "UsePAM=no", "-o", "StrictModes=no"}, user: name, status: "255",
 		clients: []string{ssh + " 'tty; id -u' | grep -q ^/dev/pts/"}})
 }
 
@@ -169,7 +169,7 @@ for i in {1..20}; do
 done
 exit 3
 `, 0o644)
-	learned(t, &lesson{command: []string{busybox, "telnetd", "-i", "-K", "-l", "/bin/sh"}, user: "nobody", lacks: []string{"network", "capabilities", "write"}, base: "login", clients: []string{"bash " + client}})
+	learned(t, &lesson{command: []string{busybox, "telnetd", "-i", "-K", "-l", "/bin/sh"}, user: "nobody", status: "1", lacks: []string{"network", "capabilities", "write"}, base: "login", clients: []string{"bash " + client}})
 }
 
 // TestLearnShell learns a script with its helpers.

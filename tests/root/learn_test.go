@@ -30,6 +30,7 @@ type lesson struct {
 	user    string   // "" is dynamic
 	clients []string // lines of sh, with $PORT
 	env     map[string]string
+	status  string   // of --status: how the program ends when its client has gone
 	base    string   // that the profile has to stand on
 	lacks   []string // words that the profile must not hold
 	extra   []string // lines of the service when it is served
@@ -59,6 +60,9 @@ func learn(t *testing.T, l *lesson) *learntProfile {
 	}
 	for _, c := range l.clients {
 		args = append(args, "--client", c)
+	}
+	if l.status != "" {
+		args = append(args, "--status", l.status)
 	}
 	for name, value := range l.env {
 		args = append(args, "--env", name+"="+value)
