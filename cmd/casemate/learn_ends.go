@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"casemate/listener/journal"
@@ -32,7 +33,7 @@ func (a *app) failed(sessions []*learn.Session, c *learn.Confines, normal []int)
 			say("a session of %s %s%s", f.End.Program, f.End.String(), ifSome(": it wrote ", quoteSaid(f.Said)))
 		}
 		for _, r := range f.Refused {
-			say("before %s: %s %s: %s", r.Before, r.String(), r.Outcome(), r.Remedy)
+			say("before %s: %s %s: %s", r.Before, r.String(), r.Outcome(), inLine(r.Remedy))
 		}
 	}
 	if len(list) > 0 {
@@ -160,3 +161,6 @@ func (s *site) logSince(at int64) ([]byte, error) {
 	}
 	return io.ReadAll(f)
 }
+
+// inLine is a remedy within a sentence.
+func inLine(remedy string) string { return strings.Join(strings.Fields(remedy), " ") }

@@ -69,7 +69,7 @@ func TestFailedIsSaid(t *testing.T) {
 	if !a.failed([]*learn.Session{bad, bad, good}, c, nil) {
 		t.Error("nothing has failed")
 	}
-	for _, want := range []string{`a session of /opt/app exited with status 4: it wrote "Read-only file system"`, `unlink("/srv/x") EROFS: files { write = ["/srv"] }`, "2 of 3 sessions failed", "--status 4"} {
+	for _, want := range []string{`a session of /opt/app exited with status 4: it wrote "Read-only file system"`, `unlink("/srv/x") EROFS: widens = ["files"] files { write = ["/srv"] }`, "2 of 3 sessions failed", "--status 4"} {
 		if strings.Count(said.String(), want) != 1 {
 			t.Errorf("%q is not said once in:\n%s", want, said.String())
 		}

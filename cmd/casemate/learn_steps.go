@@ -123,7 +123,7 @@ func (l *learner) hopeless(failing string, o *outcome, c *learn.Confines) error 
 		return l.no("every client exits with 0, and yet %s: no profile. Where it ends so when all is well, say it with --status N; else give a client that tests what it gets, and mend what is named above", failing)
 	}
 	if list := learn.Ungranted(o.sessions, c); len(list) > 0 {
-		l.saying("%s: the program calls %s, which gets %s: %s", failing, oneLine(list[0].String()), list[0].Outcome(), list[0].Remedy)
+		l.saying("%s: the program calls %s, which gets %s: %s", failing, oneLine(list[0].String()), list[0].Outcome(), inLine(list[0].Remedy))
 	}
 	return l.no("%s, and nothing more can be granted: no profile", failing)
 }
@@ -155,7 +155,7 @@ func (l *learner) tell(o *outcome, c *learn.Confines) {
 	told := map[string]bool{}
 	for _, s := range o.sessions {
 		for _, f := range learn.Tell(s, c) {
-			line := fmt.Sprintf("%s %s: %s", f.String(), f.Outcome(), strings.ReplaceAll(f.Remedy, "\n", " "))
+			line := fmt.Sprintf("%s %s: %s", f.String(), f.Outcome(), inLine(f.Remedy))
 			if f.Before != "" && !told[line] {
 				told[line] = true
 				l.saying("before %s: %s", oneLine(f.Before), oneLine(line))
