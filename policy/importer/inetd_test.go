@@ -40,6 +40,7 @@ func TestInetdEntries(t *testing.T) {
 		{"telnet stream tcp nowait nobody.games /bin/cat cat", 1, `group   = "games"`, ""},
 		{"telnet stream tcp nowait nobody /bin/cat dog", 1, `argv0   = "dog"`, ""},
 		{"talk dgram udp wait nobody /usr/sbin/in.talkd in.talkd", 1, "profile = profile.classic_wait", ""},
+		{"tftp dgram udp wait root /usr/sbin/in.tftpd in.tftpd -s /srv/tftp", 1, "profile = profile.classic_wait", "note changes its root and its user"},
 		{"echo stream tcp nowait root internal", 1, `builtin = "echo"`, ""},
 		{"auth stream tcp nowait root internal", 0, "", "lost casemate itself serves"},
 		{"telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd", 1, "acl     = acl.nobody", "lost what hosts.allow and hosts.deny say of in.telnetd is not known"},

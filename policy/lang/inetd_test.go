@@ -247,6 +247,27 @@ func TestAsksForWhatNobodyAsked(t *testing.T) {
 	}
 }
 
+// TestBeyondWait: in.tftpd that changes its root is told to need more than an entry's usual
+// profile, and with the lines that the warning names it is not.
+func TestBeyondWait(t *testing.T) {
+	const conf = "tftp dgram udp wait root /usr/sbin/in.tftpd in.tftpd -s /srv/tftp\n"
+	warned := func(text, conf string) bool {
+		doc, ds := withTable(text, conf)
+		if doc == nil {
+			t.Fatal(show(ds))
+		}
+		return slices.ContainsFunc(ds, func(d policy.Diagnostic) bool { return strings.Contains(d.Summary, "changes its root and its user") })
+	}
+	if !warned(anyEntry, conf) || warned(anyEntry, strings.Replace(conf, "-s ", "", 1)) || warned(anyEntry, strings.Replace(conf, "root", "nobody", 1)) {
+		t.Error("warned of the wrong ones")
+	}
+	_, lines, _ := strings.Cut(strings.TrimSuffix(tftpdProfile, ", each on a line"), ": ")
+	lines = strings.NewReplacer(", widens", "\nwidens", ", because", "\nbecause", ", capabilities =", "\ncapabilities =", ", network {", "\nnetwork {", " and syscalls", "\nsyscalls").Replace(lines)
+	if warned(anyEntry+"profile \"tftp\" {\n"+lines+"\n}\nservice \"tftp\" {\n  extends = \"tftp/udp\"\n  profile = profile.tftp\n}\n", conf) {
+		t.Error("warned of a profile that has them")
+	}
+}
+
 // TestLostWords: what an entry's command says and its inetd does not is no loss any more where
 // an extending block writes the command.
 func TestLostWords(t *testing.T) {
