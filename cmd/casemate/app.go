@@ -105,10 +105,15 @@ func (a *app) flush(w *tabwriter.Writer, b *bytes.Buffer) {
 
 // printJSON writes v indented. v must carry format_version.
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.out)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil {
+	err := e.Encode(v)
+	if err == nil {
+		_, err = a.out.Write(escapeJSON(text.Bytes()))
+	}
+	if err != nil {
 		return fmt.Errorf("write output: %w", err)
 	}
 	return nil

@@ -254,7 +254,7 @@ func (a *app) learn(ctx context.Context, s *site, earlier *learn.Needs, program,
 
 // saying tells how far learning is.
 func (l *learner) saying(format string, args ...any) {
-	fmt.Fprintf(l.a.err, "casemate: learn: "+format+"\n", args...)
+	fmt.Fprintf(l.a.err, "casemate: learn: "+format+"\n", onLine(args)...)
 }
 
 // wideFor is what a program is observed under first.

@@ -171,31 +171,31 @@ func (a *app) printUnused(s *policy.Service, c *learn.Confines, sessions []*lear
 	if a.json() {
 		return a.printJSON(unusedReport{FormatVersion: 1, Service: s.Name, Profile: s.Profile, Sessions: len(sessions), Unused: lineReports(unused)})
 	}
-	a.printf("profile.%s: never used by %s of %s:\n", s.Profile, several(len(sessions), "session", "sessions"), s.Name)
+	a.linef("profile.%s: never used by %s of %s:\n", s.Profile, several(len(sessions), "session", "sessions"), s.Name)
 	var deny []string
 	for _, n := range unused {
 		switch n.Attr {
 		case learn.AttrDeny:
 			deny = append(deny, n.Value)
 		case learn.AttrTmp, learn.AttrShm:
-			a.printf("  %s: a profile on a base without it would do (a base's cannot be taken away)\n", n.Attr)
+			a.linef("  %s: a profile on a base without it would do (a base's cannot be taken away)\n", n.Attr)
 		case learn.AttrMode, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrInit:
-			a.printf("  %s = %s would do\n", n.Attr, n.Value)
+			a.linef("  %s = %s would do\n", n.Attr, n.Value)
 		case learn.AttrRead:
 			if slices.Contains(c.Profile.Files.Write, n.Value) {
-				a.printf("  files.read %q would do in place of files.write\n", n.Value)
+				a.linef("  files.read %q would do in place of files.write\n", n.Value)
 				continue
 			}
 			fallthrough
 		default:
-			a.printf("  %s %q\n", n.Attr, n.Value)
+			a.linef("  %s %q\n", n.Attr, n.Value)
 		}
 	}
 	if len(deny) > 0 {
-		a.printf("  syscalls { deny = [%s] } would do\n", quoteAll(deny))
+		a.linef("  syscalls { deny = [%s] } would do\n", quoteAll(deny))
 	}
 	if len(unused) == 0 {
-		a.printf("  nothing\n")
+		a.linef("  nothing\n")
 	}
 	return nil
 }

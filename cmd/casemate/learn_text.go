@@ -36,7 +36,7 @@ var blocks = []struct {
 func draftText(name string, d *learn.Draft, head []string) (string, error) {
 	var b strings.Builder
 	for _, line := range head {
-		fmt.Fprintf(&b, "# %s\n", line)
+		fmt.Fprintf(&b, "# %s\n", oneLine(line))
 	}
 	fmt.Fprintf(&b, "profile %q {\nbase = profile.%s%s\n", name, d.Base.Profile.Name, ifSome(" # ", oneLine(d.Narrower)))
 	if w := widened(d); len(w) > 0 {
@@ -179,14 +179,4 @@ func evidence(n *learn.Need) string {
 		parts = append(parts, "without it "+n.Without)
 	}
 	return oneLine(strings.Join(parts, "; "))
-}
-
-// oneLine keeps what a program chose from leaving a comment.
-func oneLine(s string) string {
-	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 || r == 0x85 {
-			return '?'
-		}
-		return r
-	}, s), "?")
 }

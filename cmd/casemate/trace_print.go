@@ -80,7 +80,7 @@ func (a *app) told(r *traceReport) error {
 		return a.printJSON(r)
 	}
 	if len(r.Sessions) == 0 {
-		a.printf("%s: no session came\n", r.Service)
+		a.linef("%s: no session came\n", r.Service)
 	}
 	for i := range r.Sessions {
 		a.tellSession(i+1, &r.Sessions[i])
@@ -89,10 +89,11 @@ func (a *app) told(r *traceReport) error {
 }
 
 func (a *app) tellSession(n int, s *sessionReport) {
-	a.printf("%s  pid %d, %s, %s, %s, %.3f s: %s\n", a.paint("1")(fmt.Sprintf("session %d", n)), s.PID, s.Program,
+	a.printf("%s", a.paint("1")(fmt.Sprintf("session %d", n)))
+	a.linef("  pid %d, %s, %s, %s, %.3f s: %s\n", s.PID, s.Program,
 		several(s.Processes, "process", "processes"), several(s.Calls, "call", "calls"), s.Seconds, s.Ended)
 	for _, said := range s.Said {
-		a.printf("  it wrote %s\n", strconv.Quote(strings.TrimRight(said, "\n")))
+		a.linef("  it wrote %s\n", strconv.Quote(strings.TrimRight(said, "\n")))
 	}
 	a.failures(s.Failed)
 	a.probes(s.Probes)
@@ -128,19 +129,19 @@ func (a *app) failures(list []failureReport) {
 	for _, f := range list {
 		if h := head(f); h != last {
 			last = h
-			a.printf("    %s:\n", h)
+			a.linef("    %s:\n", h)
 		}
 		a.failure("      ", f, "")
 	}
 }
 
 func (a *app) failure(indent string, f failureReport, times string) {
-	a.printf("%s%s %s%s\n", indent, f.Call, f.Error, times)
+	a.linef("%s%s %s%s\n", indent, f.Call, f.Error, times)
 	if f.Host != "" {
-		a.printf("%s  on the host: %s\n", indent, f.Host)
+		a.linef("%s  on the host: %s\n", indent, f.Host)
 	}
 	for l := range strings.Lines(f.Remedy) {
-		a.printf("%s  %s\n", indent, strings.TrimRight(l, "\n"))
+		a.linef("%s  %s\n", indent, strings.TrimRight(l, "\n"))
 	}
 }
 
@@ -176,13 +177,13 @@ func (a *app) probes(list []failureReport) {
 		times[f.Call+f.Error] = 0
 	}
 	for _, found := range slices.Sorted(maps.Keys(places)) {
-		a.printf("    %s: found after %s where it was not\n", found, several(len(places[found]), "look", "looks"))
+		a.linef("    %s: found after %s where it was not\n", found, several(len(places[found]), "look", "looks"))
 	}
 	for i, call := range nowhere {
 		if i == 0 {
-			a.printf("    %s:\n", learn.Nowhere)
+			a.linef("    %s:\n", learn.Nowhere)
 		}
-		a.printf("      %s\n", call)
+		a.linef("      %s\n", call)
 	}
 }
 

@@ -100,12 +100,12 @@ func (r logged) text(key string) string {
 	case json.Number:
 		return v.String()
 	case string:
-		if strings.IndexFunc(v, func(c rune) bool { return !strconv.IsPrint(c) }) >= 0 {
+		if strings.ContainsFunc(v, unprintable) {
 			return strconv.Quote(v) // the log is for the broker to write, and anybody may have written this file
 		}
 		return v
 	default:
-		return fmt.Sprint(v)
+		return oneLine(fmt.Sprint(v))
 	}
 }
 

@@ -158,7 +158,7 @@ func (e *effective) block(name string, body func()) {
 // comment is the origin of the value at a path.
 func (e *effective) comment(path string) string {
 	if at := e.at(path); at != "" {
-		return " # " + oneLine(explain.Line(at))
+		return " # " + printable([]byte(explain.Line(at)))
 	}
 	return ""
 }
@@ -204,16 +204,6 @@ func alike(lines []string) bool {
 		}
 	}
 	return true
-}
-
-// oneLine keeps the name of a file from leaving its comment.
-func oneLine(s string) string {
-	return strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0x2028 || r == 0x2029 || r == 0x85 {
-			return '?'
-		}
-		return r
-	}, s), "?")
 }
 
 func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }

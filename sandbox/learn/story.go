@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -119,7 +120,7 @@ func lastBefore(f *Fact, call int) int {
 func troublesOf(s *Session) map[int][]trouble {
 	m := map[int][]trouble{}
 	for _, c := range s.Complaints {
-		m[c.PID] = append(m[c.PID], trouble{c.Call, "it wrote " + quoted(c.Text)})
+		m[c.PID] = append(m[c.PID], trouble{c.Call, "it wrote " + strconv.Quote(strings.TrimSpace(c.Text))})
 	}
 	for _, e := range s.Ends {
 		switch {
@@ -162,14 +163,4 @@ func foundAfter(s *Session, f *Fact) string {
 		}
 	}
 	return ""
-}
-
-func quoted(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '"' {
-			return ' '
-		}
-		return r
-	}, strings.TrimSpace(text))
-	return `"` + strings.ToValidUTF8(text, "?") + `"`
 }
