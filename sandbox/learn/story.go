@@ -24,6 +24,10 @@ const (
 	culprits = 3
 	// window is how many calls before a trouble the last of them may be.
 	window = 200
+	// tries is in how many places that a process found a name one is looked for.
+	tries = 100
+	// levels is how far up from a file the directories count that it was looked for in.
+	levels = 16
 )
 
 // trouble is a moment at which a process gave up, or said that something is wrong.
@@ -39,31 +43,37 @@ type trouble struct {
 // with an error or a signal, or wrote to descriptor 2, the last few failures shortly before are
 // taken for the cause, those that a profile can show before others, but for what the loader always asks for, for files of whose name it found one elsewhere,
 // and the directories in which it had looked for that. Everything else is a probe: the program went on.
+//
+// The work grows with the facts and their paths, whatever the program chose these to be.
 func Tell(s *Session, c *Confines) []Failure {
 	troubles := troublesOf(s)
+	names := findsOf(s)
 	var out []Failure
 	for i := range s.Facts {
 		f := &s.Facts[i]
 		if !f.Failed() || !f.Tells() {
 			continue
 		}
-		out = append(out, Failure{Fact: *f, Found: foundAfter(s, f), Remedy: c.Remedy(f)})
+		out = append(out, Failure{Fact: *f, Found: names.after(f), Remedy: c.Remedy(f)})
 	}
 	searched(out)
+	of := map[int][]*Failure{}
+	for i := range out {
+		of[out[i].PID] = append(of[out[i].PID], &out[i])
+	}
 	for pid, list := range troubles {
 		for _, t := range list {
-			blame(out, pid, t)
+			blame(of[pid], t)
 		}
 	}
 	return out
 }
 
-// blame marks the last failures of a process before a trouble.
-func blame(failures []Failure, pid int, t trouble) {
+// blame marks the last of a process's failures before a trouble.
+func blame(failures []*Failure, t trouble) {
 	var near []*Failure
-	for i := range failures {
-		f := &failures[i]
-		if f.PID == pid && f.Found == "" && !slices.Contains(loaders, f.Path) && f.First <= t.call && lastBefore(&f.Fact, t.call) >= t.call-window {
+	for _, f := range failures {
+		if f.Found == "" && !slices.Contains(loaders, f.Path) && f.First <= t.call && lastBefore(&f.Fact, t.call) >= t.call-window {
 			near = append(near, f)
 		}
 	}
@@ -96,8 +106,16 @@ func searched(failures []Failure) {
 		dir string
 	}
 	found := map[place]string{}
-	for _, f := range failures {
-		for dir := path.Dir(f.Path); f.Found != "" && len(dir) > 1; dir = path.Dir(dir) {
+	for i := range failures {
+		f := &failures[i]
+		if f.Found == "" {
+			continue
+		}
+		dir := f.Path
+		for range levels {
+			if dir = dir[:max(strings.LastIndexByte(dir, '/'), 0)]; dir == "" {
+				break
+			}
 			found[place{f.PID, dir}] = f.Found
 		}
 	}
@@ -137,29 +155,56 @@ func troublesOf(s *Session) map[int][]trouble {
 // loaders are the files that ld.so asks for in every program, and does without.
 var loaders = []string{"/etc/ld.so.preload", "/etc/ld.so.cache"}
 
-// kin tells whether two paths have the same last name, or are of the names by which an interpreter looks for a
-// module in one directory, as x.abi3.so, x.so and x.py.
-func kin(missed, found string) bool {
-	a, b := path.Base(missed), path.Base(found)
-	if a == b {
-		return true
-	}
-	modules := []string{".so", ".py", ".pyc"}
-	stem, _, _ := strings.Cut(a, ".")
-	other, _, _ := strings.Cut(b, ".")
-	return stem != "" && stem == other && path.Dir(missed) == path.Dir(found) && slices.Contains(modules, path.Ext(a)) && slices.Contains(modules, path.Ext(b))
+// modules are how an interpreter's files for a module end: it looks for x.abi3.so, x.so and x.py.
+var modules = []string{".so", ".py", ".pyc"}
+
+// sought is what a process looked for: the last name of a path, or a directory and the name
+// of a module in it.
+type sought struct {
+	pid  int
+	name string
 }
 
-// foundAfter is where a process found, after the failure, what it had looked for by another name or elsewhere.
-func foundAfter(s *Session, f *Fact) string {
+// finds are the facts by which processes found something, by what that was, in their order.
+type finds map[sought][]*Fact
+
+func findsOf(s *Session) finds {
+	m := finds{}
+	for i := range s.Facts {
+		if f := &s.Facts[i]; !f.Failed() && f.Path != "" {
+			for _, n := range soughtBy(f) {
+				m[n] = append(m[n], f)
+			}
+		}
+	}
+	return m
+}
+
+func soughtBy(f *Fact) []sought {
+	base := path.Base(f.Path)
+	out := []sought{{f.PID, base}}
+	if stem, _, _ := strings.Cut(base, "."); stem != "" && slices.Contains(modules, path.Ext(base)) {
+		out = append(out, sought{f.PID, path.Dir(f.Path) + "/" + stem})
+	}
+	return out
+}
+
+// after is where a process found, after the failure, what it had looked for elsewhere or by
+// another name. Failures come in the order of their first call.
+func (m finds) after(f *Fact) string {
 	if f.Path == "" || f.Err != syscall.ENOENT && f.Err != syscall.EACCES && f.Err != syscall.ENOTDIR {
 		return ""
 	}
-	for i := range s.Facts {
-		o := &s.Facts[i]
-		if o.PID == f.PID && !o.Failed() && o.Last > f.First && o.Path != "" && kin(f.Path, o.Path) && o.Path != f.Path &&
-			(o.Use() == f.Use() || o.Use() == Exec || f.Use() == Look) {
-			return o.Path
+	for _, n := range soughtBy(f) {
+		list := m[n]
+		for len(list) > 0 && list[0].Last <= f.First {
+			list = list[1:] // nor is it after the failures to come
+		}
+		m[n] = list
+		for _, o := range list[:min(tries, len(list))] {
+			if o.Last > f.First && o.Path != f.Path && (o.Use() == f.Use() || o.Use() == Exec || f.Use() == Look) {
+				return o.Path
+			}
 		}
 	}
 	return ""
