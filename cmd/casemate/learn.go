@@ -68,6 +68,7 @@ the clients' commands: keep passwords out of these. Nothing is installed: put it
 policy, and write profile = profile.NAME in the service.
 
 It needs root. The clients and the program really run: what they change on this host stays.
+Of what a client starts nothing runs on after its sh: it has process numbers of its own.
 
 Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 		Example: `  casemate learn --command '/usr/sbin/micro-httpd /srv/www' --client 'curl -fsS http://$HOST:$PORT/index.html'
@@ -226,7 +227,7 @@ func profileName(program string) string {
 // learn observes, reduces, replays and prints.
 // earlier is what is known to be needed already, or nil.
 func (a *app) learn(ctx context.Context, s *site, earlier *learn.Needs, program, name, of string) error {
-	ctx, cancel := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	ctx, cancel := interruptible(ctx)
 	defer cancel()
 	signal.Ignore(unix.SIGTSTP)
 	l := &learner{site: s, ctx: ctx, started: time.Now(), wide: wideFor(program, s.network == "udp")}

@@ -268,7 +268,7 @@ func (s *site) run(ctx context.Context, followed bool) (*outcome, error) {
 		}
 	}
 	for _, command := range s.clients {
-		c, err := s.client(command)
+		c, err := s.client(ctx, command)
 		if err != nil {
 			return nil, err
 		}
@@ -291,17 +291,18 @@ func (s *site) run(ctx context.Context, followed bool) (*outcome, error) {
 }
 
 // client runs one client command.
-func (s *site) client(command string) (*clientOutcome, error) {
+func (s *site) client(ctx context.Context, command string) (*clientOutcome, error) {
 	dir, err := os.MkdirTemp(s.dir, "client-")
 	if err != nil {
 		return nil, fmt.Errorf("learn: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	began := time.Now()
-	p, err := scratch.Start([]string{"/bin/sh", "-c", command}, append(os.Environ(), "HOST=127.0.0.1", "PORT="+s.port, "SCRATCH="+dir), "")
+	p, err := scratch.Shell(command, append(os.Environ(), "HOST=127.0.0.1", "PORT="+s.port, "SCRATCH="+dir), "")
 	if err != nil {
 		return nil, fmt.Errorf("learn: %w", err)
 	}
+	defer context.AfterFunc(ctx, p.Kill)()
 	c := &clientOutcome{Status: p.Wait(s.limit), out: p.Stdout(), said: p.Stderr()}
 	c.took = time.Since(began)
 	return c, nil

@@ -122,11 +122,19 @@ func (a *app) trace(ctx context.Context, service string, connections int, limit 
 	return a.told(&r)
 }
 
+// interruptible is a context that the first signal to end cancels. The second one ends the
+// process, whatever it is at.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	context.AfterFunc(ctx, cancel)
+	return ctx, cancel
+}
+
 // watch follows the next sessions of a service until so many have ended, the time is
 // over, or somebody interrupts it. 0 is no bound. take gets each of them, and those that
 // run on when it ends.
 func (a *app) watch(ctx context.Context, s *policy.Service, connections int, limit time.Duration, take func(*learn.Session)) error {
-	ctx, cancel := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	ctx, cancel := interruptible(ctx)
 	defer cancel()
 	signal.Ignore(unix.SIGTSTP) // a stopped tracer would stop what it follows
 	if limit > 0 {

@@ -58,7 +58,16 @@ func (o *output) String() string {
 }
 
 // Start starts a program by its absolute path. It does not outlive this process.
-func Start(argv, env []string, dir string) (*Process, error) {
+func Start(argv, env []string, dir string) (*Process, error) { return start(argv, env, dir, 0) }
+
+// Shell runs a line of sh. With the line, and with this process however it ends, all end
+// that it has started: they are in a namespace of processes of their own, of which the
+// first is a shell that waits, so that the line itself gets signals as everywhere. It needs root.
+func Shell(line string, env []string, dir string) (*Process, error) {
+	return start([]string{"/bin/sh", "-c", `/bin/sh -c "$1"; exit $?`, "sh", line}, env, dir, syscall.CLONE_NEWPID)
+}
+
+func start(argv, env []string, dir string, namespaces uintptr) (*Process, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return nil, err
@@ -75,7 +84,7 @@ func Start(argv, env []string, dir string) (*Process, error) {
 	p := &Process{done: make(chan struct{}), out: &output{from: out, read: make(chan struct{})}, err: &output{from: errs, read: make(chan struct{})}}
 	started := make(chan error)
 	go p.run(argv, &os.ProcAttr{Dir: dir, Env: env, Files: []*os.File{null, outw, errw},
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}}, started)
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}}, started)
 	err = <-started
 	_, _ = outw.Close(), errw.Close()
 	if err != nil {
@@ -139,6 +148,9 @@ func (p *Process) Stop(grace time.Duration) {
 	p.kill(syscall.SIGTERM)
 	p.Wait(grace)
 }
+
+// Kill kills the program with its process group.
+func (p *Process) Kill() { p.kill(syscall.SIGKILL) }
 
 // kill signals the process group, which has its number as long as anybody is in it.
 func (p *Process) kill(sig syscall.Signal) { _ = syscall.Kill(-p.p.Pid, sig) }

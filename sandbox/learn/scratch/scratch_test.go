@@ -1,7 +1,10 @@
 package scratch
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +54,61 @@ func TestOutputIsBounded(t *testing.T) {
 	p := sh(t, "head -c 3000000 /dev/zero")
 	if status := p.Wait(30 * time.Second); status != 0 || len(p.Stdout()) != maxOutput {
 		t.Errorf("status %d, %d bytes", status, len(p.Stdout()))
+	}
+}
+
+// TestNothingOfAShellStays: whatever a line has started, also in sessions of its own, is gone
+// once Wait returns, and once who started it was killed.
+func TestNothingOfAShellStays(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("namespaces of processes are root's to make")
+	}
+	dir := t.TempDir()
+	if of := os.Getenv("SCRATCH_TEST_SHELL"); of != "" { // the one that is killed
+		if _, err := Shell(of, os.Environ(), "/"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		return
+	}
+	// Each of them holds a lock on a file for as long as it lives.
+	file := filepath.Join(dir, "held")
+	line := fmt.Sprintf("setsid flock %s sleep 61 & while flock -n %s true; do sleep 0.02; done; echo held > %s.by", file, file, file)
+	free := func() bool { return exec.Command("flock", "-n", file, "true").Run() == nil }
+	p, err := Shell(line, os.Environ(), "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := p.Wait(30 * time.Second); status != 0 {
+		t.Fatalf("status %d: %s", status, p.Stderr())
+	}
+	if _, err := os.Stat(file + ".by"); err != nil || !free() {
+		t.Errorf("what ran in the background runs on after Wait (%v)", err)
+	}
+	if p, err = Shell("kill -TERM $$", os.Environ(), "/"); err != nil {
+		t.Fatal(err)
+	}
+	if status := p.Wait(30 * time.Second); status != 128+15 {
+		t.Errorf("status %d of a line that died of SIGTERM", status)
+	}
+
+	os.Remove(file + ".by")
+	c := exec.Command("/proc/self/exe", "-test.run", "^TestNothingOfAShellStays$")
+	c.Env = append(os.Environ(), "SCRATCH_TEST_SHELL="+line+"; sleep 62")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the line holds its file", func() bool { _, err := os.Stat(file + ".by"); return err == nil && !free() })
+	_ = c.Process.Kill()
+	_ = c.Wait()
+	until(t, "its processes end with who started them", free)
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 30 s", what)
+		}
 	}
 }
