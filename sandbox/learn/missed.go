@@ -85,15 +85,15 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 	case f.Err == syscall.ENETUNREACH || f.Err == syscall.EHOSTUNREACH || f.Err == syscall.ECONNREFUSED || f.Err == syscall.EADDRNOTAVAIL:
 		w.reach(strings.HasPrefix(f.Addr, "inet"))
 	case f.Err == syscall.EROFS, f.Err == syscall.EACCES && changes(f.Use()):
-		if dir := h.place(changed(f)); f.Path != "" && never[dir] == "" && !inAny(w.Exec, dir) && !inAny(own, dir) {
-			w.write(dir)
+		if dir := h.place(changed(f)); f.Path != "" && h.never(dir) == "" && !inAny(w.Exec, dir) && !inAny(own, dir) {
+			w.write(dir, h)
 		}
 	case f.Err == syscall.EPERM || f.Err == syscall.EACCES:
 		put(&w.Capabilities, capabilityOf[f.Call])
 		if f.Err == syscall.EACCES && f.Path != "" {
 			put(&w.Capabilities, "CAP_DAC_OVERRIDE")
 		}
-	case f.Err == syscall.ENOENT && f.Path != "" && c.Exists(f.Host(f.Path)) && never[f.Host(f.Path)] == "":
+	case f.Err == syscall.ENOENT && f.Path != "" && c.Exists(f.Host(f.Path)) && h.never(f.Host(f.Path)) == "":
 		p := f.Host(f.Path)
 		if !inAny(own, p) && !covered(c.Profile, p) { // else it has come into being since
 			put(&w.Read, p)
@@ -109,7 +109,7 @@ func (f *Fact) serves(mode sandbox.NetworkMode) bool {
 
 // write adds a tree to write, in place of what lies in it; from siblings on the directory
 // around them is one.
-func (w *Wide) write(dir string) {
+func (w *Wide) write(dir string, h Host) {
 	if inAny(w.Write, dir) {
 		return
 	}
@@ -120,8 +120,8 @@ func (w *Wide) write(dir string) {
 			around++
 		}
 	}
-	if up := path.Dir(dir); around >= siblings && never[up] == "" {
-		w.write(up)
+	if up := path.Dir(dir); around >= siblings && h.never(up) == "" {
+		w.write(up, h)
 	}
 }
 

@@ -114,6 +114,24 @@ var never = map[string]string{
 	"/srv": "it holds all services' data", "/boot": "it is the kernel's", "/opt": "it holds all vendors' files", "/mnt": "anything may be there", "/media": "anything may be there",
 }
 
+// never says why no profile is given a path as a whole, by whatever name: as it is written,
+// or as the links lead, of the places too. "" is none.
+func (h *Host) never(p string) string {
+	if why := never[p]; why != "" || !path.IsAbs(p) {
+		return why
+	}
+	real := h.Real(p)
+	if why := never[real]; why != "" {
+		return why
+	}
+	for place, why := range never {
+		if h.Real(place) == real {
+			return why
+		}
+	}
+	return ""
+}
+
 // libraries are where shared libraries lie, which are granted together.
 var libraries = []string{"/lib", "/lib64", "/lib32", "/usr/lib", "/usr/lib64", "/usr/lib32"}
 
@@ -360,13 +378,13 @@ func (f *finder) leads(p string) bool {
 
 // refuse notes a place that is not granted.
 func (f *finder) refuse(n *Need) bool {
-	why, no := never[n.Value]
-	if no {
+	why := f.h.never(n.Value)
+	if why != "" {
 		r := *n
 		r.Example = fmt.Sprintf("%s: %s", n.Example, why)
 		f.never = append(f.never, r)
 	}
-	return no
+	return why != ""
 }
 
 // fold makes trees of paths: those in a directory that is needed itself go, and from
@@ -377,7 +395,7 @@ func (f *finder) fold(attr string, paths map[string]*Evidence) {
 		count[path.Dir(p)]++
 	}
 	for dir, n := range count {
-		if n >= siblings && never[dir] == "" && attr != AttrExec {
+		if n >= siblings && attr != AttrExec && f.h.never(dir) == "" {
 			if paths[dir] == nil {
 				paths[dir] = new(Evidence)
 			}
