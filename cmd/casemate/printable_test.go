@@ -86,8 +86,13 @@ func TestPrintersQuoteWhatServicesChose(t *testing.T) {
 				kinds[k].Call += strconv.Itoa(k)
 			}
 			kinds[0].Found, kinds[1].Found, kinds[2].Found = hostile, "", ""
-			kinds[2].Remedy = learn.Nowhere
 			s.Probes = kinds
+			for _, list := range [][]failureReport{s.Probes, s.Failed} {
+				for k := range list { // its lines are casemate's own; paths in it are quoted
+					list[k].Remedy = strings.ReplaceAll(hostile, "\r\n", "")
+				}
+			}
+			kinds[2].Remedy = learn.Nowhere
 		}
 		took("trace", a.told(&trace))
 		took("trace without sessions", a.told(&traceReport{Service: hostile}))

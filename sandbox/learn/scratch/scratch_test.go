@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"casemate/tests/need"
 )
 
 func sh(t *testing.T, line string) *Process {
@@ -60,9 +62,7 @@ func TestOutputIsBounded(t *testing.T) {
 // TestNothingOfAShellStays: whatever a line has started, also in sessions of its own, is gone
 // once Wait returns, and once who started it was killed.
 func TestNothingOfAShellStays(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("namespaces of processes are root's to make")
-	}
+	need.Root(t, "namespaces of processes are root's to make")
 	dir := t.TempDir()
 	if of := os.Getenv("SCRATCH_TEST_SHELL"); of != "" { // the one that is killed
 		if _, err := Shell(of, os.Environ(), "/"); err != nil {
