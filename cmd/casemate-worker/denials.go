@@ -37,6 +37,7 @@ func runDenials(ctx context.Context) error {
 // denials is the worker: a goroutine for each filter waits for calls that it denies.
 type denials struct {
 	broker *net.UnixConn
+	parent int32 // the broker's process
 	ledger *denialLedger
 	done   chan struct{}
 
@@ -56,7 +57,7 @@ type member struct {
 const memberFor = time.Second
 
 func newDenials(broker *net.UnixConn, out func(journal.Record)) *denials {
-	return &denials{broker: broker, ledger: newDenialLedger(out), done: make(chan struct{}),
+	return &denials{broker: broker, parent: parent(int32(os.Getpid())), ledger: newDenialLedger(out), done: make(chan struct{}),
 		asked: make(map[uint64]chan uint64), members: make(map[int]member)}
 }
 
@@ -113,8 +114,8 @@ func (d *denials) obey(got delivered) error {
 		}
 		d.mu.Unlock()
 	case wire.Over:
+		d.ledger.over(o.ID) // first, so that remember knows
 		d.forget(o.ID)
-		d.ledger.over(o.ID)
 	case wire.Ping:
 		_, _ = d.broker.Write(wire.Report{Kind: wire.Pong}.Encode()) // a broker that is gone is noticed by reading
 	}
@@ -157,6 +158,9 @@ const maxMembers = 4096
 func (d *denials) remember(sid int, id uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.ledger.ended(id) {
+		return // the broker's answer is older than the session's end
+	}
 	if len(d.members) >= maxMembers {
 		clear(d.members)
 	}

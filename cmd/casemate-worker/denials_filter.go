@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
-	"casemate/listener/wire"
 	"casemate/policy/denied"
 	"casemate/sandbox/seccomp/notify"
 	"casemate/sandbox/seccomp/spoken"
@@ -19,21 +16,24 @@ import (
 )
 
 const (
-	// maxWaiting is how many calls of one filter may wait for a word of the broker's
-	// about them; while there are as many, the others wait in the kernel.
-	maxWaiting = 128
+	// maxWaiting is how many calls of one filter may wait for a word of the broker's about
+	// them, and maxOwn how many of those one user's: the sessions of a service have a user
+	// each, where the policy names none. Beyond them a call is answered at once and counted
+	// as nobody's, for a call that waits in the kernel holds up all behind it.
+	maxWaiting = 512
+	maxOwn     = 128
 	// patience is how long a call waits for that word: a program may make it before the
 	// broker knows of the program.
-	patience = 5 * time.Second
+	patience = time.Second
 )
 
 // filter is one filter of a service: that of a zygote's sessions.
 type filter struct {
-	d     *denials
-	of    denied.Service
-	file  *os.File
-	raw   syscall.RawConn
-	slots chan struct{}
+	d       *denials
+	of      denied.Service
+	file    *os.File
+	raw     syscall.RawConn
+	waiting callers
 }
 
 // listen begins to answer for a filter, until no process has it any more.
@@ -48,7 +48,7 @@ func (d *denials) listen(of denied.Service, file *os.File) error {
 	if err != nil {
 		return fmt.Errorf("listener: %w", err)
 	}
-	f := &filter{d: d, of: of, file: os.NewFile(uintptr(own), "listener"), slots: make(chan struct{}, maxWaiting)}
+	f := &filter{d: d, of: of, file: os.NewFile(uintptr(own), "listener")}
 	if f.raw, err = f.file.SyscallConn(); err != nil {
 		return errors.Join(fmt.Errorf("listener: %w", err), f.file.Close())
 	}
@@ -71,10 +71,14 @@ func (f *filter) serve() {
 			f.settle(fd, &n, id)
 			continue
 		}
-		f.slots <- struct{}{}
+		uid := owner(n.PID)
+		if !f.waiting.enter(uid) {
+			f.settle(fd, &n, 0)
+			continue
+		}
 		go func() {
 			f.settle(fd, &n, f.attribute(fd, &n))
-			<-f.slots
+			f.waiting.leave(uid)
 		}()
 	}
 }
@@ -116,13 +120,13 @@ func (f *filter) known(fd int, n *notify.Call) uint64 {
 func (f *filter) attribute(fd int, n *notify.Call) uint64 {
 	pause := time.Millisecond
 	for end := time.Now().Add(patience); ; pause = min(2*pause, 100*time.Millisecond) {
-		line := lineage(n.PID)
+		line := lineage(n.PID, f.d.parent)
 		id := f.d.ask(line)
 		if !notify.Waits(fd, n.ID) {
 			return 0
 		}
 		// What the broker knows by its number was there all the time if it is a parent still.
-		if id != 0 && slices.Equal(line, lineage(n.PID)) {
+		if id != 0 && slices.Equal(line, lineage(n.PID, f.d.parent)) {
 			f.d.remember(int(line[0]), id)
 			return id
 		}
@@ -133,34 +137,8 @@ func (f *filter) attribute(fd int, n *notify.Call) uint64 {
 	}
 }
 
-// settle answers a call and counts it.
+// settle counts a call and answers it: its caller's session does not end in order before it is counted.
 func (f *filter) settle(fd int, n *notify.Call, id uint64) {
-	_ = notify.Deny(fd, n.ID) // an error means that the caller is gone
 	f.d.ledger.note(f, id, n.PID, spoken.Call{Nr: int(n.Nr), Args: n.Args})
-}
-
-// lineage is a process's session (getsid), itself, its parent, the parent's parent and so on.
-func lineage(pid int32) []int32 {
-	sid, _ := unix.Getsid(int(pid)) // 0 is nobody's
-	out := []int32{int32(sid)}
-	for pid > 1 && len(out) < wire.MaxPIDs {
-		out = append(out, pid)
-		pid = parent(pid)
-	}
-	return out
-}
-
-// parent is 0 where there is none to be seen.
-func parent(pid int32) int32 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
-	if err != nil {
-		return 0
-	}
-	// The name may hold anything, also brackets: the last one ends it.
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 2 {
-		return 0
-	}
-	n, _ := strconv.ParseInt(string(fields[1]), 10, 32)
-	return int32(n)
+	_ = notify.Deny(fd, n.ID) // an error means that the caller is gone
 }

@@ -25,7 +25,14 @@ type denialLedger struct {
 	mu       sync.Mutex
 	sessions map[denialKey]*denialTally
 	rates    map[string]*journal.Thinned // by service
+	past     map[uint64]bool             // sessions that are over
+	order    [maxPast]uint64             // those of past, the next to be forgotten at oldest
+	oldest   int
 }
+
+// maxPast is how many ended sessions are known to have ended. It takes but one for each call
+// that is being attributed while its session ends.
+const maxPast = 4096
 
 // denialKey is a session; filter tells apart what could be attributed to none.
 type denialKey struct {
@@ -45,7 +52,7 @@ type denialKind struct {
 }
 
 func newDenialLedger(out func(journal.Record)) *denialLedger {
-	return &denialLedger{out: out, start: time.Now(), sessions: make(map[denialKey]*denialTally), rates: make(map[string]*journal.Thinned)}
+	return &denialLedger{out: out, start: time.Now(), sessions: make(map[denialKey]*denialTally), rates: make(map[string]*journal.Thinned), past: make(map[uint64]bool)}
 }
 
 // note counts one call.
@@ -53,6 +60,10 @@ func (l *denialLedger) note(f *filter, id uint64, pid int32, c spoken.Call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := denialKey{f, id}
+	if l.past[id] { // a tally would have no end
+		l.say(key, &denialKind{call: c, pid: pid, unsaid: 1}, true)
+		return
+	}
 	t := l.sessions[key]
 	if t == nil {
 		t = &denialTally{kinds: make(map[string]*denialKind)}
@@ -121,6 +132,18 @@ func (l *denialLedger) over(id uint64) {
 			l.close(key)
 		}
 	}
+	if !l.past[id] {
+		delete(l.past, l.order[l.oldest])
+		l.order[l.oldest], l.past[id] = id, true
+		l.oldest = (l.oldest + 1) % maxPast
+	}
+}
+
+// ended tells whether a session is known to be over.
+func (l *denialLedger) ended(id uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.past[id]
 }
 
 // gone is the end of a filter's last process.

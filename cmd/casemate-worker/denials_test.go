@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -126,14 +128,112 @@ func TestKills(t *testing.T) {
 	}
 }
 
-// TestLineage: a process, its session and its parents.
+// TestLineage: a process's session, and the topmost of itself and its parents below the broker.
 func TestLineage(t *testing.T) {
-	line := lineage(int32(os.Getpid()))
+	me, up := int32(os.Getpid()), int32(os.Getppid())
 	sid, err := unix.Getsid(0)
-	if err != nil || len(line) < 3 || line[0] != int32(sid) || line[1] != int32(os.Getpid()) || line[2] != int32(os.Getppid()) {
-		t.Errorf("%v, %v", line, err)
+	if got := lineage(me, parent(up)); err != nil || !slices.Equal(got, []int32{int32(sid), me, up}) {
+		t.Errorf("%v, %v", got, err)
 	}
-	if got := lineage(-1); fmt.Sprint(got) != "[-1]" && fmt.Sprint(got) != "[0]" {
+	if got := lineage(-1, 0); fmt.Sprint(got) != "[-1]" && fmt.Sprint(got) != "[0]" {
 		t.Errorf("of nobody: %v", got)
+	}
+	if got := owner(me); got != uint32(os.Getuid()) {
+		t.Errorf("its user is %d", got)
+	}
+}
+
+// TestLineageOfTheDeep: as many forks as there may be put nothing between a process and
+// those of its parents that tell whose it is.
+func TestLineageOfTheDeep(t *testing.T) {
+	const depth = 70
+	// Each shell is the child of the one before; the last leads a session of its own.
+	script := `n=$1; if [ "$n" -gt 0 ]; then sh -c "$0" "$0" $((n-1)); exit; fi; exec setsid sh -c 'echo $$; read x'`
+	cmd := exec.Command("sh", "-c", script, script, strconv.Itoa(depth))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Logf("the shells: %v", err) // read's at the end of its file
+		}
+	}()
+	var deep int32
+	if _, err := fmt.Fscan(out, &deep); err != nil {
+		t.Fatal(err)
+	}
+	top := int32(os.Getpid())
+	line := lineage(deep, top)
+	if len(line) != wire.MaxPIDs || line[0] != deep || line[len(line)-1] != int32(cmd.Process.Pid) {
+		t.Errorf("%v, want its session %d and last the first shell, %d", line, deep, cmd.Process.Pid)
+	}
+	steps := 0
+	for pid := deep; pid != top && steps <= 2*depth; pid = parent(pid) {
+		steps++
+	}
+	if steps <= depth || steps > 2*depth {
+		t.Errorf("%d forks deep, want more than %d", steps, depth)
+	}
+}
+
+// TestCallersShare: one user's calls leave room for the others', and what ends makes room.
+func TestCallersShare(t *testing.T) {
+	var w callers
+	for n := range maxOwn + 1 {
+		if got := w.enter(7); got != (n < maxOwn) {
+			t.Fatalf("%d of one user's: %v", n+1, got)
+		}
+	}
+	for uid := uint32(100); w.enter(uid); uid++ {
+	}
+	if w.all != maxWaiting || w.own[100] != 1 {
+		t.Errorf("%d wait, %d of one user", w.all, w.own[100])
+	}
+	w.leave(100)
+	if w.enter(7) || !w.enter(101) || w.own[100] != 0 {
+		t.Errorf("after one has left: %d wait", w.all)
+	}
+}
+
+// TestEndedSession: what comes after a session's end is written, and nothing of the session is kept.
+func TestEndedSession(t *testing.T) {
+	var out written
+	d := newDenials(nil, out.put)
+	f := &filter{d: d, of: denied.Service{Service: "git", Digest: "sha256:a"}}
+	end := func(id uint64) {
+		t.Helper()
+		if err := d.obey(delivered{order: wire.Order{Kind: wire.Over, ID: id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.remember(50, 7)
+	if got := d.recall(50); got != 7 {
+		t.Errorf("recalled %d, want 7", got)
+	}
+	end(7)
+	d.remember(50, 7) // its answer was on the way
+	if got := d.recall(50); got != 0 {
+		t.Errorf("recalled %d, which is over", got)
+	}
+	for range 2 {
+		d.ledger.note(f, 7, 99, spoken.Call{Nr: unix.SYS_SETUID})
+	}
+	if got := out.of("id", 7.0); !slices.Equal(got, []float64{1, 1}) || len(d.ledger.sessions) != 0 {
+		t.Errorf("%v, and %d sessions are remembered", out.records, len(d.ledger.sessions))
+	}
+	for id := range uint64(2 * maxPast) {
+		end(1000 + id)
+	}
+	if d.ledger.ended(7) || !d.ledger.ended(1000+2*maxPast-1) || len(d.ledger.past) != maxPast {
+		t.Errorf("%d ended sessions are remembered, want the last %d", len(d.ledger.past), maxPast)
 	}
 }

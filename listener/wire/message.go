@@ -35,7 +35,7 @@ const (
 const (
 	MaxOrder  = 64 << 10
 	MaxReport = 64 << 10
-	MaxPIDs   = 64
+	MaxPIDs   = 8
 )
 
 // head is what all of them begin with: the kind and two numbers. A text follows, or more numbers.
