@@ -23,8 +23,8 @@ const (
 	maxWaiting = 512
 	maxOwn     = 128
 	// patience is how long a call waits for that word: a program may make it before the
-	// broker knows of the program.
-	patience = time.Second
+	// broker knows of the program. It is longer than one question may take (askFor).
+	patience = 2 * time.Second
 )
 
 // filter is one filter of a service: that of a zygote's sessions.
