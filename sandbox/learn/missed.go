@@ -65,6 +65,8 @@ func put(list *[]string, s string) {
 func (w *Wide) add(f *Fact, c *Confines, h Host) {
 	filtered := (f.Killed || f.Err == syscall.EPERM || f.Err == syscall.ENOSYS || f.Err == syscall.EPROTONOSUPPORT) && !c.Allows(f)
 	switch word := SocketWord(f); {
+	case !filtered && deep(f.Host(f.Path)):
+		return
 	case filtered && word == "unix":
 		put(&w.Sockets, word)
 	case filtered && word != "":
@@ -95,7 +97,7 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 		}
 	case f.Err == syscall.ENOENT && f.Path != "" && c.Exists(f.Host(f.Path)) && h.never(f.Host(f.Path)) == "":
 		p := f.Host(f.Path)
-		if !inAny(own, p) && !covered(c.Profile, p) { // else it has come into being since
+		if len(w.Read) < widest && !inAny(own, p) && !covered(c.Profile, p) { // else it has come into being since
 			put(&w.Read, p)
 		}
 	}
@@ -107,10 +109,14 @@ func (f *Fact) serves(mode sandbox.NetworkMode) bool {
 	return mode != sandbox.NetworkHost && (f.Call == "bind" || f.Call == "listen") && strings.HasPrefix(f.Addr, "unix")
 }
 
+// widest is from how many paths of one kind on no more are added: a program that asks for
+// more has made them up.
+const widest = 500
+
 // write adds a tree to write, in place of what lies in it; from siblings on the directory
 // around them is one.
 func (w *Wide) write(dir string, h Host) {
-	if inAny(w.Write, dir) {
+	if len(w.Write) >= widest || inAny(w.Write, dir) {
 		return
 	}
 	w.Write = append(slices.DeleteFunc(w.Write, func(p string) bool { return under(p, dir) }), dir)
@@ -191,8 +197,12 @@ func (n *Needs) Miss(sessions []*Session, c *Confines, h Host) {
 
 // Add adds what others need.
 func (n *Needs) Add(more *Needs) {
+	have := map[[2]string]bool{}
+	for _, o := range n.Other {
+		have[[2]string{o.Attr, o.Value}] = true
+	}
 	for _, o := range more.Other {
-		if !slices.ContainsFunc(n.Other, func(have Need) bool { return have.Attr == o.Attr && have.Value == o.Value }) {
+		if !have[[2]string{o.Attr, o.Value}] {
 			n.Other = append(n.Other, o)
 		}
 	}

@@ -94,6 +94,20 @@ type Host struct {
 	Loose func(path string) bool
 }
 
+// deepest is how many directories down a path may lie that is learnt: a program can make
+// some thousands of them, and each is asked about.
+const deepest = 64
+
+func deep(p string) bool { return strings.Count(p, "/") > deepest }
+
+// above is the directory of a deep path that is not deep.
+func above(p string) string {
+	for range strings.Count(p, "/") - deepest {
+		p = p[:strings.LastIndexByte(p, '/')]
+	}
+	return p
+}
+
 // place is the nearest path above p, or p, that can be shown.
 func (h *Host) place(p string) string {
 	for at := p; len(at) > 1; at = path.Dir(at) {
@@ -175,12 +189,14 @@ func Find(sessions []*Session, c *Confines, h Host, x Extras) *Needs {
 }
 
 type finder struct {
-	h      Host
-	calls  map[string]*CallNeed
-	other  map[[2]string]*Need
-	paths  map[string]map[string]*Evidence // by attribute
-	looked map[string]*Evidence            // attributes were asked for and nothing else
-	never  []Need
+	h       Host
+	calls   map[string]*CallNeed
+	other   map[[2]string]*Need
+	paths   map[string]map[string]*Evidence // by attribute
+	looked  map[string]*Evidence            // attributes were asked for and nothing else
+	never   []Need
+	tooDeep *Need           // the first that lies deeper than deepest, for all
+	ways    map[string]bool // the directories that lead to what other has
 }
 
 func (f *finder) need(attr, value string, from *Fact) {
@@ -274,6 +290,13 @@ func (f *finder) path(one *Fact, p string) {
 
 // file finds what shows a file of the host.
 func (f *finder) file(one *Fact, p string) {
+	if deep(p) {
+		if f.tooDeep == nil {
+			f.tooDeep = &Need{Attr: AttrRead, Value: above(p)}
+		}
+		f.tooDeep.add(one)
+		return
+	}
 	attr := AttrRead
 	use := one.Use()
 	if use == Read && strings.HasPrefix(one.Call, "open") && f.h.Dir(p) {
@@ -311,13 +334,18 @@ func (f *finder) result() *Needs {
 	for attr, paths := range f.paths {
 		f.fold(attr, paths)
 	}
+	f.ways = map[string]bool{}
+	for key := range f.other {
+		f.leadTo(key[1])
+	}
 	for _, p := range sortedKeys(f.looked) { // what lies on the way to others is there with them
-		if e := f.looked[p]; !f.shown(p) && !f.leads(p) {
+		if e := f.looked[p]; !f.shown(p) && !f.ways[p] {
 			n := &Need{Attr: AttrRead, Value: p, Evidence: *e}
 			if f.refuse(n) {
 				continue
 			}
 			f.other[[2]string{AttrRead, p}] = n
+			f.leadTo(p)
 		}
 	}
 	for key, n := range f.other { // what may be written or executed may be read
@@ -330,6 +358,10 @@ func (f *finder) result() *Needs {
 		}
 	}
 	out := &Needs{Never: f.never}
+	if n := f.tooDeep; n != nil {
+		n.Example = fmt.Sprintf("%s: it lies deeper than %d directories", n.Example, deepest)
+		out.Never = append(out.Never, *n)
+	}
 	tcp := f.other[[2]string{AttrSockets, "tcp"}] != nil
 	for _, n := range f.other {
 		if !tcp && (n.Attr == AttrConnect || n.Attr == AttrBind) {
@@ -348,8 +380,8 @@ func (f *finder) result() *Needs {
 
 // inside is the need of an attribute in whose path p lies.
 func (f *finder) inside(attr, p string) *Need {
-	for key, n := range f.other {
-		if key[0] == attr && under(p, n.Value) {
+	for dir := p; len(dir) > 1; dir = path.Dir(dir) {
+		if n := f.other[[2]string{attr, dir}]; n != nil {
 			return n
 		}
 	}
@@ -358,22 +390,14 @@ func (f *finder) inside(attr, p string) *Need {
 
 // shown tells whether a path lies in one that is needed.
 func (f *finder) shown(p string) bool {
-	for key := range f.other {
-		if strings.HasPrefix(key[0], "files.") && key[1] != "" && key[1][0] == '/' && under(p, key[1]) {
-			return true
-		}
-	}
-	return false
+	return f.inside(AttrRead, p) != nil || f.inside(AttrExec, p) != nil || f.inside(AttrWrite, p) != nil
 }
 
-// leads tells whether a needed path lies in p.
-func (f *finder) leads(p string) bool {
-	for key := range f.other {
-		if strings.HasPrefix(key[1], p+"/") {
-			return true
-		}
+// leadTo notes the directories on the way to a path.
+func (f *finder) leadTo(p string) {
+	for dir := path.Dir(p); len(dir) > 1 && !f.ways[dir]; dir = path.Dir(dir) {
+		f.ways[dir] = true
 	}
-	return false
 }
 
 // refuse notes a place that is not granted.
