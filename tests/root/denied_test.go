@@ -152,6 +152,54 @@ profile "sealed" {
 	}
 }
 
+// TestDeepCallsAreNamed: processes 70 forks below their session's program, each in a session (setsid) of
+// its own, are named as that session's, and however many call, they hold up no other session's denied calls.
+func TestDeepCallsAreNamed(t *testing.T) {
+	rig.Root(t)
+	victim := rig.Compile(t, "testdata/denied.c")
+	for _, how := range []string{"true", "false"} {
+		port := rig.Port(t)
+		b := rig.Serve(t, head+"profile \"deep\" {\n  base = profile.server\n  init = "+how+"\n}\n"+
+			service("victim", "tcp://127.0.0.1:"+port, []string{victim}, "profile = profile.deep"))
+		const deep = 5 // times 40 that call
+		var all sync.WaitGroup
+		for range deep {
+			all.Go(func() {
+				answer, from, err := exchangeAs(port, "deep tcp 70\n")
+				if err != nil || answer != strconv.Itoa(int(unix.EPERM)) {
+					t.Errorf("init = %s: errno %q, %v, want EPERM", how, answer, err)
+					return
+				}
+				whose, err := b.Await(1, 30*time.Second, "msg", "decision", "client_port", from)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := b.Await(1, 30*time.Second, "msg", "denied", "id", whose[0].Str("id"), "syscall", "socket", "count", "39"); err != nil {
+					t.Errorf("init = %s: %v", how, err)
+				}
+			})
+		}
+		for range deep {
+			begin := time.Now()
+			if answer, err := rig.Exchange(port, "direct shm\n"); err != nil || answer != "1\n" {
+				t.Errorf("init = %s, beside the deep: %q, %v", how, answer, err)
+			}
+			if took := time.Since(begin); took > 4*time.Second { // the patience was five seconds
+				t.Errorf("init = %s: a denied call of another session took %v", how, took)
+			}
+		}
+		all.Wait()
+		if _, err := b.Await(deep, 30*time.Second, "msg", "denied", "syscall", "shmget", "count", "1"); err != nil {
+			t.Error(err)
+		}
+		if stray, err := b.Find("msg", "denied", "id", "0"); err != nil || len(stray) > 0 {
+			t.Errorf("init = %s, nobody's: %v, %v", how, stray, err)
+		}
+		b.Stop()
+	}
+}
+
 // TestGrantsAreTrue: what a record says would grant a call does: with that and no more in its
 // profile the same program makes the call.
 func TestGrantsAreTrue(t *testing.T) {

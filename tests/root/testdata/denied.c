@@ -87,6 +87,46 @@ static int apart(int orphan)
 	return result;
 }
 
+/* The result of the processes so many forks below this one, whose parents all wait, and each of which leads a session of its own. */
+static int deep(int forks)
+{
+	int ends[2], result = -1;
+	if (pipe(ends) < 0)
+		exit(4);
+	for (int i = 0; i < forks; i++) {
+		pid_t pid = fork();
+		if (pid < 0)
+			exit(8);
+		if (pid > 0) {
+			int status;
+			if (waitpid(pid, &status, 0) < 0 || status != 0)
+				exit(9);
+			if (i > 0)
+				_exit(0);
+			if (read(ends[0], &result, sizeof result) != sizeof result)
+				exit(5);
+			return result;
+		}
+	}
+	for (int i = 0; i < 40; i++) {
+		pid_t pid = fork();
+		if (pid < 0)
+			exit(8);
+		if (pid == 0) {
+			setsid();
+			_exit(try());
+		}
+	}
+	for (int i = 0, status; i < 40; i++) {
+		if (wait(&status) < 0 || !WIFEXITED(status) || (i > 0 && WEXITSTATUS(status) != result))
+			exit(9);
+		result = WEXITSTATUS(status);
+	}
+	if (write(ends[1], &result, sizeof result) < 0)
+		_exit(1);
+	_exit(0);
+}
+
 int main(int argc, char **argv)
 {
 	char line[128], how[32], name[32];
@@ -105,6 +145,8 @@ int main(int argc, char **argv)
 		result = apart(0);
 	else if (!strcmp(how, "orphan"))
 		result = apart(1);
+	else if (!strcmp(how, "deep"))
+		result = deep(times);
 	else if (!strcmp(how, "thread")) {
 		if (pthread_create(&t, NULL, thread, &result) || pthread_join(t, NULL))
 			return 6;
