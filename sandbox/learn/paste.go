@@ -53,7 +53,7 @@ func (c *Confines) show(list, p string) string {
 	case under(p, "/tmp"):
 		return c.tmp()
 	case inAny(own, p), path.Clean(p) == "/":
-		return "no attribute: the sandbox has a " + p + " of its own"
+		return "no attribute: the sandbox has a " + quote(p) + " of its own"
 	}
 	for has, paths := range c.Profile.Files.Paths {
 		if slices.Contains(paths, p) && "files."+has != list {
