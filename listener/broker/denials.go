@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"casemate/listener/journal"
 	"casemate/listener/loop"
@@ -156,18 +157,16 @@ func (d *denials) heard(r wire.Report) {
 	}
 }
 
-// whose is the session of the first that is a session's program, or its init; 0 is none.
+// whose is the session of the first that is a session's program, else of one that is its init; 0 is none.
 func (d *denials) whose(pids []int32) uint64 {
 	for _, pid := range pids {
-		s := d.b.sessions[pid]
-		if s == nil && pid > 0 {
-			for _, other := range d.b.sessions {
-				if other.init == pid {
-					s = other
-				}
-			}
+		if s := d.b.sessions[pid]; s != nil {
+			s.denied = true
+			return s.id
 		}
-		if s != nil {
+	}
+	for _, s := range d.b.sessions { // inits are in no index: one look for all of the question's
+		if s.init > 0 && slices.Contains(pids, s.init) {
 			s.denied = true
 			return s.id
 		}

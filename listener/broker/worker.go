@@ -27,7 +27,7 @@ const lastWords = time.Second
 // last tells a worker to end.
 var last = wire.Order{Kind: wire.Last}.Encode()
 
-// worker is one unprivileged helper of the broker (names, log) at the other end
+// worker is one unprivileged helper of the broker (names, log, denials) at the other end
 // of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
 // again when it dies.
 type worker struct {
