@@ -41,7 +41,7 @@ func (p *page) systemd(sources []policy.SourceFile) {
 	used := map[*sdUnit]bool{}
 	for _, u := range sockets {
 		d := &systemdImport{page: p, s: &service{file: u.file, line: 1, text: u.name, name: strings.TrimSuffix(u.name, ".socket"), lines: u.lines}}
-		d.socket(u)
+		d.unit(u, "Socket", sdSocket)
 		name := d.starts
 		if name == "" {
 			name = d.s.name + ".service"
@@ -52,7 +52,7 @@ func (p *page) systemd(sources []policy.SourceFile) {
 		if to := units[name]; to != nil {
 			used[to] = true
 			d.s.lines = append(d.s.lines, to.lines...)
-			d.service(to)
+			d.unit(to, "Service", sdService)
 		} else {
 			d.off(u.file, 1, u.name, "%s is not among the files: give it as well", name)
 		}
@@ -93,27 +93,12 @@ func (d *systemdImport) off(file string, line int, text, format string, args ...
 	d.lost(file, line, text, "", "%s is not served: %s", d.s.name, why)
 }
 
-// socket reads the socket unit.
-func (d *systemdImport) socket(u *sdUnit) {
+// unit reads a unit: the section of its own kind by rows, all else as what stands elsewhere.
+func (d *systemdImport) unit(u *sdUnit, section string, rows map[string]sdRow) {
 	for i := range u.sets {
-		set := &u.sets[i]
-		switch set.section {
-		case "Socket":
-			d.set(set, sdSocket)
-		default:
-			d.elsewhere(set)
-		}
-	}
-}
-
-// service reads the service unit.
-func (d *systemdImport) service(u *sdUnit) {
-	for i := range u.sets {
-		set := &u.sets[i]
-		switch set.section {
-		case "Service":
-			d.set(set, sdService)
-		default:
+		if set := &u.sets[i]; set.section == section {
+			d.set(set, rows)
+		} else {
 			d.elsewhere(set)
 		}
 	}
