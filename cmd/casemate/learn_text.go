@@ -152,8 +152,7 @@ func ruleValues(r sandbox.SyscallRule) string {
 func quoteAll(list []string) string {
 	var out []string
 	for _, s := range list {
-		// A template sign has no meaning here.
-		out = append(out, strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(s)))
+		out = append(out, learn.Quote(s))
 	}
 	return strings.Join(out, ", ")
 }

@@ -53,7 +53,7 @@ func (c *Confines) show(list, p string) string {
 	case under(p, "/tmp"):
 		return c.tmp()
 	case inAny(own, p), path.Clean(p) == "/":
-		return "no attribute: the sandbox has a " + quote(p) + " of its own"
+		return "no attribute: the sandbox has a " + Quote(p) + " of its own"
 	}
 	for has, paths := range c.Profile.Files.Paths {
 		if slices.Contains(paths, p) && "files."+has != list {
@@ -64,7 +64,7 @@ func (c *Confines) show(list, p string) string {
 	if list == AttrRead {
 		layer = ""
 	}
-	return c.block(layer, "files", fmt.Sprintf("%s = [%s]", strings.TrimPrefix(list, "files."), quote(p)))
+	return c.block(layer, "files", fmt.Sprintf("%s = [%s]", strings.TrimPrefix(list, "files."), Quote(p)))
 }
 
 // tmp is block for a /tmp, or one of twice the size.
@@ -106,8 +106,8 @@ func size(n int64) string {
 	return fmt.Sprintf("%dB", n)
 }
 
-// quote writes text as HCL does, in which ${ and %{ begin a template.
-func quote(s string) string {
+// Quote writes text as HCL does, in which ${ and %{ begin a template.
+func Quote(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
