@@ -75,7 +75,7 @@ build:
 	@command -v go >/dev/null && command -v gcc >/dev/null && pkg-config --exists libseccomp || \
 	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps installs them' >&2; exit 1; }
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker ./cmd/inetd
-	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated
+	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated ./cmd/casemate-filter
 
 # The manual pages, out of what the programs say of themselves, into bin/man.
 man: build

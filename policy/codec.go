@@ -14,7 +14,6 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/sandbox"
-	"casemate/sandbox/seccomp/filter"
 )
 
 // DocumentFormat is the format_version of a Document.
@@ -92,22 +91,11 @@ func DecodeDocument(b []byte) (*Document, error) {
 	if !bytes.Equal(again, b) {
 		return nil, fmt.Errorf("decode document: %w", notCanonical(b, again))
 	}
-	return doc, doc.Policy.link()
-}
-
-// link gives each profile the rules of its filter.
-func (p *Policy) link() error {
-	rules := make(map[string][]filter.Rule, len(p.Filters))
-	for name, words := range p.Filters {
-		var err error
-		if rules[name], err = filter.Decode(words); err != nil {
-			return fmt.Errorf("decode document: filters.%s: %w", name, err)
-		}
+	for i := range doc.Policy.Profiles {
+		s := &doc.Policy.Profiles[i].Syscalls
+		s.Rules = doc.Policy.Filters[s.Filter]
 	}
-	for i := range p.Profiles {
-		p.Profiles[i].Syscalls.Rules = rules[p.Profiles[i].Syscalls.Filter]
-	}
-	return nil
+	return doc, nil
 }
 
 // check compares the document's head with the policy's canonical bytes.

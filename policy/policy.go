@@ -10,7 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/sandbox"
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 	"time"
 )
 
@@ -31,7 +31,7 @@ type Policy struct {
 }
 
 // Filters are resolved rules of system calls by name.
-type Filters map[string]filter.Words
+type Filters map[string]program.Words
 
 // StopMode is a word of on_stop.
 type StopMode string

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"casemate/sandbox/cgroup"
+	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -89,17 +90,17 @@ func raise(resource int, to uint64) (hard uint64, err error) {
 // fitDescriptors sees to it that a zygote can have the profile's open_files,
 // and its own descriptors right above, whatever limit this process was started with.
 func (s *Sandbox) fitDescriptors() error {
-	need := uint64(s.plan.files) + zygote.FDCount
+	need := uint64(s.plan.files) + program.FDCount
 	hard, err := raise(unix.RLIMIT_NOFILE, need)
 	if err != nil || need <= hard {
 		return err
 	}
 	why := fmt.Sprintf("%d takes a RLIMIT_NOFILE of %d, and the hard limit of this process is %d, which it may not raise (CAP_SYS_RESOURCE, up to fs.nr_open)", s.plan.files, need, hard)
-	if hard < minOpenFiles+zygote.FDCount || !s.plan.dispenses(openFiles) {
+	if hard < minOpenFiles+program.FDCount || !s.plan.dispenses(openFiles) {
 		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
 	}
-	s.plan.files = uint32(hard - zygote.FDCount)
-	s.plan.rlimits = s.plan.limits()
+	s.plan.files = uint32(hard - program.FDCount)
+	s.plan.lowered = true
 	s.losses = append(s.losses, fmt.Sprintf("%s: %d in place of %s", openFiles, s.plan.files, why))
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +48,7 @@ func loader(fd int, code bool) (name string, err error) {
 	for ; len(list) > 0; list = list[segmentSize:] {
 		kind, at := le.Uint32(list), le.Uint64(list[16:])
 		switch {
-		case kind == segmentLoad && le.Uint16(head[16:]) == elfFixed && at < filter.Gate+uint64(os.Getpagesize()):
+		case kind == segmentLoad && le.Uint16(head[16:]) == elfFixed && at < program.Gate+uint64(os.Getpagesize()):
 			return "", fmt.Errorf("linked to the address %#x, where the code of its launch lies: link it higher, or as a position independent program", at)
 		case kind == segmentStack && le.Uint32(list[4:])&1 != 0 && !code: // PF_X
 			return "", errors.New("it asks for an executable stack: link it with -z noexecstack, or give it a profile with syscalls { allow = [\"@jit\"] }")

@@ -6,9 +6,6 @@ import (
 	"strings"
 
 	"casemate/sandbox/landlock"
-	"casemate/sandbox/seccomp/filter"
-
-	"golang.org/x/sys/unix"
 )
 
 // Missing tells what a kernel of that Landlock ABI (0: no Landlock) cannot
@@ -55,60 +52,15 @@ func (pl *Plan) held(part string) string {
 	case allOfLandlock:
 		return "keeps it to its files from inside: use a kernel that has it"
 	case landlockNet:
-		return pl.heldPorts()
+		return pl.Filter.Ports
 	case landlockScopes:
-		return pl.heldScopes()
+		return pl.Filter.Scopes
 	case filesLog:
 		if pl.Command.Log {
 			return "keeps sockets, the client's first, from the addresses that its connect(2) could name: write log = false"
 		}
 	}
 	return ""
-}
-
-// heldPorts: a new socket of a service without network is in an empty
-// namespace, but the client's is in the broker's, and connect(2) re-aims it.
-func (pl *Plan) heldPorts() string {
-	n := &pl.Profile.Network
-	connects := !anyPort(n.Connect) && pl.lets(unix.SYS_CONNECT)
-	switch {
-	case n.Mode != NetworkHost && connects:
-		return "keeps the client's socket from other addresses: take connect out of its system calls"
-	case connects:
-		return `keeps it to the ports of connect: write connect = ["any"]`
-	case n.Mode == NetworkHost && !anyPort(n.Bind) && pl.lets(unix.SYS_BIND):
-		return `keeps it to the ports of bind: write bind = ["any"]`
-	}
-	return ""
-}
-
-// heldScopes: abstract unix sockets belong to a network namespace, which is the
-// broker's for what it hands over, and one for all sessions of a service.
-func (pl *Plan) heldScopes() string {
-	if !pl.aims() {
-		return ""
-	}
-	own := pl.lets(unix.SYS_SOCKETPAIR) || filter.Allows(pl.rules, filter.UnixSocket)
-	switch {
-	case pl.Command.UnixDatagrams:
-		return "keeps a unix datagram socket from abstract addresses of the host: listen on another network"
-	case own && pl.Profile.Network.Mode == NetworkHost:
-		return "keeps it from abstract unix sockets of the host: take unix sockets out of its system calls"
-	case own && pl.lets(unix.SYS_BIND):
-		return "keeps its sessions from each other's abstract unix sockets: take bind out of its system calls"
-	}
-	return ""
-}
-
-// lets reports whether the filter lets the call through with any arguments at all.
-func (pl *Plan) lets(nr int) bool {
-	return filter.Allows(pl.rules, call(nr)) || filter.Allows(pl.rules, call(unix.SYS_IO_URING_SETUP))
-}
-
-// aims reports whether the filter lets it choose the peer of a socket that it has.
-func (pl *Plan) aims() bool {
-	return pl.lets(unix.SYS_CONNECT) || pl.lets(unix.SYS_SENDMSG) || pl.lets(unix.SYS_SENDMMSG) ||
-		slices.ContainsFunc(pl.rules, func(r filter.Rule) bool { return r.Call == unix.SYS_SENDTO && !call(r.Call, eq(5, 0)).Covers(r) })
 }
 
 // landlockNet is what the profile leaves of the network.
@@ -127,6 +79,3 @@ func (pl *Plan) landlockNet() landlock.Net {
 		UDP: n.Mode == NetworkHost || pl.Command.Listens,
 	}
 }
-
-// anyPort reports whether a list of a profile stands for every port.
-func anyPort(list []uint16) bool { return slices.Contains(list, 0) }

@@ -9,7 +9,7 @@ import (
 
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/rootfs"
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -20,13 +20,14 @@ import (
 type Plan struct {
 	Profile Profile
 	Command Command
+	// Filter is what its Shape comes to. Who asks for more than that sets it.
+	Filter program.Filter
 
 	tree     rootfs.Tree
 	landlock []landlock.Rule
-	rules    []filter.Rule // the profile's own; the launch calls come on top
 	caps     uint64
-	rlimits  []zygote.Rlimit
 	files    uint32 // RLIMIT_NOFILE, and the first descriptor number of the launch calls
+	lowered  bool   // files, for want of a higher limit
 }
 
 // defaultOpenFiles is RLIMIT_NOFILE where a profile names none.
@@ -52,9 +53,7 @@ func NewPlan(p Profile, c Command) (*Plan, error) {
 	if pl.caps, err = zygote.CapMask(p.Capabilities...); err != nil {
 		return nil, fmt.Errorf("capabilities: %w", err)
 	}
-	pl.rules = profileRules(p, c)
 	pl.countProcesses()
-	pl.rlimits = pl.limits()
 	pl.layTree()
 	return pl, nil
 }
@@ -106,7 +105,7 @@ func (pl *Plan) limits() []zygote.Rlimit {
 	for i, n := range ownLimits {
 		out[i] = zygote.Rlimit{Resource: i, Soft: n, Hard: n}
 	}
-	if !pl.makes(unix.SYS_MQ_OPEN) {
+	if !pl.Filter.Queues {
 		out[rlimitMsgqueue] = zygote.Rlimit{Resource: rlimitMsgqueue}
 	}
 	for i, row := range ResourceRows {

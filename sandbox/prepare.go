@@ -3,7 +3,6 @@ package sandbox
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -69,14 +68,12 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err := s.enter(o); err != nil {
 		return nil, err
 	}
-	filter, seal, err := pl.filter(s.tree.byFD, s.tree.ruleset >= 0)
-	if err != nil {
+	s.start = pl.zygotePlan()
+	if s.start.Filter, s.start.Seal, err = pl.fill(); err != nil {
 		return nil, err
 	}
-	s.start = pl.zygotePlan()
 	s.start.Mnt = s.tree.mnt
 	s.start.CgroupProcs, s.start.Landlock = group, s.tree.ruleset
-	s.start.Filter, s.start.Seal = filter, seal
 	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
 	if err := fitLimits(s.start.Rlimits); err != nil {
 		return nil, err
@@ -104,10 +101,13 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	z := zygote.Plan{
 		High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
 		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
-		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: slices.Clone(pl.rlimits),
+		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
 		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
 		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
 		Log: c.Log, UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
+	}
+	if pl.Filter.IPC {
+		z.CloneFlags |= unix.CLONE_NEWIPC
 	}
 	if stdio != zygote.StdioFDs {
 		z.Workers = starts

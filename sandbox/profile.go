@@ -13,7 +13,7 @@ import (
 
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs"
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 
 	"golang.org/x/sys/unix"
 )
@@ -153,8 +153,8 @@ type Syscalls struct {
 	// Filter names the resolved rules in the policy's filters.
 	Filter string `json:"filter"`
 	// Rules are those of that name. They decide; the words above are for people.
-	Rules       []filter.Rule `json:"-"`
-	OnViolation filter.Action `json:"on_violation"`
+	Rules       program.Words  `json:"-"`
+	OnViolation program.Action `json:"on_violation"`
 	// Seal adds a second filter for each connection that denies the launch calls.
 	Seal bool `json:"seal"`
 }
@@ -166,30 +166,4 @@ type SyscallRule struct {
 	Arg    uint     `json:"arg"`
 	Mask   uint32   `json:"mask,omitempty"`
 	Values []uint32 `json:"values"`
-}
-
-// onceSpace bounds the address space of a program that is to execute once: with more
-// it could leave the kernel no place for a mapping but that of the launch's gate. For
-// that it needs 2^47 bytes of mappings or gaps between them, none larger than what is
-// left of the bound, and a page for each: over 2^30 in all.
-const onceSpace = 1 << 30
-
-// makesCode is the call without which no program has memory that it writes and then executes.
-var makesCode = call(unix.SYS_MPROTECT, masked(2, unix.PROT_EXEC, unix.PROT_EXEC))
-
-// again are the ways to a second exec under Filter.Once: the call itself, code where the gate was (a
-// stack that has become executable, ARCH_MAP_VDSO_*), the registers of a traced process.
-var again = []filter.Rule{call(unix.SYS_EXECVE), call(unix.SYS_EXECVEAT), makesCode, call(unix.SYS_PKEY_MPROTECT, makesCode.Args...),
-	call(unix.SYS_ARCH_PRCTL, masked(0, ^uint32(0xfff), 0x2000)), call(unix.SYS_PTRACE)}
-
-// ExecsOnce reports whether the program cannot execute another, nor itself again:
-// its filter lets it neither execute nor place memory at will, whatever files are
-// shown to it. A program with an executable stack is refused under such a profile.
-func (p *Profile) ExecsOnce() bool {
-	asks := call(unix.SYS_PERSONALITY, eq(0, ^uint32(0))) // any other could set READ_IMPLIES_EXEC
-	r := &p.Resources
-	return r[AddressSpace] > 0 && r[AddressSpace] <= onceSpace && r[Stack] <= onceSpace &&
-		!slices.ContainsFunc(p.Syscalls.Rules, func(r filter.Rule) bool {
-			return r.Call == unix.SYS_PERSONALITY && !asks.Covers(r) || slices.ContainsFunc(again, r.Overlaps)
-		})
 }

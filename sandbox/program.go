@@ -8,7 +8,6 @@ import (
 
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs"
-	"casemate/sandbox/seccomp/filter"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +33,7 @@ const maxInterpreters = 4
 // interpreters without.
 func (pl *Plan) OpenProgram() (*Program, error) {
 	path := pl.Command.Path
-	p, err := openInterpreted(path, filter.Allows(pl.rules, makesCode), maxInterpreters)
+	p, err := openInterpreted(path, pl.Filter.Code, maxInterpreters)
 	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
 		return nil, &ProgramError{fmt.Errorf("command: %w", err)}
 	}

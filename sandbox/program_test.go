@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"casemate/sandbox/rootfs"
-	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/zygote"
 
 	"casemate/sandbox/hostpath"
@@ -111,7 +110,7 @@ func TestExecutableStack(t *testing.T) {
 	for code, want := range map[bool]string{true: "", false: "executable stack"} {
 		pl := &Plan{Command: Command{Path: name}}
 		if code {
-			pl.rules = []filter.Rule{makesCode}
+			pl.Filter.Code = true
 		}
 		p, err := pl.OpenProgram()
 		if text := fmt.Sprint(err); (err == nil) != code || !strings.Contains(text, want) {
@@ -120,36 +119,6 @@ func TestExecutableStack(t *testing.T) {
 		if err == nil {
 			p.Close()
 			unix.Close(p.FD)
-		}
-	}
-}
-
-// TestExecsOnceRules: every call that could lead to a second exec ends the promise of one.
-func TestExecsOnceRules(t *testing.T) {
-	bounded := Resources{AddressSpace: 1 << 30, Stack: 8 << 20}
-	for _, c := range []struct {
-		name string
-		rule filter.Rule
-		want bool
-	}{
-		{"read", call(unix.SYS_READ), true},
-		{"mprotect of data", call(unix.SYS_MPROTECT, masked(2, unix.PROT_EXEC, 0)), true},
-		{"the vdso's features", call(unix.SYS_ARCH_PRCTL, eq(0, 0x3001)), true},
-		{"asking for the personality", call(unix.SYS_PERSONALITY, eq(0, ^uint32(0))), true},
-		{"READ_IMPLIES_EXEC", call(unix.SYS_PERSONALITY, eq(0, 0x400000)), false},
-		{"any personality", call(unix.SYS_PERSONALITY), false},
-		{"execve", call(unix.SYS_EXECVE), false},
-		{"execveat of a descriptor", call(unix.SYS_EXECVEAT, eq(0, 3)), false},
-		{"mprotect", call(unix.SYS_MPROTECT), false},
-		{"mprotect to code", call(unix.SYS_MPROTECT, eq(2, unix.PROT_READ|unix.PROT_EXEC)), false},
-		{"pkey_mprotect", call(unix.SYS_PKEY_MPROTECT), false},
-		{"arch_prctl", call(unix.SYS_ARCH_PRCTL), false},
-		{"ARCH_MAP_VDSO_64", call(unix.SYS_ARCH_PRCTL, eq(0, 0x2003)), false},
-		{"ptrace", call(unix.SYS_PTRACE), false},
-	} {
-		p := Profile{Resources: bounded, Syscalls: Syscalls{Rules: []filter.Rule{call(unix.SYS_WRITE), c.rule}}}
-		if got := p.ExecsOnce(); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }
@@ -303,17 +272,5 @@ func TestProgramClosesOnce(t *testing.T) {
 	p.Close()
 	if _, err := other.Stat(); err != nil {
 		t.Errorf("another's descriptor was closed: %v", err)
-	}
-}
-
-// TestFailuresAreNotRemembered: what failed for want of descriptors or memory is tried again.
-func TestFailuresAreNotRemembered(t *testing.T) {
-	var m memory
-	var key [32]byte
-	if _, err := m.get(key, func() ([]byte, error) { return nil, os.ErrDeadlineExceeded }); err == nil {
-		t.Fatal("no error")
-	}
-	if got, err := m.get(key, func() ([]byte, error) { return []byte("x"), nil }); err != nil || string(got) != "x" {
-		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -2,15 +2,17 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
-	"casemate/sandbox/seccomp"
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/launch"
+	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
 
@@ -34,24 +36,27 @@ func needRoot(tb testing.TB) {
 	need.Root(tb, "it builds sandboxes")
 }
 
-// planOf is NewPlan of a profile whose system calls are in words.
+// planOf is NewPlan of a profile whose system calls are in words, with its filter.
 func planOf(tb testing.TB, p Profile, c Command) (*Plan, error) {
 	tb.Helper()
-	p.Syscalls.Rules = worded(tb, p.Syscalls)
-	return NewPlan(p, c)
+	pl, err := NewPlan(p, c)
+	if err == nil {
+		pl.Filter = filterOf(pl.Shape(0))
+	}
+	return pl, err
 }
 
-func worded(tb testing.TB, s Syscalls) []filter.Rule {
-	tb.Helper()
-	rules, err := seccomp.Resolve(s.Allow, s.Deny)
-	if err != nil {
-		tb.Fatal(err)
+// filters are what was compiled already, by the shape.
+var filters sync.Map
+
+func filterOf(s program.Shape) program.Filter {
+	key := fmt.Sprintf("%#v", s)
+	f, ok := filters.Load(key)
+	if !ok {
+		f = launch.Compile(s)
+		filters.Store(key, f)
 	}
-	numbered, err := seccomp.Numbered(rules)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return numbered
+	return f.(program.Filter)
 }
 
 func start(tb testing.TB, p Profile, c Command) *zygote.Zygote {

@@ -127,7 +127,7 @@ func TestTasksAreCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range pl.rlimits {
+		for _, r := range pl.limits() {
 			if r.Resource == unix.RLIMIT_NPROC {
 				return int64(r.Hard)
 			}

@@ -4,6 +4,7 @@ import (
 	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp/launch"
 )
 
 // hostReport is what check --host adds: facts of this host's kernel.
@@ -55,6 +56,9 @@ func hostCommand(p *policy.Policy, s *policy.Service, program string, a *host.Ac
 func (h *hostReport) add(name string, p sandbox.Profile, c sandbox.Command, abi int) {
 	s := hostService{Name: name}
 	plan, err := sandbox.NewPlan(p, c)
+	if err == nil {
+		plan.Filter, err = launch.Facts(plan.Shape(abi))
+	}
 	if err == nil {
 		s.Losses, err = plan.Missing(abi)
 	}

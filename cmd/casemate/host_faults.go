@@ -15,6 +15,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/foresee"
 	"casemate/sandbox/hostpath"
+	"casemate/sandbox/seccomp/launch"
 )
 
 // faultsOf is what casemated would refuse of a policy on this host: users and groups,
@@ -91,6 +92,9 @@ func (f *faults) sandbox(s *policy.Service) {
 	}
 	c := hostCommand(f.policy, s, program, f.accounts)
 	plan, err := sandbox.NewPlan(profile.Present(), c)
+	if err == nil {
+		plan.Filter, err = launch.Facts(plan.Shape(0))
+	}
 	if err != nil {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 	"casemate/listener/broker"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote"
 )
 
@@ -23,7 +23,7 @@ func serve(o *options) error {
 	if os.Geteuid() != 0 {
 		return errNotRoot
 	}
-	if err := filter.Withhold(); err != nil {
+	if err := program.Withhold(); err != nil {
 		return err
 	}
 	caps, err := broker.ProvePrivileges()

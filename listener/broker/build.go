@@ -202,8 +202,13 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 	}
 	writable, trees := c.gen.doc.Policy.Writable(), new(sandbox.Trees)
 	defer trees.Close()
-	for _, p := range todo {
+	jobs := make([]*job, len(todo))
+	for i, p := range todo {
 		p.job.writable, p.job.trees = writable, trees
+		jobs[i] = &p.job
+	}
+	if err := c.b.ready(jobs...); err != nil {
+		return err
 	}
 	errs := make([]error, len(todo))
 	var wg sync.WaitGroup

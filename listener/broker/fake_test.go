@@ -205,6 +205,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	g.compile = func([]string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
+	g.ready = func(...*job) error { return nil }
 	g.cells = func(j job) (cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

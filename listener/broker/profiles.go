@@ -6,6 +6,9 @@ import (
 
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/seccomp/program"
+
+	"golang.org/x/sys/unix"
 )
 
 // The broker's own helpers run in the same sandbox as services do. Their
@@ -16,7 +19,7 @@ func helperProfile(name string, memory int64, more ...string) sandbox.Profile {
 	return sandbox.Profile{
 		Name:     name,
 		Network:  sandbox.Network{Mode: sandbox.NetworkNone},
-		Syscalls: sandbox.Syscalls{Rules: sandbox.HelperRules(append(more, "@go @landlock @socket-io")...), OnViolation: "kill"},
+		Syscalls: sandbox.Syscalls{Allow: append(more, "@go", "@landlock", "@socket-io"), OnViolation: "kill"},
 		Resources: sandbox.Resources{
 			sandbox.AddressSpace: 4 << 30, // Go reserves address space it never uses
 			sandbox.Data:         memory,
@@ -41,7 +44,7 @@ func compileProfile() sandbox.Profile {
 
 // namesProfile is for `casemate-worker names`: DNS, and the resolver's files.
 func namesProfile() sandbox.Profile {
-	p := helperProfile("casemate-names", 256<<20, "connect newfstatat @socket-tcp @socket-udp")
+	p := helperProfile("casemate-names", 256<<20, "connect", "newfstatat", "@socket-tcp", "@socket-udp")
 	p.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{53}}
 	p.Because = "asks the name servers of the host"
 	// An old kernel does not keep it to the port of DNS over TCP, as none does over
@@ -65,28 +68,49 @@ func logProfile() sandbox.Profile {
 }
 
 // denialsProfile is for `casemate-worker denials`: listeners of filters arrive over its link,
-// which it may read and answer, but not with a descriptor. It sees the host's processes, for whose parents tell whose they are.
+// which it may read and answer, but not with a descriptor (seccomp_unotify(2)), and look whether a file is there. It sees the host's processes, for whose parents tell whose they are.
 func denialsProfile() sandbox.Profile {
-	p := helperProfile("casemate-denials", 256<<20, "@fd-passing")
+	p := helperProfile("casemate-denials", 256<<20, "@fd-passing", "newfstatat")
 	p.Files.Proc, p.Files.HostProc = true, true
 	p.Resources[sandbox.OpenFiles] = 4096
-	p.Syscalls.Rules = append(p.Syscalls.Rules, sandbox.AnswerRules()...)
+	for _, request := range []uint32{unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unix.SECCOMP_IOCTL_NOTIF_SEND, unix.SECCOMP_IOCTL_NOTIF_RECV} { // in order
+		p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_IOCTL, 1, 0, request})
+	}
+	return p
+}
+
+// filterProfile is for casemate-filter, whose own filter has to be there before it.
+func filterProfile() sandbox.Profile {
+	p := helperProfile("casemate-filter", policy.CompileMemory)
+	p.Syscalls.Allow = program.FirstShape.Names
+	p.Resources[sandbox.CPUTime] = 20
 	return p
 }
 
 // helperCell prepares the sandbox of one of the broker's helpers.
 func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
+	plan, err := b.helperPlan(p, argv...)
+	if err == nil {
+		err = b.fit(plan)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return confined(plan)
+}
+
+func (b *Broker) helperPlan(p sandbox.Profile, argv ...string) (*sandbox.Plan, error) {
 	var env []string
 	if b.conf.Journal {
 		env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority
 	}
-	plan, err := sandbox.NewPlan(p, sandbox.Command{
+	return sandbox.NewPlan(p, sandbox.Command{
 		Service: p.Name, Path: b.libexec(argv[0]), Argv: argv, Env: env,
 		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1, HostPIDs: p.Files.HostProc,
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+func confined(plan *sandbox.Plan) (cell, error) {
 	// Its stderr goes nowhere: nobody but the broker holds the log, where what another one
 	// writes would pass for records.
 	box, err := sandbox.Prepare(plan, sandbox.Options{})

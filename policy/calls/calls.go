@@ -12,6 +12,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/launch"
 )
 
 // Resolve gives the rules that the words come to, normalized.
@@ -35,12 +36,19 @@ func ByArgument(r *sandbox.SyscallRule) []seccomp.Rule {
 	return rules
 }
 
+// ExecsOnce reports whether the program of a profile, whose rules are resolved, cannot execute
+// another, nor itself again (launch.Once).
+func ExecsOnce(p *sandbox.Profile) bool {
+	rules, err := filter.Decode(p.Syscalls.Rules)
+	return err == nil && p.Resources.Bounded() && launch.Once(rules)
+}
+
 // Fill gives each profile its filter, and the policy those filters. resolve is
 // Resolve, or one that remembers.
 func Fill(p *policy.Policy, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, error)) error {
 	type filled struct {
 		name  string
-		rules []filter.Rule
+		words filter.Words
 	}
 	known := make(map[string]filled) // by the words: most profiles share theirs
 	p.Filters = make(policy.Filters)
@@ -56,14 +64,15 @@ func Fill(p *policy.Policy, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, err
 			if err != nil {
 				return fmt.Errorf("profile %q: %w", p.Profiles[i].Name, err)
 			}
-			if f.rules, err = seccomp.Numbered(named); err != nil {
+			rules, err := seccomp.Numbered(named)
+			if err != nil {
 				return fmt.Errorf("profile %q: %w", p.Profiles[i].Name, err)
 			}
-			words := filter.Encode(f.rules)
-			f.name = valid.FilterName(words)
-			p.Filters[f.name], known[string(key)] = words, f
+			f.words = filter.Encode(rules)
+			f.name = valid.FilterName(f.words)
+			p.Filters[f.name], known[string(key)] = f.words, f
 		}
-		s.Filter, s.Rules = f.name, f.rules
+		s.Filter, s.Rules = f.name, f.words
 	}
 	return nil
 }

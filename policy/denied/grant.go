@@ -11,6 +11,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
+	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/seccomp/spoken"
 )
 
@@ -36,8 +37,7 @@ func Grant(of *Service, c spoken.Call) string {
 	case !allows(rules, call):
 		lines = grant(p, rules, c)
 	case p.Syscalls.Rules == nil: // Once, below, would have nothing to go by
-		own := *p
-		if own.Syscalls.Rules, err = seccomp.Numbered(rules); err == nil && own.ExecsOnce() && c.Name() != "prctl" {
+		if numbered, err := seccomp.Numbered(rules); err == nil && p.Resources.Bounded() && launch.Once(numbered) && c.Name() != "prctl" {
 			lines = allow("execve") // it may place its memory where it likes once it may execute anyway
 		}
 	}

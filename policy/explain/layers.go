@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/policy"
+	"casemate/policy/calls"
 	"casemate/sandbox"
 )
 
@@ -31,7 +32,7 @@ func Layers(f *sandbox.Profile) []string {
 	if r := resourcesLine(&f.Resources); r != "" {
 		out = append(out, "resources: "+r)
 	}
-	if f.ExecsOnce() {
+	if calls.ExecsOnce(f) {
 		out = append(out, "exec: the program, once; afterwards neither it nor another")
 	} else {
 		out = append(out, "exec: what files shows under exec, as often as its system calls let it; once needs no execve, no ptrace, no @jit and an address_space of at most 1GiB")

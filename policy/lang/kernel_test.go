@@ -12,6 +12,8 @@ import (
 	"casemate/policy/calls"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/launch"
 )
 
 // newest is the last Landlock ABI of the tables below.
@@ -26,10 +28,15 @@ func missing(t *testing.T, p sandbox.Profile, c sandbox.Command, abi int) (lost 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Syscalls.Rules, err = seccomp.Numbered(named); err != nil {
+	numbered, err := seccomp.Numbered(named)
+	if err != nil {
 		t.Fatal(err)
 	}
+	p.Syscalls.Filter, p.Syscalls.Rules = "own", filter.Encode(numbered)
 	plan, err := sandbox.NewPlan(p, c)
+	if err == nil {
+		plan.Filter, err = launch.Facts(plan.Shape(abi))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

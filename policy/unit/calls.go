@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy/calls"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 )
@@ -38,7 +39,7 @@ func (w *writer) syscalls(p *sandbox.Profile, rules []seccomp.Rule) {
 	} else {
 		w.note("Any other call kills (on_violation = \"kill\"): systemd's default.")
 	}
-	if p.ExecsOnce() {
+	if calls.ExecsOnce(p) {
 		w.note("It executes no second program: systemd always allows execve.")
 	}
 }

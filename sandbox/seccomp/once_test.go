@@ -3,7 +3,7 @@ package seccomp
 import (
 	"testing"
 
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +11,7 @@ import (
 // TestOnce: a program is executed from the gate alone, and no executable memory can be had there: no address below
 // 4 GiB can be asked for, and nothing grows down to it or is moved.
 func TestOnce(t *testing.T) {
-	const fixed, page = unix.MREMAP_FIXED | unix.MREMAP_MAYMOVE, filter.Gate &^ 0xfff
+	const fixed, page = unix.MREMAP_FIXED | unix.MREMAP_MAYMOVE, program.Gate &^ 0xfff
 	rules := append(GroupRules("@line"), Rule{Name: "execve"}, Rule{Name: "execveat"}, Rule{Name: "shmat"})
 	for _, c := range []struct {
 		call string
@@ -62,10 +62,10 @@ func TestOnceFromTheGate(t *testing.T) {
 	vm := compile(t, Filter{Rules: append(GroupRules("@line"), Rule{Name: "execve"}, Rule{Name: "execveat"}), OnViolation: Errno, Once: true})
 	for _, nr := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
 		for ip, want := range map[uint64]uint32{
-			filter.Gate: retAllow, filter.Gate - 2: retErrno | errnoEPERM, filter.Gate + 1: retErrno | errnoEPERM, 0: retErrno | errnoEPERM,
-			filter.Gate | 1<<32: retErrno | errnoEPERM, filter.Gate | 1<<47: retErrno | errnoEPERM, 0x7f0000000000: retErrno | errnoEPERM,
+			program.Gate: retAllow, program.Gate - 2: retErrno | errnoEPERM, program.Gate + 1: retErrno | errnoEPERM, 0: retErrno | errnoEPERM,
+			program.Gate | 1<<32: retErrno | errnoEPERM, program.Gate | 1<<47: retErrno | errnoEPERM, 0x7f0000000000: retErrno | errnoEPERM,
 		} {
-			if got := run(t, vm, data{nr: nr, arch: archX8664, ip: ip, args: [6]uint64{filter.Gate &^ 0xfff, filter.Gate &^ 0xfff}}); got != want {
+			if got := run(t, vm, data{nr: nr, arch: archX8664, ip: ip, args: [6]uint64{program.Gate &^ 0xfff, program.Gate &^ 0xfff}}); got != want {
 				t.Errorf("call %d from %#x: %#x, want %#x", nr, ip, got, want)
 			}
 		}

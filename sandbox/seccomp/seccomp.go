@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 )
 
 // Action is filter.Action.
@@ -21,8 +22,8 @@ const (
 	Kill  = filter.Kill
 )
 
-// Actions are filter.Actions.
-var Actions = filter.Actions
+// Actions are program.Actions.
+var Actions = program.Actions
 
 // Arg is filter.Arg.
 type Arg = filter.Arg
@@ -37,7 +38,7 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
-	// Once lets nothing be executed but from filter.Gate.
+	// Once lets nothing be executed but from program.Gate.
 	Once bool
 }
 

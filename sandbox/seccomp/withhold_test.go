@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,7 +52,7 @@ func tryWithheld(after bool) {
 		go thread()
 	}
 	if after {
-		if err := filter.Withhold(); err != nil {
+		if err := program.Withhold(); err != nil {
 			panic(err)
 		}
 	}
@@ -114,7 +115,7 @@ func TestWithhold(t *testing.T) {
 // TestWithholding: the program denies the list, numbers of x32 and every other
 // architecture, and nothing else, whatever the arguments are.
 func TestWithholding(t *testing.T) {
-	vm := machine(t, filter.Withholding())
+	vm := machine(t, program.Withholding())
 	if n := len(withheld()); n < 20 {
 		t.Errorf("only %d calls are withheld", n)
 	}

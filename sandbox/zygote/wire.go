@@ -12,8 +12,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 )
 
 // Sizes and numbers of zygote.h; TestWireMatchesC holds the two sides equal.
@@ -48,19 +46,6 @@ const (
 
 // LogPath is LOG_PATH of zygote.h, where /dev/log is to lead.
 const LogPath = "/private/tmp/.log"
-
-// InitFlags are the clone(2) flags of an init, for the filter.
-const InitFlags = unix.CLONE_VM | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
-
-// Descriptor numbers of the zygote, from Plan.High on, for the filter.
-const (
-	FDCtl = iota
-	FDLandlock
-	FDExec
-	FDPidNS
-	FDLog
-	FDCount
-)
 
 // Stdio tells where a request's descriptors go.
 type Stdio uint32

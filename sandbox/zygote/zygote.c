@@ -360,8 +360,9 @@ static void run(struct worker *w)
 	if (seal.len)
 		try(w, install(&seal, 0), STEP_SEAL);
 	try(w, call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0, 8), STEP_SIGNALS);
-	try(w, plan->fd_exec >= 0 ? gate(plan->fd_exec, "", argv_p, w->env, AT_EMPTY_PATH, SYS_execveat)
-				  : gate(text(plan->path_off), argv_p, w->env, 0, 0, SYS_execve), STEP_EXEC);
+	/* A script's path is absolute, so that the descriptor, the one the filter knows, is not looked at. */
+	int held = plan->fd_exec >= 0;
+	try(w, gate(plan->high + FD_EXEC, held ? "" : text(plan->path_off), argv_p, w->env, held ? AT_EMPTY_PATH : 0, SYS_execveat), STEP_EXEC);
 }
 
 static void child(struct worker *w) { mounts(w), confine(w), run(w); }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -25,13 +25,13 @@ func TestWireMatchesC(t *testing.T) {
 		want uint64
 	}{
 		{"sizeof struct plan", cSizes.plan, uint64(binary.Size(header{}))},
-		{"gate", cSizes.gate, filter.Gate},
+		{"gate", cSizes.gate, program.Gate},
 		{"request head", cSizes.requestHead, requestHead},
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"size of the marks", cSizes.marks, marksSize},
 		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
-		{"init flags", cSizes.initFlags, uint64(InitFlags)},
-		{"descriptors", cSizes.fdCount, FDCount},
+		{"init flags", cSizes.initFlags, uint64(program.InitFlags)},
+		{"descriptors", cSizes.fdCount, program.FDCount},
 		{"first descriptor", cSizes.fdPlan, fdPlan},
 		{"steps", uint64(cSteps), uint64(len(Steps))},
 	} {

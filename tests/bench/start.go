@@ -16,6 +16,8 @@ import (
 	"casemate/policy/calls"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -230,13 +232,16 @@ func (b *bench) layer(name string, profile func(*sandbox.Profile), plan func(*zy
 	if err != nil {
 		return nil, err
 	}
-	if p.Syscalls.Rules, err = seccomp.Numbered(named); err != nil {
+	numbered, err := seccomp.Numbered(named)
+	if err != nil {
 		return nil, err
 	}
+	p.Syscalls.Filter, p.Syscalls.Rules = "own", filter.Encode(numbered)
 	pl, err := sandbox.NewPlan(p, b.command())
 	if err != nil {
 		return nil, err
 	}
+	pl.Filter = launch.Compile(pl.Shape(0))
 	box, err := sandbox.Prepare(pl, sandbox.Options{})
 	if err != nil {
 		return nil, err

@@ -48,6 +48,9 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/acl/trace", "the broker decides, and explains nothing"},
 	{"casemate/sandbox/seccomp", "names and groups of calls are the compiler's; the broker gets rules"},
 	{"casemate/sandbox/seccomp/advise", "the compiler warns before root sees the lists"},
+	{"casemate/sandbox/seccomp/filter", "casemate-filter compiles filters, in its sandbox"},
+	{"casemate/sandbox/seccomp/launch", "casemate-filter says what a launch needs"},
+	{"github.com/seccomp/libseccomp-golang/...", "a C library: casemate-filter links it"},
 	{"casemate/policy/calls", "who writes a document or reviews it turns words into rules"},
 	{"casemate/listener/builtin/...", "built-ins read client bytes; the worker serves them"},
 }

@@ -7,13 +7,15 @@ import (
 	"io"
 	"os"
 
+	"casemate/sandbox/seccomp/program"
+
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
 )
 
 // Compile gives the program as an array of struct sock_filter in native byte
 // order, ready for seccomp(2). It is an error when a rule is invalid
-// or the program is longer than MaxInstructions. It installs nothing.
+// or the program is longer than program.MaxInstructions. It installs nothing.
 func (f Filter) Compile() ([]byte, error) {
 	rules, err := Normalize(f.Rules)
 	if err != nil {
@@ -33,8 +35,8 @@ func (f Filter) Compile() ([]byte, error) {
 		front = append(front, once(violation)...)
 	}
 	prog := append(encode(front), body...)
-	if n := len(prog) / instructionSize; n > MaxInstructions {
-		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, MaxInstructions)
+	if n := len(prog) / instructionSize; n > program.MaxInstructions {
+		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, program.MaxInstructions)
 	}
 	return prog, nil
 }

@@ -1,11 +1,10 @@
 package filter
 
-import "golang.org/x/sys/unix"
+import (
+	"casemate/sandbox/seccomp/program"
 
-// Gate is the address behind the system call that a launch executes its program with, in a page
-// of code of its own that each zygote has there (zygote.h): above every vm.mmap_min_addr,
-// below every program that is not linked to go there.
-const Gate = 0x100008
+	"golang.org/x/sys/unix"
+)
 
 // once lets execve and execveat through from the gate alone. The launch's exec unmaps that, and
 // nothing executable can come there again: what names an address below 4 GiB, grows down or is moved
@@ -18,7 +17,7 @@ func once(denied uint32) []instruction {
 		out = append(append(out, unless...), instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
 	}
 	for _, call := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
-		deny(call, load(offIP), instruction{opJEQ, 0, 2, Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
+		deny(call, load(offIP), instruction{opJEQ, 0, 2, program.Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
 	}
 	// On behind the denial where the pointer, compared as a whole, is null or not below 4 GiB.
 	deny(unix.SYS_SHMAT, load(offArgs+8+4), instruction{opJEQ, 0, 3, 0}, load(offArgs+8), instruction{opJEQ, 1, 0, 0})

@@ -1,5 +1,5 @@
-// Package filter makes seccomp programs of numbered rules, and is all of seccomp
-// that runs as root. What a name or a group of calls stands for, the compiler has
+// Package filter makes seccomp programs of numbered rules, in an unprivileged process:
+// nothing of it runs as root. What a name or a group of calls stands for, the compiler has
 // worked out (package seccomp); here rules are checked, what every filter must
 // answer stands in front of them, and libseccomp compiles the rest.
 package filter
@@ -9,19 +9,18 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"casemate/sandbox/seccomp/program"
 )
 
-// Action is what happens to a known call that is not allowed.
-type Action string
+// Action is program.Action.
+type Action = program.Action
 
-// The actions, each letting through more than the one before.
+// The actions.
 const (
-	Kill  Action = "kill"  // the process dies with SIGSYS
-	Errno Action = "errno" // the call fails with EPERM
+	Kill  = program.Kill
+	Errno = program.Errno
 )
-
-// Actions are the actions in that order.
-var Actions = []Action{Kill, Errno}
 
 // Arg asks that an argument of the call has a value, compared on the low 32
 // bits: arg & Mask == Value. A Mask of 0 stands for 0xffffffff.
@@ -45,7 +44,7 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
-	// Once lets nothing be executed but from Gate.
+	// Once lets nothing be executed but from program.Gate.
 	Once bool
 }
 
@@ -62,7 +61,7 @@ func (r Rule) check() error {
 	if !Known(r.Call) {
 		return fmt.Errorf("there is no system call %d", r.Call)
 	}
-	if slices.Contains(withheld, r.Call) {
+	if slices.Contains(program.Withheld, r.Call) {
 		return fmt.Errorf("no service can have it: casemated has given it up, for itself and for what it starts")
 	}
 	var seen [6]bool

@@ -2,8 +2,6 @@ package filter
 
 import (
 	"encoding/binary"
-	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,9 +43,6 @@ const (
 
 // violations is what each action answers.
 var violations = map[Action]uint32{Errno: retErrno | uint32(unix.EPERM), Kill: retKillProcess}
-
-// MaxInstructions is BPF_MAXINSNS: the kernel takes no longer program.
-const MaxInstructions = 4096
 
 // highest is the last number of a call of x86-64 that Linux 6.18 has, and holes are
 // those below it that belong to none. A kernel newer than that may fill one, so they are
@@ -183,21 +178,4 @@ func split(rules []Rule) (probed, body []Rule, soft []Rule) {
 		}
 	}
 	return probed, body, soft
-}
-
-// Fill gives a copy of the program that compares with values where prog compares with the
-// numbers from blank on. A program that uses those for anything else is an error.
-func Fill(prog []byte, blank uint32, values ...uint32) ([]byte, error) {
-	out := slices.Clone(prog)
-	for at := 0; at+instructionSize <= len(out); at += instructionSize {
-		k := binary.NativeEndian.Uint32(out[at+4:])
-		if k < blank || k-blank >= uint32(len(values)) {
-			continue
-		}
-		if code := binary.NativeEndian.Uint16(out[at:]); code != opJEQ {
-			return nil, fmt.Errorf("fill filter: instruction %d (%#x) does not compare for equality", at/instructionSize, code)
-		}
-		binary.NativeEndian.PutUint32(out[at+4:], values[k-blank])
-	}
-	return out, nil
 }

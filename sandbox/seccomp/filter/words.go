@@ -3,11 +3,12 @@ package filter
 import (
 	"fmt"
 	"slices"
+
+	"casemate/sandbox/seccomp/program"
 )
 
-// Words are rules as a compiled policy holds them: of each the number of its call,
-// then index, mask and value of each argument.
-type Words [][]uint32
+// Words is program.Words.
+type Words = program.Words
 
 // Encode gives rules as Words, which are canonical if the rules are normalized.
 func Encode(rules []Rule) Words {

@@ -1,20 +1,21 @@
-package filter
+package program
 
 import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// withheld are the calls that casemated takes from itself and so from all that
+// Withheld are the calls that casemated takes from itself and so from all that
 // it starts. They change the kernel, the machine or its clock, go past the tree of
 // directories, or watch everything: each needs a capability that no service can have,
 // or is gone from Linux. What a profile may grant cannot be among them, since a filter
 // is inherited: that is why this is a list of what is denied.
-var withheld = []int{
+var Withheld = []int{
 	unix.SYS_KEXEC_LOAD, unix.SYS_KEXEC_FILE_LOAD, unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE, unix.SYS_CREATE_MODULE, unix.SYS_BPF,
 	unix.SYS_PERF_EVENT_OPEN, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_REBOOT, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT,
 	unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_USELIB, unix.SYS_NFSSERVCTL, unix.SYS__SYSCTL,
@@ -23,9 +24,8 @@ var withheld = []int{
 // withholding is the program. It reads no argument, so the kernel remembers its
 // answers and evaluates it for no call that it lets through (Linux 5.11).
 func withholding() []instruction {
-	prog := stub(nil, nil, 0)[:4]
-	prog = append(prog, instruction{opJGE, 0, 1, x32}, instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)})
-	for _, nr := range withheld {
+	prog := append(slices.Clone(front), instruction{opJGE, 0, 1, x32}, instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)})
+	for _, nr := range Withheld {
 		prog = append(prog, instruction{opJEQ, 0, 1, uint32(nr)}, instruction{opRet, 0, 0, retErrno | uint32(unix.EPERM)})
 	}
 	return append(prog, instruction{opRet, 0, 0, retAllow})
@@ -39,7 +39,7 @@ func Withholding() []byte { return encode(withholding()) }
 // from all that it will start, for good.
 func Withhold() error {
 	prog := Withholding()
-	fprog := unix.SockFprog{Len: uint16(len(prog) / instructionSize), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
+	fprog := unix.SockFprog{Len: uint16(len(prog) / Size), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
 	runtime.LockOSThread() // the other threads take both from this one
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -1,0 +1,255 @@
+package launch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
+	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/program"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// TestListenerRules: what comes with a listening socket beside the profile's own
+// calls: no send to an address without a network that grants it, and nothing
+// that the profile denies.
+func TestListenerRules(t *testing.T) {
+	for _, c := range []struct {
+		sends bool
+		deny  []string
+		want  bool // a send to any address
+	}{
+		{false, nil, false}, {true, nil, true}, {true, []string{"sendto", "sendmsg"}, false},
+	} {
+		for _, listens := range []bool{false, true} {
+			s, err := read(program.Shape{Names: []string{"@strict"}, Deny: c.deny, Sends: c.sends, Listens: listens})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rules, err := filter.Normalize(s.rules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reach := advise.Reach(seccomp.Named(rules))
+			sends := slices.ContainsFunc(reach, func(r string) bool { return r != "accept" && r != "accept4" })
+			if accepts := slices.Contains(reach, "accept"); accepts != listens || sends != (c.want && listens) {
+				t.Errorf("sends %v deny %v, listening %v: reaches %v", c.sends, c.deny, listens, reach)
+			}
+		}
+	}
+}
+
+// TestFilledFilters: a program whose blanks were filled in is the one that is compiled of
+// the same rules, and so is its seal.
+func TestFilledFilters(t *testing.T) {
+	for name, change := range map[string]func(*program.Shape){
+		"plain":   func(*program.Shape) {},
+		"kill":    func(s *program.Shape) { s.OnViolation = filter.Kill },
+		"seal":    func(s *program.Shape) { s.Seal = true },
+		"pty":     func(s *program.Shape) { s.Pty = true },
+		"init":    func(s *program.Shape) { s.Init = true },
+		"log":     func(s *program.Shape) { s.Log = true },
+		"dynamic": func(s *program.Shape) { s.Dynamic, s.Leases = true, program.FirstShape.Leases },
+		"login":   func(s *program.Shape) { s.Names = []string{"@server", "@identity", "@process"} },
+		"once":    func(s *program.Shape) { s.Names, s.Bounded = []string{"@strict"}, true },
+	} {
+		of := program.Shape{Names: []string{"@server"}, OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Proc: true, Scratch: true}
+		change(&of)
+		form := Compile(of.Form())
+		if form.Exact || form.Error != "" {
+			t.Errorf("%s: %v %s", name, form.Exact, form.Error)
+		}
+		if err := form.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, n := range []uint32{16, 17, 63, 64, 255, 1000, 1024, 65536, 1 << 20} {
+			of.High, of.UID = n, n*3
+			prog, seal, err := form.Fill(of.High, of.UID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := Compile(of)
+			if !bytes.Equal(prog, want.Program) || !bytes.Equal(seal, want.Seal) {
+				t.Errorf("%s, open_files %d: the filled program is another one", name, n)
+			}
+			if bytes.Equal(prog, form.Program) {
+				t.Errorf("%s, open_files %d: the program has its blanks", name, n)
+			}
+			if !of.Seal {
+				continue
+			}
+			s, err := read(of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, left := s.filters()
+			own := filter.Filter{Rules: left, OnViolation: of.OnViolation}
+			sealed, err := own.Compile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameAnswers(t, [][]byte{prog, seal}, sealed, whole.Rules)
+		}
+	}
+}
+
+// TestExactFilters: where the profile compares what blanks stand for, there is no form to fill in,
+// and the program of the numbers themselves says what the rules say.
+func TestExactFilters(t *testing.T) {
+	for name, rules := range map[string]program.Words{
+		"a uid":   {{unix.SYS_SETRESUID, 0, 0, 1000}},
+		"a blank": {{unix.SYS_IOCTL, 1, 0, program.Blank + 1}},
+	} {
+		s := program.Shape{Rules: rules, OnViolation: filter.Errno, High: 64, UID: 1000}
+		if f := Compile(s.Form()); !f.Exact || f.Program != nil || f.Error != "" {
+			t.Errorf("%s: a form: %v %s", name, f.Exact, f.Error)
+		}
+		f := Compile(s)
+		if err := f.Check(); err != nil || !f.Exact {
+			t.Fatalf("%s: %v %v", name, f.Exact, err)
+		}
+		prog, _, err := f.Fill(7, 8)
+		if err != nil || !bytes.Equal(prog, f.Program) {
+			t.Errorf("%s: filled in: %v", name, err)
+		}
+	}
+}
+
+// TestFirst: the filter of casemate-filter, which stands in what runs as root, says what is compiled of its shape.
+func TestFirst(t *testing.T) {
+	s, err := read(program.FirstShape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, _ := s.filters()
+	first := program.First()
+	if err := first.Check(); err != nil {
+		t.Fatalf("%v: run go generate in sandbox/seccomp/program", err)
+	}
+	want := Compile(program.FirstShape)
+	sameAnswers(t, [][]byte{first.Program}, want.Program, whole.Rules)
+}
+
+// TestServe: an answer for each shape, the fault of one alone beside the others; and nothing that is not asked as it should be.
+func TestServe(t *testing.T) {
+	good, bad := program.FirstShape, program.Shape{Rules: program.Words{{unix.SYS_BPF}}, OnViolation: filter.Kill}
+	text, err := json.Marshal(program.Request{FormatVersion: program.Format, Shapes: []program.Shape{good, bad, good}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := Serve(bytes.NewReader(text), &out); err != nil {
+		t.Fatal(err)
+	}
+	var a program.Response
+	if err := json.Unmarshal(out.Bytes(), &a); err != nil || len(a.Filters) != 3 {
+		t.Fatalf("%v: %d filters", err, len(a.Filters))
+	}
+	if a.Filters[0].Check() != nil || a.Filters[2].Check() != nil || !strings.Contains(a.Filters[1].Error, "given it up") || a.Filters[1].Program != nil {
+		t.Errorf("%+v", a.Filters[1])
+	}
+	for _, q := range []string{"", "{}", `{"format_version":2,"shapes":[]}`, `{"format_version":1,"more":1}`} {
+		if err := Serve(strings.NewReader(q), &out); err == nil {
+			t.Errorf("%s is answered", q)
+		}
+	}
+}
+
+// TestExecsOnceRules: every call that could lead to a second exec ends the promise of one.
+func TestExecsOnceRules(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rule filter.Rule
+		want bool
+	}{
+		{"read", call(unix.SYS_READ), true},
+		{"mprotect of data", call(unix.SYS_MPROTECT, masked(2, unix.PROT_EXEC, 0)), true},
+		{"the vdso's features", call(unix.SYS_ARCH_PRCTL, eq(0, 0x3001)), true},
+		{"asking for the personality", call(unix.SYS_PERSONALITY, eq(0, ^uint32(0))), true},
+		{"READ_IMPLIES_EXEC", call(unix.SYS_PERSONALITY, eq(0, 0x400000)), false},
+		{"any personality", call(unix.SYS_PERSONALITY), false},
+		{"execve", call(unix.SYS_EXECVE), false},
+		{"execveat of a descriptor", call(unix.SYS_EXECVEAT, eq(0, 3)), false},
+		{"mprotect", call(unix.SYS_MPROTECT), false},
+		{"mprotect to code", call(unix.SYS_MPROTECT, eq(2, unix.PROT_READ|unix.PROT_EXEC)), false},
+		{"pkey_mprotect", call(unix.SYS_PKEY_MPROTECT), false},
+		{"arch_prctl", call(unix.SYS_ARCH_PRCTL), false},
+		{"ARCH_MAP_VDSO_64", call(unix.SYS_ARCH_PRCTL, eq(0, 0x2003)), false},
+		{"ptrace", call(unix.SYS_PTRACE), false},
+	} {
+		if got := Once([]filter.Rule{call(unix.SYS_WRITE), c.rule}); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// sameAnswers holds what filters on top of one another say to what one says, for every call by
+// number and for those that rules describe, with the arguments that they compare and others.
+func sameAnswers(t *testing.T, stack [][]byte, one []byte, rules []filter.Rule) {
+	t.Helper()
+	machine := func(prog []byte) *bpf.VM {
+		t.Helper()
+		var ins []bpf.Instruction
+		for ; len(prog) > 0; prog = prog[8:] {
+			ins = append(ins, bpf.RawInstruction{Op: binary.NativeEndian.Uint16(prog), Jt: prog[2], Jf: prog[3], K: binary.NativeEndian.Uint32(prog[4:])}.Disassemble())
+		}
+		vm, err := bpf.NewVM(ins)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vm
+	}
+	var machines []*bpf.VM
+	for _, prog := range append(stack, one) {
+		machines = append(machines, machine(prog))
+	}
+	answer := func(m *bpf.VM, nr int, args [6]uint32) int32 {
+		words := []uint32{uint32(nr), 0xc000003e, 0, 0}
+		for _, a := range args {
+			words = append(words, a, 0)
+		}
+		var text []byte
+		for _, w := range words {
+			text = binary.BigEndian.AppendUint32(text, w) // as the machine loads it
+		}
+		out, err := m.Run(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int32(out)
+	}
+	try := func(nr int, args [6]uint32) {
+		got := int32(0x7fff0000)
+		for _, m := range machines[:len(stack)] {
+			got = min(got, answer(m, nr, args)) // as the kernel ranks them, seccomp(2)
+		}
+		if want := answer(machines[len(stack)], nr, args); got != want {
+			t.Errorf("call %d%v: %#x, want %#x", nr, args, uint32(got), uint32(want))
+		}
+	}
+	for nr := range 600 {
+		try(nr, [6]uint32{})
+		try(nr, [6]uint32{^uint32(0), ^uint32(0), ^uint32(0), ^uint32(0), ^uint32(0), ^uint32(0)})
+	}
+	for _, r := range rules {
+		for _, rest := range []uint32{0, 1, ^uint32(0)} {
+			args := [6]uint32{rest, rest, rest, rest, rest, rest}
+			for _, a := range r.Args {
+				args[a.Index] = a.Value | rest&^a.Bits()
+			}
+			try(r.Call, args)
+			for _, a := range r.Args {
+				other := args
+				other[a.Index]++
+				try(r.Call, other)
+			}
+		}
+	}
+}

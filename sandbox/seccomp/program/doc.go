@@ -1,0 +1,121 @@
+// Package program is all of seccomp that runs as root: what the filter of a sandbox
+// depends on (Shape), the answer of the unprivileged process that compiles it
+// (casemate-filter), which is checked here and has its blanks filled in, and the
+// calls that casemated takes from itself.
+package program
+
+import "golang.org/x/sys/unix"
+
+// Action is what happens to a known call that is not allowed.
+type Action string
+
+// The actions, each letting through more than the one before.
+const (
+	Kill  Action = "kill"  // the process dies with SIGSYS
+	Errno Action = "errno" // the call fails with EPERM
+)
+
+// Actions are the actions in that order.
+var Actions = []Action{Kill, Errno}
+
+// Words are rules as a compiled policy holds them: of each the number of its call,
+// then index, mask and value of each argument. Package filter reads them.
+type Words [][]uint32
+
+// Gate is the address behind the system call that a launch executes its program with, in a page
+// of code of its own that each zygote has there (zygote.h): above every vm.mmap_min_addr,
+// below every program that is not linked to go there.
+const Gate = 0x100008
+
+// Descriptor numbers of the zygote, from Shape.High on.
+const (
+	FDCtl = iota
+	FDLandlock
+	FDExec
+	FDPidNS
+	FDLog
+	FDCount
+)
+
+// InitFlags are the clone(2) flags of an init.
+const InitFlags = unix.CLONE_VM | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
+
+// Blank is the first of the numbers that stand in a program for those which differ between
+// services of one profile: FDCount descriptors from Shape.High on, then Shape.UID. No
+// descriptor, no uid, no flag is as high.
+const Blank = 0x7a5e0000
+
+// Shape is all that the filter of a sandbox depends on.
+type Shape struct {
+	// Rules are the profile's own, resolved. Names are calls and groups beside
+	// them, as the broker's own helpers name theirs.
+	Rules Words    `json:"rules,omitempty"`
+	Names []string `json:"names,omitempty"`
+	// Deny are names that nothing may be added of for the sake of a listening socket.
+	Deny        []string `json:"deny,omitempty"`
+	OnViolation Action   `json:"on_violation"`
+	Seal        bool     `json:"seal,omitempty"`
+
+	// Bounded says that the address space and the stack are no larger than what a
+	// program that executes once may have.
+	Bounded bool `json:"bounded,omitempty"`
+	// The network: the host's, any port of its lists, and whether a listening socket may send.
+	Host, AnyConnect, AnyBind, Sends bool
+	// What is handed over: a listening socket, a unix datagram socket, a /dev/log.
+	Listens, UnixDatagrams, Log bool
+	// What a launch does: its mounts, a late change of directory, a limit on the
+	// processor, an init, capabilities to keep.
+	Proc, Scratch, Pty, Chdir, CPU, Init, Caps bool
+
+	// CloneFlags are those of a launch, but for a namespace of ipc objects.
+	CloneFlags uint32 `json:"clone_flags"`
+	// High is the first descriptor number of the launch, and UID whom it becomes: Blanks.
+	// With Dynamic that is any of Leases, a number and a mask.
+	High    uint32    `json:"high"`
+	UID     uint32    `json:"uid"`
+	Dynamic bool      `json:"dynamic,omitempty"`
+	Leases  [2]uint32 `json:"leases"`
+}
+
+// Form is s with blanks: services of one profile share it.
+func (s Shape) Form() Shape {
+	s.High, s.UID = Blank, Blank+FDCount
+	return s
+}
+
+// Filter is what a Shape comes to.
+type Filter struct {
+	// Program is what the zygote installs, Seal what each session installs on top.
+	Program []byte `json:"program,omitempty"`
+	Seal    []byte `json:"seal,omitempty"`
+	// Exact says that the programs have no blanks. There are none of a Form of which a rule
+	// compares what the blanks stand for: then the Shape itself is to be asked for.
+	Exact bool `json:"exact,omitempty"`
+	// IPC and Queues say that the service can make System V objects or message queues, and
+	// the latter; Code that it can have memory that it writes and executes.
+	IPC    bool `json:"ipc,omitempty"`
+	Queues bool `json:"queues,omitempty"`
+	Code   bool `json:"code,omitempty"`
+	// Ports and Scopes are what those parts of Landlock alone keep the service from, and
+	// how to do without; "" where other layers hold all of it.
+	Ports  string `json:"ports,omitempty"`
+	Scopes string `json:"scopes,omitempty"`
+	// Error is why there is none.
+	Error string `json:"error,omitempty"`
+}
+
+// Format is the format_version of a Request.
+const Format = 1
+
+// Request is what casemated writes to casemate-filter, as JSON until the end of the
+// stream. The answer is a Response, with a Filter for each Shape.
+type Request struct {
+	FormatVersion int     `json:"format_version"`
+	Shapes        []Shape `json:"shapes"`
+}
+
+// Response is the whole answer.
+type Response struct {
+	FormatVersion int      `json:"format_version"`
+	Filters       []Filter `json:"filters"`
+}
