@@ -16,7 +16,7 @@ KERNEL_PACKAGES := qemu-system-x86 debootstrap
 VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null)
 NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 
-# casemated is linked statically: its zygotes start without a dynamic loader.
+# casemated is linked statically: its zygotes start without a dynamic loader. So is casemate-filter, whose sandbox shows it no library.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
 # Where make install puts what it installs, below DESTDIR.

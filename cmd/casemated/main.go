@@ -84,7 +84,7 @@ and what leads there must belong to root.
   --control PATH   control socket for casemate status, reload, explain
                    (default ` + policy.DefaultControlPath + `)
   --log FILE       append the log (JSON lines) to FILE; "-" is stderr (default -)
-  --libexec DIR    where casemate and casemate-worker are (default: beside casemated)
+  --libexec DIR    where casemate, casemate-worker and casemate-filter are (default: beside casemated)
   --version        print the version
 
 At the start a service that cannot be prepared, or a listener that cannot be opened,

@@ -75,7 +75,7 @@ and reload work as with a policy of one's own.
   --log FILE       where records go (default /var/log/casemate/inetd.log, in the
                    foreground "-", which is stderr)
   --control PATH   casemated's control socket (default /run/casemate/control.sock)
-  --libexec DIR    where casemate and casemate-worker are (default: beside casemated)
+  --libexec DIR    where casemate, casemate-worker and casemate-filter are (default: beside casemated)
   --help, --version  show this, or which casemate it is
 
 -c, -C, -s and -R are those of entries that write no number of their own. -C and -s do not

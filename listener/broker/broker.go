@@ -30,7 +30,7 @@ type Config struct {
 	Digest string
 	// ControlPath is the control socket; a lock file lies beside it.
 	ControlPath string
-	// LibexecDir holds casemate and casemate-worker.
+	// LibexecDir holds casemate, casemate-worker and casemate-filter.
 	LibexecDir string
 	// LeaseDir is shared by all brokers of the host; "" is host.DefaultLeaseDir.
 	LeaseDir string

@@ -83,7 +83,7 @@ func denialsProfile() sandbox.Profile {
 func filterProfile() sandbox.Profile {
 	p := helperProfile("casemate-filter", policy.CompileMemory)
 	p.Syscalls.Allow = program.FirstShape.Names
-	p.Resources[sandbox.CPUTime] = 20
+	p.Resources[sandbox.CPUTime], p.Resources[sandbox.FileSize] = 20, 1<<20 // libseccomp writes a program into a memfd
 	return p
 }
 

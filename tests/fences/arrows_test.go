@@ -89,7 +89,7 @@ var owners = []struct {
 	{"github.com/landlock-lsm/go-landlock/...", []string{"cmd/confine"}},
 	{"github.com/gaissmai/bart/...", []string{"acl/..."}},
 	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "cmd/...", "tests/..."}},
-	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox", "sandbox/seccomp", "tests/..."}},
+	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp/...", "tests/..."}},
 	{"golang.org/x/crypto/...", []string{"tests/..."}},
 	{"github.com/rogpeppe/go-internal/...", []string{"tests/...", "cmd/casemate/..."}},
 }

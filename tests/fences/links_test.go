@@ -20,6 +20,7 @@ var privileged = []struct {
 }{
 	{"./cmd/casemated", "casemated.deps", "1"},
 	{"./cmd/casemate-worker", "casemate-worker.deps", "0"},
+	{"./cmd/casemate-filter", "casemate-filter.deps", "1"},
 	{"./cmd/inetd", "inetd.deps", "0"},
 }
 

@@ -95,7 +95,7 @@ func (c *content) write(ctx context.Context, to string) error {
 
 // product adds the binaries: beside the tests, or installed with the unit.
 func (a *archive) product(libexec string, systemd bool) error {
-	for _, name := range []string{"casemate", "casemated", "casemate-worker", "inetd"} {
+	for _, name := range []string{"casemate", "casemated", "casemate-worker", "casemate-filter", "inetd"} {
 		to := "casemate/bin/" + name
 		if systemd {
 			to = "usr/libexec/casemate/" + name

@@ -36,7 +36,7 @@ find "$root/usr/share/man" -type f -exec gzip -9n {} +
 
 # The licences of everything that the programs are linked from.
 modules=$(go list -deps -tags netgo,osusergo -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' \
-	./cmd/casemate ./cmd/casemated ./cmd/casemate-worker ./cmd/inetd)
+	./cmd/casemate ./cmd/casemated ./cmd/casemate-worker ./cmd/casemate-filter ./cmd/inetd)
 {
 	printf 'casemate is under the Apache License, version 2.0; on Debian systems its text is in\n/usr/share/common-licenses/Apache-2.0.\n'
 	printf '\nThe programs are linked statically. What follows are the licences of what is in them.\n'

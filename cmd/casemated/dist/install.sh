@@ -18,7 +18,7 @@ for dir in "$PREFIX" "$SYSCONFDIR" "$SBINDIR" "$BINDIR" "$LIBEXECDIR" "$DATADIR"
 	esac
 done
 cd "$(dirname "$0")/../../.."
-for made in bin/casemate bin/casemated bin/casemate-worker bin/inetd bin/man/casemate.1; do
+for made in bin/casemate bin/casemated bin/casemate-worker bin/casemate-filter bin/inetd bin/man/casemate.1; do
 	[ -e $made ] || { echo "make install: $made is not there: make build man, as the user who may" >&2; exit 1; }
 done
 dist=cmd/casemated/dist
@@ -42,7 +42,7 @@ adapt() {
 	rm -f "$tmp"
 }
 
-for name in casemate casemated casemate-worker inetd; do
+for name in casemate casemated casemate-worker casemate-filter inetd; do
 	put 0755 bin/$name "$LIBEXECDIR/casemate/$name"
 done
 install -d "$DESTDIR$SBINDIR" "$DESTDIR$BINDIR"

@@ -17,7 +17,7 @@ func Root(t testing.TB) string {
 	if bin == "" {
 		bin = filepath.Join(Top(t), "bin")
 	}
-	for _, name := range []string{"casemate", "casemated", "casemate-worker"} {
+	for _, name := range []string{"casemate", "casemated", "casemate-worker", "casemate-filter"} {
 		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
 			t.Fatalf("%v: build the product first (make build)", err)
 		}
