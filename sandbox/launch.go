@@ -11,18 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shape is what the plan's filter depends on, on a kernel of that Landlock ABI; 0 asks
-// this one.
+// Shape is what the plan's filter depends on, on a kernel of that Landlock ABI (ABI for this one).
 func (pl *Plan) Shape(abi int) program.Shape {
-	if abi == 0 {
-		abi = landlock.ABI()
-	}
 	c, p := &pl.Command, &pl.Profile
 	n, s := &p.Network, &p.Syscalls
 	sh := program.Shape{
-		Rules: s.Rules, Deny: s.Deny, OnViolation: s.OnViolation, Seal: s.Seal, Bounded: p.Resources.Bounded(),
+		Rules: s.Rules, Deny: s.Deny, OnViolation: s.OnViolation, Seal: s.Seal, ABI: abi, BestEffort: p.BestEffort, Bounded: p.Resources.Bounded(),
 		Host: n.Mode == NetworkHost, AnyConnect: anyPort(n.Connect), AnyBind: anyPort(n.Bind), Sends: n.Mode != NetworkNone,
-		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log && abi >= landlock.ABIScopes,
+		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
 		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, Chdir: pl.chdirLate(),
 		CPU: p.Resources[CPUTime] > 0, Init: p.Init, Caps: pl.caps != 0,
 		CloneFlags: pl.cloneFlags(), High: pl.files, UID: c.UID, Dynamic: c.Dynamic, Leases: [2]uint32{LeaseBase, ^uint32(LeaseCount - 1)},
@@ -32,6 +28,9 @@ func (pl *Plan) Shape(abi int) program.Shape {
 	}
 	return sh
 }
+
+// ABI is this kernel's version of Landlock, 0 for none.
+var ABI = landlock.ABI
 
 // onceSpace bounds the address space of a program that is to execute once: with more
 // it could leave the kernel no place for a mapping but that of the launch's gate. For
@@ -87,6 +86,23 @@ func (pl *Plan) zygoteCaps() uint64 {
 		caps |= g
 	}
 	return caps
+}
+
+// landlockNet is what the profile leaves of the network.
+func (pl *Plan) landlockNet() landlock.Net {
+	n := &pl.Profile.Network
+	ports := func(list []uint16) landlock.Ports {
+		if anyPort(list) {
+			return landlock.Ports{Any: true}
+		}
+		return landlock.Ports{List: list}
+	}
+	return landlock.Net{
+		Connect: ports(n.Connect), Bind: ports(n.Bind),
+		// Lists of TCP ports say nothing about UDP, and an answer from a listening
+		// socket is a send by address.
+		UDP: n.Mode == NetworkHost || pl.Command.Listens,
+	}
 }
 
 // anyPort reports whether a list of a profile stands for every port.

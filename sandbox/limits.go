@@ -96,7 +96,7 @@ func (s *Sandbox) fitDescriptors() error {
 		return err
 	}
 	why := fmt.Sprintf("%d takes a RLIMIT_NOFILE of %d, and the hard limit of this process is %d, which it may not raise (CAP_SYS_RESOURCE, up to fs.nr_open)", s.plan.files, need, hard)
-	if hard < minOpenFiles+program.FDCount || !s.plan.dispenses(openFiles) {
+	if hard < minOpenFiles+program.FDCount || !slices.Contains(s.plan.Profile.BestEffort, openFiles) {
 		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
 	}
 	s.plan.files = uint32(hard - program.FDCount)
@@ -117,6 +117,9 @@ func fitLimits(limits []zygote.Rlimit) error {
 	}
 	return nil
 }
+
+// openFiles is the word of best_effort for that.
+const openFiles = "resources.open_files"
 
 // minOpenFiles leaves room for the descriptors a zygote is born with.
 const minOpenFiles = 16

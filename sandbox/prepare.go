@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -130,11 +131,10 @@ func (s *Sandbox) enter(o Options) (err error) {
 	if o.ABI == 0 {
 		o.ABI = landlock.ABI()
 	}
-	lost, err := s.plan.Missing(o.ABI)
-	if err != nil {
-		return err
+	if s.plan.Filter.Refused != "" {
+		return errors.New(s.plan.Filter.Refused)
 	}
-	s.losses = append(s.losses, lost...)
+	s.losses = append(s.losses, s.plan.Filter.Losses...)
 	s.plan.Command.Log = s.plan.Command.Log && o.ABI >= landlock.ABIScopes
 	if o.Trees == nil {
 		o.Trees = new(Trees)

@@ -28,7 +28,7 @@ type Profile struct {
 	Widens []string `json:"widens,omitempty"`
 	// Because is the reason that root, capabilities and host network need.
 	Because string `json:"because,omitempty"`
-	// BestEffort names the layers (see Layers) that may be missing on this host.
+	// BestEffort names the layers (see launch.Layers) that may be missing on this host.
 	BestEffort []string `json:"best_effort,omitempty"`
 
 	Network Network `json:"network"`

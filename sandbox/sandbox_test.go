@@ -41,7 +41,7 @@ func planOf(tb testing.TB, p Profile, c Command) (*Plan, error) {
 	tb.Helper()
 	pl, err := NewPlan(p, c)
 	if err == nil {
-		pl.Filter = filterOf(pl.Shape(0))
+		pl.Filter = filterOf(pl.Shape(ABI()))
 	}
 	return pl, err
 }

@@ -58,14 +58,12 @@ func (h *hostReport) add(name string, p sandbox.Profile, c sandbox.Command, abi 
 	plan, err := sandbox.NewPlan(p, c)
 	if err == nil {
 		plan.Filter, err = launch.Facts(plan.Shape(abi))
-	}
-	if err == nil {
-		s.Losses, err = plan.Missing(abi)
+		s.Losses, s.Refused = plan.Filter.Losses, plan.Filter.Refused
 	}
 	if err != nil {
 		s.Refused = err.Error()
 	}
-	if err != nil || len(s.Losses) > 0 {
+	if s.Refused != "" || len(s.Losses) > 0 {
 		h.Services = append(h.Services, s)
 	}
 }

@@ -93,7 +93,7 @@ func (f *faults) sandbox(s *policy.Service) {
 	c := hostCommand(f.policy, s, program, f.accounts)
 	plan, err := sandbox.NewPlan(profile.Present(), c)
 	if err == nil {
-		plan.Filter, err = launch.Facts(plan.Shape(0))
+		plan.Filter, err = launch.Facts(plan.Shape(sandbox.ABI()))
 	}
 	if err != nil {
 		return

@@ -53,7 +53,7 @@ func (b *Broker) ask(plans []*sandbox.Plan, form func(program.Shape) program.Sha
 	var shapes []program.Shape
 	var whose [][sha256.Size]byte
 	for i, pl := range plans {
-		s := form(pl.Shape(0))
+		s := form(pl.Shape(sandbox.ABI()))
 		text, err := json.Marshal(s)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 
+	"casemate/sandbox"
 	"casemate/sandbox/seccomp/program"
 )
 
@@ -15,7 +16,9 @@ func TestFirstShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := plan.Shape(0).Form(); !reflect.DeepEqual(got, program.FirstShape) {
+	got := plan.Shape(sandbox.ABI()).Form()
+	got.ABI, got.BestEffort = 0, nil // say nothing of the calls
+	if !reflect.DeepEqual(got, program.FirstShape) {
 		t.Errorf("%+v\nwant %+v", got, program.FirstShape)
 	}
 }

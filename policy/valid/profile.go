@@ -12,6 +12,7 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp/filter"
+	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/seccomp/program"
 )
 
@@ -223,7 +224,7 @@ func FilterName(words filter.Words) string {
 
 // Dispensable are the words that best_effort may use.
 func Dispensable() (words []string) {
-	for _, l := range sandbox.Layers {
+	for _, l := range launch.Layers {
 		words = append(words, l.Name)
 	}
 	return words

@@ -62,7 +62,7 @@ func TestLookForeseesPrepare(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan.Filter = launch.Compile(plan.Shape(0))
+			plan.Filter = launch.Compile(plan.Shape(sandbox.ABI()))
 			faults := Look(plan, nil)
 			box, err := sandbox.Prepare(plan, sandbox.Options{})
 			if err == nil {

@@ -241,7 +241,7 @@ func (b *bench) layer(name string, profile func(*sandbox.Profile), plan func(*zy
 	if err != nil {
 		return nil, err
 	}
-	pl.Filter = launch.Compile(pl.Shape(0))
+	pl.Filter = launch.Compile(pl.Shape(sandbox.ABI()))
 	box, err := sandbox.Prepare(pl, sandbox.Options{})
 	if err != nil {
 		return nil, err

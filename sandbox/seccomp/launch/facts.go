@@ -36,8 +36,9 @@ func Compile(of program.Shape) program.Filter {
 }
 
 func (s *shape) facts() program.Filter {
-	return program.Filter{IPC: s.makesIPC(), Queues: s.makes(unix.SYS_MQ_OPEN), Code: filter.Allows(s.rules, makesCode),
-		Ports: s.heldPorts(), Scopes: s.heldScopes()}
+	f := program.Filter{IPC: s.makesIPC(), Queues: s.makes(unix.SYS_MQ_OPEN), Code: filter.Allows(s.rules, makesCode)}
+	s.missing(&f)
+	return f
 }
 
 // makesCode is the call without which no program has memory that it writes and then executes.

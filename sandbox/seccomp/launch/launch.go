@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"casemate/sandbox/landlock"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/program"
@@ -25,6 +26,7 @@ func call(nr int, args ...filter.Arg) filter.Rule { return filter.Rule{Call: nr,
 type shape struct {
 	program.Shape
 	rules []filter.Rule // the profile's own; the launch calls come on top
+	log   bool          // it gets the /dev/log that it wants
 }
 
 // read reads what rules there are.
@@ -33,7 +35,8 @@ func read(s program.Shape) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	sh := &shape{s, rules}
+	sh := &shape{Shape: s, rules: rules}
+	sh.log = s.Log && s.ABI >= landlock.ABIScopes
 	if len(s.Names) > 0 {
 		named, err := seccomp.Resolve(s.Names, s.Deny)
 		if err != nil {
@@ -112,7 +115,7 @@ func (s *shape) launchRules() []filter.Rule {
 			rules = append(rules, call(unix.SYS_MOUNT, eq(3, m.flags)))
 		}
 	}
-	if s.Log {
+	if s.log {
 		rules = append(rules, call(unix.SYS_BIND, eq(0, s.High+program.FDLog)), call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
 	}
 	if s.Chdir {
@@ -180,7 +183,7 @@ func (s *shape) ids() []filter.Arg {
 // filters are the one that the zygote installs, and what is left of it under a seal.
 func (s *shape) filters() (whole filter.Filter, left []filter.Rule) {
 	rules := s.rules
-	if s.Log {
+	if s.log {
 		rules = slices.Concat(rules, logRules)
 	}
 	whole = filter.Filter{Rules: append(s.launchRules(), rules...), OnViolation: s.OnViolation, Once: s.once()}
@@ -209,7 +212,7 @@ func (s *shape) fillable() bool {
 	blank := func(n uint32) bool { return n >= program.Blank && n <= program.Blank+program.FDCount }
 	taken := func(a filter.Arg) bool { return blank(a.Value) || blank(a.Mask) }
 	rules := s.rules
-	if s.Log {
+	if s.log {
 		rules = slices.Concat(rules, logRules)
 	}
 	if slices.ContainsFunc(rules, func(r filter.Rule) bool { return slices.ContainsFunc(r.Args, taken) }) {

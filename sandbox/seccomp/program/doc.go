@@ -56,12 +56,15 @@ type Shape struct {
 	OnViolation Action   `json:"on_violation"`
 	Seal        bool     `json:"seal,omitempty"`
 
+	// ABI is the kernel's of Landlock, 0 for none; BestEffort are words for what may be missing.
+	ABI        int      `json:"abi"`
+	BestEffort []string `json:"best_effort,omitempty"`
 	// Bounded says that the address space and the stack are no larger than what a
 	// program that executes once may have.
 	Bounded bool `json:"bounded,omitempty"`
 	// The network: the host's, any port of its lists, and whether a listening socket may send.
 	Host, AnyConnect, AnyBind, Sends bool
-	// What is handed over: a listening socket, a unix datagram socket, a /dev/log.
+	// What is handed over: a listening socket, a unix datagram socket, a /dev/log if Landlock can hold it.
 	Listens, UnixDatagrams, Log bool
 	// What a launch does: its mounts, a late change of directory, a limit on the
 	// processor, an init, capabilities to keep.
@@ -96,10 +99,10 @@ type Filter struct {
 	IPC    bool `json:"ipc,omitempty"`
 	Queues bool `json:"queues,omitempty"`
 	Code   bool `json:"code,omitempty"`
-	// Ports and Scopes are what those parts of Landlock alone keep the service from, and
-	// how to do without; "" where other layers hold all of it.
-	Ports  string `json:"ports,omitempty"`
-	Scopes string `json:"scopes,omitempty"`
+	// Losses are what this kernel cannot enforce and best_effort lets go, each with the
+	// reason; Refused is what it may not let go, with what to write.
+	Losses  []string `json:"losses,omitempty"`
+	Refused string   `json:"refused,omitempty"`
 	// Error is why there is none.
 	Error string `json:"error,omitempty"`
 }
