@@ -22,8 +22,6 @@ type Options struct {
 	Stderr bool
 	// Listen says that somebody answers the calls that are denied (zygote.Plan.Listen).
 	Listen bool
-	// ABI is the Landlock ABI to go by; 0 asks the kernel.
-	ABI int
 	// Writable are the directories that any service of the policy may write,
 	// beside this one's own: nothing is resolved through them.
 	Writable []hostpath.ID
@@ -128,19 +126,16 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 
 // enter makes the tree, or finds one that is the same.
 func (s *Sandbox) enter(o Options) (err error) {
-	if o.ABI == 0 {
-		o.ABI = landlock.ABI()
-	}
 	if s.plan.Filter.Refused != "" {
 		return errors.New(s.plan.Filter.Refused)
 	}
 	s.losses = append(s.losses, s.plan.Filter.Losses...)
-	s.plan.Command.Log = s.plan.Command.Log && o.ABI >= landlock.ABIScopes
+	s.plan.Command.Log = s.plan.Command.Log && landlock.ABI() >= landlock.ABIScopes
 	if o.Trees == nil {
 		o.Trees = new(Trees)
 		defer o.Trees.Close()
 	}
-	s.tree, err = s.plan.plant(o.Trees, o.ABI, o.Writable)
+	s.tree, err = s.plan.plant(o.Trees, landlock.ABI(), o.Writable)
 	return err
 }
 

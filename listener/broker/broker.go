@@ -96,8 +96,7 @@ type Broker struct {
 	compiled compiled                // under load: the policy in force
 	compile  func(paths []string) (*policy.Document, []policy.Diagnostic, error)
 	cells    func(job) (cell, error)
-	ready    func(...*job) error // before many cells are made
-	filters  filters
+	ready    func(...*job) error // before their cells are made
 }
 
 func init() { listener.Undertake = zygote.Undertake }
@@ -119,7 +118,7 @@ func New(c Config) (*Broker, error) {
 	// connections a second come; they stay below 2^53, which JSON readers keep exact.
 	b.lastID = uint64(b.started.Unix()) << 20
 	b.readFileLimit()
-	b.compile, b.cells, b.ready = b.compileApart, b.prepare, b.planned
+	b.compile, b.cells, b.ready = b.compileApart, b.prepare, b.plan
 	b.names, b.logWorker, b.denials = newNames(b), newLogWorker(b), newDenials(b)
 	if b.control, err = openControl(b, c.ControlPath); err != nil {
 		return nil, err

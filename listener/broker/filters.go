@@ -1,41 +1,23 @@
 package broker
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/program"
 )
 
-// filters are those that casemate-filter has compiled, by their shapes: hundreds of services share a
-// few profiles. They are memories of a pure function.
-type filters struct {
-	sync.Mutex
-	known map[[sha256.Size]byte]program.Filter
-}
+// maxShapes is what one casemate-filter is asked for: its answer is no longer than maxCompiled.
+const maxShapes = 512
 
-// maxKnown bounds them between two times that some are asked for (about 5 KiB each), and
-// maxShapes what one process is asked for: its answer is no longer than maxCompiled.
-const (
-	maxKnown  = 64
-	maxShapes = 512
-)
-
-// fit gives each plan its filter. It blocks and never runs on the loop.
+// fit gives each plan its filter. Hundreds of services share a few profiles, and so a form that is
+// asked for once. It blocks and never runs on the loop.
 func (b *Broker) fit(plans ...*sandbox.Plan) error {
-	f := &b.filters
-	f.Lock()
-	defer f.Unlock()
-	if f.known == nil || len(f.known) > maxKnown {
-		f.known = make(map[[sha256.Size]byte]program.Filter)
-	}
 	err := b.ask(plans, program.Shape.Form)
 	if err == nil {
 		plans = slices.DeleteFunc(slices.Clone(plans), func(pl *sandbox.Plan) bool { return !pl.Filter.Exact })
@@ -48,44 +30,35 @@ func (b *Broker) fit(plans ...*sandbox.Plan) error {
 }
 
 func (b *Broker) ask(plans []*sandbox.Plan, form func(program.Shape) program.Shape) error {
-	keys := make([][sha256.Size]byte, len(plans))
-	asked := make(map[[sha256.Size]byte]bool)
-	var shapes []program.Shape
-	var whose [][sha256.Size]byte
-	for i, pl := range plans {
-		s := form(pl.Shape(sandbox.ABI()))
-		text, err := json.Marshal(s)
+	alike := make(map[string][]*sandbox.Plan) // by their shapes
+	for _, pl := range plans {
+		text, err := json.Marshal(form(pl.Shape(sandbox.ABI())))
 		if err != nil {
 			return err
 		}
-		keys[i] = sha256.Sum256(text)
-		if _, ok := b.filters.known[keys[i]]; !ok && !asked[keys[i]] {
-			asked[keys[i]] = true
-			shapes, whose = append(shapes, s), append(whose, keys[i])
-		}
+		alike[string(text)] = append(alike[string(text)], pl)
 	}
-	for len(shapes) > 0 {
-		n := min(len(shapes), maxShapes)
-		made, err := b.runFilter(shapes[:n])
+	for shapes := range slices.Chunk(slices.Collect(maps.Keys(alike)), maxShapes) {
+		q := program.Request{FormatVersion: program.Format}
+		for _, s := range shapes {
+			q.Shapes = append(q.Shapes, json.RawMessage(s))
+		}
+		made, err := b.runFilter(q)
 		if err != nil {
 			return err
 		}
-		for i := range made {
-			b.filters.known[whose[i]] = made[i]
+		for i, s := range shapes {
+			for _, pl := range alike[s] {
+				pl.Filter = made[i]
+			}
 		}
-		shapes, whose = shapes[n:], whose[n:]
 	}
-	for i, pl := range plans {
-		pl.Filter = b.filters.known[keys[i]]
-	}
-	// There were no descriptors, or no memory: not for ever.
-	maps.DeleteFunc(b.filters.known, func(_ [sha256.Size]byte, f program.Filter) bool { return f.Error != "" })
 	return nil
 }
 
 // runFilter has casemate-filter compile, in a sandbox of its own. It sees nothing but rules.
-func (b *Broker) runFilter(shapes []program.Shape) ([]program.Filter, error) {
-	request, err := json.Marshal(program.Request{FormatVersion: program.Format, Shapes: shapes})
+func (b *Broker) runFilter(q program.Request) ([]program.Filter, error) {
+	request, err := json.Marshal(q)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +80,7 @@ func (b *Broker) runFilter(shapes []program.Shape) ([]program.Filter, error) {
 	if err := policy.Unmarshal(text, &a); err != nil {
 		return nil, fmt.Errorf("the answer: %w", err)
 	}
-	if a.FormatVersion != program.Format || len(a.Filters) != len(shapes) {
+	if a.FormatVersion != program.Format || len(a.Filters) != len(q.Shapes) {
 		return nil, errors.New("the answer is of another version, or not to what was asked")
 	}
 	return a.Filters, nil

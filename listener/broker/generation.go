@@ -53,7 +53,8 @@ type job struct {
 	// writable is what the services of this generation may write.
 	writable []hostpath.ID
 	trees    *sandbox.Trees
-	plan     *sandbox.Plan // once it has its filter
+	plan     *sandbox.Plan
+	fault    error // why it has none
 }
 
 // logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
@@ -211,28 +212,21 @@ func (g *generation) placed(s *service, err error) error {
 	return fmt.Errorf("%w (%s)", err, at)
 }
 
-// planned gives each of the jobs its plan and all plans their filters, but for those that prepare
-// will refuse. It blocks.
-func (b *Broker) planned(jobs ...*job) error {
+// plan gives each of the jobs its plan, unless that is at fault, and all plans their filters. It blocks.
+func (b *Broker) plan(jobs ...*job) error {
 	var plans []*sandbox.Plan
 	for _, j := range jobs {
-		if plan, err := sandbox.NewPlan(j.Profile.Present(), j.Command); err == nil {
-			j.plan, plans = plan, append(plans, plan)
+		if j.plan, j.fault = sandbox.NewPlan(j.Profile.Present(), j.Command); j.fault == nil {
+			plans = append(plans, j.plan)
 		}
 	}
 	return b.fit(plans...)
 }
 
-// prepare makes a job's sandbox. It blocks and never runs on the loop.
+// prepare makes the sandbox of a job with a plan. It blocks and never runs on the loop.
 func (b *Broker) prepare(j job) (cell, error) {
-	if j.plan == nil {
-		if err := b.planned(&j); err != nil {
-			return nil, fmt.Errorf("services.%s: %w", j.Service, err)
-		}
-	}
-	if j.plan == nil {
-		_, err := sandbox.NewPlan(j.Profile.Present(), j.Command)
-		return nil, fmt.Errorf("services.%s: profile %q: %w", j.Service, j.Profile.Name, err)
+	if j.fault != nil {
+		return nil, fmt.Errorf("services.%s: profile %q: %w", j.Service, j.Profile.Name, j.fault)
 	}
 	box, err := sandbox.Prepare(j.plan, sandbox.Options{Stderr: j.logs(), Listen: true, Writable: j.writable, Trees: j.trees})
 	if err != nil {

@@ -126,7 +126,9 @@ func (l look) prepare(c *candidate, p *planned) error {
 		return err
 	}
 	p.job.writable = doc.Policy.Writable()
-	p.run, err = c.newRunner(p)
+	if err = c.b.ready(&p.job); err == nil {
+		p.run, err = c.newRunner(p)
+	}
 	return err
 }
 

@@ -140,7 +140,15 @@ func TestFirst(t *testing.T) {
 // TestServe: an answer for each shape, the fault of one alone beside the others; and nothing that is not asked as it should be.
 func TestServe(t *testing.T) {
 	good, bad := program.FirstShape, program.Shape{Rules: program.Words{{unix.SYS_BPF}}, OnViolation: filter.Kill}
-	text, err := json.Marshal(program.Request{FormatVersion: program.Format, Shapes: []program.Shape{good, bad, good}})
+	q := program.Request{FormatVersion: program.Format}
+	for _, s := range []program.Shape{good, bad, good} {
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Shapes = append(q.Shapes, text)
+	}
+	text, err := json.Marshal(q)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,11 @@
 // calls that casemated takes from itself.
 package program
 
-import "golang.org/x/sys/unix"
+import (
+	"encoding/json"
+
+	"golang.org/x/sys/unix"
+)
 
 // Action is what happens to a known call that is not allowed.
 type Action string
@@ -113,8 +117,8 @@ const Format = 1
 // Request is what casemated writes to casemate-filter, as JSON until the end of the
 // stream. The answer is a Response, with a Filter for each Shape.
 type Request struct {
-	FormatVersion int     `json:"format_version"`
-	Shapes        []Shape `json:"shapes"`
+	FormatVersion int               `json:"format_version"`
+	Shapes        []json.RawMessage `json:"shapes"` // each a Shape
 }
 
 // Response is the whole answer.
