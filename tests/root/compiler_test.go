@@ -19,16 +19,16 @@ import (
 	"casemate/tests/root/rig"
 )
 
-// libexec is a folder with our own programs, of which `casemate` can be replaced.
-type libexec struct{ dir, real, impostor string }
+// libexec is a folder with our own programs, of which one, `casemate` if nobody says another, can be replaced.
+type libexec struct{ dir, bin, name, impostor string }
 
 func newLibexec(t *testing.T) *libexec {
 	t.Helper()
 	bin, dir := rig.Root(t), rig.PublicDir(t)
-	for _, name := range []string{"casemate", "casemate-worker"} {
+	for _, name := range []string{"casemate", "casemate-worker", "casemate-filter"} {
 		must(t, "cp", filepath.Join(bin, name), dir)
 	}
-	return &libexec{dir: dir, real: filepath.Join(bin, "casemate"), impostor: rig.Compile(t, "testdata/impostor.c")}
+	return &libexec{dir: dir, bin: bin, name: "casemate", impostor: rig.Compile(t, "testdata/impostor.c")}
 }
 
 // become puts a compiler in place that behaves as way says.
@@ -52,7 +52,7 @@ func (l *libexec) become(t *testing.T, way, reply string) {
 // restore puts the real compiler back.
 func (l *libexec) restore(t *testing.T) {
 	t.Helper()
-	program, err := os.ReadFile(l.real)
+	program, err := os.ReadFile(filepath.Join(l.bin, l.name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func (l *libexec) replace(t *testing.T, program []byte) {
 	t.Helper()
 	tmp := filepath.Join(l.dir, "new")
 	write(t, tmp, string(program), 0o755)
-	if err := os.Rename(tmp, filepath.Join(l.dir, "casemate")); err != nil {
+	if err := os.Rename(tmp, filepath.Join(l.dir, l.name)); err != nil {
 		t.Fatal(err)
 	}
 }
