@@ -43,22 +43,23 @@ type denials struct {
 
 	mu      sync.Mutex
 	token   uint64
-	asked   map[uint64]chan uint64 // what the broker has not answered, by token
-	members map[int]member         // by process session (getsid)
+	asked   map[uint64]chan uint64  // what the broker has not answered, by token
+	members map[int32]member        // by process session (getsid), and by process that has children
+	callers map[int32]chan struct{} // by their parent; closed when one has been asked about
 }
 
-// member is what the broker said of a process session.
+// member is what the broker said of a process session, or of a process.
 type member struct {
 	id uint64
 	at time.Time
 }
 
-// How long the broker's word on a process session counts: its number may be given again after its last process.
+// How long the broker's word on one counts: its number may be given again after its last process.
 const memberFor = time.Second
 
 func newDenials(broker *net.UnixConn, out func(journal.Record)) *denials {
 	return &denials{broker: broker, parent: parent(int32(os.Getpid())), ledger: newDenialLedger(out), done: make(chan struct{}),
-		asked: make(map[uint64]chan uint64), members: make(map[int]member)}
+		asked: make(map[uint64]chan uint64), members: make(map[int32]member), callers: make(map[int32]chan struct{})}
 }
 
 func (d *denials) run(ctx context.Context) error {
@@ -152,25 +153,65 @@ func (d *denials) ask(pids []int32) uint64 {
 	return 0
 }
 
+// whose is the session of a process with that lineage, and the parent by which it is of that, 0 where
+// it is the session's own.
+func (d *denials) whose(line []int32, pid int32) (id uint64, up int32) {
+	above := line[1:]
+	if len(above) > 0 && above[0] == pid {
+		above = above[1:]
+	}
+	if len(above) > 0 {
+		if id := d.ask(above); id != 0 {
+			return id, parent(pid)
+		}
+	}
+	return d.ask(line), 0
+}
+
+// sibling waits, once, for a process with the same parent that is asked about. What it returns ends one's own turn.
+func (d *denials) sibling(parent int32) func() {
+	if parent <= 1 || parent == d.parent { // children of the broker's are sessions of their own
+		return func() {}
+	}
+	d.mu.Lock()
+	if ahead := d.callers[parent]; ahead != nil {
+		d.mu.Unlock()
+		select {
+		case <-ahead:
+		case <-d.done:
+		}
+		return func() {}
+	}
+	turn := make(chan struct{})
+	d.callers[parent] = turn
+	d.mu.Unlock()
+	return func() {
+		d.mu.Lock()
+		delete(d.callers, parent)
+		d.mu.Unlock()
+		close(turn)
+	}
+}
+
 // maxMembers bounds what is remembered; beyond it all is forgotten, and asked again.
 const maxMembers = 4096
 
-func (d *denials) remember(sid int, id uint64) {
+func (d *denials) remember(pid int32, id uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ledger.ended(id) {
-		return // the broker's answer is older than the session's end
+	if pid <= 0 || d.ledger.ended(id) {
+		return // it is nobody's, or the broker's answer is older than the session's end
 	}
 	if len(d.members) >= maxMembers {
 		clear(d.members)
 	}
-	d.members[sid] = member{id, time.Now()}
+	d.members[pid] = member{id, time.Now()}
 }
 
-func (d *denials) recall(sid int) uint64 {
+func (d *denials) recall(pid int32) uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.members[sid]; time.Since(m.at) < memberFor {
+	if m := d.members[pid]; time.Since(m.at) < memberFor {
 		return m.id
 	}
 	return 0
@@ -180,9 +221,9 @@ func (d *denials) recall(sid int) uint64 {
 func (d *denials) forget(id uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for sid, m := range d.members {
+	for pid, m := range d.members {
 		if m.id == id {
-			delete(d.members, sid)
+			delete(d.members, pid)
 		}
 	}
 }

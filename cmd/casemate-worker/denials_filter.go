@@ -102,13 +102,16 @@ func (f *filter) next() (n notify.Call, fd int, err error) {
 	return n, fd, errors.Join(err, got)
 }
 
-// known is the session of a call, if the broker has told of its process session lately.
+// known is the session of a call, if the broker has told of its process session, or of its parent, lately.
 func (f *filter) known(fd int, n *notify.Call) uint64 {
 	sid, err := unix.Getsid(int(n.PID))
 	if err != nil {
 		return 0
 	}
-	id := f.d.recall(sid)
+	id := f.d.recall(int32(sid))
+	if id == 0 {
+		id = f.d.recall(parent(n.PID))
+	}
 	if id == 0 || !notify.Waits(fd, n.ID) { // another process may have the number by now
 		return 0
 	}
@@ -116,18 +119,24 @@ func (f *filter) known(fd int, n *notify.Call) uint64 {
 }
 
 // attribute finds the session of a call while its caller waits: none is guessed. A process
-// belongs to the session whose program, or init, it descends from.
+// belongs to the session whose program, or init, it descends from. Of siblings that call at once the
+// first is asked about, and the others with it: the way up is long for who is deep.
 func (f *filter) attribute(fd int, n *notify.Call) uint64 {
+	defer f.d.sibling(parent(n.PID))()
+	if id := f.known(fd, n); id != 0 {
+		return id
+	}
 	pause := time.Millisecond
 	for end := time.Now().Add(patience); ; pause = min(2*pause, 100*time.Millisecond) {
 		line := lineage(n.PID, f.d.parent)
-		id := f.d.ask(line)
+		id, up := f.d.whose(line, n.PID)
 		if !notify.Waits(fd, n.ID) {
 			return 0
 		}
 		// What the broker knows by its number was there all the time if it is a parent still.
 		if id != 0 && slices.Equal(line, lineage(n.PID, f.d.parent)) {
-			f.d.remember(int(line[0]), id)
+			f.d.remember(line[0], id)
+			f.d.remember(up, id)
 			return id
 		}
 		if time.Now().After(end) {

@@ -24,7 +24,7 @@ func (r *report) ok() bool { return r.done && r.passed > 0 && len(r.faults) == 0
 
 // excuses are the reasons for which a guest may leave a test out: it has no
 // packages beyond a minimal Debian, or its kernel lacks what is tested.
-var excuses = regexp.MustCompile(`executable file not found in \$PATH|: this kernel `)
+var excuses = regexp.MustCompile(`executable file not found in \$PATH|: this kernel[: ]`)
 
 // verdict is the last line of a test that is nobody's subtest.
 var verdict = regexp.MustCompile(`^--- (PASS|FAIL|SKIP): (\S+) \(`)

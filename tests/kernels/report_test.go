@@ -19,7 +19,7 @@ func TestReport(t *testing.T) {
 		{"a failed test", strings.Replace(good, "--- PASS", "    a_test.go:3: wrong\n--- FAIL", 1), "root TestA failed\n    " + "    a_test.go:3: wrong", 0, 0},
 		{"a failed subtest alone", strings.Replace(good, "--- PASS: TestA", "    --- FAIL: TestA/b (0.1s)\n--- FAIL: TestA", 1), "TestA/b", 0, 0},
 		{"a missing program", strings.Replace(good, "--- PASS: TestA", "x\n--- PASS: TestB (0s)\n=== RUN   TestA\n    a_test.go:3: exec: \"git\": executable file not found in $PATH\n--- SKIP: TestA", 1), "", 1, 1},
-		{"an old kernel", strings.Replace(good, "--- PASS: TestA", "x\n--- PASS: TestB (0s)\n=== RUN   TestA\n    a_test.go:3: this kernel has no X\n--- SKIP: TestA", 1), "", 1, 1},
+		{"an old kernel", strings.Replace(good, "--- PASS: TestA", "x\n--- PASS: TestB (0s)\n=== RUN   TestA\n    a_test.go:3: this kernel: it has no X\n--- SKIP: TestA", 1), "", 1, 1},
 		{"another skip", strings.Replace(good, "--- PASS", "    a_test.go:3: no Landlock\n--- SKIP", 1), "skipped for no good reason", 0, 0},
 		{"a status", strings.Replace(good, "end root 0", "end root 2", 1), "ended with status 2", 1, 0},
 		{"no last mark", strings.Replace(good, "@@ done\n", "", 1), "guest ended without its last mark", 1, 0},

@@ -99,13 +99,13 @@ static int x32(int c, char **v) { return shut(syscall(0x40000000L | SYS_getpid))
 
 /* #46: every number with arguments that mean nothing, in children with a
  * deadline. The note lists those that are not shut. */
-static int sweep_one(long nr)
+static int sweep_within(long nr, struct timeval most)
 {
 	int status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct itimerval t = {.it_value = {.tv_usec = 20000}};
+		struct itimerval t = {.it_value = most};
 
 		signal(SIGALRM, SIG_DFL);
 		setitimer(ITIMER_REAL, &t, NULL);
@@ -114,7 +114,18 @@ static int sweep_one(long nr)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		return -2;
 	return !(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+/* A call that is shut waits for who names it, and a slow host takes its time: what is late is open only if it is late again. */
+static int sweep_one(long nr)
+{
+	int open = sweep_within(nr, (struct timeval){.tv_usec = 20000});
+
+	if (open == -2)
+		open = sweep_within(nr, (struct timeval){.tv_sec = 3});
+	return open == -2 ? 1 : open;
 }
 static int sweep(int c, char **v)
 {
