@@ -51,23 +51,22 @@ func (s *Sandbox) limits() (int, error) {
 		return -1, fmt.Errorf("open %s/cgroup.procs: %w", s.group, err)
 	}
 	s.fds = append(s.fds, fd)
-	if s.events, err = unix.Openat(dir, "memory.events", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-		s.fds = append(s.fds, s.events)
-	} else if s.events = -1; want.Memory > 0 || !errors.Is(err, unix.ENOENT) { // absent without the controller
-		return -1, fmt.Errorf("open %s/memory.events: %w", s.group, err)
+	for i, limit := range []int64{want.Memory, want.Pids} {
+		file := [...]string{"memory.events", "pids.events"}[i]
+		if s.events[i], err = unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			s.fds = append(s.fds, s.events[i])
+		} else if s.events[i] = -1; limit > 0 || !errors.Is(err, unix.ENOENT) { // absent without the controller
+			return -1, fmt.Errorf("open %s/%s: %w", s.group, file, err)
+		}
 	}
 	return fd, nil
 }
 
-// OOMKills counts the service's processes that the kernel has killed for want of
-// memory, be it by the service's own limit or by one above. It stays 0 where the
-// service has no memory controller.
-func (s *Sandbox) OOMKills() uint64 {
-	if s.events < 0 {
-		return 0
-	}
-	return cgroup.OOMKills(s.events)
-}
+// Events are those of a control group.
+type Events = cgroup.Events
+
+// Events counts what limits did to the service as a whole, as far as it has the controllers.
+func (s *Sandbox) Events() Events { return cgroup.ReadEvents(s.events[0], s.events[1]) }
 
 // rlimits is held while the process's own limits are read and set.
 var rlimits sync.Mutex

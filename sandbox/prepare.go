@@ -37,7 +37,7 @@ type Sandbox struct {
 	tree   *tree
 	limit  cgroup.Limits // of the service as a whole
 	group  string        // its cgroup directory, "" for none
-	events int           // memory.events of that group, -1 for none
+	events [2]int        // memory.events and pids.events of that group, -1 for none
 	fds    []int
 	start  zygote.Plan
 	losses []string
@@ -49,7 +49,7 @@ type Sandbox struct {
 func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
 	pl := &own
-	s := &Sandbox{plan: pl, name: pl.Command.Service, events: -1}
+	s := &Sandbox{plan: pl, name: pl.Command.Service, events: [2]int{-1, -1}}
 	defer func() {
 		if err != nil {
 			s.Close()

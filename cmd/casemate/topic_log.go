@@ -57,6 +57,8 @@ uid             number  session             the program's, with pid
 exit            number  session             its exit status, where it ended so
 signal          string  session denied      the signal that ended it, where one did
 detail          string  session             why it could not be started
+limit           object  decision            the service's limit block, as compiled, of a deny for another reason than acl: reason says which part of it
+limits          array   session             the limits that it ran into, as far as its end tells: see below
 syscall         string  denied              the call; absent in the count of those beyond 64 kinds in one session, and where the kernel does not tell what a filter has killed for
 args            string  denied              those of its arguments that tell calls apart, in the words of C; what lies behind a pointer is unknown
 errno           string  denied              what the call failed with: EPERM; absent where the caller was killed
@@ -122,6 +124,16 @@ Which session a syslog message came from is known from the socket that it came t
 session has one of its own, at which nobody else can send. One message is one record; of
 more than 4096 bytes it goes on in the next, and beyond 65536 it is cut. The time in it is
 left out for time.
+
+Each of limits has of (the block: profile.NAME, limit.NAME or service.NAME; host is what no policy
+bounds), limit (the attribute there), value (as a compiled policy has it: bytes, seconds of cpu_time,
+nanoseconds of session and idle), count (how often) and others. They are: session and idle, which end a
+session; file_size and cpu_time, of which its program has died; tasks, for which it could not be
+started; and what was counted for all of the service's sessions since one ended last: memory, for want of which
+so many processes were killed, and processes, for which so many forks failed (before Linux 6.11 also by a limit
+of casemated's unit). Where others is not 0 it may have been as many other sessions in place of this one. A
+limit that does no more than make a call fail is in no record (open_files, address_space, data, tasks,
+locked, tmp, and any of a process that a program started): casemate trace shows those.
 
 A denied call is told as long as casemate-worker denials answers for its filter. Calls that
 answer ENOSYS or EPROTONOSUPPORT, as of a kernel without them, are not: programs try those and

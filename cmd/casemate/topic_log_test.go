@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/said"
@@ -23,8 +24,8 @@ import (
 // samples are records of every kind with every field, in all of their forms.
 func samples(t *testing.T) map[string][]journal.Record {
 	ip := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
-	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x"}
-	session := journal.Session{Client: ip, Ran: true, Took: time.Second}
+	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x", Limit: &limit.Spec{}}
+	session := journal.Session{Client: ip, Ran: true, Took: time.Second, Limits: []journal.Bound{{}}}
 	unixDecision, signalled := decision, session
 	unixDecision.Client, unixDecision.Local, unixDecision.Refused = listener.Peer{Unix: true}, netip.AddrPort{}, ""
 	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
@@ -145,7 +146,7 @@ func TestLogTopic(t *testing.T) {
 			}
 			for key, value := range got {
 				seen[kind+" "+key] = true
-				is := map[reflect.Kind]string{reflect.String: "string", reflect.Float64: "number", reflect.Bool: "bool"}[reflect.ValueOf(value).Kind()]
+				is := map[reflect.Kind]string{reflect.String: "string", reflect.Float64: "number", reflect.Bool: "bool", reflect.Map: "object", reflect.Slice: "array"}[reflect.ValueOf(value).Kind()]
 				if w := rows[key]; w.kind != is || !slices.Contains(w.records, kind) {
 					t.Errorf("%s has a %s %s, the table says %s of %v", kind, is, key, w.kind, w.records)
 				}

@@ -30,9 +30,11 @@ func (a *app) whyCmd() *cobra.Command {
 		Short: "Tell what happened to one session",
 		Long: `why reads casemated's log and tells one session as a story: who came and which rule
 let them in, or why they were refused, what the program said, each system call that
-was denied to it with the lines that would grant it, and how it ended. What it said and
+was denied to it with the lines that would grant it, each limit that it is known to have run
+into with what it is and what raises it, and how it ended. What it said and
 was denied stands before its end, though the log may have it after that. A program meets more
-than denied calls, as files that are not there: casemate trace shows those.
+than that, as files that are not there and limits that make a call fail (descriptors, memory of
+a process, a full /tmp): casemate trace shows those.
 
 The id is that of the log and of "casemate status --sessions"; --last takes the newest
 session of a service, or refusal of a client. Without --log it reads the file that the
@@ -155,7 +157,7 @@ func (a *app) why(w *why) error {
 		if slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "denied" }) {
 			none, further = "", " else"
 		}
-		a.printf("  %scasemate trace %s shows what%s its next session does not find or is refused\n", none, r.Service, further)
+		a.printf("  %scasemate trace %s shows what%s its next session does not find or is refused, by a limit too\n", none, r.Service, further)
 	}
 	return nil
 }
@@ -286,9 +288,13 @@ func (a *app) tell(r logged) {
 			a.tellGrant(g, line)
 		}
 	case "session":
+		a.tellLimits(r, line)
 		how := r.text("reason")
 		if v := r.text("exit"); v != "" {
 			how += ", status " + v
+			if s := shellEnds[v]; s != "" && r["limits"] == nil {
+				how += ", as of a shell whose program died of " + s
+			}
 		}
 		if v := r.text("signal"); v != "" {
 			how += ", " + v
@@ -330,6 +336,7 @@ func (a *app) tellDecision(r logged, line func(what, format string, args ...any)
 	}
 	if r.text("verdict") == "deny" {
 		line("refused", "%s, %s", r.text("reason"), rule)
+		tellLimit(r, line)
 		return
 	}
 	line("admitted", "%s", rule)

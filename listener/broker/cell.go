@@ -25,8 +25,8 @@ type cell interface {
 	Proof() (string, error)
 	Losses() []string
 	Log() bool // its programs have a /dev/log
-	// OOMKills is how many of its processes were killed for want of memory so far.
-	OOMKills() uint64
+	// Events are what the limits of its control group have done so far.
+	Events() sandbox.Events
 	Close() error
 }
 
@@ -44,9 +44,9 @@ func (p prepared) Spawn() (starter, error) {
 // noCell stands for the sandbox of a service that could not be prepared.
 type noCell struct{ error }
 
-func (c noCell) Spawn() (starter, error) { return nil, c.error }
-func (c noCell) Proof() (string, error)  { return "", c.error }
-func (noCell) Losses() []string          { return nil }
-func (noCell) Log() bool                 { return false }
-func (noCell) OOMKills() uint64          { return 0 }
-func (noCell) Close() error              { return nil }
+func (c noCell) Spawn() (starter, error)  { return nil, c.error }
+func (c noCell) Proof() (string, error)   { return "", c.error }
+func (noCell) Losses() []string           { return nil }
+func (noCell) Log() bool                  { return false }
+func (noCell) Events() (e sandbox.Events) { return e }
+func (noCell) Close() error               { return nil }

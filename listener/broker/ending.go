@@ -2,11 +2,14 @@ package broker
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"casemate/acl/limit"
 	"casemate/listener/journal"
+	"casemate/sandbox"
+	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,13 +26,72 @@ func (b *Broker) penalize(s *session, reason string) {
 
 // ending makes the record of a program's end.
 func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *journal.Session {
-	return &journal.Session{
+	events := s.run.events()
+	e := &journal.Session{
 		At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, PID: int(s.pid), UID: s.uid,
-		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.killed)), Ran: true, Status: status,
+		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.killed, events.OOMKills)), Ran: true, Status: status,
 		Took: time.Duration(b.loop.Now() - s.started), Digest: s.svc.gen.digest,
 		User: time.Duration(u.Utime.Nano()), Sys: time.Duration(u.Stime.Nano()), MaxRSS: u.Maxrss,
 	}
+	e.Limits = s.bounds(e, events)
+	return e
 }
+
+// events are what the limits of the service's control group have done so far, as far as anybody can
+// still see.
+func (r *runner) events() sandbox.Events {
+	if r.cell != nil {
+		if e := r.cell.Events(); e.OOMKills >= r.seen.OOMKills && e.Forks >= r.seen.Forks {
+			return e
+		}
+	}
+	return r.seen
+}
+
+// bounds are the limits that a session ran into: what its end tells, and what the limits of its service's
+// control group have done since the last look. One that does no more than make a call fail shows nowhere.
+func (s *session) bounds(e *journal.Session, now sandbox.Events) (out []journal.Bound) {
+	r, p, sig := s.run, s.svc.gen.doc.Policy.Profile(s.svc.spec.Profile), e.Status.Signal()
+	kills, forks, others := now.OOMKills-r.seen.OOMKills, now.Forks-r.seen.Forks, r.live
+	if kills > 0 {
+		r.above = now.OOM == r.seen.OOM
+	}
+	r.seen = now
+	add := func(of, limit string, value any, count uint64, others int) {
+		out = append(out, journal.Bound{Of: of, Limit: limit, Value: value, Count: count, Others: others})
+	}
+	resource := func(i sandbox.Resource, count uint64, others int) {
+		if p.Resources[i] > 0 {
+			add("profile."+p.Name, "resources."+sandbox.ResourceRows[i].Name, p.Resources[i], count, others)
+		}
+	}
+	switch {
+	case e.Reason == journal.Timeout:
+		add("limit."+s.svc.spec.Limit, "session", s.svc.longest, 1, 0)
+	case e.Reason == journal.Idle:
+		add("service."+s.svc.name, "idle", s.svc.spec.Idle, 1, 0)
+	case sig == unix.SIGXFSZ:
+		resource(sandbox.FileSize, 1, 0)
+	case e.Reason == journal.Crash && (sig == unix.SIGKILL || sig == unix.SIGXCPU) && e.User+e.Sys >= time.Duration(p.Resources[sandbox.CPUTime])*time.Second:
+		resource(sandbox.CPUTime, 1, 0)
+	case e.Reason == journal.Memory:
+		kills, others = 1, 0 // each of the others that was killed has a record like this one
+	case strings.HasPrefix(e.Detail, execFull):
+		resource(sandbox.Tasks, 1, 0)
+	}
+	if kills > 0 && r.above {
+		add("host", "memory", nil, kills, others)
+	} else if kills > 0 {
+		resource(sandbox.Memory, kills, others)
+	}
+	if forks > 0 {
+		resource(sandbox.Processes, forks, r.live)
+	}
+	return out
+}
+
+// execFull is how a start fails whose user has as many tasks as RLIMIT_NPROC lets it have.
+var execFull = zygote.Reply{Step: "exec", Errno: unix.EAGAIN}.Err().Error()
 
 // endReason sorts the end of a program, which is m if we asked for it. Signals that ask politely (TERM, INT,
 // HUP, QUIT, PIPE, ALRM) are somebody's wish or a client that left, not a crash.
@@ -62,11 +124,7 @@ func endReason(status syscall.WaitStatus, m string, oom bool) string {
 // session still running may be one that is dead and not yet reaped, so as many
 // kills are kept for them; what is above is written off, and does not excuse a
 // later SIGKILL of other origin.
-func (r *runner) outOfMemory(status syscall.WaitStatus, ours bool) bool {
-	if r.cell == nil {
-		return false
-	}
-	n := r.cell.OOMKills()
+func (r *runner) outOfMemory(status syscall.WaitStatus, ours bool, n uint64) bool {
 	oom := status.Signaled() && status.Signal() == unix.SIGKILL && !ours && n > r.oomKills
 	if oom {
 		r.oomKills++

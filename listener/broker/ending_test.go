@@ -15,7 +15,7 @@ func TestOutOfMemoryIsNoCrash(t *testing.T) {
 	s := svc("sh", "tcp", port, "/bin/sh", "-c", "read line; kill -9 $$")
 	s.Limit = "strict"
 	g.load(s)
-	g.fakes["sh"].set(func() { g.fakes["sh"].oomKills = 1 })
+	g.fakes["sh"].oomKills.Store(1)
 	for _, want := range []string{"memory", "crash"} {
 		if _, err := dial(t, port).Write([]byte("now\n")); err != nil {
 			t.Fatal(err)
@@ -53,16 +53,12 @@ func TestOutOfMemory(t *testing.T) {
 		{"not yet ours", []end{{1, 0, kill, false, true}, {1, 0, kill, false, false}}},
 		{"another signal", []end{{1, 1, term, false, false}}},
 	} {
-		fake := &fakeCell{}
-		r := &runner{cell: fake}
+		r := &runner{}
 		for i, e := range tt.ends {
-			fake.oomKills, r.live = e.kills, e.live
-			if got := r.outOfMemory(e.status, e.ours); got != e.want {
+			r.live = e.live
+			if got := r.outOfMemory(e.status, e.ours, e.kills); got != e.want {
 				t.Errorf("%s: end %d: %v", tt.name, i, got)
 			}
 		}
-	}
-	if (&runner{}).outOfMemory(kill, false) {
-		t.Error("without a cell")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,17 +25,18 @@ import (
 
 // fakeCell starts real processes, without a sandbox around them.
 type fakeCell struct {
-	mu       sync.Mutex
-	argv     []string
-	refuse   error         // of Spawn
-	errno    syscall.Errno // of every start
-	mute     bool          // zygotes do not reply
-	boom     bool          // every call panics
-	forge    func(*zygote.Reply)
-	last     *fakeZygote
-	spawns   int
-	oomKills uint64
-	closed   bool
+	mu     sync.Mutex
+	argv   []string
+	refuse error         // of Spawn
+	errno  syscall.Errno // of every start
+	mute   bool          // zygotes do not reply
+	boom   bool          // every call panics
+	forge  func(*zygote.Reply)
+	last   *fakeZygote
+	spawns int
+	closed bool
+
+	oomKills atomic.Uint64
 }
 
 func (c *fakeCell) set(f func()) {
@@ -71,10 +73,8 @@ func (c *fakeCell) Log() bool { return false }
 
 func (c *fakeCell) Proof() (string, error) { return "", nil }
 
-func (c *fakeCell) OOMKills() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.oomKills
+func (c *fakeCell) Events() sandbox.Events {
+	return sandbox.Events{OOMKills: c.oomKills.Load()}
 }
 
 func (c *fakeCell) Close() error {

@@ -127,8 +127,9 @@ func (b *Broker) startFailed(s *session, step string, err error) {
 			detail = err.Error()
 		}
 	}
-	b.log.Put(&journal.Session{At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, Reason: journal.Failed,
-		Detail: detail, Digest: s.svc.gen.digest})
+	e := &journal.Session{At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, Reason: journal.Failed, Detail: detail, Digest: s.svc.gen.digest}
+	e.Limits = s.bounds(e, s.run.events())
+	b.log.Put(e)
 	if s.held != nil {
 		s.svc.tally.faults++
 		if s.at != nil && !s.at.stream() && s.at.sock != nil {

@@ -64,5 +64,8 @@ func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
 	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: v.at.spec.Transport(), Local: v.local, Path: v.at.spec.Path,
 		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
 	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), v.svc.rules.list.RuleName(v.rule)
+	if refused != "" && refused != reasonRules {
+		d.Limit = v.svc.gen.doc.Policy.Limit(v.svc.spec.Limit)
+	}
 	v.svc.put(d)
 }

@@ -5,6 +5,7 @@ import (
 
 	"casemate/listener/loop"
 	"casemate/listener/wire"
+	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,8 @@ type runner struct {
 	live     int // programs running
 	retired  bool
 	oomKills uint64 // of the cell's count, those that need no session to answer for them any more
+	seen     sandbox.Events
+	above    bool // the last kill for want of memory was no limit's of ours
 
 	zygote   starter
 	born     int64

@@ -105,6 +105,9 @@ func (r *records) decision(c client, v verdict, stream bool) uint64 {
 	r.suppressed(now, noteEvery)
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
 		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: r.config.ACL.RuleName(v.rule), Digest: r.config.Digest}
+	if v.refused != "" && v.refused != reasonACL {
+		d.Limit = r.config.Limit
+	}
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
 	}

@@ -36,6 +36,17 @@ type Decision struct {
 	Digest              string
 	Generation          uint64 // 0 = not known
 	PID                 int    // 0 = none
+	Limit               any    // the service's limit block (limit.Spec), where rules did not refuse
+}
+
+// Bound is a limit that a session ran into.
+type Bound struct {
+	Of    string `json:"of"`              // its block, as "profile.git"; "host" is one that no policy sets
+	Limit string `json:"limit"`           // the attribute there, as "resources.tasks"
+	Value any    `json:"value,omitempty"` // as a compiled policy has it
+	Count uint64 `json:"count"`           // how often
+	// Others is how many further sessions it may have been: a control group is its service's.
+	Others int `json:"others,omitempty"`
 }
 
 func (d *Decision) encode(e *encoder) {
@@ -56,6 +67,9 @@ func (d *Decision) encode(e *encoder) {
 	r.AddAttrs(slog.String("rule", d.Rule))
 	addText(&r, "rule_name", d.RuleName)
 	r.AddAttrs(slog.String("acl", d.ACL), slog.String("digest", d.Digest))
+	if d.Limit != nil {
+		r.AddAttrs(slog.Any("limit", d.Limit))
+	}
 	addNumber(&r, "generation", int64(d.Generation))
 	addNumber(&r, "pid", int64(d.PID))
 	e.line(r)
@@ -92,6 +106,7 @@ type Session struct {
 	Took      time.Duration
 	User, Sys time.Duration
 	MaxRSS    int64 // KiB
+	Limits    []Bound
 	// In and Out are the bytes that its client sent and was sent, if Heard.
 	In, Out uint64
 	Heard   bool
@@ -116,6 +131,9 @@ func (s *Session) encode(e *encoder) {
 	}
 	r.AddAttrs(slog.String("reason", s.Reason))
 	addText(&r, "detail", s.Detail)
+	if len(s.Limits) > 0 {
+		r.AddAttrs(slog.Any("limits", s.Limits))
+	}
 	if s.Reason != Failed {
 		r.AddAttrs(ms("duration_ms", s.Took))
 	}

@@ -185,7 +185,7 @@ func LimitLines(l *limit.Spec) []string {
 			parts = append(parts, fmt.Sprintf("%d at a time", concurrent))
 		}
 		if r.Events > 0 {
-			parts = append(parts, fmt.Sprintf("%s, %d at once", formatRate(r), burst))
+			parts = append(parts, fmt.Sprintf("%s, %d at once", FormatRate(r), burst))
 		}
 		if len(parts) > 0 {
 			out = append(out, who+": "+strings.Join(parts, "; "))
@@ -206,10 +206,11 @@ func LimitLines(l *limit.Spec) []string {
 
 // answersLine tells what a network gets of a builtin's udp answers.
 func answersLine(r limit.Rate) string {
-	return fmt.Sprintf("udp answers: each /24 or IPv6 /56 %s, %d at once; all clients %d/s", formatRate(r), 2*r.Events, limit.MaxAnswers)
+	return fmt.Sprintf("udp answers: each /24 or IPv6 /56 %s, %d at once; all clients %d/s", FormatRate(r), 2*r.Events, limit.MaxAnswers)
 }
 
-func formatRate(r limit.Rate) string {
+// FormatRate writes a rate as the policy language reads it, where that can write it.
+func FormatRate(r limit.Rate) string {
 	for _, u := range []struct {
 		name string
 		per  time.Duration

@@ -49,8 +49,8 @@ func entryLimits(doc *policy.Document, s *policy.Service) (out []Written) {
 		return nil
 	}
 	for _, n := range []struct{ name, value string }{
-		{"concurrent", strconv.Itoa(l.Concurrent)}, {"rate", formatRate(l.Rate)},
-		{"per_source.concurrent", strconv.Itoa(l.PerSource.Concurrent)}, {"per_source.rate", formatRate(l.PerSource.Rate)},
+		{"concurrent", strconv.Itoa(l.Concurrent)}, {"rate", FormatRate(l.Rate)},
+		{"per_source.concurrent", strconv.Itoa(l.PerSource.Concurrent)}, {"per_source.rate", FormatRate(l.PerSource.Rate)},
 	} {
 		if at := doc.Origins["limits."+l.Name+"."+n.name]; FromEntry(at) {
 			out = append(out, Written{"limit." + n.name, n.value, at})

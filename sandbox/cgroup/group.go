@@ -107,20 +107,31 @@ func RemoveEmpty(path string, wait time.Duration) error {
 	return removeTree(path)
 }
 
-// OOMKills reads the count of processes killed for want of memory from a
-// descriptor of memory.events; 0 if it cannot be read.
-func OOMKills(fd int) uint64 {
-	var buf [512]byte
-	n, err := unix.Pread(fd, buf[:], 0)
-	if err != nil {
-		return 0
-	}
-	return oomKills(string(buf[:n]))
+// Events counts what a group's limits have done since it was made; what cannot be read is 0.
+type Events struct {
+	OOM      uint64 // its own memory.max left an allocation without any
+	OOMKills uint64 // processes killed for want of memory, be it by its own limit or by one above
+	Forks    uint64 // pids.max left a fork without a task; before Linux 6.11 a limit above counts too
 }
 
-func oomKills(events string) uint64 {
-	for line := range strings.Lines(events) {
-		if count, ok := strings.CutPrefix(line, "oom_kill "); ok {
+// ReadEvents reads them from descriptors of memory.events and pids.events, -1 for none.
+func ReadEvents(memory, pids int) Events {
+	m := events(memory)
+	return Events{OOM: event(m, "oom "), OOMKills: event(m, "oom_kill "), Forks: event(events(pids), "max ")}
+}
+
+func events(fd int) string {
+	var buf [512]byte
+	if fd < 0 {
+		return ""
+	}
+	n, _ := unix.Pread(fd, buf[:], 0)
+	return string(buf[:max(n, 0)])
+}
+
+func event(text, name string) uint64 {
+	for line := range strings.Lines(text) {
+		if count, ok := strings.CutPrefix(line, name); ok {
 			n, _ := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
 			return n
 		}

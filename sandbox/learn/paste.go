@@ -27,7 +27,7 @@ func (c *Confines) block(layer, name string, attrs ...string) string {
 	switch {
 	case name == "":
 		out = append(out, attrs...)
-	case len(attrs) == 1:
+	case len(attrs) == 1 && !strings.Contains(attrs[0], " # "):
 		out = append(out, name+" { "+attrs[0]+" }")
 	default:
 		out = append(out, name+" {\n  "+strings.Join(attrs, "\n  ")+"\n}")
@@ -69,28 +69,50 @@ func (c *Confines) show(list, p string) string {
 
 // tmp is block for a /tmp, or one of twice the size.
 func (c *Confines) tmp() string {
-	n := int64(16 << 20)
 	if had := c.Profile.Files.Tmp; had > 0 {
-		n = 2 * had
+		return c.block("", "files", doubled("tmp", had))
 	}
-	return c.block("", "files", fmt.Sprintf("tmp = %q", size(n)))
+	return c.block("", "files", `tmp = "16MiB"`)
 }
 
-// raise is block for twice the first of some limits that the profile has.
+func doubled(attr string, had int64) string {
+	return fmt.Sprintf("%s = %q # now %s = %q", attr, size(2*had), attr, size(had))
+}
+
+// raise is block for twice those of some limits that the profile has: which of them it was, no error tells.
 func (c *Confines) raise(limits ...sandbox.Resource) string {
+	var attrs []string
 	for _, r := range limits {
-		row, had := sandbox.ResourceRows[r], c.Profile.Resources[r]
-		if had == 0 {
-			continue
+		if had := c.Profile.Resources[r]; had > 0 {
+			twice, now := Twice(r, had)
+			attrs = append(attrs, twice+" # now "+now)
 		}
-		n := min(2*had, row.Max)
-		text := strconv.FormatInt(n, 10)
-		if row.Unit == sandbox.Bytes {
-			text = strconv.Quote(size(n))
-		}
-		return c.block("resources", "resources", row.Name+" = "+text)
 	}
-	return "no attribute: it is the host's own limit"
+	if len(attrs) == 0 {
+		return ownLimit
+	}
+	return c.block("resources", "resources", attrs...)
+}
+
+// ownLimit is the remedy of what no limit of a profile's can have refused.
+const ownLimit = "no attribute: it is the host's own limit"
+
+// Twice is an attribute of resources with twice the limit that a profile has, and with that.
+func Twice(r sandbox.Resource, had int64) (twice, now string) {
+	row := &sandbox.ResourceRows[r]
+	return row.Name + " = " + amount(row.Unit, min(2*min(had, row.Max), row.Max)), row.Name + " = " + amount(row.Unit, had)
+}
+
+func amount(u sandbox.Unit, n int64) string {
+	switch u {
+	case sandbox.Bytes:
+		return strconv.Quote(size(n))
+	case sandbox.Seconds:
+		return fmt.Sprintf(`"%ds"`, n)
+	case sandbox.Share:
+		return fmt.Sprintf(`"%d%%"`, n/10)
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // size writes bytes in the largest unit that needs no fraction.

@@ -63,23 +63,48 @@ func (c *Confines) Remedy(f *Fact) string {
 		return c.show(AttrWrite, changed(f))
 	case syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ECONNREFUSED, syscall.EADDRNOTAVAIL:
 		return c.networkRemedy(f)
-	case syscall.EMFILE, syscall.ENFILE:
-		return c.raise(sandbox.OpenFiles)
-	case syscall.ENOMEM:
-		return c.raise(sandbox.AddressSpace, sandbox.Data, sandbox.Memory)
-	case syscall.EAGAIN:
-		return c.raise(sandbox.Tasks, sandbox.Processes)
-	case syscall.EFBIG:
-		return c.raise(sandbox.FileSize)
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EFBIG:
+		return c.limited(f)
 	case syscall.ENOSPC, syscall.EDQUOT:
-		if under(f.Path, "/tmp") || f.Path == "" {
-			return c.tmp()
-		}
-		return "no attribute: the host's file system is full"
+		return c.full(f)
 	case syscall.ENOSYS, syscall.EAFNOSUPPORT, syscall.EPROTONOSUPPORT:
 		return "no attribute: the kernel does not have it"
 	}
 	return c.refused(f)
+}
+
+// limited is Remedy for what a limit on resources refused.
+func (c *Confines) limited(f *Fact) string {
+	switch {
+	case f.Err == syscall.EMFILE && !strings.HasPrefix(f.Call, "inotify"): // of those a user has so many
+		return c.raise(sandbox.OpenFiles)
+	case f.Err == syscall.EFBIG:
+		return c.raise(sandbox.FileSize)
+	case strings.HasPrefix(f.Call, "mlock"):
+		return c.raise(sandbox.Locked)
+	case f.Err == syscall.EAGAIN:
+		return c.raise(sandbox.Tasks, sandbox.Processes)
+	case f.Err == syscall.ENOMEM:
+		if remedy := c.raise(sandbox.AddressSpace, sandbox.Data); remedy != ownLimit {
+			return remedy
+		}
+		return c.raise(sandbox.Memory) // of which the kernel's own is a part
+	}
+	return ownLimit
+}
+
+// full is Remedy for a file system without room.
+func (c *Confines) full(f *Fact) string {
+	own := under(f.Path, "/tmp") || under(f.Path, "/private") || under(f.Path, "/dev/shm") // one file system
+	switch files := &c.Profile.Files; {
+	case strings.HasPrefix(f.Call, "inotify"):
+		return ownLimit // so many watches has a user
+	case own && files.Shm > files.Tmp:
+		return c.block("", "files", doubled("shm", files.Shm))
+	case own, f.Path == "":
+		return c.tmp()
+	}
+	return "no attribute: the host's file system is full"
 }
 
 // refused is Remedy for EACCES and EPERM of a call that the filter lets through.

@@ -171,6 +171,10 @@ func (t *Tracer) call(k *task) {
 			if r := int64(info.nr); r < 0 && r > -4096 {
 				k.call.err = syscall.Errno(-r)
 			}
+			switch k.call.err {
+			case unix.ENOSPC, unix.EDQUOT, unix.EFBIG:
+				k.written(shapeOf(uint64(k.call.nr)).name)
+			}
 			if k.call.err < 512 { // the others are the kernel's, to begin again after a signal
 				k.proc.record(k)
 			}
@@ -213,6 +217,14 @@ func (k *task) enter(info *syscallInfo) {
 		if int32(info.args[0]) == 2 {
 			p.complain(k, c.name, info.args)
 		}
+	}
+}
+
+// written notes what file a call that failed was to write into.
+func (k *task) written(call string) {
+	at, ok := map[string]int{"write": 0, "writev": 0, "pwrite64": 0, "pwritev": 0, "pwritev2": 0, "ftruncate": 0, "fallocate": 0, "sendfile": 0, "splice": 2, "copy_file_range": 2}[call]
+	if ok {
+		k.call.path = k.linked(fmt.Sprintf("fd/%d", int32(k.call.raw[at])))
 	}
 }
 

@@ -1,8 +1,14 @@
 /* A service that takes what its client's line asks for:
- * "eat N" touches N MiB, "fork N" makes N children, "spin N" runs for N ms. */
+ * "eat N" touches N MiB, "fork N" makes N children, "spin N" runs for N ms, "child N" has a child
+ * touch N MiB, "file N" writes a file of N KiB, "open N" files and "map N" MiB are tried and told of.
+ * What fails is told with its errno. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +53,45 @@ static void spin(long ms)
 	printf("spun %ld\n", (long)(clock() * 1000 / CLOCKS_PER_SEC));
 }
 
+static void child(long mib)
+{
+	int status = -1;
+
+	if (fork() == 0) {
+		eat(mib);
+		_exit(0);
+	}
+	wait(&status);
+	printf("child %d\n", status);
+}
+
+static void file(long kib)
+{
+	char block[1024] = "";
+	int fd = open("/tmp/file", O_CREAT | O_WRONLY | O_TRUNC, 0600);
+	long i;
+
+	for (i = 0; i < kib && write(fd, block, sizeof block) == sizeof block; i++)
+		;
+	printf("wrote %ld, errno %d\n", i, i < kib ? errno : 0);
+}
+
+static void opens(long n)
+{
+	long i;
+
+	for (i = 0; i < n && open("/dev/null", O_RDONLY) >= 0; i++)
+		;
+	printf("opened %ld, errno %d\n", i, i < n ? errno : 0);
+}
+
+static void map(long mib)
+{
+	void *p = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	printf("mapped %ld, errno %d\n", p == MAP_FAILED ? 0 : mib, p == MAP_FAILED ? errno : 0);
+}
+
 int main(void)
 {
 	char line[64];
@@ -60,6 +105,14 @@ int main(void)
 			forks(n);
 		else if (sscanf(line, "spin %ld", &n) == 1)
 			spin(n);
+		else if (sscanf(line, "child %ld", &n) == 1)
+			child(n);
+		else if (sscanf(line, "file %ld", &n) == 1)
+			file(n);
+		else if (sscanf(line, "open %ld", &n) == 1)
+			opens(n);
+		else if (sscanf(line, "map %ld", &n) == 1)
+			map(n);
 		else
 			printf("hello\n");
 	}
