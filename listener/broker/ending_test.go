@@ -1,8 +1,14 @@
 package broker
 
 import (
+	"fmt"
 	"syscall"
 	"testing"
+	"time"
+
+	"casemate/listener/journal"
+	"casemate/policy"
+	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +65,43 @@ func TestOutOfMemory(t *testing.T) {
 			if got := r.outOfMemory(e.status, e.ours, e.kills); got != e.want {
 				t.Errorf("%s: end %d: %v", tt.name, i, got)
 			}
+		}
+	}
+}
+
+// Whose limits the counts of a control group are, and what limit an end tells of.
+func TestBounds(t *testing.T) {
+	doc := &policy.Document{Policy: &policy.Policy{Profiles: []sandbox.Profile{{Name: "p", Resources: sandbox.Resources{
+		sandbox.Memory: 5, sandbox.Processes: 7, sandbox.CPUTime: 2, sandbox.FileSize: 9, sandbox.Tasks: 3}}, {Name: "q"}}}}
+	oom, own := sandbox.Events{OOMKills: 2}, sandbox.Events{OOM: 1, OOMKills: 2}
+	for name, tt := range map[string]struct {
+		profile string
+		end     journal.Session
+		now     sandbox.Events
+		live    int
+		want    string
+	}{
+		"nothing":            {"p", journal.Session{Reason: journal.Exit}, sandbox.Events{}, 3, "[]"},
+		"own limit":          {"p", journal.Session{Reason: journal.Exit}, own, 3, "[{profile.p resources.memory 5 2 3}]"},
+		"limit above":        {"p", journal.Session{Reason: journal.Exit}, oom, 0, "[{host memory <nil> 2 0}]"},
+		"killed itself":      {"p", journal.Session{Reason: journal.Memory, Status: syscall.WaitStatus(unix.SIGKILL)}, own, 3, "[{profile.p resources.memory 5 1 0}]"},
+		"forks":              {"p", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.p resources.processes 7 4 1}]"},
+		"file":               {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{}, 1, "[{profile.p resources.file_size 9 1 0}]"},
+		"processor":          {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second, Sys: time.Second}, sandbox.Events{}, 1, "[{profile.p resources.cpu_time 2 1 0}]"},
+		"somebody's SIGKILL": {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second}, sandbox.Events{}, 1, "[]"},
+		"no limits":          {"q", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{Forks: 4}, 1, "[]"},
+		"no start":           {"p", journal.Session{Reason: journal.Failed, Detail: execFull}, sandbox.Events{}, 0, "[{profile.p resources.tasks 3 1 0}]"},
+		"another failure":    {"p", journal.Session{Reason: journal.Failed, Detail: "exec: no such file"}, sandbox.Events{}, 0, "[]"},
+	} {
+		s := &session{visit: visit{svc: &service{spec: &policy.Service{Profile: tt.profile}, gen: &generation{doc: doc}}}, run: &runner{live: tt.live}}
+		if got := fmt.Sprint(s.bounds(&tt.end, tt.now)); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+		if got := s.bounds(&journal.Session{Reason: journal.Exit}, tt.now); len(got) > 0 {
+			t.Errorf("%s: told again: %v", name, got)
+		}
+		if r := s.run; r.events() != tt.now {
+			t.Errorf("%s: without a cell %+v", name, r.events())
 		}
 	}
 }

@@ -35,7 +35,9 @@ func Grant(of *Service, c spoken.Call) string {
 	var lines []string
 	switch call := exact(c); {
 	case !allows(rules, call):
-		lines = grant(p, rules, c)
+		if lines = grant(p, rules, c); len(lines) > 0 {
+			lines = append(lines, further(p, c)...)
+		}
 	case p.Syscalls.Rules == nil: // Once, below, would have nothing to go by
 		if numbered, err := seccomp.Numbered(rules); err == nil && p.Resources.Bounded() && launch.Once(numbered) && c.Name() != "prctl" {
 			lines = allow("execve") // it may place its memory where it likes once it may execute anyway
@@ -45,6 +47,18 @@ func Grant(of *Service, c spoken.Call) string {
 		return ""
 	}
 	return of.owner() + ": " + strings.Join(append(head(p, lines), lines...), ", ")
+}
+
+// further is what the kernel asks for beside, where a profile does not have it.
+func further(p *sandbox.Profile, c spoken.Call) []string {
+	switch need := advise.Capability(c.Name()); {
+	case need == "" || need == "CAP_NET_BIND_SERVICE" || slices.Contains(p.Capabilities, need):
+		return nil // a port is no more than the call
+	case slices.Contains(sandbox.Capabilities, need):
+		return []string{fmt.Sprintf(`# for what is not its own already the kernel asks for %s too: widens = ["capabilities"], because = "...", capabilities = [%[1]q]`, need)}
+	default:
+		return []string{fmt.Sprintf("# and then the kernel refuses it for want of %s, which no service gets", need)}
+	}
 }
 
 // owner is the profile to write it into.

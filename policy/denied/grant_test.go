@@ -126,6 +126,21 @@ func TestGrantWords(t *testing.T) {
 	if got, want := Grant(&shipped, spoken.Call{Nr: nr}), "a profile with base = profile."+strict.Name+`: widens = ["syscalls"], syscalls { allow = ["@sysv-ipc"] }`; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	for call, want := range map[string]string{
+		"chroot": `syscalls { allow = ["chroot"] }, # for what is not its own already the kernel asks for CAP_SYS_CHROOT too: widens = ["capabilities"], because = "...", capabilities = ["CAP_SYS_CHROOT"]`,
+		"mount":  `syscalls { allow = ["mount"] }, # and then the kernel refuses it for want of CAP_SYS_ADMIN, which no service gets`,
+	} {
+		nr, _ := seccomp.Number(call)
+		got := Grant(&shipped, spoken.Call{Nr: nr})
+		if !strings.HasSuffix(got, want) || !strings.Contains(HCL(got), "\n# ") {
+			t.Errorf("%s: %q, want %q", call, got, want)
+		}
+		has := shipped
+		has.Profile.Capabilities = []string{"CAP_SYS_CHROOT"}
+		if got := Grant(&has, spoken.Call{Nr: nr}); strings.Contains(got, "#") != (call == "mount") {
+			t.Errorf("%s with CAP_SYS_CHROOT: %q", call, got)
+		}
+	}
 	own := shipped
 	own.At, own.Profile.Name = "a.cm.hcl:3:1", "own"
 	own.Profile.Syscalls.Deny = []string{"getcwd"}

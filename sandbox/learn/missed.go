@@ -91,7 +91,9 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 			w.write(dir, h)
 		}
 	case f.Err == syscall.EPERM || f.Err == syscall.EACCES:
-		put(&w.Capabilities, capabilityOf[f.Call])
+		if need := advise.Capability(f.Call); slices.Contains(sandbox.Capabilities, need) {
+			put(&w.Capabilities, need)
+		}
 		if f.Err == syscall.EACCES && f.Path != "" {
 			put(&w.Capabilities, "CAP_DAC_OVERRIDE")
 		}

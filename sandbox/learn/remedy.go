@@ -41,15 +41,6 @@ func (f *Fact) Tells() bool {
 	return f.Killed || forked || slices.Contains(telling, f.Err)
 }
 
-// capabilityOf names the capability that a call needs which the filter lets through.
-var capabilityOf = map[string]string{
-	"setuid": "CAP_SETUID", "setreuid": "CAP_SETUID", "setresuid": "CAP_SETUID", "setfsuid": "CAP_SETUID",
-	"setgid": "CAP_SETGID", "setregid": "CAP_SETGID", "setresgid": "CAP_SETGID", "setgroups": "CAP_SETGID", "setfsgid": "CAP_SETGID",
-	"chroot": "CAP_SYS_CHROOT", "kill": "CAP_KILL", "bind": "CAP_NET_BIND_SERVICE",
-	"chown": "CAP_CHOWN", "fchown": "CAP_CHOWN", "lchown": "CAP_CHOWN", "fchownat": "CAP_CHOWN",
-	"chmod": "CAP_FOWNER", "fchmod": "CAP_FOWNER", "fchmodat": "CAP_FOWNER", "utimensat": "CAP_FOWNER",
-}
-
 // Remedy says what in a profile would grant what the fact was refused, or what else it
 // was. What has a brace or an equals sign is HCL that can stand in the profile, with a condition as a comment.
 func (c *Confines) Remedy(f *Fact) string {
@@ -112,7 +103,10 @@ func (c *Confines) refused(f *Fact) string {
 	if (f.Call == "connect" || f.Call == "bind") && strings.HasPrefix(f.Addr, "inet") && !c.listed(f) {
 		return c.networkRemedy(f)
 	}
-	if need := capabilityOf[f.Call]; need != "" && !slices.Contains(c.Profile.Capabilities, need) && !under(f.Path, "/tmp") && !strings.HasPrefix(f.Addr, "unix") {
+	if need := advise.Capability(f.Call); need != "" && !slices.Contains(c.Profile.Capabilities, need) && !under(f.Path, "/tmp") && !strings.HasPrefix(f.Addr, "unix") {
+		if !slices.Contains(sandbox.Capabilities, need) {
+			return "no attribute: the kernel asks for " + need + ", which no service gets"
+		}
 		return c.block("capabilities", "", fmt.Sprintf("capabilities = [%q] # if it has to be", need))
 	}
 	switch {

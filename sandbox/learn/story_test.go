@@ -66,6 +66,7 @@ func TestRemedy(t *testing.T) {
 		{fact("setgroups", syscall.EPERM, "", 1), "widens = [\"capabilities\"]\nbecause = \"...\"\ncapabilities = [\"CAP_SETGID\"] # if it has to be"},
 		{fact("openat", syscall.EMFILE, "/x", 1), "no attribute: it is the host's own limit"},
 		{fact("mount", syscall.EPERM, "", 1), "widens = [\"syscalls\"]\nsyscalls { allow = [\"mount\"] }"},
+		{fact("sethostname", syscall.EPERM, "", 1), "widens = [\"syscalls\"]\nsyscalls { allow = [\"sethostname\"] }"},
 		{fact("reboot", syscall.EPERM, "", 1), "no attribute: no service can have it"},
 	} {
 		if got := c.Remedy(&tt.fact); got != tt.want {

@@ -7,6 +7,7 @@ import (
 
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 )
 
 // AttrDeny is what Unused says of groups of calls: they may stand there.
@@ -90,7 +91,7 @@ func loaded(sessions []*Session, h Host) []string {
 
 // calls tells whether a call was made for which the capability is needed.
 func calls(n *Needs, capability string) bool {
-	return slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return capabilityOf[c.Rule.Name] == capability }) ||
+	return slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return advise.Capability(c.Rule.Name) == capability }) ||
 		capability == "CAP_DAC_OVERRIDE" // any call with a path may need it
 }
 
