@@ -37,8 +37,7 @@ func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *
 	return e
 }
 
-// events are what the limits of the service's control group have done so far, as far as anybody can
-// still see.
+// events are what the limits of the service's control group have done, as far as anybody can still see.
 func (r *runner) events() sandbox.Events {
 	if r.cell != nil {
 		if e := r.cell.Events(); e.OOMKills >= r.seen.OOMKills && e.Forks >= r.seen.Forks {
@@ -53,10 +52,7 @@ func (r *runner) events() sandbox.Events {
 func (s *session) bounds(e *journal.Session, now sandbox.Events) (out []journal.Bound) {
 	r, p, sig := s.run, s.svc.gen.doc.Policy.Profile(s.svc.spec.Profile), e.Status.Signal()
 	kills, forks, others := now.OOMKills-r.seen.OOMKills, now.Forks-r.seen.Forks, r.live
-	if kills > 0 {
-		r.above = now.OOM == r.seen.OOM
-	}
-	r.seen = now
+	r.above, r.seen = kills > 0 && now.OOM == r.seen.OOM || kills == 0 && r.above, now
 	add := func(of, limit string, value any, count uint64, others int) {
 		out = append(out, journal.Bound{Of: of, Limit: limit, Value: value, Count: count, Others: others})
 	}
