@@ -18,7 +18,7 @@ import (
 // Grant is what to write into a policy so that a profile grants the call, with no more beside
 // it than there must be: in one line, as
 //
-//	profile.git: widens = ["syscalls"], syscalls { allow = ["@identity"] }
+//	profile.own: widens = ["syscalls"], syscalls { allow = ["@identity"] }
 //
 // which HCL takes apart. What no attribute says, or would say for one kind of socket alone, stands
 // last, as a comment (IsNote where there is nothing else). A profile that casemate ships cannot be changed, and is the base of another. "" is
