@@ -42,14 +42,20 @@ var marks = map[string]string{cellYes: "+", cellSome: "~", cellNo: "."}
 // named, or of all that any of them has.
 func (a *app) matrix(names []string) error {
 	var columns []string
-	has := map[string][]seccomp.Rule{}
+	has := map[string][]seccomp.Rule{} // of the columns' names
 	for _, p := range lang.ShippedProfiles() {
 		rules, err := calls.Resolve(&p.Syscalls)
 		if err != nil {
 			return err
 		}
-		columns, has[p.Name] = append(columns, p.Name), rules
+		has[p.Name] = rules
+		if i := slices.IndexFunc(columns, func(c string) bool { return fmt.Sprint(has[first(c)]) == fmt.Sprint(rules) }); i >= 0 {
+			columns[i] += "," + p.Name
+		} else {
+			columns = append(columns, p.Name)
+		}
 	}
+	groups := slices.DeleteFunc(seccomp.Groups(), func(g string) bool { return listOf(g, has) })
 	for _, name := range names {
 		if _, ok := seccomp.Number(name); !ok {
 			return fmt.Errorf("%q is not a system call: write its name as in syscalls(2)", name)
@@ -57,7 +63,7 @@ func (a *app) matrix(names []string) error {
 	}
 	rows := []callRow{}
 	for _, name := range seccomp.Names() {
-		if r := rowOf(name, has); slices.Contains(names, name) || len(names) == 0 && r.had() {
+		if r := rowOf(name, has, groups); slices.Contains(names, name) || len(names) == 0 && r.had() {
 			rows = append(rows, r)
 		}
 	}
@@ -82,7 +88,7 @@ func cell(rules []seccomp.Rule, name string) string {
 	return cellNo
 }
 
-func rowOf(name string, has map[string][]seccomp.Rule) callRow {
+func rowOf(name string, has map[string][]seccomp.Rule, groups []string) callRow {
 	r := callRow{Name: name, Profiles: map[string]string{}, Peers: map[string]string{}, Groups: []string{}, Peril: advise.Perilous(seccomp.Rule{Name: name})}
 	for p, rules := range has {
 		r.Profiles[p] = cell(rules, name)
@@ -95,12 +101,24 @@ func rowOf(name string, has map[string][]seccomp.Rule) callRow {
 			r.Peers[l.Name] = cellYes
 		}
 	}
-	for _, g := range seccomp.Groups() {
-		if _, profile := has[strings.TrimPrefix(g, "@")]; !profile && cell(seccomp.GroupRules(g), name) != cellNo {
+	for _, g := range groups {
+		if cell(seccomp.GroupRules(g), name) != cellNo {
 			r.Groups = append(r.Groups, g)
 		}
 	}
 	return r
+}
+
+// first is the profile whose name begins a column's, which those that allow the same share.
+func first(column string) string {
+	name, _, _ := strings.Cut(column, ",")
+	return name
+}
+
+// listOf tells whether a group is the list of the profile of its name: all that this has.
+func listOf(g string, has map[string][]seccomp.Rule) bool {
+	own, of := seccomp.GroupRules(g), has[strings.TrimPrefix(g, "@")]
+	return len(of) > 0 && !slices.ContainsFunc(of, func(r seccomp.Rule) bool { return !seccomp.Cover(own, r) })
 }
 
 // had tells whether any profile or list has the call.
@@ -131,7 +149,7 @@ func (a *app) matrixText(columns []string, rows []callRow, all bool) {
 	for i := range rows {
 		r, cells := &rows[i], []string{}
 		for k, head := range heads {
-			c := r.Profiles[head]
+			c := r.Profiles[first(head)]
 			if k >= len(columns) {
 				c = r.Peers[head]
 			}

@@ -1,11 +1,10 @@
 # git clone git://host/project.git, read-only. Repositories lie in /srv/git and
 # need no owner in particular: the service only reads them.
 
-profile "git" {
-  base = profile.server
+profile "repositories" {
+  base = profile.git
   files {
-    read = ["/srv/git", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache"]
-    tmp  = "16MiB"
+    read = ["/srv/git", "/etc/ld.so.cache"]
   }
 }
 
@@ -18,5 +17,5 @@ service "git" {
   env     = { HOME = "/tmp", PATH = "/usr/bin:/bin" }
   acl     = acl.office
   limit   = limit.office
-  profile = profile.git
+  profile = profile.repositories
 }

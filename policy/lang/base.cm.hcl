@@ -149,6 +149,95 @@ profile "login" {
   best_effort = ["files.log"]
 }
 
+# Kinds of program. A service of such a program is one line, profile = profile.python: its own program
+# file is shown whatever the profile, and what else it reads or writes a profile on top of it adds. Each starts
+# just the programs named here, so that input which is taken for a command finds no shell (but in shell, which is one).
+
+# A static Go program, or a like one without libc: threads, and what the policy shows it.
+profile "go" {
+  base   = profile.strict
+  widens = ["resources", "syscalls"]
+  syscalls {
+    allow        = ["@go", "@file-read"]
+    on_violation = "errno"
+  }
+  resources {
+    data  = "512MiB" # stacks of threads count
+    tasks = 32
+  }
+}
+
+# A Perl program, in one process.
+profile "perl" {
+  base   = profile.files
+  widens = ["files"]
+  files {
+    exec     = ["/usr/bin/env", "/usr/bin/perl"]
+    read     = ["/etc/perl", "/usr/share/perl", "/usr/share/perl5"]
+    optional = ["/etc/perl", "/usr/bin/env", "/usr/bin/perl", "/usr/share/perl", "/usr/share/perl5"]
+  }
+}
+
+# A Python program: threads, processes of its own (multiprocessing, whose locks lie in /dev/shm).
+profile "python" {
+  base   = profile.files
+  widens = ["files", "syscalls"]
+  files {
+    exec     = ["/usr/bin/env", "/usr/bin/python3"]
+    read     = ["/etc/mime.types", "/usr/share/zoneinfo"]
+    optional = ["/etc/mime.types", "/usr/bin/env", "/usr/bin/python3", "/usr/share/zoneinfo"]
+    shm      = "16MiB"
+  }
+  syscalls { allow = ["@ipc", "@process"] }
+  init = true # multiprocessing ends its processes by SIGTERM, which one without default actions outlives
+}
+
+# A script of sh or bash, with the programs of /bin and /usr/bin. It has no /proc, which bash
+# wants for <(...) alone.
+profile "shell" {
+  base   = profile.files
+  widens = ["files", "syscalls"]
+  files {
+    exec     = ["/bin", "/usr/bin"]
+    read     = ["/usr/share/zoneinfo"]
+    optional = ["/usr/share/zoneinfo"]
+  }
+  syscalls { allow = ["@process", "@timers"] } # timeout(1)
+  init = true
+}
+
+# git daemon, git upload-pack, git http-backend: git and the programs of its own, of which none is a shell.
+# Hooks of a repository do not run. The repositories are a site's own to name.
+profile "git" {
+  base   = profile.files
+  widens = ["files", "syscalls"]
+  files {
+    exec     = ["/usr/bin/git"]
+    read     = ["/usr/share/git-core"]
+    optional = ["/usr/bin/git", "/usr/share/git-core"]
+  }
+  syscalls { allow = ["@process"] }
+  init = true
+}
+
+# A JavaScript program, in one process. What it writes as machine code runs, so that this profile does not hold
+# injected code back: it is for programs that one wrote oneself.
+profile "node" {
+  base    = profile.files
+  widens  = ["files", "resources", "syscalls"]
+  because = "V8 compiles JavaScript to machine code in memory"
+  files {
+    exec     = ["/usr/bin/env", "/usr/bin/node"]
+    read     = ["/usr/share/nodejs"]
+    optional = ["/usr/bin/env", "/usr/bin/node", "/usr/share/nodejs"]
+  }
+  syscalls { allow = ["@jit"] }
+  resources {
+    address_space = "64GiB" # reserved, not used
+    data          = "2GiB"
+  }
+}
+
 # What an entry of inetd.conf has that no block extends: a program as inetd ran it, that
 # sees the system but its homes, and changes nothing of it. Private are /tmp, /proc and its processes; no
 # privilege comes back, and of root's powers none is left. Its network is its client.

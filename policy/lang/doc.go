@@ -28,8 +28,8 @@
 //
 // # Shipped blocks
 //
-// acl.anyone, acl.localhost, limit.default, limit.wait and the profiles strict,
-// line, files, server, login, classic, classic_wait, classic_login and builtin are part of
+// acl.anyone, acl.localhost, limit.default, limit.wait and the profiles (strict,
+// line, files, server, login, those of kinds of program as python, classic and its kin, builtin) are part of
 // the binary, see Shipped. A block of the user's with the same name is an error.
 //
 // # Profiles

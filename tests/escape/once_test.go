@@ -87,8 +87,8 @@ func TestScriptExecsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	text.WriteString("policy { edition = 1 }\nprofile \"shell\" {\n  base = profile.line\n  widens = [\"files\"]\n  files { exec = [\"/bin\", \"/usr/bin\"] }\n}\n")
-	for p, want := range map[string]string{"shell": "first\n", "server": "first\nagain\n"} {
+	text.WriteString("policy { edition = 1 }\nprofile \"once\" {\n  base = profile.line\n  widens = [\"files\"]\n  files { exec = [\"/bin\", \"/usr/bin\"] }\n}\n")
+	for p, want := range map[string]string{"once": "first\n", "server": "first\nagain\n"} {
 		t.Run(p, func(t *testing.T) {
 			port := rig.Port(t)
 			rig.Serve(t, text.String()+fmt.Sprintf("service %q {\n  listen = [\"tcp://127.0.0.1:%s\"]\n  command = [%q]\n  user = \"dynamic\"\n  acl = acl.localhost\n  profile = profile.%[1]s\n}\n", p, port, script))

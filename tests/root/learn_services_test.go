@@ -48,7 +48,7 @@ func TestLearnGit(t *testing.T) {
 	must(t, "git", "-C", work, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "first")
 	must(t, "git", "clone", "-q", "--bare", work, bare)
 	must(t, "chmod", "-R", "a+rX", dir)
-	learned(t, &lesson{command: []string{git, "-c", "safe.directory=*", "daemon", "--inetd", "--export-all", "--base-path=" + dir, dir}, env: map[string]string{"HOME": "/tmp"}, shipped: "git",
+	learned(t, &lesson{command: []string{git, "-c", "safe.directory=*", "daemon", "--inetd", "--export-all", "--base-path=" + dir, dir}, env: map[string]string{"HOME": "/tmp"}, shipped: "repositories",
 		lacks: []string{"/etc/", "network"}, clients: []string{"git clone -q git://$HOST:$PORT/project.git $SCRATCH/x && test -s $SCRATCH/x/file"}})
 }
 

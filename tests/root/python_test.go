@@ -30,14 +30,11 @@ if __name__ == "__main__":
 `
 	with, without := rig.Port(t), rig.Port(t)
 	b := rig.Serve(t, head+`
-profile "python" {
-  base = profile.server
-  files {
-    proc = true
-    shm  = "16MiB"
-  }
+profile "pool" {
+  base = profile.python
+  files { proc = true } # for /dev/stderr
 }
-`+service("with", "tcp://127.0.0.1:"+with, []string{python, "-c", script}, "profile = profile.python")+
+`+service("with", "tcp://127.0.0.1:"+with, []string{python, "-c", script}, "profile = profile.pool")+
 		service("without", "tcp://127.0.0.1:"+without, []string{python, "-c", script}, "profile = profile.server"))
 	exchange(t, with, "", "[0, 1, 4, 9]\n1 b''\n")
 	for _, text := range []string{"WARNING:root:asked", "by name"} {

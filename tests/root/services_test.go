@@ -126,12 +126,12 @@ func TestGitDaemon(t *testing.T) {
 	must(t, "git", "clone", "-q", "--bare", work, bare)
 	must(t, "chmod", "-R", "a+rX", dir)
 	b := rig.Serve(t, head+fmt.Sprintf(`
-profile "git" {
-  base = profile.server
-  files { read = [%q, "/etc/passwd", "/etc/nsswitch.conf"] }
+profile "repositories" {
+  base = profile.git
+  files { read = [%q] }
 }
 `, bare)+service("git", "tcp://127.0.0.1:"+port, []string{git, "daemon", "--inetd", "--export-all", "--base-path=" + dir, dir},
-		"profile = profile.git",
+		"profile = profile.repositories",
 		// The repository is not the leased uid's own; the policy says that this is meant.
 		`env = { GIT_CONFIG_COUNT = "1", GIT_CONFIG_KEY_0 = "safe.directory", GIT_CONFIG_VALUE_0 = "*", HOME = "/tmp" }`))
 	clone, url := filepath.Join(t.TempDir(), "clone"), "git://127.0.0.1:"+port+"/project.git"
