@@ -8,6 +8,20 @@ BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config
 TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro-httpd busybox-static curl \
                   iproute2 procps netcat-openbsd systemd cvs openssh-server popa3d tcpd \
                   logrotate mandoc zsh fish
+# Of examples/services.
+SERVICE_PACKAGES_A := \
+    distcc \
+    finger \
+    fingerd \
+    gophernicus \
+    haproxy \
+    nodejs \
+    nullidentd \
+    openssl \
+    perl \
+    python3 \
+    stunnel4 \
+    subversion
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 
@@ -58,7 +72,7 @@ deps: go-present
 	$(call install-missing,$(BUILD_PACKAGES))
 
 deps-test: deps
-	$(call install-missing,$(TEST_PACKAGES))
+	$(call install-missing,$(TEST_PACKAGES) $(SERVICE_PACKAGES_A))
 
 deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))

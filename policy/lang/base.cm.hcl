@@ -162,8 +162,9 @@ profile "go" {
     on_violation = "errno"
   }
   resources {
-    data  = "512MiB" # stacks of threads count
-    tasks = 32
+    address_space = "2GiB"   # the runtime reserves more than 1 GiB for its tables, whatever it uses
+    data          = "512MiB" # stacks of threads count
+    tasks         = 32
   }
 }
 
@@ -176,6 +177,7 @@ profile "perl" {
     read     = ["/etc/perl", "/usr/share/perl", "/usr/share/perl5"]
     optional = ["/etc/perl", "/usr/bin/env", "/usr/bin/perl", "/usr/share/perl", "/usr/share/perl5"]
   }
+  init = true # alarm, and the SIGPIPE of a client that left, end it
 }
 
 # A Python program: threads, processes of its own (multiprocessing, whose locks lie in /dev/shm).
@@ -231,7 +233,14 @@ profile "node" {
     read     = ["/usr/share/nodejs"]
     optional = ["/usr/bin/env", "/usr/bin/node", "/usr/share/nodejs"]
   }
-  syscalls { allow = ["@jit"] }
+  syscalls {
+    allow = ["@jit"]
+    rule "madvise" {
+      arg    = 2
+      values = [10] # MADV_DONTFORK, of V8's heap: it does not fork
+    }
+  }
+  init = true
   resources {
     address_space = "64GiB" # reserved, not used
     data          = "2GiB"

@@ -49,7 +49,7 @@ var everywhere = []attempt{
 func TestEveryShippedProfile(t *testing.T) {
 	rig.Root(t)
 	victim, c := compileVictim(t), plant(t)
-	names := []string{"strict", "line", "files", "server", "login", "classic"}
+	names := []string{"strict", "line", "files", "server", "login", "go", "perl", "python", "shell", "git", "node", "classic"}
 	ports := map[string]string{}
 	var s strings.Builder
 	s.WriteString("policy { edition = 1 }\nlimit \"wide\" { concurrent = 1000 }\n")
@@ -66,6 +66,9 @@ func TestEveryShippedProfile(t *testing.T) {
 		}
 		for _, a := range everywhere {
 			line, want := fill(t, a.line, values), a.want+"|killed"
+			if n == "node" && a.number == 36 {
+				continue // what @jit is for
+			}
 			if n == "classic" && a.number == 1 {
 				want += "|EACCES" // it shows /etc, with the modes of its files
 			}

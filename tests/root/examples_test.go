@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,14 @@ func TestExamplesCheck(t *testing.T) {
 	dirs, err := filepath.Glob(filepath.Join(rig.Top(t), "examples", "*"))
 	if err != nil || len(dirs) < 4 {
 		t.Fatalf("%d examples (%v)", len(dirs), err)
+	}
+	services, err := filepath.Glob(filepath.Join(rig.Top(t), "examples", "services", "*", "README.md"))
+	if err != nil || len(services) < len(programs) {
+		t.Fatalf("%d examples of services (%v)", len(services), err)
+	}
+	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return filepath.Base(dir) == "services" })
+	for _, readme := range services {
+		dirs = append(dirs, filepath.Dir(readme))
 	}
 	for _, dir := range dirs {
 		if out := must(t, filepath.Join(bin, "casemate"), "check", "-q", dir); out != "" {

@@ -31,7 +31,8 @@ if __name__ == "__main__":
 	with, without := rig.Port(t), rig.Port(t)
 	b := rig.Serve(t, head+`
 profile "pool" {
-  base = profile.python
+  base   = profile.python
+  widens = ["files"]
   files { proc = true } # for /dev/stderr
 }
 `+service("with", "tcp://127.0.0.1:"+with, []string{python, "-c", script}, "profile = profile.pool")+
