@@ -68,6 +68,16 @@ is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions
 concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
 10m, 1h30m, 2d.
 
+A block with for_each makes services that differ in each.key and each.value alone:
+explain, logs, status and limits know them as NAME-KEY. The values are constants.
+
+  service "team" {
+    for_each = { red = 7001, blue = 7002 }       # team-red and team-blue
+    listen   = ["tcp://:${each.value}"]
+    command  = ["/usr/local/libexec/vault", each.key]
+    user     = "dynamic"
+  }
+
 `, `
 What the entries of an inetd.conf among the sources have: casemate help inetd.`}
 

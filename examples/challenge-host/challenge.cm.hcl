@@ -3,6 +3,14 @@
 
 policy { edition = 1 }
 
+locals {
+  # One for each team: who floods the port of one takes no place from the others.
+  ports = [
+    31337, 31338, 31339, 31340, 31341, 31342, 31343, 31344, 31345, 31346,
+    31347, 31348, 31349, 31350, 31351, 31352, 31353, 31354, 31355, 31356,
+  ]
+}
+
 limit "challenge" {
   concurrent = 100
   rate       = "50/s"
@@ -35,10 +43,11 @@ profile "vault" {
 }
 
 service "vault" {
-  listen  = ["tcp://:31337"]
-  command = ["/usr/local/libexec/vault"]
-  user    = "dynamic"
-  acl     = acl.anyone
-  limit   = limit.challenge
-  profile = profile.vault
+  for_each = local.ports # vault-31337, vault-31338, ...
+  listen   = ["tcp://:${each.value}"]
+  command  = ["/usr/local/libexec/vault"]
+  user     = "dynamic"
+  acl      = acl.anyone
+  limit    = limit.challenge
+  profile  = profile.vault
 }

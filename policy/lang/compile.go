@@ -25,6 +25,7 @@ type compiler struct {
 
 	locals map[string]*local
 	chain  []string // locals being evaluated, outermost first
+	each   *each    // of the service being compiled, nil where its block has no for_each
 
 	blocks map[string]map[string]*hclsyntax.Block // kind, name
 	order  map[string][]string                    // kind, names as written
@@ -185,9 +186,11 @@ func (c *compiler) definitions() {
 // services compiles the service blocks, and then the entries that none of them extends.
 func (c *compiler) services() []policy.Service {
 	var out []policy.Service
-	for _, name := range c.order[kindService] {
-		out = append(out, c.serviceBlock(name, c.blocks[kindService][name]))
+	for _, i := range c.instances() {
+		c.each = i.each
+		out = append(out, c.serviceBlock(i.name, i.syn))
 	}
+	c.each = nil
 	out = append(out, c.unextended()...)
 	c.behindTcpd()
 	c.beforeTcpd()

@@ -225,6 +225,7 @@ func FuzzCompile(f *testing.F) {
 	f.Add(string(design(f)))
 	f.Add(string(Shipped()))
 	f.Add(one("env = { A = \"${local.x}\" }") + "locals { x = format(\"%s\", 1) }")
+	f.Add(many("p = { a = 7 }", "for_each = local.p\nlisten = [\"tcp://:${each.value}\"]"))
 	f.Add("x = <<EOT\n${local.a}\nEOT\n")
 	f.Add("locals { a = local.a }")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -9,7 +9,8 @@
 // is one policy block, any number of locals blocks, and acl, limit, profile and
 // service blocks with a name. Values are strings, numbers, true, false, lists
 // and (for env) objects; a string may hold ${local.name}. There are no
-// operators, no conditions, no loops and no indexing. The functions are concat,
+// operators, no conditions, no loops and no indexing; a service block with for_each
+// makes one service for each of its values. The functions are concat,
 // distinct, setintersection, setsubtract and setunion. local.name, acl.name,
 // limit.name and profile.name refer to other blocks and are written without quotes.
 //

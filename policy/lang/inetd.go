@@ -292,7 +292,7 @@ func (b *block) extended() *inetdEntry {
 		other := c.blocks[kindService][found[0].extended]
 		c.report(codeDuplicate, v.rng, "remove one of them; the first is at "+place(other.DefRange()), "service %q extends %q already", found[0].extended, v.s)
 	default:
-		found[0].extended = b.syn.Labels[0]
+		found[0].extended = strings.TrimPrefix(b.path, "services.")
 		return found[0]
 	}
 	return nil

@@ -9,28 +9,32 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// traversal reads local.NAME and local.NAME.KEY.
+// traversal reads local.NAME, local.NAME.KEY and each.value.
 func (c *compiler) traversal(e *hclsyntax.ScopeTraversalExpr) (value, bool) {
 	root := e.Traversal.RootName()
-	if root != "local" {
+	v, ok := value{}, true
+	switch {
+	case root == "each":
+		if v, ok = c.eachValue(e); !ok {
+			return value{}, false
+		}
+	case root != "local":
 		c.strayReference(e, root)
 		return value{}, false
-	}
-	if len(e.Traversal) < 2 {
+	case len(e.Traversal) < 2:
 		c.report(codeReference, e.SrcRange, "write local.NAME", "local alone is not a value")
 		return value{}, false
 	}
-	v, ok := value{}, false
 	for i, step := range e.Traversal[1:] {
 		attr, isAttr := step.(hcl.TraverseAttr)
-		if !isAttr {
-			c.report(codeFeature, step.SourceRange(), "write local.NAME", "indexing is not part of the policy language")
+		switch {
+		case !isAttr:
+			c.report(codeFeature, step.SourceRange(), "write "+root+".NAME", "indexing is not part of the policy language")
 			return value{}, false
-		}
-		if i == 0 {
-			v, ok = c.localValue(attr.Name, afterDot(attr.SrcRange))
-		} else {
+		case i > 0:
 			v, ok = c.member(v, attr)
+		case root == "local":
+			v, ok = c.localValue(attr.Name, afterDot(attr.SrcRange))
 		}
 		if !ok {
 			return value{}, false

@@ -92,7 +92,7 @@ func (c *compiler) meaning(p *policy.Policy) bool {
 		if e.Other != "" {
 			next += "; the other is at " + place(c.near(e.Other))
 		}
-		c.report(codeMeaning, c.near(e.Path), next, "%s", e.Summary)
+		c.report(codeMeaning, c.near(e.Path), next, "%s%s", c.ofInstance(e.Path), e.Summary)
 	}
 	return !c.failed(0)
 }

@@ -18,6 +18,7 @@ import (
 // serviceTable is service "NAME" { ... }.
 var serviceTable = table[policy.Service]{
 	{rows: []row[policy.Service]{
+		{forEachRow, nil},
 		{extendsRow, nil},
 		{Attribute{Name: "listen", Example: `["tcp://:finger", "unix:/run/x.sock"]`, Doc: "addresses with their ports"},
 			listens},

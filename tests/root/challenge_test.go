@@ -19,14 +19,15 @@ import (
 )
 
 // challenge builds the vulnerable program as the example's README says and
-// serves it under the example's policy; only paths and the port are the test's.
-func challenge(t *testing.T) (b *rig.Broker, vault, port string) {
+// serves it under the example's policy; only paths and the ports are the test's.
+func challenge(t *testing.T) (b *rig.Broker, vault string, ports []string) {
 	t.Helper()
 	need.Programs(t, "gcc")
 	dir, top := rig.PublicDir(t), rig.Top(t)
-	vault, port = filepath.Join(dir, "vault"), rig.Port(t)
+	vault = filepath.Join(dir, "vault")
 	flag := filepath.Join(dir, "flag")
-	own := strings.NewReplacer("/usr/local/libexec/vault", vault, "/flag", flag, ":31337", "127.0.0.1:"+port)
+	own := strings.NewReplacer("/usr/local/libexec/vault", vault, "/flag", flag, "tcp://:", "tcp://127.0.0.1:")
+	aPort := regexp.MustCompile(` 313\d\d,`)
 	readme, err := os.ReadFile(filepath.Join(top, "examples", "challenge-host", "README.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +46,12 @@ func challenge(t *testing.T) (b *rig.Broker, vault, port string) {
 	}
 	files := written(t, "challenge-host")
 	for name, text := range files {
-		files[name] = own.Replace(text)
+		files[name] = aPort.ReplaceAllStringFunc(own.Replace(text), func(string) string {
+			ports = append(ports, rig.Port(t))
+			return " " + ports[len(ports)-1] + ","
+		})
 	}
-	return rig.ServeWith(t, rig.Options{Files: files}), vault, port
+	return rig.ServeWith(t, rig.Options{Files: files}), vault, ports
 }
 
 // play sends a name from a loopback address and returns what the vault said
@@ -81,7 +85,9 @@ func play(t *testing.T, source, port, name string) string {
 // and makes it do a system call that its profile forbids.
 func TestChallengeHost(t *testing.T) {
 	rig.Root(t)
-	b, vault, port := challenge(t)
+	b, vault, ports := challenge(t)
+	port := ports[0]
+	service := "vault-" + port
 	greets := func(source string) {
 		t.Helper()
 		if got := play(t, source, port, "Ada\n"); got != "Hello, Ada. The vault stays shut.\n" {
@@ -89,11 +95,11 @@ func TestChallengeHost(t *testing.T) {
 		}
 	}
 	greets("127.0.0.1")
-	watched(t, b, "vault", port)
+	watched(t, b, service, port)
 	if got := play(t, "127.0.0.1", port, strings.Repeat("A", 256)); got != "" {
 		t.Errorf("smashed, the vault said %q", got)
 	}
-	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "vault", "reason", "crash", "signal", "SIGSEGV"); err != nil {
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", service, "reason", "crash", "signal", "SIGSEGV"); err != nil {
 		t.Error(err)
 	}
 	greets("127.0.0.1") // a crash is part of the game
@@ -104,8 +110,8 @@ func TestChallengeHost(t *testing.T) {
 	if got := play(t, "127.0.0.1", port, jump(t, vault, "__getdents64")); got != "" {
 		t.Errorf("after a forbidden call the vault said %q", got)
 	}
-	for _, record := range [][]string{{"msg", "session", "service", "vault", "reason", "violation"},
-		{"msg", "denied", "service", "vault", "syscall", "getdents64", "signal", "SIGSYS", "grant", `profile.vault: widens = ["syscalls"], syscalls { allow = ["@dir"] }`}} {
+	for _, record := range [][]string{{"msg", "session", "service", service, "reason", "violation"},
+		{"msg", "denied", "service", service, "syscall", "getdents64", "signal", "SIGSYS", "grant", `profile.vault: widens = ["syscalls"], syscalls { allow = ["@dir"] }`}} {
 		if _, err := b.Await(1, 30*time.Second, record...); err != nil {
 			t.Error(err)
 		}
@@ -117,6 +123,27 @@ func TestChallengeHost(t *testing.T) {
 		t.Error(err)
 	}
 	greets("127.0.0.2")
+	others(t, b, ports[1:])
+}
+
+// others plays on the ports of the other teams, which neither the limits nor the penalties of
+// the first concern, and finds each service by its own name.
+func others(t *testing.T, b *rig.Broker, ports []string) {
+	t.Helper()
+	if len(ports) != 19 {
+		t.Errorf("there are %d more ports, want 19", len(ports))
+	}
+	for _, port := range ports {
+		if got := play(t, "127.0.0.1", port, "Ada\n"); got != "Hello, Ada. The vault stays shut.\n" {
+			t.Errorf("on port %s the vault said %q", port, got)
+		}
+		if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "vault-"+port, "reason", "exit"); err != nil {
+			t.Error(err)
+		}
+		if s, err := b.Service("vault-" + port); err != nil || s.Admitted != 1 {
+			t.Errorf("status of vault-%s: %+v, %v", port, s, err)
+		}
+	}
 }
 
 // jump is a name that replaces the pointer behind the 64 bytes of the vault's buffer.
