@@ -77,8 +77,12 @@ type Service struct {
 	// and Builtin is set. Argv0 is the program's argv[0], "" the base name of the path.
 	Command []string `json:"command,omitempty"`
 	Argv0   string   `json:"argv0,omitempty"`
-	// Builtin is echo, discard, chargen, daytime or time.
+	// Builtin is one of Builtins.
 	Builtin string `json:"builtin,omitempty"`
+	// Says are the quotes of qotd, as they are sent, or the name that auth gives everybody.
+	Says []string `json:"says,omitempty"`
+	// Amplify lets qotd answer a datagram with more than it holds.
+	Amplify bool `json:"amplify,omitempty"`
 	// Answers is how many udp answers of a builtin one network (/24, IPv6 /56) gets, twice as many at once.
 	Answers limit.Rate `json:"answers,omitzero"`
 	User    Account    `json:"user"`

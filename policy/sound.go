@@ -19,7 +19,7 @@ const (
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
-var Builtins = []string{"chargen", "daytime", "discard", "echo", "time"}
+var Builtins = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", "time"}
 
 // sound checks what casemated itself depends on, whoever wrote the policy: every
 // reference leads somewhere, the work is bounded, no number means "no limit" by being

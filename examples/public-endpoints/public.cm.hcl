@@ -57,3 +57,14 @@ service "chargen" {
   acl     = acl.anyone
   limit   = limit.public
 }
+
+service "qotd" {
+  listen  = ["tcp://:qotd", "udp://:qotd"]
+  builtin = "qotd"
+  says = [
+    "Perfection is reached when there is nothing left to take away.",
+    "Simplicity is prerequisite for reliability.",
+  ]
+  acl   = acl.anyone
+  limit = limit.public
+}

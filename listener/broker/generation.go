@@ -170,7 +170,7 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 		return j, nil
 	}
 	j.Sockets = sockets
-	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, ACL: doc.Policy.ACL(s.ACL),
+	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, ACL: doc.Policy.ACL(s.ACL),
 		Limit: *doc.Policy.Limit(s.Limit), Answers: s.Answers, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: origins}).Encode()
 	if err != nil {
 		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)

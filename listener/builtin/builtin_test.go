@@ -78,6 +78,17 @@ func start(t *testing.T, c *Config) *running {
 
 func startOn(t *testing.T, c *Config, addr string) *running {
 	t.Helper()
+	return startWith(t, c, addr, "tcp", "udp")
+}
+
+// startOnly is start with one protocol's socket.
+func startOnly(t *testing.T, c *Config, proto string) *running {
+	t.Helper()
+	return startWith(t, c, "127.0.0.1:0", proto)
+}
+
+func startWith(t *testing.T, c *Config, addr string, protos ...string) *running {
+	t.Helper()
 	where := netip.MustParseAddrPort(addr)
 	family := "6"
 	if where.Addr().Is4() {
@@ -85,7 +96,7 @@ func startOn(t *testing.T, c *Config, addr string) *running {
 	}
 	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1)}
 	var files []*os.File
-	for _, proto := range []string{"tcp", "udp"} {
+	for _, proto := range protos {
 		// As the broker opens them for a wait service.
 		s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: proto + family, Addr: where}, Wait: true})
 		if err != nil {

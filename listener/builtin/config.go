@@ -1,6 +1,6 @@
 // Package builtin serves the built-in protocols: echo (RFC 862), discard
-// (RFC 863), chargen (RFC 864), daytime (RFC 867) and time (RFC 868), over tcp,
-// unix stream sockets and udp.
+// (RFC 863), chargen (RFC 864), qotd (RFC 865), daytime (RFC 867) and time (RFC 868), over tcp,
+// unix stream sockets and udp, and auth (RFC 1413) over the first two.
 //
 // Only casemate-worker runs it: unprivileged, sandboxed, one process per service,
 // holding the service's own sockets. It enforces the same compiled rules as the
@@ -46,6 +46,9 @@ func validate(c *Config) error {
 	}
 	if _, ok := protocols[c.Builtin]; !ok {
 		return fmt.Errorf("builtin: %q is not one of %s", c.Builtin, strings.Join(Names(), ", "))
+	}
+	if c.Builtin == "qotd" && len(c.Says) == 0 {
+		return errors.New("says: qotd has no quote")
 	}
 	if c.Linger < 0 {
 		return fmt.Errorf("linger_ns: %v is negative", c.Linger)

@@ -1,6 +1,9 @@
 package builtin
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"net"
 	"time"
 )
@@ -47,6 +50,32 @@ func (c *conn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.stream.Write(b)
+}
+
+// errLong is a line that does not end.
+var errLong = errors.New("the line is too long")
+
+// line reads one line of at most most bytes, without its end, and not one byte behind it: what
+// follows may be for another. The client has d for all of it, at whatever pace it comes.
+func (c *conn) line(most int, d time.Duration) ([]byte, error) {
+	until := time.Now().Add(d)
+	if !c.ends.IsZero() && c.ends.Before(until) {
+		until = c.ends
+	}
+	if err := c.SetReadDeadline(until); err != nil {
+		return nil, err
+	}
+	line := make([]byte, 0, most)
+	for one := make([]byte, 1); len(line) < most; {
+		if _, err := io.ReadFull(c.stream, one); err != nil {
+			return nil, err
+		}
+		if one[0] == '\n' {
+			return bytes.TrimSuffix(line, []byte("\r")), c.SetReadDeadline(c.ends)
+		}
+		line = append(line, one[0])
+	}
+	return nil, errLong
 }
 
 // drain reads and forgets until the client ends or the read deadline passes.

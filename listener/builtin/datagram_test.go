@@ -89,7 +89,7 @@ func TestAnswerFromTheAddressAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{config: c, protocol: protocols["echo"], gate: gate, idle: newIdle(time.Hour), records: newRecords(new(safeBuffer).put, c)}
+	s := &server{config: c, protocol: protocolOf("echo"), gate: gate, idle: newIdle(time.Hour), records: newRecords(new(safeBuffer).put, c)}
 	done := make(chan error)
 	go func() { done <- s.receive(ps) }()
 	asked := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 77), Port: p.LocalAddr().(*net.UDPAddr).Port}

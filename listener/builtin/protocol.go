@@ -14,17 +14,23 @@ type protocol struct {
 	// stream serves one connection until it is over.
 	stream func(c *conn) error
 	// datagram answers one datagram from out, which has room for any reply, or
-	// says that there is none. req and out do not overlap.
+	// says that there is none. req and out do not overlap. nil is a protocol without udp.
 	datagram func(req, out []byte, now time.Time) (n int, ok bool)
 }
 
-var protocols = map[string]protocol{
-	"echo":    {streamEcho, datagramEcho},
-	"discard": {streamDiscard, datagramDiscard},
-	"chargen": {streamChargen, datagramChargen},
-	"daytime": {streamDaytime, datagramDaytime},
-	"time":    {streamTime, datagramTime},
+// protocols make each of them for what the policy says of it.
+var protocols = map[string]func(*Config) protocol{
+	"auth":    auth,
+	"echo":    protocol{streamEcho, datagramEcho}.always,
+	"discard": protocol{streamDiscard, datagramDiscard}.always,
+	"chargen": protocol{streamChargen, datagramChargen}.always,
+	"daytime": protocol{streamDaytime, datagramDaytime}.always,
+	"qotd":    qotd,
+	"time":    protocol{streamTime, datagramTime}.always,
 }
+
+// always is a protocol of which a policy says nothing.
+func (p protocol) always(*Config) protocol { return p }
 
 // Names lists the built-in protocols in alphabetical order.
 func Names() []string {

@@ -33,7 +33,7 @@ func newServer(c *Config, sockets []*os.File, log func(journal.Record)) (*server
 		return nil, fmt.Errorf("acl: %w", err)
 	}
 	s := &server{
-		config: c, protocol: protocols[c.Builtin], gate: gate, idle: newIdle(c.Linger),
+		config: c, protocol: protocols[c.Builtin](c), gate: gate, idle: newIdle(c.Linger),
 		records: newRecords(log, c), conns: make(map[*conn]struct{}), most: mostSessions(),
 	}
 	return s, s.open(sockets)
@@ -199,6 +199,9 @@ func (s *server) openOne(f *os.File) error {
 		}
 		s.listeners = append(s.listeners, l.(acceptor)) // tcp or unix: both have deadlines
 		return nil
+	}
+	if s.protocol.datagram == nil {
+		return fmt.Errorf("socket %s: %s is not served by udp", f.Name(), s.config.Builtin)
 	}
 	p, err := newPacketSocket(f)
 	if err != nil {

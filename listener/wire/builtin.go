@@ -23,8 +23,11 @@ const Leave = syscall.SIGUSR1
 // constants of the compiled policy, as JSON.
 type Builtin struct {
 	Service string `json:"service"`
-	// Builtin is echo, discard, chargen, daytime or time.
+	// Builtin is one of policy.Builtins.
 	Builtin string `json:"builtin"`
+	// Says and Amplify are policy.Service's.
+	Says    []string `json:"says,omitempty"`
+	Amplify bool     `json:"amplify,omitempty"`
 	// ACL is the service's host rules; null admits nobody.
 	ACL *acl.List `json:"acl"`
 	// Limit is enforced over all sockets of the service together. Its penalties

@@ -76,6 +76,12 @@ func notes(s *policy.Service) (list []string) {
 	list = append(list, "counted by the built-in's own worker: what it refuses is in the log and in casemate status, not here")
 	for _, l := range s.Listen {
 		if strings.HasPrefix(l.Network, "udp") {
+			switch {
+			case s.Amplify:
+				list = append(list, "a datagram is answered with any quote, however short it is: whoever is named as its source gets the rest")
+			case s.Builtin == "qotd":
+				list = append(list, "a datagram is answered with a quote that is no longer than it, and not at all if there is none")
+			}
 			return append(list, answersLine(s.Answers), "no datagram is answered from a port below 1024 or of a service known to answer anything, from or to a group or broadcast address,",
 				"  from an address of this host itself (a loopback one: unless the socket is bound to loopback)")
 		}

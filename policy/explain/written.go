@@ -27,6 +27,9 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 	}
 	if s.Builtin != "" {
 		add("builtin", s.Builtin, "builtin")
+		for i, text := range s.Says {
+			add("says", strings.TrimSuffix(text, "\r\n"), "says."+strconv.Itoa(i))
+		}
 	} else {
 		add("command", strings.Join(s.Command, " "), "command")
 		add("wait", strconv.FormatBool(s.Wait), "wait")

@@ -244,12 +244,17 @@ func (n *entryImport) file() {
 	}
 }
 
+// noQuote is why a qotd that the inetd serves itself stays out.
+const noQuote = "nothing tells its quotes: write says = [...]"
+
 // program is what runs.
 func (n *entryImport) program() {
 	e := n.e
 	if e.Internal != "" {
 		if n.s.builtin = e.Internal; !slices.Contains(policy.Builtins, e.Internal) {
 			n.off("there is no built-in %s", e.Internal)
+		} else if e.Internal == "qotd" {
+			n.off(noQuote)
 		}
 		n.s.wait = false
 		return

@@ -327,6 +327,8 @@ func (x *xinetd) program() {
 	if x.is("INTERNAL") {
 		if x.s.builtin = x.sec.name; !slices.Contains(policy.Builtins, x.s.builtin) {
 			x.off(head, "there is no built-in %s", x.sec.name)
+		} else if x.s.builtin == "qotd" {
+			x.off(head, noQuote)
 		}
 		return
 	}

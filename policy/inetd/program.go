@@ -47,13 +47,21 @@ func (p *parser) program(e *Entry, w *raw) {
 }
 
 // Internals are the services that an inetd serves itself and casemate has as well.
-var Internals = []string{"chargen", "daytime", "discard", "echo", "time"}
+var Internals = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", "time"}
 
 // internal reads an entry that the inetd serves itself.
 func (p *parser) internal(e *Entry, w *raw) {
 	e.Internal, e.Program.At = strings.ToLower(e.Service.Text), w.program.At
 	if e.Internal == "auth" || e.Internal == "ident" {
+		e.Internal = "auth"
 		p.uses(&identd, w.program.At)
+		if len(w.args) > 0 { // its argv[0]
+			w.args = w.args[1:]
+		}
+		if len(w.args) > 0 {
+			p.add(Loss, w.args[0].At, `write says = ["NAME"] in a service block that extends the entry for a name, or remove it`, "auth takes no options: it says of everybody that the user is hidden, and looks nobody up")
+		}
+		return
 	}
 	if !slices.Contains(Internals, e.Internal) && !e.RPC && !e.Mux {
 		p.add(Unserved, w.program.At, "name a program that serves it", "%s is not served: casemate itself serves %s", e.Key(), strings.Join(Internals, ", "))

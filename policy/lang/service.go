@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"casemate/acl/limit"
@@ -28,6 +29,10 @@ var serviceTable = table[policy.Service]{
 			word(func(s *policy.Service) *string { return &s.Argv0 })},
 		{Attribute{Name: "builtin", Example: `"echo"`, Instead: "command", Words: policy.Builtins, Doc: "what casemate-worker serves itself"},
 			word(func(s *policy.Service) *string { return &s.Builtin })},
+		{Attribute{Name: "says", Example: `["Less is more.", "So is more."]`, Instead: "command", Doc: "of qotd: its quotes, one of which each client gets, at most 512 bytes; of auth: the one name that everybody has, absent: HIDDEN-USER"},
+			list(func(s *policy.Service) *[]string { return &s.Says })},
+		{Attribute{Name: "amplify", Example: "true", Instead: "command", Doc: "qotd answers a datagram with more than it holds, to whoever is named as its source; else only with quotes that are no longer"},
+			flag(true, func(s *policy.Service) *bool { return &s.Amplify })},
 		{Attribute{Name: "answers", Example: `"200/s"`, Instead: "command", Unset: `"50/s"`, Bounds: fmt.Sprintf("at most %d/s, which is what all get together", limit.MaxAnswers), Doc: "of a builtin by udp to one network (/24, IPv6 /56), twice as many at once"},
 			measure(parseRate, func(s *policy.Service) *limit.Rate { return &s.Answers })},
 		{Attribute{Name: "user", Example: `"nobody"`, Doc: `or "dynamic": a leased uid for each connection`},
@@ -163,6 +168,11 @@ func (b *block) builtin(s *policy.Service) {
 	handOver(s)
 	if !b.has("user") {
 		s.User = policy.Dynamic
+	}
+	if s.Builtin == "qotd" {
+		for i, q := range s.Says { // as it goes over the line; a heredoc ends with a newline of its own
+			s.Says[i] = strings.ReplaceAll(strings.TrimRight(q, "\n"), "\n", "\r\n") + "\r\n"
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ func (c *checker) program(at string, s *policy.Service) {
 	} else if s.Answers != (limit.Rate{}) {
 		c.add(at+".answers", "remove answers", "only a builtin answers udp itself")
 	}
+	c.says(at, s)
 	if c.lines(at+".argv0", s.Argv0, 32<<10) && s.Argv0 != "" && s.Builtin != "" {
 		c.add(at+".argv0", "remove argv0", "a builtin is no program")
 	}

@@ -209,6 +209,12 @@ func TestPublicEndpoints(t *testing.T) {
 	if got, err := ask("tcp", "37", ""); err != nil || len(got) != 4 {
 		t.Errorf("time answered %q (%v), want 4 bytes", got, err)
 	}
+	quote := func(a string) bool {
+		return a == "Perfection is reached when there is nothing left to take away.\r\n" || a == "Simplicity is prerequisite for reliability.\r\n"
+	}
+	if got, err := ask("tcp", "17", ""); err != nil || !quote(got) {
+		t.Errorf("qotd answered %q (%v)", got, err)
+	}
 	c, err := rig.Dial("19")
 	if err != nil {
 		t.Fatal(err)
@@ -224,6 +230,7 @@ func TestPublicEndpoints(t *testing.T) {
 	}{
 		{"7", func(a string) bool { return a == request }},
 		{"13", func(a string) bool { return strings.Contains(a, year) }},
+		{"17", quote},
 		{"19", func(a string) bool { return len(a) > 0 }},
 		{"37", func(a string) bool { return len(a) == 4 }},
 	} {
@@ -232,6 +239,7 @@ func TestPublicEndpoints(t *testing.T) {
 			t.Errorf("udp port %s answered %q (%v)", x.port, got, err)
 		}
 	}
+	silent(t, b, "qotd", "", "192.0.2.2", "192.0.2.1:17") // every quote is longer than the question
 	silent(t, b, "discard", "", "192.0.2.2", "192.0.2.1:9")
 	silent(t, b, "echo", "loopback-source", "127.0.0.1", "127.0.0.1:7")
 	silent(t, b, "echo", "own-address", "192.0.2.1", "192.0.2.1:7")

@@ -1,0 +1,24 @@
+package builtin
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// qotd sends one of the policy's quotes (RFC 865), each time any of them.
+func qotd(c *Config) protocol {
+	return protocol{
+		stream: func(conn *conn) error { return conn.last([]byte(c.Says[rand.N(len(c.Says))])) },
+		// What the datagram holds is ignored. Its length is not, unless the policy says so: a
+		// short request with a forged source would buy that source a long answer.
+		datagram: func(req, out []byte, _ time.Time) (int, bool) {
+			first := rand.N(len(c.Says))
+			for i := range c.Says {
+				if q := c.Says[(first+i)%len(c.Says)]; c.Amplify || len(q) <= len(req) {
+					return copy(out, q), true
+				}
+			}
+			return 0, false
+		},
+	}
+}
