@@ -71,6 +71,8 @@ func (a Account) Root() bool { return a == "root" || a == "0" }
 type Service struct {
 	Name   string           `json:"name"`
 	Listen []address.Listen `json:"listen"`
+	// Mux are its names behind tcpmux, with a + in front where casemate says that itself.
+	Mux []string `json:"mux,omitempty"`
 	// Socket are the options of its listening sockets.
 	Socket Socket `json:"socket"`
 	// Command is the absolute path of the program and its arguments. Exactly one of Command

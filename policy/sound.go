@@ -19,7 +19,10 @@ const (
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
-var Builtins = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", "time"}
+var Builtins = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", Tcpmux, "time"}
+
+// Tcpmux is the built-in that hands its clients over to the services that have a Mux.
+const Tcpmux = "tcpmux"
 
 // sound checks what casemated itself depends on, whoever wrote the policy: every
 // reference leads somewhere, the work is bounded, no number means "no limit" by being
@@ -113,6 +116,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("the acl, limit or profile that it names is not there")
 	case s.Linger < time.Second || s.Idle < 0 || s.Socket.Keepalive < 0:
 		return errors.New("a time is out of range")
+	case len(s.Mux) > 0 && s.Wait:
+		return errors.New("who takes its clients itself is handed none by tcpmux")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
 	case s.Builtin != "":
@@ -147,8 +152,8 @@ func (s *Service) opens(open map[string]bool) error {
 			open[key] = true
 		}
 	}
-	if n := len(open) - before; n == 0 || s.Builtin != "" && n > sandbox.MaxSockets {
-		return fmt.Errorf("%d sockets, want 1 to %d for a builtin", n, sandbox.MaxSockets)
+	if n := len(open) - before; n == 0 && len(s.Mux) == 0 || s.Builtin != "" && n > sandbox.MaxSockets {
+		return fmt.Errorf("%d sockets, want 1 or a name of tcpmux, and at most %d for a builtin", n, sandbox.MaxSockets)
 	}
 	return nil
 }

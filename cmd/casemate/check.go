@@ -140,6 +140,9 @@ func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
 		for _, l := range s.Listen {
 			c.Listen = append(c.Listen, l.String())
 		}
+		for _, name := range s.Mux {
+			c.Listen = append(c.Listen, "tcpmux:"+name)
+		}
 		c.Origins = explain.Origins(doc, s)
 		c.Entry, c.ExtendedBy = entryOf(doc, &c)
 		r.Services = append(r.Services, c)

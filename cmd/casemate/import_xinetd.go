@@ -84,7 +84,7 @@ directory stands for its files, as includedir has it. Services that are switched
 in comments.
 
 What would open a service wider if it were left out (access_times, IDONLY) leaves it with
-acl = acl.nobody; what casemate does not do at all (redirect, RPC, tcpmux, SENSOR) stands
+acl = acl.nobody; what casemate does not do at all (redirect, RPC, SENSOR) stands
 in a comment. The report says why, and what to write instead.
 
 An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: name them with

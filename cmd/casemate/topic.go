@@ -64,8 +64,10 @@ a path must be root's, or a user's directory with that user's own files.
 
 `, `
 Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
-is abstract. A port is a name, a number or a range (tcp://:7000-7010). Functions:
-concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
+is abstract. A port is a name, a number or a range (tcp://:7000-7010). A service with
+builtin = "tcpmux" (RFC 1078) reads a name from each client and hands the client over to the
+service that has it in its listen, as tcpmux:NAME; acl, limits, user and profile are those
+of that service, in the log and in status as well. Functions: concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
 10m, 1h30m, 2d.
 
 A block with for_each makes services that differ in each.key and each.value alone:

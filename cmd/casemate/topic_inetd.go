@@ -48,7 +48,8 @@ warns where hosts_access asks for an entry for which nobody did.
 Without a profile a program has profile.classic: it sees the system and changes nothing of it,
 has a /tmp of its own and its client for a network. One with wait has classic_wait, and root
 programs that let users in (telnetd, ftpd, login, sshd and others) have classic_login. What is
-internal is the built-in of that name, which runs as nobody in particular.
+internal is the built-in of that name, which runs as nobody in particular: tcpmux hands its clients
+over to the entries tcpmux/NAME, which extends writes as "tcpmux/NAME/tcp".
 
 Without a limit it has limit.classic, in which the entry's own numbers take the place of its
 256/min and 128 at a time. A program with wait has limit.wait. What is internal and dgram has
@@ -70,7 +71,7 @@ entries and in the policy mean what it says. Else they are those that casemate s
 casemate check --host says where the host's differ.
 
 What cannot be understood is an error, with its line and column. A warning is an entry that is
-not served (RPC, tcpmux, raw sockets), and a word of one that does nothing here (login
+not served (RPC, raw sockets), and a word of one that does nothing here (login
 classes, accept filters, IPsec, sizes of buffers).
 
 explain and check show the line of every value.

@@ -290,7 +290,7 @@ func (c *candidate) prove(box cell) (starter, error) {
 
 // builtinRules is what a running builtin worker must be replaced for.
 func builtinRules(p *planned) string {
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.job.Profile, []byte(p.files)})
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.svc.gen.doc.Policy.Muxed(p.svc.spec), p.job.Profile, []byte(p.files)})
 	if err != nil {
 		return "" // newJob has encoded the same before
 	}

@@ -32,6 +32,7 @@ type fakeCell struct {
 	mute   bool          // zygotes do not reply
 	boom   bool          // every call panics
 	forge  func(*zygote.Reply)
+	saw    func(*zygote.Request) // each start; its descriptors are closed afterwards
 	last   *fakeZygote
 	spawns int
 	closed bool
@@ -123,8 +124,11 @@ func (z *fakeZygote) die() {
 func (z *fakeZygote) Send(q *zygote.Request) error {
 	c := z.cell
 	c.mu.Lock()
-	argv, errno, mute, boom, forge := c.argv, c.errno, c.mute, c.boom, c.forge
+	argv, errno, mute, boom, forge, saw := c.argv, c.errno, c.mute, c.boom, c.forge, c.saw
 	c.mu.Unlock()
+	if saw != nil {
+		saw(q)
+	}
 	if boom {
 		panic("boom")
 	}

@@ -169,8 +169,10 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 		j.Argv = append([]string{cmp.Or(s.Argv0, path.Base(j.Path))}, s.Command[1:]...)
 		return j, nil
 	}
-	j.Sockets = sockets
-	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, ACL: doc.Policy.ACL(s.ACL),
+	if j.Sockets = sockets; s.Builtin == policy.Tcpmux {
+		j.Sockets++ // the mux
+	}
+	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: doc.Policy.Muxed(s), ACL: doc.Policy.ACL(s.ACL),
 		Limit: *doc.Policy.Limit(s.Limit), Answers: s.Answers, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: origins}).Encode()
 	if err != nil {
 		return job{}, fmt.Errorf("services.%s: %w", s.Name, err)

@@ -134,11 +134,12 @@ func (q *question) done(name acl.Name) {
 // named decides about a connection whose name has been asked. The service may
 // have been replaced by a reload meanwhile; the rules of the new one count.
 func (b *Broker) named(v *visit, name acl.Name) {
-	if v.at.svc == nil || b.stopping {
+	now := v.current()
+	if now == nil || b.stopping {
 		b.refuse(v, reasonBusy)
 		return
 	}
-	if v.svc = v.at.svc; v.svc.spec.Wait { // its program wants the listener
+	if v.svc = now; now.spec.Wait { // its program wants the listener
 		b.refuse(v, reasonBusy)
 		return
 	}

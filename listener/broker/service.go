@@ -102,5 +102,5 @@ func (s *service) serving() bool {
 			return true
 		}
 	}
-	return false
+	return len(s.spec.Mux) > 0 && !s.broken()
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"casemate/policy"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -67,6 +68,14 @@ func (r *runner) ask(s *session) error {
 	}
 	if s.held == nil {
 		q.FDs = append(q.FDs, s.conn)
+	}
+	if s.svc.spec.Builtin == policy.Tcpmux {
+		end, err := r.b.openMux(s)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(end)
+		q.FDs = append(q.FDs, end)
 	}
 	for _, kind := range r.logs {
 		end, err := r.b.logWorker.take(s, kind)

@@ -16,6 +16,7 @@ type visit struct {
 	local netip.AddrPort // where it connected to; invalid for unix and wait
 	conn  int            // its socket, ours to close; -1 = none (wait) or handed over
 	rule  int            // the deciding rule, as acl.Decision has it
+	muxed string         // the name of svc by which a tcpmux handed it over, "" = it came to at
 }
 
 // strand is deferred by who has a visit: a connection that a bug has left with

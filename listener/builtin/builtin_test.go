@@ -69,6 +69,7 @@ type running struct {
 	stop     context.CancelFunc
 	leaving  chan struct{}
 	done     chan error
+	more     []*os.File // sockets behind its own
 }
 
 func start(t *testing.T, c *Config) *running {
@@ -89,12 +90,19 @@ func startOnly(t *testing.T, c *Config, proto string) *running {
 
 func startWith(t *testing.T, c *Config, addr string, protos ...string) *running {
 	t.Helper()
+	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1)}
+	r.serve(c, addr, protos...)
+	return r
+}
+
+func (r *running) serve(c *Config, addr string, protos ...string) {
+	t := r.t
+	t.Helper()
 	where := netip.MustParseAddrPort(addr)
 	family := "6"
 	if where.Addr().Is4() {
 		family = "4"
 	}
-	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1)}
 	var files []*os.File
 	for _, proto := range protos {
 		// As the broker opens them for a wait service.
@@ -111,9 +119,9 @@ func startWith(t *testing.T, c *Config, addr string, protos ...string) *running 
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
+	files = append(files, r.more...)
 	go func() { r.done <- Serve(ctx, r.leaving, c, files, r.log.put) }()
 	t.Cleanup(r.end)
-	return r
 }
 
 // end stops the service and checks that it ends well; a second call does nothing.

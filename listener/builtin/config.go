@@ -1,6 +1,7 @@
 // Package builtin serves the built-in protocols: echo (RFC 862), discard
 // (RFC 863), chargen (RFC 864), qotd (RFC 865), daytime (RFC 867) and time (RFC 868), over tcp,
-// unix stream sockets and udp, and auth (RFC 1413) over the first two.
+// unix stream sockets and udp, auth (RFC 1413) over the first two,
+// and tcpmux (RFC 1078), which hands its clients over to the broker for other services.
 //
 // Only casemate-worker runs it: unprivileged, sandboxed, one process per service,
 // holding the service's own sockets. It enforces the same compiled rules as the

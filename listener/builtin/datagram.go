@@ -24,13 +24,13 @@ type packetSocket struct {
 	guard guard
 }
 
-// isDatagram tells datagram sockets from listeners, and refuses what is neither.
-func isDatagram(f *os.File) (bool, error) {
+// socketType tells datagram sockets from listeners, and refuses what is no socket.
+func socketType(f *os.File) (int, error) {
 	kind, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil {
-		return false, fmt.Errorf("socket %s: %w", f.Name(), err)
+		return 0, fmt.Errorf("socket %s: %w", f.Name(), err)
 	}
-	return kind == unix.SOCK_DGRAM, nil
+	return kind, nil
 }
 
 func newPacketSocket(f *os.File) (*packetSocket, error) {

@@ -26,6 +26,7 @@ var protocols = map[string]func(*Config) protocol{
 	"chargen": protocol{streamChargen, datagramChargen}.always,
 	"daytime": protocol{streamDaytime, datagramDaytime}.always,
 	"qotd":    qotd,
+	"tcpmux":  protocol{}.always, // server.multiplex
 	"time":    protocol{streamTime, datagramTime}.always,
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+
+	"golang.org/x/sys/unix"
 )
 
 // Serve serves the Config's protocol on the sockets, which it takes over, until
@@ -36,7 +38,17 @@ func newServer(c *Config, sockets []*os.File, log func(journal.Record)) (*server
 		config: c, protocol: protocols[c.Builtin](c), gate: gate, idle: newIdle(c.Linger),
 		records: newRecords(log, c), conns: make(map[*conn]struct{}), most: mostSessions(),
 	}
-	return s, s.open(sockets)
+	if err := s.open(sockets); err != nil {
+		return nil, err
+	}
+	if c.Builtin == "tcpmux" {
+		if s.mux == nil {
+			s.close()
+			return nil, errors.New("no socket to hand clients over by")
+		}
+		s.protocol.stream = s.multiplex
+	}
+	return s, nil
 }
 
 type server struct {
@@ -47,6 +59,7 @@ type server struct {
 	records   *records
 	listeners []acceptor
 	packets   []*packetSocket
+	mux       *os.File // of tcpmux: where clients are handed over
 	sessions  sync.WaitGroup
 	most      int // sessions at a time
 
@@ -169,8 +182,10 @@ func (s *server) open(files []*os.File) error {
 	for _, f := range files {
 		err := s.openOne(f)
 		// Go's net works on duplicates.
-		if cerr := f.Close(); err == nil {
-			err = cerr
+		if f != s.mux {
+			if cerr := f.Close(); err == nil {
+				err = cerr
+			}
 		}
 		if err != nil {
 			s.close()
@@ -188,11 +203,15 @@ func (s *server) open(files []*os.File) error {
 }
 
 func (s *server) openOne(f *os.File) error {
-	datagram, err := isDatagram(f)
+	kind, err := socketType(f)
 	if err != nil {
 		return err
 	}
-	if !datagram {
+	if kind == unix.SOCK_SEQPACKET && s.config.Builtin == "tcpmux" && s.mux == nil {
+		s.mux = f
+		return nil
+	}
+	if kind != unix.SOCK_DGRAM {
 		l, err := net.FileListener(f)
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", f.Name(), err)

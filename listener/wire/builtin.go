@@ -28,6 +28,8 @@ type Builtin struct {
 	// Says and Amplify are policy.Service's.
 	Says    []string `json:"says,omitempty"`
 	Amplify bool     `json:"amplify,omitempty"`
+	// Mux are all names that tcpmux knows (policy.Service.Mux): a byte that counts them, with a client's socket, goes over its last socket.
+	Mux []string `json:"mux,omitempty"`
 	// ACL is the service's host rules; null admits nobody.
 	ACL *acl.List `json:"acl"`
 	// Limit is enforced over all sockets of the service together. Its penalties

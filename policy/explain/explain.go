@@ -62,6 +62,9 @@ func comes(s *policy.Service, unix bool) error {
 			return nil
 		}
 	}
+	if !unix && len(s.Mux) > 0 {
+		return nil
+	}
 	if unix {
 		return fmt.Errorf("service %q has no unix socket: ask for an address", s.Name)
 	}
@@ -97,7 +100,7 @@ func holds(s *policy.Service, l limit.Spec) *limit.Spec {
 	if wait {
 		l.Session = 0
 	}
-	if wait || !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }) {
+	if wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }) {
 		l.Penalty = limit.Penalty{}
 	}
 	return &l

@@ -25,6 +25,9 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 	for i, l := range s.Listen {
 		add("listen", l.String(), "listen."+strconv.Itoa(i))
 	}
+	for i, name := range s.Mux {
+		add("listen", "tcpmux:"+name, "mux."+strconv.Itoa(i))
+	}
 	if s.Builtin != "" {
 		add("builtin", s.Builtin, "builtin")
 		for i, text := range s.Says {

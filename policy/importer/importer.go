@@ -117,6 +117,7 @@ func (p *page) result() (*Result, error) {
 		}
 	}
 	p.contested()
+	p.unmuxed()
 	for {
 		text, starts := p.text()
 		doc, ds := lang.Compile([]policy.SourceFile{{Name: "imported.cm.hcl", Data: text}})

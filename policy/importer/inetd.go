@@ -163,7 +163,7 @@ func (n *entryImport) listens() {
 		n.off("RPC services are not registered with rpcbind: run the program as a daemon of its own")
 		return
 	case e.Mux:
-		n.off("services of tcpmux have no port of their own here: give it one")
+		n.s.listen = muxed(e.Service.Text, e.Plus)
 		return
 	case e.Network == "":
 		n.off("socket type %s with %s has no counterpart", e.Socket.Text, e.Protocol.Text)

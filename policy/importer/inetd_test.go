@@ -47,7 +47,7 @@ func TestInetdEntries(t *testing.T) {
 		{"systat stream tcp nowait root internal", 0, "", "lost casemate itself serves"},
 		{"telnet stream tcp nowait root /usr/sbin/tcpd /usr/sbin/in.telnetd", 1, "acl     = acl.nobody", "lost what hosts.allow and hosts.deny say of in.telnetd is not known"},
 		{"rstatd/1-3 dgram rpc/udp wait root /usr/sbin/rpc.rstatd rpc.rstatd", 0, "", "lost rpcbind"},
-		{"tcpmux/x stream tcp nowait root /bin/cat cat", 0, "", "lost tcpmux"},
+		{"tcpmux/+X stream tcp nowait root /bin/cat cat\ntcpmux stream tcp nowait root internal", 2, `["tcpmux:+x"]`, ""},
 		{"/run/x.sock stream unix nowait nobody /bin/cat cat", 1, `mode  = "0666"`, ""},
 		{":nobody:games:0660:/run/x.sock stream unix nowait nobody /bin/cat cat", 1, "mode  = \"0660\"\n    owner = \"nobody\"\n    group = \"games\"", ""},
 		{"nosuch stream tcp nowait nobody /bin/cat cat", 0, "", "lost write its number"},

@@ -101,11 +101,9 @@ func logged(why string) func(*xinetd, *xValue) {
 func kinds(x *xinetd, v *xValue) {
 	for _, k := range v.vals {
 		switch strings.ToUpper(k) {
-		case "INTERNAL", "UNLISTED":
+		case "INTERNAL", "UNLISTED", "TCPMUX", "TCPMUXPLUS":
 		case "RPC":
 			x.off(v.line(), "RPC services are not registered with rpcbind: run the program as a daemon of its own")
-		case "TCPMUX", "TCPMUXPLUS":
-			x.off(v.line(), "services of tcpmux have no port of their own here: give it one")
 		default:
 			x.off(v.line(), "there is no type %q", k)
 		}
@@ -268,6 +266,13 @@ func (x *xinetd) where() {
 	}
 	if proto, a := x.one("protocol"); a != nil && !strings.EqualFold(strings.TrimRight(proto, "46"), network) {
 		x.off(a, "protocol %q has no counterpart for socket_type %s", proto, kind)
+		return
+	}
+	if plus := x.is("TCPMUXPLUS"); plus || x.is("TCPMUX") {
+		if x.s.wait || network != "tcp" {
+			x.off(head, "tcpmux hands over one tcp client at a time, and it is served otherwise")
+		}
+		x.s.listen = muxed(x.sec.name, plus)
 		return
 	}
 	number, a := x.one("port")

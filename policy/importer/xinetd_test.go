@@ -43,7 +43,7 @@ func TestXinetdAttributes(t *testing.T) {
 		{"id = other", served, `service "other"`, ""},
 		{"disable = no", served, "", ""}, {"disable = yes", off, "switched off by disable", "note telnet"}, {"disable = maybe", off, "", "disable takes yes or no"},
 		{"flags = DISABLE", off, "", "note telnet"},
-		{"type = UNLISTED\n\tport = 7000", served, "", ""}, {"type = UNLISTED", off, "", "has no port"}, {"type = RPC", off, "", "RPC services"}, {"type = TCPMUX", off, "", "tcpmux"}, {"type = TCPMUXPLUS", off, "", "tcpmux"}, {"type = INTERNAL", off, "", "no built-in telnet"}, {"type = ODD", off, "", "no type"},
+		{"type = UNLISTED\n\tport = 7000", served, "", ""}, {"type = UNLISTED", off, "", "has no port"}, {"type = RPC", off, "", "RPC services"}, {"type = TCPMUX", off, `# service "telnet"`, "lost no tcpmux is served"}, {"type = TCPMUXPLUS", off, `"tcpmux:+telnet"`, "no tcpmux is served"}, {"type = TCPMUX\n\tsocket_type = dgram", off, "", "lost xinetd does not look"}, {"type = INTERNAL", off, "", "no built-in telnet"}, {"type = ODD", off, "", "no type"},
 		{"flags = IPv4", served, `["tcp4://:telnet"]`, ""}, {"flags = IPv4 IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6\n\tv6only = yes", served, `["tcp6://:telnet"]`, ""},
 		{"v6only = maybe", off, "", "yes or no"},
 		{"flags = KEEPALIVE", served, `keepalive = "2h"`, "note "}, {"flags = NODELAY", served, "", "lost TCP_NODELAY"}, {"flags = NORETRY REUSE INTERCEPT", served, "", "note INTERCEPT"},
@@ -99,6 +99,15 @@ func TestXinetdAttributes(t *testing.T) {
 		if !tested[name] {
 			t.Errorf("attribute %s is in no case", name)
 		}
+	}
+}
+
+// TestXinetdMux: what is behind xinetd's tcpmux is behind ours, under its name there.
+func TestXinetdMux(t *testing.T) {
+	master := strings.NewReplacer("service telnet", "service tcpmux", "server = /usr/sbin/in.telnetd", "").Replace(xservice("type = INTERNAL"))
+	r, p := importX(t, xservice("type = TCPMUXPLUS")+master)
+	if len(p.Services) != 2 || !slices.Equal(p.Service("telnet").Mux, []string{"+telnet"}) || p.Service("tcpmux").Builtin != policy.Tcpmux {
+		t.Errorf("%s%v", r.HCL, r.Losses)
 	}
 }
 

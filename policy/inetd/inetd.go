@@ -151,8 +151,13 @@ func (e *Entry) Daemon() string {
 }
 
 // Key is how an entry is named by who extends it: "telnet/tcp", "7971/tcp",
-// "/run/x.sock/unix", "rstatd/rpc/udp".
-func (e *Entry) Key() string { return e.Service.Text + "/" + e.Protocol.Text }
+// "/run/x.sock/unix", "rstatd/rpc/udp", "tcpmux/date/tcp".
+func (e *Entry) Key() string {
+	if e.Mux {
+		return "tcpmux/" + e.Service.Text + "/" + e.Protocol.Text
+	}
+	return e.Service.Text + "/" + e.Protocol.Text
+}
 
 // Full is Key with the addresses in front, where there are any.
 func (e *Entry) Full() string {

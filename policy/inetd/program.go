@@ -47,7 +47,7 @@ func (p *parser) program(e *Entry, w *raw) {
 }
 
 // Internals are the services that an inetd serves itself and casemate has as well.
-var Internals = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", "time"}
+var Internals = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", "tcpmux", "time"}
 
 // internal reads an entry that the inetd serves itself.
 func (p *parser) internal(e *Entry, w *raw) {
@@ -63,7 +63,11 @@ func (p *parser) internal(e *Entry, w *raw) {
 		}
 		return
 	}
-	if !slices.Contains(Internals, e.Internal) && !e.RPC && !e.Mux {
+	if e.Mux {
+		p.add(Unserved, w.program.At, "give it a port of its own", "tcpmux/%s is not served: what is internal takes its clients itself", e.Service.Text)
+		return
+	}
+	if !slices.Contains(Internals, e.Internal) && !e.RPC {
 		p.add(Unserved, w.program.At, "name a program that serves it", "%s is not served: casemate itself serves %s", e.Key(), strings.Join(Internals, ", "))
 	} else if len(w.args) > 0 {
 		p.add(Loss, w.args[0].At, "remove it", "a service that the inetd serves itself takes no arguments")

@@ -108,8 +108,11 @@ func (p *parser) special(e *Entry, w Text, rpc bool) {
 		p.add(Unserved, e.At, "serve it with a program that registers itself", "%s is not served: casemate registers nothing with rpcbind", e.Key())
 	case strings.Contains(e.Service.Text, "/"):
 		p.add(Error, e.Service.At, "write rpc/tcp or rpc/udp as its protocol", "%q has versions, which only RPC programs have", e.Service.Text)
-	case e.Mux:
-		p.add(Unserved, e.At, "give it a port of its own", "tcpmux/%s is not served", e.Service.Text)
+	case e.Mux && (!strings.HasPrefix(e.Network, "tcp") || e.Wait):
+		p.add(Unserved, e.At, "write stream tcp nowait", "tcpmux/%s is not served: tcpmux hands over one tcp client at a time", e.Service.Text)
+	case e.Mux && len(e.Addresses) > 0:
+		p.add(Loss, e.Addresses[0].At, "write the address in front of tcpmux itself", "tcpmux hands over its clients wherever it listens itself, and %s has no address of its own", e.Service.Text)
+		e.Addresses = nil
 	}
 	if len(e.Addresses) > maxAddresses {
 		p.add(Error, e.Addresses[maxAddresses].At, "make several entries of it", "an entry has at most %d addresses", maxAddresses)

@@ -103,6 +103,14 @@ func (c *compiler) entry(e *inetdEntry, s *policy.Service) {
 // listenOf puts where an entry listens into a service.
 func (c *compiler) listenOf(e *inetdEntry, s *policy.Service) {
 	at := "services." + s.Name
+	if e.Mux {
+		s.Mux = []string{strings.ToLower(e.Service.Text)}
+		if e.Plus {
+			s.Mux[0] = "+" + s.Mux[0]
+		}
+		c.put(at+".mux", hclRange(e.Service.At))
+		return
+	}
 	if strings.HasPrefix(e.Network, "unix") {
 		s.Listen = []address.Listen{{Network: e.Network, Path: e.Service.Text}}
 		c.put(at+".listen.0", hclRange(e.Service.At))

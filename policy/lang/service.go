@@ -21,7 +21,7 @@ var serviceTable = table[policy.Service]{
 	{rows: []row[policy.Service]{
 		{forEachRow, nil},
 		{extendsRow, nil},
-		{Attribute{Name: "listen", Example: `["tcp://:finger", "unix:/run/x.sock"]`, Doc: "addresses with their ports"},
+		{Attribute{Name: "listen", Example: `["tcp://:finger", "unix:/run/x.sock"]`, Doc: "addresses with their ports; tcpmux:NAME is what the built-in tcpmux hands over, tcpmux:+NAME with its + said already"},
 			listens},
 		{Attribute{Name: "command", Example: `["/usr/sbin/in.fingerd", "-w"]`, Doc: "the program and its arguments"},
 			list(func(s *policy.Service) *[]string { return &s.Command })},
@@ -151,8 +151,9 @@ func (b *block) override(s *policy.Service) {
 		drop("group")
 	}
 	if b.has("listen") {
-		s.Listen, s.Socket = nil, policy.Socket{}
+		s.Listen, s.Mux, s.Socket = nil, nil, policy.Socket{}
 		drop("listen")
+		drop("mux")
 		drop("socket")
 	}
 }
@@ -203,18 +204,34 @@ func environment(b *block, a *Attribute, s *policy.Service) {
 	}
 }
 
+// muxPrefix is how listen writes a name of tcpmux.
+const muxPrefix = "tcpmux:"
+
 // socketMode is that of a unix socket's file when the policy names none.
 const socketMode = 0o600
 
-// listens reads listen.
+// listens reads listen: addresses, and names of tcpmux, which have places of their own.
 func listens(b *block, a *Attribute, s *policy.Service) {
 	items, _ := b.strs(a)
+	var listen, mux []value
 	for _, v := range items {
-		if l, bad := b.c.parseListen(v.s, v.rng); bad != nil {
+		if name, ok := strings.CutPrefix(v.s, muxPrefix); ok {
+			s.Mux = append(s.Mux, strings.ToLower(name))
+			mux = append(mux, v)
+		} else if l, bad := b.c.parseListen(v.s, v.rng); bad != nil {
 			b.c.report(codeValue, v.rng, bad.next, "listen: %s", bad.summary)
 		} else {
 			s.Listen = append(s.Listen, l)
+			listen = append(listen, v)
 		}
+	}
+	if len(mux) > 0 {
+		at := b.c.places[b.join("listen")]
+		b.c.drop(b.join("listen"))
+		b.c.put(b.join("listen"), at)
+		b.c.placeItems(b.join("listen"), listen)
+		b.c.put(b.join("mux"), at)
+		b.c.placeItems(b.join("mux"), mux)
 	}
 	if slices.ContainsFunc(s.Listen, address.Listen.File) {
 		s.Socket.Mode = socketMode

@@ -27,7 +27,8 @@ func (c *checker) service(p *policy.Policy, i int) {
 	c.program(at, s)
 	c.identity(at, s, Reason(p, s))
 	c.environment(at, s)
-	between(c, at+".listen", len(s.Listen), 1, 256)
+	c.muxed(at, p, s)
+	between(c, at+".listen", len(s.Listen), 1-min(len(s.Mux), 1), 256)
 	for k := range s.Listen {
 		c.listen(fmt.Sprintf("%s.listen.%d", at, k), s.Listen[k])
 	}
@@ -69,8 +70,12 @@ func (c *checker) program(at string, s *policy.Service) {
 		for _, l := range s.Listen {
 			sockets += len(l.Endpoints())
 		}
-		if sockets > sandbox.MaxSockets {
-			c.add(at+".listen", "make several services of it, with fewer ports each", "%d sockets are more than the %d that the worker of a builtin takes", sockets, sandbox.MaxSockets)
+		most := sandbox.MaxSockets
+		if s.Builtin == policy.Tcpmux {
+			most-- // where it hands its clients over
+		}
+		if sockets > most {
+			c.add(at+".listen", "make several services of it, with fewer ports each", "%d sockets are more than the %d that the worker of a builtin takes", sockets, most)
 		}
 	case len(s.Command) == 0:
 		c.add(at, `write command = ["/path/of/program"] or builtin = "echo"`, "the service has neither command nor builtin")
@@ -163,7 +168,7 @@ func (c *checker) delivery(at string, s *policy.Service) {
 		}
 	}
 	c.text(at+".banner", s.Banner, 512)
-	stream := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
+	stream := len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
 	if s.Banner != "" && (s.Wait || !stream) {
 		c.add(at+".banner", "remove the banner", "a banner is for refused stream connections, and the worker of a builtin and a program with wait take their clients themselves")
 	}
@@ -184,7 +189,7 @@ func (c *checker) attention(at string, s *policy.Service) {
 	if (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket) {
 		c.add(at, "remove hangup and idle", "only with wait = false, connections and keep_socket does casemated see what a client does")
 	}
-	if s.Idle != 0 && !slices.ContainsFunc(s.Listen, tcp) {
+	if s.Idle != 0 && len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, tcp) {
 		c.add(at+".idle_ns", "remove idle", "the kernel does not tell when a unix socket was used last")
 	}
 	if s.Socket.Keepalive != 0 && !slices.ContainsFunc(s.Listen, tcp) {

@@ -1,0 +1,87 @@
+package broker
+
+import (
+	"io"
+	"os"
+	"slices"
+
+	"casemate/listener"
+	"casemate/listener/journal"
+
+	"golang.org/x/sys/unix"
+)
+
+// mux is the broker's end of the socket over which the worker of a tcpmux hands its clients
+// over, once it has read the name of the service that they ask for.
+type mux struct {
+	s  *session // the worker's
+	fd int
+}
+
+// openMux gives the worker's end.
+func (b *Broker) openMux(s *session) (end int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socketpair", err)
+	}
+	if err = b.loop.Add(pair[0], unix.EPOLLIN, &mux{s, pair[0]}); err != nil {
+		unix.Close(pair[0])
+		unix.Close(pair[1])
+	}
+	return pair[1], err
+}
+
+// Ready takes clients over: each is asked who it is, and comes to its service as one that
+// was accepted there. A worker that sends anything else was taken over.
+func (m *mux) Ready(uint32) {
+	b := m.s.svc.b
+	for range maxAccepts {
+		which, conn, peer, err := listener.Handed(m.fd)
+		switch {
+		case err == nil:
+			b.muxed(m.s, which, conn, peer)
+		case err == unix.EAGAIN:
+			return
+		case listener.Temporary(err):
+		default:
+			b.loop.Del(m.fd)
+			unix.Close(m.fd)
+			if err != io.EOF && b.sessions[m.s.pid] == m.s {
+				b.limitedNote(m.s.svc.name, "mux", "ending a worker of tcpmux", err)
+				b.terminate(m.s, journal.Killed)
+			}
+			return
+		}
+	}
+}
+
+// muxed starts a client on its way to the which-th of the names that its worker was told of.
+func (b *Broker) muxed(s *session, which, conn int, peer listener.Peer) {
+	v := visit{svc: s.svc, at: s.at, conn: conn, peer: peer}
+	defer v.strand()
+	for _, svc := range s.svc.gen.services {
+		if which < len(svc.spec.Mux) {
+			v.svc, v.muxed = svc, svc.spec.Mux[which]
+			break
+		}
+		which -= len(svc.spec.Mux)
+	}
+	v.local, _ = listener.Local(conn) // see listening.visit
+	if now := v.current(); v.muxed == "" || now == nil || now.broken() || now.run.full() || b.stopping {
+		b.refuse(&v, reasonBusy)
+	} else {
+		v.svc = now
+		b.offer(&v)
+	}
+}
+
+// current is the service in force that the visit is for, nil where it is gone.
+func (v *visit) current() *service {
+	if v.muxed == "" {
+		return v.at.svc
+	}
+	if s := v.svc.b.gen.service(v.svc.name); s != nil && slices.Contains(s.spec.Mux, v.muxed) {
+		return s
+	}
+	return nil
+}
