@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,19 +114,21 @@ func TestLineHasOneDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		go func() {
+		var client sync.WaitGroup
+		client.Go(func() {
 			for {
 				if _, err := there.Write([]byte("1")); err != nil {
 					return
 				}
 				time.Sleep(lineTime / 10)
 			}
-		}()
+		})
 		_, err = c.line(maxQuery, lineTime)
 		if took := time.Since(began); err == nil || took != lineTime {
 			t.Errorf("%v after %v", err, took)
 		}
 		here.Close()
+		client.Wait()
 	})
 }
 
