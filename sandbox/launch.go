@@ -21,7 +21,10 @@ func (pl *Plan) Shape(abi int) program.Shape {
 		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
 		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, Chdir: pl.chdirLate(),
 		CPU: p.Resources[CPUTime] > 0, Init: p.Init, Caps: pl.caps != 0,
-		CloneFlags: pl.cloneFlags(), High: pl.files, UID: c.UID, Dynamic: c.Dynamic, Leases: [2]uint32{LeaseBase, ^uint32(LeaseCount - 1)},
+		CloneFlags: pl.cloneFlags(),
+	}
+	if c.Dynamic {
+		sh.Leases = &[2]uint32{LeaseBase, ^uint32(LeaseCount - 1)}
 	}
 	if s.Filter == "" { // the broker's own helpers stand in no policy
 		sh.Names = s.Allow
@@ -50,9 +53,6 @@ func (pl *Plan) fill() (program, seal []byte, err error) {
 	}
 	if err := pl.Filter.Check(); err != nil {
 		return nil, nil, fmt.Errorf("seccomp filter: %w", err)
-	}
-	if pl.Filter.Exact && pl.lowered {
-		return nil, nil, fmt.Errorf("seccomp filter: the system calls of the profile compare what depends on %s, which is not to be had: raise the limit of this process", openFiles)
 	}
 	return pl.Filter.Fill(pl.files, pl.Command.UID)
 }

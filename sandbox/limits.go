@@ -99,7 +99,6 @@ func (s *Sandbox) fitDescriptors() error {
 		return fmt.Errorf("open_files: %s: start it with LimitNOFILE=%d, or write a smaller open_files, or best_effort = [%q]", why, need, openFiles)
 	}
 	s.plan.files = uint32(hard - program.FDCount)
-	s.plan.lowered = true
 	s.losses = append(s.losses, fmt.Sprintf("%s: %d in place of %s", openFiles, s.plan.files, why))
 	return nil
 }

@@ -27,7 +27,6 @@ type Plan struct {
 	landlock []landlock.Rule
 	caps     uint64
 	files    uint32 // RLIMIT_NOFILE, and the first descriptor number of the launch calls
-	lowered  bool   // files, for want of a higher limit
 }
 
 // defaultOpenFiles is RLIMIT_NOFILE where a profile names none.

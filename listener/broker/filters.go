@@ -15,24 +15,12 @@ import (
 // maxShapes is what one casemate-filter is asked for: its answer is no longer than maxCompiled.
 const maxShapes = 512
 
-// fit gives each plan its filter. Hundreds of services share a few profiles, and so a form that is
+// fit gives each plan its filter. Hundreds of services share a few profiles, and so a shape that is
 // asked for once. It blocks and never runs on the loop.
 func (b *Broker) fit(plans ...*sandbox.Plan) error {
-	err := b.ask(plans, program.Shape.Form)
-	if err == nil {
-		plans = slices.DeleteFunc(slices.Clone(plans), func(pl *sandbox.Plan) bool { return !pl.Filter.Exact })
-		err = b.ask(plans, func(s program.Shape) program.Shape { return s })
-	}
-	if err != nil {
-		return fmt.Errorf("compile seccomp filters: %w", err)
-	}
-	return nil
-}
-
-func (b *Broker) ask(plans []*sandbox.Plan, form func(program.Shape) program.Shape) error {
 	alike := make(map[string][]*sandbox.Plan) // by their shapes
 	for _, pl := range plans {
-		text, err := json.Marshal(form(pl.Shape(sandbox.ABI())))
+		text, err := json.Marshal(pl.Shape(sandbox.ABI()))
 		if err != nil {
 			return err
 		}
@@ -45,7 +33,7 @@ func (b *Broker) ask(plans []*sandbox.Plan, form func(program.Shape) program.Sha
 		}
 		made, err := b.runFilter(q)
 		if err != nil {
-			return err
+			return fmt.Errorf("compile seccomp filters: %w", err)
 		}
 		for i, s := range shapes {
 			for _, pl := range alike[s] {

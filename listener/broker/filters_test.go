@@ -16,7 +16,7 @@ func TestFirstShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := plan.Shape(sandbox.ABI()).Form()
+	got := plan.Shape(sandbox.ABI())
 	got.ABI, got.BestEffort = 0, nil // say nothing of the calls
 	if !reflect.DeepEqual(got, program.FirstShape) {
 		t.Errorf("%+v\nwant %+v", got, program.FirstShape)

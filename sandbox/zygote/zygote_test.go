@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/seccomp/program"
 	"casemate/tests/need"
 
@@ -30,8 +31,8 @@ func TestWireMatchesC(t *testing.T) {
 		{"sizeof struct reply", cSizes.reply, replySize},
 		{"size of the marks", cSizes.marks, marksSize},
 		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
-		{"init flags", cSizes.initFlags, uint64(program.InitFlags)},
-		{"descriptors", cSizes.fdCount, program.FDCount},
+		{"init flags", cSizes.initFlags, uint64(launch.InitFlags)},
+		{"descriptors", cSizes.fdCount, program.FDCount}, {"the last of them", cSizes.fdCount, launch.FDLog + 1},
 		{"first descriptor", cSizes.fdPlan, fdPlan},
 		{"steps", uint64(cSteps), uint64(len(Steps))},
 	} {

@@ -21,6 +21,10 @@ func (f Filter) Compile() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
+	ahead, err := Normalize(f.Ahead)
+	if err != nil {
+		return nil, fmt.Errorf("compile filter: %w", err)
+	}
 	violation, ok := violations[f.OnViolation]
 	if !ok {
 		return nil, fmt.Errorf("compile filter: on_violation %q: write %q or %q", f.OnViolation, Errno, Kill)
@@ -33,6 +37,9 @@ func (f Filter) Compile() ([]byte, error) {
 	front := stub(probed, rules, violation)
 	if f.Once {
 		front = append(front, once(violation)...)
+	}
+	for _, own := range calls(ahead) {
+		front = append(front, decide(own, retAllow, nil)...)
 	}
 	prog := append(encode(front), body...)
 	if n := len(prog) / instructionSize; n > program.MaxInstructions {

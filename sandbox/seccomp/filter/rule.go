@@ -44,6 +44,8 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
+	// Ahead are rules that are looked at before the others of their calls, one by one.
+	Ahead []Rule
 	// Once lets nothing be executed but from program.Gate.
 	Once bool
 }

@@ -25,10 +25,6 @@ func Compile(of program.Shape) program.Filter {
 		return program.Filter{Error: err.Error()}
 	}
 	f := s.facts()
-	f.Exact = of.High != program.Blank || !s.fillable()
-	if f.Exact && of.High == program.Blank {
-		return f
-	}
 	if err := s.compile(&f); err != nil {
 		return program.Filter{Error: err.Error()}
 	}

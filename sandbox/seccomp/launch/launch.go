@@ -22,11 +22,25 @@ func masked(i uint, mask, v uint32) filter.Arg { return filter.Arg{Index: i, Mas
 
 func call(nr int, args ...filter.Arg) filter.Rule { return filter.Rule{Call: nr, Args: args} }
 
+// Descriptor numbers of the zygote, from the first that no service can have on.
+const (
+	FDCtl = iota
+	FDLandlock
+	FDExec
+	FDPidNS
+	FDLog
+)
+
+// InitFlags are the clone(2) flags of an init.
+const InitFlags = unix.CLONE_VM | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
+
 // shape is a program.Shape with its rules read.
 type shape struct {
 	program.Shape
 	rules []filter.Rule // the profile's own; the launch calls come on top
 	log   bool          // it gets the /dev/log that it wants
+	// high is the first descriptor number of the launch, and uid whom it becomes: blanks, but in tests.
+	high, uid uint32
 }
 
 // read reads what rules there are.
@@ -35,7 +49,7 @@ func read(s program.Shape) (*shape, error) {
 	if err != nil {
 		return nil, err
 	}
-	sh := &shape{Shape: s, rules: rules}
+	sh := &shape{Shape: s, rules: rules, high: program.Blank, uid: program.Blank + program.FDCount}
 	sh.log = s.Log && s.ABI >= landlock.ABIScopes
 	if len(s.Names) > 0 {
 		named, err := seccomp.Resolve(s.Names, s.Deny)
@@ -49,7 +63,7 @@ func read(s program.Shape) (*shape, error) {
 		sh.rules = append(sh.rules, more...)
 	}
 	sh.rules = append(sh.rules, sh.listenRules()...)
-	return sh, nil
+	return sh, sh.check()
 }
 
 // listenRules are what the way its sockets are handed over makes necessary: taking
@@ -90,7 +104,7 @@ func (s *shape) makes(calls ...int) bool {
 // can, to descriptor numbers it cannot make or to values that are powerless
 // without the capabilities it does not have.
 func (s *shape) launchRules() []filter.Rule {
-	ctl, flags := s.High+program.FDCtl, s.CloneFlags
+	ctl, flags := s.high+FDCtl, s.CloneFlags
 	if s.makesIPC() {
 		flags |= unix.CLONE_NEWIPC
 	}
@@ -102,7 +116,7 @@ func (s *shape) launchRules() []filter.Rule {
 		call(unix.SYS_PRCTL, eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), call(unix.SYS_POLL),
 		call(unix.SYS_RT_SIGPROCMASK), s.execRule(),
 		// Where the kernel has no Landlock, it has no such call either.
-		call(unix.SYS_LANDLOCK_RESTRICT_SELF, eq(0, s.High+program.FDLandlock), eq(1, 0)),
+		call(unix.SYS_LANDLOCK_RESTRICT_SELF, eq(0, s.high+FDLandlock), eq(1, 0)),
 	}
 	for _, m := range []struct {
 		does  bool
@@ -116,12 +130,12 @@ func (s *shape) launchRules() []filter.Rule {
 		}
 	}
 	if s.log {
-		rules = append(rules, call(unix.SYS_BIND, eq(0, s.High+program.FDLog)), call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
+		rules = append(rules, call(unix.SYS_BIND, eq(0, s.high+FDLog)), call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
 	}
 	if s.Chdir {
 		rules = append(rules, call(unix.SYS_CHDIR))
 	}
-	if s.Dynamic {
+	if s.Leases != nil {
 		rules = append(rules, call(unix.SYS_SETRESGID, s.ids()...))
 	}
 	if s.CPU {
@@ -144,14 +158,14 @@ func (s *shape) launchRules() []filter.Rule {
 // to one exec is Filter.Once, where its profile can have that; elsewhere Landlock and the
 // mounts say what may be executed.
 func (s *shape) execRule() filter.Rule {
-	return call(unix.SYS_EXECVEAT, eq(0, s.High+program.FDExec), masked(4, ^uint32(unix.AT_EMPTY_PATH), 0))
+	return call(unix.SYS_EXECVEAT, eq(0, s.high+FDExec), masked(4, ^uint32(unix.AT_EMPTY_PATH), 0))
 }
 
 // initRules are the calls that park an init, and its own.
 func (s *shape) initRules() []filter.Rule {
 	return []filter.Rule{
-		call(unix.SYS_SETNS, eq(0, s.High+program.FDPidNS), eq(1, unix.CLONE_NEWPID)), call(unix.SYS_UNSHARE, eq(0, unix.CLONE_NEWPID)),
-		call(unix.SYS_PIPE2, eq(1, unix.O_CLOEXEC)), call(unix.SYS_CLONE, eq(0, program.InitFlags)), call(unix.SYS_WAIT4, eq(2, unix.WALL)),
+		call(unix.SYS_SETNS, eq(0, s.high+FDPidNS), eq(1, unix.CLONE_NEWPID)), call(unix.SYS_UNSHARE, eq(0, unix.CLONE_NEWPID)),
+		call(unix.SYS_PIPE2, eq(1, unix.O_CLOEXEC)), call(unix.SYS_CLONE, eq(0, InitFlags)), call(unix.SYS_WAIT4, eq(2, unix.WALL)),
 		call(unix.SYS_PIDFD_OPEN, eq(0, 2), eq(1, 0)), call(unix.SYS_PPOLL, eq(1, 1)),
 	}
 }
@@ -171,10 +185,10 @@ const sockTypeMask = 0xf
 func (s *shape) ids() []filter.Arg {
 	var args []filter.Arg
 	for i := range uint(3) {
-		if s.Dynamic {
+		if s.Leases != nil {
 			args = append(args, masked(i, s.Leases[1], s.Leases[0]))
 		} else {
-			args = append(args, eq(i, s.UID))
+			args = append(args, eq(i, s.uid))
 		}
 	}
 	return args
@@ -186,7 +200,8 @@ func (s *shape) filters() (whole filter.Filter, left []filter.Rule) {
 	if s.log {
 		rules = slices.Concat(rules, logRules)
 	}
-	whole = filter.Filter{Rules: append(s.launchRules(), rules...), OnViolation: s.OnViolation, Once: s.once()}
+	launch := s.launchRules()
+	whole = filter.Filter{Ahead: ahead(launch, rules), Rules: append(launch, rules...), OnViolation: s.OnViolation, Once: s.once()}
 	// Under a seal: the unmasking of signals and the exec itself.
 	return whole, append(rules[:len(rules):len(rules)], call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), s.execRule())
 }
@@ -198,33 +213,36 @@ func (s *shape) compile(f *program.Filter) (err error) {
 		return err
 	}
 	if s.Seal {
-		if f.Seal, err = filter.Seal(s.launchRules(), left, s.OnViolation); err != nil {
+		if f.Seal, err = filter.Seal(s.launchRules(), left, whole.Ahead, s.OnViolation); err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
 	}
 	return nil
 }
 
-// fillable reports whether the blanks of a form can be told from what the profile compares: where it
-// compares such an argument too, one of its values could be the same; and where it has such a number
-// itself, that would be filled in.
-func (s *shape) fillable() bool {
-	blank := func(n uint32) bool { return n >= program.Blank && n <= program.Blank+program.FDCount }
+// check refuses rules with a number that a blank has: it would be filled in.
+func (s *shape) check() error {
 	taken := func(a filter.Arg) bool { return blank(a.Value) || blank(a.Mask) }
-	rules := s.rules
-	if s.log {
-		rules = slices.Concat(rules, logRules)
+	for _, r := range s.rules {
+		if slices.ContainsFunc(r.Args, taken) {
+			return fmt.Errorf("a rule of call %d compares with one of the %d numbers from %#x on, which casemate needs itself", r.Call, program.FDCount+1, program.Blank)
+		}
 	}
-	if slices.ContainsFunc(rules, func(r filter.Rule) bool { return slices.ContainsFunc(r.Args, taken) }) {
-		return false
-	}
-	for _, r := range s.launchRules() {
-		compares := func(a filter.Arg) bool { // what is a blank in r
-			return slices.ContainsFunc(r.Args, func(b filter.Arg) bool { return a.Index == b.Index && taken(b) })
+	return nil
+}
+
+func blank(n uint32) bool { return n >= program.Blank && n <= program.Blank+program.FDCount }
+
+// ahead are those of the launch's rules that compare a blank with what one of the service's rules compares with a
+// value: filled in it could be the same, and libseccomp would have made one comparison of both.
+func ahead(launch, rules []filter.Rule) (ahead []filter.Rule) {
+	for _, r := range launch {
+		compares := func(a filter.Arg) bool {
+			return slices.ContainsFunc(r.Args, func(b filter.Arg) bool { return a.Index == b.Index && blank(b.Value) })
 		}
 		if slices.ContainsFunc(rules, func(o filter.Rule) bool { return o.Call == r.Call && slices.ContainsFunc(o.Args, compares) }) {
-			return false
+			ahead = append(ahead, r)
 		}
 	}
-	return true
+	return ahead
 }

@@ -46,8 +46,22 @@ func TestListenerRules(t *testing.T) {
 	}
 }
 
+// compiled is what comes of a shape whose numbers are these, not blanks.
+func compiled(t *testing.T, of program.Shape, high, uid uint32) (s *shape, f program.Filter) {
+	t.Helper()
+	s, err := read(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.high, s.uid = high, uid
+	if err := s.compile(&f); err != nil {
+		t.Fatal(err)
+	}
+	return s, f
+}
+
 // TestFilledFilters: a program whose blanks were filled in is the one that is compiled of
-// the same rules, and so is its seal.
+// the same numbers, and so is its seal.
 func TestFilledFilters(t *testing.T) {
 	for name, change := range map[string]func(*program.Shape){
 		"plain":   func(*program.Shape) {},
@@ -55,69 +69,76 @@ func TestFilledFilters(t *testing.T) {
 		"seal":    func(s *program.Shape) { s.Seal = true },
 		"pty":     func(s *program.Shape) { s.Pty = true },
 		"init":    func(s *program.Shape) { s.Init = true },
-		"log":     func(s *program.Shape) { s.Log = true },
-		"dynamic": func(s *program.Shape) { s.Dynamic, s.Leases = true, program.FirstShape.Leases },
+		"log":     func(s *program.Shape) { s.Log, s.ABI = true, 6 },
+		"dynamic": func(s *program.Shape) { s.Leases = program.FirstShape.Leases },
 		"login":   func(s *program.Shape) { s.Names = []string{"@server", "@identity", "@process"} },
 		"once":    func(s *program.Shape) { s.Names, s.Bounded = []string{"@strict"}, true },
 	} {
 		of := program.Shape{Names: []string{"@server"}, OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Proc: true, Scratch: true}
 		change(&of)
-		form := Compile(of.Form())
-		if form.Exact || form.Error != "" {
-			t.Errorf("%s: %v %s", name, form.Exact, form.Error)
-		}
-		if err := form.Check(); err != nil {
-			t.Errorf("%s: %v", name, err)
+		form := Compile(of)
+		if err := form.Check(); err != nil || form.Error != "" {
+			t.Errorf("%s: %v %s", name, err, form.Error)
 		}
 		for _, n := range []uint32{16, 17, 63, 64, 255, 1000, 1024, 65536, 1 << 20} {
-			of.High, of.UID = n, n*3
-			prog, seal, err := form.Fill(of.High, of.UID)
+			prog, seal, err := form.Fill(n, n*3)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := Compile(of)
+			s, want := compiled(t, of, n, n*3)
 			if !bytes.Equal(prog, want.Program) || !bytes.Equal(seal, want.Seal) {
 				t.Errorf("%s, open_files %d: the filled program is another one", name, n)
 			}
 			if bytes.Equal(prog, form.Program) {
 				t.Errorf("%s, open_files %d: the program has its blanks", name, n)
 			}
-			if !of.Seal {
-				continue
-			}
-			s, err := read(of)
-			if err != nil {
-				t.Fatal(err)
-			}
-			whole, left := s.filters()
-			own := filter.Filter{Rules: left, OnViolation: of.OnViolation}
-			sealed, err := own.Compile()
-			if err != nil {
-				t.Fatal(err)
-			}
-			sameAnswers(t, [][]byte{prog, seal}, sealed, whole.Rules)
+			sealedAs(t, s, prog, seal)
 		}
 	}
 }
 
-// TestExactFilters: where the profile compares what blanks stand for, there is no form to fill in,
-// and the program of the numbers themselves says what the rules say.
-func TestExactFilters(t *testing.T) {
-	for name, rules := range map[string]program.Words{
-		"a uid":   {{unix.SYS_SETRESUID, 0, 0, 1000}},
-		"a blank": {{unix.SYS_IOCTL, 1, 0, program.Blank + 1}},
-	} {
-		s := program.Shape{Rules: rules, OnViolation: filter.Errno, High: 64, UID: 1000}
-		if f := Compile(s.Form()); !f.Exact || f.Program != nil || f.Error != "" {
-			t.Errorf("%s: a form: %v %s", name, f.Exact, f.Error)
+// sealedAs holds a program with a seal on top to what is left of its rules.
+func sealedAs(t *testing.T, s *shape, prog, seal []byte) {
+	t.Helper()
+	if !s.Seal {
+		return
+	}
+	whole, left := s.filters()
+	sealed, err := filter.Filter{Rules: left, OnViolation: s.OnViolation}.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameAnswers(t, [][]byte{prog, seal}, sealed, whole.Rules)
+}
+
+// TestComparedBlanks: where a profile compares what is a blank of the launch's, the filled program says what
+// the rules say, be the numbers the same or not; and a profile that has the number of a blank has no program.
+func TestComparedBlanks(t *testing.T) {
+	rules := program.Words{{unix.SYS_SENDMSG, 0, 0, 64, 2, 0x20000000, 0}, {unix.SYS_BIND, 0, 0, 66, 1, 0, 5}, {unix.SYS_CLONE, 0, 0, 17},
+		{unix.SYS_SETRESUID, 0, 0, 1000}, {unix.SYS_SETRESUID, 0, 0, 1001, 1, 0, 7}, {unix.SYS_EXECVEAT, 0, 0, 66, 4, 0, 0x100}}
+	for _, seal := range []bool{false, true} {
+		of := program.Shape{Rules: rules, OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Seal: seal}
+		form := Compile(of)
+		if err := form.Check(); err != nil || form.Error != "" {
+			t.Fatalf("%v %s", err, form.Error)
 		}
-		f := Compile(s)
-		if err := f.Check(); err != nil || !f.Exact {
-			t.Fatalf("%s: %v %v", name, f.Exact, err)
+		for _, n := range [][2]uint32{{64, 1000}, {64, 1001}, {66, 7}, {62, 5}} {
+			prog, sealed, err := form.Fill(n[0], n[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, want := compiled(t, of, n[0], n[1])
+			whole, _ := s.filters()
+			if !seal {
+				sameAnswers(t, [][]byte{prog}, want.Program, whole.Rules)
+			}
+			sealedAs(t, s, prog, sealed)
 		}
-		prog, _, err := f.Fill(7, 8)
-		if err != nil || !bytes.Equal(prog, f.Program) {
-			t.Errorf("%s: filled in: %v", name, err)
+	}
+	for _, n := range []uint32{program.Blank, program.Blank + program.FDCount} {
+		f := Compile(program.Shape{Rules: program.Words{{unix.SYS_IOCTL, 1, 0, n}}, OnViolation: filter.Errno})
+		if !strings.Contains(f.Error, "needs itself") || f.Program != nil {
+			t.Errorf("%#x: %q", n, f.Error)
 		}
 	}
 }

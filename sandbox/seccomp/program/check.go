@@ -113,9 +113,6 @@ func check(prog []byte) error {
 // Fill gives copies of the programs that compare with high, the numbers behind it, and uid where f's
 // compare with blanks. A program that uses those for anything else is an error.
 func (f *Filter) Fill(high, uid uint32) (program, seal []byte, err error) {
-	if f.Exact {
-		return f.Program, f.Seal, nil
-	}
 	filled := [][]byte{slices.Clone(f.Program), slices.Clone(f.Seal)}
 	for _, prog := range filled {
 		for i := range len(prog) / Size {

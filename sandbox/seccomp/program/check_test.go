@@ -58,9 +58,9 @@ func TestCheck(t *testing.T) {
 
 // TestFill: blanks that are compared are filled in, and others refused.
 func TestFill(t *testing.T) {
-	f := Filter{Program: encode([]instruction{{opJEQ, 0, 0, Blank + FDExec}, {opJEQ, 0, 0, Blank + FDCount}, {opJEQ, 0, 0, Blank - 1}, {opJEQ, 0, 0, Blank + FDCount + 1}})}
+	f := Filter{Program: encode([]instruction{{opJEQ, 0, 0, Blank + 2}, {opJEQ, 0, 0, Blank + FDCount}, {opJEQ, 0, 0, Blank - 1}, {opJEQ, 0, 0, Blank + FDCount + 1}})}
 	got, _, err := f.Fill(64, 1000)
-	if want := encode([]instruction{{opJEQ, 0, 0, 64 + FDExec}, {opJEQ, 0, 0, 1000}, {opJEQ, 0, 0, Blank - 1}, {opJEQ, 0, 0, Blank + FDCount + 1}}); err != nil || !slices.Equal(got, want) {
+	if want := encode([]instruction{{opJEQ, 0, 0, 64 + 2}, {opJEQ, 0, 0, 1000}, {opJEQ, 0, 0, Blank - 1}, {opJEQ, 0, 0, Blank + FDCount + 1}}); err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v: %x, want %x", err, got, want)
 	}
 	for _, code := range []uint16{opAnd, opJGE, opJGT, opRet} {

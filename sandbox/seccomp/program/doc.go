@@ -4,11 +4,7 @@
 // calls that casemated takes from itself.
 package program
 
-import (
-	"encoding/json"
-
-	"golang.org/x/sys/unix"
-)
+import "encoding/json"
 
 // Action is what happens to a known call that is not allowed.
 type Action string
@@ -31,21 +27,11 @@ type Words [][]uint32
 // below every program that is not linked to go there.
 const Gate = 0x100008
 
-// Descriptor numbers of the zygote, from Shape.High on.
-const (
-	FDCtl = iota
-	FDLandlock
-	FDExec
-	FDPidNS
-	FDLog
-	FDCount
-)
-
-// InitFlags are the clone(2) flags of an init.
-const InitFlags = unix.CLONE_VM | unix.CLONE_NEWUTS | uint32(unix.SIGCHLD)
+// FDCount is how many descriptor numbers the zygote has for itself, above those of the service (launch.FDCtl).
+const FDCount = 5
 
 // Blank is the first of the numbers that stand in a program for those which differ between
-// services of one profile: FDCount descriptors from Shape.High on, then Shape.UID. No
+// services of one profile: FDCount descriptors, then the user. No
 // descriptor, no uid, no flag is as high.
 const Blank = 0x7a5e0000
 
@@ -76,18 +62,9 @@ type Shape struct {
 
 	// CloneFlags are those of a launch, but for a namespace of ipc objects.
 	CloneFlags uint32 `json:"clone_flags"`
-	// High is the first descriptor number of the launch, and UID whom it becomes: Blanks.
-	// With Dynamic that is any of Leases, a number and a mask.
-	High    uint32    `json:"high"`
-	UID     uint32    `json:"uid"`
-	Dynamic bool      `json:"dynamic,omitempty"`
-	Leases  [2]uint32 `json:"leases"`
-}
-
-// Form is s with blanks: services of one profile share it.
-func (s Shape) Form() Shape {
-	s.High, s.UID = Blank, Blank+FDCount
-	return s
+	// Leases are a number and a mask for whom it becomes, without them one user. That and the
+	// descriptors of the launch are filled in, so that services of one profile share a shape.
+	Leases *[2]uint32 `json:"leases,omitempty"`
 }
 
 // Filter is what a Shape comes to.
@@ -95,9 +72,6 @@ type Filter struct {
 	// Program is what the zygote installs, Seal what each session installs on top.
 	Program []byte `json:"program,omitempty"`
 	Seal    []byte `json:"seal,omitempty"`
-	// Exact says that the programs have no blanks. There are none of a Form of which a rule
-	// compares what the blanks stand for: then the Shape itself is to be asked for.
-	Exact bool `json:"exact,omitempty"`
 	// IPC and Queues say that the service can make System V objects or message queues, and
 	// the latter; Code that it can have memory that it writes and executes.
 	IPC    bool `json:"ipc,omitempty"`

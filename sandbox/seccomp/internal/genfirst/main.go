@@ -26,7 +26,7 @@ const width = 120
 
 func run(out string) error {
 	f := launch.Compile(program.FirstShape)
-	if f.Error != "" || f.Exact {
+	if f.Error != "" {
 		return fmt.Errorf("no program: %s", f.Error)
 	}
 	var b bytes.Buffer
