@@ -16,7 +16,7 @@ func (pl *Plan) Shape(abi int) program.Shape {
 	c, p := &pl.Command, &pl.Profile
 	n, s := &p.Network, &p.Syscalls
 	sh := program.Shape{
-		Rules: s.Rules, Deny: s.Deny, OnViolation: s.OnViolation, Seal: s.Seal, ABI: abi, BestEffort: p.BestEffort, Bounded: p.Resources.Bounded(),
+		Rules: s.Rules.Pack(), Deny: s.Deny, OnViolation: s.OnViolation, Seal: s.Seal, ABI: abi, BestEffort: p.BestEffort, Bounded: p.Resources.Bounded(),
 		Host: n.Mode == NetworkHost, AnyConnect: anyPort(n.Connect), AnyBind: anyPort(n.Bind), Sends: n.Mode != NetworkNone,
 		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
 		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, Chdir: pl.chdirLate(),

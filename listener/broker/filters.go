@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"casemate/policy"
 	"casemate/sandbox"
@@ -27,11 +28,7 @@ func (b *Broker) fit(plans ...*sandbox.Plan) error {
 		alike[string(text)] = append(alike[string(text)], pl)
 	}
 	for shapes := range slices.Chunk(slices.Collect(maps.Keys(alike)), maxShapes) {
-		q := program.Request{FormatVersion: program.Format}
-		for _, s := range shapes {
-			q.Shapes = append(q.Shapes, json.RawMessage(s))
-		}
-		made, err := b.runFilter(q)
+		made, err := b.runFilter(shapes)
 		if err != nil {
 			return fmt.Errorf("compile seccomp filters: %w", err)
 		}
@@ -45,11 +42,7 @@ func (b *Broker) fit(plans ...*sandbox.Plan) error {
 }
 
 // runFilter has casemate-filter compile, in a sandbox of its own. It sees nothing but rules.
-func (b *Broker) runFilter(q program.Request) ([]program.Filter, error) {
-	request, err := json.Marshal(q)
-	if err != nil {
-		return nil, err
-	}
+func (b *Broker) runFilter(shapes []string) ([]program.Filter, error) {
 	plan, err := b.helperPlan(filterProfile(), "casemate-filter")
 	if err != nil {
 		return nil, err
@@ -60,7 +53,7 @@ func (b *Broker) runFilter(q program.Request) ([]program.Filter, error) {
 		return nil, err
 	}
 	defer c.Close()
-	text, err := b.converse(c, request)
+	text, err := b.converse(c, fmt.Appendf(nil, `{"format_version":%d,"shapes":[%s]}`, program.Format, strings.Join(shapes, ",")))
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +61,7 @@ func (b *Broker) runFilter(q program.Request) ([]program.Filter, error) {
 	if err := policy.Unmarshal(text, &a); err != nil {
 		return nil, fmt.Errorf("the answer: %w", err)
 	}
-	if a.FormatVersion != program.Format || len(a.Filters) != len(q.Shapes) {
+	if a.FormatVersion != program.Format || len(a.Filters) != len(shapes) {
 		return nil, errors.New("the answer is of another version, or not to what was asked")
 	}
 	return a.Filters, nil

@@ -45,7 +45,11 @@ type shape struct {
 
 // read reads what rules there are.
 func read(s program.Shape) (*shape, error) {
-	rules, err := filter.Decode(s.Rules)
+	words, err := unpack(s.Rules)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := filter.Decode(words)
 	if err != nil {
 		return nil, err
 	}

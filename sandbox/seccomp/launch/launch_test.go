@@ -117,7 +117,7 @@ func TestComparedBlanks(t *testing.T) {
 	rules := program.Words{{unix.SYS_SENDMSG, 0, 0, 64, 2, 0x20000000, 0}, {unix.SYS_BIND, 0, 0, 66, 1, 0, 5}, {unix.SYS_CLONE, 0, 0, 17},
 		{unix.SYS_SETRESUID, 0, 0, 1000}, {unix.SYS_SETRESUID, 0, 0, 1001, 1, 0, 7}, {unix.SYS_EXECVEAT, 0, 0, 66, 4, 0, 0x100}}
 	for _, seal := range []bool{false, true} {
-		of := program.Shape{Rules: rules, OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Seal: seal}
+		of := program.Shape{Rules: rules.Pack(), OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Seal: seal}
 		form := Compile(of)
 		if err := form.Check(); err != nil || form.Error != "" {
 			t.Fatalf("%v %s", err, form.Error)
@@ -136,7 +136,7 @@ func TestComparedBlanks(t *testing.T) {
 		}
 	}
 	for _, n := range []uint32{program.Blank, program.Blank + program.FDCount} {
-		f := Compile(program.Shape{Rules: program.Words{{unix.SYS_IOCTL, 1, 0, n}}, OnViolation: filter.Errno})
+		f := Compile(program.Shape{Rules: program.Words{{unix.SYS_IOCTL, 1, 0, n}}.Pack(), OnViolation: filter.Errno})
 		if !strings.Contains(f.Error, "needs itself") || f.Program != nil {
 			t.Errorf("%#x: %q", n, f.Error)
 		}
@@ -160,16 +160,8 @@ func TestFirst(t *testing.T) {
 
 // TestServe: an answer for each shape, the fault of one alone beside the others; and nothing that is not asked as it should be.
 func TestServe(t *testing.T) {
-	good, bad := program.FirstShape, program.Shape{Rules: program.Words{{unix.SYS_BPF}}, OnViolation: filter.Kill}
-	q := program.Request{FormatVersion: program.Format}
-	for _, s := range []program.Shape{good, bad, good} {
-		text, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		q.Shapes = append(q.Shapes, text)
-	}
-	text, err := json.Marshal(q)
+	good, bad := program.FirstShape, program.Shape{Rules: program.Words{{unix.SYS_BPF}}.Pack(), OnViolation: filter.Kill}
+	text, err := json.Marshal(Request{FormatVersion: program.Format, Shapes: []program.Shape{good, bad, good}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +176,7 @@ func TestServe(t *testing.T) {
 	if a.Filters[0].Check() != nil || a.Filters[2].Check() != nil || !strings.Contains(a.Filters[1].Error, "given it up") || a.Filters[1].Program != nil {
 		t.Errorf("%+v", a.Filters[1])
 	}
-	for _, q := range []string{"", "{}", `{"format_version":2,"shapes":[]}`, `{"format_version":1,"more":1}`} {
+	for _, q := range []string{"", "{}", `{"format_version":2,"shapes":[]}`, `{"format_version":1,"more":1}`, `{"format_version":1,"shapes":[{"more":1}]}`} {
 		if err := Serve(strings.NewReader(q), &out); err == nil {
 			t.Errorf("%s is answered", q)
 		}

@@ -1,7 +1,7 @@
 package launch
 
 import (
-	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,10 +12,18 @@ import (
 	"casemate/sandbox/seccomp/program"
 )
 
-// Serve answers one program.Request with its program.Response.
+// Request is what casemated asks.
+type Request struct {
+	FormatVersion int             `json:"format_version"`
+	Shapes        []program.Shape `json:"shapes"`
+}
+
+// Serve answers one Request with its program.Response.
 func Serve(in io.Reader, out io.Writer) error {
-	var q program.Request
-	if err := decode(in, &q); err != nil {
+	var q Request
+	d := json.NewDecoder(in)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&q); err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
 	if q.FormatVersion != program.Format {
@@ -24,26 +32,28 @@ func Serve(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(program.Response{FormatVersion: program.Format, Filters: all(q.Shapes)})
 }
 
-func decode(in io.Reader, v any) error {
-	d := json.NewDecoder(in)
-	d.DisallowUnknownFields()
-	return d.Decode(v)
+// unpack reads what Words.Pack writes.
+func unpack(b []byte) (words program.Words, err error) {
+	for len(b) > 0 {
+		rule := make([]uint32, b[0])
+		n, err := binary.Decode(b[1:], binary.NativeEndian, rule)
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		words, b = append(words, rule), b[1+n:]
+	}
+	return words, nil
 }
 
 // all compiles every shape, on each processor one.
-func all(shapes []json.RawMessage) []program.Filter {
+func all(shapes []program.Shape) []program.Filter {
 	out := make([]program.Filter, len(shapes))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(shapes); i = next.Add(1) - 1 {
-				var s program.Shape
-				if err := decode(bytes.NewReader(shapes[i]), &s); err != nil {
-					out[i].Error = err.Error()
-				} else {
-					out[i] = Compile(s)
-				}
+				out[i] = Compile(shapes[i])
 			}
 		})
 	}

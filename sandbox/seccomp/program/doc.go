@@ -4,7 +4,7 @@
 // calls that casemated takes from itself.
 package program
 
-import "encoding/json"
+import "encoding/binary"
 
 // Action is what happens to a known call that is not allowed.
 type Action string
@@ -21,6 +21,17 @@ var Actions = []Action{Kill, Errno}
 // Words are rules as a compiled policy holds them: of each the number of its call,
 // then index, mask and value of each argument. Package filter reads them.
 type Words [][]uint32
+
+// Pack gives them in fewer bytes, for casemate-filter: of each how many words it is, and those.
+func (w Words) Pack() (out []byte) {
+	for _, rule := range w {
+		out = append(out, byte(len(rule)))
+		for _, n := range rule {
+			out = binary.NativeEndian.AppendUint32(out, n)
+		}
+	}
+	return out
+}
 
 // Gate is the address behind the system call that a launch executes its program with, in a page
 // of code of its own that each zygote has there (zygote.h): above every vm.mmap_min_addr,
@@ -39,7 +50,7 @@ const Blank = 0x7a5e0000
 type Shape struct {
 	// Rules are the profile's own, resolved. Names are calls and groups beside
 	// them, as the broker's own helpers name theirs.
-	Rules Words    `json:"rules,omitempty"`
+	Rules []byte   `json:"rules,omitempty"` // Words.Pack
 	Names []string `json:"names,omitempty"`
 	// Deny are names that nothing may be added of for the sake of a listening socket.
 	Deny        []string `json:"deny,omitempty"`
@@ -85,17 +96,11 @@ type Filter struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Format is the format_version of a Request.
+// Format is the format_version of what is asked and answered.
 const Format = 1
 
-// Request is what casemated writes to casemate-filter, as JSON until the end of the
-// stream. The answer is a Response, with a Filter for each Shape.
-type Request struct {
-	FormatVersion int               `json:"format_version"`
-	Shapes        []json.RawMessage `json:"shapes"` // each a Shape
-}
-
-// Response is the whole answer.
+// Response is the whole answer to the Shapes that casemated writes to casemate-filter, as JSON until the end
+// of the stream: {"format_version":1,"shapes":[...]}.
 type Response struct {
 	FormatVersion int      `json:"format_version"`
 	Filters       []Filter `json:"filters"`
