@@ -91,14 +91,8 @@ func (pl *Plan) zygoteCaps() uint64 {
 // landlockNet is what the profile leaves of the network.
 func (pl *Plan) landlockNet() landlock.Net {
 	n := &pl.Profile.Network
-	ports := func(list []uint16) landlock.Ports {
-		if anyPort(list) {
-			return landlock.Ports{Any: true}
-		}
-		return landlock.Ports{List: list}
-	}
 	return landlock.Net{
-		Connect: ports(n.Connect), Bind: ports(n.Bind),
+		Connect: n.Connect, Bind: n.Bind,
 		// Lists of TCP ports say nothing about UDP, and an answer from a listening
 		// socket is a send by address.
 		UDP: n.Mode == NetworkHost || pl.Command.Listens,

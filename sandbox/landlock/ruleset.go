@@ -3,6 +3,7 @@ package landlock
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,19 +66,11 @@ type Rule struct {
 // Net is what is left of the network. Connecting and binding are two rights:
 // what is said of one says nothing about the other.
 type Net struct {
-	// Connect are the remote TCP ports to connect to, Bind the local ones to bind.
-	Connect, Bind Ports
+	// Connect are the remote TCP ports to connect to, Bind the local ones to bind. A 0 leaves
+	// the right unrestricted.
+	Connect, Bind []uint16
 	// UDP leaves UDP alone, as every kernel before ABI 10 does.
 	UDP bool
-}
-
-// Ports are the ports that one right leaves open.
-type Ports struct {
-	// Any leaves the right unrestricted.
-	Any bool
-	// List is used where Any is not set; a 0 in it stands for itself, which to
-	// bind(2) is a port the kernel chooses.
-	List []uint16
 }
 
 // Ruleset makes a ruleset that handles everything a kernel of that ABI can and
@@ -115,8 +108,8 @@ func handled(abi int, net Net) unix.LandlockRulesetAttr {
 		is    bool
 		right uint64
 	}{
-		{net.Connect.Any, unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
-		{net.Bind.Any, unix.LANDLOCK_ACCESS_NET_BIND_TCP},
+		{slices.Contains(net.Connect, 0), unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
+		{slices.Contains(net.Bind, 0), unix.LANDLOCK_ACCESS_NET_BIND_TCP},
 		{net.UDP, unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP},
 	} {
 		if free.is {
@@ -172,8 +165,8 @@ func addPorts(ruleset int, net Net, handled uint64) error {
 		right uint64
 		ports []uint16
 	}{
-		{"connect", unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, net.Connect.List},
-		{"bind", unix.LANDLOCK_ACCESS_NET_BIND_TCP, net.Bind.List},
+		{"connect", unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, net.Connect},
+		{"bind", unix.LANDLOCK_ACCESS_NET_BIND_TCP, net.Bind},
 	} {
 		if handled&p.right == 0 {
 			continue

@@ -76,7 +76,7 @@ func TestRulesetConfines(t *testing.T) {
 		{"/usr", Exec}, {"/lib64", Exec}, // what /bin/true needs itself
 		at(Read, "link"), at(Exec, "exec"), at(Write, "write"), at(Write, "write2"), at(Device, "null"), at(Control, "control"), at(Terminal, "dev"),
 		at(Exec, "single/true"), at(Read, "single/f"), at(Write, "single/w"),
-	}, Net{Connect: Ports{List: []uint16{uint16(s.Open)}}, Bind: Ports{List: []uint16{uint16(s.Bindable)}}})
+	}, Net{Connect: []uint16{uint16(s.Open)}, Bind: []uint16{uint16(s.Bindable)}})
 	must(t, err)
 	defer unix.Close(fd)
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -105,10 +105,11 @@ func TestEachRightAlone(t *testing.T) {
 		allowed []string
 	}{
 		{"none", ABI(), Net{}, nil},
-		{"any connect", ABI(), Net{Connect: Ports{Any: true}}, free[:2]},
-		{"any bind", ABI(), Net{Bind: Ports{Any: true}}, free[2:4]},
-		{"any of both", ABI(), Net{Connect: Ports{Any: true}, Bind: Ports{Any: true}}, free[:4]},
-		{"port 0 is no port", ABI(), Net{Connect: Ports{List: []uint16{0}}, Bind: Ports{List: []uint16{0}}}, nil},
+		{"any connect", ABI(), Net{Connect: []uint16{0}}, free[:2]},
+		{"any bind", ABI(), Net{Bind: []uint16{0}}, free[2:4]},
+		{"any of both", ABI(), Net{Connect: []uint16{0}, Bind: []uint16{0}}, free[:4]},
+		{"ports of nobody", ABI(), Net{Connect: []uint16{1}, Bind: []uint16{1}}, nil},
+		{"any among others", ABI(), Net{Connect: []uint16{1, 0}, Bind: []uint16{0, 1}}, free[:4]},
 		{"before scopes", 5, Net{}, free[4:]},
 		{"before tcp", 3, Net{}, free},
 		{"first", 1, Net{}, free},
@@ -161,7 +162,7 @@ func TestRulesetErrors(t *testing.T) {
 }
 
 func TestHandled(t *testing.T) {
-	any, port := Ports{Any: true}, Ports{List: []uint16{80}}
+	any, port := []uint16{0}, []uint16{80}
 	for _, c := range []struct {
 		abi             int
 		net             Net

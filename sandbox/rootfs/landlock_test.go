@@ -30,7 +30,7 @@ func TestLandlockRulesetMadeInside(t *testing.T) {
 	tree := Tree{Entries: append(connection(), Entry{Kind: Write, Path: spool}, Entry{Kind: Write, Path: closed})}
 	ns := build(t, tree, func() (err error) {
 		ruleset, err = landlock.Ruleset(landlock.ABI(), []landlock.Rule{{Path: "/private", Access: landlock.Write}, {Path: spool, Access: landlock.Write},
-			{Path: "/dev/null", Access: landlock.Device}, {Path: "/etc/casemate", Access: landlock.Read}}, landlock.Net{Connect: landlock.Ports{Any: true}, Bind: landlock.Ports{Any: true}, UDP: true})
+			{Path: "/dev/null", Access: landlock.Device}, {Path: "/etc/casemate", Access: landlock.Read}}, landlock.Net{Connect: []uint16{0}, Bind: []uint16{0}, UDP: true})
 		return err
 	})
 	defer unix.Close(ruleset)
