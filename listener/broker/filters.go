@@ -13,8 +13,8 @@ import (
 	"casemate/sandbox/seccomp/program"
 )
 
-// maxShapes is what one casemate-filter is asked for: its answer is no longer than maxCompiled.
-const maxShapes = 512
+// maxShapes is what one casemate-filter is asked for: about a second's work, and an answer within maxCompiled.
+const maxShapes = 256
 
 // fit gives each plan its filter. Hundreds of services share a few profiles, and so a shape that is
 // asked for once. It blocks and never runs on the loop.
