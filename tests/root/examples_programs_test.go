@@ -28,6 +28,7 @@ var programs = []program{
 	{"distccd", "distcc", "3632", []string{"distccd", "distcc", "gcc"}, []string{"answer 42\n"}},
 	{"fingerd", "finger", "79", []string{"in.fingerd", "finger", "nc"}, []string{"Login: root", "Login: nobody", "Login: daemon"}},
 	{"git", "projects", "9418", []string{"git"}, []string{"content\n", "refused\n", "none\n"}},
+	{"git-http", "git-http", "8082", []string{"git", "busybox", "/usr/lib/git-core/git-http-backend"}, []string{"content\n", "refused\n"}},
 	{"go", "words", "7004", []string{"go", "nc"}, []string{"3\n0\n1\n"}},
 	{"gophernicus", "gopher", "70", []string{"gophernicus", "curl"}, []string{"welcome to the hole", "/notes/first.txt", "a note", "Access denied"}},
 	{"health", "health", "", []string{"haproxy", "nc"}, []string{"25%\n", "weight 25 (initial 100)"}},
