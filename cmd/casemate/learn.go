@@ -46,9 +46,10 @@ leaves), or by the signal of a client that has gone. One for --listen ...-wait i
   1. Observe: under the service's user and namespaces with a profile as wide as one can
      be without a reason, the program is followed (as trace does). While clients fail,
      what it was refused is granted as well: a place to write, a capability, the network.
-  2. Reduce: to the shipped profile that is nearest, and what has to be added to it:
-     groups of calls before single ones, directories in place of many files, and never a
-     place such as /etc or /home as a whole.
+  2. Reduce: to the shipped profile that is nearest (a Perl program to profile.perl, and
+     no other program), and what has to be added to it: groups of calls before single
+     ones, directories in place of many files, and never a place such as /etc or /home as
+     a whole.
   3. Replay: the clients run under the profile, enforced. What is refused there and
      matters is added; if nothing helps, the next base is tried.
   4. Take away: each line is left out once. Without those that are printed a client
@@ -232,7 +233,7 @@ func (a *app) learn(ctx context.Context, s *site, earlier *learn.Needs, program,
 	signal.Ignore(unix.SIGTSTP)
 	l := &learner{site: s, ctx: ctx, started: time.Now(), wide: wideFor(program, s.network == "udp")}
 	var err error
-	if l.bases, err = shippedBases(); err != nil {
+	if l.bases, err = shippedBases(program); err != nil {
 		return err
 	}
 	needs, err := l.observe()

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/lang"
+	"casemate/sandbox"
 	"casemate/sandbox/learn"
 )
 
@@ -67,11 +71,15 @@ func needsOf(sessions []*learn.Session, c *learn.Confines) *learn.Needs {
 	return learn.Find(sessions, c, realFiles, x.Used(learn.Find(sessions, c, realFiles, x)))
 }
 
-// shippedBases are the profiles that a learnt one may stand on.
-func shippedBases() ([]learn.Base, error) {
+// shippedBases are the profiles that a learnt one of the program may stand on: those of no kind of program, and
+// that of its own.
+func shippedBases(program string) ([]learn.Base, error) {
+	all := lang.ShippedProfiles()
+	widest := all[slices.IndexFunc(all, func(p sandbox.Profile) bool { return p.Name == "login" })]
+	runs := interpreterOf(program)
 	var bases []learn.Base
-	for _, p := range lang.ShippedProfiles() {
-		if p.Name == "builtin" || !learn.Stands(&p) { // casemate's own, or made to show most of the host
+	for _, p := range all {
+		if general := p.Name == widest.Name || slices.Contains(widest.Base, p.Name); !general && !slices.Contains(p.Files.Exec, runs) || !learn.Stands(&p) {
 			continue
 		}
 		rules, err := calls.Resolve(&p.Syscalls)
@@ -83,10 +91,28 @@ func shippedBases() ([]learn.Base, error) {
 	return bases, nil
 }
 
+// interpreterOf is the program that runs a script by its first line, or the program itself.
+func interpreterOf(program string) string {
+	f, err := os.Open(program)
+	if err != nil {
+		return program
+	}
+	defer f.Close()
+	line, _ := bufio.NewReaderSize(f, 256).ReadSlice('\n')
+	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))
+	switch {
+	case !bytes.HasPrefix(line, []byte("#!")) || len(words) == 0:
+		return program
+	case words[0] == "/usr/bin/env":
+		return "/usr/bin/" + strings.Join(words[1:min(2, len(words))], "")
+	}
+	return words[0]
+}
+
 // learnByCounting learns from the first half of the sessions and holds the second half
 // against that, without enforcing it.
 func (a *app) learnByCounting(s *policy.Service, c *learn.Confines, sessions []*learn.Session, o *serviceOptions) error {
-	bases, err := shippedBases()
+	bases, err := shippedBases(s.Command[0])
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +50,34 @@ func FuzzWords(f *testing.F) {
 			t.Errorf("%q: %q, and quoted again %q (%v)", line, list, again, err)
 		}
 	})
+}
+
+// TestShippedBases: a learnt profile stands on that of a kind of program only if the program is of that kind.
+func TestShippedBases(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ program, first, kind string }{
+		{"/usr/bin/git", "", "git"}, {"/usr/bin/rsync", "", ""}, {dir + "/none", "", ""},
+		{dir + "/p", "#!/usr/bin/python3 -u\n", "python"}, {dir + "/n", "#! /usr/bin/env node\n", "node"}, {dir + "/s", "#!/bin/sh\n", ""},
+		{dir + "/e", "#!/usr/bin/env\n", ""}, {dir + "/b", "#!\n", ""}, {dir + "/x", "", ""},
+	} {
+		if strings.HasPrefix(c.program, dir) && filepath.Base(c.program) != "none" {
+			if err := os.WriteFile(c.program, []byte(c.first), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bases, err := shippedBases(c.program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, b := range bases {
+			names = append(names, b.Profile.Name)
+		}
+		want := strings.Fields("strict line files server login " + c.kind)
+		if !slices.Equal(names, want) {
+			t.Errorf("%s (%q): %v, want %v", c.program, c.first, names, want)
+		}
+	}
 }
 
 // shippedBase is a shipped profile to stand on.
