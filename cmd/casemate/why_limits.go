@@ -29,6 +29,7 @@ var cameOf = map[string]string{
 	"resources.file_size": "a file that it wrote would have grown beyond that",
 	"resources.cpu_time":  "it had used that much of a processor",
 	"resources.tasks":     "the user that it was to run as had as many processes and threads as its services may have in all (that times concurrent, added up, and 64)",
+	"tasks":               "the service had as many as all of its sessions may have, and got no further process or thread",
 	"resources.memory":    "the service had used that up, and for want of it the kernel ended",
 	"resources.processes": "the service had that many, and got no further process or thread",
 	"memory":              "the host's, or that of what casemated runs in (MemoryMax= of its unit), was used up, and for want of it the kernel ended",
@@ -46,6 +47,9 @@ func (a *app) tellLimits(r logged, line func(what, format string, args ...any)) 
 	r.read("limits", &bounds)
 	for _, b := range bounds {
 		present, raised := b.raised()
+		if b.Limit == "resources.tasks" && !strings.HasPrefix(r.text("detail"), "exec: ") {
+			b.Limit = "tasks" // by its control group
+		}
 		if b.Of == "host" {
 			line("limit", "memory: %s", b.how())
 			continue
@@ -64,7 +68,7 @@ func (b *bound) how() string {
 	switch b.Limit {
 	case "resources.memory", "memory":
 		text += " " + several(int(b.Count), "process", "processes")
-	case "resources.processes":
+	case "resources.processes", "tasks":
 		text += ", " + several(int(b.Count), "time", "times")
 	default:
 		return text

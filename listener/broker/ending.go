@@ -57,6 +57,9 @@ func (s *session) bounds(e *journal.Session, now sandbox.Events) (out []journal.
 		out = append(out, journal.Bound{Of: of, Limit: limit, Value: value, Count: count, Others: others})
 	}
 	resource := func(i sandbox.Resource, count uint64, others int) {
+		if i == sandbox.Processes && p.Resources[i] == 0 {
+			i = sandbox.Tasks // times its sessions, see sandbox.Plan
+		}
 		if p.Resources[i] > 0 {
 			add("profile."+p.Name, "resources."+sandbox.ResourceRows[i].Name, p.Resources[i], count, others)
 		}

@@ -72,7 +72,7 @@ func TestOutOfMemory(t *testing.T) {
 // Whose limits the counts of a control group are, and what limit an end tells of.
 func TestBounds(t *testing.T) {
 	doc := &policy.Document{Policy: &policy.Policy{Profiles: []sandbox.Profile{{Name: "p", Resources: sandbox.Resources{
-		sandbox.Memory: 5, sandbox.Processes: 7, sandbox.CPUTime: 2, sandbox.FileSize: 9, sandbox.Tasks: 3}}, {Name: "q"}}}}
+		sandbox.Memory: 5, sandbox.Processes: 7, sandbox.CPUTime: 2, sandbox.FileSize: 9, sandbox.Tasks: 3}}, {Name: "q"}, {Name: "r", Resources: sandbox.Resources{sandbox.Tasks: 6}}}}}
 	oom, own := sandbox.Events{OOMKills: 2}, sandbox.Events{OOM: 1, OOMKills: 2}
 	for name, tt := range map[string]struct {
 		profile string
@@ -86,6 +86,7 @@ func TestBounds(t *testing.T) {
 		"limit above":        {"p", journal.Session{Reason: journal.Exit}, oom, 0, "[{host memory <nil> 2 0}]"},
 		"killed itself":      {"p", journal.Session{Reason: journal.Memory, Status: syscall.WaitStatus(unix.SIGKILL)}, own, 3, "[{profile.p resources.memory 5 1 0}]"},
 		"forks":              {"p", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.p resources.processes 7 4 1}]"},
+		"forks of all":       {"r", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.r resources.tasks 6 4 1}]"},
 		"file":               {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{}, 1, "[{profile.p resources.file_size 9 1 0}]"},
 		"processor":          {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second, Sys: time.Second}, sandbox.Events{}, 1, "[{profile.p resources.cpu_time 2 1 0}]"},
 		"somebody's SIGKILL": {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second}, sandbox.Events{}, 1, "[]"},

@@ -41,12 +41,11 @@ type Decision struct {
 
 // Bound is a limit that a session ran into.
 type Bound struct {
-	Of    string `json:"of"`              // its block, as "profile.git"; "host" is one that no policy sets
-	Limit string `json:"limit"`           // the attribute there, as "resources.tasks"
-	Value any    `json:"value,omitempty"` // as a compiled policy has it
-	Count uint64 `json:"count"`           // how often
-	// Others is how many further sessions it may have been: a control group is its service's.
-	Others int `json:"others,omitempty"`
+	Of     string `json:"of"`               // its block, as "profile.git"; "host" is one that no policy sets
+	Limit  string `json:"limit"`            // the attribute there, as "resources.tasks"
+	Value  any    `json:"value,omitempty"`  // as a compiled policy has it
+	Count  uint64 `json:"count"`            // how often
+	Others int    `json:"others,omitempty"` // how many other sessions it may have been: a control group is its service's
 }
 
 func (d *Decision) encode(e *encoder) {
