@@ -44,7 +44,7 @@ func (l *Leases) Open() (ended, left int, err error) {
 		return 0, 0, err
 	}
 	var failed error
-	spare := -1 // a block with processes that may live on
+	spare := -1 // a block whose uids may live on, or were a dead broker's a moment ago
 	for n := range blockCount {
 		i := (l.first + n) % blockCount
 		f, word, err := l.lock(i)
@@ -69,10 +69,10 @@ func (l *Leases) Open() (ended, left int, err error) {
 			word = wordNone
 			failed = errors.Join(failed, write(f, word))
 		}
-		if alive > 0 && spare < 0 {
+		if (alive > 0 || word == wordEnd) && spare < 0 {
 			spare = i
 		}
-		if l.held == 0 && alive == 0 && l.hold(i, f, word) {
+		if l.held == 0 && alive == 0 && word != wordEnd && l.hold(i, f, word) {
 			continue
 		}
 		f.Close()

@@ -166,6 +166,26 @@ func TestLeasesOfOneHost(t *testing.T) {
 	}
 }
 
+// TestUidsOfTheDeadRest: a broker that follows one that died, even within a second, takes a block that the
+// dead one did not have, as long as there is another.
+func TestUidsOfTheDeadRest(t *testing.T) {
+	dir := t.TempDir()
+	had := map[uint32]bool{}
+	for i := range blockCount {
+		l := openLeases(t, dir)
+		uid, ok := l.Take()
+		if block := uid / blockSize; !ok || had[block] {
+			t.Errorf("broker %d leases %x, of one that has died (%v)", i, uid, ok)
+		} else {
+			had[block] = true
+		}
+		l.drop() // without Settle
+	}
+	if uid, ok := openLeases(t, dir).Take(); !ok {
+		t.Errorf("where all blocks were a dead broker's: %x, %v", uid, ok)
+	}
+}
+
 // TestLeaseWords: what a block's file says through the lives of a broker.
 func TestLeaseWords(t *testing.T) {
 	dir := t.TempDir()
@@ -221,10 +241,10 @@ func TestSurvivorsByWord(t *testing.T) {
 	if err != nil || ended != 1 || left != 1 || !slices.Equal(killed, []uint32{sandbox.LeaseBase + blockSize + 3}) {
 		t.Errorf("ended %d, left %d (%v), killed %x", ended, left, err, killed)
 	}
-	if l.blocks[1] == nil || living.blocks[0] == nil {
-		t.Error("it does not hold the first block that no broker holds")
+	if l.blocks[3] == nil || living.blocks[0] == nil {
+		t.Error("it does not hold the first block that no broker holds, or held when it died")
 	}
-	for range 2 * blockSize { // into the block of those who may live on, which is next
+	for range 3 * blockSize { // into the block of those who may live on, the second of those that come then
 		if _, ok := l.Take(); !ok {
 			t.Fatal("no uid")
 		}
