@@ -123,3 +123,23 @@ func TestForgedRulesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestParentDeathSignal: whoever is tied to the broker himself keeps the signal of the launch, whatever
+// a profile grants; behind an init, which is tied in his place, the grant holds (vsftpd and
+// nbdkit end where it does not).
+func TestParentDeathSignal(t *testing.T) {
+	for _, init := range []bool{false, true} {
+		rules := []filter.Rule{{Call: unix.SYS_PRCTL, Args: []filter.Arg{{Index: 0, Value: unix.PR_SET_PDEATHSIG}}}, {Call: unix.SYS_READ}}
+		prog, err := filter.Filter{Rules: rules, OnViolation: filter.Errno, Init: init}.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		vm := machine(t, prog)
+		for _, signal := range []uint64{0, uint64(unix.SIGTERM), uint64(unix.SIGKILL)} {
+			d := data{nr: unix.SYS_PRCTL, arch: archX8664, args: [6]uint64{unix.PR_SET_PDEATHSIG, signal}}
+			if got, want := run(t, vm, d) == retAllow, init || signal == uint64(unix.SIGKILL); got != want {
+				t.Errorf("init %v, signal %d: allowed is %v, want %v", init, signal, got, want)
+			}
+		}
+	}
+}

@@ -25,6 +25,12 @@ profile "untied" {
   because = "shows that no profile lets a session clear its parent-death signal"
   syscalls { allow = ["prctl"] }
 }
+profile "init" {
+  base    = profile.server
+  widens  = ["syscalls"]
+  because = "shows that a session ends with its init, which is tied, whatever its program clears"
+  syscalls { allow = ["prctl"] }
+}
 profile "threads" {
   base   = profile.line
   widens = ["syscalls"]
@@ -78,21 +84,21 @@ func alive(pid int) bool {
 	return err == nil && !strings.HasPrefix(s["State"], "Z")
 }
 
-// TestNoSessionUnties: under the profiles as they are shipped, and one that grants
+// TestNoSessionUnties: under the profiles as they are shipped, and two that grant
 // prctl, a session that tries to outlive its broker dies with it, before any other
-// broker looks.
+// broker looks. With prctl and an init, what its program clears is its own affair.
 func TestNoSessionUnties(t *testing.T) {
 	rig.Root(t)
 	program := rig.Compile(t, "testdata/rogue.c")
 	ports, text := map[string]string{}, head+untied
-	for _, p := range []string{"line", "files", "server", "login", "untied"} {
+	for _, p := range []string{"line", "files", "server", "login", "untied", "init"} {
 		ports[p] = rig.Port(t)
 		text += service(p, "tcp://127.0.0.1:"+ports[p], []string{program, "untie"}, "profile = profile."+p)
 	}
 	b := rig.Serve(t, text)
 	var pids []int
 	for p, port := range ports {
-		says(t, port, "tied")
+		says(t, port, map[bool]string{true: "untied", false: "tied"}[p == "init"])
 		pids = append(pids, session(t, b, p).PID)
 	}
 	kill9(t, b)

@@ -34,7 +34,7 @@ func (f Filter) Compile() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
-	front := stub(probed, rules, violation)
+	front := stub(probed, rules, violation, !f.Init)
 	if f.Once {
 		front = append(front, once(violation)...)
 	}

@@ -48,6 +48,9 @@ type Filter struct {
 	Ahead []Rule
 	// Once lets nothing be executed but from program.Gate.
 	Once bool
+	// Init says that an init has the parent-death signal that ties a session to the
+	// broker, so that the program's own is its own.
+	Init bool
 }
 
 // Bits gives the effective mask.

@@ -73,8 +73,8 @@ func Known(call int) bool {
 // that rules, all of a filter, do not allow.
 //
 // Whatever the rules say, a parent-death signal but SIGKILL, which the launch sets, is
-// a violation: a process could clear its own and outlive the broker.
-func stub(probed, rules []Rule, violation uint32) []instruction {
+// a violation where no init is tied: a process could clear its own and outlive the broker.
+func stub(probed, rules []Rule, violation uint32, tied bool) []instruction {
 	out := []instruction{
 		{opLoad, 0, 0, offArch},
 		{opJEQ, 1, 0, archX8664},
@@ -91,14 +91,17 @@ func stub(probed, rules []Rule, violation uint32) []instruction {
 	}
 	out = append(out,
 		instruction{opJEQ, 0, 1, unix.SYS_CLONE3},
-		instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)},
-		instruction{opJEQ, 0, 6, unix.SYS_PRCTL},
-		instruction{opLoad, 0, 0, offArgs},
-		instruction{opJEQ, 0, 3, unix.PR_SET_PDEATHSIG},
-		instruction{opLoad, 0, 0, offArgs + 8},
-		instruction{opJEQ, 1, 0, uint32(unix.SIGKILL)},
-		instruction{opRet, 0, 0, violation},
-		instruction{opLoad, 0, 0, offNr})
+		instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)})
+	if tied {
+		out = append(out,
+			instruction{opJEQ, 0, 6, unix.SYS_PRCTL},
+			instruction{opLoad, 0, 0, offArgs},
+			instruction{opJEQ, 0, 3, unix.PR_SET_PDEATHSIG},
+			instruction{opLoad, 0, 0, offArgs + 8},
+			instruction{opJEQ, 1, 0, uint32(unix.SIGKILL)},
+			instruction{opRet, 0, 0, violation},
+			instruction{opLoad, 0, 0, offNr})
+	}
 	for _, own := range calls(probed) {
 		out = append(out, decide(own, retAllow, []instruction{{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)}})...)
 	}

@@ -205,7 +205,7 @@ func (s *shape) filters() (whole filter.Filter, left []filter.Rule) {
 		rules = slices.Concat(rules, logRules)
 	}
 	launch := s.launchRules()
-	whole = filter.Filter{Ahead: ahead(launch, rules), Rules: append(launch, rules...), OnViolation: s.OnViolation, Once: s.once()}
+	whole = filter.Filter{Ahead: ahead(launch, rules), Rules: append(launch, rules...), OnViolation: s.OnViolation, Once: s.once(), Init: s.Init && !s.HostPIDs}
 	// Under a seal: the unmasking of signals and the exec itself.
 	return whole, append(rules[:len(rules):len(rules)], call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), s.execRule())
 }

@@ -68,8 +68,8 @@ type Shape struct {
 	// What is handed over: a listening socket, a unix datagram socket, a /dev/log if Landlock can hold it.
 	Listens, UnixDatagrams, Log bool
 	// What a launch does: its mounts, a late change of directory, a limit on the
-	// processor, an init, capabilities to keep.
-	Proc, Scratch, Pty, Chdir, CPU, Init, Caps bool
+	// processor, an init, capabilities to keep, no pid namespace of its own.
+	Proc, Scratch, Pty, Chdir, CPU, Init, Caps, HostPIDs bool
 
 	// CloneFlags are those of a launch, but for a namespace of ipc objects.
 	CloneFlags uint32 `json:"clone_flags"`
