@@ -76,6 +76,8 @@ type Status struct {
 	LastReload   string          `json:"last_reload_error,omitempty"`
 	ReloadFailed time.Time       `json:"last_reload_failed,omitzero"`
 	Services     []ServiceStatus `json:"services"`
+	// Disabled are the names of services that are not served because the policy says so.
+	Disabled []string `json:"disabled,omitempty"`
 	// Sessions lists live sessions, also of older generations; it is cut at
 	// MaxSessions and SessionsLeftOut counts the rest.
 	Sessions        []SessionStatus `json:"sessions"`

@@ -28,6 +28,9 @@ type Policy struct {
 	// that allow the same share one.
 	Filters  Filters   `json:"filters"`
 	Services []Service `json:"services"`
+	// Disabled are services that are not served, for whoever asks what became of them: they
+	// are checked as the others are, and casemated takes no more of them than their names.
+	Disabled []Service `json:"disabled,omitempty"`
 }
 
 // Filters are resolved rules of system calls by name.
@@ -69,7 +72,10 @@ func (a Account) Root() bool { return a == "root" || a == "0" }
 // Service is one service block. ACL, Limit and Profile are names in the Policy;
 // ACL is "" when the block named none (nobody is admitted).
 type Service struct {
-	Name   string           `json:"name"`
+	Name string `json:"name"`
+	// Disable is what its block says, until it is among Services or Disabled.
+	Disable bool `json:"-"`
+
 	Listen []address.Listen `json:"listen"`
 	// Mux are its names behind tcpmux, with a + in front where casemate says that itself.
 	Mux []string `json:"mux,omitempty"`

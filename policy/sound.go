@@ -33,7 +33,8 @@ func (p *Policy) sound() error {
 	switch {
 	case p.Edition != 1 || !slices.Contains(StopModes, p.OnStop) || !slices.Contains(BrokenModes, p.OnBroken):
 		return errors.New("edition, on_stop or on_broken is not known to this version")
-	case !inOrder(p.ACLs, aclName) || !inOrder(p.Limits, limitName) || !inOrder(p.Profiles, profileName) || !inOrder(p.Services, serviceName):
+	case !inOrder(p.ACLs, aclName) || !inOrder(p.Limits, limitName) || !inOrder(p.Profiles, profileName) ||
+		!inOrder(p.Services, serviceName) || !inOrder(p.Disabled, serviceName):
 		return errors.New("blocks need names, and are sorted by them, each there once")
 	}
 	for i := range p.Limits {

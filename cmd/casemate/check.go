@@ -23,6 +23,7 @@ type checkReport struct {
 	Valid       bool                `json:"valid"`
 	Digest      string              `json:"digest,omitempty"`
 	Services    []checkService      `json:"services,omitempty"`
+	Disabled    []checkService      `json:"disabled,omitempty"`
 	Diagnostics []policy.Diagnostic `json:"diagnostics"`
 	Host        *hostReport         `json:"host,omitempty"`
 }
@@ -51,7 +52,7 @@ func (a *app) checkCmd() *cobra.Command {
 		Use:   "check [PATH...]",
 		Short: "Check a policy and show what it exposes",
 		Long: `check compiles the policy and prints, for each service, where it listens, who it
-runs as, and the acl, limit and profile it has, then the digest that casemated
+runs as, and the acl, limit and profile it has, which ones are disabled, then the digest that casemated
 will show in its status and its log.
 
 check is pure: it needs no root, opens no socket, asks no DNS and writes nothing,
@@ -132,22 +133,28 @@ would not start (--host).`,
 func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
 	r := checkReport{FormatVersion: 1, Valid: true, Digest: doc.Digest, Diagnostics: append([]policy.Diagnostic{}, ds...)}
 	for i := range doc.Policy.Services {
-		s := &doc.Policy.Services[i]
-		c := checkService{Name: s.Name, User: string(s.User), ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: valid.Reason(doc.Policy, s)}
-		if f := doc.Policy.Profile(s.Profile); f != nil {
-			c.Widens = f.Widens
-		}
-		for _, l := range s.Listen {
-			c.Listen = append(c.Listen, l.String())
-		}
-		for _, name := range s.Mux {
-			c.Listen = append(c.Listen, "tcpmux:"+name)
-		}
-		c.Origins = explain.Origins(doc, s)
-		c.Entry, c.ExtendedBy = entryOf(doc, &c)
-		r.Services = append(r.Services, c)
+		r.Services = append(r.Services, checked(doc, &doc.Policy.Services[i]))
+	}
+	for i := range doc.Policy.Disabled {
+		r.Disabled = append(r.Disabled, checked(doc, &doc.Policy.Disabled[i]))
 	}
 	return r
+}
+
+func checked(doc *policy.Document, s *policy.Service) checkService {
+	c := checkService{Name: s.Name, User: string(s.User), ACL: s.ACL, Limit: s.Limit, Profile: s.Profile, Because: valid.Reason(doc.Policy, s)}
+	if f := doc.Policy.Profile(s.Profile); f != nil {
+		c.Widens = f.Widens
+	}
+	for _, l := range s.Listen {
+		c.Listen = append(c.Listen, l.String())
+	}
+	for _, name := range s.Mux {
+		c.Listen = append(c.Listen, "tcpmux:"+name)
+	}
+	c.Origins = explain.Origins(doc, s)
+	c.Entry, c.ExtendedBy = entryOf(doc, &c)
+	return c
 }
 
 // entryOf is the entry of a service: where its block, or what it does not say, stands in
@@ -188,7 +195,8 @@ func (a *app) entries(services []checkService) {
 func (a *app) table(doc *policy.Document) {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	services := report(doc, nil).Services
+	r := report(doc, nil)
+	services := r.Services
 	if len(services) == 0 {
 		a.printf("no service: casemated listens nowhere\n")
 	} else {
@@ -205,7 +213,14 @@ func (a *app) table(doc *policy.Document) {
 		}
 	}
 	a.flush(w, &b)
-	a.entries(services)
+	a.entries(append(services[:len(services):len(services)], r.Disabled...))
+	if len(r.Disabled) > 0 {
+		a.printf("\n")
+	}
+	for i := range r.Disabled {
+		name := r.Disabled[i].Name
+		a.printf("disabled: %s, at %s\n", name, explain.Line(doc.Origins.Lookup(explain.OffAt(name))))
+	}
 	a.printf("\ndigest %s\n", doc.Digest)
 }
 

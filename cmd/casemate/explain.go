@@ -47,7 +47,7 @@ With --batch it answers many questions: standard input has one JSON object on a 
   {"service":"finger","addr":"192.0.2.66","name":"www.example.org","server_addr":"192.0.2.1"}
 
 and each is answered by one line with "decision" (allow or deny), "rule" (its number, -1
-for the default, -2 without an acl) and "origin" (file:line). addr may be unix, name
+for the default, -2 without an acl, -4 of a disabled service) and "origin" (file:line). addr may be unix, name
 unknown, paranoid or no-answer. The same code as the broker's decides.
 
 With --hosts-access as well, the two paths are tables of tcp wrappers, hosts.allow and
@@ -191,6 +191,8 @@ func (a *app) explanation(paths []string, service, client, name, local string) (
 func (a *app) explain(e *explain.Explanation) {
 	verdict := a.paint("32")("allow")
 	switch {
+	case e.Disabled:
+		verdict = a.paint("31")("disabled")
 	case e.NeedsName:
 		verdict = a.paint("33")("depends on the client's name")
 	case e.Decision == acl.Deny:

@@ -31,7 +31,8 @@ of resources or after a failure); retrying; or broken. LIVE and PEAK are session
 and at most; of a built-in its clients, as its worker last told, within a second.
 ADMITTED and REFUSED count clients, FAILED those admitted whose program could not be
 started. Below the table stand a service's refusals by reason, and the sessions that did
-not exit by themselves (casemate help log has the words). All count from casemated's
+not exit by themselves (casemate help log has the words), and the services that the policy
+has with disable = true. All count from casemated's
 start, also over reloads.`,
 		Example: `  casemate status
   casemate status finger --sessions
@@ -90,6 +91,9 @@ func (a *app) status(st *policy.Status, sessions bool) {
 		}
 	}
 	a.flush(w, &b)
+	if len(st.Disabled) > 0 {
+		a.printf("disabled: %s\n", strings.Join(st.Disabled, ", "))
+	}
 	var lost losses
 	for _, s := range st.Services {
 		a.notes(&s)

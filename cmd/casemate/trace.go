@@ -10,6 +10,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/explain"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
 
@@ -82,6 +83,8 @@ func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, e
 	}
 	s := doc.Policy.Service(name)
 	switch {
+	case explain.Disabled(doc.Policy, name) != nil:
+		return nil, nil, fmt.Errorf("%s: service %q is disabled, so it has no sessions", verb, name)
 	case s == nil:
 		return nil, nil, fmt.Errorf("%s: service %q is not in the policy in force", verb, name)
 	case s.Builtin != "":

@@ -59,9 +59,14 @@ func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
 				st.Services = append(st.Services, s.status())
 			}
 		}
+		for _, s := range b.gen.doc.Policy.Disabled {
+			if q.Service == "" || s.Name == q.Service {
+				st.Disabled = append(st.Disabled, s.Name)
+			}
+		}
 		b.listSessions(st, q.Service)
 	})
-	if err == nil && q.Service != "" && st.Generation > 0 && len(st.Services) == 0 {
+	if err == nil && q.Service != "" && st.Generation > 0 && len(st.Services)+len(st.Disabled) == 0 {
 		err = fmt.Errorf("service %q is not in the policy in force", q.Service)
 	}
 	if err != nil {

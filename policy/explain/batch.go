@@ -59,12 +59,11 @@ func (b *Batch) judge(service string) (*judge, error) {
 	if j := b.services[service]; j != nil {
 		return j, nil
 	}
-	s := b.doc.Policy.Service(service)
-	if s == nil {
-		return nil, noService(b.doc.Policy, service)
+	s, err := find(b.doc.Policy, service)
+	if err != nil {
+		return nil, err
 	}
 	j := &judge{service: s, list: b.doc.Policy.ACL(s.ACL), origins: map[int]string{}}
-	var err error
 	if j.match, err = acl.Compile(j.list); err != nil {
 		return nil, fmt.Errorf("acl %q: %w", s.ACL, err)
 	}
@@ -84,6 +83,9 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 	}
 	if err != nil {
 		return Verdict{}, err
+	}
+	if j.service.Disable {
+		return Verdict{Decision: acl.Deny, Rule: ruleDisabled, Origin: b.doc.Origins.Lookup(OffAt(c.Service)), Reason: "the service is disabled"}, nil
 	}
 	d := j.match.Decide(client)
 	v := Verdict{Decision: d.Verdict, Rule: number(d.Rule), RuleName: j.list.RuleName(d.Rule), NeedsName: d.NeedName}

@@ -20,9 +20,9 @@ import (
 // Ask answers q from the policy alone: no DNS, no counters, no host. An
 // error means that there is no such service or no such client.
 func Ask(doc *policy.Document, q Query) (*Explanation, error) {
-	s := doc.Policy.Service(q.Service)
-	if s == nil {
-		return nil, fmt.Errorf("explain: %w", noService(doc.Policy, q.Service))
+	s, err := find(doc.Policy, q.Service)
+	if err != nil {
+		return nil, fmt.Errorf("explain: %w", err)
 	}
 	if !q.Client.IsValid() && !q.Unix {
 		return nil, errors.New("explain: client: no address")
@@ -52,7 +52,43 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if f := doc.Policy.Profile(s.Profile); f != nil {
 		e.Widens, e.Layers = f.Widens, append(Layers(f), tasksLine(doc.Policy, s, f))
 	}
-	return e, e.decide(doc, s, client)
+	if err := e.decide(doc, s, client); err != nil {
+		return nil, err
+	}
+	if s.Disable {
+		e.Reason = fmt.Sprintf("the service is disabled: casemated does not listen for it (without that: %s, %s)", e.Decision, e.Reason)
+		e.Disabled, e.Decision, e.NeedsName, e.Rule, e.RuleName = true, acl.Deny, false, ruleDisabled, ""
+		e.Origin = doc.Origins.Lookup(OffAt(s.Name))
+	}
+	return e, nil
+}
+
+// ruleDisabled stands where the number of a rule stands, below those of package acl.
+const ruleDisabled = -4
+
+// OffAt is the path, in Origins, of what disables a service.
+func OffAt(service string) string { return "services." + service + ".disable" }
+
+// find is the service of that name, also one that is disabled.
+func find(p *policy.Policy, name string) (*policy.Service, error) {
+	if s := p.Service(name); s != nil {
+		return s, nil
+	}
+	if s := Disabled(p, name); s != nil {
+		return s, nil
+	}
+	return nil, noService(p, name)
+}
+
+// Disabled is the disabled service of that name, or nil.
+func Disabled(p *policy.Policy, name string) *policy.Service {
+	for _, s := range p.Disabled {
+		if s.Name == name {
+			s.Disable = true // a document has it by its list
+			return &s
+		}
+	}
+	return nil
 }
 
 // comes fails if no such client can come to the service.
@@ -161,9 +197,9 @@ func originOf(s *policy.Service, rule int) string {
 
 // noService is the error for a service that the policy does not have.
 func noService(p *policy.Policy, name string) error {
-	names := make([]string, len(p.Services))
-	for i := range p.Services {
-		names[i] = p.Services[i].Name
+	var names []string
+	for _, s := range slices.Concat(p.Services, p.Disabled) {
+		names = append(names, s.Name)
 	}
 	if w := suggest.Word(name, names); w != "" {
 		return fmt.Errorf("service %q is not in the policy; did you mean %q?", name, w)

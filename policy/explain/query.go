@@ -40,9 +40,12 @@ type Explanation struct {
 	Origin   string `json:"origin,omitempty"` // file:line:column of what decided
 	ACL      string `json:"acl,omitempty"`
 	// NeedsName: the outcome depends on the client's host name and Query.Name was empty.
-	NeedsName bool        `json:"needs_name,omitempty"`
-	Steps     []Rule      `json:"steps"`
-	Limit     *limit.Spec `json:"limit"`
+	NeedsName bool `json:"needs_name,omitempty"`
+	// Disabled: the policy has the service with disable = true, so nobody gets to it. Steps
+	// tell what its acl would do, and Rule is -4.
+	Disabled bool        `json:"disabled,omitempty"`
+	Steps    []Rule      `json:"steps"`
+	Limit    *limit.Spec `json:"limit"`
 	// Notes are what holds beside the acl and the limit.
 	Notes []string `json:"notes,omitempty"`
 	// Live is what a running broker adds, nil without one.

@@ -19,7 +19,7 @@ import (
 func (c *compiler) habits(p *policy.Policy) {
 	// Rules that others are to use are checked alone; a policy of nothing but its policy
 	// block says that it serves nothing.
-	if len(p.Services) == 0 && (len(c.order)+len(c.locals) > 0 || c.inetd != nil) {
+	if len(p.Services)+len(p.Disabled) == 0 && (len(c.order)+len(c.locals) > 0 || c.inetd != nil) {
 		c.warn(codeNobody, c.start(), `add a block: service "NAME" { ... }`, "the policy has no service")
 	}
 	for _, name := range c.order[kindACL] {

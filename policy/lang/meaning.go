@@ -34,8 +34,14 @@ func (c *compiler) assemble(p *policy.Policy, services []policy.Service) {
 	if err := calls.Fill(p, c.filter); err != nil && !c.failed(0) {
 		c.report(codeValue, c.start(), "change its system calls", "%v", err)
 	}
-	p.Services = services
-	slices.SortFunc(p.Services, func(a, b policy.Service) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(services, func(a, b policy.Service) int { return cmp.Compare(a.Name, b.Name) })
+	for _, s := range services {
+		if s.Disable {
+			p.Disabled = append(p.Disabled, s)
+		} else {
+			p.Services = append(p.Services, s)
+		}
+	}
 }
 
 // adopt copies the shipped blocks that s refers to, with their places.

@@ -74,8 +74,10 @@ func (c *compiler) origins(p *policy.Policy) policy.Origins {
 	for i := range p.Profiles {
 		c.fillBlock(o, "profiles."+p.Profiles[i].Name, &p.Profiles[i])
 	}
-	for i := range p.Services {
-		c.fillBlock(o, "services."+p.Services[i].Name, &p.Services[i])
+	for _, list := range [][]policy.Service{p.Services, p.Disabled} {
+		for i := range list {
+			c.fillBlock(o, "services."+list[i].Name, &list[i])
+		}
 	}
 	return o
 }

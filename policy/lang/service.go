@@ -39,6 +39,8 @@ var serviceTable = table[policy.Service]{
 			account(func(s *policy.Service) *policy.Account { return &s.User })},
 		{Attribute{Name: "group", Example: `"nogroup"`, Doc: "absent: the user's own"},
 			account(func(s *policy.Service) *policy.Account { return &s.Group })},
+		{Attribute{Name: "disable", Example: "true", Doc: "true: it is checked, and not served; nor is the entry that it extends"},
+			flag(false, func(s *policy.Service) *bool { return &s.Disable })},
 		{Attribute{Name: "groups", Example: `["mail"]`, Doc: "further ones"},
 			words(func(s *policy.Service) *[]string { return &s.Groups })},
 		{Attribute{Name: "because", Example: `"..."`, Doc: "needed for root"},

@@ -27,12 +27,14 @@ var Widenable = []string{"network", "files", "capabilities", "syscalls", "resour
 // profile itself, or each service that uses it.
 func Explained(p *policy.Policy, f *sandbox.Profile) bool {
 	said := f.Because != ""
-	for i := range p.Services {
-		if s := &p.Services[i]; s.Profile == f.Name && f.Because == "" {
-			if s.Because == "" {
-				return false
+	for _, list := range [][]policy.Service{p.Services, p.Disabled} {
+		for i := range list {
+			if s := &list[i]; s.Profile == f.Name && f.Because == "" {
+				if s.Because == "" {
+					return false
+				}
+				said = true
 			}
-			said = true
 		}
 	}
 	return said

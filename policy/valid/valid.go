@@ -31,7 +31,7 @@ func Check(p *policy.Policy) error {
 	}
 	oneOf(c, "on_stop", p.OnStop, policy.StopModes...)
 	oneOf(c, "on_broken", p.OnBroken, policy.BrokenModes...)
-	between(c, "services", len(p.Services), 0, MaxServices)
+	between(c, "services", len(p.Services)+len(p.Disabled), 0, MaxServices)
 	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles), "filters": len(p.Filters)} {
 		between(c, path, n, 0, maxBlocks)
 	}
@@ -50,6 +50,13 @@ func Check(p *policy.Policy) error {
 	c.filters(p)
 	for i := range p.Services {
 		c.service(p, i)
+	}
+	off := *p
+	off.Services = p.Disabled
+	for i := range off.Services {
+		if c.service(&off, i); p.Service(off.Services[i].Name) != nil {
+			c.add("services."+off.Services[i].Name, "leave one of them out", "the service is disabled, and is not")
+		}
 	}
 	c.collisions(p)
 	c.apart(p)
