@@ -3,6 +3,7 @@ package acl
 import (
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // NameState says what is known about a client's host name.
@@ -39,6 +40,9 @@ type Client struct {
 	// Unix marks a peer on a unix socket: it has no address and no name, so
 	// only "any" matches it, and a rule with To never does.
 	Unix bool
+	// At is when it came. Where it is not known, the zero Time, allow rules with During do
+	// not match and deny rules with During do.
+	At time.Time
 }
 
 // plain is a in its one spelling, or the address that is not valid.

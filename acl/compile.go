@@ -13,6 +13,7 @@ import (
 type Matcher struct {
 	rules []rule
 	def   Verdict
+	zone  *Zone
 }
 
 // rule is a Rule whose patterns are sets.
@@ -21,6 +22,7 @@ type rule struct {
 	from    set
 	except  set
 	to      *bart.Lite // nil is any
+	during  []Span     // nil is always
 }
 
 // set is a pattern list ready for matching.
@@ -46,7 +48,7 @@ func Compile(l *List) (*Matcher, error) {
 	if err := checkVerdict(l.Default); err != nil {
 		return nil, fmt.Errorf("default: %w", err)
 	}
-	m := &Matcher{def: l.Default, rules: make([]rule, len(l.Rules))}
+	m := &Matcher{def: l.Default, rules: make([]rule, len(l.Rules)), zone: l.Zone}
 	for i := range l.Rules {
 		r, err := compileRule(&l.Rules[i])
 		if err != nil {
@@ -58,7 +60,7 @@ func Compile(l *List) (*Matcher, error) {
 }
 
 func compileRule(r *Rule) (rule, error) {
-	out := rule{verdict: r.Verdict}
+	out := rule{verdict: r.Verdict, during: r.During}
 	if err := checkVerdict(r.Verdict); err != nil {
 		return out, fmt.Errorf("verdict: %w", err)
 	}

@@ -51,7 +51,7 @@ func (m *Matcher) Decide(c Client) Decision {
 	var pending pending
 	for i := range m.rules {
 		r := &m.rules[i]
-		a := r.match(&c)
+		a := r.match(&c, m.zone)
 		if a == open && c.Name.State != NotAsked {
 			a = unanswered(r.verdict)
 		}
@@ -97,9 +97,9 @@ func (p *pending) settle(v Verdict, rule int) Decision {
 	return Decision{Verdict: v, Rule: rule}
 }
 
-// match is from and not except and to, in three values.
-func (r *rule) match(c *Client) answer {
-	if !r.matchLocal(c) {
+// match is from and not except and to and during, in three values.
+func (r *rule) match(c *Client, zone *Zone) answer {
+	if !r.matchLocal(c) || !r.matchTime(c, zone) {
 		return no
 	}
 	from := r.from.match(c)

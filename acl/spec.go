@@ -1,5 +1,5 @@
 // Package acl decides who: ordered host rules over the peer's address, the
-// peer's forward-confirmed name and the local address of a connection.
+// peer's forward-confirmed name, the local address of a connection and its time.
 //
 // It is pure: no sockets, no DNS, no clock. The broker and the builtin worker
 // run it; acl/trace explains with it.
@@ -28,10 +28,30 @@ type List struct {
 	Name    string  `json:"name"`
 	Rules   []Rule  `json:"rules"`
 	Default Verdict `json:"default"`
+	// Zone is that of the rules' During; nil is UTC.
+	Zone *Zone `json:"zone,omitempty"`
 }
 
-// Rule matches when a From pattern matches, no Except pattern does, and To is
-// empty or holds the local address.
+// Zone is the civil time of a place as constants, so that nobody who decides reads time
+// zones: Offset seconds east of UTC, until the first of Changes.
+type Zone struct {
+	Name    string   `json:"name"` // as in the tz database
+	Offset  int64    `json:"offset"`
+	Changes []Change `json:"changes,omitempty"`
+}
+
+// Change is a time, in seconds since 1970 UTC, and the offset that holds from then on. Span is a part
+// of each week in minutes of civil time since Monday 00:00, without the last: none that clocks skip is.
+type (
+	Change [2]int64
+	Span   [2]int
+)
+
+// Week is the length of a week in minutes.
+const Week = 7 * 24 * 60
+
+// Rule matches when a From pattern matches, no Except pattern does, To is
+// empty or holds the local address, and During is empty or one of it is now.
 type Rule struct {
 	Verdict Verdict `json:"verdict"`
 	// Name is what logs and tests call the rule; most have none.
@@ -40,6 +60,8 @@ type Rule struct {
 	Except []Pattern `json:"except,omitempty"`
 	// To holds local (server) address prefixes; empty means any.
 	To []netip.Prefix `json:"to,omitempty"`
+	// During is in order, without overlap; empty is always.
+	During []Span `json:"during,omitempty"`
 }
 
 // RuleName is the name of rule i, or "": most rules have none, and what decides
@@ -60,7 +82,7 @@ func (l *List) AllowsAll() bool {
 		if r.Verdict != Allow {
 			return false
 		}
-		if slices.Contains(r.From, Any) && len(r.Except)+len(r.To) == 0 {
+		if slices.Contains(r.From, Any) && len(r.Except)+len(r.To)+len(r.During) == 0 {
 			return true
 		}
 	}

@@ -5,8 +5,10 @@ package trace
 
 import (
 	"fmt"
+	"strings"
 
 	"casemate/acl"
+	"casemate/acl/civil"
 )
 
 // Outcome is how one step of a trace ended.
@@ -19,6 +21,7 @@ const (
 	NotFrom   Outcome = "not-from"   // no From pattern matches
 	Excepted  Outcome = "excepted"   // an Except pattern matches
 	NotTo     Outcome = "not-to"     // the local address is not in To
+	NotDuring Outcome = "not-during" // it is not the time of During
 	NeedsName Outcome = "needs-name" // only the client's name would tell
 	Default   Outcome = "default"    // no rule matched
 	Refused   Outcome = "refused"
@@ -56,7 +59,12 @@ func Steps(l *acl.List, c acl.Client) []Step {
 	}
 	steps := make([]Step, 0, len(l.Rules)+1)
 	for i := range l.Rules {
-		s := step(&l.Rules[i], &c)
+		s := Step{Outcome: NotDuring}
+		if s.Why = notDuring(l, i, &c); s.Why == "" {
+			if s = step(&l.Rules[i], &c); s.Outcome == Matched && len(l.Rules[i].During) > 0 && c.At.Unix() > 0 {
+				s.Why += fmt.Sprintf(", and it is %s, within %s", civil.Now(l.Zone, c.At), strings.Join(civil.Write(l.Rules[i].During), ", "))
+			}
+		}
 		s.Rule, s.Verdict = i, l.Rules[i].Verdict
 		steps = append(steps, s)
 		if s.Outcome == Matched {
@@ -117,6 +125,23 @@ func matchesTo(r *acl.Rule, c *acl.Client) bool {
 		return len(r.To) == 0 || r.Verdict == acl.Deny
 	}
 	return ask(acl.Rule{From: []acl.Pattern{acl.Any}, To: r.To}, c) == yes
+}
+
+// notDuring says why it is not the time of rule i of l, "" if it is.
+func notDuring(l *acl.List, i int, c *acl.Client) string {
+	r := acl.Rule{Verdict: l.Rules[i].Verdict, From: []acl.Pattern{acl.Any}, During: l.Rules[i].During}
+	other := acl.Allow
+	if r.Verdict == acl.Allow {
+		other = acl.Deny
+	}
+	m, err := acl.Compile(&acl.List{Rules: []acl.Rule{r}, Default: other, Zone: l.Zone})
+	switch {
+	case err != nil || m.Decide(*c).Rule == 0:
+		return ""
+	case c.At.Unix() <= 0:
+		return "the time is not known"
+	}
+	return fmt.Sprintf("it is %s, outside %s", civil.Now(l.Zone, c.At), strings.Join(civil.Write(r.During), ", "))
 }
 
 // step tells of one rule.

@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) explainCmd() *cobra.Command {
-	var name, local, expect string
+	var name, local, expect, when string
 	var batch, raw, compat bool
 	var tables *hostTables
 	cmd := &cobra.Command{
@@ -42,12 +42,16 @@ No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
 has no name), paranoid (name and address disagree) or no-answer.
 
+Rules with during are asked about now, or the time of --at; of the two clocks, the
+broker's is the one that counts for its clients. Sessions go on when their time is over.
+
 With --batch it answers many questions: standard input has one JSON object on a line,
 
   {"service":"finger","addr":"192.0.2.66","name":"www.example.org","server_addr":"192.0.2.1"}
 
 and each is answered by one line with "decision" (allow or deny), "rule" (its number, -1
-for the default, -2 without an acl, -4 of a disabled service) and "origin" (file:line). addr may be unix, name
+for the default, -2 without an acl, -4 of a disabled service) and "origin" (file:line). "at" is
+when the client comes, as 2026-11-26T18:30:00Z, or now. addr may be unix, name
 unknown, paranoid or no-answer. The same code as the broker's decides.
 
 With --hosts-access as well, the two paths are tables of tcp wrappers, hosts.allow and
@@ -73,8 +77,8 @@ now, the rules still allow.`,
 				return errors.New("--hosts-access is for --batch: ask about the acl of a policy, or import the tables")
 			case compat && !raw:
 				return errors.New("--compat is for --hosts-access")
-			case batch && (name+local+expect != ""):
-				return errors.New("--batch takes name and local address from each case, and has no --expect")
+			case batch && (name+local+expect+when != ""):
+				return errors.New("--batch takes name, local address and time from each case, and has no --expect")
 			case batch:
 				return nil
 			}
@@ -94,7 +98,14 @@ now, the rules still allow.`,
 			if expect != "" && expect != "allow" && expect != "deny" {
 				return fmt.Errorf("expect %q is not known: write allow or deny", expect)
 			}
-			e, err := a.explanation(args[2:], args[0], args[1], name, local)
+			at := time.Now()
+			if when != "" {
+				var err error
+				if at, err = explain.ParseTime(when); err != nil {
+					return err
+				}
+			}
+			e, err := a.explanation(args[2:], args[0], args[1], name, local, at)
 			if err != nil {
 				return err
 			}
@@ -131,6 +142,7 @@ now, the rules still allow.`,
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "the client's host name, or unknown, paranoid, no-answer")
 	f.StringVar(&local, "local", "", "the local address the client connects to")
+	f.StringVar(&when, "at", "", "when the client comes, as 2026-11-26T18:30:00Z (now)")
 	f.BoolVar(&batch, "batch", false, "answer the cases of standard input, one JSON object on a line")
 	f.BoolVar(&raw, "hosts-access", false, "with --batch: by the tables ALLOW and DENY of tcp wrappers")
 	f.BoolVar(&compat, "compat", false, "with --hosts-access: decide as Debian's libwrap does, in every quirk")
@@ -139,8 +151,8 @@ now, the rules still allow.`,
 }
 
 // explanation asks the files, or casemated when there are none.
-func (a *app) explanation(paths []string, service, client, name, local string) (*explain.Explanation, error) {
-	q := explain.Query{Service: service, Name: name}
+func (a *app) explanation(paths []string, service, client, name, local string, at time.Time) (*explain.Explanation, error) {
+	q := explain.Query{Service: service, Name: name, At: at}
 	var err error
 	who := policy.ControlRequest{Verb: policy.VerbDocument, Service: service}
 	if uid, named := strings.CutPrefix(client, "uid="); client == "unix" || named {
@@ -208,6 +220,9 @@ func (a *app) explain(e *explain.Explanation) {
 	}
 	if e.Local != "" {
 		a.printf(" to %s", e.Local)
+	}
+	if e.At != "" {
+		a.printf(" at %s", e.At)
 	}
 	a.printf("\n  %s\n", e.Reason)
 	if e.Origin != "" && e.Origin != "default" { // the reason says that it is the default

@@ -16,6 +16,7 @@ import (
 // hostsFlags name what else of the host an import has use of.
 type hostsFlags struct {
 	allow, deny, services string
+	zone                  string
 	tables                *hostTables
 	ports                 []byte
 	err                   error
@@ -47,7 +48,7 @@ func (h *hostsFlags) read() {
 
 // facts are what was read.
 func (h *hostsFlags) facts(a *app) (importer.Facts, error) {
-	f := importer.Facts{Services: h.ports}
+	f := importer.Facts{Services: h.ports, Zone: h.zone}
 	if h.tables != nil {
 		a.absent(h.tables)
 		f.Hosts = &importer.Hosts{Allow: h.tables.allow, Deny: h.tables.deny}
@@ -83,7 +84,8 @@ no_access, a limit of instances, per_source and cps, and a shipped profile to na
 directory stands for its files, as includedir has it. Services that are switched off stand
 in comments.
 
-What would open a service wider if it were left out (access_times, IDONLY) leaves it with
+access_times become rules with during, by the clocks of --zone. What would open a service
+wider if it were left out (IDONLY, access_times without --zone) leaves it with
 acl = acl.nobody; what casemate does not do at all (redirect, RPC, SENSOR) stands
 in a comment. The report says why, and what to write instead.
 
@@ -105,6 +107,7 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 		},
 	}
 	hosts.add(cmd)
+	cmd.Flags().StringVar(&hosts.zone, "zone", "", "the zone of the host's clocks, for access_times, as Europe/Berlin")
 	a.grants[cmd] = func(args []string) confine.Grant {
 		hosts.read()
 		g := confine.Grant{Read: args}

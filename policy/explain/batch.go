@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"casemate/acl"
 	"casemate/acl/trace"
@@ -22,6 +23,8 @@ type Case struct {
 	ServerAddr string `json:"server_addr"`
 	ServerPort int    `json:"server_port"`
 	User       string `json:"user"`
+	// At is when the client comes, RFC 3339; "" is now.
+	At string `json:"at"`
 }
 
 // Verdict answers a Case. Rule counts as Explanation.Rule does.
@@ -113,7 +116,19 @@ func (c *Case) client() (out acl.Client, err error) {
 	if out.Name, err = trace.ParseName(c.Name); err != nil {
 		return out, fmt.Errorf("name: %w", err)
 	}
-	return out, nil
+	if out.At = time.Now(); c.At != "" {
+		out.At, err = ParseTime(c.At)
+	}
+	return out, err
+}
+
+// ParseTime reads a time as RFC 3339 has it.
+func ParseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.Unix() <= 0 {
+		return t, fmt.Errorf("at %q is not a time: write it as in 2026-11-26T18:30:00Z, or with +01:00 in place of Z", s)
+	}
+	return t, nil
 }
 
 // ParseAddr reads the address of a field, in the one spelling that rules take.

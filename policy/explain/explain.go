@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"casemate/acl"
 	"casemate/acl/limit"
@@ -34,7 +35,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("explain: name: %w", err)
 	}
-	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Unix: q.Unix}.Normal()
+	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Unix: q.Unix, At: q.At}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
@@ -51,6 +52,9 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	}
 	if f := doc.Policy.Profile(s.Profile); f != nil {
 		e.Widens, e.Layers = f.Widens, append(Layers(f), tasksLine(doc.Policy, s, f))
+	}
+	if l := doc.Policy.ACL(s.ACL); l != nil && !q.At.IsZero() && slices.ContainsFunc(l.Rules, func(r acl.Rule) bool { return len(r.During) > 0 }) {
+		e.At = q.At.Format(time.RFC3339)
 	}
 	if err := e.decide(doc, s, client); err != nil {
 		return nil, err

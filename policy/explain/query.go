@@ -2,6 +2,7 @@ package explain
 
 import (
 	"net/netip"
+	"time"
 
 	"casemate/acl"
 	"casemate/acl/limit"
@@ -21,6 +22,9 @@ type Query struct {
 	// Local is the address the client connected to; the zero Addr when it is
 	// not known: then no rule with `to` matches.
 	Local netip.Addr
+	// At is when the client comes; the zero Time is not known: then no allow rule with
+	// during matches, and each deny rule with it does.
+	At time.Time
 }
 
 // Explanation is the answer to a Query, ready to print.
@@ -29,6 +33,8 @@ type Explanation struct {
 	Client  string `json:"client"`
 	Name    string `json:"name,omitempty"`
 	Local   string `json:"local,omitempty"`
+	// At is when the client comes, RFC 3339, where the acl has rules with during.
+	At string `json:"at,omitempty"`
 	// Decision is allow or deny; Reason says in one sentence why.
 	Decision acl.Verdict `json:"decision"`
 	Reason   string      `json:"reason"`

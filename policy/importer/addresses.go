@@ -154,6 +154,9 @@ func (p *page) aclUnit(name string, l acl.List, origins map[int]string) {
 	if l.Default == acl.Allow {
 		p.attr("default", quote("allow"))
 	}
+	if slices.ContainsFunc(l.Rules, func(r acl.Rule) bool { return len(r.During) > 0 }) && l.Zone != nil {
+		p.attr("zone", quote(l.Zone.Name))
+	}
 	ended := false
 	for i := range l.Rules {
 		if origins[i] != "" {

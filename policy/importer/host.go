@@ -45,6 +45,7 @@ func Host(fsys fs.FS) (*Result, error) {
 	if text, err := r.bounded("etc/services"); err == nil {
 		p.netdb, _ = netdb.ParseServices(text)
 	}
+	p.zone = hostZone(fsys)
 	t := h.tables()
 	var sources []inetd.Source
 	for _, name := range append([]string{"etc/inetd.conf"}, regular(fsys, "etc/inetd.d")...) {
@@ -69,6 +70,16 @@ func Host(fsys fs.FS) (*Result, error) {
 	}
 	p.tablesDone(t)
 	return p.result()
+}
+
+// hostZone is the zone of a host's clocks, by what /etc/localtime leads to; "" is not known.
+func hostZone(fsys fs.FS) string {
+	to, err := fs.ReadLink(fsys, "etc/localtime")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "UTC" // localtime(5)
+	}
+	_, name, _ := strings.Cut(to, "zoneinfo/")
+	return name
 }
 
 // regular are the files of a directory.

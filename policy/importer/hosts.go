@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"casemate/acl"
+	"casemate/acl/civil"
 	"casemate/policy/hostsaccess"
 )
 
@@ -132,7 +133,7 @@ func (p *page) reached(r *acl.Rule, ended bool) bool {
 		return true
 	}
 	p.rule(r)
-	return slices.Contains(r.From, acl.Any) && len(r.Except)+len(r.To) == 0
+	return slices.Contains(r.From, acl.Any) && len(r.Except)+len(r.To)+len(r.During) == 0
 }
 
 // rule writes one rule of an acl.
@@ -150,6 +151,9 @@ func (p *page) rule(r *acl.Rule) {
 			}
 		}
 		p.attr("to", quoted(to))
+	}
+	if len(r.During) > 0 {
+		p.attr("during", quoted(civil.Write(r.During)))
 	}
 	p.close()
 }

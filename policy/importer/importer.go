@@ -73,8 +73,9 @@ type page struct {
 	netdb  *netdb.Services // the host's names of ports, or nil
 	// libwrap: the host has its inetd ask hosts.allow and hosts.deny for every program.
 	libwrap bool
-	told    bool // that tables are missing which an inetd asks
-	whole   bool // it is of a whole host, where everything is found that is there
+	told    bool   // that tables are missing which an inetd asks
+	whole   bool   // it is of a whole host, where everything is found that is there
+	zone    string // of the host's clocks, or ""
 }
 
 // unit is a piece of the policy that stands and falls as a whole: comments, a block and

@@ -43,6 +43,7 @@ type service struct {
 	acl      acl.List
 	origins  map[int]string // of its rules
 	anyone   bool           // acl = acl.anyone
+	hours    []acl.Span     // in which nobody is admitted
 	// closed says why the service admits nobody until somebody decides.
 	closed []string
 	// off says why the service is not served at all.

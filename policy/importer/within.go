@@ -2,6 +2,7 @@ package importer
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -17,6 +18,9 @@ const maxCompared = 200_000
 func within(a, b *acl.List) bool {
 	if b.AllowsAll() {
 		return true
+	}
+	if timed := func(r acl.Rule) bool { return len(r.During) > 0 }; slices.ContainsFunc(a.Rules, timed) || slices.ContainsFunc(b.Rules, timed) {
+		return reflect.DeepEqual(a, b) // no kind of client is asked at every time
 	}
 	m, err := acl.Compile(a)
 	n, err2 := acl.Compile(b)

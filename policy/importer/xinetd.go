@@ -19,11 +19,14 @@ type Facts struct {
 	Hosts *Hosts
 	// Services is its /etc/services, or nil for the names that the language has.
 	Services []byte
+	// Zone is that of its clocks, by the tz database's name, "" where it is not known.
+	Zone string
 }
 
 // page is an empty one for a host, and the host's tables.
 func (f Facts) page() (*page, *tables) {
 	p := newPage()
+	p.zone = f.Zone
 	if f.Services != nil {
 		p.netdb, _ = netdb.ParseServices(f.Services)
 	}
@@ -345,12 +348,19 @@ func (x *xinetd) access() {
 	a.allow, a.deny = compact(a.allow), compact(a.deny)
 	list, where := x.wrappers()
 	n := len(a.rules())
+	zone := x.s.acl.Zone
 	x.s.acl = a.list(list)
 	x.s.origins = map[int]string{}
+	if len(x.s.hours) > 0 {
+		r := acl.Rule{Verdict: acl.Deny, From: []acl.Pattern{acl.Any}, During: x.s.hours}
+		x.s.acl.Rules, x.s.acl.Zone = slices.Insert(x.s.acl.Rules, 0, r), zone
+		x.s.origins[0] = "Outside of access_times."
+		n++
+	}
 	for i, w := range where {
 		x.s.origins[n+i] = w
 	}
-	if !a.limited && len(a.deny) == 0 && list == nil {
+	if !a.limited && len(a.deny)+len(x.s.hours) == 0 && list == nil {
 		x.s.anyone = true
 	}
 }

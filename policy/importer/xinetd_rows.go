@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"casemate/acl/civil"
 	"casemate/policy"
 )
 
@@ -43,7 +45,7 @@ func init() {
 		{"log_type", mere(Note, "casemate writes one log, and services none of their own", "casemated --log FILE, or journald")},
 		{"log_on_success", logged("every session has a record with the client, the process and its end, with or without")},
 		{"log_on_failure", logged("every refusal has a record with the client and the rule; log = \"sessions\" leaves them out")},
-		{"access_times", closes("there are no times of the day in rules", "open and close it with casemate reload from a timer, or decide that it is open always")},
+		{"access_times", accessTimes},
 		{"deny_time", mere(Lost, "no service shuts clients out of others", "write penalty in the limit: it answers to what a session does")},
 		{"redirect", refuses("casemate does not connect to other hosts", "run socat under it, with a profile that may connect to that one port")},
 		{"rpc_version", mere(Lost, "RPC services are not registered", "run the program as a daemon of its own")},
@@ -67,6 +69,37 @@ func closes(why, instead string) func(*xinetd, *xValue) {
 	return func(x *xinetd, v *xValue) {
 		mere(Lost, why, instead)(x, v)
 		x.s.closed = append(x.s.closed, v.line().name+" has no counterpart: "+why)
+	}
+}
+
+var interval = regexp.MustCompile(`^[0-9]+:[0-9]+-[0-9]+:[0-9]+$`)
+
+// accessTimes are hour:min-hour:min, each day's by the host's clocks, and with xinetd the last
+// minute counts whole.
+func accessTimes(x *xinetd, v *xValue) {
+	a := v.line()
+	var windows []string
+	for _, w := range v.vals {
+		var h1, m1, h2, m2 int
+		_, err := fmt.Sscanf(w, "%d:%d-%d:%d", &h1, &m1, &h2, &m2)
+		from, to := h1*60+m1, h2*60+m2
+		if err != nil || !interval.MatchString(w) || min(h1, m1, h2, m2) < 0 || max(h1, h2) > 23 || max(m1, m2) > 59 || from >= to {
+			x.off(a, "%q is no interval of access_times", w)
+			return
+		}
+		windows = append(windows, fmt.Sprintf("%02d:%02d-%02d:%02d", h1, m1, (to+1)/60, (to+1)%60))
+	}
+	spans, err := civil.Parse(windows...)
+	zone, known := civil.Zone(x.zone)
+	switch {
+	case err != nil || len(spans) == 0:
+		x.off(a, "access_times has no interval")
+	case x.s.wait && !x.is("INTERNAL"):
+		closes("a program with wait = yes takes its clients itself, at any time", "serve it with wait = false")(x, v)
+	case !known:
+		closes("it goes by the host's clocks, and this import does not know their zone", "add --zone, with the zone's name as in Europe/Berlin or UTC")(x, v)
+	default:
+		x.s.acl.Zone, x.s.hours = zone, civil.Rest(spans)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"casemate/acl"
 	"casemate/policy"
@@ -67,6 +68,7 @@ func TestXinetdAttributes(t *testing.T) {
 		{"banner = /b", served, "", "lost banner"}, {"banner_success = /b", served, "", "lost banner_success"}, {"banner_fail = /b", served, "", "lost banner_fail"},
 		{"log_type = FILE /x", served, "", "note log_type"}, {"log_on_success = PID HOST USERID", served, "", "lost USERID"}, {"log_on_success = TRAFFIC", served, "", "lost TRAFFIC"}, {"log_on_failure = ATTEMPT", served, "", "note log_on_failure"}, {"log_on_failure = ODD", served, "", "lost \"ODD\""},
 		{"access_times = 08:00-17:00", closed, "", "lost access_times"}, {"deny_time = 60", served, "", "lost deny_time"}, {"redirect = 10.0.0.1 80", off, "", "lost redirect"},
+		{"access_times = 08:00-17:00x", off, "", "no interval"}, {"access_times = 17:00-08:00", off, "", "no interval"}, {"access_times =", off, "", "no interval"},
 		{"rpc_version = 1-2", served, "", "lost rpc_version"}, {"rpc_number = 100", served, "", "lost rpc_number"},
 		{"flags = NAMEINARGS", off, "", "needs server_args"},
 		{"odd = 1", served, "", "lost xinetd has no attribute"}, {"socket_type = raw", served, "", "lost xinetd does not look at it"}, {"enabled = telnet", served, "", ""}, {"disabled = telnet", off, "", "note telnet"},
@@ -254,4 +256,30 @@ func FuzzXinetd(f *testing.F) {
 		r, err := Xinetd(tree(map[string]string{"/x": text}), []string{"/x"}, Facts{})
 		compiled(t, r, err)
 	})
+}
+
+// TestXinetdAccessTimes: they are each day's, by the clocks of the host, and the last minute
+// counts whole.
+func TestXinetdAccessTimes(t *testing.T) {
+	r, err := Xinetd(tree(map[string]string{"/x": xservice("access_times = 2:30-8:59 20:00-23:59", "only_from = 192.0.2.0")}), []string{"/x"}, Facts{Zone: "Asia/Kolkata"})
+	p := compiled(t, r, err)
+	m, err := acl.Compile(p.ACL(p.Service("telnet").ACL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ist := time.FixedZone("", 19800)
+	for minute := range 8 * 1440 {
+		at := time.Date(2026, 11, 26, 0, minute, 30, 0, ist)
+		now := at.Hour()*60 + at.Minute()
+		want := now >= 150 && now <= 539 || now >= 1200
+		for addr, only := range map[string]bool{"192.0.2.9": true, "198.51.100.1": false} {
+			got := m.Decide(acl.Client{Addr: netip.MustParseAddr(addr), At: at}).Verdict == acl.Allow
+			if got != (want && only) {
+				t.Fatalf("%s at %s: allowed %v\n%s", addr, at, got, r.HCL)
+			}
+		}
+	}
+	if r.Lost > 0 {
+		t.Errorf("%v", r.Losses)
+	}
 }

@@ -3,10 +3,13 @@ package lang
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/civil"
 	"casemate/acl/pattern"
+	"casemate/policy/suggest"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -15,6 +18,8 @@ import (
 var aclTable = table[acl.List]{{more: []string{string(acl.Allow), string(acl.Deny)}, rows: []row[acl.List]{
 	{Attribute{Name: "default", Example: `"allow"`, Unset: `"deny"`, Words: spelled(acl.Verdicts), Doc: "what holds where no rule matches"},
 		word(func(l *acl.List) *acl.Verdict { return &l.Default })},
+	{Attribute{Name: "zone", Path: "zone.name", Example: `"Europe/Berlin"`, Unset: `"UTC"`, Doc: "the place whose clocks during is about, by the tz database's name"},
+		zone},
 }}}
 
 // ruleTable is allow ["NAME"] { ... } and deny ["NAME"] { ... }.
@@ -25,6 +30,8 @@ var ruleTable = table[acl.Rule]{{rows: []row[acl.Rule]{
 		patterns(func(r *acl.Rule) *[]acl.Pattern { return &r.Except })},
 	{Attribute{Name: "to", Example: `["192.0.2.1"]`, Doc: "only for connections to these local addresses"},
 		localPrefixes},
+	{Attribute{Name: "during", Example: `["mon-fri 08:00-18:00", "sat,sun"]`, Doc: "only then: what begins in it goes on; 22:00-06:00 ends on the next day; of what the clocks skip or repeat none or both counts"},
+		during},
 }}}
 
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
@@ -45,7 +52,47 @@ func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
 		named[r.Name] = inner
 		l.Rules = append(l.Rules, r)
 	}
+	if l.Zone != nil && !slices.ContainsFunc(l.Rules, func(r acl.Rule) bool { return len(r.During) > 0 }) {
+		c.warn(codeHabit, c.near(b.path+".zone.name"), `add during = ["mon-fri 08:00-18:00"] to a rule, or remove zone`, "no rule of acl %q has during, so its zone means nothing", name)
+	}
 	return l
+}
+
+// zone reads the name of a zone into what its clocks show.
+func zone(b *block, a *Attribute, l *acl.List) {
+	v, ok := b.typed(a, kindString)
+	if !ok {
+		return
+	}
+	if l.Zone, ok = civil.Zone(v.s); !ok {
+		next := `write "UTC", or a name of the tz database, as ` + a.Example
+		if w := suggest.Word(v.s, civil.Names()); w != "" {
+			next = fmt.Sprintf("did you mean %q?", w)
+		}
+		b.c.report(codeValue, v.rng, next, "%s: %q is not known", a.Name, clip(v.s))
+	}
+}
+
+// during reads windows of the week into the spans that they come to.
+func during(b *block, a *Attribute, r *acl.Rule) {
+	items, ok := b.strs(a)
+	for i := range items {
+		delete(b.c.places, b.join(fmt.Sprintf("%s.%d", a.Name, i))) // a window is many spans, or half of one
+	}
+	for _, v := range items {
+		if _, err := civil.Parse(v.s); err != nil {
+			summary, next, _ := strings.Cut(err.Error(), ": write ")
+			b.c.report(codeValue, v.rng, "write "+next, "%s: %s", a.Name, summary)
+			ok = false
+		}
+	}
+	if !ok {
+		return
+	}
+	if len(items) == 0 {
+		b.c.report(codeValue, b.syn.Body.Attributes[a.Name].Expr.Range(), "leave it out for always, or write "+a.write(), "%s is empty: the rule would never match", a.Name)
+	}
+	r.During, _ = civil.Parse(texts(items)...)
 }
 
 func (c *compiler) rule(syn *hclsyntax.Block, path string) acl.Rule {

@@ -177,7 +177,7 @@ func within(name, dir string) bool {
 // unreachable warns of rules behind one that everybody matches.
 func (c *compiler) unreachable(l *acl.List) {
 	for i, r := range l.Rules {
-		if !slices.Contains(r.From, "any") || len(r.Except)+len(r.To) > 0 {
+		if !slices.Contains(r.From, "any") || len(r.Except)+len(r.To)+len(r.During) > 0 {
 			continue
 		}
 		first := place(c.near(fmt.Sprintf("acls.%s.rules.%d", l.Name, i)))

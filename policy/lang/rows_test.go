@@ -17,7 +17,7 @@ var companions = map[string]string{
 	"first": "on = [\"crash\"]\nmax = \"30d\"",
 	"max":   "on = [\"crash\"]\nfirst = \"1ms\"",
 	"on":    "first = \"1ms\"\nmax = \"1s\"",
-	"from":  "", "except": `from = ["any"]`, "to": `from = ["any"]`,
+	"from":  "", "except": `from = ["any"]`, "to": `from = ["any"]`, "during": `from = ["any"]`,
 	"arg": "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
 	"on_stop": "edition = 1", "on_broken": "edition = 1",
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/civil"
 	"casemate/acl/pattern"
 	"casemate/policy"
 )
@@ -89,6 +90,12 @@ func (c *checker) acl(p *policy.Policy, i int) {
 	path := c.order("acls", i, func(i int) string { return p.ACLs[i].Name })
 	oneOf(c, path+".default", l.Default, acl.Verdicts...)
 	between(c, path+".rules", len(l.Rules), 0, maxItems)
+	if l.Zone != nil {
+		c.text(path+".zone.name", l.Zone.Name, 64)
+		if err := civil.CheckZone(l.Zone); err != nil {
+			c.add(path+".zone", "compile the policy anew", "%v", err)
+		}
+	}
 	for k := range l.Rules {
 		r, at := &l.Rules[k], fmt.Sprintf("%s.rules.%d", path, k)
 		oneOf(c, at+".verdict", r.Verdict, acl.Verdicts...)
@@ -101,6 +108,10 @@ func (c *checker) acl(p *policy.Policy, i int) {
 		c.patterns(at+".from", r.From)
 		c.patterns(at+".except", r.Except)
 		between(c, at+".to", len(r.To), 0, maxItems)
+		between(c, at+".during", len(r.During), 0, maxItems)
+		if err := civil.CheckSpans(r.During); err != nil {
+			c.add(at+".during", "compile the policy anew", "%v", err)
+		}
 		for n, pre := range r.To {
 			if !pre.IsValid() || pre != pre.Masked() || pre.Addr().Is4In6() {
 				c.add(fmt.Sprintf("%s.to.%d", at, n), "write a prefix without host bits, as 192.0.2.0/24", "%q is not a canonical prefix", pre)
