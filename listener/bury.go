@@ -34,6 +34,13 @@ func Close(fd int) {
 	letGo(fd)
 }
 
+// Abrupt tells whether whoever had the socket wants its close to be a reset: that is what
+// SO_LINGER without a time is for (tcp(7)).
+func Abrupt(fd int) bool {
+	l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	return err == nil && l.Onoff != 0 && l.Linger == 0
+}
+
 // letGo closes a socket that does not linger itself.
 func letGo(fd int) {
 	if mayHoldRights(fd) {

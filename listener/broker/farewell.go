@@ -44,9 +44,14 @@ func (b *Broker) keeps(s *session) bool {
 
 // part closes the socket of a session that is over, or of a client that got a
 // banner. It costs nothing where all was read from a client that has spoken, or
-// that has closed; else the client's end is waited for.
+// that has closed; else the client's end is waited for. A program that wants its client
+// to see a reset has it.
 func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
 	talk, tcp = listener.Overhear(conn)
+	if tcp && listener.Abrupt(conn) {
+		listener.Close(conn)
+		return talk, tcp
+	}
 	if !tcp { // nothing comes between the look and the close: its client's next write fails at once
 		_ = unix.Shutdown(conn, unix.SHUT_RDWR)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"casemate/listener/address"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestUnreadRequest: a program that answers and ends without reading, to clients
@@ -68,6 +70,48 @@ func (g *rig) parted() {
 		g.do(func() { left = g.parting })
 		return left == 0
 	})
+}
+
+// TestWantedResetReachesClient: a program that wants its client to see a reset, by SO_LINGER
+// without a time, has it though the broker keeps the socket; another's end is orderly.
+func TestWantedResetReachesClient(t *testing.T) {
+	g := newRig(t)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, abrupt := range []bool{true, false} {
+		c, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		theirs, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := theirs.(*net.TCPConn).File()
+		theirs.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := unix.Dup(int(f.Fd()))
+		if abrupt {
+			err = errors.Join(err, unix.SetsockoptLinger(int(f.Fd()), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+		}
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.do(func() { g.part(fd) })
+		if _, err := c.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) != abrupt || !abrupt && err != io.EOF {
+			t.Errorf("with SO_LINGER %v: %v", abrupt, err)
+		}
+		c.Close()
+	}
+	g.parted()
 }
 
 // TestFarewellIsBounded: a client that never closes is not waited for for ever, and
