@@ -97,6 +97,7 @@ type ServiceStatus struct {
 	Limit     string           `json:"limit"`
 	Profile   string           `json:"profile"`
 	Builtin   string           `json:"builtin,omitempty"`
+	Redirect  string           `json:"redirect,omitempty"` // as in the policy's JSON
 	// Losses are the best_effort layers that this host lacks, printable as they are.
 	Losses []string `json:"losses,omitempty"`
 

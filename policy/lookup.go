@@ -71,8 +71,19 @@ func (s *Service) UnixDatagrams() bool {
 	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })
 }
 
+// Redirects tells whether casemate-worker carries the service's connections elsewhere.
+func (s *Service) Redirects() bool { return s.Redirect != address.Listen{} }
+
+// Ours tells whether casemate-worker is the service's program.
+func (s *Service) Ours() bool { return s.Builtin != "" || s.Redirects() }
+
+// Streams tells whether all that comes to the service is a stream of bytes.
+func (s *Service) Streams() bool {
+	return !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() || l.Network == "unixpacket" })
+}
+
 // Syslog tells whether the service's sessions have the /dev/log of its profile f. With
 // it comes connect(2), which aims a datagram socket at any address, past Landlock.
 func (s *Service) Syslog(f *sandbox.Profile) bool {
-	return f.Files.Log && s.Builtin == "" && !slices.ContainsFunc(s.Listen, address.Listen.Datagram)
+	return f.Files.Log && !s.Ours() && !slices.ContainsFunc(s.Listen, address.Listen.Datagram)
 }

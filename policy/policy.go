@@ -81,8 +81,8 @@ type Service struct {
 	Mux []string `json:"mux,omitempty"`
 	// Socket are the options of its listening sockets.
 	Socket Socket `json:"socket"`
-	// Command is the absolute path of the program and its arguments. Exactly one of Command
-	// and Builtin is set. Argv0 is the program's argv[0], "" the base name of the path.
+	// Command is the absolute path of the program and its arguments. Exactly one of Command,
+	// Builtin and Redirect is set. Argv0 is the program's argv[0], "" the base name of the path.
 	Command []string `json:"command,omitempty"`
 	Argv0   string   `json:"argv0,omitempty"`
 	// Builtin is one of Builtins.
@@ -91,6 +91,10 @@ type Service struct {
 	Says []string `json:"says,omitempty"`
 	// Amplify lets qotd answer a datagram with more than it holds.
 	Amplify bool `json:"amplify,omitempty"`
+	// Redirect is the Target that casemate-worker carries its connections to, with a header
+	// of that ProxyProtocol in front: v1, v2, or "" for none.
+	Redirect      address.Listen `json:"redirect,omitzero"`
+	ProxyProtocol string         `json:"proxy_protocol,omitempty"`
 	// Answers is how many udp answers of a builtin one network (/24, IPv6 /56) gets, twice as many at once.
 	Answers limit.Rate `json:"answers,omitzero"`
 	User    Account    `json:"user"`

@@ -24,6 +24,9 @@ var Builtins = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd",
 // Tcpmux is the built-in that hands its clients over to the services that have a Mux.
 const Tcpmux = "tcpmux"
 
+// ProxyProtocols are the versions of the header that a redirect may begin with.
+var ProxyProtocols = []string{"v1", "v2"}
+
 // sound checks what casemated itself depends on, whoever wrote the policy: every
 // reference leads somewhere, the work is bounded, no number means "no limit" by being
 // out of range, and nothing is asked for that nobody would enforce. What a layer has to
@@ -121,12 +124,17 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("who takes its clients itself is handed none by tcpmux")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
+	case s.Redirects() || s.ProxyProtocol != "":
+		proxy := s.ProxyProtocol == "" || slices.Contains(ProxyProtocols, s.ProxyProtocol)
+		if !s.Redirect.Target() || !proxy || s.Builtin != "" || len(s.Command) > 0 || s.Wait || s.Stdio != sandbox.StdioFDs || !s.Streams() {
+			return fmt.Errorf("redirect to %s is none of streams, does not stand alone, or has another header", s.Redirect)
+		}
 	case s.Builtin != "":
 		if !slices.Contains(Builtins, s.Builtin) || len(s.Command) > 0 || !s.Wait || s.Stdio != sandbox.StdioFDs {
 			return fmt.Errorf("builtin %q does not stand alone, or is not known", s.Builtin)
 		}
 	case len(s.Command) == 0:
-		return errors.New("it has neither command nor builtin")
+		return errors.New("it has neither command, builtin nor redirect")
 	case s.Wait && (!list.AllowsAll() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):
 		return errors.New("acl, per_source and penalty are not enforceable with wait = true")
 	case s.Wait && datagrams && f.Network.Mode == sandbox.NetworkNone:

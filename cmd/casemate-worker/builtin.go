@@ -23,7 +23,7 @@ const firstInherited = 3
 // wrong number would make a loop of.
 const maxInherited = 4096
 
-func runBuiltin(ctx context.Context) error {
+func runBuiltin(ctx context.Context, _ []string) error {
 	f, err := os.Open(wire.BuiltinPath)
 	if err != nil {
 		return err

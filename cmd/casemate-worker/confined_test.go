@@ -22,7 +22,7 @@ func TestConfined(t *testing.T) {
 	if abi, enforced := confine.InForce(); abi < landlock.ABINet {
 		need.Kernel(t, "the test is about Landlock with tcp, and it has ABI %d (%v)", abi, enforced)
 	}
-	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": "", "denials": ""}
+	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": "", "denials": "", "relay": ""}
 	if len(own) != len(roles) {
 		t.Fatal("a role is not tested")
 	}
@@ -40,9 +40,15 @@ func TestConfined(t *testing.T) {
 				t.Fatal(err)
 			}
 			port := listening(t)
-			if role == "builtin" {
+			switch role {
+			case "relay":
+				client, _ := pair(t, unix.SOCK_STREAM)
+				target, _ := pair(t, unix.SOCK_STREAM)
+				cmd.Args = append(cmd.Args, "tcp://127.0.0.1:1")
+				cmd.ExtraFiles, cmd.Env = []*os.File{client, target}, []string{"LISTEN_FDS=2"}
+			case "builtin":
 				cmd.ExtraFiles, cmd.Env = []*os.File{waiting(t, "tcp4")}, []string{"LISTEN_FDS=1"}
-			} else {
+			default:
 				ours, theirs := pair(t, unix.SOCK_SEQPACKET)
 				cmd.Stdin = theirs
 				defer ours.Close()

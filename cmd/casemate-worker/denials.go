@@ -19,7 +19,7 @@ import (
 
 // runDenials answers what the filters of services deny, and tells the broker's log,
 // until the broker tells it to end or ends its side of their socket.
-func runDenials(ctx context.Context) error {
+func runDenials(ctx context.Context, _ []string) error {
 	broker, err := brokerSocket()
 	if err != nil {
 		return err

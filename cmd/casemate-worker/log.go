@@ -21,7 +21,7 @@ const closeGrace = time.Second
 
 // runLog sends the broker lines for its log, until the broker tells it to end or
 // ends its side of their socket.
-func runLog(ctx context.Context) error {
+func runLog(ctx context.Context, _ []string) error {
 	broker, err := brokerSocket()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@
 //	casemate-worker names     answers which confirmed host name an address has
 //	casemate-worker log       turns what services write to stderr into records
 //	casemate-worker denials   answers the calls that services' filters deny, and turns them into records
+//	casemate-worker relay     carries one client's connection to the target of its service
 //	casemate-worker version   prints the version
 //
 // It is not meant to be started by hand. It exits 0 when it is done or told to
@@ -44,28 +45,31 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: casemate-worker builtin|names|log|denials")
+var errUsage = errors.New("usage: casemate-worker builtin|names|log|denials|relay")
 
 const usage = `casemate-worker does what the privileged casemated does not do itself. It is not meant to be
 started by hand: casemated starts it as separate unprivileged processes, each in a sandbox.
 
 usage: casemate-worker builtin|names|log|denials|version
+       casemate-worker relay TARGET [v1|v2]
 
   builtin  serves one built-in protocol on the sockets of LISTEN_FDS
   names    answers which confirmed host name an address has
   log      turns what services write to stderr and to syslog into records
   denials  answers the calls that services' filters deny, and turns them into records
+  relay    carries a client's connection (descriptor 3) to TARGET: the one that was begun on
+           descriptor 4, or unix:PATH; v1 and v2 begin it with a header of the PROXY protocol
   version  prints the version
 
-Each takes its orders from the socket that is its descriptor 0, and confines itself with
-Landlock before it reads anything.
+The others take their orders from the socket that is their descriptor 0. Each confines itself
+with Landlock before it reads anything.
 
 Exit status: 0 it is done, or was told to stop (SIGTERM, or casemated closed its socket), 1
 on any error.
 `
 
 func run(ctx context.Context, args []string) error {
-	if len(args) != 1 {
+	if len(args) == 0 || len(args) > 1 && args[0] != "relay" {
 		return errUsage
 	}
 	if args[0] == "--help" || args[0] == "-h" {
@@ -84,17 +88,18 @@ func run(ctx context.Context, args []string) error {
 	if err := confine.Self(r.grant); err != nil {
 		return err
 	}
-	return r.run(ctx)
+	return r.run(ctx, args[1:])
 }
 
 // roles are what a worker can be, and all that each may do beyond using the
 // sockets that it was given.
 var roles = map[string]struct {
-	run   func(context.Context) error
+	run   func(ctx context.Context, args []string) error
 	grant confine.Grant
 }{
 	"builtin": {runBuiltin, confine.Grant{Read: []string{wire.BuiltinPath}}},
 	"names":   {runNames, confine.Grant{Read: []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}, Connect: []uint16{53}}},
 	"log":     {runLog, confine.Grant{}},
 	"denials": {runDenials, confine.Grant{Read: []string{"/proc"}}},
+	"relay":   {runRelay, confine.Grant{}},
 }

@@ -23,7 +23,7 @@ const (
 )
 
 // runNames answers the broker's questions until it closes its socket.
-func runNames(ctx context.Context) error {
+func runNames(ctx context.Context, _ []string) error {
 	broker, err := brokerSocket()
 	if err != nil {
 		return err

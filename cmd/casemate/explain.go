@@ -255,6 +255,11 @@ func (a *app) explain(e *explain.Explanation) {
 	program := strings.Join(e.Command, " ")
 	if e.Builtin != "" {
 		program = "builtin " + e.Builtin
+	} else if e.Redirect != "" {
+		program = "a relay to " + e.Redirect
+		if e.ProxyProtocol != "" {
+			program += ", which is told the client by PROXY " + e.ProxyProtocol
+		}
 	}
 	a.printf("\nruns %s\n  user %s", program, e.User)
 	if e.Group != "" {

@@ -50,6 +50,9 @@ func hostCommand(p *policy.Policy, s *policy.Service, program string, a *host.Ac
 			c.Sockets += len(l.Endpoints())
 		}
 	}
+	if s.Redirects() && !s.Redirect.Unix() {
+		c.Sockets = 2
+	}
 	return c
 }
 

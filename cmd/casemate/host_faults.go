@@ -105,7 +105,7 @@ func (f *faults) sandbox(s *policy.Service) {
 		} else if own {
 			path = "services." + s.Name + ".command.0"
 		}
-		if !own || s.Builtin == "" { // casemated may have its worker elsewhere
+		if !own || !s.Ours() { // casemated may have its worker elsewhere
 			f.add(path, s.Name, err)
 		}
 	}

@@ -86,7 +86,7 @@ in comments.
 
 access_times become rules with during, by the clocks of --zone. What would open a service
 wider if it were left out (IDONLY, access_times without --zone) leaves it with
-acl = acl.nobody; what casemate does not do at all (redirect, RPC, SENSOR) stands
+acl = acl.nobody; what casemate does not do at all (RPC, SENSOR) stands
 in a comment. The report says why, and what to write instead.
 
 An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: name them with

@@ -160,7 +160,7 @@ func (a *app) process1(hit []policy.SessionStatus) (ids []uint64, err error) {
 	}
 	for _, s := range hit {
 		svc := doc.Policy.Service(s.Service)
-		if s.Digest != doc.Digest || svc == nil || svc.Builtin != "" {
+		if s.Digest != doc.Digest || svc == nil || svc.Ours() {
 			continue
 		}
 		if f := doc.Policy.Profile(svc.Profile); f != nil && !f.Init {

@@ -89,6 +89,8 @@ func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, e
 		return nil, nil, fmt.Errorf("%s: service %q is not in the policy in force", verb, name)
 	case s.Builtin != "":
 		return nil, nil, fmt.Errorf("%s: service %q is casemate's own %s: its profile is casemate's too", verb, name, s.Builtin)
+	case s.Redirects():
+		return nil, nil, fmt.Errorf("%s: service %q is casemate's own relay: its profile is casemate's too", verb, name)
 	}
 	return doc, s, nil
 }

@@ -111,6 +111,11 @@ func (l Listen) Valid() bool {
 	return n.Word != "" && fits && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
 }
 
+// Target tells whether l is one address or one socket's file that streams can be connected to.
+func (l Listen) Target() bool {
+	return l.Valid() && l.Port == l.LastPort && (l.Network == "tcp" && l.Addr.IsValid() || l.Network == "unix" && l.File())
+}
+
 // MarshalText is String: the compiled policy holds listen addresses as text.
 func (l Listen) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 

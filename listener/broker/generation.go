@@ -145,7 +145,7 @@ func (b *Broker) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, al
 
 // program is the path of what a service runs.
 func (b *Broker) program(s *policy.Service) string {
-	if s.Builtin != "" {
+	if s.Ours() {
 		return b.libexec("casemate-worker")
 	}
 	return s.Command[0]
@@ -164,6 +164,15 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	}
 	if !j.Dynamic {
 		j.UserTasks = tasks[j.UID]
+	}
+	if s.Redirects() {
+		if j.Argv = []string{"casemate-worker", "relay", s.Redirect.String()}; s.ProxyProtocol != "" {
+			j.Argv = append(j.Argv, s.ProxyProtocol)
+		}
+		if !s.Redirect.Unix() {
+			j.Sockets = 2 // the client's, and that to the target
+		}
+		return j, nil
 	}
 	if s.Builtin == "" {
 		j.Argv = append([]string{cmp.Or(s.Argv0, path.Base(j.Path))}, s.Command[1:]...)

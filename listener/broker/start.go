@@ -2,9 +2,12 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
+	"casemate/listener"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
@@ -77,6 +80,16 @@ func (r *runner) ask(s *session) error {
 		defer unix.Close(end)
 		q.FDs = append(q.FDs, end)
 	}
+	if to := s.svc.spec.Redirect; to.Addr.IsValid() {
+		fd, err := listener.Begin(netip.AddrPortFrom(to.Addr, to.Port))
+		if err != nil && !listener.Exhausted(err) {
+			return &targetError{fmt.Errorf("%s: %w", to, err)}
+		} else if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		q.FDs = append(q.FDs, fd)
+	}
 	for _, kind := range r.logs {
 		end, err := r.b.logWorker.take(s, kind)
 		if err != nil {
@@ -89,6 +102,9 @@ func (r *runner) ask(s *session) error {
 	q.Env = r.envBuf
 	return r.zygote.Send(q)
 }
+
+// targetError is why the connection to a redirect's target was not even begun.
+type targetError struct{ error }
 
 // send hands a session to the zygote.
 func (r *runner) send(s *session) {
@@ -106,6 +122,8 @@ func (r *runner) send(s *session) {
 			s.conn = -1
 		}
 		r.throttle()
+	case errors.As(err, new(*targetError)): // not unwrapped: it says nothing of the zygote
+		r.b.startFailed(s, "redirect", err)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		r.b.exhaust(err)
 		r.b.startFailed(s, "log", err)

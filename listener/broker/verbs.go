@@ -121,6 +121,9 @@ func (s *service) status() policy.ServiceStatus {
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
 		Live: t.live, Peak: t.peak, Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}
+	if s.spec.Redirects() {
+		st.Redirect = s.spec.Redirect.String()
+	}
 	if st.Builtin != "" {
 		st.Live, st.Peak = t.clients, t.mostClients
 	}

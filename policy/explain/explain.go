@@ -39,7 +39,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
-		Command: s.Command, Builtin: s.Builtin, Profile: s.Profile, Digest: doc.Digest, Notes: notes(s), Origins: Origins(doc, s),
+		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: notes(s), Origins: Origins(doc, s),
 	}
 	if q.Unix {
 		e.Client = "unix"

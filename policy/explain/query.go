@@ -61,9 +61,12 @@ type Explanation struct {
 	Group   string   `json:"group,omitempty"`
 	Command []string `json:"command,omitempty"`
 	Builtin string   `json:"builtin,omitempty"`
-	Profile string   `json:"profile"`
-	Widens  []string `json:"widens,omitempty"`
-	Layers  []string `json:"layers"`
+	// Redirect is where its connections are carried, ProxyProtocol the header in front.
+	Redirect      string   `json:"redirect,omitempty"`
+	ProxyProtocol string   `json:"proxy_protocol,omitempty"`
+	Profile       string   `json:"profile"`
+	Widens        []string `json:"widens,omitempty"`
+	Layers        []string `json:"layers"`
 	// Origins are where the service's values were written.
 	Origins []Written `json:"origins"`
 	Digest  string    `json:"digest"`

@@ -33,6 +33,11 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 		for i, text := range s.Says {
 			add("says", strings.TrimSuffix(text, "\r\n"), "says."+strconv.Itoa(i))
 		}
+	} else if s.Redirects() {
+		add("redirect", Target(s), "redirect")
+		if s.ProxyProtocol != "" {
+			add("proxy_protocol", s.ProxyProtocol, "proxy_protocol")
+		}
 	} else {
 		add("command", strings.Join(s.Command, " "), "command")
 		add("wait", strconv.FormatBool(s.Wait), "wait")
@@ -46,6 +51,15 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 	out = append(out, entryLimits(doc, s)...)
 	add("profile", s.Profile, "profile")
 	return out
+}
+
+// Target is where a service with redirect carries its connections, as the policy language
+// has it; "" for others.
+func Target(s *policy.Service) string {
+	if !s.Redirects() {
+		return ""
+	}
+	return strings.TrimPrefix(s.Redirect.String(), "tcp://")
 }
 
 // entryLimits are the numbers of a service's limit that its entry has.

@@ -39,7 +39,7 @@ func TestHostContested(t *testing.T) {
 		{"neither is narrower", "", quote("only_from = 192.0.2.0"), units("IPAddressAllow=10.0.0.0/8\nIPAddressDeny=any\n"), "", "", "",
 			[]string{"/etc/xinetd.d/quote:1: it stands in a comment", "/lib/systemd/system/q.socket:1: it stands in a comment, for tcp://:7971 is claimed by /etc/xinetd.d/quote:1 as well, and neither"}},
 		{"two that exclude each other and one for all", inetd("7971"), quote("only_from = 192.0.2.0"), units("IPAddressAllow=10.0.0.0/8\nIPAddressDeny=any\n"), "", "", "", nil},
-		{"one that has no counterpart", inetd("7971"), quote("only_from = 192.0.2.0\n\tredirect = 192.0.2.1 80"), nil, "", "", "", []string{"/etc/inetd.conf:1: it stands in a comment"}},
+		{"one that has no counterpart", inetd("7971"), quote("only_from = 192.0.2.0\n\tenv = A"), nil, "", "", "", []string{"/etc/inetd.conf:1: it stands in a comment"}},
 		{"one that admits nobody until somebody decides", inetd("7971"), quote("no_access = foes"), nil, "quote", "", "10.1.2.3", []string{"/etc/inetd.conf:1: it stands in a comment"}},
 		{"one that is switched off", inetd("7971"), quote("disable = yes"), nil, "port-7971", "10.1.2.3", "", nil},
 	} {

@@ -24,16 +24,18 @@ type service struct {
 	command []string
 	argv0   string
 	builtin string
-	user    string
-	group   string
-	groups  []string
-	wait    bool
-	umask   string
-	dir     string
-	stdio   string
-	env     []string // NAME=value
-	socket  []string // attributes of socket { }, as they are written
-	limit   bounds
+	// redirect is where its connections are carried, as the policy has it.
+	redirect string
+	user     string
+	group    string
+	groups   []string
+	wait     bool
+	umask    string
+	dir      string
+	stdio    string
+	env      []string // NAME=value
+	socket   []string // attributes of socket { }, as they are written
+	limit    bounds
 	// usual is a limit that takes the place of limit: a shipped one, or where ownLimit is set one of the
 	// service's own.
 	usual    *limit.Spec
@@ -95,6 +97,8 @@ func (p *page) write(s *service) {
 	p.attr("listen", quoted(s.listen))
 	if s.builtin != "" {
 		p.attr("builtin", quote(s.builtin))
+	} else if s.redirect != "" {
+		p.attr("redirect", quote(s.redirect))
 	} else {
 		p.attr("command", quoted(s.command))
 		p.optional("argv0", s.argv0)
@@ -195,7 +199,7 @@ func (p *page) limitOf(s *service, name string) string {
 
 // profileOf writes the profile of a service where a shipped one does not do.
 func (p *page) profileOf(s *service, name string) string {
-	if s.builtin != "" {
+	if s.builtin != "" || s.redirect != "" {
 		return ""
 	}
 	base := s.profileFor()

@@ -384,6 +384,8 @@ func (x *xinetd) wrappers() (*acl.List, []string) {
 	case daemon != "":
 	case x.is("INTERNAL"):
 		daemon = x.sec.name
+	case x.v["redirect"] != nil:
+		daemon = x.sec.name
 	case x.s.argv0 != "":
 		daemon = path.Base(x.s.argv0)
 	case len(x.s.command) > 0:
@@ -405,7 +407,7 @@ func (x *xinetd) wrappers() (*acl.List, []string) {
 
 // identity is user and group.
 func (x *xinetd) identity() {
-	if x.is("INTERNAL") {
+	if x.is("INTERNAL") || x.v["redirect"] != nil {
 		return
 	}
 	x.s.user, _ = x.one("user")

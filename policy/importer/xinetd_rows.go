@@ -47,7 +47,7 @@ func init() {
 		{"log_on_failure", logged("every refusal has a record with the client and the rule; log = \"sessions\" leaves them out")},
 		{"access_times", accessTimes},
 		{"deny_time", mere(Lost, "no service shuts clients out of others", "write penalty in the limit: it answers to what a session does")},
-		{"redirect", refuses("casemate does not connect to other hosts", "run socat under it, with a profile that may connect to that one port")},
+		{"redirect", elsewhere},
 		{"rpc_version", mere(Lost, "RPC services are not registered", "run the program as a daemon of its own")},
 		{"rpc_number", mere(Lost, "RPC services are not registered", "run the program as a daemon of its own")},
 	} {
@@ -100,14 +100,6 @@ func accessTimes(x *xinetd, v *xValue) {
 		closes("it goes by the host's clocks, and this import does not know their zone", "add --zone, with the zone's name as in Europe/Berlin or UTC")(x, v)
 	default:
 		x.s.acl.Zone, x.s.hours = zone, civil.Rest(spans)
-	}
-}
-
-// refuses reports an attribute without which the service is another one.
-func refuses(why, instead string) func(*xinetd, *xValue) {
-	return func(x *xinetd, v *xValue) {
-		mere(Lost, why, instead)(x, v)
-		x.s.off = append(x.s.off, v.line().name+" has no counterpart: "+why)
 	}
 }
 
@@ -370,6 +362,10 @@ func (x *xinetd) program() {
 		}
 		return
 	}
+	if v := x.v["redirect"]; v != nil {
+		x.redirect(v)
+		return
+	}
 	server, a := x.one("server")
 	if a == nil {
 		if len(x.s.off) == 0 {
@@ -402,6 +398,30 @@ func (x *xinetd) program() {
 		x.off(a, "tcpd without NAMEINARGS starts nothing that is known here")
 	}
 	x.s.command = append([]string{server}, args...)
+}
+
+// redirect is the target of a redirect: an address and a port.
+func (x *xinetd) redirect(v *xValue) {
+	a := v.line()
+	if len(v.vals) != 2 {
+		x.off(a, "redirect takes an address and a port")
+		return
+	}
+	host, port := hostOf(v.vals[0]), v.vals[1]
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case host == "":
+		x.off(a, "redirect to %q, and names are not looked up: write redirect = \"ADDRESS:%s\"", v.vals[0], port)
+	case err != nil || n == 0:
+		x.off(a, "redirect to port %q, which is no number of one", port)
+	case x.s.wait || len(x.s.listen) > 0 && !strings.HasPrefix(x.s.listen[0], "tcp"):
+		x.off(a, "redirect carries tcp connections, with wait = no")
+	case strings.Contains(host, ":"):
+		x.s.redirect = fmt.Sprintf("[%s]:%d", host, n)
+	default:
+		x.s.redirect = fmt.Sprintf("%s:%d", host, n)
+	}
+	x.note(a.file, a.line, a.text, "", "the relay is casemate's own, under a uid of its own: server, user, group, groups, umask, env and rlimits mean nothing to it")
 }
 
 // rates are instances, per_source and cps.

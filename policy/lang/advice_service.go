@@ -113,7 +113,7 @@ func loopback(p acl.Pattern) bool {
 // hidden warns of a working directory that the profile does not show.
 func (c *compiler) hidden(at string, s *policy.Service) {
 	p := c.profileOf(s)
-	if p == nil || s.Builtin != "" || s.Dir == "/" {
+	if p == nil || s.Ours() || s.Dir == "/" {
 		return
 	}
 	shown := slices.Concat(p.Files.Read, p.Files.Exec, p.Files.Write, []string{"/dev"})

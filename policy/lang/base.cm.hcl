@@ -288,6 +288,30 @@ profile "classic_login" {
   best_effort = ["files.log"]
 }
 
+# casemate-worker carrying one connection of a service with redirect between two
+# sockets that it is given: it can neither open another nor aim one elsewhere. To a unix
+# socket, whose server asks who connects, it connects itself: that takes a profile of
+# one's own on this one.
+profile "relay" {
+  network { mode = "none" }
+  files {
+    dev = ["null"]
+  }
+  syscalls {
+    allow        = ["@relay"]
+    on_violation = "kill"
+  }
+  resources {
+    memory     = "1GiB"
+    data       = "128MiB"
+    open_files = 32
+    tasks      = 16
+    stack      = "8MiB"
+    locked     = "64KiB"
+  }
+  best_effort = ["cgroup"]
+}
+
 # casemate-worker serving a builtin: a static Go program on the listening
 # sockets it is given, from which it answers datagrams to any address.
 profile "builtin" {

@@ -53,7 +53,7 @@ func TestDiagnostics(t *testing.T) {
 		{"object key twice", one("env = { A = \"1\", A = \"2\" }"), codeDuplicate, "A", "set twice", ""},
 		{"missing user", strings.Replace(one(""), "user", "# user", 1), codeMissing, `service "s"`, "no user", "nobody"},
 		{"missing listen", strings.Replace(one(""), "listen", "# listen", 1), codeMissing, `service "s"`, "no listen", ""},
-		{"missing command", strings.Replace(one(""), "command", "# command", 1), codeMeaning, `service "s"`, "neither command nor builtin", ""},
+		{"missing command", strings.Replace(one(""), "command", "# command", 1), codeMeaning, `service "s"`, "neither command, builtin nor redirect", ""},
 		{"missing from", in("acl", `allow {}`), codeMissing, "allow", "no from", "any"},
 		{"rule with a word", in("acl", "rule \"allow\" { from = [\"any\"] }"), codeBlock, "rule", "no block", "allow"},
 		{"unknown acl", one("acl = acl.localhots"), codeReference, "localhots", "no acl", "did you mean acl.localhost?"},

@@ -33,7 +33,7 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 		}
 	}
 	take("acl", rules.acl, &s.ACL)
-	program := s.Builtin == ""
+	program := !s.Ours()
 	if !s.Wait || !program {
 		take("limit", rules.limit, &s.Limit)
 	}

@@ -36,7 +36,6 @@ var foreignWords = map[string]string{
 	"nowait":         "wait = false, which is the default",
 	"nice":           `nothing: a service's processes have the priority of casemated; bound them: profile "NAME" { resources { cpu = "50%" } }`,
 	"access_times":   "nothing: casemate knows no hours; load another policy at those times (cron and casemate reload)",
-	"redirect":       "a program that connects, as command = [\"/usr/bin/nc\", \"ADDRESS\", \"PORT\"], under a profile with network { mode = \"host\"  connect = [\"PORT\"] }",
 	"max_load":       `a limit: limit "NAME" { concurrent = 64 }, and limit = limit.NAME`,
 	"chroot":         "nothing: the program sees only what files { read, exec, write } of its profile name",
 	"timeout":        `a limit: limit "NAME" { session = "10m" }, and limit = limit.NAME; or idle = "5m" in the service`,

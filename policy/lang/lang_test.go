@@ -150,7 +150,7 @@ func TestShipped(t *testing.T) {
 			}
 		}
 	}
-	if want := "strict line files server login go perl python shell git node classic classic_wait classic_login builtin"; strings.Join(names, " ") != want {
+	if want := "strict line files server login go perl python shell git node classic classic_wait classic_login relay builtin"; strings.Join(names, " ") != want {
 		t.Errorf("profiles %v, want %s", names, want)
 	}
 	if ShippedBlock("profile", "none") != nil {

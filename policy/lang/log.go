@@ -29,7 +29,7 @@ func (c *compiler) logDenied(b *block, p *profile) {
 // deafLog warns of a service whose profile has a /dev/log and that has none.
 func (c *compiler) deafLog(at string, s *policy.Service) {
 	f := c.profiles[s.Profile]
-	if f != nil && f.Files.Log && s.Builtin == "" && !s.Syslog(&f.Profile) {
+	if f != nil && f.Files.Log && !s.Ours() && !s.Syslog(&f.Profile) {
 		i := slices.IndexFunc(s.Listen, address.Listen.Datagram)
 		c.warn(codeHabit, c.near(fmt.Sprintf("%s.listen.%d", at, i)), "serve its streams as a service of its own; log = false in its profile says that it is meant",
 			"service %q has no /dev/log: with the connect(2) of syslog(3) a datagram socket would reach any address", s.Name)

@@ -36,7 +36,7 @@ func TestWrongBlock(t *testing.T) {
 	for line, want := range map[string]string{
 		"nice = 10":                   "cpu =",
 		`access_times = "8:00-17:00"`: "no hours",
-		`redirect = "10.0.0.1 80"`:    "network { mode",
+		`redirect = "10.0.0.1 80"`:    `write "10.0.0.1:80"`,
 		"max_load = 4":                "concurrent",
 		`chroot = "/srv"`:             "files {",
 		`timeout = "10m"`:             "session =",

@@ -35,6 +35,10 @@ var serviceTable = table[policy.Service]{
 			flag(true, func(s *policy.Service) *bool { return &s.Amplify })},
 		{Attribute{Name: "answers", Example: `"200/s"`, Instead: "command", Unset: `"50/s"`, Bounds: fmt.Sprintf("at most %d/s, which is what all get together", limit.MaxAnswers), Doc: "of a builtin by udp to one network (/24, IPv6 /56), twice as many at once"},
 			measure(parseRate, func(s *policy.Service) *limit.Rate { return &s.Answers })},
+		{Attribute{Name: "redirect", Example: `"192.0.2.1:80"`, Instead: "command", Doc: "or unix:/path: where casemate-worker carries its connections"},
+			redirects},
+		{Attribute{Name: "proxy_protocol", Example: `"v2"`, Instead: "command", Words: policy.ProxyProtocols, Doc: "tell the target of redirect who connected, in a header of that version"},
+			word(func(s *policy.Service) *string { return &s.ProxyProtocol })},
 		{Attribute{Name: "user", Example: `"nobody"`, Doc: `or "dynamic": a leased uid for each connection`},
 			account(func(s *policy.Service) *policy.Account { return &s.User })},
 		{Attribute{Name: "group", Example: `"nogroup"`, Doc: "absent: the user's own"},
@@ -49,7 +53,7 @@ var serviceTable = table[policy.Service]{
 			reference(kindACL, func(s *policy.Service) *string { return &s.ACL })},
 		{Attribute{Name: "limit", Example: "limit.public", Doc: "absent: limit.default, or limit.wait with wait = true"},
 			reference(kindLimit, func(s *policy.Service) *string { return &s.Limit })},
-		{Attribute{Name: "profile", Example: "profile.finger", Doc: "absent: profile.strict, or profile.builtin"},
+		{Attribute{Name: "profile", Example: "profile.finger", Doc: "absent: profile.strict; profile.builtin, or for redirect profile.relay"},
 			reference(kindProfile, func(s *policy.Service) *string { return &s.Profile })},
 		{Attribute{Name: "wait", Example: "false", Program: true, Doc: "true: hand the listening socket over; needs acl = acl.anyone, but of a builtin"},
 			flag(true, func(s *policy.Service) *bool { return &s.Wait })},
@@ -112,6 +116,8 @@ func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Servic
 	serviceTable.read(b, &s)
 	if s.Builtin != "" {
 		b.builtin(&s)
+	} else if b.has("redirect") {
+		b.redirect(&s)
 	} else if !b.has(extendsRow.Name) {
 		b.missing("user", `write user = "nobody", or user = "dynamic" for a leased uid`)
 	}
@@ -134,13 +140,14 @@ func (b *block) override(s *policy.Service) {
 	drop := func(name string) {
 		b.c.drop(b.join(name))
 	}
-	if b.has("command") || b.has("builtin") {
+	ours := b.has("builtin") || b.has("redirect")
+	if b.has("command") || ours {
 		s.Command, s.Argv0, s.Builtin = nil, "", ""
 		drop("argv0")
 		drop("command")
 		drop("builtin")
 	}
-	if b.has("builtin") {
+	if ours {
 		s.User, s.Group, s.Wait = "", "", false
 		drop("user")
 		drop("group")
@@ -163,11 +170,7 @@ func (b *block) override(s *policy.Service) {
 // builtin says what a builtin has in place of the rows of programs: its worker
 // always takes the listening sockets over.
 func (b *block) builtin(s *policy.Service) {
-	for _, r := range serviceTable[0].rows {
-		if a := b.syn.Body.Attributes[r.Name]; a != nil && r.Program {
-			b.c.report(codeMeaning, a.NameRange, "remove "+r.Name, "a builtin has no %s: casemate-worker serves it", r.Name)
-		}
-	}
+	b.noProgram("a builtin")
 	handOver(s)
 	if !b.has("user") {
 		s.User = policy.Dynamic
@@ -175,6 +178,16 @@ func (b *block) builtin(s *policy.Service) {
 	if s.Builtin == "qotd" {
 		for i, q := range s.Says { // as it goes over the line; a heredoc ends with a newline of its own
 			s.Says[i] = strings.ReplaceAll(strings.TrimRight(q, "\n"), "\n", "\r\n") + "\r\n"
+		}
+	}
+}
+
+// noProgram reports the rows of programs in a service that casemate-worker serves; but
+// holds those that hold for it all the same.
+func (b *block) noProgram(what string, but ...string) {
+	for _, r := range serviceTable[0].rows {
+		if a := b.syn.Body.Attributes[r.Name]; a != nil && r.Program && !slices.Contains(but, r.Name) {
+			b.c.report(codeMeaning, a.NameRange, "remove "+r.Name, "%s has no %s: casemate-worker serves it", what, r.Name)
 		}
 	}
 }

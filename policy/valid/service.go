@@ -44,6 +44,7 @@ func (c *checker) service(p *policy.Policy, i int) {
 		c.add(at+".profile", "add the block, or name another", "profile %q is not in the policy", s.Profile)
 	}
 	c.enforceable(at, p, s)
+	c.relay(at, p, s)
 }
 
 // program checks that the service is one command or one builtin.
@@ -55,10 +56,12 @@ func (c *checker) program(at string, s *policy.Service) {
 		c.add(at+".answers", "remove answers", "only a builtin answers udp itself")
 	}
 	c.says(at, s)
-	if c.lines(at+".argv0", s.Argv0, 32<<10) && s.Argv0 != "" && s.Builtin != "" {
-		c.add(at+".argv0", "remove argv0", "a builtin is no program")
+	if c.lines(at+".argv0", s.Argv0, 32<<10) && s.Argv0 != "" && s.Ours() {
+		c.add(at+".argv0", "remove argv0", "casemate-worker serves it, and is called what it is")
 	}
 	switch {
+	case s.Redirects() || s.ProxyProtocol != "":
+		c.redirect(at, s)
 	case len(s.Command) > 0 && s.Builtin != "":
 		c.add(at+".builtin", "remove command or builtin", "a service is a command or a builtin, not both")
 	case s.Builtin != "":
@@ -78,7 +81,7 @@ func (c *checker) program(at string, s *policy.Service) {
 			c.add(at+".listen", "make several services of it, with fewer ports each", "%d sockets are more than the %d that the worker of a builtin takes", sockets, most)
 		}
 	case len(s.Command) == 0:
-		c.add(at, `write command = ["/path/of/program"] or builtin = "echo"`, "the service has neither command nor builtin")
+		c.add(at, `write command = ["/path/of/program"], builtin = "echo" or redirect = "192.0.2.1:80"`, "the service has neither command, builtin nor redirect")
 	default:
 		if name := s.Command[0]; !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
 			c.add(at+".command.0", fmt.Sprintf("write the program's full path, as %q", path.Join("/usr/sbin", path.Base(path.Clean("/"+name)))),

@@ -28,4 +28,10 @@ var profileGroups = map[string]group{
 		doc:      "the services that casemate has itself: a static Go program on listening sockets it was given",
 		includes: []string{"@go", "@socket-accept", "@file-read", "@landlock"},
 	},
+	"@relay": {
+		doc:      "casemate's relay of a redirect: a static Go program that carries bytes between two sockets it was given",
+		includes: []string{"@go", "@socket-io", "@landlock"},
+		calls:    []string{"splice"},
+		rules:    [][]Rule{is("ioctl", 1, tiocOutq)},
+	},
 }

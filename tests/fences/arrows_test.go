@@ -29,6 +29,7 @@ var arrows = []arrow{
 	{"listener/wire", []string{"acl", "acl/limit"}, "messages are bytes and what they stand for"},
 	{"listener", []string{"listener/address", "sandbox/hostpath", "sandbox/panics"}, "sockets know nothing of decisions"},
 	{"listener/said", []string{"listener/journal"}, "what services say is taken apart by the log worker alone, which knows no more than this"},
+	{"listener/relay", nil, "the relay worker carries bytes between two sockets that it is given"},
 	{"listener/builtin", []string{"listener", "listener/address", "listener/journal", "listener/wire", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
 	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "sandbox", "sandbox/seccomp/program", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},

@@ -162,10 +162,7 @@ func (p *Process) Open(path string, flags int, want error) {
 // Connect connects a tcp socket to a port of 127.0.0.1 on every thread.
 func (p *Process) Connect(port int, want error) {
 	p.t.Helper()
-	addr := make([]byte, unix.SizeofSockaddrInet4)
-	binary.NativeEndian.PutUint16(addr, unix.AF_INET)
-	binary.BigEndian.PutUint16(addr[2:], uint16(port))
-	copy(addr[4:], []byte{127, 0, 0, 1})
+	addr := loopback(port)
 	for _, th := range p.threads {
 		fd, err := p.call(th, unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, 0)
 		if err == nil {
@@ -175,4 +172,29 @@ func (p *Process) Connect(port int, want error) {
 			p.t.Errorf("thread %d connects to port %d: %v, want %v", th.id, port, err, want)
 		}
 	}
+}
+
+// Aim takes a tcp socket that the process has away from its peer and connects it to a port
+// of 127.0.0.1, on every thread.
+func (p *Process) Aim(fd, port int, want error) {
+	p.t.Helper()
+	addr, none := loopback(port), make([]byte, unix.SizeofSockaddrInet4)
+	for _, th := range p.threads {
+		_, err := p.call(th, unix.SYS_CONNECT, fd, none, len(none))
+		if err == nil {
+			_, err = p.call(th, unix.SYS_CONNECT, fd, addr, len(addr))
+		}
+		if !errors.Is(err, want) {
+			p.t.Errorf("thread %d aims descriptor %d at port %d: %v, want %v", th.id, fd, port, err, want)
+		}
+	}
+}
+
+// loopback is a port of 127.0.0.1 as connect(2) takes it.
+func loopback(port int) []byte {
+	addr := make([]byte, unix.SizeofSockaddrInet4)
+	binary.NativeEndian.PutUint16(addr, unix.AF_INET)
+	binary.BigEndian.PutUint16(addr[2:], uint16(port))
+	copy(addr[4:], []byte{127, 0, 0, 1})
+	return addr
 }
