@@ -2,6 +2,7 @@ package listener
 
 import (
 	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -64,6 +65,16 @@ func getOption(fd int, o option) string {
 		return string(binary.NativeEndian.AppendUint32(nil, size))
 	}
 	return string(buf[:min(size, uint32(len(buf)))])
+}
+
+// InGroup tells whether the peer of a unix stream was in a group when it connected, by its
+// own or as one of its others (SO_PEERGROUPS, Linux 4.13).
+func InGroup(fd int, peer Peer, gid uint32) bool {
+	groups := make([]uint32, 1<<16) // NGROUPS_MAX
+	size := uint32(4 * len(groups))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+		uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
+	return peer.GID == gid || errno == 0 && slices.Contains(groups[:size/4], gid)
 }
 
 // given is what setsockopt(2) takes to make the option read as value: the

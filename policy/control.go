@@ -36,6 +36,11 @@ type ControlRequest struct {
 	Now           bool       `json:"now,omitempty"`
 }
 
+// Reads tells whether a request changes nothing.
+func (q ControlRequest) Reads() bool {
+	return q.Verb == VerbDocument || q.Verb == VerbStatus && !q.Now
+}
+
 // ControlResponse is the JSON line casemated answers with before it closes. OK
 // false comes with Error, and with Diagnostics where the policy is at fault. To
 // VerbDocument a second line follows: the Document in force, in its canonical bytes.

@@ -72,7 +72,7 @@ func unreachable(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("ask casemated: %s does not exist: start casemated, or name its socket with --control", path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("ask casemated: %s: permission denied: run as root", path)
+		return fmt.Errorf("ask casemated: %s: permission denied: run as root, or to look alone as a member of the group of casemated --operators", path)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("ask casemated: %s: nobody listens: start casemated", path)
 	}

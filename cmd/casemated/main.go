@@ -83,6 +83,7 @@ and what leads there must belong to root.
                    casemate check prints it), also when it is loaded again
   --control PATH   control socket for casemate status, reload, explain
                    (default ` + policy.DefaultControlPath + `)
+  --operators GROUP  who may use it beside root, for status and explain alone
   --log FILE       append the log (JSON lines) to FILE; "-" is stderr (default -)
   --libexec DIR    where casemate, casemate-worker and casemate-filter are (default: beside casemated)
   --version        print the version
@@ -102,6 +103,7 @@ func parse(args []string) (*options, error) {
 	fs.SetOutput(io.Discard) // run prints the one line that matters
 	fs.StringVar(&o.Digest, "digest", "", "")
 	fs.StringVar(&o.ControlPath, "control", policy.DefaultControlPath, "")
+	fs.StringVar(&o.Operators, "operators", "", "")
 	fs.StringVar(&o.logPath, "log", "-", "")
 	fs.StringVar(&o.LibexecDir, "libexec", "", "")
 	fs.BoolVar(&o.version, "version", false, "")

@@ -30,6 +30,8 @@ type Config struct {
 	Digest string
 	// ControlPath is the control socket; a lock file lies beside it.
 	ControlPath string
+	// Operators is the group whose members may read through it, "" for root alone.
+	Operators string
 	// LibexecDir holds casemate, casemate-worker and casemate-filter.
 	LibexecDir string
 	// LeaseDir is shared by all brokers of the host; "" is host.DefaultLeaseDir.
@@ -120,7 +122,7 @@ func New(c Config) (*Broker, error) {
 	b.readFileLimit()
 	b.compile, b.cells, b.ready = b.compileApart, b.prepare, b.plan
 	b.names, b.logWorker, b.denials = newNames(b), newLogWorker(b), newDenials(b)
-	if b.control, err = openControl(b, c.ControlPath); err != nil {
+	if b.control, err = openControl(b, c.ControlPath, c.Operators); err != nil {
 		return nil, err
 	}
 	b.log = journal.New(c.Log, c.Journal)

@@ -14,6 +14,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/address"
+	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/sandbox/hostpath"
 
@@ -25,6 +26,7 @@ const (
 	maxRequest      = 16 << 10 // bytes of the request line
 	controlDeadline = 5 * time.Second
 	maxControls     = 16   // connections at once that are read and answered
+	maxGuests       = 4    // of operators, which take no place of root's
 	maxLoads        = 1024 // that wait for a load, each for a descriptor and 10 KiB
 	// documentDeadline is for the largest document to a client on a busy machine.
 	documentDeadline = 30 * time.Second
@@ -33,7 +35,7 @@ const (
 // ErrInUse is New's error when another broker has the control socket.
 var ErrInUse = errors.New("another casemated is running on this control socket")
 
-// control is the socket through which root speaks with the broker. It is
+// control is the socket through which root speaks with the broker, and operators ask. It is
 // accepted by the loop; each connection is answered by a goroutine of its own,
 // since a reload takes its time.
 type control struct {
@@ -41,8 +43,9 @@ type control struct {
 	sock *listener.Socket
 	lock *os.File
 	live chan struct{} // one token for each connection that does not wait for a load
-	// loads has one for each that does.
-	loads chan struct{}
+	// loads has one for each that does, guests for each of an operator, of the group of that id.
+	loads, guests chan struct{}
+	operators     uint32
 	// watched says that the socket is in the loop.
 	watched bool
 	// sending is held by the one connection that is sent a document.
@@ -52,7 +55,18 @@ type control struct {
 // openControl takes the lock beside the socket, then the socket. The lock
 // decides between two brokers that start at the same moment; the kernel
 // releases it however its holder ends.
-func openControl(b *Broker, path string) (*control, error) {
+func openControl(b *Broker, path, operators string) (*control, error) {
+	spec := listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID}
+	if operators != "" {
+		a, err := host.ReadAccounts()
+		if err == nil {
+			spec.GID, err = a.Group(operators)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("operators: %w", err)
+		}
+		spec.Mode = 0o660
+	}
 	dir, err := hostpath.Make(filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -69,12 +83,13 @@ func openControl(b *Broker, path string) (*control, error) {
 		}
 		return nil, fmt.Errorf("control socket: lock: %w", err)
 	}
-	sock, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
+	sock, err := listener.Open(spec)
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	return &control{b: b, sock: sock, lock: lock, live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads)}, nil
+	return &control{b: b, sock: sock, lock: lock, operators: spec.GID,
+		live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads), guests: make(chan struct{}, maxGuests)}, nil
 }
 
 // watch puts the socket into the loop.
@@ -124,12 +139,28 @@ func (c *control) Ready(uint32) {
 			}
 			return
 		}
-		if peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
-			listener.Refuse(conn)
+		guest := peer.UID != 0 && peer.UID != uint32(os.Geteuid())
+		if guest {
 			<-token
-			continue
+			if token = c.welcome(conn, peer); token == nil {
+				listener.Refuse(conn)
+				continue
+			}
 		}
-		c.b.apart(func() error { c.serve(conn, &token); return nil }, func(error) { c.give(token) })
+		c.b.apart(func() error { c.serve(conn, &token, guest); return nil }, func(error) { c.give(token) })
+	}
+}
+
+// welcome gives an operator a token of guests, and nobody else one.
+func (c *control) welcome(conn int, peer listener.Peer) chan struct{} {
+	if c.operators == listener.KeepID || !listener.InGroup(conn, peer, c.operators) {
+		return nil
+	}
+	select {
+	case c.guests <- struct{}{}:
+		return c.guests
+	default:
+		return nil
 	}
 }
 
@@ -141,7 +172,7 @@ func (c *control) give(token chan struct{}) {
 
 // serve answers one connection, which holds a token of one channel all the time: of
 // loads while it waits for one, so that whoever asks for less is not kept waiting.
-func (c *control) serve(conn int, token *chan struct{}) {
+func (c *control) serve(conn int, token *chan struct{}, guest bool) {
 	if err := unix.SetNonblock(conn, true); err != nil {
 		unix.Close(conn)
 		return
@@ -154,6 +185,8 @@ func (c *control) serve(conn int, token *chan struct{}) {
 	request, err := readRequest(f)
 	if err != nil {
 		answer.Error = err.Error()
+	} else if guest && !request.Reads() {
+		answer.Error = request.Verb + " takes root: operators may look at the status and the policy, and change nothing"
 	} else if request.Verb == policy.VerbReload && !c.waits(token) {
 		answer.Error = fmt.Sprintf("%d reloads are waiting already: ask again", maxLoads)
 	} else {
@@ -167,7 +200,7 @@ func (c *control) serve(conn int, token *chan struct{}) {
 	// A client that does not read its answer has gone: nobody is left to tell.
 	_ = f.SetWriteDeadline(time.Now().Add(controlDeadline))
 	if _, err = f.Write(append(text, '\n')); err == nil && doc != nil {
-		c.send(f, doc)
+		c.send(f, doc, guest)
 	}
 }
 
@@ -186,7 +219,7 @@ func (c *control) waits(token *chan struct{}) bool {
 // send writes a document, which may be of policy.MaxDocument and takes several
 // times that while its bytes are made: one at a time, off the loop, and what it
 // took goes back to the system.
-func (c *control) send(f *os.File, doc *policy.Document) {
+func (c *control) send(f *os.File, doc *policy.Document, guest bool) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	defer debug.FreeOSMemory()
@@ -194,7 +227,11 @@ func (c *control) send(f *os.File, doc *policy.Document) {
 	if err != nil {
 		return // it was encoded when it was read; the client sees that nothing follows
 	}
-	_ = f.SetWriteDeadline(time.Now().Add(documentDeadline))
+	patience := documentDeadline
+	if guest { // whom root's requests wait for
+		patience = controlDeadline
+	}
+	_ = f.SetWriteDeadline(time.Now().Add(patience))
 	_, _ = f.Write(append(text, '\n'))
 }
 
