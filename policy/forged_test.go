@@ -20,6 +20,7 @@ import (
 // full is sample with every list and every field in use.
 func full() *policy.Policy {
 	p := sample()
+	carries(p)
 	f := &p.Profiles[0]
 	f.Widens, f.BestEffort, f.Because = []string{"network"}, []string{"landlock"}, "x"
 	f.Network = sandbox.Network{Mode: "host", Connect: []uint16{80}, Bind: []uint16{81}}
@@ -149,7 +150,7 @@ func walkAll(p *policy.Policy) (sound, fine bool) {
 		if _, err := acl.Compile(p.ACL(s.ACL)); err != nil && fine {
 			panic(err)
 		}
-		if s.Linger < time.Second || len(s.Listen) == 0 || (len(s.Command) == 0) == (s.Builtin == "") {
+		if s.Linger < time.Second || len(s.Listen) == 0 || (len(s.Command) == 0) == !s.Ours() || s.Redirects() && (s.Builtin != "" || !s.Redirect.Target()) {
 			panic("a sound policy lacks what the broker takes for granted")
 		}
 		for _, l := range s.Listen {

@@ -51,6 +51,14 @@ func sample() *policy.Policy {
 	}
 }
 
+// carries adds a service that redirects, and makes the profile one for it.
+func carries(p *policy.Policy) {
+	p.Profiles[0].Base = []string{"relay", "strict"}
+	p.Services = append(p.Services, policy.Service{Name: "web", Listen: []address.Listen{{Network: "tcp", Port: 80, LastPort: 80}},
+		Redirect: address.Listen{Network: "tcp", Addr: netip.MustParseAddr("192.0.2.1"), Port: 80, LastPort: 80}, ProxyProtocol: "v2",
+		User: "dynamic", ACL: "anyone", Limit: "public", Profile: "line", Stdio: "listen_fds", Dir: "/", Linger: time.Minute, Log: "all"})
+}
+
 // decode reads a policy's canonical bytes as they stand in a document.
 func decode(b []byte) (*policy.Policy, error) {
 	doc, err := policy.DecodeDocument(fmt.Appendf(nil, `{"format_version":1,"digest":%q,"policy":%s,"origins":{}}`, policy.Digest(b), b))
@@ -87,6 +95,8 @@ func TestBecauseOnEitherSide(t *testing.T) {
 var unsound = []string{
 	"edition", "on_stop", "on_broken", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
+	"redirect and command", "redirect and builtin", "redirect to ports", "redirect to udp", "redirect to everything", "redirect to a name",
+	"redirect with its client on 0", "redirect of datagrams", "redirect of packets", "redirect with another header", "header without redirect",
 	"hangup without the socket", "builtin sockets", "builtin wait", "no listen", "network name", "unixgram nowait", "backwards", "port 0", "wide", "mapped", "wildcard", "family", "unix relative", "unix long", "contradiction",
 }
 
@@ -106,10 +116,29 @@ func TestValidate(t *testing.T) {
 	listen := func(l address.Listen) func(*policy.Policy) {
 		return finger(func(s *policy.Service) { s.Listen[0] = l })
 	}
+	web := func(f func(*policy.Service)) func(*policy.Policy) {
+		return func(p *policy.Policy) { carries(p); f(&p.Services[2]) }
+	}
 	for _, tt := range []struct {
 		name, path, want string
 		breaks           func(*policy.Policy)
 	}{
+		{"redirect and command", "services.web.redirect", "not two of them", web(func(s *policy.Service) { s.Command = []string{"/bin/cat"} })},
+		{"redirect and builtin", "services.web.redirect", "not two of them", web(func(s *policy.Service) { s.Builtin = "echo" })},
+		{"redirect to ports", "services.web.redirect", "not one address", web(func(s *policy.Service) { s.Redirect.LastPort++ })},
+		{"redirect to udp", "services.web.redirect", "not one address", web(func(s *policy.Service) { s.Redirect.Network = "udp" })},
+		{"redirect to everything", "services.web.redirect", "not one address", web(func(s *policy.Service) { s.Redirect.Addr = netip.Addr{} })},
+		{"redirect to a name", "services.web.redirect", "not one address", web(func(s *policy.Service) { s.Redirect = address.Listen{Network: "unix", Path: "@x"} })},
+		{"redirect with its client on 0", "services.web.redirect", "by number", web(func(s *policy.Service) { s.Stdio = "socket" })},
+		{"redirect of datagrams", "services.web.listen", "streams of bytes", web(func(s *policy.Service) { s.Listen[0].Network = "udp" })},
+		{"redirect of packets", "services.web.listen", "streams of bytes", web(func(s *policy.Service) { s.Listen[0] = address.Listen{Network: "unixpacket", Path: "@p"} })},
+		{"redirect with another header", "services.web.proxy_protocol", "not known", web(func(s *policy.Service) { s.ProxyProtocol = "v3" })},
+		{"header without redirect", "services.finger.proxy_protocol", "only the target", finger(func(s *policy.Service) { s.ProxyProtocol = "v1" })},
+		{"redirect under another profile", "services.web.profile", "not made for", func(p *policy.Policy) { carries(p); p.Profiles[0].Base = nil }},
+		{"redirect that comes back", "services.web.redirect", "circle", web(func(s *policy.Service) {
+			s.Redirect.Addr, s.Redirect.Port, s.Redirect.LastPort = netip.MustParseAddr("127.0.0.1"), 80, 80
+		})},
+		{"redirect to what is not shown", "services.web.redirect", "asks who does", web(func(s *policy.Service) { s.Redirect = address.Listen{Network: "unix", Path: "/run/x"} })},
 		{"read below write", "profiles.line.files.read.0", "lies in \"/srv/w\", which a service may write", line(func(f *sandbox.Profile) {
 			f.Files.Read, f.Files.Write = []string{"/srv/w/sub/cfg"}, []string{"/srv/w"}
 		})},

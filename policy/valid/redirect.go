@@ -35,8 +35,8 @@ func (c *checker) redirect(at string, s *policy.Service) {
 // relay checks that the profile lets casemate-worker be a relay, and that the
 // connection does not come back.
 func (c *checker) relay(at string, p *policy.Policy, s *policy.Service) {
-	if !s.Redirects() {
-		return
+	if !s.Redirect.Target() {
+		return // reported, if it is to be one
 	}
 	f, to := p.Profile(s.Profile), s.Redirect
 	if f != nil && f.Name != RelayProfile && !slices.Contains(f.Base, RelayProfile) {
