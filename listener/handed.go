@@ -7,13 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errHanded is a message that no worker of ours sends.
-var errHanded = errors.New("a message that is not one number with one connected socket")
-
-// Handed takes a connection that a worker hands over, with the number that comes with it. Who is
-// at the other end is asked of the socket; it is made blocking again, as Accept gives it. EAGAIN
-// is nothing there, io.EOF the worker's end, ENOTCONN a client that is lost; after any other error
-// nothing that it sends is to be believed.
+// Handed takes a connection that a worker hands over, with the number that comes with it. Who is at the other end is
+// asked of the socket; it is made blocking again, as Accept gives it. EAGAIN is nothing there, io.EOF the worker's end,
+// ENOTCONN a client that is lost; after any other error nothing that it sends is to be believed.
 func Handed(fd int) (which int, conn int, p Peer, err error) {
 	text, oob := make([]byte, 2), make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, _, err := unix.Recvmsg(fd, text, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
@@ -27,7 +23,7 @@ func Handed(fd int) (which int, conn int, p Peer, err error) {
 		fds = append(fds, some...)
 	}
 	lost := flags&unix.MSG_CTRUNC != 0 // no descriptor was left for it
-	if err = errHanded; n == 0 && len(fds) == 0 {
+	if err = errors.New("a message that is not one number with one connected socket"); n == 0 && len(fds) == 0 {
 		err = io.EOF
 	} else if n == 1 && len(fds) == 1 {
 		kind, _ := unix.GetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_TYPE)

@@ -21,8 +21,7 @@ const (
 // Builtins are the protocols that casemate-worker serves itself.
 var Builtins = []string{"auth", "chargen", "daytime", "discard", "echo", "qotd", Tcpmux, "time"}
 
-// Tcpmux is the built-in that hands its clients over to the services that have a Mux.
-const Tcpmux = "tcpmux"
+const Tcpmux = "tcpmux" // hands its clients over to the services that have a Mux
 
 // ProxyProtocols are the versions of the header that a redirect may begin with.
 var ProxyProtocols = []string{"v1", "v2"}

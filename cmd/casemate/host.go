@@ -49,6 +49,9 @@ func hostCommand(p *policy.Policy, s *policy.Service, program string, a *host.Ac
 		for _, l := range s.Listen {
 			c.Sockets += len(l.Endpoints())
 		}
+		if s.Builtin == policy.Tcpmux {
+			c.Sockets++ // where it hands its clients over
+		}
 	}
 	if s.Redirects() && !s.Redirect.Unix() {
 		c.Sockets = 2

@@ -78,6 +78,7 @@ explain, logs, status and limits know them as NAME-KEY. The values are constants
     listen   = ["tcp://:${each.value}"]
     command  = ["/usr/local/libexec/vault", each.key]
     user     = "dynamic"
+    acl      = acl.anyone
   }
 
 `, `

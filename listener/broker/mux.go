@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mux is the broker's end of the socket over which the worker of a tcpmux hands its clients
-// over, once it has read the name of the service that they ask for.
+// mux is the broker's end of the socket by which a tcpmux worker hands its clients over, their names read.
 type mux struct {
 	s  *session // the worker's
 	fd int
@@ -31,8 +30,7 @@ func (b *Broker) openMux(s *session) (end int, err error) {
 	return pair[1], err
 }
 
-// Ready takes clients over: each is asked who it is, and comes to its service as one that
-// was accepted there. A worker that sends anything else was taken over.
+// Ready takes clients over: each comes to its service as one that was accepted there. Who sends anything else was taken over.
 func (m *mux) Ready(uint32) {
 	b := m.s.svc.b
 	for range maxAccepts {
@@ -59,12 +57,8 @@ func (m *mux) Ready(uint32) {
 func (b *Broker) muxed(s *session, which, conn int, peer listener.Peer) {
 	v := visit{svc: s.svc, at: s.at, conn: conn, peer: peer}
 	defer v.strand()
-	for _, svc := range s.svc.gen.services {
-		if which < len(svc.spec.Mux) {
-			v.svc, v.muxed = svc, svc.spec.Mux[which]
-			break
-		}
-		which -= len(svc.spec.Mux)
+	if names := s.svc.gen.doc.Policy.Muxed(s.svc.spec); which < len(names) {
+		v.muxed = names[which]
 	}
 	v.local, _ = listener.Local(conn) // see listening.visit
 	if now := v.current(); v.muxed == "" || now == nil || now.broken() || now.run.full() || b.stopping {
@@ -80,8 +74,10 @@ func (v *visit) current() *service {
 	if v.muxed == "" {
 		return v.at.svc
 	}
-	if s := v.svc.b.gen.service(v.svc.name); s != nil && slices.Contains(s.spec.Mux, v.muxed) {
-		return s
+	for _, s := range v.svc.b.gen.services {
+		if slices.Contains(s.spec.Mux, v.muxed) {
+			return s
+		}
 	}
 	return nil
 }

@@ -138,6 +138,9 @@ func (s *service) status() policy.ServiceStatus {
 	for _, at := range s.listen {
 		st.Listeners = append(st.Listeners, at.status())
 	}
+	for _, name := range s.spec.Mux {
+		st.Listeners = append(st.Listeners, policy.ListenerStatus{Key: "tcpmux:" + name, State: map[bool]string{false: "listening", true: "broken"}[s.broken()]})
+	}
 	switch {
 	case s.fault != nil:
 		st.Error, st.Broken = s.fault.Error(), s.broken()

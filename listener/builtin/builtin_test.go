@@ -82,12 +82,6 @@ func startOn(t *testing.T, c *Config, addr string) *running {
 	return startWith(t, c, addr, "tcp", "udp")
 }
 
-// startOnly is start with one protocol's socket.
-func startOnly(t *testing.T, c *Config, proto string) *running {
-	t.Helper()
-	return startWith(t, c, "127.0.0.1:0", proto)
-}
-
 func startWith(t *testing.T, c *Config, addr string, protos ...string) *running {
 	t.Helper()
 	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1)}
@@ -196,20 +190,6 @@ func (r *running) ask(from string, req []byte, wait time.Duration) ([]byte, bool
 	buf := make([]byte, maxDatagram)
 	n, err := c.Read(buf)
 	return buf[:n], err == nil
-}
-
-// eventually waits for a condition that another goroutine brings about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 30 s: ", what)
-		}
-		<-tick.C
-	}
 }
 
 func TestStreamEchoHalfClose(t *testing.T) {

@@ -120,7 +120,7 @@ func TestLineHasOneDeadline(t *testing.T) {
 				if _, err := there.Write([]byte("1")); err != nil {
 					return
 				}
-				time.Sleep(lineTime / 10)
+				time.Sleep(lineTime / 7)
 			}
 		})
 		_, err = c.line(maxQuery, lineTime)
@@ -153,3 +153,23 @@ func TestLineTakesNothingBehindIt(t *testing.T) {
 type pipeStream struct{ net.Conn }
 
 func (p pipeStream) CloseWrite() error { return nil }
+
+// startOnly is start with one protocol's socket.
+func startOnly(t *testing.T, c *Config, proto string) *running {
+	t.Helper()
+	return startWith(t, c, "127.0.0.1:0", proto)
+}
+
+// eventually waits for a condition that another goroutine brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 30 s: ", what)
+		}
+		<-tick.C
+	}
+}

@@ -15,7 +15,7 @@ import (
 const maxEach = 1024
 
 // forEachRow is read before the block is compiled, once for each of its values.
-var forEachRow = Attribute{Name: "for_each", Example: "{ red = 7001, blue = 7002 }", Bounds: fmt.Sprintf("at most %d", maxEach),
+var forEachRow = Attribute{Name: "for_each", Example: "{ red = 7001, blue = 7002 }", Instead: "several blocks", Bounds: fmt.Sprintf("at most %d", maxEach),
 	Doc: "one service for each, called NAME-red and NAME-blue; each.key and each.value are known in the block. A list is its own keys"}
 
 // each is what an instance of a block has of its for_each.

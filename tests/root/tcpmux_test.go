@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +114,7 @@ func TestTcpmuxRunsAsItsUser(t *testing.T) {
 // TestTcpmuxHidesOthers (CVE-2012-0862: enabling tcpmux exposed every service): only names that
 // opted in are known, and told.
 func TestTcpmuxHidesOthers(t *testing.T) {
-	rig.Root(t)
+	bin := rig.Root(t)
 	b, port, direct := tcpmux(t)
 	exchange(t, direct, "it is there\n", "it is there\n")
 	for line, want := range map[string]string{
@@ -122,6 +124,9 @@ func TestTcpmuxHidesOthers(t *testing.T) {
 		if got, err := rig.Exchange(port, line); err != nil || got != want {
 			t.Errorf("to %.20q it answered %q (%v), want %q", line, got, err, want)
 		}
+	}
+	if out := must(t, filepath.Join(bin, "casemate"), "status", "--control", b.Control); !regexp.MustCompile(`(?m)^closed +tcpmux:\+closed +listening `).MatchString(out) {
+		t.Errorf("status has not what is behind tcpmux alone:\n%s", out)
 	}
 	if s, err := b.Service("hidden"); err != nil || s.Admitted != 1 {
 		t.Errorf("%+v, %v", s, err)
