@@ -62,6 +62,8 @@ type Rule struct {
 	To []netip.Prefix `json:"to,omitempty"`
 	// During is in order, without overlap; empty is always.
 	During []Span `json:"during,omitempty"`
+	// Env is what the programs of the clients whom the rule admits find in their environment. It decides nothing.
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // RuleName is the name of rule i, or "": most rules have none, and what decides

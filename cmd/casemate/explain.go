@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -241,6 +242,9 @@ func (a *app) explain(e *explain.Explanation) {
 			name += fmt.Sprintf(" %q", s.Name)
 		}
 		a.printf("  %s %s %-5s %s\n      %s\n", mark, name, s.Verdict, s.Why, s.Origin)
+		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+			a.printf("      sets %s=%s\n", name, s.Env[name])
+		}
 	}
 	if e.Limit != nil {
 		a.printf("\nlimit %s\n", e.Limit.Name)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -69,6 +70,17 @@ func appendFacts(env, styles []string, c listener.Peer, local netip.AddrPort, da
 			env = append(env, "REMOTE_ADDR="+ip, "REMOTE_PORT="+port)
 		case style == "xinetd":
 			env = append(env, "REMOTE_HOST="+ip)
+		}
+	}
+	return env
+}
+
+// appendEnv adds what the client's rule sets. Facts and variables of a service come first for getenv(3); none has such a name (valid.Check).
+func (r rules) appendEnv(env []string, rule int) []string {
+	if rule >= 0 && r.list != nil {
+		set := r.list.Rules[rule].Env
+		for _, name := range slices.Sorted(maps.Keys(set)) {
+			env = append(env, name+"="+set[name])
 		}
 	}
 	return env

@@ -98,7 +98,7 @@ func (r *runner) ask(s *session) error {
 		defer unix.Close(end)
 		q.FDs = append(q.FDs, end)
 	}
-	r.envBuf = appendFacts(r.envBuf[:0], s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream())
+	r.envBuf = s.svc.rules.appendEnv(appendFacts(r.envBuf[:0], s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream()), s.rule)
 	q.Env = r.envBuf
 	return r.zygote.Send(q)
 }

@@ -159,6 +159,9 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 	for _, step := range trace.Steps(list, client) {
 		r := Rule{Number: number(step.Rule), Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
+		if step.Rule >= 0 {
+			r.Env = list.Rules[step.Rule].Env
+		}
 		if !r.Matched || step.Rule >= 0 {
 			e.Steps = append(e.Steps, r)
 		}

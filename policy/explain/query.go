@@ -80,4 +80,6 @@ type Rule struct {
 	Origin  string      `json:"origin,omitempty"`
 	Matched bool        `json:"matched"`
 	Why     string      `json:"why"`
+	// Env is what the rule sets for the programs of the clients whom it admits.
+	Env map[string]string `json:"env,omitempty"`
 }

@@ -32,6 +32,8 @@ var ruleTable = table[acl.Rule]{{rows: []row[acl.Rule]{
 		localPrefixes},
 	{Attribute{Name: "during", Example: `["mon-fri 08:00-18:00", "sat,sun"]`, Doc: "only then: what begins in it goes on; 22:00-06:00 ends on the next day; of what the clocks skip or repeat none or both counts"},
 		during},
+	{Attribute{Name: "env", Example: `{ ROLE = "staff" }`, Doc: "what the programs of these clients find in their environment; of an allow rule. What the service's env has, the client's address and what programs take code from (LD_PRELOAD, PATH and others) are not set this way"},
+		environment(func(r *acl.Rule) *map[string]string { return &r.Env })},
 }}}
 
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {

@@ -156,6 +156,25 @@ func words[T any, W ~string](at func(*T) *[]W) reader[T] {
 	}
 }
 
+// environment reads variables. Numbers and truth values are texts there.
+func environment[T any](at func(*T) *map[string]string) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.typed(a, kindObject)
+		if !ok || !b.c.spend(v.rng, 64*len(v.obj)) {
+			return
+		}
+		env := make(map[string]string, len(v.obj))
+		for _, f := range v.obj {
+			if !f.val.scalar() {
+				b.c.report(codeType, f.val.rng, "write a string", "env: %s cannot be %s", clip(f.name), f.val.describe())
+			}
+			env[f.name] = f.val.text()
+			b.c.put(b.join("env."+f.name), f.val.rng)
+		}
+		*at(to) = env
+	}
+}
+
 // reference reads acl = acl.office.
 func reference[T any](kind string, at func(*T) *string) reader[T] {
 	return func(b *block, a *Attribute, to *T) {

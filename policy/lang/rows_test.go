@@ -17,8 +17,7 @@ var companions = map[string]string{
 	"first": "on = [\"crash\"]\nmax = \"30d\"",
 	"max":   "on = [\"crash\"]\nfirst = \"1ms\"",
 	"on":    "first = \"1ms\"\nmax = \"1s\"",
-	"from":  "", "except": `from = ["any"]`, "to": `from = ["any"]`, "during": `from = ["any"]`,
-	"arg": "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
+	"arg":   "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
 	"on_stop": "edition = 1", "on_broken": "edition = 1",
 }
 
@@ -26,7 +25,11 @@ var companions = map[string]string{
 // blocks around it.
 func with(at []string, name, val string) string {
 	open := strings.ReplaceAll(strings.Join(at, " {\n"), "NAME", "x") + " {\n"
-	text := open + companions[name] + "\n" + name + " = " + val + strings.Repeat("\n}", len(at)) + "\n"
+	beside := companions[name]
+	if strings.HasPrefix(at[len(at)-1], "allow") && name != "from" {
+		beside = `from = ["any"]`
+	}
+	text := open + beside + "\n" + name + " = " + val + strings.Repeat("\n}", len(at)) + "\n"
 	switch kind, _, _ := strings.Cut(at[0], " "); kind {
 	case "policy":
 		return text

@@ -60,7 +60,7 @@ var serviceTable = table[policy.Service]{
 		{Attribute{Name: "stdio", Example: `"socket-all"`, Unset: `"socket"`, Program: true, Words: spelled(sandbox.Stdios), Doc: "where its socket is: 0 and 1, 2 as well, from 3 on, or 3 as NAME says"},
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
 		{Attribute{Name: "env", Example: `{ TZ = "UTC" }`, Program: true, Doc: "the environment"},
-			environment},
+			environment(func(s *policy.Service) *map[string]string { return &s.Env })},
 		{Attribute{Name: "env_style", Example: `["xinetd"]`, Unset: `["systemd", "ucspi"]`, Program: true, Words: valid.EnvStyles, Doc: "the client's address in it; [] for none"},
 			words(func(s *policy.Service) *[]string { return &s.EnvStyle })},
 		{Attribute{Name: "dir", Example: `"/tmp"`, Unset: `"/"`, Program: true, Doc: "the working directory"},
@@ -201,22 +201,6 @@ func handOver(s *policy.Service) {
 // answers tells whether casemate-worker answers datagrams for s.
 func answers(s *policy.Service) bool {
 	return s.Builtin != "" && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
-}
-
-// environment reads env. Numbers and truth values are texts there.
-func environment(b *block, a *Attribute, s *policy.Service) {
-	v, ok := b.typed(a, kindObject)
-	if !ok || !b.c.spend(v.rng, 64*len(v.obj)) {
-		return
-	}
-	s.Env = make(map[string]string, len(v.obj))
-	for _, f := range v.obj {
-		if !f.val.scalar() {
-			b.c.report(codeType, f.val.rng, "write a string", "env: %s cannot be %s", clip(f.name), f.val.describe())
-		}
-		s.Env[f.name] = f.val.text()
-		b.c.put(b.join("env."+f.name), f.val.rng)
-	}
 }
 
 // muxPrefix is how listen writes a name of tcpmux.

@@ -43,6 +43,7 @@ func (c *checker) service(p *policy.Policy, i int) {
 	if p.Profile(s.Profile) == nil {
 		c.add(at+".profile", "add the block, or name another", "profile %q is not in the policy", s.Profile)
 	}
+	c.ruleEnvs(at, p, s)
 	c.enforceable(at, p, s)
 	c.relay(at, p, s)
 }
