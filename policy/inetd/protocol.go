@@ -105,7 +105,7 @@ func (p *parser) special(e *Entry, w Text, rpc bool) {
 		if name, sep, versions := e.Service.cut("/"); sep != 0 {
 			e.Service, e.Versions = name, versions
 		}
-		p.add(Unserved, e.At, "serve it with a program that registers itself", "%s is not served: casemate registers nothing with rpcbind", e.Key())
+		p.add(Unserved, e.At, "start its program as a daemon of its own, by a unit or a script at boot: it registers its port with rpcbind itself", "%s is not served: casemate registers nothing with rpcbind", e.Key())
 	case strings.Contains(e.Service.Text, "/"):
 		p.add(Error, e.Service.At, "write rpc/tcp or rpc/udp as its protocol", "%q has versions, which only RPC programs have", e.Service.Text)
 	case e.Mux && (!strings.HasPrefix(e.Network, "tcp") || e.Wait):
