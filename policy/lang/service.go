@@ -59,6 +59,8 @@ var serviceTable = table[policy.Service]{
 			flag(true, func(s *policy.Service) *bool { return &s.Wait })},
 		{Attribute{Name: "stdio", Example: `"socket-all"`, Unset: `"socket"`, Program: true, Words: spelled(sandbox.Stdios), Doc: "where its socket is: 0 and 1, 2 as well, from 3 on, or 3 as NAME says"},
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
+		{Attribute{Name: "stderr", Path: "stdio", Example: `"client"`, Unset: `"log"`, Program: true, Words: []string{stderrLog, stderrClient}, Doc: "where 2 goes: what a program complains of is in the log, or its client reads it too, as inetd has it (stdio = \"socket-all\")"},
+			stderr},
 		{Attribute{Name: "env", Example: `{ TZ = "UTC" }`, Program: true, Doc: "the environment"},
 			environment(func(s *policy.Service) *map[string]string { return &s.Env })},
 		{Attribute{Name: "env_style", Example: `["xinetd"]`, Unset: `["systemd", "ucspi"]`, Program: true, Words: valid.EnvStyles, Doc: "the client's address in it; [] for none"},
@@ -201,6 +203,29 @@ func handOver(s *policy.Service) {
 // answers tells whether casemate-worker answers datagrams for s.
 func answers(s *policy.Service) bool {
 	return s.Builtin != "" && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
+}
+
+// What stderr says.
+const (
+	stderrLog    = "log"
+	stderrClient = "client"
+)
+
+// stderr reads the word for one of the ways of stdio, which is read before.
+func stderr(b *block, a *Attribute, s *policy.Service) {
+	v, ok := b.typed(a, kindString)
+	streams := s.Stdio == sandbox.StdioSocket || s.Stdio == sandbox.StdioAll
+	switch {
+	case !ok:
+	case !slices.Contains(a.Words, v.s):
+		b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "stderr: %q is not known", clip(v.s))
+	case v.s == stderrClient && !streams:
+		b.c.report(codeMeaning, v.rng, "remove stderr, or stdio", "with stdio = %q the client's socket is none of the standard streams", s.Stdio)
+	case v.s == stderrClient:
+		s.Stdio = sandbox.StdioAll
+	case s.Stdio == sandbox.StdioAll:
+		b.c.report(codeMeaning, v.rng, `remove stderr, or write stdio = "socket"`, "stdio = %q has stderr go to the client", s.Stdio)
+	}
 }
 
 // muxPrefix is how listen writes a name of tcpmux.

@@ -182,3 +182,18 @@ func logWorkerPID(t *testing.T, b *rig.Broker, old int) (pid int) {
 	}
 	return pid
 }
+
+// TestStderrToTheClient: with stderr = "client" its client reads what a program complains of, and the log has
+// nothing of it.
+func TestStderrToTheClient(t *testing.T) {
+	rig.Root(t)
+	port := rig.Port(t)
+	b := rig.Serve(t, head+service("lost", "tcp://127.0.0.1:"+port, []string{"/bin/cat", "/no/such/file"}, "profile = profile.line", `stderr = "client"`))
+	exchange(t, port, "", "cat: /no/such/file: No such file or directory\n")
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "lost", "exit", "1"); err != nil {
+		t.Error(err)
+	}
+	if got, err := b.Find("msg", "stderr", "service", "lost"); err != nil || len(got) > 0 {
+		t.Errorf("the log has %v, %v", got, err)
+	}
+}
