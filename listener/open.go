@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,7 @@ type Socket struct {
 	hidden int         // see walker: heads that must leave before the queue can be walked again
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
+	plain   []string // what it had before its first Settings, by their places; nil if it had none
 }
 
 // Open binds and listens. Errors name the operation and the address first
@@ -136,7 +138,8 @@ func inetSocket(s Spec) (int, error) {
 }
 
 func bindInet(fd int, s Spec) (*Socket, error) {
-	if err := setInetOptions(fd, s); err != nil {
+	sock := &Socket{FD: fd, Spec: s}
+	if err := sock.setOptions(); err != nil {
 		return nil, err
 	}
 	sa, err := sockaddr(fd, s.Addr)
@@ -146,7 +149,6 @@ func bindInet(fd int, s Spec) (*Socket, error) {
 	if err := unix.Bind(fd, sa); err != nil {
 		return nil, fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
-	sock := &Socket{FD: fd, Spec: s}
 	if s.Addr.Port() == 0 {
 		bound, err := localAddr(fd)
 		if err != nil {
@@ -157,29 +159,38 @@ func bindInet(fd int, s Spec) (*Socket, error) {
 	return sock, sock.listen()
 }
 
-func setInetOptions(fd int, s Spec) error {
-	type option struct {
-		name              string
-		level, opt, value int
-	}
-	var opts []option
-	if strings.HasSuffix(s.Network, "6") {
-		opts = append(opts, option{"IPV6_V6ONLY", unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1})
-	}
-	switch {
-	case s.Network == "udp4":
-		opts = append(opts, option{"IP_PKTINFO", unix.IPPROTO_IP, unix.IP_PKTINFO, 1})
-	case s.Network == "udp6":
-		opts = append(opts, option{"IPV6_RECVPKTINFO", unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1})
-	default:
-		opts = append(opts, option{"SO_REUSEADDR", unix.SOL_SOCKET, unix.SO_REUSEADDR, 1})
-	}
-	for _, o := range opts {
-		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
-			return fmt.Errorf("setsockopt %s %s: %w", o.name, s.Key(), err)
+// setOptions sets what every socket of the network has, and what the policy says of this one.
+func (s *Socket) setOptions() error {
+	of := func(networks ...string) bool { return slices.Contains(networks, s.Spec.Network) }
+	for _, o := range []struct {
+		on    bool
+		name  string
+		is    option
+		value uint32
+	}{
+		{of("tcp4", "tcp6"), "SO_REUSEADDR", option{unix.SOL_SOCKET, unix.SO_REUSEADDR}, 1},
+		{of("tcp6", "udp6"), "IPV6_V6ONLY", option{unix.SOL_IPV6, unix.IPV6_V6ONLY}, 1},
+		{of("udp4"), "IP_PKTINFO", option{unix.SOL_IP, unix.IP_PKTINFO}, 1},
+		{of("udp6"), "IPV6_RECVPKTINFO", option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO}, 1},
+		// Datagrams carry their sender's credentials; see PeekSource.
+		{of("unixgram"), "SO_PASSCRED", option{unix.SOL_SOCKET, unix.SO_PASSCRED}, 1},
+		// Accepted sockets are as their listener.
+		{s.Spec.Unix() && refusesRights(), "SO_PASSRIGHTS", option{unix.SOL_SOCKET, soPassRights}, 0},
+	} {
+		if !o.on {
+			continue
+		}
+		if err := o.is.put(s.FD, o.is.reads(o.value)); err != nil {
+			return fmt.Errorf("setsockopt %s %s: %w", o.name, s.Spec.Key(), err)
 		}
 	}
-	return nil
+	if now, _ := unix.GetsockoptString(s.FD, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); now == s.Spec.Interface {
+		return s.adjust()
+	}
+	if err := unix.BindToDevice(s.FD, s.Spec.Interface); err != nil { // no capability is needed for the first (Linux 5.7)
+		return &SettingError{fmt.Errorf("interface: %q for %s: %w", s.Spec.Interface, s.Spec.Key(), err)}
+	}
+	return s.adjust()
 }
 
 // listen makes a bound stream socket a listener, and sets the blocking mode.
@@ -190,29 +201,10 @@ func (s *Socket) listen() error {
 			return fmt.Errorf("listen %s: %w", s.Spec.Key(), err)
 		}
 	}
-	if err := s.keepalive(); err != nil {
-		return fmt.Errorf("keepalive %s: %w", s.Spec.Key(), err)
-	}
 	if s.Spec.Wait && s.options == nil {
 		s.keepOptions()
 	}
 	return s.setFlags()
-}
-
-// keepalive sets what accepted connections inherit (tcp(7)): a question after the
-// silence, and four more in as long again.
-func (s *Socket) keepalive() error {
-	seconds := int(s.Spec.Keepalive.Seconds())
-	if s.Spec.Unix() || s.Spec.UDP() {
-		return nil
-	}
-	if seconds == 0 {
-		return unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
-	}
-	return errors.Join(unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
-		unix.SetsockoptInt(s.FD, unix.SOL_TCP, unix.TCP_KEEPIDLE, seconds),
-		unix.SetsockoptInt(s.FD, unix.SOL_TCP, unix.TCP_KEEPINTVL, max(seconds/4, 1)),
-		unix.SetsockoptInt(s.FD, unix.SOL_TCP, unix.TCP_KEEPCNT, 4))
 }
 
 // setFlags sets the file status flags. The socket is non-blocking where the
@@ -231,7 +223,7 @@ func (s *Socket) setFlags() error {
 }
 
 // Reconfigure adopts another generation's Spec of the same Key on the living
-// socket: backlog, wait or nowait, and a unix socket's mode and owner. The
+// socket: settings, backlog, wait or nowait, and a unix socket's mode and owner. The
 // caller must not switch a listener to nowait while a wait child still holds it,
 // because O_NONBLOCK would appear in that child.
 func (s *Socket) Reconfigure(to Spec) error {
@@ -241,7 +233,7 @@ func (s *Socket) Reconfigure(to Spec) error {
 	}
 	old := s.Spec
 	s.Spec, s.options = to, nil // noted anew
-	if err := s.listen(); err != nil {
+	if err := errors.Join(s.adjust(), s.listen()); err != nil {
 		return errors.Join(err, s.restore(old))
 	}
 	if s.file == (hostpath.ID{}) || (to.Mode == old.Mode && to.UID == old.UID && to.GID == old.GID) {
@@ -254,8 +246,8 @@ func (s *Socket) Reconfigure(to Spec) error {
 }
 
 func (s *Socket) restore(old Spec) error {
-	s.Spec = old
-	return s.listen()
+	s.Spec, s.options = old, nil
+	return errors.Join(s.adjust(), s.listen())
 }
 
 // Close closes the socket, and removes the unix socket file it made if that

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"encoding/binary"
+	"errors"
 	"slices"
 	"unsafe"
 
@@ -77,13 +78,39 @@ func InGroup(fd int, peer Peer, gid uint32) bool {
 	return peer.GID == gid || errno == 0 && slices.Contains(groups[:size/4], gid)
 }
 
-// given is what setsockopt(2) takes to make the option read as value: the
-// kernel doubles the sizes of buffers.
-func (o option) given(value string) string {
-	if o.level != unix.SOL_SOCKET || o.name != unix.SO_SNDBUF && o.name != unix.SO_RCVBUF || len(value) != 4 {
-		return value
+// buffer tells whether o is the size of a buffer, which the kernel doubles.
+func (o option) buffer() bool {
+	return o.level == unix.SOL_SOCKET && (o.name == unix.SO_SNDBUF || o.name == unix.SO_RCVBUF)
+}
+
+// reads is what the option reads as when it has been set to n.
+func (o option) reads(n uint32) string {
+	if o.buffer() {
+		n *= 2
 	}
-	return string(binary.NativeEndian.AppendUint32(nil, binary.NativeEndian.Uint32([]byte(value))/2))
+	return string(binary.NativeEndian.AppendUint32(nil, n))
+}
+
+// put makes the option read as value. Whether that worked is what it reads as, not what the
+// call says.
+func (o option) put(fd int, value string) error {
+	if getOption(fd, o) == value {
+		return nil
+	}
+	given := value
+	if o.buffer() && len(value) == 4 {
+		given = string(binary.NativeEndian.AppendUint32(nil, binary.NativeEndian.Uint32([]byte(value))/2))
+	}
+	err := unix.SetsockoptString(fd, o.level, o.name, given)
+	switch got := getOption(fd, o); {
+	case got == value:
+		return nil
+	case err != nil:
+		return err
+	case o.buffer():
+		return errors.New("it is more than this host allows (net.core.wmem_max, net.core.rmem_max)")
+	}
+	return errors.New("the kernel does not take it")
 }
 
 // segmentOfOne is the control message UDP_SEGMENT with a size of one byte.

@@ -88,13 +88,8 @@ func (s *Socket) keepOptions() {
 func (s *Socket) restoreOptions() error {
 	for i, was := range s.options {
 		o := options[i]
-		if getOption(s.FD, o) == was {
-			continue
-		}
-		// Whether it worked is what the option reads as, not what this call says.
-		_ = unix.SetsockoptString(s.FD, o.level, o.name, o.given(was))
-		if getOption(s.FD, o) != was {
-			return fmt.Errorf("option %d of level %d cannot be restored", o.name, o.level)
+		if err := o.put(s.FD, was); err != nil {
+			return fmt.Errorf("option %d of level %d cannot be restored: %w", o.name, o.level, err)
 		}
 	}
 	return nil

@@ -11,8 +11,6 @@
 package listener
 
 import (
-	"time"
-
 	"casemate/listener/address"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +30,8 @@ type Spec struct {
 	UID, GID uint32
 	// Backlog is the listen(2) queue; 0 means net.core.somaxconn. The kernel cuts larger numbers down to that.
 	Backlog int
-	// Keepalive is the silence after which an accepted tcp client is asked whether it is there; 0 is never.
-	Keepalive time.Duration
+	// Settings are further options, as far as the socket's network has them.
+	Settings Settings
 	// Wait says that the socket itself is handed to a program. It is then never
 	// made non-blocking, because the flag would be shared with that program.
 	Wait bool

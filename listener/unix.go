@@ -48,16 +48,8 @@ func (s *Socket) bindUnix(abstract bool) error {
 	if err := unix.Fchmod(s.FD, 0); err != nil {
 		return fmt.Errorf("fchmod %s: %w", key, err)
 	}
-	if refusesRights() { // accepted sockets are as their listener
-		if err := unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, soPassRights, 0); err != nil {
-			return fmt.Errorf("setsockopt SO_PASSRIGHTS %s: %w", key, err)
-		}
-	}
-	if s.Spec.Network == "unixgram" {
-		// Datagrams carry their sender's credentials; see PeekSource.
-		if err := unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
-			return fmt.Errorf("setsockopt SO_PASSCRED %s: %w", key, err)
-		}
+	if err := s.setOptions(); err != nil {
+		return err
 	}
 	if err := unix.Bind(s.FD, &unix.SockaddrUnix{Name: s.Spec.Path}); err != nil {
 		return fmt.Errorf("bind %s: %w", key, err)

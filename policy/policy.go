@@ -151,6 +151,31 @@ type Socket struct {
 	Backlog int `json:"backlog"`
 	// Keepalive is the silence after which the kernel asks a tcp client whether it is still there, 0 = never.
 	Keepalive time.Duration `json:"keepalive_ns,omitempty"`
+	// Interface is the only one whose packets the tcp and udp sockets take, "" = all.
+	Interface string `json:"interface,omitempty"`
+	// Freebind binds an address that the host does not have yet, Transparent one that it never has.
+	Freebind    bool `json:"freebind,omitempty"`
+	Transparent bool `json:"transparent,omitempty"`
+	NoDelay     bool `json:"nodelay,omitempty"`
+	// SendBuffer and ReceiveBuffer are in bytes; 0 leaves them to the kernel.
+	SendBuffer    uint32 `json:"send_buffer,omitempty"`
+	ReceiveBuffer uint32 `json:"receive_buffer,omitempty"`
+	// TOS is the byte in the headers of packets sent, Mark what routing and firewalls see of
+	// them, Priority their queue.
+	TOS      uint32 `json:"tos,omitempty"`
+	Mark     uint32 `json:"mark,omitempty"`
+	Priority uint32 `json:"priority,omitempty"`
+}
+
+// Endpoints are the kernel addresses of one of the service's listen addresses.
+func (s *Service) Endpoints(l address.Listen) []address.Endpoint {
+	out := l.Endpoints()
+	for i := range out {
+		if !l.Unix() {
+			out[i].Interface = s.Socket.Interface
+		}
+	}
+	return out
 }
 
 // Origins tells where a value was written: the key is the value's path in the

@@ -121,6 +121,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("a time is out of range")
 	case len(s.Mux) > 0 && s.Wait:
 		return errors.New("who takes its clients itself is handed none by tcpmux")
+	case s.Wait && s.Socket.Priority != 0 && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }):
+		return errors.New("nobody would give its connections the priority")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
 	case s.Redirects() || s.ProxyProtocol != "":
@@ -149,7 +151,7 @@ func (s *Service) opens(open map[string]bool) error {
 		if !l.Valid() || l.Network == "unixgram" && !s.Wait {
 			return fmt.Errorf("%s has no connections to hand out", l)
 		}
-		for _, e := range l.Endpoints() {
+		for _, e := range s.Endpoints(l) {
 			key := e.Key()
 			if e.Unix() {
 				key = e.Path

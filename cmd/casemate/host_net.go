@@ -127,7 +127,7 @@ func (f *faults) addresses(s *policy.Service) {
 		if l.File() {
 			f.add(at, s.Name, listener.CheckDir(filepath.Dir(l.Path)))
 		}
-		for _, e := range l.Endpoints() {
+		for _, e := range s.Endpoints(l) {
 			f.address(at, s, e)
 		}
 	}
@@ -135,7 +135,7 @@ func (f *faults) addresses(s *policy.Service) {
 
 func (f *faults) address(at string, s *policy.Service, e address.Endpoint) {
 	a := e.Addr.Addr()
-	if !e.Unix() && !a.IsUnspecified() && !a.IsLoopback() && f.net.own != nil && !f.net.own[a] {
+	if !e.Unix() && !a.IsUnspecified() && !a.IsLoopback() && f.net.own != nil && !f.net.own[a] && !s.Socket.Freebind && !s.Socket.Transparent {
 		f.found = append(f.found, lang.Fault{Path: at, Unsure: s.Retry, Summary: fmt.Sprintf("casemated cannot open %s for service %q: this host does not have that address", e.Key(), s.Name),
 			Next: "listen on an address that it has, or write retry = true if it comes later"})
 		return
@@ -147,7 +147,7 @@ func (f *faults) address(at string, s *policy.Service, e address.Endpoint) {
 		if !overlaps || ours {
 			continue
 		}
-		fault := lang.Fault{Path: at, Unsure: unsure || !known || s.Retry, Summary: fmt.Sprintf("casemated cannot open %s for service %q: it is in use by %s", e.Key(), s.Name, who),
+		fault := lang.Fault{Path: at, Unsure: unsure || !known || s.Retry || e.Interface != "", Summary: fmt.Sprintf("casemated cannot open %s for service %q: it is in use by %s", e.Key(), s.Name, who),
 			Next: "end that, or listen elsewhere"}
 		if !known {
 			fault.Next = "run casemate check --host as root, which tells whether that is casemated itself"

@@ -72,7 +72,7 @@ casemate check --host says where the host's differ.
 
 What cannot be understood is an error, with its line and column. A warning is an entry that is
 not served (RPC, raw sockets), and a word of one that does nothing here (login
-classes, accept filters, IPsec, sizes of buffers).
+classes, accept filters, IPsec).
 
 explain and check show the line of every value.
 

@@ -12,14 +12,20 @@ type Endpoint struct {
 	// Addr is the local address of an IP socket. IPv6 sockets are always
 	// v6-only; both families on one port are two Endpoints.
 	Addr netip.AddrPort
+	// Interface is the only one whose packets an IP socket takes; "" is all.
+	Interface string
 	// Path is the absolute path of a unix socket, or "@name" for the abstract namespace.
 	Path string
 }
 
-// Key is the identity of the endpoint: "tcp4/0.0.0.0:79", "udp6/[::1]:7", or "unix:/run/x.sock".
+// Key is the identity of the endpoint: "tcp4/0.0.0.0:79", "udp6/[::1]:7", with its interface
+// "tcp4/0.0.0.0:79%eth0", or "unix:/run/x.sock".
 func (e Endpoint) Key() string {
 	if e.Unix() {
 		return e.Network + ":" + e.Path
+	}
+	if e.Interface != "" {
+		return e.Network + "/" + e.Addr.String() + "%" + e.Interface
 	}
 	return e.Network + "/" + e.Addr.String()
 }
@@ -38,12 +44,12 @@ func (e Endpoint) Stream() bool { return !lookup(e.Network).datagram }
 func (e Endpoint) UDP() bool { return !e.Stream() && !e.Unix() }
 
 // Overlaps tells whether the kernel refuses e and o side by side: the same port
-// of a network with the same address or a wildcard, or the same path.
+// of a network on the same interface or all, with the same address or a wildcard, or the same path.
 func (e Endpoint) Overlaps(o Endpoint) bool {
 	if e.Unix() || o.Unix() {
 		return e.Path == o.Path
 	}
-	if e.Network != o.Network || e.Addr.Port() != o.Addr.Port() {
+	if e.Network != o.Network || e.Addr.Port() != o.Addr.Port() || e.Interface != o.Interface && e.Interface != "" && o.Interface != "" {
 		return false
 	}
 	x, y := e.Addr.Addr(), o.Addr.Addr()

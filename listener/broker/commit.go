@@ -75,7 +75,7 @@ func (b *Broker) launched(c *candidate) {
 	}
 }
 
-// reconfigure adopts changed backlogs and file modes on the sockets that stay.
+// reconfigure adopts changed options and file modes on the sockets that stay.
 // undo takes that back.
 func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 	type change struct {
@@ -97,11 +97,16 @@ func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 			if at == nil || at.sock == nil || at.spec == w.spec || at.holder != nil {
 				continue // a held socket follows when its program gives it back
 			}
-			if err := at.sock.Reconfigure(w.spec); err != nil {
-				undo()
-				return nil, fmt.Errorf("services.%s: %w", c.plans[i].svc.name, err)
+			for _, l := range append(at.lanes[:len(at.lanes):len(at.lanes)], at) {
+				if l.sock == nil {
+					continue // it is opened as it should be
+				}
+				if err := l.sock.Reconfigure(w.spec); err != nil {
+					undo()
+					return nil, c.unopened(&c.plans[i], w, err)
+				}
+				done = append(done, change{l, l.spec})
 			}
-			done = append(done, change{at, at.spec})
 		}
 	}
 	return undo, nil
@@ -199,6 +204,9 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 			at.local = newListening(b, w.spec, sock).local
 		}
 		at.spec = w.spec
+		for _, l := range at.lanes {
+			l.spec = w.spec
+		}
 		at.err = c.retry[key]
 		at.svc = p.svc
 		p.svc.listen = append(p.svc.listen, at)

@@ -6,6 +6,8 @@ import (
 
 	"casemate/listener"
 	"casemate/policy"
+
+	"golang.org/x/sys/unix"
 )
 
 // inForce is what a candidate may keep of the generation that serves now.
@@ -69,18 +71,27 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 			switch {
 			case err == nil:
 				c.opened[key] = sock
-			case w.optional && absent(err):
+			case w.optional && absent(err) && !errors.Is(err, unix.ENODEV):
 				c.missing[key] = err
 			case taken(err) && displaces(w.spec, have, wanted):
 				c.later[key] = w
 			case w.retry && (taken(err) || absent(err)), c.lenient, c.now.closed[key]:
 				c.retry[key] = err
 			default:
-				errs = append(errs, c.gen.placed(c.plans[i].svc, fmt.Errorf("services.%s.listen.%d: %w", c.plans[i].svc.name, w.listen, err)))
+				errs = append(errs, c.unopened(&c.plans[i], w, err))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unopened says what of the policy err is about, which kept a socket from being opened.
+func (c *candidate) unopened(p *planned, w wantedSocket, err error) error {
+	at := fmt.Sprintf("listen.%d: ", w.listen)
+	if errors.As(err, new(*listener.SettingError)) {
+		at = "socket."
+	}
+	return c.gen.placed(p.svc, fmt.Errorf("services.%s.%s%w", p.svc.name, at, err))
 }
 
 // wanted are the keys of the sockets that it has.
@@ -113,7 +124,7 @@ func (c *candidate) serves() error {
 		closed := 0
 		for _, w := range p.sockets {
 			if err := c.retry[w.spec.Key()]; err != nil && !w.retry {
-				errs = append(errs, c.gen.placed(p.svc, fmt.Errorf("services.%s.listen.%d: %w", p.svc.name, w.listen, err)))
+				errs = append(errs, c.unopened(p, w, err))
 				closed++
 			}
 		}

@@ -29,20 +29,29 @@ func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 	}
 	var out []wantedSocket
 	for i, l := range s.Listen {
-		for _, e := range l.Endpoints() {
+		for _, e := range s.Endpoints(l) {
 			spec := listener.Spec{Endpoint: e, UID: listener.KeepID, GID: listener.KeepID}
 			if l.File() {
 				spec = file
 				spec.Endpoint = e
 			}
-			spec.Backlog, spec.Wait = s.Socket.Backlog, s.Wait
-			if e.Network == "tcp4" || e.Network == "tcp6" {
-				spec.Keepalive = s.Socket.Keepalive
-			}
+			spec.Backlog, spec.Wait, spec.Settings = s.Socket.Backlog, s.Wait, settings(&s.Socket)
 			out = append(out, wantedSocket{spec: spec, optional: l.Optional(e), retry: s.Retry, listen: i})
 		}
 	}
 	return out, err
+}
+
+// settings are the options of o as the kernel takes them. Keepalive is one question after the
+// silence, and four more in as long again (tcp(7)).
+func settings(o *policy.Socket) listener.Settings {
+	bit := map[bool]uint32{true: 1}
+	out := listener.Settings{bit[o.Freebind], bit[o.Transparent], o.Mark, o.TOS, o.Priority, o.SendBuffer, o.ReceiveBuffer,
+		bit[o.SendBuffer > 0] | bit[o.ReceiveBuffer > 0]<<1, bit[o.NoDelay]}
+	if idle := uint32(o.Keepalive.Seconds()); idle > 0 {
+		copy(out[9:], []uint32{1, idle, max(idle/4, 1), 4})
+	}
+	return out
 }
 
 // socketFile is what the options say about the file of a unix socket.
@@ -68,9 +77,9 @@ func taken(err error) bool {
 	return errors.Is(err, unix.EADDRINUSE) || errors.Is(err, listener.ErrLive)
 }
 
-// absent reports whether err means that the host has no such family or address (yet).
+// absent reports whether err means that the host has no such family, address or interface (yet).
 func absent(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)
 }
 
 // resolve finds the ids of a service. Errors name the attribute.

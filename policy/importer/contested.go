@@ -40,6 +40,11 @@ func (p *page) contested() {
 				continue // the compiler says so, and the service is not served
 			}
 			for _, e := range l.Endpoints() {
+				for _, a := range u.service.socket {
+					if name, ok := strings.CutPrefix(a, "interface = "); ok && !l.Unix() {
+						e.Interface = name
+					}
+				}
 				c := claim{u, l, e}
 				claims[c.key()] = append(claims[c.key()], c)
 			}

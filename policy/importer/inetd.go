@@ -121,6 +121,11 @@ func (p *page) entry(e *inetd.Entry, name string, lines []string, hosts *tables)
 	s := &service{name: name, file: e.At.Filename, line: e.At.Start.Line, text: strings.TrimSpace(lines[0][strings.Index(lines[0], ": ")+2:]), lines: lines, wait: e.Wait, anyone: true}
 	n := &entryImport{page: p, e: e, s: s}
 	n.listens()
+	for i, size := range []int{e.SendBuffer.N, e.ReceiveBuffer.N} {
+		if size > 0 {
+			s.socket = append(s.socket, []string{"send_buffer", "receive_buffer"}[i]+" = "+quote(sizeText(int64(size))))
+		}
+	}
 	n.program()
 	n.limits()
 	if s.user = e.User.Text; s.user == string(policy.Dynamic) {

@@ -144,7 +144,13 @@ func (d *systemdImport) finish() {
 		s.socket = slices.DeleteFunc(s.socket, func(a string) bool { return strings.HasPrefix(a, "owner") || strings.HasPrefix(a, "group") })
 	}
 	if !slices.ContainsFunc(s.listen, func(l string) bool { return strings.HasPrefix(l, "tcp") }) {
-		s.socket = slices.DeleteFunc(s.socket, func(a string) bool { return strings.HasPrefix(a, "keepalive") })
+		d.option("keepalive", "")
+		d.option("nodelay", "")
+	}
+	if !slices.ContainsFunc(s.listen, func(l string) bool { return !strings.HasPrefix(l, "unix") }) {
+		for _, name := range []string{"interface", "freebind", "transparent", "tos", "mark", "priority"} {
+			d.option(name, "") // to systemd as well a unix socket has none of them
+		}
 	}
 	d.streams()
 	d.rates()

@@ -11,6 +11,7 @@ import (
 
 	"casemate/acl"
 	"casemate/policy/explain"
+	"casemate/policy/valid"
 )
 
 // sdRow is what is done with a directive: something, or a report.
@@ -63,12 +64,26 @@ func init() {
 	rows(socket, sdRow{do: func(d *systemdImport, s *sdSet) { d.trigger[1], d.triggerAt = s.value, s }}, "TriggerLimitBurst")
 	socket["IPAddressAllow"] = sdRow{do: addresses(func(d *systemdImport) *[]acl.Pattern { return &d.allow }, false)}
 	socket["IPAddressDeny"] = sdRow{do: addresses(func(d *systemdImport) *[]acl.Pattern { return &d.deny }, true)}
-	socket["BindToDevice"] = sdRow{do: func(d *systemdImport, s *sdSet) {
-		d.lost(s.file, s.line, s.text, "listen on the addresses of the interface", "BindToDevice= is not carried over: sockets are bound to no interface")
-		d.s.closed = append(d.s.closed, "BindToDevice= has no counterpart: sockets are bound to no interface")
-	}}
+	socket["BindToDevice"] = option("interface", quote)
+	socket["NoDelay"] = option("nodelay", nil)
+	socket["FreeBind"] = option("freebind", nil)
+	socket["Transparent"] = option("transparent", nil)
+	for key, name := range map[string]string{"ReceiveBuffer": "receive_buffer", "SendBuffer": "send_buffer"} {
+		socket[key] = sdRow{do: func(d *systemdImport, s *sdSet) { d.buffer(name, s) }}
+	}
+	socket["IPTOS"] = sdRow{do: (*systemdImport).trafficClass}
+	for key, name := range map[string]string{"Mark": "mark", "Priority": "priority"} {
+		most := map[string]uint64{"mark": 1<<32 - 1, "priority": valid.MaxPriority}[name]
+		socket[key] = sdRow{do: func(d *systemdImport, s *sdSet) {
+			if n, err := strconv.ParseUint(s.value, 10, 32); err == nil && n <= most {
+				d.option(name, strconv.FormatUint(n, 10))
+				return
+			}
+			d.lost(s.file, s.line, s.text, fmt.Sprintf("write a number up to %d", most), "%s= is not carried over", s.key)
+		}}
+	}
 	rows(socket, moot("casemate does so by itself, or has no need of it"), "PollLimitIntervalSec PollLimitBurst FlushPending Writable RemoveOnStop ReusePort DirectoryMode FileDescriptorName DeferTrigger DeferTriggerMaxSec TimeoutSec")
-	rows(socket, gone("the option is not set", "let the program set it"), "NoDelay KeepAliveTimeSec KeepAliveIntervalSec KeepAliveProbes DeferAcceptSec ReceiveBuffer SendBuffer IPTOS IPTTL Mark Priority TCPCongestion FreeBind Transparent Broadcast PassCredentials PassPIDFD PassSecurity PassPacketInfo Timestamping PipeSize")
+	rows(socket, gone("the option is not set", "let the program set it"), "KeepAliveTimeSec KeepAliveIntervalSec KeepAliveProbes DeferAcceptSec IPTTL TCPCongestion Broadcast PassCredentials PassPIDFD PassSecurity PassPacketInfo Timestamping PipeSize")
 	rows(socket, gone("no program runs around a listener", "run it beside casemated"), "ExecStartPre ExecStartPost ExecStopPre ExecStopPost Symlinks")
 
 	service["ExecStart"] = sdRow{do: (*systemdImport).command}
@@ -123,6 +138,51 @@ func (d *systemdImport) truth(s *sdSet) bool {
 	}
 	d.off(s.file, s.line, s.text, "%s= takes yes or no", s.key)
 	return false
+}
+
+// option is a directive that is an attribute of socket { }: a text that write writes, or yes and no.
+func option(name string, write func(string) string) sdRow {
+	return sdRow{do: func(d *systemdImport, s *sdSet) {
+		if write != nil {
+			d.option(name, write(s.value))
+		} else if d.truth(s) {
+			d.option(name, "true")
+		} else {
+			d.option(name, "")
+		}
+	}}
+}
+
+// option sets an attribute of socket { }, the last time counts; "" is absent.
+func (d *systemdImport) option(name, value string) {
+	d.s.socket = slices.DeleteFunc(d.s.socket, func(a string) bool { return strings.HasPrefix(a, name+" = ") })
+	if value != "" {
+		d.s.socket = append(d.s.socket, name+" = "+value)
+	}
+}
+
+// buffer reads a size, which systemd sets whatever the host's bound is.
+func (d *systemdImport) buffer(name string, s *sdSet) {
+	n, ok := sized(strings.TrimSuffix(s.value, "B"))
+	if !ok || n < valid.LeastBuffer || n > valid.MostBuffer {
+		d.lost(s.file, s.line, s.text, "write a size from 4K to 512M", "%s= is not carried over: the kernel chooses the size", s.key)
+		return
+	}
+	d.option(name, quote(sizeText(n)))
+	d.note(s.file, s.line, s.text, "raise net.core.wmem_max and rmem_max, if it is more", "%s= is refused above the host's bound", s.key)
+}
+
+// trafficClass reads IPTOS.
+func (d *systemdImport) trafficClass(s *sdSet) {
+	n, err := strconv.ParseUint(s.value, 0, 8)
+	if word, ok := map[string]uint64{"low-delay": 16, "throughput": 8, "reliability": 4}[s.value]; ok {
+		n, err = word, nil
+	}
+	if err != nil || n%4 != 0 {
+		d.lost(s.file, s.line, s.text, `write tos = "ef" or another name`, "%s= is not carried over: its last two bits are congestion's", s.key)
+		return
+	}
+	d.option("tos", strconv.FormatUint(n, 10))
 }
 
 func (d *systemdImport) backlog(s *sdSet) {

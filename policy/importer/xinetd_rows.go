@@ -155,7 +155,9 @@ func flags(x *xinetd, v *xValue) {
 			x.s.socket = append(x.s.socket, `keepalive = "2h"`)
 			x.note(a.file, a.line, a.text, "", "KEEPALIVE is keepalive = \"2h\", which is the kernel's own time")
 		case "NODELAY":
-			lost("NODELAY is not set", "let the program set TCP_NODELAY")
+			if !x.datagram() {
+				x.s.socket = append(x.s.socket, "nodelay = true")
+			}
 		case "LABELED":
 			lost("LABELED is not carried over: no security context is set", "run it by systemd with SELinuxContextFromNet")
 		case "IDONLY":

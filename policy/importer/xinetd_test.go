@@ -47,7 +47,7 @@ func TestXinetdAttributes(t *testing.T) {
 		{"type = UNLISTED\n\tport = 7000", served, "", ""}, {"type = UNLISTED", off, "", "has no port"}, {"type = RPC", off, "", "RPC services"}, {"type = TCPMUX", off, `# service "telnet"`, "lost no tcpmux is served"}, {"type = TCPMUXPLUS", off, `"tcpmux:+telnet"`, "no tcpmux is served"}, {"type = TCPMUX\n\tsocket_type = dgram", off, "", "lost xinetd does not look"}, {"type = INTERNAL", off, "", "no built-in telnet"}, {"type = ODD", off, "", "no type"},
 		{"flags = IPv4", served, `["tcp4://:telnet"]`, ""}, {"flags = IPv4 IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6\n\tv6only = yes", served, `["tcp6://:telnet"]`, ""},
 		{"v6only = maybe", off, "", "yes or no"},
-		{"flags = KEEPALIVE", served, `keepalive = "2h"`, "note "}, {"flags = NODELAY", served, "", "lost TCP_NODELAY"}, {"flags = NORETRY REUSE INTERCEPT", served, "", "note INTERCEPT"},
+		{"flags = KEEPALIVE", served, `keepalive = "2h"`, "note "}, {"flags = NODELAY", served, "nodelay = true", ""}, {"flags = NORETRY REUSE INTERCEPT", served, "", "note INTERCEPT"},
 		{"flags = IDONLY", closed, "", "lost IDONLY"}, {"flags = SENSOR", off, "", "lost SENSOR"}, {"flags = LABELED", served, "", "lost LABELED"}, {"flags = NOLIBWRAP", served, "acl.anyone", ""}, {"flags = ODD", off, "", "no flag"},
 		{"flags = NAMEINARGS\n\tserver_args = in.telnetd -h", served, `["/usr/sbin/in.telnetd", "-h"]`, ""}, {"flags = NAMEINARGS\n\tserver_args = login -h", served, `argv0   = "login"`, ""},
 		{"server_args = -h ${x}", served, `"-h", "$${x}"`, ""},

@@ -105,6 +105,8 @@ type Entry struct {
 	Concurrent, PerMinute                   Number
 	PerSourceConcurrent, PerSourcePerMinute Number
 
+	// SendBuffer and ReceiveBuffer are the sizes in bytes of the socket's buffers.
+	SendBuffer, ReceiveBuffer Number
 	// Unix is what is said of the file of a unix socket.
 	Unix Unix
 	// RPC and Mux tell the two kinds of services that have no port of their own.

@@ -34,7 +34,7 @@ func show(e *Entry) string {
 	for _, n := range []struct {
 		what string
 		Number
-	}{{"concurrent", e.Concurrent}, {"per-minute", e.PerMinute}, {"source-concurrent", e.PerSourceConcurrent}, {"source-per-minute", e.PerSourcePerMinute}} {
+	}{{"concurrent", e.Concurrent}, {"per-minute", e.PerMinute}, {"source-concurrent", e.PerSourceConcurrent}, {"source-per-minute", e.PerSourcePerMinute}, {"sndbuf", e.SendBuffer}, {"rcvbuf", e.ReceiveBuffer}} {
 		if n.Written() {
 			fmt.Fprintf(&b, " %s=%d", n.what, n.N)
 		}
@@ -147,9 +147,10 @@ func TestFields(t *testing.T) {
 	}{
 		{Debian, "svc stream tcp nowait.40" + tail, "svc/tcp tcp root /usr/sbin/d [d] per-minute=40"},
 		{NetBSD, "svc stream tcp nowait:40" + tail, "svc/tcp tcp4 root /usr/sbin/d [d] per-minute=40"},
-		{NetBSD, "svc stream,5:httpready tcp,sndbuf=16k,rcvbuf=1m nowait" + tail, "svc/tcp tcp4 root /usr/sbin/d [d] concurrent=5\n" +
-			"1:14 loss: accept filter \"httpready\" is not set: a client is served before it sends anything\n" +
-			"1:35 loss: sndbuf=16k is not set: the kernel chooses the sizes of buffers\n1:46 loss: rcvbuf=1m is not set: the kernel chooses the sizes of buffers"},
+		{NetBSD, "svc stream,5:httpready tcp,sndbuf=16k,rcvbuf=1m nowait" + tail, "svc/tcp tcp4 root /usr/sbin/d [d] concurrent=5 sndbuf=16384 rcvbuf=1048576\n" +
+			"1:14 loss: accept filter \"httpready\" is not set: a client is served before it sends anything"},
+		{OpenBSD, "svc stream tcp,rcvbuf=4095,sndbuf=513m nowait" + tail, "svc/tcp tcp4 root /usr/sbin/d [d]\n" +
+			"1:23 loss: rcvbuf=4095 is not set: the kernel chooses the size of the buffer\n1:35 loss: sndbuf=513m is not set: the kernel chooses the size of the buffer"},
 		{FreeBSD, "svc stream tcp nowait/10" + tail, "svc/tcp tcp4 root /usr/sbin/d [d] concurrent=10"},
 		{FreeBSD, "svc stream tcp nowait/10/20/3 u:g/daemon /usr/sbin/d d", "svc/tcp tcp4 u:g/daemon /usr/sbin/d [d] concurrent=10 source-concurrent=3 source-per-minute=20\n" +
 			`1:35 loss: login class "daemon" is not applied`},
@@ -256,9 +257,8 @@ any on bind = ::1, socktype = stream, protocol = tcp6, wait = yes, user = u:g, e
 gone off socktype = stream, protocol = tcp, wait = no, user = u, exec = /d, args = d;
 `), "old/tcp tcp4 root /d [d]", "time/udp udp4  internal time",
 		"127.0.0.1:new/tcp6 tcp6 u:g /usr/libexec/d [d] [two words] [it's] [A\\] concurrent=8 per-minute=40 source-per-minute=4",
-		"[::1]:any/tcp6 tcp6 wait u:g /d [d]",
+		"[::1]:any/tcp6 tcp6 wait u:g /d [d] sndbuf=4096",
 		`10:129 loss: accept filter "dataready" is not set: a client is served before it sends anything`,
-		"10:110 loss: sndbuf=4k is not set: the kernel chooses the sizes of buffers",
 		"10:148 loss: IPsec policies are not set for sockets",
 		"11:1 off: gone/tcp is switched off")
 	for line, want := range map[string]string{

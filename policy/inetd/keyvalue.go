@@ -250,18 +250,18 @@ func (d *definition) words(e *Entry, service Text, all Range) *raw {
 			*limits[i] = d.number(n)
 		}
 	}
-	d.losses()
+	d.losses(e)
 	return w
 }
 
-// losses reports the keys that have no counterpart.
-func (d *definition) losses() {
+// losses reports the keys that have no counterpart, or none in part.
+func (d *definition) losses(e *Entry) {
 	if f := d.one("acceptfilter"); f.Written() {
 		d.filter(f)
 	}
 	for _, key := range []string{"sndbuf", "recvbuf"} {
 		if size := d.one(key); size.Written() {
-			d.size(key, size)
+			d.size(e, key, size)
 		}
 	}
 	if s := d.one("ipsec"); s.Written() {

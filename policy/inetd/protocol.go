@@ -3,6 +3,7 @@ package inetd
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate/policy/suggest"
@@ -51,7 +52,7 @@ func (p *parser) protocol(e *Entry, w Text) {
 	options := w.pieces(',')
 	w = options[0]
 	for _, o := range options[1:] {
-		p.buffer(o)
+		p.buffer(e, o)
 	}
 	e.Protocol = w
 	kind, rpc := strings.CutPrefix(w.Text, "rpc/")
@@ -142,22 +143,40 @@ func (p *parser) unix(e *Entry) {
 }
 
 // buffer reads sndbuf=N or rcvbuf=N.
-func (p *parser) buffer(w Text) {
+func (p *parser) buffer(e *Entry, w Text) {
 	p.uses(&buffers, w.At)
 	key, sep, size := w.cut("=")
 	if sep == 0 || key.Text != "sndbuf" && key.Text != "rcvbuf" {
 		p.add(Error, w.At, "write sndbuf=16k or rcvbuf=16k", "%q is no option of a protocol", w.Text)
 		return
 	}
-	p.size(key.Text, size)
+	p.size(e, key.Text, size)
 }
 
 var bufferSize = regexp.MustCompile(`^[0-9]{1,9}[kKmM]?$`)
 
-func (p *parser) size(key string, w Text) {
+// size reads the size of a buffer, in bytes; k and m are powers of 1024.
+func (p *parser) size(e *Entry, key string, w Text) {
 	if !bufferSize.MatchString(w.Text) {
 		p.add(Error, w.At, "write it as 16k", "%q is no size of a buffer", w.Text)
 		return
 	}
-	p.add(Loss, w.At, "set net.core and net.ipv4.tcp_* of the host, if its kernel's sizes are not enough", "%s=%s is not set: the kernel chooses the sizes of buffers", key, w.Text)
+	digits := strings.TrimRight(w.Text, "kKmM")
+	n, _ := strconv.Atoi(digits) // nine digits are a number
+	n <<= map[string]int{"k": 10, "m": 20}[strings.ToLower(w.Text[len(digits):])]
+	if n < MinBuffer || n > MaxBuffer {
+		p.add(Loss, w.At, "write a size from 4k to 512m", "%s=%s is not set: the kernel chooses the size of the buffer", key, w.Text)
+		return
+	}
+	if at := (Number{n, w.At}); key == "sndbuf" {
+		e.SendBuffer = at
+	} else {
+		e.ReceiveBuffer = at
+	}
 }
+
+// The sizes of buffers that are set, in bytes.
+const (
+	MinBuffer = 4 << 10
+	MaxBuffer = 512 << 20
+)

@@ -111,6 +111,12 @@ func (c *compiler) listenOf(e *inetdEntry, s *policy.Service) {
 		c.put(at+".mux", hclRange(e.Service.At))
 		return
 	}
+	for name, n := range map[string]inetd.Number{"send_buffer": e.SendBuffer, "receive_buffer": e.ReceiveBuffer} {
+		if n.Written() {
+			c.put(at+".socket."+name, hclRange(n.At))
+		}
+	}
+	s.Socket.SendBuffer, s.Socket.ReceiveBuffer = uint32(e.SendBuffer.N), uint32(e.ReceiveBuffer.N)
 	if strings.HasPrefix(e.Network, "unix") {
 		s.Listen = []address.Listen{{Network: e.Network, Path: e.Service.Text}}
 		c.put(at+".listen.0", hclRange(e.Service.At))

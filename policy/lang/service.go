@@ -3,6 +3,7 @@ package lang
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -95,6 +96,24 @@ var serviceTable = table[policy.Service]{
 			number(func(s *policy.Service) *int { return &s.Socket.Backlog })},
 		{Attribute{Name: "keepalive", Path: "keepalive_ns", Example: `"2m"`, Bounds: timeBounds(time.Second, valid.LongestKeepalive), Doc: "ask a silent tcp client after so long whether it is there, then four times in as long again"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Socket.Keepalive })},
+		{Attribute{Name: "nodelay", Example: "true", Doc: "send small tcp segments at once"},
+			flag(true, func(s *policy.Service) *bool { return &s.Socket.NoDelay })},
+		{Attribute{Name: "interface", Example: `"eth0"`, Doc: "the only one whose packets tcp and udp sockets take"},
+			word(func(s *policy.Service) *string { return &s.Socket.Interface })},
+		{Attribute{Name: "freebind", Example: "true", Doc: "bind an address that the host does not have yet"},
+			flag(true, func(s *policy.Service) *bool { return &s.Socket.Freebind })},
+		{Attribute{Name: "transparent", Example: "true", Doc: "take what a firewall diverts, whatever its address (a socket that systemd passes)"},
+			flag(true, func(s *policy.Service) *bool { return &s.Socket.Transparent })},
+		{Attribute{Name: "send_buffer", Example: `"256KiB"`, Bounds: sizeBounds(valid.LeastBuffer, valid.MostBuffer), Doc: "up to net.core.wmem_max; absent: as it grows by itself"},
+			measure(parseBuffer, func(s *policy.Service) *uint32 { return &s.Socket.SendBuffer })},
+		{Attribute{Name: "receive_buffer", Example: `"256KiB"`, Bounds: sizeBounds(valid.LeastBuffer, valid.MostBuffer), Doc: "up to net.core.rmem_max"},
+			measure(parseBuffer, func(s *policy.Service) *uint32 { return &s.Socket.ReceiveBuffer })},
+		{Attribute{Name: "tos", Example: `"ef"`, Doc: "how routers are to treat what is sent: a DSCP name, or the byte as a number"},
+			trafficClass},
+		{Attribute{Name: "mark", Example: "7", Bounds: counts(0, int64(math.MaxUint32)), Doc: "what routing and firewall rules see (a socket that systemd passes)"},
+			wide(func(s *policy.Service) *uint32 { return &s.Socket.Mark })},
+		{Attribute{Name: "priority", Example: "4", Bounds: counts(0, valid.MaxPriority), Doc: "the queue of what is sent"},
+			wide(func(s *policy.Service) *uint32 { return &s.Socket.Priority })},
 	}},
 }
 

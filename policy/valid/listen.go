@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"casemate/listener/address"
 	"casemate/listener/address/spell"
@@ -23,6 +25,7 @@ func (c *checker) listen(at string, l address.Listen) {
 func (c *checker) socket(at string, s *policy.Service) {
 	o := &s.Socket
 	between(c, at+".backlog", o.Backlog, 0, MaxBacklog)
+	c.packets(at, s)
 	if !slices.ContainsFunc(s.Listen, address.Listen.File) {
 		if o.Mode != 0 || o.Owner != "" || o.Group != "" {
 			c.add(at, "remove mode, owner and group, or listen on unix:/run/name.sock", "only the file of a unix socket has a mode and an owner")
@@ -40,6 +43,37 @@ func (c *checker) socket(at string, s *policy.Service) {
 	}
 }
 
+// packets checks what the options say of packets: of tcp and udp, but for the buffers.
+func (c *checker) packets(at string, s *policy.Service) {
+	o := &s.Socket
+	for name, n := range map[string]uint32{".send_buffer": o.SendBuffer, ".receive_buffer": o.ReceiveBuffer} {
+		if n != 0 {
+			between(c, at+name, int64(n), LeastBuffer, MostBuffer)
+		}
+	}
+	between(c, at+".priority", int64(o.Priority), 0, MaxPriority)
+	if o.TOS > 252 || o.TOS%4 != 0 {
+		c.add(at+".tos", `write a name, as tos = "ef", or a multiple of 4 up to 252`, "%d is no tos: its last two bits are congestion's", o.TOS)
+	}
+	if o.Interface != "" && (len(o.Interface) > 15 || strings.ContainsAny(o.Interface, "/:%") || strings.ContainsFunc(o.Interface, address.Unprintable) || strings.ContainsFunc(o.Interface, unicode.IsSpace)) {
+		c.add(at+".interface", "write a name as `ip link` shows it, up to 15 bytes", "%q is no name of an interface", o.Interface)
+	}
+	unixes := !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Unix() })
+	if rest := (policy.Socket{Mode: o.Mode, Owner: o.Owner, Group: o.Group, Backlog: o.Backlog, Keepalive: o.Keepalive, NoDelay: o.NoDelay,
+		SendBuffer: o.SendBuffer, ReceiveBuffer: o.ReceiveBuffer}); unixes && *o != rest {
+		c.add(at, "remove interface, freebind, transparent, tos, mark and priority", "only tcp and udp sockets have them")
+	}
+	if o.Priority != 0 && s.Wait && slices.ContainsFunc(s.Listen, tcp) {
+		c.add(at+".priority", "remove priority, or serve it with wait = false", "a program with wait takes its tcp clients itself, and their sockets do not have the priority of the one they come by")
+	}
+	if o.NoDelay && !slices.ContainsFunc(s.Listen, tcp) {
+		c.add(at+".nodelay", "remove nodelay", "only tcp clients have segments")
+	}
+}
+
+// tcp tells whether l takes connections of tcp.
+func tcp(l address.Listen) bool { return !l.Unix() && !l.Datagram() }
+
 // taken is what has an endpoint of a policy, for the collision check.
 type taken struct {
 	at string
@@ -52,7 +86,7 @@ func (c *checker) collisions(p *policy.Policy) {
 	for i := range p.Services {
 		for k, l := range p.Services[i].Listen {
 			at := fmt.Sprintf("services.%s.listen.%d", p.Services[i].Name, k)
-			ends := l.Endpoints()
+			ends := p.Services[i].Endpoints(l)
 			if count += len(ends); count > policy.MaxSockets {
 				c.add(at, "listen on fewer ports", "the policy opens more than %d sockets", policy.MaxSockets)
 				return
@@ -63,7 +97,7 @@ func (c *checker) collisions(p *policy.Policy) {
 }
 
 // collide reports the first of ends that is taken, and takes them otherwise: its port or path as
-// a whole, and there its address, or all of them.
+// a whole, and there its address, or all of them; each on its interface, or on all.
 func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at string, l address.Listen) {
 	keys := func(e address.Endpoint) (whole, one, all string, is bool) {
 		if e.Unix() {
@@ -72,13 +106,25 @@ func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at str
 		whole = e.Network + strconv.Itoa(int(e.Addr.Port()))
 		return whole, whole + " " + e.Addr.Addr().String(), whole + " all", e.Addr.Addr().IsUnspecified()
 	}
+	const anywhere = "%"
+	find := func(key string, e address.Endpoint) (taken, bool) {
+		if e.Interface == "" {
+			other, hit := used[key+anywhere]
+			return other, hit
+		}
+		other, hit := used[key+anywhere+e.Interface]
+		if !hit {
+			other, hit = used[key]
+		}
+		return other, hit
+	}
 	for _, e := range ends {
 		whole, one, all, is := keys(e)
-		other, hit := used[one]
+		other, hit := find(one, e)
 		if is {
-			other, hit = used[whole]
+			other, hit = find(whole, e)
 		} else if !hit {
-			other, hit = used[all]
+			other, hit = find(all, e)
 		}
 		if hit {
 			if e := c.add(at, "remove one of the two, or give each its own address", "%s is already taken by %s", l, other.l); e != nil {
@@ -93,8 +139,14 @@ func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at str
 			one = all
 		}
 		for _, k := range []string{whole, one} {
-			if _, ok := used[k]; !ok {
-				used[k] = taken{at, l}
+			on := k // on all interfaces
+			if e.Interface != "" {
+				on += anywhere + e.Interface
+			}
+			for _, k := range []string{k + anywhere, on} {
+				if _, ok := used[k]; !ok {
+					used[k] = taken{at, l}
+				}
 			}
 		}
 	}

@@ -189,7 +189,6 @@ func (c *checker) attention(at string, s *policy.Service) {
 	c.duration(at+".idle_ns", s.Idle, time.Second, LongestLinger)
 	c.duration(at+".socket.keepalive_ns", s.Socket.Keepalive, time.Second, LongestKeepalive)
 	datagrams := slices.ContainsFunc(s.Listen, address.Listen.Datagram)
-	tcp := func(l address.Listen) bool { return !l.Unix() && !l.Datagram() }
 	if (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket) {
 		c.add(at, "remove hangup and idle", "only with wait = false, connections and keep_socket does casemated see what a client does")
 	}

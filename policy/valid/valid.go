@@ -18,9 +18,12 @@ import (
 // services take casemated 130 to 250 MB, and 256 MB is where it begins to save memory.
 const (
 	MaxServices = 8192
-	MaxBacklog  = 65535 // connections that wait in one of them
-	maxBlocks   = 8192  // acls, limits, profiles or filters
-	maxItems    = 4096  // items of one list
+	MaxBacklog  = 65535     // connections that wait in one of them
+	LeastBuffer = 4 << 10   // bytes; less is what the kernel takes anyway
+	MostBuffer  = 512 << 20 // it counts twice, in 32 bits
+	MaxPriority = 6         // more takes a capability
+	maxBlocks   = 8192      // acls, limits, profiles or filters
+	maxItems    = 4096      // items of one list
 )
 
 // Check checks every invariant and returns nil or an Errors. It is pure:
