@@ -118,6 +118,11 @@ type Service struct {
 	// Dir is the working directory inside the sandbox.
 	Dir   string `json:"dir"`
 	Umask uint32 `json:"umask"`
+	// PassEnv are the variables that it has as casemated has them.
+	PassEnv []string `json:"pass_env,omitempty"`
+	// Nice is its scheduling priority, OOMScore its oom_score_adj (at least 1); 0 leaves them to casemated.
+	Nice     int `json:"nice,omitempty"`
+	OOMScore int `json:"oom_score,omitempty"`
 	// Banner is one line sent to a refused tcp or unix stream client; "" sends nothing (RST).
 	Banner string `json:"banner,omitempty"`
 	// KeepSocket has the broker keep a copy of a client's socket, which it never reads, while

@@ -123,6 +123,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("who takes its clients itself is handed none by tcpmux")
 	case s.Wait && s.Socket.Priority != 0 && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }):
 		return errors.New("nobody would give its connections the priority")
+	case s.Nice < -20 || s.Nice > 19 || s.OOMScore < 0 || s.OOMScore > 1000:
+		return errors.New("nice or oom_score is out of range")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
 	case s.Redirects() || s.ProxyProtocol != "":

@@ -23,6 +23,8 @@ type Command struct {
 	Groups   []uint32
 	Dynamic  bool
 	Umask    uint32
+	// Nice is from -20 to 19 and OOMScore from 1 to 1000; 0 is what casemated has, and more than that.
+	Nice, OOMScore int
 	// Sessions is how many may run at once; 0 is no bound.
 	Sessions int64
 	// UserTasks is what all services that run as UID may have together: RLIMIT_NPROC

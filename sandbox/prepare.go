@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -77,7 +78,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err := fitLimits(s.start.Rlimits); err != nil {
 		return nil, err
 	}
-	if s.start.OOMScoreAdj, err = raised(); err != nil {
+	if s.start.OOMScoreAdj, err = raised(pl.Command.OOMScore); err != nil {
 		return nil, err
 	}
 	s.start.Exec = -1
@@ -99,7 +100,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	stdio, _ := c.Stdio.zygote() // NewPlan has checked it
 	z := zygote.Plan{
 		High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
-		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic,
+		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic, Nice: c.Nice,
 		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
 		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
 		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
@@ -157,8 +158,8 @@ func (s *Sandbox) substitutes() []zygote.Rlimit {
 }
 
 // raised is the oom_score_adj of services: above the broker's own, and never
-// what keeps the broker itself from being chosen.
-func raised() (int, error) {
+// what keeps the broker itself from being chosen; that holds for one that is wanted too.
+func raised(want int) (int, error) {
 	text, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {
 		return 0, fmt.Errorf("oom_score_adj: %w", err)
@@ -167,7 +168,10 @@ func raised() (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("oom_score_adj: %w", err)
 	}
-	return min(max(own, 0)+oomAbove, 1000), nil
+	if want != 0 && want < own {
+		return 0, fmt.Errorf("oom_score: %d is below casemated's own %d: casemated would be chosen first", want, own)
+	}
+	return cmp.Or(want, min(max(own, 0)+oomAbove, 1000)), nil
 }
 
 // oomAbove is a tenth of all memory: a service that grows is chosen before a

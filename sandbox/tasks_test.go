@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -180,6 +182,48 @@ func TestTooFewDescriptors(t *testing.T) {
 		p.Resources[OpenFiles] = n
 		if _, err := NewPlan(p, c); (err == nil) != want {
 			t.Errorf("open_files %d with 8 sockets: %v", n, err)
+		}
+	}
+}
+
+// TestNice: a service and all that it starts has its own share of the processors, also above
+// the broker's where that may be given, cannot have more, and has its own place among what is killed.
+func TestNice(t *testing.T) {
+	needRoot(t)
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(own)))
+	usual := min(max(n, 0)+oomAbove, 1000)
+	for _, c := range []struct {
+		nice, oom int
+		init      bool
+	}{{0, 0, false}, {7, usual + 1, false}, {19, 1000, true}, {-5, 0, false}, {-20, 0, true}} {
+		p := realistic()
+		p.Init = c.init
+		command := shell(`set -- $(cat /proc/$$/stat); own=${19}; set -- $(sh -c 'cat /proc/$$/stat'); echo $own ${19} $(cat /proc/self/oom_score_adj); nice -n -1 true 2>&1`)
+		command.Nice, command.OOMScore = c.nice, c.oom
+		if hard, err := raise(rlimitNice, uint64(20-min(c.nice, 0))); c.nice < 0 && hard < uint64(20-c.nice) {
+			pl, bad := planOf(t, p, command)
+			if bad != nil {
+				t.Fatal(bad)
+			}
+			s, bad := Prepare(pl, Options{})
+			if bad != nil {
+				t.Fatal(bad)
+			}
+			z, bad := s.Spawn()
+			if err != nil || bad == nil || !strings.Contains(bad.Error(), "set nice (below 0 it takes CAP_SYS_RESOURCE)") {
+				t.Errorf("nice %d without CAP_SYS_RESOURCE: %v, %v (%v)", c.nice, z, bad, err)
+			}
+			_ = s.Close()
+			continue
+		}
+		out, r, _ := once(t, start(t, p, command), zygote.Request{})
+		want := fmt.Sprintf("%d %d %d", c.nice, c.nice, cmp.Or(c.oom, usual))
+		if first, rest, _ := strings.Cut(out, "\n"); first != want || c.nice > -20 && !strings.Contains(rest, "ermission denied") || r.Err() != nil {
+			t.Errorf("nice %d, oom_score %d: %q, want %q (%v)", c.nice, c.oom, out, want, r.Err())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,6 +77,9 @@ func rootFS() fs.FS { return os.DirFS("/") }
 
 func (a *app) importXinetd(strict *bool) *cobra.Command {
 	var hosts hostsFlags
+	var group string
+	var members []byte
+	var missing error
 	cmd := &cobra.Command{
 		Use:   "xinetd FILE|DIR...",
 		Short: "xinetd.conf, and what it includes",
@@ -95,9 +99,10 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			facts, err := hosts.facts(a)
-			if err != nil {
+			if err = cmp.Or(err, missing); err != nil {
 				return err
 			}
+			facts.Group = members
 			paths, err := absolute(args)
 			if err != nil {
 				return err
@@ -108,8 +113,12 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 	}
 	hosts.add(cmd)
 	cmd.Flags().StringVar(&hosts.zone, "zone", "", "the zone of the host's clocks, for access_times, as Europe/Berlin")
+	cmd.Flags().StringVar(&group, "group", "", "the host's /etc/group, for services with groups = yes")
 	a.grants[cmd] = func(args []string) confine.Grant {
 		hosts.read()
+		if group != "" {
+			members, missing = readTable(group)
+		}
 		g := confine.Grant{Read: args}
 		for _, arg := range args {
 			if text, err := readTable(arg); err == nil {

@@ -3,10 +3,12 @@ package broker
 import (
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 
 	"casemate/listener"
+	"casemate/policy"
 )
 
 // The environment a program starts with is an allow-list: what the policy sets,
@@ -17,7 +19,7 @@ import (
 
 // defaultPath is login.defs(5)'s ENV_PATH with the sbin directories, where
 // most network services live.
-const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // factNames are all variables that facts may set.
 var factNames = []string{
@@ -29,13 +31,17 @@ var factNames = []string{
 // fixedEnv is the part of the environment that is the same for every
 // connection, sorted. A policy's variable that has a fact's name is left out:
 // getenv(3) returns the first of two, and a constant must not hide the peer.
-func fixedEnv(env map[string]string, styles []string) []string {
-	out := make([]string, 0, len(env)+1)
-	if _, ok := env["PATH"]; !ok {
-		out = append(out, defaultPath)
+func fixedEnv(s *policy.Service) []string {
+	env := map[string]string{"PATH": defaultPath}
+	for _, k := range s.PassEnv {
+		if v, ok := os.LookupEnv(k); ok {
+			env[k] = v
+		}
 	}
+	maps.Copy(env, s.Env)
+	out := make([]string, 0, len(env))
 	for k, v := range env {
-		if len(styles) > 0 && slices.Contains(factNames, k) {
+		if len(s.EnvStyle) > 0 && slices.Contains(factNames, k) {
 			continue
 		}
 		out = append(out, k+"="+v)

@@ -155,8 +155,8 @@ func (b *Broker) program(s *policy.Service) string {
 func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int, origins []string) (job, error) {
 	j := job{Profile: *doc.Policy.Profile(s.Profile)}
 	j.Command = sandbox.Command{
-		Service: s.Name, Path: b.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s.Env, s.EnvStyle),
-		Umask: s.Umask, Stdio: s.Stdio, Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
+		Service: s.Name, Path: b.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s),
+		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
 		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != ""),
 	}
 	if err := resolve(a, s, &j.Command); err != nil {

@@ -58,11 +58,11 @@ func TestFacts(t *testing.T) {
 }
 
 func TestFixedEnv(t *testing.T) {
-	got := strings.Join(fixedEnv(map[string]string{"TZ": "UTC", "REMOTE_ADDR": "10.0.0.1"}, []string{"systemd"}), " ")
-	if want := defaultPath + " TZ=UTC"; got != want {
+	got := strings.Join(fixedEnv(&policy.Service{Env: map[string]string{"TZ": "UTC", "REMOTE_ADDR": "10.0.0.1"}, EnvStyle: []string{"systemd"}}), " ")
+	if want := "PATH=" + defaultPath + " TZ=UTC"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := fixedEnv(map[string]string{"PATH": "/x", "REMOTE_ADDR": "1"}, nil); strings.Join(got, " ") != "PATH=/x REMOTE_ADDR=1" {
+	if got := fixedEnv(&policy.Service{Env: map[string]string{"PATH": "/x", "REMOTE_ADDR": "1"}}); strings.Join(got, " ") != "PATH=/x REMOTE_ADDR=1" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -46,6 +46,7 @@ func Host(fsys fs.FS) (*Result, error) {
 		p.netdb, _ = netdb.ParseServices(text)
 	}
 	p.zone = hostZone(fsys)
+	p.group, _ = r.bounded("etc/group") // without it, groups are not looked up
 	t := h.tables()
 	var sources []inetd.Source
 	for _, name := range append([]string{"etc/inetd.conf"}, regular(fsys, "etc/inetd.d")...) {

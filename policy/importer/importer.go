@@ -71,6 +71,7 @@ type page struct {
 	files  []string        // in the order in which they were read
 	names  map[string]bool // of blocks, as "service telnet"
 	netdb  *netdb.Services // the host's names of ports, or nil
+	group  []byte          // the host's group(5), or nil
 	// libwrap: the host has its inetd ask hosts.allow and hosts.deny for every program.
 	libwrap bool
 	told    bool   // that tables are missing which an inetd asks

@@ -31,6 +31,9 @@ type service struct {
 	groups   []string
 	wait     bool
 	umask    string
+	passEnv  []string
+	nice     string
+	oom      string
 	dir      string
 	stdio    string
 	env      []string // NAME=value
@@ -117,6 +120,18 @@ func (p *page) write(s *service) {
 		p.optional("dir", s.dir)
 		p.optional("umask", s.umask)
 		p.environment(s.env)
+		if len(s.passEnv) > 0 {
+			p.attr("pass_env", quoted(s.passEnv))
+		}
+		if s.nice != "" {
+			if strings.HasPrefix(s.nice, "-") {
+				s.nice = quote(s.nice)
+			}
+			p.attr("nice", s.nice)
+		}
+		if s.oom != "" {
+			p.attr("oom_score", s.oom)
+		}
 	}
 	if len(s.closed) > 0 {
 		p.attr("acl", "acl.nobody")

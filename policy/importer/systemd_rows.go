@@ -120,8 +120,18 @@ func init() {
 	rows(service, moot("the profile shows and lets the program do only what it names, which is less"), "NoNewPrivileges PrivateTmp PrivateDevices PrivateNetwork PrivateUsers PrivateMounts PrivateIPC ProtectSystem ProtectHome ProtectProc ProcSubset ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups ProtectClock ProtectHostname RestrictNamespaces RestrictRealtime RestrictSUIDSGID RestrictAddressFamilies RestrictFileSystems LockPersonality MemoryDenyWriteExecute SystemCallArchitectures InaccessiblePaths ReadOnlyPaths NoExecPaths DevicePolicy RemoveIPC KeyringMode UMaskInherit SocketBindDeny SecureBits")
 	rows(service, gone("the profile says what the program may do", "write it in a profile of your own: see casemate profiles"), "CapabilityBoundingSet AmbientCapabilities SystemCallFilter SystemCallErrorNumber ReadWritePaths ExecPaths BindPaths BindReadOnlyPaths TemporaryFileSystem DeviceAllow StateDirectory RuntimeDirectory CacheDirectory LogsDirectory ConfigurationDirectory SocketBindAllow")
 	rows(service, moot("casemate starts and ends programs in its own way, and logs them"), "Type Restart RestartSec RemainAfterExit KillMode KillSignal SendSIGHUP TimeoutStartSec TimeoutStopSec TimeoutSec SyslogIdentifier SyslogFacility SyslogLevel SyslogLevelPrefix Slice CollectMode GuessMainPID IgnoreSIGPIPE SuccessExitStatus Delegate")
-	rows(service, gone("there is no counterpart", "give the profile resources { cpu = \"50%\" }"), "Nice CPUQuota CPUWeight CPUSchedulingPolicy IOSchedulingClass IOWeight OOMScoreAdjust")
-	rows(service, gone("casemate passes nothing of files or of its own environment on", "write env in the service, with the values"), "EnvironmentFile PassEnvironment UnsetEnvironment LoadCredential SetCredential")
+	service["Nice"] = whole(func(d *systemdImport) *string { return &d.s.nice }, valid.LeastNice, valid.MostNice)
+	service["OOMScoreAdjust"] = whole(func(d *systemdImport) *string { return &d.s.oom }, 1, valid.MostOOMScore)
+	service["PassEnvironment"] = sdRow{do: func(d *systemdImport, s *sdSet) {
+		d.s.passEnv = append(d.s.passEnv, strings.Fields(s.value)...)
+		if s.value == "" {
+			d.s.passEnv = nil
+		}
+		slices.Sort(d.s.passEnv)
+		d.s.passEnv = slices.Compact(d.s.passEnv)
+	}}
+	rows(service, gone("there is no counterpart", "give the profile resources { cpu = \"50%\" }"), "CPUQuota CPUWeight CPUSchedulingPolicy IOSchedulingClass IOWeight")
+	rows(service, gone("casemate passes nothing of files on", "write env in the service, with the values"), "EnvironmentFile UnsetEnvironment LoadCredential SetCredential")
 	rows(service, gone("no program runs before or after the service's", "start it with a script"), "ExecStartPre ExecStartPost ExecReload ExecStop ExecStopPost ExecCondition")
 	rows(service, sdRow{do: func(d *systemdImport, s *sdSet) {
 		d.off(s.file, s.line, s.text, "%s= has no counterpart: the program would be another one", s.key)
@@ -183,6 +193,20 @@ func (d *systemdImport) trafficClass(s *sdSet) {
 		return
 	}
 	d.option("tos", strconv.FormatUint(n, 10))
+}
+
+// whole is a number from least to most; 0 is what there is without.
+func whole(to func(*systemdImport) *string, least, most int) sdRow {
+	return sdRow{do: func(d *systemdImport, s *sdSet) {
+		n, err := strconv.Atoi(s.value)
+		switch *to(d) = ""; {
+		case err == nil && n == 0:
+		case err == nil && n >= least && n <= most:
+			*to(d) = strconv.Itoa(n)
+		default:
+			d.lost(s.file, s.line, s.text, fmt.Sprintf("write a number from %d to %d", least, most), "%s= is not carried over", s.key)
+		}
+	}}
 }
 
 func (d *systemdImport) backlog(s *sdSet) {

@@ -64,6 +64,8 @@ func TestSystemdDirectives(t *testing.T) {
 		{"", "DynamicUser=yes\nUser=x", "served", `user    = "dynamic"`, ""},
 		{"", "UMask=027\nWorkingDirectory=/tmp", "served", `umask   = "0027"`, ""},
 		{"", "Environment=A=1 \"B=x y\"", "served", `"B" = "x y"`, ""},
+		{"", "Nice=-5\nOOMScoreAdjust=300\nPassEnvironment=TZ LANG\nPassEnvironment=TZ", "served", "pass_env  = [\"LANG\", \"TZ\"]\n  nice      = \"-5\"\n  oom_score = 300", ""},
+		{"", "Nice=20", "served", "", "lost Nice= is not carried over"}, {"", "OOMScoreAdjust=-500", "served", "", "lost OOMScoreAdjust= is not carried over"}, {"", "Nice=3\nNice=0", "served", "", ""},
 		{"", "EnvironmentFile=/etc/x", "served", "", "lost EnvironmentFile="},
 		{"", "StandardError=socket", "served", `stdio   = "socket-all"`, ""},
 		{"", "StandardInput=null", "served", `stdio   = "listen_fds"`, ""},

@@ -21,12 +21,15 @@ type Facts struct {
 	Services []byte
 	// Zone is that of its clocks, by the tz database's name, "" where it is not known.
 	Zone string
+	// Group is its /etc/group, or nil where the groups of users are not known.
+	Group []byte
 }
 
 // page is an empty one for a host, and the host's tables.
 func (f Facts) page() (*page, *tables) {
 	p := newPage()
 	p.zone = f.Zone
+	p.group = f.Group
 	if f.Services != nil {
 		p.netdb, _ = netdb.ParseServices(f.Services)
 	}

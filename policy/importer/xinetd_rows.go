@@ -11,6 +11,7 @@ import (
 
 	"casemate/acl/civil"
 	"casemate/policy"
+	"casemate/policy/valid"
 )
 
 // attributes are those that xinetd knows, and what is done with each beside what the rest
@@ -35,8 +36,7 @@ func init() {
 		{"rlimit_as", rlimit("address_space", 4<<30)}, {"rlimit_data", rlimit("data", 2<<30)}, {"rlimit_stack", rlimit("stack", 8<<20)},
 		{"rlimit_files", rlimit("open_files", 1024)}, {"rlimit_cpu", rlimit("cpu_time", 0)},
 		{"rlimit_rss", mere(Note, "Linux holds nobody to it", "resources { memory } of the profile holds the service's processes together")},
-		{"passenv", mere(Lost, "casemate passes nothing of its own environment on", "write env in the service, with the values")},
-		{"nice", mere(Lost, "there is no nice value", "give the profile resources { cpu = \"50%\" }")},
+		{"passenv", passes}, {"nice", nice},
 		{"max_load", mere(Lost, "there is no bound by the load of the host", "write concurrent in the limit, and cpu in the profile's resources")},
 		{"mdns", mere(Note, "casemate announces nothing", "announce it with avahi")},
 		{"banner", mere(Lost, "nothing is sent before the program answers", "let the program send it")},
@@ -181,9 +181,54 @@ func waits(x *xinetd, v *xValue) {
 	}
 }
 
+// groups are those of the user as the host's group(5) has them now.
 func groups(x *xinetd, v *xValue) {
-	if s, a := x.one("groups"); a != nil && !strings.EqualFold(s, "no") {
-		x.lost(a.file, a.line, a.text, `write groups = ["..."] in the service`, "the groups of the user are not looked up: the service has none but its own")
+	s, a := x.one("groups")
+	if a == nil || strings.EqualFold(s, "no") {
+		return
+	}
+	if x.page.group == nil {
+		x.lost(a.file, a.line, a.text, `name the host's group file with --group, or write groups = ["..."] in the service`, "the groups of the user are not known: the service has none but its own")
+		return
+	}
+	user, _ := x.one("user")
+	for line := range strings.Lines(string(x.page.group)) {
+		f := strings.Split(strings.TrimSpace(line), ":") // name, password, number, members
+		switch {
+		case len(f) != 4 || !slices.Contains(strings.Split(f[3], ","), user) || slices.Contains(x.s.groups, f[0]):
+		case f[2] == "0":
+			x.lost(a.file, a.line, a.text, "write groups and because in the service, if it needs that", "the group %s is root's, and not carried over", f[0])
+		default:
+			x.s.groups = append(x.s.groups, f[0])
+		}
+	}
+	slices.Sort(x.s.groups)
+	x.note(a.file, a.line, a.text, "", "groups are those that %s is in today: who joins one later joins it in the service too", user)
+}
+
+func passes(x *xinetd, v *xValue) {
+	for _, name := range v.vals {
+		if strings.HasPrefix(name, "LISTEN_") || name == "NOTIFY_SOCKET" {
+			x.lost(v.line().file, v.line().line, v.line().text, "", "%s is not passed on: it is between casemated and who started it", name)
+		} else if !slices.Contains(x.s.passEnv, name) {
+			x.s.passEnv = append(x.s.passEnv, name)
+		}
+	}
+	slices.Sort(x.s.passEnv)
+}
+
+func nice(x *xinetd, v *xValue) {
+	s, a := x.one("nice")
+	if a == nil {
+		return
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		x.off(a, "nice takes a number")
+		return
+	}
+	if n != 0 { // to the kernel too, less or more is the least or the most
+		x.s.nice = strconv.Itoa(min(max(n, valid.LeastNice), valid.MostNice))
 	}
 }
 

@@ -34,7 +34,7 @@ func TestPasted(t *testing.T) {
 // TestWrongBlock: a word of another program, or of another block, is told where it stands.
 func TestWrongBlock(t *testing.T) {
 	for line, want := range map[string]string{
-		"nice = 10":                   "cpu =",
+		"passenv = \"TZ\"":            "pass_env =",
 		`access_times = "8:00-17:00"`: "no hours",
 		`redirect = "10.0.0.1 80"`:    `write "10.0.0.1:80"`,
 		"max_load = 4":                "concurrent",

@@ -161,7 +161,7 @@ func plainly(t hclsyntax.Token) string {
 	case hclsyntax.TokenTemplateControl:
 		return "write %%{ for the text %{"
 	case hclsyntax.TokenMinus:
-		return "write 1 or more, or leave the attribute out for its default"
+		return "write 1 or more, or leave the attribute out for its default; nice alone goes below 0, in quotes: nice = \"-5\""
 	}
 	return "write the value itself, or a local"
 }

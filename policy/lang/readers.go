@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,21 @@ func number[T any, N int | uint](at func(*T) *N) reader[T] {
 	return func(b *block, a *Attribute, to *T) {
 		if v, ok := b.typed(a, kindNumber); ok {
 			*at(to) = N(min(v.n, math.MaxInt32))
+		}
+	}
+}
+
+// signed reads a whole number, which stands in quotes below 0: the language has no minus.
+func signed[T any](at func(*T) *int) reader[T] {
+	return func(b *block, a *Attribute, to *T) {
+		v, ok := b.attr(a)
+		n, err := strconv.ParseInt(v.text(), 10, 32)
+		switch {
+		case !ok:
+		case v.kind != kindNumber && v.kind != kindString, err != nil, v.kind == kindString && n >= 0:
+			b.c.report(codeType, v.rng, "write "+a.write()+`, or "-5"`, "%s must be a number, or one below 0 in quotes, not %s", a.Name, v.describe())
+		default:
+			*at(to) = int(n)
 		}
 	}
 }

@@ -146,6 +146,21 @@ func (c *checker) environment(at string, s *policy.Service) {
 		}
 		c.lines(at+".env."+name, s.Env[name], 32<<10)
 	}
+	between(c, at+".pass_env", len(s.PassEnv), 0, 256)
+	for k, name := range s.PassEnv {
+		switch at := fmt.Sprintf("%s.pass_env.%d", at, k); {
+		case !envName(name):
+			c.add(at, "use letters, digits and _, with no digit first", "%q is not the name of a variable", name)
+		case strings.HasPrefix(name, "LISTEN_") || name == "NOTIFY_SOCKET":
+			c.add(at, "remove it", "%s is between casemated and who started it", name)
+		}
+	}
+	set(c, at+".pass_env", s.PassEnv)
+	between(c, at+".nice", s.Nice, LeastNice, MostNice)
+	between(c, at+".oom_score", s.OOMScore, 0, MostOOMScore)
+	if s.Builtin != "" && (len(s.PassEnv) > 0 || s.Nice != 0 || s.OOMScore != 0) {
+		c.add(at, "remove pass_env, nice and oom_score", "a builtin is no program")
+	}
 	words(c, at+".env_style", s.EnvStyle, EnvStyles...)
 	if !path.IsAbs(s.Dir) || path.Clean(s.Dir) != s.Dir {
 		c.add(at+".dir", `write an absolute path, as dir = "/"`, "%q is not an absolute, clean path", s.Dir)

@@ -22,8 +22,13 @@ const (
 	LeastBuffer = 4 << 10   // bytes; less is what the kernel takes anyway
 	MostBuffer  = 512 << 20 // it counts twice, in 32 bits
 	MaxPriority = 6         // more takes a capability
-	maxBlocks   = 8192      // acls, limits, profiles or filters
-	maxItems    = 4096      // items of one list
+	LeastNice   = -20
+	MostNice    = 19
+	// MostOOMScore is oom_score_adj of what is killed first. What runs at 0, as casemated may, is
+	// never to be killed before a service.
+	MostOOMScore = 1000
+	maxBlocks    = 8192 // acls, limits, profiles or filters
+	maxItems     = 4096 // items of one list
 )
 
 // Check checks every invariant and returns nil or an Errors. It is pure:

@@ -19,7 +19,7 @@ var cSizes = struct{ plan, gate, requestHead, reply, marks, brokerCaps, initFlag
 	C.sizeof_struct_plan, C.GATE, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT, C.FD_PLAN,
 }
 
-var cSteps = int(C.STEP_LOG) + 1
+var cSteps = int(C.STEP_NICE) + 1
 
 // forkExec is casemate_spawn.
 func forkExec(from []int32) (pid int, err error) {

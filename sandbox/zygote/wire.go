@@ -65,7 +65,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
-	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log",
+	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log", "set nice (below 0 it takes CAP_SYS_RESOURCE)",
 }
 
 // stepName never fails: the number comes from another process.
@@ -103,6 +103,8 @@ type Plan struct {
 	// Workers is how many starts may be under way at once: 1 to 4, 0 for 1. With
 	// StdioFDs it must be 1, or descriptors would not arrive in their places.
 	Workers int
+	// Nice is what the zygote and all that it starts have, from -20 to 19; 0 is the broker's own.
+	Nice int
 	// OOMScoreAdj is what the zygote and all that it starts have, from -1000 to 1000 (proc_pid_oom_score_adj(5)).
 	OOMScoreAdj int
 	// Path is used when Exec is -1 (scripts need a path).
@@ -125,18 +127,18 @@ type Plan struct {
 
 // header is struct plan of zygote.h.
 type header struct {
-	Magic, Size                                       uint32
-	Mnt, CgroupProcs, Landlock, Exec                  int32
-	Namespaces                                        uint32
-	High, CloneFlags, Flags, Stdio, Umask, Workers, _ uint32
-	UID, GID, NGroups, RlimitSet                      uint32
-	Caps, ZygoteCaps                                  uint64
-	Rlimits                                           [maxRlimits][2]uint64
-	Groups                                            [maxGroups]uint32
-	PathOff, DirOff, TmpOff                           uint32
-	ArgvOff, ArgvLen, EnvOff, EnvLen                  uint32
-	FilterOff, FilterLen, SealOff, SealLen            uint32
-	OOMOff                                            uint32
+	Magic, Size                                          uint32
+	Mnt, CgroupProcs, Landlock, Exec                     int32
+	Namespaces                                           uint32
+	High, CloneFlags, Flags, Stdio, Umask, Workers, Nice uint32
+	UID, GID, NGroups, RlimitSet                         uint32
+	Caps, ZygoteCaps                                     uint64
+	Rlimits                                              [maxRlimits][2]uint64
+	Groups                                               [maxGroups]uint32
+	PathOff, DirOff, TmpOff                              uint32
+	ArgvOff, ArgvLen, EnvOff, EnvLen                     uint32
+	FilterOff, FilterLen, SealOff, SealLen               uint32
+	OOMOff                                               uint32
 }
 
 func (p *Plan) flags() uint32 {
@@ -184,7 +186,7 @@ func (p *Plan) encode() ([]byte, error) {
 		Mnt:   int32(p.Mnt), Namespaces: p.Namespaces,
 		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec),
 		High: p.High, CloneFlags: p.CloneFlags, Flags: p.flags(), Stdio: uint32(p.Stdio), Umask: p.Umask,
-		Workers: uint32(max(p.Workers, 1)), UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
+		Workers: uint32(max(p.Workers, 1)), Nice: uint32(p.Nice), UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
 	}
 	copy(h.Groups[:], p.Groups)
 	for _, r := range p.Rlimits {

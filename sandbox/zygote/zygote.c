@@ -129,6 +129,16 @@ static void raise_oom(void)
 	must(call(SYS_close, fd), STEP_OOM);
 }
 
+/* What is below 0 takes a limit in place of CAP_SYS_NICE, until set_limits(). */
+static void set_nice(void)
+{
+	struct limit64 room = {20 - plan->nice, 20 - plan->nice};
+	if (plan->nice < 0)
+		must(call(SYS_prlimit64, 0, RLIMIT_NICE, &room, 0), STEP_NICE);
+	if (plan->nice)
+		must(call(SYS_setpriority, PRIO_PROCESS, 0, plan->nice), STEP_NICE);
+}
+
 /* What park() needs, likewise before anything is joined. An init leaves no zombie; exec resets that flag. */
 static void prepare_parking(void)
 {
@@ -246,6 +256,7 @@ static int enter(void)
 	must(call(SYS_personality, PER_LINUX), STEP_PERSONALITY); /* what it was started with, as no random addresses */
 	must(call(SYS_mremap, gate_page, GATE_SIZE, GATE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, GATE_PAGE), STEP_GATE);
 	raise_oom();
+	set_nice();
 	prepare_parking();
 	join_all();
 	if (plan->flags & F_USERNS)

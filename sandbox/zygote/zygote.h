@@ -53,7 +53,7 @@ enum {
 	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG
+	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE
 };
 
 /*
@@ -72,7 +72,8 @@ struct plan {
 	uint32_t namespaces; /* unshare(2) flags: empty ones, for the sessions that this process starts */
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
 	uint32_t clone_flags, flags, stdio, umask;
-	uint32_t workers, pad; /* workers: threads that take requests, 1 to MAX_WORKERS */
+	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	int32_t nice; /* 0: as the broker's */
 	uint32_t uid, gid, ngroups, rlimit_set;
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */
