@@ -28,6 +28,7 @@ type Socket struct {
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
 	plain   []string // what it had before its first Settings, by their places; nil if it had none
+	lent    bool     // a service manager's, with its file
 }
 
 // Open binds and listens. Errors name the operation and the address first
@@ -169,7 +170,7 @@ func (s *Socket) setOptions() error {
 		value uint32
 	}{
 		{of("tcp4", "tcp6"), "SO_REUSEADDR", option{unix.SOL_SOCKET, unix.SO_REUSEADDR}, 1},
-		{of("tcp6", "udp6"), "IPV6_V6ONLY", option{unix.SOL_IPV6, unix.IPV6_V6ONLY}, 1},
+		{of("tcp6", "udp6"), "IPV6_V6ONLY (of a socket unit: BindIPv6Only=ipv6-only)", option{unix.SOL_IPV6, unix.IPV6_V6ONLY}, 1},
 		{of("udp4"), "IP_PKTINFO", option{unix.SOL_IP, unix.IP_PKTINFO}, 1},
 		{of("udp6"), "IPV6_RECVPKTINFO", option{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO}, 1},
 		// Datagrams carry their sender's credentials; see PeekSource.

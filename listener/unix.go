@@ -55,12 +55,9 @@ func (s *Socket) bindUnix(abstract bool) error {
 		return fmt.Errorf("bind %s: %w", key, err)
 	}
 	if !abstract {
-		fd, st, err := hold(s.Spec.Path)
-		if err != nil {
-			return fmt.Errorf("look at %s: %w", key, err)
+		if err := s.findFile(); err != nil {
+			return err
 		}
-		unix.Close(fd)
-		s.file = hostpath.ID{Dev: st.Dev, Ino: st.Ino}
 	}
 	// Listening before chmod would change nothing (mode 0 lets only root in), and
 	// a file that clients may use should already have somebody behind it.
@@ -71,6 +68,20 @@ func (s *Socket) bindUnix(abstract bool) error {
 		return nil
 	}
 	return s.setFile()
+}
+
+// findFile notes which file is the socket's.
+func (s *Socket) findFile() error {
+	fd, st, err := hold(s.Spec.Path)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", s.Spec.Key(), err)
+	}
+	unix.Close(fd)
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("look at %s: %w", s.Spec.Key(), ErrNotSocket)
+	}
+	s.file = hostpath.ID{Dev: st.Dev, Ino: st.Ino}
+	return nil
 }
 
 // setFile gives the socket file its mode and then its owner, through a
@@ -173,7 +184,7 @@ func CheckDir(dir string) error {
 }
 
 func (s *Socket) unlink() error {
-	if s.file == (hostpath.ID{}) {
+	if s.file == (hostpath.ID{}) || s.lent {
 		return nil
 	}
 	mine := s.file

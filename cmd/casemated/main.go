@@ -92,6 +92,8 @@ At the start a service that cannot be prepared, or a listener that cannot be ope
 stops no other: casemate status says why, and it is tried again. casemated ends where
 there is nothing at all to serve, or with policy { on_broken = "refuse" }.
 
+Sockets that a service manager passes (LISTEN_FDS) are used where the policy has their address; the log names the others.
+
 Signals: HUP loads the policy again, TERM and INT stop. A load (HUP, casemate
 reload) opens the log again first: after a rotation it goes on in the new FILE.
 Exit status: 0 after a stop, 1 when it could not start.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"casemate/listener"
 	"casemate/listener/broker"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
@@ -43,9 +44,14 @@ func serve(o *options) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	zygote.QuietChildren()
 	o.Tell = func(state string) { _ = broker.Notify(os.Getenv("NOTIFY_SOCKET"), state) } // READY=1 tells of an error
+	var strange []error
+	o.Inherited, strange = listener.Inherit()
 	b, err := broker.New(o.Config)
 	if err != nil {
 		return err
+	}
+	for _, err := range strange {
+		b.Log("socket passed by the service manager is not used", err.Error())
 	}
 	b.Log("capabilities", strings.Join(caps, " "))
 	if err := sandbox.ClaimCgroups(); err != nil {

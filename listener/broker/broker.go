@@ -36,6 +36,8 @@ type Config struct {
 	LibexecDir string
 	// LeaseDir is shared by all brokers of the host; "" is host.DefaultLeaseDir.
 	LeaseDir string
+	// Inherited are sockets to be used where a policy names their address.
+	Inherited listener.Inherited
 	// Log receives one JSON object per line.
 	Log io.Writer
 	// LogPath is where that lies, for status; "" is stderr.

@@ -45,6 +45,11 @@ func (b *Broker) commit(c *candidate) error {
 			b.dropSocket(at)
 		}
 	}
+	for key := range b.conf.Inherited {
+		if b.sockets[key] == nil {
+			b.limitedNote("", "unused "+key, "socket passed by the service manager is not used", errors.New(key+": no service listens there"))
+		}
+	}
 	b.retireOld(old, c)
 	b.launched(c)
 	for _, at := range b.sockets {
@@ -141,7 +146,7 @@ func (b *Broker) displace(c *candidate) error {
 		at.close()
 	}
 	for key, w := range c.later {
-		sock, err := listener.Open(w.spec)
+		sock, err := b.conf.Inherited.Open(w.spec)
 		for _, at := range leaving {
 			if taken(err) && w.spec.Overlaps(at.spec.Endpoint) {
 				sock, err = at.sock.Sibling(w.spec)

@@ -244,7 +244,7 @@ func (at *listening) reopen() {
 	if at.svc == nil || at.svc.broken() || at.b.stopping || at.sock != nil {
 		return
 	}
-	sock, err := listener.Open(at.spec)
+	sock, err := at.b.conf.Inherited.Open(at.spec)
 	if err != nil {
 		at.tries++
 		at.b.loop.After(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))

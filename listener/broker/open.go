@@ -67,7 +67,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 			if _, ok := have[key]; ok || c.plans[i].svc.broken() {
 				continue
 			}
-			sock, err := listener.Open(w.spec)
+			sock, err := c.b.conf.Inherited.Open(w.spec)
 			switch {
 			case err == nil:
 				c.opened[key] = sock

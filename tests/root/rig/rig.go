@@ -41,6 +41,8 @@ type Options struct {
 	// Under is a command line that starts the broker in place of itself (it ends
 	// in exec), with the broker's own command line added.
 	Under []string
+	// Sockets are passed on as a service manager does (sd_listen_fds(3)).
+	Sockets []*os.File
 }
 
 // Broker is one running casemated.
@@ -104,7 +106,11 @@ func Launch(o Options) (*Broker, error) {
 		args = append([]string{"prlimit", fmt.Sprintf("--nofile=%d", o.NoFile), "--"}, args...)
 	}
 	args = append(slices.Clone(o.Under), args...)
+	if len(o.Sockets) > 0 {
+		args = append([]string{"sh", "-c", fmt.Sprintf(`LISTEN_PID=$$ LISTEN_FDS=%d exec "$0" "$@"`, len(o.Sockets))}, args...)
+	}
 	b.cmd = exec.Command(args[0], args[1:]...)
+	b.cmd.ExtraFiles = o.Sockets
 	b.cmd.Stdout, b.cmd.Stderr = b.stderr, b.stderr
 	if err := b.cmd.Start(); err != nil {
 		_ = os.RemoveAll(dir)
