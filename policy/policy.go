@@ -111,6 +111,8 @@ type Service struct {
 	// Wait hands the listening socket over and waits for the program to end (inetd "wait").
 	Wait  bool          `json:"wait"`
 	Stdio sandbox.Stdio `json:"stdio"`
+	// FDNames are LISTEN_FDNAMES of a program that gets all sockets, one for each of Listen.
+	FDNames []string `json:"fd_names,omitempty"`
 	// Env is set for the program; EnvStyle adds the peer's facts: ucspi, systemd,
 	// xinetd. None is no facts; what a policy leaves out is systemd and ucspi.
 	Env      map[string]string `json:"env,omitempty"`
@@ -171,6 +173,9 @@ type Socket struct {
 	Mark     uint32 `json:"mark,omitempty"`
 	Priority uint32 `json:"priority,omitempty"`
 }
+
+// Together tells whether one program gets all the sockets at once (sd_listen_fds(3)), as each builtin's does.
+func (s *Service) Together() bool { return s.Wait && s.Stdio == sandbox.StdioFDs }
 
 // Endpoints are the kernel addresses of one of the service's listen addresses.
 func (s *Service) Endpoints(l address.Listen) []address.Endpoint {

@@ -287,6 +287,10 @@ func TestSound(t *testing.T) {
 		"sum":       func(p *policy.Policy) { p.Profiles[0].Files.Tmp, p.Profiles[0].Files.Shm = 1<<62, 1<<62 },
 		"idle":      func(p *policy.Policy) { p.Services[1].Idle = -1 },
 		"keepalive": func(p *policy.Policy) { p.Services[1].Socket.Keepalive = -1 },
+		"nice":      func(p *policy.Policy) { p.Services[1].Nice = -21 },
+		"oom_score": func(p *policy.Policy) { p.Services[1].OOMScore = -1 },
+		"priority":  func(p *policy.Policy) { p.Services[0].Listen[0].Network, p.Services[0].Socket.Priority = "tcp", 1 },
+		"fd_names":  func(p *policy.Policy) { p.Services[1].FDNames = []string{"one", "two"} },
 		"socket":    func(p *policy.Policy) { p.Services[1].Listen[1] = p.Services[1].Listen[0] },
 		"path": func(p *policy.Policy) {
 			p.Services[1].Listen[0] = address.Listen{Network: "unixpacket", Path: "/run/f.sock"}

@@ -127,6 +127,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nice or oom_score is out of range")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
+	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):
+		return errors.New("fd_names are not one for each of listen")
 	case s.Redirects() || s.ProxyProtocol != "":
 		proxy := s.ProxyProtocol == "" || slices.Contains(ProxyProtocols, s.ProxyProtocol)
 		if !s.Redirect.Target() || !proxy || s.Builtin != "" || len(s.Command) > 0 || s.Wait || s.Stdio != sandbox.StdioFDs || !s.Streams() {
@@ -164,8 +166,8 @@ func (s *Service) opens(open map[string]bool) error {
 			open[key] = true
 		}
 	}
-	if n := len(open) - before; n == 0 && len(s.Mux) == 0 || s.Builtin != "" && n > sandbox.MaxSockets {
-		return fmt.Errorf("%d sockets, want 1 or a name of tcpmux, and at most %d for a builtin", n, sandbox.MaxSockets)
+	if n := len(open) - before; n == 0 && len(s.Mux) == 0 || s.Together() && n > sandbox.MaxSockets {
+		return fmt.Errorf("%d sockets, want 1 or a name of tcpmux, and at most %d for one program", n, sandbox.MaxSockets)
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func TestModes(t *testing.T) {
 		{"working directory made", func(_ *Profile, c *Command) { c.Dir = "/srv/x" }, "pwd", nil, "/srv/x\n"},
 		{"inline file", func(_ *Profile, c *Command) { c.Inline = []InlineFile{{"/etc/motd", []byte("hi\n")}} }, "cat /etc/motd", nil, "hi\n"},
 		{"listen_fds", func(_ *Profile, c *Command) { c.Stdio, c.Sockets = "listen_fds", 1 },
-			"echo $LISTEN_FDS $LISTEN_PID >&3; ls /proc/self/fd >&3", nil, "1 1\n0\n1\n2\n3\n4\n"},
+			"echo $LISTEN_FDS $LISTEN_PID >&3; ls /proc/self/fd >&3", []string{"LISTEN_FDS=1"}, "1 1\n0\n1\n2\n3\n4\n"},
 		{"numbered descriptor", func(_ *Profile, c *Command) { c.Stdio = "env:Inetd_SOCK" }, "echo $Inetd_SOCK >&$Inetd_SOCK", nil, "3\n"},
 		{"nothing but 0 1 2", func(*Profile, *Command) {}, "ls /proc/self/fd", nil, "0\n1\n2\n3\n"}, // 3 is ls reading the directory
 		{"limits", func(p *Profile, _ *Command) { p.Resources[CPUTime], p.Resources[FileSize] = 7, 1024 },

@@ -90,7 +90,7 @@ func (c *Command) environment(init bool) []string {
 		if init {
 			pid = "2"
 		}
-		env = append(env, "LISTEN_PID="+pid, fmt.Sprintf("LISTEN_FDS=%d", max(c.Sockets, 1)))
+		env = append(env, "LISTEN_PID="+pid) // how many there are, each start says
 	}
 	return env
 }

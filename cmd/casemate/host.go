@@ -44,7 +44,7 @@ func hostCommand(p *policy.Policy, s *policy.Service, program string, a *host.Ac
 	if !c.Dynamic {
 		c.UID, c.GID, _ = a.User(string(s.User)) // what is wrong with it is told of itself
 	}
-	if s.Builtin != "" {
+	if s.Together() {
 		c.Sockets = 0
 		for _, l := range s.Listen {
 			c.Sockets += len(l.Endpoints())

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"casemate/listener"
 	"casemate/policy"
@@ -48,6 +49,22 @@ func fixedEnv(s *policy.Service) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// appendListen adds what sd_listen_fds(3) is told of the n sockets of a session, but LISTEN_PID.
+func (s *session) appendListen(env []string, n int) []string {
+	env = append(env, "LISTEN_FDS="+strconv.Itoa(n))
+	var names []string
+	for _, w := range s.svc.sockets {
+		given := slices.ContainsFunc(s.held, func(at *listening) bool { return at.spec.Endpoint == w.spec.Endpoint })
+		if given && len(s.svc.spec.FDNames) > 0 {
+			names = append(names, s.svc.spec.FDNames[w.listen])
+		}
+	}
+	if names != nil {
+		env = append(env, "LISTEN_FDNAMES="+strings.Join(names, ":"))
+	}
+	return env
 }
 
 // appendFacts adds the facts of one connection to env in the styles of

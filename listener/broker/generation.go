@@ -174,11 +174,14 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 		}
 		return j, nil
 	}
+	if s.Together() {
+		j.Sockets = sockets
+	}
 	if s.Builtin == "" {
 		j.Argv = append([]string{cmp.Or(s.Argv0, path.Base(j.Path))}, s.Command[1:]...)
 		return j, nil
 	}
-	if j.Sockets = sockets; s.Builtin == policy.Tcpmux {
+	if s.Builtin == policy.Tcpmux {
 		j.Sockets++ // the mux
 	}
 	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: doc.Policy.Muxed(s), ACL: doc.Policy.ACL(s.ACL),

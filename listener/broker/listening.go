@@ -70,8 +70,8 @@ func (at *listening) wanted() bool {
 	case at.svc.spec.Wait && at.svc.run.backoff.Armed():
 		return false
 	}
-	// A builtin's worker takes all sockets of its service at once.
-	return at.svc.spec.Builtin == "" || !slices.ContainsFunc(at.svc.listen, (*listening).held)
+	// One program may take all sockets of its service at once.
+	return !at.svc.spec.Together() || !slices.ContainsFunc(at.svc.listen, (*listening).held)
 }
 
 func (at *listening) held() bool { return at.holder != nil }
@@ -177,7 +177,7 @@ func (at *listening) free(s *session) {
 		}
 	}
 	n := at.svc.tally.faults
-	if at.sock != nil && at.svc.spec.Builtin == "" {
+	if at.sock != nil && at.svc.spec.Builtin == "" && s.at == at {
 		if left := at.leftAlone(); !at.stream() {
 			n = max(n, left)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"casemate/listener"
 	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -99,6 +100,9 @@ func (r *runner) ask(s *session) error {
 		q.FDs = append(q.FDs, end)
 	}
 	r.envBuf = s.svc.rules.appendEnv(appendFacts(r.envBuf[:0], s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream()), s.rule)
+	if s.svc.spec.Stdio == sandbox.StdioFDs {
+		r.envBuf = s.appendListen(r.envBuf, len(q.FDs)-len(r.logs))
+	}
 	q.Env = r.envBuf
 	return r.zygote.Send(q)
 }

@@ -46,9 +46,9 @@ func (at *listening) handOver() {
 		return
 	}
 	defer b.abandon(s)
-	s.held = []*listening{at}
-	for _, o := range at.svc.listen {
-		if o != at && o.sock != nil && at.svc.spec.Builtin != "" {
+	s.held = []*listening{}
+	for _, o := range at.svc.listen { // in the order of the policy
+		if o == at || o.sock != nil && at.svc.spec.Together() {
 			s.held = append(s.held, o)
 		}
 	}

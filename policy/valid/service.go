@@ -33,6 +33,7 @@ func (c *checker) service(p *policy.Policy, i int) {
 		c.listen(fmt.Sprintf("%s.listen.%d", at, k), s.Listen[k])
 	}
 	c.socket(at+".socket", s)
+	c.together(at, s)
 	c.delivery(at, s)
 	if s.ACL != "" && p.ACL(s.ACL) == nil {
 		c.add(at+".acl", "add the block, or name another", "acl %q is not in the policy", s.ACL)
@@ -70,17 +71,6 @@ func (c *checker) program(at string, s *policy.Service) {
 		if !s.Wait || s.Stdio != sandbox.StdioFDs {
 			c.add(at+".builtin", "remove wait and stdio", "the worker of a builtin takes the listening sockets over")
 		}
-		sockets := 0
-		for _, l := range s.Listen {
-			sockets += len(l.Endpoints())
-		}
-		most := sandbox.MaxSockets
-		if s.Builtin == policy.Tcpmux {
-			most-- // where it hands its clients over
-		}
-		if sockets > most {
-			c.add(at+".listen", "make several services of it, with fewer ports each", "%d sockets are more than the %d that the worker of a builtin takes", sockets, most)
-		}
 	case len(s.Command) == 0:
 		c.add(at, `write command = ["/path/of/program"], builtin = "echo" or redirect = "192.0.2.1:80"`, "the service has neither command, builtin nor redirect")
 	default:
@@ -91,6 +81,34 @@ func (c *checker) program(at string, s *policy.Service) {
 		between(c, at+".command", len(s.Command), 1, 256)
 		for k, arg := range s.Command {
 			c.lines(fmt.Sprintf("%s.command.%d", at, k), arg, 32<<10)
+		}
+	}
+}
+
+// together checks what one program is to take at once.
+func (c *checker) together(at string, s *policy.Service) {
+	sockets := 0
+	for _, l := range s.Listen {
+		sockets += len(l.Endpoints())
+	}
+	most := sandbox.MaxSockets
+	if s.Builtin == policy.Tcpmux {
+		most-- // where it hands its clients over
+	}
+	if s.Together() && sockets > most {
+		who := map[bool]string{true: "the worker of a builtin", false: "one program"}[s.Builtin != ""]
+		c.add(at+".listen", "make several services of it, with fewer ports each", "%d sockets are more than the %d that %s takes", sockets, most, who)
+	}
+	switch n := len(s.FDNames); {
+	case n == 0:
+	case !s.Together() || s.Builtin != "":
+		c.add(at+".fd_names", `write wait = true and stdio = "listen_fds", or remove fd_names`, "only a program that gets all sockets at once is told names of them")
+	case n != len(s.Listen):
+		c.add(at+".fd_names", "write one name for each address of listen", "there are %d names and %d addresses", n, len(s.Listen))
+	}
+	for k, name := range s.FDNames {
+		if !named(name, 255, letters+digits+"_-.", "") {
+			c.add(fmt.Sprintf("%s.fd_names.%d", at, k), "use letters, digits, _, - and .", "%q is no name of a descriptor", name)
 		}
 	}
 }

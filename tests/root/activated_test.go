@@ -1,9 +1,11 @@
 package root
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -196,4 +198,62 @@ func TestActivatedBySystemd(t *testing.T) {
 	defer c.Close()
 	echo(t, c)
 	session(t, b, "cat")
+}
+
+// TestTogether: a program with wait and listen_fds gets all sockets of its service as
+// systemd-socket-activate hands them over, with their names, and its own pid: what it
+// tells its clients is the same, byte for byte.
+func TestTogether(t *testing.T) {
+	rig.Root(t)
+	activate := need.Programs(t, "systemd-socket-activate")[0]
+	program := rig.Compile(t, "testdata/activated.c")
+	for _, names := range []string{"", "http:admin:http"} {
+		ports := []string{rig.Port(t), rig.Port(t), rig.Port(t)}
+		clients := func() (told string) {
+			for _, port := range []string{ports[2], ports[0]} {
+				var answer string
+				err := rig.Until(30*time.Second, func() (err error) {
+					if answer, err = rig.Exchange(port, ""); err == nil && answer == "" {
+						err = errors.New("no answer")
+					}
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				told += answer
+			}
+			return told
+		}
+		args := []string{}
+		for _, p := range ports {
+			args = append(args, "-l", "127.0.0.1:"+p)
+		}
+		extra := []string{"wait = true", `stdio = "listen_fds"`, "profile = profile.line", "acl = acl.anyone", "limit = limit.wait"}
+		if names != "" {
+			args = append(args, "--fdname="+names)
+			extra = append(extra, `fd_names = ["`+strings.ReplaceAll(names, ":", `", "`)+`"]`)
+		}
+		cmd := exec.Command(activate, append(args, program)...)
+		cmd.Env = []string{}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		want := clients()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("under systemd-socket-activate it ended with %v", err)
+		}
+		text := service("all", "tcp4://127.0.0.1:"+strings.Join(ports, `", "tcp4://127.0.0.1:`), []string{program}, extra...)
+		text = strings.ReplaceAll(text, `\"`, `"`)
+		b := rig.Serve(t, head+text)
+		for range 2 { // each program serves two, and then the next one comes
+			if got := clients(); got != want || !strings.Contains(got, "client 2 by 3\n") || !strings.Contains(got, "LISTEN_FDS=3\n") {
+				t.Errorf("names %q: casemated's program tells\n%s\nand systemd-socket-activate's\n%s", names, got, want)
+			}
+		}
+		if _, err := b.Await(2, 30*time.Second, "msg", "session", "service", "all", "reason", "exit"); err != nil {
+			t.Error(err)
+		}
+		b.Stop()
+	}
 }
