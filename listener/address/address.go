@@ -107,13 +107,20 @@ func (l Listen) Valid() bool {
 			l == Listen{Network: l.Network, Path: l.Path}
 	}
 	family := func(opens string) bool { return strings.HasSuffix(opens, "4") == a.Is4() }
-	fits := !a.IsValid() || slices.ContainsFunc(n.opens, family) && a.Zone() == "" && !a.Is4In6() && !a.IsMulticast() && !a.IsUnspecified()
+	fits := !a.IsValid() || slices.ContainsFunc(n.opens, family) && zoned(a) && !a.Is4In6() && !a.IsMulticast() && !a.IsUnspecified()
 	return n.Word != "" && fits && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
 }
 
 // Target tells whether l is one address or one socket's file that streams can be connected to.
 func (l Listen) Target() bool {
 	return l.Valid() && l.Port == l.LastPort && (l.Network == "tcp" && l.Addr.IsValid() || l.Network == "unix" && l.File())
+}
+
+// zoned tells whether a names an interface if its address means something on one only.
+func zoned(a netip.Addr) bool {
+	z := a.Zone()
+	return (z != "") == (a.Is6() && a.IsLinkLocalUnicast()) && len(z) < 16 && !strings.ContainsAny(z, "/:%[] ") && !strings.ContainsFunc(z, Unprintable) &&
+		(z == "" || strings.Trim(z, "0123456789") != "")
 }
 
 // MarshalText is String: the compiled policy holds listen addresses as text.

@@ -19,7 +19,7 @@ func read(t *testing.T, s string) (l Listen) {
 func TestUnmarshalRefuses(t *testing.T) {
 	for _, s := range []string{
 		"", ":", "tcp", "tcp:", "tcp://", "tcp://:", "tcp:79", "t://:79", "tcp//:79", "tcp://:079", "tcp://:0", "tcp://:65536", "tcp://:-1", "tcp://:7-7", "tcp://:9-7",
-		"tcp://:1-1025", "tcp://:finger", "tcp://[192.0.2.1]:79", "tcp://::1:79", "tcp://[::ffff:1.2.3.4]:79", "tcp://[fe80::1%x]:79", "tcp://0.0.0.0:79",
+		"tcp://:1-1025", "tcp://:finger", "tcp://[192.0.2.1]:79", "tcp://::1:79", "tcp://[::ffff:1.2.3.4]:79", "tcp://[fe80::1%0]:79", "tcp://[fe80::1]:79", "tcp://[2001:db8::1%x]:79", "tcp://0.0.0.0:79",
 		"tcp4://[::1]:79", "udp6://127.0.0.1:79", "udp://224.0.0.1:79", "tcp://[2001:DB8::1]:79", "unix:", "unix:x", "unix:@", "unix:///x", "unix:/", "unix:/a/../x",
 		"unix:/a\nb", "unix:/" + strings.Repeat("x", MaxPath),
 	} {

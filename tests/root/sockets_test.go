@@ -218,3 +218,42 @@ func abroad(device, addr, server string) (said string, err error) {
 	<-done
 	return said, err
 }
+
+// TestLinkLocal: a service listens on the address that two interfaces have, on each apart, and
+// rules see its clients' addresses without the zone.
+func TestLinkLocal(t *testing.T) {
+	rig.Root(t)
+	need.Programs(t, "ip")
+	if !alone(t) {
+		return
+	}
+	for _, device := range []string{"one", "two"} {
+		must(t, "ip", "link", "add", device, "type", "veth", "peer", "name", device+"-end")
+		must(t, "ip", "link", "set", device+"-end", "up")
+		must(t, "ip", "link", "set", device, "up")
+		must(t, "ip", "addr", "add", "fe80::5/64", "dev", device, "nodad")
+	}
+	program := rig.Compile(t, "testdata/rogue.c")
+	port := rig.Port(t)
+	text := strings.Replace(head, `"127.0.0.0/8", `, `"127.0.0.0/8", "fe80::5", `, 1)
+	rig.Serve(t, text+service("one", "tcp6://[fe80::5%one]:"+port, []string{program, "once"}, "profile = profile.line")+
+		service("two", "tcp6://[fe80::5%two]:"+port, []string{"/bin/cat"}, "profile = profile.line"))
+	for device, want := range map[string]string{"one": "once\n", "two": "alive\n"} {
+		c, err := net.Dial("tcp6", "[fe80::5%"+device+"]:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		buf := make([]byte, 64)
+		if device == "two" {
+			if _, err := c.Write([]byte("alive\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n, err := c.Read(buf)
+		if err != nil || string(buf[:n]) != want {
+			t.Errorf("on %s: %q (%v), want %q", device, buf[:n], err, want)
+		}
+		c.Close()
+	}
+}

@@ -94,8 +94,10 @@ func parseHost(word, host string) (netip.Addr, *Error) {
 		return a, bad("leave the address out, as "+word+"://:79", "%q is not an address", host)
 	case err != nil:
 		return a, bad("write an IPv4 address, or an IPv6 address in brackets", "%q is not an address", host)
-	case a.Zone() != "":
-		return a, bad("write an address without a zone", "%q has a zone", host)
+	case a.Is6() && a.IsLinkLocalUnicast() && strings.Trim(a.Zone(), "0123456789") == "":
+		return a, bad(fmt.Sprintf("write %s://[%s%%eth0]:PORT, with the name of its interface", word, a.WithZone("")), "%q means something on one interface only", host)
+	case a.Zone() != "" && !a.IsLinkLocalUnicast():
+		return a, bad("write "+a.WithZone("").String()+"; socket { interface } binds to an interface", "%q has a zone, which only addresses of fe80::/10 have", host)
 	case a.Is4In6():
 		return a, bad("write "+a.Unmap().String(), "%q is an IPv4 address in disguise", host)
 	case a.Is6() != bracket || bracket != strings.HasSuffix(host, "]"):
