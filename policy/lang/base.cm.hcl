@@ -333,3 +333,129 @@ profile "builtin" {
   }
   best_effort = ["cgroup"]
 }
+
+# Daemons that many hosts have, so that a service of theirs is one line: profile = profile.sshd. Each
+# names what its kind needs on Debian, and nothing of a site's own: a profile on top of it adds that.
+
+# telnetd with login(1), rlogind: root lets users in, becomes them, and they work on a terminal, in their
+# homes. There is no /proc: pam_loginuid, which Debian requires of a login, takes one that it may not
+# write for an error, and none for a host without audit.
+profile "telnetd" {
+  base         = profile.login
+  widens       = ["capabilities", "files"]
+  because      = "it lets users in, and becomes them"
+  capabilities = ["CAP_CHOWN", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"]
+  files {
+    exec = ["/sbin", "/usr/sbin"]
+    read = [
+      "/etc/alternatives", "/etc/bash.bashrc", "/etc/default/locale", "/etc/environment", "/etc/group", "/etc/hostname", "/etc/hosts",
+      "/etc/inputrc", "/etc/issue", "/etc/issue.net", "/etc/localtime", "/etc/login.defs", "/etc/motd", "/etc/nsswitch.conf", "/etc/pam.conf",
+      "/etc/pam.d", "/etc/passwd", "/etc/profile", "/etc/profile.d", "/etc/protocols", "/etc/securetty", "/etc/security", "/etc/services",
+      "/etc/shadow", "/etc/shells", "/etc/skel", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/terminfo", "/etc/timezone",
+    ]
+    write = ["/home", "/var/mail"]
+    optional = [
+      "/etc/alternatives", "/etc/bash.bashrc", "/etc/default/locale", "/etc/environment", "/etc/group", "/etc/hostname", "/etc/hosts",
+      "/etc/inputrc", "/etc/issue", "/etc/issue.net", "/etc/localtime", "/etc/login.defs", "/etc/motd", "/etc/nsswitch.conf", "/etc/pam.conf",
+      "/etc/pam.d", "/etc/passwd", "/etc/profile", "/etc/profile.d", "/etc/protocols", "/etc/securetty", "/etc/security", "/etc/services",
+      "/etc/shadow", "/etc/shells", "/etc/skel", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/terminfo", "/etc/timezone",
+      "/home", "/sbin", "/usr/sbin", "/var/mail",
+    ]
+    proc = false
+  }
+}
+
+# sshd -i. Its monitor passes the terminal to the session (@fd-passing), and what asks for keys
+# is shut into an empty folder.
+profile "sshd" {
+  base         = profile.telnetd
+  widens       = ["capabilities", "network", "syscalls"]
+  because      = "it lets users in, and becomes them"
+  capabilities = ["CAP_SYS_CHROOT"]
+  network { mode = "listener" }
+  files {
+    read     = ["/etc/ssh", "/run/sshd"]
+    optional = ["/etc/ssh", "/run/sshd"]
+  }
+  syscalls { allow = ["@fd-passing", "chroot"] }
+}
+
+# vsftpd, ftpd: users' files in their homes and /srv/ftp, data connections to ports of the server's (passive
+# mode). It starts no program.
+profile "ftpd" {
+  base         = profile.files
+  widens       = ["capabilities", "files", "network", "syscalls"]
+  because      = "it lets users in, becomes them, and listens for data connections"
+  capabilities = ["CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"]
+  init         = true
+  network {
+    mode = "host"
+    bind = ["any"]
+  }
+  files {
+    read = [
+      "/etc/ftpusers", "/etc/group", "/etc/hosts", "/etc/hosts.allow", "/etc/hosts.deny", "/etc/localtime", "/etc/login.defs",
+      "/etc/nsswitch.conf", "/etc/pam.conf", "/etc/pam.d", "/etc/passwd", "/etc/security", "/etc/shadow", "/etc/shells", "/etc/vsftpd.conf", "/run/vsftpd",
+    ]
+    write = ["/home", "/srv/ftp"]
+    optional = [
+      "/etc/ftpusers", "/etc/group", "/etc/hosts", "/etc/hosts.allow", "/etc/hosts.deny", "/etc/localtime", "/etc/login.defs",
+      "/etc/nsswitch.conf", "/etc/pam.conf", "/etc/pam.d", "/etc/passwd", "/etc/security", "/etc/shadow", "/etc/shells", "/etc/vsftpd.conf",
+      "/home", "/run/vsftpd", "/srv/ftp",
+    ]
+    log = true
+  }
+  syscalls {
+    allow = ["@fd-passing", "@identity", "@process", "chroot"]
+    # Its processes end with each other: of an init's child that is its own affair.
+    rule "prctl" {
+      arg    = 0
+      values = ["0x1"]
+    }
+  }
+  # A kernel before 6.12 keeps it neither from what /dev/log takes nor from abstract unix sockets of the host.
+  best_effort = ["files.log", "landlock.scopes"]
+}
+
+# exim -bs, sendmail -bs, under the mail system's own user: takes mail from its client into the queue, and
+# delivers into /var/mail what that user may. To send mail on is the queue runner's affair.
+profile "smtpd" {
+  base   = profile.files
+  widens = ["files", "syscalls"]
+  files {
+    exec = ["/usr/bin", "/usr/sbin"]
+    read = [
+      "/etc/aliases", "/etc/email-addresses", "/etc/exim4", "/etc/group", "/etc/hosts", "/etc/localtime", "/etc/mailname",
+      "/etc/nsswitch.conf", "/etc/passwd", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/var/lib/exim4",
+    ]
+    write = ["/var/log/exim4", "/var/mail", "/var/spool/exim4"]
+    optional = [
+      "/etc/aliases", "/etc/email-addresses", "/etc/exim4", "/etc/group", "/etc/hosts", "/etc/localtime", "/etc/mailname",
+      "/etc/nsswitch.conf", "/etc/passwd", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/var/lib/exim4",
+      "/var/log/exim4", "/var/mail", "/var/spool/exim4",
+    ]
+  }
+  syscalls { allow = ["@file-attr", "@process"] }
+  init = true
+}
+
+# in.tftpd, atftpd, with wait: each transfer is answered from a port of its own (RFC 1350), and the
+# program gives up root and its view of the files by itself.
+profile "tftpd" {
+  base         = profile.files
+  widens       = ["capabilities", "files", "network", "syscalls"]
+  because      = "it answers each transfer from a port of its own, and changes its root and its user by itself"
+  capabilities = ["CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"]
+  network {
+    mode    = "host"
+    sockets = ["udp"]
+  }
+  files {
+    read     = ["/etc/group", "/etc/hosts", "/etc/hosts.allow", "/etc/hosts.deny", "/etc/nsswitch.conf", "/etc/passwd"]
+    write    = ["/srv/tftp"]
+    optional = ["/etc/group", "/etc/hosts", "/etc/hosts.allow", "/etc/hosts.deny", "/etc/nsswitch.conf", "/etc/passwd", "/srv/tftp"]
+  }
+  syscalls { allow = ["@identity", "@process", "chroot"] }
+  # It connects its datagram sockets. A TCP client's could be re-aimed so before Linux 6.7, and it has none.
+  best_effort = ["landlock.net"]
+}

@@ -30,7 +30,7 @@
 // # Shipped blocks
 //
 // acl.anyone, acl.localhost, limit.default, limit.wait and the profiles (strict,
-// line, files, server, login, those of kinds of program as python, classic and its kin, builtin) are part of
+// line, files, server, login, those of kinds of program as python and of daemon as sshd, classic and its kin, builtin) are part of
 // the binary, see Shipped. A block of the user's with the same name is an error.
 //
 // # Profiles

@@ -134,10 +134,14 @@ func TestShipped(t *testing.T) {
 	for _, p := range ShippedProfiles() {
 		names = append(names, p.Name)
 		network := sandbox.NetworkNone
-		if p.Name == "builtin" || p.Name == "classic_wait" {
-			network = sandbox.NetworkListener // it answers datagrams by address
+		switch p.Name {
+		case "builtin", "classic_wait", "sshd":
+			network = sandbox.NetworkListener // it answers datagrams by address, or passes descriptors on
+		case "ftpd", "tftpd":
+			network = sandbox.NetworkHost // it opens ports of its own
 		}
-		if p.Widens != nil || p.Network.Mode != network || (p.Capabilities != nil) != (p.Name == "classic_login") {
+		becomes := slices.Contains([]string{"classic_login", "telnetd", "sshd", "ftpd", "tftpd"}, p.Name)
+		if p.Widens != nil || p.Network.Mode != network || (p.Capabilities != nil) != becomes {
 			t.Errorf("profile %s: %+v", p.Name, p)
 		}
 		src := string(ShippedBlock("profile", p.Name))
@@ -150,7 +154,7 @@ func TestShipped(t *testing.T) {
 			}
 		}
 	}
-	if want := "strict line files server login go perl python shell git node classic classic_wait classic_login relay builtin"; strings.Join(names, " ") != want {
+	if want := "strict line files server login go perl python shell git node classic classic_wait classic_login relay builtin telnetd sshd ftpd smtpd tftpd"; strings.Join(names, " ") != want {
 		t.Errorf("profiles %v, want %s", names, want)
 	}
 	if ShippedBlock("profile", "none") != nil {

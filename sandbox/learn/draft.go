@@ -17,8 +17,11 @@ type Base struct {
 }
 
 // Stands tells whether a learnt profile may stand on p: not where it shows as a whole what
-// none is given so.
+// none is given so, nor where it writes, as the profiles of single daemons do.
 func Stands(p *sandbox.Profile) bool {
+	if len(p.Files.Write) > 0 {
+		return false
+	}
 	for _, list := range p.Files.Paths {
 		if slices.ContainsFunc(list, func(dir string) bool { return never[dir] != "" }) {
 			return false

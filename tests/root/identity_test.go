@@ -67,7 +67,7 @@ func TestSshdTerminal(t *testing.T) {
 		}
 	}
 	b := rig.Serve(t, head+fmt.Sprintf(`
-profile "sshd" {
+profile "sshd_own" {
   base   = profile.login
   widens = ["files", "network", "syscalls"]
   network { mode = "listener" }
@@ -78,7 +78,7 @@ profile "sshd" {
   syscalls { allow = ["@fd-passing"] } # its monitor passes the terminal on
 }
 `, hostKey, home)+service("sshd", "tcp://127.0.0.1:"+port, []string{sshd, "-i", "-e", "-f", "/dev/null", "-h", hostKey, "-o", "UsePAM=no", "-o", "StrictModes=no"},
-		fmt.Sprintf("user = %q", name), "profile = profile.sshd"))
+		fmt.Sprintf("user = %q", name), "profile = profile.sshd_own"))
 	l := login{b: b, name: name, options: []string{"-i", key, "-p", port,
 		"-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"}}
 	s := l.interact(t, "tty; id -u; echo done")
