@@ -22,6 +22,25 @@ SERVICE_PACKAGES_A := \
     python3 \
     stunnel4 \
     subversion
+SERVICE_PACKAGES_B := \
+    bitlbee \
+    dict \
+    dictd \
+    dovecot-imapd \
+    exim4-daemon-light \
+    fossil \
+    inetutils-telnet \
+    inetutils-telnetd \
+    leafnode \
+    libnbd-bin \
+    munin-node-c \
+    nagios-nrpe-plugin \
+    nagios-nrpe-server \
+    nbdkit \
+    rsh-redone-client \
+    rsh-redone-server \
+    uucp \
+    vsftpd
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 
@@ -72,7 +91,7 @@ deps: go-present
 	$(call install-missing,$(BUILD_PACKAGES))
 
 deps-test: deps
-	$(call install-missing,$(TEST_PACKAGES) $(SERVICE_PACKAGES_A))
+	$(call install-missing,$(TEST_PACKAGES) $(SERVICE_PACKAGES_A) $(SERVICE_PACKAGES_B))
 
 deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))

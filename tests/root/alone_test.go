@@ -42,12 +42,18 @@ func privately(t *testing.T, path string) {
 // may have users and configuration files without the host noticing.
 func ownEtc(t *testing.T) {
 	t.Helper()
-	dir := filepath.Join(rig.PublicDir(t), "etc")
-	must(t, "cp", "-a", "/etc", dir)
-	if err := unix.Mount(dir, "/etc", "", unix.MS_BIND, ""); err != nil {
-		t.Fatalf("cover /etc: %v", err)
+	ownCopy(t, "/etc")
+}
+
+// ownCopy does that with any folder.
+func ownCopy(t *testing.T, path string) {
+	t.Helper()
+	dir := filepath.Join(rig.PublicDir(t), "copy")
+	must(t, "cp", "-a", path, dir)
+	if err := unix.Mount(dir, path, "", unix.MS_BIND, ""); err != nil {
+		t.Fatalf("cover %s: %v", path, err)
 	}
-	t.Cleanup(func() { _ = unix.Unmount("/etc", unix.MNT_DETACH) })
+	t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
 }
 
 // add appends a line to a file.

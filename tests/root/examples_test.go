@@ -50,7 +50,7 @@ func TestExamplesCheck(t *testing.T) {
 		t.Fatalf("%d examples (%v)", len(dirs), err)
 	}
 	services, err := filepath.Glob(filepath.Join(rig.Top(t), "examples", "services", "*", "README.md"))
-	if err != nil || len(services) < len(programs) {
+	if err != nil || len(services) < len(programs)+len(daemons) {
 		t.Fatalf("%d examples of services (%v)", len(services), err)
 	}
 	dirs = slices.DeleteFunc(dirs, func(dir string) bool { return filepath.Base(dir) == "services" })

@@ -1,0 +1,255 @@
+package root
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/tests/need"
+	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
+)
+
+// daemon is a folder of examples/services: its README's "Prepare" and "Ask" are run
+// as they are written, as root in namespaces of the test's own.
+type daemon struct {
+	folder, service string
+	port            string   // "" for one that stays when its client has gone
+	needs           []string // programs of the server's and the client's packages
+	want            []string // what "Ask" prints, in this order
+	say             [][2]string
+	caps            uint64   // of its profile, bit by number
+	shares          []string // namespaces with the broker
+	from            int      // the port that it asks its clients to come from; 0 is any
+}
+
+// dialogue is what a user types at telnet's prompts.
+var dialogue = [][2]string{{"login: ", "guest"}, {"Password: ", "open-sesame"}, {"$ ", "id -un; tty; ls -d /root /proc; exit"}}
+
+// rights are those of a program that becomes a user.
+const rights = 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID
+
+var daemons = []daemon{
+	{folder: "telnetd", service: "telnet", port: "23", needs: []string{"telnetd", "telnet", "login"}, say: dialogue,
+		want: []string{"guest", "/dev/pts/0", "cannot access '/root'", "/proc"}, caps: rights | 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER},
+	{folder: "sshd", service: "ssh", port: "22", needs: []string{"sshd", "ssh", "scp", "ssh-keygen"}, want: []string{"guest\n", "cannot access '/root'", "/dev/pts/0\r\n901\r\n", "copied\n"},
+		caps: rights | 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_SYS_CHROOT},
+	{folder: "vsftpd", service: "ftp", port: "21", needs: []string{"vsftpd", "curl"}, want: []string{"hello\n", "hello\n", "none of /root\n"}, caps: rights | 1<<unix.CAP_SYS_CHROOT, shares: []string{"net"}},
+	{folder: "rshd", service: "shell", port: "514", needs: []string{"in.rshd", "rsh"}, want: []string{"guest\n/home/guest\n"},
+		caps: rights | 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_NET_BIND_SERVICE, shares: []string{"net"}, from: 600},
+	{folder: "exim4", service: "smtp", port: "25", needs: []string{"exim4", "curl"}, want: []string{"Subject: hello\n\nbody\n", "refused\n"}},
+	{folder: "dictd", service: "dict", port: "2628", needs: []string{"dictd", "dict"}, want: []string{"A bomb-proof room of a fortress.\n", "local"}},
+	{folder: "nrpe", service: "nrpe", port: "5666", needs: []string{"nrpe", "/usr/lib/nagios/plugins/check_nrpe"}, want: []string{"OK - 18", "Command 'other' not defined"}},
+	{folder: "fossil", service: "fossil", port: "8080", needs: []string{"fossil", "curl"}, want: []string{"<title>", "cloned\n"}},
+	{folder: "bitlbee", service: "irc", port: "6667", needs: []string{"bitlbee", "nc"}, want: []string{"BitlBee-IRCd initialized", "Account successfully created"}},
+	{folder: "nbdkit", service: "nbd", port: "10809", needs: []string{"nbdkit", "nbdinfo", "nbdcopy"}, want: []string{"1000000\n", "same\n"}},
+	{folder: "leafnode", service: "nntp", port: "119", needs: []string{"leafnode", "nc"}, want: []string{"200 Leafnode NNTP", "215 ", "205 "}, shares: []string{"net"}},
+	{folder: "dovecot-imap", service: "imap", port: "143", needs: []string{"/usr/lib/dovecot/imap", "nc"}, want: []string{"PREAUTH", "* 1 EXISTS", "Subject: hello", "c OK"}},
+	{folder: "uucico", service: "uucp", port: "540", needs: []string{"/usr/lib/uucp/uucico", "uucp", "su"}, want: []string{"sent by uucp\n"}},
+	{folder: "munin-node", service: "munin", port: "4949", needs: []string{"munin-node-c", "nc"}, want: []string{"# munin node", "load", "load.value 7\n"}},
+}
+
+// TestDaemonExamples serves the examples together, unmodified programs of Debian's each under the profile
+// of its folder, and asks each as its README says. Users, configuration and files are in
+// namespaces of the test's own.
+func TestDaemonExamples(t *testing.T) {
+	rig.Root(t)
+	for _, d := range daemons {
+		need.Programs(t, d.needs...)
+	}
+	if !alone(t) {
+		return
+	}
+	for _, dir := range []string{"/etc", "/var/lib/bitlbee", "/var/log", "/var/spool"} {
+		ownCopy(t, dir)
+	}
+	for _, dir := range []string{"/home", "/srv", "/var/mail"} {
+		privately(t, dir)
+	}
+	guest(t)
+	files := map[string]string{}
+	for _, d := range daemons {
+		maps.Copy(files, written(t, filepath.Join("services", d.folder)))
+		steps(t, d, "Prepare", t.TempDir())
+	}
+	b := rig.ServeWith(t, rig.Options{Files: files})
+	t.Run("asked", func(t *testing.T) {
+		for _, d := range daemons {
+			t.Run(d.folder, func(t *testing.T) {
+				t.Parallel()
+				d.ask(t)
+				d.confined(t, b)
+			})
+		}
+	})
+}
+
+// guest makes the user whom the examples know.
+func guest(t *testing.T) {
+	t.Helper()
+	must(t, "sed", "-i", "/^guest:/d", "/etc/passwd", "/etc/group", "/etc/shadow")
+	add(t, "/etc/passwd", "guest:x:901:901:A guest:/home/guest:/bin/sh")
+	add(t, "/etc/group", "guest:x:901:")
+	add(t, "/etc/shadow", "guest:!:19000:0:99999:7:::")
+	must(t, "sh", "-c", "echo guest:open-sesame | chpasswd")
+	owned(t, "/home/guest", 901, 0o755)
+	// Debian's daemons want these folders, which a boot makes.
+	for _, dir := range []string{"/run/sshd", "/run/vsftpd", "/run/vsftpd/empty"} {
+		if os.Mkdir(dir, 0o755) == nil {
+			t.Cleanup(func() { _ = os.Remove(dir) })
+		}
+	}
+}
+
+// fence is a section of a README with commands.
+var fence = regexp.MustCompile("(?ms)^## (\\w+)\n\n```sh\n(.*?)^```$")
+
+// script gives the commands of a section, "" if there is none.
+func (d daemon) script(t *testing.T, section string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(rig.Top(t), "examples", "services", d.folder, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
+		if m[1] == section {
+			return m[2]
+		}
+	}
+	return ""
+}
+
+// work is where a daemon's sections run one after the other.
+func (d daemon) work() string { return filepath.Join("/srv", "work", d.folder) }
+
+// steps runs a section.
+func steps(t *testing.T, d daemon, section, home string) string {
+	t.Helper()
+	if err := os.MkdirAll(d.work(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", d.script(t, section))
+	cmd.Dir, cmd.Env = d.work(), append(os.Environ(), "HOME="+home, "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s, %s: %v\n%s", d.folder, section, err, out)
+	}
+	return string(out)
+}
+
+// ask runs "Ask" and looks at what it prints.
+func (d daemon) ask(t *testing.T) {
+	t.Helper()
+	if d.script(t, "Ask") == "" {
+		t.Fatal("the README has no Ask")
+	}
+	var out string
+	if d.say == nil {
+		out = steps(t, d, "Ask", t.TempDir())
+	} else {
+		out = d.converse(t)
+	}
+	rest := out
+	for _, w := range d.want {
+		_, after, ok := strings.Cut(rest, w)
+		if !ok {
+			t.Fatalf("no %q, in this order, in:\n%s", w, out)
+		}
+		rest = after
+	}
+}
+
+// converse runs "Ask" and types at its prompts.
+func (d daemon) converse(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", d.script(t, "Ask"))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }() // telnet ends with 1 when the other side closes
+	var out strings.Builder
+	buf := make([]byte, 4096)
+	for _, s := range d.say {
+		for at := out.Len(); !strings.Contains(out.String()[at:], s[0]); {
+			n, err := from.Read(buf)
+			out.Write(buf[:n])
+			if err != nil {
+				t.Fatalf("%v before %q in:\n%s", err, s[0], out.String())
+			}
+		}
+		if _, err := io.WriteString(in, s[1]+"\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rest, _ := io.ReadAll(from)
+	return out.String() + string(rest)
+}
+
+// confined opens a connection that says nothing, and looks at the processes of its session.
+func (d daemon) confined(t *testing.T, b *rig.Broker) {
+	t.Helper()
+	if d.port != "" {
+		dial := net.Dialer{Timeout: 30 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: d.from}}
+		c, err := dial.Dial("tcp4", net.JoinHostPort("127.0.0.1", d.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	if err := rig.Until(30*time.Second, func() error {
+		checked, first := 0, session(t, b, d.service).PID
+		for _, pid := range family(t, first) {
+			err := d.layers(b.PID, pid)
+			if pid == first { // others may have changed their root
+				err = errors.Join(err, mountsOf(pid))
+			}
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+				continue // ended in between
+			}
+			if err != nil {
+				return err
+			}
+			checked++
+		}
+		if checked == 0 {
+			return errors.New("no process of the session was there to be looked at")
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// layers checks one process, whoever it is by now.
+func (d daemon) layers(broker, pid int) error {
+	s, err := rig.Status(pid)
+	if err != nil {
+		return err
+	}
+	var bad []error
+	for _, want := range [][2]string{{"NoNewPrivs", "1"}, {"Seccomp", "2"}, {"CapBnd", fmt.Sprintf("%016x", d.caps)}} {
+		if s[want[0]] != want[1] {
+			bad = append(bad, fmt.Errorf("%s of process %d is %q, want %q", want[0], pid, s[want[0]], want[1]))
+		}
+	}
+	return errors.Join(append(bad, namespacesOf(broker, pid, d.shares))...)
+}
