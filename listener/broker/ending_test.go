@@ -88,7 +88,7 @@ func TestBounds(t *testing.T) {
 		"forks":              {"p", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.p resources.processes 7 4 1}]"},
 		"forks of all":       {"r", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.r resources.tasks 6 4 1}]"},
 		"file":               {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{}, 1, "[{profile.p resources.file_size 9 1 0}]"},
-		"processor":          {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second, Sys: time.Second}, sandbox.Events{}, 1, "[{profile.p resources.cpu_time 2 1 0}]"},
+		"processor":          {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second, Sys: 997 * time.Millisecond}, sandbox.Events{}, 1, "[{profile.p resources.cpu_time 2 1 0}]"},
 		"somebody's SIGKILL": {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second}, sandbox.Events{}, 1, "[]"},
 		"no limits":          {"q", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{Forks: 4}, 1, "[]"},
 		"no start":           {"p", journal.Session{Reason: journal.Failed, Detail: execFull}, sandbox.Events{}, 0, "[{profile.p resources.tasks 3 1 0}]"},
