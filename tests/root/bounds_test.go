@@ -135,8 +135,13 @@ limit "one" {
 		}
 		t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
 	}
-	r := ended(t, b, "lone", port, "hello\n")
-	if got := boundsOf(r); r.Str("reason") != "start-failed" || !slices.Equal(got, []string{"profile.lone resources.tasks 1 1 "}) {
+	_, _ = rig.Exchange(port, "hello\n") // it may be reset before it is connected
+	failed, err := b.Await(1, 30*time.Second, "msg", "session", "service", "lone", "reason", "start-failed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := failed[0]
+	if got := boundsOf(r); !slices.Equal(got, []string{"profile.lone resources.tasks 1 1 "}) {
 		t.Errorf("beside others of its user: %v", r)
 	}
 	whySays(t, b, r.Str("id"), "profile.lone: resources { tasks = 1 }: the user that it was to run as had as many processes and threads as its services may have in all (that times concurrent, added up, and 64)\n", "resources { tasks = 2 }\n")
