@@ -181,7 +181,7 @@ func TestLearnShell(t *testing.T) {
 	script, notes := filepath.Join(dir, "greet"), filepath.Join(dir, "notes")
 	write(t, notes, "remember\n", 0o644)
 	write(t, script, "#!/bin/sh\nread -r name\necho hello $name\nsort "+notes+"\ndate +%Y >/tmp/year && cat /tmp/year\n", 0o755)
-	learned(t, &lesson{command: []string{script}, base: "server", lacks: []string{"/etc/", "network"},
+	learned(t, &lesson{command: []string{script}, base: "shell", lacks: []string{"/etc/", "network"},
 		clients: []string{"bash -c 'exec 3<>/dev/tcp/$HOST/$PORT; echo joe >&3; timeout 30 cat <&3 >$SCRATCH/out'; grep -q 'hello joe' $SCRATCH/out && grep -q remember $SCRATCH/out && grep -q ^20 $SCRATCH/out"}})
 }
 
