@@ -72,7 +72,7 @@ func needsOf(sessions []*learn.Session, c *learn.Confines) *learn.Needs {
 }
 
 // shippedBases are the profiles that a learnt one of the program may stand on: those of no kind of program, and
-// that of its own.
+// that of its own, the narrowest first: kinds lie between profile.files and profile.server.
 func shippedBases(program string) ([]learn.Base, error) {
 	all := lang.ShippedProfiles()
 	widest := all[slices.IndexFunc(all, func(p sandbox.Profile) bool { return p.Name == "login" })]
@@ -86,7 +86,11 @@ func shippedBases(program string) ([]learn.Base, error) {
 		if err != nil {
 			return nil, fmt.Errorf("learn: %w", err)
 		}
-		bases = append(bases, learn.Base{Profile: &p, Rules: rules})
+		at := slices.IndexFunc(bases, func(b learn.Base) bool { return b.Profile.Name == "server" })
+		if at < 0 || slices.Contains(widest.Base, p.Name) || p.Name == widest.Name {
+			at = len(bases)
+		}
+		bases = slices.Insert(bases, at, learn.Base{Profile: &p, Rules: rules})
 	}
 	return bases, nil
 }

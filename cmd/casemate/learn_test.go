@@ -73,7 +73,7 @@ func TestShippedBases(t *testing.T) {
 		for _, b := range bases {
 			names = append(names, b.Profile.Name)
 		}
-		want := strings.Fields("strict line files server login " + c.kind)
+		want := strings.Fields("strict line files " + c.kind + " server login")
 		if !slices.Equal(names, want) {
 			t.Errorf("%s (%q): %v, want %v", c.program, c.first, names, want)
 		}
