@@ -168,14 +168,14 @@ profile "go" {
   }
 }
 
-# A Perl program, in one process.
+# A Perl program, in one process, begun by its interpreter: #!/usr/bin/env is a program before it, which nothing lets go on.
 profile "perl" {
   base   = profile.files
   widens = ["files"]
   files {
-    exec     = ["/usr/bin/env", "/usr/bin/perl"]
+    exec     = ["/usr/bin/perl"]
     read     = ["/etc/perl", "/usr/share/perl", "/usr/share/perl5"]
-    optional = ["/etc/perl", "/usr/bin/env", "/usr/bin/perl", "/usr/share/perl", "/usr/share/perl5"]
+    optional = ["/etc/perl", "/usr/bin/perl", "/usr/share/perl", "/usr/share/perl5"]
   }
   init = true # alarm, and the SIGPIPE of a client that left, end it
 }
@@ -222,16 +222,16 @@ profile "git" {
   init = true
 }
 
-# A JavaScript program, in one process. What it writes as machine code runs, so that this profile does not hold
+# A JavaScript program, in one process, begun by node itself and not by #!/usr/bin/env. What it writes as machine code runs, so that this profile does not hold
 # injected code back: it is for programs that one wrote oneself.
 profile "node" {
   base    = profile.files
   widens  = ["files", "resources", "syscalls"]
   because = "V8 compiles JavaScript to machine code in memory"
   files {
-    exec     = ["/usr/bin/env", "/usr/bin/node"]
+    exec     = ["/usr/bin/node"]
     read     = ["/usr/share/nodejs"]
-    optional = ["/usr/bin/env", "/usr/bin/node", "/usr/share/nodejs"]
+    optional = ["/usr/bin/node", "/usr/share/nodejs"]
   }
   syscalls {
     allow = ["@jit"]

@@ -4,7 +4,6 @@ service "upper" {
   listen  = ["tcp://:7005"]
   command = ["/srv/upper/upper.js"]
   user    = "dynamic"
-  env     = { PATH = "/usr/bin:/bin" }
   acl     = acl.localhost
   profile = profile.node
 }
