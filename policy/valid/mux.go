@@ -37,7 +37,7 @@ func (c *checker) muxed(at string, p *policy.Policy, s *policy.Service) {
 	case len(s.Mux) == 0:
 	case s.Wait:
 		c.add(at+".mux", "remove the name, or serve it with wait = false", "tcpmux hands one client over, and a program with wait or a builtin takes its clients itself")
-	case !slices.ContainsFunc(p.Services, isMux):
+	case !slices.ContainsFunc(p.Services, isMux) && !slices.ContainsFunc(p.Disabled, isMux):
 		c.add(at+".mux", `write a service with listen = ["tcp://:tcpmux"], builtin = "tcpmux" and an acl`, "no service of the policy is a tcpmux")
 	}
 }

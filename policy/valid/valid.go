@@ -61,7 +61,7 @@ func Check(p *policy.Policy) error {
 		c.service(p, i)
 	}
 	off := *p
-	off.Services = p.Disabled
+	off.Services, off.Disabled = p.Disabled, p.Services
 	for i := range off.Services {
 		if c.service(&off, i); p.Service(off.Services[i].Name) != nil {
 			c.add("services."+off.Services[i].Name, "leave one of them out", "the service is disabled, and is not")
