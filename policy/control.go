@@ -108,6 +108,7 @@ type ServiceStatus struct {
 
 	Live     int    `json:"live"`
 	Peak     int    `json:"peak"`
+	Queued   int    `json:"queued,omitempty"` // connections that wait for a place
 	Admitted uint64 `json:"admitted"`
 	Refused  uint64 `json:"refused"`
 	// RefusedBy counts refusals by reason ("acl", "rate", "penalty", ...).

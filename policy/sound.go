@@ -15,6 +15,7 @@ import (
 // The bounds of a policy that root depends on.
 const (
 	MaxSockets = 16384   // listening sockets of the whole policy
+	MaxQueue   = 1024    // connections that wait for a place of one service
 	LargestTmp = 1 << 40 // bytes of a private /tmp, and of a private /dev/shm
 )
 
@@ -85,7 +86,8 @@ func ValidName(s string) bool {
 // number that is out of range for the nearest one in it.
 func limited(l *limit.Spec) bool {
 	rate := func(r limit.Rate) bool { return r == limit.Rate{} || r.Events > 0 && r.Per >= time.Second }
-	return l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+	queue := l.Queue == 0 && l.QueueLength == 0 || l.Queue > 0 && l.Concurrent > 0 && l.QueueLength > 0 && l.QueueLength <= MaxQueue
+	return queue && l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
 }
 
 // confines checks the words and numbers of a profile that no layer refuses.
@@ -129,6 +131,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nobody would see its client go")
 	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):
 		return errors.New("fd_names are not one for each of listen")
+	case l.Queue != 0 && s.Wait:
+		return errors.New("nobody would hold its clients in a queue")
 	case s.Redirects() || s.ProxyProtocol != "":
 		proxy := s.ProxyProtocol == "" || slices.Contains(ProxyProtocols, s.ProxyProtocol)
 		if !s.Redirect.Target() || !proxy || s.Builtin != "" || len(s.Command) > 0 || s.Wait || s.Stdio != sandbox.StdioFDs || !s.Streams() {

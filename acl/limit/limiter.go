@@ -68,6 +68,11 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	return l.slots.take(v.source), Refusal{}
 }
 
+// Alike tells whether two sources are one to the Limiter.
+func (l *Limiter) Alike(a, b Source) bool {
+	return a.cut(l.conf.source.bits4, l.conf.source.bits6) == b.cut(l.conf.source.bits4, l.conf.source.bits6)
+}
+
 // Peek is the answer Admit would give, without taking anything.
 func (l *Limiter) Peek(now int64, src Source) Refusal { return l.check(now, src).refusal }
 

@@ -37,8 +37,12 @@ type Spec struct {
 	Rate       Rate          `json:"rate"`
 	Burst      int           `json:"burst"`
 	Session    time.Duration `json:"session_ns"`
-	PerSource  PerSource     `json:"per_source"`
-	Penalty    Penalty       `json:"penalty"`
+	// Queue is how long a connection waits for a place where Concurrent are taken, 0 = it is
+	// refused; QueueLength is how many do.
+	Queue       time.Duration `json:"queue_ns,omitempty"`
+	QueueLength int           `json:"queue_length,omitempty"`
+	PerSource   PerSource     `json:"per_source"`
+	Penalty     Penalty       `json:"penalty"`
 }
 
 // PerSource is the part of a Spec that is counted for each source prefix.

@@ -31,7 +31,7 @@ of resources or after a failure); retrying; or broken. LIVE and PEAK are session
 and at most; of a built-in its clients, as its worker last told, within a second.
 ADMITTED and REFUSED count clients, FAILED those admitted whose program could not be
 started. Below the table stand a service's refusals by reason, and the sessions that did
-not exit by themselves (casemate help log has the words), and the services that the policy
+not exit by themselves, how many wait in the queue of its limit (casemate help log has the words), and the services that the policy
 has with disable = true. All count from casemated's
 start, also over reloads.`,
 		Example: `  casemate status
@@ -109,6 +109,9 @@ func (a *app) status(st *policy.Status, sessions bool) {
 func (a *app) notes(s *policy.ServiceStatus) {
 	if s.Error != "" {
 		a.printf("%s: %s\n", s.Name, strings.TrimPrefix(strings.TrimPrefix(s.Error, "services."+s.Name+": "), "services."+s.Name+"."))
+	}
+	if s.Queued > 0 {
+		a.printf("%s: queue: %d wait for a place\n", s.Name, s.Queued)
 	}
 	a.reasons(s.Name, "refused", s.RefusedBy)
 	a.reasons(s.Name, "ended", s.EndedBy)

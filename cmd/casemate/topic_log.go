@@ -97,6 +97,8 @@ acl                  the host rules
 penalty              the source is shut out for what its sessions did
 rate                 the service as a whole starts too many
 concurrency          the service as a whole runs too many
+queue                no place was free in the time that the limit's queue lets a client wait
+gone                 it went while it waited for a place
 source-rate          this source starts too many
 source-concurrency   this source runs too many
 table-full           too many live sources; what newcomers share is used up

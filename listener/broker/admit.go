@@ -1,9 +1,14 @@
 package broker
 
+import "casemate/acl/limit"
+
 // admit takes a place from the limits and makes the session; without one the
 // reason is the limit that refused.
 func (b *Broker) admit(v *visit) (*session, string) {
 	t := v.svc.tally
+	if len(t.queue) > 0 && !t.limiter.Peek(b.loop.Now(), v.source()).Refused() { // nobody overtakes who waits
+		return nil, string(limit.ByConcurrency)
+	}
 	ticket, refusal := t.limiter.Admit(b.loop.Now(), v.source())
 	if refusal.Refused() {
 		return nil, string(refusal.Reason)

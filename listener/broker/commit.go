@@ -183,6 +183,7 @@ func (b *Broker) installTally(p *planned) {
 	t := b.tallies[p.svc.name]
 	if t == nil {
 		t = &tally{name: p.svc.name, limiter: limit.New(p.limit)}
+		t.turn.Owner = loop.Func(func() { b.serveQueue(t) })
 		b.tallies[t.name] = t
 	} else {
 		t.limiter.Reconfigure(p.limit)
@@ -247,7 +248,9 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 		names[s.name] = true
 	}
 	for name, t := range b.tallies {
-		if t.live == 0 && !names[name] {
+		if len(t.queue) > 0 {
+			b.loop.After(&t.turn, 0)
+		} else if t.live == 0 && !names[name] {
 			b.loop.Disarm(&t.unsaid)
 			delete(b.tallies, name)
 		}

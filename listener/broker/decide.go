@@ -1,6 +1,9 @@
 package broker
 
-import "casemate/acl"
+import (
+	"casemate/acl"
+	"casemate/acl/limit"
+)
 
 // offer decides about a client that was just accepted.
 func (b *Broker) offer(v *visit) {
@@ -21,7 +24,9 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 	}
 	s, reason := b.admit(v)
 	if s == nil {
-		b.refuse(v, reason)
+		if reason != string(limit.ByConcurrency) || !b.wait(v) {
+			b.refuse(v, reason)
+		}
 		return
 	}
 	v.conn = -1

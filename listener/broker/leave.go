@@ -95,6 +95,9 @@ func (b *Broker) leave(s *session) {
 func (b *Broker) giveBack(s *session) {
 	if s.ticketd {
 		s.svc.tally.limiter.Release(b.loop.Now(), s.ticket)
+		if t := s.svc.tally; len(t.queue) > 0 {
+			b.loop.After(&t.turn, 0)
+		}
 		s.svc.tally.live--
 		s.ticketd = false
 	}

@@ -37,6 +37,11 @@ func (b *Broker) stop() {
 		b.refuse(&q.visit, reasonBusy)
 	}
 	clear(b.names.asked)
+	for _, t := range b.tallies {
+		for len(t.queue) > 0 {
+			t.queue[0].dismiss(reasonBusy)
+		}
+	}
 	b.loop.Disarm(&b.checks)
 	for r := range b.runners {
 		waiting := r.waiting

@@ -12,6 +12,8 @@ import (
 const (
 	reasonRules = "acl"
 	reasonBusy  = "busy"    // our own queues are full
+	reasonQueue = "queue"   // no place was free as long as its limit lets it wait
+	reasonGone  = "gone"    // it went while it waited
 	reasonNames = "names"   // too many questions to the names worker
 	reasonCross = "contend" // datagrams of several peers in one queue
 )

@@ -57,6 +57,8 @@ type tally struct {
 	unsaid               loop.Timer      // writes how many were left out
 	// faults counts wait programs of this service that failed in a row.
 	faults int
+	queue  []*queued  // in their order
+	turn   loop.Timer // serves them
 }
 
 // count adds to one of a service's counters by reason.

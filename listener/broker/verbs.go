@@ -119,7 +119,7 @@ func (s *service) status() policy.ServiceStatus {
 	st := policy.ServiceStatus{
 		Name: s.name, Listeners: make([]policy.ListenerStatus, 0, len(s.listen)), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
-		Live: t.live, Peak: t.peak, Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
+		Live: t.live, Peak: t.peak, Queued: len(t.queue), Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}
 	if s.spec.Redirects() {
 		st.Redirect = s.spec.Redirect.String()

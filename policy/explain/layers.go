@@ -194,6 +194,13 @@ func LimitLines(l *limit.Spec) []string {
 	counts("all clients", l.Concurrent, l.Rate, l.Burst)
 	s := l.PerSource
 	counts(fmt.Sprintf("each /%d or IPv6 /%d", s.Prefix4, s.Prefix6), s.Concurrent, s.Rate, s.Burst)
+	if l.Queue > 0 {
+		each := fmt.Sprint(s.Concurrent)
+		if s.Concurrent == 0 {
+			each = fmt.Sprint(max(1, l.QueueLength/4))
+		}
+		out = append(out, fmt.Sprintf("queue: who finds %d taken waits at most %s for a place; %d do, %s of one source", l.Concurrent, FormatDuration(l.Queue), l.QueueLength, each))
+	}
 	if l.Session > 0 {
 		out = append(out, "session: at most "+FormatDuration(l.Session))
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/policy"
 	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -21,6 +22,10 @@ var limitTable = table[limit.Spec]{
 			count(func(l *limit.Spec) *int { return &l.Burst })},
 		{Attribute{Name: "session", Path: "session_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, valid.LongestSession), Doc: "how long one may last; not of a wait program, which takes its clients itself"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Session })},
+		{Attribute{Name: "queue", Path: "queue_ns", Example: `"2s"`, Bounds: timeBounds(time.Millisecond, valid.LongestQueue), Doc: "how long a connection waits for a place where concurrent are taken, in place of being refused"},
+			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Queue })},
+		{Attribute{Name: "queue_length", Example: "32", Bounds: counts(1, policy.MaxQueue), Doc: "how many do, with queue; absent: as many as concurrent, up to 64; one source: its per_source concurrent, or a quarter"},
+			count(func(l *limit.Spec) *int { return &l.QueueLength })},
 	}},
 	{block: "per_source", rows: []row[limit.Spec]{
 		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
@@ -44,6 +49,9 @@ var limitTable = table[limit.Spec]{
 	}},
 }
 
+// usualQueue is the most that queue_length is where it is not written.
+const usualQueue = 64
+
 func (c *compiler) limitBlock(name string, syn *hclsyntax.Block) limit.Spec {
 	b := limitTable.open(c, syn, "limits."+name)
 	c.put(b.path+".name", syn.LabelRanges[0])
@@ -52,6 +60,9 @@ func (c *compiler) limitBlock(name string, syn *hclsyntax.Block) limit.Spec {
 	limitTable.read(b, &l)
 	if l.Burst == 0 {
 		l.Burst = l.Rate.Events
+	}
+	if l.Queue > 0 && l.QueueLength == 0 {
+		l.QueueLength = max(1, min(l.Concurrent, usualQueue))
 	}
 	if l.PerSource.Burst == 0 {
 		l.PerSource.Burst = l.PerSource.Rate.Events

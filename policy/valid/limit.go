@@ -12,6 +12,7 @@ import (
 const (
 	MaxCount       = 1_000_000
 	LongestSession = 30 * 24 * time.Hour
+	LongestQueue   = 5 * time.Minute
 	LongestPenalty = 30 * 24 * time.Hour
 	LongestLinger  = 24 * time.Hour
 	// LongestKeepalive is what TCP_KEEPIDLE takes.
@@ -25,6 +26,14 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	between(c, path+".concurrent", l.Concurrent, 0, MaxCount)
 	c.rate(path, l.Rate, l.Burst)
 	c.duration(path+".session_ns", l.Session, time.Millisecond, LongestSession)
+	c.duration(path+".queue_ns", l.Queue, time.Millisecond, LongestQueue)
+	between(c, path+".queue_length", l.QueueLength, 0, policy.MaxQueue)
+	switch {
+	case l.Queue > 0 && l.Concurrent == 0:
+		c.add(path+".queue_ns", "write concurrent as well", "there is no number of places to wait for")
+	case l.Queue > 0 != (l.QueueLength > 0):
+		c.add(path+".queue_length", `write queue = "2s" as well`, "queue_length without queue means nothing")
+	}
 
 	s, at := &l.PerSource, path+".per_source"
 	between(c, at+".concurrent", s.Concurrent, 0, MaxCount)

@@ -237,6 +237,9 @@ func (c *checker) attention(at string, s *policy.Service) {
 // program accepts by itself, so the broker sees no single client.
 func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	list, spec := p.ACL(s.ACL), p.Limit(s.Limit)
+	if spec != nil && spec.Queue != 0 && (s.Wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })) {
+		c.add(at+".limit", "use a limit without queue", "limit %q has a queue, which is for connections that casemated accepts: not for datagrams, and not for a builtin or with wait = true", s.Limit)
+	}
 	if s.Builtin != "" {
 		if list != nil && namesHosts(list) {
 			c.add(at+".acl", "use addresses and prefixes only, or serve a command",
