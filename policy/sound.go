@@ -87,7 +87,7 @@ func ValidName(s string) bool {
 func limited(l *limit.Spec) bool {
 	rate := func(r limit.Rate) bool { return r == limit.Rate{} || r.Events > 0 && r.Per >= time.Second }
 	queue := l.Queue == 0 && l.QueueLength == 0 || l.Queue > 0 && l.Concurrent > 0 && l.QueueLength > 0 && l.QueueLength <= MaxQueue
-	return queue && l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+	return queue && l.MaxLoad >= 0 && l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
 }
 
 // confines checks the words and numbers of a profile that no layer refuses.
@@ -131,8 +131,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nobody would see its client go")
 	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):
 		return errors.New("fd_names are not one for each of listen")
-	case l.Queue != 0 && s.Wait:
-		return errors.New("nobody would hold its clients in a queue")
+	case (l.Queue != 0 || l.MaxLoad != 0) && s.Wait:
+		return errors.New("nobody would hold its clients in a queue, or look at the load")
 	case s.Redirects() || s.ProxyProtocol != "":
 		proxy := s.ProxyProtocol == "" || slices.Contains(ProxyProtocols, s.ProxyProtocol)
 		if !s.Redirect.Target() || !proxy || s.Builtin != "" || len(s.Command) > 0 || s.Wait || s.Stdio != sandbox.StdioFDs || !s.Streams() {

@@ -41,8 +41,10 @@ type Spec struct {
 	// refused; QueueLength is how many do.
 	Queue       time.Duration `json:"queue_ns,omitempty"`
 	QueueLength int           `json:"queue_length,omitempty"`
-	PerSource   PerSource     `json:"per_source"`
-	Penalty     Penalty       `json:"penalty"`
+	// MaxLoad is the host's load of a minute, in hundredths, from which on nobody is admitted.
+	MaxLoad   int       `json:"max_load,omitempty"`
+	PerSource PerSource `json:"per_source"`
+	Penalty   Penalty   `json:"penalty"`
 }
 
 // PerSource is the part of a Spec that is counted for each source prefix.

@@ -6,6 +6,9 @@ import "casemate/acl/limit"
 // reason is the limit that refused.
 func (b *Broker) admit(v *visit) (*session, string) {
 	t := v.svc.tally
+	if v.svc.overloaded() {
+		return nil, reasonLoad
+	}
 	if len(t.queue) > 0 && !t.limiter.Peek(b.loop.Now(), v.source()).Refused() { // nobody overtakes who waits
 		return nil, string(limit.ByConcurrency)
 	}

@@ -80,6 +80,9 @@ type Broker struct {
 	told      string // to the service manager
 	exhausted loop.Timer
 	said      map[string]int64 // limitedNote: when a topic may be logged again
+	// The host's load of a minute as it was read last, and when.
+	hostLoad  float64
+	loadRead  int64
 	lastID    uint64
 	maxFiles  int // RLIMIT_NOFILE
 	starting  int // starts in progress on other goroutines

@@ -12,6 +12,7 @@ import (
 const (
 	reasonRules = "acl"
 	reasonBusy  = "busy"    // our own queues are full
+	reasonLoad  = "load"    // the host's is above what its limit lets be
 	reasonQueue = "queue"   // no place was free as long as its limit lets it wait
 	reasonGone  = "gone"    // it went while it waited
 	reasonNames = "names"   // too many questions to the names worker

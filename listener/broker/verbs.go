@@ -165,7 +165,9 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		live = &policy.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
 			r := s.tally.limiter.Peek(b.loop.Now(), limit.Peer(q.Client.Unmap().WithZone(""), q.UID))
-			live.Refusal, live.Retry = string(r.Reason), r.RetryAfter
+			if live.Refusal, live.Retry = string(r.Reason), r.RetryAfter; live.Refusal == "" && s.overloaded() {
+				live.Refusal = reasonLoad
+			}
 		}
 	})
 	if err == nil && doc == nil {

@@ -201,6 +201,9 @@ func LimitLines(l *limit.Spec) []string {
 		}
 		out = append(out, fmt.Sprintf("queue: who finds %d taken waits at most %s for a place; %d do, %s of one source", l.Concurrent, FormatDuration(l.Queue), l.QueueLength, each))
 	}
+	if l.MaxLoad > 0 {
+		out = append(out, fmt.Sprintf("load: nobody while the host's average of a minute is %.2f or more", float64(l.MaxLoad)/100))
+	}
 	if l.Session > 0 {
 		out = append(out, "session: at most "+FormatDuration(l.Session))
 	}

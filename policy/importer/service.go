@@ -63,6 +63,7 @@ type bounds struct {
 	perSecond, perMinute  int
 	burst                 int
 	session               string // as it is written
+	maxLoad               string
 }
 
 // profileFor is the shipped profile that inetd's programs have.
@@ -202,6 +203,7 @@ func (p *page) limitOf(s *service, name string) string {
 	if !s.wait {
 		p.optional("session", l.session)
 	}
+	p.optional("max_load", l.maxLoad)
 	if l.perSource > 0 && !s.wait {
 		p.open("per_source")
 		p.attr("concurrent", fmt.Sprint(l.perSource))

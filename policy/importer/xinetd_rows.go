@@ -37,7 +37,7 @@ func init() {
 		{"rlimit_files", rlimit("open_files", 1024)}, {"rlimit_cpu", rlimit("cpu_time", 0)},
 		{"rlimit_rss", mere(Note, "Linux holds nobody to it", "resources { memory } of the profile holds the service's processes together")},
 		{"passenv", passes}, {"nice", nice},
-		{"max_load", mere(Lost, "there is no bound by the load of the host", "write concurrent in the limit, and cpu in the profile's resources")},
+		{"max_load", maxLoad},
 		{"mdns", mere(Note, "casemate announces nothing", "announce it with avahi")},
 		{"banner", mere(Lost, "nothing is sent before the program answers", "let the program send it")},
 		{"banner_success", mere(Lost, "nothing is sent before the program answers", "let the program send it")},
@@ -69,6 +69,23 @@ func closes(why, instead string) func(*xinetd, *xValue) {
 	return func(x *xinetd, v *xValue) {
 		mere(Lost, why, instead)(x, v)
 		x.s.closed = append(x.s.closed, v.line().name+" has no counterpart: "+why)
+	}
+}
+
+// maxLoad is the load average of a minute; to xinetd 0 is none.
+func maxLoad(x *xinetd, v *xValue) {
+	s, a := x.one("max_load")
+	if a == nil {
+		return
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	switch {
+	case err != nil || !(n >= 0 && n <= valid.MaxLoad):
+		x.off(a, "%q is no load average", s)
+	case x.s.wait || x.is("INTERNAL"):
+		mere(Lost, "the program takes its clients itself", "serve it with wait = false, and a program of your own")(x, v)
+	case n >= 0.01:
+		x.s.limit.maxLoad = strconv.FormatFloat(n, 'f', -1, 64)
 	}
 }
 

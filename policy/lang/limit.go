@@ -1,6 +1,9 @@
 package lang
 
 import (
+	"fmt"
+	"math"
+	"strconv"
 	"time"
 
 	"casemate/acl/limit"
@@ -26,6 +29,8 @@ var limitTable = table[limit.Spec]{
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Queue })},
 		{Attribute{Name: "queue_length", Example: "32", Bounds: counts(1, policy.MaxQueue), Doc: "how many do, with queue; absent: as many as concurrent, up to 64; one source: its per_source concurrent, or a quarter"},
 			count(func(l *limit.Spec) *int { return &l.QueueLength })},
+		{Attribute{Name: "max_load", Example: `"4.0"`, Doc: "nobody is admitted while the host's load average of a minute is this or more"},
+			load},
 	}},
 	{block: "per_source", rows: []row[limit.Spec]{
 		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
@@ -47,6 +52,20 @@ var limitTable = table[limit.Spec]{
 		{Attribute{Name: "max", Path: "max_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, valid.LongestPenalty), Doc: "outstanding at the most"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.Max })},
 	}},
+}
+
+// load reads a load average, as a number or a text, into hundredths.
+func load(b *block, a *Attribute, l *limit.Spec) {
+	v, ok := b.attr(a)
+	if !ok {
+		return
+	}
+	n, err := strconv.ParseFloat(v.text(), 64)
+	if !v.scalar() || err != nil || !(n >= 0.01 && n <= valid.MaxLoad) {
+		b.c.report(codeValue, v.rng, fmt.Sprintf("write %s, from 0.01 to %d", a.write(), valid.MaxLoad), "%s: %s is no load average", a.Name, v.describe())
+		return
+	}
+	l.MaxLoad = int(math.Round(n * 100))
 }
 
 // usualQueue is the most that queue_length is where it is not written.

@@ -12,6 +12,7 @@ import (
 const (
 	MaxCount       = 1_000_000
 	LongestSession = 30 * 24 * time.Hour
+	MaxLoad        = 10_000
 	LongestQueue   = 5 * time.Minute
 	LongestPenalty = 30 * 24 * time.Hour
 	LongestLinger  = 24 * time.Hour
@@ -27,6 +28,7 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	c.rate(path, l.Rate, l.Burst)
 	c.duration(path+".session_ns", l.Session, time.Millisecond, LongestSession)
 	c.duration(path+".queue_ns", l.Queue, time.Millisecond, LongestQueue)
+	between(c, path+".max_load", l.MaxLoad, 0, 100*MaxLoad)
 	between(c, path+".queue_length", l.QueueLength, 0, policy.MaxQueue)
 	switch {
 	case l.Queue > 0 && l.Concurrent == 0:

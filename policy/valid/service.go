@@ -240,6 +240,9 @@ func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	if spec != nil && spec.Queue != 0 && (s.Wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })) {
 		c.add(at+".limit", "use a limit without queue", "limit %q has a queue, which is for connections that casemated accepts: not for datagrams, and not for a builtin or with wait = true", s.Limit)
 	}
+	if spec != nil && spec.MaxLoad != 0 && s.Wait {
+		c.add(at+".limit", "use a limit without max_load", "limit %q has max_load, and a builtin, or a program with wait = true, takes its clients itself", s.Limit)
+	}
 	if s.Builtin != "" {
 		if list != nil && namesHosts(list) {
 			c.add(at+".acl", "use addresses and prefixes only, or serve a command",
