@@ -93,7 +93,7 @@ func writeBlock(b *strings.Builder, indent string, block *lang.Block) {
 	}
 	for _, a := range block.Attributes {
 		line := fmt.Sprintf("%s  %-*s = %s", indent, name, a.Name, a.Example)
-		if a.Instead != "" {
+		if a.Instead != "" || a.With != "" {
 			line = fmt.Sprintf("%s  # %s = %s", indent, a.Name, a.Example)
 		}
 		for i, about := range wrap(comment(&a), 70) {
@@ -135,6 +135,9 @@ func comment(a *lang.Attribute) string {
 	var parts []string
 	if a.Instead != "" {
 		parts = append(parts, "in place of "+a.Instead)
+	}
+	if a.With != "" {
+		parts = append(parts, "with "+a.With)
 	}
 	if a.Doc != "" {
 		parts = append(parts, a.Doc)

@@ -21,6 +21,7 @@ type Attribute struct {
 	Layer   string   // the word of widens for what grants more than the base
 	Doc     string   // one line
 	Instead string   // of that other attribute
+	With    string   // only beside that, as it is written
 	// Program says that it is about a program of one's own, and a builtin has none.
 	Program bool
 }

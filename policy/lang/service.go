@@ -62,7 +62,7 @@ var serviceTable = table[policy.Service]{
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
 		{Attribute{Name: "stderr", Path: "stdio", Example: `"client"`, Unset: `"log"`, Program: true, Words: []string{stderrLog, stderrClient}, Doc: "where 2 goes: what a program complains of is in the log, or its client reads it too, as inetd has it (stdio = \"socket-all\")"},
 			stderr},
-		{Attribute{Name: "fd_names", Example: `["http", "admin"]`, Program: true, Doc: "what a program with wait and listen_fds is to call its sockets (LISTEN_FDNAMES), one for each address"},
+		{Attribute{Name: "fd_names", Example: `["http", "admin"]`, With: `wait = true and stdio = "listen_fds"`, Program: true, Doc: "what the program is to call its sockets (LISTEN_FDNAMES), one for each address"},
 			list(func(s *policy.Service) *[]string { return &s.FDNames })},
 		{Attribute{Name: "env", Example: `{ TZ = "UTC" }`, Program: true, Doc: "the environment"},
 			environment(func(s *policy.Service) *map[string]string { return &s.Env })},
