@@ -272,7 +272,8 @@ profile "classic_wait" {
 
 # The same for a root program that lets somebody in as another user: telnetd, ftpd, login,
 # sshd. It becomes that user for good, opens terminals, and writes in homes and mailboxes
-# what that user may; nothing that it starts gets a privilege back.
+# what that user may; nothing that it starts gets a privilege back. There is no /proc, for the sake of
+# pam_loginuid: see telnetd.
 profile "classic_login" {
   base         = profile.classic
   widens       = ["capabilities", "files", "syscalls"]
@@ -282,6 +283,7 @@ profile "classic_login" {
     write    = ["/home", "/var/mail"]
     optional = ["/home", "/var/mail"]
     log      = true
+    proc     = false
     pty      = true
   }
   syscalls { allow = ["@login", "chroot"] }

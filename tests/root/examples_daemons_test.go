@@ -83,8 +83,18 @@ func TestDaemonExamples(t *testing.T) {
 		maps.Copy(files, written(t, filepath.Join("services", d.folder)))
 		steps(t, d, "Prepare", t.TempDir())
 	}
+	files["inetd.conf"] = "127.0.0.1:2323 stream tcp nowait root /usr/sbin/telnetd telnetd\n"
+	files["entries.cm.hcl"] = "policy { edition = 1 }\ninetd { acl = acl.localhost }\n"
 	b := rig.ServeWith(t, rig.Options{Files: files})
 	t.Run("asked", func(t *testing.T) {
+		// PAM lets a user in under the profile of an entry that no block extends, too.
+		t.Run("classic_login", func(t *testing.T) {
+			t.Parallel()
+			out := converse(t, "telnet 127.0.0.1 2323", dialogue)
+			if !strings.Contains(out, "/dev/pts/0") {
+				t.Errorf("no terminal in:\n%s", out)
+			}
+		})
 		for _, d := range daemons {
 			t.Run(d.folder, func(t *testing.T) {
 				t.Parallel()
@@ -158,7 +168,7 @@ func (d daemon) ask(t *testing.T) {
 	if d.say == nil {
 		out = steps(t, d, "Ask", t.TempDir())
 	} else {
-		out = d.converse(t)
+		out = converse(t, d.script(t, "Ask"), d.say)
 	}
 	rest := out
 	for _, w := range d.want {
@@ -170,10 +180,10 @@ func (d daemon) ask(t *testing.T) {
 	}
 }
 
-// converse runs "Ask" and types at its prompts.
-func (d daemon) converse(t *testing.T) string {
+// converse runs a command and types at its prompts.
+func converse(t *testing.T, command string, say [][2]string) string {
 	t.Helper()
-	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", d.script(t, "Ask"))
+	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", command)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +198,7 @@ func (d daemon) converse(t *testing.T) string {
 	defer func() { _ = cmd.Wait() }() // telnet ends with 1 when the other side closes
 	var out strings.Builder
 	buf := make([]byte, 4096)
-	for _, s := range d.say {
+	for _, s := range say {
 		for at := out.Len(); !strings.Contains(out.String()[at:], s[0]); {
 			n, err := from.Read(buf)
 			out.Write(buf[:n])
