@@ -36,10 +36,16 @@ func ByArgument(r *sandbox.SyscallRule) []seccomp.Rule {
 	return rules
 }
 
-// ExecsOnce reports whether the program of a profile, whose rules are resolved, cannot execute
-// another, nor itself again (launch.Once).
+// ExecsOnce reports whether the program of a profile cannot execute another, nor itself again
+// (launch.Once). A profile that is not of a compiled policy, as a shipped one, has words alone.
 func ExecsOnce(p *sandbox.Profile) bool {
 	rules, err := filter.Decode(p.Syscalls.Rules)
+	if len(p.Syscalls.Rules) == 0 {
+		var named []seccomp.Rule
+		if named, err = Resolve(&p.Syscalls); err == nil {
+			rules, err = seccomp.Numbered(named)
+		}
+	}
 	return err == nil && p.Resources.Bounded() && launch.Once(rules)
 }
 

@@ -1,6 +1,7 @@
 package calls_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"casemate/policy/calls"
 	"casemate/policy/lang"
 	"casemate/policy/valid"
+	"casemate/sandbox"
 )
 
 const text = `
@@ -85,5 +87,30 @@ func TestDocumentBringsItsRules(t *testing.T) {
 		if len(want.Rules) < 50 || len(have.Rules) != len(want.Rules) || have.Filter != want.Filter {
 			t.Errorf("%s: %d rules, want %d", doc.Policy.Profiles[i].Name, len(have.Rules), len(want.Rules))
 		}
+	}
+}
+
+// TestExecsOnceOfShipped: what is told of a shipped profile, which has words alone, is what is
+// told of it in a policy, which has its filter.
+func TestExecsOnceOfShipped(t *testing.T) {
+	once := 0
+	for _, p := range lang.ShippedProfiles() {
+		q := policy.Policy{Profiles: []sandbox.Profile{p}}
+		if err := calls.Fill(&q, calls.Resolve); err != nil {
+			t.Fatal(err)
+		}
+		got, want := calls.ExecsOnce(&p), calls.ExecsOnce(&q.Profiles[0])
+		if got != want {
+			t.Errorf("profile.%s: executes once: %v by its words, %v by its filter", p.Name, got, want)
+		}
+		if want {
+			once++
+		}
+		if executes := slices.Contains(p.Syscalls.Allow, "@process"); executes && got {
+			t.Errorf("profile.%s has @process, and is told to execute once", p.Name)
+		}
+	}
+	if once == 0 {
+		t.Error("no shipped profile executes once")
 	}
 }
