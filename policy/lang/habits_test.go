@@ -34,6 +34,10 @@ func TestHabits(t *testing.T) {
 		{"per_source", one(anyone + "per_source = 3"), codeAttr, "per_source { concurrent"},
 		{"server", one(anyone + `server = "/x"`), codeAttr, "command ="},
 		{"server_args", one(anyone + `server_args = "-l"`), codeAttr, "command ="},
+		{"access_times", one(anyone + `access_times = "8:00-18:00"`), codeAttr, `during = ["08:00-18:00"]`},
+		{"max_load", one(anyone + "max_load = 4"), codeAttr, `limit "NAME" { max_load = "4.0" }`},
+		{"flags", one(anyone + `flags = "KEEPALIVE NODELAY"`), codeAttr, `socket { keepalive = "2m"  nodelay = true }`},
+		{"disable", limits("disable = true"), codeAttr, "disable = true in the service"},
 		{"user.group", with(`"nobody"`, `"nobody.tty"`), codeHabit, `group = "tty"`},
 		{"rule after any", one("acl = acl.a") + "acl \"a\" {\n  allow { from = [\"any\"] }\n  deny { from = [\"10.0.0.0/8\"] }\n}\n", codeUnreachable, "p.cm.hcl:9:3"},
 		{"no acl", one(""), codeNobody, "acl.nobody"},
@@ -65,6 +69,18 @@ func TestHabits(t *testing.T) {
 	} {
 		if doc, ds := compileText(text); doc == nil || len(ds) > 0 {
 			t.Errorf("%s: %s", text, show(ds))
+		}
+	}
+}
+
+// TestNothingIsNotForgotten: of a word that the language has got since, nobody is told that
+// nothing is to be written for it, nor another attribute alone.
+func TestNothingIsNotForgotten(t *testing.T) {
+	other := map[string]bool{"bind": true, "type": true} // those of xinetd mean what the hint says
+	for word, hint := range foreignWords {
+		where := stands(blocks(), "", word)
+		if where != "" && !other[word] && !strings.Contains(hint, word) {
+			t.Errorf("%s: the hint is %q, and it stands in %s", word, hint, where)
 		}
 	}
 }

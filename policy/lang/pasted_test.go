@@ -35,9 +35,9 @@ func TestPasted(t *testing.T) {
 func TestWrongBlock(t *testing.T) {
 	for line, want := range map[string]string{
 		"passenv = \"TZ\"":            "pass_env =",
-		`access_times = "8:00-17:00"`: "no hours",
+		`access_times = "8:00-17:00"`: `during = ["08:00-18:00"]`,
 		`redirect = "10.0.0.1 80"`:    `write "10.0.0.1:80"`,
-		"max_load = 4":                "concurrent",
+		"max_load = 4":                `max_load = "4.0"`,
 		`chroot = "/srv"`:             "files {",
 		`timeout = "10m"`:             "session =",
 		`memory = "64MiB"`:            `profile "NAME" { resources { memory = "64MiB" } }`,
