@@ -32,7 +32,7 @@ func groups(x *xinetd, v *xValue) {
 		}
 	}
 	slices.Sort(x.s.groups)
-	x.note(a.file, a.line, a.text, "", "groups are those that %s is in today: who joins one later joins it in the service too", user)
+	x.note(a.file, a.line, a.text, "", "groups are those that the user %q is in today: when it joins another, write that into the service's groups too", user)
 }
 
 func passes(x *xinetd, v *xValue) {

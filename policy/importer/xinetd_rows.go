@@ -67,7 +67,7 @@ func mere(kind Kind, why, instead string) func(*xinetd, *xValue) {
 func closes(why, instead string) func(*xinetd, *xValue) {
 	return func(x *xinetd, v *xValue) {
 		mere(Lost, why, instead)(x, v)
-		x.s.closed = append(x.s.closed, v.line().name+" has no counterpart: "+why)
+		x.s.closed = append(x.s.closed, v.line().name+" is not carried over: "+why+": "+instead)
 	}
 }
 
@@ -99,7 +99,11 @@ func accessTimes(x *xinetd, v *xValue) {
 		var h1, m1, h2, m2 int
 		_, err := fmt.Sscanf(w, "%d:%d-%d:%d", &h1, &m1, &h2, &m2)
 		from, to := h1*60+m1, h2*60+m2
-		if err != nil || !interval.MatchString(w) || min(h1, m1, h2, m2) < 0 || max(h1, h2) > 23 || max(m1, m2) > 59 || from >= to {
+		switch read := err == nil && interval.MatchString(w) && max(h1, h2) <= 23 && max(m1, m2) <= 59; {
+		case read && from > to:
+			x.off(a, "%q is no interval of access_times, which ends on the day that it begins on: write %02d:%02d-23:59 00:00-%02d:%02d if it goes over midnight", w, h1, m1, h2, m2)
+			return
+		case !read || from == to:
 			x.off(a, "%q is no interval of access_times", w)
 			return
 		}

@@ -69,7 +69,7 @@ func TestXinetdAttributes(t *testing.T) {
 		{"log_type = FILE /x", served, "", "note log_type"}, {"log_on_success = PID HOST USERID", served, "", "lost USERID"}, {"log_on_success = TRAFFIC", served, "", "lost TRAFFIC"}, {"log_on_failure = ATTEMPT", served, "", "note log_on_failure"}, {"log_on_failure = ODD", served, "", "lost \"ODD\""},
 		{"access_times = 08:00-17:00", closed, "", "lost access_times"}, {"deny_time = 60", served, "", "lost deny_time"}, {"redirect = 10.0.0.1 80", served, `redirect = "10.0.0.1:80"`, "note the relay is"}, {"redirect = 2001:db8::1 80", served, `redirect = "[2001:db8::1]:80"`, ""},
 		{"redirect = host.example 80", off, "", "names are not looked up"}, {"redirect = 10.0.0.1 0", off, "", "no number"}, {"redirect = 10.0.0.1", off, "", "an address and a port"}, {"redirect = 10.0.0.1 http", off, "", "no number"},
-		{"access_times = 08:00-17:00x", off, "", "no interval"}, {"access_times = 17:00-08:00", off, "", "no interval"}, {"access_times =", off, "", "no interval"},
+		{"access_times = 08:00-17:00x", off, "", "no interval"}, {"access_times = 17:00-08:00", off, "", "write 17:00-23:59 00:00-08:00"}, {"access_times =", off, "", "no interval"},
 		{"rpc_version = 1-2", served, "", "lost rpc_version"}, {"rpc_number = 100", served, "", "lost rpc_number"},
 		{"flags = NAMEINARGS", off, "", "needs server_args"},
 		{"odd = 1", served, "", "lost xinetd has no attribute"}, {"socket_type = raw", served, "", "lost xinetd does not look at it"}, {"enabled = telnet", served, "", ""}, {"disabled = telnet", off, "", "note telnet"},
