@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -126,7 +128,10 @@ func (a *app) why(w *why) error {
 	in := a.in
 	if w.log != "-" {
 		f, err := os.Open(w.log)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return fmt.Errorf("why: %w: run as root, or as who may read it", err)
+		case err != nil:
 			return fmt.Errorf("why: %w", err)
 		}
 		defer f.Close()
@@ -152,9 +157,12 @@ func (a *app) why(w *why) error {
 	for _, one := range found {
 		a.tell(one)
 	}
+	if unended(found) {
+		a.printf("  it runs, as far as this log goes\n")
+	}
 	if endedBadly(found) {
 		none, further := "no call was denied to it: ", ""
-		if slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "denied" }) {
+		if slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "denied" || r["limits"] != nil }) {
 			none, further = "", " else"
 		}
 		a.printf("  %scasemate trace %s shows what%s its next session does not find or is refused, by a limit too\n", none, r.Service, further)
@@ -244,6 +252,16 @@ func inOrder(found []logged) {
 	})
 }
 
+// unended tells whether a program was started of whose end there is no record.
+func unended(found []logged) bool {
+	started, ended := false, false
+	for _, r := range found {
+		started = started || r.text("msg") == "decision" && r.text("verdict") == "allow" && r.text("pid") != ""
+		ended = ended || r.text("msg") == "session"
+	}
+	return started && !ended
+}
+
 // endedBadly tells whether a session's program ended in a way that says that it missed something.
 func endedBadly(found []logged) bool {
 	return slices.ContainsFunc(found, func(r logged) bool {
@@ -311,6 +329,29 @@ func (a *app) tell(r logged) {
 	}
 }
 
+// explanation is what explain is to be asked about a client whom a rule refused, "" where that
+// is not known, or holds what a shell could take for more than a word: a log is not to be trusted.
+func (r logged) explanation() string {
+	if r.text("client") == "" || r.text("reason") != "acl" {
+		return ""
+	}
+	words := []string{"casemate", "explain", r.text("service"), r.text("client")}
+	if v := r.text("client_name"); v != "" {
+		words = append(words, "--name", v)
+	}
+	if local, err := netip.ParseAddrPort(r.text("local")); err == nil {
+		words = append(words, "--local", local.Addr().String())
+	}
+	if at := r.at(); !at.IsZero() {
+		words = append(words, "--at", at.UTC().Format(time.RFC3339))
+	}
+	line := strings.Join(words, " ")
+	if strings.Trim(line, " .:-_%ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return ""
+	}
+	return line
+}
+
 func (a *app) tellDecision(r logged, line func(what, format string, args ...any)) {
 	who := r.text("client")
 	if v := r.text("client_name"); v != "" {
@@ -337,6 +378,9 @@ func (a *app) tellDecision(r logged, line func(what, format string, args ...any)
 	if r.text("verdict") == "deny" {
 		line("refused", "%s, %s", r.text("reason"), rule)
 		tellLimit(r, line)
+		if v := r.explanation(); v != "" {
+			line("", "what each rule says to that: %s", v)
+		}
 		return
 	}
 	line("admitted", "%s", rule)
