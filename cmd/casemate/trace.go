@@ -37,7 +37,8 @@ sandbox is in force: trace sees what the program meets.
 Which failures mattered is guessed from their order. Where a process ended with an error
 or died of a signal, or wrote to its standard error, the last three failures in the 200
 calls before are listed under "then it failed", rather what a profile can mend than what the host
-does not have either, and no file that it went on to find under another path. All others are "harmless probes": the program went on. Both lists can be
+does not have either, and no file that it went on to find under another path. What a limit made fail
+without that stands under "limits that it went on with". All others are "harmless probes": the program went on. These lists can be
 wrong: what a program misses early may be what makes it fail much later.
 
 It needs root, follows with ptrace(2), and slows these sessions down; another debugger

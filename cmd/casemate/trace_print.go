@@ -43,6 +43,7 @@ type failureReport struct {
 	Count   int    `json:"count"`
 	Before  string `json:"before,omitempty"` // what went wrong then
 	Found   string `json:"found,omitempty"`  // where it was after all
+	Limit   bool   `json:"limit,omitempty"`  // that is what refused it, and the program went on
 	Remedy  string `json:"remedy"`
 }
 
@@ -68,6 +69,7 @@ func reportOf(s *learn.Session, c *learn.Confines) sessionReport {
 		if f.Before != "" {
 			r.Failed = append(r.Failed, one)
 		} else {
+			one.Limit = f.Limited()
 			r.Probes = append(r.Probes, one)
 		}
 	}
@@ -96,7 +98,16 @@ func (a *app) tellSession(n int, s *sessionReport) {
 		a.linef("  it wrote %s\n", strconv.Quote(strings.TrimRight(said, "\n")))
 	}
 	a.failures(s.Failed)
-	a.probes(s.Probes)
+	limits, probes := []failureReport{}, []failureReport{}
+	for _, f := range s.Probes {
+		if f.Limit {
+			limits = append(limits, f)
+		} else {
+			probes = append(probes, f)
+		}
+	}
+	a.probes(a.paint("33")("limits that it went on with"), limits)
+	a.probes(a.paint("2")("harmless probes"), probes)
 	if len(s.Failed)+len(s.Probes) == 0 {
 		a.printf("  nothing was refused, and nothing missing\n")
 	}
@@ -147,11 +158,11 @@ func (a *app) failure(indent string, f failureReport, times string) {
 
 // probes prints each once for all processes: first what something would grant, then
 // searches with what they found, then what is nowhere.
-func (a *app) probes(list []failureReport) {
+func (a *app) probes(head string, list []failureReport) {
 	if len(list) == 0 {
 		return
 	}
-	a.printf("  %s:\n", a.paint("2")("harmless probes"))
+	a.printf("  %s:\n", head)
 	times, places := map[string]int{}, map[string]map[string]bool{}
 	for _, f := range list {
 		times[f.Call+f.Error] += f.Count

@@ -19,6 +19,15 @@ type Failure struct {
 	Remedy string
 }
 
+// Limited reports whether a limit refused it, the profile's or the host's, which no program looks for: it may go on, and do less.
+func (f *Failure) Limited() bool {
+	switch f.Err {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EFBIG, syscall.ENOSPC, syscall.EDQUOT:
+		return true
+	}
+	return false
+}
+
 const (
 	// culprits is how many failures before a trouble are taken for its cause.
 	culprits = 3
