@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/sandbox/seccomp"
 
 	"github.com/spf13/cobra"
 )
@@ -36,6 +38,10 @@ func (a *app) completions(root *cobra.Command) {
 			switch {
 			case verb == "explain" && cmd.Flags().Changed("batch"):
 				give = nil
+			case cmd.Flags().Changed("groups"):
+				give = func() []cobra.Completion { return slices.Concat(seccomp.Groups(), seccomp.Names()) }
+			case cmd.Flags().Changed("matrix"):
+				give = func() []cobra.Completion { return seccomp.Names() }
 			case len(args) == 0:
 				give = places.first
 			case verb == "explain" && len(args) == 1:

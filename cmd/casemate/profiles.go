@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"casemate/cmd/confine"
 	"casemate/policy/explain"
@@ -18,8 +19,8 @@ func (a *app) profilesCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME...]",
 		Short: "List, print and compare profiles, and describe groups of system calls",
-		Long: `profiles lists the profiles that are part of casemate, from the narrowest to the
-widest. With names (line, or profile.line) it prints what each comes to: a block of the
+		Long: `profiles lists the profiles that are part of casemate, with what each is for: the general ones
+from the narrowest to the widest, then those of kinds of program and of daemon. With names (line, or profile.line) it prints what each comes to: a block of the
 policy language with everything that it has from its bases, and on each line the place
 where that was written. The block compiles to the same profile; that of a shipped one is
 named my_NAME, to begin a profile of one's own with. --source prints what was written
@@ -125,11 +126,22 @@ func (a *app) profiles(chosen []profile, written bool) error {
 	}
 	for _, p := range chosen {
 		a.printf("%s\n", a.paint("1")("profile."+p.Name))
+		if p.shipped {
+			a.printf("  # %s\n", purpose(p.Name))
+		}
 		for _, line := range explain.Layers(&p.Profile) {
 			a.printf("  %s\n", line)
 		}
 	}
 	return nil
+}
+
+// purpose is the first sentence of what is written above a shipped profile.
+func purpose(name string) string {
+	words, _, _ := strings.Cut(string(lang.ShippedBlock("profile", name)), "profile \"")
+	words = strings.ReplaceAll("\n"+words, "\n#", " ")
+	first, _, _ := strings.Cut(strings.Join(strings.Fields(words), " "), ". ")
+	return strings.TrimSuffix(first, ".") + "."
 }
 
 // source prints the source of shipped profiles, or without any all of the shipped file.

@@ -63,7 +63,7 @@ func lineStart(b []byte, i int) int {
 }
 
 // ShippedProfiles returns the shipped profiles, resolved, in the order of the
-// file, which is from the narrowest to the widest.
+// file: the general ones from the narrowest to the widest, then those of kinds of program.
 func ShippedProfiles() []sandbox.Profile {
 	c := shipped()
 	var out []sandbox.Profile
