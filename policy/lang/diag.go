@@ -186,6 +186,9 @@ func (c *compiler) fromHCL(ds hcl.Diagnostics) {
 			rng = *d.Context
 		}
 		next := d.Detail
+		if d.Summary == "Attribute redefined" {
+			next += " Keep one; of two lists, one with the elements of both."
+		}
 		if hint := c.syntaxHint(rng); hint != "" {
 			next = hint
 		}

@@ -16,6 +16,7 @@ func TestHabits(t *testing.T) {
 	for _, tt := range []struct{ name, text, code, next string }{
 		{"shell variable", with(`["/bin/cat"]`, `["/bin/echo", "${REMOTE_ADDR}"]`), codeReference, "write $${REMOTE_ADDR}"},
 		{"directive", with(`["/bin/cat"]`, `["/bin/echo", "%{x}"]`), codeFeature, "write %%{"},
+		{"two grants in one profile", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.line\n  widens = [\"files\"]\n  widens = [\"syscalls\"]\n}\n", codeSyntax, "one with the elements of both"},
 		{"yes", one(anyone + "wait = yes"), codeReference, "write true"},
 		{"off", one(anyone + "wait = off"), codeReference, "write false"},
 		{"quoted yes", one(anyone + `wait = "yes"`), codeType, "write wait = true"},

@@ -48,12 +48,15 @@ func TestTcpmuxListen(t *testing.T) {
 		{mux + many, "more than 250 names"},
 		{mux + strings.Replace(behind("a", `"tcpmux:cat"`), "user", "wait = true\nuser", 1), "tcpmux hands one client over"},
 		{mux + strings.Replace(behind("a", `"tcpmux:cat"`), "command = [\"/bin/cat\"]\n  user = \"nobody\"", "builtin = \"echo\"", 1), "tcpmux hands one client over"},
+		{mux + strings.Replace(behind("a", `"tcpmux:cat"`), "command = [\"/bin/cat\"]\n  user = \"nobody\"", "builtin = \"echo\"", 1), "remove the name: what is handed over needs a command"},
 		{builtinOf("tcpmux", "udp://:1", ""), "tcpmux is served by tcp alone"},
 		{builtinOf("tcpmux", "unix:/run/mux", ""), "tcpmux is served by tcp alone"},
 		{mux + behind("a", ""), "0 is out of range"},
 	} {
 		doc, ds := compileText(tt.text)
-		if doc != nil || !slices.ContainsFunc(ds, func(d policy.Diagnostic) bool { return d.Code == codeMeaning && strings.Contains(d.Summary, tt.want) }) {
+		if doc != nil || !slices.ContainsFunc(ds, func(d policy.Diagnostic) bool {
+			return d.Code == codeMeaning && strings.Contains(d.Summary+": "+d.Detail, tt.want)
+		}) {
 			t.Errorf("want %q, got %s", tt.want, show(ds))
 		}
 	}

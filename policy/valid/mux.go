@@ -36,7 +36,11 @@ func (c *checker) muxed(at string, p *policy.Policy, s *policy.Service) {
 	switch isMux := func(s policy.Service) bool { return s.Builtin == policy.Tcpmux }; {
 	case len(s.Mux) == 0:
 	case s.Wait:
-		c.add(at+".mux", "remove the name, or serve it with wait = false", "tcpmux hands one client over, and a program with wait or a builtin takes its clients itself")
+		instead := "remove the name, or serve it with wait = false"
+		if s.Builtin != "" {
+			instead = "remove the name: what is handed over needs a command"
+		}
+		c.add(at+".mux", instead, "tcpmux hands one client over, and a program with wait or a builtin takes its clients itself")
 	case !slices.ContainsFunc(p.Services, isMux) && !slices.ContainsFunc(p.Disabled, isMux):
 		c.add(at+".mux", `write a service with listen = ["tcp://:tcpmux"], builtin = "tcpmux" and an acl`, "no service of the policy is a tcpmux")
 	}
