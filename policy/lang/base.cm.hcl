@@ -457,7 +457,7 @@ profile "tftpd" {
     write    = ["/srv/tftp"]
     optional = ["/etc/group", "/etc/hosts", "/etc/hosts.allow", "/etc/hosts.deny", "/etc/nsswitch.conf", "/etc/passwd", "/srv/tftp"]
   }
-  syscalls { allow = ["@identity", "@process", "chroot"] }
-  # It connects its datagram sockets. A TCP client's could be re-aimed so before Linux 6.7, and it has none.
+  syscalls { allow = ["@identity", "@process", "bind", "chroot"] }
+  # It binds and connects its datagram sockets. A TCP client's could be re-aimed so before Linux 6.7, and it has none.
   best_effort = ["landlock.net"]
 }

@@ -124,19 +124,27 @@ service "gram" {
 }
 
 // TestInetdTftp: a Debian daemon that takes its datagrams itself, as its package writes its
-// entry, under a profile that a block gives it.
+// entry, under a profile that a block gives it, the example's or the shipped one.
 func TestInetdTftp(t *testing.T) {
 	rig.Root(t)
 	need.Programs(t, "in.tftpd", "tftp")
+	example, err := os.ReadFile(filepath.Join(rig.Top(t), "examples/legacy-host/tftp.cm.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(string(example), "\nservice ")
+	t.Run("example", func(t *testing.T) { tftpOfEntry(t, text) })
+	t.Run("shipped", func(t *testing.T) {
+		tftpOfEntry(t, "profile \"tftp\" {\n  base = profile.tftpd\n  files { write = [\"/srv/tftp\"] }\n}\n")
+	})
+}
+
+// tftpOfEntry fetches a file from in.tftpd under the text's profile "tftp", which has /srv/tftp.
+func tftpOfEntry(t *testing.T, text string) {
 	port, dir := rig.Port(t), rig.PublicDir(t)
 	if err := os.WriteFile(filepath.Join(dir, "boot"), []byte("an image\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	profile, err := os.ReadFile(filepath.Join(rig.Top(t), "examples/legacy-host/tftp.cm.hcl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, _, _ := strings.Cut(string(profile), "\nservice ")
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{
 		"site.cm.hcl": head + "inetd { acl = acl.anyone }\n" + strings.Replace(text, "/srv/tftp", dir, 1) + "\nservice \"tftp\" {\n  extends = \"" + port + "/udp4\"\n  profile = profile.tftp\n}\n",
 		"host.inetd":  "127.0.0.1:" + port + " dgram udp4 wait root /usr/sbin/in.tftpd /usr/sbin/in.tftpd -s " + dir + "\n",
