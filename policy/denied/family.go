@@ -23,20 +23,22 @@ func IsNote(grant string) bool {
 
 // familyless is the lines for a call that only the host's network brings if it is about an internet socket, where
 // the profile makes no such sockets: a unix socket is the likelier one, and the host's network
-// is no answer to that. ok is false for every other call.
+// is no answer to that. With the host's network and UDP sockets alone it is about one of these, and ports of TCP are
+// no answer. ok is false for every other call.
 func familyless(p *sandbox.Profile, rules []seccomp.Rule, c spoken.Call) (lines []string, ok bool) {
+	host := p.Network.Mode == sandbox.NetworkHost
+	if host && c.Name() != "setsockopt" && slices.Contains(onSocket, c.Name()) && !advise.TCP(rules) {
+		return without(p, c.Name(), exact(c)), true // and with no port listed no TCP socket is let through
+	}
 	blind := c.Name() == "socket" && c.Blind
 	if !blind && !slices.Contains(onSocket, c.Name()) || advise.Internet(rules) {
 		return nil, false
 	}
-	host := p.Network.Mode == sandbox.NetworkHost
 	switch {
 	case blind:
 		return []string{`# the kind of socket is not known: a unix socket takes network { sockets = ["unix"] }, any other the host's network`}, true
 	case c.Name() == "setsockopt" && (host || len(advise.Reach([]seccomp.Rule{exact(c)}, "@socket-accept")) == 0):
 		return nil, false
-	case host:
-		return without(p, c.Name(), exact(c)), true // and with no port listed no TCP socket is let through
 	case c.Name() == "setsockopt":
 		return []string{`# casemate grants this option of a socket with the host's network alone`}, true
 	}

@@ -173,6 +173,25 @@ func TestGrantWords(t *testing.T) {
 	}
 }
 
+// TestBindOfUDPAlone: a profile that makes UDP sockets alone is offered no ports of TCP to bind one.
+func TestBindOfUDPAlone(t *testing.T) {
+	for _, p := range lang.ShippedProfiles() {
+		if p.Name != "tftpd" {
+			continue
+		}
+		of := Service{Service: "tftp", At: "a.cm.hcl:1:1", Profile: p}
+		of.Profile.Name = "own"
+		of.Profile.Syscalls.Allow = slices.DeleteFunc(slices.Clone(p.Syscalls.Allow), func(s string) bool { return s == "bind" })
+		nr, _ := seccomp.Number("bind")
+		const want = `profile.own: widens = ["syscalls"], syscalls { allow = ["bind"] }`
+		if g := Grant(&of, spoken.Call{Nr: nr}); g != want {
+			t.Errorf("%q, want %q", g, want)
+		}
+		return
+	}
+	t.Error("no profile.tftpd")
+}
+
 // TestUnknownFamily: of a call on a socket whose family nobody sees, a profile that makes no
 // internet sockets is offered no network of the host's.
 func TestUnknownFamily(t *testing.T) {

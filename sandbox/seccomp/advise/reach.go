@@ -45,12 +45,17 @@ func Reach(rules []seccomp.Rule, but ...string) []string {
 
 // Internet tells whether the rules let a process make TCP or UDP sockets of its own.
 func Internet(rules []seccomp.Rule) bool {
+	return TCP(rules) || makes(rules, unix.SOCK_DGRAM)
+}
+
+// TCP tells whether the rules let a process make TCP sockets of its own.
+func TCP(rules []seccomp.Rule) bool { return makes(rules, unix.SOCK_STREAM) }
+
+func makes(rules []seccomp.Rule, kind uint32) bool {
 	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
-		for _, kind := range []uint32{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
-			made := seccomp.Rule{Name: "socket", Args: []seccomp.Arg{{Index: 0, Value: family}, {Index: 1, Value: kind}, {Index: 2}}}
-			if seccomp.Allows(rules, made) {
-				return true
-			}
+		made := seccomp.Rule{Name: "socket", Args: []seccomp.Arg{{Index: 0, Value: family}, {Index: 1, Value: kind}, {Index: 2}}}
+		if seccomp.Allows(rules, made) {
+			return true
 		}
 	}
 	return false
