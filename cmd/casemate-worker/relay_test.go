@@ -148,3 +148,44 @@ func TestRelayWithoutTarget(t *testing.T) {
 		t.Errorf("TERM: %v, %q", err, log)
 	}
 }
+
+// TestResetClientIsNotNobody: a client that says something and breaks off at once has an address
+// that the kernel tells no more. The target must not get its bytes under a header that names nobody,
+// which stands for the relay itself.
+func TestResetClientIsNotNobody(t *testing.T) {
+	for _, version := range []string{"v1", "v2"} {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, theirs := client(t)
+		if _, err := c.Write([]byte("question")); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetLinger(0)
+		c.Close()
+		target := begun(t, l.Addr().(*net.TCPAddr).Port)
+		d, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		cmd, log := worker(t, "relay")
+		cmd.Args = append(cmd.Args, "tcp://"+l.Addr().String(), version)
+		cmd.Env, cmd.ExtraFiles = []string{"LISTEN_FDS=2"}, []*os.File{theirs, target}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range cmd.ExtraFiles {
+			f.Close()
+		}
+		_ = d.SetDeadline(time.Now().Add(20 * time.Second))
+		if got, _ := io.ReadAll(d); len(got) > 0 {
+			t.Errorf("%s: the target got %q", version, got)
+		}
+		if err := finish(t, cmd); err != nil || log.Len() > 0 {
+			t.Errorf("%s: %v, %q", version, err, log)
+		}
+	}
+}

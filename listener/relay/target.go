@@ -61,9 +61,15 @@ func Await(target, client int, patience time.Duration) error {
 }
 
 // Introduce sends the target the PROXY header of that version about the client, on a
-// connection on which nothing was sent yet.
+// connection on which nothing was sent yet. Of a tcp connection that the client has reset the kernel
+// does not tell any more whose it was: that is ErrLeft, since a header that names nobody
+// would have the target take what the client said for the relay's own words.
 func Introduce(target, client int, version string) error {
-	header, err := Header(version, end(unix.Getpeername(client)), end(unix.Getsockname(client)))
+	from, err := unix.Getpeername(client)
+	if err != nil {
+		return ErrLeft
+	}
+	header, err := Header(version, end(from, nil), end(unix.Getsockname(client)))
 	if err != nil {
 		return err
 	}
