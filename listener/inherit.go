@@ -16,8 +16,9 @@ import (
 
 // Inherited are the sockets that a service manager opened and passed on (sd_listen_fds(3)),
 // by the Key of what they are bound to. They stay open for as long as this process lives:
-// what Open gives is a copy, so that a later policy can have them again.
-type Inherited map[string]int
+// what Open gives is a copy, with the options it came with, so that a later policy can have them
+// again, and so can the next program of a service whose last one has spoilt them.
+type Inherited map[string]*Socket
 
 // Inherit takes them over. strange tells of each descriptor that is none.
 func Inherit() (got Inherited, strange []error) {
@@ -28,7 +29,8 @@ func Inherit() (got Inherited, strange []error) {
 		if e, err := bound(fd); err != nil {
 			strange = append(strange, fmt.Errorf("descriptor %d: %w", fd, err))
 		} else {
-			got[e.Key()] = fd
+			got[e.Key()] = &Socket{FD: fd}
+			got[e.Key()].keepOptions()
 		}
 	}
 	return got, strange
@@ -63,12 +65,20 @@ func (in Inherited) Open(s Spec) (*Socket, error) {
 	if s.UDP() && !s.Wait {
 		return nil, fmt.Errorf("listen %s: a service manager opened it, and would share what becomes one client's own: write wait = true, or leave it to casemated", s.Key())
 	}
-	fd, err := unix.FcntlInt(uintptr(from), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(from.FD), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("dup %s: %w", s.Key(), err)
 	}
-	sock := &Socket{FD: fd, Spec: s, lent: true}
-	if err = errors.Join(sock.setOptions(), sock.listen()); err == nil && strings.HasPrefix(s.Path, "/") {
+	sock := &Socket{FD: fd, Spec: s, lent: true, options: from.options}
+	if _, connected := unix.Getpeername(fd); connected == nil && !s.Stream() {
+		err = disconnect(fd)
+	}
+	err = errors.Join(err, sock.restoreOptions())
+	sock.options = nil // noted anew
+	if err = errors.Join(err, sock.setOptions(), sock.listen()); err == nil {
+		err = sock.alive() // for ever, of one that was shut down: there is no other until its owner opens one
+	}
+	if err == nil && strings.HasPrefix(s.Path, "/") {
 		if err = cmp.Or(CheckDir(filepath.Dir(s.Path)), sock.findFile()); err == nil { // what has its name is its file
 			err = sock.setFile()
 		}
