@@ -44,11 +44,14 @@ func Abrupt(fd int) bool {
 // letGo closes a socket that does not linger itself.
 func letGo(fd int) {
 	if mayHoldRights(fd) {
-		graves.bury(fd)
+		Bury(fd)
 	} else {
 		unix.Close(fd)
 	}
 }
+
+// Bury closes whatever somebody else had a hand in, with the descriptors in its queue, and never waits.
+func Bury(fd int) { graves.bury(fd) }
 
 // mayHoldRights tells whether descriptors may lie in the socket's queue.
 func mayHoldRights(fd int) bool {

@@ -8,7 +8,7 @@ import (
 )
 
 // Handed takes a connection that a worker hands over, with the number that comes with it. Who is at the other end is
-// asked of the socket; it is made blocking again, as Accept gives it. EAGAIN is nothing there, io.EOF the worker's end,
+// asked of the socket; it is made blocking again, and to close at once, as Accept gives it. EAGAIN is nothing there, io.EOF the worker's end,
 // ENOTCONN a client that is lost; after any other error nothing that it sends is to be believed.
 func Handed(fd int) (which int, conn int, p Peer, err error) {
 	text, oob := make([]byte, 2), make([]byte, unix.CmsgSpace(4))
@@ -29,12 +29,17 @@ func Handed(fd int) (which int, conn int, p Peer, err error) {
 		kind, _ := unix.GetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_TYPE)
 		sa, _ := unix.Getpeername(fds[0])
 		if p = inetPeer(fds[0], sa); p.Addr.IsValid() && kind == unix.SOCK_STREAM && unix.SetNonblock(fds[0], false) == nil {
+			_ = unix.SetsockoptLinger(fds[0], unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{}) // never fails for tcp
 			return int(text[0]), fds[0], p, nil
 		}
 		lost = kind == unix.SOCK_STREAM // its client has gone meanwhile
 	}
 	for _, one := range fds {
-		letGo(one)
+		if lost {
+			Close(one)
+		} else {
+			Bury(one) // whatever it is
+		}
 	}
 	if lost {
 		err = unix.ENOTCONN

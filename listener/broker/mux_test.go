@@ -209,6 +209,7 @@ func TestTcpmuxWorkerTakenOver(t *testing.T) {
 			}
 			m.hand([]byte{0}, fd)
 			echoes(t, m.client(0))
+			m.g.expect(`"decision"`, `"service":"cat"`, `"verdict":"allow"`) // its program may answer before it is counted
 			if st := m.g.status1("cat"); st.Admitted != 1 {
 				t.Errorf("%+v", st)
 			}
@@ -225,4 +226,45 @@ func TestTcpmuxUnknownName(t *testing.T) {
 		}
 	}
 	echoes(t, m.client(0))
+}
+
+// TestTcpmuxLingers: the close of a socket that a worker was told to hand over waits for nobody, whatever the
+// worker has set on it (SO_LINGER): neither of one that comes in a wrong message nor of one in the queue behind.
+func TestTcpmuxLingers(t *testing.T) {
+	for name, behind := range map[string]bool{"in the message": false, "behind it": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newMux(t, muxed("cat", "anyone", "none", "cat"))
+			full := func() int {
+				c := dial(t, m.port)
+				_ = c.(*net.TCPConn).SetReadBuffer(4096)
+				conn := m.accept()
+				for b := make([]byte, 1<<20); ; {
+					if _, err := unix.Write(conn, b); err != nil {
+						break
+					}
+				}
+				if err := unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 20}); err != nil {
+					t.Fatal(err)
+				}
+				return conn
+			}
+			one, two := full(), full()
+			since := time.Now()
+			_ = m.g.loop.Do(func() { // both messages are there when the first is read
+				if behind {
+					m.hand([]byte{0, 0})
+					m.hand([]byte{0}, one)
+					m.hand([]byte{0}, two)
+				} else {
+					m.hand([]byte{0}, one, two)
+				}
+				unix.Close(one)
+				unix.Close(two)
+			})
+			m.g.expect(`"session"`, `"service":"mux"`, `"reason":"killed"`)
+			if _ = m.g.loop.Do(func() {}); time.Since(since) > 15*time.Second {
+				t.Errorf("the loop was held up for %v", time.Since(since))
+			}
+		})
+	}
 }
