@@ -28,6 +28,8 @@ func Inherit() (got Inherited, strange []error) {
 		unix.CloseOnExec(fd)
 		if e, err := bound(fd); err != nil {
 			strange = append(strange, fmt.Errorf("descriptor %d: %w", fd, err))
+		} else if got[e.Key()] != nil {
+			strange = append(strange, fmt.Errorf("descriptor %d: %s was passed twice (ReusePort=yes?), and nobody takes the clients of this one", fd, e.Key()))
 		} else {
 			got[e.Key()] = &Socket{FD: fd}
 			got[e.Key()].keepOptions()

@@ -70,12 +70,14 @@ func TestPassedSockets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	shared := func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
 	files := []*os.File{
 		passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, tcp), marked), pipe,
 		passed(t, unix.AF_INET, unix.SOCK_DGRAM, loopbackAt(t, udp)),
 		passed(t, unix.AF_UNIX, unix.SOCK_STREAM, &unix.SockaddrUnix{Name: path}),
 		passed(t, unix.AF_UNIX, unix.SOCK_STREAM, &unix.SockaddrUnix{Name: "@casemate-test-" + tcp}),
-		passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, other)), passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, late)),
+		passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, other), shared), passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, late)),
+		passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, other), shared),
 	}
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
@@ -87,7 +89,7 @@ func TestPassedSockets(t *testing.T) {
 	with := base + service("late", "tcp4://127.0.0.1:"+late, []string{"/bin/cat"}, "profile = profile.line")
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"test.cm.hcl": with}, Sockets: files})
 	var log []byte
-	for _, want := range []string{"tcp4/127.0.0.1:" + other + ": no service listens there", "descriptor 4: "} {
+	for _, want := range []string{"tcp4/127.0.0.1:" + other + ": no service listens there", "descriptor 4: ", "descriptor 10: tcp4/127.0.0.1:" + other + " was passed twice"} {
 		if err := rig.Until(30*time.Second, func() (err error) { // the log is written behind
 			if log, err = os.ReadFile(b.LogFile); err == nil && strings.Count(string(log), want) != 1 {
 				err = errors.New("it is not told once")
