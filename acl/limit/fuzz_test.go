@@ -10,8 +10,8 @@ import (
 // audit checks what must hold between any two calls.
 func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 	t.Helper()
-	if l.slots.busy != len(tickets) || len(l.slots.free)+l.slots.busy != len(l.slots.all) {
-		t.Fatalf("%d busy, %d free of %d slots, %d tickets", l.slots.busy, len(l.slots.free), len(l.slots.all), len(tickets))
+	if l.busy != len(tickets) {
+		t.Fatalf("%d busy, %d tickets", l.busy, len(tickets))
 	}
 	counted := 0
 	for i, e := range l.table.all {
@@ -26,8 +26,8 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 	if len(l.table.all) != len(l.table.index) {
 		t.Fatalf("%d entries, %d indexed", len(l.table.all), len(l.table.index))
 	}
-	for _, s := range l.slots.all {
-		if s.busy && s.source == nil {
+	for _, tk := range tickets {
+		if tk.place.source == nil {
 			counted++
 		}
 	}
@@ -59,7 +59,7 @@ func FuzzLimiter(f *testing.F) {
 			return
 		}
 		spec := fuzzSpec(data)
-		l := small(spec, 4)
+		l, other := small(spec, 4), small(Spec{}, 4)
 		var tickets []Ticket
 		now := int64(0)
 		for data = data[head:]; len(data) >= 2; data = data[2:] {
@@ -86,12 +86,16 @@ func FuzzLimiter(f *testing.F) {
 				if spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
 					t.Fatalf("%d sessions, limit %d", len(tickets), spec.Concurrent)
 				}
-				if e := l.slots.all[tk.slot].source; e != nil && e != &l.pool && spec.PerSource.Concurrent > 0 &&
+				if e := tk.place.source; e != nil && e != &l.pool && spec.PerSource.Concurrent > 0 &&
 					int(e.inflight) > spec.PerSource.Concurrent {
 					t.Fatal("a source above its limit")
 				}
 			case 4:
-				l.Release(now, Ticket{slot: int32(arg), turn: uint32(op)<<8 | 0x80})
+				tk, _ := other.Admit(now, src)
+				l.Release(now, tk)
+				if len(l.free) > 0 { // one of a turn that is over, or is yet to come
+					l.Release(now, Ticket{l.free[int(arg)%len(l.free)], uint64(op) + 1<<32})
+				}
 			case 5:
 				if len(tickets) > 0 {
 					i := int(arg) % len(tickets)

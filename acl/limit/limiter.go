@@ -8,7 +8,8 @@ import "slices"
 type Limiter struct {
 	conf  config
 	tat   int64 // of the rate of the service as a whole
-	slots slots
+	busy  int   // sessions
+	free  []*place
 	table table
 	// pool is what all sources share that come while the table is full of live
 	// ones: the budget of poolShare sources for all of them together. An attacker
@@ -65,7 +66,7 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 		v.source.tat = v.after
 		v.source.inflight++
 	}
-	return l.slots.take(v.source), Refusal{}
+	return l.take(v.source), Refusal{}
 }
 
 // Alike tells whether two sources are one to the Limiter.
@@ -75,14 +76,6 @@ func (l *Limiter) Alike(a, b Source) bool {
 
 // Peek is the answer Admit would give, without taking anything.
 func (l *Limiter) Peek(now int64, src Source) Refusal { return l.check(now, src).refusal }
-
-// Release ends an admitted session. Releasing a Ticket again does nothing.
-func (l *Limiter) Release(now int64, t Ticket) {
-	if source := l.slots.release(t); source != nil {
-		source.inflight--
-	}
-	l.tick(now)
-}
 
 func (l *Limiter) tick(now int64) {
 	l.last = max(l.last, now)
@@ -101,7 +94,7 @@ func (l *Limiter) check(now int64, src Source) verdict {
 		v.refusal = refuse(ByRate, wait)
 		return v
 	}
-	if l.conf.concurrent > 0 && l.slots.busy >= l.conf.concurrent {
+	if l.conf.concurrent > 0 && l.busy >= l.conf.concurrent {
 		v.refusal = refuse(ByConcurrency, 0)
 		return v
 	}

@@ -205,7 +205,7 @@ func TestTickets(t *testing.T) {
 	a := addr("192.0.2.1")
 	first := admit(t, l, 0, a)
 	l.Release(0, Ticket{})
-	l.Release(0, Ticket{slot: 7, turn: 1})
+	l.Release(0, admit(t, New(Spec{Concurrent: 2}), 0, a)) // another's
 	if l.state().active != 1 {
 		t.Fatal("a ticket nobody gave out freed a session")
 	}

@@ -39,7 +39,6 @@ func (g gcra) capped(tat, now int64) int64 { return min(tat, now+g.tolerance) }
 func (l *Limiter) rekey(old sourceConfig) {
 	was := l.table.all
 	l.table = table{}
-	moved := make(map[*entry]*entry)
 	f := former{bits4: old.bits4, bits6: old.bits6}
 	for _, e := range was {
 		if e.dead(l.last) {
@@ -49,12 +48,7 @@ func (l *Limiter) rekey(old sourceConfig) {
 		if k == e.key {
 			f.until = max(f.until, e.penalty)
 		}
-		moved[e] = l.merge(k, e)
-	}
-	for i := range l.slots.all {
-		if s := &l.slots.all[i]; moved[s.source] != nil {
-			s.source = moved[s.source]
-		}
+		e.moved = l.merge(k, e)
 	}
 	l.remember(f)
 }

@@ -4,7 +4,7 @@ package limit
 // running sessions that came while the table was full.
 type state struct{ active, sources, pooled int }
 
-func (l *Limiter) state() state { return state{l.slots.busy, len(l.table.all), int(l.pool.inflight)} }
+func (l *Limiter) state() state { return state{l.busy, len(l.table.all), int(l.pool.inflight)} }
 
 // sweepAll does at once what Admit, Release and Penalize do in small parts:
 // it forgets every source that has nothing outstanding.

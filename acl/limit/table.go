@@ -6,6 +6,7 @@ type entry struct {
 	tat      int64 // gcra state, ns
 	penalty  int64 // the source is shut out until then, ns
 	inflight int32
+	moved    *entry // where the sessions count that were counted here, after rekey
 }
 
 // dead reports whether forgetting e changes no later answer.

@@ -83,7 +83,7 @@ func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
 	if left := l.sweepAll(sec - 1).sources; left != MaxSources {
 		t.Fatalf("a live source was forgotten: %d left", left)
 	}
-	if left := l.sweepAll(sec).sources; left != 0 || l.table.all != nil || l.table.index != nil || len(l.slots.free) != len(l.slots.all) {
+	if left := l.sweepAll(sec).sources; left != 0 || l.table.all != nil || l.table.index != nil || l.busy != 0 {
 		t.Fatalf("%d sources, room for %d left", left, cap(l.table.all))
 	}
 }
