@@ -23,6 +23,7 @@
 //	decide.go      (*Broker).offer            asks the host rules
 //	names.go       (*names).ask               holds it until its name is known, if a rule asks
 //	names.go       (*names).answer *          the names worker's word
+//	names.go       (*question).done           which makes room for another question
 //	names.go       (*Broker).named            asks the rules again, with the name
 //	decide.go      (*Broker).decided          to the limits, or refused
 //	admit.go       (*Broker).admit            takes a place: it is a session now

@@ -1,10 +1,10 @@
 package broker
 
 import (
-	"net/netip"
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/limit"
 	"casemate/listener/loop"
 	"casemate/listener/wire"
 )
@@ -22,7 +22,7 @@ type names struct {
 	b       *Broker
 	worker  *worker
 	asked   map[uint64]*question
-	sources map[netip.Prefix]int
+	limiter *limit.Limiter // of what is asked
 	lastID  uint64
 }
 
@@ -31,12 +31,14 @@ type question struct {
 	n     *names
 	id    uint64
 	visit visit
+	place limit.Ticket
 	timer loop.Timer
 	asked int // so many workers
 }
 
 func newNames(b *Broker) *names {
-	n := &names{b: b, asked: make(map[uint64]*question), sources: make(map[netip.Prefix]int)}
+	n := &names{b: b, asked: make(map[uint64]*question),
+		limiter: limit.New(limit.Spec{Concurrent: maxAsked, PerSource: limit.PerSource{Concurrent: maxAskedSource, Prefix4: 32, Prefix6: 64}})}
 	n.worker = newWorker(b, "names", namesProfile())
 	n.worker.most = nameDeadline / 3 // who waits for a name sees another worker
 	n.worker.heard, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again
@@ -50,32 +52,20 @@ func (n *names) ask(v *visit) {
 		n.b.refuse(v, string(r.Reason))
 		return
 	}
-	src := sourceOf(v.peer.Addr.Addr())
-	if len(n.asked) >= maxAsked || n.sources[src] >= maxAskedSource {
+	place, full := n.limiter.Admit(n.b.loop.Now(), v.source())
+	if full.Refused() {
 		n.b.refuse(v, reasonNames)
 		return
 	}
 	n.lastID++
-	q := &question{n: n, id: n.lastID, visit: *v}
+	q := &question{n: n, id: n.lastID, visit: *v, place: place}
 	q.timer.Owner = q
-	if n.worker.running() && !n.worker.send(q.message()) {
-		n.b.named(v, acl.Name{State: acl.NoAnswer})
-		return
-	}
 	n.asked[q.id] = q
 	v.conn = -1
-	n.sources[src]++
 	n.b.loop.After(&q.timer, nameDeadline)
-}
-
-// sourceOf is the prefix under which questions are counted.
-func sourceOf(a netip.Addr) netip.Prefix {
-	bits := 64
-	if a.Is4() {
-		bits = 32
+	if n.worker.running() && !n.worker.send(q.message()) {
+		q.done(acl.Name{State: acl.NoAnswer})
 	}
-	p, _ := a.Prefix(bits) // the length fits the family
-	return p
 }
 
 // sendAll asks what came while the worker was starting.
@@ -123,10 +113,7 @@ func (q *question) done(name acl.Name) {
 	n := q.n
 	delete(n.asked, q.id)
 	n.b.loop.Disarm(&q.timer)
-	src := sourceOf(q.visit.peer.Addr.Addr())
-	if n.sources[src]--; n.sources[src] <= 0 {
-		delete(n.sources, src)
-	}
+	n.limiter.Release(n.b.loop.Now(), q.place)
 	defer q.visit.strand()
 	n.b.named(&q.visit, name)
 }
