@@ -54,23 +54,19 @@ func (m Mark) Left(later Mark) bool {
 // its bytes. Every failure between a datagram's arrival and its program's start
 // must do this once, or the loop spins. An empty queue is unix.EAGAIN.
 func DropDatagram(fd int) error {
-	for {
-		var rights []byte
-		if !refusesRights() {
-			rights = make([]byte, unix.CmsgSpace(4*maxRights))
-		}
-		_, n, _, _, err := unix.Recvmsg(fd, nil, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
-		switch err {
-		case nil:
-			new(head).readControl(rights[:n])
-			return nil
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			return err
-		}
-		return fmt.Errorf("drop datagram: %w", err)
+	var rights []byte
+	if !refusesRights() {
+		rights = make([]byte, unix.CmsgSpace(4*maxRights))
 	}
+	_, n, _, _, err := unix.Recvmsg(fd, nil, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
+	switch err {
+	case nil:
+		new(head).readControl(rights[:n])
+		return nil
+	case unix.EAGAIN:
+		return err
+	}
+	return fmt.Errorf("drop datagram: %w", err)
 }
 
 // head is what a zero-length peek tells about one queued datagram.
@@ -93,19 +89,14 @@ var controlSpace = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 func peek(fd int) (head, error) { return peekInto(fd, make([]byte, controlSpace)) }
 
 func peekInto(fd int, oob []byte) (head, error) {
-	for {
-		n, oobn, _, from, err := unix.Recvmsg(fd, nil, oob,
-			unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
-		switch err {
-		case nil:
-			return newHead(fd, n, oob[:oobn], from)
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			return head{}, err
-		}
-		return head{}, fmt.Errorf("peek datagram: %w", err)
+	n, oobn, _, from, err := unix.Recvmsg(fd, nil, oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
+	switch err {
+	case nil:
+		return newHead(fd, n, oob[:oobn], from)
+	case unix.EAGAIN:
+		return head{}, err
 	}
+	return head{}, fmt.Errorf("peek datagram: %w", err)
 }
 
 func newHead(fd, n int, oob []byte, from unix.Sockaddr) (head, error) {

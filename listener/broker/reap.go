@@ -149,12 +149,7 @@ func (b *Broker) takes(pid int) bool {
 	if pid <= 0 || pid > math.MaxInt32 || b.known(pid) {
 		return false
 	}
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
-		if err != unix.EINTR {
-			return err == nil
-		}
-	}
+	return unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil) == nil
 }
 
 // reserve is how many descriptors pidfds leave for accepting: one busy service
@@ -198,10 +193,5 @@ func kill(pid int, sig unix.Signal) {
 
 // wait4 reaps one child of any kind without waiting; pid 0 means it still runs.
 func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
-	for {
-		got, err := unix.Wait4(pid, status, unix.WNOHANG|unix.WALL, usage)
-		if !errors.Is(err, unix.EINTR) {
-			return got, err
-		}
-	}
+	return unix.Wait4(pid, status, unix.WNOHANG|unix.WALL, usage)
 }

@@ -210,7 +210,6 @@ func (w *worker) flush() {
 		switch {
 		case err == nil:
 			w.unsent = w.unsent[1:]
-		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOBUFS):
 			w.want(true)
 			return
@@ -245,8 +244,6 @@ func (w *worker) Ready(events uint32) {
 				w.flush()
 			}
 			return
-		case errors.Is(err, unix.EINTR):
-			continue
 		case err == nil && n == 0:
 			err = errors.New("it ended")
 		case err == nil && n > len(w.buf):

@@ -88,13 +88,7 @@ func (z *Zygote) Send(r *Request) error {
 		b = append(append(b, e...), 0)
 	}
 	z.buf = b
-	rights := unix.UnixRights(r.FDs...)
-	for {
-		err := unix.Sendmsg(z.sock, b, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
+	return unix.Sendmsg(z.sock, b, unix.UnixRights(r.FDs...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // Recv takes one reply without blocking: EAGAIN when there is none, io.EOF when
@@ -107,21 +101,16 @@ func (z *Zygote) Recv() (Reply, error) {
 // recv also takes the one descriptor that a reply may bring, where there is room for it.
 func (z *Zygote) recv(rights []byte) (Reply, error) {
 	var b [replySize]byte
-	for {
-		n, got, _, _, err := unix.Recvmsg(z.sock, b[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return Reply{}, err
-		case n == 0:
-			return Reply{}, io.EOF
-		}
-		if got == unix.CmsgSpace(4) {
-			z.listener = int(int32(binary.NativeEndian.Uint32(rights[unix.CmsgLen(0):])))
-		}
-		return decodeReply(b[:n])
+	n, got, _, _, err := unix.Recvmsg(z.sock, b[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	switch {
+	case err != nil:
+		return Reply{}, err
+	case n == 0:
+		return Reply{}, io.EOF
+	case got == unix.CmsgSpace(4):
+		z.listener = int(int32(binary.NativeEndian.Uint32(rights[unix.CmsgLen(0):])))
 	}
+	return decodeReply(b[:n])
 }
 
 func decodeReply(b []byte) (Reply, error) {
