@@ -1,7 +1,6 @@
 package limit
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -13,7 +12,6 @@ type config struct {
 	source     sourceConfig
 	on         []Class
 	first, max int64 // penalty, ns; first 0 is none
-	capacity   int   // sources the table may hold
 }
 
 type sourceConfig struct {
@@ -54,7 +52,6 @@ func newConfig(s Spec) config {
 		c.first = int64(min(max(s.Penalty.First, 0), MaxPenalty))
 		c.max = int64(min(max(s.Penalty.Max, s.Penalty.First, 0), MaxPenalty))
 	}
-	c.capacity = c.wanted()
 	return c
 }
 
@@ -66,20 +63,8 @@ func clamp(n, limit int) int {
 	return min(n, limit)
 }
 
-// MaxSources bounds the sources one Limiter remembers: about 8 MB when full.
+// MaxSources bounds the sources one Limiter remembers: about 8 MB when full. Where the
+// limits of the whole service bound the sources that can be alive at once (those of the
+// running sessions, and those whose last admission or penalty has not run out), its table
+// stays at less than twice as many: the sweep keeps the dead to less than the living.
 const MaxSources = 1 << 16
-
-const minSources = 1 << 10
-
-// wanted bounds the table. Where the limits of the whole service bound the
-// sources that can be alive at once (those of the running sessions, and those
-// whose last admission or penalty has not run out), twice that number is never
-// full: the sweep keeps the dead to less than the living (see sweepStep).
-func (c *config) wanted() int {
-	if c.concurrent == 0 || c.rate.interval == 0 {
-		return MaxSources
-	}
-	window := max(c.source.rate.tolerance, c.max)
-	n := float64(window)/float64(c.rate.interval) + float64(c.rate.burst()) + float64(c.concurrent)
-	return int(math.Min(math.Max(2*n+2, minSources), MaxSources))
-}

@@ -105,7 +105,7 @@ func FuzzLimiter(f *testing.F) {
 				}
 			case 6:
 				l.Penalize(now, src, Crash)
-				if p := l.Peek(now, src); spec.Penalty.First > 0 && (l.table.index[src.cut(l.conf.source.bits4, l.conf.source.bits6)] != nil || len(l.table.all) < l.conf.capacity) && p.Reason != ByPenalty {
+				if p := l.Peek(now, src); spec.Penalty.First > 0 && (l.table.index[src.cut(l.conf.source.bits4, l.conf.source.bits6)] != nil || len(l.table.all) < l.table.most) && p.Reason != ByPenalty {
 					t.Fatalf("after a penalty: %v", p)
 				}
 			case 7:
@@ -114,7 +114,6 @@ func FuzzLimiter(f *testing.F) {
 				}
 				spec = fuzzSpec(data)
 				l.Reconfigure(spec)
-				l.conf.capacity = 4
 				if n := binary.BigEndian.Uint16(data); spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
 					// Lower limits end nobody; the checks above hold from an idle limiter on.
 					for _, tk := range tickets {

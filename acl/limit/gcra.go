@@ -25,13 +25,6 @@ func newGCRA(r Rate, burst int) gcra {
 	return gcra{interval: interval, tolerance: min(interval, math.MaxInt64/4/n) * n}
 }
 
-func (g gcra) burst() int64 {
-	if g.interval == 0 {
-		return 0
-	}
-	return g.tolerance / g.interval
-}
-
 // next is the tat after one more event at now, and how long that event would
 // have to wait; it may pass when wait is 0.
 func (g gcra) next(tat, now int64) (after, wait int64) {

@@ -34,7 +34,9 @@ func (c *sourceConfig) pool() (concurrent int, rate gcra) {
 }
 
 // New makes a Limiter for a Spec that package policy found valid.
-func New(s Spec) *Limiter { return &Limiter{conf: newConfig(s)} }
+func New(s Spec) *Limiter {
+	return &Limiter{conf: newConfig(s), table: table{most: MaxSources}}
+}
 
 // verdict is the outcome of a check and what admitting would write.
 type verdict struct {
@@ -115,7 +117,7 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 			return
 		}
 		tat = e.tat
-	case !l.table.room(now, l.conf.capacity):
+	case !l.table.room(now):
 		l.checkPool(now, v)
 		return
 	default:
@@ -153,7 +155,7 @@ func (l *Limiter) Penalize(now int64, src Source, class Class) {
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
 	e := l.table.index[k]
 	if e == nil {
-		if !l.table.room(now, l.conf.capacity) {
+		if !l.table.room(now) {
 			return
 		}
 		e = l.table.insert(k)

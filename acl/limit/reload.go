@@ -38,7 +38,7 @@ func (g gcra) capped(tat, now int64) int64 { return min(tat, now+g.tolerance) }
 // rekey moves every entry to its key under the new lengths, in a new table.
 func (l *Limiter) rekey(old sourceConfig) {
 	was := l.table.all
-	l.table = table{}
+	l.table = table{most: l.table.most}
 	f := former{bits4: old.bits4, bits6: old.bits6}
 	for _, e := range was {
 		if e.dead(l.last) {

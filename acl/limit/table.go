@@ -33,6 +33,7 @@ type table struct {
 	index map[key]*entry
 	all   []*entry // in no order; behind its end are some to be used again
 	hand  int      // where the sweep goes on
+	most  int      // so many at a time
 }
 
 // insert adds k, which must not be there; the caller has seen to the room.
@@ -69,12 +70,12 @@ func (t *table) sweep(now int64, n int) (removed int) {
 		removed++
 	}
 	if len(t.all) == 0 && cap(t.all) > spare {
-		*t = table{} // give the memory of a past flood back
+		*t = table{most: t.most} // give the memory of a past flood back
 	}
 	return removed
 }
 
 // room reports whether one more key fits, after a look for dead entries if not.
-func (t *table) room(now int64, capacity int) bool {
-	return len(t.all) < capacity || t.sweep(now, sweepFull) > 0 && len(t.all) < capacity
+func (t *table) room(now int64) bool {
+	return len(t.all) < t.most || t.sweep(now, sweepFull) > 0 && len(t.all) < t.most
 }

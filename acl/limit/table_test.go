@@ -8,7 +8,7 @@ import (
 // small is a Limiter with room for few sources.
 func small(s Spec, capacity int) *Limiter {
 	l := New(s)
-	l.conf.capacity = capacity
+	l.table.most = capacity
 	return l
 }
 
@@ -88,23 +88,21 @@ func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
 	}
 }
 
-// A flood at the service's full rate, each time from a new source, never fills
-// a table whose capacity follows from the service's own limits.
-func TestCapacityFollowsFromLimits(t *testing.T) {
+// A flood at the service's full rate, each time from a new source, takes no more of the
+// table than twice what the service's own limits let be alive: 30 s of penalties at 100 a
+// second, the burst and the sessions.
+func TestTableFollowsFromLimits(t *testing.T) {
 	spec := Spec{
 		Concurrent: 50, Rate: Rate{100, time.Second}, Burst: 100,
 		PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 20, Prefix4: 32},
 		Penalty:   Penalty{On: []Class{Crash}, First: 10 * time.Second, Max: 30 * time.Second},
 	}
 	l := New(spec)
-	if l.conf.capacity >= MaxSources || l.conf.capacity < 6000 {
-		t.Fatalf("capacity %d", l.conf.capacity)
-	}
 	var open []Ticket
 	var from []Source
 	for n, now := 0, int64(0); now < 300*sec; n, now = n+1, now+5*ms {
 		tk, r := l.Admit(now, nth(n))
-		if r.Reason == ByTableFull || l.pool.inflight > 0 {
+		if r.Reason == ByTableFull || l.pool.inflight > 0 || len(l.table.all) > 2*(30*100+100+50) {
 			t.Fatalf("full at %v: %+v", time.Duration(now), l.state())
 		}
 		if r.Refused() {
