@@ -6,7 +6,6 @@ import (
 
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/seccomp/program"
-	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,12 +79,10 @@ func (pl *Plan) cloneFlags() uint32 {
 
 // zygoteCaps are what the launches need: namespaces and mounts, and the ids.
 func (pl *Plan) zygoteCaps() uint64 {
-	caps, _ := zygote.CapMask("CAP_SYS_ADMIN", "CAP_SETUID")
 	if pl.Command.Dynamic {
-		g, _ := zygote.CapMask("CAP_SETGID")
-		caps |= g
+		return 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 	}
-	return caps
+	return 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID
 }
 
 // landlockNet is what the profile leaves of the network.

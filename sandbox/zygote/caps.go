@@ -3,7 +3,10 @@ package zygote
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // capNames are the capabilities of capabilities(7) by number.
@@ -19,24 +22,21 @@ var capNames = []string{
 
 // BrokerCaps is the set casemated cuts itself down to before its runtime
 // starts; the table in SECURITY.md says what each one is for.
-var BrokerCaps = mustCaps("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
-	"CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_AUDIT_READ")
+const BrokerCaps uint64 = Indispensable | 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_KILL |
+	1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SYS_RESOURCE | 1<<unix.CAP_AUDIT_READ
 
 // Indispensable are those of BrokerCaps without which no service can be started.
-var Indispensable = mustCaps("CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN")
+const Indispensable uint64 = 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_SYS_ADMIN
 
 // CapMask turns capability names into a bit mask by capability number.
 func CapMask(names ...string) (uint64, error) {
 	var m uint64
-next:
 	for _, n := range names {
-		for i, c := range capNames {
-			if strings.EqualFold(c, n) {
-				m |= 1 << i
-				continue next
-			}
+		i := slices.IndexFunc(capNames, func(c string) bool { return strings.EqualFold(c, n) })
+		if i < 0 {
+			return 0, fmt.Errorf("unknown capability %q", n)
 		}
-		return 0, fmt.Errorf("unknown capability %q", n)
+		m |= 1 << i
 	}
 	return m, nil
 }
@@ -53,12 +53,4 @@ func CapNames(mask uint64) []string {
 		}
 	}
 	return out
-}
-
-func mustCaps(names ...string) uint64 {
-	m, err := CapMask(names...)
-	if err != nil {
-		panic(err) // a misspelt name above
-	}
-	return m
 }
