@@ -20,7 +20,7 @@ import (
 type corpse struct {
 	b     *Broker
 	pid   int
-	pidfd int
+	pidfd int32 // -1 = none
 	timer loop.Timer
 }
 
@@ -32,14 +32,9 @@ func (b *Broker) reapLater(pid int) {
 		return
 	}
 	b.corpses[pid] = c
-	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-		if b.loop.Add(fd, unix.EPOLLIN, c) == nil {
-			c.pidfd = fd
-			return
-		}
-		unix.Close(fd)
+	if c.pidfd = b.watch(pid, c); c.pidfd < 0 {
+		b.loop.After(&c.timer, pollChild)
 	}
-	b.loop.After(&c.timer, pollChild)
 }
 
 func (c *corpse) reap() bool {
@@ -51,14 +46,12 @@ func (c *corpse) Ready(uint32) { c.Expire(nil) }
 
 func (c *corpse) Expire(*loop.Timer) {
 	if !c.reap() {
-		if c.pidfd < 0 {
-			c.b.loop.After(&c.timer, pollChild)
-		}
+		c.b.loop.After(&c.timer, pollChild)
 		return
 	}
 	if c.pidfd >= 0 {
-		c.b.loop.Del(c.pidfd)
-		unix.Close(c.pidfd)
+		c.b.loop.Del(int(c.pidfd))
+		unix.Close(int(c.pidfd))
 	}
 	delete(c.b.corpses, c.pid)
 }
