@@ -2,7 +2,6 @@ package rootfs
 
 import (
 	"fmt"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,22 +19,29 @@ var bindAttrs = map[Kind]uint64{
 	Proc:     unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 }
 
-// procfs mounts a new instance, detached: the host's own may hide processes.
-func procfs() (int, error) {
-	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
+// newMount mounts a new instance of a file system, detached, with options of which a flag has no value.
+func newMount(kind string, attrs int, options ...[2]string) (int, error) {
+	fs, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return -1, fmt.Errorf("open procfs: %w", err)
+		return -1, fmt.Errorf("open %s: %w", kind, err)
 	}
 	defer unix.Close(fs)
-	if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
-		return -1, fmt.Errorf("set procfs ro: %w", err)
+	for _, o := range options {
+		if o[1] == "" {
+			err = unix.FsconfigSetFlag(fs, o[0])
+		} else {
+			err = unix.FsconfigSetString(fs, o[0], o[1])
+		}
+		if err != nil {
+			return -1, fmt.Errorf("set %s %s: %w", kind, o[0], err)
+		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
-		return -1, fmt.Errorf("create procfs: %w", err)
+		return -1, fmt.Errorf("create %s: %w", kind, err)
 	}
-	tree, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, int(bindAttrs[Proc]))
+	tree, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attrs)
 	if err != nil {
-		return -1, fmt.Errorf("mount procfs: %w", err)
+		return -1, fmt.Errorf("mount %s: %w", kind, err)
 	}
 	return tree, nil
 }
@@ -57,28 +63,11 @@ func restrict(tree int, attrs uint64, dir bool) error {
 }
 
 // makeRoot fills a tmpfs and mounts it over "/". Lookups still start in what is below.
-func (b *builder) makeRoot(l *Layout) error {
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("open tmpfs: %w", err)
-	}
-	defer unix.Close(fs)
+func (b *builder) makeRoot(l *Layout) (err error) {
 	size, inodes := l.size()
-	for _, o := range [][2]string{
-		{"source", "casemate"},
-		{"mode", "0755"},
-		{"size", strconv.FormatInt(size, 10)},
-		{"nr_inodes", strconv.FormatInt(inodes, 10)},
-	} {
-		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
-			return fmt.Errorf("set tmpfs %s: %w", o[0], err)
-		}
-	}
-	if err := unix.FsconfigCreate(fs); err != nil {
-		return fmt.Errorf("create tmpfs: %w", err)
-	}
-	if b.tmpfs, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, rootAttrs); err != nil {
-		return fmt.Errorf("mount tmpfs: %w", err)
+	if b.tmpfs, err = newMount("tmpfs", rootAttrs, [2]string{"source", "casemate"}, [2]string{"mode", "0755"},
+		[2]string{"size", fmt.Sprint(size)}, [2]string{"nr_inodes", fmt.Sprint(inodes)}); err != nil {
+		return err
 	}
 	for _, p := range l.order() {
 		if err := b.create(p, l.nodes[p]); err != nil {
