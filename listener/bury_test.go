@@ -173,7 +173,7 @@ func TestRightsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		c, err := unix.Socket(unix.AF_UNIX, s.Spec.sockType()|unix.SOCK_CLOEXEC, 0)
+		c, err := unix.Socket(unix.AF_UNIX, kinds[s.Spec.Network].of|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func openInet(s Spec) (*Socket, error) {
 // openAs opens a socket, with share also where others hold the address that have
 // SO_REUSEPORT and were made by the same uid.
 func openAs(s Spec, share bool) (*Socket, error) {
-	fd, err := inetSocket(s)
+	fd, err := s.socket()
 	if err != nil {
 		return nil, err
 	}
@@ -123,15 +123,10 @@ func sharing(fd int, on bool) error {
 	return nil
 }
 
-func inetSocket(s Spec) (int, error) {
-	domain, proto := unix.AF_INET, unix.IPPROTO_TCP
-	if strings.HasSuffix(s.Network, "6") {
-		domain = unix.AF_INET6
-	}
-	if s.UDP() {
-		proto = unix.IPPROTO_UDP
-	}
-	fd, err := unix.Socket(domain, s.sockType()|unix.SOCK_CLOEXEC, proto)
+// socket makes one of the network.
+func (s Spec) socket() (int, error) {
+	kind := kinds[s.Network]
+	fd, err := unix.Socket(kind.domain, kind.of|unix.SOCK_CLOEXEC, kind.proto)
 	if err != nil {
 		return -1, fmt.Errorf("socket %s: %w", s.Key(), err)
 	}

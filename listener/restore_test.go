@@ -47,7 +47,7 @@ func call(t *testing.T, s *Socket) (fd int, err error) {
 			t.Fatal(err)
 		}
 	}
-	if fd, err = unix.Socket(domain, s.Spec.sockType()|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+	if fd, err = unix.Socket(domain, kinds[s.Spec.Network].of|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })

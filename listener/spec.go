@@ -37,14 +37,13 @@ type Spec struct {
 	Wait bool
 }
 
-// sockType is the second argument of socket(2).
-func (s Spec) sockType() int {
-	switch s.Network {
-	case "udp4", "udp6", "unixgram":
-		return unix.SOCK_DGRAM
-	case "unixpacket":
-		return unix.SOCK_SEQPACKET
-	default:
-		return unix.SOCK_STREAM
-	}
+// kinds are the arguments of socket(2) for each network.
+var kinds = map[string]struct{ domain, of, proto int }{
+	"tcp4":       {unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP},
+	"tcp6":       {unix.AF_INET6, unix.SOCK_STREAM, unix.IPPROTO_TCP},
+	"udp4":       {unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDP},
+	"udp6":       {unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDP},
+	"unix":       {unix.AF_UNIX, unix.SOCK_STREAM, 0},
+	"unixgram":   {unix.AF_UNIX, unix.SOCK_DGRAM, 0},
+	"unixpacket": {unix.AF_UNIX, unix.SOCK_SEQPACKET, 0},
 }

@@ -29,9 +29,9 @@ func openUnix(s Spec) (*Socket, error) {
 			return nil, err
 		}
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, s.sockType()|unix.SOCK_CLOEXEC, 0)
+	fd, err := s.socket()
 	if err != nil {
-		return nil, fmt.Errorf("socket %s: %w", s.Key(), err)
+		return nil, err
 	}
 	sock := &Socket{FD: fd, Spec: s}
 	if err := sock.bindUnix(abstract); err != nil {
@@ -157,7 +157,7 @@ func magicPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 // is how the kernel says that no socket is bound to it any more. A listener of
 // another type (EPROTOTYPE) or with a full queue (EAGAIN) is alive.
 func probeStale(s Spec, file int) error {
-	fd, err := unix.Socket(unix.AF_UNIX, s.sockType()|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, kinds[s.Network].of|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("probe: %w", err)
 	}
