@@ -89,7 +89,7 @@ func DecodeDocument(b []byte) (*Document, error) {
 		return nil, fmt.Errorf("decode document: %w", err)
 	}
 	if !bytes.Equal(again, b) {
-		return nil, fmt.Errorf("decode document: %w", notCanonical(b, again))
+		return nil, errors.New("decode document: not the canonical bytes")
 	}
 	for i := range doc.Policy.Profiles {
 		s := &doc.Policy.Profiles[i].Syscalls
@@ -136,15 +136,6 @@ func Unmarshal(b []byte, v any) error {
 		return errors.New("data after its end")
 	}
 	return nil
-}
-
-// notCanonical points at the first byte that differs.
-func notCanonical(got, want []byte) error {
-	i := 0
-	for i < len(got) && i < len(want) && got[i] == want[i] {
-		i++
-	}
-	return fmt.Errorf("not the canonical bytes: byte %d differs", i)
 }
 
 // normal returns p with absent lists as empty ones where the JSON shows them.
