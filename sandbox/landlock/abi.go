@@ -4,14 +4,7 @@
 // Nothing here restricts the calling process.
 package landlock
 
-import (
-	"errors"
-
-	"golang.org/x/sys/unix"
-)
-
-// ErrUnsupported is what a Ruleset is refused with where there is no Landlock.
-var ErrUnsupported = errors.New("landlock: not supported by this kernel")
+import "golang.org/x/sys/unix"
 
 // The first ABI that restricts network ports and that has scopes.
 const (

@@ -73,7 +73,7 @@ type Net struct {
 	UDP bool
 }
 
-// Ruleset makes a ruleset that handles everything a kernel of that ABI can and
+// Ruleset makes a ruleset that handles everything a kernel of that ABI, from 1 on, can and
 // allows only what the rules and net leave; no signals to, and no abstract unix sockets
 // of, processes outside. Its descriptor is
 // close-on-exec, and good for any number of children; the caller closes it.
@@ -86,9 +86,6 @@ type Net struct {
 // tree, whose mounts allow no more than its profile does. On an error there is
 // no partial result.
 func Ruleset(abi int, rules []Rule, net Net) (int, error) {
-	if abi < 1 {
-		return -1, ErrUnsupported
-	}
 	attr := handled(abi, net)
 	fd, err := create(&attr)
 	if err != nil {
