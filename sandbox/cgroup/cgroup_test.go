@@ -111,7 +111,7 @@ func TestCreateRefuses(t *testing.T) {
 			t.Errorf("%s: left behind (%v)", c.name, err)
 		}
 	}
-	for _, f := range []func(string) error{Kill, Remove, func(p string) error { return Destroy(p, 0) }} {
+	for _, f := range []func(string) error{Remove, func(p string) error { return Destroy(p, 0) }} {
 		if err := f(dir); err == nil {
 			t.Error("a plain directory was taken for a group")
 		}

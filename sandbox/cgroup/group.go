@@ -62,18 +62,6 @@ func check(dir string) error {
 	return nil
 }
 
-// Kill sends SIGKILL to everything in the group and below it, including what is
-// being forked right now. It does not wait. Needs Linux 5.14.
-func Kill(path string) error {
-	if err := check(path); err != nil {
-		return err
-	}
-	if err := write(filepath.Join(path, "cgroup.kill"), "1"); err != nil {
-		return fmt.Errorf("cgroup: kill: %w", err)
-	}
-	return nil
-}
-
 // Remove removes an empty group; EBUSY (errors.Is with syscall.EBUSY) means that
 // something lives in it. Zombies do not count.
 func Remove(path string) error {
@@ -88,13 +76,17 @@ func Remove(path string) error {
 
 // Destroy kills what lives in the group and below, waits until all is dead, and
 // removes the groups, deepest first. A group that does not exist is no error, so
-// it also clears what a broker that died has left. It fails when wait is over.
+// it also clears what a broker that died has left. It fails when wait is over. Needs Linux 5.14.
 func Destroy(path string, wait time.Duration) error {
-	if err := Kill(path); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+	err := check(path)
+	if err == nil { // SIGKILL, also to what is being forked right now
+		err = write(filepath.Join(path, "cgroup.kill"), "1")
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("cgroup: kill: %w", err)
 	}
 	return RemoveEmpty(path, wait)
 }
