@@ -14,13 +14,6 @@ import (
 	"syscall"
 )
 
-// The C side's own numbers, for the test that holds both sides equal.
-var cSizes = struct{ plan, gate, requestHead, reply, marks, brokerCaps, initFlags, fdCount, fdPlan uint64 }{
-	C.sizeof_struct_plan, C.GATE, C.REQUEST_HEAD, C.sizeof_struct_reply, C.MARKS_SIZE, C.BROKER_CAPS, C.INIT_FLAGS, C.FD_COUNT, C.FD_PLAN,
-}
-
-var cSteps = int(C.STEP_NICE) + 1
-
 // forkExec is casemate_spawn.
 func forkExec(from []int32) (pid int, err error) {
 	if r := int(C.casemate_spawn((*C.int32_t)(&from[0]), C.uint(len(from)))); r < 0 {

@@ -14,6 +14,7 @@ import (
 
 	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/seccomp/program"
+	"casemate/sandbox/zygote/csizes"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -25,16 +26,16 @@ func TestWireMatchesC(t *testing.T) {
 		got  uint64
 		want uint64
 	}{
-		{"sizeof struct plan", cSizes.plan, uint64(binary.Size(header{}))},
-		{"gate", cSizes.gate, program.Gate},
-		{"request head", cSizes.requestHead, requestHead},
-		{"sizeof struct reply", cSizes.reply, replySize},
-		{"size of the marks", cSizes.marks, marksSize},
-		{"broker capabilities", cSizes.brokerCaps, BrokerCaps},
-		{"init flags", cSizes.initFlags, uint64(launch.InitFlags)},
-		{"descriptors", cSizes.fdCount, program.FDCount}, {"the last of them", cSizes.fdCount, launch.FDLog + 1},
-		{"first descriptor", cSizes.fdPlan, fdPlan},
-		{"steps", uint64(cSteps), uint64(len(Steps))},
+		{"sizeof struct plan", csizes.Plan, uint64(binary.Size(header{}))},
+		{"gate", csizes.Gate, program.Gate},
+		{"request head", csizes.RequestHead, requestHead},
+		{"sizeof struct reply", csizes.Reply, replySize},
+		{"size of the marks", csizes.Marks, marksSize},
+		{"broker capabilities", csizes.BrokerCaps, BrokerCaps},
+		{"init flags", csizes.InitFlags, uint64(launch.InitFlags)},
+		{"descriptors", csizes.FDCount, program.FDCount}, {"the last of them", csizes.FDCount, launch.FDLog + 1},
+		{"first descriptor", csizes.FDPlan, fdPlan},
+		{"steps", csizes.Steps, uint64(len(Steps))},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: C has %#x, Go has %#x", c.name, c.got, c.want)
