@@ -113,14 +113,8 @@ func alone(fd int, network string) bool {
 }
 
 func sharing(fd int, on bool) error {
-	value := 0
-	if on {
-		value = 1
-	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, value); err != nil {
-		return fmt.Errorf("setsockopt SO_REUSEPORT: %w", err)
-	}
-	return nil
+	value := map[bool]int{true: 1}[on]
+	return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, value))
 }
 
 // socket makes one of the network.
