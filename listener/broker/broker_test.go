@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/listener"
 	"casemate/listener/address"
 	"casemate/listener/wire"
 	"casemate/policy"
@@ -385,44 +384,6 @@ func TestNamesAnswer(t *testing.T) {
 	echoes(t, c)
 	g.expect(`"decision"`, `"verdict":"allow"`, `"client_name":"a.example.org"`)
 	g.do(func() { g.names.worker.fd = -1; g.loop.Del(pair[0]); unix.Close(pair[0]) })
-}
-
-// TestNamesAreBoundedForEachSource: a source that is waited for has so many questions and no
-// more, whichever of its addresses it comes from; others have their own, and an answer makes room.
-func TestNamesAreBoundedForEachSource(t *testing.T) {
-	g := newRig(t)
-	s := svc("cat", "tcp", freePort(t), "/bin/cat")
-	s.ACL = "named"
-	g.load(s)
-	g.namesWorker()
-	g.do(func() {
-		at := g.gen.services[0].listen[0]
-		ask := func(addr string) (asked bool) {
-			before := len(g.names.asked)
-			g.names.ask(&visit{svc: at.svc, at: at, conn: -1, peer: listener.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(addr), 1)}})
-			return len(g.names.asked) > before
-		}
-		for i := range maxAskedSource {
-			if !ask("192.0.2.1") || !ask(fmt.Sprintf("2001:db8::%x", i+1)) {
-				t.Errorf("question %d was not asked", i+1)
-			}
-		}
-		if ask("192.0.2.1") || ask("2001:db8::ffff") {
-			t.Error("one more was asked of a source")
-		}
-		if !ask("192.0.2.2") || !ask("2001:db8:0:1::1") {
-			t.Error("another source was not asked of")
-		}
-		for _, q := range g.names.asked {
-			if q.visit.peer.Addr.Addr().String() == "192.0.2.1" {
-				q.done(acl.Name{State: acl.NoAnswer})
-				break
-			}
-		}
-		if !ask("192.0.2.1") || ask("192.0.2.1") {
-			t.Error("an answer did not make room for one question")
-		}
-	})
 }
 
 func TestSecondInstance(t *testing.T) {
