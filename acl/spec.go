@@ -19,9 +19,6 @@ const (
 	Deny  Verdict = "deny"
 )
 
-// Verdicts are both.
-var Verdicts = []Verdict{Allow, Deny}
-
 // List is one acl block as plain data: the first rule that matches decides,
 // and Default decides when none does.
 type List struct {

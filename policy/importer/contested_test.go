@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/policy/valid"
 )
 
 // TestHostContested: of two tables that claim one address, the service is served that admits
@@ -84,9 +85,9 @@ func TestWithin(t *testing.T) {
 		return out
 	}
 	list := func() acl.List {
-		l := acl.List{Default: acl.Verdicts[r.IntN(2)]}
+		l := acl.List{Default: valid.Verdicts[r.IntN(2)]}
 		for range r.IntN(4) {
-			rule := acl.Rule{Verdict: acl.Verdicts[r.IntN(2)], From: some()}
+			rule := acl.Rule{Verdict: valid.Verdicts[r.IntN(2)], From: some()}
 			if r.IntN(3) == 0 {
 				rule.Except = some()
 			}

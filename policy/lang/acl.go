@@ -10,13 +10,14 @@ import (
 	"casemate/acl/civil"
 	"casemate/acl/pattern"
 	"casemate/policy/suggest"
+	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // aclTable is acl "NAME" { ... }, whose rules are compiled in their order.
 var aclTable = table[acl.List]{{more: []string{string(acl.Allow), string(acl.Deny)}, rows: []row[acl.List]{
-	{Attribute{Name: "default", Example: `"allow"`, Unset: `"deny"`, Words: spelled(acl.Verdicts), Doc: "what holds where no rule matches"},
+	{Attribute{Name: "default", Example: `"allow"`, Unset: `"deny"`, Words: spelled(valid.Verdicts), Doc: "what holds where no rule matches"},
 		word(func(l *acl.List) *acl.Verdict { return &l.Default })},
 	{Attribute{Name: "zone", Path: "zone.name", Example: `"Europe/Berlin"`, Unset: `"UTC"`, Doc: "the place whose clocks during is about, by the tz database's name"},
 		zone},

@@ -13,7 +13,6 @@ import (
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/launch"
-	"casemate/sandbox/seccomp/program"
 )
 
 // SmallestTmp is the least size in bytes of a private /tmp or /dev/shm.
@@ -185,7 +184,7 @@ func (c *checker) hostPath(at, name string) bool {
 
 // syscalls checks the words for being text, and nothing more: the filter decides.
 func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters policy.Filters) {
-	oneOf(c, at+".on_violation", s.OnViolation, program.Actions...)
+	oneOf(c, at+".on_violation", s.OnViolation, filter.Actions...)
 	words := slices.Concat(s.Allow, s.Deny)
 	for k, r := range s.ByArgument {
 		words = append(words, r.Name)

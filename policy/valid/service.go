@@ -17,6 +17,9 @@ import (
 	"casemate/sandbox"
 )
 
+// Verdicts are both of acl's.
+var Verdicts = []acl.Verdict{acl.Allow, acl.Deny}
+
 // EnvStyles are the sets of peer facts that env_style adds.
 var EnvStyles = []string{"systemd", "ucspi", "xinetd"}
 

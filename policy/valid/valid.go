@@ -96,7 +96,7 @@ func (c *checker) order(kind string, i int, name func(int) string) string {
 func (c *checker) acl(p *policy.Policy, i int) {
 	l := &p.ACLs[i]
 	path := c.order("acls", i, func(i int) string { return p.ACLs[i].Name })
-	oneOf(c, path+".default", l.Default, acl.Verdicts...)
+	oneOf(c, path+".default", l.Default, Verdicts...)
 	between(c, path+".rules", len(l.Rules), 0, maxItems)
 	if l.Zone != nil {
 		c.text(path+".zone.name", l.Zone.Name, 64)
@@ -106,7 +106,7 @@ func (c *checker) acl(p *policy.Policy, i int) {
 	}
 	for k := range l.Rules {
 		r, at := &l.Rules[k], fmt.Sprintf("%s.rules.%d", path, k)
-		oneOf(c, at+".verdict", r.Verdict, acl.Verdicts...)
+		oneOf(c, at+".verdict", r.Verdict, Verdicts...)
 		if r.Name != "" {
 			c.name(at+".name", r.Name)
 		}

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"casemate/sandbox/seccomp/filter"
-	"casemate/sandbox/seccomp/program"
 )
 
 // Action is filter.Action.
@@ -22,8 +21,8 @@ const (
 	Kill  = filter.Kill
 )
 
-// Actions are program.Actions.
-var Actions = program.Actions
+// Actions are filter.Actions.
+var Actions = filter.Actions
 
 // Arg is filter.Arg.
 type Arg = filter.Arg

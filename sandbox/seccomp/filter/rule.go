@@ -22,6 +22,9 @@ const (
 	Errno = program.Errno
 )
 
+// Actions are those, each letting through more than the one before.
+var Actions = []Action{Kill, Errno}
+
 // Arg asks that an argument of the call has a value, compared on the low 32
 // bits: arg & Mask == Value. A Mask of 0 stands for 0xffffffff.
 //

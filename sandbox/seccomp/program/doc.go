@@ -15,9 +15,6 @@ const (
 	Errno Action = "errno" // the call fails with EPERM
 )
 
-// Actions are the actions in that order.
-var Actions = []Action{Kill, Errno}
-
 // Words are rules as a compiled policy holds them: of each the number of its call,
 // then index, mask and value of each argument. Package filter reads them.
 type Words [][]uint32
