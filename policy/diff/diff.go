@@ -10,6 +10,7 @@ import (
 	"casemate/policy/calls"
 	"casemate/policy/explain"
 	"casemate/sandbox"
+	"casemate/sandbox/resource"
 )
 
 // Layer is what two profiles differ in of one layer.
@@ -132,7 +133,7 @@ const none = "none"
 
 func (l *Layer) resources(was, is *sandbox.Resources) {
 	for i, row := range sandbox.ResourceRows {
-		l.amount(row.Name, "unlimited", was[i], is[i], func(n int64) string { return explain.Amount(row.Unit, n) })
+		l.amount(row.Name, "unlimited", was[i], is[i], func(n int64) string { return explain.Amount(resource.Rows[i].Unit, n) })
 	}
 }
 

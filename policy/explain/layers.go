@@ -11,6 +11,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/sandbox"
+	"casemate/sandbox/resource"
 )
 
 // Layers tells in printable lines what a profile puts around a program. It is
@@ -138,19 +139,19 @@ func resourcesLine(r *sandbox.Resources) string {
 		if r[i] == 0 {
 			continue
 		}
-		parts = append(parts, strings.ReplaceAll(row.Name, "_", " ")+" "+Amount(row.Unit, r[i]))
+		parts = append(parts, strings.ReplaceAll(row.Name, "_", " ")+" "+Amount(resource.Rows[i].Unit, r[i]))
 	}
 	return strings.Join(parts, ", ")
 }
 
 // Amount writes what a limit of a unit comes to.
-func Amount(unit sandbox.Unit, n int64) string {
+func Amount(unit resource.Unit, n int64) string {
 	switch unit {
-	case sandbox.Bytes:
+	case resource.Bytes:
 		return FormatSize(n)
-	case sandbox.Seconds:
+	case resource.Seconds:
 		return fmt.Sprintf("%ds", n)
-	case sandbox.Share:
+	case resource.Share:
 		return fmt.Sprintf("%d%%", n/10)
 	}
 	return strconv.FormatInt(n, 10)

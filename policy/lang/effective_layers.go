@@ -8,6 +8,7 @@ import (
 
 	"casemate/policy/explain"
 	"casemate/sandbox"
+	"casemate/sandbox/resource"
 )
 
 // network writes the block, mode always: everybody asks for it first.
@@ -101,12 +102,12 @@ func (e *effective) resources() {
 			continue
 		case n == 0:
 			value = quote("unlimited")
-		case row.Unit == sandbox.Bytes:
+		case resource.Rows[i].Unit == resource.Bytes:
 			value = quote(exactSize(n))
-		case row.Unit == sandbox.Count:
+		case resource.Rows[i].Unit == resource.Count:
 			value = strconv.FormatInt(n, 10)
 		default:
-			value = quote(units[row.Unit].show(n))
+			value = quote(units[resource.Rows[i].Unit].show(n))
 		}
 		e.line(row.Name, value, "resources."+row.Name)
 	}

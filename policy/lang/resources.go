@@ -7,36 +7,38 @@ import (
 
 	"casemate/policy/explain"
 	"casemate/sandbox"
+	"casemate/sandbox/resource"
 )
 
 // units read and show a resource's number that is written with a unit.
-var units = map[sandbox.Unit]struct {
+var units = map[resource.Unit]struct {
 	read func(string) (int64, error)
 	show func(int64) string
 }{
-	sandbox.Count:   {nil, func(n int64) string { return strconv.FormatInt(n, 10) }},
-	sandbox.Bytes:   {parseSize, explain.FormatSize},
-	sandbox.Seconds: {parseSeconds, func(n int64) string { return fmt.Sprintf("%ds", n) }},
-	sandbox.Share:   {parseCPU, func(n int64) string { return fmt.Sprintf("%d%%", n/10) }},
+	resource.Count:   {nil, func(n int64) string { return strconv.FormatInt(n, 10) }},
+	resource.Bytes:   {parseSize, explain.FormatSize},
+	resource.Seconds: {parseSeconds, func(n int64) string { return fmt.Sprintf("%ds", n) }},
+	resource.Share:   {parseCPU, func(n int64) string { return fmt.Sprintf("%d%%", n/10) }},
 }
 
 // resourceRows are the attributes of resources { }.
 func resourceRows() []row[profile] {
 	var out []row[profile]
 	for i, r := range sandbox.ResourceRows {
-		u, example := units[r.Unit], r.Example
+		written := resource.Rows[i]
+		u, example := units[written.Unit], written.Example
 		if u.read != nil {
 			example = strconv.Quote(example)
 		}
-		out = append(out, row[profile]{Attribute{Name: r.Name, Example: example, Layer: "resources", Doc: r.Doc, Bounds: u.show(r.Min) + " to " + u.show(r.Max)},
-			resource(sandbox.Resource(i), u.read, u.show)})
+		out = append(out, row[profile]{Attribute{Name: r.Name, Example: example, Layer: "resources", Doc: written.Doc, Bounds: u.show(r.Min) + " to " + u.show(r.Max)},
+			readResource(sandbox.Resource(i), u.read, u.show)})
 	}
 	return out
 }
 
-// resource reads one limit: a number, or a string with a unit, or "unlimited",
+// readResource reads one limit: a number, or a string with a unit, or "unlimited",
 // which lifts a limit of the base.
-func resource(i sandbox.Resource, parse func(string) (int64, error), show func(int64) string) reader[profile] {
+func readResource(i sandbox.Resource, parse func(string) (int64, error), show func(int64) string) reader[profile] {
 	return func(b *block, a *Attribute, p *profile) {
 		v, ok := b.attr(a)
 		if !ok {

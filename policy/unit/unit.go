@@ -13,6 +13,7 @@ import (
 	"casemate/policy/calls"
 	"casemate/policy/explain"
 	"casemate/sandbox"
+	"casemate/sandbox/resource"
 	"casemate/sandbox/seccomp"
 )
 
@@ -206,7 +207,7 @@ func (w *writer) resources(r *sandbox.Resources) {
 		if row.Group {
 			w.note("Here of each connection; the profile's is of all of the service's together.")
 		}
-		if row.Unit == sandbox.Share {
+		if resource.Rows[i].Unit == resource.Share {
 			w.set(names[sandbox.Resource(i)], fmt.Sprintf("%d%%", n/10))
 		} else {
 			w.set(names[sandbox.Resource(i)], fmt.Sprint(n))

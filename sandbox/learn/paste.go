@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"casemate/sandbox"
+	"casemate/sandbox/resource"
 )
 
 // block is what to write into a profile, as HCL: a block or, with name "", attributes. What it widens
@@ -99,17 +100,17 @@ const ownLimit = "no attribute: it is the host's own limit"
 
 // Twice is an attribute of resources with twice the limit that a profile has, and with that.
 func Twice(r sandbox.Resource, had int64) (twice, now string) {
-	row := &sandbox.ResourceRows[r]
-	return row.Name + " = " + amount(row.Unit, min(2*min(had, row.Max), row.Max)), row.Name + " = " + amount(row.Unit, had)
+	row, unit := &sandbox.ResourceRows[r], resource.Rows[r].Unit
+	return row.Name + " = " + amount(unit, min(2*min(had, row.Max), row.Max)), row.Name + " = " + amount(unit, had)
 }
 
-func amount(u sandbox.Unit, n int64) string {
+func amount(u resource.Unit, n int64) string {
 	switch u {
-	case sandbox.Bytes:
+	case resource.Bytes:
 		return strconv.Quote(size(n))
-	case sandbox.Seconds:
+	case resource.Seconds:
 		return fmt.Sprintf(`"%ds"`, n)
-	case sandbox.Share:
+	case resource.Share:
 		return fmt.Sprintf(`"%d%%"`, n/10)
 	}
 	return strconv.FormatInt(n, 10)

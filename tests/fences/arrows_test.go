@@ -34,7 +34,7 @@ var arrows = []arrow{
 	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "sandbox", "sandbox/seccomp/program", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp/program", "sandbox/hostpath"}, "the model is made of the rooms' spec types"},
-	{"policy/...", []string{"policy/...", "acl", "acl/civil", "acl/pattern", "acl/trace", "acl/limit", "listener/address", "listener/address/spell", "sandbox", "sandbox/rootfs/nodes", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/launch", "sandbox/seccomp/program", "sandbox/seccomp/advise", "sandbox/seccomp/spoken"}, "review tools work on the compiled model"},
+	{"policy/...", []string{"policy/...", "acl", "acl/civil", "acl/pattern", "acl/trace", "acl/limit", "listener/address", "listener/address/spell", "sandbox", "sandbox/resource", "sandbox/rootfs/nodes", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/launch", "sandbox/seccomp/program", "sandbox/seccomp/advise", "sandbox/seccomp/spoken"}, "review tools work on the compiled model"},
 	{"cmd/version", nil, "one word for every binary"},
 	{"cmd/confine", []string{"sandbox/landlock"}, "what the unprivileged binaries take from themselves; which kernel can is known there"},
 	{"cmd/...", []string{"acl/...", "listener/...", "policy/...", "sandbox/...", "cmd/casemate/...", "cmd/confine", "cmd/version"}, "binaries wire rooms together"},
