@@ -66,9 +66,6 @@ type Account string
 // Dynamic is a user leased for every connection.
 const Dynamic Account = "dynamic"
 
-// Root tells whether a is root, by name or number.
-func (a Account) Root() bool { return a == "root" || a == "0" }
-
 // Service is one service block. ACL, Limit and Profile are names in the Policy;
 // ACL is "" when the block named none (nobody is admitted).
 type Service struct {

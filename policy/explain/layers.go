@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/resource"
 )
@@ -291,4 +292,4 @@ func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {
 
 // Uncounted reports whether the kernel holds no number of tasks against the
 // service: root is exempt. So are two capabilities, which no profile may keep.
-func Uncounted(s *policy.Service) bool { return s.User.Root() }
+func Uncounted(s *policy.Service) bool { return valid.Root(s.User) }

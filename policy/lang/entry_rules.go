@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"casemate/policy"
+	"casemate/policy/valid"
 )
 
 // settle gives the service of an entry what neither the entry nor a block says, and the
@@ -41,7 +42,7 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 		take("profile", rules.profile, &s.Profile)
 		s.Profile = cmp.Or(s.Profile, Classic(s))
 	}
-	if s.Because == "" && (s.User.Root() || s.Group.Root()) {
+	if s.Because == "" && (valid.Root(s.User) || valid.Root(s.Group)) {
 		s.Because = reasonOfEntry
 		c.put(at+".because", hclRange(e.User.At))
 	}
@@ -124,7 +125,7 @@ func Classic(s *policy.Service) string {
 	switch {
 	case s.Wait:
 		return "classic_wait"
-	case s.User.Root() && len(s.Command) > 0 && (slices.Contains(loginPrograms, path.Base(s.Command[0])) || slices.Contains(loginPrograms, path.Base(s.Argv0))):
+	case valid.Root(s.User) && len(s.Command) > 0 && (slices.Contains(loginPrograms, path.Base(s.Command[0])) || slices.Contains(loginPrograms, path.Base(s.Argv0))):
 		return "classic_login"
 	}
 	return "classic"

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/valid"
 )
 
 // tftpdProfile is what in.tftpd with -s needs beyond profile.classic_wait: it changes its root
@@ -18,7 +19,7 @@ const tftpdProfile = `give it a profile of its own: base = profile.classic_wait,
 // and the lines that let it; "" is nothing that is known.
 func BeyondWait(s *policy.Service) (what, next string) {
 	name := path.Base(strings.Join(append(slices.Clone(s.Command), "")[:1], ""))
-	if s.Profile != "classic_wait" || !s.User.Root() || name != "in.tftpd" && name != "tftpd" ||
+	if s.Profile != "classic_wait" || !valid.Root(s.User) || name != "in.tftpd" && name != "tftpd" ||
 		!slices.ContainsFunc(s.Command[1:], func(a string) bool {
 			return a == "--secure" || len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.Contains(a, "s")
 		}) {

@@ -17,6 +17,9 @@ import (
 	"casemate/sandbox"
 )
 
+// Root tells whether a is root, by name or number.
+func Root(a policy.Account) bool { return a == "root" || a == "0" }
+
 // Verdicts are both of acl's.
 var Verdicts = []acl.Verdict{acl.Allow, acl.Deny}
 
@@ -121,7 +124,7 @@ func (c *checker) identity(at string, s *policy.Service, reason string) {
 	c.text(at+".because", s.Because, 1000)
 	explained := func(at string, a policy.Account) {
 		c.account(at, string(a))
-		if a.Root() && reason == "" {
+		if Root(a) && reason == "" {
 			c.add(at, `say why: because = "...", or choose another`, "%q needs a reason", a)
 		}
 	}
