@@ -26,6 +26,7 @@ type bench struct {
 	vforkloop      string // the compiled testdata/vforkloop.c
 	rounds         int
 	span           time.Duration
+	echoes         int // round trips of each echo server
 	peersOnly      bool
 	firstPort      uint
 	out            io.Writer
@@ -45,6 +46,7 @@ var parts = []part{
 	{"growth", compareGrowth},
 	{"memory", measureMemory},
 	{"load", measureLoad},
+	{"echo", compareEcho},
 }
 
 func main() {
@@ -65,6 +67,7 @@ func run() error {
 	flag.StringVar(&b.libexec, "libexec", "bin", "`folder` of the product's binaries")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of each comparison")
 	flag.DurationVar(&b.span, "span", time.Second, "how long each target is loaded in a round")
+	flag.IntVar(&b.echoes, "echoes", 8000, "round trips of each server of udp echoes")
 	flag.BoolVar(&b.peersOnly, "peers-only", false, "measure the peers alone")
 	flag.UintVar(&b.firstPort, "port", 12000, "first of the loopback ports to try")
 	flag.StringVar(&only, "only", "", "comma separated `parts` to run: "+partNames())

@@ -83,6 +83,11 @@ func systemdArgs(binary, _, program string, port uint16) ([]string, error) {
 
 // start brings the peer up on port and waits until it answers.
 func (p peer) start(ctx context.Context, cache, program string, port uint16) (*target, error) {
+	return p.startAsked(ctx, cache, program, port, ask)
+}
+
+// startAsked is start of a peer that is asked otherwise.
+func (p peer) startAsked(ctx context.Context, cache, program string, port uint16, ask func(netip.AddrPort) error) (*target, error) {
 	binary, libs, err := p.obtain(ctx, cache)
 	if err != nil {
 		return nil, fmt.Errorf("obtain %s: %w", p.name, err)
@@ -114,7 +119,7 @@ func (p peer) start(ctx context.Context, cache, program string, port uint16) (*t
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	}
-	if err := t.ready(10 * time.Second); err != nil {
+	if err := t.ready(10*time.Second, ask); err != nil {
 		t.stop()
 		return nil, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
@@ -122,7 +127,7 @@ func (p peer) start(ctx context.Context, cache, program string, port uint16) (*t
 }
 
 // ready asks until the target answers.
-func (t *target) ready(limit time.Duration) error {
+func (t *target) ready(limit time.Duration, ask func(netip.AddrPort) error) error {
 	var err error
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if err = ask(t.addr); err == nil {

@@ -95,7 +95,7 @@ func (b *bench) product(_ context.Context, p product) (*running, error) {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 	t := &target{name: p.name, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.port), pid: broker.PID, stop: broker.Stop}
-	if err := t.ready(10 * time.Second); err != nil {
+	if err := t.ready(10*time.Second, ask); err != nil {
 		t.stop()
 		return nil, fmt.Errorf("%s: %w\n%s", p.name, err, broker.Stderr())
 	}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"casemate/acl/limit"
+	"casemate/tests/root/rig"
+)
+
+// echoRate is what all clients of an echo service ask together in a second: what casemate
+// answers at most, and some left over. A built-in of its own that answers more would be a weapon.
+const echoRate = limit.MaxAnswers * 9 / 10
+
+// echoPatience is when an answer counts as lost.
+const echoPatience = time.Second
+
+// echoPort is where openbsd-inetd has its own echo, by name.
+const echoPort = 7
+
+// echoPeers serve echo by udp themselves.
+var echoPeers = []peer{
+	{"openbsd-inetd", "openbsd-inetd", "usr/sbin/inetd", inetdEcho},
+	{"xinetd", "xinetd", "usr/sbin/xinetd", xinetdEcho},
+}
+
+func inetdEcho(binary, dir, _ string, _ uint16) ([]string, error) {
+	conf := filepath.Join(dir, "inetd.conf")
+	return []string{binary, "-i", "-q", "4096", "-R", "0", conf}, os.WriteFile(conf, []byte("127.0.0.1:echo dgram udp wait root internal\n"), 0o644)
+}
+
+func xinetdEcho(binary, dir, _ string, port uint16) ([]string, error) {
+	conf := filepath.Join(dir, "xinetd.conf")
+	text := fmt.Sprintf(`defaults
+{
+	cps   = 1000000 1
+	flags = NOLIBWRAP
+}
+service echo
+{
+	type        = INTERNAL UNLISTED
+	id          = echo-dgram
+	socket_type = dgram
+	protocol    = udp
+	bind        = 127.0.0.1
+	port        = %d
+	wait        = yes
+	user        = root
+	disable     = no
+}
+`, port)
+	return []string{binary, "-dontfork", "-f", conf, "-pidfile", filepath.Join(dir, "xinetd.pid")}, os.WriteFile(conf, []byte(text), 0o644)
+}
+
+// volley is what one stretch of echoes came to.
+type volley struct {
+	lost    int
+	latency []time.Duration // of those that came back, sorted
+	cpu     time.Duration
+}
+
+// echoOnce sends one datagram and waits for it to come back.
+func echoOnce(c net.Conn, n int) (time.Duration, error) {
+	text, buf := fmt.Sprintf("datagram %d of a client", n), make([]byte, 64)
+	began := time.Now()
+	if err := c.SetDeadline(began.Add(echoPatience)); err != nil {
+		return 0, err
+	}
+	if _, err := c.Write([]byte(text)); err != nil {
+		return 0, err
+	}
+	for {
+		m, err := c.Read(buf)
+		if err != nil {
+			return 0, err
+		}
+		if string(buf[:m]) == text { // and not a late one
+			return time.Since(began), nil
+		}
+	}
+}
+
+func askEcho(addr netip.AddrPort) error {
+	c, err := net.Dial("udp4", addr.String())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = echoOnce(c, 0)
+	return err
+}
+
+// echoes has the clients make n round trips in all, at echoRate.
+func echoes(t *target, n int) (volley, error) {
+	var out volley
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	before, err := rig.CPU(t.pid)
+	if err != nil {
+		return out, err
+	}
+	start, every := time.Now(), time.Second*clients/echoRate
+	for range clients {
+		c, err := net.Dial("udp4", t.addr.String())
+		if err != nil {
+			return out, err
+		}
+		defer c.Close()
+		wg.Go(func() {
+			var seen []time.Duration
+			lost := 0
+			for i := range n / clients {
+				time.Sleep(time.Until(start.Add(time.Duration(i) * every)))
+				if d, err := echoOnce(c, i); err != nil {
+					lost++
+				} else {
+					seen = append(seen, d)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out.lost, out.latency = out.lost+lost, append(out.latency, seen...)
+		})
+	}
+	wg.Wait()
+	slices.Sort(out.latency)
+	after, err := rig.CPU(t.pid)
+	out.cpu = after - before
+	return out, err
+}
+
+// compareEcho measures what udp echoes cost and lose.
+func compareEcho(ctx context.Context, b *bench) error {
+	t := table{
+		title: "Echo: datagrams",
+		note:  fmt.Sprintf("%d clients, %d round trips of each server at %d a second, below what a casemate answers at all (%d).", clients, b.echoes, echoRate, limit.MaxAnswers),
+		head:  []string{"server", "lost", "p50 µs", "p99 µs", "CPU µs/echo"},
+	}
+	one := func(s *target) error {
+		defer s.stop()
+		v, err := echoes(s, b.echoes)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		times := sample{latency: v.latency}
+		t.add(s.name, v.lost, times.percentile(50).Microseconds(), times.percentile(99).Microseconds(), v.cpu.Microseconds()/int64(b.echoes))
+		if s.name == "casemate" {
+			b.goals.check(v.lost == 0, fmt.Sprint(v.lost), "echoes lost of %d: none", b.echoes)
+		}
+		return nil
+	}
+	if !b.peersOnly {
+		s, err := b.echoService()
+		if err != nil {
+			return err
+		}
+		if err := one(s); err != nil {
+			return err
+		}
+	}
+	for i, p := range echoPeers {
+		port := b.port(len(peers) + 2 + i)
+		if p.name == "openbsd-inetd" {
+			port = echoPort
+		}
+		s, err := p.startAsked(ctx, b.cache, "", port, askEcho)
+		if err != nil {
+			return err
+		}
+		if err := one(s); err != nil {
+			return err
+		}
+	}
+	t.print(b.out)
+	return nil
+}
+
+// echoService is a casemated with the built-in.
+func (b *bench) echoService() (*target, error) {
+	libexec, err := filepath.Abs(b.libexec)
+	if err != nil {
+		return nil, err
+	}
+	port := b.port(len(peers) + 1)
+	text := everyLayerHCL + fmt.Sprintf("\nservice \"echo\" {\n  listen  = [\"udp4://127.0.0.1:%d\"]\n  builtin = \"echo\"\n  acl     = acl.anyone\n  limit   = limit.none\n  answers = \"%d/s\"\n}\n", port, limit.MaxAnswers)
+	broker, err := rig.Start(rig.Options{Bin: libexec, Files: map[string]string{"bench.cm.hcl": text}})
+	if err != nil {
+		return nil, err
+	}
+	t := &target{name: "casemate", addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), pid: broker.PID, stop: broker.Stop}
+	if err := t.ready(10*time.Second, askEcho); err != nil {
+		t.stop()
+		return nil, fmt.Errorf("%w\n%s", err, broker.Stderr())
+	}
+	return t, nil
+}
