@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -43,7 +44,7 @@ func fake() int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		for _, text := range []string{"STATUS=READY=1 soon", "MAINPID=1\nREADY=1"} {
+		for _, text := range []string{"", "STATUS=READY=1 soon", "MAINPID=1\nREADY=1"} {
 			if _, err := c.Write([]byte(text)); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 1
@@ -203,5 +204,36 @@ func TestForegroundIsCasemated(t *testing.T) {
 	}
 	if pid := pidOf(t, dir); pid != c.Process.Pid {
 		t.Errorf("the pid file says %d, want %d", pid, c.Process.Pid)
+	}
+}
+
+// TestPlantedPidFile (an old xinetd dumped its state into /tmp, where a link had root overwrite any
+// file): the pid file is written through no link that somebody else may have planted, nor
+// into a folder that somebody else may write; what is there stays as it was.
+func TestPlantedPidFile(t *testing.T) {
+	dir, cmd := pair(t)
+	const eve = 64904
+	precious, folder := dir+"/precious", dir+"/folder"
+	if err := errors.Join(os.WriteFile(precious, []byte("precious"), 0o600), os.Mkdir(folder, 0o755), os.Symlink(precious, folder+"/pid"), os.Lchown(folder+"/pid", eve, eve)); err != nil {
+		t.Fatal(err)
+	}
+	for of, plant := range map[string]func() error{
+		"root's folder, with eve's link": func() error { return nil },
+		"eve's folder":                   func() error { return os.Chown(folder, eve, eve) },
+		"everybody's folder, as /tmp":    func() error { return errors.Join(os.Chown(folder, 0, 0), os.Chmod(folder, 0o777|os.ModeSticky)) },
+	} {
+		if err := plant(); err != nil {
+			t.Fatal(err)
+		}
+		// In the foreground it is written before casemated is there, else when that serves, and has to end again.
+		for does, args := range map[string][]string{"fails": {"-p" + folder + "/pid", "-f"}, "serves": {"-p" + folder + "/pid"}} {
+			out, err := cmd(does, args...).CombinedOutput()
+			if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "inetd: pid file: ") {
+				t.Errorf("%s, %q: %v\n%s", of, args, err, out)
+			}
+			if text, err := os.ReadFile(precious); err != nil || string(text) != "precious" {
+				t.Fatalf("%s, %q: the file that the link leads to holds %q (%v); inetd said\n%s", of, args, text, err, out)
+			}
+		}
 	}
 }

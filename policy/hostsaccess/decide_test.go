@@ -117,3 +117,23 @@ func FuzzParse(f *testing.F) {
 		Decide(table, table, Request{Daemon: "sshd", Addr: "10.1.2.3"}, nil)
 	})
 }
+
+// TestDenyWithoutNewline: libwrap reads a last line without its newline as none, and a host whose
+// hosts.deny ended in it was open to everybody. A daemon on Debian denies everybody then, as
+// here; a hosts.allow admits nobody by such a line, and the strict reading refuses both.
+func TestDenyWithoutNewline(t *testing.T) {
+	for _, c := range []struct{ allow, deny string }{
+		{"", "ALL: ALL"}, {"", "ALL: 192.0.2.1"}, {"", "ALL: 192.0.2.1\nALL: ALL"}, {"", "# nobody"},
+		{"ALL: 10.1.2.3", "ALL: ALL\n"}, {"# all of\nALL: ALL", "ALL: ALL\n"}, {"ALL: ALL", "ALL: ALL"},
+	} {
+		if d := ask(c.allow, c.deny, "10.1.2.3", nil); d.Allow {
+			t.Errorf("%q and %q admit: %+v", c.allow, c.deny, d)
+		}
+		if r := Translate(Parse("hosts.allow", []byte(c.allow)), Parse("hosts.deny", []byte(c.deny))); len(r.Faults) == 0 {
+			t.Errorf("%q and %q are no fault", c.allow, c.deny)
+		}
+	}
+	if d := ask("ALL: 10.1.2.3\n", "ALL: ALL\n", "10.1.2.3", nil); !d.Allow {
+		t.Errorf("with its newline: %+v", d)
+	}
+}
