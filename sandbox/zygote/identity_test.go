@@ -65,11 +65,11 @@ func launchSpoilt(t *testing.T, how string) {
 	}
 }
 
-// TestCVE_2023_40303_FailedIdentity: several inetds and their programs went on as root where
+// TestCVE2023_40303_FailedIdentity: several inetds and their programs went on as root where
 // setuid, setgid or initgroups had failed. Here each step of a change of identity fails in
 // turn, or says that it worked and did nothing: no program is executed, for a fixed user or a
 // leased one. (A capset that did nothing is made up for by the change of user.)
-func TestCVE_2023_40303_FailedIdentity(t *testing.T) {
+func TestCVE2023_40303_FailedIdentity(t *testing.T) {
 	if how := os.Getenv(fails); how != "" {
 		launchSpoilt(t, how)
 		return
@@ -98,7 +98,7 @@ func TestCVE_2023_40303_FailedIdentity(t *testing.T) {
 		{"setsid", unix.SYS_SETSID, any, uint32(unix.EPERM), "setsid"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.Command("/proc/self/exe", "-test.run=^TestCVE_2023_40303_FailedIdentity$", "-test.timeout=60s")
+			cmd := exec.Command("/proc/self/exe", "-test.run=^TestCVE2023_40303_FailedIdentity$", "-test.timeout=60s")
 			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %d", fails, c.call, c.option, c.errno))
 			out, err := cmd.CombinedOutput()
 			if err != nil {

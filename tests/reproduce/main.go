@@ -1,5 +1,5 @@
-// Command reproduce runs every test that shows an input which failed once: those
-// of the table in rows.go and no others. It needs root and the product's binaries
+// Command reproduce runs every test that shows an input which failed once, here (rows.go)
+// or in another super-server (peers.go), and no others. It needs root and the product's binaries
 // (make reproduce).
 package main
 
@@ -14,14 +14,20 @@ import (
 // perPackage are the tests of all rows by the package that holds them.
 func perPackage() map[string][]string {
 	out := map[string][]string{}
-	for _, r := range rows {
-		for _, name := range r.tests {
+	add := func(names []string) {
+		for _, name := range names {
 			pkg, test, _ := strings.Cut(name, ".")
 			test, _, _ = strings.Cut(test, "/")
 			if !slices.Contains(out[pkg], test) {
 				out[pkg] = append(out[pkg], test)
 			}
 		}
+	}
+	for _, r := range rows {
+		add(r.tests)
+	}
+	for _, p := range peers {
+		add(p.tests)
 	}
 	return out
 }
@@ -47,7 +53,7 @@ func main() {
 			fmt.Printf("open: %s %s, %s: %s\n", r.list, r.id, r.what, r.open)
 		}
 	}
-	fmt.Printf("%d inputs that failed once, %d of them open\n", len(rows), open)
+	fmt.Printf("%d inputs that failed once, %d of them open, and %d faults of peers\n", len(rows), open, len(peers))
 	if len(red) > 0 {
 		fmt.Printf("red in %s\n", strings.Join(red, ", "))
 		os.Exit(1)

@@ -30,18 +30,40 @@ func TestReproduced(t *testing.T) {
 		} else if len(r.tests) == 0 {
 			t.Errorf("%s, %s: no test shows it", at, r.what)
 		}
-		for _, name := range r.tests {
-			pkg, test, _ := strings.Cut(name, ".")
-			test, _, _ = strings.Cut(test, "/")
-			if known[pkg] == nil {
-				known[pkg] = testsOf(t, pkg)
-			}
-			if !known[pkg][test] {
-				t.Errorf("%s, %s: there is no %s in %s", at, r.what, test, pkg)
-			}
-		}
+		exist(t, known, at+", "+r.what, r.tests)
 	}
 	t.Logf("%d inputs that failed once, %d of them open", len(rows), open)
+}
+
+// TestPeersFaults: every fault that other super-servers had has a test that casemate does
+// not have it, or says why it cannot; and each test that is named exists.
+func TestPeersFaults(t *testing.T) {
+	known, seen := map[string]map[string]bool{}, map[string]bool{}
+	for _, p := range peers {
+		if seen[p.ref] || p.ref == "" || p.class == "" {
+			t.Errorf("%s: twice, or without a word", p.ref)
+		}
+		seen[p.ref] = true
+		if len(p.tests) == 0 && p.never == "" {
+			t.Errorf("%s, %s: no test holds it", p.ref, p.class)
+		}
+		exist(t, known, p.ref+", "+p.class, p.tests)
+	}
+}
+
+// exist reports the tests that are named and are not there. known are those of packages.
+func exist(t *testing.T, known map[string]map[string]bool, of string, tests []string) {
+	t.Helper()
+	for _, name := range tests {
+		pkg, test, _ := strings.Cut(name, ".")
+		test, _, _ = strings.Cut(test, "/")
+		if known[pkg] == nil {
+			known[pkg] = testsOf(t, pkg)
+		}
+		if !known[pkg][test] {
+			t.Errorf("%s: there is no %s in %s", of, test, pkg)
+		}
+	}
 }
 
 // testsOf are the tests that a package's files define.

@@ -128,10 +128,10 @@ func counted(t *testing.T, b *rig.Broker, name string, admitted uint64, reason s
 	}
 }
 
-// TestCVE_1999_0103_ForgedPorts (and CVE-2024-2169): a datagram that claims to come from another
+// TestCVE1999_0103_ForgedPorts (and CVE-2024-2169): a datagram that claims to come from another
 // responder's port is not answered, or the two would never stop. Neither is one from
 // the service's own port. What a client sends after them all is.
-func TestCVE_1999_0103_ForgedPorts(t *testing.T) {
+func TestCVE1999_0103_ForgedPorts(t *testing.T) {
 	rig.Root(t)
 	if !alone(t) {
 		return
@@ -171,9 +171,9 @@ func TestCVE_1999_0103_ForgedPorts(t *testing.T) {
 	counted(t, b, "echo", 0, "source-port", 1)
 }
 
-// TestCVE_2024_2169_TwoInstances: of two echo services at ports that a client could have too, each
+// TestCVE2024_2169_TwoInstances: of two echo services at ports that a client could have too, each
 // answers the other, and the budget of answers to a network ends it.
-func TestCVE_2024_2169_TwoInstances(t *testing.T) {
+func TestCVE2024_2169_TwoInstances(t *testing.T) {
 	rig.Root(t)
 	if !alone(t) {
 		return

@@ -96,10 +96,10 @@ func readSome(c net.Conn) (string, error) {
 	}
 }
 
-// TestCVE_2016_7795_EmptyDatagram (and CVE-2016-7796): an empty datagram froze systemd's process 1.
+// TestCVE2016_7795_EmptyDatagram (and CVE-2016-7796): an empty datagram froze systemd's process 1.
 // Sent to every kind of datagram listener, and to the control socket, it ends nothing, starts nothing
 // that goes on, and whoever says something next is served.
-func TestCVE_2016_7795_EmptyDatagram(t *testing.T) {
+func TestCVE2016_7795_EmptyDatagram(t *testing.T) {
 	rig.Root(t)
 	rogue, manners, dir := rig.Compile(t, "testdata/rogue.c"), rig.Compile(t, "testdata/manners.c"), t.TempDir()
 	text, ports := head+"profile \"answers\" {\n  base    = profile.server\n  widens  = [\"network\"]\n  network { mode = \"listener\" }\n", map[string]string{}
