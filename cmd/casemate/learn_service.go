@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -79,7 +80,7 @@ func shippedBases(program string) ([]learn.Base, error) {
 	runs := interpreterOf(program)
 	var bases []learn.Base
 	for _, p := range all {
-		if general := p.Name == widest.Name || slices.Contains(widest.Base, p.Name); !general && !slices.Contains(p.Files.Exec, runs) || !learn.Stands(&p) {
+		if general := p.Name == widest.Name || slices.Contains(widest.Base, p.Name); !general && !kindOf(&p, runs) || !learn.Stands(&p) {
 			continue
 		}
 		rules, err := calls.Resolve(&p.Syscalls)
@@ -93,6 +94,14 @@ func shippedBases(program string) ([]learn.Base, error) {
 		bases = slices.Insert(bases, at, learn.Base{Profile: &p, Rules: rules})
 	}
 	return bases, nil
+}
+
+// kindOf reports whether p is for what that program runs. profile.shell shows whole directories of
+// programs, and names no shell.
+func kindOf(p *sandbox.Profile, program string) bool {
+	shells := []string{"sh", "bash", "dash", "ksh", "mksh", "zsh"}
+	return slices.Contains(p.Files.Exec, program) ||
+		p.Name == "shell" && slices.Contains(p.Files.Exec, path.Dir(program)) && slices.Contains(shells, path.Base(program))
 }
 
 // interpreterOf is the program that runs a script by its first line, or the program itself.

@@ -57,7 +57,8 @@ func TestShippedBases(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct{ program, first, kind string }{
 		{"/usr/bin/git", "", "git"}, {"/usr/bin/rsync", "", ""}, {dir + "/none", "", ""},
-		{dir + "/p", "#!/usr/bin/python3 -u\n", "python"}, {dir + "/n", "#! /usr/bin/env node\n", "node"}, {dir + "/s", "#!/bin/sh\n", ""},
+		{dir + "/p", "#!/usr/bin/python3 -u\n", "python"}, {dir + "/n", "#! /usr/bin/env node\n", "node"}, {dir + "/s", "#!/bin/sh\n", "shell"},
+		{dir + "/i", "#!/usr/bin/env bash\n", "shell"}, {dir + "/a", "#!/usr/bin/awk -f\n", ""},
 		{dir + "/e", "#!/usr/bin/env\n", ""}, {dir + "/b", "#!\n", ""}, {dir + "/x", "", ""},
 	} {
 		if strings.HasPrefix(c.program, dir) && filepath.Base(c.program) != "none" {
