@@ -135,7 +135,7 @@ func TestInetdTftp(t *testing.T) {
 	text, _, _ := strings.Cut(string(example), "\nservice ")
 	t.Run("example", func(t *testing.T) { tftpOfEntry(t, text) })
 	t.Run("shipped", func(t *testing.T) {
-		tftpOfEntry(t, "profile \"tftp\" {\n  base = profile.tftpd\n  files { write = [\"/srv/tftp\"] }\n}\n")
+		tftpOfEntry(t, "profile \"tftp\" {\n  base = profile.tftpd\n  widens = [\"files\"]\n  files { write = [\"/srv/tftp\"] }\n}\n")
 	})
 }
 
