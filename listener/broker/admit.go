@@ -25,8 +25,7 @@ func (b *Broker) admit(v *visit) (*session, string) {
 	if v.svc.dynamic {
 		uid, ok := b.leases.Take()
 		if !ok {
-			t.limiter.Release(b.loop.Now(), ticket)
-			t.live--
+			b.giveBack(s)
 			return nil, reasonBusy
 		}
 		s.uid, s.leased = uid, true

@@ -80,7 +80,7 @@ func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStat
 		err = waitReadable(fd, graceTime) // without a descriptor, in vain
 	}
 	if err == nil {
-		_, err = wait4(pid, &status, nil)
+		_, err = unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, nil)
 		return status, err
 	}
 	_ = b.loop.Post(func() { b.reapLater(pid) }) // an error means that this process ends

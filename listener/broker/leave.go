@@ -14,7 +14,7 @@ import (
 func (b *Broker) reapSession(s *session) bool {
 	var status unix.WaitStatus
 	var usage unix.Rusage
-	pid, err := wait4(int(s.pid), &status, &usage)
+	pid, err := unix.Wait4(int(s.pid), &status, unix.WNOHANG|unix.WALL, &usage)
 	if pid == 0 && err == nil {
 		if s.pidfd >= 0 { // woken for nothing: ask again
 			_ = b.loop.Mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)

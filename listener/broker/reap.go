@@ -38,7 +38,7 @@ func (b *Broker) reapLater(pid int) {
 }
 
 func (c *corpse) reap() bool {
-	got, err := wait4(c.pid, nil, nil)
+	got, err := unix.Wait4(c.pid, nil, unix.WNOHANG|unix.WALL, nil)
 	return got == c.pid || err != nil
 }
 
@@ -182,9 +182,4 @@ func kill(pid int, sig unix.Signal) {
 	if pid > 0 {
 		_ = unix.Kill(pid, sig) // an error means that it has ended
 	}
-}
-
-// wait4 reaps one child of any kind without waiting; pid 0 means it still runs.
-func wait4(pid int, status *unix.WaitStatus, usage *unix.Rusage) (int, error) {
-	return unix.Wait4(pid, status, unix.WNOHANG|unix.WALL, usage)
 }

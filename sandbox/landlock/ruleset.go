@@ -91,7 +91,13 @@ func Ruleset(abi int, rules []Rule, net Net) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("landlock: create ruleset: %w", err)
 	}
-	if err := errors.Join(addRules(fd, rules, attr.Handled_access_fs), addPorts(fd, net, attr.Handled_access_net)); err != nil {
+	err = addPorts(fd, net, attr.Handled_access_net)
+	for _, r := range rules {
+		if bad := r.add(fd, attr.Handled_access_fs); bad != nil {
+			err = errors.Join(err, fmt.Errorf("landlock: %s: %w", r.Path, bad))
+		}
+	}
+	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -114,15 +120,6 @@ func handled(abi int, net Net) unix.LandlockRulesetAttr {
 		}
 	}
 	return attr
-}
-
-func addRules(ruleset int, rules []Rule, handled uint64) error {
-	for _, r := range rules {
-		if err := r.add(ruleset, handled); err != nil {
-			return fmt.Errorf("landlock: %s: %w", r.Path, err)
-		}
-	}
-	return nil
 }
 
 func (r Rule) add(ruleset int, handled uint64) error {
