@@ -34,10 +34,7 @@ func Overhear(fd int) (t Talk, ok bool) {
 
 // Unread is how many bytes of a stream nobody has read.
 func Unread(fd int) int {
-	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
-	if err != nil {
-		return 0
-	}
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCINQ) // 0 with an error
 	return n
 }
 

@@ -108,16 +108,12 @@ func zoneIndex(fd int, zone string) (uint32, error) {
 }
 
 func zoneName(fd int, index uint32) string {
-	number := strconv.FormatUint(uint64(index), 10)
-	ifr, err := unix.NewIfreq("")
-	if err != nil {
-		return number
-	}
+	ifr, _ := unix.NewIfreq("") // only a long name fails
 	ifr.SetUint32(index)
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr); err != nil {
-		return number // the interface is gone; its number still identifies the peer
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr); err == nil {
+		return ifr.Name()
 	}
-	return ifr.Name()
+	return strconv.FormatUint(uint64(index), 10) // the interface is gone; its number still identifies the peer
 }
 
 // Credentials is SO_PEERCRED of a connected unix socket.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -245,8 +246,5 @@ func (w *walker) all() error {
 }
 
 func setPeekOff(fd, offset int) error {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, offset); err != nil {
-		return fmt.Errorf("setsockopt SO_PEEK_OFF: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("setsockopt SO_PEEK_OFF", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, offset))
 }
