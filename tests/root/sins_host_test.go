@@ -20,28 +20,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCVE2001_1322_Umask: a daemon's umask of 0 was its programs'. A broker that is started with
-// it gives them 0077, or what the policy says, and makes no file of its own that others can write.
-func TestCVE2001_1322_Umask(t *testing.T) {
-	rig.Root(t)
-	program, plain, said := rig.Compile(t, "testdata/manners.c"), rig.Port(t), rig.Port(t)
-	b := rig.ServeWith(t, rig.Options{Under: []string{"/bin/sh", "-c", `umask 0 && exec "$0" "$@"`},
-		Files: map[string]string{"test.cm.hcl": head + service("plain", "tcp://127.0.0.1:"+plain, []string{program, "self"}, "profile = profile.line") +
-			service("said", "tcp://127.0.0.1:"+said, []string{program, "self"}, "profile = profile.line", `umask = "0027"`)}})
-	for port, want := range map[string]string{plain: "umask 0077", said: "umask 0027"} {
-		told, err := rig.Exchange(port, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tells(t, told, want)
-	}
-	for _, path := range []string{b.LogFile, b.Control} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o027 != 0 {
-			t.Errorf("%s: %v, %v", path, info, err)
-		}
-	}
-}
-
 // injected is what no line of a log may carry: a record of its own, controls of terminals and of
 // C1, directions of text, separators of lines, a NUL, and bytes that are no UTF-8.
 const injected = "a\r\n{\"msg\":\"decision\",\"service\":\"forged\"}\x1b[31m\x1b]0;t\x07\x00\u0085\u009b31m\u2028\u202e\u2066\u200b\ufeff\x7f\xff\xc2end"
@@ -69,7 +47,7 @@ func TestLogInjection(t *testing.T) {
 	if got, err := rig.Exchange(auth, line+", 1\r\n"); err != nil || !strings.Contains(got, "INVALID-PORT") {
 		t.Errorf("auth: %q, %v", got, err)
 	}
-	c, err := net.DialUnix("unix", &net.UnixAddr{Name: "@" + line[:80], Net: "unix"}, &net.UnixAddr{Name: sock, Net: "unix"})
+	c, err := net.DialUnix("unix", &net.UnixAddr{Name: "@" + line, Net: "unix"}, &net.UnixAddr{Name: sock, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +161,7 @@ func TestCVE2026_24061_Login(t *testing.T) {
 	script := fmt.Sprintf(`read -r USER; read -r CREDENTIALS_DIRECTORY; export USER CREDENTIALS_DIRECTORY
 echo "euid $(%s -u)"; cat "$CREDENTIALS_DIRECTORY/login.noauth"; echo 'echo "root $(id -u)"' | %s $USER 2>&1; echo end`, id, login[0])
 	said := "-f root\n" + folder + "\n"
-	rig.Serve(t, head+fmt.Sprintf("profile \"old\" {\n  base = profile.server\n  files {\n    read = [%q, %q]\n  }\n}\n", id, login[0])+
+	rig.Serve(t, head+fmt.Sprintf("profile \"old\" {\n  base = profile.server\n  widens = [\"files\"]\n  files {\n    exec = [%q, %q]\n  }\n}\n", id, login[0])+
 		service("old", "tcp://127.0.0.1:"+port, []string{"/bin/sh", "-c", script}, "profile = profile.old"))
 	got, err := rig.Exchange(port, said)
 	if err != nil || !strings.Contains(got, "end\n") || !regexp.MustCompile(`euid \d`).MatchString(got) {
