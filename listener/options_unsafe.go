@@ -21,7 +21,7 @@ var options = []option{
 	{unix.SOL_SOCKET, unix.SO_LINGER}, {unix.SOL_SOCKET, unix.SO_RCVTIMEO}, {unix.SOL_SOCKET, unix.SO_SNDTIMEO},
 	{unix.SOL_SOCKET, unix.SO_REUSEADDR}, {unix.SOL_SOCKET, unix.SO_REUSEPORT}, {unix.SOL_SOCKET, unix.SO_DONTROUTE},
 	{unix.SOL_SOCKET, unix.SO_BROADCAST}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.SOL_SOCKET, unix.SO_OOBINLINE},
-	{unix.SOL_SOCKET, unix.SO_NO_CHECK}, {unix.SOL_SOCKET, unix.SO_PRIORITY}, {unix.SOL_SOCKET, unix.SO_PASSCRED},
+	{unix.SOL_SOCKET, unix.SO_NO_CHECK}, {unix.SOL_IP, unix.IP_TOS}, {unix.SOL_SOCKET, unix.SO_PRIORITY}, {unix.SOL_SOCKET, unix.SO_PASSCRED},
 	{unix.SOL_SOCKET, unix.SO_PASSSEC}, {unix.SOL_SOCKET, unix.SO_PASSPIDFD}, {unix.SOL_SOCKET, soPassRights},
 	{unix.SOL_SOCKET, unix.SO_TIMESTAMP}, {unix.SOL_SOCKET, unix.SO_TIMESTAMPNS}, {unix.SOL_SOCKET, unix.SO_TIMESTAMPING},
 	{unix.SOL_SOCKET, unix.SO_MARK}, {unix.SOL_SOCKET, unix.SO_RCVMARK}, {unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
@@ -37,7 +37,7 @@ var options = []option{
 
 	{unix.SOL_UDP, unix.UDP_ENCAP}, {unix.SOL_UDP, unix.UDP_SEGMENT}, {unix.SOL_UDP, unix.UDP_GRO},
 
-	{unix.SOL_IP, unix.IP_TOS}, {unix.SOL_IP, unix.IP_TTL}, {unix.SOL_IP, unix.IP_MINTTL}, {unix.SOL_IP, unix.IP_PKTINFO},
+	{unix.SOL_IP, unix.IP_TTL}, {unix.SOL_IP, unix.IP_MINTTL}, {unix.SOL_IP, unix.IP_PKTINFO},
 	{unix.SOL_IP, unix.IP_MTU_DISCOVER}, {unix.SOL_IP, unix.IP_RECVERR}, {unix.SOL_IP, unix.IP_RECVTTL}, {unix.SOL_IP, unix.IP_RECVTOS},
 	{unix.SOL_IP, unix.IP_RECVORIGDSTADDR}, {unix.SOL_IP, unix.IP_FREEBIND}, {unix.SOL_IP, unix.IP_TRANSPARENT},
 	{unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS}, {unix.SOL_IPV6, unix.IPV6_MINHOPCOUNT}, {unix.SOL_IPV6, unix.IPV6_RECVPKTINFO},
