@@ -88,7 +88,8 @@ func TestQuickstartRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.CommandContext(ctx, filepath.Join(top, "examples", "quickstart", "run"))
+	// A shell traps no signal that it was started ignoring, as under nohup.
+	cmd := exec.CommandContext(ctx, "env", "--default-signal=HUP", filepath.Join(top, "examples", "quickstart", "run"))
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
