@@ -72,6 +72,7 @@ func TestRestartOverLeftSessions(t *testing.T) {
 	defer waiting.Close()
 	holder := session(t, b, "wait").PID
 	time.Sleep(1500 * time.Millisecond) // a worker under a second old is ended like a wait program
+	endLater(t, b)
 	b.Stop()
 	if err := gone(30*time.Second, holder); err != nil {
 		t.Errorf("the wait program has the listener: %v", err)
@@ -108,11 +109,16 @@ func endLater(t *testing.T, b *rig.Broker) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		for _, s := range st.Sessions {
-			_ = unix.Kill(s.PID, unix.SIGKILL)
+	for _, s := range st.Sessions {
+		fd, err := unix.PidfdOpen(s.PID, 0) // its number may be another's by then
+		if err != nil {
+			continue // it has ended
 		}
-	})
+		t.Cleanup(func() {
+			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+			unix.Close(fd)
+		})
+	}
 }
 
 // TestUDPServiceAgain: a udp service that was removed can be added again beside
