@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -192,10 +193,15 @@ func abroad(device, addr, server string) (said string, err error) {
 		defer close(done)
 		runtime.LockOSThread() // for good: the thread ends with its namespace
 		tid := strconv.Itoa(unix.Gettid())
+		var was *os.File // this may be the first thread, after which the process's own namespace is called
+		if was, err = os.Open("/proc/thread-self/ns/net"); err != nil {
+			return
+		}
+		defer was.Close()
+		home := fmt.Sprintf("/proc/%d/fd/%d", unix.Getpid(), was.Fd())
 		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return
 		}
-		home := fmt.Sprintf("/proc/%d/task/%d/ns/net", unix.Getpid(), unix.Getpid())
 		for _, args := range [][]string{
 			{"nsenter", "--net=" + home, "ip", "link", "set", device, "netns", tid},
 			{"ip", "addr", "add", addr, "dev", device}, {"ip", "link", "set", device, "up"},
