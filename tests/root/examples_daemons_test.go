@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -122,38 +121,20 @@ func guest(t *testing.T) {
 	}
 }
 
-// fence is a section of a README with commands.
-var fence = regexp.MustCompile("(?ms)^## (\\w+)\n\n```sh\n(.*?)^```$")
-
-// script gives the commands of a section, "" if there is none.
-func (d daemon) script(t *testing.T, section string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(rig.Top(t), "examples", "services", d.folder, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
-		if m[1] == section {
-			return m[2]
-		}
-	}
-	return ""
-}
-
 // work is where a daemon's sections run one after the other.
 func (d daemon) work() string { return filepath.Join("/srv", "work", d.folder) }
 
 // steps runs a section.
-func steps(t *testing.T, d daemon, section, home string) string {
+func steps(t *testing.T, d daemon, name, home string) string {
 	t.Helper()
 	if err := os.MkdirAll(d.work(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", d.script(t, section))
+	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", section(t, d.folder, name))
 	cmd.Dir, cmd.Env = d.work(), append(os.Environ(), "HOME="+home, "LC_ALL=C")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s, %s: %v\n%s", d.folder, section, err, out)
+		t.Fatalf("%s, %s: %v\n%s", d.folder, name, err, out)
 	}
 	return string(out)
 }
@@ -161,23 +142,13 @@ func steps(t *testing.T, d daemon, section, home string) string {
 // ask runs "Ask" and looks at what it prints.
 func (d daemon) ask(t *testing.T) {
 	t.Helper()
-	if d.script(t, "Ask") == "" {
-		t.Fatal("the README has no Ask")
-	}
 	var out string
 	if d.say == nil {
 		out = steps(t, d, "Ask", t.TempDir())
 	} else {
-		out = converse(t, d.script(t, "Ask"), d.say)
+		out = converse(t, section(t, d.folder, "Ask"), d.say)
 	}
-	rest := out
-	for _, w := range d.want {
-		_, after, ok := strings.Cut(rest, w)
-		if !ok {
-			t.Fatalf("no %q, in this order, in:\n%s", w, out)
-		}
-		rest = after
-	}
+	inOrder(t, out, d.want)
 }
 
 // converse runs a command and types at its prompts.

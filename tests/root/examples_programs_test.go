@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -72,14 +71,7 @@ func TestProgramExamples(t *testing.T) {
 		for _, p := range programs {
 			t.Run(p.folder, func(t *testing.T) {
 				t.Parallel()
-				rest := p.steps(t, "Ask", homes[p.folder])
-				for _, w := range p.want {
-					_, after, ok := strings.Cut(rest, w)
-					if !ok {
-						t.Fatalf("no %q, in this order, in:\n%s", w, rest)
-					}
-					rest = after
-				}
+				inOrder(t, p.steps(t, "Ask", homes[p.folder]), p.want)
 				if p.port != "" {
 					watched(t, b, p.service, p.port)
 				}
@@ -88,36 +80,24 @@ func TestProgramExamples(t *testing.T) {
 	})
 }
 
-// section is a part of a README with commands.
-var section = regexp.MustCompile("(?ms)^## (\\w+)\n.*?^```sh\n(.*?)^```$")
-
 // steps runs the commands of a section in the home and returns what they print. EXAMPLE is the
 // example's folder.
 func (p *program) steps(t *testing.T, name, home string) string {
 	t.Helper()
 	folder := filepath.Join(rig.Top(t), "examples", "services", p.folder)
-	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
+	commands := section(t, p.folder, name)
+	if commands == "" {
+		return ""
+	}
+	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", commands)
+	cmd.Dir, cmd.Env = home, append(os.Environ(), "EXAMPLE="+folder, "LC_ALL=C")
+	if name == "Ask" { // no client asks with the caller's own settings; go build has its cache
+		cmd.Env = append(cmd.Env, "HOME="+home)
+	}
+	cmd.WaitDelay = 10 * time.Second // of what it left in the background with its output
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s, %s: %v\n%s", p.folder, name, err, out)
 	}
-	for _, m := range section.FindAllStringSubmatch(string(text), -1) {
-		if m[1] != name {
-			continue
-		}
-		cmd := exec.Command("timeout", "60", "sh", "-e", "-c", m[2])
-		cmd.Dir, cmd.Env = home, append(os.Environ(), "EXAMPLE="+folder, "LC_ALL=C")
-		if name == "Ask" { // no client asks with the caller's own settings; go build has its cache
-			cmd.Env = append(cmd.Env, "HOME="+home)
-		}
-		cmd.WaitDelay = 10 * time.Second // of what it left in the background with its output
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s, %s: %v\n%s", p.folder, name, err, out)
-		}
-		return string(out)
-	}
-	if name == "Ask" {
-		t.Fatalf("%s: the README has no Ask", p.folder)
-	}
-	return ""
+	return string(out)
 }
