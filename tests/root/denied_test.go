@@ -322,9 +322,7 @@ func TestDenialsWorkerDies(t *testing.T) {
 		}
 		worker := denialsWorker(t, b, seen...)
 		seen = append(seen, worker)
-		if err := syscall.Kill(worker, sig); err != nil {
-			t.Fatal(err)
-		}
+		rig.Signal(t, worker, sig)
 		for range 20 {
 			if got := denied(c, answers, "again"); got != eperm && got != enosys {
 				t.Errorf("round %d: errno %s without the worker, want EPERM or ENOSYS", round, got)

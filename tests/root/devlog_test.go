@@ -130,9 +130,7 @@ func TestSyslogWithoutALogWorker(t *testing.T) {
 	}
 	sent, worker := own, logWorkerPID(t, b, 0)
 	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
-		if err := syscall.Kill(worker, sig); err != nil {
-			t.Fatal(err)
-		}
+		rig.Signal(t, worker, sig)
 		var wg sync.WaitGroup
 		for range clients {
 			wg.Go(func() {

@@ -133,9 +133,7 @@ func zygoteOf(t *testing.T, b *rig.Broker, name string) (pid int) {
 func TestStoppedZygote(t *testing.T) {
 	rig.Root(t)
 	hang(t, "server", "zygote", func(b *rig.Broker, _ string) {
-		if err := syscall.Kill(zygoteOf(t, b, "hung"), syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		rig.Signal(t, zygoteOf(t, b, "hung"), syscall.SIGSTOP)
 	}, func() {})
 }
 

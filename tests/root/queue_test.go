@@ -21,6 +21,8 @@ func queueing(t *testing.T, queue string) (b *rig.Broker, port string, holder *n
 	return b, port, holder
 }
 
+// joins is a client that is served or waits. Who is refused at once may see that from connect
+// already: see refused.
 func joins(t *testing.T, source, port string) *net.TCPConn {
 	t.Helper()
 	c, err := dialFrom(source, port)
@@ -73,10 +75,10 @@ func TestQueueInTurn(t *testing.T) {
 		queue = append(queue, joins(t, source, port))
 		waiting(t, b, 1, i+1)
 	}
-	turnedAway(t, joins(t, "127.0.0.2", port), "the third of one source")
+	refused(t, "127.0.0.2", port) // the third of one source
 	queue = append(queue, joins(t, "127.0.0.4", port))
 	waiting(t, b, 1, 4)
-	turnedAway(t, joins(t, "127.0.0.5", port), "one more than the queue holds")
+	refused(t, "127.0.0.5", port) // one more than the queue holds
 	if n := refusedBy(t, b, "it", "concurrency"); n != 2 {
 		t.Errorf("status counts %d refusals by concurrency, want 2", n)
 	}
@@ -103,7 +105,7 @@ func TestQueueInTurn(t *testing.T) {
 // neither takes a place.
 func TestQueueEnds(t *testing.T) {
 	b, port, _ := queueing(t, "queue = \"300ms\"")
-	turnedAway(t, joins(t, "127.0.0.2", port), "who waited for too long")
+	refused(t, "127.0.0.2", port) // waits for too long
 	if n := refusedBy(t, b, "it", "queue"); n != 1 {
 		t.Errorf("status counts %d refusals by queue, want 1", n)
 	}

@@ -108,9 +108,7 @@ func TestStoppedLogWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker := logWorkerPID(t, b, 0)
-	if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	rig.Signal(t, worker, syscall.SIGSTOP)
 	loudly(t, port, 300)
 	exchange(t, quiet, "kept\n", "ok\n")
 	next := logWorkerPID(t, b, worker)

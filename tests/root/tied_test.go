@@ -34,9 +34,7 @@ func TestNothingOutlivesItsBroker(t *testing.T) {
 			continue
 		}
 		says(t, port, "holding")
-		if err := syscall.Kill(zygoteOf(t, b, name), syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
+		rig.Signal(t, zygoteOf(t, b, name), syscall.SIGSTOP)
 	}
 	all := descendants(t, b.PID)
 	if n := len(ports) + 1; len(all) < 2*n+2 { // a zygote and a program each, and some inits

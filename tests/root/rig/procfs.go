@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
+	"testing"
 	"time"
 )
 
@@ -233,4 +235,28 @@ func cgroups() int {
 		return n
 	}
 	return 0
+}
+
+// Signal sends a signal to a process. SIGSTOP is waited for until every thread has stopped: one that
+// runs on another processor works on for a while.
+func Signal(t testing.TB, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatalf("%v to process %d: %v", sig, pid, err)
+	}
+	if sig != syscall.SIGSTOP {
+		return
+	}
+	if err := Until(30*time.Second, func() error {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(filepath.Base(task))
+			if s, err := Status(tid); err == nil && !strings.HasPrefix(s["State"], "T") {
+				return fmt.Errorf("thread %d of process %d is in state %s", tid, pid, s["State"])
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
