@@ -71,7 +71,7 @@ func (s *session) bounds(e *journal.Session, now sandbox.Events) (out []journal.
 		add("service."+s.svc.name, "idle", s.svc.spec.Idle, 1, 0)
 	case sig == unix.SIGXFSZ:
 		resource(sandbox.FileSize, 1, 0)
-	case e.Reason == journal.Crash && (sig == unix.SIGKILL || sig == unix.SIGXCPU) && e.User+e.Sys >= time.Duration(p.Resources[sandbox.CPUTime])*950*time.Millisecond: // ticks, of which the kernel takes it, are not exact
+	case e.Reason == journal.Crash && (sig == unix.SIGKILL || sig == unix.SIGXCPU) && e.User+e.Sys >= time.Duration(p.Resources[sandbox.CPUTime])*time.Second*3/4: // the kernel counts ticks, which on a crowded host are far from the time
 		resource(sandbox.CPUTime, 1, 0)
 	case e.Reason == journal.Memory:
 		kills, others = 1, 0 // each of the others that was killed has a record like this one

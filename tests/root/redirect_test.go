@@ -309,7 +309,7 @@ limit "one" { concurrent = 1 }
 		}
 		return c
 	}
-	if got, err := io.ReadAll(begin("dead")); len(got) > 0 || !errors.Is(err, syscall.ECONNRESET) {
+	if got, err := rig.Exchange(ports["dead"], ""); got != "" || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a dead target: %q, %v, want a reset", got, err)
 	}
 	if got, err := io.ReadAll(begin("breaks")); string(got) != "some of it" || !errors.Is(err, syscall.ECONNRESET) {
