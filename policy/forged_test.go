@@ -12,6 +12,7 @@ import (
 
 	"casemate/acl"
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/explain"
 	"casemate/policy/valid"
 	"casemate/sandbox"
@@ -85,7 +86,7 @@ func TestForgedDocument(t *testing.T) {
 	if err := valid.Check(full()); err != nil {
 		t.Fatal(err)
 	}
-	b, err := policy.Encode(full())
+	b, err := canon.Encode(full())
 	if err != nil {
 		t.Fatal(err)
 	}

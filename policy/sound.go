@@ -27,12 +27,12 @@ const Tcpmux = "tcpmux" // hands its clients over to the services that have a Mu
 // ProxyProtocols are the versions of the header that a redirect may begin with.
 var ProxyProtocols = []string{"v1", "v2"}
 
-// sound checks what casemated itself depends on, whoever wrote the policy: every
+// Sound checks what casemated itself depends on, whoever wrote the policy: every
 // reference leads somewhere, the work is bounded, no number means "no limit" by being
 // out of range, and nothing is asked for that nobody would enforce. What a layer has to
 // refuse in any case (a path, a user, a pattern, a word of its own) is left to it, and
 // everything that makes a policy good text to package valid.
-func (p *Policy) sound() error {
+func (p *Policy) Sound() error {
 	switch {
 	case p.Edition != 1 || !slices.Contains(StopModes, p.OnStop) || !slices.Contains(BrokenModes, p.OnBroken):
 		return errors.New("edition, on_stop or on_broken is not known to this version")

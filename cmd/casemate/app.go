@@ -15,6 +15,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/canon"
 	"casemate/policy/lang"
 	"casemate/policy/source"
 	"casemate/policy/valid"
@@ -158,7 +159,7 @@ func compiled(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic)
 		alone := &policy.SourceError{Path: f.Name, Reason: "a compiled document stands alone", Next: "name it without other paths"}
 		return nil, []policy.Diagnostic{alone.Diagnostic()}
 	}
-	doc, err := policy.DecodeDocument(f.Data)
+	doc, err := canon.DecodeDocument(f.Data)
 	if err == nil {
 		err = errors.Join(valid.Check(doc.Policy), calls.Verify(doc.Policy))
 	}

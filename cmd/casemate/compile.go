@@ -9,6 +9,7 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/canon"
 
 	"github.com/spf13/cobra"
 )
@@ -48,7 +49,7 @@ Exit status: 0 done, 1 the policy is not valid.`,
 				return a.refuse(ds, nil)
 			}
 			a.diagnose(ds)
-			b, err := policy.EncodeDocument(doc)
+			b, err := canon.EncodeDocument(doc)
 			if err != nil {
 				return err
 			}
@@ -90,7 +91,7 @@ func (a *app) compileStdin() error {
 	}
 	resp := policy.CompileResponse{FormatVersion: policy.CompileFormat, Diagnostics: ds}
 	if doc != nil {
-		if resp.Document, err = policy.EncodeDocument(doc); err != nil {
+		if resp.Document, err = canon.EncodeDocument(doc); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/canon"
 	"casemate/policy/explain"
 
 	"github.com/spf13/cobra"
@@ -180,7 +181,7 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 		if err != nil {
 			return nil, err
 		}
-		doc, err := policy.DecodeDocument(text)
+		doc, err := canon.DecodeDocument(text)
 		if err != nil {
 			return nil, fmt.Errorf("ask casemated: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/canon"
 	"casemate/policy/explain"
 )
 
@@ -85,7 +86,7 @@ func (a *app) batchDocument(paths []string) (*policy.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := policy.DecodeDocument(text)
+	doc, err := canon.DecodeDocument(text)
 	if err == nil {
 		err = calls.Verify(doc.Policy)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 
 	"github.com/spf13/cobra"
 )
@@ -154,7 +155,7 @@ func (a *app) process1(hit []policy.SessionStatus) (ids []uint64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := policy.DecodeDocument(text)
+	doc, err := canon.DecodeDocument(text)
 	if err != nil {
 		return nil, fmt.Errorf("ask casemated: read the policy: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/lang"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
@@ -124,7 +125,7 @@ func (s *site) load(profile string) error {
 			return err
 		}
 	}
-	b, err := policy.EncodeDocument(doc)
+	b, err := canon.EncodeDocument(doc)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(s.dir, "policy.json"), b, 0o600)
 	}
@@ -167,7 +168,7 @@ func (s *site) replace(doc *policy.Document) error {
 	of.Name, of.Listen, of.ACL, of.Limit, of.Profile = at.Name, at.Listen, at.ACL, at.Limit, at.Profile
 	of.Socket, of.Linger, of.Because = at.Socket, at.Linger, "learnt as it runs"
 	*at = of
-	b, err := policy.Encode(doc.Policy)
+	b, err := canon.Encode(doc.Policy)
 	if err != nil {
 		return fmt.Errorf("learn: %w", err)
 	}

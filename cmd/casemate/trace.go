@@ -10,6 +10,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/canon"
 	"casemate/policy/explain"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
@@ -75,7 +76,7 @@ func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, e
 	if err != nil {
 		return nil, nil, err
 	}
-	doc, err := policy.DecodeDocument(text)
+	doc, err := canon.DecodeDocument(text)
 	if err == nil {
 		err = calls.Verify(doc.Policy)
 	}

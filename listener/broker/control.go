@@ -218,21 +218,19 @@ func (c *control) waits(token *chan struct{}) bool {
 
 // send writes a document, which may be of policy.MaxDocument and takes several
 // times that while its bytes are made: one at a time, off the loop, and what it
-// took goes back to the system.
+// took goes back to the system. They are those that it was read from, if these were the canonical ones.
 func (c *control) send(f *os.File, doc *policy.Document, guest bool) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	defer debug.FreeOSMemory()
-	text, err := policy.EncodeDocument(doc)
-	if err != nil {
-		return // it was encoded when it was read; the client sees that nothing follows
-	}
 	patience := documentDeadline
 	if guest { // whom root's requests wait for
 		patience = controlDeadline
 	}
 	_ = f.SetWriteDeadline(time.Now().Add(patience))
-	_, _ = f.Write(append(text, '\n'))
+	e := json.NewEncoder(f)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(doc)
 }
 
 // readRequest reads one line strictly.

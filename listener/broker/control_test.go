@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 )
 
 func TestControl(t *testing.T) {
@@ -44,7 +45,7 @@ func TestControl(t *testing.T) {
 	}
 	for request, live := range map[string]bool{`"service":"cat","client":"192.0.2.1"`: true, `"service":"dog","client":"::1"`: false, `"client":""`: false} {
 		a := ask(`{"format_version":1,"verb":"document",` + request + `}`)
-		doc, err := policy.DecodeDocument(rest)
+		doc, err := canon.DecodeDocument(rest)
 		if !a.OK || err != nil || doc.Digest != g.doc.Digest || a.Digest != doc.Digest || (a.Live != nil) != live {
 			t.Errorf("%s: %+v, %v", request, a, err)
 		}
@@ -104,7 +105,7 @@ func TestDocumentWaitsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if doc, err := policy.DecodeDocument(text); err != nil || doc.Digest != g.doc.Digest {
+	if doc, err := canon.DecodeDocument(text); err != nil || doc.Digest != g.doc.Digest {
 		t.Errorf("%v", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
@@ -349,7 +350,7 @@ func (g *rig) status1(name string) policy.ServiceStatus {
 
 // newDocument wraps a valid policy with its digest.
 func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
-	b, err := policy.Encode(p)
+	b, err := canon.Encode(p)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"casemate/listener/host"
 	"casemate/listener/journal"
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
@@ -195,7 +196,7 @@ func FuzzParseRequest(f *testing.F) {
 // replaced by new, under a digest that fits.
 func forgedAnswer(t testing.TB, p *policy.Policy, old, new string) []byte {
 	t.Helper()
-	text, err := policy.Encode(p)
+	text, err := canon.Encode(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestAnotherDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := policy.EncodeDocument(doc)
+	text, err := canon.EncodeDocument(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +242,7 @@ func FuzzDecodeCompiled(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	text, err := policy.EncodeDocument(doc)
+	text, err := canon.EncodeDocument(doc)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/canon"
 	"casemate/policy/lang"
 	"casemate/policy/valid"
 	"casemate/sandbox"
@@ -74,11 +75,11 @@ func TestVerify(t *testing.T) {
 // compiling it, by name and by argument.
 func TestDocumentBringsItsRules(t *testing.T) {
 	doc := document(t)
-	b, err := policy.EncodeDocument(doc)
+	b, err := canon.EncodeDocument(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := policy.DecodeDocument(b)
+	got, err := canon.DecodeDocument(b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/canon"
 	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
@@ -96,7 +97,7 @@ func TestExplain(t *testing.T) {
 
 // newDocument wraps a valid policy with its digest.
 func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
-	b, err := policy.Encode(p)
+	b, err := canon.Encode(p)
 	if err != nil {
 		return nil, err
 	}

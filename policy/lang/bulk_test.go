@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 )
 
 // bulk is a policy of n services, each with an acl of ten patterns and a profile
@@ -62,7 +63,7 @@ func TestBulk(t *testing.T) {
 		if doc == nil {
 			t.Fatal(show(ds))
 		}
-		b, err := policy.EncodeDocument(doc)
+		b, err := canon.EncodeDocument(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestBulk(t *testing.T) {
 			t.Fatal("two compilations differ")
 		}
 		first = b
-		if _, err := policy.DecodeDocument(b); err != nil {
+		if _, err := canon.DecodeDocument(b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,13 +179,13 @@ func BenchmarkDecode(b *testing.B) {
 			if doc == nil {
 				b.Fatal(show(ds))
 			}
-			text, err := policy.EncodeDocument(doc)
+			text, err := canon.EncodeDocument(doc)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := policy.DecodeDocument(text); err != nil {
+				if _, err := canon.DecodeDocument(text); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 )
 
 // TestDiagnostics: each mistake gives one diagnostic with its code, on the
@@ -240,11 +241,11 @@ func FuzzCompile(f *testing.F) {
 			t.Fatal("a document beside errors, or neither")
 		}
 		if doc != nil {
-			b, err := policy.EncodeDocument(doc)
+			b, err := canon.EncodeDocument(doc)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := policy.DecodeDocument(b); err != nil {
+			if _, err := canon.DecodeDocument(b); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/explain"
 )
 
 // newDocument wraps a valid policy with its digest. What casemated would not
 // read for its size is an error here.
 func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
-	b, err := policy.Encode(p)
+	b, err := canon.Encode(p)
 	if err != nil {
 		return nil, err
 	}

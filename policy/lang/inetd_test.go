@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/policy"
+	"casemate/policy/canon"
 )
 
 // table compiles a policy with an inetd.conf beside it.
@@ -452,11 +453,11 @@ func FuzzTable(f *testing.F) {
 		if again, _ := Compile(files); again.Digest != doc.Digest {
 			t.Errorf("two digests of %q", conf)
 		}
-		b, err := policy.EncodeDocument(doc)
+		b, err := canon.EncodeDocument(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := policy.DecodeDocument(b); err != nil {
+		if _, err := canon.DecodeDocument(b); err != nil {
 			t.Error(err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/sandbox"
 )
 
@@ -69,7 +70,7 @@ func TestDesignExample(t *testing.T) {
 // the filters, which nobody wrote: they are what the system calls come to.
 func TestEveryValueHasAnOrigin(t *testing.T) {
 	doc, _ := compileText(string(design(t)))
-	b, err := policy.Encode(doc.Policy)
+	b, err := canon.Encode(doc.Policy)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ var arrows = []arrow{
 	{"listener/said", []string{"listener/journal"}, "what services say is taken apart by the log worker alone, which knows no more than this"},
 	{"listener/relay", nil, "the relay worker carries bytes between two sockets that it is given"},
 	{"listener/builtin", []string{"listener", "listener/address", "listener/journal", "listener/wire", "acl", "acl/limit"}, "the built-in worker applies the broker's own rules, and no more"},
-	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "sandbox", "sandbox/seccomp/program", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL"},
+	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "policy/canon", "sandbox", "sandbox/seccomp/program", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL (policy/canon is its tests')"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp/program", "sandbox/hostpath"}, "the model is made of the rooms' spec types"},
 	{"policy/...", []string{"policy/...", "acl", "acl/civil", "acl/pattern", "acl/trace", "acl/limit", "listener/address", "listener/address/spell", "sandbox", "sandbox/resource", "sandbox/rootfs/nodes", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/launch", "sandbox/seccomp/program", "sandbox/seccomp/advise", "sandbox/seccomp/spoken"}, "review tools work on the compiled model"},

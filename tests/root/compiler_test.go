@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/lang"
 	"casemate/tests/root/rig"
 )
@@ -88,12 +89,12 @@ func TestDocumentIsChecked(t *testing.T) {
 		t.Fatalf("compile the policy: %v", diags)
 	}
 	encode := func() string {
-		p, err := policy.Encode(doc.Policy)
+		p, err := canon.Encode(doc.Policy)
 		if err != nil {
 			t.Fatal(err)
 		}
 		doc.Digest = policy.Digest(p)
-		text, err := policy.EncodeDocument(doc)
+		text, err := canon.EncodeDocument(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown, forg
 	if doc == nil {
 		t.Fatalf("compile the policy: %v", diags)
 	}
-	canonical, err := policy.EncodeDocument(doc)
+	canonical, err := canon.EncodeDocument(doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown, forg
 // forge is a document whose digest fits a policy that no compiler of ours makes.
 func forge(t *testing.T, doc *policy.Document) string {
 	t.Helper()
-	p, err := policy.Encode(doc.Policy)
+	p, err := canon.Encode(doc.Policy)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		{"nothing", "reply", "", "answered nothing"},
 		{"100 MB", "flood", "", "longer than"},
 		{"wrong digest", "reply", wrongDigest, "digest"},
-		{"not canonical", "reply", loose, "canonical"},
+		{"not canonical", "reply", loose, "does not fit the policy"},
 		{"unknown field", "reply", unknown, "extra"},
 		{"forged network", "reply", forged, "no listen address"},
 		{"other version", "reply", `{"format_version":9}`, "format_version 9"},
