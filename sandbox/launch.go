@@ -50,10 +50,10 @@ func (pl *Plan) fill() (program, seal []byte, err error) {
 	if pl.Filter.Error != "" {
 		return nil, nil, fmt.Errorf("compile seccomp filter: %s", pl.Filter.Error)
 	}
-	if err := pl.Filter.Check(); err != nil {
-		return nil, nil, fmt.Errorf("seccomp filter: %w", err)
+	if program, seal, err = pl.Filter.Fill(pl.files, pl.Command.UID); err != nil {
+		err = fmt.Errorf("seccomp filter: %w", err)
 	}
-	return pl.Filter.Fill(pl.files, pl.Command.UID)
+	return program, seal, err
 }
 
 // namespaces are those that each zygote makes for its sessions: without

@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -115,7 +116,11 @@ func TestWithhold(t *testing.T) {
 // TestWithholding: the program denies the list, numbers of x32 and every other
 // architecture, and nothing else, whatever the arguments are.
 func TestWithholding(t *testing.T) {
-	vm := machine(t, program.Withholding())
+	text, err := binary.Append(nil, binary.NativeEndian, program.Withholding())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm := machine(t, text)
 	if n := len(withheld()); n < 20 {
 		t.Errorf("only %d calls are withheld", n)
 	}

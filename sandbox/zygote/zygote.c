@@ -215,9 +215,10 @@ static int staff_and_filter(void)
 	/* Last of all: from here on only what the filter allows can happen. */
 	if (plan->flags & F_LISTEN)
 		fd = install_heard(&filter);
-	/* A positive result is a thread left out. */
-	if (plan->filter_len && fd < 0)
-		must(install(&filter, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -ESRCH, STEP_SECCOMP);
+	if (plan->filter_len && fd < 0) {
+		long r = install(&filter, SECCOMP_FILTER_FLAG_TSYNC);
+		must(r > 0 ? -ESRCH : r, STEP_SECCOMP); /* a thread left out */
+	}
 	return fd;
 }
 

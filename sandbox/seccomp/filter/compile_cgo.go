@@ -7,15 +7,13 @@ import (
 	"io"
 	"os"
 
-	"casemate/sandbox/seccomp/program"
-
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
 )
 
 // Compile gives the program as an array of struct sock_filter in native byte
 // order, ready for seccomp(2). It is an error when a rule is invalid
-// or the program is longer than program.MaxInstructions. It installs nothing.
+// or the program is longer than unix.BPF_MAXINSNS. It installs nothing.
 func (f Filter) Compile() ([]byte, error) {
 	rules, err := Normalize(f.Rules)
 	if err != nil {
@@ -42,8 +40,8 @@ func (f Filter) Compile() ([]byte, error) {
 		front = append(front, decide(own, retAllow, nil)...)
 	}
 	prog := append(encode(front), body...)
-	if n := len(prog) / instructionSize; n > program.MaxInstructions {
-		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, program.MaxInstructions)
+	if n := len(prog) / instructionSize; n > unix.BPF_MAXINSNS {
+		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, unix.BPF_MAXINSNS)
 	}
 	return prog, nil
 }

@@ -21,25 +21,23 @@ var Withheld = []int{
 	unix.SYS_SETTIMEOFDAY, unix.SYS_CLOCK_SETTIME, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_USELIB, unix.SYS_NFSSERVCTL, unix.SYS__SYSCTL,
 }
 
-// withholding is the program. It reads no argument, so the kernel remembers its
+// Withholding is the program. It reads no argument, so the kernel remembers its
 // answers and evaluates it for no call that it lets through (Linux 5.11).
-func withholding() []instruction {
-	prog := append(slices.Clone(front), instruction{opJGE, 0, 1, x32}, instruction{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)})
+func Withholding() []unix.SockFilter {
+	const x32 = 1 << 30 // __X32_SYSCALL_BIT
+	prog := append(slices.Clone(front), op(opJGE, 0, 1, x32), op(opRet, 0, 0, retErrno|uint32(unix.ENOSYS)))
 	for _, nr := range Withheld {
-		prog = append(prog, instruction{opJEQ, 0, 1, uint32(nr)}, instruction{opRet, 0, 0, retErrno | uint32(unix.EPERM)})
+		prog = append(prog, op(opJEQ, 0, 1, uint32(nr)), op(opRet, 0, 0, retErrno|uint32(unix.EPERM)))
 	}
-	return append(prog, instruction{opRet, 0, 0, retAllow})
+	return append(prog, op(opRet, 0, 0, unix.SECCOMP_RET_ALLOW))
 }
-
-// Withholding is the program that Withhold installs, for its tests.
-func Withholding() []byte { return encode(withholding()) }
 
 // Withhold takes the withheld calls, calls of other architectures, and what an
 // executed program could gain (no_new_privs) from every thread of this process and
 // from all that it will start, for good.
 func Withhold() error {
 	prog := Withholding()
-	fprog := unix.SockFprog{Len: uint16(len(prog) / Size), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	runtime.LockOSThread() // the other threads take both from this one
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
