@@ -2,7 +2,6 @@ package listener
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -15,39 +14,6 @@ import (
 func PeekSource(fd int) (Peer, error) {
 	h, err := peek(fd)
 	return h.peer, err
-}
-
-// Mark tells the head of a wait socket's queue from what comes after it.
-type Mark struct {
-	Peer   Peer     // of a datagram
-	length int      // of it, or how many connections wait
-	stamp  [16]byte // when the kernel first saw it, if that was asked for
-}
-
-// MarkHead marks the head. With stamped the kernel is made to note when it came,
-// which is dear for the whole system and remains with the datagram. A
-// unix listener does not tell what waits.
-func (s *Socket) MarkHead(stamped bool) (m Mark, err error) {
-	if s.Spec.Stream() {
-		if i, err := unix.GetsockoptTCPInfo(s.FD, unix.SOL_TCP, unix.TCP_INFO); err == nil {
-			m.length = int(i.Unacked) // tcp_get_info: the backlog of a listener
-		}
-		return m, nil
-	}
-	if stamped {
-		if err := unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-			return m, fmt.Errorf("setsockopt SO_TIMESTAMPNS: %w", err)
-		}
-		defer func() { err = errors.Join(err, unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 0)) }()
-	}
-	h, err := peekInto(s.FD, make([]byte, unix.CmsgSpace(16)+controlSpace)) // a timespec comes first
-	return Mark{h.peer, h.length, h.stamp}, err
-}
-
-// Left tells, of a queue marked twice, whether nothing was taken from it in
-// between: of a listener's, whether as many wait as did.
-func (m Mark) Left(later Mark) bool {
-	return m == later && m != Mark{} || m.Peer == Peer{} && m.length > 0 && later.length >= m.length
 }
 
 // DropDatagram takes the datagram at the head of the queue away, reading none of

@@ -193,14 +193,14 @@ func TestWaitSocketKeepsItsQueue(t *testing.T) {
 // started for the same datagram or connection for ever, and what comes after that
 // is served.
 func TestProgramTakesNothing(t *testing.T) {
-	for _, network := range []string{"tcp", "udp", "unixgram"} {
+	for _, network := range []string{"tcp", "udp", "unix", "unixgram", "unixpacket"} {
 		for _, program := range []string{"/bin/true", "/bin/false"} {
 			t.Run(network+program, func(t *testing.T) {
 				t.Parallel()
 				g, port := newRig(t), freePort(t)
 				s, to := svc("w", network, port, program), netip.AddrPortFrom(loopback, port).String()
 				s.Wait = true
-				if network == "unixgram" {
+				if strings.HasPrefix(network, "unix") {
 					to = t.TempDir() + "/s.sock"
 					s.Listen[0], s.Socket.Mode = address.Listen{Network: network, Path: to}, 0o620
 				}

@@ -1,6 +1,7 @@
 package root
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -77,6 +78,83 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 			t.Errorf("%s: %+v (%v), want one program for each of three clients", name, s, err)
 		}
 	}
+}
+
+// TestOthersComeInTheirPlace: while each program of a wait service takes one client, another
+// one comes, so that the queue is always as long as before. None of them is refused; those
+// of a program that takes nobody are, one by one.
+func TestOthersComeInTheirPlace(t *testing.T) {
+	rig.Root(t)
+	relieve, dir := []string{rig.Compile(t, "testdata/rogue.c"), "relieve"}, t.TempDir()
+	text, to := head, map[string][2]string{} // service -> network and address
+	for _, network := range []string{"tcp4", "tcp6", "unix", "unixpacket"} {
+		for kind, command := range map[string][]string{"relieve": relieve, "true": {"/bin/true"}} {
+			name := network + "-" + kind
+			at := [2]string{network, filepath.Join(dir, name)}
+			listen, more := network+":"+at[1], "socket {\n    mode = \"0666\"\n  }"
+			if ip, ok := map[string]string{"tcp4": "127.0.0.1:", "tcp6": "[::1]:"}[network]; ok {
+				at[1] = ip + rig.Port(t)
+				listen, more = network+"://"+at[1], ""
+			}
+			to[name] = at
+			text += service(name, listen, command, "wait = true", "acl = acl.anyone", "limit = limit.wait", "profile = profile.server", more)
+		}
+	}
+	b := rig.Serve(t, text)
+	for name, at := range to {
+		said := relieved
+		if strings.HasSuffix(name, "-true") {
+			said = refusedAll
+		}
+		if err := said(at[0], at[1]); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name := range to {
+		if s, err := b.Service(name); err != nil || s.Admitted < 10 {
+			t.Errorf("%s: %+v (%v), want ten programs or more", name, s, err)
+		}
+	}
+}
+
+// relieved has clients come one by one, each while the program has the one before.
+func relieved(network, address string) error {
+	var last net.Conn
+	for i := range 16 {
+		c, err := net.DialTimeout(network, address, 30*time.Second)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		for conn, want := range map[net.Conn]string{last: "ok\n", c: "taken\n"} {
+			if conn == nil {
+				continue
+			}
+			got := make([]byte, len(want))
+			if n, err := conn.Read(got); err != nil || string(got[:n]) != want {
+				return fmt.Errorf("client %d is told %q (%w), want %q", i, got[:n], err, want)
+			}
+		}
+		last = c
+	}
+	return nil
+}
+
+// refusedAll has two clients come, who are not to wait for ever.
+func refusedAll(network, address string) error {
+	for i := range 2 {
+		c, err := net.DialTimeout(network, address, 30*time.Second)
+		if err == nil {
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(30 * time.Second))
+			_, err = c.Read(make([]byte, 1))
+		}
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("client %d: %w, want to be refused", i, err)
+		}
+	}
+	return nil
 }
 
 // askOnce sends one message and expects "ok". A unixgram client has no name that
