@@ -70,6 +70,20 @@ func mayHoldRights(fd int) bool {
 	return Unread(fd) > 0               // a descriptor takes a byte of a stream along
 }
 
+// Recv takes one message off a socket, of which more than p holds is lost, and buries the
+// descriptors that came along. n is its whole length. It never waits: nothing there is unix.EAGAIN.
+func Recv(fd int, p []byte) (n int, err error) {
+	var rights []byte
+	if !refusesRights() {
+		rights = make([]byte, unix.CmsgSpace(4*maxRights))
+	}
+	n, got, _, _, err := unix.Recvmsg(fd, p, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
+	if err == nil {
+		new(head).readControl(rights[:got])
+	}
+	return n, err
+}
+
 // maxRights is how many descriptors one message may carry (SCM_MAX_FD).
 const maxRights = 253
 

@@ -152,11 +152,22 @@ func TestNobodyLingers(t *testing.T) {
 			t.Errorf("%s: the undertaker has not ended", name)
 		}
 	}
-	fd, _ := datagramHolding(t)
-	if !ends(func() { _ = DropDatagram(fd) }) {
-		t.Error("DropDatagram lingers")
+	for name, take := range map[string]func(int) error{
+		"DropDatagram": DropDatagram, "Recv": func(fd int) error { _, err := Recv(fd, make([]byte, 8)); return err },
+	} {
+		fd, _ := datagramHolding(t)
+		if !ends(func() {
+			if err := take(fd); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := take(fd); err != unix.EAGAIN {
+				t.Errorf("%s: %v where nothing is", name, err)
+			}
+		}) {
+			t.Errorf("%s lingers", name)
+		}
+		Close(fd)
 	}
-	Close(fd)
 	if !buried() {
 		t.Error("the undertaker has not ended")
 	}

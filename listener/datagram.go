@@ -20,16 +20,8 @@ func PeekSource(fd int) (Peer, error) {
 // its bytes. Every failure between a datagram's arrival and its program's start
 // must do this once, or the loop spins. An empty queue is unix.EAGAIN.
 func DropDatagram(fd int) error {
-	var rights []byte
-	if !refusesRights() {
-		rights = make([]byte, unix.CmsgSpace(4*maxRights))
-	}
-	_, n, _, _, err := unix.Recvmsg(fd, nil, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
-	switch err {
-	case nil:
-		new(head).readControl(rights[:n])
-		return nil
-	case unix.EAGAIN:
+	_, err := Recv(fd, nil)
+	if err == nil || err == unix.EAGAIN {
 		return err
 	}
 	return fmt.Errorf("drop datagram: %w", err)

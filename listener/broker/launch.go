@@ -18,7 +18,8 @@ func (b *Broker) link(c cell, uid uint32, kind int) (pid, fd int, err error) {
 		return 0, -1, os.NewSyscallError("socketpair", err)
 	}
 	defer unix.Close(pair[1])
-	// Nobody sends descriptors here, whose close might wait for others (listener.Bury). An error is a kernel before 6.16.
+	// Nobody sends descriptors here, whose close might wait for others (listener.Bury). An error is a kernel before 6.16:
+	// there the worker's link buries them, and the compilers have no call that makes or takes a socket.
 	_ = unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
 	if pid, err = b.launch(c, uid, pair[1]); err != nil {
 		unix.Close(pair[0])

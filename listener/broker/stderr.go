@@ -175,8 +175,8 @@ func (l *logWorker) discard() {
 			}
 		case p.whose.Kind == wire.Syslog: // nobody can tell how full one is
 			lost.What = journal.SyslogLost
-			for n := 0; n < maxDatagrams || over; n++ { // MSG_TRUNC: nothing is copied
-				if _, _, err := unix.Recvfrom(p.fd, nil, unix.MSG_DONTWAIT|unix.MSG_TRUNC); err != nil {
+			for n := 0; n < maxDatagrams || over; n++ {
+				if listener.DropDatagram(p.fd) != nil {
 					break
 				}
 				l.lost[lost]++

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"casemate/listener"
 	"casemate/listener/loop"
 	"casemate/listener/wire"
 	"casemate/sandbox"
@@ -82,7 +83,7 @@ func (w *worker) running() bool {
 	var pid, fd int
 	w.b.apart(func() (err error) { pid, fd, err = w.start(uid); return err }, func(err error) {
 		if w.b.loop.Post(func() { w.b.starting--; w.b.leases.Give(uid); w.started(pid, fd, err) }) != nil && err == nil {
-			unix.Close(fd)
+			listener.Close(fd)
 		}
 	})
 	return false
@@ -110,7 +111,7 @@ func (w *worker) started(pid, fd int, err error) {
 	w.starting = false
 	if err == nil {
 		if err = w.b.loop.Add(fd, unix.EPOLLIN, w); err != nil {
-			unix.Close(fd)
+			listener.Close(fd)
 			kill(pid, unix.SIGKILL)
 			w.b.reapLater(pid)
 		}
@@ -237,7 +238,7 @@ func (w *worker) want(room bool) {
 // Ready takes the worker's messages and sends what waited for room.
 func (w *worker) Ready(events uint32) {
 	for range maxDatagrams {
-		n, _, err := unix.Recvfrom(w.fd, w.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+		n, err := listener.Recv(w.fd, w.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			if events&unix.EPOLLOUT != 0 {
@@ -279,7 +280,7 @@ func (w *worker) end(err error) {
 // when it has ended.
 func (w *worker) letGo() {
 	w.b.loop.Del(w.fd)
-	unix.Close(w.fd)
+	listener.Close(w.fd)
 	delete(w.b.helpers, w.pid)
 	w.b.reapLater(w.pid)
 	w.fd, w.pid, w.unsent, w.waits, w.replaced = -1, 0, nil, false, false

@@ -45,7 +45,20 @@ var starters = map[string][]string{
 	"unix.Exec":            {"sandbox/...", "tests/..."},
 }
 
-func TestStandingOfProcessStarts(t *testing.T) {
+// takers are the ways to take a message off a socket. With it may come descriptors, and what the
+// kernel closes of those may wait for others: the broker takes all of its messages with listener.Recv.
+var takers = map[string][]string{
+	"unix.Recvfrom":       {"listener", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
+	"unix.Recvmsg":        {"listener", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
+	"unix.RecvmsgBuffers": {"listener", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
+}
+
+func TestStandingOfProcessStarts(t *testing.T) { testStanding(t, starters) }
+
+func TestStandingOfReceiving(t *testing.T) { testStanding(t, takers) }
+
+func testStanding(t *testing.T, calls map[string][]string) {
+	seen := 0
 	for _, f := range goFiles(t) {
 		if f.test {
 			continue
@@ -59,12 +72,18 @@ func TestStandingOfProcessStarts(t *testing.T) {
 			if !ok {
 				return true
 			}
-			to, known := starters[x.Name+"."+sel.Sel.Name]
+			to, known := calls[x.Name+"."+sel.Sel.Name]
 			if known && !anyWithin(to, f.pkg) {
 				t.Errorf("%s: %s.%s stands only in %v", f.fset.Position(n.Pos()), x.Name, sel.Sel.Name, to)
 			}
+			if known {
+				seen++
+			}
 			return true
 		})
+	}
+	if seen == 0 {
+		t.Error("none is called: the fence has lost its subject")
 	}
 }
 
