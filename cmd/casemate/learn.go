@@ -61,8 +61,14 @@ these. They cannot be replayed: what a client sent is not kept, and sent again i
 another thing. So clients are needed to prove it, --client, which run in a casemated of its
 own with the service as it is; or twice as many sessions, of which the second half is held
 against what the first half used (--connections 10 follows 20). With --tighten it starts
-from the profile in force, and lists what no session used. From sessions that ended with an
-error nothing is learnt: it says what they were refused.
+from the profile in force, and prints that without what no session used, proved in one of
+the same two ways; what no session is likely to show stays (how a program ends, and dies).
+
+From sessions that failed nothing is learnt, only from the others: those that ended with
+an error or crashed, or of which a process did after it was refused something. It says
+what that was, and the profile says how many they are. No failure is an error exit after
+the client has reset or shut the connection, nor a session that a limit or somebody has
+ended by SIGKILL: what it used until then counts.
 
 The profile is printed in the form of casemate fmt with the evidence of each line, and with
 the clients' commands: keep passwords out of these. Nothing is installed: put it into your
@@ -99,8 +105,8 @@ Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 				return a.learnCommand(cmd.Context(), &o)
 			}
 			of.clients, of.profile, of.normal = o.clients, o.profile, o.normal
-			if of.connections < 0 || of.limit < 0 || of.tighten && len(of.clients) > 0 {
-				return errors.New("learn: --connections and --for count from 1 and 1s, and --tighten takes no clients")
+			if of.connections < 0 || of.limit < 0 {
+				return errors.New("learn: --connections and --for count from 1 and 1s")
 			}
 			return a.learnService(cmd.Context(), args[0], &of)
 		},
@@ -115,7 +121,7 @@ Exit status: 0 a profile was proved, 3 none was, 1 otherwise.`,
 	f.IntSliceVar(&o.normal, "status", nil, "an exit status of the program that is no error, beside 0; may stand several times")
 	f.IntVar(&of.connections, "connections", 0, "sessions of SERVICE to learn from (10, unless --for is given)")
 	f.DurationVar(&of.limit, "for", 0, "how long SERVICE is followed")
-	f.BoolVar(&of.tighten, "tighten", false, "list what SERVICE's profile grants and no session used")
+	f.BoolVar(&of.tighten, "tighten", false, "print SERVICE's own profile without what no session used")
 	return cmd
 }
 

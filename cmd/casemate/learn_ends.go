@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,17 +16,21 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/sandbox/learn"
+
+	"golang.org/x/sys/unix"
 )
 
-// failed says on standard error how sessions failed, nothing where none did, and reports whether
-// one did: what they were refused is then no answer to what their program needs.
-func (a *app) failed(sessions []*learn.Session, c *learn.Confines, normal []int) bool {
+// setAside parts the sessions that can be learnt from from those that failed: what these were
+// refused is no answer to what their program needs. It says on standard error how they failed, and gives what
+// a profile that is learnt from the others says of them, and of those that were cut short.
+func (a *app) setAside(sessions []*learn.Session, c *learn.Confines, normal []int) (good []*learn.Session, leftOut []string) {
 	list := learn.Failed(sessions, c, normal)
-	told := map[string]bool{}
+	told := map[string]int{}
+	var order []string
 	say := func(format string, args ...any) {
-		if line := oneLine(fmt.Sprintf(format, args...)); !told[line] {
-			told[line] = true
-			fmt.Fprintf(a.err, "casemate: learn: %s\n", line)
+		line := oneLine(fmt.Sprintf(format, args...))
+		if told[line]++; told[line] == 1 {
+			order = append(order, line)
 		}
 	}
 	for _, f := range list {
@@ -36,11 +41,47 @@ func (a *app) failed(sessions []*learn.Session, c *learn.Confines, normal []int)
 			say("before %s: %s %s: %s", r.Before, r.String(), r.Outcome(), inLine(r.Remedy))
 		}
 	}
+	for _, line := range order {
+		fmt.Fprintf(a.err, "casemate: learn: %s%s\n", line, ifMore(told[line]))
+	}
+	good = slices.DeleteFunc(slices.Clone(sessions), func(s *learn.Session) bool {
+		return slices.ContainsFunc(list, func(f learn.Failing) bool { return f.Session == s })
+	})
 	if len(list) > 0 {
+		leftOut = append(leftOut, fmt.Sprintf("Left out: %s of %d that failed:", several(len(list), "session", "sessions"), len(sessions)))
+		for _, line := range order[:min(len(order), maxLeftOut)] {
+			leftOut = append(leftOut, "  "+line+ifMore(told[line]))
+		}
 		fmt.Fprintf(a.err, "casemate: learn: %d of %s failed: no profile is learnt from these; grant what they were refused (casemate trace shows more), or %s\n",
 			len(list), several(len(sessions), "session", "sessions"), statusFlag(list))
 	}
-	return len(list) > 0
+	return good, append(leftOut, a.cut(good)...)
+}
+
+// maxLeftOut is how many lines a profile has of sessions that were left out.
+const maxLeftOut = 20
+
+func ifMore(times int) string {
+	if times < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times)", times)
+}
+
+// cut says of sessions that were ended by a limit, or by somebody, that they are learnt from up to there.
+func (a *app) cut(sessions []*learn.Session) (leftOut []string) {
+	by := map[string]int{}
+	for _, s := range sessions {
+		if signal := s.Cut(); signal != 0 {
+			by[unix.SignalName(signal)]++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		line := fmt.Sprintf("%s ended by %s, of a limit or somebody: what would have come after that is not known.", several(by[name], "session was", "sessions were"), name)
+		fmt.Fprintf(a.err, "casemate: learn: %s\n", line)
+		leftOut = append(leftOut, line)
+	}
+	return leftOut
 }
 
 func quoteSaid(text string) string {

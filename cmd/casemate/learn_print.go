@@ -50,6 +50,7 @@ func (a *app) printLearnt(l *learner, d *learn.Draft, dropped []learn.Need, n *l
 	if l.earlier != nil {
 		head[2] = "and not without those of its lines that say so; the others are what real sessions used."
 	}
+	head = append(head, l.leftOut...)
 	for _, status := range l.normal {
 		head = append(head, fmt.Sprintf("An exit status of %d was taken for normal.", status))
 	}

@@ -27,6 +27,7 @@ type serviceOptions struct {
 	clients     []string
 	profile     string
 	normal      []int
+	leftOut     []string // what is said in the profile of sessions that it was not learnt from
 }
 
 // learnService learns from the sessions of a service of the running casemated.
@@ -43,26 +44,29 @@ func (a *app) learnService(ctx context.Context, name string, o *serviceOptions) 
 	if want == 0 && o.limit == 0 {
 		want = 10
 	}
-	if !o.tighten && len(o.clients) == 0 {
+	if len(o.clients) == 0 {
 		want *= 2 // the second half is counted
 	}
 	var sessions []*learn.Session
 	if err := a.watch(ctx, s, want, o.limit, func(one *learn.Session) { sessions = append(sessions, one) }); err != nil {
 		return err
 	}
-	switch {
-	case len(sessions) == 0:
+	if len(sessions) == 0 {
 		return errors.New("learn: no session came")
-	case a.failed(sessions, c, o.normal):
-		return errNo
-	case o.tighten:
-		return a.printUnused(s, c, sessions)
-	case len(o.clients) > 0:
-		return a.learnWithClients(ctx, s, c, sessions, o)
-	case len(sessions) == 1:
-		return errors.New("learn: one session came: it takes one to learn from, and one more that is held against what was learnt")
 	}
-	return a.learnByCounting(s, c, sessions, o)
+	good, left := a.setAside(sessions, c, o.normal)
+	o.leftOut = left
+	switch {
+	case len(good) == 0:
+		return errNo
+	case len(good) == 1 && len(o.clients) == 0:
+		return errors.New("learn: one session came that can be learnt from: it takes one, and one more that is held against what was learnt")
+	case o.tighten:
+		return a.tighten(ctx, s, c, good, o)
+	case len(o.clients) > 0:
+		return a.learnWithClients(ctx, s, c, good, o)
+	}
+	return a.learnByCounting(s, c, good, o)
 }
 
 // needsOf is what sessions under a profile in force need: of its capabilities and its
@@ -153,6 +157,7 @@ func (a *app) learnByCounting(s *policy.Service, c *learn.Confines, sessions []*
 			fmt.Sprintf("Learnt from %s of %s under profile.%s on %s, and held against", several(half, "session", "sessions"), s.Name, s.Profile, time.Now().Format("2006-01-02")),
 			fmt.Sprintf("%s more, which used nothing else. It was not enforced: --client does that.", several(len(sessions)-half, "session", "sessions")),
 		}
+		head = append(head, o.leftOut...)
 		return a.printDraft(&learnReport{Sessions: len(sessions)}, &d, nil, n, head, cmpName(o.profile, s.Name))
 	}
 	fmt.Fprintf(a.err, "casemate: learn: no base makes a profile of what the sessions did under profile.%s: keep that one, or %s\n", s.Profile, byHand)
@@ -161,8 +166,18 @@ func (a *app) learnByCounting(s *policy.Service, c *learn.Confines, sessions []*
 
 // learnWithClients replays what was learnt, with clients in a scratch broker.
 func (a *app) learnWithClients(ctx context.Context, s *policy.Service, c *learn.Confines, sessions []*learn.Session, o *serviceOptions) error {
+	st, err := a.siteOf(s, o)
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	return a.learn(ctx, st, needsOf(sessions, c), s.Command[0], cmpName(o.profile, s.Name), fmt.Sprintf("%s of %s under profile.%s, and from clients", several(len(sessions), "session", "sessions"), s.Name, s.Profile))
+}
+
+// siteOf is a scratch broker's site for a service of the running one, and its clients.
+func (a *app) siteOf(s *policy.Service, o *serviceOptions) (*site, error) {
 	if len(s.Listen) == 0 {
-		return fmt.Errorf("learn: %s listens nowhere", s.Name)
+		return nil, fmt.Errorf("learn: %s listens nowhere", s.Name)
 	}
 	network := "tcp"
 	if strings.HasPrefix(string(s.Listen[0].Network), "udp") {
@@ -170,12 +185,11 @@ func (a *app) learnWithClients(ctx context.Context, s *policy.Service, c *learn.
 	}
 	st, err := newSite(a, network, o.clients)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer st.close()
 	st.normal = o.normal
-	st.service, st.block = s, serviceAttributes(s)
-	return a.learn(ctx, st, needsOf(sessions, c), s.Command[0], cmpName(o.profile, s.Name), fmt.Sprintf("%s of %s under profile.%s, and from clients", several(len(sessions), "session", "sessions"), s.Name, s.Profile))
+	st.service, st.block, st.leftOut = s, serviceAttributes(s), o.leftOut
+	return st, nil
 }
 
 func cmpName(given, service string) string {
@@ -192,49 +206,4 @@ func serviceAttributes(s *policy.Service) string {
 		return block + "  wait = true\n  acl = acl.anyone\n  limit = limit.wait\n"
 	}
 	return block + "  acl = acl.client\n  limit = limit.client\n"
-}
-
-// unusedReport is the JSON of learn --tighten.
-type unusedReport struct {
-	FormatVersion int `json:"format_version"`
-	*failure
-	Service  string       `json:"service"`
-	Profile  string       `json:"profile"`
-	Sessions int          `json:"sessions"`
-	Unused   []lineReport `json:"unused"`
-}
-
-// printUnused proposes to take from a profile what no session used.
-func (a *app) printUnused(s *policy.Service, c *learn.Confines, sessions []*learn.Session) error {
-	unused := learn.Unused(c.Profile, c.Rules, sessions, realFiles)
-	if a.json() {
-		return a.printJSON(unusedReport{FormatVersion: 1, Service: s.Name, Profile: s.Profile, Sessions: len(sessions), Unused: lineReports(unused)})
-	}
-	a.linef("profile.%s: never used by %s of %s:\n", s.Profile, several(len(sessions), "session", "sessions"), s.Name)
-	var deny []string
-	for _, n := range unused {
-		switch n.Attr {
-		case learn.AttrDeny:
-			deny = append(deny, n.Value)
-		case learn.AttrTmp, learn.AttrShm:
-			a.linef("  %s: a profile on a base without it would do (a base's cannot be taken away)\n", n.Attr)
-		case learn.AttrMode, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrInit:
-			a.linef("  %s = %s would do\n", n.Attr, n.Value)
-		case learn.AttrRead:
-			if slices.Contains(c.Profile.Files.Write, n.Value) {
-				a.linef("  files.read %q would do in place of files.write\n", n.Value)
-				continue
-			}
-			fallthrough
-		default:
-			a.linef("  %s %q\n", n.Attr, n.Value)
-		}
-	}
-	if len(deny) > 0 {
-		a.linef("  syscalls { deny = [%s] } would do\n", quoteAll(deny))
-	}
-	if len(unused) == 0 {
-		a.linef("  nothing\n")
-	}
-	return nil
 }

@@ -32,7 +32,8 @@ type site struct {
 	broker  *scratch.Process
 	limit   time.Duration // for one client
 	doc     *policy.Document
-	normal  []int // exit statuses of the program beside 0 that are no error
+	normal  []int    // exit statuses of the program beside 0 that are no error
+	leftOut []string // of real sessions, for the profile's head
 }
 
 // name of the service and the profile in a scratch broker.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,19 +133,5 @@ func TestInSandbox(t *testing.T) {
 		if got := inSandbox(program); got != want {
 			t.Errorf("%s: %q, want %q", program, got, want)
 		}
-	}
-}
-
-// TestTightenSaysWhatCanBeWritten: a private /tmp that no session used is not said to go by a word
-// that the policy language does not have.
-func TestTightenSaysWhatCanBeWritten(t *testing.T) {
-	var out bytes.Buffer
-	a := &app{out: &out}
-	p := &sandbox.Profile{Files: sandbox.Files{Tmp: 1 << 20, Shm: 1 << 20, Proc: true}}
-	if err := a.printUnused(&policy.Service{Name: "x", Profile: "x"}, &learn.Confines{Profile: p}, []*learn.Session{{PID: 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if got := out.String(); strings.Contains(got, "none would do") || !strings.Contains(got, "files.tmp: a profile on a base without it would do") || !strings.Contains(got, "files.proc = false would do") {
-		t.Errorf("got %s", got)
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"casemate/policy"
 	"casemate/sandbox/learn"
 )
 
@@ -110,7 +109,8 @@ func TestPrintersQuoteWhatServicesChose(t *testing.T) {
 		}
 		took("learn", a.printLearnt(&l, &d, needs.Other, &needs, "x", hostile))
 		c := &learn.Confines{Profile: shippedBase(t, "line").Profile}
-		took("learn --tighten", a.printUnused(&policy.Service{Name: hostile, Profile: hostile}, c, nil))
+		tight := &learn.Tight{Profile: *c.Profile, Gone: needs.Other}
+		took("learn --tighten", a.printTight(&tightReport{Service: hostile, Of: hostile}, tight, c, []string{hostile}, "x"))
 
 		fields := map[string]any{}
 		for _, key := range []string{"time", "id", "service", "syscall", "args", "errno", "signal", "count", "grant", "reason", "exit", "detail", "duration_ms", "text",

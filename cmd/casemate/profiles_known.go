@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/policy/lang"
 	"casemate/policy/suggest"
 	"casemate/sandbox"
@@ -96,6 +97,6 @@ func (p *profile) text() (string, error) {
 		words, _, _ := strings.Cut(source, "profile \"")
 		head = fmt.Sprintf("# What profile.%s comes to, under a name of your own.\n%s", p.Name, strings.TrimSuffix("#\n"+words, "#\n"))
 	}
-	text, err := lang.Effective(&p.Profile, name, func(path string) string { return p.origins.Lookup("profiles." + p.Name + "." + path) })
+	text, err := lang.Effective(&p.Profile, name, func(path string) string { return explain.Line(p.origins.Lookup("profiles." + p.Name + "." + path)) })
 	return head + string(text), err
 }

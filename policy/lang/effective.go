@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"casemate/policy"
-	"casemate/policy/explain"
 	"casemate/sandbox"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -16,12 +15,12 @@ import (
 )
 
 // Effective writes a resolved profile as a block of the language in Format's form, with all
-// that it has from its bases and, as a comment of each line, where that was written. The
+// that it has from its bases and a comment of each line, as where that was written. The
 // block is named name and stands on the nearest shipped profile; it compiles to the same
 // profile, which Effective has tried before it returns. What one block cannot say, because
 // the profile's own bases said it one after the other, a block before it says.
 //
-// at gives the origin of a value by its path below the profile ("files.read.0").
+// at gives the comment of a value by its path below the profile ("files.read.0"), "" for none.
 func Effective(p *sandbox.Profile, name string, at func(path string) string) ([]byte, error) {
 	var last error
 	for _, twoBlocks := range []bool{false, true} {
@@ -155,10 +154,10 @@ func (e *effective) block(name string, body func()) {
 	e.b.WriteString("}\n")
 }
 
-// comment is the origin of the value at a path.
+// comment is what at says of the value at a path.
 func (e *effective) comment(path string) string {
 	if at := e.at(path); at != "" {
-		return " # " + printable([]byte(explain.Line(at)))
+		return " # " + printable([]byte(at))
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate/sandbox"
@@ -122,6 +123,13 @@ func (b *Base) has(n *Need, h Host) bool {
 		return slices.Contains(b.Profile.Capabilities, n.Value)
 	case AttrMode:
 		return string(b.Profile.Network.Mode) == n.Value
+	case AttrConnect:
+		return reaches(b.Profile.Network.Connect, n.Value)
+	case AttrBind:
+		return reaches(b.Profile.Network.Bind, n.Value)
+	case AttrSockets:
+		rules, err := seccomp.Resolve([]string{SocketGroups[n.Value], "connect"}, nil)
+		return err == nil && !slices.ContainsFunc(rules, func(r seccomp.Rule) bool { return !seccomp.Cover(b.Rules, r) })
 	case AttrTmp:
 		return f.Tmp > 0
 	case AttrShm:
@@ -142,6 +150,11 @@ func (b *Base) has(n *Need, h Host) bool {
 		return covers(f.Write, n.Value, h)
 	}
 	return false
+}
+
+// reaches tells whether a list of ports has one.
+func reaches(ports []uint16, port string) bool {
+	return slices.ContainsFunc(ports, func(p uint16) bool { return p == 0 || strconv.Itoa(int(p)) == port })
 }
 
 // covers tells whether a path lies in one of a list, as it is written or as the links lead.

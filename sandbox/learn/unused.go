@@ -46,8 +46,8 @@ func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Hos
 	for _, dir := range f.Write {
 		put(AttrRead, dir, below(n, dir, h, AttrRead) && !below(n, dir, h, AttrWrite))
 	}
-	for _, name := range f.Dev {
-		put(AttrDev, name, !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == AttrDev && o.Value == name }))
+	for _, name := range f.Dev { // null every profile has
+		put(AttrDev, name, name != "null" && !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == AttrDev && o.Value == name }))
 	}
 	put(AttrTmp, "none", f.Tmp > 0 && !used(AttrTmp))
 	put(AttrShm, "none", f.Shm > 0 && !used(AttrShm))

@@ -61,7 +61,7 @@ func TestLearnFailedSessions(t *testing.T) {
 	write(t, script, "#!/bin/sh\nread -r line\necho kept >"+spool+"/kept || exit 4\necho thanks\n", 0o755)
 	b := rig.Serve(t, head+service("keep", "tcp://127.0.0.1:"+port, []string{script}, "profile = profile.classic"))
 	visit := func() { _, _ = run(t, nil, "sh", "-c", "echo x | nc -N -w 5 127.0.0.1 "+port) }
-	for _, more := range [][]string{{"--connections", "1"}, {"--connections", "2", "--tighten"}} {
+	for _, more := range [][]string{{"--connections", "1"}, {"--connections", "1", "--tighten"}} {
 		code, said := learnSays(t, 2, visit, append([]string{"keep", "--control", b.Control}, more...)...)
 		if code != 3 || strings.Contains(said, "\nprofile \"") || strings.Contains(said, "never used") {
 			t.Errorf("%v exits with %d: %s", more, code, said)
@@ -69,6 +69,35 @@ func TestLearnFailedSessions(t *testing.T) {
 		for _, want := range []string{"2 of 2 sessions failed", spool + "/kept", "EROFS", `files { write = ["` + spool + `"] }`} {
 			if !strings.Contains(said, want) {
 				t.Errorf("%v does not say %q: %s", more, want, said)
+			}
+		}
+	}
+}
+
+// TestLearnFromTheRest: where one session of several failed, the profile is learnt from the others, and says which
+// it was not learnt from.
+func TestLearnFromTheRest(t *testing.T) {
+	rig.Root(t)
+	need.Programs(t, "nc")
+	dir, port := rig.PublicDir(t), rig.Port(t)
+	script, notes := filepath.Join(dir, "keep"), filepath.Join(dir, "notes")
+	write(t, notes, "remember\n", 0o644)
+	write(t, script, "#!/bin/sh\nread -r line\n[ $line = x ] || exit 4\nread -r note <"+notes+"\necho $note\n", 0o755)
+	b := rig.Serve(t, head+"\nprofile \"keep\" {\n  base = profile.shell\n  files { read = [\""+dir+"\"] }\n}\n"+service("keep", "tcp://127.0.0.1:"+port, []string{script}, "profile = profile.keep"))
+	for _, more := range [][]string{{"--connections", "2"}, {"--connections", "2", "--tighten"}} {
+		i := 0
+		visit := func() {
+			i++
+			line := "x"
+			if i == 2 {
+				line = "bad"
+			}
+			_, _ = run(t, nil, "sh", "-c", "echo "+line+" | nc -N -w 5 127.0.0.1 "+port)
+		}
+		code, said := learnSays(t, 4, visit, append([]string{"keep", "--control", b.Control}, more...)...)
+		for _, want := range []string{"\nprofile \"keep\"", "# Left out: 1 session of 4 that failed:\n#   a session of /usr/bin/", "exited with status 4", "1 of 4 sessions failed"} {
+			if code != 0 || !strings.Contains(said, want) {
+				t.Errorf("%v exits with %d and does not say %q: %s", more, code, want, said)
 			}
 		}
 	}
