@@ -86,7 +86,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		s.start.Exec = s.tree.program
 	}
 	s.start.Stderr = o.Stderr
-	s.start.Listen = o.Listen && pl.Profile.Syscalls.OnViolation == "errno"
+	s.start.Listen = o.Listen
 	return s, nil
 }
 

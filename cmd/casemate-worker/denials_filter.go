@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/policy/denied"
+	sysfilter "casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/notify"
 	"casemate/sandbox/seccomp/spoken"
 
@@ -149,5 +150,5 @@ func (f *filter) attribute(fd int, n *notify.Call) uint64 {
 // settle counts a call and answers it: its caller's session does not end in order before it is counted.
 func (f *filter) settle(fd int, n *notify.Call, id uint64) {
 	f.d.ledger.note(f, id, n.PID, spoken.Call{Nr: int(n.Nr), Args: n.Args})
-	_ = notify.Deny(fd, n.ID) // an error means that the caller is gone
+	_ = notify.Deny(fd, n.ID, sysfilter.Answer(int(n.Nr), n.Args)) // an error means that the caller is gone
 }

@@ -7,7 +7,10 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/said"
 	"casemate/policy/denied"
+	sysfilter "casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/spoken"
+
+	"golang.org/x/sys/unix"
 )
 
 // denialRate is what may be written of one service's denied calls; each is counted all the same.
@@ -92,7 +95,7 @@ func (l *denialLedger) say(key denialKey, k *denialKind, last bool) {
 	}
 	of := &key.filter.of
 	l.out(said.Denied(time.Now(), of.Service, key.id, said.Denial{PID: int(k.pid), Call: k.call.Name(), Args: k.call.Arguments(),
-		Count: k.unsaid, Grant: denied.Grant(of, k.call), Digest: of.Digest}))
+		Errno: unix.ErrnoName(sysfilter.Answer(k.call.Nr, k.call.Args)), Count: k.unsaid, Grant: denied.Grant(of, k.call), Digest: of.Digest}))
 	k.unsaid = 0
 }
 

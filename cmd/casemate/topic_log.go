@@ -61,7 +61,7 @@ limit           object  decision            the service's limit block, as compil
 limits          array   session             the limits that it ran into, as far as its end tells: see below
 syscall         string  denied              the call; absent in the count of those beyond 64 kinds in one session, and where the kernel does not tell what a filter has killed for
 args            string  denied              those of its arguments that tell calls apart, in the words of C; what lies behind a pointer is unknown
-errno           string  denied              what the call failed with: EPERM; absent where the caller was killed
+errno           string  denied              what the call failed with: EPERM, or ENOSYS, as on a kernel without it; absent where the caller was killed
 grant           string  denied              what to write into the policy to allow such a call and as little else as can be; absent where nothing would
 duration_ms     number  session             from its admission to its end; absent after start-failed
 user_ms         number  session             processor time of a program
@@ -138,9 +138,11 @@ of casemated's unit). Where others is not 0 it may have been as many other sessi
 limit that does no more than make a call fail is in no record (open_files, address_space, data, tasks,
 locked, tmp, and any of a process that a program started): casemate trace shows those.
 
-A denied call is told as long as casemate-worker denials answers for its filter. Calls that
-answer ENOSYS or EPROTONOSUPPORT, as of a kernel without them, are not: programs try those and
-do without. Under on_violation = "kill" a session has one, without its arguments.
+A denied call is told as long as casemate-worker denials answers for its filter. What libraries and runtimes
+try unasked, and do without, is not: clone3, statx, openat2 and others of that kind, the sockets that glibc asks
+nscd and syslog by (and Go's unix stream sockets, which are the same to the bit), with ENOSYS, and that of
+libaudit, with EPROTONOSUPPORT. Others that fail with ENOSYS, as io_uring_setup and other unix sockets, are.
+A call that kills under on_violation = "kill" has its record without its arguments.
 
 suppressed stands for refused-suppressed, denied-suppressed, stderr-suppressed, stderr-lost, syslog-suppressed
 and syslog-lost, dropped for log-dropped, note for every other record. A field of a note

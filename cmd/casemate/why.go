@@ -297,11 +297,13 @@ func (a *app) tell(r logged) {
 		if r.text("syscall") == "" {
 			call = "calls of further kinds"
 		}
-		outcome := r.text("errno") + r.text("signal")
-		if n := r.text("count"); n != "1" {
-			outcome += ", " + n + " times"
+		if v := r.text("errno") + r.text("signal"); v != "" {
+			call += ": " + v
 		}
-		line("denied", "%s: %s", call, outcome)
+		if n := r.text("count"); n != "1" {
+			call += ", " + n + " times"
+		}
+		line("denied", "%s", call)
 		if g := r.text("grant"); g != "" {
 			a.tellGrant(g, line)
 		}

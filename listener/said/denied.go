@@ -15,7 +15,8 @@ type Denial struct {
 	Count  uint64
 	Grant  string // the attribute that would grant it, in words of the policy; "" = none would
 	Digest string // of the policy
-	Signal string // that the caller died of; "" = the call failed with EPERM
+	Errno  string // that the call failed with, by its name
+	Signal string // that the caller died of, else
 }
 
 // Denied is the record of a call that was denied, so many times. Session 0 is one that could not be told.
@@ -31,9 +32,7 @@ func Denied(at time.Time, service string, id uint64, d Denial) journal.Record {
 	}
 	text("syscall", d.Call)
 	text("args", d.Args)
-	if d.Signal == "" {
-		text("errno", "EPERM")
-	}
+	text("errno", d.Errno)
 	text("signal", d.Signal)
 	attrs = append(attrs, slog.Uint64("count", d.Count))
 	text("grant", d.Grant)

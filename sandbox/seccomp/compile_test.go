@@ -87,7 +87,7 @@ func TestStubFirst(t *testing.T) {
 // TestAuditAnswer asks for what libaudit opens, in filters that have no rule for
 // sockets, some of their own, or one that allows it, and for its neighbours.
 func TestAuditAnswer(t *testing.T) {
-	const none, gone = retErrno | uint32(unix.EPROTONOSUPPORT), retErrno | errnoENOSYS
+	const none, gone, quiet = retErrno | uint32(unix.EPROTONOSUPPORT), uint32(retNamed), uint32(retErrno | errnoENOSYS)
 	audit := [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW | unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT}
 	for _, c := range []struct {
 		allow []string
@@ -105,6 +105,10 @@ func TestAuditAnswer(t *testing.T) {
 		{[]string{"@server"}, nil, [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER}, 0},
 		{[]string{"@server"}, nil, [6]uint64{unix.AF_INET, unix.SOCK_RAW, unix.NETLINK_AUDIT}, 0},
 		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_INET}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, gone},
+		{[]string{"@strict"}, nil, [6]uint64{unix.AF_UNIX | 1<<40, unix.SOCK_DGRAM | unix.SOCK_NONBLOCK | 1<<33}, gone},
+		{[]string{"@strict"}, nil, [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK}, quiet}, // nscd's
+		{[]string{"@strict"}, nil, [6]uint64{unix.AF_UNIX, unix.SOCK_DGRAM | unix.SOCK_CLOEXEC}, quiet},                       // syslog's
+		{[]string{"@strict"}, nil, [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK, 1}, gone},
 		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_STREAM}, gone},
 		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_SEQPACKET}, 0},
 		{[]string{"@server"}, all("socket", Arg{Index: 0, Value: unix.AF_UNIX}, Arg{Index: 1, Value: unix.SOCK_DGRAM}), [6]uint64{unix.AF_UNIX, unix.SOCK_DGRAM}, retAllow},

@@ -24,16 +24,17 @@ static void answer(struct sock_fprog *p, uint32_t so, uint32_t otherwise)
 			p->filter[i].k = otherwise;
 }
 
-/* For all threads, with a listener that answers in place of EPERM: its descriptor, or the negative errno. */
+/* For all threads, with a listener that answers in place of EPERM too: its descriptor, or the negative errno. The
+ * kernel ignores the number beside that answer; without a listener it answers ENOSYS. */
 static long install_heard(struct sock_fprog *p)
 {
 	const unsigned listen = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH | SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	answer(p, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_USER_NOTIF);
+	answer(p, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_USER_NOTIF | EPERM);
 	long fd = install(p, listen | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
 	if (fd == -EINVAL) /* before Linux 5.19: a signal may interrupt who waits for the answer */
 		fd = install(p, listen);
 	if (fd < 0) /* EBUSY: there is a listener around all of this already */
-		answer(p, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_ERRNO | EPERM);
+		answer(p, SECCOMP_RET_USER_NOTIF | EPERM, SECCOMP_RET_ERRNO | EPERM);
 	return fd;
 }
 

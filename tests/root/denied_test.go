@@ -2,6 +2,7 @@ package root
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,28 +20,41 @@ import (
 
 	"casemate/policy/denied"
 	"casemate/sandbox/landlock"
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
 )
 
+// deniedCall is a call as its record names it.
+type deniedCall struct {
+	call, args, grant string
+	errno             syscall.Errno // that it fails with, 0 is EPERM
+}
+
+func (d deniedCall) answer() string { return strconv.Itoa(int(cmp.Or(d.errno, unix.EPERM))) + "\n" }
+
 // forbidden are calls of testdata/denied.c that no shipped profile but classic has, as records
 // name them.
-var forbidden = map[string]struct{ call, args, grant string }{
-	"tcp":    {"socket", "AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0", `widens = ["network"], because = "...", network { mode = "host", connect = ["PORT"] }`},
-	"udp":    {"socket", "AF_INET6, SOCK_DGRAM, IPPROTO_UDP", `widens = ["network"], because = "...", network { mode = "host", sockets = ["udp"] }`},
-	"packet": {"socket", "AF_PACKET, SOCK_RAW, 0", `widens = ["network", "syscalls"], because = "...", network { mode = "host", connect = ["any"], bind = ["any"] }, syscalls { rule "socket" { arg = 0, values = ["0x11"] } }`},
-	"route":  {"socket", "AF_NETLINK, SOCK_RAW, NETLINK_ROUTE", `widens = ["network"], because = "...", network { mode = "host", sockets = ["netlink-route"] }`},
-	"sti":    {"ioctl", "TIOCSTI", `widens = ["syscalls"], syscalls { rule "ioctl" { arg = 1, values = ["0x5412"] } }`},
-	"reaper": {"prctl", "PR_SET_CHILD_SUBREAPER, 0x1", `widens = ["syscalls"], syscalls { rule "prctl" { arg = 0, values = ["0x24"] } }`},
-	"shm":    {"shmget", "4096 bytes", `widens = ["syscalls"], syscalls { allow = ["@sysv-ipc"] }`},
-	"watch":  {"inotify_init1", "", `widens = ["syscalls"], syscalls { allow = ["@watch"] }`},
-	"queue":  {"mq_open", "", `widens = ["syscalls"], syscalls { allow = ["@mqueue"] }`},
-	"user":   {"unshare", "CLONE_NEWUSER", `widens = ["syscalls"], syscalls { allow = ["unshare"] }`},
-	"trace":  {"ptrace", "PTRACE_TRACEME", `widens = ["syscalls"], syscalls { allow = ["ptrace"] }`},
-	"key":    {"keyctl", "0", `widens = ["syscalls"], syscalls { allow = ["keyctl"] }`},
-	"notify": {"fcntl", "F_NOTIFY", `widens = ["syscalls"], syscalls { rule "fcntl" { arg = 1, values = ["0x402"] } }`},
-	"memory": {"memfd_create", "0", `widens = ["syscalls"], syscalls { allow = ["@memfd"] }`},
+var forbidden = map[string]deniedCall{
+	"tcp":    {"socket", "AF_INET, SOCK_STREAM|SOCK_CLOEXEC, 0", `widens = ["network"], because = "...", network { mode = "host", connect = ["PORT"] }`, 0},
+	"udp":    {"socket", "AF_INET6, SOCK_DGRAM, IPPROTO_UDP", `widens = ["network"], because = "...", network { mode = "host", sockets = ["udp"] }`, 0},
+	"packet": {"socket", "AF_PACKET, SOCK_RAW, 0", `widens = ["network", "syscalls"], because = "...", network { mode = "host", connect = ["any"], bind = ["any"] }, syscalls { rule "socket" { arg = 0, values = ["0x11"] } }`, 0},
+	"route":  {"socket", "AF_NETLINK, SOCK_RAW, NETLINK_ROUTE", `widens = ["network"], because = "...", network { mode = "host", sockets = ["netlink-route"] }`, 0},
+	"sti":    {"ioctl", "TIOCSTI", `widens = ["syscalls"], syscalls { rule "ioctl" { arg = 1, values = ["0x5412"] } }`, 0},
+	"reaper": {"prctl", "PR_SET_CHILD_SUBREAPER, 0x1", `widens = ["syscalls"], syscalls { rule "prctl" { arg = 0, values = ["0x24"] } }`, 0},
+	"shm":    {"shmget", "4096 bytes", `widens = ["syscalls"], syscalls { allow = ["@sysv-ipc"] }`, 0},
+	"watch":  {"inotify_init1", "", `widens = ["syscalls"], syscalls { allow = ["@watch"] }`, 0},
+	"queue":  {"mq_open", "", `widens = ["syscalls"], syscalls { allow = ["@mqueue"] }`, 0},
+	"user":   {"unshare", "CLONE_NEWUSER", `widens = ["syscalls"], syscalls { allow = ["unshare"] }`, 0},
+	"trace":  {"ptrace", "PTRACE_TRACEME", `widens = ["syscalls"], syscalls { allow = ["ptrace"] }`, 0},
+	"key":    {"keyctl", "0", `widens = ["syscalls"], syscalls { allow = ["keyctl"] }`, 0},
+	"notify": {"fcntl", "F_NOTIFY", `widens = ["syscalls"], syscalls { rule "fcntl" { arg = 1, values = ["0x402"] } }`, 0},
+	"memory": {"memfd_create", "0", `widens = ["syscalls"], syscalls { allow = ["@memfd"] }`, 0},
+	// Programs that can do without are told that there is no such call.
+	"unix":  {"socket", "AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0", `widens = ["network"], network { sockets = ["unix"] }`, unix.ENOSYS},
+	"uring": {"io_uring_setup", "", `widens = ["network", "syscalls"], because = "...", network { mode = "host", connect = ["any"], bind = ["any"] }, syscalls { allow = ["io_uring_setup"] }`, unix.ENOSYS},
+	"reap":  {"process_mrelease", "", `widens = ["syscalls"], syscalls { allow = ["process_mrelease"] }`, unix.ENOSYS},
 }
 
 // exchangeAs is rig.Exchange, with the client's port.
@@ -220,15 +234,15 @@ func TestGrantsAreTrue(t *testing.T) {
 	b, ports := serve(plain)
 	grants := map[string]string{}
 	for what, want := range forbidden {
-		if answer, err := rig.Exchange(ports[what], "direct "+what+"\n"); err != nil || answer != "1\n" {
-			t.Errorf("%s: errno %q, %v, want EPERM", what, answer, err)
+		if answer, err := rig.Exchange(ports[what], "direct "+what+"\n"); err != nil || answer != want.answer() {
+			t.Errorf("%s: errno %q, %v, want %q", what, answer, err, want.answer())
 			continue
 		}
 		got, err := b.Await(1, 30*time.Second, "msg", "denied", "service", what)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if grants[what] = got[0].Str("grant"); grants[what] != "profile."+what+": "+want.grant || got[0].Str("syscall") != want.call || got[0].Str("args") != want.args {
+		if grants[what] = got[0].Str("grant"); grants[what] != "profile."+what+": "+want.grant || got[0].Str("errno") != unix.ErrnoName(cmp.Or(want.errno, unix.EPERM)) || got[0].Str("syscall") != want.call || got[0].Str("args") != want.args {
 			t.Errorf("%s: %v, want %v", what, got[0], want)
 		}
 	}
@@ -244,7 +258,8 @@ func TestGrantsAreTrue(t *testing.T) {
 		answer, err := rig.Exchange(ports[what], "direct "+what+"\n")
 		n, _ := strconv.Atoi(strings.TrimSpace(answer))
 		// What the kernel itself has against it, it has for who asks: no such terminal, no right to the host's packets.
-		beyond := map[string][]int{"packet": {int(unix.EPERM)}, "sti": {int(unix.ENOTTY)}, "notify": {int(unix.ENOTDIR)}, "queue": {int(unix.ENOENT), int(unix.EACCES)}}
+		beyond := map[string][]int{"packet": {int(unix.EPERM)}, "sti": {int(unix.ENOTTY)}, "notify": {int(unix.ENOTDIR)}, "uring": {int(unix.EFAULT)}, "reap": {int(unix.EBADF)},
+			"queue": {int(unix.ENOENT), int(unix.EACCES)}}
 		if err != nil || answer == "" || n != 0 && !slices.Contains(beyond[what], n) {
 			t.Errorf("%s, granted by %q: errno %q, %v", what, grants[what], answer, err)
 		}
@@ -434,5 +449,86 @@ func TestNoListener(t *testing.T) {
 	}
 	if got, err := b.Find("msg", "denied"); err != nil || len(got) > 0 {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestUnasked: what libraries and runtimes try unasked, and do without, fails and has no record, so that it costs
+// no session anything; what a program makes of its own accord has one, under on_violation = "kill" too.
+func TestUnasked(t *testing.T) {
+	bin := rig.Root(t)
+	victim := rig.Compile(t, "testdata/denied.c")
+	ports := map[string]string{}
+	text := head + `
+profile "kills" {
+  base = profile.server
+  syscalls { on_violation = "kill" }
+}
+profile "quiet" {
+  base   = profile.go
+  widens = ["files"]
+  files { exec = ["` + bin + `/casemate"] }
+}
+`
+	add := func(name, profile string, command ...string) {
+		ports[name] = rig.Port(t)
+		text += service(name, "tcp://127.0.0.1:"+ports[name], command, "profile = profile."+profile)
+	}
+	add("kills", "kills", victim)
+	add("errno", "server", victim)
+	programs := map[string][]string{
+		"perl":   {"/usr/bin/perl", "-MSys::Syslog", "-e", `my @u = getpwnam("nobody0"); eval { openlog("x", "", "daemon"); syslog("info", "x") }; print "done\n";`},
+		"python": {"/usr/bin/python3", "-c", "import pwd, syslog, threading\ntry: pwd.getpwnam('nobody0')\nexcept KeyError: pass\nsyslog.syslog('x')\nt = threading.Thread(target=print, args=('done',)); t.start(); t.join()"},
+		"node":   {"/usr/bin/node", "-e", `require("fs").readFile("/etc/hostname", () => console.log("done"))`},
+		"shell":  {"/bin/sh", "-c", "ls -l / >/dev/null && cp /bin/true /tmp/x; (exit 0) & wait; echo done"},
+	}
+	for kind, command := range programs {
+		need.Programs(t, command[0])
+		add(kind, kind, command...)
+	}
+	add("go", "quiet", filepath.Join(bin, "casemate"), "version")
+	b := rig.Serve(t, text)
+	for _, how := range []string{"errno", "kills"} {
+		for what, want := range map[string]syscall.Errno{"nscd": unix.ENOSYS, "syslog": unix.ENOSYS, "audit": unix.EPROTONOSUPPORT, "thread": unix.ENOSYS} {
+			if got, err := rig.Exchange(ports[how], "direct "+what+"\n"); err != nil || got != strconv.Itoa(int(want))+"\n" {
+				t.Errorf("%s, %s: errno %q, %v, want %d", how, what, got, err, want)
+			}
+		}
+		for _, what := range []string{"unix", "uring"} {
+			want := forbidden[what]
+			got, from, err := exchangeAs(ports[how], "child "+what+"\n")
+			if err != nil || got+"\n" != want.answer() {
+				t.Errorf("%s, %s: errno %q, %v", how, what, got, err)
+				continue
+			}
+			whose, err := b.Await(1, 30*time.Second, "msg", "decision", "client_port", from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Await(1, 30*time.Second, "msg", "denied", "service", how, "id", whose[0].Str("id"), "syscall", want.call, "args", want.args, "errno", "ENOSYS", "count", "1"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for name := range programs {
+		if got, err := rig.Exchange(ports[name], ""); err != nil || got != "done\n" {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if got, err := rig.Exchange(ports["go"], ""); err != nil || !strings.Contains(got, "casemate") {
+		t.Errorf("go: %q, %v", got, err)
+	}
+	for name := range ports {
+		if name == "kills" || name == "errno" {
+			continue
+		}
+		if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", name); err != nil {
+			t.Error(err)
+		}
+		if got, err := b.Find("msg", "denied", "service", name); err != nil || len(got) > 0 {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if all, err := b.Find("msg", "denied"); err != nil || len(all) != 4 {
+		t.Errorf("%d records, %v, want 4: %v", len(all), err, all)
 	}
 }

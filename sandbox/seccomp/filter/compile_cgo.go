@@ -3,6 +3,7 @@
 package filter
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -69,12 +70,26 @@ func compileBody(allowed, soft []Rule, violation uint32) ([]byte, error) {
 		}
 	}
 	for _, r := range soft {
-		if err := addRule(filter, r, libseccomp.ActErrno.SetReturnCode(int16(unix.ENOSYS))); err != nil {
+		code := int16(unix.ENOSYS)
+		if answer(r.Call) == retNamed {
+			code = named
+		}
+		if err := addRule(filter, r, libseccomp.ActErrno.SetReturnCode(code)); err != nil {
 			return nil, err
 		}
 	}
-	return export(filter)
+	body, err := export(filter)
+	for i := 0; i+instructionSize <= len(body); i += instructionSize {
+		if in := body[i : i+instructionSize]; in[0] == opRet && binary.NativeEndian.Uint32(in[4:]) == retErrno|uint32(named) {
+			binary.NativeEndian.PutUint32(in[4:], retNamed)
+		}
+	}
+	return body, err
 }
+
+// named is an error that no call has, in place of retNamed, which libseccomp takes only where it
+// finds that the kernel it runs on has listeners.
+const named = int16(4094)
 
 // addRule adds one rule with its answer.
 func addRule(filter *libseccomp.ScmpFilter, r Rule, action libseccomp.ScmpAction) error {

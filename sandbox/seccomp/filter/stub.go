@@ -39,6 +39,7 @@ const (
 	retKillProcess = 0x80000000
 	retErrno       = 0x00050000
 	retAllow       = 0x7fff0000
+	retNamed       = 0x7fc00000 // SECCOMP_RET_USER_NOTIF: who has the listener names the call; where nobody has, it fails with ENOSYS
 )
 
 // violations is what each action answers.
@@ -103,12 +104,16 @@ func stub(probed, rules []Rule, violation uint32, tied bool) []instruction {
 			instruction{opLoad, 0, 0, offNr})
 	}
 	for _, own := range calls(probed) {
-		out = append(out, decide(own, retAllow, []instruction{{opRet, 0, 0, retErrno | uint32(unix.ENOSYS)}})...)
+		out = append(out, decide(own, retAllow, []instruction{{opRet, 0, 0, answer(own[0].Call)}})...)
 	}
 	for _, a := range answers {
-		if !Allows(rules, a.rule) {
-			out = append(out, decide([]Rule{a.rule}, retErrno|uint32(a.errno), nil)...)
+		if Allows(rules, a.rule) {
+			continue
 		}
+		if a.probe != nil {
+			out = append(out, decide(a.probe, retErrno|uint32(unix.ENOSYS), nil)...)
+		}
+		out = append(out, decide([]Rule{a.rule}, a.answer, nil)...)
 	}
 	return out
 }

@@ -35,9 +35,9 @@ func Receive(fd int) (c Call, err error) {
 	return c, err
 }
 
-// Deny answers it with EPERM.
-func Deny(fd int, id uint64) error {
-	return ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response{ID: id, Error: -int32(unix.EPERM)}))
+// Deny has it fail with an error.
+func Deny(fd int, id uint64, with unix.Errno) error {
+	return ioctl(fd, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response{ID: id, Error: -int32(with)}))
 }
 
 // Waits tells whether the caller is still there.

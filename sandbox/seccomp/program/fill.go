@@ -22,8 +22,9 @@ const (
 	retErrno = unix.SECCOMP_RET_ERRNO
 )
 
-// answers are what a program may end with: nothing that traces, logs or hands a call to somebody.
-var answers = []uint32{unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_KILL_PROCESS,
+// answers are what a program may end with: nothing that traces or logs. Of what is handed to a listener,
+// that only has the name: it fails, and with ENOSYS where nobody listens.
+var answers = []uint32{unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_USER_NOTIF,
 	retErrno | uint32(unix.EPERM), retErrno | uint32(unix.ENOSYS), retErrno | uint32(unix.EPROTONOSUPPORT)}
 
 // size is that of an instruction in bytes.

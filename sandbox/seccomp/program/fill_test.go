@@ -16,7 +16,7 @@ func TestFillRefuses(t *testing.T) {
 	}
 	for _, good := range [][]unix.SockFilter{
 		whole(), whole(op(opJEQ, 0, 1, 7), op(opRet, 0, 0, unix.SECCOMP_RET_KILL_PROCESS)),
-		whole(op(opLoad, 0, 0, 60), op(opRet, 0, 0, retErrno|uint32(unix.ENOSYS))), whole(make([]unix.SockFilter, unix.BPF_MAXINSNS-len(front)-1)...),
+		whole(op(opRet, 0, 0, unix.SECCOMP_RET_USER_NOTIF)), whole(op(opLoad, 0, 0, 60), op(opRet, 0, 0, retErrno|uint32(unix.ENOSYS))), whole(make([]unix.SockFilter, unix.BPF_MAXINSNS-len(front)-1)...),
 	} {
 		f := Filter{Program: encode(good), Seal: encode(good[len(front):])}
 		if program, seal, err := f.Fill(64, 1000); err != nil || !slices.Equal(program, f.Program) || !slices.Equal(seal, f.Seal) {
@@ -27,7 +27,7 @@ func TestFillRefuses(t *testing.T) {
 		"no program":            nil,
 		"another architecture":  encode([]unix.SockFilter{allow}),
 		"half an instruction":   encode(whole())[:len(encode(whole()))-3],
-		"a listener's answer":   encode(whole(op(opRet, 0, 0, unix.SECCOMP_RET_USER_NOTIF))),
+		"another listener's":    encode(whole(op(opRet, 0, 0, unix.SECCOMP_RET_USER_NOTIF|1))),
 		"a tracer's":            encode(whole(op(opRet, 0, 0, unix.SECCOMP_RET_TRACE))),
 		"success":               encode(whole(op(opRet, 0, 0, retErrno))),
 		"the accumulator":       encode(whole(op(unix.BPF_RET|unix.BPF_A, 0, 0, unix.SECCOMP_RET_ALLOW))),

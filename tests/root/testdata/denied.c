@@ -41,6 +41,13 @@ static struct {
 	{"key", SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0, 0},
 	{"notify", SYS_fcntl, 0, F_NOTIFY, 0, 0},
 	{"memory", SYS_memfd_create, (long)"x", 0, 0, 0},
+	{"unix", SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0},
+	{"uring", SYS_io_uring_setup, 1, 0, 0, 0},
+	{"reap", SYS_process_mrelease, -1, 0, 0, 0},
+	{"nscd", SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0},
+	{"syslog", SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0},
+	{"audit", SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 9 /* NETLINK_AUDIT */, 0},
+	{"thread", SYS_clone3, 0, 0, 0, 0},
 };
 
 static int try(void)
