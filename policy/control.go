@@ -23,7 +23,8 @@ const (
 )
 
 // ControlRequest is the one JSON line a client of the control socket sends.
-// Service narrows VerbStatus to one service, and Now starts its zygote or keeps it for another linger; with VerbDocument,
+// Service narrows VerbStatus to one service, Now starts its zygote or keeps it for another linger, and with Written the log has
+// what there is to say of programs that have ended before it is answered; with VerbDocument,
 // Service and the client ask for Live too: an address, or without one the uid of a unix client. VerbKill is for all sessions of
 // Service, or for those of the ids in Sessions; with Now they get no time to end by themselves.
 type ControlRequest struct {
@@ -34,6 +35,7 @@ type ControlRequest struct {
 	UID           uint32     `json:"uid,omitempty"`
 	Sessions      []uint64   `json:"sessions,omitempty"`
 	Now           bool       `json:"now,omitempty"`
+	Written       bool       `json:"written,omitempty"`
 }
 
 // Reads tells whether a request changes nothing.

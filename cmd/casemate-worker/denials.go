@@ -27,7 +27,9 @@ func runDenials(ctx context.Context, _ []string) error {
 	defer broker.Close()
 	log := journal.New(lineSender{broker}, os.Getenv("JOURNAL_STREAM") != "")
 	defer log.Close(closeGrace)
-	err = newDenials(broker, log.Now).run(ctx)
+	d := newDenials(broker, log.Now)
+	d.behind = log.Behind
+	err = d.run(ctx)
 	if err != nil { // nobody sees a worker's stderr
 		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "denials worker ends", Attrs: []slog.Attr{slog.String("error", err.Error())}})
 	}
@@ -40,6 +42,7 @@ type denials struct {
 	parent int32 // the broker's process
 	ledger *denialLedger
 	done   chan struct{}
+	behind func() bool // what the ledger said is not with the broker yet
 
 	mu      sync.Mutex
 	token   uint64
@@ -118,7 +121,10 @@ func (d *denials) obey(got delivered) error {
 		d.ledger.over(o.ID) // first, so that remember knows
 		d.forget(o.ID)
 	case wire.Ping:
-		_, _ = d.broker.Write(wire.Report{Kind: wire.Pong}.Encode()) // a broker that is gone is noticed by reading
+		if o.Token > 0 {
+			caughtUp(d.behind)
+		}
+		_, _ = d.broker.Write(wire.Report{Kind: wire.Pong, ID: o.Token}.Encode()) // a broker that is gone is noticed by reading
 	}
 	return nil
 }

@@ -31,11 +31,18 @@ func runLog(ctx context.Context, _ []string) error {
 	log := journal.New(lineSender{broker}, priority)
 	defer log.Close(closeGrace)
 	w := newLogWorker(broker, log.Now)
-	w.ledger.priority = priority
+	w.ledger.priority, w.behind = priority, log.Behind
 	if err = w.run(ctx); err != nil { // nobody sees a worker's stderr
 		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Attrs: []slog.Attr{slog.String("error", err.Error())}})
 	}
 	return err
+}
+
+// caughtUp waits until what was logged is with the broker.
+func caughtUp(behind func() bool) {
+	for end := time.Now().Add(closeGrace); behind() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // lineSender sends whole lines to the broker.
@@ -55,7 +62,9 @@ type logWorker struct {
 	kills  *kills
 	orders chan delivered
 	pipes  *pipes
-	last   bool // there is nothing more to come than what the pipes hold
+	behind func() bool // what was said is not with the broker yet
+	pinged uint64      // by whom all is to be said before it is answered; 0 = nobody
+	last   bool        // there is nothing more to come than what the pipes hold
 	done   chan struct{}
 }
 
@@ -108,6 +117,11 @@ func (w *logWorker) run(ctx context.Context) (err error) {
 		case <-timer.C:
 			ticking = false
 		}
+		if w.pinged > 0 && w.pipes.away == 0 && len(w.kills.killed) == 0 { // else the kernel has not told which call it was
+			caughtUp(w.behind)
+			w.tell(wire.Report{Kind: wire.Pong, ID: w.pinged})
+			w.pinged = 0
+		}
 		// Nothing held, nothing to do: an idle worker sleeps.
 		if !ticking {
 			now := time.Now()
@@ -138,7 +152,12 @@ func (w *logWorker) obey(d delivered) error {
 	case wire.Killed:
 		w.kills.program(o, time.Now())
 	case wire.Ping:
-		w.tell(wire.Report{Kind: wire.Pong})
+		if o.Token == 0 {
+			w.tell(wire.Report{Kind: wire.Pong})
+			break
+		}
+		w.pinged = o.Token
+		w.pipes.rest(time.Now())
 	case wire.Last:
 		w.last = true
 	}

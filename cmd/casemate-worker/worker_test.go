@@ -69,6 +69,7 @@ func newReader(t *testing.T) *reader {
 		}
 	}()
 	worker := newLogWorker(conn(t, theirs), func(r journal.Record) { w.Write(logline.Of(r)) })
+	worker.behind = func() bool { return false }
 	go func() { l.done <- worker.run(context.Background()) }()
 	return l
 }

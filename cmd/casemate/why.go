@@ -40,7 +40,8 @@ a process, a full /tmp): casemate trace shows those.
 
 The id is that of the log and of "casemate status --sessions"; --last takes the newest
 session of a service, or refusal of a client. Without --log it reads the file that the
-running casemated logs to; - is standard input, as for systemd's journal.
+running casemated logs to, which it has write first what sessions that have ended left to
+say; - is standard input, as for systemd's journal.
 
 Exit status: 0 it is told, 1 there is no such session in the log, or it cannot be read.`,
 		Example: `  casemate why 1871466496000042
@@ -66,7 +67,7 @@ Exit status: 0 it is told, 1 there is no such session in the log, or it cannot b
 	a.grants[cmd] = func([]string) confine.Grant {
 		// Whatever is wrong is said by who reads it, behind the confinement.
 		if w.log == "" {
-			w.log, w.unknown = a.logOf()
+			w.log, w.unknown = a.logOf(&w)
 		}
 		return reads([]string{w.log})
 	}
@@ -82,16 +83,38 @@ type why struct {
 	at      time.Time // of the newest session's decision, with last
 }
 
-// logOf is the file that the running casemated logs to.
-func (a *app) logOf() (string, error) {
-	resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus})
-	switch {
-	case err != nil:
-		return "", err
-	case resp.Status == nil || resp.Status.Log == "":
-		return "", errors.New("casemated logs to its standard error, not to a file: name what keeps that, as in journalctl -u casemated -o cat | casemate why ... --log -")
+// exitingFor bounds the wait for programs that are about to end: where others of its threads run on, one
+// whose first thread has ended looks as if it were.
+const exitingFor = 2 * time.Second
+
+// logOf is the file that the running casemated logs to, with all records of sessions that had ended in it: a
+// client sees its session's end a moment before casemated does.
+func (a *app) logOf(w *why) (string, error) {
+	for end := time.Now().Add(exitingFor); ; time.Sleep(2 * time.Millisecond) {
+		resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Written: true})
+		switch {
+		case err != nil:
+			return "", err
+		case resp.Status == nil || resp.Status.Log == "":
+			return "", errors.New("casemated logs to its standard error, not to a file: name what keeps that, as in journalctl -u casemated -o cat | casemate why ... --log -")
+		case time.Now().After(end) || !slices.ContainsFunc(resp.Status.Sessions, func(s policy.SessionStatus) bool {
+			return (s.ID == w.id || s.Service == w.last) && exiting(s.PID)
+		}):
+			return resp.Status.Log, nil
+		}
 	}
-	return resp.Status.Log, nil
+}
+
+// exiting tells whether a process is on its way out, or a zombie (proc_pid_stat(5)).
+func exiting(pid int) bool {
+	const flag = 0x4 // PF_EXITING (linux/sched.h)
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on
+	if err != nil || len(fields) < 7 {
+		return err == nil || errors.Is(err, fs.ErrNotExist)
+	}
+	flags, _ := strconv.ParseUint(fields[6], 10, 64)
+	return flags&flag != 0 || fields[0] == "Z" || fields[0] == "X"
 }
 
 // logged is one record.

@@ -20,6 +20,9 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc 
 	var err error
 	switch q.Verb {
 	case policy.VerbStatus:
+		if q.Written {
+			b.written()
+		}
 		if a.Status, err = b.status(q); err == nil {
 			a.Digest = a.Status.Digest
 		}

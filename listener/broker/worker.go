@@ -48,7 +48,8 @@ type worker struct {
 	fd       int  // our end, -1 = down
 	pid      int
 	born     int64
-	heardAt  int64 // when it said something last
+	heardAt  int64  // when it said something last
+	answered uint64 // the last ping that had a number
 	failures int
 	backoff  loop.Timer
 	most     time.Duration // of a backoff
@@ -258,7 +259,9 @@ func (w *worker) Ready(events uint32) {
 			w.end(err)
 			return
 		}
-		w.heardAt = w.b.loop.Now()
+		if w.heardAt = w.b.loop.Now(); r.Kind == wire.Pong && r.ID > 0 {
+			w.answered = r.ID
+		}
 		w.heard(r)
 		if w.fd < 0 {
 			return

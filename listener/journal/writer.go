@@ -94,6 +94,9 @@ func (j *Writer) Flush() {
 	}
 }
 
+// Behind says that something was handed over and is not written yet.
+func (j *Writer) Behind() bool { return j.waiting.Load() > 0 }
+
 // Now logs a record at once.
 func (j *Writer) Now(r Record) { j.send([]Record{r}) }
 

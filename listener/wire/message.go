@@ -20,11 +20,11 @@ const (
 	Member  Kind = 'M' // session id u64 (0 = none), token u64: the answer to Whose
 	Over    Kind = 'E' // session id u64: it has ended
 	Ask     Kind = 'A' // question u64, an address (4 or 16 bytes, unmapped): what is the confirmed host name of that?
-	Ping    Kind = 'P' // answer with Pong
+	Ping    Kind = 'P' // 0 u64, number u64: answer with Pong; where it is not 0, after all that is to be said of sessions that are over
 	Last    Kind = 'Z' // read what there is, and end
 
 	Done    Kind = 'D' // session id u64, which of the above u8: read to its end
-	Pong    Kind = 'O'
+	Pong    Kind = 'O' // number u64
 	Lines   Kind = 'L' // whole lines for the log
 	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
 	Whose   Kind = 'W' // token u64, pids u32 each: the session of the first that is its program or its init
@@ -49,7 +49,7 @@ func frame(k Kind, id, of uint64, text []byte) []byte {
 type Order struct {
 	Kind  Kind
 	ID    uint64
-	Token uint64 // of Member; of Killed, the pid
+	Token uint64 // of Member and Ping; of Killed, the pid
 	Name  string
 }
 
@@ -75,7 +75,7 @@ func DecodeOrder(m []byte, fds int) (Order, error) {
 // Report is a message of a worker.
 type Report struct {
 	Kind    Kind
-	ID      uint64 // of Whose, the token; of Named, the question
+	ID      uint64 // of Whose, the token; of Named, the question; of Pong, the number
 	Of      Kind   // of Done: Text, Syslog or Records
 	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message

@@ -3,9 +3,11 @@ package root
 import (
 	"bufio"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -426,6 +428,59 @@ func TestWhy(t *testing.T) {
 			if err != nil || !strings.Contains(string(text), want) {
 				t.Errorf("why %v: %v, without %q:\n%s", args, err, want, text)
 			}
+		}
+	}
+}
+
+// TestWhyIsNotBehind: as soon as a client has seen its session's end, why --last has all of it: the end, the count of its denied
+// calls, what it said, and the call that its filter killed it for.
+func TestWhyIsNotBehind(t *testing.T) {
+	bin := rig.Root(t)
+	victim := rig.Compile(t, "testdata/denied.c")
+	errno, kills := rig.Port(t), rig.Port(t)
+	b := rig.Serve(t, head+"profile \"kills\" {\n  base = profile.server\n  syscalls { on_violation = \"kill\" }\n}\n"+
+		service("errno", "tcp://127.0.0.1:"+errno, []string{victim}, "profile = profile.server")+
+		service("kills", "tcp://127.0.0.1:"+kills, []string{victim}, "profile = profile.kills"))
+	type story struct {
+		Records []struct {
+			Msg, Text, Syscall string
+			Count              int
+			Port               int `json:"client_port"`
+		}
+	}
+	for i := range 40 {
+		service, port, line := "errno", errno, "say shm 3\n"
+		if i%4 == 3 {
+			service, port, line = "kills", kills, "say shm\n"
+		}
+		_, from, err := exchangeAs(port, line)
+		if err != nil && service == "errno" {
+			t.Fatal(err)
+		}
+		text, err := exec.Command(filepath.Join(bin, "casemate"), "why", "--control", b.Control, "--last", service, "-o", "json").CombinedOutput()
+		var told story
+		if err == nil {
+			err = json.Unmarshal(text, &told)
+		}
+		if err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		got, shm := map[string]int{}, 0
+		for _, r := range told.Records {
+			got[r.Msg]++
+			if r.Syscall == "shmget" {
+				shm += r.Count
+			}
+			if r.Msg == "decision" && strconv.Itoa(r.Port) != from {
+				t.Errorf("round %d: it tells of the session of port %d, not %s", i, r.Port, from)
+			}
+		}
+		want := map[string]int{"decision": 1, "session": 1, "stderr": 1, "denied": 2}
+		if service == "kills" {
+			want["denied"] = 1
+		}
+		if !maps.Equal(got, want) || shm != map[string]int{"errno": 3, "kills": 1}[service] {
+			t.Errorf("round %d, %s: %v, %d calls denied: %s", i, service, got, shm, text)
 		}
 	}
 }

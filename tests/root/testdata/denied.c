@@ -148,6 +148,8 @@ int main(int argc, char **argv)
 	if (!fgets(line, sizeof line, stdin) || sscanf(line, "%31s %31s %d", how, name, &times) < 2)
 		return 2;
 	what = name;
+	if (!strcmp(how, "say"))
+		fprintf(stderr, "here\n");
 	if (!strcmp(how, "child"))
 		result = apart(0);
 	else if (!strcmp(how, "orphan"))
