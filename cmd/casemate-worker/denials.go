@@ -42,9 +42,12 @@ type denials struct {
 	parent int32 // the broker's process
 	ledger *denialLedger
 	done   chan struct{}
-	behind func() bool // what the ledger said is not with the broker yet
+	last   chan struct{}  // closed once no further call is taken
+	busy   sync.WaitGroup // filters, and calls that were taken and are not answered
+	behind func() bool    // what the ledger said is not with the broker yet
 
 	mu      sync.Mutex
+	filters map[*filter]bool
 	token   uint64
 	asked   map[uint64]chan uint64  // what the broker has not answered, by token
 	members map[int32]member        // by process session (getsid), and by process that has children
@@ -61,8 +64,8 @@ type member struct {
 const memberFor = time.Second
 
 func newDenials(broker *net.UnixConn, out func(journal.Record)) *denials {
-	return &denials{broker: broker, parent: parent(int32(os.Getpid())), ledger: newDenialLedger(out), done: make(chan struct{}),
-		asked: make(map[uint64]chan uint64), members: make(map[int32]member), callers: make(map[int32]chan struct{})}
+	return &denials{broker: broker, parent: parent(int32(os.Getpid())), ledger: newDenialLedger(out), done: make(chan struct{}), last: make(chan struct{}),
+		filters: make(map[*filter]bool), asked: make(map[uint64]chan uint64), members: make(map[int32]member), callers: make(map[int32]chan struct{})}
 }
 
 func (d *denials) run(ctx context.Context) error {
@@ -82,9 +85,13 @@ func (d *denials) run(ctx context.Context) error {
 			}
 		}
 	}()
+	answered := make(chan struct{})
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-answered:
+			_, _ = d.broker.Write(wire.Report{Kind: wire.Last}.Encode())
 			return nil
 		case got := <-orders:
 			switch {
@@ -93,12 +100,41 @@ func (d *denials) run(ctx context.Context) error {
 			case got.err != nil:
 				return got.err
 			case got.order.Kind == wire.Last:
-				return nil
+				d.leave(answered)
+				continue
 			}
 			if err := d.obey(got); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// leave takes no further call: those wait for the next worker. answered is closed when all that were taken
+// have their answer.
+func (d *denials) leave(answered chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.leaving() {
+		return
+	}
+	close(d.last)
+	for f := range d.filters {
+		_ = f.file.SetReadDeadline(time.Now()) // of a file that Go waits for it does not fail
+	}
+	go func() {
+		d.busy.Wait()
+		close(answered)
+	}()
+}
+
+// leaving tells whether it is to end.
+func (d *denials) leaving() bool {
+	select {
+	case <-d.last:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -35,6 +36,7 @@ type filter struct {
 	file    *os.File
 	raw     syscall.RawConn
 	waiting callers
+	busy    sync.WaitGroup // calls that wait
 }
 
 // listen begins to answer for a filter, until no process has it any more.
@@ -53,19 +55,24 @@ func (d *denials) listen(of denied.Service, file *os.File) error {
 	if f.raw, err = f.file.SyscallConn(); err != nil {
 		return errors.Join(fmt.Errorf("listener: %w", err), f.file.Close())
 	}
-	go f.serve()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.leaving() {
+		return f.file.Close() // the next worker gets it too
+	}
+	d.filters[f] = true
+	d.busy.Go(f.serve)
 	return nil
 }
 
 func (f *filter) serve() {
-	defer f.file.Close()
+	defer f.end()
 	for {
 		n, fd, err := f.next()
 		switch {
 		case errors.Is(err, unix.ENOENT): // killed meanwhile
 			continue
 		case err != nil:
-			f.d.ledger.gone(f)
 			return
 		}
 		if id := f.known(fd, &n); id != 0 {
@@ -77,11 +84,23 @@ func (f *filter) serve() {
 			f.settle(fd, &n, 0)
 			continue
 		}
-		go func() {
+		f.busy.Add(1)
+		f.d.busy.Go(func() {
+			defer f.busy.Done()
 			f.settle(fd, &n, f.attribute(fd, &n))
 			f.waiting.leave(uid)
-		}()
+		})
 	}
+}
+
+// end lets go of the listener once its last call is answered.
+func (f *filter) end() {
+	f.busy.Wait()
+	f.d.ledger.gone(f)
+	f.file.Close()
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	delete(f.d.filters, f)
 }
 
 // next waits for a call that was denied; io.EOF is the end of the last process.
@@ -140,7 +159,7 @@ func (f *filter) attribute(fd int, n *notify.Call) uint64 {
 			f.d.remember(up, id)
 			return id
 		}
-		if time.Now().After(end) {
+		if time.Now().After(end) || f.d.leaving() { // the broker's patience with who is to leave is shorter
 			return 0
 		}
 		time.Sleep(pause)

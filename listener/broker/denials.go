@@ -22,10 +22,11 @@ type denials struct {
 	worker *worker
 	kept   map[*unheard]bool
 	watch  loop.Timer // of a worker that holds up who waits for its answers
+	clean  bool       // it has answered all, and leaves the rest to the next one
 }
 
-// unheard is the listener of the filter that a zygote and its sessions have, until the
-// first call that is denied; then it is the worker's alone.
+// unheard is the listener of the filter that a zygote and its sessions have. From the first call
+// that is denied on the worker answers, and this is for the next worker.
 type unheard struct {
 	d     *denials
 	r     *runner
@@ -85,7 +86,6 @@ func (d *denials) give(x *unheard) {
 		return
 	}
 	x.r.heard = true
-	x.close()
 }
 
 // deny lets go of a listener.
@@ -127,9 +127,13 @@ func (d *denials) Expire(*loop.Timer) {
 	}
 }
 
-// down is called when the worker has died, and with it all listeners that it had: new
-// sessions get a zygote with another filter.
+// down is called when the worker has died. What it had taken and not answered would wait for ever: its
+// listeners go too, and new sessions get a zygote with another filter.
 func (d *denials) down() {
+	if d.clean {
+		d.clean = false
+		return
+	}
 	for x := range d.kept {
 		if x.asked {
 			d.deny(x)
@@ -145,6 +149,11 @@ func (d *denials) again() {
 	for r := range d.b.runners {
 		r.refresh()
 	}
+	for x := range d.kept {
+		if x.asked {
+			d.worker.running()
+		}
+	}
 }
 
 // heard takes one message of the worker.
@@ -152,6 +161,8 @@ func (d *denials) heard(r wire.Report) {
 	switch r.Kind {
 	case wire.Lines:
 		d.b.log.Put(journal.Lines(bytes.Clone(r.LogText)))
+	case wire.Last:
+		d.clean = true
 	case wire.Whose:
 		d.worker.send(wire.Order{Kind: wire.Member, ID: d.whose(r.PIDs), Token: r.ID}.Encode())
 	}

@@ -93,6 +93,7 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	case err == nil:
 		b.names.worker.renew()
 		b.logWorker.worker.renew()
+		b.denials.worker.renew()
 	case !c.inForce:
 		c.discard()
 	}

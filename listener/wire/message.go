@@ -21,7 +21,7 @@ const (
 	Over    Kind = 'E' // session id u64: it has ended
 	Ask     Kind = 'A' // question u64, an address (4 or 16 bytes, unmapped): what is the confirmed host name of that?
 	Ping    Kind = 'P' // 0 u64, number u64: answer with Pong; where it is not 0, after all that is to be said of sessions that are over
-	Last    Kind = 'Z' // read what there is, and end
+	Last    Kind = 'Z' // read what there is, and end; from a denials worker: it has answered all that it took
 
 	Done    Kind = 'D' // session id u64, which of the above u8: read to its end
 	Pong    Kind = 'O' // number u64
@@ -104,7 +104,7 @@ func DecodeReport(m []byte) (Report, error) {
 	}
 	r, text, ok := Report{Kind: Kind(m[0]), ID: le.Uint64(m[1:]), Of: Kind(m[9])}, m[head:], false
 	switch r.Kind {
-	case Done, Pong:
+	case Done, Pong, Last:
 		ok = len(text) == 0
 	case Lines:
 		r.LogText, ok = text, len(text) > 0 && text[len(text)-1] == '\n'

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"casemate/policy"
 	"casemate/tests/root/rig"
 )
 
@@ -74,6 +77,77 @@ func TestWorkersAfterAnUpdate(t *testing.T) {
 	ask()
 	worker(t, b, "log", program)
 	worker(t, b, "names", program)
+}
+
+// TestDenialsWorkerAfterAnUpdate: it is replaced as the others are, and its successor goes on where it ended: a session that
+// makes denied calls all the time gets EPERM for each, no sooner or later, and each is counted once.
+func TestDenialsWorkerAfterAnUpdate(t *testing.T) {
+	l := newLibexec(t)
+	victim, port := rig.Compile(t, "testdata/denied.c"), rig.Port(t)
+	b := rig.ServeWith(t, rig.Options{Args: []string{"--libexec", l.dir}, Files: map[string]string{"test.cm.hcl": head +
+		service("victim", "tcp://127.0.0.1:"+port, []string{victim}, "profile = profile.server")}})
+	c, err := rig.Dial(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answers := bufio.NewReader(c)
+	calls := 0
+	denied := func(line string) {
+		t.Helper()
+		if _, err := fmt.Fprintln(c, line); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := answers.ReadString('\n'); err != nil || got != "1\n" {
+			t.Fatalf("call %d: errno %q, %v, want EPERM", calls, got, err)
+		}
+		calls++
+	}
+	denied("stay tcp")
+	program := filepath.Join(l.dir, "casemate-worker")
+	before := worker(t, b, "denials", program)
+	reload(t, b, "")
+	denied("again")
+	if now := worker(t, b, "denials", program); now != before {
+		t.Errorf("the worker is %d, was %d, and its program is the same", now, before)
+	}
+	for range 3 {
+		must(t, "cp", program, program+".new")
+		if err := os.Rename(program+".new", program); err != nil {
+			t.Fatal(err)
+		}
+		loaded := make(chan error, 1)
+		go func() { _, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); loaded <- err }()
+		for more := true; more; { // while the one goes and the other comes
+			denied("again")
+			if process, err := rig.Children(b.PID); err == nil {
+				more = slices.ContainsFunc(process, func(p rig.Process) bool { return p.PID == before })
+			}
+		}
+		if err := <-loaded; err != nil {
+			t.Fatal(err)
+		}
+		denied("again")
+		before = worker(t, b, "denials", program)
+	}
+	c.Close()
+	if err := rig.Until(30*time.Second, func() error {
+		all, err := b.Find("msg", "denied", "service", "victim", "syscall", "socket")
+		counted := 0
+		for _, r := range all {
+			n, _ := strconv.Atoi(r.Str("count"))
+			counted += n
+		}
+		if err == nil && counted != calls {
+			err = fmt.Errorf("%d of %d calls are counted", counted, calls)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if stray, err := b.Find("msg", "denied", "id", "0"); err != nil || len(stray) > 0 {
+		t.Errorf("nobody's: %v, %v", stray, err)
+	}
 }
 
 // worker is the one of a broker's workers that runs program; there is no other of its kind.
