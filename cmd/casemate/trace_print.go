@@ -112,7 +112,7 @@ func (a *app) tellSession(n int, s *sessionReport) {
 		a.printf("  nothing was refused, and nothing missing\n")
 	}
 	if s.LeftOut > 0 {
-		a.printf("  and %d calls more, which were too many to keep\n", s.LeftOut)
+		a.printf("  and %d calls and ends of processes more, which were too many to keep\n", s.LeftOut)
 	}
 }
 

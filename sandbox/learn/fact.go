@@ -73,9 +73,9 @@ type Session struct {
 	Started    time.Time
 	Took       time.Duration
 	Facts      []Fact
-	Ends       []End
+	Ends       []End // of those that are not bad, one of each program; and its first process's
 	Complaints []Complaint
-	LeftOut    int // calls that were too many to keep
+	LeftOut    int // calls, and ends of processes, that were too many to keep
 	Processes  int
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	maxFacts      = 20000
 	maxComplaints = 100
+	maxEnds       = 1000
 	maxText       = 200 // bytes of a complaint
 )
 
@@ -122,9 +123,21 @@ func (t *Tracer) executed(k *task) {
 	}
 }
 
+// end keeps how a process ended. Of those that ended in order, or became another program, all there is to
+// know is what they ran: one of each program is kept. The first process's own end is kept whatever came before.
 func (p *process) end(e learn.End) {
+	s := p.sess
 	e.PID, e.Program, e.Calls = p.pid, p.program, p.calls
-	p.sess.Ends = append(p.sess.Ends, e)
+	if last := p == s.first && !e.Exec; !last {
+		if !e.Bad() && slices.ContainsFunc(s.Ends, func(o learn.End) bool { return !o.Bad() && o.Program == e.Program }) {
+			return
+		}
+		if len(s.Ends) >= maxEnds {
+			s.LeftOut++
+			return
+		}
+	}
+	s.Ends = append(s.Ends, e)
 }
 
 // gone is called when a thread has ended; with the first of a process the process has.
