@@ -71,19 +71,21 @@ func MayMiss(path string) bool {
 func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 	left := MaxSourceAll
 	for _, path := range paths {
-		names, err := ownNames(path)
+		names, err := hostpath.Within(path, func() ([]string, error) { return ownNames(path) })
 		if err != nil && !(MayMiss(path) && errors.Is(err, fs.ErrNotExist)) {
 			return nil, SystemError(path, err)
 		}
 		for _, name := range names {
-			f, err := openOwn(name)
+			data, err := hostpath.Within(name, func() ([]byte, error) {
+				f, err := openOwn(name)
+				if err != nil {
+					return nil, err
+				}
+				defer f.Close()
+				return ReadRegular(name, f, left)
+			})
 			if err != nil {
 				return nil, SystemError(name, err)
-			}
-			data, err := ReadRegular(name, f, left)
-			f.Close()
-			if err != nil {
-				return nil, err
 			}
 			left -= len(data)
 			files = append(files, SourceFile{Name: name, Data: data})
@@ -182,6 +184,8 @@ func SystemError(name string, err error) error {
 		return err
 	case errors.As(err, &unsafe):
 		e.Reason, e.Next = strings.TrimPrefix(unsafe.Path+" "+unsafe.Reason, name+" "), unsafe.Next
+	case errors.As(err, new(*hostpath.SilentError)):
+		e.Reason = strings.TrimPrefix(e.Reason, name+": ")
 	case errors.Is(err, ErrNotRegular):
 		e.Next = "put a plain file there"
 	case errors.As(err, &p):

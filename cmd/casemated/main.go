@@ -168,7 +168,9 @@ func (o *options) openLog() (err error) {
 	if o.LogPath, err = filepath.Abs(o.logPath); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	o.OpenLog = func() (*os.File, error) { return openLogFile(o.LogPath) }
+	o.OpenLog = func() (*os.File, error) {
+		return hostpath.Within(o.LogPath, func() (*os.File, error) { return openLogFile(o.LogPath) })
+	}
 	o.Log, err = o.OpenLog()
 	return err
 }

@@ -42,18 +42,23 @@ func (e *SilentError) Error() string {
 // for the file may be known without its server. Who does not answer is not asked again
 // until it has, nor what is below.
 func Ask(p string) (unix.Stat_t, error) {
-	q, st := &question{p, time.Now()}, new(unix.Stat_t)
+	return Within(p, func() (st unix.Stat_t, err error) {
+		err = unix.Stat(p, &st)
+		_ = unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
+		return st, err
+	})
+}
+
+// Within has f ask the file system of p, an absolute path, and gives what it says within
+// Patience, or a *SilentError. What it says later is lost.
+func Within[T any](p string, f func() (T, error)) (none T, err error) {
+	q, said := &question{p, time.Now()}, none
 	if q.begin() {
-		if err := panics.Within(Patience, func() error {
-			defer q.end()
-			err := unix.Stat(p, st)
-			_ = unix.Statfs(p, new(unix.Statfs_t)) // whatever it says, it has answered
-			return err
-		}); err != panics.ErrLate {
-			return *st, err
+		if err := panics.Within(Patience, func() (err error) { defer q.end(); said, err = f(); return err }); err != panics.ErrLate {
+			return said, err
 		}
 	}
-	return unix.Stat_t{}, &SilentError{p}
+	return none, &SilentError{p}
 }
 
 // begin notes the question, unless its answer is known to be silence.
