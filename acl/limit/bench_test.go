@@ -35,7 +35,7 @@ func benchmark(b *testing.B, sources int) {
 		if r.Refused() {
 			b.Fatal(r)
 		}
-		l.Release(now, tk)
+		l.Release(now, &tk)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestNoAllocations(t *testing.T) {
 		now += 10_000
 		i++
 		tk, _ := l.Admit(now, nth(i%1000))
-		l.Release(now, tk)
+		l.Release(now, &tk)
 	}
 	for range 5000 {
 		run()

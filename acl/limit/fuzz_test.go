@@ -27,7 +27,7 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 		t.Fatalf("%d entries, %d indexed", len(l.table.all), len(l.table.index))
 	}
 	for _, tk := range tickets {
-		if tk.place.source == nil {
+		if tk.source == nil {
 			counted++
 		}
 	}
@@ -86,21 +86,18 @@ func FuzzLimiter(f *testing.F) {
 				if spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
 					t.Fatalf("%d sessions, limit %d", len(tickets), spec.Concurrent)
 				}
-				if e := tk.place.source; e != nil && e != &l.pool && spec.PerSource.Concurrent > 0 &&
+				if e := tk.source; e != nil && e != &l.pool && spec.PerSource.Concurrent > 0 &&
 					int(e.inflight) > spec.PerSource.Concurrent {
 					t.Fatal("a source above its limit")
 				}
 			case 4:
 				tk, _ := other.Admit(now, src)
-				l.Release(now, tk)
-				if len(l.free) > 0 { // one of a turn that is over, or is yet to come
-					l.Release(now, Ticket{l.free[int(arg)%len(l.free)], uint64(op) + 1<<32})
-				}
+				l.Release(now, &tk)
 			case 5:
 				if len(tickets) > 0 {
 					i := int(arg) % len(tickets)
-					l.Release(now, tickets[i])
-					l.Release(now, tickets[i])
+					l.Release(now, &tickets[i])
+					l.Release(now, &tickets[i])
 					tickets = append(tickets[:i], tickets[i+1:]...)
 				}
 			case 6:
@@ -117,7 +114,7 @@ func FuzzLimiter(f *testing.F) {
 				if n := binary.BigEndian.Uint16(data); spec.Concurrent > 0 && len(tickets) > spec.Concurrent {
 					// Lower limits end nobody; the checks above hold from an idle limiter on.
 					for _, tk := range tickets {
-						l.Release(now+int64(n), tk)
+						l.Release(now+int64(n), &tk)
 					}
 					tickets = nil
 				}
@@ -125,7 +122,7 @@ func FuzzLimiter(f *testing.F) {
 			audit(t, l, tickets)
 		}
 		for _, tk := range tickets {
-			l.Release(now, tk)
+			l.Release(now, &tk)
 		}
 		audit(t, l, nil)
 		if left := l.sweepAll(now + int64(time.Hour)); left != (state{}) {

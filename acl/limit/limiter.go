@@ -9,7 +9,6 @@ type Limiter struct {
 	conf  config
 	tat   int64 // of the rate of the service as a whole
 	busy  int   // sessions
-	free  []*place
 	table table
 	// pool is what all sources share that come while the table is full of live
 	// ones: the budget of poolShare sources for all of them together. An attacker
@@ -68,7 +67,8 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 		v.source.tat = v.after
 		v.source.inflight++
 	}
-	return l.take(v.source), Refusal{}
+	l.busy++
+	return Ticket{l, v.source}, Refusal{}
 }
 
 // Alike tells whether two sources are one to the Limiter.

@@ -13,13 +13,13 @@ func nth(n int) Source {
 	return Peer(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 0)
 }
 
-func admit(t *testing.T, l *Limiter, now int64, src Source) Ticket {
+func admit(t *testing.T, l *Limiter, now int64, src Source) *Ticket {
 	t.Helper()
 	tk, r := l.Admit(now, src)
 	if r.Refused() {
 		t.Fatalf("at %v: %v", time.Duration(now), r)
 	}
-	return tk
+	return &tk
 }
 
 func refused(t *testing.T, l *Limiter, now int64, src Source, want Reason, wait time.Duration) {
@@ -204,7 +204,7 @@ func TestTickets(t *testing.T) {
 	l := New(Spec{Concurrent: 2})
 	a := addr("192.0.2.1")
 	first := admit(t, l, 0, a)
-	l.Release(0, Ticket{})
+	l.Release(0, &Ticket{})
 	l.Release(0, admit(t, New(Spec{Concurrent: 2}), 0, a)) // another's
 	if l.state().active != 1 {
 		t.Fatal("a ticket nobody gave out freed a session")

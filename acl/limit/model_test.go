@@ -131,7 +131,7 @@ func TestAgainstModel(t *testing.T) {
 				}
 			case op < 9 && len(tickets) > 0:
 				i := r.IntN(len(tickets))
-				l.Release(now, tickets[i])
+				l.Release(now, &tickets[i])
 				tickets, m.running = slices.Delete(tickets, i, i+1), slices.Delete(m.running, i, i+1)
 			case op == 9:
 				class := []Class{Crash, Violation, Timeout}[r.IntN(3)]

@@ -13,7 +13,7 @@ func TestReconfigureKeepsState(t *testing.T) {
 	}
 	l := New(spec)
 	a, b, bad := addr("192.0.2.1"), addr("192.0.2.2"), addr("192.0.2.3")
-	tickets := []Ticket{admit(t, l, 0, a), admit(t, l, 0, a), admit(t, l, 0, b)}
+	tickets := []*Ticket{admit(t, l, 0, a), admit(t, l, 0, a), admit(t, l, 0, b)}
 	l.Penalize(0, bad, Crash)
 	for range 100 { // a hundred reloads give nobody anything
 		l.Reconfigure(spec)
@@ -71,7 +71,7 @@ func TestReconfigureWidens(t *testing.T) {
 	l.Reconfigure(spec)
 	refused(t, l, 0, addr("192.0.2.77"), BySourceConcurrency, 0)
 	refused(t, l, 0, addr("2001:db8:0:2::1"), ByPenalty, time.Minute)
-	for _, tk := range []Ticket{x, y, z, x, y} {
+	for _, tk := range []*Ticket{x, y, z, x, y} {
 		l.Release(0, tk)
 	}
 	for range 3 {

@@ -38,7 +38,7 @@ func TestFullTableKeepsLiveSources(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	for _, tk := range pooled {
-		l.Release(0, tk)
+		l.Release(0, &tk)
 	}
 	refused(t, l, 0, nth(99), ByTableFull, time.Minute/poolShare)
 	// When the old ones have nothing outstanding any more, newcomers get entries.
@@ -74,7 +74,7 @@ func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
 	l := New(Spec{PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 1, Prefix4: 32}})
 	for n := range 3 * MaxSources {
 		if tk, r := l.Admit(0, nth(n)); !r.Refused() {
-			l.Release(0, tk)
+			l.Release(0, &tk)
 		}
 	}
 	if n, m := len(l.table.all), cap(l.table.all); n != MaxSources || m > 2*MaxSources {
@@ -114,7 +114,7 @@ func TestTableFollowsFromLimits(t *testing.T) {
 			if l.penalty(from[0]) == 0 {
 				t.Fatalf("lost a penalty at %v", time.Duration(now))
 			}
-			l.Release(now, open[0])
+			l.Release(now, &open[0])
 			open, from = open[1:], from[1:]
 		}
 	}
@@ -131,7 +131,7 @@ func TestSweepIsIncremental(t *testing.T) {
 		t.Fatalf("one call forgot %d", gone)
 	}
 	for range 1000 / sweepStep {
-		l.Release(sec, Ticket{})
+		l.Release(sec, &Ticket{})
 	}
 	if n := len(l.table.all); n != 1 { // only the one admitted at 1 s is alive
 		t.Fatalf("%d left", n)

@@ -3,6 +3,7 @@ package broker
 import (
 	"syscall"
 
+	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/wire"
@@ -93,13 +94,12 @@ func (b *Broker) leave(s *session) {
 
 // giveBack gives the session's place back, once.
 func (b *Broker) giveBack(s *session) {
-	if s.ticketd {
-		s.svc.tally.limiter.Release(b.loop.Now(), s.ticket)
+	if s.ticket != (limit.Ticket{}) {
+		s.svc.tally.limiter.Release(b.loop.Now(), &s.ticket)
 		if t := s.svc.tally; len(t.queue) > 0 {
 			b.loop.After(&t.turn, 0)
 		}
 		s.svc.tally.live--
-		s.ticketd = false
 	}
 }
 

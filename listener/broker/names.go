@@ -113,7 +113,7 @@ func (q *question) done(name acl.Name) {
 	n := q.n
 	delete(n.asked, q.id)
 	n.b.loop.Disarm(&q.timer)
-	n.limiter.Release(n.b.loop.Now(), q.place)
+	n.limiter.Release(n.b.loop.Now(), &q.place)
 	defer q.visit.strand()
 	n.b.named(&q.visit, name)
 }

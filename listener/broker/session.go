@@ -19,12 +19,12 @@ const graceTime = 2 * time.Second
 type session struct {
 	visit
 	id      uint64
-	ticket  limit.Ticket
-	started int64      // loop time
-	timer   loop.Timer // for due, or the next look at a child without a pidfd
-	client  loop.Timer // the next look at its client; see attend
-	gone    bool       // its client has closed
-	due     int64      // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
+	ticket  limit.Ticket // zero once it is given back
+	started int64        // loop time
+	timer   loop.Timer   // for due, or the next look at a child without a pidfd
+	client  loop.Timer   // the next look at its client; see attend
+	gone    bool         // its client has closed
+	due     int64        // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
 	pipes   []*pipe  // its stderr and its /dev/log
@@ -34,7 +34,6 @@ type session struct {
 	pidfd   int32 // -1 = none
 	uid     uint32
 	leased  bool
-	ticketd bool   // ticket is to be released
 	taken   bool   // a runner has it: its start goes on, or has failed
 	mercy   string // the reason of its end, for which TERM was sent; "" = it may go on
 	killed  bool   // and then KILL

@@ -105,9 +105,9 @@ func (g *gate) datagram(c client) verdict {
 	if v = g.take(v, c); v.refused != "" {
 		return v
 	}
-	g.limiter.Release(now, v.ticket)
+	g.limiter.Release(now, &v.ticket)
 	if ticket, refusal := g.budget.Admit(now, c.source()); !refusal.Refused() {
-		g.budget.Release(now, ticket)
+		g.budget.Release(now, &ticket)
 	}
 	return v
 }
@@ -120,7 +120,7 @@ func (g *gate) release(c client, v verdict, timeout bool) {
 	if timeout {
 		g.limiter.Penalize(g.now(), c.source(), limit.Timeout)
 	}
-	g.limiter.Release(g.now(), v.ticket)
+	g.limiter.Release(g.now(), &v.ticket)
 }
 
 // client is a peer and where it came to.

@@ -23,13 +23,11 @@ type Leases struct {
 	word   string               // what the files of our blocks say
 	blocks [blockCount]*os.File // locked, nil = not ours
 	held   int
-	// fresh to last were never out; the ring below holds the ones that came back,
+	// fresh to last were never out; back holds the ones that came back, the first one first,
 	// so an idle broker does not hold a block of them.
 	fresh, last uint32
-	ring        []returned
-	start       time.Time // what the ring counts from
-	head        int
-	n           int
+	back        []returned
+	start       time.Time // what back counts from
 	// How the host is asked; replaced in tests.
 	inUse     func(uid uint32) bool
 	processes func() ([]leased, error)
@@ -72,19 +70,17 @@ func (l *Leases) Take() (uid uint32, ok bool) {
 }
 
 func (l *Leases) next() (uid uint32, ok bool) {
-	if l.fresh == l.last && (l.n == 0 || l.held < eagerBlocks || l.held < restBlocks && l.seconds()-l.ring[l.head].at <= quarantine) {
+	if l.fresh == l.last && (len(l.back) == 0 || l.held < eagerBlocks || l.held < restBlocks && l.seconds()-l.back[0].at <= quarantine) {
 		l.grow() // in vain where others hold the rest
 	}
 	if l.fresh < l.last {
 		l.fresh++
 		return l.fresh - 1, true
 	}
-	if l.n == 0 {
+	if len(l.back) == 0 {
 		return 0, false
 	}
-	uid = l.ring[l.head].uid
-	l.head = (l.head + 1) % len(l.ring)
-	l.n--
+	uid, l.back = l.back[0].uid, l.back[1:]
 	return uid, true
 }
 
@@ -100,16 +96,7 @@ func inUse(uid uint32) bool {
 
 // Give takes a uid back once its session's last process is gone.
 func (l *Leases) Give(uid uint32) {
-	if uid-sandbox.LeaseBase >= sandbox.LeaseCount {
-		return
+	if uid-sandbox.LeaseBase < sandbox.LeaseCount {
+		l.back = append(l.back, returned{uid, l.seconds()})
 	}
-	if l.n == len(l.ring) {
-		bigger := make([]returned, max(64, 2*len(l.ring)))
-		for i := range l.n {
-			bigger[i] = l.ring[(l.head+i)%len(l.ring)]
-		}
-		l.ring, l.head = bigger, 0
-	}
-	l.ring[(l.head+l.n)%len(l.ring)] = returned{uid, l.seconds()}
-	l.n++
 }

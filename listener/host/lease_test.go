@@ -135,7 +135,7 @@ func TestLeasedUidRests(t *testing.T) {
 		if early > 0 || l.held != restBlocks || l.held == held {
 			t.Errorf("%d of a sudden crowd leased early, %d blocks held", early, l.held)
 		}
-		first := l.ring[l.head].uid
+		first := l.back[0].uid
 		if uid, _ := l.Take(); uid != first || time.Since(gone[uid]) >= quarantine*time.Second {
 			t.Errorf("took %x, not the oldest %x", uid, first)
 		}
