@@ -15,7 +15,6 @@ import (
 
 	"casemate/sandbox/cgroup"
 	"casemate/sandbox/seccomp/program"
-	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -105,13 +104,13 @@ func (s *Sandbox) fitDescriptors() error {
 
 // fitLimits sees to it that a zygote may set the limits: where this process may not raise
 // its own hard ones, nothing that it starts gets more than it has.
-func fitLimits(limits []zygote.Rlimit) error {
-	for i := range limits {
-		hard, err := raise(limits[i].Resource, limits[i].Hard)
+func fitLimits(limits []uint64) error {
+	for i, n := range limits {
+		hard, err := raise(i, n)
 		if err != nil {
 			return err
 		}
-		limits[i].Soft, limits[i].Hard = min(limits[i].Soft, hard), min(limits[i].Hard, hard)
+		limits[i] = min(n, hard)
 	}
 	return nil
 }

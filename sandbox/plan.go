@@ -96,20 +96,17 @@ func (c *Command) environment(init bool) []string {
 }
 
 // limits are the rlimits of each process.
-func (pl *Plan) limits() []zygote.Rlimit {
+func (pl *Plan) limits() [16]uint64 {
 	// What is not as the profile has it: a default, and what counts by user.
 	r := pl.Profile.Resources
 	r[OpenFiles], r[Tasks] = int64(pl.files), pl.tasks()
-	out := make([]zygote.Rlimit, len(ownLimits))
-	for i, n := range ownLimits {
-		out[i] = zygote.Rlimit{Resource: i, Soft: n, Hard: n}
-	}
+	out := ownLimits
 	if !pl.Filter.Queues {
-		out[rlimitMsgqueue] = zygote.Rlimit{Resource: rlimitMsgqueue}
+		out[rlimitMsgqueue] = 0
 	}
 	for i, row := range ResourceRows {
 		if n := uint64(r[i]); n > 0 && !row.Group {
-			out[row.Rlimit] = zygote.Rlimit{Resource: row.Rlimit, Soft: n, Hard: n}
+			out[row.Rlimit] = n
 		}
 	}
 	return out

@@ -72,10 +72,12 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if s.start.Filter, s.start.Seal, err = pl.fill(); err != nil {
 		return nil, err
 	}
-	s.start.Mnt = s.tree.mnt
-	s.start.CgroupProcs, s.start.Landlock = group, s.tree.ruleset
-	s.start.Rlimits = append(s.start.Rlimits, s.substitutes()...)
-	if err := fitLimits(s.start.Rlimits); err != nil {
+	s.start.Mnt = int32(s.tree.mnt)
+	s.start.CgroupProcs, s.start.Landlock = int32(group), int32(s.tree.ruleset)
+	if s.group == "" {
+		s.substitute()
+	}
+	if err := fitLimits(s.start.Rlimits[:]); err != nil {
 		return nil, err
 	}
 	if s.start.OOMScoreAdj, err = raised(pl.Command.OOMScore); err != nil {
@@ -83,7 +85,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	}
 	s.start.Exec = -1
 	if s.tree.byFD {
-		s.start.Exec = s.tree.program
+		s.start.Exec = int32(s.tree.program)
 	}
 	s.start.Stderr = o.Stderr
 	s.start.Listen = o.Listen
@@ -99,10 +101,11 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	c, p := pl.Command, pl.Profile
 	stdio, _ := c.Stdio.zygote() // NewPlan has checked it
 	z := zygote.Plan{
-		High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
-		UID: c.UID, GID: c.GID, Groups: c.Groups, Dynamic: c.Dynamic, Nice: c.Nice,
-		Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
-		Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
+		Numbers: zygote.Numbers{
+			High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
+			UID: c.UID, GID: c.GID, Nice: int32(c.Nice), Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
+		},
+		Groups: c.Groups, Dynamic: c.Dynamic, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
 		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
 		Log: c.Log, UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
 	}
@@ -140,21 +143,16 @@ func (s *Sandbox) enter(o Options) (err error) {
 	return err
 }
 
-// substitutes are rlimits of each process in place of cgroup limits that are
+// substitute sets rlimits of each process in place of cgroup limits that are
 // missing: weaker, since they do not count the service as a whole.
-func (s *Sandbox) substitutes() []zygote.Rlimit {
-	r := s.plan.Profile.Resources
-	if s.group != "" {
-		return nil
+func (s *Sandbox) substitute() {
+	r, own := s.plan.Profile.Resources, &s.start.Rlimits
+	if r[Memory] > 0 {
+		own[unix.RLIMIT_DATA] = min(own[unix.RLIMIT_DATA], uint64(r[Memory]))
 	}
-	var out []zygote.Rlimit
-	if r[Memory] > 0 && (r[Data] == 0 || r[Memory] < r[Data]) {
-		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_DATA, Soft: uint64(r[Memory]), Hard: uint64(r[Memory])})
+	if r[Processes] > 0 {
+		own[unix.RLIMIT_NPROC] = min(own[unix.RLIMIT_NPROC], uint64(r[Processes]))
 	}
-	if n := s.plan.tasks(); r[Processes] > 0 && (n == 0 || r[Processes] < n) {
-		out = append(out, zygote.Rlimit{Resource: unix.RLIMIT_NPROC, Soft: uint64(r[Processes]), Hard: uint64(r[Processes])})
-	}
-	return out
 }
 
 // raised is the oom_score_adj of services: above the broker's own, and never

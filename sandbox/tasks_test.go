@@ -129,12 +129,7 @@ func TestTasksAreCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range pl.limits() {
-			if r.Resource == unix.RLIMIT_NPROC {
-				return int64(r.Hard)
-			}
-		}
-		return 0
+		return int64(pl.limits()[unix.RLIMIT_NPROC])
 	}
 	leased := func(_ *Profile, c *Command) { c.Dynamic = true }
 	for _, c := range []struct {

@@ -70,7 +70,7 @@ func TestTreesAreShared(t *testing.T) {
 			t.Errorf("a working directory that is none: %v", err)
 		}
 	}
-	mnt := boxes[0].start.Mnt
+	mnt := int(boxes[0].start.Mnt)
 	trees.Close()
 	mounts := map[string]string{}
 	for i, s := range boxes {

@@ -81,10 +81,10 @@ func Spawn(p *Plan) (*Zygote, error) {
 func (z *Zygote) fork(p *Plan, ctl int) error {
 	moved := *p
 	files := []int{0, ctl} // and the plan itself in place of 0
-	for _, fd := range []*int{&moved.Mnt, &moved.CgroupProcs, &moved.Landlock, &moved.Exec} {
+	for _, fd := range []*int32{&moved.Mnt, &moved.CgroupProcs, &moved.Landlock, &moved.Exec} {
 		if *fd >= 0 {
-			files = append(files, *fd)
-			*fd = fdPlan + len(files) - 1
+			files = append(files, int(*fd))
+			*fd = int32(fdPlan + len(files) - 1)
 		}
 	}
 	mem, err := moved.memfd()

@@ -23,7 +23,6 @@ const (
 	maxRlimits = 16
 	maxWorkers = 4
 	maxEnvLen  = 32 * 1024
-	planMagic  = 0x43415345
 
 	flagDynamic   = 1
 	flagProc      = 2
@@ -76,35 +75,38 @@ func stepName(n uint32) string {
 	return fmt.Sprintf("step %d", n)
 }
 
-// Rlimit is one getrlimit(2) pair; Resource is RLIMIT_*.
-type Rlimit struct {
-	Resource   int
-	Soft, Hard uint64
-}
-
-// Plan is everything a zygote does, resolved to numbers, descriptors and bytes.
-// A descriptor of -1 leaves its step out.
-type Plan struct {
-	Mnt, CgroupProcs, Landlock, Exec int
+// Numbers are those of a Plan: struct plan of zygote.h, field by field. A descriptor of -1
+// leaves its step out.
+type Numbers struct {
+	size                             uint32
+	Mnt, CgroupProcs, Landlock, Exec int32
 	// Namespaces are the unshare(2) flags of those that the zygote makes for itself and
 	// its sessions, empty: of the network, ipc, uts and cgroups.
 	Namespaces uint32
 	// High is the first descriptor number the service can never make
 	// (its RLIMIT_NOFILE): the filter pins launch calls to numbers from there on.
-	High       uint32
-	CloneFlags uint32
-	Stdio      Stdio
-	Umask      uint32
-	UID, GID   uint32
-	Groups     []uint32
-	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
-	Caps, ZygoteCaps uint64
-	Rlimits          []Rlimit
-	// Workers is how many starts may be under way at once: 1 to 4, 0 for 1. With
+	High              uint32
+	CloneFlags, flags uint32
+	Stdio             Stdio
+	Umask             uint32
+	// Workers is how many starts may be under way at once, 1 to 4. With
 	// StdioFDs it must be 1, or descriptors would not arrive in their places.
-	Workers int
+	Workers uint32
 	// Nice is what the zygote and all that it starts have, from -20 to 19; 0 is the broker's own.
-	Nice int
+	Nice              int32
+	UID, GID, nGroups uint32
+	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
+	Caps, ZygoteCaps                           uint64
+	Rlimits                                    [maxRlimits]uint64 // by RLIMIT_*, soft and hard
+	groups                                     [maxGroups]uint32
+	path, dir, tmp, argv, argvLen, env, envLen uint32 // offsets from the start, and lengths
+	filter, filterLen, seal, sealLen, oom      uint32
+}
+
+// Plan is everything a zygote does, resolved to numbers, descriptors and bytes.
+type Plan struct {
+	Numbers
+	Groups []uint32
 	// OOMScoreAdj is what the zygote and all that it starts have, from -1000 to 1000 (proc_pid_oom_score_adj(5)).
 	OOMScoreAdj int
 	// Path is used when Exec is -1 (scripts need a path).
@@ -116,29 +118,13 @@ type Plan struct {
 
 	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
 	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
-	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp, and RLIMIT_NOFILE among Rlimits.
+	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp.
 	Stderr, Log bool
 	// Listen has what Filter denies with EPERM wait for an answer (Zygote.TakeListener), where this host can.
 	Listen bool
 	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
 	UserNS            bool
 	UIDBase, UIDCount uint32
-}
-
-// header is struct plan of zygote.h.
-type header struct {
-	Magic, Size                                          uint32
-	Mnt, CgroupProcs, Landlock, Exec                     int32
-	Namespaces                                           uint32
-	High, CloneFlags, Flags, Stdio, Umask, Workers, Nice uint32
-	UID, GID, NGroups, RlimitSet                         uint32
-	Caps, ZygoteCaps                                     uint64
-	Rlimits                                              [maxRlimits][2]uint64
-	Groups                                               [maxGroups]uint32
-	PathOff, DirOff, TmpOff                              uint32
-	ArgvOff, ArgvLen, EnvOff, EnvLen                     uint32
-	FilterOff, FilterLen, SealOff, SealLen               uint32
-	OOMOff                                               uint32
 }
 
 func (p *Plan) flags() uint32 {
@@ -181,18 +167,8 @@ func (p *Plan) encode() ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	h := header{
-		Magic: planMagic,
-		Mnt:   int32(p.Mnt), Namespaces: p.Namespaces,
-		CgroupProcs: int32(p.CgroupProcs), Landlock: int32(p.Landlock), Exec: int32(p.Exec),
-		High: p.High, CloneFlags: p.CloneFlags, Flags: p.flags(), Stdio: uint32(p.Stdio), Umask: p.Umask,
-		Workers: uint32(max(p.Workers, 1)), Nice: uint32(p.Nice), UID: p.UID, GID: p.GID, NGroups: uint32(len(p.Groups)), Caps: p.Caps, ZygoteCaps: p.ZygoteCaps,
-	}
-	copy(h.Groups[:], p.Groups)
-	for _, r := range p.Rlimits {
-		h.RlimitSet |= 1 << r.Resource
-		h.Rlimits[r.Resource] = [2]uint64{r.Soft, r.Hard}
-	}
+	h := p.Numbers
+	h.flags, h.Workers, h.nGroups = p.flags(), max(p.Workers, 1), uint32(copy(h.groups[:], p.Groups))
 	head := binary.Size(h)
 	var body []byte
 	put := func(b []byte) (off, length uint32) {
@@ -203,15 +179,15 @@ func (p *Plan) encode() ([]byte, error) {
 		body = append(body, b...)
 		return off, uint32(len(b))
 	}
-	h.PathOff, _ = put(cstrings(p.Path))
-	h.DirOff, _ = put(cstrings(p.Dir))
-	h.TmpOff, _ = put(cstrings(p.TmpOptions))
-	h.OOMOff, _ = put(cstrings(strconv.Itoa(p.OOMScoreAdj)))
-	h.ArgvOff, h.ArgvLen = put(cstrings(p.Argv...))
-	h.EnvOff, h.EnvLen = put(cstrings(p.Env...))
-	h.FilterOff, h.FilterLen = put(p.Filter)
-	h.SealOff, h.SealLen = put(p.Seal)
-	h.Size = uint32(head + len(body))
+	h.path, _ = put(cstrings(p.Path))
+	h.dir, _ = put(cstrings(p.Dir))
+	h.tmp, _ = put(cstrings(p.TmpOptions))
+	h.oom, _ = put(cstrings(strconv.Itoa(p.OOMScoreAdj)))
+	h.argv, h.argvLen = put(cstrings(p.Argv...))
+	h.env, h.envLen = put(cstrings(p.Env...))
+	h.filter, h.filterLen = put(p.Filter)
+	h.seal, h.sealLen = put(p.Seal)
+	h.size = uint32(head + len(body))
 	out, err := binary.Append(nil, binary.NativeEndian, h)
 	return append(out, body...), err
 }

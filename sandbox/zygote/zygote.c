@@ -99,7 +99,7 @@ static void load_plan(void)
 	struct reply *marks = (void *)must(call(SYS_mmap, 0, MARKS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, FD_PLAN, 0), STEP_PLAN);
 	size_t size = st.st_size - MARKS_SIZE;
 	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, MARKS_SIZE), STEP_PLAN);
-	if (size < sizeof *plan || plan->magic != PLAN_MAGIC || plan->size != size || plan->workers > MAX_WORKERS)
+	if (size < sizeof *plan || plan->size != size || plan->workers > MAX_WORKERS)
 		must(-EINVAL, STEP_PLAN);
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
@@ -129,12 +129,17 @@ static void raise_oom(void)
 	must(call(SYS_close, fd), STEP_OOM);
 }
 
+static long limit(unsigned resource, uint64_t n)
+{
+	const uint64_t both[2] = {n, n}; /* soft and hard */
+	return call(SYS_prlimit64, 0, resource, both, 0);
+}
+
 /* What is below 0 takes a limit in place of CAP_SYS_NICE, until set_limits(). */
 static void set_nice(void)
 {
-	struct limit64 room = {20 - plan->nice, 20 - plan->nice};
 	if (plan->nice < 0)
-		must(call(SYS_prlimit64, 0, RLIMIT_NICE, &room, 0), STEP_NICE);
+		must(limit(RLIMIT_NICE, 20 - plan->nice), STEP_NICE);
 	if (plan->nice)
 		must(call(SYS_setpriority, PRIO_PROCESS, 0, plan->nice), STEP_NICE);
 }
@@ -164,13 +169,13 @@ static void join_all(void)
 }
 
 /* That limit counts from each child's start: it is set there; so is that of descriptors, where the launch binds one beyond it. */
-static int cpu_bounded(void) { return plan->rlimit_set >> RLIMIT_CPU & 1 && plan->rlimits[RLIMIT_CPU].soft != ~0ull; }
+static int cpu_bounded(void) { return plan->rlimits[RLIMIT_CPU] != ~0ull; }
 
 static void set_limits(void)
 {
 	for (unsigned i = 0; i < MAX_RLIMITS; i++)
-		if (plan->rlimit_set >> i & 1 && !(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && plan->flags & F_LOG))
-			must(call(SYS_prlimit64, 0, i, &plan->rlimits[i], 0), STEP_RLIMIT);
+		if (!(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && plan->flags & F_LOG))
+			must(limit(i, plan->rlimits[i]), STEP_RLIMIT);
 	call(SYS_umask, plan->umask);
 }
 
@@ -249,8 +254,7 @@ static int enter(void)
 	call(SYS_prctl, PR_SET_NAME, ZYGOTE_ARGV0);
 	load_plan();
 	/* Room for the numbers from plan->high on, whatever limit the broker was started with. */
-	struct limit64 room = {plan->high + FD_COUNT, plan->high + FD_COUNT};
-	must(call(SYS_prlimit64, 0, RLIMIT_NOFILE, &room, 0), STEP_RLIMIT);
+	must(limit(RLIMIT_NOFILE, plan->high + FD_COUNT), STEP_RLIMIT);
 	ctl = raise_fd(FD_CTL, plan->high, O_CLOEXEC);
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
@@ -335,7 +339,7 @@ static void bind_log(struct worker *w, int fd)
 	static const struct sockaddr_un path = {AF_UNIX, LOG_PATH};
 	try(w, call(SYS_dup3, fd, plan->high + FD_LOG, O_CLOEXEC), STEP_LOG);
 	try(w, call(SYS_bind, plan->high + FD_LOG, &path, sizeof path), STEP_LOG);
-	try(w, call(SYS_prlimit64, 0, RLIMIT_NOFILE, &plan->rlimits[RLIMIT_NOFILE], 0), STEP_RLIMIT);
+	try(w, limit(RLIMIT_NOFILE, plan->rlimits[RLIMIT_NOFILE]), STEP_RLIMIT);
 }
 
 /* Dies with the broker: the uid change above cleared the setting, so it comes after. */
@@ -355,7 +359,7 @@ static void confine(struct worker *w)
 	try(w, call(SYS_setsid), STEP_SETSID);
 	stdio(w);
 	if (cpu_bounded())
-		try(w, call(SYS_prlimit64, 0, RLIMIT_CPU, &plan->rlimits[RLIMIT_CPU], 0), STEP_RLIMIT);
+		try(w, limit(RLIMIT_CPU, plan->rlimits[RLIMIT_CPU]), STEP_RLIMIT);
 	change_user(w);
 	if (plan->flags & F_LOG)
 		bind_log(w, w->fds[w->request.nfds + (plan->flags / F_STDERR & 1)]);

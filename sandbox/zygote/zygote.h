@@ -7,7 +7,6 @@
 
 #define ZYGOTE_ARGV0 "casemate-zygote"
 #define UNDERTAKER_ARGV0 "casemate-undertaker" /* undertake.go */
-#define PLAN_MAGIC 0x43415345u
 
 /* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
@@ -62,22 +61,18 @@ enum {
  */
 enum { GATE_PAGE = 0x100000, GATE = GATE_PAGE + 8, GATE_SIZE = 4096 };
 
-struct limit64 {
-	uint64_t soft, hard;
-};
-
 struct plan {
-	uint32_t magic, size;
+	uint32_t size;
 	int32_t fd_mnt, fd_cgroup, fd_landlock, fd_exec;
 	uint32_t namespaces; /* unshare(2) flags: empty ones, for the sessions that this process starts */
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
 	uint32_t clone_flags, flags, stdio, umask;
 	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
 	int32_t nice; /* 0: as the broker's */
-	uint32_t uid, gid, ngroups, rlimit_set;
+	uint32_t uid, gid, ngroups;
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */
-	struct limit64 rlimits[MAX_RLIMITS];
+	uint64_t rlimits[MAX_RLIMITS]; /* soft and hard */
 	uint32_t groups[MAX_GROUPS];
 	uint32_t path_off, dir_off, tmp_off; /* NUL-terminated, from the start of the plan */
 	uint32_t argv_off, argv_len, env_off, env_len;

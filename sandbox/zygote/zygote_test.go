@@ -26,7 +26,7 @@ func TestWireMatchesC(t *testing.T) {
 		got  uint64
 		want uint64
 	}{
-		{"sizeof struct plan", csizes.Plan, uint64(binary.Size(header{}))},
+		{"sizeof struct plan", csizes.Plan, uint64(binary.Size(Numbers{}))},
 		{"gate", csizes.Gate, program.Gate},
 		{"request head", csizes.RequestHead, requestHead},
 		{"sizeof struct reply", csizes.Reply, replySize},
@@ -50,12 +50,23 @@ func plain(t *testing.T, argv ...string) *Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Plan{
-		Mnt: -1, CgroupProcs: -1, Landlock: -1, Exec: -1,
-		High: 64, Path: argv[0], Dir: "/", Argv: argv, Env: []string{"FIXED=1"}, UID: 65534, GID: 65534,
-		ZygoteCaps: caps, Rlimits: []Rlimit{{unix.RLIMIT_NOFILE, 64, 64}},
-		CloneFlags: unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | uint32(unix.SIGCHLD),
+	p := bare(argv...)
+	p.Env, p.UID, p.GID, p.ZygoteCaps, p.Rlimits[unix.RLIMIT_NOFILE] = []string{"FIXED=1"}, 65534, 65534, caps, 64
+	p.CloneFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | uint32(unix.SIGCHLD)
+	return p
+}
+
+// bare is a plan of nothing but a command, within no limits but this process's.
+func bare(argv ...string) *Plan {
+	p := &Plan{Numbers: Numbers{Mnt: -1, CgroupProcs: -1, Landlock: -1, Exec: -1, High: 64}, Path: argv[0], Dir: "/", Argv: argv}
+	for i := range p.Rlimits {
+		var own unix.Rlimit
+		if err := unix.Getrlimit(i, &own); err != nil {
+			panic(err)
+		}
+		p.Rlimits[i] = own.Max
 	}
+	return p
 }
 
 func needRoot(t *testing.T) {
@@ -356,7 +367,7 @@ func TestZygoteHoldsItsOwn(t *testing.T) {
 // BenchmarkSpawn shows what a zygote costs, by the descriptors that are open.
 func BenchmarkSpawn(b *testing.B) {
 	need.Root(b, "it starts zygotes")
-	p := &Plan{Mnt: -1, CgroupProcs: -1, Landlock: -1, Exec: -1, High: 64, Path: "/bin/true", Dir: "/", Argv: []string{"true"}}
+	p := bare("/bin/true")
 	one := func() {
 		z, err := Spawn(p)
 		if err != nil {
