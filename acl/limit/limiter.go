@@ -15,9 +15,9 @@ type Limiter struct {
 	// with that many prefixes gets no more out of it than that, and a
 	// newcomer still has a chance.
 	pool entry
-	// former are prefix lengths of before a reload, at which penalties may
+	// former are prefix lengths, also of before a reload, at which penalties may
 	// still be outstanding.
-	former []former
+	former []length
 	last   int64 // the latest time seen
 }
 
@@ -170,10 +170,7 @@ func (l *Limiter) penalised(now int64, src Source, e *entry) int64 {
 		until = e.penalty
 	}
 	for _, f := range l.former {
-		if f.until <= now {
-			continue
-		}
-		if e := l.table.index[f.cut(src)]; e != nil {
+		if e := l.table.index[src.cut(f.bits, f.bits)]; e != nil && f.family == src.family {
 			until = max(until, e.penalty)
 		}
 	}

@@ -1,13 +1,6 @@
 package limit
 
-// former is a pair of prefix lengths a Limiter used before a reload narrowed
-// them, and the time its last penalty runs out.
-type former struct {
-	bits4, bits6 uint8
-	until        int64
-}
-
-func (f former) cut(src Source) key { return src.cut(f.bits4, f.bits6) }
+import "slices"
 
 // Reconfigure replaces the Spec and keeps the state: sessions stay counted
 // under lower limits (nothing is ended; new ones wait until there is room),
@@ -24,7 +17,7 @@ func (l *Limiter) Reconfigure(s Spec) {
 	_, rate := l.conf.source.pool()
 	l.pool.tat = rate.capped(l.pool.tat, l.last)
 	if next := l.conf.source; next.bits4 != old.bits4 || next.bits6 != old.bits6 {
-		l.rekey(old)
+		l.rekey()
 	}
 	for _, e := range l.table.all {
 		e.tat = l.conf.source.rate.capped(e.tat, l.last)
@@ -35,22 +28,21 @@ func (l *Limiter) Reconfigure(s Spec) {
 // capped is tat after a change of limits: no debt is larger than a full one.
 func (g gcra) capped(tat, now int64) int64 { return min(tat, now+g.tolerance) }
 
-// rekey moves every entry to its key under the new lengths, in a new table.
-func (l *Limiter) rekey(old sourceConfig) {
+// rekey moves every entry to its key under the new lengths, in a new table. Penalties
+// that stay at a former length are found by it.
+func (l *Limiter) rekey() {
 	was := l.table.all
-	l.table = table{most: l.table.most}
-	f := former{bits4: old.bits4, bits6: old.bits6}
+	l.table, l.former = table{most: l.table.most}, nil
 	for _, e := range was {
 		if e.dead(l.last) {
 			continue
 		}
 		k := l.conf.source.widen(e.key)
-		if k == e.key {
-			f.until = max(f.until, e.penalty)
+		if f := (length{k.family, k.bits}); k == e.key && e.penalty > l.last && !slices.Contains(l.former, f) {
+			l.former = append(l.former, f)
 		}
 		e.moved = l.merge(k, e)
 	}
-	l.remember(f)
 }
 
 // widen is k cut to the new length, or k itself where the new length is
@@ -70,20 +62,4 @@ func (l *Limiter) merge(k key, e *entry) *entry {
 	n.tat, n.penalty = max(n.tat, e.tat), max(n.penalty, e.penalty)
 	n.inflight += e.inflight
 	return n
-}
-
-// remember keeps f while a penalty needs it, once for each pair of lengths.
-func (l *Limiter) remember(f former) {
-	kept := l.former[:0]
-	for _, g := range l.former {
-		if g.bits4 == f.bits4 && g.bits6 == f.bits6 {
-			f.until = max(f.until, g.until)
-		} else if g.until > l.last {
-			kept = append(kept, g)
-		}
-	}
-	if f.until > l.last {
-		kept = append(kept, f)
-	}
-	l.former = kept
 }

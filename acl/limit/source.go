@@ -46,6 +46,12 @@ type key struct {
 	bits   uint8
 }
 
+// length is that of the keys of one family.
+type length struct {
+	family family
+	bits   uint8
+}
+
 func (s Source) cut(bits4, bits6 uint8) key {
 	switch s.family {
 	case inet4:
