@@ -22,30 +22,14 @@ const (
 	maxSources    = 1024
 )
 
-// SourceError says why a policy file or directory is not read.
-type SourceError struct {
-	Path   string
+// Fault is what is wrong with the files of a policy, beside what the system says of them.
+type Fault struct {
 	Reason string
 	Next   string // one step that repairs it
-	Err    error  // the system's error, where it is one
 }
 
-// Error returns the path, the reason and the step.
-func (e *SourceError) Error() string {
-	s := "read policy: " + e.Path + ": " + e.Reason
-	if e.Next != "" {
-		s += ": " + e.Next
-	}
-	return s
-}
-
-// Unwrap returns the system's error.
-func (e *SourceError) Unwrap() error { return e.Err }
-
-// Diagnostic returns e in the form of the compiler's findings.
-func (e *SourceError) Diagnostic() Diagnostic {
-	return Diagnostic{Severity: SeverityError, Code: "CM001", Summary: "policy file is not read: " + e.Reason, Detail: e.Next, File: e.Path}
-}
+// Error returns the reason and the step.
+func (e *Fault) Error() string { return e.Reason + ": " + e.Next }
 
 // IsDocument tells whether a path names a compiled document: its name ends with .json.
 func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
@@ -67,13 +51,21 @@ func MayMiss(path string) bool {
 // byte order of the names, without those that begin with a dot and without
 // sub-directories. They and what leads there belong to root (or to who runs this process),
 // and nobody else may change them: who writes the policy becomes root. A compiled document is a
-// file like another here, and one that may be missing is empty then. The error is a *SourceError.
+// file like another here, and one that may be missing is empty then. Errors name the file.
 func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 	left := MaxSourceAll
+	failed := func(name string, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: name the file or directory of the policy", err)
+		} else if errors.As(err, new(*Fault)) { // others name it themselves
+			err = fmt.Errorf("%s: %w", name, err)
+		}
+		return fmt.Errorf("read policy: %w", err)
+	}
 	for _, path := range paths {
 		names, err := hostpath.Within(path, func() ([]string, error) { return ownNames(path) })
 		if err != nil && !(MayMiss(path) && errors.Is(err, fs.ErrNotExist)) {
-			return nil, SystemError(path, err)
+			return nil, failed(path, err)
 		}
 		for _, name := range names {
 			data, err := hostpath.Within(name, func() ([]byte, error) {
@@ -85,7 +77,7 @@ func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 				return ReadRegular(name, f, left)
 			})
 			if err != nil {
-				return nil, SystemError(name, err)
+				return nil, failed(name, err)
 			}
 			left -= len(data)
 			files = append(files, SourceFile{Name: name, Data: data})
@@ -146,9 +138,9 @@ func SourceNames(dir *os.File) (names []string, err error) {
 	}
 	switch n := len(names); {
 	case n == 0 && !MayMiss(dir.Name()):
-		return nil, &SourceError{Path: dir.Name(), Reason: "no policy file in the directory", Next: "write one, as " + filepath.Join(dir.Name(), "policy"+SourceSuffix)}
+		return nil, &Fault{"no policy file in the directory", "write one, as " + filepath.Join(dir.Name(), "policy"+SourceSuffix)}
 	case n > maxSources:
-		return nil, &SourceError{Path: dir.Name(), Reason: fmt.Sprintf("more than %d policy files", maxSources), Next: "join some of them"}
+		return nil, &Fault{fmt.Sprintf("more than %d policy files", maxSources), "join some of them"}
 	}
 	return names, nil
 }
@@ -162,37 +154,14 @@ func ReadRegular(name string, f *os.File, left int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, int64(min(most, left))+1))
 	switch {
 	case err != nil:
-		return nil, SystemError(name, err)
+		return nil, err
 	case len(data) > most:
-		return nil, &SourceError{Path: name, Reason: fmt.Sprintf("larger than %dMiB", most>>20), Next: "split it into several files"}
+		return nil, &Fault{fmt.Sprintf("larger than %dMiB", most>>20), "split it into several files"}
 	case len(data) > left:
-		return nil, &SourceError{Path: name, Reason: fmt.Sprintf("the policy is larger than %dMiB", MaxSourceAll>>20), Next: "shorten it"}
+		return nil, &Fault{fmt.Sprintf("the policy is larger than %dMiB", MaxSourceAll>>20), "shorten it"}
 	}
 	return data, nil
 }
 
 // ErrNotRegular is the error of what is no plain file.
-var ErrNotRegular = errors.New("not a regular file")
-
-// SystemError gives err as a *SourceError about the file name.
-func SystemError(name string, err error) error {
-	var unsafe *hostpath.UnsafeError
-	var p *fs.PathError
-	e := &SourceError{Path: name, Reason: err.Error(), Err: err}
-	switch {
-	case errors.As(err, new(*SourceError)):
-		return err
-	case errors.As(err, &unsafe):
-		e.Reason, e.Next = strings.TrimPrefix(unsafe.Path+" "+unsafe.Reason, name+" "), unsafe.Next
-	case errors.As(err, new(*hostpath.SilentError)):
-		e.Reason = strings.TrimPrefix(e.Reason, name+": ")
-	case errors.Is(err, ErrNotRegular):
-		e.Next = "put a plain file there"
-	case errors.As(err, &p):
-		e.Reason = p.Err.Error()
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		e.Next = "name the file or directory of the policy"
-	}
-	return e
-}
+var ErrNotRegular = &Fault{"not a regular file", "put a plain file there"}

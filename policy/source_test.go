@@ -21,8 +21,8 @@ func TestReadOwnSources(t *testing.T) {
 	}{
 		{"root's", "", func(string) error { return nil }},
 		{"root's link", "", func(up string) error { return errors.Join(os.Rename(up+"/p", up+"/q"), os.Symlink("q", up+"/p")) }},
-		{"bob's file", "/p/a.cm.hcl: belongs to uid 1000, who may change it: run chown root ", func(up string) error { return os.Chown(up+"/p/a.cm.hcl", bob, bob) }},
-		{"bob's directory", "/p: belongs to uid 1000", func(up string) error { return os.Chown(up+"/p", bob, bob) }},
+		{"bob's file", "/p/a.cm.hcl belongs to uid 1000, who may change it: run chown root ", func(up string) error { return os.Chown(up+"/p/a.cm.hcl", bob, bob) }},
+		{"bob's directory", "/p belongs to uid 1000", func(up string) error { return os.Chown(up+"/p", bob, bob) }},
 		{"bob's directory above", "belongs to uid 1000, who could put something else in place of p", func(up string) error { return os.Chown(up, bob, bob) }},
 		{"a directory of all above", "everybody may change what is in it", func(up string) error { return os.Chmod(up, 0o777) }},
 		{"all bob's", "belongs to uid 1000", func(up string) error {
@@ -31,7 +31,7 @@ func TestReadOwnSources(t *testing.T) {
 		{"bob's link", "is a link of uid 1000", func(up string) error {
 			return errors.Join(os.Rename(up+"/p", up+"/q"), os.Symlink("q", up+"/p"), os.Lchown(up+"/p", bob, bob))
 		}},
-		{"a file of all", "/p/a.cm.hcl: has mode 0646: others than root may change it: run chmod go-w ", func(up string) error { return os.Chmod(up+"/p/a.cm.hcl", 0o646) }},
+		{"a file of all", "/p/a.cm.hcl has mode 0646: others than root may change it: run chmod go-w ", func(up string) error { return os.Chmod(up+"/p/a.cm.hcl", 0o646) }},
 		{"fifo", "not a regular file", func(up string) error { return errors.Join(os.RemoveAll(up+"/p"), syscall.Mkfifo(up+"/p", 0o600)) }},
 	} {
 		for _, name := range []string{"/p", "/p/a.cm.hcl"} {
@@ -41,11 +41,10 @@ func TestReadOwnSources(t *testing.T) {
 					t.Fatal(err)
 				}
 				files, err := ReadOwnSources(up + name)
-				var se *SourceError
 				switch {
 				case tt.want == "" && (err != nil || len(files) != 1 || files[0].Name != up+"/p/a.cm.hcl" || string(files[0].Data) != "x"):
 					t.Errorf("%+v %v", files, err)
-				case tt.want != "" && name == "/p" && (files != nil || !errors.As(err, &se) || !strings.Contains(err.Error(), tt.want)):
+				case tt.want != "" && name == "/p" && (files != nil || !strings.Contains(err.Error(), tt.want)):
 					t.Errorf("want ...%s..., got %v", tt.want, err)
 				case tt.want != "" && err == nil:
 					t.Error("read")

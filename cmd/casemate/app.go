@@ -156,7 +156,7 @@ func compiled(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic)
 	}
 	f := files[i]
 	if len(files) > 1 {
-		alone := &policy.SourceError{Path: f.Name, Reason: "a compiled document stands alone", Next: "name it without other paths"}
+		alone := &source.Error{Path: f.Name, Reason: "a compiled document stands alone", Next: "name it without other paths"}
 		return nil, []policy.Diagnostic{alone.Diagnostic()}
 	}
 	doc, err := canon.DecodeDocument(f.Data)
@@ -176,13 +176,13 @@ func (a *app) read(path string) ([]policy.SourceFile, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(a.in, policy.MaxSourceFile+1))
 	if err != nil {
-		return nil, &policy.SourceError{Path: "<stdin>", Reason: err.Error(), Err: err}
+		return nil, &source.Error{Path: "<stdin>", Reason: err.Error(), Err: err}
 	}
 	return []policy.SourceFile{{Name: "<stdin>", Data: data}}, nil
 }
 
 func sourceDiagnostic(path string, err error) policy.Diagnostic {
-	if se, ok := err.(*policy.SourceError); ok {
+	if se, ok := err.(*source.Error); ok {
 		return se.Diagnostic()
 	}
 	return policy.Diagnostic{Severity: policy.SeverityError, Code: "CM001", Summary: err.Error(), File: path}

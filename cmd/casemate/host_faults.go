@@ -12,6 +12,7 @@ import (
 	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/policy/source"
 	"casemate/sandbox"
 	"casemate/sandbox/foresee"
 	"casemate/sandbox/hostpath"
@@ -154,7 +155,7 @@ func ownFault(paths []string) []policy.Diagnostic {
 			continue
 		}
 		if _, err := policy.ReadOwnSources(abs); err != nil {
-			ds = append(ds, sourceDiagnostic(path, err))
+			ds = append(ds, sourceDiagnostic(path, source.Of(path, err)))
 		}
 	}
 	return ds

@@ -31,10 +31,6 @@ const maxCompiled = 64 << 20
 func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagnostic, error) {
 	files, err := policy.ReadOwnSources(paths...)
 	if err != nil {
-		var src *policy.SourceError
-		if errors.As(err, &src) {
-			return nil, []policy.Diagnostic{src.Diagnostic()}, err
-		}
 		return nil, nil, err
 	}
 	request, err := json.Marshal(policy.CompileRequest{FormatVersion: policy.CompileFormat, Files: files})

@@ -18,19 +18,19 @@ import (
 // Read reads the policy at a path: a file, or every *.cm.hcl and inetd.conf of a directory, as
 // policy.ReadOwnSources does. A file must be regular; neither it nor its
 // directory may be writable for everybody or for a group other than root's. The error is a
-// *policy.SourceError.
+// *Error.
 func Read(path string) ([]policy.SourceFile, error) {
 	f, err := os.OpenFile(path, flags, 0)
 	if policy.MayMiss(path) && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, policy.SystemError(path, err)
+		return nil, Of(path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, policy.SystemError(path, err)
+		return nil, Of(path, err)
 	}
 	if info.IsDir() {
 		return readDir(path, f, info)
@@ -52,18 +52,18 @@ func readDir(dir string, f *os.File, info fs.FileInfo) (files []policy.SourceFil
 	}
 	names, err := policy.SourceNames(f)
 	if err != nil {
-		return nil, misnamed(dir, policy.SystemError(dir, err))
+		return nil, misnamed(dir, Of(dir, err))
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, policy.SystemError(dir, err)
+		return nil, Of(dir, err)
 	}
 	defer root.Close()
 	left := policy.MaxSourceAll
 	for _, name := range names {
 		file, err := root.OpenFile(filepath.Base(name), flags, 0)
 		if err != nil {
-			return nil, policy.SystemError(name, err)
+			return nil, Of(name, err)
 		}
 		data, err := readFile(name, file, left)
 		file.Close()
@@ -82,7 +82,7 @@ func misnamed(dir string, err error) error {
 	for _, e := range entries {
 		stem, hcl := strings.CutSuffix(e.Name(), ".hcl")
 		if hcl && stem != "" && !strings.HasSuffix(e.Name(), policy.SourceSuffix) && !strings.HasPrefix(stem, ".") {
-			return &policy.SourceError{Path: dir, Reason: fmt.Sprintf("no policy file in the directory %s: their names end with %s, and %s does not", dir, policy.SourceSuffix, e.Name()),
+			return &Error{Path: dir, Reason: fmt.Sprintf("no policy file in the directory %s: their names end with %s, and %s does not", dir, policy.SourceSuffix, e.Name()),
 				Next: fmt.Sprintf("rename it to %s", filepath.Join(dir, stem+policy.SourceSuffix))}
 		}
 	}
@@ -93,15 +93,19 @@ func misnamed(dir string, err error) error {
 func readFile(name string, f *os.File, left int) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, policy.SystemError(name, err)
+		return nil, Of(name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, policy.SystemError(name, policy.ErrNotRegular)
+		return nil, Of(name, policy.ErrNotRegular)
 	}
 	if err := check(name, info); err != nil {
 		return nil, err
 	}
-	return policy.ReadRegular(name, f, left)
+	data, err := policy.ReadRegular(name, f, left)
+	if err != nil {
+		return nil, Of(name, err)
+	}
+	return data, nil
 }
 
 // check refuses what others than root and the owner may change. A sticky directory
@@ -111,9 +115,9 @@ func check(name string, info fs.FileInfo) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case mode.Perm()&0o002 != 0:
-		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod go-w " + name}
+		return &Error{Path: name, Reason: fmt.Sprintf("world-writable (mode %04o)", mode.Perm()), Next: "run chmod go-w " + name}
 	case mode.Perm()&0o020 != 0 && (!ok || st.Gid != 0):
-		return &policy.SourceError{Path: name, Reason: fmt.Sprintf("writable for its group (mode %04o)", mode.Perm()), Next: "run chmod g-w " + name}
+		return &Error{Path: name, Reason: fmt.Sprintf("writable for its group (mode %04o)", mode.Perm()), Next: "run chmod g-w " + name}
 	}
 	return nil
 }

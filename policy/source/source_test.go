@@ -89,7 +89,7 @@ func TestReadRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			files, err := Read(dir)
-			var se *policy.SourceError
+			var se *Error
 			if files != nil || !errors.As(err, &se) || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("want ...%s..., got %v", tt.want, err)
 			}
