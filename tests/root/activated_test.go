@@ -174,8 +174,9 @@ func TestPassedSocketsRefused(t *testing.T) {
 		}
 		c.f.Close()
 	}
-	// Of another process: LISTEN_PID is not casemated's own.
-	if err := serve("tcp4://127.0.0.1:"+port, passed(t, unix.AF_INET, unix.SOCK_STREAM, at), []string{"env", "LISTEN_PID=1"}); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	// Of another process: LISTEN_PID is not casemated's own. The port is one that no casemated had before.
+	port = rig.Port(t)
+	if err := serve("tcp4://127.0.0.1:"+port, passed(t, unix.AF_INET, unix.SOCK_STREAM, loopbackAt(t, port)), []string{"env", "LISTEN_PID=1"}); err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("LISTEN_PID of another process: %v", err)
 	}
 }
