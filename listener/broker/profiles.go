@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"os"
 	"slices"
 
 	"casemate/policy"
@@ -50,11 +49,8 @@ func namesProfile() sandbox.Profile {
 	// An old kernel does not keep it to the port of DNS over TCP, as none does over
 	// UDP: it is still a leased uid with three files.
 	p.BestEffort = []string{"landlock.net", "landlock.scopes", "resources.open_files"}
-	for _, f := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"} {
-		if _, err := os.Stat(f); err == nil {
-			p.Files.Read = append(p.Files.Read, f)
-		}
-	}
+	p.Files.Read = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}
+	p.Files.Optional = p.Files.Read
 	p.Resources[sandbox.OpenFiles] = 256
 	return p
 }
@@ -104,7 +100,7 @@ func (b *Broker) helperPlan(p sandbox.Profile, argv ...string) (*sandbox.Plan, e
 	if b.conf.Journal {
 		env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority
 	}
-	return sandbox.NewPlan(p, sandbox.Command{
+	return sandbox.NewPlan(p.Present(), sandbox.Command{
 		Service: p.Name, Path: b.libexec(argv[0]), Argv: argv, Env: env,
 		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1, HostPIDs: p.Files.HostProc,
 	})

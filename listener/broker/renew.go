@@ -42,62 +42,50 @@ func (b *Broker) renew(done func(), list ...*service) {
 		return
 	}
 	b.starting++
-	looks := make([]look, len(list))
-	for i, s := range list {
-		looks[i] = s.look()
-	}
 	b.apart(func() error {
 		m := make(stamps)
-		for _, l := range looks {
-			l.renew(m)
+		for _, s := range list {
+			s.renew(m)
 		}
 		return nil
 	}, func(error) { _ = b.loop.Post(func() { b.starting--; done() }) })
 }
 
-// look is what is known of a service's sandbox when somebody sets out to renew it.
-type look struct {
-	s          *service
-	key, stamp string
-	faulty     bool
-}
-
-func (s *service) look() look { return look{s, s.run.key, s.run.stamp, s.fault != nil} }
-
-// look is that of the service that r is for, none if a later try is due anyway.
-func (r *runner) look() look {
+// service is the one that r is for, nil if a later try is due anyway.
+func (r *runner) service() *service {
 	if r.b.gen != nil {
 		for _, s := range r.b.gen.services {
 			if s.run == r && !s.again.Armed() {
-				return s.look()
+				return s
 			}
 		}
 	}
-	return look{}
+	return nil
 }
 
 // renew prepares the service anew if it has to be, and reports whether it did. It blocks. A
 // load that is under way looks at everything itself.
-func (l look) renew(m stamps) bool {
-	s, b := l.s, l.s.b
-	doc := s.gen.doc
+func (s *service) renew(m stamps) bool {
+	b, doc := s.b, s.gen.doc
 	_, now := b.stamp(m, doc.Policy, s.spec) // it may take its time, so nobody waits for it
 	if !b.load.TryRLock() {
 		_ = b.loop.Post(func() {
-			if l.faulty && s.gen == b.gen {
+			if s.fault != nil && s.gen == b.gen {
 				b.loop.After(&s.again, firstRetry)
 			}
 		})
 		return false
 	}
 	defer b.load.RUnlock()
-	if !l.faulty && l.stamp == now {
+	var key string
+	var due bool
+	if b.loop.Do(func() { key, due = s.run.key, s.fault != nil || s.run.stamp != now }) != nil || !due {
 		return false
 	}
 	c := b.candidate(s.gen)
 	c.plans = []planned{{svc: s, limit: *doc.Policy.Limit(s.spec.Limit)}}
 	p := &c.plans[0]
-	err := panics.Try(func() error { return l.prepare(c, p) })
+	err := panics.Try(func() error { return c.remake(p, key) })
 	b.Bug(err)
 	_ = b.loop.Do(func() {
 		switch {
@@ -114,15 +102,15 @@ func (l look) renew(m stamps) bool {
 	return c.inForce
 }
 
-// prepare makes a sandbox, unless it would be as the one there is.
-func (l look) prepare(c *candidate, p *planned) error {
+// remake makes the sandbox of p, unless it would be as that of the key.
+func (c *candidate) remake(p *planned, key string) error {
 	c.stamps.of(accountFiles...)
 	a, err := host.ReadAccounts()
 	if err != nil {
 		return err
 	}
-	doc := l.s.gen.doc
-	if err := c.settle(p, a, countTasks(doc.Policy, a)); err != nil || p.key == l.key {
+	doc := c.gen.doc
+	if err := c.settle(p, a, countTasks(doc.Policy, a)); err != nil || p.key == key {
 		return err
 	}
 	p.job.writable = doc.Policy.Writable()

@@ -76,10 +76,10 @@ func (r *runner) spawn() {
 	}
 	r.spawning = true
 	r.b.starting++
-	c, l := r.cell, r.look()
+	c, s := r.cell, r.service()
 	var z starter
 	r.b.apart(func() (err error) {
-		if l.s == nil || !l.renew(make(stamps)) {
+		if s == nil || !s.renew(make(stamps)) {
 			z, err = c.Spawn()
 		}
 		return err
