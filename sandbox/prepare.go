@@ -104,10 +104,10 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		Numbers: zygote.Numbers{
 			High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
 			UID: c.UID, GID: c.GID, Nice: int32(c.Nice), Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
+			Dynamic: c.Dynamic, Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
+			Log: c.Log, UserNS: p.UserNamespace,
 		},
-		Groups: c.Groups, Dynamic: c.Dynamic, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init),
-		Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
-		Log: c.Log, UserNS: p.UserNamespace, UIDBase: c.UID, UIDCount: 1,
+		Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init), UIDBase: c.UID, UIDCount: 1,
 	}
 	if pl.Filter.IPC {
 		z.CloneFlags |= unix.CLONE_NEWIPC

@@ -24,18 +24,6 @@ const (
 	maxWorkers = 4
 	maxEnvLen  = 32 * 1024
 
-	flagDynamic   = 1
-	flagProc      = 2
-	flagTmp       = 4
-	flagInit      = 8
-	flagLeave     = 16
-	flagChdirLate = 32
-	flagUserNS    = 64
-	flagPty       = 128
-	flagStderr    = 256
-	flagLog       = 512
-	flagListen    = 1024
-
 	requestHead = 24
 	replySize   = 24
 	marksSize   = 4096
@@ -85,16 +73,26 @@ type Numbers struct {
 	Namespaces uint32
 	// High is the first descriptor number the service can never make
 	// (its RLIMIT_NOFILE): the filter pins launch calls to numbers from there on.
-	High              uint32
-	CloneFlags, flags uint32
-	Stdio             Stdio
-	Umask             uint32
+	High       uint32
+	CloneFlags uint32
+	Stdio      Stdio
+	Umask      uint32
 	// Workers is how many starts may be under way at once, 1 to 4. With
 	// StdioFDs it must be 1, or descriptors would not arrive in their places.
 	Workers uint32
 	// Nice is what the zygote and all that it starts have, from -20 to 19; 0 is the broker's own.
 	Nice              int32
 	UID, GID, nGroups uint32
+
+	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
+	// UserNS is a user namespace in which nothing exists but the ids that the Plan maps.
+	UserNS bool
+	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
+	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp.
+	Stderr, Log bool
+	// Listen has what Filter denies with EPERM wait for an answer (Zygote.TakeListener), where this host can.
+	Listen, _ bool
+
 	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
 	Caps, ZygoteCaps                           uint64
 	Rlimits                                    [maxRlimits]uint64 // by RLIMIT_*, soft and hard
@@ -116,29 +114,8 @@ type Plan struct {
 	// Filter and Seal are arrays of struct sock_filter.
 	Filter, Seal []byte
 
-	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
-	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
-	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp.
-	Stderr, Log bool
-	// Listen has what Filter denies with EPERM wait for an answer (Zygote.TakeListener), where this host can.
-	Listen bool
-	// UserNS maps UIDBase..+UIDCount one to one (and the same gids); nothing else exists inside.
-	UserNS            bool
+	// UIDBase..+UIDCount are mapped one to one (and the same gids) with UserNS.
 	UIDBase, UIDCount uint32
-}
-
-func (p *Plan) flags() uint32 {
-	var f uint32
-	for _, b := range []struct {
-		on  bool
-		bit uint32
-	}{{p.Dynamic, flagDynamic}, {p.Proc, flagProc}, {p.Tmp, flagTmp}, {p.Init, flagInit},
-		{p.Leave, flagLeave}, {p.ChdirLate, flagChdirLate}, {p.UserNS, flagUserNS}, {p.Pty, flagPty}, {p.Stderr, flagStderr}, {p.Log, flagLog}, {p.Listen, flagListen}} {
-		if b.on {
-			f |= b.bit
-		}
-	}
-	return f
 }
 
 // check refuses what the fixed arrays of the C side cannot hold.
@@ -168,7 +145,7 @@ func (p *Plan) encode() ([]byte, error) {
 		return nil, err
 	}
 	h := p.Numbers
-	h.flags, h.Workers, h.nGroups = p.flags(), max(p.Workers, 1), uint32(copy(h.groups[:], p.Groups))
+	h.Workers, h.nGroups = max(p.Workers, 1), uint32(copy(h.groups[:], p.Groups))
 	head := binary.Size(h)
 	var body []byte
 	put := func(b []byte) (off, length uint32) {
@@ -202,7 +179,7 @@ func (p *Plan) Entering() (sum [sha256.Size]byte, err error) {
 	q.Path, q.Dir, q.Argv, q.Env = "", "", []string{""}, nil
 	q.Mnt, q.CgroupProcs, q.Landlock, q.Exec = min(p.Mnt, 0), min(p.CgroupProcs, 0), min(p.Landlock, 0), min(p.Exec, 0)
 	b, err := q.encode()
-	return sha256.Sum256(fmt.Append(b, p.UserNS, p.UIDBase, p.UIDCount)), err
+	return sha256.Sum256(fmt.Append(b, p.UIDBase, p.UIDCount)), err
 }
 
 func cstrings(ss ...string) []byte {

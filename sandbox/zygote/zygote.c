@@ -148,7 +148,7 @@ static void set_nice(void)
 static void prepare_parking(void)
 {
 	const struct { uint64_t handler, flags, restorer, mask; } discard = {.flags = SA_NOCLDWAIT};
-	if (!(plan->flags & F_INIT))
+	if (!plan->init)
 		return;
 	must(call(SYS_rt_sigaction, SIGCHLD, &discard, 0, 8), STEP_INIT);
 	raise_fd(must(call(SYS_open, "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), STEP_INIT), plan->high + FD_PIDNS, O_CLOEXEC);
@@ -164,7 +164,7 @@ static void join_all(void)
 	must(call(SYS_unshare, plan->namespaces | (plan->fd_mnt >= 0 ? CLONE_NEWNS : 0)), STEP_NAMESPACES);
 	plan->fd_landlock = raise_fd(plan->fd_landlock, plan->high + FD_LANDLOCK, O_CLOEXEC);
 	plan->fd_exec = raise_fd(plan->fd_exec, plan->high + FD_EXEC, O_CLOEXEC);
-	if (!(plan->flags & F_CHDIR_LATE))
+	if (!plan->chdir_late)
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
 
@@ -174,7 +174,7 @@ static int cpu_bounded(void) { return plan->rlimits[RLIMIT_CPU] != ~0ull; }
 static void set_limits(void)
 {
 	for (unsigned i = 0; i < MAX_RLIMITS; i++)
-		if (!(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && plan->flags & F_LOG))
+		if (!(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && plan->log))
 			must(limit(i, plan->rlimits[i]), STEP_RLIMIT);
 	call(SYS_umask, plan->umask);
 }
@@ -183,7 +183,7 @@ static void set_limits(void)
 static void drop(void)
 {
 	must(call(SYS_setgroups, plan->ngroups, plan->groups), STEP_GROUPS);
-	if (!(plan->flags & F_DYNAMIC))
+	if (!plan->dynamic)
 		must(call(SYS_setresgid, plan->gid, plan->gid, plan->gid), STEP_GID);
 	drop_bounding(plan->caps);
 	must(call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), STEP_BOUNDING);
@@ -218,7 +218,7 @@ static int staff_and_filter(void)
 	for (unsigned i = 1; i < plan->workers; i++)
 		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, NULL), STEP_CLONE);
 	/* Last of all: from here on only what the filter allows can happen. */
-	if (plan->flags & F_LISTEN)
+	if (plan->listen)
 		fd = install_heard(&filter);
 	if (plan->filter_len && fd < 0) {
 		long r = install(&filter, SECCOMP_FILTER_FLAG_TSYNC);
@@ -264,7 +264,7 @@ static int enter(void)
 	set_nice();
 	prepare_parking();
 	join_all();
-	if (plan->flags & F_USERNS)
+	if (plan->userns)
 		enter_userns();
 	set_limits();
 	drop();
@@ -289,14 +289,14 @@ static void tried(struct worker *w, long r)
 /* What is there, and then what of it may be used: Landlock forbids mounting. */
 static void mounts(struct worker *w)
 {
-	if (plan->flags & F_PROC)
+	if (plan->proc)
 		try(w, call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
-	if (plan->flags & F_TMP)
+	if (plan->tmp)
 		try(w, call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
-	if (plan->flags & F_PTY) /* every mount of devpts is an instance of its own, which shows no other's terminals */
+	if (plan->pty) /* every mount of devpts is an instance of its own, which shows no other's terminals */
 		try(w, call(SYS_mount, "devpts", "/dev/pts", "devpts", PTY_FLAGS,
-			    plan->flags & F_USERNS ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
-	if (plan->flags & F_CHDIR_LATE)
+			    plan->userns ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
+	if (plan->chdir_late)
 		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 	if (plan->fd_landlock >= 0)
 		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
@@ -305,7 +305,7 @@ static void mounts(struct worker *w)
 /* 0, 1 and 2 are taken (/dev/null), so what arrived lies from 3 on. */
 static void stdio(struct worker *w)
 {
-	if (plan->flags & F_STDERR)
+	if (plan->own_stderr)
 		try(w, call(SYS_dup3, w->fds[w->request.nfds], 2, 0), STEP_STDIO);
 	if (plan->stdio != STDIO_FDS) {
 		for (int to = 0; to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
@@ -320,8 +320,8 @@ static void stdio(struct worker *w)
 
 static void change_user(struct worker *w)
 {
-	uint32_t uid = plan->flags & F_DYNAMIC ? w->request.uid : plan->uid, gid = w->request.gid;
-	if (plan->flags & F_DYNAMIC)
+	uint32_t uid = plan->dynamic ? w->request.uid : plan->uid, gid = w->request.gid;
+	if (plan->dynamic)
 		try(w, call(SYS_setresgid, gid, gid, gid), STEP_GID);
 	try(w, call(SYS_setresuid, uid, uid, uid), STEP_UID);
 	/* By hand, always: for uid 0 and inside a user namespace the uid change alone keeps the sets. */
@@ -346,7 +346,7 @@ static void bind_log(struct worker *w, int fd)
 static void tie_to_broker(struct worker *w)
 {
 	struct pollfd p = {.fd = ctl, .events = 0};
-	if (!(plan->flags & F_LEAVE))
+	if (!plan->leave)
 		try(w, call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
 	try(w, call(SYS_poll, &p, 1, 0), STEP_PDEATHSIG);
 	/* A hang-up: it died before it could be tied to, or has given this zygote up and knows of no such start. */
@@ -361,8 +361,8 @@ static void confine(struct worker *w)
 	if (cpu_bounded())
 		try(w, limit(RLIMIT_CPU, plan->rlimits[RLIMIT_CPU]), STEP_RLIMIT);
 	change_user(w);
-	if (plan->flags & F_LOG)
-		bind_log(w, w->fds[w->request.nfds + (plan->flags / F_STDERR & 1)]);
+	if (plan->log)
+		bind_log(w, w->fds[w->request.nfds + plan->own_stderr]);
 	tie_to_broker(w);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
@@ -393,7 +393,7 @@ static void child(struct worker *w) { mounts(w), confine(w), run(w); }
 static long park(struct worker *w)
 {
 	int ends[2];
-	if (!(plan->flags & F_INIT) || w->parked)
+	if (!plan->init || w->parked)
 		return 0;
 	long r = call(SYS_setns, plan->high + FD_PIDNS, CLONE_NEWPID);
 	if (r == 0)
@@ -404,7 +404,7 @@ static long park(struct worker *w)
 		return r;
 	r = call(SYS_dup3, ends[1], WAKE_FD(w), O_CLOEXEC);
 	if (r >= 0)
-		r = start_init(INIT_FLAGS, ends[0], &init_memory, !(plan->flags & F_LEAVE));
+		r = start_init(INIT_FLAGS, ends[0], &init_memory, !plan->leave);
 	call(SYS_close, ends[0]);
 	call(SYS_close, ends[1]);
 	if (r < 0)
@@ -425,7 +425,7 @@ static void wake(struct worker *w)
 static _Noreturn void retire(struct worker *w)
 {
 	wake(w);
-	while (plan->flags & F_INIT && call(SYS_wait4, -1, 0, __WALL, 0) > 0)
+	while (plan->init && call(SYS_wait4, -1, 0, __WALL, 0) > 0)
 		;
 	quit(0);
 }
@@ -459,7 +459,7 @@ static int receive(struct worker *w)
 	long n = call(SYS_recvmsg, ctl, &msg, MSG_CMSG_CLOEXEC); /* no EINTR: every signal is blocked */
 	if (n <= 0)
 		return 0;
-	unsigned got = 0, own = (plan->flags / F_STDERR & 1) + (plan->flags / F_LOG & 1); /* the last are not the client's */
+	unsigned got = 0, own = plan->own_stderr + plan->log; /* the last are not the client's */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
 		memcpy(w->fds, CMSG_DATA(c), got * sizeof(int));

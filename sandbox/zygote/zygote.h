@@ -14,21 +14,6 @@ enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
 enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
 enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 66, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
-/* plan.flags */
-enum {
-	F_DYNAMIC = 1,	  /* uid and gid come with each request */
-	F_PROC = 2,	  /* mount a /proc of its own */
-	F_TMP = 4,	  /* mount a private /tmp */
-	F_INIT = 8,	  /* a parked init is PID 1 and the service PID 2 */
-	F_LEAVE = 16,	  /* the session may outlive the broker (on_stop = "leave") */
-	F_CHDIR_LATE = 32, /* the working directory lies in /tmp */
-	F_USERNS = 64,	  /* a user namespace around everything, mapped by the broker */
-	F_PTY = 128,	  /* mount a /dev/pts of its own */
-	F_STDERR = 256,	  /* the descriptor of each request after the sockets becomes 2 */
-	F_LOG = 512,	  /* the last one is bound to LOG_PATH, where /dev/log leads */
-	F_LISTEN = 1024	  /* what the filter denies with EPERM waits for an answer instead: REPLY_READY brings its listener */
-};
-
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 
 /* clone(2) flags of a further worker; the filter, which comes later, allows none of it. */
@@ -66,10 +51,23 @@ struct plan {
 	int32_t fd_mnt, fd_cgroup, fd_landlock, fd_exec;
 	uint32_t namespaces; /* unshare(2) flags: empty ones, for the sessions that this process starts */
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
-	uint32_t clone_flags, flags, stdio, umask;
+	uint32_t clone_flags, stdio, umask;
 	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
 	int32_t nice; /* 0: as the broker's */
 	uint32_t uid, gid, ngroups;
+	/* 1 for yes: */
+	uint8_t dynamic;    /* uid and gid come with each request */
+	uint8_t proc;	    /* mount a /proc of its own */
+	uint8_t tmp;	    /* mount a private /tmp */
+	uint8_t pty;	    /* mount a /dev/pts of its own */
+	uint8_t init;	    /* a parked init is PID 1 and the service PID 2 */
+	uint8_t leave;	    /* the session may outlive the broker (on_stop = "leave") */
+	uint8_t chdir_late; /* the working directory lies in /tmp */
+	uint8_t userns;	    /* a user namespace around everything, mapped by the broker */
+	uint8_t own_stderr; /* the descriptor of each request after the sockets becomes 2 */
+	uint8_t log;	    /* the last one is bound to LOG_PATH, where /dev/log leads */
+	uint8_t listen;	    /* what the filter denies with EPERM waits for an answer instead: REPLY_READY brings its listener */
+	uint8_t unused;
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */
 	uint64_t rlimits[MAX_RLIMITS]; /* soft and hard */

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,23 @@ func TestWireMatchesC(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("%s: C has %#x, Go has %#x", c.name, c.got, c.want)
 		}
+	}
+}
+
+// TestPlanMatchesC: field by field, in this order, with nothing between them.
+func TestPlanMatchesC(t *testing.T) {
+	got, want, at := reflect.TypeFor[Numbers](), reflect.TypeFor[csizes.Fields](), uintptr(0)
+	if got.NumField() != want.NumField() {
+		t.Fatalf("%d fields, C has %d", got.NumField(), want.NumField())
+	}
+	plain := strings.NewReplacer("_off", "", "fd_", "", "_", "")
+	for i := range got.NumField() {
+		g, w := got.Field(i), want.Field(i)
+		name, cname := strings.ToLower(g.Name), plain.Replace(w.Name)
+		if !strings.Contains(name, cname) && !strings.Contains(cname, name) && g.Name != "_" || w.Offset != at || w.Type.Size() != g.Type.Size() {
+			t.Errorf("%s of %d bytes at %d, C has %s of %d at %d", g.Name, g.Type.Size(), at, w.Name, w.Type.Size(), w.Offset)
+		}
+		at += w.Type.Size()
 	}
 }
 
