@@ -97,14 +97,3 @@ func appendFacts(env, styles []string, c listener.Peer, local netip.AddrPort, da
 	}
 	return env
 }
-
-// appendEnv adds what the client's rule sets. Facts and variables of a service come first for getenv(3); none has such a name (valid.Check).
-func (r rules) appendEnv(env []string, rule int) []string {
-	if rule >= 0 && r.list != nil {
-		set := r.list.Rules[rule].Env
-		for _, name := range slices.Sorted(maps.Keys(set)) {
-			env = append(env, name+"="+set[name])
-		}
-	}
-	return env
-}

@@ -66,3 +66,15 @@ func (b *Broker) runFilter(shapes []string) ([]program.Filter, error) {
 	}
 	return a.Filters, nil
 }
+
+// helperCell prepares the sandbox of one of the broker's helpers.
+func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
+	plan, err := b.helperPlan(p, argv...)
+	if err == nil {
+		err = b.fit(plan)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return confined(plan)
+}

@@ -12,9 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"casemate/acl"
 	"casemate/listener/host"
-	"casemate/listener/journal"
 	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/sandbox"
@@ -247,33 +245,4 @@ func (b *Broker) prepare(j job) (cell, error) {
 		return nil, fmt.Errorf("services.%s: %w", j.Service, err)
 	}
 	return prepared{box}, nil
-}
-
-// rules is an acl ready to decide. The zero rules admit nobody.
-type rules struct {
-	matcher *acl.Matcher
-	list    *acl.List
-	origins journal.Origins
-}
-
-// compileRules prepares the acl of that name; "" and a name that does not exist
-// (which the policy's validation excludes) admit nobody.
-func compileRules(doc *policy.Document, name string) (rules, error) {
-	list := doc.Policy.ACL(name)
-	if list == nil {
-		return rules{}, nil
-	}
-	m, err := acl.Compile(list)
-	if err != nil {
-		return rules{}, fmt.Errorf("acls.%s: %w", name, err)
-	}
-	r := rules{matcher: m, list: list}
-	for i := range list.Rules {
-		at := fmt.Sprintf("acls.%s.rules.%d", name, i)
-		if origin := doc.Origins.Lookup(at); origin != "" {
-			at = origin
-		}
-		r.origins = append(r.origins, at)
-	}
-	return r, nil
 }

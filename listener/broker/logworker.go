@@ -15,9 +15,7 @@ import (
 // stopped must hold up no program that writes: after deafAfter full pipes are emptied.
 const (
 	watchEvery   = 250 * time.Millisecond
-	deafAfter    = time.Second
 	discardEvery = 20 * time.Millisecond
-	deadAfter    = 5 * time.Second // then another one is started
 )
 
 // logWorker speaks with casemate-worker log, which reads what services write.

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"slices"
-
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/program"
@@ -83,18 +81,6 @@ func filterProfile() sandbox.Profile {
 	return p
 }
 
-// helperCell prepares the sandbox of one of the broker's helpers.
-func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
-	plan, err := b.helperPlan(p, argv...)
-	if err == nil {
-		err = b.fit(plan)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return confined(plan)
-}
-
 func (b *Broker) helperPlan(p sandbox.Profile, argv ...string) (*sandbox.Plan, error) {
 	var env []string
 	if b.conf.Journal {
@@ -114,22 +100,4 @@ func confined(plan *sandbox.Plan) (cell, error) {
 		return nil, err
 	}
 	return prepared{box}, nil
-}
-
-// confine gives a worker its sandbox, made on its first start and when its program or a
-// file of its profile has become another since.
-func (w *worker) confine(p sandbox.Profile) {
-	w.stamp = func() string {
-		return make(stamps).of(slices.Concat(p.Files.Read, []string{w.b.libexec("casemate-worker")})...)
-	}
-	w.prepare = func() (cell, error) {
-		c, err := w.b.helperCell(p, "casemate-worker", w.name)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range c.Losses() {
-			w.b.Log("not enforced on this host: "+p.Name, l)
-		}
-		return c, nil
-	}
 }

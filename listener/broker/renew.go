@@ -2,7 +2,6 @@ package broker
 
 import (
 	"log/slog"
-	"time"
 
 	"casemate/listener/host"
 	"casemate/listener/loop"
@@ -13,24 +12,6 @@ import (
 // (when casemated started, or because the host has changed since), and when its
 // program, a path of its profile or its user is another one than its sandbox was
 // made with. The sandbox before serves on until there is one that replaces it.
-
-// checkEvery is the time between two looks at what the services in use were made
-// from. One that is not in use is looked at when its zygote starts.
-const checkEvery = 10 * time.Second
-
-// failed notes why a service could not be prepared, and when it is tried again.
-func (s *service) failed(err error) {
-	if s.fault == nil || s.fault.Error() != err.Error() {
-		n := s.b.note(slog.LevelError, "service not served, trying again", slog.String("service", s.name), slog.String("error", err.Error()))
-		if !s.broken() {
-			n.Level, n.Msg = slog.LevelWarn, "service cannot be prepared as the host is now, serving as before"
-		}
-		s.b.log.Put(n)
-	}
-	s.fault = err
-	s.tries++
-	s.b.loop.After(&s.again, backoffAfter(s.tries, firstRetry, maxRetry))
-}
 
 // Expire tries again to prepare the service.
 func (s *service) Expire(*loop.Timer) { s.b.renew(func() {}, s) }

@@ -16,9 +16,6 @@ import (
 // holds the rest.
 const maxWaiting = 64
 
-// soonDead is the age under which a zygote's unexpected end counts as a failure to start.
-const soonDead = time.Second
-
 // runner is what starts the programs of one service: its sandbox and, while the
 // service is active, its zygote. Generations in which the service and its
 // profile are the same share it.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"casemate/acl/limit"
@@ -78,6 +79,20 @@ func (t *tally) refuse(reason string, n uint64) {
 func (s *service) broken() bool {
 	_, no := s.run.cell.(noCell)
 	return no
+}
+
+// failed notes why a service could not be prepared, and when it is tried again.
+func (s *service) failed(err error) {
+	if s.fault == nil || s.fault.Error() != err.Error() {
+		n := s.b.note(slog.LevelError, "service not served, trying again", slog.String("service", s.name), slog.String("error", err.Error()))
+		if !s.broken() {
+			n.Level, n.Msg = slog.LevelWarn, "service cannot be prepared as the host is now, serving as before"
+		}
+		s.b.log.Put(n)
+	}
+	s.fault = err
+	s.tries++
+	s.b.loop.After(&s.again, backoffAfter(s.tries, firstRetry, maxRetry))
 }
 
 // tellServing tells the service manager how many services are served, when that

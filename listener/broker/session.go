@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// graceTime is how long a program has between SIGTERM and SIGKILL.
-const graceTime = 2 * time.Second
-
 // session is one admitted connection, or one program of a wait service. There
 // may be thousands: keep it small.
 type session struct {

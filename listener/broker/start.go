@@ -36,11 +36,6 @@ func (r *runner) throttle() {
 // errNoStart answers connections during the backoff.
 var errNoStart = errors.New("the service's zygote does not start; trying again soon")
 
-// startTimeout bounds one start, from the request to the zygote's reply. It takes
-// about a millisecond, and for ever where a program is executed from a network file
-// system that does not answer, or the zygote was stopped.
-const startTimeout = 5 * time.Second
-
 // start takes over an admitted session.
 func (r *runner) start(s *session) {
 	s.taken = false

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"casemate/listener"
@@ -20,6 +21,12 @@ const maxUnsent = 4096
 const (
 	workerSettled = time.Minute
 	workerChances = 2
+)
+
+// A worker that has said nothing for deafAfter counts as one that is stopped; after deadAfter another one is started.
+const (
+	deafAfter = time.Second
+	deadAfter = 5 * time.Second
 )
 
 // lastWords is how long a stopping broker waits for what the log worker still has.
@@ -316,4 +323,22 @@ func (w *worker) finish(patience time.Duration, done func()) {
 func (w *worker) gone() {
 	w.stop()
 	w.over()
+}
+
+// confine gives a worker its sandbox, made on its first start and when its program or a
+// file of its profile has become another since.
+func (w *worker) confine(p sandbox.Profile) {
+	w.stamp = func() string {
+		return make(stamps).of(slices.Concat(p.Files.Read, []string{w.b.libexec("casemate-worker")})...)
+	}
+	w.prepare = func() (cell, error) {
+		c, err := w.b.helperCell(p, "casemate-worker", w.name)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range c.Losses() {
+			w.b.Log("not enforced on this host: "+p.Name, l)
+		}
+		return c, nil
+	}
 }
