@@ -30,62 +30,42 @@ func ProvePrivileges() ([]string, error) {
 		if os.IsNotExist(err) {
 			continue // the thread has ended
 		}
+		var own uint64
+		if err == nil {
+			own, err = checkThread(string(text), zygote.BrokerCaps)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("prove privileges: %w", err)
+			return nil, fmt.Errorf("%w (%s)", err, name)
 		}
-		if err := missingCaps(string(text)); err != nil { // first: without CAP_SETPCAP nothing could be cut either
-			return nil, err
-		}
-		prm, err := checkThread(string(text), zygote.BrokerCaps)
-		if err != nil {
-			return nil, fmt.Errorf("prove privileges: %s: %w", name, err)
-		}
-		permitted |= prm
+		permitted |= own
 	}
 	return zygote.CapNames(permitted), nil
 }
 
-// caps is one set of capabilities; it is an error where there is none.
-func caps(status map[string]string, set string) (uint64, error) {
-	mask, err := strconv.ParseUint(status[set], 16, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", set, err)
-	}
-	return mask, nil
-}
-
-// missingCaps fails if no service could be started for want of a capability, as
-// in a container, and says how it is given.
-func missingCaps(text string) error {
-	have, err := caps(host.Status(text), "CapEff")
-	if err != nil {
-		return fmt.Errorf("prove privileges: %w", err)
-	}
-	missing := zygote.CapNames(zygote.Indispensable &^ have)
-	if len(missing) == 0 {
-		return nil
-	}
-	add := strings.ReplaceAll(strings.Join(missing, ","), "CAP_", "")
-	return fmt.Errorf("needs %s to build sandboxes, and this process may not have it (a container?): start the container with --cap-add=%s, or the unit with it in CapabilityBoundingSet",
-		strings.Join(missing, ", "), add)
-}
-
-// checkThread fails if a set holds more than allowed, a lock is open, or one is missing.
+// checkThread fails if no service could be started for want of a capability, as in a container, and
+// says how it is given; or if a lock is open, or a set holds more than allowed or is missing.
 func checkThread(text string, allowed uint64) (permitted uint64, err error) {
-	s := host.Status(text)
+	s, names, sets := host.Status(text), []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}, make(map[string]uint64)
+	for _, set := range names {
+		if sets[set], err = strconv.ParseUint(s[set], 16, 64); err != nil {
+			return 0, fmt.Errorf("%s: %w", set, err)
+		}
+	}
+	// First: without CAP_SETPCAP nothing could be cut either.
+	if missing := zygote.CapNames(zygote.Indispensable & allowed &^ sets["CapEff"]); len(missing) > 0 {
+		add := strings.ReplaceAll(strings.Join(missing, ","), "CAP_", "")
+		return 0, fmt.Errorf("needs %s to build sandboxes, and this process may not have it (a container?): start the container with --cap-add=%s, or the unit with it in CapabilityBoundingSet",
+			strings.Join(missing, ", "), add)
+	}
 	for _, lock := range [][2]string{{"NoNewPrivs", "1"}, {"Seccomp", "2"}} {
 		if got := s[lock[0]]; got != lock[1] {
 			return 0, fmt.Errorf("%s is %q, not %s", lock[0], got, lock[1])
 		}
 	}
-	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
-		mask, err := caps(s, set)
-		if err != nil {
-			return 0, err
-		}
-		if extra := mask &^ allowed; extra != 0 {
+	for _, set := range names {
+		if extra := sets[set] &^ allowed; extra != 0 {
 			return 0, fmt.Errorf("%s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
 		}
 	}
-	return caps(s, "CapPrm")
+	return sets["CapPrm"], nil
 }

@@ -142,18 +142,20 @@ func TestCheckThread(t *testing.T) {
 	status := func(prm, bnd string) string {
 		return "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t" + prm + "\nCapEff:\t" + prm + "\nCapBnd:\t" + bnd + "\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
 	}
-	allowed := zygote.BrokerCaps
+	allowed, ptrace := zygote.BrokerCaps, uint64(1)<<unix.CAP_SYS_PTRACE
+	own, few := fmt.Sprintf("%016x", allowed), fmt.Sprintf("%016x", zygote.Indispensable)
 	for _, tt := range []struct{ text, err string }{
-		{status("0000000000000080", "0000000000000080"), ""},
-		{status("0000000000000000", "0000000000000000"), ""},
-		{status("0000000000000080", "000001ffffffffff"), "CapBnd holds"},
-		{status("0000000000080080", "0000000000000080"), "CAP_SYS_PTRACE"},
+		{status(own, own), ""},
+		{status(few, few), ""},
+		{status(own, "000001ffffffffff"), "CapBnd holds"},
+		{status(fmt.Sprintf("%016x", allowed|ptrace), own), "CAP_SYS_PTRACE"},
 		{status("x", "0"), "CapPrm"},
-		{strings.Replace(status("0", "0"), "NoNewPrivs:\t1", "NoNewPrivs:\t0", 1), `NoNewPrivs is "0"`},
-		{strings.Replace(status("0", "0"), "Seccomp:\t2", "Seccomp:\t0", 1), `Seccomp is "0"`},
-		{strings.Replace(status("0", "0"), "Seccomp:\t2\n", "", 1), `Seccomp is ""`},
-		{"CapPrm:\t0\n", `NoNewPrivs is ""`},
-		{strings.Replace(status("0", "0"), "CapAmb", "CapXmb", 1), "CapAmb"},
+		{status("0", "0"), "needs CAP_SETGID, "},
+		{strings.Replace(status(own, own), "NoNewPrivs:\t1", "NoNewPrivs:\t0", 1), `NoNewPrivs is "0"`},
+		{strings.Replace(status(own, own), "Seccomp:\t2", "Seccomp:\t0", 1), `Seccomp is "0"`},
+		{strings.Replace(status(own, own), "Seccomp:\t2\n", "", 1), `Seccomp is ""`},
+		{"CapPrm:\t0\n", "CapInh"},
+		{strings.Replace(status(own, own), "CapAmb", "CapXmb", 1), "CapAmb"},
 	} {
 		_, err := checkThread(tt.text, allowed)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
@@ -164,17 +166,16 @@ func TestCheckThread(t *testing.T) {
 
 // TestMissingCapability: the first line says which one, and how it is given.
 func TestMissingCapability(t *testing.T) {
-	all := fmt.Sprintf("CapEff:\t%016x\n", zygote.BrokerCaps)
-	if err := missingCaps("Name:\tx\n" + all); err != nil {
-		t.Error(err)
-	}
 	admin, _ := zygote.CapMask("CAP_SYS_ADMIN")
-	err := missingCaps(fmt.Sprintf("CapEff:\t%016x\n", zygote.BrokerCaps&^admin))
-	if err == nil || !strings.Contains(err.Error(), "needs CAP_SYS_ADMIN ") || !strings.Contains(err.Error(), "--cap-add=SYS_ADMIN,") {
+	text := "CapInh:\t0\nCapPrm:\t0\nCapBnd:\t0\nCapAmb:\t0\n"
+	_, err := checkThread(text+fmt.Sprintf("CapEff:\t%016x\n", zygote.BrokerCaps&^admin), zygote.BrokerCaps)
+	if err == nil || !strings.HasPrefix(err.Error(), "needs CAP_SYS_ADMIN ") || !strings.Contains(err.Error(), "--cap-add=SYS_ADMIN,") {
 		t.Errorf("%v", err)
 	}
-	if missingCaps("Name:\tx\n") == nil || missingCaps("CapEff:\tx\n") == nil {
-		t.Error("a status that says nothing passes")
+	for _, nothing := range []string{text, text + "CapEff:\tx\n"} {
+		if _, err := checkThread(nothing, zygote.BrokerCaps); err == nil {
+			t.Error("a status that says nothing passes")
+		}
 	}
 }
 
