@@ -106,42 +106,31 @@ func (l *Limiter) check(now int64, src Source) verdict {
 
 func (l *Limiter) checkSource(now int64, v *verdict) {
 	c := &l.conf.source
-	var tat int64
-	switch e := v.source; {
+	concurrent, rate, full, fast := c.concurrent, c.rate, BySourceConcurrency, BySourceRate
+	switch {
 	case !c.counts():
 		v.source = nil
 		return
-	case e != nil:
-		if c.concurrent > 0 && int(e.inflight) >= c.concurrent {
-			v.refusal = refuse(BySourceConcurrency, 0)
-			return
-		}
-		tat = e.tat
-	case !l.table.room(now):
-		l.checkPool(now, v)
-		return
-	default:
+	case v.source != nil:
+	case l.table.room(now):
 		v.make = true
+	default:
+		v.source, full, fast = &l.pool, ByTableFull, ByTableFull
+		concurrent, rate = c.pool()
 	}
-	after, wait := c.rate.next(tat, now)
-	if wait > 0 {
-		v.refusal = refuse(BySourceRate, wait)
+	var none entry
+	e := &none
+	if v.source != nil {
+		e = v.source
 	}
-	v.after = after
-}
-
-func (l *Limiter) checkPool(now int64, v *verdict) {
-	concurrent, rate := l.conf.source.pool()
-	v.source = &l.pool
-	if concurrent > 0 && int(l.pool.inflight) >= concurrent {
-		v.refusal = refuse(ByTableFull, 0)
+	if concurrent > 0 && int(e.inflight) >= concurrent {
+		v.refusal = refuse(full, 0)
 		return
 	}
-	after, wait := rate.next(l.pool.tat, now)
-	if wait > 0 {
-		v.refusal = refuse(ByTableFull, wait)
+	var wait int64
+	if v.after, wait = rate.next(e.tat, now); wait > 0 {
+		v.refusal = refuse(fast, wait)
 	}
-	v.after = after
 }
 
 // Penalize records an offence of a session from src. A class the Spec does not

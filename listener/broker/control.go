@@ -123,9 +123,7 @@ func (c *control) close() {
 // Ready accepts on the loop.
 func (c *control) Ready(uint32) {
 	for range maxControls {
-		select {
-		case c.live <- struct{}{}:
-		default:
+		if !take(c.live) {
 			c.sync()
 			return
 		}
@@ -153,14 +151,19 @@ func (c *control) Ready(uint32) {
 
 // welcome gives an operator a token of guests, and nobody else one.
 func (c *control) welcome(conn int, peer listener.Peer) chan struct{} {
-	if c.operators == listener.KeepID || !listener.InGroup(conn, peer, c.operators) {
+	if c.operators == listener.KeepID || !listener.InGroup(conn, peer, c.operators) || !take(c.guests) {
 		return nil
 	}
+	return c.guests
+}
+
+// take takes a token, if one is left.
+func take(tokens chan struct{}) bool {
 	select {
-	case c.guests <- struct{}{}:
-		return c.guests
+	case tokens <- struct{}{}:
+		return true
 	default:
-		return nil
+		return false
 	}
 }
 
@@ -206,14 +209,12 @@ func (c *control) serve(conn int, token *chan struct{}, guest bool) {
 
 // waits changes the token of a connection that is to wait for a load for one of loads.
 func (c *control) waits(token *chan struct{}) bool {
-	select {
-	case c.loads <- struct{}{}:
-		c.give(*token)
-		*token = c.loads
-		return true
-	default:
+	if !take(c.loads) {
 		return false
 	}
+	c.give(*token)
+	*token = c.loads
+	return true
 }
 
 // send writes a document, which may be of policy.MaxDocument and takes several

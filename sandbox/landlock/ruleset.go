@@ -107,17 +107,14 @@ func Ruleset(abi int, rules []Rule, net Net) (int, error) {
 // handled says what the ruleset takes under control.
 func handled(abi int, net Net) unix.LandlockRulesetAttr {
 	attr := known(abi)
-	for _, free := range []struct {
-		is    bool
-		right uint64
-	}{
-		{slices.Contains(net.Connect, 0), unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
-		{slices.Contains(net.Bind, 0), unix.LANDLOCK_ACCESS_NET_BIND_TCP},
-		{net.UDP, unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP},
-	} {
-		if free.is {
-			attr.Handled_access_net &^= free.right
-		}
+	if slices.Contains(net.Connect, 0) {
+		attr.Handled_access_net &^= unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
+	}
+	if slices.Contains(net.Bind, 0) {
+		attr.Handled_access_net &^= unix.LANDLOCK_ACCESS_NET_BIND_TCP
+	}
+	if net.UDP {
+		attr.Handled_access_net &^= unix.LANDLOCK_ACCESS_NET_BIND_UDP | unix.LANDLOCK_ACCESS_NET_CONNECT_SEND_UDP
 	}
 	return attr
 }
