@@ -223,21 +223,15 @@ func (s *Socket) Reconfigure(to Spec) error {
 	}
 	old := s.Spec
 	s.Spec, s.options = to, nil // noted anew
-	if err := errors.Join(s.adjust(), s.listen()); err != nil {
-		return errors.Join(err, s.restore(old))
+	err := errors.Join(s.adjust(), s.listen())
+	if err == nil && s.file != (hostpath.ID{}) && (to.Mode != old.Mode || to.UID != old.UID || to.GID != old.GID) {
+		err = s.setFile()
 	}
-	if s.file == (hostpath.ID{}) || (to.Mode == old.Mode && to.UID == old.UID && to.GID == old.GID) {
-		return nil
+	if err != nil {
+		s.Spec, s.options = old, nil
+		err = errors.Join(err, s.adjust(), s.listen())
 	}
-	if err := s.setFile(); err != nil {
-		return errors.Join(err, s.restore(old))
-	}
-	return nil
-}
-
-func (s *Socket) restore(old Spec) error {
-	s.Spec, s.options = old, nil
-	return errors.Join(s.adjust(), s.listen())
+	return err
 }
 
 // Close closes the socket, and removes the unix socket file it made if that

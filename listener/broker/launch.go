@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -39,7 +38,7 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 	if err := z.Send(&zygote.Request{ID: 1, UID: uid, GID: uid, FDs: fds}); err != nil {
 		return 0, fmt.Errorf("send to zygote: %w", err)
 	}
-	if err := waitReadable(z.FD(), startTimeout); err != nil {
+	if err := zygote.Await(z.FD(), startTimeout); err != nil {
 		_ = b.loop.Do(b.sweepOrphans) // what hangs is still a child of ours; an error means that the loop has ended
 		return 0, fmt.Errorf("wait for zygote: %w", err)
 	}
@@ -74,11 +73,11 @@ func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStat
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err == nil {
 		defer unix.Close(fd)
-		err = waitReadable(fd, patience)
+		err = zygote.Await(fd, patience)
 	}
 	if err != nil {
 		kill(pid, unix.SIGKILL)
-		err = waitReadable(fd, graceTime) // without a descriptor, in vain
+		err = zygote.Await(fd, graceTime) // without a descriptor, in vain
 	}
 	if err == nil {
 		_, err = unix.Wait4(pid, &status, unix.WNOHANG|unix.WALL, nil)
@@ -86,25 +85,6 @@ func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStat
 	}
 	_ = b.loop.Post(func() { b.reapLater(pid) }) // an error means that this process ends
 	return status, fmt.Errorf("process %d was killed: %w", pid, err)
-}
-
-// waitReadable waits until fd is readable or at its end.
-func waitReadable(fd int, d time.Duration) error {
-	end := time.Now().Add(d)
-	for {
-		left := time.Until(end)
-		if left <= 0 {
-			return unix.ETIMEDOUT
-		}
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(left.Milliseconds())+1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-		if n > 0 {
-			return nil
-		}
-	}
 }
 
 // retireNow ends a zygote outside the loop. It has nothing to lose, and one that will not end is killed.

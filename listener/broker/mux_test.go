@@ -63,7 +63,7 @@ func (m *muxWorker) attend() {
 // accept takes a client.
 func (m *muxWorker) accept() int {
 	m.t.Helper()
-	if err := waitReadable(m.listen, 30*time.Second); err != nil {
+	if err := zygote.Await(m.listen, 30*time.Second); err != nil {
 		m.t.Fatal(err)
 	}
 	conn, _, err := unix.Accept4(m.listen, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)

@@ -132,13 +132,8 @@ func decodeReply(b []byte) (Reply, error) {
 func (z *Zygote) awaitReady(p *Plan, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for {
-		fds := []unix.PollFd{{Fd: int32(z.sock), Events: unix.POLLIN}}
-		left := time.Until(deadline)
-		if left <= 0 {
-			return fmt.Errorf("zygote did not enter its sandbox within %v", timeout)
-		}
-		if _, err := unix.Poll(fds, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
-			return err
+		if err := Await(z.sock, time.Until(deadline)); err != nil {
+			return fmt.Errorf("zygote did not enter its sandbox within %v: %w", timeout, err)
 		}
 		r, err := z.recv(make([]byte, unix.CmsgSpace(4)))
 		switch {
@@ -156,6 +151,20 @@ func (z *Zygote) awaitReady(p *Plan, timeout time.Duration) error {
 			}
 		case r.ID == replyReady:
 			return nil
+		}
+	}
+}
+
+// Await waits until fd is readable or at its end, or fails with ETIMEDOUT after d.
+func Await(fd int, d time.Duration) error {
+	for end := time.Now().Add(d); ; {
+		left := time.Until(end)
+		if left <= 0 {
+			return unix.ETIMEDOUT
+		}
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return err
 		}
 	}
 }
