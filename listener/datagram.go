@@ -21,10 +21,7 @@ func PeekSource(fd int) (Peer, error) {
 // must do this once, or the loop spins. An empty queue is unix.EAGAIN.
 func DropDatagram(fd int) error {
 	_, err := Recv(fd, nil)
-	if err == nil || err == unix.EAGAIN {
-		return err
-	}
-	return fmt.Errorf("drop datagram: %w", err)
+	return err
 }
 
 // head is what a zero-length peek tells about one queued datagram.

@@ -3,10 +3,7 @@ package listener
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"math/bits"
-	"os"
 	"slices"
 	"syscall"
 
@@ -18,75 +15,72 @@ type Mark struct {
 	Peer   Peer     // of a datagram
 	length int      // of it, or how many connections wait (unix: 1, if any does)
 	stamp  [16]byte // when the kernel first saw it, if that was asked for
-	queue  []uint64 // which connections wait, sorted, if that was asked for
+	queue  []uint64 // which connections wait, if that was asked for
 }
 
-// MarkHead marks the head. With exact the kernel is asked for what it does not keep at
-// hand: when a datagram came, which is dear for the whole system and remains with the
-// datagram, or who waits at a listener, for which it looks through all connections.
-func (s *Socket) MarkHead(exact bool) (m Mark, err error) {
+// MarkHead marks the head. With again the kernel notes when a datagram came, which is dear for the
+// whole system and remains with the datagram; with last it is asked who waits at a listener, for
+// which it looks through all connections.
+func (s *Socket) MarkHead(again, last bool) (m Mark, err error) {
 	if s.Spec.Stream() {
 		if i, err := unix.GetsockoptTCPInfo(s.FD, unix.SOL_TCP, unix.TCP_INFO); err == nil {
 			m.length = int(i.Unacked) // tcp_get_info: the backlog of a listener
 		} else {
 			m.length, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.FD), Events: unix.POLLIN}}, 0)
 		}
-		if exact {
+		if last {
 			m.queue, err = s.waiting()
 		}
 		return m, err
 	}
-	if exact {
+	if again {
 		if err := unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
-			return m, fmt.Errorf("setsockopt SO_TIMESTAMPNS: %w", err)
+			return m, err
 		}
-		defer func() { err = errors.Join(err, unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 0)) }()
+		defer func() { _ = unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 0) }()
 	}
 	h, err := peekInto(s.FD, make([]byte, unix.CmsgSpace(16)+controlSpace)) // a timespec comes first
 	return Mark{Peer: h.peer, length: h.length, stamp: h.stamp}, err
 }
 
-// Left tells, of a queue marked twice, whether nothing was taken from it in
-// between: of a listener's, whether all that waited do so still, or, without exact, whether
-// as many wait. Who hung up is among the many alone, and stays in the queue.
+// Left tells, of a queue marked twice, whether nothing was taken from it in between: of a
+// listener's, whether all who waited do so still, or, if that was not asked, as many. Who was
+// reset is among the many alone, and stays in the queue.
 func (m Mark) Left(later Mark) bool {
 	if m.Peer != (Peer{}) {
 		return m.Peer == later.Peer && m.length == later.length && m.stamp == later.stamp
 	}
-	gone := func(id uint64) bool { _, ok := slices.BinarySearch(later.queue, id); return !ok }
-	return m.length > 0 && later.length >= m.length && (len(m.queue) > 0) == (len(later.queue) > 0) && !slices.ContainsFunc(m.queue, gone)
+	gone := func(id uint64) bool { return !slices.Contains(later.queue, id) }
+	return m.length > 0 && later.length >= m.length && (m.queue == nil) == (later.queue == nil) && !slices.ContainsFunc(m.queue, gone)
 }
 
-// waiting lists, sorted, who waits to be accepted (sock_diag(7)): the cookies of tcp connections
-// that lie in no file yet, or the inodes of unix clients that are still there.
+// waiting lists who waits to be accepted (sock_diag(7)), nil for nobody: the cookies of tcp
+// connections that lie in no file yet, or the inodes of unix clients that are still there.
 func (s *Socket) waiting() (ids []uint64, err error) {
 	const established, closeWait, icons = 1 << 1, 1 << 8, 3 // what has left its file is in neither state; UNIX_DIAG_ICONS
 	le, kind, at := binary.LittleEndian, kinds[s.Spec.Network], s.Spec.Addr
 	// struct nlmsghdr, and struct inet_diag_req_v2 or unix_diag_req, which is shorter
 	ask := [18]uint32{72, unix.SOCK_DIAG_BY_FAMILY | (unix.NLM_F_REQUEST|unix.NLM_F_DUMP)<<16, 4: uint32(kind.domain | kind.proto<<8),
 		established | closeWait, uint32(bits.ReverseBytes16(at.Port()))}
-	if s.Spec.Unix() {
-		var st unix.Stat_t
-		_ = unix.Fstat(s.FD, &st) // no socket has the inode 0
+	var st unix.Stat_t
+	if s.Spec.Unix() && unix.Fstat(s.FD, &st) == nil {
 		ask = [18]uint32{72, unix.SOCK_DIAG_BY_FAMILY | unix.NLM_F_REQUEST<<16, 4: unix.AF_UNIX, 6: uint32(st.Ino), 1 << icons, ^uint32(0), ^uint32(0)}
 	}
-	m, buf := make([]byte, 4*len(ask)), make([]byte, 32<<10)
-	_, _ = binary.Encode(m, le, ask)
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return nil, os.NewSyscallError("sock_diag", err)
+		return nil, err
 	}
 	defer unix.Close(fd)
-	defer func() { slices.Sort(ids) }()
+	m, _ := binary.Append(nil, le, ask)
 	err = unix.Sendto(fd, m, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-	for n := 0; err == nil; n, _, err = unix.Recvfrom(fd, buf, 0) { // what is not there yet is made as it is fetched
+	for n, buf := 0, make([]byte, 32<<10); err == nil; n, _, err = unix.Recvfrom(fd, buf, 0) { // what is not there yet is made as it is fetched
 		answers, _ := syscall.ParseNetlinkMessage(buf[:n])
 		for _, a := range answers {
 			switch is := a.Data; {
 			case a.Header.Type == unix.NLMSG_DONE:
 				return ids, nil
 			case a.Header.Type == unix.NLMSG_ERROR:
-				return nil, os.NewSyscallError("sock_diag", syscall.Errno(-int32(le.Uint32(is))))
+				return nil, syscall.Errno(-int32(le.Uint32(is)))
 			case s.Spec.Unix(): // struct unix_diag_msg, and attributes: this one is the first, and there if anybody waits
 				for is = is[16 : 16+le.Uint16(is[16:])]; le.Uint16(is[2:]) == icons && len(is) > 4; is = is[:len(is)-4] {
 					if id := le.Uint32(is[len(is)-4:]); id != 0 {
@@ -99,5 +93,5 @@ func (s *Socket) waiting() (ids []uint64, err error) {
 			}
 		}
 	}
-	return nil, os.NewSyscallError("sock_diag", err)
+	return nil, err
 }

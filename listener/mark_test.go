@@ -18,7 +18,7 @@ func TestMarkOfListener(t *testing.T) {
 		s := mustOpen(t, spec)
 		mark := func() Mark {
 			t.Helper()
-			m, err := s.MarkHead(true)
+			m, err := s.MarkHead(true, true)
 			if err != nil {
 				t.Fatal(spec.Network, err)
 			}

@@ -68,14 +68,7 @@ func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 			return nil, failed(path, err)
 		}
 		for _, name := range names {
-			data, err := hostpath.Within(name, func() ([]byte, error) {
-				f, err := openOwn(name)
-				if err != nil {
-					return nil, err
-				}
-				defer f.Close()
-				return ReadRegular(name, f, left)
-			})
+			data, err := hostpath.Within(name, func() ([]byte, error) { return readOwn(name, left) })
 			if err != nil {
 				return nil, failed(name, err)
 			}
@@ -108,7 +101,7 @@ func ownNames(path string) ([]string, error) {
 	return SourceNames(dir)
 }
 
-func openOwn(name string) (*os.File, error) {
+func readOwn(name string, left int) ([]byte, error) {
 	at, err := hostpath.Open(name)
 	if err != nil {
 		return nil, err
@@ -121,7 +114,12 @@ func openOwn(name string) (*os.File, error) {
 		return nil, err
 	}
 	fd, err := at.Reopen(os.O_RDONLY)
-	return os.NewFile(uintptr(fd), name), err
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	return ReadRegular(name, f, left)
 }
 
 // SourceNames are the policy files of a directory, with its name in front.

@@ -111,6 +111,21 @@ func TestScriptRunsByPath(t *testing.T) {
 	}
 }
 
+// TestInterpreterGrantedAlone: a profile that names a script's interpreter grants that one file, by
+// bind and by Landlock, and nothing of the directory around it.
+func TestInterpreterGrantedAlone(t *testing.T) {
+	needRoot(t)
+	c := shell("")
+	c.Path, c.Argv = script(t, "#!/bin/sh\n/usr/bin/printf 'another\\n' 2>/dev/null || echo alone\n"), []string{"service"}
+	for _, tt := range []struct{ exec, want string }{{"/bin/sh", "alone\n"}, {"/usr/bin", "another\n"}} {
+		p := realistic()
+		p.Files.Exec = []string{"/lib", "/lib64", "/usr/lib", "/bin/sh", tt.exec}
+		if out, r, _ := once(t, start(t, p, c), zygote.Request{}); r.Err() != nil || out != tt.want {
+			t.Errorf("exec %s: output %q, reply %v, want %q", tt.exec, out, r.Err(), tt.want)
+		}
+	}
+}
+
 func TestPrepareRefuses(t *testing.T) {
 	needRoot(t)
 	for _, c := range []struct {

@@ -18,8 +18,9 @@ type Program struct {
 	Path string
 	File *hostpath.File
 	FD   int // the same file, readable
-	// Interpreter runs a script, which cannot be executed through a descriptor:
-	// the kernel opens it, and it opens the script, by name.
+	// Interpreter runs a script, which cannot be executed through a descriptor: the kernel opens it, and it opens
+	// the script, by name. No script is granted it: whoever takes one over would have a shell that no reviewer
+	// saw. The profile names that one file, or a directory with it, under exec.
 	Interpreter *Program
 	Loader      string // the dynamic loader of a program that is no script, if it has one
 }

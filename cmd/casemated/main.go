@@ -168,24 +168,22 @@ func (o *options) openLog() (err error) {
 	if o.LogPath, err = filepath.Abs(o.logPath); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	o.OpenLog = func() (*os.File, error) {
-		return hostpath.Within(o.LogPath, func() (*os.File, error) { return openLogFile(o.LogPath) })
-	}
+	o.OpenLog = func() (*os.File, error) { return hostpath.Within(o.LogPath, o.openLogFile) }
 	o.Log, err = o.OpenLog()
 	return err
 }
 
-func openLogFile(name string) (*os.File, error) {
-	dir, err := hostpath.Open(filepath.Dir(name))
+func (o *options) openLogFile() (*os.File, error) {
+	dir, err := hostpath.Open(filepath.Dir(o.LogPath))
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer dir.Close()
 	flags := unix.O_WRONLY
-	if s, err := os.Lstat(name); err == nil && s.Mode().IsRegular() {
+	if s, err := os.Lstat(o.LogPath); err == nil && s.Mode().IsRegular() {
 		flags = unix.O_RDWR // the journal looks at how it ends
 	}
-	f, err := dir.Create(filepath.Base(name), flags|unix.O_APPEND, 0o640)
+	f, err := dir.Create(filepath.Base(o.LogPath), flags|unix.O_APPEND, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}

@@ -33,7 +33,7 @@ func (at *listening) handOver() {
 	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleNoACL}
 	if at.svc.spec.Builtin == "" {
 		var err error
-		if at.mark, err = at.sock.MarkHead(at.doubted()); err == unix.EAGAIN {
+		if at.mark, err = at.sock.MarkHead(at.unread > 0, at.unread == maxUnread-1); err == unix.EAGAIN {
 			return // a datagram with a bad checksum, or one that was taken back
 		}
 		// For the record only: the rules of a wait service admit everybody.
@@ -68,10 +68,11 @@ var errUnread = errors.New("several programs in a row took nothing from it")
 
 // leftAlone looks whether the program that has ended took anything from the socket,
 // and returns how many in a row have not. That the first datagram looks as before
-// is no proof: see doubted. At a listener, nobody rests; the first is refused in the end, if
-// the kernel says who waits (without inet_diag or unix_diag the limit's rate has to do).
+// is no proof: only from the second time on is it known to be the same, at a listener the last
+// time, before the first is refused. Nobody rests there, and where the kernel does not say who
+// waits (without inet_diag or unix_diag) nobody is refused, and the limit's rate has to do.
 func (at *listening) leftAlone() int {
-	mark, err := at.sock.MarkHead(at.doubted())
+	mark, err := at.sock.MarkHead(at.unread > 0, at.unread == maxUnread-1)
 	if err != nil || !at.mark.Left(mark) {
 		at.unread = 0
 		return 0
@@ -91,10 +92,4 @@ func (at *listening) leftAlone() int {
 	}
 	at.b.limitedNote(at.name(), "unread "+at.spec.Key(), "listener "+at.spec.Key()+" rid of what its program does not take", errUnread)
 	return maxUnread - 1
-}
-
-// doubted tells whether the head of the queue is to be marked exactly: a datagram's from the
-// second program on, a connection's for the last, since only then somebody is refused.
-func (at *listening) doubted() bool {
-	return at.unread == maxUnread-1 || at.unread > 0 && !at.stream()
 }
