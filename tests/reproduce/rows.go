@@ -72,7 +72,7 @@ var rows = []row{
 	{"storm", "h8", "log lines on a full disk and on a slow pipe", []string{"tests/root.TestSlowLogIsWhole", "listener/journal.TestFullDiskIsCounted"}, ""},
 	{"storm", "h9", "a record after the log's end", []string{"listener/journal.TestPanicOfARecord"}, ""},
 	{"storm", "h11", "a hung zygote", []string{"tests/root.TestStoppedZygote", "tests/root.TestHangingExec", "listener/broker.TestHungStart"}, ""},
-	{"storm", "h12", "a wait program that ends without accepting", []string{"listener/broker.TestProgramTakesNothing", "listener/broker.TestProgramTakesOneOfMany"}, ""},
+	{"storm", "h12", "a wait program that ends without accepting", []string{"listener/broker.TestProgramTakesNothing", "listener/broker.TestProgramTakesOneOfMany", "tests/root.TestOthersComeInTheirPlace"}, ""},
 	{"storm", "h13", "datagrams of a refused source beside good ones", []string{"listener/broker.TestDeniedFlood", "listener/broker.TestPeersAtOnce"}, "of many peers at the same moment some have to send again"},
 	{"storm", "h14", "a restart beside what on_stop = leave has left", []string{"tests/root.TestRestartOverLeftSessions", "tests/root.TestOnStopLeave", "listener/builtin.TestLeaving"}, ""},
 	{"storm", "h16", "the orphan sweep beside zygotes that are being proven", []string{"listener/broker.TestSweepBesideANewZygote"}, ""},
