@@ -260,6 +260,36 @@ func TestPenalties(t *testing.T) {
 	}
 }
 
+// TestExplainSaysRefusedNow: while a penalty stands, explain's first line tells its source so,
+// with the seconds that are left, and nobody else.
+func TestExplainSaysRefusedNow(t *testing.T) {
+	b, port := obedient(t, penalties(300))
+	first := func(client string) string {
+		code, said, errs := casemate(t, b, "explain", "it", client)
+		line, _, _ := strings.Cut(said, "\n")
+		if code == 1 {
+			t.Errorf("explain: %s%s", said, errs)
+		}
+		return line
+	}
+	if line := first("127.0.0.1"); !strings.HasPrefix(line, "allow  it from 127.0.0.1") {
+		t.Errorf("before: %q", line)
+	}
+	_, _ = order("127.0.0.1", port, "crash")
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "reason", "crash"); err != nil {
+		t.Fatal(err)
+	}
+	var left int
+	if line := first("127.0.0.1"); !strings.HasPrefix(line, "refused now (penalty, ") {
+		t.Errorf("within the penalty: %q", line)
+	} else if _, err := fmt.Sscanf(line, "refused now (penalty, %d s left)  it from 127.0.0.1", &left); err != nil || left < 1 || left > 300 {
+		t.Errorf("within the penalty: %q, %v", line, err)
+	}
+	if line := first("127.0.0.2"); !strings.HasPrefix(line, "allow  it from 127.0.0.2") {
+		t.Errorf("another one: %q", line)
+	}
+}
+
 // TestCrashLoop: after fifty crashes by fifty sources, and as many by one, the
 // service is there for everybody; the one waits no longer than its penalty.
 func TestCrashLoop(t *testing.T) {
