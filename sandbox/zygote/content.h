@@ -1,4 +1,4 @@
-/* What lies in the plan: seccomp filters to install, and strings, which requests have too. */
+/* What lies in the plan: limits, seccomp filters to install, and strings, which requests have too. */
 #ifndef CASEMATE_CONTENT_H
 #define CASEMATE_CONTENT_H
 
@@ -8,6 +8,12 @@
 #include <string.h>
 
 #include "call.h"
+
+static long limit(unsigned resource, uint64_t n)
+{
+	const uint64_t both[2] = {n, n}; /* soft and hard */
+	return call(SYS_prlimit64, 0, resource, both, 0);
+}
 
 static struct sock_fprog program(char *at, uint32_t size)
 {

@@ -129,12 +129,6 @@ static void raise_oom(void)
 	must(call(SYS_close, fd), STEP_OOM);
 }
 
-static long limit(unsigned resource, uint64_t n)
-{
-	const uint64_t both[2] = {n, n}; /* soft and hard */
-	return call(SYS_prlimit64, 0, resource, both, 0);
-}
-
 /* What is below 0 takes a limit in place of CAP_SYS_NICE, until set_limits(). */
 static void set_nice(void)
 {

@@ -34,6 +34,7 @@ var arrows = []arrow{
 	{"listener/broker", []string{"listener", "listener/address", "listener/host", "listener/journal", "listener/loop", "listener/wire", "acl", "acl/limit", "policy", "policy/canon", "sandbox", "sandbox/seccomp/program", "sandbox/zygote", "sandbox/panics", "sandbox/hostpath"}, "the broker puts the rooms together; it reads no HCL (policy/canon is its tests')"},
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp/program", "sandbox/hostpath"}, "the model is made of the rooms' spec types"},
+	{"policy/source", []string{"policy", "sandbox/hostpath"}, "who reads policies says what is wrong with their paths"},
 	{"policy/...", []string{"policy/...", "acl", "acl/civil", "acl/pattern", "acl/trace", "acl/limit", "listener/address", "listener/address/spell", "sandbox", "sandbox/resource", "sandbox/rootfs/nodes", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/launch", "sandbox/seccomp/program", "sandbox/seccomp/advise", "sandbox/seccomp/spoken"}, "review tools work on the compiled model"},
 	{"cmd/version", nil, "one word for every binary"},
 	{"cmd/confine", []string{"sandbox/landlock"}, "what the unprivileged binaries take from themselves; which kernel can is known there"},
