@@ -42,6 +42,7 @@ type part struct {
 // parts in the order in which they run.
 var parts = []part{
 	{"service", compareService},
+	{"naming", compareNaming},
 	{"start", compareStart},
 	{"growth", compareGrowth},
 	{"memory", measureMemory},

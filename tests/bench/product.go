@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 // product is one casemated to measure.
 type product struct {
 	name string
+	bin  string // the folder of its binaries; "" is the product's
 	port uint16 // of the measured service
 	// idle are services beside the measured one, each on a port of its own.
 	idle int
@@ -86,7 +88,7 @@ func (p product) policy(program string) string {
 
 // product starts one casemated and waits until it answers.
 func (b *bench) product(_ context.Context, p product) (*running, error) {
-	libexec, err := filepath.Abs(b.libexec)
+	libexec, err := filepath.Abs(cmp.Or(p.bin, b.libexec))
 	if err != nil {
 		return nil, err
 	}
