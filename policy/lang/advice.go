@@ -32,6 +32,7 @@ func (c *compiler) advise(services []policy.Service) {
 	for _, name := range c.order[kindProfile] {
 		if p := c.profiles[name]; p != nil { // nil after an error
 			c.perilous(p, services)
+			c.incapable(p)
 			c.reach(p)
 		}
 	}
@@ -85,6 +86,26 @@ func (c *compiler) perilous(p *profile, services []policy.Service) {
 		for _, one := range calls.ByArgument(&r) {
 			warn(one, c.near(fmt.Sprintf("profiles.%s.syscalls.rules.%d", p.Name, i)))
 		}
+	}
+}
+
+// incapable warns of calls that a profile itself names and the kernel refuses for want of a capability: of what the
+// filter lets through there is no record.
+func (c *compiler) incapable(p *profile) {
+	rules, err := c.filter(&p.Syscalls)
+	if err != nil || slices.ContainsFunc(rules, func(r seccomp.Rule) bool { return r.Name == "unshare" }) {
+		return // it may make itself a user namespace, in which it has them all
+	}
+	for _, v := range p.items["syscalls.allow"] {
+		need := advise.Capability(v.s)
+		if !advise.Always(v.s) || slices.Contains(p.Capabilities, need) || slices.Contains(p.Syscalls.Deny, v.s) {
+			continue
+		}
+		next := "leave it out, and a record says that it is denied"
+		if slices.Contains(sandbox.Capabilities, need) {
+			next = fmt.Sprintf(`add capabilities = [%q] to the profile, or %s`, need, next)
+		}
+		c.warn(codeIncapable, v.rng, next, "profile %q allows %s, which the kernel refuses without %s, and no record names that", p.Name, v.s, need)
 	}
 }
 
