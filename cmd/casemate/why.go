@@ -35,8 +35,9 @@ let them in, or why they were refused, what the program said, each system call t
 was denied to it with the lines that would grant it, each limit that it is known to have run
 into with what it is and what raises it, and how it ended. What it said and
 was denied stands before its end, though the log may have it after that. A program meets more
-than that, as files that are not there and limits that make a call fail (descriptors, memory of
-a process, a full /tmp): casemate trace shows those.
+than that, of which the kernel tells nobody: files that are not there, what Landlock or a missing
+capability refuses, limits that make a call fail (descriptors, memory of a process, a full /tmp).
+casemate trace shows those; why says what the program's own words may come of.
 
 The id is that of the log and of "casemate status --sessions"; --last takes the newest
 session of a service, or refusal of a client. Without --log it reads the file that the
@@ -183,8 +184,12 @@ func (a *app) why(w *why) error {
 	if unended(found) {
 		a.printf("  it runs, as far as this log goes\n")
 	}
+	a.tellSaid(found)
+	if diedAtStart(found) {
+		a.printf("  it may have died as it was started, since resources { address_space }, { data } or { stack } has no room for it\n")
+	}
 	if endedBadly(found) {
-		none, further := "no call was denied to it: ", ""
+		none, further := "no call was denied to it by its filter; a limit that makes a call fail, a missing capability, Landlock and a file that is not there have no record: ", ""
 		if slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "denied" || r["limits"] != nil }) {
 			none, further = "", " else"
 		}

@@ -3,11 +3,9 @@ package root
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -22,7 +20,6 @@ import (
 
 	"casemate/policy/denied"
 	"casemate/sandbox/landlock"
-	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -403,88 +400,6 @@ func TestDeniedFlood(t *testing.T) {
 	}
 }
 
-// TestWhy: the story of a session that was denied something, out of the log of the casemated that runs.
-func TestWhy(t *testing.T) {
-	bin := rig.Root(t)
-	victim := rig.Compile(t, "testdata/denied.c")
-	port := rig.Port(t)
-	b := rig.Serve(t, head+"profile \"own\" {\n  base = profile.server\n}\n"+service("victim", "tcp://127.0.0.1:"+port, []string{victim}, "profile = profile.own"))
-	if got, err := rig.Exchange(port, "direct shm 3\n"); err != nil || got != "1\n" {
-		t.Fatalf("errno %q, %v", got, err)
-	}
-	if _, err := b.Await(1, 30*time.Second, "msg", "denied", "count", "2"); err != nil {
-		t.Fatal(err)
-	}
-	ended, err := b.Await(1, 30*time.Second, "msg", "session", "service", "victim")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := ended[0].Str("id")
-	for _, args := range [][]string{{id}, {"--last", "victim"}} {
-		cmd := exec.Command(filepath.Join(bin, "casemate"), append([]string{"why", "--control", b.Control}, args...)...)
-		text, err := cmd.CombinedOutput()
-		for _, want := range []string{"session " + id + " of victim\n", "admitted rule ", "denied   shmget(4096 bytes): EPERM\n", "denied   shmget(4096 bytes): EPERM, 2 times\n",
-			"granted by, in profile.own:\n      widens = [\"syscalls\"]\n      syscalls {\n        allow = [\"@sysv-ipc\"]\n      }\n", "ended    exit, status 0, after "} {
-			if err != nil || !strings.Contains(string(text), want) {
-				t.Errorf("why %v: %v, without %q:\n%s", args, err, want, text)
-			}
-		}
-	}
-}
-
-// TestWhyIsNotBehind: as soon as a client has seen its session's end, why --last has all of it: the end, the count of its denied
-// calls, what it said, and the call that its filter killed it for.
-func TestWhyIsNotBehind(t *testing.T) {
-	bin := rig.Root(t)
-	victim := rig.Compile(t, "testdata/denied.c")
-	errno, kills := rig.Port(t), rig.Port(t)
-	b := rig.Serve(t, head+"profile \"kills\" {\n  base = profile.server\n  syscalls { on_violation = \"kill\" }\n}\n"+
-		service("errno", "tcp://127.0.0.1:"+errno, []string{victim}, "profile = profile.server")+
-		service("kills", "tcp://127.0.0.1:"+kills, []string{victim}, "profile = profile.kills"))
-	type story struct {
-		Records []struct {
-			Msg, Text, Syscall string
-			Count              int
-			Port               int `json:"client_port"`
-		}
-	}
-	for i := range 40 {
-		service, port, line := "errno", errno, "say shm 3\n"
-		if i%4 == 3 {
-			service, port, line = "kills", kills, "say shm\n"
-		}
-		_, from, err := exchangeAs(port, line)
-		if err != nil && service == "errno" {
-			t.Fatal(err)
-		}
-		text, err := exec.Command(filepath.Join(bin, "casemate"), "why", "--control", b.Control, "--last", service, "-o", "json").CombinedOutput()
-		var told story
-		if err == nil {
-			err = json.Unmarshal(text, &told)
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		got, shm := map[string]int{}, 0
-		for _, r := range told.Records {
-			got[r.Msg]++
-			if r.Syscall == "shmget" {
-				shm += r.Count
-			}
-			if r.Msg == "decision" && strconv.Itoa(r.Port) != from {
-				t.Errorf("round %d: it tells of the session of port %d, not %s", i, r.Port, from)
-			}
-		}
-		want := map[string]int{"decision": 1, "session": 1, "stderr": 1, "denied": 2}
-		if service == "kills" {
-			want["denied"] = 1
-		}
-		if !maps.Equal(got, want) || shm != map[string]int{"errno": 3, "kills": 1}[service] {
-			t.Errorf("round %d, %s: %v, %d calls denied: %s", i, service, got, shm, text)
-		}
-	}
-}
-
 // TestNoListener: where a filter around casemated has a listener already, denied calls fail as ever,
 // and status and explain say that they are not named.
 func TestNoListener(t *testing.T) {
@@ -504,86 +419,5 @@ func TestNoListener(t *testing.T) {
 	}
 	if got, err := b.Find("msg", "denied"); err != nil || len(got) > 0 {
 		t.Errorf("%v, %v", got, err)
-	}
-}
-
-// TestUnasked: what libraries and runtimes try unasked, and do without, fails and has no record, so that it costs
-// no session anything; what a program makes of its own accord has one, under on_violation = "kill" too.
-func TestUnasked(t *testing.T) {
-	bin := rig.Root(t)
-	victim := rig.Compile(t, "testdata/denied.c")
-	ports := map[string]string{}
-	text := head + `
-profile "kills" {
-  base = profile.server
-  syscalls { on_violation = "kill" }
-}
-profile "quiet" {
-  base   = profile.go
-  widens = ["files"]
-  files { exec = ["` + bin + `/casemate"] }
-}
-`
-	add := func(name, profile string, command ...string) {
-		ports[name] = rig.Port(t)
-		text += service(name, "tcp://127.0.0.1:"+ports[name], command, "profile = profile."+profile)
-	}
-	add("kills", "kills", victim)
-	add("errno", "server", victim)
-	programs := map[string][]string{
-		"perl":   {"/usr/bin/perl", "-MSys::Syslog", "-e", `my @u = getpwnam("nobody0"); eval { openlog("x", "", "daemon"); syslog("info", "x") }; print "done\n";`},
-		"python": {"/usr/bin/python3", "-c", "import pwd, syslog, threading\ntry: pwd.getpwnam('nobody0')\nexcept KeyError: pass\nsyslog.syslog('x')\nt = threading.Thread(target=print, args=('done',)); t.start(); t.join()"},
-		"node":   {"/usr/bin/node", "-e", `require("fs").readFile("/etc/hostname", () => console.log("done"))`},
-		"shell":  {"/bin/sh", "-c", "ls -l / >/dev/null && cp /bin/true /tmp/x; (exit 0) & wait; echo done"},
-	}
-	for kind, command := range programs {
-		need.Programs(t, command[0])
-		add(kind, kind, command...)
-	}
-	add("go", "quiet", filepath.Join(bin, "casemate"), "version")
-	b := rig.Serve(t, text)
-	for _, how := range []string{"errno", "kills"} {
-		for what, want := range map[string]syscall.Errno{"nscd": unix.ENOSYS, "syslog": unix.ENOSYS, "audit": unix.EPROTONOSUPPORT, "thread": unix.ENOSYS} {
-			if got, err := rig.Exchange(ports[how], "direct "+what+"\n"); err != nil || got != strconv.Itoa(int(want))+"\n" {
-				t.Errorf("%s, %s: errno %q, %v, want %d", how, what, got, err, want)
-			}
-		}
-		for _, what := range []string{"unix", "uring"} {
-			want := forbidden[what]
-			got, from, err := exchangeAs(ports[how], "child "+what+"\n")
-			if err != nil || got+"\n" != want.answer() {
-				t.Errorf("%s, %s: errno %q, %v", how, what, got, err)
-				continue
-			}
-			whose, err := b.Await(1, 30*time.Second, "msg", "decision", "client_port", from)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.Await(1, 30*time.Second, "msg", "denied", "service", how, "id", whose[0].Str("id"), "syscall", want.call, "args", want.args, "errno", "ENOSYS", "count", "1"); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	for name := range programs {
-		if got, err := rig.Exchange(ports[name], ""); err != nil || got != "done\n" {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
-	}
-	if got, err := rig.Exchange(ports["go"], ""); err != nil || !strings.Contains(got, "casemate") {
-		t.Errorf("go: %q, %v", got, err)
-	}
-	for name := range ports {
-		if name == "kills" || name == "errno" {
-			continue
-		}
-		if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", name); err != nil {
-			t.Error(err)
-		}
-		if got, err := b.Find("msg", "denied", "service", name); err != nil || len(got) > 0 {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
-	}
-	if all, err := b.Find("msg", "denied"); err != nil || len(all) != 4 {
-		t.Errorf("%d records, %v, want 4: %v", len(all), err, all)
 	}
 }
