@@ -13,7 +13,7 @@ import (
 // sayings are such words, in small letters, and what of a profile has programs say them.
 var sayings = []struct {
 	words []string
-	attrs []string // of resources as there, that a record may have named
+	attrs []string // as a record may have named them; nil where a denied call is what they speak of
 	means string
 }{
 	{[]string{"too many open files"}, []string{"resources.open_files"}, "resources { open_files }"},
@@ -24,6 +24,7 @@ var sayings = []struct {
 	{[]string{"fork: resource temporarily unavailable", "fork failed", "cannot fork", "can't fork", "can't start new thread", "unable to create thread", "failed to create new os thread",
 		"pthread_create: resource temporarily unavailable", "pthread_create failed", "blockingioerror: [errno 11]"},
 		[]string{"resources.tasks", "resources.processes", "tasks"}, "resources { tasks } or { processes }"},
+	{[]string{"runtime stack:", "fatal error: runtime"}, []string{}, "Go's runtime, and base = profile.go is for Go programs"},
 	{[]string{"operation not permitted"}, nil, "a capability that the profile does not have (as for chown, setuid, setgroups, and ports below 1024)"},
 	{[]string{"permission denied"}, nil, "files { read }, { write } or { exec } without the path (Landlock), the owner and mode of a file, or a port below 1024"},
 }

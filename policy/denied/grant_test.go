@@ -160,6 +160,11 @@ func TestGrantWords(t *testing.T) {
 			t.Errorf("%s with CAP_SYS_CHROOT: %q", call, got)
 		}
 	}
+	nr, _ = seccomp.Number("mmap") // at an address of its own, as its rules allow and what executes once may not
+	low := spoken.Call{Nr: nr, Args: [6]uint64{0x1759b000, 4096, 3, 0x32}}
+	if got := Grant(&shipped, low); !strings.Contains(got, `syscalls { allow = ["execve"] }, # `) || !strings.HasSuffix(got, "for a Go program rather base = profile.go") {
+		t.Errorf("memory below 4 GiB: %q", got)
+	}
 	own := shipped
 	own.At, own.Profile.Name = "a.cm.hcl:3:1", "own"
 	own.Profile.Syscalls.Deny = []string{"getcwd"}
