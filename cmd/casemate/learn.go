@@ -46,12 +46,12 @@ leaves), or by the signal of a client that has gone. One for --listen ...-wait i
   1. Observe: under the service's user and namespaces with a profile as wide as one can
      be without a reason, the program is followed (as trace does). While clients fail,
      what it was refused is granted as well: a place to write, a capability, the network.
-  2. Reduce: to the shipped profile that is nearest (a Perl program to profile.perl, and
-     no other program), and what has to be added to it: groups of calls before single
-     ones, directories in place of many files, and never a place such as /etc or /home as
-     a whole.
+  2. Reduce: to the narrowest shipped profile (that of the program's kind comes first:
+     profile.perl for a Perl program; strict is for what loads no library), and what has to
+     be added to it: groups of calls before single ones, directories in place of many
+     files, and never a place such as /etc or /home as a whole. Limits are the base's.
   3. Replay: the clients run under the profile, enforced. What is refused there and
-     matters is added; if nothing helps, the next base is tried.
+     matters is added; if nothing helps, the next wider base is tried.
   4. Take away: each line is left out once. Without those that are printed a client
      fails; the others are listed in a comment, for what these clients do not test.
      (A line may still be of use: for a log with local time, or on the day of an error.)

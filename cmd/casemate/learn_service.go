@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"os"
@@ -76,36 +78,49 @@ func needsOf(sessions []*learn.Session, c *learn.Confines) *learn.Needs {
 	return learn.Find(sessions, c, realFiles, x.Used(learn.Find(sessions, c, realFiles, x)))
 }
 
-// shippedBases are the profiles that a learnt one of the program may stand on: those of no kind of program, and
-// that of its own, the narrowest first: kinds lie between profile.files and profile.server.
+// shippedBases are the profiles that a learnt one of the program may stand on: that of its own kind, which
+// was written for it, then those of no kind, the narrowest first. What strict is for loads no library.
 func shippedBases(program string) ([]learn.Base, error) {
 	all := lang.ShippedProfiles()
 	widest := all[slices.IndexFunc(all, func(p sandbox.Profile) bool { return p.Name == "login" })]
+	general := append([]string{widest.Name}, widest.Base...) // the widest first
 	runs := interpreterOf(program)
 	var bases []learn.Base
 	for _, p := range all {
-		if general := p.Name == widest.Name || slices.Contains(widest.Base, p.Name); !general && !kindOf(&p, runs) || !learn.Stands(&p) {
+		rank := len(general) - slices.Index(general, p.Name)
+		switch {
+		case !learn.Stands(&p), p.Name == "strict" && len(realFiles.Loads(program)) > 0:
+			continue
+		case kindOf(&p, runs):
+			rank = kindRank
+		case !slices.Contains(general, p.Name):
 			continue
 		}
 		rules, err := calls.Resolve(&p.Syscalls)
 		if err != nil {
 			return nil, fmt.Errorf("learn: %w", err)
 		}
-		at := slices.IndexFunc(bases, func(b learn.Base) bool { return b.Profile.Name == "server" })
-		if at < 0 || slices.Contains(widest.Base, p.Name) || p.Name == widest.Name {
-			at = len(bases)
-		}
-		bases = slices.Insert(bases, at, learn.Base{Profile: &p, Rules: rules})
+		bases = append(bases, learn.Base{Profile: &p, Rules: rules, Rank: rank})
 	}
+	slices.SortStableFunc(bases, func(a, b learn.Base) int { return cmp.Compare(a.Rank, b.Rank) })
 	return bases, nil
 }
 
+// kindRank is the rank of what was written for a kind of program, before all others.
+const kindRank = 0
+
 // kindOf reports whether p is for what that program runs. profile.shell shows whole directories of
-// programs, and names no shell.
+// programs, and names no shell; profile.go is for what the Go compiler made, which begins by itself.
 func kindOf(p *sandbox.Profile, program string) bool {
 	shells := []string{"sh", "bash", "dash", "ksh", "mksh", "zsh"}
-	return slices.Contains(p.Files.Exec, program) ||
-		p.Name == "shell" && slices.Contains(p.Files.Exec, path.Dir(program)) && slices.Contains(shells, path.Base(program))
+	switch p.Name {
+	case "shell":
+		return slices.Contains(p.Files.Exec, path.Dir(program)) && slices.Contains(shells, path.Base(program))
+	case "go":
+		_, err := buildinfo.ReadFile(program)
+		return err == nil && len(realFiles.Loads(program)) == 0
+	}
+	return slices.Contains(p.Files.Exec, program)
 }
 
 // interpreterOf is the program that runs a script by its first line, or the program itself.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -183,7 +182,11 @@ func (l *learner) prove(n *learn.Needs) (*learn.Draft, error) {
 			}
 			l.saying("replay on profile.%s: %s", d.Base.Profile.Name, why)
 			taken = taken || o != nil
-			if o == nil || why == last {
+			if o == nil {
+				break
+			}
+			if why == last {
+				l.tell(o, c)
 				break
 			}
 			last = why
@@ -207,7 +210,9 @@ func (l *learner) replay(d *learn.Draft, followed bool) (why string, o *outcome,
 		if l.ctx.Err() != nil {
 			return "", nil, nil, err
 		}
-		l.saying("on profile.%s: %v", d.Base.Profile.Name, err)
+		if followed { // else it is a line less of one that is taken, and the end of that
+			l.saying("on profile.%s: %v", d.Base.Profile.Name, err)
+		}
 		return "casemate takes it for no profile", nil, nil, nil
 	}
 	if c, err = l.confines(); err != nil {
@@ -230,6 +235,9 @@ func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 	}
 	for i := len(d.Lines) - 1; i >= 0; i-- {
 		line := d.Lines[i]
+		if line.Attr == learn.AttrInit { // it grants nothing, and is for what clients do not see: signals, and orphans
+			continue
+		}
 		if len(real.Beyond(d.Without(i))) > 0 {
 			continue // real sessions use it
 		}
@@ -259,9 +267,12 @@ func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 // narrowBase takes the narrower bases, one after the other, as long as the clients are
 // served on them with the same lines.
 func (l *learner) narrowBase(d *learn.Draft) error {
-	at := slices.IndexFunc(l.bases, func(b learn.Base) bool { return b.Profile.Name == d.Base.Profile.Name })
-	for ; at > 0; at-- {
-		less := &learn.Draft{Base: &l.bases[at-1], Lines: d.Lines}
+	for i := len(l.bases) - 1; i >= 0; i-- {
+		b := &l.bases[i]
+		if b.Rank == kindRank || b.Rank >= d.Base.Rank { // a kind's is not narrower, it is fitting
+			continue
+		}
+		less := &learn.Draft{Base: b, Lines: d.Lines}
 		why, _, _, err := l.replay(less, false)
 		if err != nil {
 			return err
@@ -283,6 +294,13 @@ func (l *learner) narrow(d *learn.Draft, i int) (gone bool, err error) {
 			return false, err
 		}
 		if why != "" {
+			again, _, _, err := l.replay(less, false)
+			if err != nil {
+				return false, err
+			}
+			if again == "" { // which is as much of a need
+				why = "now and then " + why
+			}
 			d.Lines[i].Without = cmp.Or(d.Lines[i].Without, why)
 			continue
 		}

@@ -2,7 +2,6 @@ package learn
 
 import (
 	"cmp"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 type Base struct {
 	Profile *sandbox.Profile
 	Rules   []seccomp.Rule // normalized
+	Rank    int            // the lower, the narrower: those of one rank do not stand on each other
 }
 
 // Stands tells whether a learnt profile may stand on p: not where it shows as a whole what
@@ -37,39 +37,54 @@ type Draft struct {
 	Lines []Need
 	// Narrower is what went wrong in a replay on the next narrower base, "" where there was none.
 	Narrower string
-	// Cost orders drafts: what has to be added, and what the base grants in vain.
-	Cost int
+	needs    *Needs
 }
 
-// Drafts gives one draft for each base, the nearest first: that with the fewest lines to
-// add and the least that it grants and nobody used.
+// Drafts gives one draft for each base, that on the narrowest first, and of several on bases of
+// one rank that with the fewest lines to add.
 func Drafts(n *Needs, bases []Base, h Host) []Draft {
 	var out []Draft
 	for i := range bases {
-		d := Draft{Base: &bases[i], Lines: lines(n, &bases[i], h)}
-		d.Cost = 2*len(d.Lines) + idle(n, &bases[i])
-		out = append(out, d)
+		out = append(out, Draft{Base: &bases[i], Lines: lines(n, &bases[i], h), needs: n})
 	}
-	slices.SortStableFunc(out, func(a, b Draft) int { return cmp.Compare(a.Cost, b.Cost) })
+	slices.SortStableFunc(out, func(a, b Draft) int {
+		return cmp.Or(cmp.Compare(a.Base.Rank, b.Base.Rank), cmp.Compare(len(a.Lines), len(b.Lines)))
+	})
 	return out
 }
 
 // Without is the draft without one of its lines.
 func (d *Draft) Without(i int) *Draft {
-	return &Draft{Base: d.Base, Lines: slices.Delete(slices.Clone(d.Lines), i, i+1)}
+	return &Draft{Base: d.Base, Lines: slices.Delete(slices.Clone(d.Lines), i, i+1), needs: d.needs}
 }
 
-// Less are the drafts that grant less by one line: without it, or with its path to be
-// read in place of more. The first that does is the one to take.
+// Less are the drafts that grant less by one line: without it, with its path to be read in place
+// of more, or without sockets and with the calls that came along. The first that does is the one to take.
 func (d *Draft) Less(i int) []*Draft {
 	out := []*Draft{d.Without(i)}
-	if n := d.Lines[i]; n.Attr == AttrWrite || n.Attr == AttrExec {
-		less := &Draft{Base: d.Base, Lines: slices.Clone(d.Lines)}
+	switch n := d.Lines[i]; n.Attr {
+	case AttrWrite, AttrExec:
+		less := &Draft{Base: d.Base, Lines: slices.Clone(d.Lines), needs: d.needs}
 		less.Lines[i].Attr = AttrRead
 		less.Lines[i].Without = ""
 		out = append(out, less)
+	case AttrSockets:
+		if more := d.besides(i); len(more) > 0 {
+			out = append(out, &Draft{Base: d.Base, Lines: slices.Concat(d.Lines[:i], more[:1], d.Lines[i+1:], more[1:]), needs: d.needs})
+		}
 	}
 	return out
+}
+
+// besides are the lines of single calls in place of one for sockets, but for those that make
+// and connect them: socketpair(2) comes with the calls for unix sockets.
+func (d *Draft) besides(i int) []Need {
+	if d.needs == nil {
+		return nil
+	}
+	rest := &Needs{Calls: slices.DeleteFunc(slices.Clone(d.needs.Calls), func(c CallNeed) bool { return c.Rule.Name == "socket" || c.Rule.Name == "connect" })}
+	without := d.Without(i)
+	return slices.DeleteFunc(callLines(rest, d.Base, d.Lines[:i:i]), func(n Need) bool { return strings.HasPrefix(n.Value, "@") || without.Has(&n) })
 }
 
 // Beyond are the lines of a draft that another on the same base does not have, whatever it
@@ -110,7 +125,57 @@ func lines(n *Needs, b *Base, h Host) []Need {
 			out = append(out, need)
 		}
 	}
-	return append(out, callLines(n, b, out)...)
+	of := callLines(n, b, out)
+	if mode := reached(n, b, out, of); mode != nil {
+		out = append(out, *mode)
+		of = callLines(n, b, out)
+	}
+	return append(out, of...)
+}
+
+// reached is the line for the network mode that calls take which neither the base nor lines have: a
+// message with a descriptor (@fd-passing) could have an address too. nil is none.
+func reached(n *Needs, b *Base, lists ...[]Need) *Need {
+	if b.Profile.Network.Mode != sandbox.NetworkNone {
+		return nil
+	}
+	allowed := slices.Clone(b.Rules)
+	for _, line := range slices.Concat(lists...) {
+		switch line.Attr {
+		case AttrMode:
+			return nil
+		case AttrAllow, AttrRule:
+			allowed = append(allowed, rulesOf(&line)...)
+		default:
+			allowed = append(allowed, bringsAlong(&line)...)
+		}
+	}
+	allowed, _ = seccomp.Normalize(allowed) // each part of it was already
+	mode := &Need{Attr: AttrMode, Value: string(sandbox.NetworkListener)}
+	for i := range n.Calls {
+		if c := &n.Calls[i]; !seccomp.Cover(allowed, c.Rule) {
+			if g, _ := bestGroup([]CallNeed{*c}, sandbox.NetworkListener); g != "" {
+				mode.merge(c.Evidence)
+			}
+		}
+	}
+	if mode.Count == 0 {
+		return nil
+	}
+	return mode
+}
+
+// bringsAlong are the rules that a line of the network brings.
+func bringsAlong(line *Need) []seccomp.Rule {
+	entries := brought[line.Attr]
+	if line.Attr == AttrSockets {
+		entries = []string{SocketGroups[line.Value], "connect"}
+	}
+	rules, err := seccomp.Resolve(entries, nil)
+	if err != nil {
+		return nil
+	}
+	return rules
 }
 
 // has tells whether a base grants what a need is for.
@@ -179,13 +244,7 @@ func callLines(n *Needs, b *Base, others []Need) []Need {
 		if o.Attr == AttrMode {
 			mode = sandbox.NetworkMode(o.Value)
 		}
-		entries := brought[o.Attr]
-		if o.Attr == AttrSockets {
-			entries = []string{SocketGroups[o.Value], "connect"}
-		}
-		if rules, err := seccomp.Resolve(entries, nil); err == nil {
-			allowed = append(allowed, rules...)
-		}
+		allowed = append(allowed, bringsAlong(&o)...)
 	}
 	allowed, _ = seccomp.Normalize(allowed) // each part of it was already
 	var left []CallNeed
@@ -257,7 +316,7 @@ var alternatives = [][]string{
 // singly tells whether a call can be named by itself: with the one argument that rules
 // compare, or as it is, where no group bounds its arguments.
 func singly(c *CallNeed) bool {
-	if slices.Contains([]string{"ioctl", "prctl", "fcntl", "personality"}, c.Rule.Name) {
+	if slices.Contains([]string{"ioctl", "prctl", "fcntl", "personality", "socketpair"}, c.Rule.Name) {
 		return true
 	}
 	return len(c.Rule.Args) == 0
@@ -299,36 +358,4 @@ func rulesOf(n *Need) []seccomp.Rule {
 func remaining(left []CallNeed, line Need) []CallNeed {
 	rules := rulesOf(&line)
 	return slices.DeleteFunc(left, func(c CallNeed) bool { return seccomp.Cover(rules, c.Rule) })
-}
-
-// idle counts what a base grants and nobody used: groups, trees and mounts.
-func idle(n *Needs, b *Base) int {
-	used := 0
-	for _, g := range Leaves() {
-		rules := seccomp.GroupRules(g)
-		if slices.ContainsFunc(rules, func(r seccomp.Rule) bool { return !seccomp.Cover(b.Rules, r) }) {
-			continue
-		}
-		if !slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return seccomp.Cover(rules, c.Rule) }) {
-			used++
-		}
-	}
-	attrs := map[string]bool{}
-	for _, o := range n.Other {
-		attrs[o.Attr] = true
-	}
-	f := &b.Profile.Files
-	for attr, granted := range map[string]bool{AttrProc: f.Proc, AttrPty: f.Pty, AttrLog: f.Log, AttrTmp: f.Tmp > 0, AttrInit: b.Profile.Init} {
-		if granted && !attrs[attr] {
-			used++
-		}
-	}
-	for _, dir := range slices.Concat(f.Exec, f.Read) {
-		if !slices.ContainsFunc(n.Other, func(o Need) bool {
-			return (o.Attr == AttrExec || o.Attr == AttrRead) && strings.HasPrefix(o.Value, "/") && (under(o.Value, dir) || under(path.Clean(o.Value), dir))
-		}) {
-			used++
-		}
-	}
-	return used
 }

@@ -101,7 +101,7 @@ func basesOf(t *testing.T, groups ...string) []Base {
 		if i > 0 {
 			p.Files.Exec, p.Files.Dev = []string{"/usr/lib"}, []string{"null"}
 		}
-		out = append(out, Base{Profile: p, Rules: rules})
+		out = append(out, Base{Profile: p, Rules: rules, Rank: i})
 	}
 	return out
 }
@@ -124,7 +124,11 @@ func TestDrafts(t *testing.T) {
 		"a static program":    {[]Fact{ok("read", ""), ok("openat", "/dev/null", 0, 0, 2), ok("chroot", "/srv/pub")}, "@strict", []string{"files.dev null", "files.read /srv/pub", "syscalls.allow chroot"}},
 	} {
 		n := Find([]*Session{{Processes: 1, Facts: tt.facts}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
-		d := Drafts(n, bases, bare)[0]
+		of := bases[1:] // for a program that loads libraries
+		if tt.base == "@strict" {
+			of = bases
+		}
+		d := Drafts(n, of, bare)[0]
 		var got []string
 		for _, l := range d.Lines {
 			got = append(got, l.Attr+" "+l.Value)
@@ -135,6 +139,46 @@ func TestDrafts(t *testing.T) {
 		if d.Base.Profile.Name != tt.base || !slices.Equal(got, tt.want) {
 			t.Errorf("%s: on %s %v, want on %s %v", name, d.Base.Profile.Name, got, tt.base, tt.want)
 		}
+	}
+}
+
+// TestDraftsTakeTheNarrowest: the order is that of the bases' width, whatever has to be added; only of those of
+// one rank the one with the fewest lines comes first.
+func TestDraftsTakeTheNarrowest(t *testing.T) {
+	bases := basesOf(t, "@strict", "@line", "@files", "@server", "@login")
+	bases[0].Rank = 1 // no wider than @line
+	n := Find([]*Session{{Processes: 2, Facts: []Fact{ok("fork", ""), ok("wait4", ""), ok("setuid", ""), ok("sched_yield", ""), ok("futex", "")}}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
+	var got []string
+	for _, d := range Drafts(n, bases, bare) {
+		got = append(got, d.Base.Profile.Name)
+	}
+	if !slices.Equal(got, []string{"@line", "@strict", "@files", "@server", "@login"}) {
+		t.Errorf("in the order %v", got)
+	}
+}
+
+// TestDraftsReach: a call that reaches the socket that the program is handed takes the mode for it, on a base
+// that does not have it by another way.
+func TestDraftsReach(t *testing.T) {
+	passed := ok("sendmsg", "")
+	passed.Args = []seccomp.Arg{{Index: 2}}
+	n := Find([]*Session{{Processes: 1, Facts: []Fact{passed}}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
+	d := Drafts(n, basesOf(t, "@line"), bare)[0]
+	if len(d.Lines) != 2 || d.Lines[0].Attr != AttrMode || d.Lines[0].Value != "listener" || d.Lines[0].Count != 1 || d.Lines[1].Value != "@fd-passing" {
+		t.Errorf("it adds %+v", d.Lines)
+	}
+}
+
+// TestLessSockets: sockets that came along for socketpair(2) can go, and it stays.
+func TestLessSockets(t *testing.T) {
+	n := Find([]*Session{{Processes: 1, Facts: []Fact{ok("socket", "", 1, 1, 0), ok("socketpair", "", 1, 1, 0)}}}, everything, bare, Extras{Mode: sandbox.NetworkNone})
+	d := Drafts(n, basesOf(t, "@line"), bare)[0]
+	if len(d.Lines) != 1 || d.Lines[0].Attr != AttrSockets {
+		t.Fatalf("it adds %+v", d.Lines)
+	}
+	less := d.Less(0)
+	if len(less) != 2 || len(less[0].Lines) != 0 || len(less[1].Lines) != 1 || less[1].Lines[0].Attr != AttrRule || less[1].Lines[0].Value != "socketpair 0x1" || less[1].Lines[0].Count != 1 {
+		t.Errorf("less than sockets is %+v", less)
 	}
 }
 

@@ -16,7 +16,7 @@ func TestLearnMicroHTTPD(t *testing.T) {
 	httpd := need.Programs(t, "micro-httpd", "curl")[0]
 	dir := rig.PublicDir(t)
 	write(t, filepath.Join(dir, "www", "index.html"), "<p>casemate</p>\n", 0o644)
-	learned(t, &lesson{command: []string{httpd, filepath.Join(dir, "www")}, base: "line", shipped: "www", lacks: []string{"/etc", "syscalls"},
+	learned(t, &lesson{site: dir, command: []string{httpd, filepath.Join(dir, "www")}, base: "line", shipped: "www", lacks: []string{"/etc", "syscalls"},
 		clients: []string{`curl -fsS http://$HOST:$PORT/index.html | grep -q casemate`}})
 }
 
@@ -31,9 +31,7 @@ func TestLearnRsync(t *testing.T) {
 	must(t, "chmod", "777", filepath.Join(dir, "in"))
 	conf := filepath.Join(dir, "rsyncd.conf")
 	write(t, conf, fmt.Sprintf("use chroot = no\nreverse lookup = no\n[pub]\npath = %[1]s/pub\nread only = yes\n[in]\npath = %[1]s/in\nread only = no\n", dir), 0o644)
-	// Of the profile in TestRsync it has neither the accounts nor more of the folder, but sockets = ["unix"], which the
-	// narrower base takes for its socketpair(2).
-	learned(t, &lesson{command: []string{rsync, "--daemon", "--config=" + conf}, lacks: []string{"/etc/", "mode =", `"` + dir + `"`},
+	learned(t, &lesson{site: dir, shipped: "rsync", command: []string{rsync, "--daemon", "--config=" + conf}, lacks: []string{"/etc/", "mode =", "sockets", `"` + dir + `"`},
 		clients: []string{"rsync -a rsync://$HOST:$PORT/pub/ $SCRATCH/ && diff -r " + dir + "/pub $SCRATCH", "rsync -rt " + dir + "/pub/ rsync://$HOST:$PORT/in/$(basename $SCRATCH)/"}})
 }
 
@@ -48,7 +46,7 @@ func TestLearnGit(t *testing.T) {
 	must(t, "git", "-C", work, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "first")
 	must(t, "git", "clone", "-q", "--bare", work, bare)
 	must(t, "chmod", "-R", "a+rX", dir)
-	learned(t, &lesson{command: []string{git, "-c", "safe.directory=*", "daemon", "--inetd", "--export-all", "--base-path=" + dir, dir}, env: map[string]string{"HOME": "/tmp"}, shipped: "repositories",
+	learned(t, &lesson{site: dir, command: []string{git, "-c", "safe.directory=*", "daemon", "--inetd", "--export-all", "--base-path=" + dir, dir}, env: map[string]string{"HOME": "/tmp"}, shipped: "repositories",
 		lacks: []string{"/etc/", "network"}, clients: []string{"git clone -q git://$HOST:$PORT/project.git $SCRATCH/x && test -s $SCRATCH/x/file"}})
 }
 
@@ -59,7 +57,7 @@ func TestLearnTFTP(t *testing.T) {
 	dir := rig.PublicDir(t)
 	boot := filepath.Join(dir, "boot")
 	write(t, filepath.Join(boot, "image"), strings.Repeat("boot image ", 1000), 0o644)
-	learned(t, &lesson{command: []string{tftpd, "-t", "10", "-u", "nobody", boot}, listen: "udp-wait", user: "nobody", base: "line", shipped: "tftp", lacks: []string{"@socket-server", "pty", "write"},
+	learned(t, &lesson{site: dir, command: []string{tftpd, "-t", "10", "-u", "nobody", boot}, listen: "udp-wait", user: "nobody", base: "line", shipped: "tftp", lacks: []string{"@socket-server", "pty", "write"},
 		clients: []string{"timeout 2 tftp -m binary $HOST $PORT -c get " + boot + "/image $SCRATCH/image && cmp " + boot + "/image $SCRATCH/image"}})
 }
 
@@ -73,7 +71,7 @@ func TestLearnCVS(t *testing.T) {
 	write(t, filepath.Join(dir, "import", "file"), "versioned\n", 0o644)
 	must(t, "sh", "-c", fmt.Sprintf("cd %s && %s -Q -d %s import -m first mod vendor release", filepath.Join(dir, "import"), cvs, repo))
 	must(t, "chown", "-R", "nobody:nogroup", repo)
-	learned(t, &lesson{command: []string{cvs, "-f", "-T", "/tmp", "--allow-root=" + repo, "pserver"}, user: "nobody", lacks: []string{"network"},
+	learned(t, &lesson{site: dir, shipped: "classic", command: []string{cvs, "-f", "-T", "/tmp", "--allow-root=" + repo, "pserver"}, user: "nobody", lacks: []string{"network"},
 		clients: []string{"cd $SCRATCH && HOME=$SCRATCH CVS_PASSFILE=$SCRATCH/pass timeout 5 " + cvs + " -Q -d :pserver:anonymous@$HOST:$PORT" + repo + " checkout mod && test -s mod/file"}})
 }
 
@@ -93,7 +91,7 @@ func TestLearnPOP(t *testing.T) {
 	if err := os.Chown(box, uid, -1); err != nil {
 		t.Fatal(err)
 	}
-	learned(t, &lesson{command: []string{popa3d}, user: "root", extra: []string{`because = "it becomes the user whose mail it shows"`}, lacks: []string{"CAP_DAC_OVERRIDE", "pty", `"/etc"`},
+	learned(t, &lesson{site: dir, shipped: "classic_login", command: []string{popa3d}, user: "root", extra: []string{`because = "it becomes the user whose mail it shows"`}, lacks: []string{"CAP_DAC_OVERRIDE", "pty", `"/etc"`},
 		clients: []string{"curl -fsS -m 5 pop3://" + name + ":open-sesame@$HOST:$PORT/1 | grep -q body"}})
 }
 
@@ -114,7 +112,7 @@ func TestLearnDropbear(t *testing.T) {
 		}
 	}
 	ssh := "timeout 10 ssh -i " + key + " -p $PORT -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR " + name + "@$HOST"
-	learned(t, &lesson{command: []string{dropbear, "-i", "-s", "-r", hostKey}, user: name, status: "1", shipped: "ssh", lacks: []string{"network", `"` + home + `"`},
+	learned(t, &lesson{site: dir, command: []string{dropbear, "-i", "-s", "-r", hostKey}, user: name, status: "1", shipped: "ssh", lacks: []string{"network", `"` + home + `"`},
 		clients: []string{ssh + " 'id -u' | grep -qx " + fmt.Sprint(uid)}})
 }
 
@@ -138,7 +136,7 @@ func TestLearnSshd(t *testing.T) {
 		}
 	}
 	ssh := "timeout 10 ssh -tt -i " + key + " -p $PORT -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR " + name + "@$HOST"
-	learned(t, &lesson{command: []string{sshd, "-i", "-e", "-f", "/dev/null", "-h", hostKey, "-o", "UsePAM=no", "-o", "StrictModes=no"}, user: name, status: "255",
+	learned(t, &lesson{site: dir, shipped: "sshd", command: []string{sshd, "-i", "-e", "-f", "/dev/null", "-h", hostKey, "-o", "UsePAM=no", "-o", "StrictModes=no"}, user: name, status: "255",
 		clients: []string{ssh + " 'tty; id -u' | grep -q ^/dev/pts/"}})
 }
 
@@ -148,18 +146,20 @@ func TestLearnBusyboxHTTPD(t *testing.T) {
 	busybox := need.Programs(t, "busybox", "curl")[0]
 	dir := rig.PublicDir(t)
 	write(t, filepath.Join(dir, "index.html"), "<p>casemate</p>\n", 0o644)
-	learned(t, &lesson{command: []string{busybox, "httpd", "-i", "-h", dir}, base: "strict", lacks: []string{"/etc", "@file-read", "/lib"},
+	learned(t, &lesson{site: dir, shipped: "www", command: []string{busybox, "httpd", "-i", "-h", dir}, base: "strict", lacks: []string{"/etc", "@file-read", "/lib"},
 		clients: []string{`curl -fsS http://$HOST:$PORT/index.html | grep casemate`}})
 }
 
-// TestLearnTelnetd learns a daemon that gives a terminal, by a client that types.
+// TestLearnTelnetd learns a daemon that gives a terminal, by a client that types. It asks for job control, without which
+// a shell sometimes goes on and sometimes ends.
 func TestLearnTelnetd(t *testing.T) {
 	rig.Root(t)
 	busybox := need.Programs(t, "busybox", "bash")[0]
-	client := filepath.Join(rig.PublicDir(t), "client")
+	dir := rig.PublicDir(t)
+	client := filepath.Join(dir, "client")
 	write(t, client, `exec 3<>/dev/tcp/$HOST/$PORT || exit 1
 for i in {1..20}; do
-  echo 'echo mar""ker' >&3
+  echo 'case $- in *m*) echo mar""ker;; esac' >&3
   while true; do
     IFS= read -r -t 0.2 line <&3
     status=$?
@@ -170,7 +170,7 @@ for i in {1..20}; do
 done
 exit 3
 `, 0o644)
-	learned(t, &lesson{command: []string{busybox, "telnetd", "-i", "-K", "-l", "/bin/sh"}, user: "nobody", status: "1", lacks: []string{"network", "capabilities", "write"}, base: "login", clients: []string{"bash " + client}})
+	learned(t, &lesson{site: dir, shipped: "login", command: []string{busybox, "telnetd", "-i", "-K", "-l", "/bin/sh"}, user: "nobody", status: "1", lacks: []string{"network", "capabilities", "write"}, clients: []string{"bash " + client}})
 }
 
 // TestLearnShell learns a script with its helpers, with a client that every host has.
@@ -181,7 +181,7 @@ func TestLearnShell(t *testing.T) {
 	script, notes := filepath.Join(dir, "greet"), filepath.Join(dir, "notes")
 	write(t, notes, "remember\n", 0o644)
 	write(t, script, "#!/bin/sh\nread -r name\necho hello $name\nsort "+notes+"\ndate +%Y >/tmp/year && cat /tmp/year\n", 0o755)
-	learned(t, &lesson{command: []string{script}, base: "shell", lacks: []string{"/etc/", "network"},
+	learned(t, &lesson{site: dir, shipped: "server", command: []string{script}, base: "shell", lacks: []string{"/etc/", "network"},
 		clients: []string{"bash -c 'exec 3<>/dev/tcp/$HOST/$PORT; echo joe >&3; timeout 30 cat <&3 >$SCRATCH/out'; grep -q 'hello joe' $SCRATCH/out && grep -q remember $SCRATCH/out && grep -q ^20 $SCRATCH/out"}})
 }
 
@@ -197,7 +197,7 @@ func TestLearnGitPush(t *testing.T) {
 	must(t, "git", "-C", work, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "-m", "first")
 	must(t, "git", "clone", "-q", "--bare", work, bare)
 	must(t, "chown", "-R", "nobody:nogroup", bare)
-	learned(t, &lesson{command: []string{git, "daemon", "--inetd", "--export-all", "--enable=receive-pack", "--base-path=" + dir, dir}, user: "nobody", env: map[string]string{"HOME": "/tmp"},
+	learned(t, &lesson{site: dir, shipped: "repositories", command: []string{git, "daemon", "--inetd", "--export-all", "--enable=receive-pack", "--base-path=" + dir, dir}, user: "nobody", env: map[string]string{"HOME": "/tmp"},
 		lacks:   []string{"/etc/", "network"},
 		clients: []string{"git clone -q git://$HOST:$PORT/project.git $SCRATCH/x && cd $SCRATCH/x && date +%N >new && git add new && git -c user.name=T -c user.email=t@example.org commit -q -m new && git push -q origin HEAD:refs/heads/b$(date +%s%N)"}})
 }
