@@ -52,9 +52,11 @@ leaves), or by the signal of a client that has gone. One for --listen ...-wait i
      files, and never a place such as /etc or /home as a whole. Limits are the base's.
   3. Replay: the clients run under the profile, enforced. What is refused there and
      matters is added; if nothing helps, the next wider base is tried.
-  4. Take away: each line is left out once. Without those that are printed a client
-     fails; the others are listed in a comment, for what these clients do not test.
-     (A line may still be of use: for a log with local time, or on the day of an error.)
+  4. Take away: each line is left out, and stays where a client fails without it, if only
+     now and then. So does a file that was read and is not of those that every program
+     reads: what it says may be what no client tests, as who may do what. The others are
+     listed in a comment. (A line may still be of use: for a log with local time, or on
+     the day of an error.)
 
 With SERVICE it follows real sessions of the running casemated, as trace does, and learns from
 these. They cannot be replayed: what a client sent is not kept, and sent again it would be

@@ -45,10 +45,11 @@ func (a *app) printLearnt(l *learner, d *learn.Draft, dropped []learn.Need, n *l
 		"Learnt from " + oneLine(of) + ":",
 		fmt.Sprintf("%s with %s followed on %s, served again under this profile,", several(len(l.want.sessions), "session", "sessions"),
 			several(processes, "process", "processes"), l.started.Format("2006-01-02")),
-		"and not without any one of its lines (init, for signals and orphans, is not tried). Other bases may serve with other lines.",
+		"and not without any one of its lines that say so. The other files were read, and may say what no client tests;",
+		"init is for signals and orphans. Other bases may serve with other lines.",
 	}
 	if l.earlier != nil {
-		head[2] = "and not without those of its lines that say so; the others are what real sessions used."
+		head[2] = "and not without those of its lines that say so. The others are what real sessions used;"
 	}
 	head = append(head, l.leftOut...)
 	for _, status := range l.normal {

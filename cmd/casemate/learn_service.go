@@ -49,9 +49,13 @@ func (a *app) learnService(ctx context.Context, name string, o *serviceOptions) 
 	if len(o.clients) == 0 {
 		want *= 2 // the second half is counted
 	}
-	var sessions []*learn.Session
-	if err := a.watch(ctx, s, want, o.limit, func(one *learn.Session) { sessions = append(sessions, one) }); err != nil {
+	var kept learn.Kept
+	if err := a.watch(ctx, doc, s, want, o.limit, kept.Add); err != nil {
 		return err
+	}
+	sessions := kept.Sessions
+	if kept.Alike+kept.LeftOut > 0 {
+		fmt.Fprintf(a.err, "casemate: learn: %d sessions more did nothing that these %d had not done, and %d that did were too many to keep\n", kept.Alike, len(sessions), kept.LeftOut)
 	}
 	if len(sessions) == 0 {
 		return errors.New("learn: no session came")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"casemate/policy"
@@ -17,6 +18,8 @@ import (
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
 	"casemate/sandbox/learn/scratch"
+
+	"golang.org/x/sys/unix"
 )
 
 // site is a scratch broker in which profiles are tried, with the clients that try them.
@@ -34,6 +37,7 @@ type site struct {
 	doc     *policy.Document
 	normal  []int    // exit statuses of the program beside 0 that are no error
 	leftOut []string // of real sessions, for the profile's head
+	lock    *os.File // on dir, for as long as this process lives
 }
 
 // name of the service and the profile in a scratch broker.
@@ -58,13 +62,54 @@ func newSite(a *app, network string, clients []string) (*site, error) {
 	if s.port, err = freePort(network); err != nil {
 		return nil, fmt.Errorf("learn: find a free port: %w", err)
 	}
-	if s.dir, err = os.MkdirTemp("", "casemate-learn-"); err != nil {
+	sweep()
+	if s.dir, err = os.MkdirTemp("", siteName); err != nil {
 		return nil, fmt.Errorf("learn: %w", err)
+	}
+	if s.lock, err = locked(s.dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("learn: %w", err), os.RemoveAll(s.dir))
 	}
 	inner := *a
 	inner.control, inner.format = filepath.Join(s.dir, "control.sock"), "text"
 	s.a = &inner
 	return s, nil
+}
+
+// siteName is how the names of scratch folders begin, and stale how old one is that nobody locks any more.
+const (
+	siteName = "casemate-learn-"
+	stale    = time.Minute
+)
+
+// sweep removes the folders of learns that were killed, which could not do it themselves.
+func sweep() {
+	list, _ := filepath.Glob(filepath.Join(os.TempDir(), siteName+"*"))
+	for _, dir := range list {
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < stale {
+			continue // or it is one that is not locked yet
+		}
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
+			continue
+		}
+		if f, err := locked(dir); err == nil {
+			_ = os.RemoveAll(dir) // what is left of it is the next one's
+			f.Close()
+		}
+	}
+}
+
+// locked locks a folder, with the file that it is given, unless another process has it.
+func locked(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return f, nil
 }
 
 // freePort is a loopback port that is free now for the network.
@@ -93,6 +138,7 @@ func (s *site) close() {
 		s.broker.Stop(10 * time.Second)
 	}
 	_ = os.RemoveAll(s.dir) // what is left of a scratch folder is nobody's loss
+	s.lock.Close()
 }
 
 // head is the policy around the profile and the service.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,12 +120,30 @@ func (l *learner) repeat(first *outcome, c *learn.Confines) (*learn.Needs, error
 // hopeless is the error where clients, or sessions, fail under all that can be granted.
 func (l *learner) hopeless(failing string, o *outcome, c *learn.Confines) error {
 	if o.served() {
+		if said := wrote(o.sessions); said != "" {
+			l.saying("the program wrote last: %s", said)
+		}
 		return l.no("every client exits with 0, and yet %s: no profile. Where it ends so when all is well, say it with --status N; else give a client that tests what it gets, and mend what is named above", failing)
+	}
+	if said := wrote(o.sessions); said != "" {
+		l.saying("the program wrote last: %s", said)
 	}
 	if list := learn.Ungranted(o.sessions, c); len(list) > 0 {
 		l.saying("%s: the program calls %s, which gets %s: %s", failing, oneLine(list[0].String()), list[0].Outcome(), inLine(list[0].Remedy))
 	}
 	return l.no("%s, and nothing more can be granted: no profile", failing)
+}
+
+// wrote is the last line that one of the sessions wrote to its standard error, quoted, "" where none did.
+func wrote(sessions []*learn.Session) string {
+	for _, s := range slices.Backward(sessions) {
+		for _, c := range slices.Backward(s.Complaints) {
+			if strings.TrimSpace(c.Text) != "" {
+				return quoteSaid(c.Text)
+			}
+		}
+	}
+	return ""
 }
 
 // byHand is what to do where no profile is learnt for what a program does.
@@ -229,6 +248,7 @@ func (l *learner) replay(d *learn.Draft, followed bool) (why string, o *outcome,
 // well, and gives these. What stays is replayed twice more in the end, on the narrowest base.
 func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 	var dropped []learn.Need
+	whole := learn.Draft{Base: d.Base, Lines: slices.Clone(d.Lines)} // which was served
 	real := new(learn.Draft)
 	if l.earlier != nil {
 		real = &learn.Drafts(l.earlier, []learn.Base{*d.Base}, realFiles)[0]
@@ -252,16 +272,16 @@ func (l *learner) takeAway(d *learn.Draft) ([]learn.Need, error) {
 	if err := l.narrowBase(d); err != nil {
 		return nil, err
 	}
-	for range 2 {
-		why, _, _, err := l.replay(d, false)
-		if err != nil {
-			return nil, err
-		}
-		if why != "" {
-			return nil, l.no("the profile of what is needed was served once, and then %s: the clients cannot be replayed", why)
-		}
+	why, err := l.twice(d)
+	if err == nil && why != "" && len(dropped) > 0 {
+		l.saying("the profile of what is needed was served, and then %s: what was taken away is given back", why)
+		d.Base, d.Lines, d.Narrower, dropped = whole.Base, whole.Lines, "", nil
+		why, err = l.twice(d)
 	}
-	return dropped, nil
+	if err == nil && why != "" {
+		err = l.no("the profile of what is needed was served, and then %s: the clients cannot be replayed", why)
+	}
+	return dropped, err
 }
 
 // narrowBase takes the narrower bases, one after the other, as long as the clients are
@@ -286,31 +306,40 @@ func (l *learner) narrowBase(d *learn.Draft) error {
 	return nil
 }
 
-// narrow has a line grant less where the clients are served so, and reports whether it is gone.
+// narrow has a line grant less where the clients are served so, twice, and reports whether it is gone.
 func (l *learner) narrow(d *learn.Draft, i int) (gone bool, err error) {
 	for _, less := range d.Less(i) {
-		why, _, _, err := l.replay(less, false)
+		why, err := l.twice(less)
 		if err != nil {
 			return false, err
 		}
 		if why != "" {
-			again, _, _, err := l.replay(less, false)
-			if err != nil {
-				return false, err
-			}
-			if again == "" { // which is as much of a need
-				why = "now and then " + why
-			}
 			d.Lines[i].Without = cmp.Or(d.Lines[i].Without, why)
 			continue
 		}
-		if gone = len(less.Lines) < len(d.Lines); !gone {
+		if gone = len(less.Lines) < len(d.Lines); gone && d.Lines[i].Counts() {
+			d.Lines[i].Stays = true
+			return false, nil
+		} else if !gone {
 			less.Lines[i].Without = d.Lines[i].Without
 		}
 		d.Lines = less.Lines
 		return gone, nil
 	}
 	return false, nil
+}
+
+// twice replays a draft twice: what goes well once goes wrong now and then.
+func (l *learner) twice(d *learn.Draft) (why string, err error) {
+	first, _, _, err := l.replay(d, false)
+	if err != nil {
+		return "", err
+	}
+	second, _, _, err := l.replay(d, false)
+	if err != nil || (first == "") == (second == "") {
+		return first, err
+	}
+	return "now and then " + first + second, nil // one of them is empty
 }
 
 func ifSome(before, text string) string {

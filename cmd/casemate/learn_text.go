@@ -177,5 +177,8 @@ func evidence(n *learn.Need) string {
 	if n.Without != "" {
 		parts = append(parts, "without it "+n.Without)
 	}
+	if n.Stays {
+		parts = append(parts, "the clients are served without it")
+	}
 	return oneLine(strings.Join(parts, "; "))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"reflect"
 	"time"
 
 	"casemate/policy"
@@ -123,7 +124,7 @@ func (a *app) trace(ctx context.Context, service string, connections int, limit 
 	}
 	r := traceReport{FormatVersion: 1, Service: s.Name, Profile: s.Profile, Sessions: []sessionReport{}}
 	// Reduced one by one: what all did would be much.
-	if err := a.watch(ctx, s, connections, limit, func(one *learn.Session) { r.Sessions = append(r.Sessions, reportOf(one, c)) }); err != nil {
+	if err := a.watch(ctx, doc, s, connections, limit, func(one *learn.Session) { r.Sessions = append(r.Sessions, reportOf(one, c)) }); err != nil {
 		return err
 	}
 	return a.told(&r)
@@ -139,8 +140,9 @@ func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // watch follows the next sessions of a service until so many have ended, the time is
 // over, or somebody interrupts it. 0 is no bound. take gets each of them, and those that
-// run on when it ends.
-func (a *app) watch(ctx context.Context, s *policy.Service, connections int, limit time.Duration, take func(*learn.Session)) error {
+// run on when it ends. doc is the policy that the service is of: what sessions do under another
+// profile is no answer to what they lack under this one.
+func (a *app) watch(ctx context.Context, doc *policy.Document, s *policy.Service, connections int, limit time.Duration, take func(*learn.Session)) error {
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
 	signal.Ignore(unix.SIGTSTP) // a stopped tracer would stop what it follows
@@ -173,6 +175,9 @@ func (a *app) watch(ctx context.Context, s *policy.Service, connections int, lim
 			if err := a.keepFollowed(ctx, t, s, false); err != nil {
 				return err
 			}
+			if doc, err = a.sameService(doc, s); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			left := t.Stop()
 			for _, one := range append(t.Take(), left...) {
@@ -181,6 +186,23 @@ func (a *app) watch(ctx context.Context, s *policy.Service, connections int, lim
 			return nil
 		}
 	}
+}
+
+// sameService gives the policy in force. It is an error where that has changed the service or its profile.
+func (a *app) sameService(doc *policy.Document, s *policy.Service) (*policy.Document, error) {
+	resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Service: s.Name})
+	if err != nil || resp.Status.Digest == doc.Digest {
+		return doc, err
+	}
+	now, of, err := a.traceable("trace", s.Name)
+	if err != nil {
+		return nil, err
+	}
+	was, is := []any{s, doc.Policy.Profile(s.Profile)}, []any{of, now.Policy.Profile(of.Profile)}
+	if !reflect.DeepEqual(was, is) {
+		return nil, fmt.Errorf("trace: casemated has loaded a policy with another service %s, or another profile for it: begin again under that one", s.Name)
+	}
+	return now, nil
 }
 
 // keepFollowed has casemated keep a zygote of the service, and follows it. The first

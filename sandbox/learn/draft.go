@@ -114,7 +114,7 @@ func (n *Need) has(o *Need) bool {
 		rules := rulesOf(n)
 		return (n.Attr == AttrAllow || n.Attr == AttrRule) && !slices.ContainsFunc(rulesOf(o), func(r seccomp.Rule) bool { return !seccomp.Cover(rules, r) })
 	}
-	return n.Attr == o.Attr && n.Value == o.Value
+	return n.Attr == o.Attr && (n.Value == o.Value || n.Value == AnyPort)
 }
 
 // lines are the needs that a base does not have.

@@ -169,6 +169,43 @@ func TestDraftsReach(t *testing.T) {
 	}
 }
 
+// TestPortsThatChange: ports that are others in each session are any, with all others; else they are themselves.
+func TestPortsThatChange(t *testing.T) {
+	session := func(ports ...string) *Session {
+		s := &Session{Processes: 1, Facts: []Fact{ok("socket", "", 2, 1, 0)}}
+		for _, p := range ports {
+			f := ok("bind", "")
+			f.Addr = "inet 127.0.0.1:" + p
+			s.Facts = append(s.Facts, f)
+		}
+		return s
+	}
+	for _, tt := range []struct {
+		sessions []*Session
+		want     string
+	}{
+		{[]*Session{session("47100"), session("47107")}, "any"},
+		{[]*Session{session("8080", "47100"), session("8080", "47107")}, "any"},
+		{[]*Session{session("8080", "8081"), session("8080", "8081")}, "8080 8081"},
+		{[]*Session{session("8080", "8081")}, "8080 8081"},
+		{[]*Session{session("80"), session("443")}, "443 80"},
+		{[]*Session{session("8080"), session("8080"), session("8080", "8081")}, "8080 8081"},
+	} {
+		var got []string
+		for _, o := range Find(tt.sessions, everything, bare, Extras{Mode: sandbox.NetworkNone}).Other {
+			if o.Attr == AttrBind {
+				got = append(got, o.Value)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%v, want %s", got, tt.want)
+		}
+	}
+	if any := (&Need{Attr: AttrBind, Value: AnyPort}); !any.has(&Need{Attr: AttrBind, Value: "47100"}) || any.has(&Need{Attr: AttrConnect, Value: "47100"}) {
+		t.Error("any has other than all ports of its list")
+	}
+}
+
 // TestLessSockets: sockets that came along for socketpair(2) can go, and it stays.
 func TestLessSockets(t *testing.T) {
 	n := Find([]*Session{{Processes: 1, Facts: []Fact{ok("socket", "", 1, 1, 0), ok("socketpair", "", 1, 1, 0)}}}, everything, bare, Extras{Mode: sandbox.NetworkNone})

@@ -23,6 +23,10 @@ type Evidence struct {
 	Program string
 	// Without is what went wrong in a replay without it, "" where that was not tried.
 	Without string
+	// Looked says that of a path the attributes were asked for, and no content.
+	Looked bool
+	// Stays says that a replay without it went well and that it is there all the same, as Counts says.
+	Stays bool
 }
 
 func (e *Evidence) add(f *Fact) {
@@ -66,6 +70,16 @@ type Need struct {
 	Rule        sandbox.SyscallRule // of AttrRule
 	Evidence
 }
+
+// usual are files that the C library and its like read in every program, or secrets, and what a client that
+// is served without does not miss.
+var usual = []string{"/etc/ld.so.cache", "/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/hosts", "/etc/host.conf", "/etc/resolv.conf",
+	"/etc/gai.conf", "/etc/gss", "/etc/services", "/etc/protocols", "/etc/locale.alias", "/etc/issue", "/etc/issue.net", "/etc/motd", "/usr/share/locale", "/usr/lib/locale",
+	"/run/utmp", "/var/run/utmp", "/var/log/wtmp", "/var/log/lastlog"}
+
+// Counts tells whether a file was read of which a client that is served without does not tell what it is
+// for: who may do what stands in such files, and a program that does not find its own takes its defaults.
+func (n *Need) Counts() bool { return n.Attr == AttrRead && !n.Looked && !inAny(usual, n.Value) }
 
 // Needs are what sessions need, whatever profile is to have it.
 type Needs struct {
@@ -172,12 +186,21 @@ func (x Extras) Used(n *Needs) Extras {
 
 // Find gives what the sessions need: all that they did with success, as far as c allowed it.
 func Find(sessions []*Session, c *Confines, h Host, x Extras) *Needs {
-	f := finder{h: h, calls: map[string]*CallNeed{}, other: map[[2]string]*Need{}, paths: map[string]map[string]*Evidence{AttrRead: {}, AttrExec: {}, AttrWrite: {}}, looked: map[string]*Evidence{}}
+	f := finder{h: h, calls: map[string]*CallNeed{}, other: map[[2]string]*Need{}, paths: map[string]map[string]*Evidence{AttrRead: {}, AttrExec: {}, AttrWrite: {}}, looked: map[string]*Evidence{}, ports: map[[2]string]int{}, sessions: map[string]int{}}
 	for _, s := range sessions {
+		f.here = map[[2]string]bool{}
 		for i := range s.Facts {
 			f.take(&s.Facts[i], c)
 		}
 		f.process(s)
+		had := map[string]bool{}
+		for key := range f.here {
+			f.ports[key]++
+			if !had[key[0]] {
+				had[key[0]] = true
+				f.sessions[key[0]]++
+			}
+		}
 	}
 	for _, name := range x.Capabilities {
 		f.need(AttrCapability, name, nil)
@@ -189,14 +212,17 @@ func Find(sessions []*Session, c *Confines, h Host, x Extras) *Needs {
 }
 
 type finder struct {
-	h       Host
-	calls   map[string]*CallNeed
-	other   map[[2]string]*Need
-	paths   map[string]map[string]*Evidence // by attribute
-	looked  map[string]*Evidence            // attributes were asked for and nothing else
-	never   []Need
-	tooDeep *Need           // the first that lies deeper than deepest, for all
-	ways    map[string]bool // the directories that lead to what other has
+	h        Host
+	calls    map[string]*CallNeed
+	other    map[[2]string]*Need
+	paths    map[string]map[string]*Evidence // by attribute
+	looked   map[string]*Evidence            // attributes were asked for and nothing else
+	never    []Need
+	tooDeep  *Need              // the first that lies deeper than deepest, for all
+	ports    map[[2]string]int  // in how many sessions, by attribute and port
+	here     map[[2]string]bool // in the session that is looked at
+	sessions map[string]int     // that had ports, by attribute
+	ways     map[string]bool    // the directories that lead to what other has
 }
 
 func (f *finder) need(attr, value string, from *Fact) {
@@ -259,6 +285,9 @@ func (f *finder) port(one *Fact) {
 	}
 	if port := at[strings.LastIndexByte(at, ':')+1:]; port != "0" {
 		f.need(attr, port, one)
+		if f.here != nil {
+			f.here[[2]string{attr, port}] = true
+		}
 	}
 }
 
@@ -341,7 +370,7 @@ func (f *finder) result() *Needs {
 	for _, p := range sortedKeys(f.looked) { // what lies on the way to others is there with them
 		if e := f.looked[p]; !f.shown(p) && !f.ways[p] {
 			n := &Need{Attr: AttrRead, Value: p, Evidence: *e}
-			if f.refuse(n) {
+			if n.Looked = true; f.refuse(n) {
 				continue
 			}
 			f.other[[2]string{AttrRead, p}] = n
@@ -362,6 +391,7 @@ func (f *finder) result() *Needs {
 		n.Example = fmt.Sprintf("%s: it lies deeper than %d directories", n.Example, deepest)
 		out.Never = append(out.Never, *n)
 	}
+	f.changing()
 	tcp := f.other[[2]string{AttrSockets, "tcp"}] != nil
 	for _, n := range f.other {
 		if !tcp && (n.Attr == AttrConnect || n.Attr == AttrBind) {
@@ -377,6 +407,33 @@ func (f *finder) result() *Needs {
 	slices.SortFunc(out.Calls, func(a, b CallNeed) int { return cmp.Compare(a.Rule.String(), b.Rule.String()) })
 	return out
 }
+
+// changing makes one need of ports that are others in each session, as those of FTP's data connections: two
+// of which one session each had one were not chosen by whoever wrote them down. Ports below 1024 were.
+func (f *finder) changing() {
+	for _, attr := range []string{AttrConnect, AttrBind} {
+		var once []string
+		for key, n := range f.ports {
+			if port, err := strconv.Atoi(key[1]); key[0] == attr && n == 1 && err == nil && port >= 1024 {
+				once = append(once, key[1])
+			}
+		}
+		if f.sessions[attr] < 2 || len(once) < f.sessions[attr] {
+			continue
+		}
+		any := &Need{Attr: attr, Value: AnyPort}
+		for key := range f.ports { // the others lie in it
+			if key[0] == attr {
+				any.merge(f.other[key].Evidence)
+				delete(f.other, key)
+			}
+		}
+		f.other[[2]string{attr, AnyPort}] = any
+	}
+}
+
+// AnyPort is the word of network { connect, bind } for all ports.
+const AnyPort = "any"
 
 // inside is the need of an attribute in whose path p lies.
 func (f *finder) inside(attr, p string) *Need {

@@ -1,11 +1,12 @@
 package learn
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/spoken"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,16 +28,7 @@ func ErrorName(e syscall.Errno) string {
 	return "error " + itoa(int(e))
 }
 
-var families = map[uint32]string{unix.AF_UNIX: "unix", unix.AF_INET: "inet", unix.AF_INET6: "inet6", unix.AF_NETLINK: "netlink", unix.AF_PACKET: "packet", unix.AF_VSOCK: "vsock", unix.AF_ALG: "alg"}
-
-var socketTypes = map[uint32]string{unix.SOCK_STREAM: "stream", unix.SOCK_DGRAM: "dgram", unix.SOCK_RAW: "raw", unix.SOCK_SEQPACKET: "seqpacket"}
-
-var openFlags = []struct {
-	bits uint32
-	name string
-}{{unix.O_WRONLY, "write"}, {unix.O_RDWR, "read+write"}, {unix.O_CREAT, "create"}, {unix.O_TRUNC, "truncate"}, {unix.O_DIRECTORY, "directory"}}
-
-// String is the call as people read it: its name, and the arguments that matter.
+// String is the call as C writes it, with its paths and the arguments that rules compare.
 func (f *Fact) String() string {
 	var parts []string
 	for _, p := range []string{f.Path, f.To} {
@@ -47,20 +39,13 @@ func (f *Fact) String() string {
 	if f.Addr != "" && f.Path == "" {
 		parts = append(parts, f.Addr)
 	}
-	a := access[f.Call]
-	switch {
-	case f.Call == "socket" || f.Call == "socketpair":
-		parts = append(parts, name(families, f.arg(0)), name(socketTypes, f.arg(1)&0xf), itoa(int(f.arg(2))))
-	case a.flags > 0:
-		for _, o := range openFlags {
-			if f.arg(uint(a.flags))&o.bits == o.bits {
-				parts = append(parts, o.name)
-			}
+	if nr, ok := seccomp.Number(f.Call); ok {
+		call := spoken.Call{Nr: nr}
+		var known []uint
+		for _, a := range f.Args {
+			call.Args[a.Index], known = uint64(a.Value), append(known, a.Index)
 		}
-	case slices.Contains([]string{"ioctl", "prctl", "fcntl", "clone", "setsockopt", "personality"}, f.Call):
-		for _, arg := range f.Args {
-			parts = append(parts, fmt.Sprintf("%#x", arg.Value))
-		}
+		parts = append(parts, call.Of(known...)...)
 	}
 	return f.Call + "(" + strings.Join(parts, ", ") + ")"
 }
@@ -74,13 +59,6 @@ func (f *Fact) Outcome() string {
 		return ErrorName(f.Err)
 	}
 	return "ok"
-}
-
-func name(names map[uint32]string, n uint32) string {
-	if s, ok := names[n]; ok {
-		return s
-	}
-	return itoa(int(n))
 }
 
 // String says how a process ended.

@@ -59,7 +59,7 @@ func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Hos
 	for attr, ports := range map[string][]uint16{AttrConnect: p.Network.Connect, AttrBind: p.Network.Bind} {
 		for _, port := range ports {
 			word := strconv.Itoa(int(port))
-			put(attr, word, port > 0 && !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == attr && o.Value == word }))
+			put(attr, word, port > 0 && !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == attr && (o.Value == word || o.Value == AnyPort) }))
 		}
 	}
 	return append(out, deniable(p, rules, n)...)

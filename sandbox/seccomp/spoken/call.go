@@ -3,6 +3,7 @@
 package spoken
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,18 @@ func (c Call) Words() []string {
 	words := make([]string, len(shown))
 	for i, a := range shown {
 		words[i] = a.word(&c)
+	}
+	return words
+}
+
+// Of are the words of those of the arguments whose numbers are in known: whoever follows a call
+// keeps what filters decide by.
+func (c Call) Of(known ...uint) []string {
+	var words []string
+	for _, a := range matters[c.Name()] {
+		if a.at >= 0 && slices.Contains(known, uint(a.at)) {
+			words = append(words, a.word(&c))
+		}
 	}
 	return words
 }

@@ -50,6 +50,27 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestOf: of the arguments that are known the words are said, and no others.
+func TestOf(t *testing.T) {
+	socket, _ := seccomp.Number("socket")
+	sendto, _ := seccomp.Number("sendto")
+	for _, tt := range []struct {
+		call  Call
+		known []uint
+		want  string
+	}{
+		{Call{Nr: socket, Args: [6]uint64{1, 2}}, []uint{0, 1, 2}, "AF_UNIX SOCK_DGRAM 0"},
+		{Call{Nr: socket, Args: [6]uint64{1, 2}}, []uint{1}, "SOCK_DGRAM"},
+		{Call{Nr: sendto}, []uint{3}, "0"},
+		{Call{Nr: sendto}, nil, ""},
+		{Call{Nr: 9999}, []uint{0}, ""},
+	} {
+		if got := strings.Join(tt.call.Of(tt.known...), " "); got != tt.want {
+			t.Errorf("%s of %v: %q, want %q", tt.call.Name(), tt.known, got, tt.want)
+		}
+	}
+}
+
 // TestMatters: each call that arguments are said of is one, and its arguments are there.
 func TestMatters(t *testing.T) {
 	for name, shown := range matters {
