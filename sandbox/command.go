@@ -3,7 +3,7 @@ package sandbox
 import "casemate/sandbox/zygote"
 
 // MaxSockets is how many descriptors one Start can hand over.
-const MaxSockets = zygote.MaxFDs - 2 // and stderr and /dev/log
+const MaxSockets = zygote.MaxFDs - 3 // and stderr, /dev/log and the state directory
 
 // Command is what a sandbox runs, with everything resolved that needs a look
 // at the host's user tables.

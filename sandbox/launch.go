@@ -18,7 +18,7 @@ func (pl *Plan) Shape(abi int) program.Shape {
 		Rules: s.Rules.Pack(), Deny: s.Deny, OnViolation: s.OnViolation, Seal: s.Seal, ABI: abi, BestEffort: p.BestEffort, Bounded: p.Resources.Bounded(),
 		Host: n.Mode == NetworkHost, AnyConnect: anyPort(n.Connect), AnyBind: anyPort(n.Bind), Sends: n.Mode != NetworkNone,
 		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
-		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, Chdir: pl.chdirLate(),
+		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, State: p.Files.State, Chdir: pl.chdirLate(),
 		CPU: p.Resources[CPUTime] > 0, Init: p.Init, Caps: pl.caps != 0, HostPIDs: c.HostPIDs,
 		CloneFlags: pl.cloneFlags(),
 	}

@@ -80,14 +80,17 @@ func (c *Command) check(p Profile) error {
 }
 
 // environment is the fixed part with what the stdio mode adds (sd_listen_fds(3)).
-func (c *Command) environment(init bool) []string {
+func (c *Command) environment(p *Profile) []string {
 	env := slices.Clone(c.Env)
+	if p.Files.State {
+		env = append(env, "STATE_DIRECTORY="+StateInside)
+	}
 	if name, ok := c.Stdio.Variable(); ok {
 		return append(env, name+"=3")
 	}
 	if c.Stdio == StdioFDs {
 		pid := "1" // the service is PID 1 of its namespace, or 2 behind init
-		if init {
+		if p.Init {
 			pid = "2"
 		}
 		env = append(env, "LISTEN_PID="+pid) // how many there are, each start says
@@ -187,10 +190,16 @@ func (pl *Plan) layTree() {
 	for _, p := range f.Devices {
 		pl.bind(rootfs.Device, p, landlock.Control)
 	}
-	if f.Scratch() > 0 {
+	if f.Scratch() > 0 || f.State {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateDir})
-		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateTmp, Mode: 0o1777})
 		pl.grant(privateDir, landlock.Write)
+	}
+	if f.Scratch() > 0 {
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateTmp, Mode: 0o1777})
+	}
+	if f.State {
+		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: zygote.StatePath})
+		pl.link(StateInside, zygote.StatePath)
 	}
 	if f.Tmp > 0 {
 		pl.link("/tmp", privateTmp)
@@ -252,8 +261,8 @@ func (pl *Plan) grant(p string, access landlock.Access) {
 	pl.landlock = append(pl.landlock, landlock.Rule{Path: p, Access: access})
 }
 
-// chdirLate reports whether the working directory exists only once /tmp is mounted.
+// chdirLate reports whether the working directory exists only once /tmp or the state directory is mounted.
 func (pl *Plan) chdirLate() bool {
-	d := pl.Command.Dir
-	return pl.Profile.Files.Tmp > 0 && (d == "/tmp" || strings.HasPrefix(d, "/tmp/"))
+	in := func(top string) bool { return strings.HasPrefix(pl.Command.Dir+"/", top+"/") }
+	return pl.Profile.Files.Tmp > 0 && in("/tmp") || pl.Profile.Files.State && in(StateInside)
 }

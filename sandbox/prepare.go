@@ -39,6 +39,7 @@ type Sandbox struct {
 	limit  cgroup.Limits // of the service as a whole
 	group  string        // its cgroup directory, "" for none
 	events [2]int        // memory.events and pids.events of that group, -1 for none
+	state  int           // its state directory, -1 for none
 	fds    []int
 	start  zygote.Plan
 	losses []string
@@ -50,7 +51,7 @@ type Sandbox struct {
 func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
 	pl := &own
-	s := &Sandbox{plan: pl, name: pl.Command.Service, events: [2]int{-1, -1}}
+	s := &Sandbox{plan: pl, name: pl.Command.Service, events: [2]int{-1, -1}, state: -1}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -69,6 +70,11 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		return nil, err
 	}
 	s.start = pl.zygotePlan()
+	if s.start.State {
+		if err := s.openState(o.Writable); err != nil {
+			return nil, fmt.Errorf("files.state: %w", err)
+		}
+	}
 	if s.start.Filter, s.start.Seal, err = pl.fill(); err != nil {
 		return nil, err
 	}
@@ -105,9 +111,9 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 			High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
 			UID: c.UID, GID: c.GID, Nice: int32(c.Nice), Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
 			Dynamic: c.Dynamic, Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
-			Log: c.Log, UserNS: p.UserNamespace,
+			Log: c.Log, State: p.Files.State, UserNS: p.UserNamespace,
 		},
-		Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(p.Init), UIDBase: c.UID, UIDCount: 1,
+		Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(&p), UIDBase: c.UID, UIDCount: 1,
 	}
 	if pl.Filter.IPC {
 		z.CloneFlags |= unix.CLONE_NEWIPC

@@ -91,7 +91,8 @@ type Files struct {
 	// stays in a pid namespace of its own and can signal none of them.
 	HostProc bool `json:"host_proc,omitempty"`
 	// Pty mounts a /dev/pts of its own for each connection, with room for a few terminals.
-	Pty bool `json:"pty"`
+	Pty   bool `json:"pty"`
+	State bool `json:"state,omitempty"` // the service's own directory (state.go), which its sessions share and which stays
 	// Dev are device nodes to show, as "null"; only nodes.Names.
 	Dev []string `json:"dev,omitempty"`
 }

@@ -102,7 +102,7 @@ func once(tb testing.TB, z *zygote.Zygote, req zygote.Request) (string, zygote.R
 	if err != nil {
 		tb.Fatal(err)
 	}
-	req.ID, req.FDs = 1, []int{pair[1]}
+	req.ID, req.FDs = 1, append([]int{pair[1]}, req.FDs...)
 	err = z.Send(&req)
 	unix.Close(pair[1])
 	if err != nil {

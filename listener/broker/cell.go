@@ -25,6 +25,8 @@ type cell interface {
 	Proof() (string, error)
 	Losses() []string
 	Log() bool // its programs have a /dev/log
+	// State is what a session for that user is handed of its state directory, -1 for nothing; the caller closes it.
+	State(uid, gid uint32) (fd int, err error)
 	// Events are what the limits of its control group have done so far.
 	Events() sandbox.Events
 	Close() error
@@ -44,9 +46,10 @@ func (p prepared) Spawn() (starter, error) {
 // noCell stands for the sandbox of a service that could not be prepared.
 type noCell struct{ error }
 
-func (c noCell) Spawn() (starter, error)  { return nil, c.error }
-func (c noCell) Proof() (string, error)   { return "", c.error }
-func (noCell) Losses() []string           { return nil }
-func (noCell) Log() bool                  { return false }
-func (noCell) Events() (e sandbox.Events) { return e }
-func (noCell) Close() error               { return nil }
+func (c noCell) Spawn() (starter, error)         { return nil, c.error }
+func (c noCell) Proof() (string, error)          { return "", c.error }
+func (noCell) Losses() []string                  { return nil }
+func (noCell) Log() bool                         { return false }
+func (noCell) State(uint32, uint32) (int, error) { return -1, nil }
+func (noCell) Events() (e sandbox.Events)        { return e }
+func (noCell) Close() error                      { return nil }

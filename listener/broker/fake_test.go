@@ -73,6 +73,8 @@ func (c *fakeCell) Losses() []string { return nil }
 
 func (c *fakeCell) Log() bool { return false }
 
+func (c *fakeCell) State(uint32, uint32) (int, error) { return -1, nil }
+
 func (c *fakeCell) Proof() (string, error) { return "", nil }
 
 func (c *fakeCell) Events() sandbox.Events {

@@ -137,6 +137,9 @@ func (b *Broker) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, al
 	for _, w := range f.Write {
 		paths = append(paths, path.Dir(w))
 	}
+	if f.State {
+		paths = append(paths, path.Join(sandbox.StateDir, s.Name))
+	}
 	files = m.of(paths...) + m.below(slices.Concat(f.Read, f.Exec, f.Write))
 	return files, files + m.writable(p) + m.of(accountFiles...)
 }

@@ -99,6 +99,12 @@ func (r *runner) ask(s *session) error {
 		r.envBuf = s.appendListen(r.envBuf, len(q.FDs)-len(r.logs))
 	}
 	q.Env = r.envBuf
+	if fd, err := r.cell.State(s.uid, s.uid); err != nil {
+		return err
+	} else if fd >= 0 {
+		defer unix.Close(fd)
+		q.FDs = append(q.FDs, fd)
+	}
 	return r.zygote.Send(q)
 }
 

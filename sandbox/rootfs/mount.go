@@ -10,8 +10,8 @@ import (
 // rootAttrs are the mount flags of the root tmpfs itself; binds have their own.
 const rootAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
 
-// bindAttrs are the flags each kind of bind adds to those the host has.
-var bindAttrs = map[Kind]uint64{
+// Attrs are the flags each kind of bind adds to those the host has.
+var Attrs = map[Kind]uint64{
 	ReadOnly: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 	Exec:     unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV,
 	Write:    unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOSYMFOLLOW,
@@ -111,7 +111,7 @@ func (b *builder) create(p string, n node) error {
 // place before anything inside can be reached.
 func (b *builder) bind(m mount) error {
 	tree := b.sources[m.entry]
-	if err := restrict(tree, bindAttrs[m.kind], m.dir); err != nil {
+	if err := restrict(tree, Attrs[m.kind], m.dir); err != nil {
 		return fmt.Errorf("restrict %s: %w", m.path, err)
 	}
 	// The point is on the tmpfs, where all links are known, or in a bind at a

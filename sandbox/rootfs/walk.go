@@ -77,7 +77,7 @@ func Apart(entries []Entry, files []*hostpath.File, writable []hostpath.ID) erro
 // clone copies the mounts at f, detached, or makes the procfs that stands for itself.
 func clone(f *hostpath.File) (int, error) {
 	if f.FD < 0 {
-		return newMount("proc", int(bindAttrs[Proc]), [2]string{"ro"}) // the host's own may hide processes
+		return newMount("proc", int(Attrs[Proc]), [2]string{"ro"}) // the host's own may hide processes
 	}
 	var recursive uint
 	if f.IsDir() {

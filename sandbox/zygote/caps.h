@@ -1,4 +1,4 @@
-/* Capability sets, by system call. */
+/* Capability sets and resource limits, by system call. */
 #ifndef CASEMATE_CAPS_H
 #define CASEMATE_CAPS_H
 
@@ -22,6 +22,12 @@ static uint64_t permitted_caps(void)
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct d[2];
 	return call(SYS_capget, &h, d) < 0 ? ~0ull : (uint64_t)d[1].permitted << 32 | d[0].permitted;
+}
+
+static __attribute__((unused)) long limit(unsigned resource, uint64_t n)
+{
+	const uint64_t both[2] = {n, n}; /* soft and hard */
+	return call(SYS_prlimit64, 0, resource, both, 0);
 }
 
 static void drop_bounding(uint64_t keep)

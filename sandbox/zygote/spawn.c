@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "call.h"
@@ -74,6 +75,24 @@ long casemate_spawn(const int32_t *from, unsigned n)
 			;
 		pid = spawned.err;
 	}
+	call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
+	return pid;
+}
+
+static void rests(struct worker *none)
+{
+	for (call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);;)
+		call(SYS_ppoll, 0, 0, 0, 0, 0);
+}
+
+/* Gives a process that does nothing in a user namespace of its own, to be killed and waited for (__WALL); or the negative errno. */
+long casemate_userns(void)
+{
+	static char stack[STACK] __attribute__((aligned(64))); /* of one at a time */
+	static const uint64_t all = ~0ull;
+	uint64_t mask;
+	call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, 8); /* no handler runs in the child */
+	long pid = start(rests, NULL, stack, CLONE_VM | CLONE_FILES | CLONE_NEWUSER, NULL);
 	call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 	return pid;
 }

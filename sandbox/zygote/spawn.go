@@ -149,14 +149,21 @@ func (p *Plan) memfd() (int, error) {
 
 // writeMaps gives the zygote's user namespace its ids, one to one, and lets it go on.
 func (z *Zygote) writeMaps(p *Plan) error {
-	line := fmt.Sprintf("%d %d %d\n", p.UIDBase, p.UIDBase, p.UIDCount)
-	for _, name := range []string{"uid_map", "gid_map"} {
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", z.pid, name), []byte(line), 0); err != nil {
-			return fmt.Errorf("map user namespace: %w", err)
-		}
+	if err := mapIDs(z.pid, p.UIDBase, p.UIDBase, p.UIDBase, p.UIDCount); err != nil {
+		return err
 	}
 	if err := unix.Sendto(z.sock, []byte{1}, unix.MSG_NOSIGNAL, nil); err != nil {
 		return fmt.Errorf("map user namespace: %w", err)
+	}
+	return nil
+}
+
+// mapIDs writes the maps of a process's user namespace: inside ids count from base, outside from uid and gid.
+func mapIDs(pid int, base, uid, gid, count uint32) error {
+	for name, to := range map[string]uint32{"uid_map": uid, "gid_map": gid} {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, name), fmt.Appendf(nil, "%d %d %d\n", base, to, count), 0); err != nil {
+			return fmt.Errorf("map user namespace: %w", err)
+		}
 	}
 	return nil
 }
@@ -173,7 +180,7 @@ func bury(pid int, timeout time.Duration) error {
 // reap takes one ended child; an interrupted wait is taken up again.
 func reap(pid int) {
 	for {
-		_, err := unix.Wait4(pid, nil, 0, nil)
+		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
 		if !errors.Is(err, unix.EINTR) {
 			return
 		}

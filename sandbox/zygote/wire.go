@@ -18,7 +18,7 @@ import (
 const (
 	maxArgs    = 1024
 	maxEnv     = 512
-	MaxFDs     = 66 // of one request
+	MaxFDs     = 67 // of one request
 	maxGroups  = 64
 	maxRlimits = 16
 	maxWorkers = 4
@@ -31,8 +31,8 @@ const (
 	replyMap    = ^uint64(0)
 )
 
-// LogPath is LOG_PATH of zygote.h, where /dev/log is to lead.
-const LogPath = "/private/tmp/.log"
+// LogPath is LOG_PATH of zygote.h, where /dev/log is to lead, and StatePath its STATE_PATH.
+const LogPath, StatePath = "/private/tmp/.log", "/private/state"
 
 // Stdio tells where a request's descriptors go.
 type Stdio uint32
@@ -52,7 +52,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
-	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log", "set nice (below 0 it takes CAP_SYS_RESOURCE)",
+	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log", "set nice (below 0 it takes CAP_SYS_RESOURCE)", "mount state directory",
 }
 
 // stepName never fails: the number comes from another process.
@@ -88,10 +88,10 @@ type Numbers struct {
 	// UserNS is a user namespace in which nothing exists but the ids that the Plan maps.
 	UserNS bool
 	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
-	// Log binds the last one in /tmp, where /dev/log leads: it needs Tmp.
-	Stderr, Log bool
+	// Log binds the next one in /tmp, where /dev/log leads: it needs Tmp. State mounts the last one at StatePath.
+	Stderr, Log, State bool
 	// Listen has what Filter denies with EPERM wait for an answer (Zygote.TakeListener), where this host can.
-	Listen, _ bool
+	Listen bool
 
 	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
 	Caps, ZygoteCaps                           uint64

@@ -287,6 +287,8 @@ static void mounts(struct worker *w)
 		try(w, call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
 	if (plan->tmp)
 		try(w, call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
+	if (plan->state)
+		try(w, call(SYS_move_mount, w->fds[w->request.nfds + plan->own_stderr + plan->log], "", 0, STATE_PATH, MOVE_MOUNT_F_EMPTY_PATH), STEP_STATE);
 	if (plan->pty) /* every mount of devpts is an instance of its own, which shows no other's terminals */
 		try(w, call(SYS_mount, "devpts", "/dev/pts", "devpts", PTY_FLAGS,
 			    plan->userns ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
@@ -453,7 +455,7 @@ static int receive(struct worker *w)
 	long n = call(SYS_recvmsg, ctl, &msg, MSG_CMSG_CLOEXEC); /* no EINTR: every signal is blocked */
 	if (n <= 0)
 		return 0;
-	unsigned got = 0, own = plan->own_stderr + plan->log; /* the last are not the client's */
+	unsigned got = 0, own = plan->own_stderr + plan->log + plan->state; /* the last are not the client's */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
 		memcpy(w->fds, CMSG_DATA(c), got * sizeof(int));

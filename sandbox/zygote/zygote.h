@@ -12,7 +12,7 @@
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
 /* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log. */
 enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 66, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 67, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 
@@ -25,6 +25,7 @@ enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define LOG_PATH "/private/tmp/.log"
+#define STATE_PATH "/private/state"
 #define PTY_FLAGS (MS_NOSUID | MS_NOEXEC)
 #define PTY_OPTIONS "newinstance,ptmxmode=0666,mode=0620,max=16"
 /* tty, as Debian, Red Hat and systemd number it: login programs insist on that group and
@@ -37,7 +38,7 @@ enum {
 	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE
+	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE, STEP_STATE
 };
 
 /*
@@ -65,9 +66,9 @@ struct plan {
 	uint8_t chdir_late; /* the working directory lies in /tmp */
 	uint8_t userns;	    /* a user namespace around everything, mapped by the broker */
 	uint8_t own_stderr; /* the descriptor of each request after the sockets becomes 2 */
-	uint8_t log;	    /* the last one is bound to LOG_PATH, where /dev/log leads */
+	uint8_t log;	    /* the next one is bound to LOG_PATH, where /dev/log leads */
+	uint8_t state;	    /* the last one is a mount, which goes to STATE_PATH */
 	uint8_t listen;	    /* what the filter denies with EPERM waits for an answer instead: REPLY_READY brings its listener */
-	uint8_t unused;
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */
 	uint64_t rlimits[MAX_RLIMITS]; /* soft and hard */
@@ -105,6 +106,7 @@ struct reply {
 
 void casemate_cut_broker(void);
 void casemate_quiet_children(void);
+long casemate_userns(void);
 long casemate_spawn(const int32_t *from, unsigned n);
 
 #endif

@@ -133,6 +133,9 @@ func (s *shape) launchRules() []filter.Rule {
 			rules = append(rules, call(unix.SYS_MOUNT, eq(3, m.flags)))
 		}
 	}
+	if s.State {
+		rules = append(rules, call(unix.SYS_MOVE_MOUNT, eq(2, 0), eq(4, unix.MOVE_MOUNT_F_EMPTY_PATH)))
+	}
 	if s.log {
 		rules = append(rules, call(unix.SYS_BIND, eq(0, s.high+FDLog)), call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
 	}

@@ -66,7 +66,7 @@ type Shape struct {
 	Listens, UnixDatagrams, Log bool
 	// What a launch does: its mounts, a late change of directory, a limit on the
 	// processor, an init, capabilities to keep, no pid namespace of its own.
-	Proc, Scratch, Pty, Chdir, CPU, Init, Caps, HostPIDs bool
+	Proc, Scratch, Pty, State, Chdir, CPU, Init, Caps, HostPIDs bool
 
 	// CloneFlags are those of a launch, but for a namespace of ipc objects.
 	CloneFlags uint32 `json:"clone_flags"`
