@@ -190,16 +190,14 @@ func (pl *Plan) layTree() {
 	for _, p := range f.Devices {
 		pl.bind(rootfs.Device, p, landlock.Control)
 	}
-	if f.Scratch() > 0 || f.State {
-		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateDir})
-		pl.grant(privateDir, landlock.Write)
-	}
 	if f.Scratch() > 0 {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: privateTmp, Mode: 0o1777})
+		pl.grant(privateDir, landlock.Write)
 	}
 	if f.State {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: zygote.StatePath})
 		pl.link(StateInside, zygote.StatePath)
+		pl.grant(privateDir, landlock.Write)
 	}
 	if f.Tmp > 0 {
 		pl.link("/tmp", privateTmp)

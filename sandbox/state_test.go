@@ -10,15 +10,16 @@ import (
 
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/zygote"
+	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
 )
 
 // stateIn has state directories made below a directory of the test's own. The test's own
 // directory is everybody's (/tmp), which is no place for them.
-func stateIn(t *testing.T) (dir string) {
+func stateIn(t *testing.T) string {
 	t.Helper()
-	needRoot(t)
+	need.IDMaps(t, "/var/lib")
 	dir, err := os.MkdirTemp("/var/lib", "casemate-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +232,7 @@ func TestStateRefused(t *testing.T) {
 
 // BenchmarkState shows what a session's mount costs.
 func BenchmarkState(b *testing.B) {
-	needRoot(b)
+	need.IDMaps(b, b.TempDir())
 	fd, err := unix.Open(b.TempDir(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		b.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // layers are what attributes of a learnt profile widen; the others widen nothing.
 var layers = map[string]string{
 	learn.AttrCapability: "capabilities", learn.AttrMode: "network", learn.AttrConnect: "network", learn.AttrBind: "network", learn.AttrSockets: "network",
-	learn.AttrExec: "files", learn.AttrWrite: "files", learn.AttrProc: "files", learn.AttrPty: "files", learn.AttrLog: "files",
+	learn.AttrExec: "files", learn.AttrWrite: "files", learn.AttrProc: "files", learn.AttrPty: "files", learn.AttrLog: "files", learn.AttrState: "files",
 	learn.AttrAllow: "syscalls", learn.AttrRule: "syscalls",
 }
 
@@ -28,7 +28,7 @@ var blocks = []struct {
 }{
 	{"", []string{learn.AttrCapability, learn.AttrInit}},
 	{"network", []string{learn.AttrMode, learn.AttrConnect, learn.AttrBind, learn.AttrSockets}},
-	{"files", []string{learn.AttrRead, learn.AttrExec, learn.AttrWrite, learn.AttrTmp, learn.AttrShm, learn.AttrLog, learn.AttrProc, learn.AttrPty, learn.AttrDev}},
+	{"files", []string{learn.AttrRead, learn.AttrExec, learn.AttrWrite, learn.AttrTmp, learn.AttrShm, learn.AttrState, learn.AttrLog, learn.AttrProc, learn.AttrPty, learn.AttrDev}},
 	{"syscalls", []string{learn.AttrAllow, learn.AttrRule}},
 }
 
@@ -120,7 +120,7 @@ func writeAttributes(b *strings.Builder, block string, attrs []string, all []lea
 
 func writeAttribute(b *strings.Builder, word, attr string, list []learn.Need) {
 	switch attr {
-	case learn.AttrInit, learn.AttrProc, learn.AttrPty, learn.AttrLog:
+	case learn.AttrInit, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrState:
 		fmt.Fprintf(b, "%s = %s # %s\n", word, list[0].Value, evidence(&list[0]))
 	case learn.AttrMode, learn.AttrTmp, learn.AttrShm:
 		fmt.Fprintf(b, "%s = %q # %s\n", word, list[0].Value, evidence(&list[0]))

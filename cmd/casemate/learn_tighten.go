@@ -184,7 +184,7 @@ func (a *app) printTight(r *tightReport, t *learn.Tight, c *learn.Confines, head
 // goneLine says what a tightened profile has no more.
 func goneLine(n *learn.Need) string {
 	switch n.Attr {
-	case learn.AttrTmp, learn.AttrShm, learn.AttrProc, learn.AttrPty, learn.AttrLog, learn.AttrInit:
+	case learn.AttrTmp, learn.AttrShm, learn.AttrProc, learn.AttrPty, learn.AttrState, learn.AttrLog, learn.AttrInit:
 		return n.Attr
 	case learn.AttrMode:
 		return learn.AttrMode + ` "host"`

@@ -88,6 +88,7 @@ func TestEachAttributeCounts(t *testing.T) {
 		{"files", "write /srv/a", func(p *sandbox.Profile) { p.Files.Write = []string{"/srv/a"} }},
 		{"files", "private /tmp 2MiB, was 1MiB", func(p *sandbox.Profile) { p.Files.Tmp = 2 << 20 }},
 		{"files", "private /dev/shm 1MiB, was none", func(p *sandbox.Profile) { p.Files.Shm = 1 << 20 }},
+		{"files", "a state directory that stays and that its sessions share", func(p *sandbox.Profile) { p.Files.State = true }},
 		{"files", "/dev/pts", func(p *sandbox.Profile) { p.Files.Pty = true }},
 		{"files", "the host's processes in /proc", func(p *sandbox.Profile) { p.Files.Proc, p.Files.HostProc = true, true }},
 		{"network", "mode listener, was none", func(p *sandbox.Profile) { p.Network.Mode = "listener" }},

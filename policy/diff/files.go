@@ -73,6 +73,7 @@ func (l *Layer) files(was, is *sandbox.Files) {
 	}
 	l.amount("private /tmp", none, was.Tmp, is.Tmp, explain.FormatSize)
 	l.amount("private /dev/shm", none, was.Shm, is.Shm, explain.FormatSize)
+	l.truth("a state directory that stays and that its sessions share", was.State, is.State)
 	l.truth("/dev/log, with connect, sendmsg and unix datagram sockets for it", was.Log, is.Log)
 	l.truth("/proc", was.Proc, is.Proc)
 	l.truth("the host's processes in /proc", was.HostProc, is.HostProc)

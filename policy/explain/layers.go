@@ -95,6 +95,9 @@ func filesLine(f *sandbox.Files) string {
 	if f.Shm > 0 {
 		parts = append(parts, "private /dev/shm "+FormatSize(f.Shm))
 	}
+	if f.State {
+		parts = append(parts, "own "+sandbox.StateInside+" that stays and that its sessions share (the host's "+sandbox.StateDir+"/SERVICE)")
+	}
 	if f.Log {
 		parts = append(parts, "own /dev/log, for services of tcp and unix streams; with it connect, sendmsg and unix datagram sockets, which reach the sockets under the paths above")
 	}

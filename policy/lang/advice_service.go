@@ -11,6 +11,7 @@ import (
 	"casemate/acl"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/sandbox"
 )
 
 // What is valid, and still serves nobody or not as it was meant.
@@ -123,6 +124,9 @@ func (c *compiler) hidden(at string, s *policy.Service) {
 	if p.Files.Tmp > 0 {
 		shown = append(shown, "/tmp")
 	}
+	if p.Files.State {
+		shown = append(shown, sandbox.StateInside)
+	}
 	if p.Files.Proc {
 		shown = append(shown, "/proc")
 	}
@@ -137,7 +141,7 @@ func (c *compiler) hidden(at string, s *policy.Service) {
 // outlived warns of files that stay when the uid of their session goes to another.
 func (c *compiler) outlived(at string, s *policy.Service) {
 	if p := c.profileOf(s); p != nil && s.User == policy.Dynamic && len(p.Files.Write) > 0 {
-		c.warn(codeOutlived, c.near(at+".user"), `name a user of its own, or leave write out: files { tmp = "16MiB" } is private and ends with the session`,
+		c.warn(codeOutlived, c.near(at+".user"), `write files { state = true } in place of write: a directory that is its sessions', whatever their uids; or name a user of its own; or files { tmp = "16MiB" }, which is private and ends with the session`,
 			"what a session of service %q leaves in %s belongs to a uid that another session gets later", s.Name, clip(p.Files.Write[0]))
 	}
 }

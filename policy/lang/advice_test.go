@@ -77,6 +77,7 @@ profile "c" {
 `, codeReach, `"none"`, "allows connect, sendmmsg, sendmsg, sendto, setsockopt, socket, which"},
 		{one("acl = acl.nobody\n  profile = profile.w") + "profile \"w\" {\nbase = profile.builtin\nresources { open_files = 100 }\n}\n", "", "", ""},
 		{writes("dynamic", `files { write = ["/srv"] }`), codeOutlived, `"dynamic"`, "leaves in /srv belongs"},
+		{writes("dynamic", `files { state = true }`), "", "", ""},
 		{writes("nobody", `files { write = ["/srv"] }`), "", "", ""},
 		{writes("dynamic", `files { tmp = "1MiB" }`), codeSpare, `"files"`, ""},
 		{script("/bin/sh", "profile.line"), codeHabit, `"/bin/sh"`, "/bin/sh is process 1 under profile \"line\": SIGPIPE"},

@@ -63,6 +63,7 @@ func (e *effective) files() {
 			e.line(s.name, quote(exactSize(s.size)), "files."+s.name)
 		}
 	}
+	e.flag("state", "files.state", f.State, base.State)
 	e.flag("log", "files.log", f.Log, base.Log)
 	if f.HostProc {
 		e.line("proc", `"host"`, "files.proc")

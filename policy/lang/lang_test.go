@@ -243,6 +243,7 @@ func TestWidening(t *testing.T) {
 		{"files", "line", `files { proc = true }`},
 		{"files", "login", "because = \"x\"\nfiles { proc = \"host\" }"},
 		{"files", "line", `files { pty = true }`},
+		{"files", "line", `files { state = true }`},
 		{"network", "line", "because = \"x\"\nnetwork { mode = \"host\" }"},
 		{"network", "line", `network { mode = "listener" }`},
 		{"network", "builtin", "because = \"x\"\nnetwork { mode = \"host\" }"},

@@ -34,6 +34,9 @@ func (w *writer) files(f *sandbox.Files) {
 	if !f.Proc {
 		w.note("No /proc at all: systemd mounts one where it hides processes.")
 	}
+	if f.State {
+		w.set("StateDirectory", "casemate-%p")
+	}
 	if f.Log {
 		w.set("BindReadOnlyPaths", "/dev/log")
 	}

@@ -18,6 +18,10 @@ import (
 // SmallestTmp is the least size in bytes of a private /tmp or /dev/shm.
 const SmallestTmp = 4096
 
+// leastStateFiles is the least open_files beside a state directory: each of the starts that are
+// under way at once brings one descriptor more, below the zygote's own highest ones.
+const leastStateFiles = 24
+
 // Widenable are the layers in which a profile may grant more than its base does: the
 // words of widens.
 var Widenable = []string{"network", "files", "capabilities", "syscalls", "resources", "user_namespace"}
@@ -69,6 +73,12 @@ func (c *checker) profile(p *policy.Policy, i int) {
 	}
 	if f.UserNamespace && f.Files.Proc {
 		c.add(at+".user_namespace", "leave out user_namespace, or write proc = false", "a /proc cannot be mounted inside a user namespace")
+	}
+	if f.UserNamespace && f.Files.State {
+		c.add(at+".user_namespace", "leave out user_namespace, or write state = false", "a state directory cannot be mounted inside a user namespace")
+	}
+	if n := f.Resources[sandbox.OpenFiles]; f.Files.State && n > 0 && n < leastStateFiles {
+		c.add(at+".resources.open_files", fmt.Sprintf("write %d or more", leastStateFiles), "open_files = %d leaves no room for the starts of sessions with a state directory", n)
 	}
 	if f.UserNamespace && f.Init {
 		c.add(at+".user_namespace", "leave out user_namespace, or write init = false: the program is process 1 then", "an init is not available inside a user namespace")
@@ -166,6 +176,10 @@ func (c *checker) hostPath(at, name string) bool {
 		return false
 	case name == "/":
 		c.add(at, "name the directories it needs", "the whole host cannot be shown")
+		return false
+	}
+	if strings.HasPrefix(name+"/", sandbox.StateDir+"/") {
+		c.add(at, "write state = true for the service's own, or move what several services share elsewhere", "%q belongs to the state directories of services", name)
 		return false
 	}
 	top, _, _ := strings.Cut(name[1:], "/")

@@ -20,7 +20,7 @@ type Base struct {
 // Stands tells whether a learnt profile may stand on p: not where it shows as a whole what
 // none is given so, nor where it writes, as the profiles of single daemons do.
 func Stands(p *sandbox.Profile) bool {
-	if len(p.Files.Write) > 0 {
+	if len(p.Files.Write) > 0 || p.Files.State {
 		return false
 	}
 	for _, list := range p.Files.Paths {
@@ -205,6 +205,8 @@ func (b *Base) has(n *Need, h Host) bool {
 		return f.Pty
 	case AttrLog:
 		return f.Log
+	case AttrState:
+		return f.State
 	case AttrDev:
 		return slices.Contains(f.Dev, n.Value)
 	case AttrRead:

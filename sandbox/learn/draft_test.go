@@ -67,6 +67,7 @@ func TestFind(t *testing.T) {
 		"where others may move": {[]Fact{open("/var/mail/joe.box", rdwr)}, []string{"files.write /var/mail"}, nil},
 		"a root of its own":     {[]Fact{chrooted}, []string{"files.read /srv/jail/motd.txt"}, nil},
 		"the root itself":       {[]Fact{jail}, []string{"files.read /srv/jail"}, nil},
+		"its state directory":   {[]Fact{open("/state/x", create), open("/private/state/x", rdwr)}, []string{"files.state true"}, nil},
 		"its own places": {[]Fact{open("/tmp/x", create), open("/proc/self/fd", dir), open("/dev/null", rdwr), open("/dev/ptmx", rdwr), open("/dev/shm/x", create)},
 			[]string{"files.dev null", "files.proc true", "files.pty true", "files.shm 16MiB", "files.tmp 16MiB"}, nil},
 		"programs and libraries": {[]Fact{ok("execve", "/usr/bin/id.x"), ok("mmap", "/usr/lib/libz.so", 0, 0, 5)}, []string{"files.exec /usr/bin/id.x", "files.exec /usr/lib"}, nil},
@@ -318,7 +319,7 @@ func TestUnused(t *testing.T) {
 		Network:      sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{80, 443}},
 		Capabilities: []string{"CAP_SETGID", "CAP_SETUID"}, Init: true,
 		Files: sandbox.Files{Read: []string{"/srv/pub", "/srv/old"}, Exec: []string{"/usr/lib", "/usr/bin"}, Write: []string{"/srv/data", "/srv/queue", "/srv/spool"},
-			Dev: []string{"null", "zero"}, Tmp: 1, Proc: true, Pty: true},
+			Dev: []string{"null", "zero"}, Tmp: 1, Proc: true, Pty: true, State: true},
 		Syscalls: sandbox.Syscalls{Allow: []string{"@server", "@watch", "@socket-tcp", "connect"}},
 	}
 	rules, err := seccomp.Resolve(p.Syscalls.Allow, nil)
@@ -336,7 +337,7 @@ func TestUnused(t *testing.T) {
 		got = append(got, n.Attr+" "+n.Value)
 	}
 	for _, want := range []string{"capabilities CAP_SETGID", "files.read /srv/old", "files.exec /usr/bin", "files.write /srv/queue", "files.read /srv/spool", "files.dev zero",
-		"files.proc false", "files.pty false", "network.connect 80", "syscalls.deny @watch", "syscalls.deny @event"} {
+		"files.proc false", "files.pty false", "files.state false", "network.connect 80", "syscalls.deny @watch", "syscalls.deny @event"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not named", want)
 		}

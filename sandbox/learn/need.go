@@ -60,6 +60,7 @@ const (
 	AttrProc       = "files.proc"
 	AttrPty        = "files.pty"
 	AttrLog        = "files.log"
+	AttrState      = "files.state"
 	AttrAllow      = "syscalls.allow"
 	AttrRule       = "syscalls.rule"
 )
@@ -310,12 +311,17 @@ func (f *finder) path(one *Fact, p string) {
 		}
 	case under(p, "/proc"):
 		f.need(AttrProc, "true", one)
+	case inState(p):
+		f.need(AttrState, "true", one)
 	case under(p, "/tmp") || under(p, "/private"):
 		f.need(AttrTmp, "16MiB", one)
 	default:
 		f.file(one, p)
 	}
 }
+
+// inState tells whether a path lies in the state directory, by either name.
+func inState(p string) bool { return under(p, sandbox.StateInside) || under(p, "/private/state") }
 
 // file finds what shows a file of the host.
 func (f *finder) file(one *Fact, p string) {

@@ -86,7 +86,7 @@ func (c *Confines) limited(f *Fact) string {
 
 // full is Remedy for a file system without room.
 func (c *Confines) full(f *Fact) string {
-	own := under(f.Path, "/tmp") || under(f.Path, "/private") || under(f.Path, "/dev/shm") // one file system
+	own := under(f.Path, "/tmp") || under(f.Path, "/private") && !inState(f.Path) || under(f.Path, "/dev/shm") // one file system
 	switch files := &c.Profile.Files; {
 	case strings.HasPrefix(f.Call, "inotify"):
 		return ownLimit // so many watches has a user
@@ -112,6 +112,8 @@ func (c *Confines) refused(f *Fact) string {
 	switch {
 	case f.Path == "":
 		return "no attribute: the kernel allows it to a capability that no service gets, or to nobody"
+	case c.Profile.Files.State && inState(f.Path):
+		return "no attribute: what a state directory holds has its own mode, and is neither executed nor a link to follow"
 	case f.Use() == Exec:
 		return where(c.show(AttrExec, f.Host(f.Path)), "if the file's mode allows it")
 	case changes(f.Use()):

@@ -85,6 +85,8 @@ func (t *Tight) take(n *Need) {
 		f.Proc, f.HostProc = false, false
 	case AttrPty:
 		f.Pty = false
+	case AttrState:
+		f.State = false
 	case AttrLog:
 		f.Log = false
 		drop(&p.BestEffort, "files.log")
@@ -212,7 +214,7 @@ func (t *Tight) evidence(h Host) {
 	for i, name := range f.Dev {
 		t.because(fmt.Sprintf("%s.%d", AttrDev, i), func(o *Need) bool { return o.Attr == AttrDev && o.Value == name })
 	}
-	for _, attr := range []string{AttrTmp, AttrShm, AttrProc, AttrPty, AttrLog, AttrInit} {
+	for _, attr := range []string{AttrTmp, AttrShm, AttrProc, AttrPty, AttrState, AttrLog, AttrInit} {
 		t.because(attr, func(o *Need) bool { return o.Attr == attr })
 	}
 	for _, attr := range []string{AttrConnect, AttrBind} {

@@ -53,6 +53,7 @@ func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Hos
 	put(AttrShm, "none", f.Shm > 0 && !used(AttrShm))
 	put(AttrProc, "false", f.Proc && !used(AttrProc))
 	put(AttrPty, "false", f.Pty && !used(AttrPty))
+	put(AttrState, "false", f.State && !used(AttrState))
 	put(AttrLog, "false", f.Log && !used(AttrLog))
 	put(AttrInit, "false", p.Init && !used(AttrInit))
 	put(AttrMode, "none", p.Network.Mode == sandbox.NetworkHost && !used(AttrSockets, AttrConnect, AttrBind))
