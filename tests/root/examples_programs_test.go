@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/sandbox"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -30,6 +31,7 @@ var programs = []program{
 	{"git-http", "git-http", "8082", []string{"git", "busybox", "/usr/lib/git-core/git-http-backend"}, []string{"content\n", "refused\n"}},
 	{"go", "words", "7004", []string{"go", "nc"}, []string{"3\n0\n1\n"}},
 	{"gophernicus", "gopher", "70", []string{"gophernicus", "curl"}, []string{"welcome to the hole", "/notes/first.txt", "a note", "Access denied"}},
+	{"guestbook", "guestbook", "7008", []string{"nc"}, []string{"Ada was here\n1 in all\n", "Ada was here\nand so was Bob\n2 in all\n"}},
 	{"health", "health", "", []string{"haproxy", "nc"}, []string{"25%\n", "weight 25 (initial 100)"}},
 	{"micro-httpd", "http", "80", []string{"micro-httpd", "curl"}, []string{"<p>casemate</p>\n", "404\n", "400 Bad Request"}},
 	{"node", "upper", "7005", []string{"node", "nc"}, []string{`{"text":"HELLO","length":5}`}},
@@ -56,6 +58,11 @@ func TestProgramExamples(t *testing.T) {
 	ownEtc(t)
 	privately(t, "/srv")
 	privately(t, "/var/mail")
+	if err := os.MkdirAll(sandbox.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	privately(t, sandbox.StateDir)
+	need.IDMaps(t, sandbox.StateDir)
 	const head = "policy { edition = 1 }\n"
 	files := map[string]string{"policy.cm.hcl": head}
 	homes := map[string]string{}

@@ -93,6 +93,22 @@ func TestState(t *testing.T) {
 	if got := ask("cat /state/own"); got != "theirs\n" {
 		t.Errorf("and the third reads %q", got)
 	}
+	const many = 32
+	errs := make(chan error, many)
+	for range many {
+		go func() {
+			_, err := rig.Exchange(ports[0], "id -u >> /state/crowd\n")
+			errs <- err
+		}()
+	}
+	for range many {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := told(t, ports[0], "sort -u /state/crowd | wc -l; rm /state/crowd"); got != fmt.Sprintln(many) {
+		t.Errorf("of %d sessions at once %q left something", many, got)
+	}
 	dir := filepath.Join(sandbox.StateDir, names[0])
 	for path, want := range map[string]uint32{sandbox.StateDir: 0, dir: sandbox.StateID, dir + "/note": sandbox.StateID, dir + "/own": sandbox.StateID} {
 		var st unix.Stat_t
