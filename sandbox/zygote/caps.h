@@ -24,12 +24,6 @@ static uint64_t permitted_caps(void)
 	return call(SYS_capget, &h, d) < 0 ? ~0ull : (uint64_t)d[1].permitted << 32 | d[0].permitted;
 }
 
-static __attribute__((unused)) long limit(unsigned resource, uint64_t n)
-{
-	const uint64_t both[2] = {n, n}; /* soft and hard */
-	return call(SYS_prlimit64, 0, resource, both, 0);
-}
-
 static void drop_bounding(uint64_t keep)
 {
 	for (unsigned c = 0; c < 64; c++) /* reading fails past the last capability of this kernel */
