@@ -1,15 +1,10 @@
 package seccomp
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
-	"casemate/sandbox/seccomp/filter"
-
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
+	"casemate/tests/verdict"
 )
 
 // The words of linux/filter.h, linux/seccomp.h and linux/audit.h that the tests use.
@@ -35,122 +30,28 @@ type data struct {
 	ip       uint64
 }
 
-// bytes lays data out for the virtual machine, which loads words big-endian
-// while the kernel loads them natively: every word keeps its place (low half
-// first) and is written big-endian.
-func (d data) bytes() []byte {
-	b := binary.BigEndian.AppendUint32(nil, d.nr)
-	b = binary.BigEndian.AppendUint32(b, d.arch)
-	for _, a := range append([]uint64{d.ip}, d.args[:]...) {
-		b = binary.BigEndian.AppendUint32(b, uint32(a))
-		b = binary.BigEndian.AppendUint32(b, uint32(a>>32))
-	}
-	return b
+func (d data) call() verdict.Call {
+	return verdict.Call{Nr: d.nr, Arch: d.arch, IP: d.ip, Args: d.args}
 }
 
-// machine makes a program runnable. It fails the test for a program that the
-// kernel's checker would not take.
-func machine(t testing.TB, prog []byte) *bpf.VM {
-	t.Helper()
-	if len(prog)%instructionSize != 0 {
-		t.Fatalf("program of %d bytes", len(prog))
-	}
-	var ins []bpf.Instruction
-	for i := 0; i < len(prog); i += instructionSize {
-		ins = append(ins, bpf.RawInstruction{
-			Op: binary.NativeEndian.Uint16(prog[i:]), Jt: prog[i+2], Jf: prog[i+3], K: binary.NativeEndian.Uint32(prog[i+4:]),
-		}.Disassemble())
-	}
-	vm, err := bpf.NewVM(ins)
-	if err != nil {
-		t.Fatalf("program not accepted: %v", err)
-	}
-	return vm
-}
+func machine(t testing.TB, prog []byte) *verdict.Machine { return verdict.Load(t, prog) }
 
-func run(t testing.TB, vm *bpf.VM, d data) uint32 {
-	t.Helper()
-	got, err := vm.Run(d.bytes())
-	if err != nil {
-		t.Fatalf("run: %v", err)
-	}
-	return uint32(got)
-}
+func run(t testing.TB, vm *verdict.Machine, d data) uint32 { return vm.Run(t, d.call()) }
 
-// named are the calls that answer ENOSYS and that somebody with the listener is told of: no program makes
-// them unasked. Where nobody has a listener the kernel answers ENOSYS too.
-var named = []string{"pidfd_getfd", "futex_waitv", "futex_wake", "futex_wait", "futex_requeue", "set_mempolicy_home_node", "process_madvise", "process_mrelease",
-	"mlock2", "memfd_secret", "preadv2", "pwritev2", "cachestat", "setxattrat", "getxattrat", "listxattrat", "removexattrat", "file_getattr", "file_setattr",
-	"statmount", "listmount", "io_uring_setup", "io_uring_enter", "io_uring_register"}
+// policyOf is what the filter is to enforce, for verdict.Policy.Says.
+func policyOf(f Filter) *verdict.Policy {
+	p := &verdict.Policy{OnViolation: f.OnViolation, Once: f.Once}
+	for _, r := range f.Rules {
+		p.Rules = append(p.Rules, r.numbered())
+	}
+	return p
+}
 
 // reference says what the filter must answer, in the words of the documentation.
-func reference(f Filter, d data) uint32 {
-	if d.arch != archX8664 {
-		return retKillProcess
-	}
-	name := ""
-	for _, c := range table {
-		if uint32(c.nr) == d.nr {
-			name = c.name
-		}
-	}
-	if name == "" || name == "clone3" {
-		return retErrno | errnoENOSYS
-	}
-	violation := uint32(retErrno | errnoEPERM)
-	if f.OnViolation == Kill {
-		violation = retKillProcess
-	}
-	if name == "prctl" && uint32(d.args[0]) == unix.PR_SET_PDEATHSIG && uint32(d.args[1]) != uint32(unix.SIGKILL) {
-		return violation
-	}
-	for _, r := range f.Rules {
-		if r.Name != name {
-			continue
-		}
-		match := true
-		for _, a := range r.Args {
-			mask := a.Mask
-			if mask == 0 {
-				mask = 0xffffffff
-			}
-			match = match && uint32(d.args[a.Index])&mask == a.Value
-		}
-		flags := map[string]int{"sendto": 3, "sendmsg": 2, "sendmmsg": 3} // never with MSG_FASTOPEN
-		if i, ok := flags[name]; ok {
-			match = match && d.args[i]&0x20000000 == 0
-		}
-		if match {
-			return retAllow
-		}
-	}
-	// some rule lets a socket of that family and, unless it is -1, that protocol through
-	granted := func(family uint32, proto int64) bool {
-		return slices.ContainsFunc(f.Rules, func(r Rule) bool {
-			return r.Name == "socket" && !slices.ContainsFunc(r.Args, func(a Arg) bool {
-				return a.Index == 0 && family&a.Bits() != a.Value || a.Index == 2 && proto >= 0 && uint32(proto)&a.Bits() != a.Value
-			})
-		})
-	}
-	switch kind := uint32(d.args[1]); {
-	case slices.Contains(named, name):
-		return retNamed
-	case filter.Soft(int(d.nr)):
-		return retErrno | errnoENOSYS
-	case name == "socket" && uint32(d.args[0]) == unix.AF_UNIX && !granted(unix.AF_UNIX, -1):
-		if (kind == unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK || kind == unix.SOCK_DGRAM|unix.SOCK_CLOEXEC) && uint32(d.args[2]) == 0 {
-			return retErrno | errnoENOSYS
-		}
-		return retNamed
-	case name == "socket" && uint32(d.args[0]) == unix.AF_NETLINK && uint32(d.args[2]) == unix.NETLINK_AUDIT && !granted(unix.AF_NETLINK, unix.NETLINK_AUDIT):
-		return retErrno | uint32(unix.EPROTONOSUPPORT)
-	default:
-		return violation
-	}
-}
+func reference(f Filter, d data) uint32 { return policyOf(f).Says(d.call()) }
 
 // compile compiles and fails the test when it cannot.
-func compile(t testing.TB, f Filter) *bpf.VM {
+func compile(t testing.TB, f Filter) *verdict.Machine {
 	t.Helper()
 	prog, err := f.Compile()
 	if err != nil {
@@ -199,9 +100,9 @@ func inputs(f Filter, rng *rand.Rand) []data {
 // agree runs a filter and the reference over the inputs.
 func agree(t testing.TB, f Filter, rng *rand.Rand) {
 	t.Helper()
-	vm := compile(t, f)
+	vm, p := compile(t, f), policyOf(f)
 	for _, d := range inputs(f, rng) {
-		if got, want := run(t, vm, d), reference(f, d); got != want {
+		if got, want := run(t, vm, d), p.Says(d.call()); got != want {
 			t.Fatalf("%s (nr %d, arch %#x, args %#x): got %#x, want %#x\nrules %v", Name(int(d.nr)), d.nr, d.arch, d.args, got, want, f.Rules)
 		}
 	}

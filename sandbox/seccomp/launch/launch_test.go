@@ -2,7 +2,6 @@ package launch
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -12,8 +11,8 @@ import (
 	"casemate/sandbox/seccomp/advise"
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/program"
+	"casemate/tests/verdict"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -220,36 +219,16 @@ func TestExecsOnceRules(t *testing.T) {
 // number and for those that rules describe, with the arguments that they compare and others.
 func sameAnswers(t *testing.T, stack [][]byte, one []byte, rules []filter.Rule) {
 	t.Helper()
-	machine := func(prog []byte) *bpf.VM {
-		t.Helper()
-		var ins []bpf.Instruction
-		for ; len(prog) > 0; prog = prog[8:] {
-			ins = append(ins, bpf.RawInstruction{Op: binary.NativeEndian.Uint16(prog), Jt: prog[2], Jf: prog[3], K: binary.NativeEndian.Uint32(prog[4:])}.Disassemble())
-		}
-		vm, err := bpf.NewVM(ins)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return vm
-	}
-	var machines []*bpf.VM
+	var machines []*verdict.Machine
 	for _, prog := range append(stack, one) {
-		machines = append(machines, machine(prog))
+		machines = append(machines, verdict.Load(t, prog))
 	}
-	answer := func(m *bpf.VM, nr int, args [6]uint32) int32 {
-		words := []uint32{uint32(nr), 0xc000003e, 0, 0}
-		for _, a := range args {
-			words = append(words, a, 0)
+	answer := func(m *verdict.Machine, nr int, args [6]uint32) int32 {
+		c := verdict.Call{Nr: uint32(nr), Arch: verdict.X8664}
+		for i, a := range args {
+			c.Args[i] = uint64(a)
 		}
-		var text []byte
-		for _, w := range words {
-			text = binary.BigEndian.AppendUint32(text, w) // as the machine loads it
-		}
-		out, err := m.Run(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return int32(out)
+		return int32(m.Run(t, c))
 	}
 	try := func(nr int, args [6]uint32) {
 		got := int32(0x7fff0000)
