@@ -37,6 +37,11 @@ const (
 	uncontrolled
 )
 
+// everything is all tables of attempts.
+func everything() []attempt {
+	return slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, networkAttempts)
+}
+
 // outcome is what the victim answered.
 type outcome struct {
 	result string // "ok", an errno name, or "killed"
@@ -82,6 +87,58 @@ func inside(t *testing.T, port, line string) outcome {
 		t.Fatalf("the victim knows no attempt %q", name)
 	}
 	return o
+}
+
+// spends names attempts that leave their process without memory, room or processes, or end it:
+// what is refused after them in one session is refused for that.
+var spends = []string{"forks", "vforks", "threads", "raw-threads", "eat", "fill", "inodes", "fd-bomb", "kill-all", "mlockall", "sweep"}
+
+// insideAll makes attempts one after another in one session, and goes on in a next one with those
+// that come after an attempt which ended it. Those that spend what the others need have one of
+// their own. What is refused changes nothing for the next; so does not what the caller expects to work.
+func insideAll(t *testing.T, port string, lines []string) []outcome {
+	t.Helper()
+	out := make([]outcome, len(lines))
+	var together []int
+	for i, line := range lines {
+		if name, _, _ := strings.Cut(line, " "); slices.Contains(spends, name) {
+			out[i] = inside(t, port, line)
+		} else {
+			together = append(together, i)
+		}
+	}
+	for len(together) > 0 {
+		var request []string
+		for _, i := range together {
+			request = append(request, lines[i])
+		}
+		answer, err := rig.Exchange(port, strings.Join(request, ";")+"\n")
+		if err != nil && !strings.Contains(err.Error(), "reset by peer") {
+			t.Fatalf("%s: %v", request[0], err)
+		}
+		for n := -1; n != 0 && len(together) > 0; { // of each, how much of the answer it took
+			i := together[0]
+			name, _, _ := strings.Cut(lines[i], " ")
+			out[i], n = first(name, answer)
+			answer, together = answer[n:], together[1:]
+			if out[i].result == "unknown" {
+				t.Fatalf("the victim knows no attempt %q", name)
+			}
+		}
+	}
+	return out
+}
+
+// first reads what the victim says of the attempt called name, with which the answer begins,
+// and gives the length of that: 0 is a victim that ended in it.
+func first(name, answer string) (o outcome, n int) {
+	for line := range strings.Lines(answer) {
+		n += len(line)
+		if strings.HasPrefix(line, name+" ") && strings.HasSuffix(line, "\n") {
+			return parse(name, answer[:n]), n
+		}
+	}
+	return parse("", answer), 0
 }
 
 // denied tells whether the outcome is one of those that want lists.

@@ -3,7 +3,6 @@ package escape
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -111,8 +110,7 @@ func compileVictim(t *testing.T) string {
 func TestAttempts(t *testing.T) {
 	s := newSite(t)
 	before := s.canaries.observe(t)
-	all := slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, networkAttempts)
-	for _, a := range all {
+	for _, a := range everything() {
 		line := fill(t, a.line, s.values)
 		if o := inside(t, s.port, line); !denied(a.want, o) {
 			t.Errorf("#%d %s: %s, want %s", a.number, line, o, a.want)
@@ -137,8 +135,7 @@ func TestControls(t *testing.T) {
 	victim := compileVictim(t)
 	free := plant(t)
 	values := free.values(victim, rig.Port(t))
-	all := slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, networkAttempts)
-	controlled := 0
+	all, controlled := everything(), 0
 	for _, a := range all {
 		if a.control == uncontrolled || tooNew(t, a.line) {
 			continue

@@ -20,6 +20,41 @@ var parking = []attempt{
 	{87, "park-wait", "EPERM", asNobody, ""},
 }
 
+// onInit are attempts on process 1, which shares its zygote's memory and is root's.
+var onInit = []attempt{
+	{87, "kill 1", nobodyIs, uncontrolled, ""},
+	{87, "pidfd-signal 1", nobodyIs, uncontrolled, ""},
+	{87, "pidfd-steal 1", nobodyIs, uncontrolled, ""},
+	{87, "ptrace 1", nobodyIs, uncontrolled, ""},
+	{87, "vm-read 1 0", nobodyIs, uncontrolled, ""},
+	{87, "vm-write 1", nobodyIs, uncontrolled, ""},
+	{87, "rlimit-other 1", nobodyIs, uncontrolled, ""},
+	{87, "nice-other 1", nobodyIs, uncontrolled, ""},
+	{87, "kcmp 1", nobodyIs, uncontrolled, ""},
+	{87, "open-read /proc/1/mem", unreal, uncontrolled, ""},
+	{87, "open-read /proc/1/maps", unreal, uncontrolled, ""},
+	{87, "open-read /proc/1/root", unreal, uncontrolled, ""},
+	{87, "open-read /proc/1/ns/mnt", unreal, uncontrolled, ""},
+	{87, "list /proc/1/fd", unreal, uncontrolled, ""},
+}
+
+// TestInitItself: a service reaches its init by no call. Its control is a process of its own: itself.
+func TestInitItself(t *testing.T) {
+	rig.Root(t)
+	victim, port := compileVictim(t), rig.Port(t)
+	rig.Serve(t, policyHead+serviceText("child", port, victim, "  base = profile.server"))
+	for _, a := range onInit {
+		if o := inside(t, port, a.line); !denied(a.want, o) {
+			t.Errorf("#%d %s: %s, want %s", a.number, a.line, o, a.want)
+		}
+	}
+	for _, line := range []string{"kill 2", "nice-other 2", "list /proc/2/fd", "open-read /proc/2/maps"} {
+		if o := inside(t, port, line); o.result != "ok" {
+			t.Errorf("%s: %s, so that process 1 is out of reach proves nothing", line, o)
+		}
+	}
+}
+
 // TestInitLaunchCalls: what a service has more in its filter because it has an init.
 func TestInitLaunchCalls(t *testing.T) {
 	rig.Root(t)

@@ -33,7 +33,7 @@ func TestListenerDoesNotConnect(t *testing.T) {
 	var s strings.Builder
 	ports := map[string]string{}
 	s.WriteString(policyHead)
-	for _, n := range []string{"strict", "line", "files", "server", "login", "answers"} {
+	for _, n := range []string{"strict", "line", "files", "server", "login", "classic_wait", "answers"} {
 		ports[n] = rig.Port(t)
 		fmt.Fprintf(&s, "service %q {\n  listen = [\"tcp4://127.0.0.1:%s\"]\n  command = [%q]\n  user = \"nobody\"\n  wait = true\n"+
 			"  acl = acl.anyone\n  limit = limit.wait\n  profile = profile.%[1]s\n}\n", n, ports[n], victim)

@@ -21,7 +21,7 @@ var fileAttempts = []attempt{
 	{2, "create /usr/new", readonly + "|ENOENT", asRoot, "create {dir}/read/new"},
 	{2, "create /etc/new", readonly + "|ENOENT", asRoot, "create {dir}/read/new2"},
 	{2, "create {dir}/new", readonly, asRoot, ""},
-	{2, "open-write {victim}", readonly, asNobody, "open-write {dir}/read/f"},
+	{2, "open-write {victim}", readonly + "|ETXTBSY", asNobody, "open-write {dir}/read/f"},
 	{2, "unlink {victim}", readonly + "|EBUSY", asNobody, "unlink {dir}/write/g"},
 	{2, "unlink {dir}/read/f", readonly, asNobody, ""},
 	{2, "mkdir {dir}/read/new", readonly, asNobody, ""},
@@ -47,8 +47,12 @@ var fileAttempts = []attempt{
 	{8, "open-device /dev/vsock", unseen, asRoot, "open-device /dev/null"},
 	{8, "open-device /dev/userfaultfd", unseen, asRoot, "open-device /dev/null"},
 	{8, "open-device /dev/net/tun", unseen, asRoot, "open-device /dev/null"},
+	{8, "open-device /dev/vda", unseen, asRoot, "open-device /dev/null"},
 	{8, "open-device /dev/tty", "ENOENT|EACCES|ENXIO", asRoot, "open-device /dev/null"},
 	{9, "fds", "EBADF", asNobody, ""},
+	{9, "proc-fds", "EBADF|ENOENT|EACCES", asNobody, ""},
+	{10, "cwd", "ENOENT", uncontrolled, ""}, // outside it takes a lost root to see
+	{10, "fchdir-escape", "EBADF|ENOTDIR|EPERM|EACCES", asNobody, ""},
 	{10, "dirfd-escape", "EBADF|ENOTDIR|EPERM|EACCES", asNobody, ""},
 	{11, "open-read /proc/{sleeper}/root/etc/passwd", unreal, asRoot, ""},
 	{11, "open-read /proc/{sleeper}/cwd", unreal, asNobody, ""},
@@ -63,13 +67,14 @@ var fileAttempts = []attempt{
 	{12, "mount-bind / {dir}/write", shut, asRoot, ""},
 	{12, "remount /", shut, asRoot, ""},
 	{12, "umount /proc", shut, asRoot, ""},
+	{12, "umount /", shut, asRoot, ""},
 	{12, "open-tree", shut, asRoot, ""},
 	{12, "move-mount {dir}/write", shut, asRoot, ""},
 	{12, "fsopen", shut, asRoot, ""},
 	{12, "mount-setattr", shut, asRoot, ""},
 	{13, "handle {dir}/read/f", shut + "|EOPNOTSUPP|EINVAL", asRoot, ""},
 	{14, "through-link {dir}/write/l {dir}/read/f", "ELOOP", asNobody, ""},
-	{16, "fill /tmp 65536", "ENOSPC", asNobody, "fill {dir}/write 4096"},
+	{16, "fill /tmp 131072", "ENOSPC", asNobody, "fill {dir}/write 4096"},
 	{16, "inodes /tmp 20000", "ENOSPC", asNobody, "inodes {dir}/write 500"},
 	{18, "core", "EPERM", asNobody, ""},
 	{24, "open-write /proc/sys/kernel/core_pattern", readonly + "|ENOENT", asRoot, ""},
@@ -84,6 +89,9 @@ var fileAttempts = []attempt{
 	{34, "exec-copy {victim} /tmp", shut, asNobody, "exec-copy {victim} {dir}/write"},
 	{34, "exec-copy {victim} {dir}/write", shut, asNobody, ""},
 	{34, "exec-memfd {victim}", shut, asNobody, ""},
+	{34, "exec-script {dir}/write /bin/true", shut, asNobody, ""},
+	{34, "exec-script /tmp /bin/true", shut, asNobody, "exec-script {dir}/write /bin/true"},
+	{34, "exec-loader /lib64/ld-linux-x86-64.so.2 /bin/true /tmp", shut + "|ENOEXEC", asNobody, "exec-loader /lib64/ld-linux-x86-64.so.2 /bin/true {dir}/write"},
 	{34, "exec-path {dir}/read/prog", shut, asNobody, ""},
 }
 
@@ -106,5 +114,6 @@ func namespaceAttempts() []attempt {
 		attempt{32, "unshare 0x80", shut, asRoot, ""},                                    // a time namespace
 		attempt{32, "clone 0x2c020000", shut, asRoot, ""},                                // the launch's own set of namespaces
 		attempt{32, "clone 0x110000000", "EPERM|EINVAL|ENOSYS|EACCES", uncontrolled, ""}, // high bits: no flags to the kernel
+		attempt{33, "clone3 0x200000000", "ENOSYS", uncontrolled, ""},                    // into a cgroup, of which there must be a descriptor
 		attempt{33, "clone3 0", "ENOSYS", asNobody, ""})
 }

@@ -11,6 +11,7 @@ var processAttempts = []attempt{
 	{21, "kill {sleeper}", nobodyIs, asNobody, ""},
 	{21, "tgkill {sleeper}", nobodyIs, asNobody, ""},
 	{21, "sigqueue {sleeper}", nobodyIs, asNobody, ""},
+	{21, "pidfd-signal {sleeper}", nobodyIs, asNobody, ""},
 	{21, "setown {sleeper}", nobodyIs + "|EACCES", asNobody, ""},
 	{21, "kill-all", "ESRCH|EPERM|ENOSYS|killed", uncontrolled, ""},
 	{22, "list-pids", "ESRCH|ENOENT|EACCES", asNobody, ""},
@@ -18,6 +19,9 @@ var processAttempts = []attempt{
 	{22, "open-read /proc/{sleeper}/maps", unreal, asRoot, ""},
 	{22, "open-write /proc/{sleeper}/fd/2", unreal, asRoot, ""}, // what it says would be another's
 	{22, "open-read /proc/kallsyms", unreal, asNobody, ""},
+	{22, "open-read /proc/net/tcp", unreal, asNobody, ""},
+	{22, "open-read /proc/version", unreal, asNobody, ""},
+	{22, "open-read /proc/sysvipc/shm", unreal, asNobody, ""},
 	{22, "open-read /proc/keys", unreal, asNobody, ""},
 	{22, "open-read /proc/kmsg", unreal, asRoot, "open-write /dev/kmsg"},
 	{22, "open-read /proc/cmdline", unreal, asNobody, ""},
@@ -51,6 +55,7 @@ var processAttempts = []attempt{
 	{38, "setresgid", shut, asRoot, ""},
 	{38, "setreuid", shut, asRoot, ""},
 	{38, "setfsuid", shut, asRoot, ""},
+	{38, "neighbour", shut, asRoot, ""},
 	{38, "setgroups", shut, asRoot, ""},
 	{39, "capset", shut, asRoot, ""},
 	{39, "ambient", shut, uncontrolled, ""}, // needs an inheritable capability first
@@ -63,6 +68,11 @@ var processAttempts = []attempt{
 	{39, "ptracer", shut + "|EINVAL", uncontrolled, ""}, // not in every kernel
 	{39, "dumpable", shut, asNobody, ""},
 	{65, "fifo", shut, asRoot, ""},
+	{65, "deadline", shut, asRoot, ""},
+	{65, "ioprio", shut, asRoot, ""},
+	{65, "affinity", shut, asNobody, ""},
+	{65, "mlockall", shut, asRoot, ""},
+	{65, "nice-other {sleeper}", nobodyIs + "|EACCES", asNobody, ""},
 	{65, "nice", shut, asRoot, ""},
 	{65, "rlimit-raise", shut, uncontrolled, ""}, // needs CAP_SYS_RESOURCE, which a test host may lack
 	{65, "rlimit-other {sleeper}", nobodyIs + "|EACCES", asNobody, ""},
@@ -108,6 +118,9 @@ var kernelAttempts = []attempt{
 	{64, "clock-adjtime", shut, uncontrolled, ""},
 	{64, "sethostname escaped", shut, asRoot, ""},
 	{64, "setdomainname escaped", shut, asRoot, ""},
+	{66, "tsc", shut, asNobody, ""},
+	{66, "speculation", shut, asNobody, ""},
+	{66, "set-gs", shut, asNobody, ""},
 	{66, "modify-ldt", shut, asNobody, ""},
 	{66, "iopl", shut, uncontrolled, ""}, // not in every kernel
 	{66, "ioperm", shut, uncontrolled, ""},
@@ -133,6 +146,7 @@ var networkAttempts = []attempt{
 	{57, "ifflags", shut, asNobody, ""},
 	{57, "ifethtool", shut, asNobody, ""},
 	{58, "options", shut + "|ENOPROTOOPT", asRoot, ""},
+	{58, "peer-pidfd", shut, uncontrolled, ""},        // of a unix socket's peer
 	{58, "option 0x100000001 15", shut, asNobody, ""}, // SO_REUSEPORT behind high bits
 	{59, "mptcp 127.0.0.1 {tcp}", unreachable, asNobody, ""},
 	{59, "fastopen 127.0.0.1 {tcp}", unreachable, asNobody, ""},

@@ -126,6 +126,14 @@ static int options(int c, char **v)
 	}
 	return some ? 0 : last;
 }
+/* A descriptor of a process of the host. */
+static int peer_pidfd(int c, char **v)
+{
+	int fd = -1;
+	socklen_t n = sizeof fd;
+
+	return OUTCOME(getsockopt(0, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &fd, &n));
+}
 static int option(int c, char **v)
 {
 	int on = 1, err = OUTCOME(syscall(SYS_setsockopt, 0, strtoul(v[1], NULL, 0), strtoul(v[2], NULL, 0), &on, sizeof on));
@@ -136,5 +144,5 @@ static int option(int c, char **v)
 const struct attempt client_attempts[] = {
 	{"reaim", reaim}, {"disconnect", disconnect}, {"relisten", relisten}, {"rebind", rebind}, {"accept", accept_},
 	{"ifconf", ifconf}, {"ifaddr", ifaddr}, {"ifaddr-high", ifaddr_high}, {"ifflags", ifflags},
-	{"ifethtool", ifethtool}, {"options", options}, {"option", option}, {NULL, NULL},
+	{"ifethtool", ifethtool}, {"options", options}, {"peer-pidfd", peer_pidfd}, {"option", option}, {NULL, NULL},
 };

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,10 +66,19 @@ static int chown_(int c, char **v) { return OUTCOME(chown(v[1], getuid(), -1)); 
 static int utime_(int c, char **v) { return OUTCOME(utimensat(AT_FDCWD, v[1], NULL, 0)); }
 static int setxattr_(int c, char **v) { return OUTCOME(setxattr(v[1], "user.casemate", "x", 1, 0)); }
 
+/* Gives a file without a name one. */
+static int linked(int fd, const char *path)
+{
+	char from[64];
+
+	snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+	return OUTCOME(linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+}
+
 /* #6: every way to give an own file the set-uid bit. Works if one does. */
 static int suid(int c, char **v)
 {
-	static const char *ways[] = {"chmod", "fchmod", "fchmodat2", "open", "mknod"};
+	static const char *ways[] = {"chmod", "fchmod", "fchmodat2", "open", "mknod", "openat2", "creat", "tmpfile", "fchmodat"};
 	int fd, err = 0, last = EPERM;
 	unsigned i;
 	struct stat st;
@@ -80,6 +90,12 @@ static int suid(int c, char **v)
 		fd = -1;
 		if (i == 4)
 			err = OUTCOME(mknod(path, S_IFREG | 04755, 0));
+		else if (i == 5)
+			err = OUTCOME(fd = syscall(SYS_openat2, AT_FDCWD, path, &(struct open_how){.flags = O_WRONLY | O_CREAT | O_EXCL, .mode = 04755}, sizeof(struct open_how)));
+		else if (i == 6)
+			err = OUTCOME(fd = creat(path, 04755));
+		else if (i == 7)
+			err = OUTCOME(fd = open(v[1], O_RDWR | O_TMPFILE, 04755)) ?: linked(fd, path);
 		else
 			err = OUTCOME(fd = open(path, O_WRONLY | O_CREAT | O_EXCL, i == 3 ? 04755 : 0755));
 		if (!err && i == 0)
@@ -88,6 +104,8 @@ static int suid(int c, char **v)
 			err = OUTCOME(fchmod(fd, 04755));
 		if (!err && i == 2)
 			err = OUTCOME(syscall(452, AT_FDCWD, path, 04755, 0)); /* fchmodat2 */
+		if (!err && i == 8)
+			err = OUTCOME(fchmodat(AT_FDCWD, path, 04755, 0));
 		if (stat(path, &st) == 0 && st.st_mode & S_ISUID) {
 			note("%s left a set-uid file", ways[i]);
 			return 0;
@@ -130,6 +148,46 @@ static int dirfd_escape(int c, char **v)
 		err = errno;
 	}
 	return err;
+}
+
+/* The same by going there, and by where we are. */
+static int fchdir_escape(int c, char **v)
+{
+	int fd, err = EBADF;
+
+	for (fd = 3; fd < 1024; fd++) {
+		if (fchdir(fd) == 0)
+			return chdir("..") ? errno : 0;
+		err = errno;
+	}
+	return err;
+}
+static int cwd(int c, char **v)
+{
+	char buf[4096] = "";
+
+	if (syscall(SYS_getcwd, buf, sizeof buf) < 0)
+		return errno;
+	note("%s", buf);
+	return buf[0] == '/' ? ENOENT : 0;
+}
+/* #9: what /proc shows of them: the folder itself is one more while it is read. */
+static int proc_fds(int c, char **v)
+{
+	int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY), more = 0, n;
+	char buf[4096], *p;
+	long got;
+
+	if (fd < 0)
+		return errno;
+	while ((got = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
+		for (p = buf; p < buf + got; p += *(unsigned short *)(p + 16)) {
+			n = atoi(p + 19);
+			if (p[19] != '.' && n > 2 && n != fd)
+				note("fd %d", n), more++;
+		}
+	close(fd);
+	return more ? 0 : EBADF;
 }
 
 static int chroot_break(int c, char **v)
@@ -211,6 +269,7 @@ const struct attempt file_attempts[] = {
 	{"open-trunc", open_trunc}, {"rename", rename_}, {"link", link_}, {"exchange", exchange},
 	{"whiteout", whiteout}, {"chmod", chmod_}, {"chown", chown_}, {"utime", utime_}, {"setxattr", setxattr_},
 	{"suid", suid}, {"mknod-chr", mknod_chr}, {"mknod-blk", mknod_blk}, {"fds", fds},
-	{"dirfd-escape", dirfd_escape}, {"chroot", chroot_break}, {"handle", handle}, {"fill", fill},
+	{"proc-fds", proc_fds}, {"cwd", cwd},
+	{"dirfd-escape", dirfd_escape}, {"fchdir-escape", fchdir_escape}, {"chroot", chroot_break}, {"handle", handle}, {"fill", fill},
 	{"inodes", inodes}, {NULL, NULL},
 };

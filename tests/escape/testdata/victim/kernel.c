@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timex.h>
@@ -82,6 +83,9 @@ static int ldt(int c, char **v)
 
 	return shut(syscall(SYS_modify_ldt, 1, d, sizeof d));
 }
+static int tsc(int c, char **v) { return OUTCOME(prctl(PR_SET_TSC, PR_TSC_ENABLE)); }
+static int speculation(int c, char **v) { return OUTCOME(prctl(PR_GET_SPECULATION_CTRL, 0, 0, 0, 0)); }
+static int set_gs(int c, char **v) { return OUTCOME(syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, 0)); }
 static int iopl_(int c, char **v) { return shut(syscall(SYS_iopl, 3)); }
 static int ioperm_(int c, char **v) { return shut(syscall(SYS_ioperm, 0x80, 1, 1)); }
 
@@ -150,7 +154,7 @@ const struct attempt kernel_attempts[] = {
 	{"add-key", add_key}, {"request-key", request_key}, {"keyctl", keyctl_}, {"tiocsti", tiocsti},
 	{"tiocsti-high", tiocsti_high}, {"tioclinux", tioclinux}, {"tiocsetd", tiocsetd},
 	{"uring-setup", uring_setup}, {"uring-enter", uring_enter}, {"uring-register", uring_register},
-	{"bpf", bpf_}, {"perf", perf}, {"userfaultfd", userfault}, {"fanotify", fanotify},
+	{"bpf", bpf_}, {"tsc", tsc}, {"speculation", speculation}, {"set-gs", set_gs}, {"perf", perf}, {"userfaultfd", userfault}, {"fanotify", fanotify},
 	{"name-to-handle", name_to_handle}, {"open-by-handle", open_by_handle}, {"syslog", syslog_},
 	{"lsm-attr", lsm_attr}, {"kexec-load", kexec_load}, {"kexec-file", kexec_file},
 	{"init-module", init_module_}, {"finit-module", finit_module_}, {"delete-module", delete_module_},

@@ -3,7 +3,8 @@
  * It reads one line, "NAME ARG...", from fd 0, tries what NAME says, and
  * answers on fd 1 with notes ("note: ...") and one line "NAME ok" when the
  * attempt worked, or "NAME ERRNO-NAME" when something stopped it. A victim that
- * is killed answers nothing: that is an outcome too.
+ * is killed answers nothing: that is an outcome too. Several attempts with ";"
+ * between them are made one after another.
  *
  * The numbers in the comments are those of the escape table in the tests.
  */
@@ -85,13 +86,39 @@ static void take_client(void)
 	close(client);
 }
 
-int main(int executed, char **with)
+/* Makes the attempt of one text and tells what came of it. */
+static int attempt(char *text)
 {
-	static char line[4096];
-	char *argv[32], *word;
+	char *argv[32], *word, *rest;
 	const struct attempt *a;
 	const char *name;
 	int argc = 0, err;
+
+	for (word = strtok_r(text, " \n", &rest); word && argc < 31; word = strtok_r(NULL, " \n", &rest))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	a = argc ? find(argv[0]) : NULL;
+	if (!a) {
+		printf("%s unknown\n", argc ? argv[0] : "-");
+		fflush(stdout);
+		return -1;
+	}
+	err = a->run(argc, argv);
+	name = err ? strerrorname_np(err) : "ok";
+	signal(SIGPIPE, SIG_IGN);
+	if (name)
+		printf("%s %s\n", a->name, name);
+	else
+		printf("%s errno-%d\n", a->name, err);
+	fflush(stdout);
+	return err;
+}
+
+int main(int executed, char **with)
+{
+	static char line[1 << 16];
+	char *text, *rest;
+	int err = 0;
 	size_t have = 0;
 	ssize_t n;
 
@@ -106,22 +133,8 @@ int main(int executed, char **with)
 			break;
 		have += n;
 	}
-	for (word = strtok(line, " \n"); word && argc < 31; word = strtok(NULL, " \n"))
-		argv[argc++] = word;
-	argv[argc] = NULL;
-	a = argc ? find(argv[0]) : NULL;
-	if (!a) {
-		printf("%s unknown\n", argc ? argv[0] : "-");
-		return 2;
-	}
-	err = a->run(argc, argv);
-	name = err ? strerrorname_np(err) : "ok";
-	signal(SIGPIPE, SIG_IGN);
-	if (name)
-		printf("%s %s\n", a->name, name);
-	else
-		printf("%s errno-%d\n", a->name, err);
-	fflush(stdout);
+	for (text = strtok_r(line, ";", &rest); text && err >= 0; text = strtok_r(NULL, ";", &rest))
+		err = attempt(text);
 	/* An attempt that took the client's socket away cannot answer: the status tells. */
-	return err ? 0 : WORKED;
+	return err < 0 ? 2 : err ? 0 : WORKED;
 }

@@ -62,6 +62,13 @@ static int sigqueue_(int c, char **v)
 {
 	return OUTCOME(sigqueue(pid(v), 0, (union sigval){.sival_int = 0}));
 }
+static int pidfd_signal(int c, char **v)
+{
+	int fd = syscall(SYS_pidfd_open, pid(v), 0);
+
+	return fd < 0 ? errno : OUTCOME(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
+}
+static int nice_other(int c, char **v) { return OUTCOME(setpriority(PRIO_PROCESS, pid(v), 19)); }
 /* Never run without a pid namespace: it ends everything one may signal. */
 static int kill_all(int c, char **v) { return OUTCOME(kill(-1, SIGKILL)); }
 static int setown(int c, char **v) { return OUTCOME(fcntl(0, F_SETOWN, pid(v))); }
@@ -90,6 +97,13 @@ static int setfsuid_(int c, char **v)
 {
 	syscall(SYS_setfsuid, 12345);
 	return (int)syscall(SYS_setfsuid, -1) == 12345 ? 0 : EPERM;
+}
+/* The lease beside our own, which the launch's filter lets through. */
+static int neighbour(int c, char **v)
+{
+	uid_t other = getuid() ^ 1;
+
+	return OUTCOME(syscall(SYS_setresuid, other, other, other));
 }
 static int setgroups_(int c, char **v)
 {
@@ -125,6 +139,23 @@ static int fifo(int c, char **v)
 
 	return OUTCOME(sched_setscheduler(0, SCHED_FIFO, &p));
 }
+static int deadline(int c, char **v)
+{
+	struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period; } a =
+		{48, SCHED_DEADLINE, 0, 0, 0, 1 << 20, 10 << 20, 10 << 20};
+
+	return OUTCOME(syscall(SYS_sched_setattr, 0, &a, 0));
+}
+static int affinity(int c, char **v)
+{
+	cpu_set_t all;
+
+	CPU_ZERO(&all);
+	CPU_SET(0, &all);
+	return OUTCOME(syscall(SYS_sched_setaffinity, 0, sizeof all, &all));
+}
+static int ioprio(int c, char **v) { return OUTCOME(syscall(SYS_ioprio_set, 1 /* PROCESS */, 0, 1 << 13 /* RT */)); }
+static int lock_all(int c, char **v) { return OUTCOME(mlockall(MCL_CURRENT)); }
 static int nice_(int c, char **v) { return OUTCOME(setpriority(PRIO_PROCESS, 0, -20)); }
 static int rlimit_raise(int c, char **v)
 {
@@ -160,6 +191,7 @@ static int copied(const char *path, int fd)
 static int exec_child(const char *path, int fd)
 {
 	char *args[] = {"victim", NULL}, *env[] = {NULL};
+	volatile int failed = 0; /* written by the child, which shares our memory until it has executed something */
 	int status, null;
 	pid_t p = vfork();
 
@@ -170,13 +202,14 @@ static int exec_child(const char *path, int fd)
 			execve(path, args, env);
 		else
 			syscall(SYS_execveat, fd, "", args, env, AT_EMPTY_PATH);
-		_exit(errno);
+		failed = errno;
+		_exit(1);
 	}
 	if (p < 0)
 		return errno;
 	if (waitpid(p, &status, 0) != p)
 		return errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) > 3 ? WEXITSTATUS(status) : 0;
+	return failed;
 }
 static int exec_copy(int c, char **v)
 {
@@ -204,6 +237,66 @@ static int exec_memfd(int c, char **v)
 	err = copied(v[1], fd);
 	return err ? err : exec_child(NULL, fd);
 }
+/* A script that names an interpreter, which may be executed where the script may not. */
+static int exec_script(int c, char **v)
+{
+	char path[256];
+	int fd, err;
+
+	snprintf(path, sizeof path, "%s/script", v[1]);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	if (fd < 0)
+		return errno;
+	err = dprintf(fd, "#!%s\n", v[2]) < 0 ? errno : 0;
+	close(fd);
+	if (!err)
+		err = exec_child(path, -1);
+	unlink(path);
+	return err;
+}
+/* What a program gives back that worked; a file that is only mapped needs no right to be executed but that of the mapping. */
+static int status_of(char **args)
+{
+	volatile int failed = 0;
+	int status;
+	pid_t p = vfork();
+
+	if (p == 0) {
+		execv(args[0], args);
+		failed = errno;
+		_exit(1);
+	}
+	if (p < 0)
+		return errno;
+	if (waitpid(p, &status, 0) != p)
+		return errno;
+	if (failed)
+		return failed;
+	if (WIFSIGNALED(status)) {
+		note("died of signal %d", WTERMSIG(status));
+		return ECHILD;
+	}
+	return WEXITSTATUS(status) == 127 ? ENOEXEC : WEXITSTATUS(status);
+}
+static int exec_loader(int c, char **v)
+{
+	char path[256], *args[] = {v[1], path, NULL};
+	int fd, err;
+
+	snprintf(path, sizeof path, "%s/loaded", v[3]);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	if (fd < 0)
+		return errno;
+	err = copied(v[2], fd);
+	close(fd);
+	if (!err)
+		err = status_of(args);
+	unlink(path);
+	return err;
+}
+static int exec_status(int c, char **v) { return status_of((char *[]){v[1], NULL}); }
 static int exec_path(int c, char **v) { return exec_child(v[1], -1); }
 
 /* #67: the filter goes with a fork, a thread and an exec. */
@@ -318,7 +411,9 @@ static int park_wait(int c, char **v) { return syscall(SYS_wait4, -1, NULL, WNOH
 
 const struct attempt process_attempts[] = {
 	{"ptrace", ptrace_}, {"traceme", traceme}, {"vm-read", vm_read}, {"vm-write", vm_write},
-	{"pidfd-steal", pidfd_steal}, {"kcmp", kcmp_}, {"kill", kill_}, {"tgkill", tgkill_},
+	{"pidfd-steal", pidfd_steal}, {"pidfd-signal", pidfd_signal}, {"nice-other", nice_other}, {"neighbour", neighbour},
+	{"deadline", deadline}, {"affinity", affinity}, {"ioprio", ioprio}, {"mlockall", lock_all}, {"exec-script", exec_script},
+	{"exec-loader", exec_loader}, {"exec-status", exec_status}, {"kcmp", kcmp_}, {"kill", kill_}, {"tgkill", tgkill_},
 	{"sigqueue", sigqueue_}, {"kill-all", kill_all}, {"setown", setown}, {"self-mem", self_mem},
 	{"setuid", setuid_}, {"setgid", setgid_}, {"setresuid", setresuid_}, {"setresgid", setresgid_},
 	{"setreuid", setreuid_}, {"setfsuid", setfsuid_}, {"setgroups", setgroups_}, {"capset", capset_},

@@ -1,0 +1,50 @@
+package escape
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"casemate/tests/need"
+	"casemate/tests/root/rig"
+)
+
+// program32 is an ELF program of i386 that ends at once, by int 0x80: one segment, which is the whole file.
+func program32() []byte {
+	const at, head = 0x08048000, 52 + 32
+	code := []byte{0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80} // exit(0)
+	size := uint32(head + len(code))
+	var b bytes.Buffer
+	b.Write([]byte("\x7fELF\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	for _, part := range []any{
+		[]uint16{2 /* EXEC */, 3 /* 386 */}, []uint32{1, at + head, 52, 0, 0}, []uint16{52, 32, 1, 0, 0, 0},
+		[]uint32{1 /* LOAD */, 0, at, at, size, size, 5 /* r-x */, 0x1000}, code,
+	} {
+		_ = binary.Write(&b, binary.LittleEndian, part) // a buffer takes all
+	}
+	return b.Bytes()
+}
+
+// TestForeignProgram: a program of i386 that a service may execute is killed by its first call, which no filter of
+// x86-64 knows (attempt 47). As the program of a service it is refused.
+func TestForeignProgram(t *testing.T) {
+	rig.Root(t)
+	victim, dir, port := compileVictim(t), rig.PublicDir(t), rig.Port(t)
+	path := filepath.Join(dir, "foreign")
+	try(t, os.WriteFile(path, program32(), 0o755))
+	line := "exec-status " + path
+	if o := outside(t, victim, line, asNobody); o.result == "ENOEXEC" {
+		need.Kernel(t, "it executes no programs of i386")
+	} else if o.result != "ok" {
+		t.Fatalf("outside: %s, so what happens inside proves nothing", o)
+	}
+	rig.Serve(t, policyHead+serviceText("victim", port, victim, fmt.Sprintf("  base = profile.server\n  widens = [\"files\"]\n  files {\n    exec = [%q]\n  }", dir)))
+	if o := inside(t, port, line); o.result != "ECHILD" || !slices.Contains(o.notes, "died of signal 31") {
+		t.Errorf("%s: %s, want SIGSYS", line, o)
+	}
+	refused(t, "as the program", serviceText("foreign", rig.Port(t), path, "  base = profile.line"), "neither an ELF program of 64 bits nor a script")
+}
