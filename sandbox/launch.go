@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -29,6 +30,15 @@ func (pl *Plan) Shape(abi int) program.Shape {
 		sh.Names = s.Allow
 	}
 	return sh
+}
+
+// OnKernel names the kernel in an error by which it does not know a system call, or what it was asked with one.
+func OnKernel(err error) error {
+	var u unix.Utsname
+	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EINVAL) || unix.Uname(&u) != nil {
+		return err
+	}
+	return fmt.Errorf("%w (kernel: Linux %s)", err, unix.ByteSliceToString(u.Release[:]))
 }
 
 // ABI is this kernel's version of Landlock, 0 for none.

@@ -55,7 +55,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	defer func() {
 		if err != nil {
 			s.Close()
-			err = fmt.Errorf("prepare sandbox: %w", err)
+			err = fmt.Errorf("prepare sandbox: %w", OnKernel(err))
 		}
 		s.plan = nil
 	}()
@@ -193,7 +193,7 @@ func (s *Sandbox) Losses() []string { return s.losses }
 func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
 	z, err := zygote.Spawn(&s.start)
 	if err != nil {
-		return nil, fmt.Errorf("start sandbox: %w", err)
+		return nil, fmt.Errorf("start sandbox: %w", OnKernel(err))
 	}
 	return z, nil
 }

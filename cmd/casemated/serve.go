@@ -25,7 +25,7 @@ func serve(o *options) error {
 		return errNotRoot
 	}
 	if err := program.Withhold(); err != nil {
-		return err
+		return sandbox.OnKernel(err)
 	}
 	caps, err := broker.ProvePrivileges()
 	if err != nil {

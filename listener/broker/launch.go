@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -62,7 +63,7 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 		if reply.PID != 0 {
 			b.endChild(reply.PID, graceTime)
 		}
-		return 0, err
+		return 0, sandbox.OnKernel(err)
 	}
 	return reply.PID, nil
 }
@@ -70,8 +71,8 @@ func (b *Broker) launch(c cell, uid uint32, fds ...int) (pid int, err error) {
 // endChild reaps a child that ends now, and kills it if it has not within patience. One that
 // does not even then (a file system does not answer it) is reaped when it does.
 func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStatus, err error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err == nil {
+	fd, opened := unix.PidfdOpen(pid, 0)
+	if err = opened; err == nil {
 		defer unix.Close(fd)
 		err = zygote.Await(fd, patience)
 	}
@@ -84,7 +85,10 @@ func (b *Broker) endChild(pid int, patience time.Duration) (status unix.WaitStat
 		return status, err
 	}
 	_ = b.loop.Post(func() { b.reapLater(pid) }) // an error means that this process ends
-	return status, fmt.Errorf("process %d was killed: %w", pid, err)
+	if opened != nil {
+		err = fmt.Errorf("pidfd_open: %w", opened)
+	}
+	return status, fmt.Errorf("process %d was killed: %w", pid, sandbox.OnKernel(err))
 }
 
 // retireNow ends a zygote outside the loop. It has nothing to lose, and one that will not end is killed.
