@@ -129,6 +129,44 @@ func start(t *testing.T, z *Zygote, req Request) (string, Reply) {
 	return string(out), r
 }
 
+// TestRequestRefused: a request that is not as long as it says, or brings no socket, starts nothing, and the next one is served.
+func TestRequestRefused(t *testing.T) {
+	z := spawn(t, plain(t, "/bin/echo", "started"))
+	for what, b := range map[string][]byte{"short": {1, 2, 3}, "without a socket": make([]byte, requestHead), "longer than it says": make([]byte, requestHead+5)} {
+		if err := unix.Sendto(z.sock, b, unix.MSG_NOSIGNAL, nil); err != nil {
+			t.Fatal(err)
+		}
+		if r := recv(t, z); r.ID != 0 || r.PID != 0 || r.Step != "read request" || r.Errno != unix.EBADMSG {
+			t.Errorf("%s: %+v", what, r)
+		}
+	}
+	if out, r := start(t, z, Request{ID: 7}); out != "started\n" || r.ID != 7 || r.Err() != nil {
+		t.Errorf("afterwards: %q, %+v", out, r)
+	} else {
+		exitStatus(t, r.PID)
+	}
+}
+
+// TestCgroupRefused: a zygote that cannot be put into its cgroup enters nothing.
+func TestCgroupRefused(t *testing.T) {
+	needRoot(t)
+	p := plain(t, "/bin/echo", "started")
+	fd, err := unix.Open("/dev/full", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	p.CgroupProcs = int32(fd)
+	z, err := Spawn(p)
+	if err == nil {
+		z.Close()
+		reap(z.pid)
+	}
+	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "join cgroup: ") {
+		t.Errorf("%v, want the step and its errno", err)
+	}
+}
+
 func recv(t *testing.T, z *Zygote) Reply {
 	t.Helper()
 	for {

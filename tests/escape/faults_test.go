@@ -1,0 +1,312 @@
+package escape
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/sandbox/zygote"
+	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
+)
+
+// fault makes one system call of a service's zygote fail, or of what it has cloned for a connection.
+type fault struct {
+	step    string // of zygote.Steps
+	service string // that takes the step
+	call    int
+	arg     int    // the argument that tells the call from others like it; -1: the first will do
+	value   uint32 // of that
+	after   int    // how many like it go on before
+	child   bool   // a step of each connection; else one of entering
+	errno   syscall.Errno
+	says    syscall.Errno // what the record names; 0: errno
+}
+
+// stays makes a call succeed in place of failing, with 1 for an outcome: a capability that is there yet.
+const stays = ^syscall.Errno(0)
+
+// faults are, for each step, one fault at least. What a step is told of as another errno than that of its call
+// is a check: it says that the outcome is not what it must be.
+var faults = []fault{
+	{"block signals", "all", unix.SYS_RT_SIGPROCMASK, -1, 0, 0, false, unix.EINVAL, 0},
+	{"block signals", "all", unix.SYS_RT_SIGPROCMASK, -1, 0, 0, true, unix.EINVAL, 0},
+	{"set parent-death signal", "all", unix.SYS_PRCTL, 0, unix.PR_SET_PDEATHSIG, 0, false, unix.EINVAL, 0},
+	{"set parent-death signal", "all", unix.SYS_PRCTL, 0, unix.PR_SET_PDEATHSIG, 1, false, unix.EINVAL, 0}, // after the drop
+	{"set parent-death signal", "all", unix.SYS_PRCTL, 0, unix.PR_SET_PDEATHSIG, 0, true, unix.EINVAL, 0},
+	{"set parent-death signal", "all", unix.SYS_POLL, -1, 0, 0, true, unix.ENOMEM, 0},
+	{"read plan", "all", unix.SYS_FSTAT, -1, 0, 0, false, unix.EIO, 0},
+	{"setsid", "all", unix.SYS_SETSID, -1, 0, 0, false, unix.EPERM, 0},
+	{"setsid", "all", unix.SYS_SETSID, -1, 0, 0, true, unix.EPERM, 0},
+	{"make namespaces", "all", unix.SYS_UNSHARE, -1, 0, 0, false, unix.ENOSPC, 0},
+	{"join mount namespace", "all", unix.SYS_SETNS, 1, unix.CLONE_NEWNS, 0, false, unix.EPERM, 0},
+	{"move descriptors", "all", unix.SYS_DUP3, -1, 0, 0, false, unix.EMFILE, 0},
+	{"change directory", "all", unix.SYS_CHDIR, -1, 0, 0, false, unix.EACCES, 0},
+	{"change directory", "late", unix.SYS_CHDIR, -1, 0, 0, true, unix.EACCES, 0},
+	{"set rlimit", "all", unix.SYS_PRLIMIT64, -1, 0, 0, false, unix.EPERM, 0},
+	{"set rlimit", "all", unix.SYS_PRLIMIT64, -1, 0, 1, false, unix.EPERM, 0},
+	{"set rlimit", "all", unix.SYS_PRLIMIT64, 1, unix.RLIMIT_CPU, 0, true, unix.EPERM, 0},
+	{"set rlimit", "all", unix.SYS_PRLIMIT64, 1, unix.RLIMIT_NOFILE, 0, true, unix.EPERM, 0},
+	{"set groups", "all", unix.SYS_SETGROUPS, -1, 0, 0, false, unix.EPERM, 0},
+	{"set gid", "all", unix.SYS_SETRESGID, -1, 0, 0, false, unix.EPERM, 0},
+	{"set gid", "dynamic", unix.SYS_SETRESGID, -1, 0, 0, true, unix.EAGAIN, 0},
+	{"verify privileges", "all", unix.SYS_PRCTL, 0, unix.PR_CAPBSET_DROP, 0, false, unix.EPERM, unix.EPERM},
+	{"drop bounding set", "all", unix.SYS_PRCTL, 0, unix.PR_CAP_AMBIENT, 0, false, unix.EINVAL, 0},
+	{"set securebits", "all", unix.SYS_PRCTL, 0, unix.PR_SET_SECUREBITS, 0, false, unix.EPERM, 0},
+	{"set capabilities", "all", unix.SYS_CAPSET, -1, 0, 0, false, unix.EPERM, 0},
+	{"set capabilities", "all", unix.SYS_CAPSET, -1, 0, 0, true, unix.EPERM, 0},
+	{"set no_new_privs", "all", unix.SYS_PRCTL, 0, unix.PR_SET_NO_NEW_PRIVS, 0, false, unix.EINVAL, 0},
+	{"set no_new_privs", "all", unix.SYS_PRCTL, 0, unix.PR_SET_DUMPABLE, 0, false, unix.EINVAL, 0},
+	{"verify privileges", "all", unix.SYS_PRCTL, 0, unix.PR_GET_NO_NEW_PRIVS, 0, false, unix.EINVAL, unix.EPERM},
+	{"verify privileges", "all", unix.SYS_PRCTL, 0, unix.PR_CAPBSET_READ, 0, false, stays, unix.EPERM},
+	{"verify privileges", "all", unix.SYS_GETUID, -1, 0, 0, true, unix.EPERM, unix.EPERM},
+	{"install seccomp filter", "all", unix.SYS_SECCOMP, -1, 0, 0, false, unix.ENOMEM, 0},
+	{"clone", "all", unix.SYS_CLONE, -1, 0, 0, false, unix.EAGAIN, 0}, // one of its threads
+	{"mount /proc", "all", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY, 0, true, unix.ENOMEM, 0},
+	{"mount /tmp", "all", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, 0, true, unix.ENOSPC, 0},
+	{"mount /dev/pts", "all", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NOEXEC, 0, true, unix.ENODEV, 0},
+	{"set stdio", "all", unix.SYS_DUP3, -1, 0, 0, true, unix.EBUSY, 0},
+	{"set stdio", "all", unix.SYS_DUP3, 1, 1, 0, true, unix.EBADF, 0},
+	{"set stdio", "fds", unix.SYS_FCNTL, -1, 0, 0, true, unix.EINVAL, 0},
+	{"close descriptors", "all", unix.SYS_CLOSE_RANGE, -1, 0, 0, true, unix.EMFILE, 0},
+	{"set uid", "all", unix.SYS_SETRESUID, -1, 0, 0, true, unix.EAGAIN, 0},
+	{"restrict with landlock", "all", unix.SYS_LANDLOCK_RESTRICT_SELF, -1, 0, 0, true, unix.E2BIG, 0},
+	{"install seal filter", "all", unix.SYS_SECCOMP, -1, 0, 0, true, unix.ENOMEM, 0},
+	{"exec", "all", unix.SYS_EXECVEAT, -1, 0, 0, true, unix.ENOMEM, 0},
+	{"enter user namespace", "userns", unix.SYS_UNSHARE, 0, unix.CLONE_NEWUSER, 0, false, unix.EUSERS, 0},
+	{"raise oom_score_adj", "all", unix.SYS_OPEN, -1, 0, 0, false, unix.EACCES, 0},
+	{"set personality", "all", unix.SYS_PERSONALITY, -1, 0, 0, false, unix.EINVAL, 0},
+	{"place the launch's code", "all", unix.SYS_MREMAP, -1, 0, 0, false, unix.EFAULT, 0},
+	{"make /dev/log", "all", unix.SYS_BIND, -1, 0, 0, true, unix.EADDRINUSE, 0},
+	{"set nice (below 0 it takes CAP_SYS_RESOURCE)", "all", unix.SYS_SETPRIORITY, -1, 0, 0, false, unix.EACCES, 0},
+	{"start init", "init", unix.SYS_OPEN, -1, 0, 1, false, unix.ENFILE, 0},
+	{"start init", "init", unix.SYS_SETNS, 1, unix.CLONE_NEWPID, 0, false, unix.EPERM, 0},
+	{"start init", "init", unix.SYS_UNSHARE, 0, unix.CLONE_NEWPID, 0, false, unix.ENOSPC, 0},
+}
+
+// unfaulted are the steps that no call of a zygote's makes fail, with what else shows them.
+var unfaulted = map[string]string{
+	"none":         "no step",
+	"read request": "of a request that the broker never sends: TestRequestRefused of sandbox/zygote",
+	"join cgroup":  "its file is a cgroup's, which not every host has: TestCgroupRefused of sandbox/zygote",
+}
+
+// calls are those of the faults, by number, as testdata/faults.c takes them.
+func calls() string {
+	var out []string
+	for _, f := range faults {
+		out = append(out, fmt.Sprint(f.call))
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), ",")
+}
+
+// copies are how many services there are of the kind "all", which take turns: one whose zygote has not started is
+// not asked again for a while.
+const copies = 8
+
+// faultPolicy has a service with all that a launch does beside init, and others for what excludes something of it.
+func faultPolicy(ports map[string]string, victim string) string {
+	text := "policy { edition = 1 }\nlimit \"wide\" {\n  concurrent = 1\n  session = \"2m\"\n}\n"
+	rest := func(service, profile string, more ...string) {
+		text += serviceText(service, ports[service], victim, profile, more...)
+	}
+	for i := range copies {
+		rest(fmt.Sprintf("all%d", i), "  base = profile.login\n  widens = [\"files\"]\n  init = false\n  syscalls { seal = true }\n  resources { cpu_time = \"1m\" }\n  files { log = true }", "nice = 3")
+	}
+	rest("late", "  base = profile.files", "dir = \"/tmp\"")
+	rest("dynamic", "  base = profile.files")
+	rest("fds", "  base = profile.files", "stdio = \"listen_fds\"")
+	rest("userns", "  base = profile.files\n  user_namespace = true")
+	rest("init", "  base = profile.files\n  init = true")
+	head, tail, _ := strings.Cut(text, "service \"dynamic\"")
+	return head + "service \"dynamic\"" + strings.Replace(tail, "user = \"nobody\"", "user = \"dynamic\"", 1)
+}
+
+// TestEveryStepFails makes each step of a zygote fail, when it enters its sandbox for a connection and when it starts the program:
+// no program runs, one record names the step and the errno, and the service serves again with the one
+// place that it has. A step without a fault is a fault of this test.
+func TestEveryStepFails(t *testing.T) {
+	rig.Root(t)
+	for _, step := range zygote.Steps {
+		if _, ok := unfaulted[step]; !ok && !slices.ContainsFunc(faults, func(f fault) bool { return f.step == step }) {
+			t.Errorf("nothing makes the step %q fail", step)
+		}
+	}
+	victim, rule := compileVictim(t), filepath.Join(t.TempDir(), "rule")
+	try(t, os.WriteFile(rule, nil, 0o600))
+	ports := map[string]string{}
+	for _, s := range []string{"late", "dynamic", "fds", "userns", "init"} {
+		ports[s] = rig.Port(t)
+	}
+	for i := range copies {
+		ports[fmt.Sprintf("all%d", i)] = rig.Port(t)
+	}
+	b := rig.ServeWith(t, rig.Options{Under: []string{rig.Compile(t, "testdata/faults.c"), rule, calls()}, Files: map[string]string{"test.cm.hcl": faultPolicy(ports, victim)}})
+	for s := range ports {
+		served(t, b, s, ports[s])
+	}
+	before := atRest(t, b, ports, nil)
+	for i, f := range faults {
+		if f.service == "all" {
+			f.service = fmt.Sprintf("all%d", i%copies)
+		}
+		served(t, b, f.service, ports[f.service])
+		name := fmt.Sprintf("%s of %s (call %d, entering %v)", f.step, f.service, f.call, !f.child)
+		if !f.child {
+			newZygote(t, b, f.service)
+		}
+		arm(t, rule, i+1, f)
+		failed := failures(t, b, f.service, f.step)
+		answer, _ := rig.Exchange(ports[f.service], "identity\n") // who is refused may be reset
+		if answer != "" {
+			t.Errorf("%s: a program ran: %q", name, answer)
+		}
+		says := f.says
+		if says == 0 {
+			says = f.errno
+		}
+		var now []string
+		if err := rig.Until(20*time.Second, func() error {
+			if now = failures(t, b, f.service, f.step)[len(failed):]; len(now) == 0 {
+				return errors.New("no record")
+			}
+			return nil
+		}); err != nil || len(now) != 1 || !strings.Contains(now[0], f.step+": "+says.Error()) {
+			t.Errorf("%s: the records say %q (%v), want one of %q", name, now, err, says.Error())
+		}
+		arm(t, rule, i+1, fault{})
+	}
+	for s := range ports {
+		served(t, b, s, ports[s])
+	}
+	atRest(t, b, ports, &before)
+}
+
+// atRest waits until no session runs and every service has a zygote, and gives what the broker has then. Where before is
+// given, it waits for no more than that.
+func atRest(t *testing.T, b *rig.Broker, ports map[string]string, before *rig.Counters) (now rig.Counters) {
+	t.Helper()
+	if err := rig.Until(time.Minute, func() error {
+		s, err := b.Status()
+		if err != nil {
+			return err
+		}
+		for _, service := range s.Services {
+			if service.ZygotePID == 0 {
+				_, _ = rig.Exchange(ports[service.Name], "limits\n")
+				err = fmt.Errorf("%s has no zygote", service.Name)
+			}
+		}
+		if err == nil && len(s.Sessions) > 0 {
+			err = fmt.Errorf("%d sessions", len(s.Sessions))
+		}
+		if err == nil {
+			now, err = b.Counters()
+		}
+		if err == nil && before != nil && (now.FDs > before.FDs || now.Children > before.Children || now.Zombies > 0 || now.Mounts != before.Mounts || now.Cgroups > before.Cgroups) {
+			err = fmt.Errorf("%+v, was %+v", now, *before)
+		}
+		return err
+	}); err != nil {
+		t.Errorf("something is left: %v", err)
+	}
+	return now
+}
+
+// arm writes the rule that the supervisor goes by.
+func arm(t *testing.T, rule string, n int, f fault) {
+	t.Helper()
+	who, times := 0, 1000 // a service that is looked at again has more than one zygote enter
+	if f.child {
+		who, times = 1, 1
+	}
+	if f.call == 0 {
+		n, f.call, times = -n, -1, 0
+	}
+	text := fmt.Sprintf("%d %d %d %d %d %d %d %d\n", n, f.call, f.arg, f.value, f.after, times, int32(f.errno), who)
+	file, err := os.OpenFile(rule, os.O_WRONLY, 0) // the supervisor has this one open, and reads it at once
+	try(t, err)
+	defer file.Close()
+	_, err = file.WriteAt([]byte(text+strings.Repeat(" ", 100-len(text))), 0)
+	try(t, err)
+}
+
+// served waits until the service's program has answered; during a backoff it does not.
+func served(t *testing.T, b *rig.Broker, service, port string) {
+	t.Helper()
+	var answer string
+	if err := rig.Until(30*time.Second, func() (err error) {
+		if service == "fds" { // its client is descriptor 3
+			return served3(b, port)
+		}
+		if answer, err = rig.Exchange(port, "identity\n"); err == nil && !strings.Contains(answer, "identity ok") {
+			err = fmt.Errorf("it answered %q", answer)
+		}
+		return err
+	}); err != nil {
+		t.Fatalf("%s: %v", service, err)
+	}
+	if err := rig.Until(30*time.Second, func() error {
+		s, err := b.Status()
+		if err == nil && len(s.Sessions) > 0 {
+			err = fmt.Errorf("%d sessions", len(s.Sessions))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// served3 is for a program whose client is not on 0 and 1: that it has run, its record says.
+func served3(b *rig.Broker, port string) error {
+	before, err := b.Find("msg", "session", "service", "fds", "reason", "exit")
+	if err != nil {
+		return err
+	}
+	_, _ = rig.Exchange(port, "")
+	_, err = b.Await(len(before)+1, 3*time.Second, "msg", "session", "service", "fds", "reason", "exit")
+	return err
+}
+
+// newZygote ends a service's zygote, so that the next connection needs another.
+func newZygote(t *testing.T, b *rig.Broker, service string) {
+	t.Helper()
+	pid := 0
+	if err := rig.Until(30*time.Second, func() error {
+		s, err := b.Service(service)
+		switch {
+		case err != nil:
+			return err
+		case pid == 0 && s.ZygotePID > 0:
+			pid = s.ZygotePID
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		if s.ZygotePID > 0 {
+			return fmt.Errorf("its zygote is %d", s.ZygotePID)
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("%s: %v", service, err)
+	}
+}
+
+// failures are what the records of sessions say that never ran and failed in a step.
+func failures(t *testing.T, b *rig.Broker, service, step string) (out []string) {
+	t.Helper()
+	records, err := b.Find("msg", "session", "service", service, "reason", "start-failed")
+	try(t, err)
+	for _, r := range records {
+		if d := r.Str("detail"); strings.Contains(d, step+": ") {
+			out = append(out, d)
+		}
+	}
+	return out
+}
