@@ -55,7 +55,7 @@ STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels chaos reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels chaos random reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -161,6 +161,10 @@ MINUTES ?= 5
 FAULTS  ?=
 chaos: root-present build
 	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) CHAOS_FAULTS='$(FAULTS)' go test -count=1 -v -timeout 0 ./tests/chaos
+
+# Programs that make system calls by chance under every shipped profile: two rounds in make test, here as long as it is asked to.
+random: root-present build
+	CASEMATE_RANDOM_SEED=$(SEED) CASEMATE_RANDOM_MINUTES=$(MINUTES) go test -count=1 -v -timeout 0 -run TestRandomSessions ./tests/escape
 
 # Every input that failed once, by the tests that show it: tests/reproduce/rows.go.
 reproduce: root-present build
