@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/sandbox/zygote"
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -89,6 +90,7 @@ var faults = []fault{
 	{"start init", "init", unix.SYS_OPEN, -1, 0, 1, false, unix.ENFILE, 0},
 	{"start init", "init", unix.SYS_SETNS, 1, unix.CLONE_NEWPID, 0, false, unix.EPERM, 0},
 	{"start init", "init", unix.SYS_UNSHARE, 0, unix.CLONE_NEWPID, 0, false, unix.ENOSPC, 0},
+	{"mount state directory", "state", unix.SYS_MOVE_MOUNT, -1, 0, 0, true, unix.EPERM, 0},
 }
 
 // unfaulted are the steps that no call of a zygote's makes fail, with what else shows them.
@@ -112,11 +114,14 @@ func calls() string {
 // not asked again for a while.
 const copies = 8
 
-// faultPolicy has a service with all that a launch does beside init, and others for what excludes something of it.
+// faultPolicy has a service with all that a launch does beside init, and others for what excludes something of it:
+// those that have a port.
 func faultPolicy(ports map[string]string, victim string) string {
 	text := "policy { edition = 1 }\nlimit \"wide\" {\n  concurrent = 1\n  session = \"2m\"\n}\n"
 	rest := func(service, profile string, more ...string) {
-		text += serviceText(service, ports[service], victim, profile, more...)
+		if port := ports[service]; port != "" {
+			text += serviceText(service, port, victim, profile, more...)
+		}
 	}
 	for i := range copies {
 		rest(fmt.Sprintf("all%d", i), "  base = profile.login\n  widens = [\"files\"]\n  init = false\n  syscalls { seal = true }\n  resources { cpu_time = \"1m\" }\n  files { log = true }", "nice = 3")
@@ -126,7 +131,11 @@ func faultPolicy(ports map[string]string, victim string) string {
 	rest("fds", "  base = profile.files", "stdio = \"listen_fds\"")
 	rest("userns", "  base = profile.files\n  user_namespace = true")
 	rest("init", "  base = profile.files\n  init = true")
-	head, tail, _ := strings.Cut(text, "service \"dynamic\"")
+	rest("state", "  base = profile.files\n  widens = [\"files\"]\n  files { state = true }")
+	head, tail, found := strings.Cut(text, "service \"dynamic\"")
+	if !found {
+		return text
+	}
 	return head + "service \"dynamic\"" + strings.Replace(tail, "user = \"nobody\"", "user = \"dynamic\"", 1)
 }
 
@@ -140,14 +149,30 @@ func TestEveryStepFails(t *testing.T) {
 			t.Errorf("nothing makes the step %q fail", step)
 		}
 	}
+	failAll(t, "all", "late", "dynamic", "fds", "userns", "init")
+}
+
+// TestMountOfStateFails is TestEveryStepFails for a service whose state directory is where the kernel maps ids.
+func TestMountOfStateFails(t *testing.T) {
+	rig.Root(t)
+	need.IDMaps(t, "/var/lib")
+	failAll(t, "state")
+}
+
+// failAll makes the steps fail for which the faults have these services.
+func failAll(t *testing.T, services ...string) {
+	t.Helper()
 	victim, rule := compileVictim(t), filepath.Join(t.TempDir(), "rule")
 	try(t, os.WriteFile(rule, nil, 0o600))
 	ports := map[string]string{}
-	for _, s := range []string{"late", "dynamic", "fds", "userns", "init"} {
-		ports[s] = rig.Port(t)
-	}
-	for i := range copies {
-		ports[fmt.Sprintf("all%d", i)] = rig.Port(t)
+	for _, s := range services {
+		if s != "all" {
+			ports[s] = rig.Port(t)
+			continue
+		}
+		for i := range copies {
+			ports[fmt.Sprintf("all%d", i)] = rig.Port(t)
+		}
 	}
 	b := rig.ServeWith(t, rig.Options{Under: []string{rig.Compile(t, "testdata/faults.c"), rule, calls()}, Files: map[string]string{"test.cm.hcl": faultPolicy(ports, victim)}})
 	for s := range ports {
@@ -155,6 +180,9 @@ func TestEveryStepFails(t *testing.T) {
 	}
 	before := atRest(t, b, ports, nil)
 	for i, f := range faults {
+		if !slices.Contains(services, f.service) {
+			continue
+		}
 		if f.service == "all" {
 			f.service = fmt.Sprintf("all%d", i%copies)
 		}
