@@ -66,6 +66,10 @@ func TestRandomSessions(t *testing.T) {
 		}
 	}
 	serve()
+	_, _ = rig.Exchange(ports["files"], "random 1 2000 150\n") // from the first denied call on there is a worker more
+	if _, err := b.Await(1, 30*time.Second, "msg", "denied", "service", "files"); err != nil {
+		t.Fatal(err)
+	}
 	before := atRest(t, b, ports, nil)
 	said := kernelSaid(t)
 
