@@ -151,6 +151,8 @@ type Syscalls struct {
 	Deny []string `json:"deny,omitempty"`
 	// ByArgument allow a call only with certain argument values.
 	ByArgument []SyscallRule `json:"rules,omitempty"`
+	// NoWritten takes out of all these what executes memory that was written.
+	NoWritten bool `json:"deny_write_execute,omitempty"`
 	// Filter names the resolved rules in the policy's filters.
 	Filter string `json:"filter"`
 	// Rules are those of that name. They decide; the words above are for people.

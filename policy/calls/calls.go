@@ -6,6 +6,7 @@ package calls
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"casemate/policy"
 	"casemate/policy/valid"
@@ -21,10 +22,20 @@ func Resolve(s *sandbox.Syscalls) ([]seccomp.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
+	return With(s, rules)
+}
+
+// With gives what rules, those of Allow and Deny, come to with the rest of the words.
+func With(s *sandbox.Syscalls, rules []seccomp.Rule) ([]seccomp.Rule, error) {
+	rules = slices.Clone(rules)
 	for i := range s.ByArgument {
 		rules = append(rules, ByArgument(&s.ByArgument[i])...)
 	}
-	return seccomp.Normalize(rules)
+	rules, err := seccomp.Normalize(rules)
+	if err == nil && s.NoWritten {
+		rules = seccomp.WithoutWritten(rules)
+	}
+	return rules, err
 }
 
 // ByArgument turns a rule of a profile into one for each of its values.
@@ -39,14 +50,29 @@ func ByArgument(r *sandbox.SyscallRule) []seccomp.Rule {
 // ExecsOnce reports whether the program of a profile cannot execute another, nor itself again
 // (launch.Once). A profile that is not of a compiled policy, as a shipped one, has words alone.
 func ExecsOnce(p *sandbox.Profile) bool {
-	rules, err := filter.Decode(p.Syscalls.Rules)
-	if len(p.Syscalls.Rules) == 0 {
-		var named []seccomp.Rule
-		if named, err = Resolve(&p.Syscalls); err == nil {
-			rules, err = seccomp.Numbered(named)
-		}
-	}
+	rules, err := numbered(&p.Syscalls)
 	return err == nil && p.Resources.Bounded() && launch.Once(rules)
+}
+
+// numbered are the rules of a compiled policy, or what the words come to.
+func numbered(s *sandbox.Syscalls) ([]filter.Rule, error) {
+	if len(s.Rules) > 0 {
+		return filter.Decode(s.Rules)
+	}
+	named, err := Resolve(s)
+	if err != nil {
+		return nil, err
+	}
+	return seccomp.Numbered(named)
+}
+
+// Written is seccomp.Written of the words; of words that mean nothing, that it is.
+func Written(s *sandbox.Syscalls) (memory bool, by []string) {
+	rules, err := numbered(s)
+	if err != nil {
+		return true, nil
+	}
+	return seccomp.Written(seccomp.Named(rules))
 }
 
 // Fill gives each profile its filter, and the policy those filters. resolve is
@@ -60,7 +86,7 @@ func Fill(p *policy.Policy, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, err
 	p.Filters = make(policy.Filters)
 	for i := range p.Profiles {
 		s := &p.Profiles[i].Syscalls
-		key, err := json.Marshal([]any{s.Allow, s.Deny, s.ByArgument})
+		key, err := json.Marshal([]any{s.Allow, s.Deny, s.ByArgument, s.NoWritten})
 		if err != nil {
 			return err
 		}

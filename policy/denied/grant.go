@@ -28,16 +28,20 @@ func Grant(of *Service, c spoken.Call) string {
 	if p.Name == "" {
 		return ""
 	}
-	rules, err := calls.Resolve(&p.Syscalls)
+	open := p.Syscalls
+	open.NoWritten = false
+	rules, err := calls.Resolve(&open)
 	if err != nil {
 		return ""
 	}
 	var lines []string
+	taken := takenAsWritten(p, exact(c))
 	switch call := exact(c); {
 	case !allows(rules, call):
 		if lines = grant(p, rules, c); len(lines) > 0 {
 			lines = append(lines, further(p, c)...)
 		}
+	case taken:
 	case p.Syscalls.Rules == nil: // Once, below, would have nothing to go by
 		if numbered, err := seccomp.Numbered(rules); err == nil && p.Resources.Bounded() && launch.Once(numbered) && c.Name() != "prctl" {
 			lines = allow("execve") // it may place its memory where it likes once it may execute anyway
@@ -46,10 +50,31 @@ func Grant(of *Service, c spoken.Call) string {
 			}
 		}
 	}
+	if taken && (len(lines) > 0 || allows(rules, exact(c))) {
+		lines = liftWritten(lines)
+	}
 	if len(lines) == 0 {
 		return ""
 	}
 	return of.owner() + ": " + strings.Join(append(head(p, lines), lines...), ", ")
+}
+
+// takenAsWritten tells whether the profile denies the call for what deny_write_execute says.
+func takenAsWritten(p *sandbox.Profile, call seccomp.Rule) bool {
+	all, err := seccomp.Normalize([]seccomp.Rule{{Name: call.Name}})
+	return err == nil && p.Syscalls.NoWritten && !allows(seccomp.WithoutWritten(all), call)
+}
+
+// liftWritten has the lines take that back as well.
+func liftWritten(lines []string) []string {
+	const block, lift = "syscalls { ", "deny_write_execute = false"
+	for i, l := range lines {
+		if rest, ok := strings.CutPrefix(l, block); ok {
+			lines[i] = block + lift + ", " + rest
+			return lines
+		}
+	}
+	return append([]string{block + lift + " }"}, lines...)
 }
 
 // further is what the kernel asks for beside, where a profile does not have it.

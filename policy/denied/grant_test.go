@@ -231,3 +231,39 @@ func TestUnknownFamily(t *testing.T) {
 		}
 	}
 }
+
+// TestGrantsUnderDenyWriteExecute: what the attribute denies is granted by lines that take it back, with the calls
+// beside it that the lists lack; what it does not deny leaves it alone.
+func TestGrantsUnderDenyWriteExecute(t *testing.T) {
+	text := "policy { edition = 1 }\nservice \"e\" {\nlisten = [\"tcp://:7\"]\nbuiltin = \"echo\"\nacl = acl.anyone\n}\n" +
+		"profile \"kept\" {\nbase = profile.files\nsyscalls {\ndeny_write_execute = true\nallow = [\"mprotect\"]\n}\n}\n"
+	doc, found := lang.Compile([]policy.SourceFile{{Name: "a.cm.hcl", Data: []byte(text)}})
+	if doc == nil || doc.Policy.Profile("kept") == nil {
+		t.Fatalf("%+v", found)
+	}
+	of := Service{Service: "x", At: "a.cm.hcl:1:1", Profile: *doc.Policy.Profile("kept")}
+	for name, want := range map[string]string{
+		"mprotect":     `syscalls { deny_write_execute = false }`,
+		"mmap":         `syscalls { deny_write_execute = false, allow = ["@jit"] }`,
+		"memfd_create": `syscalls { deny_write_execute = false, allow = ["@memfd"] }`,
+		"shmget":       `syscalls { allow = ["@sysv-ipc"] }`,
+	} {
+		nr, _ := seccomp.Number(name)
+		c := spoken.Call{Nr: nr, Args: [6]uint64{2: 7}}
+		got := Grant(&of, c)
+		if got != `profile.kept: widens = ["syscalls"], `+want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+			continue
+		}
+		more := text + "profile \"more\" {\nbase = profile.kept\n" + HCL(got) + "\n}\n"
+		doc, found := lang.Compile([]policy.SourceFile{{Name: "a.cm.hcl", Data: []byte(more)}})
+		if doc == nil || len(found) > 0 {
+			t.Errorf("%s: %s\n%+v", name, got, found)
+			continue
+		}
+		rules, err := calls.Resolve(&doc.Policy.Profile("more").Syscalls)
+		if err != nil || !allows(rules, exact(c)) {
+			t.Errorf("%s is not granted by %q (%v)", name, got, err)
+		}
+	}
+}

@@ -39,11 +39,24 @@ func Layers(f *sandbox.Profile) []string {
 	} else {
 		out = append(out, "exec: what files shows under exec, as often as its system calls let it; once needs no execve, no ptrace, no @jit and an address_space of at most 1GiB")
 	}
-	out = append(out, "signals: "+signalsLine(f))
+	out = append(out, "memory: "+memoryLine(&f.Syscalls), "signals: "+signalsLine(f))
 	if len(f.BestEffort) > 0 {
 		out = append(out, "best effort: "+strings.Join(f.BestEffort, ", "))
 	}
 	return out
+}
+
+// memoryLine tells whether code that somebody injects can run.
+func memoryLine(s *sandbox.Syscalls) string {
+	switch memory, by := calls.Written(s); {
+	case memory:
+		return "may be written and then executed, as a compiler at run time needs (syscalls { deny_write_execute = true } takes that)"
+	case len(by) > 0:
+		return "is written or executed, never both, but by " + strings.Join(by, ", ") + " (syscalls { deny_write_execute = true } takes that)"
+	case s.NoWritten:
+		return "is written or executed, never both, whatever else its system calls are"
+	}
+	return "is written or executed, never both"
 }
 
 // signalsLine tells what a signal does that the program does not handle.

@@ -76,6 +76,7 @@ func (e *effective) files() {
 
 func (e *effective) syscalls() {
 	s := &e.p.Syscalls
+	e.flag(noWrittenRow.Name, "syscalls."+noWrittenRow.Name, s.NoWritten, e.base.Syscalls.NoWritten)
 	e.list("allow", "syscalls.allow", s.Allow, nil)
 	e.list("deny", "syscalls.deny", s.Deny, nil)
 	e.line("on_violation", quote(string(s.OnViolation)), "syscalls.on_violation")

@@ -14,6 +14,9 @@ var baseRow = Attribute{Name: "base", Example: "profile.line", Doc: "absent: pro
 // widensRow is read first of the others, for they say what it must hold.
 var widensRow = Attribute{Name: "widens", Example: `["capabilities", "files", "network", "syscalls"]`, Words: valid.Widenable, Doc: "layers in which it grants more than its base"}
 
+// noWrittenRow holds whatever else the block says.
+var noWrittenRow = Attribute{Name: "deny_write_execute", Example: "true", Layer: "syscalls", Doc: "whatever else the block allows: no memory is written and executed, nor becomes executable, and no memfd_create, ptrace or userfaultfd. Without, that is so until @jit, @memfd or such a call is allowed"}
+
 // profileTable is profile "NAME" { ... }. What is not written is the base's.
 var profileTable = table[profile]{
 	{rows: []row[profile]{
@@ -69,6 +72,7 @@ var profileTable = table[profile]{
 			extend(func(p *profile) *[]string { return &p.Files.Dev })},
 	}},
 	{block: "syscalls", more: []string{"rule"}, done: syscallRules, rows: []row[profile]{
+		{noWrittenRow, flag(false, func(p *profile) *bool { return &p.Syscalls.NoWritten })}, // before allow, of which it takes
 		{Attribute{Name: "allow", Example: `["@file-read", "openat"]`, Layer: "syscalls", Doc: "groups and calls; see casemate profiles --groups"},
 			allowCalls},
 		{Attribute{Name: "deny", Example: `["@threads"]`, Doc: "of those"},

@@ -111,19 +111,15 @@ func (c *compiler) resolveCalls(allow, deny []string) ([]seccomp.Rule, error) {
 
 // filter is calls.Resolve by resolveCalls, and remembered as well.
 func (c *compiler) filter(s *sandbox.Syscalls) ([]seccomp.Rule, error) {
-	if len(s.ByArgument) == 0 {
+	if len(s.ByArgument) == 0 && !s.NoWritten {
 		return c.resolveCalls(s.Allow, s.Deny)
 	}
-	key := fmt.Sprint(s.Allow, s.Deny, s.ByArgument)
+	key := fmt.Sprint(s.Allow, s.Deny, s.ByArgument, s.NoWritten)
 	r, ok := c.calls[key]
 	if !ok {
 		var rules []seccomp.Rule
 		if rules, r.err = c.resolveCalls(s.Allow, s.Deny); r.err == nil {
-			rules = slices.Clone(rules)
-			for i := range s.ByArgument {
-				rules = append(rules, calls.ByArgument(&s.ByArgument[i])...)
-			}
-			r.rules, r.err = seccomp.Normalize(rules)
+			r.rules, r.err = calls.With(s, rules)
 		}
 		c.remember(key, r)
 	}
@@ -138,7 +134,7 @@ func (c *compiler) remember(key string, r resolution) {
 	c.calls[key] = r
 }
 
-// grants tells whether adding entry to the base's list allows anything new.
+// grants tells whether adding entry to the base's list allows anything new, under the base's NoWritten.
 func (c *compiler) grants(base sandbox.Syscalls, entry string) bool {
 	before, err := c.resolveCalls(base.Allow, base.Deny)
 	if err != nil {
@@ -147,6 +143,9 @@ func (c *compiler) grants(base sandbox.Syscalls, entry string) bool {
 	added, err := c.resolveCalls([]string{entry}, nil)
 	if err != nil {
 		return false // unknown, and reported as that
+	}
+	if base.NoWritten {
+		added = seccomp.WithoutWritten(added)
 	}
 	return slices.ContainsFunc(added, func(r seccomp.Rule) bool { return !seccomp.Cover(before, r) })
 }
@@ -174,7 +173,9 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block) {
 	b.missing("values", "write values = [1]")
 	syscallTable.read(b, &r)
 	p.Syscalls.ByArgument = append(p.Syscalls.ByArgument, r)
-	if c.grants(s.w.base.Syscalls, r.Name) {
+	before := s.w.base.Syscalls
+	before.NoWritten = p.Syscalls.NoWritten
+	if c.grants(before, r.Name) {
 		s.w.need("syscalls", syn.DefRange(), r.Name+" by argument")
 	}
 }

@@ -25,10 +25,10 @@ func (w *writer) syscalls(p *sandbox.Profile, rules []seccomp.Rule) {
 	}
 	slices.Sort(names)
 	slices.Sort(partly)
-	if !seccomp.Allows(rules, writtenAndRun) {
-		w.yes("MemoryDenyWriteExecute")
-	} else {
+	if written, _ := seccomp.Written(rules); written {
 		w.note("Memory that is written and then executed: the profile allows it.")
+	} else {
+		w.yes("MemoryDenyWriteExecute")
 	}
 	w.list("SystemCallFilter", names)
 	for line := range strings.SplitSeq(fold(partly), "\n") {
@@ -43,9 +43,6 @@ func (w *writer) syscalls(p *sandbox.Profile, rules []seccomp.Rule) {
 		w.note("It executes no second program: systemd always allows execve.")
 	}
 }
-
-// writtenAndRun is a mapping that is both.
-var writtenAndRun = seccomp.Rule{Name: "mmap", Args: []seccomp.Arg{{Index: 2, Mask: 0x6, Value: 0x6}}}
 
 // fold is the comment about the calls that are allowed with some arguments alone.
 func fold(partly []string) string {

@@ -38,6 +38,8 @@ const (
 	archShstkLock    = 0x5003
 	archShstkStatus  = 0x5005
 	personalityQuery = 0xffffffff
+	readImpliesExec  = 0x0400000
+	shmExec          = 0o100000
 )
 
 // The flags with which C libraries and Go call clone(2): each exact value, so
@@ -200,7 +202,7 @@ var programGroups = map[string]group{
 			"shmget", "shmdt", "shmctl", "semget", "semop", "semctl", "semtimedop",
 			"msgget", "msgsnd", "msgrcv", "msgctl",
 		},
-		rules: [][]Rule{without("shmat", 2, 0o100000)}, // SHM_EXEC
+		rules: [][]Rule{without("shmat", 2, shmExec)},
 	},
 	"@mqueue": {
 		doc:   "POSIX message queues",
