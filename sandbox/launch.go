@@ -7,6 +7,7 @@ import (
 
 	"casemate/sandbox/landlock"
 	"casemate/sandbox/seccomp/program"
+	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,8 +22,9 @@ func (pl *Plan) Shape(abi int) program.Shape {
 		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
 		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, State: p.Files.State, Chdir: pl.chdirLate(),
 		CPU: p.Resources[CPUTime] > 0, Init: p.Init, Caps: pl.caps != 0, HostPIDs: c.HostPIDs,
-		CloneFlags: pl.cloneFlags(),
+		CloneFlags: pl.cloneFlags(), OwnCore: p.Processor.Core == "session",
 	}
+	_, sh.Lacks = p.Processor.Controls()
 	if c.Dynamic {
 		sh.Leases = &[2]uint32{LeaseBase, ^uint32(LeaseCount - 1)}
 	}
@@ -39,6 +41,32 @@ func OnKernel(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w (kernel: Linux %s)", err, unix.ByteSliceToString(u.Release[:]))
+}
+
+// Controls are what a zygote sets of p on this kernel (zygote.Plan.Kept), and the words of best_effort for what it cannot.
+// What affects nobody here, or is off for all, is not to be set.
+func (p *Processor) Controls() (set uint64, lacks []string) {
+	for which, word := range []string{p.StoreBypass, p.IndirectBranch} {
+		how, err := unix.PrctlRetInt(unix.PR_GET_SPECULATION_CTRL, uintptr(which), 0, 0, 0)
+		switch {
+		case word == "":
+		case err == nil && how&unix.PR_SPEC_PRCTL != 0:
+			set |= zygote.NoStoreBypass << which
+		case err != nil || how == unix.PR_SPEC_ENABLE:
+			lacks = append(lacks, []string{"processor.store_bypass", "processor.indirect_branch"}[which])
+		}
+	}
+	// Without a place for its answer, a kernel with core scheduling says EFAULT, or ENODEV where no core has two threads.
+	switch err := unix.Prctl(unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_GET, 0, 0, 0); {
+	case p.Core == "":
+	case err != unix.EFAULT && err != unix.ENODEV:
+		lacks = append(lacks, "processor.core")
+	case p.Core == "service":
+		set |= zygote.CoreOfService
+	default:
+		set |= zygote.CoreOfSession
+	}
+	return set, lacks
 }
 
 // ABI is this kernel's version of Landlock, 0 for none.

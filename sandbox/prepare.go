@@ -89,6 +89,7 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if s.start.OOMScoreAdj, err = raised(pl.Command.OOMScore); err != nil {
 		return nil, err
 	}
+	s.start.Kept, _ = pl.Profile.Processor.Controls() // what it lacks, the filter's compiler has been told
 	s.start.Exec = -1
 	if s.tree.byFD {
 		s.start.Exec = int32(s.tree.program)

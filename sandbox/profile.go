@@ -39,6 +39,7 @@ type Profile struct {
 	Capabilities []string  `json:"capabilities,omitempty"`
 	Syscalls     Syscalls  `json:"syscalls"`
 	Resources    Resources `json:"resources"`
+	Processor    Processor `json:"processor,omitzero"`
 	// Init makes the program process 2 behind a tiny init: orphans are reaped, and
 	// the default actions of signals hold, which process 1 does not have.
 	Init bool `json:"init"`
@@ -51,6 +52,13 @@ type Network struct {
 	// single 0 means any port, of that list alone.
 	Connect []uint16 `json:"connect,omitempty"`
 	Bind    []uint16 `json:"bind,omitempty"`
+}
+
+// Processor is what a service keeps to itself of the processors, which a whole host shares; "" is the host's own way.
+type Processor struct {
+	StoreBypass    string `json:"store_bypass,omitempty"`    // "off": no such speculation
+	IndirectBranch string `json:"indirect_branch,omitempty"` // "off"
+	Core           string `json:"core,omitempty"`            // at one time its own sessions' alone ("service"), or one session's ("session")
 }
 
 // NetworkMode is a word of network { mode }.

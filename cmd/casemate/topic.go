@@ -54,9 +54,18 @@ one still serves to their end come on top.
 
 `, `
 What grants more than the base where + stands needs the layer of that name in widens:
-network, files, capabilities, syscalls, resources or user_namespace. A rule allows a
-call where the argument under the mask is one of the values. A resource may be
+network, files, capabilities, syscalls, resources, user_namespace or processor. A rule
+allows a call where the argument under the mask is one of the values. A resource may be
 "unlimited".
+
+What deny_write_execute does not see is a file that is mapped once to be written and once
+to be executed; the mounts do: what write, tmp and shm show is noexec. processor is
+"host" where it says nothing. A processor that is not affected, or a kernel that has
+switched a speculation off for all, needs no switch, and where no core has two threads
+there is no core to share, as far as the kernel of a virtual machine can know. Else a
+kernel without the switch, or without core scheduling, refuses the service, unless
+best_effort names processor.store_bypass, processor.indirect_branch, processor.core, or
+processor for all of them; casemate version says what a host has.
 
 Symbolic links are not followed below a write path, and no path may lie in one, of
 this service or another: the service could put something else there. What leads to

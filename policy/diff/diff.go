@@ -9,6 +9,7 @@ import (
 
 	"casemate/policy/calls"
 	"casemate/policy/explain"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/resource"
 )
@@ -71,6 +72,7 @@ func Profiles(a, b *sandbox.Profile) (*Report, error) {
 			l.Differs = append(l.Differs, fmt.Sprintf("init: %v, was %v", b.Init, a.Init))
 		}
 	})
+	layer("processor", func(l *Layer) { l.processor(&a.Processor, &b.Processor) })
 	layer("best effort", func(l *Layer) { l.words("may start without ", a.BestEffort, b.BestEffort) })
 	return r, nil
 }
@@ -134,6 +136,21 @@ const none = "none"
 func (l *Layer) resources(was, is *sandbox.Resources) {
 	for i, row := range sandbox.ResourceRows {
 		l.amount(row.Name, "unlimited", was[i], is[i], func(n int64) string { return explain.Amount(resource.Rows[i].Unit, n) })
+	}
+}
+
+// processor compares what each keeps to itself.
+func (l *Layer) processor(was, is *sandbox.Processor) {
+	for i, v := range [][2]string{{was.StoreBypass, is.StoreBypass}, {was.IndirectBranch, is.IndirectBranch}, {was.Core, is.Core}} {
+		k := &valid.Kept[i]
+		a, b := max(slices.Index(k.Words, v[0]), 0), max(slices.Index(k.Words, v[1]), 0)
+		line := fmt.Sprintf("%s %s, was %s", k.Name, k.Words[b], k.Words[a])
+		switch {
+		case b < a:
+			l.More = append(l.More, line)
+		case b > a:
+			l.Less = append(l.Less, line)
+		}
 	}
 }
 

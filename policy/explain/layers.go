@@ -40,6 +40,9 @@ func Layers(f *sandbox.Profile) []string {
 		out = append(out, "exec: what files shows under exec, as often as its system calls let it; once needs no execve, no ptrace, no @jit and an address_space of at most 1GiB")
 	}
 	out = append(out, "memory: "+memoryLine(&f.Syscalls), "signals: "+signalsLine(f))
+	if line := processorLine(&f.Processor); line != "" {
+		out = append(out, "processor: "+line)
+	}
 	if len(f.BestEffort) > 0 {
 		out = append(out, "best effort: "+strings.Join(f.BestEffort, ", "))
 	}
@@ -57,6 +60,24 @@ func memoryLine(s *sandbox.Syscalls) string {
 		return "is written or executed, never both, whatever else its system calls are"
 	}
 	return "is written or executed, never both"
+}
+
+// processorLine tells what a service keeps to itself of the processors; "" is nothing.
+func processorLine(p *sandbox.Processor) string {
+	var parts []string
+	if p.StoreBypass != "" {
+		parts = append(parts, "no speculative store bypass")
+	}
+	if p.IndirectBranch != "" {
+		parts = append(parts, "no speculation on indirect branches that others trained")
+	}
+	switch p.Core {
+	case "service":
+		parts = append(parts, "a core at a time is its own sessions'")
+	case "session":
+		parts = append(parts, "a core at a time is one session's")
+	}
+	return strings.Join(parts, "; ")
 }
 
 // signalsLine tells what a signal does that the program does not handle.

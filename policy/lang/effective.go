@@ -117,6 +117,7 @@ func (e *effective) write() []byte {
 	e.block("files", e.files)
 	e.block("syscalls", e.syscalls)
 	e.block("resources", e.resources)
+	e.block("processor", e.processor)
 	e.b.WriteString("}\n")
 	return e.b.Bytes()
 }

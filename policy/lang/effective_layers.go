@@ -1,12 +1,14 @@
 package lang
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"casemate/policy/explain"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/resource"
 )
@@ -112,6 +114,15 @@ func (e *effective) resources() {
 			value = quote(units[resource.Rows[i].Unit].show(n))
 		}
 		e.line(row.Name, value, "resources."+row.Name)
+	}
+}
+
+func (e *effective) processor() {
+	p, base := &e.p.Processor, &e.base.Processor
+	for i, v := range [][2]string{{p.StoreBypass, base.StoreBypass}, {p.IndirectBranch, base.IndirectBranch}, {p.Core, base.Core}} {
+		if v != [2]string{} {
+			e.line(valid.Kept[i].Name, quote(cmp.Or(v[0], valid.Kept[i].Words[0])), "processor."+valid.Kept[i].Name)
+		}
 	}
 }
 

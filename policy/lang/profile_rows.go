@@ -83,6 +83,14 @@ var profileTable = table[profile]{
 			flag(false, func(p *profile) *bool { return &p.Syscalls.Seal })},
 	}},
 	{block: "resources", done: ownBounds, rows: resourceRows()},
+	{block: "processor", rows: []row[profile]{
+		{Attribute{Name: "store_bypass", Example: `"off"`, Layer: "processor", Words: valid.Kept[0].Words, Doc: "off: its programs do not speculate past stores (Spectre v4), at a price; best_effort says what a processor without the switch does"},
+			kept(0, func(p *sandbox.Processor) *string { return &p.StoreBypass })},
+		{Attribute{Name: "indirect_branch", Example: `"off"`, Layer: "processor", Words: valid.Kept[1].Words, Doc: "off: nor on indirect branches where another process may have trained them (Spectre v2)"},
+			kept(1, func(p *sandbox.Processor) *string { return &p.IndirectBranch })},
+		{Attribute{Name: "core", Example: `"service"`, Layer: "processor", Words: valid.Kept[2].Words, Doc: "who may be on the other threads of its core at the same time: the service's own sessions (service), or its own threads alone (session)"},
+			kept(2, func(p *sandbox.Processor) *string { return &p.Core })},
+	}},
 }
 
 // syscallTable is rule "CALL" { ... } of syscalls: the call is allowed where

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"casemate/policy/explain"
+	"casemate/policy/valid"
+	"casemate/sandbox"
 )
 
 // The readers of rows: one for each way in which values are written. at is where
@@ -93,6 +95,24 @@ func word[T any, W ~string](at func(*T) *W, order ...W) reader[T] {
 			b.need(a.Layer, v, fmt.Sprintf("%s = %q", a.Name, v.s))
 		}
 		*at(to) = W(v.s)
+	}
+}
+
+// kept reads a word of valid.Kept. One that stands before the base's keeps less from others.
+func kept(i int, at func(*sandbox.Processor) *string) reader[profile] {
+	words := valid.Kept[i].Words
+	return func(b *block, a *Attribute, p *profile) {
+		v, ok := b.typed(a, kindString)
+		if !ok {
+			return
+		}
+		rank, to := slices.Index(words, v.s), at(&p.Processor)
+		if rank >= 0 && rank < slices.Index(words, *to) {
+			b.need(a.Layer, v, fmt.Sprintf("%s = %q", a.Name, v.s))
+		}
+		if *to = v.s; rank == 0 {
+			*to = "" // as where nobody says it
+		}
 	}
 }
 

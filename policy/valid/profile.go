@@ -24,7 +24,7 @@ const leastStateFiles = 24
 
 // Widenable are the layers in which a profile may grant more than its base does: the
 // words of widens.
-var Widenable = []string{"network", "files", "capabilities", "syscalls", "resources", "user_namespace"}
+var Widenable = []string{"network", "files", "capabilities", "syscalls", "resources", "user_namespace", "processor"}
 
 // Explained tells whether somebody says why f grants what needs a reason: the
 // profile itself, or each service that uses it.
@@ -94,7 +94,19 @@ func (c *checker) profile(p *policy.Policy, i int) {
 	}
 	c.syscalls(at+".syscalls", &f.Syscalls, p.Filters)
 	c.resources(at+".resources", &f.Resources)
+	for i, v := range []string{f.Processor.StoreBypass, f.Processor.IndirectBranch, f.Processor.Core} {
+		if v != "" {
+			oneOf(c, at+".processor."+Kept[i].Name, v, Kept[i].Words[1:]...)
+		}
+	}
 }
+
+// Kept are the attributes of processor with their words, the first the host's own way, which a model has as "", and each
+// keeping more to the service than the one before.
+var Kept = []struct {
+	Name  string
+	Words []string
+}{{"store_bypass", []string{"host", "off"}}, {"indirect_branch", []string{"host", "off"}}, {"core", []string{"host", "service", "session"}}}
 
 // hostProc: what keeps a service from the memory, files and environment of its
 // user's other processes is Landlock alone.

@@ -1,4 +1,4 @@
-/* What lies in the plan: limits, seccomp filters to install, and strings, which requests have too. */
+/* What lies in the plan: limits, what to keep of the processor, seccomp filters to install, and strings, which requests have too. */
 #ifndef CASEMATE_CONTENT_H
 #define CASEMATE_CONTENT_H
 
@@ -13,6 +13,18 @@ static long limit(unsigned resource, uint64_t n)
 {
 	const uint64_t both[2] = {n, n}; /* soft and hard */
 	return call(SYS_prlimit64, 0, resource, both, 0);
+}
+
+/* For good, over exec too: the speculations whose bits these are, and a core that only what comes of this process shares. */
+static long keep(uint64_t kept)
+{
+	long r = 0;
+	for (unsigned which = PR_SPEC_STORE_BYPASS; which <= PR_SPEC_INDIRECT_BRANCH && r >= 0; which++)
+		if (kept >> which & 1)
+			r = call(SYS_prctl, PR_SET_SPECULATION_CTRL, which, PR_SPEC_FORCE_DISABLE);
+	if (kept & (KEPT_CORE_SERVICE | KEPT_CORE_SESSION) && r >= 0)
+		r = call(SYS_prctl, PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP), r = r == -ENODEV ? 0 : r; /* no core has two threads */
+	return r;
 }
 
 static struct sock_fprog program(char *at, uint32_t size)

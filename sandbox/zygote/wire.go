@@ -23,6 +23,8 @@ const (
 	maxRlimits = 16
 	maxWorkers = 4
 	maxEnvLen  = 32 * 1024
+	// Those of Plan.Kept.
+	NoStoreBypass, NoIndirectBranch, CoreOfService, CoreOfSession = 1, 2, 4, 8
 
 	requestHead = 24
 	replySize   = 24
@@ -52,7 +54,7 @@ var Steps = []string{
 	"set capabilities", "set no_new_privs", "verify privileges", "install seccomp filter", "read request", "clone",
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
-	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log", "set nice (below 0 it takes CAP_SYS_RESOURCE)", "mount state directory",
+	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log", "set nice (below 0 it takes CAP_SYS_RESOURCE)", "mount state directory", "keep the processor to itself",
 }
 
 // stepName never fails: the number comes from another process.
@@ -94,7 +96,8 @@ type Numbers struct {
 	Listen bool
 
 	// Caps stay with the service, ZygoteCaps with the zygote (bit masks by capability number).
-	Caps, ZygoteCaps                           uint64
+	// Kept are bits of what is kept to itself of the processors.
+	Caps, ZygoteCaps, Kept                     uint64
 	Rlimits                                    [maxRlimits]uint64 // by RLIMIT_*, soft and hard
 	groups                                     [maxGroups]uint32
 	path, dir, tmp, argv, argvLen, env, envLen uint32 // offsets from the start, and lengths

@@ -214,10 +214,8 @@ static int staff_and_filter(void)
 	/* Last of all: from here on only what the filter allows can happen. */
 	if (plan->listen)
 		fd = install_heard(&filter);
-	if (plan->filter_len && fd < 0) {
-		long r = install(&filter, SECCOMP_FILTER_FLAG_TSYNC);
-		must(r > 0 ? -ESRCH : r, STEP_SECCOMP); /* a thread left out */
-	}
+	if (plan->filter_len && fd < 0)
+		must(install(&filter, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH), STEP_SECCOMP); /* for a thread left out */
 	return fd;
 }
 
@@ -256,6 +254,7 @@ static int enter(void)
 	must(call(SYS_mremap, gate_page, GATE_SIZE, GATE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, GATE_PAGE), STEP_GATE);
 	raise_oom();
 	set_nice();
+	must(keep(plan->kept & ~KEPT_CORE_SESSION), STEP_PROCESSOR);
 	prepare_parking();
 	join_all();
 	if (plan->userns)
@@ -353,6 +352,7 @@ static void tie_to_broker(struct worker *w)
 static void confine(struct worker *w)
 {
 	try(w, call(SYS_setsid), STEP_SETSID);
+	try(w, keep(plan->kept & KEPT_CORE_SESSION), STEP_PROCESSOR);
 	stdio(w);
 	if (cpu_bounded())
 		try(w, limit(RLIMIT_CPU, plan->rlimits[RLIMIT_CPU]), STEP_RLIMIT);

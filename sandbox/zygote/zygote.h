@@ -15,6 +15,7 @@ enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
 enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 67, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
+enum { KEPT_CORE_SERVICE = 4, KEPT_CORE_SESSION = 8 };
 
 /* clone(2) flags of a further worker; the filter, which comes later, allows none of it. */
 #define WORKER_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
@@ -38,7 +39,7 @@ enum {
 	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE, STEP_STATE
+	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE, STEP_STATE, STEP_PROCESSOR
 };
 
 /*
@@ -71,6 +72,7 @@ struct plan {
 	uint8_t listen;	    /* what the filter denies with EPERM waits for an answer instead: REPLY_READY brings its listener */
 	uint64_t caps;	      /* kept by the service */
 	uint64_t zygote_caps; /* kept by the zygote */
+	uint64_t kept; /* 1 << PR_SPEC_* of the speculations to go without, and KEPT_* */
 	uint64_t rlimits[MAX_RLIMITS]; /* soft and hard */
 	uint32_t groups[MAX_GROUPS];
 	uint32_t path_off, dir_off, tmp_off; /* NUL-terminated, from the start of the plan */

@@ -151,6 +151,9 @@ func (s *shape) launchRules() []filter.Rule {
 	if s.Caps {
 		rules = append(rules, call(unix.SYS_PRCTL, eq(0, unix.PR_CAP_AMBIENT), eq(1, unix.PR_CAP_AMBIENT_RAISE)))
 	}
+	if s.OwnCore {
+		rules = append(rules, call(unix.SYS_PRCTL, eq(0, unix.PR_SCHED_CORE), eq(1, unix.PR_SCHED_CORE_CREATE), eq(2, 0), eq(3, unix.PR_SCHED_CORE_SCOPE_THREAD_GROUP)))
+	}
 	if s.Init {
 		rules = append(rules, s.initRules()...)
 	}

@@ -27,6 +27,10 @@ var Layers = []Layer{
 	{filesLog, landlock.ABIScopes, "6.12"},
 	{Name: "cgroup"},
 	{Name: "resources.open_files"},
+	{Name: processor},
+	{Name: storeBypass},
+	{Name: indirectBranch},
+	{Name: ownCore},
 }
 
 const (
@@ -34,34 +38,50 @@ const (
 	landlockNet    = "landlock.net"
 	landlockScopes = "landlock.scopes"
 	filesLog       = "files.log"
+	processor      = "processor"
+	storeBypass    = "processor.store_bypass"
+	indirectBranch = "processor.indirect_branch"
+	ownCore        = "processor.core"
 )
 
-// missing tells what the kernel (program.Shape.ABI) cannot
+// missing tells what the kernel (program.Shape.ABI and Lacks) cannot
 // enforce of a shape, where no other layer does: the parts that its profile lets
 // go as losses, or else the first of the others, with what to write.
 func (s *shape) missing(f *program.Filter) {
+	whole := false // Landlock is given up, and its parts with it
 	for _, l := range Layers {
-		held := s.held(l.Name)
+		held, lacks := s.held(l.Name), s.lacks(l)
 		switch {
-		case s.ABI >= l.abi || held == "":
+		case lacks == "" || held == "" || whole && l.abi > 0:
 			continue
 		case s.dispenses(l.Name):
-			f.Losses = append(f.Losses, fmt.Sprintf("%s: %s", l.Name, lacks(s.ABI, l)))
+			f.Losses = append(f.Losses, fmt.Sprintf("%s: %s", l.Name, lacks))
+			whole = whole || l.Name == allOfLandlock
 		default:
-			f.Losses, f.Refused = nil, fmt.Sprintf("%s: %s: nothing else %s, or write best_effort = [%q]", l.Name, lacks(s.ABI, l), held, l.Name)
+			f.Losses, f.Refused = nil, fmt.Sprintf("%s: %s: nothing else %s, or write best_effort = [%q]", l.Name, lacks, held, l.Name)
 			return
-		}
-		if l.Name == allOfLandlock {
-			break // the parts go with the whole
 		}
 	}
 }
 
-func lacks(abi int, l Layer) string {
-	if abi < 1 {
+// lacks says what a layer needs of the kernel that it does not have; "" is nothing.
+func (s *shape) lacks(l Layer) string {
+	switch {
+	case slices.Contains(s.Lacks, l.Name):
+		return controls[l.Name]
+	case s.ABI >= l.abi:
+		return ""
+	case s.ABI < 1:
 		return "this kernel has no Landlock (Linux " + l.since + ", and lsm=landlock at boot)"
 	}
-	return fmt.Sprintf("this kernel has Landlock ABI %d, and it takes %d (Linux %s)", abi, l.abi, l.since)
+	return fmt.Sprintf("this kernel has Landlock ABI %d, and it takes %d (Linux %s)", s.ABI, l.abi, l.since)
+}
+
+// controls are what the parts of the processor layer need.
+var controls = map[string]string{
+	storeBypass:    "this processor speculates past stores, and this kernel has no switch for it that a process can use (Linux 4.17, without spec_store_bypass_disable=off or mitigations=off at boot)",
+	indirectBranch: "this processor speculates on indirect branches, and this kernel has no switch for it that a process can use (Linux 4.20, without spectre_v2_user=off or mitigations=off at boot)",
+	ownCore:        "this kernel has no core scheduling (Linux 5.14, with CONFIG_SCHED_CORE), or casemated may not use it",
 }
 
 // dispenses reports whether best_effort names the layer, or the whole it is a part of.
@@ -83,6 +103,10 @@ func (s *shape) held(part string) string {
 		return s.heldPorts()
 	case landlockScopes:
 		return s.heldScopes()
+	case storeBypass, indirectBranch:
+		return "keeps what it speculates on from being measured: leave it out of processor, which is the host's way"
+	case ownCore:
+		return "keeps others off the other threads of its cores: leave core out of processor"
 	case filesLog:
 		if s.Log {
 			return "keeps sockets, the client's first, from the addresses that its connect(2) could name: write log = false"

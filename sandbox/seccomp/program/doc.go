@@ -57,6 +57,7 @@ type Shape struct {
 	// ABI is the kernel's of Landlock, 0 for none; BestEffort are words for what may be missing.
 	ABI        int      `json:"abi"`
 	BestEffort []string `json:"best_effort,omitempty"`
+	Lacks      []string `json:"lacks,omitempty"` // what of the processors the profile keeps to itself and this kernel has no control for
 	// Bounded says that the address space and the stack are no larger than what a
 	// program that executes once may have.
 	Bounded bool `json:"bounded,omitempty"`
@@ -65,8 +66,8 @@ type Shape struct {
 	// What is handed over: a listening socket, a unix datagram socket, a /dev/log if Landlock can hold it.
 	Listens, UnixDatagrams, Log bool
 	// What a launch does: its mounts, a late change of directory, a limit on the
-	// processor, an init, capabilities to keep, no pid namespace of its own.
-	Proc, Scratch, Pty, State, Chdir, CPU, Init, Caps, HostPIDs bool
+	// processor, an init, capabilities to keep, no pid namespace of its own, a core of its own.
+	Proc, Scratch, Pty, State, Chdir, CPU, Init, Caps, HostPIDs, OwnCore bool
 
 	// CloneFlags are those of a launch, but for a namespace of ipc objects.
 	CloneFlags uint32 `json:"clone_flags"`
