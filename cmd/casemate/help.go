@@ -17,7 +17,7 @@ func (a *app) helpCmd() *cobra.Command {
 		Short: "Help about a verb or a topic",
 		Long: `help prints what a verb does, with its flags and examples, or the page of a topic:
 policy is the policy language, inetd how a policy extends an inetd.conf, log what a record
-holds.
+holds, calls the groups of system calls.
 
 With --man it prints the manual page of that name, made from the same text:
 casemate-check.1 of a verb, casemate-policy.5 of a topic; list names them all.

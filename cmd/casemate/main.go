@@ -145,7 +145,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	cmd.SetHelpCommand(a.helpCmd())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.importCmd(), a.profilesCmd(), a.learnCmd(),
-		a.statusCmd(), a.traceCmd(), a.whyCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic())
+		a.statusCmd(), a.traceCmd(), a.whyCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic())
 	a.completions(cmd)
 	return cmd
 }
