@@ -178,6 +178,12 @@ var layers = []struct {
 	}},
 	{name: "with a seal (second filter)", profile: func(p *sandbox.Profile) { p.Syscalls.Seal = true }},
 	{name: "with an init", profile: func(p *sandbox.Profile) { p.Init = true }},
+	{name: "without speculative store bypass", profile: func(p *sandbox.Profile) {
+		p.Processor.StoreBypass, p.BestEffort = "off", []string{"processor"}
+	}},
+	{name: "without speculation on indirect branches", profile: func(p *sandbox.Profile) {
+		p.Processor.IndirectBranch, p.BestEffort = "off", []string{"processor"}
+	}},
 }
 
 // compareStart measures a start against the floor, and each layer by leaving
