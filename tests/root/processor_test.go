@@ -174,3 +174,49 @@ func pidsOf(t *testing.T, b *rig.Broker, service string, n int) (pids []int) {
 	}
 	return pids
 }
+
+// TestCoreIsAsked: on a kernel that says it has core scheduling, a cookie is made for the service, or for each session as the
+// first thing that its own filter lets it do, and where that fails nothing is executed. Where no core has two threads, all serve.
+func TestCoreIsAsked(t *testing.T) {
+	bin := rig.Root(t)
+	seems := rig.Compile(t, "testdata/coresched.c")
+	each, deep, plain := rig.Port(t), rig.Port(t), rig.Port(t)
+	text := strings.Replace(head, "edition = 1", "\n  edition = 1\n  on_broken = \"refuse\"\n", 1) +
+		sparing("each", "line", each, `core = "session"`, "") + sparing("deep", "server", deep, `core = "session"`, "syscalls { seal = true }") +
+		service("plain", "tcp4://127.0.0.1:"+plain, []string{"/bin/cat"}, "profile = profile.line")
+	one := rig.Port(t)
+	whole := text + sparing("one", "line", one, `core = "service"`, "")
+	start := func(errno unix.Errno, text string) (*rig.Broker, error) {
+		return rig.Start(rig.Options{Bin: bin, Files: map[string]string{"test.cm.hcl": text}, Under: []string{seems, fmt.Sprint(int(errno))}})
+	}
+	for _, errno := range []unix.Errno{0, unix.ENODEV} {
+		b, err := start(errno, whole)
+		if err != nil {
+			t.Fatalf("%d: %v", errno, err)
+		}
+		for _, port := range []string{each, deep, plain, one} {
+			echo(t, connect(t, port))
+		}
+		b.Stop()
+	}
+	if b, err := start(unix.EBUSY, whole); err == nil {
+		b.Stop()
+		t.Error("a service without its cookie serves")
+	} else if !strings.Contains(err.Error(), "keep the processor to itself") || !strings.Contains(err.Error(), "one") {
+		t.Errorf("refused for %v", err)
+	}
+	b, err := start(unix.EBUSY, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Stop()
+	for name, port := range map[string]string{"each": each, "deep": deep} {
+		if got, _ := rig.Exchange(port, "x\n"); got != "" {
+			t.Errorf("%s: a session without its cookie answers %q", name, got)
+		}
+		if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", name, "reason", "start-failed"); err != nil {
+			t.Error(err)
+		}
+	}
+	exchange(t, plain, "x\n", "x\n")
+}
