@@ -57,6 +57,15 @@ func TestFirstProcess(t *testing.T) {
 		for _, c := range held { // their inits are tied to the zygote
 			closed(t, c)
 		}
+		if err := rig.Until(30*time.Second, func() error { // who comes before it is known to be dead is lost with it
+			now, err := b.Service("held")
+			if err == nil && now.ZygotePID == s.ZygotePID {
+				err = fmt.Errorf("zygote %d counts as alive", s.ZygotePID)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := rig.Until(time.Minute, func() error { // it looks twice, and again
 		children, err := rig.Children(first)
