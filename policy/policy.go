@@ -16,7 +16,8 @@ import (
 
 // Policy is a whole compiled policy. Slices of named things are sorted by name.
 type Policy struct {
-	Edition int `json:"edition"`
+	Edition int    `json:"edition"`
+	Machine string `json:"machine,omitempty"` // machine.Compiled of the compiler: Filters are numbers of calls there
 	// OnStop says what a stopping broker does with running sessions.
 	OnStop StopMode `json:"on_stop"`
 	// OnBroken says what a start does that cannot prepare all services.

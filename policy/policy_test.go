@@ -18,12 +18,13 @@ import (
 	"casemate/policy/canon"
 	"casemate/policy/valid"
 	"casemate/sandbox"
+	"casemate/sandbox/machine"
 )
 
 // sample is a small valid policy that uses most fields.
 func sample() *policy.Policy {
 	return &policy.Policy{
-		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
+		Edition: 1, Machine: machine.Compiled, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},

@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/sandbox"
+	"casemate/sandbox/machine"
 )
 
 // The bounds of a policy that root depends on.
@@ -36,6 +37,8 @@ func (p *Policy) Sound() error {
 	switch {
 	case p.Edition != 1 || !slices.Contains(StopModes, p.OnStop) || !slices.Contains(BrokenModes, p.OnBroken):
 		return errors.New("edition, on_stop or on_broken is not known to this version")
+	case p.Machine != machine.Compiled:
+		return errors.New("it was compiled on another architecture, whose system calls have other numbers than those of " + machine.Name + ": compile it here")
 	case !inOrder(p.ACLs, aclName) || !inOrder(p.Limits, limitName) || !inOrder(p.Profiles, profileName) ||
 		!inOrder(p.Services, serviceName) || !inOrder(p.Disabled, serviceName):
 		return errors.New("blocks need names, and are sorted by them, each there once")

@@ -7,15 +7,14 @@ import (
 	"fmt"
 	"os"
 
-	"casemate/sandbox/seccomp/program"
+	"casemate/sandbox/machine"
 
 	"golang.org/x/sys/unix"
 )
 
-// Parts of an ELF file of x86-64 (elf(5)).
+// Parts of an ELF file of 64 bits (elf(5)).
 const (
 	elfHead      = 64 // e_ident to e_shstrndx
-	elfX8664     = 62 // EM_X86_64
 	segmentSize  = 56
 	segmentLoad  = 1          // PT_LOAD
 	segmentName  = 3          // PT_INTERP
@@ -34,8 +33,8 @@ func loader(fd int, code bool) (name string, err error) {
 		return "", errors.New(`neither an ELF program of 64 bits nor a script: give a script its first line, as "#!/bin/sh"`)
 	}
 	le := binary.LittleEndian
-	if m := le.Uint16(head[18:]); m != elfX8664 {
-		return "", fmt.Errorf("a program for another machine (ELF machine %d), want x86-64", m)
+	if m := le.Uint16(head[18:]); m != machine.ELF {
+		return "", fmt.Errorf("a program for another machine (ELF machine %d), want "+machine.Name, m)
 	}
 	count := le.Uint16(head[56:])
 	if le.Uint16(head[54:]) != segmentSize || count > maxSegments {
@@ -48,7 +47,7 @@ func loader(fd int, code bool) (name string, err error) {
 	for ; len(list) > 0; list = list[segmentSize:] {
 		kind, at := le.Uint32(list), le.Uint64(list[16:])
 		switch {
-		case kind == segmentLoad && le.Uint16(head[16:]) == elfFixed && at < program.Gate+uint64(os.Getpagesize()):
+		case kind == segmentLoad && le.Uint16(head[16:]) == elfFixed && at < machine.Gate+uint64(os.Getpagesize()):
 			return "", fmt.Errorf("linked to the address %#x, where the code of its launch lies: link it higher, or as a position independent program", at)
 		case kind == segmentStack && le.Uint32(list[4:])&1 != 0 && !code: // PF_X
 			return "", errors.New("it asks for an executable stack: link it with -z noexecstack, or give it a profile with syscalls { allow = [\"@jit\"] }")

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/hostpath"
+	"casemate/sandbox/machine"
 	"casemate/sandbox/rootfs"
 	"casemate/sandbox/zygote"
-
-	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -85,12 +85,12 @@ func TestScriptSwappedAfterTheCheck(t *testing.T) {
 	}
 }
 
-// elfWith is the head of a program of x86-64 with segments: kind, flags and address of each.
+// elfWith is the head of a program of this architecture with segments: kind, flags and address of each.
 func elfWith(kind uint16, segments ...uint64) string {
 	le, n := binary.LittleEndian, len(segments)/3
 	b := append([]byte("\x7fELF\x02\x01"), make([]byte, 58+56*n)...)
 	le.PutUint16(b[16:], kind)
-	le.PutUint16(b[18:], 62)
+	le.PutUint16(b[18:], machine.ELF)
 	le.PutUint64(b[32:], 64)
 	le.PutUint16(b[54:], 56)
 	le.PutUint16(b[56:], uint16(n))
@@ -142,7 +142,7 @@ func TestScriptRefused(t *testing.T) {
 		{"no first line", "echo hello", "neither an ELF program of 64 bits nor a script", nil},
 		{"cut off program", "\x7fELF\x02\x01", "neither an ELF program of 64 bits nor a script", nil},
 		{"program of another machine", "\x7fELF\x02\x01" + strings.Repeat("\x00", 60), "for another machine", nil},
-		{"interpreter without its loader", "#!/bin/sh", "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside, nor can the libraries that it loads: take profile.line or profile.server", func(_ *testing.T, _ string, p *Profile) {
+		{"interpreter without its loader", "#!/bin/sh", "its dynamic loader " + dynamicLoader + " cannot be executed inside, nor can the libraries that it loads: take profile.line or profile.server", func(_ *testing.T, _ string, p *Profile) {
 			p.Files.Exec = []string{"/bin", "/usr/bin"}
 		}},
 		{"somebody's interpreter", "#!{dir}/own", "belongs to uid 1000, who may change it", func(t *testing.T, s string, _ *Profile) {
@@ -155,14 +155,14 @@ func TestScriptRefused(t *testing.T) {
 			}
 		}},
 		{"executable stack", elfWith(2, 0x6474e551, 7, 0), "it asks for an executable stack: link it with -z noexecstack", nil},
-		{"program linked where the launch has its code, behind its loader's name", elfWith(2, 3, 4, 0, 1, 5, 0x100000), "linked to the address 0x100000", nil},
-		{"program linked where the launch has its code", elfWith(2, 1, 5, 0x100000), "linked to the address 0x100000", nil},
-		{"program whose dynamic loader is linked there", "", "/own: linked to the address 0x100000", func(t *testing.T, s string, _ *Profile) {
+		{"program linked where the launch has its code, behind its loader's name", elfWith(2, 3, 4, 0, 1, 5, machine.GatePage), fmt.Sprintf("linked to the address %#x", machine.GatePage), nil},
+		{"program linked where the launch has its code", elfWith(2, 1, 5, machine.GatePage), fmt.Sprintf("linked to the address %#x", machine.GatePage), nil},
+		{"program whose dynamic loader is linked there", "", fmt.Sprintf("/own: linked to the address %#x", machine.GatePage), func(t *testing.T, s string, _ *Profile) {
 			own := filepath.Join(filepath.Dir(s), "own")
 			program := []byte(elfWith(3, 3, 4, 0) + own)
 			binary.LittleEndian.PutUint64(program[64+8:], uint64(len(program)-len(own)))
 			binary.LittleEndian.PutUint64(program[64+32:], uint64(len(own)))
-			if err := errors.Join(os.WriteFile(own, []byte(elfWith(2, 1, 5, 0x100000)), 0o755), os.WriteFile(s, program, 0o755)); err != nil {
+			if err := errors.Join(os.WriteFile(own, []byte(elfWith(2, 1, 5, machine.GatePage)), 0o755), os.WriteFile(s, program, 0o755)); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -215,8 +215,8 @@ func TestProgramInTheTree(t *testing.T) {
 		read, exec []string
 		refused    string
 	}{
-		{"loader missing", nil, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside, nor can the libraries that it loads: take profile.line or profile.server"},
-		{"loader only read", []string{"/lib64", "/usr/lib"}, nil, "its dynamic loader /lib64/ld-linux-x86-64.so.2 cannot be executed inside"},
+		{"loader missing", nil, nil, "its dynamic loader " + dynamicLoader + " cannot be executed inside, nor can the libraries that it loads: take profile.line or profile.server"},
+		{"loader only read", []string{"/lib64", "/usr/lib"}, nil, "its dynamic loader " + dynamicLoader + " cannot be executed inside"},
 		{"read names it", []string{"/usr/bin/env"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
 		{"read names its directory", []string{"/usr/bin"}, []string{"/lib", "/lib64", "/usr/lib"}, ""},
 		{"missing exec inside exec", nil, []string{"/lib", "/lib64", "/usr/lib", "/usr/lib/no-such-thing"}, "/usr/lib/no-such-thing"},

@@ -24,7 +24,7 @@ func realistic() Profile {
 	return Profile{
 		Name:    "realistic",
 		Network: Network{Mode: "none"},
-		Files: Files{Exec: []string{"/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib"}, Dev: []string{"null"},
+		Files: Files{Exec: []string{"/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib"}, Optional: []string{"/lib64"}, Dev: []string{"null"},
 			Tmp: 1 << 20, Proc: true},
 		Syscalls:  Syscalls{Allow: []string{"@server"}, OnViolation: "errno"},
 		Resources: Resources{OpenFiles: 64},

@@ -13,6 +13,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/wire"
 	"casemate/policy/denied"
+	"casemate/sandbox/machine"
 	"casemate/sandbox/seccomp/spoken"
 	"casemate/tests/logline"
 
@@ -100,10 +101,10 @@ func TestKills(t *testing.T) {
 	order := func(id, pid uint64) wire.Order {
 		return wire.Order{Kind: wire.Killed, ID: id, Token: pid, Name: `{"service":"x","digest":"d","profile":{"name":"p","base":["strict"]}}`}
 	}
-	k.call(violation{pid: 5, nr: 41, arch: archX8664}, now)
+	k.call(violation{pid: 5, nr: unix.SYS_SOCKET, arch: machine.Audit}, now)
 	k.program(order(1, 5), now)
 	k.program(order(2, 6), now)
-	k.call(violation{pid: 6, nr: 39, arch: archX8664}, now)
+	k.call(violation{pid: 6, nr: unix.SYS_GETPID, arch: machine.Audit}, now)
 	k.program(order(3, 7), now)
 	k.call(violation{pid: 8, nr: 1, arch: 0x40000003}, now)
 	k.program(order(4, 8), now)
@@ -120,7 +121,7 @@ func TestKills(t *testing.T) {
 		}
 	}
 	// Another program's end of long ago is none of a later one with its number.
-	k.call(violation{pid: 9, nr: 41, arch: archX8664}, now)
+	k.call(violation{pid: 9, nr: unix.SYS_SOCKET, arch: machine.Audit}, now)
 	k.program(order(5, 9), now.Add(2*killsFor))
 	k.finish(now.Add(3 * killsFor))
 	if last := out.records[len(out.records)-1]; last["id"] != 5.0 || last["syscall"] != nil {

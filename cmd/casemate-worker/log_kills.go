@@ -8,6 +8,7 @@ import (
 	"casemate/listener/said"
 	"casemate/listener/wire"
 	"casemate/policy/denied"
+	"casemate/sandbox/machine"
 	"casemate/sandbox/seccomp/spoken"
 )
 
@@ -87,7 +88,7 @@ func (k *kills) say(o wire.Order, v *violation, now time.Time) {
 		return // both ends are of one build
 	}
 	d := said.Denial{PID: int(o.Token), Signal: "SIGSYS", Count: 1, Digest: of.Digest}
-	if v != nil && v.arch != archX8664 {
+	if v != nil && v.arch != machine.Audit {
 		d.Call, d.Args = "another architecture's", ""
 	} else if v != nil {
 		c := spoken.Call{Nr: int(v.nr), Blind: true}
@@ -95,6 +96,3 @@ func (k *kills) say(o wire.Order, v *violation, now time.Time) {
 	}
 	k.out(said.Denied(now, of.Service, o.ID, d))
 }
-
-// archX8664 is AUDIT_ARCH_X86_64: the calls of another have numbers of their own.
-const archX8664 = 0xc000003e

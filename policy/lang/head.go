@@ -2,6 +2,7 @@ package lang
 
 import (
 	"casemate/policy"
+	"casemate/sandbox/machine"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -31,6 +32,7 @@ var headTable = table[policy.Policy]{{rows: []row[policy.Policy]{
 // checked alone, and what two of them say must be the same.
 func (c *compiler) policyBlock(p *policy.Policy) {
 	*p = headBlank()
+	p.Machine = machine.Compiled
 	said := map[string]value{}
 	for _, head := range c.heads {
 		b := headTable.open(c, head, "")

@@ -19,7 +19,7 @@ const shippedName = "shipped/base.cm.hcl"
 // shipped compiles the blocks of base.cm.hcl once.
 var shipped = sync.OnceValue(func() *compiler {
 	c := newCompiler(nil)
-	if bodies, ok := c.parse([]policy.SourceFile{{Name: shippedName, Data: baseSource}}); ok {
+	if bodies, ok := c.parse([]policy.SourceFile{{Name: shippedName, Data: baseText()}}); ok {
 		for _, b := range bodies {
 			c.collect(b)
 		}

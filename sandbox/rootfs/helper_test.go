@@ -114,7 +114,7 @@ func mountinfo(t testing.TB, tree Tree) []string {
 // program is a tree in which the given programs of the host run.
 func program(t testing.TB, names ...string) []Entry {
 	t.Helper()
-	libs, err := filepath.Glob("/lib64/ld-linux*")
+	libs, err := filepath.Glob("/lib*/ld-linux*")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,11 @@
 package seccomp
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
-//go:generate go run ./internal/gentable -out table.go
+//go:generate bash -c "d() { echo '#include <asm/unistd.h>' | $DOLLAR{1}-linux-gnu-gcc -E -dM -; }; go run ./internal/gentable <(d x86_64) <(d aarch64)"
 
 // call is one line of the table.
 type call struct {
@@ -18,14 +21,21 @@ var byName = func() map[string]int {
 	return m
 }()
 
-// Number gives the number of a system call of x86-64, and false for a name that
-// Linux 6.18 does not have. Names are the kernel's ("newfstatat", not "fstatat").
+// Number gives the number of a system call of this architecture, and false for a name that
+// Linux 6.18 does not have there. Names are the kernel's ("newfstatat", not "fstatat").
 func Number(name string) (int, bool) {
 	nr, ok := byName[name]
 	return nr, ok
 }
 
-// Name gives the name of a system call number of x86-64, or "" when Linux 6.18
+// Elsewhere reports whether a name is that of a call which another architecture has, and this one
+// has not: a policy that names it means nothing by that here, and need not be another.
+func Elsewhere(name string) bool {
+	_, is := slices.BinarySearch(elsewhere, name)
+	return is
+}
+
+// Name gives the name of a system call number of this architecture, or "" when Linux 6.18
 // has no such call.
 func Name(nr int) string {
 	i := sort.Search(len(table), func(i int) bool { return table[i].nr >= nr })

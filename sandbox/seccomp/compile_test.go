@@ -123,7 +123,7 @@ func TestAuditAnswer(t *testing.T) {
 				want = violation
 			}
 			vm := compile(t, Filter{Rules: append(slices.Clone(rules), c.rules...), OnViolation: action})
-			if got := run(t, vm, data{nr: uint32(byName["socket"]), arch: archX8664, args: c.args}); got != want {
+			if got := run(t, vm, data{nr: uint32(byName["socket"]), arch: archHere, args: c.args}); got != want {
 				t.Errorf("%v %v %s: socket%#x answers %#x, want %#x", c.allow, c.rules, action, c.args, got, want)
 			}
 		}

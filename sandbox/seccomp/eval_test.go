@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	native "casemate/sandbox/machine"
 	"casemate/tests/verdict"
 )
 
@@ -11,7 +12,7 @@ import (
 const (
 	instructionSize = 8
 	opLoad, offArch = 0x20, 4
-	archX8664       = 0xc000003e
+	archHere        = native.Audit
 	retKillProcess  = 0x80000000
 	retErrno        = 0x00050000
 	retAllow        = 0x7fff0000
@@ -65,20 +66,20 @@ func compile(t testing.TB, f Filter) *verdict.Machine {
 func inputs(f Filter, rng *rand.Rand) []data {
 	var out []data
 	for nr := uint32(0); nr < uint32(highest)+8; nr++ {
-		out = append(out, data{nr: nr, arch: archX8664, args: [6]uint64{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64()}})
-		out = append(out, data{nr: nr, arch: archX8664})
+		out = append(out, data{nr: nr, arch: archHere, args: [6]uint64{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64()}})
+		out = append(out, data{nr: nr, arch: archHere})
 	}
 	for _, nr := range []uint32{0x40000000, 0x40000001, 0x40000000 | 435, 0xffffffff, 0x7fffffff, 1 << 16} {
-		out = append(out, data{nr: nr, arch: archX8664})
+		out = append(out, data{nr: nr, arch: archHere})
 	}
-	for _, arch := range []uint32{0, 0x40000003, 0xc00000b7, archX8664 ^ 1<<31} { // i386, arm64
+	for _, arch := range []uint32{0, 0x40000003, 0x40000028, archHere ^ 0xc000003e ^ 0xc00000b7, archHere ^ 1<<31} { // i386, arm, arm64 or x86-64
 		for _, nr := range []uint32{0, 1, 11, 59, 435, 0xffffffff} {
 			out = append(out, data{nr: nr, arch: arch})
 		}
 	}
 	for _, r := range f.Rules {
 		nr, _ := Number(r.Name)
-		d := data{nr: uint32(nr), arch: archX8664}
+		d := data{nr: uint32(nr), arch: archHere}
 		for i := range d.args {
 			d.args[i] = rng.Uint64() >> (rng.Uint() % 64)
 		}

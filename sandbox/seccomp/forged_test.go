@@ -37,7 +37,7 @@ func TestForgedRulesLoosenNothing(t *testing.T) {
 		}
 		vm := machine(t, prog)
 		answer := func(nr int, args ...uint64) uint32 {
-			d := data{nr: uint32(nr), arch: archX8664}
+			d := data{nr: uint32(nr), arch: archHere}
 			copy(d.args[:], args)
 			return run(t, vm, d)
 		}
@@ -136,7 +136,7 @@ func TestParentDeathSignal(t *testing.T) {
 		}
 		vm := machine(t, prog)
 		for _, signal := range []uint64{0, uint64(unix.SIGTERM), uint64(unix.SIGKILL)} {
-			d := data{nr: unix.SYS_PRCTL, arch: archX8664, args: [6]uint64{unix.PR_SET_PDEATHSIG, signal}}
+			d := data{nr: unix.SYS_PRCTL, arch: archHere, args: [6]uint64{unix.PR_SET_PDEATHSIG, signal}}
 			if got, want := run(t, vm, d) == retAllow, init || signal == uint64(unix.SIGKILL); got != want {
 				t.Errorf("init %v, signal %d: allowed is %v, want %v", init, signal, got, want)
 			}

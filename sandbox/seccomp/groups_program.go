@@ -43,11 +43,10 @@ const (
 )
 
 // The flags with which C libraries and Go call clone(2): each exact value, so
-// that no other flag, and no namespace, can be asked for.
+// that no other flag, and no namespace, can be asked for (cloneThreadGo is of each architecture).
 const (
 	cloneThreadGlibc = 0x3d0f00  // VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS|PARENT_SETTID|CHILD_CLEARTID
 	cloneThreadMusl  = 0x7d0f00  // the same and DETACHED, which the kernel ignores
-	cloneThreadGo    = 0x0d0f00  // VM|FS|FILES|SIGHAND|THREAD|SYSVSEM|SETTLS
 	cloneFork        = 0x000011  // SIGCHLD
 	cloneForkGlibc   = 0x1200011 // CHILD_SETTID|CHILD_CLEARTID|SIGCHLD
 	cloneForkMusl    = 0x1000011 // CHILD_SETTID|SIGCHLD

@@ -109,7 +109,7 @@ func TestNoNetwork(t *testing.T) {
 			if !ok {
 				t.Fatalf("no call %s", name)
 			}
-			d := data{nr: uint32(nr), arch: archX8664}
+			d := data{nr: uint32(nr), arch: archHere}
 			copy(d.args[:], args)
 			if got := run(t, vm, d); got == retAllow {
 				t.Errorf("%s allows %s%#x", g, name, args)
@@ -167,7 +167,7 @@ func TestOptionsArePairs(t *testing.T) {
 			for option := range uint64(256) {
 				want := has && slices.Contains(harmlessOptions[level], option)
 				for _, high := range []uint64{0, 1 << 32} {
-					d := data{nr: uint32(nr), arch: archX8664, args: [6]uint64{1: level | high, 2: option | high}}
+					d := data{nr: uint32(nr), arch: archHere, args: [6]uint64{1: level | high, 2: option | high}}
 					if got := run(t, vm, d) == retAllow; got != want {
 						t.Errorf("%s: level %d option %d: allowed %v, want %v", g, level, option, got, want)
 					}
@@ -193,7 +193,7 @@ func TestFastOpenIsAConnect(t *testing.T) {
 		for name, index := range map[string]int{"sendto": 3, "sendmsg": 2, "sendmmsg": 3} {
 			nr, _ := Number(name)
 			for _, flags := range []uint64{unix.MSG_FASTOPEN, unix.MSG_FASTOPEN | unix.MSG_NOSIGNAL, unix.MSG_FASTOPEN | 1<<32} {
-				d := data{nr: uint32(nr), arch: archX8664, args: [6]uint64{0: 1}}
+				d := data{nr: uint32(nr), arch: archHere, args: [6]uint64{0: 1}}
 				d.args[index] = flags
 				if got := run(t, vm, d); got == retAllow {
 					t.Errorf("%s: %s with flags %#x is allowed", what, name, flags)
@@ -202,7 +202,7 @@ func TestFastOpenIsAConnect(t *testing.T) {
 		}
 	}
 	nr, _ := Number("sendmsg")
-	if got := run(t, compile(t, Filter{Rules: filters["names"], OnViolation: Errno}), data{nr: uint32(nr), arch: archX8664, args: [6]uint64{2: unix.MSG_NOSIGNAL}}); got != retAllow {
+	if got := run(t, compile(t, Filter{Rules: filters["names"], OnViolation: Errno}), data{nr: uint32(nr), arch: archHere, args: [6]uint64{2: unix.MSG_NOSIGNAL}}); got != retAllow {
 		t.Error("sendmsg without the flag is not allowed")
 	}
 	for _, r := range []Rule{{Name: "sendto", Args: []Arg{{Index: 3, Value: msgFastopen}}}, {Name: "sendmsg", Args: []Arg{{Index: 2, Mask: msgFastopen, Value: msgFastopen}}}} {
@@ -229,7 +229,7 @@ func TestPrctlIsAPositiveList(t *testing.T) {
 				safe := slices.Contains(asks, option) || option == unix.PR_SET_PDEATHSIG && value == uint64(unix.SIGKILL) ||
 					option == unix.PR_SET_DUMPABLE && value == 0
 				want := basic && safe || memory && option == unix.PR_SET_VMA && value == unix.PR_SET_VMA_ANON_NAME
-				d := data{nr: uint32(nr), arch: archX8664, args: [6]uint64{option, value}}
+				d := data{nr: uint32(nr), arch: archHere, args: [6]uint64{option, value}}
 				if got := run(t, vm, d) == retAllow; got != want {
 					t.Errorf("%s: option %d value %d: allowed %v, want %v", g, option, value, got, want)
 				}
@@ -250,7 +250,7 @@ func upTo(n uint64) []uint64 {
 func TestWriteOrExecute(t *testing.T) {
 	for _, g := range Groups() {
 		vm := compile(t, Filter{Rules: GroupRules(g), OnViolation: Errno})
-		mmap, mprotect := data{nr: 9, arch: archX8664}, data{nr: 10, arch: archX8664}
+		mmap, mprotect := data{nr: unix.SYS_MMAP, arch: archHere}, data{nr: unix.SYS_MPROTECT, arch: archHere}
 		mmap.args[2], mprotect.args[2] = protWrite|protExec|1, protExec|1
 		wx := run(t, vm, mmap) == retAllow || run(t, vm, mprotect) == retAllow
 		if wx != (g == "@jit") {
@@ -287,7 +287,7 @@ func TestTable(t *testing.T) {
 // TestTableMatchesHeader compares with the headers that are installed, where
 // they are: they may be older than the table, but not different.
 func TestTableMatchesHeader(t *testing.T) {
-	f, err := os.Open("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+	f, err := os.Open(header)
 	if err != nil {
 		need.Skip(t, "the kernel's headers are not installed: %v", err)
 	}
@@ -333,7 +333,7 @@ func TestAskedByValue(t *testing.T) {
 			for level := range uint64(300) {
 				for option := range uint64(256) {
 					want := asks && slices.Contains(askedOptions[level], option)
-					d := data{nr: uint32(getsockopt), arch: archX8664, args: [6]uint64{1: level | high, 2: option | high}}
+					d := data{nr: uint32(getsockopt), arch: archHere, args: [6]uint64{1: level | high, 2: option | high}}
 					if got := run(t, vm, d) == retAllow; got != want {
 						t.Errorf("%s: getsockopt level %d option %d: allowed %v, want %v", g, level, option, got, want)
 					}
@@ -341,7 +341,7 @@ func TestAskedByValue(t *testing.T) {
 			}
 			for value := range uint64(300) {
 				want := memory && slices.Contains(advice, value)
-				d := data{nr: uint32(madvise), arch: archX8664, args: [6]uint64{2: value | high}}
+				d := data{nr: uint32(madvise), arch: archHere, args: [6]uint64{2: value | high}}
 				if got := run(t, vm, d) == retAllow; got != want {
 					t.Errorf("%s: madvise %d: allowed %v, want %v", g, value, got, want)
 				}

@@ -76,7 +76,7 @@ func TestKernelAgrees(t *testing.T) {
 			if n := Name(int(d.nr)); n == "uretprobe" || n == "uprobe" {
 				continue // the kernel shows these to no filter, and sends SIGILL to who calls them
 			}
-			if r := reference(f, d); d.arch == archX8664 && r != retAllow {
+			if r := reference(f, d); d.arch == archHere && r != retAllow {
 				probes = append(probes, attempt{uint64(d.nr), d.args})
 				if r == retNamed { // nobody has the listener
 					r = errnoENOSYS

@@ -3,7 +3,7 @@ package seccomp
 import (
 	"testing"
 
-	"casemate/sandbox/seccomp/program"
+	native "casemate/sandbox/machine"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +11,7 @@ import (
 // TestOnce: a program is executed from the gate alone, and no executable memory can be had there: no address below
 // 4 GiB can be asked for, and nothing grows down to it or is moved.
 func TestOnce(t *testing.T) {
-	const fixed, page = unix.MREMAP_FIXED | unix.MREMAP_MAYMOVE, program.Gate &^ 0xfff
+	const fixed, page = unix.MREMAP_FIXED | unix.MREMAP_MAYMOVE, native.Gate &^ 0xfff
 	rules := append(GroupRules("@line"), Rule{Name: "execve"}, Rule{Name: "execveat"}, Rule{Name: "shmat"})
 	for _, c := range []struct {
 		call string
@@ -29,7 +29,7 @@ func TestOnce(t *testing.T) {
 		{"mmap", [6]uint64{1 << 40, page, unix.PROT_READ, unix.MAP_FIXED_NOREPLACE}, true},
 		{"shmat", [6]uint64{0, page}, false},
 		{"shmat", [6]uint64{page, 0}, true},
-		{"mmap", [6]uint64{0, 4096, unix.PROT_READ, unix.MAP_PRIVATE | unix.MAP_GROWSDOWN | unix.MAP_32BIT}, false},
+		{"mmap", [6]uint64{0, 4096, unix.PROT_READ, unix.MAP_PRIVATE | unix.MAP_GROWSDOWN | 0x40}, false}, // MAP_32BIT of x86-64
 		{"mmap", [6]uint64{1 << 40, 4096, unix.PROT_READ, unix.MAP_FIXED | unix.MAP_GROWSDOWN | 1<<40}, false},
 		{"mremap", [6]uint64{1 << 40, 4096, 8192, unix.MREMAP_MAYMOVE, page}, true}, // the register holds anything
 		{"mremap", [6]uint64{1 << 40, 4096, 4096, fixed, page}, false},
@@ -50,7 +50,7 @@ func TestOnce(t *testing.T) {
 			if c.want {
 				want = retAllow
 			}
-			if got := run(t, vm, data{nr: uint32(nr), arch: archX8664, args: c.args}); got != want {
+			if got := run(t, vm, data{nr: uint32(nr), arch: archHere, args: c.args}); got != want {
 				t.Errorf("%s%#x under %s: %#x, want %#x", c.call, c.args, v, got, want)
 			}
 		}
@@ -62,10 +62,10 @@ func TestOnceFromTheGate(t *testing.T) {
 	vm := compile(t, Filter{Rules: append(GroupRules("@line"), Rule{Name: "execve"}, Rule{Name: "execveat"}), OnViolation: Errno, Once: true})
 	for _, nr := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
 		for ip, want := range map[uint64]uint32{
-			program.Gate: retAllow, program.Gate - 2: retErrno | errnoEPERM, program.Gate + 1: retErrno | errnoEPERM, 0: retErrno | errnoEPERM,
-			program.Gate | 1<<32: retErrno | errnoEPERM, program.Gate | 1<<47: retErrno | errnoEPERM, 0x7f0000000000: retErrno | errnoEPERM,
+			native.Gate: retAllow, native.Gate - 2: retErrno | errnoEPERM, native.Gate + 1: retErrno | errnoEPERM, 0: retErrno | errnoEPERM,
+			native.Gate | 1<<32: retErrno | errnoEPERM, native.Gate | 1<<47: retErrno | errnoEPERM, 0x7f0000000000: retErrno | errnoEPERM,
 		} {
-			if got := run(t, vm, data{nr: nr, arch: archX8664, ip: ip, args: [6]uint64{program.Gate &^ 0xfff, program.Gate &^ 0xfff}}); got != want {
+			if got := run(t, vm, data{nr: nr, arch: archHere, ip: ip, args: [6]uint64{native.Gate &^ 0xfff, native.Gate &^ 0xfff}}); got != want {
 				t.Errorf("call %d from %#x: %#x, want %#x", nr, ip, got, want)
 			}
 		}

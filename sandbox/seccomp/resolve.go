@@ -9,7 +9,8 @@ import (
 )
 
 // Resolve turns the allow and deny lists of a profile into rules. A list holds
-// names of calls ("openat") and of groups ("@file-read").
+// names of calls ("openat") and of groups ("@file-read"). Those of calls that this
+// architecture has not come to nothing (Elsewhere).
 //
 // A name in allow allows the call with any arguments (see Rule); a group allows what it says. A name
 // in deny takes out every rule of that call; a group takes out every rule of the
@@ -99,7 +100,7 @@ func entryRules(entry string) ([]Rule, error) {
 		}
 		return GroupRules(entry), nil
 	}
-	if _, ok := Number(entry); !ok {
+	if _, ok := Number(entry); !ok && !Elsewhere(entry) {
 		return nil, unknownName(entry)
 	}
 	return []Rule{{Name: entry}}, nil

@@ -92,7 +92,7 @@ func TestConditionalRules(t *testing.T) {
 			t.Fatalf("unknown call %s", c.call)
 		}
 		vm := compile(t, Filter{Rules: GroupRules(c.group), OnViolation: Errno})
-		if got := run(t, vm, data{nr: uint32(nr), arch: archX8664, args: c.args}) == retAllow; got != c.want {
+		if got := run(t, vm, data{nr: uint32(nr), arch: archHere, args: c.args}) == retAllow; got != c.want {
 			t.Errorf("%s: %s%#x allowed: %v, want %v", c.group, c.call, c.args, got, c.want)
 		}
 	}

@@ -37,7 +37,7 @@ type Rule struct {
 type Filter struct {
 	Rules       []Rule
 	OnViolation Action
-	// Once lets nothing be executed but from program.Gate.
+	// Once lets nothing be executed but from machine.Gate.
 	Once bool
 }
 
@@ -50,19 +50,22 @@ func (f Filter) Compile() ([]byte, error) {
 	return filter.Filter{Rules: rules, OnViolation: f.OnViolation, Once: f.Once}.Compile()
 }
 
-// Numbered gives the rules with the numbers of their calls, normalized.
+// Numbered gives the rules with the numbers of their calls, normalized, without those of calls
+// that only other architectures have.
 func Numbered(rules []Rule) ([]filter.Rule, error) {
-	out := make([]filter.Rule, len(rules))
-	for i, r := range rules {
-		if _, ok := Number(r.Name); !ok {
+	here, out := make([]Rule, 0, len(rules)), make([]filter.Rule, 0, len(rules))
+	for _, r := range rules {
+		switch _, ok := Number(r.Name); {
+		case ok:
+			here, out = append(here, r), append(out, r.numbered())
+		case !Elsewhere(r.Name):
 			return nil, unknownName(r.Name)
 		}
-		out[i] = r.numbered()
 	}
 	out, err := filter.Normalize(out)
 	var bad *filter.RuleError
 	if errors.As(err, &bad) {
-		return nil, fmt.Errorf("rule %s: %w", rules[bad.Index], bad.Err)
+		return nil, fmt.Errorf("rule %s: %w", here[bad.Index], bad.Err)
 	}
 	return out, err
 }

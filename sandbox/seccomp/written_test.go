@@ -40,7 +40,7 @@ func TestWithoutWritten(t *testing.T) {
 		before, after := compile(t, Filter{Rules: rules, OnViolation: Errno}), compile(t, Filter{Rules: rest, OnViolation: Errno})
 		for _, c := range tries {
 			nr, _ := Number(c.name)
-			d := data{nr: uint32(nr), arch: archX8664, args: c.args}
+			d := data{nr: uint32(nr), arch: archHere, args: c.args}
 			had := run(t, before, d) == retAllow
 			if got := run(t, after, d) == retAllow; got != (had && !c.taken) {
 				t.Errorf("%v: %s%#x: %v before, %v after", allow, c.name, c.args, had, got)

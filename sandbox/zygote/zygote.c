@@ -124,7 +124,7 @@ static int raise_fd(int fd, int to, int flags)
 /* Once, and inherited. Before anything is joined: inside there is no such file that could be written. */
 static void raise_oom(void)
 {
-	int fd = must(call(SYS_open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), STEP_OOM);
+	int fd = must(call(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC), STEP_OOM);
 	must(call(SYS_write, fd, text(plan->oom_off), strlen(text(plan->oom_off))), STEP_OOM);
 	must(call(SYS_close, fd), STEP_OOM);
 }
@@ -145,7 +145,7 @@ static void prepare_parking(void)
 	if (!plan->init)
 		return;
 	must(call(SYS_rt_sigaction, SIGCHLD, &discard, 0, 8), STEP_INIT);
-	raise_fd(must(call(SYS_open, "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), STEP_INIT), plan->high + FD_PIDNS, O_CLOEXEC);
+	raise_fd(must(call(SYS_openat, AT_FDCWD, "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), STEP_INIT), plan->high + FD_PIDNS, O_CLOEXEC);
 }
 
 static void join_all(void)
@@ -251,7 +251,7 @@ static int enter(void)
 	must(call(SYS_close, FD_PLAN), STEP_PLAN);
 	must(call(SYS_setsid), STEP_SETSID);
 	must(call(SYS_personality, PER_LINUX), STEP_PERSONALITY); /* what it was started with, as no random addresses */
-	must(call(SYS_mremap, gate_page, GATE_SIZE, GATE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, GATE_PAGE), STEP_GATE);
+	must((uintptr_t)&(int){0} >> 46 ? call(SYS_mremap, gate_page, GATE_SIZE, GATE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, GATE_PAGE) : -ERANGE, STEP_GATE); /* onceSpace (launch.go) needs 47 bits of addresses */
 	raise_oom();
 	set_nice();
 	must(keep(plan->kept & ~KEPT_CORE_SESSION), STEP_PROCESSOR);
@@ -343,7 +343,7 @@ static void tie_to_broker(struct worker *w)
 	struct pollfd p = {.fd = ctl, .events = 0};
 	if (!plan->leave)
 		try(w, call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), STEP_PDEATHSIG);
-	try(w, call(SYS_poll, &p, 1, 0), STEP_PDEATHSIG);
+	try(w, poll_now(&p), STEP_PDEATHSIG);
 	/* A hang-up: it died before it could be tied to, or has given this zygote up and knows of no such start. */
 	try(w, p.revents & (POLLHUP | POLLERR) ? -EOWNERDEAD : 0, STEP_PDEATHSIG);
 }

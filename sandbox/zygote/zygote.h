@@ -17,7 +17,7 @@ enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 67, MAX_GROUPS = 64, MAX_RLIMIT
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 enum { KEPT_CORE_SERVICE = 4, KEPT_CORE_SESSION = 8 };
 
-/* clone(2) flags of a further worker; the filter, which comes later, allows none of it. */
+/* clone(2) flags of a further worker; the filter, which comes later, allows it on arm64 where a profile has threads, as Go makes them. */
 #define WORKER_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
 /* clone(2) flags of an init. The uts namespace is there for the capability that it needs. */
@@ -46,7 +46,12 @@ enum {
  * The page of the gate (call.h), and the address behind the system call in it, Gate of sandbox/seccomp: the filter lets
  * nothing be executed from elsewhere, and a service can have no executable memory there.
  */
-enum { GATE_PAGE = 0x100000, GATE = GATE_PAGE + 8, GATE_SIZE = 4096 };
+#ifdef __aarch64__
+enum { GATE_PAGE = 0x8000 };
+#else
+enum { GATE_PAGE = 0x100000 };
+#endif
+enum { GATE = GATE_PAGE + 8, GATE_SIZE = 4096 };
 
 struct plan {
 	uint32_t size;

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/machine"
 	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote/csizes"
@@ -28,7 +29,7 @@ func TestWireMatchesC(t *testing.T) {
 		want uint64
 	}{
 		{"sizeof struct plan", csizes.Plan, uint64(binary.Size(Numbers{}))},
-		{"gate", csizes.Gate, program.Gate},
+		{"gate", csizes.Gate, machine.Gate},
 		{"request head", csizes.RequestHead, requestHead},
 		{"sizeof struct reply", csizes.Reply, replySize},
 		{"size of the marks", csizes.Marks, marksSize},

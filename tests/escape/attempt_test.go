@@ -39,7 +39,7 @@ const (
 
 // everything is all tables of attempts.
 func everything() []attempt {
-	return slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, networkAttempts)
+	return slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, kernelHere, networkAttempts)
 }
 
 // outcome is what the victim answered.

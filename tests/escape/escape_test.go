@@ -66,12 +66,14 @@ type site struct {
 	values       map[string]string
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return siteOf(t, policyText) }
+
+func siteOf(t *testing.T, text string) *site {
 	t.Helper()
 	rig.Root(t)
 	restingUser(t)
 	s := &site{victim: compileVictim(t), port: rig.Port(t), canaries: plant(t)}
-	s.broker = rig.Serve(t, fmt.Sprintf(policyText, s.port, s.victim, filepath.Join(s.canaries.dir, "read"), filepath.Join(s.canaries.dir, "write")))
+	s.broker = rig.Serve(t, fmt.Sprintf(text, s.port, s.victim, filepath.Join(s.canaries.dir, "read"), filepath.Join(s.canaries.dir, "write")))
 	s.values = s.canaries.values(s.victim, s.port)
 	s.values["policy"], s.values["log"], s.values["control"] = filepath.Join(s.broker.Policy, "test.cm.hcl"), s.broker.LogFile, s.broker.Control
 	return s
@@ -159,9 +161,9 @@ func TestControls(t *testing.T) {
 
 // TestViolationIsNamed: what the kernel kills is recorded as a violation.
 func TestViolationIsNamed(t *testing.T) {
-	s := newSite(t)
-	if o := inside(t, s.port, "int80"); o.result != "killed" {
-		t.Fatalf("int80: %s, want a kill", o)
+	s := siteOf(t, strings.Replace(policyText, "  init   = false", killing+"  init   = false", 1))
+	if o := inside(t, s.port, foreign); o.result != "killed" {
+		t.Fatalf("%s: %s, want a kill", foreign, o)
 	}
 	got, err := s.broker.Await(1, 30*time.Second, "msg", "session", "reason", "violation")
 	if err != nil {

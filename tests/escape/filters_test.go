@@ -9,10 +9,10 @@ import (
 	"casemate/policy"
 	"casemate/policy/lang"
 	"casemate/sandbox"
+	"casemate/sandbox/machine"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/launch"
-	"casemate/sandbox/seccomp/program"
 	"casemate/tests/verdict"
 
 	"golang.org/x/sys/unix"
@@ -174,16 +174,16 @@ const ones = ^uint64(0)
 func numbers(ask func(verdict.Call)) {
 	for _, args := range [][6]uint64{{}, {ones, ones, ones, ones, ones, ones}, {1, 2, 3, 4, 5, 6}, {0, 1 << 40, 1 << 33, 1 << 63, 1 << 50, 1 << 32}} {
 		for nr := range uint32(601) {
-			for _, arch := range []uint32{verdict.X8664, verdict.I386, 0, 0xc00000b7 /* arm64 */, verdict.X8664 &^ (1 << 30)} {
+			for _, arch := range []uint32{verdict.Here, verdict.I386, 0, verdict.Here ^ 0xc000003e ^ 0xc00000b7 /* arm64, or x86-64 */, verdict.Here &^ (1 << 30)} {
 				ask(verdict.Call{Nr: nr, Arch: arch, Args: args})
 			}
-			ask(verdict.Call{Nr: nr | verdict.X32, Arch: verdict.X8664, Args: args})
+			ask(verdict.Call{Nr: nr | verdict.X32, Arch: verdict.Here, Args: args})
 			ask(verdict.Call{Nr: nr | verdict.X32, Arch: verdict.I386, Args: args})
-			ask(verdict.Call{Nr: nr, Arch: verdict.X8664, IP: program.Gate, Args: args})
-			ask(verdict.Call{Nr: nr | 1<<31, Arch: verdict.X8664, Args: args})
+			ask(verdict.Call{Nr: nr, Arch: verdict.Here, IP: machine.Gate, Args: args})
+			ask(verdict.Call{Nr: nr | 1<<31, Arch: verdict.Here, Args: args})
 		}
 		for _, nr := range []uint32{^uint32(0), 10000, 1 << 16, 1<<31 - 1} {
-			ask(verdict.Call{Nr: nr, Arch: verdict.X8664, Args: args})
+			ask(verdict.Call{Nr: nr, Arch: verdict.Here, Args: args})
 		}
 	}
 }
@@ -193,7 +193,7 @@ func numbers(ask func(verdict.Call)) {
 func compared(of *verdict.Policy, ask func(verdict.Call)) {
 	for _, r := range of.Rules {
 		for _, rest := range []uint64{0, ones >> 32} {
-			c := verdict.Call{Nr: uint32(r.Call), Arch: verdict.X8664, Args: [6]uint64{rest, rest, rest, rest, rest, rest}}
+			c := verdict.Call{Nr: uint32(r.Call), Arch: verdict.Here, Args: [6]uint64{rest, rest, rest, rest, rest, rest}}
 			for _, a := range r.Args {
 				c.Args[a.Index] = uint64(a.Value) | rest&^uint64(a.Bits())
 			}
@@ -220,7 +220,7 @@ func compared(of *verdict.Policy, ask func(verdict.Call)) {
 // ioctl, options of prctl, flags of clone.
 func lists(of *verdict.Policy, ask func(verdict.Call)) {
 	call := func(nr uint32, args ...uint64) {
-		c := verdict.Call{Nr: nr, Arch: verdict.X8664}
+		c := verdict.Call{Nr: nr, Arch: verdict.Here}
 		copy(c.Args[:], args)
 		ask(c)
 	}

@@ -75,7 +75,7 @@ func TestEachLayerAlone(t *testing.T) {
 		of            []attempt
 	}{
 		"landlock":           {[]string{rig.Compile(t, "testdata/without.c"), noLandlock}, "best_effort = [\"landlock\"]", "nobody", everything()},
-		"filter":             {nil, "because = \"a test\"\n  " + anyCall(), "nobody", slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts)},
+		"filter":             {nil, "because = \"a test\"\n  " + anyCall(), "nobody", slices.Concat(fileAttempts, namespaceAttempts(), processAttempts, kernelAttempts, kernelHere)},
 		"filter and network": {nil, "because = \"a test\"\n  network { mode = \"host\" }\n  " + anyCall("@socket-server"), "nobody", networkAttempts},
 		"network":            {nil, "because = \"a test\"\n  network { mode = \"host\" }", "nobody", networkAttempts},
 		"user":               {nil, "because = \"a test\"", "root", everything()},

@@ -19,11 +19,12 @@ var again = []attempt{
 	{86, "again {victim}", shut, asNobody, ""},
 	{86, "again {victim} {fd}", shut, asNobody, ""},
 	{86, "again /proc/self/exe {fd}", shut, asNobody, ""},
-	{86, "again /lib64/ld-linux-x86-64.so.2 {fd}", shut, uncontrolled, ""},
+	{86, "again {loader} {fd}", shut, uncontrolled, ""},
 	{86, "again-fixed {victim}", shut, asNobody, ""},
 	{86, "again-fixed {victim} {fd}", shut, asNobody, ""},
 	{86, "again-hint {victim} {fd}", shut, asNobody, ""},
 	{86, "again-over {victim} {fd}", shut, asNobody, ""},
+	{86, "again-tagged {victim} {fd}", shut + "|ENOMEM", uncontrolled, ""}, // past the filter, and no address to any kernel
 	{86, "again-moved {victim} {fd}", shut, asNobody, ""},
 	{86, "again-kept {victim} {fd}", shut, asNobody, ""},
 	{86, "again-grown {victim} {fd}", shut, asNobody, ""},
@@ -56,7 +57,7 @@ func TestExecsOnce(t *testing.T) {
 	b := rig.Serve(t, text+"limit \"wide\" { concurrent = 100 }\n")
 	for p, port := range ports {
 		for _, a := range again {
-			line := fill(t, a.line, map[string]string{"victim": victim, "fd": fds[p]})
+			line := fill(t, a.line, map[string]string{"victim": victim, "fd": fds[p], "loader": loader})
 			want := a.want
 			if p == "strict" {
 				want = "killed|EFAULT|ENOMEM" // a profile that kills
@@ -70,7 +71,7 @@ func TestExecsOnce(t *testing.T) {
 		t.Errorf("line: %v: no attempt but again-left, which jumps to where nothing is, ends its program", err)
 	}
 	for _, a := range again {
-		if line := fill(t, a.line, map[string]string{"victim": victim, "fd": "66"}); a.control == asNobody {
+		if line := fill(t, a.line, map[string]string{"victim": victim, "fd": "66", "loader": loader}); a.control == asNobody {
 			if o := outside(t, victim, line, a.control); o.result != "ok" {
 				t.Errorf("%s: %s outside of the sandbox, so its denial inside proves nothing", line, o)
 			}

@@ -91,7 +91,7 @@ var fileAttempts = []attempt{
 	{34, "exec-memfd {victim}", shut, asNobody, ""},
 	{34, "exec-script {dir}/write /bin/true", shut, asNobody, ""},
 	{34, "exec-script /tmp /bin/true", shut, asNobody, "exec-script {dir}/write /bin/true"},
-	{34, "exec-loader /lib64/ld-linux-x86-64.so.2 /bin/true /tmp", shut + "|ENOEXEC", asNobody, "exec-loader /lib64/ld-linux-x86-64.so.2 /bin/true {dir}/write"},
+	{34, "exec-loader " + loader + " /bin/true /tmp", shut + "|ENOEXEC", asNobody, "exec-loader " + loader + " /bin/true {dir}/write"},
 	{34, "exec-path {dir}/read/prog", shut, asNobody, ""},
 }
 

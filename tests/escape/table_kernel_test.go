@@ -43,7 +43,6 @@ var processAttempts = []attempt{
 	{36, "map-x-shared", shut, asNobody, ""},
 	{36, "protect-x", shut, asNobody, ""},
 	{36, "protect-x-high", shut + "|EINVAL", uncontrolled, ""}, // a long to the kernel, which refuses the high bits itself
-	{36, "pkey-x", shut, asNobody, ""},
 	{36, "memfd-x", shut, asNobody, ""},
 	{36, "shm-x", shut, asNobody, ""},
 	{37, "implied-x", shut, asNobody, ""},
@@ -80,7 +79,7 @@ var processAttempts = []attempt{
 	{67, "threaded", shut, asRoot, ""},
 }
 
-// kernelAttempts are about the kernel's own interfaces. Those that would stop
+// kernelAttempts are about the kernel's own interfaces; those of one architecture are in kernelHere. Those that would stop
 // or change a host where they work have no control.
 var kernelAttempts = []attempt{
 	{42, "add-key", shut, asNobody, ""},
@@ -110,20 +109,12 @@ var kernelAttempts = []attempt{
 	{45, "acct", shut, uncontrolled, ""},
 	{45, "swapon", shut, uncontrolled, ""},
 	{45, "reboot", shut, uncontrolled, ""},
-	{47, "int80", "killed", asNobody, ""},
-	{48, "x32", "ENOSYS|killed", uncontrolled, ""}, // no such entry in most kernels
 	{64, "settimeofday", shut, uncontrolled, ""},
 	{64, "clock-settime", shut, uncontrolled, ""},
 	{64, "adjtimex", shut, uncontrolled, ""},
 	{64, "clock-adjtime", shut, uncontrolled, ""},
 	{64, "sethostname escaped", shut, asRoot, ""},
 	{64, "setdomainname escaped", shut, asRoot, ""},
-	{66, "tsc", shut, asNobody, ""},
-	{66, "speculation", shut, asNobody, ""},
-	{66, "set-gs", shut, asNobody, ""},
-	{66, "modify-ldt", shut, asNobody, ""},
-	{66, "iopl", shut, uncontrolled, ""}, // not in every kernel
-	{66, "ioperm", shut, uncontrolled, ""},
 }
 
 // networkAttempts are about sockets: new ones, and the client's own.

@@ -28,7 +28,7 @@ type Process struct {
 
 type thread struct {
 	id   int
-	regs unix.PtraceRegs
+	regs registers
 }
 
 // Stop stops every thread of pid once it has no_new_privs and all of them wait,
@@ -60,12 +60,14 @@ func Stop(t testing.TB, pid int, noNewPrivs bool) *Process {
 			t.Fatalf("attach to %s: %v", e.Name(), err)
 		}
 		th := thread{id: id}
-		if err := errors.Join(stopped(id), unix.PtraceGetRegs(id, &th.regs)); err != nil {
+		if err := errors.Join(stopped(id), getRegisters(id, &th.regs)); err != nil {
 			t.Fatal(err)
 		}
-		var code [2]byte
-		if _, err := unix.PtracePeekText(id, uintptr(th.regs.Rip-2), code[:]); err == nil && bytes.Equal(code[:], []byte{0x0f, 0x05}) {
-			p.insn = th.regs.Rip - 2
+		code := make([]byte, len(instruction))
+		for _, at := range waitsAt(&th.regs) {
+			if _, err := unix.PtracePeekText(id, uintptr(at), code); err == nil && bytes.Equal(code, instruction) {
+				p.insn = at
+			}
 		}
 		p.threads = append(p.threads, th)
 	}
@@ -116,8 +118,8 @@ func stopped(id int) error {
 // the process, a string with a final NUL.
 func (p *Process) call(th thread, nr uint64, args ...any) (uint64, error) {
 	regs := th.regs
-	room := (regs.Rsp - 2048) &^ 15
-	into := []*uint64{&regs.Rdi, &regs.Rsi, &regs.Rdx, &regs.R10, &regs.R8, &regs.R9}
+	into, stack := arguments(&regs)
+	room := (stack - 2048) &^ 15
 	for i, a := range args {
 		switch a := a.(type) {
 		case int:
@@ -130,15 +132,16 @@ func (p *Process) call(th thread, nr uint64, args ...any) (uint64, error) {
 			room += p.poke(th.id, room, a)
 		}
 	}
-	regs.Rip, regs.Rax, regs.Orig_rax = p.insn, nr, ^uint64(0)
-	err := errors.Join(unix.PtraceSetRegs(th.id, &regs), unix.PtraceSingleStep(th.id), stopped(th.id), unix.PtraceGetRegs(th.id, &regs))
+	prepare(&regs, p.insn, nr)
+	err := errors.Join(setRegisters(th.id, &regs), unix.PtraceSingleStep(th.id), stopped(th.id), getRegisters(th.id, &regs))
 	if err != nil {
 		p.t.Fatalf("call %d in thread %d: %v", nr, th.id, err)
 	}
-	if regs.Rax > ^uint64(4095) {
-		return 0, unix.Errno(-regs.Rax)
+	answer := result(&regs)
+	if answer > ^uint64(4095) {
+		return 0, unix.Errno(-answer)
 	}
-	return regs.Rax, nil
+	return answer, nil
 }
 
 func (p *Process) poke(id int, at uint64, data []byte) uint64 {

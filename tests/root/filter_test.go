@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+
+	"casemate/sandbox/machine"
 )
 
 // TestFilterCompilerIsNotTrusted: whatever casemate-filter answers that is no filter, and however it ends, the load
@@ -27,7 +29,7 @@ func TestFilterCompilerIsNotTrusted(t *testing.T) {
 		}
 		return fmt.Sprintf(`{"format_version":1,"filters":[{"program":%q}]}`, base64.StdEncoding.EncodeToString(text))
 	}
-	arch := []uint64{0x20<<48 | 4, 0x15<<48 | 1<<40 | 0xc000003e, 0x06<<48 | 0x80000000, 0x20 << 48}
+	arch := []uint64{0x20<<48 | 4, 0x15<<48 | 1<<40 | machine.Audit, 0x06<<48 | 0x80000000, 0x20 << 48}
 	for _, c := range []struct{ name, way, reply, want string }{
 		{"crash", "segv", "", "killed by SIGSEGV"},
 		{"garbage", "reply", "\x00\xff<html>", "the answer"},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"casemate/sandbox/machine"
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/program"
 
@@ -22,9 +23,9 @@ const (
 	Allow = 0x7fff0000
 	Named = 0x7fc00000 // fails with ENOSYS, and who has the filter's listener is told
 
-	X8664 = 0xc000003e
-	I386  = 0x40000003
-	X32   = 0x40000000 // a bit of the number
+	Here = machine.Audit
+	I386 = 0x40000003
+	X32  = 0x40000000 // a bit of the number
 )
 
 // Gone is the answer to a call that this kernel seems not to have.
@@ -103,7 +104,7 @@ func (m *Machine) Run(t testing.TB, c Call) uint32 {
 type Policy struct {
 	Rules       []filter.Rule
 	OnViolation program.Action
-	// Once lets nothing be executed but from program.Gate, and no memory come there.
+	// Once lets nothing be executed but from machine.Gate, and no memory come there.
 	Once bool
 	// Init says that the program may set its parent-death signal as its rules say.
 	Init bool
@@ -135,7 +136,7 @@ func holds(a filter.Arg, value uint64) bool {
 func (p *Policy) Says(c Call) uint32 {
 	nr := int(c.Nr)
 	switch {
-	case c.Arch != X8664:
+	case c.Arch != Here:
 		return Kill
 	case c.Nr >= X32 || !filter.Known(nr) || nr == unix.SYS_CLONE3:
 		return Gone
@@ -194,7 +195,7 @@ func again(c Call) bool {
 	low := func(at uint64) bool { return at != 0 && at < 1<<32 }
 	switch int(c.Nr) {
 	case unix.SYS_EXECVE, unix.SYS_EXECVEAT:
-		return c.IP != program.Gate
+		return c.IP != machine.Gate
 	case unix.SYS_SHMAT:
 		return low(c.Args[1])
 	case unix.SYS_MMAP:

@@ -13,6 +13,7 @@ import (
 
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
+	"casemate/sandbox/machine"
 )
 
 // Reads are what Missing may have to read, beside programs that lie elsewhere: those it
@@ -30,11 +31,8 @@ type Lack struct {
 	Uncached bool
 }
 
-// glibc is the dynamic loader whose way of searching this is.
-const glibc = "ld-linux-x86-64.so.2"
-
 // defaultDirs are where a loader of glibc looks at last, of all distributions.
-var defaultDirs = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+var defaultDirs = []string{"/lib/" + tuple, "/usr/lib/" + tuple, "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 
 // maxObjects bounds a program's libraries.
 const maxObjects = 1024
@@ -167,7 +165,7 @@ func open(name, at string) (*object, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if f.Class != elf.ELFCLASS64 || f.Machine != elf.EM_X86_64 {
+	if f.Class != elf.ELFCLASS64 || f.Machine != machine.ELF {
 		return nil, errors.New("for another machine")
 	}
 	o := &object{path: name}

@@ -19,7 +19,7 @@ func TestMissing(t *testing.T) {
 	if _, err := loadedBy(program); err != nil {
 		need.Skip(t, "the programs of this host are not glibc's")
 	}
-	alone := []string{"/lib64", "/lib/x86_64-linux-gnu/" + glibc} // the loader
+	alone := []string{"/lib64", "/lib/" + tuple + "/" + glibc} // the loader
 	for _, tt := range []struct {
 		name    string
 		files   sandbox.Files
@@ -31,7 +31,7 @@ func TestMissing(t *testing.T) {
 		{name: "all", files: sandbox.Files{Exec: []string{"/lib", "/lib64", "/usr/lib"}}},
 		{name: "not even the loader", lacks: glibc},
 		{name: "the loader alone", files: sandbox.Files{Exec: alone}, lacks: "libc.so.6"},
-		{name: "the library's directory", files: sandbox.Files{Exec: []string{"/lib64", "/lib/x86_64-linux-gnu", "/usr/lib64"}}},
+		{name: "the library's directory", files: sandbox.Files{Exec: []string{"/lib64", "/lib/" + tuple, "/usr/lib64"}}},
 		{name: "read", files: sandbox.Files{Read: []string{"/lib", "/usr/lib"}, Exec: alone}, lacks: "libc.so.6", shown: true},
 		{name: "a script", program: script(t), files: sandbox.Files{Exec: alone}, lacks: "libc.so.6"},
 		{name: "a path that is not there", files: sandbox.Files{Exec: []string{"/no/such"}}},
@@ -57,9 +57,9 @@ func TestMissing(t *testing.T) {
 // TestUncached: a library that only the cache leads to is missing without the cache.
 func TestUncached(t *testing.T) {
 	hostpath.AsRoot()
-	found, _ := filepath.Glob("/usr/lib/x86_64-linux-gnu/*/*.so") // where no loader looks by itself
+	found, _ := filepath.Glob("/usr/lib/" + tuple + "/*/*.so") // where no loader looks by itself
 	if len(found) == 0 {
-		need.Skip(t, "no library of this host lies deeper than /usr/lib/x86_64-linux-gnu")
+		need.Skip(t, "no library of this host lies deeper than /usr/lib/"+tuple)
 	}
 	tree, err := newTree(&sandbox.Files{Exec: []string{"/usr/lib"}}, "/usr/bin/env")
 	if err != nil {
@@ -100,7 +100,7 @@ func TestParseCache(t *testing.T) {
 	le := binary.LittleEndian
 	for i := 0; i < len(names); i += 2 {
 		entry := make([]byte, cacheEntry)
-		le.PutUint32(entry, map[int]uint32{0: cacheX8664, 2: 0x0003}[i])
+		le.PutUint32(entry, map[int]uint32{0: cacheHere, 2: 0x0003}[i])
 		for k, name := range names[i : i+2] {
 			le.PutUint32(entry[4+4*k:], uint32(cacheHead+2*cacheEntry+len(texts)))
 			texts = append(texts, name+"\x00"...)

@@ -63,7 +63,6 @@ const (
 	cacheMagic = "glibc-ld.so.cache1.1"
 	cacheHead  = 48
 	cacheEntry = 24
-	cacheX8664 = 0x0303 // flags of an ELF library of glibc for x86-64
 	maxCache   = 64 << 20
 )
 
@@ -96,7 +95,7 @@ func parseCache(text []byte) map[string][]string {
 			return nil
 		}
 		name, path := cString(text, le.Uint32(entries[4:])), cString(text, le.Uint32(entries[8:]))
-		if le.Uint32(entries) == cacheX8664 && name != "" && path != "" {
+		if le.Uint32(entries) == cacheHere && name != "" && path != "" {
 			out[name] = append(out[name], path)
 		}
 		entries = entries[cacheEntry:]

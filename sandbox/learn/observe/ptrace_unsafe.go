@@ -10,11 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What golang.org/x/sys/unix has no names for (linux/ptrace.h, linux/audit.h).
+// What golang.org/x/sys/unix has no names for (linux/ptrace.h).
 const (
 	ptraceGetSyscallInfo = 0x420e
 	infoEntry, infoExit  = 1, 2
-	archNative           = unix.AUDIT_ARCH_X86_64
 	sysgood              = unix.SIGTRAP | 0x80
 	maxPath              = 4096
 )

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/sandbox/learn"
+	"casemate/sandbox/machine"
 
 	"golang.org/x/sys/unix"
 )
@@ -201,7 +202,7 @@ func (k *task) enter(info *syscallInfo) {
 	p := k.proc
 	p.calls++
 	k.call = pending{key: key{proc: p, nr: int64(info.nr)}, raw: info.args}
-	if info.arch != archNative {
+	if info.arch != machine.Audit {
 		k.call.nr = -1
 		return
 	}

@@ -1,7 +1,7 @@
 package filter
 
 import (
-	"casemate/sandbox/seccomp/program"
+	"casemate/sandbox/machine"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +17,7 @@ func once(denied uint32) []instruction {
 		out = append(append(out, unless...), instruction{opRet, 0, 0, denied}, instruction{opLoad, 0, 0, offNr})
 	}
 	for _, call := range []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT} {
-		deny(call, load(offIP), instruction{opJEQ, 0, 2, program.Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
+		deny(call, load(offIP), instruction{opJEQ, 0, 2, machine.Gate}, load(offIP+4), instruction{opJEQ, 1, 0, 0})
 	}
 	// On behind the denial where the pointer, compared as a whole, is null or not below 4 GiB.
 	deny(unix.SYS_SHMAT, load(offArgs+8+4), instruction{opJEQ, 0, 3, 0}, load(offArgs+8), instruction{opJEQ, 1, 0, 0})

@@ -49,7 +49,7 @@ type Filter struct {
 	OnViolation Action
 	// Ahead are rules that are looked at before the others of their calls, one by one.
 	Ahead []Rule
-	// Once lets nothing be executed but from program.Gate.
+	// Once lets nothing be executed but from machine.Gate.
 	Once bool
 	// Init says that an init has the parent-death signal that ties a session to the
 	// broker, so that the program's own is its own.

@@ -3,6 +3,8 @@ package filter
 import (
 	"encoding/binary"
 
+	"casemate/sandbox/machine"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -31,10 +33,7 @@ const (
 	offNr   = 0
 	offArch = 4
 	offIP   = 8
-	offArgs = 16 // the low half of argument 0: x86-64 is little-endian
-
-	archX8664 = 0xc000003e // AUDIT_ARCH_X86_64
-	x32       = 1 << 30    // __X32_SYSCALL_BIT
+	offArgs = 16 // the low half of argument 0: both architectures are little-endian
 
 	retKillProcess = 0x80000000
 	retErrno       = 0x00050000
@@ -45,12 +44,12 @@ const (
 // violations is what each action answers.
 var violations = map[Action]uint32{Errno: retErrno | uint32(unix.EPERM), Kill: retKillProcess}
 
-// highest is the last number of a call of x86-64 that Linux 6.18 has, and holes are
-// those below it that belong to none. A kernel newer than that may fill one, so they are
+// highest is the last number of a call that Linux 6.18 has, and holes are
+// those below it that belong to none on this architecture. A kernel newer than that may fill one, so they are
 // answered like a number above it. Package seccomp's table holds both to be true.
 const highest = unix.SYS_FILE_SETATTR
 
-var holes = []struct{ first, last int }{{337, 423}}
+type hole struct{ first, last int }
 
 // Known reports whether a number is that of a call.
 func Known(call int) bool {
@@ -78,7 +77,7 @@ func Known(call int) bool {
 func stub(probed, rules []Rule, violation uint32, tied bool) []instruction {
 	out := []instruction{
 		{opLoad, 0, 0, offArch},
-		{opJEQ, 1, 0, archX8664},
+		{opJEQ, 1, 0, machine.Audit},
 		{opRet, 0, 0, retKillProcess},
 		{opLoad, 0, 0, offNr},
 		{opJGT, 0, 1, highest},

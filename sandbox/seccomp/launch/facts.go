@@ -41,9 +41,9 @@ func (s *shape) facts() program.Filter {
 var makesCode = call(unix.SYS_MPROTECT, masked(2, unix.PROT_EXEC, unix.PROT_EXEC))
 
 // again are the ways to a second exec under Filter.Once: the call itself, code where the gate was (a
-// stack that has become executable, ARCH_MAP_VDSO_*), the registers of a traced process.
-var again = []filter.Rule{call(unix.SYS_EXECVE), call(unix.SYS_EXECVEAT), makesCode, call(unix.SYS_PKEY_MPROTECT, makesCode.Args...),
-	call(unix.SYS_ARCH_PRCTL, masked(0, ^uint32(0xfff), 0x2000)), call(unix.SYS_PTRACE)}
+// stack that has become executable, the kernel's own), the registers of a traced process.
+var again = append([]filter.Rule{call(unix.SYS_EXECVE), call(unix.SYS_EXECVEAT), makesCode, call(unix.SYS_PKEY_MPROTECT, makesCode.Args...),
+	call(unix.SYS_PTRACE)}, vdso...)
 
 // Once reports whether a program with these rules alone, in a bounded address space
 // (program.Shape.Bounded), cannot execute another, nor itself again: its filter lets it neither

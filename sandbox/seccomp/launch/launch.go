@@ -117,7 +117,7 @@ func (s *shape) launchRules() []filter.Rule {
 		call(unix.SYS_CLONE, eq(0, flags)),
 		call(unix.SYS_SETSID), call(unix.SYS_DUP3), call(unix.SYS_FCNTL, eq(1, unix.F_SETFD)), call(unix.SYS_CLOSE_RANGE),
 		call(unix.SYS_SETRESUID, s.ids()...), call(unix.SYS_CAPSET), call(unix.SYS_GETUID), call(unix.SYS_CAPGET),
-		call(unix.SYS_PRCTL, eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), call(unix.SYS_POLL),
+		call(unix.SYS_PRCTL, eq(0, unix.PR_SET_PDEATHSIG), eq(1, uint32(unix.SIGKILL))), hangUp,
 		call(unix.SYS_RT_SIGPROCMASK), s.execRule(),
 		// Where the kernel has no Landlock, it has no such call either.
 		call(unix.SYS_LANDLOCK_RESTRICT_SELF, eq(0, s.high+FDLandlock), eq(1, 0)),

@@ -30,11 +30,6 @@ func (w Words) Pack() (out []byte) {
 	return out
 }
 
-// Gate is the address behind the system call that a launch executes its program with, in a page
-// of code of its own that each zygote has there (zygote.h): above every vm.mmap_min_addr,
-// below every program that is not linked to go there.
-const Gate = 0x100008
-
 // FDCount is how many descriptor numbers the zygote has for itself, above those of the service (launch.FDCtl).
 const FDCount = 5
 

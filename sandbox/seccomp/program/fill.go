@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"casemate/sandbox/machine"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -40,8 +42,8 @@ func encode(prog []unix.SockFilter) []byte {
 	return out
 }
 
-// front is how a filter begins, so that calls of another architecture are no calls of x86-64.
-var front = []unix.SockFilter{op(opLoad, 0, 0, offArch), op(opJEQ, 1, 0, unix.AUDIT_ARCH_X86_64), op(opRet, 0, 0, unix.SECCOMP_RET_KILL_PROCESS), op(opLoad, 0, 0, offNr)}
+// front is how a filter begins, so that calls of another architecture are no calls of this one.
+var front = []unix.SockFilter{op(opLoad, 0, 0, offArch), op(opJEQ, 1, 0, machine.Audit), op(opRet, 0, 0, unix.SECCOMP_RET_KILL_PROCESS), op(opLoad, 0, 0, offNr)}
 
 // Fill gives copies of the programs that compare with high, the numbers behind it, and uid where f's
 // compare with blanks. It refuses a filter that casemate-filter cannot have meant: of another size or

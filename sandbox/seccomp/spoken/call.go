@@ -10,7 +10,7 @@ import (
 	"casemate/sandbox/seccomp"
 )
 
-// Call is a system call of x86-64 with its arguments as they lay in the registers. What
+// Call is a system call of this architecture with its arguments as they lay in the registers. What
 // pointers among them lead to is not known.
 type Call struct {
 	Nr    int

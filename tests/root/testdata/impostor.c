@@ -18,11 +18,19 @@ static volatile struct { char mark[16]; uint32_t length; char text[1 << 18]; } r
 
 static long call(long n, long a, long b, long c)
 {
+#ifdef __aarch64__
+	register long x8 __asm__("x8") = n, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = 0, x4 __asm__("x4") = 0;
+
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory", "cc");
+	return x0;
+#else
 	long ret;
 
 	register long r10 __asm__("r10") = 0;
 	__asm__ volatile("syscall" : "=a"(ret) : "0"(n), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
 	return ret;
+#endif
 }
 
 static _Noreturn void quit(int status)
@@ -99,7 +107,11 @@ static void flood(void)
 static void rest(void)
 {
 	for (;;)
+#ifdef SYS_pause
 		call(SYS_pause, 0, 0, 0);
+#else
+		call(SYS_ppoll, 0, 0, 0);
+#endif
 }
 
 void _start(void)

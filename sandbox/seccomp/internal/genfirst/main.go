@@ -1,4 +1,9 @@
+//go:build cgo
+
 // Command genfirst writes the filter of casemate-filter itself, which must be there before any other.
+// That of another architecture is written where that one runs, or in emulation:
+//
+//	GOARCH=arm64 go run -exec qemu-aarch64 ../internal/genfirst
 package main
 
 import (
@@ -7,13 +12,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 
+	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/seccomp/program"
 )
 
 func main() {
-	out := flag.String("out", "first_program.go", "`file` to write")
+	out := flag.String("out", "first_program_"+runtime.GOARCH+".go", "`file` to write")
 	flag.Parse()
 	if err := run(*out); err != nil {
 		fmt.Fprintln(os.Stderr, "genfirst:", err)
@@ -25,6 +32,9 @@ func main() {
 const width = 120
 
 func run(out string) error {
+	if err := filter.AssumeKernel(); err != nil { // an emulation has no seccomp to ask
+		return err
+	}
 	f := launch.Compile(program.FirstShape)
 	if f.Error != "" {
 		return fmt.Errorf("no program: %s", f.Error)

@@ -1,6 +1,6 @@
-// Command gentable writes the table of system calls of x86-64 that package
-// seccomp knows: the numbers of the installed kernel headers and, since those
-// are often years old, the newer ones below. A number that is in both must have
+// Command gentable writes the tables of system calls that package seccomp knows, one for each
+// architecture: the numbers of the installed kernel headers, as a compiler for each says them
+// (sandbox/seccomp/calls.go has the commands), and, since those are often years old, the newer ones below. A number that is in both must have
 // one name, or nothing is written.
 package main
 
@@ -10,17 +10,30 @@ import (
 	"flag"
 	"fmt"
 	"go/format"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 )
 
-// newer lists the calls that arch/x86/entry/syscalls/syscall_64.tbl of Linux
-// 6.18 has beyond the headers of Linux 6.1, with the release that brought them.
+// architectures are those with a table, in the order of the files given, with the calls that they alone have of the newer ones.
+var architectures = []struct {
+	name, spoken string
+	newer        map[string]int
+}{
+	{"amd64", "x86-64", map[string]int{
+		"uretprobe": 335, // 6.11
+		"uprobe":    336, // 6.18
+	}},
+	{"arm64", "arm64", nil},
+}
+
+// newer lists the calls that scripts/syscall.tbl and arch/x86/entry/syscalls/syscall_64.tbl of Linux
+// 6.18 have beyond the headers of Linux 6.1, with the release that brought them.
 var newer = map[string]int{
-	"uretprobe":         335, // 6.11
-	"uprobe":            336, // 6.18
 	"cachestat":         451, // 6.5
 	"fchmodat2":         452, // 6.6
 	"map_shadow_stack":  453, // 6.6
@@ -46,63 +59,96 @@ var newer = map[string]int{
 // widen the table without somebody looking at what the new calls do.
 const last = 469
 
-var define = regexp.MustCompile(`^#define __NR_([a-z0-9_]+)\s+(\d+)$`)
+// define is a call's number, or the word that stands for it where architectures of 32 bits have another call.
+var define = regexp.MustCompile(`^#define __NR(3264)?_([a-z0-9_]+) (?:(\d+)|__NR3264_([a-z0-9_]+))$`)
 
 func main() {
-	header := flag.String("header", "/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "kernel header to read")
-	out := flag.String("out", "table.go", "file to write")
+	out := flag.String("out", ".", "`folder` to write to")
 	flag.Parse()
-	if err := run(*header, *out); err != nil {
+	if err := run(*out); err != nil {
 		fmt.Fprintln(os.Stderr, "gentable:", err)
 		os.Exit(1)
 	}
 }
 
-func run(header, out string) error {
-	names, err := read(header)
-	if err != nil {
-		return err
-	}
-	for name, nr := range newer {
-		if old, ok := names[nr]; ok && old != name {
-			return fmt.Errorf("number %d is %s in %s and %s here", nr, old, header, name)
+func run(out string) error {
+	tables := make([]map[int]string, len(architectures))
+	for i, a := range architectures {
+		names, err := read(flag.Arg(i))
+		if err != nil {
+			return err
 		}
-		names[nr] = name
+		for _, list := range []map[string]int{newer, a.newer} {
+			for name, nr := range list {
+				if old, ok := names[nr]; ok && old != name {
+					return fmt.Errorf("number %d is %s in %s and %s here", nr, old, flag.Arg(i), name)
+				}
+				names[nr] = name
+			}
+		}
+		tables[i] = names
 	}
-	src, err := format.Source(render(names))
-	if err != nil {
-		return fmt.Errorf("format table: %w", err)
+	for i, a := range architectures {
+		src, err := format.Source(render(a.spoken, tables[i], elsewhere(tables, i)))
+		if err != nil {
+			return fmt.Errorf("format table: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(out, "table_"+a.name+".go"), src, 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(out, src, 0o644)
+	return nil
 }
 
-func read(header string) (map[int]string, error) {
-	f, err := os.Open(header)
+// read takes what a compiler says that <asm/unistd.h> defines.
+func read(file string) (map[int]string, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	names := map[int]string{}
-	for s := bufio.NewScanner(f); s.Scan(); {
+	names, wide, words := map[int]string{}, map[string]int{}, map[string]string{}
+	for s := bufio.NewScanner(bytes.NewReader(text)); s.Scan(); {
 		m := define.FindStringSubmatch(s.Text())
-		if m == nil {
+		if m == nil || m[2] == "syscalls" || m[2] == "arch_specific_syscall" {
 			continue
 		}
-		nr, err := strconv.Atoi(m[2])
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", header, err)
-		}
-		if nr <= last {
-			names[nr] = m[1]
+		nr, _ := strconv.Atoi(m[3]) // digits, or none
+		switch {
+		case m[4] != "":
+			words[m[2]] = m[4]
+		case m[1] != "":
+			wide[m[2]] = nr
+		case nr <= last:
+			names[nr] = m[2]
 		}
 	}
+	for name, word := range words {
+		nr, ok := wide[word]
+		if !ok {
+			return nil, fmt.Errorf("%s: %s is no number", file, name)
+		}
+		names[nr] = name
+	}
 	if len(names) < 300 {
-		return nil, fmt.Errorf("%s: only %d calls found", header, len(names))
+		return nil, fmt.Errorf("%s: only %d calls found", file, len(names))
 	}
 	return names, nil
 }
 
-func render(names map[int]string) []byte {
+// elsewhere are the names of other tables that this one lacks.
+func elsewhere(tables []map[int]string, this int) []string {
+	own, out := slices.Collect(maps.Values(tables[this])), map[string]bool{}
+	for _, t := range tables {
+		for _, name := range t {
+			if !slices.Contains(own, name) {
+				out[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(out))
+}
+
+func render(architecture string, names map[int]string, elsewhere []string) []byte {
 	nrs := make([]int, 0, len(names))
 	for nr := range names {
 		nrs = append(nrs, nr)
@@ -110,10 +156,14 @@ func render(names map[int]string) []byte {
 	sort.Ints(nrs)
 	var b bytes.Buffer
 	b.WriteString("// Code generated by internal/gentable; DO NOT EDIT.\n\npackage seccomp\n\n")
-	b.WriteString("// table holds every system call of x86-64 up to Linux 6.18, by number.\n")
+	fmt.Fprintf(&b, "// table holds every system call of %s up to Linux 6.18, by number.\n", architecture)
 	b.WriteString("var table = []call{\n")
 	for _, nr := range nrs {
 		fmt.Fprintf(&b, "\t{%d, %q},\n", nr, names[nr])
+	}
+	fmt.Fprintf(&b, "}\n\n// elsewhere are calls that another architecture has, and %s has not.\nvar elsewhere = []string{\n", architecture)
+	for _, name := range elsewhere {
+		fmt.Fprintf(&b, "\t%q,\n", name)
 	}
 	b.WriteString("}\n")
 	return b.Bytes()

@@ -13,9 +13,14 @@
 #include <sys/mman.h>
 
 /* Where the launch has the code that it executes from: this, a function of a system call's arguments, its number last. */
+#ifdef __aarch64__
+#define PAGE ((char *)0x8000)
+#define GATE "mov w8, w5\n\tsvc #0\n\tret"
+#else
 #define PAGE ((char *)0x100000)
-__asm__(".pushsection .text.gate, \"ax\", @progbits\n\t.balign 4096\ngate:\n\t"
-	"mov %rcx, %r10\n\tmov %r9d, %eax\n\tsyscall\n\tret\n\t.balign 4096\n\t.popsection");
+#define GATE "mov %rcx, %r10\n\tmov %r9d, %eax\n\tsyscall\n\tret"
+#endif
+__asm__(".pushsection .text.gate, \"ax\", @progbits\n\t.balign 4096\ngate:\n\t" GATE "\n\t.balign 4096\n\t.popsection");
 typedef long syscall_from(long, long, long, long, long, long);
 extern syscall_from gate;
 
@@ -47,6 +52,8 @@ static void *moved(void *from, int flags, void *to) { return (void *)syscall(SYS
 
 static int again_fixed(int c, char **v) { return at_page(c, v, map(PAGE, 4096, MAP_FIXED)); }
 static int again_hint(int c, char **v) { return at_page(c, v, map(PAGE, 4096, 0)); }
+/* With a tag in the top byte, which the kernel of arm64 leaves aside in many a pointer. */
+static int again_tagged(int c, char **v) { return at_page(c, v, map((char *)((uintptr_t)PAGE | 0x5aul << 56), 4096, MAP_FIXED)); }
 static int again_over(int c, char **v)
 {
 	char *p = map(PAGE - 4096, 8192, MAP_FIXED);
@@ -93,7 +100,11 @@ static void *down_to_page(char *p)
 	}
 	return p;
 }
+#ifdef MAP_32BIT
 static void *grown(void) { return down_to_page(map(NULL, 4096, MAP_GROWSDOWN | MAP_32BIT)); }
+#else
+static void *grown(void) { return down_to_page(map((void *)(1ul << 32), 4096, MAP_GROWSDOWN)); }
+#endif
 static void *stack(void)
 {
 	char here, *low = (char *)((uintptr_t)&here & -4096ul) - (1 << 20);
@@ -158,7 +169,7 @@ static int gate_on_stack(int c, char **v)
 }
 
 const struct attempt again_attempts[] = {
-	{"again", again}, {"again-fixed", again_fixed}, {"again-hint", again_hint}, {"again-over", again_over},
+	{"again", again}, {"again-fixed", again_fixed}, {"again-hint", again_hint}, {"again-over", again_over}, {"again-tagged", again_tagged},
 	{"again-moved", again_moved}, {"again-kept", again_kept}, {"again-left", again_left}, {"again-crowded", again_crowded},
 	{"again-grown", again_grown}, {"again-stack", again_stack}, {"gate-elsewhere", gate_elsewhere}, {"gate-fixed", gate_fixed},
 	{"gate-hint", gate_hint}, {"gate-moved", gate_moved}, {"gate-written", gate_written}, {"gate-grown", gate_grown},

@@ -77,14 +77,15 @@ static int adjtime_(int c, char **v) { return shut(syscall(SYS_adjtimex, (void *
 static int clock_adj(int c, char **v) { return shut(syscall(SYS_clock_adjtime, 0, (void *)1)); }
 static int hostname(int c, char **v) { return OUTCOME(sethostname(v[1], strlen(v[1]))); }
 static int domainname(int c, char **v) { return OUTCOME(setdomainname(v[1], strlen(v[1]))); }
+static int tsc(int c, char **v) { return OUTCOME(prctl(PR_SET_TSC, PR_TSC_ENABLE)); }
+static int speculation(int c, char **v) { return OUTCOME(prctl(PR_GET_SPECULATION_CTRL, 0, 0, 0, 0)); }
+#ifdef __x86_64__
 static int ldt(int c, char **v)
 {
 	uint32_t d[4] = {0, 0, 0, 0x28};
 
 	return shut(syscall(SYS_modify_ldt, 1, d, sizeof d));
 }
-static int tsc(int c, char **v) { return OUTCOME(prctl(PR_SET_TSC, PR_TSC_ENABLE)); }
-static int speculation(int c, char **v) { return OUTCOME(prctl(PR_GET_SPECULATION_CTRL, 0, 0, 0, 0)); }
 static int set_gs(int c, char **v) { return OUTCOME(syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, 0)); }
 static int iopl_(int c, char **v) { return shut(syscall(SYS_iopl, 3)); }
 static int ioperm_(int c, char **v) { return shut(syscall(SYS_ioperm, 0x80, 1, 1)); }
@@ -100,6 +101,12 @@ static int int80(int c, char **v)
 }
 /* #48: the x32 numbers. */
 static int x32(int c, char **v) { return shut(syscall(0x40000000L | SYS_getpid)); }
+#define HERE {"set-gs", set_gs}, {"modify-ldt", ldt}, {"iopl", iopl_}, {"ioperm", ioperm_}, {"int80", int80}, {"x32", x32},
+#define ENDS(nr) ((nr) == SYS_fork || (nr) == SYS_vfork || (nr) == SYS_pause)
+#else
+#define HERE
+#define ENDS(nr) 0
+#endif
 
 /* #46: every number with arguments that mean nothing, in children with a
  * deadline. The note lists those that are not shut. */
@@ -138,8 +145,8 @@ static int sweep(int c, char **v)
 
 	for (nr = -1; nr <= last; nr++) {
 		/* Those that would end or stop the child before it can tell. */
-		if (nr == SYS_exit || nr == SYS_exit_group || nr == SYS_fork || nr == SYS_vfork || nr == SYS_clone ||
-		    nr == SYS_rt_sigreturn || nr == SYS_pause || nr == SYS_kill || nr == SYS_shutdown)
+		if (nr == SYS_exit || nr == SYS_exit_group || ENDS(nr) || nr == SYS_clone ||
+		    nr == SYS_rt_sigreturn || nr == SYS_kill || nr == SYS_shutdown)
 			continue;
 		open = sweep_one(nr);
 		if (open < 0)
@@ -154,12 +161,11 @@ const struct attempt kernel_attempts[] = {
 	{"add-key", add_key}, {"request-key", request_key}, {"keyctl", keyctl_}, {"tiocsti", tiocsti},
 	{"tiocsti-high", tiocsti_high}, {"tioclinux", tioclinux}, {"tiocsetd", tiocsetd},
 	{"uring-setup", uring_setup}, {"uring-enter", uring_enter}, {"uring-register", uring_register},
-	{"bpf", bpf_}, {"tsc", tsc}, {"speculation", speculation}, {"set-gs", set_gs}, {"perf", perf}, {"userfaultfd", userfault}, {"fanotify", fanotify},
+	{"bpf", bpf_}, {"tsc", tsc}, {"speculation", speculation}, {"perf", perf}, {"userfaultfd", userfault}, {"fanotify", fanotify},
 	{"name-to-handle", name_to_handle}, {"open-by-handle", open_by_handle}, {"syslog", syslog_},
 	{"lsm-attr", lsm_attr}, {"kexec-load", kexec_load}, {"kexec-file", kexec_file},
 	{"init-module", init_module_}, {"finit-module", finit_module_}, {"delete-module", delete_module_},
 	{"acct", acct_}, {"swapon", swapon_}, {"reboot", reboot_}, {"quotactl", quotactl_}, {"settimeofday", settime},
 	{"clock-settime", clock_set}, {"adjtimex", adjtime_}, {"clock-adjtime", clock_adj},
-	{"sethostname", hostname}, {"setdomainname", domainname}, {"modify-ldt", ldt}, {"iopl", iopl_},
-	{"ioperm", ioperm_}, {"int80", int80}, {"x32", x32}, {"sweep", sweep}, {NULL, NULL},
+	{"sethostname", hostname}, {"setdomainname", domainname}, HERE {"sweep", sweep}, {NULL, NULL},
 };

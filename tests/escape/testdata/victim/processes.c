@@ -364,20 +364,34 @@ static int vforks(int c, char **v)
 	note("%d children", *made);
 	return err ? err : *made < atoi(v[1]) ? EAGAIN : 0;
 }
-/* Threads that only wait, by the flags that c names: of a C library, or of the zygote's own threads. */
+/* Threads that only wait, with the flags of Go's, or with others: those of the zygote's own, but on arm64, where they are Go's. */
+#ifdef __aarch64__
+enum { GO_THREADS = 0 };
+#else
+enum { GO_THREADS = CLONE_SETTLS };
+#endif
 static long waiting_thread(unsigned long flags)
 {
 	static char stack[4096] __attribute__((aligned(16))), tls[4096];
+#ifdef __aarch64__
+	register long x8 __asm__("x8") = SYS_clone, x0 __asm__("x0") = flags, x1 __asm__("x1") = (long)(stack + sizeof stack);
+	register long x2 __asm__("x2") = 0, x3 __asm__("x3") = (long)(tls + 2048), x4 __asm__("x4") = 0;
+
+	__asm__ volatile("svc #0\n\tcbnz x0, 1f\n2:\tmov x0, xzr\n\tmov x1, xzr\n\tmov x2, xzr\n\tmov x3, xzr\n\tmov x8, %[ppoll]\n\tsvc #0\n\tb 2b\n1:"
+			 : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), [ppoll] "i"(SYS_ppoll) : "memory", "cc");
+	return x0;
+#else
 	register long r10 __asm__("r10") = 0, r8 __asm__("r8") = (long)(tls + 2048);
 	long r;
 
 	__asm__ volatile("syscall\n\ttest %%rax,%%rax\n\tjnz 1f\n2:\tmov $34,%%eax\n\tsyscall\n\tjmp 2b\n1:"
 			 : "=a"(r) : "0"(SYS_clone), "D"(flags), "S"(stack + sizeof stack), "d"(0), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
 	return r;
+#endif
 }
 static int threads(int c, char **v)
 {
-	unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | (v[0][0] == 't' ? CLONE_SETTLS : 0);
+	unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | (v[0][0] == 't' ? GO_THREADS : GO_THREADS ^ CLONE_SETTLS);
 	int i, n = atoi(v[1]);
 	long r = 0;
 

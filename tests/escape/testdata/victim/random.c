@@ -44,9 +44,13 @@ static long argument(char *page)
 /* Those that end or stop the process at once, and its own clock: there would be little left to try. */
 static int ends(long nr)
 {
-	static const int those[] = {SYS_exit, SYS_exit_group, SYS_pause, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_execve, SYS_execveat, SYS_setitimer,
-		SYS_alarm, SYS_rt_sigprocmask, SYS_rt_sigtimedwait, SYS_kill, SYS_tkill, SYS_tgkill, SYS_vfork, SYS_fork, SYS_clone, SYS_clone3, SYS_munmap,
-		SYS_mremap, SYS_mprotect, SYS_brk, SYS_arch_prctl, SYS_rseq};
+	static const int those[] = {SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigsuspend, SYS_execve, SYS_execveat, SYS_setitimer,
+		SYS_rt_sigprocmask, SYS_rt_sigtimedwait, SYS_kill, SYS_tkill, SYS_tgkill, SYS_clone, SYS_clone3, SYS_munmap,
+		SYS_mremap, SYS_mprotect, SYS_brk, SYS_rseq,
+#ifdef __x86_64__
+		SYS_pause, SYS_alarm, SYS_vfork, SYS_fork, SYS_arch_prctl,
+#endif
+	};
 	unsigned i;
 
 	for (i = 0; i < sizeof those / sizeof *those; i++)

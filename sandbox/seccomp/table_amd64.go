@@ -388,3 +388,6 @@ var table = []call{
 	{468, "file_getattr"},
 	{469, "file_setattr"},
 }
+
+// elsewhere are calls that another architecture has, and x86-64 has not.
+var elsewhere = []string{}

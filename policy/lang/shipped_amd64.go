@@ -1,0 +1,4 @@
+package lang
+
+// baseText is the shipped profiles' source for this architecture.
+func baseText() []byte { return baseSource }

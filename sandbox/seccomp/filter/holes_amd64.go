@@ -1,0 +1,3 @@
+package filter
+
+var holes = []hole{{337, 423}}

@@ -1,0 +1,3 @@
+package launch
+
+var onceHere []onceCase

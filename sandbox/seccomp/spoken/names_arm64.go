@@ -1,0 +1,3 @@
+package spoken
+
+var mapFlagsHere []bit
