@@ -43,6 +43,8 @@ SERVICE_PACKAGES_B := \
     vsftpd
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
+# Of a build for arm64 on another architecture.
+ARM64_PACKAGES  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 # The version is the tag or commit that git knows, also in a worktree, which go build does not see
 # into. VERSION=1.2.3 names it where there is no git.
@@ -52,10 +54,27 @@ NAMED := $(if $(VERSION),-X casemate/cmd/version.linked=$(VERSION))
 # casemated is linked statically: its zygotes start without a dynamic loader. So is casemate-filter, whose sandbox shows it no library.
 STATIC := -trimpath -tags netgo,osusergo -ldflags '$(NAMED) -linkmode external -extldflags "-static"'
 
+# make build ARCH=arm64 builds for that in bin/arm64, on another architecture with what make deps-arm64 has fetched;
+# make vet takes it too.
+ARCH ?=
+OUT      := bin$(addprefix /,$(ARCH))
+ARM64    := $(CURDIR)/.cache/arm64
+COMPILER := gcc
+ifneq ($(ARCH),)
+export GOARCH := $(ARCH)
+ifneq ($(ARCH),$(shell go env GOHOSTARCH 2>/dev/null))
+COMPILER := aarch64-linux-gnu-gcc
+export CC := $(COMPILER)
+export CGO_ENABLED := 1
+export PKG_CONFIG_SYSROOT_DIR := $(ARM64)
+export PKG_CONFIG_LIBDIR := $(ARM64)/usr/lib/aarch64-linux-gnu/pkgconfig
+endif
+endif
+
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels chaos random reproduce deps deps-test deps-run deps-kernels bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 chaos random reproduce deps deps-test deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -100,15 +119,23 @@ deps-kernels: deps
 	$(call install-missing,$(KERNEL_PACKAGES))
 	@$(call add-backports,linux-image-cloud-amd64)
 
+# libseccomp for arm64 comes unpacked into .cache, by lists of apt's own: no architecture is added to this host.
+ARM64_APT = -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State=$(ARM64)/apt -o Dir::State::status=$(ARM64)/apt/status -o Dir::Cache=$(ARM64)/apt/cache
+deps-arm64: deps
+	$(call install-missing,$(ARM64_PACKAGES))
+	@mkdir -p $(ARM64)/apt/lists/partial $(ARM64)/apt/cache/archives/partial && : >>$(ARM64)/apt/status
+	@[ -e $(ARM64)/usr/lib/aarch64-linux-gnu/libseccomp.a ] || { cd $(ARM64)/apt; apt-get $(ARM64_APT) update -q >/dev/null; \
+	  apt-get $(ARM64_APT) download -q libseccomp2 libseccomp-dev >/dev/null; for p in *.deb; do dpkg-deb -x $$p $(ARM64); done; }
+
 root-present:
 	@[ "$$(id -u)" = 0 ] || { echo 'casemated needs root: it binds ports, builds namespaces and changes users' >&2; exit 1; }
 
 build:
-	@mkdir -p bin
-	@command -v go >/dev/null && command -v gcc >/dev/null && pkg-config --exists libseccomp || \
-	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps installs them' >&2; exit 1; }
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o bin/ ./cmd/casemate ./cmd/casemate-worker ./cmd/inetd
-	CGO_ENABLED=1 go build $(STATIC) -o bin/ ./cmd/casemated ./cmd/casemate-filter
+	@mkdir -p $(OUT)
+	@command -v go >/dev/null && command -v $(COMPILER) >/dev/null && pkg-config --exists libseccomp || \
+	  { echo 'a build needs Go, gcc and libseccomp ($(BUILD_PACKAGES)): make deps$(addprefix -,$(ARCH)) installs them' >&2; exit 1; }
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(NAMED)' -o $(OUT)/ ./cmd/casemate ./cmd/casemate-worker ./cmd/inetd
+	CGO_ENABLED=1 go build $(STATIC) -o $(OUT)/ ./cmd/casemated ./cmd/casemate-filter
 
 # The manual pages, out of what the programs say of themselves, into bin/man.
 man: build
@@ -170,9 +197,16 @@ random: root-present build
 reproduce: root-present build
 	go run ./tests/reproduce
 
-# Boots Debian 12's kernels, and Debian 12 under systemd, in emulation. What it downloads stays in .cache.
+# Boots Debian 12's kernels, and Debian 12 under systemd, in emulation; with MACHINES=arm64 that of another
+# architecture. What it downloads stays in .cache.
+MACHINES ?=
 test-kernels: root-present deps-kernels build
-	go run ./tests/kernels
+	$(if $(findstring arm64,$(MACHINES)),$(MAKE) test-kernels-arm64)
+	go run ./tests/kernels -only '$(MACHINES)'
+
+test-kernels-arm64: deps-arm64
+	$(call install-missing,qemu-system-arm)
+	@$(MAKE) build ARCH=arm64
 
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build

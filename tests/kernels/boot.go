@@ -14,6 +14,7 @@ import (
 // machine is one boot.
 type machine struct {
 	name            string
+	on              *architecture
 	kernel, initrd  string
 	next            string        // the program that takes the moved root over
 	console, report string        // files that keep what the serial lines said
@@ -21,20 +22,17 @@ type machine struct {
 }
 
 // boot starts the machine and reads its report until the last mark or the
-// deadline; then the machine is ended. Neither KVM nor any network is used, and
-// what QEMU 7.2 emulates well: one processor (several trip over each other's
-// patching of the kernel) without cmpxchg16b (it spoils the flags, and 6.12
-// panics). The guest's time is two nanoseconds for each instruction, and idle
+// deadline; then the machine is ended. Neither KVM nor any network is used. The guest's time is two nanoseconds for each instruction, and idle
 // time passes at once, so no time-out in there depends on how busy this host is.
 func (m *machine) boot(ctx context.Context) (*report, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.deadline)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-accel", "tcg", "-icount", "shift=1,sleep=off", "-cpu", "qemu64,-cx16", "-smp", "1", "-m", "3072",
+	args := append(m.on.qemu[1:len(m.on.qemu):len(m.on.qemu)],
+		"-accel", "tcg", "-icount", "shift=1,sleep=off", "-smp", "1", "-m", "3072",
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
 		"-kernel", m.kernel, "-initrd", m.initrd,
-		"-append", "console=ttyS0 quiet panic=-1 mitigations=off rdinit=/init guest="+m.next,
-		"-serial", "file:"+m.console, "-serial", "stdio")
+		"-append", fmt.Sprintf("console=%s quiet panic=-1 mitigations=off rdinit=/init report=%s guest=%s", m.on.console, m.on.report, m.next))
+	cmd := exec.CommandContext(ctx, m.on.qemu[0], append(args, m.on.serials(m.console)...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

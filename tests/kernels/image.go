@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"casemate/tests/root/rig"
@@ -18,10 +19,18 @@ var guest embed.FS
 type suite struct {
 	name, folder, tags string
 	systemd            bool // in the guest with systemd; else in those without
+	elsewhere          bool // it depends on the architecture, and make test has run it on this host's
+	cgo                bool // it has a C side of its own, as those of elsewhere: it compiles filters
 }
 
 var suites = []suite{
-	{name: "escape", folder: "tests/escape"},
+	{name: "escape", folder: "tests/escape", cgo: true},
+	{name: "seccomp", folder: "sandbox/seccomp", elsewhere: true},
+	{name: "filter", folder: "sandbox/seccomp/filter", elsewhere: true},
+	{name: "launch", folder: "sandbox/seccomp/launch", elsewhere: true},
+	{name: "program", folder: "sandbox/seccomp/program", elsewhere: true},
+	{name: "zygote", folder: "sandbox/zygote", elsewhere: true},
+	{name: "sandbox", folder: "sandbox", elsewhere: true},
 	{name: "root", folder: "tests/root"},
 	{name: "unit", folder: "tests/kernels/unit", tags: "guest", systemd: true},
 }
@@ -33,14 +42,17 @@ const unitFile = "cmd/casemated/dist/casemated.service"
 var leftOut = []string{
 	"boot", "proc", "sys", "run", "usr/share/doc", "usr/share/locale", "usr/share/man", "usr/share/info", "usr/share/i18n",
 	"usr/share/zoneinfo", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/x86_64-linux-gnu/perl-base",
+	"usr/lib/aarch64-linux-gnu/gconv", "usr/lib/aarch64-linux-gnu/perl-base",
 	"var/cache", "var/lib/apt", "var/lib/dpkg", "var/log", "etc/machine-id",
 }
 
 // content is what an image holds.
 type content struct {
-	tree    string // a Debian 12
-	libexec string // folder of the product's binaries
-	pattern string // of the tests to run
+	on      *architecture
+	tree    string   // a Debian 12
+	libexec string   // folder of the product's binaries
+	pattern string   // of the tests to run
+	suites  []string // that are run, none for all
 	kernels []kernel
 	systemd bool
 }
@@ -84,10 +96,10 @@ func (c *content) write(ctx context.Context, to string) error {
 	if err := a.product(c.libexec, c.systemd); err != nil {
 		return err
 	}
-	if err := a.programs(); err != nil {
+	if err := a.programs(c.on); err != nil {
 		return err
 	}
-	if err := a.suites(ctx, c.systemd); err != nil {
+	if err := a.suites(ctx, c); err != nil {
 		return err
 	}
 	return a.close()
@@ -116,7 +128,7 @@ func (a *archive) product(libexec string, systemd bool) error {
 }
 
 // programs adds the C programs of the tests, built here.
-func (a *archive) programs() error {
+func (a *archive) programs(on *architecture) error {
 	tmp, err := os.MkdirTemp("", "casemate-kernels-")
 	if err != nil {
 		return err
@@ -138,7 +150,7 @@ func (a *archive) programs() error {
 		}
 		from[name] = source
 		out := filepath.Join(tmp, name)
-		if err := rig.Build(source, out); err != nil {
+		if err := rig.Build(on.compiler(), source, out); err != nil {
 			return err
 		}
 		a.file("casemate/programs/"+name, out, 0o755)
@@ -147,7 +159,7 @@ func (a *archive) programs() error {
 }
 
 // suites adds the test programs of the guest and the list that the guest runs.
-func (a *archive) suites(ctx context.Context, systemd bool) error {
+func (a *archive) suites(ctx context.Context, c *content) error {
 	tmp, err := os.MkdirTemp("", "casemate-kernels-")
 	if err != nil {
 		return err
@@ -155,11 +167,15 @@ func (a *archive) suites(ctx context.Context, systemd bool) error {
 	defer os.RemoveAll(tmp)
 	list := ""
 	for _, s := range suites {
-		if s.systemd != systemd {
+		if s.systemd != c.systemd || s.elsewhere && c.on.here() || len(c.suites) > 0 && !slices.Contains(c.suites, s.name) {
 			continue
 		}
 		out := filepath.Join(tmp, s.name)
-		if _, err := output(ctx, "", "env", "CGO_ENABLED=0", "go", "test", "-c", "-trimpath", "-tags", s.tags, "-o", out, "./"+s.folder); err != nil {
+		args := append(c.on.environment(s.elsewhere || s.cgo), "go", "test", "-c", "-trimpath", "-tags", strings.TrimPrefix(s.tags+",netgo,osusergo", ","), "-o", out)
+		if s.elsewhere || s.cgo { // with the C side, and no library of the guest's
+			args = append(args, "-ldflags", `-linkmode external -extldflags "-static"`)
+		}
+		if _, err := output(ctx, "", "env", append(args, "./"+s.folder)...); err != nil {
 			return err
 		}
 		a.file("casemate/"+s.name+".test", out, 0o755)

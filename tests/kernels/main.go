@@ -17,7 +17,7 @@ import (
 // options of one run.
 type options struct {
 	cache, libexec, run string
-	only                []string
+	only, suites        []string
 	deadline            time.Duration
 }
 
@@ -30,14 +30,16 @@ func main() {
 
 func run() error {
 	var o options
-	var only string
+	var only, suites string
 	flag.StringVar(&o.cache, "cache", ".cache/kernels", "`folder` for what is downloaded, and what the last run said")
 	flag.StringVar(&o.libexec, "libexec", "bin", "`folder` of the product's binaries")
 	flag.StringVar(&o.run, "run", ".", "the tests to run in the guests, as a `pattern`")
-	flag.StringVar(&only, "only", "", "comma separated `machines` to boot: 6.1, 6.12, systemd")
+	flag.StringVar(&only, "only", "", "comma separated `machines` to boot in place of all of this architecture: 6.1, 6.12, systemd, arm64")
+	flag.StringVar(&suites, "suites", "", "comma separated `suites` to run in place of all: escape, root, zygote, ...")
 	flag.DurationVar(&o.deadline, "deadline", 45*time.Minute, "end a machine after this time")
 	flag.Parse()
-	o.only = strings.FieldsFunc(only, func(r rune) bool { return r == ',' })
+	split := func(list string) []string { return strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) }
+	o.only, o.suites = split(only), split(suites)
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: the guests' files have owners")
 	}
@@ -64,45 +66,70 @@ func run() error {
 
 // prepare obtains kernels and writes images.
 func (o *options) prepare(ctx context.Context) ([]*machine, error) {
-	tree, err := debian(ctx, o.cache)
-	if err != nil {
-		return nil, err
+	var machines []*machine
+	for _, on := range []*architecture{amd64, arm64} {
+		own, err := o.prepareOn(ctx, on)
+		if err != nil {
+			return nil, err
+		}
+		machines = append(machines, own...)
+	}
+	return machines, nil
+}
+
+// prepareOn does so for the machines of one architecture.
+func (o *options) prepareOn(ctx context.Context, on *architecture) ([]*machine, error) {
+	plain := content{on: on, libexec: o.libexec, pattern: o.run, suites: o.suites}
+	image := filepath.Join(o.cache, "plain.cpio")
+	if !on.here() {
+		plain.libexec, image = filepath.Join(o.libexec, on.name), filepath.Join(o.cache, on.name+".cpio")
 	}
 	var machines []*machine
-	plain := content{tree: tree, libexec: o.libexec, pattern: o.run}
-	plainImage, unitImage := filepath.Join(o.cache, "plain.cpio"), filepath.Join(o.cache, "systemd.cpio")
 	for _, s := range serieses {
+		if s.on != on || !o.wants(s.name, on) && !(on.here() && o.wants("systemd", on)) {
+			continue
+		}
 		k, err := s.obtain(ctx, o.cache)
 		if err != nil {
 			return nil, err
 		}
 		plain.kernels = append(plain.kernels, k)
-		if o.wants(s.version) {
-			machines = append(machines, o.machine(s.version, k, plainImage, "/casemate/steps"))
+		if o.wants(s.name, on) {
+			machines = append(machines, o.machine(s.name, on, k, image, "/casemate/steps"))
 		}
 	}
+	if len(plain.kernels) == 0 {
+		return nil, nil
+	}
+	var err error
+	if plain.tree, err = debian(ctx, on, o.cache); err != nil {
+		return nil, err
+	}
 	if len(machines) > 0 {
-		if err := plain.write(ctx, plainImage); err != nil {
+		if err := plain.write(ctx, image); err != nil {
 			return nil, err
 		}
 	}
-	if o.wants("systemd") {
-		unit := plain
+	if on.here() && o.wants("systemd", on) {
+		unit, image := plain, filepath.Join(o.cache, "systemd.cpio")
 		unit.systemd = true
-		machines = append(machines, o.machine("systemd", plain.kernels[0], unitImage, "/sbin/init"))
-		if err := unit.write(ctx, unitImage); err != nil {
+		machines = append(machines, o.machine("systemd", on, plain.kernels[0], image, "/sbin/init"))
+		if err := unit.write(ctx, image); err != nil {
 			return nil, err
 		}
 	}
 	return machines, nil
 }
 
-func (o *options) machine(name string, k kernel, initrd, next string) *machine {
-	return &machine{name: name, kernel: k.image, initrd: initrd, next: next, deadline: o.deadline,
+func (o *options) machine(name string, on *architecture, k kernel, initrd, next string) *machine {
+	return &machine{name: name, on: on, kernel: k.image, initrd: initrd, next: next, deadline: o.deadline,
 		console: filepath.Join(o.cache, name+".console"), report: filepath.Join(o.cache, name+".report")}
 }
 
-func (o *options) wants(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
+// wants tells whether a machine is to be booted: one that was named, or each of this host's architecture.
+func (o *options) wants(name string, on *architecture) bool {
+	return len(o.only) == 0 && on.here() || slices.Contains(o.only, name)
+}
 
 // boot boots a machine and prints its summary.
 func boot(ctx context.Context, m *machine) bool {

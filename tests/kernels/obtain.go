@@ -12,11 +12,14 @@ import (
 	"syscall"
 )
 
-// series is one kernel that Debian 12 offers.
-type series struct{ version, release string }
+// series is one kernel that Debian 12 offers, and the name of its machine.
+type series struct {
+	name, version, release string
+	on                     *architecture
+}
 
 // serieses are the kernels of the matrix: Debian 12's own, and its backports'.
-var serieses = []series{{"6.1", ""}, {"6.12", "bookworm-backports"}}
+var serieses = []series{{"6.1", "6.1", "", amd64}, {"6.12", "6.12", "bookworm-backports", amd64}, {"arm64", "6.1", "", arm64}}
 
 // kernel is one that is here.
 type kernel struct {
@@ -30,11 +33,15 @@ const modules = "kernel/net/vmw_vsock/vsock.ko*"
 
 // obtain returns the newest kernel of the series, from the cache if it is there.
 func (s series) obtain(ctx context.Context, cache string) (kernel, error) {
-	args := []string{"depends", "-q", "linux-image-cloud-amd64"}
-	if s.release != "" {
-		args = append([]string{"-o", "APT::Default-Release=" + s.release}, args...)
+	apt, err := s.on.apt(ctx, cache)
+	if err != nil {
+		return kernel{}, err
 	}
-	text, err := output(ctx, "", "apt-cache", args...)
+	if s.release != "" {
+		apt = append(apt, "-o", "APT::Default-Release="+s.release)
+	}
+	meta := "linux-image-cloud-" + s.on.name
+	text, err := output(ctx, "", "apt-cache", append(apt, "depends", "-q", meta)...)
 	if err != nil {
 		return kernel{}, err
 	}
@@ -42,24 +49,24 @@ func (s series) obtain(ctx context.Context, cache string) (kernel, error) {
 	pkg, _, _ = strings.Cut(pkg, "\n")
 	release := strings.TrimPrefix(pkg, "linux-image-")
 	if !ok || !strings.HasPrefix(release, s.version+".") {
-		return kernel{}, fmt.Errorf("no kernel %s among the sources of apt: linux-image-cloud-amd64 depends on %q", s.version, pkg)
+		return kernel{}, fmt.Errorf("no kernel %s among the sources of apt: %s depends on %q", s.version, meta, pkg)
 	}
 	dir := filepath.Join(cache, "linux-"+release)
 	k := kernel{image: filepath.Join(dir, "vmlinuz"), modules: filepath.Join(dir, "modules"), release: release}
 	if _, err := os.Stat(dir); err == nil {
 		return k, nil
 	}
-	return k, unpackKernel(ctx, pkg, release, dir)
+	return k, unpackKernel(ctx, apt, pkg, release, dir)
 }
 
 // unpackKernel downloads a kernel's package and takes out of it what is needed.
-func unpackKernel(ctx context.Context, pkg, release, dir string) error {
+func unpackKernel(ctx context.Context, apt []string, pkg, release, dir string) error {
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), "deb-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	if _, err := output(ctx, tmp, "apt-get", "download", "-q", pkg); err != nil {
+	if _, err := output(ctx, tmp, "apt-get", append(apt, "download", "-q", pkg)...); err != nil {
 		return err
 	}
 	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
@@ -92,9 +99,13 @@ func unpackKernel(ctx context.Context, pkg, release, dir string) error {
 const guestPackages = "systemd,systemd-sysv,dbus,apparmor,iproute2,kmod"
 
 // debian returns the tree of a debootstrapped Debian 12 with these packages, from
-// the cache if it is there.
-func debian(ctx context.Context, cache string) (string, error) {
+// the cache if it is there. Packages of another architecture are unpacked only: none of their
+// programs run here.
+func debian(ctx context.Context, on *architecture, cache string) (string, error) {
 	tree := filepath.Join(cache, fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(guestPackages))))
+	if !on.here() {
+		tree += "-" + on.name
+	}
 	if _, err := os.Stat(tree); err == nil {
 		return tree, nil
 	}
@@ -108,16 +119,50 @@ func debian(ctx context.Context, cache string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	cmd := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", "--include="+guestPackages, "bookworm", tmp, mirror)
+	args := []string{"--variant=minbase", "--include=" + guestPackages, "--arch=" + on.name}
+	if !on.here() {
+		args = append(args, "--foreign")
+	}
+	cmd := exec.CommandContext(ctx, "debootstrap", append(args, "bookworm", tmp, mirror)...)
 	// It mounts /proc in there, and what is interrupted leaves it mounted.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("debootstrap: %w\n%s", err, text)
 	}
+	if !on.here() {
+		if err := unpackAll(ctx, tmp); err != nil {
+			return "", err
+		}
+	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", err
 	}
 	return tree, os.Rename(tmp, tree)
+}
+
+// unpackAll unpacks what the first stage of debootstrap has downloaded, and does what little of
+// the packages' own scripts the tests need.
+func unpackAll(ctx context.Context, tree string) error {
+	debs, err := filepath.Glob(filepath.Join(tree, "var/cache/apt/archives/*.deb"))
+	if err != nil || len(debs) == 0 {
+		return errors.Join(err, errors.New("debootstrap has downloaded no package"))
+	}
+	for _, deb := range debs {
+		if _, err := output(ctx, "", "dpkg-deb", "-x", deb, tree); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"passwd", "group"} {
+		text, err := os.ReadFile(filepath.Join(tree, "usr/share/base-passwd", name+".master"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(tree, "etc", name), text, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(os.Symlink("mawk", filepath.Join(tree, "usr/bin/awk")), os.WriteFile(filepath.Join(tree, "etc/shadow"), []byte("root:*:19000:0:99999:7:::\n"), 0o640),
+		os.RemoveAll(filepath.Join(tree, "debootstrap")), os.Chown(filepath.Join(tree, "etc/shadow"), 0, 42)) // shadow's group
 }
 
 // output runs a program in dir and returns what it printed.

@@ -33,7 +33,7 @@ func Compile(t testing.TB, source string) string {
 		return out
 	}
 	need.Programs(t, "gcc")
-	if err := Build(source, out); err != nil {
+	if err := Build("gcc", source, out); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -42,9 +42,9 @@ func Compile(t testing.TB, source string) string {
 // ProgramName is what the program of a source is called in the folder of prebuilt ones.
 func ProgramName(source string) string { return strings.TrimSuffix(filepath.Base(source), ".c") }
 
-// Build compiles a C file, or all those of a folder, into one static program. A
+// Build compiles a C file, or all those of a folder, into one static program, with the given compiler. A
 // line " * gcc: FLAG..." in a source adds flags.
-func Build(source, out string) error {
+func Build(compiler, source, out string) error {
 	sources := []string{source}
 	if !strings.HasSuffix(source, ".c") {
 		var err error
@@ -67,8 +67,8 @@ func Build(source, out string) error {
 			}
 		}
 	}
-	if text, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("gcc %s: %w\n%s", source, err, text)
+	if text, err := exec.Command(compiler, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("compile %s: %w\n%s", source, err, text)
 	}
 	return nil
 }
