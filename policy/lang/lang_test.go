@@ -248,7 +248,7 @@ func TestWidening(t *testing.T) {
 		{"network", "line", `network { mode = "listener" }`},
 		{"network", "builtin", "because = \"x\"\nnetwork { mode = \"host\" }"},
 		{"capabilities", "line", "because = \"x\"\ncapabilities = [\"CAP_CHOWN\"]"},
-		{"syscalls", "line", "because = \"x\"\nsyscalls { allow = [\"mount\"] }"},
+		{"syscalls", "line", "because = \"x\"\nsyscalls { allow = [\"ptrace\"] }"},
 		{"syscalls", "strict", `syscalls { on_violation = "errno" }`},
 		{"syscalls", "line", "because = \"x\"\nsyscalls { \n rule \"mount\" { \n arg = 0 \n values = [1] \n } \n }"},
 		{"resources", "line", `resources { open_files = 65 }`},

@@ -145,6 +145,7 @@ func faultPolicy(ports map[string]string, victim string) string {
 // place that it has. A step without a fault is a fault of this test.
 func TestEveryStepFails(t *testing.T) {
 	rig.Root(t)
+	logNeeds(t)
 	for _, step := range zygote.Steps {
 		if _, ok := unfaulted[step]; !ok && !slices.ContainsFunc(faults, func(f fault) bool { return f.step == step }) {
 			t.Errorf("nothing makes the step %q fail", step)
