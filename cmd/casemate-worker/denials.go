@@ -14,6 +14,7 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 	"casemate/policy/denied"
 )
 
@@ -91,7 +92,7 @@ func (d *denials) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-answered:
-			_, _ = d.broker.Write(wire.Report{Kind: wire.Last}.Encode())
+			_, _ = d.broker.Write(far.EncodeReport(wire.Report{Kind: wire.Last}))
 			return nil
 		case got := <-orders:
 			switch {
@@ -160,7 +161,7 @@ func (d *denials) obey(got delivered) error {
 		if o.Token > 0 {
 			caughtUp(d.behind)
 		}
-		_, _ = d.broker.Write(wire.Report{Kind: wire.Pong, ID: o.Token}.Encode()) // a broker that is gone is noticed by reading
+		_, _ = d.broker.Write(far.EncodeReport(wire.Report{Kind: wire.Pong, ID: o.Token})) // a broker that is gone is noticed by reading
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func (d *denials) ask(pids []int32) uint64 {
 		delete(d.asked, token)
 		d.mu.Unlock()
 	}()
-	if _, err := d.broker.Write(wire.Report{Kind: wire.Whose, ID: token, PIDs: pids}.Encode()); err != nil {
+	if _, err := d.broker.Write(far.EncodeReport(wire.Report{Kind: wire.Whose, ID: token, PIDs: pids})); err != nil {
 		return 0
 	}
 	late := time.NewTimer(askFor)

@@ -11,6 +11,7 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 )
 
 // tickEvery is how often the ledger looks for what is due while it holds anything.
@@ -49,7 +50,7 @@ func caughtUp(behind func() bool) {
 type lineSender struct{ broker io.Writer }
 
 func (s lineSender) Write(lines []byte) (int, error) {
-	m := wire.Report{Kind: wire.Lines, LogText: lines}.Encode()
+	m := far.EncodeReport(wire.Report{Kind: wire.Lines, LogText: lines})
 	n, err := s.broker.Write(m)
 	return max(n-len(m)+len(lines), 0), err
 }
@@ -80,7 +81,7 @@ func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
 }
 
 // tell sends a message. A broker that is gone is noticed by readOrders.
-func (w *logWorker) tell(r wire.Report) { _, _ = w.broker.Write(r.Encode()) }
+func (w *logWorker) tell(r wire.Report) { _, _ = w.broker.Write(far.EncodeReport(r)) }
 
 func (w *logWorker) run(ctx context.Context) (err error) {
 	if w.pipes, err = newPipes(w.tell, w.ledger); err != nil {

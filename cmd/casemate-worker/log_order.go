@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,7 @@ func (r *orderReader) read() (d delivered) {
 			d.file, fds = os.NewFile(uintptr(got[0]), "from broker"), 1
 		}
 	}
-	d.order, d.err = wire.DecodeOrder(r.buf[:n], fds)
+	d.order, d.err = far.DecodeOrder(r.buf[:n], fds)
 	if d.err != nil && d.file != nil {
 		d.file.Close()
 	}

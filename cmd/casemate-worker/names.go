@@ -12,6 +12,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 )
 
 // The bounds of the names worker.
@@ -32,7 +33,7 @@ func runNames(ctx context.Context, _ []string) error {
 	defer context.AfterFunc(ctx, func() { broker.Close() })()
 	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r acl.Name) {
 		// A broker that is gone needs no answers, and the loop below notices it.
-		_, _ = broker.Write(wire.Report{Kind: wire.Named, ID: id, Name: r}.Encode())
+		_, _ = broker.Write(far.EncodeReport(wire.Report{Kind: wire.Named, ID: id, Name: r}))
 	})
 	for orders := newOrderReader(broker); ; {
 		d := orders.read()

@@ -15,6 +15,7 @@ import (
 	"casemate/acl"
 	"casemate/listener/address"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -376,11 +377,11 @@ func TestNamesAnswer(t *testing.T) {
 	c := dial(t, port)
 	buf := make([]byte, 64)
 	n, err := unix.Read(pair[1], buf)
-	q, qerr := wire.DecodeOrder(buf[:max(n, 0)], 0)
+	q, qerr := far.DecodeOrder(buf[:max(n, 0)], 0)
 	if err != nil || qerr != nil || q.Kind != wire.Ask || q.Name != string(loopback.AsSlice()) {
 		t.Fatalf("question %x, %v, %v", buf[:max(n, 0)], err, qerr)
 	}
-	unix.Write(pair[1], wire.Report{Kind: wire.Named, ID: q.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}.Encode())
+	unix.Write(pair[1], far.EncodeReport(wire.Report{Kind: wire.Named, ID: q.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}))
 	echoes(t, c)
 	g.expect(`"decision"`, `"verdict":"allow"`, `"client_name":"a.example.org"`)
 	g.do(func() { g.names.worker.fd = -1; g.loop.Del(pair[0]); unix.Close(pair[0]) })

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 	"casemate/policy"
 	"casemate/sandbox"
 )
@@ -23,7 +24,7 @@ func TestFiltered(t *testing.T) {
 	b := &Broker{gen: gen}
 	for name, want := range map[string]string{"large": "", "small": "small", "gone": ""} {
 		text := b.filtered(name)
-		if _, err := wire.DecodeOrder(wire.Order{Kind: wire.Killed, Name: text}.Encode(), 0); err != nil {
+		if _, err := far.DecodeOrder(wire.Order{Kind: wire.Killed, Name: text}.Encode(), 0); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		var got struct {

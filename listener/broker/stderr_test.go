@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,7 +70,7 @@ func (g *rig) told(fd int) (o wire.Order, end *os.File) {
 		}
 		end = os.NewFile(uintptr(got[0]), "pipe")
 		g.t.Cleanup(func() { end.Close() })
-		if o, err = wire.DecodeOrder(buf[:n], 1); err != nil {
+		if o, err = far.DecodeOrder(buf[:n], 1); err != nil {
 			g.t.Fatal(err)
 		}
 		if o.Kind != wire.Audit {
@@ -119,7 +120,7 @@ func TestSilentSessionsHaveNoPipeLeft(t *testing.T) {
 	g.pipesLeft(1)
 	for _, id := range []uint64{o.ID + 7, o.ID} { // a word about no session changes nothing
 		g.pipesLeft(1)
-		if _, err := unix.Write(worker, wire.Report{Kind: wire.Done, ID: id, Of: wire.Text}.Encode()); err != nil {
+		if _, err := unix.Write(worker, far.EncodeReport(wire.Report{Kind: wire.Done, ID: id, Of: wire.Text})); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"casemate/listener/journal"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +86,7 @@ func TestSocketsGoWithTheirSessions(t *testing.T) {
 	g.readsToTheEnd(end, "hello")
 	for _, of := range []wire.Kind{wire.Text, wire.Syslog} { // a word about what there is not changes nothing
 		g.pipesLeft(1)
-		if _, err := unix.Write(worker, wire.Report{Kind: wire.Done, ID: 2, Of: of}.Encode()); err != nil {
+		if _, err := unix.Write(worker, far.EncodeReport(wire.Report{Kind: wire.Done, ID: 2, Of: of})); err != nil {
 			t.Fatal(err)
 		}
 	}

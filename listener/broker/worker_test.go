@@ -9,6 +9,7 @@ import (
 	"casemate/acl"
 	"casemate/listener"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,7 @@ func (g *rig) asks(fd int) wire.Order {
 	g.t.Helper()
 	buf := make([]byte, 64)
 	n, err := unix.Read(fd, buf)
-	q, qerr := wire.DecodeOrder(buf[:max(n, 0)], 0)
+	q, qerr := far.DecodeOrder(buf[:max(n, 0)], 0)
 	if err != nil || qerr != nil || q.Kind != wire.Ask {
 		g.t.Fatalf("question %x, %v, %v", buf[:max(n, 0)], err, qerr)
 	}
@@ -60,7 +61,7 @@ func TestNamesOutliveTheirWorker(t *testing.T) {
 	if again := g.asks(fd); again != first {
 		t.Errorf("asked %v, then %v", first, again)
 	}
-	unix.Write(fd, wire.Report{Kind: wire.Named, ID: first.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}.Encode())
+	unix.Write(fd, far.EncodeReport(wire.Report{Kind: wire.Named, ID: first.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}))
 	echoes(t, c)
 
 	c = dial(t, port)

@@ -17,6 +17,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener/wire"
+	"casemate/listener/wire/far"
 )
 
 // Config is what the broker tells the worker about its service.
@@ -28,7 +29,7 @@ const maxConfig = 16 << 20
 // Decode reads a Config strictly, and refuses values that the rules do not take.
 func Decode(r io.Reader) (*Config, error) {
 	in := &io.LimitedReader{R: r, N: maxConfig + 1}
-	c, err := wire.DecodeBuiltin(in)
+	c, err := far.DecodeBuiltin(in)
 	if in.N == 0 {
 		err = fmt.Errorf("read the configuration: more than %d bytes", maxConfig)
 	}

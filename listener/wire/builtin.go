@@ -2,9 +2,6 @@ package wire
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"syscall"
 	"time"
 
@@ -50,20 +47,5 @@ type Builtin struct {
 	Origins []string `json:"origins,omitempty"`
 }
 
-// Encode makes the file.
+// Encode makes the file, which far.DecodeBuiltin reads.
 func (c *Builtin) Encode() ([]byte, error) { return json.Marshal(c) }
-
-// DecodeBuiltin reads the file strictly: unknown fields and a second value are
-// errors. What its values mean is for the worker to judge.
-func DecodeBuiltin(r io.Reader) (*Builtin, error) {
-	dec := json.NewDecoder(r)
-	dec.DisallowUnknownFields()
-	var c Builtin
-	if err := dec.Decode(&c); err != nil {
-		return nil, fmt.Errorf("decode the configuration: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("decode the configuration: data after its end")
-	}
-	return &c, nil
-}

@@ -1,5 +1,6 @@
-// Package wire is every message between the broker and its workers, each encoder
-// beside its decoder. Both ends are of one build, so a message that does not
+// Package wire is every message between the broker and its workers: here their types and
+// what the broker does with them, in package far the workers' end, whose tests hold each
+// encoder against its decoder. Both ends are of one build, so a message that does not
 // decode is a worker that was taken over, or a broker that is not ours: whoever
 // gets one ends the link. Numbers are little endian.
 //
@@ -15,7 +16,7 @@ import (
 
 var le = binary.LittleEndian
 
-// malformed is the error of a message that the other end would not send.
-func malformed(kind string, m []byte) error {
+// Malformed is the error of a message that the other end would not send.
+func Malformed(kind string, m []byte) error {
 	return fmt.Errorf("malformed %s of %d bytes", kind, len(m))
 }

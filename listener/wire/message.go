@@ -38,11 +38,12 @@ const (
 	MaxPIDs   = 8
 )
 
-// head is what all of them begin with: the kind and two numbers. A text follows, or more numbers.
-const head = 1 + 8 + 8
+// Head is the size of what all of them begin with: the kind and two numbers. A text follows, or more numbers.
+const Head = 1 + 8 + 8
 
-func frame(k Kind, id, of uint64, text []byte) []byte {
-	return append(le.AppendUint64(le.AppendUint64(append(make([]byte, 0, head+len(text)), byte(k)), id), of), text...)
+// Frame makes a message.
+func Frame(k Kind, id, of uint64, text []byte) []byte {
+	return append(le.AppendUint64(le.AppendUint64(append(make([]byte, 0, Head+len(text)), byte(k)), id), of), text...)
 }
 
 // Order is a message to a worker.
@@ -53,24 +54,8 @@ type Order struct {
 	Name  string
 }
 
-// forms are how many descriptors each comes with, and whether it has a text.
-var forms = map[Kind]struct {
-	fds  int
-	text bool
-}{Text: {1, true}, Syslog: {1, true}, Records: {1, true}, Filter: {1, true}, Killed: {0, true}, Ask: {0, true}, Audit: {1, false}, Member: {}, Over: {}, Ping: {}, Last: {}}
-
-// Encode makes the message.
-func (o Order) Encode() []byte { return frame(o.Kind, o.ID, o.Token, []byte(o.Name)) }
-
-// DecodeOrder takes the message apart; fds is how many descriptors came with it.
-func DecodeOrder(m []byte, fds int) (Order, error) {
-	if len(m) >= head && len(m) <= MaxOrder {
-		if f, ok := forms[Kind(m[0])]; ok && f.fds == fds && f.text == (len(m) > head) {
-			return Order{Kind(m[0]), le.Uint64(m[1:]), le.Uint64(m[9:]), string(m[head:])}, nil
-		}
-	}
-	return Order{}, malformed("order", m)
-}
+// Encode makes the message, which far.DecodeOrder takes apart.
+func (o Order) Encode() []byte { return Frame(o.Kind, o.ID, o.Token, []byte(o.Name)) }
 
 // Report is a message of a worker.
 type Report struct {
@@ -83,26 +68,12 @@ type Report struct {
 	Name    acl.Name
 }
 
-// Encode makes the message.
-func (r Report) Encode() []byte {
-	text, of := r.LogText, uint64(r.Of)
-	switch r.Kind { // numbers are always encoded
-	case Named:
-		text, of = []byte(r.Name.Host), uint64(r.Name.State)
-	case Whose:
-		text, _ = binary.Append(nil, le, r.PIDs)
-	case Counted:
-		text, _ = binary.Append(nil, le, r.Counts[:])
-	}
-	return frame(r.Kind, r.ID, of, text)
-}
-
-// DecodeReport takes the message apart. Of lines it looks at the last byte alone.
+// DecodeReport takes the message of far.EncodeReport apart. Of lines it looks at the last byte alone.
 func DecodeReport(m []byte) (Report, error) {
-	if len(m) < head || len(m) > MaxReport || le.Uint64(m[9:]) > 0xff {
-		return Report{}, malformed("report", m)
+	if len(m) < Head || len(m) > MaxReport || le.Uint64(m[9:]) > 0xff {
+		return Report{}, Malformed("report", m)
 	}
-	r, text, ok := Report{Kind: Kind(m[0]), ID: le.Uint64(m[1:]), Of: Kind(m[9])}, m[head:], false
+	r, text, ok := Report{Kind: Kind(m[0]), ID: le.Uint64(m[1:]), Of: Kind(m[9])}, m[Head:], false
 	switch r.Kind {
 	case Done, Pong, Last:
 		ok = len(text) == 0
@@ -122,7 +93,7 @@ func DecodeReport(m []byte) (Report, error) {
 		ok = err == nil && len(text) == binary.Size(r.Counts[:])
 	}
 	if !ok {
-		return Report{}, malformed("report", m)
+		return Report{}, Malformed("report", m)
 	}
 	return r, nil
 }

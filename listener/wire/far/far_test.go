@@ -1,4 +1,4 @@
-package wire
+package far
 
 import (
 	"bytes"
@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"casemate/acl"
+	. "casemate/listener/wire"
 )
 
 // messages are one of each kind, and how each is read.
 var (
 	orders = []Order{{Kind: Records, ID: 1, Name: strings.Repeat("n", 255)}, {Kind: Ping},
 		{Kind: Audit}, {Kind: Text, ID: 1 << 60, Name: "finger"}, {Kind: Syslog, ID: 1 << 59, Name: "finger"}, {Kind: Last},
-		{Kind: Filter, Name: strings.Repeat("n", MaxOrder-head)}, {Kind: Member, ID: 1 << 58, Token: 1 << 63}, {Kind: Over, ID: 7},
+		{Kind: Filter, Name: strings.Repeat("n", MaxOrder-Head)}, {Kind: Member, ID: 1 << 58, Token: 1 << 63}, {Kind: Over, ID: 7},
 		{Kind: Killed, ID: 1 << 57, Token: 77, Name: "{}"},
 		{Kind: Ask, ID: 1 << 63, Name: string(netip.MustParseAddr("192.0.2.1").AsSlice())}, {Kind: Ask, Name: string(netip.MustParseAddr("2001:db8::1").AsSlice())}}
 	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Pong}, {Kind: Last}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
@@ -56,22 +57,22 @@ func TestMessagesComeBack(t *testing.T) {
 		}
 	}
 	for _, r := range reports {
-		same(t, r, MaxReport, r.Encode(), DecodeReport)
+		same(t, r, MaxReport, EncodeReport(r), DecodeReport)
 	}
 }
 
 // What only a worker that was taken over sends.
 func TestMessagesAreRefused(t *testing.T) {
-	answer := func(state Kind, host string) []byte { return frame(Named, 1, uint64(state), []byte(host)) }
+	answer := func(state Kind, host string) []byte { return Frame(Named, 1, uint64(state), []byte(host)) }
 	for _, m := range [][]byte{answer(0, ""), answer(5, ""), answer(1, ""), answer(2, "x"), answer(4, "x"), answer(1, "A"), answer(1, "a\nb"), answer(1, "a="),
 		answer(1, "-rf"), answer(1, "a."), answer(1, strings.Repeat("a", acl.MaxHost+1))} {
 		if r, err := DecodeReport(m); err == nil || r.Kind != 0 {
 			t.Errorf("answer %q: %+v, %v", m, r, err)
 		}
 	}
-	numbers := strings.Repeat("\x00", head-1)
+	numbers := strings.Repeat("\x00", Head-1)
 	for _, m := range []string{"", "L", "L\n ", "X\n", "D1234567", "what?", "L" + numbers, "L" + numbers + "\n ", "X" + numbers + "\n", "D" + numbers + "1",
-		"D" + strings.Repeat("\x01", head-1), "C" + numbers + "1", "W" + numbers, "W" + numbers + "1234x", "W" + numbers + strings.Repeat("1234", MaxPIDs+1)} {
+		"D" + strings.Repeat("\x01", Head-1), "C" + numbers + "1", "W" + numbers, "W" + numbers + "1234x", "W" + numbers + strings.Repeat("1234", MaxPIDs+1)} {
 		if r, err := DecodeReport([]byte(m)); err == nil || r.Kind != 0 {
 			t.Errorf("report %q: %+v, %v", m, r, err)
 		}
@@ -85,14 +86,14 @@ func FuzzMessages(f *testing.F) {
 		f.Add(o.Encode(), fds(o.Kind))
 	}
 	for _, r := range reports {
-		f.Add(r.Encode(), 0)
+		f.Add(EncodeReport(r), 0)
 	}
 	f.Add([]byte(`{"service":"e","builtin":"echo","acl":null,"limit":{},"linger_ns":1,"digest":"d"}`), 0)
 	f.Fuzz(func(t *testing.T, m []byte, fds int) {
 		if o, err := DecodeOrder(m, fds); err == nil && !bytes.Equal(o.Encode(), m) {
 			t.Errorf("order %+v of %q", o, m)
 		}
-		if r, err := DecodeReport(m); err == nil && !bytes.Equal(r.Encode(), m) {
+		if r, err := DecodeReport(m); err == nil && !bytes.Equal(EncodeReport(r), m) {
 			t.Errorf("report %+v of %q", r, m)
 		}
 		c, err := DecodeBuiltin(bytes.NewReader(m))
