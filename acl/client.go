@@ -21,7 +21,7 @@ const (
 )
 
 // Name is what is known about a client's host name. Host is set for Known
-// only; letter case and one final dot do not matter.
+// only, and HostText: one in another spelling counts as NoAnswer.
 type Name struct {
 	State NameState
 	Host  string
@@ -53,20 +53,12 @@ func plain(a netip.Addr) netip.Addr {
 	return a
 }
 
-// Normal is the client with everything taken off that could hide it from a
-// rule: addresses in another spelling, letter case, the final dot.
+// Normal is the client without what could hide it from a rule: a name that is not HostText
+// (a resolver's fault, or another spelling) must not let anyone past a deny rule either.
 func (c Client) Normal() Client {
 	c.Addr, c.Local = plain(c.Addr), plain(c.Local)
-	if c.Name.State > NoAnswer {
+	if c.Name.State > NoAnswer || c.Name.State == Known && !HostText(c.Name.Host) {
 		c.Name.State = NoAnswer
-	}
-	if c.Name.State == Known {
-		c.Name.Host = Lower(strings.TrimSuffix(c.Name.Host, "."))
-		if c.Name.Host == "" {
-			// A confirmed name that is not there is a resolver's fault, and
-			// must not let anyone past a deny rule.
-			c.Name.State = NoAnswer
-		}
 	}
 	return c
 }
@@ -78,15 +70,4 @@ const MaxHost = 253
 // [a-z0-9._-], without a dot or dash at either end. It goes into environments and records as it is.
 func HostText(s string) bool {
 	return s != "" && len(s) <= MaxHost && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" && strings.Trim(s, ".-") == s
-}
-
-// Lower folds A-Z alone: names are compared as RFC 4343 says, and no other letter may
-// turn into an ASCII one.
-func Lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
 }

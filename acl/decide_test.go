@@ -163,7 +163,7 @@ func TestCVE2000_0536(t *testing.T) {
 	} {
 		m := compile(t, l)
 		for _, name := range []Name{
-			{State: Unknown}, {State: Paranoid}, {State: NoAnswer}, {State: NameState(99)}, {State: Known, Host: ""}, {State: Known, Host: "."},
+			{State: Unknown}, {State: Paranoid}, {State: NoAnswer}, {State: NameState(99)}, {State: Known, Host: ""}, {State: Known, Host: "."}, {State: Known, Host: "A.Example.Org"}, {State: Known, Host: "a.example.org."},
 			{State: Unknown, Host: "a.example.org"}, {State: Paranoid, Host: "a.example.org"}, {State: NoAnswer, Host: "a.example.org"}, {State: NotAsked, Host: "a.example.org"},
 		} {
 			c := Client{Addr: netip.MustParseAddr("192.0.2.1"), Name: name}

@@ -3,6 +3,7 @@ package acl
 import (
 	"math/rand/v2"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,9 @@ import (
 
 // The naive matcher reads patterns as text, one by one, and shares no code with
 // the Matcher. It knows only clients whose name has been asked for.
+
+// naiveName is a name in the one spelling that counts.
+var naiveName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?$`)
 
 // naivePattern is whether p matches, and whether that is known.
 func naivePattern(p Pattern, c Client) (match, known bool) {
@@ -26,10 +30,10 @@ func naivePattern(p Pattern, c Client) (match, known bool) {
 	if pre, err := netip.ParsePrefix(string(p)); err == nil {
 		return pre.Contains(a), true
 	}
-	if c.Name.State == NoAnswer {
+	if c.Name.State == NoAnswer || c.Name.State == Known && !naiveName.MatchString(c.Name.Host) {
 		return false, false
 	}
-	host := strings.ToLower(c.Name.Host)
+	host := c.Name.Host
 	switch {
 	case p == "known":
 		return c.Name.State == Known, true

@@ -26,7 +26,7 @@ func Parse(s string) (acl.Pattern, error) {
 	if len(s) > maxPattern {
 		return "", fmt.Errorf("pattern %q...: %d bytes, a host name has at most 253", s[:32], len(s))
 	}
-	p, err := parseLower(acl.Lower(s))
+	p, err := parseLower(Lower(s))
 	if err != nil {
 		return "", fmt.Errorf("pattern %q: %w", s, err)
 	}
@@ -181,4 +181,15 @@ func checkLabel(l string) error {
 		return fmt.Errorf("a label neither begins nor ends with a hyphen")
 	}
 	return nil
+}
+
+// Lower folds A-Z alone: names are compared as RFC 4343 says, and no other letter may
+// turn into an ASCII one.
+func Lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }

@@ -21,11 +21,11 @@ func ParseName(s string) (acl.Name, error) {
 	case "no-answer":
 		return acl.Name{State: acl.NoAnswer}, nil
 	}
-	n := acl.Client{Name: acl.Name{State: acl.Known, Host: s}}.Normal().Name
-	if err := pattern.CheckHost(n.Host); err != nil {
+	host := pattern.Lower(strings.TrimSuffix(s, "."))
+	if err := pattern.CheckHost(host); err != nil {
 		return acl.Name{}, fmt.Errorf("client name %q: %w", strings.TrimSuffix(s, "."), err)
 	}
-	return n, nil
+	return acl.Name{State: acl.Known, Host: host}, nil
 }
 
 // stateWords are what is known of a name, in a word.

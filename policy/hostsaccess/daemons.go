@@ -19,8 +19,8 @@ func (r *Rules) Daemons() (names []string) {
 		for l := &t.Rule.Daemons; l != nil; l = l.Except {
 			for _, p := range l.Patterns {
 				name, _, _ := cutAt(p)
-				if literal(name) && !slices.Contains(names, acl.Lower(name)) {
-					names = append(names, acl.Lower(name))
+				if literal(name) && !slices.Contains(names, pattern.Lower(name)) {
+					names = append(names, pattern.Lower(name))
 				}
 			}
 		}
@@ -182,15 +182,16 @@ func (t *translator) daemons(l *List) {
 // no host can have, count as names that nobody could look up.
 func (q Request) Client() (c acl.Client) {
 	c.Addr, c.Local = plainAddr(q.Addr), plainAddr(q.ServerAddr)
+	host := pattern.Lower(strings.TrimSuffix(q.Name, "."))
 	switch {
 	case q.Name == "" || equal(q.Name, unknown):
 		c.Name.State = acl.Unknown
 	case equal(q.Name, paranoid):
 		c.Name.State = acl.Paranoid
-	case len(q.Name) > nameRoom || pattern.CheckHost(acl.Lower(strings.TrimSuffix(q.Name, "."))) != nil:
+	case len(q.Name) > nameRoom || pattern.CheckHost(host) != nil:
 		c.Name.State = acl.NoAnswer
 	default:
-		c.Name = acl.Name{State: acl.Known, Host: q.Name}
+		c.Name = acl.Name{State: acl.Known, Host: host}
 	}
 	return c
 }

@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/civil"
+	"casemate/acl/pattern"
 	"casemate/policy/hostsaccess"
 )
 
@@ -24,7 +25,7 @@ type hostACLs struct {
 
 // of is the acl of a daemon.
 func (h *hostACLs) of(daemon string) string {
-	if name, ok := h.byDaemon[acl.Lower(daemon)]; ok {
+	if name, ok := h.byDaemon[pattern.Lower(daemon)]; ok {
 		return name
 	}
 	return h.others
