@@ -48,16 +48,12 @@ func newMount(kind string, attrs int, options ...[2]string) (int, error) {
 
 // restrict sets flags on the mounts of a clone. Before Linux 5.14 there was no
 // nosymfollow, and what such a kernel does not know is EINVAL.
-func restrict(tree int, attrs uint64, dir bool) error {
-	var recursive uint
-	if dir {
-		recursive = unix.AT_RECURSIVE
-	}
+func restrict(tree int, attrs uint64) error {
 	attr := unix.MountAttr{Attr_set: attrs, Propagation: unix.MS_PRIVATE}
-	err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|recursive, &attr)
+	err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 	if err == unix.EINVAL && attrs&unix.MOUNT_ATTR_NOSYMFOLLOW != 0 {
 		attr.Attr_set &^= unix.MOUNT_ATTR_NOSYMFOLLOW
-		err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|recursive, &attr)
+		err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr)
 	}
 	return err
 }
@@ -111,7 +107,7 @@ func (b *builder) create(p string, n node) error {
 // place before anything inside can be reached.
 func (b *builder) bind(m mount) error {
 	tree := b.sources[m.entry]
-	if err := restrict(tree, Attrs[m.kind], m.dir); err != nil {
+	if err := restrict(tree, Attrs[m.kind]); err != nil {
 		return fmt.Errorf("restrict %s: %w", m.path, err)
 	}
 	// The point is on the tmpfs, where all links are known, or in a bind at a

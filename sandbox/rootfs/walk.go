@@ -79,11 +79,7 @@ func clone(f *hostpath.File) (int, error) {
 	if f.FD < 0 {
 		return newMount("proc", int(Attrs[Proc]), [2]string{"ro"}) // the host's own may hide processes
 	}
-	var recursive uint
-	if f.IsDir() {
-		recursive = unix.AT_RECURSIVE
-	}
-	tree, err := unix.OpenTree(f.FD, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
+	tree, err := unix.OpenTree(f.FD, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if err != nil {
 		return -1, fmt.Errorf("clone %s: %w", f.Real, err)
 	}
