@@ -20,10 +20,7 @@ import (
 // Controllers are switched on as needed. ErrMissing says that some do not exist; an
 // existing group is fs.ErrExist. On an error no directory is left.
 func (h Hierarchy) Create(path string, l Limits) (int, error) {
-	settings, err := l.settings()
-	if err != nil {
-		return -1, err
-	}
+	settings := l.settings()
 	if filepath.Dir(path) != h.Path {
 		return -1, fmt.Errorf("cgroup: %s is not in %s", path, h.Path)
 	}
@@ -36,8 +33,8 @@ func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return -1, fmt.Errorf("cgroup: %w", err)
 	}
-	fd := -1
-	if err = apply(path, settings); err == nil {
+	fd, err := -1, apply(path, settings)
+	if err == nil {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	}
 	if err != nil {

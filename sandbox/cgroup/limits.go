@@ -18,7 +18,7 @@ type Limits struct {
 	Memory int64
 	// Pids is the number of tasks, threads included (pids.max).
 	Pids int64
-	// CPU is in thousandths of one processor (cpu.max), at least 10.
+	// CPU is in thousandths of one processor (cpu.max), at least 10 (sandbox.ResourceRows).
 	CPU int64
 }
 
@@ -33,11 +33,7 @@ type setting struct {
 }
 
 // settings are the files that l is written to.
-func (l Limits) settings() ([]setting, error) {
-	if l.Memory < 0 || l.Pids < 0 || l.CPU < 0 || l.CPU > 0 && l.CPU < 10 {
-		return nil, errors.New("cgroup: a limit is too small")
-	}
-	var s []setting
+func (l Limits) settings() (s []setting) {
 	if l.Memory > 0 {
 		// memory.swap.max is absent on kernels without swap accounting.
 		s = append(s, setting{controller: "memory", file: "memory.max", value: fmt.Sprint(l.Memory)},
@@ -51,7 +47,7 @@ func (l Limits) settings() ([]setting, error) {
 		// shares would need a longer period for.
 		s = append(s, setting{controller: "cpu", file: "cpu.max", value: fmt.Sprintf("%d 100000", l.CPU*100)})
 	}
-	return s, nil
+	return s
 }
 
 // apply writes the settings into the group dir.
