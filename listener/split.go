@@ -20,7 +20,7 @@ var ErrContended = errors.New("datagrams of several peers are queued")
 // bounds what a flood can make the broker do.
 const maxWalk = 64
 
-// SplitPeer gives p a udp socket of its own. p must be the sender of the datagram
+// SplitPeer gives p a socket of its own, of a udp one. p must be the sender of the datagram
 // at the head of s (PeekSource). s's socket, with p's datagrams in it, is
 // connected to p and returned as child, for which the caller is now responsible;
 // s is spent (its FD is -1). replacement is bound to the same address and takes
@@ -40,9 +40,6 @@ const maxWalk = 64
 // an RCU grace period: a foreign datagram whose delivery had already picked this
 // socket on another CPU when it was connected, and is queued after the last walk.
 func SplitPeer(s *Socket, p Peer) (child int, replacement *Socket, err error) {
-	if !s.Spec.UDP() {
-		return -1, nil, fmt.Errorf("split %s: only udp sockets can be split", s.Spec.Key())
-	}
 	replacement, err = s.split(p)
 	if err != nil {
 		return -1, nil, fmt.Errorf("split %s: %w", s.Spec.Key(), err)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -81,45 +82,42 @@ func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 
 // ownNames are the files that a path stands for.
 func ownNames(path string) ([]string, error) {
-	at, err := hostpath.Open(path)
+	dir, err := openOwn(path, syscall.S_IFDIR)
 	if err != nil {
 		return nil, err
 	}
-	defer at.Close()
-	if !at.IsDir() {
+	if dir == nil {
 		return []string{path}, nil
 	}
-	fd, err := at.Reopen(os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	dir := os.NewFile(uintptr(fd), path)
 	defer dir.Close()
-	if err := at.Owned(); err != nil {
-		return nil, err
-	}
 	return SourceNames(dir)
 }
 
 func readOwn(name string, left int) ([]byte, error) {
+	f, err := openOwn(name, syscall.S_IFREG)
+	if f == nil {
+		return nil, cmp.Or(err, error(ErrNotRegular))
+	}
+	defer f.Close()
+	return ReadRegular(name, f, left)
+}
+
+// openOwn opens a file of that kind, which nobody else may change, and none of another kind:
+// one may do something when it is opened.
+func openOwn(name string, kind uint32) (*os.File, error) {
 	at, err := hostpath.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer at.Close()
-	if at.Stat.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, ErrNotRegular // others may do something when they are opened
+	if at.Stat.Mode&syscall.S_IFMT != kind {
+		return nil, nil
 	}
 	if err := at.Owned(); err != nil {
 		return nil, err
 	}
 	fd, err := at.Reopen(os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	return ReadRegular(name, f, left)
+	return os.NewFile(uintptr(fd), name), err
 }
 
 // SourceNames are the policy files of a directory, with its name in front.
