@@ -30,6 +30,12 @@ func (s *Sandbox) openState(writable []hostpath.ID) error {
 		return err
 	}
 	defer up.Close()
+	apart := func(f *hostpath.File) error {
+		return rootfs.Apart([]rootfs.Entry{{Kind: rootfs.Write, Path: f.Real}}, []*hostpath.File{f}, writable)
+	}
+	if err := apart(up); err != nil { // before anything is changed where a service may have led it
+		return err
+	}
 	if err := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", up.FD), 0o700); err != nil {
 		return fmt.Errorf("chmod %s: %w", StateDir, err)
 	}
@@ -41,7 +47,7 @@ func (s *Sandbox) openState(writable []hostpath.ID) error {
 	if !f.IsDir() || f.Stat.Uid != 0 && f.Stat.Uid != StateID {
 		return fmt.Errorf("%s is not a directory of root's or of uid %d's: move it away", f.Real, StateID)
 	}
-	if err := rootfs.Apart([]rootfs.Entry{{Kind: rootfs.Write, Path: f.Real}}, []*hostpath.File{f}, writable); err != nil {
+	if err := apart(f); err != nil {
 		return err
 	}
 	if err := unix.Fchownat(f.FD, "", StateID, StateID, unix.AT_EMPTY_PATH); err != nil {

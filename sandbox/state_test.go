@@ -230,6 +230,44 @@ func TestStateRefused(t *testing.T) {
 	}
 }
 
+// TestStateRefusedUntouched: what a service that writes above the state directories has led elsewhere is refused
+// as it was found: nothing there is made root's alone, made, or given away.
+func TestStateRefusedUntouched(t *testing.T) {
+	dir := stateIn(t)
+	up := filepath.Dir(dir)
+	led := filepath.Join(up, "led")
+	if err := os.Mkdir(led, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("led", dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := hostpath.Open(up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	c := shell("true")
+	c.Dynamic = true
+	for _, existing := range []bool{false, true} {
+		if existing {
+			if err := os.Mkdir(led+"/test", 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := stateBox(t, c, Options{Writable: []hostpath.ID{f.ID()}}); err == nil || !strings.Contains(err.Error(), "which a service of the policy may write") {
+			t.Errorf("it says %v", err)
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(led, &st); err != nil || st.Mode&0o777 != 0o755 {
+			t.Errorf("where the link leads the mode is %o now, %v", st.Mode, err)
+		}
+		if err := unix.Lstat(led+"/test", &st); existing != (err == nil) || existing && st.Uid != 0 {
+			t.Errorf("the directory there: %v, uid %d", err, st.Uid)
+		}
+	}
+}
+
 // BenchmarkState shows what a session's mount costs.
 func BenchmarkState(b *testing.B) {
 	need.IDMaps(b, b.TempDir())

@@ -152,6 +152,8 @@ func (c *checker) files(at string, f *sandbox.Files) {
 				if !strings.HasPrefix(name, "/dev/") || path.Clean(name) != name {
 					c.add(here, `write it as "/dev/ttyS0"`, "%q is not a clean path of a device below /dev", name)
 				}
+			} else if f.State && strings.HasPrefix(name+"/", sandbox.StateInside+"/") {
+				c.add(here, "leave it out, or write state = false", "%q belongs to the service's own state directory", name)
 			} else if c.hostPath(here, name) && seen[name] != "" && seen[name] != kind {
 				c.add(here, "keep it in one list", "%q is also in %s", name, seen[name])
 			}
