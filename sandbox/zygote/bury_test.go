@@ -6,10 +6,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +22,20 @@ import (
 // input ends: meanwhile a parent cannot reap it.
 const traces = "CASEMATE_TEST_TRACES"
 
+// maps is set for one that makes user namespaces until it is killed.
+const maps = "CASEMATE_TEST_MAPS"
+
 func TestMain(m *testing.M) {
+	for os.Getenv(maps) != "" {
+		runtime.LockOSThread()
+		one := unix.CPUSet{1} // so that the parent is often killed before its child has run
+		_ = unix.SchedSetaffinity(0, &one)
+		if fd, err := Mapped(7, 8, 8); err != nil {
+			panic(err)
+		} else {
+			unix.Close(fd)
+		}
+	}
 	if text := os.Getenv(traces); text != "" {
 		runtime.LockOSThread()
 		pid, err := strconv.Atoi(text)
@@ -81,5 +96,33 @@ func TestBuryDoesNotWait(t *testing.T) {
 		t.Error(err)
 	} else if err := bury(q.Pid, 10*time.Second); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMappedEndsWithBroker: what makes a user namespace shares the broker's descriptors, listeners among them. Where the
+// broker is killed in the very moment it ends too, and holds none of them for ever.
+func TestMappedEndsWithBroker(t *testing.T) {
+	needRoot(t)
+	for i := range 150 {
+		in, out, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		broker := exec.Command("/proc/self/exe")
+		broker.Env, broker.ExtraFiles, broker.Stderr = append(os.Environ(), maps+"=1"), []*os.File{out}, os.Stderr
+		broker.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := broker.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out.Close()
+		time.Sleep(40*time.Millisecond + time.Duration(i)*37*time.Microsecond)
+		err = errors.Join(broker.Process.Kill(), in.SetReadDeadline(time.Now().Add(10*time.Second)))
+		_ = broker.Wait() // says that it was killed
+		if _, end := in.Read(make([]byte, 1)); err != nil || end != io.EOF {
+			t.Errorf("after %d brokers: something of the last one still holds its descriptors: %v, %v", i, end, err)
+			_ = unix.Kill(-broker.Process.Pid, unix.SIGKILL)
+			break
+		}
+		in.Close()
 	}
 }

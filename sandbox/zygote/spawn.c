@@ -79,10 +79,14 @@ long casemate_spawn(const int32_t *from, unsigned n)
 	return pid;
 }
 
+static long mapper; /* whose child rests: it shares that one's descriptors, and must not outlive it */
+
 static void rests(struct worker *none)
 {
-	for (call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);;)
+	call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	while (call(SYS_getppid) == mapper) /* or it was dead before */
 		call(SYS_ppoll, 0, 0, 0, 0, 0);
+	call(SYS_exit_group, 0);
 }
 
 /* Gives a process that does nothing in a user namespace of its own, to be killed and waited for (__WALL); or the negative errno. */
@@ -91,6 +95,7 @@ long casemate_userns(void)
 	static char stack[STACK] __attribute__((aligned(64))); /* of one at a time */
 	static const uint64_t all = ~0ull;
 	uint64_t mask;
+	mapper = call(SYS_getpid);
 	call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, 8); /* no handler runs in the child */
 	long pid = start(rests, NULL, stack, CLONE_VM | CLONE_FILES | CLONE_NEWUSER, NULL);
 	call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
