@@ -166,6 +166,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"unknown capability", func(p *Profile, _ *Command) { p.Capabilities = []string{"CAP_EVERYTHING"} }, "CAP_EVERYTHING"},
 		{"relative program", func(_ *Profile, c *Command) { c.Path = "bin/sh" }, "absolute"},
 		{"unknown stdio", func(_ *Profile, c *Command) { c.Stdio = "pipe" }, "stdio"},
+		{"root with a state directory", func(p *Profile, c *Command) { p.Files.State, c.UID = true, 0 }, "nothing is mapped to root"},
 		{"root in a user namespace", func(p *Profile, c *Command) { p.UserNamespace, p.Files.Proc, c.UID = true, false, 0 }, "root is not mapped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

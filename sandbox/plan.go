@@ -67,6 +67,8 @@ func (c *Command) check(p Profile) error {
 		return errors.New("init: not available in a user namespace: write init = false, and the program is process 1")
 	case p.UserNamespace && p.Files.Proc:
 		return errors.New("user_namespace: a /proc cannot be mounted inside a user namespace: leave files.proc out")
+	case p.Files.State && !c.Dynamic && c.UID == 0: // it takes CAP_SETFCAP, which casemated gives up
+		return errors.New("files.state: nothing is mapped to root: run the service as another user")
 	case p.UserNamespace && !c.Dynamic && c.UID == 0:
 		return errors.New("user_namespace: root is not mapped: run the service as another user")
 	case p.UserNamespace && !c.Dynamic && c.UID != c.GID:

@@ -105,6 +105,7 @@ func TestDiagnostics(t *testing.T) {
 		{"state in a user namespace", in("profile", "widens = [\"files\"]\nuser_namespace = true\nfiles { state = true }"), codeMeaning, "true", "inside a user namespace", "state = false"},
 		{"few descriptors beside a state directory", in("profile", "widens = [\"files\"]\nresources { open_files = 23 }\nfiles { state = true }"), codeMeaning, "23", "leaves no room", "24 or more"},
 		{"a path in a state directory's place", in("profile", "widens = [\"files\"]\nfiles {\nread = [\"/state/old\"]\nstate = true\n}"), codeMeaning, `"/state/old"`, "the service's own state directory", "leave it out"},
+		{"a state directory of root's", strings.Replace(one("profile = profile.x\nbecause = \"x\""), `"nobody"`, `"root"`, 1) + "profile \"x\" {\nwidens = [\"files\"]\nfiles { state = true }\n}\n", codeMeaning, `"root"`, "cannot be root's", `user = "dynamic"`},
 		{"another's state", in("profile", "widens = [\"files\"]\nfiles { write = [\"/var/lib/casemate/other\"] }"), codeMeaning, `"/var/lib/casemate/other"`, "state directories of services", "state = true"},
 		{"ptmx of the host", in("profile", "because = \"x\"\n widens = [\"files\"]\n files { devices = [\"/dev/ptmx\"] }"), codeMeaning, `"/dev/ptmx"`, "no device of the host alone", `pty = true`},
 		{"zero as a device", in("profile", "because = \"x\"\n widens = [\"files\"]\n files { devices = [\"/dev/zero\"] }"), codeMeaning, `"/dev/zero"`, "no device of the host alone", `dev = ["zero"]`},

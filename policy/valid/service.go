@@ -31,7 +31,7 @@ func (c *checker) service(p *policy.Policy, i int) {
 	s := &p.Services[i]
 	at := c.order("services", i, func(i int) string { return p.Services[i].Name })
 	c.program(at, s)
-	c.identity(at, s, Reason(p, s))
+	c.identity(at, p, s, Reason(p, s))
 	c.environment(at, s)
 	c.muxed(at, p, s)
 	between(c, at+".listen", len(s.Listen), 1-min(len(s.Mux), 1), 256)
@@ -120,7 +120,7 @@ func (c *checker) together(at string, s *policy.Service) {
 }
 
 // identity checks user and groups; root must be explained.
-func (c *checker) identity(at string, s *policy.Service, reason string) {
+func (c *checker) identity(at string, p *policy.Policy, s *policy.Service, reason string) {
 	c.text(at+".because", s.Because, 1000)
 	explained := func(at string, a policy.Account) {
 		c.account(at, string(a))
@@ -133,6 +133,9 @@ func (c *checker) identity(at string, s *policy.Service, reason string) {
 		c.add(at+".user", `write user = "nobody", or user = "dynamic" for a leased uid`, "the service has no user")
 	case s.User != policy.Dynamic:
 		explained(at+".user", s.User)
+	}
+	if f := p.Profile(s.Profile); f != nil && f.Files.State && Root(s.User) {
+		c.add(at+".user", `write user = "dynamic", or state = false and a path of root's in write`, "a state directory cannot be root's: nothing is mapped to uid 0")
 	}
 	if s.Group != "" {
 		explained(at+".group", s.Group)
