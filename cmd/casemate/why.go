@@ -21,6 +21,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/policy/denied"
+	"casemate/sandbox"
 
 	"github.com/spf13/cobra"
 )
@@ -246,7 +247,7 @@ func (w *why) take(line []byte, of map[uint64][]logged) {
 	switch {
 	case err != nil || id == 0 || w.last == "" && id != w.id || w.last != "" && r["service"] != w.last:
 		return
-	case w.last != "" && r["msg"] == "decision":
+	case w.last != "" && (r["msg"] == "decision" || r["reason"] == journal.Failed): // which has no decision before it
 		// Not the greatest id: a built-in's worker numbers its clients, and casemated the worker.
 		at := r.at()
 		if at.Before(w.at) {
@@ -338,6 +339,9 @@ func (a *app) tell(r logged) {
 	case "session":
 		a.tellLimits(r, line)
 		how := r.text("reason")
+		if how == journal.Failed { // nothing else is told of it
+			line("client", "%s port %s", dash(r.text("client")), dash(r.text("client_port")))
+		}
 		if v := r.text("exit"); v != "" {
 			how += ", status " + v
 			if s := shellEnds[v]; s != "" && r["limits"] == nil {
@@ -354,6 +358,9 @@ func (a *app) tell(r logged) {
 			how += ", after " + v + " ms"
 		}
 		line("ended", "%s", how)
+		if r.text("detail") == "mount state directory: no such file or directory" {
+			line("", "its directory below %s was removed after the service was prepared: casemate reload makes another", sandbox.StateDir)
+		}
 	default:
 		line(r.text("msg"), "%s", r.text("text"))
 	}
