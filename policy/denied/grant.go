@@ -45,8 +45,8 @@ func Grant(of *Service, c spoken.Call) string {
 	case p.Syscalls.Rules == nil: // Once, below, would have nothing to go by
 		if numbered, err := seccomp.Numbered(rules); err == nil && p.Resources.Bounded() && launch.Once(numbered) && c.Name() != "prctl" {
 			lines = allow("execve") // it may place its memory where it likes once it may execute anyway
-			if slices.Contains([]string{"mmap", "mremap", "shmat"}, c.Name()) {
-				lines = append(lines, "# so that it may have memory at addresses of its own below 4 GiB, as Go's runtime does: for a Go program rather base = profile.go")
+			if slices.Contains(advise.Places, c.Name()) {
+				lines = append(lines, "# "+advise.OwnPlaces)
 			}
 		}
 	}

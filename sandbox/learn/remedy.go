@@ -12,6 +12,7 @@ import (
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/advise"
+	"casemate/sandbox/seccomp/launch"
 )
 
 // Nowhere is the remedy of what the host does not have: none.
@@ -110,6 +111,8 @@ func (c *Confines) refused(f *Fact) string {
 		return c.block("capabilities", "", fmt.Sprintf("capabilities = [%q] # if it has to be", need))
 	}
 	switch {
+	case f.Path == "" && c.placed(f):
+		return where(c.block("syscalls", "syscalls", `allow = ["execve"]`), advise.OwnPlaces)
 	case f.Path == "":
 		return "no attribute: the kernel allows it to a capability that no service gets, or to nobody"
 	case c.Profile.Files.State && inState(f.Path):
@@ -122,6 +125,13 @@ func (c *Confines) refused(f *Fact) string {
 		return "no attribute: its profile shows it, and the file's owner and mode on the host refuse it"
 	}
 	return where(c.show(AttrRead, f.Host(f.Path)), "if owner and mode allow it")
+}
+
+// placed tells whether a call was refused since a program that executes once may not say where
+// below 4 GiB its memory lies.
+func (c *Confines) placed(f *Fact) bool {
+	rules, err := seccomp.Numbered(c.Rules)
+	return err == nil && slices.Contains(advise.Places, f.Call) && c.Profile.Resources.Bounded() && launch.Once(rules)
 }
 
 // where adds a condition to what can be written.

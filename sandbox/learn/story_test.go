@@ -8,6 +8,7 @@ import (
 
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
+	"casemate/sandbox/seccomp/advise"
 )
 
 // confinesOf is a profile with the rules of groups, on a host that has some paths.
@@ -71,6 +72,21 @@ func TestRemedy(t *testing.T) {
 	} {
 		if got := c.Remedy(&tt.fact); got != tt.want {
 			t.Errorf("%s %s: %s, want %s", tt.fact.String(), tt.fact.Outcome(), got, tt.want)
+		}
+	}
+}
+
+// TestPlacedRemedy: of memory below 4 GiB, which a program that executes once is refused, trace says what why does.
+func TestPlacedRemedy(t *testing.T) {
+	const want = "widens = [\"syscalls\"]\nsyscalls { allow = [\"execve\"] } # " + advise.OwnPlaces
+	bounded := sandbox.Profile{Resources: sandbox.Resources{sandbox.AddressSpace: 1 << 30}}
+	f := fact("mmap", syscall.EPERM, "", 1, 0, 4096, 3, 0x32)
+	if got := confinesOf(bounded, []string{"@line", "@strict"}).Remedy(&f); got != want {
+		t.Errorf("once: %s, want %s", got, want)
+	}
+	for _, groups := range [][]string{{"@server"}, {"@line", "@process"}} {
+		if got := confinesOf(bounded, groups).Remedy(&f); strings.Contains(got, "{") {
+			t.Errorf("%v, which may execute anyway: %s", groups, got)
 		}
 	}
 }

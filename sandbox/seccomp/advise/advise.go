@@ -10,6 +10,13 @@ import (
 	"casemate/sandbox/seccomp"
 )
 
+// Places are the calls that say where memory is to lie, and OwnPlaces is why a program that
+// executes once (launch.Once) is refused one that its filter allows.
+var Places = []string{"mmap", "mremap", "shmat"}
+
+// OwnPlaces is said of Places.
+const OwnPlaces = "so that it may have memory at addresses of its own below 4 GiB, as Go's runtime does: for a Go program rather base = profile.go"
+
 // Expand gives the names that the lists allow with any arguments, sorted. It is
 // for showing and comparing lists. What a group allows with certain arguments only is
 // not in it; a filter is made from seccomp.Resolve.
