@@ -167,7 +167,7 @@ func walkAll(p *policy.Policy) (sound, fine bool) {
 func explainAll(doc *policy.Document, fine bool) {
 	p := doc.Policy
 	for i := range p.Profiles {
-		explain.Layers(&p.Profiles[i])
+		explain.Layers(&p.Profiles[i], "SERVICE")
 	}
 	for i := range p.Limits {
 		explain.LimitLines(&p.Limits[i])

@@ -129,7 +129,7 @@ func (a *app) profiles(chosen []profile, written bool) error {
 		if p.shipped {
 			a.printf("  # %s\n", purpose(p.Name))
 		}
-		for _, line := range explain.Layers(&p.Profile) {
+		for _, line := range explain.Layers(&p.Profile, "SERVICE") {
 			a.printf("  %s\n", line)
 		}
 	}

@@ -51,7 +51,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 		e.Local = client.Local.String()
 	}
 	if f := doc.Policy.Profile(s.Profile); f != nil {
-		e.Widens, e.Layers = f.Widens, append(Layers(f), tasksLine(doc.Policy, s, f))
+		e.Widens, e.Layers = f.Widens, append(Layers(f, s.Name), tasksLine(doc.Policy, s, f))
 	}
 	if l := doc.Policy.ACL(s.ACL); l != nil && !q.At.IsZero() && slices.ContainsFunc(l.Rules, func(r acl.Rule) bool { return len(r.During) > 0 }) {
 		e.At = q.At.Format(time.RFC3339)

@@ -127,7 +127,7 @@ func TestExecAndSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Syscalls.Rules = filter.Encode(numbered)
-		if lines := strings.Join(Layers(&p), "\n"); !strings.Contains(lines, want) {
+		if lines := strings.Join(Layers(&p, "SERVICE"), "\n"); !strings.Contains(lines, want) {
 			t.Errorf("%s: no %q in\n%s", what, want, lines)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // Layers tells in printable lines what a profile puts around a program. It is
 // the policy's view; what a host can enforce, the broker's status tells.
-func Layers(f *sandbox.Profile) []string {
+func Layers(f *sandbox.Profile, service string) []string {
 	ns := "pid, mnt, net, ipc, uts, cgroup"
 	if f.Network.Mode == sandbox.NetworkHost {
 		ns = "pid, mnt, ipc, uts, cgroup"
@@ -25,7 +25,7 @@ func Layers(f *sandbox.Profile) []string {
 	if f.UserNamespace {
 		ns += ", user"
 	}
-	out := []string{"namespaces: " + ns, "network: " + networkLine(&f.Network), "files: " + filesLine(&f.Files)}
+	out := []string{"namespaces: " + ns, "network: " + networkLine(&f.Network), "files: " + filesLine(&f.Files, service)}
 	caps := "none"
 	if len(f.Capabilities) > 0 {
 		caps = strings.Join(f.Capabilities, ", ")
@@ -107,7 +107,7 @@ func networkLine(n *sandbox.Network) string {
 	return fmt.Sprintf("the host's; tcp connect to %s, bind to %s", ports(n.Connect), ports(n.Bind))
 }
 
-func filesLine(f *sandbox.Files) string {
+func filesLine(f *sandbox.Files, service string) string {
 	parts := []string{}
 	for _, l := range []struct {
 		word  string
@@ -130,7 +130,7 @@ func filesLine(f *sandbox.Files) string {
 		parts = append(parts, "private /dev/shm "+FormatSize(f.Shm))
 	}
 	if f.State {
-		parts = append(parts, "own "+sandbox.StateInside+" that stays and that its sessions share (the host's "+sandbox.StateDir+"/SERVICE)")
+		parts = append(parts, "own "+sandbox.StateInside+" that stays and that its sessions share (the host's "+sandbox.StateDir+"/"+service+")")
 	}
 	if f.Log {
 		parts = append(parts, "own /dev/log, for services of tcp and unix streams; with it connect, sendmsg and unix datagram sockets, which reach the sockets under the paths above")

@@ -65,9 +65,9 @@ func TestProcessor(t *testing.T) {
 		if again, err := compileProfile(printed, "my_p"); err != nil || again.Processor != tt.want {
 			t.Errorf("%s: printed as\n%s(%v)", tt.body, printed, err)
 		}
-		said := slices.ContainsFunc(explain.Layers(p), func(l string) bool { return strings.HasPrefix(l, "processor: ") })
+		said := slices.ContainsFunc(explain.Layers(p, "SERVICE"), func(l string) bool { return strings.HasPrefix(l, "processor: ") })
 		if said != (tt.want != sandbox.Processor{}) {
-			t.Errorf("%s: explained %v", tt.body, explain.Layers(p))
+			t.Errorf("%s: explained %v", tt.body, explain.Layers(p, "SERVICE"))
 		}
 	}
 	if _, ds := compileText(one("profile = profile.p") + "profile \"p\" {\nprocessor {\ncore = \"own\"\n}\n}"); len(ds) == 0 || !strings.Contains(ds[0].Summary, `"own"`) {
