@@ -60,7 +60,7 @@ func (c *compiler) profileBlock(name string, syn *hclsyntax.Block) *profile {
 		c.inherit("profiles."+base.Name, b.path)
 	}
 	c.put(b.path+".name", syn.LabelRanges[0])
-	b.w = &widening{c: c, base: base, name: name, syn: syn, used: map[string]bool{}}
+	b.w = &widening{c: c, base: base, name: name, syn: syn, used: map[string]bool{}, since: len(c.found)}
 	profileTable.read(b, p)
 	c.logDenied(b, p)
 	b.w.finish(b, p)

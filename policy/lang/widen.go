@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy"
 	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2"
@@ -20,6 +21,7 @@ type widening struct {
 	syn      *hclsyntax.Block
 	declared []string
 	used     map[string]bool
+	since    int    // findings that were there before its block was read
 	next     string // in place of a word in widens, which would not be all of it
 }
 
@@ -39,11 +41,12 @@ func (w *widening) need(layer string, rng hcl.Range, what string) {
 // finish sets Widens: the profile's own entries and its base's. The shipped
 // profiles are what widens counts from, so their own entries end with them.
 func (w *widening) finish(b *block, p *profile) {
+	unread := slices.ContainsFunc(w.c.found[w.since:], func(f finding) bool { return f.Severity == policy.SeverityError && f.Code != codeWidens })
 	for i, layer := range w.declared {
 		rng := w.c.places[fmt.Sprintf("%s.widens.%d", b.path, i)]
 		if words := valid.Widenable; !slices.Contains(words, layer) {
 			w.c.report(codeValue, rng, didYouMean(layer, words, ""), "%q is not a layer that widens", clip(layer))
-		} else if !w.used[layer] {
+		} else if !w.used[layer] && !unread { // what could not be read may be what widens
 			w.c.warn(codeSpare, rng, fmt.Sprintf("remove %q", layer), "profile %q widens nothing in %s", w.name, layer)
 		}
 	}
