@@ -60,7 +60,7 @@ var profileTable = table[profile]{
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Tmp })},
 		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Shm })},
-		{Attribute{Name: "state", Example: "true", Layer: "files", Doc: "a directory of the service's own that stays, /var/lib/casemate/NAME on the host and /state inside (STATE_DIRECTORY): whatever uid a session has, all in it is the session's own. Its sessions share it; no size holds it"},
+		{Attribute{Name: "state", Example: "true", Layer: "files", Doc: "a directory of the service's own that stays, /var/lib/casemate/NAME on the host and /state inside (STATE_DIRECTORY): whatever uid a session has, all that sessions left in it is its own; what root puts there needs the directory's owner. Its sessions share it; no size holds it. A service that is served keeps the one it has: empty it, or remove it and reload"},
 			flag(true, func(p *profile) *bool { return &p.Files.State })},
 		{Attribute{Name: "log", Example: "true", Layer: "files", Doc: "a /dev/log: what syslog(3) says is in the log. Brings connect, sendmsg and unix datagram sockets, for tcp and unix stream services"},
 			flag(true, func(p *profile) *bool { return &p.Files.Log })},
