@@ -72,16 +72,16 @@ func (s *shape) lacks(l Layer) string {
 	case s.ABI >= l.abi:
 		return ""
 	case s.ABI < 1:
-		return "this kernel has no Landlock (Linux " + l.since + ", and lsm=landlock at boot)"
+		return "this kernel has no Landlock (it takes Linux " + l.since + " and lsm=landlock at boot)"
 	}
 	return fmt.Sprintf("this kernel has Landlock ABI %d, and it takes %d (Linux %s)", s.ABI, l.abi, l.since)
 }
 
 // controls are what the parts of the processor layer need.
 var controls = map[string]string{
-	storeBypass:    "this processor speculates past stores, and this kernel has no switch for it that a process can use (Linux 4.17, without spec_store_bypass_disable=off or mitigations=off at boot)",
-	indirectBranch: "this processor speculates on indirect branches, and this kernel has no switch for it that a process can use (Linux 4.20, without spectre_v2_user=off or mitigations=off at boot)",
-	ownCore:        "this kernel has no core scheduling (Linux 5.14, with CONFIG_SCHED_CORE), or casemated may not use it",
+	storeBypass:    "this processor speculates past stores, and this kernel has no switch for it that a process can use (it takes Linux 4.17 without spec_store_bypass_disable=off or mitigations=off at boot)",
+	indirectBranch: "this processor speculates on indirect branches, and this kernel has no switch for it that a process can use (it takes Linux 4.20 without spectre_v2_user=off or mitigations=off at boot)",
+	ownCore:        "this kernel has no core scheduling (it takes Linux 5.14 with CONFIG_SCHED_CORE), or casemated may not use it",
 }
 
 // dispenses reports whether best_effort names the layer, or the whole it is a part of.
