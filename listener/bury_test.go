@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,7 +47,16 @@ func undertake(fds []int) error {
 // lingering is a tcp socket whose last close waits ten minutes for its peer, which takes nothing.
 func lingering(t *testing.T) (fd int, peer net.Conn) {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	// What the peer can hold is far less than what is sent, however late it comes.
+	size := func(fd, option, n int) {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	small := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { size(int(fd), unix.SO_RCVBUF, 4096) })
+	}}
+	l, err := small.Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +65,7 @@ func lingering(t *testing.T) (fd int, peer net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	size(fd, unix.SO_SNDBUF, 256<<10)
 	to := l.Addr().(*net.TCPAddr)
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: to.Port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
