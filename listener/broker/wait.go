@@ -70,7 +70,7 @@ var errUnread = errors.New("several programs in a row took nothing from it")
 // and returns how many in a row have not. That the first datagram looks as before
 // is no proof: only from the second time on is it known to be the same, at a listener the last
 // time, before the first is refused. Nobody rests there, and where the kernel does not say who
-// waits (without inet_diag or unix_diag) nobody is refused, and the limit's rate has to do.
+// waits (without inet_diag or unix_diag, and of more than some 950 unix clients) nobody is refused, and the limit's rate has to do.
 func (at *listening) leftAlone() int {
 	mark, err := at.sock.MarkHead(at.unread > 0, at.unread == maxUnread-1)
 	if err != nil || !at.mark.Left(mark) {

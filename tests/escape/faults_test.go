@@ -158,6 +158,7 @@ func TestEveryStepFails(t *testing.T) {
 func TestMountOfStateFails(t *testing.T) {
 	rig.Root(t)
 	need.IDMaps(t, "/var/lib")
+	t.Cleanup(func() { _ = os.RemoveAll("/var/lib/casemate/state") })
 	failAll(t, "state")
 }
 
