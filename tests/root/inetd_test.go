@@ -154,10 +154,7 @@ func tftpOfEntry(t *testing.T, text string) {
 	if got, err := os.ReadFile(out); err != nil || string(got) != "an image\n" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	s, err := b.Service("tftp")
-	if err != nil || s.Admitted == 0 {
-		t.Errorf("%+v, %v", s, err)
-	}
+	admits(t, b, "tftp", 1)
 }
 
 // TestExampleInetd serves examples/inetd as it stands on a host that lacks some of its programs:

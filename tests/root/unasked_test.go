@@ -47,7 +47,7 @@ profile "quiet" {
 		need.Programs(t, command[0])
 		add(kind, kind, command...)
 	}
-	add("go", "quiet", filepath.Join(bin, "casemate"), "version")
+	add("go", "quiet", filepath.Join(bin, "casemate"), "help")
 	b := rig.Serve(t, text)
 	for _, how := range []string{"errno", "kills"} {
 		for what, want := range map[string]syscall.Errno{"nscd": unix.ENOSYS, "syslog": unix.ENOSYS, "audit": unix.EPROTONOSUPPORT, "thread": unix.ENOSYS} {
