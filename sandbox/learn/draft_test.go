@@ -313,6 +313,12 @@ func TestWiden(t *testing.T) {
 	}
 }
 
+// notUsed is all that a profile grants and sessions did not use.
+func notUsed(p *sandbox.Profile, rules []seccomp.Rule, sessions ...*Session) []Need {
+	n := usedOf(p, rules, sessions, bare)
+	return append(unused(p, n, bare), deniable(p, rules, n)...)
+}
+
 // TestUnused: what a profile grants and nobody used is named, and what was used is not.
 func TestUnused(t *testing.T) {
 	p := sandbox.Profile{
@@ -333,7 +339,7 @@ func TestUnused(t *testing.T) {
 		ok("setuid", "", 0), ok("openat", "/dev/null", 0, 0, 2), ok("socket", "", 2, 1, 0), connect, ok("openat", "/tmp/a", 0, 0, 0o102, 0o600), ok("fork", ""),
 	}}
 	var got []string
-	for _, n := range Unused(&p, rules, []*Session{s}, bare) {
+	for _, n := range notUsed(&p, rules, s) {
 		got = append(got, n.Attr+" "+n.Value)
 	}
 	for _, want := range []string{"capabilities CAP_SETGID", "files.read /srv/old", "files.exec /usr/bin", "files.write /srv/queue", "files.read /srv/spool", "files.dev zero",
@@ -349,7 +355,7 @@ func TestUnused(t *testing.T) {
 		}
 	}
 	var deny []string
-	for _, n := range Unused(&p, rules, []*Session{s}, bare) {
+	for _, n := range notUsed(&p, rules, s) {
 		if n.Attr == AttrDeny {
 			deny = append(deny, n.Value)
 		}
@@ -391,7 +397,7 @@ func TestUnusedCountsTheLoader(t *testing.T) {
 		"by its end":    {PID: 1, Ends: []End{{PID: 1, Program: "/usr/bin/dash.x"}}},
 	} {
 		var got []string
-		for _, n := range Unused(&p, nil, []*Session{s}, bare) {
+		for _, n := range notUsed(&p, nil, s) {
 			got = append(got, n.Attr+" "+n.Value)
 		}
 		if want := []string{"files.exec /usr/sbin"}; !slices.Equal(got, want) {

@@ -16,7 +16,7 @@ import (
 type Tight struct {
 	Profile sandbox.Profile
 	Rules   []seccomp.Rule // what its filter allows, normalized
-	Gone    []Need         // what it has no more, as Unused names it
+	Gone    []Need         // what it has no more: see unused and AttrDeny
 	needs   *Needs
 	said    map[string]*Need // the evidence of its values, by their path below the profile ("files.read.0")
 }
@@ -25,19 +25,13 @@ type Tight struct {
 // entries of syscalls.allow where nothing of them is missed, and groups of what is left, by
 // syscalls.deny. resolve turns the words of a profile into rules.
 func Tighten(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Host, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, error)) (*Tight, error) {
-	t := &Tight{Profile: *p, said: map[string]*Need{}}
-	t.needs = Find(sessions, &Confines{Profile: p, Rules: rules}, h, Extras{Mode: p.Network.Mode})
-	for _, n := range Unused(p, rules, sessions, h) {
-		if n.Attr != AttrDeny {
-			t.take(&n)
-			t.Gone = append(t.Gone, n)
-		}
+	t := &Tight{Profile: *p, said: map[string]*Need{}, needs: usedOf(p, rules, sessions, h)}
+	t.Gone = unused(p, t.needs, h)
+	for i := range t.Gone {
+		t.take(&t.Gone[i])
 	}
 	if err := t.calls(rules, resolve); err != nil {
 		return nil, err
-	}
-	for _, file := range loaded(sessions, h) { // shown for no call
-		t.needs.Other = append(t.needs.Other, Need{Attr: AttrExec, Value: file})
 	}
 	t.evidence(h)
 	return t, nil
@@ -189,10 +183,13 @@ func (t *Tight) missed(before []seccomp.Rule) []seccomp.Rule {
 	for _, g := range vital {
 		add(seccomp.GroupRules(g)...)
 	}
-	entries := map[bool][]string{}
-	entries[len(t.Profile.Network.Connect) > 0] = append(entries[len(t.Profile.Network.Connect) > 0], brought[AttrConnect]...)
-	entries[len(t.Profile.Network.Bind) > 0] = append(entries[len(t.Profile.Network.Bind) > 0], brought[AttrBind]...)
-	if rules, err := seccomp.Resolve(entries[true], nil); err == nil {
+	var entries []string
+	for attr, ports := range map[string][]uint16{AttrConnect: t.Profile.Network.Connect, AttrBind: t.Profile.Network.Bind} {
+		if len(ports) > 0 {
+			entries = append(entries, brought[attr]...)
+		}
+	}
+	if rules, err := seccomp.Resolve(entries, nil); err == nil {
 		add(rules...)
 	}
 	return out
@@ -202,13 +199,9 @@ func (t *Tight) missed(before []seccomp.Rule) []seccomp.Rule {
 func (t *Tight) evidence(h Host) {
 	p := &t.Profile
 	f := &p.Files
-	for _, list := range []struct {
-		name  string
-		paths []string
-		by    []string
-	}{{AttrRead, f.Read, []string{AttrRead, AttrExec, AttrWrite}}, {AttrExec, f.Exec, []string{AttrRead, AttrExec}}, {AttrWrite, f.Write, []string{AttrRead, AttrWrite}}} {
+	for _, list := range trees(f) {
 		for i, dir := range list.paths {
-			t.because(fmt.Sprintf("%s.%d", list.name, i), func(o *Need) bool { return below(&Needs{Other: []Need{*o}}, dir, h, list.by...) })
+			t.because(fmt.Sprintf("%s.%d", list.attr, i), liesIn(dir, h, list.by))
 		}
 	}
 	for i, name := range f.Dev {

@@ -10,17 +10,33 @@ import (
 	"casemate/sandbox/seccomp/advise"
 )
 
-// AttrDeny is what Unused says of groups of calls: they may stand there.
+// AttrDeny is a group of calls that a profile may deny.
 const AttrDeny = "syscalls.deny"
 
-// Unused gives what a profile grants and no session used, as the attributes that would grant
-// less: a value to leave out, "none" of the network or of a mount, a group to deny. Of a path
-// to write that was only read it gives the path to read.
-func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Host) []Need {
-	n := Find(sessions, &Confines{Profile: p, Rules: rules}, h, Extras{Mode: sandbox.NetworkNone})
+// usedOf is what sessions needed of a profile, the programs too that no call of theirs names.
+func usedOf(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Host) *Needs {
+	n := Find(sessions, &Confines{Profile: p, Rules: rules}, h, Extras{Mode: p.Network.Mode})
 	for _, file := range loaded(sessions, h) {
 		n.Other = append(n.Other, Need{Attr: AttrExec, Value: file})
 	}
+	return n
+}
+
+// tree is a list of paths that a profile shows, and which needs they are there for.
+type tree struct {
+	attr  string
+	paths []string
+	by    []string
+}
+
+func trees(f *sandbox.Files) []tree {
+	return []tree{{AttrRead, f.Read, []string{AttrRead, AttrExec, AttrWrite}}, {AttrExec, f.Exec, []string{AttrRead, AttrExec}}, {AttrWrite, f.Write, []string{AttrRead, AttrWrite}}}
+}
+
+// unused gives what a profile grants and nothing was needed for (usedOf), as the attributes that
+// would grant less: a value to leave out, "none" of the network or of a mount. Of a path
+// to write that was only read it gives the path to read. What it has of calls, deniable tells.
+func unused(p *sandbox.Profile, n *Needs, h Host) []Need {
 	used := func(attrs ...string) bool {
 		return slices.ContainsFunc(n.Other, func(o Need) bool { return slices.Contains(attrs, o.Attr) })
 	}
@@ -34,11 +50,7 @@ func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Hos
 		put(AttrCapability, c, !calls(n, c))
 	}
 	f := &p.Files
-	for _, list := range []struct {
-		attr  string
-		paths []string
-		by    []string
-	}{{AttrRead, f.Read, []string{AttrRead, AttrExec, AttrWrite}}, {AttrExec, f.Exec, []string{AttrRead, AttrExec}}, {AttrWrite, f.Write, []string{AttrRead, AttrWrite}}} {
+	for _, list := range trees(f) {
 		for _, dir := range list.paths {
 			put(list.attr, dir, !below(n, dir, h, list.by...))
 		}
@@ -63,7 +75,7 @@ func Unused(p *sandbox.Profile, rules []seccomp.Rule, sessions []*Session, h Hos
 			put(attr, word, port > 0 && !slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == attr && (o.Value == word || o.Value == AnyPort) }))
 		}
 	}
-	return append(out, deniable(p, rules, n)...)
+	return out
 }
 
 // loaded are the programs of sessions with what the kernel maps for them: no call of a
@@ -98,10 +110,16 @@ func calls(n *Needs, capability string) bool {
 
 // below tells whether a path of some attributes that was used lies in dir.
 func below(n *Needs, dir string, h Host, attrs ...string) bool {
+	in := liesIn(dir, h, attrs)
+	return slices.ContainsFunc(n.Other, func(o Need) bool { return in(&o) })
+}
+
+// liesIn tells of a need whether it is of a path of some attributes that lies in dir.
+func liesIn(dir string, h Host, attrs []string) func(*Need) bool {
 	real := h.Real(dir)
-	return slices.ContainsFunc(n.Other, func(o Need) bool {
+	return func(o *Need) bool {
 		return slices.Contains(attrs, o.Attr) && strings.HasPrefix(o.Value, "/") && (under(o.Value, dir) || under(h.Real(o.Value), real) || under(real, h.Real(o.Value)))
-	})
+	}
 }
 
 // deniable are the groups that a profile allows as a whole, of which no call was made, and
