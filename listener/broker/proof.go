@@ -48,7 +48,7 @@ func checkThread(text string, allowed uint64) (permitted uint64, err error) {
 	s, names, sets := host.Status(text), []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}, make(map[string]uint64)
 	for _, set := range names {
 		if sets[set], err = strconv.ParseUint(s[set], 16, 64); err != nil {
-			return 0, fmt.Errorf("%s: %w", set, err)
+			return 0, fmt.Errorf("prove privileges: %s: %w", set, err)
 		}
 	}
 	// First: without CAP_SETPCAP nothing could be cut either.
@@ -59,12 +59,12 @@ func checkThread(text string, allowed uint64) (permitted uint64, err error) {
 	}
 	for _, lock := range [][2]string{{"NoNewPrivs", "1"}, {"Seccomp", "2"}} {
 		if got := s[lock[0]]; got != lock[1] {
-			return 0, fmt.Errorf("%s is %q, not %s", lock[0], got, lock[1])
+			return 0, fmt.Errorf("prove privileges: %s is %q, not %s", lock[0], got, lock[1])
 		}
 	}
 	for _, set := range names {
 		if extra := sets[set] &^ allowed; extra != 0 {
-			return 0, fmt.Errorf("%s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
+			return 0, fmt.Errorf("prove privileges: %s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
 		}
 	}
 	return sets["CapPrm"], nil

@@ -1,4 +1,4 @@
-/* Capability sets and resource limits, by system call. */
+/* Capability sets, by system call. */
 #ifndef CASEMATE_CAPS_H
 #define CASEMATE_CAPS_H
 
