@@ -144,6 +144,14 @@ func first(name, answer string) (o outcome, n int) {
 // denied tells whether the outcome is one of those that want lists.
 func denied(want string, o outcome) bool { return slices.Contains(strings.Split(want, "|"), o.result) }
 
+// attempted makes the attempt, as that line, inside, where it has to be denied.
+func attempted(t *testing.T, port string, a attempt, line string) {
+	t.Helper()
+	if o := inside(t, port, line); !denied(a.want, o) {
+		t.Errorf("#%d %s: %s, want %s", a.number, line, o, a.want)
+	}
+}
+
 // fill replaces {name} by its value; a placeholder without one is a mistake in the table.
 func fill(t *testing.T, line string, values map[string]string) string {
 	t.Helper()

@@ -113,10 +113,7 @@ func TestAttempts(t *testing.T) {
 	s := newSite(t)
 	before := s.canaries.observe(t)
 	for _, a := range everything() {
-		line := fill(t, a.line, s.values)
-		if o := inside(t, s.port, line); !denied(a.want, o) {
-			t.Errorf("#%d %s: %s, want %s", a.number, line, o, a.want)
-		}
+		attempted(t, s.port, a, fill(t, a.line, s.values))
 	}
 	time.Sleep(50 * time.Millisecond) // a connection that was made needs a moment to be counted
 	if n := s.canaries.touched.Load(); n != 0 {

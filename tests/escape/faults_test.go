@@ -285,13 +285,7 @@ func served(t *testing.T, b *rig.Broker, service, port string) {
 	}); err != nil {
 		t.Fatalf("%s: %v", service, err)
 	}
-	if err := rig.Until(30*time.Second, func() error {
-		s, err := b.Status()
-		if err == nil && len(s.Sessions) > 0 {
-			err = fmt.Errorf("%d sessions", len(s.Sessions))
-		}
-		return err
-	}); err != nil {
+	if err := b.Idle(30 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -44,9 +44,7 @@ func TestInitItself(t *testing.T) {
 	victim, port := compileVictim(t), rig.Port(t)
 	rig.Serve(t, policyHead+serviceText("child", port, victim, "  base = profile.server"))
 	for _, a := range onInit {
-		if o := inside(t, port, a.line); !denied(a.want, o) {
-			t.Errorf("#%d %s: %s, want %s", a.number, a.line, o, a.want)
-		}
+		attempted(t, port, a, a.line)
 	}
 	for _, line := range []string{"kill 2", "nice-other 2", "list /proc/2/fd", "open-read /proc/2/maps"} {
 		if o := inside(t, port, line); o.result != "ok" {
@@ -61,9 +59,7 @@ func TestInitLaunchCalls(t *testing.T) {
 	victim, port := compileVictim(t), rig.Port(t)
 	rig.Serve(t, policyHead+serviceText("parked", port, victim, "  base = profile.line\n  init = true"))
 	for _, a := range parking {
-		if o := inside(t, port, a.line); !denied(a.want, o) {
-			t.Errorf("#%d %s: %s, want %s", a.number, a.line, o, a.want)
-		}
+		attempted(t, port, a, a.line)
 		if a.control == uncontrolled {
 			continue
 		}

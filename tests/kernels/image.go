@@ -140,7 +140,7 @@ func (a *archive) programs(on *architecture) error {
 		if err != nil {
 			return err
 		}
-		sources = append(sources, entries...)
+		sources = append(sources, slices.DeleteFunc(entries, func(e string) bool { return filepath.Ext(e) == ".h" })...)
 	}
 	from := map[string]string{}
 	for _, source := range sources {

@@ -113,13 +113,7 @@ func TestSocketOptions(t *testing.T) {
 				}
 				conn.Close()
 				_ = unix.Kill(pid, unix.SIGKILL) // a udp session does not end with its client
-				if err := rig.Until(30*time.Second, func() error {
-					s, err := b.Status()
-					if err == nil && len(s.Sessions) > 0 {
-						err = fmt.Errorf("%d sessions", len(s.Sessions))
-					}
-					return err
-				}); err != nil {
+				if err := b.Idle(30 * time.Second); err != nil {
 					t.Fatal(err)
 				}
 			}

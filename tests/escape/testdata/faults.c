@@ -7,22 +7,18 @@
  * on before, how many fail then, the errno (a negative one is a success that did nothing, of that value), and who
  * is meant: 0 a zygote, 1 what a zygote has cloned and what has not executed its program yet. */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
+
+#include "supervised.h"
 
 enum { MAX_CALLS = 48 };
+
+static int rule; /* FILE */
 
 static size_t slurp(unsigned pid, const char *name, char *text, size_t size)
 {
@@ -52,37 +48,22 @@ static int who(unsigned pid)
 	return line && sscanf(line + 7, "%u %u", &outer, &inner) == 2;
 }
 
-static void supervise(int notify, const char *file)
+static void answer(const struct seccomp_notif *n, struct seccomp_notif_resp *r)
 {
 	static long done = -1, passed, failed;
-	struct pollfd p = {notify, POLLIN, 0};
-	int rule = open(file, O_RDONLY | O_CLOEXEC);
+	long f[8] = {0};
+	char text[128] = "";
 
-	for (;;) {
-		struct seccomp_notif n = {0};
-		struct seccomp_notif_resp r = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-		long f[8] = {0};
-		char text[128] = "";
-
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			_exit(1);
-		if (!(p.revents & POLLIN))
-			_exit(0); /* nobody is left under the filter */
-		if (ioctl(notify, SECCOMP_IOCTL_NOTIF_RECV, &n))
-			continue;
-		r.id = n.id;
-		if (pread(rule, text, sizeof text - 1, 0) > 0 &&
-		    sscanf(text, "%ld %ld %ld %ld %ld %ld %ld %ld", f, f + 1, f + 2, f + 3, f + 4, f + 5, f + 6, f + 7) == 8) {
-			if (f[0] != done)
-				done = f[0], passed = failed = 0;
-			if (n.data.nr == f[1] && (f[2] < 0 || (uint32_t)n.data.args[f[2]] == (uint32_t)f[3]) && failed < f[5] && who(n.pid) == f[7] && passed++ >= f[4]) {
-				failed++;
-				r.flags = 0;
-				r.error = f[6] > 0 ? -f[6] : 0;
-				r.val = f[6] > 0 ? 0 : -f[6];
-			}
-		}
-		ioctl(notify, SECCOMP_IOCTL_NOTIF_SEND, &r);
+	if (pread(rule, text, sizeof text - 1, 0) <= 0 ||
+	    sscanf(text, "%ld %ld %ld %ld %ld %ld %ld %ld", f, f + 1, f + 2, f + 3, f + 4, f + 5, f + 6, f + 7) != 8)
+		return;
+	if (f[0] != done)
+		done = f[0], passed = failed = 0;
+	if (n->data.nr == f[1] && (f[2] < 0 || (uint32_t)n->data.args[f[2]] == (uint32_t)f[3]) && failed < f[5] && who(n->pid) == f[7] && passed++ >= f[4]) {
+		failed++;
+		r->flags = 0;
+		r->error = f[6] > 0 ? -f[6] : 0;
+		r->val = f[6] > 0 ? 0 : -f[6];
 	}
 }
 
@@ -114,35 +95,9 @@ int main(int argc, char **argv)
 {
 	static struct sock_filter f[5 * MAX_CALLS + 2];
 	struct sock_fprog prog = {0, f};
-	int notify, to[2], ready[2];
-	char byte;
 
-	if (argc < 4 || pipe2(to, O_CLOEXEC) || pipe2(ready, O_CLOEXEC))
+	if (argc < 4 || (rule = open(argv[1], O_RDONLY | O_CLOEXEC)) < 0)
 		return 8;
 	prog.len = program(argv[2], f);
-	/* The supervisor stays outside of the filter; it gets the descriptor by its number. */
-	if (fork() == 0) {
-		int pidfd = syscall(SYS_pidfd_open, getppid(), 0);
-
-		close(to[1]);
-		close(ready[0]);
-		if (read(to[0], &notify, sizeof notify) != sizeof notify)
-			_exit(1);
-		notify = syscall(SYS_pidfd_getfd, pidfd, notify, 0);
-		close(to[0]);
-		close(ready[1]);
-		close(pidfd);
-		setsid();
-		for (int i = 0; i < 3; i++)
-			close(i);
-		supervise(notify, argv[1]);
-	}
-	close(ready[1]);
-	notify = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
-	if (notify < 0 || writev(to[1], &(struct iovec){&notify, sizeof notify}, 1) != sizeof notify)
-		return 9;
-	if (readv(ready[0], &(struct iovec){&byte, 1}, 1) != 0) /* ends when the supervisor has its own: ours is close-on-exec */
-		return 9;
-	execv(argv[3], argv + 3);
-	return 10;
+	return supervised(&prog, argv + 3);
 }

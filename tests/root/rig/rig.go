@@ -228,6 +228,17 @@ func (b *Broker) Service(name string) (*policy.ServiceStatus, error) {
 	return nil, fmt.Errorf("status knows no service %q", name)
 }
 
+// Idle waits until no session runs.
+func (b *Broker) Idle(limit time.Duration) error {
+	return Until(limit, func() error {
+		s, err := b.Status()
+		if err == nil && len(s.Sessions) > 0 {
+			err = fmt.Errorf("%d sessions", len(s.Sessions))
+		}
+		return err
+	})
+}
+
 // Until polls done every 10 ms until it says yes, or reports what it said last.
 func Until(limit time.Duration, done func() error) error {
 	end := time.Now().Add(limit)

@@ -211,14 +211,19 @@ static int exec_child(const char *path, int fd)
 		return errno;
 	return failed;
 }
+/* A new file that may be executed; path gets its name. */
+static int program_in(const char *dir, const char *name, char path[256])
+{
+	snprintf(path, 256, "%s/%s", dir, name);
+	unlink(path);
+	return open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+}
 static int exec_copy(int c, char **v)
 {
 	char path[256];
 	int fd, err;
 
-	snprintf(path, sizeof path, "%s/copy", v[2]);
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	fd = program_in(v[2], "copy", path);
 	if (fd < 0)
 		return errno;
 	err = copied(v[1], fd);
@@ -243,9 +248,7 @@ static int exec_script(int c, char **v)
 	char path[256];
 	int fd, err;
 
-	snprintf(path, sizeof path, "%s/script", v[1]);
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	fd = program_in(v[1], "script", path);
 	if (fd < 0)
 		return errno;
 	err = dprintf(fd, "#!%s\n", v[2]) < 0 ? errno : 0;
@@ -284,9 +287,7 @@ static int exec_loader(int c, char **v)
 	char path[256], *args[] = {v[1], path, NULL};
 	int fd, err;
 
-	snprintf(path, sizeof path, "%s/loaded", v[3]);
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	fd = program_in(v[3], "loaded", path);
 	if (fd < 0)
 		return errno;
 	err = copied(v[2], fd);
