@@ -30,6 +30,18 @@ reads from standard input.`,
 	return cmd
 }
 
+// made are the pages of topics that are made of tables. That takes milliseconds, so it is done when one is
+// asked for and not at each start.
+var made = map[string]func() string{"policy": policyPage, "calls": callsPage}
+
+// long is what a command or topic says of itself at length.
+func long(c *cobra.Command) string {
+	if page := made[c.Name()]; page != nil {
+		return page()
+	}
+	return c.Long
+}
+
 func noTopic(root *cobra.Command, args []string) error {
 	var known []string
 	for _, c := range root.Commands() {

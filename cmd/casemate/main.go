@@ -143,6 +143,11 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	cmd.Version = version.Word()
 	cmd.SetVersionTemplate(versionLine() + "\n")
 	cmd.SetHelpCommand(a.helpCmd())
+	help := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(c *cobra.Command, args []string) {
+		c.Long = long(c)
+		help(c, args)
+	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.explainCmd(), a.importCmd(), a.profilesCmd(), a.learnCmd(),
 		a.statusCmd(), a.traceCmd(), a.whyCmd(), a.killCmd(), a.reloadCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic())

@@ -42,7 +42,7 @@ func TestBrokenOutput(t *testing.T) {
 
 // TestTopicIsTrue compiles the page of the language: what it shows, works.
 func TestTopicIsTrue(t *testing.T) {
-	page := (&app{}).policyTopic().Long
+	page := policyPage()
 	var code []string
 	for _, line := range strings.Split(page, "\n") {
 		if strings.HasPrefix(line, "  ") {
@@ -62,7 +62,7 @@ func TestTopicIsTrue(t *testing.T) {
 // TestEveryVerbIsDocumented: Long with what it does, Example that names the verb.
 func TestEveryVerbIsDocumented(t *testing.T) {
 	for _, cmd := range (&app{out: os.Stdout, grants: map[*cobra.Command]func([]string) confine.Grant{}}).root(unconfined).Commands() {
-		if len(cmd.Long) < 80 || cmd.Short == "" {
+		if len(long(cmd)) < 80 || cmd.Short == "" {
 			t.Errorf("%s has no long help", cmd.Name())
 		}
 		if cmd.Runnable() && !regexp.MustCompile(`(?m)^  casemate (.*&& casemate )?`+cmd.Name()).MatchString(cmd.Example) {

@@ -98,7 +98,7 @@ func page(c *cobra.Command) *manual.Page {
 	c.InitDefaultVersionFlag()
 	p := &manual.Page{
 		Name: pageName(c), Section: 1, Short: strings.ToLower(c.Short[:1]) + c.Short[1:], Version: version.Word(),
-		Text: c.Long, Examples: c.Example,
+		Text: long(c), Examples: c.Example,
 	}
 	switch {
 	case !c.HasParent():

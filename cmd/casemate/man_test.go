@@ -55,7 +55,7 @@ func TestManualsSayAll(t *testing.T) {
 		}
 		has := shown(page)
 		if pageName(c) != "casemate-policy" { // which has the rows of its page in another order: TestPolicyManual
-			for _, w := range strings.Fields(c.Long + " " + c.Example) {
+			for _, w := range strings.Fields(long(c) + " " + c.Example) {
 				w = strings.Trim(w, "(),;:")
 				if has[w]--; has[w] < 0 && w != "" && w != "Exit" && w != "status" {
 					t.Errorf("the page of %s lacks the word %q of its help", c.CommandPath(), w)

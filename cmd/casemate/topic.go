@@ -14,7 +14,6 @@ func (a *app) policyTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "policy",
 		Short: "The policy language on one page",
-		Long:  policyPage(),
 	}
 }
 

@@ -16,7 +16,6 @@ func (a *app) callsTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "calls",
 		Short: "The groups of system calls, beside the lists of others",
-		Long:  callsPage(),
 	}
 }
 

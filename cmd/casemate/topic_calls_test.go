@@ -13,7 +13,7 @@ import (
 // TestCallsTopic: the page has every group once, in a line whose numbers are those of its calls and of the lists, and each call
 // of which it says that others have none is in no list of theirs.
 func TestCallsTopic(t *testing.T) {
-	page := (&app{}).callsTopic().Long
+	page := callsPage()
 	lines := map[string][]string{}
 	for line := range strings.Lines(page) {
 		if f := strings.Fields(line); len(f) > 5 && strings.HasPrefix(f[0], "@") {
