@@ -1,7 +1,8 @@
 package program
 
 import (
-	"encoding/base64"
+	"embed"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,11 @@ var FirstShape = Shape{
 	CloneFlags: uint32(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
 }
 
+//go:embed first_*.bpf
+var first embed.FS
+
 // First is what it comes to, before there is a casemate-filter to ask.
 func First() (f Filter) {
-	f.Program, _ = base64.StdEncoding.DecodeString(first) // a constant, and tested; nothing is no program
+	f.Program, _ = first.ReadFile("first_" + runtime.GOARCH + ".bpf") // tested; nothing is no program
 	return f
 }
