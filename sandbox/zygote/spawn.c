@@ -79,25 +79,28 @@ long casemate_spawn(const int32_t *from, unsigned n)
 	return pid;
 }
 
-static long mapper; /* whose child rests: it shares that one's descriptors, and must not outlive it */
+static long broker; /* whose child rests: it shares that one's memory, and must not outlive it */
 
 static void rests(struct worker *none)
 {
 	call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-	while (call(SYS_getppid) == mapper) /* or it was dead before */
+	while (call(SYS_getppid) == broker) /* or it was dead before */
 		call(SYS_ppoll, 0, 0, 0, 0, 0);
 	call(SYS_exit_group, 0);
 }
 
-/* Gives a process that does nothing in a user namespace of its own, to be killed and waited for (__WALL); or the negative errno. */
-long casemate_userns(void)
+/*
+ * Gives a process that does nothing, to be killed and waited for (__WALL), or the negative errno: in a user
+ * namespace of its own, or else with copies of all descriptors. There is one of each kind at a time.
+ */
+long casemate_rests(int user)
 {
-	static char stack[STACK] __attribute__((aligned(64))); /* of one at a time */
+	static char stacks[2][STACK] __attribute__((aligned(64)));
 	static const uint64_t all = ~0ull;
 	uint64_t mask;
-	mapper = call(SYS_getpid);
+	broker = call(SYS_getpid);
 	call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, 8); /* no handler runs in the child */
-	long pid = start(rests, NULL, stack, CLONE_VM | CLONE_FILES | CLONE_NEWUSER, NULL);
+	long pid = start(rests, NULL, stacks[user], CLONE_VM | (user ? CLONE_FILES | CLONE_NEWUSER : 0), NULL);
 	call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 	return pid;
 }

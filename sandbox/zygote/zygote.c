@@ -488,12 +488,6 @@ __attribute__((constructor)) static void take_over(int argc, char **argv)
 			call(SYS_close, listener);
 		serve(workers);
 	}
-	if (strcmp(argv[0], UNDERTAKER_ARGV0) == 0) {
-		char byte;
-		while (call(SYS_read, 0, (long)&byte, 1) > 0)
-			;
-		call(SYS_exit_group, 0);
-	}
 	const char *base = strrchr(argv[0], '/');
 	if (call(SYS_geteuid) == 0 && strcmp(base ? base + 1 : argv[0], "casemated") == 0)
 		casemate_cut_broker();

@@ -6,7 +6,6 @@
 #include <sys/mount.h>
 
 #define ZYGOTE_ARGV0 "casemate-zygote"
-#define UNDERTAKER_ARGV0 "casemate-undertaker" /* undertake.go */
 
 /* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
@@ -113,7 +112,7 @@ struct reply {
 
 void casemate_cut_broker(void);
 void casemate_quiet_children(void);
-long casemate_userns(void);
+long casemate_rests(int user);
 long casemate_spawn(const int32_t *from, unsigned n);
 
 #endif

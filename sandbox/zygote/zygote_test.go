@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -359,14 +360,34 @@ func TestPrivateMemory(t *testing.T) {
 	}
 }
 
-// TestUndertake: what it closes is closed by a process that has exited.
+// TestUndertake: what it closes is closed by a process that has exited, for which the kernel
+// does not wait for a peer that takes nothing.
 func TestUndertake(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // with the peer, which nobody accepts
+	tcp, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Connect(tcp, to); err != nil {
+		t.Fatal(err)
+	}
+	for range 500 { // more than the two sides hold: their buffers end at 10 MiB
+		_ = unix.Sendto(tcp, make([]byte, 64<<10), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+	}
+	if err := unix.SetsockoptLinger(tcp, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 3600}); err != nil {
+		t.Fatal(err)
+	}
 	var pair [2]int
 	if err := unix.Pipe2(pair[:], unix.O_CLOEXEC); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[0])
-	if err := Undertake([]int{pair[1]}); err != nil {
+	if err := Undertake([]int{pair[1], tcp}); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := unix.Read(pair[0], make([]byte, 1)); n != 0 || err != nil {
