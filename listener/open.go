@@ -69,16 +69,15 @@ func openInet(s Spec) (*Socket, error) {
 // openAs opens a socket, with share also where others hold the address that have
 // SO_REUSEPORT and were made by the same uid.
 func openAs(s Spec, share bool) (*Socket, error) {
-	fd, err := s.socket()
+	sock, err := s.socket()
 	if err != nil {
 		return nil, err
 	}
-	var sock *Socket
-	if err = sharing(fd, share); err == nil {
-		sock, err = bindInet(fd, s)
+	if err = sharing(sock.FD, share); err == nil {
+		err = sock.bindInet()
 	}
 	if err != nil {
-		unix.Close(fd)
+		unix.Close(sock.FD)
 		return nil, err
 	}
 	return sock, nil
@@ -118,35 +117,39 @@ func sharing(fd int, on bool) error {
 }
 
 // socket makes one of the network.
-func (s Spec) socket() (int, error) {
+func (s Spec) socket() (*Socket, error) {
 	kind := kinds[s.Network]
 	fd, err := unix.Socket(kind.domain, kind.of|unix.SOCK_CLOEXEC, kind.proto)
 	if err != nil {
-		return -1, fmt.Errorf("socket %s: %w", s.Key(), err)
+		return nil, fmt.Errorf("socket %s: %w", s.Key(), err)
 	}
-	return fd, nil
+	return &Socket{FD: fd, Spec: s}, nil
 }
 
-func bindInet(fd int, s Spec) (*Socket, error) {
-	sock := &Socket{FD: fd, Spec: s}
-	if err := sock.setOptions(); err != nil {
-		return nil, err
+func (s *Socket) bindInet() error {
+	if err := s.setOptions(); err != nil {
+		return err
 	}
-	sa, err := sockaddr(fd, s.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("bind %s: %w", s.Key(), err)
+	if err := s.bind(); err != nil {
+		return fmt.Errorf("bind %s: %w", s.Spec.Key(), err)
 	}
-	if err := unix.Bind(fd, sa); err != nil {
-		return nil, fmt.Errorf("bind %s: %w", s.Key(), err)
-	}
-	if s.Addr.Port() == 0 {
-		bound, err := localAddr(fd)
+	if s.Spec.Addr.Port() == 0 {
+		bound, err := localAddr(s.FD)
 		if err != nil {
-			return nil, fmt.Errorf("getsockname %s: %w", s.Key(), err)
+			return fmt.Errorf("getsockname %s: %w", s.Spec.Key(), err)
 		}
-		sock.Spec.Addr = bound
+		s.Spec.Addr = bound
 	}
-	return sock, sock.listen()
+	return s.listen()
+}
+
+// bind binds an IP socket to its address.
+func (s *Socket) bind() error {
+	sa, err := sockaddr(s.FD, s.Spec.Addr)
+	if err != nil {
+		return err
+	}
+	return unix.Bind(s.FD, sa)
 }
 
 // setOptions sets what every socket of the network has, and what the policy says of this one.

@@ -53,31 +53,21 @@ func localAddr(fd int) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	addr, zone := ipAddr(sa)
-	if zone != 0 {
-		addr = netip.AddrPortFrom(addr.Addr().WithZone(zoneName(fd, zone)), addr.Port())
-	}
-	return addr, nil
+	p := inetPeer(fd, sa)
+	return netip.AddrPortFrom(p.Addr.Addr().WithZone(p.Zone), p.Addr.Port()), nil
 }
 
-// ipAddr converts a kernel address: unmapped, without zone, and the interface
-// index where the address needs one (link-local). Zero for non-IP addresses.
-func ipAddr(sa unix.Sockaddr) (netip.AddrPort, uint32) {
+// inetPeer is the Peer of a kernel address, nobody's where that is none of IP. A link-local
+// address comes with the number of its interface.
+func inetPeer(fd int, sa unix.Sockaddr) (p Peer) {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), 0
+		p.Addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), sa.ZoneId
-	}
-	return netip.AddrPort{}, 0
-}
-
-// inetPeer is the Peer of a kernel address.
-func inetPeer(fd int, sa unix.Sockaddr) Peer {
-	addr, zone := ipAddr(sa)
-	p := Peer{Addr: addr}
-	if zone != 0 {
-		p.Zone = zoneName(fd, zone)
+		p.Addr = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
+		if sa.ZoneId != 0 {
+			p.Zone = zoneName(fd, sa.ZoneId)
+		}
 	}
 	return p
 }

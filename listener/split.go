@@ -124,10 +124,7 @@ func (s *Socket) aim(h head) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(s.FD, withZone(h.peer.Addr, zone)); err != nil {
-		return fmt.Errorf("connect to %s: %w", h.peer.Addr, err)
-	}
-	return nil
+	return os.NewSyscallError("connect to "+h.peer.Addr.String(), unix.Connect(s.FD, withZone(h.peer.Addr, zone)))
 }
 
 // aimFrom fixes the source address of a socket that is bound to the wildcard and
@@ -181,14 +178,7 @@ func (s *Socket) release() error {
 	if local.Port() != 0 {
 		return nil
 	}
-	sa, err := sockaddr(s.FD, s.Spec.Addr)
-	if err != nil {
-		return err
-	}
-	if err := unix.Bind(s.FD, sa); err != nil {
-		return fmt.Errorf("bind again: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("bind again", s.bind())
 }
 
 // walker looks at every datagram in a socket's queue by moving a peek offset

@@ -31,7 +31,7 @@ func drain(t *testing.T, fd, want int) (texts []string, from []netip.AddrPort) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, _ := ipAddr(sa)
+		a := inetPeer(fd, sa).Addr
 		texts, from = append(texts, string(buf[:n])), append(from, a)
 	}
 }

@@ -3,6 +3,7 @@ package listener
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -29,11 +30,10 @@ func openUnix(s Spec) (*Socket, error) {
 			return nil, err
 		}
 	}
-	fd, err := s.socket()
+	sock, err := s.socket()
 	if err != nil {
 		return nil, err
 	}
-	sock := &Socket{FD: fd, Spec: s}
 	if err := sock.bindUnix(abstract); err != nil {
 		return nil, errors.Join(err, sock.Close())
 	}
@@ -61,27 +61,20 @@ func (s *Socket) bindUnix(abstract bool) error {
 	}
 	// Listening before chmod would change nothing (mode 0 lets only root in), and
 	// a file that clients may use should already have somebody behind it.
-	if err := s.listen(); err != nil {
+	if err := s.listen(); err != nil || abstract {
 		return err
-	}
-	if abstract {
-		return nil
 	}
 	return s.setFile()
 }
 
 // findFile notes which file is the socket's.
 func (s *Socket) findFile() error {
-	fd, st, err := hold(s.Spec.Path)
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", s.Spec.Key(), err)
+	fd, file, err := s.Spec.hold()
+	if err == nil {
+		unix.Close(fd)
+		s.file = file
 	}
-	unix.Close(fd)
-	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return fmt.Errorf("look at %s: %w", s.Spec.Key(), ErrNotSocket)
-	}
-	s.file = hostpath.ID{Dev: st.Dev, Ino: st.Ino}
-	return nil
+	return err
 }
 
 // setFile gives the socket file its mode and then its owner, through a
@@ -89,23 +82,20 @@ func (s *Socket) findFile() error {
 // sticky directory, and a link there must not lead chmod or chown elsewhere.
 func (s *Socket) setFile() error {
 	key := s.Spec.Key()
-	fd, st, err := hold(s.Spec.Path)
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", key, err)
-	}
+	fd, file, err := s.Spec.hold()
 	defer unix.Close(fd)
-	if (hostpath.ID{Dev: st.Dev, Ino: st.Ino}) != s.file {
+	switch {
+	case errors.Is(err, ErrNotSocket), err == nil && file != s.file:
 		return fmt.Errorf("chmod %s: the path no longer leads to this socket", key)
+	case err != nil:
+		return err
 	}
 	// fchmod(2) takes no O_PATH descriptor; the magic link leads to what it holds.
 	if err := unix.Chmod(magicPath(fd), s.Spec.Mode&0o777); err != nil {
 		return fmt.Errorf("chmod %s: %w", key, err)
 	}
 	uid, gid := int(int32(s.Spec.UID)), int(int32(s.Spec.GID))
-	if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
-		return fmt.Errorf("chown %s: %w", key, err)
-	}
-	return nil
+	return os.NewSyscallError("chown "+key, unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH))
 }
 
 // clearPath makes room for bind: it checks the directory, and removes a stale
@@ -114,18 +104,15 @@ func clearPath(s Spec) error {
 	if err := CheckDir(filepath.Dir(s.Path)); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
-	file, st, err := hold(s.Path)
+	fd, _, err := s.hold()
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", s.Key(), err)
+		return err
 	}
-	defer unix.Close(file)
-	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return fmt.Errorf("bind %s: %w", s.Key(), ErrNotSocket)
-	}
-	if err := probeStale(s, file); err != nil {
+	defer unix.Close(fd)
+	if err := probeStale(s, fd); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Key(), err)
 	}
 	if err := unix.Unlink(s.Path); err != nil && !errors.Is(err, unix.ENOENT) {
@@ -134,21 +121,26 @@ func clearPath(s Spec) error {
 	return nil
 }
 
-// hold opens the file at path, a link itself and not what it leads to. Through
-// magicPath the kernel then uses that very file, whatever has its name. It is called on
-// the loop, which a file system that does not answer must not hold up.
-func hold(path string) (fd int, st unix.Stat_t, err error) {
-	if _, err := hostpath.Ask(filepath.Dir(path)); errors.As(err, new(*hostpath.SilentError)) {
-		return -1, st, err
+// hold opens the file at the path of a unix socket, a link itself and not what it leads to, which
+// is ErrNotSocket too. Through magicPath the kernel then uses that very file, whatever has its name. It
+// is called on the loop, which a file system that does not answer must not hold up.
+func (s Spec) hold() (fd int, file hostpath.ID, err error) {
+	var st unix.Stat_t
+	fd = -1
+	if _, err = hostpath.Ask(filepath.Dir(s.Path)); !errors.As(err, new(*hostpath.SilentError)) {
+		fd, err = unix.Open(s.Path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	}
-	if fd, err = unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
-		return -1, st, err
+	if err == nil {
+		err = unix.Fstat(fd, &st)
 	}
-	if err = unix.Fstat(fd, &st); err != nil {
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		err = ErrNotSocket
+	}
+	if err != nil {
 		unix.Close(fd)
-		return -1, st, err
+		return -1, file, fmt.Errorf("look at %s: %w", s.Key(), err)
 	}
-	return fd, st, nil
+	return fd, hostpath.ID{Dev: st.Dev, Ino: st.Ino}, nil
 }
 
 func magicPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
@@ -189,19 +181,13 @@ func (s *Socket) unlink() error {
 	}
 	mine := s.file
 	s.file = hostpath.ID{}
-	fd, st, err := hold(s.Spec.Path)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look at %s: %w", s.Spec.Key(), err)
+	fd, file, err := s.Spec.hold()
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, ErrNotSocket), err == nil && file != mine:
+		err = nil // gone, or somebody else's by now
+	case err == nil:
+		err = os.NewSyscallError("unlink "+s.Spec.Key(), unix.Unlink(s.Spec.Path))
 	}
 	unix.Close(fd)
-	if (hostpath.ID{Dev: st.Dev, Ino: st.Ino}) != mine {
-		return nil // somebody else's by now
-	}
-	if err := unix.Unlink(s.Spec.Path); err != nil {
-		return fmt.Errorf("unlink %s: %w", s.Spec.Key(), err)
-	}
-	return nil
+	return err
 }
