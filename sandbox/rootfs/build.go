@@ -109,10 +109,7 @@ func (b *builder) verify(mnt int) error {
 		return fmt.Errorf("join the finished tree: %w", err)
 	}
 	var got, want unix.Stat_t
-	if err := unix.Stat("/", &got); err != nil {
-		return fmt.Errorf("stat the finished tree: %w", err)
-	}
-	if err := unix.Fstat(b.tmpfs, &want); err != nil {
+	if err := errors.Join(unix.Stat("/", &got), unix.Fstat(b.tmpfs, &want)); err != nil {
 		return fmt.Errorf("stat the finished tree: %w", err)
 	}
 	if got.Dev != want.Dev || got.Ino != want.Ino {

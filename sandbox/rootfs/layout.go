@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -16,8 +15,7 @@ import (
 type node struct {
 	kind Kind // Dir, File or Symlink
 	mode uint32
-	text string
-	data []byte
+	text string // of a link, or what is in a file
 	// implied marks a directory nobody asked for, only made on the way.
 	implied bool
 }
@@ -115,15 +113,12 @@ func (l *Layout) around(p string) (mount, bool) {
 
 // placeOwn creates the directories and files of the root tmpfs.
 func (l *Layout) placeOwn(e *Entry, _ *hostpath.File, _ int) error {
-	n := node{kind: e.Kind, mode: e.Mode, data: e.Data}
+	n := node{kind: e.Kind}
 	switch e.Kind {
 	case Dir:
-		n.data = nil
-		if n.mode == 0 {
-			n.mode = 0o755
-		}
+		n.mode = cmp.Or(e.Mode, 0o755)
 	case File:
-		n.mode = 0o444
+		n.mode, n.text = 0o444, string(e.Data)
 	default:
 		return nil
 	}
@@ -174,15 +169,11 @@ func (l *Layout) create(p string, n node) error {
 		}
 	}
 	have, ok := l.nodes[p]
-	if ok && !(have.implied && n.kind == Dir) && !have.equal(n) {
+	if ok && !(have.implied && n.kind == Dir) && have != n {
 		return fmt.Errorf("%s is already a different %s", p, have.kind)
 	}
 	l.nodes[p] = n
 	return nil
-}
-
-func (n node) equal(o node) bool {
-	return n.kind == o.kind && n.mode == o.mode && n.text == o.text && n.implied == o.implied && bytes.Equal(n.data, o.data)
 }
 
 // order lists the paths to create, each directory before what is in it.
@@ -205,7 +196,7 @@ func (l *Layout) binds() []mount {
 func (l *Layout) size() (bytes, inodes int64) {
 	const page = 65536 // the largest page size among Linux machines
 	for _, n := range l.nodes {
-		bytes += (int64(len(n.data)) + int64(len(n.text)) + page - 1) / page * page
+		bytes += (int64(len(n.text)) + page - 1) / page * page
 	}
 	// size=0 and nr_inodes=0 would mean "no limit" (tmpfs(5)).
 	return max(bytes, page), int64(len(l.nodes)) + 1

@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -70,10 +71,7 @@ func (b *builder) makeRoot(l *Layout) (err error) {
 			return fmt.Errorf("create %s %s: %w", l.nodes[p].kind, p, err)
 		}
 	}
-	if err := unix.MoveMount(b.tmpfs, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("attach tmpfs: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("attach tmpfs", unix.MoveMount(b.tmpfs, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH))
 }
 
 // create makes one node; nobody else can see the tmpfs yet.
@@ -92,15 +90,10 @@ func (b *builder) create(p string, n node) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	for data := n.data; len(data) > 0; {
-		k, err := unix.Write(fd, data)
-		if err != nil {
-			return err
-		}
-		data = data[k:]
-	}
-	return nil
+	f := os.NewFile(uintptr(fd), p)
+	defer f.Close()
+	_, err = f.WriteString(n.text)
+	return err
 }
 
 // bind restricts the clone of a source and attaches it. Restrictions are in
@@ -140,10 +133,7 @@ func (b *builder) pivot() error {
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
-	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("detach the old root: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("detach the old root", unix.Unmount(".", unix.MNT_DETACH))
 }
 
 // freeze closes the tmpfs for writing: the mount, and the file system under it, so that
@@ -161,8 +151,5 @@ func (b *builder) freeze() error {
 	if err := unix.FsconfigSetFlag(fs, "ro"); err != nil {
 		return fmt.Errorf("set tmpfs ro: %w", err)
 	}
-	if err := unix.FsconfigReconfigure(fs); err != nil {
-		return fmt.Errorf("make the root's tmpfs read-only: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("make the root's tmpfs read-only", unix.FsconfigReconfigure(fs))
 }

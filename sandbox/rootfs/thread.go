@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -182,10 +183,7 @@ func (t *thread) leave() error {
 	if err := unix.Setns(t.seed, unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("join the empty tree: %w", err)
 	}
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("unshare mount namespace: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("unshare mount namespace", unix.Unshare(unix.CLONE_NEWNS))
 }
 
 // home moves it back to where it was started.
