@@ -1,8 +1,10 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,12 +20,9 @@ type Accounts struct {
 
 // ReadAccounts reads both files.
 func ReadAccounts() (*Accounts, error) {
-	passwd, err := os.ReadFile("/etc/passwd")
-	if err != nil {
-		return nil, err
-	}
+	passwd, perr := os.ReadFile("/etc/passwd")
 	group, err := os.ReadFile("/etc/group")
-	if err != nil {
+	if err = errors.Join(perr, err); err != nil {
 		return nil, err
 	}
 	return ParseAccounts(string(passwd), string(group)), nil
@@ -33,32 +32,25 @@ func ReadAccounts() (*Accounts, error) {
 // first of two entries with one name or uid counts, as for getpwnam(3).
 func ParseAccounts(passwd, group string) *Accounts {
 	a := &Accounts{users: make(map[string][2]uint32), byUID: make(map[uint32]uint32), groups: make(map[string]uint32)}
-	for line := range strings.Lines(passwd) {
-		f := strings.Split(strings.TrimRight(line, "\n"), ":")
+	// From the last entry to the first, which is then what is left.
+	for _, line := range slices.Backward(strings.Split(passwd, "\n")) {
+		f := strings.Split(line, ":")
 		if len(f) != 7 || f[0] == "" {
 			continue
 		}
 		uid, uerr := accountID(f[2])
 		gid, gerr := accountID(f[3])
-		if uerr != nil || gerr != nil {
-			continue
-		}
-		if _, ok := a.users[f[0]]; !ok {
-			a.users[f[0]] = [2]uint32{uid, gid}
-		}
-		if _, ok := a.byUID[uid]; !ok {
-			a.byUID[uid] = gid
+		if uerr == nil && gerr == nil {
+			a.users[f[0]], a.byUID[uid] = [2]uint32{uid, gid}, gid
 		}
 	}
-	for line := range strings.Lines(group) {
-		f := strings.Split(strings.TrimRight(line, "\n"), ":")
+	for _, line := range slices.Backward(strings.Split(group, "\n")) {
+		f := strings.Split(line, ":")
 		if len(f) != 4 || f[0] == "" {
 			continue
 		}
 		if gid, err := accountID(f[2]); err == nil {
-			if _, ok := a.groups[f[0]]; !ok {
-				a.groups[f[0]] = gid
-			}
+			a.groups[f[0]] = gid
 		}
 	}
 	return a

@@ -166,7 +166,9 @@ func (l *Loop) Do(f func()) error {
 // (zygotes are forked by a thread of their own), and a locked one costs two
 // context switches more whenever the scheduler preempts it.
 func (l *Loop) Run() error {
-	defer l.finish()
+	defer unix.Close(l.ep)
+	defer unix.Close(l.wakeFD)
+	defer l.obey(true) // everybody who still waits for the loop
 	l.events = make([]unix.EpollEvent, maxEvents)
 	for !l.ended {
 		err := panics.Try(l.turn)
@@ -201,18 +203,15 @@ func (l *Loop) turn() error {
 // End makes Run return after the current wake.
 func (l *Loop) End() { l.ended = true }
 
-// finish answers everybody who still waits for the loop.
-func (l *Loop) finish() {
+// obey runs what Do and Post have queued. If it is over, nothing will be queued any more.
+func (l *Loop) obey(over bool) {
 	l.mu.Lock()
-	l.over = true
-	rest := l.queue
-	l.queue = nil
+	queue := l.queue
+	l.queue, l.over = nil, over
 	l.mu.Unlock()
-	for _, f := range rest {
+	for _, f := range queue {
 		l.Guard(f)
 	}
-	unix.Close(l.wakeFD)
-	unix.Close(l.ep)
 }
 
 // timeout is the epoll_wait(2) argument in ms: rounded up, or a timer would
@@ -241,17 +240,11 @@ func (l *Loop) Guard(f func()) {
 	}
 }
 
-// commands is the eventfd's source: it runs what Do and Post queued.
+// commands is the eventfd's source.
 type commands struct{ l *Loop }
 
 func (c commands) Ready(uint32) {
 	var buf [8]byte
 	_, _ = unix.Read(c.l.wakeFD, buf[:])
-	c.l.mu.Lock()
-	queue := c.l.queue
-	c.l.queue = nil
-	c.l.mu.Unlock()
-	for _, f := range queue {
-		c.l.Guard(f)
-	}
+	c.l.obey(false)
 }

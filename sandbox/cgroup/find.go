@@ -39,12 +39,9 @@ type surroundings struct {
 }
 
 func look() (surroundings, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return surroundings{}, fmt.Errorf("cgroup: %w", err)
-	}
+	mounts, merr := os.ReadFile("/proc/self/mountinfo")
 	own, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
+	if err = errors.Join(merr, err); err != nil {
 		return surroundings{}, fmt.Errorf("cgroup: %w", err)
 	}
 	st, err := os.Lstat("/run/systemd/system")
@@ -149,7 +146,7 @@ func mountPoints(mountinfo string) []string {
 		if !ok || len(fields) < 6 || !strings.HasPrefix(after, "cgroup2 ") || fields[3] != "/" {
 			continue
 		}
-		if p := unescape(fields[4]); filepath.IsAbs(p) {
+		if p := unescape.Replace(fields[4]); filepath.IsAbs(p) {
 			points = append(points, p)
 		}
 	}
@@ -157,9 +154,7 @@ func mountPoints(mountinfo string) []string {
 }
 
 // unescape undoes mountinfo's octal escapes of blanks and backslashes.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
-}
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 // words reads a file of blank-separated words and sorts them.
 func words(path string) ([]string, error) {

@@ -65,10 +65,7 @@ func Remove(path string) error {
 	if err := check(path); err != nil {
 		return err
 	}
-	if err := unix.Rmdir(path); err != nil {
-		return fmt.Errorf("cgroup: remove %s: %w", path, err)
-	}
-	return nil
+	return os.NewSyscallError("cgroup: remove "+path, unix.Rmdir(path))
 }
 
 // Destroy kills what lives in the group and below, waits until all is dead, and
@@ -105,27 +102,20 @@ type Events struct {
 
 // ReadEvents reads them from descriptors of memory.events and pids.events, -1 for none.
 func ReadEvents(memory, pids int) Events {
-	m := events(memory)
-	return Events{OOM: event(m, "oom "), OOMKills: event(m, "oom_kill "), Forks: event(events(pids), "max ")}
+	m := counts(memory)
+	return Events{OOM: m["oom"], OOMKills: m["oom_kill"], Forks: counts(pids)["max"]}
 }
 
-func events(fd int) string {
+// counts are the lines of such a file, each a name and a number.
+func counts(fd int) map[string]uint64 {
 	var buf [512]byte
-	if fd < 0 {
-		return ""
+	n, _ := unix.Pread(fd, buf[:], 0) // of -1, an error
+	of := make(map[string]uint64)
+	for line := range strings.Lines(string(buf[:max(n, 0)])) {
+		name, count, _ := strings.Cut(strings.TrimSpace(line), " ")
+		of[name], _ = strconv.ParseUint(count, 10, 64)
 	}
-	n, _ := unix.Pread(fd, buf[:], 0)
-	return string(buf[:max(n, 0)])
-}
-
-func event(text, name string) uint64 {
-	for line := range strings.Lines(text) {
-		if count, ok := strings.CutPrefix(line, name); ok {
-			n, _ := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
-			return n
-		}
-	}
-	return 0
+	return of
 }
 
 func removeTree(path string) error {
