@@ -1,6 +1,9 @@
 package limit
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Limiter applies one Spec. Time is int64 nanoseconds, at least 0, of a clock
 // that never goes back (CLOCK_MONOTONIC or CLOCK_BOOTTIME); the caller passes
@@ -118,11 +121,7 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 		v.source, full, fast = &l.pool, ByTableFull, ByTableFull
 		concurrent, rate = c.pool()
 	}
-	var none entry
-	e := &none
-	if v.source != nil {
-		e = v.source
-	}
+	e := cmp.Or(v.source, new(entry))
 	if concurrent > 0 && int(e.inflight) >= concurrent {
 		v.refusal = refuse(full, 0)
 		return
@@ -154,10 +153,7 @@ func (l *Limiter) Penalize(now int64, src Source, class Class) {
 
 // penalised is how long src is still shut out, in ns.
 func (l *Limiter) penalised(now int64, src Source, e *entry) int64 {
-	var until int64
-	if e != nil {
-		until = e.penalty
-	}
+	until := cmp.Or(e, new(entry)).penalty
 	for _, f := range l.former {
 		if e := l.table.index[src.cut(f.bits, f.bits)]; e != nil && f.family == src.family {
 			until = max(until, e.penalty)

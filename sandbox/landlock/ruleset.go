@@ -3,6 +3,7 @@ package landlock
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -133,21 +134,16 @@ func (r Rule) add(ruleset int, handled uint64) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
-	kind := st.Mode & unix.S_IFMT
-	if (r.Access == Device || r.Access == Control) && kind != unix.S_IFCHR {
+	switch kind := st.Mode & unix.S_IFMT; {
+	case (r.Access == Device || r.Access == Control) && kind != unix.S_IFCHR:
 		return errors.New("not a character device")
-	}
-	if r.Access == Terminal && kind != unix.S_IFDIR {
+	case r.Access == Terminal && kind != unix.S_IFDIR:
 		return errors.New("not a directory")
-	}
-	if kind != unix.S_IFDIR {
+	case kind != unix.S_IFDIR:
 		rights &= fileRights
 	}
 	attr := unix.LandlockPathBeneathAttr{Allowed_access: rights & handled, Parent_fd: int32(fd)}
-	if err := addRule(ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, &attr); err != nil {
-		return fmt.Errorf("add rule: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("add rule", addRule(ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, &attr))
 }
 
 func addPorts(ruleset int, net Net, handled uint64) error {
