@@ -9,44 +9,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Access says what a rule allows below its path.
-type Access int
+// Access says what a rule allows below its path: rights of the kernel's.
+type Access uint64
 
 // The kinds of access. Creating device nodes is never among them, and ioctl on
 // devices in Terminal and Control alone. On a file only what applies to files is granted.
 const (
 	// Read allows reading files and listing directories.
-	Read Access = iota + 1
+	Read Access = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
 	// Exec is Read and executing files.
-	Exec
+	Exec = Read | unix.LANDLOCK_ACCESS_FS_EXECUTE
 	// Write is Read, and writing, truncating, making, removing and moving
 	// (within and between the trees that have it), and connecting to unix
 	// sockets by path where the kernel can tell (ABI 9).
-	Write
+	Write = Read | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_REFER |
+		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX
 	// Device allows opening one device node to read and write.
-	Device
+	Device Access = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE
+	// Control is Device and ioctl.
+	Control = Device | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 	// Terminal allows listing a directory, and opening, reading, writing and
 	// ioctl of what is in it, which should be terminals: a directory that has or
 	// will have a devpts mounted below it. Nothing can be made there.
-	Terminal
-	// Control is Device and ioctl.
-	Control
+	Terminal = Control | unix.LANDLOCK_ACCESS_FS_READ_DIR
 )
-
-// grants are the rights of each kind of access.
-var grants = map[Access]uint64{
-	Read: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR,
-	Exec: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR | unix.LANDLOCK_ACCESS_FS_EXECUTE,
-	Write: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR |
-		unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_REFER |
-		unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
-		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SYM |
-		unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_RESOLVE_UNIX,
-	Device: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE,
-	Terminal: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR |
-		unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV,
-	Control: unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV,
-}
 
 // fileRights are the rights that a rule on something other than a directory may
 // carry; the kernel refuses the others there.
@@ -121,10 +109,6 @@ func handled(abi int, net Net) unix.LandlockRulesetAttr {
 }
 
 func (r Rule) add(ruleset int, handled uint64) error {
-	rights, ok := grants[r.Access]
-	if !ok {
-		return fmt.Errorf("unknown access %d", int(r.Access))
-	}
 	fd, err := unix.Openat2(unix.AT_FDCWD, r.Path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS})
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
@@ -134,6 +118,7 @@ func (r Rule) add(ruleset int, handled uint64) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("stat: %w", err)
 	}
+	rights := uint64(r.Access)
 	switch kind := st.Mode & unix.S_IFMT; {
 	case (r.Access == Device || r.Access == Control) && kind != unix.S_IFCHR:
 		return errors.New("not a character device")

@@ -190,13 +190,14 @@ func TestHandled(t *testing.T) {
 	if fd, err := Ruleset(0, nil, Net{}); err == nil || fd != -1 {
 		t.Errorf("without Landlock: %d, %v", fd, err)
 	}
-	for a, rights := range grants {
+	for _, a := range []Access{Read, Exec, Write, Device, Control, Terminal} {
+		rights := uint64(a)
 		if rights&(unix.LANDLOCK_ACCESS_FS_MAKE_CHAR|unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK) != 0 ||
 			rights&unix.LANDLOCK_ACCESS_FS_IOCTL_DEV != 0 && a != Terminal && a != Control {
-			t.Errorf("%d grants device rights: %#x", a, rights)
+			t.Errorf("%#x grants rights on devices", a)
 		}
 		if rights&^known(99).Handled_access_fs != 0 {
-			t.Errorf("%d grants more than is handled: %#x", a, rights)
+			t.Errorf("%#x grants more than is handled", a)
 		}
 	}
 }
