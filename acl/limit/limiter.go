@@ -18,9 +18,9 @@ type Limiter struct {
 	// with that many prefixes gets no more out of it than that, and a
 	// newcomer still has a chance.
 	pool entry
-	// former are prefix lengths, also of before a reload, at which penalties may
-	// still be outstanding.
-	former []length
+	// former are prefix lengths, each as the key of its family's address 0, also of
+	// before a reload, at which penalties may still be outstanding.
+	former []key
 	last   int64 // the latest time seen
 }
 

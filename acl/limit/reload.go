@@ -38,7 +38,7 @@ func (l *Limiter) rekey() {
 			continue
 		}
 		k := l.conf.source.widen(e.key)
-		if f := (length{k.family, k.bits}); k == e.key && e.penalty > l.last && !slices.Contains(l.former, f) {
+		if f := (key{family: k.family, bits: k.bits}); k == e.key && e.penalty > l.last && !slices.Contains(l.former, f) {
 			l.former = append(l.former, f)
 		}
 		e.moved = l.merge(k, e)

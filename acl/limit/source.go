@@ -46,22 +46,12 @@ type key struct {
 	bits   uint8
 }
 
-// length is that of the keys of one family.
-type length struct {
-	family family
-	bits   uint8
-}
-
 func (s Source) cut(bits4, bits6 uint8) key {
 	switch s.family {
 	case inet4:
 		return key{hi: s.hi & mask(bits4), family: inet4, bits: bits4}
 	case inet6:
-		k := key{hi: s.hi & mask(min(bits6, 64)), family: inet6, bits: bits6}
-		if bits6 > 64 {
-			k.lo = s.lo & mask(bits6-64)
-		}
-		return k
+		return key{hi: s.hi & mask(min(bits6, 64)), lo: s.lo & mask(max(bits6, 64)-64), family: inet6, bits: bits6}
 	}
 	return key{lo: s.lo, family: s.family}
 }
