@@ -29,6 +29,13 @@ const (
 	open
 )
 
+func truth(is bool) answer {
+	if is {
+		return yes
+	}
+	return no
+}
+
 // Decide finds the first rule that matches c.
 //
 // While the name is NotAsked, a rule that needs it is passed over as long as
@@ -53,7 +60,7 @@ func (m *Matcher) Decide(c Client) Decision {
 		r := &m.rules[i]
 		a := r.match(&c, m.zone)
 		if a == open && c.Name.State != NotAsked {
-			a = unanswered(r.verdict)
+			a = truth(r.verdict == Deny) // the side that admits nobody
 		}
 		switch a {
 		case yes:
@@ -65,25 +72,16 @@ func (m *Matcher) Decide(c Client) Decision {
 	return pending.settle(m.def, RuleDefault)
 }
 
-// unanswered places an unanswered name on the side that admits nobody.
-func unanswered(v Verdict) answer {
-	if v == Deny {
-		return yes
-	}
-	return no
-}
-
 // pending collects the rules that only a name would settle.
 type pending struct {
-	any   bool
-	first int // the first of them
+	first int // the first of them, if there is any
 	allow bool
 	deny  bool
 }
 
 func (p *pending) add(v Verdict, rule int) {
-	if !p.any {
-		p.any, p.first = true, rule
+	if !p.allow && !p.deny {
+		p.first = rule
 	}
 	p.allow = p.allow || v == Allow
 	p.deny = p.deny || v == Deny
@@ -147,21 +145,15 @@ func (s *set) match(c *Client) answer {
 func (s *set) matchAddr(a netip.Addr) bool { return s.prefixes != nil && s.prefixes.Contains(a) }
 
 func (s *set) matchName(n Name) answer {
-	hit := false
 	switch n.State {
 	case Known:
-		hit = s.known || s.matchHost(n.Host)
+		return truth(s.known || s.matchHost(n.Host))
 	case Unknown:
-		hit = s.unknown
+		return truth(s.unknown)
 	case Paranoid:
-		hit = s.paranoid
-	default:
-		return open
+		return truth(s.paranoid)
 	}
-	if hit {
-		return yes
-	}
-	return no
+	return open
 }
 
 // matchHost looks the whole name up, then each of its parents: the cost is the
