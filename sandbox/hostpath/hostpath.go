@@ -89,16 +89,14 @@ func Open(p string) (*File, error) {
 	if err := unix.Fstat(root, &w.at[0].stat); err != nil {
 		return nil, fmt.Errorf("stat /: %w", err)
 	}
-	todo := strings.Split(p, "/")
-	for len(todo) > 0 {
-		name := todo[0]
-		todo = todo[1:]
+	for todo := p; todo != ""; {
+		name, rest, _ := strings.Cut(todo, "/")
 		text, err := w.enter(name)
 		if err != nil {
 			return nil, err
 		}
-		if text != "" {
-			todo = append(strings.Split(text, "/"), todo...)
+		if todo = rest; text != "" {
+			todo = text + "/" + rest
 		}
 	}
 	last := w.top()
@@ -154,9 +152,7 @@ func (w *walker) enter(name string) (string, error) {
 	if next.fd, err = unix.Openat(dir.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
 		return "", fmt.Errorf("open %s: %w", at, err)
 	}
-	if err = unix.Fstat(next.fd, &next.stat); err != nil {
-		err = fmt.Errorf("stat %s: %w", at, err)
-	} else {
+	if err = os.NewSyscallError("stat "+at, unix.Fstat(next.fd, &next.stat)); err == nil {
 		err = judge(w.path(), dir, at, &next.stat)
 	}
 	if err != nil {

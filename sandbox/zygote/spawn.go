@@ -152,10 +152,7 @@ func (z *Zygote) writeMaps(p *Plan) error {
 	if err := mapIDs(z.pid, p.UIDBase, p.UIDBase, p.UIDBase, p.UIDCount); err != nil {
 		return err
 	}
-	if err := unix.Sendto(z.sock, []byte{1}, unix.MSG_NOSIGNAL, nil); err != nil {
-		return fmt.Errorf("map user namespace: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("map user namespace", unix.Sendto(z.sock, []byte{1}, unix.MSG_NOSIGNAL, nil))
 }
 
 // mapIDs writes the maps of a process's user namespace: inside ids count from base, outside from uid and gid.
@@ -179,10 +176,7 @@ func bury(pid int, timeout time.Duration) error {
 
 // reap takes one ended child; an interrupted wait is taken up again.
 func reap(pid int) {
-	for {
-		_, err := unix.Wait4(pid, nil, unix.WALL, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return
-		}
+	for err := error(unix.EINTR); errors.Is(err, unix.EINTR); {
+		_, err = unix.Wait4(pid, nil, unix.WALL, nil)
 	}
 }
