@@ -70,9 +70,6 @@ func (l *Layout) addBind(e *Entry, h *hostpath.File, i int) error {
 	if p != m.path {
 		return errors.New("the profile's private /tmp (or /dev/shm) hides the host's: put it elsewhere, or take a base without one, as profile.line")
 	}
-	if err := checkPath(p); err != nil {
-		return fmt.Errorf("%q: %w", p, err)
-	}
 	if _, ok := l.links[p]; ok {
 		return errors.New("there is a symlink at this path")
 	}
@@ -125,9 +122,6 @@ func (l *Layout) placeOwn(e *Entry, _ *hostpath.File, _ int) error {
 	p, err := l.through(e.Path)
 	if err != nil {
 		return err
-	}
-	if err := checkPath(p); err != nil {
-		return fmt.Errorf("%q: %w", p, err)
 	}
 	if _, ok := l.mounts[p]; ok {
 		return errors.New("a bind is at the same path")
