@@ -90,12 +90,14 @@ const maxRights = 253
 // Undertake closes descriptors in a process that exits, in which the kernel never
 // lingers (inet_release). Whoever can start processes sets it; without it they
 // are closed on a thread that may have to wait.
-var Undertake func(fds []int) error
+var Undertake = func(fds []int) error {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	return nil
+}
 
-const (
-	maxBuried = 64 // at once
-	buryAgain = 100 * time.Millisecond
-)
+const buryAgain = 100 * time.Millisecond
 
 // graves are the sockets that wait for that.
 var graves cemetery
@@ -116,27 +118,18 @@ func (c *cemetery) bury(fd int) {
 	}
 }
 
-// run buries until there is nothing left. Without a process or descriptors for one, they wait.
+// run buries until there is nothing left. Without a process, they wait.
 func (c *cemetery) run() {
 	for {
 		c.mu.Lock()
-		batch := c.fds[:min(len(c.fds), maxBuried)]
+		batch := c.fds
+		c.fds, c.busy = nil, len(batch) > 0
+		c.mu.Unlock()
 		if len(batch) == 0 {
-			c.busy = false
-			c.mu.Unlock()
 			return
 		}
-		c.mu.Unlock()
-		if Undertake == nil {
-			for _, fd := range batch {
-				unix.Close(fd)
-			}
-		} else if Undertake(batch) != nil {
+		for Undertake(batch) != nil {
 			time.Sleep(buryAgain)
-			continue
 		}
-		c.mu.Lock()
-		c.fds = append([]int(nil), c.fds[len(batch):]...)
-		c.mu.Unlock()
 	}
 }

@@ -138,8 +138,9 @@ func ends(f func()) bool {
 func TestNobodyLingers(t *testing.T) {
 	kernel := refusesRights
 	refusesRights = func() bool { return false } // as before Linux 6.16
+	closer := Undertake
 	Undertake = undertake
-	defer func() { refusesRights, Undertake = kernel, nil }()
+	defer func() { refusesRights, Undertake = kernel, closer }()
 	buried := func() bool { // an undertaker being born has a copy of every descriptor for a moment
 		return ends(func() {
 			for busy := true; busy; time.Sleep(time.Millisecond) {
