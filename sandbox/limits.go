@@ -191,14 +191,3 @@ func ClaimCgroups() error {
 
 // clearTimeout bounds the wait for ended processes to be gone.
 const clearTimeout = 5 * time.Second
-
-// leaveCgroup removes the group when its zygote, which may be just ending, has. One that
-// something lives in for longer is left to the next broker.
-func (s *Sandbox) leaveCgroup() error {
-	if s.group == "" {
-		return nil
-	}
-	err := cgroup.RemoveEmpty(s.group, clearTimeout)
-	s.group = ""
-	return err
-}

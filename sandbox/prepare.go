@@ -221,5 +221,10 @@ func (s *Sandbox) Close() error {
 		s.tree.leave()
 		s.tree = nil
 	}
-	return s.leaveCgroup()
+	if s.group == "" {
+		return nil
+	}
+	group := s.group
+	s.group = ""
+	return cgroup.RemoveEmpty(group, clearTimeout)
 }

@@ -53,15 +53,14 @@ type options struct {
 // run returns the exit status: 0 or 1, never 2, which is how a Go program crashes.
 func run(args []string, stderr io.Writer) int {
 	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		fmt.Print(usage)
 		return 0
-	}
-	if err == nil && o.version {
+	case err == nil && o.version:
 		fmt.Println("casemated " + version.Word())
 		return 0
-	}
-	if err == nil {
+	case err == nil:
 		err = panics.Try(func() error { return serve(o) })
 	}
 	if err != nil {
@@ -111,9 +110,6 @@ func parse(args []string) (*options, error) {
 	fs.BoolVar(&o.version, "version", false, "")
 	for { // flags may stand before and after the paths
 		if err := fs.Parse(args); err != nil {
-			if errors.Is(err, flag.ErrHelp) {
-				return nil, err
-			}
 			return nil, fmt.Errorf("%w: see casemated --help", err)
 		}
 		if fs.NArg() == 0 {
@@ -149,11 +145,9 @@ func parse(args []string) (*options, error) {
 		paths = append(paths, &o.Policy[i])
 	}
 	for _, p := range paths {
-		abs, err := filepath.Abs(*p)
-		if err != nil {
+		if *p, err = filepath.Abs(*p); err != nil {
 			return nil, err
 		}
-		*p = abs
 	}
 	return o, nil
 }

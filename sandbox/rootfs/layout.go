@@ -73,14 +73,11 @@ func (l *Layout) addBind(e *Entry, h *hostpath.File, i int) error {
 	if _, ok := l.links[p]; ok {
 		return errors.New("there is a symlink at this path")
 	}
-	have, ok := l.mounts[p]
-	if ok {
-		if m, err = merge(have, m); err != nil {
-			return err
-		}
+	if have, ok := l.mounts[p]; ok {
+		m, err = merge(have, m)
 	}
 	l.mounts[p] = m
-	return nil
+	return err
 }
 
 // merge gives the one bind that stands for two at the same path.
