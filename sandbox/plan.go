@@ -107,7 +107,7 @@ func (pl *Plan) limits() [16]uint64 {
 	r[OpenFiles], r[Tasks] = int64(pl.files), pl.tasks()
 	out := ownLimits
 	if !pl.Filter.Queues {
-		out[rlimitMsgqueue] = 0
+		out[unix.RLIMIT_MSGQUEUE] = 0
 	}
 	for i, row := range ResourceRows {
 		if n := uint64(r[i]); n > 0 && !row.Group {
@@ -116,14 +116,6 @@ func (pl *Plan) limits() [16]uint64 {
 	}
 	return out
 }
-
-// Resources of getrlimit(2) that x/sys has no name for.
-const (
-	rlimitSigpending = 11
-	rlimitMsgqueue   = 12
-	rlimitNice       = 13
-	rlimitRtprio     = 14
-)
 
 const unlimited = ^uint64(0)
 
@@ -136,8 +128,8 @@ var ownLimits = [16]uint64{
 	unix.RLIMIT_CORE: 1,
 	unix.RLIMIT_RSS:  unlimited, unix.RLIMIT_NPROC: unlimited, unix.RLIMIT_NOFILE: defaultOpenFiles,
 	unix.RLIMIT_MEMLOCK: 8 << 20, unix.RLIMIT_AS: unlimited, unix.RLIMIT_LOCKS: unlimited,
-	rlimitSigpending: 4096, rlimitMsgqueue: 800 << 10, rlimitNice: 0, rlimitRtprio: 0,
-	15: unlimited, // RLIMIT_RTTIME
+	unix.RLIMIT_SIGPENDING: 4096, unix.RLIMIT_MSGQUEUE: 800 << 10, unix.RLIMIT_NICE: 0, unix.RLIMIT_RTPRIO: 0,
+	unix.RLIMIT_RTTIME: unlimited,
 }
 
 // TaskSlack is what a fixed user may have beside its services: other processes

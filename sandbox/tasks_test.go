@@ -199,7 +199,7 @@ func TestNice(t *testing.T) {
 		p.Init = c.init
 		command := shell(`set -- $(cat /proc/$$/stat); own=${19}; set -- $(sh -c 'cat /proc/$$/stat'); echo $own ${19} $(cat /proc/self/oom_score_adj); nice -n -1 true 2>&1`)
 		command.Nice, command.OOMScore = c.nice, c.oom
-		if hard, err := raise(rlimitNice, uint64(20-min(c.nice, 0))); c.nice < 0 && hard < uint64(20-c.nice) {
+		if hard, err := raise(unix.RLIMIT_NICE, uint64(20-min(c.nice, 0))); c.nice < 0 && hard < uint64(20-c.nice) {
 			pl, bad := planOf(t, p, command)
 			if bad != nil {
 				t.Fatal(bad)
