@@ -14,13 +14,9 @@ import (
 
 // Parts of an ELF file of 64 bits (elf(5)).
 const (
-	elfHead      = 64 // e_ident to e_shstrndx
-	segmentSize  = 56
-	segmentLoad  = 1          // PT_LOAD
-	segmentName  = 3          // PT_INTERP
-	elfFixed     = 2          // ET_EXEC
-	segmentStack = 0x6474e551 // PT_GNU_STACK
-	maxSegments  = 64
+	elfHead     = 64 // e_ident to e_shstrndx
+	segmentSize = 56
+	maxSegments = 64
 )
 
 // loader gives the path of the dynamic loader that the program asks for, or ""
@@ -47,11 +43,11 @@ func loader(fd int, code bool) (name string, err error) {
 	for ; len(list) > 0; list = list[segmentSize:] {
 		kind, at := le.Uint32(list), le.Uint64(list[16:])
 		switch {
-		case kind == segmentLoad && le.Uint16(head[16:]) == elfFixed && at < machine.Gate+uint64(os.Getpagesize()):
+		case kind == unix.PT_LOAD && le.Uint16(head[16:]) == unix.ET_EXEC && at < machine.Gate+uint64(os.Getpagesize()):
 			return "", fmt.Errorf("linked to the address %#x, where the code of its launch lies: link it higher, or as a position independent program", at)
-		case kind == segmentStack && le.Uint32(list[4:])&1 != 0 && !code: // PF_X
+		case kind == unix.PT_GNU_STACK && le.Uint32(list[4:])&unix.PF_X != 0 && !code:
 			return "", errors.New("it asks for an executable stack: link it with -z noexecstack, or give it a profile with syscalls { allow = [\"@jit\"] }")
-		case kind == segmentName && name == "":
+		case kind == unix.PT_INTERP && name == "":
 			text := make([]byte, min(le.Uint64(list[32:]), unix.PathMax))
 			if n, err := unix.Pread(fd, text, int64(le.Uint64(list[8:]))); err != nil || n < len(text) {
 				return "", errors.New("an ELF file that is cut off")

@@ -45,9 +45,11 @@ func (pl *Plan) OpenProgram() (*Program, error) {
 }
 
 // ProgramError is what is wrong with the program itself.
-type ProgramError struct{ error }
+type ProgramError struct{ Err error }
 
-func (e *ProgramError) Unwrap() error { return e.error }
+// Error returns it as text, Unwrap as it is.
+func (e *ProgramError) Error() string { return e.Err.Error() }
+func (e *ProgramError) Unwrap() error { return e.Err }
 
 func openInterpreted(path string, code bool, more int) (p *Program, err error) {
 	p = &Program{Path: path, FD: -1}
