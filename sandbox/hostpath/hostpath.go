@@ -67,10 +67,7 @@ func (f *File) Below(trees []ID) (dir string, ok bool) {
 func (f *File) Reopen(flags int) (int, error) {
 	// openat2(2) has no empty path before Linux 6.x; the magic link leads to the file held, whatever its names.
 	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", f.FD), flags|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", f.Real, err)
-	}
-	return fd, nil
+	return fd, os.NewSyscallError("open "+f.Real, err)
 }
 
 // Open resolves p, which is absolute, from the root directory. It follows no

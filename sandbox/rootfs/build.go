@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"casemate/sandbox/hostpath"
@@ -79,10 +80,7 @@ func (b *builder) build() (int, error) {
 		}
 	}
 	mnt, err := b.finish()
-	if err != nil {
-		return -1, fmt.Errorf("rootfs: %w", err)
-	}
-	return mnt, nil
+	return mnt, os.NewSyscallError("rootfs", err)
 }
 
 // finish makes the tree read-only, enters it, and opens its namespace.

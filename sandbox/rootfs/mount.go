@@ -41,10 +41,7 @@ func newMount(kind string, attrs int, options ...[2]string) (int, error) {
 		return -1, fmt.Errorf("create %s: %w", kind, err)
 	}
 	tree, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attrs)
-	if err != nil {
-		return -1, fmt.Errorf("mount %s: %w", kind, err)
-	}
-	return tree, nil
+	return tree, os.NewSyscallError("mount "+kind, err)
 }
 
 // restrict sets flags on the mounts of a clone. Before Linux 5.14 there was no

@@ -172,10 +172,7 @@ func newThread() (_ *thread, err error) {
 // namespace opens the mount namespace that the thread is in, for setns(2).
 func (t *thread) namespace() (int, error) {
 	fd, err := unix.Openat(t.self, "mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open mount namespace: %w", err)
-	}
-	return fd, nil
+	return fd, os.NewSyscallError("open mount namespace", err)
 }
 
 // leave moves the thread into a new namespace, which holds the seed's tmpfs and nothing else.

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"casemate/sandbox/hostpath"
 
@@ -80,10 +81,7 @@ func clone(f *hostpath.File) (int, error) {
 		return newMount("proc", int(Attrs[Proc]), [2]string{"ro"}) // the host's own may hide processes
 	}
 	tree, err := unix.OpenTree(f.FD, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
-	if err != nil {
-		return -1, fmt.Errorf("clone %s: %w", f.Real, err)
-	}
-	return tree, nil
+	return tree, os.NewSyscallError("clone "+f.Real, err)
 }
 
 // suits checks that f can serve as a bind of this kind: what no bind may show,
