@@ -127,12 +127,6 @@ func (l *Loop) Forget(fd int) { l.slots[fd] = slot{} }
 // Now is the loop time of the current wake in ns; it begins with 0 at New.
 func (l *Loop) Now() int64 { return l.now }
 
-// Disarm takes t out of the loop's deadlines; one that is not armed is left alone.
-func (l *Loop) Disarm(t *Timer) { l.timers.disarm(t) }
-
-// After arms t to expire in d from the current wake.
-func (l *Loop) After(t *Timer, d time.Duration) { l.timers.arm(t, l.now+int64(d)) }
-
 // Post queues f for the loop from any goroutine and does not wait for it.
 func (l *Loop) Post(f func()) error {
 	l.mu.Lock()

@@ -1,6 +1,9 @@
 package loop
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+)
 
 // Owner is what a timer calls when its time has come. One owner may hold
 // several timers and tells them apart by the pointer.
@@ -48,20 +51,20 @@ func (h *timerHeap) Pop() any {
 	return t
 }
 
-// arm puts t into the heap, or moves it when it is armed already.
-func (h *timerHeap) arm(t *Timer, when int64) {
-	t.when = when
+// After arms t to expire in d from the current wake, whether it is armed already or not.
+func (l *Loop) After(t *Timer, d time.Duration) {
+	t.when = l.now + int64(d)
 	if t.Armed() {
-		heap.Fix(h, int(t.slot)-1)
+		heap.Fix(&l.timers, int(t.slot)-1)
 	} else {
-		heap.Push(h, t)
+		heap.Push(&l.timers, t)
 	}
 }
 
-// disarm takes t out; a timer that is not armed is left alone.
-func (h *timerHeap) disarm(t *Timer) {
+// Disarm takes t out of the loop's deadlines; one that is not armed is left alone.
+func (l *Loop) Disarm(t *Timer) {
 	if t.Armed() {
-		heap.Remove(h, int(t.slot)-1)
+		heap.Remove(&l.timers, int(t.slot)-1)
 	}
 }
 
