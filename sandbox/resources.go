@@ -1,11 +1,9 @@
 package sandbox
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,10 +61,7 @@ type Resources [resourceCount]int64
 func (r Resources) MarshalJSON() ([]byte, error) {
 	var b []byte
 	for i, row := range ResourceRows {
-		b = append(b, ',')
-		b = strconv.AppendQuote(b, row.Name)
-		b = append(b, ':')
-		b = strconv.AppendInt(b, r[i], 10)
+		b = fmt.Appendf(b, ",%q:%d", row.Name, r[i])
 	}
 	b[0] = '{'
 	return append(b, '}'), nil
@@ -75,7 +70,7 @@ func (r Resources) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON writes; a name that is no resource is an error.
 func (r *Resources) UnmarshalJSON(text []byte) error {
 	var m map[string]int64
-	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&m); err != nil {
+	if err := json.Unmarshal(text, &m); err != nil {
 		return err
 	}
 	*r = Resources{}
