@@ -2,6 +2,7 @@ package listener
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -64,7 +65,7 @@ func newHead(fd, n int, oob []byte, from unix.Sockaddr) (head, error) {
 	}
 	creds := h.readControl(oob)
 	if h.peer.Unix && !creds {
-		return head{}, fmt.Errorf("peek datagram: %w", errNoSource)
+		return head{}, errors.New("peek datagram: the kernel named no source")
 	}
 	return h, nil
 }

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -114,6 +113,3 @@ func Credentials(fd int) (Peer, error) {
 	}
 	return Peer{Unix: true, PID: uint32(c.Pid), UID: c.Uid, GID: c.Gid}, nil
 }
-
-// errNoSource is a datagram whose sender the kernel did not name.
-var errNoSource = errors.New("the kernel named no source")

@@ -16,13 +16,10 @@ import (
 	"casemate/sandbox/zygote"
 )
 
-// errNotRoot is all that somebody without root needs to know.
-var errNotRoot = errors.New("needs root to bind low ports, make namespaces and change users: run it with sudo, or try `casemate check` and `casemate explain`, which need nothing")
-
 // serve runs the broker until a signal stops it.
 func serve(o *options) error {
 	if os.Geteuid() != 0 {
-		return errNotRoot
+		return errors.New("needs root to bind low ports, make namespaces and change users: run it with sudo, or try `casemate check` and `casemate explain`, which need nothing")
 	}
 	if err := program.Withhold(); err != nil {
 		return sandbox.OnKernel(err)
