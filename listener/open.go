@@ -177,11 +177,10 @@ func (s *Socket) setOptions() error {
 			return fmt.Errorf("setsockopt %s %s: %w", o.name, s.Spec.Key(), err)
 		}
 	}
-	if now, _ := unix.GetsockoptString(s.FD, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); now == s.Spec.Interface {
-		return s.adjust()
-	}
-	if err := unix.BindToDevice(s.FD, s.Spec.Interface); err != nil { // no capability is needed for the first (Linux 5.7)
-		return &SettingError{fmt.Errorf("interface: %q for %s: %w", s.Spec.Interface, s.Spec.Key(), err)}
+	if now, _ := unix.GetsockoptString(s.FD, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); now != s.Spec.Interface {
+		if err := unix.BindToDevice(s.FD, s.Spec.Interface); err != nil { // no capability is needed for the first (Linux 5.7)
+			return &SettingError{fmt.Errorf("interface: %q for %s: %w", s.Spec.Interface, s.Spec.Key(), err)}
+		}
 	}
 	return s.adjust()
 }
@@ -209,10 +208,8 @@ func (s *Socket) setFlags() error {
 	if s.Spec.Stream() && !s.Spec.Wait {
 		flags = unix.O_NONBLOCK
 	}
-	if _, err := unix.FcntlInt(uintptr(s.FD), unix.F_SETFL, flags); err != nil {
-		return fmt.Errorf("fcntl F_SETFL %s: %w", s.Spec.Key(), err)
-	}
-	return nil
+	_, err := unix.FcntlInt(uintptr(s.FD), unix.F_SETFL, flags)
+	return os.NewSyscallError("fcntl F_SETFL "+s.Spec.Key(), err)
 }
 
 // Reconfigure adopts another generation's Spec of the same Key on the living

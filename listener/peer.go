@@ -3,6 +3,7 @@ package listener
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -41,10 +42,7 @@ func (p Peer) String() string {
 // without zone; the zero AddrPort for a unix socket.
 func Local(fd int) (netip.AddrPort, error) {
 	addr, err := localAddr(fd)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
-	}
-	return netip.AddrPortFrom(addr.Addr().WithZone(""), addr.Port()), nil
+	return netip.AddrPortFrom(addr.Addr().WithZone(""), addr.Port()), os.NewSyscallError("getsockname", err)
 }
 
 func localAddr(fd int) (netip.AddrPort, error) {

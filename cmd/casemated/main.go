@@ -178,8 +178,5 @@ func (o *options) openLogFile() (*os.File, error) {
 		flags = unix.O_RDWR // the journal looks at how it ends
 	}
 	f, err := dir.Create(filepath.Base(o.LogPath), flags|unix.O_APPEND, 0o640)
-	if err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
-	}
-	return f, nil
+	return f, os.NewSyscallError("open log", err)
 }

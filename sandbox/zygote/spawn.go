@@ -168,10 +168,8 @@ func mapIDs(pid int, base, uid, gid, count uint32) error {
 // bury kills a child and reaps it; one that does not end in time is reaped when it does.
 func bury(pid int, timeout time.Duration) error {
 	unix.Kill(pid, unix.SIGKILL)
-	if err := panics.Within(timeout, func() error { reap(pid); return nil }); err != nil {
-		return fmt.Errorf("end of process %d, which was killed: %w", pid, err)
-	}
-	return nil
+	err := panics.Within(timeout, func() error { reap(pid); return nil })
+	return os.NewSyscallError(fmt.Sprintf("end of process %d, which was killed", pid), err)
 }
 
 // reap takes one ended child; an interrupted wait is taken up again.
