@@ -26,16 +26,10 @@ func Word() string {
 }
 
 func choose(linked, built, archived, commit string) string {
-	known := func(s string) bool { return s != "" && !strings.HasPrefix(s, "$Format") }
-	switch {
-	case known(linked):
-		return linked
-	case known(built) && built != "(devel)":
-		return built
-	case known(archived):
-		return archived
-	case known(commit):
-		return commit[:min(12, len(commit))]
+	for _, word := range []string{linked, strings.TrimSuffix(built, "(devel)"), archived, commit[:min(12, len(commit))]} {
+		if word != "" && !strings.HasPrefix(word, "$Format") {
+			return word
+		}
 	}
 	return "devel"
 }
