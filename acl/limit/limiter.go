@@ -92,18 +92,13 @@ func (l *Limiter) check(now int64, src Source) verdict {
 	v := verdict{key: k, source: l.table.index[k]}
 	if wait := l.penalised(now, src, v.source); wait > 0 {
 		v.refusal = refuse(ByPenalty, wait)
-		return v
-	}
-	var wait int64
-	if v.tat, wait = l.conf.rate.next(l.tat, now); wait > 0 {
+	} else if v.tat, wait = l.conf.rate.next(l.tat, now); wait > 0 {
 		v.refusal = refuse(ByRate, wait)
-		return v
-	}
-	if l.conf.concurrent > 0 && l.busy >= l.conf.concurrent {
+	} else if l.conf.concurrent > 0 && l.busy >= l.conf.concurrent {
 		v.refusal = refuse(ByConcurrency, 0)
-		return v
+	} else {
+		l.checkSource(now, &v)
 	}
-	l.checkSource(now, &v)
 	return v
 }
 

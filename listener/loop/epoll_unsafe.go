@@ -19,11 +19,8 @@ const busyWait = 5 // ms
 // loop's goroutine for running. A garbage collection that begins meanwhile
 // interrupts it by signal: the result is EINTR.
 func epollWait(ep int, events []unix.EpollEvent, timeout int, busy bool) (int, error) {
-	if busy && (timeout < 0 || timeout > 0) {
-		short := busyWait
-		if timeout > 0 {
-			short = min(timeout, busyWait)
-		}
+	if busy && timeout != 0 {
+		short := int(min(uint(timeout), busyWait)) // -1 is for ever, and a large number here
 		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&events[0])),
 			uintptr(len(events)), uintptr(short), 0, 0)
 		if errno != 0 {
