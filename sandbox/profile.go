@@ -126,8 +126,7 @@ func (p Profile) Present() Profile {
 
 // At is the path that an error of Prepare is about, as "files.read.2"; "" is none.
 func (p *Profile) At(err error) string {
-	var e *rootfs.EntryError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*rootfs.EntryError](err); ok {
 		for kind, paths := range p.Files.Paths {
 			if i := slices.Index(paths, e.Path); i >= 0 && strings.HasPrefix(kind, e.Kind.String()) {
 				return fmt.Sprintf("files.%s.%d", kind, i)

@@ -66,9 +66,7 @@ func (ts *Trees) get(key string) *tree {
 func (t *tree) leave() {
 	if t.users.Add(-1) == 0 {
 		for _, fd := range []int{t.mnt, t.ruleset, t.program} {
-			if fd >= 0 {
-				unix.Close(fd)
-			}
+			unix.Close(fd) // -1 is none
 		}
 	}
 }

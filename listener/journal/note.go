@@ -25,8 +25,7 @@ func (n *Note) encode(e *encoder) {
 // Bug tells of a panic, and where.
 func Bug(err error) *Note {
 	n := &Note{At: time.Now(), Level: slog.LevelError, Msg: "bug", Attrs: []slog.Attr{slog.String("panic", err.Error())}}
-	var p *panics.Error
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*panics.Error](err); ok {
 		n.Attrs = append(n.Attrs, slog.String("stack", string(p.Stack)))
 	}
 	return n

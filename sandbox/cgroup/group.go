@@ -124,11 +124,10 @@ func removeTree(path string) error {
 		return fmt.Errorf("cgroup: %w", err)
 	}
 	for _, c := range children {
-		if !c.IsDir() {
-			continue
-		}
-		if err := removeTree(filepath.Join(path, c.Name())); err != nil {
-			return err
+		if c.IsDir() {
+			if err := removeTree(filepath.Join(path, c.Name())); err != nil {
+				return err
+			}
 		}
 	}
 	return Remove(path)

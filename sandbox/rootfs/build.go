@@ -54,9 +54,7 @@ func (b *builder) close() { closeAll(append(b.sources, b.tmpfs)...) }
 
 func closeAll(fds ...int) {
 	for _, fd := range fds {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
+		unix.Close(fd) // -1 is none
 	}
 }
 
