@@ -41,7 +41,12 @@ func (l *Limiter) rekey() {
 		if f := (key{family: k.family, bits: k.bits}); k == e.key && e.penalty > l.last && !slices.Contains(l.former, f) {
 			l.former = append(l.former, f)
 		}
-		e.moved = l.merge(k, e)
+		n := l.table.index[k]
+		if n == nil {
+			n = l.table.insert(k)
+		}
+		n.tat, n.penalty, n.inflight = max(n.tat, e.tat), max(n.penalty, e.penalty), n.inflight+e.inflight
+		e.moved = n
 	}
 }
 
@@ -52,14 +57,4 @@ func (c *sourceConfig) widen(k key) key {
 		return w
 	}
 	return k
-}
-
-func (l *Limiter) merge(k key, e *entry) *entry {
-	n := l.table.index[k]
-	if n == nil {
-		n = l.table.insert(k)
-	}
-	n.tat, n.penalty = max(n.tat, e.tat), max(n.penalty, e.penalty)
-	n.inflight += e.inflight
-	return n
 }

@@ -132,20 +132,13 @@ func (r Rule) add(ruleset int, handled uint64) error {
 }
 
 func addPorts(ruleset int, net Net, handled uint64) error {
-	for _, p := range []struct {
-		name  string
-		right uint64
-		ports []uint16
-	}{
-		{"connect", unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, net.Connect},
-		{"bind", unix.LANDLOCK_ACCESS_NET_BIND_TCP, net.Bind},
-	} {
-		if handled&p.right == 0 {
-			continue
-		}
-		for _, port := range p.ports {
-			if err := addRule(ruleset, rulePort, &portAttr{access: p.right, port: uint64(port)}); err != nil {
-				return fmt.Errorf("landlock: %s port %d: %w", p.name, port, err)
+	for right, ports := range map[uint64][]uint16{unix.LANDLOCK_ACCESS_NET_CONNECT_TCP: net.Connect, unix.LANDLOCK_ACCESS_NET_BIND_TCP: net.Bind} {
+		for _, port := range ports {
+			if handled&right == 0 {
+				break
+			}
+			if err := addRule(ruleset, rulePort, &portAttr{access: right, port: uint64(port)}); err != nil {
+				return fmt.Errorf("landlock: tcp port %d: %w", port, err)
 			}
 		}
 	}
