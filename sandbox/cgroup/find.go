@@ -65,10 +65,9 @@ func (s surroundings) find() (h Hierarchy, err error) {
 		return h, fmt.Errorf("%w: no hierarchy of it is mounted", ErrUnavailable)
 	}
 	top := s.points[0]
-	for _, p := range preferred {
-		if slices.Contains(s.points, p) {
-			top = p
-			break
+	for _, usual := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} { // of the hybrid one, and of all others
+		if slices.Contains(s.points, usual) {
+			top = usual
 		}
 	}
 	if !strings.HasPrefix(s.own, "/") || strings.HasPrefix(s.own, "/..") {
@@ -123,9 +122,6 @@ func isDelegated(dir string) bool {
 	}
 	return false
 }
-
-// preferred are the usual mount points, the unified and the hybrid one.
-var preferred = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
 
 // ownGroup takes the version 2 group out of /proc/self/cgroup (cgroups(7)).
 func ownGroup(text string) string {

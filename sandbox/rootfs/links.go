@@ -63,11 +63,8 @@ func (l *Layout) through(p string) (string, error) {
 // step replaces the first link among the directories on the way to p.
 func (l *Layout) step(p string) (string, bool) {
 	for i := 1; i < len(p); i++ {
-		if p[i] != '/' {
-			continue
-		}
 		text, ok := l.links[p[:i]]
-		if !ok {
+		if p[i] != '/' || !ok {
 			continue
 		}
 		if !strings.HasPrefix(text, "/") {

@@ -91,9 +91,7 @@ func suits(f *hostpath.File, kind Kind, source string) error {
 	if err := unix.Fstatfs(f.FD, &fs); err != nil {
 		return fmt.Errorf("statfs %s: %w", source, err)
 	}
-	char := f.Stat.Mode&unix.S_IFMT == unix.S_IFCHR
-	block := f.Stat.Mode&unix.S_IFMT == unix.S_IFBLK
-	switch {
+	switch form := f.Stat.Mode & unix.S_IFMT; {
 	case fs.Type == unix.PROC_SUPER_MAGIC:
 		return fmt.Errorf("%s is on procfs, which shows the host's processes", f.Real)
 	case kind == Device:
@@ -101,7 +99,7 @@ func suits(f *hostpath.File, kind Kind, source string) error {
 			return fmt.Errorf("%s: the host mounts it nodev: %w", source, unix.EACCES)
 		}
 		return device(source, &f.Stat)
-	case char || block:
+	case form == unix.S_IFCHR, form == unix.S_IFBLK:
 		return fmt.Errorf("%s is a device node", source)
 	case kind == Exec && fs.Flags&unix.ST_NOEXEC != 0:
 		return fmt.Errorf("%s: the host mounts it noexec: %w", source, unix.EACCES)

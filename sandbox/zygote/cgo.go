@@ -20,11 +20,10 @@ import (
 
 // forkExec is casemate_spawn.
 func forkExec(from []int32) (pid int, err error) {
-	if r := int(C.casemate_spawn((*C.int32_t)(&from[0]), C.uint(len(from)))); r < 0 {
-		return 0, os.NewSyscallError("clone", syscall.Errno(-r))
-	} else {
-		return r, nil
+	if pid = int(C.casemate_spawn((*C.int32_t)(&from[0]), C.uint(len(from)))); pid < 0 {
+		return 0, os.NewSyscallError("clone", syscall.Errno(-pid))
 	}
+	return pid, nil
 }
 
 // resting is held while there is a process of casemate_rests, of each kind.
