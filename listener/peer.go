@@ -75,6 +75,18 @@ func sockaddr(fd int, addr netip.AddrPort) (unix.Sockaddr, error) {
 	return withZone(addr, index), err
 }
 
+func withZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
+	ip := addr.Addr()
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}
+	}
+	sa := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: ip.As16()}
+	if ip.IsLinkLocalUnicast() || ip.IsMulticast() { // others have none
+		sa.ZoneId = index
+	}
+	return sa
+}
+
 // zoneIndex and zoneName are if_nametoindex(3) and if_indextoname(3) on a
 // socket we already have; Go's would open a netlink socket for each question.
 func zoneIndex(fd int, zone string) (uint32, error) {

@@ -152,18 +152,6 @@ func (s *Socket) aimFrom(local netip.Addr, index uint32) error {
 	return err
 }
 
-func withZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
-	ip := addr.Addr()
-	if ip.Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}
-	}
-	sa := &unix.SockaddrInet6{Port: int(addr.Port()), Addr: ip.As16()}
-	if ip.IsLinkLocalUnicast() || ip.IsMulticast() { // others have none
-		sa.ZoneId = index
-	}
-	return sa
-}
-
 // release undoes aim: connect(AF_UNSPEC) frees the peer and whatever bind did
 // not fix (__udp_disconnect). That leaves an explicit address and port alone, but
 // takes away a port that the kernel chose, which is then bound again.
