@@ -127,16 +127,14 @@ func (l *Leases) Settle() error {
 	return l.say(wordNone)
 }
 
-func (l *Leases) say(word string) error {
+func (l *Leases) say(word string) (err error) {
 	l.word = word
 	for _, f := range l.blocks {
 		if f != nil {
-			if err := write(f, word); err != nil {
-				return err
-			}
+			err = errors.Join(err, write(f, word))
 		}
 	}
-	return nil
+	return err
 }
 
 // lock opens and locks a block's file; nil when a living broker has it.

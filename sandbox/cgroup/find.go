@@ -39,19 +39,6 @@ type surroundings struct {
 	delegated func(dir string) bool
 }
 
-func look() (surroundings, error) {
-	mounts, merr := os.ReadFile("/proc/self/mountinfo")
-	own, err := os.ReadFile("/proc/self/cgroup")
-	if err = errors.Join(merr, err); err != nil {
-		return surroundings{}, fmt.Errorf("cgroup: %w", err)
-	}
-	st, err := os.Lstat("/run/systemd/system")
-	return surroundings{
-		points: mountPoints(string(mounts)), own: ownGroup(string(own)), pid: os.Getpid(),
-		systemd: err == nil && st.IsDir(), delegated: isDelegated,
-	}, nil
-}
-
 // find gives the group below which this process may make others:
 //
 //   - its own one, where it is the root: whoever runs there runs no service manager;
@@ -173,13 +160,18 @@ const leafName = "broker"
 // The answer is the same for as long as the process lives.
 //
 // ErrUnavailable says that there is no such group, and why.
-var Claim = sync.OnceValues(func() (Hierarchy, error) {
-	s, err := look()
-	if err != nil {
-		return Hierarchy{}, err
+var Claim = sync.OnceValues(func() (h Hierarchy, err error) {
+	mounts, merr := os.ReadFile("/proc/self/mountinfo")
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err = errors.Join(merr, err); err != nil {
+		return h, fmt.Errorf("cgroup: %w", err)
 	}
-	h, err := s.find()
-	if err == nil && h.leaf {
+	st, err := os.Lstat("/run/systemd/system")
+	s := surroundings{
+		points: mountPoints(string(mounts)), own: ownGroup(string(own)), pid: os.Getpid(),
+		systemd: err == nil && st.IsDir(), delegated: isDelegated,
+	}
+	if h, err = s.find(); err == nil && h.leaf {
 		err = h.settle()
 	}
 	return h, err
