@@ -165,12 +165,9 @@ func (s *Sandbox) substitute() {
 // raised is the oom_score_adj of services: above the broker's own, and never
 // what keeps the broker itself from being chosen; that holds for one that is wanted too.
 func raised(want int) (int, error) {
-	text, err := os.ReadFile("/proc/self/oom_score_adj")
-	if err != nil {
-		return 0, fmt.Errorf("oom_score_adj: %w", err)
-	}
+	text, rerr := os.ReadFile("/proc/self/oom_score_adj")
 	own, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
+	if err = cmp.Or(rerr, err); err != nil {
 		return 0, fmt.Errorf("oom_score_adj: %w", err)
 	}
 	if want != 0 && want < own {
