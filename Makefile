@@ -11,12 +11,14 @@ TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro
 # Of examples/services.
 SERVICE_PACKAGES_A := \
     distcc \
+    ecj \
     finger \
     fingerd \
     gophernicus \
     haproxy \
     nodejs \
     nullidentd \
+    openjdk-17-jre-headless \
     openssl \
     perl \
     python3 \

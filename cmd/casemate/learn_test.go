@@ -65,7 +65,7 @@ func TestShippedBases(t *testing.T) {
 	for _, c := range []struct{ program, first, kind string }{
 		{casemate, "", madeByGo},
 		{"/usr/bin/git", "", "git"}, {"/usr/bin/rsync", "", ""}, {dir + "/none", "", ""},
-		{dir + "/p", "#!/usr/bin/python3 -u\n", "python"}, {dir + "/n", "#! /usr/bin/env node\n", "node"}, {dir + "/s", "#!/bin/sh\n", "shell"},
+		{dir + "/p", "#!/usr/bin/python3 -u\n", "python"}, {dir + "/n", "#! /usr/bin/env node\n", "node"}, {dir + "/j", "#!/usr/bin/java -jar\n", "jvm"}, {dir + "/s", "#!/bin/sh\n", "shell"},
 		{dir + "/i", "#!/usr/bin/env bash\n", "shell"}, {dir + "/a", "#!/usr/bin/awk -f\n", ""},
 		{dir + "/e", "#!/usr/bin/env\n", ""}, {dir + "/b", "#!\n", ""}, {dir + "/x", "", ""},
 	} {

@@ -247,6 +247,34 @@ profile "node" {
   }
 }
 
+# A program of a Java virtual machine (HotSpot), in one process. What it writes as machine code runs, so that this profile does
+# not hold injected code back; a command that a program is tricked into finds nothing to run all the same. Without -Xmx
+# the machine takes half of the address space, if the host has four times as much, for its objects.
+profile "jvm" {
+  base    = profile.files
+  widens  = ["files", "resources", "syscalls"]
+  because = "HotSpot compiles bytecode to machine code in memory"
+  files {
+    exec = ["/usr/bin/java"]
+    read = [
+      "/etc/java-11-openjdk", "/etc/java-17-openjdk", "/etc/java-21-openjdk", "/etc/java-25-openjdk", "/etc/localtime", "/etc/ssl/certs/java",
+      "/usr/share/java",
+    ]
+    optional = [
+      "/etc/java-11-openjdk", "/etc/java-17-openjdk", "/etc/java-21-openjdk", "/etc/java-25-openjdk", "/etc/localtime", "/etc/ssl/certs/java",
+      "/usr/bin/java", "/usr/share/java",
+    ]
+    proc = true # where the machine is, it asks /proc/self/exe
+  }
+  syscalls { allow = ["@ipc", "@jit"] } # closing a channel takes a pair of sockets
+  resources {
+    memory        = "4GiB"
+    address_space = "6GiB" # reserved, not used: half is for objects, 1 GiB for classes
+    data          = "4GiB"
+    tasks         = 128 # collectors and compilers of each processor
+  }
+}
+
 # What an entry of inetd.conf has that no block extends: a program as inetd ran it, that
 # sees the system but its homes, and changes nothing of it. Private are /tmp, /proc and its processes; no
 # privilege comes back, and of root's powers none is left. Its network is its client.

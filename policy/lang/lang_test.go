@@ -155,7 +155,7 @@ func TestShipped(t *testing.T) {
 			}
 		}
 	}
-	if want := "strict line files server login go perl python shell git node classic classic_wait classic_login relay builtin telnetd sshd ftpd smtpd tftpd"; strings.Join(names, " ") != want {
+	if want := "strict line files server login go perl python shell git node jvm classic classic_wait classic_login relay builtin telnetd sshd ftpd smtpd tftpd"; strings.Join(names, " ") != want {
 		t.Errorf("profiles %v, want %s", names, want)
 	}
 	if ShippedBlock("profile", "none") != nil {

@@ -33,6 +33,7 @@ var programs = []program{
 	{"gophernicus", "gopher", "70", []string{"gophernicus", "curl"}, []string{"welcome to the hole", "/notes/first.txt", "a note", "Access denied"}},
 	{"guestbook", "guestbook", "7008", []string{"nc"}, []string{"Ada was here\n1 in all\n", "Ada was here\nand so was Bob\n2 in all\n"}},
 	{"health", "health", "", []string{"haproxy", "nc"}, []string{"25%\n", "weight 25 (initial 100)"}},
+	{"java", "sorter", "7009", []string{"java", "nc"}, []string{"one three two\na b\n"}},
 	{"micro-httpd", "http", "80", []string{"micro-httpd", "curl"}, []string{"<p>casemate</p>\n", "404\n", "400 Bad Request"}},
 	{"node", "upper", "7005", []string{"node", "nc"}, []string{`{"text":"HELLO","length":5}`}},
 	{"nullidentd", "ident", "113", []string{"nullidentd", "nc"}, []string{"6193, 23 : USERID : UNIX : foobar"}},

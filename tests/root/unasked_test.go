@@ -37,7 +37,10 @@ profile "quiet" {
 	}
 	add("kills", "kills", victim)
 	add("errno", "server", victim)
+	java := classes(t, "testdata/Kinds.java")
+	text += javaProfile("java", java)
 	programs := map[string][]string{
+		"java":   {"/usr/bin/java", "-cp", java, "Kinds", "done"},
 		"perl":   {"/usr/bin/perl", "-MSys::Syslog", "-e", `my @u = getpwnam("nobody0"); eval { openlog("x", "", "daemon"); syslog("info", "x") }; print "done\n";`},
 		"python": {"/usr/bin/python3", "-c", "import pwd, syslog, threading\ntry: pwd.getpwnam('nobody0')\nexcept KeyError: pass\nsyslog.syslog('x')\nt = threading.Thread(target=print, args=('done',)); t.start(); t.join()"},
 		"node":   {"/usr/bin/node", "-e", `require("fs").readFile("/etc/hostname", () => console.log("done"))`},
