@@ -31,6 +31,8 @@ SERVICE_PACKAGES_B := \
     dovecot-imapd \
     exim4-daemon-light \
     fossil \
+    inetutils-talk \
+    inetutils-talkd \
     inetutils-telnet \
     inetutils-telnetd \
     leafnode \

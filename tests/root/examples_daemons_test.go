@@ -56,6 +56,7 @@ var daemons = []daemon{
 	{folder: "leafnode", service: "nntp", port: "119", needs: []string{"leafnode", "nc"}, want: []string{"200 Leafnode NNTP", "215 ", "205 "}, shares: []string{"net"}},
 	{folder: "dovecot-imap", service: "imap", port: "143", needs: []string{"/usr/lib/dovecot/imap", "nc"}, want: []string{"PREAUTH", "* 1 EXISTS", "Subject: hello", "c OK"}},
 	{folder: "uucico", service: "uucp", port: "540", needs: []string{"/usr/lib/uucp/uucico", "uucp", "su"}, want: []string{"sent by uucp\n"}},
+	{folder: "talkd", service: "ntalk", needs: []string{"talkd", "talk", "script", "setpriv", "perl"}, want: []string{"not logged on", "hello guest\n", "both ended\n"}},
 	{folder: "munin-node", service: "munin", port: "4949", needs: []string{"munin-node-c", "nc"}, want: []string{"# munin node", "load", "load.value 7\n"}},
 }
 
@@ -113,6 +114,12 @@ func guest(t *testing.T) {
 	add(t, "/etc/shadow", "guest:!:19000:0:99999:7:::")
 	must(t, "sh", "-c", "echo guest:open-sesame | chpasswd")
 	owned(t, "/home/guest", 901, 0o755)
+	// Who is logged on, for talkd.
+	if f, err := os.OpenFile("/run/utmp", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); err == nil {
+		f.Close()
+		t.Cleanup(func() { _ = os.Remove("/run/utmp") })
+	}
+	cover(t, "/run/utmp", "")
 	// Debian's daemons want these folders, which a boot makes.
 	for _, dir := range []string{"/run/sshd", "/run/vsftpd", "/run/vsftpd/empty"} {
 		if os.Mkdir(dir, 0o755) == nil {
