@@ -43,7 +43,9 @@ SERVICE_PACKAGES_B := \
     nbdkit \
     rsh-redone-client \
     rsh-redone-server \
+    tigervnc-standalone-server \
     uucp \
+    vncsnapshot \
     vsftpd
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap

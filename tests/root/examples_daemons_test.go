@@ -57,6 +57,7 @@ var daemons = []daemon{
 	{folder: "dovecot-imap", service: "imap", port: "143", needs: []string{"/usr/lib/dovecot/imap", "nc"}, want: []string{"PREAUTH", "* 1 EXISTS", "Subject: hello", "c OK"}},
 	{folder: "uucico", service: "uucp", port: "540", needs: []string{"/usr/lib/uucp/uucico", "uucp", "su"}, want: []string{"sent by uucp\n"}},
 	{folder: "talkd", service: "ntalk", needs: []string{"talkd", "talk", "script", "setpriv", "perl"}, want: []string{"not logged on", "hello guest\n", "both ended\n"}},
+	{folder: "xvnc", service: "display", port: "5950", needs: []string{"Xvnc", "xkbcomp", "vncsnapshot"}, want: []string{"320x200 screen\n", "ff d8 ff"}, shares: []string{"net"}},
 	{folder: "munin-node", service: "munin", port: "4949", needs: []string{"munin-node-c", "nc"}, want: []string{"# munin node", "load", "load.value 7\n"}},
 }
 
