@@ -40,6 +40,7 @@ var programs = []program{
 	{"perl", "phone", "7002", []string{"perl", "nc"}, []string{"Alice 1234\nasked in 20"}},
 	{"popa3d", "pop3", "", []string{"popa3d", "curl", "useradd", "openssl"}, []string{"Subject: hello", "body"}},
 	{"python", "factor", "7001", []string{"/usr/bin/python3", "nc"}, []string{"3607\n2 3 3 5 3607 3803\nnot a number\n"}},
+	{"redirect", "web", "", []string{"haproxy", "curl"}, []string{"you are 127.0.0.1 from port 401xx\n"}},
 	{"rsync", "rsync", "873", []string{"rsync"}, []string{"hello\n", "same\n", "refused\n"}},
 	{"shell", "today", "7003", []string{"nc"}, []string{"hello casemate\nit is 20", "JST\n", "hello xid\n"}},
 	{"stunnel", "tls", "", []string{"stunnel4", "micro-httpd", "openssl", "curl"}, []string{"through TLS\n"}},
