@@ -36,7 +36,10 @@ SERVICE_PACKAGES_B := \
     inetutils-telnet \
     inetutils-telnetd \
     leafnode \
+    libhiredis0.14 \
+    libmemcachedutil2 \
     libnbd-bin \
+    libpcre2-posix3 \
     munin-node-c \
     nagios-nrpe-plugin \
     nagios-nrpe-server \
@@ -47,6 +50,8 @@ SERVICE_PACKAGES_B := \
     uucp \
     vncsnapshot \
     vsftpd
+# Each of these conflicts with one above: it is unpacked into .cache, and not installed.
+SERVICE_PACKAGES_APART := atftpd proftpd-core
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 # Of a build for arm64 on another architecture.
@@ -111,12 +116,22 @@ if [ -n "$$missing" ]; then \
 fi
 endef
 
+# unpack-missing LIST: downloads packages into .cache/apart/NAME, and looks for new lists where the ones that are there do not do.
+define unpack-missing
+@for p in $(1); do \
+  [ -d .cache/apart/$$p ] && continue; rm -rf .cache/apart/new; mkdir -p .cache/apart/new; \
+  (cd .cache/apart/new; apt-get download -q $$p || { apt-get update -q; apt-get download -q $$p; }) >/dev/null 2>.cache/apart/apt.log || { cat .cache/apart/apt.log >&2; exit 1; }; \
+  dpkg-deb -x .cache/apart/new/*.deb .cache/apart/new; rm .cache/apart/new/*.deb; mv .cache/apart/new .cache/apart/$$p; \
+done
+endef
+
 # What a build needs; these targets alone install anything.
 deps: go-present
 	$(call install-missing,$(BUILD_PACKAGES))
 
 deps-test: deps
 	$(call install-missing,$(TEST_PACKAGES) $(SERVICE_PACKAGES_A) $(SERVICE_PACKAGES_B))
+	$(call unpack-missing,$(SERVICE_PACKAGES_APART))
 
 deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))

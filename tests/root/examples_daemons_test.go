@@ -26,6 +26,7 @@ type daemon struct {
 	folder, service string
 	port            string   // "" for one that stays when its client has gone
 	needs           []string // programs of the server's and the client's packages
+	apart           string   // the server's package, where it conflicts with another's and so is not installed
 	want            []string // what "Ask" prints, in this order
 	say             [][2]string
 	caps            uint64   // of its profile, bit by number
@@ -45,6 +46,9 @@ var daemons = []daemon{
 	{folder: "sshd", service: "ssh", port: "22", needs: []string{"sshd", "ssh", "scp", "ssh-keygen"}, want: []string{"guest\n", "cannot access '/root'", "/dev/pts/0\r\n901\r\n", "copied\n"},
 		caps: rights | 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_SYS_CHROOT},
 	{folder: "vsftpd", service: "ftp", port: "21", needs: []string{"vsftpd", "curl"}, want: []string{"hello\n", "hello\n", "none of /root\n"}, caps: rights | 1<<unix.CAP_SYS_CHROOT, shares: []string{"net"}},
+	{folder: "proftpd", service: "proftpd", port: "2121", needs: []string{"curl"}, apart: "proftpd-core", want: []string{"hello there\n", "there\n", "none of /root\n"},
+		caps: rights | 1<<unix.CAP_SYS_CHROOT, shares: []string{"net"}},
+	{folder: "atftpd", service: "atftp", needs: []string{"tftp"}, apart: "atftpd", want: []string{"same\n", "hello\n", "Access violation"}, shares: []string{"net"}},
 	{folder: "rshd", service: "shell", port: "514", needs: []string{"in.rshd", "rsh"}, want: []string{"guest\n/home/guest\n"},
 		caps: rights | 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_NET_BIND_SERVICE, shares: []string{"net"}, from: 600},
 	{folder: "exim4", service: "smtp", port: "25", needs: []string{"exim4", "curl"}, want: []string{"Subject: hello\n\nbody\n", "refused\n"}},
@@ -68,11 +72,14 @@ func TestDaemonExamples(t *testing.T) {
 	rig.Root(t)
 	for _, d := range daemons {
 		need.Programs(t, d.needs...)
+		if d.apart != "" {
+			need.Programs(t, unpacked(t, d.apart))
+		}
 	}
 	if !alone(t) {
 		return
 	}
-	for _, dir := range []string{"/etc", "/var/lib/bitlbee", "/var/log", "/var/spool"} {
+	for _, dir := range []string{"/etc", "/usr/sbin", "/var/lib/bitlbee", "/var/log", "/var/spool"} {
 		ownCopy(t, dir)
 	}
 	for _, dir := range []string{"/home", "/srv", "/var/mail"} {
@@ -81,6 +88,9 @@ func TestDaemonExamples(t *testing.T) {
 	guest(t)
 	files := map[string]string{}
 	for _, d := range daemons {
+		if d.apart != "" {
+			must(t, "cp", unpacked(t, d.apart), "/usr/sbin/")
+		}
 		maps.Copy(files, written(t, filepath.Join("services", d.folder)))
 		steps(t, d, "Prepare", t.TempDir())
 	}
@@ -104,6 +114,12 @@ func TestDaemonExamples(t *testing.T) {
 			})
 		}
 	})
+}
+
+// unpacked is the server of a package that make deps-test has unpacked.
+func unpacked(t *testing.T, pkg string) string {
+	t.Helper()
+	return filepath.Join(rig.Top(t), ".cache", "apart", pkg, "usr", "sbin", strings.TrimSuffix(pkg, "-core"))
 }
 
 // guest makes the user whom the examples know.
@@ -139,7 +155,7 @@ func steps(t *testing.T, d daemon, name, home string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("timeout", "60", "sh", "-e", "-c", section(t, d.folder, name))
-	cmd.Dir, cmd.Env = d.work(), append(os.Environ(), "HOME="+home, "LC_ALL=C")
+	cmd.Dir, cmd.Env = d.work(), append(os.Environ(), "HOME="+home, "LC_ALL=C", "EXAMPLE="+filepath.Join(rig.Top(t), "examples", "services", d.folder))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s, %s: %v\n%s", d.folder, name, err, out)

@@ -4,7 +4,7 @@ policy { edition = 1 }
 service "ntalk" {
   listen  = ["udp4://:ntalk"]
   command = ["/usr/sbin/talkd"]
-  user    = "nobody"
+  user    = "dynamic"
   wait    = true
   acl     = acl.anyone # with wait it takes its datagrams itself
   limit   = limit.wait
