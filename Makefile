@@ -52,6 +52,8 @@ SERVICE_PACKAGES_B := \
     vsftpd
 # Each of these conflicts with one above: it is unpacked into .cache, and not installed.
 SERVICE_PACKAGES_APART := atftpd proftpd-core
+# Of examples that tests run where it is installed already: it upgrades the host's systemd.
+SERVICE_PACKAGES_HEAVY := sane-utils
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 # Of a build for arm64 on another architecture.
@@ -85,7 +87,7 @@ endif
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 chaos random reproduce deps deps-test deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 chaos random reproduce deps deps-test deps-heavy deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -132,6 +134,9 @@ deps: go-present
 deps-test: deps
 	$(call install-missing,$(TEST_PACKAGES) $(SERVICE_PACKAGES_A) $(SERVICE_PACKAGES_B))
 	$(call unpack-missing,$(SERVICE_PACKAGES_APART))
+
+deps-heavy: deps-test
+	$(call install-missing,$(SERVICE_PACKAGES_HEAVY))
 
 deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type daemon struct {
 	caps            uint64   // of its profile, bit by number
 	shares          []string // namespaces with the broker
 	from            int      // the port that it asks its clients to come from; 0 is any
+	heavy           bool     // make deps-heavy installs it, and make test does not
 }
 
 // dialogue is what a user types at telnet's prompts.
@@ -60,6 +62,8 @@ var daemons = []daemon{
 	{folder: "leafnode", service: "nntp", port: "119", needs: []string{"leafnode", "nc"}, want: []string{"200 Leafnode NNTP", "215 ", "205 "}, shares: []string{"net"}},
 	{folder: "dovecot-imap", service: "imap", port: "143", needs: []string{"/usr/lib/dovecot/imap", "nc"}, want: []string{"PREAUTH", "* 1 EXISTS", "Subject: hello", "c OK"}},
 	{folder: "uucico", service: "uucp", port: "540", needs: []string{"/usr/lib/uucp/uucico", "uucp", "su"}, want: []string{"sent by uucp\n"}},
+	{folder: "saned", service: "scan", port: "6566", needs: []string{"saned", "scanimage"}, heavy: true,
+		want: []string{"device `net:127.0.0.1:test:0' is a Noname frontend-tester virtual device\n", "P5\n", "1242\n"}, shares: []string{"net"}},
 	{folder: "talkd", service: "ntalk", needs: []string{"talkd", "talk", "script", "setpriv", "perl"}, want: []string{"not logged on", "hello guest\n", "both ended\n"}},
 	{folder: "xvnc", service: "display", port: "5950", needs: []string{"Xvnc", "xkbcomp", "vncsnapshot"}, want: []string{"320x200 screen\n", "ff d8 ff"}, shares: []string{"net"}},
 	{folder: "munin-node", service: "munin", port: "4949", needs: []string{"munin-node-c", "nc"}, want: []string{"# munin node", "load", "load.value 7\n"}},
@@ -70,6 +74,7 @@ var daemons = []daemon{
 // namespaces of the test's own.
 func TestDaemonExamples(t *testing.T) {
 	rig.Root(t)
+	daemons := slices.DeleteFunc(slices.Clone(daemons), func(d daemon) bool { return d.heavy && !installed(d.needs) })
 	for _, d := range daemons {
 		need.Programs(t, d.needs...)
 		if d.apart != "" {
@@ -113,6 +118,14 @@ func TestDaemonExamples(t *testing.T) {
 				d.confined(t, b)
 			})
 		}
+	})
+}
+
+// installed tells whether all of them are there.
+func installed(programs []string) bool {
+	return !slices.ContainsFunc(programs, func(p string) bool {
+		_, err := exec.LookPath(p)
+		return err != nil
 	})
 }
 
