@@ -249,7 +249,7 @@ profile "node" {
 
 # A program of a Java virtual machine (HotSpot), in one process. What it writes as machine code runs, so that this profile does
 # not hold injected code back; a command that a program is tricked into finds nothing to run all the same. Without -Xmx
-# the machine takes half of the address space, if the host has four times as much, for its objects.
+# its objects get a quarter of the host's memory, or half of the address space where that is less.
 profile "jvm" {
   base    = profile.files
   widens  = ["files", "resources", "syscalls"]

@@ -60,6 +60,6 @@ func AnyProgram(t testing.TB, names ...string) string {
 			return p
 		}
 	}
-	Skip(t, "none of %v is installed", names)
+	Skip(t, "exec: none of %q: %v", names, exec.ErrNotFound)
 	return ""
 }
