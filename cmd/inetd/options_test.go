@@ -36,7 +36,7 @@ func TestFlags(t *testing.T) {
 		{"inetd -q 16", "backlog = 16"},
 		{"inetd -a 127.0.0.1", `address = "127.0.0.1"`},
 		{"inetd -a::1", `address = "::1"`},
-		{"inetd -w", `acl = acl.anyone hosts_access = true hosts_access_for = ["programs", "tcpd"]`},
+		{"inetd -w", `acl = acl.anyone hosts_access = "compat" hosts_access_for = ["programs", "tcpd"]`},
 		{"inetd -W", `hosts_access_for = ["internal", "tcpd"]`},
 		{"inetd -wW", `hosts_access_for = ["internal", "programs", "tcpd"]`},
 		{"inetd --dialect=netbsd -W", `hosts_access_for = ["internal", "programs", "tcpd"] dialect = "netbsd"`},

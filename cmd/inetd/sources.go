@@ -29,7 +29,7 @@ policy { edition = 1 }
 inetd {
   yields           = true
   acl              = acl.anyone
-  hosts_access     = true
+  hosts_access     = "compat"
   hosts_access_for = [%s]
   unreadable       = "skip"
 }
@@ -57,7 +57,7 @@ func (s *settings) flagsPolicy() string {
 			asked = strings.Replace(asked, `"tcpd"`, `"programs", "tcpd"`, 1)
 		}
 		say("acl", "acl.anyone")
-		say("hosts_access", true)
+		say("hosts_access", `"compat"`)
 		say("hosts_access_for", "["+asked+"]")
 	}
 	if s.strict {

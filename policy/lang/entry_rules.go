@@ -57,7 +57,7 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 // asks tells whether hosts.allow and hosts.deny decide for an entry.
 func (r *entries) asks(e *inetdEntry) bool {
 	about := func(word string, is bool) bool { return is && slices.Contains(r.hostsAccessFor, word) }
-	return r.hostsAccess && (len(r.hostsAccessFor) == 0 || about(behindTcpd, e.Wrapper.Written()) ||
+	return r.hostsAccess != "" && (len(r.hostsAccessFor) == 0 || about(behindTcpd, e.Wrapper.Written()) ||
 		about(programs, e.Internal == "") || about(internals, e.Internal != ""))
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"casemate/policy"
@@ -38,11 +39,11 @@ func (c *compiler) hostsSource(f policy.SourceFile) bool {
 func (c *compiler) readHosts() {
 	rules := &c.entryRules
 	for _, t := range []*hostsaccess.Table{c.hosts.allow, c.hosts.deny} {
-		if t != nil && !rules.hostsAccess && !rules.yields {
+		if t != nil && rules.hostsAccess == "" && !rules.yields {
 			c.report(codeMeaning, c.lineOf(t.Name, 1), "write inetd { hosts_access = true }, or leave the file out", "nothing asks %s", t.Name)
 		}
 	}
-	if !rules.hostsAccess {
+	if rules.hostsAccess == "" {
 		return
 	}
 	rng := c.inetd.Body.Attributes["hosts_access"].Expr.Range()
@@ -54,13 +55,34 @@ func (c *compiler) readHosts() {
 	}
 	c.hosts.rules = hostsaccess.Translate(c.hosts.allow, c.hosts.deny)
 	c.hosts.acls = map[string]string{}
-	for _, f := range c.hosts.rules.Faults {
-		if f.Kind == hostsaccess.Lost {
-			c.report(codeEntry, c.lineOf(f.File, f.Line), f.Instead, "%s", f.What)
-		} else {
-			c.warn(codeLoss, c.lineOf(f.File, f.Line), f.Instead, "%s", f.What)
+	for of := c.hosts.rules.Faults; len(of) > 0; {
+		n := 1
+		for n < len(of) && of[n].File == of[0].File && of[n].Line == of[0].Line {
+			n++
+		}
+		c.hostsLine(of[:n])
+		of = of[n:]
+	}
+}
+
+// hostsLine says all that is wrong with a line, for of several findings about one place the first
+// alone is shown.
+func (c *compiler) hostsLine(faults []hostsaccess.Fault) {
+	lost := slices.ContainsFunc(faults, func(f hostsaccess.Fault) bool { return f.Kind == hostsaccess.Lost })
+	var what, instead []string
+	for _, f := range faults {
+		what = append(what, f.What)
+		if !slices.Contains(instead, f.Instead) {
+			instead = append(instead, f.Instead)
 		}
 	}
+	rng := c.lineOf(faults[0].File, faults[0].Line)
+	if lost && c.entryRules.hostsAccess == hostsStrict {
+		instead = append(instead, `or write hosts_access = "compat": what the line cannot say admits nobody then, or denies`)
+		c.report(codeEntry, rng, strings.Join(instead, "; "), "%s", strings.Join(what, "; "))
+		return
+	}
+	c.warn(codeLoss, rng, strings.Join(instead, "; "), "%s", strings.Join(what, "; "))
 }
 
 // hostsACL is the acl that the tables come to for an entry: the daemon is called as

@@ -30,6 +30,13 @@ const (
 	skipUnreadable   = "skip"
 )
 
+// What hosts_access says of a line of hosts.allow or hosts.deny that a policy cannot say, beside true
+// for the first.
+const (
+	hostsStrict = "strict" // it is an error
+	hostsCompat = "compat" // it is a warning, and denies where it matters
+)
+
 // The words of hosts_access_for.
 const (
 	behindTcpd = "tcpd"
@@ -44,7 +51,7 @@ type entries struct {
 	dialect             string
 	unextended          string
 	unreadable          string
-	hostsAccess         bool
+	hostsAccess         string // how hosts.allow and hosts.deny are read; "" is not at all
 	hostsAccessFor      []string
 	address             netip.Addr
 	backlog             int
@@ -57,8 +64,8 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 	{yieldsRow, flag(true, func(e *entries) *bool { return &e.yields })},
 	{Attribute{Name: "acl", Example: "acl.office", Doc: "of entries whose service block names none; needed where no block extends an entry"},
 		reference(kindACL, func(e *entries) *string { return &e.acl })},
-	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too"},
-		flag(true, func(e *entries) *bool { return &e.hostsAccess })},
+	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Words: []string{hostsStrict, hostsCompat}, Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too. true or strict: a line that no acl can say is an error; compat: a warning, and the line admits nobody, or denies whom it might deny"},
+		hostsWord},
 	{Attribute{Name: "hosts_access_for", Example: `["tcpd"]`, Words: []string{internals, programs, behindTcpd}, Doc: "which entries hosts_access is about: what stands behind tcpd, every program, what is internal; acl is about the others. Absent: all"},
 		choices(func(e *entries) *[]string { return &e.hostsAccessFor })},
 	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.classic; limit.wait of a program with wait, and limit.default of an internal dgram entry"},
@@ -98,6 +105,23 @@ func between[T any](least, most int, at func(*T) *int) reader[T] {
 		} else if ok {
 			*at(to) = int(v.n)
 		}
+	}
+}
+
+// hostsWord reads true, false, or how the tables are read.
+func hostsWord(b *block, a *Attribute, e *entries) {
+	v, ok := b.attr(a)
+	e.hostsAccess = hostsStrict // also of what cannot be read: the tables are asked
+	switch {
+	case !ok, v.kind == kindBool && v.b:
+	case v.kind == kindBool:
+		e.hostsAccess = ""
+	case v.kind == kindString && slices.Contains(a.Words, v.s):
+		e.hostsAccess = v.s
+	case v.kind == kindString:
+		b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "%s: %q is not known", a.Name, clip(v.s))
+	default:
+		b.c.report(codeType, v.rng, "write "+a.write()+`, or "compat"`, `%s must be true, false, "strict" or "compat", not %s`, a.Name, v.describe())
 	}
 }
 

@@ -25,7 +25,7 @@ func dropin(usual, flags, site, conf string) []policy.SourceFile {
 const usualEntry = `inetd {
   yields           = true
   acl              = acl.anyone
-  hosts_access     = true
+  hosts_access     = "compat"
   hosts_access_for = ["tcpd"]
   unreadable       = "skip"
 }

@@ -331,11 +331,18 @@ echo stream tcp nowait root internal
 			t.Errorf("%s is from %s, want %s", path, got, want)
 		}
 	}
+	for word, want := range map[string]string{`"compatible"`: `"compatible" is not known`, "1": `must be true, false, "strict" or "compat"`} {
+		if doc, ds := compiled(strings.Replace(asked, "true", word, 1), "", "ALL: ALL\n"); doc != nil || !strings.Contains(show(ds), want) {
+			t.Errorf("%s: %s", word, show(ds))
+		}
+	}
 	for _, tt := range []struct{ text, allow, deny, at, summary string }{
 		{asked, "", "", "p.cm.hcl:2", "neither hosts.allow nor hosts.deny is among the sources"},
 		{anyEntry, "", "ALL: ALL\n", "/etc/hosts.deny:1", "nothing asks /etc/hosts.deny"},
 		{"inetd {\n  acl = acl.anyone\n  hosts_access = true\n}\n", "", "ALL: ALL\n", "p.cm.hcl:4", "acl and hosts_access both say"},
 		{asked, "ALL: @group\n", "ALL: ALL\n", "/etc/hosts.allow:1", "@group"},
+		{strings.Replace(asked, "true", `"strict"`, 1), "ALL: LOCAL, 10.1.2.3/8: spawn x\n", "ALL: ALL\n", "/etc/hosts.allow:1",
+			`option "spawn" is not carried over; "LOCAL" stands for names without a dot; "10.1.2.3/8" has bits of a host in it`},
 	} {
 		doc, ds := compiled(tt.text, tt.allow, tt.deny)
 		if doc != nil || len(ds) == 0 || fmt.Sprintf("%s:%d", ds[0].File, ds[0].Line) != tt.at || !strings.Contains(ds[0].Summary, tt.summary) {
