@@ -31,7 +31,7 @@ func (c *claim) key() string {
 func (p *page) contested() {
 	claims := map[string][]claim{}
 	for _, u := range p.units {
-		if u.service == nil {
+		if u.service == nil || u.service.disabled != "" {
 			continue
 		}
 		for _, s := range u.service.listen {

@@ -53,6 +53,8 @@ type service struct {
 	closed []string
 	// off says why the service is not served at all.
 	off []string
+	// disabled says why the service is written with disable = true; "" is a service that is served.
+	disabled string
 	// draft: what there is of a service that is not served is worth a comment.
 	draft bool
 }
@@ -82,6 +84,9 @@ func (p *page) write(s *service) {
 	if u.draft = s.draft && len(s.listen) > 0; u.draft {
 		u.why = strings.Join(s.off, "; ")
 	} else if len(s.off) > 0 {
+		if s.disabled != "" {
+			s.off = append([]string{s.disabled}, s.off...)
+		}
 		for _, why := range s.off {
 			p.comment("Not served: %s.", why)
 		}
@@ -97,7 +102,13 @@ func (p *page) write(s *service) {
 	for _, why := range s.closed {
 		p.comment("It admits nobody until you decide: %s.", why)
 	}
+	if s.disabled != "" {
+		p.comment("Not served: %s.", s.disabled)
+	}
 	p.open("service %q", name)
+	if s.disabled != "" {
+		p.attr("disable", "true")
+	}
 	p.attr("listen", quoted(s.listen))
 	if s.builtin != "" {
 		p.attr("builtin", quote(s.builtin))

@@ -201,10 +201,14 @@ func (x *xinetd) without(vals []string, a *xAttribute) (out []string) {
 	return out
 }
 
-// off says why the service is not served.
+// off says why the service is not served. Nothing is lost with one that is switched off.
 func (x *xinetd) off(a *xAttribute, format string, args ...any) {
 	why := fmt.Sprintf(format, args...)
 	x.s.off = append(x.s.off, why)
+	if x.s.disabled != "" {
+		x.note(a.file, a.line, a.text, "", "%s stands in a comment alone: %s", x.s.name, why)
+		return
+	}
 	x.lost(a.file, a.line, a.text, "repair the line and import again", "%s is not served: %s", x.s.name, why)
 }
 
@@ -262,10 +266,7 @@ func (x *xinetd) service(sec *xSection, before int) {
 		x.off(&xAttribute{file: sec.file, line: sec.line, text: sec.text}, "there is a service %s already", id)
 	}
 	x.ids[id] = true
-	if x.switchedOff(id) {
-		x.write(x.s)
-		return
-	}
+	x.switchedOff(id)
 	for _, name := range order {
 		if v := x.v[name]; v != nil {
 			attributes[name](x, v)
@@ -279,8 +280,8 @@ func (x *xinetd) service(sec *xSection, before int) {
 	x.write(x.s)
 }
 
-// switchedOff: disable, or a list of the defaults.
-func (x *xinetd) switchedOff(id string) bool {
+// switchedOff: disable, or a list of the defaults. The service is written all the same, to be switched on.
+func (x *xinetd) switchedOff(id string) {
 	why := ""
 	disable, _ := x.one("disable")
 	if slices.Contains(x.flags(), "DISABLE") {
@@ -290,17 +291,16 @@ func (x *xinetd) switchedOff(id string) bool {
 	case strings.EqualFold(disable, "yes"):
 		why = "it is switched off by disable"
 	case disable != "" && !strings.EqualFold(disable, "no"):
-		why = "disable takes yes or no"
+		x.off(x.v["disable"].line(), "disable takes yes or no")
 	case x.v["disabled"] != nil && slices.Contains(x.v["disabled"].vals, id):
 		why = "it is in the list disabled of defaults"
 	case x.v["enabled"] != nil && !slices.Contains(x.v["enabled"].vals, id):
 		why = "it is not in the list enabled of defaults"
 	}
 	if why != "" {
-		x.s.off = append(x.s.off, why)
+		x.s.disabled = why
 		x.note(x.s.file, x.s.line, x.s.text, "", "%s is not served: %s", id, why)
 	}
-	return why != ""
 }
 
 func (x *xinetd) flags() (out []string) {

@@ -42,8 +42,8 @@ func TestXinetdAttributes(t *testing.T) {
 	tested := map[string]bool{}
 	for _, c := range []struct{ attr, state, hcl, report string }{
 		{"id = other", served, `service "other"`, ""},
-		{"disable = no", served, "", ""}, {"disable = yes", off, "switched off by disable", "note telnet"}, {"disable = maybe", off, "", "disable takes yes or no"},
-		{"flags = DISABLE", off, "", "note telnet"},
+		{"disable = no", served, "", ""}, {"disable = yes", off, "disable = true", "note telnet"}, {"disable = yes\n\ttype = RPC", off, "# Not served: it is switched off by disable.", "note telnet stands in a comment alone"}, {"disable = maybe", off, "", "disable takes yes or no"},
+		{"flags = DISABLE", off, "disable = true", "note telnet"},
 		{"type = UNLISTED\n\tport = 7000", served, "", ""}, {"type = UNLISTED", off, "", "has no port"}, {"type = RPC", off, "", "RPC services"}, {"type = TCPMUX", off, `# service "telnet"`, "lost no tcpmux is served"}, {"type = TCPMUXPLUS", off, `"tcpmux:+telnet"`, "no tcpmux is served"}, {"type = TCPMUX\n\tsocket_type = dgram", off, "", "lost xinetd does not look"}, {"type = INTERNAL", off, "", "no built-in telnet"}, {"type = ODD", off, "", "no type"},
 		{"flags = IPv4", served, `["tcp4://:telnet"]`, ""}, {"flags = IPv4 IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6", served, `["tcp://:telnet"]`, ""}, {"flags = IPv6\n\tv6only = yes", served, `["tcp6://:telnet"]`, ""},
 		{"v6only = maybe", off, "", "yes or no"},
@@ -132,6 +132,9 @@ func TestXinetdMerges(t *testing.T) {
 	}
 	if want := []string{"finger", "telnet"}; !slices.Equal(names, want) {
 		t.Errorf("%v, want %v\n%s", names, want, r.HCL)
+	}
+	if len(p.Disabled) != 1 || p.Disabled[0].Name != "off" || p.Disabled[0].Listen[0].Port != 99 { // to be switched on
+		t.Errorf("disabled: %+v\n%s", p.Disabled, r.HCL)
 	}
 	for service, want := range map[string]map[string]acl.Verdict{
 		"finger": {"10.9.0.1": acl.Allow, "198.51.100.9": acl.Allow, "203.0.113.7": acl.Deny},
