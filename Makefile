@@ -54,6 +54,8 @@ SERVICE_PACKAGES_B := \
 SERVICE_PACKAGES_APART := atftpd proftpd-core
 # Of examples that tests run where it is installed already: it upgrades the host's systemd.
 SERVICE_PACKAGES_HEAVY := sane-utils
+# A host has one inetd, and xinetd is none that is installed beside it.
+PEER_PACKAGES := xinetd
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
 # Of a build for arm64 on another architecture.
@@ -133,7 +135,7 @@ deps: go-present
 
 deps-test: deps
 	$(call install-missing,$(TEST_PACKAGES) $(SERVICE_PACKAGES_A) $(SERVICE_PACKAGES_B))
-	$(call unpack-missing,$(SERVICE_PACKAGES_APART))
+	$(call unpack-missing,$(SERVICE_PACKAGES_APART) $(PEER_PACKAGES))
 
 deps-heavy: deps-test
 	$(call install-missing,$(SERVICE_PACKAGES_HEAVY))
