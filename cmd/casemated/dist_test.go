@@ -16,7 +16,47 @@ import (
 	"casemate/tests/need"
 )
 
-const unitFile = "dist/casemated.service"
+const (
+	unitFile  = "dist/casemated.service"
+	inetdUnit = "dist/casemate-inetd.service"
+)
+
+// settings are the lines of a unit's section but its comments.
+func settings(t *testing.T, unit, section string) []string {
+	t.Helper()
+	text, err := os.ReadFile(unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(text), "\n["+section+"]\n")
+	if !ok {
+		t.Fatalf("%s has no [%s]", unit, section)
+	}
+	after, _, _ = strings.Cut(after, "\n[")
+	return slices.DeleteFunc(strings.Split(after, "\n"), func(l string) bool { return l == "" || l[0] == '#' })
+}
+
+// The unit of inetd is casemated's in all but what it starts, and is not started beside it or an
+// inetd.
+func TestUnitOfInetd(t *testing.T) {
+	own, other := settings(t, inetdUnit, "Service"), settings(t, unitFile, "Service")
+	starts := func(l string) bool { return strings.HasPrefix(l, "ExecStart=") }
+	if got := own[slices.IndexFunc(own, starts)]; got != "ExecStart=/usr/sbin/casemate-inetd -f" {
+		t.Error(got)
+	}
+	if a, b := slices.DeleteFunc(own, starts), slices.DeleteFunc(other, starts); !slices.Equal(a, b) {
+		t.Errorf("%q\nis not\n%q", a, b)
+	}
+	for _, l := range settings(t, inetdUnit, "Unit") {
+		if names, ok := strings.CutPrefix(l, "Conflicts="); ok {
+			for _, name := range strings.Fields(names) {
+				if !slices.ContainsFunc(settings(t, inetdUnit, "Unit"), func(l string) bool { return strings.HasPrefix(l, "After=") && slices.Contains(strings.Fields(l), name) }) {
+					t.Errorf("%s may still hold its ports when this unit starts", name)
+				}
+			}
+		}
+	}
+}
 
 // The unit leaves the broker the capabilities that it keeps by itself, no more
 // and no fewer.
@@ -89,18 +129,21 @@ func TestInstalledPolicy(t *testing.T) {
 	}
 }
 
-// systemd itself finds nothing wrong with the unit.
+// systemd itself finds nothing wrong with the units.
 func TestUnitVerifies(t *testing.T) {
 	analyze := need.Programs(t, "systemd-analyze")[0]
-	text, err := os.ReadFile(unitFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	root := t.TempDir()
-	for name, content := range map[string]string{ // what the unit refers to
-		"etc/systemd/system/casemated.service": string(text),
-		"usr/sbin/casemated":                   "#!", "usr/bin/casemate": "#!", "bin/sh": "#!",
-	} {
+	content := map[string]string{ // what the units refer to
+		"usr/sbin/casemated": "#!", "usr/sbin/casemate-inetd": "#!", "usr/bin/casemate": "#!", "bin/sh": "#!",
+	}
+	for _, unit := range []string{unitFile, inetdUnit} {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content["etc/systemd/system/"+filepath.Base(unit)] = string(text)
+	}
+	for name, content := range content {
 		path := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -114,10 +157,12 @@ func TestUnitVerifies(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(root, "etc/systemd/system/casemated.service"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(analyze, "--root="+root, "--man=no", "verify", "casemated.service").CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("%v:\n%s", err, out)
+	for _, unit := range []string{"casemated.service", "casemate-inetd.service"} {
+		if err := os.Chmod(filepath.Join(root, "etc/systemd/system", unit), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(analyze, "--root="+root, "--man=no", "verify", unit).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v:\n%s", unit, err, out)
+		}
 	}
 }

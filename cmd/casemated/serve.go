@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"casemate/listener"
 	"casemate/listener/broker"
@@ -63,6 +65,7 @@ func serve(o *options) error {
 		handle(b, hup, reload)
 	})
 	panics.Go(func() error { handle(b, term, stop); return nil }, b.Bug)
+	panics.Go(func() error { return watched(b) }, b.Bug)
 	if err := b.Run(); err != nil {
 		return err
 	}
@@ -93,6 +96,17 @@ func handle(b *broker.Broker, signals <-chan os.Signal, obey func(*broker.Broker
 			b.Bug(err)
 		}
 	}
+}
+
+// watched tells a service manager that wants to hear it (WatchdogSec=) that the loop turns, at twice the pace asked
+// for. The first load is not counted in: systemd begins when it is told READY.
+func watched(b *broker.Broker) error {
+	usec, err := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 48)
+	for err == nil && usec > 0 && b.Turn() == nil {
+		notify(b, "WATCHDOG=1")
+		time.Sleep(time.Duration(usec) * time.Microsecond / 2)
+	}
+	return nil // of the environment: nobody wants to hear it
 }
 
 // reload is what HUP asks for.

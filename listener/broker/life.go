@@ -21,6 +21,9 @@ func (b *Broker) Stop() {
 	_ = b.loop.Post(b.stop)
 }
 
+// Turn returns when the loop has come round once more; an error is that it has ended.
+func (b *Broker) Turn() error { return b.loop.Do(func() {}) }
+
 func (b *Broker) stop() {
 	if b.stopping {
 		return

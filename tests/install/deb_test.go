@@ -193,7 +193,7 @@ func TestDeb(t *testing.T) {
 
 	// Upgraded while it runs, it is told to start anew, and the host's changes stay.
 	d.dpkg("--install", two)
-	d.expect("upgrade", d.calls(), "--system daemon-reload", "try-restart casemated.service")
+	d.expect("upgrade", d.calls(), "--system daemon-reload", "try-restart casemated.service casemate-inetd.service")
 	if text := read(t, site); !strings.HasSuffix(text, "# changed\n") || strings.Contains(text, "of version 2") {
 		t.Errorf("the upgrade has changed the policy:\n%s", text)
 	}
@@ -203,7 +203,7 @@ func TestDeb(t *testing.T) {
 	stop()
 
 	d.dpkg("--remove", "casemate")
-	d.expect("removal", d.calls(), "stop casemated.service", "--system daemon-reload")
+	d.expect("removal", d.calls(), "stop casemated.service casemate-inetd.service", "--system daemon-reload")
 	if _, err := os.Stat(site); err != nil {
 		t.Errorf("removal takes the policy: %v", err)
 	}

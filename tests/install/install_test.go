@@ -60,6 +60,9 @@ func TestInstall(t *testing.T) {
 			t.Errorf("the unit has no %q", want)
 		}
 	}
+	if unit := read(t, filepath.Join(root, "usr/local/lib/systemd/system/casemate-inetd.service")); !strings.Contains(unit, "\nExecStart=/opt/c/sbin/casemate-inetd -f\n") || !strings.Contains(unit, "\nExecReload=/usr/local/bin/casemate reload\n") {
+		t.Errorf("the unit of inetd:\n%s", unit)
+	}
 	if rotate := read(t, filepath.Join(root, "etc/logrotate.d/casemate")); !strings.Contains(rotate, "/usr/local/bin/casemate reload") {
 		t.Errorf("logrotate calls another casemate:\n%s", rotate)
 	}

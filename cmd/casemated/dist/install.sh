@@ -36,7 +36,7 @@ put() {
 # adapt FILE TARGET: with the paths that a host with PREFIX=/usr has turned into these.
 adapt() {
 	tmp=$(mktemp)
-	sed -e "s,/usr/sbin/casemated,$SBINDIR/casemated,g; s,/usr/bin/casemate\([^d]\),$BINDIR/casemate\1,g" \
+	sed -e "s,/usr/sbin/casemate,$SBINDIR/casemate,g; s,/usr/bin/casemate\([^d]\),$BINDIR/casemate\1,g" \
 		-e "s,/etc/casemate,$SYSCONFDIR/casemate,g" "$1" >"$tmp"
 	put 0644 "$tmp" "$2"
 	rm -f "$tmp"
@@ -56,6 +56,7 @@ if [ -z "$(ls -A "$DESTDIR$SYSCONFDIR/casemate" 2>/dev/null)" ]; then
 fi
 [ -e "$DESTDIR$SYSCONFDIR/logrotate.d/casemate" ] || adapt $dist/logrotate "$SYSCONFDIR/logrotate.d/casemate"
 adapt $dist/casemated.service "$UNITDIR/casemated.service"
+adapt $dist/casemate-inetd.service "$UNITDIR/casemate-inetd.service"
 put 0644 $dist/fail2ban.conf "$SYSCONFDIR/fail2ban/filter.d/casemate.conf"
 
 for page in bin/man/*; do
