@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"casemate/tests/debian"
 )
 
 // options of one run.
@@ -102,7 +104,7 @@ func (o *options) prepareOn(ctx context.Context, on *architecture) ([]*machine, 
 		return nil, nil
 	}
 	var err error
-	if plain.tree, err = debian(ctx, on, o.cache); err != nil {
+	if plain.tree, err = debian.Tree(ctx, on.name, o.cache, guestPackages...); err != nil {
 		return nil, err
 	}
 	if len(machines) > 0 {

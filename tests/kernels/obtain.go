@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // series is one kernel that Debian 12 offers, and the name of its machine.
@@ -96,74 +94,7 @@ func unpackKernel(ctx context.Context, apt []string, pkg, release, dir string) e
 }
 
 // guestPackages are what the guests have beyond a minimal Debian 12.
-const guestPackages = "systemd,systemd-sysv,dbus,apparmor,iproute2,kmod"
-
-// debian returns the tree of a debootstrapped Debian 12 with these packages, from
-// the cache if it is there. Packages of another architecture are unpacked only: none of their
-// programs run here.
-func debian(ctx context.Context, on *architecture, cache string) (string, error) {
-	tree := filepath.Join(cache, fmt.Sprintf("debian-12-%08x", crc32.ChecksumIEEE([]byte(guestPackages))))
-	if !on.here() {
-		tree += "-" + on.name
-	}
-	if _, err := os.Stat(tree); err == nil {
-		return tree, nil
-	}
-	mirror, err := output(ctx, "", "apt-get", "indextargets", "--format", "$(REPO_URI)", "Codename: bookworm", "Component: main")
-	if err != nil {
-		return "", err
-	}
-	mirror, _, _ = strings.Cut(mirror, "\n")
-	tmp, err := os.MkdirTemp(cache, "debootstrap-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(tmp)
-	args := []string{"--variant=minbase", "--include=" + guestPackages, "--arch=" + on.name}
-	if !on.here() {
-		args = append(args, "--foreign")
-	}
-	cmd := exec.CommandContext(ctx, "debootstrap", append(args, "bookworm", tmp, mirror)...)
-	// It mounts /proc in there, and what is interrupted leaves it mounted.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("debootstrap: %w\n%s", err, text)
-	}
-	if !on.here() {
-		if err := unpackAll(ctx, tmp); err != nil {
-			return "", err
-		}
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", err
-	}
-	return tree, os.Rename(tmp, tree)
-}
-
-// unpackAll unpacks what the first stage of debootstrap has downloaded, and does what little of
-// the packages' own scripts the tests need.
-func unpackAll(ctx context.Context, tree string) error {
-	debs, err := filepath.Glob(filepath.Join(tree, "var/cache/apt/archives/*.deb"))
-	if err != nil || len(debs) == 0 {
-		return errors.Join(err, errors.New("debootstrap has downloaded no package"))
-	}
-	for _, deb := range debs {
-		if _, err := output(ctx, "", "dpkg-deb", "-x", deb, tree); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"passwd", "group"} {
-		text, err := os.ReadFile(filepath.Join(tree, "usr/share/base-passwd", name+".master"))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(tree, "etc", name), text, 0o644)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return errors.Join(os.Symlink("mawk", filepath.Join(tree, "usr/bin/awk")), os.WriteFile(filepath.Join(tree, "etc/shadow"), []byte("root:*:19000:0:99999:7:::\n"), 0o640),
-		os.RemoveAll(filepath.Join(tree, "debootstrap")), os.Chown(filepath.Join(tree, "etc/shadow"), 0, 42)) // shadow's group
-}
+var guestPackages = []string{"systemd", "systemd-sysv", "dbus", "apparmor", "iproute2", "kmod"}
 
 // output runs a program in dir and returns what it printed.
 func output(ctx context.Context, dir, name string, args ...string) (string, error) {
