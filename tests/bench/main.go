@@ -68,7 +68,7 @@ func run() error {
 	flag.StringVar(&b.libexec, "libexec", "bin", "`folder` of the product's binaries")
 	flag.IntVar(&b.rounds, "rounds", 7, "rounds of each comparison")
 	flag.DurationVar(&b.span, "span", time.Second, "how long each target is loaded in a round")
-	flag.IntVar(&b.echoes, "echoes", 8000, "round trips of each server of udp echoes")
+	flag.IntVar(&b.echoes, "echoes", 40000, "round trips of each server of udp echoes")
 	flag.BoolVar(&b.peersOnly, "peers-only", false, "measure the peers alone")
 	flag.UintVar(&b.firstPort, "port", 12000, "first of the loopback ports to try")
 	flag.StringVar(&only, "only", "", "comma separated `parts` to run: "+partNames())
