@@ -172,7 +172,7 @@ man: build
 pages:
 	@rm -rf bin/man; mkdir -p bin/man
 	@for p in $$(bin/casemate help --man list); do bin/casemate help --man $$p >bin/man/$$p; done
-	@for p in casemated casemate-worker; do bin/$$p --help | bin/casemate help --man $$p.8 >bin/man/$$p.8; done
+	@for p in casemated casemate-worker casemate-filter; do bin/$$p --help | bin/casemate help --man $$p.8 >bin/man/$$p.8; done
 	@bin/inetd --help | sed 's/^inetd serves/casemate-&/; s/^usage: /&casemate-/' | bin/casemate help --man casemate-inetd.8 >bin/man/casemate-inetd.8
 
 # Installs what make man has built, and builds nothing itself: make man; sudo make install PREFIX=/usr/local.

@@ -21,8 +21,8 @@ holds, calls the groups of system calls.
 
 With --man it prints the manual page of that name, made from the same text:
 casemate-check.1 of a verb, casemate-policy.5 of a topic; list names them all.
-casemated.8 and casemate-worker.8 are made from what these print with --help, which it then
-reads from standard input.`,
+casemated.8, casemate-worker.8 and casemate-filter.8 are made from what these print with --help,
+which it then reads from standard input.`,
 		Example: "  casemate help check\n  casemate help policy\n  casemate help --man casemate-policy.5 | man -l -",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.helpOrManual(cmd, args, man) },
 	}

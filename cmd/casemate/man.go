@@ -18,7 +18,7 @@ import (
 )
 
 // The pages of programs whose help is not here.
-var foreign = []string{"casemated", "casemate-worker", "casemate-inetd"}
+var foreign = []string{"casemated", "casemate-worker", "casemate-filter", "casemate-inetd"}
 
 // maxHelp is how long another program's help may be, in bytes.
 const maxHelp = 1 << 20

@@ -45,7 +45,7 @@ func TestInstall(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		"/usr/local/share/man/man1/casemate-check.1", "/usr/local/share/man/man5/casemate-policy.5", "/usr/local/share/man/man8/casemated.8", "/usr/local/share/man/man8/casemate-inetd.8",
+		"/usr/local/share/man/man1/casemate-check.1", "/usr/local/share/man/man5/casemate-policy.5", "/usr/local/share/man/man8/casemated.8", "/usr/local/share/man/man8/casemate-inetd.8", "/usr/local/share/man/man8/casemate-filter.8",
 		"/usr/local/share/bash-completion/completions/casemate", "/usr/local/share/zsh/site-functions/_casemate",
 		"/usr/local/share/fish/vendor_completions.d/casemate.fish", "/etc/fail2ban/filter.d/casemate.conf", "/etc/logrotate.d/casemate",
 		"/etc/casemate/casemate.cm.hcl", "/opt/c/libexec/casemate/casemate-worker",
