@@ -98,15 +98,14 @@ func handle(b *broker.Broker, signals <-chan os.Signal, obey func(*broker.Broker
 	}
 }
 
-// watched tells a service manager that wants to hear it (WatchdogSec=) that the loop turns, at twice the pace asked
-// for. The first load is not counted in: systemd begins when it is told READY.
+// watched tells a service manager that wants to hear it (WatchdogSec=) that the loop turns, twice as often as asked.
 func watched(b *broker.Broker) error {
-	usec, err := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 48)
-	for err == nil && usec > 0 && b.Turn() == nil {
+	usec, _ := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 48) // 0 is nobody
+	for usec > 0 && b.Turn() == nil {
 		notify(b, "WATCHDOG=1")
 		time.Sleep(time.Duration(usec) * time.Microsecond / 2)
 	}
-	return nil // of the environment: nobody wants to hear it
+	return nil
 }
 
 // reload is what HUP asks for.
