@@ -48,8 +48,9 @@ freebsd (-wW) ask for every program themselves, Debian's with -l, others through
 warns where hosts_access asks for an entry for which nobody did.
 
 Without a profile a program has profile.classic: it sees the system and changes nothing of it,
-has a /tmp of its own and its client for a network. One with wait has classic_wait, and root
-programs that let users in (telnetd, ftpd, login, sshd and others) have classic_login. What is
+has a /tmp of its own and its client for a network. One with wait has classic_wait. Root programs that
+become another user have what their kind needs: classic_login (telnetd, login, sshd, popa3d and others),
+classic_ftpd, classic_rshd, classic_data (rsync, cvs, svnserve) and, with wait, classic_tftpd. What is
 internal is the built-in of that name, which runs as nobody in particular: tcpmux hands its clients
 over to the entries tcpmux/NAME, which extends writes as "tcpmux/NAME/tcp".
 

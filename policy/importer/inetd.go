@@ -136,9 +136,6 @@ func (p *page) entry(e *inetd.Entry, name string, lines []string, hosts *tables)
 		n.lost(e.Class, "set the bounds in the profile's resources", "login classes are not known here: %q is not carried over", e.Class.Text)
 	}
 	n.wrapper(hosts)
-	if what, next := lang.BeyondWait(&policy.Service{User: policy.Account(s.user), Command: s.command, Profile: s.profileFor()}); what != "" {
-		p.note(s.file, s.line, s.text, next, "%s", what)
-	}
 	p.write(s)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"casemate/acl"
@@ -131,6 +132,12 @@ func (p *page) write(s *service) {
 		p.optional("stdio", s.stdio)
 		p.optional("dir", s.dir)
 		p.optional("umask", s.umask)
+		for _, v := range lang.ClassicEnv(s.profileFor()) {
+			name, _, _ := strings.Cut(v, "=")
+			if !slices.ContainsFunc(s.env, func(own string) bool { return strings.HasPrefix(own, name+"=") }) {
+				s.env = append(s.env, v)
+			}
+		}
 		p.environment(s.env)
 		if len(s.passEnv) > 0 {
 			p.attr("pass_env", quoted(s.passEnv))

@@ -52,9 +52,6 @@ func (c *compiler) adviseService(s *policy.Service) {
 	if name, group, ok := strings.Cut(string(s.User), "."); ok && s.Group == "" {
 		c.warn(codeHabit, c.near(at+".user"), fmt.Sprintf("if group %q of user %q is meant, write user = %q and group = %q", group, name, name, group), "user %q has a dot in its name", s.User)
 	}
-	if what, next := BeyondWait(s); what != "" {
-		c.warn(codeHabit, c.near(at+".command"), next, "%s", what)
-	}
 	c.hidden(at, s)
 	c.outlived(at, s)
 	c.signals(at, s)

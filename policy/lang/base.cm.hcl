@@ -318,6 +318,84 @@ profile "classic_login" {
   best_effort = ["files.log"]
 }
 
+# The same for ftpd, vsftpd and others: users' files in their homes and /srv/ftp, and data connections to ports
+# of the server's (passive mode; it can connect nowhere). The logs that it keeps have to be there.
+profile "classic_ftpd" {
+  base         = profile.classic_login
+  widens       = ["capabilities", "files", "network", "syscalls"]
+  because      = "it lets users in, becomes them, and listens for data connections"
+  capabilities = ["CAP_NET_BIND_SERVICE"]
+  init         = true
+  network {
+    mode = "host"
+    bind = ["any"]
+  }
+  files {
+    read     = ["/run/vsftpd"]
+    write    = ["/srv/ftp", "/var/log/proftpd", "/var/log/vsftpd.log", "/var/log/xferlog"]
+    optional = ["/run/vsftpd", "/srv/ftp", "/var/log/proftpd", "/var/log/vsftpd.log", "/var/log/xferlog"]
+  }
+  syscalls {
+    allow = ["@fd-passing"]
+    # vsftpd's processes end with each other, which of an init's child is its own affair, and with
+    # connect_from_port_20 keep capabilities over the change of their user, but for two of them to give them up.
+    rule "prctl" {
+      arg    = 0
+      values = ["0x1", "0x8"]
+    }
+  }
+  # A kernel before 6.12 keeps it neither from what /dev/log takes nor from abstract unix sockets of the host.
+  best_effort = ["landlock.scopes"]
+}
+
+# The same for rshd and rexecd, which answer on the client's second port too, from one below 1024 (rcmd(3)).
+profile "classic_rshd" {
+  base         = profile.classic_login
+  widens       = ["capabilities", "network"]
+  because      = "it lets users in, becomes them, and connects back to its client below port 1024"
+  capabilities = ["CAP_NET_BIND_SERVICE"]
+  network {
+    mode    = "host"
+    connect = ["512-1023"]
+    bind    = ["512-1023"]
+  }
+  best_effort = ["landlock.net", "landlock.scopes"]
+}
+
+# The same for a root program that becomes the owner of the data it keeps, in homes or where such data
+# usually lie: rsync, cvs and svnserve.
+profile "classic_data" {
+  base         = profile.classic
+  widens       = ["capabilities", "files", "syscalls"]
+  because      = "it becomes the user whose data it serves"
+  capabilities = ["CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"]
+  files {
+    write    = ["/home", "/srv/cvs", "/srv/rsync", "/srv/svn", "/var/lib/cvs", "/var/lib/svn"]
+    optional = ["/home", "/srv/cvs", "/srv/rsync", "/srv/svn", "/var/lib/cvs", "/var/lib/svn"]
+  }
+  syscalls { allow = ["@file-attr", "@identity", "chroot"] }
+}
+
+# The same for in.tftpd with wait, which changes its root and its user by itself, and answers each transfer from
+# a port of its own (RFC 1350).
+profile "classic_tftpd" {
+  base         = profile.classic_wait
+  widens       = ["capabilities", "files", "network", "syscalls"]
+  because      = "it answers each transfer from a port of its own, and changes its root and its user by itself"
+  capabilities = ["CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"]
+  network {
+    mode    = "host"
+    sockets = ["udp"]
+  }
+  files {
+    write    = ["/srv/tftp", "/tftpboot", "/var/lib/tftpboot"]
+    optional = ["/srv/tftp", "/tftpboot", "/var/lib/tftpboot"]
+  }
+  syscalls { allow = ["@identity", "bind", "chroot"] }
+  # It binds and connects its datagram sockets. A TCP client's could be re-aimed so before Linux 6.7, and it has none.
+  best_effort = ["landlock.net", "landlock.scopes"]
+}
+
 # casemate-worker carrying one connection of a service with redirect between two
 # sockets that it is given: it can neither open another nor aim one elsewhere. To a unix
 # socket, whose server asks who connects, it connects itself: that takes a profile of

@@ -33,24 +33,30 @@ func TestAsksForWhatNobodyAsked(t *testing.T) {
 	}
 }
 
-// TestBeyondWait: in.tftpd that changes its root is told to need more than an entry's usual
-// profile, and with the lines that the warning names it is not.
-func TestBeyondWait(t *testing.T) {
-	const conf = "tftp dgram udp wait root /usr/sbin/in.tftpd in.tftpd -s /srv/tftp\n"
-	warned := func(text, conf string) bool {
-		doc, ds := withTable(text, conf)
-		if doc == nil {
-			t.Fatal(show(ds))
+// TestClassicOfKinds: what becomes another user has the profile of its kind, as root alone.
+func TestClassicOfKinds(t *testing.T) {
+	for entry, want := range map[string]string{
+		"tftp dgram udp wait root /usr/sbin/in.tftpd in.tftpd -s /srv/tftp":        "classic_tftpd",
+		"tftp dgram udp wait root /usr/sbin/tcpd /usr/sbin/in.tftpd":               "classic_tftpd",
+		"tftp dgram udp wait nobody /usr/sbin/in.tftpd in.tftpd":                   "classic_wait",
+		"ntalk dgram udp wait root /usr/sbin/in.ntalkd in.ntalkd":                  "classic_wait",
+		"ftp stream tcp nowait root /usr/sbin/tcpd /usr/sbin/vsftpd":               "classic_ftpd",
+		"ftp stream tcp nowait ftp /usr/sbin/tcpd /usr/sbin/vsftpd":                "classic",
+		"ftp stream tcp nowait root /opt/ours in.ftpd":                             "classic_ftpd",
+		"shell stream tcp nowait root /usr/sbin/tcpd in.rshd":                      "classic_rshd",
+		"telnet stream tcp nowait root /usr/sbin/tcpd in.telnetd":                  "classic_login",
+		"rsync stream tcp nowait root /usr/bin/rsync rsync --daemon":               "classic_data",
+		"cvspserver stream tcp nowait root /usr/sbin/tcpd /usr/bin/cvs -f pserver": "classic_data",
+		"cvspserver stream tcp nowait cvs /usr/sbin/tcpd /usr/bin/cvs -f pserver":  "classic",
+		"7001 stream tcp nowait root /bin/cat cat":                                 "classic",
+	} {
+		doc := mustTable(t, anyEntry, entry+"\n")
+		if got := doc.Policy.Services[0].Profile; got != want {
+			t.Errorf("%s: %s, want %s", entry, got, want)
 		}
-		return slices.ContainsFunc(ds, func(d policy.Diagnostic) bool { return strings.Contains(d.Summary, "changes its root and its user") })
-	}
-	if !warned(anyEntry, conf) || warned(anyEntry, strings.Replace(conf, "-s ", "", 1)) || warned(anyEntry, strings.Replace(conf, "root", "nobody", 1)) {
-		t.Error("warned of the wrong ones")
-	}
-	_, lines, _ := strings.Cut(strings.TrimSuffix(tftpdProfile, ", each on a line"), ": ")
-	lines = strings.NewReplacer(", widens", "\nwidens", ", because", "\nbecause", ", capabilities =", "\ncapabilities =", ", network {", "\nnetwork {", " and syscalls", "\nsyscalls").Replace(lines)
-	if warned(anyEntry+"profile \"tftp\" {\n"+lines+"\n}\nservice \"tftp\" {\n  extends = \"tftp/udp\"\n  profile = profile.tftp\n}\n", conf) {
-		t.Error("warned of a profile that has them")
+		if got := doc.Policy.Services[0].Env["TMPDIR"]; (got == "/tmp") != (want == "classic_data") {
+			t.Errorf("%s: TMPDIR is %q", entry, got)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"casemate/policy"
 	"casemate/policy/valid"
@@ -40,7 +41,10 @@ func (c *compiler) settle(e *inetdEntry, s *policy.Service) {
 	}
 	if program {
 		take("profile", rules.profile, &s.Profile)
-		s.Profile = cmp.Or(s.Profile, Classic(s))
+		if s.Profile == "" {
+			s.Profile = Classic(s)
+			c.classicEnv(e, s)
+		}
 	}
 	if s.Because == "" && (valid.Root(s.User) || valid.Root(s.Group)) {
 		s.Because = reasonOfEntry
@@ -116,17 +120,55 @@ func (c *compiler) unenforced(e *inetdEntry, s *policy.Service) {
 	}
 }
 
-// loginPrograms let somebody in as another user, and need root's powers for that.
-var loginPrograms = []string{"in.telnetd", "telnetd", "telnetlogin", "in.rlogind", "rlogind", "in.rshd", "rshd", "in.rexecd", "rexecd", "login", "sshd", "dropbear",
-	"in.ftpd", "ftpd", "vsftpd", "proftpd", "pure-ftpd", "popa3d", "in.qpopper", "ipop3d", "ipop2d", "imapd", "uucico", "in.uucpd"}
+// becoming are the programs that need some of root's powers, to become another user, and the shipped profile
+// of each kind: of those with wait, and of the others.
+var becoming = map[bool]map[string][]string{
+	true: {"classic_tftpd": {"in.tftpd", "tftpd"}},
+	false: {
+		"classic_login": {"in.telnetd", "telnetd", "telnetlogin", "in.rlogind", "rlogind", "login", "sshd", "dropbear",
+			"popa3d", "in.qpopper", "ipop3d", "ipop2d", "imapd", "uucico", "in.uucpd"},
+		"classic_ftpd": {"in.ftpd", "ftpd", "vsftpd", "proftpd", "in.proftpd", "pure-ftpd"},
+		"classic_rshd": {"in.rshd", "rshd", "in.rexecd", "rexecd"},
+		"classic_data": {"rsync", "cvs", "svnserve"},
+	},
+}
+
+// ClassicEnv are the variables, as NAME=value, that the programs of a classic profile need: cvs looks for room in
+// /var/tmp, where nobody may write.
+func ClassicEnv(profile string) []string {
+	if profile == "classic_data" {
+		return []string{"TMPDIR=/tmp"}
+	}
+	return nil
+}
+
+// classicEnv adds them to what a block says.
+func (c *compiler) classicEnv(e *inetdEntry, s *policy.Service) {
+	for _, v := range ClassicEnv(s.Profile) {
+		name, value, _ := strings.Cut(v, "=")
+		if _, own := s.Env[name]; own {
+			continue
+		}
+		if s.Env == nil {
+			s.Env = map[string]string{}
+			c.put("services."+s.Name+".env", hclRange(e.Program.At))
+		}
+		s.Env[name] = value
+		c.put("services."+s.Name+".env."+name, hclRange(e.Program.At))
+	}
+}
 
 // Classic is the shipped profile for what an entry runs.
 func Classic(s *policy.Service) string {
-	switch {
-	case s.Wait:
+	if valid.Root(s.User) && len(s.Command) > 0 {
+		for profile, names := range becoming[s.Wait] {
+			if slices.Contains(names, path.Base(s.Command[0])) || slices.Contains(names, path.Base(s.Argv0)) {
+				return profile
+			}
+		}
+	}
+	if s.Wait {
 		return "classic_wait"
-	case valid.Root(s.User) && len(s.Command) > 0 && (slices.Contains(loginPrograms, path.Base(s.Command[0])) || slices.Contains(loginPrograms, path.Base(s.Argv0))):
-		return "classic_login"
 	}
 	return "classic"
 }

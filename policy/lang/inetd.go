@@ -70,7 +70,7 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 		choices(func(e *entries) *[]string { return &e.hostsAccessFor })},
 	{Attribute{Name: "limit", Example: "limit.public", Doc: "of entries whose service block names none; absent: limit.classic; limit.wait of a program with wait, and limit.default of an internal dgram entry"},
 		reference(kindLimit, func(e *entries) *string { return &e.limit })},
-	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait or classic_login"},
+	{Attribute{Name: "profile", Example: "profile.line", Doc: "of entries whose service block names none; absent: by what the entry runs, profile.classic, classic_wait, or for what becomes another user classic_login, classic_ftpd, classic_rshd, classic_data or classic_tftpd"},
 		reference(kindProfile, func(e *entries) *string { return &e.profile })},
 	{Attribute{Name: "dialect", Example: `"openbsd"`, Words: spelled(inetd.Dialects), Doc: "whose inetd.conf it is; absent: told apart by what only some of them write, else debian"},
 		choice(func(e *entries) *string { return &e.dialect })},

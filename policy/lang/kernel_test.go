@@ -52,16 +52,17 @@ func missing(t *testing.T, p sandbox.Profile, c sandbox.Command, abi int) (lost 
 }
 
 // givenUp is what a shipped profile of the host's network says it can do without, on the kernels without it:
-// ftpd passes descriptors on with a call that can name abstract sockets of the host, and tftpd
-// connects its datagram sockets with the one that a TCP client's could be re-aimed with.
-func givenUp(profile string, abi int) []string {
-	switch {
-	case profile == "ftpd" && abi < 6:
-		return []string{"landlock.scopes"}
-	case profile == "tftpd" && abi < 4:
-		return []string{"landlock.net"}
+// ftpd passes descriptors on with a call that can name abstract sockets of the host, as programs under the
+// classic ones may, and tftpd connects its datagram sockets with the one that a TCP client's could be re-aimed
+// with. rshd connects to some ports alone.
+func givenUp(profile string, abi int) (parts []string) {
+	if abi < 4 && slices.Contains([]string{"classic_rshd", "classic_tftpd", "tftpd"}, profile) {
+		parts = append(parts, "landlock.net")
 	}
-	return nil
+	if abi < 6 && slices.Contains([]string{"classic_ftpd", "classic_rshd", "classic_tftpd", "ftpd"}, profile) {
+		parts = append(parts, "landlock.scopes")
+	}
+	return parts
 }
 
 // Every shipped profile loads on every kernel that has Landlock at all, with

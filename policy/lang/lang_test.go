@@ -138,10 +138,10 @@ func TestShipped(t *testing.T) {
 		switch p.Name {
 		case "builtin", "classic_wait", "sshd":
 			network = sandbox.NetworkListener // it answers datagrams by address, or passes descriptors on
-		case "ftpd", "tftpd":
+		case "classic_ftpd", "classic_rshd", "classic_tftpd", "ftpd", "tftpd":
 			network = sandbox.NetworkHost // it opens ports of its own
 		}
-		becomes := slices.Contains([]string{"classic_login", "telnetd", "sshd", "ftpd", "tftpd"}, p.Name)
+		becomes := slices.Contains([]string{"classic_data", "classic_ftpd", "classic_login", "classic_rshd", "classic_tftpd", "telnetd", "sshd", "ftpd", "tftpd"}, p.Name)
 		if p.Widens != nil || p.Network.Mode != network || (p.Capabilities != nil) != becomes {
 			t.Errorf("profile %s: %+v", p.Name, p)
 		}
@@ -155,7 +155,7 @@ func TestShipped(t *testing.T) {
 			}
 		}
 	}
-	if want := "strict line files server login go perl python shell git node jvm classic classic_wait classic_login relay builtin telnetd sshd ftpd smtpd tftpd"; strings.Join(names, " ") != want {
+	if want := "strict line files server login go perl python shell git node jvm classic classic_wait classic_login classic_ftpd classic_rshd classic_data classic_tftpd relay builtin telnetd sshd ftpd smtpd tftpd"; strings.Join(names, " ") != want {
 		t.Errorf("profiles %v, want %s", names, want)
 	}
 	if ShippedBlock("profile", "none") != nil {

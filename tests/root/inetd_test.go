@@ -124,7 +124,8 @@ service "gram" {
 }
 
 // TestInetdTftp: a Debian daemon that takes its datagrams itself, as its package writes its
-// entry, under a profile that a block gives it, the example's or the shipped one.
+// entry, under the profile that it has by itself, and under one that a block gives it, the example's or the shipped
+// one.
 func TestInetdTftp(t *testing.T) {
 	rig.Root(t)
 	need.Programs(t, "in.tftpd", "tftp")
@@ -133,20 +134,34 @@ func TestInetdTftp(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _, _ := strings.Cut(string(example), "\nservice ")
-	t.Run("example", func(t *testing.T) { tftpOfEntry(t, text) })
+	t.Run("entry", func(t *testing.T) { // which has some folders alone to read
+		if alone(t) {
+			privately(t, "/srv")
+			tftpOfEntry(t, "", "/srv/tftp")
+		}
+	})
+	t.Run("example", func(t *testing.T) { tftpOfEntry(t, text, rig.PublicDir(t)) })
 	t.Run("shipped", func(t *testing.T) {
-		tftpOfEntry(t, "profile \"tftp\" {\n  base = profile.tftpd\n  widens = [\"files\"]\n  files { write = [\"/srv/tftp\"] }\n}\n")
+		tftpOfEntry(t, "profile \"tftp\" {\n  base = profile.tftpd\n  widens = [\"files\"]\n  files { write = [\"/srv/tftp\"] }\n}\n", rig.PublicDir(t))
 	})
 }
 
-// tftpOfEntry fetches a file from in.tftpd under the text's profile "tftp", which has /srv/tftp.
-func tftpOfEntry(t *testing.T, text string) {
-	port, dir := rig.Port(t), rig.PublicDir(t)
+// tftpOfEntry fetches a file of dir from in.tftpd under the text's profile "tftp", which has /srv/tftp, or that of
+// its entry.
+func tftpOfEntry(t *testing.T, text, dir string) {
+	port := rig.Port(t)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	given := ""
+	if text != "" {
+		given = "  profile = profile.tftp\n"
+	}
 	if err := os.WriteFile(filepath.Join(dir, "boot"), []byte("an image\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{
-		"site.cm.hcl": head + "inetd { acl = acl.anyone }\n" + strings.Replace(text, "/srv/tftp", dir, 1) + "\nservice \"tftp\" {\n  extends = \"" + port + "/udp4\"\n  profile = profile.tftp\n}\n",
+		"site.cm.hcl": head + "inetd { acl = acl.anyone }\n" + strings.Replace(text, "/srv/tftp", dir, 1) + "\nservice \"tftp\" {\n  extends = \"" + port + "/udp4\"\n" + given + "}\n",
 		"host.inetd":  "127.0.0.1:" + port + " dgram udp4 wait root /usr/sbin/in.tftpd /usr/sbin/in.tftpd -s " + dir + "\n",
 	}})
 	out := filepath.Join(t.TempDir(), "got")
