@@ -89,7 +89,7 @@ endif
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 chaos random reproduce deps deps-test deps-heavy deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host chaos random reproduce deps deps-test deps-heavy deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -235,6 +235,11 @@ test-kernels: root-present deps-kernels build
 test-kernels-arm64: deps-arm64
 	$(call install-missing,qemu-system-arm)
 	@$(MAKE) build ARCH=arm64
+
+# Moves a debootstrapped host with openbsd-inetd, tcpd and a dozen daemons to casemate, with its files as they are and with a policy
+# that is imported from them: tests/host. What it downloads stays in .cache.
+test-host: root-present deps-kernels man
+	go run ./tests/host
 
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build
