@@ -123,9 +123,10 @@ echo stream tcp4 nowait root internal
 	waiter, hold, take := session(t, s.Broker, "port-7002"), listening(t, "7001"), listening(t, "7002")
 	session(t, s.Broker, "own")
 
-	// An edit and a first hosts.deny, with as many HUPs as somebody likes.
+	// An edit and a first hosts.deny, with what no policy can say, and as many HUPs as somebody likes.
 	write(t, "/etc/inetd.conf", table+"127.0.0.1:7004 stream tcp nowait nobody "+rogue+" rogue hold\n", 0o644)
-	write(t, "/etc/hosts.deny", "ALL: ALL\n", 0o644)
+	write(t, "/etc/hosts.allow", "ALL: LOCAL, @friends\n", 0o644)
+	write(t, "/etc/hosts.deny", "ALL: ALL: spawn (echo %a >>/var/log/refused) &\n", 0o644)
 	for range 20 {
 		if err := unix.Kill(s.pid(t), unix.SIGHUP); err != nil {
 			t.Fatal(err)
