@@ -121,16 +121,18 @@ func (c *compiler) unenforced(e *inetdEntry, s *policy.Service) {
 }
 
 // becoming are the programs that need some of root's powers, to become another user, and the shipped profile
-// of each kind: of those with wait, and of the others.
-var becoming = map[bool]map[string][]string{
-	true: {"classic_tftpd": {"in.tftpd", "tftpd"}},
-	false: {
-		"classic_login": {"in.telnetd", "telnetd", "telnetlogin", "in.rlogind", "rlogind", "login", "sshd", "dropbear",
-			"popa3d", "in.qpopper", "ipop3d", "ipop2d", "imapd", "uucico", "in.uucpd"},
-		"classic_ftpd": {"in.ftpd", "ftpd", "vsftpd", "proftpd", "in.proftpd", "pure-ftpd"},
-		"classic_rshd": {"in.rshd", "rshd", "in.rexecd", "rexecd"},
-		"classic_data": {"rsync", "cvs", "svnserve"},
-	},
+// of each kind.
+var becoming = []struct {
+	profile  string
+	wait     bool
+	programs []string
+}{
+	{"classic_tftpd", true, []string{"in.tftpd", "tftpd"}},
+	{"classic_login", false, []string{"in.telnetd", "telnetd", "telnetlogin", "in.rlogind", "rlogind", "login", "sshd", "dropbear",
+		"popa3d", "in.qpopper", "ipop3d", "ipop2d", "imapd", "uucico", "in.uucpd"}},
+	{"classic_ftpd", false, []string{"in.ftpd", "ftpd", "vsftpd", "proftpd", "in.proftpd", "pure-ftpd"}},
+	{"classic_rshd", false, []string{"in.rshd", "rshd", "in.rexecd", "rexecd"}},
+	{"classic_data", false, []string{"rsync", "cvs", "svnserve"}},
 }
 
 // ClassicEnv are the variables, as NAME=value, that the programs of a classic profile need: cvs looks for room in
@@ -161,9 +163,9 @@ func (c *compiler) classicEnv(e *inetdEntry, s *policy.Service) {
 // Classic is the shipped profile for what an entry runs.
 func Classic(s *policy.Service) string {
 	if valid.Root(s.User) && len(s.Command) > 0 {
-		for profile, names := range becoming[s.Wait] {
-			if slices.Contains(names, path.Base(s.Command[0])) || slices.Contains(names, path.Base(s.Argv0)) {
-				return profile
+		for _, k := range becoming {
+			if k.wait == s.Wait && (slices.Contains(k.programs, path.Base(s.Command[0])) || slices.Contains(k.programs, path.Base(s.Argv0))) {
+				return k.profile
 			}
 		}
 	}
