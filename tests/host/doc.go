@@ -7,7 +7,7 @@
 // an administrator would, with nothing but the package and what it installs, in one of two ways: the
 // stand-in casemate-inetd goes on with the files as they are (guest/drop-in), or casemate import host writes
 // a policy from them (guest/import). The same clients ask again, and explain shows what
-// each service's programs may do.
+// each service's programs may do. At last the package is upgraded, serves as before, and is purged.
 //
 // Each way has the host anew, in namespaces of its own (mount, network, pid, ipc and uts), on an
 // overlay that goes when they do. It needs root, debootstrap and what make deb has made; the tree is kept in
