@@ -107,7 +107,7 @@ func serves() error {
 	return rig.Until(time.Minute, func() error {
 		out, err := exec.Command("casemate", "status").CombinedOutput()
 		if text := string(out); err != nil || !strings.Contains(text, services[0].name) || strings.Contains(text, "retrying") || strings.Contains(text, "broken") {
-			return fmt.Errorf("casemated does not serve all: %w\n%s", err, out)
+			return fmt.Errorf("casemated does not serve all: %v\n%s", err, out)
 		}
 		return nil
 	})
