@@ -43,8 +43,10 @@ does not have either, and no file that it went on to find under another path. Wh
 without that stands under "limits that it went on with". All others are "harmless probes": the program went on. These lists can be
 wrong: what a program misses early may be what makes it fail much later.
 
-It needs root, follows with ptrace(2), and slows these sessions down; another debugger
-cannot follow the same service meanwhile. casemated starts the service's zygote for it and
+It needs root, follows with ptrace(2), and slows these sessions down: one stops at every
+call until it has made some hundreds, and from then on at those that are unlike all before
+(at every one on a kernel without BTF or before 5.8, where eBPF is locked down, and on
+arm64). Another debugger cannot follow the same service meanwhile. casemated starts the service's zygote for it and
 keeps it. When trace ends, by itself, by a signal or by kill -9, all that it followed runs
 on. A program that runs already (wait = true) is not followed: casemate kill --service
 NAME ends it first. casemate learn writes a profile from what it sees.`,

@@ -92,6 +92,7 @@ var owners = []struct {
 	{"github.com/seccomp/libseccomp-golang/...", []string{"sandbox/seccomp/filter"}},
 	{"github.com/landlock-lsm/go-landlock/...", []string{"cmd/confine"}},
 	{"github.com/gaissmai/bart/...", []string{"acl/..."}},
+	{"github.com/cilium/ebpf/...", []string{"sandbox/learn/observe/parole"}},
 	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "cmd/...", "tests/..."}},
 	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp/...", "tests/..."}},
 	{"golang.org/x/crypto/...", []string{"tests/..."}},

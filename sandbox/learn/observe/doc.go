@@ -6,6 +6,9 @@
 // from there on stopped at the entry and at the exit of every call. A stop at the entry
 // is before seccomp, so a call that the filter refuses is seen with its answer.
 //
+// A thread that makes calls which are alike without end is let go (free.go): it stops then for calls
+// that are unlike all before, once they are made, and package parole counts the others.
+//
 // Nothing is changed in what is followed. When the tracer ends, in whatever way, the kernel lets go
 // of everything and all of it runs on: nothing is set that would end or stop it.
 package observe

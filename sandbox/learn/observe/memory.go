@@ -2,6 +2,10 @@ package observe
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+
+	"casemate/sandbox/learn/observe/parole"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +15,7 @@ type memory struct {
 	buf    [maxPath]byte
 	local  [1]unix.Iovec
 	remote [1]unix.RemoteIovec
+	given  *parole.Thread // has texts that may be elsewhere no more, nil for none
 }
 
 const page = 4096
@@ -47,6 +52,13 @@ func (m *memory) bytes(tid int, from uint64, n int) []byte {
 
 // text reads a string that ends with a NUL; false where there is none.
 func (m *memory) text(tid int, from uint64) (string, bool) {
+	if m.given != nil {
+		for i, text := range m.given.Texts {
+			if s, _, ok := bytes.Cut(text[:], []byte{0}); ok && len(s) > 0 && m.given.Args[i] == from && len(s) < len(text)-1 {
+				return string(s), true
+			}
+		}
+	}
 	got := 0
 	for got < len(m.buf) {
 		step := m.part(tid, from+uint64(got), got, 256)
@@ -59,4 +71,22 @@ func (m *memory) text(tid int, from uint64) (string, bool) {
 		got += step
 	}
 	return "", false
+}
+
+// atExecfn is of the name that a program was executed by (linux/auxvec.h).
+const atExecfn = 31
+
+// executed is the name that execve was given for what a process runs, "" where it does not say.
+func (m *memory) executed(tid int) string {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", tid))
+	if err != nil {
+		return ""
+	}
+	for ; len(list) >= 16; list = list[16:] {
+		if word(list) == atExecfn {
+			name, _ := m.text(tid, word(list[8:]))
+			return name
+		}
+	}
+	return ""
 }

@@ -23,6 +23,7 @@ const (
 const (
 	zygoteOptions = unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACESYSGOOD
 	tracedOptions = zygoteOptions | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEEXEC
+	freeOptions   = tracedOptions | unix.PTRACE_O_TRACEEXIT // of what was let go: it may end within a call
 )
 
 func ptrace(request, pid int, addr, data uintptr) (uintptr, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/sandbox/learn"
+	"casemate/sandbox/learn/observe/parole"
 	"casemate/sandbox/machine"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,7 @@ type task struct {
 	inside bool // of a call: the next stop is its exit
 	mem    *memory
 	call   pending
+	free
 }
 
 // pending is a call between its entry and its exit.
@@ -57,6 +59,8 @@ type process struct {
 	root    string
 	calls   int
 	threads int
+	number  uint64             // among all that were let go, 0 before
+	known   map[parole.Key]int // place in Facts, of what is counted elsewhere
 	// recent are the last facts of some calls: a loop makes the same ones again.
 	recent [8]struct {
 		key
@@ -107,6 +111,16 @@ func (t *Tracer) executed(k *task) {
 	}
 	p := k.proc
 	p.threads = 1
+	if k.on { // its execve was not seen, and what that named is in the new program's memory
+		t.recall(k)
+		if info, ok := inCall(k.tid); ok {
+			k.call, k.inside = pending{key: key{proc: p, nr: int64(info.nr)}}, true
+			if name := k.mem.executed(k.tid); name != "" {
+				k.call.path = k.absolute(name, -1)
+			}
+			p.calls++
+		}
+	}
 	if k.active {
 		p.end(learn.End{Exec: true})
 	}
@@ -145,6 +159,10 @@ func (p *process) end(e learn.End) {
 func (t *Tracer) gone(k *task, status unix.WaitStatus) {
 	delete(t.tasks, k.tid)
 	p, s := k.proc, k.proc.sess
+	if k.on {
+		t.consume(k)
+		t.recall(k)
+	}
 	if k.inside && status.Signaled() && status.Signal() == unix.SIGSYS {
 		k.call.killed = true
 		p.record(k)
@@ -152,6 +170,9 @@ func (t *Tracer) gone(k *task, status unix.WaitStatus) {
 	if k.tid != p.pid {
 		p.threads--
 		return
+	}
+	if t.office != nil {
+		p.fold(t.office)
 	}
 	if k.active {
 		e := learn.End{}
@@ -181,20 +202,26 @@ func (t *Tracer) call(k *task) {
 		k.inside = true
 		k.enter(info)
 	case infoExit:
-		if k.inside && k.call.proc != nil {
-			if r := int64(info.nr); r < 0 && r > -4096 {
-				k.call.err = syscall.Errno(-r)
-			}
-			switch k.call.err {
-			case unix.ENOSPC, unix.EDQUOT, unix.EFBIG:
-				k.written(shapeOf(uint64(k.call.nr)).name)
-			}
-			if k.call.err < 512 { // the others are the kernel's, to begin again after a signal
-				k.proc.record(k)
-			}
+		if k.inside && k.call.proc != nil && k.returned(int64(info.nr)) >= 0 {
+			t.alike(k)
 		}
 		k.inside = false
 	}
+}
+
+// returned records a call with its result, and gives its place in Facts, or -1.
+func (k *task) returned(result int64) (place int) {
+	if result < 0 && result > -4096 {
+		k.call.err = syscall.Errno(-result)
+	}
+	switch k.call.err {
+	case unix.ENOSPC, unix.EDQUOT, unix.EFBIG:
+		k.written(shapeOf(uint64(k.call.nr)).name)
+	}
+	if k.call.err >= 512 { // these are the kernel's, to begin again after a signal
+		return -1
+	}
+	return k.proc.record(k)
 }
 
 // enter notes a call at its entry, where what it points to is what the kernel will see.
@@ -296,8 +323,8 @@ func clean(path string) string {
 	return string(out)
 }
 
-// record counts a call that has ended.
-func (p *process) record(k *task) {
+// record counts a call that has ended, and gives its place in Facts, or -1.
+func (p *process) record(k *task) (place int) {
 	s, c := p.sess, &k.call
 	last := &p.recent[uint(c.nr)%uint(len(p.recent))]
 	i, ok := last.place, last.key == c.key
@@ -307,7 +334,7 @@ func (p *process) record(k *task) {
 	if !ok {
 		if len(s.Facts) == maxFacts {
 			s.LeftOut++
-			return
+			return -1
 		}
 		name := shapeOf(uint64(c.nr)).name
 		f := learn.Fact{Call: name, Path: c.path, To: c.to, Addr: c.addr, Err: c.err, Killed: c.killed, Root: p.root,
@@ -330,6 +357,7 @@ func (p *process) record(k *task) {
 			p.root = to
 		}
 	}
+	return i
 }
 
 // complain notes what a process writes to descriptor 2. What it writes piece by piece is

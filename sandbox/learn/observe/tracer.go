@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/sandbox/learn"
+	"casemate/sandbox/learn/observe/parole"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,10 @@ type Tracer struct {
 	live    map[*session]bool
 	scratch syscallInfo
 	mem     memory
+
+	office   *parole.Office // nil while there is none
+	opening  bool
+	numbered uint64 // processes that were let go
 }
 
 // wake is the signal that interrupts the wait of the tracer's thread. Go's own handler
@@ -67,6 +72,7 @@ func (t *Tracer) thread(ready chan struct{}) {
 	close(ready)
 	defer close(t.ended)
 	t.loop()
+	t.recallAll()
 }
 
 // Stop lets go of everything that is followed and returns the sessions that had not ended,
@@ -74,6 +80,9 @@ func (t *Tracer) thread(ready chan struct{}) {
 func (t *Tracer) Stop() []*learn.Session {
 	t.stopped.Store(true)
 	t.nudge(t.ended)
+	if t.office != nil {
+		t.office.Close()
+	}
 	var left []*learn.Session
 	for s := range t.live {
 		left = append(left, s.result())
@@ -198,10 +207,10 @@ func (t *Tracer) rest() {
 	_ = unix.Nanosleep(&pause, nil)
 }
 
-// resume lets a stopped thread run: a session's that runs its program until its next call.
+// resume lets a stopped thread run: a session's that runs its program until its next call, unless it was let go.
 func (t *Tracer) resume(tid int, sig unix.Signal) {
 	request := unix.PTRACE_CONT
-	if k := t.tasks[tid]; k != nil && k.active {
+	if k := t.tasks[tid]; k != nil && k.active && !k.on {
 		request = unix.PTRACE_SYSCALL
 	}
 	_, _ = ptrace(request, tid, 0, uintptr(sig)) // an error: it was killed, and its end comes next
@@ -225,6 +234,9 @@ func (t *Tracer) event(tid int, status unix.WaitStatus) {
 		return
 	}
 	what, sig := int(uint32(status)>>16), status.StopSignal()
+	if k != nil && k.on && t.answers(k, what, sig) {
+		sig = 0
+	}
 	switch {
 	case k != nil && k.new:
 		k.new = false

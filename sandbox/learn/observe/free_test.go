@@ -1,0 +1,219 @@
+package observe
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/sandbox/learn"
+	"casemate/sandbox/learn/observe/parole"
+	"casemate/tests/need"
+)
+
+// TestFreeIsTheSame: what a program does that is let go, and stops only for calls that are unlike all before, is told as of
+// one that stops at each: the same facts as often, with their paths and errors, what it complained of and
+// how it ended, at the same of its calls.
+func TestFreeIsTheSame(t *testing.T) {
+	needFree(t)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"sub/file": "x", "lines": strings.Repeat("some line\n", 60), "script": "#!/bin/sh\n: < sub/file\nexit 3\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := "while read x; do :; done < lines; "
+	for name, c := range map[string]struct {
+		job  string
+		seen []string
+	}{
+		// A shell reads byte by byte, by as many calls that are alike.
+		"paths":   {lines + ": < sub/file; " + lines + "cd sub; : < file; cd ..; " + lines + "[ -e none ]; " + lines, []string{"sub/file", "none"}},
+		"starts":  {lines + "cat sub/file >/dev/null; " + lines + "(exit 3); " + lines, []string{"sub/file"}},
+		"says":    {lines + "echo wrong >&2; " + lines + "exit 0", nil},
+		"becomes": {lines + "exec ./script", []string{"script", "sub/file"}},
+		"dies":    {lines + "kill -TERM $$", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := filepath.Join(t.TempDir(), "job")
+			if err := os.WriteFile(job, []byte("cd "+dir+"\n"+c.job+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			stops, free := follow(t, job, false), follow(t, job, true)
+			compare(t, "facts", told(stops), told(free))
+			compare(t, "complaints", spoken(stops), spoken(free))
+			compare(t, "ends", ended(stops), ended(free))
+			for _, path := range c.seen {
+				if !slices.ContainsFunc(free.Facts, func(f learn.Fact) bool { return f.Path == filepath.Join(dir, path) }) {
+					t.Errorf("no call with %s", path)
+				}
+			}
+		})
+	}
+}
+
+// TestFreeThatBlocks: a program that blocks what would stop it is seen all the same, and stops at each call from then on.
+func TestFreeThatBlocks(t *testing.T) {
+	needFree(t)
+	dir := t.TempDir()
+	job := filepath.Join(dir, "job")
+	if err := os.WriteFile(job, []byte("cd "+dir+`
+exec perl -MPOSIX -e 'sub many { for (1..500) { POSIX::getppid() } } many(); sigprocmask(SIG_BLOCK, POSIX::SigSet->new(1..31)) or die;
+open(F, "<", "one/".$_) for (1..3); many(); open(F, "<", "two"); many(); exit 0'
+`), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := follow(t, job, true)
+	parents := 0
+	seen := map[string]int{}
+	for _, f := range s.Facts {
+		if f.Call == "getppid" {
+			parents += f.Count
+		}
+		seen[f.Path] += f.Count
+	}
+	if parents < 1500 {
+		t.Errorf("%d of 1500 calls are counted", parents)
+	}
+	for _, path := range []string{"one/1", "one/2", "one/3", "two"} {
+		if seen[filepath.Join(dir, path)] != 1 {
+			t.Errorf("%s was opened %d times among %v", path, seen[filepath.Join(dir, path)], seen)
+		}
+	}
+}
+
+// needFree skips where the kernel, or what it runs in, lets nothing go: learn does without.
+func needFree(t *testing.T) {
+	t.Helper()
+	o, err := parole.Open(nil, func() {})
+	if err != nil {
+		need.Kernel(t, "lets no thread go: %v", err)
+	}
+	o.Close()
+}
+
+// follow runs a job of sh to its end, followed: let go as soon as may be, or stopped at every call.
+func follow(t *testing.T, job string, free bool) *learn.Session {
+	t.Helper()
+	tr, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Stop()
+	tr.do(func() {
+		if tr.opening = true; free {
+			tr.opening = false
+			tr.openOffice()
+		}
+	})
+	for ready, end := !free, time.Now().Add(time.Minute); !ready; time.Sleep(time.Millisecond) {
+		if tr.do(func() { ready = tr.office != nil }); time.Now().After(end) {
+			t.Fatal("nothing is let go")
+		}
+	}
+	z := newZygote(t)
+	if err := tr.Follow(z.cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	z.start("sh", job)
+	select {
+	case <-tr.News():
+	case <-time.After(time.Minute):
+		t.Fatal("the session does not end")
+	}
+	list := tr.Take()
+	if len(list) != 1 {
+		t.Fatalf("%d sessions", len(list))
+	}
+	var let uint64
+	tr.do(func() { let = tr.numbered })
+	if free != (let > 0) {
+		t.Errorf("%d processes were let go", let)
+	}
+	return list[0]
+}
+
+// told are a session's facts by what is the same each time, and how often they were.
+func told(s *learn.Session) map[string]string {
+	number := map[int]int{} // of processes, as they come
+	m := map[string]string{}
+	list := slices.SortedFunc(slices.Values(s.Facts), func(a, b learn.Fact) int { return cmp.Compare(a.PID, b.PID) })
+	for _, f := range list {
+		if _, ok := number[f.PID]; !ok {
+			number[f.PID] = len(number)
+		}
+		key := fmt.Sprint(number[f.PID], f.Call, f.Args, f.Path, f.To, f.Addr, f.Err, f.Killed, f.Program)
+		m[key] = fmt.Sprint(f.Count, " times, first ", f.First)
+	}
+	return m
+}
+
+func spoken(s *learn.Session) map[string]string {
+	m := map[string]string{}
+	for _, c := range s.Complaints {
+		m[c.Text] = fmt.Sprint("at call ", c.Call)
+	}
+	return m
+}
+
+func ended(s *learn.Session) map[string]string {
+	m := map[string]string{}
+	for _, e := range s.Ends {
+		m[fmt.Sprint(e.Program, e.Exec, e.Status, e.Signal)] = fmt.Sprint("after calls ", e.Calls)
+	}
+	return m
+}
+
+func compare(t *testing.T, what string, want, got map[string]string) {
+	t.Helper()
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if got[key] != want[key] {
+			t.Errorf("%s: %s: %q where every call stops, %q of one that was let go", what, key, want[key], got[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(got)) {
+		if _, ok := want[key]; !ok {
+			t.Errorf("%s: %s: %q only of one that was let go", what, key, got[key])
+		}
+	}
+}
+
+// TestShapesAgree: what the kernel's side takes to be alike is one fact.
+func TestShapesAgree(t *testing.T) {
+	for nr, c := range shapes() {
+		s := c.parole()
+		if s.Mode&parole.Alike == 0 {
+			continue
+		}
+		if c.path >= 0 || c.to >= 0 {
+			t.Errorf("%s names a path, and is skipped", c.name)
+		}
+		for range 20 {
+			var raw [6]uint64
+			for i := range raw {
+				raw[i] = rand.Uint64() >> (rand.UintN(8) * 8)
+			}
+			k := s.KeyOf(0, uint64(nr), 0, &raw)
+			if alike := learn.Alike(c.name, raw); k.Args != alike {
+				t.Errorf("%s%v: compared by %v, told apart by %v", c.name, raw, k.Args, alike)
+			}
+		}
+	}
+	for _, err := range minor {
+		if err != 0 && (err == syscall.EPERM || err == syscall.EACCES || err == syscall.ENOENT) {
+			t.Errorf("%v is of what was refused", err)
+		}
+	}
+}
