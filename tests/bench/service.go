@@ -65,6 +65,15 @@ func (d duel) median(name string, figure func(sample) float64) float64 {
 	return median(v)
 }
 
+// sum is the processor time of a connection over all of name's rounds, in microseconds.
+func (d duel) sum(name string) float64 {
+	var all sample
+	for _, s := range d[name] {
+		all.cpu, all.served = all.cpu+s.cpu, all.served+s.served
+	}
+	return cpuOf(all)
+}
+
 // ratio is the median over the rounds of (figure of a) / (figure of b).
 func (d duel) ratio(a, b string, figure func(sample) float64) float64 {
 	var v []float64
