@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -46,5 +47,19 @@ func TestProcessorIsTold(t *testing.T) {
 	}
 	if held < runs*85/100 {
 		t.Errorf("the interval has the true ratio in %d of %d runs", held, runs)
+	}
+}
+
+// TestAbout: of fourteen values the interval of their median reaches from the third to the twelfth, as tables of the sign test have it.
+func TestAbout(t *testing.T) {
+	var v []float64
+	for i := range 14 {
+		v = append(v, float64((i*5)%14+1))
+	}
+	if e := about(v); e != (estimate{7.5, 3, 12}) {
+		t.Errorf("%v", e)
+	}
+	if e := about(v[:3]); e.low != slices.Min(v[:3]) || e.high != slices.Max(v[:3]) {
+		t.Errorf("of three: %v", e)
 	}
 }

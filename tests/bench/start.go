@@ -266,27 +266,27 @@ func (b *bench) layer(name string, profile func(*sandbox.Profile), plan func(*zy
 
 func (b *bench) reportStart(took map[string][]float64) {
 	base, full := took["vfork+exec"], took["every layer"]
-	paired := func(v, of []float64, f func(a, b float64) float64) float64 {
+	paired := func(v, of []float64, f func(a, b float64) float64) estimate {
 		var r []float64
 		for i := range v {
 			r = append(r, f(v[i], of[i]))
 		}
-		return median(r)
+		return about(r)
 	}
-	against := func(v, of []float64) float64 { return paired(v, of, func(a, b float64) float64 { return a / b }) }
-	apart := func(v, of []float64) float64 { return paired(v, of, func(a, b float64) float64 { return a - b }) }
+	against := func(v, of []float64) estimate { return paired(v, of, func(a, b float64) float64 { return a / b }) }
+	apart := func(v, of []float64) float64 { return paired(v, of, func(a, b float64) float64 { return a - b }).ratio }
 	t := table{
 		title: "Start: one program, one after the other",
 		note: fmt.Sprintf("Medians of %d rounds of %d starts each, in turns. The floor is a C loop of vfork, execve and waitpid of the same static program; "+
-			"casemate's way is request, clone, the last steps, execve, reply, wait.", len(full), batch),
+			"casemate's way is request, clone, the last steps, execve, reply, wait. The interval of a ratio holds the true one in 95 of 100 runs.", len(full), batch),
 		head: []string{"way", "µs", "ratio to the floor", "against every layer µs"},
 	}
 	t.add("vfork+exec", fmt.Sprintf("%.0f", median(base)), "1.00", "")
 	for _, l := range layers {
 		v := took[l.name]
-		t.add(l.name, fmt.Sprintf("%.0f", median(v)), fmt.Sprintf("%.2f", against(v, base)), fmt.Sprintf("%+.0f", apart(v, full)))
+		t.add(l.name, fmt.Sprintf("%.0f", median(v)), against(v, base), fmt.Sprintf("%+.0f", apart(v, full)))
 	}
 	t.print(b.out)
 	r := against(full, base)
-	b.goals.check(r <= 1.5, fmt.Sprintf("%.2f", r), "a start with every layer against vfork+exec: at most 1.5")
+	b.goals.check(r.ratio <= 1.5, r.String(), "a start with every layer against vfork+exec: at most 1.5")
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/binary"
+	"math"
 
 	"casemate/sandbox/machine"
 
@@ -143,12 +144,11 @@ func decide(rules []Rule, answer uint32, otherwise []instruction) []instruction 
 		body = append(append(body, test...), instruction{opRet, 0, 0, answer})
 	}
 	body = append(body, otherwise...)
-	// BPF_JA, since a conditional jump over a long body would not fit a byte.
-	head := []instruction{
-		{opJEQ, 1, 0, uint32(rules[0].Call)},
-		{opJA, 0, 0, uint32(len(body))},
+	call := uint32(rules[0].Call)
+	if len(body) <= math.MaxUint8 { // one instruction for each other call
+		return append([]instruction{{opJEQ, 0, uint8(len(body)), call}}, body...)
 	}
-	return append(head, body...)
+	return append([]instruction{{opJEQ, 1, 0, call}, {opJA, 0, 0, uint32(len(body))}}, body...)
 }
 
 const opJA = 0x05 // BPF_JMP|BPF_JA
