@@ -24,8 +24,10 @@ var minor = []syscall.Errno{0, unix.EAGAIN, unix.EINTR, unix.ETIMEDOUT, unix.EIN
 type free struct {
 	on      bool
 	never   bool   // it blocks what would stop it
+	back    bool   // it was interrupted, to stop at each call again
 	often   int    // calls that may be alike
 	counted uint64 // of its calls that were known, as far as its process has them
+	signals uint64 // the set of those that may stop it
 }
 
 // parole is a shape as the kernel's side has it.
@@ -125,7 +127,7 @@ func (t *Tracer) alike(k *task) {
 	if _, err := ptrace(unix.PTRACE_SETOPTIONS, k.tid, 0, freeOptions); err != nil {
 		return
 	}
-	k.counted = 0
+	k.counted, k.signals = 0, set
 	k.on = t.office.Let(k.tid, &parole.Thread{Signals: set, Process: k.proc.number}) == nil
 }
 
@@ -183,7 +185,24 @@ func (t *Tracer) made(k *task, done *parole.Thread) {
 	if place := k.returned(done.Result); place >= 0 && p.known != nil {
 		p.know(t.office, &k.call.key, place)
 	}
-	if done.Call == unix.SYS_RT_SIGACTION {
+	t.heeds(k)
+}
+
+// heeds looks at a call that has been made: where it is to handle a signal that stops threads of the process, these stop at
+// each call again from now on.
+func (t *Tracer) heeds(k *task) {
+	if k.call.nr != unix.SYS_RT_SIGACTION || k.call.raw[0] > 64 || k.call.raw[1] == 0 {
+		return
+	}
+	for _, o := range t.tasks {
+		if o.on && o.proc == k.proc && o.signals&parole.Bit(unix.Signal(k.call.raw[0])) != 0 {
+			o.back = true
+			if o != k {
+				_, _ = ptrace(unix.PTRACE_INTERRUPT, o.tid, 0, 0)
+			}
+		}
+	}
+	if k.on && k.back {
 		t.recall(k)
 	}
 }
@@ -205,7 +224,7 @@ func (t *Tracer) unstopped() {
 		t.made(k, &done)
 		t.mem.given = nil
 		if k.on && !k.never {
-			k.never = true
+			k.never, k.back = true, true
 			_, _ = ptrace(unix.PTRACE_INTERRUPT, k.tid, 0, 0)
 		}
 	}
@@ -215,23 +234,24 @@ func (t *Tracer) unstopped() {
 func (t *Tracer) recall(k *task) {
 	if k.on {
 		t.office.Revoke(k.tid)
-		k.on, k.often = false, 0
+		k.on, k.back, k.often = false, false, 0
 	}
 }
 
 // answers takes a stop of a thread that was let go, and tells whether the signal that it
 // stops for is none but the tracer's.
 func (t *Tracer) answers(k *task, event int, sig unix.Signal) (ours bool) {
+	set := k.signals
 	t.consume(k)
 	switch event {
 	case 0:
-		return parole.Signals(0)&parole.Bit(sig) != 0 && signalCode(k.tid) == siKernel
+		return sig <= 64 && set&parole.Bit(sig) != 0 && signalCode(k.tid) == siKernel
 	case unix.PTRACE_EVENT_CLONE, unix.PTRACE_EVENT_FORK, unix.PTRACE_EVENT_VFORK:
 		if k.on {
 			t.within(k)
 		}
 	case unix.PTRACE_EVENT_STOP:
-		if k.never {
+		if k.back {
 			t.recall(k)
 		}
 	case unix.PTRACE_EVENT_EXIT:

@@ -7,15 +7,19 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe/parole"
 	"casemate/tests/need"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestFreeIsTheSame: what a program does that is let go, and stops only for calls that are unlike all before, is told as of
@@ -90,6 +94,65 @@ open(F, "<", "one/".$_) for (1..3); many(); open(F, "<", "two"); many(); exit 0'
 	for _, path := range []string{"one/1", "one/2", "one/3", "two"} {
 		if seen[filepath.Join(dir, path)] != 1 {
 			t.Errorf("%s was opened %d times among %v", path, seen[filepath.Join(dir, path)], seen)
+		}
+	}
+}
+
+// deny is what the test's program is to its second argument: it has a filter that refuses getppid, with EPERM or by killing
+// it, makes calls that are alike, that one, and more of these.
+func deny(how string) {
+	runtime.LockOSThread()
+	answers := map[string]uint32{"errno": 0x50000 | uint32(unix.EPERM), "kill": 0x80000000}
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_GETPPID},
+		{Code: unix.BPF_RET | unix.BPF_K, K: answers[how]},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000},
+	}
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	must(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	must(unix.Prctl(unix.PR_SET_SECCOMP, 2, uintptr(unsafe.Pointer(&unix.SockFprog{Len: 4, Filter: &program[0]})), 0, 0))
+	many := func() {
+		for range 2000 {
+			unix.RawSyscall(unix.SYS_GETUID, 0, 0, 0)
+		}
+	}
+	many()
+	unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
+	many()
+	os.Exit(0)
+}
+
+// TestFreeThatIsRefused: a call that a filter refuses is seen of a program that was let go, and so is the one that it
+// is killed for. That program is of Go, whose runtime handles nearly all signals.
+func TestFreeThatIsRefused(t *testing.T) {
+	needFree(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for how, want := range map[string]learn.Fact{
+		"errno": {Call: "getppid", Err: unix.EPERM, Count: 1},
+		"kill":  {Call: "getppid", Killed: true, Count: 1},
+	} {
+		job := filepath.Join(t.TempDir(), "job")
+		if err := os.WriteFile(job, []byte("OBSERVE_ZYGOTE= OBSERVE_DENY="+how+" exec "+self+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s := follow(t, job, true)
+		users, seen := 0, false
+		for _, f := range s.Facts {
+			if f.Call == "getuid" {
+				users += f.Count
+			}
+			seen = seen || f.Call == want.Call && f.Err == want.Err && f.Killed == want.Killed && f.Count == want.Count
+		}
+		if all := map[string]int{"errno": 4000, "kill": 2000}[how]; !seen || users < all || users > all+10 {
+			t.Errorf("%s: %d of %d calls are counted, and the refused one is seen: %t", how, users, all, seen)
 		}
 	}
 }

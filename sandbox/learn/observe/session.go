@@ -203,6 +203,7 @@ func (t *Tracer) call(k *task) {
 		k.enter(info)
 	case infoExit:
 		if k.inside && k.call.proc != nil && k.returned(int64(info.nr)) >= 0 {
+			t.heeds(k)
 			t.alike(k)
 		}
 		k.inside = false
