@@ -20,8 +20,8 @@ import (
 // TestMain is the stand-in of a zygote too: it starts the program of each line of its input by
 // vfork, and answers with how long that ran.
 func TestMain(m *testing.M) {
-	if how := os.Getenv("OBSERVE_DENY"); how != "" {
-		deny(how)
+	if how := os.Getenv("OBSERVE_VICTIM"); how != "" {
+		victim(how)
 	}
 	if os.Getenv("OBSERVE_ZYGOTE") == "" {
 		os.Exit(m.Run())

@@ -98,9 +98,24 @@ open(F, "<", "one/".$_) for (1..3); many(); open(F, "<", "two"); many(); exit 0'
 	}
 }
 
-// deny is what the test's program is to its second argument: it has a filter that refuses getppid, with EPERM or by killing
-// it, makes calls that are alike, that one, and more of these.
-func deny(how string) {
+// victim is what the test's program is for TestFreeThatIsRefused: it has a filter that refuses getppid, with EPERM or by killing
+// it, makes calls that are alike, that one, and more of these. For TestFreeThreadBecomes one of its threads makes
+// them, which is not the first, and becomes another program.
+func victim(how string) {
+	many := func() {
+		for range 2000 {
+			unix.RawSyscall(unix.SYS_GETUID, 0, 0, 0)
+		}
+	}
+	if how == "becomes" {
+		runtime.LockOSThread() // the first
+		go func() {
+			runtime.LockOSThread()
+			many()
+			panic(unix.Exec("/bin/true", []string{"true"}, nil))
+		}()
+		select {}
+	}
 	runtime.LockOSThread()
 	answers := map[string]uint32{"errno": 0x50000 | uint32(unix.EPERM), "kill": 0x80000000}
 	program := []unix.SockFilter{
@@ -116,11 +131,6 @@ func deny(how string) {
 	}
 	must(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 	must(unix.Prctl(unix.PR_SET_SECCOMP, 2, uintptr(unsafe.Pointer(&unix.SockFprog{Len: 4, Filter: &program[0]})), 0, 0))
-	many := func() {
-		for range 2000 {
-			unix.RawSyscall(unix.SYS_GETUID, 0, 0, 0)
-		}
-	}
 	many()
 	unix.RawSyscall(unix.SYS_GETPPID, 0, 0, 0)
 	many()
@@ -131,19 +141,11 @@ func deny(how string) {
 // is killed for. That program is of Go, whose runtime handles nearly all signals.
 func TestFreeThatIsRefused(t *testing.T) {
 	needFree(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for how, want := range map[string]learn.Fact{
 		"errno": {Call: "getppid", Err: unix.EPERM, Count: 1},
 		"kill":  {Call: "getppid", Killed: true, Count: 1},
 	} {
-		job := filepath.Join(t.TempDir(), "job")
-		if err := os.WriteFile(job, []byte("OBSERVE_ZYGOTE= OBSERVE_DENY="+how+" exec "+self+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		s := follow(t, job, true)
+		s := follow(t, ownJob(t, how), true)
 		users, seen := 0, false
 		for _, f := range s.Facts {
 			if f.Call == "getuid" {
@@ -155,6 +157,33 @@ func TestFreeThatIsRefused(t *testing.T) {
 			t.Errorf("%s: %d of %d calls are counted, and the refused one is seen: %t", how, users, all, seen)
 		}
 	}
+}
+
+// TestFreeThreadBecomes: a program that a thread executes which was let go and is not its process's first is told by the name that it was
+// executed by, and what the new program does is seen.
+func TestFreeThreadBecomes(t *testing.T) {
+	needFree(t)
+	s := follow(t, ownJob(t, "becomes"), true)
+	if !slices.ContainsFunc(s.Facts, func(f learn.Fact) bool { return f.Call == "execve" && f.Path == "/bin/true" && f.Err == 0 }) {
+		t.Errorf("no execve of it among %+v", s.Facts)
+	}
+	if last := s.Ends[len(s.Ends)-1]; last.Exec || last.Status != 0 || !strings.HasSuffix(last.Program, "/true") {
+		t.Errorf("it ended as %+v", last)
+	}
+}
+
+// ownJob is a job that runs this program as a victim.
+func ownJob(t *testing.T, how string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := filepath.Join(t.TempDir(), "job")
+	if err := os.WriteFile(job, []byte("OBSERVE_ZYGOTE= OBSERVE_VICTIM="+how+" exec "+self+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return job
 }
 
 // needFree skips where the kernel, or what it runs in, lets nothing go: learn does without.

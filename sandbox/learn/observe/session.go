@@ -103,16 +103,19 @@ func (t *Tracer) executed(k *task) {
 	if k == nil {
 		return
 	}
+	unseen := k.on
 	if former, err := eventMessage(k.tid); err == nil && former != k.tid {
 		if o := t.tasks[former]; o != nil { // a thread that was not the first
+			unseen = o.on
+			t.recall(o)
 			delete(t.tasks, former)
 			k.call, k.inside = o.call, o.inside
 		}
 	}
+	t.recall(k)
 	p := k.proc
 	p.threads = 1
-	if k.on { // its execve was not seen, and what that named is in the new program's memory
-		t.recall(k)
+	if unseen { // its execve had no stop, and what that named is in the new program's memory
 		if info, ok := inCall(k.tid); ok {
 			k.call, k.inside = pending{key: key{proc: p, nr: int64(info.nr)}}, true
 			if name := k.mem.executed(k.tid); name != "" {
