@@ -33,6 +33,7 @@ func full() *policy.Policy {
 		sandbox.Stack: 1 << 20, sandbox.Locked: 4096}
 	s := &p.Services[1]
 	s.Listen[0].Addr, s.Socket.Owner, s.Socket.Group, s.Socket.Backlog = netip.MustParseAddr("192.0.2.1"), "nobody", "adm", 5
+	s.Stdout = policy.StdoutLog
 	s.Group, s.Groups, s.Because, s.Banner, s.Retry = "adm", []string{"mail"}, "x", "no", true
 	return p
 }

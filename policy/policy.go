@@ -109,6 +109,8 @@ type Service struct {
 	// Wait hands the listening socket over and waits for the program to end (inetd "wait").
 	Wait  bool          `json:"wait"`
 	Stdio sandbox.Stdio `json:"stdio"`
+	// Stdout is StdoutLog where 1 is for the log, whatever Stdio has there; "" is as Stdio has it.
+	Stdout string `json:"stdout,omitempty"`
 	// FDNames are LISTEN_FDNAMES of a program that gets all sockets, one for each of Listen.
 	FDNames []string `json:"fd_names,omitempty"`
 	// Env is set for the program; EnvStyle adds the peer's facts: ucspi, systemd,
@@ -138,6 +140,9 @@ type Service struct {
 	// Retry re-tries a busy or missing address with backoff where it would be a load error.
 	Retry bool `json:"retry"`
 }
+
+// StdoutLog is the word of Service.Stdout.
+const StdoutLog = "log"
 
 // LogLevel says what the log leaves out of a service: nothing, its refusals, or its
 // clients and sessions as long as nothing goes wrong.

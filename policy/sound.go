@@ -132,6 +132,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nice or oom_score is out of range")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
+	case s.Stdout != "" && (s.Stdout != StdoutLog || s.Stdio == sandbox.StdioAll || s.Ours()):
+		return errors.New("its stdout would not be in the log")
 	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):
 		return errors.New("fd_names are not one for each of listen")
 	case (l.Queue != 0 || l.MaxLoad != 0) && s.Wait:

@@ -3,7 +3,7 @@ package sandbox
 import "casemate/sandbox/zygote"
 
 // MaxSockets is how many descriptors one Start can hand over.
-const MaxSockets = zygote.MaxFDs - 3 // and stderr, /dev/log and the state directory
+const MaxSockets = zygote.MaxFDs - 4 // and stderr, stdout, /dev/log and the state directory
 
 // Command is what a sandbox runs, with everything resolved that needs a look
 // at the host's user tables.
@@ -32,6 +32,9 @@ type Command struct {
 	// own. 0 is no bound.
 	UserTasks int64
 	Stdio     Stdio // "" is StdioSocket
+	// Outputs is how many descriptors each Start brings after the sockets: the program's 2, and its 1. Without
+	// them these are the client, where Stdio has it there, or /dev/null.
+	Outputs uint8
 	// Sockets is how many descriptors each Start hands over (1 but for listen_fds).
 	Sockets int
 	// Listens says that a descriptor is a listening or unconnected socket, which

@@ -18,9 +18,6 @@ import (
 
 // Options are the broker's part of a sandbox.
 type Options struct {
-	// Stderr says that each request brings the program's descriptor 2; without, that is
-	// /dev/null, or the client where stdio is socket-all.
-	Stderr bool
 	// Listen says that somebody answers the calls that are denied (zygote.Plan.Listen).
 	Listen bool
 	// Writable are the directories that any service of the policy may write,
@@ -94,7 +91,6 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if s.tree.byFD {
 		s.start.Exec = int32(s.tree.program)
 	}
-	s.start.Stderr = o.Stderr
 	s.start.Listen = o.Listen
 	return s, nil
 }
@@ -109,7 +105,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 	stdio, _ := c.Stdio.zygote() // NewPlan has checked it
 	z := zygote.Plan{
 		Numbers: zygote.Numbers{
-			High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Umask: c.Umask,
+			High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Outputs: c.Outputs, Umask: c.Umask,
 			UID: c.UID, GID: c.GID, Nice: int32(c.Nice), Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
 			Dynamic: c.Dynamic, Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
 			Log: c.Log, State: p.Files.State, UserNS: p.UserNamespace,

@@ -146,7 +146,7 @@ func (w *logWorker) end() {
 // obey does what one message says.
 func (w *logWorker) obey(d delivered) error {
 	switch o := d.order; o.Kind {
-	case wire.Text, wire.Syslog, wire.Records:
+	case wire.Text, wire.Stdout, wire.Syslog, wire.Records:
 		return w.pipes.add(o, d.file)
 	case wire.Audit:
 		return w.readAudit(d.file)

@@ -37,10 +37,10 @@ type ledger struct {
 	begun    map[*writer]bool   // those with a begun line
 }
 
-// source is one service's stderr, or its /dev/log.
+// source is one service's stderr, its stdout, or its /dev/log.
 type source struct {
 	name    string
-	what    string // is counted where it is left out: journal.StderrLines or SyslogLines
+	what    string // is counted where it is left out: journal.StderrLines, StdoutLines or SyslogLines
 	writers int
 	start   time.Time // the buckets' clock counts from here
 	all     journal.Bucket
@@ -48,7 +48,7 @@ type source struct {
 	counted time.Time // when that was
 }
 
-// writer is one session's stderr, or its /dev/log.
+// writer is one session's stderr, its stdout, or its /dev/log.
 type writer struct {
 	src     *source
 	id      uint64 // of the session
@@ -68,7 +68,7 @@ func (l *ledger) begin(name string, id uint64, records bool, now time.Time) *wri
 	return l.beginAs(journal.StderrLines, name, id, records, now)
 }
 
-// beginAs begins what is counted as what. A service's stderr and its /dev/log have a budget each.
+// beginAs begins what is counted as what. A service's stderr, stdout and /dev/log have a budget each.
 func (l *ledger) beginAs(what, name string, id uint64, records bool, now time.Time) *writer {
 	key := what + " " + name
 	src := l.sources[key]
@@ -131,7 +131,11 @@ func (l *ledger) line(w *writer, text []byte, now time.Time) {
 		}
 	}
 	if w.allow(now) {
-		l.out(said.Stderr(now, w.src.name, w.id, text))
+		stream := "stderr"
+		if w.src.what == journal.StdoutLines {
+			stream = "stdout"
+		}
+		l.out(said.Line(now, stream, w.src.name, w.id, text))
 	}
 }
 

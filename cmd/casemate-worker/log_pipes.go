@@ -23,7 +23,7 @@ const (
 	maxTurns  = 256 // when the worker is to end and somebody goes on writing
 )
 
-// pipes are the reading ends of sessions' stderr, and the sockets of their /dev/log.
+// pipes are the reading ends of sessions' stderr and stdout, and the sockets of their /dev/log.
 // Only some and taken are for another goroutine, which waits for pipes to have
 // something, and back is for those that aside starts.
 type pipes struct {
@@ -147,9 +147,9 @@ func (p *pipes) readOne(fd int, x *pipe, now time.Time) {
 // writerOf is whom x belongs to, who begins to write with its first byte.
 func (p *pipes) writerOf(x *pipe, now time.Time) *writer {
 	if x.writer == nil {
-		what := journal.StderrLines
-		if x.whose.Kind == wire.Syslog {
-			what = journal.SyslogLines
+		what := map[wire.Kind]string{wire.Syslog: journal.SyslogLines, wire.Stdout: journal.StdoutLines}[x.whose.Kind]
+		if what == "" {
+			what = journal.StderrLines
 		}
 		x.writer = p.ledger.beginAs(what, x.whose.Name, x.whose.ID, x.whose.Kind == wire.Records, now)
 		x.writer.counted = func(c *wire.Counts) { p.tell(wire.Report{Kind: wire.Counted, ID: x.whose.ID, Counts: c}) }

@@ -149,6 +149,18 @@ func TestLogWorker(t *testing.T) {
 	l.hears(wire.Report{Kind: wire.Done, ID: 42, Of: wire.Text})
 	silent.Close()
 	l.hears(wire.Report{Kind: wire.Done, ID: 41, Of: wire.Text})
+	reading, prints, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.order(wire.Order{Kind: wire.Stdout, ID: 42, Name: "finger"}, int(reading.Fd()))
+	reading.Close()
+	prints.WriteString("printed\n")
+	prints.Close()
+	if m := <-l.records; m["msg"] != "stdout" || m["service"] != "finger" || m["id"] != 42.0 || m["text"] != "printed" {
+		t.Errorf("record %v", m)
+	}
+	l.hears(wire.Report{Kind: wire.Done, ID: 42, Of: wire.Stdout})
 
 	for i := range 3 {
 		end, _ := l.session(uint64(43 + i))

@@ -16,12 +16,15 @@ systemd's journal each line begins with its priority. msg says what a record is:
   denied              system calls that a session's filter denied: the first of each kind at
                       once, and how many more there were at the session's end
   stderr              a line that a service wrote to its standard error
+  stdout              a line that it wrote to its standard output, where stdout = "log"
   syslog              a message that a service gave syslog(3), where its profile has log = true
   refused-suppressed  so many decisions of a service were not written one by one
   stderr-suppressed   so many lines of a service's stderr were left out, beyond 20 a second of
                       a session (100 at once) or 200 of the service (1000 at once)
   stderr-lost         so many bytes of a service's stderr were thrown away, because the log
                       worker was stopped or gone and the service would have waited
+  stdout-suppressed   the same of its stdout, which has as much again
+  stdout-lost
   denied-suppressed   so many records of a service's denied calls were left out, beyond 20 a second
                       (200 at once); what they counted is lost with them
   syslog-suppressed   so many records of a service's syslog messages were left out, in the same way
@@ -37,8 +40,8 @@ time            string  all                 when, RFC 3339
 level           string  all                 INFO, WARN or ERROR; of syslog also DEBUG
 msg             string  all                 what the record is, see above
 format_version  number  all                 1; changes when a field changes its meaning
-id              number  decision session denied stderr syslog   the session's, or the refusal's, own number; of denied, stderr and syslog, of the session whose process it was, 0 where a denied call's could not be told
-service         string  decision session denied stderr syslog suppressed note  the service's name in the policy
+id              number  decision session denied stderr stdout syslog   the session's, or the refusal's, own number; of denied, stderr, stdout and syslog, of the session whose process it was, 0 where a denied call's could not be told
+service         string  decision session denied stderr stdout syslog suppressed note  the service's name in the policy
 client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
 client_port     number  decision session    of a client with an address
 client_uid      number  decision session    of a unix client
@@ -73,7 +76,7 @@ facility        string  syslog              of the message, as auth, daemon or l
 severity        string  syslog              emerg, alert, crit, err (these are ERROR), warning, notice, info or debug
 ident           string  syslog              the name that the program goes by, where it says one
 ident_pid       number  syslog              the process id that it says, in its own pid namespace
-text            string  stderr syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note
+text            string  stderr stdout syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note
 count           number  denied suppressed dropped  how many
 error           string  note                what went wrong
 code            string  note                of a diagnostic, as casemate check prints it
@@ -121,7 +124,7 @@ SIGHUP, SIGQUIT, SIGPIPE or SIGALRM; its client earns no penalty.
 A service with log = "sessions" has no decision that denies, and those are not counted
 here (status counts them). One with log = "refusals" has no decision that allows, and no
 session whose reason is exit or killed. Everything else is in every log: a timeout, a
-violation, a crash, a start that failed, what is missing, stderr, and syslog.
+violation, a crash, a start that failed, what is missing, stderr, stdout, and syslog.
 
 Which session a syslog message came from is known from the socket that it came to: each
 session has one of its own, at which nobody else can send. One message is one record; of
@@ -144,8 +147,8 @@ nscd and syslog by (and Go's unix stream sockets, which are the same to the bit)
 libaudit, with EPROTONOSUPPORT. Others that fail with ENOSYS, as io_uring_setup and other unix sockets, are.
 A call that kills under on_violation = "kill" has its record without its arguments.
 
-suppressed stands for refused-suppressed, denied-suppressed, stderr-suppressed, stderr-lost, syslog-suppressed
-and syslog-lost, dropped for log-dropped, note for every other record. A field of a note
+suppressed stands for refused-suppressed, denied-suppressed, stderr-suppressed, stderr-lost, stdout-suppressed,
+stdout-lost, syslog-suppressed and syslog-lost, dropped for log-dropped, note for every other record. A field of a note
 that is 0, false or empty is absent. A rotated FILE is opened anew by casemate reload and
 SIGHUP.`,
 	}

@@ -31,7 +31,7 @@ func samples(t *testing.T) map[string][]journal.Record {
 	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
 	dropped := &journal.Suppressed{What: journal.LogLines}
 	all := map[string][]journal.Record{
-		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Stderr(time.Unix(1, 0), "x", 1, []byte("x"))},
+		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Line(time.Unix(1, 0), "stderr", "x", 1, []byte("x"))}, "stdout": {said.Line(time.Unix(1, 0), "stdout", "x", 1, []byte("x"))},
 		"syslog":     {said.Syslog(time.Unix(1, 0), "x", 1, said.Parse([]byte("<13>Jan  2 03:04:05 x[7]: x")))},
 		"denied":     {denial(), said.Denied(time.Unix(1, 0), "x", 1, said.Denial{Signal: "SIGSYS"})},
 		"suppressed": {&journal.Suppressed{}}, "dropped": {dropped}, "note": {note(t)},
@@ -119,7 +119,7 @@ func TestLogTopic(t *testing.T) {
 		t.Fatal("no table")
 	}
 	table, _, _ = strings.Cut(table, "\n\n")
-	kinds := []string{"decision", "session", "denied", "stderr", "syslog", "suppressed", "dropped", "note"}
+	kinds := []string{"decision", "session", "denied", "stderr", "stdout", "syslog", "suppressed", "dropped", "note"}
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
 		r := row{kind: f[1]}

@@ -47,7 +47,7 @@ func (a *app) tellSaid(found []logged) {
 		}
 		i := slices.IndexFunc(found, func(r logged) bool {
 			text := strings.ToLower(r.text("text"))
-			return slices.Contains([]string{"stderr", "syslog"}, r.text("msg")) && slices.ContainsFunc(s.words, func(w string) bool { return strings.Contains(text, w) })
+			return slices.Contains([]string{"stderr", "stdout", "syslog"}, r.text("msg")) && slices.ContainsFunc(s.words, func(w string) bool { return strings.Contains(text, w) })
 		})
 		if i >= 0 {
 			a.printf("  its words (%s) may come of %s\n", short(found[i].text("text")), s.means)
@@ -70,5 +70,5 @@ func diedAtStart(found []logged) bool {
 	return slices.ContainsFunc(found, func(r logged) bool {
 		sig := r.text("signal")
 		return r.text("msg") == "session" && r.text("reason") == journal.Crash && (sig == "SIGSEGV" || sig == "SIGKILL") && r.text("user_ms") == "0" && r["limits"] == nil
-	}) && !slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "stderr" || r.text("msg") == "denied" })
+	}) && !slices.ContainsFunc(found, func(r logged) bool { return slices.Contains([]string{"stderr", "stdout", "denied"}, r.text("msg")) })
 }

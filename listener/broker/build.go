@@ -246,9 +246,7 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	if s.Builtin != "" {
 		kind, r.rules = wire.Records, builtinRules(p)
 	}
-	if p.job.logs() {
-		r.logs = append(r.logs, kind)
-	}
+	r.logs = append(r.logs, []wire.Kind{kind, wire.Stdout}[:p.job.Outputs]...)
 	if box.Log() {
 		r.logs = append(r.logs, wire.Syslog)
 	}

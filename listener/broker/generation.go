@@ -55,9 +55,6 @@ type job struct {
 	fault    error // why it has none
 }
 
-// logs says that descriptor 2 is the session's pipe to the log worker, and not its client.
-func (j job) logs() bool { return j.Stdio != sandbox.StdioAll }
-
 // key names what the sandbox is made from, the service's name among it: a job of the next
 // generation that has the same may keep the sandbox there is. The program and the paths of the profile count as they lie on the disk,
 // which is stamp.
@@ -157,7 +154,7 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	j := job{Profile: *doc.Policy.Profile(s.Profile)}
 	j.Command = sandbox.Command{
 		Service: s.Name, Path: b.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s),
-		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
+		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Outputs: outputs(s), Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
 		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != ""),
 	}
 	if err := resolve(a, s, &j.Command); err != nil {
@@ -192,6 +189,17 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	}
 	j.Inline = []sandbox.InlineFile{{Path: wire.BuiltinPath, Data: text}}
 	return j, nil
+}
+
+// outputs are how many of 2 and 1 are a session's pipes to the log worker.
+func outputs(s *policy.Service) uint8 {
+	switch {
+	case s.Stdio == sandbox.StdioAll:
+		return 0
+	case s.Stdout == policy.StdoutLog:
+		return 2
+	}
+	return 1
 }
 
 // userTasks is sandbox.Command.UserTasks by uid.
@@ -243,7 +251,7 @@ func (b *Broker) prepare(j job) (cell, error) {
 	if j.fault != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", j.Service, j.Profile.Name, j.fault)
 	}
-	box, err := sandbox.Prepare(j.plan, sandbox.Options{Stderr: j.logs(), Listen: true, Writable: j.writable, Trees: j.trees})
+	box, err := sandbox.Prepare(j.plan, sandbox.Options{Listen: true, Writable: j.writable, Trees: j.trees})
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", j.Service, err)
 	}

@@ -53,7 +53,7 @@ type runner struct {
 	waiting   []*session          // for the zygote to come up
 	request   zygote.Request
 	envBuf    []string
-	fdBuf     [3]int
+	fdBuf     [4]int
 }
 
 func newRunner(b *Broker, name string, c cell) *runner {

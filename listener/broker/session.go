@@ -24,7 +24,7 @@ type session struct {
 	due     int64        // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
-	pipes   []*pipe  // its stderr and its /dev/log
+	pipes   []*pipe  // its stderr, its stdout and its /dev/log
 	counts  *counted // of a built-in's worker
 	pid     int32
 	init    int32 // process 1 of its namespace, where that is not the program; else 0

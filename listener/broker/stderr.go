@@ -15,7 +15,7 @@ import (
 // shorter and write nothing, and of those it never hears.
 const youth = 50 * time.Millisecond
 
-// pipe is one session's stderr, or the socket that its /dev/log leads to: its programs write to
+// pipe is one session's stderr or stdout, or the socket that its /dev/log leads to: its programs write to
 // it, and nobody else can. The broker reads none of it, but keeps the end to read until all is
 // said, so that no program meets a broken pipe when a log worker dies. A pipe is never used again:
 // what a session leaves behind could have kept a way to it (O_PATH) that no end of it tells of.
@@ -63,10 +63,9 @@ func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
 	}
 	if p.fd >= l.b.maxFiles-reserve && kind != wire.Records {
 		unix.Close(p.fd)
-		what := "syslog"
-		if kind == wire.Text {
+		what := map[wire.Kind]string{wire.Text: "stderr", wire.Stdout: "stdout", wire.Syslog: "syslog"}[kind]
+		if kind != wire.Syslog {
 			unix.Close(end)
-			what = "stderr"
 			end, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 		}
 		l.b.limitedNote(s.run.name, what, what+" of new sessions is not logged, for want of descriptors", unix.EMFILE)
@@ -182,6 +181,9 @@ func (l *logWorker) discard() {
 				l.lost[lost]++
 			}
 		case held > 0:
+			if p.whose.Kind == wire.Stdout {
+				lost.What = journal.StdoutBytes
+			}
 			size, _ := unix.FcntlInt(uintptr(p.fd), unix.F_GETPIPE_SZ, 0)
 			if !over && 2*held < size { // each page of a full one is more than half full
 				break

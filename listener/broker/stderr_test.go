@@ -177,6 +177,20 @@ func TestPipesWithoutAWorker(t *testing.T) {
 	g.expect(`"msg":"session"`, `"exit":0`)
 	g.expect(`"msg":"stderr-lost"`, `"service":"loud"`, `"count":6`)
 	g.pipesLeft(0)
+	g.do(func() {
+		s := &session{id: 1, run: &runner{name: "prints"}}
+		end, err := g.logWorker.take(s, wire.Stdout)
+		if err == nil {
+			_, err = unix.Write(end, []byte("hello world\n"))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		unix.Close(end)
+		g.logWorker.left(s)
+	})
+	g.expect(`"msg":"stdout-lost"`, `"service":"prints"`, `"count":12`)
+	g.pipesLeft(0)
 }
 
 // TestNoPipeWhereDescriptorsAreFew: there a session runs without, which is said in the log.

@@ -151,13 +151,15 @@ const (
 	Refusals    = "refused-suppressed"
 	StderrLines = "stderr-suppressed"
 	StderrBytes = "stderr-lost"
+	StdoutLines = "stdout-suppressed"
+	StdoutBytes = "stdout-lost"
 	SyslogLines = "syslog-suppressed"
 	SyslogLost  = "syslog-lost"
 	LogLines    = "log-dropped" // that the log could not take, of everybody
 )
 
 // Suppressed counts what is missing of one service: records that were not written
-// one by one, or the bytes of a stderr and the messages of a /dev/log that the log worker did not
+// one by one, or the bytes of a stderr or stdout and the messages of a /dev/log that the log worker did not
 // read. Lines of the log itself are nobody's.
 type Suppressed struct {
 	At      time.Time

@@ -1,5 +1,5 @@
 // Package said makes records of what services say: the lines of their standard
-// error, and the messages of syslog(3). It takes apart what they wrote, so the log
+// error and output, and the messages of syslog(3). It takes apart what they wrote, so the log
 // worker links it, and nothing that runs as root.
 package said
 
@@ -10,9 +10,9 @@ import (
 	"casemate/listener/journal"
 )
 
-// Stderr is the record of one line of a session's standard error.
-func Stderr(at time.Time, service string, id uint64, line []byte) journal.Record {
-	return record(at, slog.LevelInfo, "stderr", service, id, slog.String("text", quote(line)))
+// Line is the record of one line of a session's stream, "stderr" or "stdout".
+func Line(at time.Time, stream, service string, id uint64, line []byte) journal.Record {
+	return record(at, slog.LevelInfo, stream, service, id, slog.String("text", quote(line)))
 }
 
 // Syslog is the record of one message of a session's /dev/log.

@@ -12,6 +12,7 @@ type Kind byte
 // What the broker tells them, and what it hears.
 const (
 	Text    Kind = 'R' // session id u64, service name, with one descriptor: a session's stderr, to read
+	Stdout  Kind = 'U' // likewise its stdout, where that is for the log
 	Syslog  Kind = 'S' // likewise the socket that its /dev/log leads to, until that is shut down
 	Records Kind = 'B' // likewise of a built-in, which writes records
 	Audit   Kind = 'N' // with one descriptor: read the kernel's audit records
@@ -61,7 +62,7 @@ func (o Order) Encode() []byte { return Frame(o.Kind, o.ID, o.Token, []byte(o.Na
 type Report struct {
 	Kind    Kind
 	ID      uint64 // of Whose, the token; of Named, the question; of Pong, the number
-	Of      Kind   // of Done: Text, Syslog or Records
+	Of      Kind   // of Done: Text, Stdout, Syslog or Records
 	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message
 	Counts  *Counts

@@ -62,6 +62,8 @@ var serviceTable = table[policy.Service]{
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
 		{Attribute{Name: "stderr", Path: "stdio", Example: `"client"`, Unset: `"log"`, Program: true, Words: []string{stderrLog, stderrClient}, Doc: "where 2 goes: what a program complains of is in the log, or its client reads it too, as inetd has it (stdio = \"socket-all\")"},
 			stderr},
+		{Attribute{Name: "stdout", Example: `"log"`, Instead: "stderr", Unset: `"client"`, Program: true, Words: []string{stderrClient, policy.StdoutLog}, Doc: "log: 1 goes there as 2 does, for a program with wait or by udp that prints what it does"},
+			stdout},
 		{Attribute{Name: "fd_names", Example: `["http", "admin"]`, With: `wait = true and stdio = "listen_fds"`, Program: true, Doc: "what the program is to call its sockets (LISTEN_FDNAMES), one for each address"},
 			list(func(s *policy.Service) *[]string { return &s.FDNames })},
 		{Attribute{Name: "env", Example: `{ TZ = "UTC" }`, Program: true, Doc: "the environment"},
@@ -252,6 +254,20 @@ func stderr(b *block, a *Attribute, s *policy.Service) {
 		s.Stdio = sandbox.StdioAll
 	case s.Stdio == sandbox.StdioAll:
 		b.c.report(codeMeaning, v.rng, `remove stderr, or write stdio = "socket"`, "stdio = %q has stderr go to the client", s.Stdio)
+	}
+}
+
+// stdout reads the word: what is the client's by itself is in no document.
+func stdout(b *block, a *Attribute, s *policy.Service) {
+	v, ok := b.typed(a, kindString)
+	switch {
+	case !ok:
+	case !slices.Contains(a.Words, v.s):
+		b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "stdout: %q is not known", clip(v.s))
+	case v.s == policy.StdoutLog:
+		s.Stdout = v.s
+	case s.Stdio != sandbox.StdioSocket && s.Stdio != sandbox.StdioAll:
+		b.c.report(codeMeaning, v.rng, `write stdout = "log", or remove it`, "with stdio = %q the client's socket is none of the standard streams", s.Stdio)
 	}
 }
 

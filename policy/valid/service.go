@@ -213,6 +213,12 @@ func (c *checker) delivery(at string, s *policy.Service) {
 			c.add(fmt.Sprintf("%s.listen.%d", at, k), "write wait = true, or listen on unix or unixpacket", "a unixgram socket has no connections to hand out")
 		}
 	}
+	if s.Stdout != "" {
+		oneOf(c, at+".stdout", s.Stdout, policy.StdoutLog)
+		if s.Stdio == sandbox.StdioAll || s.Ours() {
+			c.add(at+".stdout", `remove stdout, or stderr = "client" (stdio = "socket-all")`, "only a program whose stderr is in the log too has its stdout there")
+		}
+	}
 	c.text(at+".banner", s.Banner, 512)
 	stream := len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
 	if s.Banner != "" && (s.Wait || !stream) {

@@ -18,7 +18,7 @@ import (
 const (
 	maxArgs    = 1024
 	maxEnv     = 512
-	MaxFDs     = 67 // of one request
+	MaxFDs     = 68 // of one request
 	maxGroups  = 64
 	maxRlimits = 16
 	maxWorkers = 4
@@ -89,9 +89,10 @@ type Numbers struct {
 	Dynamic, Proc, Tmp, Pty, Init, Leave, ChdirLate bool
 	// UserNS is a user namespace in which nothing exists but the ids that the Plan maps.
 	UserNS bool
-	// Stderr makes the descriptor of each request after the sockets the program's 2; without, that is /dev/null.
+	// Outputs makes so many descriptors of each request after the sockets the program's 2, and 1; 2 is /dev/null without.
 	// Log binds the next one in /tmp, where /dev/log leads: it needs Tmp. State mounts the last one at StatePath.
-	Stderr, Log, State bool
+	Outputs    uint8
+	Log, State bool
 	// Listen has what Filter denies with EPERM wait for an answer (Zygote.TakeListener), where this host can.
 	Listen bool
 

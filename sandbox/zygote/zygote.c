@@ -287,7 +287,7 @@ static void mounts(struct worker *w)
 	if (plan->tmp)
 		try(w, call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
 	if (plan->state)
-		try(w, call(SYS_move_mount, w->fds[w->request.nfds + plan->own_stderr + plan->log], "", 0, STATE_PATH, MOVE_MOUNT_F_EMPTY_PATH), STEP_STATE);
+		try(w, call(SYS_move_mount, w->fds[w->request.nfds + plan->outputs + plan->log], "", 0, STATE_PATH, MOVE_MOUNT_F_EMPTY_PATH), STEP_STATE);
 	if (plan->pty) /* every mount of devpts is an instance of its own, which shows no other's terminals */
 		try(w, call(SYS_mount, "devpts", "/dev/pts", "devpts", PTY_FLAGS,
 			    plan->userns ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
@@ -300,14 +300,11 @@ static void mounts(struct worker *w)
 /* 0, 1 and 2 are taken (/dev/null), so what arrived lies from 3 on. */
 static void stdio(struct worker *w)
 {
-	if (plan->own_stderr)
-		try(w, call(SYS_dup3, w->fds[w->request.nfds], 2, 0), STEP_STDIO);
-	if (plan->stdio != STDIO_FDS) {
-		for (int to = 0; to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
-			try(w, call(SYS_dup3, w->fds[0], to, 0), STEP_STDIO);
-		return;
-	}
-	for (uint32_t i = 0; i < w->request.nfds; i++) {
+	for (int to = 0; plan->stdio != STDIO_FDS && to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
+		try(w, call(SYS_dup3, w->fds[0], to, 0), STEP_STDIO);
+	for (int i = 0; i < plan->outputs; i++)
+		try(w, call(SYS_dup3, w->fds[w->request.nfds + i], 2 - i, 0), STEP_STDIO);
+	for (uint32_t i = 0; plan->stdio == STDIO_FDS && i < w->request.nfds; i++) {
 		try(w, w->fds[i] == (int)(3 + i) ? 0 : -EBADF, STEP_STDIO); /* holds with one worker, which Go asks for */
 		try(w, call(SYS_fcntl, 3 + i, F_SETFD, 0), STEP_STDIO);
 	}
@@ -358,7 +355,7 @@ static void confine(struct worker *w)
 		try(w, limit(RLIMIT_CPU, plan->rlimits[RLIMIT_CPU]), STEP_RLIMIT);
 	change_user(w);
 	if (plan->log)
-		bind_log(w, w->fds[w->request.nfds + plan->own_stderr]);
+		bind_log(w, w->fds[w->request.nfds + plan->outputs]);
 	tie_to_broker(w);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
@@ -455,7 +452,7 @@ static int receive(struct worker *w)
 	long n = call(SYS_recvmsg, ctl, &msg, MSG_CMSG_CLOEXEC); /* no EINTR: every signal is blocked */
 	if (n <= 0)
 		return 0;
-	unsigned got = 0, own = plan->own_stderr + plan->log + plan->state; /* the last are not the client's */
+	unsigned got = 0, own = plan->outputs + plan->log + plan->state; /* the last are not the client's */
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); /* SCM_RIGHTS: nothing else is enabled */
 		memcpy(w->fds, CMSG_DATA(c), got * sizeof(int));

@@ -30,7 +30,7 @@ type Request struct {
 	// UID and GID are used by plans with Dynamic set.
 	UID, GID uint32
 	// FDs are the client's socket, or all sockets of a wait service, and last the
-	// program's stderr, its /dev/log and its state directory where the plan has them. They stay open here.
+	// program's stderr and stdout, its /dev/log and its state directory where the plan has them. They stay open here.
 	FDs []int
 	// Env holds the peer's facts, added to the plan's environment.
 	Env []string

@@ -11,7 +11,7 @@
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
 /* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log. */
 enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 67, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 68, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
 enum { KEPT_CORE_SERVICE = 4, KEPT_CORE_SESSION = 8 };
@@ -70,7 +70,7 @@ struct plan {
 	uint8_t leave;	    /* the session may outlive the broker (on_stop = "leave") */
 	uint8_t chdir_late; /* the working directory lies in /tmp */
 	uint8_t userns;	    /* a user namespace around everything, mapped by the broker */
-	uint8_t own_stderr; /* the descriptor of each request after the sockets becomes 2 */
+	uint8_t outputs;    /* so many descriptors of each request after the sockets become 2, and 1 */
 	uint8_t log;	    /* the next one is bound to LOG_PATH, where /dev/log leads */
 	uint8_t state;	    /* the last one is a mount, which goes to STATE_PATH */
 	uint8_t listen;	    /* what the filter denies with EPERM waits for an answer instead: REPLY_READY brings its listener */

@@ -19,7 +19,7 @@ var forms = map[wire.Kind]struct {
 	fds  int
 	text bool
 }{
-	wire.Text: {1, true}, wire.Syslog: {1, true}, wire.Records: {1, true}, wire.Filter: {1, true}, wire.Killed: {0, true}, wire.Ask: {0, true},
+	wire.Text: {1, true}, wire.Stdout: {1, true}, wire.Syslog: {1, true}, wire.Records: {1, true}, wire.Filter: {1, true}, wire.Killed: {0, true}, wire.Ask: {0, true},
 	wire.Audit: {1, false}, wire.Member: {}, wire.Over: {}, wire.Ping: {}, wire.Last: {},
 }
 
