@@ -37,6 +37,7 @@ type service struct {
 	oom      string
 	dir      string
 	stdio    string
+	stdout   string
 	env      []string // NAME=value
 	socket   []string // attributes of socket { }, as they are written
 	limit    bounds
@@ -130,6 +131,7 @@ func (p *page) write(s *service) {
 			p.attr("wait", "true")
 		}
 		p.optional("stdio", s.stdio)
+		p.optional("stdout", s.stdout)
 		p.optional("dir", s.dir)
 		p.optional("umask", s.umask)
 		for _, v := range lang.ClassicEnv(s.profileFor()) {

@@ -185,7 +185,10 @@ func (d *systemdImport) streams() {
 	case d.err == "socket":
 		d.s.stdio = "socket-all"
 	}
-	if d.input == "socket" && d.output != "" && d.output != "socket" && d.output != "inherit" {
+	word, _, _ := strings.Cut(d.output, "+")
+	if slices.Contains([]string{"journal", "syslog", "kmsg"}, word) && d.err != "socket" {
+		d.s.stdout = policy.StdoutLog
+	} else if d.input == "socket" && d.output != "" && d.output != "socket" && d.output != "inherit" {
 		d.lost(d.s.file, 1, d.s.text, "let the program write to the log", "StandardOutput=%s is not carried over: what the program writes goes to the client", d.output)
 	}
 }
