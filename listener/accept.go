@@ -65,10 +65,14 @@ func Refuse(conn int) {
 	letGo(conn)
 }
 
-// Say writes a line to a connection as far as it fits without waiting; the
-// caller brings its line end. A peer that is gone has no use for the error.
-func Say(conn int, line string) {
-	_ = unix.Sendto(conn, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
+// Say sends a text to a connection without waiting, as it is and as far as it fits; false is not all
+// of it. A peer that is gone has no use for it.
+func Say(conn int, text string) bool {
+	if text == "" {
+		return true
+	}
+	n, err := unix.SendmsgN(conn, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	return n == len(text) || err != nil && err != unix.EAGAIN
 }
 
 // Handed takes a connection that a worker hands over, with the number that comes with it. Who is at the other end is

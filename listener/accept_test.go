@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,11 +172,78 @@ func TestSayDoesNotWait(t *testing.T) {
 	for unix.Sendto(pair[0], chunk, unix.MSG_DONTWAIT, nil) == nil {
 	}
 	done := make(chan struct{})
-	go func() { Say(pair[0], "banner\n"); close(done) }()
+	go func() {
+		if Say(pair[0], "banner\n") {
+			t.Error("it is said to have gone into a full socket")
+		}
+		close(done)
+	}()
 	select {
 	case <-done:
 	case <-time.After(30 * time.Second):
 		t.Fatal("Say waits for the peer")
+	}
+}
+
+// TestSayFits: two texts of the largest size go into a connection whose client reads nothing, whatever its family and
+// however small its buffer is; and nobody waits for, or is refused for, a client that is gone.
+func TestSayFits(t *testing.T) {
+	const most = 4096
+	for name, spec := range map[string]Spec{
+		"tcp":        {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
+		"small":      {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Settings: Settings{0, 0, 0, 0, 0, 16 << 10, 4096, 3}},
+		"tcp6":       {Endpoint: address.Endpoint{Network: "tcp6", Addr: netip.MustParseAddrPort("[::1]:0")}},
+		"unix":       {Endpoint: address.Endpoint{Network: "unix", Path: filepath.Join(t.TempDir(), "s")}, Mode: 0o600, UID: KeepID, GID: KeepID},
+		"unixpacket": {Endpoint: address.Endpoint{Network: "unixpacket", Path: filepath.Join(t.TempDir(), "p")}, Mode: 0o600, UID: KeepID, GID: KeepID},
+	} {
+		s := mustOpen(t, spec)
+		network, to := spec.Network, spec.Path
+		if !spec.Unix() {
+			local, err := Local(s.FD)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to = local.String()
+		}
+		d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+			if name == "small" { // its window is small too, so the server's buffer has to hold what it does not take
+				err = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+			}
+			return err
+		}}
+		c, err := d.Dial(network, to)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		defer c.Close()
+		waitReadable(t, s.FD)
+		conn, _, err := Accept(s.FD)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, two := strings.Repeat("a", most), strings.Repeat("b", most)
+		if !Say(conn, "") || !Say(conn, one) || !Say(conn, two) {
+			t.Errorf("%s: not all of it was taken", name)
+		}
+		unix.Close(conn)
+		got, buf := "", make([]byte, 1<<16)
+		for {
+			n, err := c.Read(buf)
+			if got += string(buf[:n]); n == 0 || err != nil {
+				break
+			}
+		}
+		if got != one+two {
+			t.Errorf("%s: %d bytes came, or others", name, len(got))
+		}
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pair[0])
+	if unix.Close(pair[1]); !Say(pair[0], "x") {
+		t.Error("a client that is gone is no failure")
 	}
 }
 

@@ -125,8 +125,11 @@ type Service struct {
 	// Nice is its scheduling priority, OOMScore its oom_score_adj (at least 1); 0 leaves them to casemated.
 	Nice     int `json:"nice,omitempty"`
 	OOMScore int `json:"oom_score,omitempty"`
-	// Banner is one line sent to a refused tcp or unix stream client; "" sends nothing (RST).
-	Banner string `json:"banner,omitempty"`
+	// Banner is what a refused client of a connection is sent, "" nothing but a reset; BannerAccept what each one
+	// is sent before it is decided about, BannerSuccess who is admitted, before its program or relay begins.
+	Banner        string `json:"banner,omitempty"`
+	BannerAccept  string `json:"banner_accept,omitempty"`
+	BannerSuccess string `json:"banner_success,omitempty"`
 	// KeepSocket has the broker keep a copy of a client's socket, which it never reads, while
 	// the session lasts: its end is orderly, and Hangup and Idle are seen.
 	KeepSocket bool `json:"keep_socket"`

@@ -94,7 +94,7 @@ func TestBecauseOnEitherSide(t *testing.T) {
 
 // unsound are those of TestValidate that casemated refuses by itself when it decodes a
 // policy. What else is wrong a layer refuses, or it is safe.
-var unsound = []string{
+var unsound = []string{"banner on udp",
 	"edition", "on_stop", "on_broken", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
 	"redirect and command", "redirect and builtin", "redirect to ports", "redirect to udp", "redirect to everything", "redirect to a name",
@@ -223,7 +223,7 @@ func TestValidate(t *testing.T) {
 		{"stdio", "services.finger.stdio", "not known", finger(func(s *policy.Service) { s.Stdio = "pipe" })},
 		{"stdio env", "services.finger.stdio", "variable", finger(func(s *policy.Service) { s.Stdio = "env:1X" })},
 		{"linger", "services.finger.linger_ns", "never find", finger(func(s *policy.Service) { s.Linger = 0 })},
-		{"banner on udp", "services.echo.banner", "stream", echo(func(s *policy.Service) { s.Banner = "x" })},
+		{"banner on udp", "services.echo.banner", "for connections", echo(func(s *policy.Service) { s.Banner = "x" })},
 		{"acl", "services.finger.acl", "not in the policy", finger(func(s *policy.Service) { s.ACL = "offic" })},
 		{"limit", "services.finger.limit", "not in the policy", finger(func(s *policy.Service) { s.Limit = "" })},
 		{"profile", "services.finger.profile", "not in the policy", finger(func(s *policy.Service) { s.Profile = "x" })},
@@ -282,6 +282,9 @@ func TestValidate(t *testing.T) {
 func TestSound(t *testing.T) {
 	for name, breaks := range map[string]func(*policy.Policy){
 		"session":   func(p *policy.Policy) { p.Limits[0].Session = -1 },
+		"banner":    func(p *policy.Policy) { p.Services[1].BannerAccept = strings.Repeat("x", policy.MaxBanner+1) },
+		"stdout":    func(p *policy.Policy) { p.Services[1].Stdout = "null" },
+		"stdout 2":  func(p *policy.Policy) { p.Services[1].Stdout, p.Services[1].Stdio = "log", "socket-all" },
 		"rate":      func(p *policy.Policy) { p.Limits[0].PerSource.Rate.Per = -time.Second },
 		"penalty":   func(p *policy.Policy) { p.Limits[0].Penalty.First = 0 },
 		"resource":  func(p *policy.Policy) { p.Profiles[0].Resources[sandbox.OpenFiles] = -1 },

@@ -18,6 +18,7 @@ const (
 	MaxSockets = 16384   // listening sockets of the whole policy
 	MaxQueue   = 1024    // connections that wait for a place of one service
 	LargestTmp = 1 << 40 // bytes of a private /tmp, and of a private /dev/shm
+	MaxBanner  = 4 << 10 // bytes: two of them fit into the send buffer of any connection that valid.Check lets have them
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
@@ -132,6 +133,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nice or oom_score is out of range")
 	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
 		return errors.New("nobody would see its client go")
+	case max(len(s.Banner), len(s.BannerAccept), len(s.BannerSuccess)) > MaxBanner || s.Wait && s.Banner+s.BannerAccept+s.BannerSuccess != "":
+		return errors.New("a banner would not be sent")
 	case s.Stdout != "" && (s.Stdout != StdoutLog || s.Stdio == sandbox.StdioAll || s.Ours()):
 		return errors.New("its stdout would not be in the log")
 	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):

@@ -18,8 +18,9 @@ import (
 // What is read of a policy. Files that are larger are refused unread.
 const (
 	SourceSuffix  = ".cm.hcl"
-	MaxSourceFile = 1 << 20 // bytes of one file
-	MaxSourceAll  = 8 << 20 // bytes of all files
+	BannerSuffix  = ".banner" // of a text that services send
+	MaxSourceFile = 1 << 20   // bytes of one file
+	MaxSourceAll  = 8 << 20   // bytes of all files
 	maxSources    = 1024
 )
 
@@ -48,7 +49,7 @@ func MayMiss(path string) bool {
 	return path == "/etc/hosts.allow" || path == "/etc/hosts.deny" || path == "/etc/inetd.d"
 }
 
-// ReadOwnSources reads the policy at the paths: files, and every *.cm.hcl and table of a directory in
+// ReadOwnSources reads the policy at the paths: files, and every *.cm.hcl, *.banner and table of a directory in
 // byte order of the names, without those that begin with a dot and without
 // sub-directories. They and what leads there belong to root (or to who runs this process),
 // and nobody else may change them: who writes the policy becomes root. A compiled document is a
@@ -128,7 +129,7 @@ func SourceNames(dir *os.File) (names []string, err error) {
 	}
 	slices.Sort(entries)
 	for _, name := range entries {
-		if full := filepath.Join(dir.Name(), name); !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, SourceSuffix) || IsTable(full)) {
+		if full := filepath.Join(dir.Name(), name); !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, SourceSuffix) || strings.HasSuffix(name, BannerSuffix) || IsTable(full)) {
 			names = append(names, full)
 		}
 	}

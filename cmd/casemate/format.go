@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"casemate/cmd/confine"
 	"casemate/policy"
@@ -40,9 +41,9 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 					return a.unformatted(&r, []policy.Diagnostic{sourceDiagnostic(path, err)})
 				}
 				for _, f := range files {
-					if policy.IsTable(f.Name) { // of a directory, it is another's to lay out
+					if policy.IsTable(f.Name) || strings.HasSuffix(f.Name, policy.BannerSuffix) { // of a directory, it is another's to lay out
 						if f.Name == path {
-							return fmt.Errorf("fmt %s: an inetd.conf has no canonical layout: name the files of the policy", path)
+							return fmt.Errorf("fmt %s: an inetd.conf or a banner has no canonical layout: name the files of the policy", path)
 						}
 						continue
 					}

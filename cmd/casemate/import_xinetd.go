@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"casemate/cmd/confine"
 	"casemate/policy/importer"
@@ -88,6 +89,9 @@ no_access, a limit of instances, per_source and cps, and a shipped profile to na
 directory stands for its files, as includedir has it. Services that are switched off stand
 in comments.
 
+The files of banner, banner_success and banner_fail are read, and their texts stand in the
+services.
+
 access_times become rules with during, by the clocks of --zone. What would open a service
 wider if it were left out (IDONLY, access_times without --zone) leaves it with
 acl = acl.nobody; what casemate does not do at all (RPC, SENSOR) stands
@@ -119,13 +123,35 @@ An xinetd that is built with libwrap asks hosts.allow and hosts.deny as well: na
 		if group != "" {
 			members, missing = readTable(group)
 		}
-		g := confine.Grant{Read: args}
-		for _, arg := range args {
-			if text, err := readTable(arg); err == nil {
-				g.Read = append(g.Read, importer.XinetdIncludes(text)...)
-			}
-		}
-		return g
+		return confine.Grant{Read: xinetdReads(args)}
 	}
 	return cmd
+}
+
+// xinetdReads are the files and directories that an import of xinetd's reads: what they include, and what their services
+// send to clients.
+func xinetdReads(args []string) []string {
+	for i, out := 0, slices.Clone(args); ; i++ {
+		if i == len(out) || i == 1024 {
+			return out
+		}
+		files := []string{out[i]}
+		if entries, err := os.ReadDir(out[i]); err == nil {
+			files = nil
+			for _, e := range entries {
+				files = append(files, filepath.Join(out[i], e.Name()))
+			}
+		}
+		for _, name := range files {
+			text, err := readTable(name)
+			if err != nil {
+				continue // whoever reads it says why
+			}
+			for _, more := range append(importer.XinetdIncludes(text), importer.XinetdBanners(text)...) {
+				if !slices.Contains(out, more) {
+					out = append(out, more)
+				}
+			}
+		}
+	}
 }

@@ -53,5 +53,5 @@ func (at *listening) visit(conn int, peer listener.Peer) {
 		}
 	}
 	defer v.strand()
-	at.b.offer(&v)
+	at.b.greet(&v)
 }

@@ -86,7 +86,7 @@ func TestServeAndRecord(t *testing.T) {
 func TestDeny(t *testing.T) {
 	g, port := newRig(t), freePort(t)
 	s := svc("cat", "tcp", port, "/bin/cat")
-	s.ACL, s.Banner = "nobody", "no"
+	s.ACL, s.Banner = "nobody", "no\r\n"
 	g.load(s)
 	text, _ := io.ReadAll(dial(t, port))
 	if string(text) != "no\r\n" {

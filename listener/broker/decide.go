@@ -3,7 +3,17 @@ package broker
 import (
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/listener"
 )
+
+// greet gives a client the banner of everybody, and starts it on its way.
+func (b *Broker) greet(v *visit) {
+	if listener.Say(v.conn, v.svc.spec.BannerAccept) {
+		b.offer(v)
+	} else {
+		b.refuse(v, reasonBusy)
+	}
+}
 
 // offer decides about a client that was just accepted.
 func (b *Broker) offer(v *visit) {
@@ -30,7 +40,11 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 		return
 	}
 	v.conn = -1
-	s.run.start(s)
+	if listener.Say(s.conn, s.svc.spec.BannerSuccess) {
+		s.run.start(s)
+	} else {
+		b.startFailed(s, reasonBusy, nil)
+	}
 }
 
 // decide asks the service's rules about the client.

@@ -141,7 +141,7 @@ func TestFarewellIsBounded(t *testing.T) {
 func TestBannerReachesWhoSpokeFirst(t *testing.T) {
 	g, port := newRig(t), freePort(t)
 	s := svc("cat", "tcp", port, "/bin/cat")
-	s.ACL, s.Banner = "nobody", "no"
+	s.ACL, s.Banner = "nobody", "no\r\n"
 	g.load(s)
 	for i := range 40 {
 		c := dial(t, port)

@@ -23,8 +23,8 @@ const (
 func (b *Broker) refuse(v *visit, reason string) {
 	v.svc.tally.refuse(reason, 1)
 	if v.conn >= 0 {
-		if banner := v.svc.spec.Banner; banner != "" {
-			listener.Say(v.conn, banner+"\r\n")
+		if v.svc.spec.Banner+v.svc.spec.BannerAccept != "" {
+			listener.Say(v.conn, v.svc.spec.Banner)
 			b.part(v.conn)
 		} else {
 			listener.Refuse(v.conn)

@@ -50,6 +50,11 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 	add("limit", s.Limit, "limit")
 	out = append(out, entryLimits(doc, s)...)
 	add("profile", s.Profile, "profile")
+	for _, b := range []struct{ name, text string }{{"banner_accept", s.BannerAccept}, {"banner_success", s.BannerSuccess}, {"banner", s.Banner}} {
+		if b.text != "" {
+			add(b.name, strconv.Quote(b.text), b.name)
+		}
+	}
 	return out
 }
 

@@ -50,7 +50,7 @@ func TestRefusals(t *testing.T) {
 		{"ALL: /etc/friends\n", "", "file of patterns"},
 		{"ALL: ALL: aclexec x\n", "", "\"aclexec\" is not carried over"},
 		{"ALL: ALL: spawn x\n", "", "no shell runs"},
-		{"ALL: ALL: twist x\n", "", "a service of its own"},
+		{"ALL: ALL: twist x\n", "", "with command = [...]"},
 		{"ALL: ALL: user nobody\n", "", "write user in the service"},
 		{"ALL: ALL: group nogroup\n", "", "write group in the service"},
 		{"", "ALL: .evil.example\n", "hosts.deny:1: a client gets around the rule by having no name in the DNS: add UNKNOWN and PARANOID"},

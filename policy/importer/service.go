@@ -38,9 +38,11 @@ type service struct {
 	dir      string
 	stdio    string
 	stdout   string
-	env      []string // NAME=value
-	socket   []string // attributes of socket { }, as they are written
-	limit    bounds
+	// what its clients are sent, as policy.Service has it
+	banner, bannerAccept, bannerSuccess string
+	env                                 []string // NAME=value
+	socket                              []string // attributes of socket { }, as they are written
+	limit                               bounds
 	// usual is a limit that takes the place of limit: a shipped one, or where ownLimit is set one of the
 	// service's own.
 	usual    *limit.Spec
@@ -166,6 +168,9 @@ func (p *page) write(s *service) {
 	if profile != "" {
 		p.attr("profile", "profile."+profile)
 	}
+	p.optional("banner_accept", s.bannerAccept)
+	p.optional("banner_success", s.bannerSuccess)
+	p.optional("banner", s.banner)
 	if len(s.socket) > 0 {
 		p.open("socket")
 		for _, a := range s.socket {

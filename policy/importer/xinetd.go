@@ -68,7 +68,7 @@ func (p *page) xinetd(fsys fs.FS, paths []string, hosts *tables) {
 	for _, name := range paths {
 		r.path(name, false, &xAttribute{file: name})
 	}
-	x := &xinetd{page: p, hosts: hosts, ids: map[string]bool{}, first: map[string]bool{}}
+	x := &xinetd{page: p, hosts: hosts, files: r.bounded, ids: map[string]bool{}, first: map[string]bool{}}
 	before := map[*xSection]int{} // how many attributes of defaults stand before a service
 	for _, s := range r.sections {
 		if s.name == "" {
@@ -97,6 +97,7 @@ func XinetdIncludes(text []byte) (out []string) {
 type xinetd struct {
 	*page
 	hosts    *tables
+	files    func(name string) ([]byte, error) // of the host, from its root
 	defaults []xAttribute
 	first    map[string]bool // files that have had their defaults
 	ids      map[string]bool

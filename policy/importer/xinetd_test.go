@@ -31,7 +31,7 @@ func xservice(attrs ...string) string {
 
 func importX(t *testing.T, text string) (*Result, *policy.Policy) {
 	t.Helper()
-	r, err := Xinetd(tree(map[string]string{"/x": text}), []string{"/x"}, Facts{})
+	r, err := Xinetd(tree(map[string]string{"/x": text, "/legal": "a \"${b}\"\n\n", "/open": "no end", "/long": strings.Repeat("x", 4097), "/latin": "\xe9\n"}), []string{"/x"}, Facts{})
 	return r, compiled(t, r, err)
 }
 
@@ -65,7 +65,10 @@ func TestXinetdAttributes(t *testing.T) {
 		{"rlimit_as = 64M", served, `address_space = "64MiB"`, ""}, {"rlimit_as = 10001K", served, `address_space = "10001KiB"`, ""}, {"rlimit_as = 16777217", served, `address_space = "16777217B"`, ""}, {"rlimit_as = UNLIMITED", served, `address_space = "unlimited"`, ""}, {"rlimit_as = 8000M", served, `widens = ["resources"]`, ""}, {"rlimit_as = x", off, "", "no number"},
 		{"rlimit_files = 64", served, "open_files = 64", ""}, {"rlimit_cpu = 20", served, `cpu_time = "20s"`, ""}, {"rlimit_data = 64M", served, "data = ", ""}, {"rlimit_stack = 1M", served, "stack = ", ""}, {"rlimit_rss = 1M", served, "", "note rlimit_rss"},
 		{"nice = 5", served, "nice    = 5", ""}, {"nice = -30", served, `nice    = "-20"`, ""}, {"nice = low", off, "", "nice takes"}, {"max_load = 2.5", served, `max_load = "2.5"`, ""}, {"max_load = x", off, "", "no load average"}, {"max_load = 0", served, "", ""}, {"mdns = yes", served, "", "note mdns"},
-		{"banner = /b", served, "", "lost banner"}, {"banner_success = /b", served, "", "lost banner_success"}, {"banner_fail = /b", served, "", "lost banner_fail"},
+		{"banner = /b", served, "", "lost banner is not carried over: /b is not read: file does not exist"}, {"banner = b", off, "", "lost telnet is not served: banner takes the path"}, {"banner = /b /c", off, "", "banner takes one value"},
+		{"banner = /legal", served, `banner_accept = "a \"$${b}\"\n\n"`, ""}, {"banner_success = /open", served, `banner_success = "no end"`, "note /open has no line's end"}, {"banner_fail = /etc/../legal", served, `banner  = "a \"$${b}\"\n\n"`, ""},
+		{"banner_fail = /long", served, "", "lost banner_fail is not carried over: /long is longer than"}, {"banner_fail = /latin", served, "", "lost banner_fail is not carried over: /latin is not UTF-8"},
+		{"banner = /legal\n\ttype = TCPMUXPLUS", off, `banner_accept = "a`, ""}, {"banner = /legal\n\ttype = TCPMUX", off, "", "lost banner is not carried over: a client of tcpmux"},
 		{"log_type = FILE /x", served, "", "note log_type"}, {"log_on_success = PID HOST USERID", served, "", "lost USERID"}, {"log_on_success = TRAFFIC", served, "", "lost TRAFFIC"}, {"log_on_failure = ATTEMPT", served, "", "note log_on_failure"}, {"log_on_failure = ODD", served, "", "lost \"ODD\""},
 		{"access_times = 08:00-17:00", closed, "", "lost access_times"}, {"deny_time = 60", served, "", "lost deny_time"}, {"redirect = 10.0.0.1 80", served, `redirect = "10.0.0.1:80"`, "note the relay is"}, {"redirect = 2001:db8::1 80", served, `redirect = "[2001:db8::1]:80"`, ""},
 		{"redirect = host.example 80", off, "", "names are not looked up"}, {"redirect = 10.0.0.1 0", off, "", "no number"}, {"redirect = 10.0.0.1", off, "", "an address and a port"}, {"redirect = 10.0.0.1 http", off, "", "no number"},

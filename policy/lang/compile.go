@@ -32,9 +32,10 @@ type compiler struct {
 	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
 
 	tables
-	hosts hosts
-	netdb *netdb.Services // of a services file among the sources
-	named []named         // names of ports that the policy uses
+	hosts   hosts
+	banners map[string]*bannerFile // among the sources, by their clean names
+	netdb   *netdb.Services        // of a services file among the sources
+	named   []named                // names of ports that the policy uses
 
 	acls     map[string]acl.List
 	limits   map[string]limit.Spec
@@ -117,6 +118,7 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 		return nil
 	}
 	c.habits(p)
+	c.unsent()
 	c.together(p)
 	// From here on only values and their places count; the syntax trees are larger than both.
 	c.blocks, c.locals, c.profiles, c.within, c.calls = nil, nil, nil, nil, nil

@@ -32,7 +32,7 @@ var foreignWords = map[string]string{
 	"flags":          `what they mean, in the service: socket { keepalive = "2m"  nodelay = true }, retry = true`,
 	"rlimit_as":      `a profile: profile "NAME" { resources { address_space = "64MiB" } }`,
 	"rlimit_cpu":     `a profile: profile "NAME" { resources { cpu_time = "10s" } }`,
-	"banner_fail":    `banner = "try later"`,
+	"banner_fail":    `banner = "try later", or { file = "later.banner" }; what xinetd calls banner is banner_accept`,
 	"nowait":         "wait = false, which is the default",
 	"passenv":        `pass_env = ["TZ"]`,
 	"oom_score_adj":  `oom_score = 500`,

@@ -207,7 +207,7 @@ type tables struct {
 // otherSource takes a source that is not of the policy language, by its name.
 func (c *compiler) otherSource(f policy.SourceFile) bool {
 	if !c.isTable[f.Name] {
-		return c.hostsSource(f) || c.netdbSource(f)
+		return c.hostsSource(f) || c.netdbSource(f) || c.bannerSource(f)
 	}
 	if len(f.Data) > policy.MaxSourceFile {
 		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", policy.MaxSourceFile)

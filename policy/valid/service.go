@@ -219,11 +219,7 @@ func (c *checker) delivery(at string, s *policy.Service) {
 			c.add(at+".stdout", `remove stdout, or stderr = "client" (stdio = "socket-all")`, "only a program whose stderr is in the log too has its stdout there")
 		}
 	}
-	c.text(at+".banner", s.Banner, 512)
-	stream := len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })
-	if s.Banner != "" && (s.Wait || !stream) {
-		c.add(at+".banner", "remove the banner", "a banner is for refused stream connections, and the worker of a builtin and a program with wait take their clients themselves")
-	}
+	c.banners(at, s)
 	oneOf(c, at+".log", s.Log, policy.LogLevels...)
 	c.attention(at, s)
 	c.duration(at+".linger_ns", s.Linger, time.Second, LongestLinger)

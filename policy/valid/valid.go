@@ -21,9 +21,11 @@ const (
 	MaxBacklog  = 65535     // connections that wait in one of them
 	LeastBuffer = 4 << 10   // bytes; less is what the kernel takes anyway
 	MostBuffer  = 512 << 20 // it counts twice, in 32 bits
-	MaxPriority = 6         // more takes a capability
-	LeastNice   = -20
-	MostNice    = 19
+	// BannerBuffer takes two banners whatever the client's window and segments are; at half of it some do not go in.
+	BannerBuffer = 16 << 10
+	MaxPriority  = 6 // more takes a capability
+	LeastNice    = -20
+	MostNice     = 19
 	// MostOOMScore is oom_score_adj of what is killed first. What runs at 0, as casemated may, is
 	// never to be killed before a service.
 	MostOOMScore = 1000
