@@ -61,6 +61,8 @@ type Rule struct {
 	During []Span `json:"during,omitempty"`
 	// Env is what the programs of the clients whom the rule admits find in their environment. It decides nothing.
 	Env map[string]string `json:"env,omitempty"`
+	// Command is what serves these clients in place of their service's own. It decides nothing.
+	Command []string `json:"command,omitempty"`
 }
 
 // RuleName is the name of rule i, or "": most rules have none, and what decides

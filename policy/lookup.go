@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate/acl"
@@ -54,6 +55,42 @@ func (o Origins) Lookup(path string) string {
 		path = path[:max(0, strings.LastIndexByte(path, '.'))]
 	}
 	return ""
+}
+
+// Programs are the services and, behind them, copies of those whose acl has rules with a command, each with another one.
+func (p *Policy) Programs() []*Service {
+	var all, more []*Service
+	for i := range p.Services {
+		s := &p.Services[i]
+		all = append(all, s)
+		for _, c := range p.commands(s) {
+			own := *s
+			own.Command, own.Argv0 = c, ""
+			more = append(more, &own)
+		}
+	}
+	return append(all, more...)
+}
+
+// commands are those of the rules of the acl of s, each once.
+func (p *Policy) commands(s *Service) (list [][]string) {
+	if l := p.ACL(s.ACL); l != nil {
+		for _, r := range l.Rules {
+			if len(r.Command) > 0 && !slices.ContainsFunc(list, func(c []string) bool { return slices.Equal(c, r.Command) }) {
+				list = append(list, r.Command)
+			}
+		}
+	}
+	return list
+}
+
+// CommandAt is the path, in Origins, of the command of one of the Programs.
+func (p *Policy) CommandAt(s *Service) string {
+	if own := p.Service(s.Name); own != nil && !slices.Equal(own.Command, s.Command) {
+		i := slices.IndexFunc(p.ACL(s.ACL).Rules, func(r acl.Rule) bool { return slices.Equal(r.Command, s.Command) })
+		return "acls." + s.ACL + ".rules." + strconv.Itoa(i) + ".command"
+	}
+	return "services." + s.Name + ".command"
 }
 
 // Muxed are the names of all services that s hands its clients over to, in their order.

@@ -15,10 +15,11 @@ import (
 
 // The bounds of a policy that root depends on.
 const (
-	MaxSockets = 16384   // listening sockets of the whole policy
-	MaxQueue   = 1024    // connections that wait for a place of one service
-	LargestTmp = 1 << 40 // bytes of a private /tmp, and of a private /dev/shm
-	MaxBanner  = 4 << 10 // bytes: two of them fit into the send buffer of any connection that valid.Check lets have them
+	MaxSockets  = 16384   // listening sockets of the whole policy
+	MaxPrograms = 1024    // of rules, in all services
+	MaxQueue    = 1024    // connections that wait for a place of one service
+	LargestTmp  = 1 << 40 // bytes of a private /tmp, and of a private /dev/shm
+	MaxBanner   = 4 << 10 // bytes: two of them fit into the send buffer of any connection that valid.Check lets have them
 )
 
 // Builtins are the protocols that casemate-worker serves itself.
@@ -58,9 +59,13 @@ func (p *Policy) Sound() error {
 			return fmt.Errorf("profiles.%s: there is no filter %q", f.Name, f.Syscalls.Filter)
 		}
 	}
-	open := make(map[string]bool)
+	open, programs := make(map[string]bool), 0
 	for i := range p.Services {
 		s := &p.Services[i]
+		n := len(p.commands(s))
+		if programs += n; n > 0 && (s.Wait || s.Ours()) || programs > MaxPrograms {
+			return fmt.Errorf("services.%s: nobody would start the commands of the rules of acl %q, or there are more than %d", s.Name, s.ACL, MaxPrograms)
+		}
 		if err := errors.Join(p.enforceable(s), s.opens(open)); err != nil {
 			return fmt.Errorf("services.%s: %w", s.Name, err)
 		}

@@ -246,6 +246,9 @@ func (a *app) explain(e *explain.Explanation) {
 		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 			a.printf("      sets %s=%s\n", name, s.Env[name])
 		}
+		if len(s.Command) > 0 {
+			a.printf("      runs %s\n", strings.Join(s.Command, " "))
+		}
 	}
 	if e.Limit != nil {
 		a.printf("\nlimit %s\n", e.Limit.Name)

@@ -61,10 +61,8 @@ func hostFacts(p *policy.Policy, n *hostNet) lang.Host {
 // libraryFaults is what the programs of a policy would miss in their trees.
 // One that is refused already is not looked at again.
 func libraryFaults(p *policy.Policy, known []lang.Fault) (faults []lang.Fault) {
-	for i := range p.Services {
-		s := &p.Services[i]
-		f := p.Profile(s.Profile)
-		at := "services." + s.Name + ".command.0"
+	for _, s := range p.Programs() {
+		f, at := p.Profile(s.Profile), p.CommandAt(s)+".0"
 		if len(s.Command) == 0 || f == nil || slices.ContainsFunc(known, func(f lang.Fault) bool { return f.Path == at }) {
 			continue
 		}

@@ -35,6 +35,9 @@ func faultsOf(p *policy.Policy, n *hostNet) []lang.Fault {
 		f.sandbox(s)
 		f.addresses(s)
 	}
+	for _, s := range p.Programs()[len(p.Services):] {
+		f.sandbox(s)
+	}
 	return f.found
 }
 
@@ -104,7 +107,10 @@ func (f *faults) sandbox(s *policy.Service) {
 		if in := profile.At(err); in != "" {
 			path = "profiles." + s.Profile + "." + in
 		} else if own {
-			path = "services." + s.Name + ".command.0"
+			path = f.policy.CommandAt(s) + ".0"
+		}
+		if !own && s != f.policy.Service(s.Name) {
+			continue // as its service, whose profile it has
 		}
 		if !own || !s.Ours() { // casemated may have its worker elsewhere
 			f.add(path, s.Name, err)

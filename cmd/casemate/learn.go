@@ -59,7 +59,8 @@ leaves), or by the signal of a client that has gone. One for --listen ...-wait i
      the day of an error.)
 
 With SERVICE it follows real sessions of the running casemated, as trace does and no slower, and
-learns from these. They cannot be replayed: what a client sent is not kept, and sent again it would be
+learns from these (for a program of a rule of its acl use --command, and grant the profile
+both). They cannot be replayed: what a client sent is not kept, and sent again it would be
 another thing. So clients are needed to prove it, --client, which run in a casemated of its
 own with the service as it is; or twice as many sessions, of which the second half is held
 against what the first half used (--connections 10 follows 20). With --tighten it starts

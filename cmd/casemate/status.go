@@ -110,6 +110,9 @@ func (a *app) notes(s *policy.ServiceStatus) {
 	if s.Error != "" {
 		a.printf("%s: %s\n", s.Name, strings.TrimPrefix(strings.TrimPrefix(s.Error, "services."+s.Name+": "), "services."+s.Name+"."))
 	}
+	if s.Redirect != "" {
+		a.printf("%s: redirect to %s\n", s.Name, strings.TrimPrefix(s.Redirect, "tcp://"))
+	}
 	if s.Queued > 0 {
 		a.printf("%s: queue: %d wait for a place\n", s.Name, s.Queued)
 	}

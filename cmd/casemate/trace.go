@@ -49,7 +49,8 @@ call until it has made some hundreds, and from then on at those that are unlike 
 arm64). Another debugger cannot follow the same service meanwhile. casemated starts the service's zygote for it and
 keeps it. When trace ends, by itself, by a signal or by kill -9, all that it followed runs
 on. A program that runs already (wait = true) is not followed: casemate kill --service
-NAME ends it first. casemate learn writes a profile from what it sees.`,
+NAME ends it first. Nor is the program that a rule of the acl has in place of the service's
+own (command = [...] in allow): trace a service of its own with it. casemate learn writes a profile from what it sees.`,
 		Example: `  casemate trace finger
   casemate trace rsync --connections 5
   casemate trace git --for 10m -o json`,
@@ -96,6 +97,11 @@ func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, e
 		return nil, nil, fmt.Errorf("%s: service %q is casemate's own %s: its profile is casemate's too", verb, name, s.Builtin)
 	case s.Redirects():
 		return nil, nil, fmt.Errorf("%s: service %q is casemate's own relay: its profile is casemate's too", verb, name)
+	}
+	for _, o := range doc.Policy.Programs()[len(doc.Policy.Services):] {
+		if o.Name == name {
+			fmt.Fprintf(a.err, "casemate: %s: sessions of %s, which a rule of acl %q starts, are not followed\n", verb, o.Command[0], o.ACL)
+		}
 	}
 	return doc, s, nil
 }

@@ -16,7 +16,7 @@ func (b *Broker) admit(v *visit) (*session, string) {
 	if refusal.Refused() {
 		return nil, string(refusal.Reason)
 	}
-	s := &session{visit: *v, ticket: ticket, started: b.loop.Now(), pidfd: -1, run: v.svc.run, uid: v.svc.uid}
+	s := &session{visit: *v, ticket: ticket, started: b.loop.Now(), pidfd: -1, run: v.svc.runner(v.rule), uid: v.svc.uid}
 	s.timer.Owner = s
 	t.live++
 	t.peak = max(t.peak, t.live)

@@ -198,7 +198,7 @@ func (b *Broker) syncListeners(r *runner) {
 	}
 	for _, s := range b.gen.services {
 		if s.run == r {
-			for _, at := range s.listen {
+			for _, at := range cmp.Or(s.of, s).listen {
 				at.sync()
 			}
 		}

@@ -105,8 +105,8 @@ func (c *candidate) plan(doc *policy.Document) error {
 	var tasks userTasks
 	var errs []error
 	compiled := make(map[string]rules)
-	for i := range doc.Policy.Services {
-		p, same := c.unchanged(doc, i)
+	for i, s := range doc.Policy.Programs() {
+		p, same := c.unchanged(doc, i, s)
 		if !same {
 			var err error
 			if a == nil {
@@ -116,7 +116,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 				}
 				tasks = countTasks(doc.Policy, a)
 			}
-			if p, err = c.planService(doc, &doc.Policy.Services[i], compiled); err == nil {
+			if p, err = c.planService(doc, s, compiled); err == nil {
 				err = c.excuse(&p, c.gen.placed(p.svc, c.settle(&p, a, tasks)))
 			}
 			if err != nil {
@@ -133,11 +133,11 @@ func (c *candidate) plan(doc *policy.Document) error {
 
 // unchanged plans a service of the policy in force as it is there, if what it was made from lies
 // on the disk as it did then.
-func (c *candidate) unchanged(doc *policy.Document, i int) (p planned, ok bool) {
+func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p planned, ok bool) {
 	if i >= len(c.now.same) || c.now.same[i].svc == nil {
 		return p, false
 	}
-	k, s := c.now.same[i], &doc.Policy.Services[i]
+	k := c.now.same[i]
 	if _, now := c.b.stamp(c.stamps, doc.Policy, s); now != k.stamp {
 		return p, false
 	}
@@ -150,6 +150,10 @@ func (c *candidate) unchanged(doc *policy.Document, i int) (p planned, ok bool) 
 func (c *candidate) newService(s *policy.Service, r rules, longest time.Duration) *service {
 	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: longest}
 	svc.again.Owner = svc
+	if len(c.gen.services) >= len(c.gen.doc.Policy.Services) { // the services themselves are there
+		svc.of = c.gen.service(s.Name)
+		svc.of.others = append(svc.of.others, svc)
+	}
 	return svc
 }
 
@@ -171,6 +175,9 @@ func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err e
 	s, doc := p.svc.spec, p.svc.gen.doc
 	if p.sockets, err = sockets(a, s); err != nil {
 		return err
+	}
+	if p.svc.of != nil {
+		p.sockets = nil
 	}
 	if p.job, err = c.b.newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
 		return err
@@ -313,7 +320,7 @@ func (c *candidate) discard() {
 // the same: at the start, and later if it is as it was and was not to be had
 // before. A bug is nobody's affair.
 func (c *candidate) excuse(p *planned, err error) error {
-	old, bug := c.now.faulty[p.svc.name], new(panics.Error)
+	old, bug := c.now.faulty[p.svc.program()], new(panics.Error)
 	switch {
 	case err == nil || errors.As(err, &bug):
 		return err

@@ -255,6 +255,6 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 			delete(b.tallies, name)
 		}
 	}
-	b.log.Put(b.note(slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.services)),
+	b.log.Put(b.note(slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.doc.Policy.Services)),
 		slog.Int("listeners", len(b.sockets)), slog.String("digest", c.gen.digest)))
 }

@@ -28,7 +28,7 @@ type generation struct {
 	digest   string
 	doc      *policy.Document
 	loaded   time.Time
-	services []*service
+	services []*service // as policy.Programs has them
 }
 
 // service finds a service by name.
@@ -225,7 +225,7 @@ func (g *generation) placed(s *service, err error) error {
 	if path, _, _ := strings.Cut(err.Error(), ": "); strings.HasPrefix(path, at+".") {
 		at = path
 	} else if errors.As(err, new(*sandbox.ProgramError)) {
-		at += ".command.0"
+		at = g.doc.Policy.CommandAt(s.spec) + ".0"
 	} else if in := g.doc.Policy.Profile(s.spec.Profile).At(err); in != "" {
 		at = "profiles." + s.spec.Profile + "." + in
 	}

@@ -65,7 +65,7 @@ func (at *listening) wanted() bool {
 	switch {
 	case at.sock == nil, at.svc == nil, at.svc.broken(), at.holder != nil, at.pause.Armed():
 		return false
-	case at.b.stopping, at.b.exhausted.Armed(), at.svc.run.full():
+	case at.b.stopping, at.b.exhausted.Armed(), at.svc.full():
 		return false
 	case at.svc.spec.Wait && at.svc.run.backoff.Armed():
 		return false

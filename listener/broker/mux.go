@@ -61,7 +61,7 @@ func (b *Broker) muxed(s *session, which, conn int, peer listener.Peer) {
 		v.muxed = names[which]
 	}
 	v.local, _ = listener.Local(conn) // see listening.visit
-	if now := v.current(); v.muxed == "" || now == nil || now.broken() || now.run.full() || b.stopping {
+	if now := v.current(); v.muxed == "" || now == nil || now.broken() || now.full() || b.stopping {
 		b.refuse(&v, reasonBusy)
 	} else {
 		v.svc = now

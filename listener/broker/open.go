@@ -15,7 +15,7 @@ type inForce struct {
 	number  uint64
 	runners map[string]*runner
 	sockets map[string]listener.Spec
-	faulty  map[string]*service // by name: those that could not be prepared
+	faulty  map[string]*service // by program: those that could not be prepared
 	closed  map[string]bool     // sockets that could not be opened
 	same    []kept              // if its document is the candidate's: by service, zero where there is none
 }
@@ -36,11 +36,11 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 	err = b.loop.Do(func() {
 		if b.gen != nil {
 			now.number = b.gen.number
-			now.same = make([]kept, len(doc.Policy.Services))
+			now.same = make([]kept, len(b.gen.services))
 			for i, s := range b.gen.services {
 				now.runners[s.run.key] = s.run
 				if s.fault != nil {
-					now.faulty[s.name] = s
+					now.faulty[s.program()] = s
 				} else if b.gen.doc == doc {
 					now.same[i] = kept{s, s.run, s.run.stamp, s.uid, s.dynamic}
 				}

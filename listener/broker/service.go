@@ -3,6 +3,8 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"casemate/acl/limit"
@@ -25,6 +27,9 @@ type service struct {
 	uid     uint32
 	run     *runner
 	tally   *tally
+	// others start the programs of rules for this one, whose sockets and tally they share: they are of it.
+	others  []*service
+	of      *service
 	listen  []*listening
 	sockets []wantedSocket
 	// fault is why it could not be prepared last; again is when that is tried next.
@@ -98,18 +103,36 @@ func (s *service) failed(err error) {
 // tellServing tells the service manager how many services are served, when that
 // has changed.
 func (b *Broker) tellServing() {
-	n := 0
-	for _, s := range b.gen.services {
+	n, all := 0, len(b.gen.doc.Policy.Services)
+	for _, s := range b.gen.services[:all] {
 		if s.serving() {
 			n++
 		}
 	}
-	if text := fmt.Sprintf("STATUS=serving %d of %d services", n, len(b.gen.services)); text != b.told {
+	if text := fmt.Sprintf("STATUS=serving %d of %d services", n, all); text != b.told {
 		b.told = text
 		if b.conf.Tell != nil {
 			b.conf.Tell(text)
 		}
 	}
+}
+
+// runner starts the program of a client that a rule has admitted.
+func (s *service) runner(rule int) *runner {
+	for _, o := range s.others {
+		if rule >= 0 && slices.Equal(o.spec.Command, s.rules.list.Rules[rule].Command) {
+			return o.run
+		}
+	}
+	return s.run
+}
+
+// program tells it from the others of its generation.
+func (s *service) program() string { return s.name + " " + strings.Join(s.spec.Command, "\x00") }
+
+// full tells whether the listeners of the service should rest.
+func (s *service) full() bool {
+	return s.run.full() || slices.ContainsFunc(s.others, func(o *service) bool { return o.run.full() })
 }
 
 // serving reports whether clients can come to the service.

@@ -285,7 +285,7 @@ func TestPlaced(t *testing.T) {
 		{"s", fmt.Errorf("services.s.user: %w", plain), "services.s.user: no cgroup (p:3:1)"},
 		{"other", plain, "no cgroup"},
 	} {
-		if got := g.placed(&service{name: c.name, spec: &policy.Service{Profile: "f"}}, c.err); got.Error() != c.want || !errors.Is(got, c.err) {
+		if got := g.placed(&service{name: c.name, spec: &policy.Service{Name: c.name, Profile: "f"}}, c.err); got.Error() != c.want || !errors.Is(got, c.err) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}

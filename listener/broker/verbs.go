@@ -54,7 +54,7 @@ func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
 			return
 		}
 		st.Generation, st.Digest, st.Loaded = b.gen.number, b.gen.digest, b.gen.loaded
-		for _, s := range b.gen.services {
+		for _, s := range b.gen.services[:len(b.gen.doc.Policy.Services)] {
 			if q.Service == "" || s.name == q.Service {
 				if q.Now && s.name == q.Service {
 					s.run.warm()
@@ -143,6 +143,11 @@ func (s *service) status() policy.ServiceStatus {
 	}
 	for _, name := range s.spec.Mux {
 		st.Listeners = append(st.Listeners, policy.ListenerStatus{Key: "tcpmux:" + name, State: map[bool]string{false: "listening", true: "broken"}[s.broken()]})
+	}
+	for _, o := range s.others {
+		if o.fault != nil {
+			st.Error = o.fault.Error()
+		}
 	}
 	switch {
 	case s.fault != nil:

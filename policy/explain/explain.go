@@ -160,7 +160,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 		r := Rule{Number: number(step.Rule), Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
 		if step.Rule >= 0 {
-			r.Env = list.Rules[step.Rule].Env
+			r.Env, r.Command = list.Rules[step.Rule].Env, list.Rules[step.Rule].Command
 		}
 		if !r.Matched || step.Rule >= 0 {
 			e.Steps = append(e.Steps, r)
@@ -168,6 +168,9 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 		e.Reason = step.Why
 	}
 	e.Origin = doc.Origins.Lookup(originOf(s, d.Rule))
+	if d.Rule >= 0 && !d.NeedName && len(list.Rules[d.Rule].Command) > 0 {
+		e.Command = list.Rules[d.Rule].Command
+	}
 	rule := fmt.Sprintf("rule %d", e.Rule)
 	if e.RuleName = list.RuleName(d.Rule); e.RuleName != "" {
 		rule = fmt.Sprintf("rule %q", e.RuleName)

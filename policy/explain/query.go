@@ -82,4 +82,6 @@ type Rule struct {
 	Why     string      `json:"why"`
 	// Env is what the rule sets for the programs of the clients whom it admits.
 	Env map[string]string `json:"env,omitempty"`
+	// Command is what serves them in place of the service's own program.
+	Command []string `json:"command,omitempty"`
 }

@@ -35,6 +35,8 @@ var ruleTable = table[acl.Rule]{{rows: []row[acl.Rule]{
 		during},
 	{Attribute{Name: "env", Example: `{ ROLE = "staff" }`, Doc: "what the programs of these clients find in their environment; of an allow rule. What the service's env has, the client's address and what programs take code from (LD_PRELOAD, PATH and others) are not set this way"},
 		environment(func(r *acl.Rule) *map[string]string { return &r.Env })},
+	{Attribute{Name: "command", Example: `["/usr/sbin/in.fingerd", "-l"]`, Doc: "the program of these clients, in place of their service's own; of an allow rule, and for services that start a program for each client. User, profile, limits and the rest are the service's, but for argv0: it is called by its path's base name. A profile's memory, processes and cpu are each program's own"},
+		ruleCommand},
 }}}
 
 func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
@@ -59,6 +61,17 @@ func (c *compiler) aclBlock(name string, syn *hclsyntax.Block) acl.List {
 		c.warn(codeHabit, c.near(b.path+".zone.name"), `add during = ["mon-fri 08:00-18:00"] to a rule, or remove zone`, "no rule of acl %q has during, so its zone means nothing", name)
 	}
 	return l
+}
+
+// ruleCommand reads the program of a rule.
+func ruleCommand(b *block, a *Attribute, r *acl.Rule) {
+	items, ok := b.strs(a)
+	if ok && len(items) == 0 {
+		b.c.report(codeValue, b.syn.Body.Attributes[a.Name].Expr.Range(), "leave it out for the service's own, or write "+a.write(), "%s is empty", a.Name)
+	}
+	if ok {
+		r.Command = texts(items)
+	}
 }
 
 // zone reads the name of a zone into what its clocks show.

@@ -17,6 +17,13 @@ func (c *checker) apart(p *policy.Policy) {
 	var used []grantedPath
 	writers := map[string]string{} // path to the place that grants it
 	profiles := map[string]bool{}
+	for i := range p.ACLs {
+		for k, r := range p.ACLs[i].Rules {
+			if len(r.Command) > 0 {
+				used = append(used, grantedPath{fmt.Sprintf("acls.%s.rules.%d.command.0", p.ACLs[i].Name, k), r.Command[0]})
+			}
+		}
+	}
 	for i := range p.Services {
 		s := &p.Services[i]
 		if len(s.Command) > 0 {

@@ -48,7 +48,8 @@ const maxErrors = 1000
 
 // checker collects broken invariants.
 type checker struct {
-	errs Errors
+	errs     Errors
+	programs int // commands of rules so far, by service
 }
 
 // add returns what it added, or nil where there was no room.

@@ -59,6 +59,42 @@ func (c *checker) ruleEnv(at string, r *acl.Rule) {
 	}
 }
 
+// ruleCommand checks the program of one rule.
+func (c *checker) ruleCommand(at string, r *acl.Rule) {
+	if len(r.Command) == 0 {
+		return
+	}
+	c.command(at, r.Command)
+	if r.Verdict != acl.Allow {
+		c.add(at+".command", "remove command", "a rule that denies starts no program")
+	}
+}
+
+// ruleCommands checks that the programs of its acl's rules are started for the clients of s.
+func (c *checker) ruleCommands(at string, p *policy.Policy, s *policy.Service) {
+	list := p.ACL(s.ACL)
+	if list == nil {
+		return
+	}
+	i := slices.IndexFunc(list.Rules, func(r acl.Rule) bool { return len(r.Command) > 0 })
+	switch {
+	case i < 0:
+	case s.Redirects():
+		c.add(at+".acl", "use an acl without command", "a rule of acl %q has a command, and redirect starts no program", s.ACL)
+	case s.Wait:
+		c.add(at+".acl", "use an acl without command", "a rule of acl %q has a command, and a program with wait and a builtin take their clients themselves", s.ACL)
+	default:
+		for _, r := range list.Rules {
+			if len(r.Command) > 0 {
+				c.programs++
+			}
+		}
+		if c.programs > policy.MaxPrograms {
+			c.add(at+".acl", "use rules with fewer commands, in fewer services", "with the rules of acl %q there are more than %d commands of rules", s.ACL, policy.MaxPrograms)
+		}
+	}
+}
+
 // ruleEnvs checks that the variables of its acl reach the programs of s, and that none is one of its own.
 func (c *checker) ruleEnvs(at string, p *policy.Policy, s *policy.Service) {
 	list := p.ACL(s.ACL)

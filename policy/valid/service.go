@@ -51,6 +51,7 @@ func (c *checker) service(p *policy.Policy, i int) {
 		c.add(at+".profile", "add the block, or name another", "profile %q is not in the policy", s.Profile)
 	}
 	c.ruleEnvs(at, p, s)
+	c.ruleCommands(at, p, s)
 	c.enforceable(at, p, s)
 	c.relay(at, p, s)
 }
@@ -80,14 +81,19 @@ func (c *checker) program(at string, s *policy.Service) {
 	case len(s.Command) == 0:
 		c.add(at, `write command = ["/path/of/program"], builtin = "echo" or redirect = "192.0.2.1:80"`, "the service has neither command, builtin nor redirect")
 	default:
-		if name := s.Command[0]; !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
-			c.add(at+".command.0", fmt.Sprintf("write the program's full path, as %q", path.Join("/usr/sbin", path.Base(path.Clean("/"+name)))),
-				"%q is not an absolute, clean path", name)
-		}
-		between(c, at+".command", len(s.Command), 1, 256)
-		for k, arg := range s.Command {
-			c.lines(fmt.Sprintf("%s.command.%d", at, k), arg, 32<<10)
-		}
+		c.command(at, s.Command)
+	}
+}
+
+// command checks a program and its arguments.
+func (c *checker) command(at string, command []string) {
+	if name := command[0]; !path.IsAbs(name) || path.Clean(name) != name || name == "/" {
+		c.add(at+".command.0", fmt.Sprintf("write the program's full path, as %q", path.Join("/usr/sbin", path.Base(path.Clean("/"+name)))),
+			"%q is not an absolute, clean path", name)
+	}
+	between(c, at+".command", len(command), 1, 256)
+	for k, arg := range command {
+		c.lines(fmt.Sprintf("%s.command.%d", at, k), arg, 32<<10)
 	}
 }
 

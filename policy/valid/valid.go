@@ -123,6 +123,7 @@ func (c *checker) acl(p *policy.Policy, i int) {
 			c.add(at+".during", "compile the policy anew", "%v", err)
 		}
 		c.ruleEnv(at, r)
+		c.ruleCommand(at, r)
 		for n, pre := range r.To {
 			if !pre.IsValid() || pre != pre.Masked() || pre.Addr().Is4In6() {
 				c.add(fmt.Sprintf("%s.to.%d", at, n), "write a prefix without host bits, as 192.0.2.0/24", "%q is not a canonical prefix", pre)
