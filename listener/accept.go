@@ -66,13 +66,13 @@ func Refuse(conn int) {
 }
 
 // Say sends a text to a connection without waiting, as it is and as far as it fits; false is not all
-// of it. A peer that is gone has no use for it.
+// of it. A peer that is gone has no use for any.
 func Say(conn int, text string) bool {
 	if text == "" {
 		return true
 	}
 	n, err := unix.SendmsgN(conn, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	return n == len(text) || err != nil && err != unix.EAGAIN
+	return n == len(text) || err != nil && err != unix.EAGAIN && !Exhausted(err)
 }
 
 // Handed takes a connection that a worker hands over, with the number that comes with it. Who is at the other end is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -320,14 +321,16 @@ func (c *candidate) discard() {
 // the same: at the start, and later if it is as it was and was not to be had
 // before. A bug is nobody's affair.
 func (c *candidate) excuse(p *planned, err error) error {
-	old, bug := c.now.faulty[p.svc.program()], new(panics.Error)
+	i := slices.IndexFunc(c.now.faulty, func(old *service) bool {
+		return err != nil && reflect.DeepEqual(old.spec, p.svc.spec) && reflect.DeepEqual(old.gen.doc.Policy.Profile(old.spec.Profile), c.gen.doc.Policy.Profile(p.svc.spec.Profile))
+	})
 	switch {
-	case err == nil || errors.As(err, &bug):
+	case err == nil || errors.As(err, new(*panics.Error)):
 		return err
 	case c.lenient:
 		p.svc.run = newRunner(c.b, p.svc.name, noCell{err})
-	case old != nil && reflect.DeepEqual(old.spec, p.svc.spec) &&
-		reflect.DeepEqual(old.gen.doc.Policy.Profile(old.spec.Profile), c.gen.doc.Policy.Profile(p.svc.spec.Profile)):
+	case i >= 0:
+		old := c.now.faulty[i]
 		p.svc.run, p.job.UID, p.job.Dynamic = old.run, old.uid, old.dynamic
 		c.warned = append(c.warned, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM602", Summary: err.Error(),
 			Detail: "it could not be prepared before, and its block is the same: the others are in force"})

@@ -15,9 +15,9 @@ type inForce struct {
 	number  uint64
 	runners map[string]*runner
 	sockets map[string]listener.Spec
-	faulty  map[string]*service // by program: those that could not be prepared
-	closed  map[string]bool     // sockets that could not be opened
-	same    []kept              // if its document is the candidate's: by service, zero where there is none
+	faulty  []*service      // those that could not be prepared
+	closed  map[string]bool // sockets that could not be opened
+	same    []kept          // if its document is the candidate's: by service, zero where there is none
 }
 
 // kept is what a service of an unchanged policy was made with.
@@ -32,7 +32,7 @@ type kept struct {
 
 // snapshot reads inForce from the loop, for a candidate of doc.
 func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
-	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec), faulty: make(map[string]*service), closed: make(map[string]bool)}
+	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec), closed: make(map[string]bool)}
 	err = b.loop.Do(func() {
 		if b.gen != nil {
 			now.number = b.gen.number
@@ -40,7 +40,7 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 			for i, s := range b.gen.services {
 				now.runners[s.run.key] = s.run
 				if s.fault != nil {
-					now.faulty[s.program()] = s
+					now.faulty = append(now.faulty, s)
 				} else if b.gen.doc == doc {
 					now.same[i] = kept{s, s.run, s.run.stamp, s.uid, s.dynamic}
 				}

@@ -23,8 +23,8 @@ const (
 func (b *Broker) refuse(v *visit, reason string) {
 	v.svc.tally.refuse(reason, 1)
 	if v.conn >= 0 {
-		if v.svc.spec.Banner+v.svc.spec.BannerAccept != "" {
-			listener.Say(v.conn, v.svc.spec.Banner)
+		if spec := v.svc.spec; spec.Banner != "" || spec.BannerAccept != "" {
+			listener.Say(v.conn, spec.Banner)
 			b.part(v.conn)
 		} else {
 			listener.Refuse(v.conn)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -105,12 +106,12 @@ func TestRuleCommandsOfAService(t *testing.T) {
 		t.Fatalf("%d programs", n)
 	}
 	for i, s := range c.gen.services {
-		s.run = newRunner(g.Broker, s.name, noCell{errors.New(s.program())})
+		s.run = newRunner(g.Broker, s.name, noCell{errors.New(s.name + fmt.Sprint(s.spec.Command))})
 		if own := i < 2; own != (s.of == nil) || own != (len(s.others) == 2) || own != (len(c.plans[i].sockets) > 0) || c.plans[i].job.Service != s.name {
-			t.Errorf("%d: %s of %v with %d others and %d sockets", i, s.program(), s.of, len(s.others), len(c.plans[i].sockets))
+			t.Errorf("%d: %s of %v with %d others and %d sockets", i, s.name, s.of, len(s.others), len(c.plans[i].sockets))
 		}
 	}
-	for rule, want := range map[int]string{0: "a /bin/echo\x001", 1: "a /bin/echo\x002", 2: "a /bin/echo\x001", 3: "a /bin/cat", acl.RuleDefault: "a /bin/cat", acl.RuleNoACL: "a /bin/cat"} {
+	for rule, want := range map[int]string{0: "a[/bin/echo 1]", 1: "a[/bin/echo 2]", 2: "a[/bin/echo 1]", 3: "a[/bin/cat]", acl.RuleDefault: "a[/bin/cat]", acl.RuleNoACL: "a[/bin/cat]"} {
 		if got := c.gen.services[0].runner(rule).cell.(noCell).Error(); got != want {
 			t.Errorf("rule %d: %q, want %q", rule, got, want)
 		}

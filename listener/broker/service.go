@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"casemate/acl/limit"
@@ -126,9 +125,6 @@ func (s *service) runner(rule int) *runner {
 	}
 	return s.run
 }
-
-// program tells it from the others of its generation.
-func (s *service) program() string { return s.name + " " + strings.Join(s.spec.Command, "\x00") }
 
 // full tells whether the listeners of the service should rest.
 func (s *service) full() bool {

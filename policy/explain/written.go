@@ -41,6 +41,9 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 	} else {
 		add("command", strings.Join(s.Command, " "), "command")
 		add("wait", strconv.FormatBool(s.Wait), "wait")
+		if s.Stdout != "" {
+			add("stdout", s.Stdout, "stdout")
+		}
 	}
 	add("user", string(s.User), "user")
 	if s.Group != "" {

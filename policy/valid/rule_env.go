@@ -15,8 +15,8 @@ const (
 	maxRuleBytes = 4 << 10 // of all of them: they come with each client
 )
 
-// Which clients come is not for the service to choose, so a rule chooses words for its program,
-// and not what code it runs: no variable of the dynamic linker, a shell or an interpreter.
+// Which clients come is not for the service to choose, so by env a rule chooses words for its program,
+// and not what code it runs, which its command says outright: no variable of the dynamic linker, a shell or an interpreter.
 var (
 	codeVariables = []string{"PATH", "IFS", "ENV", "CDPATH", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH", "HOSTALIASES",
 		"RESOLV_HOST_CONF", "RES_OPTIONS", "TZDIR", "TERMINFO", "TERMINFO_DIRS", "TERMPATH", "MALLOC_CONF", "PERLLIB", "CLASSPATH", "NODE_OPTIONS", "NODE_PATH", "HOME", "TMPDIR",
