@@ -59,17 +59,17 @@ func (o Origins) Lookup(path string) string {
 
 // Programs are the services and, behind them, copies of those whose acl has rules with a command, each with another one.
 func (p *Policy) Programs() []*Service {
-	var all, more []*Service
-	for i := range p.Services {
+	all := make([]*Service, len(p.Services))
+	for i := range all {
 		s := &p.Services[i]
-		all = append(all, s)
+		all[i] = s
 		for _, c := range p.commands(s) {
 			own := *s
 			own.Command, own.Argv0 = c, ""
-			more = append(more, &own)
+			all = append(all, &own)
 		}
 	}
-	return append(all, more...)
+	return all
 }
 
 // commands are those of the rules of the acl of s, each once.

@@ -53,5 +53,5 @@ func (at *listening) visit(conn int, peer listener.Peer) {
 		}
 	}
 	defer v.strand()
-	at.b.greet(&v)
+	at.b.offer(&v)
 }

@@ -6,17 +6,13 @@ import (
 	"casemate/listener"
 )
 
-// greet gives a client the banner of everybody, and starts it on its way.
-func (b *Broker) greet(v *visit) {
-	if listener.Say(v.conn, v.svc.spec.BannerAccept) {
-		b.offer(v)
-	} else {
-		b.refuse(v, reasonBusy)
-	}
-}
-
-// offer decides about a client that was just accepted.
+// offer gives a client that was just accepted the banner of everybody, and decides about it.
 func (b *Broker) offer(v *visit) {
+	if !v.greeted && !listener.Say(v.conn, v.svc.spec.BannerAccept) {
+		b.refuse(v, reasonBusy)
+		return
+	}
+	v.greeted = true
 	d := v.decide(acl.Name{})
 	if d.NeedName {
 		b.names.ask(v)
@@ -39,12 +35,11 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 		}
 		return
 	}
-	v.conn = -1
-	if listener.Say(s.conn, s.svc.spec.BannerSuccess) {
-		s.run.start(s)
-	} else {
+	if v.conn = -1; !listener.Say(s.conn, s.svc.spec.BannerSuccess) {
 		b.startFailed(s, reasonBusy, nil)
+		return
 	}
+	s.run.start(s)
 }
 
 // decide asks the service's rules about the client.

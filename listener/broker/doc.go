@@ -20,7 +20,6 @@
 //	listening.go   (*listening).Ready *       somebody is there
 //	accept.go      (*listening).accept        takes connections from the backlog
 //	accept.go      (*listening).visit         who it is, and where it came to
-//	decide.go      (*Broker).greet            sends what everybody gets, if anything
 //	decide.go      (*Broker).offer            asks the host rules
 //	names.go       (*names).ask               holds it until its name is known, if a rule asks
 //	names.go       (*names).answer *          the names worker's word

@@ -154,8 +154,11 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	j := job{Profile: *doc.Policy.Profile(s.Profile)}
 	j.Command = sandbox.Command{
 		Service: s.Name, Path: b.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s),
-		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Outputs: outputs(s), Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
+		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Outputs: map[string]uint8{"": 1, policy.StdoutLog: 2}[s.Stdout], Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
 		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != ""),
+	}
+	if s.Stdio == sandbox.StdioAll {
+		j.Outputs = 0
 	}
 	if err := resolve(a, s, &j.Command); err != nil {
 		return job{}, err
@@ -189,17 +192,6 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	}
 	j.Inline = []sandbox.InlineFile{{Path: wire.BuiltinPath, Data: text}}
 	return j, nil
-}
-
-// outputs are how many of 2 and 1 are a session's pipes to the log worker.
-func outputs(s *policy.Service) uint8 {
-	switch {
-	case s.Stdio == sandbox.StdioAll:
-		return 0
-	case s.Stdout == policy.StdoutLog:
-		return 2
-	}
-	return 1
 }
 
 // userTasks is sandbox.Command.UserTasks by uid.

@@ -65,7 +65,7 @@ func (b *Broker) muxed(s *session, which, conn int, peer listener.Peer) {
 		b.refuse(&v, reasonBusy)
 	} else {
 		v.svc = now
-		b.greet(&v)
+		b.offer(&v)
 	}
 }
 

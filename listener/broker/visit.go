@@ -10,13 +10,14 @@ import (
 // visit is one client on its way in: from accept to the decision and, if it is
 // admitted, for the life of its session.
 type visit struct {
-	svc   *service
-	at    *listening
-	peer  listener.Peer
-	local netip.AddrPort // where it connected to; invalid for unix and wait
-	conn  int            // its socket, ours to close; -1 = none (wait) or handed over
-	rule  int            // the deciding rule, as acl.Decision has it
-	muxed string         // the name of svc by which a tcpmux handed it over, "" = it came to at
+	svc     *service
+	at      *listening
+	peer    listener.Peer
+	local   netip.AddrPort // where it connected to; invalid for unix and wait
+	conn    int            // its socket, ours to close; -1 = none (wait) or handed over
+	rule    int            // the deciding rule, as acl.Decision has it
+	greeted bool           // it has had the banner of everybody
+	muxed   string         // the name of svc by which a tcpmux handed it over, "" = it came to at
 }
 
 // strand is deferred by who has a visit: a connection that a bug has left with
