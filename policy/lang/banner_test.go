@@ -16,7 +16,7 @@ func compileWith(text string, more ...policy.SourceFile) (*policy.Document, []po
 
 // TestBanners: a text is what is sent: inline with an end of its line where it has none, of a file byte by byte, with that file for its origin.
 func TestBanners(t *testing.T) {
-	exact := "a\nb\x1b[1m\x00 é"
+	exact := "\ufeffa\nb\x1b[1m\x00 é"
 	files := []policy.SourceFile{{Name: "/etc/c/x.banner", Data: []byte(exact)}, {Name: "/srv/y.banner", Data: []byte(strings.Repeat("y", policy.MaxBanner))}}
 	doc, ds := compileWith(one("acl = acl.anyone\nbanner = \"try later\"\nbanner_accept = { file = \"x.banner\" }\nbanner_success = { file = \"/srv/../srv/y.banner\" }"), files...)
 	if doc == nil || len(ds) > 0 {

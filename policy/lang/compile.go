@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 
 	"casemate/acl"
 	"casemate/acl/limit"
@@ -154,7 +155,9 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 			c.report(codeDuplicate, at(f, 0), "name each file once", "the file is given twice")
 			return nil, false
 		}
-		f.Data = bytes.TrimPrefix(f.Data, byteOrderMark)
+		if !strings.HasSuffix(f.Name, policy.BannerSuffix) { // whose bytes are all meant
+			f.Data = bytes.TrimPrefix(f.Data, byteOrderMark)
+		}
 		c.sources[f.Name] = f.Data
 		if c.otherSource(f) || !c.precheck(f) {
 			continue
