@@ -17,4 +17,8 @@
 //
 // Bytes go from socket to pipe to socket by splice(2): but for urgent ones, none of them
 // is ever in the memory of the process, and a pipe in each direction is all that is buffered.
+//
+// The relay of stdio = "relay" is the same code with a program's socket pair for a target. There
+// the session is its program, which has its own walls; so one process carries for all of them, on
+// an event loop, at the price of two messages for a session.
 package relay

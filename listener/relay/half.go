@@ -12,10 +12,12 @@ import (
 // that nobody has made larger (pipe(7)).
 const pipeSize = 64 << 10
 
-// side is one of the two sockets. err is why its connection broke, if it did.
+// side is one of the two sockets. err is why its connection broke, if it did; one that is a
+// program's never does.
 type side struct {
-	fd  int
-	err error
+	fd      int
+	err     error
+	program bool
 }
 
 // half is one direction. It reads only while its pipe is empty: what the kernel says of
@@ -25,23 +27,33 @@ type half struct {
 	in, out  int  // ends of the pipe
 	held     int  // bytes in it
 	done     bool // nothing more goes this way
+	last     bool // what from has now is all that comes
+	moved    *uint64
 }
 
-func newHalf(from, to *side) (*half, error) {
+func newHalf(from, to *side, moved *uint64) (*half, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("pipe: %w", err)
 	}
-	return &half{from: from, to: to, out: p[0], in: p[1]}, nil
+	return &half{from: from, to: to, out: p[0], in: p[1], moved: moved}, nil
+}
+
+func (h *half) close() {
+	unix.Close(h.in)
+	unix.Close(h.out)
 }
 
 // idle tells whether the half waits for something to read.
 func (h *half) idle() bool { return !h.done && h.held == 0 }
 
+// maxTurns is how many times a pipe is filled before others have their turn.
+const maxTurns = 16
+
 // move carries what can be carried now; readable says that the kernel has something of
-// from. It never waits.
+// from. It never waits, and leaves off where there is too much of it: the kernel says so again.
 func (h *half) move(readable bool) {
-	for !h.done {
+	for turns := 0; !h.done && turns < maxTurns; turns++ {
 		if h.held == 0 && !h.take(readable) {
 			return
 		}
@@ -58,17 +70,27 @@ func (h *half) take(readable bool) bool {
 		n, err = h.copy()
 	}
 	switch {
+	case errors.Is(err, unix.EAGAIN) && h.last:
+		h.end()
 	case errors.Is(err, unix.EAGAIN):
 		return false
+	case err != nil && h.from.program: // it ended, and left something unread
+		h.end()
 	case err != nil: // who is behind it is told, once all is there that came before
 		h.from.err, h.done = err, true
 	case n == 0:
-		h.done = true
-		_ = unix.Shutdown(h.to.fd, unix.SHUT_WR) // an error means that it has gone, which the other half finds
+		h.end()
 	default:
 		h.held = n
+		*h.moved += uint64(n)
 	}
 	return true
+}
+
+// end passes the end on.
+func (h *half) end() {
+	h.done = true
+	_ = unix.Shutdown(h.to.fd, unix.SHUT_WR) // an error means that it has gone, which the other half finds
 }
 
 // copy does by hand what splice does not. That stops for ever at a byte that was sent as
@@ -99,6 +121,7 @@ func (h *half) give() bool {
 		h.done = true
 	default:
 		h.held -= n
+		*h.moved += uint64(n)
 	}
 	return true
 }
@@ -106,7 +129,7 @@ func (h *half) give() bool {
 // broke notes why nothing reaches a side any more. One that has closed as it should did
 // not break.
 func (s *side) broke(err error) {
-	if s.err == nil && !errors.Is(err, unix.EPIPE) {
+	if s.err == nil && !s.program && !errors.Is(err, unix.EPIPE) {
 		s.err = err
 	}
 }
