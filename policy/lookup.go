@@ -119,6 +119,12 @@ func (s *Service) Streams() bool {
 	return !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() || l.Network == "unixpacket" })
 }
 
+// Apart tells whether the service's programs are handed no socket of the host's network which they could aim elsewhere: a
+// relay has it, or it is a stream of unix sockets, which has its peer for good.
+func (s *Service) Apart() bool {
+	return !s.Wait && !s.Ours() && s.Streams() && (s.Stdio == sandbox.StdioRelay || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Unix() }))
+}
+
 // Syslog tells whether the service's sessions have the /dev/log of its profile f. With
 // it comes connect(2), which aims a datagram socket at any address, past Landlock.
 func (s *Service) Syslog(f *sandbox.Profile) bool {

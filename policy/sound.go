@@ -155,6 +155,10 @@ func (p *Policy) enforceable(s *Service) error {
 		if !slices.Contains(Builtins, s.Builtin) || len(s.Command) > 0 || !s.Wait || s.Stdio != sandbox.StdioFDs {
 			return fmt.Errorf("builtin %q does not stand alone, or is not known", s.Builtin)
 		}
+	case s.Stdio == sandbox.StdioRelay && (s.Wait || !s.Streams()):
+		return errors.New("no relay takes connections for it, or carries what is no stream of bytes")
+	case f.Network.Mode == sandbox.NetworkPrivate && !s.Apart():
+		return errors.New("its profile has a network of its own, and it is handed a socket of the host's")
 	case len(s.Command) == 0:
 		return errors.New("it has neither command, builtin nor redirect")
 	case s.Wait && (!list.AllowsAll() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):

@@ -19,6 +19,7 @@ func (pl *Plan) Shape(abi int) program.Shape {
 	sh := program.Shape{
 		Rules: s.Rules.Pack(), Deny: s.Deny, OnViolation: s.OnViolation, Seal: s.Seal, ABI: abi, BestEffort: p.BestEffort, Bounded: p.Resources.Bounded(),
 		Host: n.Mode == NetworkHost, AnyConnect: anyPort(n.Connect), AnyBind: anyPort(n.Bind), Sends: n.Mode != NetworkNone,
+		Private: n.Mode == NetworkPrivate, Relay: c.Stdio == StdioRelay,
 		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
 		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, State: p.Files.State, Chdir: pl.chdirLate(),
 		CPU: p.Resources[CPUTime] > 0, Init: p.Init, Caps: pl.caps != 0, HostPIDs: c.HostPIDs,
@@ -112,20 +113,30 @@ func (pl *Plan) cloneFlags() uint32 {
 	if !pl.Profile.Init && !pl.Command.HostPIDs {
 		f |= unix.CLONE_NEWPID
 	}
+	if pl.Profile.Network.Mode == NetworkPrivate {
+		f |= unix.CLONE_NEWNET
+	}
 	return f
 }
 
-// zygoteCaps are what the launches need: namespaces and mounts, and the ids.
+// zygoteCaps are what the launches need: namespaces and mounts, the ids, and a loopback.
 func (pl *Plan) zygoteCaps() uint64 {
+	caps := uint64(1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID)
 	if pl.Command.Dynamic {
-		return 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+		caps |= 1 << unix.CAP_SETGID
 	}
-	return 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID
+	if pl.Profile.Network.Mode == NetworkPrivate {
+		caps |= 1 << unix.CAP_NET_ADMIN
+	}
+	return caps
 }
 
 // landlockNet is what the profile leaves of the network.
 func (pl *Plan) landlockNet() landlock.Net {
 	n := &pl.Profile.Network
+	if n.Mode == NetworkPrivate { // whatever its sockets reach is of its own session
+		return landlock.Net{Connect: []uint16{0}, Bind: []uint16{0}, UDP: true}
+	}
 	return landlock.Net{
 		Connect: n.Connect, Bind: n.Bind,
 		// Lists of TCP ports say nothing about UDP, and an answer from a listening

@@ -67,12 +67,13 @@ type NetworkMode string
 // The modes, each reaching more than the one before.
 const (
 	NetworkNone     NetworkMode = "none"     // an empty namespace; the socket it is handed talks to the peers that come to it
+	NetworkPrivate  NetworkMode = "private"  // a namespace for each connection, with a loopback of its own
 	NetworkListener NetworkMode = "listener" // the same namespace, but that socket may send to any address
 	NetworkHost     NetworkMode = "host"     // the broker's namespace
 )
 
 // NetworkModes are the modes in that order.
-var NetworkModes = []NetworkMode{NetworkNone, NetworkListener, NetworkHost}
+var NetworkModes = []NetworkMode{NetworkNone, NetworkPrivate, NetworkListener, NetworkHost}
 
 // Files is the root tree. Everything not named does not exist inside.
 type Files struct {

@@ -5,7 +5,8 @@
 //	casemate-worker names     answers which confirmed host name an address has
 //	casemate-worker log       turns what services write to stderr into records
 //	casemate-worker denials   answers the calls that services' filters deny, and turns them into records
-//	casemate-worker relay     carries one client's connection to the target of its service
+//	casemate-worker relay     carries one client's connection to the target of its service, or the
+//	                          connections of all programs that have a relay
 //	casemate-worker version   prints the version
 //
 // It is not meant to be started by hand. It exits 0 when it is done or told to
@@ -50,7 +51,7 @@ var errUsage = errors.New("usage: casemate-worker builtin|names|log|denials|rela
 const usage = `casemate-worker does what the privileged casemated does not do itself. It is not meant to be
 started by hand: casemated starts it as separate unprivileged processes, each in a sandbox.
 
-usage: casemate-worker builtin|names|log|denials|version
+usage: casemate-worker builtin|names|log|denials|relay|version
        casemate-worker relay TARGET [v1|v2]
 
   builtin  serves one built-in protocol on the sockets of LISTEN_FDS
@@ -58,7 +59,8 @@ usage: casemate-worker builtin|names|log|denials|version
   log      turns what services write to stderr and to syslog into records
   denials  answers the calls that services' filters deny, and turns them into records
   relay    carries a client's connection (descriptor 3) to TARGET: the one that was begun on
-           descriptor 4, or unix:PATH; v1 and v2 begin it with a header of the PROXY protocol
+           descriptor 4, or unix:PATH; v1 and v2 begin it with a header of the PROXY protocol.
+           Without a TARGET it carries connections to programs, as casemated tells it
   version  prints the version
 
 The others take their orders from the socket that is their descriptor 0. Each confines itself

@@ -13,8 +13,12 @@ import (
 
 // runRelay carries one client's connection to its target. args are the target, as the
 // policy writes it, and the version of the PROXY protocol if there is to be a header.
+// Without, it carries for programs, as the broker on descriptor 0 says.
 func runRelay(ctx context.Context, args []string) error {
-	if len(args) < 1 || len(args) > 2 {
+	if len(args) == 0 {
+		return runRelays(ctx, 0)
+	}
+	if len(args) > 2 {
 		return errUsage
 	}
 	files, err := inherited(os.LookupEnv, os.Unsetenv, os.Getpid())

@@ -73,6 +73,7 @@ type Broker struct {
 	names     *names
 	logWorker *logWorker
 	denials   *denials
+	relays    *relays
 	leases    *host.Leases
 	orphans   loop.Timer // for the second look at strangers
 	strange   map[int]bool
@@ -126,7 +127,7 @@ func New(c Config) (*Broker, error) {
 	b.lastID = uint64(b.started.Unix()) << 20
 	b.readFileLimit()
 	b.compile, b.cells, b.ready = b.compileApart, b.prepare, b.plan
-	b.names, b.logWorker, b.denials = newNames(b), newLogWorker(b), newDenials(b)
+	b.names, b.logWorker, b.denials, b.relays = newNames(b), newLogWorker(b), newDenials(b), newRelays(b)
 	if b.control, err = openControl(b, c.ControlPath, c.Operators); err != nil {
 		return nil, err
 	}

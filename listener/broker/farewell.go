@@ -5,6 +5,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/loop"
+	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,10 +37,10 @@ type farewell struct {
 }
 
 // keeps tells whether a session's socket may be kept: half of the descriptors are
-// for what cannot do without.
+// for what cannot do without, as a relay whose client has to be taken leave of.
 func (b *Broker) keeps(s *session) bool {
 	spec := s.svc.spec
-	return spec.KeepSocket && s.at.stream() && (spec.Hangup || spec.Idle > 0 || s.conn < b.maxFiles/2)
+	return spec.Stdio == sandbox.StdioRelay || spec.KeepSocket && s.at.stream() && (spec.Hangup || spec.Idle > 0 || s.conn < b.maxFiles/2)
 }
 
 // part closes the socket of a session that is over, or of a client that got a

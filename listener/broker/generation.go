@@ -155,7 +155,7 @@ func (b *Broker) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	j.Command = sandbox.Command{
 		Service: s.Name, Path: b.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s),
 		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Outputs: map[string]uint8{"": 1, policy.StdoutLog: 2}[s.Stdout], Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
-		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != ""),
+		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != "") && s.Stdio != sandbox.StdioRelay,
 	}
 	if s.Stdio == sandbox.StdioAll {
 		j.Outputs = 0

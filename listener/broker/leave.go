@@ -11,8 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reapSession collects the program's end and reports whether it has ended.
+// reapSession collects the program's end and reports whether it has ended. That of one whose client has
+// not been sent all waits.
 func (b *Broker) reapSession(s *session) bool {
+	if b.relays.holds(s) {
+		return false
+	}
 	var status unix.WaitStatus
 	var usage unix.Rusage
 	pid, err := unix.Wait4(int(s.pid), &status, unix.WNOHANG|unix.WALL, &usage)
@@ -36,6 +40,9 @@ func (b *Broker) reapSession(s *session) bool {
 		b.loop.Del(s.conn) // if it was watched
 		talk, e.Heard = b.part(s.conn)
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
+	}
+	if s.lost {
+		e.Detail = "its relay ended"
 	}
 	if t := s.svc.tally; s.held != nil {
 		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != "" {
@@ -78,6 +85,7 @@ func (b *Broker) leave(s *session) {
 	b.loop.Disarm(&s.timer)
 	b.loop.Disarm(&s.client)
 	b.logWorker.left(s)
+	b.relays.left(s)
 	if s.denied {
 		b.denials.worker.send(wire.Order{Kind: wire.Over, ID: s.id}.Encode())
 	}

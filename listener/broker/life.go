@@ -14,7 +14,8 @@ const stopTime = 5 * time.Second
 // Stop ends the broker: no new connections, unix sockets removed, and the programs
 // ended (TERM, then KILL). Where the policy says on_stop = "leave", those that serve
 // one client each live on, and the workers of built-ins for the clients they have; a
-// wait program is ended all the same, since the next broker needs its listener. Run
+// wait program is ended all the same, since the next broker needs its listener, and one
+// whose relay ends with this one. Run
 // returns when that is done. It may be called more than once.
 func (b *Broker) Stop() {
 	// An error means that it has stopped already.
@@ -58,10 +59,11 @@ func (b *Broker) stop() {
 	}
 	for _, s := range b.sessions {
 		switch {
-		case !b.leaves:
-			b.terminate(s, journal.Killed)
-		case s.held != nil:
+		case s.stays():
+		case b.leaves && s.held != nil:
 			b.release(s)
+		default:
+			b.terminate(s, journal.Killed)
 		}
 	}
 	if b.quiet() {
@@ -99,6 +101,7 @@ func (b *Broker) stopped() {
 		r.drop()
 	}
 	b.names.worker.stop()
+	b.relays.worker.stop()
 	if len(b.sessions) == 0 {
 		if err := b.leases.Settle(); err != nil {
 			b.limitedNote("", "leases", "clean end not noted", err)

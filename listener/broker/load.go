@@ -94,6 +94,7 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 		b.names.worker.renew()
 		b.logWorker.worker.renew()
 		b.denials.worker.renew()
+		b.relays.worker.renew()
 	case !c.inForce:
 		c.discard()
 	}

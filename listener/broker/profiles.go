@@ -73,6 +73,14 @@ func denialsProfile() sandbox.Profile {
 	return p
 }
 
+// relayProfile is for `casemate-worker relay`: the clients of stdio = "relay" arrive over its link, and it makes
+// socket pairs. Each session takes six descriptors, and one more while it starts.
+func relayProfile() sandbox.Profile {
+	p := helperProfile("casemate-relay", 256<<20, "@relay", "@fd-passing")
+	p.Resources[sandbox.OpenFiles] = 65536
+	return p
+}
+
 // filterProfile is for casemate-filter, whose own filter has to be there before it.
 func filterProfile() sandbox.Profile {
 	p := helperProfile("casemate-filter", policy.CompileMemory)

@@ -129,6 +129,9 @@ func (r *runner) adopt(z starter) error {
 	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
 	r.b.logWorker.worker.running()
+	if s := r.service(); s != nil && s.spec.Stdio == sandbox.StdioRelay {
+		r.b.relays.worker.running()
+	}
 	r.b.denials.keep(r, z.TakeListener())
 	r.b.loop.After(&r.idle, r.linger)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/wire"
+	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +36,9 @@ type session struct {
 	mercy   string // the reason of its end, for which TERM was sent; "" = it may go on
 	killed  bool   // and then KILL
 	denied  bool   // the denials worker knows of it
+	relay   int32  // what its relay is to send its program's socket to, until the worker has that; 0 = none
+	ended   bool   // its program; its relay goes on
+	lost    bool   // its relay
 }
 
 // runs is called with the zygote's good news.
@@ -53,7 +57,7 @@ func (b *Broker) runs(s *session, pid, init int) {
 	if s.conn >= 0 {
 		b.attend(s)
 	}
-	if b.stopping && !(b.leaves && s.held == nil) || s.outdated() {
+	if b.stopping && !s.stays() || s.outdated() || s.lost {
 		b.terminate(s, journal.Killed)
 	} else if s.svc.longest > 0 && s.held == nil {
 		s.schedule(s.svc.longest)
@@ -107,6 +111,14 @@ func (s *session) destroy() {
 	s.due = 0
 	s.killed = true
 	s.signal(unix.SIGKILL)
+	if s.ended {
+		s.svc.b.relays.over(s, true)
+	}
+}
+
+// stays tells whether s lives on when the broker stops.
+func (s *session) stays() bool {
+	return s.svc.b.leaves && s.held == nil && s.svc.spec.Stdio != sandbox.StdioRelay
 }
 
 // release has the worker of a built-in give its sockets up, and serve to the end who is

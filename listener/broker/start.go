@@ -86,6 +86,14 @@ func (r *runner) ask(s *session) error {
 		defer unix.Close(fd)
 		q.FDs = append(q.FDs, fd)
 	}
+	if s.svc.spec.Stdio == sandbox.StdioRelay {
+		end, err := r.b.relays.take(s)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(end)
+		q.FDs[0] = end
+	}
 	for _, kind := range r.logs {
 		end, err := r.b.logWorker.take(s, kind)
 		if err != nil {
@@ -129,6 +137,8 @@ func (r *runner) send(s *session) {
 		r.throttle()
 	case errors.As(err, new(*targetError)): // not unwrapped: it says nothing of the zygote
 		r.b.startFailed(s, "redirect", err)
+	case errors.Is(err, errNoRelay):
+		r.b.startFailed(s, "relay", err)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		r.b.exhaust(err)
 		r.b.startFailed(s, "log", err)

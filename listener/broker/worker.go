@@ -35,7 +35,7 @@ const lastWords = time.Second
 // last tells a worker to end.
 var last = wire.Order{Kind: wire.Last}.Encode()
 
-// worker is one unprivileged helper of the broker (names, log, denials) at the other end
+// worker is one unprivileged helper of the broker (names, log, denials, relay) at the other end
 // of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
 // again when it dies.
 type worker struct {
@@ -174,9 +174,9 @@ func (w *worker) send(m []byte) bool {
 	return w.fd >= 0
 }
 
-// pass sends a message with a descriptor now, or not at all.
-func (w *worker) pass(m []byte, fd int) bool {
-	return w.fd >= 0 && len(w.unsent) == 0 && unix.Sendmsg(w.fd, m, unix.UnixRights(fd), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) == nil
+// pass sends a message with descriptors now, or not at all.
+func (w *worker) pass(m []byte, fds ...int) bool {
+	return w.fd >= 0 && len(w.unsent) == 0 && unix.Sendmsg(w.fd, m, unix.UnixRights(fds...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) == nil
 }
 
 // silence asks the worker for a sign of life, and is how long it has given none. One that
@@ -201,7 +201,7 @@ var errReplaced = errors.New("its program or a file of its own is another one")
 func (w *worker) renew() {
 	now := w.stamp()
 	_ = w.b.loop.Do(func() {
-		if w.fd < 0 || w.made == now || w.over != nil {
+		if w.fd < 0 || w.made == now || w.over != nil || w == w.b.relays.worker && len(w.b.relays.of) > 0 {
 			return
 		}
 		w.replaced = true

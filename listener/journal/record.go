@@ -98,7 +98,7 @@ type Session struct {
 	PID     int // 0 = it had no process of its own
 	UID     uint32
 	Reason  string
-	Detail  string // why a start failed
+	Detail  string // why a start failed, or what else ended it
 	// Status and what it used belong to one that ran as a process.
 	Ran       bool
 	Status    syscall.WaitStatus

@@ -19,12 +19,13 @@ const (
 	Killed  Kind = 'K' // session id u64, pid u64, denied.Service as JSON: its filter has killed that program
 	Filter  Kind = 'F' // 0 u64, denied.Service as JSON, with one descriptor: the listener of a service's filter
 	Member  Kind = 'M' // session id u64 (0 = none), token u64: the answer to Whose
-	Over    Kind = 'E' // session id u64: it has ended
+	Carry   Kind = 'T' // session id u64, with two descriptors: its client, and a socket to send a program's end of a new socket pair to
+	Over    Kind = 'E' // session id u64, u64: it has ended; for a relay, its program has: 1 is that its client gets no more
 	Ask     Kind = 'A' // question u64, an address (4 or 16 bytes, unmapped): what is the confirmed host name of that?
 	Ping    Kind = 'P' // 0 u64, number u64: answer with Pong; where it is not 0, after all that is to be said of sessions that are over
 	Last    Kind = 'Z' // read what there is, and end; from a denials worker: it has answered all that it took
 
-	Done    Kind = 'D' // session id u64, which of the above u8: read to its end
+	Done    Kind = 'D' // session id u64, which of the above u8: read to its end; of Carry, both ways have ended
 	Pong    Kind = 'O' // number u64
 	Lines   Kind = 'L' // whole lines for the log
 	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
@@ -51,7 +52,7 @@ func Frame(k Kind, id, of uint64, text []byte) []byte {
 type Order struct {
 	Kind  Kind
 	ID    uint64
-	Token uint64 // of Member and Ping; of Killed, the pid
+	Token uint64 // of Member, Ping and Over; of Killed, the pid
 	Name  string
 }
 
@@ -62,7 +63,7 @@ func (o Order) Encode() []byte { return Frame(o.Kind, o.ID, o.Token, []byte(o.Na
 type Report struct {
 	Kind    Kind
 	ID      uint64 // of Whose, the token; of Named, the question; of Pong, the number
-	Of      Kind   // of Done: Text, Stdout, Syslog or Records
+	Of      Kind   // of Done: Text, Stdout, Syslog, Records or Carry
 	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message
 	Counts  *Counts

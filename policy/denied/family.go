@@ -27,6 +27,9 @@ func IsNote(grant string) bool {
 // no answer. ok is false for every other call.
 func familyless(p *sandbox.Profile, rules []seccomp.Rule, c spoken.Call) (lines []string, ok bool) {
 	host := p.Network.Mode == sandbox.NetworkHost
+	if p.Network.Mode == sandbox.NetworkPrivate && c.Name() != "socket" {
+		return nil, false // whatever its sockets are, they are its own
+	}
 	if host && c.Name() != "setsockopt" && slices.Contains(onSocket, c.Name()) && !advise.TCP(rules) {
 		return without(p, c.Name(), exact(c)), true // and with no port listed no TCP socket is let through
 	}

@@ -167,7 +167,7 @@ func reached(p *sandbox.Profile, rules []seccomp.Rule) []string {
 	n := &p.Network
 	any := func(ports []uint16) bool { return slices.Contains(ports, 0) }
 	switch host := n.Mode == sandbox.NetworkHost; {
-	case !host && len(advise.Reach(rules)) == 0, host && len(advise.Unlisted(rules)) == 0, host && any(n.Connect) && any(n.Bind):
+	case n.Mode == sandbox.NetworkPrivate && len(advise.Unlisted(rules)) == 0, !host && len(advise.Reach(rules)) == 0, host && len(advise.Unlisted(rules)) == 0, host && any(n.Connect) && any(n.Bind):
 		return nil
 	case !host && len(advise.Reach(rules, "@socket-accept")) == 0:
 		if n.Mode == sandbox.NetworkListener {
@@ -247,6 +247,9 @@ func network(p *sandbox.Profile, c spoken.Call) []string {
 	if p.Network.Mode == sandbox.NetworkHost {
 		host = ""
 	}
+	if p.Network.Mode == sandbox.NetworkPrivate {
+		return private(c)
+	}
 	of := func(mode, what string) []string { return []string{fmt.Sprintf("network { %s%s }", mode, what)} }
 	if call := exact(c); c.Name() == "socket" && !c.Blind {
 		for _, w := range []struct{ group, mode, line string }{{"@socket-tcp", host, `connect = ["PORT"]`}, {"@socket-udp", host, `sockets = ["udp"]`},
@@ -261,6 +264,22 @@ func network(p *sandbox.Profile, c spoken.Call) []string {
 		return of(host, `connect = ["PORT"]`)
 	case "bind", "listen":
 		return of(host, `bind = ["PORT"]`)
+	}
+	return nil
+}
+
+// private is network for a profile with a network of its own, in which a word brings all that its sockets are for.
+func private(c spoken.Call) []string {
+	if call := exact(c); c.Name() == "socket" && !c.Blind {
+		for _, w := range []string{"tcp", "udp", "unix", "netlink-route"} {
+			group := "@socket-" + w
+			if w == "netlink-route" {
+				group = "@" + w
+			}
+			if allows(seccomp.GroupRules(group), call) {
+				return []string{fmt.Sprintf("network { sockets = [%q] }", w)}
+			}
+		}
 	}
 	return nil
 }

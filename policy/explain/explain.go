@@ -16,6 +16,7 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/suggest"
+	"casemate/sandbox"
 )
 
 // Ask answers q from the policy alone: no DNS, no counters, no host. An
@@ -113,8 +114,11 @@ func comes(s *policy.Service, unix bool) error {
 
 // notes are what a built-in's worker holds by itself.
 func notes(s *policy.Service) (list []string) {
+	if s.Stdio == sandbox.StdioRelay {
+		list = append(list, "its program has no socket of the network: casemate-worker has its client's, and carries what the two say")
+	}
 	if s.Builtin == "" {
-		return nil
+		return list
 	}
 	list = append(list, "counted by the built-in's own worker: what it refuses is in the log and in casemate status, not here")
 	for _, l := range s.Listen {

@@ -19,6 +19,9 @@ import (
 // the policy's view; what a host can enforce, the broker's status tells.
 func Layers(f *sandbox.Profile, service string) []string {
 	ns := "pid, mnt, net, ipc, uts, cgroup"
+	if f.Network.Mode == sandbox.NetworkPrivate {
+		ns = "pid, mnt, net (of each connection its own), ipc, uts, cgroup"
+	}
 	if f.Network.Mode == sandbox.NetworkHost {
 		ns = "pid, mnt, ipc, uts, cgroup"
 	}
@@ -92,6 +95,8 @@ func networkLine(n *sandbox.Network) string {
 	switch n.Mode {
 	case sandbox.NetworkNone:
 		return "none but the socket it is handed and the peers that come to it"
+	case sandbox.NetworkPrivate:
+		return "a loopback of each connection's own (127.0.0.1 and ::1), which reaches its own processes and nobody else's"
 	case sandbox.NetworkListener:
 		return "none but the socket it is handed, which sends to any address"
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/sandbox"
 )
 
 // Written is a value of a service and where it was written.
@@ -41,6 +42,9 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 	} else {
 		add("command", strings.Join(s.Command, " "), "command")
 		add("wait", strconv.FormatBool(s.Wait), "wait")
+		if s.Stdio == sandbox.StdioRelay {
+			add("stdio", string(s.Stdio), "stdio")
+		}
 		if s.Stdout != "" {
 			add("stdout", s.Stdout, "stdout")
 		}

@@ -127,6 +127,8 @@ func (c *compiler) reach(p *profile) {
 		if len(advise.Reach(rules, "@socket-accept")) == 0 {
 			next = `write network { mode = "listener" } and widens = ["network"], or deny these calls`
 		}
+	case n.Mode == sandbox.NetworkPrivate:
+		reaching, what, how = advise.Unlisted(rules), "has a network of its own", "make sockets that it does not hold"
 	case n.Mode == sandbox.NetworkListener:
 		reaching, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
 		next = hostWay(p, rules, reaching) + ", or deny these calls"

@@ -39,8 +39,15 @@ func sockets(b *block, a *Attribute, p *profile) {
 			b.need(a.Layer, v, v.s+" sockets")
 		}
 		p.brings(b, v, group)
-		if p.Network.Mode == sandbox.NetworkHost && v.s != "netlink-route" {
+		if v.s == "netlink-route" {
+			continue
+		}
+		switch p.Network.Mode {
+		case sandbox.NetworkHost:
 			p.brings(b, v, connecting[0]) // and no call but that has them reach anything
+		case sandbox.NetworkPrivate: // where they reach each other, and nobody else
+			p.brings(b, v, connecting[0])
+			p.brings(b, v, binding[:3]...)
 		}
 	}
 }

@@ -36,7 +36,7 @@ var profileTable = table[profile]{
 			flag(false, func(p *profile) *bool { return &p.UserNamespace })},
 	}},
 	{block: "network", done: sumSockets, rows: []row[profile]{
-		{Attribute{Name: "mode", Example: `"host"`, Layer: "network", Words: spelled(sandbox.NetworkModes), Doc: "none: its socket and the peers that come to it; listener: it sends datagrams to any address"},
+		{Attribute{Name: "mode", Example: `"host"`, Layer: "network", Words: spelled(sandbox.NetworkModes), Doc: "none: its socket and the peers that come to it; private: a loopback of each connection's own as well, with the sockets that sockets names (needs stdio = \"relay\", or unix listeners); listener: it sends datagrams to any address"},
 			networkMode},
 		{Attribute{Name: "connect", Example: `["https", "8000-8010"]`, Layer: "network", Doc: `the tcp ports that mode "host" leaves open, or ["any"], with the system calls for it`},
 			portList(func(n *sandbox.Network) *[]uint16 { return &n.Connect }, connecting)},

@@ -58,7 +58,7 @@ var serviceTable = table[policy.Service]{
 			reference(kindProfile, func(s *policy.Service) *string { return &s.Profile })},
 		{Attribute{Name: "wait", Example: "false", Program: true, Doc: "true: hand the listening socket over; needs acl = acl.anyone, but of a builtin"},
 			flag(true, func(s *policy.Service) *bool { return &s.Wait })},
-		{Attribute{Name: "stdio", Example: `"socket-all"`, Unset: `"socket"`, Program: true, Words: spelled(sandbox.Stdios), Doc: "where its socket is: 0 and 1, 2 as well, from 3 on (all of them, with wait), or 3 as NAME says"},
+		{Attribute{Name: "stdio", Example: `"socket-all"`, Unset: `"socket"`, Program: true, Words: spelled(sandbox.Stdios), Doc: "where its socket is: 0 and 1, 2 as well, from 3 on (all of them, with wait), or 3 as NAME says; relay: 0 and 1 are a unix socket, and casemate-worker carries its bytes to the client's and back"},
 			word(func(s *policy.Service) *sandbox.Stdio { return &s.Stdio })},
 		{Attribute{Name: "stderr", Path: "stdio", Example: `"client"`, Unset: `"log"`, Program: true, Words: []string{stderrLog, stderrClient}, Doc: "where 2 goes: what a program complains of is in the log, or its client reads it too, as inetd has it (stdio = \"socket-all\")"},
 			stderr},
@@ -252,6 +252,8 @@ func stderr(b *block, a *Attribute, s *policy.Service) {
 	case !ok:
 	case !slices.Contains(a.Words, v.s):
 		b.c.report(codeValue, v.rng, didYouMean(v.s, a.Words, ""), "stderr: %q is not known", clip(v.s))
+	case v.s == stderrClient && s.Stdio == sandbox.StdioRelay:
+		b.c.report(codeMeaning, v.rng, "remove stderr, or stdio", "a relay carries what the program writes to 0 and 1, and not its 2")
 	case v.s == stderrClient && !streams:
 		b.c.report(codeMeaning, v.rng, "remove stderr, or stdio", "with stdio = %q the client's socket is none of the standard streams", s.Stdio)
 	case v.s == stderrClient:

@@ -126,7 +126,11 @@ func (w *writer) network(p *sandbox.Profile, rules []seccomp.Rule) {
 	if !host {
 		w.yes("PrivateNetwork")
 		w.set("IPAddressDeny", "any")
-		if seccomp.Allows(rules, sendsAway) && !seccomp.Cover(rules, seccomp.Rule{Name: "sendto"}) {
+		if p.Network.Mode == sandbox.NetworkPrivate {
+			w.note("A network of each connection's own, as the profile has it; but that IPAddressDeny= takes its loopback too, which")
+			w.note("IPAddressAllow=localhost gives back. The socket that it is handed belongs to the host's network all the same: it has no relay here.")
+			w.set("IPAddressAllow", "localhost")
+		} else if seccomp.Allows(rules, sendsAway) && !seccomp.Cover(rules, seccomp.Rule{Name: "sendto"}) {
 			w.note("The socket that it is handed belongs to the host's network all the same. The profile's sendto has no address;")
 			w.note("here one on a datagram socket reaches any.")
 		}

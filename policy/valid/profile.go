@@ -125,7 +125,11 @@ func (c *checker) network(at string, f *sandbox.Profile, explained bool) {
 	n := &f.Network
 	oneOf(c, at+".network.mode", n.Mode, sandbox.NetworkModes...)
 	if n.Mode != sandbox.NetworkHost && len(n.Connect)+len(n.Bind) > 0 {
-		c.add(at+".network", `remove the ports, or write network { mode = "host" }`, "ports mean nothing without a network")
+		what := "without a network"
+		if n.Mode == sandbox.NetworkPrivate {
+			what = "in a network of its own, whose ports are all its own"
+		}
+		c.add(at+".network", `remove the ports, or write network { mode = "host" }`, "ports mean nothing %s", what)
 	}
 	if n.Mode == sandbox.NetworkHost && !explained {
 		c.add(at+".network", `say why: because = "..."`, `network "host" needs a reason`)

@@ -213,6 +213,9 @@ func (c *checker) delivery(at string, s *policy.Service) {
 	} else if !envName(name) {
 		c.add(at+".stdio", `write stdio = "env:NAME"`, "%q is not the name of a variable", name)
 	}
+	if s.Stdio == sandbox.StdioRelay && !s.Ours() && (s.Wait || !s.Streams()) {
+		c.add(at+".stdio", `write wait = false and listen on tcp, unix or vsock, or stdio = "socket"`, "a relay carries the streams of connections that casemated accepts: no datagrams or packets, and nothing with wait = true")
+	}
 	for k := range s.Listen {
 		if s.Listen[k].Network == "unixgram" && !s.Wait {
 			// The sender has an address only when it bound one, so there is nobody to connect a socket to.
@@ -254,6 +257,9 @@ func (c *checker) attention(at string, s *policy.Service) {
 // program accepts by itself, so the broker sees no single client.
 func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	list, spec := p.ACL(s.ACL), p.Limit(s.Limit)
+	if f := p.Profile(s.Profile); f != nil && f.Network.Mode == sandbox.NetworkPrivate && !s.Apart() {
+		c.private(at, s)
+	}
 	if spec != nil && spec.Queue != 0 && (s.Wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() })) {
 		c.add(at+".limit", "use a limit without queue", "limit %q has a queue, which is for connections that casemated accepts: not for datagrams, and not for a builtin or with wait = true", s.Limit)
 	}
@@ -282,6 +288,20 @@ func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 		c.add(at+".limit", "use limit.wait, or a limit without per_source and penalty; rate then counts activations",
 			"limit %q counts sources, which is not enforceable with wait = true", s.Limit)
 	}
+}
+
+// private says what a service needs whose profile has a network of its own.
+func (c *checker) private(at string, s *policy.Service) {
+	next := `write stdio = "relay" in the service, or listen on unix alone`
+	switch {
+	case s.Ours():
+		next = "name another profile: casemate-worker serves it, and needs no network"
+	case s.Wait:
+		next = `write wait = false and stdio = "relay" in the service, or another mode in its profile`
+	case !s.Streams():
+		next = "listen on tcp or unix, or write another mode in its profile"
+	}
+	c.add(at+".profile", next, `profile %q has network { mode = "private" }, which a socket of the host's network would lead out of: its program could aim that elsewhere`, s.Profile)
 }
 
 // answers refuses a datagram socket handed over whole under a profile without

@@ -38,9 +38,11 @@ func (c *Confines) block(layer, name string, attrs ...string) string {
 
 const hostMode = `mode = "host"`
 
-// network is block for the host's network, with its mode where the profile does not have it.
+// network is block for the host's network, with its mode where the profile does not have it. A network of
+// its own has all sockets that its words name.
 func (c *Confines) network(attrs ...string) string {
-	if c.Profile.Network.Mode != sandbox.NetworkHost {
+	mode := c.Profile.Network.Mode
+	if mode != sandbox.NetworkHost && !(mode == sandbox.NetworkPrivate && strings.HasPrefix(attrs[0], "sockets")) {
 		attrs = append([]string{hostMode}, attrs...)
 	}
 	return c.block("network", "network", attrs...)

@@ -224,6 +224,8 @@ func (c *Confines) calls(rules []seccomp.Rule, attr string) string {
 		lines = strings.Replace(c.block("syscalls", "syscalls", attr, ""), "\n  \n}", "\n}", 1)
 	}
 	switch mode := c.Profile.Network.Mode; {
+	case mode == sandbox.NetworkPrivate && len(advise.Unlisted(rules)) == 0:
+		return lines
 	case mode == sandbox.NetworkHost && len(advise.Unlisted(rules)) > 0:
 		return "no attribute alone: no list of ports holds such a socket"
 	case mode == sandbox.NetworkHost, len(advise.Reach(rules)) == 0:
@@ -247,6 +249,8 @@ func (c *Confines) filtered(f *Fact) string {
 		return c.block("files", "files", "log = true")
 	case f.Call == "connect" && f.Path != "" && !c.Exists(f.Host(f.Path)):
 		return Nowhere
+	case kind != "netlink" && c.Profile.Network.Mode == sandbox.NetworkPrivate:
+		return c.block("syscalls", "syscalls", fmt.Sprintf("allow = [%q]", f.Call))
 	case kind == "netlink":
 		return c.network(`sockets = ["netlink-route"]`)
 	case kind != "unix" && (kind != "" || advise.Internet(c.Rules)):

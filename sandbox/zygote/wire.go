@@ -39,11 +39,13 @@ const LogPath, StatePath = "/private/tmp/.log", "/private/state"
 // Stdio tells where a request's descriptors go.
 type Stdio uint32
 
-// The ways of zygote.h: 0 and 1; 0, 1 and 2; or 3 and up (with /dev/null on 0 and 1).
+// The ways of zygote.h: 0 and 1; 0, 1 and 2; 3 and up (with /dev/null on 0 and 1); or 0 and 1 what
+// a message on the request's first brings.
 const (
 	StdioSocket Stdio = iota
 	StdioAll
 	StdioFDs
+	StdioRelay
 )
 
 // Steps are the names of the steps that can fail, in the order of zygote.h.
@@ -55,6 +57,7 @@ var Steps = []string{
 	"mount /proc", "mount /tmp", "set stdio", "close descriptors", "set uid", "restrict with landlock",
 	"install seal filter", "exec", "start init", "enter user namespace", "mount /dev/pts",
 	"raise oom_score_adj", "set personality", "place the launch's code", "make /dev/log", "set nice (below 0 it takes CAP_SYS_RESOURCE)", "mount state directory", "keep the processor to itself",
+	"take the relay's socket", "set up the loopback interface",
 }
 
 // stepName never fails: the number comes from another process.

@@ -26,7 +26,6 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -35,6 +34,7 @@
 #include "call.h"
 #include "caps.h"
 #include "content.h"
+#include "sockets.h"
 #include "zygote.h"
 
 /* What one thread of the zygote works with. */
@@ -61,18 +61,9 @@ static struct init_memory init_memory = {.header = {.version = _LINUX_CAPABILITY
 
 static void serve(struct worker *w);
 
-static void tell(const struct reply *r, int fd)
-{
-	union { struct cmsghdr head; char room[CMSG_SPACE(sizeof fd)]; } rights = {{CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS}};
-	struct iovec iov = {.iov_base = (void *)r, .iov_len = sizeof *r};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = fd < 0 ? 0 : sizeof rights};
-	memcpy(CMSG_DATA(&rights.head), &fd, sizeof fd);
-	call(SYS_sendmsg, ctl, &msg, 0); /* no EINTR: every signal is blocked */
-}
-
 static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 {
-	tell(&(struct reply){.id = id, .pid = pid, .step = step, .err = err}, -1);
+	tell(ctl, &(struct reply){.id = id, .pid = pid, .step = step, .err = err}, -1);
 }
 
 static _Noreturn void quit(int status)
@@ -162,13 +153,14 @@ static void join_all(void)
 		must(call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
 }
 
-/* That limit counts from each child's start: it is set there; so is that of descriptors, where the launch binds one beyond it. */
+/* That limit counts from each child's start: it is set there; so is that of descriptors, where the launch uses one beyond it. */
 static int cpu_bounded(void) { return plan->rlimits[RLIMIT_CPU] != ~0ull; }
+static int goes_beyond(void) { return plan->log || plan->stdio == STDIO_RELAY; }
 
 static void set_limits(void)
 {
 	for (unsigned i = 0; i < MAX_RLIMITS; i++)
-		if (!(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && plan->log))
+		if (!(i == RLIMIT_CPU && cpu_bounded()) && !(i == RLIMIT_NOFILE && goes_beyond()))
 			must(limit(i, plan->rlimits[i]), STEP_RLIMIT);
 	call(SYS_umask, plan->umask);
 }
@@ -282,6 +274,8 @@ static void tried(struct worker *w, long r)
 /* What is there, and then what of it may be used: Landlock forbids mounting. */
 static void mounts(struct worker *w)
 {
+	if (plan->clone_flags & CLONE_NEWNET)
+		try(w, loopback_up(), STEP_LOOPBACK);
 	if (plan->proc)
 		try(w, call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
 	if (plan->tmp)
@@ -300,8 +294,13 @@ static void mounts(struct worker *w)
 /* 0, 1 and 2 are taken (/dev/null), so what arrived lies from 3 on. */
 static void stdio(struct worker *w)
 {
+	long client = w->fds[0]; /* or who has its client: its relay, which gives the other end of what that carries to */
+	if (plan->stdio == STDIO_RELAY) {
+		try(w, call(SYS_dup3, client, plan->high + FD_LOG, O_CLOEXEC), STEP_RELAY);
+		try(w, client = take_fd(plan->high + FD_LOG), STEP_RELAY);
+	}
 	for (int to = 0; plan->stdio != STDIO_FDS && to <= (plan->stdio == STDIO_ALL ? 2 : 1); to++)
-		try(w, call(SYS_dup3, w->fds[0], to, 0), STEP_STDIO);
+		try(w, call(SYS_dup3, client, to, 0), STEP_STDIO);
 	for (int i = 0; i < plan->outputs; i++)
 		try(w, call(SYS_dup3, w->fds[w->request.nfds + i], 2 - i, 0), STEP_STDIO);
 	for (uint32_t i = 0; plan->stdio == STDIO_FDS && i < w->request.nfds; i++) {
@@ -331,7 +330,6 @@ static void bind_log(struct worker *w, int fd)
 	static const struct sockaddr_un path = {AF_UNIX, LOG_PATH};
 	try(w, call(SYS_dup3, fd, plan->high + FD_LOG, O_CLOEXEC), STEP_LOG);
 	try(w, call(SYS_bind, plan->high + FD_LOG, &path, sizeof path), STEP_LOG);
-	try(w, limit(RLIMIT_NOFILE, plan->rlimits[RLIMIT_NOFILE]), STEP_RLIMIT);
 }
 
 /* Dies with the broker: the uid change above cleared the setting, so it comes after. */
@@ -356,6 +354,8 @@ static void confine(struct worker *w)
 	change_user(w);
 	if (plan->log)
 		bind_log(w, w->fds[w->request.nfds + plan->outputs]);
+	if (goes_beyond())
+		try(w, limit(RLIMIT_NOFILE, plan->rlimits[RLIMIT_NOFILE]), STEP_RLIMIT);
 	tie_to_broker(w);
 	/* Marked rather than closed: the command's own descriptor must live until exec. */
 	unsigned first = plan->stdio == STDIO_FDS ? 3 + w->request.nfds : 3;
@@ -439,7 +439,7 @@ static void launch(struct worker *w)
 		m->err = -r;
 	else
 		m->pid = r, m->init = w->parked;
-	tell(m, -1);
+	tell(ctl, m, -1);
 	wake(w);
 }
 
@@ -480,7 +480,7 @@ __attribute__((constructor)) static void take_over(int argc, char **argv)
 		return;
 	if (strcmp(argv[0], ZYGOTE_ARGV0) == 0) {
 		int listener = enter();
-		tell(&(struct reply){.id = REPLY_READY, .pid = call(SYS_getpid)}, listener);
+		tell(ctl, &(struct reply){.id = REPLY_READY, .pid = call(SYS_getpid)}, listener);
 		if (listener >= 0)
 			call(SYS_close, listener);
 		serve(workers);

@@ -9,11 +9,11 @@
 
 /* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
-/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log. */
+/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log and, before that, of the relay. */
 enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
 enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 68, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
 
-enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS };
+enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS, STDIO_RELAY };
 enum { KEPT_CORE_SERVICE = 4, KEPT_CORE_SESSION = 8 };
 
 /* clone(2) flags of a further worker; the filter, which comes later, allows it on arm64 where a profile has threads, as Go makes them. */
@@ -38,7 +38,8 @@ enum {
 	STEP_MNTNS, STEP_FDS, STEP_CHDIR, STEP_RLIMIT, STEP_GROUPS, STEP_GID,
 	STEP_BOUNDING, STEP_SECUREBITS, STEP_CAPS, STEP_NNP, STEP_VERIFY, STEP_SECCOMP, STEP_REQUEST, STEP_CLONE,
 	STEP_PROC, STEP_TMP, STEP_STDIO, STEP_CLOSE, STEP_UID, STEP_LANDLOCK, STEP_SEAL, STEP_EXEC, STEP_INIT, STEP_USERNS,
-	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE, STEP_STATE, STEP_PROCESSOR
+	STEP_PTY, STEP_OOM, STEP_PERSONALITY, STEP_GATE, STEP_LOG, STEP_NICE, STEP_STATE, STEP_PROCESSOR,
+	STEP_RELAY, STEP_LOOPBACK
 };
 
 /*
@@ -105,9 +106,9 @@ struct reply {
 };
 
 /* CAP_CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
- * SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE, AUDIT_READ: kept equal with BrokerCaps by a test. */
+ * NET_ADMIN, SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE, AUDIT_READ: kept equal with BrokerCaps by a test. */
 #define BROKER_CAPS \
-	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | \
+	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | 1ull << 12 | \
 	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37)
 
 void casemate_cut_broker(void);

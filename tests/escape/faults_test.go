@@ -90,6 +90,8 @@ var faults = []fault{
 	{"start init", "init", unix.SYS_OPENAT, -1, 0, 1, false, unix.ENFILE, 0},
 	{"start init", "init", unix.SYS_SETNS, 1, unix.CLONE_NEWPID, 0, false, unix.EPERM, 0},
 	{"start init", "init", unix.SYS_UNSHARE, 0, unix.CLONE_NEWPID, 0, false, unix.ENOSPC, 0},
+	{"take the relay's socket", "carried", unix.SYS_DUP3, -1, 0, 1, true, unix.EMFILE, 0}, // after its stderr
+	{"set up the loopback interface", "carried", unix.SYS_SOCKET, -1, 0, 0, true, unix.ENFILE, 0},
 	{"mount state directory", "state", unix.SYS_MOVE_MOUNT, -1, 0, 0, true, unix.EPERM, 0},
 }
 
@@ -132,6 +134,7 @@ func faultPolicy(ports map[string]string, victim string) string {
 	rest("fds", "  base = profile.files", "stdio = \"listen_fds\"")
 	rest("userns", "  base = profile.files\n  user_namespace = true")
 	rest("init", "  base = profile.files\n  init = true")
+	rest("carried", "  base = profile.files\n  widens = [\"network\"]\n  network { mode = \"private\" }", "stdio = \"relay\"")
 	rest("state", "  base = profile.files\n  widens = [\"files\"]\n  files { state = true }")
 	head, tail, found := strings.Cut(text, "service \"dynamic\"")
 	if !found {
@@ -151,7 +154,7 @@ func TestEveryStepFails(t *testing.T) {
 			t.Errorf("nothing makes the step %q fail", step)
 		}
 	}
-	failAll(t, "all", "late", "dynamic", "fds", "userns", "init")
+	failAll(t, "all", "late", "dynamic", "fds", "userns", "init", "carried")
 }
 
 // TestMountOfStateFails is TestEveryStepFails for a service whose state directory is where the kernel maps ids.

@@ -63,6 +63,7 @@ func (s *shape) once() bool { return s.Bounded && Once(s.rules) }
 func (s *shape) heldPorts() string {
 	connects := !s.AnyConnect && s.lets(unix.SYS_CONNECT)
 	switch {
+	case s.Private: // its client is no internet socket, and all others are in a namespace of its own
 	case !s.Host && connects:
 		return "keeps the client's socket from other addresses: take connect out of its system calls"
 	case connects:
@@ -76,7 +77,7 @@ func (s *shape) heldPorts() string {
 // heldScopes: abstract unix sockets belong to a network namespace, which is the
 // broker's for what it hands over, and one for all sessions of a service.
 func (s *shape) heldScopes() string {
-	if !s.aims() {
+	if !s.aims() || s.Private {
 		return ""
 	}
 	own := s.lets(unix.SYS_SOCKETPAIR) || filter.Allows(s.rules, filter.UnixSocket)

@@ -136,9 +136,7 @@ func (s *shape) launchRules() []filter.Rule {
 	if s.State {
 		rules = append(rules, call(unix.SYS_MOVE_MOUNT, eq(2, 0), eq(4, unix.MOVE_MOUNT_F_EMPTY_PATH)))
 	}
-	if s.log {
-		rules = append(rules, call(unix.SYS_BIND, eq(0, s.high+FDLog)), call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
-	}
+	rules = append(rules, s.socketRules()...)
 	if s.Chdir {
 		rules = append(rules, call(unix.SYS_CHDIR))
 	}
@@ -159,6 +157,24 @@ func (s *shape) launchRules() []filter.Rule {
 	}
 	if s.Seal {
 		rules = append(rules, call(unix.SYS_SECCOMP, eq(0, unix.SECCOMP_SET_MODE_FILTER), eq(1, 0)))
+	}
+	return rules
+}
+
+// socketRules are the launch's calls on sockets.
+func (s *shape) socketRules() (rules []filter.Rule) {
+	if s.log {
+		rules = append(rules, call(unix.SYS_BIND, eq(0, s.high+FDLog)))
+	}
+	if s.Relay {
+		rules = append(rules, call(unix.SYS_RECVMSG, eq(0, s.high+FDLog)))
+	}
+	if s.log || s.Relay {
+		rules = append(rules, call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
+	}
+	if s.Private { // what is left of it is a udp socket of the session's own network, which has but a loopback
+		rules = append(rules, call(unix.SYS_SOCKET, eq(0, unix.AF_INET), eq(1, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), eq(2, 0)),
+			call(unix.SYS_IOCTL, eq(1, unix.SIOCSIFFLAGS)))
 	}
 	return rules
 }

@@ -58,6 +58,8 @@ type Shape struct {
 	Bounded bool `json:"bounded,omitempty"`
 	// The network: the host's, any port of its lists, and whether a listening socket may send.
 	Host, AnyConnect, AnyBind, Sends bool
+	// A network of each session's own, and a client whose socket a relay has.
+	Private, Relay bool
 	// What is handed over: a listening socket, a unix datagram socket, a /dev/log if Landlock can hold it.
 	Listens, UnixDatagrams, Log bool
 	// What a launch does: its mounts, a late change of directory, a limit on the

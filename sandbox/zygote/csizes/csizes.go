@@ -9,7 +9,7 @@ package csizes
 // #include <sched.h>
 // #include <signal.h>
 // #include "zygote.h"
-// enum { CHANGES = 5 }; // of zygote.h: Go's build cache sees this file alone, so who changes that counts on
+// enum { CHANGES = 6 }; // of zygote.h: Go's build cache sees this file alone, so who changes that counts on
 import "C"
 
 // The sizes in bytes of what goes between the two sides, the numbers both have, and how
@@ -24,7 +24,7 @@ const (
 	InitFlags   = uint64(C.INIT_FLAGS)
 	FDCount     = uint64(C.FD_COUNT)
 	FDPlan      = uint64(C.FD_PLAN)
-	Steps       = uint64(C.STEP_PROCESSOR) + 1
+	Steps       = uint64(C.STEP_LOOPBACK) + 1
 )
 
 // Fields are those of struct plan.

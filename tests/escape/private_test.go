@@ -1,0 +1,191 @@
+package escape
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/tests/root/rig"
+)
+
+// nobodyThere is what an address answers at which nobody serves.
+const nobodyThere = "ECONNREFUSED"
+
+// privateAttempts are made under a profile with a network of each connection's own and all kinds of sockets, by a
+// program behind a relay and by one with a client's unix socket.
+var privateAttempts = []attempt{
+	{54, "tcp 127.0.0.1 {tcp}", nobodyThere, asNobody, ""},
+	{54, "tcp6 ::1 {tcp}", nobodyThere, asNobody, ""},
+	{54, "tcp 169.254.169.254 80", "ENETUNREACH", uncontrolled, ""}, // not ours to ask
+	{54, "udp 127.0.0.1 {udp}", "ok", asNobody, ""},                 // sent to nobody: the canary is the witness
+	{61, "unix-abstract {abstract}", nobodyThere, asNobody, ""},
+	{62, "unix-path {dir}/read/sock", "ENOENT", asNobody, ""},
+	{51, "vsock", noSocket, asNobody, ""},
+	{52, "alg", noSocket, uncontrolled, ""}, // not in every kernel
+	{59, "mptcp 127.0.0.1 {tcp}", noSocket, asNobody, ""},
+	{59, "fastopen 127.0.0.1 {tcp}", noSocket, asNobody, ""},
+	{50, "socket 2 3 1", noSocket, asRoot, ""},    // raw
+	{50, "socket 17 3 768", noSocket, asRoot, ""}, // packet
+	{57, "ifconf", shut, asNobody, ""},
+	{57, "ifflags", shut, asNobody, ""},
+	{64, "lo-down", "EPERM", uncontrolled, ""},                                 // it would be the host's
+	{64, "reaim-unix {abstract}", "EISCONN|EINVAL|ENOTCONN", uncontrolled, ""}, // a tcp socket is aimed by reaim
+	{32, "unshare 0x40000000", shut, asRoot, ""},
+}
+
+// privateProfile has a network of each connection's own, with those kinds of sockets.
+func privateProfile(name string, sockets ...string) string {
+	return fmt.Sprintf("profile %q {\n  base = profile.server\n  widens = [\"network\", \"syscalls\"]\n  network {\n    mode = \"private\"\n    sockets = [\"%s\"]\n  }\n"+
+		"  syscalls { on_violation = \"errno\" }\n}\n", name, strings.Join(sockets, `", "`))
+}
+
+// TestPrivateNetwork: programs with a network of each connection's own have all that sockets among themselves are for, and
+// reach nobody else: not the host's loopback, nor its abstract names, nor another session of the same service.
+func TestPrivateNetwork(t *testing.T) {
+	rig.Root(t)
+	victim, c := compileVictim(t), plant(t)
+	port, tcp, mapped, socket := rig.Port(t), rig.Port(t), rig.Port(t), filepath.Join(rig.PublicDir(t), "listen")
+	of := func(name, profile, listen, more string) string {
+		return fmt.Sprintf("service %q {\n  listen = [%q]\n  command = [%q]\n  user = \"nobody\"\n  acl = acl.anyone\n  limit = limit.many\n  profile = profile.%s\n%s}\n", name, listen, victim, profile, more)
+	}
+	const relay = "  stdio = \"relay\"\n"
+	b := rig.Serve(t, policyHead+"limit \"many\" { concurrent = 16 }\n"+privateProfile("own", "tcp", "udp", "unix", "netlink-route")+
+		privateProfile("few", "tcp")+strings.Replace(privateProfile("mapped", "tcp"), "profile.server\n", "profile.line\n  user_namespace = true\n", 1)+
+		of("relayed", "own", "tcp4://127.0.0.1:"+port, relay)+of("direct", "own", "unix:"+socket, "  socket { mode = \"0666\" }\n")+
+		of("few", "few", "tcp4://127.0.0.1:"+tcp, relay)+of("mapped", "mapped", "tcp4://127.0.0.1:"+mapped, relay))
+	ways := map[string]func() (net.Conn, error){
+		"relayed": func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:"+port) },
+		"direct":  func() (net.Conn, error) { return net.Dial("unix", socket) },
+	}
+	few(t, func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:"+tcp) })
+	if o := through(t, func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:"+mapped) }, "listen 127.0.0.1 "+c.tcp); o.result != "ok" {
+		t.Errorf("in a user namespace: %s", o)
+	}
+	values := c.values(victim, port)
+	for name, dial := range ways {
+		for _, on := range []string{"127.0.0.1", "::1"} {
+			if o := through(t, dial, "helper "+on); o.result != "ok" {
+				t.Errorf("%s: a helper on %s does not serve: %s", name, on, o)
+			}
+		}
+		for _, line := range []string{"listen 127.0.0.1 " + port, "listen 127.0.0.1 " + c.tcp, "netlink"} {
+			if o := through(t, dial, line); o.result != "ok" {
+				t.Errorf("%s: %s: %s, which is its own affair", name, line, o)
+			}
+		}
+		if o := through(t, dial, "links"); o.result != "ok" || !slices.Equal(o.notes, []string{"link lo"}) {
+			t.Errorf("%s: its interfaces are %s, want lo alone", name, o)
+		}
+		for _, a := range privateAttempts {
+			if o := through(t, dial, fill(t, a.line, values)); !denied(a.want, o) {
+				t.Errorf("%s: %s: %s, want %s", name, a.line, o, a.want)
+			}
+		}
+		strangers(t, name, dial)
+	}
+	time.Sleep(50 * time.Millisecond) // a connection that was made needs a moment to be counted
+	if n := c.touched.Load(); n != 0 {
+		t.Errorf("the canary sockets were reached %d times", n)
+	}
+	t.Run("control", func(t *testing.T) {
+		for _, a := range privateAttempts {
+			if a.control == uncontrolled || tooNew(t, a.line) {
+				continue
+			}
+			if o := outside(t, victim, fill(t, a.line, values), a.control); o.result != "ok" {
+				t.Errorf("%s: %s outside of the sandbox, so its denial inside proves nothing", a.line, o)
+			}
+		}
+		if o := outside(t, victim, "reaim 127.0.0.1 "+c.tcp, asNobody); o.result != "ok" {
+			t.Errorf("reaim: %s outside of the sandbox", o)
+		}
+		if n := c.touched.Load(); n < 5 {
+			t.Errorf("outside, the canaries were reached %d times", n)
+		}
+	})
+	if err := b.Idle(20 * time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// through makes an attempt in a session of its own.
+func through(t *testing.T, dial func() (net.Conn, error), line string) outcome {
+	t.Helper()
+	conn, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	name, _, _ := strings.Cut(line, " ")
+	return parse(name, asked(t, conn, line))
+}
+
+// asked says one line and all that is to be said, and gives the whole answer.
+func asked(t *testing.T, conn net.Conn, line string) string {
+	t.Helper()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_, _ = fmt.Fprintln(conn, line)
+	finish(conn)
+	var text strings.Builder
+	_, _ = bufio.NewReader(conn).WriteTo(&text) // a victim that was killed may be told by a reset
+	return text.String()
+}
+
+func finish(conn net.Conn) { _ = conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+// strangers has one session serve on its loopback and under an abstract name, for whom another one and the host looks in vain.
+func strangers(t *testing.T, name string, dial func() (net.Conn, error)) {
+	t.Helper()
+	port := rig.Port(t)
+	conn, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	fmt.Fprintln(conn, "hold "+port)
+	r := bufio.NewReader(conn)
+	if line, err := r.ReadString('\n'); line != "note: holds\n" {
+		t.Fatalf("%s: a session that serves says %q (%v)", name, line, err)
+	}
+	for _, line := range []string{"tcp 127.0.0.1 " + port, "unix-abstract casemate-hold-" + port} {
+		if o := through(t, dial, line); o.result != nobodyThere {
+			t.Errorf("%s: another session: %s: %s, want %s", name, line, o, nobodyThere)
+		}
+	}
+	for network, at := range map[string]string{"tcp4": "127.0.0.1:" + port, "unix": "@casemate-hold-" + port} {
+		if c, err := net.Dial(network, at); err == nil {
+			c.Close()
+			t.Errorf("%s: %s of a session is the host's", name, at)
+		}
+	}
+	finish(conn)
+	var rest strings.Builder
+	_, _ = r.WriteTo(&rest)
+	if rest.String() != "note: came 0\nhold ok\n" {
+		t.Errorf("%s: the one that served says %q", name, rest.String())
+	}
+}
+
+// few: of the kinds of sockets a private network has those that its profile names, and one that is left of its launch.
+func few(t *testing.T, dial func() (net.Conn, error)) {
+	t.Helper()
+	want := []string{"family 2 type 1 protocol 0", "family 2 type 1 protocol 6", "family 10 type 1 protocol 0", "family 10 type 1 protocol 6"}
+	if o := through(t, dial, "families"); o.result != "ok" || !slices.Equal(o.notes, want) {
+		t.Errorf("it makes %s, want %q", o, want)
+	}
+	if o := through(t, dial, "helper 127.0.0.1"); o.result != "ok" {
+		t.Errorf("a helper does not serve: %s", o)
+	}
+	// SOCK_DGRAM|SOCK_CLOEXEC is what set up the loopback, and reaches no more than that.
+	for line, want := range map[string]string{"socket 2 0x80002 0": "ok", "socket 2 0x80802 0": "EPERM", "socket 10 0x80002 0": "EPERM", "socket 2 0x80002 17": "EPERM"} {
+		if o := through(t, dial, line); o.result != want {
+			t.Errorf("%s: %s, want %s", line, o, want)
+		}
+	}
+}
