@@ -13,6 +13,9 @@ import (
 	"casemate/tests/root/rig"
 )
 
+// fallbacks are what drivers of tunnels put, down, into every new network namespace (net.core.fb_tunnels_only_for_init_net).
+var fallbacks = []string{"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}
+
 // nobodyThere is what an address answers at which nobody serves.
 const nobodyThere = "ECONNREFUSED"
 
@@ -78,8 +81,9 @@ func TestPrivateNetwork(t *testing.T) {
 				t.Errorf("%s: %s: %s, which is its own affair", name, line, o)
 			}
 		}
-		if o := through(t, dial, "links"); o.result != "ok" || !slices.Equal(o.notes, []string{"link lo"}) {
-			t.Errorf("%s: its interfaces are %s, want lo alone", name, o)
+		o := through(t, dial, "links")
+		if others := slices.DeleteFunc(o.notes, func(n string) bool { return slices.Contains(fallbacks, strings.TrimPrefix(n, "link ")) }); o.result != "ok" || !slices.Equal(others, []string{"link lo"}) {
+			t.Errorf("%s: its interfaces are %s %q, want lo alone", name, o.result, others)
 		}
 		for _, a := range privateAttempts {
 			if o := through(t, dial, fill(t, a.line, values)); !denied(a.want, o) {

@@ -244,3 +244,23 @@ func TestRelayDies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPrivateTakesNetAdmin: where casemated may not have what sets up a loopback, a service that needs one is not
+// served, and says at which step; others are.
+func TestPrivateTakesNetAdmin(t *testing.T) {
+	rig.Root(t)
+	setpriv := need.Programs(t, "setpriv")[0]
+	program, own, plain := rig.Compile(t, "testdata/relayed.c"), rig.Port(t), rig.Port(t)
+	text := head + "profile \"own\" {\n  base = profile.line\n  widens = [\"network\"]\n  network { mode = \"private\" }\n}\n" +
+		service("own", "tcp://127.0.0.1:"+own, []string{program}, `stdio = "relay"`, "profile = profile.own") + service("plain", "tcp://127.0.0.1:"+plain, []string{program}, `stdio = "relay"`)
+	b := rig.ServeWith(t, rig.Options{Under: []string{setpriv, "--bounding-set", "-net_admin"}, Files: map[string]string{"test.cm.hcl": text}})
+	if got, err := rig.Exchange(plain, "hello"); err != nil || !strings.HasSuffix(got, "got 5, ok\n") {
+		t.Errorf("a service without a network of its own says %q (%v)", got, err)
+	}
+	if s, err := b.Service("own"); err != nil || !strings.Contains(s.Error, "set capabilities: operation not permitted") {
+		t.Errorf("one with it is %+v (%v)", s, err)
+	}
+	if got, err := rig.Exchange(own, "hello"); got != "" || err == nil {
+		t.Errorf("and says %q (%v)", got, err)
+	}
+}
