@@ -43,6 +43,8 @@
 //	session.go     (*session).Expire *        its time is over
 //	session.go     (*session).Ready *         it has ended
 //	leave.go       (*Broker).reapSession      its status is collected
+//	relays.go      (*relays).holds            unless its relay has more for its client
+//	relays.go      (*relays).heard *          which says when it has not
 //	ending.go      (*Broker).ending           and becomes a record
 //	farewell.go    (*Broker).part             its client gets the last of its bytes, and an orderly end
 //	ending.go      (*Broker).penalize         perhaps a penalty

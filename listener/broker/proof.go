@@ -45,7 +45,7 @@ func ProvePrivileges() ([]string, error) {
 // checkThread fails if no service could be started for want of a capability, as in a container, and
 // says how it is given; or if a lock is open, or a set holds more than allowed or is missing.
 func checkThread(text string, allowed uint64) (permitted uint64, err error) {
-	s, names, sets := host.Status(text), []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}, make(map[string]uint64)
+	s, names, sets := host.Status(text), []string{"CapInh", "CapPrm", "CapBnd", "CapAmb", "CapEff"}, make(map[string]uint64)
 	for _, set := range names {
 		if sets[set], err = strconv.ParseUint(s[set], 16, 64); err != nil {
 			return 0, fmt.Errorf("prove privileges: %s: %w", set, err)
@@ -63,6 +63,9 @@ func checkThread(text string, allowed uint64) (permitted uint64, err error) {
 		}
 	}
 	for _, set := range names {
+		if set == "CapEff" { // the last one
+			allowed &^= zygote.LatentCaps
+		}
 		if extra := sets[set] &^ allowed; extra != 0 {
 			return 0, fmt.Errorf("prove privileges: %s holds %s, which the broker does not need", set, strings.Join(zygote.CapNames(extra), ", "))
 		}

@@ -66,28 +66,27 @@ func TestPrivateNetwork(t *testing.T) {
 		"direct":  func() (net.Conn, error) { return net.Dial("unix", socket) },
 	}
 	few(t, func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:"+tcp) })
-	if o := through(t, func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:"+mapped) }, "listen 127.0.0.1 "+c.tcp); o.result != "ok" {
-		t.Errorf("in a user namespace: %s", o)
+	if o := through(t, func() (net.Conn, error) { return net.Dial("tcp4", "127.0.0.1:"+mapped) }, "listen 127.0.0.1 "+c.tcp); o[0].result != "ok" {
+		t.Errorf("in a user namespace: %s", o[0])
 	}
 	values := c.values(victim, port)
+	own := []string{"helper 127.0.0.1", "helper ::1", "listen 127.0.0.1 " + port, "listen 127.0.0.1 " + c.tcp, "netlink", "links"}
+	lines := own
+	for _, a := range privateAttempts {
+		lines = append(lines, fill(t, a.line, values))
+	}
 	for name, dial := range ways {
-		for _, on := range []string{"127.0.0.1", "::1"} {
-			if o := through(t, dial, "helper "+on); o.result != "ok" {
-				t.Errorf("%s: a helper on %s does not serve: %s", name, on, o)
-			}
-		}
-		for _, line := range []string{"listen 127.0.0.1 " + port, "listen 127.0.0.1 " + c.tcp, "netlink"} {
-			if o := through(t, dial, line); o.result != "ok" {
-				t.Errorf("%s: %s: %s, which is its own affair", name, line, o)
-			}
-		}
-		o := through(t, dial, "links")
-		if others := slices.DeleteFunc(o.notes, func(n string) bool { return slices.Contains(fallbacks, strings.TrimPrefix(n, "link ")) }); o.result != "ok" || !slices.Equal(others, []string{"link lo"}) {
-			t.Errorf("%s: its interfaces are %s %q, want lo alone", name, o.result, others)
-		}
-		for _, a := range privateAttempts {
-			if o := through(t, dial, fill(t, a.line, values)); !denied(a.want, o) {
-				t.Errorf("%s: %s: %s, want %s", name, a.line, o, a.want)
+		for i, o := range through(t, dial, lines...) {
+			switch {
+			case i == len(own)-1:
+				others := slices.DeleteFunc(o.notes, func(n string) bool { return slices.Contains(fallbacks, strings.TrimPrefix(n, "link ")) })
+				if o.result != "ok" || !slices.Equal(others, []string{"link lo"}) {
+					t.Errorf("%s: its interfaces are %s %q, want lo alone", name, o.result, others)
+				}
+			case i < len(own) && o.result != "ok":
+				t.Errorf("%s: %s: %s, which is its own affair", name, lines[i], o)
+			case i >= len(own) && !denied(privateAttempts[i-len(own)].want, o):
+				t.Errorf("%s: %s: %s, want %s", name, lines[i], o, privateAttempts[i-len(own)].want)
 			}
 		}
 		strangers(t, name, dial)
@@ -117,16 +116,24 @@ func TestPrivateNetwork(t *testing.T) {
 	}
 }
 
-// through makes an attempt in a session of its own.
-func through(t *testing.T, dial func() (net.Conn, error), line string) outcome {
+// through makes attempts one after another in a session of their own.
+func through(t *testing.T, dial func() (net.Conn, error), lines ...string) []outcome {
 	t.Helper()
 	conn, err := dial()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	name, _, _ := strings.Cut(line, " ")
-	return parse(name, asked(t, conn, line))
+	answer, out := asked(t, conn, strings.Join(lines, ";")), make([]outcome, len(lines))
+	for i, line := range lines {
+		name, _, _ := strings.Cut(line, " ")
+		n := 0
+		if out[i], n = first(name, answer); n == len(answer) && i < len(lines)-1 {
+			t.Errorf("the victim ended in %q", line)
+		}
+		answer = answer[n:]
+	}
+	return out
 }
 
 // asked says one line and all that is to be said, and gives the whole answer.
@@ -157,9 +164,10 @@ func strangers(t *testing.T, name string, dial func() (net.Conn, error)) {
 	if line, err := r.ReadString('\n'); line != "note: holds\n" {
 		t.Fatalf("%s: a session that serves says %q (%v)", name, line, err)
 	}
-	for _, line := range []string{"tcp 127.0.0.1 " + port, "unix-abstract casemate-hold-" + port} {
-		if o := through(t, dial, line); o.result != nobodyThere {
-			t.Errorf("%s: another session: %s: %s, want %s", name, line, o, nobodyThere)
+	there := []string{"tcp 127.0.0.1 " + port, "unix-abstract casemate-hold-" + port}
+	for i, o := range through(t, dial, there...) {
+		if o.result != nobodyThere {
+			t.Errorf("%s: another session: %s: %s, want %s", name, there[i], o, nobodyThere)
 		}
 	}
 	for network, at := range map[string]string{"tcp4": "127.0.0.1:" + port, "unix": "@casemate-hold-" + port} {
@@ -180,16 +188,11 @@ func strangers(t *testing.T, name string, dial func() (net.Conn, error)) {
 func few(t *testing.T, dial func() (net.Conn, error)) {
 	t.Helper()
 	want := []string{"family 2 type 1 protocol 0", "family 2 type 1 protocol 6", "family 10 type 1 protocol 0", "family 10 type 1 protocol 6"}
-	if o := through(t, dial, "families"); o.result != "ok" || !slices.Equal(o.notes, want) {
-		t.Errorf("it makes %s, want %q", o, want)
-	}
-	if o := through(t, dial, "helper 127.0.0.1"); o.result != "ok" {
-		t.Errorf("a helper does not serve: %s", o)
-	}
 	// SOCK_DGRAM|SOCK_CLOEXEC is what set up the loopback, and reaches no more than that.
-	for line, want := range map[string]string{"socket 2 0x80002 0": "ok", "socket 2 0x80802 0": "EPERM", "socket 10 0x80002 0": "EPERM", "socket 2 0x80002 17": "EPERM"} {
-		if o := through(t, dial, line); o.result != want {
-			t.Errorf("%s: %s, want %s", line, o, want)
+	lines := []string{"families", "helper 127.0.0.1", "socket 2 0x80002 0", "socket 2 0x80802 0", "socket 10 0x80002 0", "socket 2 0x80002 17"}
+	for i, o := range through(t, dial, lines...) {
+		if result := []string{"ok", "ok", "ok", "EPERM", "EPERM", "EPERM"}[i]; o.result != result || i == 0 && !slices.Equal(o.notes, want) {
+			t.Errorf("%s: %s, want %s", lines[i], o, result)
 		}
 	}
 }
