@@ -98,6 +98,7 @@ var unsound = []string{"banner on udp",
 	"edition", "on_stop", "on_broken", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
 	"redirect and command", "redirect and builtin", "redirect to ports", "redirect to udp", "redirect to everything", "redirect to a name",
+	"relay with wait", "relay of datagrams", "relay of packets", "private network and a tcp socket", "private network and wait",
 	"redirect with its client on 0", "redirect of datagrams", "redirect of packets", "redirect with another header", "header without redirect",
 	"hangup without the socket", "builtin sockets", "builtin wait", "no listen", "network name", "unixgram nowait", "backwards", "port 0", "wide", "mapped", "wildcard", "family", "unix relative", "unix long", "contradiction",
 }
@@ -118,6 +119,15 @@ func TestValidate(t *testing.T) {
 	listen := func(l address.Listen) func(*policy.Policy) {
 		return finger(func(s *policy.Service) { s.Listen[0] = l })
 	}
+	private := func(i int, f func(*policy.Service)) func(*policy.Policy) { // its own profile has a network of its own
+		return func(p *policy.Policy) {
+			own := p.Profiles[0]
+			own.Name, own.Network.Mode = "private", "private"
+			p.Profiles = append(p.Profiles, own)
+			p.Services[i].Profile = own.Name
+			f(&p.Services[i])
+		}
+	}
 	web := func(f func(*policy.Service)) func(*policy.Policy) {
 		return func(p *policy.Policy) { carries(p); f(&p.Services[2]) }
 	}
@@ -125,6 +135,18 @@ func TestValidate(t *testing.T) {
 		name, path, want string
 		breaks           func(*policy.Policy)
 	}{
+		{"relay with wait", "services.finger.stdio", "that casemated accepts", func(p *policy.Policy) {
+			p.Services[1].Stdio, p.Services[1].Wait, p.Services[1].ACL, p.Services[1].Limit = "relay", true, "anyone", "wait"
+		}},
+		{"relay of datagrams", "services.finger.stdio", "no datagrams", finger(func(s *policy.Service) { s.Stdio, s.Listen[0].Network = "relay", "udp" })},
+		{"relay of packets", "services.finger.stdio", "or packets", finger(func(s *policy.Service) {
+			s.Stdio, s.Listen[0] = "relay", address.Listen{Network: "unixpacket", Path: "@p"}
+		})},
+		{"private network and a tcp socket", "services.finger.profile", "aim that elsewhere", private(1, func(*policy.Service) {})},
+		{"private network and wait", "services.finger.profile", "aim that elsewhere", private(1, func(s *policy.Service) {
+			s.Wait, s.ACL, s.Limit, s.Listen[0] = true, "anyone", "wait", address.Listen{Network: "unix", Path: "@p"}
+		})},
+		{"private network of a builtin", "services.echo.profile", "aim that elsewhere", private(0, func(*policy.Service) {})},
 		{"redirect and command", "services.web.redirect", "not two of them", web(func(s *policy.Service) { s.Command = []string{"/bin/cat"} })},
 		{"redirect and builtin", "services.web.redirect", "not two of them", web(func(s *policy.Service) { s.Builtin = "echo" })},
 		{"redirect to ports", "services.web.redirect", "not one address", web(func(s *policy.Service) { s.Redirect.LastPort++ })},

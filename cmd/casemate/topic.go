@@ -66,6 +66,14 @@ kernel without the switch, or without core scheduling, refuses the service, unle
 best_effort names processor.store_bypass, processor.indirect_branch, processor.core, or
 processor for all of them; casemate version says what a host has.
 
+network { mode = "private" } gives each connection a network namespace whose loopback
+(127.0.0.1 and ::1) is up and that has nothing else: its processes serve and reach each
+other there, with the kinds of sockets that sockets names, and see neither the host's
+ports and abstract unix sockets nor another session's. A socket of the host's network
+could be aimed out of it, so the service has stdio = "relay", or listens on unix alone.
+It takes a network namespace for each connection, which is more than all of its start
+otherwise: expect a third of the connections a second.
+
 Symbolic links are not followed below a write path, and no path may lie in one, of
 this service or another: the service could put something else there. What leads to
 a path must be root's, or a user's directory with that user's own files.
@@ -75,7 +83,20 @@ Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@na
 is abstract. A port is a name, a number or a range (tcp://:7000-7010). A service with
 builtin = "tcpmux" (RFC 1078) reads a name from each client and hands the client over to the
 service that has it in its listen, as tcpmux:NAME; acl, limits, user and profile are those
-of that service, in the log and in status as well. Functions: concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
+of that service, in the log and in status as well.
+
+With stdio = "relay" a program has no socket of the network: 0 and 1 are one end of a unix
+socket pair, and casemate-worker, without privileges, carries between that and the
+client, each end on its own. So it can neither aim its client's socket elsewhere nor
+set its options. Limits, idle, hangup, kill and records are those of every session, which lasts
+until its client has been sent what the program wrote (one that takes none of it for a
+minute, or is killed, is reset). Who is there only REMOTE_ADDR and the others of
+env_style say: getpeername(2) of 0 names nobody, and SO_PEERCRED the worker's user. What
+asks for an internet socket on 0, as rshd and telnetd do, does not work so. Sessions end with the worker, and with casemated whatever on_stop says. udp,
+unixpacket and wait = true are refused. Expect two thirds of the connections and half of
+the bytes a second of stdio = "socket".
+
+Functions: concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
 10m, 1h30m, 2d.
 
 A block with for_each makes services that differ in each.key and each.value alone:

@@ -139,14 +139,16 @@ func TestAccounts(t *testing.T) {
 }
 
 func TestCheckThread(t *testing.T) {
+	own, used := fmt.Sprintf("%016x", zygote.BrokerCaps), fmt.Sprintf("%016x", zygote.BrokerCaps&^zygote.LatentCaps)
 	status := func(prm, bnd string) string {
-		return "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t" + prm + "\nCapEff:\t" + prm + "\nCapBnd:\t" + bnd + "\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
+		return "Name:\tx\nCapInh:\t0000000000000000\nCapPrm:\t" + prm + "\nCapEff:\t" + strings.Replace(prm, own, used, 1) + "\nCapBnd:\t" + bnd + "\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n"
 	}
 	allowed, ptrace := zygote.BrokerCaps, uint64(1)<<unix.CAP_SYS_PTRACE
-	own, few := fmt.Sprintf("%016x", allowed), fmt.Sprintf("%016x", zygote.Indispensable)
+	few := fmt.Sprintf("%016x", zygote.Indispensable)
 	for _, tt := range []struct{ text, err string }{
 		{status(own, own), ""},
 		{status(few, few), ""},
+		{strings.Replace(status(own, own), used, own, 1), "CapEff holds CAP_NET_ADMIN"},
 		{status(own, "000001ffffffffff"), "CapBnd holds"},
 		{status(fmt.Sprintf("%016x", allowed|ptrace), own), "CAP_SYS_PTRACE"},
 		{status("x", "0"), "CapPrm"},

@@ -67,7 +67,6 @@ func Profiles(a, b *sandbox.Profile) (*Report, error) {
 	layer("resources", func(l *Layer) { l.resources(&a.Resources, &b.Resources) })
 	layer("namespaces", func(l *Layer) {
 		l.truth("the host's user namespace", !a.UserNamespace, !b.UserNamespace)
-		l.truth("a network namespace that its sessions share", a.Network.Mode != sandbox.NetworkPrivate, b.Network.Mode != sandbox.NetworkPrivate)
 		l.truth("the host's network namespace", a.Network.Mode == sandbox.NetworkHost, b.Network.Mode == sandbox.NetworkHost)
 		if a.Init != b.Init {
 			l.Differs = append(l.Differs, fmt.Sprintf("init: %v, was %v", b.Init, a.Init))

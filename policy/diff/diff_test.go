@@ -91,6 +91,7 @@ func TestEachAttributeCounts(t *testing.T) {
 		{"files", "a state directory that stays and that its sessions share", func(p *sandbox.Profile) { p.Files.State = true }},
 		{"files", "/dev/pts", func(p *sandbox.Profile) { p.Files.Pty = true }},
 		{"files", "the host's processes in /proc", func(p *sandbox.Profile) { p.Files.Proc, p.Files.HostProc = true, true }},
+		{"network", "mode private, was none", func(p *sandbox.Profile) { p.Network.Mode = "private" }},
 		{"network", "mode listener, was none", func(p *sandbox.Profile) { p.Network.Mode = "listener" }},
 		{"network", "tcp connect to port 8000-8001", func(p *sandbox.Profile) { p.Network.Connect = []uint16{443, 8000, 8001} }},
 		{"network", "tcp bind to port any", func(p *sandbox.Profile) { p.Network.Bind = []uint16{0} }},

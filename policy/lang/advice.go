@@ -129,6 +129,7 @@ func (c *compiler) reach(p *profile) {
 		}
 	case n.Mode == sandbox.NetworkPrivate:
 		reaching, what, how = advise.Unlisted(rules), "has a network of its own", "make sockets that it does not hold"
+		next = "name the kinds of sockets that it needs in sockets, in place of them"
 	case n.Mode == sandbox.NetworkListener:
 		reaching, what, how = advise.Reach(rules, "@socket-accept"), "has no network but its listener", "reach more"
 		next = hostWay(p, rules, reaching) + ", or deny these calls"

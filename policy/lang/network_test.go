@@ -119,3 +119,37 @@ func TestWayToTheNetwork(t *testing.T) {
 		t.Error(show(ds))
 	}
 }
+
+// TestPrivateNetwork: sockets in a network of a connection's own bring all that they are for; what could lead
+// out of it is refused, and a base that has one is widened by the host's and by nothing that has less.
+func TestPrivateNetwork(t *testing.T) {
+	text := func(service, listen, body string) string {
+		return strings.Replace(one("acl = acl.nobody\n  profile = profile.p\n"+service), "tcp://:79", listen, 1) + "profile \"p\" {\n  base = profile.line\n" + body + "\n}\n"
+	}
+	const private, relay = "widens = [\"network\"]\nnetwork {\n  mode = \"private\"\n  sockets = [\"tcp\"]\n}", `stdio = "relay"`
+	for _, tt := range []struct{ service, listen string }{{relay, "tcp://:79"}, {relay, "unix:/run/x"}, {"", "unix:/run/x"}, {`stdio = "listen_fds"`, "unix:@x"}} {
+		doc, ds := compileText(text(tt.service, tt.listen, private))
+		if doc == nil || len(ds) > 0 {
+			t.Errorf("%+v: %s", tt, show(ds))
+			continue
+		}
+		if allow := doc.Policy.Profile("p").Syscalls.Allow; !slices.Equal(allow, []string{"@line", "@socket-accept", "@socket-tcp", "@strict", "bind", "connect", "listen"}) {
+			t.Errorf("%v", allow)
+		}
+	}
+	for _, tt := range []struct{ service, listen, body, code, says, next string }{
+		{"", "tcp://:79", private, codeMeaning, "could aim that elsewhere", `stdio = "relay"`},
+		{"", "unixpacket:@x", private, codeMeaning, "could aim that elsewhere", "listen on tcp or unix"},
+		{relay, "udp://:79", "", codeMeaning, "no datagrams", `stdio = "socket"`},
+		{relay, "unixpacket:@x", "", codeMeaning, "or packets", `stdio = "socket"`},
+		{relay + "\n  stderr = \"client\"", "tcp://:79", "", codeMeaning, "not its 2", "remove stderr"},
+		{relay, "tcp://:79", strings.Replace(private, "widens = [\"network\"]\n", "", 1), codeWidens, "grants more", `"network"`},
+		{relay, "tcp://:79", strings.Replace(private, "sockets = [\"tcp\"]", "connect = [25]", 1), codeMeaning, "whose ports are all its own", "remove the ports"},
+		{relay, "tcp://:79", strings.Replace(private, "\n}", "\n}\nsyscalls { allow = [\"socket\"] }", 1), codeWidens, "", "syscalls"},
+		{relay, "tcp://:79", strings.Replace(strings.Replace(private, "\n}", "\n}\nsyscalls { allow = [\"socket\"] }", 1), `"network"]`, `"network", "syscalls"]`, 1), codeReach, "has a network of its own and allows socket, which make sockets that it does not hold", "in sockets"},
+	} {
+		if doc, ds := compileText(text(tt.service, tt.listen, tt.body)); doc != nil || len(ds) == 0 || ds[0].Code != tt.code || !strings.Contains(ds[0].Summary, tt.says) || !strings.Contains(ds[0].Detail, tt.next) {
+			t.Errorf("%+v: got %s", tt, show(ds))
+		}
+	}
+}

@@ -156,3 +156,15 @@ func TestUnitFollowsTheProfile(t *testing.T) {
 		t.Errorf("a service with wait: %s (%v)", text, err)
 	}
 }
+
+// TestUnitOfPrivateNetwork: a network of each connection's own is one, with its loopback.
+func TestUnitOfPrivateNetwork(t *testing.T) {
+	p := shipped(t, "line")
+	p.Network.Mode = sandbox.NetworkPrivate
+	text := service(t, p)
+	for _, line := range []string{"\nPrivateNetwork=yes\n", "\nIPAddressDeny=any\n", "\nIPAddressAllow=localhost\n"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("no %q in %s", line, text)
+		}
+	}
+}

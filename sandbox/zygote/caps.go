@@ -23,7 +23,10 @@ var capNames = []string{
 // BrokerCaps is the set casemated cuts itself down to before its runtime
 // starts; the table in SECURITY.md says what each one is for.
 const BrokerCaps uint64 = Indispensable | 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_KILL |
-	1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_RESOURCE | 1<<unix.CAP_AUDIT_READ
+	LatentCaps | 1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SYS_RESOURCE | 1<<unix.CAP_AUDIT_READ
+
+// LatentCaps are those of BrokerCaps that it passes on to zygotes and has in no effective set.
+const LatentCaps uint64 = 1 << unix.CAP_NET_ADMIN
 
 // Indispensable are those of BrokerCaps without which no service can be started.
 const Indispensable uint64 = 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_SYS_ADMIN

@@ -8,11 +8,10 @@
 
 #include "call.h"
 
-static long set_caps(uint64_t permitted, uint64_t inheritable)
+static long set_caps(uint64_t effective, uint64_t permitted, uint64_t inheritable)
 {
 	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct d[2] = {{permitted, permitted, inheritable}, /* effective, permitted, inheritable */
-					      {permitted >> 32, permitted >> 32, inheritable >> 32}};
+	struct __user_cap_data_struct d[2] = {{effective, permitted, inheritable}, {effective >> 32, permitted >> 32, inheritable >> 32}};
 	return call(SYS_capset, &h, d);
 }
 

@@ -23,7 +23,7 @@ void casemate_cut_broker(void)
 {
 	drop_bounding(BROKER_CAPS);
 	call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
-	set_caps(permitted_caps() & BROKER_CAPS, 0);
+	set_caps(permitted_caps() & BROKER_CAPS & ~LATENT_CAPS, permitted_caps() & BROKER_CAPS, 0);
 	call(SYS_personality, PER_LINUX); /* its children's programs start with it; each zygote makes sure */
 }
 

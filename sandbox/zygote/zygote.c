@@ -177,7 +177,7 @@ static void drop(void)
 	unsigned long bits = plan->caps ? SECBIT_KEEP_CAPS : SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 	bits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED;
 	must(call(SYS_prctl, PR_SET_SECUREBITS, bits), STEP_SECUREBITS);
-	must(set_caps(plan->zygote_caps | plan->caps, plan->caps), STEP_CAPS);
+	must(set_caps(plan->zygote_caps | plan->caps, plan->zygote_caps | plan->caps, plan->caps), STEP_CAPS);
 	must(call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1), STEP_NNP);
 	/* Not readable through /proc or ptrace by anybody with fewer capabilities. */
 	must(call(SYS_prctl, PR_SET_DUMPABLE, 0), STEP_NNP);
@@ -316,7 +316,7 @@ static void change_user(struct worker *w)
 		try(w, call(SYS_setresgid, gid, gid, gid), STEP_GID);
 	try(w, call(SYS_setresuid, uid, uid, uid), STEP_UID);
 	/* By hand, always: for uid 0 and inside a user namespace the uid change alone keeps the sets. */
-	try(w, set_caps(plan->caps, plan->caps), STEP_CAPS);
+	try(w, set_caps(plan->caps, plan->caps, plan->caps), STEP_CAPS);
 	for (unsigned c = 0; c < 64; c++)
 		if (plan->caps >> c & 1)
 			try(w, call(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c), STEP_CAPS);

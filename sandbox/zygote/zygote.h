@@ -110,6 +110,8 @@ struct reply {
 #define BROKER_CAPS \
 	(1ull << 0 | 1ull << 1 | 1ull << 3 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8 | 1ull << 10 | 1ull << 12 | \
 	 1ull << 18 | 1ull << 21 | 1ull << 24 | 1ull << 37)
+/* Those that zygotes need and the broker does not: no thread of its may use them. */
+#define LATENT_CAPS (1ull << 12)
 
 void casemate_cut_broker(void);
 void casemate_quiet_children(void);

@@ -34,7 +34,7 @@ func TestWireMatchesC(t *testing.T) {
 		{"request head", csizes.RequestHead, requestHead},
 		{"sizeof struct reply", csizes.Reply, replySize},
 		{"size of the marks", csizes.Marks, marksSize},
-		{"broker capabilities", csizes.BrokerCaps, BrokerCaps},
+		{"broker capabilities", csizes.BrokerCaps, BrokerCaps}, {"those that it does not use", csizes.LatentCaps, LatentCaps},
 		{"init flags", csizes.InitFlags, uint64(launch.InitFlags)},
 		{"descriptors", csizes.FDCount, program.FDCount}, {"the last of them", csizes.FDCount, launch.FDLog + 1},
 		{"first descriptor", csizes.FDPlan, fdPlan},

@@ -61,7 +61,7 @@ func TestBrokerIsConfined(t *testing.T) {
 			continue // it has ended
 		}
 		for _, w := range [][2]string{
-			{"CapBnd", want}, {"CapPrm", want}, {"CapEff", want}, {"CapInh", none}, {"CapAmb", none},
+			{"CapBnd", want}, {"CapPrm", want}, {"CapEff", fmt.Sprintf("%016x", bound&zygote.BrokerCaps&^zygote.LatentCaps)}, {"CapInh", none}, {"CapAmb", none},
 			{"NoNewPrivs", "1"}, {"Seccomp", "2"}, {"Seccomp_filters", strconv.Itoa(inherited + 1)},
 		} {
 			if s[w[0]] != w[1] {

@@ -9,7 +9,7 @@ package csizes
 // #include <sched.h>
 // #include <signal.h>
 // #include "zygote.h"
-// enum { CHANGES = 6 }; // of zygote.h: Go's build cache sees this file alone, so who changes that counts on
+// enum { CHANGES = 7 }; // of zygote.h: Go's build cache sees this file alone, so who changes that counts on
 import "C"
 
 // The sizes in bytes of what goes between the two sides, the numbers both have, and how
@@ -21,6 +21,7 @@ const (
 	Reply       = uint64(C.sizeof_struct_reply)
 	Marks       = uint64(C.MARKS_SIZE)
 	BrokerCaps  = uint64(C.BROKER_CAPS)
+	LatentCaps  = uint64(C.LATENT_CAPS)
 	InitFlags   = uint64(C.INIT_FLAGS)
 	FDCount     = uint64(C.FD_COUNT)
 	FDPlan      = uint64(C.FD_PLAN)
