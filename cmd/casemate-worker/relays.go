@@ -159,6 +159,10 @@ func (r *relays) carry(id uint64, client, way int) {
 		closeAll([]int{client, ours[0]})
 		return
 	}
+	for _, fd := range []int{client, ours[0]} {
+		// Nobody has descriptors to send here, whose close might wait for others. An error is a tcp socket, or a kernel before 6.16.
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 0)
+	}
 	c := &carried{r: r, id: id, pair: pair}
 	c.ends, c.stall.Owner = [2]end{{c, 0, client, -1}, {c, 1, ours[0], -1}}, c
 	if unix.Sendmsg(way, []byte{0}, unix.UnixRights(ours[1]), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL) != nil {

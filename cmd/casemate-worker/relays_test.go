@@ -124,8 +124,15 @@ func TestRelays(t *testing.T) {
 	}
 	k.order(wire.Order{Kind: wire.Ping, Token: 7})
 	k.hears(wire.Pong, 7)
+	_, f := k.carry(29)
+	if unix.SetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_PASSRIGHTS, 1) == nil { // Linux 6.16
+		if err := unix.Sendmsg(int(f.Fd()), []byte("x"), unix.UnixRights(k.link), nil, 0); err != unix.EPERM {
+			t.Errorf("a program sends its relay a descriptor: %v", err)
+		}
+	}
 	// A client that resets is an end to its program, and one that ends with something unread is an end to its client.
-	c, f := k.carry(30)
+	var c *net.TCPConn
+	c, f = k.carry(30)
 	_ = c.SetLinger(0)
 	c.Close()
 	if got, err := io.ReadAll(f); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {

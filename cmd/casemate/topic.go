@@ -87,14 +87,15 @@ of that service, in the log and in status as well.
 
 With stdio = "relay" a program has no socket of the network: 0 and 1 are one end of a unix
 socket pair, and casemate-worker, without privileges, carries between that and the
-client, each end on its own. So it can neither aim its client's socket elsewhere nor
-set its options. Limits, idle, hangup, kill and records are those of every session, which lasts
-until its client has been sent what the program wrote (one that takes none of it for a
-minute, or is killed, is reset). Who is there only REMOTE_ADDR and the others of
-env_style say: getpeername(2) of 0 names nobody, and SO_PEERCRED the worker's user. What
-asks for an internet socket on 0, as rshd and telnetd do, does not work so. Sessions end with the worker, and with casemated whatever on_stop says. udp,
-unixpacket and wait = true are refused. Expect two thirds of the connections and half of
-the bytes a second of stdio = "socket".
+client, the end of each way by itself. So the program can neither aim its client's
+socket elsewhere nor set its options. Limits, idle, hangup, kill and records are those of
+every session, which lasts until its client has been sent what the program wrote (one
+that takes none of that for a minute, or whose session is ended, is reset). Who is there
+REMOTE_ADDR and the others of env_style say alone: getpeername(2) of 0 names nobody, and
+SO_PEERCRED the worker's user. What asks for an internet socket on 0, as rshd and telnetd
+do, does not work so. Sessions end with the worker, and with casemated whatever on_stop
+says. udp, unixpacket and wait = true are refused. Expect two thirds of the connections
+and half of the bytes a second of stdio = "socket".
 
 Functions: concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
 10m, 1h30m, 2d.

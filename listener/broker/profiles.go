@@ -78,6 +78,7 @@ func denialsProfile() sandbox.Profile {
 func relayProfile() sandbox.Profile {
 	p := helperProfile("casemate-relay", 256<<20, "@relay", "@fd-passing")
 	p.Resources[sandbox.OpenFiles] = 65536
+	p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_SETSOCKOPT, 1, 0, unix.SOL_SOCKET, 2, 0, unix.SO_PASSRIGHTS})
 	return p
 }
 
