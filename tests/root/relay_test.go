@@ -264,3 +264,43 @@ func TestPrivateTakesNetAdmin(t *testing.T) {
 		t.Errorf("and says %q (%v)", got, err)
 	}
 }
+
+// TestRelayElsewhere: a relay takes clients of unix sockets and of tcpmux as well, and does not outlive its broker, whatever on_stop says
+// of others.
+func TestRelayElsewhere(t *testing.T) {
+	rig.Root(t)
+	program, cat, mux, port, socket := rig.Compile(t, "testdata/relayed.c"), need.Programs(t, "cat")[0], rig.Port(t), rig.Port(t), relaySocket(t)
+	const relay = `stdio = "relay"`
+	b := rig.Serve(t, strings.Replace(head, "{ edition = 1 }", "{\n  edition = 1\n  on_stop = \"leave\"\n}", 1)+behind+
+		service("local", "unix:"+socket, []string{program}, relay, "acl = acl.anyone", "env_style = []", `env = { REMOTE_ADDR = "x" }`)+
+		service("named", "tcpmux:named", []string{program}, relay)+service("cat", "tcp://127.0.0.1:"+port, []string{cat}, relay, "profile = profile.behind")+
+		fmt.Sprintf("service \"mux\" {\n  listen = [\"tcp://127.0.0.1:%s\"]\n  builtin = \"tcpmux\"\n  acl = acl.loopback\n}\n", mux))
+	local, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	_, _ = io.WriteString(local, "hello")
+	_ = local.(*net.UnixConn).CloseWrite()
+	const known = "domain 1 type 1 peer ok 1, cred another, nodelay EOPNOTSUPP, addr "
+	if got, err := io.ReadAll(local); string(got) != known+"x\ngot 5, ok\n" || err != nil {
+		t.Errorf("of a unix socket it says %q (%v)", got, err)
+	}
+	if got, err := rig.Exchange(mux, "named\r\nhello"); got != known+"127.0.0.1\ngot 5, ok\n" || err != nil {
+		t.Errorf("by tcpmux it says %q (%v)", got, err)
+	}
+	c, err := rig.Dial(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	goesBack(t, "cat", c, "before")
+	pid := session(t, b, "cat").PID
+	b.Stop()
+	if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
+		t.Errorf("%q, %v, want an orderly end", got, err)
+	}
+	if err := gone(20*time.Second, pid); err != nil {
+		t.Error(err)
+	}
+}
