@@ -50,9 +50,6 @@ func letGo(fd int) {
 	}
 }
 
-// Bury closes whatever somebody else had a hand in, with the descriptors in its queue, and never waits.
-func Bury(fd int) { graves.bury(fd) }
-
 // mayHoldRights tells whether descriptors may lie in the socket's queue.
 func mayHoldRights(fd int) bool {
 	if refusesRights() {
@@ -99,32 +96,31 @@ var Undertake = func(fds []int) error {
 
 const buryAgain = 100 * time.Millisecond
 
-// graves are the sockets that wait for that.
-var graves cemetery
-
-type cemetery struct {
-	mu   sync.Mutex
+// graves are the descriptors that wait for that.
+var graves struct {
+	sync.Mutex
 	fds  []int
 	busy bool
 }
 
-func (c *cemetery) bury(fd int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fds = append(c.fds, fd)
-	if !c.busy {
-		c.busy = true
-		panics.Go(func() error { c.run(); return nil }, func(error) {})
+// Bury closes whatever somebody else had a hand in, with the descriptors in its queue, and never waits.
+func Bury(fd int) {
+	graves.Lock()
+	defer graves.Unlock()
+	graves.fds = append(graves.fds, fd)
+	if !graves.busy {
+		graves.busy = true
+		panics.Go(func() error { bury(); return nil }, func(error) {})
 	}
 }
 
-// run buries until there is nothing left. Without a process, they wait.
-func (c *cemetery) run() {
+// bury buries until there is nothing left. Without a process, they wait.
+func bury() {
 	for {
-		c.mu.Lock()
-		batch := c.fds
-		c.fds, c.busy = nil, len(batch) > 0
-		c.mu.Unlock()
+		graves.Lock()
+		batch := graves.fds
+		graves.fds, graves.busy = nil, len(batch) > 0
+		graves.Unlock()
 		if len(batch) == 0 {
 			return
 		}

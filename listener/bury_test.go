@@ -144,9 +144,9 @@ func TestNobodyLingers(t *testing.T) {
 	buried := func() bool { // an undertaker being born has a copy of every descriptor for a moment
 		return ends(func() {
 			for busy := true; busy; time.Sleep(time.Millisecond) {
-				graves.mu.Lock()
+				graves.Lock()
 				busy = graves.busy
-				graves.mu.Unlock()
+				graves.Unlock()
 			}
 		})
 	}

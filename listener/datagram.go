@@ -48,14 +48,11 @@ func peekInto(fd int, oob []byte) (head, error) {
 	n, oobn, _, from, err := unix.Recvmsg(fd, nil, oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
 	switch err {
 	case nil:
-		return newHead(fd, n, oob[:oobn], from)
 	case unix.EAGAIN:
 		return head{}, err
+	default:
+		return head{}, fmt.Errorf("peek datagram: %w", err)
 	}
-	return head{}, fmt.Errorf("peek datagram: %w", err)
-}
-
-func newHead(fd, n int, oob []byte, from unix.Sockaddr) (head, error) {
 	h := head{length: n}
 	switch from.(type) {
 	case *unix.SockaddrInet4, *unix.SockaddrInet6:
@@ -63,7 +60,7 @@ func newHead(fd, n int, oob []byte, from unix.Sockaddr) (head, error) {
 	default: // a unix sender; an unbound one has no address at all
 		h.peer.Unix = true
 	}
-	creds := h.readControl(oob)
+	creds := h.readControl(oob[:oobn])
 	if h.peer.Unix && !creds {
 		return head{}, errors.New("peek datagram: the kernel named no source")
 	}
@@ -96,7 +93,7 @@ func (h *head) readControl(oob []byte) (creds bool) {
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_RIGHTS:
 			fds, _ := unix.ParseUnixRights(m)
 			for _, fd := range fds {
-				graves.bury(fd)
+				Bury(fd)
 			}
 		}
 	}
