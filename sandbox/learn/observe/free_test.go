@@ -189,6 +189,7 @@ func ownJob(t *testing.T, how string) string {
 // needFree skips where the kernel, or what it runs in, lets nothing go: learn does without.
 func needFree(t *testing.T) {
 	t.Helper()
+	need.Root(t, "it loads a program of eBPF")
 	o, err := parole.Open(nil, func() {})
 	if err != nil {
 		need.Kernel(t, "lets no thread go: %v", err)
