@@ -50,7 +50,7 @@ var daemons = []daemon{
 	{folder: "vsftpd", service: "ftp", port: "21", needs: []string{"vsftpd", "curl"}, want: []string{"hello\n", "hello\n", "none of /root\n"}, caps: rights | 1<<unix.CAP_SYS_CHROOT, shares: []string{"net"}},
 	{folder: "proftpd", service: "proftpd", port: "2121", needs: []string{"curl"}, apart: "proftpd-core", want: []string{"hello there\n", "there\n", "none of /root\n"},
 		caps: rights | 1<<unix.CAP_SYS_CHROOT, shares: []string{"net"}},
-	{folder: "atftpd", service: "atftp", needs: []string{"tftp"}, apart: "atftpd", want: []string{"same\n", "hello\n", "Access violation"}, shares: []string{"net"}},
+	{folder: "atftpd", service: "atftp", needs: []string{"tftp", "useradd"}, apart: "atftpd", want: []string{"same\n", "hello\n", "Access violation"}, shares: []string{"net"}},
 	{folder: "rshd", service: "shell", port: "514", needs: []string{"in.rshd", "rsh"}, want: []string{"guest\n/home/guest\n"},
 		caps: rights | 1<<unix.CAP_CHOWN | 1<<unix.CAP_FOWNER | 1<<unix.CAP_NET_BIND_SERVICE, shares: []string{"net"}, from: 600},
 	{folder: "exim4", service: "smtp", port: "25", needs: []string{"exim4", "curl"}, want: []string{"Subject: hello\n\nbody\n", "refused\n"}},

@@ -4,7 +4,7 @@ policy { edition = 1 }
 service "atftp" {
   listen  = ["udp4://:tftp"]
   command = ["/usr/sbin/atftpd", "--tftpd-timeout", "60", "--no-multicast", "--maxthread", "16", "/srv/atftp"]
-  user    = "nobody"
+  user    = "atftp"
   wait    = true
   acl     = acl.anyone # with wait it takes its datagrams itself
   limit   = limit.wait
