@@ -47,8 +47,8 @@ func bait() (lines []string, against []string) {
 		{refused("192.0.2.7:4711", "", "tcp", ""), ""}, // admitted
 		{nobody, ""},
 		{&journal.Session{At: time.Now(), Service: "finger", Client: listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:1")}, Reason: "crash", Ran: true}, ""},
-		{said.Stderr(time.Now(), "finger", 1, []byte(victim)), ""},
-		{said.Stderr(time.Now(), "finger", 1, []byte(`x{"time":"2026-11-26T08:00:00Z","level":"INFO","msg":"decision","format_version":1,"id":1,"service":"x`+victim)), ""},
+		{said.Line(time.Now(), "stderr", "finger", 1, []byte(victim)), ""},
+		{said.Line(time.Now(), "stderr", "finger", 1, []byte(`x{"time":"2026-11-26T08:00:00Z","level":"INFO","msg":"decision","format_version":1,"id":1,"service":"x`+victim)), ""},
 		{said.Syslog(time.Now(), "finger", 1, said.Parse([]byte("<13>"+victim))), ""},
 	} {
 		lines = append(lines, strings.TrimSuffix(string(logline.Of(b.record)), "\n"))
