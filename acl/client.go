@@ -31,15 +31,15 @@ type Name struct {
 type Client struct {
 	// Addr is the peer's address in its one spelling, unmapped and without zone.
 	// One in another spelling could pass a deny rule by, so it counts as not
-	// valid; and an Addr that is not valid is denied unless Unix is set.
+	// valid; and an Addr that is not valid is denied unless there is a Peer.
 	Addr netip.Addr
 	// Local is the address the client connected to, likewise. Where it is not
 	// valid, allow rules with To do not match and deny rules with To do.
 	Local netip.Addr
 	Name  Name
-	// Unix marks a peer on a unix socket: it has no address and no name, so
-	// only "any" matches it, and a rule with To never does.
-	Unix bool
+	// Peer is a client who has no address and no name, as a pattern names it: "uid=1000" on a
+	// unix socket, "cid=3" on a vsock. Only that pattern and "any" match it, and a rule with To never does.
+	Peer Pattern
 	// At is when it came. Where it is not known, the zero Time, allow rules with During do
 	// not match and deny rules with During do.
 	At time.Time

@@ -2,7 +2,9 @@ package acl
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/gaissmai/bart"
@@ -33,6 +35,7 @@ type set struct {
 	paranoid  bool
 	needsName bool
 	prefixes  *bart.Lite // nil is none
+	peers     map[Pattern]struct{}
 	hosts     map[string]struct{}
 	domains   map[string]struct{} // with the leading dot
 }
@@ -96,7 +99,7 @@ func checkVerdict(v Verdict) error {
 // spellings is an error: it could match otherwise than it reads.
 func (s *set) add(patterns []Pattern) error {
 	for i, p := range patterns {
-		if !s.addWord(p) && !s.addPrefix(string(p)) && !s.addName(string(p)) {
+		if !s.addWord(p) && !s.addPeer(p) && !s.addPrefix(string(p)) && !s.addName(string(p)) {
 			return fmt.Errorf("[%d]: pattern %q is not canonical, or none", i, p)
 		}
 	}
@@ -118,6 +121,20 @@ func (s *set) addWord(p Pattern) bool {
 		return false
 	}
 	s.needsName = true
+	return true
+}
+
+// addPeer takes a user or a machine by its number, which is never the one that stands for all or none.
+func (s *set) addPeer(p Pattern) bool {
+	kind, text, _ := strings.Cut(string(p), "=")
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == math.MaxUint32 || strconv.FormatUint(n, 10) != text || kind != "uid" && kind != "cid" {
+		return false
+	}
+	if s.peers == nil {
+		s.peers = make(map[Pattern]struct{})
+	}
+	s.peers[p] = struct{}{}
 	return true
 }
 

@@ -6,7 +6,7 @@ import "net/netip"
 const (
 	RuleDefault   = -1 // no rule matched: the list's default
 	RuleNoACL     = -2 // the service has no acl: nobody is admitted
-	RuleNoAddress = -3 // the client has neither an address nor a unix socket
+	RuleNoAddress = -3 // the client has neither an address nor a number
 )
 
 // Decision is what a list answers for a client.
@@ -52,7 +52,7 @@ func (m *Matcher) Decide(c Client) Decision {
 		return Decision{Verdict: Deny, Rule: RuleNoACL}
 	}
 	c = c.Normal()
-	if !c.Unix && !c.Addr.IsValid() {
+	if c.Peer == "" && !c.Addr.IsValid() {
 		return Decision{Verdict: Deny, Rule: RuleNoAddress}
 	}
 	var pending pending
@@ -119,7 +119,7 @@ func (r *rule) matchLocal(c *Client) bool {
 	switch {
 	case r.to == nil:
 		return true
-	case c.Unix:
+	case c.Peer != "":
 		return false
 	case !c.Local.IsValid():
 		return r.verdict == Deny
@@ -132,7 +132,10 @@ func (s *set) match(c *Client) answer {
 	switch {
 	case s.any:
 		return yes
-	case c.Unix:
+	case c.Peer != "":
+		if _, ok := s.peers[c.Peer]; ok {
+			return yes
+		}
 		return no
 	case s.matchAddr(c.Addr):
 		return yes

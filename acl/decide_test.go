@@ -30,7 +30,7 @@ func (r Rule) at(prefixes ...string) Rule {
 func list(def Verdict, rules ...Rule) *List { return &List{Name: "t", Default: def, Rules: rules} }
 
 // client reads "192.0.2.1", "192.0.2.1 host.example", "192.0.2.1 unknown",
-// "unix", each with an optional last "to:192.0.2.9".
+// "uid=1000", each with an optional last "to:192.0.2.9".
 func client(t testing.TB, s string) Client {
 	t.Helper()
 	var c Client
@@ -39,8 +39,8 @@ func client(t testing.TB, s string) Client {
 		switch {
 		case isLocal:
 			c.Local = netip.MustParseAddr(local)
-		case f == "unix":
-			c.Unix = true
+		case strings.Contains(f, "="):
+			c.Peer = Pattern(f)
 		case i == 0:
 			c.Addr = netip.MustParseAddr(f)
 		default:
@@ -128,14 +128,22 @@ func TestDecide(t *testing.T) {
 		{"question: verdicts differ in between", list(Deny, from(Deny, ".a.example"), from(Allow, "192.0.2.0/24")), "192.0.2.1", needName(0)},
 		{"no question: excepted by address", list(Deny, from(Allow, ".a.example").but("192.0.2.1")), "192.0.2.1", byDeny},
 
-		{"unix, any", list(Deny, from(Allow, "any")), "unix", allowBy(0)},
-		{"unix has no name", list(Deny, from(Allow, "known", "unknown", "paranoid", "0.0.0.0/0", "::/0", "localhost")), "unix", byDeny},
-		{"unix, excepted", list(Deny, from(Allow, "any").but("any")), "unix", byDeny},
-		{"unix, other exceptions", list(Deny, from(Allow, "any").but("unknown", "::/0")), "unix", allowBy(0)},
-		{"unix has no local address", list(Deny, from(Allow, "any").at("0.0.0.0/0", "::/0")), "unix", byDeny},
+		{"unix, any", list(Deny, from(Allow, "any")), "uid=1000", allowBy(0)},
+		{"unix has no name", list(Deny, from(Allow, "known", "unknown", "paranoid", "0.0.0.0/0", "::/0", "localhost")), "uid=1000", byDeny},
+		{"unix, excepted", list(Deny, from(Allow, "any").but("any")), "uid=1000", byDeny},
+		{"unix, other exceptions", list(Deny, from(Allow, "any").but("unknown", "::/0")), "uid=1000", allowBy(0)},
+		{"unix has no local address", list(Deny, from(Allow, "any").at("0.0.0.0/0", "::/0")), "uid=1000", byDeny},
+
+		{"a uid", list(Deny, from(Allow, "uid=1000")), "uid=1000", allowBy(0)},
+		{"another uid", list(Deny, from(Allow, "uid=1000", "uid=100", "uid=10001")), "uid=10", byDeny},
+		{"a uid is no machine", list(Deny, from(Allow, "cid=1000")), "uid=1000", byDeny},
+		{"a uid, excepted", list(Deny, from(Allow, "any").but("uid=1000")), "uid=1000", byDeny},
+		{"a uid, denied", list(Allow, from(Deny, "uid=1000")), "uid=1000", denyBy(0)},
+		{"an address has no uid", list(Deny, from(Allow, "uid=0", "cid=0")), "192.0.2.1 known.example", byDeny},
+		{"nor is it asked for a name", list(Deny, from(Deny, "uid=0"), from(Allow, "192.0.2.0/24")), "192.0.2.1", allowBy(1)},
 
 		{"no acl", nil, "192.0.2.1", denyBy(RuleNoACL)},
-		{"no acl, unix", nil, "unix", denyBy(RuleNoACL)},
+		{"no acl, unix", nil, "uid=1000", denyBy(RuleNoACL)},
 		{"no address", list(Allow, from(Allow, "any")), "", denyBy(RuleNoAddress)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -184,6 +192,9 @@ func TestCompileErrors(t *testing.T) {
 		{list(Deny, from("permit", "any")), "rules[0].verdict: \"permit\""},
 		{list(Deny, from(Allow, "any"), from(Allow)), "rules[1].from: empty"},
 		{list(Deny, from(Allow, "any", "10.1.2.3/8")), "rules[0].from[1]: pattern \"10.1.2.3/8\" is not canonical"},
+		{list(Deny, from(Allow, "uid=01")), "rules[0].from[0]: pattern \"uid=01\" is not canonical"},
+		{list(Deny, from(Allow, "cid=4294967295")), "rules[0].from[0]: pattern \"cid=4294967295\" is not canonical"},
+		{list(Deny, from(Allow, "gid=1")), "rules[0].from[0]: pattern \"gid=1\" is not canonical"},
 		{list(Deny, from(Allow, "Host.example")), "rules[0].from[0]: pattern \"Host.example\" is not canonical"},
 		{list(Deny, from(Allow, "192.0.2.1/32")), "not canonical"},
 		{list(Deny, from(Allow, "any").but("ALL")), "rules[0].except[0]: "},

@@ -20,7 +20,10 @@ func naivePattern(p Pattern, c Client) (match, known bool) {
 	if p == "any" {
 		return true, true
 	}
-	if c.Unix {
+	if c.Peer != "" {
+		return p == c.Peer, true
+	}
+	if strings.Contains(string(p), "=") {
 		return false, true
 	}
 	a := c.Addr
@@ -68,7 +71,7 @@ func naiveDecide(l *List, c Client) Decision {
 		to := len(r.To) == 0
 		for _, p := range r.To {
 			local := c.Local
-			to = to || !c.Unix && (p.Contains(local) || !local.IsValid() && deny)
+			to = to || c.Peer == "" && (p.Contains(local) || !local.IsValid() && deny)
 		}
 		if to {
 			return Decision{Verdict: r.Verdict, Rule: i}
@@ -96,7 +99,7 @@ var somePatterns = []Pattern{
 	"any", "known", "unknown", "paranoid",
 	"10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3", "0.0.0.0/0", "128.0.0.0/1", "10.1.2.2/31",
 	"2001:db8::/32", "2001:db8:1::/48", "2001:db8:1::1", "::/0", "fe80::/10", "fe80::1",
-	"a.example", "b.a.example", "c.b.a.example", ".a.example", ".example", ".b.a.example", "localhost",
+	"a.example", "b.a.example", "c.b.a.example", ".a.example", ".example", ".b.a.example", "localhost", "uid=0", "uid=7", "cid=7",
 }
 
 var someHosts = []string{
@@ -128,7 +131,10 @@ func randomList(r source) *List {
 }
 
 func randomClient(r source) Client {
-	c := Client{Addr: netip.MustParseAddr(someAddrs[r.IntN(len(someAddrs))]), Unix: r.IntN(10) == 9}
+	c := Client{Addr: netip.MustParseAddr(someAddrs[r.IntN(len(someAddrs))])}
+	if n := r.IntN(30); n > 26 {
+		c.Peer = []Pattern{"uid=0", "uid=7", "cid=7"}[n-27]
+	}
 	if r.IntN(8) != 7 {
 		c.Local = netip.MustParseAddr(someAddrs[r.IntN(len(someAddrs))])
 	}
@@ -165,7 +171,7 @@ func compare(t *testing.T, l *List, c Client) {
 	d := m.Decide(ask)
 	CheckTrace(t, l, ask)
 	if d.NeedName {
-		if d.Verdict != Deny || !slices.ContainsFunc(m.rules, func(r rule) bool { return r.from.needsName || r.except.needsName }) || c.Unix {
+		if d.Verdict != Deny || !slices.ContainsFunc(m.rules, func(r rule) bool { return r.from.needsName || r.except.needsName }) || c.Peer != "" {
 			t.Fatalf("%+v for %+v", d, ask)
 		}
 		return

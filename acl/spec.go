@@ -92,13 +92,13 @@ func (l *List) AllowsAll() bool {
 
 // Pattern is one client pattern in its canonical spelling:
 // "any", "known", "unknown", "paranoid", "192.0.2.0/24", "192.0.2.1",
-// "2001:db8::/32", "host.example.org" or ".example.org".
-// The last five need no more than their text, so a Pattern is its text.
+// "2001:db8::/32", "host.example.org", ".example.org", "uid=1000" (the user of a unix
+// socket's client) or "cid=3" (the machine of a vsock's). The last seven need no more than their text, so a Pattern is its text.
 type Pattern string
 
 // The patterns that are words.
 const (
-	Any      Pattern = "any"      // every client, unix peers included
+	Any      Pattern = "any"      // every client, those without an address included
 	AnyKnown Pattern = "known"    // the client's name is forward-confirmed
 	NoName   Pattern = "unknown"  // the client's address has no name
 	BadName  Pattern = "paranoid" // the name does not lead back to the address

@@ -29,11 +29,16 @@ type Peer struct {
 
 // String is the peer in one word, "" for nobody in particular.
 func (p Peer) String() string {
-	switch {
-	case p.Unix:
-		return "uid=" + strconv.FormatUint(uint64(p.UID), 10)
-	case p.Addr.IsValid():
+	if p.Addr.IsValid() {
 		return p.Addr.String()
+	}
+	return p.Number()
+}
+
+// Number is a peer without an address in one word, as rules name it; "" for others.
+func (p Peer) Number() string {
+	if p.Unix {
+		return "uid=" + strconv.FormatUint(uint64(p.UID), 10)
 	}
 	return ""
 }

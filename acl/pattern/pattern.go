@@ -4,8 +4,10 @@ package pattern
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"casemate/acl"
@@ -38,6 +40,9 @@ func parseLower(s string) (string, error) {
 	case acl.Any, acl.AnyKnown, acl.NoName, acl.BadName:
 		return s, nil
 	}
+	if kind, number, ok := strings.Cut(s, "="); ok {
+		return s, peer(kind, number)
+	}
 	if err := foreign(s); err != nil {
 		return "", err
 	}
@@ -51,6 +56,26 @@ func parseLower(s string) (string, error) {
 		return "", fmt.Errorf("not an IPv6 address")
 	}
 	return parseHost(s)
+}
+
+// peer checks a pattern for clients without an address: the user of a unix socket's,
+// the machine of a vsock's. They are numbers, since the compiler looks nothing up.
+func peer(kind, number string) error {
+	what := map[string]string{"uid": "user", "cid": "machine"}[kind]
+	n, err := strconv.ParseUint(number, 10, 32)
+	switch {
+	case what == "":
+		return fmt.Errorf("write uid=NUMBER for a user of unix sockets, or cid=NUMBER for a machine of vsock")
+	case err != nil && kind == "uid":
+		return fmt.Errorf("write uid= and the number that id -u NAME prints")
+	case err != nil:
+		return fmt.Errorf("write cid= and a number")
+	case n == math.MaxUint32:
+		return fmt.Errorf("no %s has this number: write any for all", what)
+	case strconv.FormatUint(n, 10) != number:
+		return fmt.Errorf("write %s=%d", kind, n)
+	}
+	return nil
 }
 
 // foreign recognises what other programs' host lists allow, so that the error

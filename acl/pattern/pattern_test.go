@@ -20,6 +20,7 @@ func TestParse(t *testing.T) {
 		"Host.Example.ORG": "host.example.org", "localhost": "localhost",
 		".example.org": ".example.org", ".internal": ".internal", "_x.a-b.example": "_x.a-b.example",
 		"xn--bcher-kva.example": "xn--bcher-kva.example", "10.example": "10.example",
+		"uid=0": "uid=0", "UID=1000": "uid=1000", "cid=2": "cid=2", "uid=4294967294": "uid=4294967294",
 		strings.Repeat("a", 63) + ".b": acl.Pattern(strings.Repeat("a", 63) + ".b"),
 	} {
 		got, err := Parse(in)
@@ -38,6 +39,13 @@ func TestParseErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                             "write any",
 		"ALL":                          "write any",
+		"uid=root":                     "id -u NAME",
+		"uid=":                         "id -u NAME",
+		"uid=-1":                       "id -u NAME",
+		"uid=4294967295":               "write any for all",
+		"cid=007":                      "write cid=7",
+		"cid=host":                     "write cid= and a number",
+		"gid=5":                        "write uid=NUMBER",
 		"*":                            "write any",
 		"*.example.org":                "write .example.org",
 		"10.1.*":                       "wildcards are not supported",

@@ -3,6 +3,7 @@ package trace
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"casemate/acl"
 )
@@ -39,8 +40,11 @@ func NeedsNames(l *acl.List) bool {
 	})
 }
 
-// address tells whether a valid pattern is an address or a prefix.
+// address tells whether a valid pattern is about no names: an address, a prefix, or the number of a peer.
 func address(p acl.Pattern) bool {
+	if strings.Contains(string(p), "=") {
+		return true
+	}
 	if _, err := netip.ParseAddr(string(p)); err == nil {
 		return true
 	}

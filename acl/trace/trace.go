@@ -54,7 +54,7 @@ func Steps(l *acl.List, c acl.Client) []Step {
 	}
 	plain := c.Normal() // of the name, acl takes off what it does itself, once
 	c.Addr, c.Local = plain.Addr, plain.Local
-	if !c.Unix && !c.Addr.IsValid() {
+	if c.Peer == "" && !c.Addr.IsValid() {
 		return []Step{{Rule: acl.RuleNoAddress, Verdict: acl.Deny, Outcome: Refused, Why: "the client has no address"}}
 	}
 	steps := make([]Step, 0, len(l.Rules)+1)
@@ -121,7 +121,7 @@ func first(patterns []acl.Pattern, c *acl.Client, want answer) acl.Pattern {
 // matchesTo asks about the local address alone; not knowing it cannot free a
 // client from a deny rule.
 func matchesTo(r *acl.Rule, c *acl.Client) bool {
-	if len(r.To) == 0 || !c.Unix && !c.Local.IsValid() {
+	if len(r.To) == 0 || c.Peer == "" && !c.Local.IsValid() {
 		return len(r.To) == 0 || r.Verdict == acl.Deny
 	}
 	return ask(acl.Rule{From: []acl.Pattern{acl.Any}, To: r.To}, c) == yes
@@ -175,8 +175,8 @@ func step(r *acl.Rule, c *acl.Client) Step {
 func describe(client *acl.Client) string {
 	c := client.Normal()
 	switch {
-	case c.Unix:
-		return "the unix peer"
+	case c.Peer != "":
+		return "the client " + string(c.Peer)
 	case c.Name.State == acl.Known:
 		return fmt.Sprintf("%v (%s)", c.Addr, c.Name.Host)
 	case c.Name.State == acl.NotAsked:
@@ -187,8 +187,8 @@ func describe(client *acl.Client) string {
 
 func notTo(c *acl.Client) string {
 	switch {
-	case c.Unix:
-		return "a unix socket has no local address for to"
+	case c.Peer != "":
+		return "this client's socket has no local address for to"
 	case !c.Local.IsValid():
 		return "the local address is not known"
 	}

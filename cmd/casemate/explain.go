@@ -37,8 +37,8 @@ limit or a penalty stands against the client whom the rules would let in, "not s
 now" when the service is broken or none of its listeners is open. A built-in's limits
 are counted by its own worker: casemate status has what it refused.
 
-CLIENT is an IPv4 or IPv6 address, or unix for a client of a unix socket (uid=NUMBER
-where its limits are asked of the running casemated).
+CLIENT is an IPv4 or IPv6 address, or unix for a client of a unix socket: uid=NUMBER where
+rules name users, or its limits are asked of the running casemated.
 
 No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
@@ -53,7 +53,7 @@ With --batch it answers many questions: standard input has one JSON object on a 
 
 and each is answered by one line with "decision" (allow or deny), "rule" (its number, -1
 for the default, -2 without an acl, -4 of a disabled service) and "origin" (file:line). "at" is
-when the client comes, as 2026-11-26T18:30:00Z, or now. addr may be unix, name
+when the client comes, as 2026-11-26T18:30:00Z, or now. addr may be unix or uid=NUMBER, name
 unknown, paranoid or no-answer. The same code as the broker's decides.
 
 With --hosts-access as well, the two paths are tables of tcp wrappers, hosts.allow and
@@ -157,14 +157,12 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 	q := explain.Query{Service: service, Name: name, At: at}
 	var err error
 	who := policy.ControlRequest{Verb: policy.VerbDocument, Service: service}
-	if uid, named := strings.CutPrefix(client, "uid="); client == "unix" || named {
-		if q.Unix = true; !named {
-			uid = "0"
-		}
-		n, err := strconv.ParseUint(uid, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("client %q: write uid= and a number", client)
-		}
+	if q.Peer, err = explain.ParsePeer(client); err != nil {
+		return nil, err
+	}
+	if q.Peer != "" {
+		_, number, _ := strings.Cut(string(q.Peer), "=")
+		n, _ := strconv.ParseUint(number, 10, 32) // of a user who is not said, root's counters
 		who.UID = uint32(n)
 	} else if q.Client, err = netip.ParseAddr(client); err != nil {
 		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, or unix or uid=NUMBER for a client of a unix socket", client)

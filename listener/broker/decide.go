@@ -44,5 +44,5 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 
 // decide asks the service's rules about the client.
 func (v *visit) decide(name acl.Name) acl.Decision {
-	return v.svc.rules.matcher.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Unix: v.peer.Unix, At: v.svc.b.wall()})
+	return v.svc.rules.matcher.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Peer: acl.Pattern(v.peer.Number()), At: v.svc.b.wall()})
 }

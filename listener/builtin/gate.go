@@ -60,7 +60,7 @@ func (g *gate) now() int64 { return int64(time.Since(g.start)) }
 // decide asks the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
 func (g *gate) decide(c client) verdict {
-	d := g.matcher.Decide(acl.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: acl.Name{State: acl.NoAnswer}, Unix: c.peer.Unix, At: time.Now()})
+	d := g.matcher.Decide(acl.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: acl.Name{State: acl.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: time.Now()})
 	if d.Verdict != acl.Allow {
 		return verdict{refused: reasonACL, rule: d.Rule}
 	}

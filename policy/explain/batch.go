@@ -14,7 +14,7 @@ import (
 // Case is one question of many: who comes to which service.
 type Case struct {
 	Service string `json:"service"`
-	// Addr is an IPv4 or IPv6 address, or "unix" for a client of a unix socket.
+	// Addr is an IPv4 or IPv6 address, or a client without one, as ParsePeer reads it.
 	Addr string `json:"addr"`
 	// Name is as Query.Name.
 	Name string `json:"name"`
@@ -82,7 +82,7 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 	}
 	client, err := c.client()
 	if err == nil {
-		err = comes(j.service, client.Unix)
+		err = comes(j.service, j.list, client.Peer)
 	}
 	if err != nil {
 		return Verdict{}, err
@@ -103,7 +103,10 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 
 // client is the case as the rules see it.
 func (c *Case) client() (out acl.Client, err error) {
-	if out.Unix = c.Addr == "unix"; !out.Unix {
+	if out.Peer, err = ParsePeer(c.Addr); err != nil {
+		return out, err
+	}
+	if out.Peer == "" {
 		if out.Addr, err = ParseAddr("addr", c.Addr); err != nil {
 			return out, err
 		}

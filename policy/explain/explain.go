@@ -26,24 +26,24 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
-	if !q.Client.IsValid() && !q.Unix {
+	if !q.Client.IsValid() && q.Peer == "" {
 		return nil, errors.New("explain: client: no address")
 	}
-	if err := comes(s, q.Unix); err != nil {
+	if err := comes(s, doc.Policy.ACL(s.ACL), q.Peer); err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
 	name, err := trace.ParseName(q.Name)
 	if err != nil {
 		return nil, fmt.Errorf("explain: name: %w", err)
 	}
-	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Unix: q.Unix, At: q.At}.Normal()
+	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Peer: q.Peer, At: q.At}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
 		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: notes(s), Origins: Origins(doc, s),
 	}
-	if q.Unix {
-		e.Client = "unix"
+	if q.Peer != "" {
+		e.Client = string(q.Peer)
 	}
 	if e.Limit != nil {
 		e.Limit = holds(s, *e.Limit)
@@ -94,22 +94,6 @@ func Disabled(p *policy.Policy, name string) *policy.Service {
 		}
 	}
 	return nil
-}
-
-// comes fails if no such client can come to the service.
-func comes(s *policy.Service, unix bool) error {
-	for _, l := range s.Listen {
-		if l.Unix() == unix {
-			return nil
-		}
-	}
-	if !unix && len(s.Mux) > 0 {
-		return nil
-	}
-	if unix {
-		return fmt.Errorf("service %q has no unix socket: ask for an address", s.Name)
-	}
-	return fmt.Errorf("service %q has unix sockets alone: ask for the client unix, or for uid=NUMBER", s.Name)
 }
 
 // notes are what a built-in's worker holds by itself.

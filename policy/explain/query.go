@@ -13,8 +13,8 @@ import (
 type Query struct {
 	Service string
 	Client  netip.Addr
-	// Unix asks for a client of a unix socket, who has no address.
-	Unix bool
+	// Peer asks for a client who has no address, as ParsePeer reads it.
+	Peer acl.Pattern
 	// Name is the client's host name as a forward-confirmed lookup would answer
 	// it, "unknown" (no name), "paranoid" (name and address disagree), or ""
 	// (nobody looked).

@@ -185,7 +185,7 @@ func namePattern(w string) (acl.Pattern, Kind, string, string) {
 	if err == nil && strings.HasPrefix(string(p), "local.") {
 		return p, Quirk, "is the name of a host to a table, and no list of locals", "write its addresses themselves"
 	}
-	if err == nil && p != acl.Any {
+	if err == nil && p != acl.Any && !strings.Contains(w, "=") {
 		return p, "", "", ""
 	}
 	return "", Lost, "is no name that a policy takes", "write a full host name, .domain or an address"

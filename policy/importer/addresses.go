@@ -100,7 +100,7 @@ func xAddress(s string) (out []acl.Pattern, what, instead string) {
 	}
 	p, err := pattern.Parse(s)
 	switch {
-	case err != nil || p == acl.Any || p == acl.AnyKnown || p == acl.NoName || p == acl.BadName:
+	case err != nil || strings.Contains(s, "=") || p == acl.Any || p == acl.AnyKnown || p == acl.NoName || p == acl.BadName:
 		return nil, "is neither an address nor a name that a policy takes: a network of /etc/networks, perhaps", "write the addresses"
 	case p == "localhost":
 		return []acl.Pattern{"127.0.0.1", "::1"}, "", ""

@@ -113,7 +113,7 @@ func TestWithin(t *testing.T) {
 			}
 		}
 	}
-	clients = append(clients, acl.Client{Unix: true})
+	clients = append(clients, acl.Client{Peer: "uid=0"})
 	yes := 0
 	for range 3000 {
 		a, b := list(), list()

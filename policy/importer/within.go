@@ -46,7 +46,7 @@ func within(a, b *acl.List) bool {
 	ok := func(c acl.Client) bool {
 		return m.Decide(c).Verdict != acl.Allow || n.Decide(c).Verdict == acl.Allow
 	}
-	if !ok(acl.Client{Unix: true}) {
+	if !ok(acl.Client{Peer: "uid=0"}) { // what is imported has no rules by number
 		return false
 	}
 	for _, addr := range addrs {

@@ -138,7 +138,7 @@ func patterns(at func(*acl.Rule) *[]acl.Pattern) reader[acl.Rule] {
 		for _, v := range items {
 			p, err := pattern.Parse(v.s)
 			if err != nil {
-				summary, next := err.Error(), "write an address, a prefix, a host name, .domain, any, known, unknown or paranoid"
+				summary, next := err.Error(), "write an address, a prefix, a host name, .domain, uid=NUMBER, any, known, unknown or paranoid"
 				if i := strings.LastIndex(summary, ": write "); i >= 0 {
 					summary, next = summary[:i], summary[i+2:]
 				}

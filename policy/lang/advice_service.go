@@ -43,6 +43,7 @@ func (c *compiler) adviseService(s *policy.Service) {
 	}
 	if l := c.list(s.ACL); l != nil {
 		c.unixPeers(at, s, l)
+		c.abstract(at, s, l)
 		c.loopbackOnly(at, s, l)
 	}
 	if len(s.Command) == 1 && strings.Contains(s.Command[0], " ") {
@@ -79,9 +80,35 @@ func allows(l *acl.List, ok func(acl.Pattern) bool) bool {
 // unixPeers warns of a unix socket whose acl knows addresses and names alone.
 func (c *compiler) unixPeers(at string, s *policy.Service, l *acl.List) {
 	i := slices.IndexFunc(s.Listen, address.Listen.Unix)
-	if i >= 0 && len(l.Rules) > 0 && !allows(l, func(p acl.Pattern) bool { return p == "any" }) {
-		c.warn(codeNobody, c.near(fmt.Sprintf("%s.listen.%d", at, i)), `add "any" to an allow rule, or serve the unix socket with an acl of its own; the socket's mode says who may connect`,
-			"acl %q admits addresses and names, and clients of a unix socket have neither", s.ACL)
+	if i >= 0 && len(l.Rules) > 0 && !allows(l, func(p acl.Pattern) bool { return p == acl.Any || strings.HasPrefix(string(p), "uid=") }) {
+		c.warn(codeNobody, c.near(fmt.Sprintf("%s.listen.%d", at, i)), `add "any" to an allow rule (the socket's mode says who may connect), or users as "uid=1000", or serve the unix socket with an acl of its own`,
+			"acl %q admits no client of a unix socket, who has neither an address nor a name", s.ACL)
+	}
+}
+
+// abstract warns of a socket without a file, and so without a mode, whose acl does not
+// say by their uids who may connect to it either.
+func (c *compiler) abstract(at string, s *policy.Service, l *acl.List) {
+	i := slices.IndexFunc(s.Listen, func(a address.Listen) bool { return a.Unix() && !a.File() })
+	if i < 0 {
+		return
+	}
+	always := acl.List{Default: l.Default}
+	for _, r := range l.Rules {
+		if len(r.During) > 0 && r.Verdict == acl.Deny {
+			continue // it is open at other times
+		}
+		r.During = nil
+		always.Rules = append(always.Rules, r)
+	}
+	m, err := acl.Compile(&always)
+	if err == nil && m.Decide(acl.Client{Peer: "uid=somebody"}).Verdict == acl.Allow {
+		next := `give it an acl of users, from = ["uid=1000"] (id -u NAME), or a socket with a file, whose mode and owner say who`
+		if s.Wait && s.Builtin == "" { // no acl is asked
+			next = "listen on a socket with a file, whose mode and owner say who; of this one the program itself has to ask (SO_PEERCRED)"
+		}
+		c.warn(codeAbstract, c.near(fmt.Sprintf("%s.listen.%d", at, i)), next,
+			"%s has no file whose mode would keep anybody out, and acl %q admits every user of this host's network namespace", s.Listen[i], s.ACL)
 	}
 }
 

@@ -86,6 +86,9 @@ profile "c" {
 		{script("/bin/sh", "profile.u") + "profile \"u\" {\nbase = profile.files\nuser_namespace = true\n}\n", codeHabit, `"/bin/sh"`, "is process 1"},
 		{script("/bin/sh", "profile.server"), "", "", ""},
 		{script("/usr/sbin/shelld", "profile.line"), "", "", ""},
+		{strings.Replace(acl(`allow { from = ["uid=7"] }`), "tcp://:79", "unix:@x", 1), "", "", ""},
+		{strings.Replace(acl("deny {\nfrom = [\"any\"]\nexcept = [\"uid=7\"]\n}\nallow { from = [\"any\"] }"), "tcp://:79", "unix:@x", 1), "", "", ""},
+		{strings.Replace(acl(`allow { from = ["any"] }`), "tcp://:79", "unix:/run/x", 1), "", "", ""},
 	} {
 		doc, ds := compileText(tt.text)
 		if tt.code == "" {

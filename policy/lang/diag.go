@@ -47,6 +47,7 @@ const (
 	codeUnserved    = "CM513" // warning: an entry of inetd.conf that is not served
 	codeLoss        = "CM514" // warning: what an entry of inetd.conf says and nothing here does
 	codeIncapable   = "CM515" // warning: a call that the kernel refuses for want of a capability
+	codeAbstract    = "CM516" // warning: an abstract unix socket that every local user may connect to
 	codeHost        = "CM601" // warning: more than this host has
 	codeProgram     = "CM602" // what casemated does not serve, or cannot open, on this host
 	codeLibrary     = "CM603" // a program that does not find a library on this host

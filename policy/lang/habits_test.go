@@ -50,6 +50,10 @@ func TestHabits(t *testing.T) {
 		{"denied log", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.login\n  syscalls { deny = [\"connect\"] }\n}\n", codeValue, "log = false"},
 		{"denied group of log", one(anyone+"profile = profile.p") + "profile \"p\" {\n  base = profile.login\n  syscalls { deny = [\"@socket-unix\"] }\n}\n", codeValue, "log = false"},
 		{"deaf log", strings.Replace(one(anyone+"profile = profile.login"), "tcp://:79", "udp://:79", 1), codeHabit, "log = false"},
+		{"abstract, everybody", strings.Replace(one("acl = acl.anyone"), "tcp://:79", "unix:@x", 1), codeAbstract, `from = ["uid=1000"]`},
+		{"abstract, all but one", strings.Replace(one("acl = acl.a"), "tcp://:79", "unix:@x", 1) + "acl \"a\" {\n  deny { from = [\"uid=7\"] }\n  default = \"allow\"\n}\n", codeAbstract, `from = ["uid=1000"]`},
+		{"abstract, open at times", strings.Replace(one("acl = acl.a"), "tcp://:79", "unix:@x", 1) + "acl \"a\" {\n  deny {\n    from = [\"any\"]\n    during = [\"sun\"]\n  }\n  default = \"allow\"\n}\n", codeAbstract, `from = ["uid=1000"]`},
+		{"abstract, its program's", strings.Replace(one("acl = acl.anyone\n  wait = true\n  limit = limit.wait"), "tcp://:79", "unix:@x", 1), codeAbstract, "SO_PEERCRED"},
 		{"loopback udp", head + "service \"e\" {\n  listen = [\"udp://:7\"]\n  builtin = \"echo\"\n  acl = acl.localhost\n}\n", codeNobody, "udp://127.0.0.1:7"},
 	} {
 		doc, ds := compileText(tt.text)
