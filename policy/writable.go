@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"casemate/sandbox/hostpath"
@@ -13,12 +14,14 @@ func (p *Policy) Writable() []hostpath.ID {
 	var ids []hostpath.ID
 	seen := make(map[string]bool)
 	for i := range p.Services {
-		for _, name := range p.Profile(p.Services[i].Profile).Files.Write {
-			if seen[name] {
+		files := &p.Profile(p.Services[i].Profile).Files
+		for _, name := range files.Write {
+			key := fmt.Sprint(name, files.Map)
+			if seen[key] {
 				continue
 			}
-			seen[name] = true
-			if f, err := hostpath.Open(name); err == nil {
+			seen[key] = true
+			if f, err := files.Map.Open(name); err == nil {
 				ids = append(ids, f.ID())
 				f.Close()
 			}

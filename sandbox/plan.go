@@ -245,7 +245,8 @@ func (pl *Plan) link(p, to string) {
 }
 
 func (pl *Plan) bind(kind rootfs.Kind, p string, access landlock.Access) {
-	pl.add(rootfs.Entry{Kind: kind, Path: p})
+	// What one bind shows of the host below it is not what another place of the host has there.
+	pl.add(rootfs.Entry{Kind: kind, Path: p, Pin: len(pl.Profile.Files.Map) > 0})
 	pl.grant(p, access)
 }
 

@@ -87,6 +87,8 @@ type Files struct {
 	Devices []string `json:"devices,omitempty"`
 	// Optional are those of Read, Exec, Write and Devices that may be missing on a host.
 	Optional []string `json:"optional,omitempty"`
+	// Map is where the host has what Read, Exec, Write and the program name, under other paths than these. It shows nothing.
+	Map hostpath.Map `json:"map,omitempty"`
 	// Tmp is the size of the private /tmp of each connection; 0 is none.
 	Tmp int64 `json:"tmp"`
 	// Shm is the size of the private /dev/shm of each connection; 0 is none. It is the
@@ -118,7 +120,10 @@ func (p Profile) Present() Profile {
 			if !slices.Contains(p.Files.Optional, name) {
 				return false
 			}
-			_, err := hostpath.Ask(name)
+			f, err := p.Files.Map.Open(name)
+			if err == nil {
+				f.Close()
+			}
 			return errors.Is(err, unix.ENOENT)
 		})
 	}

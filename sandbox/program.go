@@ -34,7 +34,7 @@ const maxInterpreters = 4
 // interpreters without.
 func (pl *Plan) OpenProgram() (*Program, error) {
 	path := pl.Command.Path
-	p, err := openInterpreted(path, pl.Filter.Code, maxInterpreters)
+	p, err := openInterpreted(pl.Profile.Files.Map, path, pl.Filter.Code, maxInterpreters)
 	if unsafe, ok := err.(*hostpath.UnsafeError); ok && unsafe.Path == path {
 		return nil, &ProgramError{fmt.Errorf("command: %w", err)}
 	}
@@ -51,7 +51,7 @@ type ProgramError struct{ Err error }
 func (e *ProgramError) Error() string { return e.Err.Error() }
 func (e *ProgramError) Unwrap() error { return e.Err }
 
-func openInterpreted(path string, code bool, more int) (p *Program, err error) {
+func openInterpreted(m hostpath.Map, path string, code bool, more int) (p *Program, err error) {
 	p = &Program{Path: path, FD: -1}
 	defer func() {
 		if err != nil {
@@ -59,7 +59,7 @@ func openInterpreted(path string, code bool, more int) (p *Program, err error) {
 			unix.Close(p.FD)
 		}
 	}()
-	if p.File, err = hostpath.Open(path); err != nil {
+	if p.File, err = m.Open(path); err != nil {
 		return p, err
 	}
 	if err := p.File.Program(); err != nil {
@@ -74,14 +74,14 @@ func openInterpreted(path string, code bool, more int) (p *Program, err error) {
 	}
 	if name == "" {
 		if p.Loader, err = loader(p.FD, code); err == nil && p.Loader != "" {
-			err = fits(p.Loader)
+			err = fits(m, p.Loader)
 		}
 		return p, err
 	}
 	if more == 0 {
 		return p, errors.New("too many interpreters of interpreters")
 	}
-	if p.Interpreter, err = openInterpreted(name, code, more-1); err != nil {
+	if p.Interpreter, err = openInterpreted(m, name, code, more-1); err != nil {
 		return p, fmt.Errorf("its interpreter %q: %w", name, err)
 	}
 	unix.Close(p.Interpreter.FD) // it is found by name
@@ -91,8 +91,8 @@ func openInterpreted(path string, code bool, more int) (p *Program, err error) {
 
 // fits looks at a program's dynamic loader as at a program, for the kernel maps both. One that cannot be
 // had is missing in the tree too, and told of where that is looked at.
-func fits(name string) error {
-	f, err := hostpath.Open(name)
+func fits(m hostpath.Map, name string) error {
+	f, err := m.Open(name)
 	if err != nil {
 		return nil
 	}
@@ -153,7 +153,7 @@ func (pl *Plan) TreeWith(prog *Program, writable []hostpath.ID) rootfs.Tree {
 	if prog != nil {
 		entries = append(entries, rootfs.Entry{Kind: rootfs.Exec, Path: prog.Path, Held: prog.File, Pin: !prog.byFD()})
 	}
-	return rootfs.Tree{Entries: entries, Writable: writable}
+	return rootfs.Tree{Entries: entries, Writable: writable, Map: pl.Profile.Files.Map}
 }
 
 // RunsInside checks that the program, its interpreters and their dynamic loader can

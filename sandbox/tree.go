@@ -77,7 +77,7 @@ func (pl *Plan) plant(ts *Trees, abi int, writable []hostpath.ID) (*tree, error)
 	if !pl.chdirLate() {
 		dir = cmp.Or(pl.Command.Dir, "/")
 	}
-	t := ts.get(fmt.Sprintf("%d %q %v %q %#v %#v %#v %v", abi, pl.Command.Path, pl.Filter.Code, dir, pl.tree.Entries, pl.landlock, pl.landlockNet(), writable))
+	t := ts.get(fmt.Sprintf("%d %q %v %q %#v %#v %#v %v %q", abi, pl.Command.Path, pl.Filter.Code, dir, pl.tree.Entries, pl.landlock, pl.landlockNet(), writable, pl.Profile.Files.Map))
 	t.made.Do(func() {
 		t.users.Add(1) // who makes it, maybe for nobody
 		t.err = panics.Within(patience, func() error { defer t.leave(); return t.make(pl, dir, abi, writable) })

@@ -74,6 +74,12 @@ could be aimed out of it, so the service has stdio = "relay", or listens on unix
 It takes a network namespace for each connection, which is more than all of its start
 otherwise: expect a third of the connections a second.
 
+map = { "/" = "/srv/alpine" } with exec = ["/bin", "/lib"] runs programs of a root tree that
+is not the host's, with its own C library: the command, read, exec and write are paths inside, and each is what
+the host has below the nearest one that map has. A list still says what is shown and may be done with it, and
+a link, absolute or not, leads from name to name inside. What base has in its lists is looked for there
+too: profile.line's /lib64, where the tree has none, may be named in optional.
+
 Symbolic links are not followed below a write path, and no path may lie in one, of
 this service or another: the service could put something else there. What leads to
 a path must be root's, or a user's directory with that user's own files.

@@ -130,15 +130,30 @@ func (m stamps) below(paths []string) string {
 // users and groups and what others may write. What it writes itself is as it is (writable has its identity).
 func (b *Broker) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, all string) {
 	f := &p.Profile(s.Profile).Files
-	paths := slices.Concat(f.Read, f.Exec, f.Devices, []string{b.program(s)})
-	for _, w := range f.Write {
+	paths := slices.Concat(f.Devices, sources(f.Map, slices.Concat(f.Read, f.Exec, []string{b.program(s)})))
+	for _, w := range sources(f.Map, f.Write) {
 		paths = append(paths, path.Dir(w))
 	}
 	if f.State {
 		paths = append(paths, path.Join(sandbox.StateDir, s.Name))
 	}
-	files = m.of(paths...) + m.below(slices.Concat(f.Read, f.Exec, f.Write))
+	files = m.of(paths...) + m.below(sources(f.Map, slices.Concat(f.Read, f.Exec, f.Write)))
 	return files, files + m.writable(p) + m.of(accountFiles...)
+}
+
+// sources are where the host has the paths of a profile: by their names, and where those lead.
+func sources(m hostpath.Map, paths []string) (out []string) {
+	for _, p := range paths {
+		out = append(out, m.Source(p))
+		if len(m) == 0 {
+			continue
+		}
+		if f, err := m.Open(p); err == nil {
+			out = append(out, f.Host)
+			f.Close()
+		}
+	}
+	return out
 }
 
 // program is the path of what a service runs.

@@ -89,6 +89,7 @@ func TestEachAttributeCounts(t *testing.T) {
 		{"files", "private /tmp 2MiB, was 1MiB", func(p *sandbox.Profile) { p.Files.Tmp = 2 << 20 }},
 		{"files", "private /dev/shm 1MiB, was none", func(p *sandbox.Profile) { p.Files.Shm = 1 << 20 }},
 		{"files", "a state directory that stays and that its sessions share", func(p *sandbox.Profile) { p.Files.State = true }},
+		{"files", "the host's /srv/etc as /etc", func(p *sandbox.Profile) { p.Files.Map = map[string]string{"/etc": "/srv/etc"} }},
 		{"files", "/dev/pts", func(p *sandbox.Profile) { p.Files.Pty = true }},
 		{"files", "the host's processes in /proc", func(p *sandbox.Profile) { p.Files.Proc, p.Files.HostProc = true, true }},
 		{"network", "mode private, was none", func(p *sandbox.Profile) { p.Network.Mode = "private" }},

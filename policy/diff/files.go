@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -71,6 +72,12 @@ func (l *Layer) files(was, is *sandbox.Files) {
 			l.Differs = append(l.Differs, name+" may no longer be missing")
 		}
 	}
+	for _, name := range places(was, is) {
+		if a, b := was.Map.Source(name), is.Map.Source(name); a != b {
+			l.More = append(l.More, fmt.Sprintf("the host's %s as %s", b, name))
+			l.Less = append(l.Less, fmt.Sprintf("the host's %s as %s", a, name))
+		}
+	}
 	l.amount("private /tmp", none, was.Tmp, is.Tmp, explain.FormatSize)
 	l.amount("private /dev/shm", none, was.Shm, is.Shm, explain.FormatSize)
 	l.truth("a state directory that stays and that its sessions share", was.State, is.State)
@@ -79,6 +86,17 @@ func (l *Layer) files(was, is *sandbox.Files) {
 	l.truth("the host's processes in /proc", was.HostProc, is.HostProc)
 	l.truth("/dev/pts", was.Pty, is.Pty)
 	l.words("/dev/", was.Dev, is.Dev)
+}
+
+// places are the paths that are somewhere else on the host, before or now.
+func places(was, is *sandbox.Files) []string {
+	all := map[string]bool{}
+	for _, f := range []*sandbox.Files{was, is} {
+		for name := range f.Map {
+			all[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // grown are the paths at which t grants what o does not. A path below another is named where

@@ -114,13 +114,17 @@ func networkLine(n *sandbox.Network) string {
 
 func filesLine(f *sandbox.Files, service string) string {
 	parts := []string{}
-	for _, l := range []struct {
+	for i, l := range []struct {
 		word  string
 		paths []string
 	}{{"read", f.Read}, {"exec", f.Exec}, {"write", f.Write}, {"the host's devices, as their modes let its user,", f.Devices}, {"dev", f.Dev}} {
 		list := l.word
 		for _, p := range l.paths {
-			if list += " " + p; slices.Contains(f.Optional, p) {
+			list += " " + p
+			if at := f.Map.Source(p); at != p && i < 3 { // devices are the host's by their own names
+				list += " (the host's " + at + ")"
+			}
+			if slices.Contains(f.Optional, p) {
 				list += " (if it is there)"
 			}
 		}

@@ -57,6 +57,14 @@ func (e *effective) files() {
 		e.list(kind, "files."+kind, paths, nil)
 	}
 	e.list("optional", "files.optional", f.Optional, nil)
+	if len(f.Map) > 0 {
+		inner := sortedKeys(f.Map)
+		e.b.WriteString("map = {" + e.comment("files.map."+inner[0]) + "\n")
+		for _, inside := range inner {
+			e.line(quote(inside), quote(f.Map[inside]), "files.map."+inside)
+		}
+		e.b.WriteString("}\n")
+	}
 	for _, s := range []struct {
 		name string
 		size int64

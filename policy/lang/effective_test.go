@@ -137,6 +137,16 @@ profile "denied" {
     tmp = "12345B"
   }
 }
+profile "elsewhere" {
+  base   = profile.denied
+  widens = ["files"]
+  files {
+    map = {
+      "/"        = "/srv/other root"
+      "/srv/a b" = "/srv/$${c}"
+    }
+  }
+}
 profile "returned" {
   base   = profile.denied
   widens = ["syscalls"]

@@ -8,6 +8,7 @@ import (
 
 	"casemate/policy/suggest"
 	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 
@@ -120,6 +121,33 @@ func extend(at func(*profile) *[]string) reader[profile] {
 				b.need(a.Layer, v, fmt.Sprintf("%s %q", a.Name, clip(v.s)))
 			}
 		}
+	}
+}
+
+// mapped adds places of the host to those of the base. They are the profile's paths, so a base
+// that names a path in a list would show something else by it.
+func mapped(b *block, a *Attribute, p *profile) {
+	v, ok := b.typed(a, kindObject)
+	if !ok || !b.c.spend(v.rng, 64*len(v.obj)) {
+		return
+	}
+	all := maps.Clone(p.Files.Map)
+	if all == nil {
+		all = hostpath.Map{}
+	}
+	for _, f := range v.obj {
+		if f.val.kind != kindString {
+			b.c.report(codeType, f.val.rng, "write a path of the host, as "+a.write(), "map: %s cannot be %s", clip(f.name), f.val.describe())
+			continue
+		}
+		b.c.put(b.join("map."+f.name), f.val.rng)
+		if all[f.name] != f.val.s {
+			b.need(a.Layer, f.val, fmt.Sprintf("map of %q", clip(f.name)))
+		}
+		all[f.name] = f.val.s
+	}
+	if len(all) > 0 {
+		p.Files.Map = all
 	}
 }
 

@@ -56,6 +56,8 @@ var profileTable = table[profile]{
 			devices},
 		{Attribute{Name: "optional", Example: `["/etc/passwd"]`, Doc: "those of the four lists that may be missing on a host"},
 			extend(func(p *profile) *[]string { return &p.Files.Optional })},
+		{Attribute{Name: "map", Example: `{ "/lib" = "/srv/alpine/lib" }`, Layer: "files", Doc: "where the host has what these lists and the command name: inside, /lib is its /srv/alpine/lib, \"/\" a whole root tree. It shows nothing by itself; links lead from name to name inside"},
+			mapped},
 		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /tmp for each connection"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Tmp })},
 		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},

@@ -22,7 +22,13 @@ func (w *writer) files(f *sandbox.Files) {
 	w.set("TemporaryFileSystem", "/:ro,nosuid,nodev")
 	for kind, paths := range f.Paths {
 		name := map[string]string{"read": "BindReadOnlyPaths", "exec": "BindReadOnlyPaths", "write": "BindPaths", "devices": "BindPaths"}[kind]
-		w.list(name, prefixed(f, paths))
+		shown := prefixed(f, paths)
+		for i, p := range paths {
+			if from := f.Map.Source(p); from != p && kind != "devices" {
+				shown[i] = placed(shown[i], from, p)
+			}
+		}
+		w.list(name, shown)
 	}
 	w.set("BindReadOnlyPaths", program)
 	w.set("NoExecPaths", "/")
@@ -42,11 +48,28 @@ func (w *writer) files(f *sandbox.Files) {
 	}
 }
 
-// prefixed are paths with a - before each that may be missing, as systemd writes it. A colon would
-// begin another path and a % a specifier.
+// placed is a path of a list with where the host has it in front, as systemd writes a bind.
+func placed(text, from, to string) string {
+	missing := ""
+	if strings.HasPrefix(strings.TrimPrefix(text, `"`), "-") {
+		missing = "-"
+	}
+	pair := missing + escaped(from) + ":" + escaped(to)
+	if strings.ContainsAny(pair, " \t'\"\\;") {
+		return `"` + pair + `"`
+	}
+	return pair
+}
+
+// escaped writes a path without what systemd would take for more: a colon would begin another path and a % a specifier.
+func escaped(p string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, ":", `\:`, "%", "%%").Replace(p)
+}
+
+// prefixed are paths with a - before each that may be missing, as systemd writes it.
 func prefixed(f *sandbox.Files, paths []string) (out []string) {
 	for _, p := range paths {
-		text := strings.NewReplacer(`\`, `\\`, `"`, `\"`, ":", `\:`, "%", "%%").Replace(p)
+		text := escaped(p)
 		if slices.Contains(f.Optional, p) {
 			text = "-" + text
 		}

@@ -88,6 +88,7 @@ func TestSystemdReadsIt(t *testing.T) {
 	odd.Name = "odd"
 	odd.Files.Read = []string{"/srv/a b", "/srv/a:b", "/srv/100%", `/srv/"q"`, "/srv/ünï"}
 	odd.Files.Write, odd.Files.Devices, odd.Files.Optional = []string{"/home/x"}, []string{"/dev/ttyS0"}, []string{"/srv/a b"}
+	odd.Files.Map = map[string]string{"/srv/a:b": "/opt/c:d", "/srv/100%": "/opt/2 100%", "/home/x": "/srv/y"}
 	odd.Files.Shm, odd.Resources[sandbox.CPU], odd.Resources[sandbox.CPUTime] = 1<<20, 500, 10
 	odd.Resources[sandbox.Processes], odd.Resources[sandbox.FileSize] = 8, 1<<20
 	odd.Network = sandbox.Network{Mode: sandbox.NetworkHost, Bind: []uint16{8080}}

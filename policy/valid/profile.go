@@ -165,6 +165,7 @@ func (c *checker) files(at string, f *sandbox.Files) {
 		}
 		set(c, at+"."+kind, paths)
 	}
+	c.mapped(at, f)
 	for k, name := range f.Optional {
 		if seen[name] == "" {
 			c.add(fmt.Sprintf("%s.optional.%d", at, k), "name it in read, exec, write or devices too", "%q is in none of these lists", name)

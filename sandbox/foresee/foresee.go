@@ -36,14 +36,14 @@ func Look(pl *sandbox.Plan, writable []hostpath.ID) (faults []error) {
 }
 
 func look(t rootfs.Tree) (v View, faults []error) {
-	v = View{}
+	v = View{Map: t.Map}
 	var entries []rootfs.Entry
 	var files []*hostpath.File
 	for _, e := range t.Entries {
 		var f *hostpath.File
 		if e.Kind.Bind() {
 			var err error
-			if f, err = e.Open(); f != nil && f != e.Held && f.FD >= 0 {
+			if f, err = e.Open(t.Map); f != nil && f != e.Held && f.FD >= 0 {
 				f.Close()
 			}
 			if err != nil {

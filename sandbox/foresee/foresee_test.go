@@ -31,6 +31,9 @@ func TestLookForeseesPrepare(t *testing.T) {
 	if err := os.Symlink("/bin/cat", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	hidden := filepath.Join(t.TempDir(), "hidden")
 	if err := os.WriteFile(hidden, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -54,6 +57,10 @@ func TestLookForeseesPrepare(t *testing.T) {
 		{"a device", "/bin/cat", sandbox.Files{Exec: libs, Read: []string{"/dev/null"}}, "is a device node"},
 		{"in what a service may write", "/bin/cat", sandbox.Files{Exec: libs, Read: []string{filepath.Join(dir, "shell")}, Write: []string{dir}}, "lies in " + dir},
 		{"under a private /tmp", hidden, sandbox.Files{Exec: append([]string{"/bin", "/usr/bin"}, libs...), Tmp: 1 << 20}, "the profile's private /tmp (or /dev/shm) hides the host's: put it elsewhere"},
+		{"libraries of another place", "/bin/cat", sandbox.Files{Exec: libs, Map: map[string]string{"/lib64": filepath.Join(dir, "none")}}, "open " + dir + "/none"},
+		{"a program of another place", "/opt/elsewhere/cat", sandbox.Files{Exec: libs, Map: map[string]string{"/opt/elsewhere": "/bin"}}, ""},
+		{"a program that the place lacks", "/opt/elsewhere/shell", sandbox.Files{Exec: libs, Map: map[string]string{"/opt/elsewhere": "/bin"}}, "open /usr/bin/shell: no such file"},
+		{"a place in what a service may write", "/bin/cat", sandbox.Files{Exec: libs, Write: []string{dir}, Read: []string{"/opt/data"}, Map: map[string]string{"/opt/data": filepath.Join(dir, "sub")}}, "lies in " + dir},
 		{"the host's /proc", "/bin/cat", sandbox.Files{Exec: libs, Proc: true, HostProc: true}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,8 +7,9 @@ import (
 	"casemate/sandbox/rootfs"
 )
 
-// View is what of the host a tree shows, under the host's own names. The zero View shows nothing.
+// View is what of the host a tree shows, under the host's own names or those of Map. The zero View shows nothing.
 type View struct {
+	Map   hostpath.Map
 	kinds map[string]rootfs.Kind // of binds, by real path
 	links map[string]string
 }
@@ -24,11 +25,11 @@ func (v *View) Add(kind rootfs.Kind, f *hostpath.File) {
 	}
 }
 
-// Find follows a path on the host, and tells as what the file is shown inside under that
-// name, 0 for not at all. An error is that of the host: there is no such file, or somebody
+// Find follows a path on the host, or in Map, and tells where the host has the file, and as
+// what it is shown inside under that name, 0 for not at all. An error is that of the host: there is no such file, or somebody
 // else than root chooses which.
 func (v *View) Find(name string) (real string, kind rootfs.Kind, err error) {
-	f, err := hostpath.Open(name)
+	f, err := v.Map.Open(name)
 	if err != nil {
 		return "", 0, err
 	}
@@ -36,10 +37,10 @@ func (v *View) Find(name string) (real string, kind rootfs.Kind, err error) {
 	for _, k := range f.Links {
 		// A link is made where it leads to what is shown, and shown where its directory is.
 		if text, made := v.links[k.Path]; v.around(k.Path) == 0 && (!made || text != k.Text) {
-			return f.Real, 0, nil
+			return f.Host, 0, nil
 		}
 	}
-	return f.Real, v.around(f.Real), nil
+	return f.Host, v.around(f.Real), nil
 }
 
 // around is the innermost bind that shows a path without links, 0 for none.

@@ -30,6 +30,7 @@ type Link struct{ Path, Text string }
 type File struct {
 	FD    int    // O_PATH: what may be done with it was not asked yet
 	Real  string // the path without links
+	Host  string // where the host has it: Real, but for a Map
 	Links []Link
 	Stat  unix.Stat_t // as it was when it was reached
 
@@ -67,24 +68,40 @@ func (f *File) Below(trees []ID) (dir string, ok bool) {
 func (f *File) Reopen(flags int) (int, error) {
 	// openat2(2) has no empty path before Linux 6.x; the magic link leads to the file held, whatever its names.
 	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", f.FD), flags|unix.O_CLOEXEC, 0)
-	return fd, os.NewSyscallError("open "+f.Real, err)
+	return fd, os.NewSyscallError("open "+f.Host, err)
+}
+
+// Map is a tree of names that is the host's but for its keys, each of which is what the
+// host has at the path that is its value. Keys and values are absolute and clean.
+type Map map[string]string
+
+// Source is where the host has p, as far as names tell it.
+func (m Map) Source(p string) string {
+	for at := p; ; at = path.Dir(at) {
+		if source, ok := m[at]; ok {
+			return path.Join(source, p[len(at):])
+		}
+		if at == "/" || at == "." {
+			return p
+		}
+	}
 }
 
 // Open resolves p, which is absolute, from the root directory. It follows no
 // magic link, and fails with an *UnsafeError where somebody other than root
 // could have chosen what comes next, and with a *SilentError as Ask does. The caller closes the file.
-func Open(p string) (*File, error) {
-	if _, err := Ask(p); errors.As(err, new(*SilentError)) {
+func Open(p string) (*File, error) { return Map(nil).Open(p) }
+
+// Open resolves p as package Open does, with links that lead from name to name of m: those of a
+// source do not lead out of what m shows. Real and Links are names of m.
+func (m Map) Open(p string) (*File, error) {
+	if _, err := Ask(m.Source(p)); errors.As(err, new(*SilentError)) {
 		return nil, err
 	}
-	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open /: %w", err)
-	}
-	w := &walker{at: []step{{fd: root}}}
+	w := &walker{m: m}
 	defer w.drop(0)
-	if err := unix.Fstat(root, &w.at[0].stat); err != nil {
-		return nil, fmt.Errorf("stat /: %w", err)
+	if err := w.root(); err != nil {
+		return nil, err
 	}
 	for todo := p; todo != ""; {
 		name, rest, _ := strings.Cut(todo, "/")
@@ -97,21 +114,26 @@ func Open(p string) (*File, error) {
 		}
 	}
 	last := w.top()
-	f := &File{FD: last.fd, Real: w.path(), Links: w.links, Stat: last.stat, through: w.through}
+	if last.fd < 0 {
+		return nil, fmt.Errorf("open %s: %w", last.host, unix.ENOENT)
+	}
+	f := &File{FD: last.fd, Real: w.path(), Host: last.host, Links: w.links, Stat: last.stat, through: w.through}
 	w.at = w.at[:len(w.at)-1]
 	return f, nil
 }
 
 // walker goes from "/" to a path, holding each directory on the way.
 type walker struct {
+	m       Map
 	at      []step // from "/" down; all but the last are directories
 	links   []Link
 	through []place
 }
 
 type step struct {
-	fd   int
+	fd   int // -1 for a directory that only leads to a key of the map
 	name string
+	host string // where the host has it
 	stat unix.Stat_t
 }
 
@@ -133,6 +155,49 @@ func (w *walker) drop(n int) {
 	w.at = w.at[:n]
 }
 
+// root begins at "/".
+func (w *walker) root() error {
+	if source, ok := w.m["/"]; ok {
+		return w.turn("", source)
+	}
+	s := step{host: "/"}
+	var err error
+	if s.fd, err = unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("open /: %w", err)
+	}
+	if err := unix.Fstat(s.fd, &s.stat); err != nil {
+		unix.Close(s.fd)
+		return fmt.Errorf("stat /: %w", err)
+	}
+	w.at = append(w.at, s)
+	return nil
+}
+
+// turn goes on in what the host has at source, in place of a name of the map.
+func (w *walker) turn(name, source string) error {
+	f, err := Open(source)
+	if err != nil {
+		return err
+	}
+	if f.Real == "/" {
+		f.Close()
+		return fmt.Errorf("%s leads to the root directory, which is too much", source)
+	}
+	w.through = append(w.through, f.through...)
+	w.at = append(w.at, step{f.FD, name, f.Real, f.Stat})
+	return nil
+}
+
+// leads tells whether at is a directory on the way to a key of the map.
+func (w *walker) leads(at string) bool {
+	for key := range w.m {
+		if strings.HasPrefix(key, at+"/") {
+			return true
+		}
+	}
+	return false
+}
+
 // enter goes one name further. For a link it stays and returns the text.
 func (w *walker) enter(name string) (string, error) {
 	switch name {
@@ -143,30 +208,41 @@ func (w *walker) enter(name string) (string, error) {
 		return "", nil
 	}
 	dir := w.top()
-	next := step{name: name}
-	at := path.Join(w.path(), name)
+	next := step{name: name, host: path.Join(dir.host, name)}
+	key, at := path.Join(w.path(), name), next.host
+	if source, ok := w.m[key]; ok {
+		return "", w.turn(name, source)
+	}
 	var err error
 	if next.fd, err = unix.Openat(dir.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+		if (err == unix.ENOENT || dir.fd < 0) && w.leads(key) {
+			next.fd, next.stat.Mode = -1, unix.S_IFDIR
+			w.at = append(w.at, next)
+			return "", nil
+		}
+		if dir.fd < 0 {
+			err = unix.ENOENT
+		}
 		return "", fmt.Errorf("open %s: %w", at, err)
 	}
 	if err = os.NewSyscallError("stat "+at, unix.Fstat(next.fd, &next.stat)); err == nil {
-		err = judge(w.path(), dir, at, &next.stat)
+		err = judge(dir.host, dir, at, &next.stat)
 	}
 	if err != nil {
 		unix.Close(next.fd)
 		return "", err
 	}
-	w.through = append(w.through, place{w.path(), id(&dir.stat)})
+	w.through = append(w.through, place{dir.host, id(&dir.stat)})
 	if next.stat.Mode&unix.S_IFMT != unix.S_IFLNK {
 		w.at = append(w.at, next)
 		return "", nil
 	}
 	defer unix.Close(next.fd)
-	return w.follow(next.fd, at)
+	return w.follow(next.fd, key, at)
 }
 
-// follow reads the link fd, found at path at, and notes it.
-func (w *walker) follow(fd int, at string) (string, error) {
+// follow reads the link fd, called name and found at path at of the host, and notes it.
+func (w *walker) follow(fd int, name, at string) (string, error) {
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
 		return "", fmt.Errorf("statfs %s: %w", at, err)
@@ -183,7 +259,7 @@ func (w *walker) follow(fd int, at string) (string, error) {
 		return "", fmt.Errorf("read link %s: %w", at, err)
 	}
 	text := string(buf[:n])
-	w.links = append(w.links, Link{at, text})
+	w.links = append(w.links, Link{name, text})
 	if strings.HasPrefix(text, "/") {
 		w.drop(1)
 	}

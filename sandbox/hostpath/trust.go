@@ -90,7 +90,7 @@ func (f *File) Private() error {
 	if trusted(f.Stat.Uid) && f.Stat.Mode&unix.S_ISVTX != 0 {
 		return nil
 	}
-	return judgeDir(f.Real, dir)
+	return judgeDir(f.Host, dir)
 }
 
 // Program refuses a program that cannot run, or that others than root can change.
@@ -99,7 +99,7 @@ func (f *File) Program() error {
 	case f.Stat.Mode&unix.S_IFMT != unix.S_IFREG:
 		return errors.New("not a regular file: name the program itself")
 	case f.Stat.Mode&0o111 == 0:
-		return errors.New("not executable: run chmod a+x " + f.Real)
+		return errors.New("not executable: run chmod a+x " + f.Host)
 	}
 	return f.Owned()
 }
@@ -108,13 +108,13 @@ func (f *File) Program() error {
 func (f *File) Owned() error {
 	held := &step{fd: f.FD}
 	if err := unix.Fstat(f.FD, &held.stat); err != nil {
-		return fmt.Errorf("stat %s: %w", f.Real, err)
+		return fmt.Errorf("stat %s: %w", f.Host, err)
 	}
 	switch {
 	case !trusted(held.stat.Uid):
-		return &UnsafeError{f.Real, fmt.Sprintf("belongs to uid %d, who may change it", held.stat.Uid), "run chown root " + f.Real}
+		return &UnsafeError{f.Host, fmt.Sprintf("belongs to uid %d, who may change it", held.stat.Uid), "run chown root " + f.Host}
 	case others(held):
-		return &UnsafeError{f.Real, fmt.Sprintf("has mode %04o: others than root may change it", held.stat.Mode&0o7777), "run chmod go-w " + f.Real}
+		return &UnsafeError{f.Host, fmt.Sprintf("has mode %04o: others than root may change it", held.stat.Mode&0o7777), "run chmod go-w " + f.Host}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func Build(t Tree, inside func() error) (mnt int, err error) {
 	}
 	mnt = -1
 	err = onThread(func(on *thread) (err error) {
-		b := &builder{thread: on, entries: t.Entries, writable: slices.Clone(t.Writable), tmpfs: -1}
+		b := &builder{thread: on, entries: t.Entries, writable: slices.Clone(t.Writable), paths: t.Map, tmpfs: -1}
 		defer b.close()
 		if mnt, err = b.build(); err != nil || inside == nil {
 			return err
@@ -45,6 +45,7 @@ type builder struct {
 	*thread
 	entries  []Entry
 	writable []hostpath.ID
+	paths    hostpath.Map
 	sources  []int // clones of the mounts there, one for each entry, -1 for those that are no binds
 	files    []*hostpath.File
 	tmpfs    int // the root of the tree

@@ -71,7 +71,7 @@ type Entry struct {
 	Kind Kind
 	// Path is where it is inside: absolute and clean (see path.Clean), not "/".
 	//
-	// For a bind it is the host's path too: symbolic links on the way
+	// For a bind it is the host's path too, but for the tree's Map: symbolic links on the way
 	// (/lib -> usr/lib) are recreated, and what they lead to is bound at its
 	// real path, so that every name means inside what it means outside. What is on
 	// procfs is refused; a directory that has the host's procfs
@@ -100,6 +100,8 @@ type Tree struct {
 	// Writable are directories that services may write, beside those of the
 	// Write entries: no source may lie in one.
 	Writable []hostpath.ID
+	// Map is where the host has what binds show under other names than its own.
+	Map hostpath.Map
 }
 
 // EntryError is what is wrong with the entry of that kind and path.

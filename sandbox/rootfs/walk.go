@@ -22,7 +22,7 @@ func (b *builder) resolve() error {
 		if !e.Kind.Bind() {
 			continue
 		}
-		f, err := e.Open()
+		f, err := e.Open(b.paths)
 		if err == nil {
 			b.sources[i], err = clone(f)
 		}
@@ -40,14 +40,17 @@ func (b *builder) resolve() error {
 	return Apart(b.entries, b.files, b.writable)
 }
 
-// Open resolves the source of e, a bind, or takes what is held, and checks it. The
+// Open resolves the source of e, a bind, in the names of m, or takes what is held, and checks it. The
 // caller closes what is opened, also with an error; for Proc nothing is.
-func (e *Entry) Open() (f *hostpath.File, err error) {
+func (e *Entry) Open(m hostpath.Map) (f *hostpath.File, err error) {
 	if e.Kind == Proc {
 		return &hostpath.File{FD: -1, Real: e.Path, Stat: unix.Stat_t{Mode: unix.S_IFDIR}}, nil
 	}
+	if e.Kind == Device {
+		m = nil // the host's, under its own name
+	}
 	if f = e.Held; f == nil {
-		if f, err = hostpath.Open(e.Path); err != nil {
+		if f, err = m.Open(e.Path); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +71,7 @@ func Apart(entries []Entry, files []*hostpath.File, writable []hostpath.ID) erro
 		}
 		if dir, ok := f.Below(writable); ok {
 			return &EntryError{entries[i].Kind, entries[i].Path, &hostpath.UnsafeError{
-				Path: f.Real, Reason: fmt.Sprintf("lies in %s, which a service of the policy may write, and so put something else there", dir),
+				Path: f.Host, Reason: fmt.Sprintf("lies in %s, which a service of the policy may write, and so put something else there", dir),
 				Next: fmt.Sprintf("name %s as a whole, or move what is read out of it", dir)}}
 		}
 	}
@@ -81,7 +84,7 @@ func clone(f *hostpath.File) (int, error) {
 		return newMount("proc", int(Attrs[Proc]), [2]string{"ro"}) // the host's own may hide processes
 	}
 	tree, err := unix.OpenTree(f.FD, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
-	return tree, os.NewSyscallError("clone "+f.Real, err)
+	return tree, os.NewSyscallError("clone "+f.Host, err)
 }
 
 // suits checks that f can serve as a bind of this kind: what no bind may show,
@@ -93,7 +96,7 @@ func suits(f *hostpath.File, kind Kind, source string) error {
 	}
 	switch form := f.Stat.Mode & unix.S_IFMT; {
 	case fs.Type == unix.PROC_SUPER_MAGIC:
-		return fmt.Errorf("%s is on procfs, which shows the host's processes", f.Real)
+		return fmt.Errorf("%s is on procfs, which shows the host's processes", f.Host)
 	case kind == Device:
 		if fs.Flags&unix.ST_NODEV != 0 {
 			return fmt.Errorf("%s: the host mounts it nodev: %w", source, unix.EACCES)

@@ -50,7 +50,7 @@ var errUnsure = errors.New("not sure")
 // Missing tells which library the program, or its interpreter if it is a script, would
 // not find; nil is none that it is sure of. env is the service's environment.
 func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
-	program, loader, err := interpreted(program)
+	program, loader, err := interpreted(f.Map, program)
 	if err != nil {
 		return nil
 	}
@@ -65,7 +65,7 @@ func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
 	if err != nil {
 		return nil
 	}
-	s := &search{tree: t, cache: readCache(), dirs: strings.FieldsFunc(env["LD_LIBRARY_PATH"], func(r rune) bool { return r == ':' || r == ';' })}
+	s := &search{tree: t, cache: readCache(f.Map.Source(cacheFile)), dirs: strings.FieldsFunc(env["LD_LIBRARY_PATH"], func(r rune) bool { return r == ':' || r == ';' })}
 	if slices.ContainsFunc(s.dirs, func(dir string) bool { return !path.IsAbs(dir) || strings.Contains(dir, "$") }) {
 		return nil
 	}
@@ -193,7 +193,7 @@ func open(name, at string) (*object, error) {
 // Loads are the files that the kernel maps to run a program with glibc, where it is sure of
 // them: the program itself or the interpreter that a script ends with, and its loader.
 func Loads(program string) []string {
-	real, loader, err := interpreted(program)
+	real, loader, err := interpreted(nil, program)
 	if err != nil {
 		return nil
 	}
@@ -202,20 +202,20 @@ func Loads(program string) []string {
 
 // interpreted is the ELF program that a script ends with, or the program itself, and its
 // loader, which has to be glibc's.
-func interpreted(program string) (real, loader string, err error) {
+func interpreted(m hostpath.Map, program string) (real, loader string, err error) {
 	for range 5 { // the kernel takes four interpreters
-		file, err := hostpath.Open(program)
+		file, err := m.Open(program)
 		if err != nil {
 			return "", "", err
 		}
 		file.Close()
-		next, err := shebang(file.Real)
+		next, err := shebang(file.Host)
 		if err != nil {
 			return "", "", err
 		}
 		if next == "" {
-			loader, err = loadedBy(file.Real)
-			return file.Real, loader, err
+			loader, err = loadedBy(file.Host)
+			return file.Host, loader, err
 		}
 		program = next
 	}

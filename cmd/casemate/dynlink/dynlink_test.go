@@ -123,7 +123,7 @@ func TestParseCache(t *testing.T) {
 	le.PutUint32(text[20:], 1<<31)
 	le.PutUint32(text[cacheHead+4:], 1<<31)
 	parseCache(text)
-	if real := readCache(); real != nil && len(real["libc.so.6"]) == 0 {
+	if real := readCache(cacheFile); real != nil && len(real["libc.so.6"]) == 0 {
 		t.Errorf("the cache of this host has %d names, and no libc.so.6", len(real))
 	}
 }

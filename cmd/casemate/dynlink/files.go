@@ -68,8 +68,8 @@ const (
 
 // readCache gives the paths of each library by its name, none where there is no cache or
 // none of that format.
-func readCache() map[string][]string {
-	f, err := os.Open(cacheFile)
+func readCache(name string) map[string][]string {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil
 	}

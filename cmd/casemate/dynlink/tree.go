@@ -8,7 +8,6 @@ import (
 
 	"casemate/sandbox"
 	"casemate/sandbox/foresee"
-	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs"
 )
 
@@ -17,13 +16,13 @@ type tree struct{ foresee.View }
 
 // newTree fails where a path cannot be looked at.
 func newTree(f *sandbox.Files, program string) (*tree, error) {
-	t := new(tree)
+	t := &tree{foresee.View{Map: f.Map}}
 	for _, list := range []struct {
 		paths []string
 		kind  rootfs.Kind
 	}{{f.Read, rootfs.ReadOnly}, {f.Write, rootfs.Write}, {append(slices.Clone(f.Exec), program), rootfs.Exec}} {
 		for _, p := range list.paths {
-			file, err := hostpath.Open(p)
+			file, err := f.Map.Open(p)
 			if errors.Is(err, fs.ErrNotExist) && slices.Contains(f.Optional, p) {
 				continue
 			}
