@@ -32,6 +32,9 @@ func Accept(fd int) (conn int, p Peer, err error) {
 		}
 		return conn, p, nil
 	}
+	if vm, ok := sa.(*unix.SockaddrVM); ok {
+		return conn, Peer{VM: true, CID: vm.CID, Port: vm.Port}, nil
+	}
 	return conn, inetPeer(conn, sa), nil
 }
 

@@ -47,6 +47,11 @@ func bound(fd int) (e address.Endpoint, err error) {
 	if path, ok := sa.(*unix.SockaddrUnix); ok {
 		e.Network = map[int]string{unix.SOCK_STREAM: "unix", unix.SOCK_DGRAM: "unixgram", unix.SOCK_SEQPACKET: "unixpacket"}[kind]
 		e.Path = path.Name
+	} else if vm, ok := sa.(*unix.SockaddrVM); ok {
+		e.Network = map[int]string{unix.SOCK_STREAM: "vsock"}[kind]
+		if e.Path = fmt.Sprintf("%d:%d", vm.CID, vm.Port); vm.CID == unix.VMADDR_CID_ANY {
+			e.Path = fmt.Sprint(vm.Port)
+		}
 	} else if err == nil {
 		e.Network = cmp.Or(map[int]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}[proto], fmt.Sprint("protocol-", proto, "-")) + "6"
 		if e.Addr, err = localAddr(fd); e.Addr.Addr().Is4() {

@@ -22,6 +22,9 @@ type Mark struct {
 // whole system and remains with the datagram; with last it is asked who waits at a listener, for
 // which it looks through all connections.
 func (s *Socket) MarkHead(again, last bool) (m Mark, err error) {
+	if s.Spec.Network == "vsock" {
+		return m, nil // nothing tells who waits, so nothing tells that they were left
+	}
 	if s.Spec.Stream() {
 		if i, err := unix.GetsockoptTCPInfo(s.FD, unix.SOL_TCP, unix.TCP_INFO); err == nil {
 			m.length = int(i.Unacked) // tcp_get_info: the backlog of a listener

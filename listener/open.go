@@ -44,6 +44,8 @@ func Open(s Spec) (*Socket, error) {
 	switch {
 	case s.Unix():
 		return openUnix(s)
+	case s.Network == "vsock":
+		return openVsock(s)
 	case s.Network == "tcp4", s.Network == "tcp6", s.UDP():
 		return openInet(s)
 	}

@@ -22,6 +22,10 @@ type Peer struct {
 	// credentials when it connected (SO_PEERCRED) or sent (SCM_CREDENTIALS).
 	Unix          bool
 	PID, UID, GID uint32
+	// VM says that the peer is on a vsock: the machine CID, and a port there, of which one
+	// below 1024 is its root's.
+	VM        bool
+	CID, Port uint32
 	// Name is the forward-confirmed host name, "" as long as nobody has asked for
 	// it or where there is none. Nothing in this package sets it.
 	Name string
@@ -37,10 +41,21 @@ func (p Peer) String() string {
 
 // Number is a peer without an address in one word, as rules name it; "" for others.
 func (p Peer) Number() string {
-	if p.Unix {
+	switch {
+	case p.Unix:
 		return "uid=" + strconv.FormatUint(uint64(p.UID), 10)
+	case p.VM:
+		return "cid=" + strconv.FormatUint(uint64(p.CID), 10)
 	}
 	return ""
+}
+
+// Key is a peer without an address as a number, by which limits count it: no user's is a machine's.
+func (p Peer) Key() uint64 {
+	if p.VM {
+		return 1<<32 | uint64(p.CID)
+	}
+	return uint64(p.UID)
 }
 
 // Local returns the local address and port of an IP socket, unmapped and

@@ -46,4 +46,5 @@ var kinds = map[string]struct{ domain, of, proto int }{
 	"unix":       {unix.AF_UNIX, unix.SOCK_STREAM, 0},
 	"unixgram":   {unix.AF_UNIX, unix.SOCK_DGRAM, 0},
 	"unixpacket": {unix.AF_UNIX, unix.SOCK_SEQPACKET, 0},
+	"vsock":      {unix.AF_VSOCK, unix.SOCK_STREAM, 0},
 }

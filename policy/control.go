@@ -33,6 +33,7 @@ type ControlRequest struct {
 	Service       string     `json:"service,omitempty"`
 	Client        netip.Addr `json:"client,omitzero"`
 	UID           uint32     `json:"uid,omitempty"`
+	CID           uint32     `json:"cid,omitempty"` // of a vsock's
 	Sessions      []uint64   `json:"sessions,omitempty"`
 	Now           bool       `json:"now,omitempty"`
 	Written       bool       `json:"written,omitempty"`

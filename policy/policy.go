@@ -187,7 +187,7 @@ func (s *Service) Together() bool { return s.Wait && s.Stdio == sandbox.StdioFDs
 func (s *Service) Endpoints(l address.Listen) []address.Endpoint {
 	out := l.Endpoints()
 	for i := range out {
-		if !l.Unix() {
+		if l.Inet() {
 			out[i].Interface = s.Socket.Interface
 		}
 	}

@@ -67,7 +67,7 @@ func FuzzLimiter(f *testing.F) {
 			now += int64(op>>4) * ms
 			src := nth(int(arg))
 			if arg&3 == 3 {
-				src = Peer(netip.Addr{}, uint32(arg))
+				src = Peer(netip.Addr{}, uint64(arg))
 			}
 			switch op & 7 {
 			default:

@@ -7,11 +7,11 @@ import (
 
 // Source is whom a session is counted against: an address, which the Limiter
 // cuts to the prefix of its Spec, or the user on the other end of a unix
-// socket. It is comparable. The zero Source stands for every peer without an
+// socket or the machine on that of a vsock. It is comparable. The zero Source stands for every peer without an
 // address; they are all one.
 type Source struct {
 	family family
-	hi, lo uint64 // the address in network order; IPv4 in the top of hi; a uid in lo
+	hi, lo uint64 // the address in network order; IPv4 in the top of hi; another peer's number in lo
 }
 
 type family uint8
@@ -25,8 +25,8 @@ const (
 
 // Peer is the Source of a client's address, which has to be unmapped. The zone
 // does not count: a peer cannot double its budget with it. Where the address is not
-// valid, it is that of a unix peer with this user id.
-func Peer(a netip.Addr, uid uint32) Source {
+// valid, it is that of the peer with this number.
+func Peer(a netip.Addr, number uint64) Source {
 	switch {
 	case a.Is4():
 		b := a.As4()
@@ -35,7 +35,7 @@ func Peer(a netip.Addr, uid uint32) Source {
 		b := a.As16()
 		return Source{family: inet6, hi: binary.BigEndian.Uint64(b[:8]), lo: binary.BigEndian.Uint64(b[8:])}
 	}
-	return Source{family: local, lo: uint64(uid)}
+	return Source{family: local, lo: number}
 }
 
 // key is a Source cut to a prefix length. The length is part of it: after a

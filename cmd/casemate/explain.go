@@ -38,7 +38,8 @@ now" when the service is broken or none of its listeners is open. A built-in's l
 are counted by its own worker: casemate status has what it refused.
 
 CLIENT is an IPv4 or IPv6 address, or unix for a client of a unix socket: uid=NUMBER where
-rules name users, or its limits are asked of the running casemated.
+rules name users, or its limits are asked of the running casemated. cid=NUMBER, or
+vsock:NUMBER, is a client of a vsock.
 
 No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
@@ -163,9 +164,11 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 	if q.Peer != "" {
 		_, number, _ := strings.Cut(string(q.Peer), "=")
 		n, _ := strconv.ParseUint(number, 10, 32) // of a user who is not said, root's counters
-		who.UID = uint32(n)
+		if who.UID = uint32(n); strings.HasPrefix(string(q.Peer), "cid=") {
+			who.UID, who.CID = 0, uint32(n)
+		}
 	} else if q.Client, err = netip.ParseAddr(client); err != nil {
-		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, or unix or uid=NUMBER for a client of a unix socket", client)
+		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, unix or uid=NUMBER for a client of a unix socket, or cid=NUMBER for one of a vsock", client)
 	} else {
 		who.Client = q.Client
 	}

@@ -135,7 +135,7 @@ func (f *faults) addresses(s *policy.Service) {
 
 func (f *faults) address(at string, s *policy.Service, e address.Endpoint) {
 	a := e.Addr.Addr()
-	if !e.Unix() && !a.IsUnspecified() && !a.IsLoopback() && f.net.own != nil && !f.net.own[a] && !s.Socket.Freebind && !s.Socket.Transparent {
+	if a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() && f.net.own != nil && !f.net.own[a] && !s.Socket.Freebind && !s.Socket.Transparent {
 		f.found = append(f.found, lang.Fault{Path: at, Unsure: s.Retry, Summary: fmt.Sprintf("casemated cannot open %s for service %q: this host does not have that address", e.Key(), s.Name),
 			Next: "listen on an address that it has, or write retry = true if it comes later"})
 		return
@@ -161,7 +161,7 @@ func (f *faults) address(at string, s *policy.Service, e address.Endpoint) {
 // one of IPv4, which nothing tells.
 func (h *heldSocket) inTheWay(e address.Endpoint) (yes, unsure bool) {
 	switch {
-	case e.Unix() || h.Unix():
+	case !e.Addr.IsValid() || !h.Addr.IsValid():
 		return e.Path == h.Path, false
 	case e.Transport() != h.Transport() || e.Addr.Port() != h.Addr.Port():
 		return false, false

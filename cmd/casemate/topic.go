@@ -43,7 +43,8 @@ var policyNotes = []string{`
 The first rule that matches decides, allow { ... } or deny { ... }; its name is optional, for logs and explain.
 Patterns of from and except: an address, a prefix, a host name, .domain, any,
 known (the name is confirmed), unknown (no name), paranoid (name and address
-disagree), uid=1000 (the user on the other end of a unix socket, as the kernel says). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost, acl.nobody.
+disagree), uid=1000 (the user on the other end of a unix socket, as the kernel says), cid=3 (the machine on
+that of a vsock). A service without acl admits nobody. Shipped: acl.anyone, acl.localhost, acl.nobody.
 
 `, `
 What is not written is not limited. Shipped: limit.default, which a service has that
@@ -85,11 +86,12 @@ this service or another: the service could put something else there. What leads 
 a path must be root's, or a user's directory with that user's own files.
 
 `, `
-Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket; unix:@name
+Networks: tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket, vsock; unix:@name
 is abstract: it has no file and so no mode or owner, every user of this network
 namespace can connect to it, and whoever is first has the name: one that is taken refuses the
 service, and while casemated does not run anybody can answer in its place. Who may connect is up
-to the uid=NUMBER patterns of its acl alone. A port is a name, a number or a range (tcp://:7000-7010). A service with
+to the uid=NUMBER patterns of its acl alone. vsock:7000 takes the streams of virtual machines and their host (vsock:CID:7000 those that came to that
+cid), who are cid=NUMBER to rules and to limits: 2 the host, 1 this machine itself. A port is a name, a number or a range (tcp://:7000-7010). A service with
 builtin = "tcpmux" (RFC 1078) reads a name from each client and hands the client over to the
 service that has it in its listen, as tcpmux:NAME; acl, limits, user and profile are those
 of that service, in the log and in status as well.

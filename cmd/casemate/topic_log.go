@@ -42,11 +42,12 @@ msg             string  all                 what the record is, see above
 format_version  number  all                 1; changes when a field changes its meaning
 id              number  decision session denied stderr stdout syslog   the session's, or the refusal's, own number; of denied, stderr, stdout and syslog, of the session whose process it was, 0 where a denied call's could not be told
 service         string  decision session denied stderr stdout syslog suppressed note  the service's name in the policy
-client          string  decision session    the address, unmapped and without zone, or "unix"; absent where the program takes its clients itself
-client_port     number  decision session    of a client with an address
+client          string  decision session    the address, unmapped and without zone, or "unix" or "vsock"; absent where the program takes its clients itself
+client_port     number  decision session    of a client with an address, or of a vsock's
 client_uid      number  decision session    of a unix client
+client_cid      number  decision session    of a vsock client: its machine
 client_name     string  decision session    the forward-confirmed host name, where a rule asked for it
-network         string  decision            tcp, udp, unix, unixgram or unixpacket
+network         string  decision            tcp, udp, unix, unixgram, unixpacket or vsock
 local           string  decision            the address and port, or the path, that the client came to, where it is known
 verdict         string  decision            allow or deny
 reason          string  decision session    of a deny, see below; of a session: exit, killed, timeout, violation, memory, crash, hangup, idle, start-failed, and of a built-in stalled and reset

@@ -27,11 +27,14 @@ func samples(t *testing.T) map[string][]journal.Record {
 	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x", Limit: &limit.Spec{}}
 	session := journal.Session{Client: ip, Ran: true, Took: time.Second, Limits: []journal.Bound{{}}}
 	unixDecision, signalled := decision, session
+	vsockDecision, vsockSession := decision, session
+	vsockSession.Client = listener.Peer{VM: true, CID: 3, Port: 7}
+	vsockDecision.Client = listener.Peer{VM: true, CID: 3, Port: 7}
 	unixDecision.Client, unixDecision.Local, unixDecision.Refused = listener.Peer{Unix: true}, netip.AddrPort{}, ""
 	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
 	dropped := &journal.Suppressed{What: journal.LogLines}
 	all := map[string][]journal.Record{
-		"decision": {&decision, &unixDecision}, "session": {&session, &signalled}, "stderr": {said.Line(time.Unix(1, 0), "stderr", "x", 1, []byte("x"))}, "stdout": {said.Line(time.Unix(1, 0), "stdout", "x", 1, []byte("x"))},
+		"decision": {&decision, &unixDecision, &vsockDecision}, "session": {&session, &signalled, &vsockSession}, "stderr": {said.Line(time.Unix(1, 0), "stderr", "x", 1, []byte("x"))}, "stdout": {said.Line(time.Unix(1, 0), "stdout", "x", 1, []byte("x"))},
 		"syslog":     {said.Syslog(time.Unix(1, 0), "x", 1, said.Parse([]byte("<13>Jan  2 03:04:05 x[7]: x")))},
 		"denied":     {denial(), said.Denied(time.Unix(1, 0), "x", 1, said.Denial{Signal: "SIGSYS"})},
 		"suppressed": {&journal.Suppressed{}}, "dropped": {dropped}, "note": {note(t)},

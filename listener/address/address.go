@@ -8,6 +8,7 @@ package address
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"path"
 	"slices"
@@ -21,7 +22,7 @@ type Network struct {
 	// opens are the networks of the sockets it stands for, IPv4 first.
 	opens    []string
 	datagram bool
-	path     bool // it has a path in place of an address and a port
+	path     bool // it has a path, or vsock's numbers, in place of an address and a port
 }
 
 // Networks is the table: a new one is a row here and its socket in package listener.
@@ -35,6 +36,7 @@ var Networks = []Network{
 	{Word: "unix", opens: []string{"unix"}, path: true},
 	{Word: "unixgram", opens: []string{"unixgram"}, datagram: true, path: true},
 	{Word: "unixpacket", opens: []string{"unixpacket"}, path: true},
+	{Word: "vsock", opens: []string{"vsock"}, path: true},
 }
 
 // lookup finds a word's row; an unknown word has one that opens nothing.
@@ -66,12 +68,28 @@ type Listen struct {
 	Addr netip.Addr
 	// Port and LastPort are the ends of a range (equal for one port), 1 to 65535.
 	Port, LastPort uint16
-	// Path of a unix socket; a leading @ is the abstract namespace (unix(7)).
+	// Path of a unix socket; a leading @ is the abstract namespace (unix(7)). Of a vsock "PORT" or "CID:PORT" (vsock(7)).
 	Path string
 }
 
+// Numbers are the machine and the port of a vsock's Path; without a machine it is any of this
+// host's own (VMADDR_CID_ANY).
+func Numbers(path string) (cid, port uint32, ok bool) {
+	machine, number, own := strings.Cut(path, ":")
+	if !own {
+		machine, number = strconv.Itoa(math.MaxUint32), path
+	}
+	c, cerr := strconv.ParseUint(machine, 10, 32)
+	p, perr := strconv.ParseUint(number, 10, 32)
+	spelled := strconv.FormatUint(c, 10) == machine && strconv.FormatUint(p, 10) == number
+	return uint32(c), uint32(p), cerr == nil && perr == nil && spelled && p > 0 && p < math.MaxUint32 && own == (c < math.MaxUint32)
+}
+
 // Unix tells whether l is a socket of the unix family.
-func (l Listen) Unix() bool { return lookup(l.Network).path }
+func (l Listen) Unix() bool { return strings.HasPrefix(l.Network, "unix") }
+
+// Inet tells whether l has an address and a port.
+func (l Listen) Inet() bool { return !lookup(l.Network).path }
 
 // File tells whether l makes a file: a unix socket outside the abstract namespace.
 func (l Listen) File() bool { return l.Unix() && strings.HasPrefix(l.Path, "/") }
@@ -81,7 +99,7 @@ func (l Listen) Datagram() bool { return lookup(l.Network).datagram }
 
 // String is l as the policy language writes it.
 func (l Listen) String() string {
-	if l.Unix() {
+	if !l.Inet() {
 		return l.Network + ":" + l.Path
 	}
 	var b strings.Builder
@@ -101,6 +119,9 @@ func (l Listen) String() string {
 // Valid tells whether the fields fit each other, and the kernel can be asked for them.
 func (l Listen) Valid() bool {
 	n, a := lookup(l.Network), l.Addr
+	if _, _, numbers := Numbers(l.Path); l.Network == "vsock" {
+		return numbers && l == Listen{Network: l.Network, Path: l.Path}
+	}
 	if n.path {
 		file := path.IsAbs(l.Path) && path.Clean(l.Path) == l.Path && l.Path != "/"
 		return (file || len(l.Path) > 1 && l.Path[0] == '@') && len(l.Path) <= MaxPath && !strings.ContainsFunc(l.Path, Unprintable) &&
@@ -131,7 +152,7 @@ func (l *Listen) UnmarshalText(b []byte) error {
 	s := string(b)
 	word, rest, _ := strings.Cut(s, ":")
 	got := Listen{Network: word}
-	if got.Unix() {
+	if !got.Inet() {
 		got.Path = rest
 	} else {
 		i := max(0, strings.LastIndexByte(rest, ':'))
@@ -174,7 +195,7 @@ func (l Listen) Optional(e Endpoint) bool {
 // Endpoints are the kernel addresses l stands for, ordered by port and IPv4
 // before IPv6.
 func (l Listen) Endpoints() []Endpoint {
-	if l.Unix() {
+	if !l.Inet() {
 		return []Endpoint{{Network: l.Network, Path: l.Path}}
 	}
 	opens := l.opens()

@@ -21,7 +21,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		"", ":", "tcp", "tcp:", "tcp://", "tcp://:", "tcp:79", "t://:79", "tcp//:79", "tcp://:079", "tcp://:0", "tcp://:65536", "tcp://:-1", "tcp://:7-7", "tcp://:9-7",
 		"tcp://:1-1025", "tcp://:finger", "tcp://[192.0.2.1]:79", "tcp://::1:79", "tcp://[::ffff:1.2.3.4]:79", "tcp://[fe80::1%0]:79", "tcp://[fe80::1]:79", "tcp://[2001:db8::1%x]:79", "tcp://0.0.0.0:79",
 		"tcp4://[::1]:79", "udp6://127.0.0.1:79", "udp://224.0.0.1:79", "tcp://[2001:DB8::1]:79", "unix:", "unix:x", "unix:@", "unix:///x", "unix:/", "unix:/a/../x",
-		"unix:/a\nb", "unix:/" + strings.Repeat("x", MaxPath),
+		"unix:/a\nb", "vsock:", "vsock:0", "vsock:07", "vsock:+7", "vsock::7", "vsock:4294967295", "vsock:4294967295:7", "vsock:01:7", "vsock:1:2:3", "vsock://:7", "vsock:any:7", "unix:/" + strings.Repeat("x", MaxPath),
 	} {
 		l := Listen{Network: "tcp", Port: 1, LastPort: 1}
 		if err := l.UnmarshalText([]byte(s)); err == nil || l.Port != 1 {
@@ -41,6 +41,9 @@ func TestEndpoints(t *testing.T) {
 		"tcp6://[::1]:65535":     {"tcp6/[::1]:65535"},
 		"unixgram:/run/x":        {"unixgram:/run/x"},
 		"unix:@x":                {"unix:@x"},
+		"vsock:7000":             {"vsock:7000"},
+		"vsock:3:4294967294":     {"vsock:3:4294967294"},
+		"vsock:0:1":              {"vsock:0:1"},
 	} {
 		l := read(t, in)
 		var got []string
@@ -61,7 +64,7 @@ func TestOverlap(t *testing.T) {
 	end := func(s string) Endpoint {
 		at := strings.IndexAny(s, "/:")
 		network, addr := s[:at], s[at+1:]
-		if strings.HasPrefix(network, "unix") {
+		if strings.HasPrefix(network, "unix") || network == "vsock" {
 			return Endpoint{Network: network, Path: addr}
 		}
 		return Endpoint{Network: network, Addr: netip.MustParseAddrPort(addr)}
@@ -78,6 +81,13 @@ func TestOverlap(t *testing.T) {
 		{"tcp4/0.0.0.0:79", "udp4/0.0.0.0:79", false},
 		{"unix:/run/x", "unixgram:/run/x", true},
 		{"unix:/run/x", "unix:/run/y", false},
+		{"vsock:7", "vsock:7", true},
+		{"vsock:7", "vsock:2:7", true},
+		{"vsock:1:7", "vsock:7", true},
+		{"vsock:1:7", "vsock:2:7", false},
+		{"vsock:7", "vsock:8", false},
+		{"vsock:7", "unix:/7", false},
+		{"vsock:7", "tcp4/0.0.0.0:7", false},
 	} {
 		if got := end(tt.a).Overlaps(end(tt.b)); got != tt.want {
 			t.Errorf("%s and %s: %v", tt.a, tt.b, got)

@@ -132,7 +132,7 @@ func (b *Broker) displace(c *candidate) error {
 		for key, at := range b.sockets {
 			switch {
 			case wanted[key] || at.sock == nil || !w.spec.Overlaps(at.spec.Endpoint):
-			case at.holder != nil && at.holder.svc.spec.Builtin != "" && !w.spec.Unix():
+			case at.holder != nil && at.holder.svc.spec.Builtin != "" && w.spec.Addr.IsValid():
 				leaving = append(leaving, at)
 			case at.holder != nil:
 				return fmt.Errorf("listen %s: %s is in the way, which the program of %s (pid %d) holds: load the policy again when it has ended",

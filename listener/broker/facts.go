@@ -26,7 +26,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 var factNames = []string{
 	"PROTO", "TCPLOCALIP", "TCPLOCALPORT", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST",
 	"UDPLOCALIP", "UDPLOCALPORT", "UDPREMOTEIP", "UDPREMOTEPORT", "UDPREMOTEHOST",
-	"IPCREMOTEEUID", "IPCREMOTEEGID", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST",
+	"IPCREMOTEEUID", "IPCREMOTEEGID", "VSOCKREMOTECID", "VSOCKREMOTEPORT", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST",
 }
 
 // fixedEnv is the part of the environment that is the same for every
@@ -76,6 +76,8 @@ func appendFacts(env, styles []string, c listener.Peer, local netip.AddrPort, da
 		switch {
 		case c.Unix && style == "ucspi":
 			env = append(env, "PROTO=IPC", "IPCREMOTEEUID="+strconv.Itoa(int(c.UID)), "IPCREMOTEEGID="+strconv.Itoa(int(c.GID)))
+		case c.VM && style == "ucspi":
+			env = append(env, "PROTO=VSOCK", "VSOCKREMOTECID="+strconv.Itoa(int(c.CID)), "VSOCKREMOTEPORT="+strconv.Itoa(int(c.Port)))
 		case !c.Addr.IsValid():
 		case style == "ucspi":
 			proto := "TCP"

@@ -43,6 +43,7 @@ func TestFacts(t *testing.T) {
 		{"systemd", []string{"systemd"}, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
 		{"xinetd", []string{"xinetd"}, v4, local, false, "REMOTE_HOST=192.0.2.7"},
 		{"none", nil, v4, local, false, ""},
+		{"vsock", []string{"ucspi", "systemd", "xinetd"}, listener.Peer{VM: true, CID: 3, Port: 70000}, netip.AddrPort{}, false, "PROTO=VSOCK VSOCKREMOTECID=3 VSOCKREMOTEPORT=70000"},
 		{"unix", []string{"ucspi", "systemd"}, listener.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
 		{"nobody in particular", []string{"ucspi", "systemd"}, listener.Peer{}, netip.AddrPort{}, false, ""},
 	} {
@@ -51,7 +52,7 @@ func TestFacts(t *testing.T) {
 		}
 	}
 	all, every := listener.Peer{Addr: v4.Addr, Name: "h"}, []string{"ucspi", "systemd", "xinetd"}
-	for _, e := range append(appendFacts(nil, every, all, local, false), append(appendFacts(nil, every, all, local, true), appendFacts(nil, every, listener.Peer{Unix: true}, local, false)...)...) {
+	for _, e := range append(appendFacts(nil, every, all, local, false), append(appendFacts(nil, every, all, local, true), append(appendFacts(nil, every, listener.Peer{VM: true}, local, false), appendFacts(nil, every, listener.Peer{Unix: true}, local, false)...)...)...) {
 		if name, _, _ := strings.Cut(e, "="); !slices.Contains(factNames, name) {
 			t.Errorf("%s is not in factNames: a policy could set it in front of the fact", name)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/policy"
 )
@@ -172,7 +173,7 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		}
 		live = &policy.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
-			r := s.tally.limiter.Peek(b.loop.Now(), limit.Peer(q.Client.Unmap().WithZone(""), q.UID))
+			r := s.tally.limiter.Peek(b.loop.Now(), limit.Peer(q.Client.Unmap().WithZone(""), listener.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
 			if live.Refusal, live.Retry = string(r.Reason), r.RetryAfter; live.Refusal == "" && s.overloaded() {
 				live.Refusal = reasonLoad
 			}

@@ -34,5 +34,5 @@ func (v *visit) source() limit.Source {
 	if v.svc.spec.Wait {
 		return limit.Source{}
 	}
-	return limit.Peer(v.peer.Addr.Addr(), v.peer.UID)
+	return limit.Peer(v.peer.Addr.Addr(), v.peer.Key())
 }

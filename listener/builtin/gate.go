@@ -131,4 +131,4 @@ type client struct {
 }
 
 // source is whom limits count the client under.
-func (c client) source() limit.Source { return limit.Peer(c.peer.Addr.Addr(), c.peer.UID) }
+func (c client) source() limit.Source { return limit.Peer(c.peer.Addr.Addr(), c.peer.Key()) }

@@ -26,7 +26,7 @@ type Decision struct {
 	ID      uint64
 	Service string
 	Client  listener.Peer
-	Network string // tcp, udp, unix, unixgram or unixpacket
+	Network string // tcp, udp, unix, unixgram, unixpacket or vsock
 	Local   netip.AddrPort
 	Path    string // of a unix socket, in place of Local
 	// Refused is why; "" = the client was admitted.
@@ -180,6 +180,8 @@ func addClient(r *slog.Record, p *listener.Peer) {
 	switch {
 	case p.Unix:
 		r.AddAttrs(slog.String("client", "unix"), slog.Uint64("client_uid", uint64(p.UID)))
+	case p.VM:
+		r.AddAttrs(slog.String("client", "vsock"), slog.Uint64("client_cid", uint64(p.CID)), slog.Uint64("client_port", uint64(p.Port)))
 	case p.Addr.IsValid():
 		r.AddAttrs(slog.String("client", p.Addr.Addr().String()), slog.Int("client_port", int(p.Addr.Port())))
 		addText(r, "client_name", p.Name)

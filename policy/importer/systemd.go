@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/listener/address"
 	"casemate/policy"
 )
 
@@ -147,9 +148,9 @@ func (d *systemdImport) finish() {
 		d.option("keepalive", "")
 		d.option("nodelay", "")
 	}
-	if !slices.ContainsFunc(s.listen, func(l string) bool { return !strings.HasPrefix(l, "unix") }) {
+	if !slices.ContainsFunc(s.listen, func(l string) bool { return strings.HasPrefix(l, "tcp") || strings.HasPrefix(l, "udp") }) {
 		for _, name := range []string{"interface", "freebind", "transparent", "tos", "mark", "priority"} {
-			d.option(name, "") // to systemd as well a unix socket has none of them
+			d.option(name, "") // to systemd as well a unix socket or a vsock has none of them
 		}
 	}
 	d.streams()
@@ -203,6 +204,16 @@ func (d *systemdImport) listen(l *sdSet) {
 		return
 	case l.value[0] == '/' || l.value[0] == '@':
 		d.s.listen = append(d.s.listen, kind[1]+":"+l.value)
+		return
+	case l.key == "ListenStream" && strings.HasPrefix(l.value, "vsock:"):
+		// vsock:CID:PORT, of which an empty CID is any (systemd.socket(5))
+		cid, port, _ := strings.Cut(strings.TrimPrefix(l.value, "vsock:"), ":")
+		text := strings.TrimPrefix(cid+":"+port, ":")
+		if _, _, ok := address.Numbers(text); !ok {
+			d.off(l.file, l.line, l.text, "%q is no address", l.value)
+			return
+		}
+		d.s.listen = append(d.s.listen, "vsock:"+text)
 		return
 	case network == "" || strings.HasPrefix(l.value, "vsock:"):
 		d.off(l.file, l.line, l.text, "%s has no counterpart", l.text)

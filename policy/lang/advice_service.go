@@ -77,8 +77,13 @@ func allows(l *acl.List, ok func(acl.Pattern) bool) bool {
 	})
 }
 
-// unixPeers warns of a unix socket whose acl knows addresses and names alone.
+// unixPeers warns of a unix socket, or a vsock, whose acl knows addresses and names alone.
 func (c *compiler) unixPeers(at string, s *policy.Service, l *acl.List) {
+	vsock := slices.IndexFunc(s.Listen, func(a address.Listen) bool { return a.Network == "vsock" })
+	if vsock >= 0 && len(l.Rules) > 0 && !allows(l, func(p acl.Pattern) bool { return p == acl.Any || strings.HasPrefix(string(p), "cid=") }) {
+		c.warn(codeNobody, c.near(fmt.Sprintf("%s.listen.%d", at, vsock)), `add "any" to an allow rule, or machines as "cid=3", or serve the vsock with an acl of its own`,
+			"acl %q admits no client of a vsock, who has neither an address nor a name", s.ACL)
+	}
 	i := slices.IndexFunc(s.Listen, address.Listen.Unix)
 	if i >= 0 && len(l.Rules) > 0 && !allows(l, func(p acl.Pattern) bool { return p == acl.Any || strings.HasPrefix(string(p), "uid=") }) {
 		c.warn(codeNobody, c.near(fmt.Sprintf("%s.listen.%d", at, i)), `add "any" to an allow rule (the socket's mode says who may connect), or users as "uid=1000", or serve the unix socket with an acl of its own`,

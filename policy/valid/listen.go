@@ -3,6 +3,7 @@ package valid
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func (c *checker) packets(at string, s *policy.Service) {
 	if o.Interface != "" && (len(o.Interface) > 15 || strings.ContainsAny(o.Interface, "/:%") || strings.ContainsFunc(o.Interface, address.Unprintable) || strings.ContainsFunc(o.Interface, unicode.IsSpace)) {
 		c.add(at+".interface", "write a name as `ip link` shows it, up to 15 bytes", "%q is no name of an interface", o.Interface)
 	}
-	unixes := !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Unix() })
+	unixes := !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Inet() })
 	if rest := (policy.Socket{Mode: o.Mode, Owner: o.Owner, Group: o.Group, Backlog: o.Backlog, Keepalive: o.Keepalive, NoDelay: o.NoDelay,
 		SendBuffer: o.SendBuffer, ReceiveBuffer: o.ReceiveBuffer}); unixes && *o != rest {
 		c.add(at, "remove interface, freebind, transparent, tos, mark and priority", "only tcp and udp sockets have them")
@@ -72,7 +73,7 @@ func (c *checker) packets(at string, s *policy.Service) {
 }
 
 // tcp tells whether l takes connections of tcp.
-func tcp(l address.Listen) bool { return !l.Unix() && !l.Datagram() }
+func tcp(l address.Listen) bool { return l.Inet() && !l.Datagram() }
 
 // taken is what has an endpoint of a policy, for the collision check.
 type taken struct {
@@ -102,6 +103,10 @@ func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at str
 	keys := func(e address.Endpoint) (whole, one, all string, is bool) {
 		if e.Unix() {
 			return e.Path, e.Path, e.Path, true
+		}
+		if cid, port, ok := address.Numbers(e.Path); ok {
+			whole = fmt.Sprint(e.Network, port)
+			return whole, fmt.Sprint(whole, " ", cid), whole + " all", cid == math.MaxUint32
 		}
 		whole = e.Network + strconv.Itoa(int(e.Addr.Port()))
 		return whole, whole + " " + e.Addr.Addr().String(), whole + " all", e.Addr.Addr().IsUnspecified()

@@ -17,7 +17,7 @@ const (
 // muxed checks the names by which tcpmux reaches s, or who may be a tcpmux.
 func (c *checker) muxed(at string, p *policy.Policy, s *policy.Service) {
 	if s.Builtin == policy.Tcpmux {
-		if i := slices.IndexFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() || l.Unix() }); i >= 0 {
+		if i := slices.IndexFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() || !l.Inet() }); i >= 0 {
 			c.add(fmt.Sprintf("%s.listen.%d", at, i), "listen on tcp", "tcpmux is served by tcp alone")
 		}
 		return

@@ -76,7 +76,7 @@ func next(p *policy.Policy, s *policy.Service) *policy.Service {
 // takes tells whether a connection to that target comes to a listen address. Which
 // addresses besides the loopback ones are this host's, a policy does not know.
 func takes(l, to address.Listen) bool {
-	if l.Unix() || to.Unix() {
+	if !l.Inet() || !to.Inet() {
 		return l.Network == to.Network && l.Path == to.Path
 	}
 	if l.Datagram() || to.Port < l.Port || to.Port > l.LastPort {

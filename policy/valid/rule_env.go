@@ -23,7 +23,7 @@ var (
 		"CREDENTIALS_DIRECTORY", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES"}
 	codePrefixes = []string{"LD_", "BASH_", "MALLOC_", "PERL5", "PYTHON", "RUBY", "GEM_", "LUA_", "JAVA_", "JDK_JAVA_", "_JAVA_", "PHP", "GUILE_", "TCL", "GIT_", "GLIBC_"}
 	// factPrefixes begin what casemate itself says of a client and its sockets.
-	factPrefixes = []string{"REMOTE_", "TCP", "UDP", "IPC", "LISTEN_", "PROTO"}
+	factPrefixes = []string{"VSOCK", "REMOTE_", "TCP", "UDP", "IPC", "LISTEN_", "PROTO"}
 )
 
 // RuleVariable says why no rule of an acl may set a variable, "" where it may.

@@ -221,6 +221,9 @@ func (c *checker) delivery(at string, s *policy.Service) {
 			// The sender has an address only when it bound one, so there is nobody to connect a socket to.
 			c.add(fmt.Sprintf("%s.listen.%d", at, k), "write wait = true, or listen on unix or unixpacket", "a unixgram socket has no connections to hand out")
 		}
+		if s.Listen[k].Network == "vsock" && s.Ours() {
+			c.add(fmt.Sprintf("%s.listen.%d", at, k), "write a command, or listen on tcp or unix", "casemate-worker serves no vsock")
+		}
 	}
 	if s.Stdout != "" {
 		oneOf(c, at+".stdout", s.Stdout, policy.StdoutLog)

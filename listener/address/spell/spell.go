@@ -35,7 +35,7 @@ func Networks() []string {
 // Parse reads a listen address:
 //
 //	tcp://:79  tcp://:7000-7010  tcp4://192.0.2.1:79  tcp6://[::1]:79
-//	unix:/run/x.sock  unix:@name
+//	unix:/run/x.sock  unix:@name  vsock:7000  vsock:3:7000
 //
 // named gives the port of a service name and is nil where only numbers may
 // stand. The error is an *Error.
@@ -56,6 +56,11 @@ func parse(s string, named func(string) (uint16, bool)) (l address.Listen, err *
 		return l, bad("write one of: "+strings.Join(Networks(), ", "), "network %q is not known", word)
 	case address.Listen{Network: word}.Unix():
 		return parsePath(word, rest)
+	case word == "vsock":
+		if _, _, ok := address.Numbers(rest); !ok {
+			return l, bad("write vsock:PORT, or vsock:CID:PORT for one of this host's own cids, in numbers (1 is this host to itself, 2 the host to its guests)", "%q is no port of a vsock", rest)
+		}
+		return address.Listen{Network: word, Path: rest}, nil
 	}
 	l.Network = word
 	rest, ok = strings.CutPrefix(rest, "//")
