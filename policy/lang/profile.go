@@ -8,7 +8,6 @@ import (
 
 	"casemate/policy/suggest"
 	"casemate/sandbox"
-	"casemate/sandbox/hostpath"
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp"
 
@@ -131,10 +130,8 @@ func mapped(b *block, a *Attribute, p *profile) {
 	if !ok || !b.c.spend(v.rng, 64*len(v.obj)) {
 		return
 	}
-	all := maps.Clone(p.Files.Map)
-	if all == nil {
-		all = hostpath.Map{}
-	}
+	all := map[string]string{}
+	maps.Copy(all, p.Files.Map) // the base keeps its own
 	for _, f := range v.obj {
 		if f.val.kind != kindString {
 			b.c.report(codeType, f.val.rng, "write a path of the host, as "+a.write(), "map: %s cannot be %s", clip(f.name), f.val.describe())
