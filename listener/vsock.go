@@ -15,16 +15,15 @@ func openVsock(s Spec) (*Socket, error) {
 	if !ok {
 		return nil, fmt.Errorf("listen %s: not a port of a vsock", s.Key())
 	}
-	fd, err := s.socket()
+	sock, err := s.socket()
 	if errors.Is(err, unix.EAFNOSUPPORT) {
 		err = fmt.Errorf("%w: this kernel has no vsock (CONFIG_VSOCKETS, or its module vsock)", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	sock := &Socket{FD: fd, Spec: s}
 	if err = sock.setOptions(); err == nil {
-		if err = unix.Bind(fd, &unix.SockaddrVM{CID: cid, Port: port}); err != nil {
+		if err = unix.Bind(sock.FD, &unix.SockaddrVM{CID: cid, Port: port}); err != nil {
 			err = fmt.Errorf("bind %s: %w", s.Key(), err)
 		}
 	}
@@ -32,7 +31,7 @@ func openVsock(s Spec) (*Socket, error) {
 		err = sock.listen()
 	}
 	if err != nil {
-		unix.Close(fd)
+		unix.Close(sock.FD)
 		return nil, err
 	}
 	return sock, nil
