@@ -3,6 +3,7 @@ package lang
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +93,10 @@ func (e *effective) syscalls() {
 	e.line("on_violation", quote(string(s.OnViolation)), "syscalls.on_violation")
 	e.flag("seal", "syscalls.seal", s.Seal, e.base.Syscalls.Seal)
 	for i, r := range s.ByArgument {
+		if slices.ContainsFunc(e.base.Syscalls.ByArgument, func(b sandbox.SyscallRule) bool { return reflect.DeepEqual(b, r) }) {
+			fmt.Fprintf(&e.b, "# and of profile.%s the rule for %s\n", e.base.Name, r.Name) // rules add up: said again, it would be there twice
+			continue
+		}
 		fmt.Fprintf(&e.b, "\nrule %s {%s\narg = %d\n", quote(r.Name), e.comment(fmt.Sprintf("syscalls.rules.%d", i)), r.Arg)
 		if r.Mask != 0 {
 			fmt.Fprintf(&e.b, "mask = \"%#x\"\n", r.Mask)

@@ -175,7 +175,10 @@ func (p *profile) syscallRule(s *block, syn *hclsyntax.Block) {
 	p.Syscalls.ByArgument = append(p.Syscalls.ByArgument, r)
 	before := s.w.base.Syscalls
 	before.NoWritten = p.Syscalls.NoWritten
-	if c.grants(before, r.Name) {
+	said := func(b sandbox.SyscallRule) bool { // what the base says as well, which is not more
+		return b.Name == r.Name && b.Arg == r.Arg && b.Mask == r.Mask && !slices.ContainsFunc(r.Values, func(v uint32) bool { return !slices.Contains(b.Values, v) })
+	}
+	if !slices.ContainsFunc(before.ByArgument, said) && c.grants(before, r.Name) {
 		s.w.need("syscalls", syn.DefRange(), r.Name+" by argument")
 	}
 }
