@@ -38,6 +38,18 @@ func Accept(fd int) (conn int, p Peer, err error) {
 	return conn, inetPeer(conn, sa), nil
 }
 
+// Prioritize gives conn the priority of the listener it was accepted from, which it did not take over.
+func (s *Socket) Prioritize(conn int) error {
+	switch n := s.Spec.Settings[Priority]; {
+	case n == 0:
+		return nil
+	case s.Far != nil:
+		return s.Far.Prioritize(s, conn)
+	default:
+		return unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_PRIORITY, int(n))
+	}
+}
+
 // Temporary says that an error of Accept concerns only the one connection that
 // was not accepted: accept again. accept(2) asks to treat the network errors
 // that were pending on the new socket so; EPERM is a firewall rule.

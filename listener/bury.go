@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -79,6 +80,30 @@ func Recv(fd int, p []byte) (n int, err error) {
 		new(head).readControl(rights[:got])
 	}
 	return n, err
+}
+
+// errCut is of a message that is longer than its buffer, or with descriptors for which there is no room.
+var errCut = errors.New("a message that is cut off")
+
+// RecvRights waits for one message, and takes the descriptors that come along: they are the caller's also with an error.
+func RecvRights(fd int, p []byte) (n int, fds []int, err error) {
+	rights := make([]byte, unix.CmsgSpace(4*maxRights))
+	n, got, flags, _, err := unix.Recvmsg(fd, p, rights, unix.MSG_CMSG_CLOEXEC)
+	for errors.Is(err, unix.EINTR) {
+		n, got, flags, _, err = unix.Recvmsg(fd, p, rights, unix.MSG_CMSG_CLOEXEC)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	msgs, _ := unix.ParseSocketControlMessage(rights[:got]) // the kernel's own
+	for i := range msgs {
+		some, _ := unix.ParseUnixRights(&msgs[i])
+		fds = append(fds, some...)
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = errCut
+	}
+	return n, fds, err
 }
 
 // maxRights is how many descriptors one message may carry (SCM_MAX_FD).

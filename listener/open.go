@@ -23,12 +23,28 @@ type Socket struct {
 	// Spec is what it was opened with, with the port the kernel chose where that was 0.
 	Spec Spec
 
+	// Far does what takes root's rights where this process has them not.
+	Far Far
+
 	file   hostpath.ID // the unix socket file this Socket made, zero otherwise
 	hidden int         // see walker: heads that must leave before the queue can be walked again
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
 	plain   []string // what it had before its first Settings, by their places; nil if it had none
 	lent    bool     // a service manager's, with its file
+}
+
+// Far is another process, with root's rights, which has the same sockets.
+type Far interface {
+	Sibling(s *Socket, to Spec) (*Socket, error)
+	Reconfigure(s *Socket, to Spec) error
+	Restore(s *Socket) error
+	// Prioritize gives a connection that was accepted the priority of its listener's Spec.
+	Prioritize(s *Socket, conn int) error
+	// Close has it close its own, and remove the file.
+	Close(s *Socket) error
+	// Spent has it close its own of a socket that has become a peer's.
+	Spent(s *Socket)
 }
 
 // Open binds and listens. Errors name the operation and the address first
@@ -219,6 +235,9 @@ func (s *Socket) setFlags() error {
 // caller must not switch a listener to nowait while a wait child still holds it,
 // because O_NONBLOCK would appear in that child.
 func (s *Socket) Reconfigure(to Spec) error {
+	if s.Far != nil {
+		return s.Far.Reconfigure(s, to)
+	}
 	to.Addr = s.Spec.Addr // keeps a kernel-chosen port
 	if to.Key() != s.Spec.Key() {
 		return fmt.Errorf("reconfigure %s: not the same address as %s", s.Spec.Key(), to.Key())
@@ -242,7 +261,12 @@ func (s *Socket) Close() error {
 	if s.FD < 0 {
 		return nil
 	}
-	err := s.unlink()
+	var err error
+	if s.Far != nil {
+		err = s.Far.Close(s)
+	} else {
+		err = s.unlink()
+	}
 	Close(s.FD)
 	s.FD = -1
 	return err

@@ -40,9 +40,12 @@ var settings = [len(Settings{})]struct {
 }
 
 // SettingError is a setting that a socket could not be given; the policy's name for it comes first.
-type SettingError struct{ error }
+type SettingError struct{ Err error }
 
-func (e *SettingError) Unwrap() error { return e.error }
+// Error is its text.
+func (e *SettingError) Error() string { return e.Err.Error() }
+
+func (e *SettingError) Unwrap() error { return e.Err }
 
 // adjust gives the socket its settings, and back what it had before for what is set no more.
 func (s *Socket) adjust() error {

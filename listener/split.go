@@ -44,6 +44,9 @@ func SplitPeer(s *Socket, p Peer) (child int, replacement *Socket, err error) {
 	if err != nil {
 		return -1, nil, fmt.Errorf("split %s: %w", s.Spec.Key(), err)
 	}
+	if s.Far != nil {
+		s.Far.Spent(s)
+	}
 	child, s.FD = s.FD, -1
 	return child, replacement, nil
 }
@@ -104,6 +107,9 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 // have SO_REUSEPORT from here on: while a new one was without it, some peers were told
 // that nobody is there (Linux 6.18). It is Open that keeps a second broker away.
 func (s *Socket) Sibling(to Spec) (*Socket, error) {
+	if s.Far != nil {
+		return s.Far.Sibling(s, to)
+	}
 	if err := sharing(s.FD, true); err != nil {
 		return nil, err
 	}

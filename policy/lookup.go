@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,4 +131,15 @@ func (s *Service) Apart() bool {
 // it comes connect(2), which aims a datagram socket at any address, past Landlock.
 func (s *Service) Syslog(f *sandbox.Profile) bool {
 	return f.Files.Log && !s.Ours() && !slices.ContainsFunc(s.Listen, address.Listen.Datagram)
+}
+
+// RuleOrigins are the places of the rules of the acl of that name; one without is named by its path.
+func (d *Document) RuleOrigins(name string) (out []string) {
+	if list := d.Policy.ACL(name); list != nil {
+		for i := range list.Rules {
+			at := fmt.Sprintf("acls.%s.rules.%d", name, i)
+			out = append(out, cmp.Or(d.Origins.Lookup(at), at))
+		}
+	}
+	return out
 }

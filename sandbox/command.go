@@ -23,7 +23,7 @@ type Command struct {
 	Groups   []uint32
 	Dynamic  bool
 	Umask    uint32
-	// Nice is from -20 to 19 and OOMScore from 1 to 1000; 0 is what casemated has, and more than that.
+	// Nice is from -20 to 19 and OOMScore from 1 to 1000 or AsCasemated; 0 is what casemated has, and more than that.
 	Nice, OOMScore int
 	// Sessions is how many may run at once; 0 is no bound.
 	Sessions int64
@@ -53,6 +53,9 @@ type Command struct {
 	// HostPIDs leaves it in the broker's pid namespace: it has none of its own.
 	HostPIDs bool
 }
+
+// AsCasemated is an OOMScore: no more than casemated's own.
+const AsCasemated = -1
 
 // InlineFile is a read-only file made of data.
 type InlineFile struct {

@@ -166,6 +166,9 @@ func raised(want int) (int, error) {
 	if err = cmp.Or(rerr, err); err != nil {
 		return 0, fmt.Errorf("oom_score_adj: %w", err)
 	}
+	if want == AsCasemated {
+		return own, nil
+	}
 	if want != 0 && want < own {
 		return 0, fmt.Errorf("oom_score: %d is below casemated's own %d: casemated would be chosen first", want, own)
 	}

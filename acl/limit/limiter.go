@@ -74,6 +74,24 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	return Ticket{l, v.source}, Refusal{}
 }
 
+// Resume takes a session into the counts that runs already, whatever they allow, and says nothing of rates.
+func (l *Limiter) Resume(now int64, src Source) Ticket {
+	l.tick(now)
+	v := verdict{key: src.cut(l.conf.source.bits4, l.conf.source.bits6)}
+	if v.source = l.table.index[v.key]; l.conf.source.counts() {
+		if v.source == nil && l.table.room(now) {
+			v.source = l.table.insert(v.key)
+		} else if v.source == nil {
+			v.source = &l.pool
+		}
+		v.source.inflight++
+	} else {
+		v.source = nil
+	}
+	l.busy++
+	return Ticket{l, v.source}
+}
+
 // Alike tells whether two sources are one to the Limiter.
 func (l *Limiter) Alike(a, b Source) bool {
 	return a.cut(l.conf.source.bits4, l.conf.source.bits6) == b.cut(l.conf.source.bits4, l.conf.source.bits6)

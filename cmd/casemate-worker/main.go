@@ -1,6 +1,7 @@
 // Casemate-worker is what the privileged broker does not do itself, as separate
 // unprivileged processes that casemated starts inside a sandbox:
 //
+//	casemate-worker broker    accepts for all services, and decides who is served
 //	casemate-worker builtin   serves one built-in protocol on the sockets of LISTEN_FDS
 //	casemate-worker names     answers which confirmed host name an address has
 //	casemate-worker log       turns what services write to stderr into records
@@ -41,19 +42,24 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintf(os.Stderr, "casemate-worker: %v\n", err)
+		name := "casemate-worker"
+		if len(os.Args) > 1 && os.Args[1] == "broker" {
+			name = "casemated" // whose log its stderr is
+		}
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1) // a crash of the Go runtime exits 2, and is told apart by that
 	}
 }
 
-var errUsage = errors.New("usage: casemate-worker builtin|names|log|denials|relay")
+var errUsage = errors.New("usage: casemate-worker broker|builtin|names|log|denials|relay")
 
 const usage = `casemate-worker does what the privileged casemated does not do itself. It is not meant to be
 started by hand: casemated starts it as separate unprivileged processes, each in a sandbox.
 
-usage: casemate-worker builtin|names|log|denials|relay|version
+usage: casemate-worker broker|builtin|names|log|denials|relay|version
        casemate-worker relay TARGET [v1|v2]
 
+  broker   accepts for all services, and decides who is served
   builtin  serves one built-in protocol on the sockets of LISTEN_FDS
   names    answers which confirmed host name an address has
   log      turns what services write to stderr and to syslog into records
@@ -86,9 +92,12 @@ func run(ctx context.Context, args []string) error {
 	if !ok {
 		return errUsage
 	}
-	// The sandbox around it allows no more; this holds where that one fails.
-	if err := confine.Self(r.grant); err != nil {
-		return err
+	// The sandbox around it allows no more; this holds where that one fails. Not for the broker, which
+	// connects to any port, for services, and of which one that was not confined is refused.
+	if args[0] != "broker" {
+		if err := confine.Self(r.grant); err != nil {
+			return err
+		}
 	}
 	return r.run(ctx, args[1:])
 }
@@ -99,6 +108,7 @@ var roles = map[string]struct {
 	run   func(ctx context.Context, args []string) error
 	grant confine.Grant
 }{
+	"broker":  {runBroker, confine.Grant{}},
 	"builtin": {runBuiltin, confine.Grant{Read: []string{wire.BuiltinPath}}},
 	"names":   {runNames, confine.Grant{Read: []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}, Connect: []uint16{53}}},
 	"log":     {runLog, confine.Grant{}},

@@ -1,5 +1,6 @@
-// Command casemated is the broker: it opens the listeners of a policy and
-// starts a program for each connection, alone in its own sandbox.
+// Command casemated serves a policy: it opens its listeners and has a program started for
+// each connection, alone in its own sandbox. Who comes in, the broker decides, a process without
+// rights that it starts (casemate-worker broker).
 //
 // It runs as root, with its capabilities cut down before the Go runtime starts
 // (sandbox/zygote). The same binary, under the name casemate-zygote, is the
@@ -17,9 +18,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"casemate/cmd/version"
-	"casemate/listener/broker"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
@@ -45,9 +47,14 @@ func main() {
 
 // options are the command line.
 type options struct {
-	broker.Config
-	logPath string
-	version bool
+	warden.Config
+	warden.About
+	control   string // its path
+	operators string // a group, "" for root alone
+	logPath   string
+	version   bool
+	openLog   func() (*os.File, error) // again; nil if it stays
+	log       *os.File
 }
 
 // run returns the exit status: 0 or 1, never 2, which is how a Go program crashes.
@@ -63,8 +70,10 @@ func run(args []string, stderr io.Writer) int {
 	case err == nil:
 		err = panics.Try(func() error { return serve(o) })
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errBroker) {
 		fmt.Fprintf(stderr, "casemated: %v\n", err)
+	}
+	if err != nil {
 		return 1
 	}
 	return 0
@@ -103,8 +112,8 @@ func parse(args []string) (*options, error) {
 	fs := flag.NewFlagSet("casemated", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run prints the one line that matters
 	fs.StringVar(&o.Digest, "digest", "", "")
-	fs.StringVar(&o.ControlPath, "control", policy.DefaultControlPath, "")
-	fs.StringVar(&o.Operators, "operators", "", "")
+	fs.StringVar(&o.control, "control", policy.DefaultControlPath, "")
+	fs.StringVar(&o.operators, "operators", "", "")
 	fs.StringVar(&o.logPath, "log", "-", "")
 	fs.StringVar(&o.LibexecDir, "libexec", "", "")
 	fs.BoolVar(&o.version, "version", false, "")
@@ -115,10 +124,10 @@ func parse(args []string) (*options, error) {
 		if fs.NArg() == 0 {
 			break
 		}
-		o.Policy, args = append(o.Policy, fs.Arg(0)), fs.Args()[1:]
+		o.Config.Policy, args = append(o.Config.Policy, fs.Arg(0)), fs.Args()[1:]
 	}
-	if len(o.Policy) == 0 {
-		o.Policy = []string{policy.DefaultPath}
+	if len(o.Config.Policy) == 0 {
+		o.Config.Policy = []string{policy.DefaultPath}
 	}
 	if o.Digest != "" && !policy.ValidDigest(o.Digest) {
 		return nil, fmt.Errorf("--digest %q: write sha256: and 64 hexadecimal digits, as casemate check prints it", o.Digest)
@@ -129,7 +138,7 @@ func parse(args []string) (*options, error) {
 			err = fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)
 		}
 	})
-	if err != nil || slices.Contains(o.Policy, "") {
+	if err != nil || slices.Contains(o.Config.Policy, "") {
 		return nil, cmp.Or(err, errors.New("a PATH is empty: name a policy, or leave it out"))
 	}
 	o.Version = version.Word()
@@ -140,9 +149,9 @@ func parse(args []string) (*options, error) {
 		}
 		o.LibexecDir = filepath.Dir(self)
 	}
-	paths := []*string{&o.ControlPath, &o.LibexecDir}
-	for i := range o.Policy {
-		paths = append(paths, &o.Policy[i])
+	paths := []*string{&o.control, &o.LibexecDir}
+	for i := range o.Config.Policy {
+		paths = append(paths, &o.Config.Policy[i])
 	}
 	for _, p := range paths {
 		if *p, err = filepath.Abs(*p); err != nil {
@@ -152,18 +161,21 @@ func parse(args []string) (*options, error) {
 	return o, nil
 }
 
-// openLog opens the log for appending; a file is made readable for root only,
+// begin opens the log for appending; a file is made readable for root only,
 // because it names who connected.
-func (o *options) openLog() (err error) {
+func (o *options) begin() (err error) {
+	o.Started = time.Now()
+	o.PID, o.About.Policy, o.log = os.Getpid(), o.Config.Policy, os.Stderr
 	if o.logPath == "-" {
-		o.Log, o.Journal = os.Stderr, os.Getenv("JOURNAL_STREAM") != ""
+		o.About.Journal = os.Getenv("JOURNAL_STREAM") != ""
+		o.Config.Journal = o.About.Journal
 		return nil
 	}
 	if o.LogPath, err = filepath.Abs(o.logPath); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	o.OpenLog = func() (*os.File, error) { return hostpath.Within(o.LogPath, o.openLogFile) }
-	o.Log, err = o.OpenLog()
+	o.openLog = func() (*os.File, error) { return hostpath.Within(o.LogPath, o.openLogFile) }
+	o.log, err = o.openLog()
 	return err
 }
 

@@ -1,24 +1,33 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"casemate/listener"
-	"casemate/listener/broker"
+	"casemate/listener/host"
+	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
 	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote"
 )
 
-// serve runs the broker until a signal stops it.
+// errNotRoot is all that somebody without root needs to know.
+var errNotRoot = errors.New("needs root to bind low ports, make namespaces and change users: run it with sudo, or try `casemate check` and `casemate explain`, which need nothing")
+
+// serve has the broker serve until a signal stops it.
 func serve(o *options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("needs root to bind low ports, make namespaces and change users: run it with sudo, or try `casemate check` and `casemate explain`, which need nothing")
@@ -26,11 +35,11 @@ func serve(o *options) error {
 	if err := program.Withhold(); err != nil {
 		return sandbox.OnKernel(err)
 	}
-	caps, err := broker.ProvePrivileges()
+	caps, err := warden.ProvePrivileges()
 	if err != nil {
 		return err
 	}
-	if err := o.openLog(); err != nil {
+	if err := o.begin(); err != nil {
 		return err
 	}
 	// A channel each: however many HUPs come, they are one reload more, and none
@@ -38,94 +47,182 @@ func serve(o *options) error {
 	hup, term := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
-	// PIPE only so that a closed log does not end the broker; being caught, not
+	// PIPE only so that a closed log does not end casemated; being caught, not
 	// ignored, it is back at its default in every program started.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	zygote.QuietChildren()
-	o.Tell = func(state string) { _ = broker.Notify(os.Getenv("NOTIFY_SOCKET"), state) } // READY=1 tells of an error
-	var strange []error
-	o.Inherited, strange = listener.Inherit()
-	b, err := broker.New(o.Config)
+	r, err := newRoot(o, caps)
 	if err != nil {
 		return err
 	}
+	defer r.door.Close()
+	panics.Go(func() error { return r.keep(hup, term) }, func(err error) { r.err = err; _ = r.loop.Post(r.loop.End) })
+	return errors.Join(r.loop.Run(), r.err)
+}
+
+// root is casemated's own process.
+type root struct {
+	o      *options
+	loop   *loop.Loop
+	leases *host.Leases
+	warden *warden.Warden
+	door   *warden.Door
+	brief  warden.Brief
+	files  [2]*os.File
+	err    error
+	ready  chan struct{} // closed when the first policy is in force
+}
+
+// newRoot takes the control socket, so that two of them cannot run on one, and what is left of others.
+func newRoot(o *options, caps []string) (*root, error) {
+	r := &root{o: o, ready: make(chan struct{})}
+	listener.Undertake = zygote.Undertake
+	var strange []error
+	o.Inherited, strange = listener.Inherit()
 	for _, err := range strange {
-		b.Log("socket passed by the service manager is not used", err.Error())
+		r.note("socket passed by the service manager is not used", err.Error())
 	}
-	b.Log("capabilities", strings.Join(caps, " "))
+	r.note("capabilities", strings.Join(caps, " "))
 	if err := sandbox.ClaimCgroups(); err != nil {
-		b.Log("control groups", err.Error())
+		r.note("control groups", err.Error())
 	}
-	first := make(chan error, 1)
-	panics.Go(func() error { return start(b) }, func(err error) {
-		first <- err
-		if err != nil {
-			b.Stop() // without a first policy there is nothing to run for
-		}
-		handle(b, hup, reload)
-	})
-	panics.Go(func() error { handle(b, term, stop); return nil }, b.Bug)
-	panics.Go(func() error { return watched(b) }, b.Bug)
-	if err := b.Run(); err != nil {
-		return err
-	}
-	select {
-	case err := <-first:
-		return err // a first load that failed is what has ended it
-	default:
-		return nil // stopped while it was loading: nothing of that is in force
-	}
-}
-
-// start loads the first policy.
-func start(b *broker.Broker) error {
-	_, diags, err := b.Load()
-	for _, d := range diags {
-		fmt.Fprint(os.Stderr, d.Text)
-	}
-	if err == nil {
-		notify(b, "READY=1")
-	}
-	return err
-}
-
-// handle obeys signals; a bug in one's handling is no reason to miss the next.
-func handle(b *broker.Broker, signals <-chan os.Signal, obey func(*broker.Broker)) {
-	for range signals {
-		if err := panics.Try(func() error { obey(b); return nil }); err != nil {
-			b.Bug(err)
+	var err error
+	for i, path := range []string{"/proc/loadavg", "/dev/null"} {
+		if r.files[i], err = os.OpenFile(path, []int{os.O_RDONLY, os.O_WRONLY}[i], 0); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// watched tells a service manager that wants to hear it (WatchdogSec=) that the loop turns, twice as often as asked.
-func watched(b *broker.Broker) error {
+	if r.loop, err = loop.New(); err != nil {
+		return nil, err
+	}
+	if r.door, err = warden.OpenDoor(o.control, o.operators); err != nil {
+		return nil, err
+	}
+	// After the control socket: a second one on it must not look after the first one's sessions.
+	r.leases = host.NewLeases(host.DefaultLeaseDir)
+	ended, left, err := r.leases.Open()
+	if err != nil {
+		r.door.Close()
+		return nil, fmt.Errorf("lease uids: %w", err)
+	}
+	if ended+left > 0 {
+		r.brief.Notes = append(r.brief.Notes, warden.Note{Msg: "survivors of an earlier broker", Ended: ended, Left: left})
+	}
+	o.Warn = func(topic, msg string, err error) { r.say(slog.LevelWarn, msg, err) }
+	r.warden = warden.New(o.Config, r.loop, r.leases)
+	r.brief.About, r.brief.Owner, r.brief.Operators, r.brief.Reopens = o.About, r.door.Owner, r.door.Operators, o.openLog != nil
 	usec, _ := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 48) // 0 is nobody
-	for usec > 0 && b.Turn() == nil {
-		notify(b, "WATCHDOG=1")
-		time.Sleep(time.Duration(usec) * time.Microsecond / 2)
+	r.brief.Watch = time.Duration(usec) * time.Microsecond
+	r.brief.Passed = slices.Sorted(maps.Keys(o.Inherited))
+	return r, nil
+}
+
+// note has the broker log something.
+func (r *root) note(msg, text string) {
+	r.brief.Notes = append(r.brief.Notes, warden.Note{Msg: msg, Text: text})
+}
+
+// say writes what the broker cannot log.
+func (r *root) say(level slog.Level, msg string, err error) {
+	slog.New(slog.NewJSONHandler(os.Stderr, nil)).Log(context.Background(), level, msg, "error", err.Error())
+}
+
+// stopTime is how long a broker may take to end: more than it gives its sessions and its workers.
+const stopTime = 30 * time.Second
+
+// A broker that has ended is followed by another one: at once, or after pause where it has not lived for so long.
+const pause = time.Second
+
+// keep keeps a broker running, and has it do what signals ask for.
+func (r *root) keep(hup, term <-chan os.Signal) error {
+	var before *warden.Broker
+	for {
+		ended, began := make(chan error, 1), time.Now()
+		conf := warden.BrokerConfig{OpenLog: r.o.openLog, Tell: notify, Ended: func(err error) { ended <- err },
+			Ready: func() { notify("READY=1"); r.first() }}
+		b, err := r.start(conf, before)
+		if err != nil && !r.served() {
+			return err
+		}
+		if err != nil {
+			r.say(slog.LevelError, "no broker", err)
+			select {
+			case <-term:
+				return err
+			case <-time.After(pause):
+				continue
+			}
+		}
+		stopping, err := r.obey(b, hup, term, ended)
+		left := 0
+		_ = r.loop.Do(func() { left = r.warden.LeaveOff() })
+		switch {
+		case stopping && err == nil && left == 0:
+			return r.leases.Settle()
+		case stopping:
+			return err // what is left may live on, or ends with this process
+		case !r.served() && !b.Served():
+			return errBroker
+		}
+		r.say(slog.LevelError, "the broker has ended, another one follows", err)
+		r.brief.Notes = []warden.Note{{Msg: "the broker before has ended", Text: fmt.Sprint(err)}}
+		time.Sleep(max(pause-time.Since(began), 0))
+		before = b
 	}
-	return nil
 }
 
-// reload is what HUP asks for.
-func reload(b *broker.Broker) {
-	notify(b, broker.Reloading())
-	// The outcome is in the log and in `casemate status`.
-	_, _, _ = b.Load()
-	notify(b, "READY=1")
+// start starts a broker. The log is its alone.
+func (r *root) start(conf warden.BrokerConfig, before *warden.Broker) (b *warden.Broker, err error) {
+	if r.o.log == nil {
+		if r.o.log, err = r.o.openLog(); err != nil {
+			return nil, err
+		}
+	}
+	if r.o.openLog != nil {
+		defer func() { r.o.log.Close(); r.o.log = nil }()
+	}
+	return r.warden.StartBroker(conf, r.brief, before, r.door.FD, int(r.o.log.Fd()), int(r.files[0].Fd()), int(r.files[1].Fd()))
 }
 
-// stop is what TERM and INT ask for. It never waits for a load: what a load in
-// progress has made ends with this process, or is cleared by the next one.
-func stop(b *broker.Broker) {
-	notify(b, "STOPPING=1")
-	b.Stop()
+// errBroker is of a broker that could not begin, and has said why.
+var errBroker = errors.New("")
+
+// obey has the broker do what signals ask for, until it has ended.
+func (r *root) obey(b *warden.Broker, hup, term <-chan os.Signal, ended <-chan error) (stopping bool, err error) {
+	var late <-chan time.Time
+	for {
+		select {
+		case <-late:
+			b.Kill()
+		case <-hup:
+			notify(warden.Reloading())
+			b.Tell(warden.TellReload)
+		case <-term:
+			stopping = true
+			notify("STOPPING=1")
+			b.Tell(warden.TellStop)
+			late = time.After(stopTime)
+		case err := <-ended:
+			return stopping, err
+		}
+	}
+}
+
+func (r *root) first() {
+	if !r.served() {
+		close(r.ready)
+	}
+}
+
+// served tells whether a policy has been in force.
+func (r *root) served() bool {
+	select {
+	case <-r.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // notify tells the service manager, if there is one, or still: cmd/inetd waits for the first READY.
-func notify(b *broker.Broker, state string) {
-	if err := broker.Notify(os.Getenv("NOTIFY_SOCKET"), state); err != nil && !errors.Is(err, syscall.ENOENT) {
-		b.Log("notify", err.Error())
-	}
-}
+func notify(state string) { _ = warden.Notify(os.Getenv("NOTIFY_SOCKET"), state) }

@@ -45,12 +45,10 @@ func (at *listening) visit(conn int, peer listener.Peer) {
 		// no allow rule with a "to" matches.
 		v.local, _ = listener.Local(conn)
 	}
-	if n := at.spec.Settings[listener.Priority]; n != 0 { // the one that is not as the listener's
-		if err := unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_PRIORITY, int(n)); err != nil {
-			listener.Refuse(conn)
-			at.broken(err)
-			return
-		}
+	if err := at.sock.Prioritize(conn); err != nil {
+		listener.Refuse(conn)
+		at.broken(err)
+		return
 	}
 	defer v.strand()
 	at.b.offer(&v)

@@ -16,14 +16,14 @@ func (b *Broker) admit(v *visit) (*session, string) {
 	if refusal.Refused() {
 		return nil, string(refusal.Reason)
 	}
-	s := &session{visit: *v, ticket: ticket, started: b.loop.Now(), pidfd: -1, run: v.svc.runner(v.rule), uid: v.svc.uid}
+	s := &session{visit: *v, ticket: ticket, started: b.loop.Now(), run: v.svc.runner(v.rule), uid: v.svc.uid}
 	s.timer.Owner = s
 	t.live++
 	t.peak = max(t.peak, t.live)
 	b.lastID++
 	s.id = b.lastID
 	if v.svc.dynamic {
-		uid, ok := b.leases.Take()
+		uid, ok := b.hands.Leases().Take()
 		if !ok {
 			b.giveBack(s)
 			return nil, reasonBusy

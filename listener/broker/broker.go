@@ -3,54 +3,40 @@ package broker
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"casemate/listener"
-	"casemate/listener/host"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox/panics"
-	"casemate/sandbox/zygote"
 )
 
-// Config is what casemated's command line decides.
+// Config is what a broker is told by who starts it.
 type Config struct {
-	// Policy are policy files and directories of them, or one compiled document.
-	Policy []string
-	// Digest is the only policy that is put into force, "" for any.
-	Digest string
-	// ControlPath is the control socket; a lock file lies beside it.
-	ControlPath string
-	// Operators is the group whose members may read through it, "" for root alone.
-	Operators string
-	// LibexecDir holds casemate, casemate-worker and casemate-filter.
-	LibexecDir string
-	// LeaseDir is shared by all brokers of the host; "" is host.DefaultLeaseDir.
-	LeaseDir string
-	// Inherited are sockets to be used where a policy names their address.
-	Inherited listener.Inherited
+	// Hands makes what takes root's rights; it is told the loop, and whom to warn of what goes
+	// on in another way than it should.
+	Hands func(l *loop.Loop, warn func(topic, msg string, err error)) warden.Hands
+	// Door is where root and operators ask.
+	Door *warden.Door
+	// Passed are the keys of the sockets that a service manager passed on.
+	Passed []string
 	// Log receives one JSON object per line.
 	Log io.Writer
-	// LogPath is where that lies, for status; "" is stderr.
-	LogPath string
 	// OpenLog opens what is to be the log from the next load on; nil if Log stays.
 	OpenLog func() (*os.File, error)
-	// Journal prefixes each line with its priority (sd-daemon(3)).
-	Journal bool
 	// Tell takes the broker's state as a service manager wants it (sd_notify(3)), nil
 	// for none. It must not wait.
 	Tell func(state string)
-	// Version is what status and the first record show.
-	Version string
+	// LoadAvg is /proc/loadavg, and Null /dev/null, to write.
+	LoadAvg, Null *os.File
+	warden.About
 }
 
 // Broker runs the services of one policy. New makes it, Run runs it, and the
@@ -66,17 +52,13 @@ type Broker struct {
 	gen       *generation
 	sockets   map[string]*listening
 	tallies   map[string]*tally
-	runners   map[*runner]bool // of the current generation, and older ones in use
-	sessions  map[int32]*session
-	corpses   map[int]*corpse
-	helpers   map[int]bool // pids of zygotes and workers
+	runners   map[*runner]bool   // of the current generation, and older ones in use
+	sessions  map[int32]*session // by key
+	bare      int32              // the last key that is no pid
 	names     *names
 	logWorker *logWorker
 	denials   *denials
 	relays    *relays
-	leases    *host.Leases
-	orphans   loop.Timer // for the second look at strangers
-	strange   map[int]bool
 	checks    loop.Timer
 	told      string // to the service manager
 	exhausted loop.Timer
@@ -86,7 +68,6 @@ type Broker struct {
 	loadRead  int64
 	lastID    uint64
 	maxFiles  int // RLIMIT_NOFILE
-	starting  int // starts in progress on other goroutines
 	parting   int // farewells
 	stopping  bool
 	leaves    bool       // sessions to themselves, when it stops
@@ -97,20 +78,18 @@ type Broker struct {
 	reloadFailed time.Time
 
 	// load serialises loads; compile is replaced in tests.
-	load     sync.RWMutex            // read by who prepares services anew
-	next     atomic.Pointer[loading] // has not begun: others may still join it
-	reopens  bool                    // under load: the next load opens the log again
-	spares   sync.Once               // spareThreads
-	compiled compiled                // under load: the policy in force
-	compile  func(paths []string) (*policy.Document, []policy.Diagnostic, error)
-	cells    func(job) (cell, error)
-	ready    func(...*job) error // before their cells are made
+	load    sync.RWMutex            // read by who prepares services anew
+	next    atomic.Pointer[loading] // has not begun: others may still join it
+	reopens bool                    // under load: the next load opens the log again
+	spares  sync.Once               // spareThreads
+	// What takes root's rights. Tests have other compilers and cells.
+	hands   warden.Hands
+	compile func() (*policy.Document, []policy.Diagnostic, error)
+	plan    func(...*warden.Job) error
+	cells   func(*warden.Job) (warden.Cell, error)
 }
 
-func init() { listener.Undertake = zygote.Undertake }
-
-// New prepares a broker and takes the control socket, so that two of them
-// cannot run on one. Nothing is served before Load.
+// New prepares a broker. Nothing is served before Load.
 func New(c Config) (*Broker, error) {
 	l, err := loop.New()
 	if err != nil {
@@ -119,23 +98,17 @@ func New(c Config) (*Broker, error) {
 	b := &Broker{
 		conf: c, loop: l, started: time.Now(),
 		sockets: make(map[string]*listening), tallies: make(map[string]*tally), runners: make(map[*runner]bool),
-		sessions: make(map[int32]*session), corpses: make(map[int]*corpse), helpers: make(map[int]bool),
-		said: make(map[string]int64), leases: host.NewLeases(cmp.Or(c.LeaseDir, host.DefaultLeaseDir)),
+		sessions: make(map[int32]*session), said: make(map[string]int64),
 	}
+	b.hands = c.Hands(l, func(topic, msg string, err error) { b.limitedNote("", topic, msg, err) })
 	// Ids are unique across restarts, as long as fewer than a million
 	// connections a second come; they stay below 2^53, which JSON readers keep exact.
 	b.lastID = uint64(b.started.Unix()) << 20
-	b.readFileLimit()
-	b.compile, b.cells, b.ready = b.compileApart, b.prepare, b.plan
+	b.maxFiles = warden.FileLimit()
+	b.compile, b.plan, b.cells = b.hands.Compile, b.hands.Plan, b.hands.Prepare
 	b.names, b.logWorker, b.denials, b.relays = newNames(b), newLogWorker(b), newDenials(b), newRelays(b)
-	if b.control, err = openControl(b, c.ControlPath, c.Operators); err != nil {
-		return nil, err
-	}
+	b.control = newControl(b, c.Door)
 	b.log = journal.New(c.Log, c.Journal)
-	if err := b.openLeases(); err != nil {
-		b.control.close()
-		return nil, err
-	}
 	flush := &loop.Timer{Owner: loop.Func(b.log.Flush)}
 	l.Idle = func() {
 		if b.log.Pending() && !flush.Armed() {
@@ -143,7 +116,7 @@ func New(c Config) (*Broker, error) {
 		}
 	}
 	l.Failed = b.Bug
-	b.exhausted.Owner, b.orphans.Owner, b.checks.Owner = loop.Func(b.syncAll), loop.Func(b.endOrphans), loop.Func(b.check)
+	b.exhausted.Owner, b.checks.Owner = loop.Func(b.syncAll), loop.Func(b.check)
 	b.stopTimer.Owner = loop.Func(b.stopped)
 	return b, nil
 }
@@ -164,27 +137,13 @@ func (b *Broker) apart(f func() error, done func(error)) {
 	})
 }
 
-// openLeases makes the leased uids ours to hand out. It comes after the control
-// socket: a second broker on one must not look after the first one's sessions.
-func (b *Broker) openLeases() error {
-	ended, left, err := b.leases.Open()
-	if err != nil {
-		return fmt.Errorf("lease uids: %w", err)
-	}
-	if ended+left > 0 {
-		b.log.Now(b.note(slog.LevelWarn, "survivors of an earlier broker", slog.Int("ended", ended), slog.Int("left", left)))
-	}
-	return nil
-}
-
 // Run serves until Stop; it returns when everything that had to end has ended.
 func (b *Broker) Run() error {
-	b.log.Now(b.note(slog.LevelInfo, "start", slog.String("version", b.conf.Version), slog.Int("os_pid", os.Getpid()), slog.String("policy", strings.Join(b.conf.Policy, " "))))
+	b.log.Now(b.note(slog.LevelInfo, "start", slog.String("version", b.conf.Version), slog.Int("os_pid", b.conf.PID), slog.String("policy", strings.Join(b.conf.Policy, " "))))
 	if err := b.control.watch(); err != nil {
 		return err
 	}
 	err := b.loop.Run()
-	b.control.close()
 	b.log.Flush()
 	b.Log("stopped", "")
 	b.log.Close(time.Second)
@@ -213,7 +172,7 @@ const exhaustedPause = 100 * time.Millisecond
 // system has run out of something. Clients wait in the backlog meanwhile; the
 // loop does not spin, and it recovers by itself.
 func (b *Broker) exhaust(err error) {
-	b.readFileLimit()
+	b.maxFiles = warden.FileLimit()
 	b.limitedNote("", "exhausted", "out of resources, resting all listeners", err)
 	b.loop.After(&b.exhausted, exhaustedPause)
 	b.syncAll()
@@ -240,6 +199,3 @@ func (b *Broker) dropSocket(at *listening) {
 		delete(b.sockets, at.spec.Key())
 	}
 }
-
-// libexec is the path of one of our own programs.
-func (b *Broker) libexec(name string) string { return filepath.Join(b.conf.LibexecDir, name) }

@@ -14,6 +14,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener/address"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 	"casemate/policy"
@@ -389,7 +390,7 @@ func TestNamesAnswer(t *testing.T) {
 
 func TestSecondInstance(t *testing.T) {
 	g := newRig(t)
-	if _, err := New(Config{ControlPath: g.conf.ControlPath, Log: os.Stderr}); !errors.Is(err, ErrInUse) {
+	if _, err := warden.OpenDoor(g.path, ""); !errors.Is(err, warden.ErrInUse) {
 		t.Errorf("error %v, want ErrInUse", err)
 	}
 }

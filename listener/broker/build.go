@@ -12,10 +12,9 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener"
-	"casemate/listener/host"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/policy"
-	"casemate/sandbox"
 	"casemate/sandbox/panics"
 )
 
@@ -29,36 +28,33 @@ type candidate struct {
 	b      *Broker
 	gen    *generation
 	plans  []planned
-	mu     sync.Mutex          // of fresh, proven and proofs, while prepare works
-	fresh  []*runner           // made for this generation
-	proven map[*runner]starter // the zygotes that proved them
-	proofs map[string]bool     // and what else they have proved
+	mu     sync.Mutex                 // of fresh, proven and proofs, while prepare works
+	fresh  []*runner                  // made for this generation
+	proven map[*runner]warden.Starter // the zygotes that proved them
+	proofs map[string]bool            // and what else they have proved
 	opened map[string]*listener.Socket
 	// later are sockets that cannot be opened beside the old generation's, and
 	// are opened in its place by commit.
-	later map[string]wantedSocket
+	later map[string]warden.Socket
 	// retry are busy addresses of services with retry = true.
 	retry map[string]error
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
-	stamps  stamps  // of the host as this candidate is made from it
+	site    warden.Ground
 	now     inForce // what serves meanwhile
 	lenient bool    // nothing does: what can be served is
 	warned  []policy.Diagnostic
-	inForce bool // committed: what it made is the broker's now
+	left    []warden.Survivor // by the broker before this one
+	inForce bool              // committed: what it made is the broker's now
 }
 
 // planned is one service of a candidate.
 type planned struct {
-	svc     *service
-	limit   limit.Spec
-	sockets []wantedSocket
-	job     job
-	key     string // runners of equal keys are alike
-	files   string // the stamp of the host's part of key
-	stamp   string // and of its users
-	fault   error  // why there is no sandbox of it: it is tried again
-	run     *runner
+	svc   *service
+	limit limit.Spec
+	warden.Found
+	fault error // why there is no sandbox of it: it is tried again
+	run   *runner
 }
 
 // build makes a candidate of a compiled policy: users and groups, sandboxes,
@@ -69,6 +65,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 		return nil, err
 	}
 	c := b.candidate(&generation{number: now.number + 1, digest: doc.Digest, doc: doc})
+	defer c.site.Close()
 	c.now, c.lenient = now, now.number == 0 && doc.Policy.OnBroken != policy.BrokenRefuse
 	done := false
 	defer func() {
@@ -76,6 +73,11 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 			c.discard()
 		}
 	}()
+	if now.number == 0 {
+		if c.left, err = b.hands.Left(); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.plan(doc); err != nil {
 		return nil, err
 	}
@@ -95,37 +97,34 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 // candidate is an empty one, for services of g.
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
-		b: b, gen: g, proven: make(map[*runner]starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
-		later: make(map[string]wantedSocket), retry: make(map[string]error), missing: make(map[string]error), stamps: make(stamps),
+		b: b, gen: g, proven: make(map[*runner]warden.Starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
+		later: make(map[string]warden.Socket), retry: make(map[string]error), missing: make(map[string]error), site: b.hands.Site(g.doc),
 	}
 }
 
 // plan resolves every service of doc. All errors are reported, not only the first.
 func (c *candidate) plan(doc *policy.Document) error {
-	var a *host.Accounts
-	var tasks userTasks
 	var errs []error
 	compiled := make(map[string]rules)
 	for i, s := range doc.Policy.Programs() {
 		p, same := c.unchanged(doc, i, s)
 		if !same {
-			var err error
-			if a == nil {
-				c.stamps.of(accountFiles...) // before they are read: what changes meanwhile is noticed later
-				if a, err = host.ReadAccounts(); err != nil {
-					return err
-				}
-				tasks = countTasks(doc.Policy, a)
+			err := c.site.Read()
+			if err != nil {
+				return err
 			}
 			if p, err = c.planService(doc, s, compiled); err == nil {
-				err = c.excuse(&p, c.gen.placed(p.svc, c.settle(&p, a, tasks)))
+				if p.Found, err = c.site.Find(s); p.svc.of != nil {
+					p.Sockets = nil
+				}
+				err = c.excuse(&p, c.gen.placed(p.svc, err))
 			}
 			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
 		}
-		p.svc.sockets = p.sockets
+		p.svc.sockets = p.Sockets
 		c.plans = append(c.plans, p)
 		c.gen.services = append(c.gen.services, p.svc)
 	}
@@ -139,11 +138,11 @@ func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p
 		return p, false
 	}
 	k := c.now.same[i]
-	if _, now := c.b.stamp(c.stamps, doc.Policy, s); now != k.stamp {
+	if c.site.Stamp(s) != k.stamp {
 		return p, false
 	}
-	p = planned{limit: *doc.Policy.Limit(s.Limit), sockets: k.svc.sockets, key: k.run.key, stamp: k.stamp}
-	p.job.UID, p.job.Dynamic = k.uid, k.dynamic
+	p.limit = *doc.Policy.Limit(s.Limit)
+	p.Sockets, p.Key, p.Stamp, p.UID, p.Dynamic = k.svc.sockets, k.run.key, k.stamp, k.uid, k.dynamic
 	p.svc = c.newService(s, k.svc.rules, p.limit.Session)
 	return p, true
 }
@@ -171,23 +170,6 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, compile
 	return p, nil
 }
 
-// settle looks up what the service names on this host.
-func (c *candidate) settle(p *planned, a *host.Accounts, tasks userTasks) (err error) {
-	s, doc := p.svc.spec, p.svc.gen.doc
-	if p.sockets, err = sockets(a, s); err != nil {
-		return err
-	}
-	if p.svc.of != nil {
-		p.sockets = nil
-	}
-	if p.job, err = c.b.newJob(doc, s, a, tasks, len(p.sockets), p.svc.rules.origins); err != nil {
-		return err
-	}
-	p.files, p.stamp = c.b.stamp(c.stamps, doc.Policy, s)
-	p.key, err = p.job.key(p.files + c.stamps.writable(doc.Policy))
-	return err
-}
-
 // atOnce is how many sandboxes are made side by side: most of the time goes by
 // waiting for the kernel (namespaces and mounts come and go by RCU).
 const atOnce = 4
@@ -201,21 +183,18 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 		if p.fault != nil {
 			continue
 		}
-		if p.svc.run = keep[p.key]; p.svc.run == nil {
+		if p.svc.run = keep[p.Key]; p.svc.run == nil {
 			todo = append(todo, p)
 		}
 	}
 	if len(todo) == 0 {
 		return nil
 	}
-	writable, trees := c.gen.doc.Policy.Writable(), new(sandbox.Trees)
-	defer trees.Close()
-	jobs := make([]*job, len(todo))
+	jobs := make([]*warden.Job, len(todo))
 	for i, p := range todo {
-		p.job.writable, p.job.trees = writable, trees
-		jobs[i] = &p.job
+		jobs[i] = p.Job
 	}
-	if err := c.b.ready(jobs...); err != nil {
+	if err := c.b.plan(jobs...); err != nil {
 		return err
 	}
 	errs := make([]error, len(todo))
@@ -239,7 +218,7 @@ func (c *candidate) prepare(keep map[string]*runner) error {
 
 func (c *candidate) newRunner(p *planned) (*runner, error) {
 	s := p.svc.spec
-	box, err := c.b.cells(p.job)
+	box, err := c.b.cells(p.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -249,12 +228,12 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", s.Name, s.Profile, err)
 	}
 	r := newRunner(c.b, s.Name, box)
-	r.key, r.stamp, r.linger = p.key, p.stamp, s.Linger
+	r.key, r.stamp, r.linger = p.Key, p.Stamp, s.Linger
 	kind := wire.Text
 	if s.Builtin != "" {
 		kind, r.rules = wire.Records, builtinRules(p)
 	}
-	r.logs = append(r.logs, []wire.Kind{kind, wire.Stdout}[:p.job.Outputs]...)
+	r.logs = append(r.logs, []wire.Kind{kind, wire.Stdout}[:p.Outputs]...)
 	if box.Log() {
 		r.logs = append(r.logs, wire.Syslog)
 	}
@@ -269,9 +248,9 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 
 // prove starts a zygote, which stays where there are few. Where there are many, one proves
 // all that would do the same.
-func (c *candidate) prove(box cell) (starter, error) {
+func (c *candidate) prove(box warden.Cell) (warden.Starter, error) {
 	if len(c.plans) <= maxWarm {
-		return box.Spawn()
+		return c.b.hands.Spawn(box)
 	}
 	proof, err := box.Proof()
 	if err != nil {
@@ -283,11 +262,11 @@ func (c *candidate) prove(box cell) (starter, error) {
 	if known {
 		return nil, nil
 	}
-	z, err := box.Spawn()
+	z, err := c.b.hands.Spawn(box)
 	if err != nil {
 		return nil, err
 	}
-	c.b.retireNow(z)
+	c.b.hands.Retire(z)
 	c.mu.Lock()
 	c.proofs[proof] = true
 	c.mu.Unlock()
@@ -296,7 +275,7 @@ func (c *candidate) prove(box cell) (starter, error) {
 
 // builtinRules is what a running builtin worker must be replaced for.
 func builtinRules(p *planned) string {
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.svc.gen.doc.Policy.Muxed(p.svc.spec), p.job.Profile, []byte(p.files)})
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.svc.gen.doc.Policy.Muxed(p.svc.spec), *p.svc.gen.doc.Policy.Profile(p.svc.spec.Profile), []byte(p.Files)})
 	if err != nil {
 		return "" // newJob has encoded the same before
 	}
@@ -306,7 +285,7 @@ func builtinRules(p *planned) string {
 // discard undoes a candidate that does not come into force.
 func (c *candidate) discard() {
 	for _, z := range c.proven {
-		c.b.retireNow(z)
+		c.b.hands.Retire(z)
 	}
 	for _, r := range c.fresh {
 		_ = r.cell.Close()
@@ -328,10 +307,10 @@ func (c *candidate) excuse(p *planned, err error) error {
 	case err == nil || errors.As(err, new(*panics.Error)):
 		return err
 	case c.lenient:
-		p.svc.run = newRunner(c.b, p.svc.name, noCell{err})
+		p.svc.run = newRunner(c.b, p.svc.name, warden.NoCell{Err: err})
 	case i >= 0:
 		old := c.now.faulty[i]
-		p.svc.run, p.job.UID, p.job.Dynamic = old.run, old.uid, old.dynamic
+		p.svc.run, p.UID, p.Dynamic = old.run, old.uid, old.dynamic
 		c.warned = append(c.warned, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM602", Summary: err.Error(),
 			Detail: "it could not be prepared before, and its block is the same: the others are in force"})
 	default:

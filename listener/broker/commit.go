@@ -8,6 +8,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/policy"
 )
 
@@ -18,7 +19,7 @@ func (b *Broker) commit(c *candidate) error {
 		return loop.ErrStopped
 	}
 	if c.gen.doc.Policy.OnStop == policy.StopLeave {
-		if err := b.leases.Leave(); err != nil {
+		if err := b.hands.Leave(); err != nil {
 			return fmt.Errorf("on_stop: note it for the next broker: %w", err)
 		}
 	}
@@ -35,17 +36,21 @@ func (b *Broker) commit(c *candidate) error {
 	old := b.gen
 	b.gen = c.gen
 	c.gen.loaded = b.wall()
-	b.readFileLimit()
+	b.hands.InForce(c.gen.doc)
+	b.maxFiles = warden.FileLimit()
 	for i := range c.plans {
 		b.installTally(&c.plans[i])
 		b.installSockets(c, &c.plans[i])
+	}
+	for _, left := range c.left {
+		b.loop.Guard(func() { b.adopt(left) })
 	}
 	for _, at := range b.sockets {
 		if at.svc == nil || at.svc.gen != c.gen {
 			b.dropSocket(at)
 		}
 	}
-	for key := range b.conf.Inherited {
+	for _, key := range b.conf.Passed {
 		if b.sockets[key] == nil {
 			b.limitedNote("", "unused "+key, "socket passed by the service manager is not used", errors.New(key+": no service listens there"))
 		}
@@ -97,16 +102,16 @@ func (b *Broker) reconfigure(c *candidate) (undo func(), err error) {
 		}
 	}
 	for i := range c.plans {
-		for _, w := range c.plans[i].sockets {
-			at := b.sockets[w.spec.Key()]
-			if at == nil || at.sock == nil || at.spec == w.spec || at.holder != nil {
+		for _, w := range c.plans[i].Sockets {
+			at := b.sockets[w.Spec.Key()]
+			if at == nil || at.sock == nil || at.spec == w.Spec || at.holder != nil {
 				continue // a held socket follows when its program gives it back
 			}
 			for _, l := range append(at.lanes[:len(at.lanes):len(at.lanes)], at) {
 				if l.sock == nil {
 					continue // it is opened as it should be
 				}
-				if err := l.sock.Reconfigure(w.spec); err != nil {
+				if err := l.sock.Reconfigure(w.Spec); err != nil {
 					undo()
 					return nil, c.unopened(&c.plans[i], w, err)
 				}
@@ -131,12 +136,12 @@ func (b *Broker) displace(c *candidate) error {
 	for _, w := range c.later {
 		for key, at := range b.sockets {
 			switch {
-			case wanted[key] || at.sock == nil || !w.spec.Overlaps(at.spec.Endpoint):
-			case at.holder != nil && at.holder.svc.spec.Builtin != "" && w.spec.Addr.IsValid():
+			case wanted[key] || at.sock == nil || !w.Spec.Overlaps(at.spec.Endpoint):
+			case at.holder != nil && at.holder.svc.spec.Builtin != "" && w.Spec.Addr.IsValid():
 				leaving = append(leaving, at)
 			case at.holder != nil:
 				return fmt.Errorf("listen %s: %s is in the way, which the program of %s (pid %d) holds: load the policy again when it has ended",
-					w.spec.Key(), key, at.holder.svc.name, at.holder.pid)
+					w.Spec.Key(), key, at.holder.svc.name, at.holder.pid)
 			default:
 				closed = append(closed, at)
 			}
@@ -146,16 +151,16 @@ func (b *Broker) displace(c *candidate) error {
 		at.close()
 	}
 	for key, w := range c.later {
-		sock, err := b.conf.Inherited.Open(w.spec)
+		sock, err := b.hands.Open(w.Spec)
 		for _, at := range leaving {
-			if taken(err) && w.spec.Overlaps(at.spec.Endpoint) {
-				sock, err = at.sock.Sibling(w.spec)
+			if taken(err) && w.Spec.Overlaps(at.spec.Endpoint) {
+				sock, err = at.sock.Sibling(w.Spec)
 			}
 		}
 		switch {
 		case err == nil:
 			c.opened[key] = sock
-		case w.retry && (taken(err) || absent(err)):
+		case w.Retry && (taken(err) || absent(err)):
 			c.retry[key] = err
 		default:
 			errs = append(errs, err)
@@ -190,28 +195,28 @@ func (b *Broker) installTally(p *planned) {
 	}
 	p.svc.tally = t
 	p.svc.run.linger = p.svc.spec.Linger
-	p.svc.dynamic, p.svc.uid = p.job.Dynamic, p.job.UID
+	p.svc.dynamic, p.svc.uid = p.Dynamic, p.UID
 }
 
 // installSockets gives a service its sockets: kept, new, or yet to be opened.
 func (b *Broker) installSockets(c *candidate, p *planned) {
-	for _, w := range p.sockets {
-		key := w.spec.Key()
+	for _, w := range p.Sockets {
+		key := w.Spec.Key()
 		at := b.sockets[key]
-		if c.missing[key] != nil || w.optional && at == nil && c.opened[key] == nil && c.retry[key] == nil {
+		if c.missing[key] != nil || w.Optional && at == nil && c.opened[key] == nil && c.retry[key] == nil {
 			continue // the host has no such family, or had none when the policy was loaded
 		}
 		if at == nil {
-			at = newListening(b, w.spec, c.opened[key])
+			at = newListening(b, w.Spec, c.opened[key])
 			b.sockets[key] = at
 		} else if sock := c.opened[key]; sock != nil {
 			b.loop.Disarm(&at.retry)
-			at.sock, at.spec, at.err = sock, w.spec, nil
-			at.local = newListening(b, w.spec, sock).local
+			at.sock, at.spec, at.err = sock, w.Spec, nil
+			at.local = newListening(b, w.Spec, sock).local
 		}
-		at.spec = w.spec
+		at.spec = w.Spec
 		for _, l := range at.lanes {
-			l.spec = w.spec
+			l.spec = w.Spec
 		}
 		at.err = c.retry[key]
 		at.svc = p.svc

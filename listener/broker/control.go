@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"casemate/listener"
-	"casemate/listener/address"
-	"casemate/listener/host"
+	"casemate/listener/warden"
 	"casemate/policy"
-	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,16 +29,12 @@ const (
 	documentDeadline = 30 * time.Second
 )
 
-// ErrInUse is New's error when another broker has the control socket.
-var ErrInUse = errors.New("another casemated is running on this control socket")
-
 // control is the socket through which root speaks with the broker, and operators ask. It is
 // accepted by the loop; each connection is answered by a goroutine of its own,
 // since a reload takes its time.
 type control struct {
 	b    *Broker
-	sock *listener.Socket
-	lock *os.File
+	sock int
 	live chan struct{} // one token for each connection that does not wait for a load
 	// loads has one for each that does, guests for each of an operator, of the group of that id.
 	loads, guests chan struct{}
@@ -52,49 +45,14 @@ type control struct {
 	sending sync.Mutex
 }
 
-// openControl takes the lock beside the socket, then the socket. The lock
-// decides between two brokers that start at the same moment; the kernel
-// releases it however its holder ends.
-func openControl(b *Broker, path, operators string) (*control, error) {
-	spec := listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID}
-	if operators != "" {
-		a, err := host.ReadAccounts()
-		if err == nil {
-			spec.GID, err = a.Group(operators)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("operators: %w", err)
-		}
-		spec.Mode = 0o660
-	}
-	dir, err := hostpath.Make(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	defer dir.Close()
-	lock, err := dir.Create(filepath.Base(path)+".lock", unix.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("control socket %s: %w", path, ErrInUse)
-		}
-		return nil, fmt.Errorf("control socket: lock: %w", err)
-	}
-	sock, err := listener.Open(spec)
-	if err != nil {
-		lock.Close()
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	return &control{b: b, sock: sock, lock: lock, operators: spec.GID,
-		live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads), guests: make(chan struct{}, maxGuests)}, nil
+func newControl(b *Broker, d *warden.Door) *control {
+	return &control{b: b, sock: d.FD, operators: d.Operators,
+		live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads), guests: make(chan struct{}, maxGuests)}
 }
 
 // watch puts the socket into the loop.
 func (c *control) watch() error {
-	err := c.b.loop.Add(c.sock.FD, unix.EPOLLIN, c)
+	err := c.b.loop.Add(c.sock, unix.EPOLLIN, c)
 	c.watched = err == nil
 	return err
 }
@@ -109,15 +67,7 @@ func (c *control) sync() {
 	if c.b.exhausted.Armed() || len(c.live) == cap(c.live) {
 		events = 0
 	}
-	_ = c.b.loop.Mod(c.sock.FD, events) // of a descriptor in the set, it does not fail
-}
-
-// close removes the socket, then the lock's hold; the lock file stays, because
-// removing it would let two later brokers lock two files of one name.
-func (c *control) close() {
-	// At the end of the process there is nothing left to do about an error.
-	_ = c.sock.Close()
-	_ = c.lock.Close()
+	_ = c.b.loop.Mod(c.sock, events) // of a descriptor in the set, it does not fail
 }
 
 // Ready accepts on the loop.
@@ -129,7 +79,7 @@ func (c *control) Ready(uint32) {
 		}
 		// A reload hands its token back when it begins to wait.
 		token := c.live
-		conn, peer, err := listener.Accept(c.sock.FD)
+		conn, peer, err := listener.Accept(c.sock)
 		if err != nil {
 			<-token
 			if listener.Exhausted(err) {
@@ -137,7 +87,7 @@ func (c *control) Ready(uint32) {
 			}
 			return
 		}
-		guest := peer.UID != 0 && peer.UID != uint32(os.Geteuid())
+		guest := peer.UID != 0 && peer.UID != c.b.conf.Door.Owner
 		if guest {
 			<-token
 			if token = c.welcome(conn, peer); token == nil {

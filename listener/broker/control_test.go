@@ -21,7 +21,7 @@ func TestControl(t *testing.T) {
 	var rest []byte
 	ask := func(request string) (a policy.ControlResponse) {
 		t.Helper()
-		c, err := net.Dial("unix", g.conf.ControlPath)
+		c, err := net.Dial("unix", g.path)
 		if os.Geteuid() != 0 && err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestControl(t *testing.T) {
 // asksControl puts a request to the control socket.
 func (g *rig) asksControl(request string) net.Conn {
 	g.t.Helper()
-	c, err := net.Dial("unix", g.conf.ControlPath)
+	c, err := net.Dial("unix", g.path)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestStatusBesideReloads(t *testing.T) {
 	g := newRig(t)
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	compile, hold := g.compile, make(chan struct{})
-	g.compile = func(p []string) (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile(p) }
+	g.compile = func() (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile() }
 	g.control.loads = make(chan struct{}, 20)
 	says := func(c net.Conn, want string) {
 		t.Helper()
@@ -144,9 +144,9 @@ func TestReloadsShareLoads(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	old, loads, begun, hold := g.doc.Digest, 0, make(chan bool, 1), make(chan struct{})
 	compile := g.compile
-	g.compile = func(p []string) (*policy.Document, []policy.Diagnostic, error) {
+	g.compile = func() (*policy.Document, []policy.Diagnostic, error) {
 		loads++ // loads run one after another
-		doc, ds, err := compile(p)
+		doc, ds, err := compile()
 		if loads == 1 {
 			begun <- true
 			<-hold

@@ -37,7 +37,7 @@ type unheard struct {
 func newDenials(b *Broker) *denials {
 	d := &denials{b: b, kept: make(map[*unheard]bool)}
 	d.watch.Owner = d
-	d.worker = newWorker(b, "denials", denialsProfile())
+	d.worker = newWorker(b, "denials")
 	d.worker.heard, d.worker.up, d.worker.down, d.worker.again = d.heard, d.up, d.down, d.again
 	return d
 }

@@ -1,17 +1,17 @@
-// Package broker is the privileged heart of casemated: it opens the listeners
-// of a compiled policy, accepts, decides by address and counters, hands every
-// connection to its service's zygote, and reaps.
+// Package broker is who decides: it accepts at the listeners of a compiled policy,
+// decides by address and counters, hands every connection to its service's zygote,
+// and keeps the records. Its process has no rights (casemate-worker broker): what takes
+// root's, package warden does for it, by way of warden/far.
 //
-// It runs as root and therefore never reads a byte that a client sent or a
-// service wrote, parses no policy language, asks no DNS and serves no built-in:
-// unprivileged workers (casemate compile, casemate-worker) do that, each in a
+// It never reads a byte that a client sent or a service wrote, parses no policy
+// language, asks no DNS and serves no built-in: other workers do that, each in a
 // sandbox, and their answers are parsed strictly. The log worker's lines are put
 // into the log as they come: of those only the length and the last byte are looked at.
 //
 // One event loop owns all state, so nothing here is locked: other goroutines hand
-// the loop a function (loop.Do, loop.Post). A live session costs a pidfd, a copy of
+// the loop a function (loop.Do, loop.Post). A live session costs a copy of
 // its client's socket (farewell.go), the end of a pipe and of its /dev/log (stderr.go)
-// and one record; no goroutine or thread belongs to it.
+// and one record, and a pidfd of root's; no goroutine or thread belongs to it.
 //
 // The way of a client, station by station. A test holds this map against the
 // code: each function stands in its file and is called from one above it, or is
@@ -38,13 +38,14 @@
 //	start.go       (*runner).replied          is checked, and matched with its session
 //	runner.go      (*runner).Expire *         or it does not come in time
 //	overdue.go     (*runner).overdue          and then the zygote is let go
-//	session.go     (*Broker).runs             the program runs, watched by its pidfd
+//	session.go     (*Broker).runs             the program runs, watched by root
 //	client.go      (*Broker).attend           its client is watched, if its service asks
 //	session.go     (*session).Expire *        its time is over
-//	session.go     (*session).Ready *         it has ended
-//	leave.go       (*Broker).reapSession      its status is collected
+//	session.go     (*session).ended *         it has ended
+//	leave.go       (*Broker).reaped           its status is collected
 //	relays.go      (*relays).holds            unless its relay has more for its client
 //	relays.go      (*relays).heard *          which says when it has not
+//	leave.go       (*Broker).over             the session is over
 //	ending.go      (*Broker).ending           and becomes a record
 //	farewell.go    (*Broker).part             its client gets the last of its bytes, and an orderly end
 //	ending.go      (*Broker).penalize         perhaps a penalty

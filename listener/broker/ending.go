@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
@@ -25,8 +26,8 @@ func (b *Broker) penalize(s *session, reason string) {
 }
 
 // ending makes the record of a program's end.
-func (b *Broker) ending(s *session, status syscall.WaitStatus, u *unix.Rusage) *journal.Session {
-	events := s.run.events()
+func (b *Broker) ending(s *session, exit warden.Exit) *journal.Session {
+	events, status, u := s.run.events(), exit.Status, &exit.Usage
 	e := &journal.Session{
 		At: b.wall(), ID: s.id, Service: s.svc.name, Client: s.peer, PID: int(s.pid), UID: s.uid,
 		Reason: endReason(status, s.mercy, s.run.outOfMemory(status, s.killed, events.OOMKills)), Ran: true, Status: status,

@@ -1,15 +1,12 @@
 package broker
 
 import (
-	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"casemate/listener"
-	"casemate/policy"
 )
 
 // The environment a program starts with is an allow-list: what the policy sets,
@@ -18,47 +15,14 @@ import (
 // the names worker's answers limits to [a-z0-9._-]. A fact that is not known is
 // not set at all: an empty value would be one a program could mistake.
 
-// defaultPath is login.defs(5)'s ENV_PATH with the sbin directories, where
-// most network services live.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// factNames are all variables that facts may set.
-var factNames = []string{
-	"PROTO", "TCPLOCALIP", "TCPLOCALPORT", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST",
-	"UDPLOCALIP", "UDPLOCALPORT", "UDPREMOTEIP", "UDPREMOTEPORT", "UDPREMOTEHOST",
-	"IPCREMOTEEUID", "IPCREMOTEEGID", "VSOCKREMOTECID", "VSOCKREMOTEPORT", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST",
-}
-
-// fixedEnv is the part of the environment that is the same for every
-// connection, sorted. A policy's variable that has a fact's name is left out:
-// getenv(3) returns the first of two, and a constant must not hide the peer.
-func fixedEnv(s *policy.Service) []string {
-	env := map[string]string{"PATH": defaultPath}
-	for _, k := range s.PassEnv {
-		if v, ok := os.LookupEnv(k); ok {
-			env[k] = v
-		}
-	}
-	maps.Copy(env, s.Env)
-	out := make([]string, 0, len(env))
-	for k, v := range env {
-		if len(s.EnvStyle) > 0 && slices.Contains(factNames, k) {
-			continue
-		}
-		out = append(out, k+"="+v)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // appendListen adds what sd_listen_fds(3) is told of the n sockets of a session, but LISTEN_PID.
 func (s *session) appendListen(env []string, n int) []string {
 	env = append(env, "LISTEN_FDS="+strconv.Itoa(n))
 	var names []string
 	for _, w := range s.svc.sockets {
-		given := slices.ContainsFunc(s.held, func(at *listening) bool { return at.spec.Endpoint == w.spec.Endpoint })
+		given := slices.ContainsFunc(s.held, func(at *listening) bool { return at.spec.Endpoint == w.Spec.Endpoint })
 		if given && len(s.svc.spec.FDNames) > 0 {
-			names = append(names, s.svc.spec.FDNames[w.listen])
+			names = append(names, s.svc.spec.FDNames[w.Listen])
 		}
 	}
 	if names != nil {

@@ -15,6 +15,9 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener/address"
+	"casemate/listener/host"
+	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/sandbox"
@@ -47,7 +50,7 @@ func (c *fakeCell) set(f func()) {
 	f()
 }
 
-func (c *fakeCell) Spawn() (starter, error) {
+func (c *fakeCell) Spawn() (warden.Starter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spawns++
@@ -191,13 +194,15 @@ func (z *fakeZygote) Recv() (zygote.Reply, error) {
 // rig is a broker with fake sandboxes and a log that tests can wait on.
 type rig struct {
 	*Broker
-	t     *testing.T
-	doc   *policy.Document
-	fail  error // of the compiler
-	mu    sync.Mutex
-	fakes map[string]*fakeCell
-	lines chan string
-	ended chan error
+	warden *warden.Warden
+	path   string // of the control socket
+	t      *testing.T
+	doc    *policy.Document
+	fail   error // of the compiler
+	mu     sync.Mutex
+	fakes  map[string]*fakeCell
+	lines  chan string
+	ended  chan error
 }
 
 func newRig(t *testing.T) *rig {
@@ -207,13 +212,34 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	g := &rig{t: t, fakes: map[string]*fakeCell{}, lines: make(chan string, 10000), ended: make(chan error, 1)}
-	g.Broker, err = New(Config{ControlPath: t.TempDir() + "/control.sock", LeaseDir: t.TempDir() + "/leases", Log: w, Version: "test"})
+	g.path = t.TempDir() + "/control.sock"
+	door, err := warden.OpenDoor(g.path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.compile = func([]string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
-	g.ready = func(...*job) error { return nil }
-	g.cells = func(j job) (cell, error) {
+	null, err := os.OpenFile("/dev/null", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load, err := os.Open("/proc/loadavg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Broker, err = New(Config{Door: door, Log: w, Null: null, LoadAvg: load, About: warden.About{PID: os.Getpid(), Version: "test"},
+		Hands: func(l *loop.Loop, warn func(string, string, error)) warden.Hands {
+			leases := host.NewLeases(t.TempDir() + "/leases")
+			if _, _, err := leases.Open(); err != nil {
+				t.Fatal(err)
+			}
+			g.warden = warden.New(warden.Config{Warn: warn}, l, leases)
+			return g.warden
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.compile = func() (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
+	g.plan = func(...*warden.Job) error { return nil }
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		c, closed := g.fakes[j.Service], true
@@ -226,8 +252,8 @@ func newRig(t *testing.T) *rig {
 		}
 		return c, nil
 	}
-	g.logWorker.worker.prepare = func() (cell, error) { return nil, errors.New("no log worker here") }
-	g.names.worker.prepare = func() (cell, error) { return nil, errors.New("no names worker here") }
+	g.logWorker.worker.helper.(*warden.Helper).Prepare = func() (warden.Cell, error) { return nil, errors.New("no log worker here") }
+	g.names.worker.helper.(*warden.Helper).Prepare = func() (warden.Cell, error) { return nil, errors.New("no names worker here") }
 	go g.tail(r)
 	go func() { g.ended <- g.Run() }()
 	t.Cleanup(func() {
@@ -236,6 +262,7 @@ func newRig(t *testing.T) *rig {
 			t.Error(err)
 		}
 		w.Close()
+		door.Close()
 	})
 	return g
 }
@@ -360,7 +387,7 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 }
 
 // argvOf is the command of a job; a built-in's worker has none here.
-func argvOf(j job) []string {
+func argvOf(j *warden.Job) []string {
 	if j.Argv[0] == "casemate-worker" {
 		return nil
 	}

@@ -5,9 +5,9 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
+	"casemate/listener/warden"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -58,13 +58,13 @@ func TestForgedPID(t *testing.T) {
 			if !refusedAt(t, port) {
 				t.Errorf("%s: served", name)
 			}
-			g.expect(`"reason":"start-failed"`, errForged.Error())
+			g.expect(`"reason":"start-failed"`, warden.ErrForged.Error())
 			if st := g.status1("forger"); st.Live != 0 || st.Zygote {
 				t.Errorf("%s: %d live, zygote %v", name, st.Live, st.Zygote)
 			}
 			g.do(func() {
-				if len(g.sessions) != 1 || g.corpses[pid] != nil {
-					t.Errorf("%s: %d sessions, corpse %v", name, len(g.sessions), g.corpses[pid] != nil)
+				if len(g.sessions) != 1 || pid == outside && g.warden.Kill(pid, 0) {
+					t.Errorf("%s: %d sessions, or its end is waited for", name, len(g.sessions))
 				}
 			})
 			g.do(func() { g.gen.services[0].run.failures = 0 }) // the backoff is another test's
@@ -78,29 +78,6 @@ func TestForgedPID(t *testing.T) {
 	echoes(t, dial(t, port))
 }
 
-// TestTakes asks about pids that must not be tried on a broker: kill(2) takes
-// -1 for everybody, and other numbers below 1 for groups.
-func TestTakes(t *testing.T) {
-	own := exec.Command("/bin/sleep", "1000")
-	if err := own.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { own.Process.Kill(); own.Wait() }()
-	b := &Broker{}
-	for _, pid := range []int{0, -1, -7, 1, os.Getpid(), os.Getppid(), stranger(t), 1 << 32, 1<<32 + own.Process.Pid, -own.Process.Pid} {
-		if b.takes(pid) {
-			t.Errorf("takes %d", pid)
-		}
-	}
-	if !b.takes(own.Process.Pid) {
-		t.Error("refuses a child")
-	}
-	b.helpers = map[int]bool{own.Process.Pid: true}
-	if b.takes(own.Process.Pid) {
-		t.Error("takes a child that has a record")
-	}
-}
-
 // TestForgedPIDOfALaunch: the same for the programs that run once.
 func TestForgedPIDOfALaunch(t *testing.T) {
 	g := newRig(t)
@@ -109,43 +86,19 @@ func TestForgedPIDOfALaunch(t *testing.T) {
 	fake := &fakeCell{argv: []string{"/bin/cat"}}
 	for _, errno := range []unix.Errno{0, unix.ENOENT} {
 		fake.forge = func(r *zygote.Reply) { r.PID, r.Errno = outside, errno }
-		if pid, err := g.launch(fake, 1, 0); err != errForged {
+		if pid, _, err := g.warden.Link(fake, 1, unix.SOCK_STREAM); err != warden.ErrForged {
 			t.Errorf("pid %d, %v", pid, err)
 		}
 	}
 	if !running(outside) {
 		t.Error("a process of somebody else was ended")
 	}
-	w := newWorker(g.Broker, "forged", logProfile())
-	w.prepare = func() (cell, error) { return fake, nil }
-	if _, _, err := w.start(1); err != errForged {
-		t.Error(err)
-	}
-	if _, err := g.converse(fake, []byte("x")); err != errForged {
+	w := newWorker(g.Broker, "log")
+	w.helper.(*warden.Helper).Prepare = func() (warden.Cell, error) { return fake, nil }
+	if _, _, err := w.start(); err != warden.ErrForged {
 		t.Error(err)
 	}
 	if _, err := os.Stat("/proc/" + strconv.Itoa(outside)); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestKillIsForOne: kill(2) itself takes 0 for the caller's own group.
-func TestKillIsForOne(t *testing.T) {
-	cmd := exec.Command("/bin/sh", "-c", "trap 'echo hit' TERM; read x")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out strings.Builder
-	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill(-cmd.Process.Pid, unix.SIGTERM)
-	in.Close()
-	cmd.Wait()
-	if out.String() != "" {
-		t.Error("a group was signalled")
 	}
 }

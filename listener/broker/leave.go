@@ -1,40 +1,28 @@
 package broker
 
 import (
-	"syscall"
-
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
-
-	"golang.org/x/sys/unix"
 )
 
-// reapSession collects the program's end and reports whether it has ended. That of one whose client has
-// not been sent all waits.
-func (b *Broker) reapSession(s *session) bool {
-	if b.relays.holds(s) {
-		return false
+// reaped is the end of a session's program. That of one whose client has not been sent all waits.
+func (b *Broker) reaped(s *session, exit warden.Exit) {
+	if s.exit = &exit; b.relays.holds(s) {
+		return
 	}
-	var status unix.WaitStatus
-	var usage unix.Rusage
-	pid, err := unix.Wait4(int(s.pid), &status, unix.WNOHANG|unix.WALL, &usage)
-	if pid == 0 && err == nil {
-		if s.pidfd >= 0 { // woken for nothing: ask again
-			_ = b.loop.Mod(int(s.pidfd), unix.EPOLLIN|unix.EPOLLONESHOT)
-		}
-		return false
-	}
-	if s.pidfd >= 0 {
-		b.loop.Forget(int(s.pidfd))
-		unix.Close(int(s.pidfd))
-		s.pidfd = -1
-	}
+	b.over(s)
+}
+
+// over is the end of a session.
+func (b *Broker) over(s *session) {
+	exit := *s.exit
 	defer b.leave(s) // whatever becomes of its record
-	delete(b.sessions, s.pid)
+	delete(b.sessions, s.key)
 	s.run.live--
-	e := b.ending(s, syscall.WaitStatus(status), &usage)
+	e := b.ending(s, exit)
 	if s.conn >= 0 {
 		var talk listener.Talk
 		b.loop.Del(s.conn) // if it was watched
@@ -45,7 +33,7 @@ func (b *Broker) reapSession(s *session) bool {
 		e.Detail = "its relay ended"
 	}
 	if t := s.svc.tally; s.held != nil {
-		if e.Reason == journal.Exit && status.ExitStatus() == 0 || s.mercy != "" {
+		if e.Reason == journal.Exit && exit.Status.ExitStatus() == 0 || s.mercy != "" {
 			t.faults = 0
 		} else {
 			t.faults++
@@ -61,7 +49,6 @@ func (b *Broker) reapSession(s *session) bool {
 	if e.Reason == journal.Violation {
 		b.logWorker.worker.send(wire.Order{Kind: wire.Killed, ID: s.id, Token: uint64(s.pid), Name: b.filtered(s.svc.name)}.Encode())
 	}
-	return true
 }
 
 // abandon is deferred by who has a session on its way: one that a bug, or a
@@ -94,7 +81,7 @@ func (b *Broker) leave(s *session) {
 		s.conn = -1
 	}
 	if s.leased {
-		b.leases.Give(s.uid)
+		b.hands.Leases().Give(s.uid)
 		s.leased = false
 	}
 	b.giveBack(s)

@@ -76,7 +76,7 @@ func (b *Broker) stop() {
 // quiet reports whether no session is left that has to end, and none is on its way.
 func (b *Broker) quiet() bool {
 	for r := range b.runners {
-		if len(r.pending) > 0 {
+		if len(r.pending)+r.settling > 0 {
 			return false
 		}
 	}
@@ -102,10 +102,5 @@ func (b *Broker) stopped() {
 	}
 	b.names.worker.stop()
 	b.relays.worker.stop()
-	if len(b.sessions) == 0 {
-		if err := b.leases.Settle(); err != nil {
-			b.limitedNote("", "leases", "clean end not noted", err)
-		}
-	}
 	b.denials.worker.finish(lastWords, func() { b.logWorker.finish(b.loop.End) })
 }

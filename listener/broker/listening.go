@@ -168,7 +168,7 @@ func (at *listening) free(s *session) {
 	if at.sock == nil || at.b.stopping {
 		return
 	}
-	if at.b.sessions[s.pid] != s { // else it is a worker of ours that lives on, and closes it
+	if at.b.sessions[s.key] != s { // else it is a worker of ours that lives on, and closes it
 		at.b.loop.Guard(at.undo)
 	}
 	if at.sock != nil && at.sock.Spec != at.spec { // changed by a reload while it was out
@@ -244,7 +244,7 @@ func (at *listening) reopen() {
 	if at.svc == nil || at.svc.broken() || at.b.stopping || at.sock != nil {
 		return
 	}
-	sock, err := at.b.conf.Inherited.Open(at.spec)
+	sock, err := at.b.hands.Open(at.spec)
 	if err != nil {
 		at.tries++
 		at.b.loop.After(&at.retry, backoffAfter(at.tries, firstRetry, maxRetry))

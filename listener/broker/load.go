@@ -51,7 +51,7 @@ func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error)
 	defer func() {
 		debug.SetGCPercent(usual)
 		if err != nil {
-			b.compiled = compiled{} // not in force
+			b.hands.Forget()
 		}
 		// What compiling and decoding took is given back to the system at once: a
 		// reload must not leave the broker larger than the policy makes it.
@@ -60,11 +60,8 @@ func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error)
 	b.reopenLog()
 	err = panics.Try(func() (err error) {
 		var doc *policy.Document
-		if doc, diags, err = b.compile(b.conf.Policy); err != nil {
+		if doc, diags, err = b.compile(); err != nil {
 			return err
-		}
-		if b.conf.Digest != "" && doc.Digest != b.conf.Digest {
-			return fmt.Errorf("the policy has the digest %s, and --digest admits %s alone", doc.Digest, b.conf.Digest)
 		}
 		warned, err := b.install(doc)
 		diags = append(diags, warned...)
@@ -76,11 +73,6 @@ func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error)
 
 // install makes a generation of doc and swaps it in.
 func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
-	// The orphan sweep must not take zygotes for strays that are proved here.
-	if err := b.loop.Do(func() { b.starting++ }); err != nil {
-		return nil, err
-	}
-	defer func() { _ = b.loop.Post(func() { b.starting-- }) }()
 	c, err := b.build(doc)
 	if err != nil {
 		return nil, err

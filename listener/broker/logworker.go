@@ -33,7 +33,7 @@ type logWorker struct {
 func newLogWorker(b *Broker) *logWorker {
 	l := &logWorker{b: b, pipes: make(map[wire.Order]*pipe), lost: make(map[journal.Suppressed]uint64)}
 	l.watch.Owner, l.sweep.Owner = l, l
-	l.worker = newWorker(b, "log", logProfile())
+	l.worker = newWorker(b, "log")
 	l.worker.heard, l.worker.up, l.worker.down = l.heard, l.up, func() {}
 	l.worker.again = func() {
 		if len(b.runners) > 0 {
@@ -45,7 +45,7 @@ func newLogWorker(b *Broker) *logWorker {
 
 // up tells a new worker everything.
 func (l *logWorker) up() {
-	if fd, err := auditSocket(); err == nil {
+	if fd, err := l.b.hands.Audit(); err == nil {
 		l.worker.pass(wire.Order{Kind: wire.Audit}.Encode(), fd)
 		unix.Close(fd)
 	}
@@ -79,21 +79,6 @@ func (l *logWorker) Expire(t *loop.Timer) {
 	if len(l.pipes) > 0 || len(l.lost) > 0 || silence >= deafAfter && l.worker.fd >= 0 {
 		l.b.loop.After(&l.watch, every)
 	}
-}
-
-// auditSocket is a socket that receives the kernel's audit records
-// (audit_multicast, needs CAP_AUDIT_READ). Without it violations have no name.
-func auditSocket() (int, error) {
-	const readLog = 1 // AUDIT_NLGRP_READLOG as a group mask
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT)
-	if err != nil {
-		return -1, err
-	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: readLog}); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }
 
 // heard takes one message of the worker.

@@ -44,7 +44,7 @@ func (m *mux) Ready(uint32) {
 		default:
 			b.loop.Del(m.fd)
 			listener.Bury(m.fd) // clients may lie in its queue
-			if err != io.EOF && b.sessions[m.s.pid] == m.s {
+			if err != io.EOF && b.sessions[m.s.key] == m.s {
 				b.limitedNote(m.s.svc.name, "mux", "ending a worker of tcpmux", err)
 				b.terminate(m.s, journal.Killed)
 			}

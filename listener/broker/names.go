@@ -39,7 +39,7 @@ type question struct {
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question),
 		limiter: limit.New(limit.Spec{Concurrent: maxAsked, PerSource: limit.PerSource{Concurrent: maxAskedSource, Prefix4: 32, Prefix6: 64}})}
-	n.worker = newWorker(b, "names", namesProfile())
+	n.worker = newWorker(b, "names")
 	n.worker.most = nameDeadline / 3 // who waits for a name sees another worker
 	n.worker.heard, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again
 	return n

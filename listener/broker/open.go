@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"casemate/listener"
+	"casemate/listener/warden"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -62,20 +63,20 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 	wanted := c.wanted()
 	var errs []error
 	for i := range c.plans {
-		for _, w := range c.plans[i].sockets {
-			key := w.spec.Key()
+		for _, w := range c.plans[i].Sockets {
+			key := w.Spec.Key()
 			if _, ok := have[key]; ok || c.plans[i].svc.broken() {
 				continue
 			}
-			sock, err := c.b.conf.Inherited.Open(w.spec)
+			sock, err := c.b.hands.Open(w.Spec)
 			switch {
 			case err == nil:
 				c.opened[key] = sock
-			case w.optional && absent(err) && !errors.Is(err, unix.ENODEV):
+			case w.Optional && absent(err) && !errors.Is(err, unix.ENODEV):
 				c.missing[key] = err
-			case taken(err) && displaces(w.spec, have, wanted):
+			case taken(err) && displaces(w.Spec, have, wanted):
 				c.later[key] = w
-			case w.retry && (taken(err) || absent(err)), c.lenient, c.now.closed[key]:
+			case w.Retry && (taken(err) || absent(err)), c.lenient, c.now.closed[key]:
 				c.retry[key] = err
 			default:
 				errs = append(errs, c.unopened(&c.plans[i], w, err))
@@ -86,8 +87,8 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 }
 
 // unopened says what of the policy err is about, which kept a socket from being opened.
-func (c *candidate) unopened(p *planned, w wantedSocket, err error) error {
-	at := fmt.Sprintf("listen.%d: ", w.listen)
+func (c *candidate) unopened(p *planned, w warden.Socket, err error) error {
+	at := fmt.Sprintf("listen.%d: ", w.Listen)
 	if errors.As(err, new(*listener.SettingError)) {
 		at = "socket."
 	}
@@ -98,8 +99,8 @@ func (c *candidate) unopened(p *planned, w wantedSocket, err error) error {
 func (c *candidate) wanted() map[string]bool {
 	wanted := make(map[string]bool)
 	for i := range c.plans {
-		for _, w := range c.plans[i].sockets {
-			wanted[w.spec.Key()] = true
+		for _, w := range c.plans[i].Sockets {
+			wanted[w.Spec.Key()] = true
 		}
 	}
 	return wanted
@@ -122,15 +123,26 @@ func (c *candidate) serves() error {
 		p := &c.plans[i]
 		errs = append(errs, p.fault)
 		closed := 0
-		for _, w := range p.sockets {
-			if err := c.retry[w.spec.Key()]; err != nil && !w.retry {
+		for _, w := range p.Sockets {
+			if err := c.retry[w.Spec.Key()]; err != nil && !w.Retry {
 				errs = append(errs, c.unopened(p, w, err))
 				closed++
 			}
 		}
-		if p.fault == nil && closed < len(p.sockets) {
+		if p.fault == nil && closed < len(p.Sockets) {
 			return nil
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// taken reports whether err of listener.Open means that somebody has the
+// address: then our own old socket may be in the way, or a retry helps.
+func taken(err error) bool {
+	return errors.Is(err, unix.EADDRINUSE) || errors.Is(err, listener.ErrLive)
+}
+
+// absent reports whether err means that the host has no such family, address or interface (yet).
+func absent(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/listener/warden"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,7 @@ type slowCell struct {
 	tell chan bool
 }
 
-func (c slowCell) Spawn() (starter, error) {
+func (c slowCell) Spawn() (warden.Starter, error) {
 	z, err := c.fakeCell.Spawn()
 	if err == nil {
 		c.made <- z.PID()
@@ -36,14 +37,14 @@ func TestSweepBesideANewZygote(t *testing.T) {
 	g, port, next := newRig(t), freePort(t), freePort(t)
 	slow := slowCell{&fakeCell{argv: []string{"/bin/cat"}}, make(chan int), make(chan bool)}
 	cells := g.cells
-	g.cells = func(j job) (cell, error) {
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		if j.Service == "slow" {
 			return slow, nil
 		}
 		return cells(j)
 	}
 	swept := func() { // both looks, and one more
-		g.do(func() { g.sweepOrphans(); g.endOrphans(); g.endOrphans() })
+		g.do(func() { g.warden.Sweep(); g.warden.Look(); g.warden.Look() })
 	}
 	orphan := func(flags uintptr) int {
 		cmd := exec.Command("/bin/sleep", "1000") // nobody waits for it
@@ -72,7 +73,7 @@ func TestSweepBesideANewZygote(t *testing.T) {
 		zygote := <-slow.made
 		swept()
 		var ended bool
-		g.do(func() { ended = g.corpses[zygote] != nil })
+		g.do(func() { ended = g.warden.Kill(zygote, 0) })
 		if ended || !running(zygote) {
 			t.Errorf("a zygote %s was taken for an orphan", what)
 		}

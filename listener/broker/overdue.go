@@ -6,13 +6,12 @@ import (
 	"math"
 	"time"
 
+	"casemate/listener/warden"
 	"casemate/sandbox/zygote"
-
-	"golang.org/x/sys/unix"
 )
 
 var (
-	errSlow   = fmt.Errorf("not done within %v, given up", startTimeout)
+	errSlow   = fmt.Errorf("not done within %v, given up", warden.StartTimeout)
 	errBehind = errors.New("its zygote was given up, for another start hung")
 )
 
@@ -44,12 +43,9 @@ func (r *runner) giveUp(now int64) {
 			}
 		}
 	}
-	r.letGo(starter.Abandon) // first: what the kills set free starts nothing more
+	r.letGo(warden.Starter.Abandon) // first: what the kills set free starts nothing more
 	for _, m := range at {
-		if r.b.takes(m.PID) { // it may hang on without its zygote, and keep its client
-			kill(m.PID, unix.SIGKILL)
-			r.b.reapLater(m.PID)
-		}
+		r.b.hands.End(m.PID) // it may hang on without its zygote, and keep its client
 	}
 	r.noZygote(fmt.Errorf("%s: %w", stuck, errSlow))
 	r.lose(func(s *session) (step string, err error) {

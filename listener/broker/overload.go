@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"math"
-	"os"
 	"strconv"
 	"time"
 )
@@ -16,8 +15,9 @@ func (s *service) overloaded() bool {
 		return false
 	}
 	if now := b.loop.Now(); b.loadRead == 0 || now-b.loadRead >= int64(time.Second) {
-		text, _ := os.ReadFile("/proc/loadavg")
-		minute, _, _ := bytes.Cut(text, []byte(" "))
+		text := make([]byte, 64)
+		n, _ := b.conf.LoadAvg.ReadAt(text, 0) // io.EOF: it is short
+		minute, _, _ := bytes.Cut(text[:n], []byte(" "))
 		load, err := strconv.ParseFloat(string(minute), 64)
 		if b.loadRead, b.hostLoad = now, load; err != nil {
 			b.hostLoad = math.Inf(1)

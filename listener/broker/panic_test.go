@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/policy"
 )
 
@@ -25,12 +26,12 @@ func TestPanicFailsALoad(t *testing.T) {
 		breaks      func()
 	}{
 		{"compiler", "TestPanicFailsALoad", func() {
-			g.compile = func([]string) (*policy.Document, []policy.Diagnostic, error) { panic("boom") }
+			g.compile = func() (*policy.Document, []policy.Diagnostic, error) { panic("boom") }
 		}},
-		{"sandbox", "TestPanicFailsALoad", func() { g.cells = func(job) (cell, error) { panic("boom") } }},
-		{"zygote", "fakeCell", func() { g.cells = func(job) (cell, error) { return &fakeCell{boom: true}, nil } }},
+		{"sandbox", "TestPanicFailsALoad", func() { g.cells = func(*warden.Job) (warden.Cell, error) { panic("boom") } }},
+		{"zygote", "fakeCell", func() { g.cells = func(*warden.Job) (warden.Cell, error) { return &fakeCell{boom: true}, nil } }},
 		{"plan", "planService", func() {
-			g.compile = func([]string) (*policy.Document, []policy.Diagnostic, error) {
+			g.compile = func() (*policy.Document, []policy.Diagnostic, error) {
 				doc := *g.doc
 				p := *doc.Policy
 				p.Limits, doc.Policy = nil, &p
@@ -95,7 +96,7 @@ func TestPanicOnTheWayOut(t *testing.T) {
 		broken.gen, s.svc = nil, &broken
 	})
 	c.Close()
-	g.bug("reapSession")
+	g.bug("reaped")
 	echoes(t, dial(t, port))
 	if st := g.status1("cat"); st.Live != 1 {
 		t.Errorf("%d live, want the last", st.Live)
@@ -120,7 +121,7 @@ func TestPanicBeforeTheDecision(t *testing.T) {
 func TestPanicOfTheControl(t *testing.T) {
 	g := newRig(t)
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
-	var cell cell
+	var cell warden.Cell
 	g.do(func() { r := g.gen.services[0].run; cell, r.cell = r.cell, nil })
 	if _, err := g.status(policy.ControlRequest{Service: "cat"}); err != loop.ErrBug {
 		t.Errorf("%v", err)

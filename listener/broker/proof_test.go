@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"casemate/listener/warden"
 	"casemate/policy"
 )
 
@@ -35,7 +36,7 @@ func TestOneProofForMany(t *testing.T) {
 	var mu sync.Mutex
 	cells := make(map[string]*fakeCell)
 	fails := "" // the service whose zygotes fail
-	g.cells = func(j job) (cell, error) {
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		c := &fakeCell{argv: argvOf(j)}
 		proof := "many"
 		if j.Service == "s007" || j.Service == "s070" {

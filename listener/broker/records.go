@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/policy"
 )
 
@@ -42,6 +43,15 @@ func (b *Broker) note(level slog.Level, msg string, attrs ...slog.Attr) *journal
 // Log writes one record about the broker's surroundings.
 func (b *Broker) Log(msg, text string) {
 	b.log.Now(b.note(slog.LevelInfo, msg, slog.String("text", text)))
+}
+
+// Note writes what root has to say.
+func (b *Broker) Note(n warden.Note) {
+	level := slog.LevelInfo
+	if n.Ended+n.Left > 0 {
+		level = slog.LevelWarn
+	}
+	b.log.Now(b.note(level, n.Msg, slog.String("text", n.Text), slog.Int("ended", n.Ended), slog.Int("left", n.Left)))
 }
 
 // noteEvery is how often one topic's warnings are written at most.

@@ -24,7 +24,7 @@ type relays struct {
 func newRelays(b *Broker) *relays {
 	l := &relays{b: b, of: make(map[uint64]*session)}
 	l.watch.Owner = l
-	l.worker = newWorker(b, "relay", relayProfile())
+	l.worker = newWorker(b, "relay")
 	l.worker.heard, l.worker.up, l.worker.down, l.worker.again = l.heard, l.up, l.down, func() { l.worker.running() }
 	return l
 }
@@ -76,8 +76,8 @@ func (l *relays) down() {
 		delete(l.of, id)
 		l.forget(s)
 		switch s.lost = true; {
-		case s.ended:
-			l.b.loop.Guard(func() { l.b.reapSession(s) })
+		case s.exit != nil:
+			l.b.loop.Guard(func() { l.b.over(s) })
 		case s.pid > 0:
 			l.b.terminate(s, journal.Killed)
 		}
@@ -92,22 +92,22 @@ func (l *relays) heard(r wire.Report) {
 	}
 	delete(l.of, r.ID)
 	l.forget(s)
-	if s.ended {
-		l.b.reapSession(s)
+	if s.exit != nil {
+		l.b.over(s)
 	}
 }
 
-// holds tells whether a session whose program has ended goes on.
+// holds tells whether a session whose program has just ended goes on.
 func (l *relays) holds(s *session) bool {
 	if l.of[s.id] != s {
 		return false
 	}
-	var info unix.Siginfo
-	if !s.ended && unix.Waitid(unix.P_PID, int(s.pid), &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil) == nil && info.Signo != 0 {
-		s.ended = true
-		l.over(s, s.killed)
-	}
-	return s.ended
+	l.b.bare--
+	delete(l.b.sessions, s.key) // its number may be another's soon
+	s.key = l.b.bare
+	l.b.sessions[s.key] = s
+	l.over(s, s.killed)
+	return true
 }
 
 // over tells the worker that a session's program has ended, or with now that its client gets no more either.

@@ -3,8 +3,8 @@ package broker
 import (
 	"log/slog"
 
-	"casemate/listener/host"
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/sandbox/panics"
 )
 
@@ -22,14 +22,13 @@ func (b *Broker) renew(done func(), list ...*service) {
 		done()
 		return
 	}
-	b.starting++
 	b.apart(func() error {
-		m := make(stamps)
+		on := b.hands.Site(list[0].gen.doc)
 		for _, s := range list {
-			s.renew(m)
+			s.renew(on)
 		}
 		return nil
-	}, func(error) { _ = b.loop.Post(func() { b.starting--; done() }) })
+	}, func(error) { _ = b.loop.Post(done) })
 }
 
 // service is the one that r is for, nil if a later try is due anyway.
@@ -46,9 +45,9 @@ func (r *runner) service() *service {
 
 // renew prepares the service anew if it has to be, and reports whether it did. It blocks. A
 // load that is under way looks at everything itself.
-func (s *service) renew(m stamps) bool {
+func (s *service) renew(on warden.Ground) bool {
 	b, doc := s.b, s.gen.doc
-	_, now := b.stamp(m, doc.Policy, s.spec) // it may take its time, so nobody waits for it
+	now := on.Stamp(s.spec) // it may take its time, so nobody waits for it
 	if !b.load.TryRLock() {
 		_ = b.loop.Post(func() {
 			if s.fault != nil && s.gen == b.gen {
@@ -85,17 +84,15 @@ func (s *service) renew(m stamps) bool {
 
 // remake makes the sandbox of p, unless it would be as that of the key.
 func (c *candidate) remake(p *planned, key string) error {
-	c.stamps.of(accountFiles...)
-	a, err := host.ReadAccounts()
-	if err != nil {
+	defer c.site.Close()
+	err := c.site.Read()
+	if err == nil {
+		p.Found, err = c.site.Find(p.svc.spec)
+	}
+	if err != nil || p.Key == key {
 		return err
 	}
-	doc := c.gen.doc
-	if err := c.settle(p, a, countTasks(doc.Policy, a)); err != nil || p.key == key {
-		return err
-	}
-	p.job.writable = doc.Policy.Writable()
-	if err = c.b.ready(&p.job); err == nil {
+	if err = c.b.plan(p.Job); err == nil {
 		p.run, err = c.newRunner(p)
 	}
 	return err
@@ -106,9 +103,9 @@ func (c *candidate) remake(p *planned, key string) error {
 func (b *Broker) renewed(c *candidate, p *planned) {
 	s, old := p.svc, p.svc.run
 	b.loop.Disarm(&s.again)
-	s.sockets = p.sockets // for the next load: the owner of a file may be another one
+	s.sockets = p.Sockets // for the next load: the owner of a file may be another one
 	if p.run == nil {     // nothing of its own has changed, or it has changed back
-		s.fault, s.tries, old.stamp = nil, 0, p.stamp
+		s.fault, s.tries, old.stamp = nil, 0, p.Stamp
 		return
 	}
 	if _, err := b.reconfigure(c); err != nil {

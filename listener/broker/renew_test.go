@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"casemate/listener/address"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
@@ -27,7 +28,7 @@ func (g *rig) failing(name string, first error) (fault *atomic.Pointer[error], t
 	fault, tries = new(atomic.Pointer[error]), new(atomic.Int32)
 	fault.Store(&first)
 	cells := g.cells
-	g.cells = func(j job) (cell, error) {
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		if j.Service == name {
 			tries.Add(1)
 			if err := *fault.Load(); err != nil {
@@ -238,8 +239,8 @@ func TestChangedSources(t *testing.T) {
 		delete(g.fakes, "cat")
 	}
 
-	g.do(func() { g.check() })
-	eventually(t, func() (done bool) { g.do(func() { done = g.starting == 0 }); return done })
+	g.do(func() { g.loop.Disarm(&g.checks); g.check() })
+	eventually(t, func() (done bool) { g.do(func() { done = g.checks.Armed() }); return done })
 	if tries.Load() != 1 {
 		t.Fatalf("%d sandboxes of an unchanged file", tries.Load())
 	}
@@ -289,7 +290,7 @@ func TestChangedProgramAtZygoteStart(t *testing.T) {
 	g, port, program := newRig(t), freePort(t), t.TempDir()+"/program"
 	replace(t, program, "one")
 	cells := g.cells
-	g.cells = func(j job) (cell, error) { // one for each text
+	g.cells = func(j *warden.Job) (warden.Cell, error) { // one for each text
 		text, err := os.ReadFile(program)
 		if err != nil {
 			return nil, err
@@ -314,7 +315,7 @@ func TestUnchangedReload(t *testing.T) {
 	replace(t, file, "one")
 	made := make(map[string]int)
 	cells := g.cells
-	g.cells = func(j job) (cell, error) { // one after another: the second has no sandbox to make beside
+	g.cells = func(j *warden.Job) (warden.Cell, error) { // one after another: the second has no sandbox to make beside
 		g.mu.Lock()
 		made[j.Service]++
 		g.mu.Unlock()
@@ -367,11 +368,11 @@ func TestOthersMayWrite(t *testing.T) {
 	}
 	made, knows := 0, false
 	cells := g.cells
-	g.cells = func(j job) (cell, error) {
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		if j.Service == "reads" {
 			g.mu.Lock()
 			delete(g.fakes, "reads") // each sandbox gets a fake of its own
-			made, knows = made+1, slices.Contains(j.writable, hostpath.ID{Dev: st.Dev, Ino: st.Ino})
+			made, knows = made+1, slices.Contains(j.Writable(), hostpath.ID{Dev: st.Dev, Ino: st.Ino})
 			g.mu.Unlock()
 		}
 		return cells(j)
@@ -407,7 +408,7 @@ func TestOthersMayWrite(t *testing.T) {
 	file := g.doc.Policy.Profiles[2].Files.Write[0]
 	for name, want := range map[string]bool{"reads": false, "writes": true} {
 		s := g.doc.Policy.Service(name)
-		_, now := g.stamp(make(stamps), g.doc.Policy, s)
+		now := g.warden.Site(g.doc).Stamp(s)
 		if same := g.gen.service(name).run.stamp == now; same != want {
 			t.Errorf("%s, after a write to %s: the stamp is the same: %v", name, file, same)
 		}
@@ -426,7 +427,7 @@ func TestMountsBelow(t *testing.T) {
 	}
 	made := 0
 	cells := g.cells
-	g.cells = func(j job) (cell, error) {
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		g.mu.Lock()
 		delete(g.fakes, "s") // each sandbox gets a fake of its own
 		made++

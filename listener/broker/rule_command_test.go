@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/listener/warden"
 )
 
 // TestBrokenRuleCommand: where the program of a rule cannot be prepared at the start, its service serves all others,
@@ -18,7 +19,7 @@ func TestBrokenRuleCommand(t *testing.T) {
 	broken := errors.New("command /bin/sh: no such file")
 	var there atomic.Bool
 	cells := g.cells
-	g.cells = func(j job) (cell, error) {
+	g.cells = func(j *warden.Job) (warden.Cell, error) {
 		switch {
 		case !slices.Contains(argvOf(j), "echo staff"):
 			return cells(j)
@@ -106,13 +107,13 @@ func TestRuleCommandsOfAService(t *testing.T) {
 		t.Fatalf("%d programs", n)
 	}
 	for i, s := range c.gen.services {
-		s.run = newRunner(g.Broker, s.name, noCell{errors.New(s.name + fmt.Sprint(s.spec.Command))})
-		if own := i < 2; own != (s.of == nil) || own != (len(s.others) == 2) || own != (len(c.plans[i].sockets) > 0) || c.plans[i].job.Service != s.name {
-			t.Errorf("%d: %s of %v with %d others and %d sockets", i, s.name, s.of, len(s.others), len(c.plans[i].sockets))
+		s.run = newRunner(g.Broker, s.name, warden.NoCell{Err: errors.New(s.name + fmt.Sprint(s.spec.Command))})
+		if own := i < 2; own != (s.of == nil) || own != (len(s.others) == 2) || own != (len(c.plans[i].Sockets) > 0) || c.plans[i].Job.Service != s.name {
+			t.Errorf("%d: %s of %v with %d others and %d sockets", i, s.name, s.of, len(s.others), len(c.plans[i].Sockets))
 		}
 	}
 	for rule, want := range map[int]string{0: "a[/bin/echo 1]", 1: "a[/bin/echo 2]", 2: "a[/bin/echo 1]", 3: "a[/bin/cat]", acl.RuleDefault: "a[/bin/cat]", acl.RuleNoACL: "a[/bin/cat]"} {
-		if got := c.gen.services[0].runner(rule).cell.(noCell).Error(); got != want {
+		if got := c.gen.services[0].runner(rule).cell.(warden.NoCell).Err.Error(); got != want {
 			t.Errorf("rule %d: %q, want %q", rule, got, want)
 		}
 	}

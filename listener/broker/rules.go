@@ -28,15 +28,7 @@ func compileRules(doc *policy.Document, name string) (rules, error) {
 	if err != nil {
 		return rules{}, fmt.Errorf("acls.%s: %w", name, err)
 	}
-	r := rules{matcher: m, list: list}
-	for i := range list.Rules {
-		at := fmt.Sprintf("acls.%s.rules.%d", name, i)
-		if origin := doc.Origins.Lookup(at); origin != "" {
-			at = origin
-		}
-		r.origins = append(r.origins, at)
-	}
-	return r, nil
+	return rules{matcher: m, list: list, origins: doc.RuleOrigins(name)}, nil
 }
 
 // appendEnv adds what the client's rule sets. Facts and variables of a service come first for getenv(3); none has such a name (valid.Check).

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
@@ -25,7 +26,7 @@ type runner struct {
 	key    string // what it was made from; equal keys may share
 	stamp  string // of the files it was made from
 	rules  string // what a builtin's worker decides with; others leave it empty
-	cell   cell
+	cell   warden.Cell
 	linger time.Duration
 	logs   []wire.Kind // what each of its sessions has that the log worker reads
 
@@ -35,7 +36,7 @@ type runner struct {
 	seen     sandbox.Events
 	above    bool // the last kill for want of memory was no limit's of ours
 
-	zygote   starter
+	zygote   warden.Starter
 	born     int64
 	used     int64 // when it started something last
 	spawning bool
@@ -49,6 +50,7 @@ type runner struct {
 	deaf      bool                // nobody has
 	unheard   bool                // it has none
 	pending   map[uint64]*session // sent, no reply yet
+	settling  int                 // replied, and not yet known to be a child of ours
 	congested bool                // too many of them
 	waiting   []*session          // for the zygote to come up
 	request   zygote.Request
@@ -56,14 +58,14 @@ type runner struct {
 	fdBuf     [4]int
 }
 
-func newRunner(b *Broker, name string, c cell) *runner {
+func newRunner(b *Broker, name string, c warden.Cell) *runner {
 	r := &runner{b: b, name: name, cell: c, pending: make(map[uint64]*session)}
 	r.backoff.Owner, r.idle.Owner, r.watch.Owner = r, r, r
 	return r
 }
 
 // full tells whether the service's listeners should rest.
-func (r *runner) full() bool { return r.congested || len(r.waiting) >= maxWaiting }
+func (r *runner) full() bool { return r.congested || len(r.waiting) >= r.b.few(maxWaiting) }
 
 // spawn starts a zygote on another goroutine: entering a sandbox takes longer
 // than the loop may be held up.
@@ -72,16 +74,15 @@ func (r *runner) spawn() {
 		return
 	}
 	r.spawning = true
-	r.b.starting++
 	c, s := r.cell, r.service()
-	var z starter
+	var z warden.Starter
 	r.b.apart(func() (err error) {
-		if s == nil || !s.renew(make(stamps)) {
-			z, err = c.Spawn()
+		if s == nil || !s.renew(r.b.hands.Site(s.gen.doc)) {
+			z, err = r.b.hands.Spawn(c)
 		}
 		return err
 	}, func(err error) {
-		if r.b.loop.Post(func() { r.b.starting--; r.spawned(z, err) }) != nil && z != nil {
+		if r.b.loop.Post(func() { r.spawned(z, err) }) != nil && z != nil {
 			z.Close()
 		}
 	})
@@ -96,7 +97,7 @@ func (r *runner) warm() {
 
 // spawned is spawn's result, on the loop; none of both if another runner has
 // taken over.
-func (r *runner) spawned(z starter, err error) {
+func (r *runner) spawned(z warden.Starter, err error) {
 	r.spawning = false
 	if z != nil {
 		err = r.adopt(z)
@@ -119,14 +120,13 @@ func (r *runner) spawned(z starter, err error) {
 }
 
 // adopt makes z the runner's zygote.
-func (r *runner) adopt(z starter) error {
+func (r *runner) adopt(z warden.Starter) error {
 	if err := r.b.loop.Add(z.FD(), unix.EPOLLIN, r); err != nil {
 		z.Close()
-		r.b.reapLater(z.PID())
+		r.b.hands.Bury(z.PID())
 		return err
 	}
 	r.zygote, r.lastErr = z, nil
-	r.b.helpers[z.PID()] = true
 	r.born, r.used = r.b.loop.Now(), r.b.loop.Now()
 	r.b.logWorker.worker.running()
 	if s := r.service(); s != nil && s.spec.Stdio == sandbox.StdioRelay {
@@ -148,18 +148,17 @@ func (r *runner) noZygote(err error) {
 }
 
 // drop lets go of the zygote. Its process ends when its socket closes.
-func (r *runner) drop() { r.letGo(starter.Close) }
+func (r *runner) drop() { r.letGo(warden.Starter.Close) }
 
-func (r *runner) letGo(end func(starter) error) {
+func (r *runner) letGo(end func(warden.Starter) error) {
 	if r.zygote == nil {
 		return
 	}
 	r.b.loop.Disarm(&r.idle)
 	r.b.loop.Disarm(&r.watch)
 	r.b.loop.Del(r.zygote.FD())
-	delete(r.b.helpers, r.zygote.PID())
 	_ = end(r.zygote) // whatever it says, the process is reaped when it has ended
-	r.b.reapLater(r.zygote.PID())
+	r.b.hands.Bury(r.zygote.PID())
 	r.zygote = nil
 }
 
@@ -200,7 +199,7 @@ func (r *runner) retire() {
 // left is called whenever something of the runner has ended, and closes what
 // nobody needs any more.
 func (r *runner) left() {
-	if r.spawning || len(r.pending) > 0 || len(r.waiting) > 0 {
+	if r.spawning || len(r.pending)+len(r.waiting)+r.settling > 0 {
 		return
 	}
 	if r.retired && r.zygote != nil {

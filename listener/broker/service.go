@@ -9,6 +9,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/policy"
 )
 
@@ -30,7 +31,7 @@ type service struct {
 	others  []*service
 	of      *service
 	listen  []*listening
-	sockets []wantedSocket
+	sockets []warden.Socket
 	// fault is why it could not be prepared last; again is when that is tried next.
 	fault error
 	tries int
@@ -81,7 +82,7 @@ func (t *tally) refuse(reason string, n uint64) {
 
 // broken reports whether the service has no sandbox at all.
 func (s *service) broken() bool {
-	_, no := s.run.cell.(noCell)
+	_, no := s.run.cell.(warden.NoCell)
 	return no
 }
 

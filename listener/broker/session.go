@@ -6,6 +6,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/sandbox"
 
@@ -19,7 +20,7 @@ type session struct {
 	id      uint64
 	ticket  limit.Ticket // zero once it is given back
 	started int64        // loop time
-	timer   loop.Timer   // for due, or the next look at a child without a pidfd
+	timer   loop.Timer   // for due
 	client  loop.Timer   // the next look at its client; see attend
 	gone    bool         // its client has closed
 	due     int64        // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
@@ -28,28 +29,24 @@ type session struct {
 	pipes   []*pipe  // its stderr, its stdout and its /dev/log
 	counts  *counted // of a built-in's worker
 	pid     int32
+	key     int32 // in Broker.sessions: its pid, or less than 0 once that may be another's
 	init    int32 // process 1 of its namespace, where that is not the program; else 0
-	pidfd   int32 // -1 = none
 	uid     uint32
 	leased  bool
-	taken   bool   // a runner has it: its start goes on, or has failed
-	mercy   string // the reason of its end, for which TERM was sent; "" = it may go on
-	killed  bool   // and then KILL
-	denied  bool   // the denials worker knows of it
-	relay   int32  // what its relay is to send its program's socket to, until the worker has that; 0 = none
-	ended   bool   // its program; its relay goes on
-	lost    bool   // its relay
+	taken   bool         // a runner has it: its start goes on, or has failed
+	mercy   string       // the reason of its end, for which TERM was sent; "" = it may go on
+	killed  bool         // and then KILL
+	denied  bool         // the denials worker knows of it
+	relay   int32        // what its relay is to send its program's socket to, until the worker has that; 0 = none
+	exit    *warden.Exit // of its program; its relay may go on
+	lost    bool         // its relay
 }
 
 // runs is called with the zygote's good news.
 func (b *Broker) runs(s *session, pid, init int) {
-	s.pid, s.init, s.due = int32(pid), int32(init), 0
-	b.sessions[s.pid] = s
+	s.pid, s.key, s.init, s.due = int32(pid), int32(pid), int32(init), 0
+	b.sessions[s.key] = s
 	s.run.live++
-	s.pidfd = b.watch(pid, s) // first, so that its end is seen whatever else happens
-	if s.pidfd < 0 {
-		b.loop.After(&s.timer, pollChild)
-	}
 	if s.counts == nil {
 		s.svc.tally.admitted++
 	}
@@ -68,22 +65,15 @@ func (b *Broker) runs(s *session, pid, init int) {
 func (s *session) schedule(d time.Duration) {
 	l := s.svc.b.loop
 	s.due = l.Now() + int64(d)
-	if s.pidfd < 0 {
-		d = min(d, pollChild)
-	}
 	l.After(&s.timer, d)
 }
 
-// Ready is called when the program has ended.
-func (s *session) Ready(uint32) { s.svc.b.reapSession(s) }
+// ended is called when the program has ended and is reaped.
+func (s *session) ended(e warden.Exit) { s.svc.b.reaped(s, e) }
 
-// Expire is called when the session's time or its grace is over, and to look
-// after a child without a pidfd.
+// Expire is called when the session's time or its grace is over.
 func (s *session) Expire(*loop.Timer) {
 	b := s.svc.b
-	if s.pidfd < 0 && b.reapSession(s) {
-		return
-	}
 	switch {
 	case s.due == 0 || b.loop.Now() < s.due:
 	case s.mercy == "":
@@ -91,9 +81,6 @@ func (s *session) Expire(*loop.Timer) {
 		b.terminate(s, journal.Timeout)
 	default:
 		s.destroy()
-	}
-	if s.pidfd < 0 {
-		b.loop.After(&s.timer, pollChild)
 	}
 }
 
@@ -111,7 +98,7 @@ func (s *session) destroy() {
 	s.due = 0
 	s.killed = true
 	s.signal(unix.SIGKILL)
-	if s.ended {
+	if s.exit != nil {
 		s.svc.b.relays.over(s, true)
 	}
 }
@@ -148,6 +135,9 @@ func (s *session) outdated() bool {
 	return now == nil || now.run.rules != s.run.rules
 }
 
-// signal reaches the program itself. It is our child and not yet reaped, so its
-// pid cannot belong to anybody else. The namespace's PID 1 takes everyone with it.
-func (s *session) signal(sig unix.Signal) { kill(int(s.pid), sig) }
+// signal reaches the program itself. The namespace's PID 1 takes everyone with it.
+func (s *session) signal(sig unix.Signal) {
+	if s.exit == nil {
+		s.svc.b.hands.Kill(int(s.pid), sig)
+	}
+}

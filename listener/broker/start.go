@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
@@ -20,14 +21,18 @@ import (
 // little more, and a client is better kept in the backlog than refused.
 const maxPending = 64
 
+// few is n, or less where few descriptors are: the kernel lets a user without rights have no more on their way to
+// others (unix(7), ETOOMANYREFS), and a start sends up to three.
+func (b *Broker) few(n int) int { return min(n, max(b.maxFiles/16, 1)) }
+
 // throttle takes the listeners out when the zygote has enough to do, and puts
 // them back when it has caught up.
 func (r *runner) throttle() {
 	switch n := len(r.pending); {
-	case !r.congested && n >= maxPending:
+	case !r.congested && n >= r.b.few(maxPending):
 		r.congested = true
 		r.b.syncListeners(r)
-	case r.congested && n <= maxPending/2:
+	case r.congested && n <= r.b.few(maxPending)/2:
 		r.congested = false
 		r.b.syncListeners(r)
 	}
@@ -50,7 +55,7 @@ func (r *runner) start(s *session) {
 	default:
 		r.waiting = append(r.waiting, s)
 		r.spawn()
-		if len(r.waiting) == maxWaiting {
+		if r.full() {
 			r.b.syncListeners(r)
 		}
 	}
@@ -126,9 +131,9 @@ func (r *runner) send(s *session) {
 	case err == nil:
 		r.pending[s.id] = s
 		r.used = r.b.loop.Now()
-		s.due = r.used + int64(startTimeout)
+		s.due = r.used + int64(warden.StartTimeout)
 		if !r.watch.Armed() {
-			r.b.loop.After(&r.watch, startTimeout)
+			r.b.loop.After(&r.watch, warden.StartTimeout)
 		}
 		if s.conn >= 0 && !r.b.keeps(s) {
 			unix.Close(s.conn) // the zygote has it
@@ -181,22 +186,26 @@ func (r *runner) replied(reply zygote.Reply) {
 		r.died(errors.New("reply to no request"))
 		return
 	}
-	if r.b.forged(reply) {
-		r.died(errForged) // s is lost with all that it was starting
-		return
-	}
 	delete(r.pending, reply.ID)
-	r.throttle()
-	if err := reply.Err(); err != nil {
-		if reply.PID != 0 {
-			r.b.reapLater(reply.PID)
+	r.settling++
+	z := r.zygote
+	r.b.hands.Settle(reply, func(pid int) []byte { return s.testament(pid, reply.Init) }, s.ended, func(runs bool, err error) {
+		r.settling--
+		switch {
+		case err != nil:
+			if r.zygote == z {
+				r.died(err) // with all that it was starting
+			}
+			r.b.startFailed(s, "zygote", err)
+		case !runs:
+			r.b.startFailed(s, "", reply.Err())
+		default:
+			r.failures = 0
+			r.b.runs(s, reply.PID, reply.Init)
+			r.refresh()
 		}
-		r.b.startFailed(s, "", err)
-		return
-	}
-	r.failures = 0
-	r.b.runs(s, reply.PID, reply.Init)
-	r.refresh()
+	})
+	r.throttle()
 }
 
 // died cleans up after a zygote that ended without being asked to. What it was
@@ -223,5 +232,5 @@ func (r *runner) lose(why func(*session) (string, error)) {
 	for _, s := range lost {
 		r.b.loop.Guard(func() { step, err := why(s); r.b.startFailed(s, step, err) })
 	}
-	r.b.sweepOrphans()
+	r.b.hands.Sweep()
 }

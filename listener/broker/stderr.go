@@ -6,6 +6,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -61,12 +62,12 @@ func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
 	if end, err = p.open(); err != nil {
 		return -1, err
 	}
-	if p.fd >= l.b.maxFiles-reserve && kind != wire.Records {
+	if p.fd >= l.b.maxFiles-warden.Reserve && kind != wire.Records {
 		unix.Close(p.fd)
 		what := map[wire.Kind]string{wire.Text: "stderr", wire.Stdout: "stdout", wire.Syslog: "syslog"}[kind]
 		if kind != wire.Syslog {
 			unix.Close(end)
-			end, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+			end, err = unix.FcntlInt(l.b.conf.Null.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		}
 		l.b.limitedNote(s.run.name, what, what+" of new sessions is not logged, for want of descriptors", unix.EMFILE)
 		return end, err
@@ -158,11 +159,7 @@ func (l *logWorker) close(p *pipe) {
 // counts what is lost of whom. Nothing is read: the pages go as they are. Of sessions that are
 // over nothing is kept for a worker that cannot be had.
 func (l *logWorker) discard() {
-	null, err := unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(null)
+	null := int(l.b.conf.Null.Fd())
 	for _, p := range l.pipes {
 		over, lost := p.over && l.worker.fd < 0, journal.Suppressed{What: journal.StderrBytes, Service: p.whose.Name}
 		switch held, _ := unix.IoctlGetInt(p.fd, unix.TIOCINQ); {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 	"casemate/tests/need"
@@ -178,7 +179,7 @@ func TestSocketsWithoutAWorkerGo(t *testing.T) {
 // lie there at the session's end.
 func TestNobodyWaitsForSyslog(t *testing.T) {
 	const messages = 3000
-	l := newLogWorker(new(Broker))
+	l := newLogWorker(&Broker{hands: new(warden.Warden)})
 	p := &pipe{whose: wire.Order{Kind: wire.Syslog, ID: 1, Name: "loud"}}
 	end, err := p.open()
 	if err != nil {

@@ -18,11 +18,6 @@ const (
 // graceTime is how long a program has between SIGTERM and SIGKILL.
 const graceTime = 2 * time.Second
 
-// startTimeout bounds one start, from the request to the zygote's reply. It takes
-// about a millisecond, and for ever where a program is executed from a network file
-// system that does not answer, or the zygote was stopped.
-const startTimeout = 5 * time.Second
-
 // soonDead is the age under which a zygote's unexpected end counts as a failure to start.
 const soonDead = time.Second
 

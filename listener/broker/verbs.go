@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 // that follows the answer, and does not change any more.
 func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc *policy.Document) {
 	var err error
+	b.settle()
 	switch q.Verb {
 	case policy.VerbStatus:
 		if q.Written {
@@ -45,9 +45,26 @@ func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc 
 	return a, doc
 }
 
+// settle waits a moment for what has been started to be known: who is served may ask.
+func (b *Broker) settle() {
+	for end, settling := time.Now().Add(time.Second), 1; settling > 0 && time.Now().Before(end); {
+		settling = 0
+		if b.loop.Do(func() {
+			for r := range b.runners {
+				settling += r.settling
+			}
+		}) != nil {
+			return
+		}
+		if settling > 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
 // status collects the broker's state, all of it or what is of one service.
 func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
-	st := &policy.Status{Version: b.conf.Version, PID: os.Getpid(), Started: b.started, PolicyPaths: b.conf.Policy, Log: b.conf.LogPath,
+	st := &policy.Status{Version: b.conf.Version, PID: b.conf.PID, Started: b.conf.Started, PolicyPaths: b.conf.Policy, Log: b.conf.LogPath,
 		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
 	err := b.loop.Do(func() {
 		st.LastReload, st.ReloadFailed = b.lastReload, b.reloadFailed

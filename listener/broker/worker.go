@@ -2,13 +2,12 @@ package broker
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"casemate/listener"
 	"casemate/listener/loop"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
-	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,17 +38,14 @@ var last = wire.Order{Kind: wire.Last}.Encode()
 // of a SOCK_SEQPACKET socketpair. It is started when it is first needed, and
 // again when it dies.
 type worker struct {
-	b       *Broker
-	name    string
-	prepare func() (cell, error) // blocks
-	stamp   func() string        // of what it is prepared from
-	heard   func(wire.Report)    // one message from it
-	up      func()               // it runs; nothing was sent yet
-	down    func()               // it is gone, and what it was asked is lost
-	again   func()               // it may be started again, if anybody needs it
+	b      *Broker
+	name   string
+	helper warden.Role
+	heard  func(wire.Report) // one message from it
+	up     func()            // it runs; nothing was sent yet
+	down   func()            // it is gone, and what it was asked is lost
+	again  func()            // it may be started again, if anybody needs it
 
-	cell     cell
-	made     string // the stamp of cell
 	starting bool
 	replaced bool // it is told to end, because the next one is to be another
 	fd       int  // our end, -1 = down
@@ -66,10 +62,9 @@ type worker struct {
 	waits    bool   // for room to send
 }
 
-func newWorker(b *Broker, name string, p sandbox.Profile) *worker {
-	w := &worker{b: b, name: name, fd: -1, most: maxBackoff, buf: make([]byte, wire.MaxReport)}
+func newWorker(b *Broker, name string) *worker {
+	w := &worker{b: b, name: name, helper: b.hands.Helper(name), fd: -1, most: maxBackoff, buf: make([]byte, wire.MaxReport)}
 	w.backoff.Owner = w
-	w.confine(p)
 	return w
 }
 
@@ -81,16 +76,10 @@ func (w *worker) running() bool {
 	if w.starting || w.backoff.Armed() || w.b.stopping {
 		return false
 	}
-	uid, ok := w.b.leases.Take() // given back once it runs: take looks past what is in use
-	if !ok {
-		w.fail(errors.New("no uid is left to lease"))
-		return false
-	}
 	w.starting = true
-	w.b.starting++
 	var pid, fd int
-	w.b.apart(func() (err error) { pid, fd, err = w.start(uid); return err }, func(err error) {
-		if w.b.loop.Post(func() { w.b.starting--; w.b.leases.Give(uid); w.started(pid, fd, err) }) != nil && err == nil {
+	w.b.apart(func() (err error) { pid, fd, err = w.start(); return err }, func(err error) {
+		if w.b.loop.Post(func() { w.started(pid, fd, err) }) != nil && err == nil {
 			listener.Close(fd)
 		}
 	})
@@ -98,20 +87,12 @@ func (w *worker) running() bool {
 }
 
 // start runs on its own goroutine.
-func (w *worker) start(uid uint32) (pid, fd int, err error) {
-	now := w.stamp()
-	if w.cell != nil && w.made != now {
-		_ = w.cell.Close() // its descriptors are gone either way
-		w.cell = nil
+func (w *worker) start() (pid, fd int, err error) {
+	pid, fd, losses, err := w.helper.Start()
+	for _, l := range losses {
+		w.b.Log("not enforced on this host: casemate-"+w.name, l)
 	}
-	if w.cell == nil {
-		c, err := w.prepare()
-		if err != nil {
-			return 0, -1, err
-		}
-		w.cell, w.made = c, now
-	}
-	return w.b.link(w.cell, uid, unix.SOCK_SEQPACKET)
+	return pid, fd, err
 }
 
 // started is start's result, on the loop.
@@ -120,8 +101,8 @@ func (w *worker) started(pid, fd int, err error) {
 	if err == nil {
 		if err = w.b.loop.Add(fd, unix.EPOLLIN, w); err != nil {
 			listener.Close(fd)
-			kill(pid, unix.SIGKILL)
-			w.b.reapLater(pid)
+			w.b.hands.Kill(pid, unix.SIGKILL)
+			w.b.hands.Bury(pid)
 		}
 	}
 	if err != nil {
@@ -129,7 +110,6 @@ func (w *worker) started(pid, fd int, err error) {
 		return
 	}
 	w.pid, w.fd, w.born, w.heardAt = pid, fd, w.b.loop.Now(), w.b.loop.Now()
-	w.b.helpers[pid] = true
 	w.up()
 	if w.over != nil {
 		w.send(last)
@@ -199,9 +179,9 @@ var errReplaced = errors.New("its program or a file of its own is another one")
 // renew replaces a worker that is not made from what lies on the disk. It blocks. What the
 // old one is told meanwhile, the next one is told again.
 func (w *worker) renew() {
-	now := w.stamp()
+	now := w.helper.Stamp()
 	_ = w.b.loop.Do(func() {
-		if w.fd < 0 || w.made == now || w.over != nil || w == w.b.relays.worker && len(w.b.relays.of) > 0 {
+		if w.fd < 0 || w.helper.Made() == now || w.over != nil || w == w.b.relays.worker && len(w.b.relays.of) > 0 {
 			return
 		}
 		w.replaced = true
@@ -278,7 +258,7 @@ func (w *worker) Ready(events uint32) {
 
 // end lets go of a worker that died, or that broke the protocol.
 func (w *worker) end(err error) {
-	kill(w.pid, unix.SIGKILL)
+	w.b.hands.Kill(w.pid, unix.SIGKILL)
 	if w.replaced || time.Duration(w.b.loop.Now()-w.born) >= workerSettled {
 		w.failures = 0
 	}
@@ -291,8 +271,7 @@ func (w *worker) end(err error) {
 func (w *worker) letGo() {
 	w.b.loop.Del(w.fd)
 	listener.Close(w.fd)
-	delete(w.b.helpers, w.pid)
-	w.b.reapLater(w.pid)
+	w.b.hands.Bury(w.pid)
 	w.fd, w.pid, w.unsent, w.waits, w.replaced = -1, 0, nil, false, false
 }
 
@@ -323,22 +302,4 @@ func (w *worker) finish(patience time.Duration, done func()) {
 func (w *worker) gone() {
 	w.stop()
 	w.over()
-}
-
-// confine gives a worker its sandbox, made on its first start and when its program or a
-// file of its profile has become another since.
-func (w *worker) confine(p sandbox.Profile) {
-	w.stamp = func() string {
-		return make(stamps).of(slices.Concat(p.Files.Read, []string{w.b.libexec("casemate-worker")})...)
-	}
-	w.prepare = func() (cell, error) {
-		c, err := w.b.helperCell(p, "casemate-worker", w.name)
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range c.Losses() {
-			w.b.Log("not enforced on this host: "+p.Name, l)
-		}
-		return c, nil
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 
@@ -50,7 +51,7 @@ func TestNamesOutliveTheirWorker(t *testing.T) {
 	s.ACL = "named"
 	ended := make(chan struct{})
 	t.Cleanup(func() { close(ended) })
-	g.names.worker.prepare = func() (cell, error) { <-ended; return nil, errors.New("no names worker here") }
+	g.names.worker.helper.(*warden.Helper).Prepare = func() (warden.Cell, error) { <-ended; return nil, errors.New("no names worker here") }
 	g.load(s)
 	fd := g.namesWorker()
 	c := dial(t, port)

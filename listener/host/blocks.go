@@ -88,15 +88,21 @@ func (l *Leases) Open() (ended, left int, err error) {
 	return ended, left, failed
 }
 
-// grow takes one more block.
+// grow takes one more block; one whose uids were a dead broker's a moment ago only where there is no other.
 func (l *Leases) grow() {
-	for n := range blockCount {
+	if l.block != nil {
+		if first, err := l.block(); err == nil {
+			l.held, l.fresh, l.last = l.held+1, first, first+blockSize
+		}
+		return
+	}
+	for n := range 2 * blockCount {
 		i := (l.first + n) % blockCount
 		if l.blocks[i] != nil {
 			continue
 		}
 		if f, word, _ := l.lock(i); f != nil {
-			if l.hold(i, f, word) {
+			if (word != wordEnd || n >= blockCount) && l.hold(i, f, word) {
 				return
 			}
 			f.Close()
@@ -159,4 +165,22 @@ func write(f *os.File, word string) error {
 	}
 	_, err := f.WriteAt([]byte(word), 0)
 	return err
+}
+
+// Block takes one more block, for another process to lease from, and gives its first uid.
+func (l *Leases) Block() (first uint32, err error) {
+	fresh, last := l.fresh, l.last
+	held := l.held
+	if l.grow(); l.held == held {
+		return 0, errNoBlock
+	}
+	first, l.fresh, l.last = l.fresh, fresh, last
+	return first, nil
+}
+
+// Lent are leases of blocks that another process takes, which block asks for one more.
+func Lent(block func() (first uint32, err error)) *Leases {
+	l := NewLeases("")
+	l.block = block
+	return l
 }

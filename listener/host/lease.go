@@ -23,6 +23,7 @@ type Leases struct {
 	word   string               // what the files of our blocks say
 	blocks [blockCount]*os.File // locked, nil = not ours
 	held   int
+	block  func() (uint32, error) // where another process holds them
 	// fresh to last were never out; back holds the ones that came back, the first one first,
 	// so an idle broker does not hold a block of them.
 	fresh, last uint32

@@ -62,7 +62,7 @@ func Spawn(p *Plan) (*Zygote, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	z := &Zygote{sock: pair[0], inits: p.Init, listener: -1}
+	z := &Zygote{sock: pair[0], inits: p.Init, listener: -1, mem: -1}
 	err = z.fork(p, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
@@ -91,7 +91,7 @@ func (z *Zygote) fork(p *Plan, ctl int) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(mem)
+	z.mem = mem
 	if z.marks, err = unix.Mmap(mem, 0, marksSize, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return os.NewSyscallError("mmap", err)
 	}

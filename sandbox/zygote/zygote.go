@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ type Zygote struct {
 	sock  int
 	buf   []byte
 	marks []byte // shared with the zygote: what each of its threads is starting
+	mem   int    // their file
 	inits bool
 	// listener of its filter, until it is taken; -1 = none
 	listener int
@@ -66,6 +68,27 @@ func (z *Zygote) TakeListener() int {
 	z.listener = -1
 	return fd
 }
+
+// HandOver gives the zygote away, to a process that takes it over: what of it is polled, its marks and its
+// listener, or -1. The process stays this one's child, and z is spent.
+func (z *Zygote) HandOver() (fds [3]int) {
+	fds = [3]int{z.sock, z.mem, z.TakeListener()}
+	_ = unix.Munmap(z.marks) // of a mapping that there is, it does not fail
+	return fds
+}
+
+// TakeOver takes over what another process has handed over.
+func TakeOver(pid int, fds [3]int) (*Zygote, error) {
+	marks, err := unix.Mmap(fds[1], 0, marksSize, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	unix.Close(fds[1])
+	return &Zygote{pid: pid, sock: fds[0], mem: -1, marks: marks, listener: fds[2]}, nil
+}
+
+// Inits tells whether the zygote's sessions end with it.
+func (z *Zygote) Inits() bool { return z.inits }
 
 // PID is the zygote's process id; it is a child of this process.
 func (z *Zygote) PID() int { return z.pid }
@@ -197,7 +220,7 @@ func (z *Zygote) Close() error {
 	if z.listener >= 0 {
 		unix.Close(z.listener)
 	}
-	err := errors.Join(unix.Close(z.sock), unix.Munmap(z.marks))
+	err := errors.Join(unix.Close(z.sock), unix.Close(z.mem), unix.Munmap(z.marks))
 	z.sock, z.marks = -1, nil
 	return err
 }

@@ -47,7 +47,7 @@ func TestFileLength(t *testing.T) {
 }
 
 // rootPackages run with root's rights.
-var rootPackages = []string{"cmd/casemated", "listener", "listener/broker/...", "acl", "acl/limit", "acl/shield", "sandbox/...", "policy"}
+var rootPackages = []string{"cmd/casemated", "listener", "listener/warden", "listener/broker/...", "acl", "acl/limit", "acl/shield", "sandbox/...", "policy"}
 
 func TestFunctionLength(t *testing.T) {
 	total := 0

@@ -3,16 +3,22 @@ package root
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/zygote"
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -69,6 +75,7 @@ func TestBrokerIsConfined(t *testing.T) {
 			}
 		}
 	}
+	acceptsConfined(t, b, none, inherited)
 	// Until it is so: one that is just being made has not its own filter yet, and one that only proved something at the load may end.
 	if err := rig.Until(10*time.Second, func() error {
 		below, seen := family(t, b.PID)[1:], 0
@@ -90,6 +97,162 @@ func TestBrokerIsConfined(t *testing.T) {
 		}
 		return nil
 	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// acceptor is rig's.
+func acceptor(t *testing.T, b *rig.Broker) int {
+	t.Helper()
+	pid, err := b.Acceptor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// acceptsConfined: the process that strangers' connections come to has no capability, a leased uid and group of its own, a
+// filter, an empty root, and no descriptor of a file but the log.
+func acceptsConfined(t *testing.T, b *rig.Broker, none string, inherited int) {
+	t.Helper()
+	pid := acceptor(t, b)
+	s, err := rig.Status(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range [][2]string{
+		{"CapBnd", none}, {"CapPrm", none}, {"CapEff", none}, {"CapInh", none}, {"CapAmb", none},
+		{"NoNewPrivs", "1"}, {"Seccomp", "2"}, {"Seccomp_filters", strconv.Itoa(inherited + 2)}, {"Groups", ""},
+	} {
+		if s[w[0]] != w[1] {
+			t.Errorf("the broker: %s is %q, want %q", w[0], s[w[0]], w[1])
+		}
+	}
+	for _, ids := range []string{s["Uid"], s["Gid"]} {
+		for _, f := range strings.Fields(ids) {
+			if id, err := strconv.ParseUint(f, 10, 32); err != nil || uint32(id)-sandbox.LeaseBase >= sandbox.LeaseCount {
+				t.Errorf("the broker runs as %q", ids)
+			}
+		}
+	}
+	root := fmt.Sprintf("/proc/%d/root/", pid)
+	for _, path := range []string{"etc/passwd", "proc/self", "bin/sh", "run", "tmp", "dev/null"} {
+		if _, err := os.Lstat(root + path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the broker sees /%s (%v)", path, err)
+		}
+	}
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil || len(fds) < 5 {
+		t.Fatalf("%v, %v", fds, err)
+	}
+	said, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", b.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		to, err := os.Readlink(fd)
+		if to == said {
+			continue // casemated's stderr is the broker's
+		}
+		if err != nil || strings.HasPrefix(to, "socket:") || strings.HasPrefix(to, "anon_inode:") || strings.HasPrefix(to, "pipe:") {
+			continue
+		}
+		if s, err := b.Status(); err != nil || to != s.Log && to != "/dev/null" && to != "/proc/loadavg" && !strings.HasPrefix(to, "/memfd:casemate-plan") && !strings.HasSuffix(to, ".events") {
+			t.Errorf("the broker holds %s (%v)", to, err)
+		}
+	}
+}
+
+// TestBrokerIsFollowed: when the process that accepts is killed, root starts another one. Nobody who comes
+// meanwhile is refused, who is served goes on being served, counts in its limit, and has a record at its end.
+func TestBrokerIsFollowed(t *testing.T) {
+	rig.Root(t)
+	cat, port, held := need.Programs(t, "cat")[0], rig.Port(t), rig.Port(t)
+	b := rig.Serve(t, head+"limit \"two\" {\n  concurrent = 2\n}\n"+
+		service("cat", "tcp4://127.0.0.1:"+port, []string{cat}, "profile = profile.line", "limit = limit.two")+
+		service("echo", "udp4://127.0.0.1:"+held, nil, `builtin = "echo"`))
+	says := func(c *net.TCPConn, text string) {
+		t.Helper()
+		_, _ = c.Write([]byte(text))
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != text {
+			t.Fatalf("got %q (%v), want %q", got, err, text)
+		}
+	}
+	dial := func() *net.TCPConn {
+		t.Helper()
+		c, err := rig.Dial(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	first := dial()
+	says(first, "one\n")
+	var before *policy.Status
+	if err := rig.Until(30*time.Second, func() (err error) {
+		if before, err = b.Status(); err == nil && len(before.Sessions) != 1 {
+			err = fmt.Errorf("%+v", before)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		old := acceptor(t, b)
+		if err := unix.Kill(old, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := rig.Until(30*time.Second, func() error { // what it has accepted until then goes with it
+			if err := unix.Kill(old, 0); err != unix.ESRCH {
+				return fmt.Errorf("process %d: %v", old, err)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		second := dial() // it waits in the backlog
+		says(second, "two\n")
+		says(first, "still here\n")
+		if now := acceptor(t, b); now == old {
+			t.Error("it was not killed")
+		}
+		if err := rig.Until(30*time.Second, func() error { // it is listed a moment after it runs
+			st, err := b.Status()
+			if err == nil && (st.PID != before.PID || st.Digest != before.Digest || len(st.Sessions) != 2 || st.Sessions[0].ID != before.Sessions[0].ID ||
+				st.Sessions[0].PID != before.Sessions[0].PID || st.Sessions[0].Client != before.Sessions[0].Client) {
+				err = fmt.Errorf("%+v, want %+v and one more session", st, before.Sessions)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		third, err := rig.Dial(port) // two are served; its reset may come before connect(2) has returned
+		if err == nil {
+			n, err := third.Read(make([]byte, 1))
+			if third.Close(); n != 0 || err == nil {
+				t.Errorf("a third one is served: %d, %v", n, err)
+			}
+		} else if !errors.Is(err, unix.ECONNRESET) {
+			t.Error(err)
+		}
+		second.Close()
+		if _, err := b.Await(1, 30*time.Second, "msg", "decision", "service", "cat", "reason", "concurrency"); err != nil {
+			t.Error(err)
+		}
+		if err := rig.Until(30*time.Second, func() error {
+			st, err := b.Service("cat")
+			if err == nil && st.Live != 1 {
+				err = fmt.Errorf("%d live", st.Live)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	first.Close()
+	if _, err := b.Await(1, 30*time.Second, "msg", "session", "service", "cat", "pid", strconv.Itoa(before.Sessions[0].PID), "reason", "exit"); err != nil {
 		t.Error(err)
 	}
 }

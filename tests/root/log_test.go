@@ -111,7 +111,7 @@ func TestLogIsTheBrokersAlone(t *testing.T) {
 				}
 			}
 		}
-		if len(holders) != 1 || !strings.HasPrefix(holders[0], "/proc/"+strconv.Itoa(b.PID)+"/") || len(all) < 5 {
+		if len(holders) != 1 || !strings.HasPrefix(holders[0], "/proc/"+strconv.Itoa(acceptor(t, b))+"/") || len(all) < 5 {
 			return fmt.Errorf("the log is %q, of %d processes, want one of the broker's alone", holders, len(all))
 		}
 		return nil
@@ -161,10 +161,15 @@ func TestLogRotation(t *testing.T) {
 			t.Errorf("the moved log grew by %q, %v", strings.TrimPrefix(string(after), string(before)), err)
 		}
 	}
-	fds, err := filepath.Glob("/proc/" + strconv.Itoa(b.PID) + "/fd/*")
+	fds, err := filepath.Glob("/proc/" + strconv.Itoa(acceptor(t, b)) + "/fd/*")
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := filepath.Glob("/proc/" + strconv.Itoa(b.PID) + "/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds = append(fds, own...)
 	for _, fd := range fds {
 		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, b.LogFile+".") {
 			t.Errorf("%s is still %s", fd, to)

@@ -51,12 +51,12 @@ func TestProgramSpoilsPassedSocket(t *testing.T) {
 	} else {
 		c.Close()
 	}
-	before, err := rig.CPU(b.PID)
+	before, err := rig.CPU(acceptor(t, b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Second)
-	if after, err := rig.CPU(b.PID); err != nil || after-before > 200*time.Millisecond {
+	if after, err := rig.CPU(acceptor(t, b)); err != nil || after-before > 200*time.Millisecond {
 		t.Errorf("the broker used %v in a second without a client (%v)", after-before, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -190,6 +191,9 @@ func lingers(t *testing.T, b *rig.Broker, name string) {
 		for _, one := range s.Sessions {
 			if one.Service == name {
 				status, err := rig.Status(one.PID)
+				if errors.Is(err, fs.ErrNotExist) { // and is reaped
+					return nil
+				}
 				if err == nil && !strings.HasPrefix(status["State"], "Z") {
 					err = fmt.Errorf("process %d is %s", one.PID, status["State"])
 				}

@@ -21,7 +21,7 @@ func TestDescriptorsAbove1024(t *testing.T) {
 	const first, last = 20000, 21099
 	ranges := fmt.Sprintf(`"tcp4://127.0.0.1:%d-%d", "tcp4://127.0.0.1:%d-%d"]`, first, first+499, first+500, last)
 	b := rig.Serve(t, head+strings.Replace(service("many", "RANGES", []string{rig.Compile(t, "testdata/rogue.c"), "count"}, "profile = profile.line"), `"RANGES"]`, ranges, 1))
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.PID))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", acceptor(t, b)))
 	if err != nil {
 		t.Fatal(err)
 	}

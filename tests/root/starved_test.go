@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +24,7 @@ import (
 // descriptors are the numbers that the broker has in use.
 func descriptors(t *testing.T, b *rig.Broker) map[int]bool {
 	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.PID))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", acceptor(t, b)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,17 +59,47 @@ func starve(t *testing.T, b *rig.Broker) (feed func()) {
 		limit++
 	}
 	var old unix.Rlimit
-	if err := unix.Prlimit(b.PID, unix.RLIMIT_NOFILE, nil, &old); err != nil {
+	if err := filesOf(acceptor(t, b), &old); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Prlimit(b.PID, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(limit), Max: old.Max}, nil); err != nil {
-		t.Fatal(err)
-	}
+	setFiles(t, b, unix.Rlimit{Cur: uint64(limit), Max: old.Max})
 	return func() {
 		t.Helper()
-		if err := unix.Prlimit(b.PID, unix.RLIMIT_NOFILE, &old, nil); err != nil {
-			t.Fatal(err)
+		setFiles(t, b, old)
+	}
+}
+
+// filesOf reads a process's limit of descriptors.
+func filesOf(pid int, l *unix.Rlimit) error {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "Max open files"); ok {
+			_, err = fmt.Sscan(rest, &l.Cur, &l.Max)
+			return err
 		}
+	}
+	return errors.New("no limit of open files")
+}
+
+// setFiles sets the broker's limit of descriptors, as its own user, who may: root without CAP_SYS_RESOURCE may not.
+func setFiles(t *testing.T, b *rig.Broker, to unix.Rlimit) {
+	t.Helper()
+	pid := acceptor(t, b)
+	s, err := rig.Status(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.ParseUint(strings.Fields(s["Uid"])[0], 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(need.Programs(t, "prlimit")[0], "--pid", strconv.Itoa(pid), fmt.Sprintf("--nofile=%d:%d", to.Cur, to.Max))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("prlimit: %v: %s", err, out)
 	}
 }
 
@@ -79,7 +112,7 @@ func TestAcceptFails(t *testing.T) {
 	before := counters(t, b)
 	feed := starve(t, b)
 	client := connect(t, ports["once"])
-	used, err := rig.CPU(b.PID)
+	used, err := rig.CPU(acceptor(t, b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +121,7 @@ func TestAcceptFails(t *testing.T) {
 	if n, err := client.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("with no descriptor left a client got %q (%v): the table was not full", buf[:n], err)
 	}
-	after, err := rig.CPU(b.PID)
+	after, err := rig.CPU(acceptor(t, b))
 	if err != nil {
 		t.Fatal(err)
 	}

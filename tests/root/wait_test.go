@@ -64,12 +64,12 @@ func TestWaitProgramShutsItsListenerDown(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 	}
-	before, err := rig.CPU(b.PID)
+	before, err := rig.CPU(acceptor(t, b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Second)
-	after, err := rig.CPU(b.PID)
+	after, err := rig.CPU(acceptor(t, b))
 	if err != nil || after-before > 100*time.Millisecond {
 		t.Errorf("the broker used %v in a second without a client (%v)", after-before, err)
 	}

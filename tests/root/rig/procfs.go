@@ -181,8 +181,36 @@ type Counters struct {
 
 // Counters reads them for the running broker.
 func (b *Broker) Counters() (Counters, error) {
+	accepts, err := b.Acceptor()
+	if err != nil {
+		return Counters{}, err
+	}
+	c, err := countersOf(accepts)
+	if err != nil {
+		return c, err
+	}
+	own, err := countersOf(b.PID)
+	own.Children-- // the one that accepts is the broker, too
+	own.FDs, own.Threads, own.RSS = own.FDs+c.FDs, own.Threads+c.Threads, own.RSS+c.RSS
+	return own, err
+}
+
+// Acceptor is the process below casemated that accepts and decides.
+func (b *Broker) Acceptor() (int, error) {
+	kids, err := Children(b.PID)
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range kids {
+		if text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", k.PID)); string(text) == "casemate-worker\x00broker\x00" {
+			return k.PID, nil
+		}
+	}
+	return 0, fmt.Errorf("no broker among %v", kids)
+}
+
+func countersOf(pid int) (Counters, error) {
 	var c Counters
-	pid := b.PID
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		return c, err

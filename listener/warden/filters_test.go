@@ -1,4 +1,4 @@
-package broker
+package warden
 
 import (
 	"reflect"
@@ -10,9 +10,7 @@ import (
 
 // TestFirstShape: the filter that casemate-filter gets before there is one to ask is that of its own profile.
 func TestFirstShape(t *testing.T) {
-	g := newRig(t)
-	g.conf.LibexecDir = "/usr/libexec"
-	plan, err := g.helperPlan(filterProfile(), "casemate-filter")
+	plan, err := newWarden(t).helperPlan(filterProfile(), "casemate-filter")
 	if err != nil {
 		t.Fatal(err)
 	}

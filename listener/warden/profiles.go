@@ -1,4 +1,4 @@
-package broker
+package warden
 
 import (
 	"casemate/policy"
@@ -10,6 +10,9 @@ import (
 
 // The broker's own helpers run in the same sandbox as services do. Their
 // profiles are constants here, because they must hold before any policy does.
+
+// roles are the profiles of what casemate-worker does for casemated itself.
+var roles = map[string]func() sandbox.Profile{"names": namesProfile, "log": logProfile, "denials": denialsProfile, "relay": relayProfile}
 
 // helperProfile is what a static Go program needs that talks over one socket.
 func helperProfile(name string, memory int64, more ...string) sandbox.Profile {
@@ -73,6 +76,20 @@ func denialsProfile() sandbox.Profile {
 	return p
 }
 
+// brokerProfile is for `casemate-worker broker`: no file, no capability. It accepts on the sockets that it is given and hands
+// what it has accepted on; it begins the connections of redirects, and asks who waits at a listener.
+func brokerProfile(files int64) sandbox.Profile {
+	p := helperProfile("casemate-broker", 0, "@socket-accept", "@fd-passing", "@socket-unix", "@socket-tcp",
+		"connect", "setsockopt", "getsockopt", "ioctl", "fcntl", "pipe2", "fchmod", "splice", "getpriority", "prlimit64", "pread64", "pwrite64", "ftruncate", "memfd_create", "poll", "ppoll", "bind")
+	p.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{0}}
+	p.Because = "accepts for services, and begins the connections of redirects"
+	p.BestEffort = []string{"landlock", "landlock.net", "landlock.scopes", "resources.open_files"}
+	p.Resources = sandbox.Resources{sandbox.OpenFiles: files}
+	p.Syscalls.OnViolation = "errno" // all sessions' records end with it
+	p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_SOCKET, 0, 0, unix.AF_NETLINK, 2, 0, unix.NETLINK_SOCK_DIAG})
+	return p
+}
+
 // relayProfile is for `casemate-worker relay`: the clients of stdio = "relay" arrive over its link, and it makes
 // socket pairs. Each session takes six descriptors, and one more while it starts.
 func relayProfile() sandbox.Profile {
@@ -90,18 +107,18 @@ func filterProfile() sandbox.Profile {
 	return p
 }
 
-func (b *Broker) helperPlan(p sandbox.Profile, argv ...string) (*sandbox.Plan, error) {
+func (w *Warden) helperPlan(p sandbox.Profile, argv ...string) (*sandbox.Plan, error) {
 	var env []string
-	if b.conf.Journal {
+	if w.conf.Journal {
 		env = []string{"JOURNAL_STREAM=casemated"} // lines begin with their priority
 	}
 	return sandbox.NewPlan(p.Present(), sandbox.Command{
-		Service: p.Name, Path: b.libexec(argv[0]), Argv: argv, Env: env,
+		Service: p.Name, Path: w.libexec(argv[0]), Argv: argv, Env: env,
 		Dir: "/", Dynamic: true, Umask: 0o077, Stdio: sandbox.StdioSocket, Sockets: 1, HostPIDs: p.Files.HostProc,
 	})
 }
 
-func confined(plan *sandbox.Plan) (cell, error) {
+func confined(plan *sandbox.Plan) (Cell, error) {
 	// Its stderr goes nowhere: nobody but the broker holds the log, where what another one
 	// writes would pass for records.
 	box, err := sandbox.Prepare(plan, sandbox.Options{})

@@ -1,33 +1,30 @@
-package broker
+package warden
 
 import (
-	"errors"
 	"fmt"
 
 	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/sandbox"
-
-	"golang.org/x/sys/unix"
 )
 
-// wantedSocket is one socket that a generation asks for.
-type wantedSocket struct {
-	spec     listener.Spec
-	optional bool // the second family of "tcp" or "udp" without an address
-	retry    bool
-	listen   int // which of the service's addresses it is
+// Socket is one socket that a service asks for.
+type Socket struct {
+	Spec     listener.Spec
+	Optional bool // the second family of "tcp" or "udp" without an address
+	Retry    bool
+	Listen   int // which of the service's addresses it is
 }
 
 // sockets turns a service's listen addresses into sockets. With an error only the
 // owner of their files is not known.
-func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
+func sockets(a *host.Accounts, s *policy.Service) ([]Socket, error) {
 	file, err := socketFile(a, &s.Socket)
 	if err != nil {
 		err = fmt.Errorf("services.%s.socket.%w", s.Name, err)
 	}
-	var out []wantedSocket
+	var out []Socket
 	for i, l := range s.Listen {
 		for _, e := range s.Endpoints(l) {
 			spec := listener.Spec{Endpoint: e, UID: listener.KeepID, GID: listener.KeepID}
@@ -36,7 +33,7 @@ func sockets(a *host.Accounts, s *policy.Service) ([]wantedSocket, error) {
 				spec.Endpoint = e
 			}
 			spec.Backlog, spec.Wait, spec.Settings = s.Socket.Backlog, s.Wait, settings(&s.Socket)
-			out = append(out, wantedSocket{spec: spec, optional: l.Optional(e), retry: s.Retry, listen: i})
+			out = append(out, Socket{Spec: spec, Optional: l.Optional(e), Retry: s.Retry, Listen: i})
 		}
 	}
 	return out, err
@@ -69,17 +66,6 @@ func socketFile(a *host.Accounts, o *policy.Socket) (listener.Spec, error) {
 		}
 	}
 	return spec, nil
-}
-
-// taken reports whether err of listener.Open means that somebody has the
-// address: then our own old socket may be in the way, or a retry helps.
-func taken(err error) bool {
-	return errors.Is(err, unix.EADDRINUSE) || errors.Is(err, listener.ErrLive)
-}
-
-// absent reports whether err means that the host has no such family, address or interface (yet).
-func absent(err error) bool {
-	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)
 }
 
 // resolve finds the ids of a service. Errors name the attribute.

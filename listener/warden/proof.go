@@ -1,4 +1,4 @@
-package broker
+package warden
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package broker
+package warden
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox/panics"
 
@@ -22,14 +21,16 @@ import (
 // maxCompiled is how many bytes a compiler may answer. One that crashes, hangs or prints garbage leaves the old generation running.
 const maxCompiled = 64 << 20
 
-// compileApart has `casemate compile --stdin` compile the policy in a sandbox
+// Compile has `casemate compile --stdin` compile the policy in a sandbox
 // of its own: the policy's text goes in as bytes, a document of constants comes
 // out and is decoded strictly. It blocks and never runs on the loop.
 //
 // A document that is compiled already goes the same way, and comes back as it is
 // if it is valid.
-func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagnostic, error) {
-	files, err := policy.ReadOwnSources(paths...)
+func (w *Warden) Compile() (*policy.Document, []policy.Diagnostic, error) {
+	w.compiling.Lock()
+	defer w.compiling.Unlock()
+	files, err := policy.ReadOwnSources(w.conf.Policy...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,16 +39,19 @@ func (b *Broker) compileApart(paths []string) (*policy.Document, []policy.Diagno
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
 	// The compiler sees nothing but its request.
-	key := sha256.Sum256(append(request, make(stamps).of(b.libexec("casemate"))...))
-	if b.compiled.doc != nil && b.compiled.key == key {
-		return b.compiled.doc, b.compiled.diags, nil
+	key := sha256.Sum256(append(request, make(stamps).of(w.libexec("casemate"))...))
+	if w.compiled.doc != nil && w.compiled.key == key {
+		return w.compiled.doc, w.compiled.diags, nil
 	}
-	answer, err := b.runCompiler(request)
+	answer, err := w.runCompiler(request)
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
 	doc, diags, err := decodeCompiled(answer, files)
-	b.compiled = compiled{key, doc, slices.Clip(diags)}
+	if err == nil && w.conf.Digest != "" && doc.Digest != w.conf.Digest {
+		doc, err = nil, fmt.Errorf("the policy has the digest %s, and --digest admits %s alone", doc.Digest, w.conf.Digest)
+	}
+	w.compiled = compiled{key, doc, slices.Clip(diags)}
 	return doc, diags, err
 }
 
@@ -56,6 +60,13 @@ type compiled struct {
 	key   [sha256.Size]byte
 	doc   *policy.Document
 	diags []policy.Diagnostic
+}
+
+// Forget is Hands'.
+func (w *Warden) Forget() {
+	w.compiling.Lock()
+	defer w.compiling.Unlock()
+	w.compiled = compiled{}
 }
 
 // decodeCompiled reads the compiler's answer to files.
@@ -82,45 +93,41 @@ func decodeCompiled(answer []byte, files []policy.SourceFile) (*policy.Document,
 }
 
 // runCompiler starts the compiler, feeds it and collects its answer.
-func (b *Broker) runCompiler(request []byte) ([]byte, error) {
-	c, err := b.helperCell(compileProfile(), "casemate", "compile", "--stdin")
+func (w *Warden) runCompiler(request []byte) ([]byte, error) {
+	c, err := w.helperCell(compileProfile(), "casemate", "compile", "--stdin")
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	return b.converse(c, request)
+	return w.converse(c, request)
 }
 
 // converse sends request to the one program of c and returns what it answers.
-func (b *Broker) converse(c cell, request []byte) ([]byte, error) {
-	var uid uint32
-	var leased bool
-	// The orphan sweep must not take the compiler for a stray.
-	if err := b.loop.Do(func() { b.starting++; uid, leased = b.leases.Take() }); err != nil {
+func (w *Warden) converse(c Cell, request []byte) ([]byte, error) {
+	uid, err := w.lease()
+	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = b.loop.Post(func() { b.starting--; b.leases.Give(uid) }) }()
-	if !leased {
-		return nil, errors.New("no uid is free to lease")
-	}
-	pid, fd, err := b.link(c, uid, unix.SOCK_STREAM)
+	defer w.giveBack(uid)
+	pid, fd, err := w.Link(c, uid, unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := exchange(fd, request, policy.CompileDeadline)
 	// A socket that the compiler closed early is the sign of its end, not the cause.
 	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
+	patience := graceTime
 	if !ended {
-		kill(pid, unix.SIGKILL)
+		patience = 0
 	}
-	status, werr := b.endChild(pid, graceTime)
+	status, werr := w.endChild(pid, patience)
 	switch {
 	case !ended:
 		return nil, fmt.Errorf("the compiler: %w", err)
 	case werr != nil:
 		return nil, werr
 	case status.Signaled():
-		return nil, fmt.Errorf("the compiler was killed by %s", journal.SignalName(status.Signal()))
+		return nil, fmt.Errorf("the compiler was killed by %s", unix.SignalName(status.Signal()))
 	case status.ExitStatus() == 2:
 		return nil, errors.New("the compiler crashed")
 	case err != nil:

@@ -1,4 +1,4 @@
-package broker
+package warden
 
 import (
 	"encoding/json"
@@ -18,7 +18,7 @@ const maxShapes = 256
 
 // fit gives each plan its filter. Hundreds of services share a few profiles, and so a shape that is
 // asked for once. It blocks and never runs on the loop.
-func (b *Broker) fit(plans ...*sandbox.Plan) error {
+func (w *Warden) fit(plans ...*sandbox.Plan) error {
 	alike := make(map[string][]*sandbox.Plan) // by their shapes
 	for _, pl := range plans {
 		text, err := json.Marshal(pl.Shape(sandbox.ABI()))
@@ -28,7 +28,7 @@ func (b *Broker) fit(plans ...*sandbox.Plan) error {
 		alike[string(text)] = append(alike[string(text)], pl)
 	}
 	for shapes := range slices.Chunk(slices.Collect(maps.Keys(alike)), maxShapes) {
-		made, err := b.runFilter(shapes)
+		made, err := w.runFilter(shapes)
 		if err != nil {
 			return fmt.Errorf("compile seccomp filters: %w", err)
 		}
@@ -42,8 +42,8 @@ func (b *Broker) fit(plans ...*sandbox.Plan) error {
 }
 
 // runFilter has casemate-filter compile, in a sandbox of its own. It sees nothing but rules.
-func (b *Broker) runFilter(shapes []string) ([]program.Filter, error) {
-	plan, err := b.helperPlan(filterProfile(), "casemate-filter")
+func (w *Warden) runFilter(shapes []string) ([]program.Filter, error) {
+	plan, err := w.helperPlan(filterProfile(), "casemate-filter")
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (b *Broker) runFilter(shapes []string) ([]program.Filter, error) {
 		return nil, err
 	}
 	defer c.Close()
-	text, err := b.converse(c, fmt.Appendf(nil, `{"format_version":%d,"shapes":[%s]}`, program.Format, strings.Join(shapes, ",")))
+	text, err := w.converse(c, fmt.Appendf(nil, `{"format_version":%d,"shapes":[%s]}`, program.Format, strings.Join(shapes, ",")))
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +67,11 @@ func (b *Broker) runFilter(shapes []string) ([]program.Filter, error) {
 	return a.Filters, nil
 }
 
-// helperCell prepares the sandbox of one of the broker's helpers.
-func (b *Broker) helperCell(p sandbox.Profile, argv ...string) (cell, error) {
-	plan, err := b.helperPlan(p, argv...)
+// helperCell prepares the sandbox of one of casemated's helpers.
+func (w *Warden) helperCell(p sandbox.Profile, argv ...string) (Cell, error) {
+	plan, err := w.helperPlan(p, argv...)
 	if err == nil {
-		err = b.fit(plan)
+		err = w.fit(plan)
 	}
 	if err != nil {
 		return nil, err

@@ -1,0 +1,249 @@
+package warden
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"casemate/listener"
+	"casemate/policy"
+	"casemate/sandbox"
+	"casemate/sandbox/panics"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errand is a word of what the broker sends root for. Each is an Asked with an answer of the same
+// ID. What has been made (sites, cells, sockets) is called by numbers that root gives.
+type Errand string
+
+// The errands, with what of Asked they take and what of Answer and descriptors they bring.
+const (
+	DoCompile     Errand = "compile"     // → Digest, Text (a policy.Document), Diagnostics
+	DoForget      Errand = "forget"      //
+	DoForce       Errand = "force"       // Digest: that document is in force
+	DoSite        Errand = "site"        // Digest → Number
+	DoRead        Errand = "read"        // Number
+	DoFind        Errand = "find"        // Number, Service → Found
+	DoStamp       Errand = "stamp"       // Number, Service → Stamp
+	DoLeaveSite   Errand = "leave site"  // Number
+	DoPlan        Errand = "plan"        // Number, Services
+	DoPrepare     Errand = "prepare"     // Number, Service → Number of a cell, Cell, and its event files
+	DoSpawn       Errand = "spawn"       // Number → PID, and the zygote's descriptors
+	DoRetire      Errand = "retire"      // PID
+	DoState       Errand = "state"       // Number, UID → a descriptor or none
+	DoCloseCell   Errand = "close cell"  // Number
+	DoHelperStamp Errand = "role"        // Name → Stamp
+	DoHelper      Errand = "helper"      // Name → PID, Losses, Stamp, a descriptor
+	DoAudit       Errand = "audit"       // → a descriptor
+	DoLease       Errand = "lease"       // → Number, the first of a block
+	DoLeft        Errand = "left"        // → Left
+	DoLeave       Errand = "leave"       // sessions may outlive casemated
+	DoLog         Errand = "log"         // → the log, opened again
+	DoTell        Errand = "tell"        // Name: what the service manager is told
+	DoOpen        Errand = "open"        // Spec → Number of a socket, Spec, its descriptor
+	DoSibling     Errand = "sibling"     // Number, Spec → likewise
+	DoReconfigure Errand = "reconfigure" // Number, Spec
+	DoRestore     Errand = "restore"     // Number
+	DoPrioritize  Errand = "prioritize"  // Number and a descriptor
+	DoClose       Errand = "close"       // Number
+	DoSpent       Errand = "spent"       // Number
+	DoUndertake   Errand = "undertake"   // descriptors, to be closed
+)
+
+// Asked is an errand.
+type Asked struct {
+	ID       uint64
+	Do       Errand
+	Number   uint64
+	Digest   string         `json:",omitempty"`
+	Service  int            // of policy.Programs
+	Services []int          `json:",omitempty"`
+	Name     string         `json:",omitempty"`
+	PID      int            `json:",omitempty"`
+	UID      uint32         `json:",omitempty"`
+	Spec     *listener.Spec `json:",omitempty"`
+}
+
+// Answer is what comes of it.
+type Answer struct {
+	ID          uint64
+	Fault       *Fault              `json:",omitempty"`
+	Number      uint64              `json:",omitempty"`
+	Digest      string              `json:",omitempty"`
+	Text        []byte              `json:",omitempty"`
+	Diagnostics []policy.Diagnostic `json:",omitempty"`
+	Found       *Found              `json:",omitempty"`
+	Stamp       string              `json:",omitempty"`
+	PID         int                 `json:",omitempty"`
+	Losses      []string            `json:",omitempty"`
+	Proof       string              `json:",omitempty"`
+	Log         bool                `json:",omitempty"`
+	State       bool                `json:",omitempty"` // sessions of a cell have a state directory
+	Has         []bool              `json:",omitempty"` // which of the descriptors there are
+	Spec        *listener.Spec      `json:",omitempty"`
+	Left        []Survivor          `json:",omitempty"`
+}
+
+// Fault is an error on its way: what it says, and what somebody asks of it.
+type Fault struct {
+	Text  string
+	Errno unix.Errno `json:",omitempty"`
+	Kind  string     `json:",omitempty"`
+	Stack []byte     `json:",omitempty"`
+	At    string     `json:",omitempty"` // it is Placed
+}
+
+// kinds are the errors that somebody tells from others.
+var kinds = map[string]error{"forged": ErrForged, "live": listener.ErrLive}
+
+// NewFault is nil without an error.
+func NewFault(err error) *Fault {
+	if err == nil {
+		return nil
+	}
+	f := &Fault{Text: err.Error()}
+	_ = errors.As(err, &f.Errno)
+	for kind, of := range kinds {
+		if errors.Is(err, of) {
+			f.Kind = kind
+		}
+	}
+	var bug *panics.Error
+	var at *Placed
+	if errors.As(err, &at) {
+		f.At = at.At
+	}
+	switch {
+	case errors.As(err, &bug):
+		f.Kind, f.Stack = "bug", bug.Stack
+	case errors.As(err, new(*listener.SettingError)):
+		f.Kind = "setting"
+	case errors.As(err, new(*sandbox.ProgramError)):
+		f.Kind = "program"
+	}
+	return f
+}
+
+// Err is the error, with what NewFault has kept of it.
+func (f *Fault) Err() error {
+	if f == nil {
+		return nil
+	}
+	return f
+}
+
+// Error is its text.
+func (f *Fault) Error() string { return f.Text }
+
+// Unwrap gives what it was made of.
+func (f *Fault) Unwrap() (out []error) {
+	if f.Errno != 0 {
+		out = append(out, f.Errno)
+	}
+	if f.At != "" {
+		out = append(out, &Placed{Err: errors.New(f.Text), At: f.At})
+	}
+	switch of := kinds[f.Kind]; {
+	case of != nil:
+		out = append(out, of)
+	case f.Kind == "bug":
+		out = append(out, &panics.Error{Value: f.Text, Stack: f.Stack})
+	case f.Kind == "setting":
+		out = append(out, &listener.SettingError{Err: errors.New(f.Text)})
+	case f.Kind == "program":
+		out = append(out, &sandbox.ProgramError{Err: errors.New(f.Text)})
+	}
+	return out
+}
+
+const (
+	// MaxErrand is the size of one message in bytes; what is longer lies in a file that comes along.
+	MaxErrand = 64 << 10
+	maxFile   = 160 << 20 // bytes of that
+	maxAsked  = 8 << 20   // and of one that the broker sends
+)
+
+// Send sends an Asked or an Answer over a SOCK_SEQPACKET socket, and waits for room.
+func Send(fd int, m any, fds ...int) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(text) > MaxErrand {
+		file, err := unix.MemfdCreate("errand", unix.MFD_CLOEXEC)
+		if err != nil {
+			return os.NewSyscallError("memfd_create", err)
+		}
+		defer unix.Close(file)
+		for at := 0; at < len(text); {
+			n, err := unix.Pwrite(file, text[at:], int64(at))
+			if err != nil {
+				return os.NewSyscallError("pwrite", err)
+			}
+			at += n
+		}
+		text, fds = nil, append([]int{file}, fds...)
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	// A first byte, so that no message is empty.
+	return os.NewSyscallError("sendmsg", unix.Sendmsg(fd, append([]byte{'m'}, text...), rights, nil, unix.MSG_NOSIGNAL))
+}
+
+// Receive waits for what Send sends, and takes it apart strictly. io.EOF is the other end's.
+func Receive(fd int, buf []byte, m any) (fds []int, err error) {
+	n, fds, err := listener.RecvRights(fd, buf)
+	text := buf[:n]
+	switch {
+	case err != nil:
+	case n == 0:
+		err = io.EOF
+	case n == 1 && len(fds) > 0:
+		most := int64(maxFile)
+		if _, asked := m.(*Asked); asked {
+			most = maxAsked
+		}
+		text, err = slurp(fds[0], most)
+		unix.Close(fds[0])
+		fds = fds[1:]
+	default:
+		text = text[1:]
+	}
+	if err == nil {
+		err = policy.Unmarshal(text, m)
+	}
+	if err != nil {
+		CloseAll(fds)
+		return nil, err
+	}
+	return fds, nil
+}
+
+// slurp reads a file that came along. Who sent it may change it: it is read once.
+func slurp(fd int, most int64) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > most {
+		return nil, fmt.Errorf("a file of %d bytes that is none of ours (%v)", st.Size, err)
+	}
+	text := make([]byte, st.Size)
+	for at := 0; at < len(text); {
+		n, err := unix.Pread(fd, text[at:], int64(at))
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("read a file that came along: %w", err)
+		}
+		at += n
+	}
+	return text, nil
+}
+
+// CloseAll closes what came along and nobody wants.
+func CloseAll(fds []int) {
+	for _, fd := range fds {
+		listener.Bury(fd)
+	}
+}

@@ -1,0 +1,180 @@
+package warden
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"casemate/listener"
+	"casemate/policy"
+	"casemate/sandbox"
+	"casemate/sandbox/panics"
+
+	"golang.org/x/sys/unix"
+)
+
+// pair is a link as errands go over it.
+func pair(t testing.TB) (ours, theirs int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
+	return fds[0], fds[1]
+}
+
+// TestErrands: what is sent arrives, with its descriptors, also where it is larger than a message.
+func TestErrands(t *testing.T) {
+	ours, theirs := pair(t)
+	buf := make([]byte, MaxErrand+1)
+	spec := listener.Spec{Mode: 0o600, UID: listener.KeepID, Backlog: 7, Wait: true}
+	spec.Network, spec.Path = "unix", "/run/x"
+	for _, text := range []string{"", strings.Repeat("x", MaxErrand), strings.Repeat("y", 5*MaxErrand)} {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		sent := Asked{ID: 1, Do: DoOpen, Number: 2, Service: 5, Services: []int{6, 7}, Name: text, PID: 3, UID: 4, Digest: "d", Spec: &spec}
+		if err := Send(ours, sent, int(f.Fd())); err != nil {
+			t.Fatal(err)
+		}
+		var got Asked
+		fds, err := Receive(theirs, buf, &got)
+		if err != nil || !reflect.DeepEqual(got, sent) {
+			t.Fatalf("%+v, %v, want %+v", got, err, sent)
+		}
+		var st, want unix.Stat_t
+		if len(fds) != 1 || unix.Fstat(fds[0], &st) != nil || unix.Fstat(int(f.Fd()), &want) != nil || st.Ino != want.Ino {
+			t.Errorf("descriptors %v", fds)
+		}
+		CloseAll(fds)
+	}
+	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Text: []byte("{}"), Diagnostics: []policy.Diagnostic{{Code: "CM1"}},
+		Found: &Found{Sockets: []Socket{{Spec: spec, Retry: true, Listen: 1}}, UID: 5, Dynamic: true, Key: "k", Files: "f", Stamp: "s", Outputs: 2},
+		Stamp: "s", PID: 3, Losses: []string{"l"}, Proof: "p", Log: true, State: true, Has: []bool{true, false}, Spec: &spec}
+	if err := Send(theirs, answer); err != nil {
+		t.Fatal(err)
+	}
+	var got Answer
+	if _, err := Receive(ours, buf, &got); err != nil || !reflect.DeepEqual(got, answer) {
+		t.Errorf("%+v, %v, want %+v", got, err, answer)
+	}
+	unix.Shutdown(theirs, unix.SHUT_WR)
+	if _, err := Receive(ours, buf, &got); !errors.Is(err, io.EOF) {
+		t.Errorf("the end: %v", err)
+	}
+}
+
+// TestMalformedErrands: what is cut off, not strictly JSON, or a file that is none, is an error, and leaves no descriptor behind.
+func TestMalformedErrands(t *testing.T) {
+	ours, theirs := pair(t)
+	pipe := make([]int, 2)
+	if err := unix.Pipe2(pipe, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe[0])
+	for what, m := range map[string][]byte{
+		"unknown field": []byte(`m{"Does":"open"}`), "two": []byte(`m{}{}`), "none": []byte(`m{`), "too long": bytes.Repeat([]byte("m"), MaxErrand+2), "a pipe": []byte("m"),
+	} {
+		if err := unix.Sendmsg(ours, m, unix.UnixRights(pipe[1]), nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		if fds, err := Receive(theirs, make([]byte, MaxErrand+1), new(Asked)); err == nil || fds != nil {
+			t.Errorf("%s: %v, %v", what, fds, err)
+		}
+	}
+	unix.Close(pipe[1])
+	for n := 0; ; n++ { // all others are closed, perhaps in a moment
+		one := []unix.PollFd{{Fd: int32(pipe[0])}}
+		if _, err := unix.Poll(one, 100); err == nil && one[0].Revents&unix.POLLHUP != 0 {
+			break
+		}
+		if n > 300 {
+			t.Fatal("a descriptor was left behind")
+		}
+	}
+}
+
+// TestFaults: an error means on the other side what it means here.
+func TestFaults(t *testing.T) {
+	if NewFault(nil) != nil || (*Fault)(nil).Err() != nil {
+		t.Error("no error is one")
+	}
+	for _, err := range []error{
+		errors.New("plain"), fmt.Errorf("bind: %w", unix.EADDRINUSE), fmt.Errorf("x: %w", ErrForged), fmt.Errorf("x: %w", listener.ErrLive),
+		fmt.Errorf("x: %w", &listener.SettingError{Err: unix.EPERM}), fmt.Errorf("x: %w", &sandbox.ProgramError{Err: unix.ENOENT}),
+		&Placed{Err: errors.New("x"), At: "a:1:1"}, panics.Try(func() error { panic("boom") }),
+	} {
+		got := NewFault(err).Err()
+		if got.Error() != err.Error() {
+			t.Errorf("%q, want %q", got, err)
+		}
+		for what, is := range map[string]func(error) bool{
+			"EADDRINUSE": func(e error) bool { return errors.Is(e, unix.EADDRINUSE) }, "EPERM": func(e error) bool { return errors.Is(e, unix.EPERM) },
+			"forged": func(e error) bool { return errors.Is(e, ErrForged) }, "live": func(e error) bool { return errors.Is(e, listener.ErrLive) },
+			"setting": func(e error) bool { return errors.As(e, new(*listener.SettingError)) }, "program": func(e error) bool { return errors.As(e, new(*sandbox.ProgramError)) },
+			"placed": func(e error) bool { return errors.As(e, new(*Placed)) }, "bug": func(e error) bool { return errors.As(e, new(*panics.Error)) },
+		} {
+			if is(got) != is(err) {
+				t.Errorf("%v: %s is %v there, and %v here", err, what, is(got), is(err))
+			}
+		}
+	}
+}
+
+// FuzzErrand: no message of a broker that was taken over does more than be refused.
+func FuzzErrand(f *testing.F) {
+	f.Add([]byte(`m{"ID":1,"Do":"open","Spec":{"Network":"tcp4","Addr":"127.0.0.1:7","Settings":[0,0,0,0,0,0,0,0,0,0,0,0,0]}}`))
+	f.Add([]byte(`m{"ID":1,"Do":"plan","Number":1,"Services":[1]}`))
+	f.Add([]byte("m"))
+	f.Fuzz(func(t *testing.T, m []byte) {
+		if len(m) == 0 || len(m) > 2*MaxErrand {
+			return
+		}
+		ours, theirs := pair(t)
+		if err := unix.Sendmsg(ours, m, nil, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		var q Asked
+		_, err := Receive(theirs, make([]byte, MaxErrand+1), &q)
+		if err != nil {
+			return
+		}
+		b := &Broker{w: newWarden(t), docs: map[string]*policy.Document{}, sites: map[uint64]*surveyed{}, cells: map[uint64]Cell{}}
+		switch q.Do {
+		case DoCompile, DoForget, DoHelper, DoHelperStamp, DoAudit, DoLease, DoLeave, DoUndertake, DoTell: // these name nothing
+			return
+		}
+		if a, give, err := b.do(q, nil); err == nil || len(give) > 0 {
+			t.Errorf("%+v: %+v, %v", q, a, give)
+		}
+	})
+}
+
+// FuzzTiding: a tiding that decodes is the one that was encoded.
+func FuzzTiding(f *testing.F) {
+	f.Add(Tiding{Kind: TellExit, N: [5]int64{1, 2, 3, 4, 5}}.Encode())
+	f.Add(Tiding{Kind: TellTake, N: [5]int64{1, 2}, Text: []byte("{}")}.Encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, m []byte) {
+		if got, err := DecodeTiding(m); err == nil && !bytes.Equal(got.Encode(), m) {
+			t.Errorf("%x became %x", m, got.Encode())
+		}
+	})
+}
+
+// TestExitsOnTheirWay: what a program has used is told as it is.
+func TestExitsOnTheirWay(t *testing.T) {
+	e := Exit{PID: 7, Status: 9, Usage: unix.Rusage{Utime: unix.Timeval{Sec: 3, Usec: 5}, Stime: unix.Timeval{Usec: 11}, Maxrss: 13}}
+	sent, err := DecodeTiding(e.Tiding(4).Encode())
+	if err != nil || sent.N[0] != 4 || sent.Exit(7) != e {
+		t.Errorf("%+v, %v, want %+v", sent.Exit(7), err, e)
+	}
+}

@@ -1,0 +1,299 @@
+// Package far is the broker's end of warden's errands and tidings: Hands for a process
+// without rights, whose work root's process does.
+package far
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"casemate/listener"
+	"casemate/listener/host"
+	"casemate/listener/loop"
+	"casemate/listener/warden"
+	"casemate/policy"
+	"casemate/sandbox/panics"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// Hands are warden.Hands, by way of root's process.
+type Hands struct {
+	errand int
+	loop   *loop.Loop
+	leases *host.Leases
+	wire   *warden.Wire // of the loop, and so is what follows
+	token  int64
+	taken  map[int64]taking
+	ended  map[int64]waiting
+	told   func(warden.TidingKind)
+
+	sending sync.Mutex
+	mu      sync.Mutex // of what follows
+	last    uint64
+	asked   map[uint64]chan<- answer
+	lost    error // root's process has gone
+	jobs    map[*warden.Job]job
+	sockets map[*listener.Socket]uint64
+}
+
+type answer struct {
+	warden.Answer
+	fds []int
+}
+
+// taking is a child that root was asked to watch.
+type taking struct {
+	pid   int
+	ended func(warden.Exit)
+	done  func(bool)
+}
+
+// waiting is one that it watches.
+type waiting struct {
+	pid   int
+	ended func(warden.Exit)
+}
+
+type job struct {
+	site    uint64
+	service int // of policy.Programs
+}
+
+// errGone is the error of errands when root's process has gone: this one is about to end, too.
+var errGone = errors.New("casemated has gone")
+
+// New speaks with root over two SOCK_SEQPACKET sockets: errand for errands, and tidings, on
+// the loop, for tidings. told hears TellReload and TellStop on the loop, and gone is called when root's process has gone.
+func New(l *loop.Loop, errand, tidings int, told func(warden.TidingKind), gone func(error)) (*Hands, error) {
+	h := &Hands{loop: l, errand: errand, taken: make(map[int64]taking), ended: make(map[int64]waiting), told: told,
+		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]job), sockets: make(map[*listener.Socket]uint64)}
+	h.leases = host.Lent(func() (uint32, error) {
+		a, err := h.ask(warden.Asked{Do: warden.DoLease})
+		return uint32(a.Number), err
+	})
+	var err error
+	if h.wire, err = warden.NewWire(l, tidings, h.heard, gone); err != nil {
+		return nil, err
+	}
+	panics.Go(h.listen, func(err error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.lost = errGone
+		for _, c := range h.asked {
+			close(c)
+		}
+		_ = l.Post(func() { gone(err) })
+	})
+	return h, nil
+}
+
+// listen takes answers.
+func (h *Hands) listen() error {
+	buf := make([]byte, warden.MaxErrand+1)
+	for {
+		var a answer
+		var err error
+		if a.fds, err = warden.Receive(h.errand, buf, &a.Answer); err != nil {
+			return err
+		}
+		h.mu.Lock()
+		c := h.asked[a.ID]
+		delete(h.asked, a.ID)
+		h.mu.Unlock()
+		if c != nil {
+			c <- a
+		}
+	}
+}
+
+// ask sends root on an errand and waits.
+func (h *Hands) ask(q warden.Asked, fds ...int) (answer, error) {
+	c := make(chan answer, 1)
+	h.mu.Lock()
+	h.last++
+	q.ID = h.last
+	h.asked[q.ID] = c
+	err := h.lost
+	h.mu.Unlock()
+	if err == nil {
+		h.sending.Lock()
+		err = warden.Send(h.errand, q, fds...)
+		h.sending.Unlock()
+	}
+	if err != nil {
+		return answer{}, fmt.Errorf("%s: %w", q.Do, err)
+	}
+	a, ok := <-c
+	if !ok {
+		return a, errGone
+	}
+	return a, a.Fault.Err()
+}
+
+// one is the only descriptor of an answer, which has one.
+func one(a answer, err error) (int, error) {
+	if err == nil && len(a.fds) != 1 {
+		warden.CloseAll(a.fds)
+		err = errors.New("an answer without its descriptor")
+	}
+	if err != nil {
+		return -1, err
+	}
+	return a.fds[0], nil
+}
+
+// spread puts an answer's descriptors where they belong; -1 is none.
+func spread(a answer, into []int) error {
+	n := 0
+	for i := range into {
+		if into[i] = -1; i < len(a.Has) && a.Has[i] && n < len(a.fds) {
+			into[i] = a.fds[n]
+			n++
+		}
+	}
+	if len(a.Has) != len(into) || n != len(a.fds) {
+		warden.CloseAll(a.fds)
+		return errors.New("an answer without its descriptors")
+	}
+	return nil
+}
+
+// Compile is warden.Hands'.
+func (h *Hands) Compile() (*policy.Document, []policy.Diagnostic, error) {
+	a, err := h.ask(warden.Asked{Do: warden.DoCompile})
+	if err != nil {
+		return nil, a.Diagnostics, err
+	}
+	doc, err := policy.DecodeDocument(a.Text)
+	return doc, a.Diagnostics, err
+}
+
+// Forget is warden.Hands'.
+func (h *Hands) Forget() { _, _ = h.ask(warden.Asked{Do: warden.DoForget}) }
+
+// InForce is warden.Hands'.
+func (h *Hands) InForce(doc *policy.Document) {
+	_, _ = h.ask(warden.Asked{Do: warden.DoForce, Digest: doc.Digest})
+}
+
+// Leases is warden.Hands'.
+func (h *Hands) Leases() *host.Leases { return h.leases }
+
+// Leave is warden.Hands'.
+func (h *Hands) Leave() error {
+	_, err := h.ask(warden.Asked{Do: warden.DoLeave})
+	return err
+}
+
+// Audit is warden.Hands'.
+func (h *Hands) Audit() (int, error) { return one(h.ask(warden.Asked{Do: warden.DoAudit})) }
+
+// OpenLog opens the log again.
+func (h *Hands) OpenLog() (int, error) { return one(h.ask(warden.Asked{Do: warden.DoLog})) }
+
+// Tell has root tell the service manager. It does not wait.
+func (h *Hands) Tell(state string) {
+	panics.Go(func() error { _, err := h.ask(warden.Asked{Do: warden.DoTell, Name: state}); return err }, func(error) {})
+}
+
+// Undertake is listener.Undertake.
+func (h *Hands) Undertake(fds []int) error {
+	_, err := h.ask(warden.Asked{Do: warden.DoUndertake}, fds...)
+	if err == nil {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}
+	return err
+}
+
+// Ready tells root, off the loop, that the first policy is in force.
+func (h *Hands) Ready() { _ = h.loop.Post(func() { h.tell(warden.TellReady) }) }
+
+// heard takes what root tells.
+func (h *Hands) heard(t warden.Tiding) {
+	token := t.N[0]
+	switch t.Kind {
+	case warden.TellTaken:
+		if k, ok := h.taken[token]; ok {
+			if delete(h.taken, token); t.N[1] == 1 && k.ended != nil {
+				h.ended[token] = waiting{k.pid, k.ended}
+			}
+			k.done(t.N[1] == 1)
+		}
+	case warden.TellExit:
+		if k, ok := h.ended[token]; ok {
+			delete(h.ended, token)
+			k.ended(t.Exit(k.pid))
+		}
+	default:
+		h.told(t.Kind)
+	}
+}
+
+// Settle is warden.Hands'.
+func (h *Hands) Settle(r zygote.Reply, text func(int) []byte, ended func(warden.Exit), done func(bool, error)) {
+	runs := r.Err() == nil
+	if !runs {
+		ended = nil
+	}
+	if !runs && r.PID == 0 {
+		done(false, nil)
+		return
+	}
+	t := warden.Tiding{Kind: warden.TellTake}
+	if runs {
+		if t.Text = text(r.PID); len(t.Text) > warden.MaxText {
+			t.Text = nil
+		}
+	}
+	h.take(t, r.PID, ended, func(ok bool) {
+		if ok {
+			done(runs, nil)
+		} else {
+			done(false, warden.ErrForged)
+		}
+	})
+}
+
+// take has root watch a child.
+func (h *Hands) take(t warden.Tiding, pid int, ended func(warden.Exit), done func(bool)) {
+	h.token++
+	h.taken[h.token] = taking{pid, ended, done}
+	t.N = [5]int64{h.token, int64(pid)}
+	h.wire.Send(t)
+}
+
+// Left is warden.Hands'.
+func (h *Hands) Left() ([]warden.Survivor, error) {
+	a, err := h.ask(warden.Asked{Do: warden.DoLeft})
+	return a.Left, err
+}
+
+// Adopt is warden.Hands'.
+func (h *Hands) Adopt(pid int, ended func(warden.Exit), done func(bool)) {
+	h.take(warden.Tiding{Kind: warden.TellAdopt}, pid, ended, done)
+}
+
+func (h *Hands) tell(k warden.TidingKind, n ...int64) {
+	t := warden.Tiding{Kind: k}
+	copy(t.N[:], n)
+	h.wire.Send(t)
+}
+
+// Kill is warden.Hands'. Whether there was such a child it does not say.
+func (h *Hands) Kill(pid int, sig unix.Signal) bool {
+	h.tell(warden.TellKill, int64(pid), int64(sig))
+	return true
+}
+
+// Bury is warden.Hands'.
+func (h *Hands) Bury(pid int) { h.tell(warden.TellBury, int64(pid)) }
+
+// End is warden.Hands'.
+func (h *Hands) End(pid int) { h.tell(warden.TellEnd, int64(pid)) }
+
+// Sweep is warden.Hands'.
+func (h *Hands) Sweep() { h.tell(warden.TellSweep) }

@@ -1,0 +1,221 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"casemate/listener"
+	"casemate/policy"
+	"casemate/sandbox/panics"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
+)
+
+// Broker is the broker's process, as root sees it. What it asks for is no more than what the
+// documents that the compiler gave say: it names their services, and what was made of these, by name and number.
+type Broker struct {
+	w      *Warden
+	conf   BrokerConfig
+	pid    int
+	errand int // the socket
+	wire   *Wire
+
+	sending sync.Mutex
+	mu      sync.Mutex // of what follows
+	last    uint64
+	docs    map[string]*policy.Document // by digest: in force, and the newest
+	newest  string
+	force   *policy.Document // in force
+	resume  *policy.Document // what was in force with the broker before, which is loaded first
+	sites   map[uint64]*surveyed
+	cells   map[uint64]Cell
+	sockets map[uint64]*listener.Socket
+	specs   map[string]map[listener.Spec]bool // what the documents list, by digest
+	left    map[string]*listener.Socket       // by key: what the broker before had
+	roles   map[string]Role
+	lent    []uint32   // the first uids of the blocks that brokers lease from, on the loop
+	again   []uint32   // those among them that this one has not asked for yet
+	files   sync.Mutex // held by who opens or changes a listener
+}
+
+// surveyed is a site with its jobs, which Find and Plan make.
+type surveyed struct {
+	sync.RWMutex
+	*Site
+	programs []*policy.Service
+	jobs     map[int]*Job // by their place there
+}
+
+// BrokerConfig is what root does for the broker beside a Warden's work.
+type BrokerConfig struct {
+	// OpenLog opens the log again; nil where it stays.
+	OpenLog func() (*os.File, error)
+	// Tell tells a service manager.
+	Tell func(state string)
+	// Ready is called when the first policy is in force.
+	Ready func()
+	// Ended is called when it has ended, with why.
+	Ended func(error)
+}
+
+// serve answers errands until the socket ends. Each has a goroutine of its own.
+func (b *Broker) serve() error {
+	buf := make([]byte, MaxErrand+1)
+	places := make(chan struct{}, maxErrands)
+	for {
+		var q Asked
+		fds, err := Receive(b.errand, buf, &q)
+		if err != nil {
+			return err
+		}
+		places <- struct{}{}
+		panics.Go(func() error {
+			var a Answer
+			var give []int
+			err := panics.Try(func() (err error) { a, give, err = b.do(q, fds); return err })
+			a.ID, a.Fault = q.ID, NewFault(err)
+			b.sending.Lock()
+			defer b.sending.Unlock()
+			err = Send(b.errand, a, give...)
+			if !slices.Contains(stay, q.Do) {
+				CloseAll(give)
+			}
+			return err
+		}, func(error) { <-places })
+	}
+}
+
+// stay are the errands whose descriptors are root's as well.
+var stay = []Errand{DoPrepare, DoOpen, DoSibling}
+
+// maxErrands is how many are done at a time.
+const maxErrands = 64
+
+// errStrange is the answer to what no document and no errand before has named.
+var errStrange = errors.New("the broker asked for what there is not")
+
+// do does one errand. fds are closed.
+func (b *Broker) do(q Asked, fds []int) (a Answer, give []int, err error) {
+	if q.Do != DoUndertake {
+		defer CloseAll(fds)
+	}
+	switch q.Do {
+	case DoCompile, DoForget, DoForce, DoSite:
+		a, err = b.document(q)
+	case DoRead, DoFind, DoStamp, DoLeaveSite:
+		a, err = b.survey(q)
+	case DoPlan, DoPrepare, DoSpawn, DoRetire, DoState, DoCloseCell:
+		return b.sandboxes(q)
+	case DoOpen, DoSibling, DoReconfigure, DoRestore, DoPrioritize, DoClose, DoSpent:
+		return b.socket(q, fds)
+	case DoHelperStamp, DoHelper:
+		return b.helper(q)
+	case DoAudit:
+		fd, err := b.w.Audit()
+		return a, []int{fd}, err
+	case DoLease:
+		derr := b.w.loop.Do(func() { a.Number, err = b.lease() })
+		err = errors.Join(derr, err)
+	case DoLeft:
+		err = b.w.loop.Do(func() {
+			for pid, c := range b.w.known {
+				if c.text != nil {
+					a.Left = append(a.Left, Survivor{pid, c.text})
+				}
+			}
+		})
+	case DoLeave:
+		if derr := b.w.loop.Do(func() { err = b.w.leases.Leave() }); derr != nil {
+			err = derr
+		}
+	case DoLog:
+		if b.conf.OpenLog == nil {
+			return a, nil, errStrange
+		}
+		f, err := b.conf.OpenLog()
+		if err != nil {
+			return a, nil, err
+		}
+		defer f.Close()
+		fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		return a, []int{fd}, err
+	case DoTell:
+		var of, all int
+		_, _ = fmt.Sscanf(q.Name, servingText, &of, &all)
+		if q.Name == "READY=1" || q.Name == "WATCHDOG=1" || q.Name == fmt.Sprintf(servingText, of, all) {
+			b.conf.Tell(q.Name)
+		}
+	case DoUndertake:
+		err = zygote.Undertake(fds)
+	default:
+		err = errStrange
+	}
+	return a, give, err
+}
+
+// helper starts a role of casemate-worker.
+func (b *Broker) helper(q Asked) (a Answer, give []int, err error) {
+	r := b.roles[q.Name]
+	switch {
+	case r == nil:
+		err = errStrange
+	case q.Do == DoHelperStamp:
+		a.Stamp = r.Stamp()
+	default:
+		var fd int
+		if a.PID, fd, a.Losses, err = r.Start(); err == nil {
+			a.Stamp, give = r.Made(), []int{fd}
+		}
+	}
+	return a, give, err
+}
+
+// lease gives a block of uids to lease from, one that the broker before had if there is any.
+func (b *Broker) lease() (uint64, error) {
+	if len(b.again) > 0 {
+		first := b.again[0]
+		b.again = b.again[1:]
+		return uint64(first), nil
+	}
+	first, err := b.w.leases.Block()
+	if err == nil {
+		b.lent = append(b.lent, first)
+	}
+	return uint64(first), err
+}
+
+// servingText is what a service manager may be told beside READY=1.
+const servingText = "STATUS=serving %d of %d services"
+
+func (b *Broker) number() uint64 { b.last++; return b.last }
+
+// heard does what the broker tells, on the loop.
+func (b *Broker) heard(t Tiding) {
+	switch pid := int(t.N[0]); t.Kind {
+	case TellTake:
+		token := t.N[0]
+		ok := b.w.take(int(t.N[1]), t.Text, func(e Exit) { b.wire.Send(e.Tiding(token)) })
+		b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
+	case TellAdopt:
+		token, c := t.N[0], b.w.known[int(t.N[1])]
+		ok := c != nil && c.text != nil
+		if ok {
+			c.ended = func(e Exit) { b.wire.Send(e.Tiding(token)) }
+		}
+		b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
+	case TellKill:
+		b.w.Kill(pid, unix.Signal(t.N[1]))
+	case TellBury:
+		b.w.Bury(pid)
+	case TellEnd:
+		b.w.End(pid)
+	case TellSweep:
+		b.w.Sweep()
+	case TellReady:
+		b.conf.Ready()
+	}
+}

@@ -1,0 +1,109 @@
+package warden
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"runtime/debug"
+
+	"casemate/listener"
+	"casemate/policy"
+)
+
+// document has a policy compiled, and notes what is in force.
+func (b *Broker) document(q Asked) (a Answer, err error) {
+	if q.Do == DoCompile {
+		b.mu.Lock()
+		doc, err := b.resume, error(nil)
+		b.resume = nil
+		b.mu.Unlock()
+		if doc == nil {
+			if doc, a.Diagnostics, err = b.w.Compile(); err != nil {
+				return a, err
+			}
+		}
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false) // the digest is of the canonical bytes
+		if err = e.Encode(doc); err != nil {
+			return a, err
+		}
+		a.Text = text.Bytes()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.docs[doc.Digest], b.newest, a.Digest = doc, doc.Digest, doc.Digest
+		return a, nil
+	}
+	if q.Do != DoSite { // a load is over, and what it took goes back to the system at once
+		defer debug.FreeOSMemory()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	doc := b.docs[q.Digest]
+	switch {
+	case q.Do == DoForget:
+		b.w.Forget()
+	case doc == nil:
+		err = errStrange
+	case q.Do == DoSite:
+		a.Number = b.number()
+		b.sites[a.Number] = &surveyed{Site: b.w.Site(doc).(*Site), programs: doc.Policy.Programs(), jobs: make(map[int]*Job)}
+	default:
+		b.force = doc
+		old := func(digest string) bool { return digest != q.Digest && digest != b.newest }
+		maps.DeleteFunc(b.docs, func(digest string, _ *policy.Document) bool { return old(digest) })
+		maps.DeleteFunc(b.specs, func(digest string, _ map[listener.Spec]bool) bool { return old(digest) })
+		for key, s := range b.left { // nobody has asked for it
+			_ = s.Close()
+			delete(b.left, key)
+		}
+	}
+	return a, err
+}
+
+// survey looks what a service is on this host.
+func (b *Broker) survey(q Asked) (a Answer, err error) {
+	b.mu.Lock()
+	site := b.sites[q.Number]
+	if q.Do == DoLeaveSite {
+		delete(b.sites, q.Number)
+	}
+	b.mu.Unlock()
+	if site == nil {
+		return a, errStrange
+	}
+	site.Lock()
+	defer site.Unlock()
+	var svc *policy.Service
+	if q.Service >= 0 && q.Service < len(site.programs) {
+		svc = site.programs[q.Service]
+	}
+	switch {
+	case q.Do == DoRead:
+		err = site.Read()
+	case q.Do == DoLeaveSite:
+		site.Close()
+	case svc == nil:
+		err = errStrange
+	case q.Do == DoStamp:
+		a.Stamp = site.Stamp(svc)
+	case site.accounts == nil:
+		err = errStrange
+	default:
+		var f Found
+		f, err = site.Find(svc)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.specs[site.doc.Digest] == nil {
+			b.specs[site.doc.Digest] = make(map[listener.Spec]bool)
+		}
+		for _, s := range f.Sockets {
+			b.specs[site.doc.Digest][s.Spec] = true
+		}
+		if f.Job != nil {
+			site.jobs[q.Service] = f.Job
+		}
+		f.Job, a.Found = nil, &f
+	}
+	return a, err
+}

@@ -1,0 +1,93 @@
+package warden
+
+import (
+	"errors"
+	"path/filepath"
+	"sync"
+
+	"casemate/listener"
+	"casemate/listener/host"
+	"casemate/listener/loop"
+	"casemate/policy"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config is what a Warden is told.
+type Config struct {
+	// Policy are policy files and directories of them, or one compiled document.
+	Policy []string
+	// Digest is the only policy that is put into force, "" for any.
+	Digest string
+	// Inherited are sockets to be used where a policy names their address.
+	Inherited listener.Inherited
+	// LibexecDir holds casemate, casemate-worker and casemate-filter.
+	LibexecDir string
+	// Journal has the helpers prefix each line with its priority (sd-daemon(3)).
+	Journal bool
+	// Warn is told, on the loop, of what goes on in another way than it should.
+	Warn func(topic, msg string, err error)
+}
+
+// Warden is casemated's hands. Its methods that block say so: those are called
+// off the loop, and all others on it.
+type Warden struct {
+	conf   Config
+	loop   *loop.Loop
+	leases *host.Leases
+
+	known     map[int]*child // all children, but those of starts in progress
+	starting  int            // of these
+	strange   map[int]bool   // children that the last look did not know
+	orphans   loop.Timer     // for the second look
+	compiling sync.Mutex     // of compiled
+	compiled  compiled
+}
+
+// New makes a warden for the children of this process, which l waits for.
+func New(c Config, l *loop.Loop, leases *host.Leases) *Warden {
+	w := &Warden{conf: c, loop: l, leases: leases, known: make(map[int]*child)}
+	w.orphans.Owner = loop.Func(w.Look)
+	return w
+}
+
+// InForce is Hands'.
+func (w *Warden) InForce(*policy.Document) {}
+
+// Leave is Hands'.
+func (w *Warden) Leave() error { return w.leases.Leave() }
+
+// Leases is Hands'.
+func (w *Warden) Leases() *host.Leases { return w.leases }
+
+// Open is Hands'.
+func (w *Warden) Open(s listener.Spec) (*listener.Socket, error) { return w.conf.Inherited.Open(s) }
+
+// Audit is Hands' (audit_multicast, needs CAP_AUDIT_READ). Without it violations have no name.
+func (w *Warden) Audit() (int, error) {
+	const readLog = 1 // AUDIT_NLGRP_READLOG as a group mask
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: readLog}); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// libexec is the path of one of our own programs.
+func (w *Warden) libexec(name string) string { return filepath.Join(w.conf.LibexecDir, name) }
+
+// lease takes a uid, off the loop, which giveBack gives back once its process runs or has
+// ended: host.Leases looks past what is in use.
+func (w *Warden) lease() (uid uint32, err error) {
+	ok := false
+	if err = w.loop.Do(func() { uid, ok = w.leases.Take() }); err == nil && !ok {
+		err = errors.New("no uid is left to lease")
+	}
+	return uid, err
+}
+
+func (w *Warden) giveBack(uid uint32) { _ = w.loop.Post(func() { w.leases.Give(uid) }) }
