@@ -128,7 +128,7 @@ func (r *root) say(level slog.Level, msg string, err error) {
 }
 
 // stopTime is how long a broker may take to end: more than it gives its sessions and its workers.
-const stopTime = 30 * time.Second
+const stopTime = 12 * time.Second
 
 // A broker that has ended is followed by another one: at once, or after pause where it has not lived for so long.
 const pause = time.Second

@@ -40,12 +40,16 @@ func (w *world) preys() (zygotes, programs, helpers []prey) {
 			known[x.PID] = true
 		}
 	}
+	accepts, err := w.broker.Acceptor() // what it has just accepted would go with it: tests/root kills it
+	if err != nil {
+		return nil, nil, nil
+	}
 	kids, err := rig.Children(w.broker.PID)
 	if err != nil {
 		return zygotes, programs, nil
 	}
 	for _, k := range kids {
-		if !known[k.PID] && outside(k) {
+		if !known[k.PID] && k.PID != accepts && outside(k) {
 			helpers = append(helpers, prey{pid: k.PID})
 		}
 	}
