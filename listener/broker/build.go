@@ -106,6 +106,7 @@ func (b *Broker) candidate(g *generation) *candidate {
 func (c *candidate) plan(doc *policy.Document) error {
 	var errs []error
 	compiled := make(map[string]rules)
+	c.site.All()
 	for i, s := range doc.Policy.Programs() {
 		p, same := c.unchanged(doc, i, s)
 		if !same {

@@ -62,13 +62,27 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 func (c *candidate) open(have map[string]listener.Spec) error {
 	wanted := c.wanted()
 	var errs []error
+	var specs []listener.Spec
+	fresh := func(p *planned, w warden.Socket) bool {
+		_, ok := have[w.Spec.Key()]
+		return !ok && !p.svc.broken()
+	}
 	for i := range c.plans {
 		for _, w := range c.plans[i].Sockets {
-			key := w.Spec.Key()
-			if _, ok := have[key]; ok || c.plans[i].svc.broken() {
+			if fresh(&c.plans[i], w) {
+				specs = append(specs, w.Spec)
+			}
+		}
+	}
+	opened := c.b.hands.OpenAll(specs)
+	for i := range c.plans {
+		for _, w := range c.plans[i].Sockets {
+			if !fresh(&c.plans[i], w) {
 				continue
 			}
-			sock, err := c.b.hands.Open(w.Spec)
+			key, err := w.Spec.Key(), opened[0].Err
+			sock := opened[0].Socket
+			opened = opened[1:]
 			switch {
 			case err == nil:
 				c.opened[key] = sock

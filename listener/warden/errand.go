@@ -26,11 +26,11 @@ const (
 	DoForce       Errand = "force"       // Digest: that document is in force
 	DoSite        Errand = "site"        // Digest → Number
 	DoRead        Errand = "read"        // Number
-	DoFind        Errand = "find"        // Number, Service → Found
-	DoStamp       Errand = "stamp"       // Number, Service → Stamp
+	DoFind        Errand = "find"        // Number, Services → Found
+	DoStamp       Errand = "stamp"       // Number, Services → Stamps
 	DoLeaveSite   Errand = "leave site"  // Number
 	DoPlan        Errand = "plan"        // Number, Services
-	DoPrepare     Errand = "prepare"     // Number, Service → Number of a cell, Cell, and its event files
+	DoPrepare     Errand = "prepare"     // Number, Services → Cells, and their event files
 	DoSpawn       Errand = "spawn"       // Number → PID, and the zygote's descriptors
 	DoRetire      Errand = "retire"      // PID
 	DoState       Errand = "state"       // Number, UID → a descriptor or none
@@ -43,7 +43,7 @@ const (
 	DoLeave       Errand = "leave"       // sessions may outlive casemated
 	DoLog         Errand = "log"         // → the log, opened again
 	DoTell        Errand = "tell"        // Name: what the service manager is told
-	DoOpen        Errand = "open"        // Spec → Number of a socket, Spec, its descriptor
+	DoOpen        Errand = "open"        // Specs → Opened, and their descriptors
 	DoSibling     Errand = "sibling"     // Number, Spec → likewise
 	DoReconfigure Errand = "reconfigure" // Number, Spec
 	DoRestore     Errand = "restore"     // Number
@@ -58,13 +58,13 @@ type Asked struct {
 	ID       uint64
 	Do       Errand
 	Number   uint64
-	Digest   string         `json:",omitempty"`
-	Service  int            // of policy.Programs
-	Services []int          `json:",omitempty"`
-	Name     string         `json:",omitempty"`
-	PID      int            `json:",omitempty"`
-	UID      uint32         `json:",omitempty"`
-	Spec     *listener.Spec `json:",omitempty"`
+	Digest   string          `json:",omitempty"`
+	Services []int           `json:",omitempty"` // places in policy.Programs
+	Name     string          `json:",omitempty"`
+	PID      int             `json:",omitempty"`
+	UID      uint32          `json:",omitempty"`
+	Spec     *listener.Spec  `json:",omitempty"`
+	Specs    []listener.Spec `json:",omitempty"`
 }
 
 // Answer is what comes of it.
@@ -75,16 +75,40 @@ type Answer struct {
 	Digest      string              `json:",omitempty"`
 	Text        []byte              `json:",omitempty"`
 	Diagnostics []policy.Diagnostic `json:",omitempty"`
-	Found       *Found              `json:",omitempty"`
+	Found       []Finding           `json:",omitempty"`
+	Stamps      []string            `json:",omitempty"`
+	Cells       []Made              `json:",omitempty"`
+	Opened      []Opening           `json:",omitempty"`
 	Stamp       string              `json:",omitempty"`
 	PID         int                 `json:",omitempty"`
 	Losses      []string            `json:",omitempty"`
-	Proof       string              `json:",omitempty"`
-	Log         bool                `json:",omitempty"`
-	State       bool                `json:",omitempty"` // sessions of a cell have a state directory
+	Inits       bool                `json:",omitempty"` // a zygote's sessions end with it
 	Has         []bool              `json:",omitempty"` // which of the descriptors there are
 	Spec        *listener.Spec      `json:",omitempty"`
 	Left        []Survivor          `json:",omitempty"`
+}
+
+// Finding is one of a site, Made a cell, and Opening a socket, or why it is none.
+type Finding struct {
+	Found
+	Fault *Fault `json:",omitempty"`
+}
+
+// Made is a cell.
+type Made struct {
+	Number     uint64
+	Losses     []string `json:",omitempty"`
+	Proof      string
+	Log, State bool    // its sessions have a /dev/log, a state directory
+	Events     [2]bool // which of its event files there are
+	Fault      *Fault  `json:",omitempty"`
+}
+
+// Opening is a socket.
+type Opening struct {
+	Number uint64
+	Spec   listener.Spec
+	Fault  *Fault `json:",omitempty"`
 }
 
 // Fault is an error on its way: what it says, and what somebody asks of it.

@@ -51,6 +51,8 @@ type Hands interface {
 	Leave() error
 	// Leases has the uids to lease. They belong to the loop.
 	Leases() *host.Leases
+	// OpenAll is Open of many, in their order. It blocks.
+	OpenAll([]listener.Spec) []Opened
 	// Open opens a socket that a document lists, or that a service manager has opened. It is called on the loop, too.
 	Open(listener.Spec) (*listener.Socket, error)
 	// Audit gives a socket that receives the kernel's audit records.
@@ -63,9 +65,17 @@ type Survivor struct {
 	Text []byte
 }
 
+// Opened is a socket, or why there is none.
+type Opened struct {
+	Socket *listener.Socket
+	Err    error
+}
+
 // Ground is a document on this host, as the host was when it was looked at: each file once.
 // One goroutine at a time uses it, off the loop. All of it blocks.
 type Ground interface {
+	// All says that all services will be asked about, in their order.
+	All()
 	// Read reads the host's users and groups, once.
 	Read() error
 	// Find looks up what the service names on this host, after Read. With an error what was found before is there.

@@ -2,8 +2,11 @@ package warden
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 
 	"casemate/sandbox"
+	"casemate/sandbox/panics"
 	"casemate/sandbox/zygote"
 )
 
@@ -26,7 +29,8 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 	case q.Do == DoPrepare && site != nil:
 		site.RLock()
 		defer site.RUnlock()
-		return b.prepare(site.jobs[q.Service])
+		give = b.prepareAll(site, q.Services, &a)
+		return a, give, nil
 	case q.Do == DoRetire:
 		if derr := b.w.loop.Do(func() { // of a zygote alone: the programs of sessions are watched
 			if c := b.w.known[q.PID]; c == nil || c.timer.Owner != nil {
@@ -45,7 +49,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 			return a, nil, err
 		}
 		own := z.(*zygote.Zygote)
-		a.PID, a.Log = z.PID(), own.Inits()
+		a.PID, a.Inits = z.PID(), own.Inits()
 		for _, fd := range own.HandOver() {
 			if a.Has = append(a.Has, fd >= 0); fd >= 0 {
 				give = append(give, fd)
@@ -68,27 +72,54 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 	return a, nil, errStrange
 }
 
-func (b *Broker) prepare(j *Job) (a Answer, give []int, err error) {
+// side is how many sandboxes are made side by side: most of the time goes by waiting for the kernel.
+const side = 4
+
+func (b *Broker) prepareAll(site *surveyed, list []int, a *Answer) (give []int) {
+	a.Cells = make([]Made, len(list))
+	events := make([][2]int, len(list))
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range min(side, len(list)) {
+		all.Add(1)
+		panics.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < len(list); i = int(next.Add(1)) - 1 {
+				if err := panics.Try(func() (err error) { a.Cells[i], events[i], err = b.prepare(site.jobs[list[i]]); return err }); err != nil {
+					a.Cells[i] = Made{Fault: NewFault(err)}
+				}
+			}
+			return nil
+		}, func(error) { all.Done() })
+	}
+	all.Wait()
+	for i, m := range a.Cells {
+		for k, has := range m.Events {
+			if has {
+				give = append(give, events[i][k])
+			}
+		}
+	}
+	return give
+}
+
+func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
 	if j == nil || j.plan == nil && j.fault == nil {
-		return a, nil, errStrange
+		return m, events, errStrange
 	}
 	c, err := b.w.Prepare(j)
 	if err != nil {
-		return a, nil, err
+		return m, events, err
 	}
-	a.Losses, a.Log, a.State = c.Losses(), c.Log(), j.Profile.Files.State
-	if a.Proof, err = c.Proof(); err != nil {
+	m = Made{Losses: c.Losses(), Log: c.Log(), State: j.Profile.Files.State}
+	if m.Proof, err = c.Proof(); err != nil {
 		_ = c.Close()
-		return a, nil, err
+		return m, events, err
 	}
-	for _, fd := range c.(prepared).EventFiles() {
-		if a.Has = append(a.Has, fd >= 0); fd >= 0 {
-			give = append(give, fd)
-		}
-	}
+	events = c.(prepared).EventFiles()
+	m.Events = [2]bool{events[0] >= 0, events[1] >= 0}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a.Number = b.number()
-	b.cells[a.Number] = c
-	return a, give, nil
+	m.Number = b.number()
+	b.cells[m.Number] = c
+	return m, events, nil
 }

@@ -10,19 +10,19 @@ import (
 func (b *Broker) socket(q Asked, fds []int) (a Answer, give []int, err error) {
 	b.files.Lock()
 	defer b.files.Unlock()
-	b.mu.Lock()
-	s, listed := b.sockets[q.Number], false
-	for _, of := range b.specs {
-		listed = listed || q.Spec != nil && of[*q.Spec]
+	if q.Do == DoOpen {
+		a, give = b.openAll(q.Specs)
+		return a, give, nil
 	}
+	listed := q.Spec != nil && b.lists(*q.Spec)
+	b.mu.Lock()
+	s := b.sockets[q.Number]
 	if q.Do == DoClose || q.Do == DoSpent {
 		delete(b.sockets, q.Number)
 	}
 	b.mu.Unlock()
 	var fresh *listener.Socket
 	switch {
-	case q.Do == DoOpen && listed:
-		fresh, err = b.open(*q.Spec)
 	case s == nil:
 		err = errStrange
 	case q.Do == DoSibling && (listed || q.Spec != nil && *q.Spec == s.Spec):
@@ -43,12 +43,49 @@ func (b *Broker) socket(q Asked, fds []int) (a Answer, give []int, err error) {
 	if err != nil || fresh == nil {
 		return a, nil, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a.Number, a.Spec = b.number(), &fresh.Spec
-	b.sockets[a.Number] = fresh
+	a.Opened = []Opening{b.keep(fresh)}
 	return a, []int{fresh.FD}, nil
 }
+
+// lists tells whether a socket is one that a document lists.
+func (b *Broker) lists(s listener.Spec) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, of := range b.specs {
+		if of[s] {
+			return true
+		}
+	}
+	return false
+}
+
+// keep gives a socket its number.
+func (b *Broker) keep(s *listener.Socket) Opening {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.number()
+	b.sockets[n] = s
+	return Opening{Number: n, Spec: s.Spec}
+}
+
+// openAll opens those that a document lists, as many as descriptors go at once.
+func (b *Broker) openAll(specs []listener.Spec) (a Answer, give []int) {
+	for _, spec := range specs {
+		s, err := (*listener.Socket)(nil), errStrange
+		if b.lists(spec) && len(give) < MaxOpen {
+			s, err = b.open(spec)
+		}
+		if err != nil {
+			a.Opened = append(a.Opened, Opening{Fault: NewFault(err)})
+			continue
+		}
+		a.Opened, give = append(a.Opened, b.keep(s)), append(give, s.FD)
+	}
+	return a, give
+}
+
+// MaxOpen is how many sockets are opened by one errand.
+const MaxOpen = 100
 
 // open opens a socket, or takes the one that the broker before had.
 func (b *Broker) open(spec listener.Spec) (*listener.Socket, error) {

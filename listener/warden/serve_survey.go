@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"runtime/debug"
+	"slices"
 
 	"casemate/listener"
 	"casemate/policy"
@@ -74,36 +75,41 @@ func (b *Broker) survey(q Asked) (a Answer, err error) {
 	}
 	site.Lock()
 	defer site.Unlock()
-	var svc *policy.Service
-	if q.Service >= 0 && q.Service < len(site.programs) {
-		svc = site.programs[q.Service]
-	}
 	switch {
 	case q.Do == DoRead:
 		err = site.Read()
 	case q.Do == DoLeaveSite:
 		site.Close()
-	case svc == nil:
+	case slices.ContainsFunc(q.Services, func(n int) bool { return n < 0 || n >= len(site.programs) }):
 		err = errStrange
 	case q.Do == DoStamp:
-		a.Stamp = site.Stamp(svc)
+		for _, n := range q.Services {
+			a.Stamps = append(a.Stamps, site.Stamp(site.programs[n]))
+		}
 	case site.accounts == nil:
 		err = errStrange
 	default:
-		var f Found
-		f, err = site.Find(svc)
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.specs[site.doc.Digest] == nil {
-			b.specs[site.doc.Digest] = make(map[listener.Spec]bool)
+		for _, n := range q.Services {
+			a.Found = append(a.Found, b.find(site, n))
 		}
-		for _, s := range f.Sockets {
-			b.specs[site.doc.Digest][s.Spec] = true
-		}
-		if f.Job != nil {
-			site.jobs[q.Service] = f.Job
-		}
-		f.Job, a.Found = nil, &f
 	}
 	return a, err
+}
+
+// find looks one up, and notes what it listens on.
+func (b *Broker) find(site *surveyed, n int) Finding {
+	f, err := site.Find(site.programs[n])
+	if f.Job != nil {
+		site.jobs[n] = f.Job
+	}
+	f.Job = nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.specs[site.doc.Digest] == nil {
+		b.specs[site.doc.Digest] = make(map[listener.Spec]bool)
+	}
+	for _, s := range f.Sockets {
+		b.specs[site.doc.Digest][s.Spec] = true
+	}
+	return Finding{f, NewFault(err)}
 }

@@ -40,6 +40,9 @@ type Found struct {
 	Job     *Job
 }
 
+// All is Ground's.
+func (s *Site) All() {}
+
 // Stamp is Ground's.
 func (s *Site) Stamp(of *policy.Service) string {
 	_, all := s.w.stamp(s.stamps, s.doc.Policy, of)

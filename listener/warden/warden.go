@@ -63,6 +63,15 @@ func (w *Warden) Leases() *host.Leases { return w.leases }
 // Open is Hands'.
 func (w *Warden) Open(s listener.Spec) (*listener.Socket, error) { return w.conf.Inherited.Open(s) }
 
+// OpenAll is Hands'.
+func (w *Warden) OpenAll(specs []listener.Spec) (out []Opened) {
+	for _, spec := range specs {
+		s, err := w.Open(spec)
+		out = append(out, Opened{s, err})
+	}
+	return out
+}
+
 // Audit is Hands' (audit_multicast, needs CAP_AUDIT_READ). Without it violations have no name.
 func (w *Warden) Audit() (int, error) {
 	const readLog = 1 // AUDIT_NLGRP_READLOG as a group mask

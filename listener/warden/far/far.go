@@ -34,7 +34,7 @@ type Hands struct {
 	last    uint64
 	asked   map[uint64]chan<- answer
 	lost    error // root's process has gone
-	jobs    map[*warden.Job]job
+	jobs    map[*warden.Job]*job
 	sockets map[*listener.Socket]uint64
 }
 
@@ -56,11 +56,6 @@ type waiting struct {
 	ended func(warden.Exit)
 }
 
-type job struct {
-	site    uint64
-	service int // of policy.Programs
-}
-
 // errGone is the error of errands when root's process has gone: this one is about to end, too.
 var errGone = errors.New("casemated has gone")
 
@@ -68,7 +63,7 @@ var errGone = errors.New("casemated has gone")
 // the loop, for tidings. told hears TellReload and TellStop on the loop, and gone is called when root's process has gone.
 func New(l *loop.Loop, errand, tidings int, told func(warden.TidingKind), gone func(error)) (*Hands, error) {
 	h := &Hands{loop: l, errand: errand, taken: make(map[int64]taking), ended: make(map[int64]waiting), told: told,
-		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]job), sockets: make(map[*listener.Socket]uint64)}
+		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]*job), sockets: make(map[*listener.Socket]uint64)}
 	h.leases = host.Lent(func() (uint32, error) {
 		a, err := h.ask(warden.Asked{Do: warden.DoLease})
 		return uint32(a.Number), err

@@ -5,7 +5,9 @@ import (
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
+	"errors"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,22 +20,44 @@ type site struct {
 	err    error // why there is none
 	jobs   []*warden.Job
 	all    []*policy.Service
+	places map[*policy.Service]int
+	wide   bool
+	stamps map[int]string
+	found  map[int]warden.Finding
 }
+
+// ahead is how many services root is asked about at once where all will be.
+const ahead = 256
 
 // Site is warden.Hands'.
 func (h *Hands) Site(doc *policy.Document) warden.Ground {
-	return &site{h: h, doc: doc, all: doc.Policy.Programs()}
+	s := &site{h: h, doc: doc, all: doc.Policy.Programs(), places: make(map[*policy.Service]int), stamps: make(map[int]string), found: make(map[int]warden.Finding)}
+	for i, p := range s.all {
+		s.places[p] = i
+	}
+	return s
 }
 
 // place is the place of a program among all of the document; -1 is none.
 func (s *site) place(of *policy.Service) int {
+	if i, ok := s.places[of]; ok {
+		return i
+	}
 	return slices.IndexFunc(s.all, func(p *policy.Service) bool {
-		return p == of || p.Name == of.Name && p.Argv0 == of.Argv0 && slices.Equal(p.Command, of.Command)
+		return p.Name == of.Name && p.Argv0 == of.Argv0 && slices.Equal(p.Command, of.Command)
 	})
 }
 
+// from is the place n, and with All what comes behind it.
+func (s *site) from(n int) (list []int) {
+	for list = []int{n}; s.wide && n >= 0 && n+1 < len(s.all) && len(list) < ahead; list = append(list, n) {
+		n++
+	}
+	return list
+}
+
 // ask asks about the site, which there is from the first question on.
-func (s *site) ask(do warden.Errand, of *policy.Service) (answer, error) {
+func (s *site) ask(do warden.Errand, list []int) (answer, error) {
 	if s.number == 0 && s.err == nil {
 		var a answer
 		a, s.err = s.h.ask(warden.Asked{Do: warden.DoSite, Digest: s.doc.Digest})
@@ -42,12 +66,10 @@ func (s *site) ask(do warden.Errand, of *policy.Service) (answer, error) {
 	if s.err != nil {
 		return answer{}, s.err
 	}
-	q := warden.Asked{Do: do, Number: s.number}
-	if of != nil {
-		q.Service = s.place(of)
-	}
-	return s.h.ask(q)
+	return s.h.ask(warden.Asked{Do: do, Number: s.number, Services: list})
 }
+
+func (s *site) All() { s.wide = true }
 
 func (s *site) Read() error {
 	_, err := s.ask(warden.DoRead, nil)
@@ -55,24 +77,47 @@ func (s *site) Read() error {
 }
 
 func (s *site) Stamp(of *policy.Service) string {
-	a, err := s.ask(warden.DoStamp, of)
+	n := s.place(of)
+	if stamp, ok := s.stamps[n]; ok {
+		return stamp
+	}
+	list := s.from(n)
+	a, err := s.ask(warden.DoStamp, list)
+	if err == nil && len(a.Stamps) != len(list) {
+		err = errors.New("an answer without its stamps")
+	}
 	if err != nil {
 		return err.Error() // which no stamp is
 	}
-	return a.Stamp
+	for i, at := range list {
+		s.stamps[at] = a.Stamps[i]
+	}
+	return s.stamps[n]
 }
 
-func (s *site) Find(of *policy.Service) (f warden.Found, err error) {
-	a, err := s.ask(warden.DoFind, of)
-	if a.Found != nil {
-		f = *a.Found
+func (s *site) Find(of *policy.Service) (warden.Found, error) {
+	n := s.place(of)
+	if _, ok := s.found[n]; !ok {
+		list := s.from(n)
+		a, err := s.ask(warden.DoFind, list)
+		if err == nil && len(a.Found) != len(list) {
+			err = errors.New("an answer without what was found")
+		}
+		if err != nil {
+			return warden.Found{}, err
+		}
+		for i, at := range list {
+			s.found[at] = a.Found[i]
+		}
 	}
+	f := s.found[n]
+	delete(s.found, n)
 	f.Job = &warden.Job{Command: sandbox.Command{Service: of.Name}}
+	s.jobs = append(s.jobs, f.Job)
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
-	s.h.jobs[f.Job] = job{s.number, s.place(of)}
-	s.jobs = append(s.jobs, f.Job)
-	return f, err
+	s.h.jobs[f.Job] = &job{site: s.number, service: n}
+	return f.Found, f.Fault.Err()
 }
 
 func (s *site) Close() {
@@ -86,35 +131,76 @@ func (s *site) Close() {
 	}
 }
 
-func (h *Hands) job(j *warden.Job) job {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.jobs[j]
+// job is one of root's.
+type job struct {
+	site    uint64
+	service int
+	batch   *batch // of its Plan
+	made    *cell
+	err     error
 }
+
+// batch are jobs whose cells are made at once, when the first is asked for.
+type batch struct {
+	once sync.Once
+	jobs []*job
+}
+
+// together is how many cells are made at once.
+const together = 32
 
 // Plan is warden.Hands'.
 func (h *Hands) Plan(jobs ...*warden.Job) error {
 	q := warden.Asked{Do: warden.DoPlan}
-	for _, j := range jobs {
-		of := h.job(j)
+	h.mu.Lock()
+	for i, j := range jobs {
+		of := h.jobs[j]
 		q.Number, q.Services = of.site, append(q.Services, of.service)
+		if of.batch = new(batch); i%together > 0 {
+			of.batch = h.jobs[jobs[i-1]].batch
+		}
+		of.batch.jobs = append(of.batch.jobs, of)
 	}
+	h.mu.Unlock()
 	_, err := h.ask(q)
 	return err
 }
 
 // Prepare is warden.Hands'.
 func (h *Hands) Prepare(j *warden.Job) (warden.Cell, error) {
-	of := h.job(j)
-	a, err := h.ask(warden.Asked{Do: warden.DoPrepare, Number: of.site, Service: of.service})
-	if err != nil {
-		return nil, err
+	h.mu.Lock()
+	of := h.jobs[j]
+	h.mu.Unlock()
+	of.batch.once.Do(func() { h.prepare(of.batch.jobs) })
+	if of.err != nil {
+		return nil, of.err
 	}
-	c := &cell{h: h, number: a.Number, losses: a.Losses, log: a.Log, state: a.State, proof: a.Proof}
-	if err := spread(a, c.events[:]); err != nil {
-		return nil, err
+	return of.made, nil
+}
+
+func (h *Hands) prepare(jobs []*job) {
+	q := warden.Asked{Do: warden.DoPrepare, Number: jobs[0].site}
+	for _, j := range jobs {
+		q.Services = append(q.Services, j.service)
 	}
-	return c, nil
+	a, err := h.ask(q)
+	if err == nil && len(a.Cells) != len(jobs) {
+		warden.CloseAll(a.fds)
+		err = errors.New("an answer without its cells")
+	}
+	for i, j := range jobs {
+		if j.err = err; err != nil {
+			continue
+		}
+		m := a.Cells[i]
+		j.err = m.Fault.Err()
+		j.made = &cell{h: h, number: m.Number, losses: m.Losses, log: m.Log, state: m.State, proof: m.Proof, events: [2]int{-1, -1}}
+		for k, has := range m.Events {
+			if has && len(a.fds) > 0 {
+				j.made.events[k], a.fds = a.fds[0], a.fds[1:]
+			}
+		}
+	}
 }
 
 // cell is a sandbox of root's.
@@ -171,7 +257,7 @@ func (c *cell) Spawn() (warden.Starter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &starter{z, c.h, a.Log}, nil
+	return &starter{z, c.h, a.Inits}, nil
 }
 
 // starter is a zygote of root's.

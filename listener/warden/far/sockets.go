@@ -3,25 +3,48 @@ package far
 import (
 	"casemate/listener"
 	"casemate/listener/warden"
+	"errors"
+	"slices"
 )
 
 // Open is warden.Hands'.
 func (h *Hands) Open(spec listener.Spec) (*listener.Socket, error) {
-	return h.socket(warden.Asked{Do: warden.DoOpen, Spec: &spec})
+	o := h.OpenAll([]listener.Spec{spec})[0]
+	return o.Socket, o.Err
 }
 
-// socket is one that root opens.
-func (h *Hands) socket(q warden.Asked) (*listener.Socket, error) {
-	a, err := h.ask(q)
-	fd, err := one(a, err)
-	if err != nil {
-		return nil, err
+// OpenAll is warden.Hands'.
+func (h *Hands) OpenAll(specs []listener.Spec) (out []warden.Opened) {
+	for some := range slices.Chunk(specs, warden.MaxOpen) {
+		out = append(out, h.opened(warden.Asked{Do: warden.DoOpen, Specs: some}, len(some))...)
 	}
-	s := &listener.Socket{FD: fd, Spec: *a.Spec, Far: (*sockets)(h)}
+	return out
+}
+
+// opened are n sockets that root opens.
+func (h *Hands) opened(q warden.Asked, n int) []warden.Opened {
+	out := make([]warden.Opened, n)
+	a, err := h.ask(q)
+	if err == nil && len(a.Opened) != n {
+		warden.CloseAll(a.fds)
+		err = errors.New("an answer without its sockets")
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sockets[s] = a.Number
-	return s, nil
+	for i := range out {
+		if out[i].Err = err; err != nil {
+			continue
+		}
+		if o := a.Opened[i]; o.Fault != nil {
+			out[i].Err = o.Fault
+		} else if len(a.fds) == 0 {
+			out[i].Err = errors.New("an answer without its descriptor")
+		} else {
+			out[i].Socket = &listener.Socket{FD: a.fds[0], Spec: o.Spec, Far: (*sockets)(h)}
+			h.sockets[out[i].Socket], a.fds = o.Number, a.fds[1:]
+		}
+	}
+	return out
 }
 
 // sockets are Hands as listener.Far.
@@ -40,7 +63,8 @@ func (x *sockets) forget(s *listener.Socket) {
 }
 
 func (x *sockets) Sibling(s *listener.Socket, to listener.Spec) (*listener.Socket, error) {
-	return (*Hands)(x).socket(warden.Asked{Do: warden.DoSibling, Number: x.number(s), Spec: &to})
+	o := (*Hands)(x).opened(warden.Asked{Do: warden.DoSibling, Number: x.number(s), Spec: &to}, 1)[0]
+	return o.Socket, o.Err
 }
 
 func (x *sockets) Reconfigure(s *listener.Socket, to listener.Spec) error {
