@@ -21,7 +21,7 @@ type Errand string
 
 // The errands, with what of Asked they take and what of Answer and descriptors they bring.
 const (
-	DoCompile     Errand = "compile"     // → Digest, Text (a policy.Document), Diagnostics
+	DoCompile     Errand = "compile"     // → Diagnostics, and Same or a file, a policy.Document
 	DoForget      Errand = "forget"      //
 	DoForce       Errand = "force"       // Digest: that document is in force
 	DoSite        Errand = "site"        // Digest → Number
@@ -73,7 +73,7 @@ type Answer struct {
 	Fault       *Fault              `json:",omitempty"`
 	Number      uint64              `json:",omitempty"`
 	Digest      string              `json:",omitempty"`
-	Text        []byte              `json:",omitempty"`
+	Same        bool                `json:",omitempty"` // it is the document in force
 	Diagnostics []policy.Diagnostic `json:",omitempty"`
 	Found       []Finding           `json:",omitempty"`
 	Stamps      []string            `json:",omitempty"`
@@ -197,18 +197,11 @@ func Send(fd int, m any, fds ...int) error {
 		return err
 	}
 	if len(text) > MaxErrand {
-		file, err := unix.MemfdCreate("errand", unix.MFD_CLOEXEC)
+		file, err := fileOf(text)
 		if err != nil {
-			return os.NewSyscallError("memfd_create", err)
+			return err
 		}
 		defer unix.Close(file)
-		for at := 0; at < len(text); {
-			n, err := unix.Pwrite(file, text[at:], int64(at))
-			if err != nil {
-				return os.NewSyscallError("pwrite", err)
-			}
-			at += n
-		}
 		text, fds = nil, append([]int{file}, fds...)
 	}
 	var rights []byte
@@ -217,6 +210,23 @@ func Send(fd int, m any, fds ...int) error {
 	}
 	// A first byte, so that no message is empty.
 	return os.NewSyscallError("sendmsg", unix.Sendmsg(fd, append([]byte{'m'}, text...), rights, nil, unix.MSG_NOSIGNAL))
+}
+
+// fileOf is a file of that text.
+func fileOf(text []byte) (int, error) {
+	file, err := unix.MemfdCreate("errand", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	for at := 0; at < len(text); {
+		n, err := unix.Pwrite(file, text[at:], int64(at))
+		if err != nil {
+			unix.Close(file)
+			return -1, os.NewSyscallError("pwrite", err)
+		}
+		at += n
+	}
+	return file, nil
 }
 
 // Receive waits for what Send sends, and takes it apart strictly. io.EOF is the other end's.
@@ -232,7 +242,7 @@ func Receive(fd int, buf []byte, m any) (fds []int, err error) {
 		if _, asked := m.(*Asked); asked {
 			most = maxAsked
 		}
-		text, err = slurp(fds[0], most)
+		text, err = Slurp(fds[0], most)
 		unix.Close(fds[0])
 		fds = fds[1:]
 	default:
@@ -248,8 +258,8 @@ func Receive(fd int, buf []byte, m any) (fds []int, err error) {
 	return fds, nil
 }
 
-// slurp reads a file that came along. Who sent it may change it: it is read once.
-func slurp(fd int, most int64) ([]byte, error) {
+// Slurp reads a file that came along, of no more than most bytes. Who sent it may change it: it is read once.
+func Slurp(fd int, most int64) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > most {
 		return nil, fmt.Errorf("a file of %d bytes that is none of ours (%v)", st.Size, err)

@@ -57,7 +57,7 @@ func TestErrands(t *testing.T) {
 		}
 		CloseAll(fds)
 	}
-	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Text: []byte("{}"), Diagnostics: []policy.Diagnostic{{Code: "CM1"}},
+	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Same: true, Diagnostics: []policy.Diagnostic{{Code: "CM1"}},
 		Found: []Finding{{Found: Found{Sockets: []Socket{{Spec: spec, Retry: true, Listen: 1}}, UID: 5, Dynamic: true, Key: "k", Files: "f", Stamp: "s", Outputs: 2}}, {Fault: &Fault{Text: "y"}}},
 		Stamp: "s", Stamps: []string{"a", "b"}, PID: 3, Losses: []string{"l"}, Inits: true, Has: []bool{true, false}, Spec: &spec,
 		Cells:  []Made{{Number: 4, Losses: []string{"m"}, Proof: "p", Log: true, State: true, Events: [2]bool{true, false}}, {Fault: &Fault{Text: "z"}}},

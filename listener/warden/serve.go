@@ -25,6 +25,8 @@ type Broker struct {
 	wire   *Wire
 
 	sending sync.Mutex
+	usual   sync.Once  // gc is noted
+	gc      int        // what it is but in a load
 	mu      sync.Mutex // of what follows
 	last    uint64
 	docs    map[string]*policy.Document // by digest: in force, and the newest
@@ -105,7 +107,7 @@ func (b *Broker) do(q Asked, fds []int) (a Answer, give []int, err error) {
 	}
 	switch q.Do {
 	case DoCompile, DoForget, DoForce, DoSite:
-		a, err = b.document(q)
+		return b.document(q)
 	case DoRead, DoFind, DoStamp, DoLeaveSite:
 		a, err = b.survey(q)
 	case DoPlan, DoPrepare, DoSpawn, DoRetire, DoState, DoCloseCell:

@@ -11,32 +11,43 @@ import (
 	"casemate/policy"
 )
 
+// loadGC lets garbage be while there is a document to decode, most of which stays: it goes all at once at the end.
+const loadGC = 200
+
 // document has a policy compiled, and notes what is in force.
-func (b *Broker) document(q Asked) (a Answer, err error) {
+func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	if q.Do == DoCompile {
+		b.usual.Do(func() { b.gc = debug.SetGCPercent(loadGC) })
+		debug.SetGCPercent(loadGC)
 		b.mu.Lock()
 		doc, err := b.resume, error(nil)
 		b.resume = nil
 		b.mu.Unlock()
 		if doc == nil {
 			if doc, a.Diagnostics, err = b.w.Compile(); err != nil {
-				return a, err
+				return a, nil, err
 			}
+		}
+		b.mu.Lock()
+		a.Same = doc == b.force
+		b.docs[doc.Digest], b.newest = doc, doc.Digest
+		b.mu.Unlock()
+		if a.Same {
+			return a, nil, nil
 		}
 		var text bytes.Buffer
 		e := json.NewEncoder(&text)
 		e.SetEscapeHTML(false) // the digest is of the canonical bytes
 		if err = e.Encode(doc); err != nil {
-			return a, err
+			return a, nil, err
 		}
-		a.Text = text.Bytes()
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.docs[doc.Digest], b.newest, a.Digest = doc, doc.Digest, doc.Digest
-		return a, nil
+		fd, err := fileOf(text.Bytes())
+		return a, []int{fd}, err
 	}
 	if q.Do != DoSite { // a load is over, and what it took goes back to the system at once
 		defer debug.FreeOSMemory()
+		b.usual.Do(func() { b.gc = debug.SetGCPercent(loadGC) })
+		debug.SetGCPercent(b.gc)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -59,7 +70,7 @@ func (b *Broker) document(q Asked) (a Answer, err error) {
 			delete(b.left, key)
 		}
 	}
-	return a, err
+	return a, nil, err
 }
 
 // survey looks what a service is on this host.

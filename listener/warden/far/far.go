@@ -3,6 +3,7 @@
 package far
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -33,7 +34,8 @@ type Hands struct {
 	mu      sync.Mutex // of what follows
 	last    uint64
 	asked   map[uint64]chan<- answer
-	lost    error // root's process has gone
+	force   *policy.Document // in force
+	lost    error            // root's process has gone
 	jobs    map[*warden.Job]*job
 	sockets map[*listener.Socket]uint64
 }
@@ -161,7 +163,21 @@ func (h *Hands) Compile() (*policy.Document, []policy.Diagnostic, error) {
 	if err != nil {
 		return nil, a.Diagnostics, err
 	}
-	doc, err := policy.DecodeDocument(a.Text)
+	h.mu.Lock()
+	doc := h.force
+	h.mu.Unlock()
+	if a.Same && doc != nil {
+		return doc, a.Diagnostics, nil
+	}
+	fd, err := one(a, nil)
+	if err != nil {
+		return nil, a.Diagnostics, err
+	}
+	defer unix.Close(fd)
+	text, err := warden.Slurp(fd, 2*policy.MaxDocument)
+	if err == nil {
+		doc, err = policy.DecodeDocument(bytes.TrimSuffix(text, []byte("\n")))
+	}
 	return doc, a.Diagnostics, err
 }
 
@@ -171,6 +187,9 @@ func (h *Hands) Forget() { _, _ = h.ask(warden.Asked{Do: warden.DoForget}) }
 // InForce is warden.Hands'.
 func (h *Hands) InForce(doc *policy.Document) {
 	_, _ = h.ask(warden.Asked{Do: warden.DoForce, Digest: doc.Digest})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.force = doc
 }
 
 // Leases is warden.Hands'.
