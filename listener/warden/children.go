@@ -67,7 +67,8 @@ func (w *Warden) Bury(pid int) {
 
 func (w *Warden) bury(pid int, ended func(Exit)) {
 	c := &child{w: w, pid: pid, pidfd: -1, ended: ended}
-	if delete(w.known, pid); pid > 0 && !c.reap() {
+	// wait4(2) takes 32 bits of pid, and some of these are for any child.
+	if delete(w.known, pid); pid > 0 && pid <= math.MaxInt32 && !c.reap() {
 		w.watch(c)
 	}
 }

@@ -146,3 +146,33 @@ func TestKillIsForOne(t *testing.T) {
 		t.Error("a group was signalled")
 	}
 }
+
+// TestBuriesOne: wait4(2) reaps any child for a number whose lower half is -1. Then a record would be left of a pid that is
+// free for others, whom the broker could have root signal.
+func TestBuriesOne(t *testing.T) {
+	w := newWarden(t)
+	own := exec.Command("/bin/true")
+	if err := own.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := own.Process.Pid
+	// It has ended, and is not reaped.
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	b, left := &Broker{w: w}, false
+	_ = w.loop.Do(func() {
+		w.hold(pid)
+		for _, n := range []int64{1<<32 - 1, 1 << 32, -1, 0, 1<<32 + int64(pid)} {
+			b.heard(Tiding{Kind: TellBury, N: [5]int64{n}})
+		}
+		left = unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == nil
+		b.heard(Tiding{Kind: TellBury, N: [5]int64{int64(pid)}})
+	})
+	if !left {
+		t.Error("a child was reaped that was not named")
+	}
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != unix.ECHILD {
+		t.Errorf("the one that was named is not reaped: %v", err)
+	}
+}
