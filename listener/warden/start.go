@@ -86,12 +86,22 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if b.pid == 0 {
+			w.giveBack(uid)
+		}
+	}()
 	var pairs [2][2]int
 	for i := range pairs {
 		if pairs[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
 			return nil, os.NewSyscallError("socketpair", err)
 		}
 		defer unix.Close(pairs[i][1])
+		defer func() {
+			if b.pid == 0 {
+				unix.Close(pairs[i][0])
+			}
+		}()
 	}
 	if err = Send(pairs[0][0], brief); err != nil {
 		return nil, err
@@ -156,20 +166,26 @@ func exitError(e Exit) error {
 	return nil
 }
 
-// inherit takes what the broker before has left: its listeners. Its sandboxes go, and its zygotes.
+// inherit takes what the broker before has left: its listeners, and the sandboxes of helpers. Those of services go, and their zygotes.
 func (b *Broker) inherit(before *Broker) {
 	before.mu.Lock()
 	defer before.mu.Unlock()
-	b.resume, b.left = cmp.Or(before.force, before.resume), before.left
+	b.resume, b.left, b.roles = cmp.Or(before.force, before.resume), before.left, before.roles
 	for _, s := range before.sockets {
+		if old := b.left[s.Spec.Key()]; old != nil { // as of a udp service, which has many
+			listener.Close(old.FD)
+		}
 		b.left[s.Spec.Key()] = s
 	}
 	b.lent, b.again = before.lent, before.lent
 	for _, c := range before.cells {
 		_ = c.Close() // what sessions that end are still in stays behind
 	}
+	for _, s := range before.sites {
+		s.Close()
+	}
 	unix.Close(before.errand)
-	before.cells, before.errand = nil, -1
+	before.cells, before.sites, before.sockets, before.errand = nil, nil, nil, -1
 }
 
 // Served tells whether a policy was in force.

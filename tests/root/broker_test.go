@@ -256,3 +256,62 @@ func TestBrokerIsFollowed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFollowedBrokerLeavesNothing: root keeps no descriptor of a broker that was killed, and no socket that nobody reads: a nowait udp
+// service has many on its address, to each of which the kernel gives a share of the peers.
+func TestFollowedBrokerLeavesNothing(t *testing.T) {
+	rig.Root(t)
+	head1, port, other := need.Programs(t, "head")[0], rig.Port(t), rig.Port(t)
+	b := rig.Serve(t, head+"profile \"peer\" {\n  base   = profile.line\n  widens = [\"network\"]\n  network { mode = \"listener\" }\n}\n"+
+		service("once", "udp4://127.0.0.1:"+port, []string{head1, "-c", "3"}, "profile = profile.peer")+
+		service("echo", "tcp4://127.0.0.1:"+other, nil, `builtin = "echo"`))
+	before := 0
+	for round := range 3 {
+		if round > 0 {
+			old := acceptor(t, b)
+			if err := unix.Kill(old, unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if err := rig.Until(30*time.Second, func() error {
+				if pid, err := b.Acceptor(); err != nil || pid == old {
+					return fmt.Errorf("broker %d: %v", pid, err)
+				}
+				_, err := b.Service("once")
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 16 {
+			c, err := net.Dial("udp4", "127.0.0.1:"+port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 4)
+			_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+			_, _ = c.Write([]byte("abc"))
+			if n, err := c.Read(got); err != nil || string(got[:n]) != "abc" {
+				t.Errorf("round %d: a peer got %q (%v)", round, got[:n], err)
+			}
+			c.Close()
+		}
+		if err := rig.Until(30*time.Second, func() error { // programs end, and what starts them
+			fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.PID))
+			switch {
+			case err != nil:
+				return err
+			case round == 1:
+				st, err := b.Service("once")
+				if err != nil || st.Live > 0 {
+					return fmt.Errorf("%+v, %v", st, err)
+				}
+				before = len(fds)
+			case round > 1 && len(fds) > before+2: // one of the log's sandbox would be three
+				return fmt.Errorf("%d descriptors, %d before", len(fds), before)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+}
