@@ -64,10 +64,17 @@ type BrokerConfig struct {
 	Ended func(error)
 }
 
-// serve answers errands until the socket ends. Each has a goroutine of its own.
+// serve answers errands until the socket ends. Each has a goroutine of its own, none of which is left when it returns:
+// what they make is the broker's, and who comes after it takes that over.
 func (b *Broker) serve() error {
 	buf := make([]byte, MaxErrand+1)
 	places := make(chan struct{}, maxErrands)
+	defer func() {
+		b.Kill() // if it has not ended: nobody answers it
+		for range maxErrands {
+			places <- struct{}{}
+		}
+	}()
 	for {
 		var q Asked
 		fds, err := Receive(b.errand, buf, &q)

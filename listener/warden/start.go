@@ -116,6 +116,7 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 			w.bury(b.pid, func(e Exit) {
 				w.leases.Give(uid)
 				b.wire.Close()
+				_ = unix.Shutdown(b.errand, unix.SHUT_RDWR) // whoever else it has given its end to
 				ended <- exitError(e)
 			})
 		})
@@ -148,10 +149,7 @@ func (b *Broker) speak(errand, tidings int, gone func()) (err error) {
 	if err = errors.Join(derr, err); err != nil {
 		return err
 	}
-	panics.Go(b.serve, func(error) {
-		_ = b.w.loop.Post(func() { b.w.Kill(b.pid, unix.SIGKILL) }) // if it has not ended: nobody answers it
-		gone()
-	})
+	panics.Go(b.serve, func(error) { gone() })
 	return nil
 }
 

@@ -172,3 +172,38 @@ func TestTellings(t *testing.T) {
 		t.Errorf("leased %d, %v", uid, ok)
 	}
 }
+
+// TestEndWaitsForErrands: a broker has not ended while something is still being made for it: who follows it takes that over.
+func TestEndWaitsForErrands(t *testing.T) {
+	var pairs [2][2]int
+	for i := range pairs {
+		var err error
+		if pairs[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(pairs[i][1])
+	}
+	began, goOn, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
+	w := warden.New(warden.Config{}, turning(t), host.NewLeases(t.TempDir()))
+	if _, err := w.Serve(warden.BrokerConfig{Ended: func(err error) { ended <- err }, OpenLog: func() (*os.File, error) {
+		began <- true
+		<-goOn
+		return os.Open("/dev/null")
+	}}, pairs[0][0], pairs[1][0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := warden.Send(pairs[0][1], warden.Asked{ID: 1, Do: warden.DoLog}); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, began)
+	if err := unix.Shutdown(pairs[0][1], unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+		t.Error("it has ended, and an errand goes on")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(goOn)
+	soon(t, ended)
+}
