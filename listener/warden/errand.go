@@ -187,7 +187,7 @@ const (
 	// MaxErrand is the size of one message in bytes; what is longer lies in a file that comes along.
 	MaxErrand = 64 << 10
 	maxFile   = 160 << 20 // bytes of that
-	maxAsked  = 8 << 20   // and of one that the broker sends
+	maxAsked  = 1 << 20   // and of one that the broker sends, of which maxErrands are done at a time
 )
 
 // Send sends an Asked or an Answer over a SOCK_SEQPACKET socket, and waits for room.

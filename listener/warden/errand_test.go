@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"casemate/listener"
 	"casemate/policy"
@@ -150,7 +151,7 @@ func FuzzErrand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := &Broker{w: newWarden(t), docs: map[string]*policy.Document{}, sites: map[uint64]*surveyed{}, cells: map[uint64]Cell{}}
+		b := &Broker{w: newWarden(t), docs: map[string]*policy.Document{}, sites: map[uint64]*surveyed{}, cells: map[uint64]*lent{}}
 		switch q.Do {
 		case DoCompile, DoForget, DoHelper, DoHelperStamp, DoAudit, DoLease, DoLeave, DoUndertake, DoTell: // these name nothing
 			return
@@ -184,4 +185,85 @@ func TestExitsOnTheirWay(t *testing.T) {
 	if err != nil || sent.N[0] != 4 || sent.Exit(7) != e {
 		t.Errorf("%+v, %v, want %+v", sent.Exit(7), err, e)
 	}
+}
+
+// slowCell is one whose zygote takes its time.
+type slowCell struct {
+	NoCell
+	began, goOn, closed chan bool
+}
+
+func (c slowCell) Spawn() (Starter, error) {
+	c.began <- true
+	<-c.goOn
+	return nil, errors.New("no zygote")
+}
+
+func (c slowCell) Close() error {
+	c.closed <- true
+	return nil
+}
+
+// TestCellsAreClosedOnce: a cell is closed when no zygote of it is being started any more, and by one errand alone: the numbers of its
+// descriptors are others' after that.
+func TestCellsAreClosedOnce(t *testing.T) {
+	c := slowCell{began: make(chan bool, 8), goOn: make(chan bool), closed: make(chan bool, 8)}
+	b := &Broker{w: newWarden(t), cells: map[uint64]*lent{1: {Cell: c}}}
+	done := make(chan error, 8)
+	do := func(e Errand) {
+		go func() {
+			_, _, err := b.do(Asked{Do: e, Number: 1}, nil)
+			done <- err
+		}()
+	}
+	do(DoSpawn)
+	<-c.began
+	do(DoCloseCell)
+	do(DoCloseCell)
+	if err := <-done; !errors.Is(err, errStrange) { // of the two the later one
+		t.Errorf("closed twice: %v", err)
+	}
+	select {
+	case <-c.closed:
+		t.Error("closed while its zygote was being started")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(c.goOn)
+	<-done
+	<-done
+	if n := len(c.closed); n != 1 {
+		t.Errorf("closed %d times", n)
+	}
+	if _, _, err := b.do(Asked{Do: DoSpawn, Number: 1}, nil); !errors.Is(err, errStrange) {
+		t.Errorf("a cell that is closed: %v", err)
+	}
+}
+
+// TestNobodyListens: what one end does not take is kept for it, but not without end.
+func TestNobodyListens(t *testing.T) {
+	ours, _ := pair(t)
+	own, err := unix.Dup(ours) // the wire closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, ended := newWarden(t), 0
+	_ = w.loop.Do(func() {
+		wire, err := NewWire(w.loop, own, func(Tiding) {}, func(error) { ended++ })
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for range 1 << 16 {
+			wire.Send(Tiding{Kind: TellExit})
+		}
+		if ended != 0 || len(wire.unsent) < 1<<15 {
+			t.Errorf("ended %d times, %d kept: a broker that is stopped for a while loses them", ended, len(wire.unsent))
+		}
+		for range maxUnsent {
+			wire.Send(Tiding{Kind: TellExit})
+		}
+		if ended != 1 || len(wire.unsent) != 0 {
+			t.Errorf("ended %d times, %d kept", ended, len(wire.unsent))
+		}
+	})
 }

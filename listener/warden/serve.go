@@ -34,7 +34,7 @@ type Broker struct {
 	force   *policy.Document // in force
 	resume  *policy.Document // what was in force with the broker before, which is loaded first
 	sites   map[uint64]*surveyed
-	cells   map[uint64]Cell
+	cells   map[uint64]*lent
 	sockets map[uint64]*listener.Socket
 	specs   map[string]map[listener.Spec]bool // what the documents list, by digest
 	left    map[string]*listener.Socket       // by key: what the broker before had
@@ -42,6 +42,12 @@ type Broker struct {
 	lent    []uint32   // the first uids of the blocks that brokers lease from, on the loop
 	again   []uint32   // those among them that this one has not asked for yet
 	files   sync.Mutex // held by who opens or changes a listener
+}
+
+// lent is a cell that the broker has a number for.
+type lent struct {
+	sync.RWMutex
+	Cell
 }
 
 // surveyed is a site with its jobs, which Find and Plan make.

@@ -14,6 +14,12 @@ import (
 func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 	b.mu.Lock()
 	site, cell := b.sites[q.Number], b.cells[q.Number]
+	if q.Do == DoCloseCell {
+		delete(b.cells, q.Number)
+	} else if cell != nil { // nobody closes it meanwhile: its descriptors would be others'
+		cell.RLock()
+		defer cell.RUnlock()
+	}
 	b.mu.Unlock()
 	switch {
 	case q.Do == DoPlan && site != nil:
@@ -44,7 +50,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 	case cell == nil:
 		return a, nil, errStrange
 	case q.Do == DoSpawn:
-		z, err := b.w.Spawn(cell)
+		z, err := b.w.Spawn(cell.Cell)
 		if err != nil {
 			return a, nil, err
 		}
@@ -56,7 +62,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 			}
 		}
 		return a, give, nil
-	case q.Do == DoState && q.UID-sandbox.LeaseBase >= sandbox.LeaseCount && q.UID != cell.(prepared).User():
+	case q.Do == DoState && q.UID-sandbox.LeaseBase >= sandbox.LeaseCount && q.UID != cell.Cell.(prepared).User():
 	case q.Do == DoState:
 		fd, err := cell.State(q.UID, q.UID)
 		if a.Has = []bool{fd >= 0}; fd >= 0 {
@@ -64,9 +70,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 		}
 		return a, give, err
 	case q.Do == DoCloseCell:
-		b.mu.Lock()
-		delete(b.cells, q.Number)
-		b.mu.Unlock()
+		cell.Lock()
 		return a, nil, cell.Close()
 	}
 	return a, nil, errStrange
@@ -120,6 +124,6 @@ func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m.Number = b.number()
-	b.cells[m.Number] = c
+	b.cells[m.Number] = &lent{Cell: c}
 	return m, events, nil
 }

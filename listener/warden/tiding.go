@@ -90,8 +90,12 @@ type Wire struct {
 	waits  bool
 }
 
-// maxTidings is how many are taken in one turn of the loop.
-const maxTidings = 64
+const (
+	// maxTidings is how many are taken in one turn of the loop.
+	maxTidings = 64
+	// maxUnsent is how many wait for room: more than programs end while a broker is stopped, about 20 MiB.
+	maxUnsent = 1 << 18
+)
 
 // NewWire has the loop carry tidings over fd, which is the wire's from here on.
 func NewWire(l *loop.Loop, fd int, heard func(Tiding), ended func(error)) (*Wire, error) {
@@ -101,6 +105,9 @@ func NewWire(l *loop.Loop, fd int, heard func(Tiding), ended func(error)) (*Wire
 
 // Send sends a tiding, or keeps it until there is room.
 func (w *Wire) Send(t Tiding) {
+	if len(w.unsent) >= maxUnsent {
+		w.end(errors.New("the other end does not listen"))
+	}
 	if w.fd >= 0 {
 		w.unsent = append(w.unsent, t.Encode())
 		w.flush()
@@ -171,6 +178,6 @@ func (w *Wire) Close() {
 	if w.fd >= 0 {
 		w.loop.Del(w.fd)
 		unix.Close(w.fd)
-		w.fd = -1
+		w.fd, w.unsent = -1, nil
 	}
 }
