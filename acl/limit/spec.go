@@ -1,8 +1,6 @@
-// Package limit decides how often: rate (GCRA), concurrency, session time and
-// penalties, for a service as a whole and for each source prefix.
-//
-// It is pure: the caller passes the time. Every limit sheds load and recovers
-// by itself; nothing latches a service off.
+// Package limit says how often: rate, concurrency, session time and penalties, for
+// a service as a whole and for each source prefix. It is data alone; package
+// admission decides by it.
 package limit
 
 import "time"

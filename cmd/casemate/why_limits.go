@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/policy/explain"
 	"casemate/policy/lang"
 	"casemate/sandbox"
@@ -114,13 +115,13 @@ func tellLimit(r logged, line func(what, format string, args ...any)) {
 	rate := func(of limit.Rate, burst int) string {
 		return fmt.Sprintf("rate = %q, burst = %d", explain.FormatRate(of), burst)
 	}
-	attr, ok := map[limit.Reason]string{
-		limit.ByPenalty: fmt.Sprintf("penalty { on = [%s], first = %q, max = %q }", quoted(l.Penalty.On), explain.FormatDuration(l.Penalty.First), explain.FormatDuration(l.Penalty.Max)),
-		limit.ByRate:    rate(l.Rate, l.Burst), limit.ByConcurrency: fmt.Sprintf("concurrent = %d", l.Concurrent),
-		limit.BySourceRate:        "per_source { " + rate(l.PerSource.Rate, l.PerSource.Burst) + " }",
-		limit.BySourceConcurrency: fmt.Sprintf("per_source { concurrent = %d }", l.PerSource.Concurrent),
-		limit.ByTableFull:         "rate and concurrent, by which so many sources come at once that no more are told apart",
-	}[limit.Reason(r.text("reason"))]
+	attr, ok := map[admission.Reason]string{
+		admission.ByPenalty: fmt.Sprintf("penalty { on = [%s], first = %q, max = %q }", quoted(l.Penalty.On), explain.FormatDuration(l.Penalty.First), explain.FormatDuration(l.Penalty.Max)),
+		admission.ByRate:    rate(l.Rate, l.Burst), admission.ByConcurrency: fmt.Sprintf("concurrent = %d", l.Concurrent),
+		admission.BySourceRate:        "per_source { " + rate(l.PerSource.Rate, l.PerSource.Burst) + " }",
+		admission.BySourceConcurrency: fmt.Sprintf("per_source { concurrent = %d }", l.PerSource.Concurrent),
+		admission.ByTableFull:         "rate and concurrent, by which so many sources come at once that no more are told apart",
+	}[admission.Reason(r.text("reason"))]
 	if ok {
 		of := "limit." + oneLine(l.Name)
 		line("limit", "%s: %s", of, attr)

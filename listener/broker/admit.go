@@ -1,6 +1,6 @@
 package broker
 
-import "casemate/acl/limit"
+import "casemate/acl/limit/admission"
 
 // admit takes a place from the limits and makes the session; without one the
 // reason is the limit that refused.
@@ -10,7 +10,7 @@ func (b *Broker) admit(v *visit) (*session, string) {
 		return nil, reasonLoad
 	}
 	if len(t.queue) > 0 && !t.limiter.Peek(b.loop.Now(), v.source()).Refused() { // nobody overtakes who waits
-		return nil, string(limit.ByConcurrency)
+		return nil, string(admission.ByConcurrency)
 	}
 	ticket, refusal := t.limiter.Admit(b.loop.Now(), v.source())
 	if refusal.Refused() {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
@@ -187,7 +187,7 @@ func (b *Broker) displace(c *candidate) error {
 func (b *Broker) installTally(p *planned) {
 	t := b.tallies[p.svc.name]
 	if t == nil {
-		t = &tally{name: p.svc.name, limiter: limit.New(p.limit)}
+		t = &tally{name: p.svc.name, limiter: admission.New(p.limit)}
 		t.turn.Owner = loop.Func(func() { b.serveQueue(t) })
 		b.tallies[t.name] = t
 	} else {

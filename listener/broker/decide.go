@@ -2,7 +2,7 @@ package broker
 
 import (
 	"casemate/acl"
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener"
 )
 
@@ -30,7 +30,7 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 	}
 	s, reason := b.admit(v)
 	if s == nil {
-		if reason != string(limit.ByConcurrency) || !b.wait(v) {
+		if reason != string(admission.ByConcurrency) || !b.wait(v) {
 			b.refuse(v, reason)
 		}
 		return

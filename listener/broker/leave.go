@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/listener/warden"
@@ -89,7 +89,7 @@ func (b *Broker) leave(s *session) {
 
 // giveBack gives the session's place back, once.
 func (b *Broker) giveBack(s *session) {
-	if s.ticket != (limit.Ticket{}) {
+	if s.ticket != (admission.Ticket{}) {
 		s.svc.tally.limiter.Release(b.loop.Now(), &s.ticket)
 		if t := s.svc.tally; len(t.queue) > 0 {
 			b.loop.After(&t.turn, 0)

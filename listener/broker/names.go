@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener/loop"
 	"casemate/listener/wire"
 )
@@ -22,7 +23,7 @@ type names struct {
 	b       *Broker
 	worker  *worker
 	asked   map[uint64]*question
-	limiter *limit.Limiter // of what is asked
+	limiter *admission.Limiter // of what is asked
 	lastID  uint64
 }
 
@@ -31,14 +32,14 @@ type question struct {
 	n     *names
 	id    uint64
 	visit visit
-	place limit.Ticket
+	place admission.Ticket
 	timer loop.Timer
 	asked int // so many workers
 }
 
 func newNames(b *Broker) *names {
 	n := &names{b: b, asked: make(map[uint64]*question),
-		limiter: limit.New(limit.Spec{Concurrent: maxAsked, PerSource: limit.PerSource{Concurrent: maxAskedSource, Prefix4: 32, Prefix6: 64}})}
+		limiter: admission.New(limit.Spec{Concurrent: maxAsked, PerSource: limit.PerSource{Concurrent: maxAskedSource, Prefix4: 32, Prefix6: 64}})}
 	n.worker = newWorker(b, "names")
 	n.worker.most = nameDeadline / 3 // who waits for a name sees another worker
 	n.worker.heard, n.worker.up, n.worker.down, n.worker.again = n.answer, n.sendAll, n.lost, n.again

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"casemate/acl"
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener/loop"
 
 	"golang.org/x/sys/unix"
@@ -61,7 +61,7 @@ func (b *Broker) serveQueue(t *tally) {
 		switch {
 		case svc == nil || svc.spec.Wait:
 			q.dismiss(reasonBusy)
-		case svc != q.svc || full.Reason != limit.ByConcurrency && full.Reason != limit.ByRate:
+		case svc != q.svc || full.Reason != admission.ByConcurrency && full.Reason != admission.ByRate:
 			b.turn(q, svc)
 		case full.RetryAfter > 0:
 			b.loop.After(&t.turn, full.RetryAfter)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
@@ -49,7 +49,7 @@ func (s *service) put(r journal.Record) {
 // counters, and how much of its refusal log was left out.
 type tally struct {
 	name      string
-	limiter   *limit.Limiter
+	limiter   *admission.Limiter
 	live      int
 	peak      int
 	admitted  uint64

@@ -3,7 +3,7 @@ package broker
 import (
 	"time"
 
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
@@ -18,12 +18,12 @@ import (
 type session struct {
 	visit
 	id      uint64
-	ticket  limit.Ticket // zero once it is given back
-	started int64        // loop time
-	timer   loop.Timer   // for due
-	client  loop.Timer   // the next look at its client; see attend
-	gone    bool         // its client has closed
-	due     int64        // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
+	ticket  admission.Ticket // zero once it is given back
+	started int64            // loop time
+	timer   loop.Timer       // for due
+	client  loop.Timer       // the next look at its client; see attend
+	gone    bool             // its client has closed
+	due     int64            // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
 	pipes   []*pipe  // its stderr, its stdout and its /dev/log

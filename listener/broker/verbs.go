@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/policy"
@@ -190,7 +190,7 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		}
 		live = &policy.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
-			r := s.tally.limiter.Peek(b.loop.Now(), limit.Peer(q.Client.Unmap().WithZone(""), listener.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
+			r := s.tally.limiter.Peek(b.loop.Now(), admission.Peer(q.Client.Unmap().WithZone(""), listener.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
 			if live.Refusal, live.Retry = string(r.Reason), r.RetryAfter; live.Refusal == "" && s.overloaded() {
 				live.Refusal = reasonLoad
 			}

@@ -3,7 +3,7 @@ package broker
 import (
 	"net/netip"
 
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener"
 )
 
@@ -30,9 +30,9 @@ func (v *visit) strand() {
 
 // source is whom limits count the client under. That of a wait service takes its
 // clients itself: nobody in particular.
-func (v *visit) source() limit.Source {
+func (v *visit) source() admission.Source {
 	if v.svc.spec.Wait {
-		return limit.Source{}
+		return admission.Source{}
 	}
-	return limit.Peer(v.peer.Addr.Addr(), v.peer.Key())
+	return admission.Peer(v.peer.Addr.Addr(), v.peer.Key())
 }

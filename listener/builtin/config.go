@@ -5,7 +5,7 @@
 //
 // Only casemate-worker runs it: unprivileged, sandboxed, one process per service,
 // holding the service's own sockets. It enforces the same compiled rules as the
-// broker does for programs (acl, acl/limit), and stricter ones for udp, where a
+// broker does for programs (acl, acl/limit/admission), and stricter ones for udp, where a
 // source address proves nothing (see guard.go).
 package builtin
 

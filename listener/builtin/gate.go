@@ -7,6 +7,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener"
 )
 
@@ -18,15 +19,15 @@ type gate struct {
 	start   time.Time
 
 	mu      sync.Mutex
-	limiter *limit.Limiter
-	budget  *limit.Limiter
+	limiter *admission.Limiter
+	budget  *admission.Limiter
 }
 
 // verdict is the gate's answer about one client.
 type verdict struct {
 	refused string // why: "acl", or the limit's word; "" = it is served
 	rule    int    // as acl.Decision has it
-	ticket  limit.Ticket
+	ticket  admission.Ticket
 }
 
 const reasonACL = "acl"
@@ -51,7 +52,7 @@ func newGate(c *Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gate{config: c, matcher: m, start: time.Now(), limiter: limit.New(c.Limit), budget: limit.New(responses(c.Answers))}, nil
+	return &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(responses(c.Answers))}, nil
 }
 
 // now is the limiters' clock: nanoseconds since the start, monotonic.
@@ -131,4 +132,4 @@ type client struct {
 }
 
 // source is whom limits count the client under.
-func (c client) source() limit.Source { return limit.Peer(c.peer.Addr.Addr(), c.peer.Key()) }
+func (c client) source() admission.Source { return admission.Peer(c.peer.Addr.Addr(), c.peer.Key()) }

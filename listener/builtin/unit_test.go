@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener/wire"
 )
 
@@ -221,7 +221,7 @@ func FuzzDecode(f *testing.F) {
 // TestReasonsAreCounted: every word for a refusal has its place in the counts.
 func TestReasonsAreCounted(t *testing.T) {
 	words := []string{reasonACL, reasonResponses, reasonSessions, badPort, badSource, badTarget, badLoop, badSelf}
-	for _, r := range []limit.Reason{limit.ByPenalty, limit.ByRate, limit.ByConcurrency, limit.BySourceConcurrency, limit.BySourceRate, limit.ByTableFull} {
+	for _, r := range []admission.Reason{admission.ByPenalty, admission.ByRate, admission.ByConcurrency, admission.BySourceConcurrency, admission.BySourceRate, admission.ByTableFull} {
 		words = append(words, string(r))
 	}
 	slices.Sort(words)

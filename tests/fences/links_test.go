@@ -47,6 +47,7 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/policy/canon", "casemated goes by the digest of the bytes it has; who writes or reviews a document holds it to its one form"},
 	{"casemate/sandbox/foresee", "the broker prepares, and foresees nothing"},
 	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
+	{"casemate/acl/limit/admission", "the broker process counts; root knows what a limit is, and no client"},
 	{"casemate/acl/trace", "the broker decides, and explains nothing"},
 	{"casemate/sandbox/seccomp", "names and groups of calls are the compiler's; the broker gets rules"},
 	{"casemate/sandbox/seccomp/advise", "the compiler warns before root sees the lists"},

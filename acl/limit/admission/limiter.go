@@ -1,8 +1,15 @@
-package limit
+// Package admission decides how often, by the Specs of package limit: rate (GCRA),
+// concurrency and penalties, for a service as a whole and for each source prefix.
+//
+// It is pure: the caller passes the time. Every limit sheds load and recovers
+// by itself; nothing latches a service off.
+package admission
 
 import (
 	"cmp"
 	"slices"
+
+	"casemate/acl/limit"
 )
 
 // Limiter applies one Spec. Time is int64 nanoseconds, at least 0, of a clock
@@ -36,7 +43,7 @@ func (c *sourceConfig) pool() (concurrent int, rate gcra) {
 }
 
 // New makes a Limiter for a Spec that package policy found valid.
-func New(s Spec) *Limiter {
+func New(s limit.Spec) *Limiter {
 	return &Limiter{conf: newConfig(s), table: table{most: MaxSources}}
 }
 
@@ -148,7 +155,7 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 // Penalize records an offence of a session from src. A class the Spec does not
 // name is no offence. Call it before Release: the running session keeps the
 // source's entry, so a full table cannot lose the penalty.
-func (l *Limiter) Penalize(now int64, src Source, class Class) {
+func (l *Limiter) Penalize(now int64, src Source, class limit.Class) {
 	l.tick(now)
 	if l.conf.first == 0 || !slices.Contains(l.conf.on, class) {
 		return

@@ -1,6 +1,10 @@
-package limit
+package admission
 
-import "math"
+import (
+	"math"
+
+	"casemate/acl/limit"
+)
 
 // gcra is the generic cell rate algorithm (ITU-T I.371, virtual scheduling):
 // a token bucket whose state is one number, the theoretical arrival time (tat)
@@ -13,7 +17,7 @@ type gcra struct {
 
 // newGCRA rounds the interval up to a nanosecond, so the sustained rate is
 // never above r (and below it by 0.1 % at a million events a second). A burst below 1 with a rate is 1: no event could ever pass otherwise.
-func newGCRA(r Rate, burst int) gcra {
+func newGCRA(r limit.Rate, burst int) gcra {
 	if r.Events == 0 && r.Per == 0 {
 		return gcra{}
 	}

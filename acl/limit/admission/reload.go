@@ -1,6 +1,10 @@
-package limit
+package admission
 
-import "slices"
+import (
+	"slices"
+
+	"casemate/acl/limit"
+)
 
 // Reconfigure replaces the Spec and keeps the state: sessions stay counted
 // under lower limits (nothing is ended; new ones wait until there is room),
@@ -10,7 +14,7 @@ import "slices"
 // largest debt and penalty hold for all. Of a source whose prefix gets
 // narrower, sessions and debts stay with the old prefix until they end, and do
 // not count against the new ones; a penalty shuts all of the old prefix out.
-func (l *Limiter) Reconfigure(s Spec) {
+func (l *Limiter) Reconfigure(s limit.Spec) {
 	old := l.conf.source
 	l.conf = newConfig(s)
 	l.tat = l.conf.rate.capped(l.tat, l.last)

@@ -1,9 +1,11 @@
-package limit
+package admission
 
 import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 const (
@@ -14,17 +16,17 @@ const (
 func TestGCRABurstThenSpaced(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
-		rate     Rate
+		rate     limit.Rate
 		burst    int
 		want     int   // events that pass at once
 		interval int64 // then one each
 	}{
-		{"burst 5", Rate{10, time.Minute}, 5, 5, 6 * sec},
-		{"burst 1", Rate{1, time.Second}, 1, 1, sec},
-		{"no burst is one", Rate{50, time.Second}, 0, 1, 20 * ms},
-		{"rounded up", Rate{3, time.Second}, 2, 2, 333333334},
-		{"slow", Rate{1, MaxPer}, 3, 3, int64(MaxPer)},
-		{"fast", Rate{1_000_000, time.Second}, 1000, 1000, 1000},
+		{"burst 5", limit.Rate{Events: 10, Per: time.Minute}, 5, 5, 6 * sec},
+		{"burst 1", limit.Rate{Events: 1, Per: time.Second}, 1, 1, sec},
+		{"no burst is one", limit.Rate{Events: 50, Per: time.Second}, 0, 1, 20 * ms},
+		{"rounded up", limit.Rate{Events: 3, Per: time.Second}, 2, 2, 333333334},
+		{"slow", limit.Rate{Events: 1, Per: MaxPer}, 3, 3, int64(MaxPer)},
+		{"fast", limit.Rate{Events: 1_000_000, Per: time.Second}, 1000, 1000, 1000},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := newGCRA(tc.rate, tc.burst)
@@ -55,7 +57,7 @@ func TestGCRABurstThenSpaced(t *testing.T) {
 }
 
 func TestGCRANoLimit(t *testing.T) {
-	g := newGCRA(Rate{}, 0)
+	g := newGCRA(limit.Rate{}, 0)
 	for now := range int64(1000) {
 		if after, wait := g.next(0, now); after != 0 || wait != 0 {
 			t.Fatalf("next = %d, %d", after, wait)
@@ -64,7 +66,7 @@ func TestGCRANoLimit(t *testing.T) {
 }
 
 func TestGCRAExtremesDoNotOverflow(t *testing.T) {
-	g := newGCRA(Rate{1, MaxPer}, MaxBurst) // the burst is cut to 73 years of debt
+	g := newGCRA(limit.Rate{Events: 1, Per: MaxPer}, MaxBurst) // the burst is cut to 73 years of debt
 	now, tat := int64(1)<<61, int64(0)
 	for range 200 {
 		after, wait := g.next(tat, now)
@@ -79,7 +81,7 @@ func TestGCRAExtremesDoNotOverflow(t *testing.T) {
 }
 
 func TestGCRAClockGoesBack(t *testing.T) {
-	g := newGCRA(Rate{1, time.Second}, 3)
+	g := newGCRA(limit.Rate{Events: 1, Per: time.Second}, 3)
 	if _, wait := g.next(1000*sec, sec); wait != sec {
 		t.Fatalf("wait %v", time.Duration(wait))
 	}
@@ -89,7 +91,7 @@ func TestGCRAClockGoesBack(t *testing.T) {
 func TestGCRAAgainstTokenBucket(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		rate := Rate{1 + r.IntN(100), time.Duration(1 + r.IntN(1_000_000))}
+		rate := limit.Rate{Events: 1 + r.IntN(100), Per: time.Duration(1 + r.IntN(1_000_000))}
 		burst := 1 + r.IntN(20)
 		g := newGCRA(rate, burst)
 		credit := g.interval * int64(burst)

@@ -1,14 +1,16 @@
-package limit
+package admission
 
 import (
 	"testing"
 	"time"
+
+	"casemate/acl/limit"
 )
 
-var benchSpec = Spec{
-	Concurrent: 64, Rate: Rate{1_000_000, time.Second}, Burst: 1000,
-	PerSource: PerSource{Concurrent: 4, Rate: Rate{1000, time.Second}, Burst: 10, Prefix4: 32, Prefix6: 64},
-	Penalty:   Penalty{On: []Class{Crash}, First: time.Minute, Max: time.Hour},
+var benchSpec = limit.Spec{
+	Concurrent: 64, Rate: limit.Rate{Events: 1_000_000, Per: time.Second}, Burst: 1000,
+	PerSource: limit.PerSource{Concurrent: 4, Rate: limit.Rate{Events: 1000, Per: time.Second}, Burst: 10, Prefix4: 32, Prefix6: 64},
+	Penalty:   limit.Penalty{On: []limit.Class{limit.Crash}, First: time.Minute, Max: time.Hour},
 }
 
 // BenchmarkAdmitRelease is one admitted session of 1000 known sources.

@@ -1,8 +1,10 @@
-package limit
+package admission
 
 import (
 	"slices"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 // config is a Spec made ready for the arithmetic.
@@ -10,7 +12,7 @@ type config struct {
 	concurrent int
 	rate       gcra
 	source     sourceConfig
-	on         []Class
+	on         []limit.Class
 	first, max int64 // penalty, ns; first 0 is none
 }
 
@@ -36,7 +38,7 @@ const (
 // newConfig takes a Spec that package policy found valid. Out of range numbers are
 // cut to the nearest bound, a negative one to the tightest limit: what nobody
 // checked is a limit that is too strict, never none.
-func newConfig(s Spec) config {
+func newConfig(s limit.Spec) config {
 	c := config{
 		concurrent: clamp(s.Concurrent, MaxConcurrent),
 		rate:       newGCRA(s.Rate, s.Burst),

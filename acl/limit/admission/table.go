@@ -1,4 +1,4 @@
-package limit
+package admission
 
 // entry is what a Limiter knows of one source prefix, or of those who share one.
 type entry struct {

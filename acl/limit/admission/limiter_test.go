@@ -1,9 +1,11 @@
-package limit
+package admission
 
 import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 func addr(s string) Source { return Peer(netip.MustParseAddr(s), 0) }
@@ -35,18 +37,18 @@ func refused(t *testing.T, l *Limiter, now int64, src Source, want Reason, wait 
 
 func TestEachReason(t *testing.T) {
 	a, b := addr("192.0.2.1"), addr("192.0.2.2")
-	source := func(p PerSource) Spec { p.Prefix4, p.Prefix6 = 32, 64; return Spec{PerSource: p} }
+	source := func(p limit.PerSource) limit.Spec { p.Prefix4, p.Prefix6 = 32, 64; return limit.Spec{PerSource: p} }
 	for _, tc := range []struct {
 		name  string
-		spec  Spec
+		spec  limit.Spec
 		want  Reason
 		wait  time.Duration
 		other bool // another source is still admitted
 	}{
-		{"rate", Spec{Rate: Rate{1, time.Second}, Burst: 2}, ByRate, time.Second, false},
-		{"concurrency", Spec{Concurrent: 2}, ByConcurrency, 0, false},
-		{"source concurrency", source(PerSource{Concurrent: 2}), BySourceConcurrency, 0, true},
-		{"source rate", source(PerSource{Rate: Rate{1, time.Minute}, Burst: 2}), BySourceRate, time.Minute, true},
+		{"rate", limit.Spec{Rate: limit.Rate{Events: 1, Per: time.Second}, Burst: 2}, ByRate, time.Second, false},
+		{"concurrency", limit.Spec{Concurrent: 2}, ByConcurrency, 0, false},
+		{"source concurrency", source(limit.PerSource{Concurrent: 2}), BySourceConcurrency, 0, true},
+		{"source rate", source(limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Minute}, Burst: 2}), BySourceRate, time.Minute, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := New(tc.spec)
@@ -67,7 +69,7 @@ func TestEachReason(t *testing.T) {
 }
 
 func TestZeroSpecAdmits(t *testing.T) {
-	l := New(Spec{})
+	l := New(limit.Spec{})
 	for n := range 10000 {
 		admit(t, l, 0, nth(n))
 	}
@@ -77,18 +79,18 @@ func TestZeroSpecAdmits(t *testing.T) {
 }
 
 func TestOrderOfReasons(t *testing.T) {
-	spec := Spec{
-		Concurrent: 1, Rate: Rate{1, time.Second}, Burst: 1,
-		PerSource: PerSource{Concurrent: 1, Rate: Rate{1, time.Hour}, Burst: 1, Prefix4: 32},
-		Penalty:   Penalty{On: []Class{Crash}, First: 10 * time.Second, Max: time.Minute},
+	spec := limit.Spec{
+		Concurrent: 1, Rate: limit.Rate{Events: 1, Per: time.Second}, Burst: 1,
+		PerSource: limit.PerSource{Concurrent: 1, Rate: limit.Rate{Events: 1, Per: time.Hour}, Burst: 1, Prefix4: 32},
+		Penalty:   limit.Penalty{On: []limit.Class{limit.Crash}, First: 10 * time.Second, Max: time.Minute},
 	}
 	a := addr("192.0.2.1")
 	l := New(spec)
 	admit(t, l, 0, a)
-	l.Penalize(0, a, Crash)
+	l.Penalize(0, a, limit.Crash)
 	refused(t, l, 0, a, ByPenalty, 10*time.Second)
 
-	spec.Penalty = Penalty{}
+	spec.Penalty = limit.Penalty{}
 	l = New(spec)
 	tk := admit(t, l, 0, a)
 	refused(t, l, 0, a, ByRate, time.Second)
@@ -105,18 +107,18 @@ func TestOrderOfReasons(t *testing.T) {
 func TestSourceRefusalsLeaveSharedBudget(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		per  PerSource
+		per  limit.PerSource
 		want Reason
 		prep func(l *Limiter, src Source)
 	}{
-		{"rate", PerSource{Rate: Rate{1, time.Hour}, Burst: 1, Prefix4: 32}, BySourceRate, nil},
-		{"concurrency", PerSource{Concurrent: 1, Prefix4: 32}, BySourceConcurrency, nil},
-		{"penalty", PerSource{Prefix4: 32}, ByPenalty, func(l *Limiter, src Source) { l.Penalize(0, src, Violation) }},
+		{"rate", limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Hour}, Burst: 1, Prefix4: 32}, BySourceRate, nil},
+		{"concurrency", limit.PerSource{Concurrent: 1, Prefix4: 32}, BySourceConcurrency, nil},
+		{"penalty", limit.PerSource{Prefix4: 32}, ByPenalty, func(l *Limiter, src Source) { l.Penalize(0, src, limit.Violation) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := New(Spec{
-				Concurrent: 3, Rate: Rate{1, time.Hour}, Burst: 3, PerSource: tc.per,
-				Penalty: Penalty{On: []Class{Violation}, First: time.Minute, Max: time.Minute},
+			l := New(limit.Spec{
+				Concurrent: 3, Rate: limit.Rate{Events: 1, Per: time.Hour}, Burst: 3, PerSource: tc.per,
+				Penalty: limit.Penalty{On: []limit.Class{limit.Violation}, First: time.Minute, Max: time.Minute},
 			})
 			bad := addr("192.0.2.66")
 			admit(t, l, 0, bad)
@@ -137,7 +139,7 @@ func TestSourceRefusalsLeaveSharedBudget(t *testing.T) {
 }
 
 func TestRefusalWritesNothing(t *testing.T) {
-	l := New(Spec{PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 3, Prefix4: 32}})
+	l := New(limit.Spec{PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Second}, Burst: 3, Prefix4: 32}})
 	a := addr("192.0.2.1")
 	for range 3 {
 		l.Release(0, admit(t, l, 0, a))
@@ -168,7 +170,7 @@ func TestSourceKeys(t *testing.T) {
 		{"no address", Source{}, Source{}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l := New(Spec{PerSource: PerSource{Concurrent: 1, Prefix4: 32, Prefix6: 64}})
+			l := New(limit.Spec{PerSource: limit.PerSource{Concurrent: 1, Prefix4: 32, Prefix6: 64}})
 			admit(t, l, 0, tc.a)
 			if r := l.Peek(0, tc.b); r.Refused() != tc.shared {
 				t.Fatalf("%v", r)
@@ -201,11 +203,11 @@ func TestPrefixLengths(t *testing.T) {
 }
 
 func TestTickets(t *testing.T) {
-	l := New(Spec{Concurrent: 2})
+	l := New(limit.Spec{Concurrent: 2})
 	a := addr("192.0.2.1")
 	first := admit(t, l, 0, a)
 	l.Release(0, &Ticket{})
-	l.Release(0, admit(t, New(Spec{Concurrent: 2}), 0, a)) // another's
+	l.Release(0, admit(t, New(limit.Spec{Concurrent: 2}), 0, a)) // another's
 	if l.state().active != 1 {
 		t.Fatal("a ticket nobody gave out freed a session")
 	}
@@ -223,35 +225,35 @@ func TestTickets(t *testing.T) {
 }
 
 func TestPenalties(t *testing.T) {
-	spec := Spec{
-		PerSource: PerSource{Prefix4: 24, Prefix6: 64},
-		Penalty:   Penalty{On: []Class{Crash, Violation}, First: 90 * time.Second, Max: 200 * time.Second},
+	spec := limit.Spec{
+		PerSource: limit.PerSource{Prefix4: 24, Prefix6: 64},
+		Penalty:   limit.Penalty{On: []limit.Class{limit.Crash, limit.Violation}, First: 90 * time.Second, Max: 200 * time.Second},
 	}
 	l := New(spec)
 	a, neighbour, other := addr("192.0.2.1"), addr("192.0.2.200"), addr("198.51.100.1")
-	l.Penalize(0, a, Timeout)
+	l.Penalize(0, a, limit.Timeout)
 	if l.Peek(0, a).Refused() {
 		t.Fatal("a class the spec does not name earned a penalty")
 	}
-	l.Penalize(0, a, Crash)
+	l.Penalize(0, a, limit.Crash)
 	refused(t, l, 0, a, ByPenalty, 90*time.Second)
 	refused(t, l, 0, neighbour, ByPenalty, 90*time.Second)
 	if l.Peek(0, other).Refused() {
 		t.Fatal("the penalty left its prefix")
 	}
-	l.Penalize(10*sec, a, Violation)
+	l.Penalize(10*sec, a, limit.Violation)
 	refused(t, l, 10*sec, a, ByPenalty, 170*time.Second) // 80 left and 90 more
-	l.Penalize(20*sec, a, Crash)
+	l.Penalize(20*sec, a, limit.Crash)
 	refused(t, l, 20*sec, a, ByPenalty, 200*time.Second) // capped
 	refused(t, l, 220*sec-1, a, ByPenalty, 1)
 	admit(t, l, 220*sec, a)
-	l.Penalize(1000*sec, a, Crash) // an expired one does not count again
+	l.Penalize(1000*sec, a, limit.Crash) // an expired one does not count again
 	refused(t, l, 1000*sec, a, ByPenalty, 90*time.Second)
 }
 
 func TestPenaltyOfUnixPeer(t *testing.T) {
-	l := New(Spec{Penalty: Penalty{On: []Class{Crash}, First: time.Second, Max: time.Second}})
-	l.Penalize(0, Peer(netip.Addr{}, 1000), Crash)
+	l := New(limit.Spec{Penalty: limit.Penalty{On: []limit.Class{limit.Crash}, First: time.Second, Max: time.Second}})
+	l.Penalize(0, Peer(netip.Addr{}, 1000), limit.Crash)
 	refused(t, l, 0, Peer(netip.Addr{}, 1000), ByPenalty, time.Second)
 	admit(t, l, 0, Peer(netip.Addr{}, 1001))
 }

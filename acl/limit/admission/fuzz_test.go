@@ -1,10 +1,12 @@
-package limit
+package admission
 
 import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 // audit checks what must hold between any two calls.
@@ -36,16 +38,16 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 	}
 }
 
-func fuzzSpec(b []byte) Spec {
-	return Spec{
+func fuzzSpec(b []byte) limit.Spec {
+	return limit.Spec{
 		Concurrent: int(b[0] % 16),
-		Rate:       Rate{int(b[1]), time.Duration(b[2]) * time.Millisecond}, Burst: int(b[3] % 32),
-		PerSource: PerSource{
+		Rate:       limit.Rate{Events: int(b[1]), Per: time.Duration(b[2]) * time.Millisecond}, Burst: int(b[3] % 32),
+		PerSource: limit.PerSource{
 			Concurrent: int(b[4] % 8),
-			Rate:       Rate{int(b[5]), time.Duration(b[6]) * time.Millisecond}, Burst: int(b[7] % 32),
+			Rate:       limit.Rate{Events: int(b[5]), Per: time.Duration(b[6]) * time.Millisecond}, Burst: int(b[7] % 32),
 			Prefix4: int(b[8] % 33), Prefix6: int(b[9] % 129),
 		},
-		Penalty: Penalty{On: []Class{Crash}, First: time.Duration(b[10]) * time.Millisecond, Max: time.Duration(b[11]) * 10 * time.Millisecond},
+		Penalty: limit.Penalty{On: []limit.Class{limit.Crash}, First: time.Duration(b[10]) * time.Millisecond, Max: time.Duration(b[11]) * 10 * time.Millisecond},
 	}
 }
 
@@ -59,7 +61,7 @@ func FuzzLimiter(f *testing.F) {
 			return
 		}
 		spec := fuzzSpec(data)
-		l, other := small(spec, 4), small(Spec{}, 4)
+		l, other := small(spec, 4), small(limit.Spec{}, 4)
 		var tickets []Ticket
 		now := int64(0)
 		for data = data[head:]; len(data) >= 2; data = data[2:] {
@@ -101,7 +103,7 @@ func FuzzLimiter(f *testing.F) {
 					tickets = append(tickets[:i], tickets[i+1:]...)
 				}
 			case 6:
-				l.Penalize(now, src, Crash)
+				l.Penalize(now, src, limit.Crash)
 				if p := l.Peek(now, src); spec.Penalty.First > 0 && (l.table.index[src.cut(l.conf.source.bits4, l.conf.source.bits6)] != nil || len(l.table.all) < l.table.most) && p.Reason != ByPenalty {
 					t.Fatalf("after a penalty: %v", p)
 				}

@@ -1,4 +1,4 @@
-package limit
+package admission
 
 import (
 	"math/rand/v2"
@@ -6,12 +6,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 // model is a Limiter written for nothing but clearness: it keeps the times of
 // every admission, counts by looking, and forgets nothing.
 type model struct {
-	spec    Spec
+	spec    limit.Spec
 	running []string           // the source of each session
 	all     []int64            // admissions
 	of      map[string][]int64 // admissions of each source
@@ -29,7 +31,7 @@ func (m *model) key(a netip.Addr) string {
 }
 
 // wait plays a token bucket over all past admissions.
-func wait(past []int64, now int64, r Rate, burst int) int64 {
+func wait(past []int64, now int64, r limit.Rate, burst int) int64 {
 	if r.Events == 0 {
 		return 0
 	}
@@ -69,25 +71,25 @@ func (m *model) check(now int64, k string) Refusal {
 	return Refusal{}
 }
 
-func randomSpec(r *rand.Rand) Spec {
+func randomSpec(r *rand.Rand) limit.Spec {
 	maybe := func(n int) int {
 		if r.IntN(3) == 0 {
 			return 0
 		}
 		return 1 + r.IntN(n)
 	}
-	rate := func(n int) (Rate, int) {
+	rate := func(n int) (limit.Rate, int) {
 		if e := maybe(n); e > 0 {
-			return Rate{e, time.Duration(1 + r.Int64N(3*sec))}, r.IntN(6)
+			return limit.Rate{Events: e, Per: time.Duration(1 + r.Int64N(3*sec))}, r.IntN(6)
 		}
-		return Rate{}, 0
+		return limit.Rate{}, 0
 	}
-	s := Spec{Concurrent: maybe(12)}
+	s := limit.Spec{Concurrent: maybe(12)}
 	s.Rate, s.Burst = rate(40)
-	s.PerSource = PerSource{Concurrent: maybe(4), Prefix4: 29 + r.IntN(4), Prefix6: 62 + r.IntN(67)}
+	s.PerSource = limit.PerSource{Concurrent: maybe(4), Prefix4: 29 + r.IntN(4), Prefix6: 62 + r.IntN(67)}
 	s.PerSource.Rate, s.PerSource.Burst = rate(10)
 	if r.IntN(2) == 0 {
-		s.Penalty = Penalty{On: []Class{Crash, Timeout}, First: time.Duration(1 + r.Int64N(sec))}
+		s.Penalty = limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout}, First: time.Duration(1 + r.Int64N(sec))}
 		s.Penalty.Max = s.Penalty.First + time.Duration(r.Int64N(3*sec))
 	}
 	return s
@@ -134,7 +136,7 @@ func TestAgainstModel(t *testing.T) {
 				l.Release(now, &tickets[i])
 				tickets, m.running = slices.Delete(tickets, i, i+1), slices.Delete(m.running, i, i+1)
 			case op == 9:
-				class := []Class{Crash, Violation, Timeout}[r.IntN(3)]
+				class := []limit.Class{limit.Crash, limit.Violation, limit.Timeout}[r.IntN(3)]
 				l.Penalize(now, Peer(a, 0), class)
 				if p := spec.Penalty; slices.Contains(p.On, class) {
 					m.penalty[k] = min(max(m.penalty[k], now)+int64(p.First), now+int64(p.Max))

@@ -1,4 +1,4 @@
-package limit
+package admission
 
 // state is a Limiter in numbers: sessions running, sources remembered, and the
 // running sessions that came while the table was full.

@@ -1,21 +1,23 @@
-package limit
+package admission
 
 import (
 	"testing"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 // small is a Limiter with room for few sources.
-func small(s Spec, capacity int) *Limiter {
+func small(s limit.Spec, capacity int) *Limiter {
 	l := New(s)
 	l.table.most = capacity
 	return l
 }
 
-var perMinute = PerSource{Concurrent: 2, Rate: Rate{1, time.Minute}, Burst: 2, Prefix4: 32}
+var perMinute = limit.PerSource{Concurrent: 2, Rate: limit.Rate{Events: 1, Per: time.Minute}, Burst: 2, Prefix4: 32}
 
 func TestFullTableKeepsLiveSources(t *testing.T) {
-	l := small(Spec{PerSource: perMinute}, 8)
+	l := small(limit.Spec{PerSource: perMinute}, 8)
 	for n := range 8 {
 		l.Release(0, admit(t, l, 0, nth(n)))
 		l.Release(0, admit(t, l, 0, nth(n)))
@@ -50,13 +52,13 @@ func TestFullTableKeepsLiveSources(t *testing.T) {
 }
 
 func TestFullTableNeverForgetsPenaltiesAndSessions(t *testing.T) {
-	l := small(Spec{
-		PerSource: PerSource{Concurrent: 1, Prefix4: 32},
-		Penalty:   Penalty{On: []Class{Crash}, First: time.Hour, Max: time.Hour},
+	l := small(limit.Spec{
+		PerSource: limit.PerSource{Concurrent: 1, Prefix4: 32},
+		Penalty:   limit.Penalty{On: []limit.Class{limit.Crash}, First: time.Hour, Max: time.Hour},
 	}, 2)
 	running := admit(t, l, 0, nth(1))
-	l.Penalize(0, nth(2), Crash)
-	l.Penalize(0, nth(3), Crash)
+	l.Penalize(0, nth(2), limit.Crash)
+	l.Penalize(0, nth(3), limit.Crash)
 	if l.penalty(nth(2)) == 0 || l.penalty(nth(3)) != 0 {
 		t.Fatal("not the last of the penalties is lost")
 	}
@@ -65,13 +67,13 @@ func TestFullTableNeverForgetsPenaltiesAndSessions(t *testing.T) {
 	}
 	refused(t, l, 0, nth(1), BySourceConcurrency, 0)
 	refused(t, l, 0, nth(2), ByPenalty, time.Hour)
-	l.Penalize(0, nth(1), Crash) // the running session keeps the place for it
+	l.Penalize(0, nth(1), limit.Crash) // the running session keeps the place for it
 	l.Release(0, running)
 	refused(t, l, 0, nth(1), ByPenalty, time.Hour)
 }
 
 func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
-	l := New(Spec{PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 1, Prefix4: 32}})
+	l := New(limit.Spec{PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Second}, Burst: 1, Prefix4: 32}})
 	for n := range 3 * MaxSources {
 		if tk, r := l.Admit(0, nth(n)); !r.Refused() {
 			l.Release(0, &tk)
@@ -92,10 +94,10 @@ func TestMemoryIsBoundedAndGivenBack(t *testing.T) {
 // table than twice what the service's own limits let be alive: 30 s of penalties at 100 a
 // second, the burst and the sessions.
 func TestTableFollowsFromLimits(t *testing.T) {
-	spec := Spec{
-		Concurrent: 50, Rate: Rate{100, time.Second}, Burst: 100,
-		PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 20, Prefix4: 32},
-		Penalty:   Penalty{On: []Class{Crash}, First: 10 * time.Second, Max: 30 * time.Second},
+	spec := limit.Spec{
+		Concurrent: 50, Rate: limit.Rate{Events: 100, Per: time.Second}, Burst: 100,
+		PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Second}, Burst: 20, Prefix4: 32},
+		Penalty:   limit.Penalty{On: []limit.Class{limit.Crash}, First: 10 * time.Second, Max: 30 * time.Second},
 	}
 	l := New(spec)
 	var open []Ticket
@@ -110,7 +112,7 @@ func TestTableFollowsFromLimits(t *testing.T) {
 		}
 		open, from = append(open, tk), append(from, nth(n))
 		if len(open) == 50 {
-			l.Penalize(now, from[0], Crash)
+			l.Penalize(now, from[0], limit.Crash)
 			if l.penalty(from[0]) == 0 {
 				t.Fatalf("lost a penalty at %v", time.Duration(now))
 			}
@@ -121,7 +123,7 @@ func TestTableFollowsFromLimits(t *testing.T) {
 }
 
 func TestSweepIsIncremental(t *testing.T) {
-	l := New(Spec{PerSource: PerSource{Rate: Rate{1, time.Second}, Burst: 1, Prefix4: 32}})
+	l := New(limit.Spec{PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Second}, Burst: 1, Prefix4: 32}})
 	for n := range 1000 {
 		l.Release(0, admit(t, l, 0, nth(n)))
 	}
