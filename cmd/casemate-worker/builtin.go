@@ -10,7 +10,7 @@ import (
 
 	"casemate/listener/builtin"
 	"casemate/listener/journal"
-	"casemate/listener/wire"
+	"casemate/listener/wire/brief"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +24,7 @@ const firstInherited = 3
 const maxInherited = 4096
 
 func runBuiltin(ctx context.Context, _ []string) error {
-	f, err := os.Open(wire.BuiltinPath)
+	f, err := os.Open(brief.BuiltinPath)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func runBuiltin(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	leave, end := signal.NotifyContext(context.Background(), wire.Leave)
+	leave, end := signal.NotifyContext(context.Background(), brief.Leave)
 	defer end()
 	// Left alone by its broker (on_stop = "leave"), it serves on without a log.
 	signal.Ignore(syscall.SIGPIPE)

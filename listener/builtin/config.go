@@ -16,12 +16,12 @@ import (
 	"strings"
 
 	"casemate/acl"
-	"casemate/listener/wire"
+	"casemate/listener/wire/brief"
 	"casemate/listener/wire/far"
 )
 
 // Config is what the broker tells the worker about its service.
-type Config = wire.Builtin
+type Config = brief.Builtin
 
 // maxConfig bounds what Decode takes; a large host list is a few hundred KiB.
 const maxConfig = 16 << 20

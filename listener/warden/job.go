@@ -9,7 +9,7 @@ import (
 	"path"
 
 	"casemate/listener/host"
-	"casemate/listener/wire"
+	"casemate/listener/wire/brief"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
@@ -84,12 +84,12 @@ func (w *Warden) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 	if s.Builtin == policy.Tcpmux {
 		j.Sockets++ // the mux
 	}
-	text, err := (&wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: doc.Policy.Muxed(s), ACL: doc.Policy.ACL(s.ACL),
+	text, err := (&brief.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: doc.Policy.Muxed(s), ACL: doc.Policy.ACL(s.ACL),
 		Limit: *doc.Policy.Limit(s.Limit), Answers: s.Answers, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: doc.RuleOrigins(s.ACL)}).Encode()
 	if err != nil {
 		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
 	}
-	j.Inline = []sandbox.InlineFile{{Path: wire.BuiltinPath, Data: text}}
+	j.Inline = []sandbox.InlineFile{{Path: brief.BuiltinPath, Data: text}}
 	return j, nil
 }
 

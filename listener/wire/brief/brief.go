@@ -1,4 +1,6 @@
-package wire
+// Package brief is what the worker of a built-in finds in its root about its service. Root
+// puts it there, so it is apart from the messages of package wire, which root does not link.
+package brief
 
 import (
 	"encoding/json"
