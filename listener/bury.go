@@ -35,13 +35,6 @@ func Close(fd int) {
 	letGo(fd)
 }
 
-// Abrupt tells whether whoever had the socket wants its close to be a reset: that is what
-// SO_LINGER without a time is for (tcp(7)).
-func Abrupt(fd int) bool {
-	l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
-	return err == nil && l.Onoff != 0 && l.Linger == 0
-}
-
 // letGo closes a socket that does not linger itself.
 func letGo(fd int) {
 	if mayHoldRights(fd) {
@@ -68,6 +61,12 @@ func mayHoldRights(fd int) bool {
 	return Unread(fd) > 0               // a descriptor takes a byte of a stream along
 }
 
+// Unread is how many bytes of a stream nobody has read.
+func Unread(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCINQ) // 0 with an error
+	return n
+}
+
 // Recv takes one message off a socket, of which more than p holds is lost, and buries the
 // descriptors that came along. n is its whole length. It never waits: nothing there is unix.EAGAIN.
 func Recv(fd int, p []byte) (n int, err error) {
@@ -77,9 +76,21 @@ func Recv(fd int, p []byte) (n int, err error) {
 	}
 	n, got, _, _, err := unix.Recvmsg(fd, p, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
 	if err == nil {
-		new(head).readControl(rights[:got])
+		for _, fd := range along(rights[:got]) {
+			Bury(fd)
+		}
 	}
 	return n, err
+}
+
+// along are the descriptors of a message's control messages, which the kernel makes.
+func along(control []byte) (fds []int) {
+	msgs, _ := unix.ParseSocketControlMessage(control)
+	for i := range msgs {
+		some, _ := unix.ParseUnixRights(&msgs[i])
+		fds = append(fds, some...)
+	}
+	return fds
 }
 
 // errCut is of a message that is longer than its buffer, or with descriptors for which there is no room.
@@ -95,11 +106,7 @@ func RecvRights(fd int, p []byte) (n int, fds []int, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	msgs, _ := unix.ParseSocketControlMessage(rights[:got]) // the kernel's own
-	for i := range msgs {
-		some, _ := unix.ParseUnixRights(&msgs[i])
-		fds = append(fds, some...)
-	}
+	fds = along(rights[:got])
 	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errCut
 	}

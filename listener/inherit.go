@@ -54,7 +54,7 @@ func bound(fd int) (e address.Endpoint, err error) {
 		}
 	} else if err == nil {
 		e.Network = cmp.Or(map[int]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}[proto], fmt.Sprint("protocol-", proto, "-")) + "6"
-		if e.Addr, err = localAddr(fd); e.Addr.Addr().Is4() {
+		if e.Addr, err = LocalAddr(fd); e.Addr.Addr().Is4() {
 			e.Network = strings.TrimSuffix(e.Network, "6") + "4"
 		}
 		e.Interface, _ = unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
@@ -78,7 +78,7 @@ func (in Inherited) Open(s Spec) (*Socket, error) {
 	}
 	sock := &Socket{FD: fd, Spec: s, lent: true, options: from.options}
 	if _, connected := unix.Getpeername(fd); connected == nil && !s.Stream() {
-		err = disconnect(fd)
+		err = Disconnect(fd)
 	}
 	err = errors.Join(err, sock.restoreOptions())
 	sock.options = nil // noted anew

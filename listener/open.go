@@ -27,7 +27,7 @@ type Socket struct {
 	Far Far
 
 	file   hostpath.ID // the unix socket file this Socket made, zero otherwise
-	hidden int         // see walker: heads that must leave before the queue can be walked again
+	Hidden int         // see inbound.SplitPeer: heads that must leave before the queue can be walked again
 
 	options []string // what Restore goes back to; nil unless a program may hold the socket
 	plain   []string // what it had before its first Settings, by their places; nil if it had none
@@ -101,6 +101,20 @@ func openAs(s Spec, share bool) (*Socket, error) {
 	return sock, nil
 }
 
+// Sibling opens another socket on s's address, over which the kernel spreads peers then, or on
+// one that overlaps it. Both
+// have SO_REUSEPORT from here on: while a new one was without it, some peers were told
+// that nobody is there (Linux 6.18). It is Open that keeps a second broker away.
+func (s *Socket) Sibling(to Spec) (*Socket, error) {
+	if s.Far != nil {
+		return s.Far.Sibling(s, to)
+	}
+	if err := sharing(s.FD, true); err != nil {
+		return nil, err
+	}
+	return openAs(to, true)
+}
+
 // alone tells whether no other udp socket without a peer is bound to fd's address:
 // one with a peer is what a program has that an earlier broker, or a service that was
 // removed, has left. The table is that of this thread's network namespace, where fd was
@@ -148,11 +162,11 @@ func (s *Socket) bindInet() error {
 	if err := s.setOptions(); err != nil {
 		return err
 	}
-	if err := s.bind(); err != nil {
+	if err := s.Bind(); err != nil {
 		return fmt.Errorf("bind %s: %w", s.Spec.Key(), err)
 	}
 	if s.Spec.Addr.Port() == 0 {
-		bound, err := localAddr(s.FD)
+		bound, err := LocalAddr(s.FD)
 		if err != nil {
 			return fmt.Errorf("getsockname %s: %w", s.Spec.Key(), err)
 		}
@@ -161,8 +175,8 @@ func (s *Socket) bindInet() error {
 	return s.listen()
 }
 
-// bind binds an IP socket to its address.
-func (s *Socket) bind() error {
+// Bind binds an IP socket to its address.
+func (s *Socket) Bind() error {
 	sa, err := sockaddr(s.FD, s.Spec.Addr)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package listener
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -68,16 +67,6 @@ func getOption(fd int, o option) string {
 	return string(buf[:min(size, uint32(len(buf)))])
 }
 
-// InGroup tells whether the peer of a unix stream was in a group when it connected, by its
-// own or as one of its others (SO_PEERGROUPS, Linux 4.13).
-func InGroup(fd int, peer Peer, gid uint32) bool {
-	groups := make([]uint32, 1<<16) // NGROUPS_MAX
-	size := uint32(4 * len(groups))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
-		uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
-	return peer.GID == gid || errno == 0 && slices.Contains(groups[:size/4], gid)
-}
-
 // buffer tells whether o is the size of a buffer, which the kernel doubles.
 func (o option) buffer() bool {
 	return o.level == unix.SOL_SOCKET && (o.name == unix.SO_SNDBUF || o.name == unix.SO_RCVBUF)
@@ -123,9 +112,9 @@ func segmentOfOne() []byte {
 	return b
 }
 
-// disconnect is connect(2) with AF_UNSPEC, which x/sys/unix has no Sockaddr for.
+// Disconnect is connect(2) with AF_UNSPEC, which x/sys/unix has no Sockaddr for.
 // The kernel reads the family only; it asks for sizeof(sa_family_t) at least.
-func disconnect(fd int) error {
+func Disconnect(fd int) error {
 	sa := unix.RawSockaddr{Family: unix.AF_UNSPEC}
 	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	if errno != 0 {

@@ -3,7 +3,6 @@ package listener
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -58,25 +57,19 @@ func (p Peer) Key() uint64 {
 	return uint64(p.UID)
 }
 
-// Local returns the local address and port of an IP socket, unmapped and
-// without zone; the zero AddrPort for a unix socket.
-func Local(fd int) (netip.AddrPort, error) {
-	addr, err := localAddr(fd)
-	return netip.AddrPortFrom(addr.Addr().WithZone(""), addr.Port()), os.NewSyscallError("getsockname", err)
-}
-
-func localAddr(fd int) (netip.AddrPort, error) {
+// LocalAddr is the local address and port of an IP socket, with its zone; the zero AddrPort for others.
+func LocalAddr(fd int) (netip.AddrPort, error) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	p := inetPeer(fd, sa)
+	p := InetPeer(fd, sa)
 	return netip.AddrPortFrom(p.Addr.Addr().WithZone(p.Zone), p.Addr.Port()), nil
 }
 
-// inetPeer is the Peer of a kernel address, nobody's where that is none of IP. A link-local
+// InetPeer is the Peer of a kernel address, nobody's where that is none of IP. A link-local
 // address comes with the number of its interface.
-func inetPeer(fd int, sa unix.Sockaddr) (p Peer) {
+func InetPeer(fd int, sa unix.Sockaddr) (p Peer) {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
 		p.Addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
@@ -91,11 +84,12 @@ func inetPeer(fd int, sa unix.Sockaddr) (p Peer) {
 
 // sockaddr is the kernel's form of addr; fd serves to look its zone up.
 func sockaddr(fd int, addr netip.AddrPort) (unix.Sockaddr, error) {
-	index, err := zoneIndex(fd, addr.Addr().Zone())
-	return withZone(addr, index), err
+	index, err := ZoneIndex(fd, addr.Addr().Zone())
+	return WithZone(addr, index), err
 }
 
-func withZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
+// WithZone is the kernel's form of addr, where index is that of its interface (0 = none).
+func WithZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
 	ip := addr.Addr()
 	if ip.Is4() {
 		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: ip.As4()}
@@ -107,9 +101,9 @@ func withZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
 	return sa
 }
 
-// zoneIndex and zoneName are if_nametoindex(3) and if_indextoname(3) on a
+// ZoneIndex and zoneName are if_nametoindex(3) and if_indextoname(3) on a
 // socket we already have; Go's would open a netlink socket for each question.
-func zoneIndex(fd int, zone string) (uint32, error) {
+func ZoneIndex(fd int, zone string) (uint32, error) {
 	if zone == "" {
 		return 0, nil
 	}
@@ -133,13 +127,4 @@ func zoneName(fd int, index uint32) string {
 		return ifr.Name()
 	}
 	return strconv.FormatUint(uint64(index), 10) // the interface is gone; its number still identifies the peer
-}
-
-// Credentials is SO_PEERCRED of a connected unix socket.
-func Credentials(fd int) (Peer, error) {
-	c, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
-	if err != nil {
-		return Peer{}, fmt.Errorf("getsockopt SO_PEERCRED: %w", err)
-	}
-	return Peer{Unix: true, PID: uint32(c.Pid), UID: c.Uid, GID: c.Gid}, nil
 }

@@ -69,7 +69,8 @@ func takeOne(s *Socket) error {
 		}
 		return err
 	}
-	return DropDatagram(s.FD)
+	_, err := Recv(s.FD, nil)
+	return err
 }
 
 // TestRestoreKeepsTheQueue: an honest program's socket stays what it is, with
@@ -203,7 +204,7 @@ func TestRestoreRefusesTheDead(t *testing.T) {
 			if !strings.HasPrefix(s.Spec.Network, "tcp") {
 				return nil
 			}
-			return disconnect(s.FD)
+			return Disconnect(s.FD)
 		}, func(s Spec) bool { return strings.HasPrefix(s.Network, "tcp") }, errNotListen},
 		{"filter", func(s *Socket) error {
 			deny := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}

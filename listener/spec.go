@@ -1,13 +1,12 @@
-// Package listener owns the sockets casemated listens on: opening, accepting,
-// refusing, and giving a datagram peer a socket of its own.
+// Package listener owns the sockets casemated listens on: opening them, giving them
+// back what programs changed, and closing them. Package inbound is what comes in there.
 //
 // It deals in raw descriptors because both halves of Go's net package are wrong
 // here: net listeners are non-blocking through the shared file description, so a
 // child that is handed the socket would inherit that, and they are MPTCP by
 // default, which Landlock does not govern and SO_ATTACH_BPF refuses.
 //
-// It runs as root inside casemated and reads no byte a client sent: accepting
-// and looking at datagrams yields addresses and lengths only.
+// It runs as root inside casemated and reads no byte a client sent.
 package listener
 
 import (

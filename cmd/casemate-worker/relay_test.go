@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,7 +44,7 @@ func client(t *testing.T) (*net.TCPConn, *os.File) {
 // begun is a connection to a port, as the broker hands it over.
 func begun(t *testing.T, port int) *os.File {
 	t.Helper()
-	fd, err := listener.Begin(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port)))
+	fd, err := inbound.Begin(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,14 +17,14 @@ const (
 // accept takes what is in the backlog.
 func (at *listening) accept() {
 	for range maxAccepts {
-		conn, peer, err := listener.Accept(at.fd())
+		conn, peer, err := inbound.Accept(at.fd())
 		switch {
 		case err == nil:
 			at.visit(conn, peer)
 		case err == unix.EAGAIN:
 			return
-		case listener.Temporary(err):
-		case listener.Exhausted(err):
+		case inbound.Temporary(err):
+		case inbound.Exhausted(err):
 			at.b.exhaust(err)
 			return
 		default:
@@ -43,10 +44,10 @@ func (at *listening) visit(conn int, peer listener.Peer) {
 	if !peer.Unix && !v.local.IsValid() {
 		// An error means the client has reset already; without a local address
 		// no allow rule with a "to" matches.
-		v.local, _ = listener.Local(conn)
+		v.local, _ = inbound.Local(conn)
 	}
 	if err := at.sock.Prioritize(conn); err != nil {
-		listener.Refuse(conn)
+		inbound.Refuse(conn)
 		at.broken(err)
 		return
 	}

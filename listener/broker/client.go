@@ -3,7 +3,7 @@ package broker
 import (
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 
@@ -46,7 +46,7 @@ func (c *client) Expire(*loop.Timer) {
 		b.terminate((*session)(c), journal.Hangup)
 		return
 	}
-	talk, _ := listener.Overhear(c.conn)
+	talk, _ := inbound.Overhear(c.conn)
 	if left := c.svc.spec.Idle - time.Duration(talk.Quiet)*time.Millisecond; left > 0 {
 		b.loop.After(&c.client, left)
 		return

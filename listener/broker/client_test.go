@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +73,7 @@ func TestKeepalive(t *testing.T) {
 		g.running(1, func(s *session) {
 			on, err := unix.GetsockoptInt(s.conn, unix.SOL_SOCKET, unix.SO_KEEPALIVE)
 			idle, _ := unix.GetsockoptInt(s.conn, unix.SOL_TCP, unix.TCP_KEEPIDLE)
-			if _, ok := listener.Overhear(s.conn); !ok || err != nil || (on == 1) != (keepalive > 0) || on == 1 && idle != 120 {
+			if _, ok := inbound.Overhear(s.conn); !ok || err != nil || (on == 1) != (keepalive > 0) || on == 1 && idle != 120 {
 				t.Errorf("keepalive %v: %d, %d s, %v", keepalive, on, idle, err)
 			}
 		})

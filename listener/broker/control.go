@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/policy"
 
@@ -79,10 +80,10 @@ func (c *control) Ready(uint32) {
 		}
 		// A reload hands its token back when it begins to wait.
 		token := c.live
-		conn, peer, err := listener.Accept(c.sock)
+		conn, peer, err := inbound.Accept(c.sock)
 		if err != nil {
 			<-token
-			if listener.Exhausted(err) {
+			if inbound.Exhausted(err) {
 				c.b.exhaust(err)
 			}
 			return
@@ -91,7 +92,7 @@ func (c *control) Ready(uint32) {
 		if guest {
 			<-token
 			if token = c.welcome(conn, peer); token == nil {
-				listener.Refuse(conn)
+				inbound.Refuse(conn)
 				continue
 			}
 		}
@@ -101,7 +102,7 @@ func (c *control) Ready(uint32) {
 
 // welcome gives an operator a token of guests, and nobody else one.
 func (c *control) welcome(conn int, peer listener.Peer) chan struct{} {
-	if c.operators == listener.KeepID || !listener.InGroup(conn, peer, c.operators) || !take(c.guests) {
+	if c.operators == listener.KeepID || !inbound.InGroup(conn, peer, c.operators) || !take(c.guests) {
 		return nil
 	}
 	return c.guests

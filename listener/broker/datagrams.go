@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
@@ -65,12 +66,12 @@ func (at *listening) unspread() {
 // takes exactly its one datagram out of the queue.
 func (at *listening) receive() {
 	for range maxDatagrams {
-		peer, err := listener.PeekSource(at.fd())
+		peer, err := inbound.PeekSource(at.fd())
 		if err == unix.EAGAIN {
 			return
 		}
 		if err != nil {
-			_ = listener.DropDatagram(at.fd())
+			_ = inbound.DropDatagram(at.fd())
 			at.broken(err)
 			return
 		}
@@ -105,11 +106,11 @@ func (at *listening) datagram(peer listener.Peer) {
 	old := at.fd()
 	b.loop.Del(old)
 	at.polled = false
-	child, fresh, err := listener.SplitPeer(at.sock, peer)
+	child, fresh, err := inbound.SplitPeer(at.sock, peer)
 	if err != nil {
 		at.sync()
 		reason = reasonCross
-		if !errors.Is(err, listener.ErrContended) {
+		if !errors.Is(err, inbound.ErrContended) {
 			reason = journal.Failed
 			b.limitedNote(at.name(), "split "+at.spec.Key(), "no socket for a peer", err)
 		}
@@ -120,14 +121,14 @@ func (at *listening) datagram(peer listener.Peer) {
 	at.sync()
 	s.conn = child
 	if !s.local.IsValid() {
-		s.local, _ = listener.Local(child)
+		s.local, _ = inbound.Local(child)
 	}
 	s.run.start(s)
 }
 
 // dismiss refuses the peer at the head and drops its datagram.
 func (at *listening) dismiss(v *visit, reason string) {
-	if err := listener.DropDatagram(at.fd()); err != nil && err != unix.EAGAIN {
+	if err := inbound.DropDatagram(at.fd()); err != nil && err != unix.EAGAIN {
 		at.broken(err)
 	}
 	at.b.refuse(v, reason)

@@ -3,12 +3,12 @@ package broker
 import (
 	"casemate/acl"
 	"casemate/acl/limit/admission"
-	"casemate/listener"
+	"casemate/listener/inbound"
 )
 
 // offer gives a client that was just accepted the banner of everybody, and decides about it.
 func (b *Broker) offer(v *visit) {
-	if !v.greeted && !listener.Say(v.conn, v.svc.spec.BannerAccept) {
+	if !v.greeted && !inbound.Say(v.conn, v.svc.spec.BannerAccept) {
 		b.refuse(v, reasonBusy)
 		return
 	}
@@ -35,7 +35,7 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 		}
 		return
 	}
-	if v.conn = -1; !listener.Say(s.conn, s.svc.spec.BannerSuccess) {
+	if v.conn = -1; !inbound.Say(s.conn, s.svc.spec.BannerSuccess) {
 		b.startFailed(s, reasonBusy, nil)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/loop"
 	"casemate/sandbox"
 
@@ -47,9 +48,9 @@ func (b *Broker) keeps(s *session) bool {
 // banner. It costs nothing where all was read from a client that has spoken, or
 // that has closed; else the client's end is waited for. A program that wants its client
 // to see a reset has it.
-func (b *Broker) part(conn int) (talk listener.Talk, tcp bool) {
-	talk, tcp = listener.Overhear(conn)
-	if tcp && listener.Abrupt(conn) {
+func (b *Broker) part(conn int) (talk inbound.Talk, tcp bool) {
+	talk, tcp = inbound.Overhear(conn)
+	if tcp && inbound.Abrupt(conn) {
 		listener.Close(conn)
 		return talk, tcp
 	}
@@ -84,7 +85,7 @@ func (b *Broker) linger(conn int, tcp, unread bool) bool {
 // over throws away what has come, and tells whether the client has closed or has sent too much.
 func (f *farewell) over() bool {
 	for f.left > 0 {
-		n, err := listener.Discard(f.conn, f.left)
+		n, err := inbound.Discard(f.conn, f.left)
 		if n == 0 {
 			return err != unix.EAGAIN
 		}

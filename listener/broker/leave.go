@@ -2,7 +2,7 @@ package broker
 
 import (
 	"casemate/acl/limit/admission"
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
@@ -24,7 +24,7 @@ func (b *Broker) over(s *session) {
 	s.run.live--
 	e := b.ending(s, exit)
 	if s.conn >= 0 {
-		var talk listener.Talk
+		var talk inbound.Talk
 		b.loop.Del(s.conn) // if it was watched
 		talk, e.Heard = b.part(s.conn)
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
@@ -77,7 +77,7 @@ func (b *Broker) leave(s *session) {
 		b.denials.worker.send(wire.Order{Kind: wire.Over, ID: s.id}.Encode())
 	}
 	if s.conn >= 0 {
-		listener.Refuse(s.conn)
+		inbound.Refuse(s.conn)
 		s.conn = -1
 	}
 	if s.leased {
@@ -132,7 +132,7 @@ func (b *Broker) startFailed(s *session, step string, err error) {
 		s.svc.tally.faults++
 		if s.at != nil && !s.at.stream() && s.at.sock != nil {
 			// It stays at the head of the queue otherwise and starts the next failure.
-			_ = listener.DropDatagram(s.at.fd())
+			_ = inbound.DropDatagram(s.at.fd())
 		}
 	}
 }

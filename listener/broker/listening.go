@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy"
@@ -26,14 +27,14 @@ type listening struct {
 	svc  *service // of the current generation; nil = removed from the policy
 	// local is where clients connect to, invalid if it differs for each (wildcard).
 	local  netip.AddrPort
-	polled bool          // in the epoll set
-	holder *session      // the wait program that has it
-	mark   listener.Mark // what it was started for
-	unread int           // programs in a row that took nothing
-	lanes  []*listening  // the other sockets of a nowait udp service, nil until it is served
-	lane   bool          // it is one of them
-	pause  loop.Timer    // not polled until then
-	retry  loop.Timer    // opening it is tried again then
+	polled bool         // in the epoll set
+	holder *session     // the wait program that has it
+	mark   inbound.Mark // what it was started for
+	unread int          // programs in a row that took nothing
+	lanes  []*listening // the other sockets of a nowait udp service, nil until it is served
+	lane   bool         // it is one of them
+	pause  loop.Timer   // not polled until then
+	retry  loop.Timer   // opening it is tried again then
 	tries  int
 	err    error // why it is not open, or what last went wrong
 }

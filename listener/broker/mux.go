@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
@@ -34,13 +35,13 @@ func (b *Broker) openMux(s *session) (end int, err error) {
 func (m *mux) Ready(uint32) {
 	b := m.s.svc.b
 	for range maxAccepts {
-		which, conn, peer, err := listener.Handed(m.fd)
+		which, conn, peer, err := inbound.Handed(m.fd)
 		switch {
 		case err == nil:
 			b.muxed(m.s, which, conn, peer)
 		case err == unix.EAGAIN:
 			return
-		case listener.Temporary(err):
+		case inbound.Temporary(err):
 		default:
 			b.loop.Del(m.fd)
 			listener.Bury(m.fd) // clients may lie in its queue
@@ -60,7 +61,7 @@ func (b *Broker) muxed(s *session, which, conn int, peer listener.Peer) {
 	if names := s.svc.gen.doc.Policy.Muxed(s.svc.spec); which < len(names) {
 		v.muxed = names[which]
 	}
-	v.local, _ = listener.Local(conn) // see listening.visit
+	v.local, _ = inbound.Local(conn) // see listening.visit
 	if now := v.current(); v.muxed == "" || now == nil || now.broken() || now.full() || b.stopping {
 		b.refuse(&v, reasonBusy)
 	} else {

@@ -3,7 +3,7 @@ package broker
 import (
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 )
@@ -24,10 +24,10 @@ func (b *Broker) refuse(v *visit, reason string) {
 	v.svc.tally.refuse(reason, 1)
 	if v.conn >= 0 {
 		if spec := v.svc.spec; spec.Banner != "" || spec.BannerAccept != "" {
-			listener.Say(v.conn, spec.Banner)
+			inbound.Say(v.conn, spec.Banner)
 			b.part(v.conn)
 		} else {
-			listener.Refuse(v.conn)
+			inbound.Refuse(v.conn)
 		}
 		v.conn = -1
 	}

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox"
@@ -82,8 +82,8 @@ func (r *runner) ask(s *session) error {
 		q.FDs = append(q.FDs, end)
 	}
 	if to := s.svc.spec.Redirect; to.Addr.IsValid() {
-		fd, err := listener.Begin(netip.AddrPortFrom(to.Addr, to.Port))
-		if err != nil && !listener.Exhausted(err) {
+		fd, err := inbound.Begin(netip.AddrPortFrom(to.Addr, to.Port))
+		if err != nil && !inbound.Exhausted(err) {
 			return &targetError{fmt.Errorf("%s: %w", to, err)}
 		} else if err != nil {
 			return err

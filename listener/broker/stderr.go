@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
@@ -172,7 +173,7 @@ func (l *logWorker) discard() {
 		case p.whose.Kind == wire.Syslog: // nobody can tell how full one is
 			lost.What = journal.SyslogLost
 			for n := 0; n < maxDatagrams || over; n++ {
-				if listener.DropDatagram(p.fd) != nil {
+				if inbound.DropDatagram(p.fd) != nil {
 					break
 				}
 				l.lost[lost]++

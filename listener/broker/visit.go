@@ -5,6 +5,7 @@ import (
 
 	"casemate/acl/limit/admission"
 	"casemate/listener"
+	"casemate/listener/inbound"
 )
 
 // visit is one client on its way in: from accept to the decision and, if it is
@@ -24,7 +25,7 @@ type visit struct {
 // it is closed.
 func (v *visit) strand() {
 	if v.conn >= 0 {
-		listener.Refuse(v.conn)
+		inbound.Refuse(v.conn)
 	}
 }
 

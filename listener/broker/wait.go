@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +33,7 @@ func (at *listening) handOver() {
 	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleNoACL}
 	if at.svc.spec.Builtin == "" {
 		var err error
-		if at.mark, err = at.sock.MarkHead(at.unread > 0, at.unread == maxUnread-1); err == unix.EAGAIN {
+		if at.mark, err = inbound.MarkHead(at.sock, at.unread > 0, at.unread == maxUnread-1); err == unix.EAGAIN {
 			return // a datagram with a bad checksum, or one that was taken back
 		}
 		// For the record only: the rules of a wait service admit everybody.
@@ -72,7 +72,7 @@ var errUnread = errors.New("several programs in a row took nothing from it")
 // time, before the first is refused. Nobody rests there, and where the kernel does not say who
 // waits (without inet_diag or unix_diag, and of more than some 950 unix clients) nobody is refused, and the limit's rate has to do.
 func (at *listening) leftAlone() int {
-	mark, err := at.sock.MarkHead(at.unread > 0, at.unread == maxUnread-1)
+	mark, err := inbound.MarkHead(at.sock, at.unread > 0, at.unread == maxUnread-1)
 	if err != nil || !at.mark.Left(mark) {
 		at.unread = 0
 		return 0
@@ -83,12 +83,12 @@ func (at *listening) leftAlone() int {
 	at.unread = 0
 	if at.stream() {
 		_ = unix.SetNonblock(at.fd(), true) // Restore comes after every program, and sets it back
-		if conn, _, err := listener.Accept(at.fd()); err == nil {
-			listener.Refuse(conn)
+		if conn, _, err := inbound.Accept(at.fd()); err == nil {
+			inbound.Refuse(conn)
 		}
 		_ = at.sock.Restore()
 	} else {
-		_ = listener.DropDatagram(at.fd())
+		_ = inbound.DropDatagram(at.fd())
 	}
 	at.b.limitedNote(at.name(), "unread "+at.spec.Key(), "listener "+at.spec.Key()+" rid of what its program does not take", errUnread)
 	return maxUnread - 1

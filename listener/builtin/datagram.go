@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,7 +75,7 @@ func (s *server) receive(p *packetSocket) error {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
-			if listener.Temporary(err) || listener.Exhausted(err) || errors.Is(err, unix.ECONNREFUSED) {
+			if inbound.Temporary(err) || inbound.Exhausted(err) || errors.Is(err, unix.ECONNREFUSED) {
 				continue // an ICMP error about an answer of ours, or a moment without memory
 			}
 			return err
@@ -137,7 +137,7 @@ func (d *datagram) control() []byte {
 	return nil
 }
 
-// destination reads a received datagram's control messages: see listener.Pktinfo. Without
+// destination reads a received datagram's control messages: see inbound.Pktinfo. Without
 // such a message it was sent to an address nobody knows, and local and to are zero.
 func destination(oob []byte) (local, to netip.Addr, index uint32) {
 	msgs, err := unix.ParseSocketControlMessage(oob)
@@ -145,7 +145,7 @@ func destination(oob []byte) (local, to netip.Addr, index uint32) {
 		return
 	}
 	for i := range msgs {
-		if l, t, n, ok := listener.Pktinfo(&msgs[i]); ok {
+		if l, t, n, ok := inbound.Pktinfo(&msgs[i]); ok {
 			local, to, index = l, t, n
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 
 	"golang.org/x/sys/unix"
@@ -48,10 +49,10 @@ func (s *server) accept(l acceptor) error {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case listener.Exhausted(err):
+		case inbound.Exhausted(err):
 			time.Sleep(exhausted)
 			continue
-		case listener.Temporary(err):
+		case inbound.Temporary(err):
 			continue
 		default:
 			return err
@@ -152,7 +153,7 @@ func identify(c net.Conn) (stream, client, error) {
 		who.local = peerAt(at.AddrPort()).Addr
 		return st, who, nil
 	}
-	cerr := raw.Control(func(fd uintptr) { who.peer, err = listener.Credentials(int(fd)) })
+	cerr := raw.Control(func(fd uintptr) { who.peer, err = inbound.Credentials(int(fd)) })
 	return st, who, errors.Join(err, cerr)
 }
 

@@ -55,6 +55,7 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/sandbox/seccomp/launch", "casemate-filter says what a launch needs"},
 	{"github.com/seccomp/libseccomp-golang/...", "a C library: casemate-filter links it"},
 	{"casemate/policy/calls", "who writes a document or reviews it turns words into rules"},
+	{"casemate/listener/inbound", "clients are the broker process's"},
 	{"casemate/listener/wire", "workers speak with the broker process, and root reads nothing of theirs"},
 	{"casemate/listener/builtin/...", "built-ins read client bytes; the worker serves them"},
 }

@@ -48,9 +48,9 @@ var starters = map[string][]string{
 // takers are the ways to take a message off a socket. With it may come descriptors, and what the
 // kernel closes of those may wait for others: the broker takes all of its messages with listener.Recv.
 var takers = map[string][]string{
-	"unix.Recvfrom":       {"listener", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
-	"unix.Recvmsg":        {"listener", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
-	"unix.RecvmsgBuffers": {"listener", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
+	"unix.Recvfrom":       {"listener", "listener/inbound", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
+	"unix.Recvmsg":        {"listener", "listener/inbound", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
+	"unix.RecvmsgBuffers": {"listener", "listener/inbound", "listener/relay", "sandbox/...", "cmd/...", "tests/..."},
 }
 
 func TestStandingOfProcessStarts(t *testing.T) { testStanding(t, starters) }

@@ -144,7 +144,7 @@ profile "own" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The kernel counts the end of a connection that is over both ways as a byte (listener.Talk).
+	// The kernel counts the end of a connection that is over both ways as a byte (inbound.Talk).
 	if in := r[0].Str("bytes_in"); in != fmt.Sprint(poured) && in != fmt.Sprint(poured+1) {
 		t.Errorf("its record is %v", r)
 	}

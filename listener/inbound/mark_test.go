@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import (
 	"net"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"casemate/listener"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -14,11 +16,11 @@ import (
 // where some have hung up or were reset, and none of a listener next to it.
 func TestMarkOfListener(t *testing.T) {
 	unspecified := inet("tcp6", netip.IPv6Unspecified(), 0)
-	for _, spec := range []Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0), unspecified, unixSpec("unix", filepath.Join(t.TempDir(), "s")), unixSpec("unixpacket", filepath.Join(t.TempDir(), "s"))} {
+	for _, spec := range []listener.Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0), unspecified, unixSpec("unix", filepath.Join(t.TempDir(), "s")), unixSpec("unixpacket", filepath.Join(t.TempDir(), "s"))} {
 		s := mustOpen(t, spec)
 		mark := func() Mark {
 			t.Helper()
-			m, err := s.MarkHead(true, true)
+			m, err := MarkHead(s, true, true)
 			if err != nil {
 				t.Fatal(spec.Network, err)
 			}

@@ -1,4 +1,11 @@
-package listener
+// Package inbound is what comes in at a listener's sockets: accepting and refusing
+// connections, what the kernel tells about them, looking at datagrams, and giving a
+// datagram peer a socket of its own. It takes no rights: root, which opens the
+// sockets, does not link it.
+//
+// It reads no byte a client sent: accepting and looking at datagrams yields
+// addresses and lengths only.
+package inbound
 
 import (
 	"errors"
@@ -7,6 +14,8 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,37 +26,25 @@ import (
 //
 // An empty queue of a non-blocking listener is unix.EAGAIN. Other errors wrap
 // the errno; Temporary and Exhausted sort them.
-func Accept(fd int) (conn int, p Peer, err error) {
+func Accept(fd int) (conn int, p listener.Peer, err error) {
 	conn, sa, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
 	if err != nil {
 		if err == unix.EAGAIN {
-			return -1, Peer{}, err
+			return -1, listener.Peer{}, err
 		}
-		return -1, Peer{}, fmt.Errorf("accept: %w", err)
+		return -1, listener.Peer{}, fmt.Errorf("accept: %w", err)
 	}
 	if _, ok := sa.(*unix.SockaddrUnix); ok {
 		if p, err = Credentials(conn); err != nil {
 			unix.Close(conn)
-			return -1, Peer{}, fmt.Errorf("accept: %w", err)
+			return -1, listener.Peer{}, fmt.Errorf("accept: %w", err)
 		}
 		return conn, p, nil
 	}
 	if vm, ok := sa.(*unix.SockaddrVM); ok {
-		return conn, Peer{VM: true, CID: vm.CID, Port: vm.Port}, nil
+		return conn, listener.Peer{VM: true, CID: vm.CID, Port: vm.Port}, nil
 	}
-	return conn, inetPeer(conn, sa), nil
-}
-
-// Prioritize gives conn the priority of the listener it was accepted from, which it did not take over.
-func (s *Socket) Prioritize(conn int) error {
-	switch n := s.Spec.Settings[Priority]; {
-	case n == 0:
-		return nil
-	case s.Far != nil:
-		return s.Far.Prioritize(s, conn)
-	default:
-		return unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_PRIORITY, int(n))
-	}
+	return conn, listener.InetPeer(conn, sa), nil
 }
 
 // Temporary says that an error of Accept concerns only the one connection that
@@ -77,7 +74,7 @@ func Refuse(conn int) {
 	// Nothing here can be reported to anyone: the peer may be gone at any step,
 	// and the close that matters cannot fail in a way that leaves conn open.
 	_ = unix.SetsockoptLinger(conn, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 0})
-	letGo(conn)
+	listener.Close(conn)
 }
 
 // Say sends a text to a connection without waiting, as it is and as far as it fits; false is not all
@@ -93,7 +90,7 @@ func Say(conn int, text string) bool {
 // Handed takes a connection that a worker hands over, with the number that comes with it. Who is at the other end is
 // asked of the socket; it is made blocking again, and to close at once, as Accept gives it. EAGAIN is nothing there, io.EOF the worker's end,
 // ENOTCONN a client that is lost; after any other error nothing that it sends is to be believed.
-func Handed(fd int) (which int, conn int, p Peer, err error) {
+func Handed(fd int) (which int, conn int, p listener.Peer, err error) {
 	text, oob := make([]byte, 2), make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, _, err := unix.Recvmsg(fd, text, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
@@ -111,7 +108,7 @@ func Handed(fd int) (which int, conn int, p Peer, err error) {
 	} else if n == 1 && len(fds) == 1 {
 		kind, _ := unix.GetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_TYPE)
 		sa, _ := unix.Getpeername(fds[0])
-		if p = inetPeer(fds[0], sa); p.Addr.IsValid() && kind == unix.SOCK_STREAM && unix.SetNonblock(fds[0], false) == nil {
+		if p = listener.InetPeer(fds[0], sa); p.Addr.IsValid() && kind == unix.SOCK_STREAM && unix.SetNonblock(fds[0], false) == nil {
 			_ = unix.SetsockoptLinger(fds[0], unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{}) // never fails for tcp
 			return int(text[0]), fds[0], p, nil
 		}
@@ -119,9 +116,9 @@ func Handed(fd int) (which int, conn int, p Peer, err error) {
 	}
 	for _, one := range fds {
 		if lost {
-			Close(one)
+			listener.Close(one)
 		} else {
-			Bury(one) // whatever it is
+			listener.Bury(one) // whatever it is
 		}
 	}
 	if lost {
@@ -133,7 +130,7 @@ func Handed(fd int) (which int, conn int, p Peer, err error) {
 // Begin begins a tcp connection and returns its socket, which does not wait: the
 // connection comes to be, or fails, in whoever gets it.
 func Begin(to netip.AddrPort) (int, error) {
-	family, sa := unix.AF_INET, withZone(to, 0)
+	family, sa := unix.AF_INET, listener.WithZone(to, 0)
 	if to.Addr().Is6() {
 		family = unix.AF_INET6
 	}
@@ -146,4 +143,11 @@ func Begin(to netip.AddrPort) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// Abrupt tells whether whoever had the socket wants its close to be a reset: that is what
+// SO_LINGER without a time is for (tcp(7)).
+func Abrupt(fd int) bool {
+	l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	return err == nil && l.Onoff != 0 && l.Linger == 0
 }

@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import "golang.org/x/sys/unix"
 
@@ -30,12 +30,6 @@ func Overhear(fd int) (t Talk, ok bool) {
 		t.Closed = true
 	}
 	return t, true
-}
-
-// Unread is how many bytes of a stream nobody has read.
-func Unread(fd int) int {
-	n, _ := unix.IoctlGetInt(fd, unix.SIOCINQ) // 0 with an error
-	return n
 }
 
 // Discard has the kernel throw up to most bytes away that wait in a tcp socket:

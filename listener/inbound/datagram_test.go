@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import (
 	"net"
@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +18,7 @@ type udpPeer struct {
 	c *net.UDPConn
 }
 
-func newPeer(t *testing.T, s *Socket) udpPeer {
+func newPeer(t *testing.T, s *listener.Socket) udpPeer {
 	t.Helper()
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(s.Spec.Addr))
 	if err != nil {
@@ -39,7 +41,7 @@ func (p udpPeer) addr() netip.AddrPort {
 }
 
 func TestPeekSource(t *testing.T) {
-	for _, spec := range []Spec{inet("udp4", loop4, 0), inet("udp6", loop6, 0)} {
+	for _, spec := range []listener.Spec{inet("udp4", loop4, 0), inet("udp6", loop6, 0)} {
 		s := mustOpen(t, spec)
 		if _, err := PeekSource(s.FD); err != unix.EAGAIN {
 			t.Fatalf("empty queue: %v, want EAGAIN", err)
@@ -102,11 +104,14 @@ func TestDropDatagramEatsExactlyOne(t *testing.T) {
 	}
 }
 
+// passRights is SO_PASSRIGHTS of asm-generic/socket.h (Linux 6.16).
+const passRights = 83
+
 // A sender's descriptors must not appear in the process that only looks.
 func TestPeekUnixgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	s := mustOpen(t, unixSpec("unixgram", path))
-	_ = unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, soPassRights, 1) // as on kernels that have no such option
+	_ = unix.SetsockoptInt(s.FD, unix.SOL_SOCKET, passRights, 1) // as on kernels that have no such option
 	c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +123,7 @@ func TestPeekUnixgram(t *testing.T) {
 	}
 	before := openFDs(t)
 	p, err := PeekSource(s.FD)
-	want := Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	want := listener.Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 	if err != nil || p != want {
 		t.Errorf("peer %+v, %v, want %+v", p, err, want)
 	}

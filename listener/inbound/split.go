@@ -1,10 +1,12 @@
-package listener
+package inbound
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,8 +41,8 @@ const maxWalk = 64
 // One window remains and cannot be closed from user space without waiting for
 // an RCU grace period: a foreign datagram whose delivery had already picked this
 // socket on another CPU when it was connected, and is queued after the last walk.
-func SplitPeer(s *Socket, p Peer) (child int, replacement *Socket, err error) {
-	replacement, err = s.split(p)
+func SplitPeer(s *listener.Socket, p listener.Peer) (child int, replacement *listener.Socket, err error) {
+	replacement, err = split(s, p)
 	if err != nil {
 		return -1, nil, fmt.Errorf("split %s: %w", s.Spec.Key(), err)
 	}
@@ -51,16 +53,16 @@ func SplitPeer(s *Socket, p Peer) (child int, replacement *Socket, err error) {
 	return child, replacement, nil
 }
 
-func (s *Socket) split(p Peer) (*Socket, error) {
+func split(s *listener.Socket, p listener.Peer) (*listener.Socket, error) {
 	h, err := peek(s.FD)
 	if err != nil {
 		if err == unix.EAGAIN {
-			s.hidden = 0
+			s.Hidden = 0
 		}
 		return nil, err
 	}
-	if s.hidden > 0 {
-		if s.hidden--; s.hidden > 0 {
+	if s.Hidden > 0 {
+		if s.Hidden--; s.Hidden > 0 {
 			return nil, ErrContended
 		}
 	}
@@ -74,15 +76,15 @@ func (s *Socket) split(p Peer) (*Socket, error) {
 	if h.length == 0 {
 		w.zeros = 1
 	}
-	replacement, err := s.prove(&w, h)
+	replacement, err := prove(s, &w, h)
 	if err != nil {
-		s.hidden = w.last
+		s.Hidden = w.last
 	}
 	return replacement, err
 }
 
 // prove connects the socket and shows that nothing foreign is in it.
-func (s *Socket) prove(w *walker, h head) (*Socket, error) {
+func prove(s *listener.Socket, w *walker, h head) (*listener.Socket, error) {
 	// The cheap check first: contention costs no socket, and nothing is disturbed.
 	if err := w.walk(); err != nil {
 		return nil, err
@@ -91,46 +93,32 @@ func (s *Socket) prove(w *walker, h head) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.aim(h)
+	err = aim(s, h)
 	if err == nil {
 		// Only now do foreign datagrams stop arriving, so only this walk proves anything.
 		err = w.walk()
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.release(), replacement.Close())
+		return nil, errors.Join(err, release(s), replacement.Close())
 	}
 	return replacement, nil
-}
-
-// Sibling opens another socket on s's address, over which the kernel spreads peers then, or on
-// one that overlaps it. Both
-// have SO_REUSEPORT from here on: while a new one was without it, some peers were told
-// that nobody is there (Linux 6.18). It is Open that keeps a second broker away.
-func (s *Socket) Sibling(to Spec) (*Socket, error) {
-	if s.Far != nil {
-		return s.Far.Sibling(s, to)
-	}
-	if err := sharing(s.FD, true); err != nil {
-		return nil, err
-	}
-	return openAs(to, true)
 }
 
 // aim connects the socket to the head's sender, from the local address the
 // datagram was sent to. connect(2) alone would take the route's preferred source;
 // on a host with several addresses the peer would then see a stranger's answer,
 // and its next datagram would miss this socket.
-func (s *Socket) aim(h head) error {
+func aim(s *listener.Socket, h head) error {
 	if s.Spec.Addr.Addr().IsUnspecified() && h.local.IsValid() && !h.local.IsMulticast() && !h.local.IsUnspecified() {
-		if err := s.aimFrom(h.local, h.index); err != nil {
+		if err := aimFrom(s, h.local, h.index); err != nil {
 			return fmt.Errorf("take the local address %s: %w", h.local, err)
 		}
 	}
-	zone, err := zoneIndex(s.FD, h.peer.Zone)
+	zone, err := listener.ZoneIndex(s.FD, h.peer.Zone)
 	if err != nil {
 		return err
 	}
-	return os.NewSyscallError("connect to "+h.peer.Addr.String(), unix.Connect(s.FD, withZone(h.peer.Addr, zone)))
+	return os.NewSyscallError("connect to "+h.peer.Addr.String(), unix.Connect(s.FD, listener.WithZone(h.peer.Addr, zone)))
 }
 
 // aimFrom fixes the source address of a socket that is bound to the wildcard and
@@ -141,10 +129,10 @@ func (s *Socket) aim(h head) error {
 // (__ip4_datagram_connect). Link-local groups need no route, and nothing is sent.
 // v6: to the address itself, since RFC 6724 rule 1 prefers the same address.
 // (In v4 the route to a secondary address prefers the primary one as source.)
-func (s *Socket) aimFrom(local netip.Addr, index uint32) error {
+func aimFrom(s *listener.Socket, local netip.Addr, index uint32) error {
 	port := s.Spec.Addr.Port()
 	if local.Is6() {
-		return unix.Connect(s.FD, withZone(netip.AddrPortFrom(local, port), index))
+		return unix.Connect(s.FD, listener.WithZone(netip.AddrPortFrom(local, port), index))
 	}
 	iface := &unix.IPMreqn{Address: local.As4(), Ifindex: int32(index)}
 	if err := unix.SetsockoptIPMreqn(s.FD, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, iface); err != nil {
@@ -161,18 +149,18 @@ func (s *Socket) aimFrom(local netip.Addr, index uint32) error {
 // release undoes aim: connect(AF_UNSPEC) frees the peer and whatever bind did
 // not fix (__udp_disconnect). That leaves an explicit address and port alone, but
 // takes away a port that the kernel chose, which is then bound again.
-func (s *Socket) release() error {
-	if err := disconnect(s.FD); err != nil {
+func release(s *listener.Socket) error {
+	if err := listener.Disconnect(s.FD); err != nil {
 		return fmt.Errorf("disconnect: %w", err)
 	}
-	local, err := localAddr(s.FD)
+	local, err := listener.LocalAddr(s.FD)
 	if err != nil {
 		return fmt.Errorf("getsockname: %w", err)
 	}
 	if local.Port() != 0 {
 		return nil
 	}
-	return os.NewSyscallError("bind again", s.bind())
+	return os.NewSyscallError("bind again", s.Bind())
 }
 
 // walker looks at every datagram in a socket's queue by moving a peek offset
@@ -183,10 +171,10 @@ func (s *Socket) release() error {
 // seen here behind the head would be invisible to the next walk, which may be on
 // behalf of another peer. After a failed walk the socket therefore counts as
 // contended unseen until every such datagram must have become the head and gone:
-// that is what Socket.hidden counts down, once for each head the caller drops.
+// that is what Socket.Hidden counts down, once for each head the caller drops.
 type walker struct {
-	socket *Socket
-	peer   Peer
+	socket *listener.Socket
+	peer   listener.Peer
 	zeros  int // zero-length datagrams peeked so far, the head included
 	last   int // no zero-length datagram was seen behind this place (the head is place 0)
 }

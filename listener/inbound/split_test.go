@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import (
 	"errors"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"casemate/listener"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,12 +33,12 @@ func drain(t *testing.T, fd, want int) (texts []string, from []netip.AddrPort) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := inetPeer(fd, sa).Addr
+		a := listener.InetPeer(fd, sa).Addr
 		texts, from = append(texts, string(buf[:n])), append(from, a)
 	}
 }
 
-func mustSplit(t *testing.T, s *Socket) (int, *Socket) {
+func mustSplit(t *testing.T, s *listener.Socket) (int, *listener.Socket) {
 	t.Helper()
 	waitReadable(t, s.FD)
 	p, err := PeekSource(s.FD)
@@ -58,7 +60,7 @@ func mustSplit(t *testing.T, s *Socket) (int, *Socket) {
 }
 
 func TestSplitPeerEachTheirOwn(t *testing.T) {
-	for _, spec := range []Spec{
+	for _, spec := range []listener.Spec{
 		inet("udp4", loop4, 0), inet("udp6", loop6, 0),
 		inet("udp4", netip.IPv4Unspecified(), 0), inet("udp6", netip.IPv6Unspecified(), 0),
 	} {
@@ -129,7 +131,7 @@ func TestSplitPeerAnswersFromTheAddressAsked(t *testing.T) {
 		asked := netip.AddrPortFrom(addr, s.Spec.Addr.Port())
 		client := mustOpen(t, from)
 		// A connected client sees only answers from the address it asked.
-		if err := unix.Connect(client.FD, withZone(asked, 0)); err != nil {
+		if err := unix.Connect(client.FD, listener.WithZone(asked, 0)); err != nil {
 			t.Fatal(err)
 		}
 		write := func(fd int, text string) {
@@ -202,7 +204,7 @@ func TestSplitPeerContention(t *testing.T) {
 
 // queued is the memory of the datagrams in a v4 socket's queue, from the fifth
 // column (tx_queue:rx_queue) of the thread's network namespace's udp table.
-func queued(t *testing.T, s *Socket) string {
+func queued(t *testing.T, s *listener.Socket) string {
 	t.Helper()
 	table, err := os.ReadFile("/proc/thread-self/net/udp")
 	if err != nil {
@@ -251,7 +253,7 @@ func TestSplitPeerLeaksNothing(t *testing.T) {
 }
 
 // serve is the broker's loop until the socket is empty.
-func serve(t *testing.T, s *Socket, limit int) (children map[netip.AddrPort]int, dropped int) {
+func serve(t *testing.T, s *listener.Socket, limit int) (children map[netip.AddrPort]int, dropped int) {
 	t.Helper()
 	children = map[netip.AddrPort]int{}
 	for range limit + 1 {
@@ -352,7 +354,7 @@ func TestSplitPeerUnderLoad(t *testing.T) {
 
 // A failed attempt leaves the socket usable: unconnected and on its port.
 func TestReleaseUndoesAim(t *testing.T) {
-	for _, spec := range []Spec{inet("udp4", netip.IPv4Unspecified(), 0), inet("udp6", netip.IPv6Unspecified(), 0), inet("udp4", loop4, 0)} {
+	for _, spec := range []listener.Spec{inet("udp4", netip.IPv4Unspecified(), 0), inet("udp6", netip.IPv6Unspecified(), 0), inet("udp4", loop4, 0)} {
 		s := mustOpen(t, spec)
 		a, b := newPeer(t, s), newPeer(t, s)
 		a.send("a")
@@ -361,10 +363,10 @@ func TestReleaseUndoesAim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.aim(h); err != nil {
+		if err := aim(s, h); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.release(); err != nil {
+		if err := release(s); err != nil {
 			t.Fatal(err)
 		}
 		if local, err := Local(s.FD); err != nil || local != s.Spec.Addr {
@@ -379,16 +381,16 @@ func TestReleaseUndoesAim(t *testing.T) {
 
 func TestSplitPeerRefuses(t *testing.T) {
 	tcp := mustOpen(t, inet("tcp4", loop4, 0))
-	if _, _, err := SplitPeer(tcp, Peer{}); err == nil {
+	if _, _, err := SplitPeer(tcp, listener.Peer{}); err == nil {
 		t.Error("tcp was split")
 	}
 	s := mustOpen(t, inet("udp4", loop4, 0))
-	if _, _, err := SplitPeer(s, Peer{}); !errors.Is(err, unix.EAGAIN) {
+	if _, _, err := SplitPeer(s, listener.Peer{}); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("empty queue: %v", err)
 	}
 	newPeer(t, s).send("x")
 	waitReadable(t, s.FD)
-	if _, _, err := SplitPeer(s, Peer{}); err == nil {
+	if _, _, err := SplitPeer(s, listener.Peer{}); err == nil {
 		t.Error("split for a peer who is not at the head")
 	}
 }
@@ -401,14 +403,14 @@ func TestOpenBesideLivingChildren(t *testing.T) {
 	child, next := mustSplit(t, s)
 	b.send("b")
 	other, next := mustSplit(t, next)
-	if second, err := Open(next.Spec); !errors.Is(err, unix.EADDRINUSE) {
+	if second, err := listener.Open(next.Spec); !errors.Is(err, unix.EADDRINUSE) {
 		t.Fatalf("a second socket for everybody: %v, %v", second, err)
 	}
 	if err := next.Close(); err != nil {
 		t.Fatal(err)
 	}
 	again := mustOpen(t, next.Spec)
-	if _, err := Open(next.Spec); !errors.Is(err, unix.EADDRINUSE) {
+	if _, err := listener.Open(next.Spec); !errors.Is(err, unix.EADDRINUSE) {
 		t.Fatalf("a second socket for everybody: %v", err)
 	}
 	newPeer(t, again).send("new")

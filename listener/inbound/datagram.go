@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import (
 	"encoding/binary"
@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"net/netip"
 
+	"casemate/listener"
+
 	"golang.org/x/sys/unix"
 )
 
 // PeekSource tells who sent the datagram at the head of the queue, and leaves it
 // there. The buffer has no room for data, so not one byte of it is read. An empty
 // queue is unix.EAGAIN; it never waits.
-func PeekSource(fd int) (Peer, error) {
+func PeekSource(fd int) (listener.Peer, error) {
 	h, err := peek(fd)
 	return h.peer, err
 }
@@ -21,13 +23,13 @@ func PeekSource(fd int) (Peer, error) {
 // its bytes. Every failure between a datagram's arrival and its program's start
 // must do this once, or the loop spins. An empty queue is unix.EAGAIN.
 func DropDatagram(fd int) error {
-	_, err := Recv(fd, nil)
+	_, err := listener.Recv(fd, nil)
 	return err
 }
 
 // head is what a zero-length peek tells about one queued datagram.
 type head struct {
-	peer   Peer
+	peer   listener.Peer
 	length int        // of its data, none of which was read
 	local  netip.Addr // the local address it was sent to; zero when unknown
 	index  uint32     // of the interface it came through
@@ -56,7 +58,7 @@ func peekInto(fd int, oob []byte) (head, error) {
 	h := head{length: n}
 	switch from.(type) {
 	case *unix.SockaddrInet4, *unix.SockaddrInet6:
-		h.peer = inetPeer(fd, from)
+		h.peer = listener.InetPeer(fd, from)
 	default: // a unix sender; an unbound one has no address at all
 		h.peer.Unix = true
 	}
@@ -93,7 +95,7 @@ func (h *head) readControl(oob []byte) (creds bool) {
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_RIGHTS:
 			fds, _ := unix.ParseUnixRights(m)
 			for _, fd := range fds {
-				Bury(fd)
+				listener.Bury(fd)
 			}
 		}
 	}

@@ -1,7 +1,6 @@
-package listener
+package inbound
 
 import (
-	"casemate/listener/address"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"casemate/listener"
+	"casemate/listener/address"
+
 	"golang.org/x/sys/unix"
 )
 
-func dial(t *testing.T, s *Socket) *net.TCPConn {
+func dial(t *testing.T, s *listener.Socket) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Spec.Addr.String())
 	if err != nil {
@@ -28,7 +30,7 @@ func dial(t *testing.T, s *Socket) *net.TCPConn {
 }
 
 func TestAccept(t *testing.T) {
-	for _, spec := range []Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0)} {
+	for _, spec := range []listener.Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0)} {
 		s := mustOpen(t, spec)
 		if _, _, err := Accept(s.FD); err != unix.EAGAIN {
 			t.Fatalf("empty queue: %v, want EAGAIN", err)
@@ -189,12 +191,12 @@ func TestSayDoesNotWait(t *testing.T) {
 // however small its buffer is; and nobody waits for, or is refused for, a client that is gone.
 func TestSayFits(t *testing.T) {
 	const most = 4096
-	for name, spec := range map[string]Spec{
+	for name, spec := range map[string]listener.Spec{
 		"tcp":        {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
-		"small":      {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Settings: Settings{0, 0, 0, 0, 0, 16 << 10, 4096, 3}},
+		"small":      {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Settings: listener.Settings{0, 0, 0, 0, 0, 16 << 10, 4096, 3}},
 		"tcp6":       {Endpoint: address.Endpoint{Network: "tcp6", Addr: netip.MustParseAddrPort("[::1]:0")}},
-		"unix":       {Endpoint: address.Endpoint{Network: "unix", Path: filepath.Join(t.TempDir(), "s")}, Mode: 0o600, UID: KeepID, GID: KeepID},
-		"unixpacket": {Endpoint: address.Endpoint{Network: "unixpacket", Path: filepath.Join(t.TempDir(), "p")}, Mode: 0o600, UID: KeepID, GID: KeepID},
+		"unix":       {Endpoint: address.Endpoint{Network: "unix", Path: filepath.Join(t.TempDir(), "s")}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID},
+		"unixpacket": {Endpoint: address.Endpoint{Network: "unixpacket", Path: filepath.Join(t.TempDir(), "p")}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID},
 	} {
 		s := mustOpen(t, spec)
 		network, to := spec.Network, spec.Path
@@ -249,7 +251,7 @@ func TestSayFits(t *testing.T) {
 
 func TestAcceptUnixCredentials(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	s := mustOpen(t, Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: KeepID, GID: KeepID})
+	s := mustOpen(t, listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -261,19 +263,11 @@ func TestAcceptUnixCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(conn)
-	want := Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	want := listener.Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 	if p != want {
 		t.Errorf("peer %+v, want %+v", p, want)
 	}
 	if local, err := Local(conn); err != nil || local != (netip.AddrPort{}) {
 		t.Errorf("Local of a unix socket = %v, %v", local, err)
-	}
-}
-
-func TestPeerText(t *testing.T) {
-	for want, p := range map[string]Peer{"": {}, "uid=0": {Unix: true}, "cid=0": {VM: true}, "cid=4294967294": {VM: true, CID: 4294967294}, "192.0.2.1:7": {Addr: netip.MustParseAddrPort("192.0.2.1:7")}} {
-		if p.String() != want {
-			t.Errorf("%+v is %q, want %q", p, p, want)
-		}
 	}
 }

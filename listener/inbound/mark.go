@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import (
 	"bytes"
@@ -7,21 +7,23 @@ import (
 	"slices"
 	"syscall"
 
+	"casemate/listener"
+
 	"golang.org/x/sys/unix"
 )
 
 // Mark tells the head of a wait socket's queue from what comes after it.
 type Mark struct {
-	Peer   Peer     // of a datagram
-	length int      // of it, or how many connections wait (unix: 1, if any does)
-	stamp  [16]byte // when the kernel first saw it, if that was asked for
-	queue  []uint64 // which connections wait, if that was asked for
+	Peer   listener.Peer // of a datagram
+	length int           // of it, or how many connections wait (unix: 1, if any does)
+	stamp  [16]byte      // when the kernel first saw it, if that was asked for
+	queue  []uint64      // which connections wait, if that was asked for
 }
 
 // MarkHead marks the head. With again the kernel notes when a datagram came, which is dear for the
 // whole system and remains with the datagram; with last it is asked who waits at a listener, for
 // which it looks through all connections.
-func (s *Socket) MarkHead(again, last bool) (m Mark, err error) {
+func MarkHead(s *listener.Socket, again, last bool) (m Mark, err error) {
 	if s.Spec.Network == "vsock" {
 		return m, nil // nothing tells who waits, so nothing tells that they were left
 	}
@@ -32,7 +34,7 @@ func (s *Socket) MarkHead(again, last bool) (m Mark, err error) {
 			m.length, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.FD), Events: unix.POLLIN}}, 0)
 		}
 		if last {
-			m.queue, err = s.waiting()
+			m.queue, err = waiting(s)
 		}
 		return m, err
 	}
@@ -50,7 +52,7 @@ func (s *Socket) MarkHead(again, last bool) (m Mark, err error) {
 // listener's, whether all who waited do so still, or, if that was not asked, as many. Who was
 // reset is among the many alone, and stays in the queue.
 func (m Mark) Left(later Mark) bool {
-	if m.Peer != (Peer{}) {
+	if m.Peer != (listener.Peer{}) {
 		return m.Peer == later.Peer && m.length == later.length && m.stamp == later.stamp
 	}
 	gone := func(id uint64) bool { return !slices.Contains(later.queue, id) }
@@ -59,11 +61,14 @@ func (m Mark) Left(later Mark) bool {
 
 // waiting lists who waits to be accepted (sock_diag(7)), nil for nobody: the cookies of tcp
 // connections that lie in no file yet, or the inodes of unix clients that are still there.
-func (s *Socket) waiting() (ids []uint64, err error) {
+func waiting(s *listener.Socket) (ids []uint64, err error) {
 	const established, closeWait, icons = 1 << 1, 1 << 8, 3 // what has left its file is in neither state; UNIX_DIAG_ICONS
-	le, kind, at := binary.LittleEndian, kinds[s.Spec.Network], s.Spec.Addr
+	le, at, family := binary.LittleEndian, s.Spec.Addr, uint32(unix.AF_INET)
+	if at.Addr().Is6() {
+		family = unix.AF_INET6
+	}
 	// struct nlmsghdr, and struct inet_diag_req_v2 or unix_diag_req, which is shorter
-	ask := [18]uint32{72, unix.SOCK_DIAG_BY_FAMILY | (unix.NLM_F_REQUEST|unix.NLM_F_DUMP)<<16, 4: uint32(kind.domain | kind.proto<<8),
+	ask := [18]uint32{72, unix.SOCK_DIAG_BY_FAMILY | (unix.NLM_F_REQUEST|unix.NLM_F_DUMP)<<16, 4: family | unix.IPPROTO_TCP<<8,
 		established | closeWait, uint32(bits.ReverseBytes16(at.Port()))}
 	var st unix.Stat_t
 	if s.Spec.Unix() && unix.Fstat(s.FD, &st) == nil {
