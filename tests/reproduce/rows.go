@@ -62,7 +62,7 @@ var rows = []row{
 	{"red", "init2", "a program under init that passes for another end", []string{"tests/root.TestEndUnderInit"}, ""},
 	{"red", "errstorm", "a flood on stderr", []string{"tests/root.TestStderrFlood", "tests/escape.TestNoise"}, ""},
 
-	{"storm", "forgedpolicy", "a forged answer of the compiler", []string{"policy.TestForgedDocument", "listener/broker.TestForgedAnswer", "tests/root.TestCompilerIsNotTrusted"}, ""},
+	{"storm", "forgedpolicy", "a forged answer of the compiler", []string{"policy.TestForgedDocument", "listener/warden.TestForgedAnswer", "tests/root.TestCompilerIsNotTrusted"}, ""},
 	{"storm", "h1", "a wait program shuts its socket down", []string{"tests/root.TestWaitProgramShutsItsListenerDown", "listener/broker.TestWaitProgramShutsItsSocketDown"}, ""},
 	{"storm", "h2", "TERM in a storm of HUPs, and behind a hung compiler", []string{"tests/root.TestTermComesFirst"}, ""},
 	{"storm", "h3", "a client at a built-in's idle end", []string{"listener/builtin.TestClientAtTheIdleEnd"}, ""},
@@ -81,7 +81,7 @@ var rows = []row{
 	{"storm", "h23", "explain prints no session limit of a wait service, which has none", []string{"policy/explain.TestWaitHasNoSessionLimit"}, ""},
 	{"storm", "stderrblock", "a stopped or dead log worker holds nobody up", []string{"tests/root.TestStoppedLogWorker", "listener/broker.TestNobodyWaitsForTheLog"}, ""},
 	{"storm", "compmem", "the compiler's memory is bounded", []string{"tests/root.TestCompilerIsBounded"}, ""},
-	{"storm", "zz_forge", "a zygote's word about pids", []string{"listener/broker.TestForgedPID", "listener/broker.TestTakes", "listener/broker.TestForgedPIDOfALaunch"}, ""},
+	{"storm", "zz_forge", "a zygote's word about pids", []string{"listener/broker.TestForgedPID", "listener/warden.TestTakes", "listener/broker.TestForgedPIDOfALaunch"}, ""},
 	{"storm", "tasks", "no task left to the services and the broker", []string{"tests/root.TestNoTasksLeft"}, ""},
 	{"storm", "all", "all of it at once", []string{"tests/chaos.TestChaos"}, ""},
 }
