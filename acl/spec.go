@@ -1,13 +1,12 @@
-// Package acl decides who: ordered host rules over the peer's address, the
+// Package acl says who: ordered host rules over the peer's address, the
 // peer's forward-confirmed name, the local address of a connection and its time.
-//
-// It is pure: no sockets, no DNS, no clock. The broker and the builtin worker
-// run it; acl/trace explains with it.
+// It is data alone; package decide decides by it.
 package acl
 
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Verdict is what a rule or a whole list answers.
@@ -47,6 +46,19 @@ type (
 // Week is the length of a week in minutes.
 const Week = 7 * 24 * 60
 
+// Minute is which minute of the week it is at t, which is after 1970.
+func (z *Zone) Minute(t time.Time) int {
+	at, offset := t.Unix(), int64(0)
+	if z != nil {
+		offset = z.Offset
+		for i := 0; i < len(z.Changes) && z.Changes[i][0] <= at; i++ {
+			offset = z.Changes[i][1]
+		}
+	}
+	const thursday = 3 * 24 * 60 // 1970-01-01 was one
+	return int((at+offset)/60+thursday) % Week
+}
+
 // Rule matches when a From pattern matches, no Except pattern does, To is
 // empty or holds the local address, and During is empty or one of it is now.
 type Rule struct {
@@ -66,7 +78,7 @@ type Rule struct {
 }
 
 // RuleName is the name of rule i, or "": most rules have none, and what decides
-// beside the rules (see Decision.Rule) has no name. A nil list has no rules.
+// beside the rules (see decide.Decision) has no name. A nil list has no rules.
 func (l *List) RuleName(i int) string {
 	if l == nil || i < 0 || i >= len(l.Rules) {
 		return ""
@@ -103,3 +115,6 @@ const (
 	NoName   Pattern = "unknown"  // the client's address has no name
 	BadName  Pattern = "paranoid" // the name does not lead back to the address
 )
+
+// MaxHost is the most bytes of a host name (RFC 1035 section 2.3.4, without the root label).
+const MaxHost = 253

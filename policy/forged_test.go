@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/explain"
@@ -149,7 +149,7 @@ func walkAll(p *policy.Policy) (sound, fine bool) {
 		if p.Limit(s.Limit) == nil || p.Profile(s.Profile) == nil || s.ACL != "" && p.ACL(s.ACL) == nil {
 			panic("a reference of a sound policy leads nowhere")
 		}
-		if _, err := acl.Compile(p.ACL(s.ACL)); err != nil && fine {
+		if _, err := decide.Compile(p.ACL(s.ACL)); err != nil && fine {
 			panic(err)
 		}
 		if s.Linger < time.Second || len(s.Listen) == 0 || (len(s.Command) == 0) == !s.Ours() || s.Redirects() && (s.Builtin != "" || !s.Redirect.Target()) {

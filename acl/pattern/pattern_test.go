@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 )
 
-func compile(p acl.Pattern) (*acl.Matcher, error) {
-	return acl.Compile(&acl.List{Default: acl.Deny, Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{p}}}})
+func compile(p acl.Pattern) (*decide.Matcher, error) {
+	return decide.Compile(&acl.List{Default: acl.Deny, Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{p}}}})
 }
 
 func TestParse(t *testing.T) {

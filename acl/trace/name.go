@@ -4,29 +4,29 @@ import (
 	"fmt"
 	"strings"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/pattern"
 )
 
 // ParseName reads the name a person asks about: "" (not asked), "unknown",
 // "paranoid", "no-answer", or a host name, which is taken as forward-confirmed.
-func ParseName(s string) (acl.Name, error) {
+func ParseName(s string) (decide.Name, error) {
 	switch s {
 	case "":
-		return acl.Name{}, nil
+		return decide.Name{}, nil
 	case "unknown":
-		return acl.Name{State: acl.Unknown}, nil
+		return decide.Name{State: decide.Unknown}, nil
 	case "paranoid":
-		return acl.Name{State: acl.Paranoid}, nil
+		return decide.Name{State: decide.Paranoid}, nil
 	case "no-answer":
-		return acl.Name{State: acl.NoAnswer}, nil
+		return decide.Name{State: decide.NoAnswer}, nil
 	}
 	host := pattern.Lower(strings.TrimSuffix(s, "."))
 	if err := pattern.CheckHost(host); err != nil {
-		return acl.Name{}, fmt.Errorf("client name %q: %w", strings.TrimSuffix(s, "."), err)
+		return decide.Name{}, fmt.Errorf("client name %q: %w", strings.TrimSuffix(s, "."), err)
 	}
-	return acl.Name{State: acl.Known, Host: host}, nil
+	return decide.Name{State: decide.Known, Host: host}, nil
 }
 
 // stateWords are what is known of a name, in a word.
-var stateWords = [...]string{acl.NotAsked: "not-asked", acl.Known: "known", acl.Unknown: "unknown", acl.Paranoid: "paranoid", acl.NoAnswer: "no-answer"}
+var stateWords = [...]string{decide.NotAsked: "not-asked", decide.Known: "known", decide.Unknown: "unknown", decide.Paranoid: "paranoid", decide.NoAnswer: "no-answer"}

@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/civil"
+	"casemate/acl/decide"
 )
 
 // Outcome is how one step of a trace ended.
@@ -29,7 +30,7 @@ const (
 
 // Step is one rule and what became of it.
 type Step struct {
-	// Rule is the rule's index, or acl.RuleDefault, acl.RuleNoACL or acl.RuleNoAddress.
+	// Rule is the rule's index, or decide.RuleDefault, decide.RuleNoACL or decide.RuleNoAddress.
 	Rule    int         `json:"rule"`
 	Verdict acl.Verdict `json:"verdict"`
 	Outcome Outcome     `json:"outcome"`
@@ -44,18 +45,18 @@ func (s *Step) Decided() bool {
 	return s.Outcome == Matched || s.Outcome == Default || s.Outcome == Refused
 }
 
-// Steps walks a list that acl.Compile takes, as its Matcher does, and tells of
+// Steps walks a list that decide.Compile takes, as its Matcher does, and tells of
 // each rule why it matched or did not. It ends with the step that decides; with
 // a name nobody has asked for it goes on past rules of outcome NeedsName, so
 // that its last step is what would decide without them.
-func Steps(l *acl.List, c acl.Client) []Step {
+func Steps(l *acl.List, c decide.Client) []Step {
 	if l == nil {
-		return []Step{{Rule: acl.RuleNoACL, Verdict: acl.Deny, Outcome: Refused, Why: "the service has no acl, so nobody is admitted"}}
+		return []Step{{Rule: decide.RuleNoACL, Verdict: acl.Deny, Outcome: Refused, Why: "the service has no acl, so nobody is admitted"}}
 	}
 	plain := c.Normal() // of the name, acl takes off what it does itself, once
 	c.Addr, c.Local = plain.Addr, plain.Local
 	if c.Peer == "" && !c.Addr.IsValid() {
-		return []Step{{Rule: acl.RuleNoAddress, Verdict: acl.Deny, Outcome: Refused, Why: "the client has no address"}}
+		return []Step{{Rule: decide.RuleNoAddress, Verdict: acl.Deny, Outcome: Refused, Why: "the client has no address"}}
 	}
 	steps := make([]Step, 0, len(l.Rules)+1)
 	for i := range l.Rules {
@@ -71,7 +72,7 @@ func Steps(l *acl.List, c acl.Client) []Step {
 			return steps
 		}
 	}
-	return append(steps, Step{Rule: acl.RuleDefault, Verdict: l.Default, Outcome: Default, Why: "no rule matched"})
+	return append(steps, Step{Rule: decide.RuleDefault, Verdict: l.Default, Outcome: Default, Why: "no rule matched"})
 }
 
 // answer is what a part of a rule says of a client; open is what only a name would tell.
@@ -85,10 +86,10 @@ const (
 
 // ask has acl decide about one rule alone. With no answer for the name, acl
 // takes its deny rules for matched and its allow rules not: that is open too.
-func ask(r acl.Rule, c *acl.Client) answer {
+func ask(r acl.Rule, c *decide.Client) answer {
 	says := func(v, other acl.Verdict) answer {
 		r.Verdict = v
-		m, err := acl.Compile(&acl.List{Rules: []acl.Rule{r}, Default: other})
+		m, err := decide.Compile(&acl.List{Rules: []acl.Rule{r}, Default: other})
 		if err != nil {
 			return no // cannot be: the whole list was compiled before
 		}
@@ -102,14 +103,14 @@ func ask(r acl.Rule, c *acl.Client) answer {
 		return no
 	}
 	a := says(acl.Allow, acl.Deny)
-	if a == no && c.Normal().Name.State == acl.NoAnswer && says(acl.Deny, acl.Allow) == yes {
+	if a == no && c.Normal().Name.State == decide.NoAnswer && says(acl.Deny, acl.Allow) == yes {
 		return open
 	}
 	return a
 }
 
 // first is the first of the patterns that answers want, or "".
-func first(patterns []acl.Pattern, c *acl.Client, want answer) acl.Pattern {
+func first(patterns []acl.Pattern, c *decide.Client, want answer) acl.Pattern {
 	for _, p := range patterns {
 		if ask(acl.Rule{From: []acl.Pattern{p}}, c) == want {
 			return p
@@ -120,7 +121,7 @@ func first(patterns []acl.Pattern, c *acl.Client, want answer) acl.Pattern {
 
 // matchesTo asks about the local address alone; not knowing it cannot free a
 // client from a deny rule.
-func matchesTo(r *acl.Rule, c *acl.Client) bool {
+func matchesTo(r *acl.Rule, c *decide.Client) bool {
 	if len(r.To) == 0 || c.Peer == "" && !c.Local.IsValid() {
 		return len(r.To) == 0 || r.Verdict == acl.Deny
 	}
@@ -128,13 +129,13 @@ func matchesTo(r *acl.Rule, c *acl.Client) bool {
 }
 
 // notDuring says why it is not the time of rule i of l, "" if it is.
-func notDuring(l *acl.List, i int, c *acl.Client) string {
+func notDuring(l *acl.List, i int, c *decide.Client) string {
 	r := acl.Rule{Verdict: l.Rules[i].Verdict, From: []acl.Pattern{acl.Any}, During: l.Rules[i].During}
 	other := acl.Allow
 	if r.Verdict == acl.Allow {
 		other = acl.Deny
 	}
-	m, err := acl.Compile(&acl.List{Rules: []acl.Rule{r}, Default: other, Zone: l.Zone})
+	m, err := decide.Compile(&acl.List{Rules: []acl.Rule{r}, Default: other, Zone: l.Zone})
 	switch {
 	case err != nil || m.Decide(*c).Rule == 0:
 		return ""
@@ -145,7 +146,7 @@ func notDuring(l *acl.List, i int, c *acl.Client) string {
 }
 
 // step tells of one rule.
-func step(r *acl.Rule, c *acl.Client) Step {
+func step(r *acl.Rule, c *decide.Client) Step {
 	if !matchesTo(r, c) {
 		return Step{Outcome: NotTo, Why: notTo(c)}
 	}
@@ -164,7 +165,7 @@ func step(r *acl.Rule, c *acl.Client) Step {
 	case p == "":
 		p = first(r.From, c, yes)
 		return Step{Outcome: Matched, Pattern: p, Why: fmt.Sprintf("%s matches %s", p, describe(c))}
-	case c.Name.State == acl.NotAsked:
+	case c.Name.State == decide.NotAsked:
 		return Step{Outcome: NeedsName, Pattern: p, Why: fmt.Sprintf("%s depends on the client's name, which was not asked", p)}
 	case r.Verdict == acl.Deny:
 		return Step{Outcome: Matched, Pattern: p, Why: fmt.Sprintf("%s needs a name and there was no answer: a deny rule then matches", p)}
@@ -172,20 +173,20 @@ func step(r *acl.Rule, c *acl.Client) Step {
 	return Step{Outcome: NotFrom, Pattern: p, Why: fmt.Sprintf("%s needs a name and there was no answer: an allow rule then does not match", p)}
 }
 
-func describe(client *acl.Client) string {
+func describe(client *decide.Client) string {
 	c := client.Normal()
 	switch {
 	case c.Peer != "":
 		return "the client " + string(c.Peer)
-	case c.Name.State == acl.Known:
+	case c.Name.State == decide.Known:
 		return fmt.Sprintf("%v (%s)", c.Addr, c.Name.Host)
-	case c.Name.State == acl.NotAsked:
+	case c.Name.State == decide.NotAsked:
 		return c.Addr.String()
 	}
 	return fmt.Sprintf("%v (name %v)", c.Addr, stateWords[c.Normal().Name.State])
 }
 
-func notTo(c *acl.Client) string {
+func notTo(c *decide.Client) string {
 	switch {
 	case c.Peer != "":
 		return "this client's socket has no local address for to"

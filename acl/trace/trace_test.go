@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 func from(v acl.Verdict, patterns ...acl.Pattern) acl.Rule {
@@ -28,7 +29,7 @@ func TestTraceSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := json.Marshal(Steps(l, acl.Client{Addr: netip.MustParseAddr("192.0.2.1"), Local: netip.MustParseAddr("203.0.113.1"), Name: name}))
+	got, err := json.Marshal(Steps(l, decide.Client{Addr: netip.MustParseAddr("192.0.2.1"), Local: netip.MustParseAddr("203.0.113.1"), Name: name}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,10 +78,10 @@ func FuzzParseName(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if (n.State == acl.Known) != (n.Host != "") {
+		if (n.State == decide.Known) != (n.Host != "") {
 			t.Fatalf("%q: %+v", s, n)
 		}
-		if c := (acl.Client{Name: n}).Normal(); c.Name != n {
+		if c := (decide.Client{Name: n}).Normal(); c.Name != n {
 			t.Fatalf("%q: %+v is %+v to the matcher", s, n, c.Name)
 		}
 	})

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 )
@@ -31,7 +31,7 @@ func runNames(ctx context.Context, _ []string) error {
 	}
 	defer broker.Close()
 	defer context.AfterFunc(ctx, func() { broker.Close() })()
-	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r acl.Name) {
+	a := newAsker(&net.Resolver{PreferGo: true}, func(id uint64, r decide.Name) {
 		// A broker that is gone needs no answers, and the loop below notices it.
 		_, _ = broker.Write(far.EncodeReport(wire.Report{Kind: wire.Named, ID: id, Name: r}))
 	})
@@ -74,19 +74,19 @@ const maxPTR = 8
 // addr among its own addresses. Anything the resolver could not tell counts as no
 // answer, never as "there is none", because rules treat these differently
 // (CVE-2000-0536 was a name check that a silent resolver passed).
-func lookup(ctx context.Context, r resolver, addr netip.Addr) acl.Name {
+func lookup(ctx context.Context, r resolver, addr netip.Addr) decide.Name {
 	names, err := r.LookupAddr(ctx, addr.String())
 	if len(names) == 0 {
 		if err != nil && !notFound(err) {
-			return acl.Name{State: acl.NoAnswer}
+			return decide.Name{State: decide.NoAnswer}
 		}
-		return acl.Name{State: acl.Unknown}
+		return decide.Name{State: decide.Unknown}
 	}
 	network := "ip6"
 	if addr.Is4() {
 		network = "ip4"
 	}
-	status := acl.Paranoid
+	status := decide.Paranoid
 	for _, name := range names[:min(len(names), maxPTR)] {
 		host, ok := canonical(name)
 		if !ok {
@@ -95,14 +95,14 @@ func lookup(ctx context.Context, r resolver, addr netip.Addr) acl.Name {
 		back, err := r.LookupNetIP(ctx, network, spelling(name, host))
 		for _, b := range back {
 			if b.Unmap().WithZone("") == addr {
-				return acl.Name{State: acl.Known, Host: host}
+				return decide.Name{State: decide.Known, Host: host}
 			}
 		}
 		if err != nil && !notFound(err) {
-			status = acl.NoAnswer
+			status = decide.NoAnswer
 		}
 	}
-	return acl.Name{State: status}
+	return decide.Name{State: status}
 }
 
 // spelling is host as the resolver is asked for it. The final dot keeps

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 // asker answers questions about addresses with a bounded number of lookups. An
@@ -14,7 +14,7 @@ import (
 // for concurrent use.
 type asker struct {
 	resolver resolver
-	answer   func(id uint64, r acl.Name)
+	answer   func(id uint64, r decide.Name)
 	slots    chan struct{} // one for each lookup that runs
 
 	mu    sync.Mutex
@@ -22,7 +22,7 @@ type asker struct {
 	open  map[netip.Addr][]uint64 // the questions that wait for each address
 }
 
-func newAsker(r resolver, answer func(uint64, acl.Name)) *asker {
+func newAsker(r resolver, answer func(uint64, decide.Name)) *asker {
 	return &asker{resolver: r, answer: answer, slots: make(chan struct{}, namesInFlight),
 		cache: newCache(cacheSize), open: make(map[netip.Addr][]uint64)}
 }
@@ -36,7 +36,7 @@ func (a *asker) ask(ctx context.Context, id uint64, addr netip.Addr) {
 		waiting, running := a.open[addr]
 		switch {
 		case running && len(waiting) >= namesWaiters, !running && len(a.open) >= namesInFlight+namesQueued:
-			r, ok = acl.Name{State: acl.NoAnswer}, true
+			r, ok = decide.Name{State: decide.NoAnswer}, true
 		default:
 			a.open[addr] = append(waiting, id)
 			if !running {
@@ -57,7 +57,7 @@ func (a *asker) look(ctx context.Context, addr netip.Addr, deadline time.Time) {
 	select {
 	case a.slots <- struct{}{}:
 	case <-ctx.Done():
-		a.done(addr, acl.Name{State: acl.NoAnswer}, false)
+		a.done(addr, decide.Name{State: decide.NoAnswer}, false)
 		return
 	}
 	r := lookup(ctx, a.resolver, addr)
@@ -67,7 +67,7 @@ func (a *asker) look(ctx context.Context, addr netip.Addr, deadline time.Time) {
 
 // done answers everybody who waits for addr. What the resolver was never asked
 // is not kept.
-func (a *asker) done(addr netip.Addr, r acl.Name, asked bool) {
+func (a *asker) done(addr netip.Addr, r decide.Name, asked bool) {
 	a.mu.Lock()
 	if asked {
 		a.cache.put(addr, r, time.Now())

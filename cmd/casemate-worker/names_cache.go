@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 // How long an answer is kept. A resolver's silence is kept for a moment only,
@@ -24,7 +24,7 @@ type cache struct {
 }
 
 type cached struct {
-	result  acl.Name
+	result  decide.Name
 	expires time.Time
 }
 
@@ -32,20 +32,20 @@ func newCache(size int) *cache {
 	return &cache{entries: make(map[netip.Addr]cached), ring: make([]netip.Addr, size)}
 }
 
-func (c *cache) get(addr netip.Addr, now time.Time) (acl.Name, bool) {
+func (c *cache) get(addr netip.Addr, now time.Time) (decide.Name, bool) {
 	e, ok := c.entries[addr]
 	if !ok || !now.Before(e.expires) {
-		return acl.Name{}, false
+		return decide.Name{}, false
 	}
 	return e.result, true
 }
 
-func (c *cache) put(addr netip.Addr, r acl.Name, now time.Time) {
+func (c *cache) put(addr netip.Addr, r decide.Name, now time.Time) {
 	keep := cacheOther
 	switch r.State {
-	case acl.Known:
+	case decide.Known:
 		keep = cacheKnown
-	case acl.NoAnswer:
+	case decide.NoAnswer:
 		keep = cacheSilent
 	}
 	e, ok := c.entries[addr]

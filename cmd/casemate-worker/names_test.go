@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 )
@@ -106,23 +106,23 @@ func TestLookup(t *testing.T) {
 		},
 		fail: map[string]error{"192.0.2.20": broken, "192.0.2.21": errors.New("odd"), "flaky.example.org.": broken},
 	}
-	for addr, want := range map[string]acl.Name{
-		"192.0.2.1":   {State: acl.Known, Host: "good.example.org"},
-		"192.0.2.2":   {State: acl.Paranoid},
-		"192.0.2.3":   {State: acl.Known, Host: "good3.example.org"},
-		"192.0.2.4":   {State: acl.Paranoid},
-		"192.0.2.5":   {State: acl.Paranoid},
-		"192.0.2.6":   {State: acl.NoAnswer},
-		"192.0.2.7":   {State: acl.Known, Host: "good7.example.org"},
-		"192.0.2.8":   {State: acl.Paranoid},
-		"192.0.2.9":   {State: acl.Unknown},
-		"2001:db8::1": {State: acl.Known, Host: "six.example.org"},
-		"192.0.2.10":  {State: acl.Paranoid}, // a v6 address confirms no v4 one
-		"192.0.2.11":  {State: acl.Unknown},
-		"192.0.2.12":  {State: acl.Known, Host: "printer"},
-		"192.0.2.13":  {State: acl.Paranoid},
-		"192.0.2.20":  {State: acl.NoAnswer},
-		"192.0.2.21":  {State: acl.NoAnswer},
+	for addr, want := range map[string]decide.Name{
+		"192.0.2.1":   {State: decide.Known, Host: "good.example.org"},
+		"192.0.2.2":   {State: decide.Paranoid},
+		"192.0.2.3":   {State: decide.Known, Host: "good3.example.org"},
+		"192.0.2.4":   {State: decide.Paranoid},
+		"192.0.2.5":   {State: decide.Paranoid},
+		"192.0.2.6":   {State: decide.NoAnswer},
+		"192.0.2.7":   {State: decide.Known, Host: "good7.example.org"},
+		"192.0.2.8":   {State: decide.Paranoid},
+		"192.0.2.9":   {State: decide.Unknown},
+		"2001:db8::1": {State: decide.Known, Host: "six.example.org"},
+		"192.0.2.10":  {State: decide.Paranoid}, // a v6 address confirms no v4 one
+		"192.0.2.11":  {State: decide.Unknown},
+		"192.0.2.12":  {State: decide.Known, Host: "printer"},
+		"192.0.2.13":  {State: decide.Paranoid},
+		"192.0.2.20":  {State: decide.NoAnswer},
+		"192.0.2.21":  {State: decide.NoAnswer},
 	} {
 		if got := lookup(t.Context(), z, netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %+v, want %+v", addr, got, want)
@@ -152,11 +152,11 @@ func TestCanonical(t *testing.T) {
 // answers collects what an asker says.
 type answers struct {
 	mu  sync.Mutex
-	got map[uint64]acl.Name
+	got map[uint64]decide.Name
 	at  map[uint64]time.Time
 }
 
-func (a *answers) add(id uint64, r acl.Name) {
+func (a *answers) add(id uint64, r decide.Name) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, twice := a.got[id]; twice {
@@ -165,7 +165,7 @@ func (a *answers) add(id uint64, r acl.Name) {
 	a.got[id], a.at[id] = r, time.Now()
 }
 
-func (a *answers) get(id uint64) acl.Name {
+func (a *answers) get(id uint64) decide.Name {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.got[id]
@@ -191,7 +191,7 @@ func (z *zone) counts() (asked, most int) {
 }
 
 func newTestAsker(r resolver) (*asker, *answers) {
-	got := &answers{got: map[uint64]acl.Name{}, at: map[uint64]time.Time{}}
+	got := &answers{got: map[uint64]decide.Name{}, at: map[uint64]time.Time{}}
 	return newAsker(r, got.add), got
 }
 
@@ -209,7 +209,7 @@ func TestAskDeadline(t *testing.T) {
 		synctest.Wait()
 		for i := range 2 * namesInFlight {
 			id := uint64(i)
-			if got.get(id) != (acl.Name{State: acl.NoAnswer}) || got.when(id).Sub(began) != namesDeadline {
+			if got.get(id) != (decide.Name{State: decide.NoAnswer}) || got.when(id).Sub(began) != namesDeadline {
 				t.Fatalf("question %d: %+v after %v", i, got.get(id), got.when(id).Sub(began))
 			}
 		}
@@ -224,7 +224,7 @@ func TestAskBounds(t *testing.T) {
 		for i := range room + 5 {
 			a.ask(t.Context(), uint64(i), host(i))
 		}
-		if got.count() != 5 || got.get(room) != (acl.Name{State: acl.NoAnswer}) {
+		if got.count() != 5 || got.get(room) != (decide.Name{State: decide.NoAnswer}) {
 			t.Errorf("at once: %d answers, want 5 refusals", got.count())
 		}
 		time.Sleep(namesDeadline)
@@ -243,7 +243,7 @@ func TestAskSharesLookupsAndCaches(t *testing.T) {
 		a, got := newTestAsker(z)
 		id := uint64(0)
 		asked := func() int { n, _ := z.counts(); return n }
-		ask := func(n int) acl.Name {
+		ask := func(n int) decide.Name {
 			id++
 			a.ask(t.Context(), id, host(n))
 			time.Sleep(time.Second)
@@ -255,12 +255,12 @@ func TestAskSharesLookupsAndCaches(t *testing.T) {
 			a.ask(t.Context(), id, host(1))
 		}
 		a.ask(t.Context(), 999, host(1)) // one more than may wait
-		if got.get(999) != (acl.Name{State: acl.NoAnswer}) {
+		if got.get(999) != (decide.Name{State: decide.NoAnswer}) {
 			t.Error("waiters for one address are not bounded")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if asked() != 2 || got.get(1) != (acl.Name{State: acl.Known, Host: "x.example"}) || got.get(namesWaiters) != got.get(1) {
+		if asked() != 2 || got.get(1) != (decide.Name{State: decide.Known, Host: "x.example"}) || got.get(namesWaiters) != got.get(1) {
 			t.Errorf("%d questions to the resolver, %+v", asked(), got.get(1))
 		}
 		if ask(1); asked() != 2 {
@@ -284,8 +284,8 @@ func TestAskSharesLookupsAndCaches(t *testing.T) {
 func TestCacheIsBounded(t *testing.T) {
 	c, now := newCache(3), time.Now()
 	for i := range 10 {
-		c.put(host(i), acl.Name{State: acl.Unknown}, now)
-		c.put(host(i), acl.Name{State: acl.Paranoid}, now)
+		c.put(host(i), decide.Name{State: decide.Unknown}, now)
+		c.put(host(i), decide.Name{State: decide.Paranoid}, now)
 	}
 	if len(c.entries) != 3 {
 		t.Errorf("%d entries", len(c.entries))
@@ -293,7 +293,7 @@ func TestCacheIsBounded(t *testing.T) {
 	if _, ok := c.get(host(6), now); ok {
 		t.Error("the oldest is still there")
 	}
-	if r, ok := c.get(host(7), now); !ok || r.State != acl.Paranoid {
+	if r, ok := c.get(host(7), now); !ok || r.State != decide.Paranoid {
 		t.Errorf("%+v, %v", r, ok)
 	}
 }
@@ -325,7 +325,7 @@ func FuzzCanonical(f *testing.F) {
 		if again, ok := canonical(c); !ok || again != c {
 			t.Errorf("%q is not canonical: %q, %v", c, again, ok)
 		}
-		if a, err := wire.DecodeReport(far.EncodeReport(wire.Report{Kind: wire.Named, Name: acl.Name{State: acl.Known, Host: c}})); err != nil || a.Name.Host != c {
+		if a, err := wire.DecodeReport(far.EncodeReport(wire.Report{Kind: wire.Named, Name: decide.Name{State: decide.Known, Host: c}})); err != nil || a.Name.Host != c {
 			t.Errorf("%q goes over the wire as %+v, %v", c, a, err)
 		}
 		if strings.Trim(c, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {

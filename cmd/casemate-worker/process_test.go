@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener"
 	"casemate/listener/address"
 	"casemate/listener/wire"
@@ -181,7 +181,7 @@ func askProcess(t *testing.T, broker *net.UnixConn) {
 	buf := make([]byte, 300)
 	n, err := broker.Read(buf)
 	a, derr := wire.DecodeReport(buf[:n])
-	if err != nil || derr != nil || a.Kind != wire.Named || a.ID != 77 || a.Name.State != acl.NoAnswer {
+	if err != nil || derr != nil || a.Kind != wire.Named || a.ID != 77 || a.Name.State != decide.NoAnswer {
 		t.Errorf("answer %q, %v, %v", buf[:n], err, derr)
 	}
 }

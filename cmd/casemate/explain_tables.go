@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/explain"
@@ -140,7 +141,7 @@ func (t *hostTables) asLibwrap(c *explain.Case) (explain.Verdict, error) {
 		return text, ok
 	}}
 	d := hostsaccess.Decide(t.allow, t.deny, request(c), w)
-	v := explain.Verdict{Decision: acl.Deny, Rule: acl.RuleDefault, Origin: "default", Reason: d.Why}
+	v := explain.Verdict{Decision: acl.Deny, Rule: decide.RuleDefault, Origin: "default", Reason: d.Why}
 	if d.Allow {
 		v.Decision = acl.Allow
 	}
@@ -169,7 +170,7 @@ func translated(rules *hostsaccess.Rules) func(*explain.Case) (explain.Verdict, 
 		port   int
 	}
 	type judge struct {
-		match   *acl.Matcher
+		match   *decide.Matcher
 		origins []hostsaccess.Origin
 	}
 	judges := map[at]*judge{}
@@ -179,7 +180,7 @@ func translated(rules *hostsaccess.Rules) func(*explain.Case) (explain.Verdict, 
 		j := judges[key]
 		if j == nil {
 			l, origins := rules.List(q.Daemon, q.ServerPort)
-			m, err := acl.Compile(&l)
+			m, err := decide.Compile(&l)
 			if err != nil {
 				return explain.Verdict{}, err
 			}

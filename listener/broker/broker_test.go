@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/address"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
@@ -382,7 +382,7 @@ func TestNamesAnswer(t *testing.T) {
 	if err != nil || qerr != nil || q.Kind != wire.Ask || q.Name != string(loopback.AsSlice()) {
 		t.Fatalf("question %x, %v, %v", buf[:max(n, 0)], err, qerr)
 	}
-	unix.Write(pair[1], far.EncodeReport(wire.Report{Kind: wire.Named, ID: q.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}))
+	unix.Write(pair[1], far.EncodeReport(wire.Report{Kind: wire.Named, ID: q.ID, Name: decide.Name{State: decide.Known, Host: "a.example.org"}}))
 	echoes(t, c)
 	g.expect(`"decision"`, `"verdict":"allow"`, `"client_name":"a.example.org"`)
 	g.do(func() { g.names.worker.fd = -1; g.loop.Del(pair[0]); unix.Close(pair[0]) })

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
@@ -88,9 +89,9 @@ func (at *listening) receive() {
 func (at *listening) datagram(peer listener.Peer) {
 	b := at.b
 	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, peer: peer}
-	d := v.decide(acl.Name{})
+	d := v.decide(decide.Name{})
 	if d.NeedName {
-		d = v.decide(acl.Name{State: acl.NoAnswer})
+		d = v.decide(decide.Name{State: decide.NoAnswer})
 	}
 	v.rule = d.Rule
 	if d.Verdict != acl.Allow {

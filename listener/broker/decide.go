@@ -2,6 +2,7 @@ package broker
 
 import (
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/limit/admission"
 	"casemate/listener/inbound"
 )
@@ -13,7 +14,7 @@ func (b *Broker) offer(v *visit) {
 		return
 	}
 	v.greeted = true
-	d := v.decide(acl.Name{})
+	d := v.decide(decide.Name{})
 	if d.NeedName {
 		b.names.ask(v)
 		return
@@ -22,7 +23,7 @@ func (b *Broker) offer(v *visit) {
 }
 
 // decided goes on with the host rules' answer: limits, then the start.
-func (b *Broker) decided(v *visit, d acl.Decision) {
+func (b *Broker) decided(v *visit, d decide.Decision) {
 	v.rule = d.Rule
 	if d.Verdict != acl.Allow {
 		b.refuse(v, reasonRules)
@@ -43,6 +44,6 @@ func (b *Broker) decided(v *visit, d acl.Decision) {
 }
 
 // decide asks the service's rules about the client.
-func (v *visit) decide(name acl.Name) acl.Decision {
-	return v.svc.rules.matcher.Decide(acl.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Peer: acl.Pattern(v.peer.Number()), At: v.svc.b.wall()})
+func (v *visit) decide(name decide.Name) decide.Decision {
+	return v.svc.rules.matcher.Decide(decide.Client{Addr: v.peer.Addr.Addr(), Local: v.local.Addr(), Name: name, Peer: acl.Pattern(v.peer.Number()), At: v.svc.b.wall()})
 }

@@ -3,7 +3,7 @@ package broker
 import (
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
 	"casemate/listener/loop"
@@ -65,7 +65,7 @@ func (n *names) ask(v *visit) {
 	v.conn = -1
 	n.b.loop.After(&q.timer, nameDeadline)
 	if n.worker.running() && !n.worker.send(q.message()) {
-		q.done(acl.Name{State: acl.NoAnswer})
+		q.done(decide.Name{State: decide.NoAnswer})
 	}
 }
 
@@ -90,7 +90,7 @@ func (n *names) answer(r wire.Report) {
 func (n *names) lost() {
 	for _, q := range n.asked {
 		if q.asked > 1 {
-			n.b.loop.Guard(func() { q.done(acl.Name{State: acl.NoAnswer}) })
+			n.b.loop.Guard(func() { q.done(decide.Name{State: decide.NoAnswer}) })
 		}
 	}
 }
@@ -108,9 +108,9 @@ func (q *question) message() []byte {
 }
 
 // Expire is the deadline: no answer.
-func (q *question) Expire(*loop.Timer) { q.done(acl.Name{State: acl.NoAnswer}) }
+func (q *question) Expire(*loop.Timer) { q.done(decide.Name{State: decide.NoAnswer}) }
 
-func (q *question) done(name acl.Name) {
+func (q *question) done(name decide.Name) {
 	n := q.n
 	delete(n.asked, q.id)
 	n.b.loop.Disarm(&q.timer)
@@ -121,7 +121,7 @@ func (q *question) done(name acl.Name) {
 
 // named decides about a connection whose name has been asked. The service may
 // have been replaced by a reload meanwhile; the rules of the new one count.
-func (b *Broker) named(v *visit, name acl.Name) {
+func (b *Broker) named(v *visit, name decide.Name) {
 	now := v.current()
 	if now == nil || b.stopping {
 		b.refuse(v, reasonBusy)
@@ -131,7 +131,7 @@ func (b *Broker) named(v *visit, name acl.Name) {
 		b.refuse(v, reasonBusy)
 		return
 	}
-	if name.State == acl.Known {
+	if name.State == decide.Known {
 		v.peer.Name = name.Host
 	}
 	b.decided(v, v.decide(name))

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/limit/admission"
 	"casemate/listener/loop"
 
@@ -80,7 +81,7 @@ func (b *Broker) turn(q *queued, svc *service) {
 	defer func() { t.queue = append(t.queue, behind...) }()
 	defer q.strand()
 	if q.svc == svc {
-		b.decided(&q.visit, acl.Decision{Verdict: acl.Allow, Rule: q.rule})
+		b.decided(&q.visit, decide.Decision{Verdict: acl.Allow, Rule: q.rule})
 		return
 	}
 	q.svc = svc

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/warden"
 )
 
@@ -112,7 +113,7 @@ func TestRuleCommandsOfAService(t *testing.T) {
 			t.Errorf("%d: %s of %v with %d others and %d sockets", i, s.name, s.of, len(s.others), len(c.plans[i].Sockets))
 		}
 	}
-	for rule, want := range map[int]string{0: "a[/bin/echo 1]", 1: "a[/bin/echo 2]", 2: "a[/bin/echo 1]", 3: "a[/bin/cat]", acl.RuleDefault: "a[/bin/cat]", acl.RuleNoACL: "a[/bin/cat]"} {
+	for rule, want := range map[int]string{0: "a[/bin/echo 1]", 1: "a[/bin/echo 2]", 2: "a[/bin/echo 1]", 3: "a[/bin/cat]", decide.RuleDefault: "a[/bin/cat]", decide.RuleNoACL: "a[/bin/cat]"} {
 		if got := c.gen.services[0].runner(rule).cell.(warden.NoCell).Err.Error(); got != want {
 			t.Errorf("rule %d: %q, want %q", rule, got, want)
 		}

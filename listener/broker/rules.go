@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/journal"
 	"casemate/policy"
 )
 
 // rules is an acl ready to decide. The zero rules admit nobody.
 type rules struct {
-	matcher *acl.Matcher
+	matcher *decide.Matcher
 	list    *acl.List
 	origins journal.Origins
 }
@@ -24,7 +25,7 @@ func compileRules(doc *policy.Document, name string) (rules, error) {
 	if list == nil {
 		return rules{}, nil
 	}
-	m, err := acl.Compile(list)
+	m, err := decide.Compile(list)
 	if err != nil {
 		return rules{}, fmt.Errorf("acls.%s: %w", name, err)
 	}

@@ -16,7 +16,7 @@ type visit struct {
 	peer    listener.Peer
 	local   netip.AddrPort // where it connected to; invalid for unix and wait
 	conn    int            // its socket, ours to close; -1 = none (wait) or handed over
-	rule    int            // the deciding rule, as acl.Decision has it
+	rule    int            // the deciding rule, as decide.Decision has it
 	greeted bool           // it has had the banner of everybody
 	muxed   string         // the name of svc by which a tcpmux handed it over, "" = it came to at
 }

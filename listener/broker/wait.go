@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +30,7 @@ const minRest = 10 * time.Millisecond
 // handOver starts the program of a wait service.
 func (at *listening) handOver() {
 	b := at.b
-	v := visit{svc: at.svc, at: at, conn: -1, rule: acl.RuleNoACL}
+	v := visit{svc: at.svc, at: at, conn: -1, rule: decide.RuleNoACL}
 	if at.svc.spec.Builtin == "" {
 		var err error
 		if at.mark, err = inbound.MarkHead(at.sock, at.unread > 0, at.unread == maxUnread-1); err == unix.EAGAIN {

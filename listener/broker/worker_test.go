@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
@@ -62,7 +62,7 @@ func TestNamesOutliveTheirWorker(t *testing.T) {
 	if again := g.asks(fd); again != first {
 		t.Errorf("asked %v, then %v", first, again)
 	}
-	unix.Write(fd, far.EncodeReport(wire.Report{Kind: wire.Named, ID: first.ID, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}))
+	unix.Write(fd, far.EncodeReport(wire.Report{Kind: wire.Named, ID: first.ID, Name: decide.Name{State: decide.Known, Host: "a.example.org"}}))
 	echoes(t, c)
 
 	c = dial(t, port)
@@ -152,7 +152,7 @@ func TestNamesAreBoundedForEachSource(t *testing.T) {
 		}
 		for _, q := range g.names.asked {
 			if q.visit.peer.Addr.Addr().String() == "192.0.2.1" {
-				q.done(acl.Name{State: acl.NoAnswer})
+				q.done(decide.Name{State: decide.NoAnswer})
 				break
 			}
 		}

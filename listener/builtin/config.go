@@ -5,7 +5,7 @@
 //
 // Only casemate-worker runs it: unprivileged, sandboxed, one process per service,
 // holding the service's own sockets. It enforces the same compiled rules as the
-// broker does for programs (acl, acl/limit/admission), and stricter ones for udp, where a
+// broker does for programs (acl/decide, acl/limit/admission), and stricter ones for udp, where a
 // source address proves nothing (see guard.go).
 package builtin
 
@@ -15,7 +15,7 @@ import (
 	"io"
 	"strings"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/wire/brief"
 	"casemate/listener/wire/far"
 )
@@ -55,7 +55,7 @@ func validate(c *Config) error {
 	if c.Linger < 0 {
 		return fmt.Errorf("linger_ns: %v is negative", c.Linger)
 	}
-	if _, err := acl.Compile(c.ACL); err != nil {
+	if _, err := decide.Compile(c.ACL); err != nil {
 		return fmt.Errorf("acl: %w", err)
 	}
 	return nil

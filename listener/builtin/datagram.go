@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
@@ -104,7 +104,7 @@ type datagram struct {
 func (s *server) answer(d *datagram, reply []byte) {
 	c := client{peer: peerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port()), network: "udp"}
 	if reason := d.socket.guard.check(d.from, d.local, d.to); reason != badNothing {
-		s.records.decision(c, verdict{refused: reason, rule: acl.RuleNoACL}, false)
+		s.records.decision(c, verdict{refused: reason, rule: decide.RuleNoACL}, false)
 		return
 	}
 	v := s.gate.datagram(c)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
 	"casemate/listener"
@@ -15,7 +16,7 @@ import (
 // sockets, as the broker would. It is safe for concurrent use.
 type gate struct {
 	config  *Config
-	matcher *acl.Matcher
+	matcher *decide.Matcher
 	start   time.Time
 
 	mu      sync.Mutex
@@ -26,7 +27,7 @@ type gate struct {
 // verdict is the gate's answer about one client.
 type verdict struct {
 	refused string // why: "acl", or the limit's word; "" = it is served
-	rule    int    // as acl.Decision has it
+	rule    int    // as decide.Decision has it
 	ticket  admission.Ticket
 }
 
@@ -48,7 +49,7 @@ func responses(answers limit.Rate) limit.Spec {
 const reasonResponses = "response-rate"
 
 func newGate(c *Config) (*gate, error) {
-	m, err := acl.Compile(c.ACL)
+	m, err := decide.Compile(c.ACL)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (g *gate) now() int64 { return int64(time.Since(g.start)) }
 // decide asks the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
 func (g *gate) decide(c client) verdict {
-	d := g.matcher.Decide(acl.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: acl.Name{State: acl.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: time.Now()})
+	d := g.matcher.Decide(decide.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: decide.Name{State: decide.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: time.Now()})
 	if d.Verdict != acl.Allow {
 		return verdict{refused: reasonACL, rule: d.Rule}
 	}

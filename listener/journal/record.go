@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener"
 
 	"golang.org/x/sys/unix"
@@ -216,11 +216,11 @@ func SignalName(s syscall.Signal) string {
 // Origins are the places of a list's rules ("file:line:column"), for records.
 type Origins []string
 
-// Text tells in a record which rule decided, as acl.Decision numbers them: its
+// Text tells in a record which rule decided, as decide.Decision numbers them: its
 // place, "default", or "none" where there is no list or no address.
 func (o Origins) Text(rule int) string {
 	switch {
-	case rule == acl.RuleDefault:
+	case rule == decide.RuleDefault:
 		return "default"
 	case rule < 0:
 		return "none"

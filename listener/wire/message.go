@@ -3,7 +3,7 @@ package wire
 import (
 	"encoding/binary"
 
-	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 // Kind is the first byte of a message of a worker's link: of log, denials or names.
@@ -30,7 +30,7 @@ const (
 	Lines   Kind = 'L' // whole lines for the log
 	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
 	Whose   Kind = 'W' // token u64, pids u32 each: the session of the first that is its program or its init
-	Named   Kind = 'H' // question u64, acl.NameState u8, the name, which only acl.Known has
+	Named   Kind = 'H' // question u64, decide.NameState u8, the name, which only decide.Known has
 )
 
 // The largest messages of these links, and the most processes that one of them names.
@@ -67,7 +67,7 @@ type Report struct {
 	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message
 	Counts  *Counts
-	Name    acl.Name
+	Name    decide.Name
 }
 
 // DecodeReport takes the message of far.EncodeReport apart. Of lines it looks at the last byte alone.
@@ -82,9 +82,9 @@ func DecodeReport(m []byte) (Report, error) {
 	case Lines:
 		r.LogText, ok = text, len(text) > 0 && text[len(text)-1] == '\n'
 	case Named:
-		r.Of, r.Name = 0, acl.Name{State: acl.NameState(r.Of), Host: string(text)}
-		known := r.Name.State == acl.Known
-		ok = r.Name.State != acl.NotAsked && r.Name.State <= acl.NoAnswer && known == (len(text) > 0) && (!known || acl.HostText(r.Name.Host))
+		r.Of, r.Name = 0, decide.Name{State: decide.NameState(r.Of), Host: string(text)}
+		known := r.Name.State == decide.Known
+		ok = r.Name.State != decide.NotAsked && r.Name.State <= decide.NoAnswer && known == (len(text) > 0) && (!known || decide.HostText(r.Name.Host))
 	case Whose:
 		r.PIDs = make([]int32, len(text)/4)
 		_, err := binary.Decode(text, le, r.PIDs)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/trace"
 	"casemate/policy"
 )
@@ -49,7 +50,7 @@ type Batch struct {
 type judge struct {
 	service *policy.Service
 	list    *acl.List
-	match   *acl.Matcher
+	match   *decide.Matcher
 	origins map[int]string
 }
 
@@ -67,7 +68,7 @@ func (b *Batch) judge(service string) (*judge, error) {
 		return nil, err
 	}
 	j := &judge{service: s, list: b.doc.Policy.ACL(s.ACL), origins: map[int]string{}}
-	if j.match, err = acl.Compile(j.list); err != nil {
+	if j.match, err = decide.Compile(j.list); err != nil {
 		return nil, fmt.Errorf("acl %q: %w", s.ACL, err)
 	}
 	b.services[service] = j
@@ -102,7 +103,7 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 }
 
 // client is the case as the rules see it.
-func (c *Case) client() (out acl.Client, err error) {
+func (c *Case) client() (out decide.Client, err error) {
 	if out.Peer, err = ParsePeer(c.Addr); err != nil {
 		return out, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/trace"
 	"casemate/listener/address"
@@ -36,7 +37,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("explain: name: %w", err)
 	}
-	client := acl.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Peer: q.Peer, At: q.At}.Normal()
+	client := decide.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Peer: q.Peer, At: q.At}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
@@ -135,9 +136,9 @@ func holds(s *policy.Service, l limit.Spec) *limit.Spec {
 }
 
 // decide fills in the verdict, the rule behind it and the rules tried before.
-func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl.Client) error {
+func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client decide.Client) error {
 	list := doc.Policy.ACL(s.ACL)
-	m, err := acl.Compile(list)
+	m, err := decide.Compile(list)
 	if err != nil {
 		return fmt.Errorf("explain: acl %q: %w", s.ACL, err)
 	}
@@ -168,7 +169,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client acl
 		e.Reason = fmt.Sprintf("%s of acl %q depends on the client's host name", rule, s.ACL)
 	case d.Rule >= 0:
 		e.Reason = fmt.Sprintf("%s of acl %q: %s", rule, s.ACL, e.Reason)
-	case d.Rule == acl.RuleDefault:
+	case d.Rule == decide.RuleDefault:
 		e.Reason = fmt.Sprintf("no rule of acl %q matches, its default is %s", s.ACL, d.Verdict)
 	}
 	return nil
@@ -187,7 +188,7 @@ func originOf(s *policy.Service, rule int) string {
 	switch {
 	case rule >= 0:
 		return fmt.Sprintf("acls.%s.rules.%d", s.ACL, rule)
-	case rule == acl.RuleDefault:
+	case rule == decide.RuleDefault:
 		return "acls." + s.ACL + ".default"
 	}
 	return "services." + s.Name

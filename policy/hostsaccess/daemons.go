@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/pattern"
 )
 
@@ -180,18 +181,18 @@ func (t *translator) daemons(l *List) {
 
 // Client is the request as acl's rules see it. A name that libwrap would cut, and one that
 // no host can have, count as names that nobody could look up.
-func (q Request) Client() (c acl.Client) {
+func (q Request) Client() (c decide.Client) {
 	c.Addr, c.Local = plainAddr(q.Addr), plainAddr(q.ServerAddr)
 	host := pattern.Lower(strings.TrimSuffix(q.Name, "."))
 	switch {
 	case q.Name == "" || equal(q.Name, unknown):
-		c.Name.State = acl.Unknown
+		c.Name.State = decide.Unknown
 	case equal(q.Name, paranoid):
-		c.Name.State = acl.Paranoid
+		c.Name.State = decide.Paranoid
 	case len(q.Name) > nameRoom || pattern.CheckHost(host) != nil:
-		c.Name.State = acl.NoAnswer
+		c.Name.State = decide.NoAnswer
 	default:
-		c.Name = acl.Name{State: acl.Known, Host: host}
+		c.Name = decide.Name{State: decide.Known, Host: host}
 	}
 	return c
 }

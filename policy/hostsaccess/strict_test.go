@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy/hostsaccess/fuzzed"
 )
 
@@ -153,7 +154,7 @@ func (r *Rules) ask(t *testing.T, q Request, daemon string, port int) bool {
 	if len(origins) != len(l.Rules) {
 		t.Fatalf("%d origins of %d rules", len(origins), len(l.Rules))
 	}
-	m, err := acl.Compile(&l)
+	m, err := decide.Compile(&l)
 	if err != nil {
 		t.Fatalf("%v: %+v", err, l)
 	}
@@ -161,7 +162,7 @@ func (r *Rules) ask(t *testing.T, q Request, daemon string, port int) bool {
 }
 
 func TestClient(t *testing.T) {
-	for name, state := range map[string]acl.NameState{"": acl.Unknown, "unknown": acl.Unknown, "PARANOID": acl.Paranoid, "a.example": acl.Known, "a b": acl.NoAnswer, strings.Repeat("a.", 70) + "b": acl.NoAnswer} {
+	for name, state := range map[string]decide.NameState{"": decide.Unknown, "unknown": decide.Unknown, "PARANOID": decide.Paranoid, "a.example": decide.Known, "a b": decide.NoAnswer, strings.Repeat("a.", 70) + "b": decide.NoAnswer} {
 		if c := (Request{Addr: "::ffff:10.1.2.3", Name: name}).Client(); c.Name.State != state || c.Addr != netip.MustParseAddr("10.1.2.3") {
 			t.Errorf("%q: %+v", name, c)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy/valid"
 )
 
@@ -59,7 +60,7 @@ func TestHostContested(t *testing.T) {
 				t.Fatalf("%v is served, want %q\n%s", served, c.serves, r.HCL)
 			}
 			for addr, want := range map[string]acl.Verdict{c.admits: acl.Allow, c.denies: acl.Deny} {
-				if addr != "" && decide(t, p, c.serves, addr, "") != want {
+				if addr != "" && decided(t, p, c.serves, addr, "") != want {
 					t.Errorf("%s: not %s\n%s", addr, want, r.HCL)
 				}
 			}
@@ -98,7 +99,7 @@ func TestWithin(t *testing.T) {
 		}
 		return l
 	}
-	var clients []acl.Client
+	var clients []decide.Client
 	for _, a := range []string{"10.1.2.3", "10.1.2.4", "10.2.0.1", "11.0.0.1", "255.255.255.255", "2001:db8::5", "2001:db8::6", "fe80::1"} {
 		for _, to := range []string{"192.0.2.1", "192.0.2.2", "::1"} {
 			addr, local := netip.MustParseAddr(a), netip.MustParseAddr(to)
@@ -106,23 +107,23 @@ func TestWithin(t *testing.T) {
 				continue
 			}
 			for _, n := range []string{"a.example.org", "b.example.org", "example.org", "c.org", "d.net"} {
-				clients = append(clients, acl.Client{Addr: addr, Local: local, Name: acl.Name{State: acl.Known, Host: n}})
+				clients = append(clients, decide.Client{Addr: addr, Local: local, Name: decide.Name{State: decide.Known, Host: n}})
 			}
-			for _, s := range []acl.NameState{acl.Unknown, acl.Paranoid, acl.NoAnswer} {
-				clients = append(clients, acl.Client{Addr: addr, Local: local, Name: acl.Name{State: s}})
+			for _, s := range []decide.NameState{decide.Unknown, decide.Paranoid, decide.NoAnswer} {
+				clients = append(clients, decide.Client{Addr: addr, Local: local, Name: decide.Name{State: s}})
 			}
 		}
 	}
-	clients = append(clients, acl.Client{Peer: "uid=0"})
+	clients = append(clients, decide.Client{Peer: "uid=0"})
 	yes := 0
 	for range 3000 {
 		a, b := list(), list()
-		m, err := acl.Compile(&a)
-		n, err2 := acl.Compile(&b)
+		m, err := decide.Compile(&a)
+		n, err2 := decide.Compile(&b)
 		if err != nil || err2 != nil {
 			t.Fatal(err, err2)
 		}
-		i := slices.IndexFunc(clients, func(c acl.Client) bool {
+		i := slices.IndexFunc(clients, func(c decide.Client) bool {
 			return m.Decide(c).Verdict == acl.Allow && n.Decide(c).Verdict != acl.Allow
 		})
 		got := within(&a, &b)

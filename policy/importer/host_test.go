@@ -42,7 +42,7 @@ func TestHost(t *testing.T) {
 		service, addr string
 		want          acl.Verdict
 	}{{"telnet", "10.1.2.3", acl.Allow}, {"telnet", "10.2.2.3", acl.Deny}, {"finger", "10.2.2.3", acl.Allow}, {"time", "10.2.2.3", acl.Allow}, {"qotd", "10.2.2.3", acl.Deny}} {
-		if got := decide(t, p, q.service, q.addr, ""); got != q.want {
+		if got := decided(t, p, q.service, q.addr, ""); got != q.want {
 			t.Errorf("%+v: %s", q, got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
 	"casemate/policy/hostsaccess/fuzzed"
@@ -76,7 +77,7 @@ func TestHostsDecideAsTheTables(t *testing.T) {
 		for range 12 {
 			q := hostsaccess.Request{Daemon: g.Pick("sshd", "in.ftpd", "other"), Addr: g.Pick("10.1.2.3", "10.9.9.9", "192.0.2.77", "2001:db8::5", "::1"),
 				Name: g.Pick("unknown", "paranoid", "host.example.org", "x.example.net"), ServerAddr: g.Pick("192.0.2.1", "198.51.100.1"), ServerPort: 22}
-			m, err := acl.Compile(p.ACL(names.of(q.Daemon)))
+			m, err := decide.Compile(p.ACL(names.of(q.Daemon)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +108,7 @@ func TestHostsOfNobody(t *testing.T) {
 	}{{nil, acl.Allow, 0}, {&hostsaccess.Table{Name: "d", Unreadable: true}, acl.Deny, 1}, {hostsaccess.Parse("d", []byte("x: y")), acl.Deny, 0}} {
 		r, err := HostsAccess(nil, c.deny)
 		p := compiled(t, r, err)
-		m, _ := acl.Compile(p.ACL("hosts-access"))
+		m, _ := decide.Compile(p.ACL("hosts-access"))
 		if v := m.Decide(hostsaccess.Request{Addr: "10.1.2.3"}.Client()).Verdict; v != c.want || r.Lost != c.lost {
 			t.Errorf("%+v: %s, %v", c.deny, v, r.Losses)
 		}

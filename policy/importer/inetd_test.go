@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
 	"casemate/policy/hostsaccess/fuzzed"
@@ -111,7 +112,7 @@ func TestInetdAsksItself(t *testing.T) {
 		r, err := Inetd([]inetd.Source{{Name: "inetd.conf", Data: []byte(conf)}}, dialect, Facts{Hosts: hosts})
 		p := compiled(t, r, err)
 		for _, name := range []string{"echo", "finger", "tftp"} {
-			if got, want := decide(t, p, name, "192.0.2.1", ""), slices.Contains(asked, name); (got == acl.Deny) != want || decide(t, p, name, "10.1.2.3", "") != acl.Allow {
+			if got, want := decided(t, p, name, "192.0.2.1", ""), slices.Contains(asked, name); (got == acl.Deny) != want || decided(t, p, name, "10.1.2.3", "") != acl.Allow {
 				t.Errorf("%s: %s: %s, asked %v\n%s", dialect, name, got, want, r.HCL)
 			}
 		}
@@ -147,7 +148,7 @@ func TestInetdWrapped(t *testing.T) {
 			port := map[string]int{"sshd": 22, "in.ftpd": 21}[daemon]
 			for range 10 {
 				q := hostsaccess.Request{Daemon: daemon, Addr: g.Pick("10.1.2.3", "10.9.9.9", "192.0.2.77", "2001:db8::5"), Name: g.Pick("unknown", "paranoid", "host.example.org"), ServerAddr: "192.0.2.1", ServerPort: port}
-				m, err := acl.Compile(p.ACL(p.Service(service).ACL))
+				m, err := decide.Compile(p.ACL(p.Service(service).ACL))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -149,7 +149,7 @@ func TestSystemdTrigger(t *testing.T) {
 func TestSystemdAddresses(t *testing.T) {
 	_, p := importS(t, "sshd.socket", sshdSocket+"IPAddressAllow=10.1.0.0/16\nIPAddressDeny=10.0.0.0/8 multicast\n", "sshd@.service", sshdService)
 	for addr, want := range map[string]acl.Verdict{"10.1.2.3": acl.Allow, "10.2.2.3": acl.Deny, "192.0.2.1": acl.Allow, "2001:db8::1": acl.Allow, "ff02::1": acl.Deny} {
-		if got := decide(t, p, "sshd", addr, ""); got != want {
+		if got := decided(t, p, "sshd", addr, ""); got != want {
 			t.Errorf("%s: %s", addr, got)
 		}
 	}

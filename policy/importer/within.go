@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 // maxCompared bounds how many clients stand for all others in a comparison.
@@ -22,8 +23,8 @@ func within(a, b *acl.List) bool {
 	if timed := func(r acl.Rule) bool { return len(r.During) > 0 }; slices.ContainsFunc(a.Rules, timed) || slices.ContainsFunc(b.Rules, timed) {
 		return reflect.DeepEqual(a, b) // no kind of client is asked at every time
 	}
-	m, err := acl.Compile(a)
-	n, err2 := acl.Compile(b)
+	m, err := decide.Compile(a)
+	n, err2 := decide.Compile(b)
 	if err != nil || err2 != nil {
 		return false
 	}
@@ -43,10 +44,10 @@ func within(a, b *acl.List) bool {
 	if len(addrs)*len(locals)*len(names) > maxCompared {
 		return false
 	}
-	ok := func(c acl.Client) bool {
+	ok := func(c decide.Client) bool {
 		return m.Decide(c).Verdict != acl.Allow || n.Decide(c).Verdict == acl.Allow
 	}
-	if !ok(acl.Client{Peer: "uid=0"}) { // what is imported has no rules by number
+	if !ok(decide.Client{Peer: "uid=0"}) { // what is imported has no rules by number
 		return false
 	}
 	for _, addr := range addrs {
@@ -55,7 +56,7 @@ func within(a, b *acl.List) bool {
 				continue // no connection has both families
 			}
 			for _, name := range names {
-				if !ok(acl.Client{Addr: addr, Local: local, Name: name}) {
+				if !ok(decide.Client{Addr: addr, Local: local, Name: name}) {
 					return false
 				}
 			}
@@ -91,8 +92,8 @@ func kinds4and6(list []netip.Prefix) []netip.Addr {
 }
 
 // kindsOfName are names, one at least of each set that patterns tell apart.
-func kindsOfName(list []acl.Pattern) []acl.Name {
-	out := []acl.Name{{State: acl.Unknown}, {State: acl.Paranoid}, {State: acl.NoAnswer}}
+func kindsOfName(list []acl.Pattern) []decide.Name {
+	out := []decide.Name{{State: decide.Unknown}, {State: decide.Paranoid}, {State: decide.NoAnswer}}
 	hosts := []string{"unnamed-by-any.invalid"}
 	for _, p := range list {
 		if domain, ok := strings.CutPrefix(string(p), "."); ok {
@@ -103,7 +104,7 @@ func kindsOfName(list []acl.Pattern) []acl.Name {
 	}
 	slices.Sort(hosts)
 	for _, h := range slices.Compact(hosts) {
-		out = append(out, acl.Name{State: acl.Known, Host: h})
+		out = append(out, decide.Name{State: decide.Known, Host: h})
 	}
 	return out
 }

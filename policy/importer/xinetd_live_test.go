@@ -158,7 +158,7 @@ func admits(t *testing.T, p *policy.Policy, service string, a netip.Addr) bool {
 	if s == nil || a.Is6() && s.Listen[0].Network == "tcp4" || a.Is4() && s.Listen[0].Network == "tcp6" {
 		return false
 	}
-	return decide(t, p, service, a.String(), "unknown") == acl.Allow
+	return decided(t, p, service, a.String(), "unknown") == acl.Allow
 }
 
 func section(conf, service string) string {

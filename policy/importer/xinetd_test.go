@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
 )
@@ -144,7 +145,7 @@ func TestXinetdMerges(t *testing.T) {
 		"telnet": {"10.8.0.1": acl.Deny, "203.0.113.7": acl.Allow, "10.9.0.1": acl.Deny},
 	} {
 		for addr, v := range want {
-			if got := decide(t, p, service, addr, ""); got != v {
+			if got := decided(t, p, service, addr, ""); got != v {
 				t.Errorf("%s from %s: %s", service, addr, got)
 			}
 		}
@@ -162,9 +163,9 @@ func TestXinetdMerges(t *testing.T) {
 	}
 }
 
-func decide(t *testing.T, p *policy.Policy, service, addr, name string) acl.Verdict {
+func decided(t *testing.T, p *policy.Policy, service, addr, name string) acl.Verdict {
 	t.Helper()
-	m, err := acl.Compile(p.ACL(p.Service(service).ACL))
+	m, err := decide.Compile(p.ACL(p.Service(service).ACL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func TestXinetdDecidesAsTheLists(t *testing.T) {
 				want = want && hostsaccess.Decide(allow, deny, hostsaccess.Request{Daemon: "in.telnetd", Addr: a.String()}, nil).Allow
 				both++
 			}
-			if got := decide(t, p, "telnet", a.String(), "unknown") == acl.Allow; got != want {
+			if got := decided(t, p, "telnet", a.String(), "unknown") == acl.Allow; got != want {
 				t.Fatalf("%v: %v, xinetd %v (hosts %v)\n%v\n%s", a, got, want, hosts != nil, attrs, res.HCL)
 			}
 		}
@@ -270,7 +271,7 @@ func FuzzXinetd(f *testing.F) {
 func TestXinetdAccessTimes(t *testing.T) {
 	r, err := Xinetd(tree(map[string]string{"/x": xservice("access_times = 2:30-8:59 20:00-23:59", "only_from = 192.0.2.0")}), []string{"/x"}, Facts{Zone: "Asia/Kolkata"})
 	p := compiled(t, r, err)
-	m, err := acl.Compile(p.ACL(p.Service("telnet").ACL))
+	m, err := decide.Compile(p.ACL(p.Service("telnet").ACL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +281,7 @@ func TestXinetdAccessTimes(t *testing.T) {
 		now := at.Hour()*60 + at.Minute()
 		want := now >= 150 && now <= 539 || now >= 1200
 		for addr, only := range map[string]bool{"192.0.2.9": true, "198.51.100.1": false} {
-			got := m.Decide(acl.Client{Addr: netip.MustParseAddr(addr), At: at}).Verdict == acl.Allow
+			got := m.Decide(decide.Client{Addr: netip.MustParseAddr(addr), At: at}).Verdict == acl.Allow
 			if got != (want && only) {
 				t.Fatalf("%s at %s: allowed %v\n%s", addr, at, got, r.HCL)
 			}

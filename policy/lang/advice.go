@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
@@ -49,7 +50,7 @@ func (c *compiler) unasked(s *policy.Service) {
 	if !udp || !own || s.Wait { // with wait, rules of any kind are refused by Validate
 		return
 	}
-	if _, err := acl.Compile(&l); err == nil && trace.NeedsNames(&l) {
+	if _, err := decide.Compile(&l); err == nil && trace.NeedsNames(&l) {
 		c.warn(codeUnasked, c.near("services."+s.Name+".acl"), "name addresses and prefixes",
 			"names are not asked for datagrams: of acl %q, allow rules by name never match and deny rules by name always do", s.ACL)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/sandbox"
@@ -106,8 +107,8 @@ func (c *compiler) abstract(at string, s *policy.Service, l *acl.List) {
 		r.During = nil
 		always.Rules = append(always.Rules, r)
 	}
-	m, err := acl.Compile(&always)
-	if err == nil && m.Decide(acl.Client{Peer: "uid=somebody"}).Verdict == acl.Allow {
+	m, err := decide.Compile(&always)
+	if err == nil && m.Decide(decide.Client{Peer: "uid=somebody"}).Verdict == acl.Allow {
 		next := `give it an acl of users, from = ["uid=1000"] (id -u NAME), or a socket with a file, whose mode and owner say who`
 		if s.Wait && s.Builtin == "" { // no acl is asked
 			next = "listen on a socket with a file, whose mode and owner say who; of this one the program itself has to ask (SO_PEERCRED)"

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
 	"casemate/policy/hostsaccess/fuzzed"
@@ -96,7 +97,7 @@ func TestHostsCompat(t *testing.T) {
 // admits asks the acl of a service.
 func admits(t *testing.T, doc *policy.Document, service string, q hostsaccess.Request) bool {
 	t.Helper()
-	m, err := acl.Compile(doc.Policy.ACL(doc.Policy.Service(service).ACL))
+	m, err := decide.Compile(doc.Policy.ACL(doc.Policy.Service(service).ACL))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/trace"
 	"casemate/listener/address"
@@ -321,6 +322,6 @@ func (c *checker) answers(at string, p *policy.Policy, s *policy.Service) {
 // namesHosts tells whether l has a pattern that only a host name settles. A
 // list that does not compile is reported on its own.
 func namesHosts(l *acl.List) bool {
-	_, err := acl.Compile(l)
+	_, err := decide.Compile(l)
 	return err == nil && trace.NeedsNames(l)
 }

@@ -16,7 +16,7 @@ var peers = []peer{
 	{"CVE-2001-1389: FD_SETSIZE", "a descriptor above 1023 overran a table", []string{"tests/root.TestDescriptorsAbove1024", "tests/root.TestCrowd"}, ""},
 	{"CVE-2001-1389: strings", "overflow of helpers, and control characters in the log", []string{"tests/root.TestLogInjection", "tests/escape.TestLogIsNotForged", "listener/said.TestQuote", "cmd/casemate.TestPrintersQuoteWhatServicesChose"}, ""},
 	{"CVE-2001-0763, CVE-2001-0825", "the reply of an ident server overflowed", []string{"tests/root.TestAuth", "listener/builtin.TestAuth", "listener/builtin.TestLineHasOneDeadline"}, "nothing asks an ident server; the tests hold the one that answers"},
-	{"CVE-2000-0536 (Debian #65757)", "a client without reverse DNS passed a list of names", []string{"acl.TestCVE2000_0536", "cmd/casemate-worker.TestLookup", "listener/broker.TestNamesFailClosed", "tests/root.TestHostNames"}, ""},
+	{"CVE-2000-0536 (Debian #65757)", "a client without reverse DNS passed a list of names", []string{"acl/decide.TestCVE2000_0536", "cmd/casemate-worker.TestLookup", "listener/broker.TestNamesFailClosed", "tests/root.TestHostNames"}, ""},
 	{"CVE-2002-0871", "programs inherited descriptors of the daemon", []string{"tests/escape.TestAttempts", "sandbox/zygote.TestStart", "sandbox/zygote.TestZygoteHoldsItsOwn"}, ""},
 	{"CVE-2001-0309", "built-ins kept the sockets of their clients", []string{"tests/root.TestCVE2001_0309_BuiltinConnections", "listener/builtin.TestNothingLeaks"}, ""},
 	{"CVE-2003-0211", "each refused connection kept memory", []string{"tests/root.TestCVE2003_0211_RefusedConnections"}, ""},

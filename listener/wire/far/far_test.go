@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	. "casemate/listener/wire"
 )
 
@@ -21,9 +22,9 @@ var (
 	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Pong}, {Kind: Last}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
 		{Kind: Counted, ID: 9, Counts: &Counts{CountLive: 1, CountAdmitted: 1 << 40, CountRefused: 3, len(Counts{}) - 1: 1<<64 - 1}},
 		{Kind: Whose, ID: 1 << 62, PIDs: []int32{1, 1 << 22, -1}}, {Kind: Whose, ID: 1, PIDs: make([]int32, MaxPIDs)},
-		{Kind: Named, ID: 1, Name: acl.Name{State: acl.Known, Host: "a.example.org"}}, {Kind: Named, ID: 2, Name: acl.Name{State: acl.Unknown}},
-		{Kind: Named, ID: 3, Name: acl.Name{State: acl.Paranoid}}, {Kind: Named, ID: 1 << 63, Name: acl.Name{State: acl.NoAnswer}},
-		{Kind: Named, ID: 5, Name: acl.Name{State: acl.Known, Host: strings.Repeat("a", acl.MaxHost)}}}
+		{Kind: Named, ID: 1, Name: decide.Name{State: decide.Known, Host: "a.example.org"}}, {Kind: Named, ID: 2, Name: decide.Name{State: decide.Unknown}},
+		{Kind: Named, ID: 3, Name: decide.Name{State: decide.Paranoid}}, {Kind: Named, ID: 1 << 63, Name: decide.Name{State: decide.NoAnswer}},
+		{Kind: Named, ID: 5, Name: decide.Name{State: decide.Known, Host: strings.Repeat("a", acl.MaxHost)}}}
 )
 
 // fds is how many descriptors an order goes with.

@@ -1,6 +1,14 @@
-package acl
+// Package decide decides who, by the rules of package acl.
+//
+// It is pure: no sockets, no DNS, no clock. The broker and the builtin worker
+// run it; acl/trace explains with it.
+package decide
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"casemate/acl"
+)
 
 // Decision.Rule where no rule of the list decided.
 const (
@@ -11,7 +19,7 @@ const (
 
 // Decision is what a list answers for a client.
 type Decision struct {
-	Verdict Verdict
+	Verdict acl.Verdict
 	// Rule is the index of the deciding rule, or one of RuleDefault, RuleNoACL
 	// and RuleNoAddress. With NeedName it is the first rule that needs the name.
 	Rule int
@@ -49,18 +57,18 @@ func truth(is bool) answer {
 // (CVE-2000-0536 was the opposite).
 func (m *Matcher) Decide(c Client) Decision {
 	if m == nil {
-		return Decision{Verdict: Deny, Rule: RuleNoACL}
+		return Decision{Verdict: acl.Deny, Rule: RuleNoACL}
 	}
 	c = c.Normal()
 	if c.Peer == "" && !c.Addr.IsValid() {
-		return Decision{Verdict: Deny, Rule: RuleNoAddress}
+		return Decision{Verdict: acl.Deny, Rule: RuleNoAddress}
 	}
 	var pending pending
 	for i := range m.rules {
 		r := &m.rules[i]
 		a := r.match(&c, m.zone)
 		if a == open && c.Name.State != NotAsked {
-			a = truth(r.verdict == Deny) // the side that admits nobody
+			a = truth(r.verdict == acl.Deny) // the side that admits nobody
 		}
 		switch a {
 		case yes:
@@ -79,24 +87,24 @@ type pending struct {
 	deny  bool
 }
 
-func (p *pending) add(v Verdict, rule int) {
+func (p *pending) add(v acl.Verdict, rule int) {
 	if !p.allow && !p.deny {
 		p.first = rule
 	}
-	p.allow = p.allow || v == Allow
-	p.deny = p.deny || v == Deny
+	p.allow = p.allow || v == acl.Allow
+	p.deny = p.deny || v == acl.Deny
 }
 
 // settle ends the walk at a rule (or the default) that holds whatever the name is.
-func (p *pending) settle(v Verdict, rule int) Decision {
-	if p.allow && v == Deny || p.deny && v == Allow {
-		return Decision{Verdict: Deny, Rule: p.first, NeedName: true}
+func (p *pending) settle(v acl.Verdict, rule int) Decision {
+	if p.allow && v == acl.Deny || p.deny && v == acl.Allow {
+		return Decision{Verdict: acl.Deny, Rule: p.first, NeedName: true}
 	}
 	return Decision{Verdict: v, Rule: rule}
 }
 
 // match is from and not except and to and during, in three values.
-func (r *rule) match(c *Client, zone *Zone) answer {
+func (r *rule) match(c *Client, zone *acl.Zone) answer {
 	if !r.matchLocal(c) || !r.matchTime(c, zone) {
 		return no
 	}
@@ -122,7 +130,7 @@ func (r *rule) matchLocal(c *Client) bool {
 	case c.Peer != "":
 		return false
 	case !c.Local.IsValid():
-		return r.verdict == Deny
+		return r.verdict == acl.Deny
 	}
 	return r.to.Contains(c.Local)
 }

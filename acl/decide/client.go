@@ -1,9 +1,11 @@
-package acl
+package decide
 
 import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"casemate/acl"
 )
 
 // NameState says what is known about a client's host name.
@@ -39,7 +41,7 @@ type Client struct {
 	Name  Name
 	// Peer is a client who has no address and no name, as a pattern names it: "uid=1000" on a
 	// unix socket, "cid=3" on a vsock. Only that pattern and "any" match it, and a rule with To never does.
-	Peer Pattern
+	Peer acl.Pattern
 	// At is when it came. Where it is not known, the zero Time, allow rules with During do
 	// not match and deny rules with During do.
 	At time.Time
@@ -63,11 +65,8 @@ func (c Client) Normal() Client {
 	return c
 }
 
-// MaxHost is the most bytes of a host name (RFC 1035 section 2.3.4, without the root label).
-const MaxHost = 253
-
 // HostText tells whether s is written as host names are: at most MaxHost bytes of
 // [a-z0-9._-], without a dot or dash at either end. It goes into environments and records as it is.
 func HostText(s string) bool {
-	return s != "" && len(s) <= MaxHost && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" && strings.Trim(s, ".-") == s
+	return s != "" && len(s) <= acl.MaxHost && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" && strings.Trim(s, ".-") == s
 }

@@ -1,4 +1,4 @@
-package acl
+package decide
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/acl"
+
 	"github.com/gaissmai/bart"
 )
 
@@ -14,17 +16,17 @@ import (
 // goroutines. The nil Matcher is that of a service without an acl.
 type Matcher struct {
 	rules []rule
-	def   Verdict
-	zone  *Zone
+	def   acl.Verdict
+	zone  *acl.Zone
 }
 
 // rule is a Rule whose patterns are sets.
 type rule struct {
-	verdict Verdict
+	verdict acl.Verdict
 	from    set
 	except  set
 	to      *bart.Lite // nil is any
-	during  []Span     // nil is always
+	during  []acl.Span // nil is always
 }
 
 // set is a pattern list ready for matching.
@@ -35,7 +37,7 @@ type set struct {
 	paranoid  bool
 	needsName bool
 	prefixes  *bart.Lite // nil is none
-	peers     map[Pattern]struct{}
+	peers     map[acl.Pattern]struct{}
 	hosts     map[string]struct{}
 	domains   map[string]struct{} // with the leading dot
 }
@@ -44,7 +46,7 @@ type set struct {
 // canonical spelling (what package pattern returns), every verdict and the default
 // must be allow or deny, a rule needs a From. A nil List is a service without
 // an acl: its Matcher, nil too, denies everyone with rule RuleNoACL.
-func Compile(l *List) (*Matcher, error) {
+func Compile(l *acl.List) (*Matcher, error) {
 	if l == nil {
 		return nil, nil
 	}
@@ -62,7 +64,7 @@ func Compile(l *List) (*Matcher, error) {
 	return m, nil
 }
 
-func compileRule(r *Rule) (rule, error) {
+func compileRule(r *acl.Rule) (rule, error) {
 	out := rule{verdict: r.Verdict, during: r.During}
 	if err := checkVerdict(r.Verdict); err != nil {
 		return out, fmt.Errorf("verdict: %w", err)
@@ -88,8 +90,8 @@ func compileRule(r *Rule) (rule, error) {
 	return out, nil
 }
 
-func checkVerdict(v Verdict) error {
-	if v != Allow && v != Deny {
+func checkVerdict(v acl.Verdict) error {
+	if v != acl.Allow && v != acl.Deny {
 		return fmt.Errorf("%q: write allow or deny", string(v))
 	}
 	return nil
@@ -97,7 +99,7 @@ func checkVerdict(v Verdict) error {
 
 // add reads patterns as package pattern spells them. What is not one of its
 // spellings is an error: it could match otherwise than it reads.
-func (s *set) add(patterns []Pattern) error {
+func (s *set) add(patterns []acl.Pattern) error {
 	for i, p := range patterns {
 		if !s.addWord(p) && !s.addPeer(p) && !s.addPrefix(string(p)) && !s.addName(string(p)) {
 			return fmt.Errorf("[%d]: pattern %q is not canonical, or none", i, p)
@@ -106,16 +108,16 @@ func (s *set) add(patterns []Pattern) error {
 	return nil
 }
 
-func (s *set) addWord(p Pattern) bool {
+func (s *set) addWord(p acl.Pattern) bool {
 	switch p {
-	case Any:
+	case acl.Any:
 		s.any = true
 		return true
-	case AnyKnown:
+	case acl.AnyKnown:
 		s.known = true
-	case NoName:
+	case acl.NoName:
 		s.unknown = true
-	case BadName:
+	case acl.BadName:
 		s.paranoid = true
 	default:
 		return false
@@ -125,14 +127,14 @@ func (s *set) addWord(p Pattern) bool {
 }
 
 // addPeer takes a user or a machine by its number, which is never the one that stands for all or none.
-func (s *set) addPeer(p Pattern) bool {
+func (s *set) addPeer(p acl.Pattern) bool {
 	kind, text, _ := strings.Cut(string(p), "=")
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == math.MaxUint32 || strconv.FormatUint(n, 10) != text || kind != "uid" && kind != "cid" {
 		return false
 	}
 	if s.peers == nil {
-		s.peers = make(map[Pattern]struct{})
+		s.peers = make(map[acl.Pattern]struct{})
 	}
 	s.peers[p] = struct{}{}
 	return true

@@ -1,17 +1,18 @@
-package acl_test
+package decide_test
 
 import (
 	"testing"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 	"casemate/acl/trace"
 )
 
 // Every decision that the tests of this package make is traced as well.
 func init() {
-	acl.CheckTrace = func(t testing.TB, l *acl.List, c acl.Client) {
+	decide.CheckTrace = func(t testing.TB, l *acl.List, c decide.Client) {
 		t.Helper()
-		m, err := acl.Compile(l)
+		m, err := decide.Compile(l)
 		if err != nil {
 			t.Fatal(err)
 		}

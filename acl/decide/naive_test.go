@@ -1,4 +1,4 @@
-package acl
+package decide
 
 import (
 	"math/rand/v2"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/acl"
 )
 
 // The naive matcher reads patterns as text, one by one, and shares no code with
@@ -16,7 +18,7 @@ import (
 var naiveName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?$`)
 
 // naivePattern is whether p matches, and whether that is known.
-func naivePattern(p Pattern, c Client) (match, known bool) {
+func naivePattern(p acl.Pattern, c Client) (match, known bool) {
 	if p == "any" {
 		return true, true
 	}
@@ -53,7 +55,7 @@ func naivePattern(p Pattern, c Client) (match, known bool) {
 }
 
 // naiveSet places what is not known on the side the caller says.
-func naiveSet(patterns []Pattern, c Client, unanswered bool) bool {
+func naiveSet(patterns []acl.Pattern, c Client, unanswered bool) bool {
 	for _, p := range patterns {
 		if match, known := naivePattern(p, c); match || !known && unanswered {
 			return true
@@ -62,9 +64,9 @@ func naiveSet(patterns []Pattern, c Client, unanswered bool) bool {
 	return false
 }
 
-func naiveDecide(l *List, c Client) Decision {
+func naiveDecide(l *acl.List, c Client) Decision {
 	for i, r := range l.Rules {
-		deny := r.Verdict == Deny
+		deny := r.Verdict == acl.Deny
 		if !naiveSet(r.From, c, deny) || naiveSet(r.Except, c, !deny) {
 			continue
 		}
@@ -95,7 +97,7 @@ func (b *byteSource) IntN(n int) int {
 	return v
 }
 
-var somePatterns = []Pattern{
+var somePatterns = []acl.Pattern{
 	"any", "known", "unknown", "paranoid",
 	"10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3", "0.0.0.0/0", "128.0.0.0/1", "10.1.2.2/31",
 	"2001:db8::/32", "2001:db8:1::/48", "2001:db8:1::1", "::/0", "fe80::/10", "fe80::1",
@@ -111,17 +113,17 @@ var someAddrs = []string{
 	"fe80::1", "fe80::2", "::1",
 }
 
-func randomList(r source) *List {
-	verdict := func() Verdict { return []Verdict{Allow, Deny}[r.IntN(2)] }
-	patterns := func(n int) (out []Pattern) {
+func randomList(r source) *acl.List {
+	verdict := func() acl.Verdict { return []acl.Verdict{acl.Allow, acl.Deny}[r.IntN(2)] }
+	patterns := func(n int) (out []acl.Pattern) {
 		for range n {
 			out = append(out, somePatterns[r.IntN(len(somePatterns))])
 		}
 		return out
 	}
-	l := &List{Default: verdict()}
+	l := &acl.List{Default: verdict()}
 	for range r.IntN(6) {
-		rule := Rule{Verdict: verdict(), From: patterns(1 + r.IntN(4)), Except: patterns(max(r.IntN(5)-2, 0))}
+		rule := acl.Rule{Verdict: verdict(), From: patterns(1 + r.IntN(4)), Except: patterns(max(r.IntN(5)-2, 0))}
 		if r.IntN(4) == 0 {
 			rule.To = []netip.Prefix{netip.MustParsePrefix([]string{"10.1.0.0/16", "2001:db8::/32", "10.1.2.3/32"}[r.IntN(3)])}
 		}
@@ -133,7 +135,7 @@ func randomList(r source) *List {
 func randomClient(r source) Client {
 	c := Client{Addr: netip.MustParseAddr(someAddrs[r.IntN(len(someAddrs))])}
 	if n := r.IntN(30); n > 26 {
-		c.Peer = []Pattern{"uid=0", "uid=7", "cid=7"}[n-27]
+		c.Peer = []acl.Pattern{"uid=0", "uid=7", "cid=7"}[n-27]
 	}
 	if r.IntN(8) != 7 {
 		c.Local = netip.MustParseAddr(someAddrs[r.IntN(len(someAddrs))])
@@ -154,7 +156,7 @@ func names() []Name {
 	return out
 }
 
-func compare(t *testing.T, l *List, c Client) {
+func compare(t *testing.T, l *acl.List, c Client) {
 	t.Helper()
 	m, err := Compile(l)
 	if err != nil {
@@ -171,7 +173,7 @@ func compare(t *testing.T, l *List, c Client) {
 	d := m.Decide(ask)
 	CheckTrace(t, l, ask)
 	if d.NeedName {
-		if d.Verdict != Deny || !slices.ContainsFunc(m.rules, func(r rule) bool { return r.from.needsName || r.except.needsName }) || c.Peer != "" {
+		if d.Verdict != acl.Deny || !slices.ContainsFunc(m.rules, func(r rule) bool { return r.from.needsName || r.except.needsName }) || c.Peer != "" {
 			t.Fatalf("%+v for %+v", d, ask)
 		}
 		return
