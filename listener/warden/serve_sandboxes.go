@@ -38,15 +38,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 		give = b.prepareAll(site, q.Services, &a)
 		return a, give, nil
 	case q.Do == DoRetire:
-		if derr := b.w.loop.Do(func() { // of a zygote alone: the programs of sessions are watched
-			if c := b.w.known[q.PID]; c == nil || c.timer.Owner != nil {
-				err = errStrange
-			}
-		}); derr != nil || err != nil {
-			return a, nil, errors.Join(derr, err)
-		}
-		_, _ = b.w.endChild(q.PID, graceTime)
-		return a, nil, nil
+		return a, nil, b.retire(q.PID)
 	case cell == nil:
 		return a, nil, errStrange
 	case q.Do == DoSpawn:
@@ -74,6 +66,19 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 		return a, nil, cell.Close()
 	}
 	return a, nil, errStrange
+}
+
+// retire ends a zygote, and nothing else: the programs of sessions are watched.
+func (b *Broker) retire(pid int) (err error) {
+	if derr := b.w.loop.Do(func() {
+		if c := b.w.known[pid]; c == nil || c.timer.Owner != nil {
+			err = errStrange
+		}
+	}); derr != nil || err != nil {
+		return errors.Join(derr, err)
+	}
+	_, _ = b.w.endChild(pid, graceTime)
+	return nil
 }
 
 // side is how many sandboxes are made side by side: most of the time goes by waiting for the kernel.
