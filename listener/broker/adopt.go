@@ -56,18 +56,15 @@ func (b *Broker) adopt(left warden.Survivor) {
 	s := &session{id: t.ID, started: b.loop.Now() - int64(max(b.wall().Sub(t.Started), 0)), run: svc.runner(t.Rule), uid: t.UID, leased: t.Leased, pid: int32(left.PID), key: int32(left.PID), init: int32(t.Init), taken: true}
 	s.visit = visit{svc: svc, at: svc.listen[0], peer: t.Peer, local: t.Local, conn: -1, rule: t.Rule}
 	s.timer.Owner = s
+	if t.Held {
+		s.held = []*listening{} // where it listens may have gone since it was started
+	}
 	for _, at := range svc.listen {
 		if at.spec.Key() == t.Key {
 			s.at = at
 		}
-	}
-	if t.Held {
-		s.held = []*listening{s.at}
-		if svc.spec.Together() {
-			s.held = svc.listen
-		}
-		for _, at := range s.held {
-			at.holder = s
+		if t.Held && (at.spec.Key() == t.Key || svc.spec.Together()) {
+			s.held, at.holder = append(s.held, at), s
 		}
 	}
 	s.ticket = svc.tally.limiter.Resume(b.loop.Now(), s.source())

@@ -315,3 +315,41 @@ func TestFollowedBrokerLeavesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowedBrokerServesWhatMoved: a wait program whose service has moved to another port holds nothing of what the next broker listens at.
+func TestFollowedBrokerServesWhatMoved(t *testing.T) {
+	rig.Root(t)
+	sleep, port, moved := need.Programs(t, "sleep")[0], rig.Port(t), rig.Port(t)
+	of := func(port string) string {
+		return head + service("wait", "tcp4://127.0.0.1:"+port, []string{sleep, "1000"}, "profile = profile.server", "wait = true", "acl = acl.anyone", "limit = limit.wait")
+	}
+	b := rig.Serve(t, of(port))
+	ask := func(port string, programs int) {
+		t.Helper()
+		c, err := rig.Dial(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := rig.Until(30*time.Second, func() error {
+			st, err := b.Status()
+			if err == nil && len(st.Sessions) != programs {
+				err = fmt.Errorf("%+v, want %d sessions", st, programs)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask(port, 1)
+	if err := b.WritePolicy("test.cm.hcl", of(moved)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || r.Error != "" {
+		t.Fatal(r, err)
+	}
+	if err := unix.Kill(acceptor(t, b), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ask(moved, 2)
+}
