@@ -29,7 +29,11 @@ func (w *Warden) Helper(name string) Role {
 func (h *Helper) Stamp() string { return make(stamps).of(h.paths...) }
 
 // Made is Role's.
-func (h *Helper) Made() string { return h.made }
+func (h *Helper) Made() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.made
+}
 
 // Start is Role's. The sandbox is made on the first start, and when its program or a file of its profile
 // has become another one since.

@@ -89,11 +89,13 @@ const MaxOpen = 100
 
 // open opens a socket, or takes the one that the broker before had.
 func (b *Broker) open(spec listener.Spec) (*listener.Socket, error) {
+	b.mu.Lock()
 	s := b.left[spec.Key()]
+	delete(b.left, spec.Key())
+	b.mu.Unlock()
 	if s == nil {
 		return b.w.Open(spec)
 	}
-	delete(b.left, spec.Key())
 	if err := errors.Join(s.Reconfigure(spec), s.Restore()); err != nil {
 		_ = s.Close()
 		return b.w.Open(spec)
