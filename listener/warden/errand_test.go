@@ -267,3 +267,41 @@ func TestNobodyListens(t *testing.T) {
 		}
 	})
 }
+
+// TestErrandsTakeNoMoreThanTheyName: a broker that was taken over has no more made by root than a load takes: few sites, and a plan for each
+// job, however often it names that.
+func TestErrandsTakeNoMoreThanTheyName(t *testing.T) {
+	doc, err := newDocument(testPolicy(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Broker{w: newWarden(t), docs: map[string]*policy.Document{doc.Digest: doc}, sites: map[uint64]*surveyed{}, cells: map[uint64]*lent{}}
+	var last Answer
+	for range 1000 {
+		if a, _, err := b.do(Asked{Do: DoSite, Digest: doc.Digest}, nil); err == nil {
+			last = a
+		}
+	}
+	if n := len(b.sites); n == 0 || n > maxSites {
+		t.Errorf("%d sites", n)
+	}
+	site := b.sites[last.Number]
+	if _, _, err := b.do(Asked{Do: DoLeaveSite, Number: last.Number}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if last, _, err = b.do(Asked{Do: DoSite, Digest: doc.Digest}, nil); err != nil {
+		t.Errorf("another one after one was left: %v", err)
+	}
+	b.sites[last.Number].jobs[0] = &Job{Profile: site.doc.Policy.Profiles[0]} // which has no plan without a command
+	plan := func(services int) float64 {
+		q := Asked{Do: DoPlan, Number: last.Number, Services: make([]int, services)}
+		return testing.AllocsPerRun(10, func() {
+			if _, _, err := b.do(q, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if one, many := plan(1), plan(5000); many > one+100 {
+		t.Errorf("one job, named 5000 times, takes %v allocations, %v if named once", many, one)
+	}
+}

@@ -2,6 +2,7 @@ package warden
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -27,7 +28,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 		defer site.Unlock()
 		var list []*Job
 		for _, n := range q.Services {
-			if j := site.jobs[n]; j != nil {
+			if j := site.jobs[n]; j != nil && !slices.Contains(list, j) {
 				list = append(list, j)
 			}
 		}

@@ -14,6 +14,9 @@ import (
 // loadGC lets garbage be while there is a document to decode, most of which stays: it goes all at once at the end.
 const loadGC = 200
 
+// maxSites is how many a broker may have at a time, of which it needs one for a load or a look.
+const maxSites = 16
+
 // document has a policy compiled, and notes what is in force.
 func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	if q.Do == DoCompile {
@@ -55,7 +58,7 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	switch {
 	case q.Do == DoForget:
 		b.w.Forget()
-	case doc == nil:
+	case doc == nil, q.Do == DoSite && len(b.sites) == maxSites:
 		err = errStrange
 	case q.Do == DoSite:
 		a.Number = b.number()
