@@ -86,22 +86,19 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 	if err != nil {
 		return nil, err
 	}
+	pairs := [2][2]int{{-1, -1}, {-1, -1}}
 	defer func() {
 		if b.pid == 0 {
 			w.giveBack(uid)
+			unix.Close(pairs[0][0])
+			unix.Close(pairs[1][0])
 		}
 	}()
-	var pairs [2][2]int
 	for i := range pairs {
 		if pairs[i], err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
 			return nil, os.NewSyscallError("socketpair", err)
 		}
 		defer unix.Close(pairs[i][1])
-		defer func() {
-			if b.pid == 0 {
-				unix.Close(pairs[i][0])
-			}
-		}()
 	}
 	if err = Send(pairs[0][0], brief); err != nil {
 		return nil, err
