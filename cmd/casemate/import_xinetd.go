@@ -86,8 +86,8 @@ func (a *app) importXinetd(strict *bool) *cobra.Command {
 		Short: "xinetd.conf, and what it includes",
 		Long: `xinetd writes a service for each one that xinetd would serve, with an acl of only_from and
 no_access, a limit of instances, per_source and cps, and a shipped profile to narrow. A
-directory stands for its files, as includedir has it. Services that are switched off stand
-in comments.
+directory stands for its files, as includedir has it. Services that are switched off have
+disable = true: they are checked, and not served.
 
 The files of banner, banner_success and banner_fail are read, and their texts stand in the
 services.

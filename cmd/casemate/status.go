@@ -33,7 +33,7 @@ ADMITTED and REFUSED count clients, FAILED those admitted whose program could no
 started. Below the table stand a service's refusals by reason, and the sessions that did
 not exit by themselves, how many wait in the queue of its limit (casemate help log has the words), and the services that the policy
 has with disable = true. All count from casemated's
-start, also over reloads.`,
+start, also over reloads, or from that of the broker after one that was killed (the log says so); LIVE holds then too.`,
 		Example: `  casemate status
   casemate status finger --sessions
   casemate status -o json | jq .status.digest`,
