@@ -41,7 +41,8 @@ a warning, and the others are served.
 With hosts_access = true in place of acl, hosts.allow and hosts.deny among the sources decide for
 each entry as tcpd would, by the name of its program. What a policy cannot say (spawn, LOCAL, netgroups)
 is an error then, which "strict" says too; with hosts_access = "compat" it is a warning: such a pattern
-admits nobody, what it would deny is denied, and all else is decided as libwrap does.
+admits nobody, what it would deny is denied, spawn runs nothing, and all else is decided as libwrap does.
+In a directory that is a source they are not looked for: name the two files themselves.
 hosts_access_for = ["tcpd"] asks them for what stands behind tcpd alone ("programs" for every program,
 "internal" for what is internal); acl says who may connect to the others. The inetds of netbsd and of
 freebsd (-wW) ask for every program themselves, Debian's with -l, others through tcpd alone: check

@@ -83,8 +83,8 @@ bound entries with wait, which take their clients themselves. Such an entry that
 or hosts.deny would not admit everybody to is not served.
 
 With systemd it is casemate-inetd.service: systemctl disable --now inetd, then enable --now casemate-inetd.
-What hosts.allow and hosts.deny say that no policy can (spawn, LOCAL, netgroups) is a warning, and decided against the
-client.
+What hosts.allow and hosts.deny say that no policy can is a warning: of patterns (LOCAL, netgroups) decided against the
+client, of spawn not run.
 
 Signals go to the pid of the file, which is casemated's and stays when that ends. HUP reads everything again and
 leaves alone what did not change: listeners stay open, programs run on, and one with wait

@@ -89,7 +89,7 @@ func (c *compiler) beforeTcpd() {
 		what = fmt.Sprintf("%q and %d more do", c.shortest(first), n-1)
 	}
 	c.warn(codeHabit, hclRange(first.Service.At), fmt.Sprintf("write hosts_access_for = [%q] and acl = acl.anyone beside it, as it was; or hosts_access_for = [%q, %q], which says that all are meant", behindTcpd, internals, programs),
-		"%s not stand behind tcpd, and the inetd of %s asked nobody; hosts_access = true asks hosts.allow and hosts.deny, which refuse clients", what, first.Dialect)
+		"%s not stand behind tcpd, and the inetd of %s asked nobody; hosts_access asks hosts.allow and hosts.deny, which refuse clients", what, first.Dialect)
 }
 
 // lostWords warns of what entries say and nothing here does, but of a command that an

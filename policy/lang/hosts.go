@@ -51,7 +51,7 @@ func (c *compiler) readHosts() {
 	case rules.acl != "" && rules.hostsAccessFor == nil:
 		c.report(codeMeaning, rng, "remove one of the two; a service block may name an acl of its own", "acl and hosts_access both say who may connect to the entries")
 	case c.hosts.allow == nil && c.hosts.deny == nil && !rules.yields:
-		c.report(codeMissing, rng, "name them as sources as well, beside this file or not: casemate check POLICY /etc/inetd.conf /etc/hosts.allow /etc/hosts.deny", "neither hosts.allow nor hosts.deny is among the sources")
+		c.report(codeMissing, rng, "name the files themselves as sources too, also where they lie in a directory that is one: casemate check POLICY /etc/inetd.conf /etc/hosts.allow /etc/hosts.deny", "neither hosts.allow nor hosts.deny is among the sources")
 	}
 	c.hosts.rules = hostsaccess.Translate(c.hosts.allow, c.hosts.deny)
 	c.hosts.acls = map[string]string{}
@@ -78,7 +78,7 @@ func (c *compiler) hostsLine(faults []hostsaccess.Fault) {
 	}
 	rng := c.lineOf(faults[0].File, faults[0].Line)
 	if lost && c.entryRules.hostsAccess == hostsStrict {
-		instead = append(instead, `or write hosts_access = "compat": what the line cannot say admits nobody then, or denies`)
+		instead = append(instead, `or write hosts_access = "compat": a pattern that no policy has admits nobody then, or denies, and no command of a line runs`)
 		c.report(codeEntry, rng, strings.Join(instead, "; "), "%s", strings.Join(what, "; "))
 		return
 	}

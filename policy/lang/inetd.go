@@ -64,7 +64,7 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 	{yieldsRow, flag(true, func(e *entries) *bool { return &e.yields })},
 	{Attribute{Name: "acl", Example: "acl.office", Doc: "of entries whose service block names none; needed where no block extends an entry"},
 		reference(kindACL, func(e *entries) *string { return &e.acl })},
-	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Words: []string{hostsStrict, hostsCompat}, Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too. true or strict: a line that no acl can say is an error; compat: a warning, and the line admits nobody, or denies whom it might deny"},
+	{Attribute{Name: "hosts_access", Example: "true", Instead: "acl", Words: []string{hostsStrict, hostsCompat}, Doc: "who may connect to entries whose service block names no acl is asked of hosts.allow and hosts.deny, which are sources too. true or strict: a line that no acl can say is an error; compat: a warning, and what no acl can say of its clients admits nobody, or denies whom it might deny; spawn runs nothing"},
 		hostsWord},
 	{Attribute{Name: "hosts_access_for", Example: `["tcpd"]`, Words: []string{internals, programs, behindTcpd}, Doc: "which entries hosts_access is about: what stands behind tcpd, every program, what is internal; acl is about the others. Absent: all"},
 		choices(func(e *entries) *[]string { return &e.hostsAccessFor })},
