@@ -95,8 +95,8 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 	if len(large) > 0 {
 		first := large[0]
 		warn(first.path, "lower concurrent, tasks or data, or give the host cgroup v2 with memory",
-			"%s may take %s in all%s, this host has %s: sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together",
-			theLarge(large), explain.FormatSize(first.bytes), sums(large), explain.FormatSize(h.Memory))
+			"%s, this host has %s: sessions, their tasks and data and their /tmp multiplied, for no cgroup holds them together",
+			theLarge(large), explain.FormatSize(h.Memory))
 	}
 	return out
 }
@@ -107,27 +107,22 @@ type tooLarge struct {
 	bytes         int64
 }
 
-// theLarge names the services; a whole inetd.conf of them is one finding.
+// theLarge names the services and says what they may take; a whole inetd.conf of them is one finding.
 func theLarge(large []tooLarge) string {
+	first := large[0]
+	size := explain.FormatSize(first.bytes)
+	if len(large) == 1 {
+		return fmt.Sprintf("service %q may take %s in all", first.service, size)
+	}
 	var names []string
 	for _, l := range large {
 		names = append(names, strconv.Quote(l.service))
 	}
-	if n := len(names); n > 1 {
-		return "services " + strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	of := fmt.Sprintf("each of the services %s and %s may take ", strings.Join(names[:len(names)-1], ", "), names[len(names)-1])
+	if slices.ContainsFunc(large, func(l tooLarge) bool { return l.bytes != first.bytes }) {
+		return of + fmt.Sprintf("too much (%q %s)", first.service, size)
 	}
-	return "service " + names[0]
-}
-
-// sums says that others of the services come to other sums than the first.
-func sums(large []tooLarge) string {
-	switch {
-	case len(large) == 1:
-		return ""
-	case slices.ContainsFunc(large, func(l tooLarge) bool { return l.bytes != large[0].bytes }):
-		return " (the first; each is too much)"
-	}
-	return " each"
+	return of + size
 }
 
 // written takes an origin, "file:line:column", apart.

@@ -55,8 +55,8 @@ func TestHostAdviceOnce(t *testing.T) {
 	serve := func(name, port, profile string) string {
 		return "service \"" + name + "\" {\nlisten = [\"tcp://:" + port + "\"]\ncommand = [\"/bin/true\"]\nuser = \"dynamic\"\nprofile = profile." + profile + "\n}\n"
 	}
-	for last, want := range map[string]string{"server": `services "a", "b" and "c" may take 16.0TiB in all each, this host has 4GiB`,
-		"strict": `services "a", "b" and "c" may take 16.0TiB in all (the first; each is too much), this host has 4GiB`} {
+	for last, want := range map[string]string{"server": `each of the services "a", "b" and "c" may take 16.0TiB, this host has 4GiB`,
+		"strict": `each of the services "a", "b" and "c" may take too much ("a" 16.0TiB), this host has 4GiB`} {
 		doc, ds := compileServing("policy { edition = 1 }\n" + serve("a", "7001", "server") + serve("b", "7002", "server") + serve("c", "7003", last))
 		if doc == nil {
 			t.Fatalf("%+v", ds)
