@@ -372,7 +372,7 @@ func (r logged) explanation() string {
 	if r.text("client") == "" || r.text("reason") != "acl" {
 		return ""
 	}
-	words := []string{"casemate", "explain", r.text("service"), r.text("client")}
+	words := []string{"casemate", "explain", r.text("service"), r.whom()}
 	if v := r.text("client_name"); v != "" {
 		words = append(words, "--name", v)
 	}
@@ -383,14 +383,29 @@ func (r logged) explanation() string {
 		words = append(words, "--at", at.UTC().Format(time.RFC3339))
 	}
 	line := strings.Join(words, " ")
-	if strings.Trim(line, " .:-_%ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
+	if strings.Trim(line, " .:-_=%ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		return ""
 	}
 	return line
 }
 
+// whom is the client in the words of explain: rules know those of unix sockets by user, those of a
+// vsock by machine.
+func (r logged) whom() string {
+	if v := r.text("client_uid"); v != "" {
+		return "uid=" + v
+	}
+	if v := r.text("client_cid"); v != "" {
+		return "cid=" + v
+	}
+	return r.text("client")
+}
+
 func (a *app) tellDecision(r logged, line func(what, format string, args ...any)) {
 	who := r.text("client")
+	if v := r.whom(); v != who {
+		who += " " + v
+	}
 	if v := r.text("client_name"); v != "" {
 		who += " (" + v + ")"
 	}
