@@ -123,6 +123,7 @@ func TestDiagnostics(t *testing.T) {
 		{"host's proc by path", in("profile", `files { read = ["/proc"] }`), codeMeaning, `"/proc"`, "sandbox's own /proc", `proc = "host"`},
 		{"port name", in("profile", "widens = [\"network\"]\nbecause = \"x\"\nnetwork {\n  mode = \"host\"\n  connect = [\"htps\"]\n}"), codeValue, `"htps"`, "not known", "https"},
 		{"listen network", strings.Replace(one(""), "tcp://", "tpc://", 1), codeValue, `"tpc://:79"`, "network", "did you mean tcp?"},
+		{"listen abstract", strings.Replace(one(""), "tcp://:79", "unix:@", 1), codeValue, `"unix:@"`, "no name", "unix:@NAME"},
 		{"listen port", strings.Replace(one(""), ":79", ":fingr", 1), codeValue, `"tcp://:fingr"`, "not known", "finger"},
 		{"umask", one("umask = \"77\""), codeValue, `"77"`, "octal", "0027"},
 		{"root", strings.Replace(one(""), "nobody", "root", 1), codeMeaning, `"root"`, "needs a reason", "because"},

@@ -40,6 +40,9 @@ func meantListen(s string) string {
 		return parsed("unix:" + s)
 	}
 	if network, rest, ok := strings.Cut(s, ":"); ok && strings.HasPrefix(network, "unix") && !strings.HasPrefix(rest, "//") {
+		if strings.HasPrefix(rest, "@") {
+			return "" // abstract is what was meant, and what is wrong with it has its own advice
+		}
 		return parsed(network + ":" + path.Join("/", rest))
 	}
 	network, rest := "tcp", s
