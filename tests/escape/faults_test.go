@@ -90,7 +90,7 @@ var faults = []fault{
 	{"start init", "init", unix.SYS_OPENAT, -1, 0, 1, false, unix.ENFILE, 0},
 	{"start init", "init", unix.SYS_SETNS, 1, unix.CLONE_NEWPID, 0, false, unix.EPERM, 0},
 	{"start init", "init", unix.SYS_UNSHARE, 0, unix.CLONE_NEWPID, 0, false, unix.ENOSPC, 0},
-	{"take the relay's socket", "carried", unix.SYS_DUP3, -1, 0, 1, true, unix.EMFILE, 0}, // after its stderr
+	{"take the relay's socket", "carried", unix.SYS_DUP3, -1, 0, 0, true, unix.EMFILE, 0},
 	{"set up the loopback interface", "carried", unix.SYS_SOCKET, -1, 0, 0, true, unix.ENFILE, 0},
 	{"mount state directory", "state", unix.SYS_MOVE_MOUNT, -1, 0, 0, true, unix.EPERM, 0},
 }
@@ -228,6 +228,7 @@ func failAll(t *testing.T, services ...string) {
 // given, it waits for no more than that, and the worker that the first denied call may have started since.
 func atRest(t *testing.T, b *rig.Broker, ports map[string]string, before *rig.Counters) (now rig.Counters) {
 	t.Helper()
+	var held error // what zygotes that leave meanwhile would hide
 	if err := rig.Until(time.Minute, func() error {
 		s, err := b.Status()
 		if err != nil {
@@ -247,10 +248,11 @@ func atRest(t *testing.T, b *rig.Broker, ports map[string]string, before *rig.Co
 		}
 		if err == nil && before != nil && (now.FDs > before.FDs || now.Children > before.Children+1 || now.Zombies > 0 || now.Mounts != before.Mounts || now.Cgroups > before.Cgroups) {
 			err = fmt.Errorf("%+v, was %+v", now, *before)
+			held = err
 		}
 		return err
 	}); err != nil {
-		t.Errorf("something is left: %v", err)
+		t.Errorf("something is left: %v", errors.Join(held, err))
 	}
 	return now
 }

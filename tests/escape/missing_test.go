@@ -79,7 +79,6 @@ var lacking = []struct{ name, without, says string }{
 	{"pivot_root", "155:0:0:0:38", "pivot_root"},
 	{"close_range", "436:0:0:0:38", "start zygote"},
 	{"execveat", "322:0:0:0:38", "exec"},
-	{"pidfd_open", "434:0:0:0:38", "pidfd_open"},
 	{"memfd_create", "319:0:0:0:38", "memfd_create"},
 	{"openat2", "437:0:0:0:38", "open mount point"},
 	{"personality", "135:0:0:0:38", "personality"},
