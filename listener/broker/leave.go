@@ -10,10 +10,24 @@ import (
 
 // reaped is the end of a session's program. That of one whose client has not been sent all waits.
 func (b *Broker) reaped(s *session, exit warden.Exit) {
-	if s.exit = &exit; b.relays.holds(s) {
+	if s.exit = &exit; exit.Forged {
+		b.forged(s)
+		return
+	}
+	if b.relays.holds(s) {
 		return
 	}
 	b.over(s)
+}
+
+// forged is the end of a session that there never was: its zygote has named another's process, and has no say.
+func (b *Broker) forged(s *session) {
+	if b.sessions[s.key] == s {
+		delete(b.sessions, s.key)
+	}
+	s.run.live--
+	s.run.died(warden.ErrForged)
+	b.startFailed(s, "zygote", warden.ErrForged)
 }
 
 // over is the end of a session.

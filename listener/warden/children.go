@@ -21,6 +21,7 @@ type Exit struct {
 	PID    int
 	Status syscall.WaitStatus
 	Usage  unix.Rusage
+	Forged bool // it was no child of casemated: nothing else is true
 }
 
 // child is one that has a record here. It is signalled by its pid, which is nobody

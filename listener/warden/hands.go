@@ -33,7 +33,8 @@ type Hands interface {
 	Helper(name string) Role
 	// Settle takes what a zygote has answered, and calls done: with true the program runs, and ended will be
 	// called; what has failed is reaped. An error is ErrForged. text is what a broker after this one has to
-	// know of a program that runs, at most MaxText bytes.
+	// know of a program that runs, at most MaxText bytes. Where that takes time, done is told that the program runs before it is
+	// known, and ended of one that is Forged.
 	Settle(r zygote.Reply, text func(pid int) []byte, ended func(Exit), done func(runs bool, err error))
 	// Left are the programs that a broker before this one has left, and Adopt goes on with one: with true it runs, and
 	// ended will be called. Left blocks.

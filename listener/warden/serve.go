@@ -214,7 +214,9 @@ func (b *Broker) heard(t Tiding) {
 	case TellTake:
 		token := t.N[0]
 		ok := b.w.take(int(t.N[1]), t.Text, func(e Exit) { b.wire.Send(e.Tiding(token)) })
-		b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
+		if !ok || t.N[2] != 0 {
+			b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
+		}
 	case TellAdopt:
 		token, c := t.N[0], b.w.known[int(t.N[1])]
 		ok := c != nil && c.text != nil

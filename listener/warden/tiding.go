@@ -19,14 +19,14 @@ type TidingKind byte
 
 // What they tell, with the numbers that follow.
 const (
-	TellTake   TidingKind = iota + 1 // token, pid, and what the next broker has to know of it: is that a child without a record, and watch it
+	TellTake   TidingKind = iota + 1 // token, pid, 1 for an answer in any case, and what the next broker has to know of it: is that a child without a record, and watch it
 	TellKill                         // pid, signal
 	TellBury                         // pid
 	TellEnd                          // pid
 	TellSweep                        //
 	TellAdopt                        // token, pid: one that the broker before was watching
 	TellReady                        // the first policy is in force
-	TellTaken                        // token, 1 or 0: the answer to TellTake and TellAdopt
+	TellTaken                        // token, 1 or 0: the answer to TellAdopt, and to TellTake where it is 0
 	TellExit                         // token, status, user ns, system ns, most KiB
 	TellReload                       // load the policy
 	TellStop                         // end

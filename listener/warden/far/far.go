@@ -28,6 +28,7 @@ type Hands struct {
 	token  int64
 	taken  map[int64]taking
 	ended  map[int64]waiting
+	pids   map[int]bool // of those
 	told   func(warden.TidingKind)
 
 	sending sync.Mutex
@@ -64,7 +65,7 @@ var errGone = errors.New("casemated has gone")
 // New speaks with root over two SOCK_SEQPACKET sockets: errand for errands, and tidings, on
 // the loop, for tidings. told hears TellReload and TellStop on the loop, and gone is called when root's process has gone.
 func New(l *loop.Loop, errand, tidings int, told func(warden.TidingKind), gone func(error)) (*Hands, error) {
-	h := &Hands{loop: l, errand: errand, taken: make(map[int64]taking), ended: make(map[int64]waiting), told: told,
+	h := &Hands{loop: l, errand: errand, taken: make(map[int64]taking), ended: make(map[int64]waiting), pids: make(map[int]bool), told: told,
 		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]*job), sockets: make(map[*listener.Socket]uint64)}
 	h.leases = host.Lent(func() (uint32, error) {
 		a, err := h.ask(warden.Asked{Do: warden.DoLease})
@@ -233,13 +234,18 @@ func (h *Hands) heard(t warden.Tiding) {
 	case warden.TellTaken:
 		if k, ok := h.taken[token]; ok {
 			if delete(h.taken, token); t.N[1] == 1 && k.ended != nil {
-				h.ended[token] = waiting{k.pid, k.ended}
+				h.watched(token, k.pid, k.ended)
 			}
 			k.done(t.N[1] == 1)
+		} else if k, ok := h.ended[token]; ok && t.N[1] == 0 {
+			delete(h.ended, token)
+			delete(h.pids, k.pid)
+			k.ended(warden.Exit{PID: k.pid, Forged: true})
 		}
 	case warden.TellExit:
 		if k, ok := h.ended[token]; ok {
 			delete(h.ended, token)
+			delete(h.pids, k.pid)
 			k.ended(t.Exit(k.pid))
 		}
 	default:
@@ -263,6 +269,14 @@ func (h *Hands) Settle(r zygote.Reply, text func(int) []byte, ended func(warden.
 			t.Text = nil
 		}
 	}
+	if runs && !h.pids[r.PID] { // most are what they say: nobody waits for root's word
+		h.token++
+		h.watched(h.token, r.PID, ended)
+		t.N = [5]int64{h.token, int64(r.PID)}
+		h.wire.Send(t)
+		done(true, nil)
+		return
+	}
 	h.take(t, r.PID, ended, func(ok bool) {
 		if ok {
 			done(runs, nil)
@@ -276,8 +290,13 @@ func (h *Hands) Settle(r zygote.Reply, text func(int) []byte, ended func(warden.
 func (h *Hands) take(t warden.Tiding, pid int, ended func(warden.Exit), done func(bool)) {
 	h.token++
 	h.taken[h.token] = taking{pid, ended, done}
-	t.N = [5]int64{h.token, int64(pid)}
+	t.N = [5]int64{h.token, int64(pid), 1}
 	h.wire.Send(t)
+}
+
+// watched notes that root watches a child, whose number may be another's that has just ended.
+func (h *Hands) watched(token int64, pid int, ended func(warden.Exit)) {
+	h.ended[token], h.pids[pid] = waiting{pid, ended}, true
 }
 
 // Left is warden.Hands'.

@@ -111,8 +111,12 @@ func TestPrograms(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	for _, pid := range []int{cmd.Process.Pid, os.Getppid(), -1, 0} {
-		again, _ := settle(zygote.Reply{ID: 2, PID: pid})
-		if s := soon(t, again); s.runs || s.err != warden.ErrForged {
+		again, forged := settle(zygote.Reply{ID: 2, PID: pid})
+		if s := soon(t, again); s.runs { // it is known soon
+			if x := soon(t, forged); !x.Forged || x.PID != pid {
+				t.Errorf("pid %d: %+v", pid, x)
+			}
+		} else if s.err != warden.ErrForged {
 			t.Errorf("pid %d: %+v", pid, s)
 		}
 	}
