@@ -68,20 +68,10 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 	if before != nil {
 		b.inherit(before)
 	}
-	plan, err := w.helperPlan(brokerProfile(int64(FileLimit())-program.FDCount), "casemate-worker", "broker")
+	box, err := w.brokerBox()
 	if err != nil {
 		return nil, err
 	}
-	plan.Command.Stdio, plan.Command.Sockets, plan.Command.Listens, plan.Command.HostPIDs = sandbox.StdioFDs, brokerEnd-BrokerErrands, true, true
-	plan.Command.OOMScore, plan.Command.Outputs = sandbox.AsCasemated, 1
-	if err = w.fit(plan); err != nil {
-		return nil, err
-	}
-	box, err := sandbox.Prepare(plan, sandbox.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer box.Close()
 	uid, err := w.lease()
 	if err != nil {
 		return nil, err
@@ -119,6 +109,25 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 		})
 	}
 	return b, err
+}
+
+// brokerBox makes the broker's sandbox once: the program that this process knows how to speak with follows itself, whatever has been
+// installed in its place since.
+func (w *Warden) brokerBox() (*sandbox.Sandbox, error) {
+	if w.box != nil {
+		return w.box, nil
+	}
+	plan, err := w.helperPlan(brokerProfile(int64(FileLimit())-program.FDCount), "casemate-worker", "broker")
+	if err != nil {
+		return nil, err
+	}
+	plan.Command.Stdio, plan.Command.Sockets, plan.Command.Listens, plan.Command.HostPIDs = sandbox.StdioFDs, brokerEnd-BrokerErrands, true, true
+	plan.Command.OOMScore, plan.Command.Outputs = sandbox.AsCasemated, 1
+	if err = w.fit(plan); err != nil {
+		return nil, err
+	}
+	w.box, err = sandbox.Prepare(plan, sandbox.Options{})
+	return w.box, err
 }
 
 func (w *Warden) newBroker(conf BrokerConfig) *Broker {

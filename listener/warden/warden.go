@@ -9,6 +9,7 @@ import (
 	"casemate/listener/host"
 	"casemate/listener/loop"
 	"casemate/policy"
+	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +43,7 @@ type Warden struct {
 	orphans   loop.Timer     // for the second look
 	compiling sync.Mutex     // of compiled
 	compiled  compiled
+	box       *sandbox.Sandbox // the broker's; of StartBroker
 }
 
 // New makes a warden for the children of this process, which l waits for.

@@ -12,6 +12,8 @@ import (
 
 	"casemate/policy"
 	"casemate/tests/root/rig"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestWorkersAfterAnUpdate: a reload replaces the workers of casemated whose program is
@@ -181,4 +183,34 @@ func worker(t *testing.T, b *rig.Broker, verb, program string) (pid int) {
 		t.Fatal(err)
 	}
 	return pid
+}
+
+// TestBrokerAfterAnUpdate: a broker that is killed after another program has been installed in its place is followed by one of
+// the program that this casemated knows how to speak with.
+func TestBrokerAfterAnUpdate(t *testing.T) {
+	l := newLibexec(t)
+	port := rig.Port(t)
+	b := rig.ServeWith(t, rig.Options{Args: []string{"--libexec", l.dir}, Files: map[string]string{"test.cm.hcl": head +
+		service("says", "tcp://127.0.0.1:"+port, []string{"/bin/echo", "ok"}, "profile = profile.line")}})
+	program := filepath.Join(l.dir, "casemate-worker")
+	must(t, "cp", "/bin/false", program+".new")
+	if err := os.Rename(program+".new", program); err != nil {
+		t.Fatal(err)
+	}
+	old := acceptor(t, b)
+	if err := unix.Kill(old, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := rig.Until(30*time.Second, func() error {
+		if now, err := b.Acceptor(); err != nil || now == old {
+			return fmt.Errorf("the broker is %d (%v), was %d", now, err, old)
+		}
+		got, err := rig.Exchange(port, "")
+		if err == nil && got != "ok\n" {
+			err = fmt.Errorf("it answered %q", got)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
