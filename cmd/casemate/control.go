@@ -46,7 +46,10 @@ func (a *app) askAll(req policy.ControlRequest) (*policy.ControlResponse, []byte
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask casemated: read the answer: %w", err)
 	}
-	line, rest, _ := bytes.Cut(all, []byte{'\n'})
+	line, rest, whole := bytes.Cut(all, []byte{'\n'})
+	if !whole {
+		return nil, nil, errors.New("ask casemated: its broker ended before it had answered: ask again, and look into its log")
+	}
 	var resp policy.ControlResponse
 	if err := json.Unmarshal(line, &resp); err != nil {
 		return nil, nil, fmt.Errorf("ask casemated: read the answer: %w", err)
