@@ -200,7 +200,7 @@ func (r *root) obey(b *warden.Broker, hup, term <-chan os.Signal, ended <-chan e
 		case <-term:
 			stopping = true
 			notify("STOPPING=1")
-			b.Tell(warden.TellStop)
+			b.Stop()
 			late = time.After(stopTime)
 		case err := <-ended:
 			return stopping, err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"casemate/listener"
 	"casemate/policy"
@@ -20,6 +21,7 @@ import (
 type Broker struct {
 	w      *Warden
 	conf   BrokerConfig
+	final  atomic.Bool // no broker follows it
 	pid    int
 	errand int // the socket
 	wire   *Wire
@@ -78,6 +80,9 @@ func (b *Broker) serve() error {
 	defer func() {
 		b.Kill() // if it has not ended: nobody answers it
 		for range maxErrands {
+			if b.final.Load() {
+				return // nobody comes after it, and a compiler may take its time
+			}
 			places <- struct{}{}
 		}
 	}()

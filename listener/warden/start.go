@@ -202,7 +202,10 @@ func (b *Broker) Served() bool {
 // Kill ends a broker that does not.
 func (b *Broker) Kill() { _ = b.w.loop.Post(func() { b.w.Kill(b.pid, unix.SIGKILL) }) }
 
-// Tell tells the broker to load its policy, or to end.
+// Stop tells the broker to end, which none follows then.
+func (b *Broker) Stop() { b.final.Store(true); b.Tell(TellStop) }
+
+// Tell tells the broker to load its policy.
 func (b *Broker) Tell(k TidingKind) { _ = b.w.loop.Post(func() { b.wire.Send(Tiding{Kind: k}) }) }
 
 // LeaveOff buries the zygotes and helpers that a broker has left, which end with their sockets, and looks for programs that they had
