@@ -228,6 +228,8 @@ func failAll(t *testing.T, services ...string) {
 // given, it waits for no more than that, and the worker that the first denied call may have started since.
 func atRest(t *testing.T, b *rig.Broker, ports map[string]string, before *rig.Counters) (now rig.Counters) {
 	t.Helper()
+	const still = 300 * time.Millisecond // two processes are looked at one after the other, and what they have may be on its way
+	var since time.Time
 	var held error // what zygotes that leave meanwhile would hide
 	if err := rig.Until(time.Minute, func() error {
 		s, err := b.Status()
@@ -244,7 +246,13 @@ func atRest(t *testing.T, b *rig.Broker, ports map[string]string, before *rig.Co
 			err = fmt.Errorf("%d sessions", len(s.Sessions))
 		}
 		if err == nil {
-			now, err = b.Counters()
+			last := now
+			if now, err = b.Counters(); now.FDs != last.FDs || now.Children != last.Children || now.Mounts != last.Mounts || now.Cgroups != last.Cgroups {
+				since = time.Now()
+			}
+			if err == nil && before == nil && time.Since(since) < still {
+				err = fmt.Errorf("%+v, for %s", now, time.Since(since))
+			}
 		}
 		if err == nil && before != nil && (now.FDs > before.FDs || now.Children > before.Children+1 || now.Zombies > 0 || now.Mounts != before.Mounts || now.Cgroups > before.Cgroups) {
 			err = fmt.Errorf("%+v, was %+v", now, *before)

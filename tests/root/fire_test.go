@@ -148,14 +148,23 @@ func holds(b *rig.Broker) (holdings, error) {
 }
 
 // counters are what the broker holds once it has what it starts with: its zygotes
-// are there before the log worker is, by long on a slow machine.
+// are there before the log worker is, by long on a slow machine. They are what it goes on holding for a
+// while: its two processes are looked at one after the other, and behind a load some of what they have is on its way.
 func counters(t *testing.T, b *rig.Broker) holdings {
 	t.Helper()
+	const still = 300 * time.Millisecond
 	var h holdings
+	var since time.Time
 	if err := rig.Until(30*time.Second, func() error {
-		var err error
-		if h, err = holds(b); err == nil && h.zygotes > 0 && h.Children <= h.zygotes {
-			err = fmt.Errorf("no log worker beside %d zygotes", h.zygotes)
+		now, err := holds(b)
+		if err == nil && now.zygotes > 0 && now.Children <= now.zygotes {
+			err = fmt.Errorf("no log worker beside %d zygotes", now.zygotes)
+		}
+		if err == nil && (now.FDs != h.FDs || now.Children != h.Children || now.Mounts != h.Mounts || now.Cgroups != h.Cgroups || now.zygotes != h.zygotes) {
+			h, since = now, time.Now()
+		}
+		if err == nil && time.Since(since) < still {
+			err = fmt.Errorf("%+v, for %s", now, time.Since(since))
 		}
 		return err
 	}); err != nil {
