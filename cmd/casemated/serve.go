@@ -109,6 +109,7 @@ func newRoot(o *options, caps []string) (*root, error) {
 		r.brief.Notes = append(r.brief.Notes, warden.Note{Msg: "survivors of an earlier broker", Ended: ended, Left: left})
 	}
 	o.Warn = func(topic, msg string, err error) { r.say(slog.LevelWarn, msg, err) }
+	panics.SpareThreads()
 	r.warden = warden.New(o.Config, r.loop, r.leases)
 	r.brief.About, r.brief.Owner, r.brief.Operators, r.brief.Reopens = o.About, r.door.Owner, r.door.Operators, o.openLog != nil
 	usec, _ := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 48) // 0 is nobody

@@ -81,7 +81,7 @@ type Broker struct {
 	load    sync.RWMutex            // read by who prepares services anew
 	next    atomic.Pointer[loading] // has not begun: others may still join it
 	reopens bool                    // under load: the next load opens the log again
-	spares  sync.Once               // spareThreads
+	spares  sync.Once               // panics.SpareThreads
 	// What takes root's rights. Tests have other compilers and cells.
 	hands   warden.Hands
 	compile func() (*policy.Document, []policy.Diagnostic, error)

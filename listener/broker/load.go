@@ -77,7 +77,7 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.spares.Do(spareThreads) // before there is a client, whose program may take the last task
+	b.spares.Do(panics.SpareThreads) // before there is a client, whose program may take the last task
 	if derr := b.loop.Do(func() { err = b.commit(c) }); derr != nil {
 		err = derr
 	}
