@@ -1,8 +1,8 @@
 package broker
 
 import (
+	"casemate/tests/need"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,21 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// stranger starts a process that is not a child of this one.
-func stranger(t *testing.T) int {
-	t.Helper()
-	out, err := exec.Command("/bin/sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
-	return pid
-}
 
 func running(pid int) bool {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -46,7 +31,7 @@ func TestForgedPID(t *testing.T) {
 	echoes(t, live)
 	var theirs int
 	g.running(1, func(s *session) { theirs = int(s.pid) })
-	outside := stranger(t)
+	outside := need.Stranger(t)
 	fake := g.fakes["forger"]
 	// Only processes of this test: without the check, the broker signals what is named here.
 	for name, pid := range map[string]int{
@@ -82,7 +67,7 @@ func TestForgedPID(t *testing.T) {
 func TestForgedPIDOfALaunch(t *testing.T) {
 	g := newRig(t)
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
-	outside := stranger(t)
+	outside := need.Stranger(t)
 	fake := &fakeCell{argv: []string{"/bin/cat"}}
 	for _, errno := range []unix.Errno{0, unix.ENOENT} {
 		fake.forge = func(r *zygote.Reply) { r.PID, r.Errno = outside, errno }

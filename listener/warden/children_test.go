@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,21 +35,6 @@ func newWarden(t *testing.T) *Warden {
 	return New(Config{LibexecDir: "/usr/libexec", Warn: func(topic, msg string, err error) { t.Error(topic, msg, err) }}, l, host.NewLeases(t.TempDir()))
 }
 
-// stranger starts a process that is not a child of this one.
-func stranger(t *testing.T) int {
-	t.Helper()
-	out, err := exec.Command("/bin/sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Kill(pid, unix.SIGKILL) })
-	return pid
-}
-
 // TestTakes asks about pids that must not be tried on a broker: kill(2) takes
 // -1 for everybody, and other numbers below 1 for groups.
 func TestTakes(t *testing.T) {
@@ -60,7 +44,7 @@ func TestTakes(t *testing.T) {
 	}
 	defer func() { own.Process.Kill(); own.Wait() }()
 	w := &Warden{known: make(map[int]*child)}
-	for _, pid := range []int{0, -1, -7, 1, os.Getpid(), os.Getppid(), stranger(t), 1 << 32, 1<<32 + own.Process.Pid, -own.Process.Pid} {
+	for _, pid := range []int{0, -1, -7, 1, os.Getpid(), os.Getppid(), need.Stranger(t), 1 << 32, 1<<32 + own.Process.Pid, -own.Process.Pid} {
 		if w.stray(pid) {
 			t.Errorf("takes %d", pid)
 		}
