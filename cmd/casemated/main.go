@@ -29,18 +29,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory settings: the broker's live heap is a few megabytes, and a collection
-// of it costs less than the memory it would save up for.
-const (
-	gcPercent   = 50
-	memoryLimit = 256 << 20
-)
+// memoryLimit is in bytes, for debug.SetMemoryLimit.
+const memoryLimit = 256 << 20
 
 func main() {
 	// One processor for the event loop, one for everything else: more would
 	// only cost memory.
 	runtime.GOMAXPROCS(2)
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(warden.GCPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	os.Exit(run(os.Args[1:], os.Stderr))
 }

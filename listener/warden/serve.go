@@ -27,8 +27,6 @@ type Broker struct {
 	wire   *Wire
 
 	sending sync.Mutex
-	usual   sync.Once  // gc is noted
-	gc      int        // what it is but in a load
 	mu      sync.Mutex // of what follows
 	last    uint64
 	docs    map[string]*policy.Document // by digest: in force, and the newest

@@ -11,8 +11,14 @@ import (
 	"casemate/policy"
 )
 
-// loadGC lets garbage be while there is a document to decode, most of which stays: it goes all at once at the end.
-const loadGC = 200
+// How much garbage is let be (debug.SetGCPercent).
+const (
+	// GCPercent is what casemated begins with: its live heap is a few megabytes, and a collection
+	// of it costs less than the memory it would save up for.
+	GCPercent = 50
+	// loadGC is for a load, whose document stays for the most part: what does not goes all at once at the end.
+	loadGC = 200
+)
 
 // maxSites is how many a broker may have at a time, of which it needs one for a load or a look.
 const maxSites = 16
@@ -20,7 +26,6 @@ const maxSites = 16
 // document has a policy compiled, and notes what is in force.
 func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	if q.Do == DoCompile {
-		b.usual.Do(func() { b.gc = debug.SetGCPercent(loadGC) })
 		debug.SetGCPercent(loadGC)
 		b.mu.Lock()
 		doc, err := b.resume, error(nil)
@@ -49,8 +54,7 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	}
 	if q.Do != DoSite { // a load is over, and what it took goes back to the system at once
 		defer debug.FreeOSMemory()
-		b.usual.Do(func() { b.gc = debug.SetGCPercent(loadGC) })
-		debug.SetGCPercent(b.gc)
+		debug.SetGCPercent(GCPercent)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
