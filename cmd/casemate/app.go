@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/calls"
@@ -42,6 +41,8 @@ type app struct {
 	settled  bool  // the flags are read and right
 	broken   error // the first failed write to out
 	grants   map[*cobra.Command]func(args []string) confine.Grant
+	written  map[*cobra.Command]*output.Into // of the verbs that have more formats
+	into     *output.Into                    // of the verb that runs, nil for none
 }
 
 // reads is the grant of a verb that reads policies and writes nothing.
@@ -52,10 +53,10 @@ func reads(paths []string) confine.Grant {
 	return confine.Grant{Read: slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return p == "-" })}
 }
 
-// settle checks the global flags after parsing.
-func (a *app) settle() error {
-	if a.format != "text" && a.format != "json" {
-		return fmt.Errorf("output %q is not known: write text or json", a.format)
+// settle checks the global flags of a verb after parsing.
+func (a *app) settle(cmd *cobra.Command) error {
+	if err := output.Check(a.format, a.formatsOf(cmd)); err != nil {
+		return err
 	}
 	if a.control == "" {
 		return errors.New("--control is empty: give it a value, or leave it out")
@@ -106,15 +107,7 @@ func (a *app) flush(w *tabwriter.Writer, b *bytes.Buffer) {
 
 // printJSON writes v indented. v must carry format_version.
 func (a *app) printJSON(v any) error {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	err := e.Encode(v)
-	if err == nil {
-		_, err = a.out.Write(escapeJSON(text.Bytes()))
-	}
-	if err != nil {
+	if err := writeJSON(a.out, v); err != nil {
 		return fmt.Errorf("write output: %w", err)
 	}
 	return nil
@@ -188,40 +181,6 @@ func sourceDiagnostic(path string, err error) policy.Diagnostic {
 	return policy.Diagnostic{Severity: policy.SeverityError, Code: "CM001", Summary: err.Error(), File: path}
 }
 
-// diagnose writes diagnostics to standard error, as
-//
-//	error CM301: there is no acl "ofice"
-//	  --> site.cm.hcl:12:17
-//	   |
-//	12 |   acl = acl.ofice
-//	   |             ^^^^^
-//	   = did you mean acl.office?
-func (a *app) diagnose(ds []policy.Diagnostic) {
-	w := bufio.NewWriter(a.err)
-	defer w.Flush()
-	for _, d := range ds {
-		paint := a.paintErr("31")
-		if d.Severity == policy.SeverityWarning {
-			paint = a.paintErr("33")
-		}
-		fmt.Fprintf(w, "%s %s: %s\n", paint(d.Severity), d.Code, a.paintErr("1")(d.Summary))
-		number, bar := fmt.Sprint(d.Line), a.paintErr("2")("|")
-		margin := strings.Repeat(" ", len(number))
-		if d.File != "" && d.Line > 0 {
-			fmt.Fprintf(w, "%s--> %s:%d:%d\n", margin, d.File, d.Line, d.Column)
-		} else if d.File != "" {
-			fmt.Fprintf(w, "%s--> %s\n", margin, d.File)
-		}
-		if source, mark, ok := strings.Cut(d.Snippet, "\n"); ok {
-			fmt.Fprintf(w, "%s %s\n%s %s %s\n%s %s %s\n", margin, bar, number, bar, source, margin, bar, paint(mark))
-		}
-		if d.Detail != "" {
-			fmt.Fprintf(w, "%s = %s\n", margin, strings.ReplaceAll(d.Detail, "\n", "\n"+margin+"   "))
-		}
-		fmt.Fprintln(w)
-	}
-}
-
 // paint returns a function that wraps text for standard output into an ANSI style.
 func (a *app) paint(style string) func(string) string { return painted(a.colored, style) }
 
@@ -235,29 +194,4 @@ func painted(colored bool, style string) func(string) string {
 		}
 		return "\x1b[" + style + "m" + s + "\x1b[0m"
 	}
-}
-
-// count writes "1 error" or "3 errors and 1 warning".
-func count(ds []policy.Diagnostic) string {
-	errs, warns := 0, 0
-	for _, d := range ds {
-		if d.Severity == policy.SeverityError {
-			errs++
-		} else {
-			warns++
-		}
-	}
-	var parts []string
-	for _, p := range []struct {
-		n    int
-		word string
-	}{{errs, "error"}, {warns, "warning"}} {
-		switch {
-		case p.n == 1:
-			parts = append(parts, "1 "+p.word)
-		case p.n > 1:
-			parts = append(parts, fmt.Sprintf("%d %ss", p.n, p.word))
-		}
-	}
-	return strings.Join(parts, " and ")
 }

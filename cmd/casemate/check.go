@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
+	"casemate/cmd/version"
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/policy/lang"
@@ -20,12 +23,12 @@ import (
 type checkReport struct {
 	FormatVersion int `json:"format_version"`
 	*failure
-	Valid       bool                `json:"valid"`
-	Digest      string              `json:"digest,omitempty"`
-	Services    []checkService      `json:"services,omitempty"`
-	Disabled    []checkService      `json:"disabled,omitempty"`
-	Diagnostics []policy.Diagnostic `json:"diagnostics"`
-	Host        *hostReport         `json:"host,omitempty"`
+	Valid       bool             `json:"valid"`
+	Digest      string           `json:"digest,omitempty"`
+	Services    []checkService   `json:"services,omitempty"`
+	Disabled    []checkService   `json:"disabled,omitempty"`
+	Diagnostics []output.Finding `json:"diagnostics"`
+	Host        *hostReport      `json:"host,omitempty"`
 }
 
 // checkService is one line of check's table.
@@ -93,23 +96,24 @@ would not start (--host).`,
 				ds = append(ds, ownFault(args)...)
 				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy, hostnet))...)
 			}
+			found := &output.Report{Verb: "check", Version: version.Word(), Findings: output.Of(ds), FailOn: policy.SeverityError, Place: output.Here()}
 			if doc == nil {
-				return a.refuse(ds, func(f failure) any { return checkReport{FormatVersion: 1, failure: &f, Diagnostics: ds} })
+				return a.invalid(found)
 			}
-			r := report(doc, ds)
+			r := report(doc, found.Findings)
 			if onHost {
 				r.Host = onKernel(doc.Policy, landlock.ABI())
 			}
-			if a.json() {
-				if err := a.printJSON(r); err != nil {
-					return err
-				}
-			} else {
+			err := a.emit(checkForms(found, r, func(io.Writer) error {
 				a.diagnose(ds)
 				if !quiet {
 					a.table(doc)
 				}
 				a.host(r.Host)
+				return nil
+			}))
+			if err != nil {
+				return err
 			}
 			if policy.HasErrors(ds) { // of this host's
 				return errNo
@@ -125,13 +129,40 @@ would not start (--host).`,
 		}
 		return g
 	}
+	a.formats(cmd, output.Markdown, output.SARIF, output.GitHub, output.JUnit)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
 	cmd.Flags().BoolVar(&onHost, "host", false, "add what this host cannot enforce or does not have")
 	return cmd
 }
 
-func report(doc *policy.Document, ds []policy.Diagnostic) checkReport {
-	r := checkReport{FormatVersion: 1, Valid: true, Digest: doc.Digest, Diagnostics: append([]policy.Diagnostic{}, ds...)}
+// checkForms are the formats of check.
+func checkForms(found *output.Report, r checkReport, text func(io.Writer) error) forms {
+	return forms{
+		output.Text:     text,
+		output.JSON:     func(w io.Writer) error { return writeJSON(w, r) },
+		output.Markdown: found.WriteMarkdown,
+		output.SARIF:    found.WriteSARIF,
+		output.GitHub:   found.WriteGitHub,
+		output.JUnit:    found.WriteJUnit,
+	}
+}
+
+// invalid tells of a policy that is not valid.
+func (a *app) invalid(found *output.Report) error {
+	f := failure{false, output.Count(found.Findings) + "; the policy is not valid"}
+	tell := func(io.Writer) error { return output.WriteText(a.err, found.Findings, a.coloring) }
+	if err := a.emit(checkForms(found, checkReport{FormatVersion: 1, failure: &f, Diagnostics: found.Findings}, tell)); err != nil {
+		return err
+	}
+	if output.Format(a.format) != output.Text {
+		_ = tell(nil) // as every verb that fails does
+	}
+	fmt.Fprintf(a.err, "casemate: %s\n", f.Error)
+	return errReported
+}
+
+func report(doc *policy.Document, ds []output.Finding) checkReport {
+	r := checkReport{FormatVersion: 1, Valid: true, Digest: doc.Digest, Diagnostics: append([]output.Finding{}, ds...)}
 	for i := range doc.Policy.Services {
 		r.Services = append(r.Services, checked(doc, &doc.Policy.Services[i]))
 	}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // TestColorIsForTerminals: with --color auto each stream is painted where it is a terminal itself: neither
@@ -41,7 +43,7 @@ func TestColorIsForTerminals(t *testing.T) {
 		{"never", "never", tty, tty, false, false},
 	} {
 		a := &app{out: tt.out, err: tt.err, format: "text", control: "x", color: tt.color}
-		if err := a.settle(); err != nil {
+		if err := a.settle(&cobra.Command{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := a.paint("1")("x") != "x"; got != tt.outs {

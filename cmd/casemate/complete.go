@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strconv"
@@ -54,7 +55,6 @@ func (a *app) completions(root *cobra.Command) {
 		verb, flag string
 		give       completer
 	}{
-		{"", "output", oneOf("text", "json")},
 		{"", "color", oneOf("auto", "always", "never")},
 		{"", "control", nil},
 		{"kill", "service", a.services},
@@ -70,6 +70,29 @@ func (a *app) completions(root *cobra.Command) {
 			panic(err) // the flag is gone from its verb
 		}
 	}
+	if err := a.completeFormats(root); err != nil {
+		panic(err)
+	}
+}
+
+// completeFormats completes -o by the formats of the verb, and --output-into of each that has it.
+func (a *app) completeFormats(root *cobra.Command) error {
+	words := func(end string, more cobra.ShellCompDirective) cobra.CompletionFunc {
+		return func(cmd *cobra.Command, _ []string, word string) (out []cobra.Completion, _ cobra.ShellCompDirective) {
+			if strings.Contains(word, "=") {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			for _, f := range a.formatsOf(cmd) {
+				out = append(out, string(f)+end)
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp | more
+		}
+	}
+	err := root.RegisterFlagCompletionFunc("output", words("", 0))
+	for cmd := range a.written {
+		err = errors.Join(err, cmd.RegisterFlagCompletionFunc("output-into", words("=", cobra.ShellCompDirectiveNoSpace)))
+	}
+	return err
 }
 
 // find is a verb of the tree, "" for its root.

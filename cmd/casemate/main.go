@@ -66,6 +66,9 @@ func run(args []string, in io.Reader, out, errw io.Writer, confined func(confine
 	cmd.SetOut(out)
 	cmd.SetErr(errw)
 	err := cmd.Execute()
+	if a.into != nil {
+		a.into.Close()
+	}
 	if a.broken != nil && err == nil {
 		err = fmt.Errorf("write output: %w", a.broken)
 	}
@@ -121,8 +124,15 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			return fmt.Errorf("no verb given")
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			if err := a.settle(); err != nil {
+			var made []string
+			if err := a.settle(cmd); err != nil {
 				return err
+			}
+			if a.into = a.written[cmd]; a.into != nil {
+				var err error
+				if made, err = a.into.Open(); err != nil {
+					return err
+				}
 			}
 			if cmd.Annotations[keepsAll] != "" {
 				return nil
@@ -133,11 +143,12 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			} else if completing[cmd.CalledAs()] {
 				g = reads(nil)
 			}
+			g.Place = made
 			return confined(g)
 		},
 	}
 	f := cmd.PersistentFlags()
-	f.StringVarP(&a.format, "output", "o", "text", "output format: text or json")
+	f.StringVarP(&a.format, "output", "o", "text", "output format: text or json; of some verbs more")
 	f.StringVar(&a.color, "color", "auto", "color of text: auto, always or never")
 	f.StringVar(&a.control, "control", controlPath, "control socket of casemated")
 	cmd.Version = version.Word()

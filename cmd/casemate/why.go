@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/listener/journal"
 	"casemate/policy"
@@ -129,7 +130,7 @@ func (r logged) text(key string) string {
 	case json.Number:
 		return v.String()
 	case string:
-		if strings.ContainsFunc(v, unprintable) {
+		if strings.ContainsFunc(v, output.Unprintable) {
 			return strconv.Quote(v) // the log is for the broker to write, and anybody may have written this file
 		}
 		return v

@@ -19,6 +19,7 @@ import (
 type Grant struct {
 	Read    []string // files, and directories with all below; a link stands for what it leads to
 	Write   []string // directories in which files are replaced
+	Place   []string // directories in which files that are open already take the names of others
 	Connect []uint16 // tcp ports
 }
 
@@ -26,6 +27,7 @@ type Grant struct {
 const (
 	readFile = landlock.AccessFSSet(syscall.AccessFSReadFile)
 	readDir  = landlock.AccessFSSet(syscall.AccessFSReadFile | syscall.AccessFSReadDir)
+	place    = landlock.AccessFSSet(syscall.AccessFSMakeReg | syscall.AccessFSRemoveFile)
 	replace  = readDir | landlock.AccessFSSet(syscall.AccessFSWriteFile|syscall.AccessFSMakeReg|syscall.AccessFSRemoveFile)
 )
 
@@ -46,6 +48,9 @@ func Self(g Grant) error {
 	}
 	for _, path := range g.Write {
 		rules = append(rules, landlock.PathAccess(replace, path).IgnoreIfMissing())
+	}
+	for _, path := range g.Place {
+		rules = append(rules, landlock.PathAccess(place, path))
 	}
 	for _, port := range g.Connect {
 		rules = append(rules, landlock.ConnectTCP(port))

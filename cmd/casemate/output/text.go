@@ -1,0 +1,88 @@
+package output
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"casemate/policy"
+)
+
+// Style is the code of an ANSI style: painted text begins with it.
+type Style string
+
+// The styles of findings.
+const (
+	red    Style = "31"
+	yellow Style = "33"
+	cyan   Style = "36"
+	bold   Style = "1"
+	faint  Style = "2"
+)
+
+// WriteText writes findings for a terminal, with colors or without, as
+//
+//	error CM301: there is no acl "ofice"
+//	  --> site.cm.hcl:12:17
+//	   |
+//	12 |   acl = acl.ofice
+//	   |             ^^^^^
+//	   = did you mean acl.office?
+//
+// Those that are waived are left out.
+func WriteText(to io.Writer, findings []Finding, colored bool) error {
+	paint := func(style Style, s string) string {
+		if !colored {
+			return s
+		}
+		return "\x1b[" + string(style) + "m" + s + "\x1b[0m"
+	}
+	w := bufio.NewWriter(to)
+	for i := range findings {
+		d := &findings[i]
+		if d.Waived != nil {
+			continue
+		}
+		style := map[string]Style{policy.SeverityError: red, policy.SeverityWarning: yellow, Notice: cyan}[d.Severity]
+		fmt.Fprintf(w, "%s %s: %s\n", paint(style, d.Severity), d.Code, paint(bold, d.Summary))
+		number, bar := fmt.Sprint(d.Line), paint(faint, "|")
+		margin := strings.Repeat(" ", len(number))
+		if d.File != "" && d.Line > 0 {
+			fmt.Fprintf(w, "%s--> %s:%d:%d\n", margin, d.File, d.Line, d.Column)
+		} else if d.File != "" {
+			fmt.Fprintf(w, "%s--> %s\n", margin, d.File)
+		}
+		if source, mark, ok := strings.Cut(d.Snippet, "\n"); ok {
+			fmt.Fprintf(w, "%s %s\n%s %s %s\n%s %s %s\n", margin, bar, number, bar, source, margin, bar, paint(style, mark))
+		}
+		if d.Detail != "" {
+			fmt.Fprintf(w, "%s = %s\n", margin, strings.ReplaceAll(d.Detail, "\n", "\n"+margin+"   "))
+		}
+		fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+// Count writes "1 error" or "3 errors and 1 warning", of what is not waived.
+func Count(findings []Finding) string {
+	n := map[string]int{}
+	for _, f := range findings {
+		if f.Waived == nil {
+			n[f.Severity]++
+		}
+	}
+	var parts []string
+	for _, word := range Severities {
+		switch {
+		case n[word] == 1:
+			parts = append(parts, "1 "+word)
+		case n[word] > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n[word], word))
+		}
+	}
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
+}
