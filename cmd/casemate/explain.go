@@ -13,8 +13,6 @@ import (
 	"casemate/acl"
 	"casemate/cmd/confine"
 	"casemate/policy"
-	"casemate/policy/calls"
-	"casemate/policy/canon"
 	"casemate/policy/explain"
 
 	"github.com/spf13/cobra"
@@ -157,7 +155,7 @@ now, the rules still allow.`,
 func (a *app) explanation(paths []string, service, client, name, local string, at time.Time) (*explain.Explanation, error) {
 	q := explain.Query{Service: service, Name: name, At: at}
 	var err error
-	who := policy.ControlRequest{Verb: policy.VerbDocument, Service: service}
+	who := policy.ControlRequest{Service: service}
 	if q.Peer, err = explain.ParsePeer(client); err != nil {
 		return nil, err
 	}
@@ -178,16 +176,9 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 		}
 	}
 	if len(paths) == 0 {
-		resp, text, err := a.askAll(who)
+		doc, resp, err := a.runningDocument(who)
 		if err != nil {
 			return nil, err
-		}
-		doc, err := canon.DecodeDocument(text)
-		if err != nil {
-			return nil, fmt.Errorf("ask casemated: %w", err)
-		}
-		if err := calls.Verify(doc.Policy); err != nil {
-			return nil, fmt.Errorf("ask casemated: %w", err)
 		}
 		e, err := explain.Ask(doc, q)
 		if err == nil {

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"casemate/policy"
-	"casemate/policy/calls"
-	"casemate/policy/canon"
 	"casemate/policy/explain"
 )
 
@@ -82,16 +80,6 @@ func (a *app) batchDocument(paths []string) (*policy.Document, error) {
 		}
 		return doc, nil
 	}
-	_, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument})
-	if err != nil {
-		return nil, err
-	}
-	doc, err := canon.DecodeDocument(text)
-	if err == nil {
-		err = calls.Verify(doc.Policy)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask casemated: %w", err)
-	}
-	return doc, nil
+	doc, _, err := a.runningDocument(policy.ControlRequest{})
+	return doc, err
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"casemate/policy"
-	"casemate/policy/canon"
 
 	"github.com/spf13/cobra"
 )
@@ -151,13 +150,9 @@ func (a *app) process1(hit []policy.SessionStatus) (ids []uint64, err error) {
 	if len(hit) == 0 {
 		return nil, nil
 	}
-	_, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument})
+	doc, _, err := a.runningDocument(policy.ControlRequest{})
 	if err != nil {
 		return nil, err
-	}
-	doc, err := canon.DecodeDocument(text)
-	if err != nil {
-		return nil, fmt.Errorf("ask casemated: read the policy: %w", err)
 	}
 	for _, s := range hit {
 		svc := doc.Policy.Service(s.Service)

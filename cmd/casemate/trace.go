@@ -11,7 +11,6 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
-	"casemate/policy/canon"
 	"casemate/policy/explain"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
@@ -76,16 +75,9 @@ func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, e
 	if os.Geteuid() != 0 {
 		return nil, nil, fmt.Errorf("%s: it follows processes of other users: run as root", verb)
 	}
-	_, text, err := a.askAll(policy.ControlRequest{Verb: policy.VerbDocument})
+	doc, _, err := a.runningDocument(policy.ControlRequest{})
 	if err != nil {
 		return nil, nil, err
-	}
-	doc, err := canon.DecodeDocument(text)
-	if err == nil {
-		err = calls.Verify(doc.Policy)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("ask casemated: %w", err)
 	}
 	s := doc.Policy.Service(name)
 	switch {
