@@ -15,6 +15,12 @@ import (
 	"casemate/sandbox/hostpath"
 )
 
+// Where the policy is for every verb and for casemated, and where that listens for control requests.
+const (
+	DefaultPath        = "/etc/casemate"
+	DefaultControlPath = "/run/casemate/control.sock"
+)
+
 // What is read of a policy. Files that are larger are refused unread.
 const (
 	SourceSuffix  = ".cm.hcl"

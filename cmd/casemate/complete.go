@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/policy/lang"
 	"casemate/sandbox/seccomp"
 
@@ -154,10 +154,10 @@ func (a *app) sessionIDs() (out []cobra.Completion) {
 }
 
 // running is the status of casemated, nil where it does not give it.
-func (a *app) running() *policy.Status {
+func (a *app) running() *control.Status {
 	quiet := *a
 	quiet.out, quiet.err = &bytes.Buffer{}, io.Discard
-	resp, err := quiet.ask(policy.ControlRequest{Verb: policy.VerbStatus})
+	resp, err := quiet.ask(control.Request{Verb: control.VerbStatus})
 	if err != nil {
 		return nil
 	}

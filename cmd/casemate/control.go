@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"casemate/policy/control"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +11,6 @@ import (
 	"net"
 	"syscall"
 	"time"
-
-	"casemate/policy"
 )
 
 const (
@@ -22,15 +21,15 @@ const (
 )
 
 // ask sends one request to casemated and returns its answer.
-func (a *app) ask(req policy.ControlRequest) (*policy.ControlResponse, error) {
+func (a *app) ask(req control.Request) (*control.Response, error) {
 	resp, _, err := a.askAll(req)
 	return resp, err
 }
 
 // askAll is ask with what follows the answer's line. An answer that says no is an
 // error; its diagnostics are printed first.
-func (a *app) askAll(req policy.ControlRequest) (*policy.ControlResponse, []byte, error) {
-	req.FormatVersion = policy.ControlFormat
+func (a *app) askAll(req control.Request) (*control.Response, []byte, error) {
+	req.FormatVersion = control.Format
 	conn, err := net.DialTimeout("unix", a.control, 5*time.Second)
 	if err != nil {
 		return nil, nil, unreachable(a.control, err)
@@ -50,13 +49,13 @@ func (a *app) askAll(req policy.ControlRequest) (*policy.ControlResponse, []byte
 	if !whole {
 		return nil, nil, errors.New("ask casemated: its broker ended before it had answered: ask again, and look into its log")
 	}
-	var resp policy.ControlResponse
+	var resp control.Response
 	if err := json.Unmarshal(line, &resp); err != nil {
 		return nil, nil, fmt.Errorf("ask casemated: read the answer: %w", err)
 	}
-	if resp.FormatVersion != policy.ControlFormat {
+	if resp.FormatVersion != control.Format {
 		return nil, nil, fmt.Errorf("ask casemated: format_version %d is not known, expected %d: casemate and casemated are of different versions",
-			resp.FormatVersion, policy.ControlFormat)
+			resp.FormatVersion, control.Format)
 	}
 	if resp.OK {
 		return &resp, rest, nil

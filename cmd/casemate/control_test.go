@@ -2,12 +2,11 @@ package main
 
 import (
 	"bufio"
+	"casemate/policy/control"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"casemate/policy"
 )
 
 // TestAnswerBreaksOff: a broker that ends while it is asked is told of as that, and its answer is nothing.
@@ -26,7 +25,7 @@ func TestAnswerBreaksOff(t *testing.T) {
 			}
 		}()
 		a := &app{control: l.Addr().String()}
-		if resp, err := a.ask(policy.ControlRequest{}); resp != nil || err == nil || !strings.Contains(err.Error(), "its broker ended before it had answered") {
+		if resp, err := a.ask(control.Request{}); resp != nil || err == nil || !strings.Contains(err.Error(), "its broker ended before it had answered") {
 			t.Errorf("after %q: %v, %v", half, resp, err)
 		}
 	}

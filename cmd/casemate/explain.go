@@ -12,7 +12,7 @@ import (
 
 	"casemate/acl"
 	"casemate/cmd/confine"
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/policy/explain"
 
 	"github.com/spf13/cobra"
@@ -155,7 +155,7 @@ now, the rules still allow.`,
 func (a *app) explanation(paths []string, service, client, name, local string, at time.Time) (*explain.Explanation, error) {
 	q := explain.Query{Service: service, Name: name, At: at}
 	var err error
-	who := policy.ControlRequest{Service: service}
+	who := control.Request{Service: service}
 	if q.Peer, err = explain.ParsePeer(client); err != nil {
 		return nil, err
 	}
@@ -296,7 +296,7 @@ func (a *app) origins(list []explain.Written) {
 }
 
 // live prints what the running broker would do whatever the rules say.
-func (a *app) live(l *policy.Live) {
+func (a *app) live(l *control.Live) {
 	if l == nil {
 		return
 	}
@@ -314,12 +314,12 @@ func (a *app) live(l *policy.Live) {
 }
 
 // served tells whether a client can come at all.
-func served(l *policy.Live) bool {
-	return !l.Broken && slices.ContainsFunc(l.Listeners, func(at policy.ListenerStatus) bool { return at.State != "retrying" })
+func served(l *control.Live) bool {
+	return !l.Broken && slices.ContainsFunc(l.Listeners, func(at control.ListenerStatus) bool { return at.State != "retrying" })
 }
 
 // refusedNow tells which limit refuses, and for how long.
-func refusedNow(l *policy.Live) string {
+func refusedNow(l *control.Live) string {
 	if l.Retry == 0 {
 		return fmt.Sprintf("refused now (%s)", l.Refusal)
 	}

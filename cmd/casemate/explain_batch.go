@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/policy/explain"
 )
 
@@ -80,6 +81,6 @@ func (a *app) batchDocument(paths []string) (*policy.Document, error) {
 		}
 		return doc, nil
 	}
-	doc, _, err := a.runningDocument(policy.ControlRequest{})
+	doc, _, err := a.runningDocument(control.Request{})
 	return doc, err
 }

@@ -1,13 +1,12 @@
 package main
 
 import (
+	"casemate/policy/control"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
-
-	"casemate/policy"
 
 	"github.com/spf13/cobra"
 )
@@ -52,7 +51,7 @@ ended), or the service has none, 1 otherwise.`,
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if service != "" {
-				return a.kill(policy.ControlRequest{Service: service, Now: now}, nil)
+				return a.kill(control.Request{Service: service, Now: now}, nil)
 			}
 			ids := make([]uint64, 0, len(args))
 			for _, arg := range args {
@@ -63,7 +62,7 @@ ended), or the service has none, 1 otherwise.`,
 				ids = append(ids, id)
 			}
 			slices.Sort(ids)
-			return a.kill(policy.ControlRequest{Now: now}, slices.Compact(ids))
+			return a.kill(control.Request{Now: now}, slices.Compact(ids))
 		},
 	}
 	cmd.Flags().StringVar(&service, "service", "", "end all sessions that this service has now")
@@ -75,21 +74,21 @@ ended), or the service has none, 1 otherwise.`,
 type killReport struct {
 	FormatVersion int `json:"format_version"`
 	*failure
-	Ended    []policy.SessionStatus `json:"ended"`
-	Unknown  []uint64               `json:"unknown"`            // ids of no session that runs
-	Left     []policy.SessionStatus `json:"left,omitempty"`     // did not end
-	Process1 []uint64               `json:"process1,omitempty"` // have no init
+	Ended    []control.SessionStatus `json:"ended"`
+	Unknown  []uint64                `json:"unknown"`            // ids of no session that runs
+	Left     []control.SessionStatus `json:"left,omitempty"`     // did not end
+	Process1 []uint64                `json:"process1,omitempty"` // have no init
 }
 
 // kill ends the sessions of ids, or those of q.Service, and waits for their end.
-func (a *app) kill(q policy.ControlRequest, ids []uint64) error {
-	r := killReport{FormatVersion: 1, Ended: []policy.SessionStatus{}, Unknown: []uint64{}}
+func (a *app) kill(q control.Request, ids []uint64) error {
+	r := killReport{FormatVersion: 1, Ended: []control.SessionStatus{}, Unknown: []uint64{}}
 	hit, err := a.end(q, ids)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if !slices.ContainsFunc(hit, func(s policy.SessionStatus) bool { return s.ID == id }) {
+		if !slices.ContainsFunc(hit, func(s control.SessionStatus) bool { return s.ID == id }) {
 			r.Unknown = append(r.Unknown, id)
 		}
 	}
@@ -111,7 +110,7 @@ func (a *app) kill(q policy.ControlRequest, ids []uint64) error {
 	}
 	for late := time.Now().Add(killWait); len(left) > 0 && time.Now().Before(late); {
 		time.Sleep(killPoll)
-		if r.Left, err = a.end(policy.ControlRequest{Now: q.Now}, left); err != nil {
+		if r.Left, err = a.end(control.Request{Now: q.Now}, left); err != nil {
 			return err
 		}
 		left = left[:0]
@@ -129,8 +128,8 @@ func (a *app) kill(q policy.ControlRequest, ids []uint64) error {
 
 // end asks casemated to end the sessions of ids, in as many requests as that takes, or
 // those of q.Service, and returns the ones that run yet.
-func (a *app) end(q policy.ControlRequest, ids []uint64) (list []policy.SessionStatus, err error) {
-	q.Verb = policy.VerbKill
+func (a *app) end(q control.Request, ids []uint64) (list []control.SessionStatus, err error) {
+	q.Verb = control.VerbKill
 	for {
 		n := min(len(ids), killAtOnce)
 		q.Sessions, ids = ids[:n], ids[n:]
@@ -146,11 +145,11 @@ func (a *app) end(q policy.ControlRequest, ids []uint64) (list []policy.SessionS
 
 // process1 returns those of the sessions whose program may not hear SIGTERM, as far as the
 // policy in force is theirs.
-func (a *app) process1(hit []policy.SessionStatus) (ids []uint64, err error) {
+func (a *app) process1(hit []control.SessionStatus) (ids []uint64, err error) {
 	if len(hit) == 0 {
 		return nil, nil
 	}
-	doc, _, err := a.runningDocument(policy.ControlRequest{})
+	doc, _, err := a.runningDocument(control.Request{})
 	if err != nil {
 		return nil, err
 	}

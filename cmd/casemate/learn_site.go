@@ -14,6 +14,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/control"
 	"casemate/policy/lang"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
@@ -183,7 +184,7 @@ func (s *site) load(profile string) error {
 	if s.broker == nil {
 		return s.start()
 	}
-	if _, err = s.a.ask(policy.ControlRequest{Verb: policy.VerbReload}); err != nil {
+	if _, err = s.a.ask(control.Request{Verb: control.VerbReload}); err != nil {
 		return err
 	}
 	return s.serves()
@@ -268,8 +269,8 @@ func (s *site) serves() error {
 	}
 }
 
-func (s *site) status() (*policy.ServiceStatus, error) {
-	resp, err := s.a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Service: learnt})
+func (s *site) status() (*control.ServiceStatus, error) {
+	resp, err := s.a.ask(control.Request{Verb: control.VerbStatus, Service: learnt})
 	if err != nil {
 		return nil, err
 	}
@@ -369,7 +370,7 @@ func (s *site) end(t *observe.Tracer) error {
 		}
 		if late := time.Now().After(end); (late || wait) && !asked {
 			asked = true
-			if _, err := s.a.ask(policy.ControlRequest{Verb: policy.VerbKill, Service: learnt, Now: true}); err != nil {
+			if _, err := s.a.ask(control.Request{Verb: control.VerbKill, Service: learnt, Now: true}); err != nil {
 				return err
 			}
 		} else if late && time.Now().After(end.Add(settle)) {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"casemate/policy"
+	"casemate/policy/control"
 
 	"github.com/spf13/cobra"
 )
@@ -23,7 +23,7 @@ Exit status: 0 the new policy runs, 1 the old policy stays.`,
 		Example: "  casemate check && casemate reload",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbReload})
+			resp, err := a.ask(control.Request{Verb: control.VerbReload})
 			if err != nil {
 				return err
 			}

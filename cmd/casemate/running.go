@@ -6,12 +6,13 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/canon"
+	"casemate/policy/control"
 )
 
 // runningDocument asks casemated for the policy that it runs, and holds that to its digest and to
 // its own words. The answer has what q asks for beside it: with a service and a client, Live.
-func (a *app) runningDocument(q policy.ControlRequest) (*policy.Document, *policy.ControlResponse, error) {
-	q.Verb = policy.VerbDocument
+func (a *app) runningDocument(q control.Request) (*policy.Document, *control.Response, error) {
+	q.Verb = control.VerbDocument
 	resp, text, err := a.askAll(q)
 	if err != nil {
 		return nil, nil, err

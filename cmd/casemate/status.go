@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"casemate/policy/control"
 	"cmp"
 	"fmt"
 	"maps"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"casemate/policy"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +38,7 @@ start, also over reloads, or from that of the broker after one that was killed (
   casemate status -o json | jq .status.digest`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			req := policy.ControlRequest{Verb: policy.VerbStatus}
+			req := control.Request{Verb: control.VerbStatus}
 			if len(args) == 1 {
 				req.Service = args[0]
 			}
@@ -62,7 +61,7 @@ start, also over reloads, or from that of the broker after one that was killed (
 }
 
 // status prints a broker's status for people.
-func (a *app) status(st *policy.Status, sessions bool) {
+func (a *app) status(st *control.Status, sessions bool) {
 	a.printf("casemated %s, pid %d, up %s, ", st.Version, st.PID, since(st.Started))
 	if st.Generation == 0 {
 		a.printf("no policy loaded yet\n")
@@ -106,7 +105,7 @@ func (a *app) status(st *policy.Status, sessions bool) {
 }
 
 // notes prints what is out of the ordinary with a service.
-func (a *app) notes(s *policy.ServiceStatus) {
+func (a *app) notes(s *control.ServiceStatus) {
 	if s.Error != "" {
 		a.printf("%s: %s\n", s.Name, strings.TrimPrefix(strings.TrimPrefix(s.Error, "services."+s.Name+": "), "services."+s.Name+"."))
 	}
@@ -139,7 +138,7 @@ func (a *app) reasons(service, what string, by map[string]uint64) {
 	a.printf("%s: %s: %s\n", service, what, strings.Join(words, ", "))
 }
 
-func (a *app) sessions(st *policy.Status) {
+func (a *app) sessions(st *control.Status) {
 	a.printf("\n")
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)

@@ -11,6 +11,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
+	"casemate/policy/control"
 	"casemate/policy/explain"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
@@ -75,7 +76,7 @@ func (a *app) traceable(verb, name string) (*policy.Document, *policy.Service, e
 	if os.Geteuid() != 0 {
 		return nil, nil, fmt.Errorf("%s: it follows processes of other users: run as root", verb)
 	}
-	doc, _, err := a.runningDocument(policy.ControlRequest{})
+	doc, _, err := a.runningDocument(control.Request{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -190,7 +191,7 @@ func (a *app) watch(ctx context.Context, doc *policy.Document, s *policy.Service
 
 // sameService gives the policy in force. It is an error where that has changed the service or its profile.
 func (a *app) sameService(doc *policy.Document, s *policy.Service) (*policy.Document, error) {
-	resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Service: s.Name})
+	resp, err := a.ask(control.Request{Verb: control.VerbStatus, Service: s.Name})
 	if err != nil || resp.Status.Digest == doc.Digest {
 		return doc, err
 	}
@@ -209,7 +210,7 @@ func (a *app) sameService(doc *policy.Document, s *policy.Service) (*policy.Docu
 // time it waits until there is one.
 func (a *app) keepFollowed(ctx context.Context, t *observe.Tracer, s *policy.Service, first bool) error {
 	for {
-		resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Service: s.Name, Now: true})
+		resp, err := a.ask(control.Request{Verb: control.VerbStatus, Service: s.Name, Now: true})
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/listener/journal"
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/policy/denied"
 	"casemate/sandbox"
 
@@ -94,13 +94,13 @@ const exitingFor = 2 * time.Second
 // client sees its session's end a moment before casemated does.
 func (a *app) logOf(w *why) (string, error) {
 	for end := time.Now().Add(exitingFor); ; time.Sleep(2 * time.Millisecond) {
-		resp, err := a.ask(policy.ControlRequest{Verb: policy.VerbStatus, Written: true})
+		resp, err := a.ask(control.Request{Verb: control.VerbStatus, Written: true})
 		switch {
 		case err != nil:
 			return "", err
 		case resp.Status == nil || resp.Status.Log == "":
 			return "", errors.New("casemated logs to its standard error, not to a file: name what keeps that, as in journalctl -u casemated -o cat | casemate why ... --log -")
-		case time.Now().After(end) || !slices.ContainsFunc(resp.Status.Sessions, func(s policy.SessionStatus) bool {
+		case time.Now().After(end) || !slices.ContainsFunc(resp.Status.Sessions, func(s control.SessionStatus) bool {
 			return (s.ID == w.id || s.Service == w.last) && exiting(s.PID)
 		}):
 			return resp.Status.Log, nil

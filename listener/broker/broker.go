@@ -46,7 +46,7 @@ type Broker struct {
 	loop    *loop.Loop
 	log     *journal.Writer
 	started time.Time
-	control *control
+	door    *door
 
 	// The rest belongs to the loop.
 	gen       *generation
@@ -107,7 +107,7 @@ func New(c Config) (*Broker, error) {
 	b.maxFiles = warden.FileLimit()
 	b.compile, b.plan, b.cells = b.hands.Compile, b.hands.Plan, b.hands.Prepare
 	b.names, b.logWorker, b.denials, b.relays = newNames(b), newLogWorker(b), newDenials(b), newRelays(b)
-	b.control = newControl(b, c.Door)
+	b.door = newDoor(b, c.Door)
 	b.log = journal.New(c.Log, c.Journal)
 	flush := &loop.Timer{Owner: loop.Func(b.log.Flush)}
 	l.Idle = func() {
@@ -140,7 +140,7 @@ func (b *Broker) apart(f func() error, done func(error)) {
 // Run serves until Stop; it returns when everything that had to end has ended.
 func (b *Broker) Run() error {
 	b.log.Now(b.note(slog.LevelInfo, "start", slog.String("version", b.conf.Version), slog.Int("os_pid", b.conf.PID), slog.String("policy", strings.Join(b.conf.Policy, " "))))
-	if err := b.control.watch(); err != nil {
+	if err := b.door.watch(); err != nil {
 		return err
 	}
 	err := b.loop.Run()
@@ -182,7 +182,7 @@ func (b *Broker) syncAll() {
 	for _, at := range b.sockets {
 		at.sync()
 	}
-	b.control.sync()
+	b.door.sync()
 }
 
 // dropSocket closes a socket that no generation wants any more.

@@ -15,6 +15,7 @@ import (
 	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/control"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,10 +31,10 @@ const (
 	documentDeadline = 30 * time.Second
 )
 
-// control is the socket through which root speaks with the broker, and operators ask. It is
+// door is the socket through which root speaks with the broker, and operators ask. It is
 // accepted by the loop; each connection is answered by a goroutine of its own,
 // since a reload takes its time.
-type control struct {
+type door struct {
 	b    *Broker
 	sock int
 	live chan struct{} // one token for each connection that does not wait for a load
@@ -46,13 +47,13 @@ type control struct {
 	sending sync.Mutex
 }
 
-func newControl(b *Broker, d *warden.Door) *control {
-	return &control{b: b, sock: d.FD, operators: d.Operators,
+func newDoor(b *Broker, d *warden.Door) *door {
+	return &door{b: b, sock: d.FD, operators: d.Operators,
 		live: make(chan struct{}, maxControls), loads: make(chan struct{}, maxLoads), guests: make(chan struct{}, maxGuests)}
 }
 
 // watch puts the socket into the loop.
-func (c *control) watch() error {
+func (c *door) watch() error {
 	err := c.b.loop.Add(c.sock, unix.EPOLLIN, c)
 	c.watched = err == nil
 	return err
@@ -60,7 +61,7 @@ func (c *control) watch() error {
 
 // sync lets the socket rest with all other listeners, and while enough are answered: what
 // waits in its backlog would make the loop spin.
-func (c *control) sync() {
+func (c *door) sync() {
 	if !c.watched {
 		return
 	}
@@ -72,7 +73,7 @@ func (c *control) sync() {
 }
 
 // Ready accepts on the loop.
-func (c *control) Ready(uint32) {
+func (c *door) Ready(uint32) {
 	for range maxControls {
 		if !take(c.live) {
 			c.sync()
@@ -101,7 +102,7 @@ func (c *control) Ready(uint32) {
 }
 
 // welcome gives an operator a token of guests, and nobody else one.
-func (c *control) welcome(conn int, peer listener.Peer) chan struct{} {
+func (c *door) welcome(conn int, peer listener.Peer) chan struct{} {
 	if c.operators == listener.KeepID || !inbound.InGroup(conn, peer, c.operators) || !take(c.guests) {
 		return nil
 	}
@@ -119,14 +120,14 @@ func take(tokens chan struct{}) bool {
 }
 
 // give gives a token back; whoever waits in the backlog may come.
-func (c *control) give(token chan struct{}) {
+func (c *door) give(token chan struct{}) {
 	<-token
 	_ = c.b.loop.Post(c.sync) // after the end of the loop nobody is accepted
 }
 
 // serve answers one connection, which holds a token of one channel all the time: of
 // loads while it waits for one, so that whoever asks for less is not kept waiting.
-func (c *control) serve(conn int, token *chan struct{}, guest bool) {
+func (c *door) serve(conn int, token *chan struct{}, guest bool) {
 	if err := unix.SetNonblock(conn, true); err != nil {
 		unix.Close(conn)
 		return
@@ -134,19 +135,19 @@ func (c *control) serve(conn int, token *chan struct{}, guest bool) {
 	f := os.NewFile(uintptr(conn), "control") // non-blocking, so deadlines work
 	defer f.Close()
 	_ = f.SetReadDeadline(time.Now().Add(controlDeadline))
-	var answer policy.ControlResponse
+	var answer control.Response
 	var doc *policy.Document
 	request, err := readRequest(f)
 	if err != nil {
 		answer.Error = err.Error()
 	} else if guest && !request.Reads() {
 		answer.Error = request.Verb + " takes root: operators may look at the status and the policy, and change nothing"
-	} else if request.Verb == policy.VerbReload && !c.waits(token) {
+	} else if request.Verb == control.VerbReload && !c.waits(token) {
 		answer.Error = fmt.Sprintf("%d reloads are waiting already: ask again", maxLoads)
 	} else {
 		answer, doc = c.b.answer(request)
 	}
-	answer.FormatVersion = policy.ControlFormat
+	answer.FormatVersion = control.Format
 	text, err := json.Marshal(answer)
 	if err != nil {
 		return // no type in it can fail
@@ -159,7 +160,7 @@ func (c *control) serve(conn int, token *chan struct{}, guest bool) {
 }
 
 // waits changes the token of a connection that is to wait for a load for one of loads.
-func (c *control) waits(token *chan struct{}) bool {
+func (c *door) waits(token *chan struct{}) bool {
 	if !take(c.loads) {
 		return false
 	}
@@ -171,7 +172,7 @@ func (c *control) waits(token *chan struct{}) bool {
 // send writes a document, which may be of policy.MaxDocument and takes several
 // times that while its bytes are made: one at a time, off the loop, and what it
 // took goes back to the system. They are those that it was read from, if these were the canonical ones.
-func (c *control) send(f *os.File, doc *policy.Document, guest bool) {
+func (c *door) send(f *os.File, doc *policy.Document, guest bool) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
 	defer debug.FreeOSMemory()
@@ -186,7 +187,7 @@ func (c *control) send(f *os.File, doc *policy.Document, guest bool) {
 }
 
 // readRequest reads one line strictly.
-func readRequest(r io.Reader) (q policy.ControlRequest, err error) {
+func readRequest(r io.Reader) (q control.Request, err error) {
 	in := bufio.NewReader(io.LimitReader(r, 2*maxRequest)) // what is unread at the end would reset the answer
 	line, err := in.ReadBytes('\n')
 	switch {
@@ -198,10 +199,10 @@ func readRequest(r io.Reader) (q policy.ControlRequest, err error) {
 		return q, errors.New("request: data after its line")
 	}
 	if err := policy.Unmarshal(line, &q); err != nil {
-		return policy.ControlRequest{}, fmt.Errorf("request: %w", err)
+		return control.Request{}, fmt.Errorf("request: %w", err)
 	}
-	if q.FormatVersion != policy.ControlFormat {
-		return policy.ControlRequest{}, fmt.Errorf("request has format_version %d, expected %d", q.FormatVersion, policy.ControlFormat)
+	if q.FormatVersion != control.Format {
+		return control.Request{}, fmt.Errorf("request has format_version %d, expected %d", q.FormatVersion, control.Format)
 	}
 	return q, nil
 }

@@ -13,13 +13,14 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/control"
 )
 
 func TestControl(t *testing.T) {
 	g, port := newRig(t), freePort(t)
 	g.load(svc("cat", "tcp", port, "/bin/cat"))
 	var rest []byte
-	ask := func(request string) (a policy.ControlResponse) {
+	ask := func(request string) (a control.Response) {
 		t.Helper()
 		c, err := net.Dial("unix", g.path)
 		if os.Geteuid() != 0 && err != nil {
@@ -85,7 +86,7 @@ func (g *rig) asksControl(request string) net.Conn {
 func TestDocumentWaitsAlone(t *testing.T) {
 	g, port := newRig(t), freePort(t)
 	g.load(svc("cat", "tcp", port, "/bin/cat"))
-	g.control.sending.Lock() // as for a client that does not read
+	g.door.sending.Lock() // as for a client that does not read
 	waiting := bufio.NewReader(g.asksControl(`"verb":"document","service":"cat","client":"192.0.2.1"`))
 	if line, err := waiting.ReadString('\n'); err != nil || !strings.Contains(line, `"live"`) {
 		t.Errorf("%q, %v", line, err)
@@ -100,7 +101,7 @@ func TestDocumentWaitsAlone(t *testing.T) {
 	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 		t.Error(err)
 	}
-	g.control.sending.Unlock()
+	g.door.sending.Unlock()
 	text, err := io.ReadAll(waiting)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +118,7 @@ func TestStatusBesideReloads(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	compile, hold := g.compile, make(chan struct{})
 	g.compile = func() (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile() }
-	g.control.loads = make(chan struct{}, 20)
+	g.door.loads = make(chan struct{}, 20)
 	says := func(c net.Conn, want string) {
 		t.Helper()
 		if text, err := io.ReadAll(c); err != nil || !strings.Contains(string(text), want) {
@@ -125,9 +126,9 @@ func TestStatusBesideReloads(t *testing.T) {
 		}
 	}
 	var waiting []net.Conn
-	for n := range cap(g.control.loads) {
+	for n := range cap(g.door.loads) {
 		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
-		eventually(t, func() bool { return len(g.control.loads) == n+1 })
+		eventually(t, func() bool { return len(g.door.loads) == n+1 })
 	}
 	says(g.asksControl(`"verb":"status"`), `"ok":true`)
 	says(g.asksControl(`"verb":"reload"`), "reloads are waiting")
@@ -155,7 +156,7 @@ func TestReloadsShareLoads(t *testing.T) {
 	}
 	digest := func(c net.Conn) string {
 		t.Helper()
-		var a policy.ControlResponse
+		var a control.Response
 		if err := json.NewDecoder(c).Decode(&a); err != nil || !a.OK {
 			t.Fatalf("%+v, %v", a, err)
 		}
@@ -168,7 +169,7 @@ func TestReloadsShareLoads(t *testing.T) {
 	for range 100 {
 		waiting = append(waiting, g.asksControl(`"verb":"reload"`))
 	}
-	eventually(t, func() bool { return len(g.control.loads) == 1+len(waiting) })
+	eventually(t, func() bool { return len(g.door.loads) == 1+len(waiting) })
 	close(hold)
 	if d := digest(first); d != old {
 		t.Errorf("the first load is of %s, want the old policy %s", d, old)

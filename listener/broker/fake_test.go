@@ -20,6 +20,7 @@ import (
 	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/control"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
@@ -368,9 +369,9 @@ func freePort(t *testing.T) uint16 {
 	return uint16(port)
 }
 
-func (g *rig) status1(name string) policy.ServiceStatus {
+func (g *rig) status1(name string) control.ServiceStatus {
 	g.t.Helper()
-	st, err := g.status(policy.ControlRequest{Service: name})
+	st, err := g.status(control.Request{Service: name})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -1,10 +1,9 @@
 package broker
 
 import (
+	"casemate/policy/control"
 	"io"
 	"testing"
-
-	"casemate/policy"
 )
 
 // TestKill: sessions end when somebody asks, those that do not hear it after a while or
@@ -14,9 +13,9 @@ func TestKill(t *testing.T) {
 	p, d := svc("polite", "tcp", polite, "/bin/cat"), svc("deaf", "tcp", deaf, "/bin/sh", "-c", "trap '' TERM; cat")
 	p.Limit, d.Limit = "patient", "patient"
 	g.load(d, p)
-	end := func(q policy.ControlRequest) []policy.SessionStatus {
+	end := func(q control.Request) []control.SessionStatus {
 		t.Helper()
-		q.Verb = policy.VerbKill
+		q.Verb = control.VerbKill
 		a, _ := g.answer(q)
 		if !a.OK {
 			t.Error(a.Error)
@@ -26,19 +25,19 @@ func TestKill(t *testing.T) {
 	one, other := dial(t, polite), dial(t, polite)
 	echoes(t, one)
 	echoes(t, other)
-	st, err := g.status(policy.ControlRequest{Service: "polite"})
+	st, err := g.status(control.Request{Service: "polite"})
 	if err != nil || len(st.Sessions) != 2 {
 		t.Fatalf("%+v, %v", st, err)
 	}
 	first := st.Sessions[0].ID
-	if got := end(policy.ControlRequest{Sessions: []uint64{first, 7}}); len(got) != 1 || got[0].ID != first || got[0].PID != st.Sessions[0].PID {
+	if got := end(control.Request{Sessions: []uint64{first, 7}}); len(got) != 1 || got[0].ID != first || got[0].PID != st.Sessions[0].PID {
 		t.Errorf("ended %+v, want %+v", got, st.Sessions[0])
 	}
 	g.expect(`"session"`, `"signal":"SIGTERM","reason":"killed"`)
 	if n, err := one.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("its client read %d bytes, %v, want an orderly end", n, err)
 	}
-	if got := end(policy.ControlRequest{Sessions: []uint64{first}}); len(got) != 0 {
+	if got := end(control.Request{Sessions: []uint64{first}}); len(got) != 0 {
 		t.Errorf("ended %+v, which is over", got)
 	}
 	echoes(t, other)
@@ -46,15 +45,15 @@ func TestKill(t *testing.T) {
 	c, d2 := dial(t, deaf), dial(t, deaf)
 	echoes(t, c)
 	echoes(t, d2)
-	if got := end(policy.ControlRequest{Service: "deaf"}); len(got) != 2 {
+	if got := end(control.Request{Service: "deaf"}); len(got) != 2 {
 		t.Errorf("ended %+v, want two", got)
 	}
 	echoes(t, c) // it has its grace
-	again := end(policy.ControlRequest{Service: "deaf"})
+	again := end(control.Request{Service: "deaf"})
 	if len(again) != 2 {
 		t.Fatalf("%+v, want the two that did not hear it", again)
 	}
-	end(policy.ControlRequest{Sessions: []uint64{again[0].ID}, Now: true})
+	end(control.Request{Sessions: []uint64{again[0].ID}, Now: true})
 	for range 2 { // one by that, one after its grace
 		g.expect(`"session"`, `"service":"deaf"`, `"signal":"SIGKILL","reason":"killed"`)
 	}

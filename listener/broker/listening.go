@@ -10,7 +10,7 @@ import (
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
-	"casemate/policy"
+	"casemate/policy/control"
 
 	"golang.org/x/sys/unix"
 )
@@ -206,8 +206,8 @@ func (at *listening) state() string {
 	return "listening"
 }
 
-func (at *listening) status() policy.ListenerStatus {
-	st := policy.ListenerStatus{Key: at.spec.Key(), State: at.state()}
+func (at *listening) status() control.ListenerStatus {
+	st := control.ListenerStatus{Key: at.spec.Key(), State: at.state()}
 	if at.err != nil && st.State != "listening" {
 		st.Error = at.err.Error()
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -114,7 +115,7 @@ func TestTcpmux(t *testing.T) {
 	m.g.expect(`"decision"`, `"service":"deny"`, `"reason":"acl"`)
 	c.Close()
 	m.g.expect(`"session"`, `"service":"cat"`, `"exit":0`)
-	if st := m.g.status1("cat"); len(st.Listeners) != 2 || st.Listeners[1] != (policy.ListenerStatus{Key: "tcpmux:+dog", State: "listening"}) {
+	if st := m.g.status1("cat"); len(st.Listeners) != 2 || st.Listeners[1] != (control.ListenerStatus{Key: "tcpmux:+dog", State: "listening"}) {
 		t.Errorf("it listens at %+v", st.Listeners)
 	}
 	if st := m.g.status1("cat"); st.Admitted != 1 || st.RefusedBy["concurrency"] != 1 {

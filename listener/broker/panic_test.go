@@ -7,6 +7,7 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/control"
 )
 
 // bug waits for the record of a panic; it holds the stack.
@@ -123,7 +124,7 @@ func TestPanicOfTheControl(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	var cell warden.Cell
 	g.do(func() { r := g.gen.services[0].run; cell, r.cell = r.cell, nil })
-	if _, err := g.status(policy.ControlRequest{Service: "cat"}); err != loop.ErrBug {
+	if _, err := g.status(control.Request{Service: "cat"}); err != loop.ErrBug {
 		t.Errorf("%v", err)
 	}
 	g.bug("status")

@@ -15,6 +15,7 @@ import (
 	"casemate/listener/address"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 	"casemate/tests/need"
@@ -352,7 +353,7 @@ func TestUnchangedReload(t *testing.T) {
 	load(1, 2)
 	load(1, 2)
 	echoes(t, old)
-	if st, err := g.status(policy.ControlRequest{}); err != nil || st.Generation != 4 || len(st.Services) != 2 {
+	if st, err := g.status(control.Request{}); err != nil || st.Generation != 4 || len(st.Services) != 2 {
 		t.Errorf("%+v, %v", st, err)
 	}
 }

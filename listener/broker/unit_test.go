@@ -16,6 +16,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -96,10 +97,10 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"format_version":1,"verb":"document","service":"x","client":"::1"}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		q, err := readRequest(bytes.NewReader(in))
-		if err != nil && !reflect.DeepEqual(q, policy.ControlRequest{}) {
+		if err != nil && !reflect.DeepEqual(q, control.Request{}) {
 			t.Error("an error with a result")
 		}
-		if err == nil && q.FormatVersion != policy.ControlFormat {
+		if err == nil && q.FormatVersion != control.Format {
 			t.Error("a foreign format was accepted")
 		}
 	})

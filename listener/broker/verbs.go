@@ -12,28 +12,29 @@ import (
 	"casemate/listener"
 	"casemate/listener/journal"
 	"casemate/policy"
+	"casemate/policy/control"
 )
 
 // answer runs one control request. It is called off the loop. doc is the document
 // that follows the answer, and does not change any more.
-func (b *Broker) answer(q policy.ControlRequest) (a policy.ControlResponse, doc *policy.Document) {
+func (b *Broker) answer(q control.Request) (a control.Response, doc *policy.Document) {
 	var err error
 	b.settle()
 	switch q.Verb {
-	case policy.VerbStatus:
+	case control.VerbStatus:
 		if q.Written {
 			b.written()
 		}
 		if a.Status, err = b.status(q); err == nil {
 			a.Digest = a.Status.Digest
 		}
-	case policy.VerbReload:
+	case control.VerbReload:
 		a.Digest, a.Diagnostics, err = b.Load()
-	case policy.VerbDocument:
+	case control.VerbDocument:
 		if doc, a.Live, err = b.document(q); err == nil {
 			a.Digest = doc.Digest
 		}
-	case policy.VerbKill:
+	case control.VerbKill:
 		a.Sessions, err = b.end(q)
 	default:
 		err = fmt.Errorf("verb %q is not known", q.Verb)
@@ -63,9 +64,9 @@ func (b *Broker) settle() {
 }
 
 // status collects the broker's state, all of it or what is of one service.
-func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
-	st := &policy.Status{Version: b.conf.Version, PID: b.conf.PID, Started: b.conf.Started, PolicyPaths: b.conf.Policy, Log: b.conf.LogPath,
-		Services: []policy.ServiceStatus{}, Sessions: []policy.SessionStatus{}}
+func (b *Broker) status(q control.Request) (*control.Status, error) {
+	st := &control.Status{Version: b.conf.Version, PID: b.conf.PID, Started: b.conf.Started, PolicyPaths: b.conf.Policy, Log: b.conf.LogPath,
+		Services: []control.ServiceStatus{}, Sessions: []control.SessionStatus{}}
 	err := b.loop.Do(func() {
 		st.LastReload, st.ReloadFailed = b.lastReload, b.reloadFailed
 		if b.gen == nil {
@@ -96,30 +97,30 @@ func (b *Broker) status(q policy.ControlRequest) (*policy.Status, error) {
 	return st, nil
 }
 
-func (b *Broker) listSessions(st *policy.Status, service string) {
+func (b *Broker) listSessions(st *control.Status, service string) {
 	for _, s := range b.sessions {
 		if service != "" && s.svc.name != service {
 			continue
 		}
-		if len(st.Sessions) == policy.MaxSessions {
+		if len(st.Sessions) == control.MaxSessions {
 			st.SessionsLeftOut++
 			continue
 		}
 		st.Sessions = append(st.Sessions, s.status())
 	}
-	slices.SortFunc(st.Sessions, func(x, y policy.SessionStatus) int { return cmp.Compare(x.ID, y.ID) })
+	slices.SortFunc(st.Sessions, func(x, y control.SessionStatus) int { return cmp.Compare(x.ID, y.ID) })
 }
 
 // status is one session's part.
-func (s *session) status() policy.SessionStatus {
+func (s *session) status() control.SessionStatus {
 	b, gen := s.svc.b, s.svc.gen
-	return policy.SessionStatus{ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
+	return control.SessionStatus{ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
 		Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: gen.number, Digest: gen.digest}
 }
 
 // end asks the sessions to end that q is for, or makes them, and returns them. Asked
 // again it returns those that have not ended yet.
-func (b *Broker) end(q policy.ControlRequest) (list []policy.SessionStatus, err error) {
+func (b *Broker) end(q control.Request) (list []control.SessionStatus, err error) {
 	err = b.loop.Do(func() {
 		for _, s := range b.sessions {
 			if q.Service != s.svc.name && !slices.Contains(q.Sessions, s.id) {
@@ -135,10 +136,10 @@ func (b *Broker) end(q policy.ControlRequest) (list []policy.SessionStatus, err 
 }
 
 // status is one service's part.
-func (s *service) status() policy.ServiceStatus {
+func (s *service) status() control.ServiceStatus {
 	t, r := s.tally, s.run
-	st := policy.ServiceStatus{
-		Name: s.name, Listeners: make([]policy.ListenerStatus, 0, len(s.listen)), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
+	st := control.ServiceStatus{
+		Name: s.name, Listeners: make([]control.ListenerStatus, 0, len(s.listen)), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
 		Live: t.live, Peak: t.peak, Queued: len(t.queue), Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
 	}
@@ -160,7 +161,7 @@ func (s *service) status() policy.ServiceStatus {
 		st.Listeners = append(st.Listeners, at.status())
 	}
 	for _, name := range s.spec.Mux {
-		st.Listeners = append(st.Listeners, policy.ListenerStatus{Key: "tcpmux:" + name, State: map[bool]string{false: "listening", true: "broken"}[s.broken()]})
+		st.Listeners = append(st.Listeners, control.ListenerStatus{Key: "tcpmux:" + name, State: map[bool]string{false: "listening", true: "broken"}[s.broken()]})
 	}
 	for _, o := range s.others {
 		if o.fault != nil {
@@ -178,7 +179,7 @@ func (s *service) status() policy.ServiceStatus {
 
 // document finds the document in force and, when q names a service that it has,
 // what the running counters and the host add to it.
-func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *policy.Live, err error) {
+func (b *Broker) document(q control.Request) (doc *policy.Document, live *control.Live, err error) {
 	err = b.loop.Do(func() {
 		if b.gen == nil {
 			return
@@ -188,7 +189,7 @@ func (b *Broker) document(q policy.ControlRequest) (doc *policy.Document, live *
 		if s == nil {
 			return
 		}
-		live = &policy.Live{ServiceStatus: s.status()}
+		live = &control.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
 			r := s.tally.limiter.Peek(b.loop.Now(), admission.Peer(q.Client.Unmap().WithZone(""), listener.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
 			if live.Refusal, live.Retry = string(r.Reason), r.RetryAfter; live.Refusal == "" && s.overloaded() {

@@ -6,7 +6,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
-	"casemate/policy"
+	"casemate/policy/control"
 )
 
 // Query asks what would happen to one client.
@@ -55,7 +55,7 @@ type Explanation struct {
 	// Notes are what holds beside the acl and the limit.
 	Notes []string `json:"notes,omitempty"`
 	// Live is what a running broker adds, nil without one.
-	Live *policy.Live `json:"live,omitempty"`
+	Live *control.Live `json:"live,omitempty"`
 	// User is who the program would run as, Command what would run.
 	User    string   `json:"user"`
 	Group   string   `json:"group,omitempty"`

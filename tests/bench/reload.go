@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -81,7 +81,7 @@ func (b *bench) loadOf(n int, own bool) (load, again cost, err error) {
 			return load, again, err
 		}
 		began := time.Now()
-		answer, err := r.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		answer, err := r.Request(control.Request{Verb: control.VerbReload})
 		if err != nil || !answer.OK {
 			return load, again, fmt.Errorf("reload of %d services: %v %+v", n, err, answer)
 		}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -34,7 +34,7 @@ func (w *world) ended() <-chan struct{} {
 
 // reload loads the policy as it is.
 func (w *world) reload() error {
-	a, err := w.broker.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	a, err := w.broker.Request(control.Request{Verb: control.VerbReload})
 	switch {
 	case err != nil:
 		return err

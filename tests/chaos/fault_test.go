@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -54,7 +54,7 @@ var faults = []*fault{
 		h := w.ledger.begin(f.name, "", f.cost)
 		for range 3 {
 			w.write(w.site.text(rnd.IntN(variants)))
-			_, _ = w.broker.Request(policy.ControlRequest{Verb: policy.VerbReload})
+			_, _ = w.broker.Request(control.Request{Verb: control.VerbReload})
 		}
 		w.ledger.end(h)
 	}},

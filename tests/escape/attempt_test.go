@@ -19,17 +19,17 @@ type attempt struct {
 	// "killed" is a victim that died without an answer.
 	want string
 	// control says how the attempt works outside.
-	control control
+	control elsewhere
 	// controlLine stands in for line outside, where the same words would hit the host.
 	controlLine string
 }
 
-// control is the positive control of an attempt.
-type control int
+// elsewhere is the positive control of an attempt.
+type elsewhere int
 
 const (
 	// asNobody runs it as the service's user: only the sandbox stops it.
-	asNobody control = iota
+	asNobody elsewhere = iota
 	// asRoot runs it as root: the lost rights are what stops it.
 	asRoot
 	// uncontrolled attempts would harm a host where they work, or cannot work

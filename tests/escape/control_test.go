@@ -48,13 +48,13 @@ func tooNew(t *testing.T, line string) bool {
 // socket as a classical inetd would start it, and a leaked directory beside it.
 // It runs in a session and in mount, uts and ipc namespaces of its own, so that
 // an attempt that works changes nothing on the host.
-func outside(t *testing.T, victim, line string, c control) outcome {
+func outside(t *testing.T, victim, line string, c elsewhere) outcome {
 	t.Helper()
 	return outsideWith(t, victim, line, c, nil)
 }
 
 // outsideWith is outside for a victim with that stderr; nil is /dev/null.
-func outsideWith(t *testing.T, victim, line string, c control, stderr *os.File) outcome {
+func outsideWith(t *testing.T, victim, line string, c elsewhere, stderr *os.File) outcome {
 	t.Helper()
 	name, _, _ := strings.Cut(line, " ")
 	client, server := loopbackPair(t)

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -68,7 +68,7 @@ func refused(t *testing.T, what, text, why string) {
 // unloaded loads the policy again, which must fail, and say why.
 func unloaded(t *testing.T, b *rig.Broker, why string) {
 	t.Helper()
-	a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	a, err := b.Request(control.Request{Verb: control.VerbReload})
 	if err != nil || a.OK || !strings.Contains(a.Error, why) {
 		t.Errorf("reload: %+v (%v), want %q", a, err, why)
 	}
@@ -82,7 +82,7 @@ func raced(t *testing.T, b *rig.Broker, name, evil string, look func(when string
 	settle := flip(t, name, evil)
 	var loaded, failed int
 	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); {
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		a, err := b.Request(control.Request{Verb: control.VerbReload})
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -220,7 +220,7 @@ func TestForeignPolicy(t *testing.T) {
 	file := b.Policy + "/test.cm.hcl"
 	reload := func(when, why string) {
 		t.Helper()
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		a, err := b.Request(control.Request{Verb: control.VerbReload})
 		if err != nil || a.OK != (why == "") || !strings.Contains(a.Error, why) {
 			t.Errorf("%s: %+v (%v), want %q", when, a, err, why)
 		}

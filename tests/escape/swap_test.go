@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +15,7 @@ import (
 // reloaded loads the policy again, which must work.
 func reloaded(t *testing.T, b *rig.Broker) {
 	t.Helper()
-	a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	a, err := b.Request(control.Request{Verb: control.VerbReload})
 	if err != nil || !a.OK {
 		t.Fatalf("reload: %+v (%v)", a, err)
 	}
@@ -121,7 +121,7 @@ func TestSwappedProgram(t *testing.T) {
 		"by one without the right bit": {0o644, 0, "not executable"},
 	} {
 		put("/bin/true", c.mode, c.owner)
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		a, err := b.Request(control.Request{Verb: control.VerbReload})
 		if err != nil || a.OK || !strings.Contains(a.Error, c.why) {
 			t.Errorf("%s: reload: %+v (%v), want %q", when, a, err, c.why)
 		}

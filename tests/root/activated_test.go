@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
@@ -126,7 +126,7 @@ func TestPassedSockets(t *testing.T) {
 		if err := b.WritePolicy("test.cm.hcl", text); err != nil {
 			t.Fatal(err)
 		}
-		if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+		if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 			t.Fatalf("reload: %v, %+v", err, a)
 		}
 	}

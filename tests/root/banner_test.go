@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -63,7 +64,7 @@ func TestBanners(t *testing.T) {
 	if err := b.WritePolicy("closed.banner", strings.Repeat("x", policy.MaxBanner+1)); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || r.OK || len(r.Diagnostics) == 0 || !strings.Contains(r.Diagnostics[0].Summary, "longer than the 4096") {
+	if r, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || r.OK || len(r.Diagnostics) == 0 || !strings.Contains(r.Diagnostics[0].Summary, "longer than the 4096") {
 		t.Errorf("%+v, %v, of a text that does not fit", r, err)
 	}
 	if got := saidTo(t, "127.0.0.3", direct, ""); got != accept+"come\nagain" {

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
@@ -190,7 +190,7 @@ func TestBrokerIsFollowed(t *testing.T) {
 	}
 	first := dial()
 	says(first, "one\n")
-	var before *policy.Status
+	var before *control.Status
 	if err := rig.Until(30*time.Second, func() (err error) {
 		if before, err = b.Status(); err == nil && len(before.Sessions) != 1 {
 			err = fmt.Errorf("%+v", before)
@@ -345,7 +345,7 @@ func TestFollowedBrokerServesWhatMoved(t *testing.T) {
 	if err := b.WritePolicy("test.cm.hcl", of(moved)); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || r.Error != "" {
+	if r, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || r.Error != "" {
 		t.Fatal(r, err)
 	}
 	if err := unix.Kill(acceptor(t, b), unix.SIGKILL); err != nil {

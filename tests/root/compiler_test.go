@@ -16,6 +16,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/control"
 	"casemate/policy/lang"
 	"casemate/tests/root/rig"
 )
@@ -237,7 +238,7 @@ func compilerHangs(t *testing.T) (judge func(<-chan error), held <-chan error) {
 	done := make(chan error, 1)
 	go func() {
 		began := time.Now()
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		a, err := b.Request(control.Request{Verb: control.VerbReload})
 		d := time.Since(began)
 		switch {
 		case err != nil:

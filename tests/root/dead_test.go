@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -51,7 +51,7 @@ func TestDeadMount(t *testing.T) {
 	if err := b.WritePolicy("test.cm.hcl", text); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	answer, err := b.Request(control.Request{Verb: control.VerbReload})
 	if err != nil || answer.OK || !strings.Contains(answer.Error, dead+": its file system does not answer") {
 		t.Errorf("a reload over it: %+v, %v", answer, err)
 	}
@@ -72,15 +72,15 @@ func TestSilentSources(t *testing.T) {
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"test.cm.hcl": text}, Args: []string{"--log", filepath.Join(logs, "log")}})
 	for _, dead := range []string{b.Policy, logs} {
 		heal := need.DeadMount(t, dead, need.Stats)
-		answers, began := make(chan *policy.ControlResponse, 1), time.Now()
+		answers, began := make(chan *control.Response, 1), time.Now()
 		go func() {
-			answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+			answer, err := b.Request(control.Request{Verb: control.VerbReload})
 			if err != nil {
 				t.Error(err)
 			}
 			answers <- answer
 		}()
-		var answer *policy.ControlResponse
+		var answer *control.Response
 		for looks := 0; answer == nil; looks++ {
 			if _, err := b.Status(); err != nil || time.Since(began) > time.Minute {
 				t.Fatalf("%s: after %s, %d looks: %v", dead, time.Since(began), looks, err)
@@ -96,7 +96,7 @@ func TestSilentSources(t *testing.T) {
 			t.Errorf("%s: %+v", dead, answer)
 		}
 		if err := rig.Until(30*time.Second, func() error { // a healed one is asked as soon as it has answered
-			answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+			answer, err := b.Request(control.Request{Verb: control.VerbReload})
 			if err == nil && !answer.OK {
 				err = fmt.Errorf("a load afterwards: %s", answer.Error)
 			}

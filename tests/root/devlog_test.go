@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox/landlock"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
@@ -187,7 +187,7 @@ func TestSyslogGoesOn(t *testing.T) {
 	if err := b.WritePolicy("test.cm.hcl", text("  resources { open_files = 100 }\n")); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+	if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 		t.Fatal(a, err)
 	}
 	say("reloaded")

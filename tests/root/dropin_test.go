@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -202,7 +202,7 @@ func TestDropInForeground(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	var st *policy.ServiceStatus
+	var st *control.ServiceStatus
 	if err := rig.Until(60*time.Second, func() (err error) { st, err = s.Service("port-7005"); return err }); err != nil {
 		text, _ := os.ReadFile(said)
 		t.Fatalf("%v\n%s", err, text)

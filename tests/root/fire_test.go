@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -267,7 +267,7 @@ func TestReloadUnderFire(t *testing.T) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	last, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	last, err := b.Request(control.Request{Verb: control.VerbReload})
 	close(stop)
 	wg.Wait()
 	if err != nil || !last.OK {
@@ -312,7 +312,7 @@ func TestBrokenPolicyKeepsTheOld(t *testing.T) {
 		if err := b.WritePolicy("more.cm.hcl", text); err != nil {
 			t.Fatal(err)
 		}
-		a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		a, err := b.Request(control.Request{Verb: control.VerbReload})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -332,7 +332,7 @@ func TestBrokenPolicyKeepsTheOld(t *testing.T) {
 	if err := os.Remove(b.Policy + "/more.cm.hcl"); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+	if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 		t.Errorf("the repaired policy does not load: %v %+v", err, a)
 	}
 }

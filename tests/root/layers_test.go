@@ -10,14 +10,14 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
 // session waits for a running program of the service and returns it.
-func session(t *testing.T, b *rig.Broker, service string) policy.SessionStatus {
+func session(t *testing.T, b *rig.Broker, service string) control.SessionStatus {
 	t.Helper()
-	var found policy.SessionStatus
+	var found control.SessionStatus
 	err := rig.Until(30*time.Second, func() error {
 		s, err := b.Status()
 		if err != nil {
@@ -46,7 +46,7 @@ type granted struct {
 
 // confined looks at the session's processes from outside and reports every
 // layer that is not on.
-func confined(t *testing.T, b *rig.Broker, s policy.SessionStatus, g granted) {
+func confined(t *testing.T, b *rig.Broker, s control.SessionStatus, g granted) {
 	t.Helper()
 	checked := 0
 	for _, pid := range family(t, s.PID) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -152,7 +152,7 @@ func reloads(t *testing.T, b *rig.Broker, text string) {
 	if err := b.WritePolicy("test.cm.hcl", text); err != nil {
 		t.Fatal(err)
 	}
-	if answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !answer.OK {
+	if answer, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !answer.OK {
 		t.Fatalf("%+v, %v", answer, err)
 	}
 }

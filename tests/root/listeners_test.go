@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -114,7 +114,7 @@ func TestLeasedIDs(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	var sessions []policy.SessionStatus
+	var sessions []control.SessionStatus
 	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Status()
 		if err == nil && len(s.Sessions) < 20 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -128,7 +129,7 @@ func TestLogRotation(t *testing.T) {
 	for i, again := range []func() error{
 		func() error { return b.Signal(syscall.SIGHUP) },
 		func() error {
-			_, err := b.Request(policy.ControlRequest{FormatVersion: policy.ControlFormat, Verb: policy.VerbReload})
+			_, err := b.Request(control.Request{FormatVersion: control.Format, Verb: control.VerbReload})
 			return err
 		},
 	} {

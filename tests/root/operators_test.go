@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -141,15 +141,15 @@ func TestOperatorsAskForNothingElse(t *testing.T) {
 	b := rig.ServeWith(t, rig.Options{Args: []string{"--operators", fmt.Sprint(group)},
 		Files: map[string]string{"test.cm.hcl": head + service("cat", "tcp://127.0.0.1:"+port, []string{"/bin/cat"}, "profile = profile.line")}})
 	asker := asks(t, b, group)
-	for _, q := range []policy.ControlRequest{
-		{Verb: policy.VerbReload}, {Verb: policy.VerbKill, Service: "cat"}, {Verb: policy.VerbKill, Sessions: []uint64{1}, Now: true},
-		{Verb: policy.VerbStatus, Service: "cat", Now: true}, {Verb: "stop"}, {Verb: ""},
+	for _, q := range []control.Request{
+		{Verb: control.VerbReload}, {Verb: control.VerbKill, Service: "cat"}, {Verb: control.VerbKill, Sessions: []uint64{1}, Now: true},
+		{Verb: control.VerbStatus, Service: "cat", Now: true}, {Verb: "stop"}, {Verb: ""},
 	} {
 		if a := asker(q); a.OK || !strings.Contains(a.Error, "takes root") {
 			t.Errorf("%+v: %+v", q, a)
 		}
 	}
-	for _, q := range []policy.ControlRequest{{Verb: policy.VerbStatus}, {Verb: policy.VerbStatus, Service: "cat"}, {Verb: policy.VerbDocument}} {
+	for _, q := range []control.Request{{Verb: control.VerbStatus}, {Verb: control.VerbStatus, Service: "cat"}, {Verb: control.VerbDocument}} {
 		if a := asker(q); !a.OK {
 			t.Errorf("%+v: %+v", q, a)
 		}
@@ -157,14 +157,14 @@ func TestOperatorsAskForNothingElse(t *testing.T) {
 }
 
 // asks connects as a member of the group: credentials are those of who connects.
-func asks(t *testing.T, b *rig.Broker, group uint32) func(policy.ControlRequest) policy.ControlResponse {
+func asks(t *testing.T, b *rig.Broker, group uint32) func(control.Request) control.Response {
 	t.Helper()
 	if err := os.Chmod(b.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return func(q policy.ControlRequest) (a policy.ControlResponse) {
+	return func(q control.Request) (a control.Response) {
 		t.Helper()
-		q.FormatVersion = policy.ControlFormat
+		q.FormatVersion = control.Format
 		text, err := json.Marshal(q)
 		if err != nil {
 			t.Fatal(err)

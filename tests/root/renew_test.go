@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +86,7 @@ func TestBrokenServices(t *testing.T) {
 	if err := b.WritePolicy("test.cm.hcl", strings.Replace(text, "10000\n", "9999\n", 1)); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	answer, err := b.Request(control.Request{Verb: control.VerbReload})
 	if err != nil || !answer.OK {
 		t.Fatalf("%+v, %v", answer, err)
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -146,7 +146,7 @@ func TestRuleCommandIsProven(t *testing.T) {
 		}
 		before, _, _ := strings.Cut(text(program), fmt.Sprintf("[%q]", program))
 		place := fmt.Sprintf("test.cm.hcl:%d:16)", 1+strings.Count(before, "\n"))
-		r, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		r, err := b.Request(control.Request{Verb: control.VerbReload})
 		if err != nil || r.OK || !strings.Contains(r.Error, program) || !strings.Contains(r.Error, place) {
 			t.Errorf("%s: %+v, %v", program, r, err)
 		}

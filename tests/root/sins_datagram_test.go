@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox/landlock"
 	"casemate/tests/root/rig"
 
@@ -153,7 +153,7 @@ func TestCVE2016_7795_EmptyDatagram(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbStatus})
+	answer, err := b.Request(control.Request{Verb: control.VerbStatus})
 	if err != nil || !answer.OK || answer.Status.Digest != before.Digest || len(answer.Status.Services) != len(before.Services) {
 		t.Errorf("then status is %+v, %v", answer, err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -58,7 +58,7 @@ func TestHangupsBesideAWaitingProgram(t *testing.T) {
 		}
 		time.Sleep(2 * time.Millisecond) // or they are one
 	}
-	answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+	answer, err := b.Request(control.Request{Verb: control.VerbReload})
 	close(done)
 	clients.Wait()
 	if err != nil || !answer.OK {

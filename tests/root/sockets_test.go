@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
@@ -85,7 +85,7 @@ func TestSocketOptions(t *testing.T) {
 		if err := b.WritePolicy("test.cm.hcl", text(c.text)); err != nil {
 			t.Fatal(err)
 		}
-		if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+		if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 			t.Fatalf("reload: %v, %+v", err, a)
 		}
 		for _, network := range []string{"tcp", "udp"} {
@@ -171,7 +171,7 @@ func TestSocketInterface(t *testing.T) {
 	if err := b.WritePolicy("test.cm.hcl", text+service("there", "tcp4://:"+port, []string{program, "once"}, "profile = profile.line", "socket {\n    interface = \"inside\"\n  }")); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+	if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 		t.Fatalf("reload: %v, %+v", err, a)
 	}
 	if c, err := net.Dial("tcp4", "127.0.0.1:"+port); !errors.Is(err, unix.ECONNREFUSED) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
@@ -195,7 +195,7 @@ func TestReloadsWithNoTaskLeft(t *testing.T) {
 	exchange(t, port, "", "once\n")
 	counters(t, b)
 	reload := func() error {
-		answer, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload})
+		answer, err := b.Request(control.Request{Verb: control.VerbReload})
 		if err == nil && !answer.OK {
 			err = errors.New(answer.Error)
 		}

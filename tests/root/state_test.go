@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
@@ -116,7 +116,7 @@ func TestState(t *testing.T) {
 			t.Errorf("on the host %s is of uid %d and gid %d, mode %o (%v), want %d", path, st.Uid, st.Gid, st.Mode, err, want)
 		}
 	}
-	if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+	if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 		t.Errorf("reload: %+v, %v", a, err)
 	}
 	for _, when := range []string{"after a reload", "after a restart"} {
@@ -162,7 +162,7 @@ func TestStateEscapes(t *testing.T) {
 	}
 	// The next load makes nothing of links, and of the directory's mode.
 	told(t, ports[1], "rm -rf /state/*; ln -s / /state/state; ln -s "+filepath.Dir(secret)+" /state/other; chmod 777 /state/")
-	if a, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); err != nil || !a.OK {
+	if a, err := b.Request(control.Request{Verb: control.VerbReload}); err != nil || !a.OK {
 		t.Errorf("reload: %+v, %v", a, err)
 	}
 	if got := told(t, ports[1], "cat /state/other/secret; cat /state/state/etc/passwd; echo well > /state/well; cat /state/well"); strings.Count(got, "Too many levels") != 2 || !strings.HasSuffix(got, "well\n") {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
 
@@ -61,7 +61,7 @@ func says(t *testing.T, port, want string) net.Conn {
 }
 
 // sessionsOf are a broker's sessions, once there are n.
-func sessionsOf(t *testing.T, b *rig.Broker, n int) (out []policy.SessionStatus) {
+func sessionsOf(t *testing.T, b *rig.Broker, n int) (out []control.SessionStatus) {
 	t.Helper()
 	if err := rig.Until(30*time.Second, func() error {
 		s, err := b.Status()

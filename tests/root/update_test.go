@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/tests/root/rig"
 
 	"golang.org/x/sys/unix"
@@ -119,7 +119,7 @@ func TestDenialsWorkerAfterAnUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 		loaded := make(chan error, 1)
-		go func() { _, err := b.Request(policy.ControlRequest{Verb: policy.VerbReload}); loaded <- err }()
+		go func() { _, err := b.Request(control.Request{Verb: control.VerbReload}); loaded <- err }()
 		for more := true; more; { // while the one goes and the other comes
 			denied("again")
 			if process, err := rig.Children(b.PID); err == nil {

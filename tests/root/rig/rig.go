@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/control"
 )
 
 // readyTimeout is how long a broker may take to serve its policy; a thousand
@@ -148,7 +149,7 @@ func (b *Broker) ready(limit time.Duration) error {
 		case <-deadline.C:
 			return fmt.Errorf("casemated does not serve after %s: %w\n%s", limit, last, b.Stderr())
 		case <-tick.C:
-			var s *policy.Status
+			var s *control.Status
 			if s, last = b.Status(); last == nil && s.Generation > 0 {
 				return nil
 			}
@@ -195,14 +196,14 @@ func (b *Broker) Stop() {
 }
 
 // Request sends one control request and returns the answer.
-func (b *Broker) Request(r policy.ControlRequest) (*policy.ControlResponse, error) {
-	r.FormatVersion = policy.ControlFormat
+func (b *Broker) Request(r control.Request) (*control.Response, error) {
+	r.FormatVersion = control.Format
 	return ask(b.Control, r)
 }
 
 // Status is the broker's own account of itself.
-func (b *Broker) Status() (*policy.Status, error) {
-	a, err := b.Request(policy.ControlRequest{Verb: policy.VerbStatus})
+func (b *Broker) Status() (*control.Status, error) {
+	a, err := b.Request(control.Request{Verb: control.VerbStatus})
 	switch {
 	case err != nil:
 		return nil, err
@@ -215,7 +216,7 @@ func (b *Broker) Status() (*policy.Status, error) {
 }
 
 // Service is the status of one service.
-func (b *Broker) Service(name string) (*policy.ServiceStatus, error) {
+func (b *Broker) Service(name string) (*control.ServiceStatus, error) {
 	s, err := b.Status()
 	if err != nil {
 		return nil, err

@@ -2,17 +2,16 @@ package rig
 
 import (
 	"bufio"
+	"casemate/policy/control"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"time"
-
-	"casemate/policy"
 )
 
 // ask speaks the control protocol: one JSON line each way.
-func ask(path string, r policy.ControlRequest) (*policy.ControlResponse, error) {
+func ask(path string, r control.Request) (*control.Response, error) {
 	c, err := net.DialTimeout("unix", path, 30*time.Second)
 	if err != nil {
 		return nil, err
@@ -24,7 +23,7 @@ func ask(path string, r policy.ControlRequest) (*policy.ControlResponse, error) 
 	if err := json.NewEncoder(c).Encode(r); err != nil {
 		return nil, fmt.Errorf("send %s: %w", r.Verb, err)
 	}
-	var a policy.ControlResponse
+	var a control.Response
 	if err := json.NewDecoder(bufio.NewReader(c)).Decode(&a); err != nil {
 		return nil, fmt.Errorf("read the answer to %s: %w", r.Verb, err)
 	}

@@ -1,20 +1,18 @@
-package policy
+// Package control is what casemated and casemate say to each other over the control socket: one
+// line of JSON each way. The broker answers; root has no part in it.
+package control
 
 import (
 	"net/netip"
 	"time"
+
+	"casemate/policy"
 )
 
-// ControlFormat is the format_version of the control socket's messages.
-const ControlFormat = 1
+// Format is the format_version of the control socket's messages.
+const Format = 1
 
-// DefaultPath is where the policy is, for every verb and for casemated.
-const DefaultPath = "/etc/casemate"
-
-// DefaultControlPath is where casemated listens for control requests.
-const DefaultControlPath = "/run/casemate/control.sock"
-
-// The verbs of a ControlRequest.
+// The verbs of a Request.
 const (
 	VerbStatus   = "status"
 	VerbReload   = "reload"
@@ -22,12 +20,12 @@ const (
 	VerbKill     = "kill"
 )
 
-// ControlRequest is the one JSON line a client of the control socket sends.
+// Request is the one JSON line a client of the control socket sends.
 // Service narrows VerbStatus to one service, Now starts its zygote or keeps it for another linger, and with Written the log has
 // what there is to say of programs that have ended before it is answered; with VerbDocument,
 // Service and the client ask for Live too: an address, or without one the uid of a unix client. VerbKill is for all sessions of
 // Service, or for those of the ids in Sessions; with Now they get no time to end by themselves.
-type ControlRequest struct {
+type Request struct {
 	FormatVersion int        `json:"format_version"`
 	Verb          string     `json:"verb"`
 	Service       string     `json:"service,omitempty"`
@@ -40,21 +38,21 @@ type ControlRequest struct {
 }
 
 // Reads tells whether a request changes nothing.
-func (q ControlRequest) Reads() bool {
+func (q Request) Reads() bool {
 	return q.Verb == VerbDocument || q.Verb == VerbStatus && !q.Now
 }
 
-// ControlResponse is the JSON line casemated answers with before it closes. OK
+// Response is the JSON line casemated answers with before it closes. OK
 // false comes with Error, and with Diagnostics where the policy is at fault. To
 // VerbDocument a second line follows: the Document in force, in its canonical bytes.
-type ControlResponse struct {
-	FormatVersion int          `json:"format_version"`
-	OK            bool         `json:"ok"`
-	Error         string       `json:"error,omitempty"`
-	Digest        string       `json:"digest,omitempty"` // of the policy in force after the request
-	Diagnostics   []Diagnostic `json:"diagnostics,omitempty"`
-	Status        *Status      `json:"status,omitempty"`
-	Live          *Live        `json:"live,omitempty"`
+type Response struct {
+	FormatVersion int                 `json:"format_version"`
+	OK            bool                `json:"ok"`
+	Error         string              `json:"error,omitempty"`
+	Digest        string              `json:"digest,omitempty"` // of the policy in force after the request
+	Diagnostics   []policy.Diagnostic `json:"diagnostics,omitempty"`
+	Status        *Status             `json:"status,omitempty"`
+	Live          *Live               `json:"live,omitempty"`
 	// Sessions are those of VerbKill that had not ended when it came.
 	Sessions []SessionStatus `json:"sessions,omitempty"`
 }
