@@ -6,7 +6,6 @@ package acl
 import (
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // Verdict is what a rule or a whole list answers.
@@ -46,19 +45,6 @@ type (
 // Week is the length of a week in minutes.
 const Week = 7 * 24 * 60
 
-// Minute is which minute of the week it is at t, which is after 1970.
-func (z *Zone) Minute(t time.Time) int {
-	at, offset := t.Unix(), int64(0)
-	if z != nil {
-		offset = z.Offset
-		for i := 0; i < len(z.Changes) && z.Changes[i][0] <= at; i++ {
-			offset = z.Changes[i][1]
-		}
-	}
-	const thursday = 3 * 24 * 60 // 1970-01-01 was one
-	return int((at+offset)/60+thursday) % Week
-}
-
 // Rule matches when a From pattern matches, no Except pattern does, To is
 // empty or holds the local address, and During is empty or one of it is now.
 type Rule struct {
@@ -75,15 +61,6 @@ type Rule struct {
 	Env map[string]string `json:"env,omitempty"`
 	// Command is what serves these clients in place of their service's own. It decides nothing.
 	Command []string `json:"command,omitempty"`
-}
-
-// RuleName is the name of rule i, or "": most rules have none, and what decides
-// beside the rules (see decide.Decision) has no name. A nil list has no rules.
-func (l *List) RuleName(i int) string {
-	if l == nil || i < 0 || i >= len(l.Rules) {
-		return ""
-	}
-	return l.Rules[i].Name
 }
 
 // AllowsAll tells whether l admits every client. A nil list admits none.

@@ -9,6 +9,7 @@ import (
 	_ "time/tzdata"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 func TestParse(t *testing.T) {
@@ -82,8 +83,8 @@ func TestZones(t *testing.T) {
 		}
 		check := func(at time.Time) {
 			l := at.In(loc)
-			if want := (int(l.Weekday())+6)%7*day + l.Hour()*60 + l.Minute(); z.Minute(at) != want {
-				t.Fatalf("%s: %s is minute %d, want %d", name, l, z.Minute(at), want)
+			if want := (int(l.Weekday())+6)%7*day + l.Hour()*60 + l.Minute(); decide.Minute(z, at) != want {
+				t.Fatalf("%s: %s is minute %d, want %d", name, l, decide.Minute(z, at), want)
 			}
 		}
 		for at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2060; at = at.Add(61 * time.Hour) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/acl"
+	"casemate/acl/decide"
 )
 
 var days = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
@@ -190,7 +191,7 @@ func dayText(list []int) string {
 
 // Now writes a time as the rules of a zone see it.
 func Now(z *acl.Zone, t time.Time) string {
-	m, name := z.Minute(t), "UTC"
+	m, name := decide.Minute(z, t), "UTC"
 	if z != nil {
 		name = z.Name
 	}

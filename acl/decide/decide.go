@@ -185,3 +185,12 @@ func (s *set) matchHost(host string) bool {
 	}
 	return false
 }
+
+// RuleName is the name of rule i of l, or "": most rules have none, and what decides
+// beside the rules (see Decision) has no name. A nil list has no rules.
+func RuleName(l *acl.List, i int) string {
+	if l == nil || i < 0 || i >= len(l.Rules) {
+		return ""
+	}
+	return l.Rules[i].Name
+}

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/said"
 	"casemate/tests/logline"
@@ -23,15 +23,15 @@ import (
 
 // samples are records of every kind with every field, in all of their forms.
 func samples(t *testing.T) map[string][]journal.Record {
-	ip := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
+	ip := inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
 	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x", Limit: &limit.Spec{}}
 	session := journal.Session{Client: ip, Ran: true, Took: time.Second, Limits: []journal.Bound{{}}}
 	unixDecision, signalled := decision, session
 	vsockDecision, vsockSession := decision, session
-	vsockSession.Client = listener.Peer{VM: true, CID: 3, Port: 7}
-	vsockDecision.Client = listener.Peer{VM: true, CID: 3, Port: 7}
-	unixDecision.Client, unixDecision.Local, unixDecision.Refused = listener.Peer{Unix: true}, netip.AddrPort{}, ""
-	signalled.Client, signalled.Status = listener.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
+	vsockSession.Client = inbound.Peer{VM: true, CID: 3, Port: 7}
+	vsockDecision.Client = inbound.Peer{VM: true, CID: 3, Port: 7}
+	unixDecision.Client, unixDecision.Local, unixDecision.Refused = inbound.Peer{Unix: true}, netip.AddrPort{}, ""
+	signalled.Client, signalled.Status = inbound.Peer{Unix: true}, syscall.WaitStatus(syscall.SIGKILL)
 	dropped := &journal.Suppressed{What: journal.LogLines}
 	all := map[string][]journal.Record{
 		"decision": {&decision, &unixDecision, &vsockDecision}, "session": {&session, &signalled, &vsockSession}, "stderr": {said.Line(time.Unix(1, 0), "stderr", "x", 1, []byte("x"))}, "stdout": {said.Line(time.Unix(1, 0), "stdout", "x", 1, []byte("x"))},

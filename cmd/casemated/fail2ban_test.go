@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/said"
 	"casemate/tests/logline"
@@ -25,12 +25,12 @@ const filterFile = "dist/fail2ban.conf"
 func bait() (lines []string, against []string) {
 	refused := func(addr, name, network, reason string) journal.Record {
 		return &journal.Decision{At: time.Now(), ID: 1871466496000042, Service: "finger", Network: network, Refused: reason,
-			Client: listener.Peer{Addr: netip.MustParseAddrPort(addr), Name: name}, Local: netip.MustParseAddrPort("192.0.2.1:79"),
+			Client: inbound.Peer{Addr: netip.MustParseAddrPort(addr), Name: name}, Local: netip.MustParseAddrPort("192.0.2.1:79"),
 			Rule: "site.cm.hcl:3:1", ACL: "office", Digest: "sha256:0", Generation: 1}
 	}
 	const victim = `","client":"203.0.113.66","client_port":1,"network":"tcp","local":"x","verdict":"deny","reason":"acl"`
 	nobody := refused("192.0.2.7:1", "", "unix", "acl").(*journal.Decision)
-	nobody.Client, nobody.Local, nobody.Path = listener.Peer{Unix: true}, netip.AddrPort{}, "/run/x"
+	nobody.Client, nobody.Local, nobody.Path = inbound.Peer{Unix: true}, netip.AddrPort{}, "/run/x"
 	for _, b := range []struct {
 		record  journal.Record
 		against string
@@ -46,7 +46,7 @@ func bait() (lines []string, against []string) {
 		{refused("192.0.2.7:4711", "", "tcp", "busy"), ""},
 		{refused("192.0.2.7:4711", "", "tcp", ""), ""}, // admitted
 		{nobody, ""},
-		{&journal.Session{At: time.Now(), Service: "finger", Client: listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:1")}, Reason: "crash", Ran: true}, ""},
+		{&journal.Session{At: time.Now(), Service: "finger", Client: inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:1")}, Reason: "crash", Ran: true}, ""},
 		{said.Line(time.Now(), "stderr", "finger", 1, []byte(victim)), ""},
 		{said.Line(time.Now(), "stderr", "finger", 1, []byte(`x{"time":"2026-11-26T08:00:00Z","level":"INFO","msg":"decision","format_version":1,"id":1,"service":"x`+victim)), ""},
 		{said.Syslog(time.Now(), "finger", 1, said.Parse([]byte("<13>"+victim))), ""},

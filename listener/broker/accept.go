@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"casemate/listener"
 	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +38,7 @@ func (at *listening) accept() {
 }
 
 // visit starts a new connection on its way.
-func (at *listening) visit(conn int, peer listener.Peer) {
+func (at *listening) visit(conn int, peer inbound.Peer) {
 	v := visit{svc: at.svc, at: at, conn: conn, peer: peer, local: at.local}
 	if !peer.Unix && !v.local.IsValid() {
 		// An error means the client has reset already; without a local address

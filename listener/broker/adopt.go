@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/warden"
 	"casemate/policy"
@@ -22,7 +22,7 @@ import (
 type testament struct {
 	ID      uint64
 	Service string
-	Peer    listener.Peer
+	Peer    inbound.Peer
 	Local   netip.AddrPort
 	Key     string // of where it came to
 	Rule    int

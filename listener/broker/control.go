@@ -102,7 +102,7 @@ func (c *door) Ready(uint32) {
 }
 
 // welcome gives an operator a token of guests, and nobody else one.
-func (c *door) welcome(conn int, peer listener.Peer) chan struct{} {
+func (c *door) welcome(conn int, peer inbound.Peer) chan struct{} {
 	if c.operators == listener.KeepID || !inbound.InGroup(conn, peer, c.operators) || !take(c.guests) {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/decide"
-	"casemate/listener"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 
@@ -86,7 +85,7 @@ func (at *listening) receive() {
 // datagram decides about the peer at the head of the queue. The loop cannot
 // hold a datagram back until a name is known without holding all others back,
 // so it counts as a name that did not come: allow rules do not match, deny rules do.
-func (at *listening) datagram(peer listener.Peer) {
+func (at *listening) datagram(peer inbound.Peer) {
 	b := at.b
 	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, peer: peer}
 	d := v.decide(decide.Name{})

@@ -1,12 +1,11 @@
 package broker
 
 import (
+	"casemate/listener/inbound"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-
-	"casemate/listener"
 )
 
 // The environment a program starts with is an allow-list: what the policy sets,
@@ -34,7 +33,7 @@ func (s *session) appendListen(env []string, n int) []string {
 // appendFacts adds the facts of one connection to env in the styles of
 // policy.Service.EnvStyle: "ucspi" (cr.yp.to/proto/ucspi.txt), "systemd"
 // (systemd.exec(5)), "xinetd" (the address, as xinetd sets it). datagram tells UDP from TCP.
-func appendFacts(env, styles []string, c listener.Peer, local netip.AddrPort, datagram bool) []string {
+func appendFacts(env, styles []string, c inbound.Peer, local netip.AddrPort, datagram bool) []string {
 	ip, port := c.Addr.Addr().String(), strconv.Itoa(int(c.Addr.Port()))
 	for _, style := range styles {
 		switch {

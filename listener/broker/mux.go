@@ -55,7 +55,7 @@ func (m *mux) Ready(uint32) {
 }
 
 // muxed starts a client on its way to the which-th of the names that its worker was told of.
-func (b *Broker) muxed(s *session, which, conn int, peer listener.Peer) {
+func (b *Broker) muxed(s *session, which, conn int, peer inbound.Peer) {
 	v := visit{svc: s.svc, at: s.at, conn: conn, peer: peer}
 	defer v.strand()
 	if names := s.svc.gen.doc.Policy.Muxed(s.svc.spec); which < len(names) {

@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"casemate/acl/decide"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
@@ -66,7 +67,7 @@ func (b *Broker) countLeftOut(t *tally) {
 func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
 	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: v.at.spec.Transport(), Local: v.local, Path: v.at.spec.Path,
 		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
-	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), v.svc.rules.list.RuleName(v.rule)
+	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), decide.RuleName(v.svc.rules.list, v.rule)
 	if refused != "" && refused != reasonRules {
 		d.Limit = v.svc.gen.doc.Policy.Limit(v.svc.spec.Limit)
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/warden"
 	"casemate/policy"
@@ -23,33 +23,33 @@ import (
 )
 
 func TestFacts(t *testing.T) {
-	v4 := listener.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
+	v4 := inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
 	local := netip.MustParseAddrPort("192.0.2.1:79")
 	for _, tt := range []struct {
 		name     string
 		styles   []string
-		client   listener.Peer
+		client   inbound.Peer
 		local    netip.AddrPort
 		datagram bool
 		want     string
 	}{
 		{"ucspi", []string{"ucspi"}, v4, local, false,
 			"PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711 TCPLOCALIP=192.0.2.1 TCPLOCALPORT=79 TCPREMOTEHOST=a.example.org"},
-		{"no name, no local", []string{"ucspi"}, listener.Peer{Addr: v4.Addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
-		{"udp", []string{"ucspi"}, listener.Peer{Addr: v4.Addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
+		{"no name, no local", []string{"ucspi"}, inbound.Peer{Addr: v4.Addr}, netip.AddrPort{}, false, "PROTO=TCP TCPREMOTEIP=192.0.2.7 TCPREMOTEPORT=4711"},
+		{"udp", []string{"ucspi"}, inbound.Peer{Addr: v4.Addr}, local, true, "PROTO=UDP UDPREMOTEIP=192.0.2.7 UDPREMOTEPORT=4711 UDPLOCALIP=192.0.2.1 UDPLOCALPORT=79"},
 		{"systemd", []string{"systemd"}, v4, local, false, "REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711"},
 		{"xinetd", []string{"xinetd"}, v4, local, false, "REMOTE_HOST=192.0.2.7"},
 		{"none", nil, v4, local, false, ""},
-		{"vsock", []string{"ucspi", "systemd", "xinetd"}, listener.Peer{VM: true, CID: 3, Port: 70000}, netip.AddrPort{}, false, "PROTO=VSOCK VSOCKREMOTECID=3 VSOCKREMOTEPORT=70000"},
-		{"unix", []string{"ucspi", "systemd"}, listener.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
-		{"nobody in particular", []string{"ucspi", "systemd"}, listener.Peer{}, netip.AddrPort{}, false, ""},
+		{"vsock", []string{"ucspi", "systemd", "xinetd"}, inbound.Peer{VM: true, CID: 3, Port: 70000}, netip.AddrPort{}, false, "PROTO=VSOCK VSOCKREMOTECID=3 VSOCKREMOTEPORT=70000"},
+		{"unix", []string{"ucspi", "systemd"}, inbound.Peer{Unix: true, UID: 7, GID: 8}, netip.AddrPort{}, false, "PROTO=IPC IPCREMOTEEUID=7 IPCREMOTEEGID=8"},
+		{"nobody in particular", []string{"ucspi", "systemd"}, inbound.Peer{}, netip.AddrPort{}, false, ""},
 	} {
 		if got := strings.Join(appendFacts(nil, tt.styles, tt.client, tt.local, tt.datagram), " "); got != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
 		}
 	}
-	all, every := listener.Peer{Addr: v4.Addr, Name: "h"}, []string{"ucspi", "systemd", "xinetd"}
-	for _, e := range append(appendFacts(nil, every, all, local, false), append(appendFacts(nil, every, all, local, true), append(appendFacts(nil, every, listener.Peer{VM: true}, local, false), appendFacts(nil, every, listener.Peer{Unix: true}, local, false)...)...)...) {
+	all, every := inbound.Peer{Addr: v4.Addr, Name: "h"}, []string{"ucspi", "systemd", "xinetd"}
+	for _, e := range append(appendFacts(nil, every, all, local, false), append(appendFacts(nil, every, all, local, true), append(appendFacts(nil, every, inbound.Peer{VM: true}, local, false), appendFacts(nil, every, inbound.Peer{Unix: true}, local, false)...)...)...) {
 		if name, _, _ := strings.Cut(e, "="); !slices.Contains(warden.FactNames, name) {
 			t.Errorf("%s is not in warden.FactNames: a policy could set it in front of the fact", name)
 		}

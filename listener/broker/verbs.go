@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"casemate/acl/limit/admission"
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/policy/control"
@@ -191,7 +191,7 @@ func (b *Broker) document(q control.Request) (doc *policy.Document, live *contro
 		}
 		live = &control.Live{ServiceStatus: s.status()}
 		if s.spec.Builtin == "" { // its worker counts its clients
-			r := s.tally.limiter.Peek(b.loop.Now(), admission.Peer(q.Client.Unmap().WithZone(""), listener.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
+			r := s.tally.limiter.Peek(b.loop.Now(), admission.Peer(q.Client.Unmap().WithZone(""), inbound.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
 			if live.Refusal, live.Retry = string(r.Reason), r.RetryAfter; live.Refusal == "" && s.overloaded() {
 				live.Refusal = reasonLoad
 			}

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"casemate/acl/limit/admission"
-	"casemate/listener"
 	"casemate/listener/inbound"
 )
 
@@ -13,7 +12,7 @@ import (
 type visit struct {
 	svc     *service
 	at      *listening
-	peer    listener.Peer
+	peer    inbound.Peer
 	local   netip.AddrPort // where it connected to; invalid for unix and wait
 	conn    int            // its socket, ours to close; -1 = none (wait) or handed over
 	rule    int            // the deciding rule, as decide.Decision has it

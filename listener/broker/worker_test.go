@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"casemate/acl/decide"
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
@@ -136,7 +136,7 @@ func TestNamesAreBoundedForEachSource(t *testing.T) {
 		at := g.gen.services[0].listen[0]
 		ask := func(addr string) (asked bool) {
 			before := len(g.names.asked)
-			g.names.ask(&visit{svc: at.svc, at: at, conn: -1, peer: listener.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(addr), 1)}})
+			g.names.ask(&visit{svc: at.svc, at: at, conn: -1, peer: inbound.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(addr), 1)}})
 			return len(g.names.asked) > before
 		}
 		for i := range maxAskedSource {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
-	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -215,7 +215,7 @@ func FuzzDestination(f *testing.F) {
 
 // One client has one spelling, however the kernel wrote it.
 func TestPeerAtHasOneSpelling(t *testing.T) {
-	for in, want := range map[string]listener.Peer{
+	for in, want := range map[string]inbound.Peer{
 		"192.0.2.1:7":             {Addr: netip.MustParseAddrPort("192.0.2.1:7")},
 		"[::ffff:192.0.2.1]:7":    {Addr: netip.MustParseAddrPort("192.0.2.1:7")},
 		"[fe80::1%eth0]:7":        {Addr: netip.MustParseAddrPort("[fe80::1]:7"), Zone: "eth0"},

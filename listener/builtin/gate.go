@@ -9,7 +9,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
-	"casemate/listener"
+	"casemate/listener/inbound"
 )
 
 // gate decides who is served: the service's acl and limits over all of its
@@ -127,7 +127,7 @@ func (g *gate) release(c client, v verdict, timeout bool) {
 
 // client is a peer and where it came to.
 type client struct {
-	peer    listener.Peer
+	peer    inbound.Peer
 	local   netip.AddrPort
 	network string // tcp, udp or unix
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"casemate/acl/decide"
 	"casemate/listener/journal"
 	"casemate/listener/wire"
 )
@@ -104,7 +105,7 @@ func (r *records) decision(c client, v verdict, stream bool) uint64 {
 	now := time.Now()
 	r.suppressed(now, noteEvery)
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
-		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: r.config.ACL.RuleName(v.rule), Digest: r.config.Digest}
+		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: decide.RuleName(r.config.ACL, v.rule), Digest: r.config.Digest}
 	if v.refused != "" && v.refused != reasonACL {
 		d.Limit = r.config.Limit
 	}

@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"casemate/listener"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 
@@ -159,9 +158,9 @@ func identify(c net.Conn) (stream, client, error) {
 
 // peerAt is the peer at an address that the kernel wrote, which may be mapped
 // and have a zone.
-func peerAt(addr netip.AddrPort) listener.Peer {
+func peerAt(addr netip.AddrPort) inbound.Peer {
 	ip := addr.Addr().Unmap()
-	return listener.Peer{Addr: netip.AddrPortFrom(ip.WithZone(""), addr.Port()), Zone: ip.Zone()}
+	return inbound.Peer{Addr: netip.AddrPortFrom(ip.WithZone(""), addr.Port()), Zone: ip.Zone()}
 }
 
 // refuse ends a connection with a reset, so that neither side keeps TIME_WAIT.

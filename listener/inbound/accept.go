@@ -26,25 +26,25 @@ import (
 //
 // An empty queue of a non-blocking listener is unix.EAGAIN. Other errors wrap
 // the errno; Temporary and Exhausted sort them.
-func Accept(fd int) (conn int, p listener.Peer, err error) {
+func Accept(fd int) (conn int, p Peer, err error) {
 	conn, sa, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
 	if err != nil {
 		if err == unix.EAGAIN {
-			return -1, listener.Peer{}, err
+			return -1, Peer{}, err
 		}
-		return -1, listener.Peer{}, fmt.Errorf("accept: %w", err)
+		return -1, Peer{}, fmt.Errorf("accept: %w", err)
 	}
 	if _, ok := sa.(*unix.SockaddrUnix); ok {
 		if p, err = Credentials(conn); err != nil {
 			unix.Close(conn)
-			return -1, listener.Peer{}, fmt.Errorf("accept: %w", err)
+			return -1, Peer{}, fmt.Errorf("accept: %w", err)
 		}
 		return conn, p, nil
 	}
 	if vm, ok := sa.(*unix.SockaddrVM); ok {
-		return conn, listener.Peer{VM: true, CID: vm.CID, Port: vm.Port}, nil
+		return conn, Peer{VM: true, CID: vm.CID, Port: vm.Port}, nil
 	}
-	return conn, listener.InetPeer(conn, sa), nil
+	return conn, inetPeer(conn, sa), nil
 }
 
 // Temporary says that an error of Accept concerns only the one connection that
@@ -90,7 +90,7 @@ func Say(conn int, text string) bool {
 // Handed takes a connection that a worker hands over, with the number that comes with it. Who is at the other end is
 // asked of the socket; it is made blocking again, and to close at once, as Accept gives it. EAGAIN is nothing there, io.EOF the worker's end,
 // ENOTCONN a client that is lost; after any other error nothing that it sends is to be believed.
-func Handed(fd int) (which int, conn int, p listener.Peer, err error) {
+func Handed(fd int) (which int, conn int, p Peer, err error) {
 	text, oob := make([]byte, 2), make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, _, err := unix.Recvmsg(fd, text, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
@@ -108,7 +108,7 @@ func Handed(fd int) (which int, conn int, p listener.Peer, err error) {
 	} else if n == 1 && len(fds) == 1 {
 		kind, _ := unix.GetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_TYPE)
 		sa, _ := unix.Getpeername(fds[0])
-		if p = listener.InetPeer(fds[0], sa); p.Addr.IsValid() && kind == unix.SOCK_STREAM && unix.SetNonblock(fds[0], false) == nil {
+		if p = inetPeer(fds[0], sa); p.Addr.IsValid() && kind == unix.SOCK_STREAM && unix.SetNonblock(fds[0], false) == nil {
 			_ = unix.SetsockoptLinger(fds[0], unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{}) // never fails for tcp
 			return int(text[0]), fds[0], p, nil
 		}

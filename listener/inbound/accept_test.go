@@ -263,7 +263,7 @@ func TestAcceptUnixCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(conn)
-	want := listener.Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	want := Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 	if p != want {
 		t.Errorf("peer %+v, want %+v", p, want)
 	}

@@ -14,7 +14,7 @@ import (
 // PeekSource tells who sent the datagram at the head of the queue, and leaves it
 // there. The buffer has no room for data, so not one byte of it is read. An empty
 // queue is unix.EAGAIN; it never waits.
-func PeekSource(fd int) (listener.Peer, error) {
+func PeekSource(fd int) (Peer, error) {
 	h, err := peek(fd)
 	return h.peer, err
 }
@@ -29,7 +29,7 @@ func DropDatagram(fd int) error {
 
 // head is what a zero-length peek tells about one queued datagram.
 type head struct {
-	peer   listener.Peer
+	peer   Peer
 	length int        // of its data, none of which was read
 	local  netip.Addr // the local address it was sent to; zero when unknown
 	index  uint32     // of the interface it came through
@@ -58,7 +58,7 @@ func peekInto(fd int, oob []byte) (head, error) {
 	h := head{length: n}
 	switch from.(type) {
 	case *unix.SockaddrInet4, *unix.SockaddrInet6:
-		h.peer = listener.InetPeer(fd, from)
+		h.peer = inetPeer(fd, from)
 	default: // a unix sender; an unbound one has no address at all
 		h.peer.Unix = true
 	}

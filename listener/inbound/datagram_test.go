@@ -123,7 +123,7 @@ func TestPeekUnixgram(t *testing.T) {
 	}
 	before := openFDs(t)
 	p, err := PeekSource(s.FD)
-	want := listener.Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	want := Peer{Unix: true, PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 	if err != nil || p != want {
 		t.Errorf("peer %+v, %v, want %+v", p, err, want)
 	}

@@ -4,14 +4,12 @@ import (
 	"slices"
 	"unsafe"
 
-	"casemate/listener"
-
 	"golang.org/x/sys/unix"
 )
 
 // InGroup tells whether the peer of a unix stream was in a group when it connected, by its
 // own or as one of its others (SO_PEERGROUPS, Linux 4.13).
-func InGroup(fd int, peer listener.Peer, gid uint32) bool {
+func InGroup(fd int, peer Peer, gid uint32) bool {
 	groups := make([]uint32, 1<<16) // NGROUPS_MAX
 	size := uint32(4 * len(groups))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,

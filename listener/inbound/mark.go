@@ -14,10 +14,10 @@ import (
 
 // Mark tells the head of a wait socket's queue from what comes after it.
 type Mark struct {
-	Peer   listener.Peer // of a datagram
-	length int           // of it, or how many connections wait (unix: 1, if any does)
-	stamp  [16]byte      // when the kernel first saw it, if that was asked for
-	queue  []uint64      // which connections wait, if that was asked for
+	Peer   Peer     // of a datagram
+	length int      // of it, or how many connections wait (unix: 1, if any does)
+	stamp  [16]byte // when the kernel first saw it, if that was asked for
+	queue  []uint64 // which connections wait, if that was asked for
 }
 
 // MarkHead marks the head. With again the kernel notes when a datagram came, which is dear for the
@@ -52,7 +52,7 @@ func MarkHead(s *listener.Socket, again, last bool) (m Mark, err error) {
 // listener's, whether all who waited do so still, or, if that was not asked, as many. Who was
 // reset is among the many alone, and stays in the queue.
 func (m Mark) Left(later Mark) bool {
-	if m.Peer != (listener.Peer{}) {
+	if m.Peer != (Peer{}) {
 		return m.Peer == later.Peer && m.length == later.length && m.stamp == later.stamp
 	}
 	gone := func(id uint64) bool { return !slices.Contains(later.queue, id) }

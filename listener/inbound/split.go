@@ -41,7 +41,7 @@ const maxWalk = 64
 // One window remains and cannot be closed from user space without waiting for
 // an RCU grace period: a foreign datagram whose delivery had already picked this
 // socket on another CPU when it was connected, and is queued after the last walk.
-func SplitPeer(s *listener.Socket, p listener.Peer) (child int, replacement *listener.Socket, err error) {
+func SplitPeer(s *listener.Socket, p Peer) (child int, replacement *listener.Socket, err error) {
 	replacement, err = split(s, p)
 	if err != nil {
 		return -1, nil, fmt.Errorf("split %s: %w", s.Spec.Key(), err)
@@ -53,7 +53,7 @@ func SplitPeer(s *listener.Socket, p listener.Peer) (child int, replacement *lis
 	return child, replacement, nil
 }
 
-func split(s *listener.Socket, p listener.Peer) (*listener.Socket, error) {
+func split(s *listener.Socket, p Peer) (*listener.Socket, error) {
 	h, err := peek(s.FD)
 	if err != nil {
 		if err == unix.EAGAIN {
@@ -174,7 +174,7 @@ func release(s *listener.Socket) error {
 // that is what Socket.Hidden counts down, once for each head the caller drops.
 type walker struct {
 	socket *listener.Socket
-	peer   listener.Peer
+	peer   Peer
 	zeros  int // zero-length datagrams peeked so far, the head included
 	last   int // no zero-length datagram was seen behind this place (the head is place 0)
 }

@@ -33,7 +33,7 @@ func drain(t *testing.T, fd, want int) (texts []string, from []netip.AddrPort) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := listener.InetPeer(fd, sa).Addr
+		a := inetPeer(fd, sa).Addr
 		texts, from = append(texts, string(buf[:n])), append(from, a)
 	}
 }
@@ -381,16 +381,16 @@ func TestReleaseUndoesAim(t *testing.T) {
 
 func TestSplitPeerRefuses(t *testing.T) {
 	tcp := mustOpen(t, inet("tcp4", loop4, 0))
-	if _, _, err := SplitPeer(tcp, listener.Peer{}); err == nil {
+	if _, _, err := SplitPeer(tcp, Peer{}); err == nil {
 		t.Error("tcp was split")
 	}
 	s := mustOpen(t, inet("udp4", loop4, 0))
-	if _, _, err := SplitPeer(s, listener.Peer{}); !errors.Is(err, unix.EAGAIN) {
+	if _, _, err := SplitPeer(s, Peer{}); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("empty queue: %v", err)
 	}
 	newPeer(t, s).send("x")
 	waitReadable(t, s.FD)
-	if _, _, err := SplitPeer(s, listener.Peer{}); err == nil {
+	if _, _, err := SplitPeer(s, Peer{}); err == nil {
 		t.Error("split for a peer who is not at the head")
 	}
 }

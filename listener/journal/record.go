@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"casemate/acl/decide"
-	"casemate/listener"
+	"casemate/listener/inbound"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +25,7 @@ type Decision struct {
 	At      time.Time
 	ID      uint64
 	Service string
-	Client  listener.Peer
+	Client  inbound.Peer
 	Network string // tcp, udp, unix, unixgram, unixpacket or vsock
 	Local   netip.AddrPort
 	Path    string // of a unix socket, in place of Local
@@ -94,7 +94,7 @@ type Session struct {
 	At      time.Time
 	ID      uint64
 	Service string
-	Client  listener.Peer
+	Client  inbound.Peer
 	PID     int // 0 = it had no process of its own
 	UID     uint32
 	Reason  string
@@ -176,7 +176,7 @@ func (s *Suppressed) encode(e *encoder) {
 }
 
 // addClient adds the client's part of a record: nothing for nobody in particular.
-func addClient(r *slog.Record, p *listener.Peer) {
+func addClient(r *slog.Record, p *inbound.Peer) {
 	switch {
 	case p.Unix:
 		r.AddAttrs(slog.String("client", "unix"), slog.Uint64("client_uid", uint64(p.UID)))

@@ -92,7 +92,7 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 		return Verdict{Decision: acl.Deny, Rule: ruleDisabled, Origin: b.doc.Origins.Lookup(OffAt(c.Service)), Reason: "the service is disabled"}, nil
 	}
 	d := j.match.Decide(client)
-	v := Verdict{Decision: d.Verdict, Rule: number(d.Rule), RuleName: j.list.RuleName(d.Rule), NeedsName: d.NeedName}
+	v := Verdict{Decision: d.Verdict, Rule: number(d.Rule), RuleName: decide.RuleName(j.list, d.Rule), NeedsName: d.NeedName}
 	origin, ok := j.origins[d.Rule]
 	if !ok {
 		origin = b.doc.Origins.Lookup(originOf(j.service, d.Rule))

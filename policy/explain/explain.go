@@ -146,7 +146,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client dec
 	e.Decision, e.Rule, e.NeedsName = d.Verdict, number(d.Rule), d.NeedName
 	e.Steps = []Rule{}
 	for _, step := range trace.Steps(list, client) {
-		r := Rule{Number: number(step.Rule), Name: list.RuleName(step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
+		r := Rule{Number: number(step.Rule), Name: decide.RuleName(list, step.Rule), Verdict: step.Verdict, Why: step.Why, Matched: step.Decided()}
 		r.Origin = doc.Origins.Lookup(originOf(s, step.Rule))
 		if step.Rule >= 0 {
 			r.Env, r.Command = list.Rules[step.Rule].Env, list.Rules[step.Rule].Command
@@ -161,7 +161,7 @@ func (e *Explanation) decide(doc *policy.Document, s *policy.Service, client dec
 		e.Command = list.Rules[d.Rule].Command
 	}
 	rule := fmt.Sprintf("rule %d", e.Rule)
-	if e.RuleName = list.RuleName(d.Rule); e.RuleName != "" {
+	if e.RuleName = decide.RuleName(list, d.Rule); e.RuleName != "" {
 		rule = fmt.Sprintf("rule %q", e.RuleName)
 	}
 	switch {

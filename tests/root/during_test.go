@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"casemate/acl/civil"
+	"casemate/acl/decide"
 	"casemate/tests/root/rig"
 )
 
@@ -20,7 +21,7 @@ func hours(t *testing.T, zone string, open bool) string {
 		t.Fatalf("there is no zone %s", zone)
 	}
 	days := []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
-	m := z.Minute(time.Now())
+	m := decide.Minute(z, time.Now())
 	day, hour := m/1440, m/60%24
 	window := fmt.Sprintf("%s %02d:00-%02d:00", days[(day+(hour+23)/24+6)%7], (hour+23)%24, (hour+2)%24)
 	verdict := "allow"

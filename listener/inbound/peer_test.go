@@ -1,4 +1,4 @@
-package listener
+package inbound
 
 import (
 	"net/netip"
