@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"casemate/cmd/confine"
 	"casemate/policy"
@@ -19,12 +20,19 @@ const maxRequest = 2 * policy.MaxDocument
 
 func (a *app) compileCmd() *cobra.Command {
 	var stdin bool
+	var write, sign string
 	cmd := &cobra.Command{
 		Use:   "compile [PATH...]",
 		Short: "Print the compiled policy",
 		Long: `compile turns policy files into the document that casemated runs: canonical JSON
 of constants, its SHA-256 digest, and the file, line and column of every value. The
 digest is of the policy inside alone: sha256sum of the document is another number.
+
+With --write the document is in a file, which is replaced as a whole. With --sign as
+well, a signature by that private key (ssh-keygen -t ed25519, without a passphrase) stands
+beside it, in FILE.sig, for casemated --trust; a document that is compiled already is signed
+as it is. It is what ssh-keygen -Y sign -n casemate-policy -f KEY FILE writes, also with a key
+of an agent, and ssh-keygen -Y verify reads.
 
 With --stdin it is the compiler that casemated starts in a sandbox: it reads one
 JSON request with the files (or a compiled document, which it checks) from standard
@@ -33,13 +41,17 @@ with 0 when it wrote a response.
 
 Exit status: 0 done, 1 the policy is not valid.`,
 		Example: `  casemate compile /etc/casemate > policy.json
-  casemate compile policy.cm.hcl | jq .policy.services`,
+  casemate compile policy.cm.hcl | jq .policy.services
+  casemate compile --sign ~/.ssh/id_ed25519 --write policy.json /etc/casemate`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if stdin {
-				if len(args) > 0 {
-					return errors.New("compile --stdin takes no paths: the files are in the request")
+				if len(args) > 0 || write != "" || sign != "" {
+					return errors.New("compile --stdin takes no paths and writes no files: all is in the request and the response")
 				}
 				return a.compileStdin()
+			}
+			if sign != "" && write == "" {
+				return errors.New("compile --sign: name the document's file with --write, and the signature stands beside it")
 			}
 			if len(args) == 0 {
 				args = []string{policyPath}
@@ -53,7 +65,10 @@ Exit status: 0 done, 1 the policy is not valid.`,
 			if err != nil {
 				return err
 			}
-			a.printf("%s\n", b)
+			if b = append(b, '\n'); write != "" {
+				return writeDocument(write, b, sign)
+			}
+			a.printf("%s", b)
 			return nil
 		},
 	}
@@ -61,8 +76,17 @@ Exit status: 0 done, 1 the policy is not valid.`,
 		if stdin {
 			return confine.Grant{}
 		}
-		return reads(args)
+		g := reads(args)
+		if sign != "" {
+			g.Read = append(g.Read, sign)
+		}
+		if write != "" {
+			g.Write = []string{filepath.Dir(write)}
+		}
+		return g
 	}
+	cmd.Flags().StringVar(&write, "write", "", "write the document to `file` (*.json) in place of standard output")
+	cmd.Flags().StringVar(&sign, "sign", "", "sign it with the private `key` of this file, in FILE.sig beside it")
 	cmd.Flags().BoolVar(&stdin, "stdin", false, "read a request from standard input, as casemated sends it")
 	return cmd
 }

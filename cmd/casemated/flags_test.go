@@ -22,6 +22,8 @@ func TestEmptyFlags(t *testing.T) {
 		{[]string{"--digest", strings.ToUpper(good)}, "write sha256: and 64 hexadecimal digits"},
 		{[]string{"--digest", good[:70]}, "write sha256: and 64 hexadecimal digits"},
 		{[]string{"--digest", "p.json"}, "write sha256: and 64 hexadecimal digits"},
+		{[]string{"--trust", "keys", "p.json"}, ""},
+		{[]string{"--trust=", "p.json"}, "--trust is empty"},
 		{[]string{"--control", ""}, "--control is empty"},
 		{[]string{"--log="}, "--log is empty"},
 		{[]string{"--libexec="}, "--libexec is empty"},

@@ -85,6 +85,9 @@ and what leads there must belong to root.
 
   --digest DIGEST  refuse any policy but the one of this digest ("sha256:...", as
                    casemate check prints it), also when it is loaded again
+  --trust FILE     refuse any policy but one document with a signature beside it (P.json.sig: casemate compile
+                   --sign, or ssh-keygen -Y sign -n casemate-policy) by a key in FILE, also when it is
+                   loaded again: lines of public ed25519 keys or of allowed signers
   --control PATH   control socket for casemate status, reload, explain
                    (default ` + policy.DefaultControlPath + `)
   --operators GROUP  who may use it beside root, for status and explain alone
@@ -108,6 +111,7 @@ func parse(args []string) (*options, error) {
 	fs := flag.NewFlagSet("casemated", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run prints the one line that matters
 	fs.StringVar(&o.Digest, "digest", "", "")
+	fs.StringVar(&o.Trust, "trust", "", "")
 	fs.StringVar(&o.control, "control", policy.DefaultControlPath, "")
 	fs.StringVar(&o.operators, "operators", "", "")
 	fs.StringVar(&o.logPath, "log", "-", "")
@@ -145,11 +149,14 @@ func parse(args []string) (*options, error) {
 		}
 		o.LibexecDir = filepath.Dir(self)
 	}
-	paths := []*string{&o.control, &o.LibexecDir}
+	paths := []*string{&o.control, &o.LibexecDir, &o.Trust}
 	for i := range o.Config.Policy {
 		paths = append(paths, &o.Config.Policy[i])
 	}
 	for _, p := range paths {
+		if *p == "" { // --trust that is not given
+			continue
+		}
 		if *p, err = filepath.Abs(*p); err != nil {
 			return nil, err
 		}

@@ -24,9 +24,6 @@ import (
 	"casemate/sandbox/zygote"
 )
 
-// errNotRoot is all that somebody without root needs to know.
-var errNotRoot = errors.New("needs root to bind low ports, make namespaces and change users: run it with sudo, or try `casemate check` and `casemate explain`, which need nothing")
-
 // serve has the broker serve until a signal stops it.
 func serve(o *options) error {
 	if os.Geteuid() != 0 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/signed"
 	"casemate/sandbox/panics"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,9 @@ func (w *Warden) Compile() (*policy.Document, []policy.Diagnostic, error) {
 	w.compiling.Lock()
 	defer w.compiling.Unlock()
 	files, err := policy.ReadOwnSources(w.conf.Policy...)
+	if err == nil {
+		err = w.trusted(files)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,6 +57,24 @@ func (w *Warden) Compile() (*policy.Document, []policy.Diagnostic, error) {
 	}
 	w.compiled = compiled{key, doc, slices.Clip(diags)}
 	return doc, diags, err
+}
+
+// trusted refuses what Config.Trust does not admit, before anybody reads it. Keys and signature are read anew each time.
+func (w *Warden) trusted(files []policy.SourceFile) error {
+	if w.conf.Trust == "" {
+		return nil
+	}
+	if len(files) != 1 || !policy.IsDocument(files[0].Name) {
+		return errors.New("--trust admits one signed document (casemate compile --sign), and no sources")
+	}
+	more, err := policy.ReadOwnSources(w.conf.Trust, files[0].Name+signed.Suffix)
+	if err == nil && len(more) == 2 {
+		err = signed.Verify(files[0].Data, more[1].Data, more[0].Data)
+	}
+	if err != nil || len(more) != 2 {
+		return fmt.Errorf("--trust: %s: %w", files[0].Name+signed.Suffix, cmp.Or(err, error(policy.ErrNotRegular)))
+	}
+	return nil
 }
 
 // compiled is an answer of the compiler, and what it was asked.

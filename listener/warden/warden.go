@@ -20,6 +20,8 @@ type Config struct {
 	Policy []string
 	// Digest is the only policy that is put into force, "" for any.
 	Digest string
+	// Trust is a file of keys, one of which must have signed the document; "" is any policy.
+	Trust string
 	// Inherited are sockets to be used where a policy names their address.
 	Inherited listener.Inherited
 	// LibexecDir holds casemate, casemate-worker and casemate-filter.

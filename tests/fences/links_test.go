@@ -46,6 +46,7 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/policy/source", "casemated takes its policy from root alone"},
 	{"casemate/policy/valid", "the compiler checks what it writes, in its sandbox"},
 	{"casemate/policy/canon", "casemated goes by the digest of the bytes it has; who writes or reviews a document holds it to its one form"},
+	{"casemate/policy/signed/key", "casemated verifies, and has no private key"},
 	{"casemate/sandbox/foresee", "the broker prepares, and foresees nothing"},
 	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
 	{"casemate/acl/decide", "the broker process decides about clients; root knows what a rule is"},
