@@ -5,13 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"casemate/policy"
 	"casemate/sandbox"
-
-	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Effective writes a resolved profile as a block of the language in Format's form, with all
@@ -24,7 +20,7 @@ import (
 func Effective(p *sandbox.Profile, name string, at func(path string) string) ([]byte, error) {
 	var last error
 	for _, twoBlocks := range []bool{false, true} {
-		e := effective{p: p, name: name, at: at, base: nearest(p), twoBlocks: twoBlocks}
+		e := effective{printer: printer{at: at}, p: p, name: name, base: nearest(p), twoBlocks: twoBlocks}
 		text, ds := Format(policy.SourceFile{Name: name + policy.SourceSuffix, Data: e.write()})
 		if len(ds) > 0 {
 			return nil, fmt.Errorf("print profile %q: %s", p.Name, ds[0].Summary)
@@ -85,11 +81,10 @@ func substance(p *sandbox.Profile, widens []string) []byte {
 
 // effective is one profile being written.
 type effective struct {
+	printer
 	p, base   *sandbox.Profile
 	name      string
-	at        func(string) string
 	twoBlocks bool
-	b         bytes.Buffer
 }
 
 func (e *effective) write() []byte {
@@ -143,77 +138,13 @@ func (e *effective) widens(words []string) {
 	}
 }
 
-// block writes a block, unless it is empty.
-func (e *effective) block(name string, body func()) {
-	from := e.b.Len()
-	fmt.Fprintf(&e.b, "\n%s {\n", name)
-	inside := e.b.Len()
-	if body(); e.b.Len() == inside {
-		e.b.Truncate(from)
-		return
-	}
-	e.b.WriteString("}\n")
-}
-
-// comment is what at says of the value at a path.
-func (e *effective) comment(path string) string {
-	if at := e.at(path); at != "" {
-		return " # " + printable([]byte(at))
-	}
-	return ""
-}
-
-func (e *effective) line(name, value, path string) {
-	fmt.Fprintf(&e.b, "%s = %s%s\n", name, value, e.comment(path))
-}
-
-// flag writes a truth that is not the nothing that every profile begins with.
-func (e *effective) flag(name, path string, v, base bool) {
-	if v || base {
-		e.line(name, fmt.Sprint(v), path)
-	}
-}
-
-// list writes words, in one line where all were written in one. base are those of the
-// shipped profile below, without which an empty list would have to be said.
+// list is printer's. base are those of the shipped profile below, without which an empty list
+// would have to be said.
 func (e *effective) list(name, path string, words, base []string) {
 	if e.twoBlocks && name == "best_effort" && !slices.Contains(words, "cgroup") {
 		base = nil // the block below has named a bound of cgroup's, and given it up
 	} else if name == "best_effort" && slices.Contains(base, "cgroup") && !slices.Contains(words, "cgroup") {
 		return // what resources names says it
 	}
-	var lines []string
-	for i, w := range words {
-		lines = append(lines, quote(w)+",\x00"+e.comment(fmt.Sprintf("%s.%d", path, i)))
-	}
-	switch one, alike := strings.Join(quotedAll(words), ", "), alike(lines); {
-	case len(words) == 0:
-	case alike && len(one) < 90:
-		fmt.Fprintf(&e.b, "%s = [%s]%s\n", name, one, e.comment(path+".0"))
-	default:
-		fmt.Fprintf(&e.b, "%s = [\n%s\n]\n", name, strings.ReplaceAll(strings.Join(lines, "\n"), "\x00", ""))
-	}
+	e.printer.list(name, path, quotedAll(words))
 }
-
-// alike tells whether all lines have the same comment.
-func alike(lines []string) bool {
-	for _, l := range lines {
-		_, first, _ := strings.Cut(lines[0], "\x00")
-		if _, own, _ := strings.Cut(l, "\x00"); own != first {
-			return false
-		}
-	}
-	return true
-}
-
-func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
-
-func quotedAll(words []string) []string {
-	var out []string
-	for _, w := range words {
-		out = append(out, quote(w))
-	}
-	return out
-}
-
-func quoted(words []string) string { return strings.Join(quotedAll(words), ", ") }

@@ -37,8 +37,12 @@ func (e *effective) sockets() (out []string) {
 	if slices.Contains(e.announced(), "syscalls") {
 		return nil
 	}
+	n, allow := &e.p.Network, e.p.Syscalls.Allow
 	for _, word := range sortedKeys(socketWords) {
-		if g := socketWords[word]; slices.Contains(e.p.Syscalls.Allow, g) && !slices.Contains(e.base.Syscalls.Allow, g) {
+		if word == "tcp" && n.Mode == sandbox.NetworkHost && len(n.Connect)+len(n.Bind) > 0 && (len(n.Connect) > 0 || !slices.Contains(allow, "connect")) {
+			continue // the ports have brought it, and said again here it would bring connect
+		}
+		if g := socketWords[word]; slices.Contains(allow, g) && !slices.Contains(e.base.Syscalls.Allow, g) {
 			out = append(out, word)
 		}
 	}

@@ -53,10 +53,13 @@ func withPort(addr netip.Addr, port string) string {
 	return addr.String() + ":" + port
 }
 
+// ofRelays are the rows of programs that hold for the connections of a relay all the same.
+var ofRelays = []string{"hangup", "idle", "keep_socket"}
+
 // redirect says what a service with redirect has in place of the rows of programs: its
 // relay takes the client's socket, and that of the target, by number.
 func (b *block) redirect(s *policy.Service) {
-	b.noProgram("a redirect", "hangup", "idle", "keep_socket")
+	b.noProgram("a redirect", ofRelays...)
 	s.Wait, s.Stdio, s.EnvStyle = false, sandbox.StdioFDs, nil
 	if !b.has("user") {
 		s.User = policy.Dynamic
