@@ -18,14 +18,17 @@ import (
 //
 // at gives the comment of a value by its path below the profile ("files.read.0"), "" for none.
 func Effective(p *sandbox.Profile, name string, at func(path string) string) ([]byte, error) {
+	return effectiveProfile(p, name, at, map[string]resolution{})
+}
+
+// effectiveProfile is Effective; calls remembers what lists of system calls mean.
+func effectiveProfile(p *sandbox.Profile, name string, at func(path string) string, calls map[string]resolution) ([]byte, error) {
 	var last error
 	for _, twoBlocks := range []bool{false, true} {
 		e := effective{printer: printer{at: at}, p: p, name: name, base: nearest(p), twoBlocks: twoBlocks}
-		text, ds := Format(policy.SourceFile{Name: name + policy.SourceSuffix, Data: e.write()})
-		if len(ds) > 0 {
-			return nil, fmt.Errorf("print profile %q: %s", p.Name, ds[0].Summary)
-		}
-		got, err := compileProfile(text, name)
+		e.write()
+		text := e.laid()
+		got, err := compileProfile(text, name, calls)
 		if err == nil && sameProfile(p, got) {
 			return text, nil
 		}
@@ -47,8 +50,9 @@ func nearest(p *sandbox.Profile) *sandbox.Profile {
 }
 
 // compileProfile resolves one profile of a text that has no policy block.
-func compileProfile(text []byte, name string) (*sandbox.Profile, error) {
+func compileProfile(text []byte, name string, calls map[string]resolution) (*sandbox.Profile, error) {
 	c := newCompiler(shipped())
+	c.calls = calls
 	if bodies, ok := c.parse([]policy.SourceFile{{Name: name, Data: text}}); ok {
 		for _, b := range bodies {
 			c.collect(b)
@@ -87,11 +91,11 @@ type effective struct {
 	twoBlocks bool
 }
 
-func (e *effective) write() []byte {
+func (e *effective) write() {
 	base := e.base.Name
 	if e.twoBlocks {
 		base = e.name[:min(len(e.name), 56)] + "_below"
-		fmt.Fprintf(&e.b, "profile %q {\nbase = profile.%s\n", base, e.base.Name)
+		e.head(base, e.base.Name)
 		e.widens(slices.DeleteFunc(slices.Clone(e.p.Widens), func(w string) bool {
 			return w != "network" && w != "resources" || w == "network" && len(e.sockets()) == 0
 		}))
@@ -99,7 +103,7 @@ func (e *effective) write() []byte {
 		e.block("resources", e.resources)
 		e.b.WriteString("}\n\n")
 	}
-	fmt.Fprintf(&e.b, "profile %q {\nbase = profile.%s\n", e.name, base)
+	e.head(e.name, base)
 	e.widens(e.announced())
 	e.list("best_effort", "best_effort", e.p.BestEffort, e.base.BestEffort)
 	if e.p.Because != "" {
@@ -114,7 +118,11 @@ func (e *effective) write() []byte {
 	e.block("resources", e.resources)
 	e.block("processor", e.processor)
 	e.b.WriteString("}\n")
-	return e.b.Bytes()
+}
+
+func (e *effective) head(name, base string) {
+	fmt.Fprintf(&e.b, "profile %s {\n", quote(name))
+	e.attribute("base", "profile."+base, "")
 }
 
 // announced is what widens must hold: the profile's own words, or, of a shipped one, those of its source.
@@ -134,7 +142,7 @@ func (e *effective) announced() []string {
 
 func (e *effective) widens(words []string) {
 	if len(words) > 0 {
-		fmt.Fprintf(&e.b, "widens = [%s]\n", quoted(words))
+		e.attribute("widens", "["+quoted(words)+"]", "")
 	}
 }
 

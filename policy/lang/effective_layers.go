@@ -64,7 +64,7 @@ func (e *effective) files() {
 	e.list("optional", "files.optional", f.Optional, nil)
 	if len(f.Map) > 0 {
 		inner := sortedKeys(f.Map)
-		e.b.WriteString("map = {" + e.comment("files.map."+inner[0]) + "\n")
+		e.attribute("map", "{", e.comment("files.map."+inner[0]))
 		for _, inside := range inner {
 			e.line(quote(inside), quote(f.Map[inside]), "files.map."+inside)
 		}
@@ -101,15 +101,17 @@ func (e *effective) syscalls() {
 			fmt.Fprintf(&e.b, "# and of profile.%s the rule for %s\n", e.base.Name, r.Name) // rules add up: said again, it would be there twice
 			continue
 		}
-		fmt.Fprintf(&e.b, "\nrule %s {%s\narg = %d\n", quote(r.Name), e.comment(fmt.Sprintf("syscalls.rules.%d", i)), r.Arg)
+		fmt.Fprintf(&e.b, "\nrule %s {%s\n", quote(r.Name), e.comment(fmt.Sprintf("syscalls.rules.%d", i)))
+		e.attribute("arg", strconv.Itoa(int(r.Arg)), "")
 		if r.Mask != 0 {
-			fmt.Fprintf(&e.b, "mask = \"%#x\"\n", r.Mask)
+			e.attribute("mask", fmt.Sprintf("\"%#x\"", r.Mask), "")
 		}
 		var values []string
 		for _, v := range r.Values {
 			values = append(values, fmt.Sprintf("%q", fmt.Sprintf("%#x", v)))
 		}
-		fmt.Fprintf(&e.b, "values = [%s]\n}\n", strings.Join(values, ", "))
+		e.attribute("values", "["+strings.Join(values, ", ")+"]", "")
+		e.b.WriteString("}\n")
 	}
 }
 

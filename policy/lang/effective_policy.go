@@ -106,7 +106,7 @@ func (e *printer) tell(name, path string, s said) {
 	case s.empty:
 		e.line(name, "[]", path)
 	case len(s.pairs) > 0:
-		fmt.Fprintf(&e.b, "%s = {\n", name)
+		e.attribute(name, "{", "")
 		for _, key := range slices.Sorted(maps.Keys(s.pairs)) {
 			e.line(quote(key), quote(s.pairs[key]), path+"."+key)
 		}
@@ -126,31 +126,27 @@ func EffectivePolicy(doc *policy.Document) ([]byte, error) {
 	e.line("on_broken", quote(string(p.OnBroken)), "on_broken")
 	e.b.WriteString("}\n")
 	var out []byte
-	flush := func(name string, shipped bool) error {
-		text, err := e.formatted(name, shipped)
+	calls := map[string]resolution{}
+	add := func(text []byte, isShipped bool) {
 		if len(out) > 0 {
 			out = append(out, '\n')
 		}
+		if isShipped {
+			text = shownAs(text)
+		}
 		out = append(out, text...)
 		e.b.Reset()
-		return err
 	}
-	if err := flush("policy", false); err != nil {
-		return nil, err
-	}
+	add(e.laid(), false)
 	for i := range p.ACLs {
 		l := &p.ACLs[i]
 		e.acl(l)
-		if err := flush(l.Name, isShipped(kindACL, l.Name)); err != nil {
-			return nil, err
-		}
+		add(e.laid(), isShipped(kindACL, l.Name))
 	}
 	for i := range p.Limits {
 		l := &p.Limits[i]
 		e.limit(l)
-		if err := flush(l.Name, isShipped(kindLimit, l.Name)); err != nil {
-			return nil, err
-		}
+		add(e.laid(), isShipped(kindLimit, l.Name))
 	}
 	for i := range p.Profiles {
 		f := &p.Profiles[i]
@@ -158,14 +154,11 @@ func EffectivePolicy(doc *policy.Document) ([]byte, error) {
 		if isShipped(kindProfile, f.Name) {
 			name = "my_" + f.Name // no other may have its own
 		}
-		text, err := Effective(f, name, func(path string) string { return e.at("profiles." + f.Name + "." + path) })
+		text, err := effectiveProfile(f, name, func(path string) string { return e.at("profiles." + f.Name + "." + path) }, calls)
 		if err != nil {
 			return nil, err
 		}
-		if name != f.Name {
-			text = shownAs(bytes.Replace(text, []byte(quote(name)), []byte(quote(f.Name)), 1))
-		}
-		out = append(append(out, '\n'), text...)
+		add(bytes.Replace(text, []byte(quote(name)), []byte(quote(f.Name)), 1), name != f.Name)
 	}
 	all := slices.Concat(p.Services, p.Disabled)
 	slices.SortFunc(all, func(a, b policy.Service) int { return cmp.Compare(a.Name, b.Name) })
@@ -173,26 +166,12 @@ func EffectivePolicy(doc *policy.Document) ([]byte, error) {
 		s := &all[i]
 		s.Disable = p.Service(s.Name) == nil
 		e.service(doc.Origins, s)
-		if err := flush(s.Name, false); err != nil {
-			return nil, err
-		}
+		add(e.laid(), false)
 	}
 	return out, nil
 }
 
 func isShipped(kind, name string) bool { return shipped().blocks[kind][name] != nil }
-
-// formatted is what has been written, as Format has it.
-func (e *printer) formatted(name string, shipped bool) ([]byte, error) {
-	text, ds := Format(policy.SourceFile{Name: name + policy.SourceSuffix, Data: e.b.Bytes()})
-	if len(ds) > 0 {
-		return nil, fmt.Errorf("print %q: %s", name, ds[0].Summary)
-	}
-	if shipped {
-		text = shownAs(text)
-	}
-	return text, nil
-}
 
 // shownAs makes a comment of a shipped block, which the policy names without having it.
 func shownAs(text []byte) []byte {

@@ -122,7 +122,7 @@ func (e *printer) service(origins policy.Origins, s *policy.Service) {
 	}
 	for name, text := range map[string]string{"banner": s.Banner, "banner_accept": s.BannerAccept, "banner_success": s.BannerSuccess} {
 		if text != "" && !strings.HasSuffix(text, "\n") {
-			fmt.Fprintf(&e.b, "%s = { file = %s } # %s\n", name, quote(path.Base(explain.File(origins.Lookup(at+name)))), quote(text))
+			e.attribute(name, "{ file = "+quote(path.Base(explain.File(origins.Lookup(at+name))))+" }", commented+"# "+quote(text))
 		}
 	}
 	e.block("socket", func() { tell(e, serviceTable, at, "socket", serviceSays["socket"], s) })

@@ -23,7 +23,7 @@ func TestEffectiveIsTheSame(t *testing.T) {
 			t.Errorf("%s: %v\n%s", where, err, text)
 			return
 		}
-		got, err := compileProfile(text, name)
+		got, err := compileProfile(text, name, map[string]resolution{})
 		if err != nil || !sameProfile(p, got) {
 			t.Errorf("%s: %s: another profile (%v):\n%s\nwant %s\nhave %s", where, p.Name, err, text, substance(p, nil), substance(got, nil))
 		}

@@ -32,14 +32,22 @@ func (e *printer) block(name string, body func()) {
 // comment is what at says of the value at a path.
 func (e *printer) comment(path string) string {
 	if at := e.at(path); at != "" {
-		return " # " + printable([]byte(at))
+		return commented + "# " + printable([]byte(at))
 	}
 	return ""
 }
 
-func (e *printer) line(name, value, path string) {
-	fmt.Fprintf(&e.b, "%s = %s%s\n", name, value, e.comment(path))
+func (e *printer) line(name, value, path string) { e.attribute(name, value, e.comment(path)) }
+
+func (e *printer) attribute(name, value, comment string) {
+	e.b.WriteString(name + assigned + "= " + value + comment + "\n")
 }
+
+// What stands in the text before layout where it may have to fill up with blanks.
+const (
+	assigned  = "\x00"
+	commented = "\x01"
+)
 
 // flag writes a truth that is not the nothing that every profile begins with.
 func (e *printer) flag(name, path string, v, base bool) {
@@ -68,10 +76,10 @@ func (e *printer) placed(name string, items, paths []string) {
 	}
 	alike := !slices.ContainsFunc(places, func(at string) bool { return at != places[0] })
 	if one := strings.Join(items, ", "); alike && len(one) < 90 {
-		fmt.Fprintf(&e.b, "%s = [%s]%s\n", name, one, places[0])
+		e.attribute(name, "["+one+"]", places[0])
 		return
 	}
-	fmt.Fprintf(&e.b, "%s = [\n", name)
+	e.attribute(name, "[", "")
 	for i, item := range items {
 		fmt.Fprintf(&e.b, "%s,%s\n", item, places[i])
 	}

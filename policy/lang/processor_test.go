@@ -62,7 +62,7 @@ func TestProcessor(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.body, err)
 		}
-		if again, err := compileProfile(printed, "my_p"); err != nil || again.Processor != tt.want {
+		if again, err := compileProfile(printed, "my_p", map[string]resolution{}); err != nil || again.Processor != tt.want {
 			t.Errorf("%s: printed as\n%s(%v)", tt.body, printed, err)
 		}
 		said := slices.ContainsFunc(explain.Layers(p, "SERVICE"), func(l string) bool { return strings.HasPrefix(l, "processor: ") })

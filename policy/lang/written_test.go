@@ -52,7 +52,7 @@ func TestDenyWriteExecute(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.body, err)
 		}
-		again, err := compileProfile(printed, "my_p")
+		again, err := compileProfile(printed, "my_p", map[string]resolution{})
 		if err != nil || again.Syscalls.NoWritten != p.Syscalls.NoWritten {
 			t.Errorf("%s: printed as\n%s(%v)", tt.body, printed, err)
 		}
