@@ -63,7 +63,7 @@ func (b *Batch) judge(service string) (*judge, error) {
 	if j := b.services[service]; j != nil {
 		return j, nil
 	}
-	s, err := find(b.doc.Policy, service)
+	s, err := Find(b.doc.Policy, service)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,21 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	return b.decide(j, client), nil
+}
+
+// Decide answers for a client who can come to a service.
+func (b *Batch) Decide(service string, client decide.Client) (Verdict, error) {
+	j, err := b.judge(service)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return b.decide(j, client), nil
+}
+
+func (b *Batch) decide(j *judge, client decide.Client) Verdict {
 	if j.service.Disable {
-		return Verdict{Decision: acl.Deny, Rule: ruleDisabled, Origin: b.doc.Origins.Lookup(OffAt(c.Service)), Reason: "the service is disabled"}, nil
+		return Verdict{Decision: acl.Deny, Rule: ruleDisabled, Origin: b.doc.Origins.Lookup(OffAt(j.service.Name)), Reason: "the service is disabled"}
 	}
 	d := j.match.Decide(client)
 	v := Verdict{Decision: d.Verdict, Rule: number(d.Rule), RuleName: decide.RuleName(j.list, d.Rule), NeedsName: d.NeedName}
@@ -99,7 +112,7 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 		j.origins[d.Rule] = origin
 	}
 	v.Origin = origin
-	return v, nil
+	return v
 }
 
 // client is the case as the rules see it.

@@ -23,7 +23,7 @@ import (
 // Ask answers q from the policy alone: no DNS, no counters, no host. An
 // error means that there is no such service or no such client.
 func Ask(doc *policy.Document, q Query) (*Explanation, error) {
-	s, err := find(doc.Policy, q.Service)
+	s, err := Find(doc.Policy, q.Service)
 	if err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
@@ -75,8 +75,8 @@ const ruleDisabled = -4
 // OffAt is the path, in Origins, of what disables a service.
 func OffAt(service string) string { return "services." + service + ".disable" }
 
-// find is the service of that name, also one that is disabled.
-func find(p *policy.Policy, name string) (*policy.Service, error) {
+// Find is the service of that name, also one that is disabled.
+func Find(p *policy.Policy, name string) (*policy.Service, error) {
 	if s := p.Service(name); s != nil {
 		return s, nil
 	}

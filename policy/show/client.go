@@ -1,0 +1,189 @@
+package show
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"casemate/acl"
+	"casemate/acl/decide"
+	"casemate/acl/trace"
+	"casemate/listener/address"
+	"casemate/policy"
+	"casemate/policy/explain"
+)
+
+// Client is what a service comes to for one client.
+type Client struct {
+	Service string `json:"service"`
+	// Decision is as explain has it: Rule counts from 1, -1 is the default, -2 a service without an acl.
+	explain.Verdict
+	// Source is the network that the per_source numbers of the limit count it in, "" where they count no address.
+	Source string `json:"source,omitempty"`
+	// Sent is what it is sent and nothing else, where it is denied.
+	Sent string `json:"sent,omitempty"`
+}
+
+// For gives what of the services of doc applies to the client of q, whose Service is not used: of each acl the deciding
+// rule with the patterns of it that the client matches, of each service the listeners that it can come to, and the
+// command and variables of the rule that admits it. Of a service that denies it there is the acl alone. Services that no
+// such client can come to, and those that are disabled, are left out, and it is an error if none is left. What depends on a name that q does not have is there whole, with NeedsName.
+func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, error) {
+	name, err := trace.ParseName(q.Name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("name: %w", err)
+	}
+	c := decide.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Peer: q.Peer, At: q.At}.Normal()
+	p := *doc.Policy
+	p.Services, p.Disabled, p.ACLs = nil, nil, nil
+	lists, want := map[string]acl.List{}, map[string]bool{}
+	var out []Client
+	batch := explain.NewBatch(doc)
+	for i := range doc.Policy.Services {
+		s := doc.Policy.Services[i]
+		if s.Listen = reached(&s, &c); len(s.Listen)+len(s.Mux) == 0 {
+			continue
+		}
+		v, err := batch.Decide(s.Name, c)
+		if err != nil {
+			return nil, nil, err
+		}
+		list := doc.Policy.ACL(s.ACL)
+		if v.Rule > 0 && !v.NeedsName {
+			r := &list.Rules[v.Rule-1]
+			own := *list
+			own.Rules = []acl.Rule{{Verdict: r.Verdict, Name: r.Name, From: matching(r.From, c), To: r.To, During: r.During, Env: r.Env, Command: r.Command}}
+			lists[s.ACL] = own
+			if r.Verdict == acl.Allow && len(r.Command) > 0 {
+				s.Command, s.Argv0 = r.Command, ""
+			}
+			if r.Verdict == acl.Allow && len(r.Env) > 0 {
+				env := maps.Clone(s.Env)
+				if env == nil {
+					env = map[string]string{}
+				}
+				maps.Copy(env, r.Env)
+				s.Env = env
+			}
+		} else if list != nil {
+			own := *list
+			if !v.NeedsName {
+				own.Rules = nil
+			}
+			lists[s.ACL] = own
+		}
+		want["acl."+s.ACL] = true
+		if v.Decision == acl.Deny && !v.NeedsName {
+			out = append(out, Client{Service: s.Name, Verdict: v, Sent: s.BannerAccept + s.Banner})
+			continue
+		}
+		for kind, name := range map[string]string{"service": s.Name, "limit": s.Limit, "profile": s.Profile} {
+			want[kind+"."+name] = true
+		}
+		p.Services = append(p.Services, s)
+		out = append(out, Client{Service: s.Name, Verdict: v, Source: source(doc.Policy, &s, c.Addr)})
+	}
+	if len(out) == 0 {
+		return nil, nil, fmt.Errorf("no such client can come to any of these services")
+	}
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		p.ACLs = append(p.ACLs, lists[name])
+	}
+	shown, err := cut(&policy.Document{FormatVersion: doc.FormatVersion, Policy: &p, Origins: moved(doc, out)}, want)
+	if err != nil {
+		return nil, nil, err
+	}
+	return shown, out, nil
+}
+
+// moved are the origins with those of the deciding rules where they stand now, as the first of their lists.
+func moved(doc *policy.Document, of []Client) policy.Origins {
+	o := maps.Clone(doc.Origins)
+	for _, c := range of {
+		s := doc.Policy.Service(c.Service)
+		rules := "acls." + s.ACL + ".rules."
+		if c.Rule <= 0 || c.NeedsName {
+			continue
+		}
+		from := fmt.Sprintf("%s%d", rules, c.Rule-1)
+		r := &doc.Policy.ACL(s.ACL).Rules[c.Rule-1]
+		o[rules+"0"] = doc.Origins.Lookup(from)
+		for path, at := range doc.Origins {
+			if rest, ok := strings.CutPrefix(path, from+"."); ok && !strings.HasPrefix(rest, "from.") {
+				o[rules+"0."+rest] = at
+			}
+		}
+		at := "services." + s.Name + "."
+		if r.Verdict == acl.Allow && len(r.Command) > 0 {
+			for i := range r.Command {
+				o[fmt.Sprintf("%scommand.%d", at, i)] = doc.Origins.Lookup(from + ".command")
+			}
+		}
+		for name := range r.Env {
+			o[at+"env."+name] = doc.Origins.Lookup(from + ".env." + name)
+		}
+	}
+	return o
+}
+
+// matching are the patterns that the client matches.
+func matching(from []acl.Pattern, c decide.Client) (out []acl.Pattern) {
+	for _, p := range from {
+		m, err := decide.Compile(&acl.List{Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{p}}}, Default: acl.Deny})
+		if err == nil && m.Decide(c).Verdict == acl.Allow {
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 { // a deny rule that nobody answered
+		return from
+	}
+	return out
+}
+
+// reached are the listen addresses that the client can come to.
+func reached(s *policy.Service, c *decide.Client) (out []address.Listen) {
+	for _, l := range s.Listen {
+		switch {
+		case c.Peer != "" && strings.HasPrefix(string(c.Peer), "cid="):
+			if l.Network == "vsock" {
+				out = append(out, l)
+			}
+		case c.Peer != "":
+			if l.Unix() {
+				out = append(out, l)
+			}
+		case l.Inet() && Reaches(l, c.Addr) && (!c.Local.IsValid() || !l.Addr.IsValid() || l.Addr.WithZone("") == c.Local):
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// Reaches tells whether a client of an address can come to a listen address: it has its family, and
+// from the network nobody comes to a loopback address.
+func Reaches(l address.Listen, client netip.Addr) bool {
+	families := false
+	for _, e := range l.Endpoints()[:min(2, len(l.Endpoints()))] {
+		families = families || e.Addr.Addr().Is4() == client.Is4()
+	}
+	return families && (!l.Addr.IsLoopback() || client.IsLoopback())
+}
+
+// source is the network in which a limit counts the client.
+func source(p *policy.Policy, s *policy.Service, a netip.Addr) string {
+	l := p.Limit(s.Limit)
+	if l == nil || !a.IsValid() || s.Wait && s.Builtin == "" {
+		return ""
+	}
+	bits := l.PerSource.Prefix6
+	if a.Is4() {
+		bits = l.PerSource.Prefix4
+	}
+	net, err := a.Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return net.String()
+}
