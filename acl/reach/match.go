@@ -45,7 +45,7 @@ func (c *clause) byTime(t time.Time) bool {
 	if len(c.during) == 0 {
 		return true
 	}
-	m := c.zone.Minute(t)
+	m := decide.Minute(c.zone, t)
 	return slices.ContainsFunc(c.during, func(s acl.Span) bool { return s[0] <= m && m < s[1] })
 }
 

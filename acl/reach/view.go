@@ -278,8 +278,8 @@ func (k *clock) week() (out []timeAtom) {
 // first is the first time from t on at which the clock shows a minute of the week.
 func (k *clock) first(t time.Time, minute int) time.Time {
 	for range 54 {
-		at := t.Add(time.Duration((minute-k.zone.Minute(t)+acl.Week)%acl.Week) * time.Minute)
-		if k.zone.Minute(at) == minute {
+		at := t.Add(time.Duration((minute-decide.Minute(k.zone, t)+acl.Week)%acl.Week) * time.Minute)
+		if decide.Minute(k.zone, at) == minute {
 			return at
 		}
 		t = t.Add(week)
@@ -305,7 +305,7 @@ func together(clocks []*clock) (out []timeAtom) {
 	try := func(at time.Time) {
 		var sign []byte
 		for _, k := range clocks {
-			sign = k.sign(k.zone.Minute(at), sign)
+			sign = k.sign(decide.Minute(k.zone, at), sign)
 		}
 		if !seen[string(sign)] {
 			seen[string(sign)] = true
@@ -316,7 +316,7 @@ func together(clocks []*clock) (out []timeAtom) {
 		try(start)
 		for _, k := range clocks {
 			for _, m := range k.cuts() {
-				at := start.Add(time.Duration((m-k.zone.Minute(start)+acl.Week)%acl.Week) * time.Minute).Truncate(time.Minute)
+				at := start.Add(time.Duration((m-decide.Minute(k.zone, start)+acl.Week)%acl.Week) * time.Minute).Truncate(time.Minute)
 				if !at.Before(start) && (i+1 == len(starts) || at.Before(starts[i+1])) {
 					try(at)
 				}
