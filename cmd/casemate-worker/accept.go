@@ -13,6 +13,7 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/listener/warden/far"
+	"casemate/listener/warden/hands"
 	"casemate/sandbox/panics"
 )
 
@@ -32,15 +33,15 @@ func runBroker(context.Context, []string) error {
 		return fmt.Errorf("brief: %w", err)
 	}
 	var b *broker.Broker
-	var hands *far.Hands
+	var root *far.Hands
 	var failed error
 	reload := make(chan struct{}, 1)
 	conf := broker.Config{About: brief.About, Passed: brief.Passed, Log: os.NewFile(warden.BrokerLog, "log"),
 		Door:    &warden.Door{FD: warden.BrokerDoor, Owner: brief.Owner, Operators: brief.Operators},
 		LoadAvg: os.NewFile(warden.BrokerLoadAvg, "loadavg"), Null: os.NewFile(warden.BrokerNull, "null"),
 	}
-	conf.Hands = func(l *loop.Loop, _ func(string, string, error)) warden.Hands {
-		hands, failed = far.New(l, warden.BrokerErrands, warden.BrokerTidings, func(k warden.TidingKind) {
+	conf.Hands = func(l *loop.Loop, _ func(string, string, error)) hands.Hands {
+		root, failed = far.New(l, warden.BrokerErrands, warden.BrokerTidings, func(k warden.TidingKind) {
 			switch k {
 			case warden.TellStop:
 				b.Stop()
@@ -51,12 +52,12 @@ func runBroker(context.Context, []string) error {
 				}
 			}
 		}, func(error) { os.Exit(1) }) // its programs are root's, and so is the control socket
-		return hands
+		return root
 	}
-	conf.Tell = func(state string) { hands.Tell(state) }
+	conf.Tell = func(state string) { root.Tell(state) }
 	if brief.Reopens {
 		conf.OpenLog = func() (*os.File, error) {
-			fd, err := hands.OpenLog()
+			fd, err := root.OpenLog()
 			if err != nil {
 				return nil, err
 			}
@@ -67,12 +68,12 @@ func runBroker(context.Context, []string) error {
 	if err = errors.Join(failed, err); err != nil {
 		return err
 	}
-	listener.Undertake = hands.Undertake
+	listener.Undertake = root.Undertake
 	for _, n := range brief.Notes {
 		b.Note(n)
 	}
 	first := make(chan error, 1)
-	panics.Go(func() error { return start(b, hands) }, func(err error) {
+	panics.Go(func() error { return start(b, root) }, func(err error) {
 		first <- err
 		if err != nil {
 			b.Stop() // without a first policy there is nothing to run for
@@ -81,12 +82,12 @@ func runBroker(context.Context, []string) error {
 			if err := panics.Try(func() error { _, _, _ = b.Load(); return nil }); err != nil { // the outcome is in the log and in casemate status
 				b.Bug(err)
 			}
-			hands.Tell("READY=1")
+			root.Tell("READY=1")
 		}
 	})
 	panics.Go(func() error { // twice as often as asked, by way of root
 		for brief.Watch > 0 && b.Turn() == nil {
-			hands.Tell("WATCHDOG=1")
+			root.Tell("WATCHDOG=1")
 			time.Sleep(brief.Watch / 2)
 		}
 		return nil

@@ -14,6 +14,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/sandbox/panics"
 )
@@ -22,7 +23,7 @@ import (
 type Config struct {
 	// Hands makes what takes root's rights; it is told the loop, and whom to warn of what goes
 	// on in another way than it should.
-	Hands func(l *loop.Loop, warn func(topic, msg string, err error)) warden.Hands
+	Hands func(l *loop.Loop, warn func(topic, msg string, err error)) hands.Hands
 	// Door is where root and operators ask.
 	Door *warden.Door
 	// Passed are the keys of the sockets that a service manager passed on.
@@ -83,10 +84,10 @@ type Broker struct {
 	reopens bool                    // under load: the next load opens the log again
 	spares  sync.Once               // panics.SpareThreads
 	// What takes root's rights. Tests have other compilers and cells.
-	hands   warden.Hands
+	hands   hands.Hands
 	compile func() (*policy.Document, []policy.Diagnostic, error)
 	plan    func(...*warden.Job) error
-	cells   func(*warden.Job) (warden.Cell, error)
+	cells   func(*warden.Job) (hands.Cell, error)
 }
 
 // New prepares a broker. Nothing is served before Load.

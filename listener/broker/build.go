@@ -13,6 +13,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
 	"casemate/policy"
 	"casemate/sandbox/panics"
@@ -28,10 +29,10 @@ type candidate struct {
 	b      *Broker
 	gen    *generation
 	plans  []planned
-	mu     sync.Mutex                 // of fresh, proven and proofs, while prepare works
-	fresh  []*runner                  // made for this generation
-	proven map[*runner]warden.Starter // the zygotes that proved them
-	proofs map[string]bool            // and what else they have proved
+	mu     sync.Mutex                // of fresh, proven and proofs, while prepare works
+	fresh  []*runner                 // made for this generation
+	proven map[*runner]hands.Starter // the zygotes that proved them
+	proofs map[string]bool           // and what else they have proved
 	opened map[string]*listener.Socket
 	// later are sockets that cannot be opened beside the old generation's, and
 	// are opened in its place by commit.
@@ -40,7 +41,7 @@ type candidate struct {
 	retry map[string]error
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
-	site    warden.Ground
+	site    hands.Ground
 	now     inForce // what serves meanwhile
 	lenient bool    // nothing does: what can be served is
 	warned  []policy.Diagnostic
@@ -97,7 +98,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 // candidate is an empty one, for services of g.
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
-		b: b, gen: g, proven: make(map[*runner]warden.Starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
+		b: b, gen: g, proven: make(map[*runner]hands.Starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
 		later: make(map[string]warden.Socket), retry: make(map[string]error), missing: make(map[string]error), site: b.hands.Site(g.doc),
 	}
 }
@@ -249,7 +250,7 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 
 // prove starts a zygote, which stays where there are few. Where there are many, one proves
 // all that would do the same.
-func (c *candidate) prove(box warden.Cell) (warden.Starter, error) {
+func (c *candidate) prove(box hands.Cell) (hands.Starter, error) {
 	if len(c.plans) <= maxWarm {
 		return c.b.hands.Spawn(box)
 	}
@@ -308,7 +309,7 @@ func (c *candidate) excuse(p *planned, err error) error {
 	case err == nil || errors.As(err, new(*panics.Error)):
 		return err
 	case c.lenient:
-		p.svc.run = newRunner(c.b, p.svc.name, warden.NoCell{Err: err})
+		p.svc.run = newRunner(c.b, p.svc.name, hands.NoCell{Err: err})
 	case i >= 0:
 		old := c.now.faulty[i]
 		p.svc.run, p.UID, p.Dynamic = old.run, old.uid, old.dynamic

@@ -18,6 +18,7 @@ import (
 	"casemate/listener/host"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/control"
@@ -51,7 +52,7 @@ func (c *fakeCell) set(f func()) {
 	f()
 }
 
-func (c *fakeCell) Spawn() (warden.Starter, error) {
+func (c *fakeCell) Spawn() (hands.Starter, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.spawns++
@@ -227,20 +228,20 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	g.Broker, err = New(Config{Door: door, Log: w, Null: null, LoadAvg: load, About: warden.About{PID: os.Getpid(), Version: "test"},
-		Hands: func(l *loop.Loop, warn func(string, string, error)) warden.Hands {
+		Hands: func(l *loop.Loop, warn func(string, string, error)) hands.Hands {
 			leases := host.NewLeases(t.TempDir() + "/leases")
 			if _, _, err := leases.Open(); err != nil {
 				t.Fatal(err)
 			}
 			g.warden = warden.New(warden.Config{Warn: warn}, l, leases)
-			return g.warden
+			return near{g.warden, leases}
 		}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.compile = func() (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
 	g.plan = func(...*warden.Job) error { return nil }
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		c, closed := g.fakes[j.Service], true

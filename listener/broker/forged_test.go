@@ -71,7 +71,7 @@ func TestForgedPIDOfALaunch(t *testing.T) {
 	fake := &fakeCell{argv: []string{"/bin/cat"}}
 	for _, errno := range []unix.Errno{0, unix.ENOENT} {
 		fake.forge = func(r *zygote.Reply) { r.PID, r.Errno = outside, errno }
-		if pid, _, err := g.warden.Link(fake, 1, unix.SOCK_STREAM); err != warden.ErrForged {
+		if pid, _, err := g.warden.Link(nearCell{fake}, 1, unix.SOCK_STREAM); err != warden.ErrForged {
 			t.Errorf("pid %d, %v", pid, err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestForgedPIDOfALaunch(t *testing.T) {
 		t.Error("a process of somebody else was ended")
 	}
 	w := newWorker(g.Broker, "log")
-	w.helper.(*warden.Helper).Prepare = func() (warden.Cell, error) { return fake, nil }
+	w.helper.(*warden.Helper).Prepare = func() (warden.Cell, error) { return nearCell{fake}, nil }
 	if _, _, err := w.start(); err != warden.ErrForged {
 		t.Error(err)
 	}

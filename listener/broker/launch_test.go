@@ -19,7 +19,7 @@ func TestHelpersSendNoDescriptors(t *testing.T) {
 		fd, _ := unix.FcntlInt(uintptr(q.FDs[0]), unix.F_DUPFD_CLOEXEC, 0)
 		end <- fd
 	}}
-	pid, fd, err := g.warden.Link(fake, 1, unix.SOCK_SEQPACKET)
+	pid, fd, err := g.warden.Link(nearCell{fake}, 1, unix.SOCK_SEQPACKET)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,7 @@ type slowCell struct {
 	tell chan bool
 }
 
-func (c slowCell) Spawn() (warden.Starter, error) {
+func (c slowCell) Spawn() (hands.Starter, error) {
 	z, err := c.fakeCell.Spawn()
 	if err == nil {
 		c.made <- z.PID()
@@ -37,7 +38,7 @@ func TestSweepBesideANewZygote(t *testing.T) {
 	g, port, next := newRig(t), freePort(t), freePort(t)
 	slow := slowCell{&fakeCell{argv: []string{"/bin/cat"}}, make(chan int), make(chan bool)}
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		if j.Service == "slow" {
 			return slow, nil
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/sandbox/zygote"
 )
 
@@ -43,7 +44,7 @@ func (r *runner) giveUp(now int64) {
 			}
 		}
 	}
-	r.letGo(warden.Starter.Abandon) // first: what the kills set free starts nothing more
+	r.letGo(hands.Starter.Abandon) // first: what the kills set free starts nothing more
 	for _, m := range at {
 		r.b.hands.End(m.PID) // it may hang on without its zygote, and keep its client
 	}

@@ -6,6 +6,7 @@ import (
 
 	"casemate/listener/loop"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/policy/control"
 )
@@ -29,8 +30,8 @@ func TestPanicFailsALoad(t *testing.T) {
 		{"compiler", "TestPanicFailsALoad", func() {
 			g.compile = func() (*policy.Document, []policy.Diagnostic, error) { panic("boom") }
 		}},
-		{"sandbox", "TestPanicFailsALoad", func() { g.cells = func(*warden.Job) (warden.Cell, error) { panic("boom") } }},
-		{"zygote", "fakeCell", func() { g.cells = func(*warden.Job) (warden.Cell, error) { return &fakeCell{boom: true}, nil } }},
+		{"sandbox", "TestPanicFailsALoad", func() { g.cells = func(*warden.Job) (hands.Cell, error) { panic("boom") } }},
+		{"zygote", "fakeCell", func() { g.cells = func(*warden.Job) (hands.Cell, error) { return &fakeCell{boom: true}, nil } }},
 		{"plan", "planService", func() {
 			g.compile = func() (*policy.Document, []policy.Diagnostic, error) {
 				doc := *g.doc
@@ -122,7 +123,7 @@ func TestPanicBeforeTheDecision(t *testing.T) {
 func TestPanicOfTheControl(t *testing.T) {
 	g := newRig(t)
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
-	var cell warden.Cell
+	var cell hands.Cell
 	g.do(func() { r := g.gen.services[0].run; cell, r.cell = r.cell, nil })
 	if _, err := g.status(control.Request{Service: "cat"}); err != loop.ErrBug {
 		t.Errorf("%v", err)

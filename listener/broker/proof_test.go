@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 )
 
@@ -36,7 +37,7 @@ func TestOneProofForMany(t *testing.T) {
 	var mu sync.Mutex
 	cells := make(map[string]*fakeCell)
 	fails := "" // the service whose zygotes fail
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		c := &fakeCell{argv: argvOf(j)}
 		proof := "many"
 		if j.Service == "s007" || j.Service == "s070" {

@@ -4,7 +4,7 @@ import (
 	"log/slog"
 
 	"casemate/listener/loop"
-	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/sandbox/panics"
 )
 
@@ -45,7 +45,7 @@ func (r *runner) service() *service {
 
 // renew prepares the service anew if it has to be, and reports whether it did. It blocks. A
 // load that is under way looks at everything itself.
-func (s *service) renew(on warden.Ground) bool {
+func (s *service) renew(on hands.Ground) bool {
 	b, doc := s.b, s.gen.doc
 	now := on.Stamp(s.spec) // it may take its time, so nobody waits for it
 	if !b.load.TryRLock() {

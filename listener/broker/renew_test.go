@@ -14,6 +14,7 @@ import (
 
 	"casemate/listener/address"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/policy/control"
 	"casemate/sandbox"
@@ -29,7 +30,7 @@ func (g *rig) failing(name string, first error) (fault *atomic.Pointer[error], t
 	fault, tries = new(atomic.Pointer[error]), new(atomic.Int32)
 	fault.Store(&first)
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		if j.Service == name {
 			tries.Add(1)
 			if err := *fault.Load(); err != nil {
@@ -291,7 +292,7 @@ func TestChangedProgramAtZygoteStart(t *testing.T) {
 	g, port, program := newRig(t), freePort(t), t.TempDir()+"/program"
 	replace(t, program, "one")
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) { // one for each text
+	g.cells = func(j *warden.Job) (hands.Cell, error) { // one for each text
 		text, err := os.ReadFile(program)
 		if err != nil {
 			return nil, err
@@ -316,7 +317,7 @@ func TestUnchangedReload(t *testing.T) {
 	replace(t, file, "one")
 	made := make(map[string]int)
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) { // one after another: the second has no sandbox to make beside
+	g.cells = func(j *warden.Job) (hands.Cell, error) { // one after another: the second has no sandbox to make beside
 		g.mu.Lock()
 		made[j.Service]++
 		g.mu.Unlock()
@@ -369,7 +370,7 @@ func TestOthersMayWrite(t *testing.T) {
 	}
 	made, knows := 0, false
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		if j.Service == "reads" {
 			g.mu.Lock()
 			delete(g.fakes, "reads") // each sandbox gets a fake of its own
@@ -428,7 +429,7 @@ func TestMountsBelow(t *testing.T) {
 	}
 	made := 0
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		g.mu.Lock()
 		delete(g.fakes, "s") // each sandbox gets a fake of its own
 		made++

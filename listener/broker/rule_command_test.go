@@ -11,6 +11,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/decide"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 )
 
 // TestBrokenRuleCommand: where the program of a rule cannot be prepared at the start, its service serves all others,
@@ -20,7 +21,7 @@ func TestBrokenRuleCommand(t *testing.T) {
 	broken := errors.New("command /bin/sh: no such file")
 	var there atomic.Bool
 	cells := g.cells
-	g.cells = func(j *warden.Job) (warden.Cell, error) {
+	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		switch {
 		case !slices.Contains(argvOf(j), "echo staff"):
 			return cells(j)
@@ -108,13 +109,13 @@ func TestRuleCommandsOfAService(t *testing.T) {
 		t.Fatalf("%d programs", n)
 	}
 	for i, s := range c.gen.services {
-		s.run = newRunner(g.Broker, s.name, warden.NoCell{Err: errors.New(s.name + fmt.Sprint(s.spec.Command))})
+		s.run = newRunner(g.Broker, s.name, hands.NoCell{Err: errors.New(s.name + fmt.Sprint(s.spec.Command))})
 		if own := i < 2; own != (s.of == nil) || own != (len(s.others) == 2) || own != (len(c.plans[i].Sockets) > 0) || c.plans[i].Job.Service != s.name {
 			t.Errorf("%d: %s of %v with %d others and %d sockets", i, s.name, s.of, len(s.others), len(c.plans[i].Sockets))
 		}
 	}
 	for rule, want := range map[int]string{0: "a[/bin/echo 1]", 1: "a[/bin/echo 2]", 2: "a[/bin/echo 1]", 3: "a[/bin/cat]", decide.RuleDefault: "a[/bin/cat]", decide.RuleNoACL: "a[/bin/cat]"} {
-		if got := c.gen.services[0].runner(rule).cell.(warden.NoCell).Err.Error(); got != want {
+		if got := c.gen.services[0].runner(rule).cell.(hands.NoCell).Err.Error(); got != want {
 			t.Errorf("rule %d: %q, want %q", rule, got, want)
 		}
 	}

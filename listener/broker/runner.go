@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"casemate/listener/loop"
-	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
@@ -26,7 +26,7 @@ type runner struct {
 	key    string // what it was made from; equal keys may share
 	stamp  string // of the files it was made from
 	rules  string // what a builtin's worker decides with; others leave it empty
-	cell   warden.Cell
+	cell   hands.Cell
 	linger time.Duration
 	logs   []wire.Kind // what each of its sessions has that the log worker reads
 
@@ -36,7 +36,7 @@ type runner struct {
 	seen     sandbox.Events
 	above    bool // the last kill for want of memory was no limit's of ours
 
-	zygote   warden.Starter
+	zygote   hands.Starter
 	born     int64
 	used     int64 // when it started something last
 	spawning bool
@@ -58,7 +58,7 @@ type runner struct {
 	fdBuf     [4]int
 }
 
-func newRunner(b *Broker, name string, c warden.Cell) *runner {
+func newRunner(b *Broker, name string, c hands.Cell) *runner {
 	r := &runner{b: b, name: name, cell: c, pending: make(map[uint64]*session)}
 	r.backoff.Owner, r.idle.Owner, r.watch.Owner = r, r, r
 	return r
@@ -75,7 +75,7 @@ func (r *runner) spawn() {
 	}
 	r.spawning = true
 	c, s := r.cell, r.service()
-	var z warden.Starter
+	var z hands.Starter
 	r.b.apart(func() (err error) {
 		if s == nil || !s.renew(r.b.hands.Site(s.gen.doc)) {
 			z, err = r.b.hands.Spawn(c)
@@ -97,7 +97,7 @@ func (r *runner) warm() {
 
 // spawned is spawn's result, on the loop; none of both if another runner has
 // taken over.
-func (r *runner) spawned(z warden.Starter, err error) {
+func (r *runner) spawned(z hands.Starter, err error) {
 	r.spawning = false
 	if z != nil {
 		err = r.adopt(z)
@@ -120,7 +120,7 @@ func (r *runner) spawned(z warden.Starter, err error) {
 }
 
 // adopt makes z the runner's zygote.
-func (r *runner) adopt(z warden.Starter) error {
+func (r *runner) adopt(z hands.Starter) error {
 	if err := r.b.loop.Add(z.FD(), unix.EPOLLIN, r); err != nil {
 		z.Close()
 		r.b.hands.Bury(z.PID())
@@ -148,9 +148,9 @@ func (r *runner) noZygote(err error) {
 }
 
 // drop lets go of the zygote. Its process ends when its socket closes.
-func (r *runner) drop() { r.letGo(warden.Starter.Close) }
+func (r *runner) drop() { r.letGo(hands.Starter.Close) }
 
-func (r *runner) letGo(end func(warden.Starter) error) {
+func (r *runner) letGo(end func(hands.Starter) error) {
 	if r.zygote == nil {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 )
 
@@ -82,7 +83,7 @@ func (t *tally) refuse(reason string, n uint64) {
 
 // broken reports whether the service has no sandbox at all.
 func (s *service) broken() bool {
-	_, no := s.run.cell.(warden.NoCell)
+	_, no := s.run.cell.(hands.NoCell)
 	return no
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/loop"
-	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -40,7 +40,7 @@ var last = wire.Order{Kind: wire.Last}.Encode()
 type worker struct {
 	b      *Broker
 	name   string
-	helper warden.Role
+	helper hands.Role
 	heard  func(wire.Report) // one message from it
 	up     func()            // it runs; nothing was sent yet
 	down   func()            // it is gone, and what it was asked is lost

@@ -11,7 +11,6 @@ import (
 
 	"casemate/listener/host"
 	"casemate/listener/loop"
-	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,10 +38,10 @@ type child struct {
 // was no descriptor left to give it one.
 const pollChild = 100 * time.Millisecond
 
-// take watches over pid if that is a child of this process, dead or alive, that has no
+// Take watches over pid if that is a child of this process, dead or alive, that has no
 // record yet, and calls ended when it has ended and is reaped. Every pid that a zygote
 // names is asked about: one that was taken over may name any.
-func (w *Warden) take(pid int, text []byte, ended func(Exit)) bool {
+func (w *Warden) Take(pid int, text []byte, ended func(Exit)) bool {
 	if !w.stray(pid) {
 		return false
 	}
@@ -59,7 +58,7 @@ func (w *Warden) stray(pid int) bool {
 // hold gives a zygote or a helper a record: it is not reaped before it is buried.
 func (w *Warden) hold(pid int) { w.known[pid] = &child{w: w, pid: pid, pidfd: -1} }
 
-// Bury is Hands'.
+// Bury reaps a zygote or a helper that is let go when it has ended.
 func (w *Warden) Bury(pid int) {
 	if c := w.known[pid]; c == nil || c.timer.Owner == nil { // else it is watched
 		w.bury(pid, nil)
@@ -74,7 +73,7 @@ func (w *Warden) bury(pid int, ended func(Exit)) {
 	}
 }
 
-// Kill is Hands'.
+// Kill signals a child that has a record, and no other process.
 func (w *Warden) Kill(pid int, sig unix.Signal) bool {
 	return w.known[pid] != nil && unix.Kill(pid, sig) == nil
 }
@@ -203,28 +202,9 @@ func (w *Warden) strangers() map[int]bool {
 // ErrForged ends a zygote that names a process it cannot have started.
 var ErrForged = errors.New("the zygote named a process that is not a new child of casemated")
 
-// Settle is Hands'. It is right to name no process only where the start failed before there was one.
-func (w *Warden) Settle(r zygote.Reply, _ func(pid int) []byte, ended func(Exit), done func(runs bool, err error)) {
-	runs := r.Err() == nil
-	if !runs {
-		ended = nil
-	}
-	if (runs || r.PID != 0) && !w.take(r.PID, nil, ended) {
-		done(false, ErrForged)
-		return
-	}
-	done(runs, nil)
-}
-
-// Left is Hands': the process whose children they are is the one that knows them.
-func (w *Warden) Left() ([]Survivor, error) { return nil, nil }
-
-// Adopt is Hands'.
-func (w *Warden) Adopt(_ int, _ func(Exit), done func(bool)) { done(false) }
-
-// End is Hands'.
+// End kills and reaps a child without a record.
 func (w *Warden) End(pid int) {
-	if w.take(pid, nil, nil) {
+	if w.Take(pid, nil, nil) {
 		w.Kill(pid, unix.SIGKILL)
 	}
 }

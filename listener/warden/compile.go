@@ -84,7 +84,7 @@ type compiled struct {
 	diags []policy.Diagnostic
 }
 
-// Forget is Hands'.
+// Forget has the next Compile ask the compiler, whatever there is to compile: what it gave last is not in force.
 func (w *Warden) Forget() {
 	w.compiling.Lock()
 	defer w.compiling.Unlock()

@@ -6,5 +6,5 @@
 // It decides nothing about clients and writes no record. The broker does, a process without rights
 // that it starts (start.go) and that sends it on errands (errand.go, serve.go): with the names of services of
 // a document that the compiler gave, and numbers of what was made of them. Of programs that start and
-// end they tell each other by tidings (tiding.go). Hands is what the broker sees of all this.
+// end they tell each other by tidings (tiding.go). Package hands is what the broker sees of all this.
 package warden

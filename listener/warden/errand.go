@@ -88,6 +88,12 @@ type Answer struct {
 	Left        []Survivor          `json:",omitempty"`
 }
 
+// Survivor is a program whose broker has ended.
+type Survivor struct {
+	PID  int
+	Text []byte
+}
+
 // Finding is one of a site, Made a cell, and Opening a socket, or why it is none.
 type Finding struct {
 	Found

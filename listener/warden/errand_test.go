@@ -189,7 +189,7 @@ func TestExitsOnTheirWay(t *testing.T) {
 
 // slowCell is one whose zygote takes its time.
 type slowCell struct {
-	NoCell
+	Cell
 	began, goOn, closed chan bool
 }
 

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Helper is a Role of this process.
+// Helper is what casemate-worker does for casemated itself, in a sandbox of its own.
 type Helper struct {
 	w  *Warden
 	mu sync.Mutex
@@ -18,24 +18,25 @@ type Helper struct {
 	made    string // the stamp of cell
 }
 
-// Helper is Hands'.
-func (w *Warden) Helper(name string) Role {
+// Helper is the role of casemate-worker of that name.
+func (w *Warden) Helper(name string) *Helper {
 	p := roles[name]()
 	return &Helper{w: w, paths: slices.Concat(p.Files.Read, []string{w.libexec("casemate-worker")}),
 		Prepare: func() (Cell, error) { return w.helperCell(p, "casemate-worker", name) }}
 }
 
-// Stamp is Role's.
+// Stamp differs when its program or a file of its profile has become another one. It blocks.
 func (h *Helper) Stamp() string { return make(stamps).of(h.paths...) }
 
-// Made is Role's.
+// Made is the Stamp of what it was started from last.
 func (h *Helper) Made() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.made
 }
 
-// Start is Role's. The sandbox is made on the first start, and when its program or a file of its profile
+// Start starts it as a leased uid, at the other end of the socket fd. It blocks. losses says, once for a sandbox, what
+// of it this host cannot give. The sandbox is made on the first start, and when its program or a file of its profile
 // has become another one since.
 func (h *Helper) Start() (pid, fd int, losses []string, err error) {
 	uid, err := h.w.lease()

@@ -107,7 +107,7 @@ func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
 	})
 }
 
-// Plan is Hands'.
+// Plan gives each of the jobs its plan, unless that is at fault, and all plans their filters. It blocks.
 func (w *Warden) Plan(jobs ...*Job) error {
 	var plans []*sandbox.Plan
 	for _, j := range jobs {
@@ -118,7 +118,7 @@ func (w *Warden) Plan(jobs ...*Job) error {
 	return w.fit(plans...)
 }
 
-// Prepare is Hands'.
+// Prepare makes the sandbox of a job with a plan. It blocks.
 func (w *Warden) Prepare(j *Job) (c Cell, err error) {
 	defer func() { err = Place(j.site.doc, j.spec, err) }()
 	if j.fault != nil {

@@ -21,7 +21,7 @@ const StartTimeout = 5 * time.Second
 // graceTime is how long a helper has to end by itself.
 const graceTime = 2 * time.Second
 
-// Spawn is Hands'.
+// Spawn starts a cell's zygote, which has a record from then on. It blocks.
 func (w *Warden) Spawn(c Cell) (z Starter, err error) {
 	if err = w.loop.Do(func() { w.starting++ }); err != nil {
 		return nil, err
@@ -34,12 +34,6 @@ func (w *Warden) Spawn(c Cell) (z Starter, err error) {
 		})
 	}()
 	return c.Spawn()
-}
-
-// Retire is Hands'.
-func (w *Warden) Retire(z Starter) {
-	_ = z.Close()
-	_, _ = w.endChild(z.PID(), graceTime)
 }
 
 // Link launches the program of a cell with one end of a socket pair, and gives the other. It blocks.
@@ -66,7 +60,8 @@ func (w *Warden) launch(c Cell, uid uint32, fds ...int) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer w.Retire(z)
+	defer func() { _, _ = w.endChild(z.PID(), graceTime) }()
+	defer z.Close()
 	if err := z.Send(&zygote.Request{ID: 1, UID: uid, GID: uid, FDs: fds}); err != nil {
 		return 0, fmt.Errorf("send to zygote: %w", err)
 	}
@@ -79,16 +74,13 @@ func (w *Warden) launch(c Cell, uid uint32, fds ...int) (pid int, err error) {
 		return 0, fmt.Errorf("reply of zygote: %w", err)
 	}
 	derr := w.loop.Do(func() {
-		if reply.Err() == nil && w.stray(reply.PID) {
+		err = sandbox.OnKernel(reply.Err())
+		if err == nil && w.stray(reply.PID) {
 			w.hold(reply.PID)
-			return
+		} else if (err == nil || reply.PID != 0) && !w.Take(reply.PID, nil, nil) {
+			w.Sweep() // what it did start has no record
+			err = ErrForged
 		}
-		w.Settle(reply, nil, nil, func(_ bool, forged error) {
-			if err = sandbox.OnKernel(reply.Err()); forged != nil {
-				w.Sweep() // what it did start has no record
-				err = forged
-			}
-		})
 	})
 	return reply.PID, cmp.Or(derr, err)
 }

@@ -38,7 +38,7 @@ type Broker struct {
 	sockets map[uint64]*listener.Socket
 	specs   map[string]map[listener.Spec]bool // what the documents list, by digest
 	left    map[string]*listener.Socket       // by key: what the broker before had
-	roles   map[string]Role
+	roles   map[string]*Helper
 	lent    []uint32   // the first uids of the blocks that brokers lease from, on the loop
 	again   []uint32   // those among them that this one has not asked for yet
 	files   sync.Mutex // held by who opens or changes a listener
@@ -216,7 +216,7 @@ func (b *Broker) heard(t Tiding) {
 	switch pid := int(t.N[0]); t.Kind {
 	case TellTake:
 		token := t.N[0]
-		ok := b.w.take(int(t.N[1]), t.Text, func(e Exit) { b.wire.Send(e.Tiding(token)) })
+		ok := b.w.Take(int(t.N[1]), t.Text, func(e Exit) { b.wire.Send(e.Tiding(token)) })
 		if !ok || t.N[2] != 0 {
 			b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
 		}

@@ -57,7 +57,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 		return a, give, nil
 	case q.Do == DoState && q.UID-sandbox.LeaseBase >= sandbox.LeaseCount && q.UID != cell.Cell.(prepared).User():
 	case q.Do == DoState:
-		fd, err := cell.State(q.UID, q.UID)
+		fd, err := cell.Cell.(prepared).State(q.UID, q.UID)
 		if a.Has = []bool{fd >= 0}; fd >= 0 {
 			give = []int{fd}
 		}
@@ -120,12 +120,13 @@ func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
 	if err != nil {
 		return m, events, err
 	}
-	m = Made{Losses: c.Losses(), Log: c.Log(), State: j.Profile.Files.State}
-	if m.Proof, err = c.Proof(); err != nil {
+	box := c.(prepared)
+	m = Made{Losses: c.Losses(), Log: box.Log(), State: j.Profile.Files.State}
+	if m.Proof, err = box.Proof(); err != nil {
 		_ = c.Close()
 		return m, events, err
 	}
-	events = c.(prepared).EventFiles()
+	events = box.EventFiles()
 	m.Events = [2]bool{events[0] >= 0, events[1] >= 0}
 	b.mu.Lock()
 	defer b.mu.Unlock()

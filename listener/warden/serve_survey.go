@@ -66,7 +66,7 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 		err = errStrange
 	case q.Do == DoSite:
 		a.Number = b.number()
-		b.sites[a.Number] = &surveyed{Site: b.w.Site(doc).(*Site), programs: doc.Policy.Programs(), jobs: make(map[int]*Job)}
+		b.sites[a.Number] = &surveyed{Site: b.w.Site(doc), programs: doc.Policy.Programs(), jobs: make(map[int]*Job)}
 	default:
 		b.force = doc
 		old := func(digest string) bool { return digest != q.Digest && digest != b.newest }

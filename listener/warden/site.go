@@ -9,7 +9,8 @@ import (
 	"casemate/sandbox/hostpath"
 )
 
-// Site is the Ground of this process.
+// Site is a document on this host, as the host was when it was looked at: each file once. One goroutine at a time uses it.
+// All of it blocks.
 type Site struct {
 	w        *Warden
 	doc      *policy.Document
@@ -20,12 +21,12 @@ type Site struct {
 	trees    *sandbox.Trees
 }
 
-// Site is Hands'.
-func (w *Warden) Site(doc *policy.Document) Ground {
+// Site begins to look at the host for a document that Compile gave.
+func (w *Warden) Site(doc *policy.Document) *Site {
 	return &Site{w: w, doc: doc, stamps: make(stamps), writable: sync.OnceValue(doc.Policy.Writable), trees: new(sandbox.Trees)}
 }
 
-// Close is Ground's.
+// Close gives back what the sandboxes that were made have in common.
 func (s *Site) Close() { s.trees.Close() }
 
 // Found is what a service comes to on this host.
@@ -40,16 +41,13 @@ type Found struct {
 	Job     *Job
 }
 
-// All is Ground's.
-func (s *Site) All() {}
-
-// Stamp is Ground's.
+// Stamp differs when what the service is made from has become another one.
 func (s *Site) Stamp(of *policy.Service) string {
 	_, all := s.w.stamp(s.stamps, s.doc.Policy, of)
 	return all
 }
 
-// Read is Ground's.
+// Read reads the host's users and groups, once.
 func (s *Site) Read() (err error) {
 	if s.accounts == nil {
 		s.stamps.of(accountFiles...) // before they are read: what changes meanwhile is noticed later
@@ -60,7 +58,7 @@ func (s *Site) Read() (err error) {
 	return err
 }
 
-// Find is Ground's.
+// Find looks up what the service names on this host, after Read. With an error what was found before is there.
 func (s *Site) Find(of *policy.Service) (f Found, err error) {
 	defer func() { err = Place(s.doc, of, err) }()
 	if f.Sockets, err = sockets(s.accounts, of); err != nil {

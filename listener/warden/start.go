@@ -132,7 +132,7 @@ func (w *Warden) brokerBox() (*sandbox.Sandbox, error) {
 
 func (w *Warden) newBroker(conf BrokerConfig) *Broker {
 	b := &Broker{w: w, conf: conf, docs: make(map[string]*policy.Document), sites: make(map[uint64]*surveyed), cells: make(map[uint64]*lent),
-		sockets: make(map[uint64]*listener.Socket), specs: make(map[string]map[listener.Spec]bool), left: make(map[string]*listener.Socket), roles: make(map[string]Role)}
+		sockets: make(map[uint64]*listener.Socket), specs: make(map[string]map[listener.Spec]bool), left: make(map[string]*listener.Socket), roles: make(map[string]*Helper)}
 	for name := range roles {
 		b.roles[name] = w.Helper(name)
 	}

@@ -8,7 +8,6 @@ import (
 	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/listener/loop"
-	"casemate/policy"
 	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -55,28 +54,10 @@ func New(c Config, l *loop.Loop, leases *host.Leases) *Warden {
 	return w
 }
 
-// InForce is Hands'.
-func (w *Warden) InForce(*policy.Document) {}
-
-// Leave is Hands'.
-func (w *Warden) Leave() error { return w.leases.Leave() }
-
-// Leases is Hands'.
-func (w *Warden) Leases() *host.Leases { return w.leases }
-
-// Open is Hands'.
+// Open opens a socket, or takes it from what a service manager has opened.
 func (w *Warden) Open(s listener.Spec) (*listener.Socket, error) { return w.conf.Inherited.Open(s) }
 
-// OpenAll is Hands'.
-func (w *Warden) OpenAll(specs []listener.Spec) (out []Opened) {
-	for _, spec := range specs {
-		s, err := w.Open(spec)
-		out = append(out, Opened{s, err})
-	}
-	return out
-}
-
-// Audit is Hands' (audit_multicast, needs CAP_AUDIT_READ). Without it violations have no name.
+// Audit gives a socket that receives the kernel's audit records (audit_multicast, needs CAP_AUDIT_READ). Without it violations have no name.
 func (w *Warden) Audit() (int, error) {
 	const readLog = 1 // AUDIT_NLGRP_READLOG as a group mask
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_AUDIT)

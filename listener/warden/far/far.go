@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Hands are warden.Hands, by way of root's process.
+// Hands are hands.Hands, by way of root's process.
 type Hands struct {
 	errand int
 	loop   *loop.Loop
@@ -158,7 +158,7 @@ func spread(a answer, into []int) error {
 	return nil
 }
 
-// Compile is warden.Hands'.
+// Compile is hands.Hands'.
 func (h *Hands) Compile() (*policy.Document, []policy.Diagnostic, error) {
 	a, err := h.ask(warden.Asked{Do: warden.DoCompile})
 	if err != nil {
@@ -182,10 +182,10 @@ func (h *Hands) Compile() (*policy.Document, []policy.Diagnostic, error) {
 	return doc, a.Diagnostics, err
 }
 
-// Forget is warden.Hands'.
+// Forget is hands.Hands'.
 func (h *Hands) Forget() { _, _ = h.ask(warden.Asked{Do: warden.DoForget}) }
 
-// InForce is warden.Hands'.
+// InForce is hands.Hands'.
 func (h *Hands) InForce(doc *policy.Document) {
 	_, _ = h.ask(warden.Asked{Do: warden.DoForce, Digest: doc.Digest})
 	h.mu.Lock()
@@ -193,16 +193,16 @@ func (h *Hands) InForce(doc *policy.Document) {
 	h.force = doc
 }
 
-// Leases is warden.Hands'.
+// Leases is hands.Hands'.
 func (h *Hands) Leases() *host.Leases { return h.leases }
 
-// Leave is warden.Hands'.
+// Leave is hands.Hands'.
 func (h *Hands) Leave() error {
 	_, err := h.ask(warden.Asked{Do: warden.DoLeave})
 	return err
 }
 
-// Audit is warden.Hands'.
+// Audit is hands.Hands'.
 func (h *Hands) Audit() (int, error) { return one(h.ask(warden.Asked{Do: warden.DoAudit})) }
 
 // OpenLog opens the log again.
@@ -253,7 +253,7 @@ func (h *Hands) heard(t warden.Tiding) {
 	}
 }
 
-// Settle is warden.Hands'.
+// Settle is hands.Hands'.
 func (h *Hands) Settle(r zygote.Reply, text func(int) []byte, ended func(warden.Exit), done func(bool, error)) {
 	runs := r.Err() == nil
 	if !runs {
@@ -299,13 +299,13 @@ func (h *Hands) watched(token int64, pid int, ended func(warden.Exit)) {
 	h.ended[token], h.pids[pid] = waiting{pid, ended}, true
 }
 
-// Left is warden.Hands'.
+// Left is hands.Hands'.
 func (h *Hands) Left() ([]warden.Survivor, error) {
 	a, err := h.ask(warden.Asked{Do: warden.DoLeft})
 	return a.Left, err
 }
 
-// Adopt is warden.Hands'.
+// Adopt is hands.Hands'.
 func (h *Hands) Adopt(pid int, ended func(warden.Exit), done func(bool)) {
 	h.take(warden.Tiding{Kind: warden.TellAdopt}, pid, ended, done)
 }
@@ -316,17 +316,17 @@ func (h *Hands) tell(k warden.TidingKind, n ...int64) {
 	h.wire.Send(t)
 }
 
-// Kill is warden.Hands'. Whether there was such a child it does not say.
+// Kill is hands.Hands'. Whether there was such a child it does not say.
 func (h *Hands) Kill(pid int, sig unix.Signal) bool {
 	h.tell(warden.TellKill, int64(pid), int64(sig))
 	return true
 }
 
-// Bury is warden.Hands'.
+// Bury is hands.Hands'.
 func (h *Hands) Bury(pid int) { h.tell(warden.TellBury, int64(pid)) }
 
-// End is warden.Hands'.
+// End is hands.Hands'.
 func (h *Hands) End(pid int) { h.tell(warden.TellEnd, int64(pid)) }
 
-// Sweep is warden.Hands'.
+// Sweep is hands.Hands'.
 func (h *Hands) Sweep() { h.tell(warden.TellSweep) }

@@ -2,6 +2,7 @@ package far
 
 import (
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
@@ -12,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// site is a warden.Ground of root's.
+// site is a hands.Ground of root's.
 type site struct {
 	h      *Hands
 	doc    *policy.Document
@@ -29,8 +30,8 @@ type site struct {
 // ahead is how many services root is asked about at once where all will be.
 const ahead = 256
 
-// Site is warden.Hands'.
-func (h *Hands) Site(doc *policy.Document) warden.Ground {
+// Site is hands.Hands'.
+func (h *Hands) Site(doc *policy.Document) hands.Ground {
 	s := &site{h: h, doc: doc, all: doc.Policy.Programs(), places: make(map[*policy.Service]int), stamps: make(map[int]string), found: make(map[int]warden.Finding)}
 	for i, p := range s.all {
 		s.places[p] = i
@@ -149,7 +150,7 @@ type batch struct {
 // together is how many cells are made at once.
 const together = 32
 
-// Plan is warden.Hands'.
+// Plan is hands.Hands'.
 func (h *Hands) Plan(jobs ...*warden.Job) error {
 	q := warden.Asked{Do: warden.DoPlan}
 	h.mu.Lock()
@@ -166,8 +167,8 @@ func (h *Hands) Plan(jobs ...*warden.Job) error {
 	return err
 }
 
-// Prepare is warden.Hands'.
-func (h *Hands) Prepare(j *warden.Job) (warden.Cell, error) {
+// Prepare is hands.Hands'.
+func (h *Hands) Prepare(j *warden.Job) (hands.Cell, error) {
 	h.mu.Lock()
 	of := h.jobs[j]
 	h.mu.Unlock()
@@ -244,7 +245,7 @@ func (c *cell) Close() error {
 	return err
 }
 
-func (c *cell) Spawn() (warden.Starter, error) {
+func (c *cell) Spawn() (hands.Starter, error) {
 	a, err := c.h.ask(warden.Asked{Do: warden.DoSpawn, Number: c.number})
 	if err != nil {
 		return nil, err
@@ -277,24 +278,24 @@ func (s *starter) Abandon() error {
 	return s.Close()
 }
 
-// Spawn is warden.Hands'.
-func (h *Hands) Spawn(c warden.Cell) (warden.Starter, error) { return c.Spawn() }
+// Spawn is hands.Hands'.
+func (h *Hands) Spawn(c hands.Cell) (hands.Starter, error) { return c.Spawn() }
 
-// Retire is warden.Hands'.
-func (h *Hands) Retire(z warden.Starter) {
+// Retire is hands.Hands'.
+func (h *Hands) Retire(z hands.Starter) {
 	_ = z.Close()
 	_, _ = h.ask(warden.Asked{Do: warden.DoRetire, PID: z.PID()})
 }
 
-// role is a warden.Role of root's.
+// role is a hands.Role of root's.
 type role struct {
 	h    *Hands
 	name string
 	made string
 }
 
-// Helper is warden.Hands'.
-func (h *Hands) Helper(name string) warden.Role { return &role{h: h, name: name} }
+// Helper is hands.Hands'.
+func (h *Hands) Helper(name string) hands.Role { return &role{h: h, name: name} }
 
 func (r *role) Stamp() string {
 	a, _ := r.h.ask(warden.Asked{Do: warden.DoHelperStamp, Name: r.name})

@@ -3,18 +3,19 @@ package far
 import (
 	"casemate/listener"
 	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 	"errors"
 	"slices"
 )
 
-// Open is warden.Hands'.
+// Open is hands.Hands'.
 func (h *Hands) Open(spec listener.Spec) (*listener.Socket, error) {
 	o := h.OpenAll([]listener.Spec{spec})[0]
 	return o.Socket, o.Err
 }
 
-// OpenAll is warden.Hands'.
-func (h *Hands) OpenAll(specs []listener.Spec) (out []warden.Opened) {
+// OpenAll is hands.Hands'.
+func (h *Hands) OpenAll(specs []listener.Spec) (out []hands.Opened) {
 	for some := range slices.Chunk(specs, warden.MaxOpen) {
 		out = append(out, h.opened(warden.Asked{Do: warden.DoOpen, Specs: some}, len(some))...)
 	}
@@ -22,8 +23,8 @@ func (h *Hands) OpenAll(specs []listener.Spec) (out []warden.Opened) {
 }
 
 // opened are n sockets that root opens.
-func (h *Hands) opened(q warden.Asked, n int) []warden.Opened {
-	out := make([]warden.Opened, n)
+func (h *Hands) opened(q warden.Asked, n int) []hands.Opened {
+	out := make([]hands.Opened, n)
 	a, err := h.ask(q)
 	if err == nil && len(a.Opened) != n {
 		warden.CloseAll(a.fds)
@@ -99,4 +100,4 @@ func (x *sockets) Spent(s *listener.Socket) {
 	_, _ = (*Hands)(x).ask(warden.Asked{Do: warden.DoSpent, Number: n})
 }
 
-var _ warden.Hands = (*Hands)(nil)
+var _ hands.Hands = (*Hands)(nil)

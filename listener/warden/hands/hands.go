@@ -1,17 +1,17 @@
-package warden
+// Package hands is what the broker sees of root: package far asks root's process, and tests stand in for it.
+package hands
 
 import (
 	"casemate/listener"
 	"casemate/listener/host"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
 )
 
-// Hands does for the broker what takes root's rights: a Warden in its own process, or
-// far.Hands, which asks one in another. What goes to and fro is plain data and
-// descriptors. Methods that block are called off the loop, unless they say otherwise.
+// Hands does for the broker what takes root's rights. What goes to and fro is plain data and descriptors. Methods that block are called off the loop, unless they say otherwise.
 type Hands interface {
 	// Compile has the policy compiled. It blocks.
 	Compile() (*policy.Document, []policy.Diagnostic, error)
@@ -22,9 +22,9 @@ type Hands interface {
 	// Site begins to look at the host for a document that Compile gave.
 	Site(*policy.Document) Ground
 	// Plan gives each of the jobs its plan, unless that is at fault, and all plans their filters. It blocks.
-	Plan(...*Job) error
+	Plan(...*warden.Job) error
 	// Prepare makes the sandbox of a job with a plan. It blocks.
-	Prepare(*Job) (Cell, error)
+	Prepare(*warden.Job) (Cell, error)
 	// Spawn starts a cell's zygote, which has a record from then on. It blocks.
 	Spawn(Cell) (Starter, error)
 	// Retire ends a zygote that has nothing to lose; one that will not end is killed. It blocks.
@@ -32,14 +32,14 @@ type Hands interface {
 	// Helper is the role of casemate-worker of that name.
 	Helper(name string) Role
 	// Settle takes what a zygote has answered, and calls done: with true the program runs, and ended will be
-	// called; what has failed is reaped. An error is ErrForged. text is what a broker after this one has to
-	// know of a program that runs, at most MaxText bytes. Where that takes time, done is told that the program runs before it is
+	// called; what has failed is reaped. An error is warden.ErrForged. text is what a broker after this one has to
+	// know of a program that runs, at most warden.MaxText bytes. Where that takes time, done is told that the program runs before it is
 	// known, and ended of one that is Forged.
-	Settle(r zygote.Reply, text func(pid int) []byte, ended func(Exit), done func(runs bool, err error))
+	Settle(r zygote.Reply, text func(pid int) []byte, ended func(warden.Exit), done func(runs bool, err error))
 	// Left are the programs that a broker before this one has left, and Adopt goes on with one: with true it runs, and
 	// ended will be called. Left blocks.
-	Left() ([]Survivor, error)
-	Adopt(pid int, ended func(Exit), done func(bool))
+	Left() ([]warden.Survivor, error)
+	Adopt(pid int, ended func(warden.Exit), done func(bool))
 	// Kill signals a child that has a record, and no other process.
 	Kill(pid int, sig unix.Signal) bool
 	// Bury reaps a zygote or a helper that is let go when it has ended.
@@ -60,12 +60,6 @@ type Hands interface {
 	Audit() (int, error)
 }
 
-// Survivor is a program whose broker has ended.
-type Survivor struct {
-	PID  int
-	Text []byte
-}
-
 // Opened is a socket, or why there is none.
 type Opened struct {
 	Socket *listener.Socket
@@ -80,7 +74,7 @@ type Ground interface {
 	// Read reads the host's users and groups, once.
 	Read() error
 	// Find looks up what the service names on this host, after Read. With an error what was found before is there.
-	Find(*policy.Service) (Found, error)
+	Find(*policy.Service) (warden.Found, error)
 	// Stamp differs when what the service is made from has become another one.
 	Stamp(*policy.Service) string
 	// Close gives back what the sandboxes that were made have in common.

@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"errors"
+
+	"casemate/listener"
+	"casemate/listener/host"
+	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
+	"casemate/policy"
+	"casemate/sandbox/zygote"
+)
+
+// near are the hands of a Warden in the test's own process, which what is started here are children of.
+type near struct {
+	*warden.Warden
+	leases *host.Leases
+}
+
+// nearSite is a site without a way to go, so it asks for nothing ahead.
+type nearSite struct{ *warden.Site }
+
+func (nearSite) All() {}
+
+// nearCell has a cell's zygotes as the Warden wants them.
+type nearCell struct{ hands.Cell }
+
+func (c nearCell) Spawn() (warden.Starter, error) { return c.Cell.Spawn() }
+
+func (n near) InForce(*policy.Document)               {}
+func (n near) Site(doc *policy.Document) hands.Ground { return nearSite{n.Warden.Site(doc)} }
+func (n near) Helper(name string) hands.Role          { return n.Warden.Helper(name) }
+func (n near) Left() ([]warden.Survivor, error)       { return nil, nil }
+func (n near) Leave() error                           { return n.leases.Leave() }
+func (n near) Leases() *host.Leases                   { return n.leases }
+
+func (n near) Adopt(_ int, _ func(warden.Exit), done func(bool)) { done(false) }
+
+func (n near) Prepare(*warden.Job) (hands.Cell, error) {
+	return nil, errors.New("the test has its own cells")
+}
+
+func (n near) Spawn(c hands.Cell) (hands.Starter, error) {
+	z, err := n.Warden.Spawn(nearCell{c})
+	if err != nil {
+		return nil, err
+	}
+	return z.(hands.Starter), nil
+}
+
+func (n near) Retire(z hands.Starter) {
+	z.Close()
+	n.Bury(z.PID())
+}
+
+func (n near) OpenAll(specs []listener.Spec) (out []hands.Opened) {
+	for _, spec := range specs {
+		s, err := n.Open(spec)
+		out = append(out, hands.Opened{Socket: s, Err: err})
+	}
+	return out
+}
+
+func (n near) Settle(r zygote.Reply, _ func(int) []byte, ended func(warden.Exit), done func(bool, error)) {
+	runs := r.Err() == nil
+	if !runs {
+		ended = nil
+	}
+	if (runs || r.PID != 0) && !n.Take(r.PID, nil, ended) {
+		done(false, warden.ErrForged)
+		return
+	}
+	done(runs, nil)
+}
