@@ -61,17 +61,8 @@ func (s *Sandbox) limits() (int, error) {
 	return fd, nil
 }
 
-// Events are those of a control group.
-type Events = cgroup.Events
-
-// Events counts what limits did to the service as a whole, as far as it has the controllers.
-func (s *Sandbox) Events() Events { return ReadEvents(s.events) }
-
-// EventFiles are the files of its control group that Events reads; -1 is none.
+// EventFiles are memory.events and pids.events of its control group, for package events; -1 is none.
 func (s *Sandbox) EventFiles() [2]int { return s.events }
-
-// ReadEvents reads them, by whoever has them.
-func ReadEvents(files [2]int) Events { return cgroup.ReadEvents(files[0], files[1]) }
 
 // rlimits is held while the process's own limits are read and set.
 var rlimits sync.Mutex

@@ -22,7 +22,7 @@ import (
 // faultsOf is what casemated would refuse of a policy on this host: users and groups,
 // programs and paths, by the code that it prepares them with itself, and addresses.
 func faultsOf(p *policy.Policy, n *hostNet) []lang.Fault {
-	hostpath.AsRoot()
+	hostpath.Self = 0
 	f := faults{policy: p, net: n, writable: p.Writable()}
 	var err error
 	if f.accounts, err = host.ReadAccounts(); err != nil {
@@ -153,7 +153,7 @@ func steps(err error) (what, next string) {
 // ownFault is why casemated would not read the policy at the paths: who runs what it
 // reads asks for files of root's.
 func ownFault(paths []string) []policy.Diagnostic {
-	hostpath.AsRoot()
+	hostpath.Self = 0
 	var ds []policy.Diagnostic
 	for _, path := range paths {
 		abs, err := filepath.Abs(path)

@@ -10,6 +10,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/warden"
 	"casemate/sandbox"
+	"casemate/sandbox/cgroup/events"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,7 @@ func (b *Broker) ending(s *session, exit warden.Exit) *journal.Session {
 }
 
 // events are what the limits of the service's control group have done, as far as anybody can still see.
-func (r *runner) events() sandbox.Events {
+func (r *runner) events() events.Events {
 	if r.cell != nil {
 		if e := r.cell.Events(); e.OOMKills >= r.seen.OOMKills && e.Forks >= r.seen.Forks {
 			return e
@@ -50,7 +51,7 @@ func (r *runner) events() sandbox.Events {
 
 // bounds are the limits that a session ran into: what its end tells, and what the limits of its service's
 // control group have done since the last look. One that does no more than make a call fail shows nowhere.
-func (s *session) bounds(e *journal.Session, now sandbox.Events) (out []journal.Bound) {
+func (s *session) bounds(e *journal.Session, now events.Events) (out []journal.Bound) {
 	r, p, sig := s.run, s.svc.gen.doc.Policy.Profile(s.svc.spec.Profile), e.Status.Signal()
 	kills, forks, others := now.OOMKills-r.seen.OOMKills, now.Forks-r.seen.Forks, r.live
 	r.above, r.seen = kills > 0 && now.OOM == r.seen.OOM || kills == 0 && r.above, now

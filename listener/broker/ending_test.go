@@ -9,6 +9,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/cgroup/events"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,26 +74,26 @@ func TestOutOfMemory(t *testing.T) {
 func TestBounds(t *testing.T) {
 	doc := &policy.Document{Policy: &policy.Policy{Profiles: []sandbox.Profile{{Name: "p", Resources: sandbox.Resources{
 		sandbox.Memory: 5, sandbox.Processes: 7, sandbox.CPUTime: 2, sandbox.FileSize: 9, sandbox.Tasks: 3}}, {Name: "q"}, {Name: "r", Resources: sandbox.Resources{sandbox.Tasks: 6}}}}}
-	oom, own := sandbox.Events{OOMKills: 2}, sandbox.Events{OOM: 1, OOMKills: 2}
+	oom, own := events.Events{OOMKills: 2}, events.Events{OOM: 1, OOMKills: 2}
 	for name, tt := range map[string]struct {
 		profile string
 		end     journal.Session
-		now     sandbox.Events
+		now     events.Events
 		live    int
 		want    string
 	}{
-		"nothing":            {"p", journal.Session{Reason: journal.Exit}, sandbox.Events{}, 3, "[]"},
+		"nothing":            {"p", journal.Session{Reason: journal.Exit}, events.Events{}, 3, "[]"},
 		"own limit":          {"p", journal.Session{Reason: journal.Exit}, own, 3, "[{profile.p resources.memory 5 2 3}]"},
 		"limit above":        {"p", journal.Session{Reason: journal.Exit}, oom, 0, "[{host memory <nil> 2 0}]"},
 		"killed itself":      {"p", journal.Session{Reason: journal.Memory, Status: syscall.WaitStatus(unix.SIGKILL)}, own, 3, "[{profile.p resources.memory 5 1 0}]"},
-		"forks":              {"p", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.p resources.processes 7 4 1}]"},
-		"forks of all":       {"r", journal.Session{Reason: journal.Exit}, sandbox.Events{Forks: 4}, 1, "[{profile.r resources.tasks 6 4 1}]"},
-		"file":               {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{}, 1, "[{profile.p resources.file_size 9 1 0}]"},
-		"processor":          {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second, Sys: 997 * time.Millisecond}, sandbox.Events{}, 1, "[{profile.p resources.cpu_time 2 1 0}]"},
-		"somebody's SIGKILL": {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second}, sandbox.Events{}, 1, "[]"},
-		"no limits":          {"q", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, sandbox.Events{Forks: 4}, 1, "[]"},
-		"no start":           {"p", journal.Session{Reason: journal.Failed, Detail: execFull}, sandbox.Events{}, 0, "[{profile.p resources.tasks 3 1 0}]"},
-		"another failure":    {"p", journal.Session{Reason: journal.Failed, Detail: "exec: no such file"}, sandbox.Events{}, 0, "[]"},
+		"forks":              {"p", journal.Session{Reason: journal.Exit}, events.Events{Forks: 4}, 1, "[{profile.p resources.processes 7 4 1}]"},
+		"forks of all":       {"r", journal.Session{Reason: journal.Exit}, events.Events{Forks: 4}, 1, "[{profile.r resources.tasks 6 4 1}]"},
+		"file":               {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, events.Events{}, 1, "[{profile.p resources.file_size 9 1 0}]"},
+		"processor":          {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second, Sys: 997 * time.Millisecond}, events.Events{}, 1, "[{profile.p resources.cpu_time 2 1 0}]"},
+		"somebody's SIGKILL": {"p", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGKILL), User: time.Second}, events.Events{}, 1, "[]"},
+		"no limits":          {"q", journal.Session{Reason: journal.Crash, Status: syscall.WaitStatus(unix.SIGXFSZ)}, events.Events{Forks: 4}, 1, "[]"},
+		"no start":           {"p", journal.Session{Reason: journal.Failed, Detail: execFull}, events.Events{}, 0, "[{profile.p resources.tasks 3 1 0}]"},
+		"another failure":    {"p", journal.Session{Reason: journal.Failed, Detail: "exec: no such file"}, events.Events{}, 0, "[]"},
 	} {
 		s := &session{visit: visit{svc: &service{spec: &policy.Service{Profile: tt.profile}, gen: &generation{doc: doc}}}, run: &runner{live: tt.live}}
 		if got := fmt.Sprint(s.bounds(&tt.end, tt.now)); got != tt.want {

@@ -23,6 +23,7 @@ import (
 	"casemate/policy/canon"
 	"casemate/policy/control"
 	"casemate/sandbox"
+	"casemate/sandbox/cgroup/events"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
 
@@ -82,8 +83,8 @@ func (c *fakeCell) State(uint32, uint32) (int, error) { return -1, nil }
 
 func (c *fakeCell) Proof() (string, error) { return "", nil }
 
-func (c *fakeCell) Events() sandbox.Events {
-	return sandbox.Events{OOMKills: c.oomKills.Load()}
+func (c *fakeCell) Events() events.Events {
+	return events.Events{OOMKills: c.oomKills.Load()}
 }
 
 func (c *fakeCell) Close() error {

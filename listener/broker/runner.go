@@ -7,6 +7,7 @@ import (
 	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
 	"casemate/sandbox"
+	"casemate/sandbox/cgroup/events"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -33,7 +34,7 @@ type runner struct {
 	live     int // programs running
 	retired  bool
 	oomKills uint64 // of the cell's count, those that need no session to answer for them any more
-	seen     sandbox.Events
+	seen     events.Events
 	above    bool // the last kill for want of memory was no limit's of ours
 
 	zygote   hands.Starter

@@ -82,7 +82,6 @@ type Answer struct {
 	Stamp       string              `json:",omitempty"`
 	PID         int                 `json:",omitempty"`
 	Losses      []string            `json:",omitempty"`
-	Inits       bool                `json:",omitempty"` // a zygote's sessions end with it
 	Has         []bool              `json:",omitempty"` // which of the descriptors there are
 	Spec        *listener.Spec      `json:",omitempty"`
 	Left        []Survivor          `json:",omitempty"`
@@ -106,6 +105,7 @@ type Made struct {
 	Losses     []string `json:",omitempty"`
 	Proof      string
 	Log, State bool    // its sessions have a /dev/log, a state directory
+	Inits      bool    // and end with their zygote
 	Events     [2]bool // which of its event files there are
 	Fault      *Fault  `json:",omitempty"`
 }
@@ -117,7 +117,7 @@ type Opening struct {
 	Fault  *Fault `json:",omitempty"`
 }
 
-// Fault is an error on its way: what it says, and what somebody asks of it.
+// Fault is an error on its way: what it says, and what somebody asks of it. Package far makes one of it again.
 type Fault struct {
 	Text  string
 	Errno unix.Errno `json:",omitempty"`
@@ -126,8 +126,8 @@ type Fault struct {
 	At    string     `json:",omitempty"` // it is Placed
 }
 
-// kinds are the errors that somebody tells from others.
-var kinds = map[string]error{"forged": ErrForged, "live": listener.ErrLive}
+// Kinds are the errors that somebody tells from others.
+var Kinds = map[string]error{"forged": ErrForged, "live": listener.ErrLive}
 
 // NewFault is nil without an error.
 func NewFault(err error) *Fault {
@@ -136,7 +136,7 @@ func NewFault(err error) *Fault {
 	}
 	f := &Fault{Text: err.Error()}
 	_ = errors.As(err, &f.Errno)
-	for kind, of := range kinds {
+	for kind, of := range Kinds {
 		if errors.Is(err, of) {
 			f.Kind = kind
 		}
@@ -155,38 +155,6 @@ func NewFault(err error) *Fault {
 		f.Kind = "program"
 	}
 	return f
-}
-
-// Err is the error, with what NewFault has kept of it.
-func (f *Fault) Err() error {
-	if f == nil {
-		return nil
-	}
-	return f
-}
-
-// Error is its text.
-func (f *Fault) Error() string { return f.Text }
-
-// Unwrap gives what it was made of.
-func (f *Fault) Unwrap() (out []error) {
-	if f.Errno != 0 {
-		out = append(out, f.Errno)
-	}
-	if f.At != "" {
-		out = append(out, &Placed{Err: errors.New(f.Text), At: f.At})
-	}
-	switch of := kinds[f.Kind]; {
-	case of != nil:
-		out = append(out, of)
-	case f.Kind == "bug":
-		out = append(out, &panics.Error{Value: f.Text, Stack: f.Stack})
-	case f.Kind == "setting":
-		out = append(out, &listener.SettingError{Err: errors.New(f.Text)})
-	case f.Kind == "program":
-		out = append(out, &sandbox.ProgramError{Err: errors.New(f.Text)})
-	}
-	return out
 }
 
 const (

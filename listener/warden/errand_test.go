@@ -3,7 +3,6 @@ package warden
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"reflect"
@@ -14,8 +13,6 @@ import (
 
 	"casemate/listener"
 	"casemate/policy"
-	"casemate/sandbox"
-	"casemate/sandbox/panics"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,8 +57,8 @@ func TestErrands(t *testing.T) {
 	}
 	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Same: true, Diagnostics: []policy.Diagnostic{{Code: "CM1"}},
 		Found: []Finding{{Found: Found{Sockets: []Socket{{Spec: spec, Retry: true, Listen: 1}}, UID: 5, Dynamic: true, Key: "k", Files: "f", Stamp: "s", Outputs: 2}}, {Fault: &Fault{Text: "y"}}},
-		Stamp: "s", Stamps: []string{"a", "b"}, PID: 3, Losses: []string{"l"}, Inits: true, Has: []bool{true, false}, Spec: &spec,
-		Cells:  []Made{{Number: 4, Losses: []string{"m"}, Proof: "p", Log: true, State: true, Events: [2]bool{true, false}}, {Fault: &Fault{Text: "z"}}},
+		Stamp: "s", Stamps: []string{"a", "b"}, PID: 3, Losses: []string{"l"}, Has: []bool{true, false}, Spec: &spec,
+		Cells:  []Made{{Number: 4, Losses: []string{"m"}, Proof: "p", Log: true, State: true, Inits: true, Events: [2]bool{true, false}}, {Fault: &Fault{Text: "z"}}},
 		Opened: []Opening{{Number: 6, Spec: spec}, {Fault: &Fault{Text: "w"}}}}
 	if err := Send(theirs, answer); err != nil {
 		t.Fatal(err)
@@ -102,33 +99,6 @@ func TestMalformedErrands(t *testing.T) {
 		}
 		if n > 300 {
 			t.Fatal("a descriptor was left behind")
-		}
-	}
-}
-
-// TestFaults: an error means on the other side what it means here.
-func TestFaults(t *testing.T) {
-	if NewFault(nil) != nil || (*Fault)(nil).Err() != nil {
-		t.Error("no error is one")
-	}
-	for _, err := range []error{
-		errors.New("plain"), fmt.Errorf("bind: %w", unix.EADDRINUSE), fmt.Errorf("x: %w", ErrForged), fmt.Errorf("x: %w", listener.ErrLive),
-		fmt.Errorf("x: %w", &listener.SettingError{Err: unix.EPERM}), fmt.Errorf("x: %w", &sandbox.ProgramError{Err: unix.ENOENT}),
-		&Placed{Err: errors.New("x"), At: "a:1:1"}, panics.Try(func() error { panic("boom") }),
-	} {
-		got := NewFault(err).Err()
-		if got.Error() != err.Error() {
-			t.Errorf("%q, want %q", got, err)
-		}
-		for what, is := range map[string]func(error) bool{
-			"EADDRINUSE": func(e error) bool { return errors.Is(e, unix.EADDRINUSE) }, "EPERM": func(e error) bool { return errors.Is(e, unix.EPERM) },
-			"forged": func(e error) bool { return errors.Is(e, ErrForged) }, "live": func(e error) bool { return errors.Is(e, listener.ErrLive) },
-			"setting": func(e error) bool { return errors.As(e, new(*listener.SettingError)) }, "program": func(e error) bool { return errors.As(e, new(*sandbox.ProgramError)) },
-			"placed": func(e error) bool { return errors.As(e, new(*Placed)) }, "bug": func(e error) bool { return errors.As(e, new(*panics.Error)) },
-		} {
-			if is(got) != is(err) {
-				t.Errorf("%v: %s is %v there, and %v here", err, what, is(got), is(err))
-			}
 		}
 	}
 }
@@ -176,15 +146,6 @@ func FuzzTiding(f *testing.F) {
 			t.Errorf("%x became %x", m, got.Encode())
 		}
 	})
-}
-
-// TestExitsOnTheirWay: what a program has used is told as it is.
-func TestExitsOnTheirWay(t *testing.T) {
-	e := Exit{PID: 7, Status: 9, Usage: unix.Rusage{Utime: unix.Timeval{Sec: 3, Usec: 5}, Stime: unix.Timeval{Usec: 11}, Maxrss: 13}}
-	sent, err := DecodeTiding(e.Tiding(4).Encode())
-	if err != nil || sent.N[0] != 4 || sent.Exit(7) != e {
-		t.Errorf("%+v, %v, want %+v", sent.Exit(7), err, e)
-	}
 }
 
 // slowCell is one whose zygote takes its time.

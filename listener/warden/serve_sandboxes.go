@@ -47,9 +47,8 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 		if err != nil {
 			return a, nil, err
 		}
-		own := z.(*zygote.Zygote)
-		a.PID, a.Inits = z.PID(), own.Inits()
-		for _, fd := range own.HandOver() {
+		a.PID = z.PID()
+		for _, fd := range z.(*zygote.Zygote).HandOver() {
 			if a.Has = append(a.Has, fd >= 0); fd >= 0 {
 				give = append(give, fd)
 			}
@@ -121,7 +120,7 @@ func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
 		return m, events, err
 	}
 	box := c.(prepared)
-	m = Made{Losses: c.Losses(), Log: box.Log(), State: j.Profile.Files.State}
+	m = Made{Losses: c.Losses(), Log: box.Log(), State: j.Profile.Files.State, Inits: j.Profile.Init}
 	if m.Proof, err = box.Proof(); err != nil {
 		_ = c.Close()
 		return m, events, err

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"syscall"
 
 	"casemate/listener"
 	"casemate/listener/loop"
@@ -72,12 +71,6 @@ func DecodeTiding(b []byte) (t Tiding, err error) {
 // Tiding is an Exit on its way, of the child of that token.
 func (e Exit) Tiding(token int64) Tiding {
 	return Tiding{Kind: TellExit, N: [5]int64{token, int64(e.Status), e.Usage.Utime.Nano(), e.Usage.Stime.Nano(), e.Usage.Maxrss}}
-}
-
-// Exit is that Exit, of pid.
-func (t Tiding) Exit(pid int) Exit {
-	return Exit{PID: pid, Status: syscall.WaitStatus(t.N[1]),
-		Usage: unix.Rusage{Utime: unix.NsecToTimeval(t.N[2]), Stime: unix.NsecToTimeval(t.N[3]), Maxrss: t.N[4]}}
 }
 
 // Wire carries tidings on a loop. What the other end does not take at once waits its turn.

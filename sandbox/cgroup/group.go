@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -91,31 +90,6 @@ func RemoveEmpty(path string, wait time.Duration) error {
 		return err
 	}
 	return removeTree(path)
-}
-
-// Events counts what a group's limits have done since it was made; what cannot be read is 0.
-type Events struct {
-	OOM      uint64 // its own memory.max left an allocation without any
-	OOMKills uint64 // processes killed for want of memory, be it by its own limit or by one above
-	Forks    uint64 // pids.max left a fork without a task; before Linux 6.11 a limit above counts too
-}
-
-// ReadEvents reads them from descriptors of memory.events and pids.events, -1 for none.
-func ReadEvents(memory, pids int) Events {
-	m := counts(memory)
-	return Events{OOM: m["oom"], OOMKills: m["oom_kill"], Forks: counts(pids)["max"]}
-}
-
-// counts are the lines of such a file, each a name and a number.
-func counts(fd int) map[string]uint64 {
-	var buf [512]byte
-	n, _ := unix.Pread(fd, buf[:], 0) // of -1, an error
-	of := make(map[string]uint64)
-	for line := range strings.Lines(string(buf[:max(n, 0)])) {
-		name, count, _ := strings.Cut(strings.TrimSpace(line), " ")
-		of[name], _ = strconv.ParseUint(count, 10, 64)
-	}
-	return of
 }
 
 func removeTree(path string) error {

@@ -20,14 +20,11 @@ type UnsafeError struct {
 // Error returns the path, the reason and the step.
 func (e *UnsafeError) Error() string { return e.Path + " " + e.Reason + ": " + e.Next }
 
-// self is who runs this process.
-var self = uint32(os.Geteuid())
-
-// AsRoot makes this package judge as it does in a process of root's.
-func AsRoot() { self = 0 }
+// Self is who runs this process, trusted beside root. Who asks what a process of root's would say sets it to 0.
+var Self = uint32(os.Geteuid())
 
 // trusted reports whether uid is root or who runs this process.
-func trusted(uid uint32) bool { return uid == 0 || uid == self }
+func trusted(uid uint32) bool { return uid == 0 || uid == Self }
 
 // judge decides about one step of a walk, from the directory dir (at path in)
 // to the name at. It is systemd's rule of unsafe transitions, and more strict:

@@ -62,7 +62,7 @@ func Spawn(p *Plan) (*Zygote, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	z := &Zygote{sock: pair[0], inits: p.Init, listener: -1, mem: -1}
+	z := &Zygote{sock: pair[0], listener: -1, mem: -1}
 	err = z.fork(p, pair[1])
 	unix.Close(pair[1])
 	if err != nil {
@@ -91,11 +91,7 @@ func (z *Zygote) fork(p *Plan, ctl int) error {
 	if err != nil {
 		return err
 	}
-	z.mem = mem
-	if z.marks, err = unix.Mmap(mem, 0, marksSize, unix.PROT_READ, unix.MAP_SHARED); err != nil {
-		return os.NewSyscallError("mmap", err)
-	}
-	files[0] = mem
+	z.mem, files[0] = mem, mem
 	return onSpawner(func() (err error) {
 		z.pid, err = born(files)
 		return err
@@ -140,7 +136,7 @@ func (p *Plan) memfd() (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
 	}
-	if _, err = unix.Pwrite(fd, b, marksSize); err != nil {
+	if _, err = unix.Pwrite(fd, b, MarksSize); err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("write plan: %w", err)
 	}

@@ -21,14 +21,14 @@ const (
 	MaxFDs     = 68 // of one request
 	maxGroups  = 64
 	maxRlimits = 16
-	maxWorkers = 4
+	MaxWorkers = 4
 	maxEnvLen  = 32 * 1024
 	// Those of Plan.Kept.
 	NoStoreBypass, NoIndirectBranch, CoreOfService, CoreOfSession = 1, 2, 4, 8
 
 	requestHead = 24
-	replySize   = 24
-	marksSize   = 4096
+	ReplySize   = 24 // of a mark, too
+	MarksSize   = 4096
 	replyReady  = 0
 	replyMap    = ^uint64(0)
 )
@@ -132,8 +132,8 @@ func (p *Plan) check() error {
 		return fmt.Errorf("command has %d arguments, want 1 to %d", len(p.Argv), maxArgs)
 	case len(p.Env) > maxEnv/2:
 		return fmt.Errorf("environment has %d variables, at most %d", len(p.Env), maxEnv/2)
-	case p.Workers > maxWorkers || p.Workers > 1 && p.Stdio == StdioFDs:
-		return fmt.Errorf("%d workers, at most %d, and 1 where descriptors have places", p.Workers, maxWorkers)
+	case p.Workers > MaxWorkers || p.Workers > 1 && p.Stdio == StdioFDs:
+		return fmt.Errorf("%d workers, at most %d, and 1 where descriptors have places", p.Workers, MaxWorkers)
 	case len(p.Groups) > maxGroups:
 		return fmt.Errorf("%d supplementary groups, at most %d", len(p.Groups), maxGroups)
 	}

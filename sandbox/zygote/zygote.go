@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 	"time"
 
@@ -15,12 +14,10 @@ import (
 // Zygote is the broker's handle on one running zygote process. It is not safe
 // for concurrent use: the broker's event loop owns it.
 type Zygote struct {
-	pid   int
-	sock  int
-	buf   []byte
-	marks []byte // shared with the zygote: what each of its threads is starting
-	mem   int    // their file
-	inits bool
+	pid  int
+	sock int
+	buf  []byte
+	mem  int // the file of the marks that it shares (far.starter)
 	// listener of its filter, until it is taken; -1 = none
 	listener int
 }
@@ -69,26 +66,14 @@ func (z *Zygote) TakeListener() int {
 	return fd
 }
 
-// HandOver gives the zygote away, to a process that takes it over: what of it is polled, its marks and its
-// listener, or -1. The process stays this one's child, and z is spent.
-func (z *Zygote) HandOver() (fds [3]int) {
-	fds = [3]int{z.sock, z.mem, z.TakeListener()}
-	_ = unix.Munmap(z.marks) // of a mapping that there is, it does not fail
-	return fds
-}
+// HandOver gives the zygote away, to a process that takes it over: what of it is polled, the file of its marks
+// and its listener, or -1. The process stays this one's child, and z is spent.
+func (z *Zygote) HandOver() [3]int { return [3]int{z.sock, z.mem, z.TakeListener()} }
 
-// TakeOver takes over what another process has handed over.
-func TakeOver(pid int, fds [3]int) (*Zygote, error) {
-	marks, err := unix.Mmap(fds[1], 0, marksSize, unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, os.NewSyscallError("mmap", err)
-	}
-	unix.Close(fds[1])
-	return &Zygote{pid: pid, sock: fds[0], mem: -1, marks: marks, listener: fds[2]}, nil
+// Taken is a zygote that another process has handed over, but for its marks.
+func Taken(pid int, fds [3]int) *Zygote {
+	return &Zygote{pid: pid, sock: fds[0], mem: -1, listener: fds[2]}
 }
-
-// Inits tells whether the zygote's sessions end with it.
-func (z *Zygote) Inits() bool { return z.inits }
 
 // PID is the zygote's process id; it is a child of this process.
 func (z *Zygote) PID() int { return z.pid }
@@ -123,7 +108,7 @@ func (z *Zygote) Recv() (Reply, error) {
 
 // recv also takes the one descriptor that a reply may bring, where there is room for it.
 func (z *Zygote) recv(rights []byte) (Reply, error) {
-	var b [replySize]byte
+	var b [ReplySize]byte
 	n, got, _, _, err := unix.Recvmsg(z.sock, b[:], rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	switch {
 	case err != nil:
@@ -133,12 +118,13 @@ func (z *Zygote) recv(rights []byte) (Reply, error) {
 	case got == unix.CmsgSpace(4):
 		z.listener = int(int32(binary.NativeEndian.Uint32(rights[unix.CmsgLen(0):])))
 	}
-	return decodeReply(b[:n])
+	return DecodeReply(b[:n])
 }
 
-func decodeReply(b []byte) (Reply, error) {
-	if len(b) != replySize {
-		return Reply{}, fmt.Errorf("reply of zygote: %d bytes, want %d", len(b), replySize)
+// DecodeReply takes a reply, or a mark, apart.
+func DecodeReply(b []byte) (Reply, error) {
+	if len(b) != ReplySize {
+		return Reply{}, fmt.Errorf("reply of zygote: %d bytes, want %d", len(b), ReplySize)
 	}
 	e := binary.NativeEndian
 	return Reply{
@@ -192,35 +178,13 @@ func Await(fd int, d time.Duration) error {
 	}
 }
 
-// Marks are what the zygote's threads are starting or have started last: each
-// start's process, as soon as there is one, and the step it is at.
-func (z *Zygote) Marks() []Reply {
-	var out []Reply
-	for at := 0; at < maxWorkers*replySize && at < len(z.marks); at += replySize {
-		r, _ := decodeReply(z.marks[at : at+replySize]) // an error is one of length
-		out = append(out, r)
-	}
-	return out
-}
-
-// Abandon is Close for a zygote that hangs: it is killed. One with inits is let go
-// on instead if it was stopped, and ends after the last of them: its sessions would
-// die with it. A start that hangs in it is the caller's to kill.
-func (z *Zygote) Abandon() error {
-	sig := unix.SIGKILL
-	if z.inits {
-		sig = unix.SIGCONT
-	}
-	return errors.Join(z.Close(), unix.Kill(z.pid, sig))
-}
-
 // Close lets the zygote end: it exits when its socket closes. Children that it
 // started go on. The caller still reaps PID.
 func (z *Zygote) Close() error {
 	if z.listener >= 0 {
 		unix.Close(z.listener)
 	}
-	err := errors.Join(unix.Close(z.sock), unix.Close(z.mem), unix.Munmap(z.marks))
-	z.sock, z.marks = -1, nil
+	err := errors.Join(unix.Close(z.sock), unix.Close(z.mem))
+	z.sock = -1
 	return err
 }

@@ -14,7 +14,7 @@ import (
 
 // TestMissing: of a program of this host, with what its profile shows.
 func TestMissing(t *testing.T) {
-	hostpath.AsRoot()
+	hostpath.Self = 0
 	const program = "/usr/bin/env"
 	if _, err := loadedBy(program); err != nil {
 		need.Skip(t, "the programs of this host are not glibc's")
@@ -56,7 +56,7 @@ func TestMissing(t *testing.T) {
 
 // TestUncached: a library that only the cache leads to is missing without the cache.
 func TestUncached(t *testing.T) {
-	hostpath.AsRoot()
+	hostpath.Self = 0
 	found, _ := filepath.Glob("/usr/lib/" + tuple + "/*/*.so") // where no loader looks by itself
 	if len(found) == 0 {
 		need.Skip(t, "no library of this host lies deeper than /usr/lib/"+tuple)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 
 	"casemate/listener"
 	"casemate/listener/host"
@@ -127,7 +128,7 @@ func (h *Hands) ask(q warden.Asked, fds ...int) (answer, error) {
 	if !ok {
 		return a, errGone
 	}
-	return a, a.Fault.Err()
+	return a, asError(a.Fault)
 }
 
 // one is the only descriptor of an answer, which has one.
@@ -246,11 +247,17 @@ func (h *Hands) heard(t warden.Tiding) {
 		if k, ok := h.ended[token]; ok {
 			delete(h.ended, token)
 			delete(h.pids, k.pid)
-			k.ended(t.Exit(k.pid))
+			k.ended(exit(t, k.pid))
 		}
 	default:
 		h.told(t.Kind)
 	}
+}
+
+// exit is the Exit of pid that a tiding tells.
+func exit(t warden.Tiding, pid int) warden.Exit {
+	return warden.Exit{PID: pid, Status: syscall.WaitStatus(t.N[1]),
+		Usage: unix.Rusage{Utime: unix.NsecToTimeval(t.N[2]), Stime: unix.NsecToTimeval(t.N[3]), Maxrss: t.N[4]}}
 }
 
 // Settle is hands.Hands'.

@@ -147,7 +147,7 @@ func TestNothingThatNobodyListed(t *testing.T) {
 			t.Errorf("%+v: %+v", q, a.Answer)
 		}
 	}
-	var bug *warden.Fault
+	var bug fault
 	if _, err := e.ask(warden.Asked{Do: warden.DoPrioritize, Number: 7}); !errors.As(err, &bug) || !strings.Contains(err.Error(), "there is not") {
 		t.Errorf("%v", err)
 	}

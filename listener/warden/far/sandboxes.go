@@ -5,8 +5,10 @@ import (
 	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/sandbox"
+	"casemate/sandbox/cgroup/events"
 	"casemate/sandbox/zygote"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 
@@ -118,7 +120,7 @@ func (s *site) Find(of *policy.Service) (warden.Found, error) {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
 	s.h.jobs[f.Job] = &job{site: s.number, service: n}
-	return f.Found, f.Fault.Err()
+	return f.Found, asError(f.Fault)
 }
 
 func (s *site) Close() {
@@ -194,8 +196,8 @@ func (h *Hands) prepare(jobs []*job) {
 			continue
 		}
 		m := a.Cells[i]
-		j.err = m.Fault.Err()
-		j.made = &cell{h: h, number: m.Number, losses: m.Losses, log: m.Log, state: m.State, proof: m.Proof, events: [2]int{-1, -1}}
+		j.err = asError(m.Fault)
+		j.made = &cell{h: h, number: m.Number, losses: m.Losses, log: m.Log, state: m.State, inits: m.Inits, proof: m.Proof, events: [2]int{-1, -1}}
 		for k, has := range m.Events {
 			if has && len(a.fds) > 0 {
 				j.made.events[k], a.fds = a.fds[0], a.fds[1:]
@@ -211,6 +213,7 @@ type cell struct {
 	losses []string
 	log    bool
 	state  bool
+	inits  bool
 	proof  string
 	events [2]int
 }
@@ -218,7 +221,7 @@ type cell struct {
 func (c *cell) Proof() (string, error) { return c.proof, nil }
 func (c *cell) Losses() []string       { return c.losses }
 func (c *cell) Log() bool              { return c.log }
-func (c *cell) Events() sandbox.Events { return sandbox.ReadEvents(c.events) }
+func (c *cell) Events() events.Events  { return events.Read(c.events) }
 
 func (c *cell) State(uid, _ uint32) (int, error) {
 	if !c.state {
@@ -254,27 +257,47 @@ func (c *cell) Spawn() (hands.Starter, error) {
 	if err := spread(a, fds[:]); err != nil {
 		return nil, err
 	}
-	z, err := zygote.TakeOver(a.PID, fds)
+	marks, err := unix.Mmap(fds[1], 0, zygote.MarksSize, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("mmap", err)
 	}
-	return &starter{z, c.h, a.Inits}, nil
+	unix.Close(fds[1])
+	return &starter{zygote.Taken(a.PID, fds), c, marks}, nil
 }
 
 // starter is a zygote of root's.
 type starter struct {
 	*zygote.Zygote
-	h     *Hands
-	inits bool
+	cell  *cell
+	marks []byte // shared with the zygote
 }
 
-// Abandon is Zygote's, which kills it itself.
+// Marks are what the zygote's threads are starting or have started last: each
+// start's process, as soon as there is one, and the step it is at.
+func (s *starter) Marks() (out []zygote.Reply) {
+	for at := 0; at < zygote.MaxWorkers*zygote.ReplySize && at < len(s.marks); at += zygote.ReplySize {
+		r, _ := zygote.DecodeReply(s.marks[at : at+zygote.ReplySize]) // an error is one of length
+		out = append(out, r)
+	}
+	return out
+}
+
+// Close is the zygote's.
+func (s *starter) Close() error {
+	err := errors.Join(s.Zygote.Close(), unix.Munmap(s.marks))
+	s.marks = nil
+	return err
+}
+
+// Abandon is Close for a zygote that hangs: it is killed. One with inits is let go
+// on instead if it was stopped, and ends after the last of them: its sessions would
+// die with it. A start that hangs in it is the caller's to kill.
 func (s *starter) Abandon() error {
 	sig := unix.SIGKILL
-	if s.inits {
+	if s.cell.inits {
 		sig = unix.SIGCONT
 	}
-	s.h.Kill(s.PID(), sig)
+	s.cell.h.Kill(s.PID(), sig)
 	return s.Close()
 }
 

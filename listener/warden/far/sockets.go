@@ -37,7 +37,7 @@ func (h *Hands) opened(q warden.Asked, n int) []hands.Opened {
 			continue
 		}
 		if o := a.Opened[i]; o.Fault != nil {
-			out[i].Err = o.Fault
+			out[i].Err = asError(o.Fault)
 		} else if len(a.fds) == 0 {
 			out[i].Err = errors.New("an answer without its descriptor")
 		} else {

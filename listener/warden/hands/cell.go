@@ -1,7 +1,7 @@
 package hands
 
 import (
-	"casemate/sandbox"
+	"casemate/sandbox/cgroup/events"
 	"casemate/sandbox/zygote"
 )
 
@@ -28,7 +28,7 @@ type Cell interface {
 	// State is what a session for that user is handed of its state directory, -1 for nothing; the caller closes it.
 	State(uid, gid uint32) (fd int, err error)
 	// Events are what the limits of its control group have done so far.
-	Events() sandbox.Events
+	Events() events.Events
 	Close() error
 }
 
@@ -40,5 +40,5 @@ func (c NoCell) Proof() (string, error)          { return "", c.Err }
 func (NoCell) Losses() []string                  { return nil }
 func (NoCell) Log() bool                         { return false }
 func (NoCell) State(uint32, uint32) (int, error) { return -1, nil }
-func (NoCell) Events() (e sandbox.Events)        { return e }
+func (NoCell) Events() (e events.Events)         { return e }
 func (NoCell) Close() error                      { return nil }
