@@ -25,6 +25,8 @@ func TestParse(t *testing.T) {
 		{[]string{"fri 22:00-06:00"}, []acl.Span{{4*d + 1320, 5*d + 360}}, ""},
 		{[]string{"sun 22:00-06:00"}, []acl.Span{{0, 360}, {6*d + 1320, 7 * d}}, ""},
 		{[]string{"sun-mon"}, []acl.Span{{0, d}, {6 * d, 7 * d}}, "mon,sun"},
+		{[]string{"sun", "mon 00:00-01:00"}, []acl.Span{{0, 60}, {6 * d, 7 * d}}, "sun; mon 00:00-01:00"},
+		{[]string{"sat 12:00-24:00", "sun", "mon 00:00-13:00"}, []acl.Span{{0, 780}, {5*d + 720, 7 * d}}, ""},
 		{[]string{"mon-sun"}, []acl.Span{{0, 7 * d}}, ""},
 		{[]string{"00:00-24:00"}, []acl.Span{{0, 7 * d}}, "mon-sun"},
 		{[]string{"mon 08:00-12:00", "mon 11:00-13:00", "mon 13:00-14:00"}, []acl.Span{{480, 840}}, "mon 08:00-14:00"},

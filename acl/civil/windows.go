@@ -146,7 +146,7 @@ func Write(spans []acl.Span) (out []string) {
 			if to > day && (from == 0 || to >= from+day) { // more than a window holds
 				to = day
 			}
-			add(d, from, to)
+			add(d%7, from, to)
 			s[0] = d*day + to
 		}
 	}
