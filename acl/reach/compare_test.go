@@ -70,7 +70,7 @@ func holds(t *testing.T, w *Circumstances, c decide.Client) bool {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(zones, func(z *acl.Zone) bool { return z == nil && w.Zone == "" || z != nil && z.Name == w.Zone })
-		m := zones[i].Minute(c.At)
+		m := decide.Minute(zones[i], c.At)
 		return slices.ContainsFunc(spans, func(s acl.Span) bool { return s[0] <= m && m < s[1] })
 	}
 	return true
