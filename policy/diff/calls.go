@@ -64,20 +64,26 @@ func cubeOf(r seccomp.Rule) (c cube) {
 	return c
 }
 
-// remainder tells whether a rule allows a call that none of the others does. It takes the
-// others out of it one by one, each time cutting what is left along the bits that they ask for.
+// remainder tells whether a rule allows a call that none of the others does.
 func remainder(r seccomp.Rule, others []seccomp.Rule) (left, decided bool) {
-	rest := []cube{cubeOf(r)}
+	rest, decided := pieces(r, others)
+	return len(rest) > 0, decided
+}
+
+// pieces are what a rule allows and none of the others does. It takes the
+// others out of it one by one, each time cutting what is left along the bits that they ask for.
+func pieces(r seccomp.Rule, others []seccomp.Rule) (rest []cube, decided bool) {
+	rest = []cube{cubeOf(r)}
 	for _, o := range others {
 		var next []cube
 		for _, c := range rest {
 			next = c.minus(cubeOf(o), next)
 		}
 		if rest = next; len(rest) > mostCubes {
-			return false, false
+			return nil, false
 		}
 	}
-	return len(rest) > 0, true
+	return rest, true
 }
 
 // minus appends what of c is not in d, in cubes that have nothing in common.

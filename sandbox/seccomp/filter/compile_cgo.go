@@ -16,31 +16,15 @@ import (
 // order, ready for seccomp(2). It is an error when a rule is invalid
 // or the program is longer than unix.BPF_MAXINSNS. It installs nothing.
 func (f Filter) Compile() ([]byte, error) {
-	rules, err := Normalize(f.Rules)
+	p, err := f.parts()
+	if err != nil {
+		return nil, err
+	}
+	body, err := compileBody(p.allowed, p.soft, p.violation)
 	if err != nil {
 		return nil, fmt.Errorf("compile filter: %w", err)
 	}
-	ahead, err := Normalize(f.Ahead)
-	if err != nil {
-		return nil, fmt.Errorf("compile filter: %w", err)
-	}
-	violation, ok := violations[f.OnViolation]
-	if !ok {
-		return nil, fmt.Errorf("compile filter: on_violation %q: write %q or %q", f.OnViolation, Errno, Kill)
-	}
-	probed, allowed, soft := split(rules)
-	body, err := compileBody(allowed, soft, violation)
-	if err != nil {
-		return nil, fmt.Errorf("compile filter: %w", err)
-	}
-	front := stub(probed, rules, violation, !f.Init)
-	if f.Once {
-		front = append(front, once(violation)...)
-	}
-	for _, own := range calls(ahead) {
-		front = append(front, decide(own, retAllow, nil)...)
-	}
-	prog := append(encode(front), body...)
+	prog := append(encode(p.front), body...)
 	if n := len(prog) / instructionSize; n > unix.BPF_MAXINSNS {
 		return nil, fmt.Errorf("compile filter: %d instructions, the kernel takes %d", n, unix.BPF_MAXINSNS)
 	}

@@ -232,6 +232,21 @@ func (s *shape) filters() (whole filter.Filter, left []filter.Rule) {
 	return whole, append(rules[:len(rules):len(rules)], call(unix.SYS_RT_SIGPROCMASK), call(unix.SYS_EXIT_GROUP), s.execRule())
 }
 
+// Plain gives what a service of a Shape may call, the launch's own calls included unless a seal takes them, and a program
+// that answers so (filter.Plain), for who asks it and installs none.
+func Plain(of program.Shape) (rules []filter.Rule, text []byte, err error) {
+	s, err := read(of)
+	if err != nil {
+		return nil, nil, err
+	}
+	whole, left := s.filters()
+	if s.Seal {
+		whole.Rules, whole.Ahead = left, nil
+	}
+	text, err = whole.Plain()
+	return whole.Rules, text, err
+}
+
 // compile makes the programs of s.
 func (s *shape) compile(f *program.Filter) (err error) {
 	whole, left := s.filters()

@@ -1,0 +1,295 @@
+package diff
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"casemate/acl/limit"
+	"casemate/listener/address"
+	"casemate/policy"
+	"casemate/policy/explain"
+)
+
+// sign puts a line where it belongs: more, less, or neither.
+func (d *Dimension) sign(line string, by int) {
+	switch {
+	case by > 0:
+		d.More = append(d.More, line)
+	case by < 0:
+		d.Less = append(d.Less, line)
+	}
+}
+
+// set compares two sets of words.
+func (d *Dimension) set(prefix string, was, is []string) {
+	for _, w := range is {
+		if !slices.Contains(was, w) {
+			d.More = append(d.More, prefix+w)
+		}
+	}
+	for _, w := range was {
+		if !slices.Contains(is, w) {
+			d.Less = append(d.Less, prefix+w)
+		}
+	}
+}
+
+// differing adds a value to list where it is another.
+func differing[T comparable](list *[]string, name string, was, is T) {
+	if was != is {
+		*list = append(*list, fmt.Sprintf("%s %s, was %s", name, worded(is), worded(was)))
+	}
+}
+
+func worded[T any](v T) string {
+	if text := fmt.Sprint(v); text != "" {
+		return text
+	}
+	return "none"
+}
+
+// endpoint is one that a service listens at, with what its socket may do.
+type endpoint struct {
+	address.Endpoint
+	listen string
+}
+
+func endpoints(s *policy.Service) (out []endpoint) {
+	if s == nil {
+		return nil
+	}
+	for _, l := range s.Listen {
+		for _, e := range s.Endpoints(l) {
+			out = append(out, endpoint{e, l.String()})
+		}
+	}
+	for _, name := range s.Mux {
+		out = append(out, endpoint{address.Endpoint{Network: "tcpmux", Path: strings.TrimPrefix(name, "+")}, "tcpmux:" + name})
+	}
+	return out
+}
+
+// covers tells whether whoever comes to o would come to e as well.
+func (e *endpoint) covers(o *endpoint) bool {
+	if e.Network != o.Network || e.Path != o.Path || e.Addr.Port() != o.Addr.Port() || e.Interface != "" && e.Interface != o.Interface {
+		return false
+	}
+	return e.Addr.Addr() == o.Addr.Addr() || e.Addr.IsValid() && e.Addr.Addr().IsUnspecified()
+}
+
+// listeners compares where clients come to.
+func listeners(a, b *policy.Service) Dimension {
+	d := Dimension{Name: "listeners"}
+	beyond := func(list, without []endpoint) (out []string) {
+		for i := range list {
+			e := &list[i]
+			if !slices.ContainsFunc(without, func(o endpoint) bool { return o.covers(e) }) && !slices.Contains(out, e.listen) {
+				out = append(out, e.listen)
+			}
+		}
+		return out
+	}
+	was, is := endpoints(a), endpoints(b)
+	d.More, d.Less = beyond(is, was), beyond(was, is)
+	if a == nil || b == nil {
+		return d
+	}
+	x, y := &a.Socket, &b.Socket
+	for _, v := range []struct {
+		name    string
+		was, is bool
+	}{{"freebind: an address that the host does not have yet", x.Freebind, y.Freebind}, {"transparent: addresses that are not the host's", x.Transparent, y.Transparent}} {
+		d.sign(v.name, bit(v.is)-bit(v.was))
+	}
+	if x.Mode != y.Mode {
+		line := fmt.Sprintf("socket mode %04o, was %04o", y.Mode, x.Mode)
+		switch more, less := y.Mode&^x.Mode, x.Mode&^y.Mode; {
+		case x.Mode == 0 || y.Mode == 0 || more != 0 && less != 0:
+			d.Differs = append(d.Differs, line)
+		default:
+			d.sign(line, bit(more != 0)-bit(less != 0))
+		}
+	}
+	differing(&d.Differs, "socket owner", x.Owner, y.Owner)
+	differing(&d.Differs, "socket group", x.Group, y.Group)
+	differing(&d.Differs, "mark", x.Mark, y.Mark)
+	return d
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// runs says what serves the clients.
+func runs(s *policy.Service) string {
+	switch {
+	case s.Builtin != "":
+		return "builtin " + s.Builtin
+	case s.Redirects():
+		return "a relay to " + explain.Target(s)
+	}
+	return strings.Join(s.Command, " ")
+}
+
+// command compares what is run for a client, and with what: another program is neither more nor less.
+func (d *Dimension) command(a, b *policy.Service) {
+	differing(&d.Differs, "runs", runs(a), runs(b))
+	differing(&d.Differs, "argv[0]", a.Argv0, b.Argv0)
+	differing(&d.Differs, "proxy_protocol", a.ProxyProtocol, b.ProxyProtocol)
+	differing(&d.Differs, "wait", a.Wait, b.Wait)
+	differing(&d.Differs, "stdio", a.Stdio, b.Stdio)
+	differing(&d.Differs, "stdout", a.Stdout, b.Stdout)
+	differing(&d.Differs, "fd_names", strings.Join(a.FDNames, " "), strings.Join(b.FDNames, " "))
+	differing(&d.Differs, "dir", a.Dir, b.Dir)
+	for _, name := range slices.Sorted(maps.Keys(b.Env)) {
+		if was, ok := a.Env[name]; !ok || was != b.Env[name] {
+			d.Differs = append(d.Differs, fmt.Sprintf("env %s=%s", name, b.Env[name]))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Env)) {
+		if _, ok := b.Env[name]; !ok {
+			d.Differs = append(d.Differs, "env no longer "+name)
+		}
+	}
+	if x, y := slices.Sorted(slices.Values(a.EnvStyle)), slices.Sorted(slices.Values(b.EnvStyle)); !slices.Equal(x, y) {
+		d.Differs = append(d.Differs, fmt.Sprintf("env_style %s, was %s", worded(strings.Join(y, " ")), worded(strings.Join(x, " "))))
+	}
+	d.set("pass_env ", a.PassEnv, b.PassEnv)
+	if a.Umask != b.Umask {
+		line := fmt.Sprintf("umask %04o, was %04o", b.Umask, a.Umask)
+		switch more, less := a.Umask&^b.Umask, b.Umask&^a.Umask; {
+		case more != 0 && less != 0:
+			d.Differs = append(d.Differs, line)
+		default:
+			d.sign(line, bit(more != 0)-bit(less != 0))
+		}
+	}
+	d.sign("amplify: a datagram may be answered with more than it holds", bit(b.Amplify)-bit(a.Amplify))
+	differing(&d.Changed, "says", strings.Join(a.Says, ""), strings.Join(b.Says, ""))
+}
+
+// identity compares whom the program runs as: a leased user is less than a fixed one, and that less than root. Of two fixed
+// ones nobody knows what each may do.
+func identity(a, b *policy.Service) Dimension {
+	d := Dimension{Name: "identity"}
+	rank := func(u policy.Account) int {
+		switch u {
+		case policy.Dynamic:
+			return 0
+		case "root", "0":
+			return 2
+		}
+		return 1
+	}
+	if a.User != b.User {
+		line := fmt.Sprintf("user %s, was %s", b.User, a.User)
+		if x, y := rank(a.User), rank(b.User); x == y && x == 1 {
+			d.Differs = append(d.Differs, line)
+		} else {
+			d.sign(line, y-x)
+		}
+	}
+	if a.Group != b.Group {
+		line := fmt.Sprintf("group %s, was %s", accountWord(b.Group), accountWord(a.Group))
+		switch {
+		case rank(b.Group) == 2 && b.Group != "":
+			d.sign(line, bit(rank(a.Group) != 2))
+		case rank(a.Group) == 2 && a.Group != "":
+			d.Less = append(d.Less, line)
+		default:
+			d.Differs = append(d.Differs, line)
+		}
+	}
+	d.set("group ", a.Groups, b.Groups)
+	return d
+}
+
+func accountWord(g policy.Account) string {
+	if g == "" {
+		return "of the user"
+	}
+	return string(g)
+}
+
+// other is what grants nothing to clients or to the program.
+func other(a, b *policy.Service) Dimension {
+	d := Dimension{Name: "other"}
+	differing(&d.Changed, "log", a.Log, b.Log)
+	for _, v := range [][3]string{{"banner", a.Banner, b.Banner}, {"banner_accept", a.BannerAccept, b.BannerAccept}, {"banner_success", a.BannerSuccess, b.BannerSuccess}} {
+		if v[1] != v[2] {
+			d.Changed = append(d.Changed, fmt.Sprintf("%s %q, was %q", v[0], v[2], v[1]))
+		}
+	}
+	differing(&d.Changed, "keep_socket", a.KeepSocket, b.KeepSocket)
+	differing(&d.Changed, "linger", a.Linger, b.Linger)
+	differing(&d.Changed, "retry", a.Retry, b.Retry)
+	differing(&d.Changed, "nice", a.Nice, b.Nice)
+	differing(&d.Changed, "oom_score", a.OOMScore, b.OOMScore)
+	x, y := &a.Socket, &b.Socket
+	differing(&d.Changed, "backlog", x.Backlog, y.Backlog)
+	differing(&d.Changed, "keepalive", x.Keepalive, y.Keepalive)
+	differing(&d.Changed, "nodelay", x.NoDelay, y.NoDelay)
+	differing(&d.Changed, "send_buffer", x.SendBuffer, y.SendBuffer)
+	differing(&d.Changed, "receive_buffer", x.ReceiveBuffer, y.ReceiveBuffer)
+	differing(&d.Changed, "tos", x.TOS, y.TOS)
+	differing(&d.Changed, "priority", x.Priority, y.Priority)
+	differing(&d.Changed, "because", a.Because, b.Because)
+	return d
+}
+
+// amounts compares numbers, of which 0 is no limit.
+func (d *Dimension) amounts(name string, was, is int64, show func(int64) string) {
+	if was == is {
+		return
+	}
+	text := func(n int64) string {
+		if n == 0 {
+			return "unlimited"
+		}
+		return show(n)
+	}
+	by := 1
+	if is != 0 && (was == 0 || is < was) {
+		by = -1
+	}
+	d.sign(fmt.Sprintf("%s %s, was %s", name, text(is), text(was)), by)
+}
+
+// faster compares two rates: more, the same or fewer events in the same time.
+func faster(a, b limit.Rate) int {
+	hi, lo := bits.Mul64(uint64(a.Events), uint64(b.Per))
+	high, low := bits.Mul64(uint64(b.Events), uint64(a.Per))
+	return cmp.Or(cmp.Compare(hi, high), cmp.Compare(lo, low))
+}
+
+// rates compares rates with their bursts.
+func (d *Dimension) rates(name string, was, is limit.Rate, burst, now int) {
+	text := func(r limit.Rate) string {
+		if r.Events == 0 {
+			return "unlimited"
+		}
+		return explain.FormatRate(r)
+	}
+	line := fmt.Sprintf("%srate %s, was %s", name, text(is), text(was))
+	switch {
+	case was.Events == 0 && is.Events == 0:
+		return
+	case is.Events == 0:
+		d.More = append(d.More, line)
+		return
+	case was.Events == 0:
+		d.Less = append(d.Less, line)
+		return
+	}
+	d.sign(line, faster(is, was))
+	if burst != now {
+		d.sign(fmt.Sprintf("%sburst %d, was %d", name, now, burst), now-burst)
+	}
+}
