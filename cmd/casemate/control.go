@@ -61,11 +61,18 @@ func (a *app) askAll(req control.Request) (*control.Response, []byte, error) {
 		return &resp, rest, nil
 	}
 	a.diagnose(resp.Diagnostics)
+	if !a.json() && resp.Unmet != "" { // casemated has compared, and the answer is no
+		fmt.Fprintf(a.err, "casemate: casemated: %s\n", resp.Error)
+		return nil, nil, errNo
+	}
 	if !a.json() {
 		return nil, nil, fmt.Errorf("casemated: %s", resp.Error)
 	}
 	fmt.Fprintf(a.err, "casemate: casemated: %s\n", resp.Error)
-	return nil, nil, errors.Join(a.printJSON(resp), errReported)
+	if err := a.printJSON(resp); err != nil || resp.Unmet == "" {
+		return nil, nil, errors.Join(err, errReported)
+	}
+	return nil, nil, errNo
 }
 
 // unreachable says what stands between us and the control socket.

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"fmt"
+
+	"casemate/policy"
 	"casemate/policy/control"
 
 	"github.com/spf13/cobra"
 )
 
 func (a *app) reloadCmd() *cobra.Command {
-	return &cobra.Command{
+	var req control.Request
+	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Make casemated load its policy again",
 		Long: `reload asks the running casemated to compile its policy files and to switch to the
@@ -16,23 +20,64 @@ or a sandbox cannot be made, the old policy keeps running and reload prints why.
 A service that could not be prepared before either, and whose block and profile are
 the same, refuses nothing: it is named in a warning, and tried again.
 
+With --if-digest nothing but the policy of that digest comes into force: the one that
+somebody has reviewed, which casemate check and casemate plan print. With --if-running
+nothing changes unless the policy that runs is that one, against which the review was
+made. casemated compares both itself, where it has the document that it is about to
+run, and again as it switches to it, so that no edit of a file and no other reload gets
+in between. Where one does not hold, the old policy stays, and the log has a record.
+
+After casemate rollback, reload loads the files again, whatever they say, and says so.
+
 A package update needs no reload: a service whose program, files or user are others
 than they were is prepared anew within seconds, under the policy that it has.
 
-Exit status: 0 the new policy runs, 1 the old policy stays.`,
-		Example: "  casemate check && casemate reload",
-		Args:    cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			resp, err := a.ask(control.Request{Verb: control.VerbReload})
-			if err != nil {
+Exit status: 0 the new policy runs, 1 the old policy stays, 3 it stays since --if-digest
+or --if-running does not hold.`,
+		Example: `  casemate check && casemate reload
+  casemate reload --if-digest sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, f := range []string{"if-digest", "if-running"} {
+				if err := digestFlag(cmd, f); err != nil {
+					return err
+				}
+			}
+			req.Verb = control.VerbReload
+			resp, err := a.loads(req)
+			if resp == nil || a.json() {
 				return err
 			}
-			if a.json() {
-				return a.printJSON(resp)
-			}
-			a.diagnose(resp.Diagnostics)
 			a.printf("reloaded, digest %s\n", resp.Digest)
-			return nil
+			if resp.EndedRollback && resp.Replaced != resp.Digest {
+				a.printf("this ends the rollback to %s\n", resp.Replaced)
+			}
+			return err
 		},
 	}
+	cmd.Flags().StringVar(&req.IfDigest, "if-digest", "", "put no other policy into force than that of this digest")
+	cmd.Flags().StringVar(&req.IfRunning, "if-running", "", "change nothing unless the policy of this digest runs")
+	return cmd
+}
+
+// digestFlag refuses a digest that is none: of a variable that is not set, too, which would be no condition.
+func digestFlag(cmd *cobra.Command, name string) error {
+	f := cmd.Flags().Lookup(name)
+	if f.Changed && !policy.ValidDigest(f.Value.String()) {
+		return fmt.Errorf("--%s %q is no digest: write sha256: and 64 hexadecimal digits, as casemate check prints it", name, f.Value.String())
+	}
+	return nil
+}
+
+// loads sends a request that loads a policy. A condition that does not hold is a no.
+func (a *app) loads(req control.Request) (*control.Response, error) {
+	resp, err := a.ask(req)
+	if err != nil {
+		return nil, err
+	}
+	if a.json() {
+		return resp, a.printJSON(resp)
+	}
+	a.diagnose(resp.Diagnostics)
+	return resp, nil
 }

@@ -23,6 +23,7 @@ import (
 	"casemate/cmd/version"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
 
@@ -88,7 +89,7 @@ and what leads there must belong to root.
   --trust FILE     refuse any policy but one document with a signature beside it (P.json.sig: casemate compile
                    --sign, or ssh-keygen -Y sign -n casemate-policy) by a key in FILE, also when it is
                    loaded again: lines of public ed25519 keys or of allowed signers
-  --control PATH   control socket for casemate status, reload, explain
+  --control PATH   control socket for casemate status, plan, reload, explain
                    (default ` + policy.DefaultControlPath + `)
   --operators GROUP  who may use it beside root, for status and explain alone
   --log FILE       append the log (JSON lines) to FILE; "-" is stderr (default -)
@@ -98,6 +99,9 @@ and what leads there must belong to root.
 At the start a service that cannot be prepared, or a listener that cannot be opened,
 stops no other: casemate status says why, and it is tried again. casemated ends where
 there is nothing at all to serve, or with policy { on_broken = "refuse" }.
+
+Policies that ran are kept, the last 64 of them and 64 MiB, for casemate history and rollback:
+in /var/lib/casemate/.history, or for another control socket in PATH.history beside it.
 
 Sockets that a service manager passes (LISTEN_FDS) are used where the policy has their address; the log names the others.
 
@@ -149,7 +153,11 @@ func parse(args []string) (*options, error) {
 		}
 		o.LibexecDir = filepath.Dir(self)
 	}
-	paths := []*string{&o.control, &o.LibexecDir, &o.Trust}
+	o.Past = o.control + ".history"
+	if o.control == policy.DefaultControlPath {
+		o.Past = filepath.Join(sandbox.StateDir, ".history") // no service has that name
+	}
+	paths := []*string{&o.control, &o.LibexecDir, &o.Trust, &o.Past}
 	for i := range o.Config.Policy {
 		paths = append(paths, &o.Config.Policy[i])
 	}

@@ -154,6 +154,7 @@ func (r *root) keep(hup, term <-chan os.Signal) error {
 		stopping, err := r.obey(b, hup, term, ended)
 		left := 0
 		_ = r.loop.Do(func() { left = r.warden.LeaveOff() })
+		_, _ = r.warden.Past() // until when it ran
 		switch {
 		case stopping && err == nil && left == 0:
 			return r.leases.Settle()

@@ -16,6 +16,7 @@ import (
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox/panics"
 )
 
@@ -77,6 +78,9 @@ type Broker struct {
 	// lastReload is the error of the newest load, for status.
 	lastReload   string
 	reloadFailed time.Time
+	// past is what ran, the newest in force; unkept is why that is not written down.
+	past   []control.Run
+	unkept error
 
 	// load serialises loads; compile is replaced in tests.
 	load    sync.RWMutex            // read by who prepares services anew
@@ -85,7 +89,7 @@ type Broker struct {
 	spares  sync.Once               // panics.SpareThreads
 	// What takes root's rights. Tests have other compilers and cells.
 	hands   hands.Hands
-	compile func() (*policy.Document, []policy.Diagnostic, error)
+	compile func(ran string) (*policy.Document, []policy.Diagnostic, error)
 	plan    func(...*warden.Job) error
 	cells   func(*warden.Job) (hands.Cell, error)
 }

@@ -10,13 +10,17 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/control"
 )
 
 // commit puts a candidate into force, on the loop. It either does all of it, or
 // leaves the old generation as it was and returns why.
-func (b *Broker) commit(c *candidate) error {
+func (b *Broker) commit(c *candidate, o *order) error {
 	if b.stopping {
 		return loop.ErrStopped
+	}
+	if err := o.holds(b.gen, c.gen.doc); err != nil {
+		return err
 	}
 	if c.gen.doc.Policy.OnStop == policy.StopLeave {
 		if err := b.hands.Leave(); err != nil {
@@ -36,7 +40,10 @@ func (b *Broker) commit(c *candidate) error {
 	old := b.gen
 	b.gen = c.gen
 	c.gen.loaded = b.wall()
-	b.hands.InForce(c.gen.doc)
+	if old == nil {
+		o.cause.How = control.HowStart
+	}
+	b.hands.InForce(c.gen.doc, o.cause)
 	b.maxFiles = warden.FileLimit()
 	for i := range c.plans {
 		b.installTally(&c.plans[i])
@@ -56,6 +63,8 @@ func (b *Broker) commit(c *candidate) error {
 		}
 	}
 	b.retireOld(old, c)
+	b.log.Put(b.noteOf(o, slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.doc.Policy.Services)),
+		slog.Int("listeners", len(b.sockets)), slog.String("digest", c.gen.digest)))
 	b.launched(c)
 	for _, at := range b.sockets {
 		at.sync()
@@ -260,6 +269,4 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 			delete(b.tallies, name)
 		}
 	}
-	b.log.Put(b.note(slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.doc.Policy.Services)),
-		slog.Int("listeners", len(b.sockets)), slog.String("digest", c.gen.digest)))
 }

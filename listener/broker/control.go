@@ -45,6 +45,8 @@ type door struct {
 	watched bool
 	// sending is held by the one connection that is sent a document.
 	sending sync.Mutex
+	// recalling is held by the one connection that asks for a document that ran, until that is sent.
+	recalling sync.Mutex
 }
 
 func newDoor(b *Broker, d *warden.Door) *door {
@@ -97,7 +99,7 @@ func (c *door) Ready(uint32) {
 				continue
 			}
 		}
-		c.b.apart(func() error { c.serve(conn, &token, guest); return nil }, func(error) { c.give(token) })
+		c.b.apart(func() error { c.serve(conn, &token, guest, peer.UID); return nil }, func(error) { c.give(token) })
 	}
 }
 
@@ -127,7 +129,7 @@ func (c *door) give(token chan struct{}) {
 
 // serve answers one connection, which holds a token of one channel all the time: of
 // loads while it waits for one, so that whoever asks for less is not kept waiting.
-func (c *door) serve(conn int, token *chan struct{}, guest bool) {
+func (c *door) serve(conn int, token *chan struct{}, guest bool, uid uint32) {
 	if err := unix.SetNonblock(conn, true); err != nil {
 		unix.Close(conn)
 		return
@@ -142,10 +144,14 @@ func (c *door) serve(conn int, token *chan struct{}, guest bool) {
 		answer.Error = err.Error()
 	} else if guest && !request.Reads() {
 		answer.Error = request.Verb + " takes root: operators may look at the status and the policy, and change nothing"
-	} else if request.Verb == control.VerbReload && !c.waits(token) {
+	} else if (request.Verb == control.VerbReload || request.Verb == control.VerbRollback) && !c.waits(token) {
 		answer.Error = fmt.Sprintf("%d reloads are waiting already: ask again", maxLoads)
 	} else {
-		answer, doc = c.b.answer(request)
+		if request.Verb == control.VerbDocument && request.Digest != "" { // one at a time is read and decoded for this alone
+			c.recalling.Lock()
+			defer c.recalling.Unlock()
+		}
+		answer, doc = c.b.answer(request, uid)
 	}
 	answer.FormatVersion = control.Format
 	text, err := json.Marshal(answer)
@@ -204,5 +210,28 @@ func readRequest(r io.Reader) (q control.Request, err error) {
 	if q.FormatVersion != control.Format {
 		return control.Request{}, fmt.Errorf("request has format_version %d, expected %d", q.FormatVersion, control.Format)
 	}
+	if err := conditions(&q); err != nil {
+		return control.Request{}, fmt.Errorf("request: %w", err)
+	}
 	return q, nil
+}
+
+// conditions refuses a digest that is none, and where nobody would heed it.
+func conditions(q *control.Request) error {
+	load := q.Verb == control.VerbReload || q.Verb == control.VerbRollback
+	for _, of := range []struct {
+		name, digest string
+		heeded       bool
+	}{
+		{"digest", q.Digest, q.Verb == control.VerbRollback || q.Verb == control.VerbDocument},
+		{"if_digest", q.IfDigest, q.Verb == control.VerbReload}, {"if_running", q.IfRunning, load},
+	} {
+		switch {
+		case of.digest != "" && !of.heeded:
+			return fmt.Errorf("%s means nothing to the verb %q", of.name, q.Verb)
+		case of.digest != "" && !policy.ValidDigest(of.digest), of.name == "digest" && of.digest == "" && q.Verb == control.VerbRollback:
+			return fmt.Errorf("%s %q is no digest: write sha256: and 64 hexadecimal digits", of.name, of.digest)
+		}
+	}
+	return nil
 }

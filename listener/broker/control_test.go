@@ -117,7 +117,7 @@ func TestStatusBesideReloads(t *testing.T) {
 	g := newRig(t)
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	compile, hold := g.compile, make(chan struct{})
-	g.compile = func() (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile() }
+	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { <-hold; return compile("") }
 	g.door.loads = make(chan struct{}, 20)
 	says := func(c net.Conn, want string) {
 		t.Helper()
@@ -145,9 +145,9 @@ func TestReloadsShareLoads(t *testing.T) {
 	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
 	old, loads, begun, hold := g.doc.Digest, 0, make(chan bool, 1), make(chan struct{})
 	compile := g.compile
-	g.compile = func() (*policy.Document, []policy.Diagnostic, error) {
+	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) {
 		loads++ // loads run one after another
-		doc, ds, err := compile()
+		doc, ds, err := compile("")
 		if loads == 1 {
 			begun <- true
 			<-hold

@@ -240,7 +240,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.compile = func() (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
+	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { return g.doc, nil, g.fail }
 	g.plan = func(...*warden.Job) error { return nil }
 	g.cells = func(j *warden.Job) (hands.Cell, error) {
 		g.mu.Lock()

@@ -16,7 +16,7 @@ func TestKill(t *testing.T) {
 	end := func(q control.Request) []control.SessionStatus {
 		t.Helper()
 		q.Verb = control.VerbKill
-		a, _ := g.answer(q)
+		a, _ := g.answer(q, 0)
 		if !a.OK {
 			t.Error(a.Error)
 		}

@@ -1,13 +1,18 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
 	"time"
 
+	"casemate/listener"
+	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/control"
 	"casemate/sandbox/panics"
 )
 
@@ -17,10 +22,16 @@ const loadGCPercent = 200
 
 // loading is one load and its outcome, which is there when done is closed.
 type loading struct {
-	done   chan struct{}
-	digest string
-	diags  []policy.Diagnostic
-	err    error
+	done chan struct{}
+	outcome
+}
+
+type outcome struct {
+	digest   string // in force afterwards
+	replaced string // before
+	ended    bool   // that was rolled back to
+	diags    []policy.Diagnostic
+	err      error
 }
 
 // Load compiles the policy and puts it into force. On an error the old
@@ -30,23 +41,33 @@ type loading struct {
 // begins share its outcome. The log is opened again first,
 // so that the outcome stands where whoever moved the old one looks for it.
 func (b *Broker) Load() (digest string, diags []policy.Diagnostic, err error) {
+	out := b.fulfil(order{cause: warden.Cause{How: control.HowSignal, UID: listener.KeepID}})
+	return out.digest, out.diags, out.err
+}
+
+// fulfil is Load for an order. One with conditions, or of a document that ran, has a load of its own.
+func (b *Broker) fulfil(o order) outcome {
 	l := &loading{done: make(chan struct{})}
-	if !b.next.CompareAndSwap(nil, l) {
+	if o.plain() && !b.next.CompareAndSwap(nil, l) {
 		if first := b.next.Load(); first != nil {
 			<-first.done
-			return first.digest, first.diags, first.err
+			return first.outcome
 		}
-		return b.Load() // it began in between
+		return b.fulfil(o) // it began in between
 	}
 	b.load.Lock()
 	defer b.load.Unlock()
-	b.next.Store(nil) // who comes from here on may have changed what this one reads
+	if o.plain() {
+		b.next.Store(nil) // who comes from here on may have changed what this one reads
+	}
 	defer close(l.done)
-	l.digest, l.diags, l.err = b.loadNow()
-	return l.digest, l.diags, l.err
+	l.outcome = b.loadNow(o)
+	return l.outcome
 }
 
-func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error) {
+func (b *Broker) loadNow(o order) (out outcome) {
+	var diags []policy.Diagnostic
+	var err error
 	usual := debug.SetGCPercent(loadGCPercent)
 	defer func() {
 		debug.SetGCPercent(usual)
@@ -60,25 +81,47 @@ func (b *Broker) loadNow() (digest string, diags []policy.Diagnostic, err error)
 	b.reopenLog()
 	err = panics.Try(func() (err error) {
 		var doc *policy.Document
-		if doc, diags, err = b.compile(); err != nil {
+		var running *generation
+		if err = b.loop.Do(func() {
+			if running = b.gen; running != nil {
+				since, _ := b.rolledBack()
+				out.replaced, out.ended = running.digest, !since.IsZero()
+			}
+		}); err != nil {
 			return err
 		}
-		warned, err := b.install(doc)
+		if doc, diags, err = b.compile(o.ran); err != nil {
+			return err
+		}
+		if err = o.holds(running, doc); err != nil {
+			return err
+		}
+		warned, err := b.install(doc, &o)
 		diags = append(diags, warned...)
 		return err
 	})
 	b.Bug(err)
-	return b.loaded(diags, err), diags, err
+	if err == nil {
+		if kerr := b.remember(); kerr != nil {
+			diags = append(diags, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM603", Summary: "the policy runs, but the history does not have it: " + kerr.Error(),
+				Detail: "until it has, casemate rollback does not find this policy"})
+		}
+	} else {
+		out.ended = false
+	}
+	out.diags, out.err = diags, err
+	out.digest = b.loaded(&o, diags, err)
+	return out
 }
 
 // install makes a generation of doc and swaps it in.
-func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
+func (b *Broker) install(doc *policy.Document, o *order) ([]policy.Diagnostic, error) {
 	c, err := b.build(doc)
 	if err != nil {
 		return nil, err
 	}
 	b.spares.Do(panics.SpareThreads) // before there is a client, whose program may take the last task
-	if derr := b.loop.Do(func() { err = b.commit(c) }); derr != nil {
+	if derr := b.loop.Do(func() { err = b.commit(c, o) }); derr != nil {
 		err = derr
 	}
 	switch {
@@ -93,21 +136,32 @@ func (b *Broker) install(doc *policy.Document) ([]policy.Diagnostic, error) {
 	return c.warned, err
 }
 
+// noteOf is note with what the order was.
+func (b *Broker) noteOf(o *order, level slog.Level, msg string, attrs ...slog.Attr) *journal.Note {
+	n := b.note(level, msg, attrs...)
+	n.Attrs = append(n.Attrs, o.attrs()...) // after the empty ones are left out: uid 0 is somebody
+	return n
+}
+
 // loaded notes the outcome and returns the digest in force.
-func (b *Broker) loaded(diags []policy.Diagnostic, err error) (digest string) {
+func (b *Broker) loaded(o *order, diags []policy.Diagnostic, err error) (digest string) {
 	// When the loop has ended there is no policy in force.
 	_ = b.loop.Do(func() {
-		b.lastReload, b.reloadFailed = "", time.Time{}
 		if b.gen != nil {
 			digest = b.gen.digest
 		}
+		if errors.As(err, new(*unmet)) { // nothing is wrong with the policy, nor with what it runs on
+			b.log.Put(b.noteOf(o, slog.LevelWarn, "load refused, nothing changed", slog.String("error", err.Error()), slog.String("digest", digest)))
+			return
+		}
+		b.lastReload, b.reloadFailed = "", time.Time{}
 		b.logDiagnostics(diags) // warnings of a HUP have no other reader
 		if err != nil {
 			b.lastReload, b.reloadFailed = err.Error(), b.wall()
 			if i := slices.IndexFunc(diags, func(d policy.Diagnostic) bool { return d.Severity == policy.SeverityError }); i >= 0 {
 				b.lastReload = fmt.Sprintf("%v, the first: %s:%d:%d: %s", err, diags[i].File, diags[i].Line, diags[i].Column, diags[i].Summary)
 			}
-			b.log.Put(b.note(slog.LevelError, "load failed, nothing changed", slog.String("error", err.Error()), slog.String("digest", digest)))
+			b.log.Put(b.noteOf(o, slog.LevelError, "load failed, nothing changed", slog.String("error", err.Error()), slog.String("digest", digest)))
 		}
 	})
 	return digest

@@ -27,7 +27,7 @@ type nearCell struct{ hands.Cell }
 
 func (c nearCell) Spawn() (warden.Starter, error) { return c.Cell.Spawn() }
 
-func (n near) InForce(*policy.Document)               {}
+func (n near) InForce(*policy.Document, warden.Cause) {}
 func (n near) Site(doc *policy.Document) hands.Ground { return nearSite{n.Warden.Site(doc)} }
 func (n near) Helper(name string) hands.Role          { return n.Warden.Helper(name) }
 func (n near) Left() ([]warden.Survivor, error)       { return nil, nil }

@@ -28,12 +28,12 @@ func TestPanicFailsALoad(t *testing.T) {
 		breaks      func()
 	}{
 		{"compiler", "TestPanicFailsALoad", func() {
-			g.compile = func() (*policy.Document, []policy.Diagnostic, error) { panic("boom") }
+			g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) { panic("boom") }
 		}},
 		{"sandbox", "TestPanicFailsALoad", func() { g.cells = func(*warden.Job) (hands.Cell, error) { panic("boom") } }},
 		{"zygote", "fakeCell", func() { g.cells = func(*warden.Job) (hands.Cell, error) { return &fakeCell{boom: true}, nil } }},
 		{"plan", "planService", func() {
-			g.compile = func() (*policy.Document, []policy.Diagnostic, error) {
+			g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) {
 				doc := *g.doc
 				p := *doc.Policy
 				p.Limits, doc.Policy = nil, &p

@@ -11,13 +11,14 @@ import (
 	"casemate/acl/limit/admission"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
+	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/control"
 )
 
-// answer runs one control request. It is called off the loop. doc is the document
+// answer runs one control request of who has that uid. It is called off the loop. doc is the document
 // that follows the answer, and does not change any more.
-func (b *Broker) answer(q control.Request) (a control.Response, doc *policy.Document) {
+func (b *Broker) answer(q control.Request, uid uint32) (a control.Response, doc *policy.Document) {
 	var err error
 	b.settle()
 	switch q.Verb {
@@ -28,8 +29,15 @@ func (b *Broker) answer(q control.Request) (a control.Response, doc *policy.Docu
 		if a.Status, err = b.status(q); err == nil {
 			a.Digest = a.Status.Digest
 		}
-	case control.VerbReload:
-		a.Digest, a.Diagnostics, err = b.Load()
+	case control.VerbReload, control.VerbRollback:
+		out := b.fulfil(order{cause: warden.Cause{How: q.Verb, UID: uid}, ran: q.Digest, ifDigest: q.IfDigest, ifRunning: q.IfRunning})
+		a.Digest, a.Replaced, a.EndedRollback, a.Diagnostics, err = out.digest, out.replaced, out.ended, out.diags, out.err
+		var u *unmet
+		if errors.As(err, &u) {
+			a.Unmet = u.condition
+		}
+	case control.VerbHistory:
+		a.Runs, err = b.history()
 	case control.VerbDocument:
 		if doc, a.Live, err = b.document(q); err == nil {
 			a.Digest = doc.Digest
@@ -73,6 +81,7 @@ func (b *Broker) status(q control.Request) (*control.Status, error) {
 			return
 		}
 		st.Generation, st.Digest, st.Loaded = b.gen.number, b.gen.digest, b.gen.loaded
+		st.RolledBack, st.Sources = b.rolledBack()
 		for _, s := range b.gen.services[:len(b.gen.doc.Policy.Services)] {
 			if q.Service == "" || s.name == q.Service {
 				if q.Now && s.name == q.Service {
@@ -199,6 +208,10 @@ func (b *Broker) document(q control.Request) (doc *policy.Document, live *contro
 	})
 	if err == nil && doc == nil {
 		err = errors.New("no policy is in force")
+	}
+	if err == nil && q.Digest != "" && q.Digest != doc.Digest {
+		live = nil
+		doc, err = b.recall(q.Digest)
 	}
 	return doc, live, err
 }

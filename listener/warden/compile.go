@@ -27,11 +27,17 @@ const maxCompiled = 64 << 20
 // out and is decoded strictly. It blocks and never runs on the loop.
 //
 // A document that is compiled already goes the same way, and comes back as it is
-// if it is valid.
-func (w *Warden) Compile() (*policy.Document, []policy.Diagnostic, error) {
+// if it is valid: also one that ran before, of that digest.
+func (w *Warden) Compile(ran string) (*policy.Document, []policy.Diagnostic, error) {
 	w.compiling.Lock()
 	defer w.compiling.Unlock()
-	files, err := policy.ReadOwnSources(w.conf.Policy...)
+	var files []policy.SourceFile
+	var err error
+	if ran == "" {
+		files, err = policy.ReadOwnSources(w.conf.Policy...)
+	} else {
+		files, err = w.Recall(ran)
+	}
 	if err == nil {
 		err = w.trusted(files)
 	}
@@ -52,8 +58,10 @@ func (w *Warden) Compile() (*policy.Document, []policy.Diagnostic, error) {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
 	doc, diags, err := decodeCompiled(answer, files)
-	if err == nil && w.conf.Digest != "" && doc.Digest != w.conf.Digest {
-		doc, err = nil, fmt.Errorf("the policy has the digest %s, and --digest admits %s alone", doc.Digest, w.conf.Digest)
+	for _, only := range []string{w.conf.Digest, ran} {
+		if err == nil && only != "" && doc.Digest != only {
+			doc, err = nil, fmt.Errorf("the policy has the digest %s, and %s alone is admitted (casemated --digest, casemate rollback)", doc.Digest, only)
+		}
 	}
 	w.compiled = compiled{key, doc, slices.Clip(diags)}
 	return doc, diags, err

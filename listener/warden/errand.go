@@ -21,9 +21,11 @@ type Errand string
 
 // The errands, with what of Asked they take and what of Answer and descriptors they bring.
 const (
-	DoCompile     Errand = "compile"     // → Diagnostics, and Same or a file, a policy.Document
+	DoCompile     Errand = "compile"     // Digest or "" → Diagnostics, and Same or a file, a policy.Document
+	DoPast        Errand = "past"        // → Past
+	DoRecall      Errand = "recall"      // Digest → a file, as it is kept
 	DoForget      Errand = "forget"      //
-	DoForce       Errand = "force"       // Digest: that document is in force
+	DoForce       Errand = "force"       // Digest, Name and UID: that document is in force, by that Cause
 	DoSite        Errand = "site"        // Digest → Number
 	DoRead        Errand = "read"        // Number
 	DoFind        Errand = "find"        // Number, Services → Found
@@ -85,6 +87,7 @@ type Answer struct {
 	Has         []bool              `json:",omitempty"` // which of the descriptors there are
 	Spec        *listener.Spec      `json:",omitempty"`
 	Left        []Survivor          `json:",omitempty"`
+	Past        []Kept              `json:",omitempty"`
 }
 
 // Survivor is a program whose broker has ended.

@@ -95,7 +95,9 @@ func (b *Broker) serve() error {
 			var a Answer
 			var give []int
 			err := panics.Try(func() (err error) { a, give, err = b.do(q, fds); return err })
-			a.ID, a.Fault = q.ID, NewFault(err)
+			if a.ID, a.Fault = q.ID, NewFault(err); err != nil {
+				give = nil // -1 among them, with which there would be no answer
+			}
 			b.sending.Lock()
 			defer b.sending.Unlock()
 			err = Send(b.errand, a, give...)
@@ -122,7 +124,7 @@ func (b *Broker) do(q Asked, fds []int) (a Answer, give []int, err error) {
 		defer CloseAll(fds)
 	}
 	switch q.Do {
-	case DoCompile, DoForget, DoForce, DoSite:
+	case DoCompile, DoPast, DoRecall, DoForget, DoForce, DoSite:
 		return b.document(q)
 	case DoRead, DoFind, DoStamp, DoLeaveSite:
 		a, err = b.survey(q)

@@ -1,8 +1,6 @@
 package warden
 
 import (
-	"bytes"
-	"encoding/json"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -25,32 +23,19 @@ const maxSites = 16
 
 // document has a policy compiled, and notes what is in force.
 func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
-	if q.Do == DoCompile {
-		debug.SetGCPercent(loadGC)
-		b.mu.Lock()
-		doc, err := b.resume, error(nil)
-		b.resume = nil
-		b.mu.Unlock()
-		if doc == nil {
-			if doc, a.Diagnostics, err = b.w.Compile(); err != nil {
-				return a, nil, err
-			}
-		}
-		b.mu.Lock()
-		a.Same = doc == b.force
-		b.docs[doc.Digest], b.newest = doc, doc.Digest
-		b.mu.Unlock()
-		if a.Same {
-			return a, nil, nil
-		}
-		var text bytes.Buffer
-		e := json.NewEncoder(&text)
-		e.SetEscapeHTML(false) // the digest is of the canonical bytes
-		if err = e.Encode(doc); err != nil {
+	switch q.Do {
+	case DoPast:
+		a.Past, err = b.w.Past()
+		return a, nil, err
+	case DoRecall:
+		files, err := b.w.Recall(q.Digest)
+		if err != nil {
 			return a, nil, err
 		}
-		fd, err := fileOf(text.Bytes())
+		fd, err := fileOf(files[0].Data)
 		return a, []int{fd}, err
+	case DoCompile:
+		return b.compiled(q)
 	}
 	if q.Do != DoSite { // a load is over, and what it took goes back to the system at once
 		defer debug.FreeOSMemory()
@@ -62,13 +47,14 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	switch {
 	case q.Do == DoForget:
 		b.w.Forget()
-	case doc == nil, q.Do == DoSite && len(b.sites) == maxSites:
+	case doc == nil, q.Do == DoSite && len(b.sites) == maxSites, q.Do == DoForce && !policy.ValidName(q.Name):
 		err = errStrange
 	case q.Do == DoSite:
 		a.Number = b.number()
 		b.sites[a.Number] = &surveyed{Site: b.w.Site(doc), programs: doc.Policy.Programs(), jobs: make(map[int]*Job)}
 	default:
 		b.force = doc
+		b.w.InForce(doc, Cause{q.Name, q.UID})
 		old := func(digest string) bool { return digest != q.Digest && digest != b.newest }
 		maps.DeleteFunc(b.docs, func(digest string, _ *policy.Document) bool { return old(digest) })
 		maps.DeleteFunc(b.specs, func(digest string, _ map[listener.Spec]bool) bool { return old(digest) })
@@ -78,6 +64,33 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 		}
 	}
 	return a, nil, err
+}
+
+// compiled has it compiled, or what ran before checked, and gives it unless it is in force already.
+func (b *Broker) compiled(q Asked) (a Answer, give []int, err error) {
+	debug.SetGCPercent(loadGC)
+	b.mu.Lock()
+	doc, err := b.resume, error(nil)
+	b.resume = nil
+	b.mu.Unlock()
+	if doc == nil || q.Digest != "" {
+		if doc, a.Diagnostics, err = b.w.Compile(q.Digest); err != nil {
+			return a, nil, err
+		}
+	}
+	b.mu.Lock()
+	a.Same = doc == b.force
+	b.docs[doc.Digest], b.newest = doc, doc.Digest
+	b.mu.Unlock()
+	if a.Same {
+		return a, nil, nil
+	}
+	text, err := textOf(doc)
+	if err != nil {
+		return a, nil, err
+	}
+	fd, err := fileOf(text)
+	return a, []int{fd}, err
 }
 
 // survey looks what a service is on this host.

@@ -17,6 +17,8 @@ import (
 type Config struct {
 	// Policy are policy files and directories of them, or one compiled document.
 	Policy []string
+	// Past is where documents are kept that ran, "" for nowhere.
+	Past string
 	// Digest is the only policy that is put into force, "" for any.
 	Digest string
 	// Trust is a file of keys, one of which must have signed the document; "" is any policy.
@@ -44,12 +46,13 @@ type Warden struct {
 	orphans   loop.Timer     // for the second look
 	compiling sync.Mutex     // of compiled
 	compiled  compiled
+	past      past
 	box       *sandbox.Sandbox // the broker's; of StartBroker
 }
 
 // New makes a warden for the children of this process, which l waits for.
 func New(c Config, l *loop.Loop, leases *host.Leases) *Warden {
-	w := &Warden{conf: c, loop: l, leases: leases, known: make(map[int]*child)}
+	w := &Warden{conf: c, loop: l, leases: leases, known: make(map[int]*child), past: past{dir: c.Past}}
 	w.orphans.Owner = loop.Func(w.Look)
 	return w
 }

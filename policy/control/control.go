@@ -18,13 +18,25 @@ const (
 	VerbReload   = "reload"
 	VerbDocument = "document"
 	VerbKill     = "kill"
+	VerbHistory  = "history"
+	VerbRollback = "rollback"
+)
+
+// How a policy came into force: the word of a Run.
+const (
+	HowStart    = "start"  // of casemated
+	HowReload   = "reload" // casemate reload
+	HowSignal   = "signal" // HUP
+	HowRollback = "rollback"
 )
 
 // Request is the one JSON line a client of the control socket sends.
 // Service narrows VerbStatus to one service, Now starts its zygote or keeps it for another linger, and with Written the log has
 // what there is to say of programs that have ended before it is answered; with VerbDocument,
 // Service and the client ask for Live too: an address, or without one the uid of a unix client. VerbKill is for all sessions of
-// Service, or for those of the ids in Sessions; with Now they get no time to end by themselves.
+// Service, or for those of the ids in Sessions; with Now they get no time to end by themselves. VerbRollback loads the
+// document of Digest, one that ran before, and VerbDocument sends that in place of the one in force.
+// With IfDigest, VerbReload puts no other policy into force; with IfRunning, it and VerbRollback do nothing unless that one is.
 type Request struct {
 	FormatVersion int        `json:"format_version"`
 	Verb          string     `json:"verb"`
@@ -35,11 +47,14 @@ type Request struct {
 	Sessions      []uint64   `json:"sessions,omitempty"`
 	Now           bool       `json:"now,omitempty"`
 	Written       bool       `json:"written,omitempty"`
+	Digest        string     `json:"digest,omitempty"`
+	IfDigest      string     `json:"if_digest,omitempty"`
+	IfRunning     string     `json:"if_running,omitempty"`
 }
 
 // Reads tells whether a request changes nothing.
 func (q Request) Reads() bool {
-	return q.Verb == VerbDocument || q.Verb == VerbStatus && !q.Now
+	return q.Verb == VerbDocument || q.Verb == VerbHistory || q.Verb == VerbStatus && !q.Now
 }
 
 // Response is the JSON line casemated answers with before it closes. OK
@@ -55,6 +70,25 @@ type Response struct {
 	Live          *Live               `json:"live,omitempty"`
 	// Sessions are those of VerbKill that had not ended when it came.
 	Sessions []SessionStatus `json:"sessions,omitempty"`
+	// Unmet is the condition of the request that does not hold, by its JSON name: nothing was changed.
+	Unmet string `json:"unmet,omitempty"`
+	// Replaced is the digest of the policy that was in force before a load, EndedRollback whether that was rolled back to.
+	Replaced      string `json:"replaced,omitempty"`
+	EndedRollback bool   `json:"ended_rollback,omitempty"`
+	Runs          []Run  `json:"runs,omitempty"` // of VerbHistory, the oldest first
+}
+
+// Run is a time that a policy was in force, over the ends of brokers, and of casemateds that were started again with it.
+type Run struct {
+	Number int       `json:"number"` // never given twice
+	Digest string    `json:"digest"`
+	Began  time.Time `json:"began"`
+	// Ended is nothing while it runs. Of a casemated that was killed it is when that was known to serve last.
+	Ended    time.Time `json:"ended,omitzero"`
+	How      string    `json:"how"`
+	UID      *uint32   `json:"uid,omitempty"` // who has asked for it, nobody at a start and of a signal
+	Services int       `json:"services"`
+	Bytes    int64     `json:"bytes"` // of its document
 }
 
 // Live is what a running broker knows of one service and one client beside its policy.
@@ -81,6 +115,10 @@ type Status struct {
 	// is wrong, and ReloadFailed its time; "" and nothing when it succeeded.
 	LastReload   string          `json:"last_reload_error,omitempty"`
 	ReloadFailed time.Time       `json:"last_reload_failed,omitzero"`
+	// RolledBack is since when a policy runs that was rolled back to, and Sources the digest of what the files said when they
+	// were loaded last, where that is another one.
+	RolledBack time.Time `json:"rolled_back,omitzero"`
+	Sources    string    `json:"sources_digest,omitempty"`
 	Services     []ServiceStatus `json:"services"`
 	// Disabled are the names of services that are not served because the policy says so.
 	Disabled []string `json:"disabled,omitempty"`

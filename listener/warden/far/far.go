@@ -160,8 +160,8 @@ func spread(a answer, into []int) error {
 }
 
 // Compile is hands.Hands'.
-func (h *Hands) Compile() (*policy.Document, []policy.Diagnostic, error) {
-	a, err := h.ask(warden.Asked{Do: warden.DoCompile})
+func (h *Hands) Compile(ran string) (*policy.Document, []policy.Diagnostic, error) {
+	a, err := h.ask(warden.Asked{Do: warden.DoCompile, Digest: ran})
 	if err != nil {
 		return nil, a.Diagnostics, err
 	}
@@ -187,11 +187,28 @@ func (h *Hands) Compile() (*policy.Document, []policy.Diagnostic, error) {
 func (h *Hands) Forget() { _, _ = h.ask(warden.Asked{Do: warden.DoForget}) }
 
 // InForce is hands.Hands'.
-func (h *Hands) InForce(doc *policy.Document) {
-	_, _ = h.ask(warden.Asked{Do: warden.DoForce, Digest: doc.Digest})
+func (h *Hands) InForce(doc *policy.Document, c warden.Cause) {
+	_, _ = h.ask(warden.Asked{Do: warden.DoForce, Digest: doc.Digest, Name: c.How, UID: c.UID})
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.force = doc
+}
+
+// Past is hands.Hands'.
+func (h *Hands) Past() ([]warden.Kept, error) {
+	a, err := h.ask(warden.Asked{Do: warden.DoPast})
+	return a.Past, err
+}
+
+// Recall is hands.Hands'.
+func (h *Hands) Recall(digest string) ([]policy.SourceFile, error) {
+	fd, err := one(h.ask(warden.Asked{Do: warden.DoRecall, Digest: digest}))
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	text, err := warden.Slurp(fd, policy.MaxDocument+1)
+	return []policy.SourceFile{{Data: text}}, err
 }
 
 // Leases is hands.Hands'.

@@ -13,12 +13,16 @@ import (
 
 // Hands does for the broker what takes root's rights. What goes to and fro is plain data and descriptors. Methods that block are called off the loop, unless they say otherwise.
 type Hands interface {
-	// Compile has the policy compiled. It blocks.
-	Compile() (*policy.Document, []policy.Diagnostic, error)
+	// Compile has the policy compiled, or checks the document of a digest that ran before. It blocks.
+	Compile(ran string) (*policy.Document, []policy.Diagnostic, error)
 	// Forget has the next Compile ask the compiler, whatever there is to compile: what it gave last is not in force.
 	Forget()
-	// InForce is told, on the loop, which document is in force.
-	InForce(*policy.Document)
+	// InForce is told, on the loop, which document is in force, and why.
+	InForce(*policy.Document, warden.Cause)
+	// Past writes down what is in force, and lists the documents that ran, the oldest first, as far as they are kept. It blocks.
+	Past() ([]warden.Kept, error)
+	// Recall gives the document of a digest among them. It blocks.
+	Recall(digest string) ([]policy.SourceFile, error)
 	// Site begins to look at the host for a document that Compile gave.
 	Site(*policy.Document) Ground
 	// Plan gives each of the jobs its plan, unless that is at fault, and all plans their filters. It blocks.

@@ -42,6 +42,8 @@ type Options struct {
 	// Under is a command line that starts the broker in place of itself (it ends
 	// in exec), with the broker's own command line added.
 	Under []string
+	// Dir is the scratch folder, with what another one has left there, and stays; "" makes one that Stop removes.
+	Dir string
 	// Sockets are passed on as a service manager does (sd_listen_fds(3)).
 	Sockets []*os.File
 }
@@ -57,6 +59,7 @@ type Broker struct {
 	cmd    *exec.Cmd
 	stderr *os.File
 	done   chan struct{}
+	stays  bool
 	state  atomic.Pointer[os.ProcessState]
 }
 
@@ -76,15 +79,17 @@ func Start(o Options) (*Broker, error) {
 
 // Launch is Start without the waiting.
 func Launch(o Options) (*Broker, error) {
-	dir, err := os.MkdirTemp("", "casemate-rig-")
-	if err != nil {
-		return nil, err
+	dir, err := o.Dir, error(nil)
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "casemate-rig-"); err != nil {
+			return nil, err
+		}
 	}
 	b := &Broker{
 		Dir: dir, Policy: filepath.Join(dir, "policy"), Control: filepath.Join(dir, "control.sock"),
-		LogFile: filepath.Join(dir, "log.json"), done: make(chan struct{}),
+		LogFile: filepath.Join(dir, "log.json"), done: make(chan struct{}), stays: o.Dir != "",
 	}
-	if err := os.Mkdir(b.Policy, 0o755); err != nil {
+	if err := os.MkdirAll(b.Policy, 0o755); err != nil {
 		return nil, err
 	}
 	for name, text := range o.Files {
@@ -192,7 +197,9 @@ func (b *Broker) Stop() {
 		}
 	}
 	_ = b.stderr.Close()
-	_ = os.RemoveAll(b.Dir)
+	if !b.stays {
+		_ = os.RemoveAll(b.Dir)
+	}
 }
 
 // Request sends one control request and returns the answer.
