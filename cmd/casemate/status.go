@@ -19,7 +19,8 @@ func (a *app) statusCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [SERVICE]",
 		Short: "Show what casemated serves",
-		Long: `status asks the running casemated which policy it runs, where each service listens,
+		Long: `status asks the running casemated which policy it runs (and, after casemate rollback, that
+its files say another one), where each service listens,
 under which profile, how many connections it has admitted and refused, and which
 layers a best_effort profile does without on this host. A service that could not be
 prepared when casemated started is "broken", a listener that could not be opened
@@ -67,6 +68,13 @@ func (a *app) status(st *control.Status, sessions bool) {
 		a.printf("no policy loaded yet\n")
 	} else {
 		a.printf("generation %d loaded %s ago\ndigest %s\n", st.Generation, since(st.Loaded), st.Digest)
+	}
+	if !st.RolledBack.IsZero() {
+		say := "the files may say another policy"
+		if st.Sources != "" {
+			say = "the files say another policy, " + st.Sources + " when they were loaded last"
+		}
+		a.printf("%s: %s; casemate reload loads what the files say\n", a.paint("33")("rolled back "+since(st.RolledBack)+" ago"), say)
 	}
 	if st.LastReload != "" {
 		when := ""

@@ -62,11 +62,15 @@ func TestHistory(t *testing.T) {
 	rig.Root(t)
 	dir, port := rig.PublicDir(t), rig.Port(t)
 	program := filepath.Join(dir, "answer")
-	write(t, program, "#!/bin/sh\necho gone\n", 0o755)
+	text, err := os.ReadFile("/bin/echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, program, string(text), 0o755)
 	echo := func(words ...string) string {
 		return head + service("one", "tcp4://127.0.0.1:"+port, append([]string{"/bin/echo"}, words...), "profile = profile.line")
 	}
-	passing := head + service("one", "tcp4://127.0.0.1:"+port, []string{program}, "profile = profile.line")
+	passing := head + service("one", "tcp4://127.0.0.1:"+port, []string{program, "gone"}, "profile = profile.line")
 	o := rig.Options{Dir: dir, Files: map[string]string{"test.cm.hcl": echo("one")}}
 	b := rig.ServeWith(t, o)
 	does := func(want int, says string, args ...string) {
