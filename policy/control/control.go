@@ -113,13 +113,13 @@ type Status struct {
 	Loaded      time.Time `json:"loaded"`
 	// LastReload is the error of the newest reload, with the first place in the policy that
 	// is wrong, and ReloadFailed its time; "" and nothing when it succeeded.
-	LastReload   string          `json:"last_reload_error,omitempty"`
-	ReloadFailed time.Time       `json:"last_reload_failed,omitzero"`
+	LastReload   string    `json:"last_reload_error,omitempty"`
+	ReloadFailed time.Time `json:"last_reload_failed,omitzero"`
 	// RolledBack is since when a policy runs that was rolled back to, and Sources the digest of what the files said when they
 	// were loaded last, where that is another one.
-	RolledBack time.Time `json:"rolled_back,omitzero"`
-	Sources    string    `json:"sources_digest,omitempty"`
-	Services     []ServiceStatus `json:"services"`
+	RolledBack time.Time       `json:"rolled_back,omitzero"`
+	Sources    string          `json:"sources_digest,omitempty"`
+	Services   []ServiceStatus `json:"services"`
 	// Disabled are the names of services that are not served because the policy says so.
 	Disabled []string `json:"disabled,omitempty"`
 	// Sessions lists live sessions, also of older generations; it is cut at
