@@ -20,7 +20,7 @@ import (
 
 func (a *app) explainCmd() *cobra.Command {
 	var name, local, expect, when string
-	var batch, raw, compat bool
+	var batch, raw, compat, live bool
 	var tables *hostTables
 	cmd := &cobra.Command{
 		Use:   "explain SERVICE CLIENT [PATH...]",
@@ -46,6 +46,14 @@ has no name), paranoid (name and address disagree) or no-answer.
 Rules with during are asked about now, or the time of --at; of the two clocks, the
 broker's is the one that counts for its clients. Sessions go on when their time is over.
 
+With --live the policy of a PATH is asked, and the running casemated for its counters, which
+count under the policy that runs; without a PATH it asks for them anyway, and --live shows all.
+
+With --decision it takes service, client, name, addresses and time from the record of a
+decision in casemated's log (or that of --log), and explains it by the policy that made it,
+as casemated runs it or has kept it (casemate history), or by the one at PATH instead: what
+would have come of it there. It says where the rules come to something else than the log has.
+
 With --batch it answers many questions: standard input has one JSON object on a line,
 
   {"service":"finger","addr":"192.0.2.66","name":"www.example.org","server_addr":"192.0.2.1"}
@@ -68,6 +76,7 @@ now, the rules still allow.`,
 		Example: `  casemate explain finger 192.0.2.66 /etc/casemate
   casemate explain finger 198.51.100.7 --name www.example.org
   casemate explain rsync 2001:db8::1 --expect deny
+  casemate explain --decision 1871466496000042
   casemate explain --batch /etc/casemate <cases.jsonl
   casemate explain --batch --hosts-access /etc/hosts.allow /etc/hosts.deny --compat <cases.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -78,6 +87,8 @@ now, the rules still allow.`,
 				return errors.New("--hosts-access is for --batch: ask about the acl of a policy, or import the tables")
 			case compat && !raw:
 				return errors.New("--compat is for --hosts-access")
+			case batch && live:
+				return errors.New("--batch asks the rules alone: no counter has a place in its answers")
 			case batch && (name+local+expect+when != ""):
 				return errors.New("--batch takes name, local address and time from each case, and has no --expect")
 			case batch:
@@ -106,7 +117,7 @@ now, the rules still allow.`,
 					return err
 				}
 			}
-			e, err := a.explanation(args[2:], args[0], args[1], name, local, at)
+			e, err := a.explanation(args[2:], args[0], args[1], name, local, at, live)
 			if err != nil {
 				return err
 			}
@@ -117,6 +128,9 @@ now, the rules still allow.`,
 				}{1, e})
 			} else {
 				a.explain(e)
+				if live {
+					a.counters(e)
+				}
 			}
 			if err != nil {
 				return err
@@ -147,12 +161,13 @@ now, the rules still allow.`,
 	f.BoolVar(&batch, "batch", false, "answer the cases of standard input, one JSON object on a line")
 	f.BoolVar(&raw, "hosts-access", false, "with --batch: by the tables ALLOW and DENY of tcp wrappers")
 	f.BoolVar(&compat, "compat", false, "with --hosts-access: decide as Debian's libwrap does, in every quirk")
+	f.BoolVar(&live, "live", false, "with a PATH: add what the running casemated counts and refuses now")
 	f.StringVar(&expect, "expect", "", "exit with 3 unless the decision is this: allow or deny")
-	return cmd
+	return a.ofDecision(cmd)
 }
 
 // explanation asks the files, or casemated when there are none.
-func (a *app) explanation(paths []string, service, client, name, local string, at time.Time) (*explain.Explanation, error) {
+func (a *app) explanation(paths []string, service, client, name, local string, at time.Time, live bool) (*explain.Explanation, error) {
 	q := explain.Query{Service: service, Name: name, At: at}
 	var err error
 	who := control.Request{Service: service}
@@ -182,7 +197,7 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 		}
 		e, err := explain.Ask(doc, q)
 		if err == nil {
-			e.Live = resp.Live
+			e.Live, e.LiveDigest = resp.Live, resp.Digest
 		}
 		return e, err
 	}
@@ -190,7 +205,16 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 	if doc == nil {
 		return nil, a.refuse(ds, nil)
 	}
-	return explain.Ask(doc, q)
+	e, err := explain.Ask(doc, q)
+	if err == nil && live {
+		who.Verb = control.VerbDocument
+		resp, aerr := a.ask(who)
+		if aerr != nil {
+			return nil, aerr
+		}
+		e.Live, e.LiveDigest = resp.Live, resp.Digest
+	}
+	return e, err
 }
 
 // explain prints an explanation for people.

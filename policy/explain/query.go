@@ -56,6 +56,8 @@ type Explanation struct {
 	Notes []string `json:"notes,omitempty"`
 	// Live is what a running broker adds, nil without one.
 	Live *control.Live `json:"live,omitempty"`
+	// LiveDigest is of the policy that it runs.
+	LiveDigest string `json:"live_digest,omitempty"`
 	// User is who the program would run as, Command what would run.
 	User    string   `json:"user"`
 	Group   string   `json:"group,omitempty"`
