@@ -10,6 +10,7 @@ import (
 
 	"casemate/policy/control"
 	"casemate/policy/lang"
+	"casemate/policy/show"
 	"casemate/sandbox/seccomp"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ func (a *app) completions(root *cobra.Command) {
 		first, others completer // arguments; nil is a path
 	}{
 		"status": {a.services, none}, "trace": {a.services, none}, "learn": {a.services, none},
-		"explain": {a.services, nil}, "why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
+		"explain": {a.services, nil}, "show": {a.blocks, a.blocks}, "why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
 		"profiles": {shippedProfiles, shippedProfiles}, "profiles diff": {shippedProfiles, shippedProfiles},
 		"help": {pages(root), none}, "reload": {none, none}, "version": {none, none},
 	} {
@@ -43,6 +44,8 @@ func (a *app) completions(root *cobra.Command) {
 				give = func() []cobra.Completion { return slices.Concat(seccomp.Groups(), seccomp.Names()) }
 			case cmd.Flags().Changed("matrix"):
 				give = func() []cobra.Completion { return seccomp.Names() }
+			case verb == "show" || verb == "score":
+				give = a.behindNames(args, places.first)
 			case len(args) == 0:
 				give = places.first
 			case verb == "explain" && len(args) == 1:
@@ -128,6 +131,24 @@ func (a *app) services() (out []cobra.Completion) {
 		return out
 	}
 	return a.servicesOf(policyPath)
+}
+
+// behindNames is what may follow names of blocks and paths: a name as long as no path is there, and a path.
+func (a *app) behindNames(args []string, names completer) completer {
+	if _, paths := named(args); len(paths) > 0 {
+		return nil
+	}
+	return names
+}
+
+// blocks are the services of the policy at its usual path, or of the running one, and the blocks of the former by kind and name.
+func (a *app) blocks() (out []cobra.Completion) {
+	out = a.services()
+	doc, _, _ := a.load([]string{policyPath})
+	if doc == nil {
+		return out
+	}
+	return append(out, show.Names(doc.Policy)...)
 }
 
 // servicesOf are the services of the policy at a path, none where it is not valid.

@@ -166,28 +166,38 @@ now, the rules still allow.`,
 	return a.ofDecision(cmd)
 }
 
+// queryOf is a question about a client as the flags of explain and show say it.
+func queryOf(client, name, local string, at time.Time) (q explain.Query, err error) {
+	q = explain.Query{Name: name, At: at}
+	if q.Peer, err = explain.ParsePeer(client); err != nil {
+		return q, err
+	}
+	if q.Peer == "" {
+		if q.Client, err = netip.ParseAddr(client); err != nil {
+			return q, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, unix or uid=NUMBER for a client of a unix socket, or cid=NUMBER for one of a vsock", client)
+		}
+	}
+	if local != "" {
+		if q.Local, err = netip.ParseAddr(local); err != nil {
+			return q, fmt.Errorf("local %q is not an address", local)
+		}
+	}
+	return q, nil
+}
+
 // explanation asks the files, or casemated when there are none.
 func (a *app) explanation(paths []string, service, client, name, local string, at time.Time, live bool) (*explain.Explanation, error) {
-	q := explain.Query{Service: service, Name: name, At: at}
-	var err error
-	who := control.Request{Service: service}
-	if q.Peer, err = explain.ParsePeer(client); err != nil {
+	q, err := queryOf(client, name, local, at)
+	if err != nil {
 		return nil, err
 	}
+	q.Service = service
+	who := control.Request{Service: service, Client: q.Client}
 	if q.Peer != "" {
 		_, number, _ := strings.Cut(string(q.Peer), "=")
 		n, _ := strconv.ParseUint(number, 10, 32) // of a user who is not said, root's counters
 		if who.UID = uint32(n); strings.HasPrefix(string(q.Peer), "cid=") {
 			who.UID, who.CID = 0, uint32(n)
-		}
-	} else if q.Client, err = netip.ParseAddr(client); err != nil {
-		return nil, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, unix or uid=NUMBER for a client of a unix socket, or cid=NUMBER for one of a vsock", client)
-	} else {
-		who.Client = q.Client
-	}
-	if local != "" {
-		if q.Local, err = netip.ParseAddr(local); err != nil {
-			return nil, fmt.Errorf("local %q is not an address", local)
 		}
 	}
 	if len(paths) == 0 {

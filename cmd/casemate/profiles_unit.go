@@ -4,8 +4,7 @@ import (
 	"casemate/policy/unit"
 )
 
-// units prints the systemd units of profiles, each below the name of its file as systemctl
-// cat has it.
+// units prints the systemd units of profiles.
 func (a *app) units(chosen []profile) error {
 	var all []unit.Unit
 	for i := range chosen {
@@ -15,6 +14,11 @@ func (a *app) units(chosen []profile) error {
 		}
 		all = append(all, units...)
 	}
+	return a.printUnits(all)
+}
+
+// printUnits prints units, each below the name of its file as systemctl cat has it.
+func (a *app) printUnits(all []unit.Unit) error {
 	if a.json() {
 		return a.printJSON(struct {
 			FormatVersion int         `json:"format_version"`

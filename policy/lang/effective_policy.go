@@ -176,7 +176,7 @@ func isShipped(kind, name string) bool { return shipped().blocks[kind][name] != 
 // shownAs makes a comment of a shipped block, which the policy names without having it.
 func shownAs(text []byte) []byte {
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	return []byte("# shipped with casemate:\n# " + strings.Join(lines, "\n# ") + "\n")
+	return []byte("# shipped with casemate:\n" + strings.ReplaceAll("# "+strings.Join(lines, "\n# ")+"\n", "# \n", "#\n"))
 }
 
 var aclSays = map[string]func(*acl.List) said{

@@ -43,8 +43,8 @@ func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, err
 	batch := explain.NewBatch(doc)
 	for i := range doc.Policy.Services {
 		s := doc.Policy.Services[i]
-		if s.Listen = reached(&s, &c); len(s.Listen)+len(s.Mux) == 0 {
-			continue
+		if s.Listen = reached(&s, &c); len(s.Listen) == 0 && (len(s.Mux) == 0 || c.Peer != "") {
+			continue // tcpmux is a tcp port
 		}
 		v, err := batch.Decide(s.Name, c)
 		if err != nil {
@@ -54,7 +54,7 @@ func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, err
 		if v.Rule > 0 && !v.NeedsName {
 			r := &list.Rules[v.Rule-1]
 			own := *list
-			own.Rules = []acl.Rule{{Verdict: r.Verdict, Name: r.Name, From: matching(r.From, c), To: r.To, During: r.During, Env: r.Env, Command: r.Command}}
+			own.Rules = []acl.Rule{{Verdict: r.Verdict, Name: r.Name, From: patterns(r.From, matching(r.From, c)), To: r.To, During: r.During, Env: r.Env, Command: r.Command}}
 			lists[s.ACL] = own
 			if r.Verdict == acl.Allow && len(r.Command) > 0 {
 				s.Command, s.Argv0 = r.Command, ""
@@ -91,7 +91,7 @@ func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, err
 	for _, name := range slices.Sorted(maps.Keys(lists)) {
 		p.ACLs = append(p.ACLs, lists[name])
 	}
-	shown, err := cut(&policy.Document{FormatVersion: doc.FormatVersion, Policy: &p, Origins: moved(doc, out)}, want)
+	shown, err := cut(&policy.Document{FormatVersion: doc.FormatVersion, Policy: &p, Origins: moved(doc, out, c)}, want)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,26 +99,35 @@ func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, err
 }
 
 // moved are the origins with those of the deciding rules where they stand now, as the first of their lists.
-func moved(doc *policy.Document, of []Client) policy.Origins {
+func moved(doc *policy.Document, of []Client, client decide.Client) policy.Origins {
 	o := maps.Clone(doc.Origins)
+	done := map[string]bool{}
 	for _, c := range of {
 		s := doc.Policy.Service(c.Service)
-		rules := "acls." + s.ACL + ".rules."
 		if c.Rule <= 0 || c.NeedsName {
 			continue
 		}
+		rules := "acls." + s.ACL + ".rules."
 		from := fmt.Sprintf("%s%d", rules, c.Rule-1)
 		r := &doc.Policy.ACL(s.ACL).Rules[c.Rule-1]
-		o[rules+"0"] = doc.Origins.Lookup(from)
-		for path, at := range doc.Origins {
-			if rest, ok := strings.CutPrefix(path, from+"."); ok && !strings.HasPrefix(rest, "from.") {
-				o[rules+"0."+rest] = at
+		if !done[s.ACL] {
+			done[s.ACL] = true
+			maps.DeleteFunc(o, func(path, _ string) bool { return strings.HasPrefix(path, rules) })
+			o[rules+"0"] = doc.Origins.Lookup(from)
+			for _, name := range []string{"to", "during", "command"} {
+				o[rules+"0."+name] = doc.Origins.Lookup(from + "." + name)
+			}
+			for name := range r.Env {
+				o[rules+"0.env."+name] = doc.Origins.Lookup(from + ".env." + name)
+			}
+			for now, before := range matching(r.From, client) {
+				o[fmt.Sprintf("%s0.from.%d", rules, now)] = doc.Origins.Lookup(fmt.Sprintf("%s.from.%d", from, before))
 			}
 		}
 		at := "services." + s.Name + "."
 		if r.Verdict == acl.Allow && len(r.Command) > 0 {
-			for i := range r.Command {
-				o[fmt.Sprintf("%scommand.%d", at, i)] = doc.Origins.Lookup(from + ".command")
+			for i := range max(len(r.Command), len(s.Command)) {
+				o[fmt.Sprintf("%scommand.%d", at, i)] = doc.Origins.Lookup(fmt.Sprintf("%s.command.%d", from, i))
 			}
 		}
 		for name := range r.Env {
@@ -128,16 +137,25 @@ func moved(doc *policy.Document, of []Client) policy.Origins {
 	return o
 }
 
-// matching are the patterns that the client matches.
-func matching(from []acl.Pattern, c decide.Client) (out []acl.Pattern) {
-	for _, p := range from {
+// matching are the indices of the patterns that the client matches.
+func matching(from []acl.Pattern, c decide.Client) (out []int) {
+	for i, p := range from {
 		m, err := decide.Compile(&acl.List{Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{p}}}, Default: acl.Deny})
 		if err == nil && m.Decide(c).Verdict == acl.Allow {
-			out = append(out, p)
+			out = append(out, i)
 		}
 	}
 	if len(out) == 0 { // a deny rule that nobody answered
-		return from
+		for i := range from {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func patterns(from []acl.Pattern, at []int) (out []acl.Pattern) {
+	for _, i := range at {
+		out = append(out, from[i])
 	}
 	return out
 }

@@ -59,6 +59,18 @@ func Named(word string) bool {
 	return policy.ValidName(word) || ok && known && policy.ValidName(name)
 }
 
+// Names are the blocks beside services that may be named, by kind and name.
+func Names(p *policy.Policy) (out []string) {
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		if of := kinds[kind]; of != nil {
+			for _, name := range of(p) {
+				out = append(out, kind+"."+name)
+			}
+		}
+	}
+	return out
+}
+
 // wanted notes what a name asks for.
 func wanted(p *policy.Policy, word string, want map[string]bool) error {
 	kind, name, ok := strings.Cut(word, ".")

@@ -30,9 +30,9 @@ func (w *writer) files(f *sandbox.Files) {
 		}
 		w.list(name, shown)
 	}
-	w.set("BindReadOnlyPaths", program)
+	w.set("BindReadOnlyPaths", w.programAt(f))
 	w.set("NoExecPaths", "/")
-	w.list("ExecPaths", append([]string{program}, prefixed(f, f.Exec)...))
+	w.list("ExecPaths", append([]string{prefixed(&sandbox.Files{}, []string{w.program})[0]}, prefixed(f, f.Exec)...))
 	w.scratch(f)
 	w.devices(f)
 	w.set("ProtectProc", map[bool]string{false: "invisible", true: "default"}[f.HostProc])
@@ -46,6 +46,15 @@ func (w *writer) files(f *sandbox.Files) {
 	if f.Log {
 		w.set("BindReadOnlyPaths", "/dev/log")
 	}
+}
+
+// programAt is the program, and where the host has it.
+func (w *writer) programAt(f *sandbox.Files) string {
+	text := prefixed(&sandbox.Files{}, []string{w.program})[0]
+	if from := f.Map.Source(w.program); from != w.program {
+		return placed(text, from, w.program)
+	}
+	return text
 }
 
 // placed is a path of a list with where the host has it in front, as systemd writes a bind.

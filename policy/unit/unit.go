@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/explain"
 	"casemate/sandbox"
@@ -26,8 +27,12 @@ type Unit struct {
 // program stands for what the service runs: a profile names none.
 const program = "/usr/sbin/PROGRAM"
 
-// writer collects the lines of a unit.
-type writer struct{ strings.Builder }
+// writer collects the lines of a unit, of a profile or of a service that has it.
+type writer struct {
+	strings.Builder
+	program string
+	service *policy.Service // nil for a profile alone
+}
 
 func (w *writer) set(name string, values ...string) {
 	fmt.Fprintf(w, "%s=%s\n", name, strings.Join(values, " "))
@@ -65,23 +70,28 @@ func Units(p *sandbox.Profile) ([]Unit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %q: %w", p.Name, err)
 	}
-	service := &writer{}
+	service := &writer{program: program}
 	fmt.Fprintf(service, "[Unit]\nDescription=What comes nearest to casemate's profile.%s\nCollectMode=inactive-or-failed\n\n[Service]\n", p.Name)
 	service.note("The program and the user are the service's; casemate would lease a uid to each connection.")
 	service.set("ExecStart", program)
 	service.set("StandardInput", "socket")
 	service.set("StandardError", "journal")
-	service.identity(p)
-	service.network(p, rules)
-	service.files(&p.Files)
-	service.namespaces(p)
-	service.syscalls(p, rules)
-	service.resources(&p.Resources)
+	service.confine(p, rules)
 	name := p.Name + "@.service"
 	if waits(p) {
 		name = p.Name + ".service"
 	}
 	return []Unit{{p.Name + ".socket", socket(p)}, {name, service.String()}}, nil
+}
+
+// confine writes what the profile puts around the program.
+func (w *writer) confine(p *sandbox.Profile, rules []seccomp.Rule) {
+	w.identity(p)
+	w.network(p, rules)
+	w.files(&p.Files)
+	w.namespaces(p)
+	w.syscalls(p, rules)
+	w.resources(&p.Resources)
 }
 
 // waits tells whether the profile is for a service that is handed the listening socket.
@@ -107,14 +117,16 @@ func socket(p *sandbox.Profile) string {
 
 func (w *writer) identity(p *sandbox.Profile) {
 	w.WriteString("\n")
-	w.yes("DynamicUser", "NoNewPrivileges")
-	w.set("SupplementaryGroups")
+	w.user()
+	w.yes("NoNewPrivileges")
 	w.set("CapabilityBoundingSet", p.Capabilities...)
 	w.set("AmbientCapabilities", p.Capabilities...)
 	w.set("KeyringMode", "private")
 	w.set("NotifyAccess", "none")
 	w.yes("RestrictSUIDSGID", "RestrictRealtime", "LockPersonality", "RemoveIPC")
-	w.set("UMask", "0077")
+	if w.service == nil {
+		w.set("UMask", "0077")
+	}
 	if p.Init {
 		w.note("Behind an init that reaps orphans (init = true): systemd reaps them itself.")
 	}

@@ -94,14 +94,26 @@ func TestSystemdReadsIt(t *testing.T) {
 	odd.Network = sandbox.Network{Mode: sandbox.NetworkHost, Bind: []uint16{8080}}
 	dir := t.TempDir()
 	var files []string
+	var every [][]unit.Unit
 	for _, p := range append(all, odd) {
 		units, err := unit.Units(&p)
 		if err != nil {
 			t.Fatal(err)
 		}
+		every = append(every, units)
+	}
+	doc := compile(t)
+	for i := range doc.Policy.Services {
+		units, err := unit.OfService(doc.Policy, &doc.Policy.Services[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		every = append(every, units)
+	}
+	for _, units := range every {
 		for _, u := range units {
 			file := filepath.Join(dir, u.Name)
-			if err := os.WriteFile(file, []byte(strings.ReplaceAll(u.Text, "/usr/sbin/PROGRAM", "/bin/true")), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(strings.NewReplacer("/usr/sbin/PROGRAM", "/bin/true", "/usr/lib/systemd/systemd-socket-proxyd", "/bin/true").Replace(u.Text)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			files = append(files, file)
