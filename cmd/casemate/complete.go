@@ -31,7 +31,8 @@ func (a *app) completions(root *cobra.Command) {
 		first, others completer // arguments; nil is a path
 	}{
 		"status": {a.services, none}, "trace": {a.services, none}, "learn": {a.services, none},
-		"explain": {a.services, nil}, "show": {a.blocks, a.blocks}, "why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
+		"explain": {a.services, nil}, "show": {a.blocks, a.blocks}, "score": {a.services, a.services},
+		"why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
 		"profiles": {shippedProfiles, shippedProfiles}, "profiles diff": {shippedProfiles, shippedProfiles},
 		"help": {pages(root), none}, "reload": {none, none}, "version": {none, none},
 	} {
