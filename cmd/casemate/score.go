@@ -42,7 +42,7 @@ Who can reach the service is a part of one: nobody is 0, this host up to 0.1, pr
 networks up to 0.4, and everybody on the internet 1; of whom it takes a name or a time
 besides, 0.7 of that. What somebody has who takes the program over are points: each item of
 a table measures one thing from 0 to 1 and has a weight. The points that add up count for
-that part, and 18 of them are 5.0, twice as many 7.5. Below 2.5 a score is low, below 5
+that part, and 16 of them are 5.0, twice as many 7.5. Below 2.5 a score is low, below 5
 moderate, below 7.5 high, and from there on severe. --items prints the table.
 
 What is narrower (as casemate diff has it) never scores higher. Limits count as far as they
@@ -53,7 +53,7 @@ a PATH the policy that the running casemated has. One service alone is shown wit
 items; the others with their score, who reaches them, and the one change that helps most.
 
 --weights FILE replaces weights: JSON as -o json --items prints it, of which anything may be
-left out, as {"half":18,"weights":{"user":20}}. --against PATH tells what changed since that
+left out, as {"half":20,"weights":{"user":20}}. --against PATH tells what changed since that
 policy. --threshold N is a gate.
 
 Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
@@ -217,13 +217,12 @@ func (a *app) scoreAgainst(r *scoreReport, path string, names []string, w *score
 
 // scoreText prints scores for people; whole adds the table of items.
 func (a *app) scoreText(r *scoreReport, whole bool) {
-	var b bytes.Buffer
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for i := range r.Services {
-		s := &r.Services[i]
-		fmt.Fprintf(t, "%4.1f\t%s\t%s\t%s\n", s.Score, s.Band, s.Service, s.Reach.What)
-	}
-	a.flush(t, &b)
+	a.columns(func(w io.Writer) {
+		for i := range r.Services {
+			s := &r.Services[i]
+			fmt.Fprintf(w, "%4.1f\t%s\t%s\t%s\n", s.Score, s.Band, s.Service, s.Reach.What)
+		}
+	})
 	for i := range r.Services {
 		s := &r.Services[i]
 		if whole {
@@ -233,11 +232,12 @@ func (a *app) scoreText(r *scoreReport, whole bool) {
 	}
 	if helped := slices.DeleteFunc(slices.Clone(r.Services), func(s score.Score) bool { return s.Best == nil }); len(helped) > 0 {
 		a.printf("\nthe one change that helps most\n")
-		for i := range helped {
-			s := &helped[i]
-			fmt.Fprintf(t, "  %s\t%.1f -> %.1f\t%s\n", s.Service, s.Score, s.Best.Score, s.Best.Fix)
-		}
-		a.flush(t, &b)
+		a.columns(func(w io.Writer) {
+			for i := range helped {
+				s := &helped[i]
+				fmt.Fprintf(w, "  %s\t%.1f -> %.1f\t%s\n", s.Service, s.Score, s.Best.Score, s.Best.Fix)
+			}
+		})
 	}
 	if r.Changes != nil {
 		a.scoreChanges(*r.Changes)
@@ -245,11 +245,16 @@ func (a *app) scoreText(r *scoreReport, whole bool) {
 	a.printf("\nA low number is no proof: it is about what the policy grants, not about the program.\n")
 }
 
-// scoreTable prints the items of a service, those with the most points first.
-func (a *app) scoreTable(s *score.Score) {
+// columns prints the columns of a table, which tabs divide.
+func (a *app) columns(write func(io.Writer)) {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "item\tpoints\tweight\tvalue\twhat\n")
+	write(t)
+	a.flush(t, &b)
+}
+
+// scoreTable prints the items of a service, those with the most points first.
+func (a *app) scoreTable(s *score.Score) {
 	items := slices.Clone(s.Items)
 	slices.SortStableFunc(items, func(x, y score.Item) int {
 		switch {
@@ -260,22 +265,24 @@ func (a *app) scoreTable(s *score.Score) {
 		}
 		return 0
 	})
-	for i := range items {
-		it := &items[i]
-		fmt.Fprintf(t, "%s\t%.2f\t%g\t%.2f\t%s\n", it.ID, it.Points, it.Weight, it.Value, it.What)
-		if it.Origin != "" && it.Points > 0 {
-			fmt.Fprintf(t, "\t\t\t\t  at %s\n", explain.Line(it.Origin))
+	a.columns(func(w io.Writer) {
+		fmt.Fprintf(w, "item\tpoints\tweight\tvalue\twhat\n")
+		for i := range items {
+			it := &items[i]
+			fmt.Fprintf(w, "%s\t%.2f\t%g\t%.2f\t%s\n", it.ID, it.Points, it.Weight, it.Value, it.What)
+			if it.Origin != "" && it.Origin != "default" && it.Points > 0 {
+				fmt.Fprintf(w, "\t\t\t\t  at %s\n", explain.Line(it.Origin))
+			}
+			if it.Fix != "" && it.Points > 0 {
+				fmt.Fprintf(w, "\t\t\t\t  = %s\n", it.Fix)
+			}
 		}
-		if it.Fix != "" && it.Points > 0 {
-			fmt.Fprintf(t, "\t\t\t\t  = %s\n", it.Fix)
+		fmt.Fprintf(w, "all\t%.2f\n", s.Points)
+		fmt.Fprintf(w, "reach\tx %.3f\t\t\t%s\n", s.Reach.Value, s.Reach.What)
+		if s.Reach.Fix != "" {
+			fmt.Fprintf(w, "\t\t\t\t  = %s\n", s.Reach.Fix)
 		}
-	}
-	fmt.Fprintf(t, "all\t%.2f\n", s.Points)
-	fmt.Fprintf(t, "reach\tx %.3f\t\t\t%s\n", s.Reach.Value, s.Reach.What)
-	if s.Reach.Fix != "" {
-		fmt.Fprintf(t, "\t\t\t\t  = %s\n", s.Reach.Fix)
-	}
-	a.flush(t, &b)
+	})
 }
 
 func (a *app) scoreChanges(changes []score.Change) {
@@ -343,14 +350,13 @@ func (a *app) scoreItems(w *score.Weights) error {
 	return a.emit(forms{
 		output.JSON: func(to io.Writer) error { return writeJSON(to, w) },
 		output.Text: func(io.Writer) error {
-			var b bytes.Buffer
-			t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-			fmt.Fprintf(t, "item\tweight\tdimension\twhat a value of 1 is\n")
-			for i := range score.Items {
-				it := &score.Items[i]
-				fmt.Fprintf(t, "%s\t%g\t%s\t%s\n", it.ID, w.Weights[it.ID], it.Dimension, it.Doc)
-			}
-			a.flush(t, &b)
+			a.columns(func(to io.Writer) {
+				fmt.Fprintf(to, "item\tweight\tdimension\twhat a value of 1 is\n")
+				for i := range score.Items {
+					it := &score.Items[i]
+					fmt.Fprintf(to, "%s\t%g\t%s\t%s\n", it.ID, w.Weights[it.ID], it.Dimension, it.Doc)
+				}
+			})
 			a.printf("\n%g points are a score of 5.0.\n", w.Half)
 			return nil
 		},

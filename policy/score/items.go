@@ -64,6 +64,12 @@ func together(worth ...float64) float64 {
 	return 1 - left
 }
 
+// set is words, each once.
+func set(words []string) []string {
+	words = slices.Sorted(slices.Values(words))
+	return slices.Compact(words)
+}
+
 func some(words []string, none string) string {
 	if len(words) == 0 {
 		return none
@@ -163,7 +169,7 @@ var Items = []ItemKind{
 	{"groups", "identity", "root's group, or many supplementary ones", 2, "leave out group and groups that it does not need", 0,
 		func(s *subject) measured {
 			var worth []float64
-			for _, g := range s.service.Groups {
+			for _, g := range set(s.service.Groups) {
 				if worth = append(worth, 0.4); valid.Root(policy.Account(g)) {
 					worth = append(worth, 1)
 				}
@@ -177,7 +183,7 @@ var Items = []ItemKind{
 	{"capabilities", "capabilities", "those that are as good as root's", 10, "leave out capabilities that it does not need", 0,
 		func(s *subject) measured {
 			var worth []float64
-			for _, c := range s.profile.Capabilities {
+			for _, c := range set(s.profile.Capabilities) {
 				worth = append(worth, powers[c])
 			}
 			return measured{together(worth...), "capabilities: " + some(s.profile.Capabilities, "none")}
@@ -301,7 +307,7 @@ var Items = []ItemKind{
 					sum += scaled(float64(n), mostOf(i))
 				}
 			}
-			return measured{sum / float64(len(sandbox.ResourceRows)), "no limit of " + some(none, "nothing")}
+			return measured{sum / float64(len(sandbox.ResourceRows)), limitless(none)}
 		}, ofProfile("resources")},
 	{"scratch", "resources", "a private /tmp and /dev/shm of 64 GiB", 0.5, "make tmp and shm smaller", 0.6,
 		func(s *subject) measured {
@@ -328,7 +334,7 @@ var Items = []ItemKind{
 	{"best_effort", "best effort", "Landlock may be missing", 3, "leave best_effort out where the host has what it names", 0.05,
 		func(s *subject) measured {
 			var worth []float64
-			for _, w := range s.profile.BestEffort {
+			for _, w := range set(s.profile.BestEffort) {
 				v, ok := missing[w]
 				if !ok {
 					v = 0.4
@@ -402,6 +408,13 @@ func ports(verb string, list []uint16) measured {
 		return measured{1, verb + " any tcp port"}
 	}
 	return measured{scaled(float64(len(list)), 65535), verb + " tcp ports " + some(explain.Ports(list), "")}
+}
+
+func limitless(none []string) string {
+	if len(none) == 0 {
+		return "every resource has a limit"
+	}
+	return "no limit of " + some(none, "")
 }
 
 // mostOf is what is nearly no limit of a resource.

@@ -2,7 +2,7 @@
 // times what somebody who takes it over has got. It ranks services for review, and no low number proves anything.
 //
 // Each item of a table measures one thing from 0 to 1 and has a weight in points. The points add up, and what
-// they come to for those who reach the service is bent into 0 to 10: Half points are 5.0, twice as many 7.5.
+// they come to for those who reach the service is bent into 0 to 10: Weights.Half points are 5.0, twice as many 7.5.
 //
 // What is narrower in the order of policy/diff never scores higher: every measure is of what is granted as a set, and
 // grows with it alone; none is of how a policy is written, nor of lists of what is denied.
@@ -33,6 +33,8 @@ type Score struct {
 	Items  []Item  `json:"items"`
 	// Best is the one change that helps most, nil where none would lower the score.
 	Best *Best `json:"best,omitempty"`
+
+	exposure float64 // what is bent into Score
 }
 
 // Item is one row of a service's table.
@@ -154,7 +156,8 @@ func (r *Scorer) Service(s *policy.Service) (*Score, error) {
 		out.Points += row.Points
 		out.Items = append(out.Items, row)
 	}
-	out.Score = bend(reach.Value*out.Points, r.weights.Half)
+	out.exposure = reach.Value * out.Points
+	out.Score = bend(out.exposure, r.weights.Half)
 	out.Band = band(out.Score)
 	out.Best = r.best(out)
 	for i := range out.Items {
@@ -186,7 +189,7 @@ func (r *Scorer) filter(p *policy.Policy, f *sandbox.Profile) ([]seccomp.Rule, e
 // best tries each item at what its fix would make of it.
 func (r *Scorer) best(s *Score) *Best {
 	best := Best{Score: s.Score}
-	least := s.Reach.Value * s.Points
+	least := s.exposure
 	try := func(id, fix string, product float64) {
 		if product < least && fix != "" {
 			least = product

@@ -23,9 +23,9 @@ type Weights struct {
 	Weights       map[string]float64 `json:"weights"`
 }
 
-// half is the usual one: what a program for everybody on the internet comes to that is confined as the shipped profiles for lines
-// of text confine one is below it, and a root program on the host's network far above.
-const half = 18
+// half is the usual one: a builtin for everybody on the internet stays below it, and a root program on the host's network is
+// four times as much.
+const half = 16
 
 // Default are the weights of Items.
 func Default() *Weights {
