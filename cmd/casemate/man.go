@@ -178,6 +178,12 @@ func policyManual() (string, []byte) {
 		blockManual(&b, block.Name+" { ... }", &block)
 		manual.Text(&b, policyNotes[i])
 	}
+	manual.Heading(&b, "functions")
+	var list []manual.Item
+	for _, f := range lang.Functions() {
+		list = append(list, manual.Item{Term: f.Example, Text: f.Doc})
+	}
+	manual.Items(&b, list)
 	return policyIntro, b.Bytes()
 }
 

@@ -26,7 +26,11 @@ func policyPage() string {
 		writeBlock(&b, "  ", &block)
 		b.WriteString(policyNotes[i])
 	}
-	return b.String()
+	b.WriteString("\n\nFunctions, in the place of a value:\n\n")
+	for _, f := range lang.Functions() {
+		fmt.Fprintf(&b, "  %s\n      %s\n", f.Example, strings.Join(wrap(f.Doc, 80), "\n      "))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 const policyIntro = `A policy is the union of its *.cm.hcl files. The order of blocks means nothing; the
@@ -108,8 +112,7 @@ do, does not work so. Sessions end with the worker, and with casemated whatever 
 says. udp, unixpacket and wait = true are refused. Expect two thirds of the connections
 and half of the bytes a second of stdio = "socket".
 
-Functions: concat, distinct, setintersection, setsubtract, setunion. Durations: 500ms, 90s,
-10m, 1h30m, 2d.
+Durations: 500ms, 90s, 10m, 1h30m, 2d.
 
 A block with for_each makes services that differ in each.key and each.value alone:
 explain, logs, status and limits know them as NAME-KEY. The values are constants.
@@ -173,26 +176,7 @@ func wrap(text string, width int) []string {
 
 // comment is what stands beside an attribute.
 func comment(a *lang.Attribute) string {
-	var parts []string
-	if a.Instead != "" {
-		parts = append(parts, "in place of "+a.Instead)
-	}
-	if a.With != "" {
-		parts = append(parts, "with "+a.With)
-	}
-	if a.Doc != "" {
-		parts = append(parts, a.Doc)
-	}
-	if len(a.Words) > 0 {
-		parts = append(parts, "one of "+strings.Join(a.Words, ", "))
-	}
-	if a.Bounds != "" {
-		parts = append(parts, a.Bounds)
-	}
-	if a.Unset != "" {
-		parts = append(parts, "absent: "+a.Unset)
-	}
-	text := strings.Join(parts, "; ")
+	text := a.About()
 	if a.Layer != "" {
 		text = "+ " + text
 	}

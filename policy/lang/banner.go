@@ -72,7 +72,7 @@ func (b *block) bannerFile(a *Attribute, v value) string {
 	if f.used = true; !f.sound { // which is reported once
 		return ""
 	}
-	b.c.put(b.join(a.path()), at(f.SourceFile, 0))
+	b.c.put(b.join(a.At()), at(f.SourceFile, 0))
 	return string(f.Data)
 }
 

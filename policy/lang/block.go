@@ -101,7 +101,7 @@ func (b *block) need(layer string, v value, what string) {
 // attr evaluates an attribute that is written and records its place.
 func (b *block) attr(a *Attribute) (value, bool) {
 	e := b.syn.Body.Attributes[a.Name].Expr
-	b.c.put(b.join(a.path()), e.Range())
+	b.c.put(b.join(a.At()), e.Range())
 	v, ok := b.c.eval(e)
 	v.rng = e.Range() // a local's value is reported where it is used
 	return v, ok
@@ -122,7 +122,7 @@ func (b *block) items(a *Attribute) ([]value, bool) {
 	if !ok || !b.c.spend(v.rng, 64*len(v.list)) {
 		return nil, false
 	}
-	b.c.placeItems(b.join(a.path()), v.list)
+	b.c.placeItems(b.join(a.At()), v.list)
 	return v.list, true
 }
 
@@ -169,7 +169,7 @@ func texts(items []value) []string {
 func (b *block) reference(a *Attribute, kind string) (string, bool) {
 	e := b.syn.Body.Attributes[a.Name].Expr
 	rng := e.Range()
-	b.c.put(b.join(a.path()), rng)
+	b.c.put(b.join(a.At()), rng)
 	t, ds := hcl.AbsTraversalForExpr(e)
 	next := fmt.Sprintf("write %s = %s.NAME without quotes", a.Name, kind)
 	if !ds.HasErrors() && len(t) == 2 && t.RootName() == kind {

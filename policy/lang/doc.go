@@ -10,8 +10,7 @@
 // service blocks with a name. Values are strings, numbers, true, false, lists
 // and (for env) objects; a string may hold ${local.name}. There are no
 // operators, no conditions, no loops and no indexing; a service block with for_each
-// makes one service for each of its values. The functions are concat,
-// distinct, setintersection, setsubtract and setunion. local.name, acl.name,
+// makes one service for each of its values. The functions are those of Functions. local.name, acl.name,
 // limit.name and profile.name refer to other blocks and are written without quotes.
 //
 // # Rows

@@ -89,7 +89,7 @@ func tell[T any](p *printer, t table[T], prefix, group string, of map[string]fun
 		}
 		for i := range g.rows {
 			if a := &g.rows[i].Attribute; of[a.Name] != nil {
-				p.tell(a.Name, inside+a.path(), of[a.Name](from))
+				p.tell(a.Name, inside+a.Path, of[a.Name](from))
 			}
 		}
 	}

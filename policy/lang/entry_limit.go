@@ -121,7 +121,7 @@ func (c *compiler) copyPlaces(from, to string) {
 			move(prefix)
 		}
 		for _, r := range g.rows {
-			move(prefix + "." + r.path())
+			move(prefix + "." + r.At())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package lang
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -12,20 +13,54 @@ import (
 // what is wrong and one step that repairs it.
 type function func(c *compiler, rng hcl.Range, args []value) (v value, wrong, next string)
 
-// functions is the whole library: pure, and none makes more than it is given.
-var functions = map[string]function{
-	"concat":          concat,
-	"distinct":        distinct,
-	"setintersection": func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, "and") },
-	"setsubtract":     func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, "not") },
-	"setunion":        func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, "or") },
+// Function is what the language knows of one function beside what it does.
+type Function struct {
+	Name    string `json:"name"`
+	Example string `json:"example"` // a call
+	Doc     string `json:"doc"`     // one line
+}
+
+// functionTable is the whole library: pure, and none makes more than it is given.
+var functionTable = []struct {
+	Function
+	call function
+}{
+	{Function{"cidrhost", `cidrhost("192.0.2.0/24", 66)`, "the address of that number in a prefix, here 192.0.2.66; the prefix's own is 0"}, cidrhost},
+	{Function{"cidrsubnet", `cidrsubnet("2001:db8::/32", 16, 10)`, "the prefix of that number among those so many bits longer, here 2001:db8:a::/48"}, cidrsubnet},
+	{Function{"concat", `concat(local.office, [".example.org"])`, "lists one after the other"}, concat},
+	{Function{"distinct", `distinct(["a", "b", "a"])`, "a list without repetitions"}, distinct},
+	{Function{"setintersection", "setintersection(local.staff, local.here)", "what all lists hold"}, setFunction("and")},
+	{Function{"setsubtract", "setsubtract(local.all, local.few)", "what the first list holds and no other one"}, setFunction("not")},
+	{Function{"setunion", "setunion(local.some, local.others)", "what one of the lists holds, once"}, setFunction("or")},
+}
+
+// Functions are all functions of the language, by name.
+func Functions() []Function {
+	var out []Function
+	for _, f := range functionTable {
+		out = append(out, f.Function)
+	}
+	return out
+}
+
+// functions are those of the table by name.
+var functions = sync.OnceValue(func() map[string]function {
+	out := map[string]function{}
+	for _, f := range functionTable {
+		out[f.Name] = f.call
+	}
+	return out
+})
+
+func setFunction(op string) function {
+	return func(c *compiler, r hcl.Range, a []value) (value, string, string) { return sets(c, r, a, op) }
 }
 
 // call evaluates a function call. Arguments keep their own ranges.
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (value, bool) {
-	f, ok := functions[e.Name]
+	f, ok := functions()[e.Name]
 	if !ok {
-		names := slices.Sorted(maps.Keys(functions))
+		names := slices.Sorted(maps.Keys(functions()))
 		c.report(codeReference, e.NameRange, didYouMean(e.Name, names, ""), "there is no function %q", e.Name)
 		return value{}, false
 	}

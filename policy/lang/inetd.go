@@ -89,7 +89,7 @@ var inetdTable = table[entries]{{rows: []row[entries]{
 }}, {block: "per_source", rows: []row[entries]{
 	{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source; not of entries with wait, which take their clients themselves"},
 		between(1, valid.MaxCount, func(e *entries) *int { return &e.numbers.PerSource.Concurrent })},
-	{Attribute{Name: "rate", Example: `"10/min"`},
+	{Attribute{Name: "rate", Example: `"10/min"`, Doc: "new sessions of one source, of each of these entries"},
 		measure(parseRate, func(e *entries) *limit.Rate { return &e.numbers.PerSource.Rate })},
 }}}
 
@@ -225,7 +225,7 @@ func (c *compiler) readTables() {
 		for _, g := range inetdTable { // no values of the policy stand there
 			delete(c.places, g.block)
 			for _, r := range g.rows {
-				delete(c.places, strings.TrimPrefix(g.block+"."+r.path(), "."))
+				delete(c.places, strings.TrimPrefix(g.block+"."+r.At(), "."))
 			}
 		}
 	}

@@ -35,13 +35,13 @@ var limitTable = table[limit.Spec]{
 	{block: "per_source", rows: []row[limit.Spec]{
 		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
 			count(func(l *limit.Spec) *int { return &l.PerSource.Concurrent })},
-		{Attribute{Name: "rate", Example: `"10/min"`},
+		{Attribute{Name: "rate", Example: `"10/min"`, Doc: "new sessions of one source for each s, min, h or d"},
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.PerSource.Rate })},
-		{Attribute{Name: "burst", Example: "5", Bounds: counts(1, valid.MaxCount)},
+		{Attribute{Name: "burst", Example: "5", Bounds: counts(1, valid.MaxCount), Doc: "of them at once; absent: the number of the rate"},
 			count(func(l *limit.Spec) *int { return &l.PerSource.Burst })},
 		{Attribute{Name: "ipv4_prefix", Path: "prefix4", Example: "24", Unset: "32", Bounds: counts(0, 32), Doc: "bits of an address that are its source"},
 			number(func(l *limit.Spec) *int { return &l.PerSource.Prefix4 })},
-		{Attribute{Name: "ipv6_prefix", Path: "prefix6", Example: "56", Unset: "64", Bounds: counts(0, 128)},
+		{Attribute{Name: "ipv6_prefix", Path: "prefix6", Example: "56", Unset: "64", Bounds: counts(0, 128), Doc: "likewise of an IPv6 address"},
 			number(func(l *limit.Spec) *int { return &l.PerSource.Prefix6 })},
 	}},
 	{block: "penalty", rows: []row[limit.Spec]{

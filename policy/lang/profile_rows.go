@@ -50,7 +50,7 @@ var profileTable = table[profile]{
 			extend(func(p *profile) *[]string { return &p.Files.Read })},
 		{Attribute{Name: "exec", Example: `["/usr/lib"]`, Layer: "files", Doc: "programs and libraries"},
 			extend(func(p *profile) *[]string { return &p.Files.Exec })},
-		{Attribute{Name: "write", Example: `["/srv/data"]`, Layer: "files"},
+		{Attribute{Name: "write", Example: `["/srv/data"]`, Layer: "files", Doc: "host paths that it may change"},
 			extend(func(p *profile) *[]string { return &p.Files.Write })},
 		{Attribute{Name: "devices", Example: `["/dev/ttyS0"]`, Layer: "files", Doc: "other character devices, which it shares with the host (ioctl as its system calls say: @tty sets a line's speed); needs because"},
 			devices},

@@ -186,7 +186,7 @@ func words[T any, W ~string](at func(*T) *[]W) reader[T] {
 			return
 		}
 		*at(to) = []W{}
-		for _, s := range b.c.sortWords(b.join(a.path()), items) {
+		for _, s := range b.c.sortWords(b.join(a.At()), items) {
 			*at(to) = append(*at(to), W(s))
 		}
 	}

@@ -3,6 +3,7 @@ package lang
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -26,7 +27,49 @@ type Attribute struct {
 	Program bool
 }
 
-func (a *Attribute) path() string { return cmp.Or(a.Path, a.Name) }
+// At is where its value stands in the canonical JSON of its block.
+func (a *Attribute) At() string { return cmp.Or(a.Path, a.Name) }
+
+// About is what there is to say of it in one line, in the order of the columns of its row.
+func (a *Attribute) About() string {
+	var parts []string
+	if a.Instead != "" {
+		parts = append(parts, "in place of "+a.Instead)
+	}
+	if a.With != "" {
+		parts = append(parts, "with "+a.With)
+	}
+	if a.Doc != "" {
+		parts = append(parts, a.Doc)
+	}
+	if len(a.Words) > 0 {
+		parts = append(parts, "one of "+strings.Join(a.Words, ", "))
+	}
+	if a.Bounds != "" {
+		parts = append(parts, a.Bounds)
+	}
+	if a.Unset != "" {
+		parts = append(parts, "absent: "+a.Unset)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Kind is what its values are, by the example.
+func (a *Attribute) Kind() string {
+	switch c := a.Example[0]; {
+	case c == '"':
+		return "string"
+	case c == '[' || strings.HasPrefix(a.Example, "concat("):
+		return "list"
+	case c == '{':
+		return "object"
+	case c >= '0' && c <= '9':
+		return "number"
+	case a.Example == "true" || a.Example == "false":
+		return "truth value"
+	}
+	return "reference"
+}
 
 // write is the attribute as it may be written.
 func (a *Attribute) write() string { return a.Name + " = " + a.Example }

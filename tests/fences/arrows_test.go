@@ -104,6 +104,7 @@ var owners = []struct {
 	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "cmd/...", "tests/..."}},
 	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp/...", "tests/..."}},
 	{"golang.org/x/crypto/...", []string{"tests/..."}},
+	{"github.com/santhosh-tekuri/jsonschema/...", []string{"policy/schema"}},
 	{"github.com/rogpeppe/go-internal/...", []string{"tests/...", "cmd/casemate/..."}},
 }
 
