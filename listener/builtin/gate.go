@@ -33,19 +33,6 @@ type verdict struct {
 
 const reasonACL = "acl"
 
-// responses is what a network gets of udp answers at most, whatever the service's limit
-// says: a responder loop between two servers then dies out at the first dropped
-// answer. The prefixes are those that response rate limiting in name servers
-// uses, since a forged source costs the forger nothing to vary within its network.
-func responses(answers limit.Rate) limit.Spec {
-	return limit.Spec{
-		Name:      "responses",
-		Rate:      limit.Rate{Events: limit.MaxAnswers, Per: time.Second},
-		Burst:     limit.MaxAnswers,
-		PerSource: limit.PerSource{Rate: answers, Burst: 2 * answers.Events, Prefix4: 24, Prefix6: 56},
-	}
-}
-
 const reasonResponses = "response-rate"
 
 func newGate(c *Config) (*gate, error) {
@@ -53,7 +40,7 @@ func newGate(c *Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(responses(c.Answers))}, nil
+	return &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(admission.Responses(c.Answers))}, nil
 }
 
 // now is the limiters' clock: nanoseconds since the start, monotonic.
