@@ -24,9 +24,10 @@ const (
 // What is read of a policy. Files that are larger are refused unread.
 const (
 	SourceSuffix  = ".cm.hcl"
-	BannerSuffix  = ".banner" // of a text that services send
-	MaxSourceFile = 1 << 20   // bytes of one file
-	MaxSourceAll  = 8 << 20   // bytes of all files
+	TestSuffix    = ".cmtest.hcl" // of tests, which are no part of it
+	BannerSuffix  = ".banner"     // of a text that services send
+	MaxSourceFile = 1 << 20       // bytes of one file
+	MaxSourceAll  = 8 << 20       // bytes of all files
 	maxSources    = 1024
 )
 
@@ -47,7 +48,7 @@ func IsDocument(path string) bool { return strings.HasSuffix(path, ".json") }
 func IsTable(name string) bool {
 	dir, base := filepath.Split(name)
 	return base == "inetd.conf" || strings.HasSuffix(base, ".inetd") || filepath.Base(dir) == "inetd.d" &&
-		!strings.HasSuffix(base, SourceSuffix) && !strings.HasSuffix(base, "~") && !strings.Contains(base, ".dpkg-")
+		!strings.HasSuffix(base, SourceSuffix) && !strings.HasSuffix(base, TestSuffix) && !strings.HasSuffix(base, "~") && !strings.Contains(base, ".dpkg-")
 }
 
 // MayMiss tells whether a path is empty where it is missing: to libwrap, to an inetd.

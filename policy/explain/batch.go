@@ -83,7 +83,7 @@ func (b *Batch) Ask(c *Case) (Verdict, error) {
 	}
 	client, err := c.client()
 	if err == nil {
-		err = comes(j.service, j.list, client.Peer)
+		err = Comes(j.service, j.list, client.Peer)
 	}
 	if err != nil {
 		return Verdict{}, err
@@ -102,7 +102,7 @@ func (b *Batch) Decide(service string, client decide.Client) (Verdict, error) {
 
 func (b *Batch) decide(j *judge, client decide.Client) Verdict {
 	if j.service.Disable {
-		return Verdict{Decision: acl.Deny, Rule: ruleDisabled, Origin: b.doc.Origins.Lookup(OffAt(j.service.Name)), Reason: "the service is disabled"}
+		return Verdict{Decision: acl.Deny, Rule: RuleDisabled, Origin: b.doc.Origins.Lookup(OffAt(j.service.Name)), Reason: "the service is disabled"}
 	}
 	d := j.match.Decide(client)
 	v := Verdict{Decision: d.Verdict, Rule: number(d.Rule), RuleName: decide.RuleName(j.list, d.Rule), NeedsName: d.NeedName}

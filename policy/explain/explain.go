@@ -30,7 +30,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	if !q.Client.IsValid() && q.Peer == "" {
 		return nil, errors.New("explain: client: no address")
 	}
-	if err := comes(s, doc.Policy.ACL(s.ACL), q.Peer); err != nil {
+	if err := Comes(s, doc.Policy.ACL(s.ACL), q.Peer); err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
 	}
 	name, err := trace.ParseName(q.Name)
@@ -63,14 +63,14 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	}
 	if s.Disable {
 		e.Reason = fmt.Sprintf("the service is disabled: casemated does not listen for it (without that: %s, %s)", e.Decision, e.Reason)
-		e.Disabled, e.Decision, e.NeedsName, e.Rule, e.RuleName = true, acl.Deny, false, ruleDisabled, ""
+		e.Disabled, e.Decision, e.NeedsName, e.Rule, e.RuleName = true, acl.Deny, false, RuleDisabled, ""
 		e.Origin = doc.Origins.Lookup(OffAt(s.Name))
 	}
 	return e, nil
 }
 
-// ruleDisabled stands where the number of a rule stands, below those of package acl.
-const ruleDisabled = -4
+// RuleDisabled stands where the number of a rule stands, below those of package acl.
+const RuleDisabled = -4
 
 // OffAt is the path, in Origins, of what disables a service.
 func OffAt(service string) string { return "services." + service + ".disable" }

@@ -33,8 +33,8 @@ func ParsePeer(s string) (acl.Pattern, error) {
 	return p, nil
 }
 
-// comes fails if no such client can come to the service; "" is one with an address.
-func comes(s *policy.Service, list *acl.List, peer acl.Pattern) error {
+// Comes fails if no such client can come to the service; "" is one with an address.
+func Comes(s *policy.Service, list *acl.List, peer acl.Pattern) error {
 	if peer == "" {
 		if len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Inet() }) {
 			return nil

@@ -32,6 +32,8 @@ type compiler struct {
 	order  map[string][]string                    // kind, names as written
 	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
 
+	suite *suite // of tests, nil of a policy
+
 	tables
 	hosts   hosts
 	banners map[string]*bannerFile // among the sources, by their clean names
@@ -94,6 +96,9 @@ func Compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) 
 }
 
 func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
+	if c.strayTests(files) {
+		return nil
+	}
 	bodies, ok := c.parse(files)
 	if !ok {
 		return nil

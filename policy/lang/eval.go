@@ -44,6 +44,11 @@ func (c *compiler) eval(e hclsyntax.Expression) (value, bool) {
 	if !c.spend(rng, 0) {
 		return value{}, false
 	}
+	if c.suite != nil {
+		if v, ok, is := c.condition(e); is {
+			return v, ok
+		}
+	}
 	switch e := e.(type) {
 	case *hclsyntax.LiteralValueExpr:
 		return c.literal(e)

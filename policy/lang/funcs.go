@@ -59,8 +59,15 @@ func setFunction(op string) function {
 // call evaluates a function call. Arguments keep their own ranges.
 func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (value, bool) {
 	f, ok := functions()[e.Name]
+	if !ok && c.suite != nil {
+		f, ok = testFunctions[e.Name]
+	}
 	if !ok {
 		names := slices.Sorted(maps.Keys(functions()))
+		if c.suite != nil {
+			names = slices.Sorted(maps.Keys(testFunctions)) // longer, and those above are among them
+			names = append(names, slices.Sorted(maps.Keys(functions()))...)
+		}
 		c.report(codeReference, e.NameRange, didYouMean(e.Name, names, ""), "there is no function %q", e.Name)
 		return value{}, false
 	}

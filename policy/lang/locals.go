@@ -13,6 +13,11 @@ import (
 func (c *compiler) traversal(e *hclsyntax.ScopeTraversalExpr) (value, bool) {
 	root := e.Traversal.RootName()
 	v, ok := value{}, true
+	if c.suite != nil {
+		if v, ok := c.suite.variable(root); ok {
+			return c.steps(v, e.Traversal[1:])
+		}
+	}
 	switch {
 	case root == "each":
 		if v, ok = c.eachValue(e); !ok {
@@ -26,6 +31,9 @@ func (c *compiler) traversal(e *hclsyntax.ScopeTraversalExpr) (value, bool) {
 		return value{}, false
 	}
 	for i, step := range e.Traversal[1:] {
+		if i > 0 && c.suite != nil {
+			return c.steps(v, e.Traversal[i+1:])
+		}
 		attr, isAttr := step.(hcl.TraverseAttr)
 		switch {
 		case !isAttr:
@@ -97,7 +105,9 @@ func (c *compiler) localValue(name string, rng hcl.Range) (value, bool) {
 	case 0:
 		l.state = 1
 		c.chain = append(c.chain, name)
+		around := c.suite.without()
 		v, ok := c.eval(l.attr.Expr)
+		c.suite.with(around)
 		c.chain = c.chain[:len(c.chain)-1]
 		if l.val = v; ok {
 			l.state = 2

@@ -41,6 +41,9 @@ func (c *compiler) precheck(f policy.SourceFile) bool {
 		c.fromHCL(ds)
 		return false
 	}
+	if isTests(f.Name) {
+		return c.testTokens(tokens)
+	}
 	return c.tokens(tokens)
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -33,7 +34,13 @@ func Read(path string) ([]policy.SourceFile, error) {
 		return nil, Of(path, err)
 	}
 	if info.IsDir() {
-		return readDir(path, f, info)
+		return readDir(path, f, info, func() ([]string, error) {
+			names, err := policy.SourceNames(f)
+			if err != nil {
+				err = misnamed(path, Of(path, err))
+			}
+			return names, err
+		})
 	}
 	data, err := readFile(path, f, policy.MaxSourceAll)
 	if err != nil {
@@ -42,17 +49,44 @@ func Read(path string) ([]policy.SourceFile, error) {
 	return []policy.SourceFile{{Name: path, Data: data}}, nil
 }
 
+// ReadTests reads the *.cmtest.hcl of a directory, in byte order of their names and as Read does; of what is
+// no directory, or cannot be opened, it gives nothing: Read says so.
+func ReadTests(path string) ([]policy.SourceFile, error) {
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return nil, nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.IsDir() {
+		return nil, nil
+	}
+	return readDir(path, f, info, func() (names []string, err error) {
+		entries, err := f.Readdirnames(-1)
+		if err != nil {
+			return nil, Of(path, err)
+		}
+		slices.Sort(entries)
+		for _, name := range entries {
+			if strings.HasSuffix(name, policy.TestSuffix) && !strings.HasPrefix(name, ".") {
+				names = append(names, filepath.Join(path, name))
+			}
+		}
+		return names, nil
+	})
+}
+
 // flags open a file without waiting for the other end of a FIFO.
 const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_CLOEXEC
 
 // readDir reads a directory through os.Root, so that no link leads out of it.
-func readDir(dir string, f *os.File, info fs.FileInfo) (files []policy.SourceFile, err error) {
+func readDir(dir string, f *os.File, info fs.FileInfo, list func() ([]string, error)) (files []policy.SourceFile, err error) {
 	if err := check(dir, info); err != nil {
 		return nil, err
 	}
-	names, err := policy.SourceNames(f)
+	names, err := list()
 	if err != nil {
-		return nil, misnamed(dir, Of(dir, err))
+		return nil, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -81,7 +115,7 @@ func misnamed(dir string, err error) error {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		stem, hcl := strings.CutSuffix(e.Name(), ".hcl")
-		if hcl && stem != "" && !strings.HasSuffix(e.Name(), policy.SourceSuffix) && !strings.HasPrefix(stem, ".") {
+		if hcl && stem != "" && !strings.HasSuffix(e.Name(), policy.SourceSuffix) && !strings.HasSuffix(e.Name(), policy.TestSuffix) && !strings.HasPrefix(stem, ".") {
 			return &Error{Path: dir, Reason: fmt.Sprintf("no policy file in the directory %s: their names end with %s, and %s does not", dir, policy.SourceSuffix, e.Name()),
 				Next: fmt.Sprintf("rename it to %s", filepath.Join(dir, stem+policy.SourceSuffix))}
 		}

@@ -44,6 +44,7 @@ var arrows = []arrow{
 	{"sandbox/...", []string{"sandbox/..."}, "confinement knows only its own mechanisms"},
 	{"policy", []string{"acl", "acl/decide", "acl/limit", "listener/address", "sandbox", "sandbox/seccomp/program", "sandbox/hostpath", "sandbox/machine"}, "the model is made of the rooms' spec types (acl/decide is its tests')"},
 	{"policy/source", []string{"policy", "sandbox/hostpath"}, "who reads policies says what is wrong with their paths"},
+	{"policy/policytest", []string{"policy", "policy/explain", "acl", "acl/decide", "acl/reach", "acl/trace", "acl/limit", "acl/limit/admission", "listener/address"}, "tests of a policy ask the code that the broker decides and counts with; lang reads their files"},
 	{"policy/...", []string{"policy/...", "acl", "acl/civil", "acl/decide", "acl/pattern", "acl/reach", "acl/trace", "acl/limit", "listener/address", "listener/address/spell", "sandbox", "sandbox/resource", "sandbox/rootfs/nodes", "sandbox/seccomp", "sandbox/seccomp/filter", "sandbox/seccomp/launch", "sandbox/seccomp/program", "sandbox/seccomp/advise", "sandbox/seccomp/spoken", "sandbox/machine"}, "review tools work on the compiled model"},
 	{"cmd/version", nil, "one word for every binary"},
 	{"cmd/confine", []string{"sandbox/landlock"}, "what the unprivileged binaries take from themselves; which kernel can is known there"},
