@@ -12,6 +12,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/policy/source"
 
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ func (a *app) fmtCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fmt [PATH...|-]",
 		Short: "Rewrite policy files in the canonical layout",
-		Long: `fmt rewrites policy files in place and prints the names of those it changed. It
+		Long: `fmt rewrites policy files, and the tests beside them, in place and prints the names of those it changed. It
 changes white space only. A file that does not parse is left alone. With - it
 formats standard input to standard output.
 
@@ -36,7 +37,7 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 			}
 			r := formatReport{FormatVersion: 1, Files: []formatted{}}
 			for _, path := range args {
-				files, err := a.read(path)
+				files, err := a.readLaidOut(path)
 				if err != nil {
 					return a.unformatted(&r, []policy.Diagnostic{sourceDiagnostic(path, err)})
 				}
@@ -73,6 +74,19 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 	cmd.Flags().BoolVar(&check, "check", false, "change nothing; exit with 3 if a file is not formatted")
 	cmd.Flags().BoolVar(&showDiff, "diff", false, "print the changes")
 	return cmd
+}
+
+// readLaidOut reads the policy at a path, and the tests beside it.
+func (a *app) readLaidOut(path string) ([]policy.SourceFile, error) {
+	tests, err := source.ReadTests(path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := a.read(path)
+	if err != nil && len(tests) > 0 && noPolicy(err) {
+		err = nil
+	}
+	return append(files, tests...), err
 }
 
 // formatReport is the JSON of fmt.

@@ -96,7 +96,7 @@ func (a *app) root(confined func(confine.Grant) error) *cobra.Command {
 each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
-document (*.json). check, fmt, compile, import, explain with a path and profiles
+document (*.json). check, fmt, test, compile, import, explain with a path and profiles
 read only what they are given and work as any user; status, kill, reload and explain ask a
 running casemated. Before it parses anything, casemate takes from itself what its
 verb does not need (Landlock): other files, any tcp connection; casemate version
@@ -161,10 +161,10 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
-		a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(), a.scoreCmd(),
-		a.schemaCmd(), a.profilesCmd(), a.importCmd(), a.learnCmd(), a.statusCmd(), a.whyCmd(),
-		a.traceCmd(), a.killCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(), a.rollbackCmd(),
-		a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(),
+		a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(), a.testCmd(),
+		a.scoreCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(), a.learnCmd(), a.statusCmd(),
+		a.whyCmd(), a.traceCmd(), a.killCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(),
+		a.rollbackCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(),
 	)
 	a.completions(cmd)
 	return cmd
