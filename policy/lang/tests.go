@@ -25,6 +25,7 @@ const (
 type suite struct {
 	doc     *policy.Document
 	out     policytest.Suite
+	budget  int // of each condition
 	visits  int // of all cases
 	reaches *policytest.Reaches
 	model   *value
@@ -37,8 +38,15 @@ type suite struct {
 // sources are the HCL that the document was made of, of the policy. The suite is nil when a diagnostic is an
 // error: what is not in the policy is one before any test runs.
 func Tests(doc *policy.Document, files, sources []policy.SourceFile) (*policytest.Suite, []policy.Diagnostic) {
+	return readTests(doc, files, sources, maxCondition)
+}
+
+// maxCondition is what one condition may take of what maxWork counts, and all locals together.
+const maxCondition = 4 << 20
+
+func readTests(doc *policy.Document, files, sources []policy.SourceFile, budget int) (*policytest.Suite, []policy.Diagnostic) {
 	c := newCompiler(nil)
-	c.suite = &suite{doc: doc, reaches: policytest.NewReaches(doc.Policy), ranges: map[policytest.Place]hcl.Range{}}
+	c.suite = &suite{doc: doc, budget: budget, reaches: policytest.NewReaches(doc.Policy), ranges: map[policytest.Place]hcl.Range{}}
 	if slices.ContainsFunc(files, func(f policy.SourceFile) bool { return strings.Contains(string(f.Data), "local.") }) {
 		for _, f := range sources {
 			if strings.HasSuffix(f.Name, policy.SourceSuffix) {
@@ -81,9 +89,12 @@ func (c *compiler) collectTests(bodies []*hclsyntax.Body) {
 			}
 		}
 	}
+	all := c.work
+	c.work = c.suite.budget
 	for _, name := range c.localNames() {
 		c.localValue(name, hcl.Range{})
 	}
+	c.work = all
 	named := map[[3]string]*hclsyntax.Block{}
 	for _, b := range bodies {
 		if !isTests(b.SrcRange.Filename) {

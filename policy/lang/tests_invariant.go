@@ -133,7 +133,7 @@ func (b *block) conditionOf(a *Attribute) *policytest.Condition {
 		return nil
 	}
 	return &policytest.Condition{At: testPlace(attr.SrcRange), Holds: func() (bool, string, error) {
-		c.work, c.found, c.suite.vars, c.suite.blame = maxWork, nil, nil, nil
+		c.work, c.found, c.suite.vars, c.suite.blame = c.suite.budget, nil, nil, nil
 		v, ok := c.eval(attr.Expr)
 		switch {
 		case !ok:
