@@ -146,6 +146,9 @@ func measured[V any](args []value, parse func(string) (V, error)) (v V, wrong st
 	return v, ""
 }
 
+// workOfReach is what one question about a reach may take.
+const workOfReach = 1000
+
 // reachOf tells whether a service admits any client of networks, as never has it.
 func reachOf(c *compiler, at hcl.Range, args []value) (value, string, string) {
 	const next = `write reach(s, "198.51.100.0/24"), where s is of services`
@@ -161,6 +164,9 @@ func reachOf(c *compiler, at hcl.Range, args []value) (value, string, string) {
 	if !ok {
 		c.found = c.found[:min(before, len(c.found))]
 		return value{}, "takes a service and networks", next
+	}
+	if !c.spend(at, workOfReach) {
+		return value{}, "it asks too often", next
 	}
 	who, err := c.suite.reaches.Admits(s, networks)
 	if err != nil {

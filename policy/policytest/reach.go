@@ -18,6 +18,19 @@ import (
 type Reaches struct {
 	policy *policy.Policy
 	tables map[listOf]*reach.Table
+	known  map[question]found
+}
+
+// question is one that was asked: many services have one acl, and are asked about one network.
+type question struct {
+	list     listOf
+	networks string
+	verdict  acl.Verdict
+}
+
+type found struct {
+	client *decide.Client
+	err    error
 }
 
 // listOf is an acl, as it is for a service whose clients' names nobody asks for.
@@ -28,7 +41,7 @@ type listOf struct {
 
 // NewReaches works lists out as they are asked for.
 func NewReaches(p *policy.Policy) *Reaches {
-	return &Reaches{policy: p, tables: map[listOf]*reach.Table{}}
+	return &Reaches{policy: p, tables: map[listOf]*reach.Table{}, known: map[question]found{}}
 }
 
 // Admits is a client of one of the networks whom the service may admit, by its rules and on
@@ -52,8 +65,21 @@ func (r *Reaches) Refuses(s *policy.Service, networks []netip.Prefix) (*decide.C
 }
 
 func (r *Reaches) find(s *policy.Service, networks []netip.Prefix, verdict acl.Verdict) (*decide.Client, error) {
-	t, err := r.table(s)
-	if err != nil || len(networks) == 0 {
+	if len(networks) == 0 {
+		return nil, nil
+	}
+	q := question{listFor(s), fmt.Sprint(networks), verdict}
+	f, ok := r.known[q]
+	if !ok {
+		f.client, f.err = r.search(q.list, networks, verdict)
+		r.known[q] = f
+	}
+	return f.client, f.err
+}
+
+func (r *Reaches) search(list listOf, networks []netip.Prefix, verdict acl.Verdict) (*decide.Client, error) {
+	t, err := r.table(list)
+	if err != nil {
 		return nil, err
 	}
 	sets := make([]reach.Set, len(networks))
@@ -62,7 +88,7 @@ func (r *Reaches) find(s *policy.Service, networks []netip.Prefix, verdict acl.V
 	}
 	parts, err := t.Parts(reach.Union(sets...))
 	if err != nil {
-		return nil, fmt.Errorf("acl %q: %w", s.ACL, err)
+		return nil, fmt.Errorf("acl %q: %w", list.name, err)
 	}
 	for i := range parts {
 		if parts[i].Verdict == verdict {
@@ -72,26 +98,28 @@ func (r *Reaches) find(s *policy.Service, networks []netip.Prefix, verdict acl.V
 	return nil, nil
 }
 
-func (r *Reaches) table(s *policy.Service) (*reach.Table, error) {
-	key := listOf{s.ACL, true}
+// listFor is the acl of a service, as it is for its clients.
+func listFor(s *policy.Service) listOf {
+	nameless := len(s.Mux) == 0
 	for _, l := range s.Listen {
-		key.nameless = key.nameless && Nameless(s, Network(l))
+		nameless = nameless && Nameless(s, Network(l))
 	}
-	if len(s.Mux) > 0 {
-		key.nameless = false
-	}
-	if t := r.tables[key]; t != nil {
+	return listOf{s.ACL, nameless}
+}
+
+func (r *Reaches) table(of listOf) (*reach.Table, error) {
+	if t := r.tables[of]; t != nil {
 		return t, nil
 	}
-	list := r.policy.ACL(s.ACL)
-	if key.nameless && list != nil {
+	list := r.policy.ACL(of.name)
+	if of.nameless && list != nil {
 		list = unnamed(list)
 	}
 	t, err := reach.New(list)
 	if err != nil {
-		return nil, fmt.Errorf("acl %q: %w", s.ACL, err)
+		return nil, fmt.Errorf("acl %q: %w", of.name, err)
 	}
-	r.tables[key] = t
+	r.tables[of] = t
 	return t, nil
 }
 
