@@ -157,6 +157,11 @@ func parse(args []string) (*options, error) {
 	if o.control == policy.DefaultControlPath {
 		o.Past = filepath.Join(sandbox.StateDir, ".history") // no service has that name
 	}
+	return o, o.absolute()
+}
+
+// absolute makes all paths absolute.
+func (o *options) absolute() (err error) {
 	paths := []*string{&o.control, &o.LibexecDir, &o.Trust, &o.Past}
 	for i := range o.Config.Policy {
 		paths = append(paths, &o.Config.Policy[i])
@@ -166,10 +171,10 @@ func parse(args []string) (*options, error) {
 			continue
 		}
 		if *p, err = filepath.Abs(*p); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return o, nil
+	return nil
 }
 
 // begin opens the log for appending; a file is made readable for root only,

@@ -52,16 +52,7 @@ func (b *Broker) commit(c *candidate, o *order) error {
 	for _, left := range c.left {
 		b.loop.Guard(func() { b.adopt(left) })
 	}
-	for _, at := range b.sockets {
-		if at.svc == nil || at.svc.gen != c.gen {
-			b.dropSocket(at)
-		}
-	}
-	for _, key := range b.conf.Passed {
-		if b.sockets[key] == nil {
-			b.limitedNote("", "unused "+key, "socket passed by the service manager is not used", errors.New(key+": no service listens there"))
-		}
-	}
+	b.dropOthers(c.gen)
 	b.retireOld(old, c)
 	b.log.Put(b.noteOf(o, slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.doc.Policy.Services)),
 		slog.Int("listeners", len(b.sockets)), slog.String("digest", c.gen.digest)))
@@ -79,6 +70,20 @@ func (b *Broker) commit(c *candidate, o *order) error {
 	b.loop.After(&b.checks, checkEvery)
 	b.tellServing()
 	return nil
+}
+
+// dropOthers lets the sockets go that no service of gen has, and tells of those that nobody took.
+func (b *Broker) dropOthers(gen *generation) {
+	for _, at := range b.sockets {
+		if at.svc == nil || at.svc.gen != gen {
+			b.dropSocket(at)
+		}
+	}
+	for _, key := range b.conf.Passed {
+		if b.sockets[key] == nil {
+			b.limitedNote("", "unused "+key, "socket passed by the service manager is not used", errors.New(key+": no service listens there"))
+		}
+	}
 }
 
 // launched takes over the runners that were made, with their zygotes.
