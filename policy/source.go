@@ -51,6 +51,11 @@ func IsTable(name string) bool {
 		!strings.HasSuffix(base, SourceSuffix) && !strings.HasSuffix(base, TestSuffix) && !strings.HasSuffix(base, "~") && !strings.Contains(base, ".dpkg-")
 }
 
+// IsSource tells whether a file of a directory is of its policy, by its path.
+func IsSource(full string) bool {
+	return !strings.HasPrefix(filepath.Base(full), ".") && (strings.HasSuffix(full, SourceSuffix) || strings.HasSuffix(full, BannerSuffix) || IsTable(full))
+}
+
 // MayMiss tells whether a path is empty where it is missing: to libwrap, to an inetd.
 func MayMiss(path string) bool {
 	return path == "/etc/hosts.allow" || path == "/etc/hosts.deny" || path == "/etc/inetd.d"
@@ -136,7 +141,7 @@ func SourceNames(dir *os.File) (names []string, err error) {
 	}
 	slices.Sort(entries)
 	for _, name := range entries {
-		if full := filepath.Join(dir.Name(), name); !strings.HasPrefix(name, ".") && (strings.HasSuffix(name, SourceSuffix) || strings.HasSuffix(name, BannerSuffix) || IsTable(full)) {
+		if full := filepath.Join(dir.Name(), name); IsSource(full) {
 			names = append(names, full)
 		}
 	}

@@ -43,6 +43,7 @@ type app struct {
 	grants   map[*cobra.Command]func(args []string) confine.Grant
 	written  map[*cobra.Command]*output.Into // of the verbs that have more formats
 	into     *output.Into                    // of the verb that runs, nil for none
+	fetched  map[string]fetched              // what git had for arguments git:REV:PATH
 }
 
 // reads is the grant of a verb that reads policies and writes nothing.
@@ -164,6 +165,9 @@ func compiled(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic)
 
 // read reads one path; "-" is standard input.
 func (a *app) read(path string) ([]policy.SourceFile, error) {
+	if got, ok := a.fetched[path]; ok {
+		return got.files, got.err
+	}
 	if path != "-" {
 		return source.Read(path)
 	}

@@ -64,6 +64,7 @@ func (a *app) completions(root *cobra.Command) {
 		{"kill", "service", a.services},
 		{"why", "last", a.services},
 		{"explain", "expect", oneOf("allow", "deny")},
+		{"diff", "fail-on", oneOf("widened", "changed")},
 		{"learn", "listen", oneOf("tcp", "tcp-wait", "udp-wait")},
 	} {
 		of := find(root, f.verb)

@@ -137,6 +137,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			if cmd.Annotations[keepsAll] != "" {
 				return nil
 			}
+			a.fetch(cmd, args)
 			var g confine.Grant
 			if of := a.grants[cmd]; of != nil {
 				g = of(args)
@@ -161,10 +162,11 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	})
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
-		a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(), a.testCmd(),
-		a.scoreCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(), a.learnCmd(), a.statusCmd(),
-		a.whyCmd(), a.traceCmd(), a.killCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(),
-		a.rollbackCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(),
+		a.checkCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(), a.diffCmd(),
+		a.testCmd(), a.scoreCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(), a.learnCmd(),
+		a.statusCmd(), a.whyCmd(), a.traceCmd(), a.killCmd(), a.planCmd(), a.reloadCmd(),
+		a.historyCmd(), a.rollbackCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(),
+		a.callsTopic(),
 	)
 	a.completions(cmd)
 	return cmd

@@ -54,7 +54,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or ma
 			if err != nil {
 				return err
 			}
-			if err := a.difference(r); err != nil {
+			if err := a.profileDifference(r); err != nil {
 				return err
 			}
 			if failOn == "widened" && r.Widened() {
@@ -72,8 +72,8 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or ma
 	return cmd
 }
 
-// difference prints a report.
-func (a *app) difference(r *diff.Report) error {
+// profileDifference prints a report.
+func (a *app) profileDifference(r *diff.Report) error {
 	if a.json() {
 		return a.printJSON(struct {
 			FormatVersion int  `json:"format_version"`

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"casemate/cmd/casemate/commit"
+	"casemate/cmd/casemate/output"
+	"casemate/cmd/confine"
+	"casemate/policy"
+	"casemate/policy/control"
+	"casemate/policy/diff"
+
+	"github.com/spf13/cobra"
+)
+
+// running stands for the policy that casemated runs, in place of a path.
+const running = "running"
+
+// diffReport is the JSON of diff.
+type diffReport struct {
+	FormatVersion int    `json:"format_version"`
+	OldPath       string `json:"old_path"`
+	NewPath       string `json:"new_path"`
+	*diff.Policies
+}
+
+func (a *app) diffCmd() *cobra.Command {
+	var failOn string
+	cmd := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Tell what a change of the policy grants more and less, service by service",
+		Long: `diff compares what two policies come to, not how they are written: a block that is
+moved or named otherwise, another order of a list and a changed default that nothing uses
+are no difference, and a local that many services use is one for each of them.
+
+OLD and NEW are files, directories, compiled documents, - for standard input, git:REV:PATH
+for what a commit has (PATH from the root of the repository, or from here as ./PATH), or
+running for what casemated runs.
+
+Of each service it says whether it is widened, narrowed, mixed, incomparable (other, and
+nobody can prove that it is no more), added, removed, or changed in what grants nothing
+(as its log or a banner), and in what: who gets in (reach), listeners, command,
+identity, limits, seccomp, files, network, capabilities, resources, namespaces, processor.
+Who gets in is exact, for every address, user and machine, whatever names and times the
+rules ask for: of a client that gets in by its name, whoever has the name may.
+
+What gets in and did not before is shown by one client, as casemate explain takes it; a
+system call by the answers of the two filters, which have both been asked. Services of
+which the same is to be said stand together.
+
+Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, or may be
+(widened, mixed, incomparable, added); with --fail-on changed: anything is other.`,
+		Example: `  casemate diff /etc/casemate ./casemate
+  casemate diff git:main:casemate ./casemate --fail-on widened
+  casemate diff git:v1.2:policy.cm.hcl git:HEAD:policy.cm.hcl -o markdown
+  casemate diff running /etc/casemate`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if failOn != "" && failOn != "widened" && failOn != "changed" {
+				return fmt.Errorf("fail-on %q is not known: write widened or changed", failOn)
+			}
+			if args[0] == "-" && args[1] == "-" {
+				return errors.New("OLD and NEW are both standard input: name one of them otherwise")
+			}
+			p, err := a.difference(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			t := &told{old: args[0], new: args[1], p: p, groups: alike(p)}
+			if err := a.emit(forms{
+				output.Text:     func(io.Writer) error { a.diffText(t); return nil },
+				output.JSON:     func(w io.Writer) error { return writeJSON(w, diffReport{1, args[0], args[1], p}) },
+				output.Markdown: t.markdown,
+			}); err != nil {
+				return err
+			}
+			switch {
+			case failOn == "widened" && p.MayWiden():
+				fmt.Fprintf(a.err, "casemate: %s grants more than %s, or may: %s\n", output.OneLine(args[1]), output.OneLine(args[0]), t.summary())
+				return errNo
+			case failOn == "changed" && !p.Same():
+				fmt.Fprintf(a.err, "casemate: %s is other than %s: %s\n", output.OneLine(args[1]), output.OneLine(args[0]), t.summary())
+				return errNo
+			}
+			return nil
+		},
+	}
+	a.grants[cmd] = func(args []string) confine.Grant {
+		return reads(slices.DeleteFunc(slices.Clone(args), func(p string) bool { return p == running || strings.HasPrefix(p, commit.Prefix) }))
+	}
+	a.revisions(cmd)
+	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 when NEW is, or may be: widened, or changed")
+	a.formats(cmd, output.Markdown)
+	return cmd
+}
+
+// difference compares the policies of two paths, within the bounds of one that is compiled.
+func (a *app) difference(old, new string) (*diff.Policies, error) {
+	var docs [2]*policy.Document
+	for i, path := range []string{old, new} {
+		doc, err := a.document(path)
+		if err != nil {
+			return nil, err
+		}
+		docs[i] = doc
+	}
+	var failed error
+	p, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() (*diff.Policies, []policy.Diagnostic) {
+		p, err := diff.Compare(docs[0], docs[1])
+		failed = err
+		return p, nil
+	})
+	if p == nil && failed == nil {
+		return nil, a.refuse(ds, nil)
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("diff: %w", failed)
+	}
+	return p, nil
+}
+
+// document is the policy of one path, or the running one.
+func (a *app) document(path string) (*policy.Document, error) {
+	if path == running {
+		doc, _, err := a.runningDocument(control.Request{})
+		return doc, err
+	}
+	doc, ds, _ := a.load([]string{path})
+	if doc == nil {
+		return nil, a.refuse(ds, nil)
+	}
+	return doc, nil
+}
+
+// told is a difference on its way to whoever reads it.
+type told struct {
+	old, new string
+	p        *diff.Policies
+	groups   []group
+}
+
+// summary is the difference in one line.
+func (t *told) summary() string {
+	var parts []string
+	for _, v := range diff.Verdicts {
+		if n := t.p.Counts[v]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, v))
+		}
+	}
+	if len(t.p.Policy) > 0 {
+		parts = append(parts, "the policy's own attributes changed")
+	}
+	if len(parts) == 0 {
+		return "no services"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// paste is the command line that shows what becomes of a witness.
+func (t *told) paste(service string, v diff.Verdict, r *diff.Reach) string {
+	path := t.new
+	if r.Verdict == diff.Narrowed && v == diff.Removed {
+		path = t.old
+	}
+	words := append([]string{"casemate", "explain", service}, r.Witness.Flags()...)
+	if path != running {
+		words = append(words, path)
+	}
+	for i, w := range words {
+		words[i] = shellWord(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord is w as one word of a shell's line.
+func shellWord(w string) string {
+	if w != "" && strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+@") == "" {
+		return w
+	}
+	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+}
