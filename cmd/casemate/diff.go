@@ -70,11 +70,11 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 			if err != nil {
 				return err
 			}
-			t := &told{old: args[0], new: args[1], p: p, groups: alike(p)}
+			t := told{old: args[0], new: args[1], p: p, groups: alike(p)}
 			if err := a.emit(forms{
 				output.Text:     func(io.Writer) error { a.diffText(t); return nil },
 				output.JSON:     func(w io.Writer) error { return writeJSON(w, diffReport{1, args[0], args[1], p}) },
-				output.Markdown: t.markdown,
+				output.Markdown: func(w io.Writer) error { return t.markdown(w) },
 			}); err != nil {
 				return err
 			}
@@ -141,10 +141,11 @@ type told struct {
 	old, new string
 	p        *diff.Policies
 	groups   []group
+	said     map[string]string // the service of which each dimension has been told first
 }
 
 // summary is the difference in one line.
-func (t *told) summary() string {
+func (t told) summary() string {
 	var parts []string
 	for _, v := range diff.Verdicts {
 		if n := t.p.Counts[v]; n > 0 {
@@ -161,7 +162,7 @@ func (t *told) summary() string {
 }
 
 // paste is the command line that shows what becomes of a witness.
-func (t *told) paste(service string, v diff.Verdict, r *diff.Reach) string {
+func (t told) paste(service string, v diff.Verdict, r *diff.Reach) string {
 	path := t.new
 	if r.Verdict == diff.Narrowed && v == diff.Removed {
 		path = t.old

@@ -35,6 +35,27 @@ func alike(p *diff.Policies) (out []group) {
 	return out
 }
 
+// named are the first n names of a group, and how many more it has.
+func (g *group) named(n int) ([]string, int) {
+	if len(g.names) <= n+1 {
+		return g.names, 0
+	}
+	return g.names[:n], len(g.names) - n
+}
+
+// again is the service of which the same has been said of a dimension before, "" for none: it need not be said twice.
+func (t *told) again(s *diff.Service, d *diff.Dimension) string {
+	key, _ := json.Marshal(d) // of plain data: no error
+	if t.said == nil {
+		t.said = map[string]string{}
+	}
+	first, ok := t.said[string(key)]
+	if !ok {
+		t.said[string(key)] = s.Name
+	}
+	return first
+}
+
 // remark is one line about a dimension: a sign (+, -, ~ or ., of what grants nothing), the text, and what shows that it is so.
 type remark struct {
 	sign, text string
@@ -81,11 +102,7 @@ func clients(r *diff.Reach) string {
 			counts = append(counts, diff.Number(n)+" "+k.more)
 		}
 	}
-	list := r.Clients
-	if len(list) > mostClients+1 {
-		list = append(slices.Clone(list[:mostClients]), fmt.Sprintf("%d more", len(r.Clients)-mostClients))
-	}
-	text := strings.Join(counts, " and ") + ": " + strings.Join(list, ", ")
+	text := strings.Join(counts, " and ") + ": " + strings.Join(r.Short(mostClients), ", ")
 	if when := r.When.String(); when != "" {
 		text += "; " + when
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 // markdown writes a difference as a review comment: what may be more first, the rest folded.
-func (t *told) markdown(w io.Writer) error {
+func (t told) markdown(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "**casemate diff**: %s\n", output.MarkdownText(t.summary()))
 	left := 0
@@ -64,16 +64,13 @@ func cut(s string) string {
 // block is what is said of a group: open if it may be more, folded if not.
 func (t *told) block(g *group) string {
 	var b strings.Builder
-	names := g.names
-	if len(names) > mostNames+1 {
-		names = names[:mostNames]
-	}
+	names, more := g.named(mostNames)
 	var words, marks []string
 	for _, n := range names {
 		words = append(words, code(n))
 		marks = append(marks, "<code>"+html.EscapeString(output.OneLine(cut(n)))+"</code>")
 	}
-	if more := len(g.names) - len(names); more > 0 {
+	if more > 0 {
 		words, marks = append(words, fmt.Sprintf("%d more", more)), append(marks, fmt.Sprintf("%d more", more))
 	}
 	if g.of.Verdict.MayWiden() {
@@ -90,18 +87,30 @@ func (t *told) block(g *group) string {
 	return b.String()
 }
 
-// dimension is a list of what is said of one; its first lines stand open.
+// signs are the words of a sign.
+var signs = map[string]string{"+": "more", "-": "less", "~": "other", ".": "changed"}
+
+// dimension is a list of what is said of one: sentences each on a line, words together.
 func (t *told) dimension(b *strings.Builder, s *diff.Service, d *diff.Dimension) {
 	by := ""
 	if d.By != "" {
 		by = " (" + plain(d.By) + ")"
 	}
-	fmt.Fprintf(b, "- **%s**%s: %s\n", plain(d.Name), by, d.Verdict)
-	signs := map[string]string{"+": "more", "-": "less", "~": "other", ".": "changed"}
-	for i, l := range t.lines(s, d) {
-		if i == mostLines {
-			fmt.Fprintf(b, "  - %d more\n", len(t.lines(s, d))-mostLines)
-			break
+	fmt.Fprintf(b, "- **%s**%s: %s", plain(d.Name), by, d.Verdict)
+	if first := t.again(s, d); first != "" {
+		fmt.Fprintf(b, ", as of %s\n", code(first))
+		return
+	}
+	b.WriteString("\n")
+	words, sentences, left := map[string][]string{}, 0, 0
+	for _, l := range t.lines(s, d) {
+		if l.proof == nil && !strings.Contains(l.text, " ") {
+			words[l.sign] = append(words[l.sign], code(l.text))
+			continue
+		}
+		if sentences++; sentences > mostLines {
+			left++
+			continue
 		}
 		fmt.Fprintf(b, "  - %s: %s\n", signs[l.sign], plain(l.text))
 		for _, p := range l.proof {
@@ -111,7 +120,19 @@ func (t *told) dimension(b *strings.Builder, s *diff.Service, d *diff.Dimension)
 			fmt.Fprintf(b, "    - %s\n", plain(l.why))
 		}
 	}
+	if left > 0 {
+		fmt.Fprintf(b, "  - %d more\n", left)
+	}
+	for _, sign := range []string{"+", "-", "~", "."} {
+		list := words[sign]
+		if n := len(list); n > 2*mostLines {
+			list = append(list[:2*mostLines:2*mostLines], fmt.Sprintf("%d more", n-2*mostLines))
+		}
+		if len(list) > 0 {
+			fmt.Fprintf(b, "  - %s: %s\n", signs[sign], strings.Join(list, ", "))
+		}
+	}
 	for _, p := range proofs(d) {
-		fmt.Fprintf(b, "  - %s\n", code(p))
+		fmt.Fprintf(b, "    - %s\n", code(p))
 	}
 }

@@ -8,17 +8,21 @@ import (
 )
 
 // diffText prints a difference for a terminal.
-func (a *app) diffText(t *told) {
+func (a *app) diffText(t told) {
 	a.printf("%s\n", t.summary())
 	for i := range t.groups {
 		g := &t.groups[i]
-		a.printf("\n%s  %s", a.paint(verdictColor(g.of.Verdict))(string(g.of.Verdict)), a.paint("1")(output.OneLine(strings.Join(g.names, ", "))))
+		names, more := g.named(mostNames)
+		a.printf("\n%s  %s", a.paint(verdictColor(g.of.Verdict))(string(g.of.Verdict)), a.paint("1")(output.OneLine(strings.Join(names, ", "))))
+		if more > 0 {
+			a.printf(" and %d more", more)
+		}
 		if at := g.of.NewOrigin; at != "" && len(g.names) == 1 {
 			a.printf("  %s", output.OneLine(at))
 		}
 		a.printf("\n")
 		for k := range g.of.Dimensions {
-			a.dimension(t, g.of, &g.of.Dimensions[k])
+			a.dimension(&t, g.of, &g.of.Dimensions[k])
 		}
 	}
 	for i, line := range t.p.Policy {
@@ -43,6 +47,10 @@ func (a *app) dimension(t *told, s *diff.Service, d *diff.Dimension) {
 	a.printf("  %s", d.Name)
 	if d.By != "" {
 		a.printf(" (%s)", output.OneLine(d.By))
+	}
+	if first := t.again(s, d); first != "" {
+		a.printf(": as of %s\n", output.OneLine(first))
+		return
 	}
 	a.printf("\n")
 	colors := map[string]string{"+": "31", "-": "32", "~": "33", ".": "0"}

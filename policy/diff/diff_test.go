@@ -25,7 +25,7 @@ func shipped(t *testing.T, name string) *sandbox.Profile {
 func TestEveryPairMirrors(t *testing.T) {
 	all := lang.ShippedProfiles()
 	for i := range all {
-		for k := range all {
+		for k := i; k < len(all); k++ {
 			there, err := diff.Profiles(&all[i], &all[k])
 			if err != nil {
 				t.Fatal(err)

@@ -146,7 +146,7 @@ func (c *comparison) dimensions(s *Service, a, b *policy.Service) error {
 			s.Dimensions = append(s.Dimensions, d)
 		}
 	}
-	reached, program, err := c.reach(a, b)
+	reached, program, err := c.reach(s.Name, a, b)
 	if err != nil {
 		return err
 	}

@@ -63,11 +63,11 @@ func filteredBy(p *sandbox.Profile) (*filtered, error) {
 }
 
 // let are the rules without those of calls that every filter of such a profile answers before it looks at them: clone3, a
-// program's own parent-death signal where no init has one, and, where it executes once, exec.
+// parent-death signal but KILL where no init has one, and, where it executes once, exec.
 func let(p *sandbox.Profile, rules []seccomp.Rule) []seccomp.Rule {
 	once := calls.ExecsOnce(p)
 	return slices.DeleteFunc(slices.Clone(rules), func(r seccomp.Rule) bool {
-		return r.Name == "clone3" || r.Name == "prctl" && !p.Init && r.Fixed(0, unix.PR_SET_PDEATHSIG) || once && (r.Name == "execve" || r.Name == "execveat")
+		return r.Name == "clone3" || r.Name == "prctl" && !p.Init && r.Fixed(0, unix.PR_SET_PDEATHSIG) && !r.Fixed(1, uint32(unix.SIGKILL)) || once && (r.Name == "execve" || r.Name == "execveat")
 	})
 }
 

@@ -20,8 +20,10 @@ import (
 // something else than before.
 type Reach struct {
 	Verdict Verdict `json:"verdict"`
-	// Clients are the fewest prefixes and addresses that hold them, and users and machines as uid=FIRST-LAST.
+	// Clients are the fewest prefixes and addresses that hold them, and users and machines as uid=FIRST-LAST: the first 200,
+	// and LeftOut how many more there are.
 	Clients []string `json:"clients"`
+	LeftOut int      `json:"clients_left_out,omitempty"`
 	// Counts are how many: decimal numbers, by ipv4, ipv6, uid, cid.
 	Counts map[string]string `json:"counts"`
 	// When is the circumstances under which it is so.
@@ -82,9 +84,13 @@ func comes(s *policy.Service) (out []reach.Kind) {
 	return slices.Sorted(maps.Keys(has))
 }
 
-// aclResult is the difference of two lists for clients of some kinds.
+// mostClients is how many of Clients there are.
+const mostClients = 200
+
+// aclResult is the difference of two lists for clients of some kinds: who gets in, and who gets another program.
 type aclResult struct {
-	changes []reach.Change
+	reach   []Reach
+	differs []string
 	err     error
 }
 
@@ -104,7 +110,7 @@ func (m matchers) decide(l *acl.List, c decide.Client) (decide.Decision, error) 
 }
 
 // reach compares who gets in. program tells of who got in before as well and gets another program, or another environment.
-func (c *comparison) reach(a, b *policy.Service) (d, program Dimension, err error) {
+func (c *comparison) reach(s string, a, b *policy.Service) (d, program Dimension, err error) {
 	d.Name = "reach"
 	from, to := comes(a), comes(b)
 	was, is := list(c.old.Policy, a), list(c.new.Policy, b)
@@ -112,32 +118,41 @@ func (c *comparison) reach(a, b *policy.Service) (d, program Dimension, err erro
 		d.By = fmt.Sprintf("acl %q", is.Name)
 	}
 	key := fmt.Sprint(name(was), from, name(is), to)
+	if was == nil || is == nil { // what decides is the service itself
+		key = fmt.Sprint(key, a != nil, b != nil, s)
+	}
 	r := c.acls[key]
 	if r == nil {
-		r = &aclResult{}
-		r.changes, r.err = c.lists.Compare(was, is, from, to)
+		r = c.aclPair(a, b, was, is)
 		c.acls[key] = r
 	}
 	if errors.Is(r.err, reach.ErrTooMany) {
 		d.Differs = append(d.Differs, fmt.Sprintf("who gets in may be other, nobody can tell: %v", r.err))
 		return d, program, nil
 	}
-	if r.err != nil {
-		return d, program, r.err
+	d.Reach, program.Differs = r.reach, slices.Clone(r.differs)
+	return d, program, r.err
+}
+
+func (c *comparison) aclPair(a, b *policy.Service, was, is *acl.List) *aclResult {
+	r := &aclResult{}
+	var changes []reach.Change
+	if changes, r.err = c.lists.Compare(was, is, comes(a), comes(b)); r.err != nil {
+		return r
 	}
-	for _, ch := range r.changes {
+	for _, ch := range changes {
 		entry, err := c.changed(a, b, was, is, ch)
 		if err != nil {
-			return d, program, err
+			return &aclResult{err: err}
 		}
 		if entry.Verdict == Incomparable {
-			program.Differs = append(program.Differs, others(entry, ch))
+			r.differs = append(r.differs, others(entry, ch))
 		} else {
-			d.Reach = append(d.Reach, entry)
+			r.reach = append(r.reach, entry)
 		}
 	}
-	slices.SortStableFunc(d.Reach, func(x, y Reach) int { return slices.Index(Verdicts, x.Verdict) - slices.Index(Verdicts, y.Verdict) })
-	return d, program, nil
+	slices.SortStableFunc(r.reach, func(x, y Reach) int { return slices.Index(Verdicts, x.Verdict) - slices.Index(Verdicts, y.Verdict) })
+	return r
 }
 
 func name(l *acl.List) string {
@@ -157,7 +172,7 @@ func list(p *policy.Policy, s *policy.Service) *acl.List {
 
 // others says of clients that they get another program or environment.
 func others(r Reach, ch reach.Change) string {
-	who := strings.Join(short(r.Clients, 4), ", ")
+	who := strings.Join(r.Short(4), ", ")
 	if when := ch.When.String(); when != "" {
 		who += " (" + when + ")"
 	}
@@ -184,17 +199,21 @@ func gives(does string) string {
 	return strings.Join(parts, ", ")
 }
 
-// short is a list cut to its first n, with how many more there are.
-func short(list []string, n int) []string {
-	if len(list) <= n+1 {
-		return list
+// Short are the first n of Clients, and how many more there are.
+func (r *Reach) Short(n int) []string {
+	all := len(r.Clients) + r.LeftOut
+	if all <= n+1 {
+		return r.Clients
 	}
-	return append(slices.Clone(list[:n]), fmt.Sprintf("%d more", len(list)-n))
+	return append(slices.Clone(r.Clients[:n]), fmt.Sprintf("%d more", all-n))
 }
 
 // changed makes an entry of a change, and holds its example to what decides in earnest.
 func (c *comparison) changed(a, b *policy.Service, was, is *acl.List, ch reach.Change) (Reach, error) {
 	r := Reach{Verdict: Incomparable, Clients: ch.Clients.Patterns(), Counts: map[string]string{}, When: ch.When}
+	if n := len(r.Clients); n > mostClients {
+		r.Clients, r.LeftOut = r.Clients[:mostClients:mostClients], n-mostClients
+	}
 	for i, k := range []reach.Kind{reach.IPv4, reach.IPv6, reach.User, reach.Machine} {
 		if n := ch.Clients.Count(k); n.Sign() > 0 {
 			r.Counts[[]string{"ipv4", "ipv6", "uid", "cid"}[i]] = n.String()

@@ -1,0 +1,356 @@
+package diff_test
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"casemate/acl/limit"
+	"casemate/listener/address"
+	"casemate/policy"
+	"casemate/policy/diff"
+	"casemate/policy/lang"
+	"casemate/sandbox"
+)
+
+// compiled is the document of a policy's text.
+func compiled(t testing.TB, text string) *policy.Document {
+	t.Helper()
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte("policy { edition = 1 }\n" + text)}})
+	if doc == nil {
+		t.Fatalf("%+v\n%s", ds, text)
+	}
+	return doc
+}
+
+const office = `
+acl "office" {
+  deny { from = ["192.0.2.66"] }
+  allow "staff" {
+    from = ["192.0.2.0/24"]
+  }
+  default = "deny"
+}
+acl "any" {
+  allow { from = ["any"] }
+  default = "deny"
+}
+limit "few" {
+  concurrent = 8
+  rate       = "10/min"
+  burst      = 5
+  session    = "10m"
+  per_source {
+    concurrent = 2
+    rate       = "6/min"
+    burst      = 3
+  }
+}
+profile "own" {
+  base = profile.line
+}
+`
+
+const finger = office + `
+service "finger" {
+  listen  = ["tcp://:79"]
+  command = ["/usr/sbin/in.fingerd", "-w"]
+  user    = "nobody"
+  acl     = acl.office
+  limit   = limit.few
+  profile = profile.own
+}
+`
+
+func compare(t testing.TB, a, b *policy.Document) *diff.Policies {
+	t.Helper()
+	p, err := diff.Compare(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// words are all that is said of a difference.
+func words(p *diff.Policies) string {
+	var b strings.Builder
+	for _, s := range p.Services {
+		for _, d := range s.Dimensions {
+			fmt.Fprintf(&b, "%s %s %s: +%q -%q ~%q .%q", s.Name, d.Name, d.Verdict, d.More, d.Less, d.Differs, d.Changed)
+			for _, r := range d.Reach {
+				fmt.Fprintf(&b, " [%s %s %s: %s]", r.Verdict, strings.Join(r.Clients, " "), r.When.String(), strings.Join(r.Witness.Flags(), " "))
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+// mirror is a verdict seen from the other side.
+func mirror(v diff.Verdict) diff.Verdict {
+	switch v {
+	case diff.Widened:
+		return diff.Narrowed
+	case diff.Narrowed:
+		return diff.Widened
+	case diff.Added:
+		return diff.Removed
+	case diff.Removed:
+		return diff.Added
+	}
+	return v
+}
+
+// mirrored holds a difference to the one the other way round.
+func mirrored(t testing.TB, there, back *diff.Policies) {
+	t.Helper()
+	fail := func(what string) { t.Fatalf("%s\nthere:\n%s\nback:\n%s", what, words(there), words(back)) }
+	if len(there.Services) != len(back.Services) {
+		fail("services")
+	}
+	for i, s := range there.Services {
+		o := back.Services[i]
+		// Where something is other besides, more outweighs it and less does not.
+		graver := slices.Contains([]diff.Verdict{diff.Widened, diff.Narrowed, diff.Incomparable}, s.Verdict) && slices.ContainsFunc(s.Dimensions, differs)
+		if s.Name != o.Name || mirror(s.Verdict) != o.Verdict && !graver || len(s.Dimensions) != len(o.Dimensions) {
+			fail(s.Name)
+		}
+		for k, d := range s.Dimensions {
+			e := o.Dimensions[k]
+			if d.Name != e.Name || len(d.More) != len(e.Less) || len(d.Less) != len(e.More) || len(d.Differs) != len(e.Differs) || len(d.Changed) != len(e.Changed) || len(d.Reach) != len(e.Reach) {
+				fail(s.Name + " " + d.Name)
+			}
+			for _, r := range d.Reach {
+				if !slices.ContainsFunc(e.Reach, func(q diff.Reach) bool {
+					return mirror(r.Verdict) == q.Verdict && slices.Equal(r.Clients, q.Clients) && reflect.DeepEqual(r.When, q.When) && r.Witness.Old == q.Witness.New
+				}) {
+					fail(s.Name + " reach")
+				}
+			}
+		}
+	}
+}
+
+func differs(d diff.Dimension) bool { return len(d.Differs) > 0 }
+
+// TestVerdicts: what a change of a policy's text comes to, and the other way round.
+func TestVerdicts(t *testing.T) {
+	old := compiled(t, finger)
+	for _, c := range []struct {
+		from, to string
+		want     diff.Verdict
+		dim, say string // one of the dimensions, and what is said of it
+	}{
+		{"192.0.2.66", "192.0.2.66", diff.Unchanged, "", ""},
+		{`"192.0.2.0/24"`, `"192.0.2.128/25", "192.0.2.0/25"`, diff.Unchanged, "", ""},
+		{`office`, `renamed`, diff.Unchanged, "", ""},
+		{`"staff"`, `"people"`, diff.Unchanged, "", ""},
+		{`["192.0.2.66"]`, `["192.0.2.0/25"]`, diff.Narrowed, "reach", "[narrowed 192.0.2.0/26 192.0.2.64/31 192.0.2.67 192.0.2.68/30 192.0.2.72/29 192.0.2.80/28 192.0.2.96/27 : 192.0.2.7]"},
+		{`["192.0.2.66"]`, `["192.0.2.67"]`, diff.Mixed, "reach", "[widened 192.0.2.66 : 192.0.2.66] [narrowed 192.0.2.67 : 192.0.2.67]"},
+		{`"192.0.2.0/24"`, `"192.0.2.0/24", ".example.org"`, diff.Widened, "reach", "named .example.org: 198.51.100.7 --name host.example.org]"},
+		{`from = ["192.0.2.0/24"]`, "from = [\"192.0.2.0/24\"]\n during = [\"mon 08:00-18:00\"]", diff.Narrowed, "reach", "during mon 18:00-24:00, tue-sun, mon 00:00-08:00 UTC: 192.0.2.7 --at 2026-01-05T00:00:00Z]"},
+		{`from = ["192.0.2.0/24"]`, "from = [\"192.0.2.0/24\"]\n to = [\"10.0.0.1\"]", diff.Narrowed, "reach", ", unknown: 192.0.2.7]"},
+		{`from = ["192.0.2.0/24"]`, "from = [\"192.0.2.0/24\"]\n command = [\"/bin/cat\"]", diff.Incomparable, "command", `~["for 192.0.2.0/26, 192.0.2.64/31, 192.0.2.67, 192.0.2.68/30, 4 more: runs /bin/cat, was nothing of a rule's own"]`},
+		{"acl     = acl.office", "acl = acl.any", diff.Widened, "reach", "[widened 0.0.0.0/1 "},
+		{"acl     = acl.office", "", diff.Narrowed, "reach", "[narrowed 192.0.2.0/26 "},
+		{`"tcp://:79"`, `"tcp://127.0.0.1:79"`, diff.Narrowed, "listeners", `-["tcp://:79"]`},
+		{`"tcp://:79"`, `"tcp4://:79"`, diff.Narrowed, "listeners", `-["tcp://:79"]`},
+		{`"tcp://:79"`, `"tcp://:79", "unix:/run/f.sock"`, diff.Widened, "listeners", `+["unix:/run/f.sock"]`},
+		{`"tcp://:79"`, `"tcp://:80"`, diff.Mixed, "listeners", `+["tcp://:80"] -["tcp://:79"]`},
+		{`user    = "nobody"`, `user = "daemon"`, diff.Incomparable, "identity", `~["user daemon, was nobody"]`},
+		{`user    = "nobody"`, `user = "dynamic"`, diff.Narrowed, "identity", `-["user dynamic, was nobody"]`},
+		{`user    = "nobody"`, "user = \"root\"\n because = \"so\"", diff.Widened, "identity", `+["user root, was nobody"]`},
+		{`user    = "nobody"`, "user = \"nobody\"\n groups = [\"mail\"]", diff.Widened, "identity", `+["group mail"]`},
+		{`concurrent = 8`, `concurrent = 9`, diff.Widened, "limits", `+["concurrent 9, was 8"]`},
+		{`"10/min"`, `"600/h"`, diff.Unchanged, "", ""},
+		{`"10/min"`, `"1/s"`, diff.Widened, "limits", `+["rate 1/s, was 10/min"]`},
+		{`burst      = 5`, `burst = 4`, diff.Narrowed, "limits", `-["burst 4, was 5"]`},
+		{`session    = "10m"`, `session = "1h"`, diff.Widened, "limits", `+["session 1h, was 10m"]`},
+		{`base = profile.line`, `base = profile.strict`, diff.Narrowed, "seccomp", ""},
+		{`base = profile.line`, "base = profile.line\n syscalls { deny = [\"getrandom\"] }", diff.Narrowed, "seccomp", `-["getrandom" "`},
+		{`base = profile.line`, "base = profile.line\n widens = [\"syscalls\"]\n syscalls { allow = [\"@line\", \"ptrace\"] }", diff.Widened, "seccomp", `+["ptrace"]`},
+		{`base = profile.line`, "base = profile.line\n files { read = [\"/etc/passwd\"] }", diff.Widened, "files", `+["read /etc/passwd"]`},
+		{`base = profile.line`, "base = profile.line\n resources { open_files = 32 }", diff.Narrowed, "resources", `-["open_files 32, was 64"]`},
+		{`"-w"`, `"-l"`, diff.Incomparable, "command", `~["runs /usr/sbin/in.fingerd -l, was /usr/sbin/in.fingerd -w"]`},
+		{`limit   = limit.few`, "limit = limit.few\n log = \"refusals\"", diff.Changed, "other", `.["log refusals, was all"]`},
+		{`limit   = limit.few`, "limit = limit.few\n disable = true", diff.Removed, "reach", "[narrowed 192.0.2.0/26 "},
+		{`service "finger"`, `service "other"`, diff.Added, "service", `+["runs /usr/sbin/in.fingerd -w" "user nobody" "profile own"]`},
+	} {
+		text := strings.ReplaceAll(finger, c.from, c.to)
+		if text == finger && c.from != c.to {
+			t.Fatalf("no %q", c.from)
+		}
+		new := compiled(t, text)
+		p := compare(t, old, new)
+		got := diff.Unchanged
+		for _, s := range p.Services {
+			if got == diff.Unchanged || s.Verdict == diff.Added {
+				got = s.Verdict
+			}
+		}
+		said := words(p)
+		line := slices.IndexFunc(strings.Split(said, "\n"), func(l string) bool { return strings.Contains(l, " "+c.dim+" ") && strings.Contains(l, c.say) })
+		if got != c.want || c.dim != "" && line < 0 {
+			t.Errorf("%q to %q is %s, want %s with %s of %s:\n%s", c.from, c.to, got, c.want, c.say, c.dim, said)
+		}
+		if p.Same() != (got == diff.Unchanged) || p.MayWiden() != (got.MayWiden() || strings.Contains(said, "other service")) {
+			t.Errorf("%q to %q: %s: same %v, may widen %v", c.from, c.to, got, p.Same(), p.MayWiden())
+		}
+		mirrored(t, p, compare(t, new, old))
+		if again := compare(t, new, new); !again.Same() || len(again.Services) > 0 {
+			t.Errorf("%q differs from itself", c.to)
+		}
+	}
+}
+
+// TestCallsProve: each call that is shown is refused by the old filter and let through by the new one, and there is one for each call
+// of which more is allowed.
+func TestCallsProve(t *testing.T) {
+	p := compare(t, compiled(t, finger), compiled(t, strings.Replace(finger, "base = profile.line", "base = profile.login", 1)))
+	for _, d := range p.Services[0].Dimensions {
+		if d.Name != "seccomp" {
+			continue
+		}
+		shown := map[string]bool{}
+		for _, c := range d.Calls {
+			if c.New != "allowed" || c.Old == "allowed" {
+				t.Errorf("%+v", c)
+			}
+			name, _, _ := strings.Cut(c.Call, "(")
+			shown[name] = true
+		}
+		for _, line := range d.More {
+			if name, _, _ := strings.Cut(line, "("); !strings.HasPrefix(name, "@") && !strings.Contains(name, " ") && !shown[name] {
+				t.Errorf("no call shows %s", line)
+			}
+		}
+		if len(d.Calls) < 20 || len(d.Differs) > 0 {
+			t.Errorf("%d calls, differs %q", len(d.Calls), d.Differs)
+		}
+		return
+	}
+	t.Error("there is no dimension seccomp")
+}
+
+// TestKillIsShown: from kill to errno a call shows that the program goes on.
+func TestKillIsShown(t *testing.T) {
+	killing := strings.Replace(finger, "base = profile.line", "base = profile.line\n syscalls { on_violation = \"kill\" }", 1)
+	p := compare(t, compiled(t, killing), compiled(t, finger))
+	if d := p.Services[0].Dimensions[0]; d.Name != "seccomp" || len(d.Calls) != 1 || d.Calls[0].Old != "killed" || d.Calls[0].New != "EPERM" || p.Services[0].Verdict != diff.Widened {
+		t.Errorf("%+v", p.Services[0])
+	}
+}
+
+// fill gives every field below v another value than it has, one after the other, and calls do with the path of each.
+func fill(v reflect.Value, path string, do func(path string)) {
+	set := func(to any) {
+		was := reflect.New(v.Type()).Elem()
+		was.Set(v)
+		v.Set(reflect.ValueOf(to).Convert(v.Type()))
+		do(path)
+		v.Set(was)
+	}
+	switch x := v.Interface().(type) {
+	case []address.Listen:
+		set([]address.Listen{{Network: "tcp", Port: 81, LastPort: 81}})
+		return
+	case address.Listen:
+		set(address.Listen{Network: "tcp", Addr: netip.MustParseAddr("192.0.2.9"), Port: 80, LastPort: 80})
+		return
+	case sandbox.Syscalls, limit.Rate:
+		return // compared by what they come to; see TestVerdicts
+	case map[string]string:
+		set(map[string]string{"A": "b"})
+		return
+	case []limit.Class:
+		set([]limit.Class{limit.Crash})
+		return
+	case time.Duration:
+		set(x + time.Hour)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("json") != "-" {
+				fill(v.Field(i), path+"."+f.Name, do)
+			}
+		}
+	case reflect.Slice:
+		list := reflect.MakeSlice(v.Type(), 1, 1)
+		switch e := list.Index(0); e.Kind() {
+		case reflect.String:
+			e.SetString("/other")
+		case reflect.Uint16:
+			e.SetUint(7)
+		default:
+			panic(path)
+		}
+		set(list.Interface())
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), fmt.Sprint(path, ".", i), do)
+		}
+	case reflect.String:
+		switch {
+		case strings.HasSuffix(path, ".StoreBypass"), strings.HasSuffix(path, ".IndirectBranch"):
+			set("off")
+		case strings.HasSuffix(path, ".Core"):
+			set("session")
+		default:
+			set("other")
+		}
+	case reflect.Bool:
+		set(!v.Bool())
+	case reflect.Int, reflect.Int64:
+		set(v.Int() + 77)
+	case reflect.Uint32:
+		set(v.Uint() + 77)
+	default:
+		if v.Type().String() != "hostpath.Map" {
+			panic(path + " " + v.Type().String())
+		}
+		set(map[string]string{"/etc": "/srv"})
+	}
+}
+
+// TestEveryFieldCounts: no field of a service, its limit or its profile is other without a word, but for names and what explains
+// a profile. One that is added is compared, or this fails.
+func TestEveryFieldCounts(t *testing.T) {
+	silent := []string{"service.Name", "service.Disable", "service.ACL", "service.Limit", "service.Profile", "limit.Name", "profile.Name", "profile.Base", "profile.Widens", "profile.Because"}
+	old, new := compiled(t, finger), compiled(t, finger)
+	n := 0
+	for name, v := range map[string]any{"service": &new.Policy.Services[0], "limit": new.Policy.Limit("few"), "profile": new.Policy.Profile("own"), "old limit": old.Policy.Limit("few")} {
+		if name == "old limit" { // so that what stands beside something counts
+			v.(*limit.Spec).Queue, v.(*limit.Spec).QueueLength = time.Second, 4
+			v.(*limit.Spec).Penalty = limit.Penalty{On: []limit.Class{limit.Timeout}, First: time.Second, Max: time.Second}
+			continue
+		}
+		if name == "limit" {
+			l := v.(*limit.Spec)
+			l.Queue, l.QueueLength = time.Second, 4
+			l.Penalty = limit.Penalty{On: []limit.Class{limit.Timeout}, First: time.Second, Max: time.Second}
+			*old.Policy.Limit("few") = *l
+		}
+		fill(reflect.ValueOf(v).Elem(), name, func(path string) {
+			n++
+			if slices.Contains(silent, path) {
+				return
+			}
+			if p := compare(t, old, new); p.Same() {
+				t.Errorf("%s is other, and nothing is said", path)
+			}
+		})
+	}
+	if n < 80 {
+		t.Errorf("%d fields", n)
+	}
+	new.Policy.OnStop, new.Policy.OnBroken = "leave", "refuse"
+	if p := compare(t, old, new); len(p.Policy) != 2 || p.Verdict != diff.Changed || p.MayWiden() {
+		t.Errorf("%+v", p)
+	}
+}
