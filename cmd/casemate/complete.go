@@ -34,12 +34,12 @@ func (a *app) completions(root *cobra.Command) {
 		"explain": {a.services, nil}, "show": {a.blocks, a.blocks}, "score": {a.services, a.services},
 		"why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
 		"profiles": {shippedProfiles, shippedProfiles}, "profiles diff": {shippedProfiles, shippedProfiles},
-		"help": {pages(root), none}, "reload": {none, none}, "version": {none, none},
+		"help": {pages(root), none}, "reload": {none, none}, "history": {none, none}, "rollback": {a.runs, none}, "version": {none, none},
 	} {
 		find(root, verb).ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			give := places.others
 			switch {
-			case verb == "explain" && cmd.Flags().Changed("batch"):
+			case verb == "explain" && (cmd.Flags().Changed("batch") || cmd.Flags().Changed("decision")):
 				give = nil
 			case cmd.Flags().Changed("groups"):
 				give = func() []cobra.Completion { return slices.Concat(seccomp.Groups(), seccomp.Names()) }
@@ -63,7 +63,9 @@ func (a *app) completions(root *cobra.Command) {
 		{"", "control", nil},
 		{"kill", "service", a.services},
 		{"why", "last", a.services},
-		{"explain", "expect", oneOf("allow", "deny")},
+		{"explain", "expect", oneOf("allow", "deny")}, {"explain", "decision", a.sessionIDs},
+		{"reload", "if-digest", a.reviewed}, {"reload", "if-running", a.runningDigest}, {"rollback", "if-running", a.runningDigest},
+		{"plan", "fail-on", func() []cobra.Completion { return planGates }},
 		{"diff", "fail-on", oneOf("widened", "changed")},
 		{"learn", "listen", oneOf("tcp", "tcp-wait", "udp-wait")},
 	} {

@@ -161,13 +161,24 @@ func (a *app) runs() (out []cobra.Completion) {
 	}
 	for i := len(resp.Runs) - 1; i >= 0; i-- {
 		r := &resp.Runs[i]
+		if !policy.ValidDigest(r.Digest) {
+			continue
+		}
 		what := fmt.Sprintf("run %d, since %s", r.Number, r.Began.UTC().Format(time.RFC3339))
 		out = append(out, cobra.CompletionWithDesc(r.Digest, what), cobra.CompletionWithDesc(strconv.Itoa(r.Number), strings.TrimPrefix(r.Digest, "sha256:")[:12]))
 	}
 	return out
 }
 
-// runningDigest is what --if-running can be, and reviewedDigest what --if-digest: what runs, and what the files say.
+// reviewed is what --if-digest can be: what the policy at its usual path says.
+func (a *app) reviewed() (out []cobra.Completion) {
+	if doc, _, _ := a.load([]string{policyPath}); doc != nil {
+		out = append(out, cobra.CompletionWithDesc(doc.Digest, policyPath))
+	}
+	return out
+}
+
+// runningDigest is what --if-running can be.
 func (a *app) runningDigest() (out []cobra.Completion) {
 	if st := a.running(); st != nil && st.Digest != "" {
 		out = append(out, cobra.CompletionWithDesc(st.Digest, "runs"))

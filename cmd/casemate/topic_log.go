@@ -93,6 +93,8 @@ sessions        number  note                how many are left at a stop
 ended           number  note                programs of an earlier casemated that were ended
 left            number  note                and that were left alone
 leave           bool    note                true: they are left alone at this stop
+how             string  note                of a load: start, reload, signal (HUP) or rollback
+asked_uid       number  note                of a load that casemate reload or rollback has asked for: the uid of who did
 panic           string  note                of a bug
 stack           string  note                of a bug
 
