@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,7 @@ func (b *Broker) commit(c *candidate, o *order) error {
 	if b.stopping {
 		return loop.ErrStopped
 	}
-	if err := o.holds(b.gen, c.gen.doc); err != nil {
+	if err := cmp.Or(o.after(b.gen), o.admits(c.gen.doc)); err != nil {
 		return err
 	}
 	if c.gen.doc.Policy.OnStop == policy.StopLeave {

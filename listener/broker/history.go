@@ -31,15 +31,21 @@ type unmet struct{ condition, text string }
 
 func (e *unmet) Error() string { return e.text }
 
-// holds checks the conditions, where running is in force and doc is to follow it. It is asked when doc is there, before anything is
-// made for it, and again on the loop at the swap itself.
-func (o *order) holds(running *generation, doc *policy.Document) error {
+// after checks the conditions on what is in force. It is asked before anything is done, and again on the loop at the swap itself.
+func (o *order) after(running *generation) error {
 	switch {
 	case o.plain():
-	case running == nil:
+	case running == nil: // the first load is of what the broker before had in force
 		return errors.New("no policy is in force yet: ask again")
 	case o.ifRunning != "" && running.digest != o.ifRunning:
 		return &unmet{"if_running", fmt.Sprintf("%s runs, not %s: look at the difference again", running.digest, o.ifRunning)}
+	}
+	return nil
+}
+
+// admits checks the conditions on what is to follow: when it is there, before anything is made for it, and again at the swap.
+func (o *order) admits(doc *policy.Document) error {
+	switch {
 	case o.ifDigest != "" && doc.Digest != o.ifDigest:
 		return &unmet{"if_digest", fmt.Sprintf("what there is to load has the digest %s, not %s: look at the difference again", doc.Digest, o.ifDigest)}
 	case o.ran != "" && doc.Digest != o.ran:

@@ -144,13 +144,28 @@ func TestConditions(t *testing.T) {
 
 	// At the swap itself: what ran has changed since the conditions were looked at.
 	c := &candidate{gen: &generation{digest: old, doc: g.doc}}
-	if err := g.loop.Do(func() { panicked(t, func() error { return g.commit(c, &order{ifRunning: old}) }) }); err != nil {
+	if err := g.loop.Do(func() { refusedAtSwap(t, func() error { return g.commit(c, &order{ifRunning: old}) }) }); err != nil {
 		t.Error(err)
 	}
 }
 
-// panicked wants an unmet condition.
-func panicked(t *testing.T, commit func() error) {
+// TestNothingBeforeTheFirstLoad: an order for what ran, or with a condition, does not come before the load of what was in force with
+// the broker before, and does not take it away.
+func TestNothingBeforeTheFirstLoad(t *testing.T) {
+	g := newRig(t)
+	g.setPolicy(svc("cat", "tcp", freePort(t), "/bin/cat"))
+	compile, asked := g.compile, 0
+	g.compile = func(ran string) (*policy.Document, []policy.Diagnostic, error) { asked++; return compile(ran) }
+	for _, request := range []string{`"verb":"rollback","digest":"` + g.doc.Digest + `"`, `"verb":"reload","if_digest":"` + g.doc.Digest + `"`, `"verb":"reload","if_running":"` + g.doc.Digest + `"`} {
+		var a control.Response
+		if err := json.NewDecoder(g.asksControl(request)).Decode(&a); err != nil || a.OK || !strings.Contains(a.Error, "no policy is in force yet") || asked > 0 {
+			t.Errorf("%s: %+v, %v, and the compiler was asked %d times", request, a, err, asked)
+		}
+	}
+}
+
+// refusedAtSwap wants an unmet condition.
+func refusedAtSwap(t *testing.T, commit func() error) {
 	var u *unmet
 	if err := commit(); !errors.As(err, &u) || u.condition != "if_running" {
 		t.Errorf("at the swap: %v", err)

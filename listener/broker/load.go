@@ -90,10 +90,13 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		}); err != nil {
 			return err
 		}
+		if err = o.after(running); err != nil {
+			return err
+		}
 		if doc, diags, err = b.compile(o.ran); err != nil {
 			return err
 		}
-		if err = o.holds(running, doc); err != nil {
+		if err = o.admits(doc); err != nil {
 			return err
 		}
 		warned, err := b.install(doc, &o)

@@ -146,7 +146,7 @@ func (p *past) list() (list []Kept, err error) {
 
 // Recall is Hands': the newest file of a document of that digest, as one of a policy.
 func (w *Warden) Recall(digest string) ([]policy.SourceFile, error) {
-	list, _ := w.past.list()
+	list, _ := hostpath.Within(w.past.dir, w.past.list)
 	for i := len(list) - 1; i >= 0 && policy.ValidDigest(digest); i-- {
 		if strings.HasSuffix(list[i].Name, pastName(digest)) {
 			return policy.ReadOwnSources(filepath.Join(w.past.dir, list[i].Name))

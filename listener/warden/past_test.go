@@ -150,6 +150,15 @@ func TestPastOverErrands(t *testing.T) {
 	if a, _, err := b.do(Asked{Do: DoPast}, nil); err != nil || len(a.Past) != 1 || !strings.Contains(a.Past[0].Name, "-reload-7-1-") {
 		t.Errorf("%+v, %v", a, err)
 	}
+	b.resume = doc // of a broker that follows: what it loads first, whatever somebody asks for before
+	if _, _, err := b.do(Asked{Do: DoCompile, Digest: numbered(t, 2).Digest}, nil); err == nil {
+		t.Error("compiled what is not kept")
+	}
+	a, files, err := b.do(Asked{Do: DoCompile}, nil)
+	if err != nil || a.Same || len(files) != 1 || b.resume != nil || b.newest != doc.Digest {
+		t.Errorf("%+v, %v, %v", a, files, err)
+	}
+	CloseAll(files)
 	_, give, err := b.do(Asked{Do: DoRecall, Digest: doc.Digest}, nil)
 	if err != nil || len(give) != 1 {
 		t.Fatalf("%v, %v", give, err)

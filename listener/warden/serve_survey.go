@@ -25,6 +25,7 @@ const maxSites = 16
 func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	switch q.Do {
 	case DoPast:
+		defer debug.FreeOSMemory() // a document was encoded
 		a.Past, err = b.w.Past()
 		return a, nil, err
 	case DoRecall:
@@ -71,9 +72,11 @@ func (b *Broker) compiled(q Asked) (a Answer, give []int, err error) {
 	debug.SetGCPercent(loadGC)
 	b.mu.Lock()
 	doc, err := b.resume, error(nil)
-	b.resume = nil
+	if b.resume = nil; q.Digest != "" {
+		b.resume, doc = doc, nil
+	}
 	b.mu.Unlock()
-	if doc == nil || q.Digest != "" {
+	if doc == nil {
 		if doc, a.Diagnostics, err = b.w.Compile(q.Digest); err != nil {
 			return a, nil, err
 		}

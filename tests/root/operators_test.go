@@ -143,13 +143,14 @@ func TestOperatorsAskForNothingElse(t *testing.T) {
 	asker := asks(t, b, group)
 	for _, q := range []control.Request{
 		{Verb: control.VerbReload}, {Verb: control.VerbKill, Service: "cat"}, {Verb: control.VerbKill, Sessions: []uint64{1}, Now: true},
-		{Verb: control.VerbStatus, Service: "cat", Now: true}, {Verb: "stop"}, {Verb: ""},
+		{Verb: control.VerbStatus, Service: "cat", Now: true}, {Verb: control.VerbRollback, Digest: "sha256:" + strings.Repeat("0", 64)},
+		{Verb: "stop"}, {Verb: ""},
 	} {
 		if a := asker(q); a.OK || !strings.Contains(a.Error, "takes root") {
 			t.Errorf("%+v: %+v", q, a)
 		}
 	}
-	for _, q := range []control.Request{{Verb: control.VerbStatus}, {Verb: control.VerbStatus, Service: "cat"}, {Verb: control.VerbDocument}} {
+	for _, q := range []control.Request{{Verb: control.VerbStatus}, {Verb: control.VerbStatus, Service: "cat"}, {Verb: control.VerbDocument}, {Verb: control.VerbHistory}} {
 		if a := asker(q); !a.OK {
 			t.Errorf("%+v: %+v", q, a)
 		}
