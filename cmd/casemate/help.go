@@ -16,7 +16,7 @@ func (a *app) helpCmd() *cobra.Command {
 		Use:   "help [VERB]",
 		Short: "Help about a verb or a topic",
 		Long: `help prints what a verb does, with its flags and examples, or the page of a topic:
-policy is the policy language, inetd how a policy extends an inetd.conf, log what a record
+policy is the policy language, policy-tests that of its tests, inetd how a policy extends an inetd.conf, log what a record
 holds, calls the groups of system calls.
 
 With --man it prints the manual page of that name, made from the same text:
@@ -32,7 +32,7 @@ which it then reads from standard input.`,
 
 // made are the pages of topics that are made of tables. That takes milliseconds, so it is done when one is
 // asked for and not at each start.
-var made = map[string]func() string{"policy": policyPage, "calls": callsPage}
+var made = map[string]func() string{"policy": policyPage, "policy-tests": testsPage, "calls": callsPage}
 
 // long is what a command or topic says of itself at length.
 func long(c *cobra.Command) string {

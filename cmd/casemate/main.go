@@ -166,7 +166,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		a.testCmd(), a.scoreCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(), a.learnCmd(),
 		a.statusCmd(), a.whyCmd(), a.traceCmd(), a.killCmd(), a.planCmd(), a.reloadCmd(),
 		a.historyCmd(), a.rollbackCmd(), a.versionCmd(), a.policyTopic(), a.inetdTopic(), a.logTopic(),
-		a.callsTopic(),
+		a.callsTopic(), a.testsTopic(),
 	)
 	a.completions(cmd)
 	return cmd
