@@ -7,7 +7,7 @@ SHELL := /bin/bash
 BUILD_PACKAGES := gcc libc6-dev libseccomp-dev pkg-config
 TEST_PACKAGES  := rsync git dropbear-bin openssh-client tftpd-hpa tftp-hpa micro-httpd busybox-static musl-tools curl \
                   iproute2 procps netcat-openbsd systemd cvs openssh-server popa3d tcpd \
-                  logrotate mandoc zsh fish
+                  logrotate mandoc zsh fish neovim
 # Of examples/services.
 SERVICE_PACKAGES_A := \
     distcc \

@@ -28,7 +28,7 @@ func policyPage() string {
 	}
 	b.WriteString("\n\nFunctions, in the place of a value:\n\n")
 	for _, f := range lang.Functions() {
-		fmt.Fprintf(&b, "  %s\n      %s\n", f.Example, strings.Join(wrap(f.Doc, 80), "\n      "))
+		fmt.Fprintf(&b, "%s: %s\n", f.Example, f.Doc)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -56,7 +56,8 @@ func (a *Attribute) About() string {
 
 // Kind is what its values are, by the example.
 func (a *Attribute) Kind() string {
-	switch c := a.Example[0]; {
+	c := (a.Example + " ")[0]
+	switch {
 	case c == '"':
 		return "string"
 	case c == '[' || strings.HasPrefix(a.Example, "concat("):

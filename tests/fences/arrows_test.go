@@ -95,6 +95,8 @@ var owners = []struct {
 	to     []string
 }{
 	{"github.com/hashicorp/hcl/v2/...", []string{"policy/lang/..."}},
+	{"github.com/apparentlymart/go-textseg/v15/...", []string{"policy/lang"}},
+	{"github.com/sourcegraph/jsonrpc2/...", []string{"cmd/casemate/lsp"}},
 	{"github.com/zclconf/go-cty/...", []string{"policy/lang/..."}},
 	{"github.com/spf13/cobra/...", []string{"cmd/casemate/..."}},
 	{"github.com/spf13/pflag/...", []string{"cmd/casemate/..."}},

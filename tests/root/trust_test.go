@@ -90,4 +90,3 @@ func slurp(t *testing.T, path string) string {
 	}
 	return string(b)
 }
-

@@ -14,7 +14,7 @@ import (
 // TestUsage makes the pages of the other two programs from what they say, and looks for each
 // of their flags among the options, and for each of their words.
 func TestUsage(t *testing.T) {
-	for name, options := range map[string]int{"casemated": 6, "casemate-worker": 0} {
+	for name, options := range map[string]int{"casemated": 7, "casemate-worker": 0} {
 		bin := filepath.Join(t.TempDir(), name)
 		build := exec.Command("go", "build", "-o", bin, "casemate/cmd/"+name)
 		build.Env = os.Environ()
