@@ -96,9 +96,9 @@ func (a *app) root(confined func(confine.Grant) error) *cobra.Command {
 each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
-document (*.json). check, fmt, test, compile, import, explain with a path and profiles
-read only what they are given and work as any user; status, plan, history, kill, reload,
-rollback and explain ask a running casemated. Before it parses anything, casemate takes from itself what its
+document (*.json). check, fmt, test, compile, diff, schema, import, profiles, and explain, show
+and score with a path read only what they are given and work as any user; status, plan, history,
+kill, reload, rollback, and those three without a path ask a running casemated. Before it parses anything, casemate takes from itself what its
 verb does not need (Landlock): other files, any tcp connection; casemate version
 says what this kernel enforces. trace and learn, which root runs, follow and start
 processes and keep what they have.
