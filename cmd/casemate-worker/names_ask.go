@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"casemate/acl/decide"
+	"casemate/cmd/confirm"
 )
 
 // asker answers questions about addresses with a bounded number of lookups. An
 // address that is asked while it is being looked up is looked up once. It is safe
 // for concurrent use.
 type asker struct {
-	resolver resolver
+	resolver confirm.Resolver
 	answer   func(id uint64, r decide.Name)
 	slots    chan struct{} // one for each lookup that runs
 
@@ -22,7 +23,7 @@ type asker struct {
 	open  map[netip.Addr][]uint64 // the questions that wait for each address
 }
 
-func newAsker(r resolver, answer func(uint64, decide.Name)) *asker {
+func newAsker(r confirm.Resolver, answer func(uint64, decide.Name)) *asker {
 	return &asker{resolver: r, answer: answer, slots: make(chan struct{}, namesInFlight),
 		cache: newCache(cacheSize), open: make(map[netip.Addr][]uint64)}
 }
@@ -60,7 +61,7 @@ func (a *asker) look(ctx context.Context, addr netip.Addr, deadline time.Time) {
 		a.done(addr, decide.Name{State: decide.NoAnswer}, false)
 		return
 	}
-	r := lookup(ctx, a.resolver, addr)
+	r := confirm.Lookup(ctx, a.resolver, addr)
 	<-a.slots
 	a.done(addr, r, true)
 }

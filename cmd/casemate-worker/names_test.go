@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"casemate/acl/decide"
+	"casemate/cmd/confirm"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 )
@@ -124,7 +125,7 @@ func TestLookup(t *testing.T) {
 		"192.0.2.20":  {State: decide.NoAnswer},
 		"192.0.2.21":  {State: decide.NoAnswer},
 	} {
-		if got := lookup(t.Context(), z, netip.MustParseAddr(addr)); got != want {
+		if got := confirm.Lookup(t.Context(), z, netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %+v, want %+v", addr, got, want)
 		}
 	}
@@ -142,7 +143,7 @@ func TestCanonical(t *testing.T) {
 		"ä": "", "a\x00": "", "192.0.2.1": "", "1:2::": "", label + "a": "",
 		strings.Repeat("a.", 126) + "ab": "",
 	} {
-		got, ok := canonical(name)
+		got, ok := confirm.Canonical(name)
 		if got != want || ok != (want != "") {
 			t.Errorf("canonical(%q) = %q, %v, want %q", name, got, ok, want)
 		}
@@ -190,7 +191,7 @@ func (z *zone) counts() (asked, most int) {
 	return z.asked, z.most
 }
 
-func newTestAsker(r resolver) (*asker, *answers) {
+func newTestAsker(r confirm.Resolver) (*asker, *answers) {
 	got := &answers{got: map[uint64]decide.Name{}, at: map[uint64]time.Time{}}
 	return newAsker(r, got.add), got
 }
@@ -318,11 +319,11 @@ func TestAsked(t *testing.T) {
 func FuzzCanonical(f *testing.F) {
 	f.Add("Host.Example.")
 	f.Fuzz(func(t *testing.T, name string) {
-		c, ok := canonical(name)
+		c, ok := confirm.Canonical(name)
 		if !ok {
 			return
 		}
-		if again, ok := canonical(c); !ok || again != c {
+		if again, ok := confirm.Canonical(c); !ok || again != c {
 			t.Errorf("%q is not canonical: %q, %v", c, again, ok)
 		}
 		if a, err := wire.DecodeReport(far.EncodeReport(wire.Report{Kind: wire.Named, Name: decide.Name{State: decide.Known, Host: c}})); err != nil || a.Name.Host != c {
