@@ -41,7 +41,9 @@ vsock:NUMBER, is a client of a vsock.
 
 No name is looked up. Rules with host names are decided by --name, which stands
 for what a lookup would find: a host name that is confirmed, unknown (the address
-has no name), paranoid (name and address disagree) or no-answer.
+has no name), paranoid (name and address disagree) or no-answer. With --resolve the
+name is looked up as casemated does it, and CLIENT may be a host name: each of its
+addresses is explained, and --expect is about all of them.
 
 Rules with during are asked about now, or the time of --at; of the two clocks, the
 broker's is the one that counts for its clients. Sessions go on when their time is over.
@@ -75,6 +77,7 @@ Exit status: 0 explained, 1 could not (with --batch: a case, or the tables are r
 now, the rules still allow.`,
 		Example: `  casemate explain finger 192.0.2.66 /etc/casemate
   casemate explain finger 198.51.100.7 --name www.example.org
+  casemate explain finger www.example.org /etc/casemate --resolve
   casemate explain rsync 2001:db8::1 --expect deny
   casemate explain --decision 1871466496000042
   casemate explain --batch /etc/casemate <cases.jsonl
@@ -164,7 +167,7 @@ now, the rules still allow.`,
 	f.BoolVar(&compat, "compat", false, "with --hosts-access: decide as Debian's libwrap does, in every quirk")
 	f.BoolVar(&live, "live", false, "with a PATH: add what the running casemated counts and refuses now")
 	f.StringVar(&expect, "expect", "", "exit with 3 unless the decision is this: allow or deny")
-	return a.ofDecision(cmd)
+	return a.resolving(a.ofDecision(cmd))
 }
 
 // queryOf is a question about a client as the flags of explain and show say it.
@@ -257,6 +260,7 @@ func (a *app) explain(e *explain.Explanation) {
 	if e.Origin != "" && e.Origin != "default" { // the reason says that it is the default
 		a.printf("  at %s\n", e.Origin)
 	}
+	a.comesTo(e)
 	if len(e.Steps) > 0 {
 		a.printf("\nacl %s\n", e.ACL)
 	}
@@ -282,6 +286,9 @@ func (a *app) explain(e *explain.Explanation) {
 		for _, line := range explain.LimitLines(e.Limit) {
 			a.printf("  %s\n", line)
 		}
+		if e.Source != "" {
+			a.printf("  counted as one source: %s\n", e.Source)
+		}
 		for _, line := range e.Notes {
 			a.printf("  %s\n", line)
 		}
@@ -300,6 +307,9 @@ func (a *app) explain(e *explain.Explanation) {
 	if e.Group != "" {
 		a.printf(", group %s", e.Group)
 	}
+	if len(e.Groups) > 0 {
+		a.printf(", groups %s", strings.Join(e.Groups, ", "))
+	}
 	a.printf("\n\nprofile %s\n", e.Profile)
 	for _, line := range e.Layers {
 		a.printf("  %s\n", line)
@@ -312,6 +322,17 @@ func (a *app) explain(e *explain.Explanation) {
 	}
 	a.origins(e.Origins)
 	a.printf("\ndigest %s\n", e.Digest)
+}
+
+// comesTo prints the listeners that such a client can come to.
+func (a *app) comesTo(e *explain.Explanation) {
+	switch {
+	case e.Disabled:
+	case len(e.Listeners) == 0:
+		a.printf("  and no listener of the service takes such a client: nobody asks the rules\n")
+	default:
+		a.printf("  comes to %s\n", strings.Join(e.Listeners, ", "))
+	}
 }
 
 // origins prints where each value was written. What nobody wrote is not there.

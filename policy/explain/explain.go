@@ -40,11 +40,19 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	client := decide.Client{Addr: q.Client.Unmap().WithZone(""), Local: q.Local.Unmap().WithZone(""), Name: name, Peer: q.Peer, At: q.At}.Normal()
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
-		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group),
+		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group), Groups: s.Groups, Listeners: []string{}, Source: Source(doc.Policy, s, client.Addr),
 		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: notes(s), Origins: Origins(doc, s),
 	}
 	if q.Peer != "" {
 		e.Client = string(q.Peer)
+	}
+	for _, l := range Reached(s, client) {
+		e.Listeners = append(e.Listeners, l.String())
+	}
+	if len(s.Mux) > 0 && q.Peer == "" {
+		for _, name := range s.Mux {
+			e.Listeners = append(e.Listeners, "tcpmux:"+strings.TrimPrefix(name, "+"))
+		}
 	}
 	if e.Limit != nil {
 		e.Limit = holds(s, *e.Limit)

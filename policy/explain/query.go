@@ -35,6 +35,8 @@ type Explanation struct {
 	Local   string `json:"local,omitempty"`
 	// At is when the client comes, RFC 3339, where the acl has rules with during.
 	At string `json:"at,omitempty"`
+	// Listeners are the listen addresses of the service that such a client can come to.
+	Listeners []string `json:"listeners"`
 	// Decision is allow or deny; Reason says in one sentence why.
 	Decision acl.Verdict `json:"decision"`
 	Reason   string      `json:"reason"`
@@ -52,6 +54,8 @@ type Explanation struct {
 	Disabled bool        `json:"disabled,omitempty"`
 	Steps    []Rule      `json:"steps"`
 	Limit    *limit.Spec `json:"limit"`
+	// Source is the network that the limit's per_source counts the client in.
+	Source string `json:"source,omitempty"`
 	// Notes are what holds beside the acl and the limit.
 	Notes []string `json:"notes,omitempty"`
 	// Live is what a running broker adds, nil without one.
@@ -61,6 +65,7 @@ type Explanation struct {
 	// User is who the program would run as, Command what would run.
 	User    string   `json:"user"`
 	Group   string   `json:"group,omitempty"`
+	Groups  []string `json:"groups,omitempty"`
 	Command []string `json:"command,omitempty"`
 	Builtin string   `json:"builtin,omitempty"`
 	// Redirect is where its connections are carried, ProxyProtocol the header in front.

@@ -3,14 +3,12 @@ package show
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
 	"casemate/acl"
 	"casemate/acl/decide"
 	"casemate/acl/trace"
-	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/explain"
 )
@@ -43,7 +41,7 @@ func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, err
 	batch := explain.NewBatch(doc)
 	for i := range doc.Policy.Services {
 		s := doc.Policy.Services[i]
-		if s.Listen = reached(&s, &c); len(s.Listen) == 0 && (len(s.Mux) == 0 || c.Peer != "") {
+		if s.Listen = explain.Reached(&s, c); len(s.Listen) == 0 && (len(s.Mux) == 0 || c.Peer != "") {
 			continue // tcpmux is a tcp port
 		}
 		v, err := batch.Decide(s.Name, c)
@@ -83,7 +81,7 @@ func For(doc *policy.Document, q explain.Query) (*policy.Document, []Client, err
 			want[kind+"."+name] = true
 		}
 		p.Services = append(p.Services, s)
-		out = append(out, Client{Service: s.Name, Verdict: v, Source: source(doc.Policy, &s, c.Addr)})
+		out = append(out, Client{Service: s.Name, Verdict: v, Source: explain.Source(doc.Policy, &s, c.Addr)})
 	}
 	if len(out) == 0 {
 		return nil, nil, fmt.Errorf("no such client can come to any of these services")
@@ -158,50 +156,4 @@ func patterns(from []acl.Pattern, at []int) (out []acl.Pattern) {
 		out = append(out, from[i])
 	}
 	return out
-}
-
-// reached are the listen addresses that the client can come to.
-func reached(s *policy.Service, c *decide.Client) (out []address.Listen) {
-	for _, l := range s.Listen {
-		switch {
-		case c.Peer != "" && strings.HasPrefix(string(c.Peer), "cid="):
-			if l.Network == "vsock" {
-				out = append(out, l)
-			}
-		case c.Peer != "":
-			if l.Unix() {
-				out = append(out, l)
-			}
-		case l.Inet() && Reaches(l, c.Addr) && (!c.Local.IsValid() || !l.Addr.IsValid() || l.Addr.WithZone("") == c.Local):
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
-// Reaches tells whether a client of an address can come to a listen address: it has its family, and
-// from the network nobody comes to a loopback address.
-func Reaches(l address.Listen, client netip.Addr) bool {
-	families := false
-	for _, e := range l.Endpoints()[:min(2, len(l.Endpoints()))] {
-		families = families || e.Addr.Addr().Is4() == client.Is4()
-	}
-	return families && (!l.Addr.IsLoopback() || client.IsLoopback())
-}
-
-// source is the network in which a limit counts the client.
-func source(p *policy.Policy, s *policy.Service, a netip.Addr) string {
-	l := p.Limit(s.Limit)
-	if l == nil || !a.IsValid() || s.Wait && s.Builtin == "" {
-		return ""
-	}
-	bits := l.PerSource.Prefix6
-	if a.Is4() {
-		bits = l.PerSource.Prefix4
-	}
-	net, err := a.Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return net.String()
 }
