@@ -117,6 +117,18 @@ func (a *app) printJSON(v any) error {
 // load reads and compiles the policy at the paths. The document is nil when a
 // diagnostic is an error.
 func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
+	l, ds := a.loadReviewed(paths)
+	return l.doc, ds, l.sources
+}
+
+// loaded is what load reads, with what the text says to who reviews it (nil of a compiled document).
+type loaded struct {
+	doc     *policy.Document
+	review  *lang.Review
+	sources map[string][]byte
+}
+
+func (a *app) loadReviewed(paths []string) (loaded, []policy.Diagnostic) {
 	var files []policy.SourceFile
 	var ds []policy.Diagnostic
 	for _, path := range paths {
@@ -131,23 +143,33 @@ func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[s
 		sources[f.Name] = f.Data
 	}
 	if len(ds) > 0 {
-		return nil, ds, sources
+		return loaded{sources: sources}, ds
 	}
-	doc, ds := compile(files)
-	return doc, ds, sources
+	l, ds := reviewed(files)
+	l.sources = sources
+	return l, ds
 }
 
 // compile gives the document of policy files, or checks the one compiled document
 // among files, within the bounds of both.
 func compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
-	return bounded(policy.CompileDeadline, policy.CompileMemory, func() (*policy.Document, []policy.Diagnostic) { return compiled(files) })
+	l, ds := reviewed(files)
+	return l.doc, ds
 }
 
-func compiled(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
-	i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return policy.IsDocument(f.Name) })
-	if i < 0 {
-		return lang.Compile(files)
-	}
+func reviewed(files []policy.SourceFile) (loaded, []policy.Diagnostic) {
+	return bounded(policy.CompileDeadline, policy.CompileMemory, func() (l loaded, ds []policy.Diagnostic) {
+		if i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return policy.IsDocument(f.Name) }); i >= 0 {
+			l.doc, ds = compiled(files, i)
+		} else {
+			l.doc, ds, l.review = lang.CompileForReview(files)
+		}
+		return l, ds
+	})
+}
+
+// compiled checks the compiled document that is file i.
+func compiled(files []policy.SourceFile, i int) (*policy.Document, []policy.Diagnostic) {
 	f := files[i]
 	if len(files) > 1 {
 		alone := &source.Error{Path: f.Name, Reason: "a compiled document stands alone", Next: "name it without other paths"}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -49,7 +50,7 @@ type checkService struct {
 }
 
 func (a *app) checkCmd() *cobra.Command {
-	var quiet, onHost bool
+	var o checkOptions
 	var hostnet *hostNet
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
@@ -59,7 +60,7 @@ runs as, and the acl, limit and profile it has, which ones are disabled, then th
 will show in its status and its log.
 
 check is pure: it needs no root, opens no socket, asks no DNS and writes nothing,
-and its answer is the same on every machine. A policy file that others than its
+and its answer of a day is the same on every machine. A policy file that others than its
 owner and root may write is an error.
 
 With --host it adds what casemated would refuse on this host, and asks the same code
@@ -79,43 +80,66 @@ PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy. One of the name inetd.conf or *.inetd, or
 a directory inetd.d, holds entries of inetd, which are services too: help inetd.
 
-Exit status: 0 the policy is valid (warnings do not change that), 1 it is not,
-3 it is valid and this host would refuse a service of it, or a program
-would not start (--host).`,
+Beside what is wrong it finds what a reviewer would ask about, each with a code: casemate
+explain-rule lists them, and prints of each why it matters, with an example. A finding is
+an error, a warning or a notice; --fail-on makes a gate of them. A waiver block in the
+policy accepts a warning or a notice of one code and service until a day:
+
+  waiver "CM707" {
+    service = "telnet"
+    reason  = "two customers still need it"
+    expires = "2027-01-31"
+  }
+
+What a waiver accepts is still in JSON and SARIF, as waived; one that accepts nothing, has
+expired or soon will is found itself. The day is this machine's, and the one thing of it
+that counts.
+
+Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as grave as
+--fail-on says is found: by itself that is what this host would refuse of it (--host).`,
 		Example: `  casemate check
   casemate check examples/quickstart
   casemate check --host
+  casemate check --fail-on warning -o github --output-into sarif=casemate.sarif
   casemate check -o json policy.cm.hcl | jq .digest`,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if o.list {
+				return a.explainRules(nil)
+			}
+			if err := o.settle(); err != nil {
+				return err
+			}
 			if len(args) == 0 {
 				args = []string{policyPath}
 			}
-			doc, ds, sources := a.load(args)
-			if doc != nil && onHost {
-				ds = append(ds, servicesFacts(sources)...)
-				ds = append(ds, ownFault(args)...)
-				ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy, hostnet))...)
+			l, ds := a.loadReviewed(args)
+			var host []policy.Diagnostic
+			if l.doc != nil && o.host {
+				host = slices.Concat(servicesFacts(l.sources), ownFault(args), lang.HostAdvice(l.doc, hostFacts(l.doc.Policy, hostnet)))
 			}
-			found := &output.Report{Verb: "check", Version: version.Word(), Findings: output.Of(ds), FailOn: policy.SeverityError, Place: output.Here()}
-			if doc == nil {
+			found := &output.Report{Verb: "check", Version: version.Word(), Findings: o.findings(l, ds, host), Rules: outputRules(), FailOn: o.failOn, Place: output.Here()}
+			if l.doc == nil {
 				return a.invalid(found)
 			}
-			r := report(doc, found.Findings)
-			if onHost {
-				r.Host = onKernel(doc.Policy, landlock.ABI())
+			r := report(l.doc, found.Findings)
+			if o.host {
+				r.Host = onKernel(l.doc.Policy, landlock.ABI())
 			}
 			err := a.emit(checkForms(found, r, func(io.Writer) error {
-				a.diagnose(ds)
-				if !quiet {
-					a.table(doc)
+				if err := output.WriteText(a.err, found.Findings, a.coloring); err != nil {
+					return err
+				}
+				if !o.quiet {
+					a.table(l.doc)
+					a.waived(found.Findings)
 				}
 				a.host(r.Host)
 				return nil
 			}))
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
-			}
-			if policy.HasErrors(ds) { // of this host's
+			case found.Fails():
 				return errNo
 			}
 			return r.Host.answer()
@@ -123,15 +147,19 @@ would not start (--host).`,
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
 		g := reads(args)
-		if onHost {
+		if o.host {
 			hostnet = readHostNet()
 			g.Read = append(g.Read, "/")
 		}
 		return g
 	}
 	a.formats(cmd, output.Markdown, output.SARIF, output.GitHub, output.JUnit)
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print diagnostics only")
-	cmd.Flags().BoolVar(&onHost, "host", false, "add what this host cannot enforce or does not have")
+	f := cmd.Flags()
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print diagnostics only")
+	f.BoolVar(&o.host, "host", false, "add what this host cannot enforce or does not have")
+	f.StringVar(&o.failOn, "fail-on", policy.SeverityError, "exit with 3 where something as grave is found: error, warning or notice")
+	f.StringArrayVar(&o.rules, "rule", nil, "look for this code alone, beside errors (repeatable)")
+	f.BoolVar(&o.list, "list-rules", false, "list the codes of all that is looked for")
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/policy/codes"
 	"casemate/policy/control"
 	"casemate/policy/lang"
 	"casemate/policy/show"
@@ -35,6 +36,7 @@ func (a *app) completions(root *cobra.Command) {
 		"why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
 		"profiles": {shippedProfiles, shippedProfiles}, "profiles diff": {shippedProfiles, shippedProfiles},
 		"help": {pages(root), none}, "reload": {none, none}, "history": {none, none}, "rollback": {a.runs, none}, "version": {none, none},
+		"explain-rule": {ruleCodes, ruleCodes},
 	} {
 		find(root, verb).ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			give := places.others
@@ -62,6 +64,8 @@ func (a *app) completions(root *cobra.Command) {
 		{"", "color", oneOf("auto", "always", "never")},
 		{"", "control", nil},
 		{"kill", "service", a.services},
+		{"check", "fail-on", oneOf(codes.Severities...)},
+		{"check", "rule", ruleCodes},
 		{"why", "last", a.services},
 		{"explain", "expect", oneOf("allow", "deny")}, {"explain", "decision", a.sessionIDs},
 		{"reload", "if-digest", a.reviewed}, {"reload", "if-running", a.runningDigest}, {"rollback", "if-running", a.runningDigest},

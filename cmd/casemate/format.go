@@ -19,13 +19,13 @@ import (
 )
 
 func (a *app) fmtCmd() *cobra.Command {
-	var check, showDiff bool
+	var o formatOptions
 	cmd := &cobra.Command{
 		Use:   "fmt [PATH...|-]",
 		Short: "Rewrite policy files in the canonical layout",
 		Long: `fmt rewrites policy files, and the tests beside them, in place and prints the names of those it changed. It
-changes white space only. A file that does not parse is left alone. With - it
-formats standard input to standard output.
+changes white space only; with --fix, also the names of attributes that are deprecated.
+A file that does not parse is left alone. With - it formats standard input to standard output.
 
 Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 		Example: `  casemate fmt /etc/casemate
@@ -48,7 +48,7 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 						}
 						continue
 					}
-					if err := a.formatFile(&r, f, check, showDiff); err != nil {
+					if err := a.formatFile(&r, f, &o); err != nil {
 						return err
 					}
 				}
@@ -58,7 +58,7 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 					return err
 				}
 			}
-			if check && slices.ContainsFunc(r.Files, func(f formatted) bool { return f.Changed }) {
+			if o.check && slices.ContainsFunc(r.Files, func(f formatted) bool { return f.Changed }) {
 				return errNo
 			}
 			return nil
@@ -66,13 +66,14 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
 		g := reads(args)
-		if !check {
+		if !o.check {
 			g.Write = folders(g.Read)
 		}
 		return g
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "change nothing; exit with 3 if a file is not formatted")
-	cmd.Flags().BoolVar(&showDiff, "diff", false, "print the changes")
+	cmd.Flags().BoolVar(&o.check, "check", false, "change nothing; exit with 3 if a file is not formatted")
+	cmd.Flags().BoolVar(&o.diff, "diff", false, "print the changes")
+	cmd.Flags().BoolVar(&o.fix, "fix", false, "write what is deprecated as it is to be")
 	return cmd
 }
 
@@ -87,6 +88,23 @@ func (a *app) readLaidOut(path string) ([]policy.SourceFile, error) {
 		err = nil
 	}
 	return append(files, tests...), err
+}
+
+// formatOptions are the flags of fmt.
+type formatOptions struct{ check, diff, fix bool }
+
+// layout is the file as it is to be.
+func (o *formatOptions) layout(f policy.SourceFile) ([]byte, []policy.Diagnostic) {
+	return bounded(policy.CompileDeadline, policy.CompileMemory, func() ([]byte, []policy.Diagnostic) {
+		if o.fix {
+			fixed, ds := lang.Fix(f)
+			if policy.HasErrors(ds) {
+				return nil, ds
+			}
+			f.Data = fixed
+		}
+		return lang.Format(f)
+	})
 }
 
 // formatReport is the JSON of fmt.
@@ -114,8 +132,8 @@ func (a *app) unformatted(r *formatReport, ds []policy.Diagnostic) error {
 
 // formatFile formats one file. Its name goes to standard output if that changes it, its
 // diff too if asked for, and all of that to r.
-func (a *app) formatFile(r *formatReport, f policy.SourceFile, check, showDiff bool) error {
-	out, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() ([]byte, []policy.Diagnostic) { return lang.Format(f) })
+func (a *app) formatFile(r *formatReport, f policy.SourceFile, o *formatOptions) error {
+	out, ds := o.layout(f)
 	if policy.HasErrors(ds) {
 		return a.unformatted(r, ds)
 	}
@@ -123,16 +141,16 @@ func (a *app) formatFile(r *formatReport, f policy.SourceFile, check, showDiff b
 	done := formatted{Name: f.Name, Changed: !bytes.Equal(out, f.Data)}
 	text := ""
 	switch {
-	case stdin && !check && !showDiff:
+	case stdin && !o.check && !o.diff:
 		done.Text, text = string(out), string(out)
 	case !done.Changed:
-	case showDiff:
+	case o.diff:
 		done.Diff = string(diff.Diff(f.Name, f.Data, f.Name+" (formatted)", out))
 		text = done.Diff
 	default:
 		text = f.Name + "\n"
 	}
-	if done.Changed && !check && !stdin {
+	if done.Changed && !o.check && !stdin {
 		if err := replace(f.Name, out); err != nil {
 			return err
 		}

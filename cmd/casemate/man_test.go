@@ -141,11 +141,11 @@ func TestLogManual(t *testing.T) {
 func TestManualsLint(t *testing.T) {
 	mandoc := need.Programs(t, "mandoc")[0]
 	for _, p := range manuals(tree(t)) {
-		lint(t, mandoc, p)
+		manLint(t, mandoc, p)
 	}
 }
 
-func lint(t *testing.T, mandoc string, p *manual.Page) {
+func manLint(t *testing.T, mandoc string, p *manual.Page) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), p.File())
 	if err := os.WriteFile(file, p.Roff(), 0o600); err != nil {

@@ -126,7 +126,11 @@ explain, logs, status and limits know them as NAME-KEY. The values are constants
   }
 
 `, `
-What the entries of an inetd.conf among the sources have: casemate help inetd.`}
+What the entries of an inetd.conf among the sources have: casemate help inetd.
+
+`, `
+A waiver accepts a warning or a notice of casemate check, until a day: casemate explain-rule says what each code is
+about. It is for who reviews the policy alone: what casemated runs, and the digest, are the same with it and without.`}
 
 // writeBlock writes a block with its attributes and the blocks in it.
 func writeBlock(b *strings.Builder, indent string, block *lang.Block) {

@@ -11,7 +11,7 @@ import (
 
 // collect sorts the top-level blocks by kind and name; nothing is evaluated.
 func (c *compiler) collect(b *hclsyntax.Body) {
-	kinds := []string{"policy", "locals", kindInetd, kindACL, kindLimit, kindProfile, kindService}
+	kinds := []string{"policy", "locals", kindInetd, kindACL, kindLimit, kindProfile, kindService, kindWaiver}
 	for _, a := range sortedAttrs(b) {
 		next := "put it into a block: policy, locals, acl, limit, profile or service"
 		if slices.Contains(kinds, a.Name) {
@@ -38,6 +38,8 @@ func (c *compiler) collect(b *hclsyntax.Body) {
 				continue
 			}
 			c.inetds = append(c.inetds, blk)
+		case kindWaiver:
+			c.collectWaiver(blk)
 		case kindACL, kindLimit, kindProfile, kindService:
 			c.collectNamed(blk)
 		default:

@@ -28,9 +28,13 @@ type compiler struct {
 	chain  []string // locals being evaluated, outermost first
 	each   *each    // of the service being compiled, nil where its block has no for_each
 
-	blocks map[string]map[string]*hclsyntax.Block // kind, name
-	order  map[string][]string                    // kind, names as written
-	heads  []*hclsyntax.Block                     // the policy blocks, at most one a file
+	blocks  map[string]map[string]*hclsyntax.Block // kind, name
+	order   map[string][]string                    // kind, names as written
+	heads   []*hclsyntax.Block                     // the policy blocks, at most one a file
+	edition int                                    // that the policy says
+	// waiverBlocks are for who reviews the policy, and reviewed is what they come to.
+	waiverBlocks []*hclsyntax.Block
+	reviewed     *Review
 
 	suite *suite // of tests, nil of a policy
 
@@ -75,6 +79,12 @@ func newCompiler(base *compiler) *compiler {
 // the diagnostics is an error; diagnostics are sorted by file, line and column.
 // Files are taken by name, so their order means nothing.
 func Compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
+	doc, ds, _ := CompileForReview(files)
+	return doc, ds
+}
+
+// CompileForReview is Compile, with what the text says beside the document; nil where there is no document.
+func CompileForReview(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic, *Review) {
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b policy.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
 	c := newCompiler(shipped())
@@ -90,9 +100,9 @@ func Compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) 
 	}
 	ds := c.diagnostics()
 	if policy.HasErrors(ds) {
-		return nil, ds
+		return nil, ds, nil
 	}
-	return doc, ds
+	return doc, ds, c.reviewed
 }
 
 func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
@@ -115,9 +125,11 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	}
 	p := &policy.Policy{}
 	c.policyBlock(p)
+	c.edition = p.Edition
 	c.definitions()
 	c.readTables()
 	services := c.services()
+	c.reviewed = c.review(services)
 	c.advise(services)
 	c.assemble(p, services)
 	if !c.meaning(p) {

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -14,43 +15,43 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// The codes of diagnostics. They are stable: what a code means never changes.
+// The codes of diagnostics: package codes says what each is about.
 const (
-	codeSize      = "CM101" // too large, too deep, or not text
-	codeSyntax    = "CM102" // not HCL
-	codeFeature   = "CM103" // HCL, but not part of the policy language
-	codeEntry     = "CM104" // a line of inetd.conf that cannot be read
-	codeBlock     = "CM201" // unknown block
-	codeAttr      = "CM202" // unknown attribute
-	codeDuplicate = "CM203" // the same thing twice
-	codeMissing   = "CM204" // something is missing
-	codeLabel     = "CM205" // a block's labels
-	codeReference = "CM301" // unknown acl, limit, profile, local or function
-	codeCycle     = "CM302" // locals or profiles that depend on themselves
-	codeBounds    = "CM303" // evaluation grew beyond its bounds
-	codeCall      = "CM304" // a function cannot work on its arguments
-	codeType      = "CM401" // the wrong kind of value
-	codeValue     = "CM402" // a value that cannot be read
-	codeMeaning   = "CM501" // an invariant of the compiled policy
-	codeWidens    = "CM502" // a profile grants more than its base and does not say so
-	codeSpare     = "CM503" // warning: widens names what is not widened
-	codeEvadable  = "CM504" // warning: a rule against names that a client without one gets around
-	codePerilous  = "CM505" // warning: a call that no group has, without a reason
-	codeReach     = "CM506" // a profile without network that reaches it
-	codeUnasked   = "CM507" // warning: names in the rules of a datagram service
-	codeNobody    = "CM508" // warning: a service or a listener that admits nobody
-	codeHabit     = "CM509" // warning: what means something else in other programs
-	// codeUnreachable is a warning: a rule behind one that everybody matches.
+	codeSize        = "CM101"
+	codeSyntax      = "CM102"
+	codeFeature     = "CM103"
+	codeEntry       = "CM104"
+	codeBlock       = "CM201"
+	codeAttr        = "CM202"
+	codeDuplicate   = "CM203"
+	codeMissing     = "CM204"
+	codeLabel       = "CM205"
+	codeReference   = "CM301"
+	codeCycle       = "CM302"
+	codeBounds      = "CM303"
+	codeCall        = "CM304"
+	codeType        = "CM401"
+	codeValue       = "CM402"
+	codeMeaning     = "CM501"
+	codeWidens      = "CM502"
+	codeSpare       = "CM503"
+	codeEvadable    = "CM504"
+	codePerilous    = "CM505"
+	codeReach       = "CM506"
+	codeUnasked     = "CM507"
+	codeNobody      = "CM508"
+	codeHabit       = "CM509"
 	codeUnreachable = "CM510"
-	codeTogether    = "CM511" // warning: what several sessions or services have together is too little, or shared
-	codeOutlived    = "CM512" // warning: files that outlive the uid of user = "dynamic"
-	codeUnserved    = "CM513" // warning: an entry of inetd.conf that is not served
-	codeLoss        = "CM514" // warning: what an entry of inetd.conf says and nothing here does
-	codeIncapable   = "CM515" // warning: a call that the kernel refuses for want of a capability
-	codeAbstract    = "CM516" // warning: an abstract unix socket that every local user may connect to
-	codeHost        = "CM601" // warning: more than this host has
-	codeProgram     = "CM602" // what casemated does not serve, or cannot open, on this host
-	codeLibrary     = "CM603" // a program that does not find a library on this host
+	codeTogether    = "CM511"
+	codeOutlived    = "CM512"
+	codeUnserved    = "CM513"
+	codeLoss        = "CM514"
+	codeIncapable   = "CM515"
+	codeAbstract    = "CM516"
+	codeHost        = "CM601"
+	codeProgram     = "CM602"
+	codeLibrary     = "CM603"
+	codeDeprecated  = "CM731"
 )
 
 // maxDiagnostics bounds the report, and maxFindings what is kept to sort it
@@ -127,18 +128,69 @@ func (c *compiler) diagnostics() []policy.Diagnostic {
 			left++
 			continue
 		}
-		d := f.Diagnostic
-		d.File = f.rng.Filename
-		d.Line, d.Column = f.rng.Start.Line, f.rng.Start.Column
-		d.EndLine, d.EndColumn = f.rng.End.Line, f.rng.End.Column
-		d.Snippet = snippet(c.sources[f.rng.Filename], f.rng)
-		out = append(out, d)
+		out = append(out, c.placed(f))
 	}
 	if left > 0 {
 		last := &out[len(out)-1]
 		last.Detail += fmt.Sprintf(" (%d more findings are left out)", left)
 	}
 	return out
+}
+
+// placed is a finding with its place as others read it.
+func (c *compiler) placed(f finding) policy.Diagnostic {
+	d := f.Diagnostic
+	d.File = f.rng.Filename
+	d.Line, d.Column = f.rng.Start.Line, f.rng.Start.Column
+	d.EndLine, d.EndColumn = f.rng.End.Line, f.rng.End.Column
+	d.Snippet = snippet(c.sources[f.rng.Filename], f.rng)
+	return d
+}
+
+// Underline gives a diagnostic that has but the beginning of its range the end, which is that of the word, the
+// list or the block's head that begins there, and the snippet.
+func Underline(d *policy.Diagnostic, sources map[string][]byte) {
+	text, known := sources[d.File]
+	if !known || d.Line < 1 || d.Snippet != "" {
+		return
+	}
+	start := 0
+	for n := 1; n < d.Line; n++ {
+		i := bytes.IndexByte(text[start:], '\n')
+		if i < 0 {
+			return
+		}
+		start += i + 1
+	}
+	line, _, _ := bytes.Cut(text[start:], []byte("\n"))
+	skip, column := 0, 1
+	for ; column < d.Column && skip < len(line); column++ {
+		_, n := utf8.DecodeRune(line[skip:])
+		skip += n
+	}
+	word := wordAt(string(line[skip:]))
+	d.EndLine, d.EndColumn = d.Line, column+utf8.RuneCountInString(word)
+	d.Snippet = snippet(text, hcl.Range{Start: hcl.Pos{Byte: start + skip}, End: hcl.Pos{Byte: start + skip + len(word)}})
+}
+
+// wordAt is what a line begins with: a list, a text, a name, or a block's type and names.
+func wordAt(line string) string {
+	depth, quoted := 0, false
+	for i, r := range line {
+		switch {
+		case quoted:
+			quoted = r != '"' || i > 0 && line[i-1] == '\\'
+		case r == '"':
+			quoted = true
+		case r == '[' || r == '(':
+			depth++
+		case (r == ']' || r == ')') && depth > 0:
+			depth--
+		case depth == 0 && (r == '{' || r == '#' || r == ',' || r == ']' || r == '}'):
+			return strings.TrimSpace(line[:i])
+		}
+	}
+	return strings.TrimSpace(line)
 }
 
 // snippet returns the first source line of rng and, below, its underline. Long

@@ -22,6 +22,7 @@ const (
 // local is one local value and how far its evaluation got.
 type local struct {
 	attr  *hclsyntax.Attribute
+	used  bool
 	state uint8 // 0 not begun, 1 in progress, 2 done, 3 failed
 	val   value
 }

@@ -42,6 +42,9 @@ func (c *compiler) traversal(e *hclsyntax.ScopeTraversalExpr) (value, bool) {
 		case i > 0:
 			v, ok = c.member(v, attr)
 		case root == "local":
+			if l := c.locals[attr.Name]; l != nil {
+				l.used = true
+			}
 			v, ok = c.localValue(attr.Name, afterDot(attr.SrcRange))
 		}
 		if !ok {

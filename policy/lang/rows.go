@@ -25,6 +25,8 @@ type Attribute struct {
 	With    string   // only beside that, as it is written
 	// Program says that it is about a program of one's own, and a builtin has none.
 	Program bool
+	// Deprecated is set of one that another has taken the place of.
+	Deprecated *Deprecated
 }
 
 // At is where its value stands in the canonical JSON of its block.
@@ -132,7 +134,7 @@ func (t table[T]) read(b *block, to *T) {
 			}
 		}
 		for k := range g.rows {
-			if r := &g.rows[k]; r.read != nil && at.has(r.Name) {
+			if r := &g.rows[k]; at.has(r.Name) && at.current(&r.Attribute) && r.read != nil {
 				r.read(at, &r.Attribute, to)
 			}
 		}
@@ -199,5 +201,5 @@ func Reference() []Block {
 			b.Blocks = []Block{syscallTable.shape(`rule "socket"`)}
 		}
 	}
-	return []Block{headTable.shape("policy"), list, limitTable.shape(`limit "NAME"`), profile, serviceTable.shape(`service "NAME"`), inetdTable.shape("inetd")}
+	return []Block{headTable.shape("policy"), list, limitTable.shape(`limit "NAME"`), profile, serviceTable.shape(`service "NAME"`), inetdTable.shape("inetd"), waiverTable.shape(`waiver "CM504"`)}
 }

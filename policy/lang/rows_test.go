@@ -45,6 +45,14 @@ func with(at []string, name, val string) string {
 			}
 		}
 		text = strings.Replace(text, "{\n", "{\n"+fixed, 1)
+	case kindWaiver:
+		fixed := ""
+		for _, line := range []string{`reason = "x"`, `expires = "2027-01-31"`} {
+			if word, _, _ := strings.Cut(line, " "); word != name {
+				fixed += line + "\n"
+			}
+		}
+		text = strings.Replace(text, "{\n", "{\n"+fixed, 1) + strings.Replace(strings.TrimPrefix(one(""), head), `"s"`, `"finger"`, 1)
 	}
 	return head + "locals { office = [] }\nacl \"office\" {}\nlimit \"public\" {}\nprofile \"finger\" {}\n" + text
 }

@@ -10,17 +10,12 @@ import (
 	"slices"
 
 	"casemate/policy"
+	"casemate/policy/codes"
 )
-
-// Notice is the severity below a warning.
-const Notice = "notice"
-
-// Severities are the words of severity, the gravest first.
-var Severities = []string{policy.SeverityError, policy.SeverityWarning, Notice}
 
 // AtLeast tells whether a severity is as grave as another, or graver.
 func AtLeast(severity, other string) bool {
-	return slices.Index(Severities, severity) <= slices.Index(Severities, other)
+	return slices.Index(codes.Severities, severity) <= slices.Index(codes.Severities, other)
 }
 
 // Finding is a diagnostic with what review asks of it. In JSON its place stands twice: flat,
@@ -124,6 +119,16 @@ type Report struct {
 	FailOn string
 	// Place makes names of files those that others read (see Places).
 	Place Places
+}
+
+// Fails tells whether the gate is shut.
+func (r *Report) Fails() bool {
+	for i := range r.Findings {
+		if r.fails(&r.Findings[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // fails tells whether a finding is one that the gate is about.

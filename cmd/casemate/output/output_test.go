@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/policy/codes"
 )
 
 // nasty is what a policy could choose to forge something: every format gets it as a name, a
@@ -24,7 +25,7 @@ func nastyReport() *Report {
 	return &Report{Verb: "check", Version: "1.2.3", FailOn: policy.SeverityError, Place: Places{"/repo", "/repo/sub"}, Findings: []Finding{
 		{Diagnostic: d, Service: "web"}, {Diagnostic: moved, Service: "web"}, {Diagnostic: d, Service: "web", Waived: &Waived{nasty, "2027-01-31", "w.cm.hcl:1:1"}},
 		{Diagnostic: policy.Diagnostic{Severity: policy.SeverityError, Code: "CM001", Summary: "not read"}},
-		{Diagnostic: policy.Diagnostic{Severity: Notice, Code: "CM702", Summary: "a notice", File: "/etc/casemate/x.cm.hcl"}},
+		{Diagnostic: policy.Diagnostic{Severity: codes.Notice, Code: "CM702", Summary: "a notice", File: "/etc/casemate/x.cm.hcl"}},
 	}, Rules: []Rule{{"CM701", policy.SeverityWarning, "A sentence.", "A page."}}}
 }
 
@@ -133,7 +134,7 @@ func TestJUnit(t *testing.T) {
 	if s := got.Suites[0].Cases[2].Skipped; s == nil || !strings.Contains(s.Message, "2027-01-31") {
 		t.Errorf("the waived finding: %+v", s)
 	}
-	if r.FailOn = Notice; !strings.Contains(written(t, r.WriteJUnit), `failures="4"`) {
+	if r.FailOn = codes.Notice; !strings.Contains(written(t, r.WriteJUnit), `failures="4"`) {
 		t.Error("a gate on notices fails by the others too")
 	}
 	empty := &Report{Verb: "check"}

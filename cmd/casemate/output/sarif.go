@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"casemate/policy"
+	"casemate/policy/codes"
 )
 
 // The parts of SARIF 2.1.0 that a report has.
@@ -92,7 +93,7 @@ type sarifSuppression struct {
 const sarifFingerprint = "casemate/v1"
 
 // sarifLevels are SARIF's words for severities.
-var sarifLevels = map[string]string{policy.SeverityError: "error", policy.SeverityWarning: "warning", Notice: "note"}
+var sarifLevels = map[string]string{policy.SeverityError: "error", policy.SeverityWarning: "warning", codes.Notice: "note"}
 
 // WriteSARIF writes the findings as a log of SARIF 2.1.0. A finding that is waived is there,
 // as suppressed.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/codes"
 )
 
 // Style is the code of an ANSI style: painted text begins with it.
@@ -44,7 +45,7 @@ func WriteText(to io.Writer, findings []Finding, colored bool) error {
 		if d.Waived != nil {
 			continue
 		}
-		style := map[string]Style{policy.SeverityError: red, policy.SeverityWarning: yellow, Notice: cyan}[d.Severity]
+		style := map[string]Style{policy.SeverityError: red, policy.SeverityWarning: yellow, codes.Notice: cyan}[d.Severity]
 		fmt.Fprintf(w, "%s %s: %s\n", paint(style, d.Severity), d.Code, paint(bold, d.Summary))
 		number, bar := fmt.Sprint(d.Line), paint(faint, "|")
 		margin := strings.Repeat(" ", len(number))
@@ -73,7 +74,7 @@ func Count(findings []Finding) string {
 		}
 	}
 	var parts []string
-	for _, word := range Severities {
+	for _, word := range codes.Severities {
 		switch {
 		case n[word] == 1:
 			parts = append(parts, "1 "+word)
