@@ -4,18 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/casemate/facts"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/cmd/version"
 	"casemate/policy"
 	"casemate/policy/explain"
-	"casemate/policy/lang"
 	"casemate/policy/valid"
-	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
 )
@@ -51,7 +49,7 @@ type checkService struct {
 
 func (a *app) checkCmd() *cobra.Command {
 	var o checkOptions
-	var hostnet *hostNet
+	var hostnet *facts.Net
 	cmd := &cobra.Command{
 		Use:   "check [PATH...]",
 		Short: "Check a policy and show what it exposes",
@@ -74,7 +72,8 @@ where nothing else holds them. It warns where a name of a port is another number
 its /etc/services (which may be among the sources), and where what a service may take in all
 (concurrent, times what its profile gives each session) is more than this host has. It
 needs no root, and says what it could not look at without; for what it looks at it
-keeps the right to read any file.
+keeps the right to read any file. With --facts FILE it decides the same on any machine, from
+what casemate facts has written on the host.
 
 PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
 default is ` + policyPath + `. Several paths are one policy. One of the name inetd.conf or *.inetd, or
@@ -96,7 +95,7 @@ expired or soon will is found itself. The day is this machine's, and the one thi
 that counts.
 
 Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as grave as
---fail-on says is found: by itself that is what this host would refuse of it (--host).`,
+--fail-on says is found: by itself that is what the host would refuse of it (--host, --facts).`,
 		Example: `  casemate check
   casemate check examples/quickstart
   casemate check --host
@@ -113,19 +112,23 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 				args = []string{policyPath}
 			}
 			l, ds := a.loadReviewed(args)
+			h, err := o.hostFacts(hostnet, args)
+			if err != nil {
+				return err
+			}
 			var host []policy.Diagnostic
-			if l.doc != nil && o.host {
-				host = slices.Concat(servicesFacts(l.sources), ownFault(args), lang.HostAdvice(l.doc, hostFacts(l.doc.Policy, hostnet)))
+			if l.doc != nil && h != nil {
+				host = hostFindings(h, l.doc, l.sources)
 			}
 			found := &output.Report{Verb: "check", Version: version.Word(), Findings: o.findings(l, ds, host), Rules: outputRules(), FailOn: o.failOn, Place: output.Here()}
 			if l.doc == nil {
 				return a.invalid(found)
 			}
 			r := report(l.doc, found.Findings)
-			if o.host {
-				r.Host = onKernel(l.doc.Policy, landlock.ABI())
+			if h != nil {
+				r.Host = onKernel(l.doc.Policy, h.LandlockABI)
 			}
-			err := a.emit(checkForms(found, r, func(io.Writer) error {
+			err = a.emit(checkForms(found, r, func(io.Writer) error {
 				if err := output.WriteText(a.err, found.Findings, a.coloring); err != nil {
 					return err
 				}
@@ -148,8 +151,11 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 	a.grants[cmd] = func(args []string) confine.Grant {
 		g := reads(args)
 		if o.host {
-			hostnet = readHostNet()
+			hostnet = facts.ReadNet()
 			g.Read = append(g.Read, "/")
+		}
+		if o.facts != "" {
+			g.Read = append(g.Read, o.facts)
 		}
 		return g
 	}
@@ -157,6 +163,7 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 	f := cmd.Flags()
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print diagnostics only")
 	f.BoolVar(&o.host, "host", false, "add what this host cannot enforce or does not have")
+	f.StringVar(&o.facts, "facts", "", "add what the host lacks whose facts are in this file (casemate facts)")
 	f.StringVar(&o.failOn, "fail-on", policy.SeverityError, "exit with 3 where something as grave is found: error, warning or notice")
 	f.StringArrayVar(&o.rules, "rule", nil, "look for this code alone, beside errors (repeatable)")
 	f.BoolVar(&o.list, "list-rules", false, "list the codes of all that is looked for")

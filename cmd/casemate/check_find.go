@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"casemate/cmd/casemate/facts"
 	"casemate/cmd/casemate/output"
 	"casemate/policy"
 	"casemate/policy/codes"
@@ -18,12 +20,15 @@ import (
 // checkOptions are the flags of check.
 type checkOptions struct {
 	quiet, host, list bool
-	failOn            string
+	failOn, facts     string
 	rules             []string // codes; none is all
 }
 
 // settle checks the flags.
 func (o *checkOptions) settle() error {
+	if o.host && o.facts != "" {
+		return errors.New("--host and --facts are two hosts: name one")
+	}
 	if !slices.Contains(codes.Severities, o.failOn) {
 		return fmt.Errorf("--fail-on %q is not known: write error, warning or notice", o.failOn)
 	}
@@ -39,7 +44,18 @@ func (o *checkOptions) settle() error {
 
 // looks tells whether a code is looked for in this run.
 func (o *checkOptions) looks(code string) bool {
-	return (len(o.rules) == 0 || slices.Contains(o.rules, code)) && (o.host || !strings.HasPrefix(code, "CM6"))
+	return (len(o.rules) == 0 || slices.Contains(o.rules, code)) && (o.host || o.facts != "" || !strings.HasPrefix(code, "CM6"))
+}
+
+// hostFacts are those of the host that is asked about, nil for none.
+func (o *checkOptions) hostFacts(n *facts.Net, paths []string) (*facts.Facts, error) {
+	switch {
+	case o.host:
+		return gathered(n, paths), nil
+	case o.facts != "":
+		return readFacts(o.facts)
+	}
+	return nil, nil
 }
 
 // findings are all that is found: what compiling said, what lint says of a policy that is valid, and what its host does.

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"casemate/listener/host"
+	"casemate/cmd/casemate/facts"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/launch"
@@ -36,7 +36,7 @@ func onKernel(p *policy.Policy, abi int) *hostReport {
 
 // hostCommand is what the broker makes of a service, as far as a plan asks for it.
 // Without accounts it runs as nobody in particular.
-func hostCommand(p *policy.Policy, s *policy.Service, program string, a *host.Accounts) sandbox.Command {
+func hostCommand(p *policy.Policy, s *policy.Service, program string, a *facts.Facts) sandbox.Command {
 	c := sandbox.Command{
 		Service: s.Name, Path: program, Argv: []string{s.Name}, Dir: s.Dir, Stdio: s.Stdio, Sockets: 1,
 		Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(p.Profile(s.Profile)), Dynamic: s.User == policy.Dynamic || a == nil,

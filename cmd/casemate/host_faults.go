@@ -7,9 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
-	"casemate/listener/host"
+	"casemate/cmd/casemate/facts"
 	"casemate/policy"
 	"casemate/policy/lang"
 	"casemate/policy/source"
@@ -17,18 +18,15 @@ import (
 	"casemate/sandbox/foresee"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/seccomp/launch"
+
+	"golang.org/x/sys/unix"
 )
 
 // faultsOf is what casemated would refuse of a policy on this host: users and groups,
 // programs and paths, by the code that it prepares them with itself, and addresses.
-func faultsOf(p *policy.Policy, n *hostNet) []lang.Fault {
+func faultsOf(p *policy.Policy, h *facts.Facts) []lang.Fault {
 	hostpath.Self = 0
-	f := faults{policy: p, net: n, writable: p.Writable()}
-	var err error
-	if f.accounts, err = host.ReadAccounts(); err != nil {
-		f.accounts = host.ParseAccounts("", "")
-		f.add("services", "", fmt.Errorf("read accounts: %w", err))
-	}
+	f := faults{policy: p, facts: h, writable: h.Writable(p)}
 	for i := range p.Services {
 		s := &p.Services[i]
 		f.identities(s)
@@ -38,15 +36,31 @@ func faultsOf(p *policy.Policy, n *hostNet) []lang.Fault {
 	for _, s := range p.Programs()[len(p.Services):] {
 		f.sandbox(s)
 	}
+	f.doubts()
 	return f.found
 }
 
 type faults struct {
 	policy   *policy.Policy
-	accounts *host.Accounts
-	net      *hostNet
+	facts    *facts.Facts
 	writable []hostpath.ID
 	found    []lang.Fault
+	unknown  []string // what the facts do not tell
+}
+
+// doubts says once what is not known.
+func (f *faults) doubts() {
+	const most = 4
+	n := len(f.unknown)
+	if n == 0 {
+		return
+	}
+	named := strings.Join(f.unknown[:min(n, most)], ", ")
+	if n > most {
+		named += fmt.Sprintf(" and %d more", n-most)
+	}
+	f.found = append(f.found, lang.Fault{Path: "edition", Unsure: true, Unknown: true, Summary: "the facts of the host do not tell about what the policy names: " + named,
+		Next: "gather them on the host with this policy: casemate facts POLICY >FILE"})
 }
 
 // add notes what is wrong with the value at path. What this user may not look at is
@@ -55,9 +69,15 @@ func (f *faults) add(path, service string, err error) {
 	if err == nil {
 		return
 	}
+	if u, ok := errors.AsType[*facts.Unknown](err); ok {
+		if !slices.Contains(f.unknown, u.Question) {
+			f.unknown = append(f.unknown, u.Question)
+		}
+		return
+	}
 	what, next := steps(err)
 	one := lang.Fault{Path: path, Summary: fmt.Sprintf("casemated refuses service %q on this host: %s", service, what), Next: next}
-	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+	if errors.Is(err, fs.ErrPermission) && !f.facts.Root {
 		one = lang.Fault{Path: path, Summary: fmt.Sprintf("service %q: this user may not look: %v", service, err), Next: "run casemate check --host as root", Unsure: true}
 	}
 	f.found = append(f.found, one)
@@ -67,12 +87,12 @@ func (f *faults) add(path, service string, err error) {
 func (f *faults) identities(s *policy.Service) {
 	at := "services." + s.Name
 	user := func(path, name string) {
-		if _, _, err := f.accounts.User(name); err != nil && name != "" && name != string(policy.Dynamic) {
+		if _, _, err := f.facts.User(name); err != nil && name != "" && name != string(policy.Dynamic) {
 			f.add(at+path, s.Name, err)
 		}
 	}
 	group := func(path, name string) {
-		if _, err := f.accounts.Group(name); err != nil && name != "" {
+		if _, err := f.facts.Group(name); err != nil && name != "" {
 			f.add(at+path, s.Name, err)
 		}
 	}
@@ -91,18 +111,18 @@ func (f *faults) sandbox(s *policy.Service) {
 	program, profile := "", f.policy.Profile(s.Profile)
 	if len(s.Command) > 0 {
 		program = s.Command[0]
-	} else if program = workerPath(); program == "" {
+	} else if program = f.facts.Worker; program == "" {
 		return
 	}
-	c := hostCommand(f.policy, s, program, f.accounts)
-	plan, err := sandbox.NewPlan(profile.Present(), c)
+	c := hostCommand(f.policy, s, program, f.facts)
+	plan, err := sandbox.NewPlan(present(f.facts, *profile), c)
 	if err == nil {
-		plan.Filter, err = launch.Facts(plan.Shape(sandbox.ABI()))
+		plan.Filter, err = launch.Facts(plan.Shape(f.facts.LandlockABI))
 	}
 	if err != nil {
 		return
 	}
-	for _, err := range foresee.Look(plan, f.writable) {
+	for _, err := range foresee.Look(f.facts, plan, f.writable) {
 		path, own := "services."+s.Name+".profile", errors.As(err, new(*sandbox.ProgramError))
 		if in := profile.At(err); in != "" {
 			path = "profiles." + s.Profile + "." + in
@@ -116,6 +136,20 @@ func (f *faults) sandbox(s *policy.Service) {
 			f.add(path, s.Name, err)
 		}
 	}
+}
+
+// present is sandbox.Profile.Present of the host that the facts are of. What they do not tell is taken to be there.
+func present(h *facts.Facts, p sandbox.Profile) sandbox.Profile {
+	for _, list := range []*[]string{&p.Files.Read, &p.Files.Exec, &p.Files.Write, &p.Files.Devices} {
+		*list = slices.DeleteFunc(slices.Clone(*list), func(name string) bool {
+			if !slices.Contains(p.Files.Optional, name) {
+				return false
+			}
+			_, err := h.Find(p.Files.Map, name)
+			return errors.Is(err, unix.ENOENT)
+		})
+	}
+	return p
 }
 
 // workerPath is the worker beside this program, or "".

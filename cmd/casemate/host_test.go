@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/cmd/casemate/facts"
 	"casemate/policy"
 	"casemate/policy/lang"
 	"casemate/tests/need"
@@ -84,7 +85,7 @@ service "d-daytime" {
 }
 
 // hosted is a policy of one service with the lines of its block, and what else is there.
-func hosted(t *testing.T, n *hostNet, lines, more string) []string {
+func hosted(t *testing.T, n *facts.Net, lines, more string) []string {
 	t.Helper()
 	text := "policy { edition = 1 }\nservice \"s\" {\n" + lines + "\n}\n" + more
 	doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte(text)}})
@@ -92,7 +93,8 @@ func hosted(t *testing.T, n *hostNet, lines, more string) []string {
 		t.Fatalf("%s: %+v", text, ds)
 	}
 	var out []string
-	for _, f := range faultsOf(doc.Policy, n) {
+	h := facts.Gather(n, workerPath())
+	for _, f := range faultsOf(doc.Policy, h) {
 		out = append(out, fmt.Sprintf("%s: %s; %s; %v", doc.Origins.Lookup(f.Path), f.Summary, f.Next, f.Unsure))
 	}
 	return out
@@ -101,7 +103,7 @@ func hosted(t *testing.T, n *hostNet, lines, more string) []string {
 // TestHostFaults: what casemated would refuse is told at the line that asks for it, with
 // what to do, and nothing of a policy that this host can serve.
 func TestHostFaults(t *testing.T) {
-	n := readHostNet()
+	n := facts.ReadNet()
 	const head = "listen = [\"unix:/run/nobody-s.sock\"]\nuser = \"nobody\"\n"
 	const dynamic = "listen = [\"unix:/run/nobody-s.sock\"]\nuser = \"dynamic\"\n"
 	for _, c := range []struct {
@@ -163,7 +165,7 @@ func TestHostScripts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := hosted(t, &hostNet{}, "listen = [\"udp://127.0.0.1:1\"]\nuser = \"nobody\"\ncommand = [\""+name+"\"]\nprofile = profile."+c.profile, "")
+		got := hosted(t, &facts.Net{}, "listen = [\"udp://127.0.0.1:1\"]\nuser = \"nobody\"\ncommand = [\""+name+"\"]\nprofile = profile."+c.profile, "")
 		if c.want == "" && len(got) > 0 || c.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], "p:5:12: ") || !strings.Contains(strings.ReplaceAll(got[0], `"`, `\"`), c.want)) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
@@ -191,7 +193,7 @@ func TestHostAddresses(t *testing.T) {
 	defer abstract.Close()
 	_, tcpPort, _ := net.SplitHostPort(tcp.Addr().String())
 	_, udpPort, _ := net.SplitHostPort(udp.LocalAddr().String())
-	seen := readHostNet()
+	seen := facts.ReadNet()
 	mine := fmt.Sprintf("(pid %d)", os.Getpid())
 	for _, c := range []struct {
 		listen string
@@ -209,12 +211,5 @@ func TestHostAddresses(t *testing.T) {
 		if c.taken != strings.Contains(got, mine) || c.taken && (!strings.HasPrefix(got, "p:3:11: ") || !strings.HasSuffix(got, "false")) {
 			t.Errorf("%s: %q, taken %v", c.listen, got, c.taken)
 		}
-	}
-	n := &hostNet{holders: map[string][]holder{"5": {{7, "cat"}, {8, "casemated"}}}}
-	if _, _, ours := n.who(&heldSocket{inode: "5"}); !ours {
-		t.Error("casemated's own socket is taken for another's")
-	}
-	if at, ok := procAddr("0000000000000000FFFF00000100007F:0050"); !ok || at.String() != "[::ffff:127.0.0.1]:80" {
-		t.Error(at, ok)
 	}
 }

@@ -164,9 +164,9 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	cmd.AddCommand(
 		a.checkCmd(), a.explainRuleCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(),
 		a.diffCmd(), a.testCmd(), a.scoreCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(),
-		a.learnCmd(), a.lspCmd(confined), a.statusCmd(), a.whyCmd(), a.traceCmd(), a.killCmd(),
-		a.planCmd(), a.reloadCmd(), a.historyCmd(), a.rollbackCmd(), a.versionCmd(), a.policyTopic(),
-		a.inetdTopic(), a.logTopic(), a.callsTopic(), a.testsTopic(),
+		a.learnCmd(), a.factsCmd(), a.lspCmd(confined), a.statusCmd(), a.whyCmd(), a.traceCmd(),
+		a.killCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(), a.rollbackCmd(), a.versionCmd(),
+		a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(), a.testsTopic(),
 	)
 	a.completions(cmd)
 	return cmd

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/cmd/casemate/facts"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/control"
-	"casemate/policy/lang"
 	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
@@ -88,7 +88,7 @@ would be refused.`,
 			p.own, p.unknown = a.ownPaths()
 			args = p.own
 		}
-		p.net = readHostNet()
+		p.net = facts.ReadNet()
 		g := reads(args)
 		g.Read = append(g.Read, "/")
 		return g
@@ -104,7 +104,7 @@ var planGates = []string{"widened", "changed", "refused"}
 // plan is what a run of the verb found before it confined itself.
 type plan struct {
 	failOn  []string
-	net     *hostNet
+	net     *facts.Net
 	own     []string // what casemated loads
 	unknown error    // why that is not known
 }
@@ -153,15 +153,14 @@ func (a *app) plan(p *plan, paths []string) error {
 	if doc == nil {
 		return a.refuse(ds, nil)
 	}
-	ds = append(append(ds, servicesFacts(sources)...), ownFault(paths)...)
-	ds = append(ds, lang.HostAdvice(doc, hostFacts(doc.Policy, p.net))...)
+	ds = append(ds, hostFindings(gathered(p.net, paths), doc, sources)...)
 	from, to := groundOf(was), groundOf(doc)
 	r := &planReport{FormatVersion: 1, Digest: doc.Digest, Same: doc.Digest == was.Digest, Host: onKernel(doc.Policy, landlock.ABI()), Diagnostics: output.Of(ds), Refused: []string{},
 		Running:   planRunning{st.Digest, st.Generation, st.PolicyPaths, !st.RolledBack.IsZero()},
 		Listeners: listeners(st, from, to), Services: services(st, from, to),
 		Reload: []string{"casemate", "reload", "--if-digest", doc.Digest, "--if-running", was.Digest}}
 	r.Host.known(st, was.Policy, doc.Policy)
-	r.refusals(ds, inTheWay(st, from, to, r.Listeners))
+	r.refusals(ds, blocked(st, from, to, r.Listeners))
 	for _, s := range st.Sessions {
 		if was.Policy.Service(s.Service) == nil {
 			r.Older++

@@ -191,8 +191,8 @@ func (h *hostReport) known(st *control.Status, was, is *policy.Policy) {
 	}
 }
 
-// inTheWay are the new listeners that a program of a wait service keeps casemated from opening.
-func inTheWay(st *control.Status, from, to *ground, l planListeners) (out []string) {
+// blocked are the new listeners that a program of a wait service keeps casemated from opening.
+func blocked(st *control.Status, from, to *ground, l planListeners) (out []string) {
 	for _, s := range st.Services {
 		for _, at := range s.Listeners {
 			held, known := from.sockets[at.Key]

@@ -31,6 +31,8 @@ type Fault struct {
 	Unsure bool
 	// Library: casemated serves it, and the program does not find a library.
 	Library bool
+	// Unknown: nobody has asked the host.
+	Unknown bool
 }
 
 // minSession is about what the kernel itself needs for one process that does
@@ -62,6 +64,9 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 		code := codeProgram
 		if f.Library {
 			code = codeLibrary
+		}
+		if f.Unknown {
+			code = codeUnknown
 		}
 		add(severity, code, f.Path, f.Next, "%s", f.Summary)
 	}

@@ -51,6 +51,7 @@ const (
 	codeHost        = "CM601"
 	codeProgram     = "CM602"
 	codeLibrary     = "CM603"
+	codeUnknown     = "CM604"
 	codeDeprecated  = "CM731"
 )
 

@@ -246,6 +246,7 @@ func FuzzCompile(f *testing.F) {
 	f.Add(many("p = { a = 7 }", "for_each = local.p\nlisten = [\"tcp://:${each.value}\"]"))
 	f.Add("x = <<EOT\n${local.a}\nEOT\n")
 	f.Add("locals { a = local.a }")
+	f.Add(one("acl = acl.anyone") + "waiver \"CM702\" {\n  service = [\"s\"]\n  reason = \"x\"\n  expires = \"2027-01-31\"\n}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		doc, ds := compileText(text)
 		lines := strings.Count(text, "\n") + 1

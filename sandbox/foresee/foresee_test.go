@@ -70,7 +70,7 @@ func TestLookForeseesPrepare(t *testing.T) {
 				t.Fatal(err)
 			}
 			plan.Filter = launch.Compile(plan.Shape(sandbox.ABI()))
-			faults := Look(plan, nil)
+			faults := Look(Here{}, plan, nil)
 			box, err := sandbox.Prepare(plan, sandbox.Options{})
 			if err == nil {
 				defer box.Close()

@@ -7,8 +7,9 @@ import (
 	"casemate/sandbox/rootfs"
 )
 
-// View is what of the host a tree shows, under the host's own names or those of Map. The zero View shows nothing.
+// View is what of the host a tree shows, under the host's own names or those of Map. One of nothing but a Host shows nothing.
 type View struct {
+	Host  Host
 	Map   hostpath.Map
 	kinds map[string]rootfs.Kind // of binds, by real path
 	links map[string]string
@@ -29,11 +30,10 @@ func (v *View) Add(kind rootfs.Kind, f *hostpath.File) {
 // what it is shown inside under that name, 0 for not at all. An error is that of the host: there is no such file, or somebody
 // else than root chooses which.
 func (v *View) Find(name string) (real string, kind rootfs.Kind, err error) {
-	f, err := v.Map.Open(name)
+	f, err := v.Host.Find(v.Map, name)
 	if err != nil {
 		return "", 0, err
 	}
-	f.Close()
 	for _, k := range f.Links {
 		// A link is made where it leads to what is shown, and shown where its directory is.
 		if text, made := v.links[k.Path]; v.around(k.Path) == 0 && (!made || text != k.Text) {

@@ -34,13 +34,14 @@ type File struct {
 	Links []Link
 	Stat  unix.Stat_t // as it was when it was reached
 
-	// through are the directories in which a name was looked up.
-	through []place
+	// Through are the directories in which a name was looked up.
+	Through []Place
 }
 
-type place struct {
-	path string
-	id   ID
+// Place is a directory on the way.
+type Place struct {
+	Path string
+	ID   ID
 }
 
 func id(st *unix.Stat_t) ID { return ID{st.Dev, st.Ino} }
@@ -57,11 +58,11 @@ func (f *File) Close() error { return unix.Close(f.FD) }
 // Below returns the first of the directories on the way to f that is in trees:
 // who may write there had a say in where the path led.
 func (f *File) Below(trees []ID) (dir string, ok bool) {
-	i := slices.IndexFunc(f.through, func(p place) bool { return slices.Contains(trees, p.id) })
+	i := slices.IndexFunc(f.Through, func(p Place) bool { return slices.Contains(trees, p.ID) })
 	if i < 0 {
 		return "", false
 	}
-	return f.through[i].path, true
+	return f.Through[i].Path, true
 }
 
 // Reopen opens the very file that f is, with the flags and close-on-exec.
@@ -117,7 +118,7 @@ func (m Map) Open(p string) (*File, error) {
 	if last.fd < 0 {
 		return nil, fmt.Errorf("open %s: %w", last.host, unix.ENOENT)
 	}
-	f := &File{FD: last.fd, Real: w.path(), Host: last.host, Links: w.links, Stat: last.stat, through: w.through}
+	f := &File{FD: last.fd, Real: w.path(), Host: last.host, Links: w.links, Stat: last.stat, Through: w.through}
 	w.at = w.at[:len(w.at)-1]
 	return f, nil
 }
@@ -127,7 +128,7 @@ type walker struct {
 	m       Map
 	at      []step // from "/" down; all but the last are directories
 	links   []Link
-	through []place
+	through []Place
 }
 
 type step struct {
@@ -183,7 +184,7 @@ func (w *walker) turn(name, source string) error {
 		f.Close()
 		return fmt.Errorf("%s leads to the root directory, which is too much", source)
 	}
-	w.through = append(w.through, f.through...)
+	w.through = append(w.through, f.Through...)
 	w.at = append(w.at, step{f.FD, name, f.Real, f.Stat})
 	return nil
 }
@@ -232,7 +233,7 @@ func (w *walker) enter(name string) (string, error) {
 		unix.Close(next.fd)
 		return "", err
 	}
-	w.through = append(w.through, place{dir.host, id(&dir.stat)})
+	w.through = append(w.through, Place{dir.host, id(&dir.stat)})
 	if next.stat.Mode&unix.S_IFMT != unix.S_IFLNK {
 		w.at = append(w.at, next)
 		return "", nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"casemate/sandbox"
+	"casemate/sandbox/foresee"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/machine"
 )
@@ -37,6 +38,44 @@ var defaultDirs = []string{"/lib/" + tuple, "/usr/lib/" + tuple, "/lib64", "/usr
 // maxObjects bounds a program's libraries.
 const maxObjects = 1024
 
+// Host answers what is asked of a host beside where its paths lead.
+type Host interface {
+	foresee.Host
+	// Interpreted is the ELF program that a program ends with, and its loader, where that is glibc's.
+	Interpreted(m hostpath.Map, program string) (real, loader string, err error)
+	// Object is what an ELF file needs, and its run paths as they are written.
+	Object(name string) (needed, paths []string, err error)
+	// Cached is where the cache of ld.so at a path has a library.
+	Cached(cache, library string) []string
+}
+
+// Here is the host of this process.
+type Here struct {
+	foresee.Here
+	caches map[string]map[string][]string
+}
+
+// Interpreted reads the file system, as Object and Cached do.
+func (*Here) Interpreted(m hostpath.Map, program string) (real, loader string, err error) {
+	return interpreted(m, program)
+}
+
+// Object is for this machine alone.
+func (*Here) Object(name string) (needed, paths []string, err error) { return readELF(name) }
+
+// Cached reads a cache once.
+func (h *Here) Cached(cache, library string) []string {
+	if h.caches == nil {
+		h.caches = map[string]map[string][]string{}
+	}
+	c, ok := h.caches[cache]
+	if !ok {
+		c = readCache(cache)
+		h.caches[cache] = c
+	}
+	return c[library]
+}
+
 // object is a program or library as its search sees it.
 type object struct {
 	path   string
@@ -49,23 +88,23 @@ var errUnsure = errors.New("not sure")
 
 // Missing tells which library the program, or its interpreter if it is a script, would
 // not find; nil is none that it is sure of. env is the service's environment.
-func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
-	program, loader, err := interpreted(f.Map, program)
+func Missing(h Host, f *sandbox.Files, program string, env map[string]string) *Lack {
+	program, loader, err := h.Interpreted(f.Map, program)
 	if err != nil {
 		return nil
 	}
-	t, err := newTree(f, program)
+	t, err := newTree(h, f, program)
 	if err != nil {
 		return nil
 	}
 	if at, err := t.find(loader); err == nil && !at.executable() {
 		return &Lack{Library: path.Base(loader), By: program, Path: loader, Shown: at.readable()}
 	}
-	main, err := open(program, program)
+	main, err := open(h, program, program)
 	if err != nil {
 		return nil
 	}
-	s := &search{tree: t, cache: readCache(f.Map.Source(cacheFile)), dirs: strings.FieldsFunc(env["LD_LIBRARY_PATH"], func(r rune) bool { return r == ':' || r == ';' })}
+	s := &search{host: h, tree: t, cache: f.Map.Source(cacheFile), dirs: strings.FieldsFunc(env["LD_LIBRARY_PATH"], func(r rune) bool { return r == ':' || r == ';' })}
 	if slices.ContainsFunc(s.dirs, func(dir string) bool { return !path.IsAbs(dir) || strings.Contains(dir, "$") }) {
 		return nil
 	}
@@ -77,8 +116,9 @@ func Missing(f *sandbox.Files, program string, env map[string]string) *Lack {
 
 // search is the way of one program's libraries.
 type search struct {
+	host     Host
 	tree     *tree
-	cache    map[string][]string
+	cache    string   // where it is
 	dirs     []string // of LD_LIBRARY_PATH, and of run paths that libraries inherit
 	uncached bool     // the loader finds no cache
 }
@@ -117,7 +157,7 @@ func (s *search) one(o *object, name string) (*object, *Lack) {
 		if err != nil {
 			continue // not there
 		}
-		lib, err := open(found.real, at.path)
+		lib, err := open(s.host, found.real, at.path)
 		if err != nil {
 			if found.executable() {
 				return nil, nil // perhaps it is what the loader takes
@@ -150,7 +190,7 @@ func (s *search) places(name string) (out []place) {
 	for _, dir := range slices.Concat(s.dirs, defaultDirs) {
 		out = append(out, place{path: path.Join(dir, name)})
 	}
-	for _, p := range s.cache[name] {
+	for _, p := range s.host.Cached(s.cache, name) {
 		if !slices.ContainsFunc(out, func(o place) bool { return o.path == p }) {
 			out = append(out, place{p, true})
 		}
@@ -159,35 +199,41 @@ func (s *search) places(name string) (out []place) {
 }
 
 // open reads what a search needs of an ELF file for this machine, which was found at a path.
-func open(name, at string) (*object, error) {
-	f, err := elf.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if f.Class != elf.ELFCLASS64 || f.Machine != machine.ELF {
-		return nil, errors.New("for another machine")
-	}
-	o := &object{path: name}
-	if f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN {
-		o.needed, err = f.ImportedLibraries()
-	}
-	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
-		paths, e := f.DynString(tag)
-		err = errors.Join(err, e)
-		for _, list := range paths {
-			for dir := range strings.SplitSeq(list, ":") {
-				for _, origin := range []string{path.Dir(at), path.Dir(name)} {
-					dir := strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
-					if strings.Contains(dir, "$") || !path.IsAbs(dir) {
-						return nil, errUnsure
-					}
-					o.dirs = append(o.dirs, path.Clean(dir))
+func open(h Host, name, at string) (*object, error) {
+	needed, paths, err := h.Object(name)
+	o := &object{path: name, needed: needed}
+	for _, list := range paths {
+		for dir := range strings.SplitSeq(list, ":") {
+			for _, origin := range []string{path.Dir(at), path.Dir(name)} {
+				dir := strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
+				if strings.Contains(dir, "$") || !path.IsAbs(dir) {
+					return nil, errUnsure
 				}
+				o.dirs = append(o.dirs, path.Clean(dir))
 			}
 		}
 	}
 	return o, err
+}
+
+// readELF reads what an ELF file for this machine needs, and its run paths.
+func readELF(name string) (needed, paths []string, err error) {
+	f, err := elf.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if f.Class != elf.ELFCLASS64 || f.Machine != machine.ELF {
+		return nil, nil, errors.New("for another machine")
+	}
+	if f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN {
+		needed, err = f.ImportedLibraries()
+	}
+	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
+		list, e := f.DynString(tag)
+		paths, err = append(paths, list...), errors.Join(err, e)
+	}
+	return needed, paths, err
 }
 
 // Loads are the files that the kernel maps to run a program with glibc, where it is sure of

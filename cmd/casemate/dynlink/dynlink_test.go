@@ -42,7 +42,7 @@ func TestMissing(t *testing.T) {
 		if p == "" {
 			p = program
 		}
-		got := Missing(&tt.files, p, tt.env)
+		got := Missing(&Here{}, &tt.files, p, tt.env)
 		switch {
 		case (got != nil) != (tt.lacks != ""), got != nil && (got.Library != tt.lacks || got.Shown != tt.shown || got.Uncached):
 			t.Errorf("%s: %+v, want %q", tt.name, got, tt.lacks)
@@ -61,12 +61,12 @@ func TestUncached(t *testing.T) {
 	if len(found) == 0 {
 		need.Skip(t, "no library of this host lies deeper than /usr/lib/"+tuple)
 	}
-	tree, err := newTree(&sandbox.Files{Exec: []string{"/usr/lib"}}, "/usr/bin/env")
+	tree, err := newTree(&Here{}, &sandbox.Files{Exec: []string{"/usr/lib"}}, "/usr/bin/env")
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Base(found[0])
-	s := &search{tree: tree, cache: map[string][]string{name: {found[0]}}}
+	s := &search{host: &Here{caches: map[string]map[string][]string{"cache": {name: {found[0]}}}}, tree: tree, cache: "cache"}
 	if lib, lack := s.one(&object{path: "/usr/bin/env"}, name); lib == nil || lack != nil {
 		t.Errorf("with the cache %+v, %+v", lib, lack)
 	}

@@ -15,14 +15,14 @@ import (
 type tree struct{ foresee.View }
 
 // newTree fails where a path cannot be looked at.
-func newTree(f *sandbox.Files, program string) (*tree, error) {
-	t := &tree{foresee.View{Map: f.Map}}
+func newTree(h Host, f *sandbox.Files, program string) (*tree, error) {
+	t := &tree{foresee.View{Host: h, Map: f.Map}}
 	for _, list := range []struct {
 		paths []string
 		kind  rootfs.Kind
 	}{{f.Read, rootfs.ReadOnly}, {f.Write, rootfs.Write}, {append(slices.Clone(f.Exec), program), rootfs.Exec}} {
 		for _, p := range list.paths {
-			file, err := f.Map.Open(p)
+			file, err := h.Find(f.Map, p)
 			if errors.Is(err, fs.ErrNotExist) && slices.Contains(f.Optional, p) {
 				continue
 			}
@@ -30,7 +30,6 @@ func newTree(f *sandbox.Files, program string) (*tree, error) {
 				return nil, err
 			}
 			t.Add(list.kind, file)
-			file.Close()
 		}
 	}
 	return t, nil
