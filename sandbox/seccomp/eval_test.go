@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	native "casemate/sandbox/machine"
+	"casemate/sandbox/seccomp/filter"
 	"casemate/tests/verdict"
 )
 
@@ -61,6 +62,20 @@ func compile(t testing.TB, f Filter) *verdict.Machine {
 	return machine(t, prog)
 }
 
+// plain is the same program made without libseccomp.
+func plain(t testing.TB, f Filter) *verdict.Machine {
+	t.Helper()
+	rules, err := Numbered(f.Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, err := filter.Filter{Rules: rules, OnViolation: f.OnViolation, Once: f.Once}.Plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return machine(t, prog)
+}
+
 // inputs gives calls worth trying on a filter: every number, and for each rule
 // the arguments it asks for, slightly wrong ones, and both with high bits.
 func inputs(f Filter, rng *rand.Rand) []data {
@@ -101,10 +116,14 @@ func inputs(f Filter, rng *rand.Rand) []data {
 // agree runs a filter and the reference over the inputs.
 func agree(t testing.TB, f Filter, rng *rand.Rand) {
 	t.Helper()
-	vm, p := compile(t, f), policyOf(f)
+	vm, p, plain := compile(t, f), policyOf(f), plain(t, f)
 	for _, d := range inputs(f, rng) {
-		if got, want := run(t, vm, d), p.Says(d.call()); got != want {
+		want := p.Says(d.call())
+		if got := run(t, vm, d); got != want {
 			t.Fatalf("%s (nr %d, arch %#x, args %#x): got %#x, want %#x\nrules %v", Name(int(d.nr)), d.nr, d.arch, d.args, got, want, f.Rules)
+		}
+		if got := run(t, plain, d); got != want {
+			t.Fatalf("plain: %s (nr %d, arch %#x, args %#x): got %#x, want %#x\nrules %v", Name(int(d.nr)), d.nr, d.arch, d.args, got, want, f.Rules)
 		}
 	}
 }
