@@ -1,8 +1,8 @@
 package diff
 
 import (
-	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"casemate/acl/reach"
@@ -71,7 +71,8 @@ type comparison struct {
 // Compare tells what is other in new. It fails for what no compiled policy holds; what nobody can decide it says differs.
 func Compare(old, new *policy.Document) (*Policies, error) {
 	c := &comparison{old: old, new: new, lists: reach.NewComparer(), acls: map[string]*aclResult{}, profiles: map[[2]string]*profileResult{}, matchers: matchers{}}
-	out := &Policies{Old: old.Digest, New: new.Digest, Verdict: Unchanged, Counts: map[Verdict]int{}, Services: []Service{}}
+	out := &Policies{Old: old.Digest, New: new.Digest, Counts: map[Verdict]int{}, Services: []Service{}}
+	var all sum
 	for _, name := range names(old.Policy, new.Policy) {
 		s, err := c.service(name)
 		if err != nil {
@@ -81,21 +82,15 @@ func Compare(old, new *policy.Document) (*Policies, error) {
 		if s.Verdict != Unchanged {
 			out.Services = append(out.Services, *s)
 		}
-		as := s.Verdict
-		switch as {
-		case Added:
-			as = Widened
-		case Removed:
-			as = Narrowed
-		}
-		out.Verdict = both(out.Verdict, as)
+		all.add(s.sum())
 	}
 	for _, v := range [][3]string{{"on_stop", string(old.Policy.OnStop), string(new.Policy.OnStop)}, {"on_broken", string(old.Policy.OnBroken), string(new.Policy.OnBroken)}} {
 		if v[1] != v[2] {
 			out.Policy = append(out.Policy, fmt.Sprintf("%s %s, was %s", v[0], v[2], v[1]))
-			out.Verdict = both(out.Verdict, Changed)
+			all.changed = true
 		}
 	}
+	out.Verdict = all.verdict()
 	return out, nil
 }
 
@@ -127,10 +122,7 @@ func (c *comparison) service(name string) (*Service, error) {
 	}
 	err := c.dimensions(s, a, b)
 	if err == nil && s.Verdict == "" {
-		s.Verdict = Unchanged
-		for i := range s.Dimensions {
-			s.Verdict = both(s.Verdict, s.Dimensions[i].Verdict)
-		}
+		s.Verdict = s.sum().verdict()
 	}
 	return s, err
 }
@@ -138,11 +130,7 @@ func (c *comparison) service(name string) (*Service, error) {
 // dimensions compares two services, of which one may be nil: nobody reaches it then, and it grants nothing.
 func (c *comparison) dimensions(s *Service, a, b *policy.Service) error {
 	add := func(d Dimension) {
-		d.Verdict = verdict(len(d.More) > 0, len(d.Less) > 0, len(d.Differs) > 0, len(d.Changed) > 0)
-		for _, r := range d.Reach {
-			d.Verdict = both(d.Verdict, r.Verdict)
-		}
-		if d.Verdict != Unchanged {
+		if d.Verdict = d.sum().verdict(); d.Verdict != Unchanged {
 			s.Dimensions = append(s.Dimensions, d)
 		}
 	}
@@ -236,11 +224,10 @@ func (c *comparison) profilePair(a, b string) *profileResult {
 
 // sameProfile tells whether two profiles are the same but for their names and what explains them.
 func sameProfile(a, b *sandbox.Profile) bool {
-	plain := func(p *sandbox.Profile) string {
-		q := *p
-		q.Name, q.Base, q.Widens, q.Because = "", nil, nil, ""
-		text, _ := json.Marshal(q) // of plain data: no error
-		return string(text)
+	x, y := *a, *b
+	for _, p := range []*sandbox.Profile{&x, &y} {
+		p.Name, p.Base, p.Widens, p.Because = "", nil, nil, ""
+		p.Syscalls.Filter, p.Syscalls.Rules = "", nil // what the words come to
 	}
-	return plain(a) == plain(b)
+	return reflect.DeepEqual(x, y)
 }

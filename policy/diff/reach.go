@@ -236,12 +236,18 @@ func (c *comparison) changed(a, b *policy.Service, was, is *acl.List, ch reach.C
 	if !e.At.IsZero() {
 		r.Witness.At = e.At.UTC().Format(time.RFC3339)
 	}
+	if e.At.IsZero() { // at any time, but not at one that nobody knows
+		e.At = sometime
+	}
 	var err error
 	if r.Witness.Old, err = c.decided(c.old, a, was, e, ch.Was.Verdict); err == nil {
 		r.Witness.New, err = c.decided(c.new, b, is, e, ch.Is.Verdict)
 	}
 	return r, err
 }
+
+// sometime stands for any time.
+var sometime = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
 // nameWord is a name as --name has it.
 func nameWord(n decide.Name) string {

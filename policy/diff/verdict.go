@@ -23,25 +23,48 @@ var Verdicts = []Verdict{Widened, Mixed, Incomparable, Added, Removed, Narrowed,
 // MayWiden tells whether it counts as more for a gate.
 func (v Verdict) MayWiden() bool { return slices.Index(Verdicts, v) <= slices.Index(Verdicts, Added) }
 
-// verdict is that of what is more, less, other, and other without granting anything.
-func verdict(more, less, differs, changed bool) Verdict {
+// sum is what of a thing is more, less, other, and other without granting anything.
+type sum struct{ more, less, differs, changed bool }
+
+func (s *sum) add(o sum) {
+	s.more, s.less, s.differs, s.changed = s.more || o.more, s.less || o.less, s.differs || o.differs, s.changed || o.changed
+}
+
+func (s sum) verdict() Verdict {
 	switch {
-	case more && less:
+	case s.more && s.less:
 		return Mixed
-	case more:
+	case s.more:
 		return Widened
-	case differs:
+	case s.differs:
 		return Incomparable
-	case less:
+	case s.less:
 		return Narrowed
-	case changed:
+	case s.changed:
 		return Changed
 	}
 	return Unchanged
 }
 
-// both is the verdict of two things together.
-func both(a, b Verdict) Verdict {
-	has := func(of ...Verdict) bool { return slices.Contains(of, a) || slices.Contains(of, b) }
-	return verdict(has(Widened, Mixed), has(Narrowed, Mixed), has(Incomparable), has(Changed))
+// sum is that of a dimension.
+func (d *Dimension) sum() sum {
+	s := sum{len(d.More) > 0, len(d.Less) > 0, len(d.Differs) > 0, len(d.Changed) > 0}
+	for i := range d.Reach {
+		s.add(sum{more: d.Reach[i].Verdict == Widened, less: d.Reach[i].Verdict == Narrowed})
+	}
+	return s
+}
+
+// sum is that of a service: one that is added is more, one that is removed less.
+func (s *Service) sum() (out sum) {
+	switch s.Verdict {
+	case Added:
+		return sum{more: true}
+	case Removed:
+		return sum{less: true}
+	}
+	for i := range s.Dimensions {
+		out.add(s.Dimensions[i].sum())
+	}
+	return out
 }
