@@ -251,9 +251,11 @@ bench-policy: root-present build
 	go test -run '^$$' -bench 'Compile|Decode' -benchtime 3x ./policy/lang
 	go run ./tests/bench -only load
 
-# A number of runs (20000x) or a time (30s).
+# A number of runs (20000x) or a time (30s). RANDOM_ROUNDS is how often the tests with random lists and policies try.
 FUZZTIME ?= 20000x
+RANDOM_ROUNDS ?= 100000
 fuzz:
+	CASEMATE_RANDOM=$(RANDOM_ROUNDS) go test -timeout 0 ./acl/reach ./policy/diff
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
 

@@ -50,6 +50,8 @@ var forbidden = []struct{ pkg, why string }{
 	{"casemate/sandbox/foresee", "the broker prepares, and foresees nothing"},
 	{"casemate/policy/suggest", "who wrote the word runs casemate check"},
 	{"casemate/acl/decide", "the broker process decides about clients; root knows what a rule is"},
+	{"casemate/acl/reach", "sets of clients are for who reviews"},
+	{"casemate/sandbox/seccomp/ask", "filters are asked by who reviews, and installed here"},
 	{"casemate/acl/limit/admission", "the broker process counts; root knows what a limit is, and no client"},
 	{"casemate/acl/trace", "casemate explains; root does not even decide"},
 	{"casemate/sandbox/seccomp", "names and groups of calls are the compiler's; the broker gets rules"},
