@@ -28,12 +28,12 @@ func (a *app) explainCmd() *cobra.Command {
 		Long: `explain answers for one client address which rule of which line decides, which
 limits apply, and which user and sandbox its program gets.
 
-With a PATH (a file, a directory, a compiled document, or - for standard input) it
-reads that policy and needs nothing else; without, it asks the running casemated for
-the policy it runs, and for what its counters and this host add: "refused now" when a
-limit or a penalty stands against the client whom the rules would let in, "not served
-now" when the service is broken or none of its listeners is open. A built-in's limits
-are counted by its own worker: casemate status has what it refused.
+With a PATH (a file, a directory, a compiled document, git:REV:PATH for what a commit has,
+or - for standard input) it reads that policy and needs nothing else; without, it asks the
+running casemated for the policy it runs, and for what its counters and this host add:
+"refused now" when a limit or a penalty stands against the client whom the rules would let
+in, "not served now" when the service is broken or none of its listeners is open. A
+built-in's limits are counted by its own worker: casemate status has what it refused.
 
 CLIENT is an IPv4 or IPv6 address, or unix for a client of a unix socket: uid=NUMBER where
 rules name users, or its limits are asked of the running casemated. cid=NUMBER, or

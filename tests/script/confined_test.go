@@ -44,6 +44,8 @@ func TestConfined(t *testing.T) {
 		"stdin":      {"compile --stdin", false, false},
 		"status":     {"status --control " + silent, false, false},
 		"explain":    {"explain e 192.0.2.1 LINK -", true, false},
+		"diff":       {"diff LINK -", true, false},
+		"diff git":   {"diff - git:HEAD:LINK", false, false},
 		"unconfined": {},
 	} {
 		t.Run(name, func(t *testing.T) {
