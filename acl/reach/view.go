@@ -18,7 +18,7 @@ var ErrTooMany = errors.New("too many names, local addresses and times depend on
 // mostTries bounds what is tried for one row, or two that are compared, and allTries what is for a whole list or two.
 const (
 	mostTries = 1 << 23
-	allTries  = 1 << 28
+	allTries  = 1 << 26
 )
 
 // view are the circumstances that some clauses can tell apart, for clients of one kind. There is at least
