@@ -89,7 +89,7 @@ func tell[T any](p *printer, t table[T], prefix, group string, of map[string]fun
 		}
 		for i := range g.rows {
 			if a := &g.rows[i].Attribute; of[a.Name] != nil {
-				p.tell(a.Name, inside+a.Path, of[a.Name](from))
+				p.tell(a.Name, inside+a.At(), of[a.Name](from))
 			}
 		}
 	}
@@ -119,7 +119,12 @@ func (e *printer) tell(name, path string, s said) {
 // compiles to the same services; a profile of the policy's own stands on its nearest shipped base.
 func EffectivePolicy(doc *policy.Document) ([]byte, error) {
 	p := doc.Policy
-	e := &printer{at: func(path string) string { return explain.Line(doc.Origins.Lookup(path)) }}
+	e := &printer{at: func(path string) string {
+		if at, ok := doc.Origins[path+".events"]; ok { // of a rate that nobody wrote
+			return explain.Line(at)
+		}
+		return explain.Line(doc.Origins.Lookup(path))
+	}}
 	e.b.WriteString("policy {\n")
 	e.line("edition", strconv.Itoa(p.Edition), "edition")
 	e.line("on_stop", quote(string(p.OnStop)), "on_stop")
