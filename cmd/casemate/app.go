@@ -36,10 +36,11 @@ type app struct {
 	format   string
 	color    string
 	control  string
-	colored  bool  // what goes to out
-	coloring bool  // what goes to err
-	settled  bool  // the flags are read and right
-	broken   error // the first failed write to out
+	colored  bool     // what goes to out
+	coloring bool     // what goes to err
+	settled  bool     // the flags are read and right
+	broken   error    // the first failed write to out
+	named    []string // policies among the words of a line that is being completed
 	grants   map[*cobra.Command]func(args []string) confine.Grant
 	written  map[*cobra.Command]*output.Into // of the verbs that have more formats
 	into     *output.Into                    // of the verb that runs, nil for none

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/policy"
 	"casemate/policy/codes"
 	"casemate/policy/control"
 	"casemate/policy/lang"
@@ -34,7 +35,7 @@ func (a *app) completions(root *cobra.Command) {
 		"status": {a.services, none}, "trace": {a.services, none}, "learn": {a.services, none},
 		"explain": {a.services, nil}, "show": {a.blocks, a.blocks}, "score": {a.services, a.services},
 		"why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
-		"profiles": {shippedProfiles, shippedProfiles}, "profiles diff": {shippedProfiles, shippedProfiles},
+		"profiles": {a.namedProfiles, a.namedProfiles}, "profiles diff": {a.namedProfiles, a.namedProfiles},
 		"help": {pages(root), none}, "reload": {none, none}, "history": {none, none}, "rollback": {a.runs, none}, "version": {none, none},
 		"explain-rule": {ruleCodes, ruleCodes},
 	} {
@@ -84,6 +85,7 @@ func (a *app) completions(root *cobra.Command) {
 	if err := a.completeFormats(root); err != nil {
 		panic(err)
 	}
+	a.byKind(root)
 }
 
 // completeFormats completes -o by the formats of the verb, and --output-into of each that has it.
@@ -129,16 +131,16 @@ func oneOf(list ...string) completer {
 	return func() []cobra.Completion { return list }
 }
 
-// services are those of the running casemated if that answers who asks, and otherwise of
-// the policy at its usual path.
+// services are those of the policy that the line names, or else of the running casemated if that answers who asks, or
+// else of the policy at hand.
 func (a *app) services() (out []cobra.Completion) {
-	if st := a.running(); st != nil {
+	if st := a.running(); st != nil && len(a.named) == 0 {
 		for _, s := range st.Services {
 			out = append(out, cobra.CompletionWithDesc(s.Name, s.Profile))
 		}
 		return out
 	}
-	return a.servicesOf(policyPath)
+	return servicesOf(a.atHand())
 }
 
 // behindNames is what may follow names of blocks and paths: a name as long as no path is there, and a path.
@@ -152,16 +154,15 @@ func (a *app) behindNames(args []string, names completer) completer {
 // blocks are the services of the policy at its usual path, or of the running one, and the blocks of the former by kind and name.
 func (a *app) blocks() (out []cobra.Completion) {
 	out = a.services()
-	doc, _, _ := a.load([]string{policyPath})
+	doc := a.atHand()
 	if doc == nil {
 		return out
 	}
 	return append(out, show.Names(doc.Policy)...)
 }
 
-// servicesOf are the services of the policy at a path, none where it is not valid.
-func (a *app) servicesOf(path string) (out []cobra.Completion) {
-	doc, _, _ := a.load([]string{path})
+// servicesOf are the services of a policy, none of nil.
+func servicesOf(doc *policy.Document) (out []cobra.Completion) {
 	if doc == nil {
 		return nil
 	}

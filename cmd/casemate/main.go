@@ -142,7 +142,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			if of := a.grants[cmd]; of != nil {
 				g = of(args)
 			} else if completing[cmd.CalledAs()] {
-				g = reads(nil)
+				g = reads(a.hand(args))
 			}
 			g.Place = made
 			return confined(g)

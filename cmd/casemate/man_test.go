@@ -171,13 +171,17 @@ func TestCompletionOfServices(t *testing.T) {
 		}
 	}
 	var said bytes.Buffer
-	a := &app{out: &said, err: &said}
+	named := func(dir string) []string {
+		a := &app{out: &said, err: &said, control: filepath.Join(dir, "none")}
+		a.hand([]string{"explain", dir})
+		return a.services()
+	}
 	write("policy { edition = 1 }\nservice \"echo\" {\n  listen = [\"tcp://:7\"]\n  builtin = \"echo\"\n}\n")
-	if got := a.servicesOf(dir); !slices.Equal(got, []string{"echo\tbuiltin"}) {
+	if got := named(dir); !slices.Equal(got, []string{"echo\tbuiltin"}) {
 		t.Errorf("services: %q", got)
 	}
 	write("policy {")
-	if got := a.servicesOf(dir); len(got) > 0 {
+	if got := named(dir); len(got) > 0 {
 		t.Errorf("services of no valid policy: %q", got)
 	}
 	if said.Len() > 0 {
