@@ -70,7 +70,10 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestEveryArgumentIsKnown: of each verb, every word of its Use is a kind, or the verb says itself what completes it.
+// own are the words whose verbs say themselves what completes them.
+var own = []string{"A", "B", "CODE", "KIND", "NAME", "RUN"}
+
+// TestEveryArgumentIsKnown: of each verb, every word of its Use is a kind, or its own.
 func TestEveryArgumentIsKnown(t *testing.T) {
 	a := &app{}
 	root := tree(t)
@@ -82,7 +85,7 @@ func TestEveryArgumentIsKnown(t *testing.T) {
 		}
 		for _, s := range slotsOf(c.Use) {
 			for _, w := range s.words {
-				if _, ok := known[w]; !ok && strings.ToUpper(w) == w && c.ValidArgsFunction == nil {
+				if _, ok := known[w]; !ok && strings.ToUpper(w) == w && w != "-" && !slices.Contains(own, w) {
 					t.Errorf("%s: nothing completes %s", c.CommandPath(), w)
 				}
 			}
