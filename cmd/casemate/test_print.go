@@ -92,6 +92,8 @@ func failureText(f *policytest.Failure) string {
 	switch {
 	case f.What == "error":
 		return "error: " + f.Got
+	case f.Message != "":
+		return fmt.Sprintf("%s: %s (want %s, got %s)", f.What, f.Message, f.Want, f.Got)
 	case f.Want == "":
 		return fmt.Sprintf("%s: got %s", f.What, f.Got)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"casemate/acl"
 	"casemate/acl/decide"
@@ -32,7 +33,7 @@ type cover struct {
 	index map[string]int
 }
 
-// newCover lists what can be reached: the rules of acls and the limits that a service has.
+// newCover lists what can be reached of what the policy says: the rules of acls and the limits that a service has.
 func newCover(doc *policy.Document) *cover {
 	c := &cover{index: map[string]int{}}
 	for i := range doc.Policy.ACLs {
@@ -47,17 +48,27 @@ func newCover(doc *policy.Document) *cover {
 	return c
 }
 
+// add lists what the policy says; what is shipped is as it is everywhere.
 func (c *cover) add(doc *policy.Document, name, path string) {
-	if _, twice := c.index[name]; !twice {
+	at := doc.Origins.Lookup(path)
+	if at == "default" { // of the block
+		at = doc.Origins.Lookup(path[:strings.LastIndexByte(path, '.')])
+	}
+	if _, twice := c.index[name]; !twice && !strings.HasPrefix(at, shipped) {
 		c.index[name] = len(c.items)
-		c.items = append(c.items, Covered{Name: name, Origin: doc.Origins.Lookup(path)})
+		c.items = append(c.items, Covered{Name: name, Origin: at})
 	}
 }
+
+// shipped is how the origins of blocks begin that come with casemate.
+const shipped = "shipped/base.cm.hcl:"
 
 func (c *cover) addList(doc *policy.Document, l *acl.List) {
 	for i := range l.Rules {
 		c.add(doc, ruleText(l, i), fmt.Sprintf("acls.%s.rules.%d", l.Name, i))
-		c.index[fmt.Sprintf("acl.%s.%d", l.Name, i+1)] = c.index[ruleText(l, i)]
+		if at, ok := c.index[ruleText(l, i)]; ok {
+			c.index[fmt.Sprintf("acl.%s.%d", l.Name, i+1)] = at
+		}
 		if r := &l.Rules[i]; slices.Contains(r.From, acl.Any) && len(r.Except)+len(r.To)+len(r.During) == 0 {
 			return // nobody gets past it
 		}

@@ -172,15 +172,13 @@ func byAddress(p acl.Pattern) bool {
 // invariant runs one invariant.
 func (r *runner) invariant(v *Invariant, res *Result) {
 	add := func(f Failure) {
-		if v.Message != "" {
-			f.Want = v.Message
-		}
+		f.Message = v.Message
 		res.fail(f)
 	}
 	switch {
 	case v.Condition != nil:
 		if ok, got, err := v.Condition.Holds(); err != nil {
-			res.fail(Failure{What: "error", Want: v.Message, Got: err.Error(), Place: v.Condition.At})
+			res.fail(Failure{What: "error", Got: err.Error(), Place: v.Condition.At})
 		} else if !ok {
 			add(Failure{What: "condition", Want: "true", Got: got, Place: v.Condition.At})
 		}

@@ -48,6 +48,8 @@ type Failure struct {
 	Client  string `json:"client,omitempty"`
 	Want    string `json:"want,omitempty"`
 	Got     string `json:"got"`
+	// Message is the error_message of an invariant that does not hold.
+	Message string `json:"message,omitempty"`
 	Place   Place  `json:"place"`            // of the attribute
 	Origin  string `json:"origin,omitempty"` // file:line:column of the rule that decided
 	// Trace is what explain says of the client: each rule that was asked, and why.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/policy"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -42,7 +43,8 @@ func written(t *testing.T, name string) map[string]string {
 	return files
 }
 
-// TestExamplesCheck: every example is valid, without a warning, and formatted.
+// TestExamplesCheck: every example is valid, without a warning, and formatted; the tests that it has pass, and
+// those that are a scenario have some.
 func TestExamplesCheck(t *testing.T) {
 	bin := rig.Root(t)
 	dirs, err := filepath.Glob(filepath.Join(rig.Top(t), "examples", "*"))
@@ -62,6 +64,11 @@ func TestExamplesCheck(t *testing.T) {
 			t.Errorf("check %s: %s", filepath.Base(dir), out)
 		}
 		must(t, filepath.Join(bin, "casemate"), "fmt", "--check", dir)
+		if tests, _ := filepath.Glob(filepath.Join(dir, "*"+policy.TestSuffix)); len(tests) > 0 {
+			must(t, filepath.Join(bin, "casemate"), "test", dir)
+		} else if filepath.Base(filepath.Dir(dir)) == "examples" {
+			t.Errorf("%s has no tests", filepath.Base(dir))
+		}
 		if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
 			t.Error(err)
 		}
