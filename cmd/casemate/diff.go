@@ -108,9 +108,14 @@ func (a *app) difference(old, new string) (*diff.Policies, error) {
 		}
 		docs[i] = doc
 	}
+	return a.compared(docs[0], docs[1])
+}
+
+// compared compares two policies within those bounds.
+func (a *app) compared(old, new *policy.Document) (*diff.Policies, error) {
 	var failed error
 	p, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() (*diff.Policies, []policy.Diagnostic) {
-		p, err := diff.Compare(docs[0], docs[1])
+		p, err := diff.Compare(old, new)
 		failed = err
 		return p, nil
 	})

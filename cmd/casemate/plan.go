@@ -13,6 +13,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/control"
+	"casemate/policy/diff"
 	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
@@ -20,12 +21,14 @@ import (
 
 // planReport is the JSON of plan.
 type planReport struct {
-	FormatVersion int           `json:"format_version"`
-	Digest        string        `json:"digest"` // of what there is to load
-	Running       planRunning   `json:"running"`
-	Same          bool          `json:"same"` // the digests are equal: a reload changes nothing
-	Listeners     planListeners `json:"listeners"`
-	Services      []planService `json:"services"`
+	FormatVersion int         `json:"format_version"`
+	Digest        string      `json:"digest"` // of what there is to load
+	Running       planRunning `json:"running"`
+	Same          bool        `json:"same"` // the digests are equal: a reload changes nothing
+	// Diff is what it comes to, as casemate diff has it.
+	Diff      *diff.Policies `json:"diff"`
+	Listeners planListeners  `json:"listeners"`
+	Services  []planService  `json:"services"`
 	// Older are sessions of services that the policy in force has no more.
 	Older int `json:"older_sessions,omitempty"`
 	// Refused says why a reload would refuse this policy on this host now, and Host which layers its kernel does not enforce.
@@ -69,8 +72,8 @@ at, and says what it could not look at without root. What casemated alone knows,
 --digest and --trust, it leaves to the reload.
 
 Exit status: 0 told, whatever it is, 1 could not, 3 with --fail-on: widened, that somebody
-gets more than before, or may; changed, that a reload changes anything; refused, that it
-would be refused.`,
+gets more than before, or may; changed, that anything is other; refused, that it would be
+refused.`,
 		Example: `  casemate plan
   casemate plan ./casemate --fail-on widened --fail-on refused
   casemate plan -o json | jq -r .digest`,
@@ -107,6 +110,9 @@ type plan struct {
 	net     *facts.Net
 	own     []string // what casemated loads
 	unknown error    // why that is not known
+	diff    *diff.Policies
+	paths   []string // that it is about
+	loads   bool     // they are what casemated loads
 }
 
 // ownPaths are those of casemated's policy.
@@ -153,9 +159,13 @@ func (a *app) plan(p *plan, paths []string) error {
 	if doc == nil {
 		return a.refuse(ds, nil)
 	}
+	p.diff, err = a.compared(was, doc)
+	if err != nil {
+		return err
+	}
 	ds = append(ds, hostFindings(gathered(p.net, paths), doc, sources)...)
 	from, to := groundOf(was), groundOf(doc)
-	r := &planReport{FormatVersion: 1, Digest: doc.Digest, Same: doc.Digest == was.Digest, Host: onKernel(doc.Policy, landlock.ABI()), Diagnostics: output.Of(ds), Refused: []string{},
+	r := &planReport{FormatVersion: 1, Digest: doc.Digest, Same: doc.Digest == was.Digest, Diff: p.diff, Host: onKernel(doc.Policy, landlock.ABI()), Diagnostics: output.Of(ds), Refused: []string{},
 		Running:   planRunning{st.Digest, st.Generation, st.PolicyPaths, !st.RolledBack.IsZero()},
 		Listeners: listeners(st, from, to), Services: services(st, from, to),
 		Reload: []string{"casemate", "reload", "--if-digest", doc.Digest, "--if-running", was.Digest}}
@@ -166,9 +176,10 @@ func (a *app) plan(p *plan, paths []string) error {
 			r.Older++
 		}
 	}
-	loads := slices.Equal(absPaths(paths), st.PolicyPaths)
+	p.paths = paths
+	p.loads = slices.Equal(absPaths(paths), st.PolicyPaths)
 	err = a.emit(forms{
-		output.Text: func(io.Writer) error { a.printPlan(r, ds, loads); return nil },
+		output.Text: func(io.Writer) error { a.printPlan(p, r, ds); return nil },
 		output.JSON: func(w io.Writer) error { return writeJSON(w, r) },
 	})
 	if err != nil {
@@ -206,7 +217,7 @@ func (r *planReport) refusals(ds []policy.Diagnostic, more []string) {
 // gate is a no where one of the words holds.
 func (r *planReport) gate(words []string) error {
 	for _, w := range words {
-		if w == "changed" && !r.Same || w == "refused" && len(r.Refused) > 0 {
+		if w == "widened" && r.Diff.MayWiden() || w == "changed" && !r.Diff.Same() || w == "refused" && len(r.Refused) > 0 {
 			return errNo
 		}
 	}
@@ -214,7 +225,7 @@ func (r *planReport) gate(words []string) error {
 }
 
 // printPlan is a plan for people.
-func (a *app) printPlan(r *planReport, ds []policy.Diagnostic, loads bool) {
+func (a *app) printPlan(p *plan, r *planReport, ds []policy.Diagnostic) {
 	a.diagnose(ds)
 	if r.Same {
 		a.printf("the policy that runs is this one: generation %d, digest %s\n", r.Running.Generation, r.Digest)
@@ -223,6 +234,10 @@ func (a *app) printPlan(r *planReport, ds []policy.Diagnostic, loads bool) {
 	}
 	if r.Running.RolledBack {
 		a.printf("what runs was rolled back to\n")
+	}
+	if !r.Same {
+		a.printf("\n")
+		a.diffText(told{old: running, new: strings.Join(p.paths, " "), p: p.diff, groups: alike(p.diff)})
 	}
 	l := &r.Listeners
 	a.printf("\nlisteners: %d kept, %d with other options, %d opened, %d closed\n", len(l.Kept), len(l.Changed), len(l.Opened), len(l.Closed))
@@ -269,7 +284,7 @@ func (a *app) printPlan(r *planReport, ds []policy.Diagnostic, loads bool) {
 	a.printf("\ndigest %s\n", r.Digest)
 	switch {
 	case r.Same:
-	case !loads:
+	case !p.loads:
 		a.printf("casemated loads %s: it is there that this policy has to be for\n", strings.Join(r.Running.Paths, " "))
 		fallthrough
 	default:

@@ -21,7 +21,7 @@ var someSum = strings.Repeat("0f", 32)
 func TestParseRun(t *testing.T) {
 	root := uint32(0)
 	for name, want := range map[string]control.Run{
-		"00000007-1700000000-reload-0-12-" + someSum + ".json":         {Number: 7, How: "reload", UID: &root, Services: 12},
+		"00000007-1700000000-reload-0-12-" + someSum + ".json":        {Number: 7, How: "reload", UID: &root, Services: 12},
 		"00000001-1700000000-start-4294967295-0-" + someSum + ".json": {Number: 1, How: "start"},
 	} {
 		want.Digest, want.Began = "sha256:"+someSum, time.Unix(1700000000, 0).UTC()

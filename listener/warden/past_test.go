@@ -150,7 +150,7 @@ func TestPastOverErrands(t *testing.T) {
 	if a, _, err := b.do(Asked{Do: DoPast}, nil); err != nil || len(a.Past) != 1 || !strings.Contains(a.Past[0].Name, "-reload-7-1-") {
 		t.Errorf("%+v, %v", a, err)
 	}
-	b.resume = doc // of a broker that follows: what it loads first, whatever somebody asks for before
+	b.resume, b.force = doc, nil // of a broker that follows: what it loads first, whatever somebody asks for before
 	if _, _, err := b.do(Asked{Do: DoCompile, Digest: numbered(t, 2).Digest}, nil); err == nil {
 		t.Error("compiled what is not kept")
 	}

@@ -23,6 +23,10 @@ type planned struct {
 	}
 	Refused []string
 	Reload  []string
+	Diff    struct {
+		Verdict  string
+		Services []struct{ Service, Verdict string }
+	}
 }
 
 func plan(t *testing.T, b *rig.Broker, want int, args ...string) (p planned) {
@@ -56,7 +60,7 @@ func TestPlan(t *testing.T) {
 	}
 	defer c.Close()
 	session(t, b, "goes")
-	if p := plan(t, b, 0, "--fail-on", "changed"); !p.Same || len(p.Refused) > 0 || len(p.Listeners["kept"]) != 5 || len(p.Listeners["opened"])+len(p.Listeners["closed"])+len(p.Listeners["changed"]) > 0 ||
+	if p := plan(t, b, 0, "--fail-on", "changed,widened", "--fail-on", "refused"); !p.Same || p.Diff.Verdict != "unchanged" || len(p.Refused) > 0 || len(p.Listeners["kept"]) != 5 || len(p.Listeners["opened"])+len(p.Listeners["closed"])+len(p.Listeners["changed"]) > 0 ||
 		slices.ContainsFunc(p.Services, func(s struct {
 			Name, Sandbox string
 			Live          int
@@ -81,7 +85,14 @@ func TestPlan(t *testing.T) {
 	}
 	taken.Close()
 
-	p := plan(t, b, 3, "--fail-on", "changed")
+	p := plan(t, b, 3, "--fail-on", "widened") // two services are new
+	differs := map[string]string{}
+	for _, s := range p.Diff.Services {
+		differs[s.Service] = s.Verdict
+	}
+	if differs["comes"] != "added" || differs["more"] != "added" || differs["goes"] != "removed" || differs["moves"] == "" || differs["stays"]+differs["day"] != "" {
+		t.Errorf("%+v", p.Diff)
+	}
 	st, err := b.Status()
 	if err != nil || st.Generation != 1 || len(p.Refused) > 0 || p.Same {
 		t.Fatalf("%+v, %v, %+v", st, err, p)
