@@ -89,7 +89,9 @@ reload. Then what runs stays.
 
 It changes no file. Until these say what is to run, casemate status shows that
 the policy was rolled back to, and the next reload, HUP or start of casemated loads what
-they say. A casemated that was started with --digest rolls back to that one alone.
+they say. A casemated that was started with --digest rolls back to that one alone, and one
+with --trust to what has a signature beside the kept file: put the older document, which
+has one, in the place of the newer there, and reload.
 
 Exit status: 0 the policy runs, 1 the one before stays, 3 it stays since there is no such
 run, or --if-running does not hold.`,

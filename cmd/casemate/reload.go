@@ -79,5 +79,8 @@ func (a *app) loads(req control.Request) (*control.Response, error) {
 		return resp, a.printJSON(resp)
 	}
 	a.diagnose(resp.Diagnostics)
+	if resp.Unkept != "" {
+		fmt.Fprintf(a.err, "casemate: the policy runs, but casemate history does not have it: %s\n", resp.Unkept)
+	}
 	return resp, nil
 }

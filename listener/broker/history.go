@@ -151,14 +151,19 @@ func (b *Broker) rolledBack() (since time.Time, sources string) {
 	return since, ""
 }
 
-// history lists what ran.
+// history lists what ran. What could not be written down is tried again.
 func (b *Broker) history() (list []control.Run, err error) {
-	derr := b.loop.Do(func() {
+	unkept := false
+	derr := b.loop.Do(func() { unkept = b.unkept != nil })
+	if unkept {
+		_ = b.remember()
+	}
+	derr = errors.Join(derr, b.loop.Do(func() {
 		list = b.past
 		if err = b.unkept; err != nil {
 			err = fmt.Errorf("the history is not kept: %w", err)
 		}
-	})
+	}))
 	return list, errors.Join(derr, err)
 }
 

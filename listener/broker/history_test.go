@@ -201,3 +201,23 @@ func TestConditionsAreHeeded(t *testing.T) {
 		}
 	}
 }
+
+// forgetful are hands that keep nothing.
+type forgetful struct{ near }
+
+func (forgetful) Past() ([]warden.Kept, error) { return nil, errors.New("no space left") }
+
+// TestUnkept: a policy that cannot be written down runs, and that is said by who loads it, in the log and in the history.
+func TestUnkept(t *testing.T) {
+	g := newRig(t)
+	g.hands = forgetful{g.hands.(near)}
+	g.load(svc("cat", "tcp", freePort(t), "/bin/cat"))
+	a, _ := g.answer(control.Request{Verb: control.VerbReload}, 0)
+	if !a.OK || a.Unkept != "no space left" || a.Digest != g.doc.Digest {
+		t.Errorf("%+v", a)
+	}
+	g.expect(`"history not kept"`, "no space left")
+	if a, _ := g.answer(control.Request{Verb: control.VerbHistory}, 0); a.OK || !strings.Contains(a.Error, "the history is not kept: no space left") {
+		t.Errorf("%+v", a)
+	}
+}

@@ -30,6 +30,7 @@ type outcome struct {
 	digest   string // in force afterwards
 	replaced string // before
 	ended    bool   // that was rolled back to
+	unkept   string // why the history does not have it
 	diags    []policy.Diagnostic
 	err      error
 }
@@ -104,13 +105,10 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		return err
 	})
 	b.Bug(err)
-	if err == nil {
-		if kerr := b.remember(); kerr != nil {
-			diags = append(diags, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM603", Summary: "the policy runs, but the history does not have it: " + kerr.Error(),
-				Detail: "until it has, casemate rollback does not find this policy"})
-		}
-	} else {
+	if err != nil {
 		out.ended = false
+	} else if kerr := b.remember(); kerr != nil {
+		out.unkept = kerr.Error()
 	}
 	out.diags, out.err = diags, err
 	out.digest = b.loaded(&o, diags, err)

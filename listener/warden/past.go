@@ -116,7 +116,8 @@ func (p *past) keep(doc *policy.Document, name string) (list []Kept, err error) 
 	return list, err
 }
 
-// write makes the file, which is there whole or not at all.
+// write makes the file, which is there whole or not at all. Nobody waits for the disk: what a host loses that loses its power does
+// not have its digest any more.
 func write(dir *hostpath.File, name string, doc *policy.Document) error {
 	text, err := textOf(doc)
 	if err != nil {
@@ -127,7 +128,7 @@ func write(dir *hostpath.File, name string, doc *policy.Document) error {
 		return err
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.NewSyscallError("renameat", unix.Renameat(dir.FD, ".new", dir.FD, name))
@@ -146,7 +147,10 @@ func (p *past) list() (list []Kept, err error) {
 
 // Recall is Hands': the newest file of a document of that digest, as one of a policy.
 func (w *Warden) Recall(digest string) ([]policy.SourceFile, error) {
-	list, _ := hostpath.Within(w.past.dir, w.past.list)
+	list, err := hostpath.Within(w.past.dir, w.past.list)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return nil, err
+	}
 	for i := len(list) - 1; i >= 0 && policy.ValidDigest(digest); i-- {
 		if strings.HasSuffix(list[i].Name, pastName(digest)) {
 			return policy.ReadOwnSources(filepath.Join(w.past.dir, list[i].Name))

@@ -75,7 +75,9 @@ type Response struct {
 	// Replaced is the digest of the policy that was in force before a load, EndedRollback whether that was rolled back to.
 	Replaced      string `json:"replaced,omitempty"`
 	EndedRollback bool   `json:"ended_rollback,omitempty"`
-	Runs          []Run  `json:"runs,omitempty"` // of VerbHistory, the oldest first
+	// Unkept is why the history does not have a policy that was loaded all the same.
+	Unkept string `json:"unkept,omitempty"`
+	Runs   []Run  `json:"runs,omitempty"` // of VerbHistory, the oldest first
 }
 
 // Run is a time that a policy was in force, over the ends of brokers, and of casemateds that were started again with it.

@@ -15,16 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ran is what history has, the oldest first.
+// ran is what history has, the oldest first. The disk of a busy machine may take its time.
 func ran(t *testing.T, b *rig.Broker) []control.Run {
 	t.Helper()
-	code, out, errs := casemate(t, b, "history", "-o", "json")
 	var h struct {
 		FormatVersion int `json:"format_version"`
 		Runs          []control.Run
 	}
-	if err := json.Unmarshal([]byte(out), &h); code != 0 || err != nil || h.FormatVersion != 1 {
-		t.Fatalf("history: %d, %v, %s%s", code, err, out, errs)
+	if err := rig.Until(60*time.Second, func() error {
+		code, out, errs := casemate(t, b, "history", "-o", "json")
+		if err := json.Unmarshal([]byte(out), &h); code != 0 || err != nil || h.FormatVersion != 1 {
+			return fmt.Errorf("history: %d, %v, %s%s", code, err, out, errs)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	return h.Runs
 }
@@ -135,6 +140,7 @@ func TestHistory(t *testing.T) {
 	exchange(t, port, "", "two\n")
 	does(0, "rolled back, digest "+one, "rollback", "1", "--if-running", two)
 	exchange(t, port, "", "one\n")
+	ran(t, b)
 	does(0, "casemate reload loads what the files say", "status")
 	if _, err := b.Await(1, 30*time.Second, "msg", "loaded", "how", "rollback", "asked_uid", "0", "digest", one); err != nil {
 		t.Error(err)
