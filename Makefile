@@ -58,6 +58,7 @@ SERVICE_PACKAGES_HEAVY := sane-utils
 PEER_PACKAGES := xinetd
 RUN_PACKAGES   := netcat-openbsd
 KERNEL_PACKAGES := qemu-system-x86 debootstrap
+GUEST_PACKAGES  := $(BUILD_PACKAGES) $(TEST_PACKAGES) $(SERVICE_PACKAGES_A) $(SERVICE_PACKAGES_B)
 # Of a build for arm64 on another architecture.
 ARM64_PACKAGES  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
@@ -225,12 +226,12 @@ random: root-present build
 reproduce: root-present build
 	go run ./tests/reproduce
 
-# Boots Debian 12's kernels, and Debian 12 under systemd, in emulation; with MACHINES=arm64 that of another
-# architecture. What it downloads stays in .cache.
+# Boots Debian 12's kernels, and Debian 12 under systemd, by KVM where there is one and else (or with KERNELS_EMULATE=1) in
+# emulation; with MACHINES=arm64 that of another architecture. What it downloads stays in .cache.
 MACHINES ?=
 test-kernels: root-present deps-kernels build
 	$(if $(findstring arm64,$(MACHINES)),$(MAKE) test-kernels-arm64)
-	go run ./tests/kernels -only '$(MACHINES)'
+	go run ./tests/kernels -only '$(MACHINES)' -packages '$(GUEST_PACKAGES)'
 
 test-kernels-arm64: deps-arm64
 	$(call install-missing,qemu-system-arm)

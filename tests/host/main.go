@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"casemate/tests/debian"
 )
 
 //go:embed guest
@@ -55,7 +57,7 @@ func run() error {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return err
 	}
-	tree, err := obtain(ctx, cache)
+	tree, err := debian.Host(ctx, cache, packages...)
 	if err != nil {
 		return err
 	}

@@ -12,19 +12,23 @@ import (
 type architecture struct {
 	name  string // as Go and Debian have it
 	tuple string // as compilers have it
-	// qemu is the emulator with its processor, console and report are the serial lines as the guest has them.
+	// qemu is the emulator with its machine, memory and disk, a file with its path at the end, emulated the processor that it emulates,
+	// console and report are the serial lines as the guest has them.
 	qemu            []string
+	emulated        string
 	console, report string
 }
 
 // What QEMU 7.2 emulates well: one processor (several trip over each other's patching of the kernel), and of
 // x86 one without cmpxchg16b (it spoils the flags, and 6.12 panics). The machine of arm64 has one serial line
-// of its own, and gets another as a card.
+// of its own, and gets another as a card. That of x86 has its disk as persistent memory, which no program of the guest waits for: see machine.processor.
 var (
 	amd64 = &architecture{"amd64", "x86_64-linux-gnu",
-		[]string{"qemu-system-x86_64", "-cpu", "qemu64,-cx16"}, "ttyS0", "ttyS1"}
+		[]string{"qemu-system-x86_64", "-machine", "pc,nvdimm=on", "-m", "4096,slots=1,maxmem=32G",
+			"-device", "nvdimm,memdev=disk", "-object", "memory-backend-file,id=disk,share=off,reserve=off,size=" + diskSize + ",mem-path="}, "qemu64,-cx16", "ttyS0", "ttyS1"}
 	arm64 = &architecture{"arm64", "aarch64-linux-gnu",
-		[]string{"qemu-system-aarch64", "-machine", "virt,gic-version=3", "-cpu", "cortex-a57"}, "ttyAMA0", "ttyS0"}
+		[]string{"qemu-system-aarch64", "-machine", "virt,gic-version=3", "-m", "3072",
+			"-drive", "if=virtio,format=raw,snapshot=on,cache=unsafe,file="}, "cortex-a57", "ttyAMA0", "ttyS0"}
 )
 
 // here tells whether it is this host's own.

@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -64,14 +62,6 @@ func (a *archive) text(name, content string, mode uint32) {
 	a.pad()
 }
 
-// link adds a symbolic link.
-func (a *archive) link(name, target string) {
-	a.parents(name)
-	a.head(entry{name: strings.TrimPrefix(name, "/"), mode: syscall.S_IFLNK | 0o777, size: int64(len(target))})
-	a.printf("%s", target)
-	a.pad()
-}
-
 // parents adds the folders above a file; to unpack one that is there already
 // changes nothing but its mode, and those of Debian are 755.
 func (a *archive) parents(name string) {
@@ -88,58 +78,6 @@ func (a *archive) file(name, source string, mode uint32) {
 	content, err := os.ReadFile(source)
 	a.keep(err)
 	a.text(name, string(content), mode)
-}
-
-// tree adds a folder with all in it, owners included, but what without lists
-// (slash paths from its top).
-func (a *archive) tree(top, under string, without ...string) {
-	a.parents(under)
-	a.keep(filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(top, path)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(without, rel) {
-			if d.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		return a.copy(path, strings.TrimPrefix(filepath.Join(under, rel), "/"))
-	}))
-}
-
-// copy adds one file of any kind as it is.
-func (a *archive) copy(path, name string) error {
-	fi, err := os.Lstat(path)
-	if err != nil || name == "." || name == "" {
-		return err
-	}
-	st := fi.Sys().(*syscall.Stat_t)
-	e := entry{name: name, mode: st.Mode, uid: st.Uid, gid: st.Gid, rdev: st.Rdev}
-	var content string
-	switch {
-	case fi.Mode().IsRegular():
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		content = string(text)
-	case fi.Mode()&fs.ModeSymlink != 0:
-		if content, err = os.Readlink(path); err != nil {
-			return err
-		}
-	case fi.Mode()&fs.ModeSocket != 0:
-		return nil
-	}
-	e.size = int64(len(content))
-	a.head(e)
-	a.printf("%s", content)
-	a.pad()
-	return a.err
 }
 
 // close writes the end.

@@ -12,24 +12,14 @@ import (
 // TestArchive: cpio(1) lists what was added, and every folder stands before what
 // is in it, for the kernel makes none.
 func TestArchive(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"deep/odd": "123", "deep/even": "1234", "deep/out/x": "x", "empty": ""} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink("odd", filepath.Join(dir, "deep", "link")); err != nil {
+	path := filepath.Join(t.TempDir(), "odd")
+	if err := os.WriteFile(path, []byte("123"), 0o640); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	a := newArchive(&out)
-	a.tree(dir, "a/b", "deep/out")
+	a.file("a/b/deep/odd", path, 0o644)
 	a.text("c/d/e", "text", 0o755)
-	a.link("c/l", "d")
 	if err := a.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,18 +36,15 @@ func TestArchive(t *testing.T) {
 		}
 		names[name] = true
 		rest = rest[(110+length+3)&^3:]
-		if name == "a/b/deep/odd" && string(rest[:size]) != "123" || name == "a/b/deep/link" && string(rest[:size]) != "odd" {
+		if name == "a/b/deep/odd" && string(rest[:size]) != "123" || name == "c/d/e" && string(rest[:size]) != "text" {
 			t.Errorf("%s holds %q", name, rest[:size])
 		}
 		rest = rest[(size+3)&^3:]
 	}
-	for _, want := range []string{"a/b/deep/odd", "a/b/deep/even", "a/b/deep/link", "a/b/empty", "c/d/e", "c/l"} {
+	for _, want := range []string{"a/b/deep/odd", "c/d/e"} {
 		if !names[want] {
 			t.Errorf("%s is missing", want)
 		}
-	}
-	if names["a/b/deep/out"] || names["a/b/deep/out/x"] {
-		t.Error("what was to be left out is there")
 	}
 	cpio, err := exec.LookPath("cpio")
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,136 +39,122 @@ var suites = []suite{
 // unitFile is the shipped systemd unit.
 const unitFile = "cmd/casemated/dist/casemated.service"
 
-// leftOut is what no guest needs of a Debian.
-var leftOut = []string{
-	"boot", "proc", "sys", "run", "usr/share/doc", "usr/share/locale", "usr/share/man", "usr/share/info", "usr/share/i18n",
-	"usr/share/zoneinfo", "usr/lib/x86_64-linux-gnu/gconv", "usr/lib/x86_64-linux-gnu/perl-base",
-	"usr/lib/aarch64-linux-gnu/gconv", "usr/lib/aarch64-linux-gnu/perl-base",
-	"var/cache", "var/lib/apt", "var/lib/dpkg", "var/log", "etc/machine-id",
-}
-
-// content is what an image holds.
+// content is what the disk of the machines of an architecture holds beyond a Debian.
 type content struct {
 	on      *architecture
-	tree    string   // a Debian 12
 	libexec string   // folder of the product's binaries
 	pattern string   // of the tests to run
 	suites  []string // that are run, none for all
 	kernels []kernel
-	systemd bool
+	whole   bool // every package that a test needs is in the Debian
 }
 
-// write makes the initramfs: the tree, the product, the tests, their programs,
-// and what starts them.
-func (c *content) write(ctx context.Context, to string) error {
-	f, err := os.Create(to)
+// diskSize is that of a disk, most of which takes no room on this host.
+const diskSize = "8G"
+
+// apart are the packages that make deps-test unpacks and does not install.
+const apart = ".cache/apart"
+
+// disk makes a file system for the machines to have as their root: a Debian's tree, and in it the kernels' modules, the product, the repository, the
+// tests, their programs, and what starts them.
+func (c *content) disk(ctx context.Context, tree, image string) error {
+	// Beside the tree, whose files it has as links.
+	tmp, err := os.MkdirTemp(filepath.Dir(tree), "root-")
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	a := newArchive(f)
-	a.tree(c.tree, "", leftOut...)
+	defer os.RemoveAll(tmp)
+	root := folder{top: filepath.Join(tmp, "root"), ctx: ctx}
+	root.run("cp", "-alH", tree, root.top)
 	for _, k := range c.kernels {
-		a.tree(k.modules, "casemate/modules/"+k.release)
+		root.tree(k.modules, "usr/lib/modules/"+k.release)
+		if c.on.here() { // else the guest does it
+			root.run("chroot", root.top, "/sbin/depmod", k.release)
+		}
 	}
-	for _, dir := range []string{"proc", "sys", "run", "var/log"} {
-		a.parents(dir + "/x")
+	root.text("etc/machine-id", strings.Repeat("c", 32)+"\n", 0o444)
+	root.text("etc/hostname", "guest\n", 0o644)
+	root.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644)
+	for _, e := range []string{"acl", "cmd", "examples", "listener", "policy", "sandbox", "tests", "go.mod", "go.sum", "Makefile"} {
+		root.tree(e, "casemate/"+e)
 	}
-	a.text("etc/machine-id", strings.Repeat("c", 32)+"\n", 0o444)
-	a.text("etc/hostname", "guest\n", 0o644)
-	a.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644)
-	a.text("casemate/run", c.pattern+"\n", 0o644)
-	for _, name := range []string{"init", "steps", "report", "report.service"} {
+	if _, err := os.Stat(apart); err == nil && c.on.here() {
+		root.tree(apart, "casemate/"+apart)
+	}
+	root.text("casemate/run", c.pattern+"\n", 0o644)
+	if c.whole {
+		root.text("casemate/whole", "", 0o644)
+	}
+	for name, to := range map[string]string{"steps": "casemate/", "report": "casemate/", "report.service": "etc/systemd/system/"} {
 		text, err := guest.ReadFile("guest/" + name)
-		if err != nil {
-			return err
-		}
-		to, mode := "casemate/"+name, uint32(0o755)
-		switch name {
-		case "init":
-			to = name
-		case "report.service":
-			to, mode = "etc/systemd/system/"+name, 0o644
-		}
-		a.text(to, string(text), mode)
+		root.keep(err)
+		root.text(to+name, string(text), 0o755)
 	}
-	a.tree("examples", "casemate/examples")
-	a.file("casemate/go.mod", "go.mod", 0o644)
-	if err := a.product(c.libexec, c.systemd); err != nil {
+	c.product(&root)
+	if err := errors.Join(c.programs(&root), c.tests(ctx, &root), root.err); err != nil {
 		return err
 	}
-	if err := a.programs(c.on); err != nil {
+	// Sparse, and with room for what the tests write.
+	if _, err = output(ctx, "", "mkfs.ext4", "-q", "-F", "-d", root.top, image+".new", diskSize); err != nil {
 		return err
 	}
-	if err := a.suites(ctx, c); err != nil {
-		return err
-	}
-	return a.close()
+	return os.Rename(image+".new", image) // a machine that runs keeps the one it has
 }
 
-// product adds the binaries: beside the tests, or installed with the unit.
-func (a *archive) product(libexec string, systemd bool) error {
+// product adds the binaries: beside the tests, and installed with the unit.
+func (c *content) product(root *folder) {
 	for _, name := range []string{"casemate", "casemated", "casemate-worker", "casemate-filter", "inetd"} {
-		to := "casemate/bin/" + name
-		if systemd {
-			to = "usr/libexec/casemate/" + name
+		for _, to := range []string{"casemate/bin/", "usr/libexec/casemate/"} {
+			root.file(to+name, filepath.Join(c.libexec, name), 0o755)
 		}
-		a.file(to, filepath.Join(libexec, name), 0o755)
 	}
-	if !systemd {
-		return a.err
-	}
-	if _, err := os.Stat(unitFile); err != nil {
-		return fmt.Errorf("%w: the product ships no systemd unit to try", err)
-	}
-	a.link("usr/sbin/casemated", "../libexec/casemate/casemated")
-	a.link("usr/bin/casemate", "../libexec/casemate/casemate")
-	a.file("etc/systemd/system/casemated.service", unitFile, 0o644)
-	a.link("etc/systemd/system/multi-user.target.wants/report.service", "/etc/systemd/system/report.service")
-	return a.err
+	root.link("usr/sbin/casemated", "../libexec/casemate/casemated")
+	root.link("usr/bin/casemate", "../libexec/casemate/casemate")
+	root.file("etc/systemd/system/casemated.service", unitFile, 0o644)
 }
 
 // programs adds the C programs of the tests, built here.
-func (a *archive) programs(on *architecture) error {
+func (c *content) programs(root *folder) error {
 	tmp, err := os.MkdirTemp("", "casemate-kernels-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	var sources []string
+	from := map[string]string{}
 	for _, s := range suites {
 		entries, err := filepath.Glob(filepath.Join(s.folder, "testdata", "*"))
 		if err != nil {
 			return err
 		}
-		sources = append(sources, slices.DeleteFunc(entries, func(e string) bool { return filepath.Ext(e) == ".h" })...)
-	}
-	from := map[string]string{}
-	for _, source := range sources {
-		name := rig.ProgramName(source)
-		if before := from[name]; before != "" {
-			return fmt.Errorf("%s and %s make programs of one name", before, source)
+		for _, source := range entries {
+			if ext := filepath.Ext(source); ext != ".c" && ext != "" { // C files, and folders of them
+				continue
+			}
+			name := rig.ProgramName(source)
+			if before := from[name]; before != "" {
+				return fmt.Errorf("%s and %s make programs of one name", before, source)
+			}
+			from[name] = source
+			out := filepath.Join(tmp, name)
+			if err := rig.Build(c.on.compiler(), source, out); err != nil {
+				return err
+			}
+			root.file("casemate/programs/"+name, out, 0o755)
 		}
-		from[name] = source
-		out := filepath.Join(tmp, name)
-		if err := rig.Build(on.compiler(), source, out); err != nil {
-			return err
-		}
-		a.file("casemate/programs/"+name, out, 0o755)
 	}
-	return a.err
+	return nil
 }
 
-// suites adds the test programs of the guest and the list that the guest runs.
-func (a *archive) suites(ctx context.Context, c *content) error {
+// tests adds the test programs and the lists of them: tests.list, and of those for the machine with systemd unit.list.
+func (c *content) tests(ctx context.Context, root *folder) error {
 	tmp, err := os.MkdirTemp("", "casemate-kernels-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	list := ""
+	lists := map[bool]string{}
 	for _, s := range suites {
-		if s.systemd != c.systemd || s.elsewhere && c.on.here() || len(c.suites) > 0 && !slices.Contains(c.suites, s.name) {
+		if s.elsewhere && c.on.here() || len(c.suites) > 0 && !slices.Contains(c.suites, s.name) {
 			continue
 		}
 		out := filepath.Join(tmp, s.name)
@@ -178,10 +165,38 @@ func (a *archive) suites(ctx context.Context, c *content) error {
 		if _, err := output(ctx, "", "env", append(args, "./"+s.folder)...); err != nil {
 			return err
 		}
-		a.file("casemate/"+s.name+".test", out, 0o755)
-		a.parents("casemate/" + s.folder + "/x")
-		list += s.name + " " + s.folder + "\n"
+		root.file("casemate/"+s.name+".test", out, 0o755)
+		lists[s.systemd] += s.name + " " + s.folder + "\n"
 	}
-	a.text("casemate/tests.list", list, 0o644)
-	return a.err
+	root.text("casemate/tests.list", lists[false], 0o644)
+	root.text("casemate/unit.list", lists[true], 0o644)
+	return nil
+}
+
+// initrd makes what a kernel starts with: it mounts the disk.
+func (k kernel) initrd(tree, to string) error {
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	a := newArchive(f)
+	text, err := guest.ReadFile("guest/init")
+	a.keep(err)
+	a.text("init", string(text), 0o755)
+	a.file("bin/busybox", filepath.Join(tree, "bin/busybox"), 0o755)
+	// What mounts the disk, where that is not built in.
+	for _, part := range []string{"drivers/acpi/nfit", "drivers/nvdimm", "drivers/virtio", "drivers/block/virtio_blk.ko*", "fs/ext4", "fs/jbd2", "fs/mbcache.ko*", "lib/*crc*", "crypto/*crc*", "arch/*/crypto/*crc*"} {
+		found, err := filepath.Glob(filepath.Join(k.modules, "kernel", part))
+		a.keep(err)
+		for _, top := range found {
+			a.keep(filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error {
+				if err == nil && d.Type().IsRegular() {
+					a.file("lib/modules/"+k.release+strings.TrimPrefix(path, k.modules), path, 0o644)
+				}
+				return err
+			}))
+		}
+	}
+	return a.close()
 }

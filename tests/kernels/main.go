@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,9 +21,11 @@ import (
 
 // options of one run.
 type options struct {
-	cache, libexec, run string
-	only, suites        []string
-	deadline            time.Duration
+	cache, libexec, run    string
+	only, suites, packages []string
+	emulate                bool
+	parallel               int
+	deadline               time.Duration
 }
 
 func main() {
@@ -32,16 +37,19 @@ func main() {
 
 func run() error {
 	var o options
-	var only, suites string
+	var only, suites, packages string
 	flag.StringVar(&o.cache, "cache", ".cache/kernels", "`folder` for what is downloaded, and what the last run said")
 	flag.StringVar(&o.libexec, "libexec", "bin", "`folder` of the product's binaries")
 	flag.StringVar(&o.run, "run", ".", "the tests to run in the guests, as a `pattern`")
 	flag.StringVar(&only, "only", "", "comma separated `machines` to boot in place of all of this architecture: 6.1, 6.12, systemd, arm64")
 	flag.StringVar(&suites, "suites", "", "comma separated `suites` to run in place of all: escape, root, zygote, ...")
-	flag.DurationVar(&o.deadline, "deadline", 45*time.Minute, "end a machine after this time")
+	flag.StringVar(&packages, "packages", "", "the `packages` that the tests ask for, with blanks between them; without them such tests are left out")
+	flag.BoolVar(&o.emulate, "emulate", os.Getenv("KERNELS_EMULATE") != "", "emulate the processor also where /dev/kvm gives machines")
+	flag.IntVar(&o.parallel, "parallel", runtime.NumCPU(), "boot so many machines at a time; an emulated one takes one processor")
+	flag.DurationVar(&o.deadline, "deadline", 90*time.Minute, "end a machine after this time")
 	flag.Parse()
 	split := func(list string) []string { return strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) }
-	o.only, o.suites = split(only), split(suites)
+	o.only, o.suites, o.packages = split(only), split(suites), strings.Fields(packages)
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: the guests' files have owners")
 	}
@@ -54,12 +62,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	bad := 0
-	for _, m := range machines {
-		if !boot(ctx, m) {
-			bad++
-		}
-	}
+	bad := bootAll(ctx, machines, o.parallel)
 	if bad > 0 || len(machines) == 0 {
 		return fmt.Errorf("%d of %d machines failed", bad, len(machines))
 	}
@@ -81,12 +84,10 @@ func (o *options) prepare(ctx context.Context) ([]*machine, error) {
 
 // prepareOn does so for the machines of one architecture.
 func (o *options) prepareOn(ctx context.Context, on *architecture) ([]*machine, error) {
-	plain := content{on: on, libexec: o.libexec, pattern: o.run, suites: o.suites}
-	image := filepath.Join(o.cache, "plain.cpio")
+	c := content{on: on, libexec: o.libexec, pattern: o.run, suites: o.suites, whole: len(o.packages) > 0 && on.here()}
 	if !on.here() {
-		plain.libexec, image = filepath.Join(o.libexec, on.name), filepath.Join(o.cache, on.name+".cpio")
+		c.libexec = filepath.Join(o.libexec, on.name)
 	}
-	var machines []*machine
 	for _, s := range serieses {
 		if s.on != on || !o.wants(s.name, on) && !(on.here() && o.wants("systemd", on)) {
 			continue
@@ -95,42 +96,69 @@ func (o *options) prepareOn(ctx context.Context, on *architecture) ([]*machine, 
 		if err != nil {
 			return nil, err
 		}
-		plain.kernels = append(plain.kernels, k)
-		if o.wants(s.name, on) {
-			machines = append(machines, o.machine(s.name, on, k, image, "/casemate/steps"))
-		}
+		c.kernels = append(c.kernels, k)
 	}
-	if len(plain.kernels) == 0 {
+	if len(c.kernels) == 0 {
 		return nil, nil
 	}
-	var err error
-	if plain.tree, err = debian.Tree(ctx, on.name, o.cache, guestPackages...); err != nil {
+	tree, err := o.tree(ctx, on)
+	if err != nil {
 		return nil, err
 	}
-	if len(machines) > 0 {
-		if err := plain.write(ctx, image); err != nil {
+	root := filepath.Join(o.cache, on.name+".ext4")
+	if err := c.disk(ctx, tree, root); err != nil {
+		return nil, err
+	}
+	var machines []*machine
+	add := func(name string, k kernel, words string) error {
+		if !o.wants(name, on) {
+			return nil
+		}
+		file := func(kind string) string { return filepath.Join(o.cache, name+"."+kind) }
+		machines = append(machines, &machine{name: name, on: on, kernel: k.image, initrd: file("cpio"), root: root, words: words, deadline: o.deadline,
+			console: file("console"), report: file("report"), kvm: on.here() && !o.emulate && kvm()})
+		return k.initrd(tree, file("cpio"))
+	}
+	for _, k := range c.kernels {
+		if err := add(k.series, k, "guest=/casemate/steps"); err != nil {
 			return nil, err
 		}
 	}
-	if on.here() && o.wants("systemd", on) {
-		unit, image := plain, filepath.Join(o.cache, "systemd.cpio")
-		unit.systemd = true
-		machines = append(machines, o.machine("systemd", on, plain.kernels[0], image, "/sbin/init"))
-		if err := unit.write(ctx, image); err != nil {
-			return nil, err
-		}
+	if on.here() {
+		err = add("systemd", c.kernels[0], "guest=/sbin/init systemd.wants=report.service")
 	}
-	return machines, nil
+	return machines, err
 }
 
-func (o *options) machine(name string, on *architecture, k kernel, initrd, next string) *machine {
-	return &machine{name: name, on: on, kernel: k.image, initrd: initrd, next: next, deadline: o.deadline,
-		console: filepath.Join(o.cache, name+".console"), report: filepath.Join(o.cache, name+".report")}
+// tree is the Debian of the machines: with all the packages of the tests where its programs run on this host.
+func (o *options) tree(ctx context.Context, on *architecture) (string, error) {
+	if on.here() && len(o.packages) > 0 {
+		return debian.Host(ctx, o.cache, append(guestPackages, o.packages...)...)
+	}
+	return debian.Tree(ctx, on.name, o.cache, append(guestPackages, "busybox-static", "iproute2")...)
 }
 
 // wants tells whether a machine is to be booted: one that was named, or each of this host's architecture.
 func (o *options) wants(name string, on *architecture) bool {
 	return len(o.only) == 0 && on.here() || slices.Contains(o.only, name)
+}
+
+// bootAll boots machines, so many at a time, and returns how many of them failed.
+func bootAll(ctx context.Context, machines []*machine, parallel int) int {
+	var bad atomic.Int32
+	var all sync.WaitGroup
+	free := make(chan struct{}, max(parallel, 1))
+	for _, m := range machines {
+		free <- struct{}{}
+		all.Go(func() {
+			if !boot(ctx, m) {
+				bad.Add(1)
+			}
+			<-free
+		})
+	}
+	all.Wait()
+	return int(bad.Load())
 }
 
 // boot boots a machine and prints its summary.
@@ -145,8 +173,8 @@ func boot(ctx context.Context, m *machine) bool {
 	if !r.ok() {
 		word = "FAILED"
 	}
-	fmt.Printf("%-8s %s  Linux %s: %d passed, %d skipped, %d failed, %.0f s (%.0f s of a processor), %s\n",
-		m.name, word, r.kernel, r.passed, len(r.skipped), len(r.faults), time.Since(began).Seconds(), r.cpu.Seconds(), m.report)
+	fmt.Printf("%-8s %s  Linux %s under %s: %d passed, %d skipped, %d failed, %.0f s (%.0f s of a processor), %s\n",
+		m.name, word, r.kernel, m.accelerator(), r.passed, len(r.skipped), len(r.faults), time.Since(began).Seconds(), r.cpu.Seconds(), m.report)
 	for _, f := range r.faults {
 		fmt.Printf("  %s\n", f)
 	}

@@ -81,6 +81,23 @@ func (u *Unit) Write(t testing.TB, file, value string) {
 	}
 }
 
+// Unreclaimable is the memory of the group that the kernel cannot take back from it, in bytes (memory.stat): all but the files' pages.
+func (u *Unit) Unreclaimable(t testing.TB) (sum int) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(u.Path, "memory.stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var key string
+		var n int
+		if _, err := fmt.Sscan(line, &key, &n); err == nil && slices.Contains([]string{"anon", "kernel", "shmem"}, key) {
+			sum += n
+		}
+	}
+	return sum
+}
+
 // Under is a command line that moves into the group and then runs what follows.
 func (u *Unit) Under() []string {
 	return []string{"/bin/sh", "-c", `echo 0 >"$0/cgroup.procs" && exec "$@"`, u.Path}

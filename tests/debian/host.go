@@ -1,4 +1,4 @@
-package main
+package debian
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-
-	"casemate/tests/debian"
 )
 
 // setUp installs packages into the tree $1 as a host's administrator does, for apt chooses among what others
@@ -27,13 +25,14 @@ chroot "$tree" apt-get install -qy --no-install-recommends "$@"
 chroot "$tree" apt-get clean
 rm "$tree/usr/sbin/policy-rc.d"`
 
-// obtain returns the tree of a Debian 12 with the packages, from the cache if it is there.
-func obtain(ctx context.Context, cache string) (string, error) {
+// Host returns the tree of a Debian 12 of this host's architecture with the packages, installed as by its administrator, from
+// the cache if it is there. It needs root, and debootstrap.
+func Host(ctx context.Context, cache string, packages ...string) (string, error) {
 	tree := filepath.Join(cache, fmt.Sprintf("host-%08x", crc32.ChecksumIEEE([]byte(strings.Join(packages, ",")))))
 	if _, err := os.Stat(tree); err == nil {
 		return tree, nil
 	}
-	base, err := debian.Tree(ctx, runtime.GOARCH, cache, "ca-certificates")
+	base, err := Tree(ctx, runtime.GOARCH, cache, "ca-certificates")
 	if err != nil {
 		return "", err
 	}
@@ -43,8 +42,8 @@ func obtain(ctx context.Context, cache string) (string, error) {
 	}
 	defer os.RemoveAll(tmp)
 	made := filepath.Join(tmp, "tree")
-	if text, err := exec.CommandContext(ctx, "cp", "-a", base, made).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("copy %s: %w\n%s", base, err, text)
+	if _, err := output(ctx, "cp", "-a", base, made); err != nil {
+		return "", err
 	}
 	cmd := exec.CommandContext(ctx, "sh", append([]string{"-e", "-c", setUp, "sh", made}, packages...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
