@@ -206,6 +206,7 @@ type rig struct {
 	fakes  map[string]*fakeCell
 	lines  chan string
 	ended  chan error
+	sites  atomic.Int64 // that are looked at
 }
 
 func newRig(t *testing.T) *rig {
@@ -235,7 +236,7 @@ func newRig(t *testing.T) *rig {
 				t.Fatal(err)
 			}
 			g.warden = warden.New(warden.Config{Warn: warn}, l, leases)
-			return near{g.warden, leases}
+			return near{g.warden, leases, &g.sites}
 		}})
 	if err != nil {
 		t.Fatal(err)
@@ -263,6 +264,13 @@ func newRig(t *testing.T) *rig {
 		g.Stop()
 		if err := <-g.ended; err != nil {
 			t.Error(err)
+		}
+		// Root has few places for such, and what keeps one keeps a later load from it.
+		for late := time.Now().Add(30 * time.Second); g.sites.Load() != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(late) {
+				t.Errorf("%d sites are looked at still", g.sites.Load())
+				break
+			}
 		}
 		w.Close()
 		door.Close()

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"casemate/listener"
 	"casemate/listener/host"
@@ -15,12 +16,21 @@ import (
 type near struct {
 	*warden.Warden
 	leases *host.Leases
+	open   *atomic.Int64 // sites that are not closed
 }
 
 // nearSite is a site without a way to go, so it asks for nothing ahead.
-type nearSite struct{ *warden.Site }
+type nearSite struct {
+	*warden.Site
+	open *atomic.Int64
+}
 
 func (nearSite) All() {}
+
+func (s nearSite) Close() {
+	s.Site.Close()
+	s.open.Add(-1)
+}
 
 // nearCell has a cell's zygotes as the Warden wants them.
 type nearCell struct{ hands.Cell }
@@ -28,11 +38,15 @@ type nearCell struct{ hands.Cell }
 func (c nearCell) Spawn() (warden.Starter, error) { return c.Cell.Spawn() }
 
 func (n near) InForce(*policy.Document, warden.Cause) {}
-func (n near) Site(doc *policy.Document) hands.Ground { return nearSite{n.Warden.Site(doc)} }
 func (n near) Helper(name string) hands.Role          { return n.Warden.Helper(name) }
 func (n near) Left() ([]warden.Survivor, error)       { return nil, nil }
 func (n near) Leave() error                           { return n.leases.Leave() }
 func (n near) Leases() *host.Leases                   { return n.leases }
+
+func (n near) Site(doc *policy.Document) hands.Ground {
+	n.open.Add(1)
+	return nearSite{n.Warden.Site(doc), n.open}
+}
 
 func (n near) Adopt(_ int, _ func(warden.Exit), done func(bool)) { done(false) }
 

@@ -24,6 +24,7 @@ func (b *Broker) renew(done func(), list ...*service) {
 	}
 	b.apart(func() error {
 		on := b.hands.Site(list[0].gen.doc)
+		defer on.Close()
 		for _, s := range list {
 			s.renew(on)
 		}

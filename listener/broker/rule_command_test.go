@@ -102,6 +102,7 @@ func TestRuleCommandsOfAService(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := g.candidate(&generation{doc: doc})
+	defer c.site.Close()
 	if err := c.plan(doc); err != nil {
 		t.Fatal(err)
 	}

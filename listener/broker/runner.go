@@ -78,9 +78,14 @@ func (r *runner) spawn() {
 	c, s := r.cell, r.service()
 	var z hands.Starter
 	r.b.apart(func() (err error) {
-		if s == nil || !s.renew(r.b.hands.Site(s.gen.doc)) {
-			z, err = r.b.hands.Spawn(c)
+		if s != nil {
+			on := r.b.hands.Site(s.gen.doc)
+			defer on.Close()
+			if s.renew(on) {
+				return nil
+			}
 		}
+		z, err = r.b.hands.Spawn(c)
 		return err
 	}, func(err error) {
 		if r.b.loop.Post(func() { r.spawned(z, err) }) != nil && z != nil {

@@ -179,7 +179,7 @@ func TestSocketsWithoutAWorkerGo(t *testing.T) {
 // lie there at the session's end.
 func TestNobodyWaitsForSyslog(t *testing.T) {
 	const messages = 3000
-	l := newLogWorker(&Broker{hands: near{new(warden.Warden), nil}})
+	l := newLogWorker(&Broker{hands: near{Warden: new(warden.Warden)}})
 	p := &pipe{whose: wire.Order{Kind: wire.Syslog, ID: 1, Name: "loud"}}
 	end, err := p.open()
 	if err != nil {
