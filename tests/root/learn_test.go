@@ -19,6 +19,7 @@ import (
 	"casemate/policy/diff"
 	"casemate/policy/lang"
 	"casemate/sandbox"
+	"casemate/sandbox/landlock"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 
@@ -77,6 +78,9 @@ func learn(t *testing.T, l *lesson) *learntProfile {
 	err := cmd.Run()
 	t.Logf("learnt in %.1f s:\n%s", time.Since(began).Seconds(), said.String())
 	if err != nil {
+		if abi := landlock.ABI(); abi < landlock.ABIScopes && strings.Contains(said.String(), "landlock.scopes: this kernel has") {
+			need.Kernel(t, "it has Landlock ABI %d, and holds no program that needs unix sockets: learn says so", abi)
+		}
 		t.Fatalf("learn: %v\n%s%s", err, out.String(), said.String())
 	}
 	got := new(learntProfile)
