@@ -1,17 +1,18 @@
-// Command kernels boots the kernels that casemate is meant for, in emulation,
-// and runs the tests there.
+// Command kernels boots the kernels that casemate is meant for and runs the tests there.
 //
 // It boots Debian 12's own cloud kernel (6.1) and that of its backports (6.12),
-// each with the escape suite and the root tests (but those that need packages),
-// and Debian 12 under systemd with casemated as the shipped unit (package
-// unit). The root file system is a debootstrapped Debian 12 with the product's
-// binaries, in an initramfs that moves itself into a tmpfs: the kernel gives no
-// other root to a pivot. The machines have no network but their loopback.
+// each with the escape suite and the root tests, and Debian 12 under systemd with casemated as the shipped unit (package
+// unit). The disk of a machine is a Debian 12 with every package that make test asks for, made once, the kernels' modules, the product's binaries and
+// the repository; what a machine writes to it is gone with the machine. There is no network but its loopback. Nothing may be left out
+// there but for what the kernel lacks, by the word of a probe.
 //
-// Named with -only it boots a machine of another architecture too: arm64, with the kernel of Debian 12
+// A machine runs by KVM where this host's processor has what that takes, with real time and a core of two threads. Else, or with -emulate, it is
+// emulated: one processor, whose time is counted in instructions, and which is ten to twenty times as slow.
+//
+// Named with -only it boots a machine of another architecture too: arm64, emulated, with the kernel of Debian 12
 // for it, and those packages' tests beside that depend on the architecture. Its programs are
-// built with a cross compiler, and its Debian is unpacked alone, for none of its programs run
-// on this host.
+// built with a cross compiler, and its Debian is minimal and unpacked alone, for none of its programs run
+// on this host: tests that need others are left out there.
 //
 // A guest reports on its second serial line, one mark before and after each
 // step and the tests' own output between them; its console goes to a file. A
