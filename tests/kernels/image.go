@@ -74,7 +74,7 @@ func (c *content) disk(ctx context.Context, tree, image string) error {
 	}
 	root.text("etc/machine-id", strings.Repeat("c", 32)+"\n", 0o444)
 	root.text("etc/hostname", "guest\n", 0o644)
-	root.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644)
+	root.text("etc/hosts", "127.0.0.1 localhost guest\n::1 localhost\n", 0o644)
 	for _, e := range []string{"acl", "cmd", "examples", "listener", "policy", "sandbox", "tests", "go.mod", "go.sum", "Makefile"} {
 		root.tree(e, "casemate/"+e)
 	}
