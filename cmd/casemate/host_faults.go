@@ -55,6 +55,10 @@ func (f *faults) doubts() {
 	if n == 0 {
 		return
 	}
+	i := slices.IndexFunc(f.unknown, func(s string) bool { return strings.HasPrefix(s, "program ") })
+	if i > 0 { // what a reader looks for first
+		f.unknown[0], f.unknown[i] = f.unknown[i], f.unknown[0]
+	}
 	named := strings.Join(f.unknown[:min(n, most)], ", ")
 	if n > most {
 		named += fmt.Sprintf(" and %d more", n-most)

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"casemate/cmd/casemate/facts"
 	"casemate/policy"
+	"casemate/policy/codes"
 	"casemate/policy/lang"
 	"casemate/tests/need"
 )
@@ -94,7 +97,20 @@ func hosted(t *testing.T, n *facts.Net, lines, more string) []string {
 	}
 	var out []string
 	h := facts.Gather(n, workerPath())
-	for _, f := range faultsOf(doc.Policy, h) {
+	found := faultsOf(doc.Policy, h)
+	libs := libraryFaults(doc.Policy, h, found)
+	var file bytes.Buffer
+	if err := h.Write(&file); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := facts.Read(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := faultsOf(doc.Policy, elsewhere); !slices.Equal(again, found) || !slices.Equal(libraryFaults(doc.Policy, elsewhere, again), libs) {
+		t.Errorf("from a file of facts %+v, on the host %+v", again, found)
+	}
+	for _, f := range found {
 		out = append(out, fmt.Sprintf("%s: %s; %s; %v", doc.Origins.Lookup(f.Path), f.Summary, f.Next, f.Unsure))
 	}
 	return out
@@ -210,6 +226,59 @@ func TestHostAddresses(t *testing.T) {
 		got := strings.Join(hosted(t, seen, `listen = ["`+c.listen+`"]`+program, ""), "\n")
 		if c.taken != strings.Contains(got, mine) || c.taken && (!strings.HasPrefix(got, "p:3:11: ") || !strings.HasSuffix(got, "false")) {
 			t.Errorf("%s: %q, taken %v", c.listen, got, c.taken)
+		}
+	}
+}
+
+// TestHostPages: the examples of what is found on hosts.
+func TestHostPages(t *testing.T) {
+	for _, code := range []string{"CM601", "CM602", "CM604"} {
+		rule, err := codes.Find(code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := rule.Page()
+		for _, side := range []struct {
+			files []codes.File
+			found bool
+		}{{page.Bad, true}, {page.Good, false}} {
+			if len(side.files) == 0 {
+				continue
+			}
+			doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte(side.files[0].Text)}})
+			if doc == nil {
+				t.Fatalf("%s: %+v", code, ds)
+			}
+			h, err := facts.Read(strings.NewReader(side.files[1].Text))
+			if err != nil {
+				t.Fatalf("%s: %v", code, err)
+			}
+			got := hostFindings(h, doc, nil)
+			if slices.ContainsFunc(got, func(d policy.Diagnostic) bool { return d.Code == code && d.Severity == rule.Severity }) != side.found {
+				t.Errorf("%s, found %v: %+v", code, side.found, got)
+			}
+		}
+	}
+}
+
+// TestHostLibraryPage: the example of a library that is not found, on this host.
+func TestHostLibraryPage(t *testing.T) {
+	h := facts.Gather(&facts.Net{}, "")
+	if _, _, err := h.Interpreted(nil, "/usr/bin/env"); err != nil {
+		need.Skip(t, "the programs of this host are not glibc's")
+	}
+	rule, err := codes.Find("CM603")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := rule.Page()
+	for i, side := range [][]codes.File{page.Bad, page.Good} {
+		doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte(side[0].Text)}})
+		if doc == nil {
+			t.Fatal(ds)
+		}
+		if got := libraryFaults(doc.Policy, h, nil); (len(got) > 0) != (i == 0) {
+			t.Errorf("example %d: %+v", i, got)
 		}
 	}
 }
