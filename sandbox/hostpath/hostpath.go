@@ -55,8 +55,7 @@ func (f *File) IsDir() bool { return f.Stat.Mode&unix.S_IFMT == unix.S_IFDIR }
 // Close lets go of the file.
 func (f *File) Close() error { return unix.Close(f.FD) }
 
-// Below returns the first of the directories on the way to f that is in trees:
-// who may write there had a say in where the path led.
+// Below returns the first directory on the way to f that is in trees: who may write there had a say in where the path led.
 func (f *File) Below(trees []ID) (dir string, ok bool) {
 	i := slices.IndexFunc(f.Through, func(p Place) bool { return slices.Contains(trees, p.ID) })
 	if i < 0 {
