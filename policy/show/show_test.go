@@ -233,10 +233,14 @@ func TestFor(t *testing.T) {
 		text := ""
 		for _, c := range list {
 			text += c.Service + " " + string(c.Decision)
-			for word, has := range map[string]bool{" name?": c.NeedsName, " " + c.Source: c.Source != "", " sent " + strings.TrimSpace(c.Sent): c.Sent != ""} {
-				if has {
-					text += word
-				}
+			if c.NeedsName {
+				text += " name?"
+			}
+			if c.Source != "" {
+				text += " " + c.Source
+			}
+			if c.Sent != "" {
+				text += " sent " + strings.TrimSpace(c.Sent)
 			}
 			text += "; "
 		}

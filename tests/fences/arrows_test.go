@@ -105,7 +105,7 @@ var owners = []struct {
 	{"github.com/landlock-lsm/go-landlock/...", []string{"cmd/confine"}},
 	{"github.com/gaissmai/bart/...", []string{"acl/..."}},
 	{"github.com/cilium/ebpf/...", []string{"sandbox/learn/observe/parole"}},
-	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "cmd/...", "tests/..."}},
+	{"golang.org/x/sys/...", []string{"sandbox/...", "listener/...", "cmd/...", "tests/...", "policy/diff", "policy/score"}},
 	{"golang.org/x/net/...", []string{"listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp/...", "tests/..."}},
 	{"golang.org/x/crypto/...", []string{"tests/..."}},
 	{"github.com/santhosh-tekuri/jsonschema/...", []string{"policy/schema"}},
