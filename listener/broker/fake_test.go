@@ -236,7 +236,7 @@ func newRig(t *testing.T) *rig {
 				t.Fatal(err)
 			}
 			g.warden = warden.New(warden.Config{Warn: warn}, l, leases)
-			return near{g.warden, leases, &g.sites}
+			return near{g.warden, l, leases, &g.sites}
 		}})
 	if err != nil {
 		t.Fatal(err)

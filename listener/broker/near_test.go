@@ -6,6 +6,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/host"
+	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
 	"casemate/policy"
@@ -15,6 +16,7 @@ import (
 // near are the hands of a Warden in the test's own process, which what is started here are children of.
 type near struct {
 	*warden.Warden
+	loop   *loop.Loop
 	leases *host.Leases
 	open   *atomic.Int64 // sites that are not closed
 }
@@ -64,7 +66,9 @@ func (n near) Spawn(c hands.Cell) (hands.Starter, error) {
 
 func (n near) Retire(z hands.Starter) {
 	z.Close()
-	n.Bury(z.PID())
+	if n.loop.Post(func() { n.Bury(z.PID()) }) != nil { // nobody else looks any more
+		n.Bury(z.PID())
+	}
 }
 
 func (n near) OpenAll(specs []listener.Spec) (out []hands.Opened) {
