@@ -46,8 +46,6 @@ type Command struct {
 	// UnixDatagrams says that one is a unix datagram socket, which sends to any
 	// address of the broker's network namespace.
 	UnixDatagrams bool
-	// Inline are files that exist only inside the root tree.
-	Inline []InlineFile
 	// Leave lets sessions outlive the broker.
 	Leave bool
 	// HostPIDs leaves it in the broker's pid namespace: it has none of its own.
@@ -56,12 +54,6 @@ type Command struct {
 
 // AsCasemated is an OOMScore: no more than casemated's own.
 const AsCasemated = -1
-
-// InlineFile is a read-only file made of data.
-type InlineFile struct {
-	Path string
-	Data []byte
-}
 
 // The range of leased uids and gids: above the ranges that systemd and
 // container managers use, and aligned so that a seccomp mask can pin it.

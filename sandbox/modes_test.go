@@ -34,7 +34,6 @@ func TestModes(t *testing.T) {
 		{"facts in the environment", func(_ *Profile, c *Command) { c.Env = append(c.Env, "A=1") }, "echo $A $B", []string{"B=2"}, "1 2\n"},
 		{"working directory in /tmp", func(_ *Profile, c *Command) { c.Dir = "/tmp" }, "touch x; echo *; ls /tmp", nil, "x\nx\n"},
 		{"working directory made", func(_ *Profile, c *Command) { c.Dir = "/srv/x" }, "pwd", nil, "/srv/x\n"},
-		{"inline file", func(_ *Profile, c *Command) { c.Inline = []InlineFile{{"/etc/motd", []byte("hi\n")}} }, "cat /etc/motd", nil, "hi\n"},
 		{"listen_fds", func(_ *Profile, c *Command) { c.Stdio, c.Sockets = "listen_fds", 1 },
 			"echo $LISTEN_FDS $LISTEN_PID >&3; ls /proc/self/fd >&3", []string{"LISTEN_FDS=1"}, "1 1\n0\n1\n2\n3\n4\n"},
 		{"numbered descriptor", func(_ *Profile, c *Command) { c.Stdio = "env:Inetd_SOCK" }, "echo $Inetd_SOCK >&$Inetd_SOCK", nil, "3\n"},

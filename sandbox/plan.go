@@ -219,9 +219,6 @@ func (pl *Plan) layTree() {
 		pl.add(rootfs.Entry{Kind: rootfs.Device, Path: "/dev/tty"}) // the terminal of whoever opens it
 		pl.grant("/dev", landlock.Terminal)
 	}
-	for _, in := range c.Inline {
-		pl.add(rootfs.Entry{Kind: rootfs.File, Path: in.Path, Data: in.Data})
-	}
 	if c.Dir != "" && c.Dir != "/" && !pl.chdirLate() && !pl.covered(c.Dir) {
 		pl.add(rootfs.Entry{Kind: rootfs.Dir, Path: c.Dir})
 	}

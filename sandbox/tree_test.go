@@ -49,7 +49,6 @@ func TestTreesAreShared(t *testing.T) {
 		"program": func(_ *Profile, c *Command) { c.Path = "/bin/cat" },
 		"read":    func(p *Profile, _ *Command) { p.Files.Read = []string{"/etc/hostname"} },
 		"scratch": func(p *Profile, _ *Command) { p.Files.Tmp = 0 },
-		"inline":  func(_ *Profile, c *Command) { c.Inline = []InlineFile{{Path: "/etc/x", Data: []byte("x")}} },
 		"listens": func(_ *Profile, c *Command) { c.Listens = true },
 		"dir":     func(_ *Profile, c *Command) { c.Dir = "/usr" },
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,7 +11,7 @@ import (
 
 	"casemate/listener/builtin"
 	"casemate/listener/journal"
-	"casemate/listener/wire/brief"
+	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,31 +25,30 @@ const firstInherited = 3
 const maxInherited = 4096
 
 func runBuiltin(ctx context.Context, _ []string) error {
-	f, err := os.Open(brief.BuiltinPath)
+	files, err := inherited(os.LookupEnv, os.Unsetenv, os.Getpid())
 	if err != nil {
 		return err
 	}
-	config, err := builtin.Decode(f)
-	f.Close()
+	if len(files) == 0 {
+		return errors.New("what it is told of its service did not come")
+	}
+	config, err := builtin.Decode(files[0]) // the sockets come behind it
+	files[0].Close()
 	if err != nil {
 		return err
 	}
-	sockets, err := inherited(os.LookupEnv, os.Unsetenv, os.Getpid())
-	if err != nil {
-		return err
-	}
-	leave, end := signal.NotifyContext(context.Background(), brief.Leave)
+	leave, end := signal.NotifyContext(context.Background(), wire.Leave)
 	defer end()
 	// Left alone by its broker (on_stop = "leave"), it serves on without a log.
 	signal.Ignore(syscall.SIGPIPE)
 	log := journal.New(os.Stderr, false)
 	defer log.Close(closeGrace)
-	return builtin.Serve(ctx, leave.Done(), config, sockets, log.Now)
+	return builtin.Serve(ctx, leave.Done(), config, files[1:], log.Now)
 }
 
-// inherited takes the sockets of the LISTEN_FDS protocol and removes its
-// variables, so that nothing takes them twice. LISTEN_FDS counts the sockets of the
-// service; those whose address is busy are not there, and the others are the first.
+// inherited takes the descriptors of the LISTEN_FDS protocol and removes its
+// variables, so that nothing takes them twice. LISTEN_FDS counts those of the
+// service; sockets whose address is busy are not there, and the others are the first.
 func inherited(lookup func(string) (string, bool), unset func(string) error, pid int) ([]*os.File, error) {
 	count, _ := lookup("LISTEN_FDS")
 	owner, owned := lookup("LISTEN_PID")

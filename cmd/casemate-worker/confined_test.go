@@ -22,7 +22,7 @@ func TestConfined(t *testing.T) {
 	if abi, enforced := confine.InForce(); abi < landlock.ABINet {
 		need.Kernel(t, "the test is about Landlock with tcp, and it has ABI %d (%v)", abi, enforced)
 	}
-	own := map[string]string{"builtin": "/etc/casemate/builtin.json", "names": "/etc/hosts", "log": "", "denials": "", "relay": ""}
+	own := map[string]string{"builtin": "", "names": "/etc/hosts", "log": "", "denials": "", "relay": ""}
 	if len(own) != len(roles)-1 { // the broker is confined from outside alone
 		t.Fatal("a role is not tested")
 	}
@@ -30,7 +30,6 @@ func TestConfined(t *testing.T) {
 		t.Run(role, func(t *testing.T) {
 			cmd, log := worker(t, role)
 			root := cmd.SysProcAttr.Chroot
-			writeAll(t, root, "/etc/casemate/builtin.json", echoConfig)
 			writeAll(t, root, "/etc/hosts", "127.0.0.1 localhost\n")
 			writeAll(t, root, "/secret", "x")
 			if err := os.MkdirAll(filepath.Join(root, "open"), 0o777); err != nil {
@@ -47,7 +46,7 @@ func TestConfined(t *testing.T) {
 				cmd.Args = append(cmd.Args, "tcp://127.0.0.1:1")
 				cmd.ExtraFiles, cmd.Env = []*os.File{client, target}, []string{"LISTEN_FDS=2"}
 			case "builtin":
-				cmd.ExtraFiles, cmd.Env = []*os.File{waiting(t, "tcp4")}, []string{"LISTEN_FDS=1"}
+				cmd.ExtraFiles, cmd.Env = []*os.File{told(t, echoConfig), waiting(t, "tcp4")}, []string{"LISTEN_FDS=2"}
 			default:
 				ours, theirs := pair(t, unix.SOCK_SEQPACKET)
 				cmd.Stdin = theirs

@@ -26,7 +26,6 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/cmd/version"
-	"casemate/listener/wire/brief"
 )
 
 // A worker is one of many small processes; a soft heap limit and two running
@@ -109,7 +108,7 @@ var roles = map[string]struct {
 	grant confine.Grant
 }{
 	"broker":  {runBroker, confine.Grant{}},
-	"builtin": {runBuiltin, confine.Grant{Read: []string{brief.BuiltinPath}}},
+	"builtin": {runBuiltin, confine.Grant{}},
 	"names":   {runNames, confine.Grant{Read: []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"}, Connect: []uint16{53}}},
 	"log":     {runLog, confine.Grant{}},
 	"denials": {runDenials, confine.Grant{Read: []string{"/proc"}}},

@@ -18,6 +18,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/listener"
 	"casemate/listener/address"
+	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/tests/need"
 
@@ -78,6 +79,18 @@ const echoConfig = `{"service":"echo","builtin":"echo","acl":{"name":"anyone","r
 	`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},` +
 	`"answers":{"events":50,"per_ns":1000000000},"linger_ns":60000000000,"digest":"sha256:0"}`
 
+// told is a file of what a built-in's worker is told, as its first descriptor.
+func told(t *testing.T, text string) *os.File {
+	t.Helper()
+	fd, err := warden.FileOf([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "told")
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // waiting is a loopback socket as a wait service gets it.
 func waiting(t *testing.T, network string) *os.File {
 	t.Helper()
@@ -92,14 +105,14 @@ func waiting(t *testing.T, network string) *os.File {
 
 func TestBuiltinProcess(t *testing.T) {
 	cmd, log := worker(t, "builtin")
-	writeAll(t, cmd.SysProcAttr.Chroot, "/etc/casemate/builtin.json", echoConfig)
+	cmd.ExtraFiles = []*os.File{told(t, echoConfig)}
 	addrs := map[string]string{}
 	for _, network := range []string{"tcp4", "udp4"} {
 		f := waiting(t, network)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		addrs[network] = f.Name()
 	}
-	cmd.Env = append(cmd.Env, "LISTEN_FDS=2")
+	cmd.Env = append(cmd.Env, "LISTEN_FDS=3")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

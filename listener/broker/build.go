@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +58,7 @@ type planned struct {
 	warden.Found
 	fault error // why there is no sandbox of it: it is tried again
 	run   *runner
+	rules string // builtinRules
 }
 
 // build makes a candidate of a compiled policy: users and groups, sandboxes,
@@ -116,7 +119,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 				return err
 			}
 			if p, err = c.planService(doc, s, compiled); err == nil {
-				if p.Found, err = c.site.Find(s); p.svc.of != nil {
+				if err = c.find(&p); p.svc.of != nil {
 					p.Sockets = nil
 				}
 				err = c.excuse(&p, c.gen.placed(p.svc, err))
@@ -133,6 +136,15 @@ func (c *candidate) plan(doc *policy.Document) error {
 	return errors.Join(errs...)
 }
 
+// find looks the service up on this host. A builtin's worker is also made from what it is told.
+func (c *candidate) find(p *planned) (err error) {
+	if p.Found, err = c.site.Find(p.svc.spec); err == nil && p.svc.spec.Builtin != "" {
+		p.rules = builtinRules(p)
+		p.Key += p.rules
+	}
+	return err
+}
+
 // unchanged plans a service of the policy in force as it is there, if what it was made from lies
 // on the disk as it did then.
 func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p planned, ok bool) {
@@ -144,7 +156,7 @@ func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p
 		return p, false
 	}
 	p.limit = *doc.Policy.Limit(s.Limit)
-	p.Sockets, p.Key, p.Stamp, p.UID, p.Dynamic = k.svc.sockets, k.run.key, k.stamp, k.uid, k.dynamic
+	p.Sockets, p.Key, p.rules, p.Stamp, p.UID, p.Dynamic = k.svc.sockets, k.run.key, k.run.rules, k.stamp, k.uid, k.dynamic
 	p.svc = c.newService(s, k.svc.rules, p.limit.Session)
 	return p, true
 }
@@ -233,7 +245,7 @@ func (c *candidate) newRunner(p *planned) (*runner, error) {
 	r.key, r.stamp, r.linger = p.Key, p.Stamp, s.Linger
 	kind := wire.Text
 	if s.Builtin != "" {
-		kind, r.rules = wire.Records, builtinRules(p)
+		kind, r.rules = wire.Records, p.rules
 	}
 	r.logs = append(r.logs, []wire.Kind{kind, wire.Stdout}[:p.Outputs]...)
 	if box.Log() {
@@ -275,13 +287,15 @@ func (c *candidate) prove(box hands.Cell) (hands.Starter, error) {
 	return nil, nil
 }
 
-// builtinRules is what a running builtin worker must be replaced for.
+// builtinRules names what a running builtin worker must be replaced for.
 func builtinRules(p *planned) string {
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, p.svc.gen.doc.Policy.ACL(p.svc.spec.ACL), p.svc.gen.doc.Policy.Muxed(p.svc.spec), *p.svc.gen.doc.Policy.Profile(p.svc.spec.Profile), []byte(p.Files)})
+	doc := p.svc.gen.doc.Policy
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, doc.ACL(p.svc.spec.ACL), doc.Muxed(p.svc.spec), *doc.Profile(p.svc.spec.Profile), []byte(p.Files)})
 	if err != nil {
-		return "" // newJob has encoded the same before
+		return "" // what was decoded can be encoded
 	}
-	return string(text)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // discard undoes a candidate that does not come into force.

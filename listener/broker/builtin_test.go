@@ -1,12 +1,17 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
 	"testing"
 
 	"casemate/listener/address"
+	"casemate/listener/warden"
+	"casemate/listener/wire"
+	"casemate/listener/wire/far"
+	"casemate/sandbox/zygote"
 )
 
 // TestBuiltinWithOneBusyPort: the free ports of a built-in are served while
@@ -77,5 +82,44 @@ func TestBusyBuiltinMoves(t *testing.T) {
 				return held
 			})
 		}
+	}
+}
+
+// TestBuiltinIsTold: each worker of a built-in is told what is in force when it starts, in a file of its own; a
+// reload that changes that ends the one before, and one that does not leaves it.
+func TestBuiltinIsTold(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	told := make(chan *wire.Builtin, 10)
+	load := func(acl string) {
+		s := svc("echo", "tcp4", port)
+		s.Command, s.Builtin, s.Wait, s.Stdio, s.ACL = nil, "echo", true, "listen_fds", acl
+		g.mu.Lock()
+		g.fakes["echo"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}, saw: func(q *zygote.Request) {
+			text, err := warden.Slurp(q.FDs[0], 1<<20)
+			if err != nil {
+				t.Error(err)
+			}
+			b, err := far.DecodeBuiltin(bytes.NewReader(text))
+			if err != nil {
+				t.Error(err)
+			}
+			told <- b
+		}}
+		g.mu.Unlock()
+		g.load(s)
+	}
+	for _, acl := range []string{"anyone", "nobody"} {
+		load(acl)
+		dial(t, port)
+		if b := <-told; b.Service != "echo" || b.ACL.Name != acl || b.Digest != g.doc.Digest || len(b.Origins) != len(b.ACL.Rules) {
+			t.Errorf("%s: %+v", acl, b)
+		}
+	}
+	g.expect(`"session"`, `"service":"echo"`, `"reason":"killed"`) // the first
+	load("nobody")
+	select {
+	case b := <-told:
+		t.Errorf("another worker for the same: %+v", b)
+	default:
 	}
 }

@@ -30,8 +30,8 @@ func newMux(t *testing.T, services ...policy.Service) *muxWorker {
 	m.g = g
 	g.fakes["mux"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}, saw: func(q *zygote.Request) {
 		var own [2]int
-		for i := range own { // the listener and the link
-			own[i], _ = unix.FcntlInt(uintptr(q.FDs[i]), unix.F_DUPFD_CLOEXEC, 0)
+		for i := range own { // behind what it is told: the listener and the link
+			own[i], _ = unix.FcntlInt(uintptr(q.FDs[1+i]), unix.F_DUPFD_CLOEXEC, 0)
 		}
 		m.started <- own
 	}}

@@ -88,7 +88,7 @@ func (c *candidate) remake(p *planned, key string) error {
 	defer c.site.Close()
 	err := c.site.Read()
 	if err == nil {
-		p.Found, err = c.site.Find(p.svc.spec)
+		err = c.find(p)
 	}
 	if err != nil || p.Key == key {
 		return err

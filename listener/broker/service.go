@@ -11,6 +11,7 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
+	"casemate/listener/wire"
 	"casemate/policy"
 )
 
@@ -33,10 +34,30 @@ type service struct {
 	of      *service
 	listen  []*listening
 	sockets []warden.Socket
+	told    []byte // brief, once it was asked for
 	// fault is why it could not be prepared last; again is when that is tried next.
 	fault error
 	tries int
 	again loop.Timer
+}
+
+// brief is what a builtin's worker is told of its service, as a file that is that worker's alone; -1 for other services.
+func (s *service) brief() (fd int, err error) {
+	if s.spec.Builtin == "" {
+		return -1, nil
+	}
+	if s.told == nil {
+		if s.told, err = briefOf(s.spec, s.gen.doc).Encode(); err != nil {
+			return -1, err
+		}
+	}
+	return warden.FileOf(s.told)
+}
+
+// briefOf is what the worker of s, a builtin of doc, is told.
+func briefOf(s *policy.Service, doc *policy.Document) *wire.Builtin {
+	return &wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: doc.Policy.Muxed(s), ACL: doc.Policy.ACL(s.ACL),
+		Limit: *doc.Policy.Limit(s.Limit), Answers: s.Answers, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: doc.RuleOrigins(s.ACL)}
 }
 
 // put writes a record of the service, unless its policy leaves such ones out.

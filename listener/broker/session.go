@@ -7,7 +7,7 @@ import (
 	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
-	"casemate/listener/wire/brief"
+	"casemate/listener/wire"
 	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -116,7 +116,7 @@ func (b *Broker) release(s *session) {
 		b.terminate(s, journal.Killed)
 		return
 	}
-	s.signal(brief.Leave)
+	s.signal(wire.Leave)
 	if s.svc.longest > 0 {
 		s.schedule(s.svc.longest)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"casemate/listener/address"
 	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/policy"
@@ -67,12 +68,13 @@ func (r *runner) ask(s *session) error {
 	q := &r.request
 	q.ID, q.UID, q.GID = s.id, s.uid, s.uid
 	q.FDs = r.fdBuf[:0]
-	for _, at := range s.held {
-		q.FDs = append(q.FDs, at.fd())
+	if fd, err := s.svc.brief(); err != nil {
+		return err
+	} else if fd >= 0 {
+		defer unix.Close(fd)
+		q.FDs = append(q.FDs, fd)
 	}
-	if s.held == nil {
-		q.FDs = append(q.FDs, s.conn)
-	}
+	q.FDs = s.appendSockets(q.FDs)
 	if s.svc.spec.Builtin == policy.Tcpmux {
 		end, err := r.b.openMux(s)
 		if err != nil {
@@ -82,10 +84,8 @@ func (r *runner) ask(s *session) error {
 		q.FDs = append(q.FDs, end)
 	}
 	if to := s.svc.spec.Redirect; to.Addr.IsValid() {
-		fd, err := inbound.Begin(netip.AddrPortFrom(to.Addr, to.Port))
-		if err != nil && !inbound.Exhausted(err) {
-			return &targetError{fmt.Errorf("%s: %w", to, err)}
-		} else if err != nil {
+		fd, err := beginTo(to)
+		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
@@ -121,8 +121,28 @@ func (r *runner) ask(s *session) error {
 	return r.zygote.Send(q)
 }
 
+// appendSockets adds the client's socket, or those that the program waits on.
+func (s *session) appendSockets(fds []int) []int {
+	if s.held == nil {
+		return append(fds, s.conn)
+	}
+	for _, at := range s.held {
+		fds = append(fds, at.fd())
+	}
+	return fds
+}
+
 // targetError is why the connection to a redirect's target was not even begun.
 type targetError struct{ error }
+
+// beginTo begins the connection to a redirect's target.
+func beginTo(to address.Listen) (int, error) {
+	fd, err := inbound.Begin(netip.AddrPortFrom(to.Addr, to.Port))
+	if err != nil && !inbound.Exhausted(err) {
+		err = &targetError{fmt.Errorf("%s: %w", to, err)}
+	}
+	return fd, err
+}
 
 // send hands a session to the zygote.
 func (r *runner) send(s *session) {

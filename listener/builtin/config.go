@@ -16,12 +16,12 @@ import (
 	"strings"
 
 	"casemate/acl/decide"
-	"casemate/listener/wire/brief"
+	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 )
 
 // Config is what the broker tells the worker about its service.
-type Config = brief.Builtin
+type Config = wire.Builtin
 
 // maxConfig bounds what Decode takes; a large host list is a few hundred KiB.
 const maxConfig = 16 << 20

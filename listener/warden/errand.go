@@ -174,7 +174,7 @@ func Send(fd int, m any, fds ...int) error {
 		return err
 	}
 	if len(text) > MaxErrand {
-		file, err := fileOf(text)
+		file, err := FileOf(text)
 		if err != nil {
 			return err
 		}
@@ -189,8 +189,8 @@ func Send(fd int, m any, fds ...int) error {
 	return os.NewSyscallError("sendmsg", unix.Sendmsg(fd, append([]byte{'m'}, text...), rights, nil, unix.MSG_NOSIGNAL))
 }
 
-// fileOf is a file of that text.
-func fileOf(text []byte) (int, error) {
+// FileOf is a file of that text, for who is sent its descriptor.
+func FileOf(text []byte) (int, error) {
 	file, err := unix.MemfdCreate("errand", unix.MFD_CLOEXEC)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)

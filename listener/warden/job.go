@@ -9,7 +9,6 @@ import (
 	"path"
 
 	"casemate/listener/host"
-	"casemate/listener/wire/brief"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
@@ -81,15 +80,9 @@ func (w *Warden) newJob(doc *policy.Document, s *policy.Service, a *host.Account
 		j.Argv = append([]string{cmp.Or(s.Argv0, path.Base(j.Path))}, s.Command[1:]...)
 		return j, nil
 	}
-	if s.Builtin == policy.Tcpmux {
-		j.Sockets++ // the mux
+	if j.Sockets++; s.Builtin == policy.Tcpmux { // what it is told
+		j.Sockets++ // and the mux
 	}
-	text, err := (&brief.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: doc.Policy.Muxed(s), ACL: doc.Policy.ACL(s.ACL),
-		Limit: *doc.Policy.Limit(s.Limit), Answers: s.Answers, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: doc.RuleOrigins(s.ACL)}).Encode()
-	if err != nil {
-		return nil, fmt.Errorf("services.%s: %w", s.Name, err)
-	}
-	j.Inline = []sandbox.InlineFile{{Path: brief.BuiltinPath, Data: text}}
 	return j, nil
 }
 

@@ -33,7 +33,7 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 		if err != nil {
 			return a, nil, err
 		}
-		fd, err := fileOf(files[0].Data)
+		fd, err := FileOf(files[0].Data)
 		return a, []int{fd}, err
 	case DoCompile:
 		return b.compiled(q)
@@ -92,7 +92,7 @@ func (b *Broker) compiled(q Asked) (a Answer, give []int, err error) {
 	if err != nil {
 		return a, nil, err
 	}
-	fd, err := fileOf(text)
+	fd, err := FileOf(text)
 	return a, []int{fd}, err
 }
 

@@ -1,5 +1,4 @@
-// Package wire is every message between the broker and its workers, but for what a built-in's
-// finds in its root (package brief): here their types and what the broker does with them, in
+// Package wire is every message between the broker and its workers: here their types and what the broker does with them, in
 // package far the workers' end, whose tests hold each encoder against its decoder. Both ends
 // are of one build, so a message that does not decode is a worker that was taken over, or a
 // broker that is not ours: whoever gets one ends the link. Numbers are little endian.

@@ -51,12 +51,12 @@ func TestSourceBelowAWritableTree(t *testing.T) {
 // What a service plants in a writable bind leads nobody inside anywhere.
 func TestWriteBindFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
-	tree := Tree{Entries: []Entry{{Kind: Write, Path: dir}, {Kind: File, Path: "/f", Data: []byte("x")}, {Kind: Symlink, Path: "/g", Text: "/f"}}}
+	tree := Tree{Entries: []Entry{{Kind: Write, Path: dir}, {Kind: ReadOnly, Path: "/etc/group"}, {Kind: Symlink, Path: "/g", Text: "/etc/group"}}}
 	err := within(t, build(t, tree, nil), func() error {
-		if err := os.Symlink("/f", dir+"/link"); err != nil {
+		if err := os.Symlink("/etc/group", dir+"/link"); err != nil {
 			return err
 		}
-		if text, err := os.Readlink(dir + "/link"); err != nil || text != "/f" {
+		if text, err := os.Readlink(dir + "/link"); err != nil || text != "/etc/group" {
 			t.Errorf("read the link: %q %v", text, err)
 		}
 		if _, err := os.ReadFile("/g"); err != nil {

@@ -18,7 +18,7 @@ import (
 // processes that outlive it, nor keep the thread.
 //
 // The finished root is a tmpfs that is ro, nosuid, nodev, noexec, private, and
-// just big enough for what is in it; the host's tree is not reachable from it.
+// no bigger than what is in it takes; the host's tree is not reachable from it.
 // On an error nothing is left behind, and the descriptor is -1.
 func Build(t Tree, inside func() error) (mnt int, err error) {
 	if err := t.Check(); err != nil {

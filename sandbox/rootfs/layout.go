@@ -13,9 +13,9 @@ import (
 
 // node is something to create on the root tmpfs.
 type node struct {
-	kind Kind // Dir, File or Symlink
+	kind Kind // Dir, file or Symlink
 	mode uint32
-	text string // of a link, or what is in a file
+	text string // of a link
 	// implied marks a directory nobody asked for, only made on the way.
 	implied bool
 }
@@ -105,15 +105,9 @@ func (l *Layout) around(p string) (mount, bool) {
 	return mount{}, false
 }
 
-// placeOwn creates the directories and files of the root tmpfs.
+// placeOwn creates the directories of the root tmpfs.
 func (l *Layout) placeOwn(e *Entry, _ *hostpath.File, _ int) error {
-	n := node{kind: e.Kind}
-	switch e.Kind {
-	case Dir:
-		n.mode = cmp.Or(e.Mode, 0o755)
-	case File:
-		n.mode, n.text = 0o444, string(e.Data)
-	default:
+	if e.Kind != Dir {
 		return nil
 	}
 	p, err := l.through(e.Path)
@@ -126,7 +120,7 @@ func (l *Layout) placeOwn(e *Entry, _ *hostpath.File, _ int) error {
 	if m, ok := l.around(p); ok {
 		return fmt.Errorf("lies inside the bind %s, where nothing can be created", m.path)
 	}
-	return l.create(p, n)
+	return l.create(p, node{kind: Dir, mode: cmp.Or(e.Mode, 0o755)})
 }
 
 // placeBind creates the mount point of a bind, or drops the bind when the one
@@ -138,7 +132,7 @@ func (l *Layout) placeBind(p string) error {
 	case !ok && m.dir:
 		return l.create(p, node{kind: Dir, mode: 0o755})
 	case !ok:
-		return l.create(p, node{kind: File, mode: 0o444})
+		return l.create(p, node{kind: file, mode: 0o444})
 	case !outer.dir:
 		return fmt.Errorf("%s around it is a file", outer.path)
 	case outer.kind == m.kind && !m.pin:
@@ -182,13 +176,9 @@ func (l *Layout) binds() []mount {
 	return all
 }
 
-// size is what the root tmpfs needs: bytes of data in whole pages, and inodes
-// with the root's own.
+// size is what the root tmpfs has room for: a page for each of its nodes, and the root's own. No size would be no limit.
 func (l *Layout) size() (bytes, inodes int64) {
 	const page = 65536 // the largest page size among Linux machines
-	for _, n := range l.nodes {
-		bytes += (int64(len(n.text)) + page - 1) / page * page
-	}
-	// size=0 and nr_inodes=0 would mean "no limit" (tmpfs(5)).
-	return max(bytes, page), int64(len(l.nodes)) + 1
+	inodes = int64(len(l.nodes)) + 1
+	return inodes * page, inodes
 }

@@ -102,9 +102,9 @@ func TestPlan(t *testing.T) {
 		{"nested, outer first", []Entry{{Kind: w, Path: "/a/b/c"}, {Kind: r, Path: "/a"}}, "/a directory; =/a read; =/a/b/c write"},
 		{"prefix of a name is not inside", []Entry{{Kind: r, Path: "/a"}, {Kind: r, Path: "/a-b"}, {Kind: w, Path: "/a/b"}}, "/a directory; /a-b directory; =/a read; =/a-b read; =/a/b write"},
 		{"same kind that is pinned is kept", []Entry{{Kind: r, Path: "/a"}, {Kind: r, Path: "/a/b", Pin: true}}, "/a directory; =/a read; =/a/b read"},
-		{"own things go through links", []Entry{{Kind: Symlink, Path: "/tmp", Text: "/private/tmp"}, {Kind: Dir, Path: "/private/tmp"}, {Kind: File, Path: "/tmp/x"}},
-			"/private directory; /private/tmp directory; /private/tmp/x file; /tmp symlink/private/tmp"},
-		{"explicit over implied", []Entry{{Kind: File, Path: "/d/f"}, {Kind: Dir, Path: "/d", Mode: 0o700}}, "/d directory; /d/f file"},
+		{"own things go through links", []Entry{{Kind: Symlink, Path: "/tmp", Text: "/private/tmp"}, {Kind: Dir, Path: "/private/tmp"}, {Kind: Dir, Path: "/tmp/x"}},
+			"/private directory; /private/tmp directory; /private/tmp/x directory; /tmp symlink/private/tmp"},
+		{"explicit over implied", []Entry{{Kind: r, Path: "/d/e.f"}, {Kind: Dir, Path: "/d", Mode: 0o700}}, "/d directory; /d/e.f file; =/d/e.f read"},
 		{"dangling link", []Entry{{Kind: Symlink, Path: "/x/l", Text: "nowhere"}}, "/x directory; /x/l symlinknowhere"},
 	} {
 		l, err := debian.plan(c.entries)
@@ -125,7 +125,7 @@ func TestPlanErrors(t *testing.T) {
 		{"both", []Entry{{Kind: Exec, Path: "/a"}, {Kind: Write, Path: "/a"}}},
 		{"both", []Entry{{Kind: Device, Path: "/dev/null"}, {Kind: ReadOnly, Path: "/dev/null"}}},
 		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Dir, Path: "/a/b"}}},
-		{"inside the bind", []Entry{{Kind: File, Path: "/a/b"}, {Kind: ReadOnly, Path: "/a"}}},
+		{"inside the bind", []Entry{{Kind: Dir, Path: "/a/b"}, {Kind: ReadOnly, Path: "/a"}}},
 		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Symlink, Path: "/a/b", Text: "c"}}},
 		{"inside the bind", []Entry{{Kind: ReadOnly, Path: "/usr"}, {Kind: Dir, Path: "/usr/x"}}},
 		{"same path", []Entry{{Kind: ReadOnly, Path: "/a"}, {Kind: Dir, Path: "/a"}}},
@@ -133,10 +133,8 @@ func TestPlanErrors(t *testing.T) {
 		{"point to both", []Entry{{Kind: ReadOnly, Path: "/lib/x"}, {Kind: Symlink, Path: "/lib", Text: "lib64"}}},
 		{"hides the host", []Entry{{Kind: ReadOnly, Path: "/tmp/x"}, {Kind: Symlink, Path: "/tmp", Text: "/private/tmp"}}},
 		{"behind another link", []Entry{{Kind: Symlink, Path: "/a", Text: "b"}, {Kind: Symlink, Path: "/a/c", Text: "d"}}},
-		{"is a file", []Entry{{Kind: File, Path: "/a"}, {Kind: Dir, Path: "/a/b"}}},
 		{"is a file", []Entry{{Kind: ReadOnly, Path: "/a.f"}, {Kind: Write, Path: "/a.f/b"}}},
 		{"different", []Entry{{Kind: Dir, Path: "/a", Mode: 0o700}, {Kind: Dir, Path: "/a"}}},
-		{"different", []Entry{{Kind: File, Path: "/a", Data: []byte("1")}, {Kind: File, Path: "/a"}}},
 		{"symbolic links", []Entry{{Kind: Symlink, Path: "/a", Text: "a"}, {Kind: Dir, Path: "/a/b"}}},
 		{"not clean", []Entry{{Kind: Dir, Path: "/a/"}}},
 		{"not clean", []Entry{{Kind: ReadOnly, Path: "/b//c"}}},
@@ -154,7 +152,7 @@ func TestPlanErrors(t *testing.T) {
 // FuzzPlan plans trees of odd, overlapping paths and checks what every plan
 // must keep; lines are "kind path source", or "host path text" for host links.
 func FuzzPlan(f *testing.F) {
-	f.Add("1 /a/b\n2 /a\n3 /a/b/c\n4 /dev/null\n5 /tmp /private/tmp\n6 /private/tmp\n7 /tmp/x data\nhost /lib usr/lib\n2 /lib/x")
+	f.Add("1 /a/b\n2 /a\n3 /a/b/c\n4 /dev/null\n5 /tmp /private/tmp\n6 /private/tmp\n7 /tmp/x\nhost /lib usr/lib\n2 /lib/x")
 	f.Add("5 /a b\n5 /b a\n6 /a/c\n1 /x/y /a\n1 /x\n2 /x/y/z")
 	f.Add("host /l /l/l\n1 /l/m\nhost /q ..\n3 /q/w\n1 /é/\xff\n7 /a.f\n1 /a.f/b")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -166,8 +164,8 @@ func FuzzPlan(f *testing.F) {
 			switch {
 			case kind == "host" && checkPath(p) == nil && source != "":
 				host[p] = source
-			case len(kind) == 1 && kind[0] > '0' && Kind(kind[0]-'0') <= File && (source != "" || Kind(kind[0]-'0') != Symlink):
-				entries = append(entries, Entry{Kind: Kind(kind[0] - '0'), Path: p, Text: source, Data: []byte(source)})
+			case len(kind) == 1 && kind[0] > '0' && Kind(kind[0]-'0') <= Dir && (source != "" || Kind(kind[0]-'0') != Symlink):
+				entries = append(entries, Entry{Kind: Kind(kind[0] - '0'), Path: p, Text: source})
 			}
 		}
 		if len(entries) > 64 {

@@ -3,7 +3,6 @@ package rootfs
 import (
 	"fmt"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,18 +78,7 @@ func (b *builder) create(p string, n node) error {
 	case Symlink:
 		return unix.Symlinkat(n.text, b.tmpfs, p[1:])
 	}
-	// A process that another thread forks meanwhile would hold a copy of fd until
-	// its exec, and a file that is open for writing keeps the root from becoming read-only.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Openat(b.tmpfs, p[1:], unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, n.mode)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), p)
-	defer f.Close()
-	_, err = f.WriteString(n.text)
-	return err
+	return unix.Mknodat(b.tmpfs, p[1:], unix.S_IFREG|n.mode, 0)
 }
 
 // bind restricts the clone of a source and attaches it. Restrictions are in

@@ -49,15 +49,15 @@ const (
 	Symlink
 	// Dir is an empty directory on the root tmpfs, of mode Mode.
 	Dir
-	// File is a file on the root tmpfs with the content Data and mode 0444.
-	File
+	// file is an empty file on the root tmpfs, where a bind of one goes.
+	file
 )
 
-var kindNames = [...]string{ReadOnly: "read", Exec: "exec", Write: "write", Device: "device", Proc: "proc", Symlink: "symlink", Dir: "directory", File: "file"}
+var kindNames = [...]string{ReadOnly: "read", Exec: "exec", Write: "write", Device: "device", Proc: "proc", Symlink: "symlink", Dir: "directory", file: "file"}
 
 // String is the word the policy language uses for k.
 func (k Kind) String() string {
-	if k < ReadOnly || k > File {
+	if k < ReadOnly || k > file {
 		return "unknown kind"
 	}
 	return kindNames[k]
@@ -87,8 +87,6 @@ type Entry struct {
 	Pin bool
 	// Mode is the mode of a Dir, at most 01777; 0 means 0755.
 	Mode uint32
-	// Data is the content of a File.
-	Data []byte
 }
 
 // Tree is a root tree: the order of its entries means nothing. Directories

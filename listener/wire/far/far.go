@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"casemate/listener/wire"
-	"casemate/listener/wire/brief"
 )
 
 var le = binary.LittleEndian
@@ -50,10 +49,10 @@ func EncodeReport(r wire.Report) []byte {
 
 // DecodeBuiltin reads the file of a built-in worker strictly: unknown fields and a second
 // value are errors. What its values mean is for the worker to judge.
-func DecodeBuiltin(r io.Reader) (*brief.Builtin, error) {
+func DecodeBuiltin(r io.Reader) (*wire.Builtin, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
-	var c brief.Builtin
+	var c wire.Builtin
 	if err := dec.Decode(&c); err != nil {
 		return nil, fmt.Errorf("decode the configuration: %w", err)
 	}

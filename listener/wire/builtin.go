@@ -1,6 +1,4 @@
-// Package brief is what the worker of a built-in finds in its root about its service. Root
-// puts it there, so it is apart from the messages of package wire, which root does not link.
-package brief
+package wire
 
 import (
 	"encoding/json"
@@ -11,15 +9,13 @@ import (
 	"casemate/acl/limit"
 )
 
-// BuiltinPath is where the built-in worker finds its Builtin inside its own root.
-const BuiltinPath = "/etc/casemate/builtin.json"
-
 // Leave tells the built-in worker to give its sockets up, serve to the end who is
 // there, and end.
 const Leave = syscall.SIGUSR1
 
 // Builtin is what the broker tells the built-in worker about its service:
-// constants of the compiled policy, as JSON.
+// constants of the compiled policy, as JSON, in a file that comes as the
+// first of its descriptors.
 type Builtin struct {
 	Service string `json:"service"`
 	// Builtin is one of policy.Builtins.
@@ -27,7 +23,7 @@ type Builtin struct {
 	// Says and Amplify are policy.Service's.
 	Says    []string `json:"says,omitempty"`
 	Amplify bool     `json:"amplify,omitempty"`
-	// Mux are all names that tcpmux knows (policy.Service.Mux): a byte that counts them, with a client's socket, goes over its last socket.
+	// Mux are all names that tcpmux knows (policy.Service.Mux): a byte that counts them, with a client's socket, goes over its last descriptor.
 	Mux []string `json:"mux,omitempty"`
 	// ACL is the service's host rules; null admits nobody.
 	ACL *acl.List `json:"acl"`
@@ -49,5 +45,5 @@ type Builtin struct {
 	Origins []string `json:"origins,omitempty"`
 }
 
-// Encode makes the file, which far.DecodeBuiltin reads.
+// Encode makes the text, which far.DecodeBuiltin reads.
 func (c *Builtin) Encode() ([]byte, error) { return json.Marshal(c) }
