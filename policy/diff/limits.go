@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,6 +33,7 @@ func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
 	d.waiting(was, is)
 	d.amounts("max_load", int64(was.MaxLoad), int64(is.MaxLoad), func(n int64) string { return fmt.Sprintf("%.2f", float64(n)/100) })
 	d.sources(&was.PerSource, &is.PerSource)
+	d.prefixes(was, is)
 	d.penalties(&was.Penalty, &is.Penalty)
 	d.amounts("idle", int64(a.Idle), int64(b.Idle), duration)
 	d.sign("sessions whose client has gone go on (hangup = false)", bit(a.Hangup && !b.Hangup))
@@ -40,7 +42,8 @@ func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
 	return d
 }
 
-// answers compares udp answers, of which the zero rate is none.
+// answers compares udp answers, of which the zero rate is none. A network gets twice the number of the rate at once, so that
+// 60/min is as often as 1/s and more at once.
 func (d *Dimension) answers(was, is limit.Rate) {
 	switch {
 	case was == is:
@@ -49,7 +52,11 @@ func (d *Dimension) answers(was, is limit.Rate) {
 	case is.Events == 0:
 		d.Less = append(d.Less, "udp answers none, was "+explain.FormatRate(was))
 	default:
-		d.sign(fmt.Sprintf("udp answers %s, was %s", explain.FormatRate(is), explain.FormatRate(was)), faster(is, was))
+		often, atOnce := faster(is, was), cmp.Compare(is.Events, was.Events)
+		d.sign(fmt.Sprintf("udp answers %s, was %s", explain.FormatRate(is), explain.FormatRate(was)), often)
+		if atOnce != often {
+			d.sign(fmt.Sprintf("udp answers at once %d, was %d", 2*is.Events, 2*was.Events), atOnce)
+		}
 	}
 }
 
@@ -67,14 +74,24 @@ func (d *Dimension) waiting(was, is *limit.Spec) {
 	}
 }
 
-// sources compares what each source gets. A shorter prefix has more clients share it.
+// sources compares what each source gets.
 func (d *Dimension) sources(was, is *limit.PerSource) {
 	d.amounts("per_source concurrent", int64(was.Concurrent), int64(is.Concurrent), decimal)
 	d.rates("per_source ", was.Rate, is.Rate, was.Burst, is.Burst)
-	counts := func(s *limit.PerSource) bool { return s.Concurrent > 0 || s.Rate.Events > 0 }
-	if counts(was) && counts(is) {
-		d.sign(fmt.Sprintf("per_source ipv4_prefix %d, was %d", is.Prefix4, was.Prefix4), is.Prefix4-was.Prefix4)
-		d.sign(fmt.Sprintf("per_source ipv6_prefix %d, was %d", is.Prefix6, was.Prefix6), is.Prefix6-was.Prefix6)
+}
+
+// prefixes compares what one source is, where both count something by it: sessions, those who wait, or offences. A shorter prefix has
+// more clients share it.
+func (d *Dimension) prefixes(was, is *limit.Spec) {
+	by := func(l *limit.Spec) [4]bool {
+		return [4]bool{l.PerSource.Concurrent > 0, l.PerSource.Rate.Events > 0, l.Queue > 0, len(l.Penalty.On) > 0}
+	}
+	for i, counted := range by(was) {
+		if counted && by(is)[i] {
+			d.sign(fmt.Sprintf("per_source ipv4_prefix %d, was %d", is.PerSource.Prefix4, was.PerSource.Prefix4), is.PerSource.Prefix4-was.PerSource.Prefix4)
+			d.sign(fmt.Sprintf("per_source ipv6_prefix %d, was %d", is.PerSource.Prefix6, was.PerSource.Prefix6), is.PerSource.Prefix6-was.PerSource.Prefix6)
+			return
+		}
 	}
 }
 

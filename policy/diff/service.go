@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate/acl/limit"
@@ -97,6 +98,11 @@ func listeners(a, b *policy.Service) Dimension {
 	d.More, d.Less = beyond(is, was), beyond(was, is)
 	if a == nil || b == nil {
 		return d
+	}
+	for _, name := range b.Mux { // who says the + of tcpmux grants nothing
+		if bare, said := strings.CutPrefix(name, "+"); !slices.Contains(a.Mux, name) && (said && slices.Contains(a.Mux, bare) || slices.Contains(a.Mux, "+"+name)) {
+			d.Changed = append(d.Changed, "tcpmux:"+name+" says its + otherwise")
+		}
 	}
 	x, y := &a.Socket, &b.Socket
 	for _, v := range []struct {
@@ -218,7 +224,7 @@ func accountWord(g policy.Account) string {
 	return string(g)
 }
 
-// other is what grants nothing to clients or to the program.
+// other is what grants nothing to clients or to the program, but for its precedence.
 func other(a, b *policy.Service) Dimension {
 	d := Dimension{Name: "other"}
 	differing(&d.Changed, "log", a.Log, b.Log)
@@ -230,8 +236,7 @@ func other(a, b *policy.Service) Dimension {
 	differing(&d.Changed, "keep_socket", a.KeepSocket, b.KeepSocket)
 	differing(&d.Changed, "linger", a.Linger, b.Linger)
 	differing(&d.Changed, "retry", a.Retry, b.Retry)
-	differing(&d.Changed, "nice", a.Nice, b.Nice)
-	differing(&d.Changed, "oom_score", a.OOMScore, b.OOMScore)
+	d.precedence(a, b)
 	x, y := &a.Socket, &b.Socket
 	differing(&d.Changed, "backlog", x.Backlog, y.Backlog)
 	differing(&d.Changed, "keepalive", x.Keepalive, y.Keepalive)
@@ -242,6 +247,27 @@ func other(a, b *policy.Service) Dimension {
 	differing(&d.Changed, "priority", x.Priority, y.Priority)
 	differing(&d.Changed, "because", a.Because, b.Because)
 	return d
+}
+
+// unsaidOOM is what a service without an oom_score has where casemated has none of its own: 100 more.
+const unsaidOOM = 100
+
+// precedence compares who goes first where processors or memory are short: a lower nice takes from the others, and of a lower oom_score
+// another one is killed.
+func (d *Dimension) precedence(a, b *policy.Service) {
+	d.sign(fmt.Sprintf("nice %d, was %d", b.Nice, a.Nice), a.Nice-b.Nice)
+	text := func(n int) string {
+		if n == 0 {
+			return "none"
+		}
+		return strconv.Itoa(n)
+	}
+	line := fmt.Sprintf("oom_score %s, was %s", text(b.OOMScore), text(a.OOMScore))
+	if by := cmp.Or(a.OOMScore, unsaidOOM) - cmp.Or(b.OOMScore, unsaidOOM); by != 0 {
+		d.sign(line, by)
+	} else if a.OOMScore != b.OOMScore {
+		d.Changed = append(d.Changed, line)
+	}
 }
 
 // amounts compares numbers, of which 0 is no limit.
