@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"casemate/cmd/casemate/output"
 	"casemate/policy"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ func (a *app) fail(err error) {
 		// That the output cannot be written is the error, or changes nothing about it.
 		_ = a.printJSON(failed{1, failure{false, err.Error()}, nil})
 	}
-	fmt.Fprintf(a.err, "casemate: %v\n", err)
+	fmt.Fprintf(a.err, "casemate: %s\n", output.EachLine(err.Error()))
 }
 
 // refuse tells of diagnostics that end a verb. report makes the verb's own JSON of them,

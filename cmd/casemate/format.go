@@ -145,10 +145,10 @@ func (a *app) formatFile(r *formatReport, f policy.SourceFile, o *formatOptions)
 		done.Text, text = string(out), string(out)
 	case !done.Changed:
 	case o.diff:
-		done.Diff = string(diff.Diff(f.Name, f.Data, f.Name+" (formatted)", out))
+		done.Diff = string(diff.Diff(oneLine(f.Name), f.Data, oneLine(f.Name)+" (formatted)", out))
 		text = done.Diff
 	default:
-		text = f.Name + "\n"
+		text = oneLine(f.Name) + "\n"
 	}
 	if done.Changed && !o.check && !stdin {
 		if err := replace(f.Name, out); err != nil {

@@ -23,13 +23,13 @@ func (r *Report) WriteGitHub(to io.Writer) error {
 		if f.Waived != nil {
 			continue
 		}
-		message := f.Summary
+		message := OneLine(f.Summary)
 		if f.Detail != "" {
-			message += "\n" + f.Detail
+			message += "\n" + EachLine(f.Detail)
 		}
 		var at []string
 		if f.File != "" {
-			at = append(at, "file="+githubProperty.Replace(r.Place.Name(f.File)))
+			at = append(at, "file="+githubProperty.Replace(OneLine(r.Place.Name(f.File))))
 			if f.Line > 0 {
 				at = append(at, fmt.Sprintf("line=%d", f.Line), fmt.Sprintf("endLine=%d", max(f.Line, f.EndLine)))
 			}

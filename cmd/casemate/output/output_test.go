@@ -206,3 +206,25 @@ func TestHere(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestTextOfNastyNames: a file that somebody has named so breaks no line of what a terminal and a runner's log show, and paints
+// nothing: the runner takes a line that begins with :: for a command, whichever stream it comes on.
+func TestTextOfNastyNames(t *testing.T) {
+	r := nastyReport()
+	for i := range r.Findings {
+		r.Findings[i].File, r.Findings[i].Detail = "dir/x\n::error file=a::forged\x1b[31m\u202e.cm.hcl", "write:\n  \x1b[31mthis"
+	}
+	for name, text := range map[string]string{
+		"text":   written(t, func(w io.Writer) error { return WriteText(w, r.Findings, false) }),
+		"github": written(t, r.WriteGitHub),
+	} {
+		for line := range strings.SplitSeq(text, "\n") {
+			if strings.ContainsFunc(line, Unprintable) || strings.HasPrefix(strings.TrimSpace(line), "::error file=a") {
+				t.Errorf("%s: %q", name, line)
+			}
+		}
+		if !strings.Contains(text, "forged") {
+			t.Errorf("%s: the name is not there", name)
+		}
+	}
+}

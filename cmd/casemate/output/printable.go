@@ -30,6 +30,15 @@ func OneLine(s string) string {
 	return b.String()
 }
 
+// EachLine is OneLine of each line of a text that is ours.
+func EachLine(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = OneLine(strings.ReplaceAll(line, "\t", "    "))
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Unprintable tells whether OneLine writes a character otherwise.
 func Unprintable(r rune) bool { return !strconv.IsPrint(r) }
 

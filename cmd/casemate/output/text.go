@@ -31,7 +31,7 @@ const (
 //	   |             ^^^^^
 //	   = did you mean acl.office?
 //
-// Those that are waived are left out.
+// Those that are waived are left out. A name of a file, which whoever proposes a change chooses, breaks no line.
 func WriteText(to io.Writer, findings []Finding, colored bool) error {
 	paint := func(style Style, s string) string {
 		if !colored {
@@ -46,19 +46,19 @@ func WriteText(to io.Writer, findings []Finding, colored bool) error {
 			continue
 		}
 		style := map[string]Style{policy.SeverityError: red, policy.SeverityWarning: yellow, codes.Notice: cyan}[d.Severity]
-		fmt.Fprintf(w, "%s %s: %s\n", paint(style, d.Severity), d.Code, paint(bold, d.Summary))
+		fmt.Fprintf(w, "%s %s: %s\n", paint(style, d.Severity), OneLine(d.Code), paint(bold, OneLine(d.Summary)))
 		number, bar := fmt.Sprint(d.Line), paint(faint, "|")
 		margin := strings.Repeat(" ", len(number))
 		if d.File != "" && d.Line > 0 {
-			fmt.Fprintf(w, "%s--> %s:%d:%d\n", margin, d.File, d.Line, d.Column)
+			fmt.Fprintf(w, "%s--> %s:%d:%d\n", margin, OneLine(d.File), d.Line, d.Column)
 		} else if d.File != "" {
-			fmt.Fprintf(w, "%s--> %s\n", margin, d.File)
+			fmt.Fprintf(w, "%s--> %s\n", margin, OneLine(d.File))
 		}
 		if source, mark, ok := strings.Cut(d.Snippet, "\n"); ok {
 			fmt.Fprintf(w, "%s %s\n%s %s %s\n%s %s %s\n", margin, bar, number, bar, source, margin, bar, paint(style, mark))
 		}
 		if d.Detail != "" {
-			fmt.Fprintf(w, "%s = %s\n", margin, strings.ReplaceAll(d.Detail, "\n", "\n"+margin+"   "))
+			fmt.Fprintf(w, "%s = %s\n", margin, strings.ReplaceAll(EachLine(d.Detail), "\n", "\n"+margin+"   "))
 		}
 		fmt.Fprintln(w)
 	}
