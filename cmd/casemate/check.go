@@ -285,7 +285,7 @@ func (a *app) table(doc *policy.Document) {
 	}
 	for i := range r.Disabled {
 		name := r.Disabled[i].Name
-		a.printf("disabled: %s, at %s\n", name, explain.Line(doc.Origins.Lookup(explain.OffAt(name))))
+		a.linef("disabled: %s, at %s\n", name, explain.Line(doc.Origins.Lookup(explain.OffAt(name))))
 	}
 	a.printf("\ndigest %s\n", doc.Digest)
 }

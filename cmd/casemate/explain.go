@@ -246,23 +246,23 @@ func (a *app) explain(e *explain.Explanation) {
 	case e.Live != nil && e.Live.Refusal != "":
 		verdict = a.paint("31")(refusedNow(e.Live))
 	}
-	a.printf("%s  %s from %s", verdict, e.Service, e.Client)
+	a.printf("%s  %s from %s", verdict, oneLine(e.Service), oneLine(e.Client))
 	if e.Name != "" {
-		a.printf(" (name %s)", e.Name)
+		a.linef(" (name %s)", e.Name)
 	}
 	if e.Local != "" {
-		a.printf(" to %s", e.Local)
+		a.linef(" to %s", e.Local)
 	}
 	if e.At != "" {
-		a.printf(" at %s", e.At)
+		a.linef(" at %s", e.At)
 	}
-	a.printf("\n  %s\n", e.Reason)
+	a.linef("\n  %s\n", e.Reason)
 	if e.Origin != "" && e.Origin != "default" { // the reason says that it is the default
-		a.printf("  at %s\n", e.Origin)
+		a.linef("  at %s\n", e.Origin)
 	}
 	a.comesTo(e)
 	if len(e.Steps) > 0 {
-		a.printf("\nacl %s\n", e.ACL)
+		a.linef("\nacl %s\n", e.ACL)
 	}
 	for _, s := range e.Steps {
 		mark := "-"
@@ -273,24 +273,24 @@ func (a *app) explain(e *explain.Explanation) {
 		if s.Name != "" {
 			name += fmt.Sprintf(" %q", s.Name)
 		}
-		a.printf("  %s %s %-5s %s\n      %s\n", mark, name, s.Verdict, s.Why, s.Origin)
+		a.linef("  %s %s %-5s %s\n      %s\n", mark, name, s.Verdict, s.Why, s.Origin)
 		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
-			a.printf("      sets %s=%s\n", name, s.Env[name])
+			a.linef("      sets %s=%s\n", name, s.Env[name])
 		}
 		if len(s.Command) > 0 {
-			a.printf("      runs %s\n", strings.Join(s.Command, " "))
+			a.linef("      runs %s\n", strings.Join(s.Command, " "))
 		}
 	}
 	if e.Limit != nil {
-		a.printf("\nlimit %s\n", e.Limit.Name)
+		a.linef("\nlimit %s\n", e.Limit.Name)
 		for _, line := range explain.LimitLines(e.Limit) {
-			a.printf("  %s\n", line)
+			a.linef("  %s\n", line)
 		}
 		if e.Source != "" {
-			a.printf("  counted as one source: %s\n", e.Source)
+			a.linef("  counted as one source: %s\n", e.Source)
 		}
 		for _, line := range e.Notes {
-			a.printf("  %s\n", line)
+			a.linef("  %s\n", line)
 		}
 	}
 	a.live(e.Live)
@@ -303,25 +303,25 @@ func (a *app) explain(e *explain.Explanation) {
 			program += ", which is told the client by PROXY " + e.ProxyProtocol
 		}
 	}
-	a.printf("\nruns %s\n  user %s", program, e.User)
+	a.linef("\nruns %s\n  user %s", program, e.User)
 	if e.Group != "" {
-		a.printf(", group %s", e.Group)
+		a.linef(", group %s", e.Group)
 	}
 	if len(e.Groups) > 0 {
-		a.printf(", groups %s", strings.Join(e.Groups, ", "))
+		a.linef(", groups %s", strings.Join(e.Groups, ", "))
 	}
-	a.printf("\n\nprofile %s\n", e.Profile)
+	a.linef("\n\nprofile %s\n", e.Profile)
 	for _, line := range e.Layers {
-		a.printf("  %s\n", line)
+		a.linef("  %s\n", line)
 	}
 	if e.Live != nil && len(e.Live.Losses) > 0 {
-		a.printf("  not enforced on this host: %s\n", strings.Join(e.Live.Losses, "; "))
+		a.linef("  not enforced on this host: %s\n", strings.Join(e.Live.Losses, "; "))
 	}
 	if len(e.Widens) > 0 {
-		a.printf("  widens: %s\n", strings.Join(e.Widens, ", "))
+		a.linef("  widens: %s\n", strings.Join(e.Widens, ", "))
 	}
 	a.origins(e.Origins)
-	a.printf("\ndigest %s\n", e.Digest)
+	a.linef("\ndigest %s\n", e.Digest)
 }
 
 // comesTo prints the listeners that such a client can come to.
@@ -331,7 +331,7 @@ func (a *app) comesTo(e *explain.Explanation) {
 	case len(e.Listeners) == 0:
 		a.printf("  and no listener of the service takes such a client: nobody asks the rules\n")
 	default:
-		a.printf("  comes to %s\n", strings.Join(e.Listeners, ", "))
+		a.linef("  comes to %s\n", strings.Join(e.Listeners, ", "))
 	}
 }
 
@@ -341,12 +341,12 @@ func (a *app) origins(list []explain.Written) {
 	width, place := 0, 0
 	for _, w := range list {
 		if w.Origin != "default" {
-			width, place = max(width, len(w.Name)), max(place, len(w.Origin))
+			width, place = max(width, len(w.Name)), max(place, len(oneLine(w.Origin)))
 		}
 	}
 	for _, w := range list {
 		if w.Origin != "default" {
-			a.printf("  %-*s  %-*s  %s\n", place, w.Origin, width, w.Name, w.Value)
+			a.linef("  %-*s  %-*s  %s\n", place, w.Origin, width, w.Name, w.Value)
 		}
 	}
 }
@@ -357,14 +357,14 @@ func (a *app) live(l *control.Live) {
 		return
 	}
 	if l.Refusal != "" {
-		a.printf("  %s\n", refusedNow(l))
+		a.linef("  %s\n", refusedNow(l))
 	}
 	if l.Error != "" {
-		a.printf("  %s\n", l.Error)
+		a.linef("  %s\n", l.Error)
 	}
 	for _, at := range l.Listeners {
 		if at.State == "retrying" || at.State == "shedding" {
-			a.printf("  %s is %s: %s\n", at.Key, at.State, at.Error)
+			a.linef("  %s is %s: %s\n", at.Key, at.State, at.Error)
 		}
 	}
 }

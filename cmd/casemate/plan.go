@@ -278,17 +278,17 @@ func (a *app) printPlan(p *plan, r *planReport, ds []policy.Diagnostic) {
 	if len(r.Refused) > 0 {
 		a.printf("\n%s\n", a.paint("31")("casemated would refuse this policy on this host:"))
 		for _, why := range r.Refused {
-			a.printf("  %s\n", why)
+			a.linef("  %s\n", why)
 		}
 	}
 	a.printf("\ndigest %s\n", r.Digest)
 	switch {
 	case r.Same:
 	case !p.loads:
-		a.printf("casemated loads %s: it is there that this policy has to be for\n", strings.Join(r.Running.Paths, " "))
+		a.linef("casemated loads %s: it is there that this policy has to be for\n", strings.Join(r.Running.Paths, " "))
 		fallthrough
 	default:
-		a.printf("  %s\n", strings.Join(r.Reload, " "))
+		a.linef("  %s\n", strings.Join(r.Reload, " "))
 	}
 }
 

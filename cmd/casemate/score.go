@@ -294,7 +294,7 @@ func (a *app) scoreChanges(changes []score.Change) {
 		c := &changes[i]
 		a.printf("  %s  %s -> %s\n", c.Service, scoreWord(c.Old), scoreWord(c.New))
 		for _, it := range c.Items {
-			a.printf("    %s: %s, was %s\n", it.ID, it.Is, it.Was)
+			a.linef("    %s: %s, was %s\n", it.ID, it.Is, it.Was)
 		}
 	}
 }

@@ -196,7 +196,7 @@ func clientDecided(p *policy.Policy, c *show.Client) string {
 	}
 	where := ""
 	if c.Origin != "" && c.Origin != "default" {
-		where = " at " + explain.Line(c.Origin)
+		where = " at " + oneLine(explain.Line(c.Origin))
 	}
 	switch {
 	case c.NeedsName:
