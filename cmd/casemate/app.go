@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/casemate/commit"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
@@ -190,6 +191,9 @@ func compiled(files []policy.SourceFile, i int) (*policy.Document, []policy.Diag
 func (a *app) read(path string) ([]policy.SourceFile, error) {
 	if got, ok := a.fetched[path]; ok {
 		return got.files, got.err
+	}
+	if strings.HasPrefix(path, commit.Prefix) && !exists(path) {
+		return nil, &source.Error{Path: path, Reason: "commits are not read here", Next: "check it out (git worktree add), and name the path there"}
 	}
 	if path != "-" {
 		return source.Read(path)

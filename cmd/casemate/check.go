@@ -75,8 +75,8 @@ needs no root, and says what it could not look at without; for what it looks at 
 keeps the right to read any file. With --facts FILE it decides the same on any machine, from
 what casemate facts has written on the host.
 
-PATH is a file, a directory of *.cm.hcl files, or - for standard input; the
-default is ` + policyPath + `. Several paths are one policy. One of the name inetd.conf or *.inetd, or
+PATH is a file, a directory of *.cm.hcl files, git:REV:PATH for what a commit has, or - for
+standard input; the default is ` + policyPath + `. Several paths are one policy. One of the name inetd.conf or *.inetd, or
 a directory inetd.d, holds entries of inetd, which are services too: help inetd.
 
 Beside what is wrong it finds what a reviewer would ask about, each with a code: casemate
@@ -136,7 +136,7 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 					a.table(l.doc)
 					a.waived(found.Findings)
 				}
-				a.host(r.Host)
+				a.host(r.Host, o.facts)
 				return nil
 			}))
 			switch {
@@ -159,6 +159,7 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 		}
 		return g
 	}
+	a.revisions(cmd, "")
 	a.formats(cmd, output.Markdown, output.SARIF, output.GitHub, output.JUnit)
 	f := cmd.Flags()
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print diagnostics only")

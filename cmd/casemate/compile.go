@@ -85,6 +85,7 @@ Exit status: 0 done, 1 the policy is not valid.`,
 		}
 		return g
 	}
+	a.revisions(cmd, "")
 	cmd.Flags().StringVar(&write, "write", "", "write the document to `file` (*.json) in place of standard output")
 	cmd.Flags().StringVar(&sign, "sign", "", "sign it with the private `key` of this file, in FILE.sig beside it")
 	cmd.Flags().BoolVar(&stdin, "stdin", false, "read a request from standard input, as casemated sends it")

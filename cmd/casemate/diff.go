@@ -92,7 +92,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 	a.grants[cmd] = func(args []string) confine.Grant {
 		return reads(slices.DeleteFunc(slices.Clone(args), func(p string) bool { return p == running || strings.HasPrefix(p, commit.Prefix) }))
 	}
-	a.revisions(cmd)
+	a.revisions(cmd, "")
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 when NEW is, or may be: widened, or changed")
 	a.formats(cmd, output.Markdown)
 	return cmd
@@ -176,10 +176,16 @@ func (t told) paste(service string, v diff.Verdict, r *diff.Reach) string {
 	if path != running {
 		words = append(words, path)
 	}
-	for i, w := range words {
-		words[i] = shellWord(w)
+	return shellLine(words)
+}
+
+// shellLine is words as a line for a shell.
+func shellLine(words []string) string {
+	var quoted []string
+	for _, w := range words {
+		quoted = append(quoted, shellWord(w))
 	}
-	return strings.Join(words, " ")
+	return strings.Join(quoted, " ")
 }
 
 // shellWord is w as one word of a shell's line.

@@ -157,7 +157,7 @@ now, the rules still allow.`,
 		}
 		return reads(args[2:])
 	}
-	a.revisions(cmd)
+	a.revisions(cmd, "")
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "the client's host name, or unknown, paranoid, no-answer")
 	f.StringVar(&local, "local", "", "the local address the client connects to")

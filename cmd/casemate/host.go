@@ -2,6 +2,7 @@ package main
 
 import (
 	"casemate/cmd/casemate/facts"
+	"casemate/cmd/casemate/output"
 	"casemate/policy"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/launch"
@@ -86,16 +87,20 @@ func (h *hostReport) answer() error {
 	return nil
 }
 
-// host prints the report for people.
-func (a *app) host(h *hostReport) {
+// host prints the report for people; of is the file that has the host's facts, "" for this host.
+func (a *app) host(h *hostReport, of string) {
 	if h == nil {
 		return
 	}
-	a.printf("\nthis kernel has Landlock ABI %d\n", h.LandlockABI)
+	kernel, host := "this kernel", "this host"
+	if of != "" {
+		kernel, host = "the kernel of "+output.OneLine(of), "that host"
+	}
+	a.printf("\n%s has Landlock ABI %d\n", kernel, h.LandlockABI)
 	var lost losses
 	for _, s := range h.Services {
 		if s.Refused != "" {
-			a.printf("%s: refused on this host: %s\n", s.Name, s.Refused)
+			a.printf("%s: refused on %s: %s\n", s.Name, host, s.Refused)
 		}
 		lost.add(s.Name, s.Losses...)
 	}

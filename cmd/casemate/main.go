@@ -96,12 +96,16 @@ func (a *app) root(confined func(confine.Grant) error) *cobra.Command {
 each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
-document (*.json). check, fmt, test, compile, diff, schema, import, profiles, and explain, show
-and score with a path read only what they are given and work as any user; status, plan, history,
-kill, reload, rollback, and those three without a path ask a running casemated. Before it parses anything, casemate takes from itself what its
-verb does not need (Landlock): other files, any tcp connection; casemate version
-says what this kernel enforces. trace and learn, which root runs, follow and start
-processes and keep what they have.
+document (*.json). check, explain-rule, fmt, test, compile, diff, schema, import, profiles,
+and explain, show and score with a path read only what they are given and work as any user;
+status, why, plan, history, kill, reload, rollback, and those three without a path ask a
+running casemated. check, test, compile, diff, explain, show and score take git:REV:PATH as
+well, for what a commit has.
+
+Before it parses anything, casemate takes from itself what its verb does not need
+(Landlock): other files, any tcp connection; casemate version says what this kernel
+enforces. trace and learn, which root runs, follow and start processes and keep what they
+have.
 
 With -o json a verb writes one JSON object with "format_version" to standard output.
 Where it could not do the job (exit status 1) that object has "ok": false, the text of the
@@ -169,5 +173,6 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(), a.testsTopic(),
 	)
 	a.completions(cmd)
+	sayMisuse(cmd)
 	return cmd
 }

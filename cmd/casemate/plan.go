@@ -169,6 +169,9 @@ func (a *app) plan(p *plan, paths []string) error {
 		Running:   planRunning{st.Digest, st.Generation, st.PolicyPaths, !st.RolledBack.IsZero()},
 		Listeners: listeners(st, from, to), Services: services(st, from, to),
 		Reload: []string{"casemate", "reload", "--if-digest", doc.Digest, "--if-running", was.Digest}}
+	if a.control != controlPath {
+		r.Reload = append(r.Reload, "--control", a.control)
+	}
 	r.Host.known(st, was.Policy, doc.Policy)
 	r.refusals(ds, blocked(st, from, to, r.Listeners))
 	for _, s := range st.Sessions {
@@ -185,7 +188,7 @@ func (a *app) plan(p *plan, paths []string) error {
 	if err != nil {
 		return err
 	}
-	return r.gate(p.failOn)
+	return a.gate(r, p.failOn)
 }
 
 // absPaths are paths as casemated has them.
@@ -214,14 +217,24 @@ func (r *planReport) refusals(ds []policy.Diagnostic, more []string) {
 	r.Refused = append(r.Refused, more...)
 }
 
-// gate is a no where one of the words holds.
-func (r *planReport) gate(words []string) error {
+// gate is a no where one of the words holds, and says which.
+func (a *app) gate(r *planReport, words []string) (err error) {
 	for _, w := range words {
-		if w == "widened" && r.Diff.MayWiden() || w == "changed" && !r.Diff.Same() || w == "refused" && len(r.Refused) > 0 {
-			return errNo
+		var why string
+		switch {
+		case w == "widened" && r.Diff.MayWiden():
+			why = "it grants more than what runs, or may"
+		case w == "changed" && !r.Diff.Same():
+			why = "it is other than what runs"
+		case w == "refused" && len(r.Refused) > 0:
+			why = "casemated would refuse it"
+		default:
+			continue
 		}
+		fmt.Fprintf(a.err, "casemate: --fail-on %s: %s\n", w, why)
+		err = errNo
 	}
-	return nil
+	return err
 }
 
 // printPlan is a plan for people.
@@ -288,7 +301,7 @@ func (a *app) printPlan(p *plan, r *planReport, ds []policy.Diagnostic) {
 		a.linef("casemated loads %s: it is there that this policy has to be for\n", strings.Join(r.Running.Paths, " "))
 		fallthrough
 	default:
-		a.linef("  %s\n", strings.Join(r.Reload, " "))
+		a.linef("  %s\n", shellLine(r.Reload))
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"casemate/cmd/casemate/commit"
@@ -9,8 +11,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// atRevision is the annotation of a verb that takes git:REV:PATH for the path of a policy.
-const atRevision = "at-revision"
+// atRevision is the annotation of a verb that takes git:REV:PATH for the path of a policy; withTests is its value where
+// the tests are read as well.
+const (
+	atRevision = "at-revision"
+	withTests  = "tests"
+)
 
 // fetched is what git had for an argument.
 type fetched struct {
@@ -19,23 +25,27 @@ type fetched struct {
 }
 
 // revisions says of a verb that it takes git:REV:PATH: git runs before the verb confines itself, and nothing of what it
-// gives has been parsed by then.
-func (a *app) revisions(cmd *cobra.Command) {
+// gives has been parsed by then. what is "" or withTests.
+func (a *app) revisions(cmd *cobra.Command, what string) {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
 	}
-	cmd.Annotations[atRevision] = "yes"
+	cmd.Annotations[atRevision] = cmp.Or(what, "policy")
 }
 
-// fetch asks git for those of a verb's arguments that name a commit.
+// fetch asks git for those of a verb's arguments, and of its --against, that name a commit.
 func (a *app) fetch(cmd *cobra.Command, args []string) {
-	if cmd.Annotations[atRevision] == "" {
+	what := cmd.Annotations[atRevision]
+	if what == "" {
 		return
+	}
+	if f := cmd.Flags().Lookup("against"); f != nil {
+		args = append(slices.Clone(args), f.Value.String())
 	}
 	a.fetched = map[string]fetched{}
 	for _, arg := range args {
 		if strings.HasPrefix(arg, commit.Prefix) {
-			files, err := commit.Read(cmd.Context(), arg)
+			files, err := commit.Read(cmd.Context(), arg, what == withTests)
 			a.fetched[arg] = fetched{files, err}
 		}
 	}

@@ -54,13 +54,13 @@ items; the others with their score, who reaches them, and the one change that he
 
 --weights FILE replaces weights: JSON as -o json --items prints it, of which anything may be
 left out, as {"half":20,"weights":{"user":20}}. --against PATH tells what changed since that
-policy. --threshold N is a gate.
+policy, which may be running, for what casemated runs. --threshold N is a gate.
 
 Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 		Example: `  casemate score /etc/casemate
   casemate score finger /etc/casemate
   casemate score site.cm.hcl --threshold 6.5 -o markdown
-  casemate score new/ --against old/
+  casemate score ./policy --against git:main:policy
   casemate score --items`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fl.limited = cmd.Flags().Changed("threshold")
@@ -89,11 +89,12 @@ Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 		}
 		return g
 	}
+	a.revisions(cmd, "")
 	a.formats(cmd, output.Markdown)
 	f := cmd.Flags()
 	f.Float64Var(&fl.threshold, "threshold", 0, "exit with 3 if a service scores above `N`")
 	f.StringVar(&fl.weights, "weights", "", "take the weights of that `file`")
-	f.StringVar(&fl.against, "against", "", "tell what changed since the policy at that `path`")
+	f.StringVar(&fl.against, "against", "", "tell what changed since the policy at that `path`, or running")
 	f.BoolVar(&fl.items, "items", false, "print what is measured, with its weight")
 	return cmd
 }
@@ -133,7 +134,7 @@ type scoreReport struct {
 
 func (a *app) score(args []string, fl *scoreFlags, w *score.Weights) error {
 	names, paths := named(args)
-	doc, err := a.batchDocument(paths)
+	doc, err := a.namedDocument(names, paths)
 	if err != nil {
 		return err
 	}
@@ -197,9 +198,9 @@ func scores(doc *policy.Document, names []string, w *score.Weights) ([]score.Sco
 
 // scoreAgainst adds what changed since another policy.
 func (a *app) scoreAgainst(r *scoreReport, path string, names []string, w *score.Weights) error {
-	old, ds, _ := a.load([]string{path})
-	if old == nil {
-		return a.refuse(ds, nil)
+	old, err := a.document(path)
+	if err != nil {
+		return err
 	}
 	before, err := score.New(old, w).All()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"casemate/cmd/casemate/output"
@@ -32,8 +33,8 @@ profile stands on its nearest shipped base.
 
 SERVICE is the name of a service, or acl.NAME, limit.NAME or profile.NAME for a block
 alone; without one it is the whole policy. PATH is a file, a directory, a compiled
-document, or - for standard input; a directory that is called as a service may be is
-written ./NAME. Without a PATH it is the policy that the running casemated has.
+document, git:REV:PATH for what a commit has, or - for standard input; a directory that is
+called as a service may be is written ./NAME. Without a PATH it is the policy that the running casemated has.
 
 With --client it is what applies to that client (as of explain, with --name, --local and
 --at): the listeners that it can come to, the rule that decides and the patterns of it
@@ -62,7 +63,7 @@ Exit status: 0 shown, 1 could not.`,
 				return errors.New("--unit is about all clients: leave --client out")
 			}
 			names, paths := named(args)
-			doc, err := a.batchDocument(paths)
+			doc, err := a.namedDocument(names, paths)
 			if err != nil {
 				return err
 			}
@@ -90,6 +91,7 @@ Exit status: 0 shown, 1 could not.`,
 		},
 	}
 	a.grants[cmd] = namedGrant
+	a.revisions(cmd, "")
 	a.formats(cmd)
 	f := cmd.Flags()
 	f.StringVar(&client, "client", "", "only what applies to the client of that `address`, unix, uid=NUMBER or cid=NUMBER")
@@ -116,6 +118,25 @@ func namedGrant(args []string) confine.Grant {
 		return reads(paths)
 	}
 	return confine.Grant{} // the control socket alone
+}
+
+// namedDocument is the policy at the paths, or without any the one that the running casemated has. Where that cannot be
+// asked, and what was taken for a name is there as a path, the error says so.
+func (a *app) namedDocument(names, paths []string) (*policy.Document, error) {
+	doc, err := a.batchDocument(paths)
+	if err == nil || len(paths) > 0 || len(names) == 0 {
+		return doc, err
+	}
+	if last := names[len(names)-1]; exists(last) {
+		err = notAName(err, names)
+	}
+	return doc, err
+}
+
+// exists tells whether there is something at a path.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // notAName adds to an error about a name that there was no path.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -35,7 +36,7 @@ which hold for all services. They are decided with the code that casemated decid
 clock of their own: nothing is listened on, started, asked or waited for, and the answer is
 the same on every machine. help policy-tests is the language of the tests.
 
-PATH is a file or a directory, as check takes them; a directory's tests are run with
+PATH is a file, a directory or git:REV:PATH, as check takes them; a directory's tests are run with
 it, and a file of tests is named beside the policy, which may be a compiled document. The
 default is ` + policyPath + `.
 
@@ -54,6 +55,7 @@ Exit status: 0 all passed, 1 could not run them, 3 one has failed, none was sele
 		RunE: func(_ *cobra.Command, args []string) error { return a.test(args, &f) },
 	}
 	a.grants[cmd] = reads
+	a.revisions(cmd, withTests)
 	a.formats(cmd, output.Markdown, output.GitHub, output.JUnit)
 	flags := cmd.Flags()
 	flags.StringVar(&f.run, "run", "", "run only the tests whose names match this regular expression")
@@ -80,6 +82,9 @@ func (a *app) test(args []string, f *testFlags) error {
 		o.Selects = pattern.MatchString
 	}
 	files, tests, ds := a.readTests(args)
+	if len(ds) == 0 && len(files) == 0 && len(tests) > 0 {
+		return fmt.Errorf("%s has tests and no policy: name its directory alone if the policy is there, as casemate test %s, or else the policy before it", tests[0].Name, shellWord(filepath.Dir(tests[0].Name)))
+	}
 	var doc *policy.Document
 	if len(ds) == 0 {
 		doc, ds = compile(files)

@@ -28,14 +28,14 @@ const deadline = 30 * time.Second
 
 // Read gives the policy that git:REV:PATH names: a file, or the policy files of a directory of the commit REV. PATH is from the
 // root of the repository that the working directory is in, or, as ./PATH, from there; an empty one is all of the root. A file that
-// is a link is refused. The error is a *source.Error.
-func Read(ctx context.Context, name string) ([]policy.SourceFile, error) {
+// is a link is refused. tests asks for the tests beside a directory's policy as well. The error is a *source.Error.
+func Read(ctx context.Context, name string, tests bool) ([]policy.SourceFile, error) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	files, err := read(ctx, name)
+	files, err := read(ctx, name, tests)
 	if err != nil {
 		var se *source.Error
 		if errors.As(err, &se) {
@@ -46,7 +46,7 @@ func Read(ctx context.Context, name string) ([]policy.SourceFile, error) {
 	return files, nil
 }
 
-func read(ctx context.Context, name string) ([]policy.SourceFile, error) {
+func read(ctx context.Context, name string, tests bool) ([]policy.SourceFile, error) {
 	rev, at, ok := strings.Cut(strings.TrimPrefix(name, Prefix), ":")
 	switch {
 	case !ok:
@@ -70,7 +70,7 @@ func read(ctx context.Context, name string) ([]policy.SourceFile, error) {
 	case err != nil:
 		return nil, err
 	case kind == "tree":
-		return tree(ctx, name, object)
+		return tree(ctx, name, object, tests)
 	case kind != "blob":
 		return nil, fmt.Errorf("%q is a %s, no file or directory", at, kind)
 	}
@@ -103,8 +103,8 @@ func regular(ctx context.Context, commit, at string) error {
 	return nil
 }
 
-// tree reads the policy files of a directory.
-func tree(ctx context.Context, name, object string) (files []policy.SourceFile, err error) {
+// tree reads the policy files of a directory, and the tests.
+func tree(ctx context.Context, name, object string, tests bool) (files []policy.SourceFile, err error) {
 	entries, err := list(ctx, object)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func tree(ctx context.Context, name, object string) (files []policy.SourceFile, 
 		if strings.HasSuffix(name, ":") {
 			full = name + e.name
 		}
-		if e.directory || !policy.IsSource(full) {
+		if e.directory || !policy.IsSource(full) && !(tests && strings.HasSuffix(full, policy.TestSuffix)) {
 			continue
 		}
 		if e.link {

@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 		"git:first:../p":           "! ",
 		"git:first:p/deeper/../..": "! ",
 	} {
-		files, err := Read(t.Context(), name)
+		files, err := Read(t.Context(), name, false)
 		var got []string
 		for _, f := range files {
 			got = append(got, f.Name+"="+strings.TrimSpace(string(f.Data)))
@@ -87,7 +87,7 @@ func TestRead(t *testing.T) {
 		}
 	}
 	t.Chdir(t.TempDir())
-	if _, err := Read(t.Context(), "git:HEAD:p"); err == nil || !strings.Contains(err.Error(), "git") {
+	if _, err := Read(t.Context(), "git:HEAD:p", false); err == nil || !strings.Contains(err.Error(), "git") {
 		t.Errorf("outside of a repository: %v", err)
 	}
 }
@@ -114,14 +114,14 @@ func TestNothingRuns(t *testing.T) {
 	run("config", "core.repositoryFormatVersion", "1")
 	run("config", "remote.origin.url", "ext::"+script)
 	run("config", "remote.origin.promisor", "true")
-	files, err := Read(t.Context(), "git:HEAD:p")
+	files, err := Read(t.Context(), "git:HEAD:p", false)
 	if err != nil || len(files) != 2 || !bytes.Equal(files[0].Data, []byte("a\n")) {
 		t.Errorf("%+v, %v", files, err)
 	}
 	if err := os.Remove(filepath.Join(".git", "objects", other[:2], other[2:])); err != nil {
 		t.Fatal(err)
 	}
-	if files, err := Read(t.Context(), "git:HEAD:p"); err == nil {
+	if files, err := Read(t.Context(), "git:HEAD:p", false); err == nil {
 		t.Errorf("an object that is gone: %+v", files)
 	}
 	if _, err := os.Stat(ran); err == nil {

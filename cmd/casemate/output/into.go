@@ -49,6 +49,9 @@ func (t *Into) Set(word string) error {
 	if err := Check(format, t.Formats); err != nil {
 		return err
 	}
+	if name == "-" {
+		return fmt.Errorf("- is no file: for standard output write -o %s, and ./- for a file of that name", format)
+	}
 	t.files = append(t.files, &target{format: Format(format), name: name})
 	return nil
 }
