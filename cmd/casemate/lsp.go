@@ -49,7 +49,7 @@ no tcp.`,
 				stream.Closer = c
 			}
 			return lsp.Serve(context.Background(), stream, lsp.Config{
-				Workspace: &editor.Workspace{Read: editor.ReadDir, Check: compile, Services: hostPorts},
+				Workspace: &editor.Workspace{Read: editor.ReadDir, Check: judged, Services: hostPorts},
 				Confine: func(dirs []string) error {
 					return confined(confine.Grant{Read: append(dirs, servicesPath)})
 				},
@@ -59,6 +59,18 @@ no tcp.`,
 	}
 	a.grants[cmd] = func([]string) confine.Grant { return confine.Grant{Read: []string{"/"}} }
 	return cmd
+}
+
+// judged is what check finds of policy files, without what their waivers accept.
+func judged(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
+	l, ds := reviewed(files)
+	var found []policy.Diagnostic
+	for _, f := range (&checkOptions{}).findings(l, ds, nil) {
+		if f.Waived == nil {
+			found = append(found, f.Diagnostic)
+		}
+	}
+	return l.doc, found
 }
 
 // hostPorts are the names of ports of this host, none where it has no such file.

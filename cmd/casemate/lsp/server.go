@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"casemate/policy"
+	"casemate/policy/codes"
 	"casemate/policy/editor"
 	"casemate/policy/lang"
 
@@ -387,9 +388,12 @@ func (s *server) publish(ctx context.Context, conn *jsonrpc2.Conn, dir string) {
 			out.Version = &v
 		}
 		for _, f := range list {
-			severity := 2
-			if f.Severity == policy.SeverityError {
+			severity := 2 // a warning
+			switch f.Severity {
+			case policy.SeverityError:
 				severity = 1
+			case codes.Notice:
+				severity = 3
 			}
 			message := f.Summary
 			if f.Detail != "" {
