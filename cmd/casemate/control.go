@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"casemate/cmd/casemate/output"
 	"casemate/policy/control"
 	"encoding/json"
 	"errors"
@@ -62,13 +63,13 @@ func (a *app) askAll(req control.Request) (*control.Response, []byte, error) {
 	}
 	a.diagnose(resp.Diagnostics)
 	if !a.json() && resp.Unmet != "" { // casemated has compared, and the answer is no
-		fmt.Fprintf(a.err, "casemate: casemated: %s\n", resp.Error)
+		fmt.Fprintf(a.err, "casemate: casemated: %s\n", output.EachLine(resp.Error))
 		return nil, nil, errNo
 	}
 	if !a.json() {
 		return nil, nil, fmt.Errorf("casemated: %s", resp.Error)
 	}
-	fmt.Fprintf(a.err, "casemate: casemated: %s\n", resp.Error)
+	fmt.Fprintf(a.err, "casemate: casemated: %s\n", output.EachLine(resp.Error))
 	if err := a.printJSON(resp); err != nil || resp.Unmet == "" {
 		return nil, nil, errors.Join(err, errReported)
 	}

@@ -30,13 +30,17 @@ func OneLine(s string) string {
 	return b.String()
 }
 
-// EachLine is OneLine of each line of a text that is ours.
+// EachLine is OneLine of each line of a text, which keeps its tabs.
 func EachLine(s string) string {
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		lines[i] = OneLine(strings.ReplaceAll(line, "\t", "    "))
+	all := strings.Split(s, "\n")
+	for i, line := range all {
+		parts := strings.Split(line, "\t")
+		for k, part := range parts {
+			parts[k] = OneLine(part)
+		}
+		all[i] = strings.Join(parts, "\t")
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(all, "\n")
 }
 
 // Unprintable tells whether OneLine writes a character otherwise.

@@ -32,6 +32,8 @@ const (
 //	   = did you mean acl.office?
 //
 // Those that are waived are left out. A name of a file, which whoever proposes a change chooses, breaks no line.
+// Findings may come from a casemated, whose compiler and broker are of less worth than who
+// reads them: nothing of their text moves a terminal.
 func WriteText(to io.Writer, findings []Finding, colored bool) error {
 	paint := func(style Style, s string) string {
 		if !colored {
@@ -41,9 +43,12 @@ func WriteText(to io.Writer, findings []Finding, colored bool) error {
 	}
 	w := bufio.NewWriter(to)
 	for i := range findings {
-		d := &findings[i]
-		if d.Waived != nil {
+		if findings[i].Waived != nil {
 			continue
+		}
+		d := findings[i].Diagnostic
+		for _, s := range []*string{&d.Severity, &d.Code, &d.Summary, &d.File, &d.Snippet, &d.Detail} {
+			*s = EachLine(*s)
 		}
 		style := map[string]Style{policy.SeverityError: red, policy.SeverityWarning: yellow, codes.Notice: cyan}[d.Severity]
 		fmt.Fprintf(w, "%s %s: %s\n", paint(style, d.Severity), OneLine(d.Code), paint(bold, OneLine(d.Summary)))
