@@ -252,11 +252,14 @@ bench-policy: root-present build
 	go test -run '^$$' -bench 'Compile|Decode' -benchtime 3x ./policy/lang
 	go run ./tests/bench -only load
 
-# A number of runs (20000x) or a time (30s). RANDOM_ROUNDS is how often the tests with random lists and policies try.
-FUZZTIME ?= 20000x
+# A time or a number of runs (20000x), of each target. RANDOM_ROUNDS is how often the tests with random lists and policies try;
+# a score and a layout take longer, and are tried for a part of it.
+FUZZTIME ?= 60s
 RANDOM_ROUNDS ?= 100000
 fuzz:
 	CASEMATE_RANDOM=$(RANDOM_ROUNDS) go test -timeout 0 ./acl/reach ./policy/diff
+	CASEMATE_RANDOM=$$(($(RANDOM_ROUNDS) / 20)) go test -timeout 0 ./policy/score
+	CASEMATE_RANDOM=$$(($(RANDOM_ROUNDS) / 500)) go test -timeout 0 -run TestLayoutKeepsThePolicy ./policy/lang
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
 
