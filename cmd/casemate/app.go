@@ -58,6 +58,9 @@ func reads(paths []string) confine.Grant {
 
 // settle checks the global flags of a verb after parsing.
 func (a *app) settle(cmd *cobra.Command) error {
+	if has := a.formatsOf(cmd); !slices.Contains(has, output.Text) && !cmd.Flags().Changed("output") {
+		a.format = string(has[0])
+	}
 	if err := output.Check(a.format, a.formatsOf(cmd)); err != nil {
 		return err
 	}

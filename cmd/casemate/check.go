@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"casemate/cmd/casemate/facts"
 	"casemate/cmd/casemate/output"
@@ -120,11 +121,11 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 			if l.doc != nil && h != nil {
 				host = hostFindings(h, l.doc, l.sources)
 			}
-			found := &output.Report{Verb: "check", Version: version.Word(), Findings: o.findings(l, ds, host), Rules: outputRules(), FailOn: o.failOn, Place: output.Here()}
+			found := &output.Report{Verb: "check", Version: version.Word(), Findings: o.findings(l, ds, host, time.Now()), Rules: outputRules(), FailOn: o.failOn, Place: output.Here()}
 			if l.doc == nil {
 				return a.invalid(found)
 			}
-			r := report(l.doc, found.Findings)
+			r := checkReportOf(l.doc, found.Findings)
 			if h != nil {
 				r.Host = onKernel(l.doc.Policy, h.LandlockABI)
 			}
@@ -197,7 +198,7 @@ func (a *app) invalid(found *output.Report) error {
 	return errReported
 }
 
-func report(doc *policy.Document, ds []output.Finding) checkReport {
+func checkReportOf(doc *policy.Document, ds []output.Finding) checkReport {
 	r := checkReport{FormatVersion: 1, Valid: true, Digest: doc.Digest, Diagnostics: append([]output.Finding{}, ds...)}
 	for i := range doc.Policy.Services {
 		r.Services = append(r.Services, checked(doc, &doc.Policy.Services[i]))
@@ -262,7 +263,7 @@ func (a *app) entries(services []checkService) {
 func (a *app) table(doc *policy.Document) {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	r := report(doc, nil)
+	r := checkReportOf(doc, nil)
 	services := r.Services
 	if len(services) == 0 {
 		a.printf("no service: casemated listens nowhere\n")

@@ -59,8 +59,8 @@ func (o *checkOptions) hostFacts(n *facts.Net, paths []string) (*facts.Facts, er
 }
 
 // findings are all that is found: what compiling said, what lint says of a policy that is valid, and what its host does.
-// Errors are among them whatever is looked for.
-func (o *checkOptions) findings(l loaded, ds, host []policy.Diagnostic) []output.Finding {
+// Errors are among them whatever is looked for. Waivers are judged by now.
+func (o *checkOptions) findings(l loaded, ds, host []policy.Diagnostic, now time.Time) []output.Finding {
 	var all []waiver.Finding
 	take := func(ds []policy.Diagnostic) {
 		for _, d := range ds {
@@ -76,7 +76,7 @@ func (o *checkOptions) findings(l loaded, ds, host []policy.Diagnostic) []output
 		lang.Underline(&all[i].Diagnostic, l.sources)
 	}
 	if l.review != nil {
-		all = waiver.Apply(all, l.review.Waivers, time.Now(), o.looks)
+		all = waiver.Apply(all, l.review.Waivers, now, o.looks)
 	}
 	slices.SortStableFunc(all, func(a, b waiver.Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -96,11 +96,11 @@ func (a *app) root(confined func(confine.Grant) error) *cobra.Command {
 each connection's program alone in its own sandbox.
 
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
-document (*.json). check, explain-rule, fmt, test, compile, diff, schema, import, profiles,
+document (*.json). check, explain-rule, fmt, test, compile, diff, report, schema, import, profiles,
 and explain, show and score with a path read only what they are given and work as any user;
 status, why, plan, history, kill, reload, rollback, and those three without a path ask a
-running casemated. check, test, compile, diff, explain, show and score take git:REV:PATH as
-well, for what a commit has.
+running casemated. check, test, compile, diff, explain, show, score and report take
+git:REV:PATH as well, for what a commit has.
 
 Before it parses anything, casemate takes from itself what its verb does not need
 (Landlock): other files, any tcp connection; casemate version says what this kernel
@@ -167,7 +167,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
 		a.checkCmd(), a.explainRuleCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(),
-		a.diffCmd(), a.testCmd(), a.scoreCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(),
+		a.diffCmd(), a.testCmd(), a.scoreCmd(), a.reportCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(),
 		a.learnCmd(), a.factsCmd(), a.lspCmd(confined), a.statusCmd(), a.whyCmd(), a.traceCmd(),
 		a.killCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(), a.rollbackCmd(), a.versionCmd(),
 		a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(), a.testsTopic(),

@@ -33,6 +33,12 @@ func (a *app) formats(cmd *cobra.Command, more ...output.Format) {
 	cmd.Flags().Var(a.written[cmd], "output-into", "also write to a file, in a format of -o: FORMAT=FILE (repeatable)")
 }
 
+// pages says of a verb that a page is what it writes, and its facts as JSON.
+func (a *app) pages(cmd *cobra.Command) {
+	a.formats(cmd)
+	a.written[cmd].Formats = []output.Format{output.HTML, output.JSON}
+}
+
 // formatsOf are the words of -o of a verb.
 func (a *app) formatsOf(cmd *cobra.Command) []output.Format {
 	if into := a.written[cmd]; into != nil {

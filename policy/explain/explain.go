@@ -41,7 +41,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group), Groups: s.Groups, Listeners: []string{}, Source: Source(doc.Policy, s, client.Addr),
-		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: notes(s), Origins: Origins(doc, s),
+		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: Notes(s), Origins: Origins(doc, s),
 	}
 	if q.Peer != "" {
 		e.Client = string(q.Peer)
@@ -55,13 +55,13 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 		}
 	}
 	if e.Limit != nil {
-		e.Limit = holds(s, *e.Limit)
+		e.Limit = Held(s, *e.Limit)
 	}
 	if client.Local.IsValid() {
 		e.Local = client.Local.String()
 	}
 	if f := doc.Policy.Profile(s.Profile); f != nil {
-		e.Widens, e.Layers = f.Widens, append(Layers(f, s.Name), tasksLine(doc.Policy, s, f))
+		e.Widens, e.Layers = f.Widens, Around(doc.Policy, s)
 	}
 	if l := doc.Policy.ACL(s.ACL); l != nil && !q.At.IsZero() && slices.ContainsFunc(l.Rules, func(r acl.Rule) bool { return len(r.During) > 0 }) {
 		e.At = q.At.Format(time.RFC3339)
@@ -105,8 +105,8 @@ func Disabled(p *policy.Policy, name string) *policy.Service {
 	return nil
 }
 
-// notes are what a built-in's worker holds by itself.
-func notes(s *policy.Service) (list []string) {
+// Notes are what holds of a service beside its acl and its limit.
+func Notes(s *policy.Service) (list []string) {
 	if s.Stdio == sandbox.StdioRelay {
 		list = append(list, "its program has no socket of the network: casemate-worker has its client's, and carries what the two say")
 	}
@@ -129,10 +129,10 @@ func notes(s *policy.Service) (list []string) {
 	return list
 }
 
-// holds is the part of a limit that is held for the service. The program of a wait
+// Held is the part of a limit that is held for the service. The program of a wait
 // service takes its clients itself, and nobody sees how long one stays or what it
 // does; a datagram's source may be forged, so none earns a penalty.
-func holds(s *policy.Service, l limit.Spec) *limit.Spec {
+func Held(s *policy.Service, l limit.Spec) *limit.Spec {
 	wait := s.Wait && s.Builtin == ""
 	if wait {
 		l.Session = 0

@@ -52,6 +52,13 @@ func Layers(f *sandbox.Profile, service string) []string {
 	return out
 }
 
+// Around tells in printable lines what a service's profile puts around it, and what holds its tasks. Its profile is
+// one of the policy.
+func Around(p *policy.Policy, s *policy.Service) []string {
+	f := p.Profile(s.Profile)
+	return append(Layers(f, s.Name), tasksLine(p, s, f))
+}
+
 // memoryLine tells whether code that somebody injects can run.
 func memoryLine(s *sandbox.Syscalls) string {
 	switch memory, by := calls.Written(s); {

@@ -75,6 +75,20 @@ func (r *Scorer) admits(l *acl.List) (*admitted, error) {
 	return a, nil
 }
 
+// Whom gives who comes to a service and gets in: under some circumstances at least, and whatever their names, the
+// address they come to and the time are. Of an acl that takes too long it is everybody.
+func (r *Scorer) Whom(s *policy.Service) (sometimes, always reach.Set, err error) {
+	a, err := r.admits(r.doc.Policy.ACL(s.ACL))
+	if err != nil {
+		return nil, nil, err
+	}
+	come := comes(s)
+	return a.sometimes.Intersect(come), a.always.Intersect(come), nil
+}
+
+// Places are the addresses of the host itself, and those of networks that the internet does not lead to.
+func Places() (host, near reach.Set) { return loopback, private }
+
 // Networks that the internet does not lead to (RFC 1918, 3927, 4193, 4291, 6598).
 var (
 	loopback = spans("127.0.0.0/8", "::1/128")
@@ -92,13 +106,10 @@ func spans(prefixes ...string) reach.Set {
 
 // reach measures who can come to a service: the listeners, and whom the acl admits of those who come there.
 func (r *Scorer) reach(s *policy.Service) (Reach, error) {
-	list := r.doc.Policy.ACL(s.ACL)
-	a, err := r.admits(list)
+	sometimes, always, err := r.Whom(s)
 	if err != nil {
 		return Reach{}, err
 	}
-	come := comes(s)
-	sometimes, always := a.sometimes.Intersect(come), a.always.Intersect(come)
 	out := Reach{
 		IPv4: sometimes.Count(reach.IPv4).String(), IPv6: sometimes.Count(reach.IPv6).String(),
 		Origin: r.doc.Origins.Lookup("services." + s.Name + ".acl"),

@@ -21,13 +21,14 @@ const (
 	SARIF    Format = "sarif"
 	GitHub   Format = "github"
 	JUnit    Format = "junit"
+	HTML     Format = "html"
 )
 
 // Plain are the formats of a verb that names none.
 var Plain = []Format{Text, JSON}
 
 // All are all formats.
-var All = []Format{Text, JSON, Markdown, SARIF, GitHub, JUnit}
+var All = []Format{Text, JSON, Markdown, SARIF, GitHub, JUnit, HTML}
 
 // Check says of a word that is none of formats which ones there are.
 func Check(word string, formats []Format) error {

@@ -2,33 +2,17 @@ package output
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"casemate/policy/visible"
 )
 
 // OneLine is what a program, its client or a file's owner chose, fit for a terminal, a
 // comment and a log: all but printable characters becomes what strconv.Quote makes of it,
 // line ends and the direction controls of Unicode too. Of JSON the bytes can be had.
-func OneLine(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, Unprintable) {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"): // a byte that is no UTF-8
-			b.WriteString(`\x` + strconv.FormatUint(uint64(s[i]), 16))
-		case !Unprintable(r):
-			b.WriteRune(r)
-		default:
-			q := strconv.Quote(string(r))
-			b.WriteString(q[1 : len(q)-1])
-		}
-	}
-	return b.String()
-}
+func OneLine(s string) string { return visible.Line(s) }
 
 // EachLine is OneLine of each line of a text, which keeps its tabs.
 func EachLine(s string) string {
@@ -44,7 +28,7 @@ func EachLine(s string) string {
 }
 
 // Unprintable tells whether OneLine writes a character otherwise.
-func Unprintable(r rune) bool { return !strconv.IsPrint(r) }
+func Unprintable(r rune) bool { return visible.Hidden(r) }
 
 // EscapeJSON writes what is not printable in the strings of a JSON text as escapes, which
 // say the same.
