@@ -10,7 +10,7 @@ type drawing struct {
 	ID            string // of its title
 	Width, Height int
 	Networks      []drawnNetwork
-	Heads         []head
+	Heads, Words  []head
 	Rows          []drawnRow
 	Edges         []drawnEdge
 	Lanes         []lane
@@ -27,6 +27,7 @@ type drawnNetwork struct {
 // head is a word above a column of layers.
 type head struct {
 	X, Y int
+	Turn int // degrees
 	Text string
 }
 
@@ -44,7 +45,7 @@ type drawnRow struct {
 // cell is a layer: how high it is filled, and what that is in words.
 type cell struct {
 	X, Y, W, H, FillY, FillH int
-	Level                    int // 0 to 4
+	Worth                    string // of the band that so many points are like
 	Title                    string
 }
 
@@ -66,22 +67,24 @@ type lane struct {
 
 // wide is the picture for a desk: networks left, layers right, and lines between.
 func wide(p *Picture) *drawing {
-	const rowH, netH, top, left, netW, rowX, rowW, cellX, cellW = 34, 58, 104, 4, 264, 392, 250, 668, 28
+	const rowH, netH, top, left, netW, rowX, rowW, cellX, cellW = 34, 58, 100, 2, 290, 410, 236, 664, 25
 	body := max(len(p.Rows)*rowH, len(p.Networks)*netH)
 	d := &drawing{ID: "wide", Width: 960, Height: top + body + 8}
+	d.Words = []head{{X: left, Y: top - 8, Text: "clients"}, {X: rowX, Y: top - 8, Text: "services, and their scores"}}
 	at := func(i, n, h int) int { return top + (body-n*h)/2 + i*h }
+	middle := func(i int) int { return top + body*(2*i+1)/(2*len(p.Networks)) }
 	for i, n := range p.Networks {
-		d.Networks = append(d.Networks, drawnNetwork{n, left, at(i, len(p.Networks), netH) + 5, netW, netH - 10, []string{cut(n.Label, 38), cut(n.Count, 42)}, i + 1})
+		d.Networks = append(d.Networks, drawnNetwork{n, left, middle(i) - netH/2 + 5, netW, netH - 10, []string{cut(n.Label, 34), cut(n.Count, 40)}, i + 1})
 	}
 	for i, name := range p.Layers {
-		d.Heads = append(d.Heads, head{cellX + i*cellW + cellW/2, top - 8, name})
+		d.Heads = append(d.Heads, head{cellX + i*cellW + cellW/2, top - 8, -58, name})
 	}
 	for i, r := range p.Rows {
 		y := at(i, len(p.Rows), rowH)
-		row := drawnRow{Row: r, X: rowX, Y: y + 3, W: rowW, H: rowH - 6, Text: cut(r.Label, 26), Href: "#service-" + r.Services[0], ScoreX: rowX + rowW - 10}
+		row := drawnRow{Row: r, X: rowX, Y: y + 3, W: rowW, H: rowH - 6, Text: cut(r.Label, 24), Href: "#service-" + r.Services[0], ScoreX: rowX + rowW - 10}
 		row.cells(p, cellX+3, y+5, cellW, cellW-6, rowH-10)
 		for k, e := range r.Edges {
-			from := at(e.Network, len(p.Networks), netH) + netH/2
+			from := middle(e.Network)
 			to := y + 3 + (k+1)*(rowH-6)/(len(r.Edges)+1)
 			path := fmt.Sprintf("M%d %dC%d %d %d %d %d %d", left+netW, from, (left+netW+rowX)/2+10, from, (left+netW+rowX)/2-10, to, rowX, to)
 			d.Edges = append(d.Edges, drawnEdge{path, p.Networks[e.Network].Zone, e.Always})
@@ -96,20 +99,20 @@ func narrow(p *Picture) *drawing {
 	const width, rowH, netH, laneX, laneW, heads = 360, 58, 40, 12, 15, 84
 	d := &drawing{ID: "narrow", Width: width}
 	for i, n := range p.Networks {
-		d.Networks = append(d.Networks, drawnNetwork{n, 0, i * netH, width, netH - 6, []string{cut(n.Label, 50), cut(n.Count, 56)}, i + 1})
+		d.Networks = append(d.Networks, drawnNetwork{n, 0, i * netH, width, netH - 6, []string{cut(n.Label, 42), cut(n.Count, 48)}, i + 1})
 	}
 	top := len(p.Networks)*netH + heads
 	rowX := laneX + len(p.Networks)*laneW + 4
 	cellW := (width - rowX - 2) / len(p.Layers)
 	for i, name := range p.Layers {
-		d.Heads = append(d.Heads, head{rowX + i*cellW + cellW/2, top - 8, name})
+		d.Heads = append(d.Heads, head{rowX + i*cellW + cellW/2 + 4, top - 8, -90, name})
 	}
 	for i, n := range p.Networks {
 		d.Lanes = append(d.Lanes, lane{laneX + i*laneW, top - 4, top + len(p.Rows)*rowH - 16, n.Zone})
 	}
 	for i, r := range p.Rows {
 		y := top + i*rowH
-		row := drawnRow{Row: r, X: rowX, Y: y, W: width - rowX, H: 22, Text: cut(r.Label, (width-rowX-44)/7), Href: "#service-" + r.Services[0], ScoreX: width - 8, LineX: rowX}
+		row := drawnRow{Row: r, X: rowX, Y: y, W: width - rowX, H: 22, Text: cut(r.Label, (width-rowX-44)/8), Href: "#service-" + r.Services[0], ScoreX: width - 8, LineX: rowX}
 		row.cells(p, rowX+2, y+26, cellW, cellW-4, 20)
 		for _, e := range r.Edges {
 			x := laneX + e.Network*laneW
@@ -130,10 +133,23 @@ func (r *drawnRow) cells(p *Picture, x, y, step, w, h int) {
 			fill = max(fill, 2)
 		}
 		r.Cells = append(r.Cells, cell{
-			X: x + i*step, Y: y, W: w, H: h, FillY: y + h - fill, FillH: fill, Level: min(int(v*5), 4),
-			Title: fmt.Sprintf("%s: %s leaves open %d%% of what it could", r.Label, p.Layers[i], int(v*100+0.5)),
+			X: x + i*step, Y: y, W: w, H: h, FillY: y + h - fill, FillH: fill, Worth: worth(r.Points[i]),
+			Title: fmt.Sprintf("%s: %s leaves open %d%% of what it could, %.1f points", r.Label, p.Layers[i], int(v*100+0.5), r.Points[i]),
 		})
 	}
+}
+
+// worth is how grave so many points of a layer are.
+func worth(points float64) string {
+	switch {
+	case points < 1:
+		return "low"
+	case points < 3:
+		return "moderate"
+	case points < 6:
+		return "high"
+	}
+	return "severe"
 }
 
 // cut is a text of at most n characters.

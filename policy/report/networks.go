@@ -25,19 +25,19 @@ type Reached struct {
 
 // zone is a part of the world.
 type zone struct {
-	word, all string // what it is called, and who is all of it
-	set       reach.Set
+	word, all, most string // what it is called, who is all of it, and most of it
+	set             reach.Set
 }
 
 // zones are the parts of the world, those with the most strangers first.
 func zones() []zone {
 	host, near := score.Places()
 	return []zone{
-		{"internet", "anybody on the internet", reach.Whole(reach.IPv4, reach.IPv6).Minus(reach.Union(host, near))},
-		{"private", "all private networks", near},
-		{"host", "this host", host},
-		{"users", "users of this host, by a unix socket", reach.Whole(reach.User)},
-		{"machines", "virtual machines", reach.Whole(reach.Machine)},
+		{"internet", "anybody on the internet", "the internet", reach.Whole(reach.IPv4, reach.IPv6).Minus(reach.Union(host, near))},
+		{"private", "all private networks", "private networks", near},
+		{"host", "this host", "this host", host},
+		{"users", "users of this host, by a unix socket", "users of this host", reach.Whole(reach.User)},
+		{"machines", "virtual machines", "virtual machines", reach.Whole(reach.Machine)},
 	}
 }
 
@@ -63,16 +63,18 @@ func newNetworks() *networks { return &networks{zones: zones(), ids: map[string]
 func (n *networks) of(sometimes, always reach.Set) []Reached {
 	out := []Reached{}
 	for i := range n.zones {
-		part := sometimes.Intersect(n.zones[i].set)
-		if len(part) == 0 {
-			continue
+		in := sometimes.Intersect(n.zones[i].set)
+		for _, part := range []reach.Set{in.Intersect(always), in.Minus(always)} {
+			if len(part) == 0 {
+				continue
+			}
+			id := n.id(i, part)
+			n.all[id].services++
+			out = append(out, Reached{
+				Zone: n.zones[i].word, Label: n.all[id].label, Clients: first(n.all[id].patterns), Count: counted(part),
+				Always: len(part.Minus(always)) == 0, id: id,
+			})
 		}
-		id := n.id(i, part)
-		n.all[id].services++
-		out = append(out, Reached{
-			Zone: n.zones[i].word, Label: n.all[id].label, Clients: first(n.all[id].patterns), Count: counted(part),
-			Always: len(part.Minus(always)) == 0, id: id,
-		})
 	}
 	return out
 }
@@ -105,10 +107,34 @@ func (z *zone) label(part reach.Set) (string, []string) {
 	case len(without) == 0:
 		return z.all + family, patterns
 	case len(without) < len(part) || len(part) > 3 && len(without) <= 3:
-		not := without.Patterns()
-		return z.all + family + " without " + some(not, 2), patterns
+		return z.most + family + " without " + some(without.Patterns(), 2), patterns
 	}
-	return some(patterns, 2), patterns
+	var words []string
+	for _, kind := range []reach.Kind{reach.IPv4, reach.IPv6, reach.User, reach.Machine} {
+		words = append(words, called(part.Only(kind))...)
+	}
+	return some(words, 2), patterns
+}
+
+// called are the fewest words for a set of one kind: its patterns, or the one network around it and what of that it lacks.
+func called(set reach.Set) []string {
+	patterns := set.Patterns()
+	if len(patterns) < 3 || !set[0].First.Addr().IsValid() {
+		return patterns
+	}
+	from, to := set[0].First.Addr(), set[len(set)-1].Last.Addr()
+	bits := 0
+	for a, b := from.AsSlice(), to.AsSlice(); bits < from.BitLen() && (a[bits/8]^b[bits/8])>>(7-bits%8)&1 == 0; bits++ {
+	}
+	around, err := from.Prefix(bits)
+	if err != nil {
+		return patterns
+	}
+	without := reach.Set{reach.OfPrefix(around)}.Minus(set).Patterns()
+	if len(without) > 2 || len(without) >= len(patterns) {
+		return patterns
+	}
+	return []string{around.String() + " without " + strings.Join(without, ", ")}
 }
 
 // some are the first of a list, as text.
@@ -137,6 +163,11 @@ func counted(set reach.Set) string {
 	return strings.Join(parts, ", ")
 }
 
+// brief is counted, for a picture.
+func brief(set reach.Set) string {
+	return strings.NewReplacer(" addresses", "", " address", "").Replace(counted(set))
+}
+
 // shown are the networks that a picture has, at most so many and one for each zone: what fewest services admit is put
 // together, zone by zone. places are where each network went.
 func (n *networks) shown(most int) (out []Network, places []int) {
@@ -161,7 +192,7 @@ func (n *networks) shown(most int) (out []Network, places []int) {
 			case n.all[id].zone != i:
 			case keep[id]:
 				places[id] = len(out)
-				out = append(out, Network{Zone: n.zones[i].word, Label: n.all[id].label, Count: counted(n.all[id].set), Services: n.all[id].services})
+				out = append(out, Network{Zone: n.zones[i].word, Label: n.all[id].label, Count: brief(n.all[id].set), Services: n.all[id].services})
 			default:
 				folded = append(folded, id)
 			}
@@ -180,7 +211,7 @@ func (n *networks) shown(most int) (out []Network, places []int) {
 func (n *networks) fold(zone int, ids []int) Network {
 	if len(ids) == 1 {
 		one := n.all[ids[0]]
-		return Network{Zone: n.zones[zone].word, Label: one.label, Count: counted(one.set), Services: one.services}
+		return Network{Zone: n.zones[zone].word, Label: one.label, Count: brief(one.set), Services: one.services}
 	}
 	var sets []reach.Set
 	services := 0
@@ -189,5 +220,5 @@ func (n *networks) fold(zone int, ids []int) Network {
 		services += n.all[id].services
 	}
 	what := map[string]string{"internet": "on the internet", "private": "of private networks", "host": "of this host", "users": "of users", "machines": "of machines"}[n.zones[zone].word]
-	return Network{Zone: n.zones[zone].word, Label: fmt.Sprintf("%d other sets %s", len(ids), what), Count: counted(reach.Union(sets...)) + " together", Services: services, Folded: len(ids)}
+	return Network{Zone: n.zones[zone].word, Label: fmt.Sprintf("%d other sets %s", len(ids), what), Count: brief(reach.Union(sets...)), Services: services, Folded: len(ids)}
 }

@@ -37,6 +37,8 @@ type Row struct {
 	Edges    []Edge   `json:"edges"`
 	// Open is, of each layer, the part from 0 to 1 of what it could leave open: the largest of the row's services.
 	Open []float64 `json:"open"`
+	// Points are what that adds to the score.
+	Points []float64 `json:"points"`
 }
 
 // Edge leads from a network of the picture. Always is as in Reached.
@@ -98,7 +100,8 @@ func picture(services []Service, n *networks) *Picture {
 
 // rowOf is the row of one service.
 func rowOf(s *Service, places []int) Row {
-	row := Row{Services: []string{s.Name}, Score: s.Score.Score, Band: s.Score.Band, Open: opens(&s.Score), Edges: []Edge{}}
+	row := Row{Services: []string{s.Name}, Score: s.Score.Score, Band: s.Score.Band, Edges: []Edge{}}
+	row.Open, row.Points = opens(&s.Score)
 	for i := range s.Reach {
 		row.lead(Edge{places[s.Reach[i].id], s.Reach[i].Always})
 	}
@@ -126,7 +129,7 @@ func (r *Row) join(o *Row) {
 		r.lead(e)
 	}
 	for i := range r.Open {
-		r.Open[i] = math.Max(r.Open[i], o.Open[i])
+		r.Open[i], r.Points[i] = math.Max(r.Open[i], o.Open[i]), math.Max(r.Points[i], o.Points[i])
 	}
 }
 
@@ -137,9 +140,9 @@ func (r *Row) name() {
 	}
 }
 
-// opens is how much of what each layer could leave open it does.
-func opens(s *score.Score) []float64 {
-	out := make([]float64, len(layers))
+// opens is how much of what each layer could leave open it does, as a part and in points.
+func opens(s *score.Score) (open, worth []float64) {
+	open, worth = make([]float64, len(layers)), make([]float64, len(layers))
 	for i, name := range layers {
 		points, weight := 0.0, 0.0
 		for k := range s.Items {
@@ -148,10 +151,10 @@ func opens(s *score.Score) []float64 {
 			}
 		}
 		if weight > 0 {
-			out[i] = points / weight
+			open[i], worth[i] = points/weight, points
 		}
 	}
-	return out
+	return open, worth
 }
 
 // levels are amounts in fifths.
