@@ -64,7 +64,7 @@ Exit status: 0 written, 1 could not.`,
 		})
 		return confine.Grant{Read: read}
 	}
-	a.revisions(cmd)
+	a.revisions(cmd, "")
 	a.pages(cmd)
 	f := cmd.Flags()
 	f.StringVar(&against, "against", "", "begin with what changed since the policy at that `path`")

@@ -157,11 +157,11 @@ func TestWaitHasNoSessionLimit(t *testing.T) {
 // kind where there are none.
 func TestAnswersAreTold(t *testing.T) {
 	s := policy.Service{Builtin: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Answers: limit.Rate{Events: 50, Per: time.Second}}
-	if got := strings.Join(notes(&s), "\n"); !strings.Contains(got, "each /24 or IPv6 /56 50/s, 100 at once; all clients 2000/s") {
+	if got := strings.Join(Notes(&s), "\n"); !strings.Contains(got, "each /24 or IPv6 /56 50/s, 100 at once; all clients 2000/s") {
 		t.Error(got)
 	}
 	s.Listen[0].Network = "tcp"
-	if got := strings.Join(notes(&s), "\n"); strings.Contains(got, "answers") {
+	if got := strings.Join(Notes(&s), "\n"); strings.Contains(got, "answers") {
 		t.Error(got)
 	}
 }
