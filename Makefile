@@ -261,7 +261,7 @@ fuzz:
 	CASEMATE_RANDOM=$$(($(RANDOM_ROUNDS) / 20)) go test -timeout 0 ./policy/score
 	CASEMATE_RANDOM=$$(($(RANDOM_ROUNDS) / 500)) go test -timeout 0 -run TestLayoutKeepsThePolicy ./policy/lang
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p; done; done
 
 clean:
 	rm -rf bin .cache

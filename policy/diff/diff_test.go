@@ -21,11 +21,15 @@ func shipped(t *testing.T, name string) *sandbox.Profile {
 	return nil
 }
 
-// TestEveryPairMirrors: what B grants more than A, A grants less than B; nothing differs from itself.
+// TestEveryPairMirrors: what B grants more than A, A grants less than B; nothing differs from itself. Of the shipped profiles
+// it is each with itself, the next and one that is far, and with CASEMATE_RANDOM each with each.
 func TestEveryPairMirrors(t *testing.T) {
 	all := lang.ShippedProfiles()
 	for i := range all {
 		for k := i; k < len(all); k++ {
+			if few := k-i > 1 && k-i != len(all)/2; few && rounds(0) == 0 {
+				continue
+			}
 			there, err := diff.Profiles(&all[i], &all[k])
 			if err != nil {
 				t.Fatal(err)

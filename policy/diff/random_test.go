@@ -244,7 +244,7 @@ func tried(t testing.TB, w *world, known map[string][]seccomp.Rule, r source, a,
 func TestNothingWidensUnsaid(t *testing.T) {
 	w, known := newWorld(t), map[string][]seccomp.Rule{}
 	r := rand.New(rand.NewPCG(11, 12))
-	n, wider := rounds(400), 0
+	n, wider := rounds(150), 0
 	for range n {
 		a := w.policy(r, nil)
 		if tried(t, w, known, r, a, w.policy(r, a), 12) {

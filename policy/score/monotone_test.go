@@ -429,7 +429,7 @@ func TestOrderOfDiff(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	names := slices.Sorted(maps.Keys(narrowing))
 	less, wider := 0, 0
-	for range rounds(100) {
+	for range rounds(50) {
 		x := randomSite(r)
 		y := x.copy()
 		for range 1 + r.IntN(4) {
