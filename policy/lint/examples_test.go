@@ -14,7 +14,7 @@ import (
 // TestExamples: every example is formatted, and has no warning that it does not waive.
 func TestExamples(t *testing.T) {
 	dirs := map[string]bool{}
-	for _, deep := range []string{"*", "services/*"} {
+	for _, deep := range []string{"*", "services/*", "review/*"} {
 		files, err := filepath.Glob(filepath.Join("../../examples", deep, "*.cm.hcl"))
 		if err != nil {
 			t.Fatal(err)
