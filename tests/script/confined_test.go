@@ -46,6 +46,7 @@ func TestConfined(t *testing.T) {
 		"explain":    {"explain e 192.0.2.1 LINK -", true, false},
 		"diff":       {"diff LINK -", true, false},
 		"diff git":   {"diff - git:HEAD:LINK", false, false},
+		"report":     {"report LINK -", true, false},
 		"unconfined": {},
 	} {
 		t.Run(name, func(t *testing.T) {
