@@ -52,6 +52,8 @@ SERVICE_PACKAGES_B := \
     vsftpd
 # Each of these conflicts with one above: it is unpacked into .cache, and not installed.
 SERVICE_PACKAGES_APART := atftpd proftpd-core
+# Of tests/browser, which looks at casemate report's pages where it is installed already: it takes 300 MB.
+REPORT_PACKAGES := chromium
 # Of examples that tests run where it is installed already: it upgrades the host's systemd.
 SERVICE_PACKAGES_HEAVY := sane-utils
 # A host has one inetd, and xinetd is none that is installed beside it.
@@ -90,7 +92,7 @@ endif
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host chaos random reproduce deps deps-test deps-heavy deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report chaos random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -140,6 +142,9 @@ deps-test: deps
 
 deps-heavy: deps-test
 	$(call install-missing,$(SERVICE_PACKAGES_HEAVY))
+
+deps-report: deps
+	$(call install-missing,$(REPORT_PACKAGES))
 
 deps-run: deps
 	$(call install-missing,$(RUN_PACKAGES))
@@ -241,6 +246,11 @@ test-kernels-arm64: deps-arm64
 # that is imported from them: tests/host. What it downloads stays in .cache.
 test-host: root-present deps-kernels man
 	go run ./tests/host
+
+# Looks at casemate report's pages in a browser, at a phone's and a desk's width, light and dark. SCREENSHOTS=DIR keeps what it sees.
+SCREENSHOTS ?=
+test-report: deps-report
+	CASEMATE_HEAVY=1 CASEMATE_SCREENSHOTS='$(if $(SCREENSHOTS),$(abspath $(SCREENSHOTS)))' go test -count=1 ./tests/browser
 
 # The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
 bench: root-present build

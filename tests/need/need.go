@@ -52,6 +52,22 @@ func Programs(t testing.TB, names ...string) []string {
 	return out
 }
 
+// Heavy asks for a program that make test does not install, since it is large or changes more of the host than
+// itself: one that is missing leaves the test out also under CI=true. by is the make target that installs it, and
+// that sets CASEMATE_HEAVY=1, with which it may not be missing.
+func Heavy(t testing.TB, name, by string) string {
+	t.Helper()
+	p, err := exec.LookPath(name)
+	switch {
+	case err == nil:
+	case os.Getenv("CASEMATE_HEAVY") == "1":
+		t.Fatalf("exec: %q: %v", name, exec.ErrNotFound)
+	default:
+		t.Skipf("exec: %q: %v (make %s installs it)", name, exec.ErrNotFound, by)
+	}
+	return p
+}
+
 // AnyProgram asks for one of several programs, the first that is there.
 func AnyProgram(t testing.TB, names ...string) string {
 	t.Helper()
