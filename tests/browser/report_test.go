@@ -106,9 +106,9 @@ func TestReportLooks(t *testing.T) {
 	// What the checks are for they see.
 	b.show(390, "light", "screen")
 	for from, to := range map[string]string{
-		"<h2>Overview":     `<h2><code><nobr>` + strings.Repeat("wide", 50) + `</nobr></code>`,
-		"</style>":         "p { color: #999 }</style>",
-		"sha256-": "sha256-AAAA", // which is another style's
+		"<h2>Overview": `<h2><code><nobr>` + strings.Repeat("wide", 50) + `</nobr></code>`,
+		"</style>":     "p { color: #999 }</style>",
+		"sha256-":      "sha256-AAAA", // which is another style's
 	} {
 		bad := bytes.Replace(quick, []byte(from), []byte(to), 1)
 		if bytes.Equal(bad, quick) {
