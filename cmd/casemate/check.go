@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -144,6 +145,7 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 			case err != nil:
 				return err
 			case found.Fails():
+				a.shut(found)
 				return errNo
 			}
 			return r.Host.answer()
@@ -170,6 +172,22 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 	f.StringArrayVar(&o.rules, "rule", nil, "look for this code alone, beside errors (repeatable)")
 	f.BoolVar(&o.list, "list-rules", false, "list the codes of all that is looked for")
 	return cmd
+}
+
+// shut says which findings a gate is shut by, and where each is explained.
+func (a *app) shut(found *output.Report) {
+	var by []output.Finding
+	var codes []string
+	for _, f := range found.Findings {
+		if f.Waived != nil || !output.AtLeast(f.Severity, found.FailOn) {
+			continue
+		}
+		by = append(by, f)
+		if f.Code != "" && !slices.Contains(codes, f.Code) {
+			codes = append(codes, f.Code)
+		}
+	}
+	fmt.Fprintf(a.err, "casemate: --fail-on %s: %s; why: casemate explain-rule %s\n", found.FailOn, output.Count(by), strings.Join(codes, " "))
 }
 
 // checkForms are the formats of check.

@@ -294,8 +294,8 @@ func (a *app) scoreChanges(changes []score.Change) {
 	for i := range changes {
 		c := &changes[i]
 		a.printf("  %s  %s -> %s\n", c.Service, scoreWord(c.Old), scoreWord(c.New))
-		for _, it := range c.Items {
-			a.linef("    %s: %s, was %s\n", it.ID, it.Is, it.Was)
+		for i := range c.Items {
+			a.linef("    %s\n", itemChanged(&c.Items[i]))
 		}
 	}
 }
@@ -324,8 +324,8 @@ func scoreMarkdown(w io.Writer, r *scoreReport) error {
 		for i := range *r.Changes {
 			c := &(*r.Changes)[i]
 			var by []string
-			for _, it := range c.Items {
-				by = append(by, output.MarkdownText(it.ID+": "+it.Is+", was "+it.Was))
+			for i := range c.Items {
+				by = append(by, output.MarkdownText(itemChanged(&c.Items[i])))
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", output.MarkdownCode(c.Service), scoreWord(c.Old), scoreWord(c.New), strings.Join(by, "<br>"))
 		}
@@ -372,4 +372,12 @@ func (a *app) scoreItems(w *score.Weights) error {
 			return err
 		},
 	})
+}
+
+// itemChanged is what became of an item: where its words say the same of both, the measures tell them apart.
+func itemChanged(it *score.ItemChange) string {
+	if it.Is == it.Was {
+		return fmt.Sprintf("%s: %s: %.2f, was %.2f", it.ID, it.Is, it.New, it.Old)
+	}
+	return fmt.Sprintf("%s: %s, was %s", it.ID, it.Is, it.Was)
 }
