@@ -72,7 +72,10 @@ its clients is as in the case. An assertion in an arrive is about its clients, o
 all of them. A case about several services is run for each, by itself. Sessions that are over have
 left before the next client comes at the same time, and those in the queue go on until each is
 served or refused. expect and reason are what becomes of the client in the end: the rules
-are asked first, then the limits.
+are asked first, then the limits. A client whom the rules would let in and who comes to no
+address of the service (another family, another local address, from elsewhere to a loopback
+address) is denied, with the reason listener. A case about service.* of a policy that serves
+nothing fails.
 
 Nobody asks for the names of the clients of a built-in, of a service with wait and of
 datagrams: rules by name go against them. A service with wait hands its socket to a program, and

@@ -21,10 +21,11 @@ case "closed is not for this host" {
   matched = acl.elsewhere.default
 }
 
+# Who is elsewhere comes to no address of this host's own: the rule alone would let them in.
 case "closed is for who is elsewhere" {
   service = service.closed
   client  = "192.0.2.7"
-  expect  = "allow"
+  reason  = "listener"
   matched = acl.elsewhere.1
 }
 

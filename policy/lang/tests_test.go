@@ -192,6 +192,11 @@ func TestCases(t *testing.T) {
 		{"service = service.finger\nclient = [\"cid=3\", \"uid=1\"]\nmatched = \"root\"", "matched: want root, got acl.office.default"},
 		{"service = service.free\nclient = \"192.0.2.7\"\nexpect = \"allow\"\nreason = \"acl\"", "CM501 reason is why a client is refused"},
 		{"service = service.finger\nclient = \"192.0.2.7\"\nreason = \"acl\"", "reason: want acl, got allow"},
+		// Nobody asks the rules about who comes to no listener.
+		{"service = service.queue\nclient = \"2001:db8::1\"\nexpect = \"allow\"", "expect: want allow, got deny (reason listener)"},
+		{"service = service.queue\nclient = \"2001:db8::1\"\nexpect = \"deny\"\nreason = \"listener\"", ""},
+		{"service = service.queue\nclient = \"2001:db8::1\"\nreason = \"acl\"", "reason: want acl, got deny (reason listener)"},
+		{"service = service.queue\narrive {\nclient = \"2001:db8::1\"\ncount = 3\n}\nallowed = 3", "allowed: want 3, got 0 of 3 allowed, the others refused: listener"},
 		// Times and local addresses: what is not said admits nobody.
 		{"service = service.finger\nclient = \"203.0.113.1\"\nname = \"unknown\"\nexpect = \"deny\"", ""},
 		{"service = service.finger\nclient = \"203.0.113.1\"\nname = \"unknown\"\nat = \"2026-11-26T23:00:00Z\"\nmatched = \"night\"", ""},
@@ -296,6 +301,24 @@ func TestInvariants(t *testing.T) {
 		got := runTests(t, doc, "invariant \"i\" {\n"+tt.body+"\n}\n")
 		if got != tt.want && !(tt.want == "error" && strings.HasPrefix(got, "error: ")) && !(strings.HasPrefix(tt.want, "CM") && strings.HasPrefix(got, tt.want)) {
 			t.Errorf("%s\ngot  %s\nwant %s", tt.body, got, tt.want)
+		}
+	}
+}
+
+// TestNothingIsServed: tests of a policy that serves nothing, of which service.* is none, do not pass for that.
+func TestNothingIsServed(t *testing.T) {
+	doc, ds := Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head)}})
+	if doc == nil {
+		t.Fatalf("%+v", ds)
+	}
+	const none = "error: want a service, got none is served, so nothing was asked"
+	for text, want := range map[string]string{
+		"case \"c\" {\n service = service.*\n client = \"192.0.2.7\"\n expect = \"deny\"\n}\n": none,
+		"invariant \"i\" {\n always = reach(service.*, \"any\")\n}\n":                           none,
+		"invariant \"i\" {\n never = reach(service.*, \"any\")\n}\n":                            "",
+	} {
+		if got := runTests(t, doc, text); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

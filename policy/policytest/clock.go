@@ -18,6 +18,7 @@ const (
 	reasonQueue    = "queue"
 	reasonAnswers  = "response-rate"
 	reasonDisabled = "disabled" // nothing listens, so the log has no word for it
+	reasonNowhere  = "listener" // likewise: nothing listens for such a client
 )
 
 // guest is one client on its way through the limits of a service.

@@ -190,7 +190,10 @@ func (r *runner) fail(res *Result, got *result, what, want, is string, at Place)
 	f := Failure{What: what, Service: got.service.Name, Client: got.client.Text, Want: want, Got: is, Place: at}
 	if !res.full() {
 		r.explain(&f, got.query)
-		if got.Reason != "" && got.Reason != reasonACL && got.Reason != reasonDisabled {
+		if got.Reason == reasonNowhere {
+			f.Trace = append(f.Trace, "and no listener of the service takes such a client: it has "+listText(Listens(got.service)))
+		}
+		if got.Reason != "" && got.Reason != reasonACL && got.Reason != reasonDisabled && got.Reason != reasonNowhere {
 			f.Trace = append(f.Trace, r.limitTrace(got)...)
 		}
 	}

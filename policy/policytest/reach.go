@@ -191,6 +191,9 @@ func (r *runner) invariant(v *Invariant, res *Result) {
 
 // reaches looks for a client of each service for whom an invariant does not hold.
 func (r *runner) reaches(what string, v *Reach, find func(*policy.Service, []netip.Prefix) (*decide.Client, error), became string, add func(Failure), res *Result) {
+	if what == "always" && len(v.Services) == 0 { // service.* of a policy that serves none: who cannot come is admitted by nobody
+		res.fail(Failure{What: "error", Want: "a service", Got: "none is served, so nothing was asked", Place: v.At})
+	}
 	for _, name := range v.Services {
 		s := service(r.doc.Policy, name)
 		c, err := find(s, v.Networks)

@@ -56,9 +56,10 @@ type Failure struct {
 	Trace []string `json:"trace,omitempty"`
 }
 
-// Reasons are the words for refusals that a test can name: those of the log, and disabled.
+// Reasons are the words for refusals that a test can name: those of the log, disabled, and listener: no address of the
+// service is one that such a client can come to, whom the rules would let in.
 var Reasons = []string{reasonACL, string(admission.ByPenalty), string(admission.ByRate), string(admission.ByConcurrency), string(admission.BySourceConcurrency),
-	string(admission.BySourceRate), reasonLoad, reasonQueue, reasonAnswers, reasonDisabled}
+	string(admission.BySourceRate), reasonLoad, reasonQueue, reasonAnswers, reasonDisabled, reasonNowhere}
 
 // maxFailures of one test are told.
 const maxFailures = 8
@@ -145,6 +146,9 @@ func service(p *policy.Policy, name string) *policy.Service {
 }
 
 func (r *runner) runCase(c *Case, res *Result) {
+	if len(c.Services) == 0 { // service.* of a policy that serves none
+		res.fail(Failure{What: "error", Want: "a service", Got: "none is served, so nothing was asked", Place: c.At})
+	}
 	for _, name := range c.Services {
 		s := service(r.doc.Policy, name)
 		if s == nil { // lang has looked
@@ -213,6 +217,8 @@ func (r *runner) visit(s *policy.Service, v *Visitor, client Client, after time.
 	got.rule, got.verdict, got.asks = decided.Rule, decided.Verdict, decided.NeedName
 	switch {
 	case got.asks:
+	case got.verdict == acl.Allow && !comes(s, client, v):
+		got.Reason = reasonNowhere
 	case got.verdict != acl.Allow:
 		got.Reason = reasonACL
 		r.cover.rule(s.ACL, got.rule)
@@ -229,6 +235,14 @@ func (r *runner) visit(s *policy.Service, v *Visitor, client Client, after time.
 		d.come(&guest{source: source(client), hold: hold, ends: ends, load: v.Load, answer: datagram && s.Builtin != "", result: got})
 	}
 	return got
+}
+
+// comes tells whether such a client can come to a listener of the service: nobody asks the rules about who cannot.
+func comes(s *policy.Service, client Client, v *Visitor) bool {
+	if len(s.Mux) > 0 && client.Peer == "" {
+		return true // those of the built-in tcpmux
+	}
+	return len(explain.Reached(s, decide.Client{Addr: client.Addr, Local: v.Local, Peer: client.Peer}.Normal())) > 0
 }
 
 // matcher is that of an acl; of "", which admits nobody, the nil one.
