@@ -61,6 +61,10 @@ func read(ctx context.Context, name string, tests bool) ([]policy.SourceFile, er
 	if err != nil {
 		return nil, because(err, fmt.Sprintf("git knows no commit %q here", rev))
 	}
+	// Once more aloud: of a tag and a branch of one name git takes the tag, which whoever may push tags chooses.
+	if _, err := one(ctx, "rev-parse", "--verify", "--end-of-options", rev+"^{commit}"); err != nil {
+		return nil, err
+	}
 	object, err := one(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", commit+":"+strings.TrimSuffix(at, "/"))
 	if err != nil {
 		return nil, because(err, fmt.Sprintf("commit %q has no %q", rev, at))
@@ -190,7 +194,7 @@ func because(err error, reason string) error {
 // git runs a plumbing command for at most so many bytes of its answer. A replaced object is not what the commit says, an object that is
 // not here is not fetched, and no transport may run a program.
 func git(ctx context.Context, most int, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"--no-pager", "--no-replace-objects", "--no-optional-locks", "-c", "core.fsmonitor=false"}, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append([]string{"--no-pager", "--no-replace-objects", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.warnAmbiguousRefs=true"}, args...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0")
 	var errs bytes.Buffer
 	cmd.Stderr = &limited{&errs, 4096}
@@ -219,6 +223,9 @@ func git(ctx context.Context, most int, args ...string) ([]byte, error) {
 			return nil, e
 		}
 		return nil, fmt.Errorf("git %s: %w", args[0], errors.Join(err, ctx.Err()))
+	}
+	if strings.Contains(errs.String(), "' is ambiguous") {
+		return nil, errors.New("it names a tag and a branch, or several of these: write refs/heads/NAME or refs/tags/NAME")
 	}
 	return text, nil
 }

@@ -133,3 +133,27 @@ func TestNothingRuns(t *testing.T) {
 		t.Error("nothing runs without our care either: the test shows nothing")
 	}
 }
+
+// TestAmbiguousName: a tag with the name of a branch, which would take its place in the review, is refused, also where the
+// repository's configuration wants no word about it.
+func TestAmbiguousName(t *testing.T) {
+	run := repository(t)
+	run("branch", "base")
+	run("rm", "-rqf", "p/b.cm.hcl")
+	run("commit", "-qm", "two")
+	if _, err := Read(t.Context(), "git:base:p"); err != nil {
+		t.Fatal(err)
+	}
+	run("tag", "base")
+	run("config", "core.warnAmbiguousRefs", "false")
+	for _, rev := range []string{"base", "base~0"} {
+		if _, err := Read(t.Context(), "git:"+rev+":p"); err == nil || !strings.Contains(err.Error(), "refs/heads/NAME") {
+			t.Errorf("%s: %v", rev, err)
+		}
+	}
+	for rev, want := range map[string]int{"refs/heads/base": 2, "refs/tags/base": 1} {
+		if files, err := Read(t.Context(), "git:"+rev+":p"); err != nil || len(files) != want {
+			t.Errorf("%s: %d files, %v", rev, len(files), err)
+		}
+	}
+}
