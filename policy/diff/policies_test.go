@@ -207,6 +207,44 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestPrecedenceAndPlaces: what once passed a gate on more: a longer prefix of those who wait and of offenders, answers that are as often
+// and more at once, and who goes first on the host. Who says the + of tcpmux is other, and grants nothing.
+func TestPrecedenceAndPlaces(t *testing.T) {
+	const queued = "limit \"few\" {\n concurrent = 8\n queue = \"2s\"\n per_source {\n ipv4_prefix = 24\n }\n}\n"
+	const punished = "limit \"few\" {\n concurrent = 8\n penalty {\n on = [\"crash\"]\n first = \"1s\"\n max = \"9s\"\n }\n per_source {\n ipv4_prefix = 24\n }\n}\n"
+	const served = "service \"s\" {\n listen = [\"tcp://:79\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n limit = limit.few\n nice = 5\n oom_score = 500\n}\n"
+	const echo = "service \"e\" {\n listen = [\"udp://:7\"]\n builtin = \"echo\"\n acl = acl.anyone\n answers = \"30/s\"\n}\n"
+	const mux = "service \"m\" {\n listen = [\"tcp://:1\"]\n builtin = \"tcpmux\"\n acl = acl.anyone\n}\nservice \"s\" {\n listen = [\"tcpmux:one\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n}\n"
+	for _, c := range []struct {
+		text, from, to string
+		want           diff.Verdict
+		say            string
+	}{
+		{queued + served, "ipv4_prefix = 24", "ipv4_prefix = 32", diff.Widened, `+["per_source ipv4_prefix 32, was 24"]`},
+		{punished + served, "ipv4_prefix = 24", "ipv4_prefix = 32", diff.Widened, `+["per_source ipv4_prefix 32, was 24"]`},
+		{punished + served, "ipv4_prefix = 24", "ipv4_prefix = 16", diff.Narrowed, `-["per_source ipv4_prefix 16, was 24"]`},
+		{echo, "30/s", "1800/min", diff.Widened, `+["udp answers at once 3600, was 60"]`},
+		{echo, "30/s", "1700/min", diff.Mixed, `+["udp answers at once 3400, was 60"] -["udp answers 1700/min, was 30/s"]`},
+		{echo, "30/s", "31/s", diff.Widened, `+["udp answers 31/s, was 30/s"]`},
+		{queued + served, "nice = 5", "nice = \"-20\"", diff.Widened, `+["nice -20, was 5"]`},
+		{queued + served, "nice = 5", "nice = 6", diff.Narrowed, `-["nice 6, was 5"]`},
+		{queued + served, "oom_score = 500", "oom_score = 1", diff.Widened, `+["oom_score 1, was 500"]`},
+		{queued + served, "oom_score = 500", "", diff.Widened, `+["oom_score none, was 500"]`},
+		{mux, "tcpmux:one", "tcpmux:+one", diff.Changed, `.["tcpmux:+one says its + otherwise"]`},
+	} {
+		text := strings.ReplaceAll(c.text, c.from, c.to)
+		if text == c.text {
+			t.Fatalf("no %q", c.from)
+		}
+		old, new := compiled(t, c.text), compiled(t, text)
+		p := compare(t, old, new)
+		if said := words(p); p.Verdict != c.want || !strings.Contains(said, c.say) {
+			t.Errorf("%q to %q is %s, want %s with %s:\n%s", c.from, c.to, p.Verdict, c.want, c.say, said)
+		}
+		mirrored(t, p, compare(t, new, old))
+	}
+}
+
 // TestCallsProve: each call that is shown is refused by the old filter and let through by the new one, and there is one for each call
 // of which more is allowed.
 func TestCallsProve(t *testing.T) {
