@@ -57,7 +57,7 @@ func Verify(document, signature, keys []byte) error {
 		f := strings.Fields(line)
 		if len(f) == 0 || f[0][0] == '#' {
 			continue
-		} else if f[0] != "ssh-ed25519" { // whose key it is
+		} else if f[0] != "ssh-ed25519" && !strings.ContainsAny(f[0], `="`) && f[0] != "cert-authority" { // whose key it is
 			f = f[1:]
 		}
 		key, _ := base64.StdEncoding.DecodeString(append(f, "", "")[1]) // what is wrong with it is too short

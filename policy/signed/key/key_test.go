@@ -116,6 +116,8 @@ func TestRefused(t *testing.T) {
 		{"a trusted key on hardware", document, good, own + "sk-ssh-ed25519@openssh.com AAAA me\n", "line 2: write ssh-ed25519 KEY"},
 		{"a key with an end", document, good, `me valid-before="20200101" ` + own, "no options"},
 		{"a key for another namespace", document, good, `me namespaces="file" ` + own, "no options"},
+		{"a key with an end, of nobody", document, good, `expiry-time="20200101" ` + own, "no options"},
+		{"an authority, of nobody", document, good, "cert-authority " + own, "no options"},
 		{"an authority", document, good, "me cert-authority " + own, "no options"},
 		{"a key that is cut", document, good, own[:40], "line 1"},
 		{"half a line", document, good, "ssh-ed25519", "line 1"},
