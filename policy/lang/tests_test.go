@@ -314,8 +314,8 @@ func TestNothingIsServed(t *testing.T) {
 	const none = "error: want a service, got none is served, so nothing was asked"
 	for text, want := range map[string]string{
 		"case \"c\" {\n service = service.*\n client = \"192.0.2.7\"\n expect = \"deny\"\n}\n": none,
-		"invariant \"i\" {\n always = reach(service.*, \"any\")\n}\n":                           none,
-		"invariant \"i\" {\n never = reach(service.*, \"any\")\n}\n":                            "",
+		"invariant \"i\" {\n always = reach(service.*, \"any\")\n}\n":                          none,
+		"invariant \"i\" {\n never = reach(service.*, \"any\")\n}\n":                           "",
 	} {
 		if got := runTests(t, doc, text); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
