@@ -141,18 +141,18 @@ func TestAmbiguousName(t *testing.T) {
 	run("branch", "base")
 	run("rm", "-rqf", "p/b.cm.hcl")
 	run("commit", "-qm", "two")
-	if _, err := Read(t.Context(), "git:base:p"); err != nil {
+	if _, err := Read(t.Context(), "git:base:p", false); err != nil {
 		t.Fatal(err)
 	}
 	run("tag", "base")
 	run("config", "core.warnAmbiguousRefs", "false")
 	for _, rev := range []string{"base", "base~0"} {
-		if _, err := Read(t.Context(), "git:"+rev+":p"); err == nil || !strings.Contains(err.Error(), "refs/heads/NAME") {
+		if _, err := Read(t.Context(), "git:"+rev+":p", false); err == nil || !strings.Contains(err.Error(), "refs/heads/NAME") {
 			t.Errorf("%s: %v", rev, err)
 		}
 	}
 	for rev, want := range map[string]int{"refs/heads/base": 2, "refs/tags/base": 1} {
-		if files, err := Read(t.Context(), "git:"+rev+":p"); err != nil || len(files) != want {
+		if files, err := Read(t.Context(), "git:"+rev+":p", false); err != nil || len(files) != want {
 			t.Errorf("%s: %d files, %v", rev, len(files), err)
 		}
 	}
