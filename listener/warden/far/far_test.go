@@ -60,13 +60,17 @@ func newEnds(t *testing.T, conf warden.BrokerConfig) ends {
 	}
 	gone := make(chan error, 1)
 	conf.Ended = func(err error) { gone <- err }
+	here := turning(t)
 	w := warden.New(warden.Config{LibexecDir: "/usr/libexec", Warn: func(_, msg string, err error) { t.Error(msg, err) }}, turning(t), leases)
-	root, err := w.Serve(conf, pairs[0][0], pairs[1][0])
-	if err != nil {
+	e := ends{told: make(chan warden.TidingKind, 8)}
+	var err error
+	if e.root, err = w.Serve(conf, pairs[0][0], pairs[1][0]); err != nil {
 		t.Fatal(err)
 	}
-	e := ends{root: root, told: make(chan warden.TidingKind, 8)}
-	if e.Hands, err = New(turning(t), pairs[0][1], pairs[1][1], func(k warden.TidingKind) { e.told <- k }, func(error) {}); err != nil {
+	// On its loop, which turns already.
+	if _ = here.Do(func() {
+		e.Hands, err = New(here, pairs[0][1], pairs[1][1], func(k warden.TidingKind) { e.told <- k }, func(error) {})
+	}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
