@@ -21,6 +21,12 @@ func Overhear(fd int) (t Talk, ok bool) {
 		return t, false
 	}
 	t.In, t.Out = i.Bytes_received, i.Bytes_sent-i.Bytes_retrans+uint64(i.Notsent_bytes)
+	switch i.State {
+	case unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_CLOSING, unix.BPF_TCP_LAST_ACK:
+		if i.Notsent_bytes > 0 {
+			t.Out-- // our FIN, the last of what waits
+		}
+	}
 	t.Quiet = min(i.Last_data_recv, i.Last_data_sent)
 	switch i.State {
 	case unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
