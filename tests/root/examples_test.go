@@ -60,16 +60,17 @@ func TestExamplesCheck(t *testing.T) {
 		dirs = append(dirs, filepath.Dir(readme))
 	}
 	for _, dir := range dirs {
-		if out := must(t, filepath.Join(bin, "casemate"), "check", "-q", dir); out != "" {
-			t.Errorf("check %s: %s", filepath.Base(dir), out)
+		if filepath.Base(dir) == "review" { // a gate with the policy that it is about
+			dir = filepath.Join(dir, "policy")
 		}
+		must(t, filepath.Join(bin, "casemate"), "check", "-q", "--fail-on", "warning", dir)
 		must(t, filepath.Join(bin, "casemate"), "fmt", "--check", dir)
 		if tests, _ := filepath.Glob(filepath.Join(dir, "*"+policy.TestSuffix)); len(tests) > 0 {
 			must(t, filepath.Join(bin, "casemate"), "test", dir)
-		} else if filepath.Base(filepath.Dir(dir)) == "examples" {
+		} else if filepath.Base(filepath.Dir(dir)) != "services" {
 			t.Errorf("%s has no tests", filepath.Base(dir))
 		}
-		if _, err := os.Stat(filepath.Join(dir, "README.md")); err != nil {
+		if _, err := os.Stat(filepath.Join(strings.TrimSuffix(dir, "/policy"), "README.md")); err != nil {
 			t.Error(err)
 		}
 	}
