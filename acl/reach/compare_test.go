@@ -12,6 +12,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/civil"
 	"casemate/acl/decide"
+	"casemate/tests/need"
 )
 
 // answer is what package decide makes of a client who comes to a list, if anybody of its kind does.
@@ -111,7 +112,7 @@ func variant(r *rand.Rand, l *acl.List) *acl.List {
 func TestCompareAgainstDecide(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	differed := 0
-	for range rounds(700) {
+	for range need.Rounds(700) {
 		a := randomList(r, pick(r, zones))
 		b := variant(r, a)
 		from, to := someKinds(r), someKinds(r)

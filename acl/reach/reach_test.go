@@ -3,24 +3,15 @@ package reach
 import (
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
 	"casemate/acl"
 	"casemate/acl/civil"
 	"casemate/acl/decide"
+	"casemate/tests/need"
 )
-
-// rounds is how often a random test tries: few, or CASEMATE_RANDOM times.
-func rounds(few int) int {
-	if n, err := strconv.Atoi(os.Getenv("CASEMATE_RANDOM")); err == nil {
-		return n
-	}
-	return few
-}
 
 var (
 	addresses = []acl.Pattern{"10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3", "0.0.0.0/0", "128.0.0.0/1", "10.1.2.2/31", "255.255.255.255", "255.0.0.0/8", "0.0.0.0/8",
@@ -114,7 +105,7 @@ func matcher(t testing.TB, l *acl.List) *decide.Matcher {
 func TestAgainstDecide(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 9))
 	tried := map[acl.Verdict]int{}
-	for range rounds(1500) {
+	for range need.Rounds(1500) {
 		l := randomList(r, pick(r, zones))
 		m := matcher(t, l)
 		table, err := New(l)
@@ -156,7 +147,7 @@ func TestAgainstDecide(t *testing.T) {
 func TestShadow(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 1))
 	dead, several := 0, 0
-	for range rounds(1000) {
+	for range need.Rounds(1000) {
 		l := randomList(r, pick(r, zones))
 		table, err := New(l)
 		if err != nil {
@@ -257,7 +248,7 @@ func TestSets(t *testing.T) {
 		}
 		return parse(list...)
 	}
-	for range rounds(3000) {
+	for range need.Rounds(3000) {
 		a, b := random(), random()
 		var edges []Point
 		for _, s := range append(slices.Clone(a), b...) {

@@ -8,6 +8,7 @@ import (
 	"casemate/policy/diff"
 	"casemate/policy/lang"
 	"casemate/sandbox"
+	"casemate/tests/need"
 )
 
 func shipped(t *testing.T, name string) *sandbox.Profile {
@@ -27,7 +28,7 @@ func TestEveryPairMirrors(t *testing.T) {
 	all := lang.ShippedProfiles()
 	for i := range all {
 		for k := i; k < len(all); k++ {
-			if few := k-i > 1 && k-i != len(all)/2; few && rounds(0) == 0 {
+			if few := k-i > 1 && k-i != len(all)/2; few && need.Rounds(0) == 0 {
 				continue
 			}
 			there, err := diff.Profiles(&all[i], &all[k])

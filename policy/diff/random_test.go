@@ -3,9 +3,7 @@ package diff_test
 import (
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -20,15 +18,8 @@ import (
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
 	"casemate/sandbox/seccomp/filter"
+	"casemate/tests/need"
 )
-
-// rounds is how often a random test tries: few, or CASEMATE_RANDOM times.
-func rounds(few int) int {
-	if n, err := strconv.Atoi(os.Getenv("CASEMATE_RANDOM")); err == nil {
-		return n
-	}
-	return few
-}
 
 // source is where random policies come from: a generator, or a fuzzer's bytes.
 type source interface{ IntN(n int) int }
@@ -244,7 +235,7 @@ func tried(t testing.TB, w *world, known map[string][]seccomp.Rule, r source, a,
 func TestNothingWidensUnsaid(t *testing.T) {
 	w, known := newWorld(t), map[string][]seccomp.Rule{}
 	r := rand.New(rand.NewPCG(11, 12))
-	n, wider := rounds(150), 0
+	n, wider := need.Rounds(150), 0
 	for range n {
 		a := w.policy(r, nil)
 		if tried(t, w, known, r, a, w.policy(r, a), 12) {

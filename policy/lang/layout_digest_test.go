@@ -6,12 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/tests/need"
 )
 
 // laidOut are the policies of examples and of testdata, by their directories, without those that have texts over several
@@ -59,10 +59,7 @@ func messed(r *rand.Rand, text []byte) []byte {
 // out again. CASEMATE_RANDOM is how often each is tried.
 func TestLayoutKeepsThePolicy(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 1))
-	n := 1
-	if more, err := strconv.Atoi(os.Getenv("CASEMATE_RANDOM")); err == nil {
-		n = more
-	}
+	n := need.Rounds(1)
 	compiled := func(dir string, files []policy.SourceFile) []byte {
 		doc, ds := Compile(files)
 		if doc == nil {

@@ -5,9 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -21,15 +19,8 @@ import (
 	"casemate/policy/lang"
 	"casemate/policy/valid"
 	"casemate/sandbox"
+	"casemate/tests/need"
 )
-
-// rounds is how often a random test tries: few, or CASEMATE_RANDOM times.
-func rounds(few int) int {
-	if n, err := strconv.Atoi(os.Getenv("CASEMATE_RANDOM")); err == nil {
-		return n
-	}
-	return few
-}
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
@@ -392,7 +383,7 @@ func TestNarrowedNeverScoresHigher(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 2))
 	lowered := map[string]int{}
 	names := slices.Sorted(maps.Keys(narrowing))
-	for range rounds(60) {
+	for range need.Rounds(60) {
 		x := randomSite(r)
 		before := x.score(t)
 		for range 12 {
@@ -429,7 +420,7 @@ func TestOrderOfDiff(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	names := slices.Sorted(maps.Keys(narrowing))
 	less, wider := 0, 0
-	for range rounds(50) {
+	for range need.Rounds(50) {
 		x := randomSite(r)
 		y := x.copy()
 		for range 1 + r.IntN(4) {
