@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
-	"casemate/cmd/casemate/commit"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
-	"casemate/policy/control"
 	"casemate/policy/diff"
 
 	"github.com/spf13/cobra"
@@ -90,7 +87,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 		},
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
-		return reads(slices.DeleteFunc(slices.Clone(args), func(p string) bool { return p == running || strings.HasPrefix(p, commit.Prefix) }))
+		return confine.Grant{Read: onDisk(args)}
 	}
 	a.revisions(cmd, "")
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 when NEW is, or may be: widened, or changed")
@@ -131,14 +128,9 @@ func (a *app) compared(old, new *policy.Document) (*diff.Policies, error) {
 // document is the policy of one path, or the running one.
 func (a *app) document(path string) (*policy.Document, error) {
 	if path == running {
-		doc, _, err := a.runningDocument(control.Request{})
-		return doc, err
+		return a.documentOf(nil)
 	}
-	doc, ds, _ := a.load([]string{path})
-	if doc == nil {
-		return nil, a.refuse(ds, nil)
-	}
-	return doc, nil
+	return a.documentOf([]string{path})
 }
 
 // told is a difference on its way to whoever reads it.

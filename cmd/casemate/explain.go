@@ -104,7 +104,7 @@ now, the rules still allow.`,
 				return a.batchTables(tables, compat)
 			}
 			if batch {
-				doc, err := a.batchDocument(args)
+				doc, err := a.documentOf(args)
 				if err != nil {
 					return err
 				}

@@ -9,8 +9,6 @@ import (
 	"io"
 	"strings"
 
-	"casemate/policy"
-	"casemate/policy/control"
 	"casemate/policy/explain"
 )
 
@@ -70,17 +68,4 @@ func answer(line []byte, ask func(*explain.Case) (explain.Verdict, error)) (expl
 		return explain.Verdict{}, fmt.Errorf("no case: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return ask(&c)
-}
-
-// batchDocument is the policy that a batch is about: of the files, or what casemated runs.
-func (a *app) batchDocument(paths []string) (*policy.Document, error) {
-	if len(paths) > 0 {
-		doc, ds, _ := a.load(paths)
-		if doc == nil {
-			return nil, a.refuse(ds, nil)
-		}
-		return doc, nil
-	}
-	doc, _, err := a.runningDocument(control.Request{})
-	return doc, err
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"casemate/cmd/casemate/commit"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
@@ -59,10 +58,7 @@ Exit status: 0 written, 1 could not.`,
 		},
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
-		read := slices.DeleteFunc(append(slices.Clone(args), against), func(p string) bool {
-			return p == "" || p == "-" || p == running || strings.HasPrefix(p, commit.Prefix)
-		})
-		return confine.Grant{Read: read}
+		return confine.Grant{Read: onDisk(append(slices.Clone(args), against))}
 	}
 	a.revisions(cmd, "")
 	a.pages(cmd)

@@ -50,3 +50,10 @@ func (a *app) fetch(cmd *cobra.Command, args []string) {
 		}
 	}
 }
+
+// onDisk are those of the words for policies that are paths: not standard input, what a commit has or what casemated runs.
+func onDisk(words []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool {
+		return w == "" || w == "-" || w == running || strings.HasPrefix(w, commit.Prefix)
+	})
+}

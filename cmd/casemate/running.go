@@ -29,3 +29,16 @@ func (a *app) runningDocument(q control.Request) (*policy.Document, *control.Res
 	}
 	return doc, resp, nil
 }
+
+// documentOf is the policy at the paths, or without any the one that casemated runs.
+func (a *app) documentOf(paths []string) (*policy.Document, error) {
+	if len(paths) == 0 {
+		doc, _, err := a.runningDocument(control.Request{})
+		return doc, err
+	}
+	doc, ds, _ := a.load(paths)
+	if doc == nil {
+		return nil, a.refuse(ds, nil)
+	}
+	return doc, nil
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,11 +83,10 @@ Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 		if fl.items {
 			g = confine.Grant{}
 		}
-		for _, path := range []string{fl.weights, fl.against} {
-			if path != "" {
-				g.Read = append(g.Read, path)
-			}
+		if fl.weights != "" {
+			g.Read = append(g.Read, fl.weights)
 		}
+		g.Read = append(g.Read, onDisk([]string{fl.against})...)
 		return g
 	}
 	a.revisions(cmd, "")
@@ -257,15 +257,7 @@ func (a *app) columns(write func(io.Writer)) {
 // scoreTable prints the items of a service, those with the most points first.
 func (a *app) scoreTable(s *score.Score) {
 	items := slices.Clone(s.Items)
-	slices.SortStableFunc(items, func(x, y score.Item) int {
-		switch {
-		case x.Points > y.Points:
-			return -1
-		case x.Points < y.Points:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(items, func(x, y score.Item) int { return cmp.Compare(y.Points, x.Points) })
 	a.columns(func(w io.Writer) {
 		fmt.Fprintf(w, "item\tpoints\tweight\tvalue\twhat\n")
 		for i := range items {

@@ -123,7 +123,7 @@ func namedGrant(args []string) confine.Grant {
 // namedDocument is the policy at the paths, or without any the one that the running casemated has. Where that cannot be
 // asked, and what was taken for a name is there as a path, the error says so.
 func (a *app) namedDocument(names, paths []string) (*policy.Document, error) {
-	doc, err := a.batchDocument(paths)
+	doc, err := a.documentOf(paths)
 	if err == nil || len(paths) > 0 || len(names) == 0 {
 		return doc, err
 	}
