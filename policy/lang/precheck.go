@@ -75,27 +75,20 @@ func at(f policy.SourceFile, i int) hcl.Range {
 // tokens checks depth and refuses what is not in the language and makes the
 // parser nest without brackets: operators, conditions, splats and indexes.
 func (c *compiler) tokens(tokens hclsyntax.Tokens) bool {
-	before, depth, line, literals := len(c.found), 0, 0, 0
+	before, line := len(c.found), 0
+	var n nesting
 	var prev hclsyntax.TokenType
 	for _, t := range tokens {
-		if literals++; t.Type != hclsyntax.TokenStringLit && t.Type != hclsyntax.TokenQuotedLit {
-			literals = 0
-		}
-		if literals > maxLines {
-			c.report(codeSize, t.Range, "shorten it", "a text is longer than %d lines", maxLines)
+		if !c.nests(&n, t) {
 			return false
 		}
 		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp:
-			if depth++; depth > maxDepth {
-				c.report(codeSize, t.Range, "close some brackets first", "brackets nest deeper than %d", maxDepth)
-				return false
-			}
-			if t.Type == hclsyntax.TokenOBrack && indexable(prev) {
+		case hclsyntax.TokenOBrack:
+			if indexable(prev) {
 				c.report(codeFeature, t.Range, "give the item a local of its own", "indexing is not part of the policy language")
 			}
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth--
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp,
+			hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd: // nests has counted them
 		case hclsyntax.TokenNumberLit:
 			if !decimal(t.Bytes) {
 				c.report(codeFeature, t.Range, "write a whole number of at most 18 digits; sizes, times and rates are strings, as \"64MiB\"", "%q is not a whole number", clip(string(t.Bytes)))
@@ -137,6 +130,31 @@ func (c *compiler) pastedLines(n int) {
 			c.found[i].Detail = clip(hint)
 		}
 	}
+}
+
+// nesting is how deep the tokens so far are, and how long the text among them is that is being written.
+type nesting struct{ depth, literals int }
+
+// nests takes a token, and refuses what makes the parser nest by brackets or a text too long.
+func (c *compiler) nests(n *nesting, t hclsyntax.Token) bool {
+	if n.literals++; t.Type != hclsyntax.TokenStringLit && t.Type != hclsyntax.TokenQuotedLit {
+		n.literals = 0
+	}
+	if n.literals > maxLines {
+		c.report(codeSize, t.Range, "shorten it", "a text is longer than %d lines", maxLines)
+		return false
+	}
+	switch t.Type {
+	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp:
+		n.depth++
+	case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
+		n.depth--
+	}
+	if n.depth > maxDepth {
+		c.report(codeSize, t.Range, "close some brackets first", "brackets nest deeper than %d", maxDepth)
+		return false
+	}
+	return true
 }
 
 // indexable tells whether a bracket after this token is an index.

@@ -10,28 +10,20 @@ const maxOperators = 256
 
 // testTokens is tokens for a file of tests, whose expressions have operators.
 func (c *compiler) testTokens(tokens hclsyntax.Tokens) bool {
-	before, depth, operators, literals := len(c.found), 0, 0, 0
+	before, operators := len(c.found), 0
+	var n nesting
 	var open []hclsyntax.TokenType
 	var prev hclsyntax.TokenType
 	for _, t := range tokens {
-		if literals++; t.Type != hclsyntax.TokenStringLit && t.Type != hclsyntax.TokenQuotedLit {
-			literals = 0
-		}
-		if literals > maxLines {
-			c.report(codeSize, t.Range, "shorten it", "a text is longer than %d lines", maxLines)
+		if !c.nests(&n, t) {
 			return false
 		}
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp:
-			if depth++; depth > maxDepth {
-				c.report(codeSize, t.Range, "close some brackets first", "brackets nest deeper than %d", maxDepth)
-				return false
-			}
 			if open = append(open, t.Type); t.Type == hclsyntax.TokenOBrack && indexable(prev) {
 				operators++
 			}
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			depth--
 			open = open[:max(len(open)-1, 0)]
 		case hclsyntax.TokenNewline:
 			if len(open) == 0 || open[len(open)-1] == hclsyntax.TokenOBrace {
