@@ -264,7 +264,7 @@ bench-policy: root-present build
 	go run ./tests/bench -only load
 
 # A time or a number of runs (20000x), of each target. RANDOM_ROUNDS is how often the tests with random lists and policies try;
-# a score and a layout take longer, and are tried for a part of it.
+# a score and a layout take longer, and are tried for a part of it. CASEMATE_RANDOM_SEED has them try others than the ones of each run.
 FUZZTIME ?= 60s
 RANDOM_ROUNDS ?= 100000
 fuzz:

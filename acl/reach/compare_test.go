@@ -110,7 +110,7 @@ func variant(r *rand.Rand, l *acl.List) *acl.List {
 // TestCompareAgainstDecide: clients whom two lists answer differently are in one Change, which says how, and others in none; each
 // example is one of them; and the other way round it is the same.
 func TestCompareAgainstDecide(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 6))
+	r := need.Random(6)
 	differed := 0
 	for range need.Rounds(700) {
 		a := randomList(r, pick(r, zones))

@@ -103,7 +103,7 @@ func matcher(t testing.TB, l *acl.List) *decide.Matcher {
 // TestAgainstDecide: the rule that decides about a client is the one that package decide finds, its Part holds the client, and
 // no other part of those about whom it always decides does.
 func TestAgainstDecide(t *testing.T) {
-	r := rand.New(rand.NewPCG(7, 9))
+	r := need.Random(9)
 	tried := map[acl.Verdict]int{}
 	for range need.Rounds(1500) {
 		l := randomList(r, pick(r, zones))
@@ -145,7 +145,7 @@ func TestAgainstDecide(t *testing.T) {
 
 // TestShadow: who shadows a rule leaves nobody to it, and no fewer of them do; of a rule that somebody reaches there is no shadow.
 func TestShadow(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 1))
+	r := need.Random(1)
 	dead, several := 0, 0
 	for range need.Rounds(1000) {
 		l := randomList(r, pick(r, zones))
@@ -240,7 +240,7 @@ func TestShadowsByHand(t *testing.T) {
 
 // TestSets holds the algebra to its points, at all edges of what it is made of.
 func TestSets(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 8))
+	r := need.Random(8)
 	random := func() Set {
 		var list []string
 		for range r.IntN(6) {

@@ -50,17 +50,26 @@ func Profiles(a, b *sandbox.Profile) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %q: %w", b.Name, err)
 	}
-	layer := func(name string, compare func(*Layer)) {
-		l := Layer{Name: name, More: []string{}, Less: []string{}, Differs: []string{}}
-		if compare(&l); len(l.More)+len(l.Less)+len(l.Differs) > 0 {
-			r.Layers = append(r.Layers, l)
-		}
-	}
-	layer("syscalls", func(l *Layer) {
+	r.layer("syscalls", func(l *Layer) {
 		l.rules(was, is)
 		l.rank("a call that is not allowed fails, and the program goes on (errno)", "a call that is not allowed kills", a.Syscalls.OnViolation == "errno", b.Syscalls.OnViolation == "errno")
 		l.truth("the launch calls stay in its filter (seal = false)", !a.Syscalls.Seal, !b.Syscalls.Seal)
 	})
+	r.others(a, b)
+	return r, nil
+}
+
+// layer adds a layer in which there is a difference.
+func (r *Report) layer(name string, compare func(*Layer)) {
+	l := Layer{Name: name, More: []string{}, Less: []string{}, Differs: []string{}}
+	if compare(&l); len(l.More)+len(l.Less)+len(l.Differs) > 0 {
+		r.Layers = append(r.Layers, l)
+	}
+}
+
+// others compares all layers but that of system calls.
+func (r *Report) others(a, b *sandbox.Profile) {
+	layer := r.layer
 	layer("files", func(l *Layer) { l.files(&a.Files, &b.Files) })
 	layer("network", func(l *Layer) { l.network(&a.Network, &b.Network) })
 	layer("capabilities", func(l *Layer) { l.words("", a.Capabilities, b.Capabilities) })
@@ -74,7 +83,6 @@ func Profiles(a, b *sandbox.Profile) (*Report, error) {
 	})
 	layer("processor", func(l *Layer) { l.processor(&a.Processor, &b.Processor) })
 	layer("best effort", func(l *Layer) { l.words("may start without ", a.BestEffort, b.BestEffort) })
-	return r, nil
 }
 
 // truth compares something that a profile grants or does not.

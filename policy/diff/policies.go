@@ -65,12 +65,25 @@ type comparison struct {
 	lists    *reach.Comparer
 	acls     map[string]*aclResult
 	profiles map[[2]string]*profileResult
+	filters  map[*sandbox.Profile]*filtered
 	matchers matchers
+}
+
+// filtered is filteredBy, once for each profile.
+func (c *comparison) filtered(p *sandbox.Profile) (*filtered, error) {
+	if f := c.filters[p]; f != nil {
+		return f, nil
+	}
+	f, err := filteredBy(p)
+	if err == nil {
+		c.filters[p] = f
+	}
+	return f, err
 }
 
 // Compare tells what is other in new. It fails for what no compiled policy holds; what nobody can decide it says differs.
 func Compare(old, new *policy.Document) (*Policies, error) {
-	c := &comparison{old: old, new: new, lists: reach.NewComparer(), acls: map[string]*aclResult{}, profiles: map[[2]string]*profileResult{}, matchers: matchers{}}
+	c := &comparison{old: old, new: new, lists: reach.NewComparer(), acls: map[string]*aclResult{}, profiles: map[[2]string]*profileResult{}, filters: map[*sandbox.Profile]*filtered{}, matchers: matchers{}}
 	out := &Policies{Old: old.Digest, New: new.Digest, Counts: map[Verdict]int{}, Services: []Service{}}
 	var all sum
 	for _, name := range names(old.Policy, new.Policy) {
@@ -204,20 +217,16 @@ func (c *comparison) profilePair(a, b string) *profileResult {
 	if sameProfile(f, g) {
 		return &profileResult{}
 	}
-	report, err := Profiles(f, g)
+	d, err := callsOf(f, g, c.filtered)
 	if err != nil {
 		return &profileResult{err: err}
 	}
-	d, err := callsOf(f, g)
-	if err != nil {
-		return &profileResult{err: err}
-	}
+	var report Report
+	report.others(f, g)
 	d.Name, d.By = "seccomp", fmt.Sprintf("profile %q", b)
 	out := &profileResult{layers: []Dimension{d}}
 	for _, l := range report.Layers {
-		if l.Name != "syscalls" {
-			out.layers = append(out.layers, Dimension{Name: l.Name, More: l.More, Less: l.Less, Differs: l.Differs, By: fmt.Sprintf("profile %q", b)})
-		}
+		out.layers = append(out.layers, Dimension{Name: l.Name, More: l.More, Less: l.Less, Differs: l.Differs, By: fmt.Sprintf("profile %q", b)})
 	}
 	return out
 }

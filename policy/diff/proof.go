@@ -57,15 +57,15 @@ func filteredBy(p *sandbox.Profile) (*filtered, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %q: %w", p.Name, err)
 	}
-	out := &filtered{own: let(p, named), all: let(p, seccomp.Named(all))}
+	once := p.Resources.Bounded() && launch.Once(rules)
+	out := &filtered{own: let(p, once, named), all: let(p, once, seccomp.Named(all))}
 	out.program, err = ask.Load(text)
 	return out, err
 }
 
 // let are the rules without those of calls that every filter of such a profile answers before it looks at them: clone3, a
 // parent-death signal but KILL where no init has one, and, where it executes once, exec.
-func let(p *sandbox.Profile, rules []seccomp.Rule) []seccomp.Rule {
-	once := calls.ExecsOnce(p)
+func let(p *sandbox.Profile, once bool, rules []seccomp.Rule) []seccomp.Rule {
 	return slices.DeleteFunc(slices.Clone(rules), func(r seccomp.Rule) bool {
 		return r.Name == "clone3" || r.Name == "prctl" && !p.Init && r.Fixed(0, unix.PR_SET_PDEATHSIG) && !r.Fixed(1, uint32(unix.SIGKILL)) || once && (r.Name == "execve" || r.Name == "execveat")
 	})
@@ -73,13 +73,13 @@ func let(p *sandbox.Profile, rules []seccomp.Rule) []seccomp.Rule {
 
 // callsOf compares what services of two profiles may call, and shows calls which the new filter lets through and the old one
 // does not, or the other way round. What no call shows differs.
-func callsOf(a, b *sandbox.Profile) (Dimension, error) {
+func callsOf(a, b *sandbox.Profile, filtered func(*sandbox.Profile) (*filtered, error)) (Dimension, error) {
 	var d Dimension
-	was, err := filteredBy(a)
+	was, err := filtered(a)
 	if err != nil {
 		return d, err
 	}
-	is, err := filteredBy(b)
+	is, err := filtered(b)
 	if err != nil {
 		return d, err
 	}

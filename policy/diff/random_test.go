@@ -1,7 +1,6 @@
 package diff_test
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -234,7 +233,7 @@ func tried(t testing.TB, w *world, known map[string][]seccomp.Rule, r source, a,
 // TestNothingWidensUnsaid tries random pairs of policies.
 func TestNothingWidensUnsaid(t *testing.T) {
 	w, known := newWorld(t), map[string][]seccomp.Rule{}
-	r := rand.New(rand.NewPCG(11, 12))
+	r := need.Random(11)
 	n, wider := need.Rounds(150), 0
 	for range n {
 		a := w.policy(r, nil)

@@ -58,7 +58,7 @@ func messed(r *rand.Rand, text []byte) []byte {
 // TestLayoutKeepsThePolicy: a policy comes to the same, byte for byte, as it is written, with other white space, and laid
 // out again. CASEMATE_RANDOM is how often each is tried.
 func TestLayoutKeepsThePolicy(t *testing.T) {
-	r := rand.New(rand.NewPCG(6, 1))
+	r := need.Random(1)
 	n := need.Rounds(1)
 	compiled := func(dir string, files []policy.SourceFile) []byte {
 		doc, ds := Compile(files)

@@ -380,7 +380,7 @@ func moved(r *rand.Rand, from, to *[]string) bool {
 // TestNarrowedNeverScoresHigher: of random services, each narrowing by itself raises neither the score nor the value of an
 // item; and every narrowing lowers something at least now and then, so that none is tried in vain but those that are not measured.
 func TestNarrowedNeverScoresHigher(t *testing.T) {
-	r := rand.New(rand.NewPCG(9, 2))
+	r := need.Random(2)
 	lowered := map[string]int{}
 	names := slices.Sorted(maps.Keys(narrowing))
 	for range need.Rounds(60) {
@@ -417,7 +417,7 @@ func TestNarrowedNeverScoresHigher(t *testing.T) {
 // TestOrderOfDiff: of random pairs of policies, what policy/diff calls no wider never scores higher. The pairs are made by
 // several narrowings, some of which are taken back.
 func TestOrderOfDiff(t *testing.T) {
-	r := rand.New(rand.NewPCG(4, 4))
+	r := need.Random(4)
 	names := slices.Sorted(maps.Keys(narrowing))
 	less, wider := 0, 0
 	for range need.Rounds(50) {

@@ -1,6 +1,7 @@
 package need
 
 import (
+	"math/rand/v2"
 	"os"
 	"strconv"
 )
@@ -11,4 +12,11 @@ func Rounds(few int) int {
 		return n
 	}
 	return few
+}
+
+// Random is where a test's random cases come from: the same ones in each run, or those of another
+// CASEMATE_RANDOM_SEED. The stream tells tests apart.
+func Random(stream uint64) *rand.Rand {
+	seed, _ := strconv.ParseUint(os.Getenv("CASEMATE_RANDOM_SEED"), 10, 64) // 0 where nobody says one
+	return rand.New(rand.NewPCG(seed, stream))
 }
