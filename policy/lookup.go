@@ -95,16 +95,6 @@ func (p *Policy) CommandAt(s *Service) string {
 	return "services." + s.Name + ".command"
 }
 
-// Muxed are the names of all services that s hands its clients over to, in their order.
-func (p *Policy) Muxed(s *Service) (names []string) {
-	for i := range p.Services {
-		if s.Builtin == Tcpmux {
-			names = append(names, p.Services[i].Mux...)
-		}
-	}
-	return names
-}
-
 // UnixDatagrams tells whether the service is handed a unix datagram socket.
 func (s *Service) UnixDatagrams() bool {
 	return slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Unix() && l.Datagram() })

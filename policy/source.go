@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -160,7 +161,12 @@ func ReadRegular(name string, f *os.File, left int) ([]byte, error) {
 	if IsDocument(name) {
 		most, left = MaxDocument, MaxDocument
 	}
-	data, err := io.ReadAll(io.LimitReader(f, int64(min(most, left))+1))
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil { // a document is large, and grows by copying
+		text.Grow(int(min(info.Size(), int64(most))) + bytes.MinRead)
+	}
+	_, err := text.ReadFrom(io.LimitReader(f, int64(min(most, left))+1))
+	data := text.Bytes()
 	switch {
 	case err != nil:
 		return nil, err

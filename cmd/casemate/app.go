@@ -120,9 +120,9 @@ func (a *app) printJSON(v any) error {
 }
 
 // load reads and compiles the policy at the paths. The document is nil when a
-// diagnostic is an error.
-func (a *app) load(paths []string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
-	l, ds := a.loadReviewed(paths)
+// diagnostic is an error. Of a compiled document the blocks named in only do, as canon.DecodePart has them.
+func (a *app) load(paths []string, only ...string) (*policy.Document, []policy.Diagnostic, map[string][]byte) {
+	l, ds := a.loadReviewed(paths, only...)
 	return l.doc, ds, l.sources
 }
 
@@ -133,7 +133,7 @@ type loaded struct {
 	sources map[string][]byte
 }
 
-func (a *app) loadReviewed(paths []string) (loaded, []policy.Diagnostic) {
+func (a *app) loadReviewed(paths []string, only ...string) (loaded, []policy.Diagnostic) {
 	var files []policy.SourceFile
 	var ds []policy.Diagnostic
 	for _, path := range paths {
@@ -150,7 +150,7 @@ func (a *app) loadReviewed(paths []string) (loaded, []policy.Diagnostic) {
 	if len(ds) > 0 {
 		return loaded{sources: sources}, ds
 	}
-	l, ds := reviewed(files)
+	l, ds := reviewed(files, only...)
 	l.sources = sources
 	return l, ds
 }
@@ -162,10 +162,10 @@ func compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) 
 	return l.doc, ds
 }
 
-func reviewed(files []policy.SourceFile) (loaded, []policy.Diagnostic) {
+func reviewed(files []policy.SourceFile, only ...string) (loaded, []policy.Diagnostic) {
 	return bounded(policy.CompileDeadline, policy.CompileMemory, func() (l loaded, ds []policy.Diagnostic) {
 		if i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return policy.IsDocument(f.Name) }); i >= 0 {
-			l.doc, ds = compiled(files, i)
+			l.doc, ds = compiled(files, i, only)
 		} else {
 			l.doc, ds, l.review = lang.CompileForReview(files)
 		}
@@ -173,21 +173,30 @@ func reviewed(files []policy.SourceFile) (loaded, []policy.Diagnostic) {
 	})
 }
 
-// compiled checks the compiled document that is file i.
-func compiled(files []policy.SourceFile, i int) (*policy.Document, []policy.Diagnostic) {
+// compiled checks the compiled document that is file i, or what of it is about the blocks named in only.
+func compiled(files []policy.SourceFile, i int, only []string) (*policy.Document, []policy.Diagnostic) {
 	f := files[i]
 	if len(files) > 1 {
 		alone := &source.Error{Path: f.Name, Reason: "a compiled document stands alone", Next: "name it without other paths"}
 		return nil, []policy.Diagnostic{alone.Diagnostic()}
 	}
-	doc, err := canon.DecodeDocument(f.Data)
-	if err == nil {
-		err = errors.Join(valid.Check(doc.Policy), calls.Verify(doc.Policy))
-	}
+	doc, err := decoded(f.Data, only, func(p *policy.Policy) error { return errors.Join(valid.Check(p), calls.Verify(p)) })
 	if err != nil {
 		return nil, []policy.Diagnostic{sourceDiagnostic(f.Name, fmt.Errorf("read %s: %w", f.Name, err))}
 	}
 	return doc, nil
+}
+
+// decoded is a compiled document that passes check, or of it the blocks named in only.
+func decoded(b []byte, only []string, check func(*policy.Policy) error) (*policy.Document, error) {
+	if doc, ok := canon.DecodePart(b, only); ok && check(doc.Policy) == nil {
+		return doc, nil
+	}
+	doc, err := canon.DecodeDocument(b)
+	if err == nil {
+		err = check(doc.Policy)
+	}
+	return doc, err
 }
 
 // read reads one path; "-" is standard input.

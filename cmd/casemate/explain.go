@@ -45,6 +45,9 @@ has no name), paranoid (name and address disagree) or no-answer. With --resolve 
 name is looked up as casemated does it, and CLIENT may be a host name: each of its
 addresses is explained, and --expect is about all of them.
 
+Of a compiled document, and of what casemated runs, explain looks at what the service is
+made of, and at the digest of the whole; that the rest of it is sound, casemate check tells.
+
 Rules with during are asked about now, or the time of --at; of the two clocks, the
 broker's is the one that counts for its clients. Sessions go on when their time is over.
 
@@ -205,7 +208,7 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 		}
 	}
 	if len(paths) == 0 {
-		doc, resp, err := a.runningDocument(who)
+		doc, resp, err := a.runningDocument(who, service)
 		if err != nil {
 			return nil, err
 		}
@@ -215,7 +218,7 @@ func (a *app) explanation(paths []string, service, client, name, local string, a
 		}
 		return e, err
 	}
-	doc, ds, _ := a.load(paths)
+	doc, ds, _ := a.load(paths, service)
 	if doc == nil {
 		return nil, a.refuse(ds, nil)
 	}

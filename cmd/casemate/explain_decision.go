@@ -81,7 +81,7 @@ func (a *app) decision(w *why, paths []string, expect string) error {
 	if err != nil {
 		return fmt.Errorf("explain: decision %d: %w", w.id, err)
 	}
-	doc, err := a.decidedBy(r.text("digest"), paths)
+	doc, err := a.decidedBy(r.text("digest"), q.Service, paths)
 	if err != nil {
 		return err
 	}
@@ -136,19 +136,15 @@ func (a *app) decisionRecord(w *why) (logged, error) {
 	return nil, fmt.Errorf("explain: %s has no decision %d: name an older log with --log, if it was rotated (a service with log = \"sessions\" has no record of whom it refuses)", w.log, w.id)
 }
 
-// decidedBy is the policy of a digest, as it runs or ran, or the one at the paths.
-func (a *app) decidedBy(digest string, paths []string) (*policy.Document, error) {
+// decidedBy is the policy of a digest, as it runs or ran, or the one at the paths: what of it is about a service.
+func (a *app) decidedBy(digest, service string, paths []string) (*policy.Document, error) {
 	if len(paths) > 0 {
-		doc, ds, _ := a.load(paths)
-		if doc == nil {
-			return nil, a.refuse(ds, nil)
-		}
-		return doc, nil
+		return a.documentOf(paths, service)
 	}
 	if !policy.ValidDigest(digest) {
 		return nil, errors.New("explain: the record does not say which policy decided: name one as PATH")
 	}
-	doc, _, err := a.runningDocument(control.Request{Digest: digest})
+	doc, _, err := a.runningDocument(control.Request{Digest: digest}, service)
 	if err != nil {
 		return nil, fmt.Errorf("explain: the policy that decided: %w", err)
 	}

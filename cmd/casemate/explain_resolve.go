@@ -89,7 +89,7 @@ func (a *app) explainResolved(r confirm.Resolver, list []string, local string, a
 	}
 	var doc *policy.Document
 	if len(paths) > 0 {
-		if doc, err = a.documentOf(paths); err != nil {
+		if doc, err = a.documentOf(paths, service); err != nil {
 			return err
 		}
 	}

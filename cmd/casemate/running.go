@@ -5,22 +5,18 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/calls"
-	"casemate/policy/canon"
 	"casemate/policy/control"
 )
 
 // runningDocument asks casemated for the policy that it runs, and holds that to its digest and to
-// its own words. The answer has what q asks for beside it: with a service and a client, Live.
-func (a *app) runningDocument(q control.Request) (*policy.Document, *control.Response, error) {
+// its own words, or the blocks of it that are named in only. The answer has what q asks for beside it: with a service and a client, Live.
+func (a *app) runningDocument(q control.Request, only ...string) (*policy.Document, *control.Response, error) {
 	q.Verb = control.VerbDocument
 	resp, text, err := a.askAll(q)
 	if err != nil {
 		return nil, nil, err
 	}
-	doc, err := canon.DecodeDocument(text)
-	if err == nil {
-		err = calls.Verify(doc.Policy)
-	}
+	doc, err := decoded(text, only, calls.Verify)
 	if err == nil && resp.Digest != "" && doc.Digest != resp.Digest {
 		err = fmt.Errorf("it says %s and sent %s", resp.Digest, doc.Digest)
 	}
@@ -31,12 +27,13 @@ func (a *app) runningDocument(q control.Request) (*policy.Document, *control.Res
 }
 
 // documentOf is the policy at the paths, or without any the one that casemated runs.
-func (a *app) documentOf(paths []string) (*policy.Document, error) {
+// Of a compiled one the blocks named in only do.
+func (a *app) documentOf(paths []string, only ...string) (*policy.Document, error) {
 	if len(paths) == 0 {
-		doc, _, err := a.runningDocument(control.Request{})
+		doc, _, err := a.runningDocument(control.Request{}, only...)
 		return doc, err
 	}
-	doc, ds, _ := a.load(paths)
+	doc, ds, _ := a.load(paths, only...)
 	if doc == nil {
 		return nil, a.refuse(ds, nil)
 	}

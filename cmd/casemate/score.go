@@ -52,6 +52,7 @@ are held: none that only looks like one.
 SERVICE and PATH are those of casemate show: without a SERVICE all that are served, without
 a PATH the policy that the running casemated has. One service alone is shown with all of its
 items; the others with their score, who reaches them, and the one change that helps most.
+Of a compiled document score SERVICE looks at what the services are made of, and at the digest.
 
 --weights FILE replaces weights: JSON as -o json --items prints it, of which anything may be
 left out, as {"half":20,"weights":{"user":20}}. --against PATH tells what changed since that

@@ -36,6 +36,9 @@ alone; without one it is the whole policy. PATH is a file, a directory, a compil
 document, git:REV:PATH for what a commit has, or - for standard input; a directory that is
 called as a service may be is written ./NAME. Without a PATH it is the policy that the running casemated has.
 
+Of a compiled document show SERVICE looks at what it shows, and at the digest of the whole;
+that the rest of it is sound, casemate check tells.
+
 With --client it is what applies to that client (as of explain, with --name, --local and
 --at): the listeners that it can come to, the rule that decides and the patterns of it
 that the client matches, its command and variables, the limit. Of a service that denies
@@ -123,7 +126,7 @@ func namedGrant(args []string) confine.Grant {
 // namedDocument is the policy at the paths, or without any the one that the running casemated has. Where that cannot be
 // asked, and what was taken for a name is there as a path, the error says so.
 func (a *app) namedDocument(names, paths []string) (*policy.Document, error) {
-	doc, err := a.documentOf(paths)
+	doc, err := a.documentOf(paths, names...)
 	if err == nil || len(paths) > 0 || len(names) == 0 {
 		return doc, err
 	}

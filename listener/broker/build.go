@@ -290,7 +290,7 @@ func (c *candidate) prove(box hands.Cell) (hands.Starter, error) {
 // builtinRules names what a running builtin worker must be replaced for.
 func builtinRules(p *planned) string {
 	doc := p.svc.gen.doc.Policy
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, doc.ACL(p.svc.spec.ACL), doc.Muxed(p.svc.spec), *doc.Profile(p.svc.spec.Profile), []byte(p.Files)})
+	text, err := json.Marshal([]any{p.svc.spec, p.limit, doc.ACL(p.svc.spec.ACL), handsOver(doc, p.svc.spec), *doc.Profile(p.svc.spec.Profile), []byte(p.Files)})
 	if err != nil {
 		return "" // what was decoded can be encoded
 	}

@@ -8,6 +8,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
+	"casemate/policy"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +17,16 @@ import (
 type mux struct {
 	s  *session // the worker's
 	fd int
+}
+
+// handsOver are the names of all services that s hands its clients over to, in their order.
+func handsOver(p *policy.Policy, s *policy.Service) (names []string) {
+	for i := range p.Services {
+		if s.Builtin == policy.Tcpmux {
+			names = append(names, p.Services[i].Mux...)
+		}
+	}
+	return names
 }
 
 // openMux gives the worker's end.
@@ -58,7 +69,7 @@ func (m *mux) Ready(uint32) {
 func (b *Broker) muxed(s *session, which, conn int, peer inbound.Peer) {
 	v := visit{svc: s.svc, at: s.at, conn: conn, peer: peer}
 	defer v.strand()
-	if names := s.svc.gen.doc.Policy.Muxed(s.svc.spec); which < len(names) {
+	if names := handsOver(s.svc.gen.doc.Policy, s.svc.spec); which < len(names) {
 		v.muxed = names[which]
 	}
 	v.local, _ = inbound.Local(conn) // see listening.visit

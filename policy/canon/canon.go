@@ -43,9 +43,13 @@ func EncodeDocument(doc *policy.Document) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// By hand: the policy is canonical already, and large.
-	out := fmt.Appendf(make([]byte, 0, len(b)+len(at)+256), `{"format_version":%d,"digest":%q,"policy":`, doc.FormatVersion, doc.Digest)
-	return append(append(append(append(out, b...), `,"origins":`...), at...), '}'), nil
+	return document(doc.FormatVersion, doc.Digest, b, at), nil
+}
+
+// document writes a document of a policy and of origins that are canonical already, and large.
+func document(version int, digest string, policy, origins []byte) []byte {
+	out := fmt.Appendf(make([]byte, 0, len(policy)+len(origins)+256), `{"format_version":%d,"digest":%q,"policy":`, version, digest)
+	return append(append(append(append(out, policy...), `,"origins":`...), origins...), '}')
 }
 
 // DecodeDocument is policy.DecodeDocument of exactly the bytes that EncodeDocument makes of
