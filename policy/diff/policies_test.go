@@ -392,3 +392,43 @@ func TestEveryFieldCounts(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// TestWitnessOfWhatNeedsNoName: a list that answers a client alike whatever its name is may ask for that all the same, and then the
+// witness has one. It was an internal error.
+func TestWitnessOfWhatNeedsNoName(t *testing.T) {
+	service := func(rules string) *policy.Document {
+		return compiled(t, "acl \"a\" {\n"+rules+"default = \"allow\"\n}\n"+`
+service "a" {
+  listen  = ["tcp://:79"]
+  command = ["/bin/cat"]
+  user    = "nobody"
+  acl     = acl.a
+}
+`)
+	}
+	open := service("")
+	closed := service(`
+  deny { from = ["known", "10.0.0.0/8"] }
+  deny {
+    from   = [".a.example", "2001:db8::/32"]
+    except = [".a.example"]
+  }
+`)
+	for _, pair := range [][2]*policy.Document{{open, closed}, {closed, open}} {
+		p := compare(t, pair[0], pair[1])
+		found := false
+		for _, d := range p.Services[0].Dimensions {
+			for _, r := range d.Reach {
+				if slices.Equal(r.Clients, []string{"10.0.0.0/8", "2001:db8::/32"}) && r.When.Always() {
+					found = true
+					if r.Witness.Name != "unknown" || r.Witness.Old.Decision == r.Witness.New.Decision {
+						t.Errorf("%+v", r.Witness)
+					}
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s", words(p))
+		}
+	}
+}

@@ -225,7 +225,10 @@ func (c *comparison) changed(a, b *policy.Service, was, is *acl.List, ch reach.C
 			r.Verdict = Widened
 		}
 	}
-	e := ch.Example
+	e, err := c.asked(ch.Example, was, is)
+	if err != nil {
+		return r, err
+	}
 	r.Witness = Witness{Client: string(e.Peer), Name: nameWord(e.Name)}
 	if e.Peer == "" {
 		r.Witness.Client = e.Addr.String()
@@ -236,17 +239,36 @@ func (c *comparison) changed(a, b *policy.Service, was, is *acl.List, ch reach.C
 	if !e.At.IsZero() {
 		r.Witness.At = e.At.UTC().Format(time.RFC3339)
 	}
-	if e.At.IsZero() { // at any time, but not at one that nobody knows
+	if e.At.IsZero() {
 		e.At = sometime
 	}
-	var err error
 	if r.Witness.Old, err = c.decided(c.old, a, was, e, ch.Was.Verdict); err == nil {
 		r.Witness.New, err = c.decided(c.new, b, is, e, ch.Is.Verdict)
 	}
 	return r, err
 }
 
-// sometime stands for any time.
+// asked gives an example a name, any one, where a list does not answer without: it asks for one as soon as two rules could each go
+// two ways, also where no name takes both.
+func (c *comparison) asked(e decide.Client, lists ...*acl.List) (decide.Client, error) {
+	at := e
+	if at.At.IsZero() {
+		at.At = sometime
+	}
+	for _, l := range lists {
+		d, err := c.matchers.decide(l, at)
+		if err != nil {
+			return e, err
+		}
+		if d.NeedName {
+			e.Name = decide.Name{State: decide.Unknown}
+			return e, nil
+		}
+	}
+	return e, nil
+}
+
+// sometime stands for any time, and not for one that nobody knows.
 var sometime = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 
 // nameWord is a name as --name has it.
