@@ -148,6 +148,9 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	return doc
 }
 
+// bytesPerPlace is about how much text of a large policy is one value with a place of its own.
+const bytesPerPlace = 14
+
 // byteOrderMark is what some editors put before UTF-8 text; it says nothing.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
@@ -165,6 +168,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 			return nil, false
 		}
 	}
+	c.places = make(map[string]hcl.Range, total/bytesPerPlace)
 	c.tellTables(files)
 	var bodies []*hclsyntax.Body
 	for _, f := range files {
@@ -176,7 +180,14 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 			f.Data = bytes.TrimPrefix(f.Data, byteOrderMark)
 		}
 		c.sources[f.Name] = f.Data
-		if c.otherSource(f) || !c.precheck(f) {
+		if c.otherSource(f) {
+			continue
+		}
+		if body, ok := c.parsed(f); ok {
+			bodies = append(bodies, body)
+			continue
+		}
+		if !c.precheck(f) {
 			continue
 		}
 		file, ds := hclsyntax.ParseConfig(f.Data, f.Name, hcl.InitialPos)

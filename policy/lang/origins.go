@@ -53,12 +53,17 @@ func (c *compiler) drop(path string) {
 // whole policy, taken apart, is a multiple of the policy.
 func (c *compiler) origins(p *policy.Policy) policy.Origins {
 	o := make(policy.Origins, len(c.places))
-	known := map[hcl.Range]string{} // what was inherited has one place in many profiles
+	type spot struct {
+		file string
+		at   int
+	}
+	known := make(map[spot]string, len(c.places)) // what was inherited has one place in many profiles
 	for path, rng := range c.places {
-		at, ok := known[rng]
+		key := spot{rng.Filename, rng.Start.Byte}
+		at, ok := known[key]
 		if !ok {
 			at = place(rng)
-			known[rng] = at
+			known[key] = at
 		}
 		o[path] = at
 	}
