@@ -61,15 +61,16 @@ would have come of it there. It says where the rules come to something else than
 
 With --batch it answers many questions: standard input has one JSON object on a line,
 
-  {"service":"finger","addr":"192.0.2.66","name":"www.example.org","server_addr":"192.0.2.1"}
+  {"service":"finger","client":"192.0.2.66","name":"www.example.org","local":"192.0.2.1"}
 
-and each is answered by one line with "decision" (allow or deny), "rule" (its number, -1
-for the default, -2 without an acl, -4 of a disabled service) and "origin" (file:line). "at" is
-when the client comes, as 2026-11-26T18:30:00Z, or now. addr may be unix or uid=NUMBER, name
-unknown, paranoid or no-answer. The same code as the broker's decides.
+in the words of a policy's tests, and each is answered by one line with "decision" (allow or
+deny), "rule" (its number, -1 for the default, -2 without an acl, -4 of a disabled service)
+and "origin" (file:line). "at" is when the client comes, as 2026-11-26T18:30:00Z, or now.
+client may be unix or uid=NUMBER, name unknown, paranoid or no-answer; a word that is none of
+these is refused. The same code as the broker's decides.
 
 With --hosts-access as well, the two paths are tables of tcp wrappers, hosts.allow and
-hosts.deny, and service is the name of the daemon ("server_port" and "user" count too;
+hosts.deny, and service is the name of the daemon ("local_port" and "user" count too;
 "name" may be left out, unknown or paranoid). Lines that tcp wrappers take otherwise than
 they read are refused, with what to write instead, and everybody is denied; --compat
 decides as Debian's libwrap does instead, in every quirk. What only the host would tell

@@ -40,7 +40,7 @@ func batchFiles(t testing.TB, n int) (policy, allow, deny string, cases []byte) 
 	}
 	var b bytes.Buffer
 	for i := range n {
-		fmt.Fprintf(&b, `{"service":"finger","addr":"%s.%d.%d","name":"h%d.example.net","server_addr":"198.51.100.1","server_port":79,"user":""}`+"\n",
+		fmt.Fprintf(&b, `{"service":"finger","client":"%s.%d.%d","name":"h%d.example.net","local":"198.51.100.1","local_port":79,"user":""}`+"\n",
 			[]string{"192.0", "203.0"}[i%2], 2, i%60, i)
 	}
 	return filepath.Join(dir, "p.cm.hcl"), filepath.Join(dir, "hosts.allow"), filepath.Join(dir, "hosts.deny"), b.Bytes()

@@ -126,7 +126,7 @@ func (a *app) absent(t *hostTables) {
 
 // request is a case in libwrap's terms.
 func request(c *explain.Case) hostsaccess.Request {
-	q := hostsaccess.Request{Daemon: c.Service, Addr: c.Addr, Name: c.Name, User: c.User, ServerAddr: c.ServerAddr, ServerPort: c.ServerPort}
+	q := hostsaccess.Request{Daemon: c.Service, Addr: c.Client, Name: c.Name, User: c.User, ServerAddr: c.Local, ServerPort: c.LocalPort}
 	for _, s := range []*string{&q.Addr, &q.ServerAddr} {
 		if addr, err := netip.ParseAddr(*s); err == nil {
 			*s = hostsaccess.Text(addr)

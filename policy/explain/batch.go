@@ -15,15 +15,15 @@ import (
 // Case is one question of many: who comes to which service.
 type Case struct {
 	Service string `json:"service"`
-	// Addr is an IPv4 or IPv6 address, or a client without one, as ParsePeer reads it.
-	Addr string `json:"addr"`
+	// Client is an IPv4 or IPv6 address, or a client without one, as ParsePeer reads it.
+	Client string `json:"client"`
 	// Name is as Query.Name.
 	Name string `json:"name"`
-	// ServerAddr and ServerPort are where the client came to; User is what an ident server says
+	// Local and LocalPort are where the client came to; User is what an ident server says
 	// of it, for tables that ask for one: an acl does not.
-	ServerAddr string `json:"server_addr"`
-	ServerPort int    `json:"server_port"`
-	User       string `json:"user"`
+	Local     string `json:"local"`
+	LocalPort int    `json:"local_port"`
+	User      string `json:"user"`
 	// At is when the client comes, RFC 3339; "" is now.
 	At string `json:"at"`
 }
@@ -117,16 +117,16 @@ func (b *Batch) decide(j *judge, client decide.Client) Verdict {
 
 // client is the case as the rules see it.
 func (c *Case) client() (out decide.Client, err error) {
-	if out.Peer, err = ParsePeer(c.Addr); err != nil {
+	if out.Peer, err = ParsePeer(c.Client); err != nil {
 		return out, err
 	}
 	if out.Peer == "" {
-		if out.Addr, err = ParseAddr("addr", c.Addr); err != nil {
+		if out.Addr, err = ParseAddr("client", c.Client); err != nil {
 			return out, err
 		}
 	}
-	if c.ServerAddr != "" {
-		if out.Local, err = ParseAddr("server_addr", c.ServerAddr); err != nil {
+	if c.Local != "" {
+		if out.Local, err = ParseAddr("local", c.Local); err != nil {
 			return out, err
 		}
 	}

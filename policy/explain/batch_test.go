@@ -28,15 +28,15 @@ func TestBatchIsAsk(t *testing.T) {
 	b, r := NewBatch(doc), rand.New(rand.NewPCG(1, 1))
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
 	for range 2000 {
-		c := Case{Service: doc.Policy.Services[0].Name, Addr: pick("192.0.2.66", "192.0.2.7", "::ffff:192.0.2.7", "203.0.113.1", "2001:db8::1", "2001:db8::1%lo"),
-			Name: pick("", "unknown", "paranoid", "no-answer", "www.example.org", "CGI.example.org."), ServerAddr: pick("", "198.51.100.1", "198.51.100.2")}
+		c := Case{Service: doc.Policy.Services[0].Name, Client: pick("192.0.2.66", "192.0.2.7", "::ffff:192.0.2.7", "203.0.113.1", "2001:db8::1", "2001:db8::1%lo"),
+			Name: pick("", "unknown", "paranoid", "no-answer", "www.example.org", "CGI.example.org."), Local: pick("", "198.51.100.1", "198.51.100.2")}
 		v, err := b.Ask(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := Query{Service: c.Service, Client: netip.MustParseAddr(c.Addr), Name: c.Name}
-		if c.ServerAddr != "" {
-			q.Local = netip.MustParseAddr(c.ServerAddr)
+		q := Query{Service: c.Service, Client: netip.MustParseAddr(c.Client), Name: c.Name}
+		if c.Local != "" {
+			q.Local = netip.MustParseAddr(c.Local)
 		}
 		e, err := Ask(doc, q)
 		if err != nil {
@@ -54,7 +54,7 @@ func BenchmarkBatch(b *testing.B) {
 	batch := NewBatch(doc)
 	cases := make([]Case, 256)
 	for i := range cases {
-		cases[i] = Case{Service: doc.Policy.Services[0].Name, Addr: fmt.Sprintf("203.0.113.%d", i), Name: "www.example.org"}
+		cases[i] = Case{Service: doc.Policy.Services[0].Name, Client: fmt.Sprintf("203.0.113.%d", i), Name: "www.example.org"}
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
