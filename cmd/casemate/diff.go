@@ -67,7 +67,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 			if err != nil {
 				return err
 			}
-			t := told{old: args[0], new: args[1], p: p, groups: alike(p)}
+			t := told{old: a.policyWords(args[0]), new: a.policyWords(args[1]), p: p, groups: alike(p)}
 			if err := a.emit(forms{
 				output.Text:     func(io.Writer) error { a.diffText(t); return nil },
 				output.JSON:     func(w io.Writer) error { return writeJSON(w, diffReport{1, args[0], args[1], p}) },
@@ -135,7 +135,7 @@ func (a *app) document(path string) (*policy.Document, error) {
 
 // told is a difference on its way to whoever reads it.
 type told struct {
-	old, new string
+	old, new []string // the words that name the two policies behind a verb's other words
 	p        *diff.Policies
 	groups   []group
 	said     map[string]string // the service of which each dimension has been told first
@@ -160,15 +160,12 @@ func (t told) summary() string {
 
 // paste is the command line that shows what becomes of a witness.
 func (t told) paste(service string, v diff.Verdict, r *diff.Reach) string {
-	path := t.new
+	of := t.new
 	if r.Verdict == diff.Narrowed && v == diff.Removed {
-		path = t.old
+		of = t.old
 	}
 	words := append([]string{"casemate", "explain", service}, r.Witness.Flags()...)
-	if path != running {
-		words = append(words, path)
-	}
-	return shellLine(words)
+	return shellLine(append(words, of...))
 }
 
 // shellLine is words as a line for a shell.

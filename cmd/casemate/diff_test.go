@@ -27,7 +27,7 @@ func forged(text string) told {
 	p := &diff.Policies{Verdict: diff.Mixed, Counts: map[diff.Verdict]int{diff.Mixed: 1, diff.Narrowed: 1}, Policy: []string{text}, Services: []diff.Service{
 		{Name: text, Verdict: diff.Mixed, Dimensions: d, NewOrigin: text}, {Name: "x" + text, Verdict: diff.Narrowed, Dimensions: d[1:], OldOrigin: text},
 	}}
-	return told{old: text, new: text, p: p, groups: alike(p)}
+	return told{old: []string{text}, new: []string{text}, p: p, groups: alike(p)}
 }
 
 // tags are all the markup of HTML that a comment may have.

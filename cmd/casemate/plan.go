@@ -169,9 +169,7 @@ func (a *app) plan(p *plan, paths []string) error {
 		Running:   planRunning{st.Digest, st.Generation, st.PolicyPaths, !st.RolledBack.IsZero()},
 		Listeners: listeners(st, from, to), Services: services(st, from, to),
 		Reload: []string{"casemate", "reload", "--if-digest", doc.Digest, "--if-running", was.Digest}}
-	if a.control != controlPath {
-		r.Reload = append(r.Reload, "--control", a.control)
-	}
+	r.Reload = append(r.Reload, a.asked()...)
 	r.Host.known(st, was.Policy, doc.Policy)
 	r.refusals(ds, blocked(st, from, to, r.Listeners))
 	for _, s := range st.Sessions {
@@ -250,7 +248,7 @@ func (a *app) printPlan(p *plan, r *planReport, ds []policy.Diagnostic) {
 	}
 	if !r.Same {
 		a.printf("\n")
-		a.diffText(told{old: running, new: strings.Join(p.paths, " "), p: p.diff, groups: alike(p.diff)})
+		a.diffText(told{old: a.policyWords(running), new: p.paths, p: p.diff, groups: alike(p.diff)})
 	}
 	l := &r.Listeners
 	a.printf("\nlisteners: %d kept, %d with other options, %d opened, %d closed\n", len(l.Kept), len(l.Changed), len(l.Opened), len(l.Closed))

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"casemate/cmd/casemate/output"
@@ -156,7 +155,7 @@ func (a *app) reportAgainst(in *report.Input, path string) error {
 	if err != nil {
 		return err
 	}
-	t := told{old: path, new: strings.Join(in.Of, " "), p: p, groups: alike(p)}
+	t := told{old: a.policyWords(path), new: a.policyWords(in.Of...), p: p, groups: alike(p)}
 	out := &report.Against{Old: path, Digest: old.Digest, Summary: t.summary(), Policy: slices.Clone(p.Policy), Groups: []report.Group{}}
 	for i := range t.groups {
 		g := &t.groups[i]
