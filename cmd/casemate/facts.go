@@ -70,7 +70,7 @@ func lackOf(l *dynlink.Lack, profile string) (what, next string) {
 // gathered are this host's facts, with what its policy at the paths is as files. No question about the policy has been asked.
 func gathered(n *facts.Net, paths []string) *facts.Facts {
 	h := facts.Gather(n, workerPath())
-	h.Policy = ownFault(paths)
+	h.Policy = ownFault(onDisk(paths))
 	return h
 }
 

@@ -188,14 +188,14 @@ func steps(err error) (what, next string) {
 	return what, next
 }
 
-// ownFault is why casemated would not read the policy at the paths: who runs what it
+// ownFault is why casemated would not read the policy at the paths, which are on disk: who runs what it
 // reads asks for files of root's.
 func ownFault(paths []string) []policy.Diagnostic {
 	hostpath.Self = 0
 	var ds []policy.Diagnostic
 	for _, path := range paths {
 		abs, err := filepath.Abs(path)
-		if path == "-" || err != nil {
+		if err != nil {
 			continue
 		}
 		if _, err := policy.ReadOwnSources(abs); err != nil {

@@ -99,8 +99,8 @@ A policy is one or more files or directories of *.cm.hcl files, or one compiled
 document (*.json). check, explain-rule, fmt, test, compile, diff, report, schema, import, profiles,
 and explain, show and score with a path read only what they are given and work as any user;
 status, why, plan, history, kill, reload, rollback, and those three without a path ask a
-running casemated. check, test, compile, diff, explain, show, score and report take
-git:REV:PATH as well, for what a commit has.
+running casemated. check, test, compile, diff, plan, explain, show, score, report and
+profiles --policy take git:REV:PATH as well, for what a commit has.
 
 Before it parses anything, casemate takes from itself what its verb does not need
 (Landlock): other files, any tcp connection; casemate version says what this kernel

@@ -53,7 +53,7 @@ func (a *app) planCmd() *cobra.Command {
 		Use:   "plan [PATH...]",
 		Short: "Tell what a reload would do",
 		Long: `plan asks the running casemated what it has in force, compares that with the policy at PATH
-(a file, a directory, or a compiled document; by default what casemated itself is
+(a file, a directory, a compiled document or git:REV:PATH; by default what casemated itself is
 to load), and tells what casemate reload would do with it now, without doing it:
 
   what the policy comes to changes, as casemate diff running PATH says it
@@ -92,10 +92,9 @@ refused.`,
 			args = p.own
 		}
 		p.net = facts.ReadNet()
-		g := reads(args)
-		g.Read = append(g.Read, "/")
-		return g
+		return confine.Grant{Read: append(onDisk(args), "/")}
 	}
+	a.revisions(cmd, "")
 	a.formats(cmd)
 	cmd.Flags().StringSliceVar(&p.failOn, "fail-on", nil, "exit with 3 when this is so: widened, changed, refused (repeatable)")
 	return cmd
@@ -189,10 +188,10 @@ func (a *app) plan(p *plan, paths []string) error {
 	return a.gate(r, p.failOn)
 }
 
-// absPaths are paths as casemated has them.
+// absPaths are paths as casemated has them, which has none for what is not on disk.
 func absPaths(paths []string) (out []string) {
 	for _, p := range paths {
-		if abs, err := filepath.Abs(p); err == nil {
+		if abs, err := filepath.Abs(p); err == nil && len(onDisk([]string{p})) > 0 {
 			p = abs
 		}
 		out = append(out, p)

@@ -28,8 +28,8 @@ instead: with names their blocks, alone the whole shipped file, which also holds
 acl.anyone, acl.localhost, limit.default and limit.wait. -o json prints profiles resolved,
 and with --source too as their source.
 
-With --policy PATH (a file, a directory or a compiled document; - is standard input) the
-profiles of that policy may be named as well, and without names they are the list.
+With --policy PATH (a file, a directory, a compiled document, git:REV:PATH or - for standard
+input) the profiles of that policy may be named as well, and without names they are the list.
 
 With --unit it prints the systemd units that come nearest to each profile, a socket and its
 service, and in comments what systemd cannot say. systemd-analyze security --offline=yes
@@ -81,7 +81,8 @@ whether OpenSSH before authentication, systemd's @system-service and Docker allo
 		},
 	}
 	cmd.AddCommand(a.profilesDiffCmd())
-	a.grants[cmd] = func([]string) confine.Grant { return policyGrant(policies) }
+	a.grants[cmd] = func([]string) confine.Grant { return confine.Grant{Read: onDisk(policies)} }
+	a.revisions(cmd, "")
 	f := cmd.Flags()
 	f.BoolVar(&groups, "groups", false, "list the groups of system calls")
 	f.BoolVar(&matrix, "matrix", false, "print which shipped profile allows which system call")
@@ -89,14 +90,6 @@ whether OpenSSH before authentication, systemd's @system-service and Docker allo
 	f.BoolVar(&units, "unit", false, "print the systemd units that come nearest")
 	f.StringArrayVar(&policies, "policy", nil, "a policy whose profiles are named (more than one path are one policy)")
 	return cmd
-}
-
-// policyGrant is the grant of a verb that reads the policy at the paths of a flag.
-func policyGrant(paths []string) confine.Grant {
-	if len(paths) == 0 {
-		return confine.Grant{}
-	}
-	return reads(paths)
 }
 
 // profiles prints profiles: what they do, or each as the block that it comes to.

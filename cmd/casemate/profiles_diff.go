@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"casemate/cmd/confine"
@@ -24,7 +25,8 @@ stands there when one of the two alone has all of it. Paths are compared as they
 written; where a link leads it does not look.
 
 A and B are shipped profiles, or of the policy of --policy. With --new B is of another
-policy, as a review has it: casemate profiles diff finger finger --policy OLD --new NEW.
+policy, as a review has it: casemate profiles diff finger finger --policy OLD --new NEW;
+either may be git:REV:PATH.
 
 Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or may.`,
 		Example: `  casemate profiles diff line files
@@ -64,7 +66,8 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or ma
 			return nil
 		},
 	}
-	a.grants[cmd] = func([]string) confine.Grant { return policyGrant(append(append([]string{}, policies...), after...)) }
+	a.grants[cmd] = func([]string) confine.Grant { return confine.Grant{Read: onDisk(slices.Concat(policies, after))} }
+	a.revisions(cmd, "")
 	f := cmd.Flags()
 	f.StringArrayVar(&policies, "policy", nil, "the policy that A and B are of (more than one path are one policy)")
 	f.StringArrayVar(&after, "new", nil, "the policy that B is of, where it is another")

@@ -9,6 +9,7 @@ import (
 	"casemate/policy"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // atRevision is the annotation of a verb that takes git:REV:PATH for the path of a policy; withTests is its value where
@@ -33,14 +34,25 @@ func (a *app) revisions(cmd *cobra.Command, what string) {
 	cmd.Annotations[atRevision] = cmp.Or(what, "policy")
 }
 
-// fetch asks git for those of a verb's arguments, and of its --against, that name a commit.
+// policyFlags are the flags whose values are policies, of verbs that have them.
+var policyFlags = []string{"against", "policy", "new"}
+
+// fetch asks git for those of a verb's arguments, and of its policyFlags, that name a commit.
 func (a *app) fetch(cmd *cobra.Command, args []string) {
 	what := cmd.Annotations[atRevision]
 	if what == "" {
 		return
 	}
-	if f := cmd.Flags().Lookup("against"); f != nil {
-		args = append(slices.Clone(args), f.Value.String())
+	for _, name := range policyFlags {
+		switch f := cmd.Flags().Lookup(name); {
+		case f == nil:
+		case f.Value.Type() == "string":
+			args = append(slices.Clone(args), f.Value.String())
+		default:
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				args = append(slices.Clone(args), list.GetSlice()...)
+			}
+		}
 	}
 	a.fetched = map[string]fetched{}
 	for _, arg := range args {
