@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"casemate/cmd/casemate/output"
@@ -47,10 +48,8 @@ func (a *app) testText(r *testReport, verbose bool) error {
 			word = a.paint("31")("FAIL")
 		}
 		a.printf("%s %s %q  %s\n", word, t.Kind, t.Name, output.OneLine(t.Place.String()))
-		for k := range t.Failures {
-			for _, line := range failureLines(&t.Failures[k]) {
-				a.printf("  %s\n", output.OneLine(line))
-			}
+		for _, line := range resultLines(t) {
+			a.printf("  %s\n", output.OneLine(line))
 		}
 		if t.Left > 0 {
 			a.printf("  and %d more\n", t.Left)
@@ -68,9 +67,26 @@ func (a *app) testText(r *testReport, verbose bool) error {
 	return nil
 }
 
-// failureLines are a failure for people: what, then who, then why.
-func failureLines(f *policytest.Failure) (out []string) {
-	out = append(out, fmt.Sprintf("%s  (%s)", failureText(f), f.Place))
+// resultLines are the failures of a test for people: what, then who, then why. Of one client all that is wrong comes first,
+// and then the one trace.
+func resultLines(t *policytest.Result) (out []string) {
+	for i := range t.Failures {
+		f := &t.Failures[i]
+		if slices.ContainsFunc(t.Failures[:i], f.SameClient) {
+			continue // said with the first
+		}
+		for k := i; k < len(t.Failures); k++ {
+			if g := &t.Failures[k]; k == i || f.SameClient(*g) {
+				out = append(out, fmt.Sprintf("%s  (%s)", failureText(g), g.Place))
+			}
+		}
+		out = append(out, whyLines(f)...)
+	}
+	return out
+}
+
+// whyLines are who a failure is about, and why.
+func whyLines(f *policytest.Failure) (out []string) {
 	who := []string{}
 	if f.Service != "" {
 		who = append(who, "service "+f.Service)
@@ -123,9 +139,12 @@ func testFindings(r *testReport) *output.Report {
 		t := &r.Tests[i]
 		for k := range t.Failures {
 			f := &t.Failures[k]
-			lines := failureLines(f)
+			lines := whyLines(f)
+			if slices.ContainsFunc(t.Failures[:k], f.SameClient) {
+				lines = lines[:1] // who, and the trace is at the first
+			}
 			out.Findings = append(out.Findings, output.Finding{Service: f.Service, Diagnostic: policy.Diagnostic{Severity: policy.SeverityError,
-				Summary: fmt.Sprintf("%s %q: %s", t.Kind, t.Name, failureText(f)), Detail: strings.Join(lines[1:], "\n"),
+				Summary: fmt.Sprintf("%s %q: %s", t.Kind, t.Name, failureText(f)), Detail: strings.Join(lines, "\n"),
 				File: f.Place.File, Line: f.Place.Line, Column: f.Place.Column, EndLine: f.Place.EndLine, EndColumn: f.Place.EndColumn}})
 		}
 	}
@@ -140,7 +159,6 @@ func testSuites(r *testReport) (out []output.Suite) {
 			out = append(out, output.Suite{Name: t.Place.File})
 		}
 		c := output.Case{Name: t.Name, File: t.Place.File, Line: t.Place.Line}
-		var text []string
 		for k := range t.Failures {
 			f := &t.Failures[k]
 			if c.Outcome == output.Passed {
@@ -149,9 +167,8 @@ func testSuites(r *testReport) (out []output.Suite) {
 			if c.Outcome = max(c.Outcome, output.Failed); f.What == "error" {
 				c.Outcome = output.Broken
 			}
-			text = append(text, failureLines(f)...)
 		}
-		c.Text = strings.Join(text, "\n")
+		c.Text = strings.Join(resultLines(t), "\n")
 		last := &out[len(out)-1]
 		last.Cases = append(last.Cases, c)
 	}

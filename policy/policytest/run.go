@@ -56,6 +56,12 @@ type Failure struct {
 	Trace []string `json:"trace,omitempty"`
 }
 
+// SameClient tells whether another failure is about the same visit of one client, so that one trace tells of both. Failures
+// about no client have none in common.
+func (f *Failure) SameClient(o Failure) bool {
+	return f.Client != "" && f.Service == o.Service && f.Client == o.Client && slices.Equal(f.Trace, o.Trace)
+}
+
 // Reasons are the words for refusals that a test can name: those of the log, disabled, and listener: no address of the
 // service is one that such a client can come to, whom the rules would let in.
 var Reasons = []string{reasonACL, string(admission.ByPenalty), string(admission.ByRate), string(admission.ByConcurrency), string(admission.BySourceConcurrency),
