@@ -134,7 +134,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 			}
 			if a.into = a.written[cmd]; a.into != nil {
 				var err error
-				if made, err = a.into.Open(); err != nil {
+				if made, err = a.into.Open(append(flagWords(cmd, "facts", "weights", "log"), policyArgs(cmd, args)...)); err != nil {
 					return err
 				}
 			}

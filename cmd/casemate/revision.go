@@ -37,25 +37,35 @@ func (a *app) revisions(cmd *cobra.Command, what string) {
 // policyFlags are the flags whose values are policies, of verbs that have them.
 var policyFlags = []string{"against", "policy", "new"}
 
-// fetch asks git for those of a verb's arguments, and of its policyFlags, that name a commit.
+// policyArgs are a verb's arguments, with the values of its policyFlags.
+func policyArgs(cmd *cobra.Command, args []string) []string {
+	return slices.Concat(args, flagWords(cmd, policyFlags...))
+}
+
+// flagWords are the values of those of the flags that a verb has.
+func flagWords(cmd *cobra.Command, names ...string) (out []string) {
+	for _, name := range names {
+		switch f := cmd.Flags().Lookup(name); {
+		case f == nil:
+		case f.Value.Type() == "string":
+			out = append(out, f.Value.String())
+		default:
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				out = append(out, list.GetSlice()...)
+			}
+		}
+	}
+	return out
+}
+
+// fetch asks git for those of a verb's policies that name a commit.
 func (a *app) fetch(cmd *cobra.Command, args []string) {
 	what := cmd.Annotations[atRevision]
 	if what == "" {
 		return
 	}
-	for _, name := range policyFlags {
-		switch f := cmd.Flags().Lookup(name); {
-		case f == nil:
-		case f.Value.Type() == "string":
-			args = append(slices.Clone(args), f.Value.String())
-		default:
-			if list, ok := f.Value.(pflag.SliceValue); ok {
-				args = append(slices.Clone(args), list.GetSlice()...)
-			}
-		}
-	}
 	a.fetched = map[string]fetched{}
-	for _, arg := range args {
+	for _, arg := range policyArgs(cmd, args) {
 		if strings.HasPrefix(arg, commit.Prefix) {
 			files, err := commit.Read(cmd.Context(), arg, what == withTests)
 			a.fetched[arg] = fetched{files, err}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"casemate/policy"
 )
 
 // Into is the value of --output-into: files that get what a verb found too, each in a format.
@@ -18,14 +20,12 @@ type Into struct {
 	files   []*target
 }
 
-// target is one file: what is written goes to temp, which takes its place; to one that is no
-// regular file, as a pipe, it goes as it is.
+// target is one file: what is written goes to temp, which takes its place.
 type target struct {
 	format Format
 	name   string
 	path   string // name without links
 	temp   *os.File
-	direct bool
 }
 
 // String is the files as they were given.
@@ -56,50 +56,71 @@ func (t *Into) Set(word string) error {
 	return nil
 }
 
-// Open opens every file, so that no right to write to another one is needed afterwards. The
-// directories are those in which open files take their places.
-func (t *Into) Open() (dirs []string, err error) {
+// Open opens a new file for every one, so that no right to write to another is needed afterwards. The
+// directories are those in which they take their places. What is there and is no regular file, what a
+// policy's files are named like, and what the verb reads, as the words of its line say, is refused: it
+// is not even opened, for a pipe might be waited for, and a device act.
+func (t *Into) Open(read []string) (dirs []string, err error) {
 	for i, f := range t.files {
-		if err := f.open(); err != nil {
+		if err := f.open(read); err != nil {
 			return nil, fmt.Errorf("write %s: %w", f.name, err)
 		}
-		if slices.ContainsFunc(t.files[:i], func(o *target) bool { return o.path == f.path && !f.direct }) {
+		if slices.ContainsFunc(t.files[:i], func(o *target) bool { return o.path == f.path }) {
 			return nil, fmt.Errorf("write %s: two formats go to one file: name another", f.name)
 		}
-		if !f.direct {
-			dirs = append(dirs, filepath.Dir(f.path))
-		}
+		dirs = append(dirs, filepath.Dir(f.path))
 	}
 	return dirs, nil
 }
 
-func (f *target) open() (err error) {
+// place finds where the file is, or is to be, and its permissions.
+func (f *target) place(read []string) (mode os.FileMode, err error) {
 	f.path, err = filepath.Abs(f.name)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	mode := os.FileMode(0o666)
+	mode = 0o666
 	switch real, err := filepath.EvalSymlinks(f.path); {
 	case err == nil:
-		info, err := os.Stat(real)
-		if err != nil {
-			return err
+		info, err := os.Lstat(real)
+		switch {
+		case err != nil:
+			return 0, err
+		case info.IsDir():
+			return 0, errors.New("it is a directory: name a file")
+		case !info.Mode().IsRegular():
+			return 0, errors.New("it is no regular file, and only such a one is replaced: name another, or write to standard output with -o")
+		case slices.ContainsFunc(read, func(word string) bool { return is(info, word) }):
+			return 0, errors.New("it is what is read: name another file")
 		}
-		if info.IsDir() {
-			return errors.New("it is a directory: name a file")
-		}
-		f.path, f.direct, mode = real, !info.Mode().IsRegular(), info.Mode().Perm()
+		f.path, mode = real, info.Mode().Perm()
 	case !errors.Is(err, os.ErrNotExist):
-		return err
+		return 0, err
 	default:
 		dir, err := filepath.EvalSymlinks(filepath.Dir(f.path))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		f.path = filepath.Join(dir, filepath.Base(f.path))
+		if _, err := os.Lstat(f.path); err == nil {
+			return 0, errors.New("it is a link that leads nowhere: name what it is to lead to")
+		}
 	}
-	if f.direct {
-		f.temp, err = os.OpenFile(f.path, os.O_WRONLY, 0)
+	if policy.IsSource(f.path) || strings.HasSuffix(f.path, policy.TestSuffix) {
+		return 0, errors.New("files of a policy have such names: name another")
+	}
+	return mode, nil
+}
+
+// is tells whether a word names that file.
+func is(file os.FileInfo, word string) bool {
+	info, err := os.Stat(word)
+	return err == nil && os.SameFile(info, file)
+}
+
+func (f *target) open(read []string) error {
+	mode, err := f.place(read)
+	if err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
@@ -128,9 +149,6 @@ func (t *Into) Write(write func(Format, io.Writer) error) error {
 
 func (f *target) put(text []byte) error {
 	_, err := f.temp.Write(text)
-	if f.direct {
-		return errors.Join(err, f.temp.Close())
-	}
 	if err := errors.Join(err, f.temp.Sync(), f.temp.Close()); err != nil {
 		return err
 	}
@@ -144,7 +162,7 @@ func (f *target) put(text []byte) error {
 // Close removes what was opened and not written.
 func (t *Into) Close() {
 	for _, f := range t.files {
-		if f.temp != nil && !f.direct {
+		if f.temp != nil {
 			f.temp.Close()
 			os.Remove(f.temp.Name()) // who fails to write says so already
 		}

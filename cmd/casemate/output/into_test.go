@@ -3,9 +3,11 @@ package output
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -25,7 +27,7 @@ func TestInto(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := into.Open(); err != nil {
+	if _, err := into.Open(nil); err != nil {
 		t.Fatal(err)
 	}
 	if text, _ := os.ReadFile(in("old")); string(text) != "old" {
@@ -59,7 +61,7 @@ func TestIntoFails(t *testing.T) {
 	if err := errors.Join(into.Set("json="+name), into.Set("text="+filepath.Join(dir, "new"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := into.Open(); err != nil {
+	if _, err := into.Open(nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := into.Write(func(Format, io.Writer) error { return errors.New("no answer") }); err == nil || !strings.Contains(err.Error(), "no answer") {
@@ -79,28 +81,51 @@ func TestIntoFails(t *testing.T) {
 	if err := errors.Join(twice.Set("json="+name), twice.Set("text="+dir+"/./old")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := twice.Open(); err == nil || !strings.Contains(err.Error(), "one file") {
+	if _, err := twice.Open(nil); err == nil || !strings.Contains(err.Error(), "one file") {
 		t.Error(err)
 	}
 	twice.Close()
-	if _, err := (&Into{Formats: All, files: []*target{{JSON, dir, "", nil, false}}}).Open(); err == nil {
+	if _, err := (&Into{Formats: All, files: []*target{{JSON, dir, "", nil}}}).Open(nil); err == nil {
 		t.Error("a directory is taken for a file")
 	}
 }
 
-// TestIntoPipe writes to what is no regular file as it is.
-func TestIntoPipe(t *testing.T) {
-	into := &Into{Formats: All}
-	if err := into.Set("json=/dev/null"); err != nil {
+// TestIntoRefuses what is no regular file (without waiting for who reads a pipe), what a policy's files are named like, and
+// what is read; nothing is left beside.
+func TestIntoRefuses(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"compiled.json", "p.cm.hcl"} {
+		if err := os.WriteFile(in(name), []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("unix", in("socket"))
+	if err := errors.Join(err, syscall.Mkfifo(in("pipe"), 0o600), os.Symlink("pipe", in("to-pipe")), os.Symlink("p.cm.hcl", in("to-policy")), os.Symlink("nothing", in("nowhere"))); err != nil {
 		t.Fatal(err)
 	}
-	if dirs, err := into.Open(); err != nil || len(dirs) > 0 {
-		t.Fatal(dirs, err)
+	defer l.Close()
+	for name, want := range map[string]string{"pipe": "no regular file", "to-pipe": "no regular file", "socket": "no regular file", "/dev/null": "no regular file", "/dev/full": "no regular file",
+		"nowhere": "leads nowhere", "compiled.json": "what is read", "p.cm.hcl": "files of a policy", "to-policy": "files of a policy", "new.cm.hcl": "files of a policy",
+		"new.cmtest.hcl": "files of a policy", "inetd.conf": "files of a policy"} {
+		if !filepath.IsAbs(name) {
+			name = in(name)
+		}
+		into := &Into{Formats: All}
+		if err := into.Set("json=" + name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := into.Open([]string{"finger", in("compiled.json")}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		into.Close()
 	}
-	if err := into.Write(func(_ Format, w io.Writer) error { _, err := io.WriteString(w, "x"); return err }); err != nil {
-		t.Error(err)
+	for _, name := range []string{"compiled.json", "p.cm.hcl"} {
+		if text, err := os.ReadFile(in(name)); err != nil || string(text) != "old" {
+			t.Errorf("%s: %q %v", name, text, err)
+		}
 	}
-	if info, err := os.Stat("/dev/null"); err != nil || info.Mode().IsRegular() {
-		t.Error("replaced", err)
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 7 {
+		t.Errorf("%v %v", left, err)
 	}
 }
