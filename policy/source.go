@@ -71,7 +71,7 @@ func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 	left := MaxSourceAll
 	failed := func(name string, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: name the file or directory of the policy", err)
+			err = fmt.Errorf("%w: make it, or name another", err)
 		} else if errors.As(err, new(*Fault)) { // others name it themselves
 			err = fmt.Errorf("%s: %w", name, err)
 		}

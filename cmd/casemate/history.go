@@ -85,7 +85,7 @@ func (a *app) rollbackCmd() *cobra.Command {
 digest or the number of its run. It is loaded in the same way as casemated loads a
 compiled document (casemated policy.json): checked again, by this version, and refused
 where it is not valid or does not hold on this host now, with the same errors as those of
-reload. Then what runs stays.
+reload. Then what runs stays. Of what is in force already it says so, and does nothing.
 
 It changes no file. Until these say what is to run, casemate status shows that
 the policy was rolled back to, and the next reload, HUP or start of casemated loads what
@@ -136,10 +136,11 @@ func (a *app) rollback(which, running string) error {
 	if resp == nil || a.json() {
 		return err
 	}
-	a.printf("rolled back, digest %s\n", resp.Digest)
 	if resp.Digest == resp.Replaced {
-		a.printf("it was in force already\n")
+		a.printf("in force already, digest %s: nothing is changed, and the history has no run more\n", resp.Digest)
+		return err
 	}
+	a.printf("rolled back, digest %s\n", resp.Digest)
 	a.printf("the files of the policy are as they were: casemate reload, HUP or a start of casemated loads them\n")
 	return err
 }

@@ -94,7 +94,7 @@ func (a *app) host(h *hostReport, of string) {
 	}
 	kernel, host := "this kernel", "this host"
 	if of != "" {
-		kernel, host = "the kernel of "+output.OneLine(of), "that host"
+		kernel, host = "the kernel of "+output.OneLine(of), "the host of "+output.OneLine(of)
 	}
 	a.printf("\n%s has Landlock ABI %d\n", kernel, h.LandlockABI)
 	var lost losses
@@ -104,5 +104,5 @@ func (a *app) host(h *hostReport, of string) {
 		}
 		lost.add(s.Name, s.Losses...)
 	}
-	a.losses(&lost)
+	a.losses(&lost, host)
 }

@@ -284,7 +284,7 @@ func (a *app) printPlan(p *plan, r *planReport, ds []policy.Diagnostic) {
 	for _, s := range r.Host.Services {
 		lost.add(s.Name, s.Losses...)
 	}
-	a.losses(&lost)
+	a.losses(&lost, "this host")
 	if len(r.Refused) > 0 {
 		a.printf("\n%s\n", a.paint("31")("casemated would refuse this policy on this host:"))
 		for _, why := range r.Refused {

@@ -106,7 +106,7 @@ func (a *app) status(st *control.Status, sessions bool) {
 		a.notes(&s)
 		lost.add(s.Name, s.Losses...)
 	}
-	a.losses(&lost)
+	a.losses(&lost, "this host")
 	if sessions {
 		a.sessions(st)
 	}

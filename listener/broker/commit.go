@@ -11,7 +11,6 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/policy"
-	"casemate/policy/control"
 )
 
 // commit puts a candidate into force, on the loop. It either does all of it, or
@@ -41,9 +40,6 @@ func (b *Broker) commit(c *candidate, o *order) error {
 	old := b.gen
 	b.gen = c.gen
 	c.gen.loaded = b.wall()
-	if old == nil {
-		o.cause.How = control.HowStart
-	}
 	b.hands.InForce(c.gen.doc, o.cause)
 	b.maxFiles = warden.FileLimit()
 	for i := range c.plans {

@@ -135,10 +135,10 @@ func TestConditions(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	g.expect(`"loaded"`, `"how":"reload"`, `"asked_uid":0`, g.doc.Digest)
-	if a := ask(`"verb":"rollback","digest":"` + g.doc.Digest + `"`); !a.OK {
+	if a := ask(`"verb":"rollback","digest":"` + g.doc.Digest + `"`); !a.OK || a.Digest != g.doc.Digest || a.Replaced != a.Digest || a.EndedRollback { // which runs
 		t.Errorf("%+v", a)
 	}
-	if !reflect.DeepEqual(asked, []string{"", g.doc.Digest}) {
+	if !reflect.DeepEqual(asked, []string{""}) {
 		t.Errorf("the compiler was asked for %q", asked)
 	}
 
@@ -162,6 +162,29 @@ func TestNothingBeforeTheFirstLoad(t *testing.T) {
 			t.Errorf("%s: %+v, %v, and the compiler was asked %d times", request, a, err, asked)
 		}
 	}
+}
+
+// TestFirstLoadThatFails: the record of a first load says that it is the start's, also where it fails.
+func TestFirstLoadThatFails(t *testing.T) {
+	g := newRig(t)
+	g.setPolicy(svc("cat", "tcp", freePort(t), "/bin/cat"))
+	compile := g.compile
+	g.compile = func(string) (*policy.Document, []policy.Diagnostic, error) {
+		return nil, nil, errors.New("no compiler")
+	}
+	if _, _, err := g.Load(); err == nil {
+		t.Error("loaded")
+	}
+	g.expect(`"load failed, nothing changed"`, `"how":"start"`, "no compiler")
+	g.compile = compile
+	if _, _, err := g.Load(); err != nil {
+		t.Error(err)
+	}
+	g.expect(`"loaded"`, `"how":"start"`)
+	if _, _, err := g.Load(); err != nil {
+		t.Error(err)
+	}
+	g.expect(`"loaded"`, `"how":"signal"`)
 }
 
 // refusedAtSwap wants an unmet condition.

@@ -69,6 +69,7 @@ func (b *Broker) fulfil(o order) outcome {
 func (b *Broker) loadNow(o order) (out outcome) {
 	var diags []policy.Diagnostic
 	var err error
+	runs := false // what is to be rolled back to
 	usual := debug.SetGCPercent(loadGCPercent)
 	defer func() {
 		debug.SetGCPercent(usual)
@@ -94,6 +95,13 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		if err = o.after(running); err != nil {
 			return err
 		}
+		switch {
+		case running == nil:
+			o.cause.How = control.HowStart
+		case o.ran == running.digest:
+			runs = true
+			return o.admits(running.doc)
+		}
 		if doc, diags, err = b.compile(o.ran); err != nil {
 			return err
 		}
@@ -105,6 +113,10 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		return err
 	})
 	b.Bug(err)
+	if err == nil && runs { // nothing is loaded, and it is no run more
+		out.digest, out.ended = out.replaced, false
+		return out
+	}
 	if err != nil {
 		out.ended = false
 	} else if kerr := b.remember(); kerr != nil {

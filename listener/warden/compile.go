@@ -80,7 +80,7 @@ func (w *Warden) trusted(files []policy.SourceFile) error {
 		err = signed.Verify(files[0].Data, more[1].Data, more[0].Data)
 	}
 	if err != nil || len(more) != 2 {
-		return fmt.Errorf("--trust: %s: %w", files[0].Name+signed.Suffix, cmp.Or(err, error(policy.ErrNotRegular)))
+		return fmt.Errorf("--trust: %s (casemate compile --sign makes it): %w", files[0].Name+signed.Suffix, cmp.Or(err, error(policy.ErrNotRegular)))
 	}
 	return nil
 }

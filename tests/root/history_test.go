@@ -146,6 +146,9 @@ func TestHistory(t *testing.T) {
 		t.Error(err)
 	}
 
+	does(0, "in force already, digest "+one+": nothing is changed, and the history has no run more", "rollback", "1")
+	does(0, "in force already", "rollback", one, "--if-running", one)
+
 	// Another broker, and another casemated, know it all.
 	killed := acceptor(t, b)
 	if err := unix.Kill(killed, unix.SIGKILL); err != nil {

@@ -37,11 +37,11 @@ func TestTrust(t *testing.T) {
 	two, twoSig := signed("two", "own")
 	_, otherSig := signed("two", "other")
 	for what, files := range map[string]map[string]string{
-		"sources":                       {"test.cm.hcl": head + service("says", "tcp://127.0.0.1:"+port, []string{"/bin/echo", "x"})},
-		"test.json.sig: no such file":   {"test.json": one},
-		"not of this document":          {"test.json": one, "test.json.sig": twoSig},
-		"not signed by a trusted":       {"test.json": two, "test.json.sig": otherSig},
-		"test.json.sig: not an SSH sig": {"test.json": two, "test.json.sig": "x"},
+		"sources":                  {"test.cm.hcl": head + service("says", "tcp://127.0.0.1:"+port, []string{"/bin/echo", "x"})},
+		"make it, or name another": {"test.json": one},
+		"not of this document":     {"test.json": one, "test.json.sig": twoSig},
+		"not signed by a trusted":  {"test.json": two, "test.json.sig": otherSig},
+		"test.json.sig (casemate compile --sign makes it): not an SSH sig": {"test.json": two, "test.json.sig": "x"},
 	} {
 		b, err := rig.Start(rig.Options{Bin: bin, Files: files, Args: []string{"--trust", keys}})
 		if err == nil {
@@ -80,6 +80,28 @@ func TestTrust(t *testing.T) {
 	}
 	step(two, twoSig, "not signed by a trusted", "two")
 	step(two, otherSig, "", "two")
+
+	// Back to what ran: a signature that is trusted now has to stand beside the kept document, which casemated keeps none for.
+	kept, err := filepath.Glob(filepath.Join(b.Dir, "*.history", "*.json"))
+	if err != nil || len(kept) != 2 {
+		t.Fatalf("%q, %v", kept, err)
+	}
+	back := func(want int, says, answer string) {
+		t.Helper()
+		if code, out, errs := casemate(t, b, "rollback", "1"); code != want || !strings.Contains(out+errs, says) {
+			t.Errorf("rollback: %d, %s%s, want %d and %q", code, out, errs, want, says)
+		}
+		if got, err := rig.Exchange(port, ""); err != nil || got != answer+"\n" {
+			t.Errorf("it answers %q, %v, want %q", got, err, answer)
+		}
+	}
+	back(1, filepath.Base(kept[0])+".sig (casemate compile --sign makes it): read policy: ", "two")
+	write(t, kept[0]+".sig", oneSig, 0o600)
+	back(1, "not signed by a trusted", "two")
+	must(t, filepath.Join(bin, "casemate"), "compile", "--sign", filepath.Join(dir, "other"), "--write", filepath.Join(dir, "again.json"), kept[0])
+	write(t, kept[0]+".sig", slurp(t, filepath.Join(dir, "again.json.sig")), 0o600)
+	back(0, "rolled back", "one")
+	back(0, "in force already", "one")
 }
 
 func slurp(t *testing.T, path string) string {
