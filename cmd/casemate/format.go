@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/lang"
@@ -156,6 +157,9 @@ func (a *app) formatFile(r *formatReport, f policy.SourceFile, o *formatOptions)
 		}
 	}
 	if r.Files = append(r.Files, done); !a.json() {
+		if o.diff && os.Getenv("GITHUB_ACTIONS") != "" { // which obeys what a line of a file says; elsewhere it is a patch
+			text = output.EachLine(text)
+		}
 		a.printf("%s", text)
 	}
 	return nil

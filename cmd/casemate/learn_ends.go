@@ -88,7 +88,7 @@ func quoteSaid(text string) string {
 	if text == "" {
 		return ""
 	}
-	return strconv.Quote(lastLine(text))
+	return oneLine(strconv.Quote(lastLine(text)))
 }
 
 // statusFlag is what to write where sessions end as the program always does.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ import (
 )
 
 // hostile is what no printer may pass on: controls of terminals, C1, lines and directions, and no UTF-8.
-const hostile = "/e\x1b]0;t\x07\r\nlast: root\u0085\u009b31m\u2028\u202e\u2066\u200b\U000e0041\x7f\xff\xc2/x"
+const hostile = "/e\x1b]0;t\x07\r\nlast: root ##[error]x ##vso[task.x]\n::error title=x\ty::z\n \u0085\u009b31m\u2028\u202e\u2066\u200b\U000e0041\x7f\xff\xc2/x"
 
 // fillTexts sets every text that v holds, however deep, and gives lists two elements.
 func fillTexts(v reflect.Value) {
@@ -51,7 +52,7 @@ func wantPrintable(t *testing.T, of, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(strings.TrimSpace(line), "last: root") || !utf8.ValidString(line) ||
+		if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "last: root") || strings.HasPrefix(trimmed, "::") || regexp.MustCompile(`##\w*\[`).MatchString(line) || !utf8.ValidString(line) ||
 			strings.ContainsFunc(line, func(r rune) bool { return r != '\t' && !strconv.IsPrint(r) }) {
 			t.Errorf("%s prints %q", of, line)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"casemate/cmd/casemate/output"
@@ -47,7 +48,7 @@ func (a *app) testText(r *testReport, verbose bool) error {
 		if !t.OK {
 			word = a.paint("31")("FAIL")
 		}
-		a.printf("%s %s %q  %s\n", word, t.Kind, t.Name, output.OneLine(t.Place.String()))
+		a.printf("%s %s %s  %s\n", word, t.Kind, output.OneLine(strconv.Quote(t.Name)), output.OneLine(t.Place.String()))
 		for _, line := range resultLines(t) {
 			a.printf("  %s\n", output.OneLine(line))
 		}

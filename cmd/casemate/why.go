@@ -131,9 +131,9 @@ func (r logged) text(key string) string {
 		return v.String()
 	case string:
 		if strings.ContainsFunc(v, output.Unprintable) {
-			return strconv.Quote(v) // the log is for the broker to write, and anybody may have written this file
+			return oneLine(strconv.Quote(v)) // the log is for the broker to write, and anybody may have written this file
 		}
-		return v
+		return oneLine(v)
 	default:
 		return oneLine(fmt.Sprint(v))
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/policy/visible"
+
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -86,7 +88,10 @@ func (e *printer) placed(name string, items, paths []string) {
 	e.b.WriteString("]\n")
 }
 
-func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
+// quote is s as the language writes it.
+func quote(s string) string {
+	return visible.Harmless(string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()), `\u0023`)
+}
 
 func quotedAll(words []string) []string {
 	var out []string

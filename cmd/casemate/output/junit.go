@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Outcome is what became of a Case.
@@ -122,18 +121,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 // legible has every character of s that XML 1.0 has no way to write, or a reader no way to
 // see, as an escape; lines and tabs stay.
 func legible(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return Unprintable(r) && r != '\n' && r != '\t' }) {
-		return s
-	}
-	lines := strings.Split(s, "\n")
-	for i, line := range lines {
-		cells := strings.Split(line, "\t")
-		for k := range cells {
-			cells[k] = OneLine(cells[k])
-		}
-		lines[i] = strings.Join(cells, "\t")
-	}
-	return strings.Join(lines, "\n")
+	return EachLine(s)
 }
 
 // WriteJUnit writes each finding as a test that failed, or that passed where the gate lets

@@ -54,7 +54,7 @@ func TestGitHub(t *testing.T) {
 			t.Errorf("line %d: %q does not begin with %q", i, got[i], begin)
 		}
 	}
-	if !strings.Contains(got[0], "%250A%0A::error file=a") || strings.Contains(text, "\r") {
+	if !strings.Contains(got[0], `%250A%0A\x3a:error file=a`) || strings.Contains(text, "\r") {
 		t.Errorf("not escaped: %q", got[0])
 	}
 }
