@@ -35,8 +35,8 @@ editor has not saved in place of its files. It gives
   the definition of what is named, and a new name for it in all files
   an outline, and the layout of fmt
 
-It reads the directories that the editor works in and /etc/services, writes nothing, and has
-no tcp.`,
+It reads the directories that the editor works in (where it names none, that of the first file)
+and /etc/services, writes nothing, and has no tcp.`,
 		Example: `  casemate lsp
   nvim: vim.lsp.start_client({ cmd = { "casemate", "lsp" }, root_dir = vim.fn.getcwd() })`,
 		Args: cobra.NoArgs,

@@ -1,6 +1,9 @@
 package script
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -14,8 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// alone is an editor that works in no directory.
+const alone = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}`
+
 // TestConfined: while a verb waits for its input it can read what it was told to
-// read, write what it writes, and nothing else.
+// read, write what it writes, and nothing else. lsp is told by its editor, at the latest by the first
+// file; until then it reads anything and writes nothing.
 func TestConfined(t *testing.T) {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || abi < 4 {
@@ -35,18 +42,26 @@ func TestConfined(t *testing.T) {
 	for name, c := range map[string]struct {
 		verb         string
 		reads, write bool
+		editor       []string // what it says, and gets an answer to
+		all          bool     // it reads anything
 	}{
-		"check":      {"check LINK -", true, false},
-		"fmt":        {"fmt LINK -", true, true},
-		"fmt file":   {"fmt LINK/p.cm.hcl -", true, true},
-		"fmt check":  {"fmt --check LINK -", true, false},
-		"compile":    {"compile LINK -", true, false},
-		"stdin":      {"compile --stdin", false, false},
-		"status":     {"status --control " + silent, false, false},
-		"explain":    {"explain e 192.0.2.1 LINK -", true, false},
-		"diff":       {"diff LINK -", true, false},
-		"diff git":   {"diff - git:HEAD:LINK", false, false},
-		"report":     {"report LINK -", true, false},
+		"check":      {verb: "check LINK -", reads: true},
+		"fmt":        {verb: "fmt LINK -", reads: true, write: true},
+		"fmt file":   {verb: "fmt LINK/p.cm.hcl -", reads: true, write: true},
+		"fmt check":  {verb: "fmt --check LINK -", reads: true},
+		"compile":    {verb: "compile LINK -", reads: true},
+		"stdin":      {verb: "compile --stdin"},
+		"status":     {verb: "status --control " + silent},
+		"explain":    {verb: "explain e 192.0.2.1 LINK -", reads: true},
+		"diff":       {verb: "diff LINK -", reads: true},
+		"diff git":   {verb: "diff - git:HEAD:LINK"},
+		"profiles":   {verb: "profiles --policy LINK --policy -", reads: true},
+		"report":     {verb: "report LINK -", reads: true},
+		"lsp":        {verb: "lsp", reads: true, editor: []string{`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"rootUri":"file://LINK"}}`}},
+		"lsp opened": {verb: "lsp", reads: true, editor: []string{`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"workspaceFolders":[{"uri":"file://LINK","name":"x"}]}}`}},
+		"lsp alone":  {verb: "lsp", reads: true, all: true, editor: []string{alone}},
+		"lsp file":   {verb: "lsp", reads: true, editor: []string{alone, `{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file://LINK/p.cm.hcl","languageId":"hcl","version":1,"text":"x"}}}`}},
+		"lsp before": {verb: "lsp", reads: true, all: true},
 		"unconfined": {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +90,10 @@ func TestConfined(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer in.Close()
+			answers, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -82,6 +101,21 @@ func TestConfined(t *testing.T) {
 				_ = cmd.Process.Kill()
 				_ = cmd.Wait()
 			})
+			said := bufio.NewReader(answers)
+			for _, asks := range c.editor {
+				asks = strings.ReplaceAll(asks, "LINK", link)
+				n := 0
+				_, err := fmt.Fprintf(in, "Content-Length: %d\r\n\r\n%s", len(asks), asks)
+				if err == nil {
+					_, err = fmt.Fscanf(said, "Content-Length: %d\r\n\r\n", &n)
+				}
+				if err == nil {
+					_, err = io.CopyN(io.Discard, said, int64(n))
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", asks, err)
+				}
+			}
 			p := inject.Stop(t, cmd.Process.Pid, !free)
 			may := func(yes bool) error {
 				if yes || free {
@@ -90,9 +124,12 @@ func TestConfined(t *testing.T) {
 				return unix.EACCES
 			}
 			p.Open(filepath.Join(other, "p.cm.hcl"), unix.O_PATH, nil) // it is there
-			p.Open(filepath.Join(other, "p.cm.hcl"), unix.O_RDONLY, may(false))
+			p.Open(filepath.Join(other, "p.cm.hcl"), unix.O_RDONLY, may(c.all))
+			p.Open("/etc/passwd", unix.O_RDONLY, may(c.all))
+			p.Open(filepath.Join(other, "p.cm.hcl"), unix.O_WRONLY, may(false))
 			p.Open(filepath.Join(other, "new"), unix.O_WRONLY|unix.O_CREAT, may(false))
 			p.Open(filepath.Join(told, "p.cm.hcl"), unix.O_RDONLY, may(c.reads))
+			p.Open(filepath.Join(told, "p.cm.hcl"), unix.O_WRONLY, may(c.write))
 			p.Open(filepath.Join(told, "new"), unix.O_WRONLY|unix.O_CREAT, may(c.write))
 			p.Connect(l.Addr().(*net.TCPAddr).Port, may(false))
 		})
