@@ -60,6 +60,7 @@ var rules = []Rule{
 	{"CM514", policy.SeverityWarning, "An entry says something that nothing here does."},
 	{"CM515", policy.SeverityWarning, "A profile allows a call that the kernel refuses without a capability."},
 	{"CM516", policy.SeverityWarning, "Every local user may connect to an abstract unix socket."},
+	{"CM517", policy.SeverityWarning, "A program makes machine code as it runs, and its profile forbids that."},
 	{"CM601", policy.SeverityWarning, "A service may take more than the host has."},
 	{"CM602", policy.SeverityError, "casemated refuses a service on the host."},
 	{"CM603", policy.SeverityError, "A program does not find a library on the host."},

@@ -12,6 +12,8 @@ import (
 	"casemate/acl/decide"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/policy/calls"
+	"casemate/policy/runtimes"
 	"casemate/sandbox"
 )
 
@@ -57,6 +59,7 @@ func (c *compiler) adviseService(s *policy.Service) {
 	c.hidden(at, s)
 	c.outlived(at, s)
 	c.signals(at, s)
+	c.compiles(at, s)
 	c.deafLog(at, s)
 }
 
@@ -201,6 +204,25 @@ func (c *compiler) signals(at string, s *policy.Service) {
 	}
 	c.warn(codeHabit, c.near(at+".command.0"), advice+"; hangup = true ends it with its client, and casemate kill when you ask",
 		"%s is process 1 under profile %q: SIGPIPE, SIGALRM and SIGTERM do nothing to it, and orphans stay until it ends", s.Command[0], s.Profile)
+}
+
+// compiles warns of a program that makes machine code as it runs under a profile that forbids it.
+func (c *compiler) compiles(at string, s *policy.Service) {
+	p, r := c.profileOf(s), runtimes.Of(s.Command)
+	if p == nil || r == nil || !r.CompilesIn(s.Command[1:]) {
+		return
+	}
+	if memory, _ := calls.Written(&p.Syscalls); memory {
+		return
+	}
+	next := "take a profile whose system calls have @jit, as profile.node or profile.jvm"
+	if p.Syscalls.NoWritten {
+		next = "write deny_write_execute = false"
+	}
+	if r.Without != "" {
+		next += fmt.Sprintf("; or have the program interpret: %q", r.Without)
+	}
+	c.warn(codeNoJIT, c.near(at+".command.0"), next, "%s writes machine code into memory and executes it, and profile %q lets no memory be both", s.Command[0], s.Profile)
 }
 
 // within tells whether a path is another one or below it.

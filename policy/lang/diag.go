@@ -48,6 +48,7 @@ const (
 	codeLoss        = "CM514"
 	codeIncapable   = "CM515"
 	codeAbstract    = "CM516"
+	codeNoJIT       = "CM517"
 	codeHost        = "CM601"
 	codeProgram     = "CM602"
 	codeLibrary     = "CM603"
