@@ -18,7 +18,7 @@ import (
 type hosts struct {
 	allow, deny *hostsaccess.Table
 	rules       *hostsaccess.Rules
-	acls        map[string]string // name by the JSON of its list
+	acls        map[string]string // name by the JSON of its list and the lines that it is of
 }
 
 // hostsSource takes hosts.allow and hosts.deny.
@@ -97,6 +97,13 @@ func (c *compiler) hostsACL(e *inetdEntry, s *policy.Service) string {
 	if err != nil {
 		return ""
 	}
+	lines := make([]int, len(origins))
+	for i, o := range origins {
+		if lines[i] = max(o.Table.Broken, 1); o.Rule != nil {
+			lines[i] = o.Rule.Line
+		}
+		key = fmt.Appendf(key, "%s:%d\n", o.Table.Name, lines[i]) // equal rules of two lines are two: who asks is told which it was
+	}
 	if name, ok := c.hosts.acls[string(key)]; ok {
 		return name
 	}
@@ -112,11 +119,7 @@ func (c *compiler) hostsACL(e *inetdEntry, s *policy.Service) string {
 	c.put(at+".default", rng)
 	c.inner[at] = true
 	for i, o := range origins {
-		line := max(o.Table.Broken, 1)
-		if o.Rule != nil {
-			line = o.Rule.Line
-		}
-		c.put(fmt.Sprintf("%s.rules.%d", at, i), c.lineOf(o.Table.Name, line))
+		c.put(fmt.Sprintf("%s.rules.%d", at, i), c.lineOf(o.Table.Name, lines[i]))
 	}
 	c.acls[name], c.hosts.acls[string(key)] = l, name
 	return name

@@ -94,6 +94,31 @@ func TestHostsCompat(t *testing.T) {
 	}
 }
 
+// TestHostsLines: each service's rules are at the lines that are about it, also where those of two say the same; what
+// one line says of both is one acl.
+func TestHostsLines(t *testing.T) {
+	const conf = "telnet stream tcp nowait root /usr/sbin/in.telnetd in.telnetd\nfinger stream tcp nowait nobody /usr/sbin/in.fingerd in.fingerd\nident stream tcp nowait nobody /usr/sbin/identd identd\n"
+	const allow = "in.fingerd: 192.0.2.0/255.255.255.0\nin.telnetd: 192.0.2.0/255.255.255.0\n"
+	compiled := func(allow string) *policy.Document {
+		doc, ds := Compile([]policy.SourceFile{{Name: "p.cm.hcl", Data: []byte(head + "inetd { hosts_access = true }\n")}, {Name: "inetd.conf", Data: []byte(conf)},
+			{Name: "hosts.allow", Data: []byte(allow)}, {Name: "hosts.deny", Data: []byte("ALL: ALL\n")}})
+		if doc == nil {
+			t.Fatal(show(ds))
+		}
+		return doc
+	}
+	doc := compiled(allow)
+	for service, want := range map[string]string{"finger": "hosts.allow:1:1", "telnet": "hosts.allow:2:1"} {
+		if at := doc.Origins.Lookup("acls." + doc.Policy.Service(service).ACL + ".rules.0"); at != want {
+			t.Errorf("%s: %s, want %s", service, at, want)
+		}
+	}
+	shared := compiled("in.fingerd, in.telnetd: 192.0.2.0/255.255.255.0\n").Policy
+	if a, b := shared.Service("finger").ACL, shared.Service("telnet").ACL; a != b {
+		t.Errorf("one line is %s and %s", a, b)
+	}
+}
+
 // admits asks the acl of a service.
 func admits(t *testing.T, doc *policy.Document, service string, q hostsaccess.Request) bool {
 	t.Helper()
