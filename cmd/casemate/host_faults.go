@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/cmd/casemate/dynlink"
 	"casemate/cmd/casemate/facts"
 	"casemate/policy"
 	"casemate/policy/lang"
+	"casemate/policy/runtimes"
 	"casemate/policy/source"
 	"casemate/sandbox"
 	"casemate/sandbox/foresee"
@@ -35,6 +37,9 @@ func faultsOf(p *policy.Policy, h *facts.Facts) []lang.Fault {
 	}
 	for _, s := range p.Programs()[len(p.Services):] {
 		f.sandbox(s)
+	}
+	for _, s := range p.Programs() {
+		f.script(s)
 	}
 	f.doubts()
 	return f.found
@@ -139,6 +144,20 @@ func (f *faults) sandbox(s *policy.Service) {
 		if !own || !s.Ours() { // casemated may have its worker elsewhere
 			f.add(path, s.Name, err)
 		}
+	}
+}
+
+// script looks at the file that a service's interpreter is to run.
+func (f *faults) script(s *policy.Service) {
+	r := runtimes.Of(s.Command)
+	if r == nil {
+		return
+	}
+	name := r.ScriptIn(s.Command[1:])
+	if is, shown := dynlink.Shows(f.facts, &f.policy.Profile(s.Profile).Files, s.Command[0], name); name != "" && is && !shown {
+		f.found = append(f.found, lang.Fault{Path: fmt.Sprintf("%s.%d", f.policy.CommandAt(s), slices.Index(s.Command, name)), Unsure: true,
+			Summary: fmt.Sprintf("%s of service %q is to run %s, which profile %q does not show", s.Command[0], s.Name, name, s.Profile),
+			Next:    fmt.Sprintf("add it to the profile, as files { read = [%q] }", name)})
 	}
 }
 

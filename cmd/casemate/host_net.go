@@ -6,9 +6,16 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/cmd/casemate/facts"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/lang"
+)
+
+// What is wrong with a vsock that no transport serves.
+const (
+	unreachedVsock = "this host has no transport for vsocks loaded"
+	loadVsock      = "load that of its hypervisor, vhost_vsock for guests of its own, or vsock_loopback (modprobe)"
 )
 
 // addresses tells which of a service's addresses others have, or the host has not.
@@ -17,6 +24,9 @@ func (f *faults) addresses(s *policy.Service) {
 		at := fmt.Sprintf("services.%s.listen.%d", s.Name, k)
 		if l.File() {
 			f.add(at, s.Name, f.facts.CheckDir(filepath.Dir(l.Path)))
+		}
+		if l.Network == "vsock" && f.facts.Vsock == facts.NoVsock {
+			f.found = append(f.found, lang.Fault{Path: at, Unsure: true, Summary: fmt.Sprintf("nobody comes to %s of service %q: %s", l, s.Name, unreachedVsock), Next: loadVsock})
 		}
 		for _, e := range s.Endpoints(l) {
 			f.address(at, s, e)

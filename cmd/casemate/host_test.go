@@ -14,6 +14,7 @@ import (
 	"casemate/cmd/casemate/facts"
 	"casemate/policy"
 	"casemate/policy/codes"
+	"casemate/policy/control"
 	"casemate/policy/lang"
 	"casemate/tests/need"
 )
@@ -140,6 +141,9 @@ func TestHostFaults(t *testing.T) {
 		{"a missing path", head + `command = ["/bin/cat"]` + "\nprofile = profile.p", "profile \"p\" {\nbase = profile.line\nwidens = [\"files\"]\nfiles {\nread = [\"/etc/passwd\", \"/nothing-here\"]\nwrite = [\"/nor-here\"]\n}\n}",
 			[]string{"p:12:24: ", "read /nothing-here", "files { optional }", "p:13:10: ", "write /nor-here"}},
 		{"an optional one", head + `command = ["/bin/cat"]` + "\nprofile = profile.p", "profile \"p\" {\nbase = profile.line\nfiles {\nread = [\"/nothing-here\"]\noptional = [\"/nothing-here\"]\n}\n}", nil},
+		{"a script that is not shown", head + `command = ["/usr/bin/perl", "-w", "/etc/passwd"]` + "\nprofile = profile.perl", "", []string{"p:5:35: ", "is to run /etc/passwd, which profile \"perl\" does not show", `read = ["/etc/passwd"]`, "true"}},
+		{"one that is", head + `command = ["/usr/bin/perl", "/etc/passwd"]` + "\nprofile = profile.p", "profile \"p\" {\nbase = profile.perl\nwidens = [\"files\"]\nfiles {\nread = [\"/etc/passwd\"]\n}\n}", nil},
+		{"one that is not there", head + `command = ["/usr/bin/perl", "/etc/nothing-here.pl"]` + "\nprofile = profile.perl", "", nil},
 		{"an address of another host", strings.Replace(head, "unix:/run/nobody-s.sock", "tcp://192.0.2.77:7979", 1) + `command = ["/bin/cat"]` + "\nprofile = profile.line", "", []string{"p:3:11: ", "does not have that address", "false"}},
 	} {
 		got := hosted(t, n, c.lines, c.more)
@@ -152,6 +156,27 @@ func TestHostFaults(t *testing.T) {
 		if c.want == nil && len(got) > 0 || len(got) > 2 {
 			t.Errorf("%s: %q", c.name, got)
 		}
+	}
+}
+
+// TestHostVsock: a vsock that no transport serves is told of, by check and by status; where there is one, or nobody knows, it is not.
+func TestHostVsock(t *testing.T) {
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte("policy { edition = 1 }\nservice \"v\" {\n  listen = [\"vsock:7979\", \"unix:/run/nobody-v.sock\"]\n  command = [\"/bin/cat\"]\n  user = \"nobody\"\n  profile = profile.line\n}\n")}})
+	if doc == nil {
+		t.Fatalf("%+v", ds)
+	}
+	for of, want := range map[string]int{facts.NoVsock: 1, "": 0, "2": 0} {
+		h := facts.Gather(&facts.Net{}, "")
+		h.Vsock = of
+		found := faultsOf(doc.Policy, h)
+		if len(found) != want || want == 1 && (found[0].Path != "services.v.listen.0" || !found[0].Unsure || !strings.Contains(found[0].Summary, "no transport for vsocks")) {
+			t.Errorf("%q: %+v", of, found)
+		}
+	}
+	var out bytes.Buffer
+	(&app{out: &out}).unreached(&control.Status{Services: []control.ServiceStatus{{Name: "v", Listeners: []control.ListenerStatus{{Key: "vsock:7979"}, {Key: "udp4:127.0.0.1:1"}}}}})
+	if got := out.String(); !strings.HasPrefix(got, "v: nobody comes to vsock:7979: this host has no transport") || strings.Count(got, "\n") != 1 {
+		t.Errorf("status says %q", got)
 	}
 }
 

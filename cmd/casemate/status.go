@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"casemate/policy/control"
 	"cmp"
 	"fmt"
 	"maps"
@@ -11,11 +10,16 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"casemate/cmd/casemate/facts"
+	"casemate/cmd/confine"
+	"casemate/policy/control"
+
 	"github.com/spf13/cobra"
 )
 
 func (a *app) statusCmd() *cobra.Command {
 	var sessions bool
+	var vsock string
 	cmd := &cobra.Command{
 		Use:   "status [SERVICE]",
 		Short: "Show what casemated serves",
@@ -54,8 +58,15 @@ start, also over reloads, or from that of the broker after one that was killed (
 				return fmt.Errorf("%s: the answer holds no status", a.control)
 			}
 			a.status(resp.Status, sessions)
+			if vsock == facts.NoVsock {
+				a.unreached(resp.Status)
+			}
 			return nil
 		},
+	}
+	a.grants[cmd] = func([]string) confine.Grant {
+		vsock = facts.Vsock()
+		return confine.Grant{}
 	}
 	cmd.Flags().BoolVar(&sessions, "sessions", false, "list the live sessions too")
 	return cmd
@@ -109,6 +120,17 @@ func (a *app) status(st *control.Status, sessions bool) {
 	a.losses(&lost, "this host")
 	if sessions {
 		a.sessions(st)
+	}
+}
+
+// unreached tells of listeners that nobody comes to, on a host without a transport for vsocks.
+func (a *app) unreached(st *control.Status) {
+	for _, s := range st.Services {
+		for _, l := range s.Listeners {
+			if strings.HasPrefix(l.Key, "vsock") {
+				a.printf("%s: nobody comes to %s: %s; %s\n", s.Name, l.Key, unreachedVsock, loadVsock)
+			}
+		}
 	}
 }
 

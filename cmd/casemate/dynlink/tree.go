@@ -35,6 +35,16 @@ func newTree(h Host, f *sandbox.Files, program string) (*tree, error) {
 	return t, nil
 }
 
+// Shows tells whether a profile shows the file at a path of the host, and false where the host has none there, or it is not sure.
+func Shows(h Host, f *sandbox.Files, program, name string) (is, shown bool) {
+	t, err := newTree(h, f, program)
+	if err != nil {
+		return false, false
+	}
+	at, err := t.find(name)
+	return err == nil, at.kind != 0
+}
+
 // position is a file of the host, and as what it is shown, 0 for not at all.
 type position struct {
 	real string

@@ -41,6 +41,8 @@ type Facts struct {
 	// Sockets are those that listen, Addresses those of the host's interfaces; nil is not known.
 	Sockets   []Socket     `json:"sockets,omitempty"`
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// Vsock is the cid of the host's vsocks, NoVsock where nothing reaches them.
+	Vsock string `json:"vsock,omitempty"`
 	// Policy is what casemated would find wrong with the files of the policy as they lie there.
 	Policy []policy.Diagnostic `json:"policy,omitempty"`
 	// Users and Groups are the answers by name, Paths those about the file system by question.
@@ -105,6 +107,7 @@ func Read(r io.Reader) (*Facts, error) {
 		d := &f.Policy[i]
 		*d = policy.Diagnostic{Severity: policy.SeverityError, Code: "CM001", Summary: output.OneLine(d.Summary), Detail: output.OneLine(d.Detail), File: output.OneLine(d.File)}
 	}
+	f.Vsock = output.OneLine(f.Vsock)
 	for i := range f.Sockets {
 		f.Sockets[i].Who = output.OneLine(f.Sockets[i].Who)
 	}

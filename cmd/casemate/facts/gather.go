@@ -47,7 +47,7 @@ func Gather(n *Net, worker string) *Facts {
 	services, _ := os.ReadFile("/etc/services")
 	f.Services = string(services)
 	f.Worker = worker
-	f.Sockets, f.Addresses = n.Sockets(), n.own
+	f.Sockets, f.Addresses, f.Vsock = n.Sockets(), n.own, n.vsock
 	return f
 }
 

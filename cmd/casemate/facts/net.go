@@ -36,6 +36,7 @@ type Net struct {
 	holders map[string][]holder // by the inode of the socket; of processes that this user may look at
 	own     []netip.Addr        // addresses of the host's interfaces; nil is not known
 	root    bool                // who looked
+	vsock   string              // as Facts has it
 }
 
 type held struct {
@@ -51,7 +52,7 @@ type holder struct {
 // ReadNet opens no socket but that of netlink which lists the host's addresses. It must run before Landlock hides the
 // other processes.
 func ReadNet() *Net {
-	n := &Net{holders: map[string][]holder{}, root: os.Geteuid() == 0}
+	n := &Net{holders: map[string][]holder{}, root: os.Geteuid() == 0, vsock: Vsock()}
 	for _, network := range []string{"tcp4", "tcp6", "udp4", "udp6"} {
 		text, _ := os.ReadFile("/proc/thread-self/net/" + strings.TrimSuffix(network, "4"))
 		n.inet(network, string(text))
