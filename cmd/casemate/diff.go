@@ -40,10 +40,15 @@ running for what casemated runs.
 
 Of each service it says whether it is widened, narrowed, mixed, incomparable (other, and
 nobody can prove that it is no more), added, removed, or changed in what grants nothing
-(as its log or a banner), and in what: who gets in (reach), listeners, command,
+(as a banner), and in what: who gets in (reach), listeners, command,
 identity, limits, seccomp, files, network, capabilities, resources, namespaces, processor.
 Who gets in is exact, for every address, user and machine, whatever names and times the
 rules ask for: of a client that gets in by its name, whoever has the name may.
+
+What the host keeps for longer counts as more: linger, keep_socket, and on_stop = "leave",
+whose sessions go on without casemated. Another log is incomparable: with fewer records
+nobody learns what was done, with more of them more is kept of the clients. on_broken opens
+nothing that the policy has not.
 
 What gets in and did not before is shown by one client, as casemate explain takes it; a
 system call by the answers of the two filters, which have both been asked. Services of
@@ -150,7 +155,7 @@ func (t told) summary() string {
 		}
 	}
 	if len(t.p.Policy) > 0 {
-		parts = append(parts, "the policy's own attributes changed")
+		parts = append(parts, "the policy's own attributes "+string(t.p.PolicyVerdict))
 	}
 	if len(parts) == 0 {
 		return "no services"

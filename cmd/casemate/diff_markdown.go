@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -37,7 +38,7 @@ func (t told) markdown(w io.Writer) error {
 		fmt.Fprintf(&b, "\n%d more services are left out: `casemate diff` has them all.\n", left)
 	}
 	if len(t.p.Policy) > 0 && b.Len() < output.MaxMarkdown-100-len(t.p.Policy)*2*mostText {
-		fmt.Fprintf(&b, "\nThe policy's own attributes:\n\n")
+		fmt.Fprintf(&b, "\nThe policy's own attributes, %s:\n\n", cmp.Or(t.p.PolicyVerdict, diff.Changed))
 		for _, line := range t.p.Policy {
 			fmt.Fprintf(&b, "- %s\n", plain(line))
 		}

@@ -27,7 +27,7 @@ func (a *app) diffText(t told) {
 	}
 	for i, line := range t.p.Policy {
 		if i == 0 {
-			a.printf("\n%s  the policy\n", diff.Changed)
+			a.printf("\n%s  the policy\n", a.paint(verdictColor(t.p.PolicyVerdict))(string(t.p.PolicyVerdict)))
 		}
 		a.printf("  . %s\n", output.OneLine(line))
 	}

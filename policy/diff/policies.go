@@ -22,6 +22,8 @@ type Policies struct {
 	Services []Service       `json:"services"`
 	// Policy is what is other for all services: on_stop, on_broken.
 	Policy []string `json:"policy,omitempty"`
+	// PolicyVerdict is what became of those.
+	PolicyVerdict Verdict `json:"policy_verdict,omitempty"`
 }
 
 // Service is one service that is not the same.
@@ -97,14 +99,25 @@ func Compare(old, new *policy.Document) (*Policies, error) {
 		}
 		all.add(s.sum())
 	}
-	for _, v := range [][3]string{{"on_stop", string(old.Policy.OnStop), string(new.Policy.OnStop)}, {"on_broken", string(old.Policy.OnBroken), string(new.Policy.OnBroken)}} {
-		if v[1] != v[2] {
-			out.Policy = append(out.Policy, fmt.Sprintf("%s %s, was %s", v[0], v[2], v[1]))
-			all.changed = true
-		}
-	}
+	own := out.own(old.Policy, new.Policy)
+	out.PolicyVerdict = own.verdict()
+	all.add(own)
 	out.Verdict = all.verdict()
 	return out, nil
+}
+
+// own compares the policies' own attributes. Sessions that are left when casemated stops go on without who ends, limits and counts them; what a
+// start does with services that it cannot prepare opens none that the policy has not.
+func (p *Policies) own(a, b *policy.Policy) (s sum) {
+	if a.OnStop != b.OnStop {
+		p.Policy = append(p.Policy, fmt.Sprintf("on_stop %s, was %s", b.OnStop, a.OnStop))
+		s.more, s.less = b.OnStop == policy.StopLeave, a.OnStop == policy.StopLeave
+	}
+	if a.OnBroken != b.OnBroken {
+		p.Policy = append(p.Policy, fmt.Sprintf("on_broken %s, was %s", b.OnBroken, a.OnBroken))
+		s.changed = true
+	}
+	return s
 }
 
 // names are those of the services of either policy, disabled ones too, in order.

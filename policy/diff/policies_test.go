@@ -176,7 +176,11 @@ func TestVerdicts(t *testing.T) {
 		{`base = profile.line`, "base = profile.line\n files { read = [\"/etc/passwd\"] }", diff.Widened, "files", `+["read /etc/passwd"]`},
 		{`base = profile.line`, "base = profile.line\n resources { open_files = 32 }", diff.Narrowed, "resources", `-["open_files 32, was 64"]`},
 		{`"-w"`, `"-l"`, diff.Incomparable, "command", `~["runs /usr/sbin/in.fingerd -l, was /usr/sbin/in.fingerd -w"]`},
-		{`limit   = limit.few`, "limit = limit.few\n log = \"refusals\"", diff.Changed, "other", `.["log refusals, was all"]`},
+		{`limit   = limit.few`, "limit = limit.few\n log = \"refusals\"", diff.Incomparable, "other", `~["log refusals, was all"]`},
+		{`limit   = limit.few`, "limit = limit.few\n banner = \"go away\"", diff.Changed, "other", `.["banner `},
+		{`limit   = limit.few`, "limit = limit.few\n keep_socket = false", diff.Narrowed, "other", `-["keep_socket false, was true"]`},
+		{`limit   = limit.few`, "limit = limit.few\n linger = \"5m\"", diff.Widened, "other", `+["linger 5m, was 1m"]`},
+		{`limit   = limit.few`, "limit = limit.few\n linger = \"2s\"", diff.Narrowed, "other", `-["linger 2s, was 1m"]`},
 		{`limit   = limit.few`, "limit = limit.few\n disable = true", diff.Removed, "reach", "[narrowed 192.0.2.0/26 "},
 		{`service "finger"`, `service "other"`, diff.Added, "service", `+["runs /usr/sbin/in.fingerd -w" "user nobody" "profile own"]`},
 	} {
@@ -388,7 +392,14 @@ func TestEveryFieldCounts(t *testing.T) {
 		t.Errorf("%d fields", n)
 	}
 	new.Policy.OnStop, new.Policy.OnBroken = "leave", "refuse"
-	if p := compare(t, old, new); len(p.Policy) != 2 || p.Verdict != diff.Changed || p.MayWiden() {
+	if p := compare(t, old, new); len(p.Policy) != 2 || p.PolicyVerdict != diff.Widened || !p.MayWiden() {
+		t.Errorf("%+v", p)
+	}
+	if p := compare(t, new, old); p.PolicyVerdict != diff.Narrowed || p.Verdict != diff.Narrowed || p.MayWiden() {
+		t.Errorf("%+v", p)
+	}
+	new.Policy.OnStop = old.Policy.OnStop
+	if p := compare(t, old, new); len(p.Policy) != 1 || p.PolicyVerdict != diff.Changed || p.Verdict != diff.Changed || p.MayWiden() {
 		t.Errorf("%+v", p)
 	}
 }

@@ -224,17 +224,23 @@ func accountWord(g policy.Account) string {
 	return string(g)
 }
 
-// other is what grants nothing to clients or to the program, but for its precedence.
+// other is what grants nothing to clients or to the program, but for what the host has to keep for them: who goes first, and how long
+// something is held. What is written down is neither more nor less: of fewer records nobody learns what was done, and more of them
+// keep more of who the clients are.
 func other(a, b *policy.Service) Dimension {
 	d := Dimension{Name: "other"}
-	differing(&d.Changed, "log", a.Log, b.Log)
+	differing(&d.Differs, "log", a.Log, b.Log)
 	for _, v := range [][3]string{{"banner", a.Banner, b.Banner}, {"banner_accept", a.BannerAccept, b.BannerAccept}, {"banner_success", a.BannerSuccess, b.BannerSuccess}} {
 		if v[1] != v[2] {
 			d.Changed = append(d.Changed, fmt.Sprintf("%s %q, was %q", v[0], v[2], v[1]))
 		}
 	}
-	differing(&d.Changed, "keep_socket", a.KeepSocket, b.KeepSocket)
-	differing(&d.Changed, "linger", a.Linger, b.Linger)
+	if a.KeepSocket != b.KeepSocket { // a descriptor, and the connection with it, until the session ends
+		d.sign(fmt.Sprintf("keep_socket %v, was %v", b.KeepSocket, a.KeepSocket), bit(b.KeepSocket)-bit(a.KeepSocket))
+	}
+	if a.Linger != b.Linger { // an idle zygote, with its memory and its sandbox
+		d.sign(fmt.Sprintf("linger %s, was %s", explain.FormatDuration(b.Linger), explain.FormatDuration(a.Linger)), cmp.Compare(b.Linger, a.Linger))
+	}
 	differing(&d.Changed, "retry", a.Retry, b.Retry)
 	d.precedence(a, b)
 	x, y := &a.Socket, &b.Socket
