@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"casemate/cmd/casemate/facts"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
@@ -28,6 +29,17 @@ type scoreFlags struct {
 	against   string
 	items     bool
 	limited   bool // threshold was given
+	host      bool
+	facts     string
+	known     *facts.Facts // of the host that is asked about, nil for none
+}
+
+// enforces is what the host does, nil where none is asked about.
+func (f *scoreFlags) enforces() *score.Host {
+	if f.known == nil {
+		return nil
+	}
+	return &score.Host{Landlock: f.known.LandlockABI, Controllers: f.known.Controllers}
 }
 
 func (a *app) scoreCmd() *cobra.Command {
@@ -58,18 +70,30 @@ Of a compiled document score SERVICE looks at what the services are made of, and
 left out, as {"half":20,"weights":{"user":20}}. --against PATH tells what changed since that
 policy, which may be running, for what casemated runs. --threshold N is a gate.
 
+With --host, or --facts FILE for another host (casemate facts), what its kernel does not
+enforce and best_effort gives up protects nothing: memory, processes and processor time
+without a controller of cgroup v2, and tcp ports without Landlock's. What casemated would
+refuse there is said, and scored as if it were served.
+
 Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 		Example: `  casemate score /etc/casemate
   casemate score finger /etc/casemate
   casemate score site.cm.hcl --threshold 6.5 -o markdown
   casemate score ./policy --against git:main:policy
+  casemate score site.cm.hcl --facts mail.facts.json
   casemate score --items`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fl.limited = cmd.Flags().Changed("threshold")
 			if fl.limited && !(fl.threshold >= 0 && fl.threshold <= 10) {
 				return errors.New("--threshold must be from 0 to 10")
 			}
+			if fl.host && fl.facts != "" {
+				return errors.New("--host and --facts are two hosts: name one")
+			}
 			w, err := fl.read()
+			if err == nil && fl.facts != "" {
+				fl.known, err = readFacts(fl.facts)
+			}
 			if err != nil {
 				return err
 			}
@@ -87,7 +111,10 @@ Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 		if fl.weights != "" {
 			g.Read = append(g.Read, fl.weights)
 		}
-		g.Read = append(g.Read, onDisk([]string{fl.against})...)
+		g.Read = append(g.Read, onDisk([]string{fl.against, fl.facts})...)
+		if fl.host { // nothing of the policy is asked of it
+			fl.known = facts.Gather(&facts.Net{}, "")
+		}
 		return g
 	}
 	a.revisions(cmd, "")
@@ -96,6 +123,8 @@ Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 	f.Float64Var(&fl.threshold, "threshold", 0, "exit with 3 if a service scores above `N`")
 	f.StringVar(&fl.weights, "weights", "", "take the weights of that `file`")
 	f.StringVar(&fl.against, "against", "", "tell what changed since the policy at that `path`, or running")
+	f.BoolVar(&fl.host, "host", false, "count what this host cannot enforce as what protects nothing")
+	f.StringVar(&fl.facts, "facts", "", "count likewise for the host whose facts are in this file (casemate facts)")
 	f.BoolVar(&fl.items, "items", false, "print what is measured, with its weight")
 	return cmd
 }
@@ -127,6 +156,7 @@ type scoreReport struct {
 	Digest        string          `json:"digest"`
 	Half          float64         `json:"half"`
 	Services      []score.Score   `json:"services"`
+	Host          *hostReport     `json:"host,omitempty"`    // what the host that is asked about refuses or does without
 	Against       string          `json:"against,omitempty"` // the digest of the other policy
 	Changes       *[]score.Change `json:"changes,omitempty"`
 	Threshold     *float64        `json:"threshold,omitempty"`
@@ -140,11 +170,14 @@ func (a *app) score(args []string, fl *scoreFlags, w *score.Weights) error {
 		return err
 	}
 	r := scoreReport{FormatVersion: 1, Digest: doc.Digest, Half: w.Half}
-	if r.Services, err = scores(doc, names, w); err != nil {
+	if r.Services, err = scores(doc, names, w, fl.enforces()); err != nil {
 		return err
 	}
+	if fl.known != nil {
+		r.Host = onKernel(doc.Policy, fl.known.LandlockABI)
+	}
 	if fl.against != "" {
-		if err := a.scoreAgainst(&r, fl.against, names, w); err != nil {
+		if err := a.scoreAgainst(&r, fl, names, w); err != nil {
 			return err
 		}
 	}
@@ -157,7 +190,7 @@ func (a *app) score(args []string, fl *scoreFlags, w *score.Weights) error {
 		}
 	}
 	err = a.emit(forms{
-		output.Text:     func(io.Writer) error { a.scoreText(&r, len(names) == 1); return nil },
+		output.Text:     func(io.Writer) error { a.scoreText(&r, len(names) == 1); a.host(r.Host, fl.facts); return nil },
 		output.JSON:     func(w io.Writer) error { return writeJSON(w, r) },
 		output.Markdown: func(w io.Writer) error { return scoreMarkdown(w, &r) },
 	})
@@ -169,8 +202,8 @@ func (a *app) score(args []string, fl *scoreFlags, w *score.Weights) error {
 }
 
 // scores are those of the services named, or of all.
-func scores(doc *policy.Document, names []string, w *score.Weights) ([]score.Score, error) {
-	all := score.New(doc, w)
+func scores(doc *policy.Document, names []string, w *score.Weights, h *score.Host) ([]score.Score, error) {
+	all := score.New(doc, w).On(h)
 	if len(names) == 0 {
 		return all.All()
 	}
@@ -198,12 +231,12 @@ func scores(doc *policy.Document, names []string, w *score.Weights) ([]score.Sco
 }
 
 // scoreAgainst adds what changed since another policy.
-func (a *app) scoreAgainst(r *scoreReport, path string, names []string, w *score.Weights) error {
-	old, err := a.document(path)
+func (a *app) scoreAgainst(r *scoreReport, fl *scoreFlags, names []string, w *score.Weights) error {
+	old, err := a.document(fl.against)
 	if err != nil {
 		return err
 	}
-	before, err := score.New(old, w).All()
+	before, err := score.New(old, w).On(fl.enforces()).All()
 	if err != nil {
 		return err
 	}

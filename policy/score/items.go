@@ -341,7 +341,7 @@ var Items = []ItemKind{
 				}
 				worth = append(worth, v)
 			}
-			return measured{together(worth...), "may start without: " + some(s.profile.BestEffort, "nothing")}
+			return measured{together(worth...), "may start without: " + some(s.profile.BestEffort, "nothing") + s.lost}
 		}, ofProfile("best_effort")},
 	{"shared", "command", "one program serves all clients, with the listening socket", 2, "serve each client with a program of its own (wait = false)", 0.3,
 		func(s *subject) measured {

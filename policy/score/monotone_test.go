@@ -57,10 +57,12 @@ func (x *site) copy() *site {
 var filters = map[string]sandbox.Syscalls{}
 
 // score is what the site's service comes to.
-func (x *site) score(t testing.TB) *Score {
+func (x *site) score(t testing.TB) *Score { return x.scoreOn(t, nil) }
+
+func (x *site) scoreOn(t testing.TB, h *Host) *Score {
 	t.Helper()
 	doc := x.document(t)
-	s, err := New(doc, nil).Service(&doc.Policy.Services[0])
+	s, err := New(doc, nil).On(h).Service(&doc.Policy.Services[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +169,9 @@ func randomSite(r *rand.Rand) *site {
 		f.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: [][]uint16{nil, {0}, {25, 443}}[r.IntN(3)], Bind: [][]uint16{nil, {0}, {80}}[r.IntN(3)]}
 	}
 	f.Files.HostProc = f.Files.Proc && chance(r, 3)
+	if chance(r, 2) {
+		f.BestEffort = append(f.BestEffort, pick(r, []string{"cgroup", "landlock.net"}))
+	}
 	return x
 }
 
@@ -381,7 +386,7 @@ func moved(r *rand.Rand, from, to *[]string) bool {
 // item; and every narrowing lowers something at least now and then, so that none is tried in vain but those that are not measured.
 func TestNarrowedNeverScoresHigher(t *testing.T) {
 	r := need.Random(2)
-	lowered := map[string]int{}
+	lowered, raised := map[string]int{}, 0
 	names := slices.Sorted(maps.Keys(narrowing))
 	for range need.Rounds(60) {
 		x := randomSite(r)
@@ -393,6 +398,14 @@ func TestNarrowedNeverScoresHigher(t *testing.T) {
 				continue
 			}
 			after := y.score(t)
+			host := &Host{Landlock: r.IntN(8), Controllers: []string{"memory", "pids", "cpu"}[:r.IntN(4)]}
+			if a, b := x.scoreOn(t, host), y.scoreOn(t, host); b.exposure > a.exposure*(1+1e-12) {
+				t.Errorf("%s on %+v: %.4f, was %.4f\nwas %+v\n is %+v", name, host, b.exposure, a.exposure, *x, *y)
+			} else if a.exposure < before.exposure*(1-1e-12) || b.exposure < after.exposure*(1-1e-12) {
+				t.Errorf("%s: on %+v it is less: %.4f and %.4f, not %.4f and %.4f", name, host, a.exposure, b.exposure, before.exposure, after.exposure)
+			} else if b.exposure > after.exposure {
+				raised++
+			}
 			if after.exposure > before.exposure*(1+1e-12) || after.Reach.Value > before.Reach.Value {
 				t.Errorf("%s: %.4f, was %.4f (reach %.3f, was %.3f)\nwas %+v\n is %+v", name, after.exposure, before.exposure, after.Reach.Value, before.Reach.Value, *x, *y)
 			}
@@ -408,6 +421,9 @@ func TestNarrowedNeverScoresHigher(t *testing.T) {
 				lowered[name]++
 			}
 		}
+	}
+	if raised < 20 {
+		t.Errorf("hosts that lack something raise %d scores", raised)
 	}
 	if len(lowered) < len(names)-5 { // a score does not see a hole in a path, and some are rare
 		t.Errorf("of %d narrowings %d lower a score: %v", len(names), len(lowered), lowered)

@@ -85,6 +85,7 @@ type subject struct {
 	limit   *limit.Spec
 	profile *sandbox.Profile
 	rules   []seccomp.Rule
+	lost    string // what the host does without, as words behind others
 }
 
 // Scorer scores the services of one document. It is for one goroutine.
@@ -92,6 +93,7 @@ type Scorer struct {
 	doc     *policy.Document
 	weights *Weights
 	rules   map[string][]seccomp.Rule // by the name of the filter
+	host    *Host                     // nil is any that enforces all
 	lists   map[*acl.List]*admitted
 }
 
@@ -140,7 +142,8 @@ func (r *Scorer) Service(s *policy.Service) (*Score, error) {
 	if err != nil {
 		return nil, fmt.Errorf("score: service %q: %w", s.Name, err)
 	}
-	sub := &subject{r.doc, s, held(s, *l), f, rules}
+	f, lost := r.host.enforced(f, rules)
+	sub := &subject{r.doc, s, held(s, *l), f, rules, lostOn(r.host, lost)}
 	out := &Score{Service: s.Name, Reach: reach, Items: []Item{}}
 	for i := range Items {
 		it := &Items[i]
