@@ -77,6 +77,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 				output.Text:     func(io.Writer) error { a.diffText(t); return nil },
 				output.JSON:     func(w io.Writer) error { return writeJSON(w, diffReport{1, args[0], args[1], p}) },
 				output.Markdown: func(w io.Writer) error { return t.markdown(w) },
+				output.SARIF:    func(w io.Writer) error { return findingsOf("diff", t.findings()).WriteSARIF(w) },
 			}); err != nil {
 				return err
 			}
@@ -96,7 +97,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 	}
 	a.revisions(cmd, "")
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 when NEW is, or may be: widened, or changed")
-	a.formats(cmd, output.Markdown)
+	a.formats(cmd, output.Markdown, output.SARIF)
 	return cmd
 }
 

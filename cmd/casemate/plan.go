@@ -95,7 +95,7 @@ refused.`,
 		return confine.Grant{Read: append(onDisk(args), "/")}
 	}
 	a.revisions(cmd, "")
-	a.formats(cmd)
+	a.formats(cmd, output.SARIF)
 	cmd.Flags().StringSliceVar(&p.failOn, "fail-on", nil, "exit with 3 when this is so: widened, changed, refused (repeatable)")
 	return cmd
 }
@@ -181,6 +181,9 @@ func (a *app) plan(p *plan, paths []string) error {
 	err = a.emit(forms{
 		output.Text: func(io.Writer) error { a.printPlan(p, r, ds); return nil },
 		output.JSON: func(w io.Writer) error { return writeJSON(w, r) },
+		output.SARIF: func(w io.Writer) error {
+			return findingsOf("plan", r.findings(&told{old: a.policyWords(running), new: p.paths, p: p.diff})).WriteSARIF(w)
+		},
 	})
 	if err != nil {
 		return err

@@ -118,7 +118,7 @@ Exit status: 0 scored, 1 could not, 3 a service is above the --threshold.`,
 		return g
 	}
 	a.revisions(cmd, "")
-	a.formats(cmd, output.Markdown)
+	a.formats(cmd, output.Markdown, output.SARIF)
 	f := cmd.Flags()
 	f.Float64Var(&fl.threshold, "threshold", 0, "exit with 3 if a service scores above `N`")
 	f.StringVar(&fl.weights, "weights", "", "take the weights of that `file`")
@@ -193,6 +193,7 @@ func (a *app) score(args []string, fl *scoreFlags, w *score.Weights) error {
 		output.Text:     func(io.Writer) error { a.scoreText(&r, len(names) == 1); a.host(r.Host, fl.facts); return nil },
 		output.JSON:     func(w io.Writer) error { return writeJSON(w, r) },
 		output.Markdown: func(w io.Writer) error { return scoreMarkdown(w, &r) },
+		output.SARIF:    findingsOf("score", r.findings(func(name string) string { return doc.Origins.Lookup("services." + name) })).WriteSARIF,
 	})
 	if err == nil && len(r.Above) > 0 {
 		fmt.Fprintf(a.err, "casemate: above %.1f: %s\n", fl.threshold, strings.Join(r.Above, ", "))
@@ -387,6 +388,7 @@ func (a *app) scoreItems(w *score.Weights) error {
 			a.printf("\n%g points are a score of 5.0.\n", w.Half)
 			return nil
 		},
+		output.SARIF: func(io.Writer) error { return errors.New("the items are no findings: write -o text, json or markdown") },
 		output.Markdown: func(to io.Writer) error {
 			var b bytes.Buffer
 			b.WriteString("| item | weight | dimension | what a value of 1 is |\n|---|---|---|---|\n")

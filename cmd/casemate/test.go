@@ -56,7 +56,7 @@ Exit status: 0 all passed, 1 could not run them, 3 one has failed, none was sele
 	}
 	a.grants[cmd] = reads
 	a.revisions(cmd, withTests)
-	a.formats(cmd, output.Markdown, output.GitHub, output.JUnit)
+	a.formats(cmd, output.Markdown, output.SARIF, output.GitHub, output.JUnit)
 	flags := cmd.Flags()
 	flags.StringVar(&f.run, "run", "", "run only the tests whose names match this regular expression")
 	flags.BoolVar(&f.allowEmpty, "allow-empty", false, "no test is no failure")

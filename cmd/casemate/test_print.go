@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"casemate/cmd/casemate/output"
-	"casemate/cmd/version"
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/policy/policytest"
@@ -30,6 +29,7 @@ func (a *app) testForms(r *testReport, verbose bool) forms {
 		output.Text:     func(io.Writer) error { return a.testText(r, verbose) },
 		output.JSON:     func(w io.Writer) error { return writeJSON(w, r) },
 		output.Markdown: func(w io.Writer) error { return testMarkdown(w, r) },
+		output.SARIF:    func(w io.Writer) error { return testFindings(r).WriteSARIF(w) },
 		output.GitHub:   func(w io.Writer) error { return testFindings(r).WriteGitHub(w) },
 		output.JUnit: func(w io.Writer) error {
 			return output.WriteJUnit(w, "casemate test", testSuites(r), output.Here())
@@ -135,7 +135,7 @@ func coverageSummary(c *policytest.Coverage) string {
 
 // testFindings are the failures as findings, each at the line of the test that is not met.
 func testFindings(r *testReport) *output.Report {
-	out := &output.Report{Verb: "test", Version: version.Word(), FailOn: policy.SeverityError, Place: output.Here()}
+	out := findingsOf("test", nil)
 	for i := range r.Tests {
 		t := &r.Tests[i]
 		for k := range t.Failures {
@@ -144,7 +144,7 @@ func testFindings(r *testReport) *output.Report {
 			if slices.ContainsFunc(t.Failures[:k], f.SameClient) {
 				lines = lines[:1] // who, and the trace is at the first
 			}
-			out.Findings = append(out.Findings, output.Finding{Service: f.Service, Diagnostic: policy.Diagnostic{Severity: policy.SeverityError,
+			out.Findings = append(out.Findings, output.Finding{Service: f.Service, Diagnostic: policy.Diagnostic{Severity: policy.SeverityError, Code: "test-" + t.Kind,
 				Summary: fmt.Sprintf("%s %q: %s", t.Kind, t.Name, failureText(f)), Detail: strings.Join(lines, "\n"),
 				File: f.Place.File, Line: f.Place.Line, Column: f.Place.Column, EndLine: f.Place.EndLine, EndColumn: f.Place.EndColumn}})
 		}
