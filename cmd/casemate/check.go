@@ -15,6 +15,7 @@ import (
 	"casemate/cmd/version"
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/signed"
 	"casemate/policy/valid"
 
 	"github.com/spf13/cobra"
@@ -77,6 +78,10 @@ needs no root, and says what it could not look at without; for what it looks at 
 keeps the right to read any file. With --facts FILE it decides the same on any machine, from
 what casemate facts has written on the host.
 
+With --trust FILE it asks first for what casemated --trust asks for: that PATH is one compiled
+document with a signature beside it (PATH.sig) by a key of FILE. It takes keys in hardware as
+well (sk-ssh-ed25519@openssh.com), which casemated does not, and says so.
+
 PATH is a file, a directory of *.cm.hcl files, git:REV:PATH for what a commit has, or - for
 standard input; the default is ` + policyPath + `. Several paths are one policy. One of the name inetd.conf or *.inetd, or
 a directory inetd.d, holds entries of inetd, which are services too: help inetd.
@@ -96,8 +101,8 @@ What a waiver accepts is still in JSON and SARIF, as waived; one that accepts no
 expired or soon will is found itself. The day is this machine's, and the one thing of it
 that counts.
 
-Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as grave as
---fail-on says is found: by itself that is what the host would refuse of it (--host, --facts).`,
+Exit status: 0 the policy is valid, 1 it is not, 3 --trust has no signature that it admits, or it is
+valid and something as grave as --fail-on says is found: by itself that is what the host would refuse of it (--host, --facts).`,
 		Example: `  casemate check
   casemate check examples/quickstart
   casemate check --host
@@ -112,6 +117,11 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 			}
 			if len(args) == 0 {
 				args = []string{policyPath}
+			}
+			if o.trust != "" {
+				if err := a.trusted(o.trust, args); err != nil {
+					return err
+				}
 			}
 			l, ds := a.loadReviewed(args)
 			h, err := o.hostFacts(hostnet, args)
@@ -160,6 +170,12 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 		if o.facts != "" {
 			g.Read = append(g.Read, o.facts)
 		}
+		if o.trust != "" {
+			g.Read = append(g.Read, o.trust)
+			for _, path := range onDisk(args) {
+				g.Read = append(g.Read, path+signed.Suffix)
+			}
+		}
 		return g
 	}
 	a.revisions(cmd, "")
@@ -168,6 +184,7 @@ Exit status: 0 the policy is valid, 1 it is not, 3 it is valid and something as 
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print diagnostics only")
 	f.BoolVar(&o.host, "host", false, "add what this host cannot enforce or does not have")
 	f.StringVar(&o.facts, "facts", "", "add what the host lacks whose facts are in this file (casemate facts)")
+	f.StringVar(&o.trust, "trust", "", "first ask for a signature beside the one document, by a key of this file (as casemated --trust)")
 	f.StringVar(&o.failOn, "fail-on", policy.SeverityError, "exit with 3 where something as grave is found: error, warning or notice")
 	f.StringArrayVar(&o.rules, "rule", nil, "look for this code alone, beside errors (repeatable)")
 	f.BoolVar(&o.list, "list-rules", false, "list the codes of all that is looked for")

@@ -21,6 +21,7 @@ import (
 type checkOptions struct {
 	quiet, host, list bool
 	failOn, facts     string
+	trust             string   // the file of the keys that may sign
 	rules             []string // codes; none is all
 }
 

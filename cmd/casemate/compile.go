@@ -31,8 +31,10 @@ digest is of the policy inside alone: sha256sum of the document is another numbe
 With --write the document is in a file, which is replaced as a whole. With --sign as
 well, a signature by that private key (ssh-keygen -t ed25519, without a passphrase) stands
 beside it, in FILE.sig, for casemated --trust; a document that is compiled already is signed
-as it is. It is what ssh-keygen -Y sign -n casemate-policy -f KEY FILE writes, also with a key
-of an agent, and ssh-keygen -Y verify reads.
+as it is. With a public key (KEY.pub) the agent of SSH_AUTH_SOCK signs, also by a key in
+hardware (sk-ssh-ed25519@openssh.com): those casemate check --trust admits, and casemated does
+not. It is what ssh-keygen -Y sign -n casemate-policy -f KEY FILE writes, and ssh-keygen -Y
+verify reads.
 
 With --stdin it is the compiler that casemated starts in a sandbox: it reads one
 JSON request with the files (or a compiled document, which it checks) from standard
@@ -87,7 +89,7 @@ Exit status: 0 done, 1 the policy is not valid.`,
 	}
 	a.revisions(cmd, "")
 	cmd.Flags().StringVar(&write, "write", "", "write the document to `file` (*.json) in place of standard output")
-	cmd.Flags().StringVar(&sign, "sign", "", "sign it with the private `key` of this file, in FILE.sig beside it")
+	cmd.Flags().StringVar(&sign, "sign", "", "sign it with the `key` of this file, a public one by an agent, in FILE.sig beside it")
 	cmd.Flags().BoolVar(&stdin, "stdin", false, "read a request from standard input, as casemated sends it")
 	return cmd
 }

@@ -1,11 +1,10 @@
-// Package key signs documents with private keys as ssh-keygen -t ed25519 writes them. Whoever
-// verifies, casemated too, needs no more than package signed.
+// Package key signs documents with private keys as ssh-keygen -t ed25519 writes them, or by an agent, and verifies what keys in
+// hardware have signed. casemated, which takes plain keys alone, needs no more than package signed.
 package key
 
 import (
 	"bytes"
 	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
@@ -101,13 +100,5 @@ const lineLength = 70
 // Sign is the file of a signature of document, byte by byte that of ssh-keygen -Y sign.
 func Sign(key ed25519.PrivateKey, document []byte) []byte {
 	public := ed25519.PublicKey(key[ed25519.SeedSize:])
-	text := base64.StdEncoding.EncodeToString(append([]byte(signed.Head(public)), ed25519.Sign(key, signed.Message(document))...))
-	var out strings.Builder
-	out.WriteString(signed.Begin)
-	for len(text) > lineLength {
-		out.WriteString(text[:lineLength] + "\n")
-		text = text[lineLength:]
-	}
-	out.WriteString(text + signed.End)
-	return []byte(out.String())
+	return armored(signed.Head(public) + string(ed25519.Sign(key, signed.Message(document))))
 }
