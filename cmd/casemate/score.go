@@ -18,6 +18,7 @@ import (
 	"casemate/policy/explain"
 	"casemate/policy/score"
 	"casemate/policy/show"
+	"casemate/sandbox/landlock"
 
 	"github.com/spf13/cobra"
 )
@@ -39,7 +40,7 @@ func (f *scoreFlags) enforces() *score.Host {
 	if f.known == nil {
 		return nil
 	}
-	return &score.Host{Landlock: f.known.LandlockABI, Controllers: f.known.Controllers}
+	return &score.Host{Ports: f.known.LandlockABI >= landlock.ABINet, Controllers: f.known.Controllers}
 }
 
 func (a *app) scoreCmd() *cobra.Command {

@@ -6,13 +6,12 @@ import (
 	"strings"
 
 	"casemate/sandbox"
-	"casemate/sandbox/landlock"
 	"casemate/sandbox/seccomp"
 )
 
-// Host is what a host can enforce: the ABI of its kernel's Landlock, 0 for none, and the controllers of its cgroup v2.
+// Host is what a host can enforce: tcp ports (its kernel's Landlock knows them), and what the controllers of its cgroup v2 count.
 type Host struct {
-	Landlock    int
+	Ports       bool
 	Controllers []string
 }
 
@@ -44,7 +43,7 @@ func (h *Host) enforced(f *sandbox.Profile, rules []seccomp.Rule) (*sandbox.Prof
 			}
 		}
 	}
-	if h.Landlock < landlock.ABINet && f.Network.Mode == sandbox.NetworkHost && (slices.Contains(f.BestEffort, "landlock.net") || slices.Contains(f.BestEffort, "landlock")) {
+	if !h.Ports && f.Network.Mode == sandbox.NetworkHost && (slices.Contains(f.BestEffort, "landlock.net") || slices.Contains(f.BestEffort, "landlock")) {
 		for _, p := range []struct {
 			call string
 			list *[]uint16

@@ -398,7 +398,7 @@ func TestNarrowedNeverScoresHigher(t *testing.T) {
 				continue
 			}
 			after := y.score(t)
-			host := &Host{Landlock: r.IntN(8), Controllers: []string{"memory", "pids", "cpu"}[:r.IntN(4)]}
+			host := &Host{Ports: chance(r, 2), Controllers: []string{"memory", "pids", "cpu"}[:r.IntN(4)]}
 			if a, b := x.scoreOn(t, host), y.scoreOn(t, host); b.exposure > a.exposure*(1+1e-12) {
 				t.Errorf("%s on %+v: %.4f, was %.4f\nwas %+v\n is %+v", name, host, b.exposure, a.exposure, *x, *y)
 			} else if a.exposure < before.exposure*(1-1e-12) || b.exposure < after.exposure*(1-1e-12) {
