@@ -33,6 +33,7 @@ func faultsOf(p *policy.Policy, h *facts.Facts) []lang.Fault {
 		s := &p.Services[i]
 		f.identities(s)
 		f.sandbox(s)
+		f.state(s)
 		f.addresses(s)
 	}
 	for _, s := range p.Programs()[len(p.Services):] {
@@ -144,6 +145,15 @@ func (f *faults) sandbox(s *policy.Service) {
 		if !own || !s.Ours() { // casemated may have its worker elsewhere
 			f.add(path, s.Name, err)
 		}
+	}
+}
+
+// state tells of a file system whose mounts cannot map ids for each session.
+func (f *faults) state(s *policy.Service) {
+	if p := f.policy.Profile(s.Profile); f.facts.StateFS != "" && p.Files.State {
+		f.found = append(f.found, lang.Fault{Path: "profiles." + s.Profile + ".files.state", Unsure: true,
+			Summary: fmt.Sprintf("casemated may refuse service %q on this host: %s is on %s, whose mounts map no ids", s.Name, sandbox.StateDir, f.facts.StateFS),
+			Next:    "mount a file system there that does, as ext4, xfs, btrfs or tmpfs"})
 	}
 }
 

@@ -159,6 +159,24 @@ func TestHostFaults(t *testing.T) {
 	}
 }
 
+// TestHostState: a state directory on a file system that maps no ids is told of, for who has one.
+func TestHostState(t *testing.T) {
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte("policy { edition = 1 }\nprofile \"kept\" {\n  base = profile.line\n  widens = [\"files\"]\n  files { state = true }\n}\n" +
+		"service \"s\" {\n  listen = [\"unix:/run/nobody-v.sock\"]\n  command = [\"/bin/cat\"]\n  user = \"nobody\"\n  profile = profile.kept\n}\n" +
+		"service \"other\" {\n  listen = [\"unix:/run/nobody-w.sock\"]\n  command = [\"/bin/cat\"]\n  user = \"nobody\"\n  profile = profile.line\n}\n")}})
+	if doc == nil {
+		t.Fatalf("%+v", ds)
+	}
+	for of, want := range map[string]int{"9p": 1, "": 0} {
+		h := facts.Gather(&facts.Net{}, "")
+		h.StateFS = of
+		found := faultsOf(doc.Policy, h)
+		if len(found) != want || want == 1 && (found[0].Path != "profiles.kept.files.state" || !found[0].Unsure || !strings.Contains(found[0].Summary, "is on 9p, whose mounts map no ids")) {
+			t.Errorf("%q: %+v", of, found)
+		}
+	}
+}
+
 // TestHostVsock: a vsock that no transport serves is told of, by check and by status; where there is one, or nobody knows, it is not.
 func TestHostVsock(t *testing.T) {
 	doc, ds := lang.Compile([]policy.SourceFile{{Name: "p", Data: []byte("policy { edition = 1 }\nservice \"v\" {\n  listen = [\"vsock:7979\", \"unix:/run/nobody-v.sock\"]\n  command = [\"/bin/cat\"]\n  user = \"nobody\"\n  profile = profile.line\n}\n")}})

@@ -43,6 +43,8 @@ type Facts struct {
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// Vsock is the cid of the host's vsocks, NoVsock where nothing reaches them.
 	Vsock string `json:"vsock,omitempty"`
+	// StateFS is the kind of the file system of services' state where it takes no maps of ids, as that of files { state } needs.
+	StateFS string `json:"state_fs,omitempty"`
 	// Policy is what casemated would find wrong with the files of the policy as they lie there.
 	Policy []policy.Diagnostic `json:"policy,omitempty"`
 	// Users and Groups are the answers by name, Paths those about the file system by question.
@@ -107,7 +109,7 @@ func Read(r io.Reader) (*Facts, error) {
 		d := &f.Policy[i]
 		*d = policy.Diagnostic{Severity: policy.SeverityError, Code: "CM001", Summary: output.OneLine(d.Summary), Detail: output.OneLine(d.Detail), File: output.OneLine(d.File)}
 	}
-	f.Vsock = output.OneLine(f.Vsock)
+	f.Vsock, f.StateFS = output.OneLine(f.Vsock), output.OneLine(f.StateFS)
 	for i := range f.Sockets {
 		f.Sockets[i].Who = output.OneLine(f.Sockets[i].Who)
 	}

@@ -9,6 +9,7 @@ import (
 	"casemate/listener"
 	"casemate/listener/host"
 	"casemate/policy"
+	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/landlock"
 )
@@ -47,6 +48,7 @@ func Gather(n *Net, worker string) *Facts {
 	services, _ := os.ReadFile("/etc/services")
 	f.Services = string(services)
 	f.Worker = worker
+	f.StateFS = unmappedAt(sandbox.StateDir)
 	f.Sockets, f.Addresses, f.Vsock = n.Sockets(), n.own, n.vsock
 	return f
 }
