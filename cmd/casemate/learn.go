@@ -245,6 +245,7 @@ func (a *app) learn(ctx context.Context, s *site, earlier *learn.Needs, program,
 	if l.bases, err = shippedBases(program); err != nil {
 		return err
 	}
+	l.wide.Apart = s.service != nil && apart(s.service)
 	needs, err := l.observe()
 	if err != nil {
 		return err

@@ -224,5 +224,14 @@ func serviceAttributes(s *policy.Service) string {
 	if s.Wait {
 		return block + "  wait = true\n  acl = acl.anyone\n  limit = limit.wait\n"
 	}
+	if apart(s) {
+		block += fmt.Sprintf("  stdio = %q\n", sandbox.StdioRelay)
+	}
 	return block + "  acl = acl.client\n  limit = limit.client\n"
+}
+
+// apart tells whether a service's program is apart from the host's network (policy.Service.Apart) where it is learnt
+// too: its clients come by tcp there, so that takes a relay, wherever it listens itself.
+func apart(s *policy.Service) bool {
+	return s.Apart() && slices.Contains([]sandbox.Stdio{sandbox.StdioSocket, sandbox.StdioAll, sandbox.StdioRelay}, s.Stdio)
 }

@@ -16,6 +16,7 @@ import (
 	"casemate/policy/canon"
 	"casemate/policy/control"
 	"casemate/policy/lang"
+	"casemate/sandbox"
 	"casemate/sandbox/learn"
 	"casemate/sandbox/learn/observe"
 	"casemate/sandbox/learn/scratch"
@@ -213,6 +214,9 @@ func profileDocument(profile, attributes string) (*policy.Document, error) {
 func (s *site) replace(doc *policy.Document) error {
 	at := &doc.Policy.Services[0]
 	of := *s.service
+	if apart(&of) {
+		of.Stdio = sandbox.StdioRelay
+	}
 	of.Name, of.Listen, of.ACL, of.Limit, of.Profile = at.Name, at.Listen, at.ACL, at.Limit, at.Profile
 	of.Socket, of.Linger, of.Because = at.Socket, at.Linger, "learnt as it runs"
 	*at = of

@@ -154,7 +154,7 @@ func (a *app) printTight(r *tightReport, t *learn.Tight, c *learn.Confines, head
 		}
 		head = append(head, "Never used:")
 		for _, n := range t.Gone {
-			head = append(head, "  "+goneLine(&n))
+			head = append(head, "  "+goneLine(&n, c.Profile.Network.Mode))
 		}
 		text, err := tightText(&t.Profile, name, func(path string) string {
 			if n := t.Evidence(path); n != nil {
@@ -181,13 +181,13 @@ func (a *app) printTight(r *tightReport, t *learn.Tight, c *learn.Confines, head
 	return nil
 }
 
-// goneLine says what a tightened profile has no more.
-func goneLine(n *learn.Need) string {
+// goneLine says what a tightened profile has no more, of one with that network.
+func goneLine(n *learn.Need, mode sandbox.NetworkMode) string {
 	switch n.Attr {
 	case learn.AttrTmp, learn.AttrShm, learn.AttrProc, learn.AttrPty, learn.AttrState, learn.AttrLog, learn.AttrInit:
 		return n.Attr
 	case learn.AttrMode:
-		return learn.AttrMode + ` "host"`
+		return fmt.Sprintf("%s %q", learn.AttrMode, mode)
 	case learn.AttrDeny:
 		return "system calls of " + n.Value
 	}

@@ -147,7 +147,7 @@ func reached(n *Needs, b *Base, lists ...[]Need) *Need {
 		case AttrAllow, AttrRule:
 			allowed = append(allowed, rulesOf(&line)...)
 		default:
-			allowed = append(allowed, bringsAlong(&line)...)
+			allowed = append(allowed, bringsAlong(&line, b.Profile.Network.Mode)...)
 		}
 	}
 	allowed, _ = seccomp.Normalize(allowed) // each part of it was already
@@ -165,11 +165,14 @@ func reached(n *Needs, b *Base, lists ...[]Need) *Need {
 	return mode
 }
 
-// bringsAlong are the rules that a line of the network brings.
-func bringsAlong(line *Need) []seccomp.Rule {
+// bringsAlong are the rules that a line of the network brings in a mode.
+func bringsAlong(line *Need, mode sandbox.NetworkMode) []seccomp.Rule {
 	entries := brought[line.Attr]
 	if line.Attr == AttrSockets {
 		entries = []string{SocketGroups[line.Value], "connect"}
+		if mode == sandbox.NetworkPrivate {
+			entries = append(entries, brought[AttrBind]...)
+		}
 	}
 	rules, err := seccomp.Resolve(entries, nil)
 	if err != nil {
@@ -246,7 +249,9 @@ func callLines(n *Needs, b *Base, others []Need) []Need {
 		if o.Attr == AttrMode {
 			mode = sandbox.NetworkMode(o.Value)
 		}
-		allowed = append(allowed, bringsAlong(&o)...)
+	}
+	for _, o := range others {
+		allowed = append(allowed, bringsAlong(&o, mode)...)
 	}
 	allowed, _ = seccomp.Normalize(allowed) // each part of it was already
 	var left []CallNeed

@@ -17,6 +17,7 @@ type Wide struct {
 	Read, Exec, Write []string
 	Capabilities      []string
 	Mode              sandbox.NetworkMode
+	Apart             bool     // a network of its own does (policy.Service.Apart), and comes before the host's
 	Sockets           []string // words of network { sockets }
 	Calls             []string // beside the groups that reach nothing
 	Rules             []sandbox.SyscallRule
@@ -25,6 +26,11 @@ type Wide struct {
 // Groups are the groups that reach no more than the network's mode does.
 func (w *Wide) Groups() []string {
 	return slices.DeleteFunc(Leaves(), func(g string) bool { return g == "@jit" || !within(w.Mode, g) })
+}
+
+// reach is how much a mode reaches, among the others.
+func reach(mode string) int {
+	return slices.Index(sandbox.NetworkModes, sandbox.NetworkMode(mode))
 }
 
 // within tells whether a group reaches no more than a mode does.
@@ -70,14 +76,17 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 	case filtered && word == "unix":
 		put(&w.Sockets, word)
 	case filtered && word != "":
-		w.Mode = sandbox.NetworkHost
+		w.own()
 		put(&w.Sockets, word)
-	case filtered && f.serves(w.Mode):
+	case filtered && f.serves(w.Mode) && !w.Apart:
 		return
+	case filtered && f.serves(w.Mode):
+		w.own()
+		put(&w.Sockets, "unix") // brings it
 	case filtered && strings.HasPrefix(f.Addr, "unix") && f.Call == "connect":
 		put(&w.Sockets, "unix") // brings it
 	case filtered && (f.Call == "connect" || f.Call == "bind" || f.Call == "listen"):
-		w.reach(true)
+		w.own()
 		put(&w.Calls, f.Call)
 	case filtered:
 		if _, err := seccomp.Resolve([]string{f.Call}, nil); err != nil || f.Call == "clone3" {
@@ -108,7 +117,7 @@ func (w *Wide) add(f *Fact, c *Confines, h Host) {
 // serves tells whether the fact is of a socket of the program's own that no profile with
 // the mode lets it serve, as ownSocket says.
 func (f *Fact) serves(mode sandbox.NetworkMode) bool {
-	return mode != sandbox.NetworkHost && (f.Call == "bind" || f.Call == "listen") && strings.HasPrefix(f.Addr, "unix")
+	return mode != sandbox.NetworkHost && mode != sandbox.NetworkPrivate && (f.Call == "bind" || f.Call == "listen") && strings.HasPrefix(f.Addr, "unix")
 }
 
 // widest is from how many paths of one kind on no more are added: a program that asks for
@@ -148,6 +157,15 @@ func (w *Wide) call(f *Fact) {
 			w.Rules = append(w.Rules, r)
 		}
 	}
+}
+
+// own takes the network that a call needs which the filter refuses: one of the session's own, where that does.
+func (w *Wide) own() {
+	if !w.Apart || w.Mode == sandbox.NetworkHost {
+		w.reach(true)
+		return
+	}
+	w.Mode = sandbox.NetworkPrivate
 }
 
 // reach takes the host's network, if it is asked for.
@@ -197,10 +215,16 @@ func (n *Needs) Miss(sessions []*Session, c *Confines, h Host) {
 	n.Add(f.result())
 }
 
-// Add adds what others need.
+// Add adds what others need. Of two modes of the network the one stays that reaches more.
 func (n *Needs) Add(more *Needs) {
 	have := map[[2]string]bool{}
-	for _, o := range n.Other {
+	for i, o := range n.Other {
+		if at := slices.IndexFunc(more.Other, func(m Need) bool { return m.Attr == o.Attr }); o.Attr == AttrMode && at >= 0 {
+			if wider := &more.Other[at]; reach(wider.Value) > reach(o.Value) {
+				n.Other[i], o = *wider, *wider
+			}
+			have[[2]string{AttrMode, more.Other[at].Value}] = true
+		}
 		have[[2]string{o.Attr, o.Value}] = true
 	}
 	for _, o := range more.Other {

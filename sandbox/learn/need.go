@@ -177,12 +177,25 @@ type Extras struct {
 // Used are the extras of which there is a sign among the needs.
 func (x Extras) Used(n *Needs) Extras {
 	x.Capabilities = slices.DeleteFunc(slices.Clone(x.Capabilities), func(c string) bool { return !calls(n, c) })
-	if x.Mode == sandbox.NetworkHost && !slices.ContainsFunc(n.Other, func(o Need) bool {
-		return o.Attr == AttrConnect || o.Attr == AttrBind || o.Attr == AttrSockets && o.Value != "unix"
-	}) {
-		x.Mode = sandbox.NetworkNone
+	switch x.Mode {
+	case sandbox.NetworkHost:
+		if !slices.ContainsFunc(n.Other, func(o Need) bool {
+			return o.Attr == AttrConnect || o.Attr == AttrBind || o.Attr == AttrSockets && o.Value != "unix"
+		}) {
+			x.Mode = sandbox.NetworkNone
+		}
+	case sandbox.NetworkPrivate:
+		if !n.inside() {
+			x.Mode = sandbox.NetworkNone
+		}
 	}
 	return x
+}
+
+// inside tells whether sessions used a network of their own: sockets of it, or one unix socket by another.
+func (n *Needs) inside() bool {
+	return slices.ContainsFunc(n.Other, func(o Need) bool { return o.Attr == AttrSockets && o.Value != "unix" }) ||
+		slices.ContainsFunc(n.Calls, func(c CallNeed) bool { return c.Rule.Name == "bind" || c.Rule.Name == "listen" })
 }
 
 // Find gives what the sessions need: all that they did with success, as far as c allowed it.
@@ -208,6 +221,11 @@ func Find(sessions []*Session, c *Confines, h Host, x Extras) *Needs {
 	}
 	if x.Mode != sandbox.NetworkNone {
 		f.need(AttrMode, string(x.Mode), nil)
+		for key, n := range f.other { // what it is for
+			if slices.Contains([]string{AttrSockets, AttrConnect, AttrBind}, key[0]) {
+				f.other[[2]string{AttrMode, string(x.Mode)}].merge(n.Evidence)
+			}
+		}
 	}
 	return f.result()
 }
@@ -269,7 +287,9 @@ func (f *finder) take(one *Fact, c *Confines) {
 	if word := SocketWord(one); word != "" {
 		f.need(AttrSockets, word, one)
 	}
-	f.port(one)
+	if c.Profile.Network.Mode != sandbox.NetworkPrivate { // all of whose ports are its own
+		f.port(one)
+	}
 	for _, p := range []string{one.Path, one.To} {
 		if p != "" {
 			f.path(one, one.Host(p))

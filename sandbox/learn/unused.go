@@ -68,7 +68,7 @@ func unused(p *sandbox.Profile, n *Needs, h Host) []Need {
 	put(AttrState, "false", f.State && !used(AttrState))
 	put(AttrLog, "false", f.Log && !used(AttrLog))
 	put(AttrInit, "false", p.Init && !used(AttrInit))
-	put(AttrMode, "none", p.Network.Mode == sandbox.NetworkHost && !used(AttrSockets, AttrConnect, AttrBind))
+	put(AttrMode, "none", p.Network.Mode == sandbox.NetworkHost && !used(AttrSockets, AttrConnect, AttrBind) || p.Network.Mode == sandbox.NetworkPrivate && !n.inside())
 	for attr, ports := range map[string][]uint16{AttrConnect: p.Network.Connect, AttrBind: p.Network.Bind} {
 		for _, port := range ports {
 			word := strconv.Itoa(int(port))

@@ -278,6 +278,40 @@ func without(profile, line string) string {
 	return regexp.MustCompile(`(?m)^ *widens .*$`).ReplaceAllString(text, "  widens = ["+strings.Join(widens, ", ")+"]")
 }
 
+// followed runs casemate learn of a running service with its clients, once it waits for them, and gives its exit status
+// and what it wrote to both its outputs.
+func followed(t *testing.T, b *rig.Broker, service string, clients func(), args ...string) (int, string, string) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(rig.Root(t), "casemate"), append([]string{"learn", service, "-o", "json", "--control", b.Control}, args...)...)
+	var out, said bytes.Buffer
+	cmd.Stdout = &out
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	for !strings.Contains(said.String(), "waiting for connections") {
+		k, err := pipe.Read(buf)
+		said.Write(buf[:k])
+		if err != nil {
+			t.Fatalf("learn said %q (%v)", said.String(), err)
+		}
+	}
+	clients()
+	for {
+		k, err := pipe.Read(buf)
+		said.Write(buf[:k])
+		if err != nil {
+			break
+		}
+	}
+	_ = cmd.Wait()
+	return cmd.ProcessState.ExitCode(), out.String(), said.String()
+}
+
 // TestLearnService learns from real sessions of a running service: by counting, with
 // clients, and what it does not use.
 func TestLearnService(t *testing.T) {
@@ -299,36 +333,11 @@ func TestLearnService(t *testing.T) {
 	}
 	follow := func(n int, page func(i int) string, args ...string) (int, string, string) {
 		t.Helper()
-		cmd := exec.Command(filepath.Join(rig.Root(t), "casemate"), append([]string{"learn", "web", "-o", "json", "--control", b.Control}, args...)...)
-		var out, said bytes.Buffer
-		cmd.Stdout = &out
-		pipe, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		buf := make([]byte, 4096)
-		for !strings.Contains(said.String(), "waiting for connections") {
-			k, err := pipe.Read(buf)
-			said.Write(buf[:k])
-			if err != nil {
-				t.Fatalf("learn said %q (%v)", said.String(), err)
+		return followed(t, b, "web", func() {
+			for i := range n {
+				get(page(i))
 			}
-		}
-		for i := range n {
-			get(page(i))
-		}
-		for {
-			k, err := pipe.Read(buf)
-			said.Write(buf[:k])
-			if err != nil {
-				break
-			}
-		}
-		_ = cmd.Wait()
-		return cmd.ProcessState.ExitCode(), out.String(), said.String()
+		}, args...)
 	}
 	index := func(int) string { return "index.html" }
 	code, out, said := follow(4, index, "--connections", "2")
