@@ -323,7 +323,7 @@ func (l *learner) narrow(d *learn.Draft, i int) (gone bool, err error) {
 		} else if !gone {
 			less.Lines[i].Without = d.Lines[i].Without
 		}
-		d.Lines = less.Lines
+		*d = *less
 		return gone, nil
 	}
 	return false, nil

@@ -53,9 +53,17 @@ func Drafts(n *Needs, bases []Base, h Host) []Draft {
 	return out
 }
 
-// Without is the draft without one of its lines.
+// Without is the draft without one of its lines, and without the calls that this line alone has: no other
+// line is drawn from them any more (besides).
 func (d *Draft) Without(i int) *Draft {
-	return &Draft{Base: d.Base, Lines: slices.Delete(slices.Clone(d.Lines), i, i+1), needs: d.needs}
+	less := &Draft{Base: d.Base, Lines: slices.Delete(slices.Clone(d.Lines), i, i+1), needs: d.needs}
+	if line := &d.Lines[i]; d.needs != nil && (line.Attr == AttrAllow || line.Attr == AttrRule) {
+		rules := rulesOf(line)
+		less.needs = &Needs{Other: d.needs.Other, Never: d.needs.Never, Calls: slices.DeleteFunc(slices.Clone(d.needs.Calls), func(c CallNeed) bool {
+			return seccomp.Cover(rules, c.Rule)
+		})}
+	}
+	return less
 }
 
 // Less are the drafts that grant less by one line: without it, with its path to be read in place

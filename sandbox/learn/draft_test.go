@@ -220,6 +220,30 @@ func TestLessSockets(t *testing.T) {
 	}
 }
 
+// TestTakenAwayStaysAway: a call without which the clients were served does not come back with the calls that take
+// the place of sockets.
+func TestTakenAwayStaysAway(t *testing.T) {
+	facts := []Fact{ok("socket", "", 1, 1, 0), ok("socketpair", "", 1, 1, 0), ok("openat2", "/srv/a", 1)}
+	c := confinesOf(sandbox.Profile{}, append(Leaves(), "openat2"))
+	d := &Drafts(Find([]*Session{{Processes: 1, Facts: facts}}, c, bare, Extras{Mode: sandbox.NetworkNone}), basesOf(t, "@line"), bare)[0]
+	values := func(d *Draft) (out []string) {
+		for _, n := range d.Lines {
+			out = append(out, n.Value)
+		}
+		return out
+	}
+	at := slices.Index(values(d), "openat2")
+	if at < 0 {
+		t.Fatalf("it adds %q", values(d))
+	}
+	d = d.Less(at)[0]
+	sockets := slices.IndexFunc(d.Lines, func(n Need) bool { return n.Attr == AttrSockets })
+	less := d.Less(sockets)
+	if got := values(less[len(less)-1]); len(less) != 2 || slices.Contains(got, "openat2") || !slices.Contains(got, "socketpair 0x1") {
+		t.Errorf("in place of sockets it has %q", got)
+	}
+}
+
 // TestDraftsHaveAll: whatever calls were seen, each draft's lines and base allow all of them
 // that can be allowed without the network.
 func TestDraftsHaveAll(t *testing.T) {
