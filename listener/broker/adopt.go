@@ -25,6 +25,7 @@ type testament struct {
 	Peer    inbound.Peer
 	Local   netip.AddrPort
 	Key     string // of where it came to
+	Muxed   string // there, by a tcpmux
 	Rule    int
 	UID     uint32
 	Leased  bool
@@ -34,7 +35,7 @@ type testament struct {
 }
 
 func (s *session) testament(pid, init int) []byte {
-	t := testament{ID: s.id, Service: s.svc.name, Peer: s.peer, Local: s.local, Rule: s.rule, UID: s.uid, Leased: s.leased, Init: init, Held: s.held != nil,
+	t := testament{ID: s.id, Service: s.svc.name, Peer: s.peer, Local: s.local, Muxed: s.muxed, Rule: s.rule, UID: s.uid, Leased: s.leased, Init: init, Held: s.held != nil,
 		Started: s.svc.b.wall().Add(-time.Duration(s.svc.b.loop.Now() - s.started))}
 	if s.at != nil {
 		t.Key = s.at.spec.Key()
@@ -49,20 +50,21 @@ func (b *Broker) adopt(left warden.Survivor) {
 	var t testament
 	err := policy.Unmarshal(left.Text, &t)
 	svc := b.gen.service(t.Service)
-	if err != nil || svc == nil || svc.spec.Wait != t.Held || len(svc.listen) == 0 {
+	at := b.sockets[t.Key]
+	if at == nil && svc != nil && len(svc.listen) > 0 {
+		at = svc.listen[0]
+	}
+	if err != nil || svc == nil || svc.spec.Wait != t.Held || at == nil {
 		b.hands.Adopt(left.PID, func(warden.Exit) {}, func(bool) { b.hands.Kill(left.PID, unix.SIGKILL) })
 		return
 	}
 	s := &session{id: t.ID, started: b.loop.Now() - int64(max(b.wall().Sub(t.Started), 0)), run: svc.runner(t.Rule), uid: t.UID, leased: t.Leased, pid: int32(left.PID), key: int32(left.PID), init: int32(t.Init), taken: true}
-	s.visit = visit{svc: svc, at: svc.listen[0], peer: t.Peer, local: t.Local, conn: -1, rule: t.Rule}
+	s.visit = visit{svc: svc, at: at, muxed: t.Muxed, peer: t.Peer, local: t.Local, conn: -1, rule: t.Rule}
 	s.timer.Owner = s
 	if t.Held {
 		s.held = []*listening{} // where it listens may have gone since it was started
 	}
 	for _, at := range svc.listen {
-		if at.spec.Key() == t.Key {
-			s.at = at
-		}
 		if t.Held && (at.spec.Key() == t.Key || svc.spec.Together()) {
 			s.held, at.holder = append(s.held, at), s
 		}

@@ -45,6 +45,30 @@ func (s *server) multiplex(c *conn) error {
 	return s.hand(c, byte(which))
 }
 
+// alone waits for the end of the broker at the other end, to whom nobody can be handed over any more: whoever comes then is the
+// next worker's, and is not accepted by this one.
+func (s *server) alone() error {
+	_, err := s.mux.Read(make([]byte, 1)) // it says nothing
+	return fmt.Errorf("the broker has gone: %w", err)
+}
+
+// pollable is a duplicate of f that a goroutine can wait for.
+func pollable(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	if cerr := raw.Control(func(old uintptr) { fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil || err != nil {
+		return nil, errors.Join(cerr, os.NewSyscallError("fcntl", err))
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
 // help is the names, one on each line.
 func (s *server) help() string {
 	var b strings.Builder

@@ -128,21 +128,6 @@ func TestMuxRefuses(t *testing.T) {
 	}
 }
 
-// TestMuxWithoutBroker: a client is told nothing that is not so, and the worker lives on.
-func TestMuxWithoutBroker(t *testing.T) {
-	r, broker := startMux(t, "finger")
-	if err := unix.Shutdown(broker, unix.SHUT_RDWR); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		c := r.dial()
-		_, _ = io.WriteString(c, "finger\r\n")
-		if got, _ := io.ReadAll(c); len(got) != 0 {
-			t.Errorf("%q", got)
-		}
-	}
-}
-
 // TestMuxNeedsItsSocket: without it a worker does not begin.
 func TestMuxNeedsItsSocket(t *testing.T) {
 	r := startOnly(t, config("tcpmux"), "tcp")
@@ -154,5 +139,29 @@ func TestMuxNeedsItsSocket(t *testing.T) {
 		close(r.done)
 	case <-time.After(30 * time.Second):
 		t.Error("it serves")
+	}
+}
+
+// TestMuxEndsWithItsBroker: with the broker gone nobody is accepted any more, whose name could be read and who could be handed
+// to nobody: the worker ends, and who has named nothing yet loses the connection.
+func TestMuxEndsWithItsBroker(t *testing.T) {
+	r, broker := startMux(t, "finger")
+	c := r.dial()
+	if _, err := io.WriteString(c, "fin"); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Shutdown(broker, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-r.done:
+		if close(r.done); err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if got, err := io.ReadAll(c); len(got) > 0 {
+		t.Errorf("the client read %q (%v)", got, err)
 	}
 }

@@ -76,6 +76,10 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, s.stop)()
+	if s.mux != nil {
+		defer s.mux.Close()
+		go func() { cancel(s.alone()) }()
+	}
 	for s.serveUntilIdle(ctx, leaving, cancel) {
 	}
 	s.close()
@@ -182,10 +186,8 @@ func (s *server) open(files []*os.File) error {
 	for _, f := range files {
 		err := s.openOne(f)
 		// Go's net works on duplicates.
-		if f != s.mux {
-			if cerr := f.Close(); err == nil {
-				err = cerr
-			}
+		if cerr := f.Close(); err == nil {
+			err = cerr
 		}
 		if err != nil {
 			s.close()
@@ -208,8 +210,8 @@ func (s *server) openOne(f *os.File) error {
 		return err
 	}
 	if kind == unix.SOCK_SEQPACKET && s.config.Builtin == "tcpmux" && s.mux == nil {
-		s.mux = f
-		return nil
+		s.mux, err = pollable(f)
+		return err
 	}
 	if kind != unix.SOCK_DGRAM {
 		l, err := net.FileListener(f)

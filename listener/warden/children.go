@@ -32,7 +32,11 @@ type child struct {
 	timer loop.Timer
 	ended func(Exit) // nil: nobody waits for it but the process table
 	text  []byte     // what the next broker has to know of it
+	by    *Wire      // to the broker that hears of its end; with that gone it is not reaped before the next one does
 }
+
+// left tells whether its end is the next broker's to hear (TellAdopt).
+func (c *child) left() bool { return c.by != nil && c.by.fd < 0 }
 
 // pollChild is how often a child is looked at that has no pidfd, because there
 // was no descriptor left to give it one.
@@ -109,13 +113,13 @@ func (w *Warden) watch(c *child) {
 }
 
 func (c *child) Ready(uint32) {
-	if !c.reap() { // woken for nothing: ask again
+	if !c.left() && !c.reap() { // woken for nothing: ask again
 		_ = c.w.loop.Mod(c.pidfd, unix.EPOLLIN|unix.EPOLLONESHOT)
 	}
 }
 
 func (c *child) Expire(*loop.Timer) {
-	if !c.reap() {
+	if c.left() || !c.reap() {
 		c.w.loop.After(&c.timer, pollChild)
 	}
 }
@@ -181,15 +185,9 @@ func nested(pid int) bool {
 // strangers are this process's children that have no record.
 func (w *Warden) strangers() map[int]bool {
 	out := make(map[int]bool)
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return out
-	}
+	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, t := range tasks {
-		text, err := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
-		if err != nil {
-			continue // the thread has ended
-		}
+		text, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/children") // none of a thread that has ended
 		for _, f := range strings.Fields(string(text)) {
 			if pid, err := strconv.Atoi(f); err == nil && w.known[pid] == nil {
 				out[pid] = true

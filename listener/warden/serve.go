@@ -149,9 +149,8 @@ func (b *Broker) do(q Asked, fds []int) (a Answer, give []int, err error) {
 			}
 		})
 	case DoLeave:
-		if derr := b.w.loop.Do(func() { err = b.w.leases.Leave() }); derr != nil {
-			err = derr
-		}
+		derr := b.w.loop.Do(func() { err = b.w.leases.Leave() })
+		err = errors.Join(derr, err)
 	case DoLog:
 		if b.conf.OpenLog == nil {
 			return a, nil, errStrange
@@ -216,19 +215,22 @@ func (b *Broker) number() uint64 { b.last++; return b.last }
 // heard does what the broker tells, on the loop.
 func (b *Broker) heard(t Tiding) {
 	switch pid := int(t.N[0]); t.Kind {
-	case TellTake:
-		token := t.N[0]
-		ok := b.w.Take(int(t.N[1]), t.Text, func(e Exit) { b.wire.Send(e.Tiding(token)) })
-		if !ok || t.N[2] != 0 {
-			b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
-		}
-	case TellAdopt:
-		token, c := t.N[0], b.w.known[int(t.N[1])]
+	case TellTake, TellAdopt:
+		c := b.w.known[int(t.N[1])]
 		ok := c != nil && c.text != nil
-		if ok {
-			c.ended = func(e Exit) { b.wire.Send(e.Tiding(token)) }
+		if t.Kind == TellTake {
+			ok = b.w.Take(int(t.N[1]), t.Text, nil)
 		}
-		b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{token, map[bool]int64{true: 1}[ok]}})
+		if !ok || t.N[2] != 0 {
+			b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{t.N[0], map[bool]int64{true: 1}[ok]}})
+		}
+		if ok {
+			c = b.w.known[int(t.N[1])]
+			c.by, c.ended = b.wire, func(e Exit) { b.wire.Send(e.Tiding(t.N[0])) }
+			if t.Kind == TellAdopt {
+				c.Ready(0) // it may have ended in between
+			}
+		}
 	case TellKill:
 		b.w.Kill(pid, unix.Signal(t.N[1]))
 	case TellBury:

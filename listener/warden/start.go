@@ -215,7 +215,6 @@ func (w *Warden) LeaveOff() (sessions int) {
 		if c.timer.Owner == nil {
 			w.bury(pid, nil)
 		} else {
-			c.ended = nil
 			sessions++
 		}
 	}

@@ -38,18 +38,20 @@ static void serve(void)
 		obey(order, stdout);
 }
 
-/* One datagram for each start: what is left unread must start the next. */
-static void datagram(int fd)
+/* So many datagrams for each start: what is left unread must start the next. */
+static void datagram(int fd, int some)
 {
-	struct sockaddr_storage from;
-	socklen_t n = sizeof from;
-	char order[512] = "", answer[600];
+	while (some-- > 0) {
+		struct sockaddr_storage from;
+		socklen_t n = sizeof from;
+		char order[512] = "", answer[600];
 
-	if (recvfrom(fd, order, sizeof order - 1, 0, (void *)&from, &n) < 0)
-		exit(4);
-	if (strcmp(order, "crash") == 0)
-		abort();
-	sendto(fd, answer, snprintf(answer, sizeof answer, "served %s by one", order), 0, (void *)&from, n);
+		if (recvfrom(fd, order, sizeof order - 1, 0, (void *)&from, &n) < 0)
+			exit(4);
+		if (strcmp(order, "crash") == 0)
+			abort();
+		sendto(fd, answer, snprintf(answer, sizeof answer, "served %s by one", order), 0, (void *)&from, n);
+	}
 }
 
 /* So many clients for each start. */
@@ -167,7 +169,7 @@ int main(int argc, char **argv)
 	if (strcmp(way, "serve") == 0)
 		serve();
 	else if (strcmp(way, "datagram") == 0)
-		datagram(0);
+		datagram(0, argc > 2 ? atoi(argv[2]) : 1);
 	else if (strcmp(way, "accept") == 0)
 		accept_some(argc > 3 ? atoi(argv[3]) : 0, argc > 2 ? atoi(argv[2]) : 1);
 	else if (strcmp(way, "polite") == 0)
