@@ -3,6 +3,7 @@ package root
 import (
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -11,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"casemate/sandbox"
+	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
 
@@ -224,21 +228,44 @@ func TestRefusingLimitsAreNamed(t *testing.T) {
 	whySays(t, b, got[0].Str("id"), `limit.it: penalty { on = ["crash"], first = "90s", max = "10m" }`)
 }
 
+// small mounts a file system of so many bytes over a folder of the host, in this mount namespace.
+func small(t *testing.T, path string, size int) {
+	t.Helper()
+	if err := unix.Mount("casemate-test", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("mode=0700,size=%d", size)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
+}
+
 // TestTraceNamesLimits: a limit that makes calls fail, and no more, is in no record; trace says which
 // attribute it is, what it is now, and what would do.
 func TestTraceNamesLimits(t *testing.T) {
 	rig.Root(t)
+	if !alone(t) {
+		return
+	}
+	if err := os.MkdirAll(sandbox.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	small(t, sandbox.StateDir, 1<<20)
+	need.IDMaps(t, sandbox.StateDir)
 	program, port := rig.Compile(t, "testdata/greedy.c"), rig.Port(t)
 	b := rig.Serve(t, head+`
 profile "tight" {
   base = profile.server
-  files { tmp = "1MiB" }
+  widens = ["files"]
+  files {
+    tmp   = "1MiB"
+    state = true
+  }
+  syscalls { allow = ["mlock"] }
   resources {
     open_files    = 32
     tasks         = 8
     address_space = "64MiB"
     data          = "32MiB"
     file_size     = "2MiB"
+    locked        = "64KiB"
   }
 }
 `+service("tight", "tcp://127.0.0.1:"+port, []string{program}, "profile = profile.tight", `linger = "1s"`))
@@ -247,6 +274,11 @@ profile "tight" {
 		{"map 100", "mmap", "ENOMEM", "resources {\n  address_space = \"128MiB\" # now address_space = \"64MiB\"\n  data = \"64MiB\" # now data = \"32MiB\"\n}"},
 		{"fork 40", "clone", "EAGAIN", "resources {\n  tasks = 16 # now tasks = 8\n}"},
 		{"file 1500", "write", "ENOSPC", "files {\n  tmp = \"2MiB\" # now tmp = \"1MiB\"\n}"},
+		{"deaf 2048", "pwrite64", "EFBIG", "resources {\n  file_size = \"4MiB\" # now file_size = \"2MiB\"\n}"},
+		{"lock 128", "mlock", "ENOMEM", "resources {\n  locked = \"128KiB\" # now locked = \"64KiB\"\n}"},
+		{"inodes 300", "openat", "ENOSPC", "files {\n  tmp = \"2MiB\" # now tmp = \"1MiB\"\n}"},
+		{"state 1500", "write", "ENOSPC", "no attribute: the host's file system is full"},
+		{"open 10\nmap 10\nfork 2\nfile 400\ndeaf 2047\nlock 16\ninodes 10\nstate 400", "", "", ""}, // the control
 	} {
 		r := startTrace(t, b, "tight")
 		if _, err := rig.Exchange(port, tt.line+"\n"); err != nil {
@@ -257,6 +289,13 @@ profile "tight" {
 			t.Fatalf("%s: %d sessions", tt.line, len(got.Sessions))
 		}
 		all := slices.Concat(got.Sessions[0].Failed, got.Sessions[0].Probes)
+		if tt.call == "" {
+			limits := []string{"EMFILE", "ENOMEM", "EAGAIN", "ENOSPC", "EFBIG"}
+			if i := slices.IndexFunc(all, func(c tracedCall) bool { return slices.Contains(limits, c.Error) }); i >= 0 {
+				t.Errorf("%s: %v", tt.line, all[i])
+			}
+			continue
+		}
 		i := slices.IndexFunc(all, func(c tracedCall) bool { return strings.HasPrefix(c.Call, tt.call+"(") && c.Error == tt.err })
 		if i < 0 || !strings.HasSuffix(all[i].Remedy, tt.remedy) {
 			t.Errorf("%s: %v, want %s %s with %q", tt.line, all, tt.call, tt.err, tt.remedy)

@@ -1,9 +1,11 @@
 /* A service that takes what its client's line asks for:
  * "eat N" touches N MiB, "fork N" makes N children, "spin N" runs for N ms, "child N" has a child
  * touch N MiB, "file N" writes a file of N KiB, "open N" files and "map N" MiB are tried and told of.
+ * "state N" KiB in its state directory, "inodes N" empty files, "lock N" KiB of memory too, and "deaf N" writes behind N KiB of a file with SIGXFSZ ignored.
  * What fails is told with its errno. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,15 +67,38 @@ static void child(long mib)
 	printf("child %d\n", status);
 }
 
-static void file(long kib)
+static void file(const char *path, long kib)
 {
 	char block[1024] = "";
-	int fd = open("/tmp/file", O_CREAT | O_WRONLY | O_TRUNC, 0600);
+	int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
 	long i;
 
 	for (i = 0; i < kib && write(fd, block, sizeof block) == sizeof block; i++)
 		;
 	printf("wrote %ld, errno %d\n", i, i < kib ? errno : 0);
+}
+
+static void inodes(long n)
+{
+	char path[64];
+	long i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof path, "/tmp/inode-%ld", i);
+		int fd = open(path, O_CREAT | O_WRONLY, 0600);
+		if (fd < 0)
+			break;
+		close(fd);
+	}
+	printf("made %ld, errno %d\n", i, i < n ? errno : 0);
+}
+
+static void lock(long kib)
+{
+	char *p = malloc(kib << 10);
+	int failed = !p || mlock(p, kib << 10) != 0;
+
+	printf("locked %ld, errno %d\n", failed ? 0 : kib, failed ? errno : 0);
 }
 
 static void opens(long n)
@@ -108,7 +133,18 @@ int main(void)
 		else if (sscanf(line, "child %ld", &n) == 1)
 			child(n);
 		else if (sscanf(line, "file %ld", &n) == 1)
-			file(n);
+			file("/tmp/file", n);
+		else if (sscanf(line, "state %ld", &n) == 1)
+			file("/state/file", n);
+		else if (sscanf(line, "deaf %ld", &n) == 1) {
+			int fd = open("/tmp/file", O_CREAT | O_WRONLY, 0600);
+			signal(SIGXFSZ, SIG_IGN);
+			printf("wrote %d", (int)pwrite(fd, "x", 1, n << 10));
+			printf(", errno %d\n", errno);
+		} else if (sscanf(line, "inodes %ld", &n) == 1)
+			inodes(n);
+		else if (sscanf(line, "lock %ld", &n) == 1)
+			lock(n);
 		else if (sscanf(line, "open %ld", &n) == 1)
 			opens(n);
 		else if (sscanf(line, "map %ld", &n) == 1)
