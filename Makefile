@@ -233,11 +233,13 @@ reproduce: root-present build
 	go run ./tests/reproduce
 
 # Boots Debian 12's kernels, and Debian 12 under systemd, by KVM where there is one and else (or with KERNELS_EMULATE=1) in
-# emulation; with MACHINES=arm64 that of another architecture. What it downloads stays in .cache.
+# emulation; with MACHINES=arm64 that of another architecture. What it downloads stays in .cache, and which tests have passed with
+# this commit, which are left out the next time, so that a run may be ended and go on later; AGAIN=1 runs all of them.
 MACHINES ?=
+AGAIN    ?=
 test-kernels: root-present deps-kernels build
 	$(if $(findstring arm64,$(MACHINES)),$(MAKE) test-kernels-arm64)
-	go run ./tests/kernels -only '$(MACHINES)' -packages '$(GUEST_PACKAGES)'
+	go run ./tests/kernels $(if $(AGAIN),-again )-only '$(MACHINES)' -packages '$(GUEST_PACKAGES)'
 
 test-kernels-arm64: deps-arm64
 	$(call install-missing,qemu-system-arm)

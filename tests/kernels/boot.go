@@ -23,6 +23,7 @@ type machine struct {
 	words                string        // for the kernel's command line: guest= names the program that takes the root over
 	console, report      string        // files that keep what the serial lines said
 	deadline             time.Duration // of the whole boot
+	passed               *passed       // what has passed there before
 	kvm                  bool          // run by the processor itself, in place of being emulated
 }
 
@@ -96,7 +97,7 @@ func (m *machine) boot(ctx context.Context) (*report, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start qemu: %w", err)
 	}
-	r := new(report)
+	r := &report{passed: m.passed}
 	err = r.read(io.TeeReader(out, kept))
 	expired := ctx.Err()
 	cancel()

@@ -14,6 +14,10 @@
 // built with a cross compiler, and its Debian is minimal and unpacked alone, for none of its programs run
 // on this host: tests that need others are left out there.
 //
+// A test that has passed on a machine with this commit and its kernel is left out the next time (NAME.passed beside the images),
+// so that runs that are ended, by a deadline too, come to the end between them; -again runs all of them. Where the tree has changes that are not
+// committed, all are run and nothing is noted.
+//
 // A guest reports on its second serial line, one mark before and after each
 // step and the tests' own output between them; its console goes to a file. A
 // failed test, a skip for another reason than a missing program or an old kernel,

@@ -173,8 +173,8 @@ func (c *content) tests(ctx context.Context, root *folder) error {
 	return nil
 }
 
-// initrd makes what a kernel starts with: it mounts the disk.
-func (k kernel) initrd(tree, to string) error {
+// initrd makes what a kernel starts with: it mounts the disk, which all machines have, and adds which tests this one leaves out.
+func (k kernel) initrd(tree, to string, skips map[string]string) error {
 	f, err := os.Create(to)
 	if err != nil {
 		return err
@@ -184,6 +184,9 @@ func (k kernel) initrd(tree, to string) error {
 	text, err := guest.ReadFile("guest/init")
 	a.keep(err)
 	a.text("init", string(text), 0o755)
+	for suite, pattern := range skips {
+		a.text("skip/"+suite, pattern+"\n", 0o644)
+	}
 	a.file("bin/busybox", filepath.Join(tree, "bin/busybox"), 0o755)
 	// What mounts the disk, where that is not built in.
 	for _, part := range []string{"drivers/acpi/nfit", "drivers/nvdimm", "drivers/virtio", "drivers/block/virtio_blk.ko*", "fs/ext4", "fs/jbd2", "fs/mbcache.ko*", "lib/*crc*", "crypto/*crc*", "arch/*/crypto/*crc*"} {

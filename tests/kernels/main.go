@@ -23,7 +23,8 @@ import (
 type options struct {
 	cache, libexec, run    string
 	only, suites, packages []string
-	emulate                bool
+	emulate, again         bool
+	commit                 string // that is tested, "" for none
 	parallel               int
 	deadline               time.Duration
 }
@@ -45,6 +46,7 @@ func run() error {
 	flag.StringVar(&suites, "suites", "", "comma separated `suites` to run in place of all: escape, root, zygote, ...")
 	flag.StringVar(&packages, "packages", "", "the `packages` that the tests ask for, with blanks between them; without them such tests are left out")
 	flag.BoolVar(&o.emulate, "emulate", os.Getenv("KERNELS_EMULATE") != "", "emulate the processor also where /dev/kvm gives machines")
+	flag.BoolVar(&o.again, "again", false, "run the tests too that have passed on a machine with this commit and its kernel")
 	flag.IntVar(&o.parallel, "parallel", runtime.NumCPU(), "boot so many machines at a time; an emulated one takes one processor")
 	flag.DurationVar(&o.deadline, "deadline", 90*time.Minute, "end a machine after this time")
 	flag.Parse()
@@ -57,6 +59,12 @@ func run() error {
 	defer stop()
 	if err := os.MkdirAll(o.cache, 0o755); err != nil {
 		return err
+	}
+	var err error
+	if !o.again {
+		if o.commit, err = commit(ctx); err != nil {
+			return err
+		}
 	}
 	machines, err := o.prepare(ctx)
 	if err != nil {
@@ -115,9 +123,17 @@ func (o *options) prepareOn(ctx context.Context, on *architecture) ([]*machine, 
 			return nil
 		}
 		file := func(kind string) string { return filepath.Join(o.cache, name+"."+kind) }
-		machines = append(machines, &machine{name: name, on: on, kernel: k.image, initrd: file("cpio"), root: root, words: words, deadline: o.deadline,
+		key := o.commit
+		if key != "" {
+			key += " " + k.release
+		}
+		list, err := readPassed(file("passed"), key)
+		if err != nil {
+			return err
+		}
+		machines = append(machines, &machine{name: name, on: on, kernel: k.image, initrd: file("cpio"), root: root, words: words, deadline: o.deadline, passed: list,
 			console: file("console"), report: file("report"), kvm: on.here() && !o.emulate && kvm()})
-		return k.initrd(tree, file("cpio"))
+		return k.initrd(tree, file("cpio"), list.skips())
 	}
 	for _, k := range c.kernels {
 		if err := add(k.series, k, "guest=/casemate/steps"); err != nil {
@@ -173,8 +189,8 @@ func boot(ctx context.Context, m *machine) bool {
 	if !r.ok() {
 		word = "FAILED"
 	}
-	fmt.Printf("%-8s %s  Linux %s under %s: %d passed, %d skipped, %d failed, %.0f s (%.0f s of a processor), %s\n",
-		m.name, word, r.kernel, m.accelerator(), r.passed, len(r.skipped), len(r.faults), time.Since(began).Seconds(), r.cpu.Seconds(), m.report)
+	fmt.Printf("%-8s %s  Linux %s under %s: %d passed, %d before, %d skipped, %d failed, %.0f s (%.0f s of a processor), %s\n",
+		m.name, word, r.kernel, m.accelerator(), r.count, r.before(), len(r.skipped), len(r.faults), time.Since(began).Seconds(), r.cpu.Seconds(), m.report)
 	for _, f := range r.faults {
 		fmt.Printf("  %s\n", f)
 	}

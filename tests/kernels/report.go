@@ -12,15 +12,24 @@ import (
 
 // report is what a guest said over its serial line.
 type report struct {
-	kernel          string // release
-	passed          int    // tests, subtests not counted
+	kernel          string  // release
+	count           int     // of the tests that passed, subtests not counted
+	passed          *passed // notes them, and has those before; nil for none
 	skipped, faults []string
 	done            bool
 	cpu             time.Duration // that the emulation took
 }
 
-// ok tells whether the guest ran to its end, did something, and nothing failed.
-func (r *report) ok() bool { return r.done && r.passed > 0 && len(r.faults) == 0 }
+// ok tells whether the guest ran to its end, something has passed there, and nothing failed.
+func (r *report) ok() bool { return r.done && r.count+r.before() > 0 && len(r.faults) == 0 }
+
+// before is how many tests passed in earlier runs, and were left out.
+func (r *report) before() int {
+	if r.passed == nil {
+		return 0
+	}
+	return len(r.passed.tests)
+}
 
 // excuses are the reasons for which a guest may leave a test out: it has no
 // packages beyond a minimal Debian, or its kernel lacks what is tested.
@@ -92,7 +101,11 @@ func (r *report) faulted(step string) bool {
 func (r *report) verdict(test, word string, said []string) {
 	switch word {
 	case "PASS":
-		r.passed++
+		if r.count++; r.passed != nil {
+			if err := r.passed.add(test); err != nil {
+				r.fault(test, "is not noted: "+err.Error(), nil)
+			}
+		}
 	case "FAIL":
 		r.fault(test, "failed", said)
 	case "SKIP":

@@ -36,8 +36,8 @@ func TestReport(t *testing.T) {
 			if got := strings.Join(r.faults, "\n"); (got == "") != (c.fault == "") || !strings.Contains(got, c.fault) {
 				t.Errorf("faults %q, want one with %q", got, c.fault)
 			}
-			if r.passed != c.passed || len(r.skipped) != c.skipped {
-				t.Errorf("%d passed, %q skipped", r.passed, r.skipped)
+			if r.count != c.passed || len(r.skipped) != c.skipped {
+				t.Errorf("%d passed, %q skipped", r.count, r.skipped)
 			}
 			if r.ok() != (c.fault == "") {
 				t.Errorf("ok is %t", r.ok())
