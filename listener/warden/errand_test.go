@@ -247,8 +247,13 @@ func TestErrandsTakeNoMoreThanTheyName(t *testing.T) {
 		t.Errorf("%d sites", n)
 	}
 	site := b.sites[last.Number]
+	site.jobs[0] = &Job{fault: errors.New("it was prepared")}
 	if _, _, err := b.do(Asked{Do: DoLeaveSite, Number: last.Number}, nil); err != nil {
 		t.Fatal(err)
+	}
+	var a Answer // of an errand that had the site, and waited for its lock while it was left
+	if b.prepareAll(site, []int{0}, &a); a.Cells[0].Fault == nil || a.Cells[0].Fault.Text != errStrange.Error() || len(site.programs) > 0 {
+		t.Errorf("of a site that was left is made %+v, which nobody gives back", a.Cells[0])
 	}
 	if last, _, err = b.do(Asked{Do: DoSite, Digest: doc.Digest}, nil); err != nil {
 		t.Errorf("another one after one was left: %v", err)

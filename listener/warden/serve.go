@@ -217,10 +217,7 @@ func (b *Broker) heard(t Tiding) {
 	switch pid := int(t.N[0]); t.Kind {
 	case TellTake, TellAdopt:
 		c := b.w.known[int(t.N[1])]
-		ok := c != nil && c.text != nil
-		if t.Kind == TellTake {
-			ok = b.w.Take(int(t.N[1]), t.Text, nil)
-		}
+		ok := t.Kind == TellAdopt && c != nil && c.text != nil || t.Kind == TellTake && b.w.Take(int(t.N[1]), t.Text, nil)
 		if !ok || t.N[2] != 0 {
 			b.wire.Send(Tiding{Kind: TellTaken, N: [5]int64{t.N[0], map[bool]int64{true: 1}[ok]}})
 		}

@@ -114,6 +114,7 @@ func (b *Broker) survey(q Asked) (a Answer, err error) {
 		err = site.Read()
 	case q.Do == DoLeaveSite:
 		site.Close()
+		site.programs, site.jobs = nil, nil // for who waits for its lock: what is made of it now would share trees with nobody, for ever
 	case slices.ContainsFunc(q.Services, func(n int) bool { return n < 0 || n >= len(site.programs) }):
 		err = errStrange
 	case q.Do == DoStamp:
