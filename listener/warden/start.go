@@ -102,6 +102,7 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 		err = w.loop.Do(func() {
 			w.bury(b.pid, func(e Exit) {
 				w.leases.Give(uid)
+				b.wire.Ready(0) // of what runs it may have told last
 				b.wire.Close()
 				_ = unix.Shutdown(b.errand, unix.SHUT_RDWR) // whoever else it has given its end to
 				ended <- exitError(e)
