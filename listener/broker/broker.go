@@ -106,9 +106,7 @@ func New(c Config) (*Broker, error) {
 		sessions: make(map[int32]*session), said: make(map[string]int64),
 	}
 	b.hands = c.Hands(l, func(topic, msg string, err error) { b.limitedNote("", topic, msg, err) })
-	// Ids are unique across restarts, as long as fewer than a million
-	// connections a second come; they stay below 2^53, which JSON readers keep exact.
-	b.lastID = uint64(b.started.Unix()) << 20
+	b.lastID = firstID(b.started)
 	b.maxFiles = warden.FileLimit()
 	b.compile, b.plan, b.cells = b.hands.Compile, b.hands.Plan, b.hands.Prepare
 	b.names, b.logWorker, b.denials, b.relays = newNames(b), newLogWorker(b), newDenials(b), newRelays(b)
@@ -203,4 +201,10 @@ func (b *Broker) dropSocket(at *listening) {
 	if b.sockets[at.spec.Key()] == at {
 		delete(b.sockets, at.spec.Key())
 	}
+}
+
+// firstID is where a broker that starts then begins to number what it decides about: above all that one before it can have come
+// to, a million a second, also within the same second, and in what JSON's readers take for whole numbers (2^53).
+func firstID(started time.Time) uint64 {
+	return uint64(started.Unix())<<20 + uint64(started.Nanosecond())<<20/1e9
 }
