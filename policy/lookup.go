@@ -111,6 +111,9 @@ func (s *Service) Streams() bool {
 	return !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() || l.Network == "unixpacket" })
 }
 
+// Shielded tells whether the kernel is to drop what comes from refused addresses.
+func (s *Service) Shielded() bool { return s.Refuse == RefuseSilent }
+
 // Apart tells whether the service's programs are handed no socket of the host's network which they could aim elsewhere: a
 // relay has it, or it is a stream of unix sockets, which has its peer for good.
 func (s *Service) Apart() bool {

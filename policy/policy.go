@@ -130,6 +130,8 @@ type Service struct {
 	Banner        string `json:"banner,omitempty"`
 	BannerAccept  string `json:"banner_accept,omitempty"`
 	BannerSuccess string `json:"banner_success,omitempty"`
+	// Refuse is how refused clients are told, "" as there is a Banner or not.
+	Refuse Refusal `json:"refuse,omitempty"`
 	// KeepSocket has the broker keep a copy of a client's socket, which it never reads, while
 	// the session lasts: its end is orderly, and Hangup and Idle are seen.
 	KeepSocket bool `json:"keep_socket"`
@@ -143,6 +145,19 @@ type Service struct {
 	// Retry re-tries a busy or missing address with backoff where it would be a load error.
 	Retry bool `json:"retry"`
 }
+
+// Refusal is what a refused client gets: its Banner, a reset, or, as far as the kernel can decide, nothing at all.
+type Refusal string
+
+// The ways to refuse.
+const (
+	RefuseBanner Refusal = "banner"
+	RefuseReset  Refusal = "reset"
+	RefuseSilent Refusal = "silent"
+)
+
+// Refusals are all of them.
+var Refusals = []Refusal{RefuseBanner, RefuseReset, RefuseSilent}
 
 // StdoutLog is the word of Service.Stdout.
 const StdoutLog = "log"

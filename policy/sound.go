@@ -140,6 +140,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nobody would see its client go")
 	case max(len(s.Banner), len(s.BannerAccept), len(s.BannerSuccess)) > MaxBanner || s.Wait && s.Banner+s.BannerAccept+s.BannerSuccess != "":
 		return errors.New("a banner would not be sent")
+	case s.Refuse != "" && (!slices.Contains(Refusals, s.Refuse) || (s.Refuse == RefuseBanner) != (s.Banner != "") || s.Shielded() && s.Wait && s.Builtin == ""):
+		return errors.New("its clients would not be refused so")
 	case s.Stdout != "" && (s.Stdout != StdoutLog || s.Stdio == sandbox.StdioAll || s.Ours()):
 		return errors.New("its stdout would not be in the log")
 	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):

@@ -22,7 +22,7 @@ func TestConfined(t *testing.T) {
 	if abi, enforced := confine.InForce(); abi < landlock.ABINet {
 		need.Kernel(t, "the test is about Landlock with tcp, and it has ABI %d (%v)", abi, enforced)
 	}
-	own := map[string]string{"builtin": "", "names": "/etc/hosts", "log": "", "denials": "", "relay": ""}
+	own := map[string]string{"builtin": "", "names": "/etc/hosts", "log": "", "denials": "", "relay": "", "shield": ""}
 	if len(own) != len(roles)-1 { // the broker is confined from outside alone
 		t.Fatal("a role is not tested")
 	}

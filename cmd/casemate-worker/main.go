@@ -63,6 +63,7 @@ usage: casemate-worker broker|builtin|names|log|denials|relay|version
   names    answers which confirmed host name an address has
   log      turns what services write to stderr and to syslog into records
   denials  answers the calls that services' filters deny, and turns them into records
+  shield   has the kernel refuse addresses at listeners
   relay    carries a client's connection (descriptor 3) to TARGET: the one that was begun on
            descriptor 4, or unix:PATH; v1 and v2 begin it with a header of the PROXY protocol.
            Without a TARGET it carries connections to programs, as casemated tells it
@@ -113,4 +114,5 @@ var roles = map[string]struct {
 	"log":     {runLog, confine.Grant{}},
 	"denials": {runDenials, confine.Grant{Read: []string{"/proc"}}},
 	"relay":   {runRelay, confine.Grant{}},
+	"shield":  {runShield, confine.Grant{}},
 }

@@ -119,6 +119,8 @@ source-address       nobody can be there: unspecified, a group, reserved
 broadcast            the datagram was sent to more than this host
 loopback-source      from loopback, at a socket that is not bound to it
 own-address          from this host's own address
+kernel               in status alone: what the kernel dropped at the listeners of a service with refuse =
+                     "silent", or because their queue was full
 
 A session that is killed was ended by casemate kill, by casemated's stop, because a
 built-in's worker was no longer what the policy says, or by somebody's SIGTERM, SIGINT,

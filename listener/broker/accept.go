@@ -39,6 +39,9 @@ func (at *listening) accept() {
 
 // visit starts a new connection on its way.
 func (at *listening) visit(conn int, peer inbound.Peer) {
+	if at.filtered {
+		_ = inbound.Unshield(conn) // unix.ENOENT is that it came before
+	}
 	v := visit{svc: at.svc, at: at, conn: conn, peer: peer, local: at.local}
 	if !peer.Unix && !v.local.IsValid() {
 		// An error means the client has reset already; without a local address

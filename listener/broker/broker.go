@@ -61,6 +61,7 @@ type Broker struct {
 	logWorker *logWorker
 	denials   *denials
 	relays    *relays
+	shields   *shields
 	checks    loop.Timer
 	told      string // to the service manager
 	exhausted loop.Timer
@@ -109,7 +110,7 @@ func New(c Config) (*Broker, error) {
 	b.lastID = firstID(b.started)
 	b.maxFiles = warden.FileLimit()
 	b.compile, b.plan, b.cells = b.hands.Compile, b.hands.Plan, b.hands.Prepare
-	b.names, b.logWorker, b.denials, b.relays = newNames(b), newLogWorker(b), newDenials(b), newRelays(b)
+	b.names, b.logWorker, b.denials, b.relays, b.shields = newNames(b), newLogWorker(b), newDenials(b), newRelays(b), newShields(b)
 	b.door = newDoor(b, c.Door)
 	b.log = journal.New(c.Log, c.Journal)
 	flush := &loop.Timer{Owner: loop.Func(b.log.Flush)}

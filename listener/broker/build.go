@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener"
 	"casemate/listener/warden"
@@ -44,8 +45,9 @@ type candidate struct {
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
 	site    hands.Ground
-	now     inForce // what serves meanwhile
-	lenient bool    // nothing does: what can be served is
+	shut    map[*acl.List]shut // as far as it was asked
+	now     inForce            // what serves meanwhile
+	lenient bool               // nothing does: what can be served is
 	warned  []policy.Diagnostic
 	left    []warden.Survivor // by the broker before this one
 	inForce bool              // committed: what it made is the broker's now
@@ -56,9 +58,10 @@ type planned struct {
 	svc   *service
 	limit limit.Spec
 	warden.Found
-	fault error // why there is no sandbox of it: it is tried again
-	run   *runner
-	rules string // builtinRules
+	fault  error // why there is no sandbox of it: it is tried again
+	run    *runner
+	rules  string // builtinRules
+	shield *shielding
 }
 
 // build makes a candidate of a compiled policy: users and groups, sandboxes,
@@ -102,7 +105,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
 		b: b, gen: g, proven: make(map[*runner]hands.Starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
-		later: make(map[string]warden.Socket), retry: make(map[string]error), missing: make(map[string]error), site: b.hands.Site(g.doc),
+		later: make(map[string]warden.Socket), retry: make(map[string]error), missing: make(map[string]error), shut: make(map[*acl.List]shut), site: b.hands.Site(g.doc),
 	}
 }
 
@@ -129,7 +132,7 @@ func (c *candidate) plan(doc *policy.Document) error {
 				continue
 			}
 		}
-		p.svc.sockets = p.Sockets
+		p.svc.sockets, p.shield = p.Sockets, c.shielding(&p)
 		c.plans = append(c.plans, p)
 		c.gen.services = append(c.gen.services, p.svc)
 	}

@@ -207,6 +207,9 @@ func (b *Broker) installTally(p *planned) {
 	p.svc.tally = t
 	p.svc.run.linger = p.svc.spec.Linger
 	p.svc.dynamic, p.svc.uid = p.Dynamic, p.UID
+	if p.svc.of == nil {
+		b.shield(p)
+	}
 }
 
 // installSockets gives a service its sockets: kept, new, or yet to be opened.
@@ -223,6 +226,7 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 		} else if sock := c.opened[key]; sock != nil {
 			b.loop.Disarm(&at.retry)
 			at.sock, at.spec, at.err = sock, w.Spec, nil
+			at.sent, at.filtered, at.counted = nil, false, false
 			at.local = newListening(b, w.Spec, sock).local
 		}
 		at.spec = w.Spec

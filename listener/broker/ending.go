@@ -23,6 +23,7 @@ import (
 func (b *Broker) penalize(s *session, reason string) {
 	if class := limit.Class(reason); slices.Contains(limit.Classes, class) {
 		s.svc.tally.limiter.Penalize(b.loop.Now(), s.source(), class)
+		b.block(&s.visit)
 	}
 }
 

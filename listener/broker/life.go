@@ -102,5 +102,6 @@ func (b *Broker) stopped() {
 	}
 	b.names.worker.stop()
 	b.relays.worker.stop()
+	b.shields.worker.stop()
 	b.denials.worker.finish(lastWords, func() { b.logWorker.finish(b.loop.End) })
 }

@@ -143,6 +143,7 @@ func (b *Broker) install(doc *policy.Document, o *order) ([]policy.Diagnostic, e
 		b.logWorker.worker.renew()
 		b.denials.worker.renew()
 		b.relays.worker.renew()
+		b.shields.worker.renew()
 	case !c.inForce:
 		c.discard()
 	}

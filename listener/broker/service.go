@@ -85,6 +85,7 @@ type tally struct {
 	unsaid               loop.Timer      // writes how many were left out
 	// faults counts wait programs of this service that failed in a row.
 	faults int
+	shield *shielding // nil for none
 	queue  []*queued  // in their order
 	turn   loop.Timer // serves them
 }

@@ -166,6 +166,9 @@ func (s *service) status() control.ServiceStatus {
 		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)],
 			"denied calls are not named: this kernel has no listener to give (Linux 5.7), or casemated runs below somebody else's")
 	}
+	if why := s.b.shields.lacks(t.shield); why != nil {
+		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)], "refuse: clients are refused, but not by the kernel: "+why.Error())
+	}
 	for _, at := range s.listen {
 		st.Listeners = append(st.Listeners, at.status())
 	}

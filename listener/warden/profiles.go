@@ -12,7 +12,7 @@ import (
 // profiles are constants here, because they must hold before any policy does.
 
 // roles are the profiles of what casemate-worker does for casemated itself.
-var roles = map[string]func() sandbox.Profile{"names": namesProfile, "log": logProfile, "denials": denialsProfile, "relay": relayProfile}
+var roles = map[string]func() sandbox.Profile{"names": namesProfile, "log": logProfile, "denials": denialsProfile, "relay": relayProfile, "shield": shieldProfile}
 
 // helperProfile is what a static Go program needs that talks over one socket.
 func helperProfile(name string, memory int64, more ...string) sandbox.Profile {
@@ -96,6 +96,17 @@ func relayProfile() sandbox.Profile {
 	p := helperProfile("casemate-relay", 256<<20, "@relay", "@fd-passing")
 	p.Resources[sandbox.OpenFiles] = 65536
 	p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_SETSOCKOPT, 1, 0, unix.SOL_SOCKET, 2, 0, unix.SO_PASSRIGHTS})
+	return p
+}
+
+// shieldProfile is for `casemate-worker shield`: listeners and filters for them arrive over its link. It has CAP_NET_ADMIN, which Linux
+// asks for one of TCP, and no call to use it with but that one option of what it is handed.
+func shieldProfile() sandbox.Profile {
+	p := helperProfile("casemate-shield", 256<<20, "@fd-passing", "pread64")
+	p.Capabilities, p.Because = []string{"CAP_NET_ADMIN"}, "attaches filters to listeners"
+	for _, option := range []uint32{unix.SO_ATTACH_FILTER, unix.SO_DETACH_FILTER} { // in order
+		p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_SETSOCKOPT, 1, 0, unix.SOL_SOCKET, 2, 0, option})
+	}
 	return p
 }
 

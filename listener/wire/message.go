@@ -21,6 +21,7 @@ const (
 	Member  Kind = 'M' // session id u64 (0 = none), token u64: the answer to Whose
 	Carry   Kind = 'T' // session id u64, with two descriptors: its client, and a socket to send a program's end of a new socket pair to
 	Over    Kind = 'E' // session id u64, u64: it has ended; for a relay, its program has: 1 is that its client gets no more
+	Attach  Kind = 'J' // 0 u64, number u64, with two descriptors: a listener, and a file of the filter that it is to have, which casemate-worker shield may give it
 	Ask     Kind = 'A' // question u64, an address (4 or 16 bytes, unmapped): what is the confirmed host name of that?
 	Ping    Kind = 'P' // 0 u64, number u64: answer with Pong; where it is not 0, after all that is to be said of sessions that are over
 	Last    Kind = 'Z' // read what there is, and end; from a denials worker: it has answered all that it took
@@ -30,6 +31,7 @@ const (
 	Lines   Kind = 'L' // whole lines for the log
 	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
 	Whose   Kind = 'W' // token u64, pids u32 each: the session of the first that is its program or its init
+	Refused Kind = 'Y' // number u64, errno u8: that Attach could not be done
 	Named   Kind = 'H' // question u64, decide.NameState u8, the name, which only decide.Known has
 )
 
@@ -63,7 +65,7 @@ func (o Order) Encode() []byte { return Frame(o.Kind, o.ID, o.Token, []byte(o.Na
 type Report struct {
 	Kind    Kind
 	ID      uint64 // of Whose, the token; of Named, the question; of Pong, the number
-	Of      Kind   // of Done: Text, Stdout, Syslog, Records or Carry
+	Of      Kind   // of Refused, the errno; of Done: Text, Stdout, Syslog, Records or Carry
 	PIDs    []int32
 	LogText []byte // of Lines; in a decoded report, a part of its message
 	Counts  *Counts
@@ -77,7 +79,7 @@ func DecodeReport(m []byte) (Report, error) {
 	}
 	r, text, ok := Report{Kind: Kind(m[0]), ID: le.Uint64(m[1:]), Of: Kind(m[9])}, m[Head:], false
 	switch r.Kind {
-	case Done, Pong, Last:
+	case Done, Pong, Last, Refused:
 		ok = len(text) == 0
 	case Lines:
 		r.LogText, ok = text, len(text) > 0 && text[len(text)-1] == '\n'

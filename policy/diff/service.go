@@ -241,6 +241,7 @@ func other(a, b *policy.Service) Dimension {
 	if a.Linger != b.Linger { // an idle zygote, with its memory and its sandbox
 		d.sign(fmt.Sprintf("linger %s, was %s", explain.FormatDuration(b.Linger), explain.FormatDuration(a.Linger)), cmp.Compare(b.Linger, a.Linger))
 	}
+	differing(&d.Changed, "refuse", a.Refuse, b.Refuse)
 	differing(&d.Changed, "retry", a.Retry, b.Retry)
 	d.precedence(a, b)
 	x, y := &a.Socket, &b.Socket

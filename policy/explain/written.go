@@ -62,6 +62,9 @@ func Origins(doc *policy.Document, s *policy.Service) (out []Written) {
 			add(b.name, strconv.Quote(b.text), b.name)
 		}
 	}
+	if s.Refuse != "" {
+		add("refuse", string(s.Refuse), "refuse")
+	}
 	return out
 }
 

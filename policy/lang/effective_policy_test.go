@@ -180,6 +180,7 @@ service "odd" {
   banner         = { file = "hello.banner" }
   banner_accept  = "two\r\nlines\n"
   banner_success = "one"
+  refuse         = "banner"
   keep_socket    = true
   hangup         = true
   idle           = "90s"

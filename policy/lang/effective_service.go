@@ -50,6 +50,7 @@ var serviceSays = map[string]map[string]func(*policy.Service) said{
 		"wait":           func(s *policy.Service) said { return spoken(s.Wait) },
 		"stdio":          func(s *policy.Service) said { return worded(s.Stdio) },
 		"stdout":         func(s *policy.Service) said { return worded(s.Stdout) },
+		"refuse":         func(s *policy.Service) said { return worded(s.Refuse) },
 		"fd_names":       func(s *policy.Service) said { return listed(s.FDNames) },
 		"env":            func(s *policy.Service) said { return said{pairs: s.Env} },
 		"pass_env":       func(s *policy.Service) said { return listed(s.PassEnv) },

@@ -133,6 +133,9 @@ func (w *writer) surroundings(s *policy.Service) {
 	if s.Banner+s.BannerAccept+s.BannerSuccess != "" {
 		w.note("Banners: not by systemd.")
 	}
+	if s.Shielded() {
+		w.note("Refused addresses are answered; casemate drops what they send.")
+	}
 }
 
 // quotedText is a value in which no variable begins, escapedText one that has no quotes around it.

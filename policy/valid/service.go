@@ -233,11 +233,37 @@ func (c *checker) delivery(at string, s *policy.Service) {
 		}
 	}
 	c.banners(at, s)
+	c.refuse(at, s)
 	oneOf(c, at+".log", s.Log, policy.LogLevels...)
 	c.attention(at, s)
 	c.duration(at+".linger_ns", s.Linger, time.Second, LongestLinger)
 	if s.Linger == 0 {
 		c.add(at+".linger_ns", `write linger = "60s"`, "the service would never find its zygote")
+	}
+}
+
+// refuse checks how clients are told that they are refused.
+func (c *checker) refuse(at string, s *policy.Service) {
+	at += ".refuse"
+	switch s.Refuse {
+	case "":
+		return
+	case policy.RefuseSilent:
+		if len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Network == "vsock" || !l.Inet() }) {
+			c.add(at, `write refuse = "reset", or listen on tcp and udp alone`, "the kernel drops silently what comes to tcp and udp sockets")
+		}
+		if s.Wait && s.Builtin == "" {
+			c.add(at, "remove refuse", "with wait = true its program takes its clients itself, and refuses nobody")
+		}
+	case policy.RefuseBanner:
+		if s.Banner == "" {
+			c.add(at, `write banner = "..."`, "there is no banner to refuse with")
+		}
+		return
+	}
+	oneOf(c, at, s.Refuse, policy.Refusals...)
+	if s.Banner != "" {
+		c.add(at, "remove banner, or refuse", "with refuse = %q nobody is sent the banner", s.Refuse)
 	}
 }
 

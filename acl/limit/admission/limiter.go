@@ -7,6 +7,7 @@ package admission
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"casemate/acl/limit"
@@ -106,6 +107,22 @@ func (l *Limiter) Alike(a, b Source) bool {
 
 // Peek is the answer Admit would give, without taking anything.
 func (l *Limiter) Peek(now int64, src Source) Refusal { return l.check(now, src).refusal }
+
+// Shut is src's prefix, and for how long nobody of it is admitted, whoever else comes and goes, in ns; 0 where
+// it may be at once, or src has no address.
+func (l *Limiter) Shut(now int64, src Source) (netip.Prefix, int64) {
+	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
+	e := l.table.index[k]
+	if e == nil || k.family != inet4 && k.family != inet6 {
+		return netip.Prefix{}, 0
+	}
+	wait := max(e.penalty-now, 0)
+	if c := &l.conf.source; c.counts() {
+		_, rate := c.rate.next(e.tat, now)
+		wait = max(wait, rate)
+	}
+	return netip.PrefixFrom(k.addr(), int(k.bits)), wait
+}
 
 func (l *Limiter) tick(now int64) {
 	l.last = max(l.last, now)

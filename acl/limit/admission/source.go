@@ -59,5 +59,13 @@ func (s Source) cut(bits4, bits6 uint8) key {
 // source is the Source at the low end of a key's prefix.
 func (k key) source() Source { return Source{family: k.family, hi: k.hi, lo: k.lo} }
 
+// addr is the first address of a key's prefix.
+func (k key) addr() netip.Addr {
+	if k.family == inet4 {
+		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(k.hi>>32))))
+	}
+	return netip.AddrFrom16([16]byte(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, k.hi), k.lo)))
+}
+
 // mask is the top n of 64 bits.
 func mask(n uint8) uint64 { return ^(^uint64(0) >> n) }

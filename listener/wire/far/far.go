@@ -20,7 +20,7 @@ var forms = map[wire.Kind]struct {
 	text bool
 }{
 	wire.Text: {1, true}, wire.Stdout: {1, true}, wire.Syslog: {1, true}, wire.Records: {1, true}, wire.Filter: {1, true}, wire.Killed: {0, true}, wire.Ask: {0, true},
-	wire.Audit: {1, false}, wire.Carry: {2, false}, wire.Member: {}, wire.Over: {}, wire.Ping: {}, wire.Last: {},
+	wire.Audit: {1, false}, wire.Attach: {2, false}, wire.Carry: {2, false}, wire.Member: {}, wire.Over: {}, wire.Ping: {}, wire.Last: {},
 }
 
 // DecodeOrder takes an order apart; fds is how many descriptors came with it.

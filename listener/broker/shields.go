@@ -1,0 +1,283 @@
+package broker
+
+import (
+	"errors"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"casemate/acl/limit"
+	"casemate/acl/shield"
+	"casemate/listener/inbound"
+	"casemate/listener/journal"
+	"casemate/listener/loop"
+	"casemate/listener/warden"
+	"casemate/listener/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+// reasonShield is what the kernel has refused at the listeners: addresses by the host rules, and sources that a limit shuts out; also
+// what found their queue full.
+const reasonShield = "kernel"
+
+// How often what the kernel drops is counted, and how soon after the first of them sources are shut out by it: the filter is
+// made anew, for all that come meanwhile. A source that is shut out for less is none of its, it lets each in a little
+// before the limit does, and knows of so many at a time.
+const (
+	dropsEvery    = time.Second
+	shieldAfter   = 100 * time.Millisecond
+	shortestBlock = 500 * time.Millisecond
+	blockMargin   = 50 * time.Millisecond
+	maxBlocked    = 1024
+)
+
+// shields has casemate-worker shield attach filters to listeners: that takes CAP_NET_ADMIN where they are of TCP, and to take one off
+// again takes nothing.
+type shields struct {
+	b       *Broker
+	worker  *worker
+	last    uint64
+	missing unix.Errno // why the kernel or the worker's rights give none
+	retry   loop.Timer
+	drops   loop.Timer // when what the kernel has dropped is counted
+}
+
+func newShields(b *Broker) *shields {
+	l := &shields{b: b}
+	l.worker = newWorker(b, "shield")
+	l.worker.heard, l.worker.up, l.worker.down, l.worker.again = l.heard, b.syncAll, l.down, func() { l.worker.running() }
+	l.retry.Owner, l.drops.Owner = loop.Func(b.syncAll), loop.Func(l.count)
+	return l
+}
+
+// attach has a listener get a filter, and tells whether the worker was told so.
+func (l *shields) attach(at *listening, filter []byte) bool {
+	if !l.worker.running() {
+		return false
+	}
+	file, err := warden.FileOf(filter)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(file)
+	l.last++
+	return l.worker.pass(wire.Order{Kind: wire.Attach, Token: l.last}.Encode(), at.fd(), file)
+}
+
+// heard takes one message of the worker.
+func (l *shields) heard(r wire.Report) {
+	if errno := unix.Errno(r.Of); r.Kind == wire.Refused && errno != l.missing {
+		l.missing = errno
+		l.b.limitedNote("", "shield", "refused addresses are not dropped by the kernel, but here", errno)
+	}
+}
+
+// lacks is why the kernel refuses nobody for a service that asks it to, nil where it does.
+func (l *shields) lacks(s *shielding) error {
+	switch {
+	case s == nil:
+		return nil
+	case s.missing != nil:
+		return s.missing
+	case l.missing != 0:
+		return l.missing
+	case l.worker.fd < 0:
+		return errors.New("casemate-worker shield does not run")
+	}
+	return nil
+}
+
+// down has what was attached come again from the next worker; it stays until then.
+func (l *shields) down() {
+	l.b.everyListening(func(at *listening) { at.sent = nil })
+}
+
+// shielding has the kernel refuse for a service with refuse = "silent", at its listeners. Nothing depends on it: whom it lets pass
+// meets the same rules and limits here. It stays with a service's name, as its limiter does.
+type shielding struct {
+	svc     *service
+	rules   shield.Ranges
+	limit   limit.Spec
+	now     *filters // what is to be attached
+	blocked map[netip.Prefix]int64
+	timer   loop.Timer // makes now anew
+	missing error      // why the host rules cannot be worked out
+}
+
+// filters are the programs of one service.
+type filters struct{ connections, datagrams []byte }
+
+func (s *service) filters(of shield.Ranges) *filters {
+	f := new(filters)
+	for _, l := range s.spec.Listen {
+		if l.Datagram() {
+			f.datagrams = of.Filter(true)
+		} else {
+			f.connections = of.Filter(false)
+		}
+	}
+	return f
+}
+
+// shut is whom a list refuses by address alone, as far as a filter can hold them.
+type shut struct {
+	ranges shield.Ranges
+	err    error
+}
+
+// shielding is the one of a planned service, nil for none. It is made off the loop. What cannot be worked out refuses nobody.
+func (c *candidate) shielding(p *planned) *shielding {
+	if !p.svc.spec.Shielded() {
+		return nil
+	}
+	list := p.svc.rules.list
+	of, known := c.shut[list]
+	if !known {
+		if of.ranges, of.err = shield.Refused(list); of.err == nil {
+			of.ranges = of.ranges.Most()
+		}
+		c.shut[list] = of
+	}
+	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, limit: p.limit, blocked: make(map[netip.Prefix]int64)}
+	s.now = p.svc.filters(s.rules)
+	s.timer.Owner = loop.Func(s.renew)
+	return s
+}
+
+// shield puts a service's shielding in force, in place of the one before. Those whom that shuts out stay so as long as
+// the limit is the same.
+func (b *Broker) shield(p *planned) {
+	t := p.svc.tally
+	old := t.shield
+	if t.shield = p.shield; old != nil {
+		b.loop.Disarm(&old.timer)
+		if t.shield != nil && reflect.DeepEqual(old.limit, t.shield.limit) && len(old.blocked) > 0 {
+			t.shield.blocked = old.blocked
+			t.shield.renew()
+		}
+	}
+	if t.shield != nil && !b.shields.drops.Armed() {
+		b.loop.After(&b.shields.drops, dropsEvery)
+	}
+}
+
+// renew makes the filter of those that are shut out now, and itself due when that changes.
+func (s *shielding) renew() {
+	b := s.svc.b
+	var out []netip.Prefix
+	next := int64(0)
+	for p, until := range s.blocked {
+		switch until -= int64(blockMargin); {
+		case until <= b.loop.Now():
+			delete(s.blocked, p)
+		case next == 0 || until < next:
+			next = until
+			fallthrough
+		default:
+			out = append(out, p)
+		}
+	}
+	s.now = s.svc.filters(s.rules.With(out))
+	for _, at := range s.svc.listen {
+		at.sync()
+	}
+	if next > 0 {
+		b.loop.After(&s.timer, max(time.Duration(next-b.loop.Now()), shieldAfter))
+	}
+}
+
+// block has the kernel drop what comes from a client's source as long as its limit shuts that out. It made a connection: nobody
+// else can have sent what came from there.
+func (b *Broker) block(v *visit) {
+	s := v.svc.tally.shield
+	if s == nil || !v.at.stream() {
+		return
+	}
+	now := b.loop.Now()
+	source, wait := v.svc.tally.limiter.Shut(now, v.source())
+	if wait < int64(shortestBlock) || len(s.blocked) >= maxBlocked && s.blocked[source] == 0 {
+		return
+	}
+	s.blocked[source] = now + wait
+	b.loop.After(&s.timer, shieldAfter)
+}
+
+// shielded has the filter in force attached to the listener, if that has another one. As long as nobody attaches it, it has none:
+// an old one may refuse whom its service admits now.
+func (at *listening) shielded() {
+	if at.sock == nil || at.svc == nil || at.svc.tally == nil {
+		return
+	}
+	var want *filters
+	if s := at.svc.tally.shield; s != nil {
+		want = s.now
+	}
+	if want == at.sent && want != nil {
+		return
+	}
+	if want == nil {
+		at.unshield()
+		return
+	}
+	if !at.counted {
+		at.drops, _ = inbound.Drops(at.fd())
+		at.counted = true
+	}
+	program := want.datagrams
+	if at.stream() {
+		program = want.connections
+	}
+	if at.b.shields.attach(at, program) {
+		at.sent, at.filtered = want, true
+		return
+	}
+	if at.sent != nil {
+		at.unshield()
+	}
+	at.b.loop.After(&at.b.shields.retry, shieldAfter)
+}
+
+// unshield takes off what was attached.
+func (at *listening) unshield() {
+	if at.filtered {
+		_ = inbound.Unshield(at.fd()) // unix.ENOENT is that it was not to be had
+	}
+	at.sent, at.filtered = nil, false
+}
+
+// everyListening calls f for all sockets.
+func (b *Broker) everyListening(f func(*listening)) {
+	for _, at := range b.sockets {
+		f(at)
+		for _, lane := range at.lanes {
+			f(lane)
+		}
+	}
+}
+
+// count counts what the kernel has dropped since it was asked last.
+func (l *shields) count() {
+	more := false
+	l.b.everyListening(func(at *listening) {
+		if !at.counted || at.sock == nil || at.svc == nil || at.svc.tally.shield == nil {
+			return
+		}
+		more = true
+		now, err := inbound.Drops(at.fd())
+		n := now - at.drops
+		if err != nil || n == 0 {
+			return
+		}
+		at.drops = now
+		t := at.svc.tally
+		t.refuse(reasonShield, uint64(n))
+		if !journal.Omits(string(at.svc.spec.Log), anyRefusal) {
+			t.quiet.Left += uint64(n)
+			l.b.countLeftOut(t)
+		}
+	})
+	if more {
+		l.b.loop.After(&l.drops, dropsEvery)
+	}
+}
