@@ -61,7 +61,7 @@ func serve(o *options) error {
 type root struct {
 	o      *options
 	loop   *loop.Loop
-	leases *host.Leases
+	blocks *host.Blocks
 	warden *warden.Warden
 	door   *warden.Door
 	brief  warden.Brief
@@ -96,8 +96,8 @@ func newRoot(o *options, caps []string) (*root, error) {
 		return nil, err
 	}
 	// After the control socket: a second one on it must not look after the first one's sessions.
-	r.leases = host.NewLeases(host.DefaultLeaseDir)
-	ended, left, err := r.leases.Open()
+	r.blocks = host.NewBlocks(host.DefaultLeaseDir)
+	ended, left, err := r.blocks.Open()
 	if err != nil {
 		r.door.Close()
 		return nil, fmt.Errorf("lease uids: %w", err)
@@ -107,7 +107,7 @@ func newRoot(o *options, caps []string) (*root, error) {
 	}
 	o.Warn = func(topic, msg string, err error) { r.say(slog.LevelWarn, msg, err) }
 	panics.SpareThreads()
-	r.warden = warden.New(o.Config, r.loop, r.leases)
+	r.warden = warden.New(o.Config, r.loop, r.blocks)
 	r.brief.About, r.brief.Owner, r.brief.Operators, r.brief.Reopens = o.About, r.door.Owner, r.door.Operators, o.openLog != nil
 	usec, _ := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 48) // 0 is nobody
 	r.brief.Watch = time.Duration(usec) * time.Microsecond
@@ -157,7 +157,7 @@ func (r *root) keep(hup, term <-chan os.Signal) error {
 		_, _ = r.warden.Past() // until when it ran
 		switch {
 		case stopping && err == nil && left == 0:
-			return r.leases.Settle()
+			return r.blocks.Settle()
 		case stopping:
 			return err // what is left may live on, or ends with this process
 		case !r.served() && !b.Served():

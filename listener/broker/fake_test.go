@@ -16,6 +16,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/listener/host"
+	"casemate/listener/lease"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
@@ -231,12 +232,12 @@ func newRig(t *testing.T) *rig {
 	}
 	g.Broker, err = New(Config{Door: door, Log: w, Null: null, LoadAvg: load, About: warden.About{PID: os.Getpid(), Version: "test"},
 		Hands: func(l *loop.Loop, warn func(string, string, error)) hands.Hands {
-			leases := host.NewLeases(t.TempDir() + "/leases")
-			if _, _, err := leases.Open(); err != nil {
+			blocks := host.NewBlocks(t.TempDir() + "/leases")
+			if _, _, err := blocks.Open(); err != nil {
 				t.Fatal(err)
 			}
-			g.warden = warden.New(warden.Config{Warn: warn}, l, leases)
-			return near{g.warden, l, leases, &g.sites}
+			g.warden = warden.New(warden.Config{Warn: warn}, l, blocks)
+			return near{g.warden, l, blocks, lease.New(blocks.Take), &g.sites}
 		}})
 	if err != nil {
 		t.Fatal(err)

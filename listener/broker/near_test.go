@@ -6,6 +6,7 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/host"
+	"casemate/listener/lease"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
@@ -17,7 +18,8 @@ import (
 type near struct {
 	*warden.Warden
 	loop   *loop.Loop
-	leases *host.Leases
+	blocks *host.Blocks
+	leases *lease.Leases
 	open   *atomic.Int64 // sites that are not closed
 }
 
@@ -42,8 +44,8 @@ func (c nearCell) Spawn() (warden.Starter, error) { return c.Cell.Spawn() }
 func (n near) InForce(*policy.Document, warden.Cause) {}
 func (n near) Helper(name string) hands.Role          { return n.Warden.Helper(name) }
 func (n near) Left() ([]warden.Survivor, error)       { return nil, nil }
-func (n near) Leave() error                           { return n.leases.Leave() }
-func (n near) Leases() *host.Leases                   { return n.leases }
+func (n near) Leave() error                           { return n.blocks.Leave() }
+func (n near) Leases() *lease.Leases                  { return n.leases }
 
 func (n near) Site(doc *policy.Document) hands.Ground {
 	n.open.Add(1)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
@@ -14,10 +15,10 @@ import (
 
 // The leased uids are one pool for all brokers of the host, cut into blocks. A
 // broker leases from blocks whose files it has locked; the lock ends with the
-// process, so that a block without one belongs to nobody who lives.
+// process, so that a block without one belongs to nobody who lives. BlockSize uids are in each.
 const (
-	blockCount = 64
-	blockSize  = sandbox.LeaseCount / blockCount
+	BlockCount = 64
+	BlockSize  = sandbox.LeaseCount / BlockCount
 )
 
 // DefaultLeaseDir holds a file for each block. It is no service manager's
@@ -33,21 +34,40 @@ const (
 
 var errNoBlock = errors.New("no uids are left to lease: other brokers of this host hold all of them")
 
-// Open takes a block and settles what brokers that have died left behind: it
+// Blocks are those of the leased uids that this process holds: one for its own helpers, and those
+// that brokers lease from.
+type Blocks struct {
+	dir   string
+	at    *hostpath.File       // dir, once it is open
+	first int                  // the block to look at first: seldom the one that the last broker used
+	word  string               // what the files of our blocks say
+	files [BlockCount]*os.File // locked, nil = not ours
+	own   uint32               // the first uid of the helpers' block
+	turn  uint32               // whose turn it is there
+	// How the host is asked; replaced in tests.
+	inUse     func(uid uint32) bool
+	processes func() ([]leased, error)
+	end       func(leased) bool
+}
+
+// NewBlocks are those whose files lie in dir; none is held before Open.
+func NewBlocks(dir string) *Blocks {
+	return &Blocks{dir: dir, first: int(time.Now().Unix()) % BlockCount, word: wordEnd, inUse: InUse, processes: leasedProcesses, end: leased.end}
+}
+
+// Open settles what brokers that have died left behind, and takes a block for the helpers: it
 // ends their processes, or leaves those be that may live on, and says how many.
-func (l *Leases) Open() (ended, left int, err error) {
-	if l.at, err = hostpath.Make(l.dir); err != nil {
+func (b *Blocks) Open() (ended, left int, err error) {
+	if b.at, err = hostpath.Make(b.dir); err != nil {
 		return 0, 0, fmt.Errorf("directory of leased uids: %w", err)
 	}
-	found, err := l.processes()
+	found, err := b.processes()
 	if err != nil {
 		return 0, 0, err
 	}
 	var failed error
-	spare := -1 // a block whose uids may live on, or were a dead broker's a moment ago
-	for n := range blockCount {
-		i := (l.first + n) % blockCount
-		f, word, err := l.lock(i)
+	for i := range BlockCount {
+		f, word, err := b.lock(i)
 		if err != nil {
 			return ended, left, fmt.Errorf("lock leased uids: %w", err)
 		}
@@ -57,85 +77,77 @@ func (l *Leases) Open() (ended, left int, err error) {
 		alive := 0
 		for _, p := range found {
 			switch {
-			case (p.uid-sandbox.LeaseBase)/blockSize != uint32(i):
+			case (p.uid-sandbox.LeaseBase)/BlockSize != uint32(i):
 			case word == wordLeave:
 				alive++
-			case word == wordEnd && l.end(p):
+			case word == wordEnd && b.end(p):
 				ended++
 			}
 		}
-		left += alive
-		if word == wordLeave && alive == 0 {
-			word = wordNone
-			failed = errors.Join(failed, write(f, word))
-		}
-		if (alive > 0 || word == wordEnd) && spare < 0 {
-			spare = i
-		}
-		if l.held == 0 && alive == 0 && word != wordEnd && l.hold(i, f, word) {
-			continue
+		if left += alive; word == wordLeave && alive == 0 {
+			failed = errors.Join(failed, write(f, wordNone))
 		}
 		f.Close()
 	}
-	if l.held == 0 && spare >= 0 {
-		if f, word, _ := l.lock(spare); f != nil {
-			l.hold(spare, f, word)
-		}
-	}
-	if l.held == 0 {
-		failed = errors.Join(failed, errNoBlock)
-	}
-	return ended, left, failed
+	b.own, err = b.Take()
+	return ended, left, errors.Join(failed, err)
 }
 
-// grow takes one more block; one whose uids were a dead broker's a moment ago only where there is no other.
-func (l *Leases) grow() {
-	if l.block != nil {
-		if first, err := l.block(); err == nil {
-			l.held, l.fresh, l.last = l.held+1, first, first+blockSize
-		}
-		return
-	}
-	for n := range 2 * blockCount {
-		i := (l.first + n) % blockCount
-		if l.blocks[i] != nil {
+// Take takes one more block, for another process to lease from, and gives its first uid. One whose
+// uids may live on, or were a dead broker's a moment ago, is taken only where there is no other.
+func (b *Blocks) Take() (first uint32, err error) {
+	for n := range 2 * BlockCount {
+		i := (b.first + n) % BlockCount
+		if b.files[i] != nil {
 			continue
 		}
-		if f, word, _ := l.lock(i); f != nil {
-			if (word != wordEnd || n >= blockCount) && l.hold(i, f, word) {
-				return
-			}
-			f.Close()
+		f, word, _ := b.lock(i)
+		if f == nil {
+			continue
 		}
+		// Where processes may live on, the word stays.
+		if (word == wordNone || n >= BlockCount) && (word == wordLeave || write(f, b.word) == nil) {
+			b.files[i] = f
+			return sandbox.LeaseBase + uint32(i)*BlockSize, nil
+		}
+		f.Close()
 	}
+	return 0, errNoBlock
 }
 
-// hold makes a locked block ours. Where processes may live on, its word stays.
-func (l *Leases) hold(i int, f *os.File, word string) bool {
-	if word != wordLeave && write(f, l.word) != nil {
-		return false
+// Own gives a uid to start one helper as, of which few run at a time: each in its turn, so
+// that one is used again after all others of the block, and none that a process of the host has.
+func (b *Blocks) Own() (uid uint32, ok bool) {
+	for range BlockSize {
+		uid = b.own + b.turn%BlockSize
+		if b.turn++; !b.inUse(uid) {
+			return uid, true
+		}
 	}
-	l.blocks[i] = f
-	l.held++
-	l.fresh = sandbox.LeaseBase + uint32(i)*blockSize
-	l.last = l.fresh + blockSize
-	return true
+	return 0, false
+}
+
+// InUse asks the kernel whether any process has the real uid: a survivor of a
+// broker that has died, or a helper of ours. It costs nothing where none has.
+func InUse(uid uint32) bool {
+	_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
+	return !errors.Is(err, unix.ESRCH)
 }
 
 // Leave notes that sessions of this broker may outlive it.
-func (l *Leases) Leave() error { return l.say(wordLeave) }
+func (b *Blocks) Leave() error { return b.say(wordLeave) }
 
 // Settle notes that this broker has ended everything it started.
-func (l *Leases) Settle() error {
-	if l.word == wordLeave {
+func (b *Blocks) Settle() error {
+	if b.word == wordLeave {
 		return nil // older ones may live on
 	}
-	return l.say(wordNone)
+	return b.say(wordNone)
 }
 
-func (l *Leases) say(word string) (err error) {
-	l.word = word
-	for _, f := range l.blocks {
+func (b *Blocks) say(word string) (err error) {
+	b.word = word
+	for _, f := range b.files {
 		if f != nil {
 			err = errors.Join(err, write(f, word))
 		}
@@ -144,8 +156,8 @@ func (l *Leases) say(word string) (err error) {
 }
 
 // lock opens and locks a block's file; nil when a living broker has it.
-func (l *Leases) lock(i int) (*os.File, string, error) {
-	f, err := l.at.Create(strconv.Itoa(i), unix.O_RDWR, 0o600)
+func (b *Blocks) lock(i int) (*os.File, string, error) {
+	f, err := b.at.Create(strconv.Itoa(i), unix.O_RDWR, 0o600)
 	if err != nil {
 		return nil, "", err
 	}
@@ -165,22 +177,4 @@ func write(f *os.File, word string) error {
 	}
 	_, err := f.WriteAt([]byte(word), 0)
 	return err
-}
-
-// Block takes one more block, for another process to lease from, and gives its first uid.
-func (l *Leases) Block() (first uint32, err error) {
-	fresh, last := l.fresh, l.last
-	held := l.held
-	if l.grow(); l.held == held {
-		return 0, errNoBlock
-	}
-	first, l.fresh, l.last = l.fresh, fresh, last
-	return first, nil
-}
-
-// Lent are leases of blocks that another process takes, which block asks for one more.
-func Lent(block func() (first uint32, err error)) *Leases {
-	l := NewLeases("")
-	l.block = block
-	return l
 }

@@ -32,7 +32,7 @@ func newWarden(t *testing.T) *Warden {
 			t.Error(err)
 		}
 	})
-	return New(Config{LibexecDir: "/usr/libexec", Warn: func(topic, msg string, err error) { t.Error(topic, msg, err) }}, l, host.NewLeases(t.TempDir()))
+	return New(Config{LibexecDir: "/usr/libexec", Warn: func(topic, msg string, err error) { t.Error(topic, msg, err) }}, l, host.NewBlocks(t.TempDir()))
 }
 
 // TestTakes asks about pids that must not be tried on a broker: kill(2) takes

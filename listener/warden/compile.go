@@ -138,7 +138,6 @@ func (w *Warden) converse(c Cell, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer w.giveBack(uid)
 	pid, fd, err := w.Link(c, uid, unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,6 @@ func (h *Helper) Start() (pid, fd int, losses []string, err error) {
 	if err != nil {
 		return 0, -1, nil, err
 	}
-	defer h.w.giveBack(uid)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.Stamp()

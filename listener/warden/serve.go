@@ -149,7 +149,7 @@ func (b *Broker) do(q Asked, fds []int) (a Answer, give []int, err error) {
 			}
 		})
 	case DoLeave:
-		derr := b.w.loop.Do(func() { err = b.w.leases.Leave() })
+		derr := b.w.loop.Do(func() { err = b.w.blocks.Leave() })
 		err = errors.Join(derr, err)
 	case DoLog:
 		if b.conf.OpenLog == nil {
@@ -200,7 +200,7 @@ func (b *Broker) lease() (uint64, error) {
 		b.again = b.again[1:]
 		return uint64(first), nil
 	}
-	first, err := b.w.leases.Block()
+	first, err := b.w.blocks.Take()
 	if err == nil {
 		b.lent = append(b.lent, first)
 	}

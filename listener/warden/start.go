@@ -79,7 +79,6 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 	pairs := [2][2]int{{-1, -1}, {-1, -1}}
 	defer func() {
 		if b.pid == 0 {
-			w.giveBack(uid)
 			unix.Close(pairs[0][0])
 			unix.Close(pairs[1][0])
 		}
@@ -101,7 +100,6 @@ func (w *Warden) StartBroker(conf BrokerConfig, brief Brief, before *Broker, fil
 	if err = b.speak(pairs[0][0], pairs[1][0], func() { conf.Ended(<-ended) }); err == nil {
 		err = w.loop.Do(func() {
 			w.bury(b.pid, func(e Exit) {
-				w.leases.Give(uid)
 				b.wire.Ready(0) // of what runs it may have told last
 				b.wire.Close()
 				_ = unix.Shutdown(b.errand, unix.SHUT_RDWR) // whoever else it has given its end to

@@ -38,7 +38,7 @@ type Config struct {
 type Warden struct {
 	conf   Config
 	loop   *loop.Loop
-	leases *host.Leases
+	blocks *host.Blocks
 
 	known     map[int]*child // all children, but those of starts in progress
 	starting  int            // of these
@@ -51,8 +51,8 @@ type Warden struct {
 }
 
 // New makes a warden for the children of this process, which l waits for.
-func New(c Config, l *loop.Loop, leases *host.Leases) *Warden {
-	w := &Warden{conf: c, loop: l, leases: leases, known: make(map[int]*child), past: past{dir: c.Past}}
+func New(c Config, l *loop.Loop, blocks *host.Blocks) *Warden {
+	w := &Warden{conf: c, loop: l, blocks: blocks, known: make(map[int]*child), past: past{dir: c.Past}}
 	w.orphans.Owner = loop.Func(w.Look)
 	return w
 }
@@ -77,14 +77,11 @@ func (w *Warden) Audit() (int, error) {
 // libexec is the path of one of our own programs.
 func (w *Warden) libexec(name string) string { return filepath.Join(w.conf.LibexecDir, name) }
 
-// lease takes a uid, off the loop, which giveBack gives back once its process runs or has
-// ended: host.Leases looks past what is in use.
+// lease takes a uid for a helper, off the loop.
 func (w *Warden) lease() (uid uint32, err error) {
 	ok := false
-	if err = w.loop.Do(func() { uid, ok = w.leases.Take() }); err == nil && !ok {
+	if err = w.loop.Do(func() { uid, ok = w.blocks.Own() }); err == nil && !ok {
 		err = errors.New("no uid is left to lease")
 	}
 	return uid, err
 }
-
-func (w *Warden) giveBack(uid uint32) { _ = w.loop.Post(func() { w.leases.Give(uid) }) }

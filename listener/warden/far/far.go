@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"casemate/listener"
-	"casemate/listener/host"
+	"casemate/listener/lease"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/policy"
@@ -24,7 +24,7 @@ import (
 type Hands struct {
 	errand int
 	loop   *loop.Loop
-	leases *host.Leases
+	leases *lease.Leases
 	wire   *warden.Wire // of the loop, and so is what follows
 	token  int64
 	taken  map[int64]taking
@@ -68,7 +68,7 @@ var errGone = errors.New("casemated has gone")
 func New(l *loop.Loop, errand, tidings int, told func(warden.TidingKind), gone func(error)) (*Hands, error) {
 	h := &Hands{loop: l, errand: errand, taken: make(map[int64]taking), ended: make(map[int64]waiting), pids: make(map[int]bool), told: told,
 		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]*job), sockets: make(map[*listener.Socket]uint64)}
-	h.leases = host.Lent(func() (uint32, error) {
+	h.leases = lease.New(func() (uint32, error) {
 		a, err := h.ask(warden.Asked{Do: warden.DoLease})
 		return uint32(a.Number), err
 	})
@@ -212,7 +212,7 @@ func (h *Hands) Recall(digest string) ([]policy.SourceFile, error) {
 }
 
 // Leases is hands.Hands'.
-func (h *Hands) Leases() *host.Leases { return h.leases }
+func (h *Hands) Leases() *lease.Leases { return h.leases }
 
 // Leave is hands.Hands'.
 func (h *Hands) Leave() error {

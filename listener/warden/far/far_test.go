@@ -54,14 +54,14 @@ func newEnds(t *testing.T, conf warden.BrokerConfig) ends {
 			t.Fatal(err)
 		}
 	}
-	leases := host.NewLeases(t.TempDir())
-	if _, _, err := leases.Open(); err != nil {
+	blocks := host.NewBlocks(t.TempDir())
+	if _, _, err := blocks.Open(); err != nil {
 		t.Fatal(err)
 	}
 	gone := make(chan error, 1)
 	conf.Ended = func(err error) { gone <- err }
 	here := turning(t)
-	w := warden.New(warden.Config{LibexecDir: "/usr/libexec", Warn: func(_, msg string, err error) { t.Error(msg, err) }}, turning(t), leases)
+	w := warden.New(warden.Config{LibexecDir: "/usr/libexec", Warn: func(_, msg string, err error) { t.Error(msg, err) }}, turning(t), blocks)
 	e := ends{told: make(chan warden.TidingKind, 8)}
 	var err error
 	if e.root, err = w.Serve(conf, pairs[0][0], pairs[1][0]); err != nil {
@@ -192,7 +192,7 @@ func TestEndWaitsForErrands(t *testing.T) {
 		defer unix.Close(pairs[i][1])
 	}
 	began, goOn, ended := make(chan bool, 1), make(chan bool), make(chan error, 1)
-	w := warden.New(warden.Config{}, turning(t), host.NewLeases(t.TempDir()))
+	w := warden.New(warden.Config{}, turning(t), host.NewBlocks(t.TempDir()))
 	if _, err := w.Serve(warden.BrokerConfig{Ended: func(err error) { ended <- err }, OpenLog: func() (*os.File, error) {
 		began <- true
 		<-goOn

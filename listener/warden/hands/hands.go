@@ -3,7 +3,7 @@ package hands
 
 import (
 	"casemate/listener"
-	"casemate/listener/host"
+	"casemate/listener/lease"
 	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
@@ -55,7 +55,7 @@ type Hands interface {
 	// Leave is told, on the loop, that sessions may outlive casemated.
 	Leave() error
 	// Leases has the uids to lease. They belong to the loop.
-	Leases() *host.Leases
+	Leases() *lease.Leases
 	// OpenAll is Open of many, in their order. It blocks.
 	OpenAll([]listener.Spec) []Opened
 	// Open opens a socket that a document lists, or that a service manager has opened. It is called on the loop, too.

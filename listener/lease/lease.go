@@ -1,46 +1,35 @@
-package host
+// Package lease hands out the uids of services with user = "dynamic": one for each connection,
+// and the gid has the same number. Root, which holds the blocks that they are of, does not link it.
+package lease
 
 import (
-	"errors"
-	"os"
 	"time"
 
+	"casemate/listener/host"
 	"casemate/sandbox"
-	"casemate/sandbox/hostpath"
-
-	"golang.org/x/sys/unix"
 )
 
-// Leases hands out the uids of services with user = "dynamic": one for each connection,
-// and the gid has the same number. They are those of the blocks that this broker holds, first in,
+// Leases are the uids of blocks that root's process holds. They are given first in,
 // first out, so that a uid is used again as late as possible: not within
 // quarantine, as long as half the host's blocks are enough for that. One that any
 // process of the host still has is never handed out.
 type Leases struct {
-	dir    string
-	at     *hostpath.File       // dir, once it is open
-	first  int                  // the block to look at first: seldom the one that the last broker used
-	word   string               // what the files of our blocks say
-	blocks [blockCount]*os.File // locked, nil = not ours
-	held   int
-	block  func() (uint32, error) // where another process holds them
+	block func() (first uint32, err error) // takes one more
+	held  int
 	// fresh to last were never out; back holds the ones that came back, the first one first,
 	// so an idle broker does not hold a block of them.
 	fresh, last uint32
 	back        []returned
 	start       time.Time // what back counts from
-	// How the host is asked; replaced in tests.
-	inUse     func(uid uint32) bool
-	processes func() ([]leased, error)
-	end       func(leased) bool
+	inUse       func(uid uint32) bool
 }
 
 // returned is a uid that came back, and when, in seconds since the start.
 type returned struct{ uid, at uint32 }
 
-// NewLeases are those whose files lie in dir; none is held before Open.
-func NewLeases(dir string) *Leases {
-	return &Leases{dir: dir, first: int(time.Now().Unix()) % blockCount, word: wordEnd, start: time.Now(), inUse: inUse, processes: leasedProcesses, end: leased.end}
+// New makes leases of the blocks that block takes, of which it gives the first uid.
+func New(block func() (first uint32, err error)) *Leases {
+	return &Leases{block: block, start: time.Now(), inUse: host.InUse}
 }
 
 // quarantine is how long a uid rests, in seconds: what is said or done by uid about
@@ -53,7 +42,7 @@ const quarantine = 10
 // them rest; more only where all are out.
 const (
 	eagerBlocks = 8
-	restBlocks  = blockCount / 2
+	restBlocks  = host.BlockCount / 2
 )
 
 // maxTaken bounds how many uids in use one lease looks past.
@@ -72,7 +61,9 @@ func (l *Leases) Take() (uid uint32, ok bool) {
 
 func (l *Leases) next() (uid uint32, ok bool) {
 	if l.fresh == l.last && (len(l.back) == 0 || l.held < eagerBlocks || l.held < restBlocks && l.seconds()-l.back[0].at <= quarantine) {
-		l.grow() // in vain where others hold the rest
+		if first, err := l.block(); err == nil { // in vain where others hold the rest
+			l.held, l.fresh, l.last = l.held+1, first, first+host.BlockSize
+		}
 	}
 	if l.fresh < l.last {
 		l.fresh++
@@ -87,13 +78,6 @@ func (l *Leases) next() (uid uint32, ok bool) {
 
 // seconds since the start; rounded down at both ends, so a difference of more than n is n at least.
 func (l *Leases) seconds() uint32 { return uint32(time.Since(l.start) / time.Second) }
-
-// inUse asks the kernel whether any process has the real uid: a survivor of a
-// broker that has died, or a helper of ours. It costs nothing where none has.
-func inUse(uid uint32) bool {
-	_, err := unix.Getpriority(unix.PRIO_USER, int(uid))
-	return !errors.Is(err, unix.ESRCH)
-}
 
 // Give takes a uid back once its session's last process is gone.
 func (l *Leases) Give(uid uint32) {
