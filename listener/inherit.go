@@ -85,7 +85,7 @@ func (in Inherited) Open(s Spec) (*Socket, error) {
 	if err = errors.Join(err, sock.setOptions(), sock.listen()); err == nil {
 		err = sock.alive() // for ever, of one that was shut down: there is no other until its owner opens one
 	}
-	if err == nil && strings.HasPrefix(s.Path, "/") {
+	if err == nil && s.file() {
 		if err = cmp.Or(CheckDir(filepath.Dir(s.Path)), sock.findFile()); err == nil { // what has its name is its file
 			err = sock.setFile()
 		}

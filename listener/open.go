@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/listener/address"
 	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
@@ -39,8 +40,6 @@ type Far interface {
 	Sibling(s *Socket, to Spec) (*Socket, error)
 	Reconfigure(s *Socket, to Spec) error
 	Restore(s *Socket) error
-	// Prioritize gives a connection that was accepted the priority of its listener's Spec.
-	Prioritize(s *Socket, conn int) error
 	// Close has it close its own, and remove the file.
 	Close(s *Socket) error
 	// Spent has it close its own of a socket that has become a peer's.
@@ -57,21 +56,6 @@ type Far interface {
 // opened beside the sockets of single peers that SplitPeer made, which programs of an
 // earlier broker, or of a service that was removed, may still hold.
 func Open(s Spec) (*Socket, error) {
-	switch {
-	case s.Unix():
-		return openUnix(s)
-	case s.Network == "vsock":
-		return openVsock(s)
-	case s.Network == "tcp4", s.Network == "tcp6", s.UDP():
-		return openInet(s)
-	}
-	return nil, fmt.Errorf("listen %s: unknown network %q", s.Key(), s.Network)
-}
-
-func openInet(s Spec) (*Socket, error) {
-	if v4 := strings.HasSuffix(s.Network, "4"); !s.Addr.IsValid() || v4 != s.Addr.Addr().Is4() {
-		return nil, fmt.Errorf("listen %s: the address is not of this family", s.Key())
-	}
 	sock, err := openAs(s, false)
 	if s.UDP() && errors.Is(err, unix.EADDRINUSE) {
 		if beside, err := openAs(s, true); err == nil {
@@ -87,16 +71,22 @@ func openInet(s Spec) (*Socket, error) {
 // openAs opens a socket, with share also where others hold the address that have
 // SO_REUSEPORT and were made by the same uid.
 func openAs(s Spec, share bool) (*Socket, error) {
-	sock, err := s.socket()
-	if err != nil {
-		return nil, err
+	if s.file() {
+		if err := clearPath(s); err != nil {
+			return nil, err
+		}
 	}
-	if err = sharing(sock.FD, share); err == nil {
-		err = sock.bindInet()
+	kind := kinds[s.Network]
+	fd, err := unix.Socket(kind.domain, kind.of|unix.SOCK_CLOEXEC, kind.proto)
+	if err == unix.EAFNOSUPPORT && kind.domain == unix.AF_VSOCK {
+		err = fmt.Errorf("%w: this kernel has no vsock (CONFIG_VSOCKETS, or its module vsock)", err)
 	}
 	if err != nil {
-		unix.Close(sock.FD)
-		return nil, err
+		return nil, fmt.Errorf("socket %s: %w", s.Key(), err)
+	}
+	sock := &Socket{FD: fd, Spec: s}
+	if err := sock.bind(share); err != nil {
+		return nil, errors.Join(err, sock.Close())
 	}
 	return sock, nil
 }
@@ -148,40 +138,55 @@ func sharing(fd int, on bool) error {
 	return os.NewSyscallError("setsockopt SO_REUSEPORT", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, value))
 }
 
-// socket makes one of the network.
-func (s Spec) socket() (*Socket, error) {
-	kind := kinds[s.Network]
-	fd, err := unix.Socket(kind.domain, kind.of|unix.SOCK_CLOEXEC, kind.proto)
-	if err != nil {
-		return nil, fmt.Errorf("socket %s: %w", s.Key(), err)
+// bind binds a new socket and makes it a listener.
+func (s *Socket) bind(share bool) error {
+	key := s.Spec.Key()
+	if s.Spec.Unix() {
+		// The kernel makes the file with the socket inode's mode cut by the umask
+		// (unix_bind), so fchmod before bind gives the file mode 0 from its first
+		// moment. A umask would do the same, but for the whole process.
+		if err := unix.Fchmod(s.FD, 0); err != nil {
+			return fmt.Errorf("fchmod %s: %w", key, err)
+		}
 	}
-	return &Socket{FD: fd, Spec: s}, nil
-}
-
-func (s *Socket) bindInet() error {
-	if err := s.setOptions(); err != nil {
+	if err := errors.Join(sharing(s.FD, share), s.setOptions()); err != nil {
 		return err
 	}
 	if err := s.Bind(); err != nil {
-		return fmt.Errorf("bind %s: %w", s.Spec.Key(), err)
+		return fmt.Errorf("bind %s: %w", key, err)
 	}
-	if s.Spec.Addr.Port() == 0 {
-		bound, err := LocalAddr(s.FD)
-		if err != nil {
-			return fmt.Errorf("getsockname %s: %w", s.Spec.Key(), err)
+	if s.Spec.Path == "" && s.Spec.Addr.Port() == 0 {
+		var err error
+		if s.Spec.Addr, err = LocalAddr(s.FD); err != nil {
+			return fmt.Errorf("getsockname %s: %w", key, err)
 		}
-		s.Spec.Addr = bound
 	}
-	return s.listen()
+	if s.Spec.file() {
+		if err := s.findFile(); err != nil {
+			return err
+		}
+	}
+	// Listening before chmod would change nothing (mode 0 lets only root in), and
+	// a file that clients may use should already have somebody behind it.
+	if err := s.listen(); err != nil || !s.Spec.file() {
+		return err
+	}
+	return s.setFile()
 }
 
-// Bind binds an IP socket to its address.
-func (s *Socket) Bind() error {
-	sa, err := sockaddr(s.FD, s.Spec.Addr)
+// Bind binds the socket to its address.
+func (s *Socket) Bind() (err error) {
+	var to unix.Sockaddr = &unix.SockaddrUnix{Name: s.Spec.Path}
+	if s.Spec.Network == "vsock" {
+		cid, port, _ := address.Numbers(s.Spec.Path)
+		to = &unix.SockaddrVM{CID: cid, Port: port}
+	} else if !s.Spec.Unix() {
+		to, err = sockaddr(s.FD, s.Spec.Addr)
+	}
 	if err != nil {
 		return err
 	}
-	return unix.Bind(s.FD, sa)
+	return unix.Bind(s.FD, to)
 }
 
 // setOptions sets what every socket of the network has, and what the policy says of this one.

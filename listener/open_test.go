@@ -73,8 +73,6 @@ func TestOpenRefusesNonsense(t *testing.T) {
 		inet("tcp4", loop6, 0),
 		inet("udp6", loop4, 0),
 		inet("tcp6", netip.MustParseAddr("fe80::1%no-such-if"), 0),
-		{Endpoint: address.Endpoint{Network: "unix", Path: "relative.sock"}},
-		{Endpoint: address.Endpoint{Network: "unix", Path: "/tmp/../tmp/x.sock"}},
 	} {
 		if sock, err := Open(s); err == nil {
 			sock.Close()

@@ -76,15 +76,3 @@ func (s *Socket) adjust() error {
 	}
 	return nil
 }
-
-// Prioritize gives conn the priority of the listener it was accepted from, which it did not take over.
-func (s *Socket) Prioritize(conn int) error {
-	switch n := s.Spec.Settings[Priority]; {
-	case n == 0:
-		return nil
-	case s.Far != nil:
-		return s.Far.Prioritize(s, conn)
-	default:
-		return unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_PRIORITY, int(n))
-	}
-}

@@ -10,6 +10,8 @@
 package listener
 
 import (
+	"strings"
+
 	"casemate/listener/address"
 
 	"golang.org/x/sys/unix"
@@ -35,6 +37,9 @@ type Spec struct {
 	// made non-blocking, because the flag would be shared with that program.
 	Wait bool
 }
+
+// file tells whether it makes one: a unix socket outside the abstract namespace.
+func (s Spec) file() bool { return strings.HasPrefix(s.Path, "/") }
 
 // kinds are the arguments of socket(2) for each network.
 var kinds = map[string]struct{ domain, of, proto int }{

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"casemate/sandbox/hostpath"
 
@@ -19,53 +18,6 @@ var (
 	// ErrLive means that another process listens on the path.
 	ErrLive = errors.New("another process listens on it")
 )
-
-func openUnix(s Spec) (*Socket, error) {
-	abstract := strings.HasPrefix(s.Path, "@")
-	if !abstract {
-		if !filepath.IsAbs(s.Path) || filepath.Clean(s.Path) != s.Path {
-			return nil, fmt.Errorf("bind %s: the path must be absolute and clean", s.Key())
-		}
-		if err := clearPath(s); err != nil {
-			return nil, err
-		}
-	}
-	sock, err := s.socket()
-	if err != nil {
-		return nil, err
-	}
-	if err := sock.bindUnix(abstract); err != nil {
-		return nil, errors.Join(err, sock.Close())
-	}
-	return sock, nil
-}
-
-func (s *Socket) bindUnix(abstract bool) error {
-	key := s.Spec.Key()
-	// The kernel makes the file with the socket inode's mode cut by the umask
-	// (unix_bind), so fchmod before bind gives the file mode 0 from its first
-	// moment. A umask would do the same, but for the whole process.
-	if err := unix.Fchmod(s.FD, 0); err != nil {
-		return fmt.Errorf("fchmod %s: %w", key, err)
-	}
-	if err := s.setOptions(); err != nil {
-		return err
-	}
-	if err := unix.Bind(s.FD, &unix.SockaddrUnix{Name: s.Spec.Path}); err != nil {
-		return fmt.Errorf("bind %s: %w", key, err)
-	}
-	if !abstract {
-		if err := s.findFile(); err != nil {
-			return err
-		}
-	}
-	// Listening before chmod would change nothing (mode 0 lets only root in), and
-	// a file that clients may use should already have somebody behind it.
-	if err := s.listen(); err != nil || abstract {
-		return err
-	}
-	return s.setFile()
-}
 
 // findFile notes which file is the socket's.
 func (s *Socket) findFile() error {

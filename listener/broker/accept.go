@@ -48,7 +48,7 @@ func (at *listening) visit(conn int, peer inbound.Peer) {
 		// no allow rule with a "to" matches.
 		v.local, _ = inbound.Local(conn)
 	}
-	if err := at.sock.Prioritize(conn); err != nil {
+	if err := inbound.Prioritize(at.sock, conn); err != nil {
 		inbound.Refuse(conn)
 		at.broken(err)
 		return

@@ -68,6 +68,15 @@ func is(err error, codes ...unix.Errno) bool {
 	return errors.As(err, &errno) && slices.Contains(codes, errno)
 }
 
+// Prioritize gives conn the priority of the listener it was accepted from, which it did not take over.
+func Prioritize(s *listener.Socket, conn int) error {
+	n := s.Spec.Settings[listener.Priority]
+	if n == 0 {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt SO_PRIORITY", unix.SetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_PRIORITY, int(n)))
+}
+
 // Refuse ends a connection nobody will serve, and closes conn: the peer gets a
 // reset, and the kernel keeps no TIME_WAIT for it.
 func Refuse(conn int) {

@@ -49,7 +49,6 @@ const (
 	DoSibling     Errand = "sibling"     // Number, Spec → likewise
 	DoReconfigure Errand = "reconfigure" // Number, Spec
 	DoRestore     Errand = "restore"     // Number
-	DoPrioritize  Errand = "prioritize"  // Number and a descriptor
 	DoClose       Errand = "close"       // Number
 	DoSpent       Errand = "spent"       // Number
 	DoUndertake   Errand = "undertake"   // descriptors, to be closed

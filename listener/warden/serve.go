@@ -130,8 +130,8 @@ func (b *Broker) do(q Asked, fds []int) (a Answer, give []int, err error) {
 		a, err = b.survey(q)
 	case DoPlan, DoPrepare, DoSpawn, DoRetire, DoState, DoCloseCell:
 		return b.sandboxes(q)
-	case DoOpen, DoSibling, DoReconfigure, DoRestore, DoPrioritize, DoClose, DoSpent:
-		return b.socket(q, fds)
+	case DoOpen, DoSibling, DoReconfigure, DoRestore, DoClose, DoSpent:
+		return b.socket(q)
 	case DoHelperStamp, DoHelper:
 		return b.helper(q)
 	case DoAudit:

@@ -7,7 +7,7 @@ import (
 )
 
 // socket opens listeners, and does for those that are open what takes root's rights.
-func (b *Broker) socket(q Asked, fds []int) (a Answer, give []int, err error) {
+func (b *Broker) socket(q Asked) (a Answer, give []int, err error) {
 	b.files.Lock()
 	defer b.files.Unlock()
 	if q.Do == DoOpen {
@@ -31,8 +31,6 @@ func (b *Broker) socket(q Asked, fds []int) (a Answer, give []int, err error) {
 		err = s.Reconfigure(*q.Spec)
 	case q.Do == DoRestore:
 		err = s.Restore()
-	case q.Do == DoPrioritize && len(fds) == 1:
-		err = s.Prioritize(fds[0])
 	case q.Do == DoClose:
 		err = s.Close()
 	case q.Do == DoSpent:

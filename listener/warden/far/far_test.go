@@ -152,7 +152,7 @@ func TestNothingThatNobodyListed(t *testing.T) {
 		}
 	}
 	var bug fault
-	if _, err := e.ask(warden.Asked{Do: warden.DoPrioritize, Number: 7}); !errors.As(err, &bug) || !strings.Contains(err.Error(), "there is not") {
+	if _, err := e.ask(warden.Asked{Do: warden.DoSpent, Number: 7}); !errors.As(err, &bug) || !strings.Contains(err.Error(), "there is not") {
 		t.Errorf("%v", err)
 	}
 }

@@ -82,11 +82,6 @@ func (x *sockets) Restore(s *listener.Socket) error {
 	return err
 }
 
-func (x *sockets) Prioritize(s *listener.Socket, conn int) error {
-	_, err := (*Hands)(x).ask(warden.Asked{Do: warden.DoPrioritize, Number: x.number(s)}, conn)
-	return err
-}
-
 func (x *sockets) Close(s *listener.Socket) error {
 	n := x.number(s)
 	x.forget(s)
