@@ -31,9 +31,9 @@ type Hierarchy struct {
 
 // surroundings is what decides where a process may make groups.
 type surroundings struct {
-	points []string // where the tree is mounted
-	own    string   // this process's group, from the root that it sees
-	pid    int
+	top string // where the tree is mounted, "" = nowhere
+	own string // this process's group, from the root that it sees
+	pid int
 	// systemd manages the tree (sd_booted(3)): then only what it has delegated is ours.
 	systemd   bool
 	delegated func(dir string) bool
@@ -48,19 +48,13 @@ type surroundings struct {
 //
 // Anything else is somebody else's to divide up.
 func (s surroundings) find() (h Hierarchy, err error) {
-	if len(s.points) == 0 {
+	if s.top == "" {
 		return h, fmt.Errorf("%w: no hierarchy of it is mounted", ErrUnavailable)
 	}
-	top := s.points[0]
-	for _, usual := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} { // of the hybrid one, and of all others
-		if slices.Contains(s.points, usual) {
-			top = usual
-		}
-	}
 	if !strings.HasPrefix(s.own, "/") || strings.HasPrefix(s.own, "/..") {
-		return h, fmt.Errorf("%w: what is mounted on %s does not show this process's group %q", ErrUnavailable, top, s.own)
+		return h, fmt.Errorf("%w: what is mounted on %s does not show this process's group %q", ErrUnavailable, s.top, s.own)
 	}
-	h.Path = filepath.Join(top, s.own)
+	h.Path = filepath.Join(s.top, s.own)
 	_, err = os.Stat(filepath.Join(h.Path, "cgroup.type"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // only the root has none
@@ -120,26 +114,6 @@ func ownGroup(text string) string {
 	return ""
 }
 
-// mountPoints lists where mountinfo (proc_pid_mountinfo(5)) shows the root of a
-// cgroup2. Binds of a part of it are left out.
-func mountPoints(mountinfo string) []string {
-	var points []string
-	for line := range strings.SplitSeq(mountinfo, "\n") {
-		before, after, ok := strings.Cut(line, " - ")
-		fields := strings.Fields(before)
-		if !ok || len(fields) < 6 || !strings.HasPrefix(after, "cgroup2 ") || fields[3] != "/" {
-			continue
-		}
-		if p := unescape.Replace(fields[4]); filepath.IsAbs(p) {
-			points = append(points, p)
-		}
-	}
-	return points
-}
-
-// unescape undoes mountinfo's octal escapes of blanks and backslashes.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-
 // words reads a file of blank-separated words and sorts them.
 func words(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
@@ -161,15 +135,18 @@ const leafName = "broker"
 //
 // ErrUnavailable says that there is no such group, and why.
 var Claim = sync.OnceValues(func() (h Hierarchy, err error) {
-	mounts, merr := os.ReadFile("/proc/self/mountinfo")
 	own, err := os.ReadFile("/proc/self/cgroup")
-	if err = errors.Join(merr, err); err != nil {
+	if err != nil {
 		return h, fmt.Errorf("cgroup: %w", err)
 	}
 	st, err := os.Lstat("/run/systemd/system")
 	s := surroundings{
-		points: mountPoints(string(mounts)), own: ownGroup(string(own)), pid: os.Getpid(),
-		systemd: err == nil && st.IsDir(), delegated: isDelegated,
+		own: ownGroup(string(own)), pid: os.Getpid(), systemd: err == nil && st.IsDir(), delegated: isDelegated,
+	}
+	for _, usual := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} { // of the hybrid one, and of all others
+		if s.top == "" && check(usual) == nil {
+			s.top = usual
+		}
 	}
 	if h, err = s.find(); err == nil && h.leaf {
 		err = h.settle()

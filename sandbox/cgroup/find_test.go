@@ -66,7 +66,7 @@ func TestFind(t *testing.T) {
 		{name: "deleted", groups: map[string]string{"/": ""}, own: "/gone (deleted)", wrong: "no such file"},
 	} {
 		top := fakeTree(t, c.groups)
-		s := surroundings{points: []string{top}, own: c.own, pid: 42, systemd: c.systemd, delegated: func(dir string) bool {
+		s := surroundings{top: top, own: c.own, pid: 42, systemd: c.systemd, delegated: func(dir string) bool {
 			return slices.Contains(c.delegated, strings.TrimPrefix(dir, top))
 		}}
 		h, err := s.find()
@@ -89,7 +89,7 @@ func TestFindContainer(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(top, "cgroup.type"), []byte("domain\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := surroundings{points: []string{top}, own: "/", pid: 42, delegated: func(dir string) bool { return dir == filepath.Dir(top) }}
+	s := surroundings{top: top, own: "/", pid: 42, delegated: func(dir string) bool { return dir == filepath.Dir(top) }}
 	if h, err := s.find(); err != nil || h.Path != top || !h.leaf {
 		t.Errorf("%+v, %v", h, err)
 	}
@@ -97,7 +97,7 @@ func TestFindContainer(t *testing.T) {
 	if _, err := s.find(); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("beside another process: %v", err)
 	}
-	s.points = nil
+	s.top = ""
 	if _, err := s.find(); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("without a mount: %v", err)
 	}

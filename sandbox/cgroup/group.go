@@ -20,12 +20,6 @@ import (
 // existing group is fs.ErrExist. On an error no directory is left.
 func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	settings := l.settings()
-	if filepath.Dir(path) != h.Path {
-		return -1, fmt.Errorf("cgroup: %s is not in %s", path, h.Path)
-	}
-	if err := check(h.Path); err != nil {
-		return -1, err
-	}
 	if err := h.enable(settings); err != nil {
 		return -1, err
 	}
@@ -42,8 +36,8 @@ func (h Hierarchy) Create(path string, l Limits) (int, error) {
 	return fd, nil
 }
 
-// check accepts only directories of a cgroup2 file system: on any other, Create
-// would leave plain directories and Destroy would remove somebody's.
+// check accepts only directories of a cgroup2 file system: on any other, Destroy
+// would remove somebody's.
 func check(dir string) error {
 	if !filepath.IsAbs(dir) {
 		return fmt.Errorf("cgroup: %q is not an absolute path", dir)

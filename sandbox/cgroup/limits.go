@@ -63,28 +63,23 @@ func apply(dir string, settings []setting) error {
 
 // enable makes the controllers that the settings are of available to the groups in h.Path.
 func (h Hierarchy) enable(settings []setting) error {
-	have, err := words(filepath.Join(h.Path, "cgroup.controllers"))
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
 	var missing []string
+	control := filepath.Join(h.Path, "cgroup.subtree_control")
 	for _, s := range settings {
-		if !slices.Contains(have, s.controller) && !slices.Contains(missing, s.controller) {
-			missing = append(missing, s.controller)
+		err := write(control, "+"+s.controller) // no change where it is on
+		switch {
+		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL): // of a controller that the kernel does not have
+			if !slices.Contains(missing, s.controller) {
+				missing = append(missing, s.controller)
+			}
+		case errors.Is(err, unix.EBUSY): // "no internal processes"
+			return fmt.Errorf("%w: %s holds processes of somebody's, so it cannot hand %s on", ErrUnavailable, h.Path, s.controller)
+		case err != nil:
+			return fmt.Errorf("cgroup: enable %s below %s: %w", s.controller, h.Path, err)
 		}
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("%w for %s in %s", ErrMissing, strings.Join(missing, ", "), h.Path)
-	}
-	control := filepath.Join(h.Path, "cgroup.subtree_control")
-	for _, s := range settings {
-		err := write(control, "+"+s.controller) // no change where it is on
-		if errors.Is(err, unix.EBUSY) {         // "no internal processes"
-			return fmt.Errorf("%w: %s holds processes of somebody's, so it cannot hand %s on", ErrUnavailable, h.Path, s.controller)
-		}
-		if err != nil {
-			return fmt.Errorf("cgroup: enable %s below %s: %w", s.controller, h.Path, err)
-		}
 	}
 	return nil
 }
