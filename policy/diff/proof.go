@@ -53,7 +53,7 @@ func filteredBy(p *sandbox.Profile) (*filtered, error) {
 	all, text, err := launch.Plain(program.Shape{Rules: filter.Encode(rules).Pack(), Deny: p.Syscalls.Deny, OnViolation: p.Syscalls.OnViolation, Seal: p.Syscalls.Seal,
 		Bounded: p.Resources.Bounded(), Host: n.Mode == sandbox.NetworkHost, Private: n.Mode == sandbox.NetworkPrivate,
 		Proc: f.Proc && !f.HostProc, Scratch: f.Scratch() > 0, Pty: f.Pty, State: f.State, CPU: p.Resources[sandbox.CPUTime] > 0,
-		Init: p.Init, Caps: len(p.Capabilities) > 0, OwnCore: p.Processor.Core == "session", CloneFlags: program.FirstShape.CloneFlags})
+		Init: p.Init, Caps: len(p.Capabilities) > 0, OwnCore: p.Processor.Core == "session", CloneFlags: launch.FirstShape.CloneFlags})
 	if err != nil {
 		return nil, fmt.Errorf("profile %q: %w", p.Name, err)
 	}

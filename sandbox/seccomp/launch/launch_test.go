@@ -69,11 +69,11 @@ func TestFilledFilters(t *testing.T) {
 		"pty":     func(s *program.Shape) { s.Pty = true },
 		"init":    func(s *program.Shape) { s.Init = true },
 		"log":     func(s *program.Shape) { s.Log, s.ABI = true, 6 },
-		"dynamic": func(s *program.Shape) { s.Leases = program.FirstShape.Leases },
+		"dynamic": func(s *program.Shape) { s.Leases = FirstShape.Leases },
 		"login":   func(s *program.Shape) { s.Names = []string{"@server", "@identity", "@process"} },
 		"once":    func(s *program.Shape) { s.Names, s.Bounded = []string{"@strict"}, true },
 	} {
-		of := program.Shape{Names: []string{"@server"}, OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Proc: true, Scratch: true}
+		of := program.Shape{Names: []string{"@server"}, OnViolation: filter.Errno, CloneFlags: FirstShape.CloneFlags, Proc: true, Scratch: true}
 		change(&of)
 		form := Compile(of)
 		if form.Error != "" {
@@ -116,7 +116,7 @@ func TestComparedBlanks(t *testing.T) {
 	rules := program.Words{{unix.SYS_SENDMSG, 0, 0, 64, 2, 0x20000000, 0}, {unix.SYS_BIND, 0, 0, 66, 1, 0, 5}, {unix.SYS_CLONE, 0, 0, 17},
 		{unix.SYS_SETRESUID, 0, 0, 1000}, {unix.SYS_SETRESUID, 0, 0, 1001, 1, 0, 7}, {unix.SYS_EXECVEAT, 0, 0, 66, 4, 0, 0x100}}
 	for _, seal := range []bool{false, true} {
-		of := program.Shape{Rules: rules.Pack(), OnViolation: filter.Errno, CloneFlags: program.FirstShape.CloneFlags, Seal: seal}
+		of := program.Shape{Rules: rules.Pack(), OnViolation: filter.Errno, CloneFlags: FirstShape.CloneFlags, Seal: seal}
 		form := Compile(of)
 		if form.Error != "" {
 			t.Fatal(form.Error)
@@ -144,7 +144,7 @@ func TestComparedBlanks(t *testing.T) {
 
 // TestFirst: the filter of casemate-filter, which stands in what runs as root, says what is compiled of its shape.
 func TestFirst(t *testing.T) {
-	s, err := read(program.FirstShape)
+	s, err := read(FirstShape)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,13 +153,13 @@ func TestFirst(t *testing.T) {
 	if _, _, err := first.Fill(64, 1000); err != nil {
 		t.Fatalf("%v: run go generate in sandbox/seccomp/program", err)
 	}
-	want := Compile(program.FirstShape)
+	want := Compile(FirstShape)
 	sameAnswers(t, [][]byte{first.Program}, want.Program, whole.Rules)
 }
 
 // TestServe: an answer for each shape, the fault of one alone beside the others; and nothing that is not asked as it should be.
 func TestServe(t *testing.T) {
-	good, bad := program.FirstShape, program.Shape{Rules: program.Words{{unix.SYS_BPF}}.Pack(), OnViolation: filter.Kill}
+	good, bad := FirstShape, program.Shape{Rules: program.Words{{unix.SYS_BPF}}.Pack(), OnViolation: filter.Kill}
 	text, err := json.Marshal(Request{FormatVersion: program.Format, Shapes: []program.Shape{good, bad, good}})
 	if err != nil {
 		t.Fatal(err)

@@ -3,26 +3,14 @@ package program
 import (
 	"embed"
 	"runtime"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 //go:generate go run ../internal/genfirst
 
-// FirstShape is that of casemate-filter itself, a program in C and Go that talks over one
-// socket and lets libseccomp ask the kernel what filters it knows.
-var FirstShape = Shape{
-	Names: strings.Fields(`@loader @memory @signal @threads write fcntl lseek memfd_create seccomp epoll_create1 epoll_ctl epoll_pwait
-		eventfd2 exit exit_group getpid gettid getrandom nanosleep clock_gettime prlimit64 restart_syscall uname`),
-	OnViolation: Kill, CPU: true, Leases: &[2]uint32{0x70000000, 0xffff0000},
-	CloneFlags: uint32(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS | unix.CLONE_NEWPID,
-}
-
 //go:embed first_*.bpf
 var first embed.FS
 
-// First is what it comes to, before there is a casemate-filter to ask.
+// First is the filter of casemate-filter itself (launch.FirstShape), before there is one to ask.
 func First() (f Filter) {
 	f.Program, _ = first.ReadFile("first_" + runtime.GOARCH + ".bpf") // tested; nothing is no program
 	return f

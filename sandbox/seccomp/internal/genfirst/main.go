@@ -16,7 +16,6 @@ import (
 
 	"casemate/sandbox/seccomp/filter"
 	"casemate/sandbox/seccomp/launch"
-	"casemate/sandbox/seccomp/program"
 )
 
 func main() {
@@ -32,7 +31,7 @@ func run(out string) error {
 	if err := filter.AssumeKernel(); err != nil { // an emulation has no seccomp to ask
 		return err
 	}
-	f := launch.Compile(program.FirstShape)
+	f := launch.Compile(launch.FirstShape)
 	if f.Error != "" {
 		return fmt.Errorf("no program: %s", f.Error)
 	}
