@@ -8,6 +8,7 @@ import (
 
 	"casemate/cmd/casemate/facts"
 	"casemate/listener/address"
+	"casemate/listener/address/overlap"
 	"casemate/policy"
 	"casemate/policy/lang"
 )
@@ -66,7 +67,7 @@ func inTheWay(h, e address.Endpoint) (yes, unsure bool) {
 	case e.Transport() != h.Transport() || e.Addr.Port() != h.Addr.Port():
 		return false, false
 	case e.Network == h.Network:
-		return e.Overlaps(h), false
+		return overlap.Between(e, h), false
 	}
 	four, x, y := strings.HasSuffix(e.Network, "4"), h.Addr.Addr(), e.Addr.Addr()
 	if x.Is4In6() {

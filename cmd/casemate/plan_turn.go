@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"casemate/listener/address/overlap"
 	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/control"
@@ -200,7 +201,7 @@ func blocked(st *control.Status, from, to *ground, l planListeners) (out []strin
 				continue
 			}
 			for _, n := range l.Opened {
-				if to.sockets[n.Key].Spec.Overlaps(held.Spec.Endpoint) {
+				if overlap.Between(to.sockets[n.Key].Spec.Endpoint, held.Spec.Endpoint) {
 					out = append(out, fmt.Sprintf("listen %s: %s is in the way, which the program of %s holds: reload when it has ended", n.Key, at.Key, s.Name))
 				}
 			}

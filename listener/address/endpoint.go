@@ -1,7 +1,6 @@
 package address
 
 import (
-	"math"
 	"net/netip"
 	"strings"
 )
@@ -43,20 +42,3 @@ func (e Endpoint) Stream() bool { return !lookup(e.Network).datagram }
 
 // UDP tells whether e receives udp datagrams.
 func (e Endpoint) UDP() bool { return !e.Stream() && !e.Unix() }
-
-// Overlaps tells whether the kernel refuses e and o side by side: the same port
-// of a network on the same interface or all, with the same address or a wildcard, or the same path.
-func (e Endpoint) Overlaps(o Endpoint) bool {
-	if e.Unix() || o.Unix() {
-		return e.Path == o.Path
-	}
-	if c, port, _ := Numbers(e.Path); e.Network == "vsock" && o.Network == "vsock" {
-		d, other, _ := Numbers(o.Path)
-		return port == other && (c == d || max(c, d) == math.MaxUint32)
-	}
-	if e.Network != o.Network || e.Addr.Port() != o.Addr.Port() || e.Interface != o.Interface && e.Interface != "" && o.Interface != "" {
-		return false
-	}
-	x, y := e.Addr.Addr(), o.Addr.Addr()
-	return x == y || x.IsUnspecified() || y.IsUnspecified()
-}

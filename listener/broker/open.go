@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"casemate/listener"
+	"casemate/listener/address/overlap"
 	"casemate/listener/warden"
 	"casemate/policy"
 
@@ -123,7 +124,7 @@ func (c *candidate) wanted() map[string]bool {
 // displaces reports whether a socket that goes away stands in the way of spec.
 func displaces(spec listener.Spec, have map[string]listener.Spec, wanted map[string]bool) bool {
 	for key, old := range have {
-		if !wanted[key] && spec.Overlaps(old.Endpoint) {
+		if !wanted[key] && overlap.Between(spec.Endpoint, old.Endpoint) {
 			return true
 		}
 	}
