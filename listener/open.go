@@ -24,26 +24,10 @@ type Socket struct {
 	// Spec is what it was opened with, with the port the kernel chose where that was 0.
 	Spec Spec
 
-	// Far does what takes root's rights where this process has them not.
-	Far Far
-
-	file   hostpath.ID // the unix socket file this Socket made, zero otherwise
-	Hidden int         // see inbound.SplitPeer: heads that must leave before the queue can be walked again
-
-	options []string // what Restore goes back to; nil unless a program may hold the socket
-	plain   []string // what it had before its first Settings, by their places; nil if it had none
-	lent    bool     // a service manager's, with its file
-}
-
-// Far is another process, with root's rights, which has the same sockets.
-type Far interface {
-	Sibling(s *Socket, to Spec) (*Socket, error)
-	Reconfigure(s *Socket, to Spec) error
-	Restore(s *Socket) error
-	// Close has it close its own, and remove the file.
-	Close(s *Socket) error
-	// Spent has it close its own of a socket that has become a peer's.
-	Spent(s *Socket)
+	file    hostpath.ID // the unix socket file this Socket made, zero otherwise
+	options []string    // what Restore goes back to; nil unless a program may hold the socket
+	plain   []string    // what it had before its first Settings, by their places; nil if it had none
+	lent    bool        // a service manager's, with its file
 }
 
 // Open binds and listens. Errors name the operation and the address first
@@ -96,9 +80,6 @@ func openAs(s Spec, share bool) (*Socket, error) {
 // have SO_REUSEPORT from here on: while a new one was without it, some peers were told
 // that nobody is there (Linux 6.18). It is Open that keeps a second broker away.
 func (s *Socket) Sibling(to Spec) (*Socket, error) {
-	if s.Far != nil {
-		return s.Far.Sibling(s, to)
-	}
 	if err := sharing(s.FD, true); err != nil {
 		return nil, err
 	}
@@ -254,9 +235,6 @@ func (s *Socket) setFlags() error {
 // caller must not switch a listener to nowait while a wait child still holds it,
 // because O_NONBLOCK would appear in that child.
 func (s *Socket) Reconfigure(to Spec) error {
-	if s.Far != nil {
-		return s.Far.Reconfigure(s, to)
-	}
 	to.Addr = s.Spec.Addr // keeps a kernel-chosen port
 	if to.Key() != s.Spec.Key() {
 		return fmt.Errorf("reconfigure %s: not the same address as %s", s.Spec.Key(), to.Key())
@@ -280,12 +258,7 @@ func (s *Socket) Close() error {
 	if s.FD < 0 {
 		return nil
 	}
-	var err error
-	if s.Far != nil {
-		err = s.Far.Close(s)
-	} else {
-		err = s.unlink()
-	}
+	err := s.unlink()
 	Close(s.FD)
 	s.FD = -1
 	return err

@@ -21,9 +21,6 @@ var (
 // What waits in the queue stays. An error means that the socket is beyond that
 // (shut down, connected, filtered): then it must be closed and opened anew.
 func (s *Socket) Restore() error {
-	if s.Far != nil {
-		return s.Far.Restore(s)
-	}
 	stream := s.Spec.Stream()
 	if on, err := unix.GetsockoptInt(s.FD, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); stream && (err != nil || on == 0) {
 		return errNotListen

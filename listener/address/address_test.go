@@ -1,7 +1,6 @@
 package address
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"

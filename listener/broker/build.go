@@ -14,7 +14,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
-	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
@@ -36,7 +36,7 @@ type candidate struct {
 	fresh  []*runner                 // made for this generation
 	proven map[*runner]hands.Starter // the zygotes that proved them
 	proofs map[string]bool           // and what else they have proved
-	opened map[string]*listener.Socket
+	opened map[string]*inbound.Socket
 	// later are sockets that cannot be opened beside the old generation's, and
 	// are opened in its place by commit.
 	later map[string]warden.Socket
@@ -104,7 +104,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 // candidate is an empty one, for services of g.
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
-		b: b, gen: g, proven: make(map[*runner]hands.Starter), proofs: make(map[string]bool), opened: make(map[string]*listener.Socket),
+		b: b, gen: g, proven: make(map[*runner]hands.Starter), proofs: make(map[string]bool), opened: make(map[string]*inbound.Socket),
 		later: make(map[string]warden.Socket), retry: make(map[string]error), missing: make(map[string]error), shut: make(map[*acl.List]shut), site: b.hands.Site(g.doc),
 	}
 }

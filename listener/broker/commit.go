@@ -166,7 +166,7 @@ func (b *Broker) displace(c *candidate) error {
 		sock, err := b.hands.Open(w.Spec)
 		for _, at := range leaving {
 			if taken(err) && overlap.Between(w.Spec.Endpoint, at.spec.Endpoint) {
-				sock, err = at.sock.Sibling(w.Spec)
+				sock, err = at.sock.Owner.Sibling(w.Spec)
 			}
 		}
 		switch {

@@ -41,7 +41,7 @@ func (at *listening) spread() {
 		at.lanes = make([]*listening, 0, max(min(maxLanes, min(allLanes, at.b.maxFiles/4)/max(services, 1))-1, 0))
 	}
 	for len(at.lanes) < cap(at.lanes) {
-		sock, err := at.sock.Sibling(at.sock.Spec)
+		sock, err := at.sock.Owner.Sibling(at.sock.Spec)
 		if err != nil {
 			at.b.limitedNote(at.name(), "split "+at.spec.Key(), "fewer sockets for peers that come at the same time, trying again", err)
 			at.b.loop.After(&at.retry, firstRetry)

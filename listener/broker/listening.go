@@ -22,7 +22,7 @@ const brokenPause = time.Second
 // key, and longer while a wait program holds it.
 type listening struct {
 	b    *Broker
-	sock *listener.Socket // nil while a retry is waiting for the address
+	sock *inbound.Socket // nil while a retry is waiting for the address
 	spec listener.Spec
 	svc  *service // of the current generation; nil = removed from the policy
 	// local is where clients connect to, invalid if it differs for each (wildcard).
@@ -43,7 +43,7 @@ type listening struct {
 	err      error // why it is not open, or what last went wrong
 }
 
-func newListening(b *Broker, spec listener.Spec, sock *listener.Socket) *listening {
+func newListening(b *Broker, spec listener.Spec, sock *inbound.Socket) *listening {
 	at := &listening{b: b, sock: sock, spec: spec}
 	at.pause.Owner, at.retry.Owner = at, at
 	if sock != nil && spec.Addr.IsValid() && !spec.Addr.Addr().IsUnspecified() {
@@ -223,7 +223,7 @@ func (at *listening) status() control.ListenerStatus {
 // that is beyond that is opened anew, without those who waited on it.
 func (at *listening) undo() {
 	at.unshield() // it is not what a program has done
-	if err := at.sock.Restore(); err != nil {
+	if err := at.sock.Owner.Restore(); err != nil {
 		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
 		at.close()
 		at.reopen()

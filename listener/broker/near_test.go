@@ -6,12 +6,15 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/host"
+	"casemate/listener/inbound"
 	"casemate/listener/lease"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
 	"casemate/policy"
 	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
 )
 
 // near are the hands of a Warden in the test's own process, which what is started here are children of.
@@ -72,6 +75,25 @@ func (n near) Retire(z hands.Starter) {
 		n.Bury(z.PID())
 	}
 }
+
+// nearSocket is the Owner of a socket in the test's own process.
+type nearSocket struct{ *listener.Socket }
+
+func (s nearSocket) Spent() { listener.Close(s.FD) }
+
+func (s nearSocket) Sibling(to listener.Spec) (*inbound.Socket, error) {
+	return nearby(s.Socket.Sibling(to))
+}
+
+func nearby(s *listener.Socket, err error) (*inbound.Socket, error) {
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.FcntlInt(uintptr(s.FD), unix.F_DUPFD_CLOEXEC, 0)
+	return &inbound.Socket{FD: fd, Spec: s.Spec, Owner: nearSocket{s}}, err
+}
+
+func (n near) Open(spec listener.Spec) (*inbound.Socket, error) { return nearby(n.Warden.Open(spec)) }
 
 func (n near) OpenAll(specs []listener.Spec) (out []hands.Opened) {
 	for _, spec := range specs {

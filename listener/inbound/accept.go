@@ -69,7 +69,7 @@ func is(err error, codes ...unix.Errno) bool {
 }
 
 // Prioritize gives conn the priority of the listener it was accepted from, which it did not take over.
-func Prioritize(s *listener.Socket, conn int) error {
+func Prioritize(s *Socket, conn int) error {
 	n := s.Spec.Settings[listener.Priority]
 	if n == 0 {
 		return nil

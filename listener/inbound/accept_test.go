@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func dial(t *testing.T, s *listener.Socket) *net.TCPConn {
+func dial(t *testing.T, s *Socket) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Spec.Addr.String())
 	if err != nil {

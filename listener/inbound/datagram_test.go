@@ -18,7 +18,7 @@ type udpPeer struct {
 	c *net.UDPConn
 }
 
-func newPeer(t *testing.T, s *listener.Socket) udpPeer {
+func newPeer(t *testing.T, s *Socket) udpPeer {
 	t.Helper()
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(s.Spec.Addr))
 	if err != nil {

@@ -22,9 +22,31 @@ func inet(network string, ip netip.Addr, port uint16) listener.Spec {
 	return listener.Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.AddrPortFrom(ip, port)}}
 }
 
-func mustOpen(t *testing.T, s listener.Spec) *listener.Socket {
+// near is an Owner in the same process.
+type near struct{ *listener.Socket }
+
+func (n near) Spent() { listener.Close(n.FD) }
+
+func (n near) Sibling(to listener.Spec) (*Socket, error) {
+	s, err := n.Socket.Sibling(to)
+	if err != nil {
+		return nil, err
+	}
+	return nearby(s)
+}
+
+func nearby(s *listener.Socket) (*Socket, error) {
+	fd, err := unix.FcntlInt(uintptr(s.FD), unix.F_DUPFD_CLOEXEC, 0)
+	return &Socket{FD: fd, Spec: s.Spec, Owner: near{s}}, err
+}
+
+func mustOpen(t *testing.T, s listener.Spec) *Socket {
 	t.Helper()
-	sock, err := listener.Open(s)
+	of, err := listener.Open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock, err := nearby(of)
 	if err != nil {
 		t.Fatal(err)
 	}

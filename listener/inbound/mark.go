@@ -7,8 +7,6 @@ import (
 	"slices"
 	"syscall"
 
-	"casemate/listener"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +21,7 @@ type Mark struct {
 // MarkHead marks the head. With again the kernel notes when a datagram came, which is dear for the
 // whole system and remains with the datagram; with last it is asked who waits at a listener, for
 // which it looks through all connections.
-func MarkHead(s *listener.Socket, again, last bool) (m Mark, err error) {
+func MarkHead(s *Socket, again, last bool) (m Mark, err error) {
 	if s.Spec.Network == "vsock" {
 		return m, nil // nothing tells who waits, so nothing tells that they were left
 	}
@@ -61,7 +59,7 @@ func (m Mark) Left(later Mark) bool {
 
 // waiting lists who waits to be accepted (sock_diag(7)), nil for nobody: the cookies of tcp
 // connections that lie in no file yet, or the inodes of unix clients that are still there.
-func waiting(s *listener.Socket) (ids []uint64, err error) {
+func waiting(s *Socket) (ids []uint64, err error) {
 	const established, closeWait, icons = 1 << 1, 1 << 8, 3 // what has left its file is in neither state; UNIX_DIAG_ICONS
 	le, at, family := binary.LittleEndian, s.Spec.Addr, uint32(unix.AF_INET)
 	if at.Addr().Is6() {

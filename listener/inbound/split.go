@@ -41,28 +41,26 @@ const maxWalk = 64
 // One window remains and cannot be closed from user space without waiting for
 // an RCU grace period: a foreign datagram whose delivery had already picked this
 // socket on another CPU when it was connected, and is queued after the last walk.
-func SplitPeer(s *listener.Socket, p Peer) (child int, replacement *listener.Socket, err error) {
+func SplitPeer(s *Socket, p Peer) (child int, replacement *Socket, err error) {
 	replacement, err = split(s, p)
 	if err != nil {
 		return -1, nil, fmt.Errorf("split %s: %w", s.Spec.Key(), err)
 	}
-	if s.Far != nil {
-		s.Far.Spent(s)
-	}
+	s.Owner.Spent()
 	child, s.FD = s.FD, -1
 	return child, replacement, nil
 }
 
-func split(s *listener.Socket, p Peer) (*listener.Socket, error) {
+func split(s *Socket, p Peer) (*Socket, error) {
 	h, err := peek(s.FD)
 	if err != nil {
 		if err == unix.EAGAIN {
-			s.Hidden = 0
+			s.hidden = 0
 		}
 		return nil, err
 	}
-	if s.Hidden > 0 {
-		if s.Hidden--; s.Hidden > 0 {
+	if s.hidden > 0 {
+		if s.hidden--; s.hidden > 0 {
 			return nil, ErrContended
 		}
 	}
@@ -78,18 +76,18 @@ func split(s *listener.Socket, p Peer) (*listener.Socket, error) {
 	}
 	replacement, err := prove(s, &w, h)
 	if err != nil {
-		s.Hidden = w.last
+		s.hidden = w.last
 	}
 	return replacement, err
 }
 
 // prove connects the socket and shows that nothing foreign is in it.
-func prove(s *listener.Socket, w *walker, h head) (*listener.Socket, error) {
+func prove(s *Socket, w *walker, h head) (*Socket, error) {
 	// The cheap check first: contention costs no socket, and nothing is disturbed.
 	if err := w.walk(); err != nil {
 		return nil, err
 	}
-	replacement, err := s.Sibling(s.Spec)
+	replacement, err := s.Owner.Sibling(s.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +106,7 @@ func prove(s *listener.Socket, w *walker, h head) (*listener.Socket, error) {
 // datagram was sent to. connect(2) alone would take the route's preferred source;
 // on a host with several addresses the peer would then see a stranger's answer,
 // and its next datagram would miss this socket.
-func aim(s *listener.Socket, h head) error {
+func aim(s *Socket, h head) error {
 	if s.Spec.Addr.Addr().IsUnspecified() && h.local.IsValid() && !h.local.IsMulticast() && !h.local.IsUnspecified() {
 		if err := aimFrom(s, h.local, h.index); err != nil {
 			return fmt.Errorf("take the local address %s: %w", h.local, err)
@@ -129,7 +127,7 @@ func aim(s *listener.Socket, h head) error {
 // (__ip4_datagram_connect). Link-local groups need no route, and nothing is sent.
 // v6: to the address itself, since RFC 6724 rule 1 prefers the same address.
 // (In v4 the route to a secondary address prefers the primary one as source.)
-func aimFrom(s *listener.Socket, local netip.Addr, index uint32) error {
+func aimFrom(s *Socket, local netip.Addr, index uint32) error {
 	port := s.Spec.Addr.Port()
 	if local.Is6() {
 		return unix.Connect(s.FD, listener.WithZone(netip.AddrPortFrom(local, port), index))
@@ -149,7 +147,7 @@ func aimFrom(s *listener.Socket, local netip.Addr, index uint32) error {
 // release undoes aim: connect(AF_UNSPEC) frees the peer and whatever bind did
 // not fix (__udp_disconnect). That leaves an explicit address and port alone, but
 // takes away a port that the kernel chose, which is then bound again.
-func release(s *listener.Socket) error {
+func release(s *Socket) error {
 	if err := listener.Disconnect(s.FD); err != nil {
 		return fmt.Errorf("disconnect: %w", err)
 	}
@@ -160,7 +158,7 @@ func release(s *listener.Socket) error {
 	if local.Port() != 0 {
 		return nil
 	}
-	return os.NewSyscallError("bind again", s.Bind())
+	return os.NewSyscallError("bind again", (&listener.Socket{FD: s.FD, Spec: s.Spec}).Bind())
 }
 
 // walker looks at every datagram in a socket's queue by moving a peek offset
@@ -171,9 +169,9 @@ func release(s *listener.Socket) error {
 // seen here behind the head would be invisible to the next walk, which may be on
 // behalf of another peer. After a failed walk the socket therefore counts as
 // contended unseen until every such datagram must have become the head and gone:
-// that is what Socket.Hidden counts down, once for each head the caller drops.
+// that is what Socket.hidden counts down, once for each head the caller drops.
 type walker struct {
-	socket *listener.Socket
+	socket *Socket
 	peer   Peer
 	zeros  int // zero-length datagrams peeked so far, the head included
 	last   int // no zero-length datagram was seen behind this place (the head is place 0)

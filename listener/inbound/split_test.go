@@ -38,7 +38,7 @@ func drain(t *testing.T, fd, want int) (texts []string, from []netip.AddrPort) {
 	}
 }
 
-func mustSplit(t *testing.T, s *listener.Socket) (int, *listener.Socket) {
+func mustSplit(t *testing.T, s *Socket) (int, *Socket) {
 	t.Helper()
 	waitReadable(t, s.FD)
 	p, err := PeekSource(s.FD)
@@ -204,7 +204,7 @@ func TestSplitPeerContention(t *testing.T) {
 
 // queued is the memory of the datagrams in a v4 socket's queue, from the fifth
 // column (tx_queue:rx_queue) of the thread's network namespace's udp table.
-func queued(t *testing.T, s *listener.Socket) string {
+func queued(t *testing.T, s *Socket) string {
 	t.Helper()
 	table, err := os.ReadFile("/proc/thread-self/net/udp")
 	if err != nil {
@@ -253,7 +253,7 @@ func TestSplitPeerLeaksNothing(t *testing.T) {
 }
 
 // serve is the broker's loop until the socket is empty.
-func serve(t *testing.T, s *listener.Socket, limit int) (children map[netip.AddrPort]int, dropped int) {
+func serve(t *testing.T, s *Socket, limit int) (children map[netip.AddrPort]int, dropped int) {
 	t.Helper()
 	children = map[netip.AddrPort]int{}
 	for range limit + 1 {

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 
-	"casemate/listener"
 	"casemate/listener/lease"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
@@ -39,7 +38,6 @@ type Hands struct {
 	force   *policy.Document // in force
 	lost    error            // root's process has gone
 	jobs    map[*warden.Job]*job
-	sockets map[*listener.Socket]uint64
 }
 
 type answer struct {
@@ -67,7 +65,7 @@ var errGone = errors.New("casemated has gone")
 // the loop, for tidings. told hears TellReload and TellStop on the loop, and gone is called when root's process has gone.
 func New(l *loop.Loop, errand, tidings int, told func(warden.TidingKind), gone func(error)) (*Hands, error) {
 	h := &Hands{loop: l, errand: errand, taken: make(map[int64]taking), ended: make(map[int64]waiting), pids: make(map[int]bool), told: told,
-		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]*job), sockets: make(map[*listener.Socket]uint64)}
+		asked: make(map[uint64]chan<- answer), jobs: make(map[*warden.Job]*job)}
 	h.leases = lease.New(func() (uint32, error) {
 		a, err := h.ask(warden.Asked{Do: warden.DoLease})
 		return uint32(a.Number), err

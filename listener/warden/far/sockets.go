@@ -1,15 +1,17 @@
 package far
 
 import (
-	"casemate/listener"
-	"casemate/listener/warden"
-	"casemate/listener/warden/hands"
 	"errors"
 	"slices"
+
+	"casemate/listener"
+	"casemate/listener/inbound"
+	"casemate/listener/warden"
+	"casemate/listener/warden/hands"
 )
 
 // Open is hands.Hands'.
-func (h *Hands) Open(spec listener.Spec) (*listener.Socket, error) {
+func (h *Hands) Open(spec listener.Spec) (*inbound.Socket, error) {
 	o := h.OpenAll([]listener.Spec{spec})[0]
 	return o.Socket, o.Err
 }
@@ -30,8 +32,6 @@ func (h *Hands) opened(q warden.Asked, n int) []hands.Opened {
 		warden.CloseAll(a.fds)
 		err = errors.New("an answer without its sockets")
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for i := range out {
 		if out[i].Err = err; err != nil {
 			continue
@@ -41,58 +41,38 @@ func (h *Hands) opened(q warden.Asked, n int) []hands.Opened {
 		} else if len(a.fds) == 0 {
 			out[i].Err = errors.New("an answer without its descriptor")
 		} else {
-			out[i].Socket = &listener.Socket{FD: a.fds[0], Spec: o.Spec, Far: (*sockets)(h)}
-			h.sockets[out[i].Socket], a.fds = o.Number, a.fds[1:]
+			out[i].Socket, a.fds = &inbound.Socket{FD: a.fds[0], Spec: o.Spec, Owner: owner{h, o.Number}}, a.fds[1:]
 		}
 	}
 	return out
 }
 
-// sockets are Hands as listener.Far.
-type sockets Hands
-
-func (x *sockets) number(s *listener.Socket) uint64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.sockets[s]
+// owner is a socket of root's, by its number.
+type owner struct {
+	h      *Hands
+	number uint64
 }
 
-func (x *sockets) forget(s *listener.Socket) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	delete(x.sockets, s)
+func (o owner) Sibling(to listener.Spec) (*inbound.Socket, error) {
+	s := o.h.opened(warden.Asked{Do: warden.DoSibling, Number: o.number, Spec: &to}, 1)[0]
+	return s.Socket, s.Err
 }
 
-func (x *sockets) Sibling(s *listener.Socket, to listener.Spec) (*listener.Socket, error) {
-	o := (*Hands)(x).opened(warden.Asked{Do: warden.DoSibling, Number: x.number(s), Spec: &to}, 1)[0]
-	return o.Socket, o.Err
-}
-
-func (x *sockets) Reconfigure(s *listener.Socket, to listener.Spec) error {
-	_, err := (*Hands)(x).ask(warden.Asked{Do: warden.DoReconfigure, Number: x.number(s), Spec: &to})
-	if err == nil {
-		to.Addr = s.Spec.Addr // keeps a kernel-chosen port
-		s.Spec = to
-	}
+func (o owner) Reconfigure(to listener.Spec) error {
+	_, err := o.h.ask(warden.Asked{Do: warden.DoReconfigure, Number: o.number, Spec: &to})
 	return err
 }
 
-func (x *sockets) Restore(s *listener.Socket) error {
-	_, err := (*Hands)(x).ask(warden.Asked{Do: warden.DoRestore, Number: x.number(s)})
+func (o owner) Restore() error {
+	_, err := o.h.ask(warden.Asked{Do: warden.DoRestore, Number: o.number})
 	return err
 }
 
-func (x *sockets) Close(s *listener.Socket) error {
-	n := x.number(s)
-	x.forget(s)
-	_, err := (*Hands)(x).ask(warden.Asked{Do: warden.DoClose, Number: n})
+func (o owner) Close() error {
+	_, err := o.h.ask(warden.Asked{Do: warden.DoClose, Number: o.number})
 	return err
 }
 
-func (x *sockets) Spent(s *listener.Socket) {
-	n := x.number(s)
-	x.forget(s)
-	_, _ = (*Hands)(x).ask(warden.Asked{Do: warden.DoSpent, Number: n})
-}
+func (o owner) Spent() { _, _ = o.h.ask(warden.Asked{Do: warden.DoSpent, Number: o.number}) }
 
 var _ hands.Hands = (*Hands)(nil)

@@ -3,6 +3,7 @@ package hands
 
 import (
 	"casemate/listener"
+	"casemate/listener/inbound"
 	"casemate/listener/lease"
 	"casemate/listener/warden"
 	"casemate/policy"
@@ -59,14 +60,14 @@ type Hands interface {
 	// OpenAll is Open of many, in their order. It blocks.
 	OpenAll([]listener.Spec) []Opened
 	// Open opens a socket that a document lists, or that a service manager has opened. It is called on the loop, too.
-	Open(listener.Spec) (*listener.Socket, error)
+	Open(listener.Spec) (*inbound.Socket, error)
 	// Audit gives a socket that receives the kernel's audit records.
 	Audit() (int, error)
 }
 
 // Opened is a socket, or why there is none.
 type Opened struct {
-	Socket *listener.Socket
+	Socket *inbound.Socket
 	Err    error
 }
 
