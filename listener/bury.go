@@ -32,11 +32,6 @@ func Close(fd int) {
 	if l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER); err == nil && l.Onoff != 0 && l.Linger != 0 {
 		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 	}
-	letGo(fd)
-}
-
-// letGo closes a socket that does not linger itself.
-func letGo(fd int) {
 	if mayHoldRights(fd) {
 		Bury(fd)
 	} else {

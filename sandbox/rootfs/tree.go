@@ -127,8 +127,10 @@ func (e *EntryError) Unwrap() error { return e.Err }
 func (t Tree) Check() error {
 	for i := range t.Entries {
 		e := &t.Entries[i]
-		err := checkPath(e.Path)
-		if err == nil && e.Kind == Device && !strings.HasPrefix(e.Path, "/dev/") {
+		var err error
+		if !proper(e.Path) {
+			err = errors.New("not an absolute clean path below the root")
+		} else if e.Kind == Device && !strings.HasPrefix(e.Path, "/dev/") {
 			err = errors.New("not below /dev")
 		}
 		if err != nil {
@@ -138,15 +140,5 @@ func (t Tree) Check() error {
 	return nil
 }
 
-// checkPath accepts absolute clean paths other than "/".
-func checkPath(p string) error {
-	switch {
-	case !strings.HasPrefix(p, "/"):
-		return errors.New("path is not absolute")
-	case p == "/":
-		return errors.New("the root itself cannot be an entry")
-	case path.Clean(p) != p:
-		return fmt.Errorf("path is not clean, write %q", path.Clean(p))
-	}
-	return nil
-}
+// proper accepts absolute clean paths other than "/".
+func proper(p string) bool { return path.IsAbs(p) && path.Clean(p) == p && p != "/" }
