@@ -23,6 +23,11 @@ func mustOpen(t *testing.T, s Spec) *Socket {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s.Path == "" && s.Addr.Port() == 0 { // as of no policy's
+		if sock.Spec.Addr, err = LocalAddr(sock.FD); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(func() {
 		if err := sock.Close(); err != nil {
 			t.Error(err)

@@ -21,7 +21,7 @@ import (
 type Socket struct {
 	// FD is the descriptor: close-on-exec; non-blocking only for a nowait stream listener.
 	FD int
-	// Spec is what it was opened with, with the port the kernel chose where that was 0.
+	// Spec is what it was opened with.
 	Spec Spec
 
 	file    hostpath.ID // the unix socket file this Socket made, zero otherwise
@@ -136,12 +136,6 @@ func (s *Socket) bind(share bool) error {
 	if err := s.Bind(); err != nil {
 		return fmt.Errorf("bind %s: %w", key, err)
 	}
-	if s.Spec.Path == "" && s.Spec.Addr.Port() == 0 {
-		var err error
-		if s.Spec.Addr, err = LocalAddr(s.FD); err != nil {
-			return fmt.Errorf("getsockname %s: %w", key, err)
-		}
-	}
 	if s.Spec.file() {
 		if err := s.findFile(); err != nil {
 			return err
@@ -235,7 +229,6 @@ func (s *Socket) setFlags() error {
 // caller must not switch a listener to nowait while a wait child still holds it,
 // because O_NONBLOCK would appear in that child.
 func (s *Socket) Reconfigure(to Spec) error {
-	to.Addr = s.Spec.Addr // keeps a kernel-chosen port
 	if to.Key() != s.Spec.Key() {
 		return fmt.Errorf("reconfigure %s: not the same address as %s", s.Spec.Key(), to.Key())
 	}

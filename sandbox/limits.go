@@ -51,18 +51,15 @@ func (s *Sandbox) limits() (int, error) {
 	}
 	s.fds = append(s.fds, fd)
 	for i, limit := range []int64{want.Memory, want.Pids} {
-		file := [...]string{"memory.events", "pids.events"}[i]
-		if s.events[i], err = unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			s.fds = append(s.fds, s.events[i])
-		} else if s.events[i] = -1; limit > 0 || !errors.Is(err, unix.ENOENT) { // absent without the controller
+		file := [...]string{"memory.events", "pids.Events"}[i]
+		if s.Events[i], err = unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			s.fds = append(s.fds, s.Events[i])
+		} else if s.Events[i] = -1; limit > 0 || !errors.Is(err, unix.ENOENT) { // absent without the controller
 			return -1, fmt.Errorf("open %s/%s: %w", s.group, file, err)
 		}
 	}
 	return fd, nil
 }
-
-// EventFiles are memory.events and pids.events of its control group, for package events; -1 is none.
-func (s *Sandbox) EventFiles() [2]int { return s.events }
 
 // rlimits is held while the process's own limits are read and set.
 var rlimits sync.Mutex

@@ -207,7 +207,7 @@ func TestCgroupLimitsMissing(t *testing.T) {
 	if !slices.ContainsFunc(s.Losses(), func(l string) bool { return strings.Contains(l, "cgroup") }) {
 		t.Fatalf("losses %q do not name the cgroup", s.Losses())
 	}
-	if n := s.start.Rlimits[unix.RLIMIT_NPROC]; n != 8 {
+	if n := s.Start.Rlimits[unix.RLIMIT_NPROC]; n != 8 {
 		t.Fatalf("the rlimit in the place of the cgroup is %d", n)
 	}
 }

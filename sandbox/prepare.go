@@ -35,11 +35,14 @@ type Sandbox struct {
 	tree   *tree
 	limit  cgroup.Limits // of the service as a whole
 	group  string        // its cgroup directory, "" for none
-	events [2]int        // memory.events and pids.events of that group, -1 for none
 	state  int           // its state directory, -1 for none
 	fds    []int
-	start  zygote.Plan
 	losses []string
+
+	// Events are memory.events and pids.events of its control group, for package events; -1 is none.
+	Events [2]int
+	// Start is what Spawn hands to the zygote. Its descriptors are the sandbox's.
+	Start zygote.Plan
 }
 
 // Prepare resolves everything of a plan that this host has to give. It needs root
@@ -48,7 +51,7 @@ type Sandbox struct {
 func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	own := *given // what this host cannot give is taken out of a copy: a Plan stays what it was
 	pl := &own
-	s := &Sandbox{plan: pl, name: pl.Command.Service, events: [2]int{-1, -1}, state: -1}
+	s := &Sandbox{plan: pl, name: pl.Command.Service, Events: [2]int{-1, -1}, state: -1}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -66,32 +69,32 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 	if err := s.enter(o); err != nil {
 		return nil, err
 	}
-	s.start = pl.zygotePlan()
-	if s.start.State {
+	s.Start = pl.zygotePlan()
+	if s.Start.State {
 		if err := s.openState(o.Writable); err != nil {
 			return nil, fmt.Errorf("files.state: %w", err)
 		}
 	}
-	if s.start.Filter, s.start.Seal, err = pl.fill(); err != nil {
+	if s.Start.Filter, s.Start.Seal, err = pl.fill(); err != nil {
 		return nil, err
 	}
-	s.start.Mnt = int32(s.tree.mnt)
-	s.start.CgroupProcs, s.start.Landlock = int32(group), int32(s.tree.ruleset)
+	s.Start.Mnt = int32(s.tree.mnt)
+	s.Start.CgroupProcs, s.Start.Landlock = int32(group), int32(s.tree.ruleset)
 	if s.group == "" {
 		s.substitute()
 	}
-	if err := fitLimits(s.start.Rlimits[:]); err != nil {
+	if err := fitLimits(s.Start.Rlimits[:]); err != nil {
 		return nil, err
 	}
-	if s.start.OOMScoreAdj, err = raised(pl.Command.OOMScore); err != nil {
+	if s.Start.OOMScoreAdj, err = raised(pl.Command.OOMScore); err != nil {
 		return nil, err
 	}
-	s.start.Kept, _ = pl.Profile.Processor.Controls() // what it lacks, the filter's compiler has been told
-	s.start.Exec = -1
+	s.Start.Kept, _ = pl.Profile.Processor.Controls() // what it lacks, the filter's compiler has been told
+	s.Start.Exec = -1
 	if s.tree.byFD {
-		s.start.Exec = int32(s.tree.program)
+		s.Start.Exec = int32(s.tree.program)
 	}
-	s.start.Listen = o.Listen
+	s.Start.Listen = o.Listen
 	return s, nil
 }
 
@@ -149,7 +152,7 @@ func (s *Sandbox) enter(o Options) (err error) {
 // substitute sets rlimits of each process in place of cgroup limits that are
 // missing: weaker, since they do not count the service as a whole.
 func (s *Sandbox) substitute() {
-	r, own := s.plan.Profile.Resources, &s.start.Rlimits
+	r, own := s.plan.Profile.Resources, &s.Start.Rlimits
 	if r[Memory] > 0 {
 		own[unix.RLIMIT_DATA] = min(own[unix.RLIMIT_DATA], uint64(r[Memory]))
 	}
@@ -179,30 +182,23 @@ func raised(want int) (int, error) {
 // broker of a few megabytes, and before what else the host runs at 0.
 const oomAbove = 100
 
-// Log reports whether each request brings the socket of its /dev/log.
-func (s *Sandbox) Log() bool { return s.start.Log }
-
 // Losses are the best_effort layers that this host could not give, each with the reason.
 func (s *Sandbox) Losses() []string { return s.losses }
 
 // Spawn starts the sandbox's zygote and waits until it has entered; it takes
 // about a millisecond and must not run on the event loop's thread.
 func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
-	z, err := zygote.Spawn(&s.start)
+	z, err := zygote.Spawn(&s.Start)
 	if err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", OnKernel(err))
 	}
 	return z, nil
 }
 
-// ZygotePlan is a copy of what Spawn hands to the zygote. The benchmark leaves
-// parts of it out to price each layer; its descriptors stay the sandbox's.
-func (s *Sandbox) ZygotePlan() zygote.Plan { return s.start }
-
 // Proof names all that the outcome of a Spawn depends on but for the tree, which was
 // entered when it was made: one Spawn proves all sandboxes of equal proofs.
 func (s *Sandbox) Proof() (string, error) {
-	text, err := s.start.Entering()
+	text, err := s.Start.Entering()
 	return fmt.Sprint(text, s.limit), err
 }
 

@@ -58,17 +58,14 @@ func (s *Sandbox) openState(writable []hostpath.ID) error {
 	return err
 }
 
-// User is who the sandbox's programs run as, unless that is leased.
-func (s *Sandbox) User() uint32 { return s.start.UID }
-
 // State makes a mount of the state directory for one session, which shows all in it as the files of
 // that leased user, or of the service's own; the caller closes it. -1 is a service without.
 func (s *Sandbox) State(uid, gid uint32) (fd int, err error) {
 	if s.state < 0 {
 		return -1, nil
 	}
-	if !s.start.Dynamic {
-		uid, gid = s.start.UID, s.start.GID
+	if !s.Start.Dynamic {
+		uid, gid = s.Start.UID, s.Start.GID
 	}
 	user, err := zygote.Mapped(StateID, uid, gid)
 	if err != nil {

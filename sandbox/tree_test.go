@@ -41,7 +41,7 @@ func TestTreesAreShared(t *testing.T) {
 			t.Fatal(err)
 		}
 		boxes = append(boxes, s)
-		if s.tree != boxes[0].tree || s.start.Mnt != boxes[0].start.Mnt {
+		if s.tree != boxes[0].tree || s.Start.Mnt != boxes[0].Start.Mnt {
 			t.Errorf("%s has a tree of its own", name)
 		}
 	}
@@ -69,7 +69,7 @@ func TestTreesAreShared(t *testing.T) {
 			t.Errorf("a working directory that is none: %v", err)
 		}
 	}
-	mnt := int(boxes[0].start.Mnt)
+	mnt := int(boxes[0].Start.Mnt)
 	trees.Close()
 	mounts := map[string]string{}
 	for i, s := range boxes {

@@ -98,7 +98,11 @@ func waiting(t *testing.T, network string) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := os.NewFile(uintptr(s.FD), s.Spec.Addr.String())
+	at, err := listener.LocalAddr(s.FD)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(s.FD), at.String())
 	t.Cleanup(func() { f.Close() })
 	return f
 }

@@ -105,10 +105,14 @@ func (r *running) serve(c *Config, addr string, protos ...string) {
 			t.Fatal(err)
 		}
 		files = append(files, os.NewFile(uintptr(s.FD), proto))
+		at, err := listener.LocalAddr(s.FD)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if proto == "tcp" {
-			r.tcp = s.Spec.Addr.String()
+			r.tcp = at.String()
 		} else {
-			r.udp = s.Spec.Addr.String()
+			r.udp = at.String()
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -46,6 +46,11 @@ func mustOpen(t *testing.T, s listener.Spec) *Socket {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s.Path == "" && s.Addr.Port() == 0 { // as of no policy's
+		if of.Spec.Addr, err = listener.LocalAddr(of.FD); err != nil {
+			t.Fatal(err)
+		}
+	}
 	sock, err := nearby(of)
 	if err != nil {
 		t.Fatal(err)

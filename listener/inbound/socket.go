@@ -31,12 +31,11 @@ type Owner interface {
 
 // Reconfigure adopts another generation's Spec of the same Key on the living socket.
 func (s *Socket) Reconfigure(to listener.Spec) error {
-	if err := s.Owner.Reconfigure(to); err != nil {
-		return err
+	err := s.Owner.Reconfigure(to)
+	if err == nil {
+		s.Spec = to
 	}
-	to.Addr = s.Spec.Addr // keeps a kernel-chosen port
-	s.Spec = to
-	return nil
+	return err
 }
 
 // Close closes the socket, and removes the file that it has made. It may be called twice.

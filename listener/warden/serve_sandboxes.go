@@ -54,7 +54,7 @@ func (b *Broker) sandboxes(q Asked) (a Answer, give []int, err error) {
 			}
 		}
 		return a, give, nil
-	case q.Do == DoState && q.UID-sandbox.LeaseBase >= sandbox.LeaseCount && q.UID != cell.Cell.(prepared).User():
+	case q.Do == DoState && q.UID-sandbox.LeaseBase >= sandbox.LeaseCount && q.UID != cell.Cell.(prepared).Start.UID:
 	case q.Do == DoState:
 		fd, err := cell.Cell.(prepared).State(q.UID, q.UID)
 		if a.Has = []bool{fd >= 0}; fd >= 0 {
@@ -120,12 +120,12 @@ func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
 		return m, events, err
 	}
 	box := c.(prepared)
-	m = Made{Losses: c.Losses(), Log: box.Log(), State: j.Profile.Files.State, Inits: j.Profile.Init}
+	m = Made{Losses: c.Losses(), Log: box.Start.Log, State: j.Profile.Files.State, Inits: j.Profile.Init}
 	if m.Proof, err = box.Proof(); err != nil {
 		_ = c.Close()
 		return m, events, err
 	}
-	events = box.EventFiles()
+	events = box.Events
 	m.Events = [2]bool{events[0] >= 0, events[1] >= 0}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -253,7 +253,7 @@ func (b *bench) layer(name string, profile func(*sandbox.Profile), plan func(*zy
 		return nil, err
 	}
 	defer box.Close() // the zygote keeps what it needs
-	zp := box.ZygotePlan()
+	zp := box.Start
 	if plan != nil {
 		plan(&zp)
 	}
