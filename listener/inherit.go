@@ -63,7 +63,7 @@ func bound(fd int) (e address.Endpoint, err error) {
 }
 
 // Open is the package's, but for an address that a service manager has opened: that socket
-// is given what s says.
+// is given what s says. One that was shut down stays so: there is no other until its owner opens one.
 func (in Inherited) Open(s Spec) (*Socket, error) {
 	from, ok := in[s.Key()]
 	if !ok {
@@ -82,10 +82,7 @@ func (in Inherited) Open(s Spec) (*Socket, error) {
 	}
 	err = errors.Join(err, sock.restoreOptions())
 	sock.options = nil // noted anew
-	if err = errors.Join(err, sock.setOptions(), sock.listen()); err == nil {
-		err = sock.alive() // for ever, of one that was shut down: there is no other until its owner opens one
-	}
-	if err == nil && s.file() {
+	if err = errors.Join(err, sock.setOptions(), sock.listen()); err == nil && s.file() {
 		if err = cmp.Or(CheckDir(filepath.Dir(s.Path)), sock.findFile()); err == nil { // what has its name is its file
 			err = sock.setFile()
 		}

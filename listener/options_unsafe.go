@@ -102,16 +102,6 @@ func (o option) put(fd int, value string) error {
 	return errors.New("the kernel does not take it")
 }
 
-// segmentOfOne is the control message UDP_SEGMENT with a size of one byte.
-func segmentOfOne() []byte {
-	b := make([]byte, unix.CmsgSpace(2))
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
-	h.SetLen(unix.CmsgLen(2))
-	binary.NativeEndian.PutUint16(b[unix.CmsgLen(0):], 1)
-	return b
-}
-
 // Disconnect is connect(2) with AF_UNSPEC, which x/sys/unix has no Sockaddr for.
 // The kernel reads the family only; it asks for sizeof(sa_family_t) at least.
 func Disconnect(fd int) error {

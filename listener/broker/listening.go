@@ -223,7 +223,7 @@ func (at *listening) status() control.ListenerStatus {
 // that is beyond that is opened anew, without those who waited on it.
 func (at *listening) undo() {
 	at.unshield() // it is not what a program has done
-	if err := at.sock.Owner.Restore(); err != nil {
+	if err := at.sock.Restore(); err != nil {
 		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
 		at.close()
 		at.reopen()

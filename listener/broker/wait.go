@@ -86,7 +86,7 @@ func (at *listening) leftAlone() int {
 		if conn, _, err := inbound.Accept(at.fd()); err == nil {
 			inbound.Refuse(conn)
 		}
-		_ = at.sock.Owner.Restore()
+		_ = at.sock.Restore()
 	} else {
 		_ = inbound.DropDatagram(at.fd())
 	}

@@ -2,6 +2,7 @@ package far
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"casemate/listener"
@@ -19,13 +20,13 @@ func (h *Hands) Open(spec listener.Spec) (*inbound.Socket, error) {
 // OpenAll is hands.Hands'.
 func (h *Hands) OpenAll(specs []listener.Spec) (out []hands.Opened) {
 	for some := range slices.Chunk(specs, warden.MaxOpen) {
-		out = append(out, h.opened(warden.Asked{Do: warden.DoOpen, Specs: some}, len(some))...)
+		out = append(out, h.opened(warden.Asked{Do: warden.DoOpen, Specs: some}, len(some), true)...)
 	}
 	return out
 }
 
-// opened are n sockets that root opens.
-func (h *Hands) opened(q warden.Asked, n int) []hands.Opened {
+// opened are n sockets that root opens. One that a program has left useless to the broker before is opened once more with again, anew.
+func (h *Hands) opened(q warden.Asked, n int, again bool) []hands.Opened {
 	out := make([]hands.Opened, n)
 	a, err := h.ask(q)
 	if err == nil && len(a.Opened) != n {
@@ -41,7 +42,15 @@ func (h *Hands) opened(q warden.Asked, n int) []hands.Opened {
 		} else if len(a.fds) == 0 {
 			out[i].Err = errors.New("an answer without its descriptor")
 		} else {
-			out[i].Socket, a.fds = &inbound.Socket{FD: a.fds[0], Spec: o.Spec, Owner: owner{h, o.Number}}, a.fds[1:]
+			s := &inbound.Socket{FD: a.fds[0], Spec: o.Spec, Owner: owner{h, o.Number}}
+			a.fds = a.fds[1:]
+			if err := s.Check(); err == nil {
+				out[i].Socket = s
+			} else if _ = s.Close(); again {
+				out[i] = h.opened(warden.Asked{Do: warden.DoOpen, Specs: []listener.Spec{s.Spec}}, 1, false)[0]
+			} else {
+				out[i].Err = fmt.Errorf("listen %s: %w", s.Spec.Key(), err)
+			}
 		}
 	}
 	return out
@@ -54,7 +63,7 @@ type owner struct {
 }
 
 func (o owner) Sibling(to listener.Spec) (*inbound.Socket, error) {
-	s := o.h.opened(warden.Asked{Do: warden.DoSibling, Number: o.number, Spec: &to}, 1)[0]
+	s := o.h.opened(warden.Asked{Do: warden.DoSibling, Number: o.number, Spec: &to}, 1, false)[0]
 	return s.Socket, s.Err
 }
 
