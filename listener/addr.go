@@ -33,12 +33,6 @@ func AddrOf(fd int, sa unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// sockaddr is the kernel's form of addr; fd serves to look its zone up.
-func sockaddr(fd int, addr netip.AddrPort) (unix.Sockaddr, error) {
-	index, err := ZoneIndex(fd, addr.Addr().Zone())
-	return WithZone(addr, index), err
-}
-
 // WithZone is the kernel's form of addr, where index is that of its interface (0 = none).
 func WithZone(addr netip.AddrPort, index uint32) unix.Sockaddr {
 	ip := addr.Addr()

@@ -65,27 +65,15 @@ func Unread(fd int) int {
 // Recv takes one message off a socket, of which more than p holds is lost, and buries the
 // descriptors that came along. n is its whole length. It never waits: nothing there is unix.EAGAIN.
 func Recv(fd int, p []byte) (n int, err error) {
-	var rights []byte
-	if !refusesRights() {
-		rights = make([]byte, unix.CmsgSpace(4*maxRights))
+	room := maxRights
+	if refusesRights() {
+		room = 0
 	}
-	n, got, _, _, err := unix.Recvmsg(fd, p, rights, unix.MSG_DONTWAIT|unix.MSG_TRUNC|unix.MSG_CMSG_CLOEXEC)
-	if err == nil {
-		for _, fd := range along(rights[:got]) {
-			Bury(fd)
-		}
+	n, fds, _, err := receive(fd, p, room, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	for _, fd := range fds {
+		Bury(fd)
 	}
 	return n, err
-}
-
-// along are the descriptors of a message's control messages, which the kernel makes.
-func along(control []byte) (fds []int) {
-	msgs, _ := unix.ParseSocketControlMessage(control)
-	for i := range msgs {
-		some, _ := unix.ParseUnixRights(&msgs[i])
-		fds = append(fds, some...)
-	}
-	return fds
 }
 
 // errCut is of a message that is longer than its buffer, or with descriptors for which there is no room.
@@ -93,15 +81,7 @@ var errCut = errors.New("a message that is cut off")
 
 // RecvRights waits for one message, and takes the descriptors that come along: they are the caller's also with an error.
 func RecvRights(fd int, p []byte) (n int, fds []int, err error) {
-	rights := make([]byte, unix.CmsgSpace(4*maxRights))
-	n, got, flags, _, err := unix.Recvmsg(fd, p, rights, unix.MSG_CMSG_CLOEXEC)
-	for errors.Is(err, unix.EINTR) {
-		n, got, flags, _, err = unix.Recvmsg(fd, p, rights, unix.MSG_CMSG_CLOEXEC)
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	fds = along(rights[:got])
+	n, fds, flags, err := receive(fd, p, maxRights, 0)
 	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errCut
 	}
@@ -110,6 +90,27 @@ func RecvRights(fd int, p []byte) (n int, fds []int, err error) {
 
 // maxRights is how many descriptors one message may carry (SCM_MAX_FD).
 const maxRights = 253
+
+// receive takes one message, with as many descriptors as there is room for.
+func receive(fd int, p []byte, room, how int) (n int, fds []int, flags int, err error) {
+	var rights []byte
+	if room > 0 {
+		rights = make([]byte, unix.CmsgSpace(4*room))
+	}
+	got := 0
+	for again := true; again; again = err == unix.EINTR {
+		n, got, flags, _, err = unix.Recvmsg(fd, p, rights, how|unix.MSG_CMSG_CLOEXEC)
+	}
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	msgs, _ := unix.ParseSocketControlMessage(rights[:got]) // which the kernel makes
+	for i := range msgs {
+		some, _ := unix.ParseUnixRights(&msgs[i])
+		fds = append(fds, some...)
+	}
+	return n, fds, flags, nil
+}
 
 // Undertake closes descriptors in a process that exits, in which the kernel never
 // lingers (inet_release). Whoever can start processes sets it; without it they

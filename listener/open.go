@@ -150,16 +150,17 @@ func (s *Socket) bind(share bool) error {
 }
 
 // Bind binds the socket to its address.
-func (s *Socket) Bind() (err error) {
+func (s *Socket) Bind() error {
 	var to unix.Sockaddr = &unix.SockaddrUnix{Name: s.Spec.Path}
 	if s.Spec.Network == "vsock" {
 		cid, port, _ := address.Numbers(s.Spec.Path)
 		to = &unix.SockaddrVM{CID: cid, Port: port}
 	} else if !s.Spec.Unix() {
-		to, err = sockaddr(s.FD, s.Spec.Addr)
-	}
-	if err != nil {
-		return err
+		index, err := ZoneIndex(s.FD, s.Spec.Addr.Addr().Zone())
+		if err != nil {
+			return err
+		}
+		to = WithZone(s.Spec.Addr, index)
 	}
 	return unix.Bind(s.FD, to)
 }

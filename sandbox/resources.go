@@ -3,7 +3,6 @@ package sandbox
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,13 +72,12 @@ func (r *Resources) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return err
 	}
-	*r = Resources{}
-	for name, n := range m {
-		i := slices.IndexFunc(ResourceRows[:], func(row ResourceRow) bool { return row.Name == name })
-		if i < 0 {
-			return fmt.Errorf("resource %q is not known", name)
-		}
-		r[i] = n
+	for i, row := range ResourceRows {
+		r[i] = m[row.Name]
+		delete(m, row.Name)
+	}
+	for name := range m {
+		return fmt.Errorf("resource %q is not known", name)
 	}
 	return nil
 }
