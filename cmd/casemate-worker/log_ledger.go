@@ -63,11 +63,6 @@ func newLedger(out func(journal.Record)) *ledger {
 	return &ledger{out: out, sources: make(map[string]*source), begun: make(map[*writer]bool)}
 }
 
-// begin begins a session's stderr.
-func (l *ledger) begin(name string, id uint64, records bool, now time.Time) *writer {
-	return l.beginAs(journal.StderrLines, name, id, records, now)
-}
-
 // beginAs begins what is counted as what. A service's stderr, stdout and /dev/log have a budget each.
 func (l *ledger) beginAs(what, name string, id uint64, records bool, now time.Time) *writer {
 	key := what + " " + name

@@ -270,3 +270,8 @@ func TestRecordsOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// begin begins a session's stderr.
+func (l *ledger) begin(name string, id uint64, records bool, now time.Time) *writer {
+	return l.beginAs(journal.StderrLines, name, id, records, now)
+}

@@ -5,7 +5,6 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/civil"
-	"casemate/acl/pattern"
 	"casemate/policy/hostsaccess"
 )
 
@@ -21,14 +20,6 @@ func HostsAccess(allow, deny *hostsaccess.Table) (*Result, error) {
 type hostACLs struct {
 	byDaemon map[string]string // by the daemon's name in lower case
 	others   string
-}
-
-// of is the acl of a daemon.
-func (h *hostACLs) of(daemon string) string {
-	if name, ok := h.byDaemon[pattern.Lower(daemon)]; ok {
-		return name
-	}
-	return h.others
 }
 
 // hosts writes the acls of both tables, and reports what is wrong with them.

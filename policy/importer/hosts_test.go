@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/decide"
+	"casemate/acl/pattern"
 	"casemate/policy"
 	"casemate/policy/hostsaccess"
 	"casemate/policy/hostsaccess/fuzzed"
@@ -128,4 +129,12 @@ func FuzzHostsAccess(f *testing.F) {
 		r, err := HostsAccess(hostsaccess.Parse("hosts.allow", a), hostsaccess.Parse("hosts.deny", d))
 		compiled(t, r, err)
 	})
+}
+
+// of is the acl of a daemon.
+func (h *hostACLs) of(daemon string) string {
+	if name, ok := h.byDaemon[pattern.Lower(daemon)]; ok {
+		return name
+	}
+	return h.others
 }

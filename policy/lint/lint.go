@@ -19,9 +19,6 @@ import (
 	"casemate/sandbox"
 )
 
-// Finds tells whether the rule of a code is one of this package, and so looked for whenever Run is.
-func Finds(code string) bool { return code == codeUnreachable || strings.HasPrefix(code, "CM7") }
-
 // The codes that it finds; package codes says what each is about.
 const (
 	codeUnreachable = "CM510"

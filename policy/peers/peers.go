@@ -21,9 +21,6 @@ func (l *List) Has(call string) (has, some bool) {
 	return whole || some, some
 }
 
-// Calls are all of the list, in no order.
-func (l *List) Calls() []string { return slices.Concat(l.whole, l.some) }
-
 // Lists are the ones that the shipped profiles were reviewed against, from the narrowest to the widest.
 var Lists = []*List{
 	{
