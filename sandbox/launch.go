@@ -107,9 +107,13 @@ func (pl *Plan) namespaces() uint32 {
 }
 
 // cloneFlags are the namespaces of each connection, but for that of ipc objects. The zygote's
-// are enough for the rest, and for those too where nothing can be made in it.
+// are enough for the rest, and for those too where nothing can be made in it, as for its mounts where
+// a connection has none of its own: nothing inside has the capability that changes one.
 func (pl *Plan) cloneFlags() uint32 {
-	f := uint32(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS
+	f := uint32(unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|unix.SIGCHLD) | unix.CLONE_VM | unix.CLONE_VFORK
+	if pl.Profile.Files.mounts() {
+		f |= unix.CLONE_NEWNS
+	}
 	if !pl.Profile.Init && !pl.Command.HostPIDs {
 		f |= unix.CLONE_NEWPID
 	}
@@ -121,7 +125,10 @@ func (pl *Plan) cloneFlags() uint32 {
 
 // zygoteCaps are what the launches need: namespaces and mounts, the ids, and a loopback.
 func (pl *Plan) zygoteCaps() uint64 {
-	caps := uint64(1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID)
+	caps := uint64(1 << unix.CAP_SETUID)
+	if pl.Profile.Init || pl.Filter.IPC || pl.cloneFlags()&(unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET) != 0 {
+		caps |= 1 << unix.CAP_SYS_ADMIN
+	}
 	if pl.Command.Dynamic {
 		caps |= 1 << unix.CAP_SETGID
 	}

@@ -156,6 +156,9 @@ func (f *Files) Scratch() int64 {
 	return f.Tmp + f.Shm
 }
 
+// mounts tells whether each connection has mounts of its own.
+func (f *Files) mounts() bool { return f.ownProc() || f.Scratch() > 0 || f.Pty || f.State }
+
 // Syscalls is the seccomp allow-list: in words, and what the words come to.
 type Syscalls struct {
 	// Allow holds names ("openat") and groups ("@file-read").

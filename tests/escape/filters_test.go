@@ -106,7 +106,10 @@ func shippedFilter(t *testing.T, doc *policy.Document, p *sandbox.Profile, c san
 		t.Fatal(err)
 	}
 	of := &verdict.Policy{OnViolation: p.Syscalls.OnViolation, Once: slices.Contains(once, p.Name), Init: p.Init}
-	flags := uint32(unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.SIGCHLD | unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_NEWNS)
+	flags := uint32(unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.SIGCHLD | unix.CLONE_VM | unix.CLONE_VFORK)
+	if f := &p.Files; f.Proc || f.Pty || f.Log || f.State || f.Tmp+f.Shm > 0 {
+		flags |= unix.CLONE_NEWNS
+	}
 	if !p.Init {
 		flags |= unix.CLONE_NEWPID
 	}
