@@ -30,6 +30,9 @@ func (s *Sandbox) limits() (int, error) {
 	if want.Pids > 0 && s.plan.Profile.Init {
 		want.Pids += starts // the inits that are parked
 	}
+	if want.Pids > 0 && s.plan.slots() > 0 {
+		want.Pids++ // who makes them
+	}
 	if want == (cgroup.Limits{}) {
 		return -1, nil
 	}

@@ -110,7 +110,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		Numbers: zygote.Numbers{
 			High: pl.files, CloneFlags: pl.cloneFlags(), Namespaces: pl.namespaces(), Stdio: stdio, Outputs: c.Outputs, Umask: c.Umask,
 			UID: c.UID, GID: c.GID, Nice: int32(c.Nice), Caps: pl.caps, ZygoteCaps: pl.zygoteCaps(), Rlimits: pl.limits(),
-			Dynamic: c.Dynamic, Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirLate(),
+			Dynamic: c.Dynamic, Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirs(), Slots: pl.slots(),
 			Log: c.Log, State: p.Files.State, UserNS: p.UserNamespace,
 		},
 		Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(&p), UIDBase: c.UID, UIDCount: 1,

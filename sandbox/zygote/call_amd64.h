@@ -1,5 +1,7 @@
 /* call.h on x86-64. */
 
+#define AUDIT_HERE AUDIT_ARCH_X86_64
+
 static long raw(long n, long a, long b, long c, long d, long e, long f)
 {
 	long ret;

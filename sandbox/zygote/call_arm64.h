@@ -1,5 +1,7 @@
 /* call.h on arm64. */
 
+#define AUDIT_HERE AUDIT_ARCH_AARCH64
+
 static long raw(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = n, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;

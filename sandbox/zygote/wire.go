@@ -22,6 +22,7 @@ const (
 	maxGroups  = 64
 	maxRlimits = 16
 	MaxWorkers = 4
+	MaxSlots   = 32
 	maxEnvLen  = 32 * 1024
 	// Those of Plan.Kept.
 	NoStoreBypass, NoIndirectBranch, CoreOfService, CoreOfSession = 1, 2, 4, 8
@@ -84,7 +85,10 @@ type Numbers struct {
 	Umask      uint32
 	// Workers is how many starts may be under way at once, 1 to 4. With
 	// StdioFDs it must be 1, or descriptors would not arrive in their places.
-	Workers uint32
+	Workers uint16
+	// Slots is how many mount namespaces are made ahead of their connections at most, up to MaxSlots: each a copy of the zygote's
+	// with a tmpfs of its own, cleared when a session has ended. Without UserNS, and CloneFlags with CLONE_NEWNS and CLONE_NEWPID or Init.
+	Slots uint16
 	// Nice is what the zygote and all that it starts have, from -20 to 19; 0 is the broker's own.
 	Nice              int32
 	UID, GID, nGroups uint32

@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -44,6 +45,7 @@ struct worker {
 	char *env[MAX_ENV + 1]; /* the plan's environment, then the request's */
 	struct reply *mark; /* in memory shared with the broker and, until exec, with the child */
 	int parked; /* the init of the namespace that the next child will find; 0 = none */
+	struct slot *slot; /* for its child; NULL = that has a mount namespace of its own, if any */
 	/* A vfork child needs a stack of its own. */
 	char stack[STACK] __attribute__((aligned(64))), child_stack[STACK] __attribute__((aligned(64)));
 };
@@ -53,13 +55,16 @@ static struct plan *plan; /* the mapped plan; its strings are used in place */
 static char *argv_p[MAX_ARGS + 1];
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
+static int proc_dir; /* /proc of the host, for the maker (mounts.h) */
+static long zygote; /* this process */
+static char maker_stack[STACK] __attribute__((aligned(64)));
 
 static struct init_memory init_memory = {.header = {.version = _LINUX_CAPABILITY_VERSION_3}, .zero = {.events = POLLIN}};
 
 /* The end of the pipe on whose other end a thread's parked init waits: out of the way of what arrives, which lies lowest. */
 #define WAKE_FD(w) (plan->high - 1 - ((w) - workers))
 
-static void serve(struct worker *w);
+static void serve(struct worker *w), make_ahead(struct worker *none);
 
 static void reply(uint64_t id, int32_t pid, uint32_t step, int32_t err)
 {
@@ -90,7 +95,7 @@ static void load_plan(void)
 	struct reply *marks = (void *)must(call(SYS_mmap, 0, MARKS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, FD_PLAN, 0), STEP_PLAN);
 	size_t size = st.st_size - MARKS_SIZE;
 	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, MARKS_SIZE), STEP_PLAN);
-	if (size < sizeof *plan || plan->size != size || plan->workers > MAX_WORKERS)
+	if (size < sizeof *plan || plan->size != size || plan->workers > MAX_WORKERS || plan->slots > MAX_SLOTS)
 		must(-EINVAL, STEP_PLAN);
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
@@ -139,6 +144,16 @@ static void prepare_parking(void)
 	raise_fd(must(call(SYS_openat, AT_FDCWD, "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC), STEP_INIT), plan->high + FD_PIDNS, O_CLOEXEC);
 }
 
+/* What the maker needs of the host, likewise. */
+static void prepare_slots(void)
+{
+	if (plan->slots) {
+		zygote = call(SYS_getpid);
+		proc_dir = must(call(SYS_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), STEP_MNTNS);
+		raise_fd(must(call(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK), STEP_MNTNS), plan->high + FD_WAKE, O_CLOEXEC);
+	}
+}
+
 static void join_all(void)
 {
 	if (plan->fd_cgroup >= 0 && must(call(SYS_write, plan->fd_cgroup, "0", 1), STEP_CGROUP) == 1)
@@ -155,7 +170,7 @@ static void join_all(void)
 
 /* That limit counts from each child's start: it is set there; so is that of descriptors, where the launch uses one beyond it. */
 static int cpu_bounded(void) { return plan->rlimits[RLIMIT_CPU] != ~0ull; }
-static int goes_beyond(void) { return plan->log || plan->stdio == STDIO_RELAY; }
+static int goes_beyond(void) { return plan->log || plan->slots || plan->stdio == STDIO_RELAY; }
 
 static void set_limits(void)
 {
@@ -203,6 +218,8 @@ static int staff_and_filter(void)
 	long fd = -1;
 	for (unsigned i = 1; i < plan->workers; i++)
 		must(start(serve, workers + i, workers[i].stack, WORKER_FLAGS, NULL), STEP_CLONE);
+	if (plan->slots)
+		must(start(make_ahead, NULL, maker_stack, CLONE_VM | CLONE_FILES, NULL), STEP_CLONE);
 	/* Last of all: from here on only what the filter allows can happen. */
 	if (plan->listen)
 		fd = install_heard(&filter);
@@ -248,6 +265,7 @@ static int enter(void)
 	set_nice();
 	must(keep(plan->kept & ~KEPT_CORE_SESSION), STEP_PROCESSOR);
 	prepare_parking();
+	prepare_slots();
 	join_all();
 	if (plan->userns)
 		enter_userns();
@@ -271,25 +289,7 @@ static void tried(struct worker *w, long r)
 /* The step is noted before it is taken: it may hang. */
 #define try(w, r, s) ((w)->mark->step = (s), tried(w, r))
 
-/* What is there, and then what of it may be used: Landlock forbids mounting. */
-static void mounts(struct worker *w)
-{
-	if (plan->clone_flags & CLONE_NEWNET)
-		try(w, loopback_up(), STEP_LOOPBACK);
-	if (plan->proc)
-		try(w, call(SYS_mount, "proc", "/proc", "proc", PROC_FLAGS, "subset=pid,hidepid=invisible"), STEP_PROC);
-	if (plan->tmp)
-		try(w, call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)), STEP_TMP);
-	if (plan->state)
-		try(w, call(SYS_move_mount, w->fds[w->request.nfds + plan->outputs + plan->log], "", 0, STATE_PATH, MOVE_MOUNT_F_EMPTY_PATH), STEP_STATE);
-	if (plan->pty) /* every mount of devpts is an instance of its own, which shows no other's terminals */
-		try(w, call(SYS_mount, "devpts", "/dev/pts", "devpts", PTY_FLAGS,
-			    plan->userns ? PTY_OPTIONS : PTY_OPTIONS PTY_GROUP), STEP_PTY);
-	if (plan->chdir_late)
-		try(w, call(SYS_chdir, text(plan->dir_off)), STEP_CHDIR);
-	if (plan->fd_landlock >= 0)
-		try(w, call(SYS_landlock_restrict_self, plan->fd_landlock, 0), STEP_LANDLOCK);
-}
+#include "mounts.h"
 
 /* 0, 1 and 2 are taken (/dev/null), so what arrived lies from 3 on. */
 static void stdio(struct worker *w)
@@ -418,7 +418,7 @@ static void wake(struct worker *w)
 static _Noreturn void retire(struct worker *w)
 {
 	wake(w);
-	while (plan->init && call(SYS_wait4, -1, 0, __WALL, 0) > 0)
+	while (plan->init && call(SYS_wait4, -1, 0, 0, 0) > 0) /* not for the maker, whose end sends no signal */
 		;
 	quit(0);
 }
@@ -433,13 +433,15 @@ static void launch(struct worker *w)
 	*m = (struct reply){.id = w->request.id, .step = STEP_REQUEST};
 	if (split(w->request.env, w->request.env_len, w->env + env_fixed, room) <= room)
 		m->step = STEP_INIT, r = park(w);
+	w->slot = r >= 0 && plan->slots ? claim_slot() : NULL;
 	if (r >= 0)
-		m->step = STEP_CLONE, r = start(child, w, w->child_stack, plan->clone_flags, &m->pid);
+		m->step = STEP_CLONE, r = start(child, w, w->child_stack, plan->clone_flags & ~(w->slot ? CLONE_NEWNS : 0), &m->pid);
 	if (r < 0)
 		m->err = -r;
 	else
 		m->pid = r, m->init = w->parked;
 	tell(ctl, m, -1);
+	release_slot(w->slot, r > 0 && w->parked ? w->parked : r);
 	wake(w);
 }
 

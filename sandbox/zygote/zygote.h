@@ -9,9 +9,10 @@
 
 /* FD_PLAN begins with a page of marks (struct reply[MAX_WORKERS]), and then the plan. */
 enum { FD_PLAN = 3, FD_CTL = 4, MARKS_SIZE = 4096 };
-/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log and, before that, of the relay. */
-enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_COUNT };
-enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 68, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4 };
+/* Descriptors from plan.high on: control socket, Landlock ruleset, program, own pid namespace, socket of /dev/log and, before that, of the relay,
+ * a child's mount namespace, what wakes the maker. */
+enum { FD_LANDLOCK = 1, FD_EXEC, FD_PIDNS, FD_LOG, FD_MNTNS, FD_WAKE, FD_COUNT };
+enum { MAX_ARGS = 1024, MAX_ENV = 512, MAX_FDS = 68, MAX_GROUPS = 64, MAX_RLIMITS = 16, MAX_WORKERS = 4, MAX_SLOTS = 32 };
 
 enum { STDIO_SOCKET, STDIO_ALL, STDIO_FDS, STDIO_RELAY };
 enum { KEPT_CORE_SERVICE = 4, KEPT_CORE_SESSION = 8 };
@@ -59,7 +60,8 @@ struct plan {
 	uint32_t namespaces; /* unshare(2) flags: empty ones, for the sessions that this process starts */
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
 	uint32_t clone_flags, stdio, umask;
-	uint32_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	uint16_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	uint16_t slots; /* mount namespaces that are made ahead at most; 0: none, and no maker */
 	int32_t nice; /* 0: as the broker's */
 	uint32_t uid, gid, ngroups;
 	/* 1 for yes: */

@@ -36,7 +36,7 @@ func TestWireMatchesC(t *testing.T) {
 		{"size of the marks", csizes.Marks, MarksSize},
 		{"broker capabilities", csizes.BrokerCaps, BrokerCaps}, {"those that it does not use", csizes.LatentCaps, LatentCaps},
 		{"init flags", csizes.InitFlags, uint64(launch.InitFlags)},
-		{"descriptors", csizes.FDCount, program.FDCount}, {"the last of them", csizes.FDCount, launch.FDLog + 1},
+		{"descriptors", csizes.FDCount, program.FDCount}, {"the last of them", csizes.FDCount, launch.FDWake + 1}, {"slots", csizes.MaxSlots, MaxSlots},
 		{"first descriptor", csizes.FDPlan, fdPlan},
 		{"steps", csizes.Steps, uint64(len(Steps))},
 	} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"casemate/sandbox/landlock"
+	"casemate/sandbox/seccomp/launch"
 	"casemate/sandbox/zygote"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
@@ -49,6 +50,10 @@ var faults = []fault{
 	{"setsid", "all", unix.SYS_SETSID, -1, 0, 0, true, unix.EPERM, 0},
 	{"make namespaces", "all", unix.SYS_UNSHARE, -1, 0, 0, false, unix.ENOSPC, 0},
 	{"join mount namespace", "all", unix.SYS_SETNS, 1, unix.CLONE_NEWNS, 0, false, unix.EPERM, 0},
+	{"join mount namespace", "all", unix.SYS_OPENAT, -1, 0, 1, false, unix.ENFILE, 0},   // what the maker needs
+	{"join mount namespace", "all", unix.SYS_EVENTFD2, -1, 0, 0, false, unix.ENFILE, 0}, // the same
+	{"join mount namespace", "all", unix.SYS_SETNS, 1, unix.CLONE_NEWNS, 0, true, unix.EPERM, 0},
+	{"join mount namespace", "all", unix.SYS_DUP3, -1, 0, 0, true, unix.EMFILE, 0},
 	{"move descriptors", "all", unix.SYS_DUP3, -1, 0, 0, false, unix.EMFILE, 0},
 	{"change directory", "all", unix.SYS_CHDIR, -1, 0, 0, false, unix.EACCES, 0},
 	{"change directory", "late", unix.SYS_CHDIR, -1, 0, 0, true, unix.EACCES, 0},
@@ -70,11 +75,12 @@ var faults = []fault{
 	{"verify privileges", "all", unix.SYS_PRCTL, 0, unix.PR_CAPBSET_READ, 0, false, stays, unix.EPERM},
 	{"verify privileges", "all", unix.SYS_GETUID, -1, 0, 0, true, unix.EPERM, unix.EPERM},
 	{"install seccomp filter", "all", unix.SYS_SECCOMP, -1, 0, 0, false, unix.ENOMEM, 0},
-	{"clone", "all", unix.SYS_CLONE, -1, 0, 0, false, unix.EAGAIN, 0}, // one of its threads
+	{"clone", "all", unix.SYS_CLONE, -1, 0, 0, false, unix.EAGAIN, 0},                               // one of its threads
+	{"clone", "all", unix.SYS_CLONE, 0, unix.CLONE_VM | unix.CLONE_FILES, 0, false, unix.EAGAIN, 0}, // the maker
 	{"mount /proc", "all", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY, 0, true, unix.ENOMEM, 0},
-	{"mount /tmp", "all", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, 0, true, unix.ENOSPC, 0},
+	{"mount /tmp", "userns", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, 0, true, unix.ENOSPC, 0},
 	{"mount /dev/pts", "all", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NOEXEC, 0, true, unix.ENODEV, 0},
-	{"set stdio", "all", unix.SYS_DUP3, -1, 0, 0, true, unix.EBUSY, 0},
+	{"set stdio", "all", unix.SYS_DUP3, 1, 0, 0, true, unix.EBUSY, 0},
 	{"set stdio", "all", unix.SYS_DUP3, 1, 1, 0, true, unix.EBADF, 0},
 	{"set stdio", "fds", unix.SYS_FCNTL, -1, 0, 0, true, unix.EINVAL, 0},
 	{"close descriptors", "all", unix.SYS_CLOSE_RANGE, -1, 0, 0, true, unix.EMFILE, 0},
@@ -91,7 +97,7 @@ var faults = []fault{
 	{"start init", "init", unix.SYS_OPENAT, -1, 0, 1, false, unix.ENFILE, 0},
 	{"start init", "init", unix.SYS_SETNS, 1, unix.CLONE_NEWPID, 0, false, unix.EPERM, 0},
 	{"start init", "init", unix.SYS_UNSHARE, 0, unix.CLONE_NEWPID, 0, false, unix.ENOSPC, 0},
-	{"take the relay's socket", "carried", unix.SYS_DUP3, -1, 0, 0, true, unix.EMFILE, 0},
+	{"take the relay's socket", "carried", unix.SYS_DUP3, 1, carriedFiles + launch.FDLog, 0, true, unix.EMFILE, 0},
 	{"set up the loopback interface", "carried", unix.SYS_SOCKET, -1, 0, 0, true, unix.ENFILE, 0},
 	{"mount state directory", "state", unix.SYS_MOVE_MOUNT, -1, 0, 0, true, unix.EPERM, 0},
 }
@@ -118,6 +124,9 @@ func calls() string {
 // not asked again for a while.
 const copies = 8
 
+// carriedFiles are the descriptors of the service that has a relay: the launch's own come behind them.
+const carriedFiles = 64
+
 // faultPolicy has a service with all that a launch does beside init, and others for what excludes something of it:
 // those that have a port.
 func faultPolicy(ports map[string]string, victim string) string {
@@ -135,7 +144,7 @@ func faultPolicy(ports map[string]string, victim string) string {
 	rest("fds", "  base = profile.files", "stdio = \"listen_fds\"")
 	rest("userns", "  base = profile.files\n  user_namespace = true")
 	rest("init", "  base = profile.files\n  init = true")
-	rest("carried", "  base = profile.files\n  widens = [\"network\"]\n  network { mode = \"private\" }", "stdio = \"relay\"")
+	rest("carried", fmt.Sprintf("  base = profile.files\n  widens = [\"network\"]\n  network { mode = \"private\" }\n  resources { open_files = %d }", carriedFiles), "stdio = \"relay\"")
 	rest("log", logging("login", ""))
 	rest("state", "  base = profile.files\n  widens = [\"files\"]\n  files { state = true }")
 	head, tail, found := strings.Cut(text, "service \"dynamic\"")

@@ -35,14 +35,21 @@ var launched = []struct {
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return p.Files.Proc }, "mount 3=0xf"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return p.Files.Tmp+p.Files.Shm > 0 || c.Log }, "mount 3=0xe"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return p.Files.Pty }, "mount 3=0xa"},
+	{func(p *sandbox.Profile, c *sandbox.Command) bool { return ownMounts(p) }, "clone 0=$ahead;setns 0=$mntns 1=0x20000;write 0=$wake;prlimit64 0=0 1=7"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return c.Log }, "bind 0=$log;prlimit64 0=0 1=7;socket 0=1 1&0xf=2 2=0;connect;sendmsg"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return len(p.Capabilities) > 0 }, "prctl 0=47 1=2"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return p.Init }, "setns 0=$pidns 1=0x20000000;unshare 0=0x20000000;pipe2 1=0x80000;clone 0=0x4000111;" +
-		"wait4 2=0x40000000;pidfd_open 0=2 1=0;ppoll 1=1"},
+		"wait4 2=0;pidfd_open 0=2 1=0;ppoll 1=1"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return c.Listens }, "accept;accept4;getsockname;recvfrom;recvmsg"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool {
 		return c.Listens && p.Network.Mode != sandbox.NetworkNone
 	}, "sendto;sendmsg"},
+}
+
+// ownMounts tells whether each connection has mounts of its own, in a namespace that was made ahead or is its own.
+func ownMounts(p *sandbox.Profile) bool {
+	f := &p.Files
+	return f.Proc || f.Pty || f.Log || f.State || f.Tmp+f.Shm > 0
 }
 
 // written reads rules as "call index=value index&mask=value;call".
@@ -107,9 +114,6 @@ func shippedFilter(t *testing.T, doc *policy.Document, p *sandbox.Profile, c san
 	}
 	of := &verdict.Policy{OnViolation: p.Syscalls.OnViolation, Once: slices.Contains(once, p.Name), Init: p.Init}
 	flags := uint32(unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.SIGCHLD | unix.CLONE_VM | unix.CLONE_VFORK)
-	if f := &p.Files; f.Proc || f.Pty || f.Log || f.State || f.Tmp+f.Shm > 0 {
-		flags |= unix.CLONE_NEWNS
-	}
 	if !p.Init {
 		flags |= unix.CLONE_NEWPID
 	}
@@ -120,6 +124,10 @@ func shippedFilter(t *testing.T, doc *policy.Document, p *sandbox.Profile, c san
 			flags |= unix.CLONE_NEWIPC
 		}
 	}
+	ahead := flags
+	if ownMounts(p) {
+		flags |= unix.CLONE_NEWNS
+	}
 	for _, r := range p.Syscalls.ByArgument {
 		nr, _ := seccomp.Number(r.Name)
 		for _, v := range r.Values {
@@ -128,7 +136,8 @@ func shippedFilter(t *testing.T, doc *policy.Document, p *sandbox.Profile, c san
 	}
 	for _, l := range launched {
 		if l.of == nil || l.of(p, &c) {
-			of.Rules = append(of.Rules, written(t, l.calls, map[string]uint32{"$ctl": high, "$landlock": high + 1, "$exec": high + 2, "$pidns": high + 3, "$log": high + 4, "$uid": uid, "$flags": flags})...)
+			of.Rules = append(of.Rules, written(t, l.calls, map[string]uint32{"$ctl": high, "$landlock": high + 1, "$exec": high + 2, "$pidns": high + 3, "$log": high + 4, "$mntns": high + 5, "$wake": high + 6,
+				"$uid": uid, "$flags": flags, "$ahead": ahead})...)
 		}
 	}
 	return verdict.Load(t, prog), of

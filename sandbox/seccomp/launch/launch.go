@@ -29,6 +29,8 @@ const (
 	FDExec
 	FDPidNS
 	FDLog
+	FDMntNS
+	FDWake
 )
 
 // InitFlags are the clone(2) flags of an init.
@@ -133,6 +135,10 @@ func (s *shape) launchRules() []filter.Rule {
 			rules = append(rules, call(unix.SYS_MOUNT, eq(3, m.flags)))
 		}
 	}
+	if s.Ahead { // into one, and to tell who makes them
+		rules = append(rules, call(unix.SYS_CLONE, eq(0, flags&^unix.CLONE_NEWNS)), call(unix.SYS_SETNS, eq(0, s.high+FDMntNS), eq(1, unix.CLONE_NEWNS)),
+			call(unix.SYS_WRITE, eq(0, s.high+FDWake)))
+	}
 	if s.State {
 		rules = append(rules, call(unix.SYS_MOVE_MOUNT, eq(2, 0), eq(4, unix.MOVE_MOUNT_F_EMPTY_PATH)))
 	}
@@ -169,7 +175,7 @@ func (s *shape) socketRules() (rules []filter.Rule) {
 	if s.Relay {
 		rules = append(rules, call(unix.SYS_RECVMSG, eq(0, s.high+FDLog)))
 	}
-	if s.log || s.Relay {
+	if s.log || s.Relay || s.Ahead {
 		rules = append(rules, call(unix.SYS_PRLIMIT64, eq(0, 0), eq(1, unix.RLIMIT_NOFILE)))
 	}
 	if s.Private { // what is left of it is a udp socket of the session's own network, which has but a loopback
@@ -191,7 +197,7 @@ func (s *shape) execRule() filter.Rule {
 func (s *shape) initRules() []filter.Rule {
 	return []filter.Rule{
 		call(unix.SYS_SETNS, eq(0, s.high+FDPidNS), eq(1, unix.CLONE_NEWPID)), call(unix.SYS_UNSHARE, eq(0, unix.CLONE_NEWPID)),
-		call(unix.SYS_PIPE2, eq(1, unix.O_CLOEXEC)), call(unix.SYS_CLONE, eq(0, InitFlags)), call(unix.SYS_WAIT4, eq(2, unix.WALL)),
+		call(unix.SYS_PIPE2, eq(1, unix.O_CLOEXEC)), call(unix.SYS_CLONE, eq(0, InitFlags)), call(unix.SYS_WAIT4, eq(2, 0)),
 		call(unix.SYS_PIDFD_OPEN, eq(0, 2), eq(1, 0)), call(unix.SYS_PPOLL, eq(1, 1)),
 	}
 }

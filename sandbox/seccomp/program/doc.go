@@ -31,7 +31,7 @@ func (w Words) Pack() (out []byte) {
 }
 
 // FDCount is how many descriptor numbers the zygote has for itself, above those of the service (launch.FDCtl).
-const FDCount = 5
+const FDCount = 7
 
 // Blank is the first of the numbers that stand in a program for those which differ between
 // services of one profile: FDCount descriptors, then the user. No
@@ -62,9 +62,9 @@ type Shape struct {
 	Private, Relay bool
 	// What is handed over: a listening socket, a unix datagram socket, a /dev/log if Landlock can hold it.
 	Listens, UnixDatagrams, Log bool
-	// What a launch does: its mounts, a late change of directory, a limit on the
+	// What a launch does: its mounts, in a namespace that was made ahead, a late change of directory, a limit on the
 	// processor, an init, capabilities to keep, no pid namespace of its own, a core of its own.
-	Proc, Scratch, Pty, State, Chdir, CPU, Init, Caps, HostPIDs, OwnCore bool
+	Proc, Scratch, Pty, State, Ahead, Chdir, CPU, Init, Caps, HostPIDs, OwnCore bool
 
 	// CloneFlags are those of a launch, but for a namespace of ipc objects.
 	CloneFlags uint32 `json:"clone_flags"`

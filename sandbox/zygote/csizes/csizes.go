@@ -9,7 +9,7 @@ package csizes
 // #include <sched.h>
 // #include <signal.h>
 // #include "zygote.h"
-// enum { CHANGES = 7 }; // of zygote.h: Go's build cache sees this file alone, so who changes that counts on
+// enum { CHANGES = 9 }; // of zygote.h: Go's build cache sees this file alone, so who changes that counts on
 import "C"
 
 // The sizes in bytes of what goes between the two sides, the numbers both have, and how
@@ -25,6 +25,7 @@ const (
 	InitFlags   = uint64(C.INIT_FLAGS)
 	FDCount     = uint64(C.FD_COUNT)
 	FDPlan      = uint64(C.FD_PLAN)
+	MaxSlots    = uint64(C.MAX_SLOTS)
 	Steps       = uint64(C.STEP_LOOPBACK) + 1
 )
 

@@ -56,7 +56,7 @@ int in_child(int (*try)(int, char **), int argc, char **argv)
 static const struct attempt *const parts[] = {
 	file_attempts, mount_attempts, process_attempts, memory_attempts,
 	kernel_attempts, socket_attempts, client_attempts, state_attempts,
-	abuse_attempts, again_attempts, log_attempts, random_attempts, private_attempts,
+	abuse_attempts, again_attempts, log_attempts, random_attempts, private_attempts, ahead_attempts,
 };
 
 static const struct attempt *find(const char *name)

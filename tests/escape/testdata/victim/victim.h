@@ -19,7 +19,7 @@ struct attempt {
 
 extern const struct attempt file_attempts[], mount_attempts[], process_attempts[],
 	memory_attempts[], kernel_attempts[], socket_attempts[], client_attempts[], state_attempts[],
-	abuse_attempts[], again_attempts[], log_attempts[], random_attempts[], private_attempts[];
+	abuse_attempts[], again_attempts[], log_attempts[], random_attempts[], private_attempts[], ahead_attempts[];
 
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
