@@ -21,7 +21,7 @@ func (pl *Plan) Shape(abi int) program.Shape {
 		Host: n.Mode == NetworkHost, AnyConnect: anyPort(n.Connect), AnyBind: anyPort(n.Bind), Sends: n.Mode != NetworkNone,
 		Private: n.Mode == NetworkPrivate, Relay: c.Stdio == StdioRelay,
 		Listens: c.Listens, UnixDatagrams: c.UnixDatagrams, Log: c.Log,
-		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, State: p.Files.State, Ahead: pl.ahead(), Chdir: pl.chdirs(),
+		Proc: p.Files.ownProc(), Scratch: p.Files.Scratch() > 0, Pty: p.Files.Pty, State: p.Files.State, Ahead: pl.slots() > 0, Chdir: pl.chdirs(),
 		CPU: p.Resources[CPUTime] > 0, Init: p.Init, Caps: pl.caps != 0, HostPIDs: c.HostPIDs,
 		CloneFlags: pl.cloneFlags(), OwnCore: p.Processor.Core == "session",
 	}
@@ -123,24 +123,20 @@ func (pl *Plan) cloneFlags() uint32 {
 	return f
 }
 
-// ahead reports whether mount namespaces are made ahead: not where the end of a session's last process is not to be
-// known (no pid namespace), where descriptors have places (StdioFDs), or where mounts are another user namespace's.
-func (pl *Plan) ahead() bool {
-	stdio, _ := pl.Command.Stdio.zygote() // NewPlan has checked it
-	return pl.Profile.Files.mounts() && !pl.Command.HostPIDs && !pl.Profile.UserNamespace && stdio != zygote.StdioFDs
-}
-
-// slots are how many are: each takes two of the zygote's descriptors, of which a service has few.
+// slots are how many mount namespaces are made ahead: none where the end of a session's last process is not to be known
+// (no pid namespace), where descriptors have places, or where mounts are another user namespace's. Each
+// takes two of the zygote's descriptors, of which a service has few.
 func (pl *Plan) slots() uint16 {
-	if !pl.ahead() || pl.files < 48 {
+	stdio, _ := pl.Command.Stdio.zygote() // NewPlan has checked it
+	if !pl.Profile.Files.mounts() || pl.Command.HostPIDs || pl.Profile.UserNamespace || stdio == zygote.StdioFDs || pl.files < 48 {
 		return 0
 	}
 	return uint16(min((pl.files-32)/2, zygote.MaxSlots))
 }
 
-// chdirs reports whether the last steps change the working directory: also where one is joined, which leads to its root.
+// chdirs reports whether the last steps change the working directory: also where a namespace is joined, which leads to its root.
 func (pl *Plan) chdirs() bool {
-	return pl.chdirLate() || pl.ahead() && pl.Command.Dir != "/" && pl.Command.Dir != ""
+	return pl.chdirLate() || pl.slots() > 0 && pl.Command.Dir != "/" && pl.Command.Dir != ""
 }
 
 // zygoteCaps are what the launches need: namespaces and mounts, the ids, and a loopback.
@@ -149,7 +145,7 @@ func (pl *Plan) zygoteCaps() uint64 {
 	if pl.Profile.Init || pl.Filter.IPC || pl.cloneFlags()&(unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET) != 0 {
 		caps |= 1 << unix.CAP_SYS_ADMIN
 	}
-	if pl.ahead() {
+	if pl.slots() > 0 {
 		caps |= 1 << unix.CAP_SYS_CHROOT
 	}
 	if pl.Command.Dynamic {

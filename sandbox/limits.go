@@ -31,7 +31,7 @@ func (s *Sandbox) limits() (int, error) {
 		want.Pids += starts // the inits that are parked
 	}
 	if want.Pids > 0 && s.plan.slots() > 0 {
-		want.Pids++ // who makes them
+		want.Pids++ // who makes mount namespaces
 	}
 	if want == (cgroup.Limits{}) {
 		return -1, nil

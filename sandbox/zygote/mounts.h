@@ -119,7 +119,7 @@ static void tend_slots(struct pollfd *ends, unsigned wanted, int ns_dir, int bas
 		if (get(&s->state) == EMPTY && ready < wanted) {
 			s->ns = -1;
 			if ((r = make_slot(s, ns_dir, base)) < 0)
-				call(SYS_close, s->ns);
+				wanted = 0, call(SYS_close, s->ns);
 			put(&s->state, r < 0 ? EMPTY : READY);
 		}
 	}

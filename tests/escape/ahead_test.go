@@ -165,3 +165,49 @@ func onlyOwn(t *testing.T, tmp, watch int, own string) {
 		t.Errorf("a watch of another session's /tmp tells %q", told)
 	}
 }
+
+// makerFaults are calls of the process that makes mount namespaces ahead, and clears them.
+var makerFaults = []fault{
+	{"join", "", unix.SYS_SETNS, 1, unix.CLONE_NEWNS, 0, false, unix.EPERM, 0},
+	{"make", "", unix.SYS_UNSHARE, 0, unix.CLONE_NEWNS, 0, false, unix.ENOSPC, 0}, // of which there is none any more
+	{"mount /tmp", "", unix.SYS_MOUNT, 3, unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, 0, false, unix.ENOMEM, 0},
+	{"take off what was mounted", "", unix.SYS_UMOUNT2, -1, 0, 0, false, unix.EBUSY, 0},
+	{"see a session's end", "", unix.SYS_PIDFD_OPEN, -1, 0, 0, false, unix.EMFILE, 0},
+}
+
+// TestMakerFails makes each call of that process fail: sessions are served, with a copy of their own, and none sees what another
+// left; what it could not clear is given up. When nothing fails any more, they are made ahead again.
+func TestMakerFails(t *testing.T) {
+	rig.Root(t)
+	victim, rule, port := compileVictim(t), filepath.Join(t.TempDir(), "rule"), rig.Port(t)
+	try(t, os.WriteFile(rule, nil, 0o600))
+	text := policyHead + serviceText("made", port, victim, "  base = profile.server\n  init = false\n  files {\n    tmp = \"1MiB\"\n    proc = true\n  }")
+	asked := fmt.Sprintf("%d,%d,%d,%d,%d", unix.SYS_UNSHARE, unix.SYS_SETNS, unix.SYS_MOUNT, unix.SYS_UMOUNT2, unix.SYS_PIDFD_OPEN)
+	b := rig.ServeWith(t, rig.Options{Under: []string{rig.Compile(t, "testdata/faults.c"), rule, asked}, Files: map[string]string{"test.cm.hcl": text}})
+	served(t, b, "made", port)
+	for i, f := range slices.Concat(makerFaults, []fault{{step: "nothing"}}) {
+		arm(t, rule, i+1, f)
+		ahead := 0
+		for turn := range 24 {
+			answer, err := rig.Exchange(port, "list /tmp;identity;tmp-leave file left\n")
+			if err != nil || strings.Contains(answer, "left\n") || !strings.HasPrefix(answer, "list ok\n") || !strings.Contains(answer, "\ntmp-leave ok\n") {
+				t.Fatalf("%s fails, session %d: %q (%v)", f.step, turn, answer, err)
+			}
+			s, err := b.Service("made")
+			try(t, err)
+			other := held(t, b, "made", port)
+			if holds(t, s.ZygotePID, namespace(t, other)) {
+				ahead++
+			}
+			try(t, unix.Kill(other, unix.SIGKILL))
+			try(t, b.Idle(30*time.Second))
+		}
+		again := f.call == 0 || f.call == unix.SYS_UMOUNT2 // another is made in place of one that cannot be cleared
+		if again && ahead == 0 || !again && ahead > 20 {
+			t.Errorf("%s fails, and %d of 24 sessions were in what was made ahead", f.step, ahead)
+		}
+	}
+	if failed, err := b.Find("msg", "session", "service", "made", "reason", "start-failed"); err != nil || len(failed) > 0 {
+		t.Errorf("%v (%v)", failed, err)
+	}
+}

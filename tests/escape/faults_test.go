@@ -283,7 +283,7 @@ func atRest(t *testing.T, b *rig.Broker, ports map[string]string, before *rig.Co
 // arm writes the rule that the supervisor goes by.
 func arm(t *testing.T, rule string, n int, f fault) {
 	t.Helper()
-	who, times := 0, 1000 // a service that is looked at again has more than one zygote enter
+	who, times := 0, 1<<30 // a service that is looked at again has more than one zygote enter
 	if f.child {
 		who, times = 1, 1
 	}
