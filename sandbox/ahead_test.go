@@ -85,7 +85,14 @@ func TestAhead(t *testing.T) {
 	if held, _ := aheadOf(t, z.PID()); len(held) > 1 {
 		t.Errorf("before the first connection it holds %v", held)
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", maker))
+	var status []byte
+	var err error
+	for range 1000 { // it becomes so behind the zygote's back
+		if status, err = os.ReadFile(fmt.Sprintf("/proc/%d/status", maker)); strings.Contains(string(status), "Seccomp:\t2\n") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 	for _, want := range []string{"CapPrm:\t0000000000240000", "CapEff:\t0000000000240000", "CapBnd:\t0000000000000000", "Seccomp:\t2", "NoNewPrivs:\t1"} {
 		if err != nil || !strings.Contains(string(status), want+"\n") {
 			t.Errorf("the maker (%v): no %q in %s", err, want, status)
@@ -100,6 +107,52 @@ func TestAhead(t *testing.T) {
 	mountsOf(t, z, n)
 	if again, more := aheadOf(t, z.PID()); len(again) > len(held)+2 || more > fds+8 {
 		t.Errorf("after as many again it holds %d mount namespaces and %d descriptors, and held %d and %d", len(again), more, len(held), fds)
+	}
+}
+
+// TestAheadKeeps: a tmpfs that no session has touched serves the next, and only such: none that was read, none that a service
+// could watch, and none that it owns.
+func TestAheadKeeps(t *testing.T) {
+	const untouched, where = "stat -c %z /tmp/.", "readlink /proc/self/ns/mnt; "
+	watches := realistic()
+	watches.Syscalls.Allow = []string{"@server", "inotify_add_watch"}
+	for _, c := range []struct {
+		name, does string
+		p          Profile
+		uid        uint32
+		keeps      bool
+	}{
+		{"nothing", untouched, realistic(), 65534, true},
+		{"a file that is removed", untouched + "; touch /tmp/f; rm /tmp/f", realistic(), 65534, false},
+		{"a file", untouched + "; touch /tmp/f", realistic(), 65534, false},
+		{"a look", untouched + "; ls /tmp", realistic(), 65534, false},
+		{"its time", untouched + "; sleep 0.02; touch /tmp", realistic(), 65534, false},
+		{"what may watch", untouched, watches, 65534, false},
+		{"root", untouched, realistic(), 0, false},
+	} {
+		command := shell(where + c.does)
+		command.UID, command.GID = c.uid, c.uid
+		z := start(t, c.p, command)
+		was, again, kept := map[string]string{}, 0, 0
+		for range 24 {
+			out, r, ws := once(t, z, zygote.Request{})
+			words := strings.SplitN(out, "\n", 3)
+			if len(words) < 3 || r.Err() != nil || ws.ExitStatus() != 0 {
+				t.Fatalf("%s: %q, %v, status %#x", c.name, out, r.Err(), ws)
+			}
+			if held, _ := aheadOf(t, z.PID()); held[words[0]] {
+				if last, ok := was[words[0]]; ok {
+					if again++; last == words[1] {
+						kept++
+					}
+				}
+				was[words[0]] = words[1]
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if again < 8 || c.keeps && kept < again/2 || !c.keeps && kept > again/4 {
+			t.Errorf("%s: of %d sessions where others had been, %d had the same tmpfs", c.name, again, kept)
+		}
 	}
 }
 

@@ -115,6 +115,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 		},
 		Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(&p), UIDBase: c.UID, UIDCount: 1,
 	}
+	z.Keeps = p.Files.Scratch() > 0 && !pl.Filter.Watches && pl.caps == 0 && (c.Dynamic || c.UID != 0)
 	if pl.Filter.IPC {
 		z.CloneFlags |= unix.CLONE_NEWIPC
 	}

@@ -2,8 +2,8 @@
  * The mounts of a connection, and mount namespaces made ahead of it, each with an empty tmpfs: to copy the zygote's own takes
  * longer than all else of a start. The maker makes them, a process in the zygote's memory and with its descriptors, but with a
  * filter of its own, so that no service inherits what that allows. A child joins one. Nobody inside can change the mounts there:
- * when the whole pid namespace of a session has gone, the maker takes off what was mounted for it, /tmp too, and mounts a new
- * one. Where none is ready, a child gets a copy of its own.
+ * when the whole pid namespace of a session has gone, the maker takes off what was mounted for it, and mounts a new /tmp unless
+ * the old one is provably untouched. Where no namespace is ready, a child gets a copy of its own.
  */
 #ifndef CASEMATE_MOUNTS_H
 #define CASEMATE_MOUNTS_H
@@ -19,6 +19,8 @@
 static struct slot {
 	enum { EMPTY, READY, CLAIMED, TAKEN } state;
 	int ns, pid; /* process 1 of the session's pid namespace */
+	struct statx tmp; /* what its tmpfs looked like when it was new */
+	uint64_t last; /* inode made there */
 } slots[MAX_SLOTS];
 static int slots_missed, maker_rests;
 #define MAKER_CAPS (1ull << CAP_SYS_ADMIN | 1ull << CAP_SYS_CHROOT)
@@ -42,7 +44,7 @@ static void release_slot(struct slot *s, long pid)
 		call(SYS_write, plan->high + FD_WAKE, &(uint64_t){1}, 8);
 }
 
-static long mount_tmp(void) { return plan->tmp ? call(SYS_mount, "tmpfs", "/private/tmp", "tmpfs", TMP_FLAGS, text(plan->tmp_off)) : 0; }
+static long mount_tmp(void) { return plan->tmp ? call(SYS_mount, "tmpfs", TMP_PATH, "tmpfs", TMP_FLAGS, text(plan->tmp_off)) : 0; }
 
 /* What is there, and then what of it may be used: Landlock forbids mounting. */
 static void mounts(struct worker *w)
@@ -75,8 +77,37 @@ static struct sock_filter maker_calls[] = {
 	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_HERE, 1, 0),
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 	LET(SYS_ppoll), LET(SYS_read), LET(SYS_pidfd_open), LET(SYS_close), LET(SYS_setns), LET(SYS_unshare), LET(SYS_openat), LET(SYS_mount),
-	LET(SYS_umount2), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	LET(SYS_umount2), LET(SYS_statx), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
+
+/* Says what its tmpfs looks like, and of the inode after all that were ever made there, which is made for that. */
+static int look(struct statx *tmp, uint64_t *inode)
+{
+	struct statx made = {0};
+	long fd = call(SYS_statx, AT_FDCWD, TMP_PATH, 0, STATX_BASIC_STATS, tmp);
+	if (fd >= 0)
+		fd = call(SYS_openat, AT_FDCWD, TMP_PATH, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0);
+	if (fd >= 0 && call(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO, &made) >= 0)
+		*inode = made.stx_ino;
+	call(SYS_close, fd);
+	return made.stx_ino > 0;
+}
+
+static long furnish(struct slot *s)
+{
+	long r = mount_tmp();
+	if (r >= 0 && plan->keeps && !look(&s->tmp, &s->last))
+		r = -EIO;
+	return r;
+}
+
+/* Whether nobody has its tmpfs open any more, and neither has anything been made there nor the directory itself read or changed. */
+static int untouched(struct slot *s)
+{
+	struct statx now;
+	uint64_t last = s->last + 1;
+	return plan->keeps && call(SYS_umount2, TMP_PATH, MNT_EXPIRE) == -EAGAIN && look(&now, &s->last) && s->last == last && memcmp(&now, &s->tmp, sizeof now) == 0;
+}
 
 static long make_slot(struct slot *s, int ns_dir, int base)
 {
@@ -85,18 +116,19 @@ static long make_slot(struct slot *s, int ns_dir, int base)
 		r = call(SYS_unshare, CLONE_NEWNS);
 	if (r >= 0)
 		r = s->ns = call(SYS_openat, ns_dir, "mnt", O_RDONLY | O_CLOEXEC);
-	return r < 0 ? r : mount_tmp();
+	return r < 0 ? r : furnish(s);
 }
 
 /* What descriptors still hold of a session's mounts, nobody finds there any more. */
 static long clear_slot(struct slot *s)
 {
-	const struct { int ours; const char *at; } all[] = {{plan->tmp, "/private/tmp"}, {plan->proc, "/proc"}, {plan->pty, "/dev/pts"}, {plan->state, STATE_PATH}};
+	const struct { int ours; const char *at; } all[] = {{plan->proc, "/proc"}, {plan->pty, "/dev/pts"}, {plan->state, STATE_PATH}, {plan->tmp, TMP_PATH}};
 	long r = call(SYS_setns, s->ns, CLONE_NEWNS);
-	for (unsigned i = 0; i < sizeof all / sizeof *all && r >= 0; i++)
+	const int kept = r >= 0 && untouched(s);
+	for (unsigned i = 0; i < sizeof all / sizeof *all - kept && r >= 0; i++)
 		if (all[i].ours && (r = call(SYS_umount2, all[i].at, MNT_DETACH)) == -EINVAL)
 			r = 0; /* its child had failed before */
-	return r < 0 ? r : mount_tmp();
+	return r < 0 || kept ? r : furnish(s);
 }
 
 /* Clears the slots of sessions that have ended, and fills some. */

@@ -85,7 +85,10 @@ type Numbers struct {
 	Umask      uint32
 	// Workers is how many starts may be under way at once, 1 to 4. With
 	// StdioFDs it must be 1, or descriptors would not arrive in their places.
-	Workers uint16
+	Workers uint8
+	// Keeps has those of Slots keep their tmpfs where it can be told that no session has touched it: the service can neither
+	// watch it (inotify(7)), which could go on after the session, nor owns it.
+	Keeps bool
 	// Slots is how many mount namespaces are made ahead of their connections at most, up to MaxSlots: each a copy of the zygote's
 	// with a tmpfs of its own, cleared when a session has ended. Without UserNS, and CloneFlags with CLONE_NEWNS and CLONE_NEWPID or Init.
 	Slots uint16

@@ -25,7 +25,8 @@ enum { KEPT_CORE_SERVICE = 4, KEPT_CORE_SESSION = 8 };
 
 #define PROC_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY)
 #define TMP_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
-#define LOG_PATH "/private/tmp/.log"
+#define TMP_PATH "/private/tmp"
+#define LOG_PATH TMP_PATH "/.log"
 #define STATE_PATH "/private/state"
 #define PTY_FLAGS (MS_NOSUID | MS_NOEXEC)
 #define PTY_OPTIONS "newinstance,ptmxmode=0666,mode=0620,max=16"
@@ -60,7 +61,8 @@ struct plan {
 	uint32_t namespaces; /* unshare(2) flags: empty ones, for the sessions that this process starts */
 	uint32_t high; /* first descriptor number above the service's RLIMIT_NOFILE */
 	uint32_t clone_flags, stdio, umask;
-	uint16_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	uint8_t workers; /* threads that take requests, 1 to MAX_WORKERS */
+	uint8_t keeps; /* 1: a slot keeps its /tmp where no session has touched that */
 	uint16_t slots; /* mount namespaces that are made ahead at most; 0: none, and no maker */
 	int32_t nice; /* 0: as the broker's */
 	uint32_t uid, gid, ngroups;

@@ -166,6 +166,7 @@ var layers = []struct {
 }{
 	{name: "every layer"},
 	{name: "no mount namespaces made ahead", plan: func(p *zygote.Plan) { p.Slots = 0 }},
+	{name: "a new tmpfs for each", plan: func(p *zygote.Plan) { p.Keeps = false }},
 	{name: "no private /tmp", profile: func(p *sandbox.Profile) { p.Files.Tmp = 0 }},
 	{name: "no /proc", profile: func(p *sandbox.Profile) { p.Files.Proc = false }},
 	{name: "no /tmp, no /proc", profile: func(p *sandbox.Profile) { p.Files.Tmp, p.Files.Proc = 0, false }},

@@ -32,7 +32,8 @@ func Compile(of program.Shape) program.Filter {
 }
 
 func (s *shape) facts() program.Filter {
-	f := program.Filter{IPC: s.makesIPC(), Queues: s.makes(unix.SYS_MQ_OPEN), Code: filter.Allows(s.rules, makesCode)}
+	f := program.Filter{IPC: s.makesIPC(), Queues: s.makes(unix.SYS_MQ_OPEN), Code: filter.Allows(s.rules, makesCode),
+		Watches: s.makes(unix.SYS_INOTIFY_ADD_WATCH, unix.SYS_FANOTIFY_MARK)}
 	s.missing(&f)
 	return f
 }

@@ -79,10 +79,11 @@ type Filter struct {
 	Program []byte `json:"program,omitempty"`
 	Seal    []byte `json:"seal,omitempty"`
 	// IPC and Queues say that the service can make System V objects or message queues, and
-	// the latter; Code that it can have memory that it writes and executes.
-	IPC    bool `json:"ipc,omitempty"`
-	Queues bool `json:"queues,omitempty"`
-	Code   bool `json:"code,omitempty"`
+	// the latter; Code that it can have memory that it writes and executes; Watches that it can watch files.
+	IPC     bool `json:"ipc,omitempty"`
+	Queues  bool `json:"queues,omitempty"`
+	Code    bool `json:"code,omitempty"`
+	Watches bool `json:"watches,omitempty"`
 	// Losses are what this kernel cannot enforce and best_effort lets go, each with the
 	// reason; Refused is what it may not let go, with what to write.
 	Losses  []string `json:"losses,omitempty"`
