@@ -58,9 +58,9 @@ var sharing = []struct {
 }{
 	{"shared-line", "  base = profile.line\n  init = false", true, []string{"CAP_SETUID", "CAP_SYS_ADMIN"}},
 	{"shared-strict", "  base = profile.strict", true, []string{"CAP_SETUID", "CAP_SYS_ADMIN"}},
-	{"own-tmp", "  base = profile.line\n  widens = [\"files\"]\n  files { tmp = \"1MiB\" }", false, []string{"CAP_SETUID", "CAP_SYS_ADMIN"}},
-	{"own-proc", "  base = profile.line\n  widens = [\"files\"]\n  files { proc = true }", false, []string{"CAP_SETUID", "CAP_SYS_ADMIN"}},
-	{"own-pty", "  base = profile.line\n  widens = [\"files\"]\n  files { pty = true }", false, []string{"CAP_SETUID", "CAP_SYS_ADMIN"}},
+	{"own-tmp", "  base = profile.line\n  widens = [\"files\"]\n  files { tmp = \"1MiB\" }", false, []string{"CAP_SETUID", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN"}},
+	{"own-proc", "  base = profile.line\n  widens = [\"files\"]\n  files { proc = true }", false, []string{"CAP_SETUID", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN"}},
+	{"own-pty", "  base = profile.line\n  widens = [\"files\"]\n  files { pty = true }", false, []string{"CAP_SETUID", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN"}},
 }
 
 // mounting are all calls that change mounts, or whose they are: a profile that lets all of them through leaves the kernel alone to
