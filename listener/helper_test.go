@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +14,7 @@ import (
 var loop4, loop6 = netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
 
 func inet(network string, ip netip.Addr, port uint16) Spec {
-	return Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.AddrPortFrom(ip, port)}}
+	return Spec{Endpoint: endpoint.Endpoint{Network: network, Addr: netip.AddrPortFrom(ip, port)}}
 }
 
 func mustOpen(t *testing.T, s Spec) *Socket {

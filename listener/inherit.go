@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +40,7 @@ func Inherit() (got Inherited, strange []error) {
 
 // bound is what a socket is bound to. One of a kind that no policy names has a Key that
 // none has.
-func bound(fd int) (e address.Endpoint, err error) {
+func bound(fd int) (e endpoint.Endpoint, err error) {
 	kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	proto, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	sa, err := unix.Getsockname(fd)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
@@ -153,7 +153,7 @@ func (s *Socket) bind(share bool) error {
 func (s *Socket) Bind() error {
 	var to unix.Sockaddr = &unix.SockaddrUnix{Name: s.Spec.Path}
 	if s.Spec.Network == "vsock" {
-		cid, port, _ := address.Numbers(s.Spec.Path)
+		cid, port, _ := endpoint.Numbers(s.Spec.Path)
 		to = &unix.SockaddrVM{CID: cid, Port: port}
 	} else if !s.Spec.Unix() {
 		index, err := ZoneIndex(s.FD, s.Spec.Addr.Addr().Zone())

@@ -1,7 +1,7 @@
 package listener
 
 import (
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"errors"
 	"fmt"
 	"net"
@@ -47,9 +47,9 @@ func TestOpenFlags(t *testing.T) {
 	}{
 		{inet("tcp4", loop4, 0), true},
 		{inet("tcp6", loop6, 0), true},
-		{Spec{Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.AddrPortFrom(loop4, 0)}, Wait: true}, false},
+		{Spec{Endpoint: endpoint.Endpoint{Network: "tcp4", Addr: netip.AddrPortFrom(loop4, 0)}, Wait: true}, false},
 		{inet("udp4", loop4, 0), false},
-		{Spec{Endpoint: address.Endpoint{Network: "udp6", Addr: netip.AddrPortFrom(loop6, 0)}, Wait: true}, false},
+		{Spec{Endpoint: endpoint.Endpoint{Network: "udp6", Addr: netip.AddrPortFrom(loop6, 0)}, Wait: true}, false},
 	}
 	for _, tt := range tests {
 		s := mustOpen(t, tt.spec)
@@ -68,8 +68,8 @@ func TestOpenFlags(t *testing.T) {
 
 func TestOpenRefusesNonsense(t *testing.T) {
 	for _, s := range []Spec{
-		{Endpoint: address.Endpoint{Network: "sctp4"}},
-		{Endpoint: address.Endpoint{Network: "tcp4"}},
+		{Endpoint: endpoint.Endpoint{Network: "sctp4"}},
+		{Endpoint: endpoint.Endpoint{Network: "tcp4"}},
 		inet("tcp4", loop6, 0),
 		inet("udp6", loop4, 0),
 		inet("tcp6", netip.MustParseAddr("fe80::1%no-such-if"), 0),
@@ -127,7 +127,7 @@ func TestReconfigure(t *testing.T) {
 // A Go program that had a wait socket leaves it non-blocking.
 func TestRestoreBlocking(t *testing.T) {
 	for _, network := range []string{"tcp4", "udp4"} {
-		s := mustOpen(t, Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.AddrPortFrom(loop4, 0)}, Wait: true})
+		s := mustOpen(t, Spec{Endpoint: endpoint.Endpoint{Network: network, Addr: netip.AddrPortFrom(loop4, 0)}, Wait: true})
 		if err := unix.SetNonblock(s.FD, true); err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +18,8 @@ func waitSpecs(t *testing.T) []Spec {
 	specs := []Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0), inet("udp4", loop4, 0), inet("udp6", loop6, 0),
 		inet("udp4", netip.IPv4Unspecified(), 0), inet("udp6", netip.IPv6Unspecified(), 0)}
 	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
-		specs = append(specs, Spec{Endpoint: address.Endpoint{Network: network, Path: dir + "/" + network}, Mode: 0o620, UID: KeepID, GID: KeepID},
-			Spec{Endpoint: address.Endpoint{Network: network, Path: fmt.Sprintf("@casemate-restore-%d-%s", unix.Getpid(), network)}, UID: KeepID, GID: KeepID})
+		specs = append(specs, Spec{Endpoint: endpoint.Endpoint{Network: network, Path: dir + "/" + network}, Mode: 0o620, UID: KeepID, GID: KeepID},
+			Spec{Endpoint: endpoint.Endpoint{Network: network, Path: fmt.Sprintf("@casemate-restore-%d-%s", unix.Getpid(), network)}, UID: KeepID, GID: KeepID})
 	}
 	for i := range specs {
 		specs[i].Wait = true

@@ -12,7 +12,7 @@ package listener
 import (
 	"strings"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,18 +24,19 @@ const KeepID = ^uint32(0)
 // Spec is one endpoint to listen on, and how. Two generations that both name
 // its Key share its socket: Reconfigure can change all the rest on a living one.
 type Spec struct {
-	address.Endpoint
+	endpoint.Endpoint
 	// Mode is the permission bits of a unix socket file, taken as they are (0 lets nobody but root in).
-	Mode uint32
+	Mode uint32 `json:"mode,omitempty"`
 	// UID and GID own a unix socket file; KeepID leaves them.
-	UID, GID uint32
+	UID uint32 `json:"uid,omitempty"`
+	GID uint32 `json:"gid,omitempty"`
 	// Backlog is the listen(2) queue; 0 means net.core.somaxconn. The kernel cuts larger numbers down to that.
-	Backlog int
+	Backlog int `json:"backlog,omitempty"`
 	// Settings are further options, as far as the socket's network has them.
-	Settings Settings
+	Settings Settings `json:"settings,omitzero"`
 	// Wait says that the socket itself is handed to a program. It is then never
 	// made non-blocking, because the flag would be shared with that program.
-	Wait bool
+	Wait bool `json:"wait,omitempty"`
 }
 
 // file tells whether it makes one: a unix socket outside the abstract namespace.

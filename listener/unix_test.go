@@ -1,7 +1,7 @@
 package listener
 
 import (
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"errors"
 	"net"
 	"os"
@@ -18,7 +18,7 @@ import (
 )
 
 func unixSpec(network, path string) Spec {
-	return Spec{Endpoint: address.Endpoint{Network: network, Path: path}, Mode: 0o620, UID: KeepID, GID: KeepID}
+	return Spec{Endpoint: endpoint.Endpoint{Network: network, Path: path}, Mode: 0o620, UID: KeepID, GID: KeepID}
 }
 
 func lstat(path string) (st unix.Stat_t, err error) {

@@ -10,42 +10,34 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener/address"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 )
 
 // ACL returns the list of that name, or nil.
 func (p *Policy) ACL(name string) *acl.List {
-	return find(p.ACLs, name, aclName)
+	return granted.Find(p.ACLs, name, aclName)
 }
 
 // Limit returns the limit block of that name, or nil.
 func (p *Policy) Limit(name string) *limit.Spec {
-	return find(p.Limits, name, limitName)
+	return granted.Find(p.Limits, name, limitName)
 }
 
 // Profile returns the profile of that name, or nil.
 func (p *Policy) Profile(name string) *sandbox.Profile {
-	return find(p.Profiles, name, profileName)
+	return granted.Find(p.Profiles, name, profileName)
 }
 
 // Service returns the service of that name, or nil.
 func (p *Policy) Service(name string) *Service {
-	return find(p.Services, name, serviceName)
+	return granted.Find(p.Services, name, serviceName)
 }
 
 func aclName(l *acl.List) string            { return l.Name }
 func limitName(l *limit.Spec) string        { return l.Name }
 func profileName(f *sandbox.Profile) string { return f.Name }
 func serviceName(s *Service) string         { return s.Name }
-
-// find searches a slice sorted by name; on one that is not, which is not sound, it may miss.
-func find[T any](list []T, name string, of func(*T) string) *T {
-	i, ok := slices.BinarySearchFunc(list, name, func(t T, name string) int { return strings.Compare(of(&t), name) })
-	if !ok {
-		return nil
-	}
-	return &list[i]
-}
 
 // Lookup returns the origin of the value at path, or of the nearest value
 // around it that has one, or "".

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/granted"
 	"casemate/sandbox/machine"
 )
 
@@ -21,7 +21,7 @@ func TestAnotherArchitecture(t *testing.T) {
 	if machine.Compiled == "" { // says nothing, as documents before there was another
 		own = ""
 	}
-	if !strings.HasPrefix(string(text), `{"edition":1,`+own+`"on_stop":`) {
+	if !strings.HasPrefix(string(text), `{"granted":{`+own+`"profiles":`) {
 		t.Fatalf("it begins with %.60s", text)
 	}
 	for _, other := range []string{"", "arm64", "sparc"} {
@@ -29,8 +29,8 @@ func TestAnotherArchitecture(t *testing.T) {
 		if other == "" {
 			said = ""
 		}
-		there := strings.Replace(string(text), own+`"on_stop":`, said+`"on_stop":`, 1)
-		_, err := policy.DecodeDocument(fmt.Appendf(nil, `{"format_version":1,"digest":%q,"policy":%s,"origins":{}}`, policy.Digest([]byte(there)), there))
+		there := []byte(strings.NewReplacer(own+`"profiles":`, said+`"profiles":`, own+`"on_stop":`, said+`"on_stop":`).Replace(string(text)))
+		_, err := granted.Decode(granted.Frame(granted.Digest(there), there, []byte("{}")))
 		switch {
 		case other == machine.Compiled && err != nil:
 			t.Errorf("compiled here: %v", err)

@@ -1,23 +1,28 @@
 // Package policy is the compiled policy: plain data with invariants, a
 // canonical JSON form, a digest, and the origin of every value.
 //
-// It knows no HCL. The compiler makes it and holds it to package valid, casemated decodes it
-// strictly and checks what root depends on, and every review tool reads it.
+// It knows no HCL. The compiler makes it and holds it to package valid, the broker decides by it and every
+// review tool reads it, all by way of package canon, which decodes it strictly. casemated itself takes what is
+// granted to root of it (package granted) and nothing else.
 package policy
 
 import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener/address"
+	"casemate/listener/endpoint"
+	"casemate/policy/granted"
 	"casemate/sandbox"
-	"casemate/sandbox/seccomp/program"
 	"time"
 )
 
 // Policy is a whole compiled policy. Slices of named things are sorted by name.
 type Policy struct {
-	Edition int    `json:"edition"`
-	Machine string `json:"machine,omitempty"` // machine.Compiled of the compiler: Filters are numbers of calls there
+	// Granted is what all the rest comes to for root. Package canon makes it for each document, and holds what it
+	// reads to it; else it is nil.
+	Granted *granted.Policy `json:"granted"`
+	Edition int             `json:"edition"`
+	Machine string          `json:"machine,omitempty"` // machine.Compiled of the compiler: Filters are numbers of calls there
 	// OnStop says what a stopping broker does with running sessions.
 	OnStop StopMode `json:"on_stop"`
 	// OnBroken says what a start does that cannot prepare all services.
@@ -26,16 +31,13 @@ type Policy struct {
 	Limits   []limit.Spec      `json:"limits"`
 	Profiles []sandbox.Profile `json:"profiles"`
 	// Filters are what the profiles' system calls come to, by valid.FilterName: profiles
-	// that allow the same share one.
-	Filters  Filters   `json:"filters"`
-	Services []Service `json:"services"`
+	// that allow the same share one. A document has them in Granted alone.
+	Filters  granted.Filters `json:"-"`
+	Services []Service       `json:"services"`
 	// Disabled are services that are not served, for whoever asks what became of them: they
 	// are checked as the others are, and casemated takes no more of them than their names.
 	Disabled []Service `json:"disabled,omitempty"`
 }
-
-// Filters are resolved rules of system calls by name.
-type Filters map[string]program.Words
 
 // StopMode is a word of on_stop.
 type StopMode string
@@ -65,7 +67,7 @@ var BrokenModes = []BrokenMode{BrokenRetry, BrokenRefuse}
 type Account string
 
 // Dynamic is a user leased for every connection.
-const Dynamic Account = "dynamic"
+const Dynamic Account = granted.Dynamic
 
 // Service is one service block. ACL, Limit and Profile are names in the Policy;
 // ACL is "" when the block named none (nobody is admitted).
@@ -199,7 +201,7 @@ type Socket struct {
 func (s *Service) Together() bool { return s.Wait && s.Stdio == sandbox.StdioFDs }
 
 // Endpoints are the kernel addresses of one of the service's listen addresses.
-func (s *Service) Endpoints(l address.Listen) []address.Endpoint {
+func (s *Service) Endpoints(l address.Listen) []endpoint.Endpoint {
 	out := l.Endpoints()
 	for i := range out {
 		if l.Inet() {

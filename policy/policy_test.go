@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,6 +15,8 @@ import (
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/machine"
@@ -24,7 +25,7 @@ import (
 // sample is a small valid policy that uses most fields.
 func sample() *policy.Policy {
 	return &policy.Policy{
-		Edition: 1, Machine: machine.Compiled, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
+		Edition: 1, Machine: machine.Compiled, OnStop: "end", OnBroken: "retry", Filters: granted.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -63,7 +64,7 @@ func carries(p *policy.Policy) {
 
 // decode reads a policy's canonical bytes as they stand in a document.
 func decode(b []byte) (*policy.Policy, error) {
-	doc, err := canon.DecodeDocument(fmt.Appendf(nil, `{"format_version":1,"digest":%q,"policy":%s,"origins":{}}`, policy.Digest(b), b))
+	doc, err := canon.DecodeDocument(granted.Frame(granted.Digest(b), b, []byte("{}")))
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func TestBecauseOnEitherSide(t *testing.T) {
 
 // unsound are those of TestValidate that casemated refuses by itself when it decodes a
 // policy. What else is wrong a layer refuses, or it is safe.
-var unsound = []string{"banner on udp",
+var unsound = []string{"concurrent", "socket mode", "backlog", "banner on udp",
 	"edition", "on_stop", "on_broken", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
 	"redirect and command", "redirect and builtin", "redirect to ports", "redirect to udp", "redirect to everything", "redirect to a name",
@@ -358,14 +359,39 @@ func TestDecodeRefuses(t *testing.T) {
 		"duplicate key":  strings.Replace(good, `"A":"b"`, `"A":"b","A":"b"`, 1),
 		"address spelt":  strings.Replace(good, `10.0.0.0/8`, `10.0.0.0/08`, 1),
 		"empty optional": strings.Replace(good, `"builtin":"echo"`, `"command":[],"builtin":"echo"`, 1),
+
+		"nothing granted":      `{"edition":1` + good[strings.Index(good, `,"on_stop"`):],
+		"not what it comes to": strings.Replace(good, `"user":"nobody"`, `"user":"bin"`, 1),
+		"granted twice":        strings.TrimSuffix(good, "}") + `,"granted":{}}`,
+		"granted later":        `{"edition":1,` + strings.Replace(good[1:], `"edition":1,`, "", 1),
+		"granted null":         `{"granted":null` + good[strings.Index(good, `,"edition"`):],
+		"granted unknown":      strings.Replace(good, `{"granted":{`, `{"granted":{"extra":1,`, 1),
+		"user twice":           strings.Replace(good, `"user":"nobody"`, `"user":"root","user":"nobody"`, 1),
+		"user in capitals":     strings.Replace(good, `"user":"nobody"`, `"user":"nobody","USER":"root"`, 1),
+		"filter twice":         strings.Replace(good, `"filters":{`, `"filters":{"x":[],"x":[],`, 1),
+		"uid":                  strings.Replace(good, `"umask":63`, `"uid":1,"umask":63`, 1),
+		"host pids":            strings.Replace(good, `"sockets":1}`, `"sockets":1,"host_pids":true}`, 1),
+		"as casemated":         strings.Replace(good, `"umask":63`, `"umask":63,"oom_score":-1`, 1),
+		"port 0":               strings.Replace(good, `"addr":"0.0.0.0:79"`, `"addr":"0.0.0.0:0"`, 1),
+		"port spelt":           strings.Replace(good, `"addr":"0.0.0.0:79"`, `"addr":"0.0.0.0:079"`, 1),
+		"another family":       strings.Replace(good, `"network":"tcp4","addr":"0.0.0.0:79"`, `"network":"tcp4","addr":"[::]:79"`, 1),
+		"network":              strings.Replace(good, `"network":"tcp4"`, `"network":"raw4"`, 1),
+		"mapped":               strings.Replace(good, `"addr":"[::]:79"`, `"addr":"[::ffff:1.2.3.4]:79"`, 1),
+		"multicast":            strings.Replace(good, `"addr":"0.0.0.0:79"`, `"addr":"224.0.0.1:79"`, 1),
+		"path of another":      strings.Replace(good, `"path":"/run/f.sock"`, `"path":"/run/../etc/f.sock"`, 1),
+		"relative path":        strings.Replace(good, `"path":"/run/f.sock"`, `"path":"run/f.sock"`, 1),
+		"address and path":     strings.Replace(good, `"addr":"0.0.0.0:79"`, `"addr":"0.0.0.0:79","path":"/run/f.sock"`, 1),
+		"interface":            strings.Replace(good, `"addr":"0.0.0.0:79"`, `"addr":"0.0.0.0:79","interface":"sixteen-letters-"`, 1),
+		"socket twice":         strings.Replace(good, `"network":"tcp6","addr":"[::]:79"`, `"network":"tcp4","addr":"0.0.0.0:79"`, 1),
+		"set-uid":              strings.Replace(good, `"mode":432`, `"mode":2480`, 1),
 	} {
 		if p, err := decode([]byte(bad)); err == nil || p != nil {
 			t.Errorf("%s: accepted, or a policy beside the error", name)
 		}
-		// casemated takes no other bytes than those of the digest (of which what lies around them is
-		// no part), and of what has one that fits what it can read a policy from.
-		for digest, mayRead := range map[string]bool{policy.Digest(b): strings.TrimSpace(bad) == good, policy.Digest([]byte(bad)): slices.Contains(readable, name)} {
-			doc, err := policy.DecodeDocument(fmt.Appendf(nil, `{"format_version":1,"digest":%q,"policy":%s,"origins":{}}`, digest, bad))
+		// casemated takes no other bytes than those of the digest, and of what has one that fits it
+		// does not read what is not granted to it.
+		for digest, mayRead := range map[string]bool{granted.Digest(b): false, granted.Digest([]byte(bad)): slices.Contains(unread, name)} {
+			doc, err := granted.Decode(granted.Frame(digest, []byte(bad), []byte("{}")))
 			if (err == nil) != mayRead || (doc == nil) != (err != nil) {
 				t.Errorf("%s: casemated says of it under %s: %v", name, digest, err)
 			}
@@ -373,8 +399,8 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// readable are spellings of a policy that nobody writes, and that mean the same as canonical ones.
-var readable = []string{"twice", "case", "order", "escape", "invalid utf-8", "duplicate key", "empty optional"}
+// unread are those of TestDecodeRefuses that casemated leaves to the broker, which reads them before it serves.
+var unread = []string{"unknown field", "twice", "case", "order", "number", "escape", "null list", "broken", "duplicate key", "address spelt", "empty optional", "not what it comes to", "granted twice"}
 
 func TestDocument(t *testing.T) {
 	doc, err := newDocument(sample(), policy.Origins{"services.finger": "a.cm.hcl:1:1"})
@@ -395,8 +421,8 @@ func TestDocument(t *testing.T) {
 	for name, bad := range map[string]string{
 		"digest":  strings.Replace(string(b), doc.Digest, "sha256:"+strings.Repeat("0", 64), 1),
 		"policy":  strings.Replace(string(b), "nobody", "nobodx", 1),
-		"version": strings.Replace(string(b), `"format_version":1`, `"format_version":2`, 1),
-		"none":    `{"format_version":1,"digest":"","policy":null,"origins":{}}`,
+		"version": strings.Replace(string(b), `"format_version":2`, `"format_version":1`, 1),
+		"none":    `{"format_version":2,"digest":"","policy":null,"origins":{}}`,
 		"twice":   string(b) + "\n\n",
 		"origins": strings.Replace(string(b), `"origins":{`, `"origins":{"a":"\u001b[31m",`, 1),
 	} {
@@ -405,11 +431,11 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	// A RawMessage carries the document through a response byte by byte.
-	resp, err := json.Marshal(policy.CompileResponse{FormatVersion: 1, Document: b})
+	resp, err := json.Marshal(input.CompileResponse{FormatVersion: 1, Document: b})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back policy.CompileResponse
+	var back input.CompileResponse
 	if err := json.Unmarshal(resp, &back); err != nil {
 		t.Fatal(err)
 	}
@@ -459,5 +485,5 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o}, nil
 }

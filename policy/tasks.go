@@ -1,6 +1,9 @@
 package policy
 
-import "casemate/sandbox"
+import (
+	"casemate/policy/granted"
+	"casemate/sandbox"
+)
 
 // Sessions is how many programs of a service may run at once; 0 is no bound.
 func (p *Policy) Sessions(s *Service) int64 {
@@ -22,23 +25,10 @@ func (p *Policy) Tasks(s *Service) int64 {
 	return 0
 }
 
-// UserTasks adds up Tasks of the services that run as one user, which the
-// kernel counts together (setrlimit(2), RLIMIT_NPROC): by what user says of a
-// service, without those for which it says nothing. 0 is no bound.
+// UserTasks is granted.UserTasks of the services, by what user says of each.
 func UserTasks[U comparable](p *Policy, user func(*Service) (U, bool)) map[U]int64 {
-	sums := make(map[U]int64)
-	for i := range p.Services {
-		s := &p.Services[i]
+	return granted.UserTasks(p.Services, func(s *Service) (U, int64, bool) {
 		u, counted := user(s)
-		if !counted {
-			continue
-		}
-		sum, more := sums[u]
-		if n := p.Tasks(s); n == 0 || more && sum == 0 {
-			sums[u] = 0 // for good
-		} else {
-			sums[u] = sum + n
-		}
-	}
-	return sums
+		return u, p.Tasks(s), counted
+	})
 }

@@ -7,12 +7,9 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"casemate/sandbox/hostpath"
-	"casemate/sandbox/rootfs"
 	"casemate/sandbox/seccomp/program"
 
 	"golang.org/x/sys/unix"
@@ -128,18 +125,6 @@ func (p Profile) Present() Profile {
 		})
 	}
 	return p
-}
-
-// At is the path that an error of Prepare is about, as "files.read.2"; "" is none.
-func (p *Profile) At(err error) string {
-	if e, ok := errors.AsType[*rootfs.EntryError](err); ok {
-		for kind, paths := range p.Files.Paths {
-			if i := slices.Index(paths, e.Path); i >= 0 && strings.HasPrefix(kind, e.Kind.String()) {
-				return fmt.Sprintf("files.%s.%d", kind, i)
-			}
-		}
-	}
-	return ""
 }
 
 // ownProc tells whether each connection mounts a /proc.

@@ -238,23 +238,6 @@ func TestProgramInTheTree(t *testing.T) {
 	}
 }
 
-// TestAt: an error about a path leads to the place of it in its list, through whatever wraps it.
-func TestAt(t *testing.T) {
-	p := Profile{Files: Files{Read: []string{"/a", "/b"}, Exec: []string{"/b"}}}
-	for want, err := range map[string]error{
-		"files.read.1": fmt.Errorf("services.s: %w", &rootfs.EntryError{Kind: rootfs.ReadOnly, Path: "/b", Err: unix.ENOENT}),
-		"files.exec.0": &rootfs.EntryError{Kind: rootfs.Exec, Path: "/b", Err: unix.EACCES},
-		"":             &rootfs.EntryError{Kind: rootfs.Write, Path: "/b", Err: unix.ENOENT},
-	} {
-		if got := p.At(err); got != want {
-			t.Errorf("%v: %q, want %q", err, got, want)
-		}
-	}
-	if got := p.At(errors.New("other")); got != "" {
-		t.Error(got)
-	}
-}
-
 // TestProgramClosesOnce: who opened an interpreter and who asked for it both let go
 // of it, and its descriptor's number may be another file's in between.
 func TestProgramClosesOnce(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 	"casemate/acl/decide"
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/tests/need"
@@ -94,7 +94,7 @@ func told(t *testing.T, text string) *os.File {
 // waiting is a loopback socket as a wait service gets it.
 func waiting(t *testing.T, network string) *os.File {
 	t.Helper()
-	s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Wait: true})
+	s, err := listener.Open(listener.Spec{Endpoint: endpoint.Endpoint{Network: network, Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Wait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

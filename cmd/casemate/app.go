@@ -16,6 +16,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/canon"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/source"
 	"casemate/policy/valid"
@@ -26,8 +27,8 @@ import (
 
 // Defaults of the flags.
 const (
-	controlPath = policy.DefaultControlPath
-	policyPath  = policy.DefaultPath
+	controlPath = input.DefaultControlPath
+	policyPath  = input.DefaultPath
 )
 
 // app is one run of the program: its streams and global flags.
@@ -163,8 +164,8 @@ func compile(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) 
 }
 
 func reviewed(files []policy.SourceFile, only ...string) (loaded, []policy.Diagnostic) {
-	return bounded(policy.CompileDeadline, policy.CompileMemory, func() (l loaded, ds []policy.Diagnostic) {
-		if i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return policy.IsDocument(f.Name) }); i >= 0 {
+	return bounded(input.CompileDeadline, input.CompileMemory, func() (l loaded, ds []policy.Diagnostic) {
+		if i := slices.IndexFunc(files, func(f policy.SourceFile) bool { return input.IsDocument(f.Name) }); i >= 0 {
 			l.doc, ds = compiled(files, i, only)
 		} else {
 			l.doc, ds, l.review = lang.CompileForReview(files)
@@ -210,7 +211,7 @@ func (a *app) read(path string) ([]policy.SourceFile, error) {
 	if path != "-" {
 		return source.Read(path)
 	}
-	data, err := io.ReadAll(io.LimitReader(a.in, policy.MaxSourceFile+1))
+	data, err := io.ReadAll(io.LimitReader(a.in, input.MaxSourceFile+1))
 	if err != nil {
 		return nil, &source.Error{Path: "<stdin>", Reason: err.Error(), Err: err}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // TestBounded: what takes too long or too much memory ends with one error, and what does not
@@ -20,15 +21,15 @@ func TestBounded(t *testing.T) {
 			return 1, nil
 		}
 		began := time.Now()
-		_, ds := bounded(policy.CompileDeadline, 1<<62, stuck)
-		if took := time.Since(began); took != policy.CompileDeadline || len(ds) != 1 || !strings.Contains(ds[0].Summary, "longer than 20s") {
+		_, ds := bounded(input.CompileDeadline, 1<<62, stuck)
+		if took := time.Since(began); took != input.CompileDeadline || len(ds) != 1 || !strings.Contains(ds[0].Summary, "longer than 20s") {
 			t.Errorf("%v: %+v", took, ds)
 		}
-		if _, ds = bounded(policy.CompileDeadline, 1, stuck); len(ds) != 1 || !policy.HasErrors(ds) || !strings.Contains(ds[0].Summary, "of memory") {
+		if _, ds = bounded(input.CompileDeadline, 1, stuck); len(ds) != 1 || !policy.HasErrors(ds) || !strings.Contains(ds[0].Summary, "of memory") {
 			t.Errorf("%+v", ds)
 		}
 		close(quit)
-		if n, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() (int, []policy.Diagnostic) { return 7, nil }); n != 7 || ds != nil {
+		if n, ds := bounded(input.CompileDeadline, input.CompileMemory, func() (int, []policy.Diagnostic) { return 7, nil }); n != 7 || ds != nil {
 			t.Errorf("%d, %+v", n, ds)
 		}
 		defer func() {
@@ -36,6 +37,6 @@ func TestBounded(t *testing.T) {
 				t.Errorf("%v, not the panic of the work", r)
 			}
 		}()
-		bounded(policy.CompileDeadline, policy.CompileMemory, func() (int, []policy.Diagnostic) { panic("broken") })
+		bounded(input.CompileDeadline, input.CompileMemory, func() (int, []policy.Diagnostic) { panic("broken") })
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"casemate/cmd/casemate/output"
 	"casemate/policy"
 	"casemate/policy/codes"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/lint"
 	"casemate/policy/waiver"
@@ -102,7 +103,7 @@ func (o *checkOptions) review(l loaded) []waiver.Finding {
 	if l.review != nil {
 		unused = l.review.Unused
 	}
-	found, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() ([]waiver.Finding, []policy.Diagnostic) { return lint.Run(l.doc, unused), nil })
+	found, ds := bounded(input.CompileDeadline, input.CompileMemory, func() ([]waiver.Finding, []policy.Diagnostic) { return lint.Run(l.doc, unused), nil })
 	for _, d := range ds {
 		found = append(found, waiver.Finding{Diagnostic: d})
 	}

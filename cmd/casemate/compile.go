@@ -9,14 +9,15 @@ import (
 	"path/filepath"
 
 	"casemate/cmd/confine"
-	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 
 	"github.com/spf13/cobra"
 )
 
 // maxRequest bounds what compile --stdin reads: the files in base64 and some.
-const maxRequest = 2 * policy.MaxDocument
+const maxRequest = 2 * granted.MaxDocument
 
 func (a *app) compileCmd() *cobra.Command {
 	var stdin bool
@@ -103,12 +104,12 @@ func (a *app) compileStdin() error {
 	if len(b) > maxRequest {
 		return fmt.Errorf("read request: more than %d bytes", maxRequest)
 	}
-	var req policy.CompileRequest
+	var req input.CompileRequest
 	if err := json.Unmarshal(b, &req); err != nil {
 		return fmt.Errorf("read request: %w", err)
 	}
-	if req.FormatVersion != policy.CompileFormat {
-		return fmt.Errorf("read request: format_version %d is not known, expected %d", req.FormatVersion, policy.CompileFormat)
+	if req.FormatVersion != input.CompileFormat {
+		return fmt.Errorf("read request: format_version %d is not known, expected %d", req.FormatVersion, input.CompileFormat)
 	}
 	doc, ds := compile(req.Files)
 	for i := range ds { // who starts casemated by hand sees what check shows
@@ -116,7 +117,12 @@ func (a *app) compileStdin() error {
 		(&app{err: &text}).diagnose(ds[i : i+1])
 		ds[i].Text = text.String()
 	}
-	resp := policy.CompileResponse{FormatVersion: policy.CompileFormat, Diagnostics: ds}
+	resp := input.CompileResponse{FormatVersion: input.CompileFormat}
+	if len(ds) > 0 {
+		if resp.Diagnostics, err = granted.Encode(ds); err != nil {
+			return err
+		}
+	}
 	if doc != nil {
 		if resp.Document, err = canon.EncodeDocument(doc); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"casemate/cmd/casemate/output"
-	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/signed"
 	"casemate/policy/signed/key"
 )
@@ -18,8 +18,8 @@ import (
 // writeDocument writes a document to a file, and its signature beside it where keyFile is not "". A load between
 // the two finds one that does not fit, and is refused.
 func writeDocument(name string, document []byte, keyFile string) error {
-	if !policy.IsDocument(name) {
-		return fmt.Errorf("compile --write %s: casemated takes a document by the end of its name: write %s.json", name, strings.TrimSuffix(name, policy.SourceSuffix))
+	if !input.IsDocument(name) {
+		return fmt.Errorf("compile --write %s: casemated takes a document by the end of its name: write %s.json", name, strings.TrimSuffix(name, input.SourceSuffix))
 	}
 	if keyFile != "" {
 		signature, err := signature(keyFile, document)
@@ -105,13 +105,13 @@ func replaceOrMake(name string, data []byte) error {
 
 // trusted is a no where the one document at paths has no signature beside it by a key of a file.
 func (a *app) trusted(keyFile string, paths []string) error {
-	if len(paths) != 1 || !policy.IsDocument(paths[0]) || len(onDisk(paths)) == 0 {
+	if len(paths) != 1 || !input.IsDocument(paths[0]) || len(onDisk(paths)) == 0 {
 		return errors.New("check --trust: name one compiled document (*.json), which its signature stands beside")
 	}
 	var texts [3][]byte
 	for i, name := range []string{paths[0], paths[0] + signed.Suffix, keyFile} {
 		info, err := os.Stat(name)
-		if err == nil && (!info.Mode().IsRegular() || info.Size() > policy.MaxSourceAll) {
+		if err == nil && (!info.Mode().IsRegular() || info.Size() > input.MaxSourceAll) {
 			err = errors.New("not a regular file, or too large")
 		}
 		if err == nil {

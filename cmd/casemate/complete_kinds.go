@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/input"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -122,7 +123,7 @@ func slotAt(slots []slot, n int) (words []string) {
 func (a *app) hand(words []string) []string {
 	for _, w := range words {
 		info, err := os.Stat(w)
-		if err == nil && (info.IsDir() || policy.IsDocument(w) || policy.IsTable(w) || strings.HasSuffix(w, policy.SourceSuffix)) {
+		if err == nil && (info.IsDir() || input.IsDocument(w) || input.IsTable(w) || strings.HasSuffix(w, input.SourceSuffix)) {
 			a.named = append(a.named, w)
 		}
 	}

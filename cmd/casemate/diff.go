@@ -10,6 +10,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/diff"
+	"casemate/policy/input"
 
 	"github.com/spf13/cobra"
 )
@@ -117,7 +118,7 @@ func (a *app) difference(old, new string) (*diff.Policies, error) {
 // compared compares two policies within those bounds.
 func (a *app) compared(old, new *policy.Document) (*diff.Policies, error) {
 	var failed error
-	p, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() (*diff.Policies, []policy.Diagnostic) {
+	p, ds := bounded(input.CompileDeadline, input.CompileMemory, func() (*diff.Policies, []policy.Diagnostic) {
 		p, err := diff.Compare(old, new)
 		failed = err
 		return p, nil

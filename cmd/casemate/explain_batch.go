@@ -9,8 +9,8 @@ import (
 	"io"
 	"strings"
 
-	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/granted"
 )
 
 // maxCase is the most bytes of one case.
@@ -65,7 +65,7 @@ func (a *app) batch(ask func(*explain.Case) (explain.Verdict, error)) error {
 
 func answer(line []byte, ask func(*explain.Case) (explain.Verdict, error)) (explain.Verdict, error) {
 	var c explain.Case
-	if err := policy.Unmarshal(line, &c); err != nil {
+	if err := granted.Unmarshal(line, &c); err != nil {
 		return explain.Verdict{}, fmt.Errorf("no case: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return ask(&c)

@@ -10,6 +10,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/control"
 	"casemate/policy/explain"
+	"casemate/policy/granted"
 
 	"github.com/spf13/cobra"
 )
@@ -141,7 +142,7 @@ func (a *app) decidedBy(digest, service string, paths []string) (*policy.Documen
 	if len(paths) > 0 {
 		return a.documentOf(paths, service)
 	}
-	if !policy.ValidDigest(digest) {
+	if !granted.ValidDigest(digest) {
 		return nil, errors.New("explain: the record does not say which policy decided: name one as PATH")
 	}
 	doc, _, err := a.runningDocument(control.Request{Digest: digest}, service)

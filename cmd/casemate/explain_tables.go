@@ -13,9 +13,9 @@ import (
 	"casemate/acl"
 	"casemate/acl/decide"
 	"casemate/cmd/confine"
-	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/policy/hostsaccess"
+	"casemate/policy/input"
 )
 
 // hostTables are hosts.allow and hosts.deny as read, with the files that they name.
@@ -82,9 +82,9 @@ func readTable(path string) ([]byte, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() && path != os.DevNull {
 		return nil, errors.Join(err, errors.New("not a regular file"))
 	}
-	text, err := io.ReadAll(io.LimitReader(f, policy.MaxSourceFile+1))
-	if err == nil && len(text) > policy.MaxSourceFile {
-		err = fmt.Errorf("larger than %d bytes", policy.MaxSourceFile)
+	text, err := io.ReadAll(io.LimitReader(f, input.MaxSourceFile+1))
+	if err == nil && len(text) > input.MaxSourceFile {
+		err = fmt.Errorf("larger than %d bytes", input.MaxSourceFile)
 	}
 	return text, err
 }

@@ -10,6 +10,7 @@ import (
 	"casemate/cmd/casemate/facts"
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,7 @@ func servicesFacts(h *facts.Facts, sources map[string][]byte) []policy.Diagnosti
 	}
 	var files []policy.SourceFile
 	for name, data := range sources {
-		if policy.IsDocument(name) {
+		if input.IsDocument(name) {
 			return nil // it holds numbers alone
 		}
 		files = append(files, policy.SourceFile{Name: name, Data: data})

@@ -12,6 +12,7 @@ import (
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/source"
 
@@ -43,7 +44,7 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 					return a.unformatted(&r, []policy.Diagnostic{sourceDiagnostic(path, err)})
 				}
 				for _, f := range files {
-					if policy.IsTable(f.Name) || strings.HasSuffix(f.Name, policy.BannerSuffix) { // of a directory, it is another's to lay out
+					if input.IsTable(f.Name) || strings.HasSuffix(f.Name, input.BannerSuffix) { // of a directory, it is another's to lay out
 						if f.Name == path {
 							return fmt.Errorf("fmt %s: an inetd.conf or a banner has no canonical layout: name the files of the policy", path)
 						}
@@ -96,7 +97,7 @@ type formatOptions struct{ check, diff, fix bool }
 
 // layout is the file as it is to be.
 func (o *formatOptions) layout(f policy.SourceFile) ([]byte, []policy.Diagnostic) {
-	return bounded(policy.CompileDeadline, policy.CompileMemory, func() ([]byte, []policy.Diagnostic) {
+	return bounded(input.CompileDeadline, input.CompileMemory, func() ([]byte, []policy.Diagnostic) {
 		if o.fix {
 			fixed, ds := lang.Fix(f)
 			if policy.HasErrors(ds) {

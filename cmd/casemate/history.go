@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"casemate/policy"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 
 	"github.com/spf13/cobra"
 )
@@ -113,7 +113,7 @@ run, or --if-running does not hold.`,
 // rollback loads what which names: a digest, or the number of a run.
 func (a *app) rollback(which, running string) error {
 	digest := which
-	if !policy.ValidDigest(which) {
+	if !granted.ValidDigest(which) {
 		number, err := strconv.ParseUint(which, 10, 31)
 		if err != nil {
 			return fmt.Errorf("rollback: %q is neither a digest nor the number of a run: write one that casemate history shows", which)
@@ -164,7 +164,7 @@ func (a *app) runs() (out []cobra.Completion) {
 	}
 	for i := len(resp.Runs) - 1; i >= 0; i-- {
 		r := &resp.Runs[i]
-		if !policy.ValidDigest(r.Digest) {
+		if !granted.ValidDigest(r.Digest) {
 			continue
 		}
 		what := fmt.Sprintf("run %d, since %s", r.Number, r.Began.UTC().Format(time.RFC3339))

@@ -13,6 +13,7 @@ import (
 	"casemate/cmd/casemate/dynlink"
 	"casemate/cmd/casemate/facts"
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/runtimes"
 	"casemate/policy/source"
@@ -134,7 +135,7 @@ func (f *faults) sandbox(s *policy.Service) {
 	}
 	for _, err := range foresee.Look(f.facts, plan, f.writable) {
 		path, own := "services."+s.Name+".profile", errors.As(err, new(*sandbox.ProgramError))
-		if in := profile.At(err); in != "" {
+		if in := policy.EntryAt(profile, err); in != "" {
 			path = "profiles." + s.Profile + "." + in
 		} else if own {
 			path = f.policy.CommandAt(s) + ".0"
@@ -227,7 +228,7 @@ func ownFault(paths []string) []policy.Diagnostic {
 		if err != nil {
 			continue
 		}
-		if _, err := policy.ReadOwnSources(abs); err != nil {
+		if _, err := input.ReadOwn(abs); err != nil {
 			ds = append(ds, sourceDiagnostic(path, source.Of(path, err)))
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"casemate/cmd/casemate/facts"
-	"casemate/listener/address"
 	"casemate/listener/address/overlap"
+	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/lang"
 )
@@ -35,7 +35,7 @@ func (f *faults) addresses(s *policy.Service) {
 	}
 }
 
-func (f *faults) address(at string, s *policy.Service, e address.Endpoint) {
+func (f *faults) address(at string, s *policy.Service, e endpoint.Endpoint) {
 	a := e.Addr.Addr()
 	if a.IsValid() && !a.IsUnspecified() && !a.IsLoopback() && f.facts.Addresses != nil && !slices.Contains(f.facts.Addresses, a) && !s.Socket.Freebind && !s.Socket.Transparent {
 		f.found = append(f.found, lang.Fault{Path: at, Unsure: s.Retry, Summary: fmt.Sprintf("casemated cannot open %s for service %q: this host does not have that address", e.Key(), s.Name),
@@ -60,7 +60,7 @@ func (f *faults) address(at string, s *policy.Service, e address.Endpoint) {
 
 // inTheWay tells whether the kernel refuses e beside h, which is held. A wildcard of IPv6 may also be
 // one of IPv4, which nothing tells.
-func inTheWay(h, e address.Endpoint) (yes, unsure bool) {
+func inTheWay(h, e endpoint.Endpoint) (yes, unsure bool) {
 	switch {
 	case !e.Addr.IsValid() || !h.Addr.IsValid():
 		return e.Path == h.Path, false

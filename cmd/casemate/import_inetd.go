@@ -7,9 +7,9 @@ import (
 	"slices"
 
 	"casemate/cmd/confine"
-	"casemate/policy"
 	"casemate/policy/importer"
 	"casemate/policy/inetd"
+	"casemate/policy/input"
 
 	"github.com/spf13/cobra"
 )
@@ -87,8 +87,8 @@ func inetdSources(to []inetd.Source, path string) ([]inetd.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		if to = append(to, inetd.Source{Name: name, Data: text}); len(to) > maxInetdFiles || total(to) > policy.MaxSourceAll {
-			return nil, fmt.Errorf("read %s: more than %d files, or than %d bytes in all", name, maxInetdFiles, policy.MaxSourceAll)
+		if to = append(to, inetd.Source{Name: name, Data: text}); len(to) > maxInetdFiles || total(to) > input.MaxSourceAll {
+			return nil, fmt.Errorf("read %s: more than %d files, or than %d bytes in all", name, maxInetdFiles, input.MaxSourceAll)
 		}
 	}
 	return to, nil

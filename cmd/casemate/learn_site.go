@@ -15,6 +15,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 	"casemate/policy/lang"
 	"casemate/sandbox"
 	"casemate/sandbox/learn"
@@ -224,7 +225,7 @@ func (s *site) replace(doc *policy.Document) error {
 	if err != nil {
 		return fmt.Errorf("learn: %w", err)
 	}
-	doc.Digest = policy.Digest(b)
+	doc.Digest = granted.Digest(b)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"casemate/cmd/version"
 	"casemate/policy"
 	"casemate/policy/editor"
+	"casemate/policy/input"
 	"casemate/policy/netdb"
 
 	"github.com/spf13/cobra"
@@ -77,7 +78,7 @@ func judged(files []policy.SourceFile) (*policy.Document, []policy.Diagnostic) {
 // hostPorts are the names of ports of this host, none where it has no such file.
 func hostPorts() []string {
 	text, err := os.ReadFile(servicesPath)
-	if err != nil || len(text) > policy.MaxSourceFile {
+	if err != nil || len(text) > input.MaxSourceFile {
 		return nil
 	}
 	s, _ := netdb.ParseServices(text)

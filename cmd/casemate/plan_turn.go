@@ -12,7 +12,9 @@ import (
 	"casemate/listener/address/overlap"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 )
 
 // ground is what a document comes to on this host, worked out by the code that root does it with.
@@ -25,7 +27,7 @@ type ground struct {
 
 // placed is a socket that a policy wants.
 type placed struct {
-	warden.Socket
+	granted.Socket
 	service string
 }
 
@@ -33,21 +35,20 @@ type placed struct {
 // sandbox, and the listeners that it would have.
 func groundOf(doc *policy.Document) *ground {
 	g := &ground{doc: doc, sockets: map[string]placed{}, keys: map[string]bool{}, boxes: map[string][]string{}}
-	site := warden.New(warden.Config{LibexecDir: libexec()}, nil, nil).Site(doc)
+	of := canon.Granted(doc.Policy)
+	site := warden.New(warden.Config{LibexecDir: libexec()}, nil, nil).Site(&granted.Document{Policy: of})
 	defer site.Close()
 	if site.Read() != nil {
 		return g
 	}
-	for i, s := range doc.Policy.Programs() {
+	for _, s := range of.All() {
 		f, err := site.Find(s)
 		for _, at := range f.Sockets {
-			if i < len(doc.Policy.Services) { // those behind them are programs of rules, of the same sockets
-				g.sockets[at.Spec.Key()] = placed{at, s.Name}
-			}
+			g.sockets[at.Spec.Key()] = placed{at, s.Command.Service}
 		}
 		if err == nil {
 			g.keys[f.Key] = true
-			g.boxes[s.Name] = append(g.boxes[s.Name], f.Key)
+			g.boxes[s.Command.Service] = append(g.boxes[s.Command.Service], f.Key)
 		}
 	}
 	return g

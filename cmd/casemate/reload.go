@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 
-	"casemate/policy"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 
 	"github.com/spf13/cobra"
 )
@@ -63,7 +63,7 @@ or --if-running does not hold.`,
 // digestFlag refuses a digest that is none: of a variable that is not set, too, which would be no condition.
 func digestFlag(cmd *cobra.Command, name string) error {
 	f := cmd.Flags().Lookup(name)
-	if f.Changed && !policy.ValidDigest(f.Value.String()) {
+	if f.Changed && !granted.ValidDigest(f.Value.String()) {
 		return fmt.Errorf("--%s %q is no digest: write sha256: and 64 hexadecimal digits, as casemate check prints it", name, f.Value.String())
 	}
 	return nil

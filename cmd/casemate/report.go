@@ -10,6 +10,7 @@ import (
 	"casemate/cmd/confine"
 	"casemate/policy"
 	"casemate/policy/control"
+	"casemate/policy/input"
 	"casemate/policy/report"
 	"casemate/policy/waiver"
 
@@ -111,7 +112,7 @@ func (a *app) report(paths []string, against string, day time.Time) error {
 			return err
 		}
 	}
-	r, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() (madePage, []policy.Diagnostic) {
+	r, ds := bounded(input.CompileDeadline, input.CompileMemory, func() (madePage, []policy.Diagnostic) {
 		r, err := report.New(&in)
 		return madePage{r, err}, nil
 	})

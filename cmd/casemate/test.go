@@ -9,6 +9,7 @@ import (
 
 	"casemate/cmd/casemate/output"
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/policytest"
 	"casemate/policy/source"
@@ -30,7 +31,7 @@ func (a *app) testCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [PATH...]",
 		Short: "Run the tests of a policy",
-		Long: `test compiles the policy and runs its tests, the *` + policy.TestSuffix + ` beside its files: cases,
+		Long: `test compiles the policy and runs its tests, the *` + input.TestSuffix + ` beside its files: cases,
 each about clients who come to a service and what is to become of them, and invariants,
 which hold for all services. They are decided with the code that casemated decides with, on a
 clock of their own: nothing is listened on, started, asked or waited for, and the answer is
@@ -92,7 +93,7 @@ func (a *app) test(args []string, f *testFlags) error {
 	if doc == nil {
 		return a.refuse(ds, nil)
 	}
-	report, ds := bounded(policy.CompileDeadline, policy.CompileMemory, func() (*policytest.Report, []policy.Diagnostic) {
+	report, ds := bounded(input.CompileDeadline, input.CompileMemory, func() (*policytest.Report, []policy.Diagnostic) {
 		suite, ds := lang.Tests(doc, tests, files)
 		if suite == nil {
 			return nil, ds
@@ -115,7 +116,7 @@ func (a *app) readTests(paths []string) (files, tests []policy.SourceFile, ds []
 				err = nil // the policy is at another path
 			}
 			for _, f := range got {
-				if strings.HasSuffix(f.Name, policy.TestSuffix) {
+				if strings.HasSuffix(f.Name, input.TestSuffix) {
 					tests = append(tests, f)
 				} else {
 					files = append(files, f)
@@ -133,7 +134,7 @@ func (a *app) readTests(paths []string) (files, tests []policy.SourceFile, ds []
 // noPolicy tells whether a directory has no file of a policy.
 func noPolicy(err error) bool {
 	var e *source.Error
-	return errors.As(err, &e) && errors.As(e.Err, new(*policy.Fault))
+	return errors.As(err, &e) && errors.As(e.Err, new(*input.Fault))
 }
 
 // refuseTests tells of what is wrong with the tests.
@@ -162,7 +163,7 @@ func (a *app) tested(r *policytest.Report, f *testFlags, files int) error {
 	switch {
 	case len(r.Tests) > 0 || f.allowEmpty:
 	case files == 0:
-		fmt.Fprintf(a.err, "casemate: there are no tests: write some into a file whose name ends with %s (help policy-tests), or say --allow-empty\n", policy.TestSuffix)
+		fmt.Fprintf(a.err, "casemate: there are no tests: write some into a file whose name ends with %s (help policy-tests), or say --allow-empty\n", input.TestSuffix)
 		no = true
 	default:
 		fmt.Fprintf(a.err, "casemate: no test is selected, of %d: change --run, or say --allow-empty\n", r.Skipped)

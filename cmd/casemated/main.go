@@ -22,7 +22,8 @@ import (
 
 	"casemate/cmd/version"
 	"casemate/listener/warden"
-	"casemate/policy"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
@@ -90,7 +91,7 @@ and what leads there must belong to root.
                    --sign, or ssh-keygen -Y sign -n casemate-policy) by a key in FILE, also when it is
                    loaded again: lines of public ed25519 keys or of allowed signers
   --control PATH   control socket for casemate status, plan, reload, explain
-                   (default ` + policy.DefaultControlPath + `)
+                   (default ` + input.DefaultControlPath + `)
   --operators GROUP  who may use it beside root, for status and explain alone
   --log FILE       append the log (JSON lines) to FILE; "-" is stderr (default -)
   --libexec DIR    where casemate, casemate-worker and casemate-filter are (default: beside casemated)
@@ -116,7 +117,7 @@ func parse(args []string) (*options, error) {
 	fs.SetOutput(io.Discard) // run prints the one line that matters
 	fs.StringVar(&o.Digest, "digest", "", "")
 	fs.StringVar(&o.Trust, "trust", "", "")
-	fs.StringVar(&o.control, "control", policy.DefaultControlPath, "")
+	fs.StringVar(&o.control, "control", input.DefaultControlPath, "")
 	fs.StringVar(&o.operators, "operators", "", "")
 	fs.StringVar(&o.logPath, "log", "-", "")
 	fs.StringVar(&o.LibexecDir, "libexec", "", "")
@@ -131,9 +132,9 @@ func parse(args []string) (*options, error) {
 		o.Config.Policy, args = append(o.Config.Policy, fs.Arg(0)), fs.Args()[1:]
 	}
 	if len(o.Config.Policy) == 0 {
-		o.Config.Policy = []string{policy.DefaultPath}
+		o.Config.Policy = []string{input.DefaultPath}
 	}
-	if o.Digest != "" && !policy.ValidDigest(o.Digest) {
+	if o.Digest != "" && !granted.ValidDigest(o.Digest) {
 		return nil, fmt.Errorf("--digest %q: write sha256: and 64 hexadecimal digits, as casemate check prints it", o.Digest)
 	}
 	var err error
@@ -154,7 +155,7 @@ func parse(args []string) (*options, error) {
 		o.LibexecDir = filepath.Dir(self)
 	}
 	o.Past = o.control + ".history"
-	if o.control == policy.DefaultControlPath {
+	if o.control == input.DefaultControlPath {
 		o.Past = filepath.Join(sandbox.StateDir, ".history") // no service has that name
 	}
 	return o, o.absolute()

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/policy"
 	"casemate/policy/inetd"
+	"casemate/policy/input"
 	"casemate/policy/valid"
 )
 
@@ -45,7 +45,7 @@ type settings struct {
 }
 
 func newSettings() *settings {
-	return &settings{concurrent: unset, perSource: unset, backlog: unset, pid: pidFile, control: policy.DefaultControlPath}
+	return &settings{concurrent: unset, perSource: unset, backlog: unset, pid: pidFile, control: input.DefaultControlPath}
 }
 
 // settle finishes what flags say together.

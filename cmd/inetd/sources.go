@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"casemate/policy"
 	"casemate/policy/inetd"
+	"casemate/policy/input"
 	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
@@ -98,9 +98,9 @@ func (s *settings) flagsPolicy() string {
 // else that casemated reads. The folder is called by what is in it: another inetd with other flags
 // has another one, and what casemated reads again on a HUP is what it was started with.
 func (s *settings) sources() (folder string, paths []string, err error) {
-	files := map[string]string{"usual" + policy.SourceSuffix: s.usualPolicy()}
+	files := map[string]string{"usual" + input.SourceSuffix: s.usualPolicy()}
 	if flags := s.flagsPolicy(); flags != "" {
-		files["flags"+policy.SourceSuffix] = flags
+		files["flags"+input.SourceSuffix] = flags
 	}
 	tables, err := s.tables()
 	if err != nil {
@@ -116,8 +116,8 @@ func (s *settings) sources() (folder string, paths []string, err error) {
 	paths = []string{folder}
 	if s.policy != "" {
 		paths = append(paths, s.policy)
-	} else if holdsPolicy(policy.DefaultPath) {
-		paths = append(paths, policy.DefaultPath)
+	} else if holdsPolicy(input.DefaultPath) {
+		paths = append(paths, input.DefaultPath)
 	}
 	for i, t := range tables {
 		if t, err = named(folder, i, t); err != nil {
@@ -161,7 +161,7 @@ func holdsPolicy(dir string) bool {
 		return !errors.Is(err, fs.ErrNotExist)
 	}
 	defer d.Close()
-	names, _ := policy.SourceNames(d)
+	names, _ := input.SourceNames(d)
 	return len(names) > 0
 }
 
@@ -193,18 +193,18 @@ func write(dir *hostpath.File, name, text string) error {
 func named(folder string, n int, table string) (string, error) {
 	st, err := os.Stat(table)
 	if err != nil {
-		if policy.MayMiss(table) && errors.Is(err, fs.ErrNotExist) {
+		if input.MayMiss(table) && errors.Is(err, fs.ErrNotExist) {
 			return table, nil
 		}
 		return "", err
 	}
 	link := filepath.Base(table) + ".inetd"
 	switch {
-	case st.IsDir() && filepath.Base(table) == "inetd.d", !st.IsDir() && policy.IsTable(table):
+	case st.IsDir() && filepath.Base(table) == "inetd.d", !st.IsDir() && input.IsTable(table):
 		return table, nil
 	case st.IsDir():
 		link = "inetd.d"
-	case policy.IsDocument(table), strings.HasSuffix(table, policy.SourceSuffix):
+	case input.IsDocument(table), strings.HasSuffix(table, input.SourceSuffix):
 		return "", fmt.Errorf("%s is a policy and no inetd.conf: name it with --policy", table)
 	}
 	at := filepath.Join(folder, fmt.Sprint(n))

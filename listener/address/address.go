@@ -2,18 +2,18 @@
 // text form of a listen address, its invariants, and the kernel's addresses
 // that it stands for.
 //
-// It is pure: no system call, and none of our other packages. The compiler, the
-// broker and whoever reviews a policy read addresses through it alone.
+// It is pure: no system call, and of our other packages endpoint alone. The compiler, the
+// broker and whoever reviews a policy read addresses through it.
 package address
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"casemate/listener/endpoint"
 )
 
 // Network is one word that a listen address may begin with.
@@ -51,13 +51,6 @@ func lookup(word string) Network {
 // MaxPorts is how many ports one listen address may cover.
 const MaxPorts = 1024
 
-// MaxPath is what sun_path holds beside its end (unix(7)).
-const MaxPath = 107
-
-// Unprintable tells whether a path of ours must not have r: a control character, or what
-// stands for bytes that are no UTF-8.
-func Unprintable(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }
-
 // Listen is one listen address as a policy names it. Package spell makes it of what
 // people write; one that is Valid keeps what the fields promise.
 type Listen struct {
@@ -68,21 +61,8 @@ type Listen struct {
 	Addr netip.Addr
 	// Port and LastPort are the ends of a range (equal for one port), 1 to 65535.
 	Port, LastPort uint16
-	// Path of a unix socket; a leading @ is the abstract namespace (unix(7)). Of a vsock "PORT" or "CID:PORT" (vsock(7)).
+	// Path is as that of an Endpoint.
 	Path string
-}
-
-// Numbers are the machine and the port of a vsock's Path; without a machine it is any of this
-// host's own (VMADDR_CID_ANY).
-func Numbers(path string) (cid, port uint32, ok bool) {
-	machine, number, own := strings.Cut(path, ":")
-	if !own {
-		machine, number = strconv.Itoa(math.MaxUint32), path
-	}
-	c, cerr := strconv.ParseUint(machine, 10, 32)
-	p, perr := strconv.ParseUint(number, 10, 32)
-	spelled := strconv.FormatUint(c, 10) == machine && strconv.FormatUint(p, 10) == number
-	return uint32(c), uint32(p), cerr == nil && perr == nil && spelled && p > 0 && p < math.MaxUint32 && own == (c < math.MaxUint32)
 }
 
 // Unix tells whether l is a socket of the unix family.
@@ -119,29 +99,18 @@ func (l Listen) String() string {
 // Valid tells whether the fields fit each other, and the kernel can be asked for them.
 func (l Listen) Valid() bool {
 	n, a := lookup(l.Network), l.Addr
-	if _, _, numbers := Numbers(l.Path); l.Network == "vsock" {
-		return numbers && l == Listen{Network: l.Network, Path: l.Path}
-	}
 	if n.path {
-		file := path.IsAbs(l.Path) && path.Clean(l.Path) == l.Path && l.Path != "/"
-		return (file || len(l.Path) > 1 && l.Path[0] == '@') && len(l.Path) <= MaxPath && !strings.ContainsFunc(l.Path, Unprintable) &&
-			l == Listen{Network: l.Network, Path: l.Path}
+		return endpoint.Endpoint{Network: l.Network, Path: l.Path}.Valid() && l == Listen{Network: l.Network, Path: l.Path}
 	}
-	family := func(opens string) bool { return strings.HasSuffix(opens, "4") == a.Is4() }
-	fits := !a.IsValid() || slices.ContainsFunc(n.opens, family) && zoned(a) && !a.Is4In6() && !a.IsMulticast() && !a.IsUnspecified()
-	return n.Word != "" && fits && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
+	fits := func(network string) bool {
+		return !a.IsUnspecified() && endpoint.Endpoint{Network: network, Addr: netip.AddrPortFrom(a, 1)}.Valid()
+	}
+	return n.Word != "" && (!a.IsValid() || slices.ContainsFunc(n.opens, fits)) && l.Path == "" && l.Port > 0 && l.Port <= l.LastPort && l.LastPort-l.Port < MaxPorts
 }
 
 // Target tells whether l is one address or one socket's file that streams can be connected to.
 func (l Listen) Target() bool {
 	return l.Valid() && l.Port == l.LastPort && (l.Network == "tcp" && l.Addr.IsValid() || l.Network == "unix" && l.File())
-}
-
-// zoned tells whether a names an interface if its address means something on one only.
-func zoned(a netip.Addr) bool {
-	z := a.Zone()
-	return (z != "") == (a.Is6() && a.IsLinkLocalUnicast()) && len(z) < 16 && !strings.ContainsAny(z, "/:%[] ") && !strings.ContainsFunc(z, Unprintable) &&
-		(z == "" || strings.Trim(z, "0123456789") != "")
 }
 
 // MarshalText is String: the compiled policy holds listen addresses as text.
@@ -188,18 +157,18 @@ func (l Listen) opens() []string {
 
 // Optional tells whether a host that lacks e's family may do without it: e is
 // one of the two families of a word that names neither.
-func (l Listen) Optional(e Endpoint) bool {
+func (l Listen) Optional(e endpoint.Endpoint) bool {
 	return len(l.opens()) == 2 && strings.HasSuffix(e.Network, "6")
 }
 
 // Endpoints are the kernel addresses l stands for, ordered by port and IPv4
 // before IPv6.
-func (l Listen) Endpoints() []Endpoint {
+func (l Listen) Endpoints() []endpoint.Endpoint {
 	if !l.Inet() {
-		return []Endpoint{{Network: l.Network, Path: l.Path}}
+		return []endpoint.Endpoint{{Network: l.Network, Path: l.Path}}
 	}
 	opens := l.opens()
-	out := make([]Endpoint, 0, len(opens)*max(0, int(l.LastPort)-int(l.Port)+1))
+	out := make([]endpoint.Endpoint, 0, len(opens)*max(0, int(l.LastPort)-int(l.Port)+1))
 	for port := int(l.Port); port <= int(l.LastPort); port++ {
 		for _, n := range opens {
 			a := l.Addr
@@ -210,7 +179,7 @@ func (l Listen) Endpoints() []Endpoint {
 			default:
 				a = netip.IPv6Unspecified()
 			}
-			out = append(out, Endpoint{Network: n, Addr: netip.AddrPortFrom(a, uint16(port))})
+			out = append(out, endpoint.Endpoint{Network: n, Addr: netip.AddrPortFrom(a, uint16(port))})
 		}
 	}
 	return out

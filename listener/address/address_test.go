@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"casemate/listener/endpoint"
 )
 
 func read(t *testing.T, s string) (l Listen) {
@@ -20,7 +22,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		"", ":", "tcp", "tcp:", "tcp://", "tcp://:", "tcp:79", "t://:79", "tcp//:79", "tcp://:079", "tcp://:0", "tcp://:65536", "tcp://:-1", "tcp://:7-7", "tcp://:9-7",
 		"tcp://:1-1025", "tcp://:finger", "tcp://[192.0.2.1]:79", "tcp://::1:79", "tcp://[::ffff:1.2.3.4]:79", "tcp://[fe80::1%0]:79", "tcp://[fe80::1]:79", "tcp://[2001:db8::1%x]:79", "tcp://0.0.0.0:79",
 		"tcp4://[::1]:79", "udp6://127.0.0.1:79", "udp://224.0.0.1:79", "tcp://[2001:DB8::1]:79", "unix:", "unix:x", "unix:@", "unix:///x", "unix:/", "unix:/a/../x",
-		"unix:/a\nb", "vsock:", "vsock:0", "vsock:07", "vsock:+7", "vsock::7", "vsock:4294967295", "vsock:4294967295:7", "vsock:01:7", "vsock:1:2:3", "vsock://:7", "vsock:any:7", "unix:/" + strings.Repeat("x", MaxPath),
+		"unix:/a\nb", "vsock:", "vsock:0", "vsock:07", "vsock:+7", "vsock::7", "vsock:4294967295", "vsock:4294967295:7", "vsock:01:7", "vsock:1:2:3", "vsock://:7", "vsock:any:7", "unix:/" + strings.Repeat("x", endpoint.MaxPath),
 	} {
 		l := Listen{Network: "tcp", Port: 1, LastPort: 1}
 		if err := l.UnmarshalText([]byte(s)); err == nil || l.Port != 1 {

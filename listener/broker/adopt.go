@@ -8,7 +8,7 @@ import (
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/warden"
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +48,7 @@ func (s *session) testament(pid, init int) []byte {
 // records have no way here, are ended.
 func (b *Broker) adopt(left warden.Survivor) {
 	var t testament
-	err := policy.Unmarshal(left.Text, &t)
+	err := granted.Unmarshal(left.Text, &t)
 	svc := b.gen.service(t.Service)
 	at := b.sockets[t.Key]
 	if at == nil && svc != nil && len(svc.listen) > 0 {

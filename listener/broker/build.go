@@ -19,6 +19,7 @@ import (
 	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
 	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox/panics"
 )
 
@@ -39,7 +40,7 @@ type candidate struct {
 	opened map[string]*inbound.Socket
 	// later are sockets that cannot be opened beside the old generation's, and
 	// are opened in its place by commit.
-	later map[string]warden.Socket
+	later map[string]granted.Socket
 	// retry are busy addresses of services with retry = true.
 	retry map[string]error
 	// missing are optional sockets of a family that this host does not have.
@@ -105,7 +106,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
 		b: b, gen: g, proven: make(map[*runner]hands.Starter), proofs: make(map[string]bool), opened: make(map[string]*inbound.Socket),
-		later: make(map[string]warden.Socket), retry: make(map[string]error), missing: make(map[string]error), shut: make(map[*acl.List]shut), site: b.hands.Site(g.doc),
+		later: make(map[string]granted.Socket), retry: make(map[string]error), missing: make(map[string]error), shut: make(map[*acl.List]shut), site: b.hands.Site(g.doc),
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 	"casemate/listener/inbound"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 
 	"golang.org/x/sys/unix"
 )
@@ -175,9 +177,9 @@ func (c *door) waits(token *chan struct{}) bool {
 	return true
 }
 
-// send writes a document, which may be of policy.MaxDocument and takes several
+// send writes a document, which may be of granted.MaxDocument and takes several
 // times that while its bytes are made: one at a time, off the loop, and what it
-// took goes back to the system. They are those that it was read from, if these were the canonical ones.
+// took goes back to the system. They are those that it was read from.
 func (c *door) send(f *os.File, doc *policy.Document, guest bool) {
 	c.sending.Lock()
 	defer c.sending.Unlock()
@@ -186,10 +188,12 @@ func (c *door) send(f *os.File, doc *policy.Document, guest bool) {
 	if guest { // whom root's requests wait for
 		patience = controlDeadline
 	}
+	text, err := canon.EncodeDocument(doc)
+	if err != nil {
+		return // what was decoded can be encoded
+	}
 	_ = f.SetWriteDeadline(time.Now().Add(patience))
-	e := json.NewEncoder(f)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(doc)
+	_, _ = f.Write(append(text, '\n'))
 }
 
 // readRequest reads one line strictly.
@@ -204,7 +208,7 @@ func readRequest(r io.Reader) (q control.Request, err error) {
 	case in.Buffered() > 0:
 		return q, errors.New("request: data after its line")
 	}
-	if err := policy.Unmarshal(line, &q); err != nil {
+	if err := granted.Unmarshal(line, &q); err != nil {
 		return control.Request{}, fmt.Errorf("request: %w", err)
 	}
 	if q.FormatVersion != control.Format {
@@ -229,7 +233,7 @@ func conditions(q *control.Request) error {
 		switch {
 		case of.digest != "" && !of.heeded:
 			return fmt.Errorf("%s means nothing to the verb %q", of.name, q.Verb)
-		case of.digest != "" && !policy.ValidDigest(of.digest), of.name == "digest" && of.digest == "" && q.Verb == control.VerbRollback:
+		case of.digest != "" && !granted.ValidDigest(of.digest), of.name == "digest" && of.digest == "" && q.Verb == control.VerbRollback:
 			return fmt.Errorf("%s %q is no digest: write sha256: and 64 hexadecimal digits", of.name, of.digest)
 		}
 	}

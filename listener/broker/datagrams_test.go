@@ -12,7 +12,7 @@ import (
 
 	"casemate/acl"
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/policy"
 
 	"golang.org/x/sys/unix"
@@ -153,7 +153,7 @@ func TestLanesComeAndGo(t *testing.T) {
 	if n, open := lanes(); n != maxLanes-1 || open != maxLanes {
 		t.Errorf("%d lanes, %d sockets", n, open)
 	}
-	if l, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: "udp4", Addr: netip.AddrPortFrom(loopback, port)}}); err == nil {
+	if l, err := listener.Open(listener.Spec{Endpoint: endpoint.Endpoint{Network: "udp4", Addr: netip.AddrPortFrom(loopback, port)}}); err == nil {
 		t.Error("another broker could take the address too")
 		l.Close()
 	}

@@ -23,6 +23,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/cgroup/events"
 	"casemate/sandbox/zygote"
@@ -345,7 +346,7 @@ func (g *rig) setPolicy(services ...policy.Service) {
 // testPolicy has the blocks that svc names.
 func testPolicy(services ...policy.Service) *policy.Policy {
 	penalties := limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout, limit.Violation}, First: time.Minute, Max: time.Hour}
-	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{"zero": {{0}}},
+	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: granted.Filters{"zero": {{0}}},
 		ACLs: []acl.List{
 			{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny},
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
@@ -395,7 +396,7 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o}, nil
 }
 
 // argvOf is the command of a job; a built-in's worker has none here.

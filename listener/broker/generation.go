@@ -3,7 +3,6 @@ package broker
 import (
 	"time"
 
-	"casemate/listener/warden"
 	"casemate/policy"
 )
 
@@ -31,4 +30,4 @@ func (g *generation) service(name string) *service {
 }
 
 // placed adds to why a service is refused where the policy has what is at fault.
-func (g *generation) placed(s *service, err error) error { return warden.Place(g.doc, s.spec, err) }
+func (g *generation) placed(s *service, err error) error { return g.doc.Place(s.spec, err) }

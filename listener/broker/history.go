@@ -12,7 +12,9 @@ import (
 	"casemate/listener"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/canon"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 )
 
 // order is what a load is for.
@@ -101,7 +103,7 @@ func runsOf(kept []warden.Kept) (out []control.Run) {
 func parseRun(name string) (r control.Run, err error) {
 	malformed := fmt.Errorf("%q is no name of a document that ran", name)
 	f := strings.Split(strings.TrimSuffix(name, ".json"), "-")
-	if len(f) != 6 || !policy.ValidName(f[2]) {
+	if len(f) != 6 || !granted.ValidName(f[2]) {
 		return r, malformed
 	}
 	var began int64
@@ -126,7 +128,7 @@ func parseRun(name string) (r control.Run, err error) {
 		n.set(int64(v))
 	}
 	r.Began, r.How, r.Digest = time.Unix(began, 0).UTC(), f[2], "sha256:"+f[5]
-	if sum, err := hex.DecodeString(f[5]); err != nil || !policy.ValidDigest(r.Digest) || len(sum) == 0 || !strings.HasSuffix(name, ".json") {
+	if sum, err := hex.DecodeString(f[5]); err != nil || !granted.ValidDigest(r.Digest) || len(sum) == 0 || !strings.HasSuffix(name, ".json") {
 		return control.Run{}, malformed
 	}
 	return r, nil
@@ -176,7 +178,7 @@ func (b *Broker) recall(digest string) (*policy.Document, error) {
 	if len(files) != 1 {
 		return nil, fmt.Errorf("the document of %s came in %d files", digest, len(files))
 	}
-	doc, err := policy.DecodeDocument(files[0].Data)
+	doc, err := canon.DecodeDocument(files[0].Data)
 	if err == nil && doc.Digest != digest {
 		err = fmt.Errorf("the document that is kept for %s has the digest %s", digest, doc.Digest)
 	}

@@ -13,6 +13,7 @@ import (
 	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 )
 
 var someSum = strings.Repeat("0f", 32)
@@ -219,7 +220,7 @@ func TestConditionsAreHeeded(t *testing.T) {
 		t.Error("root and broker have other words for a cause")
 	}
 	for _, how := range []string{control.HowStart, control.HowReload, control.HowSignal, control.HowRollback} {
-		if !policy.ValidName(how) || strings.Contains(how, "-") {
+		if !granted.ValidName(how) || strings.Contains(how, "-") {
 			t.Errorf("%q in the name of a file", how)
 		}
 	}

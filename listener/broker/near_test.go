@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"casemate/listener"
@@ -12,6 +13,8 @@ import (
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
 	"casemate/policy"
+	"casemate/policy/canon"
+	"casemate/policy/granted"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -29,8 +32,21 @@ type near struct {
 // nearSite is a site without a way to go, so it asks for nothing ahead.
 type nearSite struct {
 	*warden.Site
+	doc  *policy.Document
+	all  []*granted.Service
 	open *atomic.Int64
 }
+
+// granted is what root has of a program of the document, or of one that looks like it.
+func (s nearSite) granted(of *policy.Service) *granted.Service {
+	i := slices.IndexFunc(s.doc.Policy.Programs(), func(p *policy.Service) bool {
+		return p.Name == of.Name && p.Argv0 == of.Argv0 && slices.Equal(p.Command, of.Command)
+	})
+	return s.all[i]
+}
+
+func (s nearSite) Find(of *policy.Service) (warden.Found, error) { return s.Site.Find(s.granted(of)) }
+func (s nearSite) Stamp(of *policy.Service) string               { return s.Site.Stamp(s.granted(of)) }
 
 func (nearSite) All() {}
 
@@ -52,7 +68,13 @@ func (n near) Leases() *lease.Leases                  { return n.leases }
 
 func (n near) Site(doc *policy.Document) hands.Ground {
 	n.open.Add(1)
-	return nearSite{n.Warden.Site(doc), n.open}
+	g := canon.Granted(doc.Policy)
+	return nearSite{n.Warden.Site(&granted.Document{Policy: g}), doc, g.All(), n.open}
+}
+
+// Compile is for none of these tests, which have documents of their own.
+func (n near) Compile(string) (*policy.Document, []policy.Diagnostic, error) {
+	return nil, nil, errors.New("the test has its own documents")
 }
 
 func (n near) Adopt(_ int, _ func(warden.Exit), done func(bool)) { done(false) }

@@ -6,8 +6,8 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/address/overlap"
-	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/granted"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +64,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 	wanted := c.wanted()
 	var errs []error
 	var specs []listener.Spec
-	fresh := func(p *planned, w warden.Socket) bool {
+	fresh := func(p *planned, w granted.Socket) bool {
 		_, ok := have[w.Spec.Key()]
 		return !ok && !p.svc.broken()
 	}
@@ -102,7 +102,7 @@ func (c *candidate) open(have map[string]listener.Spec) error {
 }
 
 // unopened says what of the policy err is about, which kept a socket from being opened.
-func (c *candidate) unopened(p *planned, w warden.Socket, err error) error {
+func (c *candidate) unopened(p *planned, w granted.Socket, err error) error {
 	at := fmt.Sprintf("listen.%d: ", w.Listen)
 	if errors.As(err, new(*listener.SettingError)) {
 		at = "socket."

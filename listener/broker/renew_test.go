@@ -410,7 +410,9 @@ func TestOthersMayWrite(t *testing.T) {
 	file := g.doc.Policy.Profiles[2].Files.Write[0]
 	for name, want := range map[string]bool{"reads": false, "writes": true} {
 		s := g.doc.Policy.Service(name)
-		now := g.warden.Site(g.doc).Stamp(s)
+		site := g.hands.Site(g.doc)
+		now := site.Stamp(s)
+		site.Close()
 		if same := g.gen.service(name).run.stamp == now; same != want {
 			t.Errorf("%s, after a write to %s: the stamp is the same: %v", name, file, same)
 		}

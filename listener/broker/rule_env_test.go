@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"casemate/acl"
-	"casemate/listener/warden"
+	"casemate/policy"
 )
 
 // TestRuleEnv: the rule that admits a client says what its program finds, beside the client's facts,
@@ -45,7 +45,7 @@ func TestRuleEnv(t *testing.T) {
 
 // TestFactsAreNotRules: every fact begins as valid.RuleVariable refuses it for a rule.
 func TestFactsAreNotRules(t *testing.T) {
-	for _, name := range warden.FactNames {
+	for _, name := range policy.FactNames {
 		if !slices.ContainsFunc([]string{"REMOTE_", "TCP", "UDP", "IPC", "VSOCK", "PROTO"}, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			t.Errorf("a rule may set %s", name)
 		}

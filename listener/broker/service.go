@@ -13,6 +13,7 @@ import (
 	"casemate/listener/warden/hands"
 	"casemate/listener/wire"
 	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 // service is one service of one generation. Sessions keep pointing at the
@@ -33,7 +34,7 @@ type service struct {
 	others  []*service
 	of      *service
 	listen  []*listening
-	sockets []warden.Socket
+	sockets []granted.Socket
 	told    []byte // brief, once it was asked for
 	// fault is why it could not be prepared last; again is when that is tried next.
 	fault error

@@ -14,7 +14,6 @@ import (
 
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
-	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/control"
 	"casemate/sandbox"
@@ -50,8 +49,8 @@ func TestFacts(t *testing.T) {
 	}
 	all, every := inbound.Peer{Addr: v4.Addr, Name: "h"}, []string{"ucspi", "systemd", "xinetd"}
 	for _, e := range append(appendFacts(nil, every, all, local, false), append(appendFacts(nil, every, all, local, true), append(appendFacts(nil, every, inbound.Peer{VM: true}, local, false), appendFacts(nil, every, inbound.Peer{Unix: true}, local, false)...)...)...) {
-		if name, _, _ := strings.Cut(e, "="); !slices.Contains(warden.FactNames, name) {
-			t.Errorf("%s is not in warden.FactNames: a policy could set it in front of the fact", name)
+		if name, _, _ := strings.Cut(e, "="); !slices.Contains(policy.FactNames, name) {
+			t.Errorf("%s is not in policy.FactNames: a policy could set it in front of the fact", name)
 		}
 	}
 }

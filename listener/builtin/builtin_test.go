@@ -18,7 +18,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/listener/journal"
 	"casemate/tests/logline"
 
@@ -100,7 +100,7 @@ func (r *running) serve(c *Config, addr string, protos ...string) {
 	var files []*os.File
 	for _, proto := range protos {
 		// As the broker opens them for a wait service.
-		s, err := listener.Open(listener.Spec{Endpoint: address.Endpoint{Network: proto + family, Addr: where}, Wait: true})
+		s, err := listener.Open(listener.Spec{Endpoint: endpoint.Endpoint{Network: proto + family, Addr: where}, Wait: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 
 	"golang.org/x/sys/unix"
 )
@@ -192,11 +192,11 @@ func TestSayDoesNotWait(t *testing.T) {
 func TestSayFits(t *testing.T) {
 	const most = 4096
 	for name, spec := range map[string]listener.Spec{
-		"tcp":        {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
-		"small":      {Endpoint: address.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Settings: listener.Settings{0, 0, 0, 0, 0, 16 << 10, 4096, 3}},
-		"tcp6":       {Endpoint: address.Endpoint{Network: "tcp6", Addr: netip.MustParseAddrPort("[::1]:0")}},
-		"unix":       {Endpoint: address.Endpoint{Network: "unix", Path: filepath.Join(t.TempDir(), "s")}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID},
-		"unixpacket": {Endpoint: address.Endpoint{Network: "unixpacket", Path: filepath.Join(t.TempDir(), "p")}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID},
+		"tcp":        {Endpoint: endpoint.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}},
+		"small":      {Endpoint: endpoint.Endpoint{Network: "tcp4", Addr: netip.MustParseAddrPort("127.0.0.1:0")}, Settings: listener.Settings{0, 0, 0, 0, 0, 16 << 10, 4096, 3}},
+		"tcp6":       {Endpoint: endpoint.Endpoint{Network: "tcp6", Addr: netip.MustParseAddrPort("[::1]:0")}},
+		"unix":       {Endpoint: endpoint.Endpoint{Network: "unix", Path: filepath.Join(t.TempDir(), "s")}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID},
+		"unixpacket": {Endpoint: endpoint.Endpoint{Network: "unixpacket", Path: filepath.Join(t.TempDir(), "p")}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID},
 	} {
 		s := mustOpen(t, spec)
 		network, to := spec.Network, spec.Path
@@ -251,7 +251,7 @@ func TestSayFits(t *testing.T) {
 
 func TestAcceptUnixCredentials(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	s := mustOpen(t, listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
+	s := mustOpen(t, listener.Spec{Endpoint: endpoint.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID})
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

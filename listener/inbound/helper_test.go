@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/tests/need"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +19,7 @@ import (
 var loop4, loop6 = netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
 
 func inet(network string, ip netip.Addr, port uint16) listener.Spec {
-	return listener.Spec{Endpoint: address.Endpoint{Network: network, Addr: netip.AddrPortFrom(ip, port)}}
+	return listener.Spec{Endpoint: endpoint.Endpoint{Network: network, Addr: netip.AddrPortFrom(ip, port)}}
 }
 
 // near is an Owner in the same process.
@@ -190,5 +190,5 @@ func addInet6(t *testing.T, addr netip.Addr) {
 }
 
 func unixSpec(network, path string) listener.Spec {
-	return listener.Spec{Endpoint: address.Endpoint{Network: network, Path: path}, Mode: 0o620, UID: listener.KeepID, GID: listener.KeepID}
+	return listener.Spec{Endpoint: endpoint.Endpoint{Network: network, Path: path}, Mode: 0o620, UID: listener.KeepID, GID: listener.KeepID}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +19,8 @@ func waitSpecs(t *testing.T) []listener.Spec {
 	specs := []listener.Spec{inet("tcp4", loop4, 0), inet("tcp6", loop6, 0), inet("udp4", loop4, 0), inet("udp6", loop6, 0),
 		inet("udp4", netip.IPv4Unspecified(), 0), inet("udp6", netip.IPv6Unspecified(), 0)}
 	for _, network := range []string{"unix", "unixgram", "unixpacket"} {
-		specs = append(specs, listener.Spec{Endpoint: address.Endpoint{Network: network, Path: dir + "/" + network}, Mode: 0o620, UID: listener.KeepID, GID: listener.KeepID},
-			listener.Spec{Endpoint: address.Endpoint{Network: network, Path: fmt.Sprintf("@casemate-restore-%d-%s", unix.Getpid(), network)}, UID: listener.KeepID, GID: listener.KeepID})
+		specs = append(specs, listener.Spec{Endpoint: endpoint.Endpoint{Network: network, Path: dir + "/" + network}, Mode: 0o620, UID: listener.KeepID, GID: listener.KeepID},
+			listener.Spec{Endpoint: endpoint.Endpoint{Network: network, Path: fmt.Sprintf("@casemate-restore-%d-%s", unix.Getpid(), network)}, UID: listener.KeepID, GID: listener.KeepID})
 	}
 	for i := range specs {
 		specs[i].Wait = true

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/policy/signed"
 	"casemate/sandbox/panics"
 
@@ -24,27 +24,28 @@ const maxCompiled = 64 << 20
 
 // Compile has `casemate compile --stdin` compile the policy in a sandbox
 // of its own: the policy's text goes in as bytes, a document of constants comes
-// out and is decoded strictly. It blocks and never runs on the loop.
+// out, of which what is granted to root is decoded strictly. It blocks and never runs on the loop.
+// What the compiler has to say beside it is a list of policy.Diagnostic.
 //
 // A document that is compiled already goes the same way, and comes back as it is
 // if it is valid: also one that ran before, of that digest.
-func (w *Warden) Compile(ran string) (*policy.Document, []policy.Diagnostic, error) {
+func (w *Warden) Compile(ran string) (*granted.Document, json.RawMessage, error) {
 	w.compiling.Lock()
 	defer w.compiling.Unlock()
-	var files []policy.SourceFile
+	var sources []input.File
 	var err error
 	if ran == "" {
-		files, err = policy.ReadOwnSources(w.conf.Policy...)
+		sources, err = input.ReadOwn(w.conf.Policy...)
 	} else {
-		files, err = w.Recall(ran)
+		sources, err = w.Recall(ran)
 	}
 	if err == nil {
-		err = w.trusted(files)
+		err = w.trusted(sources)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	request, err := json.Marshal(policy.CompileRequest{FormatVersion: policy.CompileFormat, Files: files})
+	request, err := json.Marshal(input.CompileRequest{FormatVersion: input.CompileFormat, Files: sources})
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
@@ -57,30 +58,30 @@ func (w *Warden) Compile(ran string) (*policy.Document, []policy.Diagnostic, err
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
-	doc, diags, err := decodeCompiled(answer, files)
+	doc, diags, err := decodeCompiled(answer, sources)
 	for _, only := range []string{w.conf.Digest, ran} {
 		if err == nil && only != "" && doc.Digest != only {
 			doc, err = nil, fmt.Errorf("the policy has the digest %s, and %s alone is admitted (casemated --digest, casemate rollback)", doc.Digest, only)
 		}
 	}
-	w.compiled = compiled{key, doc, slices.Clip(diags)}
+	w.compiled = compiled{key, doc, diags}
 	return doc, diags, err
 }
 
 // trusted refuses what Config.Trust does not admit, before anybody reads it. Keys and signature are read anew each time.
-func (w *Warden) trusted(files []policy.SourceFile) error {
+func (w *Warden) trusted(sources []input.File) error {
 	if w.conf.Trust == "" {
 		return nil
 	}
-	if len(files) != 1 || !policy.IsDocument(files[0].Name) {
+	if len(sources) != 1 || !input.IsDocument(sources[0].Name) {
 		return errors.New("--trust admits one signed document (casemate compile --sign), and no sources")
 	}
-	more, err := policy.ReadOwnSources(w.conf.Trust, files[0].Name+signed.Suffix)
+	more, err := input.ReadOwn(w.conf.Trust, sources[0].Name+signed.Suffix)
 	if err == nil && len(more) == 2 {
-		err = signed.Verify(files[0].Data, more[1].Data, more[0].Data)
+		err = signed.Verify(sources[0].Data, more[1].Data, more[0].Data)
 	}
 	if err != nil || len(more) != 2 {
-		return fmt.Errorf("--trust: %s (casemate compile --sign makes it): %w", files[0].Name+signed.Suffix, cmp.Or(err, error(policy.ErrNotRegular)))
+		return fmt.Errorf("--trust: %s (casemate compile --sign makes it): %w", sources[0].Name+signed.Suffix, cmp.Or(err, error(input.ErrNotRegular)))
 	}
 	return nil
 }
@@ -88,8 +89,8 @@ func (w *Warden) trusted(files []policy.SourceFile) error {
 // compiled is an answer of the compiler, and what it was asked.
 type compiled struct {
 	key   [sha256.Size]byte
-	doc   *policy.Document
-	diags []policy.Diagnostic
+	doc   *granted.Document
+	diags json.RawMessage
 }
 
 // Forget has the next Compile ask the compiler, whatever there is to compile: what it gave last is not in force.
@@ -99,21 +100,21 @@ func (w *Warden) Forget() {
 	w.compiled = compiled{}
 }
 
-// decodeCompiled reads the compiler's answer to files.
-func decodeCompiled(answer []byte, files []policy.SourceFile) (*policy.Document, []policy.Diagnostic, error) {
-	var response policy.CompileResponse
-	if err := policy.Unmarshal(answer, &response); err != nil {
+// decodeCompiled reads the compiler's answer to sources.
+func decodeCompiled(answer []byte, sources []input.File) (*granted.Document, json.RawMessage, error) {
+	var response input.CompileResponse
+	if err := granted.Unmarshal(answer, &response); err != nil {
 		return nil, nil, fmt.Errorf("compile: the compiler's answer: %w", err)
 	}
-	if response.FormatVersion != policy.CompileFormat {
+	if response.FormatVersion != input.CompileFormat {
 		return nil, nil, fmt.Errorf("compile: the compiler's answer has format_version %d, expected %d: casemate and casemated are of different versions",
-			response.FormatVersion, policy.CompileFormat)
+			response.FormatVersion, input.CompileFormat)
 	}
-	if policy.HasErrors(response.Diagnostics) || len(response.Document) == 0 {
+	if len(response.Document) == 0 {
 		return nil, response.Diagnostics, errors.New("the policy has errors")
 	}
-	doc, err := policy.DecodeDocument(response.Document)
-	if err == nil && len(files) == 1 && policy.IsDocument(files[0].Name) && !bytes.Equal(response.Document, bytes.TrimSuffix(files[0].Data, []byte("\n"))) {
+	doc, err := granted.Decode(response.Document)
+	if err == nil && len(sources) == 1 && input.IsDocument(sources[0].Name) && !bytes.Equal(doc.Text, bytes.TrimSuffix(sources[0].Data, []byte("\n"))) {
 		err = errors.New("the compiler's answer is another document")
 	}
 	if err != nil {
@@ -142,7 +143,7 @@ func (w *Warden) converse(c Cell, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := exchange(fd, request, policy.CompileDeadline)
+	answer, err := exchange(fd, request, input.CompileDeadline)
 	// A socket that the compiler closed early is the sign of its end, not the cause.
 	ended := err == nil || errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
 	patience := graceTime

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/listener/host"
 	"casemate/sandbox/hostpath"
 
@@ -32,7 +32,7 @@ type Door struct {
 // members of the group operators. The lock decides between two casemateds that start at the same moment; the kernel
 // releases it however its holder ends.
 func OpenDoor(path, operators string) (*Door, error) {
-	spec := listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID}
+	spec := listener.Spec{Endpoint: endpoint.Endpoint{Network: "unix", Path: path}, Mode: 0o600, UID: listener.KeepID, GID: listener.KeepID}
 	if operators != "" {
 		a, err := host.ReadAccounts()
 		if err == nil {

@@ -8,9 +8,10 @@ import (
 	"os"
 
 	"casemate/listener"
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
+	"casemate/sandbox/rootfs"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,7 @@ type Errand string
 
 // The errands, with what of Asked they take and what of Answer and descriptors they bring.
 const (
-	DoCompile     Errand = "compile"     // Digest or "" → Diagnostics, and Same or a file, a policy.Document
+	DoCompile     Errand = "compile"     // Digest or "" → Diagnostics, and Same or a file, a document
 	DoPast        Errand = "past"        // → Past
 	DoRecall      Errand = "recall"      // Digest → a file, as it is kept
 	DoForget      Errand = "forget"      //
@@ -60,7 +61,7 @@ type Asked struct {
 	Do       Errand
 	Number   uint64
 	Digest   string          `json:",omitempty"`
-	Services []int           `json:",omitempty"` // places in policy.Programs
+	Services []int           `json:",omitempty"` // places in granted.Policy.All
 	Name     string          `json:",omitempty"`
 	PID      int             `json:",omitempty"`
 	UID      uint32          `json:",omitempty"`
@@ -71,22 +72,22 @@ type Asked struct {
 // Answer is what comes of it.
 type Answer struct {
 	ID          uint64
-	Fault       *Fault              `json:",omitempty"`
-	Number      uint64              `json:",omitempty"`
-	Digest      string              `json:",omitempty"`
-	Same        bool                `json:",omitempty"` // it is the document in force
-	Diagnostics []policy.Diagnostic `json:",omitempty"`
-	Found       []Finding           `json:",omitempty"`
-	Stamps      []string            `json:",omitempty"`
-	Cells       []Made              `json:",omitempty"`
-	Opened      []Opening           `json:",omitempty"`
-	Stamp       string              `json:",omitempty"`
-	PID         int                 `json:",omitempty"`
-	Losses      []string            `json:",omitempty"`
-	Has         []bool              `json:",omitempty"` // which of the descriptors there are
-	Spec        *listener.Spec      `json:",omitempty"`
-	Left        []Survivor          `json:",omitempty"`
-	Past        []Kept              `json:",omitempty"`
+	Fault       *Fault          `json:",omitempty"`
+	Number      uint64          `json:",omitempty"`
+	Digest      string          `json:",omitempty"`
+	Same        bool            `json:",omitempty"` // it is the document in force
+	Diagnostics json.RawMessage `json:",omitempty"` // a list of policy.Diagnostic
+	Found       []Finding       `json:",omitempty"`
+	Stamps      []string        `json:",omitempty"`
+	Cells       []Made          `json:",omitempty"`
+	Opened      []Opening       `json:",omitempty"`
+	Stamp       string          `json:",omitempty"`
+	PID         int             `json:",omitempty"`
+	Losses      []string        `json:",omitempty"`
+	Has         []bool          `json:",omitempty"` // which of the descriptors there are
+	Spec        *listener.Spec  `json:",omitempty"`
+	Left        []Survivor      `json:",omitempty"`
+	Past        []Kept          `json:",omitempty"`
 }
 
 // Survivor is a program whose broker has ended.
@@ -122,10 +123,10 @@ type Opening struct {
 // Fault is an error on its way: what it says, and what somebody asks of it. Package far makes one of it again.
 type Fault struct {
 	Text  string
-	Errno unix.Errno `json:",omitempty"`
-	Kind  string     `json:",omitempty"`
-	Stack []byte     `json:",omitempty"`
-	At    string     `json:",omitempty"` // it is Placed
+	Errno unix.Errno         `json:",omitempty"`
+	Kind  string             `json:",omitempty"`
+	Stack []byte             `json:",omitempty"`
+	Entry *rootfs.EntryError `json:",omitempty"`
 }
 
 // Kinds are the errors that somebody tells from others.
@@ -144,10 +145,7 @@ func NewFault(err error) *Fault {
 		}
 	}
 	var bug *panics.Error
-	var at *Placed
-	if errors.As(err, &at) {
-		f.At = at.At
-	}
+	_ = errors.As(err, &f.Entry)
 	switch {
 	case errors.As(err, &bug):
 		f.Kind, f.Stack = "bug", bug.Stack
@@ -225,7 +223,7 @@ func Receive(fd int, buf []byte, m any) (fds []int, err error) {
 		text = text[1:]
 	}
 	if err == nil {
-		err = policy.Unmarshal(text, m)
+		err = granted.Unmarshal(text, m)
 	}
 	if err != nil {
 		CloseAll(fds)

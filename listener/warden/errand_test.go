@@ -2,6 +2,7 @@ package warden
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -12,7 +13,7 @@ import (
 	"time"
 
 	"casemate/listener"
-	"casemate/policy"
+	"casemate/policy/granted"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,8 +56,8 @@ func TestErrands(t *testing.T) {
 		}
 		CloseAll(fds)
 	}
-	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Same: true, Diagnostics: []policy.Diagnostic{{Code: "CM1"}},
-		Found: []Finding{{Found: Found{Sockets: []Socket{{Spec: spec, Retry: true, Listen: 1}}, UID: 5, Dynamic: true, Key: "k", Files: "f", Stamp: "s", Outputs: 2}}, {Fault: &Fault{Text: "y"}}},
+	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Same: true, Diagnostics: json.RawMessage(`[{"code":"CM1"}]`),
+		Found: []Finding{{Found: Found{Sockets: []granted.Socket{{Spec: spec, Retry: true, Listen: 1}}, UID: 5, Dynamic: true, Key: "k", Files: "f", Stamp: "s", Outputs: 2}}, {Fault: &Fault{Text: "y"}}},
 		Stamp: "s", Stamps: []string{"a", "b"}, PID: 3, Losses: []string{"l"}, Has: []bool{true, false}, Spec: &spec,
 		Cells:  []Made{{Number: 4, Losses: []string{"m"}, Proof: "p", Log: true, State: true, Inits: true, Events: [2]bool{true, false}}, {Fault: &Fault{Text: "z"}}},
 		Opened: []Opening{{Number: 6, Spec: spec}, {Fault: &Fault{Text: "w"}}}}
@@ -121,7 +122,7 @@ func FuzzErrand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b := &Broker{w: newWarden(t), docs: map[string]*policy.Document{}, sites: map[uint64]*surveyed{}, cells: map[uint64]*lent{}}
+		b := &Broker{w: newWarden(t), docs: map[string]*granted.Document{}, sites: map[uint64]*surveyed{}, cells: map[uint64]*lent{}}
 		switch q.Do {
 		case DoCompile, DoForget, DoHelper, DoHelperStamp, DoAudit, DoLease, DoLeave, DoUndertake, DoTell: // these name nothing
 			return
@@ -236,7 +237,7 @@ func TestErrandsTakeNoMoreThanTheyName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Broker{w: newWarden(t), docs: map[string]*policy.Document{doc.Digest: doc}, sites: map[uint64]*surveyed{}, cells: map[uint64]*lent{}}
+	b := &Broker{w: newWarden(t), docs: map[string]*granted.Document{doc.Digest: doc}, sites: map[uint64]*surveyed{}, cells: map[uint64]*lent{}}
 	var last Answer
 	for range 1000 {
 		if a, _, err := b.do(Asked{Do: DoSite, Digest: doc.Digest}, nil); err == nil {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp/program"
 )
@@ -58,7 +58,7 @@ func (w *Warden) runFilter(shapes []string) ([]program.Filter, error) {
 		return nil, err
 	}
 	var a program.Response
-	if err := policy.Unmarshal(text, &a); err != nil {
+	if err := granted.Unmarshal(text, &a); err != nil {
 		return nil, fmt.Errorf("the answer: %w", err)
 	}
 	if a.FormatVersion != program.Format || len(a.Filters) != len(shapes) {

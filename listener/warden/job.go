@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"path"
+	"os"
+	"slices"
+	"strings"
 
 	"casemate/listener/host"
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 )
@@ -19,7 +21,6 @@ type Job struct {
 	sandbox.Command
 	Profile sandbox.Profile
 	site    *Site
-	spec    *policy.Service
 	plan    *sandbox.Plan
 	fault   error // why it has none
 }
@@ -40,63 +41,40 @@ func (j *Job) key(stamp string) (string, error) {
 }
 
 // program is the path of what a service runs.
-func (w *Warden) program(s *policy.Service) string {
-	if s.Ours() {
-		return w.libexec("casemate-worker")
-	}
-	return s.Command[0]
+func (w *Warden) program(s *granted.Service) string {
+	return cmp.Or(s.Command.Path, w.libexec("casemate-worker"))
 }
 
-// newJob resolves one service of doc.
-func (w *Warden) newJob(doc *policy.Document, s *policy.Service, a *host.Accounts, tasks userTasks, sockets int) (*Job, error) {
-	j := &Job{Profile: *doc.Policy.Profile(s.Profile)}
-	j.Command = sandbox.Command{
-		Service: s.Name, Path: w.program(s), Argv: []string{"casemate-worker", "builtin"}, Dir: s.Dir, Env: fixedEnv(s),
-		Umask: s.Umask, Nice: s.Nice, OOMScore: s.OOMScore, Stdio: s.Stdio, Outputs: map[string]uint8{"": 1, policy.StdoutLog: 2}[s.Stdout], Sockets: 1, Listens: s.Wait, UnixDatagrams: s.UnixDatagrams(), Log: s.Syslog(&j.Profile),
-		Sessions: doc.Policy.Sessions(s), Leave: doc.Policy.OnStop == policy.StopLeave && (!s.Wait || s.Builtin != "") && s.Stdio != sandbox.StdioRelay,
-	}
-	if s.Stdio == sandbox.StdioAll {
-		j.Outputs = 0
-	}
-	if err := resolve(a, s, &j.Command); err != nil {
+// newJob resolves s on this host.
+func (s *Site) newJob(of *granted.Service) (*Job, error) {
+	j := &Job{Command: of.Command, Profile: *s.doc.Policy.Of(of), site: s}
+	j.Path, j.Env = s.w.program(of), environment(of)
+	if err := resolve(s.accounts, of, &j.Command); err != nil {
 		return nil, err
 	}
 	if !j.Dynamic {
-		j.UserTasks = tasks[j.UID]
-	}
-	if s.Redirects() {
-		if j.Argv = []string{"casemate-worker", "relay", s.Redirect.String()}; s.ProxyProtocol != "" {
-			j.Argv = append(j.Argv, s.ProxyProtocol)
-		}
-		if !s.Redirect.Unix() {
-			j.Sockets = 2 // the client's, and that to the target
-		}
-		return j, nil
-	}
-	if s.Together() {
-		j.Sockets = sockets
-	}
-	if s.Builtin == "" {
-		j.Argv = append([]string{cmp.Or(s.Argv0, path.Base(j.Path))}, s.Command[1:]...)
-		return j, nil
-	}
-	if j.Sockets++; s.Builtin == policy.Tcpmux { // what it is told
-		j.Sockets++ // and the mux
+		j.UserTasks = s.tasks[j.UID]
 	}
 	return j, nil
 }
 
-// userTasks is sandbox.Command.UserTasks by uid.
-type userTasks map[uint32]int64
-
-// countTasks leaves out users that do not exist: each is reported with its service.
-func countTasks(p *policy.Policy, a *host.Accounts) userTasks {
-	return policy.UserTasks(p, func(s *policy.Service) (uint32, bool) {
-		if s.User == policy.Dynamic {
-			return 0, false
+// environment is the part of it that is the same for every connection, sorted.
+func environment(s *granted.Service) []string {
+	env := slices.Clone(s.Command.Env)
+	for _, k := range s.PassEnv {
+		if v, ok := os.LookupEnv(k); ok {
+			env = append(slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, k+"=") }), k+"="+v)
 		}
-		uid, _, err := a.User(string(s.User))
-		return uid, err == nil
+	}
+	slices.Sort(env)
+	return env
+}
+
+// countTasks is sandbox.Command.UserTasks by uid. It leaves out users that do not exist: each is reported with its service.
+func countTasks(p *granted.Policy, a *host.Accounts) map[uint32]int64 {
+	return granted.UserTasks(p.Services, func(s *granted.Service) (uint32, int64, bool) {
+		uid, _, err := a.User(s.User)
+		return uid, s.Command.Sessions * p.Of(s).Resources[sandbox.Tasks], err == nil && s.User != granted.Dynamic
 	})
 }
 
@@ -112,8 +90,7 @@ func (w *Warden) Plan(jobs ...*Job) error {
 }
 
 // Prepare makes the sandbox of a job with a plan. It blocks.
-func (w *Warden) Prepare(j *Job) (c Cell, err error) {
-	defer func() { err = Place(j.site.doc, j.spec, err) }()
+func (w *Warden) Prepare(j *Job) (Cell, error) {
 	if j.fault != nil {
 		return nil, fmt.Errorf("services.%s: profile %q: %w", j.Service, j.Profile.Name, j.fault)
 	}

@@ -1,8 +1,6 @@
 package warden
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
@@ -28,9 +27,9 @@ const (
 type past struct {
 	dir    string // "" keeps none
 	writes sync.Mutex
-	mu     sync.Mutex       // of what follows
-	doc    *policy.Document // in force
-	name   string           // of its file, without the number in front
+	mu     sync.Mutex        // of what follows
+	doc    *granted.Document // in force
+	name   string            // of its file, without the number in front
 }
 
 // Cause is why a document is in force: a word, and the uid of who has asked for it, listener.KeepID for nobody.
@@ -53,7 +52,7 @@ type Kept struct {
 }
 
 // InForce is Hands'. It does not wait for a disk.
-func (w *Warden) InForce(doc *policy.Document, c Cause) {
+func (w *Warden) InForce(doc *granted.Document, c Cause) {
 	p := &w.past
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +82,7 @@ func (w *Warden) Past() ([]Kept, error) {
 }
 
 // keep writes doc, unless it is the newest there, and lists all.
-func (p *past) keep(doc *policy.Document, name string) (list []Kept, err error) {
+func (p *past) keep(doc *granted.Document, name string) (list []Kept, err error) {
 	p.writes.Lock()
 	defer p.writes.Unlock()
 	dir, err := hostpath.Make(p.dir)
@@ -118,16 +117,12 @@ func (p *past) keep(doc *policy.Document, name string) (list []Kept, err error) 
 
 // write makes the file, which is there whole or not at all. Nobody waits for the disk: what a host loses that loses its power does
 // not have its digest any more.
-func write(dir *hostpath.File, name string, doc *policy.Document) error {
-	text, err := textOf(doc)
-	if err != nil {
-		return err
-	}
+func write(dir *hostpath.File, name string, doc *granted.Document) error {
 	f, err := dir.Create(".new", unix.O_WRONLY|unix.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	_, err = f.Write(doc.Text)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
@@ -138,7 +133,7 @@ func write(dir *hostpath.File, name string, doc *policy.Document) error {
 func (p *past) list() (list []Kept, err error) {
 	entries, err := os.ReadDir(p.dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && e.Name()[0] != '.' && policy.IsDocument(e.Name()) {
+		if info, err := e.Info(); err == nil && e.Name()[0] != '.' && input.IsDocument(e.Name()) {
 			list = append(list, Kept{e.Name(), info.ModTime(), info.Size()})
 		}
 	}
@@ -146,24 +141,15 @@ func (p *past) list() (list []Kept, err error) {
 }
 
 // Recall is Hands': the newest file of a document of that digest, as one of a policy.
-func (w *Warden) Recall(digest string) ([]policy.SourceFile, error) {
+func (w *Warden) Recall(digest string) ([]input.File, error) {
 	list, err := hostpath.Within(w.past.dir, w.past.list)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return nil, err
 	}
-	for i := len(list) - 1; i >= 0 && policy.ValidDigest(digest); i-- {
+	for i := len(list) - 1; i >= 0 && granted.ValidDigest(digest); i-- {
 		if strings.HasSuffix(list[i].Name, pastName(digest)) {
-			return policy.ReadOwnSources(filepath.Join(w.past.dir, list[i].Name))
+			return input.ReadOwn(filepath.Join(w.past.dir, list[i].Name))
 		}
 	}
 	return nil, fmt.Errorf("no policy of the digest %q is kept: casemate history lists those that are", digest)
-}
-
-// textOf is the document in its canonical bytes.
-func textOf(doc *policy.Document) ([]byte, error) {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false) // the digest is of the canonical bytes
-	err := e.Encode(doc)
-	return text.Bytes(), err
 }

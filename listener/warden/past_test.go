@@ -11,13 +11,16 @@ import (
 
 	"casemate/listener"
 	"casemate/policy"
+	"casemate/policy/canon"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/sandbox/hostpath"
 
 	"golang.org/x/sys/unix"
 )
 
 // numbered is a document with a digest of its own.
-func numbered(t *testing.T, n int) *policy.Document {
+func numbered(t *testing.T, n int) *granted.Document {
 	t.Helper()
 	p := testPolicy()
 	p.Services[0].Command = append(p.Services[0].Command, fmt.Sprint(n))
@@ -45,7 +48,7 @@ func (w *Warden) kept(t *testing.T) []Kept {
 }
 
 // names are how documents came, with which they are.
-func (w *Warden) names(t *testing.T, docs ...*policy.Document) (out []string) {
+func (w *Warden) names(t *testing.T, docs ...*granted.Document) (out []string) {
 	t.Helper()
 	for _, k := range w.kept(t) {
 		f := strings.Split(strings.TrimSuffix(k.Name, ".json"), "-")
@@ -67,7 +70,7 @@ func TestPast(t *testing.T) {
 	casemated := func() *Warden { w := newWarden(t); w.past.dir = dir; return w }
 	w, a, b := casemated(), numbered(t, 1), numbered(t, 2)
 	var want []string
-	turn := func(doc *policy.Document, how string, more ...string) {
+	turn := func(doc *granted.Document, how string, more ...string) {
 		t.Helper()
 		w.InForce(doc, Cause{how, 7})
 		want = append(want, more...)
@@ -92,10 +95,10 @@ func TestPast(t *testing.T) {
 	turn(b, Start, "6 start 1")
 
 	files, err := w.Recall(a.Digest)
-	if err != nil || len(files) != 1 || !policy.IsDocument(files[0].Name) {
+	if err != nil || len(files) != 1 || !input.IsDocument(files[0].Name) {
 		t.Fatalf("%+v, %v", files, err)
 	}
-	if doc, err := policy.DecodeDocument(files[0].Data); err != nil || doc.Digest != a.Digest {
+	if doc, err := canon.DecodeDocument(files[0].Data); err != nil || doc.Digest != a.Digest {
 		t.Errorf("%+v, %v", doc, err)
 	}
 	for _, none := range []string{"", "sha256:", a.Digest[:70], strings.TrimPrefix(a.Digest, "sha256:"), "../" + a.Digest, numbered(t, 3).Digest} {

@@ -1,7 +1,7 @@
 package warden
 
 import (
-	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/sandbox"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +36,7 @@ func helperProfile(name string, memory int64, more ...string) sandbox.Profile {
 // other socket; seconds of processor and a bound on memory, since a policy may
 // be made to cost both.
 func compileProfile() sandbox.Profile {
-	p := helperProfile("casemate-compile", policy.CompileMemory)
+	p := helperProfile("casemate-compile", input.CompileMemory)
 	p.Resources[sandbox.CPUTime] = 10
 	return p
 }
@@ -111,7 +111,7 @@ func shieldProfile() sandbox.Profile {
 
 // filterProfile is for casemate-filter, whose own filter has to be there before it: that is program.First, whatever calls are named here.
 func filterProfile() sandbox.Profile {
-	p := helperProfile("casemate-filter", policy.CompileMemory)
+	p := helperProfile("casemate-filter", input.CompileMemory)
 	p.Resources[sandbox.CPUTime], p.Resources[sandbox.FileSize] = 20, 1<<20 // libseccomp writes a program into a memfd
 	return p
 }

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"casemate/listener"
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox/panics"
 	"casemate/sandbox/zygote"
 
@@ -29,10 +29,10 @@ type Broker struct {
 	sending sync.Mutex
 	mu      sync.Mutex // of what follows
 	last    uint64
-	docs    map[string]*policy.Document // by digest: in force, and the newest
+	docs    map[string]*granted.Document // by digest: in force, and the newest
 	newest  string
-	force   *policy.Document // in force
-	resume  *policy.Document // what was in force with the broker before, which is loaded first
+	force   *granted.Document // in force
+	resume  *granted.Document // what was in force with the broker before, which is loaded first
 	sites   map[uint64]*surveyed
 	cells   map[uint64]*lent
 	sockets map[uint64]*listener.Socket
@@ -54,7 +54,7 @@ type lent struct {
 type surveyed struct {
 	sync.RWMutex
 	*Site
-	programs []*policy.Service
+	programs []*granted.Service
 	jobs     map[int]*Job // by their place there
 }
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"casemate/listener"
-	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 // How much garbage is let be (debug.SetGCPercent).
@@ -25,7 +25,6 @@ const maxSites = 16
 func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	switch q.Do {
 	case DoPast:
-		defer debug.FreeOSMemory() // a document was encoded
 		a.Past, err = b.w.Past()
 		return a, nil, err
 	case DoRecall:
@@ -48,16 +47,16 @@ func (b *Broker) document(q Asked) (a Answer, give []int, err error) {
 	switch {
 	case q.Do == DoForget:
 		b.w.Forget()
-	case doc == nil, q.Do == DoSite && len(b.sites) == maxSites, q.Do == DoForce && !policy.ValidName(q.Name):
+	case doc == nil, q.Do == DoSite && len(b.sites) == maxSites, q.Do == DoForce && !granted.ValidName(q.Name):
 		err = errStrange
 	case q.Do == DoSite:
 		a.Number = b.number()
-		b.sites[a.Number] = &surveyed{Site: b.w.Site(doc), programs: doc.Policy.Programs(), jobs: make(map[int]*Job)}
+		b.sites[a.Number] = &surveyed{Site: b.w.Site(doc), programs: doc.Policy.All(), jobs: make(map[int]*Job)}
 	default:
 		b.force = doc
 		b.w.InForce(doc, Cause{q.Name, q.UID})
 		old := func(digest string) bool { return digest != q.Digest && digest != b.newest }
-		maps.DeleteFunc(b.docs, func(digest string, _ *policy.Document) bool { return old(digest) })
+		maps.DeleteFunc(b.docs, func(digest string, _ *granted.Document) bool { return old(digest) })
 		maps.DeleteFunc(b.specs, func(digest string, _ map[listener.Spec]bool) bool { return old(digest) })
 		for key, s := range b.left { // nobody has asked for it
 			_ = s.Close()
@@ -88,11 +87,7 @@ func (b *Broker) compiled(q Asked) (a Answer, give []int, err error) {
 	if a.Same {
 		return a, nil, nil
 	}
-	text, err := textOf(doc)
-	if err != nil {
-		return a, nil, err
-	}
-	fd, err := FileOf(text)
+	fd, err := FileOf(doc.Text)
 	return a, []int{fd}, err
 }
 

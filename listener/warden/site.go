@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"casemate/listener/host"
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 )
@@ -13,16 +13,16 @@ import (
 // All of it blocks.
 type Site struct {
 	w        *Warden
-	doc      *policy.Document
+	doc      *granted.Document
 	stamps   stamps
 	accounts *host.Accounts
-	tasks    userTasks
+	tasks    map[uint32]int64
 	writable func() []hostpath.ID // what its services may write
 	trees    *sandbox.Trees
 }
 
 // Site begins to look at the host for a document that Compile gave.
-func (w *Warden) Site(doc *policy.Document) *Site {
+func (w *Warden) Site(doc *granted.Document) *Site {
 	return &Site{w: w, doc: doc, stamps: make(stamps), writable: sync.OnceValue(doc.Policy.Writable), trees: new(sandbox.Trees)}
 }
 
@@ -31,7 +31,7 @@ func (s *Site) Close() { s.trees.Close() }
 
 // Found is what a service comes to on this host.
 type Found struct {
-	Sockets []Socket
+	Sockets []granted.Socket
 	UID     uint32 // what its programs run as, unless that is leased
 	Dynamic bool
 	Outputs uint8  // how many of stderr and stdout are pipes to the log worker
@@ -42,7 +42,7 @@ type Found struct {
 }
 
 // Stamp differs when what the service is made from has become another one.
-func (s *Site) Stamp(of *policy.Service) string {
+func (s *Site) Stamp(of *granted.Service) string {
 	_, all := s.w.stamp(s.stamps, s.doc.Policy, of)
 	return all
 }
@@ -59,15 +59,14 @@ func (s *Site) Read() (err error) {
 }
 
 // Find looks up what the service names on this host, after Read. With an error what was found before is there.
-func (s *Site) Find(of *policy.Service) (f Found, err error) {
-	defer func() { err = Place(s.doc, of, err) }()
+func (s *Site) Find(of *granted.Service) (f Found, err error) {
 	if f.Sockets, err = sockets(s.accounts, of); err != nil {
 		return f, err
 	}
-	if f.Job, err = s.w.newJob(s.doc, of, s.accounts, s.tasks, len(f.Sockets)); err != nil {
+	if f.Job, err = s.newJob(of); err != nil {
 		return f, err
 	}
-	f.Job.spec, f.Job.site, f.UID, f.Dynamic, f.Outputs = of, s, f.Job.UID, f.Job.Dynamic, f.Job.Outputs
+	f.UID, f.Dynamic, f.Outputs = f.Job.UID, f.Job.Dynamic, f.Job.Outputs
 	f.Files, f.Stamp = s.w.stamp(s.stamps, s.doc.Policy, of)
 	f.Key, err = f.Job.key(f.Files + s.stamps.writable(s.doc.Policy))
 	return f, err

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/hostpath"
 
@@ -49,7 +49,7 @@ func (m stamps) of(paths ...string) string {
 }
 
 // writable is of the directories that any service of p may write: nothing is resolved through them.
-func (m stamps) writable(p *policy.Policy) string {
+func (m stamps) writable(p *granted.Policy) string {
 	if m[""] == "" {
 		h := sha256.Sum256(fmt.Append(nil, p.Writable()))
 		m[""] = hex.EncodeToString(h[:])
@@ -78,14 +78,14 @@ func (m stamps) below(paths []string) string {
 
 // stamp is of what s, a service of p, is made from: of the files of its own alone, and with those of
 // users and groups and what others may write. What it writes itself is as it is (writable has its identity).
-func (w *Warden) stamp(m stamps, p *policy.Policy, s *policy.Service) (files, all string) {
-	f := &p.Profile(s.Profile).Files
+func (w *Warden) stamp(m stamps, p *granted.Policy, s *granted.Service) (files, all string) {
+	f := &p.Of(s).Files
 	paths := slices.Concat(f.Devices, sources(f.Map, slices.Concat(f.Read, f.Exec, []string{w.program(s)})))
 	for _, at := range sources(f.Map, f.Write) {
 		paths = append(paths, path.Dir(at))
 	}
 	if f.State {
-		paths = append(paths, path.Join(sandbox.StateDir, s.Name))
+		paths = append(paths, path.Join(sandbox.StateDir, s.Command.Service))
 	}
 	files = m.of(paths...) + m.below(sources(f.Map, slices.Concat(f.Read, f.Exec, f.Write)))
 	return files, files + m.writable(p) + m.of(accountFiles...)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"casemate/listener"
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
 	"casemate/sandbox/seccomp/program"
@@ -130,7 +130,7 @@ func (w *Warden) brokerBox() (*sandbox.Sandbox, error) {
 }
 
 func (w *Warden) newBroker(conf BrokerConfig) *Broker {
-	b := &Broker{w: w, conf: conf, docs: make(map[string]*policy.Document), sites: make(map[uint64]*surveyed), cells: make(map[uint64]*lent),
+	b := &Broker{w: w, conf: conf, docs: make(map[string]*granted.Document), sites: make(map[uint64]*surveyed), cells: make(map[uint64]*lent),
 		sockets: make(map[uint64]*listener.Socket), specs: make(map[string]map[listener.Spec]bool), left: make(map[string]*listener.Socket), roles: make(map[string]*Helper)}
 	for name := range roles {
 		b.roles[name] = w.Helper(name)

@@ -15,6 +15,7 @@ import (
 	"casemate/listener/host"
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/zygote"
 
@@ -23,7 +24,7 @@ import (
 
 // testPolicy has one service.
 func testPolicy() *policy.Policy {
-	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{"zero": {{0}}},
+	return &policy.Policy{Edition: 1, OnStop: "end", OnBroken: "retry", Filters: granted.Filters{"zero": {{0}}},
 		ACLs:   []acl.List{{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny}},
 		Limits: []limit.Spec{{Name: "none", PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}},
 		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "listener"},
@@ -33,22 +34,34 @@ func testPolicy() *policy.Policy {
 	}
 }
 
-// newDocument wraps a valid policy with its digest.
-func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
+// newDocument is a valid policy as root has it of the compiler.
+func newDocument(p *policy.Policy, o policy.Origins) (*granted.Document, error) {
 	b, err := canon.Encode(p)
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+	text, err := canon.EncodeDocument(&policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o})
+	if err != nil {
+		return nil, err
+	}
+	return granted.Decode(text)
 }
 
-func TestFixedEnv(t *testing.T) {
-	got := strings.Join(fixedEnv(&policy.Service{Env: map[string]string{"TZ": "UTC", "REMOTE_ADDR": "10.0.0.1"}, EnvStyle: []string{"systemd"}}), " ")
-	if want := "PATH=" + defaultPath + " TZ=UTC"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+// TestEnvironment: what is passed on is in place of what the policy has for all.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("A", "passed")
+	t.Setenv("PATH", "/own")
+	fixed := []string{"AB=c", "PATH=/usual"}
+	for want, names := range map[string][]string{
+		"AB=c PATH=/usual": {"NOT_SET_HERE"}, "A=passed AB=c PATH=/usual": {"A"}, "AB=c PATH=/own": {"PATH"},
+	} {
+		got := environment(&granted.Service{Command: sandbox.Command{Env: fixed}, PassEnv: names})
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v: %v, want %s", names, got, want)
+		}
 	}
-	if got := fixedEnv(&policy.Service{Env: map[string]string{"PATH": "/x", "REMOTE_ADDR": "1"}}); strings.Join(got, " ") != "PATH=/x REMOTE_ADDR=1" {
-		t.Errorf("got %v", got)
+	if strings.Join(fixed, " ") != "AB=c PATH=/usual" {
+		t.Errorf("the policy's own have become %v", fixed)
 	}
 }
 
@@ -56,23 +69,23 @@ func TestAccounts(t *testing.T) {
 	a := host.ParseAccounts("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:nobody:/:/bin/false\n# comment\n+nis\nbad:x:-1:0::/:\nnobody:x:1:1::/:\nlast:x:7:8::/:/bin/sh",
 		"root:x:0:\nnogroup:x:65533:a,b\nbad:x:4294967295:\n")
 	for _, tt := range []struct {
-		s    policy.Service
+		s    granted.Service
 		want sandbox.Command
 		err  string
 	}{
-		{s: policy.Service{User: "nobody"}, want: sandbox.Command{UID: 65534, GID: 65533}},
-		{s: policy.Service{User: "65534"}, want: sandbox.Command{UID: 65534, GID: 65533}},
-		{s: policy.Service{User: "1234"}, want: sandbox.Command{UID: 1234, GID: 1234}},
-		{s: policy.Service{User: "last", Group: "nogroup", Groups: []string{"root", "12"}}, want: sandbox.Command{UID: 7, GID: 65533, Groups: []uint32{0, 12}}},
-		{s: policy.Service{User: "dynamic"}, want: sandbox.Command{Dynamic: true}},
-		{s: policy.Service{User: "dynamic", Group: "root"}, err: "leased uid"},
-		{s: policy.Service{User: "bad"}, err: "services.s.user"},
-		{s: policy.Service{User: "nobody", Group: "bad"}, err: "services.s.group"},
-		{s: policy.Service{User: "nobody", Groups: []string{"root", "none"}}, err: "services.s.groups.1"},
-		{s: policy.Service{User: "4294967295"}, err: "not in /etc/passwd"},
+		{s: granted.Service{User: "nobody"}, want: sandbox.Command{UID: 65534, GID: 65533}},
+		{s: granted.Service{User: "65534"}, want: sandbox.Command{UID: 65534, GID: 65533}},
+		{s: granted.Service{User: "1234"}, want: sandbox.Command{UID: 1234, GID: 1234}},
+		{s: granted.Service{User: "last", Group: "nogroup", Groups: []string{"root", "12"}}, want: sandbox.Command{UID: 7, GID: 65533, Groups: []uint32{0, 12}}},
+		{s: granted.Service{User: "dynamic"}, want: sandbox.Command{Dynamic: true}},
+		{s: granted.Service{User: "dynamic", Group: "root"}, err: "leased uid"},
+		{s: granted.Service{User: "bad"}, err: "services.s.user"},
+		{s: granted.Service{User: "nobody", Group: "bad"}, err: "services.s.group"},
+		{s: granted.Service{User: "nobody", Groups: []string{"root", "none"}}, err: "services.s.groups.1"},
+		{s: granted.Service{User: "4294967295"}, err: "not in /etc/passwd"},
 	} {
-		tt.s.Name = "s"
-		var got sandbox.Command
+		tt.s.Command.Service = "s"
+		got := tt.s.Command
 		err := resolve(a, &tt.s, &got)
 		if tt.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
@@ -141,12 +154,12 @@ func forgedAnswer(t testing.TB, p *policy.Policy, old, new string) []byte {
 	if bytes.Equal(bad, text) {
 		t.Fatalf("no %s in %s", old, text)
 	}
-	return fmt.Appendf(nil, `{"format_version":1,"document":{"format_version":1,"digest":%q,"policy":%s,"origins":{}}}`, policy.Digest(bad), bad)
+	return fmt.Appendf(nil, `{"format_version":1,"document":%s}`, granted.Frame(granted.Digest(bad), bad, []byte("{}")))
 }
 
 func TestForgedAnswer(t *testing.T) {
-	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(), `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`), nil)
-	if doc != nil || err == nil || !strings.Contains(err.Error(), "no listen address") {
+	doc, _, err := decodeCompiled(forgedAnswer(t, testPolicy(), `"tcp4"`, `"t"`), nil)
+	if doc != nil || err == nil || !strings.Contains(err.Error(), "no socket that can be opened") {
 		t.Errorf("%v, %v", doc, err)
 	}
 }
@@ -157,12 +170,9 @@ func TestAnotherDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := canon.EncodeDocument(doc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := doc.Text
 	answer := fmt.Appendf(nil, `{"format_version":1,"document":%s}`, text)
-	given := []policy.SourceFile{{Name: "p.json", Data: append(text, '\n')}}
+	given := []policy.SourceFile{{Name: "p.json", Data: append(slices.Clone(text), '\n')}}
 	if got, _, err := decodeCompiled(answer, given); err != nil || got.Digest != doc.Digest {
 		t.Error(err)
 	}
@@ -179,12 +189,8 @@ func FuzzDecodeCompiled(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	text, err := canon.EncodeDocument(doc)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add([]byte(`{"format_version":1,"document":` + string(text) + `}`))
-	f.Add(forgedAnswer(f, doc.Policy, `"tcp://127.0.0.1:79"`, `"t://127.0.0.1:79"`))
+	f.Add([]byte(`{"format_version":1,"document":` + string(doc.Text) + `}`))
+	f.Add(forgedAnswer(f, testPolicy(), `"tcp4"`, `"t"`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		doc, _, err := decodeCompiled(in, nil)
 		if (doc == nil) != (err != nil) {
@@ -207,9 +213,9 @@ func FuzzCheckThread(f *testing.F) {
 func TestKeyKnowsTheListeners(t *testing.T) {
 	keys := map[string]string{}
 	for _, listen := range []address.Listen{{Network: "tcp", Port: 7}, {Network: "tcp", Port: 9}, {Network: "udp", Port: 7}, {Network: "unixgram", Path: "/run/x"}} {
-		s := policy.Service{Name: "s", Command: []string{"/bin/true"}, User: policy.Dynamic, Profile: "p", Limit: "l", Listen: []address.Listen{listen}}
-		doc := &policy.Document{Policy: &policy.Policy{Limits: []limit.Spec{{Name: "l"}}, Profiles: []sandbox.Profile{{Name: "p", Files: sandbox.Files{Log: true}}}}}
-		j, err := new(Warden).newJob(doc, &s, nil, nil, 1)
+		g := canon.Granted(&policy.Policy{Limits: []limit.Spec{{Name: "l"}}, Profiles: []sandbox.Profile{{Name: "p", Files: sandbox.Files{Log: true}}},
+			Services: []policy.Service{{Name: "s", Command: []string{"/bin/true"}, User: policy.Dynamic, Profile: "p", Limit: "l", Listen: []address.Listen{listen}}}})
+		j, err := new(Warden).Site(&granted.Document{Policy: g}).newJob(&g.Services[0])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,8 +3,8 @@
 // are of one build, so a message that does not decode is a worker that was taken over, or a
 // broker that is not ours: whoever gets one ends the link. Numbers are little endian.
 //
-// The compiler's question and answer are policy.CompileRequest and
-// policy.CompileResponse, which are `casemate compile`'s own; a zygote's are C's,
+// The compiler's question and answer are input.CompileRequest and
+// input.CompileResponse, which are `casemate compile`'s own; a zygote's are C's,
 // in sandbox/zygote.
 package wire
 

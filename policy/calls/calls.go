@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
@@ -83,7 +84,7 @@ func Fill(p *policy.Policy, resolve func(*sandbox.Syscalls) ([]seccomp.Rule, err
 		words filter.Words
 	}
 	known := make(map[string]filled) // by the words: most profiles share theirs
-	p.Filters = make(policy.Filters)
+	p.Filters = make(granted.Filters)
 	for i := range p.Profiles {
 		s := &p.Profiles[i].Syscalls
 		key, err := json.Marshal([]any{s.Allow, s.Deny, s.ByArgument, s.NoWritten})

@@ -1,17 +1,19 @@
-// Package canon is the one form that a compiled policy's bytes have: who writes a document
-// makes it, and who takes one from somebody holds it to that, so that one policy
-// has one digest. casemated itself goes by the digest of the bytes it has.
+// Package canon is the one form that a compiled policy's bytes have, with what they grant to root in front: who
+// writes a document makes it, and who reads one whole holds it to that, so that one policy has one digest. casemated
+// itself reads what is granted to it alone (package granted), of the same bytes.
 package canon
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 )
 
@@ -19,10 +21,16 @@ import (
 // map keys sorted, no white space, no HTML escapes, absent lists as []. p must
 // be sound; what is not is not read back.
 func Encode(p *policy.Policy) ([]byte, error) {
-	if err := p.Sound(); err != nil {
+	err := p.Sound()
+	q := normal(p)
+	if err == nil {
+		q.Granted = Granted(p)
+		err = q.Granted.Check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("encode policy: %w", err)
 	}
-	return marshal(normal(p))
+	return granted.Encode(q)
 }
 
 // EncodeDocument returns the canonical JSON of doc. The digest must be that of
@@ -32,52 +40,65 @@ func EncodeDocument(doc *policy.Document) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want := policy.Digest(b); doc.Digest != want {
-		return nil, fmt.Errorf("encode document: digest %q does not fit the policy, which has %s", doc.Digest, want)
+	if want := granted.Digest(b); doc.Digest != want || doc.FormatVersion != granted.DocumentFormat {
+		return nil, fmt.Errorf("encode document: format_version %d or digest %q does not fit the policy, which has %d and %s", doc.FormatVersion, doc.Digest, granted.DocumentFormat, want)
 	}
 	origins := doc.Origins
 	if origins == nil {
 		origins = policy.Origins{}
 	}
-	at, err := marshal(origins)
+	at, err := granted.Encode(origins)
 	if err != nil {
 		return nil, err
 	}
-	return document(doc.FormatVersion, doc.Digest, b, at), nil
+	return granted.Frame(doc.Digest, b, at), nil
 }
 
-// document writes a document of a policy and of origins that are canonical already, and large.
-func document(version int, digest string, policy, origins []byte) []byte {
-	out := fmt.Appendf(make([]byte, 0, len(policy)+len(origins)+256), `{"format_version":%d,"digest":%q,"policy":`, version, digest)
-	return append(append(append(append(out, policy...), `,"origins":`...), origins...), '}')
-}
-
-// DecodeDocument is policy.DecodeDocument of exactly the bytes that EncodeDocument makes of
-// a document, or of `casemate compile`, which ends its output with one newline: repeated
-// fields, another order or spacing are errors.
+// DecodeDocument reads exactly the bytes that EncodeDocument makes of
+// a document, or those of `casemate compile`, which ends its output with one newline: repeated
+// fields, another order or spacing, and another grant to root than the policy comes to are errors.
 func DecodeDocument(b []byte) (*policy.Document, error) {
-	doc, err := policy.DecodeDocument(b)
-	if err != nil {
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	if _, err := granted.Decode(b); err != nil {
 		return nil, err
 	}
-	again, err := EncodeDocument(doc)
+	doc := new(policy.Document)
+	err := granted.Unmarshal(b, doc)
 	if err != nil {
 		return nil, fmt.Errorf("decode document: %w", err)
 	}
-	if !bytes.Equal(again, bytes.TrimSuffix(b, []byte("\n"))) {
-		return nil, errors.New("decode document: not the canonical bytes")
+	if err := plain(doc.Origins); err != nil {
+		return nil, fmt.Errorf("decode document: origins: %w", err)
+	}
+	p := doc.Policy
+	p.Filters, p.Granted = p.Granted.Filters, nil
+	resolve(p)
+	again, err := EncodeDocument(doc)
+	if err == nil && !bytes.Equal(again, b) {
+		err = errors.New("not the canonical bytes")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode document: %w", err)
 	}
 	return doc, nil
 }
 
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode: %w", err)
+// resolve gives profiles the rules of the filters that they name.
+func resolve(p *policy.Policy) {
+	for i := range p.Profiles {
+		s := &p.Profiles[i].Syscalls
+		s.Rules = p.Filters[s.Filter]
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// plain is the fault of an origin that would not be one line of a terminal.
+func plain(origins policy.Origins) error {
+	for key, at := range origins {
+		if strings.ContainsFunc(key+at, unicode.IsControl) {
+			return fmt.Errorf("%q at %q has a control character", key, at)
+		}
+	}
+	return nil
 }
 
 // normal returns p with absent lists as empty ones where the JSON shows them.
@@ -94,8 +115,5 @@ func normal(p *policy.Policy) *policy.Policy {
 		q.Profiles[i].Syscalls.Allow = append([]string{}, q.Profiles[i].Syscalls.Allow...)
 	}
 	q.Services = append([]policy.Service{}, p.Services...)
-	if q.Filters == nil {
-		q.Filters = policy.Filters{}
-	}
 	return &q
 }

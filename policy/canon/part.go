@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 // DecodePart is DecodeDocument of what a document says about some blocks, with the digest of the whole: services by
@@ -15,40 +16,69 @@ import (
 // nothing but that they have names, in order. false says that only DecodeDocument can tell: a block is not there, a
 // service is about others as well (those of tcpmux are), or something is not as it should be.
 func DecodePart(b []byte, names []string) (*policy.Document, bool) {
-	if len(names) == 0 || len(b) > policy.MaxDocument+1 {
+	if len(names) == 0 || len(b) > granted.MaxDocument+1 {
 		return nil, false
 	}
 	t := text{b: bytes.TrimSuffix(b, []byte("\n"))}
-	if !t.take(fmt.Sprintf(`{"format_version":%d,"digest":`, policy.DocumentFormat)) {
+	if !t.take(fmt.Sprintf(`{"format_version":%d,"digest":`, granted.DocumentFormat)) {
 		return nil, false
 	}
 	digest, ok := t.word()
 	if !ok || !t.take(`,"policy":`) {
 		return nil, false
 	}
-	c, from := cutter{want: map[string]map[string]bool{}}, t.i
-	if !c.lists(&t) || policy.Digest(t.b[from:t.i]) != digest || !c.wanted(names) {
+	c, from := cutter{want: map[string]map[string]bool{}, grants: map[string]bool{}}, t.i
+	if !c.lists(&t) || granted.Digest(t.b[from:t.i]) != digest || !c.wanted(names) {
 		return nil, false
 	}
-	text, ok := c.policy()
-	if !ok || !t.take(`,"origins":`) {
+	doc := &policy.Document{FormatVersion: granted.DocumentFormat, Digest: digest}
+	if doc.Policy, ok = c.decoded(); !ok || !t.take(`,"origins":`) {
 		return nil, false
 	}
 	origins, ok := c.origins(&t)
-	if !ok || !t.take("}") || t.i != len(t.b) {
+	if !ok || !t.take("}") || t.i != len(t.b) || granted.Unmarshal(origins, &doc.Origins) != nil || plain(doc.Origins) != nil {
 		return nil, false
 	}
-	doc, err := DecodeDocument(document(policy.DocumentFormat, policy.Digest(text), text, origins))
+	again, err := granted.Encode(doc.Origins)
+	return doc, err == nil && bytes.Equal(again, origins)
+}
+
+// decoded is the policy with the wanted blocks alone. They are spelt as Encode spells them, and what they come to for root is among
+// what the document grants.
+func (c *cutter) decoded() (*policy.Policy, bool) {
+	text, filters := c.policy()
+	p := new(policy.Policy)
+	if text == nil || granted.Unmarshal(text, p) != nil || granted.Unmarshal(filters, &p.Filters) != nil {
+		return nil, false
+	}
+	resolve(p)
+	whole, err := Encode(p)
 	if err != nil {
 		return nil, false
 	}
-	doc.Digest = digest
-	return doc, true
+	root := Granted(p)
+	grant, err := granted.Encode(root)
+	if err != nil || !bytes.Equal(whole, fmt.Appendf(nil, `{"granted":%s,%s`, grant, text[1:])) {
+		return nil, false
+	}
+	return p, allGranted(c.grants, root.Profiles) && allGranted(c.grants, root.Services) && allGranted(c.grants, root.Commands)
+}
+
+// allGranted tells whether each of a list is among the values that a document grants.
+func allGranted[T any](grants map[string]bool, list []T) bool {
+	for _, one := range list {
+		b, err := granted.Encode(one)
+		if err != nil || !grants[string(b)] {
+			return false
+		}
+	}
+	return true
 }
 
 // cutter takes blocks out of a policy's bytes.
 type cutter struct {
-	members []member // of the policy
+	members []member        // of the policy
+	grants  map[string]bool // what is granted to root: profiles, services and commands, as they are written
 	want    map[string]map[string]bool
 }
 
@@ -73,11 +103,8 @@ func (c *cutter) lists(t *text) bool {
 		}
 		from := t.i
 		switch {
-		case m.key == "filters":
-			ok = t.each("{", "}", func() bool {
-				name, ok := t.word()
-				return ok && t.take(":") && m.block(t, name)
-			})
+		case m.key == "granted":
+			ok = c.granted(t)
 		case named[m.key] != "":
 			ok = t.each("[", "]", func() bool {
 				head := text{b: t.b, i: t.i}
@@ -92,6 +119,34 @@ func (c *cutter) lists(t *text) bool {
 		}
 		m.value = t.b[from:t.i]
 		c.members = append(c.members, m)
+		return ok
+	})
+}
+
+// granted finds what is granted to root, and the filters among that.
+func (c *cutter) granted(t *text) bool {
+	return t.each("{", "}", func() bool {
+		m := member{}
+		var ok bool
+		if m.key, ok = t.word(); !ok || !t.take(":") {
+			return false
+		}
+		switch m.key {
+		case "filters":
+			ok = t.each("{", "}", func() bool {
+				name, ok := t.word()
+				return ok && t.take(":") && m.block(t, name)
+			})
+			c.members = append(c.members, m)
+		case "profiles", "services", "commands":
+			ok = t.each("[", "]", func() bool {
+				v, ok := t.value()
+				c.grants[string(v)] = true
+				return ok
+			})
+		default:
+			_, ok = t.value()
+		}
 		return ok
 	})
 }
@@ -181,12 +236,15 @@ func (c *cutter) profile(b []byte) bool {
 	return ok
 }
 
-// policy writes the policy with the wanted blocks alone.
-func (c *cutter) policy() ([]byte, bool) {
-	out := []byte{'{'}
+// policy writes the policy with the wanted blocks alone, without what it grants, and the filters of these blocks. It is nil of nothing.
+func (c *cutter) policy() (out, filters []byte) {
+	out, filters = []byte{'{'}, []byte("{}")
 	for i := range c.members {
 		m := &c.members[i]
 		kind := named[m.key]
+		if m.key == "granted" {
+			continue
+		}
 		if kind == "" {
 			out = append(out, fmt.Sprintf("%q:%s,", m.key, m.value)...)
 			continue
@@ -200,16 +258,18 @@ func (c *cutter) policy() ([]byte, bool) {
 				kept = append(kept, b)
 			}
 		}
-		if len(kept) == 0 && m.key == "disabled" {
-			continue // which is left out where it is empty
+		switch list := bytes.Join(kept, []byte(",")); {
+		case m.key == "filters":
+			filters = fmt.Appendf(nil, "{%s}", list)
+		case len(kept) > 0 || m.key != "disabled": // which is left out where it is empty
+			out = fmt.Appendf(out, "%q:[%s],", m.key, list)
 		}
-		out = fmt.Appendf(out, "%q:%c%s%c,", m.key, m.value[0], bytes.Join(kept, []byte(",")), m.value[len(m.value)-1])
 	}
 	if len(out) == 1 {
-		return nil, false
+		return nil, nil
 	}
 	out[len(out)-1] = '}'
-	return out, true
+	return out, filters
 }
 
 // origins writes the origins of the wanted blocks, and of what is in none.

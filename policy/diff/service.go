@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"casemate/acl/limit"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/explain"
 )
@@ -53,29 +53,29 @@ func worded[T any](v T) string {
 	return "none"
 }
 
-// endpoint is one that a service listens at, with what its socket may do.
-type endpoint struct {
-	address.Endpoint
+// offered is an endpoint that a service listens at, with what its socket may do.
+type offered struct {
+	endpoint.Endpoint
 	listen string
 }
 
-func endpoints(s *policy.Service) (out []endpoint) {
+func endpoints(s *policy.Service) (out []offered) {
 	if s == nil {
 		return nil
 	}
 	for _, l := range s.Listen {
 		for _, e := range s.Endpoints(l) {
-			out = append(out, endpoint{e, l.String()})
+			out = append(out, offered{e, l.String()})
 		}
 	}
 	for _, name := range s.Mux {
-		out = append(out, endpoint{address.Endpoint{Network: "tcpmux", Path: strings.TrimPrefix(name, "+")}, "tcpmux:" + name})
+		out = append(out, offered{endpoint.Endpoint{Network: "tcpmux", Path: strings.TrimPrefix(name, "+")}, "tcpmux:" + name})
 	}
 	return out
 }
 
 // covers tells whether whoever comes to o would come to e as well.
-func (e *endpoint) covers(o *endpoint) bool {
+func (e *offered) covers(o *offered) bool {
 	if e.Network != o.Network || e.Path != o.Path || e.Addr.Port() != o.Addr.Port() || e.Interface != "" && e.Interface != o.Interface {
 		return false
 	}
@@ -85,10 +85,10 @@ func (e *endpoint) covers(o *endpoint) bool {
 // listeners compares where clients come to.
 func listeners(a, b *policy.Service) Dimension {
 	d := Dimension{Name: "listeners"}
-	beyond := func(list, without []endpoint) (out []string) {
+	beyond := func(list, without []offered) (out []string) {
 		for i := range list {
 			e := &list[i]
-			if !slices.ContainsFunc(without, func(o endpoint) bool { return o.covers(e) }) && !slices.Contains(out, e.listen) {
+			if !slices.ContainsFunc(without, func(o offered) bool { return o.covers(e) }) && !slices.Contains(out, e.listen) {
 				out = append(out, e.listen)
 			}
 		}

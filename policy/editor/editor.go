@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"casemate/policy"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/source"
 )
@@ -41,7 +43,7 @@ type Place struct {
 func ReadDir(dir string) ([]policy.SourceFile, error) {
 	entries, err := os.ReadDir(dir)
 	if err == nil && !slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return strings.HasSuffix(e.Name(), policy.SourceSuffix) || policy.IsTable(filepath.Join(dir, e.Name()))
+		return strings.HasSuffix(e.Name(), input.SourceSuffix) || input.IsTable(filepath.Join(dir, e.Name()))
 	}) {
 		return nil, nil
 	}
@@ -238,7 +240,7 @@ func (s *scene) names(kind string) []string {
 		add(&own, s.parts[f.Name])
 	}
 	if kind != "service" {
-		shipped, _ := lang.Outline(policy.SourceFile{Name: "base" + policy.SourceSuffix, Data: lang.Shipped()})
+		shipped, _ := lang.Outline(policy.SourceFile{Name: "base" + input.SourceSuffix, Data: lang.Shipped()})
 		add(&more, shipped)
 	}
 	slices.Sort(own)
@@ -265,7 +267,7 @@ func (w *Workspace) Rename(path string, offset int, to string) (places []Place, 
 		return nil, "nothing here has a name of its own"
 	case len(s.definitions(kind, name)) == 0:
 		return nil, kind + "." + name + " is not defined in this policy"
-	case !policy.ValidName(to) || kind == "local" && strings.Contains(to, "-"):
+	case !granted.ValidName(to) || kind == "local" && strings.Contains(to, "-"):
 		return nil, "a name is 1 to 63 lower-case letters, digits, _ and -, with a letter first"
 	case slices.Contains(s.names(kind), to):
 		return nil, kind + "." + to + " is there already"

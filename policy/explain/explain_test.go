@@ -12,6 +12,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/canon"
+	"casemate/policy/granted"
 	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/seccomp"
@@ -20,7 +21,7 @@ import (
 
 func sample() *policy.Policy {
 	return &policy.Policy{
-		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: policy.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
+		Edition: 1, OnStop: "end", OnBroken: "retry", Filters: granted.Filters{valid.FilterName([][]uint32{{0}}): {{0}}},
 		ACLs: []acl.List{
 			{Name: "named", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{".example.org"}}}, Default: acl.Deny},
 			{Name: "office", Rules: []acl.Rule{
@@ -101,7 +102,7 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o}, nil
 }
 
 // TestFormatSize: exact where that is short, and near where it is not.

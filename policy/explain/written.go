@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/sandbox"
 )
 
@@ -95,7 +96,7 @@ func entryLimits(doc *policy.Document, s *policy.Service) (out []Written) {
 }
 
 // FromEntry tells whether an origin is a place in an inetd.conf.
-func FromEntry(origin string) bool { return policy.IsTable(File(origin)) }
+func FromEntry(origin string) bool { return input.IsTable(File(origin)) }
 
 // File is the file of an origin, "file:line:column".
 func File(origin string) string {

@@ -11,6 +11,7 @@ import (
 	"casemate/listener/address"
 	"casemate/listener/address/overlap"
 	"casemate/listener/address/spell"
+	"casemate/listener/endpoint"
 	"casemate/policy/lang"
 )
 
@@ -18,7 +19,7 @@ import (
 type claim struct {
 	u   *unit
 	l   address.Listen
-	end address.Endpoint
+	end endpoint.Endpoint
 }
 
 // key is what overlapping endpoints have in common.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"casemate/acl"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/policy"
 )
 
@@ -209,7 +209,7 @@ func (d *systemdImport) listen(l *sdSet) {
 		// vsock:CID:PORT, of which an empty CID is any (systemd.socket(5))
 		cid, port, _ := strings.Cut(strings.TrimPrefix(l.value, "vsock:"), ":")
 		text := strings.TrimPrefix(cid+":"+port, ":")
-		if _, _, ok := address.Numbers(text); !ok {
+		if _, _, ok := endpoint.Numbers(text); !ok {
 			d.off(l.file, l.line, l.text, "%q is no address", l.value)
 			return
 		}

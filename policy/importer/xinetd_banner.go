@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // banner has the text of the file in the service: whoever reviews the policy reads what is sent, and the host's file may go.
@@ -16,7 +17,7 @@ func banner(name string, to func(*service) *string) func(*xinetd, *xValue) {
 		if a == nil {
 			return
 		}
-		instead := "write " + name + " = { file = \"NAME" + policy.BannerSuffix + "\" } in the service, and that file beside the policy"
+		instead := "write " + name + " = { file = \"NAME" + input.BannerSuffix + "\" } in the service, and that file beside the policy"
 		switch {
 		case x.s.wait || x.is("INTERNAL"):
 			mere(Lost, "the program takes its clients itself", "let the program send it")(x, v)

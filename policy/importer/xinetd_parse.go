@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // xAttribute is one line of a section of xinetd.conf.
@@ -80,7 +80,7 @@ func (r *xReader) read(name string, info fs.FileInfo) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
-	if r.size += int(min(info.Size(), policy.MaxSourceAll+1)); info.Size() > policy.MaxSourceFile || r.size > policy.MaxSourceAll {
+	if r.size += int(min(info.Size(), input.MaxSourceAll+1)); info.Size() > input.MaxSourceFile || r.size > input.MaxSourceAll {
 		return nil, errors.New("too large")
 	}
 	r.count++

@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 
 	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // bannerSource keeps a text that services send.
 func (c *compiler) bannerSource(f policy.SourceFile) bool {
-	if !strings.HasSuffix(f.Name, policy.BannerSuffix) {
+	if !strings.HasSuffix(f.Name, input.BannerSuffix) {
 		return false
 	}
 	if c.banners == nil {
@@ -42,7 +43,7 @@ func banner(at func(*policy.Service) *string) reader[policy.Service] {
 		default:
 			next := "write " + a.Name + " = " + b.c.instead(v, kindString, a.Example)
 			if v.kind == kindObject {
-				next = fmt.Sprintf(`write %s = { file = "NAME%s" }`, a.Name, policy.BannerSuffix)
+				next = fmt.Sprintf(`write %s = { file = "NAME%s" }`, a.Name, input.BannerSuffix)
 			}
 			b.c.report(codeType, v.rng, next, "%s must be a text or a file, not %s", a.Name, v.describe())
 		}
@@ -58,8 +59,8 @@ func (b *block) bannerFile(a *Attribute, v value) string {
 	}
 	f := b.c.banners[name]
 	switch {
-	case !strings.HasSuffix(name, policy.BannerSuffix):
-		b.c.report(codeValue, v.rng, "call it "+path.Base(name)+policy.BannerSuffix, "%s: a file of a text to send is called *%s", a.Name, policy.BannerSuffix)
+	case !strings.HasSuffix(name, input.BannerSuffix):
+		b.c.report(codeValue, v.rng, "call it "+path.Base(name)+input.BannerSuffix, "%s: a file of a text to send is called *%s", a.Name, input.BannerSuffix)
 		return ""
 	case f == nil:
 		next := "name it as a source as well, or the directory that holds both: casemate check POLICY " + name

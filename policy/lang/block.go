@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/policy"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"casemate/policy/granted"
 )
 
 // block reads the attributes of one HCL block. Its methods return false when
@@ -181,7 +181,7 @@ func (b *block) reference(a *Attribute, kind string) (string, bool) {
 			return step.Name, known
 		}
 	} else if v, ok := e.(*hclsyntax.TemplateExpr); ok && v.IsStringLiteral() {
-		if s, _ := b.c.eval(v); policy.ValidName(s.s) {
+		if s, _ := b.c.eval(v); granted.ValidName(s.s) {
 			next = fmt.Sprintf("write %s = %s.%s without quotes", a.Name, kind, s.s)
 		}
 	} else if len(t) == 1 {

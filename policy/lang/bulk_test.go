@@ -11,6 +11,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/input"
 )
 
 // bulk is a policy of n services, each with an acl of ten patterns and a profile
@@ -46,7 +47,7 @@ service "s%[1]d" {
   profile = profile.p%[1]d
 }
 `, i, i/256, i%256, 1000+i, profile, nets)
-		if text.Len() > policy.MaxSourceFile-4096 || i == n-1 {
+		if text.Len() > input.MaxSourceFile-4096 || i == n-1 {
 			files = append(files, policy.SourceFile{Name: fmt.Sprintf("%03d.cm.hcl", len(files)), Data: []byte(text.String())})
 			text.Reset()
 		}
@@ -84,7 +85,7 @@ func TestBulkOfErrors(t *testing.T) {
 	for name, line := range map[string]string{"blocks": "x {}\n", "attributes": "x%d = 1\n", "locals": "locals { a%d = local.b%d }\n", "names": "acl \"a\" {}\n",
 		"words": "service \"s%d\" { acl = acl.x }\n", "quotes": "\"\n", "heredoc": "a%d = <<E\n", "text": "x\n", "equals": "=", "commas": "x = [,,,,\n"} {
 		text := head
-		for i := 0; len(text) < policy.MaxSourceFile/16; i++ {
+		for i := 0; len(text) < input.MaxSourceFile/16; i++ {
 			part := new(strings.Builder)
 			for range 500 {
 				i++

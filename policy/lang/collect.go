@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"slices"
 
-	"casemate/policy"
-
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"casemate/policy/granted"
 )
 
 // collect sorts the top-level blocks by kind and name; nothing is evaluated.
@@ -70,7 +70,7 @@ func (c *compiler) collectNamed(blk *hclsyntax.Block) {
 		return
 	}
 	name, rng := blk.Labels[0], blk.LabelRanges[0]
-	if !policy.ValidName(name) {
+	if !granted.ValidName(name) {
 		c.report(codeLabel, rng, "use 1 to 63 lower-case letters, digits, _ and -, with a letter first", "%q is not a name", clip(name))
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/input"
 	"casemate/policy/netdb"
 
 	"github.com/hashicorp/hcl/v2"
@@ -163,8 +164,8 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 	}
 	total := 0
 	for _, f := range files {
-		if total += len(f.Data); total > policy.MaxSourceAll {
-			c.report(codeSize, at(f, 0), "shorten it", "the policy is larger than %s", explain.FormatSize(policy.MaxSourceAll))
+		if total += len(f.Data); total > input.MaxSourceAll {
+			c.report(codeSize, at(f, 0), "shorten it", "the policy is larger than %s", explain.FormatSize(input.MaxSourceAll))
 			return nil, false
 		}
 	}
@@ -176,7 +177,7 @@ func (c *compiler) parse(files []policy.SourceFile) ([]*hclsyntax.Body, bool) {
 			c.report(codeDuplicate, at(f, 0), "name each file once", "the file is given twice")
 			return nil, false
 		}
-		if !strings.HasSuffix(f.Name, policy.BannerSuffix) { // whose bytes are all meant
+		if !strings.HasSuffix(f.Name, input.BannerSuffix) { // whose bytes are all meant
 			f.Data = bytes.TrimPrefix(f.Data, byteOrderMark)
 		}
 		c.sources[f.Name] = f.Data

@@ -22,7 +22,7 @@
 //
 // # Other sources
 //
-// An inetd.conf among the sources (policy.IsTable) is read by package inetd; each of its entries
+// An inetd.conf among the sources (input.IsTable) is read by package inetd; each of its entries
 // is a service, which a service block may extend. hosts.allow and hosts.deny, services and
 // protocols are known by their names as well.
 //

@@ -6,6 +6,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/explain"
+	"casemate/policy/granted"
 )
 
 // newDocument wraps a valid policy with its digest. What casemated would not
@@ -15,10 +16,10 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(b) + sizeOf(o); n > policy.MaxDocument {
-		return nil, fmt.Errorf("%s of compiled policy are more than %s", explain.FormatSize(int64(n)), explain.FormatSize(policy.MaxDocument))
+	if n := len(b) + sizeOf(o); n > granted.MaxDocument {
+		return nil, fmt.Errorf("%s of compiled policy are more than %s", explain.FormatSize(int64(n)), explain.FormatSize(granted.MaxDocument))
 	}
-	return &policy.Document{FormatVersion: policy.DocumentFormat, Digest: policy.Digest(b), Policy: p, Origins: o}, nil
+	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o}, nil
 }
 
 // sizeOf is what o takes in a document's JSON, the document's own head included.

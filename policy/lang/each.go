@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2"
@@ -90,7 +90,7 @@ func (c *compiler) eachOf(name string, syn *hclsyntax.Block, e hclsyntax.Express
 		switch {
 		case key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "":
 			c.report(codeValue, at, `use lower-case letters, digits, _ and -; an object has keys of its own: { web = `+asWritten(val)+` }`, "for_each: %q cannot be part of a name", clip(key))
-		case !policy.ValidName(full):
+		case !granted.ValidName(full):
 			c.report(codeValue, at, "shorten the key or the name of the block", "%q is not a name: it is longer than 63 characters", clip(full))
 		case twice:
 			c.report(codeDuplicate, at, "remove one of them; the first is at "+place(first), "for_each has %q twice", key)

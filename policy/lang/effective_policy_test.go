@@ -8,6 +8,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/input"
 	"casemate/sandbox"
 )
 
@@ -47,7 +48,7 @@ func TestShownIsTheSame(t *testing.T) {
 		}
 		sources := []policy.SourceFile{{Name: "shown.cm.hcl", Data: text}}
 		for _, f := range files {
-			if strings.HasSuffix(f.Name, policy.BannerSuffix) {
+			if strings.HasSuffix(f.Name, input.BannerSuffix) {
 				sources = append(sources, f)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/sandbox"
 )
 
@@ -65,7 +66,7 @@ func TestEffectiveIsTheSame(t *testing.T) {
 func policies(t *testing.T) map[string][]policy.SourceFile {
 	out := map[string][]policy.SourceFile{"chains": {{Name: "chains.cm.hcl", Data: []byte(chains)}}}
 	err := filepath.WalkDir("../../examples", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, policy.SourceSuffix) && !policy.IsTable(path) {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, input.SourceSuffix) && !input.IsTable(path) {
 			return err
 		}
 		data, err := os.ReadFile(path)

@@ -9,6 +9,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/inetd"
+	"casemate/policy/input"
 	"casemate/policy/suggest"
 	"casemate/policy/valid"
 
@@ -174,16 +175,16 @@ type inetdEntry struct {
 
 // tellTables finds the sources that are an inetd.conf by their names, and what these include.
 func (c *compiler) tellTables(files []policy.SourceFile) {
-	if !slices.ContainsFunc(files, func(f policy.SourceFile) bool { return policy.IsTable(f.Name) }) {
+	if !slices.ContainsFunc(files, func(f policy.SourceFile) bool { return input.IsTable(f.Name) }) {
 		return
 	}
 	var others []inetd.Source
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name, policy.SourceSuffix) {
+		if !strings.HasSuffix(f.Name, input.SourceSuffix) {
 			others = append(others, inetd.Source(f))
 		}
 	}
-	c.isTable = inetd.Tables(others, policy.IsTable)
+	c.isTable = inetd.Tables(others, input.IsTable)
 }
 
 // tables is every inetd.conf among the sources, and what becomes of them.
@@ -209,8 +210,8 @@ func (c *compiler) otherSource(f policy.SourceFile) bool {
 	if !c.isTable[f.Name] {
 		return c.hostsSource(f) || c.netdbSource(f) || c.bannerSource(f)
 	}
-	if len(f.Data) > policy.MaxSourceFile {
-		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", policy.MaxSourceFile)
+	if len(f.Data) > input.MaxSourceFile {
+		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %d bytes", input.MaxSourceFile)
 	}
 	c.tableFiles = append(c.tableFiles, inetd.Source(f))
 	return true

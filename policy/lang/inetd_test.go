@@ -10,6 +10,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/input"
 )
 
 // table compiles a policy with an inetd.conf beside it.
@@ -401,10 +402,10 @@ func TestServicesFile(t *testing.T) {
 // TestTableIsBounded: the bounds of sources hold for an inetd.conf too, and one of
 // errors alone is answered soon.
 func TestTableIsBounded(t *testing.T) {
-	if _, ds := withTable(anyEntry, strings.Repeat("#", policy.MaxSourceFile+1)); len(ds) != 1 || ds[0].Code != codeSize {
+	if _, ds := withTable(anyEntry, strings.Repeat("#", input.MaxSourceFile+1)); len(ds) != 1 || ds[0].Code != codeSize {
 		t.Error(show(ds))
 	}
-	const size = policy.MaxSourceFile / 4
+	const size = input.MaxSourceFile / 4
 	start := time.Now()
 	for _, conf := range []string{strings.Repeat("x\n", size/2), strings.Repeat("a on \n", size/6), "svc stream tcp nowait nobody /d d" + strings.Repeat("\n a", size/4),
 		strings.Repeat("7 stream tcp nowait nobody /d\n", size/32), "s on args = " + strings.Repeat("\"a\" ", size/5)} {

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // cell is a line being laid out: what stands before the =, from there on, and the comment.
@@ -16,7 +17,7 @@ func (e *printer) laid() []byte {
 	raw := e.b.String()
 	if strings.ContainsFunc(raw, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		raw = strings.NewReplacer(assigned, " ", commented, " ").Replace(raw)
-		if text, ds := Format(policy.SourceFile{Name: "printed" + policy.SourceSuffix, Data: []byte(raw)}); len(ds) == 0 {
+		if text, ds := Format(policy.SourceFile{Name: "printed" + input.SourceSuffix, Data: []byte(raw)}); len(ds) == 0 {
 			return text
 		}
 		return []byte(raw) // whose reader will say what is wrong

@@ -11,6 +11,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/input"
 	"casemate/tests/need"
 )
 
@@ -20,7 +21,7 @@ func laidOut(t *testing.T) map[string][]policy.SourceFile {
 	t.Helper()
 	dirs := map[string][]policy.SourceFile{"shipped": {{Name: "design.cm.hcl", Data: design(t)}}}
 	err := filepath.WalkDir("../../examples", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, policy.SourceSuffix) && !policy.IsTable(path) {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, input.SourceSuffix) && !input.IsTable(path) {
 			return err
 		}
 		data, err := os.ReadFile(path)
@@ -77,7 +78,7 @@ func TestLayoutKeepsThePolicy(t *testing.T) {
 		for range n {
 			other, again := append([]policy.SourceFile(nil), files...), append([]policy.SourceFile(nil), files...)
 			for i, f := range files {
-				if policy.IsTable(f.Name) {
+				if input.IsTable(f.Name) {
 					continue
 				}
 				other[i].Data = messed(r, f.Data)

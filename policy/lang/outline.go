@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/input"
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/hashicorp/hcl/v2"
@@ -38,7 +39,7 @@ type Mention struct {
 // Outline is what a source holds, by its tokens: a file that somebody is writing rarely parses. Mentions are in the
 // order of the text. A source that Compile would not read for its size has none.
 func Outline(f policy.SourceFile) (parts []*Part, mentions []Mention) {
-	if len(f.Data) > policy.MaxSourceFile || policy.IsTable(f.Name) || strings.HasSuffix(f.Name, policy.BannerSuffix) {
+	if len(f.Data) > input.MaxSourceFile || input.IsTable(f.Name) || strings.HasSuffix(f.Name, input.BannerSuffix) {
 		return nil, nil
 	}
 	tokens, _ := hclsyntax.LexConfig(f.Data, f.Name, hcl.InitialPos) // what is wrong with it, Compile says

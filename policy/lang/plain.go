@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"casemate/policy"
+	"casemate/policy/input"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -33,7 +34,7 @@ func (c *compiler) parsed(f policy.SourceFile) (*hclsyntax.Body, bool) {
 		}
 	}
 	before := len(c.found)
-	ok := len(f.Data) <= policy.MaxSourceFile && notText(f.Data) < 0 && c.precheck(bare)
+	ok := len(f.Data) <= input.MaxSourceFile && notText(f.Data) < 0 && c.precheck(bare)
 	if c.found = c.found[:before]; !ok {
 		return nil, false
 	}

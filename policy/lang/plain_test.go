@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/policy/input"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -83,7 +84,7 @@ func TestPlainLists(t *testing.T) {
 	}
 	files, plain := 0, 0
 	err := filepath.WalkDir("../../examples", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, policy.SourceSuffix) {
+		if err == nil && strings.HasSuffix(path, input.SourceSuffix) {
 			b, rerr := os.ReadFile(path)
 			if err = rerr; alike(t, string(b)) {
 				plain++

@@ -8,6 +8,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/input"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -28,8 +29,8 @@ const (
 // and slow on hostile text, the scanner is neither. It reports and returns
 // false when the file must not be parsed.
 func (c *compiler) precheck(f policy.SourceFile) bool {
-	if len(f.Data) > policy.MaxSourceFile {
-		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %s", explain.FormatSize(policy.MaxSourceFile))
+	if len(f.Data) > input.MaxSourceFile {
+		c.report(codeSize, at(f, 0), "split it into several files", "the file is larger than %s", explain.FormatSize(input.MaxSourceFile))
 		return false
 	}
 	if i := notText(f.Data); i >= 0 {

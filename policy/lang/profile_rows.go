@@ -1,7 +1,7 @@
 package lang
 
 import (
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/policy/valid"
 	"casemate/sandbox"
 	"casemate/sandbox/rootfs/nodes"
@@ -58,9 +58,9 @@ var profileTable = table[profile]{
 			extend(func(p *profile) *[]string { return &p.Files.Optional })},
 		{Attribute{Name: "map", Example: `{ "/lib" = "/srv/alpine/lib" }`, Layer: "files", Doc: "where the host has what these lists and the command name: inside, /lib is its /srv/alpine/lib, \"/\" a whole root tree. It shows nothing by itself; links lead from name to name inside"},
 			mapped},
-		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /tmp for each connection"},
+		{Attribute{Name: "tmp", Example: `"1MiB"`, Bounds: sizeBounds(valid.SmallestTmp, granted.LargestTmp), Doc: "a private /tmp for each connection"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Tmp })},
-		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(valid.SmallestTmp, policy.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},
+		{Attribute{Name: "shm", Example: `"16MiB"`, Bounds: sizeBounds(valid.SmallestTmp, granted.LargestTmp), Doc: "a private /dev/shm, on the file system of /tmp: together they hold the sum"},
 			measure(parseSize, func(p *profile) *int64 { return &p.Files.Shm })},
 		{Attribute{Name: "state", Example: "true", Layer: "files", Doc: "a directory of the service's own that stays, /var/lib/casemate/NAME on the host and /state inside (STATE_DIRECTORY): whatever uid a session has, all that sessions left in it is its own; what root puts there needs the directory's owner. Its sessions share it; no size holds it. A service that is served keeps the one it has: empty it, or remove it and reload"},
 			flag(true, func(p *profile) *bool { return &p.Files.State })},

@@ -8,6 +8,7 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/input"
 	"casemate/policy/policytest"
 
 	"github.com/hashicorp/hcl/v2"
@@ -52,7 +53,7 @@ func readTests(doc *policy.Document, files, sources []policy.SourceFile, budget 
 	c.suite = &suite{doc: doc, budget: budget, reaches: policytest.NewReaches(doc.Policy), ranges: map[policytest.Place]hcl.Range{}}
 	if slices.ContainsFunc(files, func(f policy.SourceFile) bool { return strings.Contains(string(f.Data), "local.") }) {
 		for _, f := range sources {
-			if strings.HasSuffix(f.Name, policy.SourceSuffix) {
+			if strings.HasSuffix(f.Name, input.SourceSuffix) {
 				files = append(files[:len(files):len(files)], f)
 			}
 		}
@@ -70,7 +71,7 @@ func readTests(doc *policy.Document, files, sources []policy.SourceFile, budget 
 }
 
 // isTests tells whether a file holds tests, whose language has operators, conditions and loops as well.
-func isTests(name string) bool { return strings.HasSuffix(name, policy.TestSuffix) }
+func isTests(name string) bool { return strings.HasSuffix(name, input.TestSuffix) }
 
 // strayTests reports files of tests among those of a policy.
 func (c *compiler) strayTests(files []policy.SourceFile) bool {

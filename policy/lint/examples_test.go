@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"casemate/policy"
 	"casemate/policy/codes"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/source"
 )
@@ -34,7 +34,7 @@ func TestExamples(t *testing.T) {
 		var all []codes.File
 		for _, f := range files {
 			all = append(all, codes.File{Name: f.Name, Text: string(f.Data)})
-			if policy.IsTable(f.Name) {
+			if input.IsTable(f.Name) {
 				continue
 			}
 			if text, ds := lang.Format(f); len(ds) > 0 || !bytes.Equal(text, f.Data) {

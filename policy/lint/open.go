@@ -6,6 +6,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/valid"
 )
@@ -73,7 +74,7 @@ func (l *linter) bounds(s *service) {
 	}
 }
 
-func isIPv6(e address.Endpoint) bool { return strings.HasSuffix(e.Network, "6") }
+func isIPv6(e endpoint.Endpoint) bool { return strings.HasSuffix(e.Network, "6") }
 
 // amplifying are programs and ports of protocols whose answers are larger than their questions.
 var amplifying = protocols{

@@ -10,6 +10,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/acl/reach"
 	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/explain"
 )
@@ -126,7 +127,7 @@ func (r *Reaches) table(of listOf) (*reach.Table, error) {
 // listens tells whether the service has a socket for clients of that family.
 func listens(s *policy.Service, four bool) bool {
 	return len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool {
-		return l.Inet() && slices.ContainsFunc(l.Endpoints(), func(e address.Endpoint) bool { return strings.HasSuffix(e.Network, "4") == four })
+		return l.Inet() && slices.ContainsFunc(l.Endpoints(), func(e endpoint.Endpoint) bool { return strings.HasSuffix(e.Network, "4") == four })
 	})
 }
 

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
+	"path"
 	"reflect"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/policy/lang"
 	"casemate/policy/valid"
 	"casemate/sandbox"
@@ -57,7 +60,7 @@ func Document() node {
 		w.describe(&b)
 	}
 	properties := root["properties"].(node)
-	properties["format_version"] = node{"const": policy.DocumentFormat}
+	properties["format_version"] = node{"const": granted.DocumentFormat}
 	properties["digest"] = node{"type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "SHA-256 of the bytes of policy as they stand here"}
 	properties["origins"].(node)["description"] = `where each value was written: its path below policy, named things by name, to "file:line:column" or "default"`
 	root["$schema"], root["title"], root["$defs"] = Dialect, "compiled policy of casemate", w.defs
@@ -83,6 +86,8 @@ func (w *writer) of(t reflect.Type) node {
 		return resources()
 	case reflect.TypeFor[address.Listen]():
 		return node{"type": "string", "pattern": listenPattern(), "description": "an address in its one spelling, as casemate check shows it"}
+	case reflect.TypeFor[netip.AddrPort]():
+		return node{"type": "string", "pattern": `^(?:[0-9.]+|\[[0-9a-f:.]+(?:%[^\]]+)?\]):[0-9]+$`}
 	case reflect.TypeFor[time.Duration]():
 		return node{"type": "integer", "minimum": 0, "maximum": math.MaxInt64, "description": "in nanoseconds"}
 	}
@@ -99,6 +104,8 @@ func (w *writer) of(t reflect.Type) node {
 		return node{"type": "boolean"}
 	case reflect.String:
 		return node{"type": "string"}
+	case reflect.Uint8:
+		return node{"type": "integer", "minimum": 0, "maximum": math.MaxUint8}
 	case reflect.Int, reflect.Int64:
 		return node{"type": "integer", "minimum": math.MinInt64, "maximum": math.MaxInt64}
 	case reflect.Uint, reflect.Uint16, reflect.Uint32:
@@ -110,11 +117,16 @@ func (w *writer) of(t reflect.Type) node {
 	case reflect.Map:
 		return node{"type": "object", "additionalProperties": w.of(t.Elem())}
 	case reflect.Struct:
-		if w.defs[t.Name()] == nil {
-			w.defs[t.Name()] = node{} // of one that holds itself
-			w.defs[t.Name()] = w.object(t)
+		name := t.Name()
+		switch room := path.Base(t.PkgPath()); room {
+		case "granted", "listener": // whose names others have too
+			name = strings.ToUpper(room[:1]) + room[1:] + name
 		}
-		return node{"$ref": "#/$defs/" + t.Name()}
+		if w.defs[name] == nil {
+			w.defs[name] = node{} // of one that holds itself
+			w.defs[name] = w.object(t)
+		}
+		return node{"$ref": "#/$defs/" + name}
 	}
 	panic("policy/schema: no JSON of " + t.String())
 }
@@ -136,10 +148,9 @@ func listenPattern() string {
 // nothing may be missing, and are something where they are not.
 func (w *writer) object(t reflect.Type) node {
 	properties, required := node{}, []string{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range reflect.VisibleFields(t) {
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" {
+		if name == "-" || f.Anonymous { // what it holds is among the fields
 			continue
 		}
 		s := w.of(f.Type)

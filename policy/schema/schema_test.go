@@ -14,6 +14,8 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -69,7 +71,7 @@ func TestExamples(t *testing.T) {
 	s, dirs := compiled(t), map[string][]policy.SourceFile{}
 	for _, top := range []string{"../../examples", "../lang/testdata"} {
 		err := filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, policy.SourceSuffix) && !strings.HasSuffix(path, policy.BannerSuffix) && !policy.IsTable(path) {
+			if err != nil || !strings.HasSuffix(path, input.SourceSuffix) && !strings.HasSuffix(path, input.BannerSuffix) && !input.IsTable(path) {
 				return err
 			}
 			data, err := os.ReadFile(path)
@@ -82,7 +84,7 @@ func TestExamples(t *testing.T) {
 	}
 	tried := 0
 	for dir, files := range dirs {
-		if !slices.ContainsFunc(files, func(f policy.SourceFile) bool { return strings.HasSuffix(f.Name, policy.SourceSuffix) }) {
+		if !slices.ContainsFunc(files, func(f policy.SourceFile) bool { return strings.HasSuffix(f.Name, input.SourceSuffix) }) {
 			continue
 		}
 		doc, _ := lang.Compile(files)
@@ -174,7 +176,7 @@ func refusedByStructure(tree any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return policy.Unmarshal(text, new(policy.Policy)) != nil, nil
+	return granted.Unmarshal(text, new(policy.Policy)) != nil, nil
 }
 
 // TestMutations: what package policy's decoder refuses of a policy for its shape the schema refuses as well, and all that is
@@ -190,8 +192,9 @@ func TestMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := tree["policy"].(map[string]any)
-	for name := range p["filters"].(map[string]any) { // most of the text, and of no interest
-		p["filters"].(map[string]any)[name] = []any{[]any{0.0, 1.0, 2.0, 3.0}}
+	filters := p["granted"].(map[string]any)["filters"].(map[string]any)
+	for name := range filters { // most of the text, and of no interest
+		filters[name] = []any{[]any{0.0, 1.0, 2.0, 3.0}}
 	}
 	tree["origins"] = map[string]any{"edition": "p.cm.hcl:1:1"}
 	tried, refused := 0, 0

@@ -16,6 +16,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/diff"
+	"casemate/policy/granted"
 	"casemate/policy/lang"
 	"casemate/policy/valid"
 	"casemate/sandbox"
@@ -83,7 +84,7 @@ func (x *site) document(t testing.TB) *policy.Document {
 		words = p.Profiles[0].Syscalls
 		filters[key] = words
 	}
-	p.Profiles[0].Syscalls, p.Filters = words, policy.Filters{words.Filter: words.Rules}
+	p.Profiles[0].Syscalls, p.Filters = words, granted.Filters{words.Filter: words.Rules}
 	return &policy.Document{Policy: p}
 }
 

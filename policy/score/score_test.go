@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 )
 
@@ -19,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite testdata/examples.txt")
 
 func compile(t testing.TB, name, text string) *policy.Document {
 	t.Helper()
-	doc, ds := lang.Compile([]policy.SourceFile{{Name: name + policy.SourceSuffix, Data: []byte(text)}})
+	doc, ds := lang.Compile([]policy.SourceFile{{Name: name + input.SourceSuffix, Data: []byte(text)}})
 	if doc == nil {
 		t.Fatalf("%s: %+v", name, ds)
 	}
@@ -31,7 +32,7 @@ func TestExamples(t *testing.T) {
 	files := map[string][]policy.SourceFile{}
 	const root = "../../examples"
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, policy.SourceSuffix) && !policy.IsTable(path) {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, input.SourceSuffix) && !input.IsTable(path) {
 			return err
 		}
 		data, err := os.ReadFile(path)

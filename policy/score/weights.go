@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/policy/suggest"
 )
 
@@ -43,7 +43,7 @@ func ParseWeights(text []byte) (*Weights, error) {
 		return nil, fmt.Errorf("weights: more than %d bytes", MaxWeights)
 	}
 	given := Weights{FormatVersion: WeightsFormat}
-	if err := policy.Unmarshal(text, &given); err != nil {
+	if err := granted.Unmarshal(text, &given); err != nil {
 		return nil, fmt.Errorf("weights: %w: write {\"weights\":{\"user\":20}}", err)
 	}
 	if given.FormatVersion != WeightsFormat {

@@ -15,6 +15,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/explain"
+	"casemate/policy/granted"
 	"casemate/policy/lang"
 	"casemate/policy/score"
 	"casemate/policy/show"
@@ -156,7 +157,7 @@ func TestPartIsHeldToItsForm(t *testing.T) {
 	redigest := func(s string) string { // of a policy that somebody changed
 		from := strings.Index(s, `"policy":`) + len(`"policy":`)
 		to := strings.Index(s, `,"origins":`)
-		return strings.Replace(s, doc.Digest, policy.Digest([]byte(s[from:to])), 1)
+		return strings.Replace(s, doc.Digest, granted.Digest([]byte(s[from:to])), 1)
 	}
 	change := func(old, new string) string {
 		if !strings.Contains(text, old) {
@@ -187,7 +188,7 @@ func TestPartIsHeldToItsForm(t *testing.T) {
 		"an origin of control characters": {change(`"services.s5":"large`, `"services.s5":"\nlarge`), false},
 		"more behind it":                  {text + "{}", false},
 		"its end missing":                 {strings.TrimSuffix(text, "}\n"), false},
-		"another version":                 {change(`"format_version":1`, `"format_version":2`), false},
+		"another version":                 {change(`"format_version":2`, `"format_version":3`), false},
 		"the acl missing":                 {redigest(change(`"acl":"a5"`, `"acl":"b5"`)), false},
 	} {
 		part, ok := canon.DecodePart([]byte(tt.text), []string{"s5"})

@@ -13,6 +13,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/explain"
+	"casemate/policy/granted"
 	"casemate/policy/suggest"
 	"casemate/sandbox"
 )
@@ -56,7 +57,7 @@ func namesOf[T any](list []T, name func(*T) string) (out []string) {
 func Named(word string) bool {
 	kind, name, ok := strings.Cut(word, ".")
 	_, known := kinds[kind]
-	return policy.ValidName(word) || ok && known && policy.ValidName(name)
+	return granted.ValidName(word) || ok && known && granted.ValidName(name)
 }
 
 // Names are the blocks beside services that may be named, by kind and name.
@@ -122,7 +123,7 @@ func cut(doc *policy.Document, want map[string]bool) (*policy.Document, error) {
 	p.Profiles = keep(p.Profiles, func(f *sandbox.Profile) bool { return want["profile."+f.Name] })
 	p.Services = keep(p.Services, func(s *policy.Service) bool { return want["service."+s.Name] })
 	p.Disabled = keep(p.Disabled, func(s *policy.Service) bool { return want["service."+s.Name] })
-	p.Filters = policy.Filters{}
+	p.Filters = granted.Filters{}
 	for i := range p.Profiles {
 		name := p.Profiles[i].Syscalls.Filter
 		p.Filters[name] = doc.Policy.Filters[name]
@@ -137,7 +138,7 @@ func cut(doc *policy.Document, want map[string]bool) (*policy.Document, error) {
 		name, _, _ := strings.Cut(rest, ".")
 		return inner && !want[strings.TrimSuffix(kind, "s")+"."+name]
 	})
-	return &policy.Document{FormatVersion: doc.FormatVersion, Digest: policy.Digest(text), Policy: &p, Origins: origins}, nil
+	return &policy.Document{FormatVersion: doc.FormatVersion, Digest: granted.Digest(text), Policy: &p, Origins: origins}, nil
 }
 
 func keep[T any](list []T, want func(*T) bool) (out []T) {

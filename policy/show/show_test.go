@@ -14,6 +14,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/explain"
+	"casemate/policy/input"
 	"casemate/policy/lang"
 	"casemate/policy/show"
 	"casemate/sandbox"
@@ -24,7 +25,7 @@ func examples(t *testing.T) map[string]*policy.Document {
 	t.Helper()
 	files, out := map[string][]policy.SourceFile{}, map[string]*policy.Document{}
 	err := filepath.WalkDir("../../examples", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, policy.SourceSuffix) && !policy.IsTable(path) {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, input.SourceSuffix) && !input.IsTable(path) {
 			return err
 		}
 		data, err := os.ReadFile(path)

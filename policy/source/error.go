@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/sandbox/hostpath"
 )
 
@@ -37,7 +38,7 @@ func (e *Error) Diagnostic() policy.Diagnostic {
 // Of gives err as an *Error about the file name.
 func Of(name string, err error) error {
 	var unsafe *hostpath.UnsafeError
-	var fault *policy.Fault
+	var fault *input.Fault
 	var p *fs.PathError
 	e := &Error{Path: name, Reason: err.Error(), Err: err}
 	switch {

@@ -1,6 +1,6 @@
 // Package source reads policies for who only looks at them, as the command line does:
 // whoever they belong to, as long as not everybody may change them. casemated takes its own
-// from root alone (policy.ReadOwnSources).
+// from root alone (input.ReadOwn).
 package source
 
 import (
@@ -14,15 +14,16 @@ import (
 	"syscall"
 
 	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // Read reads the policy at a path: a file, or every *.cm.hcl and inetd.conf of a directory, as
-// policy.ReadOwnSources does. A file must be regular; neither it nor its
+// input.ReadOwn does. A file must be regular; neither it nor its
 // directory may be writable for everybody or for a group other than root's. The error is a
 // *Error.
 func Read(path string) ([]policy.SourceFile, error) {
 	f, err := os.OpenFile(path, flags, 0)
-	if policy.MayMiss(path) && errors.Is(err, fs.ErrNotExist) {
+	if input.MayMiss(path) && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
@@ -35,14 +36,14 @@ func Read(path string) ([]policy.SourceFile, error) {
 	}
 	if info.IsDir() {
 		return readDir(path, f, info, func() ([]string, error) {
-			names, err := policy.SourceNames(f)
+			names, err := input.SourceNames(f)
 			if err != nil {
 				err = misnamed(path, Of(path, err))
 			}
 			return names, err
 		})
 	}
-	data, err := readFile(path, f, policy.MaxSourceAll)
+	data, err := readFile(path, f, input.MaxSourceAll)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func ReadTests(path string) ([]policy.SourceFile, error) {
 		}
 		slices.Sort(entries)
 		for _, name := range entries {
-			if strings.HasSuffix(name, policy.TestSuffix) && !strings.HasPrefix(name, ".") {
+			if strings.HasSuffix(name, input.TestSuffix) && !strings.HasPrefix(name, ".") {
 				names = append(names, filepath.Join(path, name))
 			}
 		}
@@ -93,7 +94,7 @@ func readDir(dir string, f *os.File, info fs.FileInfo, list func() ([]string, er
 		return nil, Of(dir, err)
 	}
 	defer root.Close()
-	left := policy.MaxSourceAll
+	left := input.MaxSourceAll
 	for _, name := range names {
 		file, err := root.OpenFile(filepath.Base(name), flags, 0)
 		if err != nil {
@@ -115,9 +116,9 @@ func misnamed(dir string, err error) error {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		stem, hcl := strings.CutSuffix(e.Name(), ".hcl")
-		if hcl && stem != "" && !strings.HasSuffix(e.Name(), policy.SourceSuffix) && !strings.HasSuffix(e.Name(), policy.TestSuffix) && !strings.HasPrefix(stem, ".") {
-			return &Error{Path: dir, Reason: fmt.Sprintf("no policy file in the directory %s: their names end with %s, and %s does not", dir, policy.SourceSuffix, e.Name()),
-				Next: fmt.Sprintf("rename it to %s", filepath.Join(dir, stem+policy.SourceSuffix))}
+		if hcl && stem != "" && !strings.HasSuffix(e.Name(), input.SourceSuffix) && !strings.HasSuffix(e.Name(), input.TestSuffix) && !strings.HasPrefix(stem, ".") {
+			return &Error{Path: dir, Reason: fmt.Sprintf("no policy file in the directory %s: their names end with %s, and %s does not", dir, input.SourceSuffix, e.Name()),
+				Next: fmt.Sprintf("rename it to %s", filepath.Join(dir, stem+input.SourceSuffix))}
 		}
 	}
 	return err
@@ -130,12 +131,12 @@ func readFile(name string, f *os.File, left int) ([]byte, error) {
 		return nil, Of(name, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, Of(name, policy.ErrNotRegular)
+		return nil, Of(name, input.ErrNotRegular)
 	}
 	if err := check(name, info); err != nil {
 		return nil, err
 	}
-	data, err := policy.ReadRegular(name, f, left)
+	data, err := input.ReadRegular(name, f, left)
 	if err != nil {
 		return nil, Of(name, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"casemate/policy"
+	"casemate/policy/input"
 )
 
 func TestRead(t *testing.T) {
@@ -64,11 +65,11 @@ func TestReadRefuses(t *testing.T) {
 		{"fifo", "not a regular file", func(dir, file string) error { return syscall.Mkfifo(filepath.Join(dir, "b.cm.hcl"), 0o600) }},
 		{"directory", "not a regular file", func(dir, file string) error { return os.Mkdir(filepath.Join(dir, "b.cm.hcl"), 0o700) }},
 		{"link out", "escapes", func(dir, file string) error { return os.Symlink("/etc/passwd", filepath.Join(dir, "b.cm.hcl")) }},
-		{"large", "larger than 1MiB", func(dir, file string) error { return os.Truncate(file, policy.MaxSourceFile+1) }},
+		{"large", "larger than 1MiB", func(dir, file string) error { return os.Truncate(file, input.MaxSourceFile+1) }},
 		{"large together", "the policy is larger than 8MiB", func(dir, file string) error {
 			for _, c := range "bcdefghij" {
-				name := filepath.Join(dir, string(c)+policy.SourceSuffix)
-				if err := os.WriteFile(name, make([]byte, policy.MaxSourceFile), 0o600); err != nil {
+				name := filepath.Join(dir, string(c)+input.SourceSuffix)
+				if err := os.WriteFile(name, make([]byte, input.MaxSourceFile), 0o600); err != nil {
 					return err
 				}
 			}
@@ -78,7 +79,7 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "p")
-			file := filepath.Join(dir, "a"+policy.SourceSuffix)
+			file := filepath.Join(dir, "a"+input.SourceSuffix)
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -101,7 +102,7 @@ func TestReadRefuses(t *testing.T) {
 }
 
 func TestGroupWritable(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "a"+policy.SourceSuffix)
+	file := filepath.Join(t.TempDir(), "a"+input.SourceSuffix)
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

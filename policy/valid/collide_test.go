@@ -8,30 +8,31 @@ import (
 
 	"casemate/listener/address"
 	"casemate/listener/address/overlap"
+	"casemate/listener/endpoint"
 )
 
 // TestCollisionsAreOverlaps: whatever is asked for in whatever order, an endpoint is taken just
 // when it overlaps one that has been taken before.
 func TestCollisionsAreOverlaps(t *testing.T) {
-	var all []address.Endpoint
+	var all []endpoint.Endpoint
 	for _, addr := range []string{"0.0.0.0:7", "192.0.2.1:7", "192.0.2.2:7", "0.0.0.0:8", "192.0.2.1:8"} {
 		for _, network := range []string{"tcp4", "udp4"} {
-			all = append(all, address.Endpoint{Network: network, Addr: netip.MustParseAddrPort(addr)})
+			all = append(all, endpoint.Endpoint{Network: network, Addr: netip.MustParseAddrPort(addr)})
 		}
 	}
 	for _, addr := range []string{"[::]:7", "[::1]:7", "[::2]:7"} {
-		all = append(all, address.Endpoint{Network: "tcp6", Addr: netip.MustParseAddrPort(addr)})
+		all = append(all, endpoint.Endpoint{Network: "tcp6", Addr: netip.MustParseAddrPort(addr)})
 	}
-	all = append(all, address.Endpoint{Network: "unix", Path: "/a"}, address.Endpoint{Network: "unixgram", Path: "/a"}, address.Endpoint{Network: "unix", Path: "@a"})
+	all = append(all, endpoint.Endpoint{Network: "unix", Path: "/a"}, endpoint.Endpoint{Network: "unixgram", Path: "/a"}, endpoint.Endpoint{Network: "unix", Path: "@a"})
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 3000 {
 		c, used := &checker{}, map[string]taken{}
-		var have []address.Endpoint
+		var have []endpoint.Endpoint
 		for range 6 {
 			e := all[r.IntN(len(all))]
 			before := len(c.errs)
-			c.collide(used, []address.Endpoint{e}, "at", address.Listen{})
-			want := slices.ContainsFunc(have, func(o address.Endpoint) bool { return overlap.Between(e, o) })
+			c.collide(used, []endpoint.Endpoint{e}, "at", address.Listen{})
+			want := slices.ContainsFunc(have, func(o endpoint.Endpoint) bool { return overlap.Between(e, o) })
 			if got := len(c.errs) > before; got != want {
 				t.Fatalf("%v after %v: taken %v, want %v", e, have, got, want)
 			}

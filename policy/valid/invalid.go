@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/policy"
 	"unicode/utf8"
+
+	"casemate/policy/granted"
 )
 
 // Invalid is one broken invariant. Path is the value's place as in Origins
@@ -130,7 +131,7 @@ func (c *checker) lines(path, s string, max int) bool {
 // name checks a block's name: it is part of log records, of paths in
 // diagnostics and of references.
 func (c *checker) name(path, s string) bool {
-	if policy.ValidName(s) {
+	if granted.ValidName(s) {
 		return true
 	}
 	c.add(path, "use 1 to 63 lower-case letters, digits, _ and -, with a letter first", "%q is not a name", s)

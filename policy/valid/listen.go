@@ -11,7 +11,9 @@ import (
 
 	"casemate/listener/address"
 	"casemate/listener/address/spell"
+	"casemate/listener/endpoint"
 	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 // listen checks one address.
@@ -56,7 +58,7 @@ func (c *checker) packets(at string, s *policy.Service) {
 	if o.TOS > 252 || o.TOS%4 != 0 {
 		c.add(at+".tos", `write a name, as tos = "ef", or a multiple of 4 up to 252`, "%d is no tos: its last two bits are congestion's", o.TOS)
 	}
-	if o.Interface != "" && (len(o.Interface) > 15 || strings.ContainsAny(o.Interface, "/:%") || strings.ContainsFunc(o.Interface, address.Unprintable) || strings.ContainsFunc(o.Interface, unicode.IsSpace)) {
+	if o.Interface != "" && (len(o.Interface) > 15 || strings.ContainsAny(o.Interface, "/:%") || strings.ContainsFunc(o.Interface, endpoint.Unprintable) || strings.ContainsFunc(o.Interface, unicode.IsSpace)) {
 		c.add(at+".interface", "write a name as `ip link` shows it, up to 15 bytes", "%q is no name of an interface", o.Interface)
 	}
 	unixes := !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Inet() })
@@ -88,8 +90,8 @@ func (c *checker) collisions(p *policy.Policy) {
 		for k, l := range p.Services[i].Listen {
 			at := fmt.Sprintf("services.%s.listen.%d", p.Services[i].Name, k)
 			ends := p.Services[i].Endpoints(l)
-			if count += len(ends); count > policy.MaxSockets {
-				c.add(at, "listen on fewer ports", "the policy opens more than %d sockets", policy.MaxSockets)
+			if count += len(ends); count > granted.MaxSockets {
+				c.add(at, "listen on fewer ports", "the policy opens more than %d sockets", granted.MaxSockets)
 				return
 			}
 			c.collide(used, ends, at, l)
@@ -99,12 +101,12 @@ func (c *checker) collisions(p *policy.Policy) {
 
 // collide reports the first of ends that is taken, and takes them otherwise: its port or path as
 // a whole, and there its address, or all of them; each on its interface, or on all.
-func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at string, l address.Listen) {
-	keys := func(e address.Endpoint) (whole, one, all string, is bool) {
+func (c *checker) collide(used map[string]taken, ends []endpoint.Endpoint, at string, l address.Listen) {
+	keys := func(e endpoint.Endpoint) (whole, one, all string, is bool) {
 		if e.Unix() {
 			return e.Path, e.Path, e.Path, true
 		}
-		if cid, port, ok := address.Numbers(e.Path); ok {
+		if cid, port, ok := endpoint.Numbers(e.Path); ok {
 			whole = fmt.Sprint(e.Network, port)
 			return whole, fmt.Sprint(whole, " ", cid), whole + " all", cid == math.MaxUint32
 		}
@@ -112,7 +114,7 @@ func (c *checker) collide(used map[string]taken, ends []address.Endpoint, at str
 		return whole, whole + " " + e.Addr.Addr().String(), whole + " all", e.Addr.Addr().IsUnspecified()
 	}
 	const anywhere = "%"
-	find := func(key string, e address.Endpoint) (taken, bool) {
+	find := func(key string, e endpoint.Endpoint) (taken, bool) {
 		if e.Interface == "" {
 			other, hit := used[key+anywhere]
 			return other, hit

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 // TestNames: what may be the name of a block, a variable, an account.
@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		ok        func(string) bool
 		good, bad string
 	}{
-		"block":    {policy.ValidName, "a a1 a-b a_b " + strings.Repeat("z", 63), "A 1a -a _a a.b ä a$ " + strings.Repeat("z", 64)},
+		"block":    {granted.ValidName, "a a1 a-b a_b " + strings.Repeat("z", 63), "A 1a -a _a a.b ä a$ " + strings.Repeat("z", 64)},
 		"variable": {envName, "A a _ A1 _1 " + strings.Repeat("Z", 255), "1A A-B A.B A= ä " + strings.Repeat("Z", 256)},
 		"account":  {account, "root _apt www-data a.b Host$ 0 1000 a-", "-a .a $ $a a$b a$$ 01 4294967295 ä 1a " + strings.Repeat("z", 33)},
 	} {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/granted"
 	"casemate/sandbox"
 	"casemate/sandbox/rootfs/nodes"
 	"casemate/sandbox/seccomp/filter"
@@ -178,8 +179,8 @@ func (c *checker) files(at string, f *sandbox.Files) {
 }
 
 func (c *checker) scratch(at string, n int64) {
-	if n != 0 && (n < SmallestTmp || n > policy.LargestTmp) {
-		c.add(at, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, policy.LargestTmp>>40), "%d bytes are out of range", n)
+	if n != 0 && (n < SmallestTmp || n > granted.LargestTmp) {
+		c.add(at, fmt.Sprintf("choose a size from %dKiB to %dTiB", SmallestTmp>>10, granted.LargestTmp>>40), "%d bytes are out of range", n)
 	}
 }
 
@@ -216,7 +217,7 @@ func (c *checker) hostPath(at, name string) bool {
 }
 
 // syscalls checks the words for being text, and nothing more: the filter decides.
-func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters policy.Filters) {
+func (c *checker) syscalls(at string, s *sandbox.Syscalls, filters granted.Filters) {
 	oneOf(c, at+".on_violation", s.OnViolation, filter.Actions...)
 	words := slices.Concat(s.Allow, s.Deny)
 	for k, r := range s.ByArgument {
@@ -253,7 +254,7 @@ func FilterName(words filter.Words) string {
 	if err != nil {
 		return "" // numbers are always encoded
 	}
-	return strings.TrimPrefix(policy.Digest(b), "sha256:")
+	return strings.TrimPrefix(granted.Digest(b), "sha256:")
 }
 
 // Dispensable are the words that best_effort may use.

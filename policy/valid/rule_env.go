@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl"
 	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 const (
@@ -89,8 +90,8 @@ func (c *checker) ruleCommands(at string, p *policy.Policy, s *policy.Service) {
 				c.programs++
 			}
 		}
-		if c.programs > policy.MaxPrograms {
-			c.add(at+".acl", "use rules with fewer commands, in fewer services", "with the rules of acl %q there are more than %d commands of rules", s.ACL, policy.MaxPrograms)
+		if c.programs > granted.MaxPrograms {
+			c.add(at+".acl", "use rules with fewer commands, in fewer services", "with the rules of acl %q there are more than %d commands of rules", s.ACL, granted.MaxPrograms)
 		}
 	}
 }

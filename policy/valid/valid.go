@@ -12,6 +12,7 @@ import (
 	"casemate/acl/civil"
 	"casemate/acl/pattern"
 	"casemate/policy"
+	"casemate/policy/granted"
 )
 
 // Bounds of a policy, far above any real one. They are numbers, as the answer is the same on every host: so many
@@ -81,7 +82,7 @@ func Check(p *policy.Policy) error {
 // twice, and returns the path of block i.
 func (c *checker) order(kind string, i int, name func(int) string) string {
 	n := name(i)
-	if !policy.ValidName(n) {
+	if !granted.ValidName(n) {
 		path := fmt.Sprintf("%s.%d", kind, i)
 		c.name(path, n)
 		return path

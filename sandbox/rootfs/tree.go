@@ -106,7 +106,7 @@ type Tree struct {
 type EntryError struct {
 	Kind Kind
 	Path string
-	Err  error
+	Err  error `json:"-"`
 }
 
 // Error names the entry first.

@@ -17,6 +17,7 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/control"
+	"casemate/policy/granted"
 	"casemate/policy/lang"
 	"casemate/tests/root/rig"
 )
@@ -94,7 +95,7 @@ func TestDocumentIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		doc.Digest = policy.Digest(p)
+		doc.Digest = granted.Digest(p)
 		text, err := canon.EncodeDocument(doc)
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +117,7 @@ func TestDocumentIsChecked(t *testing.T) {
 
 // answers are whole compilers' answers to the policy text: a good one, and
 // documents that are none.
-func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown, forged string) {
+func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown string, forged map[string]string) {
 	t.Helper()
 	doc, diags := lang.Compile([]policy.SourceFile{{Name: "test.cm.hcl", Data: []byte(text)}})
 	if doc == nil {
@@ -134,21 +135,25 @@ func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown, forg
 	}
 	plain := string(canonical)
 	return wrap(plain), wrap(strings.Replace(plain, doc.Digest, other, 1)), wrap(indented.String()),
-		wrap(strings.Replace(plain, `{"format_version"`, `{"extra":1,"format_version"`, 1)), wrap(forge(t, doc))
+		wrap(strings.Replace(plain, `{"format_version"`, `{"extra":1,"format_version"`, 1)), map[string]string{
+			"network": wrap(forge(t, doc, `"tcp4"`, `"t4"`)), "listen": wrap(forge(t, doc, `"tcp:`, `"t:`)),
+			"user": wrap(forge(t, doc, `"user":"dynamic"`, `"user":"root"`)),
+		}
 }
 
-// forge is a document whose digest fits a policy that no compiler of ours makes.
-func forge(t *testing.T, doc *policy.Document) string {
+// forge is a document whose digest fits a policy that no compiler of ours makes: with what is first there of the words old replaced.
+// What is granted to root comes first.
+func forge(t *testing.T, doc *policy.Document, old, with string) string {
 	t.Helper()
 	p, err := canon.Encode(doc.Policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := bytes.Replace(p, []byte(`"tcp:`), []byte(`"t:`), 1)
+	bad := bytes.Replace(p, []byte(old), []byte(with), 1)
 	if bytes.Equal(bad, p) {
 		t.Fatalf("nothing to forge in %s", p)
 	}
-	return fmt.Sprintf(`{"format_version":1,"digest":%q,"policy":%s,"origins":{}}`, policy.Digest(bad), bad)
+	return string(granted.Frame(granted.Digest(bad), bad, []byte("{}")))
 }
 
 // TestCompilerIsNotTrusted: whatever becomes of the compiler or comes out of
@@ -175,7 +180,9 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		{"wrong digest", "reply", wrongDigest, "digest"},
 		{"not canonical", "reply", loose, "does not fit the policy"},
 		{"unknown field", "reply", unknown, "extra"},
-		{"forged network", "reply", forged, "no listen address"},
+		{"forged network", "reply", forged["network"], "no socket that can be opened"},
+		{"forged listen, which the broker reads", "reply", forged["listen"], "no listen address"},
+		{"another grant to root than the policy comes to", "reply", forged["user"], "not the canonical bytes"},
 		{"other version", "reply", `{"format_version":9}`, "format_version 9"},
 		{"no document", "reply", `{"format_version":1}`, "errors"},
 		{"does not read", "deaf", good, "the compiler: "},

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -65,7 +65,7 @@ func TestExamplesCheck(t *testing.T) {
 		}
 		must(t, filepath.Join(bin, "casemate"), "check", "-q", "--fail-on", "warning", dir)
 		must(t, filepath.Join(bin, "casemate"), "fmt", "--check", dir)
-		if tests, _ := filepath.Glob(filepath.Join(dir, "*"+policy.TestSuffix)); len(tests) > 0 {
+		if tests, _ := filepath.Glob(filepath.Join(dir, "*"+input.TestSuffix)); len(tests) > 0 {
 			must(t, filepath.Join(bin, "casemate"), "test", dir)
 		} else if filepath.Base(filepath.Dir(dir)) != "services" {
 			t.Errorf("%s has no tests", filepath.Base(dir))

@@ -60,7 +60,7 @@ service no
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"site.cm.hcl": string(r.HCL)}})
 	for service, port := range map[string]string{"port-" + wrapped: wrapped, "only": only, "unit": unit} {
 		held := says(t, port, "holding")
-		confined(t, b, session(t, b, service), granted{})
+		confined(t, b, session(t, b, service), leaves{})
 		held.Close()
 	}
 	if got, err := rig.Exchange(no, ""); err == nil && got != "" {

@@ -78,7 +78,7 @@ service "gram" {
 `
 	b := rig.ServeWith(t, rig.Options{Files: map[string]string{"site.cm.hcl": site, "inetd.conf": table}})
 	held := says(t, hold, "holding")
-	confined(t, b, session(t, b, "port-"+hold), granted{})
+	confined(t, b, session(t, b, "port-"+hold), leaves{})
 	for network, at := range map[string]string{"udp": gram, "tcp": accepts} {
 		if err := askOnce(network, "127.0.0.1:"+at); err != nil {
 			t.Errorf("wait, %s: %v", network, err)

@@ -37,8 +37,8 @@ func session(t *testing.T, b *rig.Broker, service string) control.SessionStatus 
 	return found
 }
 
-// granted is what a profile leaves open of the layers that are otherwise on.
-type granted struct {
+// leaves is what a profile leaves open of the layers that are otherwise on.
+type leaves struct {
 	namespaces []string // shared with the host, as "net"
 	caps       uint64   // kept by the service, bit by capability number
 	groups     string   // that one of its processes may have set for itself
@@ -46,7 +46,7 @@ type granted struct {
 
 // confined looks at the session's processes from outside and reports every
 // layer that is not on.
-func confined(t *testing.T, b *rig.Broker, s control.SessionStatus, g granted) {
+func confined(t *testing.T, b *rig.Broker, s control.SessionStatus, g leaves) {
 	t.Helper()
 	checked := 0
 	for _, pid := range family(t, s.PID) {
@@ -83,7 +83,7 @@ func family(t *testing.T, pid int) []int {
 }
 
 // layersOf checks one process: identity, rights, filter, namespaces, mounts.
-func layersOf(broker, pid int, uid uint32, g granted) error {
+func layersOf(broker, pid int, uid uint32, g leaves) error {
 	s, err := rig.Status(pid)
 	if err != nil {
 		return err

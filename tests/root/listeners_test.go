@@ -133,7 +133,7 @@ func TestLeasedIDs(t *testing.T) {
 			t.Errorf("processes %d and %d share uid %d", other, s.PID, s.UID)
 		}
 		seen[s.UID] = s.PID
-		confined(t, b, s, granted{})
+		confined(t, b, s, leaves{})
 	}
 }
 

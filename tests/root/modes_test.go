@@ -155,7 +155,7 @@ func TestUserNamespace(t *testing.T) {
 		if err != nil || herr != nil || own == host {
 			t.Errorf("%s: user namespace %s (%v), the broker's is %s (%v)", c.user, own, err, host, herr)
 		}
-		confined(t, b, s, granted{})
+		confined(t, b, s, leaves{})
 	}
 }
 

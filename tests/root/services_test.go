@@ -67,7 +67,7 @@ func watched(t *testing.T, b *rig.Broker, name, port string) {
 	}
 	s := session(t, b, name)
 	time.Sleep(100 * time.Millisecond) // past exec, and past what the program does first
-	confined(t, b, s, granted{})
+	confined(t, b, s, leaves{})
 	c.Close()
 }
 
@@ -213,7 +213,7 @@ profile "tftp" {
 	must(t, "tftp", "-m", "binary", "127.0.0.1", port, "-c", "get", filepath.Join(boot, "image"), got)
 	must(t, "cmp", filepath.Join(boot, "image"), got)
 	// What serves a transfer is a process of its own, which ends a little after it, with the group of nobody.
-	confined(t, b, session(t, b, "tftp"), granted{namespaces: []string{"net"}, caps: 1 << unix.CAP_SETGID, groups: "65534"})
+	confined(t, b, session(t, b, "tftp"), leaves{namespaces: []string{"net"}, caps: 1 << unix.CAP_SETGID, groups: "65534"})
 	must(t, "tftp", "-m", "binary", "127.0.0.1", port, "-c", "put", got, filepath.Join(boot, "upload"))
 	must(t, "cmp", got, filepath.Join(boot, "upload"))
 	if err := rig.Until(time.Minute, func() error {
@@ -259,5 +259,5 @@ func TestBuiltins(t *testing.T) {
 	if n, err := u.Read(buf); err != nil || string(buf[:n]) != "polo" {
 		t.Errorf("udp echo answered %q (%v)", buf[:n], err)
 	}
-	confined(t, b, session(t, b, "echo"), granted{})
+	confined(t, b, session(t, b, "echo"), leaves{})
 }

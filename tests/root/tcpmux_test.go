@@ -101,14 +101,14 @@ func TestTcpmuxRunsAsItsUser(t *testing.T) {
 		if s.UID == 0 || name == "cat" && s.UID != 65534 {
 			t.Errorf("%s runs as %d", name, s.UID)
 		}
-		confined(t, b, s, granted{})
+		confined(t, b, s, leaves{})
 		c.Close()
 	}
 	s := session(t, b, "mux")
 	if s.UID == 0 {
 		t.Error("the worker that reads names runs as root")
 	}
-	confined(t, b, s, granted{})
+	confined(t, b, s, leaves{})
 }
 
 // TestTcpmuxHidesOthers (CVE-2012-0862: enabling tcpmux exposed every service): only names that

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/policy/source"
 )
 
@@ -81,7 +82,7 @@ func read(ctx context.Context, name string, tests bool) ([]policy.SourceFile, er
 	if err := regular(ctx, commit, at); err != nil {
 		return nil, err
 	}
-	data, err := blob(ctx, object, policy.MaxSourceAll)
+	data, err := blob(ctx, object, input.MaxSourceAll)
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +114,13 @@ func tree(ctx context.Context, name, object string, tests bool) (files []policy.
 	if err != nil {
 		return nil, err
 	}
-	left := policy.MaxSourceAll
+	left := input.MaxSourceAll
 	for _, e := range entries {
 		full := strings.TrimSuffix(name, "/") + "/" + e.name
 		if strings.HasSuffix(name, ":") {
 			full = name + e.name
 		}
-		if e.directory || !policy.IsSource(full) && !(tests && strings.HasSuffix(full, policy.TestSuffix)) {
+		if e.directory || !input.IsSource(full) && !(tests && strings.HasSuffix(full, input.TestSuffix)) {
 			continue
 		}
 		if e.link {
@@ -133,7 +134,7 @@ func tree(ctx context.Context, name, object string, tests bool) (files []policy.
 		files = append(files, policy.SourceFile{Name: full, Data: data})
 	}
 	if len(files) == 0 {
-		return nil, &source.Error{Path: name, Reason: "no policy file in the directory", Next: "name the directory of the *" + policy.SourceSuffix + " files"}
+		return nil, &source.Error{Path: name, Reason: "no policy file in the directory", Next: "name the directory of the *" + input.SourceSuffix + " files"}
 	}
 	return files, nil
 }
@@ -170,8 +171,8 @@ func blob(ctx context.Context, object string, left int) ([]byte, error) {
 		return nil, err
 	}
 	size, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || size > int64(min(left, policy.MaxSourceFile)) {
-		return nil, fmt.Errorf("larger than %d bytes", min(left, policy.MaxSourceFile))
+	if err != nil || size > int64(min(left, input.MaxSourceFile)) {
+		return nil, fmt.Errorf("larger than %d bytes", min(left, input.MaxSourceFile))
 	}
 	return git(ctx, int(size), "cat-file", "blob", object)
 }

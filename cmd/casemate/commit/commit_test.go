@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/tests/need"
 )
 
@@ -42,7 +42,7 @@ func repository(t *testing.T) (run func(args ...string) string) {
 	write("p/deeper/c.cm.hcl", "no\n")
 	write("inetd.conf", "table\n")
 	write("-n.cm.hcl", "dash\n")
-	write("large.cm.hcl", strings.Repeat("x", policy.MaxSourceFile+1))
+	write("large.cm.hcl", strings.Repeat("x", input.MaxSourceFile+1))
 	run("add", ".")
 	run("commit", "-qm", "one")
 	run("tag", "first")

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 )
 
 // Socket is one that listens, or that datagrams come to.
@@ -26,8 +26,8 @@ type Socket struct {
 }
 
 // Endpoint is what it is bound to.
-func (s *Socket) Endpoint() address.Endpoint {
-	return address.Endpoint{Network: s.Network, Addr: s.Addr, Path: s.Path}
+func (s *Socket) Endpoint() endpoint.Endpoint {
+	return endpoint.Endpoint{Network: s.Network, Addr: s.Addr, Path: s.Path}
 }
 
 // Net is who has which addresses of a host, as proc_pid_net(5) tells it.
@@ -40,7 +40,7 @@ type Net struct {
 }
 
 type held struct {
-	address.Endpoint
+	endpoint.Endpoint
 	uid, inode string
 }
 
@@ -115,7 +115,7 @@ func (n *Net) inet(network, text string) {
 			continue
 		}
 		if at, ok := procAddr(f[local]); ok {
-			n.sockets = append(n.sockets, held{address.Endpoint{Network: network, Addr: at}, f[uid], f[inode]})
+			n.sockets = append(n.sockets, held{endpoint.Endpoint{Network: network, Addr: at}, f[uid], f[inode]})
 		}
 	}
 }
@@ -141,7 +141,7 @@ func (n *Net) unix(text string) {
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) > path && (f[flags] == "00010000" || f[kind] == "0002") {
-			n.sockets = append(n.sockets, held{address.Endpoint{Network: "unix", Path: f[path]}, "", f[inode]})
+			n.sockets = append(n.sockets, held{endpoint.Endpoint{Network: "unix", Path: f[path]}, "", f[inode]})
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/policy"
+	"casemate/policy/input"
 )
 
 // Into is the value of --output-into: files that get what a verb found too, each in a format.
@@ -106,7 +106,7 @@ func (f *target) place(read []string) (mode os.FileMode, err error) {
 			return 0, errors.New("it is a link that leads nowhere: name what it is to lead to")
 		}
 	}
-	if policy.IsSource(f.path) || strings.HasSuffix(f.path, policy.TestSuffix) {
+	if input.IsSource(f.path) || strings.HasSuffix(f.path, input.TestSuffix) {
 		return 0, errors.New("files of a policy have such names: name another")
 	}
 	return mode, nil

@@ -5,17 +5,17 @@ package overlap
 import (
 	"math"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 )
 
 // Between tells whether the kernel refuses e and o side by side: the same port
 // of a network on the same interface or all, with the same address or a wildcard, or the same path.
-func Between(e, o address.Endpoint) bool {
+func Between(e, o endpoint.Endpoint) bool {
 	if e.Unix() || o.Unix() {
 		return e.Path == o.Path
 	}
-	if c, port, _ := address.Numbers(e.Path); e.Network == "vsock" && o.Network == "vsock" {
-		d, other, _ := address.Numbers(o.Path)
+	if c, port, _ := endpoint.Numbers(e.Path); e.Network == "vsock" && o.Network == "vsock" {
+		d, other, _ := endpoint.Numbers(o.Path)
 		return port == other && (c == d || max(c, d) == math.MaxUint32)
 	}
 	if e.Network != o.Network || e.Addr.Port() != o.Addr.Port() || e.Interface != o.Interface && e.Interface != "" && o.Interface != "" {

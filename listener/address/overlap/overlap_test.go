@@ -5,17 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 )
 
 func TestOverlap(t *testing.T) {
-	end := func(s string) address.Endpoint {
+	end := func(s string) endpoint.Endpoint {
 		at := strings.IndexAny(s, "/:")
 		network, addr := s[:at], s[at+1:]
 		if strings.HasPrefix(network, "unix") || network == "vsock" {
-			return address.Endpoint{Network: network, Path: addr}
+			return endpoint.Endpoint{Network: network, Path: addr}
 		}
-		return address.Endpoint{Network: network, Addr: netip.MustParseAddrPort(addr)}
+		return endpoint.Endpoint{Network: network, Addr: netip.MustParseAddrPort(addr)}
 	}
 	for _, tt := range []struct {
 		a, b string

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"casemate/listener/address"
+	"casemate/listener/endpoint"
 )
 
 // Error is why a text is no listen address, and what to write instead.
@@ -57,7 +58,7 @@ func parse(s string, named func(string) (uint16, bool)) (l address.Listen, err *
 	case address.Listen{Network: word}.Unix():
 		return parsePath(word, rest)
 	case word == "vsock":
-		if _, _, ok := address.Numbers(rest); !ok {
+		if _, _, ok := endpoint.Numbers(rest); !ok {
 			return l, bad("write vsock:PORT, or vsock:CID:PORT for one of this host's own cids, in numbers (1 is this host to itself, 2 the host to its guests)", "%q is no port of a vsock", rest)
 		}
 		return address.Listen{Network: word, Path: rest}, nil
@@ -170,9 +171,9 @@ func parsePath(word, rest string) (address.Listen, *Error) {
 	switch {
 	case slashes:
 		return l, bad(fmt.Sprintf("write %q", word+":"+name), "%q is not a path behind unix:", rest)
-	case len(rest) > address.MaxPath:
-		return l, bad(fmt.Sprintf("use at most %d bytes", address.MaxPath), "the path has %d bytes", len(rest))
-	case strings.ContainsFunc(rest, address.Unprintable):
+	case len(rest) > endpoint.MaxPath:
+		return l, bad(fmt.Sprintf("use at most %d bytes", endpoint.MaxPath), "the path has %d bytes", len(rest))
+	case strings.ContainsFunc(rest, endpoint.Unprintable):
 		return l, bad("use printable UTF-8", "%q has bytes that no path should have", rest)
 	case rest == "@":
 		return l, bad("write "+word+":@NAME", "the abstract socket has no name")

@@ -3,7 +3,7 @@
 package far
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -13,6 +13,9 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/canon"
+	"casemate/policy/granted"
+	"casemate/policy/input"
 	"casemate/sandbox/panics"
 	"casemate/sandbox/zygote"
 
@@ -160,25 +163,36 @@ func spread(a answer, into []int) error {
 // Compile is hands.Hands'.
 func (h *Hands) Compile(ran string) (*policy.Document, []policy.Diagnostic, error) {
 	a, err := h.ask(warden.Asked{Do: warden.DoCompile, Digest: ran})
+	var said []policy.Diagnostic
+	if len(a.Diagnostics) > 0 {
+		err = cmp.Or(err, granted.Unmarshal(a.Diagnostics, &said))
+	}
 	if err != nil {
-		return nil, a.Diagnostics, err
+		warden.CloseAll(a.fds)
+		return nil, said, err
 	}
 	h.mu.Lock()
 	doc := h.force
 	h.mu.Unlock()
 	if a.Same && doc != nil {
-		return doc, a.Diagnostics, nil
+		return doc, said, nil
 	}
 	fd, err := one(a, nil)
 	if err != nil {
-		return nil, a.Diagnostics, err
+		return nil, said, err
 	}
 	defer unix.Close(fd)
-	text, err := warden.Slurp(fd, 2*policy.MaxDocument)
+	text, err := warden.Slurp(fd, granted.MaxDocument)
 	if err == nil {
-		doc, err = policy.DecodeDocument(bytes.TrimSuffix(text, []byte("\n")))
+		doc, err = canon.DecodeDocument(text)
 	}
-	return doc, a.Diagnostics, err
+	if err == nil && policy.HasErrors(said) {
+		err = errors.New("the policy has errors, and the compiler gave one all the same")
+	}
+	if err != nil {
+		return nil, said, fmt.Errorf("compile: %w", err)
+	}
+	return doc, said, nil
 }
 
 // Forget is hands.Hands'.
@@ -199,14 +213,14 @@ func (h *Hands) Past() ([]warden.Kept, error) {
 }
 
 // Recall is hands.Hands'.
-func (h *Hands) Recall(digest string) ([]policy.SourceFile, error) {
+func (h *Hands) Recall(digest string) ([]input.File, error) {
 	fd, err := one(h.ask(warden.Asked{Do: warden.DoRecall, Digest: digest}))
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	text, err := warden.Slurp(fd, policy.MaxDocument+1)
-	return []policy.SourceFile{{Data: text}}, err
+	text, err := warden.Slurp(fd, granted.MaxDocument+1)
+	return []input.File{{Data: text}}, err
 }
 
 // Leases is hands.Hands'.

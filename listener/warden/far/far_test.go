@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"casemate/listener"
-	"casemate/listener/address"
+	"casemate/listener/endpoint"
 	"casemate/listener/host"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
@@ -141,7 +141,7 @@ func TestPrograms(t *testing.T) {
 // TestNothingThatNobodyListed: root opens no socket that no document lists, and knows no site, cell or socket that it has not made.
 func TestNothingThatNobodyListed(t *testing.T) {
 	e := newEnds(t, warden.BrokerConfig{})
-	spec := listener.Spec{Endpoint: address.Endpoint{Network: "unix", Path: t.TempDir() + "/s"}, UID: listener.KeepID, GID: listener.KeepID}
+	spec := listener.Spec{Endpoint: endpoint.Endpoint{Network: "unix", Path: t.TempDir() + "/s"}, UID: listener.KeepID, GID: listener.KeepID}
 	if s, err := e.Open(spec); err == nil {
 		t.Errorf("opened %+v", s)
 	}

@@ -7,6 +7,7 @@ import (
 	"casemate/listener/warden"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
+	"casemate/sandbox/rootfs"
 )
 
 // fault is an error of root's, with what warden.NewFault has kept of it.
@@ -28,8 +29,8 @@ func (f fault) Unwrap() (out []error) {
 	if f.Errno != 0 {
 		out = append(out, f.Errno)
 	}
-	if f.At != "" {
-		out = append(out, &warden.Placed{Err: errors.New(f.Text), At: f.At})
+	if f.Entry != nil {
+		out = append(out, &rootfs.EntryError{Kind: f.Entry.Kind, Path: f.Entry.Path, Err: errors.New(f.Text)})
 	}
 	switch of := warden.Kinds[f.Kind]; {
 	case of != nil:

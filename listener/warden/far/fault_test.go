@@ -5,6 +5,7 @@ import (
 	"casemate/listener/warden"
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
+	"casemate/sandbox/rootfs"
 	"errors"
 	"fmt"
 	"testing"
@@ -20,7 +21,7 @@ func TestFaults(t *testing.T) {
 	for _, err := range []error{
 		errors.New("plain"), fmt.Errorf("bind: %w", unix.EADDRINUSE), fmt.Errorf("x: %w", warden.ErrForged), fmt.Errorf("x: %w", listener.ErrLive),
 		fmt.Errorf("x: %w", &listener.SettingError{Err: unix.EPERM}), fmt.Errorf("x: %w", &sandbox.ProgramError{Err: unix.ENOENT}),
-		&warden.Placed{Err: errors.New("x"), At: "a:1:1"}, panics.Try(func() error { panic("boom") }),
+		fmt.Errorf("x: %w", &rootfs.EntryError{Kind: rootfs.Exec, Path: "/x", Err: unix.ENOENT}), panics.Try(func() error { panic("boom") }),
 	} {
 		got := asError(warden.NewFault(err))
 		if got.Error() != err.Error() {
@@ -30,7 +31,10 @@ func TestFaults(t *testing.T) {
 			"EADDRINUSE": func(e error) bool { return errors.Is(e, unix.EADDRINUSE) }, "EPERM": func(e error) bool { return errors.Is(e, unix.EPERM) },
 			"forged": func(e error) bool { return errors.Is(e, warden.ErrForged) }, "live": func(e error) bool { return errors.Is(e, listener.ErrLive) },
 			"setting": func(e error) bool { return errors.As(e, new(*listener.SettingError)) }, "program": func(e error) bool { return errors.As(e, new(*sandbox.ProgramError)) },
-			"placed": func(e error) bool { return errors.As(e, new(*warden.Placed)) }, "bug": func(e error) bool { return errors.As(e, new(*panics.Error)) },
+			"entry": func(e error) bool {
+				at, ok := errors.AsType[*rootfs.EntryError](e)
+				return ok && at.Kind == rootfs.Exec && at.Path == "/x"
+			}, "bug": func(e error) bool { return errors.As(e, new(*panics.Error)) },
 		} {
 			if is(got) != is(err) {
 				t.Errorf("%v: %s is %v there, and %v here", err, what, is(got), is(err))

@@ -7,6 +7,7 @@ import (
 	"casemate/listener/lease"
 	"casemate/listener/warden"
 	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ type Hands interface {
 	// Past writes down what is in force, and lists the documents that ran, the oldest first, as far as they are kept. It blocks.
 	Past() ([]warden.Kept, error)
 	// Recall gives the document of a digest among them. It blocks.
-	Recall(digest string) ([]policy.SourceFile, error)
+	Recall(digest string) ([]input.File, error)
 	// Site begins to look at the host for a document that Compile gave.
 	Site(*policy.Document) Ground
 	// Plan gives each of the jobs its plan, unless that is at fault, and all plans their filters. It blocks.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"casemate/policy"
+	"casemate/policy/input"
 	"casemate/tests/root/rig"
 )
 
@@ -66,7 +66,7 @@ func service(name, port, profile string, command ...string) string {
 }
 
 // broker answers on the unit's control socket.
-var broker = &rig.Broker{Control: policy.DefaultControlPath}
+var broker = &rig.Broker{Control: input.DefaultControlPath}
 
 // started writes the policy, with a bomb for each limit, and sees to it that the
 // unit serves it.

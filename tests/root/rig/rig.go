@@ -18,8 +18,8 @@ import (
 	"syscall"
 	"time"
 
-	"casemate/policy"
 	"casemate/policy/control"
+	"casemate/policy/input"
 )
 
 // readyTimeout is how long a broker may take to serve its policy; a thousand
@@ -102,7 +102,7 @@ func Launch(o Options) (*Broker, error) {
 	}
 	path := b.Policy
 	for name := range o.Files {
-		if policy.IsDocument(name) {
+		if input.IsDocument(name) {
 			path = filepath.Join(path, name)
 		}
 	}

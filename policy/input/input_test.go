@@ -1,4 +1,4 @@
-package policy
+package input
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 // Who writes the policy becomes root: the broker takes it only from root, from
 // root's directories, whatever its mode.
-func TestReadOwnSources(t *testing.T) {
+func TestReadOwn(t *testing.T) {
 	need.Root(t, "it gives files to other users")
 	const bob = 1000
 	for _, tt := range []struct {
@@ -40,7 +40,7 @@ func TestReadOwnSources(t *testing.T) {
 				if err := errors.Join(os.Chmod(up, 0o755), os.Mkdir(up+"/p", 0o755), os.WriteFile(up+"/p/a.cm.hcl", []byte("x"), 0o644), tt.make(up)); err != nil {
 					t.Fatal(err)
 				}
-				files, err := ReadOwnSources(up + name)
+				files, err := ReadOwn(up + name)
 				switch {
 				case tt.want == "" && (err != nil || len(files) != 1 || files[0].Name != up+"/p/a.cm.hcl" || string(files[0].Data) != "x"):
 					t.Errorf("%+v %v", files, err)
@@ -56,10 +56,10 @@ func TestReadOwnSources(t *testing.T) {
 	if err := errors.Join(os.WriteFile(dir+"/a.cm.hcl", nil, 0o644), os.Chmod(dir, 0o777|os.ModeSticky)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadOwnSources(dir); err == nil || !strings.Contains(err.Error(), "has mode 1777: others than root may change it") {
+	if _, err := ReadOwn(dir); err == nil || !strings.Contains(err.Error(), "has mode 1777: others than root may change it") {
 		t.Error(err)
 	}
-	if _, err := ReadOwnSources(dir + "/a.cm.hcl"); err != nil {
+	if _, err := ReadOwn(dir + "/a.cm.hcl"); err != nil {
 		t.Error(err)
 	}
 }
@@ -68,13 +68,13 @@ func TestReadOwnSources(t *testing.T) {
 // here, and no other.
 func TestMissingTables(t *testing.T) {
 	for _, path := range []string{"/etc/hosts.deny.x", "/nowhere/hosts.deny", "/etc/no-such.cm.hcl"} {
-		if _, err := ReadOwnSources(path); err == nil || !strings.Contains(err.Error(), "no such file") {
+		if _, err := ReadOwn(path); err == nil || !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
 	for _, path := range []string{"/etc/hosts.allow", "/etc/hosts.deny", "/etc/inetd.d"} {
 		_, err := os.Stat(path)
-		files, got := ReadOwnSources(path)
+		files, got := ReadOwn(path)
 		if errors.Is(err, os.ErrNotExist) && (got != nil || files != nil) {
 			t.Errorf("%s: %v, %v", path, files, got)
 		}

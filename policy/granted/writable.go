@@ -1,4 +1,4 @@
-package policy
+package granted
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ func (p *Policy) Writable() []hostpath.ID {
 	var ids []hostpath.ID
 	seen := make(map[string]bool)
 	for i := range p.Services {
-		files := &p.Profile(p.Services[i].Profile).Files
+		files := &p.Of(&p.Services[i]).Files
 		for _, name := range files.Write {
 			key := fmt.Sprint(name, files.Map)
 			if seen[key] {

@@ -1,4 +1,6 @@
-package policy
+// Package input is what a policy is read from: the names and bounds of its files, how casemated reads its own, and
+// how it hands them to the compiler. Package source reads them for everybody else.
+package input
 
 import (
 	"bytes"
@@ -13,8 +15,15 @@ import (
 	"strings"
 	"syscall"
 
+	"casemate/policy/granted"
 	"casemate/sandbox/hostpath"
 )
+
+// File is one policy file as read: Name is the name diagnostics show.
+type File struct {
+	Name string `json:"name"`
+	Data []byte `json:"data"`
+}
 
 // Where the policy is for every verb and for casemated, and where that listens for control requests.
 const (
@@ -62,12 +71,12 @@ func MayMiss(path string) bool {
 	return path == "/etc/hosts.allow" || path == "/etc/hosts.deny" || path == "/etc/inetd.d"
 }
 
-// ReadOwnSources reads the policy at the paths: files, and every *.cm.hcl, *.banner and table of a directory in
+// ReadOwn reads the policy at the paths: files, and every *.cm.hcl, *.banner and table of a directory in
 // byte order of the names, without those that begin with a dot and without
 // sub-directories. They and what leads there belong to root (or to who runs this process),
 // and nobody else may change them: who writes the policy becomes root. A compiled document is a
 // file like another here, and one that may be missing is empty then. Errors name the file.
-func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
+func ReadOwn(paths ...string) (list []File, err error) {
 	left := MaxSourceAll
 	failed := func(name string, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -88,10 +97,10 @@ func ReadOwnSources(paths ...string) (files []SourceFile, err error) {
 				return nil, failed(name, err)
 			}
 			left -= len(data)
-			files = append(files, SourceFile{Name: name, Data: data})
+			list = append(list, File{Name: name, Data: data})
 		}
 	}
-	return files, nil
+	return list, nil
 }
 
 // ownNames are the files that a path stands for.
@@ -159,7 +168,7 @@ func SourceNames(dir *os.File) (names []string, err error) {
 func ReadRegular(name string, f *os.File, left int) ([]byte, error) {
 	most := MaxSourceFile
 	if IsDocument(name) {
-		most, left = MaxDocument, MaxDocument
+		most, left = granted.MaxDocument, granted.MaxDocument
 	}
 	var text bytes.Buffer
 	if info, err := f.Stat(); err == nil { // a document is large, and grows by copying

@@ -1,0 +1,8 @@
+package policy
+
+// FactNames are all variables that the facts of a connection (Service.EnvStyle) may set.
+var FactNames = []string{
+	"PROTO", "TCPLOCALIP", "TCPLOCALPORT", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST",
+	"UDPLOCALIP", "UDPLOCALPORT", "UDPREMOTEIP", "UDPREMOTEPORT", "UDPREMOTEHOST",
+	"IPCREMOTEEUID", "IPCREMOTEEGID", "VSOCKREMOTECID", "VSOCKREMOTEPORT", "REMOTE_ADDR", "REMOTE_PORT", "REMOTE_HOST",
+}
