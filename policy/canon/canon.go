@@ -36,12 +36,21 @@ func Encode(p *policy.Policy) ([]byte, error) {
 // EncodeDocument returns the canonical JSON of doc. The digest must be that of
 // the policy inside.
 func EncodeDocument(doc *policy.Document) ([]byte, error) {
-	b, err := Encode(doc.Policy)
+	digest, text, err := written(doc)
+	if err == nil && (doc.Digest != digest || doc.FormatVersion != granted.DocumentFormat) {
+		err = fmt.Errorf("encode document: format_version %d or digest %q does not fit the policy, which has %d and %s", doc.FormatVersion, doc.Digest, granted.DocumentFormat, digest)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if want := granted.Digest(b); doc.Digest != want || doc.FormatVersion != granted.DocumentFormat {
-		return nil, fmt.Errorf("encode document: format_version %d or digest %q does not fit the policy, which has %d and %s", doc.FormatVersion, doc.Digest, granted.DocumentFormat, want)
+	return text, nil
+}
+
+// written is the text of doc with the digest that its policy has.
+func written(doc *policy.Document) (digest string, text []byte, err error) {
+	b, err := Encode(doc.Policy)
+	if err != nil {
+		return "", nil, err
 	}
 	origins := doc.Origins
 	if origins == nil {
@@ -49,9 +58,10 @@ func EncodeDocument(doc *policy.Document) ([]byte, error) {
 	}
 	at, err := granted.Encode(origins)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return granted.Frame(doc.Digest, b, at), nil
+	digest = granted.Digest(b)
+	return digest, granted.Frame(digest, b, at), nil
 }
 
 // DecodeDocument reads exactly the bytes that EncodeDocument makes of
@@ -73,7 +83,7 @@ func DecodeDocument(b []byte) (*policy.Document, error) {
 	p := doc.Policy
 	p.Filters, p.Granted = p.Granted.Filters, nil
 	resolve(p)
-	again, err := EncodeDocument(doc)
+	_, again, err := written(doc)
 	if err == nil && !bytes.Equal(again, b) {
 		err = errors.New("not the canonical bytes")
 	}
