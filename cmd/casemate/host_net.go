@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"casemate/cmd/casemate/facts"
-	"casemate/listener/address/overlap"
+	"casemate/listener/address"
 	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/lang"
@@ -64,10 +64,10 @@ func inTheWay(h, e endpoint.Endpoint) (yes, unsure bool) {
 	switch {
 	case !e.Addr.IsValid() || !h.Addr.IsValid():
 		return e.Path == h.Path, false
-	case e.Transport() != h.Transport() || e.Addr.Port() != h.Addr.Port():
+	case address.Transport(e) != address.Transport(h) || e.Addr.Port() != h.Addr.Port():
 		return false, false
 	case e.Network == h.Network:
-		return overlap.Between(e, h), false
+		return address.Overlap(e, h), false
 	}
 	four, x, y := strings.HasSuffix(e.Network, "4"), h.Addr.Addr(), e.Addr.Addr()
 	if x.Is4In6() {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"casemate/listener/address/overlap"
+	"casemate/listener/address"
 	"casemate/listener/warden"
 	"casemate/policy"
 	"casemate/policy/canon"
@@ -202,7 +202,7 @@ func blocked(st *control.Status, from, to *ground, l planListeners) (out []strin
 				continue
 			}
 			for _, n := range l.Opened {
-				if overlap.Between(to.sockets[n.Key].Spec.Endpoint, held.Spec.Endpoint) {
+				if address.Overlap(to.sockets[n.Key].Spec.Endpoint, held.Spec.Endpoint) {
 					out = append(out, fmt.Sprintf("listen %s: %s is in the way, which the program of %s holds: reload when it has ended", n.Key, at.Key, s.Name))
 				}
 			}

@@ -8,7 +8,7 @@ import (
 
 	"casemate/acl/limit/admission"
 	"casemate/listener"
-	"casemate/listener/address/overlap"
+	"casemate/listener/address"
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/policy"
@@ -148,7 +148,7 @@ func (b *Broker) displace(c *candidate) error {
 	for _, w := range c.later {
 		for key, at := range b.sockets {
 			switch {
-			case wanted[key] || at.sock == nil || !overlap.Between(w.Spec.Endpoint, at.spec.Endpoint):
+			case wanted[key] || at.sock == nil || !address.Overlap(w.Spec.Endpoint, at.spec.Endpoint):
 			case at.holder != nil && at.holder.svc.spec.Builtin != "" && w.Spec.Addr.IsValid():
 				leaving = append(leaving, at)
 			case at.holder != nil:
@@ -165,7 +165,7 @@ func (b *Broker) displace(c *candidate) error {
 	for key, w := range c.later {
 		sock, err := b.hands.Open(w.Spec)
 		for _, at := range leaving {
-			if taken(err) && overlap.Between(w.Spec.Endpoint, at.spec.Endpoint) {
+			if taken(err) && address.Overlap(w.Spec.Endpoint, at.spec.Endpoint) {
 				sock, err = at.sock.Owner.Sibling(w.Spec)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"casemate/listener"
-	"casemate/listener/address/overlap"
+	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/granted"
 
@@ -124,7 +124,7 @@ func (c *candidate) wanted() map[string]bool {
 // displaces reports whether a socket that goes away stands in the way of spec.
 func displaces(spec listener.Spec, have map[string]listener.Spec, wanted map[string]bool) bool {
 	for key, old := range have {
-		if !wanted[key] && overlap.Between(spec.Endpoint, old.Endpoint) {
+		if !wanted[key] && address.Overlap(spec.Endpoint, old.Endpoint) {
 			return true
 		}
 	}

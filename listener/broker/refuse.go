@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"casemate/acl/decide"
+	"casemate/listener/address"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
@@ -68,7 +69,7 @@ func (b *Broker) countLeftOut(t *tally) {
 
 // logDecision writes the record of one decision; refused "" means admitted.
 func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
-	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: v.at.spec.Transport(), Local: v.local, Path: v.at.spec.Path,
+	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: address.Transport(v.at.spec.Endpoint), Local: v.local, Path: v.at.spec.Path,
 		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
 	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), decide.RuleName(v.svc.rules.list, v.rule)
 	if refused != "" && refused != reasonRules {

@@ -85,9 +85,6 @@ func (e Endpoint) Key() string {
 // Unix tells whether e is of the unix family.
 func (e Endpoint) Unix() bool { return strings.HasPrefix(e.Network, "unix") }
 
-// Transport is the network without the family: tcp, udp, unix, unixgram, unixpacket or vsock.
-func (e Endpoint) Transport() string { return strings.TrimRight(e.Network, "46") }
-
 // Stream tells whether connections are accepted from the socket (tcp, unix,
 // unixpacket and vsock) as opposed to datagrams being read from it.
 func (e Endpoint) Stream() bool { return !e.UDP() && e.Network != "unixgram" }

@@ -3,8 +3,6 @@ package warden
 import (
 	"errors"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"casemate/sandbox"
 	"casemate/sandbox/panics"
@@ -81,30 +79,18 @@ func (b *Broker) retire(pid int) (err error) {
 	return nil
 }
 
-// side is how many sandboxes are made side by side: most of the time goes by waiting for the kernel.
-const side = 4
-
+// prepareAll makes cells one after another; who wants more at a time sends more errands.
 func (b *Broker) prepareAll(site *surveyed, list []int, a *Answer) (give []int) {
-	a.Cells = make([]Made, len(list))
-	events := make([][2]int, len(list))
-	var all sync.WaitGroup
-	var next atomic.Int64
-	for range min(side, len(list)) {
-		all.Add(1)
-		panics.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < len(list); i = int(next.Add(1)) - 1 {
-				if err := panics.Try(func() (err error) { a.Cells[i], events[i], err = b.prepare(site.jobs[list[i]]); return err }); err != nil {
-					a.Cells[i] = Made{Fault: NewFault(err)}
-				}
-			}
-			return nil
-		}, func(error) { all.Done() })
-	}
-	all.Wait()
-	for i, m := range a.Cells {
+	for _, n := range list {
+		var m Made
+		var events [2]int
+		if err := panics.Try(func() (err error) { m, events, err = b.prepare(site.jobs[n]); return err }); err != nil {
+			m = Made{Fault: NewFault(err)}
+		}
+		a.Cells = append(a.Cells, m)
 		for k, has := range m.Events {
 			if has {
-				give = append(give, events[i][k])
+				give = append(give, events[k])
 			}
 		}
 	}

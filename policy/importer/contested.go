@@ -9,7 +9,6 @@ import (
 
 	"casemate/acl"
 	"casemate/listener/address"
-	"casemate/listener/address/overlap"
 	"casemate/listener/address/spell"
 	"casemate/listener/endpoint"
 	"casemate/policy/lang"
@@ -58,7 +57,7 @@ func (p *page) contested() {
 		for i := range list {
 			for k := range list {
 				a, b := &list[i], &list[k]
-				if a.u == b.u || lost[a.u] != nil || len(a.u.service.off) > 0 || !overlap.Between(a.end, b.end) {
+				if a.u == b.u || lost[a.u] != nil || len(a.u.service.off) > 0 || !address.Overlap(a.end, b.end) {
 					continue
 				}
 				if why := a.yields(b, i > k); why != "" {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"casemate/listener/address"
-	"casemate/listener/address/overlap"
 	"casemate/listener/endpoint"
 )
 
@@ -32,7 +31,7 @@ func TestCollisionsAreOverlaps(t *testing.T) {
 			e := all[r.IntN(len(all))]
 			before := len(c.errs)
 			c.collide(used, []endpoint.Endpoint{e}, "at", address.Listen{})
-			want := slices.ContainsFunc(have, func(o endpoint.Endpoint) bool { return overlap.Between(e, o) })
+			want := slices.ContainsFunc(have, func(o endpoint.Endpoint) bool { return address.Overlap(e, o) })
 			if got := len(c.errs) > before; got != want {
 				t.Fatalf("%v after %v: taken %v, want %v", e, have, got, want)
 			}

@@ -143,14 +143,18 @@ type job struct {
 	err     error
 }
 
-// batch are jobs whose cells are made at once, when the first is asked for.
+// batch are jobs whose cells are made by one errand, when the first is asked for.
 type batch struct {
 	once sync.Once
 	jobs []*job
 }
 
-// together is how many cells are made at once.
-const together = 32
+// Cells are made by errands for so many each, of which so many go side by side: jobs that follow each other are in
+// different ones, and most of the time goes by waiting for the kernel.
+const (
+	together = 8
+	abreast  = 4
+)
 
 // Plan is hands.Hands'.
 func (h *Hands) Plan(jobs ...*warden.Job) error {
@@ -159,8 +163,8 @@ func (h *Hands) Plan(jobs ...*warden.Job) error {
 	for i, j := range jobs {
 		of := h.jobs[j]
 		q.Number, q.Services = of.site, append(q.Services, of.service)
-		if of.batch = new(batch); i%together > 0 {
-			of.batch = h.jobs[jobs[i-1]].batch
+		if of.batch = new(batch); i%(together*abreast) >= abreast {
+			of.batch = h.jobs[jobs[i-abreast]].batch
 		}
 		of.batch.jobs = append(of.batch.jobs, of)
 	}

@@ -1,4 +1,4 @@
-package overlap
+package address
 
 import (
 	"net/netip"
@@ -37,7 +37,7 @@ func TestOverlap(t *testing.T) {
 		{"vsock:7", "unix:/7", false},
 		{"vsock:7", "tcp4/0.0.0.0:7", false},
 	} {
-		if got := Between(end(tt.a), end(tt.b)); got != tt.want {
+		if got := Overlap(end(tt.a), end(tt.b)); got != tt.want {
 			t.Errorf("%s and %s: %v", tt.a, tt.b, got)
 		}
 	}

@@ -1,16 +1,18 @@
-// Package overlap says which addresses cannot be listened on side by side. Root, which
-// asks the kernel, does not link it.
-package overlap
+package address
 
 import (
 	"math"
+	"strings"
 
 	"casemate/listener/endpoint"
 )
 
-// Between tells whether the kernel refuses e and o side by side: the same port
+// Transport is the network of e without the family: tcp, udp, unix, unixgram, unixpacket or vsock.
+func Transport(e endpoint.Endpoint) string { return strings.TrimRight(e.Network, "46") }
+
+// Overlap tells whether the kernel refuses e and o side by side: the same port
 // of a network on the same interface or all, with the same address or a wildcard, or the same path.
-func Between(e, o endpoint.Endpoint) bool {
+func Overlap(e, o endpoint.Endpoint) bool {
 	if e.Unix() || o.Unix() {
 		return e.Path == o.Path
 	}
