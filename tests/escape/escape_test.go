@@ -136,7 +136,7 @@ func TestControls(t *testing.T) {
 	values := free.values(victim, rig.Port(t))
 	all, controlled := everything(), 0
 	for _, a := range all {
-		if a.control == uncontrolled || tooNew(t, a.line) {
+		if a.control == uncontrolled || tooNew(t, a.line) || a.line == "int80" && !enters32(t, victim) {
 			continue
 		}
 		line := a.line
@@ -156,11 +156,24 @@ func TestControls(t *testing.T) {
 	t.Logf("%d attempts, %d with a positive control", len(all), controlled)
 }
 
+// kills has a profile kill for each call that it does not allow.
+const kills = "  syscalls {\n    on_violation = \"kill\"\n  }\n"
+
+// enters32 tells whether the entry of 32 bits is to be had at all: under some hypervisors it is a fault of the program.
+func enters32(t *testing.T, victim string) bool {
+	t.Helper()
+	return outside(t, victim, "int80", asNobody).result == "ok"
+}
+
 // TestViolationIsNamed: what the kernel kills is recorded as a violation.
 func TestViolationIsNamed(t *testing.T) {
+	line, killing := foreign, killing
+	if line == "int80" && !enters32(t, compileVictim(t)) {
+		line, killing = "traceme", kills
+	}
 	s := siteOf(t, strings.Replace(policyText, "  init   = false", killing+"  init   = false", 1))
-	if o := inside(t, s.port, foreign); o.result != "killed" {
-		t.Fatalf("%s: %s, want a kill", foreign, o)
+	if o := inside(t, s.port, line); o.result != "killed" {
+		t.Fatalf("%s: %s, want a kill", line, o)
 	}
 	got, err := s.broker.Await(1, 30*time.Second, "msg", "session", "reason", "violation")
 	if err != nil {

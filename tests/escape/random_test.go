@@ -66,8 +66,16 @@ func TestRandomSessions(t *testing.T) {
 		}
 	}
 	serve()
-	_, _ = rig.Exchange(ports["files"], "random 1 2000 150\n") // from the first denied call on there is a worker more
-	if _, err := b.Await(1, 30*time.Second, "msg", "denied", "service", "files"); err != nil {
+	tries := 0
+	if err := rig.Until(30*time.Second, func() error { // from the first denied call on there is a worker more
+		tries++ // one may wait in its first call for all of its time
+		_, _ = rig.Exchange(ports["files"], fmt.Sprintf("random %d 2000 150\n", tries))
+		got, err := b.Find("msg", "denied", "service", "files")
+		if err == nil && len(got) == 0 {
+			err = fmt.Errorf("after %d sessions no call is denied", tries)
+		}
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	before := atRest(t, b, ports, nil)

@@ -7,7 +7,7 @@ const hangUpCall = unix.SYS_PPOLL
 
 // loader is the dynamic loader of C programs, foreign a call that the filter kills for where the profile of the victim says
 // killing: the entry of 32 bits is that of other programs here, no instruction.
-const loader, foreign, killing = "/lib/ld-linux-aarch64.so.1", "traceme", "  syscalls {\n    on_violation = \"kill\"\n  }\n"
+const loader, foreign, killing = "/lib/ld-linux-aarch64.so.1", "traceme", kills
 
 // What program32 is of arm: exit(0).
 const machine32, flags32 = 40, 0x05000000 // the ABI of EABI 5
