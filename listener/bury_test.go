@@ -151,11 +151,15 @@ func TestNobodyLingers(t *testing.T) {
 		})
 	}
 	for name, get := range map[string]func(*testing.T) (int, net.Conn){"a socket": lingering, "one in its queue": holding, "one in its datagrams": datagramHolding} {
-		fd, peer := get(t)
-		if ends(func() { unix.Close(fd) }) { // until its peer has gone, below
+		lingers := false
+		for tries := 0; !lingers && tries < 5; tries++ { // on a crowded host the kernel has sent it all by chance
+			fd, peer := get(t)
+			lingers = !ends(func() { unix.Close(fd) }) // until its peer has gone
+			peer.Close()
+		}
+		if !lingers {
 			t.Errorf("%s: a plain close does not linger here: the test shows nothing", name)
 		}
-		peer.Close()
 		again, _ := get(t)
 		if !ends(func() { Close(again) }) {
 			t.Errorf("%s: Close lingers", name)
