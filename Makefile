@@ -214,7 +214,7 @@ test: deps-test
 	go test -race $$(go list ./... | grep -v -e /tests/ -e $(ALONE))
 	go test $$(go list ./... | grep $(ALONE))
 	# One after the other: they count processes, descriptors and mounts of the whole host.
-	go test -p 1 -count=1 -timeout 15m ./tests/...
+	go test -p 1 -count=1 -timeout 30m ./tests/...
 
 # The storm of tests/chaos: half a minute with one seed in make test, here as long as it is asked to. FAULTS is a regular
 # expression that leaves out the faults it does not match.
