@@ -122,7 +122,7 @@ func write(dir *hostpath.File, name string, doc *granted.Document) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(doc.Text)
+	_, err = f.Write(append(doc.Text[:len(doc.Text):len(doc.Text)], '\n')) // as casemate compile writes it, and signs it
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
