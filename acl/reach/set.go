@@ -260,17 +260,7 @@ func (p Point) number() *big.Int {
 	return n.Lsh(n, 64).Add(n, new(big.Int).SetUint64(p.lo))
 }
 
-// Prefixes are the fewest prefixes that hold exactly the addresses of s, in order. Users and machines have none.
-func (s Set) Prefixes() (out []netip.Prefix) {
-	for _, span := range s {
-		if span.First.Kind == IPv4 || span.First.Kind == IPv6 {
-			out = append(out, span.prefixes()...)
-		}
-	}
-	return out
-}
-
-// Patterns are the Prefixes and single addresses of s as they are written, and numbers of users and
+// Patterns are the fewest prefixes and addresses that hold exactly the addresses of s, and numbers of users and
 // machines as patterns or, where they are more than one, as uid=FIRST-LAST.
 func (s Set) Patterns() (out []string) {
 	for _, span := range s {
@@ -282,28 +272,21 @@ func (s Set) Patterns() (out []string) {
 			out = append(out, text)
 			continue
 		}
-		for _, p := range span.prefixes() {
+		for {
+			p := span.largest()
 			if p.IsSingleIP() {
 				out = append(out, p.Addr().String())
 			} else {
 				out = append(out, p.String())
 			}
+			end := OfPrefix(p).Last
+			if end == span.Last {
+				break
+			}
+			span.First = end.next()
 		}
 	}
 	return out
-}
-
-// prefixes are the fewest that hold exactly the addresses of s.
-func (s Span) prefixes() (out []netip.Prefix) {
-	for {
-		p := s.largest()
-		out = append(out, p)
-		end := OfPrefix(p).Last
-		if end == s.Last {
-			return out
-		}
-		s.First = end.next()
-	}
 }
 
 // largest is the largest prefix that begins at the first address of s and does not reach beyond it.

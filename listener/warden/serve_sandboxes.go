@@ -83,21 +83,16 @@ func (b *Broker) retire(pid int) (err error) {
 func (b *Broker) prepareAll(site *surveyed, list []int, a *Answer) (give []int) {
 	for _, n := range list {
 		var m Made
-		var events [2]int
+		var events []int
 		if err := panics.Try(func() (err error) { m, events, err = b.prepare(site.jobs[n]); return err }); err != nil {
 			m = Made{Fault: NewFault(err)}
 		}
-		a.Cells = append(a.Cells, m)
-		for k, has := range m.Events {
-			if has {
-				give = append(give, events[k])
-			}
-		}
+		a.Cells, give = append(a.Cells, m), append(give, events...)
 	}
 	return give
 }
 
-func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
+func (b *Broker) prepare(j *Job) (m Made, events []int, err error) {
 	if j == nil || j.plan == nil && j.fault == nil {
 		return m, events, errStrange
 	}
@@ -111,8 +106,11 @@ func (b *Broker) prepare(j *Job) (m Made, events [2]int, err error) {
 		_ = c.Close()
 		return m, events, err
 	}
-	events = box.Events
-	m.Events = [2]bool{events[0] >= 0, events[1] >= 0}
+	for k, fd := range box.Events {
+		if m.Events[k] = fd >= 0; m.Events[k] {
+			events = append(events, fd)
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m.Number = b.number()
