@@ -103,9 +103,7 @@ func relayProfile() sandbox.Profile {
 func shieldProfile() sandbox.Profile {
 	p := helperProfile("casemate-shield", 256<<20, "@fd-passing", "pread64")
 	p.Capabilities, p.Because = []string{"CAP_NET_ADMIN"}, "attaches filters to listeners"
-	for _, option := range []uint32{unix.SO_ATTACH_FILTER, unix.SO_DETACH_FILTER} { // in order
-		p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_SETSOCKOPT, 1, 0, unix.SOL_SOCKET, 2, 0, option})
-	}
+	p.Syscalls.Rules = append(p.Syscalls.Rules, []uint32{unix.SYS_SETSOCKOPT, 1, 0, unix.SOL_SOCKET, 2, 0, unix.SO_ATTACH_FILTER})
 	return p
 }
 
