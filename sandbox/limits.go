@@ -53,15 +53,19 @@ func (s *Sandbox) limits() (int, error) {
 		return -1, fmt.Errorf("open %s/cgroup.procs: %w", s.group, err)
 	}
 	s.fds = append(s.fds, fd)
-	for i, limit := range []int64{want.Memory, want.Pids} {
-		file := [...]string{"memory.events", "pids.Events"}[i]
+	return fd, s.openEvents(dir, want.Memory, want.Pids)
+}
+
+// openEvents opens the Events of the group in dir, which has these limits. Without a controller its file is absent.
+func (s *Sandbox) openEvents(dir int, limits ...int64) (err error) {
+	for i, file := range [...]string{"memory.events", "pids.events"} {
 		if s.Events[i], err = unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
 			s.fds = append(s.fds, s.Events[i])
-		} else if s.Events[i] = -1; limit > 0 || !errors.Is(err, unix.ENOENT) { // absent without the controller
-			return -1, fmt.Errorf("open %s/%s: %w", s.group, file, err)
+		} else if s.Events[i] = -1; limits[i] > 0 || !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("open %s/%s: %w", s.group, file, err)
 		}
 	}
-	return fd, nil
+	return nil
 }
 
 // rlimits is held while the process's own limits are read and set.
