@@ -6,7 +6,7 @@
 // shut out for a while. Whom it does not refuse passes, and meets the same rules again in package decide: the shield
 // refuses nobody whom that would admit. It counts nothing, so no SYN, whose source anybody can forge, uses anything up.
 //
-// It is classic BPF and not eBPF: whoever has the socket may attach it, without CAP_BPF, in a container and on any kernel, and
-// nothing that runs as root has to be let use bpf(2) for it. The price is that a filter holds some thousand prefixes
-// (BPF_MAXINSNS); of more, the largest are refused there and the rest here.
+// It is classic BPF and not eBPF: nothing that runs as root has to be let use bpf(2) for it, and to attach it takes no more than
+// CAP_NET_ADMIN, where the kernel asks that of who filters a socket of TCP. The price is that a filter holds some thousand
+// prefixes (BPF_MAXINSNS); of more, the largest are refused there and the rest here.
 package shield

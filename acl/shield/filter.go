@@ -7,8 +7,12 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// maxProgram is BPF_MAXINSNS of the kernel.
-const maxProgram = 4096
+// The largest filter: BPF_MAXINSNS of the kernel, and InstructionSize bytes for each (struct sock_filter).
+const (
+	maxProgram      = 4096
+	InstructionSize = 8
+	MaxFilter       = maxProgram * InstructionSize
+)
 
 // What a filter answers: how many bytes of the packet stay. A small number would cut it.
 const (

@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 
+	"casemate/acl/shield"
 	"casemate/listener/wire"
 	"casemate/listener/wire/far"
 
 	"golang.org/x/sys/unix"
 )
-
-// maxFilter is BPF_MAXINSNS of the kernel.
-const maxFilter = 4096
 
 // runShield gives listeners the filters that the broker has made for them, until it closes its socket. What is attached then stays.
 func runShield(ctx context.Context, _ []string) error {
@@ -40,7 +38,7 @@ func runShield(ctx context.Context, _ []string) error {
 			var errno unix.Errno
 			if errors.As(err, &errno) {
 				// A broker that is gone needs no reports, and the next read notices it.
-				_, _ = broker.Write(far.EncodeReport(wire.Report{Kind: wire.Refused, ID: order.Token, Of: wire.Kind(errno)}))
+				_, _ = broker.Write(far.EncodeReport(wire.Report{Kind: wire.Refused, Of: wire.Kind(errno)}))
 				err = nil
 			}
 		default:
@@ -55,17 +53,17 @@ func runShield(ctx context.Context, _ []string) error {
 
 // attach gives a listener a filter, in place of the one that it has.
 func attach(listener, filter int) error {
-	text := make([]byte, 8*maxFilter+1)
+	text := make([]byte, shield.MaxFilter+1)
 	n, err := unix.Pread(filter, text, 0)
 	if err != nil {
 		return fmt.Errorf("read the filter: %w", err)
 	}
-	if n == 0 || n%8 != 0 {
+	if n == 0 || n%shield.InstructionSize != 0 {
 		return fmt.Errorf("a filter of %d bytes", n)
 	}
-	list := make([]unix.SockFilter, n/8)
+	list := make([]unix.SockFilter, n/shield.InstructionSize)
 	for i := range list {
-		one := text[8*i:]
+		one := text[shield.InstructionSize*i:]
 		list[i] = unix.SockFilter{Code: binary.NativeEndian.Uint16(one), Jt: one[2], Jf: one[3], K: binary.NativeEndian.Uint32(one[4:])}
 	}
 	return unix.SetsockoptSockFprog(listener, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(list)), Filter: &list[0]})

@@ -226,8 +226,7 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 			b.sockets[key] = at
 		} else if sock := c.opened[key]; sock != nil {
 			b.loop.Disarm(&at.retry)
-			at.sock, at.spec, at.err = sock, w.Spec, nil
-			at.sent, at.filtered, at.counted = nil, false, false
+			at.sock, at.spec, at.err, at.attached = sock, w.Spec, nil, attached{}
 			at.local = newListening(b, w.Spec, sock).local
 		}
 		at.spec = w.Spec

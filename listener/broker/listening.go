@@ -26,21 +26,18 @@ type listening struct {
 	spec listener.Spec
 	svc  *service // of the current generation; nil = removed from the policy
 	// local is where clients connect to, invalid if it differs for each (wildcard).
-	local    netip.AddrPort
-	polled   bool         // in the epoll set
-	holder   *session     // the wait program that has it
-	mark     inbound.Mark // what it was started for
-	unread   int          // programs in a row that took nothing
-	lanes    []*listening // the other sockets of a nowait udp service, nil until it is served
-	lane     bool         // it is one of them
-	sent     *filters     // what its worker was told to attach
-	filtered bool         // something may be attached
-	counted  bool
-	drops    uint32     // what the kernel has dropped, as far as that is counted
-	pause    loop.Timer // not polled until then
-	retry    loop.Timer // opening it is tried again then
-	tries    int
-	err      error // why it is not open, or what last went wrong
+	local  netip.AddrPort
+	polled bool         // in the epoll set
+	holder *session     // the wait program that has it
+	mark   inbound.Mark // what it was started for
+	unread int          // programs in a row that took nothing
+	lanes  []*listening // the other sockets of a nowait udp service, nil until it is served
+	lane   bool         // it is one of them
+	attached
+	pause loop.Timer // not polled until then
+	retry loop.Timer // opening it is tried again then
+	tries int
+	err   error // why it is not open, or what last went wrong
 }
 
 func newListening(b *Broker, spec listener.Spec, sock *inbound.Socket) *listening {
@@ -243,7 +240,7 @@ func (at *listening) close() {
 	if err := at.sock.Close(); err != nil {
 		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "closing "+at.spec.Key(), err)
 	}
-	at.sock, at.sent, at.filtered, at.counted = nil, nil, false, false
+	at.sock, at.attached = nil, attached{}
 }
 
 // reopen opens the socket, or tries again later.

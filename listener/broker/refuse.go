@@ -26,8 +26,6 @@ func (b *Broker) refuse(v *visit, reason string) {
 	v.svc.tally.refuse(reason, 1)
 	if v.conn >= 0 {
 		b.block(v)
-	}
-	if v.conn >= 0 {
 		if spec := v.svc.spec; spec.Banner != "" || spec.BannerAccept != "" {
 			inbound.Say(v.conn, spec.Banner)
 			b.part(v.conn)

@@ -28,7 +28,7 @@ const (
 	dropsEvery    = time.Second
 	shieldAfter   = 100 * time.Millisecond
 	shortestBlock = 500 * time.Millisecond
-	blockMargin   = 50 * time.Millisecond
+	blockMargin   = shieldAfter + 50*time.Millisecond
 	maxBlocked    = 1024
 )
 
@@ -37,7 +37,6 @@ const (
 type shields struct {
 	b       *Broker
 	worker  *worker
-	last    uint64
 	missing unix.Errno // why the kernel or the worker's rights give none
 	retry   loop.Timer
 	drops   loop.Timer // when what the kernel has dropped is counted
@@ -61,8 +60,7 @@ func (l *shields) attach(at *listening, filter []byte) bool {
 		return false
 	}
 	defer unix.Close(file)
-	l.last++
-	return l.worker.pass(wire.Order{Kind: wire.Attach, Token: l.last}.Encode(), at.fd(), file)
+	return l.worker.pass(wire.Order{Kind: wire.Attach}.Encode(), at.fd(), file)
 }
 
 // heard takes one message of the worker.
@@ -88,8 +86,9 @@ func (l *shields) lacks(s *shielding) error {
 	return nil
 }
 
-// down has what was attached come again from the next worker; it stays until then.
+// down has what was attached come again from the next worker, which may do what this one could not; it stays until then.
 func (l *shields) down() {
+	l.missing = 0
 	l.b.everyListening(func(at *listening) { at.sent = nil })
 }
 
@@ -105,16 +104,26 @@ type shielding struct {
 	missing error      // why the host rules cannot be worked out
 }
 
+// attached is what a listener has of the kernel's refusals.
+type attached struct {
+	sent     *filters // what the worker was told to attach, nil for nothing
+	filtered bool     // something may be attached
+	counted  bool     // drops counts from when the first was
+	drops    uint32   // what the kernel has dropped, as far as that is counted
+}
+
 // filters are the programs of one service.
 type filters struct{ connections, datagrams []byte }
 
 func (s *service) filters(of shield.Ranges) *filters {
 	f := new(filters)
 	for _, l := range s.spec.Listen {
+		to := &f.connections
 		if l.Datagram() {
-			f.datagrams = of.Filter(true)
-		} else {
-			f.connections = of.Filter(false)
+			to = &f.datagrams
+		}
+		if *to == nil {
+			*to = of.Filter(l.Datagram())
 		}
 	}
 	return f
@@ -168,14 +177,13 @@ func (s *shielding) renew() {
 	var out []netip.Prefix
 	next := int64(0)
 	for p, until := range s.blocked {
-		switch until -= int64(blockMargin); {
-		case until <= b.loop.Now():
+		if until -= int64(blockMargin); until <= b.loop.Now() {
 			delete(s.blocked, p)
-		case next == 0 || until < next:
+			continue
+		}
+		out = append(out, p)
+		if next == 0 || until < next {
 			next = until
-			fallthrough
-		default:
-			out = append(out, p)
 		}
 	}
 	s.now = s.svc.filters(s.rules.With(out))

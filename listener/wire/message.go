@@ -21,7 +21,7 @@ const (
 	Member  Kind = 'M' // session id u64 (0 = none), token u64: the answer to Whose
 	Carry   Kind = 'T' // session id u64, with two descriptors: its client, and a socket to send a program's end of a new socket pair to
 	Over    Kind = 'E' // session id u64, u64: it has ended; for a relay, its program has: 1 is that its client gets no more
-	Attach  Kind = 'J' // 0 u64, number u64, with two descriptors: a listener, and a file of the filter that it is to have, which casemate-worker shield may give it
+	Attach  Kind = 'J' // with two descriptors: a listener, and a file of the filter that it is to have, which casemate-worker shield may give it
 	Ask     Kind = 'A' // question u64, an address (4 or 16 bytes, unmapped): what is the confirmed host name of that?
 	Ping    Kind = 'P' // 0 u64, number u64: answer with Pong; where it is not 0, after all that is to be said of sessions that are over
 	Last    Kind = 'Z' // read what there is, and end; from a denials worker: it has answered all that it took
@@ -31,7 +31,7 @@ const (
 	Lines   Kind = 'L' // whole lines for the log
 	Counted Kind = 'C' // session id u64, counts u64 each: of a built-in's worker
 	Whose   Kind = 'W' // token u64, pids u32 each: the session of the first that is its program or its init
-	Refused Kind = 'Y' // number u64, errno u8: that Attach could not be done
+	Refused Kind = 'Y' // 0 u64, errno u8: an Attach could not be done
 	Named   Kind = 'H' // question u64, decide.NameState u8, the name, which only decide.Known has
 )
 

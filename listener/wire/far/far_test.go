@@ -17,10 +17,10 @@ var (
 	orders = []Order{{Kind: Records, ID: 1, Name: strings.Repeat("n", 255)}, {Kind: Ping},
 		{Kind: Audit}, {Kind: Text, ID: 1 << 60, Name: "finger"}, {Kind: Syslog, ID: 1 << 59, Name: "finger"}, {Kind: Last},
 		{Kind: Filter, Name: strings.Repeat("n", MaxOrder-Head)}, {Kind: Member, ID: 1 << 58, Token: 1 << 63}, {Kind: Over, ID: 7},
-		{Kind: Attach, Token: 3},
+		{Kind: Attach},
 		{Kind: Killed, ID: 1 << 57, Token: 77, Name: "{}"},
 		{Kind: Ask, ID: 1 << 63, Name: string(netip.MustParseAddr("192.0.2.1").AsSlice())}, {Kind: Ask, Name: string(netip.MustParseAddr("2001:db8::1").AsSlice())}}
-	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Refused, ID: 4, Of: 1}, {Kind: Pong}, {Kind: Last}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
+	reports = []Report{{Kind: Done, ID: 1 << 63, Of: Syslog}, {Kind: Refused, Of: 1}, {Kind: Pong}, {Kind: Last}, {Kind: Lines, LogText: []byte("{}\n{}\n")},
 		{Kind: Counted, ID: 9, Counts: &Counts{CountLive: 1, CountAdmitted: 1 << 40, CountRefused: 3, len(Counts{}) - 1: 1<<64 - 1}},
 		{Kind: Whose, ID: 1 << 62, PIDs: []int32{1, 1 << 22, -1}}, {Kind: Whose, ID: 1, PIDs: make([]int32, MaxPIDs)},
 		{Kind: Named, ID: 1, Name: decide.Name{State: decide.Known, Host: "a.example.org"}}, {Kind: Named, ID: 2, Name: decide.Name{State: decide.Unknown}},
