@@ -51,6 +51,24 @@ func (o Origins) Lookup(path string) string {
 	return ""
 }
 
+// Written takes an origin apart; of what nobody wrote, as a default, it gives nothing.
+func Written(origin string) (file string, line, column int) {
+	rest, column := cutNumber(origin)
+	if file, line = cutNumber(rest); line == 0 || column == 0 {
+		return "", 0, 0
+	}
+	return file, line, column
+}
+
+func cutNumber(s string) (before string, n int) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return s, 0
+	}
+	n, _ = strconv.Atoi(s[i+1:]) // or it is none
+	return s[:i], n
+}
+
 // Programs are the services and, behind them, copies of those whose acl has rules with a command, each with another one.
 func (p *Policy) Programs() []*Service {
 	all := make([]*Service, len(p.Services))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"casemate/cmd/casemate/commit"
@@ -37,19 +36,9 @@ func found(id, service, origin, summary, detail string) output.Finding {
 	return f
 }
 
-// place takes an origin apart; of a file of a commit the path in the repository is left, and of what nobody wrote nothing.
+// place is policy.Written; of a file of a commit the path in the repository is left.
 func place(origin string) (file string, line, column int) {
-	parts := strings.Split(origin, ":")
-	if len(parts) < 3 {
-		return "", 0, 0
-	}
-	n := len(parts)
-	line, lerr := strconv.Atoi(parts[n-2])
-	column, cerr := strconv.Atoi(parts[n-1])
-	if lerr != nil || cerr != nil {
-		return "", 0, 0
-	}
-	file = strings.Join(parts[:n-2], ":")
+	file, line, column = policy.Written(origin)
 	if rest, ok := strings.CutPrefix(file, commit.Prefix); ok {
 		_, file, _ = strings.Cut(rest, ":")
 	}

@@ -45,9 +45,9 @@ func HostAdvice(doc *policy.Document, h Host) (out []policy.Diagnostic) {
 	p := doc.Policy
 	add := func(severity, code, path, next, format string, args ...any) {
 		d := policy.Diagnostic{Severity: severity, Code: code, Summary: fmt.Sprintf(format, args...), Detail: next}
-		d.File, d.Line, d.Column = written(doc.Origins.Lookup(path))
+		d.File, d.Line, d.Column = policy.Written(doc.Origins.Lookup(path))
 		if d.Line == 0 { // a default: nobody wrote it
-			d.File, d.Line, d.Column = written(doc.Origins.Lookup(path[:strings.LastIndexByte(path, '.')] + ".name"))
+			d.File, d.Line, d.Column = policy.Written(doc.Origins.Lookup(path[:strings.LastIndexByte(path, '.')] + ".name"))
 		}
 		if !slices.Contains(out, d) { // several services may share a profile
 			out = append(out, d)
@@ -128,24 +128,6 @@ func theLarge(large []tooLarge) string {
 		return of + fmt.Sprintf("too much (%q %s)", first.service, size)
 	}
 	return of + size
-}
-
-// written takes an origin, "file:line:column", apart.
-func written(origin string) (file string, line, column int) {
-	rest, c, ok := cutLast(origin)
-	if file, l, fine := cutLast(rest); ok && fine {
-		return file, l, c
-	}
-	return origin, 0, 0
-}
-
-func cutLast(s string) (before string, n int, ok bool) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return s, 0, false
-	}
-	n, err := strconv.Atoi(s[i+1:])
-	return s[:i], n, err == nil
 }
 
 // makesProcesses reports whether the profile allows more than threads.

@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"casemate/acl"
@@ -115,30 +114,11 @@ func (l *linter) add(code, service, path, next, format string, args ...any) {
 // place is where the value at a path, or what is around it, was written; a default was nowhere.
 func (l *linter) place(path string) (file string, line, column int) {
 	for ; path != ""; path = path[:max(0, strings.LastIndexByte(path, '.'))] {
-		if file, line, column := written(l.doc.Origins[path]); line > 0 {
+		if file, line, column := policy.Written(l.doc.Origins[path]); line > 0 {
 			return file, line, column
 		}
 	}
-	return written(l.doc.Origins["edition"])
-}
-
-// written takes an origin, "file:line:column", apart.
-func written(origin string) (file string, line, column int) {
-	rest, c := cut(origin)
-	file, line = cut(rest)
-	if c == 0 || line == 0 {
-		return "", 0, 0
-	}
-	return file, line, c
-}
-
-func cut(s string) (before string, n int) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return s, 0
-	}
-	n, _ = strconv.Atoi(s[i+1:])
-	return s[:i], n
+	return policy.Written(l.doc.Origins["edition"])
 }
 
 // list is an acl by its name, nil for none.
