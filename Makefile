@@ -213,8 +213,11 @@ test: deps-test
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/casemate
 	go test -race $$(go list ./... | grep -v -e /tests/ -e $(ALONE))
 	go test $$(go list ./... | grep $(ALONE))
-	# One after the other: they count processes, descriptors and mounts of the whole host.
-	go test -p 1 -count=1 -timeout 30m ./tests/...
+	# One after the other: they count processes, descriptors and mounts of the whole host. What failed is said again at the end.
+	@mkdir -p .cache; rm -f .cache/tests
+	{ go test -p 1 -count=1 -timeout 30m ./tests/... && echo passed >.cache/tests; } 2>&1 | tee .cache/tests.log
+	@grep -E '^ *--- FAIL|^(FAIL|panic:)|^running tests:|^	+Test[A-Za-z/]* \(.*\)$$' .cache/tests.log || :
+	@[ -e .cache/tests ] && rm .cache/tests
 
 # The storm of tests/chaos: half a minute with one seed in make test, here as long as it is asked to. FAULTS is a regular
 # expression that leaves out the faults it does not match.

@@ -13,6 +13,7 @@ import (
 func Root(t testing.TB) string {
 	t.Helper()
 	need.Root(t, "it starts a broker")
+	bound(t)
 	bin := os.Getenv("CASEMATE_BIN")
 	if bin == "" {
 		bin = filepath.Join(Top(t), "bin")
