@@ -134,6 +134,14 @@ type loaded struct {
 	sources map[string][]byte
 }
 
+// text is the bytes of the document.
+func (l loaded) text() ([]byte, error) {
+	if l.review == nil {
+		return canon.EncodeDocument(l.doc)
+	}
+	return canon.Text(l.doc, l.review.Text)
+}
+
 func (a *app) loadReviewed(paths []string, only ...string) (loaded, []policy.Diagnostic) {
 	var files []policy.SourceFile
 	var ds []policy.Diagnostic

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"casemate/cmd/confine"
-	"casemate/policy/canon"
 	"casemate/policy/granted"
 	"casemate/policy/input"
 
@@ -59,12 +58,12 @@ Exit status: 0 done, 1 the policy is not valid.`,
 			if len(args) == 0 {
 				args = []string{policyPath}
 			}
-			doc, ds, _ := a.load(args)
-			if doc == nil {
+			l, ds := a.loadReviewed(args)
+			if l.doc == nil {
 				return a.refuse(ds, nil)
 			}
 			a.diagnose(ds)
-			b, err := canon.EncodeDocument(doc)
+			b, err := l.text()
 			if err != nil {
 				return err
 			}
@@ -111,7 +110,7 @@ func (a *app) compileStdin() error {
 	if req.FormatVersion != input.CompileFormat {
 		return fmt.Errorf("read request: format_version %d is not known, expected %d", req.FormatVersion, input.CompileFormat)
 	}
-	doc, ds := compile(req.Files)
+	l, ds := reviewed(req.Files)
 	for i := range ds { // who starts casemated by hand sees what check shows
 		var text bytes.Buffer
 		(&app{err: &text}).diagnose(ds[i : i+1])
@@ -123,8 +122,8 @@ func (a *app) compileStdin() error {
 			return err
 		}
 	}
-	if doc != nil {
-		if resp.Document, err = canon.EncodeDocument(doc); err != nil {
+	if l.doc != nil {
+		if resp.Document, err = l.text(); err != nil {
 			return err
 		}
 	}

@@ -36,21 +36,17 @@ func Encode(p *policy.Policy) ([]byte, error) {
 // EncodeDocument returns the canonical JSON of doc. The digest must be that of
 // the policy inside.
 func EncodeDocument(doc *policy.Document) ([]byte, error) {
-	digest, text, err := written(doc)
-	if err == nil && (doc.Digest != digest || doc.FormatVersion != granted.DocumentFormat) {
-		err = fmt.Errorf("encode document: format_version %d or digest %q does not fit the policy, which has %d and %s", doc.FormatVersion, doc.Digest, granted.DocumentFormat, digest)
-	}
+	b, err := Encode(doc.Policy)
 	if err != nil {
 		return nil, err
 	}
-	return text, nil
+	return Text(doc, b)
 }
 
-// written is the text of doc with the digest that its policy has.
-func written(doc *policy.Document) (digest string, text []byte, err error) {
-	b, err := Encode(doc.Policy)
-	if err != nil {
-		return "", nil, err
+// Text is EncodeDocument where Encode has made b of the policy already.
+func Text(doc *policy.Document, b []byte) ([]byte, error) {
+	if digest := granted.Digest(b); doc.Digest != digest || doc.FormatVersion != granted.DocumentFormat {
+		return nil, fmt.Errorf("encode document: format_version %d or digest %q does not fit the policy, which has %d and %s", doc.FormatVersion, doc.Digest, granted.DocumentFormat, digest)
 	}
 	origins := doc.Origins
 	if origins == nil {
@@ -58,10 +54,9 @@ func written(doc *policy.Document) (digest string, text []byte, err error) {
 	}
 	at, err := granted.Encode(origins)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	digest = granted.Digest(b)
-	return digest, granted.Frame(digest, b, at), nil
+	return granted.Frame(doc.Digest, b, at), nil
 }
 
 // DecodeDocument reads exactly the bytes that EncodeDocument makes of
@@ -69,28 +64,39 @@ func written(doc *policy.Document) (digest string, text []byte, err error) {
 // fields, another order or spacing, and another grant to root than the policy comes to are errors.
 func DecodeDocument(b []byte) (*policy.Document, error) {
 	b = bytes.TrimSuffix(b, []byte("\n"))
-	if _, err := granted.Decode(b); err != nil {
-		return nil, err
-	}
-	doc := new(policy.Document)
-	err := granted.Unmarshal(b, doc)
+	doc, err := decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("decode document: %w", err)
-	}
-	if err := plain(doc.Origins); err != nil {
-		return nil, fmt.Errorf("decode document: origins: %w", err)
-	}
-	p := doc.Policy
-	p.Filters, p.Granted = p.Granted.Filters, nil
-	resolve(p)
-	_, again, err := written(doc)
-	if err == nil && !bytes.Equal(again, b) {
-		err = errors.New("not the canonical bytes")
-	}
-	if err != nil {
+		if _, known := granted.Decode(b); known != nil { // what root says of it says more
+			return nil, known
+		}
 		return nil, fmt.Errorf("decode document: %w", err)
 	}
 	return doc, nil
+}
+
+// decode holds b to be the text of the document in it: with that it is all that granted.Decode asks for.
+func decode(b []byte) (*policy.Document, error) {
+	if len(b) > granted.MaxDocument {
+		return nil, errors.New("too large")
+	}
+	doc := new(policy.Document)
+	if err := granted.Unmarshal(b, doc); err != nil {
+		return nil, err
+	}
+	p := doc.Policy
+	if p == nil || p.Granted == nil {
+		return nil, errors.New("there is no policy, or nothing that it grants")
+	}
+	if err := plain(doc.Origins); err != nil {
+		return nil, fmt.Errorf("origins: %w", err)
+	}
+	p.Filters, p.Granted = p.Granted.Filters, nil
+	resolve(p)
+	again, err := EncodeDocument(doc)
+	if err == nil && !bytes.Equal(again, b) {
+		err = errors.New("not the canonical bytes")
+	}
+	return doc, err
 }
 
 // resolve gives profiles the rules of the filters that they name.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"casemate/sandbox"
@@ -80,7 +81,7 @@ func ValidName(s string) bool {
 
 // Find searches a list that is InOrder; on another one it may miss.
 func Find[T any](list []T, name string, of func(*T) string) *T {
-	i, ok := slices.BinarySearchFunc(list, name, func(t T, name string) int { return strings.Compare(of(&t), name) })
+	i, ok := sort.Find(len(list), func(i int) int { return strings.Compare(name, of(&list[i])) })
 	if !ok {
 		return nil
 	}

@@ -141,11 +141,12 @@ func (c *compiler) compile(files []policy.SourceFile) *policy.Document {
 	c.together(p)
 	// From here on only values and their places count; the syntax trees are larger than both.
 	c.blocks, c.locals, c.profiles, c.within, c.calls = nil, nil, nil, nil, nil
-	doc, err := newDocument(p, c.origins(p))
+	doc, text, err := newDocument(p, c.origins(p))
 	if err != nil {
 		c.report(codeBounds, c.start(), "shorten the policy", "the policy cannot be written: %v", err)
 		return nil
 	}
+	c.reviewed.Text = text
 	return doc
 }
 

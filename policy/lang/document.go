@@ -11,15 +11,14 @@ import (
 
 // newDocument wraps a valid policy with its digest. What casemated would not
 // read for its size is an error here.
-func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
-	b, err := canon.Encode(p)
-	if err != nil {
-		return nil, err
+func newDocument(p *policy.Policy, o policy.Origins) (doc *policy.Document, text []byte, err error) {
+	if text, err = canon.Encode(p); err != nil {
+		return nil, nil, err
 	}
-	if n := len(b) + sizeOf(o); n > granted.MaxDocument {
-		return nil, fmt.Errorf("%s of compiled policy are more than %s", explain.FormatSize(int64(n)), explain.FormatSize(granted.MaxDocument))
+	if n := len(text) + sizeOf(o); n > granted.MaxDocument {
+		return nil, nil, fmt.Errorf("%s of compiled policy are more than %s", explain.FormatSize(int64(n)), explain.FormatSize(granted.MaxDocument))
 	}
-	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o}, nil
+	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(text), Policy: p, Origins: o}, text, nil
 }
 
 // sizeOf is what o takes in a document's JSON, the document's own head included.

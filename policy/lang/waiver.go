@@ -86,6 +86,7 @@ type Review struct {
 	Waivers []waiver.Waiver
 	// Unused are the locals that nothing uses: their places, and as Summary their names.
 	Unused []policy.Diagnostic
+	Text   []byte // the canonical bytes of the compiled policy
 	blocks []serviceText
 }
 

@@ -64,23 +64,22 @@ func fill(text []byte, high, uid uint32) ([]byte, error) {
 	if len(text)%size != 0 || len(text) > unix.BPF_MAXINSNS*size {
 		return nil, fmt.Errorf("%d bytes are no program", len(text))
 	}
-	prog := make([]unix.SockFilter, len(text)/size)
-	if _, err := binary.Decode(text, binary.NativeEndian, prog); err != nil {
-		return nil, err
-	}
-	for i := range prog {
-		in := &prog[i]
-		switch blank := in.K - Blank; { // far beyond all of them where K is less
-		case in.Code&7 == unix.BPF_RET && (in.Code != opRet || !slices.Contains(answers, in.K)):
-			return nil, fmt.Errorf("instruction %d of %d answers what no filter does: %+v", i, len(prog), *in)
-		case blank > FDCount || in.Code == opLoad:
-		case in.Code != opJEQ:
-			return nil, fmt.Errorf("instruction %d (%#x) does not compare for equality", i, in.Code)
+	out := bytes.Clone(text)
+	for at := 0; at < len(out); at += size {
+		code, k := binary.NativeEndian.Uint16(out[at:]), binary.NativeEndian.Uint32(out[at+4:])
+		switch blank := k - Blank; { // far beyond all of them where k is less
+		case code&7 == unix.BPF_RET && (code != opRet || !slices.Contains(answers, k)):
+			return nil, fmt.Errorf("instruction %d of %d answers what no filter does: %#x, %#x", at/size, len(out)/size, code, k)
+		case blank > FDCount || code == opLoad:
+			continue
+		case code != opJEQ:
+			return nil, fmt.Errorf("instruction %d (%#x) does not compare for equality", at/size, code)
 		case blank < FDCount:
-			in.K = high + blank
+			k = high + blank
 		default:
-			in.K = uid
+			k = uid
 		}
+		binary.NativeEndian.PutUint32(out[at+4:], k)
 	}
-	return encode(prog), nil
+	return out, nil
 }
