@@ -137,6 +137,9 @@ func acceptsConfined(t *testing.T, b *rig.Broker, none string, inherited int) {
 	}
 	root := fmt.Sprintf("/proc/%d/root/", pid)
 	for _, path := range []string{"etc/passwd", "proc/self", "bin/sh", "run", "tmp", "dev/null"} {
+		if strings.HasPrefix(rig.Root(t)+"/", "/"+path+"/") {
+			continue // its own program is there
+		}
 		if _, err := os.Lstat(root + path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the broker sees /%s (%v)", path, err)
 		}
