@@ -26,7 +26,7 @@ var options = []option{
 	{unix.SOL_SOCKET, unix.SO_MARK}, {unix.SOL_SOCKET, unix.SO_RCVMARK}, {unix.SOL_SOCKET, unix.SO_RXQ_OVFL},
 	{unix.SOL_SOCKET, unix.SO_PEEK_OFF}, {unix.SOL_SOCKET, unix.SO_BUSY_POLL}, {unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE},
 	{unix.SOL_SOCKET, unix.SO_ZEROCOPY}, {unix.SOL_SOCKET, unix.SO_TXTIME}, {unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX},
-	{unix.SOL_SOCKET, unix.SO_GET_FILTER}, {unix.SOL_SOCKET, unix.SO_LOCK_FILTER},
+	{unix.SOL_SOCKET, unix.SO_LOCK_FILTER},
 
 	{unix.SOL_TCP, unix.TCP_NODELAY}, {unix.SOL_TCP, unix.TCP_CORK}, {unix.SOL_TCP, unix.TCP_KEEPIDLE},
 	{unix.SOL_TCP, unix.TCP_KEEPINTVL}, {unix.SOL_TCP, unix.TCP_KEEPCNT}, {unix.SOL_TCP, unix.TCP_SYNCNT},
@@ -47,22 +47,14 @@ var options = []option{
 // soPassRights is SO_PASSRIGHTS of asm-generic/socket.h (Linux 6.16).
 const soPassRights = 83
 
-// getOption returns the bytes of an option, or "" where the socket has none. A
-// filter is the number of its instructions: asked for without a buffer, that
-// is all the kernel tells.
+// getOption returns the bytes of an option, or "" where the socket has none.
 func getOption(fd int, o option) string {
 	var buf [16]byte
 	size := uint32(len(buf))
-	if o == (option{unix.SOL_SOCKET, unix.SO_GET_FILTER}) {
-		size = 0
-	}
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o.level), uintptr(o.name),
 		uintptr(unsafe.Pointer(&buf)), uintptr(unsafe.Pointer(&size)), 0)
-	switch {
-	case errno != 0:
+	if errno != 0 {
 		return ""
-	case o.name == unix.SO_GET_FILTER && o.level == unix.SOL_SOCKET:
-		return string(binary.NativeEndian.AppendUint32(nil, size))
 	}
 	return string(buf[:min(size, uint32(len(buf)))])
 }

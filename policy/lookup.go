@@ -124,6 +124,9 @@ func (s *Service) Streams() bool {
 // Shielded tells whether the kernel is to drop what comes from refused addresses.
 func (s *Service) Shielded() bool { return s.Refuse == RefuseSilent }
 
+// Screened tells whether the kernel alone holds the service to its host rules: its program takes its clients itself.
+func (s *Service) Screened() bool { return s.Shielded() && s.Wait && s.Builtin == "" }
+
 // Apart tells whether the service's programs are handed no socket of the host's network which they could aim elsewhere: a
 // relay has it, or it is a stream of unix sockets, which has its peer for good.
 func (s *Service) Apart() bool {

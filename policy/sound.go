@@ -81,7 +81,7 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("nobody would see its client go")
 	case max(len(s.Banner), len(s.BannerAccept), len(s.BannerSuccess)) > MaxBanner || s.Wait && s.Banner+s.BannerAccept+s.BannerSuccess != "":
 		return errors.New("a banner would not be sent")
-	case s.Refuse != "" && (!slices.Contains(Refusals, s.Refuse) || (s.Refuse == RefuseBanner) != (s.Banner != "") || s.Shielded() && s.Wait && s.Builtin == ""):
+	case s.Refuse != "" && (!slices.Contains(Refusals, s.Refuse) || (s.Refuse == RefuseBanner) != (s.Banner != "")):
 		return errors.New("its clients would not be refused so")
 	case s.Stdout != "" && (s.Stdout != StdoutLog || s.Stdio == sandbox.StdioAll || s.Ours()):
 		return errors.New("its stdout would not be in the log")
@@ -104,7 +104,7 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("its profile has a network of its own, and it is handed a socket of the host's")
 	case len(s.Command) == 0:
 		return errors.New("it has neither command, builtin nor redirect")
-	case s.Wait && (!list.AllowsAll() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):
+	case s.Wait && (!list.AllowsAll() && !s.Screened() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):
 		return errors.New("acl, per_source and penalty are not enforceable with wait = true")
 	case s.Wait && datagrams && f.Network.Mode == sandbox.NetworkNone:
 		return errors.New("with wait = true it sends datagrams to any address, and its profile has no network")

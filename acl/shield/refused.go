@@ -23,23 +23,12 @@ var mapped = reach.Set{reach.OfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))}
 // are. Everybody else passes, and package decide has the last word about them. The nil list
 // refuses everybody. The errors are those of reach.New, and reach.ErrTooMany.
 func Refused(l *acl.List) (Ranges, error) {
-	t, err := reach.New(l)
+	parts, err := inet(l)
 	if err != nil {
 		return Ranges{}, err
 	}
-	all := reach.Whole(reach.IPv4, reach.IPv6)
-	parts, err := t.Parts(all)
-	if err != nil {
-		return Ranges{}, err
-	}
-	passes := []reach.Set{mapped}
-	for _, p := range parts {
-		if p.Verdict == acl.Allow {
-			passes = append(passes, p.Clients)
-		}
-	}
-	refused := all.Minus(reach.Union(passes...))
-	return Ranges{ranges(refused.Only(reach.IPv4)), ranges(refused.Only(reach.IPv6))}, nil
+	passes, _ := verdicts(parts)
+	return refused(passes), nil
 }
 
 func ranges(s reach.Set) (out []Range) {

@@ -39,7 +39,7 @@ func (at *listening) accept() {
 
 // visit starts a new connection on its way.
 func (at *listening) visit(conn int, peer inbound.Peer) {
-	if at.filtered {
+	if !at.clean {
 		_ = inbound.Unshield(conn) // unix.ENOENT is that it came before
 	}
 	v := visit{svc: at.svc, at: at, conn: conn, peer: peer, local: at.local}

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/listener/inbound"
 	"casemate/listener/warden"
@@ -46,9 +45,9 @@ type candidate struct {
 	// missing are optional sockets of a family that this host does not have.
 	missing map[string]error
 	site    hands.Ground
-	shut    map[*acl.List]shut // as far as it was asked
-	now     inForce            // what serves meanwhile
-	lenient bool               // nothing does: what can be served is
+	shut    map[shutBy]shut // as far as it was asked
+	now     inForce         // what serves meanwhile
+	lenient bool            // nothing does: what can be served is
 	warned  []policy.Diagnostic
 	left    []warden.Survivor // by the broker before this one
 	inForce bool              // committed: what it made is the broker's now
@@ -106,7 +105,7 @@ func (b *Broker) build(doc *policy.Document) (*candidate, error) {
 func (b *Broker) candidate(g *generation) *candidate {
 	return &candidate{
 		b: b, gen: g, proven: make(map[*runner]hands.Starter), proofs: make(map[string]bool), opened: make(map[string]*inbound.Socket),
-		later: make(map[string]granted.Socket), retry: make(map[string]error), missing: make(map[string]error), shut: make(map[*acl.List]shut), site: b.hands.Site(g.doc),
+		later: make(map[string]granted.Socket), retry: make(map[string]error), missing: make(map[string]error), shut: make(map[shutBy]shut), site: b.hands.Site(g.doc),
 	}
 }
 

@@ -219,7 +219,9 @@ func (at *listening) status() control.ListenerStatus {
 // undo takes back what a wait program may have done to the socket it held; one
 // that is beyond that is opened anew, without those who waited on it.
 func (at *listening) undo() {
-	at.unshield() // it is not what a program has done
+	if s := at.svc; s == nil || s.tally == nil || s.tally.shield == nil {
+		at.clean = false // its program may have attached something
+	}
 	if err := at.sock.Restore(); err != nil {
 		at.b.limitedNote(at.name(), "socket "+at.spec.Key(), "listener "+at.spec.Key()+" opened anew, its program left it useless", err)
 		at.close()

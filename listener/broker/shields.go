@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/acl/shield"
 	"casemate/listener/inbound"
@@ -106,10 +107,11 @@ type shielding struct {
 
 // attached is what a listener has of the kernel's refusals.
 type attached struct {
-	sent     *filters // what the worker was told to attach, nil for nothing
-	filtered bool     // something may be attached
-	counted  bool     // drops counts from when the first was
-	drops    uint32   // what the kernel has dropped, as far as that is counted
+	sent    *filters // what the worker was told to attach, nil for nothing
+	clean   bool     // nothing is attached, and was before by another broker or a program
+	early   bool     // who came before it was may be in the queue
+	counted bool     // drops counts from when the first was
+	drops   uint32   // what the kernel has dropped, as far as that is counted
 }
 
 // filters are the programs of one service.
@@ -129,6 +131,12 @@ func (s *service) filters(of shield.Ranges) *filters {
 	return f
 }
 
+// shutBy is a list, and whether a filter is all that holds clients to it.
+type shutBy struct {
+	list  *acl.List
+	alone bool
+}
+
 // shut is whom a list refuses by address alone, as far as a filter can hold them.
 type shut struct {
 	ranges shield.Ranges
@@ -140,13 +148,15 @@ func (c *candidate) shielding(p *planned) *shielding {
 	if !p.svc.spec.Shielded() {
 		return nil
 	}
-	list := p.svc.rules.list
-	of, known := c.shut[list]
+	key := shutBy{p.svc.rules.list, p.svc.spec.Screened()}
+	of, known := c.shut[key]
 	if !known {
-		if of.ranges, of.err = shield.Refused(list); of.err == nil {
+		if key.alone {
+			of.ranges, of.err = shield.Whole(key.list)
+		} else if of.ranges, of.err = shield.Refused(key.list); of.err == nil {
 			of.ranges = of.ranges.Most()
 		}
-		c.shut[list] = of
+		c.shut[key] = of
 	}
 	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, limit: p.limit, blocked: make(map[netip.Prefix]int64)}
 	s.now = p.svc.filters(s.rules)
@@ -232,26 +242,37 @@ func (at *listening) shielded() {
 		at.drops, _ = inbound.Drops(at.fd())
 		at.counted = true
 	}
-	program := want.datagrams
-	if at.stream() {
-		program = want.connections
-	}
-	if at.b.shields.attach(at, program) {
-		at.sent, at.filtered = want, true
+	screened := at.svc.spec.Screened()
+	if screened && inbound.Filtered(at.fd(), at.program(want)) { // by the broker before this one, perhaps
+		at.sent, at.clean = want, false
 		return
 	}
-	if at.sent != nil {
+	none := screened && inbound.Filtered(at.fd(), nil)
+	if at.b.shields.attach(at, at.program(want)) {
+		at.early = at.early || none
+		at.sent, at.clean = want, false
+		return
+	}
+	if at.sent != nil && !screened {
 		at.unshield()
 	}
 	at.b.loop.After(&at.b.shields.retry, shieldAfter)
 }
 
-// unshield takes off what was attached.
-func (at *listening) unshield() {
-	if at.filtered {
-		_ = inbound.Unshield(at.fd()) // unix.ENOENT is that it was not to be had
+// program is the one of these for the socket.
+func (at *listening) program(of *filters) []byte {
+	if at.stream() {
+		return of.connections
 	}
-	at.sent, at.filtered = nil, false
+	return of.datagrams
+}
+
+// unshield takes off what is attached.
+func (at *listening) unshield() {
+	if !at.clean {
+		_ = inbound.Unshield(at.fd()) // unix.ENOENT is that there is nothing
+	}
+	at.sent, at.clean = nil, true
 }
 
 // everyListening calls f for all sockets.

@@ -39,6 +39,15 @@ func (at *listening) handOver() {
 		// For the record only: the rules of a wait service admit everybody.
 		v.peer = at.mark.Peer
 	}
+	held := []*listening{}
+	for _, o := range at.svc.listen { // in the order of the policy
+		if o == at || o.sock != nil && at.svc.spec.Together() {
+			held = append(held, o)
+		}
+	}
+	if !at.screened(held) {
+		return
+	}
 	s, reason := b.admit(&v)
 	if s == nil {
 		b.refuse(&v, reason)
@@ -46,12 +55,7 @@ func (at *listening) handOver() {
 		return
 	}
 	defer b.abandon(s)
-	s.held = []*listening{}
-	for _, o := range at.svc.listen { // in the order of the policy
-		if o == at || o.sock != nil && at.svc.spec.Together() {
-			s.held = append(s.held, o)
-		}
-	}
+	s.held = held
 	for _, h := range s.held {
 		h.holder = s
 	}

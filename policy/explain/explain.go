@@ -110,6 +110,13 @@ func Notes(s *policy.Service) (list []string) {
 	if s.Stdio == sandbox.StdioRelay {
 		list = append(list, "its program has no socket of the network: casemate-worker has its client's, and carries what the two say")
 	}
+	switch {
+	case s.Screened():
+		list = append(list, "its program takes its clients itself: the kernel drops at the listening socket what the acl refuses, without an answer or a record of each,",
+			"  and the program is not handed the socket before that is so")
+	case s.Shielded():
+		list = append(list, "the kernel drops at the listening socket, without an answer or a record of each, whom the acl refuses by address alone, and sources that a limit shuts out for a while")
+	}
 	if s.Builtin == "" {
 		return list
 	}

@@ -252,9 +252,6 @@ func (c *checker) refuse(at string, s *policy.Service) {
 		if len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Network == "vsock" || !l.Inet() }) {
 			c.add(at, `write refuse = "reset", or listen on tcp and udp alone`, "the kernel drops silently what comes to tcp and udp sockets")
 		}
-		if s.Wait && s.Builtin == "" {
-			c.add(at, "remove refuse", "with wait = true its program takes its clients itself, and refuses nobody")
-		}
 	case policy.RefuseBanner:
 		if s.Banner == "" {
 			c.add(at, `write banner = "..."`, "there is no banner to refuse with")
@@ -307,8 +304,10 @@ func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 		return
 	}
 	c.answers(at, p, s)
-	if list == nil || !list.AllowsAll() {
-		c.add(at+".acl", "serve it with wait = false, or write acl = acl.anyone and filter elsewhere",
+	if s.Screened() {
+		c.screened(at, p, s)
+	} else if list == nil || !list.AllowsAll() {
+		c.add(at+".acl", `serve it with wait = false, or write acl = acl.anyone, or refuse = "silent", which has the kernel hold addresses`,
 			"acl is not enforceable with wait = true: the program accepts its clients itself")
 	}
 	if spec == nil {
