@@ -60,8 +60,8 @@ Without a limit it has limit.classic, in which the entry's own numbers take the 
 limit.default, which bounds each source. Where a block names a limit, the smaller of both numbers holds.
 nowait.40 is a rate of 40/min that sheds what is over it: no entry is ever switched off.
 
-An entry with wait takes its clients itself: its acl must admit everybody, or be of addresses that the kernel holds (refuse = "silent"), or a block extends
-it with wait = false.
+An entry with wait takes its clients itself: its acl must admit everybody, or a block extends it
+with refuse = "silent", with which the kernel holds an acl of addresses, or with wait = false.
 
 The dialects debian, openbsd, freebsd, netbsd, gnu and busybox are told apart by what only some
 of them write, else it is debian's; inetd { dialect = "openbsd" } says it. What the same words

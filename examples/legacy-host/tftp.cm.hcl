@@ -21,15 +21,8 @@ service "tftp" {
   user    = "root"
   because = "see profile tftp"
   wait    = true
-  acl     = acl.anyone # a wait service takes its datagrams itself: in.tftpd is reachable to all
+  acl     = acl.office
+  refuse  = "silent" # it takes its datagrams itself: the kernel drops the others' at the socket
   limit   = limit.wait
   profile = profile.tftp
-}
-
-# casemate check finds that tftp answers anybody with more than was asked, and a datagram's sender may be forged. What
-# keeps strangers out is the host's packet filter.
-waiver "CM706" {
-  service = "tftp"
-  reason  = "the host's packet filter lets only the office's network to udp port 69"
-  expires = "2036-12-31"
 }
