@@ -95,9 +95,7 @@ type Service struct {
 	// of that ProxyProtocol in front: v1, v2, or "" for none.
 	Redirect      address.Listen `json:"redirect,omitzero"`
 	ProxyProtocol string         `json:"proxy_protocol,omitempty"`
-	// Answers is how many udp answers of a builtin one network (/24, IPv6 /56) gets, twice as many at once.
-	Answers limit.Rate `json:"answers,omitzero"`
-	User    Account    `json:"user"`
+	User          Account        `json:"user"`
 	// Group is "" for the user's own group.
 	Group Account `json:"group,omitempty"`
 	// Groups are the supplementary groups; none by default.

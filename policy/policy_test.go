@@ -45,7 +45,7 @@ func sample() *policy.Policy {
 			Files:    sandbox.Files{Read: []string{"/etc/passwd"}, Exec: []string{"/lib"}, Dev: []string{"null"}},
 			Syscalls: sandbox.Syscalls{Allow: []string{"@line"}, Filter: valid.FilterName([][]uint32{{0}}), OnViolation: "errno"}}},
 		Services: []policy.Service{
-			{Name: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", Answers: limit.Rate{Events: 50, Per: time.Second}, User: "dynamic", ACL: "anyone",
+			{Name: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Builtin: "echo", User: "dynamic", ACL: "anyone",
 				Limit: "public", Profile: "line", Wait: true, Stdio: "listen_fds", Dir: "/", Linger: time.Minute, Log: "all"},
 			{Name: "finger", Listen: []address.Listen{{Network: "tcp", Port: 79, LastPort: 79}, {Network: "unix", Path: "/run/f.sock"}}, Socket: policy.Socket{Mode: 0o660},
 				Command: []string{"/usr/sbin/in.fingerd", "-w", "<&>"}, User: "nobody", ACL: "office", Limit: "public", Profile: "line",
@@ -95,7 +95,7 @@ func TestBecauseOnEitherSide(t *testing.T) {
 
 // unsound are those of TestValidate that casemated refuses by itself when it decodes a
 // policy. What else is wrong a layer refuses, or it is safe.
-var unsound = []string{"concurrent", "socket mode", "backlog", "banner on udp",
+var unsound = []string{"concurrent", "no responses", "socket mode", "backlog", "banner on udp",
 	"edition", "on_stop", "on_broken", "bad name", "twice", "odd rate", "network", "capability", "no filter", "memory",
 	"both programs", "no program", "unknown builtin", "linger", "acl", "limit", "profile", "wait acl", "wait no acl", "wait datagrams", "wait limit",
 	"redirect and command", "redirect and builtin", "redirect to ports", "redirect to udp", "redirect to everything", "redirect to a name",
@@ -205,9 +205,11 @@ func TestValidate(t *testing.T) {
 		{"devices", "profiles.line.files.devices", "need a reason", line(func(f *sandbox.Profile) { f.Files.Devices = []string{"/dev/ttyS0"} })},
 		{"not a device", "profiles.line.files.devices.0", "clean path of a device", line(func(f *sandbox.Profile) { f.Because, f.Files.Devices = "x", []string{"/etc/passwd"} })},
 		{"not clean", "profiles.line.files.devices.0", "clean path of a device", line(func(f *sandbox.Profile) { f.Because, f.Files.Devices = "x", []string{"/dev/../etc/passwd"} })},
-		{"answers of a program", "services.finger.answers", "only a builtin", func(p *policy.Policy) { p.Services[1].Answers = limit.Rate{Events: 1, Per: time.Second} }},
-		{"no answers", "services.echo.answers", "out of range", func(p *policy.Policy) { p.Services[0].Answers = limit.Rate{} }},
-		{"too many answers", "services.echo.answers", "out of range", func(p *policy.Policy) { p.Services[0].Answers.Events = 2001 }},
+		{"no responses", "limits.public.responses", "out of range", func(p *policy.Policy) { p.Limits[0].Responses = limit.Rate{Per: time.Second} }},
+		{"responses of a week", "limits.public.responses.rate", "not known", func(p *policy.Policy) { p.Limits[0].Responses = limit.Rate{Events: 1, Per: 7 * 24 * time.Hour} }},
+		{"too many responses", "limits.public.responses_total", "out of range", func(p *policy.Policy) { p.Limits[0].ResponsesTotal = limit.Rate{Events: 500_001, Per: time.Second} }},
+		{"more for one than for all", "limits.public.responses", "more answers than all", func(p *policy.Policy) { p.Limits[0].Responses = limit.Rate{Events: 2001, Per: time.Second} }},
+		{"less for all than for one", "limits.public.responses", "more answers than all", func(p *policy.Policy) { p.Limits[0].ResponsesTotal = limit.Rate{Events: 2900, Per: time.Minute} }},
 		{"optional", "profiles.line.files.optional.0", "in none of these lists", line(func(f *sandbox.Profile) { f.Files.Optional = []string{"/nowhere"} })},
 		{"two lists", "profiles.line.files.exec.0", "is also in read", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/lib"} })},
 		{"unsorted", "profiles.line.files.read.1", "comes after", line(func(f *sandbox.Profile) { f.Files.Read = []string{"/z", "/a"} })},
@@ -262,7 +264,6 @@ func TestValidate(t *testing.T) {
 		{"idle too short", "services.finger.idle_ns", "out of range", finger(func(s *policy.Service) { s.Idle, s.KeepSocket = time.Millisecond, true })},
 		{"builtin sockets", "services.echo.listen", "65 sockets are more than the 64", echo(func(s *policy.Service) {
 			s.Listen = []address.Listen{{Network: "tcp", Addr: netip.MustParseAddr("127.0.0.1"), Port: 7000, LastPort: 7064}}
-			s.Answers = limit.Rate{}
 		})},
 		{"builtin wait", "services.echo.builtin", "takes the listening", echo(func(s *policy.Service) { s.Wait = false })},
 		{"no listen", "services.finger.listen", "out of range", finger(func(s *policy.Service) { s.Listen, s.Socket = nil, policy.Socket{} })},

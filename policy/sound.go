@@ -60,7 +60,7 @@ func (p *Policy) Sound() error {
 func limited(l *limit.Spec) bool {
 	rate := func(r limit.Rate) bool { return r == limit.Rate{} || r.Events > 0 && r.Per >= time.Second }
 	queue := l.Queue == 0 && l.QueueLength == 0 || l.Queue > 0 && l.Concurrent > 0 && l.QueueLength > 0 && l.QueueLength <= MaxQueue
-	return queue && l.MaxLoad >= 0 && l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+	return queue && l.MaxLoad >= 0 && l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
 }
 
 // enforceable checks that s is one program with what it refers to, and that nobody

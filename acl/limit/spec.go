@@ -11,10 +11,6 @@ type Rate struct {
 	Per    time.Duration `json:"per_ns"`
 }
 
-// MaxAnswers is how many udp answers a built-in sends to all clients in a second,
-// whatever a policy says.
-const MaxAnswers = 2000
-
 // Class names what a penalty answers to.
 type Class string
 
@@ -40,9 +36,13 @@ type Spec struct {
 	Queue       time.Duration `json:"queue_ns,omitempty"`
 	QueueLength int           `json:"queue_length,omitempty"`
 	// MaxLoad is the host's load of a minute, in hundredths, from which on nobody is admitted.
-	MaxLoad   int       `json:"max_load,omitempty"`
-	PerSource PerSource `json:"per_source"`
-	Penalty   Penalty   `json:"penalty"`
+	MaxLoad int `json:"max_load,omitempty"`
+	// Responses is how many udp answers of a built-in one network gets, ResponsesTotal how many all
+	// get together; the zero Rate is what package responses has for it.
+	Responses      Rate      `json:"responses,omitzero"`
+	ResponsesTotal Rate      `json:"responses_total,omitzero"`
+	PerSource      PerSource `json:"per_source"`
+	Penalty        Penalty   `json:"penalty"`
 }
 
 // PerSource is the part of a Spec that is counted for each source prefix.

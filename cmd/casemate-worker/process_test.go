@@ -77,7 +77,7 @@ func finish(t *testing.T, cmd *exec.Cmd) error {
 const echoConfig = `{"service":"echo","builtin":"echo","acl":{"name":"anyone","rules":[{"verdict":"allow","from":["any"]}],"default":"deny"},` +
 	`"limit":{"name":"l","concurrent":0,"rate":{"events":0,"per_ns":0},"burst":0,"session_ns":0,"per_source":{"concurrent":0,` +
 	`"rate":{"events":0,"per_ns":0},"burst":0,"prefix4":32,"prefix6":64},"penalty":{"first_ns":0,"max_ns":0}},` +
-	`"answers":{"events":50,"per_ns":1000000000},"linger_ns":60000000000,"digest":"sha256:0"}`
+	`"linger_ns":60000000000,"digest":"sha256:0"}`
 
 // told is a file of what a built-in's worker is told, as its first descriptor.
 func told(t *testing.T, text string) *os.File {

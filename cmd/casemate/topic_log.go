@@ -113,7 +113,7 @@ names                too many clients wait for their names
 busy                 too many starts wait, or no uid is left to lease
 contend              a datagram behind those of other peers in one queue
 sessions             a built-in has no descriptors for more sessions
-response-rate        a udp built-in's answers to one network, whatever the limit says
+response-rate        a udp built-in's answers to one network, or to all (responses and responses_total of the limit)
 source-port          no datagram from there is answered: below 1024, or known to answer anything
 source-address       nobody can be there: unspecified, a group, reserved
 broadcast            the datagram was sent to more than this host

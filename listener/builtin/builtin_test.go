@@ -58,7 +58,7 @@ func (s *safeBuffer) records(t *testing.T, msg string) []map[string]any {
 var anyone = &acl.List{Name: "anyone", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{"any"}}}, Default: acl.Deny}
 
 func config(name string) *Config {
-	return &Config{Service: name, Builtin: name, ACL: anyone, Answers: limit.Rate{Events: 50, Per: time.Second}, Linger: time.Hour, Digest: "sha256:0"}
+	return &Config{Service: name, Builtin: name, ACL: anyone, Limit: limit.Spec{PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}, Linger: time.Hour, Digest: "sha256:0"}
 }
 
 // running is a worker's service on loopback, tcp and udp.

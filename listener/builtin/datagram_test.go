@@ -145,20 +145,23 @@ func TestDatagramRateLimit(t *testing.T) {
 	}
 }
 
-// TestAnswers: a network gets as many answers as the policy says, twice that at once, and
-// none where it says nothing; what came then is recorded.
-func TestAnswers(t *testing.T) {
-	for events, want := range map[int]int{0: 0, 1: 2, 3: 6} {
-		c := config("echo")
-		c.Answers = limit.Rate{Events: events, Per: time.Hour}
+// TestResponses: a network gets as many answers as the policy says, twice that at once, and
+// all get no more than it says for all; what came then is recorded.
+func TestResponses(t *testing.T) {
+	for _, tt := range []struct{ each, total, want int }{{1, 0, 2}, {3, 0, 6}, {9, 4, 4}} {
+		c, events, want := config("echo"), tt.each, tt.want
+		c.Limit.Responses = limit.Rate{Events: events, Per: time.Hour}
+		if tt.total > 0 {
+			c.Limit.ResponsesTotal = limit.Rate{Events: tt.total, Per: time.Hour}
+		}
 		r := start(t, c)
 		for i := range want { // from two addresses of one network
 			if _, ok := r.ask(fmt.Sprintf("127.0.0.%d:0", 2+i%2), []byte("x"), patience); !ok {
-				t.Errorf("answers %d/h: no answer %d", events, i)
+				t.Errorf("responses %d/h: no answer %d", events, i)
 			}
 		}
 		if _, ok := r.ask("127.0.0.9:0", []byte("x"), silence); ok {
-			t.Errorf("answers %d/h: more than %d answers", events, want)
+			t.Errorf("responses %d/h: more than %d answers", events, want)
 		}
 		eventually(t, "a refusal", func() bool {
 			all := r.log.records(t, "decision")

@@ -9,6 +9,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
+	"casemate/acl/limit/responses"
 	"casemate/listener/inbound"
 )
 
@@ -40,7 +41,7 @@ func newGate(c *Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(admission.Responses(c.Answers))}, nil
+	return &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}, nil
 }
 
 // now is the limiters' clock: nanoseconds since the start, monotonic.
@@ -87,7 +88,7 @@ func (g *gate) datagram(c client) verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	if g.config.Answers.Events < 1 || g.budget.Peek(now, c.source()).Refused() {
+	if g.budget.Peek(now, c.source()).Refused() {
 		v.refused = reasonResponses
 		return v
 	}

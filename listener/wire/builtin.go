@@ -30,8 +30,6 @@ type Builtin struct {
 	// Limit is enforced over all sockets of the service together. Its penalties
 	// come from tcp sessions only.
 	Limit limit.Spec `json:"limit"`
-	// Answers is how many udp answers one network gets; none without it.
-	Answers limit.Rate `json:"answers"`
 	// Linger is how long the worker waits without a client before it exits, in
 	// ns; less than a second counts as a second, so that a client whose wake-up
 	// races with the end is not met by an endless row of workers.

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/policy/valid"
 )
 
 func duration(n int64) string { return explain.FormatDuration(time.Duration(n)) }
@@ -38,26 +40,33 @@ func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
 	d.amounts("idle", int64(a.Idle), int64(b.Idle), duration)
 	d.sign("sessions whose client has gone go on (hangup = false)", bit(a.Hangup && !b.Hangup))
 	d.sign("sessions whose client has gone end (hangup = true)", -bit(b.Hangup && !a.Hangup))
-	d.answers(a.Answers, b.Answers)
+	d.responses(a, b, was, is)
 	return d
 }
 
-// answers compares udp answers, of which the zero rate is none. A network gets twice the number of the rate at once, so that
-// 60/min is as often as 1/s and more at once.
-func (d *Dimension) answers(was, is limit.Rate) {
-	switch {
-	case was == is:
-	case was.Events == 0:
-		d.More = append(d.More, "udp answers "+explain.FormatRate(is)+", was none")
-	case is.Events == 0:
-		d.Less = append(d.Less, "udp answers none, was "+explain.FormatRate(was))
-	default:
-		often, atOnce := faster(is, was), cmp.Compare(is.Events, was.Events)
-		d.sign(fmt.Sprintf("udp answers %s, was %s", explain.FormatRate(is), explain.FormatRate(was)), often)
+// responses compares the udp answers of built-ins. A network gets twice the number of its rate at once, so that 60/min is
+// as often as 1/s and more at once.
+func (d *Dimension) responses(a, b *policy.Service, was, is *limit.Spec) {
+	if !valid.Responds(a) || !valid.Responds(b) {
+		return // that one answers and the other does not is told by its listeners
+	}
+	before, now := responses.Of(was), responses.Of(is)
+	for _, r := range []struct {
+		name         string
+		was, is      limit.Rate
+		before, then int
+	}{
+		{"responses", before.PerSource.Rate, now.PerSource.Rate, before.PerSource.Burst, now.PerSource.Burst},
+		{"responses_total", before.Rate, now.Rate, before.Burst, now.Burst},
+	} {
+		often, atOnce := responses.Faster(r.is, r.was), cmp.Compare(r.then, r.before)
+		d.sign(fmt.Sprintf("%s %s, was %s", r.name, explain.FormatRate(r.is), explain.FormatRate(r.was)), often)
 		if atOnce != often {
-			d.sign(fmt.Sprintf("udp answers at once %d, was %d", 2*is.Events, 2*was.Events), atOnce)
+			d.sign(fmt.Sprintf("%s at once %d, was %d", r.name, r.then, r.before), atOnce)
 		}
 	}
+	d.sign(fmt.Sprintf("responses to each /%d, was /%d", now.PerSource.Prefix4, before.PerSource.Prefix4), now.PerSource.Prefix4-before.PerSource.Prefix4)
+	d.sign(fmt.Sprintf("responses to each IPv6 /%d, was /%d", now.PerSource.Prefix6, before.PerSource.Prefix6), now.PerSource.Prefix6-before.PerSource.Prefix6)
 }
 
 // waiting compares queues: a longer one lets more clients stay.

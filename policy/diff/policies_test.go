@@ -217,7 +217,7 @@ func TestPrecedenceAndPlaces(t *testing.T) {
 	const queued = "limit \"few\" {\n concurrent = 8\n queue = \"2s\"\n per_source {\n ipv4_prefix = 24\n }\n}\n"
 	const punished = "limit \"few\" {\n concurrent = 8\n penalty {\n on = [\"crash\"]\n first = \"1s\"\n max = \"9s\"\n }\n per_source {\n ipv4_prefix = 24\n }\n}\n"
 	const served = "service \"s\" {\n listen = [\"tcp://:79\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n limit = limit.few\n nice = 5\n oom_score = 500\n}\n"
-	const echo = "service \"e\" {\n listen = [\"udp://:7\"]\n builtin = \"echo\"\n acl = acl.anyone\n answers = \"30/s\"\n}\n"
+	const echo = "service \"e\" {\n listen = [\"udp://:7\"]\n builtin = \"echo\"\n acl = acl.anyone\n limit = limit.l\n}\nlimit \"l\" {\n responses = \"30/s\"\n}\n"
 	const mux = "service \"m\" {\n listen = [\"tcp://:1\"]\n builtin = \"tcpmux\"\n acl = acl.anyone\n}\nservice \"s\" {\n listen = [\"tcpmux:one\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n}\n"
 	for _, c := range []struct {
 		text, from, to string
@@ -227,9 +227,13 @@ func TestPrecedenceAndPlaces(t *testing.T) {
 		{queued + served, "ipv4_prefix = 24", "ipv4_prefix = 32", diff.Widened, `+["per_source ipv4_prefix 32, was 24"]`},
 		{punished + served, "ipv4_prefix = 24", "ipv4_prefix = 32", diff.Widened, `+["per_source ipv4_prefix 32, was 24"]`},
 		{punished + served, "ipv4_prefix = 24", "ipv4_prefix = 16", diff.Narrowed, `-["per_source ipv4_prefix 16, was 24"]`},
-		{echo, "30/s", "1800/min", diff.Widened, `+["udp answers at once 3600, was 60"]`},
-		{echo, "30/s", "1700/min", diff.Mixed, `+["udp answers at once 3400, was 60"] -["udp answers 1700/min, was 30/s"]`},
-		{echo, "30/s", "31/s", diff.Widened, `+["udp answers 31/s, was 30/s"]`},
+		{echo, "30/s", "1800/min", diff.Widened, `+["responses at once 3600, was 60"]`},
+		{echo, "30/s", "1700/min", diff.Mixed, `+["responses at once 3400, was 60"] -["responses 1700/min, was 30/s"]`},
+		{echo, "30/s", "31/s", diff.Widened, `+["responses 31/s, was 30/s"]`},
+		{echo, "responses = \"30/s\"", "responses = \"30/s\"\n responses_total = \"2001/s\"", diff.Widened, `+["responses_total 2001/s, was 2000/s"]`},
+		{echo, "responses = \"30/s\"", "", diff.Widened, `+["responses 50/s, was 30/s"]`},
+		{echo, "responses = \"30/s\"", "responses = \"30/s\"\n per_source {\n ipv4_prefix = 16\n }", diff.Narrowed, `-["responses to each /16, was /24"]`},
+		{queued + served, "concurrent = 8", "concurrent = 8\n responses = \"90/s\"", diff.Unchanged, ``},
 		{queued + served, "nice = 5", "nice = \"-20\"", diff.Widened, `+["nice -20, was 5"]`},
 		{queued + served, "nice = 5", "nice = 6", diff.Narrowed, `-["nice 6, was 5"]`},
 		{queued + served, "oom_score = 500", "oom_score = 1", diff.Widened, `+["oom_score 1, was 500"]`},
@@ -363,7 +367,7 @@ func fill(v reflect.Value, path string, do func(path string)) {
 // TestEveryFieldCounts: no field of a service, its limit or its profile is other without a word, but for names and what explains
 // a profile. One that is added is compared, or this fails.
 func TestEveryFieldCounts(t *testing.T) {
-	silent := []string{"service.Name", "service.Disable", "service.ACL", "service.Limit", "service.Profile", "limit.Name", "profile.Name", "profile.Base", "profile.Widens", "profile.Because"}
+	silent := []string{"service.Name", "service.Disable", "service.ACL", "service.Limit", "service.Profile", "limit.Name", "limit.Responses", "limit.ResponsesTotal", "profile.Name", "profile.Base", "profile.Widens", "profile.Because"}
 	old, new := compiled(t, finger), compiled(t, finger)
 	n := 0
 	for name, v := range map[string]any{"service": &new.Policy.Services[0], "limit": new.Policy.Limit("few"), "profile": new.Policy.Profile("own"), "old limit": old.Policy.Limit("few")} {

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/explain"
@@ -295,13 +295,6 @@ func (d *Dimension) amounts(name string, was, is int64, show func(int64) string)
 	d.sign(fmt.Sprintf("%s %s, was %s", name, text(is), text(was)), by)
 }
 
-// faster compares two rates: more, the same or fewer events in the same time.
-func faster(a, b limit.Rate) int {
-	hi, lo := bits.Mul64(uint64(a.Events), uint64(b.Per))
-	high, low := bits.Mul64(uint64(b.Events), uint64(a.Per))
-	return cmp.Or(cmp.Compare(hi, high), cmp.Compare(lo, low))
-}
-
 // rates compares rates with their bursts.
 func (d *Dimension) rates(name string, was, is limit.Rate, burst, now int) {
 	text := func(r limit.Rate) string {
@@ -321,7 +314,7 @@ func (d *Dimension) rates(name string, was, is limit.Rate, burst, now int) {
 		d.Less = append(d.Less, line)
 		return
 	}
-	d.sign(line, faster(is, was))
+	d.sign(line, responses.Faster(is, was))
 	if burst != now {
 		d.sign(fmt.Sprintf("%sburst %d, was %d", name, now, burst), now-burst)
 	}

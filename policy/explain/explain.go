@@ -13,10 +13,12 @@ import (
 	"casemate/acl"
 	"casemate/acl/decide"
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/suggest"
+	"casemate/policy/valid"
 	"casemate/sandbox"
 )
 
@@ -129,7 +131,7 @@ func Notes(s *policy.Service) (list []string) {
 			case s.Builtin == "qotd":
 				list = append(list, "a datagram is answered with a quote that is no longer than it, and not at all if there is none")
 			}
-			return append(list, answersLine(s.Answers), "no datagram is answered from a port below 1024 or of a service known to answer anything, from or to a group or broadcast address,",
+			return append(list, "no datagram is answered from a port below 1024 or of a service known to answer anything, from or to a group or broadcast address,",
 				"  from an address of this host itself (a loopback one: unless the socket is bound to loopback)")
 		}
 	}
@@ -146,6 +148,11 @@ func Held(s *policy.Service, l limit.Spec) *limit.Spec {
 	}
 	if wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }) {
 		l.Penalty = limit.Penalty{}
+	}
+	if valid.Responds(s) {
+		l.Responses, l.ResponsesTotal = responses.Rates(&l)
+	} else {
+		l.Responses, l.ResponsesTotal = limit.Rate{}, limit.Rate{}
 	}
 	return &l
 }

@@ -154,15 +154,23 @@ func TestWaitHasNoSessionLimit(t *testing.T) {
 	}
 }
 
-// TestAnswersAreTold: what a network gets of a built-in's udp answers, and nothing of the
-// kind where there are none.
-func TestAnswersAreTold(t *testing.T) {
-	s := policy.Service{Builtin: "echo", Listen: []address.Listen{{Network: "udp", Port: 7, LastPort: 7}}, Answers: limit.Rate{Events: 50, Per: time.Second}}
-	if got := strings.Join(Notes(&s), "\n"); !strings.Contains(got, "each /24 or IPv6 /56 50/s, 100 at once; all clients 2000/s") {
-		t.Error(got)
-	}
-	s.Listen[0].Network = "tcp"
-	if got := strings.Join(Notes(&s), "\n"); strings.Contains(got, "answers") {
-		t.Error(got)
+// TestResponsesAreTold: what holds of a built-in's udp answers, whether a limit says so or not, and
+// nothing of the kind where there are none.
+func TestResponsesAreTold(t *testing.T) {
+	wide := limit.Spec{PerSource: limit.PerSource{Prefix4: 16, Prefix6: 64}, Responses: limit.Rate{Events: 7, Per: time.Minute}}
+	for _, tt := range []struct {
+		network, builtin string
+		l                limit.Spec
+		want             string
+	}{
+		{"udp", "echo", limit.Spec{PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}}, "udp answers: each /24 or IPv6 /56 50/s, 100 at once; all clients 2000/s"},
+		{"udp", "echo", wide, "udp answers: each /16 or IPv6 /56 7/min, 14 at once; all clients 2000/s"},
+		{"tcp", "echo", wide, ""},
+		{"udp", "", wide, ""},
+	} {
+		s := policy.Service{Builtin: tt.builtin, Listen: []address.Listen{{Network: tt.network, Port: 7, LastPort: 7}}}
+		if got := strings.Join(LimitLines(Held(&s, tt.l)), "\n"); got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.network, tt.builtin, got, tt.want)
+		}
 	}
 }

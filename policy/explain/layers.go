@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/policy"
 	"casemate/policy/calls"
 	"casemate/policy/valid"
@@ -259,6 +260,10 @@ func LimitLines(l *limit.Spec) []string {
 	if l.MaxLoad > 0 {
 		out = append(out, fmt.Sprintf("load: nobody while the host's average of a minute is %.2f or more", float64(l.MaxLoad)/100))
 	}
+	if each, total := responses.Rates(l); l.Responses != (limit.Rate{}) || l.ResponsesTotal != (limit.Rate{}) {
+		of := responses.Of(l).PerSource
+		out = append(out, fmt.Sprintf("udp answers: each /%d or IPv6 /%d %s, %d at once; all clients %s", of.Prefix4, of.Prefix6, FormatRate(each), of.Burst, FormatRate(total)))
+	}
 	if l.Session > 0 {
 		out = append(out, "session: at most "+FormatDuration(l.Session))
 	}
@@ -267,11 +272,6 @@ func LimitLines(l *limit.Spec) []string {
 			strings.Trim(strings.ReplaceAll(fmt.Sprint(n.On), " ", ", "), "[]"), FormatDuration(n.First), FormatDuration(n.Max)))
 	}
 	return out
-}
-
-// answersLine tells what a network gets of a builtin's udp answers.
-func answersLine(r limit.Rate) string {
-	return fmt.Sprintf("udp answers: each /24 or IPv6 /56 %s, %d at once; all clients %d/s", FormatRate(r), 2*r.Events, limit.MaxAnswers)
 }
 
 // FormatRate writes a rate as the policy language reads it, where that can write it.

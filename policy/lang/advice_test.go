@@ -1,7 +1,9 @@
 package lang
 
 import (
-	"fmt"
+	"cmp"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -180,28 +182,37 @@ func TestEnvStyle(t *testing.T) {
 	}
 }
 
-// TestAnswers: a builtin that listens on udp has a rate of answers, and nothing else has.
-func TestAnswers(t *testing.T) {
-	const builtin, program = "builtin = \"echo\"", "command = [\"/bin/cat\"]\n  user = \"nobody\""
-	for _, tt := range []struct{ listen, body, want string }{
-		{"udp://:7000", builtin, "50/1s"},
-		{"udp://:7000\", \"tcp://:7000", builtin + "\n  answers = \"7/min\"", "7/1m0s"},
-		{"tcp://:7000", builtin, "0/0s"},
-		{"udp://:7000", program, "0/0s"},
-		{"tcp://:7000", builtin + "\n  answers = \"7/min\"", "only a builtin answers udp itself"},
-		{"udp://:7000", program + "\n  answers = \"7/min\"", "only a builtin answers udp itself"},
-		{"udp://:7000", builtin + "\n  answers = \"2001/s\"", "2001 is out of range"},
-		{"udp://:7000", builtin + "\n  answers = \"0/s\"", "0 is out of range"},
+// TestResponses: a limit says what a network and all get of a built-in's udp answers. What it does not say is
+// in no compiled form, so that its digest stays what it was.
+func TestResponses(t *testing.T) {
+	for _, tt := range []struct{ body, want string }{
+		{"", "null null"},
+		{`responses = "7/min"`, `{"events":7,"per_ns":60000000000} null`},
+		{"responses = \"5000/s\"\n  responses_total = \"500000/s\"", `{"events":5000,"per_ns":1000000000} {"events":500000,"per_ns":1000000000}`},
+		{`responses = "0/s"`, "0 is out of range"},
+		{`responses_total = "500001/s"`, "500001 is out of range"},
+		{`responses = "2001/s"`, "raise responses_total as well"},
+		{`responses_total = "49/s"`, "one network would get more answers than all get together"},
+		{`responses = "fast"`, "responses"},
+		{"per_source {\n    responses = \"7/s\"\n  }", "responses"},
 	} {
-		doc, ds := compileText("policy { edition = 1 }\nservice \"e\" {\n  listen  = [\"" + tt.listen + "\"]\n  acl = acl.anyone\n  " + tt.body + "\n}\n")
+		doc, ds := compileText("policy { edition = 1 }\nlimit \"l\" {\n  concurrent = 1\n  " + tt.body + "\n}\nservice \"e\" {\n  listen  = [\"udp://:7000\"]\n  builtin = \"echo\"\n  acl = acl.anyone\n  limit = limit.l\n}\n")
 		got := show(ds)
 		if doc != nil {
-			a := doc.Policy.Services[0].Answers
-			got = fmt.Sprintf("%d/%v", a.Events, a.Per)
+			text, err := json.Marshal(doc.Policy.Limit("l"))
+			var l struct{ Responses, Responses_total json.RawMessage }
+			if err = errors.Join(err, json.Unmarshal(text, &l)); err != nil {
+				t.Fatal(err)
+			}
+			or := func(m json.RawMessage) string { return cmp.Or(string(m), "null") }
+			got = or(l.Responses) + " " + or(l.Responses_total)
 		}
 		if doc != nil && got != tt.want || !strings.Contains(got, tt.want) {
-			t.Errorf("%s %s: %s, want %q", tt.listen, tt.body, got, tt.want)
+			t.Errorf("%s: %s, want %q", tt.body, got, tt.want)
 		}
+	}
+	if _, ds := compileText(one("acl = acl.anyone\nanswers = \"200/s\"")); !strings.Contains(show(ds), `write a limit: limit "NAME" { responses = "200/s" }`) {
+		t.Error(show(ds))
 	}
 }
 

@@ -243,6 +243,8 @@ var limitSays = map[string]map[string]func(*limit.Spec) said{
 			}
 			return out
 		},
+		"responses":       func(l *limit.Spec) said { return rated(l.Responses) },
+		"responses_total": func(l *limit.Spec) said { return rated(l.ResponsesTotal) },
 	},
 	"per_source": {
 		"concurrent":  func(l *limit.Spec) said { return counted(l.PerSource.Concurrent) },

@@ -134,6 +134,9 @@ acl "odd" {
   default = "allow"
   zone    = "Europe/Berlin"
 }
+limit "said" {
+  responses = "90/s"
+}
 limit "odd" {
   concurrent   = 7
   rate         = "9/min"
@@ -142,6 +145,8 @@ limit "odd" {
   queue        = "1500ms"
   queue_length = 5
   max_load     = "1.25"
+  responses       = "200/min"
+  responses_total = "9/s"
   per_source {
     concurrent  = 2
     rate        = "100/d"
@@ -215,7 +220,7 @@ service "quotes" {
   builtin = "qotd"
   says    = ["Less is more.", "So\nis \"more\"."]
   amplify = true
-  answers = "200/s"
+  limit   = limit.said
   acl     = acl.localhost
   disable = true
 }

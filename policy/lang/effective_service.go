@@ -36,7 +36,6 @@ var serviceSays = map[string]map[string]func(*policy.Service) said{
 			return out
 		},
 		"amplify":        func(s *policy.Service) said { return truthful(s.Amplify) },
-		"answers":        func(s *policy.Service) said { return rated(s.Answers) },
 		"redirect":       func(s *policy.Service) said { return worded(explain.Target(s)) },
 		"proxy_protocol": func(s *policy.Service) said { return worded(s.ProxyProtocol) },
 		"user":           func(s *policy.Service) said { return worded(s.User) },

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/inetd"
@@ -59,9 +58,6 @@ func (c *compiler) unextended() (out []policy.Service) {
 		c.entry(e, &s)
 		if s.Builtin != "" {
 			handOver(&s)
-		}
-		if !answers(&s) {
-			s.Answers = limit.Rate{}
 		}
 		c.settle(e, &s)
 		out = append(out, s)

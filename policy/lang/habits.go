@@ -38,6 +38,7 @@ var foreignWords = map[string]string{
 	"oom_score_adj":  `oom_score = 500`,
 	"access_times":   `an acl: acl "NAME" { zone = "Europe/Berlin"  allow { from = [...]  during = ["08:00-18:00"] } }, and acl = acl.NAME`,
 	"max_load":       `a limit: limit "NAME" { max_load = "4.0" }, and limit = limit.NAME`,
+	"answers":        `a limit: limit "NAME" { responses = "200/s" }, and limit = limit.NAME`,
 	"chroot":         "nothing: the program sees only what files { read, exec, write } of its profile name",
 	"timeout":        `a limit: limit "NAME" { session = "10m" }, and limit = limit.NAME; or idle = "5m" in the service`,
 	"cwd":            `dir = "/srv"`,

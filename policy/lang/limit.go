@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/policy/valid"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -31,6 +33,10 @@ var limitTable = table[limit.Spec]{
 			count(func(l *limit.Spec) *int { return &l.QueueLength })},
 		{Attribute{Name: "max_load", Example: `"4.0"`, Doc: "nobody is admitted while the host's load average of a minute is this or more"},
 			load},
+		{Attribute{Name: "responses", Example: `"200/s"`, Bounds: responsesBound, Doc: fmt.Sprintf("udp answers of a builtin to one source, twice as many at once; absent: %s. A source is what per_source has for it, at least a /%d or an IPv6 /%d whole: within its network a forged sender costs nothing to vary", explain.FormatRate(responses.Usual), responses.Prefix4, responses.Prefix6)},
+			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.Responses })},
+		{Attribute{Name: "responses_total", Example: `"5000/s"`, Bounds: responsesBound, Doc: fmt.Sprintf("udp answers of a builtin to all clients together; absent: %s", explain.FormatRate(responses.UsualTotal))},
+			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.ResponsesTotal })},
 	}},
 	{block: "per_source", rows: []row[limit.Spec]{
 		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
@@ -53,6 +59,9 @@ var limitTable = table[limit.Spec]{
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.Max })},
 	}},
 }
+
+// responsesBound is of both.
+var responsesBound = fmt.Sprintf("at most %d for each s, min, h or d", responses.Most)
 
 // load reads a load average, as a number or a text, into hundredths.
 func load(b *block, a *Attribute, l *limit.Spec) {

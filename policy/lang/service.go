@@ -2,13 +2,11 @@ package lang
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
-	"casemate/acl/limit"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/valid"
@@ -34,8 +32,6 @@ var serviceTable = table[policy.Service]{
 			list(func(s *policy.Service) *[]string { return &s.Says })},
 		{Attribute{Name: "amplify", Example: "true", Instead: "command", Doc: "qotd answers a datagram with more than it holds, to whoever is named as its source; else only with quotes that are no longer"},
 			flag(true, func(s *policy.Service) *bool { return &s.Amplify })},
-		{Attribute{Name: "answers", Example: `"200/s"`, Instead: "command", Unset: `"50/s"`, Bounds: fmt.Sprintf("at most %d/s, which is what all get together", limit.MaxAnswers), Doc: "of a builtin by udp to one network (/24, IPv6 /56), twice as many at once"},
-			measure(parseRate, func(s *policy.Service) *limit.Rate { return &s.Answers })},
 		{Attribute{Name: "redirect", Example: `"192.0.2.1:80"`, Instead: "command", Doc: "or unix:/path: where casemate-worker carries its connections"},
 			redirects},
 		{Attribute{Name: "proxy_protocol", Example: `"v2"`, Instead: "command", Words: policy.ProxyProtocols, Doc: "tell the target of redirect who connected, in a header of that version"},
@@ -158,9 +154,6 @@ func (c *compiler) serviceBlock(name string, syn *hclsyntax.Block) policy.Servic
 	} else if !b.has(extendsRow.Name) {
 		b.missing("user", `write user = "nobody", or user = "dynamic" for a leased uid`)
 	}
-	if !b.has("answers") && !answers(&s) {
-		s.Answers = limit.Rate{}
-	}
 	if e != nil {
 		c.settle(e, &s)
 	}
@@ -233,11 +226,6 @@ func (b *block) noProgram(what string, but ...string) {
 func handOver(s *policy.Service) {
 	s.Wait, s.Stdio, s.EnvStyle = true, sandbox.StdioFDs, nil
 	s.Profile = cmp.Or(s.Profile, "builtin")
-}
-
-// answers tells whether casemate-worker answers datagrams for s.
-func answers(s *policy.Service) bool {
-	return s.Builtin != "" && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
 }
 
 // What stderr says.

@@ -8,6 +8,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/civil"
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/policy/policytest"
@@ -168,6 +169,14 @@ var limitProps = []prop[limit.Spec]{
 	{Member{"queue", ""}, func(_ *modelOf, l *limit.Spec) value { return millis(l.Queue) }},
 	{Member{"queue_length", ""}, func(_ *modelOf, l *limit.Spec) value { return num(l.QueueLength) }},
 	{Member{"max_load", "in hundredths"}, func(_ *modelOf, l *limit.Spec) value { return num(l.MaxLoad) }},
+	{Member{"responses", "an object as rate: what one source gets, with what holds where the policy is silent"}, func(_ *modelOf, l *limit.Spec) value {
+		each, _ := responses.Rates(l)
+		return rateOf(each)
+	}},
+	{Member{"responses_total", "likewise: what all get"}, func(_ *modelOf, l *limit.Spec) value {
+		_, total := responses.Rates(l)
+		return rateOf(total)
+	}},
 	{Member{"per_source", "an object: concurrent, rate, burst, ipv4_prefix, ipv6_prefix"}, func(_ *modelOf, l *limit.Spec) value {
 		s := &l.PerSource
 		return object(member("concurrent", num(s.Concurrent)), member("rate", rateOf(s.Rate)), member("burst", num(s.Burst)), member("ipv4_prefix", num(s.Prefix4)), member("ipv6_prefix", num(s.Prefix6)))

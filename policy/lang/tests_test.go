@@ -60,6 +60,10 @@ limit "queued" {
   per_source { concurrent = 3 }
 }
 limit "none" { concurrent = 100 }
+limit "chat" {
+  concurrent = 100
+  responses  = "5/s"
+}
 service "finger" {
   listen  = ["tcp://:79", "unix:/run/f.sock", "vsock:7"]
   command = ["/bin/cat", "-u"]
@@ -100,9 +104,8 @@ service "echo" {
 service "chat" {
   listen  = ["udp://:9"]
   builtin = "discard"
-  answers = "5/s"
   acl     = acl.anyone
-  limit   = limit.none
+  limit   = limit.chat
 }
 service "handed" {
   listen  = ["tcp://:83"]

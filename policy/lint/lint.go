@@ -34,6 +34,8 @@ const (
 	codeNoReason    = "CM711"
 	codeSharedUser  = "CM712"
 	codeUnused      = "CM713"
+	codeResponses   = "CM714"
+	codeUnheld      = "CM715"
 )
 
 // MaxFindings bounds what Run gives: the first ones, in the order of the policy's text.
@@ -67,6 +69,7 @@ func Run(doc *policy.Document, unused []policy.Diagnostic) []waiver.Finding {
 		s := l.service(&l.policy.Services[i])
 		l.open(&s)
 		l.amplifier(&s)
+		l.responses(&s)
 		l.passwords(&s)
 		l.reasons(s.at, s.Name, s.Because)
 	}

@@ -30,6 +30,7 @@ func TestQuiet(t *testing.T) {
 	acl := func(rules string) string { return "acl \"a\" {\n" + rules + "\n}\n" }
 	limit := func(body string) string { return "limit \"l\" {\n" + body + "\n}\n" }
 	const own, bare = "acl = acl.a", "limit = limit.l"
+	const udp, echo = `listen = ["udp://:7000"]`, `builtin = "echo"`
 	for _, tt := range []struct {
 		name  string
 		files []codes.File
@@ -62,6 +63,12 @@ func TestQuiet(t *testing.T) {
 		{"a login by its profile", policyOf("", "profile = profile.login"), "CM708"},
 		{"tftp", policyOf("", `listen = ["udp://:69"]`), "CM706"},
 		{"tftp inside", policyOf(acl(`allow { from = ["10.0.0.0/8"] }`), own, `listen = ["udp://:69"]`), ""},
+		{"many answers", policyOf(limit("responses = \"51/s\"\nrate = \"1/s\""), bare, udp, echo, "command = ", "user = "), "CM714"},
+		{"many answers to all", policyOf(limit("responses_total = \"150000/min\"\nrate = \"1/s\""), bare, udp, echo, "command = ", "user = "), "CM714"},
+		{"many answers inside", policyOf(limit("responses = \"900/s\"\nrate = \"1/s\"")+acl(`allow { from = ["10.0.0.0/8"] }`), own, bare, udp, echo, "command = ", "user = "), ""},
+		{"few answers", policyOf(limit("responses = \"1/s\"\nresponses_total = \"1/s\"\nrate = \"1/s\""), bare, udp, echo, "command = ", "user = "), ""},
+		{"a program's answers", policyOf(limit("responses_total = \"90/s\"\nrate = \"1/s\"\nper_source { rate = \"1/s\" }"), bare, udp), "CM715"},
+		{"answers of no datagrams", policyOf(limit("responses = \"51/s\"\nconcurrent = 4\nrate = \"1/s\"\nsession = \"1m\"\nper_source { concurrent = 1 }"), bare), ""},
 		{"some datagrams", policyOf("", `listen = ["udp://:7000"]`), ""},
 		{"root", policyOf("", `user = "root"`, `because = "it reads mail"`), "CM710"},
 		{"root inside", policyOf(acl(`allow { from = ["10.0.0.0/8"] }`), own, `user = "root"`, `because = "it reads mail"`), ""},
@@ -111,7 +118,7 @@ func TestBounded(t *testing.T) {
 
 // TestCodes: each constant is a row of the table.
 func TestCodes(t *testing.T) {
-	for _, c := range []string{codeUnreachable, codeUnlimited, codeNoSource, codeAllPlaces, codeNarrowIPv6, codeForEver, codeAmplifier, codePlaintext, codeLogin, codeBestEffort, codePrivileged, codeNoReason, codeSharedUser, codeUnused} {
+	for _, c := range []string{codeUnreachable, codeUnlimited, codeNoSource, codeAllPlaces, codeNarrowIPv6, codeForEver, codeAmplifier, codePlaintext, codeLogin, codeBestEffort, codePrivileged, codeNoReason, codeSharedUser, codeUnused, codeResponses, codeUnheld} {
 		if _, err := codes.Find(c); err != nil {
 			t.Error(c, err)
 		}

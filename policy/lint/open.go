@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/listener/address"
 	"casemate/listener/endpoint"
 	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/policy/valid"
 )
 
@@ -99,6 +101,26 @@ func (l *linter) amplifier(s *service) {
 			l.add(codeAmplifier, s.Name, path(s.at+".listen", i), "admit the networks of its clients, or serve it by a stream", "service %q answers datagrams of anybody with more than they hold", s.Name)
 			return
 		}
+	}
+}
+
+// responses looks for answers to whoever is named as the sender that a policy has more of than usual, and for a program
+// by udp that somebody may think is held to them.
+func (l *linter) responses(s *service) {
+	each, total := responses.Rates(&s.limit)
+	at, written := "limits."+s.limit.Name+".responses", s.limit.Responses != limit.Rate{}
+	if !written && s.limit.ResponsesTotal != (limit.Rate{}) {
+		at += "_total"
+		written = true
+	}
+	switch {
+	case valid.Responds(s.Service):
+		if s.beyond && (responses.Faster(each, responses.Usual) > 0 || responses.Faster(total, responses.UsualTotal) > 0) {
+			l.add(codeResponses, s.Name, at, "admit private networks alone, or leave responses as they are", "service %q is open beyond private networks, and answers datagrams up to %s for one network and %s for all, in the name of whoever is their sender",
+				s.Name, explain.FormatRate(each), explain.FormatRate(total))
+		}
+	case written && s.Builtin == "" && slices.ContainsFunc(s.Listen, func(a address.Listen) bool { return a.Inet() && a.Datagram() }):
+		l.add(codeUnheld, s.Name, at, "give the service another limit: rate and per_source { rate } hold for what starts it", "responses are what a builtin answers: the program of service %q answers its datagrams itself, as often as it likes", s.Name)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
+	"casemate/acl/limit/responses"
 	"casemate/policy"
 )
 
@@ -47,7 +48,7 @@ type desk struct {
 }
 
 func newDesk(s *policy.Service, spec limit.Spec) *desk {
-	return &desk{service: s, spec: spec, limiter: admission.New(spec), answers: admission.New(admission.Responses(s.Answers))}
+	return &desk{service: s, spec: spec, limiter: admission.New(spec), answers: admission.New(responses.Of(&spec))}
 }
 
 // advance lets everything happen that is due until then.
@@ -166,7 +167,7 @@ func (d *desk) serve() {
 
 // datagram is one for a built-in, which needs no place for longer than its answer takes.
 func (d *desk) datagram(g *guest) {
-	if d.service.Answers.Events < 1 || d.answers.Peek(d.now, g.source).Refused() {
+	if d.answers.Peek(d.now, g.source).Refused() {
 		d.refuse(g, reasonAnswers)
 		return
 	}

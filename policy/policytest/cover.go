@@ -10,6 +10,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/acl/limit/admission"
 	"casemate/policy"
+	"casemate/policy/explain"
 )
 
 // Coverage is which rules and limits of the policy a case has reached.
@@ -80,7 +81,7 @@ func (c *cover) addList(doc *policy.Document, l *acl.List) {
 var limitParts = map[string]string{
 	string(admission.ByPenalty): "penalty", string(admission.ByRate): "rate", string(admission.ByConcurrency): "concurrent",
 	string(admission.BySourceConcurrency): "per_source.concurrent", string(admission.BySourceRate): "per_source.rate",
-	reasonLoad: "max_load", reasonQueue: "queue",
+	reasonLoad: "max_load", reasonQueue: "queue", reasonAnswers: "responses",
 }
 
 func (c *cover) addLimit(doc *policy.Document, s *policy.Service) {
@@ -99,6 +100,7 @@ func (c *cover) addLimit(doc *policy.Document, s *policy.Service) {
 	}{
 		{"concurrent", l.Concurrent > 0 && (streams || !ours)}, {"rate", l.Rate.Events > 0}, {"queue", l.Queue > 0 && !ours}, {"max_load", l.MaxLoad > 0 && !ours},
 		{"per_source.concurrent", l.PerSource.Concurrent > 0 && (streams || !ours)}, {"per_source.rate", l.PerSource.Rate.Events > 0}, {"penalty", len(l.Penalty.On) > 0 && streams},
+		{"responses", l.Responses.Events+l.ResponsesTotal.Events > 0 && explain.Held(s, *l).Responses.Events > 0},
 	} {
 		if p.has {
 			c.add(doc, "limit."+l.Name+"."+p.part, "limits."+l.Name+"."+map[string]string{"queue": "queue_ns"}[p.part]+map[bool]string{true: p.part}[p.part != "queue"])

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/calls"
@@ -120,6 +121,12 @@ func rate(name string, r limit.Rate) measured {
 	return measured{scaled(float64(r.Events)*float64(time.Minute)/float64(r.Per), 60000), name + ": " + explain.FormatRate(r)}
 }
 
+// above is where a rate lies between the usual one and the most that a policy may say, by its logarithm.
+func above(r, usual limit.Rate) float64 {
+	second := func(r limit.Rate) float64 { return float64(r.Events) / r.Per.Seconds() }
+	return max(0, math.Log(second(r)/second(usual))/math.Log(responses.Most/second(usual)))
+}
+
 // Items are all rows, in the order in which they are shown.
 var Items = []ItemKind{
 	{"datagram", "listeners", "datagrams, whose source anybody may forge", 3, "listen on tcp, if its clients can", 0,
@@ -155,6 +162,15 @@ var Items = []ItemKind{
 			}
 			return measured{1 - float64(n)/float64(len(limit.Classes)), fmt.Sprintf("a penalty for %d of %d classes", n, len(limit.Classes))}
 		}, ofLimit("penalty")},
+	{"responses", "limits", "udp answers far above what a limit usually allows, to one network and to all", 2, "leave responses and responses_total of its limit as they are", 0,
+		func(s *subject) measured {
+			each, total := responses.Rates(s.limit)
+			if !valid.Responds(s.service) {
+				return measured{0, "no udp answers of a built-in"}
+			}
+			return measured{(above(each, responses.Usual) + above(total, responses.UsualTotal)) / 2,
+				fmt.Sprintf("udp answers: %s for one network, %s for all", explain.FormatRate(each), explain.FormatRate(total))}
+		}, ofLimit("responses")},
 	{"user", "identity", "root; 0.35 is another fixed user, whose files and processes its sessions share", 12, `write user = "dynamic"`, 0,
 		func(s *subject) measured {
 			switch u := s.service.User; {

@@ -139,6 +139,10 @@ func randomSite(r *rand.Rand) *site {
 	}
 	x.s = policy.Service{Name: "s", Command: []string{"/bin/s"}, User: pick(r, []policy.Account{"root", "nobody", "dynamic"}), ACL: "a", Limit: "l", Profile: "p",
 		Stdio: pick(r, []sandbox.Stdio{sandbox.StdioSocket, sandbox.StdioRelay}), Wait: chance(r, 4), Amplify: chance(r, 4)}
+	if chance(r, 4) {
+		x.s.Command, x.s.Builtin = nil, "echo"
+		x.l.Responses, x.l.ResponsesTotal = limit.Rate{Events: 1 + r.IntN(10000), Per: time.Second}, limit.Rate{Events: 1 + r.IntN(100000), Per: time.Second}
+	}
 	for range 1 + r.IntN(3) {
 		x.s.Listen = append(x.s.Listen, listen(pick(r, listens)))
 	}
@@ -231,7 +235,13 @@ var narrowing = map[string]func(*rand.Rand, *site) bool{
 				*n = 1 + r.IntN(*n)
 			}
 		}
-		switch r.IntN(6) {
+		switch r.IntN(8) {
+		case 6:
+			x.l.Responses.Events = 1 + r.IntN(max(1, x.l.Responses.Events))
+			x.l.Responses.Per = max(x.l.Responses.Per, time.Second)
+		case 7:
+			x.l.ResponsesTotal.Events = 1 + r.IntN(max(1, x.l.ResponsesTotal.Events))
+			x.l.ResponsesTotal.Per = max(x.l.ResponsesTotal.Per, time.Second)
 		case 0:
 			less(&x.l.Concurrent)
 		case 1:

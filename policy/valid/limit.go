@@ -2,9 +2,12 @@ package valid
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/acl/limit/responses"
+	"casemate/listener/address"
 	"casemate/policy"
 )
 
@@ -37,6 +40,8 @@ func (c *checker) limit(p *policy.Policy, i int) {
 		c.add(path+".queue_length", `write queue = "2s" as well`, "queue_length without queue means nothing")
 	}
 
+	c.responses(path, l)
+
 	s, at := &l.PerSource, path+".per_source"
 	between(c, at+".concurrent", s.Concurrent, 0, MaxCount)
 	c.rate(at, s.Rate, s.Burst)
@@ -52,6 +57,30 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	}
 	if n.First > n.Max {
 		c.add(at+".max_ns", "make max at least as long as first", "max %v is shorter than first %v", n.Max, n.First)
+	}
+}
+
+// Responds tells whether casemate-worker answers datagrams for s, which responses of its limit are about.
+func Responds(s *policy.Service) bool {
+	return s.Builtin != "" && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
+}
+
+// responses checks what a limit says of a built-in's udp answers: who raises what a network
+// gets above what all get says both.
+func (c *checker) responses(path string, l *limit.Spec) {
+	each, total := responses.Rates(l)
+	for name, r := range map[string]limit.Rate{"responses": l.Responses, "responses_total": l.ResponsesTotal} {
+		switch at := path + "." + name; {
+		case r == limit.Rate{}:
+		case r.Events < 1 || r.Events > responses.Most:
+			between(c, at, r.Events, 1, responses.Most)
+			return
+		default:
+			c.rate(at, r, 1)
+		}
+	}
+	if responses.Faster(each, total) > 0 {
+		c.add(path+".responses", `lower it, or raise responses_total as well, knowing that a forged sender gets them`, "one network would get more answers than all get together")
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/decide"
-	"casemate/acl/limit"
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
@@ -59,12 +58,6 @@ func (c *checker) service(p *policy.Policy, i int) {
 
 // program checks that the service is one command or one builtin.
 func (c *checker) program(at string, s *policy.Service) {
-	if udp := func(l address.Listen) bool { return l.Datagram() && !l.Unix() }; s.Builtin != "" && slices.ContainsFunc(s.Listen, udp) {
-		between(c, at+".answers", s.Answers.Events, 1, limit.MaxAnswers)
-		c.rate(at+".answers", s.Answers, min(s.Answers.Events, 1))
-	} else if s.Answers != (limit.Rate{}) {
-		c.add(at+".answers", "remove answers", "only a builtin answers udp itself")
-	}
 	c.says(at, s)
 	if c.lines(at+".argv0", s.Argv0, 32<<10) && s.Argv0 != "" && s.Ours() {
 		c.add(at+".argv0", "remove argv0", "casemate-worker serves it, and is called what it is")

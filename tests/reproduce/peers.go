@@ -23,7 +23,7 @@ var peers = []peer{
 	{"CVE-2001-0196", "the built-in ident read a user's file with the wrong group", []string{"tests/root.TestAuth", "cmd/casemate-worker.TestConfined", "tests/root.TestBuiltins"}, ""},
 	{"NetBSD 1998", "accept blocked behind a client that had reset", []string{"tests/root.TestResetBeforeAccept", "listener/inbound.TestAcceptAfterReset"}, ""},
 	{"CVE-1999-0103, CVE-2024-2169, VU#417980", "two responders kept each other busy", []string{"tests/root.TestCVE1999_0103_ForgedPorts", "tests/root.TestCVE2024_2169_TwoInstances", "listener/builtin.TestGuard", "listener/builtin.TestResponderLoopDies"}, ""},
-	{"Debian #1013300", "a udp answer was larger than its request", []string{"tests/root.TestUDPAmplification", "listener/builtin.TestNoAmplification", "listener/builtin.TestAnswers"}, ""},
+	{"Debian #1013300", "a udp answer was larger than its request", []string{"tests/root.TestUDPAmplification", "listener/builtin.TestNoAmplification", "listener/builtin.TestResponses"}, ""},
 	{"CVE-2022-39028", "a crashing program had its service removed", []string{"tests/root.TestCrashLoop", "tests/root.TestPenalties"}, ""},
 	{"CVE-2023-40303", "setuid, setgid and initgroups failed unnoticed", []string{"sandbox/zygote.TestCVE2023_40303_FailedIdentity"}, ""},
 	{"CVE-2026-24061, CVE-2026-28372", "a client set the environment of a privileged login", []string{"tests/root.TestCVE2026_24061_Login", "tests/escape.TestEnvironment", "tests/root.TestEnvironmentStyles"}, ""},

@@ -41,7 +41,7 @@ var rows = []row{
 	{"field", "27", "shipped profiles serve on Debian 12's kernel", []string{"policy/lang.TestShippedProfilesOnEveryABI", "tests/escape.TestOldKernel"}, ""},
 	{"field", "28", "a hard limit of 4,096 descriptors is raised or named", []string{"tests/root.TestDescriptorLimits"}, ""},
 	{"field", "29", "a session at its memory limit ends with the reason memory", []string{"tests/root.TestMemoryIsNoCrash", "listener/broker.TestOutOfMemoryIsNoCrash"}, ""},
-	{"field", "30", "a built-in's datagram rate is an attribute", []string{"listener/builtin.TestAnswers", "policy/lang.TestAnswers"}, ""},
+	{"field", "30", "a built-in's datagram rate is an attribute", []string{"listener/builtin.TestResponses", "policy/lang.TestResponses"}, ""},
 	{"field", "31", "a soft limit of 1,024 descriptors serves", []string{"tests/root.TestDescriptorLimits"}, ""},
 	{"field", "32", "control groups lie below the unit's", []string{"tests/root.TestCgroupsInsideTheUnit", "tests/root.TestCgroupsAfterAKill", "tests/root.TestCgroupsNotDelegated"}, ""},
 

@@ -70,16 +70,3 @@ func clamp(n, limit int) int {
 // running sessions, and those whose last admission or penalty has not run out), its table
 // stays at less than twice as many: the sweep keeps the dead to less than the living.
 const MaxSources = 1 << 16
-
-// Responses is what a network gets of a built-in's udp answers at most, whatever the service's limit
-// says: a responder loop between two servers then dies out at the first dropped
-// answer. The prefixes are those that response rate limiting in name servers
-// uses, since a forged source costs the forger nothing to vary within its network.
-func Responses(answers limit.Rate) limit.Spec {
-	return limit.Spec{
-		Name:      "responses",
-		Rate:      limit.Rate{Events: limit.MaxAnswers, Per: time.Second},
-		Burst:     limit.MaxAnswers,
-		PerSource: limit.PerSource{Rate: answers, Burst: 2 * answers.Events, Prefix4: 24, Prefix6: 56},
-	}
-}
