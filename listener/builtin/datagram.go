@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"casemate/acl/decide"
 	"casemate/listener/inbound"
@@ -14,13 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDatagram is more than any udp datagram holds.
-const maxDatagram = 1 << 16
-
 // packetSocket is one udp socket of the service.
 type packetSocket struct {
 	conn  *net.UDPConn
-	bound netip.AddrPort
+	bound netip.AddrPort // without its zone
 	guard guard
 }
 
@@ -43,7 +42,8 @@ func newPacketSocket(f *os.File) (*packetSocket, error) {
 		// A unix datagram's sender chooses the path that would get the answer.
 		return nil, errors.Join(fmt.Errorf("socket %s: a built-in takes tcp, udp and unix streams", f.Name()), c.Close())
 	}
-	p := &packetSocket{conn: u, bound: u.LocalAddr().(*net.UDPAddr).AddrPort()}
+	bound := u.LocalAddr().(*net.UDPAddr).AddrPort()
+	p := &packetSocket{conn: u, bound: netip.AddrPortFrom(bound.Addr().WithZone(""), bound.Port())}
 	if err := p.wantLocal(); err != nil {
 		return nil, errors.Join(fmt.Errorf("socket %s: %w", f.Name(), err), u.Close())
 	}
@@ -65,89 +65,119 @@ func (p *packetSocket) wantLocal() error {
 	return errors.Join(err, cerr)
 }
 
-// receive answers datagrams until the socket is closed.
+// turns is how many full batches are served before the loop looks whether it is to end.
+const turns = 16
+
+// receive answers datagrams until the socket is closed, or until its deadline.
 func (s *server) receive(p *packetSocket) error {
-	req, reply := make([]byte, maxDatagram), make([]byte, maxDatagram)
-	oob := make([]byte, 256)
-	for {
-		n, oobn, _, from, err := p.conn.ReadMsgUDPAddrPort(req, oob)
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			if inbound.Temporary(err) || inbound.Exhausted(err) || errors.Is(err, unix.ECONNREFUSED) {
-				continue // an ICMP error about an answer of ours, or a moment without memory
-			}
-			return err
-		}
-		s.idle.touch()
-		d := datagram{socket: p, from: from, data: req[:n]}
-		d.local, d.to, d.index = destination(oob[:oobn])
-		if bound := p.bound.Addr().WithZone(""); !bound.IsUnspecified() {
-			// There is no other, and it is known for datagrams from before wantLocal too.
-			d.local = bound
-		}
-		s.answer(&d, reply)
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		return err
 	}
+	b := newBatch()
+	var failed error
+	for {
+		// Readiness is told once, and forgotten where another Read begins. So one Read lasts as long as the queue is
+		// emptied each time.
+		err := raw.Read(func(fd uintptr) bool {
+			empty := false
+			for i := 0; i < turns && !empty && failed == nil; i++ {
+				empty, failed = s.turn(p, b, int(fd), raw)
+			}
+			return !empty || failed != nil
+		})
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		case failed != nil:
+			return failed
+		}
+	}
+}
+
+// turn takes what is in the queue, up to most, and answers it. It tells whether the queue is empty now.
+func (s *server) turn(p *packetSocket, b *batch, fd int, raw syscall.RawConn) (empty bool, err error) {
+	now := time.Now()
+	n, err := b.receive(fd)
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EAGAIN):
+		return true, nil
+	case inbound.Temporary(err), inbound.Exhausted(err), errors.Is(err, unix.ECONNREFUSED):
+		return false, nil // an ICMP error about an answer of ours, or a moment without memory
+	default:
+		return false, fmt.Errorf("receive datagrams: %w", err)
+	}
+	s.idle.touch(now)
+	refused := 0
+	for i := range n {
+		if d := b.take(i); !s.answer(p, b, d, now) {
+			refused++
+		}
+	}
+	if !b.send(fd) {
+		_ = raw.Write(b.continuation) // fails where the loop ends; the answers were only promised by udp
+	}
+	return n < most, nil
 }
 
 // datagram is one request.
 type datagram struct {
-	socket *packetSocket
-	from   netip.AddrPort // as the kernel wrote it, with its zone
-	data   []byte
-	local  netip.Addr // our address, which the answer must come from
-	to     netip.Addr // where it was sent to; broadcast and multicast differ from local
-	index  uint32     // the interface it came through
+	from  netip.AddrPort // as the kernel wrote it, without its zone
+	zone  string         // the number of the interface of a link-local peer
+	data  []byte
+	local netip.Addr // our address, which the answer must come from
+	to    netip.Addr // where it was sent to; broadcast and multicast differ from local
+	index uint32     // the interface it came through
+	slot  int        // of its batch
 }
 
-func (s *server) answer(d *datagram, reply []byte) {
-	c := client{peer: peerAt(d.from), local: netip.AddrPortFrom(d.local, d.socket.bound.Port()), network: "udp"}
-	if reason := d.socket.guard.check(d.from, d.local, d.to); reason != badNothing {
-		s.records.decision(c, verdict{refused: reason, rule: decide.RuleNoACL}, false)
-		return
+// answer decides about a datagram and puts its answer, if there is one, among those to be sent. It tells whether
+// the datagram was admitted.
+func (s *server) answer(p *packetSocket, b *batch, d *datagram, now time.Time) bool {
+	if bound := p.bound.Addr(); !bound.IsUnspecified() {
+		// There is no other, and it is known for datagrams from before wantLocal too.
+		d.local = bound
 	}
-	v := s.gate.datagram(c)
-	s.records.decision(c, v, false)
+	c := client{peer: inbound.Peer{Addr: netip.AddrPortFrom(d.from.Addr().Unmap(), d.from.Port()), Zone: d.zone}, local: netip.AddrPortFrom(d.local, p.bound.Port()), network: "udp"}
+	if reason := p.guard.check(d.from, d.local, d.to); reason != badNothing {
+		s.records.decision(&c, &verdict{refused: reason, rule: decide.RuleNoACL}, false, now)
+		return false
+	}
+	v := s.gate.datagram(&c, now)
+	s.records.decision(&c, &v, false, now)
 	if v.refused != "" {
-		return
+		return false
 	}
-	n, ok := s.protocol.datagram(d.data, reply, time.Now())
-	if !ok {
-		return
+	if answer, ok := s.protocol.answer(d.data, b.reply[b.ready][:], now); ok {
+		b.put(d, answer)
 	}
-	// A lost answer is what udp promises; the next datagram matters more than the reason.
-	_, _, _ = d.socket.conn.WriteMsgUDPAddrPort(reply[:n], d.control(), d.from)
+	return true
 }
 
-// control is the control message that makes the answer leave from the address
-// asked (ip(7), ipv6(7)).
-func (d *datagram) control() []byte {
+// control writes the control message that makes the answer leave from the address
+// asked (ip(7), ipv6(7)), and tells its length.
+func (d *datagram) control(oob []byte) int {
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+	data := oob[unix.CmsgLen(0):]
 	switch {
 	case d.local.Is4():
+		h.Level, h.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+		h.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
 		// The interface is left to the route: the way back need not be the way in.
-		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: d.local.As4()})
+		*(*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])) = unix.Inet4Pktinfo{Spec_dst: d.local.As4()}
+		return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 	case d.local.Is6():
+		h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
+		h.SetLen(unix.CmsgLen(unix.SizeofInet6Pktinfo))
 		info := unix.Inet6Pktinfo{Addr: d.local.As16()}
 		if d.local.IsLinkLocalUnicast() {
 			info.Ifindex = d.index
 		}
-		return unix.PktInfo6(&info)
+		*(*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0])) = info
+		return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	}
-	return nil
-}
-
-// destination reads a received datagram's control messages: see inbound.Pktinfo. Without
-// such a message it was sent to an address nobody knows, and local and to are zero.
-func destination(oob []byte) (local, to netip.Addr, index uint32) {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return
-	}
-	for i := range msgs {
-		if l, t, n, ok := inbound.Pktinfo(&msgs[i]); ok {
-			local, to, index = l, t, n
-		}
-	}
-	return
+	return 0
 }

@@ -45,12 +45,15 @@ func newGate(c *Config) (*gate, error) {
 }
 
 // now is the limiters' clock: nanoseconds since the start, monotonic.
-func (g *gate) now() int64 { return int64(time.Since(g.start)) }
+func (g *gate) now() int64 { return g.at(time.Now()) }
+
+// at is a time of the limiters' clock.
+func (g *gate) at(t time.Time) int64 { return int64(t.Sub(g.start)) }
 
 // decide asks the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
-func (g *gate) decide(c client) verdict {
-	d := g.matcher.Decide(decide.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: decide.Name{State: decide.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: time.Now()})
+func (g *gate) decide(c *client, now time.Time) verdict {
+	d := g.matcher.Decide(decide.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: decide.Name{State: decide.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: now})
 	if d.Verdict != acl.Allow {
 		return verdict{refused: reasonACL, rule: d.Rule}
 	}
@@ -58,41 +61,38 @@ func (g *gate) decide(c client) verdict {
 }
 
 // admit decides about a stream client; an allowed one must be released.
-func (g *gate) admit(c client) verdict {
-	v := g.decide(c)
+func (g *gate) admit(c *client) verdict {
+	now := time.Now()
+	v := g.decide(c, now)
 	if v.refused != "" {
 		return v
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.take(v, c)
+	g.take(&v, c, g.at(now))
+	return v
 }
 
-func (g *gate) take(v verdict, c client) verdict {
-	ticket, refusal := g.limiter.Admit(g.now(), c.source())
-	if refusal.Refused() {
-		v.refused = string(refusal.Reason)
-		return v
-	}
-	v.ticket = ticket
-	return v
+func (g *gate) take(v *verdict, c *client, now int64) {
+	ticket, refusal := g.limiter.Admit(now, c.source())
+	v.ticket, v.refused = ticket, string(refusal.Reason)
 }
 
 // datagram decides about one datagram, which needs no release. Nothing that a udp
 // client does costs a penalty, because anybody can do it in its name.
-func (g *gate) datagram(c client) verdict {
-	v := g.decide(c)
+func (g *gate) datagram(c *client, at time.Time) verdict {
+	v := g.decide(c, at)
 	if v.refused != "" {
 		return v
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
+	now := g.at(at)
 	if g.budget.Peek(now, c.source()).Refused() {
 		v.refused = reasonResponses
 		return v
 	}
-	if v = g.take(v, c); v.refused != "" {
+	if g.take(&v, c, now); v.refused != "" {
 		return v
 	}
 	g.limiter.Release(now, &v.ticket)
@@ -104,7 +104,7 @@ func (g *gate) datagram(c client) verdict {
 
 // release ends a stream client's session; timeout counts as an offence where
 // the policy says so.
-func (g *gate) release(c client, v verdict, timeout bool) {
+func (g *gate) release(c *client, v *verdict, timeout bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if timeout {
@@ -121,4 +121,4 @@ type client struct {
 }
 
 // source is whom limits count the client under.
-func (c client) source() admission.Source { return admission.Peer(c.peer.Addr.Addr(), c.peer.Key()) }
+func (c *client) source() admission.Source { return admission.Peer(c.peer.Addr.Addr(), c.peer.Key()) }

@@ -36,9 +36,9 @@ func (i *idle) end() {
 	i.mu.Unlock()
 }
 
-func (i *idle) touch() {
+func (i *idle) touch(now time.Time) {
 	i.mu.Lock()
-	i.last = time.Now()
+	i.last = now
 	i.mu.Unlock()
 }
 

@@ -13,21 +13,30 @@ import (
 type protocol struct {
 	// stream serves one connection until it is over.
 	stream func(c *conn) error
-	// datagram answers one datagram from out, which has room for any reply, or
-	// says that there is none. req and out do not overlap. nil is a protocol without udp.
-	datagram func(req, out []byte, now time.Time) (n int, ok bool)
+	// datagram answers one datagram, from out, which has room for maxReply bytes, or with what was asked, or
+	// says that there is no answer. nil is a protocol without udp.
+	datagram func(req, out []byte, now time.Time) (answer []byte, ok bool)
+	// fixed is how long an answer may be whatever was asked: that of a protocol whose clients ask with nothing. No
+	// other is longer than its question.
+	fixed int
+}
+
+// answer is that to a datagram, which is never longer than the protocol lets it be: a forged source would get it.
+func (p *protocol) answer(req, out []byte, now time.Time) ([]byte, bool) {
+	answer, ok := p.datagram(req, out, now)
+	return answer, ok && len(answer) <= max(len(req), p.fixed)
 }
 
 // protocols make each of them for what the policy says of it.
 var protocols = map[string]func(*Config) protocol{
 	"auth":    auth,
-	"echo":    protocol{streamEcho, datagramEcho}.always,
-	"discard": protocol{streamDiscard, datagramDiscard}.always,
-	"chargen": protocol{streamChargen, datagramChargen}.always,
-	"daytime": protocol{streamDaytime, datagramDaytime}.always,
+	"echo":    protocol{streamEcho, datagramEcho, 0}.always,
+	"discard": protocol{streamDiscard, datagramDiscard, 0}.always,
+	"chargen": protocol{streamChargen, datagramChargen, 0}.always,
+	"daytime": protocol{streamDaytime, datagramDaytime, len(daytimeLayout)}.always,
 	"qotd":    qotd,
 	"tcpmux":  protocol{}.always, // server.multiplex
-	"time":    protocol{streamTime, datagramTime}.always,
+	"time":    protocol{streamTime, datagramTime, 4}.always,
 }
 
 // always is a protocol of which a policy says nothing.
@@ -93,38 +102,38 @@ func streamTime(c *conn) error {
 	return c.last(appendTime(nil, time.Now()))
 }
 
-func datagramEcho(req, out []byte, _ time.Time) (int, bool) { return copy(out, req), true }
+func datagramEcho(req, _ []byte, _ time.Time) ([]byte, bool) { return req, true }
 
-func datagramDiscard([]byte, []byte, time.Time) (int, bool) { return 0, false }
+func datagramDiscard([]byte, []byte, time.Time) ([]byte, bool) { return nil, false }
 
 // datagramChargen sends at most as much as came: RFC 864's 0 to 512 random
 // bytes would let a forged source multiply traffic.
-func datagramChargen(req, out []byte, _ time.Time) (int, bool) {
-	const most = 512
-	return copy(out[:min(len(req), most)], pattern), true
+func datagramChargen(req, _ []byte, _ time.Time) ([]byte, bool) {
+	const longest = 512
+	return pattern[:min(len(req), longest)], true
 }
 
 // datagramDaytime and datagramTime answer even an empty datagram, as RFC 867 and
 // 868 clients send it, but never what could itself be an answer: two servers would
 // keep each other busy for ever (CVE-2024-2169).
-func datagramDaytime(req, out []byte, now time.Time) (int, bool) {
+func datagramDaytime(req, out []byte, now time.Time) ([]byte, bool) {
 	if len(req) == len(daytimeLayout) && req[len(req)-1] == '\n' {
 		if _, err := time.Parse(daytimeLayout, string(req)); err == nil {
-			return 0, false
+			return nil, false
 		}
 	}
-	return copy(out, appendDaytime(nil, now)), true
+	return appendDaytime(out[:0], now), true
 }
 
-func datagramTime(req, out []byte, now time.Time) (int, bool) {
+func datagramTime(req, out []byte, now time.Time) ([]byte, bool) {
 	if len(req) == 4 {
 		// Any time within some years is somebody's clock. Text such as "time" is not.
 		const years = 20 * 365 * 24 * 3600
 		if diff := int32(binary.BigEndian.Uint32(req) - seconds1900(now)); diff > -years && diff < years {
-			return 0, false
+			return nil, false
 		}
 	}
-	return copy(out, appendTime(nil, now)), true
+	return appendTime(out[:0], now), true
 }
 
 // daytimeLayout is ctime(3)'s form, which every inetd sends.

@@ -7,18 +7,23 @@ import (
 
 // qotd sends one of the policy's quotes (RFC 865), each time any of them.
 func qotd(c *Config) protocol {
+	fixed := 0
+	if c.Amplify {
+		fixed = maxReply
+	}
 	return protocol{
+		fixed:  fixed,
 		stream: func(conn *conn) error { return conn.last([]byte(c.Says[rand.N(len(c.Says))])) },
 		// What the datagram holds is ignored. Its length is not, unless the policy says so: a
 		// short request with a forged source would buy that source a long answer.
-		datagram: func(req, out []byte, _ time.Time) (int, bool) {
+		datagram: func(req, out []byte, _ time.Time) ([]byte, bool) {
 			first := rand.N(len(c.Says))
 			for i := range c.Says {
 				if q := c.Says[(first+i)%len(c.Says)]; c.Amplify || len(q) <= len(req) {
-					return copy(out, q), true
+					return append(out[:0], q...), true
 				}
 			}
-			return 0, false
+			return nil, false
 		},
 	}
 }

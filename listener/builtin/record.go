@@ -91,7 +91,7 @@ func (r *records) tell() {
 // decision counts one decision, writes its record and returns its id. stream is set for
 // a client that stays until session is called: its record is written even when
 // the log is over its rate.
-func (r *records) decision(c client, v verdict, stream bool) uint64 {
+func (r *records) decision(c *client, v *verdict, stream bool, now time.Time) uint64 {
 	switch {
 	case v.refused != "":
 		r.count(wire.CountRefused+slices.Index(wire.Reasons[:], v.refused), 1)
@@ -102,8 +102,10 @@ func (r *records) decision(c client, v verdict, stream bool) uint64 {
 		}
 	}
 	id := r.ids.Add(1)
-	now := time.Now()
 	r.suppressed(now, noteEvery)
+	if journal.Omits(r.config.Log, &journal.Decision{Refused: v.refused}) || !stream && !r.allowed(now) {
+		return id
+	}
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
 		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: decide.RuleName(r.config.ACL, v.rule), Digest: r.config.Digest}
 	if v.refused != "" && v.refused != reasonACL {
@@ -112,14 +114,12 @@ func (r *records) decision(c client, v verdict, stream bool) uint64 {
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
 	}
-	if !journal.Omits(r.config.Log, d) && (stream || r.allowed(now)) {
-		r.log(d)
-	}
+	r.log(d)
 	return id
 }
 
 // session writes the record of a stream session that ended.
-func (r *records) session(id uint64, c client, reason string, took time.Duration) {
+func (r *records) session(id uint64, c *client, reason string, took time.Duration) {
 	r.count(wire.CountLive, ^uint64(0)) // one less
 	s := &journal.Session{At: time.Now(), ID: id, Service: r.config.Service, Client: c.peer, Reason: reason, Took: took, Digest: r.config.Digest}
 	if !journal.Omits(r.config.Log, s) {

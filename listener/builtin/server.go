@@ -128,7 +128,7 @@ func (s *server) until(t time.Time) {
 		_ = l.SetDeadline(t) // fails for a closed socket alone
 	}
 	for _, p := range s.packets {
-		_ = p.conn.SetReadDeadline(t)
+		_ = p.conn.SetDeadline(t)
 	}
 }
 

@@ -71,26 +71,27 @@ func (s *server) accept(l acceptor) error {
 // decide asks the gate about a fresh connection, and refuses it or registers
 // its session.
 func (s *server) decide(c net.Conn) (*conn, client, verdict) {
-	s.idle.touch()
+	now := time.Now()
+	s.idle.touch(now)
 	st, w, err := identify(c)
 	if err != nil {
 		_ = c.Close() // the client left before it was looked at
 		return nil, w, verdict{}
 	}
-	v := s.gate.admit(w)
+	v := s.gate.admit(&w)
 	if v.refused != "" {
-		s.records.decision(w, v, false)
+		s.records.decision(&w, &v, false, now)
 		refuse(st)
 		return nil, w, v
 	}
-	conn, err := newConn(st, time.Now(), s.config.Limit.Session)
+	conn, err := newConn(st, now, s.config.Limit.Session)
 	if err == nil && s.full() {
 		err, v.refused = errFull, reasonSessions
 	}
 	if err != nil || !s.enter(conn) {
-		s.gate.release(w, v, false)
+		s.gate.release(&w, &v, false)
 		if v.refused != "" {
-			s.records.decision(w, v, false)
+			s.records.decision(&w, &v, false, now)
 		}
 		refuse(st)
 		return nil, w, v
@@ -108,14 +109,14 @@ func (s *server) full() bool {
 
 // serve runs one session to its end.
 func (s *server) serve(c *conn, w client, v verdict) {
-	id := s.records.decision(w, v, true)
 	began := time.Now()
+	id := s.records.decision(&w, &v, true, began)
 	err := s.protocol.stream(c)
 	reason := s.ending(c, err)
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
-	s.gate.release(w, v, reason == journal.Timeout)
-	s.records.session(id, w, reason, time.Since(began))
+	s.gate.release(&w, &v, reason == journal.Timeout)
+	s.records.session(id, &w, reason, time.Since(began))
 }
 
 func (s *server) ending(c *conn, err error) string {

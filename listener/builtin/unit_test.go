@@ -74,20 +74,34 @@ func protocolOf(name string) protocol {
 	return protocols[name](&Config{Builtin: name, Says: []string{"Less is more.\r\n", "So is more.\r\n"}})
 }
 
-// No answer is larger than its request, but for the two of fixed size.
+// No answer is larger than its request, but for the two of fixed size; and none of a protocol that makes a
+// longer one leaves the worker.
 func TestNoAmplification(t *testing.T) {
-	out := make([]byte, maxDatagram)
+	out := make([]byte, maxReply)
 	for name := range protocols {
 		p := protocolOf(name)
 		if p.datagram == nil {
 			continue
 		}
+		if want := map[string]int{"daytime": 26, "time": 4}[name]; p.fixed != want {
+			t.Errorf("%s may answer with %d bytes, want %d", name, p.fixed, want)
+		}
 		for _, size := range []int{0, 1, 4, 26, 74, 512, 513, 1500, 65507} {
-			n, ok := p.datagram(make([]byte, size), out, time.Now())
-			fixed := map[string]int{"daytime": 26, "time": 4}[name]
+			answer, ok := p.datagram(make([]byte, size), out, time.Now())
+			fixed, n := map[string]int{"daytime": 26, "time": 4}[name], len(answer)
 			if ok && n > max(size, fixed) {
 				t.Errorf("%s answers %d bytes with %d", name, size, n)
 			}
+		}
+	}
+}
+
+// TestLongAnswerIsKept: what a protocol makes that is longer than it may be is not sent.
+func TestLongAnswerIsKept(t *testing.T) {
+	longer := protocol{datagram: func(req, out []byte, _ time.Time) ([]byte, bool) { return out[:len(req)+1], true }, fixed: 4}
+	for size, want := range map[int]bool{0: true, 3: true, 4: false, 100: false} {
+		if _, ok := longer.answer(make([]byte, size), make([]byte, maxReply), time.Now()); ok != want {
+			t.Errorf("%d bytes: sent %v, want %v", size, ok, want)
 		}
 	}
 }
@@ -141,7 +155,7 @@ func TestIdle(t *testing.T) {
 		began := time.Now()
 		go func() {
 			time.Sleep(8 * time.Second)
-			i.touch() // until 18
+			i.touch(time.Now()) // until 18
 			time.Sleep(5 * time.Second)
 			i.begin() // at 13
 			time.Sleep(100 * time.Second)
@@ -167,10 +181,10 @@ func TestRecordRate(t *testing.T) {
 		var log safeBuffer
 		j := newRecords(log.put, config("echo"))
 		for range 1000 {
-			j.decision(client{}, verdict{refused: "acl"}, false)
+			j.decision(&client{}, &verdict{refused: "acl"}, false, time.Now())
 		}
 		time.Sleep(time.Minute)
-		j.decision(client{}, verdict{refused: "acl"}, false)
+		j.decision(&client{}, &verdict{refused: "acl"}, false, time.Now())
 		if n := len(log.records(t, "decision")); n != quiet.Burst+1 {
 			t.Errorf("%d records", n)
 		}
@@ -185,7 +199,7 @@ func FuzzDatagram(f *testing.F) {
 	f.Add([]byte("hello"))
 	f.Add(appendDaytime(nil, time.Now()))
 	f.Add(appendTime(nil, time.Now()))
-	out := make([]byte, maxDatagram)
+	out := make([]byte, maxReply)
 	f.Fuzz(func(t *testing.T, req []byte) {
 		req = req[:min(len(req), 65507)]
 		for name := range protocols {
@@ -193,14 +207,15 @@ func FuzzDatagram(f *testing.F) {
 			if p.datagram == nil {
 				continue
 			}
-			n, ok := p.datagram(req, out, time.Now())
+			answer, ok := p.datagram(req, out, time.Now())
+			n := len(answer)
 			if ok && name != "daytime" && name != "time" && n > len(req) {
 				t.Errorf("%s: %d bytes for %d", name, n, len(req))
 			}
 			// No answer may provoke an answer of the same protocol, but for those
 			// whose answer never grows.
 			if name == "daytime" || name == "time" {
-				if _, again := p.datagram(out[:n], make([]byte, 64), time.Now()); ok && again {
+				if _, again := p.datagram(answer, make([]byte, maxReply), time.Now()); ok && again {
 					t.Errorf("%s answers its own answer", name)
 				}
 			}
