@@ -14,7 +14,7 @@ import (
 
 const (
 	// most is how many datagrams one call takes or sends: so many that a call costs little beside them,
-	// and so few that a socket has a MiB of memory.
+	// and so few that they need a MiB of memory.
 	most = 16
 	// maxDatagram is more than any udp datagram holds, maxReply than any answer that is not what was asked.
 	maxDatagram = 1 << 16
@@ -24,8 +24,8 @@ const (
 // controlSpace is for the larger of the two kinds of pktinfo.
 const controlSpace = unix.SizeofCmsghdr + (unix.SizeofInet6Pktinfo+7)&^7
 
-// batch is the memory of one socket's loop, which it has for as long as it serves: what one call has taken,
-// and what one call is to send. The headers point into it.
+// batch is the memory for datagrams, of all sockets together: what one call has taken, and what one call is to
+// send. The headers point into it.
 type batch struct {
 	in, out      [most]mmsghdr
 	inVec        [most]unix.Iovec

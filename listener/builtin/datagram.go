@@ -65,8 +65,12 @@ func (p *packetSocket) wantLocal() error {
 	return errors.Join(err, cerr)
 }
 
-// turns is how many full batches are served before the loop looks whether it is to end.
-const turns = 16
+const (
+	// turns is how many full batches are served before the loop looks whether it is to end.
+	turns = 16
+	// sendStall is how long answers wait for room in the socket's buffer.
+	sendStall = 100 * time.Millisecond
+)
 
 // receive answers datagrams until the socket is closed, or until its deadline.
 func (s *server) receive(p *packetSocket) error {
@@ -74,7 +78,6 @@ func (s *server) receive(p *packetSocket) error {
 	if err != nil {
 		return err
 	}
-	b := newBatch()
 	var failed error
 	for {
 		// Readiness is told once, and forgotten where another Read begins. So one Read lasts as long as the queue is
@@ -82,7 +85,7 @@ func (s *server) receive(p *packetSocket) error {
 		err := raw.Read(func(fd uintptr) bool {
 			empty := false
 			for i := 0; i < turns && !empty && failed == nil; i++ {
-				empty, failed = s.turn(p, b, int(fd), raw)
+				empty, failed = s.turn(p, int(fd), raw)
 			}
 			return !empty || failed != nil
 		})
@@ -97,30 +100,47 @@ func (s *server) receive(p *packetSocket) error {
 	}
 }
 
-// turn takes what is in the queue, up to most, and answers it. It tells whether the queue is empty now.
-func (s *server) turn(p *packetSocket, b *batch, fd int, raw syscall.RawConn) (empty bool, err error) {
-	now := time.Now()
+// turn takes what is in the queue, up to most, and answers it, one socket at a time. It tells whether the queue is
+// empty now.
+func (s *server) turn(p *packetSocket, fd int, raw syscall.RawConn) (empty bool, err error) {
+	s.turns.Lock()
+	empty, rest, err := s.batchOf(p, fd, raw)
+	s.turns.Unlock()
+	if rest > 0 {
+		time.Sleep(rest)
+	}
+	return empty, err
+}
+
+// batchOf is turn with the batch at hand, and tells how long to rest after it.
+func (s *server) batchOf(p *packetSocket, fd int, raw syscall.RawConn) (empty bool, rest time.Duration, err error) {
+	b, began := s.batch, time.Now()
 	n, err := b.receive(fd)
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.EAGAIN):
-		return true, nil
+		return true, 0, nil
 	case inbound.Temporary(err), inbound.Exhausted(err), errors.Is(err, unix.ECONNREFUSED):
-		return false, nil // an ICMP error about an answer of ours, or a moment without memory
+		return false, 0, nil // an ICMP error about an answer of ours, or a moment without memory
 	default:
-		return false, fmt.Errorf("receive datagrams: %w", err)
+		return false, 0, fmt.Errorf("receive datagrams: %w", err)
 	}
-	s.idle.touch(now)
+	s.idle.touch(began)
 	refused := 0
 	for i := range n {
-		if d := b.take(i); !s.answer(p, b, d, now) {
+		if d := b.take(i); !s.answer(p, b, d, began) {
 			refused++
 		}
 	}
 	if !b.send(fd) {
-		_ = raw.Write(b.continuation) // fails where the loop ends; the answers were only promised by udp
+		// It goes on once there is room. What has no room for so long is lost, as it may be when it ends.
+		_ = p.conn.SetWriteDeadline(time.Now().Add(sendStall))
+		_ = raw.Write(b.continuation)
 	}
-	return n < most, nil
+	if refused > 0 {
+		rest = s.refusals.pause(began, time.Now(), n, refused)
+	}
+	return n < most, rest, nil
 }
 
 // datagram is one request.

@@ -70,29 +70,10 @@ func TestDatagramSilence(t *testing.T) {
 // client sees nothing else. Loopback clients are refused there, so the guard
 // is told that the socket is a loopback one.
 func TestAnswerFromTheAddressAsked(t *testing.T) {
-	p, err := net.ListenUDP("udp4", &net.UDPAddr{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	f, err := p.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ps, err := newPacketSocket(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ps.guard.loopback = true
-	c := config("echo")
-	gate, err := newGate(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{config: c, protocol: protocolOf("echo"), gate: gate, idle: newIdle(time.Hour), records: newRecords(new(safeBuffer).put, c)}
+	s, ps := wildcard(t, config("echo"), "udp4")
 	done := make(chan error)
 	go func() { done <- s.receive(ps) }()
-	asked := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 77), Port: p.LocalAddr().(*net.UDPAddr).Port}
+	asked := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 77), Port: int(ps.bound.Port())}
 	cl, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 5)}, asked)
 	if err != nil {
 		t.Fatal(err)

@@ -59,6 +59,9 @@ type server struct {
 	records   *records
 	listeners []acceptor
 	packets   []*packetSocket
+	turns     sync.Mutex // of the packets' loops, which share what follows
+	batch     *batch
+	refusals  refusals
 	mux       *os.File // of tcpmux: where clients are handed over
 	sessions  sync.WaitGroup
 	most      int // sessions at a time
@@ -128,7 +131,7 @@ func (s *server) until(t time.Time) {
 		_ = l.SetDeadline(t) // fails for a closed socket alone
 	}
 	for _, p := range s.packets {
-		_ = p.conn.SetDeadline(t)
+		_ = p.conn.SetReadDeadline(t)
 	}
 }
 
@@ -229,5 +232,8 @@ func (s *server) openOne(f *os.File) error {
 		return err
 	}
 	s.packets = append(s.packets, p)
+	if s.batch == nil {
+		s.batch = newBatch()
+	}
 	return nil
 }

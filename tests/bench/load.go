@@ -17,6 +17,7 @@ const answer = "casemate\n"
 // sample is what one stretch of load saw.
 type sample struct {
 	served  int
+	lost    int
 	elapsed time.Duration
 	latency []time.Duration // connect to end of file, one for each connection, sorted
 	cpu     time.Duration   // used by the server and the programs it started
@@ -39,6 +40,16 @@ func (s sample) percentile(p float64) time.Duration {
 // service. One wrong answer fails the whole stretch: a target that
 // sheds load must not win by it.
 func load(addr netip.AddrPort, clients int, d time.Duration) (sample, error) {
+	return loadBy(clients, d, func() (func() error, func(), error) {
+		return func() error { return ask(addr) }, func() {}, nil
+	})
+}
+
+// errLost is an answer that did not come, where none was promised.
+var errLost = errors.New("no answer")
+
+// loadBy is load by clients that come with their own way to ask, and to go.
+func loadBy(clients int, d time.Duration, come func() (ask func() error, leave func(), err error)) (sample, error) {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -52,18 +63,25 @@ func load(addr netip.AddrPort, clients int, d time.Duration) (sample, error) {
 		go func() {
 			defer wg.Done()
 			var seen []time.Duration
-			var failed error
+			lost := 0
+			ask, leave, failed := come()
+			if failed == nil {
+				defer leave()
+			}
 			for failed == nil {
 				began := time.Now()
 				if began.After(end) {
 					break
 				}
-				failed = ask(addr)
+				if failed = ask(); errors.Is(failed, errLost) {
+					failed, lost = nil, lost+1
+					continue
+				}
 				seen = append(seen, time.Since(began))
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			out.latency = append(out.latency, seen...)
+			out.latency, out.lost = append(out.latency, seen...), out.lost+lost
 			if failed != nil {
 				fails = append(fails, failed)
 			}

@@ -24,6 +24,7 @@ type bench struct {
 	work           string // scratch folder of this run
 	answer         string // the compiled testdata/answer.c
 	vforkloop      string // the compiled testdata/vforkloop.c
+	recvloop       string // the compiled testdata/recvloop.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -48,6 +49,7 @@ var parts = []part{
 	{"memory", measureMemory},
 	{"load", measureLoad},
 	{"echo", compareEcho},
+	{"builtin", compareBuiltins},
 }
 
 func main() {
@@ -153,7 +155,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {

@@ -18,6 +18,11 @@ type duel map[string][]sample
 // inTurns loads every target once in each round, rotating who comes first.
 // One short unmeasured round goes before: caches warm, zygotes started.
 func inTurns(ctx context.Context, targets []*target, clients, rounds int, d time.Duration) (duel, error) {
+	return inTurnsBy(ctx, targets, rounds, d, func(t *target, span time.Duration) (sample, error) { return load(t.addr, clients, span) })
+}
+
+// inTurnsBy is inTurns with another load.
+func inTurnsBy(ctx context.Context, targets []*target, rounds int, d time.Duration, load func(*target, time.Duration) (sample, error)) (duel, error) {
 	out := duel{}
 	for round := -1; round < rounds; round++ {
 		for i := range targets {
@@ -29,7 +34,7 @@ func inTurns(ctx context.Context, targets []*target, clients, rounds int, d time
 			if round < 0 {
 				span = d / 4
 			}
-			s, err := measured(t, clients, span)
+			s, err := measured(t, span, load)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", t.name, err)
 			}
@@ -42,12 +47,12 @@ func inTurns(ctx context.Context, targets []*target, clients, rounds int, d time
 }
 
 // measured is load with the server's processor time.
-func measured(t *target, clients int, d time.Duration) (sample, error) {
+func measured(t *target, d time.Duration, load func(*target, time.Duration) (sample, error)) (sample, error) {
 	before, err := rig.CPU(t.pid)
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := load(t.addr, clients, d)
+	s, err := load(t, d)
 	if err != nil {
 		return s, err
 	}
@@ -74,15 +79,17 @@ func (d duel) sum(name string) float64 {
 	return cpuOf(all)
 }
 
+// ratios are those of the rounds.
+func (d duel) ratios(a, b string, figure func(sample) float64) (v []float64) {
+	for i := range min(len(d[a]), len(d[b])) {
+		v = append(v, figure(d[a][i])/figure(d[b][i]))
+	}
+	return v
+}
+
 // ratio is the median over the rounds of (figure of a) / (figure of b).
 func (d duel) ratio(a, b string, figure func(sample) float64) float64 {
-	var v []float64
-	for i := range d[a] {
-		if i < len(d[b]) {
-			v = append(v, figure(d[a][i])/figure(d[b][i]))
-		}
-	}
-	return median(v)
+	return median(d.ratios(a, b, figure))
 }
 
 // The figures that the reports use.
