@@ -1,13 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
 	"casemate/listener/builtin"
@@ -187,36 +180,4 @@ func (l *ledger) countLeftOut(src *source, now time.Time) {
 	}
 	l.out(&journal.Suppressed{At: now, What: src.what, Service: src.name, Count: src.left})
 	src.left = 0
-}
-
-// recordOf tells whether a line of a builtin's is a record of its own service, and
-// of which level. Anything else that it writes (its last words, or what somebody
-// who has taken it over would have said in another's name) is text.
-func recordOf(service string, line []byte) (slog.Level, bool) {
-	var level slog.Level
-	named := 0
-	d := json.NewDecoder(bytes.NewReader(line))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return 0, false
-	}
-	for d.More() {
-		key, err := d.Token()
-		var value json.RawMessage
-		if err != nil || d.Decode(&value) != nil {
-			return 0, false
-		}
-		// Readers differ on names that come twice, in other letters or escaped: nothing but the one spelling counts.
-		if name, _ := key.(string); strings.EqualFold(name, "service") {
-			if named++; !bytes.Contains(line, fmt.Appendf(nil, `"service":%s`, value)) || string(value) != strconv.Quote(service) {
-				return 0, false
-			}
-		} else if name == "level" && json.Unmarshal(value, &level) != nil {
-			return 0, false
-		}
-	}
-	if _, err := d.Token(); err != nil || named != 1 {
-		return 0, false
-	}
-	_, err := d.Token()
-	return level, err == io.EOF
 }

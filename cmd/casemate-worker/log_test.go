@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -264,9 +267,66 @@ func TestRecordsOfOthers(t *testing.T) {
 		`{"level":"INFO","service":"mine"} {"service":"other"}`:               false,
 		`{"level":"INFO","service":"mine"`:                                    false,
 		`["service","mine"]`:                                                  false,
+		`{"level":"INFO","x":{"service":"mine"}}`:                             false,
+		`{"level":"INFO","ſervice":"other","service":"mine"}`:                 false,
+		`{"level":"INFO","service": "mine"}`:                                  false,
+		`{"x":["}",{"y":"\"}"}],"service":"mine","level":"ERROR"}`:            true,
+		`{"service":"mine","level":"LOUD"}`:                                   false,
 	} {
 		if _, ok := recordOf("mine", []byte(line)); ok != want {
 			t.Errorf("%s: %v", line, ok)
+		}
+	}
+}
+
+// FuzzRecordOf: a line is a record where a whole parser of JSON has an object with one service, ours, however its
+// names are spelled; and one scan makes the same of it.
+func FuzzRecordOf(f *testing.F) {
+	for _, line := range []string{
+		`{"time":"t","level":"WARN","msg":"session","service":"mine","id":1}`, `{"a":{"service":"other"},"b":["service",{"x":"}\\"}],"service":"mine","level":"DEBUG"}`,
+		`{"ſervice":"mine","service":"mine"}`, `{"\u0073ervice":"other","service":"mine"}`, `{ "level" : 7, "service":"mine" }`, `{"service": "mine"}`, `{}`, "", `{"service":"mine"}{}`, `"x`,
+	} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		level, ok := recordOf("mine", line)
+		if !ok {
+			return
+		}
+		names, d := 0, json.NewDecoder(bytes.NewReader(line))
+		if first, err := d.Token(); err != nil || first != json.Delim('{') {
+			t.Fatalf("%q: %v %v", line, first, err)
+		}
+		var want slog.Level
+		for d.More() {
+			name, err := d.Token()
+			var value json.RawMessage
+			if err = errors.Join(err, d.Decode(&value)); err != nil {
+				t.Fatalf("%q: %v", line, err)
+			}
+			if strings.EqualFold(name.(string), "service") {
+				if names++; string(value) != `"mine"` || name != "service" {
+					t.Errorf("%q is taken for ours", line)
+				}
+			} else if name == "level" && json.Unmarshal(value, &want) != nil {
+				t.Errorf("%q has a level", line)
+			}
+		}
+		if _, err := d.Token(); err != nil || names != 1 || want != level {
+			t.Errorf("%q: %v, %d services, level %v and not %v", line, err, names, level, want)
+		}
+		if _, err := d.Token(); err != io.EOF {
+			t.Errorf("%q goes on", line)
+		}
+	})
+}
+
+// BenchmarkRecordOf is what each of two records of a connection costs the log.
+func BenchmarkRecordOf(b *testing.B) {
+	line := []byte(`{"time":"2026-11-26T12:00:00.000000001Z","level":"INFO","msg":"decision","format_version":1,"decision":"allow","id":1790000000000000,"service":"daytime","client":"127.0.0.1:40000","network":"tcp","local":"127.0.0.1:13","acl":"anyone","rule":"shipped/base.cm.hcl:11:3","digest":"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}`)
+	for b.Loop() {
+		if _, ok := recordOf("daytime", line); !ok {
+			b.Fatal("it is none")
 		}
 	}
 }
