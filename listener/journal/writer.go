@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -187,6 +188,9 @@ func (j *Writer) take(batch []Record) {
 			j.enc.buf.Truncate(whole)
 			Bug(err).encode(j.enc)
 		}
+	}
+	if len(j.batches) == 0 { // who is about to log does so first: a write costs more than a record
+		runtime.Gosched()
 	}
 	if len(j.batches) == 0 || j.enc.buf.Len() >= maxChunk {
 		j.write()
