@@ -13,6 +13,7 @@ import (
 	"casemate/listener/endpoint"
 	"casemate/policy/granted"
 	"casemate/sandbox"
+	"slices"
 	"time"
 )
 
@@ -197,6 +198,13 @@ type Socket struct {
 
 // Together tells whether one program gets all the sockets at once (sd_listen_fds(3)), as each builtin's does.
 func (s *Service) Together() bool { return s.Wait && s.Stdio == sandbox.StdioFDs }
+
+// Paced tells whether it is seen how slow clients of s are: those of tcp, whose sockets the broker
+// has a copy of, or the worker of a builtin.
+func (s *Service) Paced() bool {
+	tcp := func(l address.Listen) bool { return l.Inet() && !l.Datagram() }
+	return (s.Builtin != "" || !s.Wait && s.KeepSocket) && (len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, tcp))
+}
 
 // Endpoints are the kernel addresses of one of the service's listen addresses.
 func (s *Service) Endpoints(l address.Listen) []endpoint.Endpoint {

@@ -60,7 +60,7 @@ func (p *Policy) Sound() error {
 func limited(l *limit.Spec) bool {
 	rate := func(r limit.Rate) bool { return r == limit.Rate{} || r.Events > 0 && r.Per >= time.Second }
 	queue := l.Queue == 0 && l.QueueLength == 0 || l.Queue > 0 && l.Concurrent > 0 && l.QueueLength > 0 && l.QueueLength <= MaxQueue
-	return queue && l.MaxLoad >= 0 && l.Session >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+	return queue && l.MaxLoad >= 0 && l.Session >= 0 && l.FirstByte >= 0 && l.MinRate >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
 }
 
 // enforceable checks that s is one program with what it refers to, and that nobody
@@ -87,6 +87,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("its stdout would not be in the log")
 	case len(s.FDNames) > 0 && (!s.Together() || len(s.FDNames) != len(s.Listen)):
 		return errors.New("fd_names are not one for each of listen")
+	case (l.FirstByte != 0 || l.MinRate != 0) && !s.Paced():
+		return errors.New("nobody would see how slow its clients are")
 	case (l.Queue != 0 || l.MaxLoad != 0) && s.Wait:
 		return errors.New("nobody would hold its clients in a queue, or look at the load")
 	case s.Redirects() || s.ProxyProtocol != "":

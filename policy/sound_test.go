@@ -14,7 +14,13 @@ import (
 // twice, whatever the compiler lets through.
 func TestSound(t *testing.T) {
 	for name, breaks := range map[string]func(*policy.Policy){
-		"session":   func(p *policy.Policy) { p.Limits[0].Session = -1 },
+		"session":    func(p *policy.Policy) { p.Limits[0].Session = -1 },
+		"first byte": func(p *policy.Policy) { p.Limits[0].FirstByte = -1 },
+		"min rate":   func(p *policy.Policy) { p.Limits[0].MinRate = -1 },
+		"paced": func(p *policy.Policy) {
+			p.Limit(p.Services[1].Limit).MinRate, p.Services[1].KeepSocket = 1, false
+			p.Services[0].Listen[0].Network = "tcp"
+		},
 		"banner":    func(p *policy.Policy) { p.Services[1].BannerAccept = strings.Repeat("x", policy.MaxBanner+1) },
 		"stdout":    func(p *policy.Policy) { p.Services[1].Stdout = "null" },
 		"stdout 2":  func(p *policy.Policy) { p.Services[1].Stdout, p.Services[1].Stdio = "log", "socket-all" },

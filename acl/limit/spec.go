@@ -18,11 +18,12 @@ type Class string
 const (
 	Crash     Class = "crash"     // ended by a signal that neither we nor the kernel's OOM killer sent, other than SIGSYS
 	Violation Class = "violation" // ended by SIGSYS: the seccomp filter killed it
+	Slow      Class = "slow"      // its client said nothing in time, or sent or took too little of what there was
 	Timeout   Class = "timeout"   // outlived its session limit
 )
 
 // Classes are all of them.
-var Classes = []Class{Crash, Timeout, Violation}
+var Classes = []Class{Crash, Slow, Timeout, Violation}
 
 // Spec is one limit block. A zero number means "no limit of this kind".
 type Spec struct {
@@ -31,6 +32,10 @@ type Spec struct {
 	Rate       Rate          `json:"rate"`
 	Burst      int           `json:"burst"`
 	Session    time.Duration `json:"session_ns"`
+	// FirstByte is how long a tcp client may take to send its first byte, and MinRate how many bytes it
+	// has to send or to take in a second while its program waits for it (package pace).
+	FirstByte time.Duration `json:"first_byte_ns,omitempty"`
+	MinRate   int           `json:"min_rate,omitempty"`
 	// Queue is how long a connection waits for a place where Concurrent are taken, 0 = it is
 	// refused; QueueLength is how many do.
 	Queue       time.Duration `json:"queue_ns,omitempty"`

@@ -50,7 +50,7 @@ client_name     string  decision session    the forward-confirmed host name, whe
 network         string  decision            tcp, udp, unix, unixgram, unixpacket or vsock
 local           string  decision            the address and port, or the path, that the client came to, where it is known
 verdict         string  decision            allow or deny
-reason          string  decision session    of a deny, see below; of a session: exit, killed, timeout, violation, memory, crash, hangup, idle, start-failed, and of a built-in stalled and reset
+reason          string  decision session    of a deny, see below; of a session: exit, killed, timeout, violation, memory, crash, hangup, idle, silent, slow, start-failed, and of a built-in stalled and reset
 rule            string  decision            the deciding rule: file:line:column, default, or none (no rule was asked, or the program of a wait service or of a built-in was started)
 rule_name       string  decision            its name, where it has one
 acl             string  decision            the service's acl, "" without one
@@ -71,8 +71,8 @@ duration_ms     number  session             from its admission to its end; absen
 user_ms         number  session             processor time of a program
 sys_ms          number  session             processor time of the kernel for it
 max_rss_kb      number  session             the most memory that it had
-bytes_in        number  session             what its tcp client sent, read or not
-bytes_out       number  session             what was sent to its tcp client
+bytes_in        number  session             what its tcp client sent, read or not, as the kernel counts it; absent for any other client, and for a socket that casemated kept no copy of (keep_socket = false, wait)
+bytes_out       number  session             what was written to its tcp client, taken or not, likewise
 facility        string  syslog              of the message, as auth, daemon or local0: the program's word, as are the next three
 severity        string  syslog              emerg, alert, crit, err (these are ERROR), warning, notice, info or debug
 ident           string  syslog              the name that the program goes by, where it says one
@@ -138,8 +138,8 @@ left out for time.
 
 Each of limits has of (the block: profile.NAME, limit.NAME or service.NAME; host is what no policy
 bounds), limit (the attribute there), value (as a compiled policy has it: bytes, seconds of cpu_time,
-nanoseconds of session and idle), count (how often) and others. They are: session and idle, which end a
-session; file_size and cpu_time, of which its program has died; tasks, for which it could not be
+nanoseconds of session, first_byte and idle, bytes a second of min_rate), count (how often) and others. They are: session, first_byte (its
+reason is silent), min_rate (slow) and idle, which end a session; file_size and cpu_time, of which its program has died; tasks, for which it could not be
 started; and what was counted for all of the service's sessions since one ended last: memory, for want of which
 so many processes were killed, and processes, for which so many forks failed (before Linux 6.11 also by a limit
 of casemated's unit). Where others is not 0 it may have been as many other sessions in place of this one. A

@@ -26,6 +26,8 @@ type bound struct {
 // cameOf is what it means to have run into a limit, by its attribute.
 var cameOf = map[string]string{
 	"session":             "no session lasts longer",
+	"first_byte":          "by then its client had sent nothing",
+	"min_rate":            "its client sent a message, or took what was written to it, more slowly, over half a minute",
 	"idle":                "so long neither the program nor its client sent anything",
 	"resources.file_size": "a file that it wrote would have grown beyond that",
 	"resources.cpu_time":  "it had used that much of a processor",
@@ -84,6 +86,10 @@ func (b *bound) how() string {
 func (b *bound) raised() (present, raised string) {
 	row := slices.IndexFunc(sandbox.ResourceRows[:], func(r sandbox.ResourceRow) bool { return "resources."+r.Name == b.Limit })
 	if row < 0 {
+		if b.Limit == "min_rate" {
+			attr := func(n int64) string { return fmt.Sprintf("min_rate = %q", explain.FormatPace(int(n))) }
+			return attr(b.Value), attr(max(b.Value/2, 1))
+		}
 		d := time.Duration(b.Value)
 		attr := func(d time.Duration) string {
 			return fmt.Sprintf("%s = %q", oneLine(b.Limit), explain.FormatDuration(d))

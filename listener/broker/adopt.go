@@ -82,8 +82,8 @@ func (b *Broker) adopt(left warden.Survivor) {
 			b.leave(s)
 		case svc.spec.Builtin != "", svc.spec.Stdio == sandbox.StdioRelay: // its relay has ended, too
 			b.terminate(s, journal.Killed)
-		case svc.longest > 0 && s.held == nil:
-			s.schedule(max(svc.longest-time.Duration(b.loop.Now()-s.started), 0))
+		case svc.limit.Session > 0 && s.held == nil:
+			s.schedule(max(svc.limit.Session-time.Duration(b.loop.Now()-s.started), 0))
 		}
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"casemate/acl/limit"
 	"casemate/listener/inbound"
@@ -55,8 +54,7 @@ type candidate struct {
 
 // planned is one service of a candidate.
 type planned struct {
-	svc   *service
-	limit limit.Spec
+	svc *service
 	warden.Found
 	fault  error // why there is no sandbox of it: it is tried again
 	run    *runner
@@ -158,14 +156,13 @@ func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p
 	if c.site.Stamp(s) != k.stamp {
 		return p, false
 	}
-	p.limit = *doc.Policy.Limit(s.Limit)
 	p.Sockets, p.Key, p.rules, p.Stamp, p.UID, p.Dynamic = k.svc.sockets, k.run.key, k.run.rules, k.stamp, k.uid, k.dynamic
-	p.svc = c.newService(s, k.svc.rules, p.limit.Session)
+	p.svc = c.newService(s, k.svc.rules, doc.Policy.Limit(s.Limit))
 	return p, true
 }
 
-func (c *candidate) newService(s *policy.Service, r rules, longest time.Duration) *service {
-	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, longest: longest}
+func (c *candidate) newService(s *policy.Service, r rules, l *limit.Spec) *service {
+	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, limit: l}
 	svc.again.Owner = svc
 	if len(c.gen.services) >= len(c.gen.doc.Policy.Services) { // the services themselves are there
 		svc.of = c.gen.service(s.Name)
@@ -182,8 +179,7 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, compile
 		}
 		compiled[s.ACL] = r
 	}
-	p.limit = *doc.Policy.Limit(s.Limit)
-	p.svc = c.newService(s, r, p.limit.Session)
+	p.svc = c.newService(s, r, doc.Policy.Limit(s.Limit))
 	return p, nil
 }
 
@@ -293,7 +289,7 @@ func (c *candidate) prove(box hands.Cell) (hands.Starter, error) {
 // builtinRules names what a running builtin worker must be replaced for.
 func builtinRules(p *planned) string {
 	doc := p.svc.gen.doc.Policy
-	text, err := json.Marshal([]any{p.svc.spec, p.limit, doc.ACL(p.svc.spec.ACL), handsOver(doc, p.svc.spec), *doc.Profile(p.svc.spec.Profile), []byte(p.Files)})
+	text, err := json.Marshal([]any{p.svc.spec, p.svc.limit, doc.ACL(p.svc.spec.ACL), handsOver(doc, p.svc.spec), *doc.Profile(p.svc.spec.Profile), []byte(p.Files)})
 	if err != nil {
 		return "" // what was decoded can be encoded
 	}

@@ -3,9 +3,11 @@ package broker
 import (
 	"time"
 
+	"casemate/listener"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/listener/pace"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,8 +24,16 @@ func (b *Broker) attend(s *session) {
 			b.limitedNote("", "hangup", "a client's end will not be seen", err)
 		}
 	}
-	if spec.Idle > 0 {
-		b.loop.After(&s.client, spec.Idle)
+	next := spec.Idle
+	if s.pace = pace.Of(s.svc.limit, b.loop.Now()); s.pace != nil {
+		if _, tcp := inbound.Overhear(s.conn); !tcp {
+			s.pace = nil
+		} else if first := s.pace.First(); next == 0 || first < next {
+			next = first
+		}
+	}
+	if next > 0 {
+		b.loop.After(&s.client, next)
 	}
 }
 
@@ -39,7 +49,7 @@ func (c *client) Ready(events uint32) {
 	}
 }
 
-// Expire ends a session whose client has gone or was idle for too long.
+// Expire ends a session whose client has gone, was idle for too long, or is slow.
 func (c *client) Expire(*loop.Timer) {
 	b := c.svc.b
 	if c.gone {
@@ -47,9 +57,21 @@ func (c *client) Expire(*loop.Timer) {
 		return
 	}
 	talk, _ := inbound.Overhear(c.conn)
-	if left := c.svc.spec.Idle - time.Duration(talk.Quiet)*time.Millisecond; left > 0 {
-		b.loop.After(&c.client, left)
-		return
+	var why string
+	var next time.Duration
+	if c.pace != nil {
+		why, next = c.pace.Look(b.loop.Now(), talk, func() int { return listener.Unread(c.conn) })
 	}
-	b.terminate((*session)(c), journal.Idle)
+	if idle := c.svc.spec.Idle; idle > 0 && why == "" {
+		if left := idle - talk.Quiet; left <= 0 {
+			why = journal.Idle
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	if why != "" {
+		b.terminate((*session)(c), why)
+	} else if next > 0 {
+		b.loop.After(&c.client, next)
+	}
 }

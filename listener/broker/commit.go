@@ -199,11 +199,11 @@ func (b *Broker) displace(c *candidate) error {
 func (b *Broker) installTally(p *planned) {
 	t := b.tallies[p.svc.name]
 	if t == nil {
-		t = &tally{name: p.svc.name, limiter: admission.New(p.limit)}
+		t = &tally{name: p.svc.name, limiter: admission.New(*p.svc.limit)}
 		t.turn.Owner = loop.Func(func() { b.serveQueue(t) })
 		b.tallies[t.name] = t
 	} else {
-		t.limiter.Reconfigure(p.limit)
+		t.limiter.Reconfigure(*p.svc.limit)
 	}
 	p.svc.tally = t
 	p.svc.run.linger = p.svc.spec.Linger

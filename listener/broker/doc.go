@@ -39,7 +39,7 @@
 //	runner.go      (*runner).Expire *         or it does not come in time
 //	overdue.go     (*runner).overdue          and then the zygote is let go
 //	session.go     (*Broker).runs             the program runs, watched by root
-//	client.go      (*Broker).attend           its client is watched, if its service asks
+//	client.go      (*Broker).attend           its client is watched, if its service or limit asks
 //	session.go     (*session).Expire *        its time is over
 //	session.go     (*session).ended *         it has ended
 //	leave.go       (*Broker).reaped           its status is collected

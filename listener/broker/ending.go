@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener/journal"
+	"casemate/listener/pace"
 	"casemate/listener/warden"
 	"casemate/sandbox"
 	"casemate/sandbox/cgroup/events"
@@ -21,7 +22,7 @@ import (
 // would pay. Nor does a lack of memory: the session that was killed is the largest, and
 // others, or the host, may have used up the rest.
 func (b *Broker) penalize(s *session, reason string) {
-	if class := limit.Class(reason); slices.Contains(limit.Classes, class) {
+	if class := pace.Class(reason); slices.Contains(limit.Classes, class) {
 		s.svc.tally.limiter.Penalize(b.loop.Now(), s.source(), class)
 		b.block(&s.visit)
 	}
@@ -68,8 +69,8 @@ func (s *session) bounds(e *journal.Session, now events.Events) (out []journal.B
 		}
 	}
 	switch {
-	case e.Reason == journal.Timeout:
-		add("limit."+s.svc.spec.Limit, "session", s.svc.longest, 1, 0)
+	case pace.Bound(s.svc.limit, e.Reason).Limit != "":
+		out = append(out, pace.Bound(s.svc.limit, e.Reason))
 	case e.Reason == journal.Idle:
 		add("service."+s.svc.name, "idle", s.svc.spec.Idle, 1, 0)
 	case sig == unix.SIGXFSZ:

@@ -353,9 +353,12 @@ func testPolicy(services ...policy.Service) *policy.Policy {
 			{Name: "nobody", Rules: []acl.Rule{}, Default: acl.Deny},
 		},
 		Limits: []limit.Spec{
+			{Name: "brief", Session: 2 * time.Second, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}},
 			{Name: "none", PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}},
 			{Name: "one", Concurrent: 1, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}},
 			{Name: "patient", PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}, Penalty: penalties},
+			{Name: "prompt", FirstByte: 2 * time.Second, MinRate: 100, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64},
+				Penalty: limit.Penalty{On: []limit.Class{limit.Slow}, First: time.Minute, Max: time.Hour}},
 			{Name: "strict", Session: time.Second, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}, Penalty: penalties},
 		},
 		Profiles: []sandbox.Profile{{Name: "p", Network: sandbox.Network{Mode: "listener"},

@@ -33,7 +33,8 @@ type farewell struct {
 	conn   int
 	tcp    bool
 	polled bool
-	left   int // bytes it may still send
+	reset  bool // what it has not taken by then is thrown away
+	left   int  // bytes it may still send
 	timer  loop.Timer
 }
 
@@ -41,14 +42,15 @@ type farewell struct {
 // for what cannot do without, as a relay whose client has to be taken leave of.
 func (b *Broker) keeps(s *session) bool {
 	spec := s.svc.spec
-	return spec.Stdio == sandbox.StdioRelay || spec.KeepSocket && s.at.stream() && (spec.Hangup || spec.Idle > 0 || s.conn < b.maxFiles/2)
+	return spec.Stdio == sandbox.StdioRelay || spec.KeepSocket && s.at.stream() && (spec.Hangup || spec.Idle > 0 || s.svc.limit.FirstByte > 0 || s.svc.limit.MinRate > 0 || s.conn < b.maxFiles/2)
 }
 
 // part closes the socket of a session that is over, or of a client that got a
 // banner. It costs nothing where all was read from a client that has spoken, or
 // that has closed; else the client's end is waited for. A program that wants its client
-// to see a reset has it.
-func (b *Broker) part(conn int) (talk inbound.Talk, tcp bool) {
+// to see a reset has it. A client that outstayed is waited for as well while it has something to take, and
+// gets a reset if it has not then: the kernel would keep that for as long as the client likes.
+func (b *Broker) part(conn int, outstayed bool) (talk inbound.Talk, tcp bool) {
 	talk, tcp = inbound.Overhear(conn)
 	if tcp && inbound.Abrupt(conn) {
 		listener.Close(conn)
@@ -59,23 +61,24 @@ func (b *Broker) part(conn int) (talk inbound.Talk, tcp bool) {
 	}
 	silent := tcp && talk.In == 0
 	unread := !silent && listener.Unread(conn) > 0
-	if !unread && (!silent || talk.Closed) || !b.linger(conn, tcp, unread) {
-		listener.Close(conn)
+	f := &farewell{b: b, conn: conn, tcp: tcp, reset: tcp && outstayed && talk.Due() > 0, left: maxDrain}
+	if !unread && !f.reset && (!silent || talk.Closed) || !f.begin(unread) {
+		f.close()
 	}
 	return talk, tcp
 }
 
-// linger begins to wait for the client's end, if there is something to wait for. A
+// begin begins to wait for the client's end, if there is something to wait for. A
 // unix client's is only waited out: what it has sent cannot be thrown away unread.
-func (b *Broker) linger(conn int, tcp, unread bool) bool {
-	f := &farewell{b: b, conn: conn, tcp: tcp, left: maxDrain}
-	if unix.Shutdown(conn, unix.SHUT_WR) != nil || tcp && unread && f.over() || b.parting >= maxParting || b.stopping {
+func (f *farewell) begin(unread bool) bool {
+	b := f.b
+	if unix.Shutdown(f.conn, unix.SHUT_WR) != nil || f.tcp && unread && f.over() || b.parting >= maxParting || b.stopping {
 		return false
 	}
 	b.parting++
 	f.timer.Owner = f
 	wait := farewellTime
-	if tcp {
+	if f.tcp {
 		wait = 2*firstLook - time.Duration(b.loop.Now())%firstLook
 	}
 	b.loop.After(&f.timer, wait)
@@ -114,6 +117,17 @@ func (f *farewell) Ready(uint32) {
 func (f *farewell) end() {
 	f.b.loop.Disarm(&f.timer)
 	f.b.loop.Del(f.conn)
-	listener.Close(f.conn)
+	f.close()
 	f.b.parting--
+}
+
+// close gives the socket up, with what lies in it unless that is thrown away.
+func (f *farewell) close() {
+	if f.reset {
+		if talk, _ := inbound.Overhear(f.conn); talk.Due() > 0 {
+			inbound.Refuse(f.conn)
+			return
+		}
+	}
+	listener.Close(f.conn)
 }

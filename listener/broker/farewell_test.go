@@ -105,7 +105,7 @@ func TestWantedResetReachesClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.do(func() { g.part(fd) })
+		g.do(func() { g.part(fd, false) })
 		if _, err := c.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) != abrupt || !abrupt && err != io.EOF {
 			t.Errorf("with SO_LINGER %v: %v", abrupt, err)
 		}

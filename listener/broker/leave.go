@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"casemate/acl/limit/admission"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
@@ -40,7 +42,7 @@ func (b *Broker) over(s *session) {
 	if s.conn >= 0 {
 		var talk inbound.Talk
 		b.loop.Del(s.conn) // if it was watched
-		talk, e.Heard = b.part(s.conn)
+		talk, e.Heard = b.part(s.conn, slices.Contains(journal.Outstayed, e.Reason))
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
 	}
 	if s.lost {

@@ -28,7 +28,7 @@ func (b *Broker) refuse(v *visit, reason string) {
 		b.block(v)
 		if spec := v.svc.spec; spec.Banner != "" || spec.BannerAccept != "" {
 			inbound.Say(v.conn, spec.Banner)
-			b.part(v.conn)
+			b.part(v.conn, false)
 		} else {
 			inbound.Refuse(v.conn)
 		}

@@ -47,7 +47,7 @@ func (r *runner) service() *service {
 // renew prepares the service anew if it has to be, and reports whether it did. It blocks. A
 // load that is under way looks at everything itself.
 func (s *service) renew(on hands.Ground) bool {
-	b, doc := s.b, s.gen.doc
+	b := s.b
 	now := on.Stamp(s.spec) // it may take its time, so nobody waits for it
 	if !b.load.TryRLock() {
 		_ = b.loop.Post(func() {
@@ -64,7 +64,7 @@ func (s *service) renew(on hands.Ground) bool {
 		return false
 	}
 	c := b.candidate(s.gen)
-	c.plans = []planned{{svc: s, limit: *doc.Policy.Limit(s.spec.Limit)}}
+	c.plans = []planned{{svc: s}}
 	p := &c.plans[0]
 	err := panics.Try(func() error { return c.remake(p, key) })
 	b.Bug(err)

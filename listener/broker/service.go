@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
+	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
@@ -24,8 +24,8 @@ type service struct {
 	name    string
 	spec    *policy.Service
 	gen     *generation
-	rules   rules         // who
-	longest time.Duration // a session may take, 0 = no limit
+	rules   rules       // who
+	limit   *limit.Spec // how often, and how long
 	dynamic bool
 	uid     uint32
 	run     *runner

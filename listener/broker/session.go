@@ -6,6 +6,7 @@ import (
 	"casemate/acl/limit/admission"
 	"casemate/listener/journal"
 	"casemate/listener/loop"
+	"casemate/listener/pace"
 	"casemate/listener/warden"
 	"casemate/listener/wire"
 	"casemate/sandbox"
@@ -23,6 +24,7 @@ type session struct {
 	timer   loop.Timer       // for due
 	client  loop.Timer       // the next look at its client; see attend
 	gone    bool             // its client has closed
+	pace    *pace.Watch      // nil where its limit has nothing against slow clients
 	due     int64            // loop time by which it must run, then of the session's limit, then of the grace's end; 0 = never
 	held    []*listening
 	run     *runner
@@ -56,8 +58,8 @@ func (b *Broker) runs(s *session, pid, init int) {
 	}
 	if b.stopping && !s.stays() || s.outdated() || s.lost {
 		b.terminate(s, journal.Killed)
-	} else if s.svc.longest > 0 && s.held == nil {
-		s.schedule(s.svc.longest)
+	} else if s.svc.limit.Session > 0 && s.held == nil {
+		s.schedule(s.svc.limit.Session)
 	}
 }
 
@@ -117,8 +119,8 @@ func (b *Broker) release(s *session) {
 		return
 	}
 	s.signal(wire.Leave)
-	if s.svc.longest > 0 {
-		s.schedule(s.svc.longest)
+	if longest := s.svc.limit.Session; longest > 0 {
+		s.schedule(longest)
 	}
 	b.giveBack(s)
 	b.free(s)

@@ -158,7 +158,7 @@ func (c *candidate) shielding(p *planned) *shielding {
 		}
 		c.shut[key] = of
 	}
-	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, limit: p.limit, blocked: make(map[netip.Prefix]int64)}
+	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, limit: *p.svc.limit, blocked: make(map[netip.Prefix]int64)}
 	s.now = p.svc.filters(s.rules)
 	s.timer.Owner = loop.Func(s.renew)
 	return s

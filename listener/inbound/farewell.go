@@ -1,17 +1,28 @@
 package inbound
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // Talk is what the kernel tells about a tcp connection (tcp(7), TCP_INFO).
 type Talk struct {
 	// In and Out are the bytes that the client sent and that were written to it.
 	// A connection that is over on both sides counts the client's end as a byte.
 	In, Out uint64
+	// Taken are those of Out that the client's host has acknowledged.
+	Taken uint64
 	// Closed tells that the client has ended its side, or is gone.
 	Closed bool
-	// Quiet is for how many milliseconds no byte went either way.
-	Quiet uint32
+	// Quiet is for how long no byte went either way, Heard for how long none came.
+	Quiet, Heard time.Duration
+	// Stalled is for how long in all the client's window was closed to bytes that waited.
+	Stalled time.Duration
 }
+
+// Due is how many bytes written to the client have not been acknowledged.
+func (t *Talk) Due() uint64 { return t.Out - min(t.Taken, t.Out) }
 
 // Overhear tells about the connection, reading none of its bytes; ok is false for
 // a socket of another family.
@@ -27,7 +38,9 @@ func Overhear(fd int) (t Talk, ok bool) {
 			t.Out-- // our FIN, the last of what waits
 		}
 	}
-	t.Quiet = min(i.Last_data_recv, i.Last_data_sent)
+	t.Taken, t.Stalled = i.Bytes_acked, time.Duration(i.Rwnd_limited)*time.Microsecond
+	t.Heard = time.Duration(i.Last_data_recv) * time.Millisecond
+	t.Quiet = min(t.Heard, time.Duration(i.Last_data_sent)*time.Millisecond)
 	switch i.State {
 	case unix.BPF_TCP_CLOSE_WAIT, unix.BPF_TCP_LAST_ACK, unix.BPF_TCP_CLOSING:
 		t.In-- // the FIN

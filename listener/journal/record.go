@@ -81,6 +81,8 @@ const (
 	Timeout   = "timeout"      // it outlived its session limit
 	Hangup    = "hangup"       // its client had gone
 	Idle      = "idle"         // its client and it were silent for too long
+	Silent    = "silent"       // its client had not sent a first byte in time
+	Slow      = "slow"         // its client sent or took less than its limit's min_rate
 	Violation = "violation"    // its seccomp filter killed it
 	Memory    = "memory"       // the kernel killed it for want of memory
 	Crash     = "crash"        // ended by any other signal
@@ -88,6 +90,9 @@ const (
 	Stalled   = "stalled"      // a built-in's client took nothing for too long
 	Reset     = "reset"        // a built-in's client broke the connection
 )
+
+// Outstayed are the ends of sessions whose clients stayed for too long.
+var Outstayed = []string{Timeout, Idle, Silent, Slow}
 
 // Session is the record of one session that is over, or that never began.
 type Session struct {

@@ -80,6 +80,7 @@ var rules = []Rule{
 	{"CM713", Notice, "A block or a local is used by nothing."},
 	{"CM714", policy.SeverityWarning, "A built-in answers more datagrams than usual beyond private networks."},
 	{"CM715", policy.SeverityWarning, "A limit says responses of a program, which nobody counts."},
+	{"CM716", policy.SeverityWarning, "A limit ends clients for saying nothing who have nothing to say."},
 	{"CM721", policy.SeverityWarning, "A waiver accepts a finding that there is not."},
 	{"CM722", policy.SeverityWarning, "A waiver has expired."},
 	{"CM723", Notice, "A waiver expires soon."},

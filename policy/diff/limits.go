@@ -32,6 +32,14 @@ func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
 	d.amounts("concurrent", int64(was.Concurrent), int64(is.Concurrent), decimal)
 	d.rates("", was.Rate, is.Rate, was.Burst, is.Burst)
 	d.amounts("session", int64(was.Session), int64(is.Session), duration)
+	d.amounts("first_byte", int64(was.FirstByte), int64(is.FirstByte), duration)
+	pace := func(n int) string {
+		if n == 0 {
+			return "none"
+		}
+		return explain.FormatPace(n)
+	}
+	d.sign(fmt.Sprintf("min_rate %s, was %s", pace(is.MinRate), pace(was.MinRate)), was.MinRate-is.MinRate)
 	d.waiting(was, is)
 	d.amounts("max_load", int64(was.MaxLoad), int64(is.MaxLoad), func(n int64) string { return fmt.Sprintf("%.2f", float64(n)/100) })
 	d.sources(&was.PerSource, &is.PerSource)

@@ -169,6 +169,8 @@ func TestVerdicts(t *testing.T) {
 		{`"10/min"`, `"600/h"`, diff.Unchanged, "", ""},
 		{`"10/min"`, `"1/s"`, diff.Widened, "limits", `+["rate 1/s, was 10/min"]`},
 		{`burst      = 5`, `burst = 4`, diff.Narrowed, "limits", `-["burst 4, was 5"]`},
+		{`session    = "10m"`, "session = \"10m\"\nfirst_byte = \"20s\"", diff.Narrowed, "limits", `-["first_byte 20s, was unlimited"]`},
+		{`session    = "10m"`, "session = \"10m\"\nmin_rate = \"1KiB/s\"", diff.Narrowed, "limits", `-["min_rate 1KiB/s, was none"]`},
 		{`session    = "10m"`, `session = "1h"`, diff.Widened, "limits", `+["session 1h, was 10m"]`},
 		{`base = profile.line`, `base = profile.strict`, diff.Narrowed, "seccomp", ""},
 		{`base = profile.line`, "base = profile.line\n syscalls { deny = [\"getrandom\"] }", diff.Narrowed, "seccomp", `-["getrandom" "`},

@@ -144,7 +144,7 @@ func Notes(s *policy.Service) (list []string) {
 func Held(s *policy.Service, l limit.Spec) *limit.Spec {
 	wait := s.Wait && s.Builtin == ""
 	if wait {
-		l.Session = 0
+		l.Session, l.FirstByte, l.MinRate = 0, 0, 0
 	}
 	if wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }) {
 		l.Penalty = limit.Penalty{}

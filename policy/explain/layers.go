@@ -267,6 +267,12 @@ func LimitLines(l *limit.Spec) []string {
 	if l.Session > 0 {
 		out = append(out, "session: at most "+FormatDuration(l.Session))
 	}
+	if l.FirstByte > 0 {
+		out = append(out, "first byte: a tcp client that has sent nothing after "+FormatDuration(l.FirstByte)+" is ended")
+	}
+	if l.MinRate > 0 {
+		out = append(out, "pace: a tcp client that its program waits for sends or takes "+FormatPace(l.MinRate)+" over half a minute, or is ended")
+	}
 	if n := l.Penalty; len(n.On) > 0 {
 		out = append(out, fmt.Sprintf("penalty for %s: %s each time, %s at most",
 			strings.Trim(strings.ReplaceAll(fmt.Sprint(n.On), " ", ", "), "[]"), FormatDuration(n.First), FormatDuration(n.Max)))
@@ -318,6 +324,18 @@ func FormatSize(n int64) string {
 	}
 	return fmt.Sprintf("%.1f%s", near, unit(i))
 }
+
+// ExactSize writes a size in bytes as the policy language reads it, in the largest unit that divides it.
+func ExactSize(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	for len(units) > 1 && n > 0 && n%1024 == 0 {
+		n, units = n/1024, units[1:]
+	}
+	return fmt.Sprint(n, units[0])
+}
+
+// FormatPace writes bytes in a second as the policy language reads them.
+func FormatPace(n int) string { return ExactSize(int64(n)) + "/s" }
 
 // tasksLine tells what holds the tasks of a service, and together with whom.
 func tasksLine(p *policy.Policy, s *policy.Service, f *sandbox.Profile) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"casemate/policy"
+	"casemate/policy/explain"
 	"casemate/policy/inetd"
 	"casemate/policy/lang"
 )
@@ -123,7 +124,7 @@ func (p *page) entry(e *inetd.Entry, name string, lines []string, hosts *tables)
 	n.listens()
 	for i, size := range []int{e.SendBuffer.N, e.ReceiveBuffer.N} {
 		if size > 0 {
-			s.socket = append(s.socket, []string{"send_buffer", "receive_buffer"}[i]+" = "+quote(sizeText(int64(size))))
+			s.socket = append(s.socket, []string{"send_buffer", "receive_buffer"}[i]+" = "+quote(explain.ExactSize(int64(size))))
 		}
 	}
 	n.program()

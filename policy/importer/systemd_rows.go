@@ -178,7 +178,7 @@ func (d *systemdImport) buffer(name string, s *sdSet) {
 		d.lost(s.file, s.line, s.text, "write a size from 4K to 512M", "%s= is not carried over: the kernel chooses the size", s.key)
 		return
 	}
-	d.option(name, quote(sizeText(n)))
+	d.option(name, quote(explain.ExactSize(n)))
 	d.note(s.file, s.line, s.text, "raise net.core.wmem_max and rmem_max, if it is more", "%s= is refused above the host's bound", s.key)
 }
 
@@ -371,7 +371,7 @@ func bound(name string, most int64, unit string) func(*systemdImport, *sdSet) {
 		case "":
 			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = %d", name, n))
 		case "B":
-			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = %q", name, sizeText(n)))
+			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = %q", name, explain.ExactSize(n)))
 		default:
 			d.s.bounds = append(d.s.bounds, fmt.Sprintf("%s = \"%d%s\"", name, n, unit))
 		}

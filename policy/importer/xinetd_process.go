@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"casemate/policy/explain"
 	"casemate/policy/valid"
 )
 
@@ -114,7 +115,7 @@ func rlimit(resource string, most int64) func(*xinetd, *xValue) {
 		case "cpu_time":
 			x.s.bounds = append(x.s.bounds, fmt.Sprintf(`cpu_time = "%ds"`, n))
 		default:
-			x.s.bounds = append(x.s.bounds, fmt.Sprintf(`%s = %q`, resource, sizeText(n)))
+			x.s.bounds = append(x.s.bounds, fmt.Sprintf(`%s = %q`, resource, explain.ExactSize(n)))
 		}
 	}
 }
@@ -130,13 +131,4 @@ func sized(s string) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n * unit, err == nil && n >= 0 && n < math.MaxInt64/unit
-}
-
-// sizeText writes a size exactly, in the largest unit that divides it.
-func sizeText(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	for len(units) > 1 && n > 0 && n%1024 == 0 {
-		n, units = n/1024, units[1:]
-	}
-	return fmt.Sprint(n, units[0])
 }

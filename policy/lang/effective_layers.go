@@ -75,7 +75,7 @@ func (e *effective) files() {
 		size int64
 	}{{"tmp", f.Tmp}, {"shm", f.Shm}} {
 		if s.size > 0 {
-			e.line(s.name, quote(exactSize(s.size)), "files."+s.name)
+			e.line(s.name, quote(explain.ExactSize(s.size)), "files."+s.name)
 		}
 	}
 	e.flag("state", "files.state", f.State, base.State)
@@ -126,7 +126,7 @@ func (e *effective) resources() {
 		case n == 0:
 			value = quote("unlimited")
 		case resource.Rows[i].Unit == resource.Bytes:
-			value = quote(exactSize(n))
+			value = quote(explain.ExactSize(n))
 		case resource.Rows[i].Unit == resource.Count:
 			value = strconv.FormatInt(n, 10)
 		default:
@@ -143,13 +143,4 @@ func (e *effective) processor() {
 			e.line(valid.Kept[i].Name, quote(cmp.Or(v[0], valid.Kept[i].Words[0])), "processor."+valid.Kept[i].Name)
 		}
 	}
-}
-
-// exactSize writes a size so that parseSize gives it back.
-func exactSize(n int64) string {
-	unit := 0
-	for n%1024 == 0 && n > 0 && unit < 4 {
-		n, unit = n/1024, unit+1
-	}
-	return strconv.FormatInt(n, 10) + []string{"B", "KiB", "MiB", "GiB", "TiB"}[unit]
 }

@@ -231,10 +231,17 @@ func (e *printer) acl(l *acl.List) {
 
 var limitSays = map[string]map[string]func(*limit.Spec) said{
 	"": {
-		"concurrent":   func(l *limit.Spec) said { return counted(l.Concurrent) },
-		"rate":         func(l *limit.Spec) said { return rated(l.Rate) },
-		"burst":        func(l *limit.Spec) said { return counted(l.Burst) },
-		"session":      func(l *limit.Spec) said { return lasting(l.Session) },
+		"concurrent": func(l *limit.Spec) said { return counted(l.Concurrent) },
+		"rate":       func(l *limit.Spec) said { return rated(l.Rate) },
+		"burst":      func(l *limit.Spec) said { return counted(l.Burst) },
+		"session":    func(l *limit.Spec) said { return lasting(l.Session) },
+		"first_byte": func(l *limit.Spec) said { return lasting(l.FirstByte) },
+		"min_rate": func(l *limit.Spec) (out said) {
+			if l.MinRate != 0 {
+				out.value = quote(explain.FormatPace(l.MinRate))
+			}
+			return out
+		},
 		"queue":        func(l *limit.Spec) said { return lasting(l.Queue) },
 		"queue_length": func(l *limit.Spec) said { return counted(l.QueueLength) },
 		"max_load": func(l *limit.Spec) (out said) {

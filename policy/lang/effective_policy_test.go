@@ -142,6 +142,8 @@ limit "odd" {
   rate         = "9/min"
   burst        = 3
   session      = "90m"
+  first_byte   = "20s"
+  min_rate     = "1025B/s"
   queue        = "1500ms"
   queue_length = 5
   max_load     = "1.25"
@@ -155,7 +157,7 @@ limit "odd" {
     ipv6_prefix = 56
   }
   penalty {
-    on    = ["crash", "timeout"]
+    on    = ["crash", "slow", "timeout"]
     first = "61s"
     max   = "2h"
   }

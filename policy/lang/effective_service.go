@@ -100,7 +100,7 @@ var serviceSays = map[string]map[string]func(*policy.Service) said{
 
 func buffered(n uint32) (out said) {
 	if n != 0 {
-		out.value = quote(exactSize(int64(n)))
+		out.value = quote(explain.ExactSize(int64(n)))
 	}
 	return out
 }

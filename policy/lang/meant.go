@@ -94,6 +94,27 @@ func meantSize(s string) string {
 // per is between the number of a rate and its time.
 var per = regexp.MustCompile(`\s*(?:connections?|sessions?|times?|x)?\s*(?:/|\b(?:per|a|an|each|every|in)\b)\s*`)
 
+// meantPace understands "1k/s", "4096 bytes per second" and "64KiB/min".
+func meantPace(s string) string {
+	s = strings.ToLower(s)
+	size, span := s, time.Second
+	if at := per.FindStringIndex(s); at != nil {
+		size, span = s[:at[0]], timeWord(strings.TrimSpace(s[at[1]:]))
+	} else if short, ok := strings.CutSuffix(s, "bps"); ok {
+		size = short + "b"
+	}
+	if n, err := strconv.Atoi(size); err == nil { // of bytes: nothing else goes by
+		size = fmt.Sprint(n, "B")
+	} else {
+		size = meantSize(size)
+	}
+	n, err := parseSize(size)
+	if err != nil || span < time.Second {
+		return ""
+	}
+	return explain.FormatPace(max(1, int(n*int64(time.Second)/int64(span))))
+}
+
 // meantRate understands "3 per minute", "0.5/s" and "10/5min".
 func meantRate(s string) string {
 	s = strings.ToLower(s)

@@ -42,6 +42,10 @@ func TestStepsLeadOut(t *testing.T) {
 	with := func(old, new string) string { return strings.Replace(service(""), old, new, 1) }
 	for _, c := range []struct{ text, want string }{
 		{limits(`rate = "3 per minute"`), `rate = "3/min"`},
+		{limits(`min_rate = "1k/s"`), `min_rate = "1KiB/s"`},
+		{limits(`min_rate = "100/s"`), `min_rate = "100B/s"`},
+		{limits(`min_rate = "6 KiB per minute"`), `min_rate = "102B/s"`},
+		{limits(`min_rate = "64"`), `min_rate = "64B/s"`},
 		{limits(`rate = "3/minute"`), `rate = "3/min"`},
 		{limits(`rate = "0.5/s"`), `rate = "30/min"`},
 		{limits(`rate = "10/5s"`), `rate = "2/s"`},

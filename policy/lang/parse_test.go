@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,11 @@ func TestUnits(t *testing.T) {
 	for in, want := range map[string]int{"50/s": 50, "10/min": 10, "1/h": 1, "1/d": 1, "1/m": -1, "/s": -1, "1": -1, "1/s/s": -1, "1x/s": -1} {
 		if r, err := parseRate(in); (err != nil) != (want < 0) || err == nil && r.Events != want {
 			t.Errorf("rate %q: %v, %v", in, r, err)
+		}
+	}
+	for in, want := range map[string]int{"100B/s": 100, "1KiB/s": 1024, "100/s": -1, "1KiB": -1, "1KiB/min": -1, "": -1, "/s": -1, "999TiB/s": math.MaxInt32} {
+		if n, err := parsePace(in); (err != nil) != (want < 0) || err == nil && n != want {
+			t.Errorf("pace %q: %v, %v", in, n, err)
 		}
 	}
 	for in, want := range map[string]int64{"0077": 0o77, "0000": 0, "0777": 0o777, "77": -1, "0888": -1, "00777": -1, "1777": -1, "0o77": -1} {

@@ -236,6 +236,10 @@ func sizeBounds(least, most int64) string {
 	return explain.FormatSize(least) + " to " + explain.FormatSize(most)
 }
 
+func paceBounds(least, most int) string {
+	return explain.FormatPace(least) + " to " + explain.FormatPace(most)
+}
+
 func timeBounds(least, most time.Duration) string {
 	return explain.FormatDuration(least) + " to " + explain.FormatDuration(most)
 }

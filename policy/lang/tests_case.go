@@ -147,10 +147,14 @@ func (c *compiler) fitEnds(syn *hclsyntax.Block, a *policytest.Arrival, s *polic
 	switch at := attr.Expr.Range(); {
 	case policytest.Datagrams(s, a.Network):
 		c.report(codeMeaning, at, "remove ends", "service %q: nothing that the sender of a datagram does earns a penalty, for anybody can send in its name", s.Name)
-	case s.Builtin != "" && a.Ends != string(limit.Timeout):
-		c.report(codeMeaning, at, `write ends = "timeout", or remove it`, "service %q is a built-in: no client ends it so", s.Name)
+	case s.Builtin != "" && a.Ends != string(limit.Timeout) && a.Ends != string(limit.Slow):
+		c.report(codeMeaning, at, `write ends = "timeout" or "slow", or remove it`, "service %q is a built-in: no client ends it so", s.Name)
 	case a.Ends == string(limit.Timeout) && (l == nil || l.Session == 0):
 		c.report(codeMeaning, at, `write session = "10m" in the limit of the service, or another end`, "limit %q has no session, so none of service %q ever times out", s.Limit, s.Name)
+	case a.Ends == string(limit.Slow) && (l == nil || l.FirstByte == 0 && l.MinRate == 0):
+		c.report(codeMeaning, at, `write min_rate = "100B/s" or first_byte = "10s" in the limit of the service, or another end`, "limit %q has neither first_byte nor min_rate, so no client of service %q is ended as slow", s.Limit, s.Name)
+	case a.Ends == string(limit.Slow) && policytest.Comes(s, a.Network) != "tcp" && len(s.Listen) > 0:
+		c.report(codeMeaning, at, "remove ends, or come by tcp", "service %q: nobody sees how slow a client of %s is", s.Name, policytest.Comes(s, a.Network))
 	}
 }
 

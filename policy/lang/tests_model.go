@@ -166,6 +166,8 @@ var limitProps = []prop[limit.Spec]{
 	{Member{"rate", "an object: events, and per, in milliseconds"}, func(_ *modelOf, l *limit.Spec) value { return rateOf(l.Rate) }},
 	{Member{"burst", ""}, func(_ *modelOf, l *limit.Spec) value { return num(l.Burst) }},
 	{Member{"session", "in milliseconds, as queue"}, func(_ *modelOf, l *limit.Spec) value { return millis(l.Session) }},
+	{Member{"first_byte", "likewise"}, func(_ *modelOf, l *limit.Spec) value { return millis(l.FirstByte) }},
+	{Member{"min_rate", "in bytes a second"}, func(_ *modelOf, l *limit.Spec) value { return num(l.MinRate) }},
 	{Member{"queue", ""}, func(_ *modelOf, l *limit.Spec) value { return millis(l.Queue) }},
 	{Member{"queue_length", ""}, func(_ *modelOf, l *limit.Spec) value { return num(l.QueueLength) }},
 	{Member{"max_load", "in hundredths"}, func(_ *modelOf, l *limit.Spec) value { return num(l.MaxLoad) }},

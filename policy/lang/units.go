@@ -97,6 +97,16 @@ func parseRate(s string) (limit.Rate, error) {
 	return limit.Rate{Events: int(min(n, math.MaxInt32)), Per: durations[per]}, nil
 }
 
+// parsePace reads "512B/s" and "1KiB/s".
+func parsePace(s string) (int, error) {
+	size, ok := strings.CutSuffix(s, "/s")
+	n, err := parseSize(size)
+	if !ok || err != nil {
+		return 0, misread(fmt.Sprintf("%q is not a size for each second", clip(s)), meantPace(s))
+	}
+	return int(min(n, math.MaxInt32)), nil
+}
+
 // parseCPU reads "50%" of one processor, in thousandths; "200%" is two.
 func parseCPU(s string) (int64, error) {
 	n, unit, err := split(s)

@@ -36,6 +36,7 @@ const (
 	codeUnused      = "CM713"
 	codeResponses   = "CM714"
 	codeUnheld      = "CM715"
+	codeNoWord      = "CM716"
 )
 
 // MaxFindings bounds what Run gives: the first ones, in the order of the policy's text.
@@ -68,6 +69,7 @@ func Run(doc *policy.Document, unused []policy.Diagnostic) []waiver.Finding {
 	for i := range l.policy.Services {
 		s := l.service(&l.policy.Services[i])
 		l.open(&s)
+		l.mute(&s)
 		l.amplifier(&s)
 		l.responses(&s)
 		l.passwords(&s)

@@ -55,6 +55,8 @@ func TestQuiet(t *testing.T) {
 		{"ipv6 alone by its addresses", policyOf(limit("concurrent = 4\nsession = \"1m\"\nper_source {\nconcurrent = 1\nipv6_prefix = 128\n}"), bare), "CM704"},
 		{"no ipv6", policyOf(limit("concurrent = 4\nsession = \"1m\"\nper_source {\nconcurrent = 1\nipv6_prefix = 128\n}"), bare, `listen = ["tcp4://:7000"]`), ""},
 		{"a builtin's datagrams", policyOf(limit(""), bare, `listen = ["udp://:7000"]`, "command = ", "user = ", `builtin = "echo"`), ""},
+		{"who hears the time and has to speak", policyOf(limit("concurrent = 4\nfirst_byte = \"9s\""), bare, "acl = acl.localhost", `listen = ["tcp://127.0.0.1:7000"]`, "command = ", "user = ", `builtin = "time"`), "CM716"},
+		{"who is echoed and has to speak", policyOf(limit("concurrent = 4\nfirst_byte = \"9s\""), bare, "acl = acl.localhost", `listen = ["tcp://127.0.0.1:7000"]`, "command = ", "user = ", `builtin = "echo"`), ""},
 		{"telnet inside", policyOf(acl(`allow { from = ["10.0.0.0/8", "fd00::/8"] }`), own, `listen = ["tcp://:23"]`), ""},
 		{"telnet for customers", policyOf(acl(`allow { from = ["10.0.0.0/8", "8.8.8.8"] }`), own, `listen = ["tcp://:23"]`), "CM707"},
 		{"telnet by its program", policyOf("", `command = ["/usr/sbin/in.telnetd"]`), "CM707"},
@@ -118,7 +120,7 @@ func TestBounded(t *testing.T) {
 
 // TestCodes: each constant is a row of the table.
 func TestCodes(t *testing.T) {
-	for _, c := range []string{codeUnreachable, codeUnlimited, codeNoSource, codeAllPlaces, codeNarrowIPv6, codeForEver, codeAmplifier, codePlaintext, codeLogin, codeBestEffort, codePrivileged, codeNoReason, codeSharedUser, codeUnused, codeResponses, codeUnheld} {
+	for _, c := range []string{codeUnreachable, codeUnlimited, codeNoSource, codeAllPlaces, codeNarrowIPv6, codeForEver, codeAmplifier, codePlaintext, codeLogin, codeBestEffort, codePrivileged, codeNoReason, codeSharedUser, codeUnused, codeResponses, codeUnheld, codeNoWord} {
 		if _, err := codes.Find(c); err != nil {
 			t.Error(c, err)
 		}

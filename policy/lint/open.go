@@ -76,6 +76,13 @@ func (l *linter) bounds(s *service) {
 	}
 }
 
+// mute looks for clients who are to send something to a service that speaks and does not listen.
+func (l *linter) mute(s *service) {
+	if s.limit.FirstByte > 0 && slices.Contains([]string{"chargen", "daytime", "qotd", "time"}, s.Builtin) {
+		l.add(codeNoWord, s.Name, s.at+".limit", "use a limit without first_byte, which bounds these clients by session", "service %q answers without a question, and limit %q ends clients who have asked none after %v", s.Name, s.limit.Name, s.limit.FirstByte)
+	}
+}
+
 func isIPv6(e endpoint.Endpoint) bool { return strings.HasSuffix(e.Network, "6") }
 
 // amplifying are programs and ports of protocols whose answers are larger than their questions.

@@ -196,6 +196,14 @@ func Datagrams(s *policy.Service, network string) bool {
 	return false
 }
 
+// Comes is the network by which a client comes to s that says network of it: "" is by the first of its addresses.
+func Comes(s *policy.Service, network string) string {
+	if network == "" && len(s.Listen) > 0 {
+		return Network(s.Listen[0])
+	}
+	return network
+}
+
 // Network is the network of a listen address without its family, as "tcp".
 func Network(l address.Listen) string { return strings.TrimRight(l.Network, "46") }
 

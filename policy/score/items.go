@@ -98,7 +98,7 @@ func ofProfile(name string) func(*policy.Service) string {
 func held(s *policy.Service, l limit.Spec) *limit.Spec {
 	wait := s.Wait && s.Builtin == ""
 	if wait {
-		l.Session, l.Concurrent = 0, 0
+		l.Session, l.FirstByte, l.MinRate, l.Concurrent = 0, 0, 0, 0
 	}
 	if wait || slices.ContainsFunc(s.Listen, address.Listen.Datagram) {
 		l.Penalty = limit.Penalty{}
@@ -149,18 +149,29 @@ var Items = []ItemKind{
 		func(s *subject) measured { return rate("new sessions of one source", s.limit.PerSource.Rate) }, ofLimit("per_source.rate")},
 	{"session", "limits", "a session without an end; a day is nearly that", 1, "set session in its limit", 0.6,
 		func(s *subject) measured {
-			if s.limit.Session == 0 {
-				return measured{1, "a session: as long as it likes"}
+			m := measured{1, "a session: as long as it likes"}
+			if s.limit.Session != 0 {
+				m = measured{scaled(s.limit.Session.Seconds(), 86400), "a session: at most " + explain.FormatDuration(s.limit.Session)}
 			}
-			return measured{scaled(s.limit.Session.Seconds(), 86400), "a session: at most " + explain.FormatDuration(s.limit.Session)}
+			if s.limit.FirstByte != 0 {
+				m.value, m.what = m.value*0.9, m.what+"; who says nothing: "+explain.FormatDuration(s.limit.FirstByte)
+			}
+			if s.limit.MinRate != 0 {
+				m.value, m.what = m.value*0.8, m.what+"; no slower than "+explain.FormatPace(s.limit.MinRate)
+			}
+			return m
 		}, ofLimit("session_ns")},
 	{"penalty", "limits", "nobody is shut out for what a session did", 1, "name crash, timeout and violation in penalty of its limit", 0,
 		func(s *subject) measured {
-			n := len(s.limit.Penalty.On)
+			// That slow ones are shut out says little where few are ended as slow.
+			n, all := len(s.limit.Penalty.On), len(limit.Classes)-1
+			if slices.Contains(s.limit.Penalty.On, limit.Slow) {
+				n--
+			}
 			if n == 0 {
 				return measured{1, "no penalty for whoever crashes it"}
 			}
-			return measured{1 - float64(n)/float64(len(limit.Classes)), fmt.Sprintf("a penalty for %d of %d classes", n, len(limit.Classes))}
+			return measured{1 - float64(n)/float64(all), fmt.Sprintf("a penalty for %d of %d classes", n, all)}
 		}, ofLimit("penalty")},
 	{"responses", "limits", "udp answers far above what a limit usually allows, to one network and to all", 2, "leave responses and responses_total of its limit as they are", 0,
 		func(s *subject) measured {

@@ -129,7 +129,7 @@ func randomSite(r *rand.Rand) *site {
 		x.a.Rules = append(x.a.Rules, randomRule(r, pick(r, []acl.Verdict{acl.Allow, acl.Allow, acl.Deny})))
 	}
 	n := func(most int) int { return r.IntN(3) * r.IntN(most) }
-	x.l = limit.Spec{Name: "l", Concurrent: n(100), Session: time.Duration(n(1000)) * time.Second,
+	x.l = limit.Spec{Name: "l", Concurrent: n(100), Session: time.Duration(n(1000)) * time.Second, FirstByte: time.Duration(n(50)) * time.Second, MinRate: n(1000),
 		PerSource: limit.PerSource{Concurrent: n(20), Prefix4: 32, Prefix6: 64}}
 	if chance(r, 2) {
 		x.l.Rate, x.l.PerSource.Rate = limit.Rate{Events: 1 + r.IntN(100), Per: time.Second}, limit.Rate{Events: 1 + r.IntN(100), Per: time.Minute}
@@ -235,13 +235,19 @@ var narrowing = map[string]func(*rand.Rand, *site) bool{
 				*n = 1 + r.IntN(*n)
 			}
 		}
-		switch r.IntN(8) {
+		switch r.IntN(10) {
 		case 6:
 			x.l.Responses.Events = 1 + r.IntN(max(1, x.l.Responses.Events))
 			x.l.Responses.Per = max(x.l.Responses.Per, time.Second)
 		case 7:
 			x.l.ResponsesTotal.Events = 1 + r.IntN(max(1, x.l.ResponsesTotal.Events))
 			x.l.ResponsesTotal.Per = max(x.l.ResponsesTotal.Per, time.Second)
+		case 8:
+			x.l.MinRate += r.IntN(100)
+		case 9:
+			n := int(x.l.FirstByte / time.Second)
+			less(&n)
+			x.l.FirstByte = time.Duration(n) * time.Second
 		case 0:
 			less(&x.l.Concurrent)
 		case 1:

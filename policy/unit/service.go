@@ -50,6 +50,9 @@ func OfService(p *policy.Policy, s *policy.Service) ([]Unit, error) {
 	if l := p.Limit(s.Limit); l != nil && l.Session > 0 && accepts(s) {
 		w.set("RuntimeMaxSec", seconds(l.Session))
 	}
+	if l := p.Limit(s.Limit); l != nil && (l.FirstByte > 0 || l.MinRate > 0) {
+		w.note("Slow clients are ended (first_byte, min_rate): not by systemd.")
+	}
 	w.confine(f, rules)
 	socket, err := socketOf(p, s)
 	if err != nil {

@@ -16,6 +16,7 @@ const (
 	MaxCount       = 1_000_000
 	LongestSession = 30 * 24 * time.Hour
 	MaxLoad        = 10_000
+	MaxMinRate     = 1 << 20 // bytes a second
 	LongestQueue   = 5 * time.Minute
 	LongestPenalty = 30 * 24 * time.Hour
 	LongestLinger  = 24 * time.Hour
@@ -30,6 +31,11 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	between(c, path+".concurrent", l.Concurrent, 0, MaxCount)
 	c.rate(path, l.Rate, l.Burst)
 	c.duration(path+".session_ns", l.Session, time.Millisecond, LongestSession)
+	c.duration(path+".first_byte_ns", l.FirstByte, time.Second, LongestSession)
+	between(c, path+".min_rate", l.MinRate, 0, MaxMinRate)
+	if l.FirstByte > 0 && l.Session > 0 && l.FirstByte >= l.Session {
+		c.add(path+".first_byte_ns", "make it shorter than session, or remove it", "first_byte %v is no shorter than session %v, which ends every client by then", l.FirstByte, l.Session)
+	}
 	c.duration(path+".queue_ns", l.Queue, time.Millisecond, LongestQueue)
 	between(c, path+".max_load", l.MaxLoad, 0, 100*MaxLoad)
 	between(c, path+".queue_length", l.QueueLength, 0, policy.MaxQueue)

@@ -11,6 +11,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/decide"
+	"casemate/acl/limit"
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
@@ -286,6 +287,9 @@ func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	if spec != nil && spec.MaxLoad != 0 && s.Wait {
 		c.add(at+".limit", "use a limit without max_load", "limit %q has max_load, and a builtin, or a program with wait = true, takes its clients itself", s.Limit)
 	}
+	if spec != nil {
+		c.paced(at, s, spec)
+	}
 	if s.Builtin != "" {
 		if list != nil && namesHosts(list) {
 			c.add(at+".acl", "use addresses and prefixes only, or serve a command",
@@ -309,6 +313,21 @@ func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	if spec.PerSource.Concurrent != 0 || spec.PerSource.Rate.Events != 0 || len(spec.Penalty.On) > 0 {
 		c.add(at+".limit", "use limit.wait, or a limit without per_source and penalty; rate then counts activations",
 			"limit %q counts sources, which is not enforceable with wait = true", s.Limit)
+	}
+}
+
+// paced refuses limits of slow clients where nobody sees how slow one is.
+func (c *checker) paced(at string, s *policy.Service, l *limit.Spec) {
+	switch {
+	case l.FirstByte == 0 && l.MinRate == 0:
+	case s.Wait && s.Builtin == "":
+		c.add(at+".limit", "use a limit without first_byte and min_rate", "limit %q bounds slow clients, and with wait = true the program takes its clients itself", s.Limit)
+	case !s.KeepSocket && s.Builtin == "":
+		c.add(at+".limit", "use a limit without first_byte and min_rate, or remove keep_socket", "limit %q bounds slow clients, and with keep_socket = false casemated does not see them", s.Limit)
+	case !s.Paced():
+		c.add(at+".limit", "use a limit without first_byte and min_rate, or listen on tcp", "limit %q bounds slow clients, and the kernel tells how slow they are of tcp alone", s.Limit)
+	case l.FirstByte != 0 && !slices.ContainsFunc(s.Listen, tcp):
+		c.add(at+".limit", "use a limit without first_byte, which the limit of tcpmux may have", "limit %q has first_byte, and who comes by tcpmux has sent the name of the service", s.Limit)
 	}
 }
 
