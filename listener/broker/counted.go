@@ -30,6 +30,11 @@ func (c *counted) add(n *wire.Counts) {
 			t.refuse(reason, more)
 		}
 	}
+	for i, reason := range wire.Ends {
+		if more := n[wire.CountEnded+i] - c.last[wire.CountEnded+i]; more > 0 {
+			count(&t.endedBy, reason, more)
+		}
+	}
 	c.last = *n
 }
 

@@ -6,6 +6,9 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"casemate/acl/limit"
+	"casemate/listener/journal"
 )
 
 const (
@@ -27,14 +30,15 @@ type stream interface {
 // session, writes end with it or when the client stalls.
 type conn struct {
 	stream
-	ends time.Time // the session limit; zero = none
+	ends  time.Time // the session limit; zero = none
+	watch *watch    // nil for none
 }
 
-// newConn starts the session's clock. limit 0 is no limit.
-func newConn(s stream, now time.Time, limit time.Duration) (*conn, error) {
-	c := &conn{stream: s}
-	if limit > 0 {
-		c.ends = now.Add(limit)
+// newConn starts the session's clocks.
+func newConn(s stream, now time.Time, l *limit.Spec) (*conn, error) {
+	c := &conn{stream: s, watch: watched(s, now, l)}
+	if l.Session > 0 {
+		c.ends = now.Add(l.Session)
 	}
 	return c, s.SetReadDeadline(c.ends)
 }
@@ -104,16 +108,39 @@ func (c *conn) last(b []byte) error {
 	if !c.ends.IsZero() && c.ends.Before(until) {
 		until = c.ends
 	}
-	if err := c.SetReadDeadline(until); err != nil {
-		return nil
+	c.await(until)
+	return nil
+}
+
+// await waits until then for the client to close: its end, our patience's and too much of it are all the same.
+func (c *conn) await(until time.Time) {
+	if c.SetReadDeadline(until) != nil {
+		return
 	}
 	buf := make([]byte, 512)
 	for left := maxDrain; left > 0; {
 		n, err := c.Read(buf)
 		if err != nil {
-			return nil // its end, or our patience's: both are a served client
+			return
 		}
 		left -= n
 	}
-	return nil
+}
+
+// part prepares the close after such an end. What a client that outstayed has not taken in a moment, or one that
+// takes nothing at all, would stay in the kernel for as long as it likes: it gets a reset.
+func (c *conn) part(reason string) {
+	due := func() uint64 {
+		t, _ := c.talk()
+		return t.Due()
+	}
+	if reason != journal.Timeout && reason != journal.Stalled || due() == 0 {
+		return
+	}
+	if reason == journal.Timeout && c.CloseWrite() == nil {
+		c.await(time.Now().Add(lastWords))
+	}
+	if t, tcp := c.stream.(*net.TCPConn); tcp && due() > 0 {
+		_ = t.SetLinger(0)
+	}
 }

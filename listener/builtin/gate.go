@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"casemate/acl/limit/admission"
 	"casemate/acl/limit/responses"
 	"casemate/listener/inbound"
+	"casemate/listener/pace"
 )
 
 // gate decides who is served: the service's acl and limits over all of its
@@ -102,13 +104,12 @@ func (g *gate) datagram(c *client, at time.Time) verdict {
 	return v
 }
 
-// release ends a stream client's session; timeout counts as an offence where
-// the policy says so.
-func (g *gate) release(c *client, v *verdict, timeout bool) {
+// release ends a stream client's session; how it ended may count as an offence.
+func (g *gate) release(c *client, v *verdict, reason string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if timeout {
-		g.limiter.Penalize(g.now(), c.source(), limit.Timeout)
+	if class := pace.Class(reason); slices.Contains(limit.Classes, class) {
+		g.limiter.Penalize(g.now(), c.source(), class)
 	}
 	g.limiter.Release(g.now(), &v.ticket)
 }

@@ -3,6 +3,7 @@ package builtin
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -80,6 +81,9 @@ func (s *server) help() string {
 
 // hand gives the broker the client's socket, blocking as a program expects it, and keeps none.
 func (s *server) hand(c *conn, which byte) error {
+	if c.watch.end() != "" {
+		return net.ErrClosed
+	}
 	raw, err := c.stream.(syscall.Conn).SyscallConn() // tcp
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl/decide"
 	"casemate/listener/journal"
+	"casemate/listener/pace"
 	"casemate/listener/wire"
 )
 
@@ -118,10 +119,16 @@ func (r *records) decision(c *client, v *verdict, stream bool, now time.Time) ui
 	return id
 }
 
-// session writes the record of a stream session that ended.
-func (r *records) session(id uint64, c *client, reason string, took time.Duration) {
+// session counts a stream session that ended, and writes its record.
+func (r *records) session(s *journal.Session) {
 	r.count(wire.CountLive, ^uint64(0)) // one less
-	s := &journal.Session{At: time.Now(), ID: id, Service: r.config.Service, Client: c.peer, Reason: reason, Took: took, Digest: r.config.Digest}
+	if i := slices.Index(wire.Ends[:], s.Reason); i >= 0 {
+		r.count(wire.CountEnded+i, 1)
+	}
+	s.At, s.Service, s.Digest = time.Now(), r.config.Service, r.config.Digest
+	if b := pace.Bound(&r.config.Limit, s.Reason); b.Limit != "" {
+		s.Limits = []journal.Bound{b}
+	}
 	if !journal.Omits(r.config.Log, s) {
 		r.log(s)
 	}

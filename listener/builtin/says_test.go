@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"casemate/acl/limit"
 )
 
 var quotes = []string{"Less is more.\r\n", "So is more,\r\nsaid the other.\r\n"}
@@ -109,7 +111,7 @@ func TestLineHasOneDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer there.Close()
-		c, err := newConn(pipeStream{here}, time.Now(), 0)
+		c, err := newConn(pipeStream{here}, time.Now(), &limit.Spec{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +139,7 @@ func TestLineTakesNothingBehindIt(t *testing.T) {
 	here, there := net.Pipe()
 	defer here.Close()
 	defer there.Close()
-	c, err := newConn(pipeStream{here}, time.Now(), 0)
+	c, err := newConn(pipeStream{here}, time.Now(), &limit.Spec{})
 	if err != nil {
 		t.Fatal(err)
 	}

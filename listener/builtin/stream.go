@@ -84,12 +84,13 @@ func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 		refuse(st)
 		return nil, w, v
 	}
-	conn, err := newConn(st, now, s.config.Limit.Session)
+	conn, err := newConn(st, now, &s.config.Limit)
 	if err == nil && s.full() {
 		err, v.refused = errFull, reasonSessions
 	}
 	if err != nil || !s.enter(conn) {
-		s.gate.release(&w, &v, false)
+		conn.watch.end()
+		s.gate.release(&w, &v, "")
 		if v.refused != "" {
 			s.records.decision(&w, &v, false, now)
 		}
@@ -112,17 +113,23 @@ func (s *server) serve(c *conn, w client, v verdict) {
 	began := time.Now()
 	id := s.records.decision(&w, &v, true, began)
 	err := s.protocol.stream(c)
-	reason := s.ending(c, err)
+	e := journal.Session{ID: id, Client: w.peer, Reason: s.ending(c, err), Took: time.Since(began)}
+	talk, tcp := c.talk()
+	e.In, e.Out, e.Heard = talk.In, talk.Out, tcp
+	c.part(e.Reason)
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
-	s.gate.release(&w, &v, reason == journal.Timeout)
-	s.records.session(id, &w, reason, time.Since(began))
+	s.gate.release(&w, &v, e.Reason)
+	s.records.session(&e)
 }
 
 func (s *server) ending(c *conn, err error) string {
+	slow := c.watch.end()
 	switch {
 	case s.stopped():
 		return journal.Killed
+	case slow != "":
+		return slow
 	case !c.ends.IsZero() && !time.Now().Before(c.ends):
 		return journal.Timeout
 	case err == nil, errors.Is(err, unix.EPIPE):

@@ -7,13 +7,17 @@ var Reasons = [...]string{
 	"sessions", "response-rate", "source-port", "source-address", "broadcast", "loopback-source", "own-address",
 }
 
-// What Counts begins with; then comes one number for each of Reasons.
+// Ends are how sessions of a built-in end that did not end by themselves (journal.Session.Reason).
+var Ends = [...]string{"timeout", "silent", "slow", "stalled", "reset"}
+
+// What Counts begins with; then comes one number for each of Reasons, and from CountEnded on one for each of Ends.
 const (
 	CountLive     = iota // clients that are there now
 	CountPeak            // the most at a time
 	CountAdmitted        // clients served, and datagrams answered or taken
 	CountRefused
+	CountEnded = CountRefused + len(Reasons)
 )
 
 // Counts is what the worker of a built-in has counted since it began.
-type Counts [CountRefused + len(Reasons)]uint64
+type Counts [CountEnded + len(Ends)]uint64
