@@ -358,6 +358,9 @@ func (a *app) tell(r logged) {
 		if v := r.text("duration_ms"); v != "" {
 			how += ", after " + v + " ms"
 		}
+		if in, out := r.text("bytes_in"), r.text("bytes_out"); in != "" && out != "" {
+			how += "; " + in + " bytes from its client, " + out + " to it"
+		}
 		line("ended", "%s", how)
 		if r.text("detail") == "mount state directory: no such file or directory" {
 			line("", "its directory below %s was removed after the service was prepared: casemate reload makes another", sandbox.StateDir)
