@@ -58,7 +58,11 @@ func (a *app) tellLimits(r logged, line func(what, format string, args ...any)) 
 			continue
 		}
 		line("limit", "%s: %s: %s", oneLine(b.Of), present, b.how())
-		line("", "raised by, in %s:", ownOf(oneLine(b.Of)))
+		how := "raised"
+		if b.Limit == "min_rate" {
+			how = "lowered"
+		}
+		line("", "%s by, in %s:", how, ownOf(oneLine(b.Of)))
 		for l := range strings.Lines(raised) {
 			a.printf("      %s\n", strings.TrimRight(l, "\n"))
 		}

@@ -42,6 +42,9 @@ func (b *Broker) over(s *session) {
 	if s.conn >= 0 {
 		var talk inbound.Talk
 		b.loop.Del(s.conn) // if it was watched
+		if s.pace != nil {
+			s.pace.Leave(s.conn)
+		}
 		talk, e.Heard = b.part(s.conn, slices.Contains(journal.Outstayed, e.Reason))
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
 	}

@@ -117,6 +117,7 @@ func (s *server) serve(c *conn, w client, v verdict) {
 	talk, tcp := c.talk()
 	e.In, e.Out, e.Heard = talk.In, talk.Out, tcp
 	c.part(e.Reason)
+	c.watch.leave()
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
 	s.gate.release(&w, &v, e.Reason)

@@ -58,6 +58,16 @@ func (w *watch) look() {
 	}
 }
 
+// leave is for the end of the session, before its socket is closed.
+func (w *watch) leave() {
+	if w == nil {
+		return
+	}
+	if raw, err := w.conn.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { w.pace.Leave(int(fd)) }) // one that is closed needs it no more
+	}
+}
+
 // end tells why the client was ended, "" if it was not, and looks no more.
 func (w *watch) end() string {
 	if w == nil {

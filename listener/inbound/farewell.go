@@ -51,6 +51,12 @@ func Overhear(fd int) (t Talk, ok bool) {
 	return t, true
 }
 
+// Patience is how long the kernel keeps what was written to a tcp client that takes none of it, also after
+// the socket is closed (tcp(7), TCP_USER_TIMEOUT).
+func Patience(fd int, d time.Duration) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds())) // never fails for tcp
+}
+
 // Discard has the kernel throw up to most bytes away that wait in a tcp socket:
 // it is given no place to put them. At the client's end it returns 0, and when
 // nothing waits unix.EAGAIN; it never waits.

@@ -60,10 +60,23 @@ func Of(l *limit.Spec, now int64) *Watch {
 
 // First is when Look is to be called first.
 func (w *Watch) First() time.Duration {
-	if first := w.limit.FirstByte; first > 0 && (w.limit.MinRate == 0 || first < every) {
+	next := again(w.began)
+	if first := w.limit.FirstByte; first > 0 && (w.limit.MinRate == 0 || first < next) {
 		return first
 	}
-	return every
+	return next
+}
+
+// again is how long it is to the next look: those of many clients fall on whole seconds of the clock, so that they
+// cost one wake.
+func again(now int64) time.Duration { return every - time.Duration(now%int64(time.Second)) }
+
+// Leave is for the end of the session: what its program has written and the client has not taken is the kernel's
+// to deliver then, which gives up where none is taken for a Window.
+func (w *Watch) Leave(fd int) {
+	if w.limit.MinRate > 0 {
+		inbound.Patience(fd, Window)
+	}
 }
 
 // Look judges the client. why is journal.Silent or journal.Slow for one that is to go;
@@ -81,8 +94,8 @@ func (w *Watch) Look(now int64, t inbound.Talk, unread func() int) (why string, 
 	if w.sending(now, t) && unread() == 0 || w.taking(now, t) {
 		return journal.Slow, 0
 	}
-	if next == 0 || next > every {
-		next = every
+	if then := again(now); next == 0 || next > then {
+		next = then
 	}
 	return "", next
 }

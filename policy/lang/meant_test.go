@@ -134,7 +134,7 @@ func TestUnclear(t *testing.T) {
 
 // FuzzMeant: what a misspelling is said to mean can be read.
 func FuzzMeant(f *testing.F) {
-	for _, s := range []string{"45 minutes", "1.5h", "4mb", "3 per minute", "0.5/s", "50", "0o660", "999999999999w", "0.0001TiB"} {
+	for _, s := range []string{"45 minutes", "1.5h", "4mb", "3 per minute", "0.5/s", "1k/s", "9 MB per d", "50", "0o660", "999999999999w", "0.0001TiB"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -143,13 +143,15 @@ func FuzzMeant(f *testing.F) {
 				t.Errorf("%q is said to mean %q: %v", s, got, err)
 			}
 		}
-		d, z, r, c, m := meantDuration(s), meantSize(s), meantRate(s), meantShare(s), meantMode(s)
+		d, z, r, p, c, m := meantDuration(s), meantSize(s), meantRate(s), meantPace(s), meantShare(s), meantMode(s)
 		_, err := plainDuration(d)
 		check(d, err)
 		_, err = parseSize(z)
 		check(z, err)
 		_, err = parseRate(r)
 		check(r, err)
+		_, err = parsePace(p)
+		check(p, err)
 		_, err = parseCPU(c)
 		check(c, err)
 		_, err = parseMode(m)

@@ -36,7 +36,7 @@ var (
 			measure(parseDuration, func(t *policytest.Arrival) *time.Duration { return &t.After })},
 		{Attribute{Name: "hold", Example: `"5s"`, Doc: "how long each admitted session keeps its place; absent: it is over before the next client comes"},
 			measure(parseDuration, func(t *policytest.Arrival) *time.Duration { return &t.Hold })},
-		{Attribute{Name: "ends", Example: `"crash"`, Unset: `"exit"`, Words: append([]string{policytest.EndsExit}, spelled(limit.Classes)...), Doc: "how the sessions end, as the penalty of a limit has it; timeout: they stay until the session of the limit is over"},
+		{Attribute{Name: "ends", Example: `"crash"`, Unset: `"exit"`, Words: append([]string{policytest.EndsExit}, spelled(limit.Classes)...), Doc: "how the sessions end, as the penalty of a limit has it; timeout: they stay until the session of the limit is over; slow: first_byte or min_rate ends them, after hold"},
 			word(func(t *policytest.Arrival) *string { return &t.Ends })},
 	}, visitorRows(func(t *policytest.Arrival) *policytest.Visitor { return &t.Visitor }), wantRows(func(t *policytest.Arrival) *policytest.Want { return &t.Want }))}}
 )
