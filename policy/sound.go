@@ -77,7 +77,7 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("who takes its clients itself is handed none by tcpmux")
 	case s.Wait && s.Socket.Priority != 0 && slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }):
 		return errors.New("nobody would give its connections the priority")
-	case (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket):
+	case (s.Hangup || s.Idle != 0 && s.Builtin == "") && (s.Wait || datagrams || !s.KeepSocket) || s.Idle != 0 && !s.Paced():
 		return errors.New("nobody would see its client go")
 	case max(len(s.Banner), len(s.BannerAccept), len(s.BannerSuccess)) > MaxBanner || s.Wait && s.Banner+s.BannerAccept+s.BannerSuccess != "":
 		return errors.New("a banner would not be sent")

@@ -157,12 +157,12 @@ func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p
 		return p, false
 	}
 	p.Sockets, p.Key, p.rules, p.Stamp, p.UID, p.Dynamic = k.svc.sockets, k.run.key, k.run.rules, k.stamp, k.uid, k.dynamic
-	p.svc = c.newService(s, k.svc.rules, doc.Policy.Limit(s.Limit))
+	p.svc = c.newService(s, k.svc.rules, *doc.Policy.Limit(s.Limit))
 	return p, true
 }
 
-func (c *candidate) newService(s *policy.Service, r rules, l *limit.Spec) *service {
-	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, limit: l}
+func (c *candidate) newService(s *policy.Service, r rules, l limit.Spec) *service {
+	svc := &service{b: c.b, name: s.Name, spec: s, gen: c.gen, rules: r, limit: &l}
 	svc.again.Owner = svc
 	if len(c.gen.services) >= len(c.gen.doc.Policy.Services) { // the services themselves are there
 		svc.of = c.gen.service(s.Name)
@@ -179,7 +179,7 @@ func (c *candidate) planService(doc *policy.Document, s *policy.Service, compile
 		}
 		compiled[s.ACL] = r
 	}
-	p.svc = c.newService(s, r, doc.Policy.Limit(s.Limit))
+	p.svc = c.newService(s, r, *doc.Policy.Limit(s.Limit))
 	return p, nil
 }
 

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"time"
-
 	"casemate/listener"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
@@ -24,16 +22,12 @@ func (b *Broker) attend(s *session) {
 			b.limitedNote("", "hangup", "a client's end will not be seen", err)
 		}
 	}
-	next := spec.Idle
-	if s.pace = pace.Of(s.svc.limit, b.loop.Now()); s.pace != nil {
-		if _, tcp := inbound.Overhear(s.conn); !tcp {
+	if s.pace = pace.Of(s.svc.limit, spec.Idle, b.loop.Now()); s.pace != nil {
+		if _, tcp := inbound.Overhear(s.conn); tcp {
+			b.loop.After(&s.client, s.pace.First())
+		} else {
 			s.pace = nil
-		} else if first := s.pace.First(); next == 0 || first < next {
-			next = first
 		}
-	}
-	if next > 0 {
-		b.loop.After(&s.client, next)
 	}
 }
 
@@ -57,18 +51,7 @@ func (c *client) Expire(*loop.Timer) {
 		return
 	}
 	talk, _ := inbound.Overhear(c.conn)
-	var why string
-	var next time.Duration
-	if c.pace != nil {
-		why, next = c.pace.Look(b.loop.Now(), talk, func() int { return listener.Unread(c.conn) })
-	}
-	if idle := c.svc.spec.Idle; idle > 0 && why == "" {
-		if left := idle - talk.Quiet; left <= 0 {
-			why = journal.Idle
-		} else if next == 0 || left < next {
-			next = left
-		}
-	}
+	why, next := c.pace.Look(b.loop.Now(), talk, func() int { return listener.Unread(c.conn) })
 	if why != "" {
 		b.terminate((*session)(c), why)
 	} else if next > 0 {

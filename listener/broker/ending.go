@@ -68,11 +68,10 @@ func (s *session) bounds(e *journal.Session, now events.Events) (out []journal.B
 			add("profile."+p.Name, "resources."+sandbox.ResourceRows[i].Name, p.Resources[i], count, others)
 		}
 	}
+	outstayed := pace.Bound(s.svc.limit, s.svc.name, s.svc.spec.Idle, e.Reason)
 	switch {
-	case pace.Bound(s.svc.limit, e.Reason).Limit != "":
-		out = append(out, pace.Bound(s.svc.limit, e.Reason))
-	case e.Reason == journal.Idle:
-		add("service."+s.svc.name, "idle", s.svc.spec.Idle, 1, 0)
+	case outstayed.Limit != "":
+		out = append(out, outstayed)
 	case sig == unix.SIGXFSZ:
 		resource(sandbox.FileSize, 1, 0)
 	case e.Reason == journal.Crash && (sig == unix.SIGKILL || sig == unix.SIGXCPU) && e.User+e.Sys >= time.Duration(p.Resources[sandbox.CPUTime])*time.Second*3/4: // the kernel counts ticks, which on a crowded host are far from the time

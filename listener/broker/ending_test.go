@@ -84,6 +84,7 @@ func TestBounds(t *testing.T) {
 		want    string
 	}{
 		"slow":               {"p", journal.Session{Reason: journal.Slow, Status: syscall.WaitStatus(unix.SIGTERM)}, events.Events{}, 3, "[{limit.l min_rate 8 1 0}]"},
+		"idle":               {"p", journal.Session{Reason: journal.Idle}, events.Events{}, 3, "[{service.s idle 3ns 1 0}]"},
 		"silent":             {"p", journal.Session{Reason: journal.Silent}, events.Events{}, 3, "[{limit.l first_byte 4ns 1 0}]"},
 		"late":               {"p", journal.Session{Reason: journal.Timeout}, events.Events{}, 3, "[{limit.l session 6ns 1 0}]"},
 		"nothing":            {"p", journal.Session{Reason: journal.Exit}, events.Events{}, 3, "[]"},
@@ -99,7 +100,7 @@ func TestBounds(t *testing.T) {
 		"no start":           {"p", journal.Session{Reason: journal.Failed, Detail: execFull}, events.Events{}, 0, "[{profile.p resources.tasks 3 1 0}]"},
 		"another failure":    {"p", journal.Session{Reason: journal.Failed, Detail: "exec: no such file"}, events.Events{}, 0, "[]"},
 	} {
-		s := &session{visit: visit{svc: &service{limit: &limit.Spec{Name: "l", MinRate: 8, FirstByte: 4, Session: 6}, spec: &policy.Service{Profile: tt.profile}, gen: &generation{doc: doc}}}, run: &runner{live: tt.live}}
+		s := &session{visit: visit{svc: &service{name: "s", limit: &limit.Spec{Name: "l", MinRate: 8, FirstByte: 4, Session: 6}, spec: &policy.Service{Profile: tt.profile, Idle: 3}, gen: &generation{doc: doc}}}, run: &runner{live: tt.live}}
 		if got := fmt.Sprint(s.bounds(&tt.end, tt.now)); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}

@@ -58,7 +58,7 @@ func (s *service) brief() (fd int, err error) {
 // briefOf is what the worker of s, a builtin of doc, is told.
 func briefOf(s *policy.Service, doc *policy.Document) *wire.Builtin {
 	return &wire.Builtin{Service: s.Name, Builtin: s.Builtin, Says: s.Says, Amplify: s.Amplify, Mux: handsOver(doc.Policy, s), ACL: doc.Policy.ACL(s.ACL),
-		Limit: *doc.Policy.Limit(s.Limit), Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: doc.RuleOrigins(s.ACL)}
+		Limit: *doc.Policy.Limit(s.Limit), Idle: s.Idle, Linger: s.Linger, Log: string(s.Log), Digest: doc.Digest, Origins: doc.RuleOrigins(s.ACL)}
 }
 
 // put writes a record of the service, unless its policy leaves such ones out.

@@ -52,8 +52,8 @@ func validate(c *Config) error {
 	if c.Builtin == "qotd" && len(c.Says) == 0 {
 		return errors.New("says: qotd has no quote")
 	}
-	if c.Linger < 0 {
-		return fmt.Errorf("linger_ns: %v is negative", c.Linger)
+	if c.Linger < 0 || c.Idle < 0 {
+		return fmt.Errorf("linger_ns or idle_ns: %v is negative", min(c.Linger, c.Idle))
 	}
 	if _, err := decide.Compile(c.ACL); err != nil {
 		return fmt.Errorf("acl: %w", err)

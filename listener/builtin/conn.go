@@ -35,8 +35,8 @@ type conn struct {
 }
 
 // newConn starts the session's clocks.
-func newConn(s stream, now time.Time, l *limit.Spec) (*conn, error) {
-	c := &conn{stream: s, watch: watched(s, now, l)}
+func newConn(s stream, now time.Time, l *limit.Spec, idle time.Duration) (*conn, error) {
+	c := &conn{stream: s, watch: watched(s, now, l, idle)}
 	if l.Session > 0 {
 		c.ends = now.Add(l.Session)
 	}

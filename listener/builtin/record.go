@@ -126,7 +126,7 @@ func (r *records) session(s *journal.Session) {
 		r.count(wire.CountEnded+i, 1)
 	}
 	s.At, s.Service, s.Digest = time.Now(), r.config.Service, r.config.Digest
-	if b := pace.Bound(&r.config.Limit, s.Reason); b.Limit != "" {
+	if b := pace.Bound(&r.config.Limit, s.Service, r.config.Idle, s.Reason); b.Limit != "" {
 		s.Limits = []journal.Bound{b}
 	}
 	if !journal.Omits(r.config.Log, s) {

@@ -111,7 +111,7 @@ func TestLineHasOneDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer there.Close()
-		c, err := newConn(pipeStream{here}, time.Now(), &limit.Spec{})
+		c, err := newConn(pipeStream{here}, time.Now(), &limit.Spec{}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestLineTakesNothingBehindIt(t *testing.T) {
 	here, there := net.Pipe()
 	defer here.Close()
 	defer there.Close()
-	c, err := newConn(pipeStream{here}, time.Now(), &limit.Spec{})
+	c, err := newConn(pipeStream{here}, time.Now(), &limit.Spec{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 		refuse(st)
 		return nil, w, v
 	}
-	conn, err := newConn(st, now, &s.config.Limit)
+	conn, err := newConn(st, now, &s.config.Limit, s.config.Idle)
 	if err == nil && s.full() {
 		err, v.refused = errFull, reasonSessions
 	}

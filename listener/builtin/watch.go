@@ -24,10 +24,10 @@ type watch struct {
 	over  bool
 }
 
-// watched begins to watch a client; nil where its limit has nothing against slow ones, or it is none of tcp.
-func watched(s stream, now time.Time, l *limit.Spec) *watch {
+// watched begins to watch a client; nil where nothing is said of slow ones, or it is none of tcp.
+func watched(s stream, now time.Time, l *limit.Spec, idle time.Duration) *watch {
 	c, tcp := s.(*net.TCPConn)
-	p := pace.Of(l, 0)
+	p := pace.Of(l, idle, 0)
 	if !tcp || p == nil {
 		return nil
 	}
@@ -36,7 +36,8 @@ func watched(s stream, now time.Time, l *limit.Spec) *watch {
 	return w
 }
 
-// look judges the client. One that is to go gets a reset: what lies in its socket is thrown away, and whoever reads or writes there is told.
+// look judges the client. The socket of one that is to go is closed, so that whoever reads or writes there is told; what lies in it
+// is thrown away by a reset.
 func (w *watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,7 +52,9 @@ func (w *watch) look() {
 		return
 	}
 	if w.why != "" {
-		_ = w.conn.SetLinger(0)
+		if w.last.Due() > 0 {
+			_ = w.conn.SetLinger(0)
+		}
 		_ = w.conn.Close()
 	} else if next > 0 {
 		w.timer.Reset(next)

@@ -1,5 +1,5 @@
-// Package pace holds a tcp client to what a limit says of slow ones (limit.Spec: FirstByte
-// and MinRate), by what the kernel tells about its connection: no byte is read or carried
+// Package pace holds a tcp client to what a policy says of slow ones (FirstByte and MinRate of a
+// limit.Spec, Idle of a service), by what the kernel tells about its connection: no byte is read or carried
 // for it. Whoever has a client's socket looks when Look says, on a clock of its own.
 //
 // A client is only slow while its program waits for it, which the kernel does not tell in
@@ -33,6 +33,7 @@ const (
 // Watch is one client's.
 type Watch struct {
 	limit *limit.Spec
+	idle  time.Duration
 	began int64
 	spoke bool // its first byte has come, or its end
 
@@ -50,21 +51,30 @@ type mark struct {
 	stalled        time.Duration
 }
 
-// Of begins at now, in nanoseconds of any clock; nil where l has nothing to say of slow clients.
-func Of(l *limit.Spec, now int64) *Watch {
-	if l.FirstByte == 0 && l.MinRate == 0 {
+// Of begins at now, in nanoseconds of any clock, under a limit and the time without a byte either way, 0 = any; nil where
+// the two have nothing to say of slow clients.
+func Of(l *limit.Spec, idle time.Duration, now int64) *Watch {
+	if l.FirstByte == 0 && l.MinRate == 0 && idle == 0 {
 		return nil
 	}
-	return &Watch{limit: l, began: now, takes: mark{at: now}}
+	return &Watch{limit: l, idle: idle, began: now, takes: mark{at: now}}
 }
 
 // First is when Look is to be called first.
 func (w *Watch) First() time.Duration {
-	next := again(w.began)
-	if first := w.limit.FirstByte; first > 0 && (w.limit.MinRate == 0 || first < next) {
-		return first
+	next := sooner(w.limit.FirstByte, w.idle)
+	if w.limit.MinRate > 0 {
+		next = sooner(next, again(w.began))
 	}
 	return next
+}
+
+// sooner is the shorter time; 0 is never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // again is how long it is to the next look: those of many clients fall on whole seconds of the clock, so that they
@@ -79,7 +89,7 @@ func (w *Watch) Leave(fd int) {
 	}
 }
 
-// Look judges the client. why is journal.Silent or journal.Slow for one that is to go;
+// Look judges the client. why is journal.Silent, journal.Slow or journal.Idle for one that is to go;
 // else next is when to look again, 0 for never. unread is how many bytes of it wait for the program, and
 // is asked only about a client that seems slow.
 func (w *Watch) Look(now int64, t inbound.Talk, unread func() int) (why string, next time.Duration) {
@@ -88,14 +98,18 @@ func (w *Watch) Look(now int64, t inbound.Talk, unread func() int) (why string, 
 			return journal.Silent, 0
 		}
 	}
-	if w.limit.MinRate == 0 {
-		return "", next
+	if w.idle > 0 {
+		left := w.idle - t.Quiet
+		if left <= 0 {
+			return journal.Idle, 0
+		}
+		next = sooner(next, left)
 	}
-	if w.sending(now, t) && unread() == 0 || w.taking(now, t) {
-		return journal.Slow, 0
-	}
-	if then := again(now); next == 0 || next > then {
-		next = then
+	if w.limit.MinRate > 0 {
+		if w.sending(now, t) && unread() == 0 || w.taking(now, t) {
+			return journal.Slow, 0
+		}
+		next = sooner(next, again(now))
 	}
 	return "", next
 }

@@ -17,8 +17,8 @@ type wire struct {
 	second int
 }
 
-func (w *wire) send(n int)  { w.talk.In += uint64(n); w.talk.Heard = 0 }
-func (w *wire) write(n int) { w.talk.Out += uint64(n) }
+func (w *wire) send(n int)  { w.talk.In += uint64(n); w.talk.Heard, w.talk.Quiet = 0, 0 }
+func (w *wire) write(n int) { w.talk.Out += uint64(n); w.talk.Quiet = 0 }
 
 // take has the client take up to n bytes; what it leaves has found its window closed for this second.
 func (w *wire) take(n int) {
@@ -28,9 +28,9 @@ func (w *wire) take(n int) {
 }
 
 // run plays a connection under a limit, and tells how it ended and when, in seconds; "" after an hour.
-func run(l limit.Spec, each func(w *wire)) (why string, at int) {
+func run(l limit.Spec, idle time.Duration, each func(w *wire)) (why string, at int) {
 	w, started := new(wire), int64(12345)
-	p := Of(&l, started)
+	p := Of(&l, idle, started)
 	due := p.First()
 	for ; w.second < 3600; w.second++ {
 		each(w)
@@ -45,6 +45,7 @@ func run(l limit.Spec, each func(w *wire)) (why string, at int) {
 			}
 		}
 		w.talk.Heard += time.Second
+		w.talk.Quiet += time.Second
 	}
 	return "", w.second
 }
@@ -115,7 +116,7 @@ func TestSlowClients(t *testing.T) {
 		}, "", 0},
 		{"nobody says anything", func(*wire) {}, "", 0},
 	} {
-		why, at := run(limit.Spec{MinRate: rate}, tt.each)
+		why, at := run(limit.Spec{MinRate: rate}, 0, tt.each)
 		if why != tt.want || why != "" && (at > tt.by || at < int(Window/time.Second)) {
 			t.Errorf("%s: %q after %d s, want %q by %d", tt.name, why, at, tt.want, tt.by)
 		}
@@ -144,7 +145,7 @@ func TestFirstByte(t *testing.T) {
 				}, ""},
 				{"has closed", func(w *wire) { w.talk.Closed = w.second > 1 }, ""},
 			} {
-				if why, at := run(l, tt.each); why != tt.want || why != "" && at != s {
+				if why, at := run(l, 0, tt.each); why != tt.want || why != "" && at != s {
 					t.Errorf("%v, %s: %q after %d s", l, tt.name, why, at)
 				}
 			}
@@ -152,9 +153,42 @@ func TestFirstByte(t *testing.T) {
 	}
 }
 
+// TestIdle: who says nothing for too long is ended, whichever other limits there are, and not who talks or is talked to.
+func TestIdle(t *testing.T) {
+	for _, l := range []limit.Spec{{}, {MinRate: 1}, {FirstByte: time.Minute}, {MinRate: 1, FirstByte: 25 * time.Second}} {
+		for _, tt := range []struct {
+			name string
+			each func(*wire)
+			want string
+			at   int
+		}{
+			{"silent", func(*wire) {}, journal.Idle, 20},
+			{"silent after a while", func(w *wire) {
+				if w.second <= 100 && w.second%9 == 0 {
+					w.send(1)
+					w.write(1)
+					w.take(1)
+				}
+			}, journal.Idle, 119},
+			{"talked to", func(w *wire) {
+				w.take(9)
+				if w.second == 1 {
+					w.send(1)
+				} else if w.second%19 == 0 {
+					w.write(1)
+				}
+			}, "", 3600},
+		} {
+			if why, at := run(l, 20*time.Second, tt.each); why != tt.want || at != tt.at {
+				t.Errorf("%v, %s: %q after %d s, want %q after %d", l, tt.name, why, at, tt.want, tt.at)
+			}
+		}
+	}
+}
+
 // TestNothingAsked: a limit without the two has nobody looked at.
 func TestNothingAsked(t *testing.T) {
-	if w := Of(&limit.Spec{Session: time.Minute, Concurrent: 3}, 0); w != nil {
+	if w := Of(&limit.Spec{Session: time.Minute, Concurrent: 3}, 0, 0); w != nil {
 		t.Error(w)
 	}
 }
@@ -164,7 +198,7 @@ func TestSlowAtAnyTime(t *testing.T) {
 	for gap := 1; gap < 40; gap++ {
 		for shift := range gap {
 			t.Run(fmt.Sprint(gap, "/", shift), func(t *testing.T) {
-				why, at := run(limit.Spec{MinRate: 100}, func(w *wire) {
+				why, at := run(limit.Spec{MinRate: 100}, 0, func(w *wire) {
 					if w.second%gap == shift {
 						w.send(1)
 					}

@@ -30,6 +30,8 @@ type Builtin struct {
 	// Limit is enforced over all sockets of the service together. Its penalties
 	// come from tcp sessions only.
 	Limit limit.Spec `json:"limit"`
+	// Idle ends a tcp client without a byte either way for so long, 0 = never.
+	Idle time.Duration `json:"idle_ns,omitempty"`
 	// Linger is how long the worker waits without a client before it exits, in
 	// ns; less than a second counts as a second, so that a client whose wake-up
 	// races with the end is not met by an endless row of workers.

@@ -8,7 +8,7 @@ var Reasons = [...]string{
 }
 
 // Ends are how sessions of a built-in end that did not end by themselves (journal.Session.Reason).
-var Ends = [...]string{"timeout", "silent", "slow", "stalled", "reset"}
+var Ends = [...]string{"timeout", "idle", "silent", "slow", "stalled", "reset"}
 
 // What Counts begins with; then comes one number for each of Reasons, and from CountEnded on one for each of Ends.
 const (

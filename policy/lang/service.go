@@ -200,7 +200,7 @@ func (b *block) override(s *policy.Service) {
 // builtin says what a builtin has in place of the rows of programs: its worker
 // always takes the listening sockets over.
 func (b *block) builtin(s *policy.Service) {
-	b.noProgram("a builtin")
+	b.noProgram("a builtin", "idle")
 	handOver(s)
 	if !b.has("user") {
 		s.User = policy.Dynamic

@@ -263,11 +263,11 @@ func (c *checker) attention(at string, s *policy.Service) {
 	c.duration(at+".idle_ns", s.Idle, time.Second, LongestLinger)
 	c.duration(at+".socket.keepalive_ns", s.Socket.Keepalive, time.Second, LongestKeepalive)
 	datagrams := slices.ContainsFunc(s.Listen, address.Listen.Datagram)
-	if (s.Hangup || s.Idle != 0) && (s.Wait || datagrams || !s.KeepSocket) {
+	if (s.Hangup || s.Idle != 0 && s.Builtin == "") && (s.Wait || datagrams || !s.KeepSocket) {
 		c.add(at, "remove hangup and idle", "only with wait = false, connections and keep_socket does casemated see what a client does")
 	}
 	if s.Idle != 0 && len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, tcp) {
-		c.add(at+".idle_ns", "remove idle", "the kernel does not tell when a unix socket was used last")
+		c.add(at+".idle_ns", "remove idle", "the kernel tells of a tcp socket alone when it was used last")
 	}
 	if s.Socket.Keepalive != 0 && !slices.ContainsFunc(s.Listen, tcp) {
 		c.add(at+".socket.keepalive_ns", "remove keepalive", "only tcp clients are asked")
