@@ -13,7 +13,7 @@ import (
 // client is a session as the events of its client's socket see it.
 type client session
 
-// attend begins to look after the client of a session that runs, as far as its service asks.
+// attend begins to look after the client of a session that runs, as far as its service or limit asks.
 func (b *Broker) attend(s *session) {
 	c, spec := (*client)(s), s.svc.spec
 	s.client.Owner = c

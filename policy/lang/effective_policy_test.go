@@ -215,6 +215,7 @@ service "odd" {
 service "mux" {
   listen  = ["tcp://:tcpmux"]
   builtin = "tcpmux"
+  idle    = "7m"
   acl     = acl.localhost
 }
 service "quotes" {

@@ -54,7 +54,7 @@ func withPort(addr netip.Addr, port string) string {
 }
 
 // ofRelays are the rows of programs that hold for the connections of a relay all the same.
-var ofRelays = []string{"hangup", "idle", "keep_socket"}
+var ofRelays = []string{"hangup", "keep_socket"}
 
 // redirect says what a service with redirect has in place of the rows of programs: its
 // relay takes the client's socket, and that of the target, by number.

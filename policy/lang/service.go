@@ -88,7 +88,7 @@ var serviceTable = table[policy.Service]{
 			flag(false, func(s *policy.Service) *bool { return &s.KeepSocket })},
 		{Attribute{Name: "hangup", Example: "true", Program: true, Doc: "end a session two seconds after its client closed"},
 			flag(true, func(s *policy.Service) *bool { return &s.Hangup })},
-		{Attribute{Name: "idle", Path: "idle_ns", Example: `"5m"`, Program: true, Bounds: timeBounds(time.Second, valid.LongestLinger), Doc: "end a tcp session without a byte either way for so long"},
+		{Attribute{Name: "idle", Path: "idle_ns", Example: `"5m"`, Bounds: timeBounds(time.Second, valid.LongestLinger), Doc: "end a tcp session without a byte either way for so long"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Idle })},
 		{Attribute{Name: "linger", Path: "linger_ns", Example: `"5m"`, Unset: `"60s"`, Bounds: timeBounds(time.Second, valid.LongestLinger), Doc: "how long an idle service stays prepared"},
 			measure(parseDuration, func(s *policy.Service) *time.Duration { return &s.Linger })},
@@ -200,7 +200,7 @@ func (b *block) override(s *policy.Service) {
 // builtin says what a builtin has in place of the rows of programs: its worker
 // always takes the listening sockets over.
 func (b *block) builtin(s *policy.Service) {
-	b.noProgram("a builtin", "idle")
+	b.noProgram("a builtin")
 	handOver(s)
 	if !b.has("user") {
 		s.User = policy.Dynamic
