@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"casemate/acl/limit/admission"
+	"casemate/acl/limit/responses"
 	"casemate/listener/wire"
 )
 
@@ -231,6 +232,13 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%+v, %v", c, err)
 		}
 	})
+}
+
+// TestMostResponsesFit: the most that a policy may say for one network is counted as it says.
+func TestMostResponsesFit(t *testing.T) {
+	if 2*responses.Most > admission.MaxBurst {
+		t.Errorf("%d at once are cut to %d", 2*responses.Most, admission.MaxBurst)
+	}
 }
 
 // TestReasonsAreCounted: every word for a refusal has its place in the counts.
