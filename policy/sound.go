@@ -60,7 +60,8 @@ func (p *Policy) Sound() error {
 func limited(l *limit.Spec) bool {
 	rate := func(r limit.Rate) bool { return r == limit.Rate{} || r.Events > 0 && r.Per >= time.Second }
 	queue := l.Queue == 0 && l.QueueLength == 0 || l.Queue > 0 && l.Concurrent > 0 && l.QueueLength > 0 && l.QueueLength <= MaxQueue
-	return queue && l.MaxLoad >= 0 && l.Session >= 0 && l.FirstByte >= 0 && l.MinRate >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+	drop := l.EarlyDrop == limit.EarlyDrop{} || l.EarlyDrop.Start > 0 && l.EarlyDrop.Start < l.Concurrent && l.EarlyDrop.Percent > 0 && l.EarlyDrop.Percent <= 100 && l.Queue == 0
+	return queue && drop && l.MaxLoad >= 0 && l.Session >= 0 && l.FirstByte >= 0 && l.MinRate >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
 }
 
 // enforceable checks that s is one program with what it refers to, and that nobody
@@ -106,8 +107,8 @@ func (p *Policy) enforceable(s *Service) error {
 		return errors.New("its profile has a network of its own, and it is handed a socket of the host's")
 	case len(s.Command) == 0:
 		return errors.New("it has neither command, builtin nor redirect")
-	case s.Wait && (!list.AllowsAll() && !s.Screened() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):
-		return errors.New("acl, per_source and penalty are not enforceable with wait = true")
+	case s.Wait && (l.EarlyDrop != limit.EarlyDrop{} || !list.AllowsAll() && !s.Screened() || l.PerSource.Concurrent != 0 || l.PerSource.Rate.Events != 0 || len(l.Penalty.On) > 0):
+		return errors.New("acl, early_drop, per_source and penalty are not enforceable with wait = true")
 	case s.Wait && datagrams && f.Network.Mode == sandbox.NetworkNone:
 		return errors.New("with wait = true it sends datagrams to any address, and its profile has no network")
 	}

@@ -40,6 +40,7 @@ type Spec struct {
 	// refused; QueueLength is how many do.
 	Queue       time.Duration `json:"queue_ns,omitempty"`
 	QueueLength int           `json:"queue_length,omitempty"`
+	EarlyDrop   EarlyDrop     `json:"early_drop,omitzero"`
 	// MaxLoad is the host's load of a minute, in hundredths, from which on nobody is admitted.
 	MaxLoad int `json:"max_load,omitempty"`
 	// Responses is how many udp answers of a built-in one network gets, ResponsesTotal how many all
@@ -48,6 +49,15 @@ type Spec struct {
 	ResponsesTotal Rate      `json:"responses_total,omitzero"`
 	PerSource      PerSource `json:"per_source"`
 	Penalty        Penalty   `json:"penalty"`
+}
+
+// EarlyDrop refuses at random before Concurrent sessions run, as MaxStartups of sshd_config(5)
+// does: where Start run, Percent of 100 newcomers, and more with each further one, up to
+// all of them at Concurrent. A flood that fills the places then loses as many of its own as it
+// sends, and a client that comes again has its chance. The zero EarlyDrop is none.
+type EarlyDrop struct {
+	Start   int `json:"start"`   // sessions, 1 to Concurrent - 1
+	Percent int `json:"percent"` // 1 to 100
 }
 
 // PerSource is the part of a Spec that is counted for each source prefix.

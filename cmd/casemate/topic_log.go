@@ -103,6 +103,7 @@ acl                  the host rules
 penalty              the source is shut out for what its sessions did
 rate                 the service as a whole starts too many
 concurrency          the service as a whole runs too many
+early-drop           the draw of the limit's early_drop, as the service as a whole nearly runs too many
 load                 the host's load is above the max_load of the limit
 queue                no place was free in the time that the limit's queue lets a client wait
 gone                 it went while it waited for a place

@@ -128,6 +128,7 @@ func tellLimit(r logged, line func(what, format string, args ...any)) {
 	attr, ok := map[admission.Reason]string{
 		admission.ByPenalty: fmt.Sprintf("penalty { on = [%s], first = %q, max = %q }", quoted(l.Penalty.On), explain.FormatDuration(l.Penalty.First), explain.FormatDuration(l.Penalty.Max)),
 		admission.ByRate:    rate(l.Rate, l.Burst), admission.ByConcurrency: fmt.Sprintf("concurrent = %d", l.Concurrent),
+		admission.ByEarlyDrop:         fmt.Sprintf("early_drop { start = %d, percent = %d }, up to concurrent = %d", l.EarlyDrop.Start, l.EarlyDrop.Percent, l.Concurrent),
 		admission.BySourceRate:        "per_source { " + rate(l.PerSource.Rate, l.PerSource.Burst) + " }",
 		admission.BySourceConcurrency: fmt.Sprintf("per_source { concurrent = %d }", l.PerSource.Concurrent),
 		admission.ByTableFull:         "rate and concurrent, by which so many sources come at once that no more are told apart",

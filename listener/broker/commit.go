@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 
 	"casemate/acl/limit/admission"
 	"casemate/listener"
@@ -200,6 +201,7 @@ func (b *Broker) installTally(p *planned) {
 	t := b.tallies[p.svc.name]
 	if t == nil {
 		t = &tally{name: p.svc.name, limiter: admission.New(*p.svc.limit)}
+		t.limiter.Draw = rand.Uint64
 		t.turn.Owner = loop.Func(func() { b.serveQueue(t) })
 		b.tallies[t.name] = t
 	} else {

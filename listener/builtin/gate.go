@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -43,7 +44,9 @@ func newGate(c *Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}, nil
+	g := &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}
+	g.limiter.Draw = rand.Uint64
+	return g, nil
 }
 
 // now is the limiters' clock: nanoseconds since the start, monotonic.

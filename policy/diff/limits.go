@@ -42,6 +42,7 @@ func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
 	d.sign(fmt.Sprintf("min_rate %s, was %s", pace(is.MinRate), pace(was.MinRate)), was.MinRate-is.MinRate)
 	d.waiting(was, is)
 	d.amounts("max_load", int64(was.MaxLoad), int64(is.MaxLoad), func(n int64) string { return fmt.Sprintf("%.2f", float64(n)/100) })
+	d.early(was, is)
 	d.sources(&was.PerSource, &is.PerSource)
 	d.prefixes(was, is)
 	d.penalties(&was.Penalty, &is.Penalty)
@@ -88,6 +89,24 @@ func (d *Dimension) waiting(was, is *limit.Spec) {
 	d.sign(fmt.Sprintf("queue %s, was %s", text(is), text(was)), int(max(-1, min(1, is.Queue-was.Queue))))
 	if is.Queue > 0 && was.Queue > 0 {
 		d.sign(fmt.Sprintf("queue_length %d, was %d", is.QueueLength, was.QueueLength), is.QueueLength-was.QueueLength)
+	}
+}
+
+// early compares random early drop: who begins later, or with fewer, lets more in.
+func (d *Dimension) early(was, is *limit.Spec) {
+	a, b, none := was.EarlyDrop, is.EarlyDrop, limit.EarlyDrop{}
+	text := func(l *limit.Spec) string {
+		return fmt.Sprintf("from %d at a time on (%d %%)", l.EarlyDrop.Start, l.EarlyDrop.Percent)
+	}
+	switch {
+	case a == b:
+	case b == none:
+		d.sign("early_drop none, was "+text(was), 1)
+	case a == none:
+		d.sign("early_drop "+text(is)+", was none", -1)
+	default:
+		d.sign(fmt.Sprintf("early_drop start %d, was %d", b.Start, a.Start), b.Start-a.Start)
+		d.sign(fmt.Sprintf("early_drop percent %d, was %d", b.Percent, a.Percent), a.Percent-b.Percent)
 	}
 }
 

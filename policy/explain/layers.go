@@ -248,6 +248,9 @@ func LimitLines(l *limit.Spec) []string {
 		}
 	}
 	counts("all clients", l.Concurrent, l.Rate, l.Burst)
+	if e := l.EarlyDrop; e.Start > 0 {
+		out = append(out, fmt.Sprintf("early drop: from %d at a time on newcomers are refused at random, %d %% of them, rising to all at %d", e.Start, e.Percent, l.Concurrent))
+	}
 	s := l.PerSource
 	counts(fmt.Sprintf("each /%d or IPv6 /%d", s.Prefix4, s.Prefix6), s.Concurrent, s.Rate, s.Burst)
 	if l.Queue > 0 {

@@ -253,6 +253,10 @@ var limitSays = map[string]map[string]func(*limit.Spec) said{
 		"responses":       func(l *limit.Spec) said { return rated(l.Responses) },
 		"responses_total": func(l *limit.Spec) said { return rated(l.ResponsesTotal) },
 	},
+	"early_drop": {
+		"start":   func(l *limit.Spec) said { return counted(l.EarlyDrop.Start) },
+		"percent": func(l *limit.Spec) said { return counted(l.EarlyDrop.Percent) },
+	},
 	"per_source": {
 		"concurrent":  func(l *limit.Spec) said { return counted(l.PerSource.Concurrent) },
 		"rate":        func(l *limit.Spec) said { return rated(l.PerSource.Rate) },

@@ -162,6 +162,13 @@ limit "odd" {
     max   = "2h"
   }
 }
+limit "drops" {
+  concurrent = 9
+  early_drop {
+    start   = 3
+    percent = 40
+  }
+}
 profile "odd" {
   base = profile.login
 }

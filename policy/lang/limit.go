@@ -42,6 +42,12 @@ var limitTable = table[limit.Spec]{
 		{Attribute{Name: "responses_total", Example: `"5000/s"`, Bounds: responsesBound, Doc: fmt.Sprintf("udp answers of a builtin to all clients together; absent: %s", explain.FormatRate(responses.UsualTotal))},
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.ResponsesTotal })},
 	}},
+	{block: "early_drop", done: wholeDrop, rows: []row[limit.Spec]{
+		{Attribute{Name: "start", Example: "48", Instead: "queue", Bounds: counts(1, valid.MaxCount-1), Doc: "from so many sessions on, fewer than concurrent, newcomers are refused at random"},
+			count(func(l *limit.Spec) *int { return &l.EarlyDrop.Start })},
+		{Attribute{Name: "percent", Example: "30", Instead: "queue", Bounds: counts(1, 100), Doc: "so many of a hundred there, and more with each further session, up to all of them at concurrent"},
+			count(func(l *limit.Spec) *int { return &l.EarlyDrop.Percent })},
+	}},
 	{block: "per_source", rows: []row[limit.Spec]{
 		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
 			count(func(l *limit.Spec) *int { return &l.PerSource.Concurrent })},
@@ -66,6 +72,16 @@ var limitTable = table[limit.Spec]{
 
 // responsesBound is of both.
 var responsesBound = fmt.Sprintf("at most %d for each s, min, h or d", responses.Most)
+
+// wholeDrop asks for the other number of an early_drop: one that is left out would be 0, and refuse nobody.
+func wholeDrop(b *block, _ *limit.Spec) {
+	if b.has("percent") {
+		b.missing("start", "write the number of sessions from which on newcomers are dropped at random, as start = 48")
+	}
+	if b.has("start") {
+		b.missing("percent", "write how many of a hundred are dropped there, as percent = 30")
+	}
+}
 
 // load reads a load average, as a number or a text, into hundredths.
 func load(b *block, a *Attribute, l *limit.Spec) {

@@ -16,8 +16,9 @@ var companions = map[string]string{
 	"burst": `rate = "1/s"`,
 	"first": "on = [\"crash\"]\nmax = \"30d\"",
 	"max":   "on = [\"crash\"]\nfirst = \"1ms\"",
-	"on":    "first = \"1ms\"\nmax = \"1s\"",
-	"arg":   "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
+	"start": "percent = 1", "percent": "start = 1",
+	"on":  "first = \"1ms\"\nmax = \"1s\"",
+	"arg": "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
 	"on_stop": "edition = 1", "on_broken": "edition = 1",
 }
 

@@ -176,6 +176,11 @@ func (c *compiler) fitVisitor(syn *hclsyntax.Block, v *policytest.Visitor, s *po
 	if a := at("name"); a != nil && v.Name != "no-answer" && policytest.Nameless(s, v.Network) {
 		c.report(codeMeaning, a.Expr.Range(), "remove name: rules by name go against the client", "nobody asks for the names of the clients of service %q: it is a built-in, has wait or takes datagrams", s.Name)
 	}
+	if a := at("draw"); a != nil {
+		if l := c.suite.doc.Policy.Limit(s.Limit); l == nil || l.EarlyDrop == (limit.EarlyDrop{}) {
+			c.report(codeMeaning, a.Expr.Range(), "remove draw, or write early_drop in the limit of the service", "limit %q has no early_drop, so nothing is drawn for service %q", s.Limit, s.Name)
+		}
+	}
 	if a := at("load"); a != nil && s.Builtin != "" {
 		c.report(codeMeaning, a.Expr.Range(), "remove load", "service %q is a built-in, whose worker does not look at the load", s.Name)
 	}

@@ -179,6 +179,9 @@ var limitProps = []prop[limit.Spec]{
 		_, total := responses.Rates(l)
 		return rateOf(total)
 	}},
+	{Member{"early_drop", "an object: start and percent"}, func(_ *modelOf, l *limit.Spec) value {
+		return object(member("start", num(l.EarlyDrop.Start)), member("percent", num(l.EarlyDrop.Percent)))
+	}},
 	{Member{"per_source", "an object: concurrent, rate, burst, ipv4_prefix, ipv6_prefix"}, func(_ *modelOf, l *limit.Spec) value {
 		s := &l.PerSource
 		return object(member("concurrent", num(s.Concurrent)), member("rate", rateOf(s.Rate)), member("burst", num(s.Burst)), member("ipv4_prefix", num(s.Prefix4)), member("ipv6_prefix", num(s.Prefix6)))

@@ -60,6 +60,8 @@ func visitorRows[T any](at func(*T) *policytest.Visitor) []row[T] {
 				load(b, a, &l)
 				at(to).Load = l.MaxLoad
 			}},
+		{Attribute{Name: "draw", Example: `"refuse"`, Words: policytest.Draws, Doc: "how the draw of the limit's early_drop ends, for each client; absent: not known, and a test whose answer depends on it fails"},
+			func(b *block, a *Attribute, to *T) { at(to).Draw, _ = b.oneOf(a) }},
 	}
 }
 

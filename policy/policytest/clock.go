@@ -3,6 +3,7 @@ package policytest
 import (
 	"cmp"
 	"container/heap"
+	"math"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type guest struct {
 	hold    time.Duration
 	ends    string
 	load    int
+	draw    string
 	answer  bool // a datagram to a built-in
 	result  *result
 	ticket  admission.Ticket
@@ -41,6 +43,7 @@ type desk struct {
 	spec    limit.Spec
 	limiter *admission.Limiter
 	answers *admission.Limiter // of datagrams of a built-in
+	guest   *guest             // who comes
 	now     int64
 	agenda  agenda
 	queue   []*guest
@@ -48,7 +51,21 @@ type desk struct {
 }
 
 func newDesk(s *policy.Service, spec limit.Spec) *desk {
-	return &desk{service: s, spec: spec, limiter: admission.New(spec), answers: admission.New(responses.Of(&spec))}
+	d := &desk{service: s, spec: spec, limiter: admission.New(spec), answers: admission.New(responses.Of(&spec))}
+	d.limiter.Draw = d.draw
+	return d
+}
+
+// draw is that of early_drop, about the guest who comes. A test must not hang on chance: it says how
+// the draw ends, or fails where one would decide.
+func (d *desk) draw() uint64 {
+	switch d.guest.draw {
+	case "admit":
+		return math.MaxUint64
+	case "":
+		d.guest.result.lacks = lacksDraw
+	}
+	return 0
 }
 
 // advance lets everything happen that is due until then.
@@ -75,6 +92,7 @@ func (d *desk) later(wait int64, do func()) {
 
 // come is a client whom the rules admit, now.
 func (d *desk) come(g *guest) {
+	d.guest = g
 	if g.answer {
 		d.datagram(g)
 		return

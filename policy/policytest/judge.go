@@ -14,8 +14,8 @@ import (
 
 // judge compares what became of one client with what a case wants.
 func (r *runner) judge(w *Want, got *result, at Place, res *Result) {
-	if got.asks {
-		r.unnamed(got, at, res)
+	if got.lacks != "" {
+		r.undecided(got, at, res)
 		return
 	}
 	if w.Expect != nil && (w.Expect.Value == acl.Allow) != got.Admitted {
@@ -29,9 +29,15 @@ func (r *runner) judge(w *Want, got *result, at Place, res *Result) {
 	r.judgeGiven(w, got, res)
 }
 
-// unnamed fails a test about a client whose name would decide.
-func (r *runner) unnamed(got *result, at Place, res *Result) {
-	r.fail(res, got, "error", "a decision", `it depends on the client's host name: write name = "host.example.org", or "unknown"`, at)
+// What a test may leave unsaid as long as nothing depends on it.
+const (
+	lacksName = `it depends on the client's host name: write name = "host.example.org", or "unknown"`
+	lacksDraw = `it depends on the draw of early_drop: write draw = "refuse", or "admit"`
+)
+
+// undecided fails a test about a client for whom something decides that it does not say.
+func (r *runner) undecided(got *result, at Place, res *Result) {
+	r.fail(res, got, "error", "a decision", got.lacks, at)
 }
 
 func (r *runner) judgeMatch(w *Want, got *result, res *Result) {

@@ -64,7 +64,7 @@ func (f *Failure) SameClient(o Failure) bool {
 
 // Reasons are the words for refusals that a test can name: those of the log, disabled, and listener: no address of the
 // service is one that such a client can come to, whom the rules would let in.
-var Reasons = []string{reasonACL, string(admission.ByPenalty), string(admission.ByRate), string(admission.ByConcurrency), string(admission.BySourceConcurrency),
+var Reasons = []string{reasonACL, string(admission.ByPenalty), string(admission.ByRate), string(admission.ByConcurrency), string(admission.ByEarlyDrop), string(admission.BySourceConcurrency),
 	string(admission.BySourceRate), reasonLoad, reasonQueue, reasonAnswers, reasonDisabled, reasonNowhere}
 
 // maxFailures of one test are told.
@@ -137,7 +137,7 @@ type result struct {
 	query    explain.Query
 	rule     int // as decide.Decision has it
 	verdict  acl.Verdict
-	asks     bool // for the client's name, which the test does not say
+	lacks    string // what the test does not say, and the answer depends on
 	Admitted bool
 	Waited   bool
 	Reason   string
@@ -228,9 +228,11 @@ func (r *runner) visit(s *policy.Service, v *Visitor, client Client, after time.
 	}
 	name, _ := trace.ParseName(got.query.Name) // lang has read it
 	decided := r.matcher(s.ACL).Decide(decide.Client{Addr: client.Addr, Local: v.Local, Name: name, Peer: client.Peer, At: got.query.At})
-	got.rule, got.verdict, got.asks = decided.Rule, decided.Verdict, decided.NeedName
+	if got.rule, got.verdict = decided.Rule, decided.Verdict; decided.NeedName {
+		got.lacks = lacksName
+	}
 	switch {
-	case got.asks:
+	case got.lacks != "":
 	case got.verdict == acl.Allow && !comes(s, client, v):
 		got.Reason = reasonNowhere
 	case got.verdict != acl.Allow:
@@ -246,7 +248,7 @@ func (r *runner) visit(s *policy.Service, v *Visitor, client Client, after time.
 		if datagram {
 			ends = EndsExit // whatever it is: its source may be forged
 		}
-		d.come(&guest{source: source(client), hold: hold, ends: ends, load: v.Load, answer: datagram && s.Builtin != "", result: got})
+		d.come(&guest{source: source(client), hold: hold, ends: ends, load: v.Load, draw: v.Draw, answer: datagram && s.Builtin != "", result: got})
 	}
 	return got
 }
@@ -300,8 +302,8 @@ func (r *runner) bursts(c *Case, s *policy.Service, res *Result) {
 		r.cover.limits(s, all)
 	}
 	for i := range c.Arrivals {
-		if k := slices.IndexFunc(steps[i], func(got *result) bool { return got.asks }); k >= 0 {
-			r.unnamed(steps[i][k], c.Arrivals[i].At, res)
+		if k := slices.IndexFunc(steps[i], func(got *result) bool { return got.lacks != "" }); k >= 0 {
+			r.undecided(steps[i][k], c.Arrivals[i].At, res)
 			return
 		}
 	}

@@ -61,7 +61,12 @@ type Visitor struct {
 	Time time.Time
 	// Load is the host's load of a minute, in hundredths.
 	Load int
+	// Draw is how each draw of early_drop ends, one of Draws; "" is not known.
+	Draw string
 }
+
+// Draws are the ends of a draw of early_drop: the worst one for a client and the best.
+var Draws = []string{"refuse", "admit"}
 
 // Client is one client: an address in its one spelling, or who has none.
 type Client struct {

@@ -45,6 +45,7 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	case l.Queue > 0 != (l.QueueLength > 0):
 		c.add(path+".queue_length", `write queue = "2s" as well`, "queue_length without queue means nothing")
 	}
+	c.earlyDrop(path, l)
 
 	c.responses(path, l)
 
@@ -87,6 +88,24 @@ func (c *checker) responses(path string, l *limit.Spec) {
 	}
 	if responses.Faster(each, total) > 0 {
 		c.add(path+".responses", `lower it, or raise responses_total as well, knowing that a forged sender gets them`, "one network would get more answers than all get together")
+	}
+}
+
+// earlyDrop checks that there is something to drop early of.
+func (c *checker) earlyDrop(path string, l *limit.Spec) {
+	e, at := l.EarlyDrop, path+".early_drop"
+	if e == (limit.EarlyDrop{}) {
+		return
+	}
+	between(c, at+".start", e.Start, 1, MaxCount-1)
+	between(c, at+".percent", e.Percent, 1, 100)
+	switch {
+	case l.Concurrent == 0:
+		c.add(at, "write concurrent as well, where all are refused", "there is no number of sessions up to which newcomers are dropped at random")
+	case e.Start >= l.Concurrent:
+		c.add(at+".start", fmt.Sprintf("write start = %d, or less", max(1, min(l.Concurrent-1, l.Concurrent*3/4))), "start %d is not below concurrent %d, where all are refused", e.Start, l.Concurrent)
+	case l.Queue > 0:
+		c.add(at, "write queue or early_drop", "a client that waited in the queue for a place would be dropped at random when one is free")
 	}
 }
 

@@ -290,6 +290,9 @@ func (c *checker) enforceable(at string, p *policy.Policy, s *policy.Service) {
 	if spec != nil {
 		c.paced(at, s, spec)
 	}
+	if spec != nil && spec.EarlyDrop != (limit.EarlyDrop{}) && s.Wait && s.Builtin == "" {
+		c.add(at+".limit", "use a limit without early_drop", "limit %q has early_drop, and a program with wait = true takes its clients itself", s.Limit)
+	}
 	if s.Builtin != "" {
 		if list != nil && namesHosts(list) {
 			c.add(at+".acl", "use addresses and prefixes only, or serve a command",

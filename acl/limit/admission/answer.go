@@ -13,6 +13,7 @@ const (
 	BySourceConcurrency Reason = "source-concurrency" // this source runs too many
 	BySourceRate        Reason = "source-rate"        // this source starts too many
 	ByTableFull         Reason = "table-full"         // too many live sources; what newcomers share is used up
+	ByEarlyDrop         Reason = "early-drop"         // the draw, as the service as a whole nearly runs too many
 )
 
 // Refusal is a limit's answer. The zero Refusal admits.

@@ -10,6 +10,7 @@ import (
 // config is a Spec made ready for the arithmetic.
 type config struct {
 	concurrent int
+	early      earlyDrop
 	rate       gcra
 	source     sourceConfig
 	on         []limit.Class
@@ -50,6 +51,7 @@ func newConfig(s limit.Spec) config {
 		},
 		on: slices.Clone(s.Penalty.On),
 	}
+	c.early = newEarlyDrop(s.EarlyDrop, c.concurrent)
 	if len(c.on) > 0 {
 		c.first = int64(min(max(s.Penalty.First, 0), MaxPenalty))
 		c.max = int64(min(max(s.Penalty.Max, s.Penalty.First, 0), MaxPenalty))

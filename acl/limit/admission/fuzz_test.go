@@ -2,6 +2,7 @@ package admission
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -40,8 +41,8 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 
 func fuzzSpec(b []byte) limit.Spec {
 	return limit.Spec{
-		Concurrent: int(b[0] % 16),
-		Rate:       limit.Rate{Events: int(b[1]), Per: time.Duration(b[2]) * time.Millisecond}, Burst: int(b[3] % 32),
+		Concurrent: int(b[0] % 16), EarlyDrop: limit.EarlyDrop{Start: int(b[0] >> 4), Percent: int(b[10] >> 1)},
+		Rate: limit.Rate{Events: int(b[1]), Per: time.Duration(b[2]) * time.Millisecond}, Burst: int(b[3] % 32),
 		PerSource: limit.PerSource{
 			Concurrent: int(b[4] % 8),
 			Rate:       limit.Rate{Events: int(b[5]), Per: time.Duration(b[6]) * time.Millisecond}, Burst: int(b[7] % 32),
@@ -62,6 +63,7 @@ func FuzzLimiter(f *testing.F) {
 		}
 		spec := fuzzSpec(data)
 		l, other := small(spec, 4), small(limit.Spec{}, 4)
+		l.Draw = rand.New(rand.NewPCG(uint64(len(data)), 1)).Uint64
 		var tickets []Ticket
 		now := int64(0)
 		for data = data[head:]; len(data) >= 2; data = data[2:] {

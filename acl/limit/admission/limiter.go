@@ -30,6 +30,12 @@ type Limiter struct {
 	// before a reload, at which penalties may still be outstanding.
 	former []key
 	last   int64 // the latest time seen
+
+	// Draw gives the random numbers of limit.EarlyDrop, each of 64 bits evenly (math/rand/v2.Uint64). Without
+	// it every draw is the worst one: from Start sessions on nobody is admitted.
+	Draw  func() uint64
+	coin  uint64 // the upper half of what was drawn last
+	drawn bool   // and it has decided about nobody yet
 }
 
 const poolShare = 16
@@ -63,10 +69,11 @@ type verdict struct {
 // nothing: who is refused pays nothing, and costs the service no budget.
 //
 // The order is penalty, rate, concurrency, then the source's concurrency and
-// rate; the first that refuses is the reason.
+// rate; the first that refuses is the reason. Whom all of these admit the draw may still drop.
 func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	l.tick(now)
 	v := l.check(now, src)
+	l.drawn = l.drawn && v.refusal.Refused() && v.refusal.Reason != ByEarlyDrop
 	if v.refusal.Refused() {
 		return Ticket{}, v.refusal
 	}
@@ -138,8 +145,8 @@ func (l *Limiter) check(now int64, src Source) verdict {
 		v.refusal = refuse(ByRate, wait)
 	} else if l.conf.concurrent > 0 && l.busy >= l.conf.concurrent {
 		v.refusal = refuse(ByConcurrency, 0)
-	} else {
-		l.checkSource(now, &v)
+	} else if l.checkSource(now, &v); !v.refusal.Refused() && l.draw() {
+		v.refusal = refuse(ByEarlyDrop, 0)
 	}
 	return v
 }

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -18,6 +19,7 @@ type model struct {
 	all     []int64            // admissions
 	of      map[string][]int64 // admissions of each source
 	penalty map[string]int64   // until
+	coin    uint64             // what would be drawn now
 }
 
 func (m *model) key(a netip.Addr) string {
@@ -68,6 +70,12 @@ func (m *model) check(now int64, k string) Refusal {
 	if w := wait(m.of[k], now, p.Rate, p.Burst); w > 0 {
 		return refuse(BySourceRate, w)
 	}
+	if e := m.spec.EarlyDrop; e.Start > 0 && len(m.running) >= e.Start {
+		part := float64(len(m.running)-e.Start) / float64(m.spec.Concurrent-e.Start)
+		if chance := float64(e.Percent) + part*float64(100-e.Percent); float64(m.coin)/math.MaxUint64*100 < chance {
+			return refuse(ByEarlyDrop, 0)
+		}
+	}
 	return Refusal{}
 }
 
@@ -85,6 +93,9 @@ func randomSpec(r *rand.Rand) limit.Spec {
 		return limit.Rate{}, 0
 	}
 	s := limit.Spec{Concurrent: maybe(12)}
+	if s.Concurrent > 1 && r.IntN(2) == 0 {
+		s.EarlyDrop = limit.EarlyDrop{Start: 1 + r.IntN(s.Concurrent-1), Percent: 1 + r.IntN(100)}
+	}
 	s.Rate, s.Burst = rate(40)
 	s.PerSource = limit.PerSource{Concurrent: maybe(4), Prefix4: 29 + r.IntN(4), Prefix6: 62 + r.IntN(67)}
 	s.PerSource.Rate, s.PerSource.Burst = rate(10)
@@ -109,6 +120,7 @@ func TestAgainstModel(t *testing.T) {
 		spec := randomSpec(r)
 		l := New(spec)
 		m := &model{spec: spec, of: map[string][]int64{}, penalty: map[string]int64{}}
+		l.Draw = func() uint64 { return m.coin }
 		var tickets []Ticket // beside m.running
 		now := int64(0)
 		for step := range 400 {
@@ -117,6 +129,7 @@ func TestAgainstModel(t *testing.T) {
 			}
 			a := randomAddr(r)
 			k := m.key(a)
+			m.coin = r.Uint64()
 			switch op := r.IntN(10); {
 			case op < 6:
 				want := m.check(now, k)
