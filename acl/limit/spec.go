@@ -68,6 +68,22 @@ type PerSource struct {
 	// Prefix4 and Prefix6 are the prefix lengths a source is cut to (0..32, 0..128).
 	Prefix4 int `json:"prefix4"`
 	Prefix6 int `json:"prefix6"`
+	// Wider are the networks around the source that are counted as well, at most MaxWider, the
+	// nearest first.
+	Wider []Wider `json:"wider,omitempty"`
+}
+
+// MaxWider is how many networks around a source are counted.
+const MaxWider = 3
+
+// Wider is a network around a source, whose clients may together have Times what one source may: its
+// Concurrent, Rate and Burst. Who has many addresses side by side then has no more than that of them.
+type Wider struct {
+	// Prefix4 and Prefix6 are the prefix lengths, shorter than those of the source and of the
+	// Wider before; 0 counts no such network of that family.
+	Prefix4 int `json:"prefix4,omitempty"`
+	Prefix6 int `json:"prefix6,omitempty"`
+	Times   int `json:"times"` // 2 or more, and more than of the Wider before
 }
 
 // Penalty shuts a source out for First after the first offence of a class in

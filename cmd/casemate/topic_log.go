@@ -61,6 +61,7 @@ uid             number  session             the program's, with pid
 exit            number  session             its exit status, where it ended so
 signal          string  session denied      the signal that ended it, where one did
 detail          string  session             why it could not be started
+source          string  decision            the prefix that was counted, of a deny by penalty, source-rate, source-concurrency, wider-rate or wider-concurrency of a client with an address
 limit           object  decision            the service's limit block, as compiled, of a deny for another reason than acl: reason says which part of it
 limits          array   session             the limits that it ran into, as far as its end tells: see below
 syscall         string  denied              the call; absent in the count of those beyond 64 kinds in one session, and where the kernel does not tell what a filter has killed for
@@ -103,6 +104,8 @@ acl                  the host rules
 penalty              the source is shut out for what its sessions did
 rate                 the service as a whole starts too many
 concurrency          the service as a whole runs too many
+wider-concurrency    a network around this source, of the limit's per_source { wider }, runs too many
+wider-rate           a network around this source starts too many
 early-drop           the draw of the limit's early_drop, as the service as a whole nearly runs too many
 load                 the host's load is above the max_load of the limit
 queue                no place was free in the time that the limit's queue lets a client wait

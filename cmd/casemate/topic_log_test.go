@@ -24,7 +24,7 @@ import (
 // samples are records of every kind with every field, in all of their forms.
 func samples(t *testing.T) map[string][]journal.Record {
 	ip := inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:4711"), Name: "a.example.org"}
-	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Path: "/run/x", Limit: &limit.Spec{}}
+	decision := journal.Decision{Client: ip, Local: netip.MustParseAddrPort("192.0.2.1:79"), Refused: "acl", Source: netip.MustParsePrefix("192.0.2.0/24"), Path: "/run/x", Limit: &limit.Spec{}}
 	session := journal.Session{Client: ip, Ran: true, Took: time.Second, Limits: []journal.Bound{{}}}
 	unixDecision, signalled := decision, session
 	vsockDecision, vsockSession := decision, session

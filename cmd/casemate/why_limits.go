@@ -131,15 +131,37 @@ func tellLimit(r logged, line func(what, format string, args ...any)) {
 		admission.ByEarlyDrop:         fmt.Sprintf("early_drop { start = %d, percent = %d }, up to concurrent = %d", l.EarlyDrop.Start, l.EarlyDrop.Percent, l.Concurrent),
 		admission.BySourceRate:        "per_source { " + rate(l.PerSource.Rate, l.PerSource.Burst) + " }",
 		admission.BySourceConcurrency: fmt.Sprintf("per_source { concurrent = %d }", l.PerSource.Concurrent),
+		admission.ByWiderConcurrency:  fmt.Sprintf("per_source { concurrent = %d, %s }", l.PerSource.Concurrent, wider(l.PerSource.Wider)),
+		admission.ByWiderRate:         fmt.Sprintf("per_source { %s, %s }", rate(l.PerSource.Rate, l.PerSource.Burst), wider(l.PerSource.Wider)),
 		admission.ByTableFull:         "rate and concurrent, by which so many sources come at once that no more are told apart",
 	}[admission.Reason(r.text("reason"))]
 	if ok {
+		if net := r.text("source"); net != "" {
+			line("counted", "%s", oneLine(net))
+		}
 		of := "limit." + oneLine(l.Name)
 		line("limit", "%s: %s", of, attr)
 		if own := ownOf(of); own != of {
 			line("", "to change that: %s", own)
 		}
 	}
+}
+
+func wider(rungs []limit.Wider) string {
+	var out []string
+	for _, w := range rungs {
+		var attrs []string
+		for _, a := range []struct {
+			name string
+			n    int
+		}{{"ipv4_prefix", w.Prefix4}, {"ipv6_prefix", w.Prefix6}, {"times", w.Times}} {
+			if a.n != 0 {
+				attrs = append(attrs, fmt.Sprintf("%s = %d", a.name, a.n))
+			}
+		}
+		out = append(out, "wider { "+strings.Join(attrs, ", ")+" }")
+	}
+	return strings.Join(out, ", ")
 }
 
 func quoted(classes []limit.Class) string {

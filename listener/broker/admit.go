@@ -14,6 +14,7 @@ func (b *Broker) admit(v *visit) (*session, string) {
 	}
 	ticket, refusal := t.limiter.Admit(b.loop.Now(), v.source())
 	if refusal.Refused() {
+		v.counted = t.limiter.Counted(v.source(), refusal)
 		return nil, string(refusal.Reason)
 	}
 	s := &session{visit: *v, ticket: ticket, started: b.loop.Now(), run: v.svc.runner(v.rule), uid: v.svc.uid}

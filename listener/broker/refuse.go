@@ -71,6 +71,7 @@ func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
 		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
 	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), decide.RuleName(v.svc.rules.list, v.rule)
 	if refused != "" && refused != reasonRules {
+		d.Source = v.counted
 		d.Limit = v.svc.gen.doc.Policy.Limit(v.svc.spec.Limit)
 	}
 	v.svc.put(d)

@@ -17,6 +17,7 @@ type visit struct {
 	conn    int            // its socket, ours to close; -1 = none (wait) or handed over
 	rule    int            // the deciding rule, as decide.Decision has it
 	greeted bool           // it has had the banner of everybody
+	counted netip.Prefix   // what its limit counted it in, as that refused
 	muxed   string         // the name of svc by which a tcpmux handed it over, "" = it came to at
 }
 

@@ -33,6 +33,7 @@ type verdict struct {
 	refused string // why: "acl", or the limit's word; "" = it is served
 	rule    int    // as decide.Decision has it
 	ticket  admission.Ticket
+	counted netip.Prefix // what a limit counted it in, as that refused
 }
 
 const reasonACL = "acl"
@@ -81,6 +82,9 @@ func (g *gate) admit(c *client) verdict {
 func (g *gate) take(v *verdict, c *client, now int64) {
 	ticket, refusal := g.limiter.Admit(now, c.source())
 	v.ticket, v.refused = ticket, string(refusal.Reason)
+	if refusal.Refused() {
+		v.counted = g.limiter.Counted(c.source(), refusal)
+	}
 }
 
 // datagram decides about one datagram, which needs no release. Nothing that a udp

@@ -108,7 +108,7 @@ func (r *records) decision(c *client, v *verdict, stream bool, now time.Time) ui
 		return id
 	}
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
-		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: decide.RuleName(r.config.ACL, v.rule), Digest: r.config.Digest}
+		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: decide.RuleName(r.config.ACL, v.rule), Digest: r.config.Digest, Source: v.counted}
 	if v.refused != "" && v.refused != reasonACL {
 		d.Limit = r.config.Limit
 	}

@@ -34,9 +34,10 @@ type Decision struct {
 	// Rule is the place of the deciding rule in the policy, "default", or "none".
 	Rule, RuleName, ACL string
 	Digest              string
-	Generation          uint64 // 0 = not known
-	PID                 int    // 0 = none
-	Limit               any    // the service's limit block (limit.Spec), where rules did not refuse
+	Generation          uint64       // 0 = not known
+	PID                 int          // 0 = none
+	Source              netip.Prefix // what the limit counted the client in, where that refused
+	Limit               any          // the service's limit block (limit.Spec), where rules did not refuse
 }
 
 // Bound is a limit that a session ran into.
@@ -66,6 +67,9 @@ func (d *Decision) encode(e *encoder) {
 	r.AddAttrs(slog.String("rule", d.Rule))
 	addText(&r, "rule_name", d.RuleName)
 	r.AddAttrs(slog.String("acl", d.ACL), slog.String("digest", d.Digest))
+	if d.Source.IsValid() {
+		r.AddAttrs(slog.String("source", d.Source.String()))
+	}
 	if d.Limit != nil {
 		r.AddAttrs(slog.Any("limit", d.Limit))
 	}

@@ -3,7 +3,7 @@ package wire
 // Reasons are why a built-in refuses: the host rules, the limits, and what the
 // worker itself holds. `casemate help log` says what each means.
 var Reasons = [...]string{
-	"acl", "penalty", "rate", "concurrency", "source-concurrency", "source-rate", "table-full", "early-drop",
+	"acl", "penalty", "rate", "concurrency", "source-concurrency", "source-rate", "wider-concurrency", "wider-rate", "table-full", "early-drop",
 	"sessions", "response-rate", "source-port", "source-address", "broadcast", "loopback-source", "own-address",
 }
 

@@ -114,6 +114,25 @@ func (d *Dimension) early(was, is *limit.Spec) {
 func (d *Dimension) sources(was, is *limit.PerSource) {
 	d.amounts("per_source concurrent", int64(was.Concurrent), int64(is.Concurrent), decimal)
 	d.rates("per_source ", was.Rate, is.Rate, was.Burst, is.Burst)
+	d.wider("ipv4_prefix", was, is, func(w *limit.Wider) int { return w.Prefix4 })
+	d.wider("ipv6_prefix", was, is, func(w *limit.Wider) int { return w.Prefix6 })
+}
+
+// wider compares the networks of one family around a source.
+func (d *Dimension) wider(name string, was, is *limit.PerSource, bits func(*limit.Wider) int) {
+	times := func(s *limit.PerSource, of int) int {
+		for i := range s.Wider {
+			if bits(&s.Wider[i]) == of {
+				return s.Wider[i].Times
+			}
+		}
+		return 0
+	}
+	for of := range 129 {
+		if before, now := times(was, of), times(is, of); of > 0 {
+			d.amounts(fmt.Sprintf("per_source wider %s %d times", name, of), int64(before), int64(now), decimal)
+		}
+	}
 }
 
 // prefixes compares what one source is, where both count something by it: sessions, those who wait, or offences. A shorter prefix has

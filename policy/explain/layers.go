@@ -252,7 +252,10 @@ func LimitLines(l *limit.Spec) []string {
 		out = append(out, fmt.Sprintf("early drop: from %d at a time on newcomers are refused at random, %d %% of them, rising to all at %d", e.Start, e.Percent, l.Concurrent))
 	}
 	s := l.PerSource
-	counts(fmt.Sprintf("each /%d or IPv6 /%d", s.Prefix4, s.Prefix6), s.Concurrent, s.Rate, s.Burst)
+	counts("each "+networks(s.Prefix4, s.Prefix6), s.Concurrent, s.Rate, s.Burst)
+	for _, w := range s.Wider {
+		out = append(out, fmt.Sprintf("each %s: %d times as much", networks(w.Prefix4, w.Prefix6), w.Times))
+	}
 	if l.Queue > 0 {
 		each := fmt.Sprint(s.Concurrent)
 		if s.Concurrent == 0 {
@@ -281,6 +284,17 @@ func LimitLines(l *limit.Spec) []string {
 			strings.Trim(strings.ReplaceAll(fmt.Sprint(n.On), " ", ", "), "[]"), FormatDuration(n.First), FormatDuration(n.Max)))
 	}
 	return out
+}
+
+// networks names the networks of two prefix lengths, of which one may be 0: none of that family.
+func networks(four, six int) string {
+	switch {
+	case six == 0:
+		return fmt.Sprintf("/%d", four)
+	case four == 0:
+		return fmt.Sprintf("IPv6 /%d", six)
+	}
+	return fmt.Sprintf("/%d or IPv6 /%d", four, six)
 }
 
 // FormatRate writes a rate as the policy language reads it, where that can write it.

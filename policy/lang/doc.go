@@ -17,7 +17,7 @@
 //
 // What an attribute is called, how it is written and read, its bounds, its
 // default and what its values widen is one row of a table: headTable, aclTable,
-// ruleTable, limitTable, profileTable, syscallTable, serviceTable and inetdTable. Reference
+// ruleTable, limitTable, widerTable, profileTable, syscallTable, serviceTable and inetdTable. Reference
 // shows them; what an attribute does stands where the compiled value is used.
 //
 // # Other sources

@@ -271,11 +271,26 @@ var limitSays = map[string]map[string]func(*limit.Spec) said{
 	},
 }
 
+var widerSays = map[string]func(*limit.Wider) said{
+	"ipv4_prefix": func(w *limit.Wider) said { return counted(w.Prefix4) },
+	"ipv6_prefix": func(w *limit.Wider) said { return counted(w.Prefix6) },
+	"times":       func(w *limit.Wider) said { return counted(w.Times) },
+}
+
 func (e *printer) limit(l *limit.Spec) {
 	at := "limits." + l.Name + "."
 	fmt.Fprintf(&e.b, "limit %s {\n", quote(l.Name))
 	for _, g := range limitTable {
-		inner := func() { tell(e, limitTable, at, g.block, limitSays[g.block], l) }
+		inner := func() {
+			tell(e, limitTable, at, g.block, limitSays[g.block], l)
+			for i := range l.PerSource.Wider {
+				if g.block == "per_source" {
+					e.block("wider", func() {
+						tell(e, widerTable, fmt.Sprintf("%sper_source.wider.%d.", at, i), "", widerSays, &l.PerSource.Wider[i])
+					})
+				}
+			}
+		}
 		if g.block == "" {
 			inner()
 		} else {

@@ -155,6 +155,14 @@ limit "odd" {
     burst       = 1
     ipv4_prefix = 24
     ipv6_prefix = 56
+    wider {
+      ipv4_prefix = 20
+      times       = 4
+    }
+    wider {
+      ipv6_prefix = 40
+      times       = 5
+    }
   }
   penalty {
     on    = ["crash", "slow", "timeout"]

@@ -48,7 +48,7 @@ var limitTable = table[limit.Spec]{
 		{Attribute{Name: "percent", Example: "30", Instead: "queue", Bounds: counts(1, 100), Doc: "so many of a hundred there, and more with each further session, up to all of them at concurrent"},
 			count(func(l *limit.Spec) *int { return &l.EarlyDrop.Percent })},
 	}},
-	{block: "per_source", rows: []row[limit.Spec]{
+	{block: "per_source", more: []string{"wider"}, done: widerBlocks, rows: []row[limit.Spec]{
 		{Attribute{Name: "concurrent", Example: "4", Bounds: counts(1, valid.MaxCount), Doc: "the same for each source prefix"},
 			count(func(l *limit.Spec) *int { return &l.PerSource.Concurrent })},
 		{Attribute{Name: "rate", Example: `"10/min"`, Doc: "new sessions of one source for each s, min, h or d"},
@@ -72,6 +72,29 @@ var limitTable = table[limit.Spec]{
 
 // responsesBound is of both.
 var responsesBound = fmt.Sprintf("at most %d for each s, min, h or d", responses.Most)
+
+// widerTable is wider { ... } of per_source.
+var widerTable = table[limit.Wider]{{rows: []row[limit.Wider]{
+	{Attribute{Name: "ipv4_prefix", Path: "prefix4", Example: "16", Bounds: counts(1, 31), Doc: "a network of so many bits around a source is counted as well; absent: none of IPv4"},
+		count(func(w *limit.Wider) *int { return &w.Prefix4 })},
+	{Attribute{Name: "ipv6_prefix", Path: "prefix6", Example: "48", Bounds: counts(1, 127), Doc: "likewise of an IPv6 address"},
+		count(func(w *limit.Wider) *int { return &w.Prefix6 })},
+	{Attribute{Name: "times", Example: "8", Bounds: counts(2, valid.MaxTimes), Doc: "it may have so many times what one source may; of several, up to 3, each is wider than the one before and has more"},
+		number(func(w *limit.Wider) *int { return &w.Times })},
+}}}
+
+func widerBlocks(b *block, l *limit.Spec) {
+	for _, inner := range b.syn.Body.Blocks {
+		if inner.Type != "wider" {
+			continue
+		}
+		b.c.labels(inner, 0)
+		at, w := widerTable.open(b.c, inner, b.join("wider."+strconv.Itoa(len(l.PerSource.Wider)))), limit.Wider{}
+		at.missing("times", "write how many times what one source may all of them may together, as times = 8")
+		widerTable.read(at, &w)
+		l.PerSource.Wider = append(l.PerSource.Wider, w)
+	}
+}
 
 // wholeDrop asks for the other number of an early_drop: one that is left out would be 0, and refuse nobody.
 func wholeDrop(b *block, _ *limit.Spec) {

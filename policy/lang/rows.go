@@ -201,5 +201,11 @@ func Reference() []Block {
 			b.Blocks = []Block{syscallTable.shape(`rule "socket"`)}
 		}
 	}
-	return []Block{headTable.shape("policy"), list, limitTable.shape(`limit "NAME"`), profile, serviceTable.shape(`service "NAME"`), inetdTable.shape("inetd"), waiverTable.shape(`waiver "CM504"`)}
+	bound := limitTable.shape(`limit "NAME"`)
+	for i := range bound.Blocks {
+		if b := &bound.Blocks[i]; b.Name == "per_source" {
+			b.Blocks = []Block{widerTable.shape("wider")}
+		}
+	}
+	return []Block{headTable.shape("policy"), list, bound, profile, serviceTable.shape(`service "NAME"`), inetdTable.shape("inetd"), waiverTable.shape(`waiver "CM504"`)}
 }

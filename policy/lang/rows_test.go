@@ -17,8 +17,9 @@ var companions = map[string]string{
 	"first": "on = [\"crash\"]\nmax = \"30d\"",
 	"max":   "on = [\"crash\"]\nfirst = \"1ms\"",
 	"start": "percent = 1", "percent": "start = 1",
-	"on":  "first = \"1ms\"\nmax = \"1s\"",
-	"arg": "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
+	"times": "ipv4_prefix = 1",
+	"on":    "first = \"1ms\"\nmax = \"1s\"",
+	"arg":   "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
 	"on_stop": "edition = 1", "on_broken": "edition = 1",
 }
 
@@ -29,6 +30,9 @@ func with(at []string, name, val string) string {
 	beside := companions[name]
 	if strings.HasPrefix(at[len(at)-1], "allow") && name != "from" {
 		beside = `from = ["any"]`
+	}
+	if at[len(at)-1] == "wider" && name != "times" {
+		beside = "times = 2"
 	}
 	text := open + beside + "\n" + name + " = " + val + strings.Repeat("\n}", len(at)) + "\n"
 	switch kind, _, _ := strings.Cut(at[0], " "); kind {

@@ -182,9 +182,13 @@ var limitProps = []prop[limit.Spec]{
 	{Member{"early_drop", "an object: start and percent"}, func(_ *modelOf, l *limit.Spec) value {
 		return object(member("start", num(l.EarlyDrop.Start)), member("percent", num(l.EarlyDrop.Percent)))
 	}},
-	{Member{"per_source", "an object: concurrent, rate, burst, ipv4_prefix, ipv6_prefix"}, func(_ *modelOf, l *limit.Spec) value {
+	{Member{"per_source", "an object: concurrent, rate, burst, ipv4_prefix, ipv6_prefix, and wider, a list of objects: ipv4_prefix, ipv6_prefix, times"}, func(_ *modelOf, l *limit.Spec) value {
 		s := &l.PerSource
-		return object(member("concurrent", num(s.Concurrent)), member("rate", rateOf(s.Rate)), member("burst", num(s.Burst)), member("ipv4_prefix", num(s.Prefix4)), member("ipv6_prefix", num(s.Prefix6)))
+		wider := value{kind: kindList}
+		for _, w := range s.Wider {
+			wider.list = append(wider.list, object(member("ipv4_prefix", num(w.Prefix4)), member("ipv6_prefix", num(w.Prefix6)), member("times", num(w.Times))))
+		}
+		return object(member("concurrent", num(s.Concurrent)), member("rate", rateOf(s.Rate)), member("burst", num(s.Burst)), member("ipv4_prefix", num(s.Prefix4)), member("ipv6_prefix", num(s.Prefix6)), member("wider", wider))
 	}},
 	{Member{"penalty", "an object: on, a list, first and max, in milliseconds"}, func(_ *modelOf, l *limit.Spec) value {
 		return object(member("on", textList(l.Penalty.On)), member("first", millis(l.Penalty.First)), member("max", millis(l.Penalty.Max)))

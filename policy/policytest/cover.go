@@ -81,6 +81,7 @@ func (c *cover) addList(doc *policy.Document, l *acl.List) {
 var limitParts = map[string]string{
 	string(admission.ByPenalty): "penalty", string(admission.ByRate): "rate", string(admission.ByConcurrency): "concurrent",
 	string(admission.BySourceConcurrency): "per_source.concurrent", string(admission.BySourceRate): "per_source.rate",
+	string(admission.ByWiderConcurrency): "per_source.wider", string(admission.ByWiderRate): "per_source.wider",
 	string(admission.ByEarlyDrop): "early_drop", reasonLoad: "max_load", reasonQueue: "queue", reasonAnswers: "responses",
 }
 
@@ -99,7 +100,8 @@ func (c *cover) addLimit(doc *policy.Document, s *policy.Service) {
 		has  bool
 	}{
 		{"concurrent", l.Concurrent > 0 && (streams || !ours)}, {"early_drop", l.EarlyDrop.Start > 0 && (streams || !ours)}, {"rate", l.Rate.Events > 0}, {"queue", l.Queue > 0 && !ours}, {"max_load", l.MaxLoad > 0 && !ours},
-		{"per_source.concurrent", l.PerSource.Concurrent > 0 && (streams || !ours)}, {"per_source.rate", l.PerSource.Rate.Events > 0}, {"penalty", len(l.Penalty.On) > 0 && streams},
+		{"per_source.concurrent", l.PerSource.Concurrent > 0 && (streams || !ours)}, {"per_source.rate", l.PerSource.Rate.Events > 0}, {"per_source.wider", len(l.PerSource.Wider) > 0},
+		{"penalty", len(l.Penalty.On) > 0 && streams},
 		{"responses", l.Responses.Events+l.ResponsesTotal.Events > 0 && explain.Held(s, *l).Responses.Events > 0},
 	} {
 		if p.has {

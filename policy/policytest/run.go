@@ -65,7 +65,7 @@ func (f *Failure) SameClient(o Failure) bool {
 // Reasons are the words for refusals that a test can name: those of the log, disabled, and listener: no address of the
 // service is one that such a client can come to, whom the rules would let in.
 var Reasons = []string{reasonACL, string(admission.ByPenalty), string(admission.ByRate), string(admission.ByConcurrency), string(admission.ByEarlyDrop), string(admission.BySourceConcurrency),
-	string(admission.BySourceRate), reasonLoad, reasonQueue, reasonAnswers, reasonDisabled, reasonNowhere}
+	string(admission.BySourceRate), string(admission.ByWiderConcurrency), string(admission.ByWiderRate), reasonLoad, reasonQueue, reasonAnswers, reasonDisabled, reasonNowhere}
 
 // maxFailures of one test are told.
 const maxFailures = 8

@@ -187,7 +187,7 @@ func resources() node {
 
 // blocks are the structs that blocks become, by the first word of the blocks' names.
 var blocks = map[string]reflect.Type{
-	"policy": reflect.TypeFor[policy.Policy](), "acl": reflect.TypeFor[acl.List](), "allow": reflect.TypeFor[acl.Rule](), "limit": reflect.TypeFor[limit.Spec](),
+	"policy": reflect.TypeFor[policy.Policy](), "acl": reflect.TypeFor[acl.List](), "allow": reflect.TypeFor[acl.Rule](), "limit": reflect.TypeFor[limit.Spec](), "wider": reflect.TypeFor[limit.Wider](),
 	"profile": reflect.TypeFor[sandbox.Profile](), "rule": reflect.TypeFor[sandbox.SyscallRule](), "service": reflect.TypeFor[policy.Service](),
 }
 

@@ -287,8 +287,8 @@ func (w *writer) limits(s *policy.Service, l *limit.Spec) {
 			}
 		}
 	}
-	if l.Rate.Events+l.PerSource.Rate.Events+len(l.Penalty.On)+int(l.Queue)+l.MaxLoad > 0 {
-		w.note("Rates, penalties, a queue and a bound of the load: not by systemd. A rate (TriggerLimitBurst=) takes the socket")
+	if l.Rate.Events+l.PerSource.Rate.Events+len(l.Penalty.On)+int(l.Queue)+l.MaxLoad+len(l.PerSource.Wider)+l.EarlyDrop.Start > 0 {
+		w.note("Rates, penalties, networks around a source, an early drop, a queue and a bound of the load: not by systemd. A rate (TriggerLimitBurst=) takes the socket")
 		w.note("out of service until somebody starts it again.")
 	}
 }

@@ -19,6 +19,7 @@ const (
 	MaxMinRate     = 1 << 20 // bytes a second
 	LongestQueue   = 5 * time.Minute
 	LongestPenalty = 30 * 24 * time.Hour
+	MaxTimes       = 1 << 16 // of a limit.Wider
 	LongestLinger  = 24 * time.Hour
 	// LongestKeepalive is what TCP_KEEPIDLE takes.
 	LongestKeepalive = 32767 * time.Second
@@ -54,6 +55,7 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	c.rate(at, s.Rate, s.Burst)
 	between(c, at+".prefix4", s.Prefix4, 0, 32)
 	between(c, at+".prefix6", s.Prefix6, 0, 128)
+	c.wider(at, s)
 
 	n, at := &l.Penalty, path+".penalty"
 	words(c, at+".on", n.On, limit.Classes...)
@@ -106,6 +108,39 @@ func (c *checker) earlyDrop(path string, l *limit.Spec) {
 		c.add(at+".start", fmt.Sprintf("write start = %d, or less", max(1, min(l.Concurrent-1, l.Concurrent*3/4))), "start %d is not below concurrent %d, where all are refused", e.Start, l.Concurrent)
 	case l.Queue > 0:
 		c.add(at, "write queue or early_drop", "a client that waited in the queue for a place would be dropped at random when one is free")
+	}
+}
+
+// wider checks that each network around a source is wider than the one before, and may have more.
+func (c *checker) wider(path string, s *limit.PerSource) {
+	if len(s.Wider) > limit.MaxWider {
+		c.add(path+".wider", fmt.Sprintf("write %d wider blocks or fewer", limit.MaxWider), "%d wider blocks are too many", len(s.Wider))
+	}
+	if len(s.Wider) > 0 && s.Concurrent == 0 && s.Rate.Events == 0 {
+		c.add(path+".wider.0", "write concurrent or rate in per_source as well", "there is nothing of a source to have more times")
+	}
+	inner := limit.Wider{Prefix4: s.Prefix4, Prefix6: s.Prefix6, Times: 1}
+	for i, w := range s.Wider {
+		at := fmt.Sprintf("%s.wider.%d", path, i)
+		between(c, at+".times", w.Times, 2, MaxTimes)
+		if w.Times >= 2 && w.Times <= inner.Times {
+			c.add(at+".times", fmt.Sprintf("write times = %d, or more", inner.Times+1), "times %d is no more than the %d of the network inside", w.Times, inner.Times)
+		}
+		if w.Prefix4 == 0 && w.Prefix6 == 0 {
+			c.add(at, "write ipv4_prefix = 24, ipv6_prefix = 48 or both", "wider says no network around a source")
+		}
+		between(c, at+".prefix4", w.Prefix4, 0, 31)
+		between(c, at+".prefix6", w.Prefix6, 0, 127)
+		narrower := func(name, attr string, bits int, inner *int) {
+			if bits >= *inner && bits > 0 {
+				c.add(at+"."+name, fmt.Sprintf("write %s below %d, or leave it out", attr, *inner), "a /%d is no wider than the /%d inside", bits, *inner)
+			} else if bits > 0 {
+				*inner = bits
+			}
+		}
+		narrower("prefix4", "ipv4_prefix", w.Prefix4, &inner.Prefix4)
+		narrower("prefix6", "ipv6_prefix", w.Prefix6, &inner.Prefix6)
+		inner.Times = max(inner.Times, w.Times)
 	}
 }
 

@@ -21,6 +21,7 @@ type sourceConfig struct {
 	concurrent   int
 	rate         gcra
 	bits4, bits6 uint8
+	wider        []rung
 }
 
 // counts reports whether admission keeps state for each source.
@@ -50,6 +51,9 @@ func newConfig(s limit.Spec) config {
 			bits6:      uint8(min(max(s.PerSource.Prefix6, 0), 128)),
 		},
 		on: slices.Clone(s.Penalty.On),
+	}
+	if c.source.counts() {
+		c.source.wider = newRungs(&c.source, s.PerSource.Wider)
 	}
 	c.early = newEarlyDrop(s.EarlyDrop, c.concurrent)
 	if len(c.on) > 0 {

@@ -16,7 +16,7 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 	if l.busy != len(tickets) {
 		t.Fatalf("%d busy, %d tickets", l.busy, len(tickets))
 	}
-	counted := 0
+	counted, around := 0, map[key]int32{}
 	for i, e := range l.table.all {
 		if e.inflight < 0 {
 			t.Fatalf("source %d has %d sessions", i, e.inflight)
@@ -24,7 +24,24 @@ func audit(t *testing.T, l *Limiter, tickets []Ticket) {
 		if l.table.index[e.key] != e {
 			t.Fatalf("entry %d is not found by its key", i)
 		}
+		if e.key.wide {
+			continue
+		}
 		counted += int(e.inflight)
+		for i := range l.conf.source.wider {
+			if k, ok := l.conf.source.wider[i].around(e.key); ok && e.inflight > 0 {
+				around[k] += e.inflight
+			}
+		}
+	}
+	for _, e := range l.table.all {
+		if e.key.wide && e.inflight != around[e.key] {
+			t.Fatalf("%v counts %d sessions, and %d of its sources run", e.key.prefix(), e.inflight, around[e.key])
+		}
+		delete(around, e.key)
+	}
+	if len(around) > 0 {
+		t.Fatalf("networks that nobody counts: %v", around)
 	}
 	if len(l.table.all) != len(l.table.index) {
 		t.Fatalf("%d entries, %d indexed", len(l.table.all), len(l.table.index))
@@ -46,10 +63,18 @@ func fuzzSpec(b []byte) limit.Spec {
 		PerSource: limit.PerSource{
 			Concurrent: int(b[4] % 8),
 			Rate:       limit.Rate{Events: int(b[5]), Per: time.Duration(b[6]) * time.Millisecond}, Burst: int(b[7] % 32),
-			Prefix4: int(b[8] % 33), Prefix6: int(b[9] % 129),
+			Prefix4: int(b[8] % 33), Prefix6: int(b[9] % 129), Wider: fuzzWider(b),
 		},
 		Penalty: limit.Penalty{On: []limit.Class{limit.Crash}, First: time.Duration(b[10]) * time.Millisecond, Max: time.Duration(b[11]) * 10 * time.Millisecond},
 	}
+}
+
+// fuzzWider are networks in any order, also narrower ones than the source, and several of one length.
+func fuzzWider(b []byte) (out []limit.Wider) {
+	for i := range int(b[2] % 4) {
+		out = append(out, limit.Wider{Prefix4: int(b[8+i]>>1) % 33, Prefix6: int(b[7+i]) % 129, Times: int(b[i] % 8)})
+	}
+	return out
 }
 
 // FuzzLimiter plays random calls against a Limiter with a table for four.

@@ -29,6 +29,16 @@ func newGCRA(r limit.Rate, burst int) gcra {
 	return gcra{interval: interval, tolerance: min(interval, math.MaxInt64/4/n) * n}
 }
 
+// times is g for n of those that g is for one of: n times the rate and the burst, so the tolerance
+// stays as it is.
+func (g gcra) times(n int64) gcra {
+	if g.interval == 0 {
+		return g
+	}
+	interval := (g.interval + n - 1) / n
+	return gcra{interval: interval, tolerance: max(g.tolerance, interval)}
+}
+
 // next is the tat after one more event at now, and how long that event would
 // have to wait; it may pass when wait is 0.
 func (g gcra) next(tat, now int64) (after, wait int64) {

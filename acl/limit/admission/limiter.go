@@ -41,12 +41,7 @@ type Limiter struct {
 const poolShare = 16
 
 func (c *sourceConfig) pool() (concurrent int, rate gcra) {
-	if c.rate.interval > 0 {
-		// poolShare times the rate and the burst: the tolerance stays as it is.
-		interval := (c.rate.interval + poolShare - 1) / poolShare
-		rate = gcra{interval: interval, tolerance: max(c.rate.tolerance, interval)}
-	}
-	return c.concurrent * poolShare, rate
+	return c.concurrent * poolShare, c.rate.times(poolShare)
 }
 
 // New makes a Limiter for a Spec that package policy found valid.
@@ -62,6 +57,8 @@ type verdict struct {
 	make    bool   // yet to be made
 	key     key
 	after   int64 // tat of the source or the pool
+	// wider are the networks around the source, nearest first, those of no such network empty.
+	wider [limit.MaxWider]step
 }
 
 // Admit asks every limit and, if all pass, takes the session into their counts;
@@ -69,7 +66,7 @@ type verdict struct {
 // nothing: who is refused pays nothing, and costs the service no budget.
 //
 // The order is penalty, rate, concurrency, then the source's concurrency and
-// rate; the first that refuses is the reason. Whom all of these admit the draw may still drop.
+// rate, then those of the networks around it, the nearest first; the first that refuses is the reason. Whom all of these admit the draw may still drop.
 func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	l.tick(now)
 	v := l.check(now, src)
@@ -84,6 +81,7 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	if v.source != nil {
 		v.source.tat = v.after
 		v.source.inflight++
+		l.climb(&v)
 	}
 	l.busy++
 	return Ticket{l, v.source}, Refusal{}
@@ -94,12 +92,13 @@ func (l *Limiter) Resume(now int64, src Source) Ticket {
 	l.tick(now)
 	v := verdict{key: src.cut(l.conf.source.bits4, l.conf.source.bits6)}
 	if v.source = l.table.index[v.key]; l.conf.source.counts() {
-		if v.source == nil && l.table.room(now) {
+		if v.source == nil && l.table.room(now, 1+len(l.conf.source.wider)) {
 			v.source = l.table.insert(v.key)
 		} else if v.source == nil {
 			v.source = &l.pool
 		}
 		v.source.inflight++
+		l.around(v.source, 1)
 	} else {
 		v.source = nil
 	}
@@ -128,7 +127,7 @@ func (l *Limiter) Shut(now int64, src Source) (netip.Prefix, int64) {
 		_, rate := c.rate.next(e.tat, now)
 		wait = max(wait, rate)
 	}
-	return netip.PrefixFrom(k.addr(), int(k.bits)), wait
+	return k.prefix(), wait
 }
 
 func (l *Limiter) tick(now int64) {
@@ -159,7 +158,7 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 		v.source = nil
 		return
 	case v.source != nil:
-	case l.table.room(now):
+	case l.table.room(now, 1+len(c.wider)):
 		v.make = true
 	default:
 		v.source, full, fast = &l.pool, ByTableFull, ByTableFull
@@ -173,6 +172,8 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 	var wait int64
 	if v.after, wait = rate.next(e.tat, now); wait > 0 {
 		v.refusal = refuse(fast, wait)
+	} else if v.source != &l.pool {
+		l.checkWider(now, v)
 	}
 }
 
@@ -187,7 +188,7 @@ func (l *Limiter) Penalize(now int64, src Source, class limit.Class) {
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
 	e := l.table.index[k]
 	if e == nil {
-		if !l.table.room(now) {
+		if !l.table.room(now, 1) {
 			return
 		}
 		e = l.table.insert(k)

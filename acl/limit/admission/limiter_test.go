@@ -26,11 +26,11 @@ func admit(t *testing.T, l *Limiter, now int64, src Source) *Ticket {
 
 func refused(t *testing.T, l *Limiter, now int64, src Source, want Reason, wait time.Duration) {
 	t.Helper()
-	if p := l.Peek(now, src); p != (Refusal{want, wait}) {
+	if p := l.Peek(now, src); p != refuse(want, int64(wait)) {
 		t.Fatalf("at %v: Peek = %v, want %v after %v", time.Duration(now), p, want, wait)
 	}
 	tk, r := l.Admit(now, src)
-	if r != (Refusal{want, wait}) || tk != (Ticket{}) {
+	if r != refuse(want, int64(wait)) || tk != (Ticket{}) {
 		t.Fatalf("at %v: Admit = %v, %v, want %v after %v", time.Duration(now), tk, r, want, wait)
 	}
 }
@@ -187,7 +187,7 @@ func TestPrefixLengths(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := Peer(base, 0).cut(0, uint8(bits)), Peer(p.Addr(), 0).cut(0, uint8(bits)); got != want {
-			t.Fatalf("/%d: %x, want %x", bits, got, want)
+			t.Fatalf("/%d: %v, want %v", bits, got, want)
 		}
 		if a := Peer(p.Addr(), 0); a.hi != Peer(base, 0).cut(0, uint8(bits)).hi || a.lo != Peer(base, 0).cut(0, uint8(bits)).lo {
 			t.Fatalf("/%d is not the masked address", bits)

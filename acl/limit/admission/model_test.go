@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -15,9 +16,9 @@ import (
 // every admission, counts by looking, and forgets nothing.
 type model struct {
 	spec    limit.Spec
-	running []string           // the source of each session
+	running [][]string         // the source of each session, and the networks around it
 	all     []int64            // admissions
-	of      map[string][]int64 // admissions of each source
+	of      map[string][]int64 // admissions of each source and network
 	penalty map[string]int64   // until
 	coin    uint64             // what would be drawn now
 }
@@ -32,13 +33,47 @@ func (m *model) key(a netip.Addr) string {
 	return p.String()
 }
 
+// keys are that of the source and those of the networks around it, "" where there is none.
+func (m *model) keys(a netip.Addr) []string {
+	a = a.WithZone("")
+	out := []string{m.key(a)}
+	for i, w := range m.spec.PerSource.Wider {
+		bits, own := w.Prefix6, m.spec.PerSource.Prefix6
+		if a.Is4() {
+			bits, own = w.Prefix4, m.spec.PerSource.Prefix4
+		}
+		if p, _ := a.Prefix(bits); bits > 0 && bits < own {
+			out = append(out, fmt.Sprintf("%d around %s", i, p))
+		} else {
+			out = append(out, "")
+		}
+	}
+	return out
+}
+
+func (m *model) live(k string) (n int) {
+	for _, r := range m.running {
+		if slices.Contains(r, k) {
+			n++
+		}
+	}
+	return n
+}
+
 // wait plays a token bucket over all past admissions.
 func wait(past []int64, now int64, r limit.Rate, burst int) int64 {
+	return waitFor(past, now, r, burst, 1)
+}
+
+// waitFor is that of a network that may have so many times what one source may.
+func waitFor(past []int64, now int64, r limit.Rate, burst, times int) int64 {
 	if r.Events == 0 {
 		return 0
 	}
 	interval := (int64(r.Per) + int64(r.Events) - 1) / int64(r.Events)
 	full := interval * int64(max(burst, 1))
+	interval = (interval + int64(times) - 1) / int64(times)
+	full = max(full, interval)
 	credit, last := full, int64(0)
 	for _, at := range past {
 		credit = min(credit+at-last, full) - interval
@@ -47,14 +82,9 @@ func wait(past []int64, now int64, r limit.Rate, burst int) int64 {
 	return max(interval-min(credit+now-last, full), 0)
 }
 
-func (m *model) check(now int64, k string) Refusal {
-	p := m.spec.PerSource
-	mine := 0
-	for _, r := range m.running {
-		if r == k {
-			mine++
-		}
-	}
+func (m *model) check(now int64, keys []string) Refusal {
+	p, k := m.spec.PerSource, keys[0]
+	mine := m.live(k)
 	if until := m.penalty[k]; until > now {
 		return refuse(ByPenalty, until-now)
 	}
@@ -69,6 +99,18 @@ func (m *model) check(now int64, k string) Refusal {
 	}
 	if w := wait(m.of[k], now, p.Rate, p.Burst); w > 0 {
 		return refuse(BySourceRate, w)
+	}
+	for i, w := range p.Wider {
+		k := keys[i+1]
+		if k == "" || p.Concurrent == 0 && p.Rate.Events == 0 {
+			continue
+		}
+		if p.Concurrent > 0 && m.live(k) >= p.Concurrent*w.Times {
+			return Refusal{ByWiderConcurrency, 0, i + 1}
+		}
+		if wait := waitFor(m.of[k], now, p.Rate, p.Burst, w.Times); wait > 0 {
+			return Refusal{ByWiderRate, time.Duration(wait), i + 1}
+		}
 	}
 	if e := m.spec.EarlyDrop; e.Start > 0 && len(m.running) >= e.Start {
 		part := float64(len(m.running)-e.Start) / float64(m.spec.Concurrent-e.Start)
@@ -99,6 +141,19 @@ func randomSpec(r *rand.Rand) limit.Spec {
 	s.Rate, s.Burst = rate(40)
 	s.PerSource = limit.PerSource{Concurrent: maybe(4), Prefix4: 29 + r.IntN(4), Prefix6: 62 + r.IntN(67)}
 	s.PerSource.Rate, s.PerSource.Burst = rate(10)
+	for n, four, six, times := r.IntN(4), 30, 64, 1; n > 0; n-- {
+		times += 1 + r.IntN(2)
+		four, six = four-r.IntN(3), six-r.IntN(3)
+		s.PerSource.Wider = append(s.PerSource.Wider, limit.Wider{Times: times})
+		w := &s.PerSource.Wider[len(s.PerSource.Wider)-1]
+		if r.IntN(4) > 0 {
+			w.Prefix4 = four
+		}
+		if r.IntN(4) > 0 {
+			w.Prefix6 = six
+		}
+		four, six = four-1, six-1
+	}
 	if r.IntN(2) == 0 {
 		s.Penalty = limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout}, First: time.Duration(1 + r.Int64N(sec))}
 		s.Penalty.Max = s.Penalty.First + time.Duration(r.Int64N(3*sec))
@@ -128,7 +183,7 @@ func TestAgainstModel(t *testing.T) {
 				now += r.Int64N(sec / 4)
 			}
 			a := randomAddr(r)
-			k := m.key(a)
+			k := m.keys(a)
 			m.coin = r.Uint64()
 			switch op := r.IntN(10); {
 			case op < 6:
@@ -142,7 +197,10 @@ func TestAgainstModel(t *testing.T) {
 				}
 				if !got.Refused() {
 					tickets, m.running = append(tickets, tk), append(m.running, k)
-					m.all, m.of[k] = append(m.all, now), append(m.of[k], now)
+					m.all = append(m.all, now)
+					for _, k := range k {
+						m.of[k] = append(m.of[k], now)
+					}
 				}
 			case op < 9 && len(tickets) > 0:
 				i := r.IntN(len(tickets))
@@ -152,7 +210,7 @@ func TestAgainstModel(t *testing.T) {
 				class := []limit.Class{limit.Crash, limit.Violation, limit.Timeout}[r.IntN(3)]
 				l.Penalize(now, Peer(a, 0), class)
 				if p := spec.Penalty; slices.Contains(p.On, class) {
-					m.penalty[k] = min(max(m.penalty[k], now)+int64(p.First), now+int64(p.Max))
+					m.penalty[k[0]] = min(max(m.penalty[k[0]], now)+int64(p.First), now+int64(p.Max))
 				}
 			}
 			if got := l.state().active; got != len(m.running) {

@@ -44,6 +44,7 @@ type key struct {
 	hi, lo uint64
 	family family
 	bits   uint8
+	wide   bool // a network around sources (limit.Wider), which is never one itself
 }
 
 func (s Source) cut(bits4, bits6 uint8) key {
@@ -59,12 +60,18 @@ func (s Source) cut(bits4, bits6 uint8) key {
 // source is the Source at the low end of a key's prefix.
 func (k key) source() Source { return Source{family: k.family, hi: k.hi, lo: k.lo} }
 
-// addr is the first address of a key's prefix.
-func (k key) addr() netip.Addr {
-	if k.family == inet4 {
-		return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(k.hi>>32))))
+// prefix is that of a key with an address, the zero one of another.
+func (k key) prefix() netip.Prefix {
+	var a [16]byte
+	binary.BigEndian.PutUint64(a[:8], k.hi)
+	binary.BigEndian.PutUint64(a[8:], k.lo)
+	switch k.family {
+	case inet4:
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(a[:4])), int(k.bits))
+	case inet6:
+		return netip.PrefixFrom(netip.AddrFrom16(a), int(k.bits))
 	}
-	return netip.AddrFrom16([16]byte(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, k.hi), k.lo)))
+	return netip.Prefix{}
 }
 
 // mask is the top n of 64 bits.

@@ -75,7 +75,7 @@ func (t *table) sweep(now int64, n int) (removed int) {
 	return removed
 }
 
-// room reports whether one more key fits, after a look for dead entries if not.
-func (t *table) room(now int64) bool {
-	return len(t.all) < t.most || t.sweep(now, sweepFull) > 0 && len(t.all) < t.most
+// room reports whether n more keys fit, after a look for dead entries if not.
+func (t *table) room(now int64, n int) bool {
+	return len(t.all)+n <= t.most || t.sweep(now, sweepFull) > 0 && len(t.all)+n <= t.most
 }
