@@ -63,7 +63,7 @@ func limited(l *limit.Spec) bool {
 	drop := l.EarlyDrop == limit.EarlyDrop{} || l.EarlyDrop.Start > 0 && l.EarlyDrop.Start < l.Concurrent && l.EarlyDrop.Percent > 0 && l.EarlyDrop.Percent <= 100 && l.Queue == 0
 	wider := len(l.PerSource.Wider) == 0 || len(l.PerSource.Wider) <= limit.MaxWider && (l.PerSource.Concurrent > 0 || l.PerSource.Rate.Events > 0) &&
 		!slices.ContainsFunc(l.PerSource.Wider, func(w limit.Wider) bool { return w.Prefix4 <= 0 && w.Prefix6 <= 0 || w.Times < 2 })
-	return queue && drop && wider && l.MaxLoad >= 0 && l.Session >= 0 && l.FirstByte >= 0 && l.MinRate >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0)
+	return queue && drop && wider && l.MaxLoad >= 0 && l.Session >= 0 && l.FirstByte >= 0 && l.MinRate >= 0 && rate(l.Rate) && rate(l.PerSource.Rate) && rate(l.Responses) && rate(l.ResponsesTotal) && (len(l.Penalty.On) == 0 || l.Penalty.First > 0) && min(l.Penalty.Crash, l.Penalty.Slow, l.Penalty.Timeout, l.Penalty.Violation) >= 0
 }
 
 // enforceable checks that s is one program with what it refers to, and that nobody

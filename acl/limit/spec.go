@@ -3,7 +3,10 @@
 // admission decides by it.
 package limit
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Rate is Events per Per. The zero Rate is no limit.
 type Rate struct {
@@ -92,4 +95,37 @@ type Penalty struct {
 	On    []Class       `json:"on,omitempty"`
 	First time.Duration `json:"first_ns"`
 	Max   time.Duration `json:"max_ns"`
+	// What an offence of the class adds in place of First; 0 is First. Offences of all classes add up
+	// to one time.
+	Crash     time.Duration `json:"crash_ns,omitempty"`
+	Slow      time.Duration `json:"slow_ns,omitempty"`
+	Timeout   time.Duration `json:"timeout_ns,omitempty"`
+	Violation time.Duration `json:"violation_ns,omitempty"`
+}
+
+// Own is where a class's own amount stands, nil for no Class.
+func (p *Penalty) Own(c Class) *time.Duration {
+	switch c {
+	case Crash:
+		return &p.Crash
+	case Slow:
+		return &p.Slow
+	case Timeout:
+		return &p.Timeout
+	case Violation:
+		return &p.Violation
+	}
+	return nil
+}
+
+// Adds is what an offence of a class adds, 0 where that has no penalty.
+func (p *Penalty) Adds(c Class) time.Duration {
+	own := p.Own(c)
+	switch {
+	case own == nil || !slices.Contains(p.On, c):
+		return 0
+	case *own > 0:
+		return *own
+	}
+	return p.First
 }

@@ -126,7 +126,7 @@ func tellLimit(r logged, line func(what, format string, args ...any)) {
 		return fmt.Sprintf("rate = %q, burst = %d", explain.FormatRate(of), burst)
 	}
 	attr, ok := map[admission.Reason]string{
-		admission.ByPenalty: fmt.Sprintf("penalty { on = [%s], first = %q, max = %q }", quoted(l.Penalty.On), explain.FormatDuration(l.Penalty.First), explain.FormatDuration(l.Penalty.Max)),
+		admission.ByPenalty: fmt.Sprintf("penalty { on = [%s], first = %q, max = %q%s }", quoted(l.Penalty.On), explain.FormatDuration(l.Penalty.First), explain.FormatDuration(l.Penalty.Max), owns(&l.Penalty)),
 		admission.ByRate:    rate(l.Rate, l.Burst), admission.ByConcurrency: fmt.Sprintf("concurrent = %d", l.Concurrent),
 		admission.ByEarlyDrop:         fmt.Sprintf("early_drop { start = %d, percent = %d }, up to concurrent = %d", l.EarlyDrop.Start, l.EarlyDrop.Percent, l.Concurrent),
 		admission.BySourceRate:        "per_source { " + rate(l.PerSource.Rate, l.PerSource.Burst) + " }",
@@ -162,6 +162,16 @@ func wider(rungs []limit.Wider) string {
 		out = append(out, "wider { "+strings.Join(attrs, ", ")+" }")
 	}
 	return strings.Join(out, ", ")
+}
+
+// owns are the amounts of a penalty's classes, each behind a comma.
+func owns(p *limit.Penalty) (text string) {
+	for _, c := range limit.Classes {
+		if own := *p.Own(c); own != 0 {
+			text += fmt.Sprintf(", %s = %q", c, explain.FormatDuration(own))
+		}
+	}
+	return text
 }
 
 func quoted(classes []limit.Class) string {

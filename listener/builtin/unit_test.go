@@ -244,7 +244,7 @@ func TestMostResponsesFit(t *testing.T) {
 // TestReasonsAreCounted: every word for a refusal has its place in the counts.
 func TestReasonsAreCounted(t *testing.T) {
 	words := []string{reasonACL, reasonResponses, reasonSessions, badPort, badSource, badTarget, badLoop, badSelf}
-	for _, r := range []admission.Reason{admission.ByPenalty, admission.ByRate, admission.ByConcurrency, admission.BySourceConcurrency, admission.BySourceRate, admission.ByTableFull} {
+	for _, r := range []admission.Reason{admission.ByPenalty, admission.ByRate, admission.ByConcurrency, admission.BySourceConcurrency, admission.BySourceRate, admission.ByWiderConcurrency, admission.ByWiderRate, admission.ByTableFull, admission.ByEarlyDrop} {
 		words = append(words, string(r))
 	}
 	slices.Sort(words)

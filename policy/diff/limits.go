@@ -157,8 +157,20 @@ func (d *Dimension) penalties(was, is *limit.Penalty) {
 		d.sign(fmt.Sprintf("no penalty for %s", c), bit(before && !now))
 		d.sign(fmt.Sprintf("a penalty for %s", c), -bit(now && !before))
 	}
-	if len(was.On) > 0 && len(is.On) > 0 {
-		d.sign(fmt.Sprintf("penalty first %s, was %s", explain.FormatDuration(is.First), explain.FormatDuration(was.First)), int(max(-1, min(1, was.First-is.First))))
-		d.sign(fmt.Sprintf("penalty max %s, was %s", explain.FormatDuration(is.Max), explain.FormatDuration(was.Max)), int(max(-1, min(1, was.Max-is.Max))))
+	if len(was.On) == 0 || len(is.On) == 0 {
+		return
 	}
+	shorter := func(name string, was, is time.Duration) {
+		d.sign(fmt.Sprintf("penalty %s %s, was %s", name, explain.FormatDuration(is), explain.FormatDuration(was)), cmp.Compare(was, is))
+	}
+	if was.Crash+was.Timeout+was.Violation+is.Crash+is.Timeout+is.Violation == 0 {
+		shorter("first", was.First, is.First)
+	} else {
+		for _, c := range is.On {
+			if slices.Contains(was.On, c) {
+				shorter("for "+string(c), was.Adds(c), is.Adds(c))
+			}
+		}
+	}
+	shorter("max", was.Max, is.Max)
 }

@@ -314,6 +314,9 @@ func fill(v reflect.Value, path string, do func(path string)) {
 	case map[string]string:
 		set(map[string]string{"A": "b"})
 		return
+	case []limit.Wider:
+		set([]limit.Wider{{Prefix4: 8, Times: 3}})
+		return
 	case []limit.Class:
 		set([]limit.Class{limit.Crash})
 		return
@@ -375,13 +378,13 @@ func TestEveryFieldCounts(t *testing.T) {
 	for name, v := range map[string]any{"service": &new.Policy.Services[0], "limit": new.Policy.Limit("few"), "profile": new.Policy.Profile("own"), "old limit": old.Policy.Limit("few")} {
 		if name == "old limit" { // so that what stands beside something counts
 			v.(*limit.Spec).Queue, v.(*limit.Spec).QueueLength = time.Second, 4
-			v.(*limit.Spec).Penalty = limit.Penalty{On: []limit.Class{limit.Timeout}, First: time.Second, Max: time.Second}
+			v.(*limit.Spec).Penalty = limit.Penalty{On: limit.Classes, First: time.Second, Max: time.Second}
 			continue
 		}
 		if name == "limit" {
 			l := v.(*limit.Spec)
 			l.Queue, l.QueueLength = time.Second, 4
-			l.Penalty = limit.Penalty{On: []limit.Class{limit.Timeout}, First: time.Second, Max: time.Second}
+			l.Penalty = limit.Penalty{On: limit.Classes, First: time.Second, Max: time.Second}
 			*old.Policy.Limit("few") = *l
 		}
 		fill(reflect.ValueOf(v).Elem(), name, func(path string) {

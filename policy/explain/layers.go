@@ -279,9 +279,14 @@ func LimitLines(l *limit.Spec) []string {
 	if l.MinRate > 0 {
 		out = append(out, "pace: a tcp client that its program waits for sends or takes "+FormatPace(l.MinRate)+" over half a minute, or is ended")
 	}
-	if n := l.Penalty; len(n.On) > 0 {
+	if n := &l.Penalty; len(n.On) > 0 {
 		out = append(out, fmt.Sprintf("penalty for %s: %s each time, %s at most",
 			strings.Trim(strings.ReplaceAll(fmt.Sprint(n.On), " ", ", "), "[]"), FormatDuration(n.First), FormatDuration(n.Max)))
+		for _, class := range n.On {
+			if own := n.Own(class); own != nil && *own != 0 && *own != n.First {
+				out[len(out)-1] += fmt.Sprintf("; %s of a %s", FormatDuration(*own), class)
+			}
+		}
 	}
 	return out
 }

@@ -265,9 +265,13 @@ var limitSays = map[string]map[string]func(*limit.Spec) said{
 		"ipv6_prefix": func(l *limit.Spec) said { return spoken(l.PerSource.Prefix6) },
 	},
 	"penalty": {
-		"on":    func(l *limit.Spec) said { return listed(l.Penalty.On) },
-		"first": func(l *limit.Spec) said { return lasting(l.Penalty.First) },
-		"max":   func(l *limit.Spec) said { return lasting(l.Penalty.Max) },
+		"on":        func(l *limit.Spec) said { return listed(l.Penalty.On) },
+		"first":     func(l *limit.Spec) said { return lasting(l.Penalty.First) },
+		"max":       func(l *limit.Spec) said { return lasting(l.Penalty.Max) },
+		"crash":     func(l *limit.Spec) said { return lasting(l.Penalty.Crash) },
+		"slow":      func(l *limit.Spec) said { return lasting(l.Penalty.Slow) },
+		"timeout":   func(l *limit.Spec) said { return lasting(l.Penalty.Timeout) },
+		"violation": func(l *limit.Spec) said { return lasting(l.Penalty.Violation) },
 	},
 }
 

@@ -165,9 +165,13 @@ limit "odd" {
     }
   }
   penalty {
-    on    = ["crash", "slow", "timeout"]
+    on    = ["crash", "slow", "timeout", "violation"]
     first = "61s"
     max   = "2h"
+    crash   = "90m"
+    slow = "2s"
+    timeout = "3s"
+    violation = "4s"
   }
 }
 limit "drops" {

@@ -67,11 +67,19 @@ var limitTable = table[limit.Spec]{
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.First })},
 		{Attribute{Name: "max", Path: "max_ns", Example: `"10m"`, Bounds: timeBounds(time.Millisecond, valid.LongestPenalty), Doc: "outstanding at the most"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.Max })},
+		ownPenalty(limit.Crash, `"5m"`), ownPenalty(limit.Slow, `"30s"`), ownPenalty(limit.Timeout, `"10s"`), ownPenalty(limit.Violation, `"10m"`),
 	}},
 }
 
 // responsesBound is of both.
 var responsesBound = fmt.Sprintf("at most %d for each s, min, h or d", responses.Most)
+
+// ownPenalty is the row of a class's own amount.
+func ownPenalty(c limit.Class, example string) row[limit.Spec] {
+	return row[limit.Spec]{
+		Attribute{Name: string(c), Path: string(c) + "_ns", Example: example, Bounds: timeBounds(time.Millisecond, valid.LongestPenalty), Doc: "what an offence of this class adds, which on names; absent: first"},
+		measure(parseDuration, func(l *limit.Spec) *time.Duration { return l.Penalty.Own(c) })}
+}
 
 // widerTable is wider { ... } of per_source.
 var widerTable = table[limit.Wider]{{rows: []row[limit.Wider]{

@@ -17,11 +17,14 @@ var companions = map[string]string{
 	"first": "on = [\"crash\"]\nmax = \"30d\"",
 	"max":   "on = [\"crash\"]\nfirst = \"1ms\"",
 	"start": "percent = 1", "percent": "start = 1",
+	"crash": allOfPenalty, "timeout": allOfPenalty, "violation": allOfPenalty,
 	"times": "ipv4_prefix = 1",
 	"on":    "first = \"1ms\"\nmax = \"1s\"",
 	"arg":   "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
 	"on_stop": "edition = 1", "on_broken": "edition = 1",
 }
+
+const allOfPenalty = "on = [\"crash\", \"timeout\", \"violation\"]\nfirst = \"1ms\"\nmax = \"30d\""
 
 // with is a policy in which one attribute has a value. at is the names of the
 // blocks around it.

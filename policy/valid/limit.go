@@ -64,6 +64,17 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	if len(n.On) > 0 != (n.First > 0) || len(n.On) > 0 != (n.Max > 0) {
 		c.add(at, `write on, first and max together, as on = ["crash"], first = "10s", max = "10m"`, "the penalty is incomplete")
 	}
+	for _, class := range limit.Classes {
+		own, of := *n.Own(class), fmt.Sprintf("%s.%s_ns", at, class)
+		c.duration(of, own, time.Millisecond, LongestPenalty)
+		switch {
+		case own == 0:
+		case !slices.Contains(n.On, class):
+			c.add(of, fmt.Sprintf("name %q in on as well, or leave %s out", class, class), "no offence of class %s has a penalty", class)
+		case own > n.Max:
+			c.add(of, "make max at least as long", "%s %v is longer than max %v", class, own, n.Max)
+		}
+	}
 	if n.First > n.Max {
 		c.add(at+".max_ns", "make max at least as long as first", "max %v is shorter than first %v", n.Max, n.First)
 	}

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"slices"
 	"time"
 
 	"casemate/acl/limit"
@@ -13,8 +12,8 @@ type config struct {
 	early      earlyDrop
 	rate       gcra
 	source     sourceConfig
-	on         []limit.Class
-	first, max int64 // penalty, ns; first 0 is none
+	adds       [3]int64 // what an offence of each of limit.Classes adds to a penalty, ns; 0 is none
+	max        int64    // and how much is outstanding at the most
 }
 
 type sourceConfig struct {
@@ -50,14 +49,15 @@ func newConfig(s limit.Spec) config {
 			bits4:      uint8(min(max(s.PerSource.Prefix4, 0), 32)),
 			bits6:      uint8(min(max(s.PerSource.Prefix6, 0), 128)),
 		},
-		on: slices.Clone(s.Penalty.On),
 	}
 	if c.source.counts() {
 		c.source.wider = newRungs(&c.source, s.PerSource.Wider)
 	}
 	c.early = newEarlyDrop(s.EarlyDrop, c.concurrent)
-	if len(c.on) > 0 {
-		c.first = int64(min(max(s.Penalty.First, 0), MaxPenalty))
+	if len(s.Penalty.On) > 0 {
+		for i, class := range limit.Classes {
+			c.adds[i] = int64(min(max(s.Penalty.Adds(class), 0), MaxPenalty))
+		}
 		c.max = int64(min(max(s.Penalty.Max, s.Penalty.First, 0), MaxPenalty))
 	}
 	return c

@@ -182,7 +182,8 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 // source's entry, so a full table cannot lose the penalty.
 func (l *Limiter) Penalize(now int64, src Source, class limit.Class) {
 	l.tick(now)
-	if l.conf.first == 0 || !slices.Contains(l.conf.on, class) {
+	i := slices.Index(limit.Classes, class)
+	if i < 0 || l.conf.adds[i] == 0 {
 		return
 	}
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
@@ -193,7 +194,7 @@ func (l *Limiter) Penalize(now int64, src Source, class limit.Class) {
 		}
 		e = l.table.insert(k)
 	}
-	e.penalty = min(max(e.penalty, now)+l.conf.first, now+l.conf.max)
+	e.penalty = min(max(e.penalty, now)+l.conf.adds[i], now+l.conf.max)
 }
 
 // penalised is how long src is still shut out, in ns.

@@ -157,6 +157,11 @@ func randomSpec(r *rand.Rand) limit.Spec {
 	if r.IntN(2) == 0 {
 		s.Penalty = limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout}, First: time.Duration(1 + r.Int64N(sec))}
 		s.Penalty.Max = s.Penalty.First + time.Duration(r.Int64N(3*sec))
+		for _, c := range limit.Classes {
+			if r.IntN(3) == 0 {
+				*s.Penalty.Own(c) = time.Duration(1 + r.Int64N(int64(s.Penalty.Max)))
+			}
+		}
 	}
 	return s
 }
@@ -210,7 +215,7 @@ func TestAgainstModel(t *testing.T) {
 				class := []limit.Class{limit.Crash, limit.Violation, limit.Timeout}[r.IntN(3)]
 				l.Penalize(now, Peer(a, 0), class)
 				if p := spec.Penalty; slices.Contains(p.On, class) {
-					m.penalty[k[0]] = min(max(m.penalty[k[0]], now)+int64(p.First), now+int64(p.Max))
+					m.penalty[k[0]] = min(max(m.penalty[k[0]], now)+int64(p.Adds(class)), now+int64(p.Max))
 				}
 			}
 			if got := l.state().active; got != len(m.running) {
