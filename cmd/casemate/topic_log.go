@@ -112,7 +112,8 @@ queue                no place was free in the time that the limit's queue lets a
 gone                 it went while it waited for a place
 source-rate          this source starts too many
 source-concurrency   this source runs too many
-table-full           too many live sources; what newcomers share is used up
+table-full           65,536 sources of the service run sessions, owe their rate something or have a penalty;
+                     newcomers share what 16 sources may have, and that is used up
 names                too many clients wait for their names
 busy                 too many starts wait, or no uid is left to lease
 contend              a datagram behind those of other peers in one queue
