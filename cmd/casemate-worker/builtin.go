@@ -33,10 +33,10 @@ func runBuiltin(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 {
+	if len(files) < 2 {
 		return errors.New("what it is told of its service did not come")
 	}
-	config, err := builtin.Decode(files[0]) // the sockets come behind it
+	config, err := builtin.Decode(files[0]) // the sockets come behind it and what is kept
 	files[0].Close()
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func runBuiltin(ctx context.Context, _ []string) error {
 	signal.Ignore(syscall.SIGPIPE)
 	log := journal.New(os.Stderr, false)
 	defer log.Close(closeGrace)
-	return builtin.Serve(ctx, leave.Done(), config, files[1:], log.Now)
+	return builtin.Serve(ctx, leave.Done(), config, files[1], files[2:], log.Now)
 }
 
 // inherited takes the descriptors of the LISTEN_FDS protocol and removes its

@@ -46,7 +46,7 @@ func TestConfined(t *testing.T) {
 				cmd.Args = append(cmd.Args, "tcp://127.0.0.1:1")
 				cmd.ExtraFiles, cmd.Env = []*os.File{client, target}, []string{"LISTEN_FDS=2"}
 			case "builtin":
-				cmd.ExtraFiles, cmd.Env = []*os.File{told(t, echoConfig), waiting(t, "tcp4")}, []string{"LISTEN_FDS=2"}
+				cmd.ExtraFiles, cmd.Env = []*os.File{told(t, echoConfig), kept(t), waiting(t, "tcp4")}, []string{"LISTEN_FDS=3"}
 			default:
 				ours, theirs := pair(t, unix.SOCK_SEQPACKET)
 				cmd.Stdin = theirs

@@ -91,6 +91,9 @@ func told(t *testing.T, text string) *os.File {
 	return f
 }
 
+// kept is a file of what limits remember, in which there is nothing, as its second descriptor.
+func kept(t *testing.T) *os.File { return told(t, string(make([]byte, wire.KeptSize))) }
+
 // waiting is a loopback socket as a wait service gets it.
 func waiting(t *testing.T, network string) *os.File {
 	t.Helper()
@@ -109,14 +112,14 @@ func waiting(t *testing.T, network string) *os.File {
 
 func TestBuiltinProcess(t *testing.T) {
 	cmd, log := worker(t, "builtin")
-	cmd.ExtraFiles = []*os.File{told(t, echoConfig)}
+	cmd.ExtraFiles = []*os.File{told(t, echoConfig), kept(t)}
 	addrs := map[string]string{}
 	for _, network := range []string{"tcp4", "udp4"} {
 		f := waiting(t, network)
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		addrs[network] = f.Name()
 	}
-	cmd.Env = append(cmd.Env, "LISTEN_FDS=3")
+	cmd.Env = append(cmd.Env, "LISTEN_FDS=4")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 
+	"casemate/acl/limit"
 	"casemate/acl/limit/admission"
 	"casemate/listener"
 	"casemate/listener/address"
@@ -198,14 +199,17 @@ func (b *Broker) displace(c *candidate) error {
 // installTally gives a service its counters and its limiter, which keep their
 // state under a service's name.
 func (b *Broker) installTally(p *planned) {
-	t := b.tallies[p.svc.name]
+	t, held := b.tallies[p.svc.name], *p.svc.limit
+	if p.svc.spec.Builtin != "" {
+		held = limit.Spec{} // its worker holds the limits of its clients; a start of it is nobody's session, and not refused for theirs
+	}
 	if t == nil {
-		t = &tally{name: p.svc.name, limiter: admission.New(*p.svc.limit)}
+		t = &tally{name: p.svc.name, limiter: admission.New(held)}
 		t.limiter.Draw = rand.Uint64
 		t.turn.Owner = loop.Func(func() { b.serveQueue(t) })
 		b.tallies[t.name] = t
 	} else {
-		t.limiter.Reconfigure(*p.svc.limit)
+		t.limiter.Reconfigure(held)
 	}
 	p.svc.tally = t
 	p.svc.run.linger = p.svc.spec.Linger
@@ -274,6 +278,7 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 			b.loop.After(&t.turn, 0)
 		} else if t.live == 0 && !names[name] {
 			b.loop.Disarm(&t.unsaid)
+			_ = t.kept.Close() // fails for nil alone
 			delete(b.tallies, name)
 		}
 	}

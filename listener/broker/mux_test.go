@@ -31,7 +31,7 @@ func newMux(t *testing.T, services ...policy.Service) *muxWorker {
 	g.fakes["mux"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}, saw: func(q *zygote.Request) {
 		var own [2]int
 		for i := range own { // behind what it is told: the listener and the link
-			own[i], _ = unix.FcntlInt(uintptr(q.FDs[1+i]), unix.F_DUPFD_CLOEXEC, 0)
+			own[i], _ = unix.FcntlInt(uintptr(q.FDs[2+i]), unix.F_DUPFD_CLOEXEC, 0)
 		}
 		m.started <- own
 	}}

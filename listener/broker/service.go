@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 
 	"casemate/acl/limit"
@@ -42,7 +43,7 @@ type service struct {
 	again loop.Timer
 }
 
-// brief is what a builtin's worker is told of its service, as a file that is that worker's alone; -1 for other services.
+// brief is what a builtin's worker is told of its service, as a file that is that worker's alone, in front of its keptFile; -1 for other services.
 func (s *service) brief() (fd int, err error) {
 	if s.spec.Builtin == "" {
 		return -1, nil
@@ -87,6 +88,7 @@ type tally struct {
 	// faults counts wait programs of this service that failed in a row.
 	faults int
 	shield *shielding // nil for none
+	kept   *os.File   // see keptFile; nil until a built-in's worker needed it
 	queue  []*queued  // in their order
 	turn   loop.Timer // serves them
 }

@@ -72,7 +72,11 @@ func (r *runner) ask(s *session) error {
 		return err
 	} else if fd >= 0 {
 		defer unix.Close(fd)
-		q.FDs = append(q.FDs, fd)
+		kept, err := s.svc.tally.keptFile()
+		if err != nil {
+			return err
+		}
+		q.FDs = append(q.FDs, fd, kept)
 	}
 	q.FDs = s.appendSockets(q.FDs)
 	if s.svc.spec.Builtin == policy.Tcpmux {

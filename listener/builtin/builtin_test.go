@@ -118,7 +118,7 @@ func (r *running) serve(c *Config, addr string, protos ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	files = append(files, r.more...)
-	go func() { r.done <- Serve(ctx, r.leaving, c, files, r.log.put) }()
+	go func() { r.done <- Serve(ctx, r.leaving, c, nil, files, r.log.put) }()
 	t.Cleanup(r.end)
 }
 
@@ -286,7 +286,7 @@ func TestUnixStream(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Serve(ctx, nil, config("echo"), []*os.File{f}, func(journal.Record) {}) }()
+	go func() { done <- Serve(ctx, nil, config("echo"), nil, []*os.File{f}, func(journal.Record) {}) }()
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

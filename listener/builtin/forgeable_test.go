@@ -13,8 +13,7 @@ import (
 // connects from there is admitted. A stream that timed out is the offence that it is.
 func TestDatagramsEarnNoPenalty(t *testing.T) {
 	c := config("echo")
-	c.Answers = limit.Rate{Events: 5, Per: time.Second}
-	c.Limit = limit.Spec{PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}, Penalty: limit.Penalty{On: limit.Classes, First: time.Minute, Max: time.Hour}}
+	c.Limit = limit.Spec{Responses: limit.Rate{Events: 5, Per: time.Second}, PerSource: limit.PerSource{Prefix4: 32, Prefix6: 64}, Penalty: limit.Penalty{On: limit.Classes, First: time.Minute, Max: time.Hour}}
 	g, err := newGate(c)
 	if err != nil {
 		t.Fatal(err)
@@ -22,19 +21,19 @@ func TestDatagramsEarnNoPenalty(t *testing.T) {
 	who := client{peer: inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:7000")}, local: netip.MustParseAddrPort("192.0.2.1:7"), network: "udp"}
 	refused := 0
 	for range 1000 {
-		if g.datagram(who).refused != "" {
+		if g.datagram(&who, time.Now()).refused != "" {
 			refused++
 		}
 	}
 	if refused < 900 {
 		t.Fatalf("%d datagrams were refused", refused)
 	}
-	v := g.admit(who)
+	v := g.admit(&who)
 	if v.refused != "" {
 		t.Fatalf("refused: %s", v.refused)
 	}
-	g.release(who, v, true)
-	if v := g.admit(who); v.refused != "penalty" {
+	g.release(&who, &v, string(limit.Timeout))
+	if v := g.admit(&who); v.refused != "penalty" {
 		t.Errorf("after a timeout: %q", v.refused)
 	}
 }

@@ -3,6 +3,7 @@ package builtin
 import (
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"casemate/acl/limit/responses"
 	"casemate/listener/inbound"
 	"casemate/listener/pace"
+
+	"golang.org/x/sys/unix"
 )
 
 // gate decides who is served: the service's acl and limits over all of its
@@ -22,8 +25,11 @@ type gate struct {
 	config  *Config
 	matcher *decide.Matcher
 	start   time.Time
+	began   int64 // CLOCK_MONOTONIC at start
 
 	mu      sync.Mutex
+	keeper  *keeper     // nil: nothing is kept
+	due     *time.Timer // keeps; nil while nothing has changed
 	limiter *admission.Limiter
 	budget  *admission.Limiter
 }
@@ -45,16 +51,51 @@ func newGate(c *Config) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{config: c, matcher: m, start: time.Now(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}
+	var clock unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &clock); err != nil {
+		return nil, os.NewSyscallError("clock_gettime", err)
+	}
+	g := &gate{config: c, matcher: m, start: time.Now(), began: clock.Nano(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}
 	g.limiter.Draw = rand.Uint64
 	return g, nil
 }
 
-// now is the limiters' clock: nanoseconds since the start, monotonic.
+// now is the limiters' clock: CLOCK_MONOTONIC in nanoseconds, which the workers of a service share.
 func (g *gate) now() int64 { return g.at(time.Now()) }
 
 // at is a time of the limiters' clock.
-func (g *gate) at(t time.Time) int64 { return int64(t.Sub(g.start)) }
+func (g *gate) at(t time.Time) int64 { return g.began + int64(t.Sub(g.start)) }
+
+// keepEvery is how soon what the limits remember is kept, and so how much of it a worker that dies takes along. What is over
+// by then need not be.
+const keepEvery = time.Second
+
+// changed has what the limits remember kept soon. The caller holds mu.
+func (g *gate) changed() {
+	if g.keeper != nil && g.due == nil {
+		g.due = time.AfterFunc(keepEvery, g.keep)
+	}
+}
+
+// keep adds up what this worker's limits remember and what is kept, which another worker of the service may have added to: one
+// that a reload replaced serves on whom it has.
+func (g *gate) keep() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.keeper == nil {
+		return
+	}
+	if g.due != nil {
+		g.due.Stop()
+		g.due = nil
+	}
+	now := g.now()
+	if limits, answers, ok := g.keeper.load(); ok {
+		g.limiter.Recall(now, limits)
+		g.budget.Recall(now, answers)
+	}
+	g.keeper.store(g.limiter.Keep(now, int64(keepEvery)), g.budget.Keep(now, int64(keepEvery)))
+}
 
 // decide asks the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
@@ -84,7 +125,9 @@ func (g *gate) take(v *verdict, c *client, now int64) {
 	v.ticket, v.refused = ticket, string(refusal.Reason)
 	if refusal.Refused() {
 		v.counted = g.limiter.Counted(c.source(), refusal)
+		return
 	}
+	g.changed()
 }
 
 // datagram decides about one datagram, which needs no release. Nothing that a udp
@@ -117,6 +160,7 @@ func (g *gate) release(c *client, v *verdict, reason string) {
 	defer g.mu.Unlock()
 	if class := pace.Class(reason); slices.Contains(limit.Classes, class) {
 		g.limiter.Penalize(g.now(), c.source(), class)
+		g.changed()
 	}
 	g.limiter.Release(g.now(), &v.ticket)
 }

@@ -60,7 +60,7 @@ func TestClientAtTheIdleEnd(t *testing.T) {
 	}
 	c := config("echo")
 	c.Linger = 0 // counts as a second
-	s, err := newServer(c, []*os.File{f}, func(journal.Record) {})
+	s, err := newServer(c, nil, []*os.File{f}, func(journal.Record) {})
 	if err != nil {
 		t.Fatal(err)
 	}

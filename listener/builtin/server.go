@@ -17,22 +17,29 @@ import (
 // Serve serves the Config's protocol on the sockets, which it takes over, until
 // ctx ends, or until nobody has come for the linger time or leaving is closed: then it
 // gives the sockets up and serves those to the end who are there. All give nil. log gets the
-// records, must not wait, and is called from several goroutines.
-func Serve(ctx context.Context, leaving <-chan struct{}, c *Config, sockets []*os.File, log func(journal.Record)) error {
-	s, err := newServer(c, sockets, log)
+// records, must not wait, and is called from several goroutines. In kept the limits find what those of the worker before
+// remembered, and leave what these do; it may be nil.
+func Serve(ctx context.Context, leaving <-chan struct{}, c *Config, kept *os.File, sockets []*os.File, log func(journal.Record)) error {
+	s, err := newServer(c, kept, sockets, log)
 	if err != nil {
 		return fmt.Errorf("builtin: %w", err)
 	}
 	return s.run(ctx, leaving)
 }
 
-func newServer(c *Config, sockets []*os.File, log func(journal.Record)) (*server, error) {
+func newServer(c *Config, kept *os.File, sockets []*os.File, log func(journal.Record)) (*server, error) {
 	if err := validate(c); err != nil {
 		return nil, err
 	}
 	gate, err := newGate(c)
 	if err != nil {
 		return nil, fmt.Errorf("acl: %w", err)
+	}
+	if kept != nil {
+		if gate.keeper, err = newKeeper(kept); err != nil {
+			return nil, err
+		}
+		gate.keep()
 	}
 	s := &server{
 		config: c, protocol: protocols[c.Builtin](c), gate: gate, idle: newIdle(c.Linger),
@@ -85,8 +92,10 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	}
 	for s.serveUntilIdle(ctx, leaving, cancel) {
 	}
+	s.gate.keep() // before the next worker has anybody
 	s.close()
 	s.sessions.Wait()
+	s.gate.keep()
 	s.records.suppressed(time.Now(), 0)
 	s.records.tell()
 	var broken *socketError

@@ -13,6 +13,11 @@ import (
 // there, and end.
 const Leave = syscall.SIGUSR1
 
+// KeptSize is the size in bytes of the file that comes as the second of the built-in worker's descriptors: what limits
+// remember, from one worker of the service to the next (builtin.keeper). The broker makes it, full of zeros, and
+// seals its size.
+const KeptSize = 1 << 20
+
 // Builtin is what the broker tells the built-in worker about its service:
 // constants of the compiled policy, as JSON, in a file that comes as the
 // first of its descriptors.

@@ -1,6 +1,7 @@
 package responses
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestOf(t *testing.T) {
 	} {
 		tt.want.Name = "responses"
 		got := Of(&tt.in)
-		if got.Name != tt.want.Name || got.Rate != tt.want.Rate || got.Burst != tt.want.Burst || got.PerSource != tt.want.PerSource || got.Concurrent != 0 {
+		if got.Name != tt.want.Name || got.Rate != tt.want.Rate || got.Burst != tt.want.Burst || !reflect.DeepEqual(got.PerSource, tt.want.PerSource) || got.Concurrent != 0 {
 			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
 	}
