@@ -127,10 +127,10 @@ service "echo" {
 	if now := worker(); now == pid || now == 0 {
 		t.Errorf("the worker %d was not replaced: %d", pid, now)
 	}
-	for reason, want := range map[string]uint64{"source-rate": 4, "penalty": 4} {
+	for _, reason := range []string{"source-rate", "penalty"} { // once each time, but what the dead one had counted in its last second
 		if err := rig.Until(30*time.Second, func() error {
-			if n := refusedBy(t, b, "echo", reason); n != want {
-				return fmt.Errorf("%d are refused by %s, want %d", n, reason, want)
+			if n := refusedBy(t, b, "echo", reason); n < 3 || n > 4 {
+				return fmt.Errorf("%d are refused by %s, want 3 or 4", n, reason)
 			}
 			return nil
 		}); err != nil {
