@@ -221,9 +221,9 @@ func (a *app) read(path string) ([]policy.SourceFile, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(a.in, input.MaxSourceFile+1))
 	if err != nil {
-		return nil, &source.Error{Path: "<stdin>", Reason: err.Error(), Err: err}
+		return nil, &source.Error{Path: stdinName, Reason: err.Error(), Err: err}
 	}
-	return []policy.SourceFile{{Name: "<stdin>", Data: data}}, nil
+	return []policy.SourceFile{{Name: stdinName, Data: data}}, nil
 }
 
 func sourceDiagnostic(path string, err error) policy.Diagnostic {

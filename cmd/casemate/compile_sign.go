@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,22 +14,21 @@ import (
 	"casemate/policy/signed/key"
 )
 
-// writeDocument writes a document to a file, and its signature beside it where keyFile is not "". A load between
-// the two finds one that does not fit, and is refused.
+// writeDocument writes a document to a file, and its signature beside it where keyFile is not "": both, or none. A load
+// between the two finds one that does not fit, and is refused.
 func writeDocument(name string, document []byte, keyFile string) error {
 	if !input.IsDocument(name) {
 		return fmt.Errorf("compile --write %s: casemated takes a document by the end of its name: write %s.json", name, strings.TrimSuffix(name, input.SourceSuffix))
 	}
+	list := []rewrite{{name: name, new: document}}
 	if keyFile != "" {
 		signature, err := signature(keyFile, document)
 		if err != nil {
 			return fmt.Errorf("compile --sign %s: %w", keyFile, err)
 		}
-		if err := replaceOrMake(name+signed.Suffix, signature); err != nil {
-			return err
-		}
+		list = append([]rewrite{{name: name + signed.Suffix, new: signature}}, list...)
 	}
-	return replaceOrMake(name, document)
+	return writeAll(list, os.Rename)
 }
 
 // maxKey is how large the file of a private key may be, in bytes.
@@ -82,25 +80,6 @@ func byAgent(public, document []byte) ([]byte, error) {
 		return nil, fmt.Errorf("ask the agent of SSH_AUTH_SOCK: %w", err)
 	}
 	return key.Ask(agent, p, document)
-}
-
-// replaceOrMake is replace, also where there is no file yet.
-func replaceOrMake(name string, data []byte) error {
-	if _, err := os.Lstat(name); err == nil {
-		return replace(name, data)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".casemate-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, errors.Join(err, os.Remove(tmp.Name())))
-	}
-	return nil
 }
 
 // trusted is a no where the one document at paths has no signature beside it by a key of a file.

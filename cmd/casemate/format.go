@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,7 +26,8 @@ func (a *app) fmtCmd() *cobra.Command {
 		Short: "Rewrite policy files in the canonical layout",
 		Long: `fmt rewrites policy files, and the tests beside them, in place and prints the names of those it changed. It
 changes white space only; with --fix, also the names of attributes that are deprecated.
-A file that does not parse is left alone. With - it formats standard input to standard output.
+All files are written, or none: where one does not parse or cannot be written, each is as
+it was. With - it formats standard input to standard output.
 
 Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 		Example: `  casemate fmt /etc/casemate
@@ -37,33 +37,7 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 			if len(args) == 0 {
 				args = []string{policyPath}
 			}
-			r := formatReport{FormatVersion: 1, Files: []formatted{}}
-			for _, path := range args {
-				files, err := a.readLaidOut(path)
-				if err != nil {
-					return a.unformatted(&r, []policy.Diagnostic{sourceDiagnostic(path, err)})
-				}
-				for _, f := range files {
-					if input.IsTable(f.Name) || strings.HasSuffix(f.Name, input.BannerSuffix) { // of a directory, it is another's to lay out
-						if f.Name == path {
-							return fmt.Errorf("fmt %s: an inetd.conf or a banner has no canonical layout: name the files of the policy", path)
-						}
-						continue
-					}
-					if err := a.formatFile(&r, f, &o); err != nil {
-						return err
-					}
-				}
-			}
-			if a.json() {
-				if err := a.printJSON(r); err != nil {
-					return err
-				}
-			}
-			if o.check && slices.ContainsFunc(r.Files, func(f formatted) bool { return f.Changed }) {
-				return errNo
-			}
-			return nil
+			return a.fmt(args, &o)
 		},
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
@@ -77,6 +51,75 @@ Exit status: 0 done, 1 could not, 3 with --check: a file is not formatted.`,
 	cmd.Flags().BoolVar(&o.diff, "diff", false, "print the changes")
 	cmd.Flags().BoolVar(&o.fix, "fix", false, "write what is deprecated as it is to be")
 	return cmd
+}
+
+// fmt formats the files at the paths: all of them, or none.
+func (a *app) fmt(paths []string, o *formatOptions) error {
+	r := formatReport{FormatVersion: 1, Files: []formatted{}}
+	files, ds, err := a.readAllLaidOut(paths)
+	if err != nil {
+		return err
+	}
+	var anew []rewrite
+	for _, f := range files {
+		done, more := o.format(f)
+		if ds = append(ds, more...); done.Changed && !o.check && f.Name != stdinName {
+			anew = append(anew, rewrite{name: f.Name, read: f.Data, new: done.laidOut})
+		}
+		r.Files = append(r.Files, done)
+	}
+	if policy.HasErrors(ds) {
+		r.Files = []formatted{}
+		return a.unformatted(&r, ds)
+	}
+	if err := writeAll(anew, os.Rename); err != nil {
+		return err
+	}
+	if a.json() {
+		err = a.printJSON(r)
+	} else {
+		a.formatted(r.Files, o)
+	}
+	if err == nil && o.check && slices.ContainsFunc(r.Files, func(f formatted) bool { return f.Changed }) {
+		err = errNo
+	}
+	return err
+}
+
+// readAllLaidOut reads what is to be formatted: each file once, however often it is named. What of a directory is another's to
+// lay out is left out.
+func (a *app) readAllLaidOut(paths []string) (out []policy.SourceFile, ds []policy.Diagnostic, err error) {
+	seen := map[string]bool{}
+	for _, path := range paths {
+		files, err := a.readLaidOut(path)
+		if err != nil {
+			ds = append(ds, sourceDiagnostic(path, err))
+			continue
+		}
+		for _, f := range files {
+			table := input.IsTable(f.Name) || strings.HasSuffix(f.Name, input.BannerSuffix)
+			if table && f.Name == path {
+				return nil, nil, fmt.Errorf("fmt %s: an inetd.conf or a banner has no canonical layout: name the files of the policy", path)
+			}
+			if real := realPath(f.Name); !table && !seen[real] {
+				seen[real] = true
+				out = append(out, f)
+			}
+		}
+	}
+	return out, ds, nil
+}
+
+// realPath is where a path leads, or the path.
+func realPath(path string) string {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		return path
+	}
+	return real
 }
 
 // readLaidOut reads the policy at a path, and the tests beside it.
@@ -123,6 +166,7 @@ type formatted struct {
 	Changed bool   `json:"changed"` // with --check: it would be
 	Diff    string `json:"diff,omitempty"`
 	Text    string `json:"text,omitempty"` // of standard input
+	laidOut []byte
 }
 
 func (a *app) unformatted(r *formatReport, ds []policy.Diagnostic) error {
@@ -132,41 +176,37 @@ func (a *app) unformatted(r *formatReport, ds []policy.Diagnostic) error {
 	})
 }
 
-// formatFile formats one file. Its name goes to standard output if that changes it, its
-// diff too if asked for, and all of that to r.
-func (a *app) formatFile(r *formatReport, f policy.SourceFile, o *formatOptions) error {
+// stdinName is the file that standard input is.
+const stdinName = "<stdin>"
+
+// format lays one file out.
+func (o *formatOptions) format(f policy.SourceFile) (formatted, []policy.Diagnostic) {
 	out, ds := o.layout(f)
-	if policy.HasErrors(ds) {
-		return a.unformatted(r, ds)
-	}
-	stdin := f.Name == "<stdin>"
-	done := formatted{Name: f.Name, Changed: !bytes.Equal(out, f.Data)}
-	text := ""
+	done := formatted{Name: f.Name, Changed: !bytes.Equal(out, f.Data), laidOut: out}
 	switch {
-	case stdin && !o.check && !o.diff:
-		done.Text, text = string(out), string(out)
-	case !done.Changed:
-	case o.diff:
+	case f.Name == stdinName && !o.check && !o.diff:
+		done.Text = string(out)
+	case done.Changed && o.diff:
 		done.Diff = string(diff.Diff(oneLine(f.Name), f.Data, oneLine(f.Name)+" (formatted)", out))
-		text = done.Diff
-	default:
-		text = oneLine(f.Name) + "\n"
 	}
-	if done.Changed && !o.check && !stdin {
-		if err := replace(f.Name, out); err != nil {
-			return err
+	return done, ds
+}
+
+// formatted prints the names of the files that are other, or what is asked for in their place.
+func (a *app) formatted(files []formatted, o *formatOptions) {
+	for _, f := range files {
+		text := f.Text + f.Diff
+		if f.Changed && text == "" {
+			text = oneLine(f.Name) + "\n"
 		}
-	}
-	if r.Files = append(r.Files, done); !a.json() {
 		if o.diff && os.Getenv("GITHUB_ACTIONS") != "" { // which obeys what a line of a file says; elsewhere it is a patch
 			text = output.EachLine(text)
 		}
 		a.printf("%s", text)
 	}
-	return nil
 }
 
-// folders are the directories in which replace writes for these paths: a path
+// folders are the directories in which writeAll writes for these paths: a path
 // that cannot be followed is reported by who reads it.
 func folders(paths []string) []string {
 	var out []string
@@ -181,35 +221,4 @@ func folders(paths []string) []string {
 		out = append(out, real)
 	}
 	return out
-}
-
-// replace writes a file anew: complete beside the old one, then in its place,
-// so that a reader sees one or the other. A link is followed to its file.
-func replace(name string, data []byte) (err error) {
-	real, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	info, err := os.Stat(real)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(real), ".casemate-fmt-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err = os.Rename(tmp.Name(), real); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
 }
