@@ -45,6 +45,7 @@ type app struct {
 	named    []string // policies among the words of a line that is being completed
 	grants   map[*cobra.Command]func(args []string) confine.Grant
 	written  map[*cobra.Command]*output.Into // of the verbs that have more formats
+	gates    map[*cobra.Command]*gate        // of the verbs that have --fail-on of a difference
 	into     *output.Into                    // of the verb that runs, nil for none
 	fetched  map[string]fetched              // what git had for arguments git:REV:PATH
 }
@@ -67,6 +68,9 @@ func (a *app) settle(cmd *cobra.Command) error {
 	}
 	if a.control == "" {
 		return errors.New("--control is empty: give it a value, or leave it out")
+	}
+	if err := a.gates[cmd].settled(cmd); err != nil {
+		return err
 	}
 	switch a.color {
 	case "always":

@@ -155,7 +155,7 @@ valid and something as grave as --fail-on says is found: by itself that is what 
 			case err != nil:
 				return err
 			case found.Fails():
-				a.shut(found)
+				a.shut(found.FailOn, findingsShut(found))
 				return errNo
 			}
 			return r.Host.answer()
@@ -191,8 +191,8 @@ valid and something as grave as --fail-on says is found: by itself that is what 
 	return cmd
 }
 
-// shut says which findings a gate is shut by, and where each is explained.
-func (a *app) shut(found *output.Report) {
+// findingsShut says which findings a gate is shut by, and where each is explained.
+func findingsShut(found *output.Report) string {
 	var by []output.Finding
 	var codes []string
 	for _, f := range found.Findings {
@@ -204,7 +204,7 @@ func (a *app) shut(found *output.Report) {
 			codes = append(codes, f.Code)
 		}
 	}
-	fmt.Fprintf(a.err, "casemate: --fail-on %s: %s; why: casemate explain-rule %s\n", found.FailOn, output.Count(by), strings.Join(codes, " "))
+	return fmt.Sprintf("%s; why: casemate explain-rule %s", output.Count(by), strings.Join(codes, " "))
 }
 
 // checkForms are the formats of check.

@@ -70,8 +70,6 @@ func (a *app) completions(root *cobra.Command) {
 		{"why", "last", a.services},
 		{"explain", "expect", oneOf("allow", "deny")}, {"explain", "decision", a.sessionIDs},
 		{"reload", "if-digest", a.reviewed}, {"reload", "if-running", a.runningDigest}, {"rollback", "if-running", a.runningDigest},
-		{"plan", "fail-on", func() []cobra.Completion { return planGates }},
-		{"diff", "fail-on", oneOf("widened", "changed")},
 		{"learn", "listen", oneOf("tcp", "tcp-wait", "udp-wait")},
 	} {
 		of := find(root, f.verb)
@@ -79,6 +77,13 @@ func (a *app) completions(root *cobra.Command) {
 			return complete(f.give)
 		})
 		if err != nil {
+			panic(err) // the flag is gone from its verb
+		}
+	}
+	for cmd, g := range a.gates {
+		if err := cmd.RegisterFlagCompletionFunc("fail-on", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return complete(oneOf(g.words...))
+		}); err != nil {
 			panic(err) // the flag is gone from its verb
 		}
 	}

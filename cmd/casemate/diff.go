@@ -27,7 +27,6 @@ type diffReport struct {
 }
 
 func (a *app) diffCmd() *cobra.Command {
-	var failOn string
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Tell what a change of the policy grants more and less, service by service",
@@ -62,10 +61,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
   casemate diff git:v1.2:policy.cm.hcl git:HEAD:policy.cm.hcl -o markdown
   casemate diff running /etc/casemate`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if failOn != "" && failOn != "widened" && failOn != "changed" {
-				return fmt.Errorf("fail-on %q is not known: write widened or changed", failOn)
-			}
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "-" && args[1] == "-" {
 				return errors.New("OLD and NEW are both standard input: name one of them otherwise")
 			}
@@ -82,22 +78,14 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: something is more, o
 			}); err != nil {
 				return err
 			}
-			switch {
-			case failOn == "widened" && p.MayWiden():
-				fmt.Fprintf(a.err, "casemate: %s grants more than %s, or may: %s\n", output.OneLine(args[1]), output.OneLine(args[0]), t.summary())
-				return errNo
-			case failOn == "changed" && !p.Same():
-				fmt.Fprintf(a.err, "casemate: %s is other than %s: %s\n", output.OneLine(args[1]), output.OneLine(args[0]), t.summary())
-				return errNo
-			}
-			return nil
+			return a.pass(a.gates[cmd], shutBy(p, args[1], args[0]))
 		},
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
 		return confine.Grant{Read: onDisk(args)}
 	}
 	a.revisions(cmd, "")
-	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 when NEW is, or may be: widened, or changed")
+	a.gated(cmd, onWidened, onChanged)
 	a.formats(cmd, output.Markdown, output.SARIF)
 	return cmd
 }

@@ -77,14 +77,7 @@ refused.`,
 		Example: `  casemate plan
   casemate plan ./casemate --fail-on widened --fail-on refused
   casemate plan -o json | jq -r .digest`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			for _, w := range p.failOn {
-				if !slices.Contains(planGates, w) {
-					return fmt.Errorf("fail-on %q is not known: write %s", w, strings.Join(planGates, ", "))
-				}
-			}
-			return a.plan(&p, args)
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.plan(&p, args) },
 	}
 	a.grants[cmd] = func(args []string) confine.Grant {
 		if len(args) == 0 { // whatever is wrong is said behind the confinement
@@ -96,16 +89,13 @@ refused.`,
 	}
 	a.revisions(cmd, "")
 	a.formats(cmd, output.SARIF)
-	cmd.Flags().StringSliceVar(&p.failOn, "fail-on", nil, "exit with 3 when this is so: widened, changed, refused (repeatable)")
+	p.gate = a.gated(cmd, onWidened, onChanged, onRefused)
 	return cmd
 }
 
-// planGates are the words of --fail-on.
-var planGates = []string{"widened", "changed", "refused"}
-
 // plan is what a run of the verb found before it confined itself.
 type plan struct {
-	failOn  []string
+	gate    *gate
 	net     *facts.Net
 	own     []string // what casemated loads
 	unknown error    // why that is not known
@@ -188,7 +178,11 @@ func (a *app) plan(p *plan, paths []string) error {
 	if err != nil {
 		return err
 	}
-	return a.gate(r, p.failOn)
+	why := shutBy(p.diff, "the policy to load", "what runs")
+	if len(r.Refused) > 0 {
+		why[onRefused] = "casemated would refuse it: " + enumerate(r.Refused)
+	}
+	return a.pass(p.gate, why)
 }
 
 // absPaths are paths as casemated has them, which has none for what is not on disk.
@@ -215,26 +209,6 @@ func (r *planReport) refusals(ds []policy.Diagnostic, more []string) {
 		}
 	}
 	r.Refused = append(r.Refused, more...)
-}
-
-// gate is a no where one of the words holds, and says which.
-func (a *app) gate(r *planReport, words []string) (err error) {
-	for _, w := range words {
-		var why string
-		switch {
-		case w == "widened" && r.Diff.MayWiden():
-			why = "it grants more than what runs, or may"
-		case w == "changed" && !r.Diff.Same():
-			why = "it is other than what runs"
-		case w == "refused" && len(r.Refused) > 0:
-			why = "casemated would refuse it"
-		default:
-			continue
-		}
-		fmt.Fprintf(a.err, "casemate: --fail-on %s: %s\n", w, why)
-		err = errNo
-	}
-	return err
 }
 
 // printPlan is a plan for people.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 
 func (a *app) profilesDiffCmd() *cobra.Command {
 	var policies, after []string
-	var failOn string
 	cmd := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Tell what one profile grants more and less than another",
@@ -33,10 +31,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or ma
   casemate profiles diff server finger --policy /etc/casemate
   casemate profiles diff finger finger --policy /etc/casemate --new ./casemate --fail-on widened`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if failOn != "" && failOn != "widened" {
-				return fmt.Errorf("fail-on %q is not known: write widened", failOn)
-			}
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(after) == 0 {
 				after = policies
 			}
@@ -59,11 +54,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or ma
 			if err := a.profileDifference(r); err != nil {
 				return err
 			}
-			if failOn == "widened" && r.Widened() {
-				fmt.Fprintf(a.err, "casemate: %s grants more than %s\n", r.B, r.A)
-				return errNo
-			}
-			return nil
+			return a.pass(a.gates[cmd], shutByProfile(r))
 		},
 	}
 	a.grants[cmd] = func([]string) confine.Grant { return confine.Grant{Read: onDisk(slices.Concat(policies, after))} }
@@ -71,7 +62,7 @@ Exit status: 0 told, 1 could not, 3 with --fail-on widened: B grants more, or ma
 	f := cmd.Flags()
 	f.StringArrayVar(&policies, "policy", nil, "the policy that A and B are of (more than one path are one policy)")
 	f.StringArrayVar(&after, "new", nil, "the policy that B is of, where it is another")
-	f.StringVar(&failOn, "fail-on", "", "exit with 3 when B is: widened")
+	a.gated(cmd, onWidened)
 	return cmd
 }
 

@@ -34,9 +34,14 @@ type Report struct {
 // Same tells whether the profiles grant the same.
 func (r *Report) Same() bool { return len(r.Layers) == 0 }
 
-// Widened tells whether the second grants anything more than the first, or may.
-func (r *Report) Widened() bool {
-	return slices.ContainsFunc(r.Layers, func(l Layer) bool { return len(l.More)+len(l.Differs) > 0 })
+// Widened are the layers in which the second grants anything more than the first, or may.
+func (r *Report) Widened() (layers []string) {
+	for _, l := range r.Layers {
+		if len(l.More)+len(l.Differs) > 0 {
+			layers = append(layers, l.Name)
+		}
+	}
+	return layers
 }
 
 // Profiles compares a, the one before, with b. An error is that of system calls which mean nothing.
