@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"casemate/cmd/casemate/output"
@@ -159,23 +160,5 @@ func (t told) paste(service string, v diff.Verdict, r *diff.Reach) string {
 	if r.Verdict == diff.Narrowed && v == diff.Removed {
 		of = t.old
 	}
-	words := append([]string{"casemate", "explain", service}, r.Witness.Flags()...)
-	return shellLine(append(words, of...))
-}
-
-// shellLine is words as a line for a shell.
-func shellLine(words []string) string {
-	var quoted []string
-	for _, w := range words {
-		quoted = append(quoted, shellWord(w))
-	}
-	return strings.Join(quoted, " ")
-}
-
-// shellWord is w as one word of a shell's line.
-func shellWord(w string) string {
-	if w != "" && strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+@") == "" {
-		return w
-	}
-	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+	return command(slices.Concat([]string{"explain", service}, r.Witness.Flags(), of)...)
 }

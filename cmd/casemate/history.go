@@ -141,7 +141,7 @@ func (a *app) rollback(which, running string) error {
 		return err
 	}
 	a.printf("rolled back, digest %s\n", resp.Digest)
-	a.printf("the files of the policy are as they were: casemate reload, HUP or a start of casemated loads them\n")
+	a.printf("the files of the policy are as they were: %s, HUP or a start of casemated loads them\n", a.asking("reload"))
 	return err
 }
 

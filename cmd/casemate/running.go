@@ -26,22 +26,6 @@ func (a *app) runningDocument(q control.Request, only ...string) (*policy.Docume
 	return doc, resp, nil
 }
 
-// asked are the words by which a verb asks the casemated that this one asks, none where that is the default.
-func (a *app) asked() []string {
-	if a.control == controlPath {
-		return nil
-	}
-	return []string{"--control", a.control}
-}
-
-// policyWords are the words that name, behind a verb that takes paths, the policy at paths or the running one.
-func (a *app) policyWords(paths ...string) []string {
-	if len(paths) == 1 && paths[0] == running {
-		return a.asked()
-	}
-	return paths
-}
-
 // documentOf is the policy at the paths, or without any the one that casemated runs.
 // Of a compiled one the blocks named in only do.
 func (a *app) documentOf(paths []string, only ...string) (*policy.Document, error) {

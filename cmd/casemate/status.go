@@ -85,7 +85,7 @@ func (a *app) status(st *control.Status, sessions bool) {
 		if st.Sources != "" {
 			say = "the files say another policy, " + st.Sources + " when they were loaded last"
 		}
-		a.printf("%s: %s; casemate reload loads what the files say\n", a.paint("33")("rolled back "+since(st.RolledBack)+" ago"), say)
+		a.printf("%s: %s; %s loads what the files say\n", a.paint("33")("rolled back "+since(st.RolledBack)+" ago"), say, a.asking("reload"))
 	}
 	if st.LastReload != "" {
 		when := ""

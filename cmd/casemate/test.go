@@ -84,7 +84,7 @@ func (a *app) test(args []string, f *testFlags) error {
 	}
 	files, tests, ds := a.readTests(args)
 	if len(ds) == 0 && len(files) == 0 && len(tests) > 0 {
-		return fmt.Errorf("%s has tests and no policy: name its directory alone if the policy is there, as casemate test %s, or else the policy before it", tests[0].Name, shellWord(filepath.Dir(tests[0].Name)))
+		return fmt.Errorf("%s has tests and no policy: name its directory alone if the policy is there, as %s, or else the policy before it", tests[0].Name, command("test", filepath.Dir(tests[0].Name)))
 	}
 	var doc *policy.Document
 	if len(ds) == 0 {

@@ -219,7 +219,7 @@ func (a *app) keepFollowed(ctx context.Context, t *observe.Tracer, s *policy.Ser
 		}
 		st := resp.Status.Services[0]
 		if first && s.Wait && st.Live > 0 {
-			return fmt.Errorf("trace: the program of %s runs already, and serves its clients until it ends: casemate kill --service %s", s.Name, s.Name)
+			return fmt.Errorf("trace: the program of %s runs already, and serves its clients until it ends: %s", s.Name, a.asking("kill", "--service", s.Name))
 		}
 		if st.ZygotePID > 0 && !t.Follows(st.ZygotePID) {
 			err = t.Follow(st.ZygotePID)

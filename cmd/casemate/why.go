@@ -195,7 +195,7 @@ func (a *app) why(w *why) error {
 		if slices.ContainsFunc(found, func(r logged) bool { return r.text("msg") == "denied" || r["limits"] != nil }) {
 			none, further = "", " else"
 		}
-		a.printf("  %scasemate trace %s shows what%s its next session does not find or is refused, by a limit too\n", none, r.Service, further)
+		a.printf("  %s%s shows what%s its next session does not find or is refused, by a limit too\n", none, a.asking("trace", r.Service), further)
 	}
 	return nil
 }
@@ -363,20 +363,20 @@ func (a *app) tell(r logged) {
 		}
 		line("ended", "%s", how)
 		if r.text("detail") == "mount state directory: no such file or directory" {
-			line("", "its directory below %s was removed after the service was prepared: casemate reload makes another", sandbox.StateDir)
+			line("", "its directory below %s was removed after the service was prepared: %s makes another", sandbox.StateDir, a.asking("reload"))
 		}
 	default:
 		line(r.text("msg"), "%s", r.text("text"))
 	}
 }
 
-// explanation is what explain is to be asked about a client whom a rule refused, "" where that
-// is not known, or holds what a shell could take for more than a word: a log is not to be trusted.
-func (r logged) explanation() string {
+// whyRefused is what explain is to be asked about a client whom a rule refused, "" where that
+// is not known, or holds what a shell or explain could take for more than a word: a log is not to be trusted.
+func (a *app) whyRefused(r logged) string {
 	if r.text("client") == "" || r.text("reason") != "acl" {
 		return ""
 	}
-	words := []string{"casemate", "explain", r.text("service"), r.whom()}
+	words := []string{"explain", r.text("service"), r.whom()}
 	if v := r.text("client_name"); v != "" {
 		words = append(words, "--name", v)
 	}
@@ -386,11 +386,12 @@ func (r logged) explanation() string {
 	if at := r.at(); !at.IsZero() {
 		words = append(words, "--at", at.UTC().Format(time.RFC3339))
 	}
-	line := strings.Join(words, " ")
-	if strings.Trim(line, " .:-_=%ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" {
-		return ""
+	for i, w := range words {
+		if strings.Trim(w, ".:-_=%ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") != "" || i < 3 && strings.HasPrefix(w, "-") {
+			return ""
+		}
 	}
-	return line
+	return a.asking(words...)
 }
 
 // whom is the client in the words of explain: rules know those of unix sockets by user, those of a
@@ -434,7 +435,7 @@ func (a *app) tellDecision(r logged, line func(what, format string, args ...any)
 	if r.text("verdict") == "deny" {
 		line("refused", "%s, %s", r.text("reason"), rule)
 		tellLimit(r, line)
-		if v := r.explanation(); v != "" {
+		if v := a.whyRefused(r); v != "" {
 			line("", "what each rule says to that: %s", v)
 		}
 		return
