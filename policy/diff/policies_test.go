@@ -214,13 +214,17 @@ func TestVerdicts(t *testing.T) {
 }
 
 // TestPrecedenceAndPlaces: what once passed a gate on more: a longer prefix of those who wait and of offenders, answers that are as often
-// and more at once, and who goes first on the host. Who says the + of tcpmux is other, and grants nothing.
+// and more at once, who goes first on the host, another group than root's, and what the kernel keeps for clients. Who says the + of tcpmux
+// is other, and grants nothing.
 func TestPrecedenceAndPlaces(t *testing.T) {
 	const queued = "limit \"few\" {\n concurrent = 8\n queue = \"2s\"\n per_source {\n ipv4_prefix = 24\n }\n}\n"
 	const punished = "limit \"few\" {\n concurrent = 8\n penalty {\n on = [\"crash\"]\n first = \"1s\"\n max = \"9s\"\n }\n per_source {\n ipv4_prefix = 24\n }\n}\n"
 	const served = "service \"s\" {\n listen = [\"tcp://:79\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n limit = limit.few\n nice = 5\n oom_score = 500\n}\n"
 	const echo = "service \"e\" {\n listen = [\"udp://:7\"]\n builtin = \"echo\"\n acl = acl.anyone\n limit = limit.l\n}\nlimit \"l\" {\n responses = \"30/s\"\n}\n"
 	const mux = "service \"m\" {\n listen = [\"tcp://:1\"]\n builtin = \"tcpmux\"\n acl = acl.anyone\n}\nservice \"s\" {\n listen = [\"tcpmux:one\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n}\n"
+	const plain = "limit \"few\" {\n concurrent = 8\n}\nservice \"s\" {\n listen = [\"tcp://:79\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n limit = limit.few\n"
+	const grouped = plain + " group = \"root\"\n because = \"it reads them\"\n}\n"
+	const buffered = plain + " socket {\n backlog = 9\n send_buffer = \"32KiB\"\n receive_buffer = \"64KiB\"\n priority = 1\n }\n}\n"
 	for _, c := range []struct {
 		text, from, to string
 		want           diff.Verdict
@@ -240,6 +244,15 @@ func TestPrecedenceAndPlaces(t *testing.T) {
 		{queued + served, "nice = 5", "nice = 6", diff.Narrowed, `-["nice 6, was 5"]`},
 		{queued + served, "oom_score = 500", "oom_score = 1", diff.Widened, `+["oom_score 1, was 500"]`},
 		{queued + served, "oom_score = 500", "", diff.Widened, `+["oom_score none, was 500"]`},
+		{queued + served, "nice = 5", "group = \"shadow\"", diff.Widened, `~["group shadow, was of the user"]`},
+		{grouped, "root", "shadow", diff.Incomparable, `~["group shadow, was root"]`},
+		{grouped, "group = \"root\"", "", diff.Incomparable, `~["group of the user, was root"]`},
+		{buffered, "64KiB", "128KiB", diff.Widened, `+["receive_buffer 128KiB, was 64KiB"]`},
+		{buffered, "32KiB", "16KiB", diff.Narrowed, `-["send_buffer 16KiB, was 32KiB"]`},
+		{buffered, "send_buffer = \"32KiB\"", "", diff.Incomparable, `~["send_buffer the host's, was 32KiB"]`},
+		{buffered, "backlog = 9", "backlog = 10", diff.Widened, `+["backlog 10, was 9"]`},
+		{buffered, "backlog = 9", "", diff.Widened, `+["backlog unlimited, was 9"]`},
+		{buffered, "priority = 1", "priority = 6", diff.Widened, `+["priority 6, was 1"]`},
 		{mux, "tcpmux:one", "tcpmux:+one", diff.Changed, `.["tcpmux:+one says its + otherwise"]`},
 	} {
 		text := strings.ReplaceAll(c.text, c.from, c.to)
@@ -370,9 +383,10 @@ func fill(v reflect.Value, path string, do func(path string)) {
 }
 
 // TestEveryFieldCounts: no field of a service, its limit or its profile is other without a word, but for names and what explains
-// a profile. One that is added is compared, or this fails.
+// a profile, and none goes both ways past a gate on more, but for what grants nothing. One that is added is compared, or this fails.
 func TestEveryFieldCounts(t *testing.T) {
 	silent := []string{"service.Name", "service.Disable", "service.ACL", "service.Limit", "service.Profile", "limit.Name", "limit.Responses", "limit.ResponsesTotal", "profile.Name", "profile.Base", "profile.Widens", "profile.Because"}
+	grantsNothing := []string{"service.Socket.Keepalive", "service.Socket.NoDelay", "service.Socket.TOS", "service.Says", "service.Because", "service.Banner", "service.BannerAccept", "service.BannerSuccess", "service.Refuse", "service.Retry"}
 	old, new := compiled(t, finger), compiled(t, finger)
 	n := 0
 	for name, v := range map[string]any{"service": &new.Policy.Services[0], "limit": new.Policy.Limit("few"), "profile": new.Policy.Profile("own"), "old limit": old.Policy.Limit("few")} {
@@ -392,8 +406,12 @@ func TestEveryFieldCounts(t *testing.T) {
 			if slices.Contains(silent, path) {
 				return
 			}
-			if p := compare(t, old, new); p.Same() {
+			p := compare(t, old, new)
+			if p.Same() {
 				t.Errorf("%s is other, and nothing is said", path)
+			}
+			if more := p.MayWiden() || compare(t, new, old).MayWiden(); more == slices.Contains(grantsNothing, path) {
+				t.Errorf("%s: one way or the other it may be more: %v", path, more)
 			}
 		})
 	}

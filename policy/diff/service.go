@@ -202,17 +202,7 @@ func identity(a, b *policy.Service) Dimension {
 			d.sign(line, y-x)
 		}
 	}
-	if a.Group != b.Group {
-		line := fmt.Sprintf("group %s, was %s", accountWord(b.Group), accountWord(a.Group))
-		switch {
-		case rank(b.Group) == 2 && b.Group != "":
-			d.sign(line, bit(rank(a.Group) != 2))
-		case rank(a.Group) == 2 && a.Group != "":
-			d.Less = append(d.Less, line)
-		default:
-			d.Differs = append(d.Differs, line)
-		}
-	}
+	differing(&d.Differs, "group", accountWord(a.Group), accountWord(b.Group)) // root's can do nothing that another cannot
 	d.set("group ", a.Groups, b.Groups)
 	return d
 }
@@ -244,14 +234,11 @@ func other(a, b *policy.Service) Dimension {
 	differing(&d.Changed, "refuse", a.Refuse, b.Refuse)
 	differing(&d.Changed, "retry", a.Retry, b.Retry)
 	d.precedence(a, b)
+	d.kept(&a.Socket, &b.Socket)
 	x, y := &a.Socket, &b.Socket
-	differing(&d.Changed, "backlog", x.Backlog, y.Backlog)
 	differing(&d.Changed, "keepalive", x.Keepalive, y.Keepalive)
 	differing(&d.Changed, "nodelay", x.NoDelay, y.NoDelay)
-	differing(&d.Changed, "send_buffer", x.SendBuffer, y.SendBuffer)
-	differing(&d.Changed, "receive_buffer", x.ReceiveBuffer, y.ReceiveBuffer)
 	differing(&d.Changed, "tos", x.TOS, y.TOS)
-	differing(&d.Changed, "priority", x.Priority, y.Priority)
 	differing(&d.Changed, "because", a.Because, b.Because)
 	return d
 }
@@ -275,6 +262,29 @@ func (d *Dimension) precedence(a, b *policy.Service) {
 	} else if a.OOMScore != b.OOMScore {
 		d.Changed = append(d.Changed, line)
 	}
+}
+
+// kept compares what the host's kernel keeps for clients, and whose packets it sends first. A backlog of 0 is the longest that there is,
+// and a buffer of 0 as the host has it, which is more or less than any number.
+func (d *Dimension) kept(was, is *policy.Socket) {
+	d.amounts("backlog", int64(was.Backlog), int64(is.Backlog), decimal)
+	for _, b := range []struct {
+		name    string
+		was, is uint32
+	}{{"send_buffer", was.SendBuffer, is.SendBuffer}, {"receive_buffer", was.ReceiveBuffer, is.ReceiveBuffer}} {
+		text := func(n uint32) string {
+			if n == 0 {
+				return "the host's"
+			}
+			return explain.FormatSize(int64(n))
+		}
+		if line := fmt.Sprintf("%s %s, was %s", b.name, text(b.is), text(b.was)); b.was != b.is && (b.was == 0 || b.is == 0) {
+			d.Differs = append(d.Differs, line)
+		} else {
+			d.sign(line, cmp.Compare(b.is, b.was))
+		}
+	}
+	d.sign(fmt.Sprintf("priority %d, was %d", is.Priority, was.Priority), cmp.Compare(is.Priority, was.Priority))
 }
 
 // amounts compares numbers, of which 0 is no limit.
