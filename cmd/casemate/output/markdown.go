@@ -35,7 +35,7 @@ func MarkdownText(s string) string {
 			b.WriteRune(r)
 		}
 	}
-	text := b.String()
+	text := strings.TrimLeft(b.String(), " ") // four of them begin a block of code
 	if strings.HasPrefix(text, "-") {
 		text = "\\" + text // at the beginning of a line, a list
 	}

@@ -87,6 +87,15 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+// TestMarkdownTextBegins: at the beginning of a line, too, or of an item of a list, text begins nothing.
+func TestMarkdownTextBegins(t *testing.T) {
+	for in, want := range map[string]string{"    a": "a", "- a": "\\- a", "  - a": "\\- a", "1. a": "1\\. a", "+ a": "\\+ a", "> a": "&gt; a", "=== a": "\\=\\=\\= a", "a b": "a b"} {
+		if got := MarkdownText(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestMarkdownCode(t *testing.T) {
 	for in, want := range map[string]string{"": "", "a": "`a`", "a`b": "``a`b``", "`": "`` ` ``", "a|b": "`a\\|b`", "``a": "``` ``a ```", "a\nb": "`a\\nb`", " ": "`   `"} {
 		if got := MarkdownCode(in); got != want {
