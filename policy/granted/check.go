@@ -81,7 +81,7 @@ func ValidName(s string) bool {
 
 // Find searches a list that is InOrder; on another one it may miss.
 func Find[T any](list []T, name string, of func(*T) string) *T {
-	i, ok := sort.Find(len(list), func(i int) int { return strings.Compare(name, of(&list[i])) })
+	i, ok := sort.Find(len(list), func(i int) int { return strings.Compare(name, of(&list[i])) }) // by place: an element is large
 	if !ok {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -190,12 +189,12 @@ func (c *compiler) profileOf(s *policy.Service) *profile {
 
 // interpreted matches programs that run other programs and count on signals and
 // on orphans being reaped: shells, interpreters, and scripts by their ending.
-var interpreted = regexp.MustCompile(`^([bd]?ash|sh|[kz]sh|busybox|(perl|python|ruby|node|php|lua|tclsh|expect)[0-9.]*|.*\.(sh|bash|pl|py|rb|php|lua|tcl))$`)
+var interpreted = expression(`^([bd]?ash|sh|[kz]sh|busybox|(perl|python|ruby|node|php|lua|tclsh|expect)[0-9.]*|.*\.(sh|bash|pl|py|rb|php|lua|tcl))$`)
 
 // signals warns of a script that is process 1 of its namespace.
 func (c *compiler) signals(at string, s *policy.Service) {
 	p := c.profileOf(s)
-	if p == nil || p.Init || len(s.Command) == 0 || !interpreted.MatchString(path.Base(s.Command[0])) {
+	if p == nil || p.Init || len(s.Command) == 0 || !interpreted().MatchString(path.Base(s.Command[0])) {
 		return
 	}
 	advice := "give it a profile with init = true, as profile.server, or handle them in the script"

@@ -3,7 +3,6 @@ package lang
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -136,8 +135,8 @@ func listOf(s string) string {
 }
 
 var (
-	bareAddress = regexp.MustCompile(`\b(tcp|udp)[46]?://[^\s,\]"]*|\bunix(gram|packet)?:[^\s,\]"]+`)
-	bareInclude = regexp.MustCompile(`^\s*include\b`)
+	bareAddress = expression(`\b(tcp|udp)[46]?://[^\s,\]"]*|\bunix(gram|packet)?:[^\s,\]"]+`)
+	bareInclude = expression(`^\s*include\b`)
 )
 
 // syntaxHint is a better next step than the parser's own, or "".
@@ -148,13 +147,13 @@ func (c *compiler) syntaxHint(rng hcl.Range) string {
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i]
 	}
-	if m := bareAddress.FindString(string(line)); m != "" && !strings.Contains(string(line), `"`+m) {
+	if m := bareAddress().FindString(string(line)); m != "" && !strings.Contains(string(line), `"`+m) {
 		return fmt.Sprintf("write the address in quotes: %q", m)
 	}
 	if hint := pasted(string(line)); hint != "" {
 		return hint
 	}
-	if bareInclude.Match(line) {
+	if bareInclude().Match(line) {
 		return "there is no include: write " + foreignWords["include"]
 	}
 	return ""

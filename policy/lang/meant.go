@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,11 +25,11 @@ func misread(why, meant string) error {
 }
 
 // amount is a number, and the word after it.
-var amount = regexp.MustCompile(`^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-z%]*)\.?\s*`)
+var amount = expression(`^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-z%]*)\.?\s*`)
 
 // take reads an amount from the front of s, which is in lower case.
 func take(s string) (n float64, unit, rest string, ok bool) {
-	m := amount.FindStringSubmatch(s)
+	m := amount().FindStringSubmatch(s)
 	if m == nil {
 		return 0, "", s, false
 	}
@@ -92,7 +91,7 @@ func meantSize(s string) string {
 }
 
 // per is between the number of a rate and its time.
-var per = regexp.MustCompile(`\s*(?:connections?|sessions?|times?|x)?\s*(?:/|\b(?:per|a|an|each|every|in)\b)\s*`)
+var per = expression(`\s*(?:connections?|sessions?|times?|x)?\s*(?:/|\b(?:per|a|an|each|every|in)\b)\s*`)
 
 // meantPace understands "1k/s", "4096 bytes per second" and "64KiB/min".
 func meantPace(s string) string {
@@ -118,7 +117,7 @@ func meantPace(s string) string {
 // meantRate understands "3 per minute", "0.5/s" and "10/5min".
 func meantRate(s string) string {
 	s = strings.ToLower(s)
-	at := per.FindStringIndex(s)
+	at := per().FindStringIndex(s)
 	if at == nil {
 		return ""
 	}
@@ -161,11 +160,11 @@ func meantShare(s string) string {
 }
 
 // octal are the digits of a mode.
-var octal = regexp.MustCompile(`^0?o?([0-7]{3})$`)
+var octal = expression(`^0?o?([0-7]{3})$`)
 
 // meantMode understands "660" and "0o660".
 func meantMode(s string) string {
-	if m := octal.FindStringSubmatch(s); m != nil {
+	if m := octal().FindStringSubmatch(s); m != nil {
 		return "0" + m[1]
 	}
 	return ""

@@ -3,48 +3,47 @@ package lang
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 )
 
 // Lines of other files, and of this language with something left out.
 var (
-	inetdLine = regexp.MustCompile(`^\s*(\S+)\s+(stream|dgram)\s+((?:tcp|udp)[46]?)\s+(no)?wait\S*\s+([^\s.:]+)(?:[.:](\S+))?\s+(\S+)\s*(.*)$`)
-	bareBlock = regexp.MustCompile(`^\s*(service|acl|limit|profile)\s+"?([a-z][a-z0-9_-]*)"?\s*$`)
-	loneBrace = regexp.MustCompile(`^\s*\{`)
-	noEquals  = regexp.MustCompile(`^\s*([a-z_]+)\s+(\[.*\]|"[^"]*"|[0-9]+|true|false)\s*$`)
-	bareText  = regexp.MustCompile(`^\s*([a-z_]+)\s*\+?=\s*([^\s"\[{(].*)$`)
-	bareHost  = regexp.MustCompile(`^[^"#]*[\[=,]\s*([0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:[:/][0-9]+)?)`)
-	bareWord  = regexp.MustCompile(`^[/0-9A-Za-z][^\s"\[\](){}?*!<>=&|+]*$`)
+	inetdLine = expression(`^\s*(\S+)\s+(stream|dgram)\s+((?:tcp|udp)[46]?)\s+(no)?wait\S*\s+([^\s.:]+)(?:[.:](\S+))?\s+(\S+)\s*(.*)$`)
+	bareBlock = expression(`^\s*(service|acl|limit|profile)\s+"?([a-z][a-z0-9_-]*)"?\s*$`)
+	loneBrace = expression(`^\s*\{`)
+	noEquals  = expression(`^\s*([a-z_]+)\s+(\[.*\]|"[^"]*"|[0-9]+|true|false)\s*$`)
+	bareText  = expression(`^\s*([a-z_]+)\s*\+?=\s*([^\s"\[{(].*)$`)
+	bareHost  = expression(`^[^"#]*[\[=,]\s*([0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:[:/][0-9]+)?)`)
+	bareWord  = expression(`^[/0-9A-Za-z][^\s"\[\](){}?*!<>=&|+]*$`)
 )
 
 // pasted is the step for a line that is not of this language, or "".
 func pasted(line string) string {
-	if m := inetdLine.FindStringSubmatch(line); m != nil {
+	if m := inetdLine().FindStringSubmatch(line); m != nil {
 		return "write " + entry(m)
 	}
-	if m := bareBlock.FindStringSubmatch(line); m != nil {
+	if m := bareBlock().FindStringSubmatch(line); m != nil {
 		return fmt.Sprintf("write %s %q {, with the brace on the same line", m[1], m[2])
 	}
-	if loneBrace.MatchString(line) {
+	if loneBrace().MatchString(line) {
 		return `put the brace on the line of the block: service "NAME" {`
 	}
-	if m := noEquals.FindStringSubmatch(line); m != nil && m[1] != "include" {
+	if m := noEquals().FindStringSubmatch(line); m != nil && m[1] != "include" {
 		return fmt.Sprintf("write %s = %s", m[1], m[2])
 	}
-	if m := bareText.FindStringSubmatch(line); m != nil {
+	if m := bareText().FindStringSubmatch(line); m != nil {
 		if w, ok := foreignWords[m[1]]; ok {
 			return "write " + w
 		}
 	}
-	if m := bareHost.FindStringSubmatch(line); m != nil {
+	if m := bareHost().FindStringSubmatch(line); m != nil {
 		if at := meantListen(m[1]); strings.Contains(m[1], ":") && at != "" {
 			return fmt.Sprintf("write the address in quotes: %q", at)
 		}
 		return fmt.Sprintf("write the address in quotes: %q", m[1])
 	}
-	if m := bareText.FindStringSubmatch(line); m != nil {
-		if word := strings.TrimSpace(m[2]); bareWord.MatchString(word) && strings.ContainsAny(word, "/:.%") {
+	if m := bareText().FindStringSubmatch(line); m != nil {
+		if word := strings.TrimSpace(m[2]); bareWord().MatchString(word) && strings.ContainsAny(word, "/:.%") {
 			return fmt.Sprintf("write %s = %q", m[1], word)
 		}
 	}

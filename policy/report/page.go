@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"sync"
 )
 
 //go:embed page.html
@@ -28,7 +29,10 @@ type page struct {
 // mostOpen is up to how many services all are unfolded.
 const mostOpen = 12
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+// pageTemplate is parsed by the verb that writes a page, and by no other.
+var pageTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Funcs(pageWords).Parse(pageText)) })
+
+var pageWords = template.FuncMap{
 	"points":  func(v float64) string { return fmt.Sprintf("%.2f", v) },
 	"score":   func(v float64) string { return fmt.Sprintf("%.1f", v) },
 	"join":    func(list []string) string { return strings.Join(list, ", ") },
@@ -41,7 +45,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return fmt.Sprintf("%d %s", n, more)
 	},
-}).Parse(pageText))
+}
 
 // scored is how many items of a service's score have points.
 func scored(s *Service) (n int) {
@@ -63,7 +67,7 @@ func (r *Report) Write(w io.Writer) error {
 	if r.Picture != nil {
 		p.Wide, p.Narrow = wide(r.Picture), narrow(r.Picture)
 	}
-	if err := pageTemplate.Execute(w, p); err != nil {
+	if err := pageTemplate().Execute(w, p); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
