@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -221,7 +222,12 @@ func (a *app) read(path string) ([]policy.SourceFile, error) {
 		return nil, &source.Error{Path: path, Reason: "commits are not read here", Next: "check it out (git worktree add), and name the path there"}
 	}
 	if path != "-" {
-		return source.Read(path)
+		files, err := source.Read(path)
+		var se *source.Error
+		if rev, at, ok := strings.Cut(path, ":"); ok && errors.As(err, &se) && errors.Is(err, fs.ErrNotExist) && !strings.Contains(rev, "/") {
+			se.Next += ", as git:" + rev + ":" + at + " if it is of a commit"
+		}
+		return files, err
 	}
 	data, err := io.ReadAll(io.LimitReader(a.in, input.MaxSourceFile+1))
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -95,6 +96,9 @@ func (a *app) trusted(keyFile string, paths []string) error {
 		}
 		if err == nil {
 			texts[i], err = os.ReadFile(name)
+		}
+		if i == 1 && errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("check --trust: %w: casemate compile --sign makes it beside the document", err)
 		}
 		if err != nil {
 			return fmt.Errorf("check --trust: %w", err)

@@ -184,7 +184,10 @@ func queryOf(client, name, local string, at time.Time) (q explain.Query, err err
 		return q, err
 	}
 	if q.Peer == "" {
-		if q.Client, err = netip.ParseAddr(client); err != nil {
+		if q.Client, err = netip.ParseAddr(client); err != nil && exists(client) {
+			return q, fmt.Errorf("client %q is a path: the client stands in front of it", client)
+		}
+		if err != nil {
 			return q, fmt.Errorf("client %q is not an address: write an IPv4 or IPv6 address, unix or uid=NUMBER for a client of a unix socket, or cid=NUMBER for one of a vsock", client)
 		}
 	}
@@ -199,6 +202,9 @@ func queryOf(client, name, local string, at time.Time) (q explain.Query, err err
 // explanation asks the files, or casemated when there are none.
 func (a *app) explanation(paths []string, service, client, name, local string, at time.Time, live bool) (*explain.Explanation, error) {
 	q, err := queryOf(client, name, local, at)
+	if err != nil && exists(service) {
+		err = fmt.Errorf("%w (and %q is a path: write %s)", err, service, command("explain", "SERVICE", "CLIENT", service))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -130,8 +130,10 @@ func (a *app) namedDocument(names, paths []string) (*policy.Document, error) {
 	if err == nil || len(paths) > 0 || len(names) == 0 {
 		return doc, err
 	}
-	if last := names[len(names)-1]; exists(last) {
-		err = notAName(err, names)
+	for i, name := range names {
+		if exists(name) {
+			return doc, notAName(err, names[:i+1])
+		}
 	}
 	return doc, err
 }

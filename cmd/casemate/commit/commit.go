@@ -60,7 +60,7 @@ func read(ctx context.Context, name string, tests bool) ([]policy.SourceFile, er
 	// The commit first, so that nothing of the path can be taken for a part of it.
 	commit, err := one(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
 	if err != nil {
-		return nil, because(err, fmt.Sprintf("git knows no commit %q here", rev))
+		return nil, because(err, name, fmt.Sprintf("git knows no commit %q here", rev), "name one that this clone has (git fetch brings others, and origin/BRANCH is a branch that was fetched)")
 	}
 	// Once more aloud: of a tag and a branch of one name git takes the tag, which whoever may push tags chooses.
 	if _, err := one(ctx, "rev-parse", "--verify", "--end-of-options", rev+"^{commit}"); err != nil {
@@ -68,7 +68,7 @@ func read(ctx context.Context, name string, tests bool) ([]policy.SourceFile, er
 	}
 	object, err := one(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", commit+":"+strings.TrimSuffix(at, "/"))
 	if err != nil {
-		return nil, because(err, fmt.Sprintf("commit %q has no %q", rev, at))
+		return nil, because(err, name, fmt.Sprintf("commit %q has no %q", rev, at), "name it from the root of the repository, or as ./PATH from here")
 	}
 	kind, err := one(ctx, "cat-file", "-t", object)
 	switch {
@@ -183,11 +183,11 @@ func one(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(string(text), "\n"), err
 }
 
-// because is reason where git said no without a word, and otherwise what went wrong.
-func because(err error, reason string) error {
+// because is reason, with the step that helps, where git said no without a word, and otherwise what went wrong.
+func because(err error, name, reason, next string) error {
 	var e *exec.ExitError
 	if errors.As(err, &e) && len(bytes.TrimSpace(e.Stderr)) == 0 {
-		return errors.New(reason)
+		return &source.Error{Path: name, Reason: reason, Next: next, Err: err}
 	}
 	return err
 }
