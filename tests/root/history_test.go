@@ -141,7 +141,7 @@ func TestHistory(t *testing.T) {
 	does(0, "rolled back, digest "+one, "rollback", "1", "--if-running", two)
 	exchange(t, port, "", "one\n")
 	ran(t, b)
-	does(0, "casemate reload loads what the files say", "status")
+	does(0, "casemate reload --control "+b.Control+" loads what the files say", "status")
 	if _, err := b.Await(1, 30*time.Second, "msg", "loaded", "how", "rollback", "asked_uid", "0", "digest", one); err != nil {
 		t.Error(err)
 	}
