@@ -46,6 +46,10 @@ identity, limits, seccomp, files, network, capabilities, resources, namespaces, 
 Who gets in is exact, for every address, user and machine, whatever names and times the
 rules ask for: of a client that gets in by its name, whoever has the name may.
 
+Another fixed user or group is incomparable, since nobody knows what each may touch; so is
+one in the place of root, unless that may touch what others own (CAP_DAC_OVERRIDE). A user
+leased for each connection is less than any.
+
 What the host keeps for longer counts as more: linger, keep_socket, and on_stop = "leave",
 whose sessions go on without casemated. Another log is incomparable: with fewer records
 nobody learns what was done, with more of them more is kept of the clients. on_broken opens

@@ -163,7 +163,7 @@ func (d *Dimension) penalties(was, is *limit.Penalty) {
 	shorter := func(name string, was, is time.Duration) {
 		d.sign(fmt.Sprintf("penalty %s %s, was %s", name, explain.FormatDuration(is), explain.FormatDuration(was)), cmp.Compare(was, is))
 	}
-	if was.Crash+was.Timeout+was.Violation+is.Crash+is.Timeout+is.Violation == 0 {
+	if was.Crash+was.Slow+was.Timeout+was.Violation+is.Crash+is.Slow+is.Timeout+is.Violation == 0 {
 		shorter("first", was.First, is.First)
 	} else {
 		for _, c := range is.On {

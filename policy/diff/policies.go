@@ -173,7 +173,7 @@ func (c *comparison) dimensions(s *Service, a, b *policy.Service) error {
 	program.Name = "command"
 	program.command(a, b)
 	add(program)
-	add(identity(a, b))
+	add(identity(a, b, c.old.Policy.Profile(a.Profile), c.new.Policy.Profile(b.Profile)))
 	add(limits(a, b, c.old.Policy.Limit(a.Limit), c.new.Policy.Limit(b.Limit)))
 	if err := c.layers(a, b, add); err != nil {
 		return err

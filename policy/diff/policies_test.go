@@ -224,6 +224,8 @@ func TestPrecedenceAndPlaces(t *testing.T) {
 	const mux = "service \"m\" {\n listen = [\"tcp://:1\"]\n builtin = \"tcpmux\"\n acl = acl.anyone\n}\nservice \"s\" {\n listen = [\"tcpmux:one\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n}\n"
 	const plain = "limit \"few\" {\n concurrent = 8\n}\nservice \"s\" {\n listen = [\"tcp://:79\"]\n command = [\"/bin/cat\"]\n user = \"nobody\"\n acl = acl.anyone\n limit = limit.few\n"
 	const grouped = plain + " group = \"root\"\n because = \"it reads them\"\n}\n"
+	const rooted = "limit \"few\" {\n concurrent = 8\n}\nservice \"s\" {\n listen = [\"tcp://:79\"]\n command = [\"/bin/cat\"]\n user = \"root\"\n because = \"it is told so\"\n acl = acl.anyone\n limit = limit.few\n}\n"
+	able := strings.Replace(rooted, " user", " profile = profile.able\n user", 1) + "profile \"able\" {\n base = profile.files\n widens = [\"capabilities\"]\n because = \"it reads what others own\"\n capabilities = [\"CAP_DAC_OVERRIDE\"]\n}\n"
 	const buffered = plain + " socket {\n backlog = 9\n send_buffer = \"32KiB\"\n receive_buffer = \"64KiB\"\n priority = 1\n }\n}\n"
 	for _, c := range []struct {
 		text, from, to string
@@ -245,6 +247,9 @@ func TestPrecedenceAndPlaces(t *testing.T) {
 		{queued + served, "oom_score = 500", "oom_score = 1", diff.Widened, `+["oom_score 1, was 500"]`},
 		{queued + served, "oom_score = 500", "", diff.Widened, `+["oom_score none, was 500"]`},
 		{queued + served, "nice = 5", "group = \"shadow\"", diff.Widened, `~["group shadow, was of the user"]`},
+		{rooted, "root", "postgres", diff.Incomparable, `-["user postgres, was root"] ~["what postgres alone may touch: root may not, without CAP_DAC_OVERRIDE"]`},
+		{rooted, "root", "dynamic", diff.Narrowed, `-["user dynamic, was root"]`},
+		{able, "root", "postgres", diff.Narrowed, `-["user postgres, was root"]`},
 		{grouped, "root", "shadow", diff.Incomparable, `~["group shadow, was root"]`},
 		{grouped, "group = \"root\"", "", diff.Incomparable, `~["group of the user, was root"]`},
 		{buffered, "64KiB", "128KiB", diff.Widened, `+["receive_buffer 128KiB, was 64KiB"]`},
@@ -389,18 +394,11 @@ func TestEveryFieldCounts(t *testing.T) {
 	grantsNothing := []string{"service.Socket.Keepalive", "service.Socket.NoDelay", "service.Socket.TOS", "service.Says", "service.Because", "service.Banner", "service.BannerAccept", "service.BannerSuccess", "service.Refuse", "service.Retry"}
 	old, new := compiled(t, finger), compiled(t, finger)
 	n := 0
-	for name, v := range map[string]any{"service": &new.Policy.Services[0], "limit": new.Policy.Limit("few"), "profile": new.Policy.Profile("own"), "old limit": old.Policy.Limit("few")} {
-		if name == "old limit" { // so that what stands beside something counts
-			v.(*limit.Spec).Queue, v.(*limit.Spec).QueueLength = time.Second, 4
-			v.(*limit.Spec).Penalty = limit.Penalty{On: limit.Classes, First: time.Second, Max: time.Second}
-			continue
-		}
-		if name == "limit" {
-			l := v.(*limit.Spec)
-			l.Queue, l.QueueLength = time.Second, 4
-			l.Penalty = limit.Penalty{On: limit.Classes, First: time.Second, Max: time.Second}
-			*old.Policy.Limit("few") = *l
-		}
+	for _, l := range []*limit.Spec{old.Policy.Limit("few"), new.Policy.Limit("few")} { // so that what stands beside something counts
+		l.Queue, l.QueueLength = time.Second, 4
+		l.Penalty = limit.Penalty{On: limit.Classes, First: time.Second, Max: time.Second}
+	}
+	for name, v := range map[string]any{"service": &new.Policy.Services[0], "limit": new.Policy.Limit("few"), "profile": new.Policy.Profile("own")} {
 		fill(reflect.ValueOf(v).Elem(), name, func(path string) {
 			n++
 			if slices.Contains(silent, path) {

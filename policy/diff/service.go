@@ -13,6 +13,7 @@ import (
 	"casemate/listener/endpoint"
 	"casemate/policy"
 	"casemate/policy/explain"
+	"casemate/sandbox"
 )
 
 // sign puts a line where it belongs: more, less, or neither.
@@ -181,9 +182,12 @@ func (d *Dimension) command(a, b *policy.Service) {
 	differing(&d.Changed, "says", strings.Join(a.Says, ""), strings.Join(b.Says, ""))
 }
 
-// identity compares whom the program runs as: a leased user is less than a fixed one, and that less than root. Of two fixed
-// ones nobody knows what each may do.
-func identity(a, b *policy.Service) Dimension {
+// overrides is what lets root at the files of others.
+const overrides = "CAP_DAC_OVERRIDE"
+
+// identity compares whom the program runs as, under the profiles f and g: a leased user is less than a fixed one, and that less than root. Of
+// two fixed ones nobody knows what each may do, nor of one and of root as far as that may not touch what others own.
+func identity(a, b *policy.Service, f, g *sandbox.Profile) Dimension {
 	d := Dimension{Name: "identity"}
 	rank := func(u policy.Account) int {
 		switch u {
@@ -200,6 +204,13 @@ func identity(a, b *policy.Service) Dimension {
 			d.Differs = append(d.Differs, line)
 		} else {
 			d.sign(line, y-x)
+			fixed, root := a, g
+			if x == 2 {
+				fixed, root = b, f
+			}
+			if x != 0 && y != 0 && (root == nil || !slices.Contains(root.Capabilities, overrides)) {
+				d.Differs = append(d.Differs, fmt.Sprintf("what %s alone may touch: root may not, without %s", fixed.User, overrides))
+			}
 		}
 	}
 	differing(&d.Differs, "group", accountWord(a.Group), accountWord(b.Group)) // root's can do nothing that another cannot

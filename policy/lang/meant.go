@@ -97,7 +97,7 @@ var per = expression(`\s*(?:connections?|sessions?|times?|x)?\s*(?:/|\b(?:per|a|
 func meantPace(s string) string {
 	s = strings.ToLower(s)
 	size, span := s, time.Second
-	if at := per.FindStringIndex(s); at != nil {
+	if at := per().FindStringIndex(s); at != nil {
 		size, span = s[:at[0]], timeWord(strings.TrimSpace(s[at[1]:]))
 	} else if short, ok := strings.CutSuffix(s, "bps"); ok {
 		size = short + "b"

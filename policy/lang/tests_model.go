@@ -190,7 +190,7 @@ var limitProps = []prop[limit.Spec]{
 		}
 		return object(member("concurrent", num(s.Concurrent)), member("rate", rateOf(s.Rate)), member("burst", num(s.Burst)), member("ipv4_prefix", num(s.Prefix4)), member("ipv6_prefix", num(s.Prefix6)), member("wider", wider))
 	}},
-	{Member{"penalty", "an object: on, a list, first and max, and what an offence of each class adds: crash, timeout and violation, in milliseconds"}, func(_ *modelOf, l *limit.Spec) value {
+	{Member{"penalty", "an object: on, a list, first and max, and what an offence of each class adds: crash, slow, timeout and violation, in milliseconds"}, func(_ *modelOf, l *limit.Spec) value {
 		return object(member("on", textList(l.Penalty.On)), member("first", millis(l.Penalty.First)), member("max", millis(l.Penalty.Max)),
 			member("crash", millis(l.Penalty.Adds(limit.Crash))), member("slow", millis(l.Penalty.Adds(limit.Slow))), member("timeout", millis(l.Penalty.Adds(limit.Timeout))), member("violation", millis(l.Penalty.Adds(limit.Violation))))
 	}},
