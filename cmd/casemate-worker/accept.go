@@ -38,7 +38,7 @@ func runBroker(context.Context, []string) error {
 	reload := make(chan struct{}, 1)
 	conf := broker.Config{About: brief.About, Passed: brief.Passed, Log: os.NewFile(warden.BrokerLog, "log"),
 		Door:    &warden.Door{FD: warden.BrokerDoor, Owner: brief.Owner, Operators: brief.Operators},
-		LoadAvg: os.NewFile(warden.BrokerLoadAvg, "loadavg"), Null: os.NewFile(warden.BrokerNull, "null"),
+		LoadAvg: os.NewFile(warden.BrokerLoadAvg, "loadavg"), Null: os.NewFile(warden.BrokerNull, "null"), Said: os.NewFile(warden.BrokerSaid, "the file of bans"),
 	}
 	conf.Hands = func(l *loop.Loop, _ func(string, string, error)) hands.Hands {
 		root, failed = far.New(l, warden.BrokerErrands, warden.BrokerTidings, func(k warden.TidingKind) {

@@ -37,7 +37,6 @@ func runBuiltin(ctx context.Context, _ []string) error {
 		return errors.New("what it is told of its service did not come")
 	}
 	config, err := builtin.Decode(files[0]) // the sockets come behind it and what is kept
-	files[0].Close()
 	if err != nil {
 		return err
 	}
@@ -47,7 +46,9 @@ func runBuiltin(ctx context.Context, _ []string) error {
 	signal.Ignore(syscall.SIGPIPE)
 	log := journal.New(os.Stderr, false)
 	defer log.Close(closeGrace)
-	return builtin.Serve(ctx, leave.Done(), config, files[1], files[2:], log.Now)
+	shun := make(chan os.Signal, 1)
+	signal.Notify(shun, wire.Shun)
+	return builtin.Serve(ctx, builtin.Orders{Leaving: leave.Done(), Said: files[0], Shun: shun, Kept: files[1]}, config, files[2:], log.Now)
 }
 
 // inherited takes the descriptors of the LISTEN_FDS protocol and removes its

@@ -102,7 +102,8 @@ stops no other: casemate status says why, and it is tried again. casemated ends 
 there is nothing at all to serve, or with policy { on_broken = "refuse" }.
 
 Policies that ran are kept, the last 64 of them and 64 MiB, for casemate history and rollback:
-in /var/lib/casemate/.history, or for another control socket in PATH.history beside it.
+in /var/lib/casemate/.history, or for another control socket in PATH.history beside it. So are
+the bans and drains of casemate ban and drain.
 
 Sockets that a service manager passes (LISTEN_FDS) are used where the policy has their address; the log names the others.
 

@@ -8,9 +8,11 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,9 +21,12 @@ import (
 	"casemate/listener/loop"
 	"casemate/listener/warden"
 	"casemate/sandbox"
+	"casemate/sandbox/hostpath"
 	"casemate/sandbox/panics"
 	"casemate/sandbox/seccomp/program"
 	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
 )
 
 // serve has the broker serve until a signal stops it.
@@ -65,14 +70,14 @@ type root struct {
 	warden *warden.Warden
 	door   *warden.Door
 	brief  warden.Brief
-	files  [2]*os.File
+	files  [3]*os.File // from warden.BrokerLoadAvg on
 	err    error
-	ready  chan struct{} // closed when the first policy is in force
+	served atomic.Bool // a policy has been in force
 }
 
 // newRoot takes the control socket, so that two of them cannot run on one, and what is left of others.
 func newRoot(o *options, caps []string) (*root, error) {
-	r := &root{o: o, ready: make(chan struct{})}
+	r := &root{o: o}
 	listener.Undertake = zygote.Undertake
 	var strange []error
 	o.Inherited, strange = listener.Inherit()
@@ -88,6 +93,10 @@ func newRoot(o *options, caps []string) (*root, error) {
 		if r.files[i], err = os.OpenFile(path, []int{os.O_RDONLY, os.O_WRONLY}[i], 0); err != nil {
 			return nil, err
 		}
+	}
+	if r.files[2], err = hostpath.Within(o.Past, func() (*os.File, error) { return hostpath.Keep(filepath.Join(o.Past, ".bans"), unix.O_RDWR) }); err != nil {
+		r.note("bans will end with the broker", err.Error())
+		r.files[2], _ = os.Open(os.DevNull) // nothing to read, and no way to write
 	}
 	if r.loop, err = loop.New(); err != nil {
 		return nil, err
@@ -137,9 +146,9 @@ func (r *root) keep(hup, term <-chan os.Signal) error {
 	for {
 		ended, began := make(chan error, 1), time.Now()
 		conf := warden.BrokerConfig{OpenLog: r.o.openLog, Tell: notify, Ended: func(err error) { ended <- err },
-			Ready: func() { notify("READY=1"); r.first() }}
+			Ready: func() { notify("READY=1"); r.served.Store(true) }}
 		b, err := r.start(conf, before)
-		if err != nil && !r.served() {
+		if err != nil && !r.served.Load() {
 			return err
 		}
 		if err != nil {
@@ -160,7 +169,7 @@ func (r *root) keep(hup, term <-chan os.Signal) error {
 			return r.blocks.Settle()
 		case stopping:
 			return err // what is left may live on, or ends with this process
-		case !r.served() && !b.Served():
+		case !r.served.Load() && !b.Served():
 			return errBroker
 		}
 		r.say(slog.LevelError, "the broker has ended, another one follows", err)
@@ -180,7 +189,7 @@ func (r *root) start(conf warden.BrokerConfig, before *warden.Broker) (b *warden
 	if r.o.openLog != nil {
 		defer func() { r.o.log.Close(); r.o.log = nil }()
 	}
-	return r.warden.StartBroker(conf, r.brief, before, r.door.FD, int(r.o.log.Fd()), int(r.files[0].Fd()), int(r.files[1].Fd()))
+	return r.warden.StartBroker(conf, r.brief, before, r.door.FD, int(r.o.log.Fd()), int(r.files[0].Fd()), int(r.files[1].Fd()), int(r.files[2].Fd()))
 }
 
 // errBroker is of a broker that could not begin, and has said why.
@@ -204,22 +213,6 @@ func (r *root) obey(b *warden.Broker, hup, term <-chan os.Signal, ended <-chan e
 		case err := <-ended:
 			return stopping, err
 		}
-	}
-}
-
-func (r *root) first() {
-	if !r.served() {
-		close(r.ready)
-	}
-}
-
-// served tells whether a policy has been in force.
-func (r *root) served() bool {
-	select {
-	case <-r.ready:
-		return true
-	default:
-		return false
 	}
 }
 

@@ -36,6 +36,8 @@ type Config struct {
 	// Tell takes the broker's state as a service manager wants it (sd_notify(3)), nil
 	// for none. It must not wait.
 	Tell func(state string)
+	// Said keeps what operators have said, for the broker that follows; nil keeps nothing.
+	Said *os.File
 	// LoadAvg is /proc/loadavg, and Null /dev/null, to write.
 	LoadAvg, Null *os.File
 	warden.About
@@ -62,6 +64,7 @@ type Broker struct {
 	denials   *denials
 	relays    *relays
 	shields   *shields
+	bans      *bans
 	checks    loop.Timer
 	told      string // to the service manager
 	exhausted loop.Timer
@@ -111,6 +114,7 @@ func New(c Config) (*Broker, error) {
 	b.maxFiles = warden.FileLimit()
 	b.compile, b.plan, b.cells = b.hands.Compile, b.hands.Plan, b.hands.Prepare
 	b.names, b.logWorker, b.denials, b.relays, b.shields = newNames(b), newLogWorker(b), newDenials(b), newRelays(b), newShields(b)
+	b.bans = newBans(b)
 	b.door = newDoor(b, c.Door)
 	b.log = journal.New(c.Log, c.Journal)
 	flush := &loop.Timer{Owner: loop.Func(b.log.Flush)}
@@ -122,7 +126,7 @@ func New(c Config) (*Broker, error) {
 	l.Failed = b.Bug
 	b.exhausted.Owner, b.checks.Owner = loop.Func(b.syncAll), loop.Func(b.check)
 	b.stopTimer.Owner = loop.Func(b.stopped)
-	return b, nil
+	return b, l.Post(b.bans.resume)
 }
 
 // Bug logs the panic that err tells of, if it does.

@@ -1,6 +1,10 @@
 package broker
 
-import "casemate/listener/wire"
+import (
+	"casemate/listener/wire"
+
+	"golang.org/x/sys/unix"
+)
 
 // counted is what the worker of a built-in has said of its clients, whom nobody else
 // sees.
@@ -8,6 +12,7 @@ type counted struct {
 	last  wire.Counts
 	tally *tally
 	over  bool // the worker has ended, and with it all of its clients
+	said  int  // the file in which it reads what operators say, -1 = none
 }
 
 // add takes the worker's newest word. It counts from its own start, so a word that
@@ -36,6 +41,14 @@ func (c *counted) add(n *wire.Counts) {
 		}
 	}
 	c.last = *n
+}
+
+// forget closes the worker's file. It may be called on nil.
+func (c *counted) forget() {
+	if c != nil && c.said >= 0 {
+		unix.Close(c.said)
+		c.said = -1
+	}
 }
 
 // end is called when the worker has ended.

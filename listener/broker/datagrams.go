@@ -88,6 +88,11 @@ func (at *listening) receive() {
 func (at *listening) datagram(peer inbound.Peer) {
 	b := at.b
 	v := visit{svc: at.svc, at: at, conn: -1, local: at.local, peer: peer}
+	if reason := b.bans.refuses(&v); reason != "" {
+		v.rule = decide.RuleNoACL
+		at.dismiss(&v, reason)
+		return
+	}
 	d := v.decide(decide.Name{})
 	if d.NeedName {
 		d = v.decide(decide.Name{State: decide.NoAnswer})

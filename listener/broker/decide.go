@@ -9,6 +9,10 @@ import (
 
 // offer gives a client that was just accepted the banner of everybody, and decides about it.
 func (b *Broker) offer(v *visit) {
+	if reason := b.bans.refuses(v); reason != "" {
+		b.forbid(v, reason)
+		return
+	}
 	if !v.greeted && !inbound.Say(v.conn, v.svc.spec.BannerAccept) {
 		b.refuse(v, reasonBusy)
 		return
@@ -22,8 +26,18 @@ func (b *Broker) offer(v *visit) {
 	b.decided(v, d)
 }
 
+// forbid refuses a client by what an operator has said: no rule was asked, or it has no say.
+func (b *Broker) forbid(v *visit, reason string) {
+	v.rule = decide.RuleNoACL
+	b.refuse(v, reason)
+}
+
 // decided goes on with the host rules' answer: limits, then the start.
 func (b *Broker) decided(v *visit, d decide.Decision) {
+	if reason := b.bans.refuses(v); reason != "" { // it may have waited for its name, or for a place
+		b.forbid(v, reason)
+		return
+	}
 	v.rule = d.Rule
 	if d.Verdict != acl.Allow {
 		b.refuse(v, reasonRules)

@@ -29,5 +29,13 @@ func (g *generation) service(name string) *service {
 	return nil
 }
 
+// all are the services of the policy, without the programs of their rules.
+func (g *generation) all() []*service {
+	if g == nil {
+		return nil
+	}
+	return g.services[:len(g.doc.Policy.Services)]
+}
+
 // placed adds to why a service is refused where the policy has what is at fault.
 func (g *generation) placed(s *service, err error) error { return g.doc.Place(s.spec, err) }

@@ -48,7 +48,7 @@ func (b *Broker) over(s *session) {
 		talk, e.Heard = b.part(s.conn, slices.Contains(journal.Outstayed, e.Reason))
 		e.In, e.Out, s.conn = talk.In, talk.Out, -1
 	}
-	if s.lost {
+	if e.Detail = s.why; s.lost {
 		e.Detail = "its relay ended"
 	}
 	if t := s.svc.tally; s.held != nil {
@@ -95,6 +95,7 @@ func (b *Broker) leave(s *session) {
 	if s.denied {
 		b.denials.worker.send(wire.Order{Kind: wire.Over, ID: s.id}.Encode())
 	}
+	s.counts.forget()
 	if s.conn >= 0 {
 		inbound.Refuse(s.conn)
 		s.conn = -1

@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"casemate/acl/ban"
 	"casemate/acl/decide"
 	"casemate/listener/address"
 	"casemate/listener/inbound"
@@ -10,7 +11,7 @@ import (
 	"casemate/listener/loop"
 )
 
-// reasonRules is the refusal of the host rules; limits have their own words.
+// reasonRules is the refusal of the host rules; limits and operators (package ban) have their own words.
 const (
 	reasonRules = "acl"
 	reasonBusy  = "busy"    // our own queues are full
@@ -70,7 +71,7 @@ func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
 	d := &journal.Decision{At: b.wall(), ID: id, Service: v.svc.name, Client: v.peer, Network: address.Transport(v.at.spec.Endpoint), Local: v.local, Path: v.at.spec.Path,
 		Refused: refused, ACL: v.svc.spec.ACL, Digest: v.svc.gen.digest, Generation: v.svc.gen.number, PID: pid}
 	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), decide.RuleName(v.svc.rules.list, v.rule)
-	if refused != "" && refused != reasonRules {
+	if refused != "" && refused != reasonRules && !ban.Reason(refused) {
 		d.Source = v.counted
 		d.Limit = v.svc.gen.doc.Policy.Limit(v.svc.spec.Limit)
 	}

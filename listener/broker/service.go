@@ -52,6 +52,7 @@ func (s *service) brief() (fd int, err error) {
 		if s.told, err = briefOf(s.spec, s.gen.doc).Encode(); err != nil {
 			return -1, err
 		}
+		s.told = append(s.told, '\n') // what follows is wire.SaidAt's
 	}
 	return warden.FileOf(s.told)
 }

@@ -36,6 +36,7 @@ type session struct {
 	uid     uint32
 	leased  bool
 	taken   bool         // a runner has it: its start goes on, or has failed
+	why     string       // it was ended, for its record
 	mercy   string       // the reason of its end, for which TERM was sent; "" = it may go on
 	killed  bool         // and then KILL
 	denied  bool         // the denials worker knows of it

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reasonShield is what the kernel has refused at the listeners: addresses by the host rules, and sources that a limit shuts out; also
+// reasonShield is what the kernel has refused at the listeners: addresses by the host rules, and sources that a limit or an operator shuts out; also
 // what found their queue full.
 const reasonShield = "kernel"
 
@@ -171,20 +171,22 @@ func (b *Broker) shield(p *planned) {
 	old := t.shield
 	if t.shield = p.shield; old != nil {
 		b.loop.Disarm(&old.timer)
-		if t.shield != nil && reflect.DeepEqual(old.limit, t.shield.limit) && len(old.blocked) > 0 {
+		if t.shield != nil && reflect.DeepEqual(old.limit, t.shield.limit) {
 			t.shield.blocked = old.blocked
-			t.shield.renew()
 		}
+	}
+	if t.shield != nil && len(t.shield.blocked)+len(b.bans.prefixes(p.svc.name)) > 0 {
+		t.shield.renew()
 	}
 	if t.shield != nil && !b.shields.drops.Armed() {
 		b.loop.After(&b.shields.drops, dropsEvery)
 	}
 }
 
-// renew makes the filter of those that are shut out now, and itself due when that changes.
+// renew makes the filter of those that are shut out now, by an operator too, and itself due when that changes.
 func (s *shielding) renew() {
 	b := s.svc.b
-	var out []netip.Prefix
+	out := b.bans.prefixes(s.svc.name)
 	next := int64(0)
 	for p, until := range s.blocked {
 		if until -= int64(blockMargin); until <= b.loop.Now() {

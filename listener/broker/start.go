@@ -68,15 +68,17 @@ func (r *runner) ask(s *session) error {
 	q := &r.request
 	q.ID, q.UID, q.GID = s.id, s.uid, s.uid
 	q.FDs = r.fdBuf[:0]
-	if fd, err := s.svc.brief(); err != nil {
+	told, err := s.svc.brief()
+	if err != nil {
 		return err
-	} else if fd >= 0 {
-		defer unix.Close(fd)
+	}
+	defer unix.Close(told) // or there is none
+	if told >= 0 {
 		kept, err := s.svc.tally.keptFile()
 		if err != nil {
 			return err
 		}
-		q.FDs = append(q.FDs, fd, kept)
+		q.FDs = append(q.FDs, told, kept)
 	}
 	q.FDs = s.appendSockets(q.FDs)
 	if s.svc.spec.Builtin == policy.Tcpmux {
@@ -110,6 +112,9 @@ func (r *runner) ask(s *session) error {
 		}
 		defer unix.Close(end)
 		q.FDs = append(q.FDs, end)
+	}
+	if err := r.b.bans.introduce(s, told); err != nil {
+		return err
 	}
 	r.envBuf = s.svc.rules.appendEnv(appendFacts(r.envBuf[:0], s.svc.spec.EnvStyle, s.peer, s.local, s.at != nil && !s.at.stream()), s.rule)
 	if s.svc.spec.Stdio == sandbox.StdioFDs {

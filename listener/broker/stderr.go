@@ -74,7 +74,7 @@ func (l *logWorker) take(s *session, kind wire.Kind) (end int, err error) {
 		return end, err
 	}
 	if kind == wire.Records {
-		s.counts = &counted{tally: s.svc.tally}
+		s.counts = &counted{tally: s.svc.tally, said: -1}
 		p.count = s.counts
 	}
 	s.pipes, l.pipes[wire.Order{Kind: kind, ID: s.id}] = append(s.pipes, p), p

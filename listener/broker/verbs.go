@@ -42,6 +42,8 @@ func (b *Broker) answer(q control.Request, uid uint32) (a control.Response, doc 
 		if doc, a.Live, err = b.document(q); err == nil {
 			a.Digest = doc.Digest
 		}
+	case control.VerbBan, control.VerbUnban, control.VerbBans, control.VerbDrain, control.VerbUndrain:
+		a, err = b.operate(q, uid)
 	case control.VerbKill:
 		a.Sessions, err = b.end(q)
 	default:
@@ -82,7 +84,7 @@ func (b *Broker) status(q control.Request) (*control.Status, error) {
 		}
 		st.Generation, st.Digest, st.Loaded = b.gen.number, b.gen.digest, b.gen.loaded
 		st.RolledBack, st.Sources = b.rolledBack()
-		for _, s := range b.gen.services[:len(b.gen.doc.Policy.Services)] {
+		for _, s := range b.gen.all() {
 			if q.Service == "" || s.name == q.Service {
 				if q.Now && s.name == q.Service {
 					s.run.warm()
@@ -95,6 +97,7 @@ func (b *Broker) status(q control.Request) (*control.Status, error) {
 				st.Disabled = append(st.Disabled, s.Name)
 			}
 		}
+		st.Bans = len(b.bans.state.Bans)
 		b.listSessions(st, q.Service)
 	})
 	if err == nil && q.Service != "" && st.Generation > 0 && len(st.Services)+len(st.Disabled) == 0 {
@@ -150,7 +153,7 @@ func (s *service) status() control.ServiceStatus {
 	st := control.ServiceStatus{
 		Name: s.name, Listeners: make([]control.ListenerStatus, 0, len(s.listen)), User: string(s.spec.User), ACL: s.spec.ACL, Limit: s.spec.Limit,
 		Profile: s.spec.Profile, Builtin: s.spec.Builtin, Losses: r.cell.Losses(),
-		Live: t.live, Peak: t.peak, Queued: len(t.queue), Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil,
+		Live: t.live, Peak: t.peak, Queued: len(t.queue), Admitted: t.admitted, Refused: t.refused, Failed: t.failed, Zygote: r.zygote != nil, Drained: s.b.drained(s.name),
 	}
 	if s.spec.Redirects() {
 		st.Redirect = s.spec.Redirect.String()
@@ -202,7 +205,7 @@ func (b *Broker) document(q control.Request) (doc *policy.Document, live *contro
 			return
 		}
 		live = &control.Live{ServiceStatus: s.status()}
-		if s.spec.Builtin == "" { // its worker counts its clients
+		if b.forbids(live, s, q.Client.Unmap()); live.Refusal == "" && s.spec.Builtin == "" { // its worker counts its clients
 			r := s.tally.limiter.Peek(b.loop.Now(), admission.Peer(q.Client.Unmap().WithZone(""), inbound.Peer{UID: q.UID, VM: q.CID > 0, CID: q.CID}.Key()))
 			if live.Refusal, live.Retry = string(r.Reason), r.RetryAfter; live.Refusal == "" && s.overloaded() {
 				live.Refusal = reasonLoad

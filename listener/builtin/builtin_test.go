@@ -70,6 +70,8 @@ type running struct {
 	leaving  chan struct{}
 	done     chan error
 	more     []*os.File // sockets behind its own
+	said     io.ReaderAt
+	shun     <-chan os.Signal
 }
 
 func start(t *testing.T, c *Config) *running {
@@ -118,7 +120,9 @@ func (r *running) serve(c *Config, addr string, protos ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	files = append(files, r.more...)
-	go func() { r.done <- Serve(ctx, r.leaving, c, nil, files, r.log.put) }()
+	go func() {
+		r.done <- Serve(ctx, Orders{Leaving: r.leaving, Said: r.said, Shun: r.shun}, c, files, r.log.put)
+	}()
 	t.Cleanup(r.end)
 }
 
@@ -286,7 +290,7 @@ func TestUnixStream(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Serve(ctx, nil, config("echo"), nil, []*os.File{f}, func(journal.Record) {}) }()
+	go func() { done <- Serve(ctx, Orders{}, config("echo"), []*os.File{f}, func(journal.Record) {}) }()
 	c, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@
 package builtin
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,9 +31,16 @@ const maxConfig = 16 << 20
 // Decode reads a Config strictly, and refuses values that the rules do not take.
 func Decode(r io.Reader) (*Config, error) {
 	in := &io.LimitedReader{R: r, N: maxConfig + 1}
-	c, err := far.DecodeBuiltin(in)
-	if in.N == 0 {
+	text, err := bufio.NewReader(in).ReadBytes('\n') // behind it lies what changes: wire.SaidAt
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	var c *Config
+	switch {
+	case len(text) > maxConfig:
 		err = fmt.Errorf("read the configuration: more than %d bytes", maxConfig)
+	case err == nil:
+		c, err = far.DecodeBuiltin(bytes.NewReader(text))
 	}
 	if err != nil {
 		return nil, err

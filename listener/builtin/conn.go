@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"casemate/acl/limit"
@@ -30,9 +31,11 @@ type stream interface {
 // session, writes end with it or when the client stalls.
 type conn struct {
 	stream
-	ends  time.Time // the session limit; zero = none
-	watch *watch    // nil for none
-	until time.Time // the deadline of writes
+	client  client
+	shunned atomic.Bool // it was ended, since its client is banned
+	ends    time.Time   // the session limit; zero = none
+	watch   *watch      // nil for none
+	until   time.Time   // the deadline of writes
 }
 
 // newConn starts the session's clocks.

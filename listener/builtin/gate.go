@@ -26,6 +26,7 @@ type gate struct {
 	matcher *decide.Matcher
 	start   time.Time
 	began   int64 // CLOCK_MONOTONIC at start
+	said    said
 
 	mu      sync.Mutex
 	keeper  *keeper     // nil: nothing is kept
@@ -36,7 +37,7 @@ type gate struct {
 
 // verdict is the gate's answer about one client.
 type verdict struct {
-	refused string // why: "acl", or the limit's word; "" = it is served
+	refused string // why: "acl", the limit's or the operator's word; "" = it is served
 	rule    int    // as decide.Decision has it
 	ticket  admission.Ticket
 	counted netip.Prefix // what a limit counted it in, as that refused
@@ -97,9 +98,12 @@ func (g *gate) keep() {
 	g.keeper.store(g.limiter.Keep(now, int64(keepEvery)), g.budget.Keep(now, int64(keepEvery)))
 }
 
-// decide asks the rules. There is no DNS here, so a name is never known: allow rules
+// decide asks what an operator has said, and the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
 func (g *gate) decide(c *client, now time.Time) verdict {
+	if reason := g.said.refuses(c, g.config.Service); reason != "" {
+		return verdict{refused: reason, rule: decide.RuleNoACL}
+	}
 	d := g.matcher.Decide(decide.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: decide.Name{State: decide.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: now})
 	if d.Verdict != acl.Allow {
 		return verdict{refused: reasonACL, rule: d.Rule}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -14,17 +15,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Orders are what a worker is told while it serves.
+type Orders struct {
+	// Leaving is closed when it is to give its sockets up.
+	Leaving <-chan struct{}
+	// Said has what an operator has said of its service (wire.SaidAt), nil for nothing, and Shun tells that sessions are to end by that.
+	Said io.ReaderAt
+	Shun <-chan os.Signal
+	// In Kept the limits find what those of the worker before remembered, and leave what these do; it may be nil.
+	Kept *os.File
+}
+
 // Serve serves the Config's protocol on the sockets, which it takes over, until
-// ctx ends, or until nobody has come for the linger time or leaving is closed: then it
+// ctx ends, or until nobody has come for the linger time or Leaving is closed: then it
 // gives the sockets up and serves those to the end who are there. All give nil. log gets the
-// records, must not wait, and is called from several goroutines. In kept the limits find what those of the worker before
-// remembered, and leave what these do; it may be nil.
-func Serve(ctx context.Context, leaving <-chan struct{}, c *Config, kept *os.File, sockets []*os.File, log func(journal.Record)) error {
-	s, err := newServer(c, kept, sockets, log)
+// records, must not wait, and is called from several goroutines.
+func Serve(ctx context.Context, o Orders, c *Config, sockets []*os.File, log func(journal.Record)) error {
+	s, err := newServer(c, o.Kept, sockets, log)
 	if err != nil {
 		return fmt.Errorf("builtin: %w", err)
 	}
-	return s.run(ctx, leaving)
+	s.gate.said.from = o.Said
+	over := make(chan struct{})
+	defer close(over)
+	go s.shun(o.Shun, over)
+	return s.run(ctx, o.Leaving)
+}
+
+// shun ends the sessions of banned clients, whenever it is told to.
+func (s *server) shun(told <-chan os.Signal, over <-chan struct{}) {
+	for {
+		select {
+		case <-over:
+			return
+		case <-told:
+			s.endShunned()
+		}
+	}
+}
+
+func (s *server) endShunned() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if s.gate.said.shuns(&c.client, s.config.Service) {
+			c.shunned.Store(true)
+			_ = c.Close()
+		}
+	}
 }
 
 func newServer(c *Config, kept *os.File, sockets []*os.File, log func(journal.Record)) (*server, error) {

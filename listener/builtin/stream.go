@@ -85,6 +85,7 @@ func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 		return nil, w, v
 	}
 	conn, err := newConn(st, now, &s.config.Limit, s.config.Idle)
+	conn.client = w
 	if err == nil && s.full() {
 		err, v.refused = errFull, reasonSessions
 	}
@@ -121,13 +122,16 @@ func (s *server) serve(c *conn, w client, v verdict) {
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
 	s.gate.release(&w, &v, e.Reason)
+	if c.shunned.Load() {
+		e.Detail = "its client was banned"
+	}
 	s.records.session(&e)
 }
 
 func (s *server) ending(c *conn, err error) string {
 	slow := c.watch.end()
 	switch {
-	case s.stopped():
+	case s.stopped(), c.shunned.Load():
 		return journal.Killed
 	case slow != "":
 		return slow

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"casemate/acl/ban"
 	"casemate/acl/limit/admission"
 	"casemate/acl/limit/responses"
 	"casemate/listener/wire"
@@ -243,7 +244,7 @@ func TestMostResponsesFit(t *testing.T) {
 
 // TestReasonsAreCounted: every word for a refusal has its place in the counts.
 func TestReasonsAreCounted(t *testing.T) {
-	words := []string{reasonACL, reasonResponses, reasonSessions, badPort, badSource, badTarget, badLoop, badSelf}
+	words := []string{reasonACL, reasonResponses, reasonSessions, badPort, badSource, badTarget, badLoop, badSelf, ban.ReasonBan, ban.ReasonDrain}
 	for _, r := range []admission.Reason{admission.ByPenalty, admission.ByRate, admission.ByConcurrency, admission.BySourceConcurrency, admission.BySourceRate, admission.ByWiderConcurrency, admission.ByWiderRate, admission.ByTableFull, admission.ByEarlyDrop} {
 		words = append(words, string(r))
 	}

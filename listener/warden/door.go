@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"casemate/listener"
 	"casemate/listener/endpoint"
@@ -43,12 +42,7 @@ func OpenDoor(path, operators string) (*Door, error) {
 		}
 		spec.Mode = 0o660
 	}
-	dir, err := hostpath.Make(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	defer dir.Close()
-	lock, err := dir.Create(filepath.Base(path)+".lock", unix.O_RDWR, 0o600)
+	lock, err := hostpath.Keep(path+".lock", unix.O_RDWR)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

@@ -24,6 +24,7 @@ const (
 	BrokerLog
 	BrokerLoadAvg
 	BrokerNull
+	BrokerSaid
 	brokerEnd
 )
 

@@ -5,6 +5,7 @@ package wire
 var Reasons = [...]string{
 	"acl", "penalty", "rate", "concurrency", "source-concurrency", "source-rate", "wider-concurrency", "wider-rate", "table-full", "early-drop",
 	"sessions", "response-rate", "source-port", "source-address", "broadcast", "loopback-source", "own-address",
+	"ban", "drain",
 }
 
 // Ends are how sessions of a built-in end that did not end by themselves (journal.Session.Reason).

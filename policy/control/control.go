@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"casemate/acl/ban"
 	"casemate/policy"
 )
 
@@ -20,6 +21,11 @@ const (
 	VerbKill     = "kill"
 	VerbHistory  = "history"
 	VerbRollback = "rollback"
+	VerbBan      = "ban"
+	VerbUnban    = "unban"
+	VerbBans     = "bans"
+	VerbDrain    = "drain"
+	VerbUndrain  = "undrain"
 )
 
 // How a policy came into force: the word of a Run.
@@ -36,6 +42,8 @@ const (
 // Service and the client ask for Live too: an address, or without one the uid of a unix client. VerbKill is for all sessions of
 // Service, or for those of the ids in Sessions; with Now they get no time to end by themselves. VerbRollback loads the
 // document of Digest, one that ran before, and VerbDocument sends that in place of the one in force.
+// VerbBan shuts Prefix out of Services (none is all of them) for For (0 is until VerbUnban), with Ends the sessions that are there as well;
+// VerbUnban takes that back, and VerbBans lists all. VerbDrain has Service take no new clients until VerbUndrain.
 // With IfDigest, VerbReload puts no other policy into force; with IfRunning, it and VerbRollback do nothing unless that one is.
 type Request struct {
 	FormatVersion int        `json:"format_version"`
@@ -50,11 +58,16 @@ type Request struct {
 	Digest        string     `json:"digest,omitempty"`
 	IfDigest      string     `json:"if_digest,omitempty"`
 	IfRunning     string     `json:"if_running,omitempty"`
+
+	Prefix   netip.Prefix  `json:"prefix,omitzero"`
+	Services []string      `json:"services,omitempty"`
+	For      time.Duration `json:"for_ns,omitempty"`
+	Ends     bool          `json:"ends,omitempty"`
 }
 
 // Reads tells whether a request changes nothing.
 func (q Request) Reads() bool {
-	return q.Verb == VerbDocument || q.Verb == VerbHistory || q.Verb == VerbStatus && !q.Now
+	return q.Verb == VerbDocument || q.Verb == VerbHistory || q.Verb == VerbBans || q.Verb == VerbStatus && !q.Now
 }
 
 // Response is the JSON line casemated answers with before it closes. OK
@@ -68,16 +81,23 @@ type Response struct {
 	Diagnostics   []policy.Diagnostic `json:"diagnostics,omitempty"`
 	Status        *Status             `json:"status,omitempty"`
 	Live          *Live               `json:"live,omitempty"`
-	// Sessions are those of VerbKill that had not ended when it came.
+	// Sessions are those of VerbKill that had not ended when it came, and those that VerbBan ends.
 	Sessions []SessionStatus `json:"sessions,omitempty"`
 	// Unmet is the condition of the request that does not hold, by its JSON name: nothing was changed.
 	Unmet string `json:"unmet,omitempty"`
 	// Replaced is the digest of the policy that was in force before a load, EndedRollback whether that was rolled back to.
 	Replaced      string `json:"replaced,omitempty"`
 	EndedRollback bool   `json:"ended_rollback,omitempty"`
-	// Unkept is why the history does not have a policy that was loaded all the same.
+	// Unkept is why the history does not have a policy that was loaded all the same, or why bans end with the broker.
 	Unkept string `json:"unkept,omitempty"`
 	Runs   []Run  `json:"runs,omitempty"` // of VerbHistory, the oldest first
+	// Bans and Drains are all, of VerbBans; those that VerbBan has set, VerbUnban or VerbUndrain has taken back.
+	Bans   []ban.Ban   `json:"bans,omitempty"`
+	Drains []ban.Drain `json:"drains,omitempty"`
+	// Still are bans that shut the source of VerbUnban out after it, and Unheld the services that no ban holds for, since their
+	// programs take their clients themselves.
+	Still  []ban.Ban `json:"still,omitempty"`
+	Unheld []string  `json:"unheld,omitempty"`
 }
 
 // Run is a time that a policy was in force, over the ends of brokers, and of casemateds that were started again with it.
@@ -97,7 +117,7 @@ type Run struct {
 type Live struct {
 	ServiceStatus
 	// Refusal is the limit that would refuse the client now ("penalty", "rate",
-	// ...), "" is none. Retry is when it would not any more if nobody else came;
+	// ...), or the operator's word (ban.ReasonBan, ban.ReasonDrain), "" is none. Retry is when it would not any more if nobody else came;
 	// 0 where that waits for a session to end.
 	Refusal string        `json:"refusal,omitempty"`
 	Retry   time.Duration `json:"retry_after_ns,omitempty"`
@@ -122,6 +142,7 @@ type Status struct {
 	RolledBack time.Time       `json:"rolled_back,omitzero"`
 	Sources    string          `json:"sources_digest,omitempty"`
 	Services   []ServiceStatus `json:"services"`
+	Bans       int             `json:"bans,omitempty"` // how many sources operators have shut out
 	// Disabled are the names of services that are not served because the policy says so.
 	Disabled []string `json:"disabled,omitempty"`
 	// Sessions lists live sessions, also of older generations; it is cut at
@@ -157,9 +178,11 @@ type ServiceStatus struct {
 	// EndedBy counts sessions that did not exit by themselves ("crash", "violation", "timeout", ...).
 	EndedBy map[string]uint64 `json:"ended_by,omitempty"`
 	// Failed counts admitted connections that could not be started.
-	Failed    uint64 `json:"failed"`
-	Zygote    bool   `json:"zygote"` // one is running
-	ZygotePID int    `json:"zygote_pid,omitempty"`
+	Failed uint64 `json:"failed"`
+	// Drained is since when it takes no new clients, since an operator said so; nothing where it does.
+	Drained   time.Time `json:"drained,omitzero"`
+	Zygote    bool      `json:"zygote"` // one is running
+	ZygotePID int       `json:"zygote_pid,omitempty"`
 	// Error is why the service, or a part of it, is not being served now, or not as
 	// the host has it now. Broken says that it is not served at all: its sandbox
 	// cannot be prepared, which is tried again.

@@ -287,6 +287,16 @@ func Make(dir string) (*File, error) {
 	return Open(dir)
 }
 
+// Keep is Create, by root alone, in a directory that is made where there is none.
+func Keep(p string, flags int) (*os.File, error) {
+	dir, err := Make(path.Dir(p))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Create(path.Base(p), flags, 0o600)
+}
+
 // Create opens the file called name in the directory f, and makes a regular one
 // where there is none. It is root's: no link, no second name. A pipe and a
 // character device pass; a pipe that nobody reads is an error.

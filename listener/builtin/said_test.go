@@ -1,0 +1,128 @@
+package builtin
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"casemate/acl/ban"
+	"casemate/listener/wire"
+
+	"golang.org/x/sys/unix"
+)
+
+// saying is a worker's file, whose text an operator may change.
+type saying struct {
+	t       *testing.T
+	f       *os.File
+	version uint64
+}
+
+func newSaying(t *testing.T) *saying {
+	fd, err := unix.MemfdCreate("said", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "said")
+	t.Cleanup(func() { f.Close() })
+	return &saying{t: t, f: f}
+}
+
+func (s *saying) say(state ban.State) {
+	s.t.Helper()
+	s.version++
+	text, err := wire.EncodeSaid(s.version, &state)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, part := range []struct{ from, to int }{{wire.SaidVersion, len(text)}, {0, wire.SaidVersion}} {
+		if _, err := s.f.WriteAt(text[part.from:part.to], wire.SaidAt+int64(part.from)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// TestSaid: a built-in refuses banned clients, or all of them, from the moment that it is said until it is taken back, over tcp and udp;
+// sessions that are there go on, or end where that was said as well.
+func TestSaid(t *testing.T) {
+	s := newSaying(t)
+	shun := make(chan os.Signal, 1)
+	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1), said: s.f, shun: shun}
+	r.serve(config("echo"), "127.0.0.1:0", "tcp", "udp")
+	echoes := func(c net.Conn) bool {
+		t.Helper()
+		if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("x"))
+		_, err := io.ReadFull(c, make([]byte, 1))
+		return err == nil
+	}
+	served := func() bool {
+		c, err := net.Dial("tcp", r.tcp) // which may see the refusal already
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		return echoes(c)
+	}
+	live, err := net.Dial("tcp", r.tcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	if !echoes(live) || !served() {
+		t.Fatal("nobody is served")
+	}
+	this := netip.MustParsePrefix("127.0.0.0/30")
+	s.say(ban.State{Bans: []ban.Ban{{Prefix: this, Service: "echo"}}})
+	if served() || !echoes(live) {
+		t.Error("a banned client is served, or one that was there is not")
+	}
+	u, err := net.Dial("udp", r.udp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	_, _ = u.Write([]byte("x"))
+	eventually(t, "records of both refusals", func() bool { return refused(r, "ban") == 2 })
+	s.say(ban.State{Bans: []ban.Ban{{Prefix: this, Until: time.Now().Add(-time.Second)}, {Prefix: netip.MustParsePrefix("127.0.1.0/24")}}})
+	if !served() || !echoes(u) {
+		t.Error("a ban that is over, or of somebody else, refuses")
+	}
+	s.say(ban.State{Drains: []ban.Drain{{Service: "echo"}}})
+	if served() || !echoes(live) {
+		t.Error("a drained service serves a new client, or no old one")
+	}
+	s.say(ban.State{Bans: []ban.Ban{{Prefix: this, Ends: true}}})
+	shun <- wire.Shun
+	if echoes(live) {
+		t.Error("a session that was to end goes on")
+	}
+	eventually(t, "its record", func() bool {
+		return slices.ContainsFunc(r.log.records(t, "session"), func(m map[string]any) bool {
+			return m["reason"] == "killed" && m["detail"] == "its client was banned"
+		})
+	})
+	s.say(ban.State{})
+	if !served() {
+		t.Error("nobody is served after all is taken back")
+	}
+}
+
+// refused counts the records of refusals for a reason, none of which names a rule or a limit that has no part in it.
+func refused(r *running, reason string) (n int) {
+	for _, m := range r.log.records(r.t, "decision") {
+		if m["reason"] == reason {
+			n++
+			if m["rule"] != "none" || m["limit"] != nil {
+				r.t.Errorf("a ban's record has %v", m)
+			}
+		}
+	}
+	return n
+}
