@@ -35,6 +35,7 @@ func (a *app) completions(root *cobra.Command) {
 		"status": {a.services, none}, "trace": {a.services, none}, "learn": {a.services, none},
 		"explain": {a.services, nil}, "show": {a.blocks, a.blocks}, "score": {a.services, a.services},
 		"why": {a.sessionIDs, none}, "kill": {a.sessionIDs, a.sessionIDs},
+		"ban": {none, a.services}, "unban": {a.bannedNow, a.services}, "bans": {none, none}, "drain": {a.services, none}, "undrain": {a.drainedOnes, none},
 		"profiles": {a.namedProfiles, a.namedProfiles}, "profiles diff": {a.namedProfiles, a.namedProfiles},
 		"help": {pages(root), none}, "reload": {none, none}, "history": {none, none}, "rollback": {a.runs, none}, "version": {none, none},
 		"explain-rule": {ruleCodes, ruleCodes},
@@ -190,13 +191,19 @@ func (a *app) sessionIDs() (out []cobra.Completion) {
 
 // running is the status of casemated, nil where it does not give it.
 func (a *app) running() *control.Status {
-	quiet := *a
-	quiet.out, quiet.err = &bytes.Buffer{}, io.Discard
+	quiet := a.hushed()
 	resp, err := quiet.ask(control.Request{Verb: control.VerbStatus})
 	if err != nil {
 		return nil
 	}
 	return resp.Status
+}
+
+// hushed is one that says nothing.
+func (a *app) hushed() *app {
+	quiet := *a
+	quiet.out, quiet.err = &bytes.Buffer{}, io.Discard
+	return &quiet
 }
 
 func shippedProfiles() (out []cobra.Completion) {

@@ -71,7 +71,7 @@ func TestKinds(t *testing.T) {
 }
 
 // own are the words whose verbs say themselves what completes them.
-var own = []string{"A", "B", "CODE", "KIND", "NAME", "RUN"}
+var own = []string{"A", "B", "CODE", "KIND", "NAME", "PREFIX", "RUN"}
 
 // TestEveryArgumentIsKnown: of each verb, every word of its Use is a kind, or its own.
 func TestEveryArgumentIsKnown(t *testing.T) {

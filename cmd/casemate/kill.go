@@ -82,7 +82,7 @@ type killReport struct {
 
 // kill ends the sessions of ids, or those of q.Service, and waits for their end.
 func (a *app) kill(q control.Request, ids []uint64) error {
-	r := killReport{FormatVersion: 1, Ended: []control.SessionStatus{}, Unknown: []uint64{}}
+	r := killReport{FormatVersion: 1, Unknown: []uint64{}}
 	hit, err := a.end(q, ids)
 	if err != nil {
 		return err
@@ -104,26 +104,35 @@ func (a *app) kill(q control.Request, ids []uint64) error {
 			}
 		}
 	}
-	left := make([]uint64, len(hit))
-	for i, s := range hit {
-		left[i] = s.ID
-	}
-	for late := time.Now().Add(killWait); len(left) > 0 && time.Now().Before(late); {
-		time.Sleep(killPoll)
-		if r.Left, err = a.end(control.Request{Now: q.Now}, left); err != nil {
-			return err
-		}
-		left = left[:0]
-		for _, s := range r.Left {
-			left = append(left, s.ID)
-		}
-	}
-	for _, s := range hit {
-		if !slices.Contains(left, s.ID) {
-			r.Ended = append(r.Ended, s)
-		}
+	if r.Ended, r.Left, err = a.await(hit, q.Now); err != nil {
+		return err
 	}
 	return a.killed(&r, q.Service)
+}
+
+// await waits for the end of sessions that were told to end.
+func (a *app) await(hit []control.SessionStatus, now bool) (ended, left []control.SessionStatus, err error) {
+	ids := make([]uint64, len(hit))
+	for i, s := range hit {
+		ids[i] = s.ID
+	}
+	for late := time.Now().Add(killWait); len(ids) > 0 && time.Now().Before(late); {
+		time.Sleep(killPoll)
+		if left, err = a.end(control.Request{Now: now}, ids); err != nil {
+			return nil, nil, err
+		}
+		ids = ids[:0]
+		for _, s := range left {
+			ids = append(ids, s.ID)
+		}
+	}
+	ended = []control.SessionStatus{}
+	for _, s := range hit {
+		if !slices.Contains(ids, s.ID) {
+			ended = append(ended, s)
+		}
+	}
+	return ended, left, nil
 }
 
 // end asks casemated to end the sessions of ids, in as many requests as that takes, or

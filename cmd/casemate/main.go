@@ -98,7 +98,7 @@ each connection's program alone in its own sandbox.
 A policy is one or more files or directories of *.cm.hcl files, or one compiled
 document (*.json). check, explain-rule, fmt, test, compile, diff, report, schema, import, profiles,
 and explain, show and score with a path read only what they are given and work as any user;
-status, why, plan, history, kill, reload, rollback, and those three without a path ask a
+status, why, plan, history, bans, kill, ban, drain, reload, rollback, and those three without a path ask a
 running casemated. check, test, compile, diff, plan, explain, show, score, report and
 profiles --policy take git:REV:PATH as well, for what a commit has.
 
@@ -169,7 +169,7 @@ Exit status: 0 yes, 1 could not do the job, 3 the answer is no.`,
 		a.checkCmd(), a.explainRuleCmd(), a.fmtCmd(), a.compileCmd(), a.showCmd(), a.explainCmd(),
 		a.diffCmd(), a.testCmd(), a.scoreCmd(), a.reportCmd(), a.schemaCmd(), a.profilesCmd(), a.importCmd(),
 		a.learnCmd(), a.factsCmd(), a.lspCmd(confined), a.statusCmd(), a.whyCmd(), a.traceCmd(),
-		a.killCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(), a.rollbackCmd(), a.versionCmd(),
+		a.killCmd(), a.banCmd(), a.unbanCmd(), a.bansCmd(), a.drainCmd(), a.undrainCmd(), a.planCmd(), a.reloadCmd(), a.historyCmd(), a.rollbackCmd(), a.versionCmd(),
 		a.policyTopic(), a.inetdTopic(), a.logTopic(), a.callsTopic(), a.testsTopic(),
 	)
 	a.completions(cmd)

@@ -35,8 +35,8 @@ of resources or after a failure); retrying; or broken. LIVE and PEAK are session
 and at most; of a built-in its clients, as its worker last told, within a second.
 ADMITTED and REFUSED count clients, FAILED those admitted whose program could not be
 started. Below the table stand a service's refusals by reason, and the sessions that did
-not exit by themselves, how many wait in the queue of its limit (casemate help log has the words), and the services that the policy
-has with disable = true. All count from casemated's
+not exit by themselves, how many wait in the queue of its limit (casemate help log has the words), whether it is drained, how
+many bans there are, and the services that the policy has with disable = true. All count from casemated's
 start, also over reloads, or from that of the broker after one that was killed (the log says so); LIVE holds then too.`,
 		Example: `  casemate status
   casemate status finger --sessions
@@ -109,6 +109,9 @@ func (a *app) status(st *control.Status, sessions bool) {
 		}
 	}
 	a.flush(w, &b)
+	if st.Bans > 0 {
+		a.printf("%s, see casemate bans\n", several(st.Bans, "ban", "bans"))
+	}
 	if len(st.Disabled) > 0 {
 		a.printf("disabled: %s\n", strings.Join(st.Disabled, ", "))
 	}
@@ -141,6 +144,9 @@ func (a *app) notes(s *control.ServiceStatus) {
 	}
 	if s.Redirect != "" {
 		a.printf("%s: redirect to %s\n", s.Name, strings.TrimPrefix(s.Redirect, "tcp://"))
+	}
+	if !s.Drained.IsZero() {
+		a.printf("%s: %s %s ago: it takes no new clients, casemate undrain %[1]s ends that\n", s.Name, a.paint("33")("drained"), since(s.Drained))
 	}
 	if s.Queued > 0 {
 		a.printf("%s: queue: %d wait for a place\n", s.Name, s.Queued)

@@ -60,9 +60,9 @@ pid             number  decision session denied  the program's, where it is one 
 uid             number  session             the program's, with pid
 exit            number  session             its exit status, where it ended so
 signal          string  session denied      the signal that ended it, where one did
-detail          string  session             why it could not be started
+detail          string  session             why it could not be started, or what has ended it
 source          string  decision            the prefix that was counted, of a deny by penalty, source-rate, source-concurrency, wider-rate or wider-concurrency of a client with an address
-limit           object  decision            the service's limit block, as compiled, of a deny for another reason than acl: reason says which part of it
+limit           object  decision            the service's limit block, as compiled, of a deny for another reason than acl, ban and drain: reason says which part of it
 limits          array   session             the limits that it ran into, as far as its end tells: see below
 syscall         string  denied              the call; absent in the count of those beyond 64 kinds in one session, and where the kernel does not tell what a filter has killed for
 args            string  denied              those of its arguments that tell calls apart, in the words of C; what lies behind a pointer is unknown
@@ -78,7 +78,7 @@ facility        string  syslog              of the message, as auth, daemon or l
 severity        string  syslog              emerg, alert, crit, err (these are ERROR), warning, notice, info or debug
 ident           string  syslog              the name that the program goes by, where it says one
 ident_pid       number  syslog              the process id that it says, in its own pid namespace
-text            string  stderr stdout syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note
+text            string  stderr stdout syslog note  the line, quoted as in Go (\x1b, \\); the detail of a note, as the source that is banned and until when
 count           number  denied suppressed dropped  how many
 error           string  note                what went wrong
 code            string  note                of a diagnostic, as casemate check prints it
@@ -95,11 +95,13 @@ ended           number  note                programs of an earlier casemated tha
 left            number  note                and that were left alone
 leave           bool    note                true: they are left alone at this stop
 how             string  note                of a load: start, reload, signal (HUP) or rollback
-asked_uid       number  note                of a load that casemate reload or rollback has asked for: the uid of who did
+asked_uid       number  note                of a load that casemate reload or rollback has asked for, of bans and drains: the uid of who did
 panic           string  note                of a bug
 stack           string  note                of a bug
 
 REASON OF A DENY     MEANING
+ban                  an operator has banned its source (casemate ban)
+drain                an operator lets the service take no new clients (casemate drain)
 acl                  the host rules
 penalty              the source is shut out for what its sessions did
 rate                 the service as a whole starts too many
@@ -125,9 +127,9 @@ broadcast            the datagram was sent to more than this host
 loopback-source      from loopback, at a socket that is not bound to it
 own-address          from this host's own address
 kernel               in status alone: what the kernel dropped at the listeners of a service with refuse =
-                     "silent", or because their queue was full
+                     "silent", banned sources too, or because their queue was full
 
-A session that is killed was ended by casemate kill, by casemated's stop, because a
+A session that is killed was ended by casemate kill or ban --end, by casemated's stop, because a
 built-in's worker was no longer what the policy says, or by somebody's SIGTERM, SIGINT,
 SIGHUP, SIGQUIT, SIGPIPE or SIGALRM; its client earns no penalty.
 

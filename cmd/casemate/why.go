@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"casemate/acl/ban"
 	"casemate/cmd/casemate/output"
 	"casemate/cmd/confine"
 	"casemate/listener/journal"
@@ -435,6 +436,9 @@ func (a *app) tellDecision(r logged, line func(what, format string, args ...any)
 	if r.text("verdict") == "deny" {
 		line("refused", "%s, %s", r.text("reason"), rule)
 		tellLimit(r, line)
+		if ban.Reason(r.text("reason")) {
+			line("", "an operator has said so: casemate bans lists it, casemate %s takes it back", map[string]string{ban.ReasonBan: "unban", ban.ReasonDrain: "undrain"}[r.text("reason")])
+		}
 		if v := a.whyRefused(r); v != "" {
 			line("", "what each rule says to that: %s", v)
 		}

@@ -30,6 +30,9 @@ var durations = map[string]time.Duration{
 	"ms": time.Millisecond, "s": time.Second, "min": time.Minute, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
 }
 
+// Duration reads a time as policies write it: "500ms", "90s", "10m", "1h30m", "2d".
+func Duration(s string) (time.Duration, error) { return parseDuration(s) }
+
 // parseDuration reads "500ms", "90s", "10m" (or "10min"), "1h", "2d", and several
 // of them from the longest unit to the shortest: "1h30m".
 func parseDuration(s string) (time.Duration, error) {
