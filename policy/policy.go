@@ -27,7 +27,9 @@ type Policy struct {
 	// OnStop says what a stopping broker does with running sessions.
 	OnStop StopMode `json:"on_stop"`
 	// OnBroken says what a start does that cannot prepare all services.
-	OnBroken BrokenMode        `json:"on_broken"`
+	OnBroken BrokenMode `json:"on_broken"`
+	// OnNarrow says what a load does with sessions whose client it does not admit any more, "" is NarrowKeep.
+	OnNarrow NarrowMode        `json:"on_narrow,omitempty"`
 	ACLs     []acl.List        `json:"acls"`
 	Limits   []limit.Spec      `json:"limits"`
 	Profiles []sandbox.Profile `json:"profiles"`
@@ -63,6 +65,18 @@ const (
 
 // BrokenModes are all of them.
 var BrokenModes = []BrokenMode{BrokenRetry, BrokenRefuse}
+
+// NarrowMode is a word of on_narrow.
+type NarrowMode string
+
+// The words.
+const (
+	NarrowKeep NarrowMode = "keep"
+	NarrowEnd  NarrowMode = "end"
+)
+
+// NarrowModes are all of them.
+var NarrowModes = []NarrowMode{NarrowKeep, NarrowEnd}
 
 // Account is the name or decimal number of a user or group.
 type Account string

@@ -32,8 +32,8 @@ var ProxyProtocols = []string{"v1", "v2"}
 // is granted.Policy.Check's, and everything that makes a policy good text package valid's.
 func (p *Policy) Sound() error {
 	switch {
-	case p.Edition != 1 || !slices.Contains(StopModes, p.OnStop) || !slices.Contains(BrokenModes, p.OnBroken):
-		return errors.New("edition, on_stop or on_broken is not known to this version")
+	case p.Edition != 1 || !slices.Contains(StopModes, p.OnStop) || !slices.Contains(BrokenModes, p.OnBroken) || p.OnNarrow != "" && !slices.Contains(NarrowModes, p.OnNarrow):
+		return errors.New("edition, on_stop, on_broken or on_narrow is not known to this version")
 	case !granted.InOrder(p.ACLs, aclName) || !granted.InOrder(p.Limits, limitName) || !granted.InOrder(p.Profiles, profileName) ||
 		!granted.InOrder(p.Services, serviceName) || !granted.InOrder(p.Disabled, serviceName):
 		return granted.ErrOrder

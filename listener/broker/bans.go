@@ -133,8 +133,7 @@ func (s *bans) tell(o *session) error {
 	if o.counts == nil || o.counts.said < 0 {
 		return nil
 	}
-	part := s.state.Of(o.svc.name)
-	text, err := wire.EncodeSaid(s.version, &part)
+	text, err := wire.EncodeSaid(s.version, &wire.Said{State: s.state.Of(o.svc.name), Narrowed: o.counts.narrowed, Admits: o.counts.admits})
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (b *Broker) commit(c *candidate, o *order) error {
 	c.inForce = true
 	old := b.gen
 	b.gen = c.gen
-	c.gen.loaded = b.wall()
+	c.gen.loaded, c.gen.narrows = b.wall(), o.narrows(c.gen.doc.Policy)
 	b.hands.InForce(c.gen.doc, o.cause)
 	b.maxFiles = warden.FileLimit()
 	for i := range c.plans {

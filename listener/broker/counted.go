@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"casemate/acl"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,9 @@ type counted struct {
 	tally *tally
 	over  bool // the worker has ended, and with it all of its clients
 	said  int  // the file in which it reads what operators say, -1 = none
+	// narrowed and admits are as wire.Said has them.
+	narrowed bool
+	admits   *acl.List
 }
 
 // add takes the worker's newest word. It counts from its own start, so a word that

@@ -13,6 +13,7 @@ type generation struct {
 	digest   string
 	doc      *policy.Document
 	loaded   time.Time
+	narrows  bool       // sessions end that it does not admit
 	services []*service // as policy.Programs has them
 }
 

@@ -23,10 +23,11 @@ type order struct {
 	ran   string // the digest of a document that ran before, which is loaded in place of the sources
 	// Digests of the only policy that may come into force, and of the one that has to be in force until then; "" is any.
 	ifDigest, ifRunning string
+	ends                bool // sessions that the policy does not admit
 }
 
 // plain tells whether others may share the outcome.
-func (o *order) plain() bool { return o.ran+o.ifDigest+o.ifRunning == "" }
+func (o *order) plain() bool { return o.ran+o.ifDigest+o.ifRunning == "" && !o.ends }
 
 // unmet is the error of a condition that does not hold.
 type unmet struct{ condition, text string }

@@ -32,6 +32,7 @@ type outcome struct {
 	ended    bool   // that was rolled back to
 	unkept   string // why the history does not have it
 	diags    []policy.Diagnostic
+	narrowed []control.SessionStatus // that are to end, since it does not admit their clients
 	err      error
 }
 
@@ -108,7 +109,8 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		if err = o.admits(doc); err != nil {
 			return err
 		}
-		warned, err := b.install(doc, &o)
+		var warned []policy.Diagnostic
+		warned, out.narrowed, err = b.install(doc, &o)
 		diags = append(diags, warned...)
 		return err
 	})
@@ -127,14 +129,18 @@ func (b *Broker) loadNow(o order) (out outcome) {
 	return out
 }
 
-// install makes a generation of doc and swaps it in.
-func (b *Broker) install(doc *policy.Document, o *order) ([]policy.Diagnostic, error) {
+// install makes a generation of doc and swaps it in. Sessions that it does not admit end, where they are to.
+func (b *Broker) install(doc *policy.Document, o *order) (warned []policy.Diagnostic, narrowed []control.SessionStatus, err error) {
 	c, err := b.build(doc)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b.spares.Do(panics.SpareThreads) // before there is a client, whose program may take the last task
-	if derr := b.loop.Do(func() { err = b.commit(c, o) }); derr != nil {
+	if derr := b.loop.Do(func() {
+		if err = b.commit(c, o); err == nil && b.gen.narrows {
+			narrowed = b.narrow()
+		}
+	}); derr != nil {
 		err = derr
 	}
 	switch {
@@ -147,7 +153,7 @@ func (b *Broker) install(doc *policy.Document, o *order) ([]policy.Diagnostic, e
 	case !c.inForce:
 		c.discard()
 	}
-	return c.warned, err
+	return c.warned, narrowed, err
 }
 
 // noteOf is note with what the order was.

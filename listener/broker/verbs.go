@@ -30,7 +30,8 @@ func (b *Broker) answer(q control.Request, uid uint32) (a control.Response, doc 
 			a.Digest = a.Status.Digest
 		}
 	case control.VerbReload, control.VerbRollback:
-		out := b.fulfil(order{cause: warden.Cause{How: q.Verb, UID: uid}, ran: q.Digest, ifDigest: q.IfDigest, ifRunning: q.IfRunning})
+		out := b.fulfil(order{cause: warden.Cause{How: q.Verb, UID: uid}, ran: q.Digest, ifDigest: q.IfDigest, ifRunning: q.IfRunning, ends: q.Ends})
+		a.Sessions = out.narrowed
 		a.Digest, a.Replaced, a.EndedRollback, a.Unkept, a.Diagnostics, err = out.digest, out.replaced, out.ended, out.unkept, out.diags, out.err
 		var u *unmet
 		if errors.As(err, &u) {

@@ -32,10 +32,10 @@ type stream interface {
 type conn struct {
 	stream
 	client  client
-	shunned atomic.Bool // it was ended, since its client is banned
-	ends    time.Time   // the session limit; zero = none
-	watch   *watch      // nil for none
-	until   time.Time   // the deadline of writes
+	shunned atomic.Pointer[string] // why it was ended, nil where it was not
+	ends    time.Time              // the session limit; zero = none
+	watch   *watch                 // nil for none
+	until   time.Time              // the deadline of writes
 }
 
 // newConn starts the session's clocks.

@@ -104,7 +104,7 @@ func (g *gate) decide(c *client, now time.Time) verdict {
 	if reason := g.said.refuses(c, g.config.Service); reason != "" {
 		return verdict{refused: reason, rule: decide.RuleNoACL}
 	}
-	d := g.matcher.Decide(decide.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: decide.Name{State: decide.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: now})
+	d := g.matcher.Decide(c.asked(now))
 	if d.Verdict != acl.Allow {
 		return verdict{refused: reasonACL, rule: d.Rule}
 	}
@@ -174,6 +174,11 @@ type client struct {
 	peer    inbound.Peer
 	local   netip.AddrPort
 	network string // tcp, udp or unix
+}
+
+// asked is what rules are told of the client: its name is never known.
+func (c *client) asked(at time.Time) decide.Client {
+	return decide.Client{Addr: c.peer.Addr.Addr(), Local: c.local.Addr(), Name: decide.Name{State: decide.NoAnswer}, Peer: acl.Pattern(c.peer.Number()), At: at}
 }
 
 // source is whom limits count the client under.

@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"casemate/acl"
 	"casemate/acl/ban"
+	"casemate/acl/decide"
 	"casemate/listener/wire/far"
 )
 
@@ -17,6 +19,7 @@ type said struct {
 	mu      sync.Mutex
 	version uint64
 	index   *ban.Index
+	admits  *decide.Matcher // whom sessions may go on for, nil is everybody
 }
 
 // untorn bounds the wait for a version that is half written.
@@ -33,8 +36,11 @@ func (s *said) now() (*ban.Index, error) {
 		version, state, err := far.DecodeSaid(s.from, s.version)
 		switch {
 		case err == nil && state != nil:
-			s.version, s.index = version, ban.NewIndex(state)
-			return s.index, nil
+			s.version, s.index, s.admits = version, ban.NewIndex(&state.State), nil
+			if state.Narrowed {
+				s.admits, err = decide.Compile(state.Admits)
+			}
+			return s.index, err
 		case err == nil:
 			return s.index, nil
 		case !errors.Is(err, far.ErrTorn) || time.Now().After(until):
@@ -52,12 +58,19 @@ func (s *said) refuses(c *client, service string) string {
 	return index.Refuses(c.peer.Addr.Addr(), service, time.Now())
 }
 
-// shuns tells whether a session of a client is to end.
-func (s *said) shuns(c *client, service string) bool {
+// shuns is why a session of a client is to end, "" where it is not.
+func (s *said) shuns(c *client, service string) string {
 	index, err := s.now()
 	if err != nil || index == nil {
-		return false
+		return ""
 	}
-	b := index.Find(c.peer.Addr.Addr(), service, time.Now())
-	return b != nil && b.Ends
+	if b := index.Find(c.peer.Addr.Addr(), service, time.Now()); b != nil && b.Ends {
+		return "its client was banned"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.admits != nil && s.admits.Decide(c.asked(time.Now())).Verdict != acl.Allow {
+		return "the policy that was loaded does not admit its client"
+	}
+	return ""
 }

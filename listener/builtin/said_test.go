@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/acl"
 	"casemate/acl/ban"
 	"casemate/listener/wire"
 
@@ -34,8 +35,13 @@ func newSaying(t *testing.T) *saying {
 
 func (s *saying) say(state ban.State) {
 	s.t.Helper()
+	s.put(wire.Said{State: state})
+}
+
+func (s *saying) put(said wire.Said) {
+	s.t.Helper()
 	s.version++
-	text, err := wire.EncodeSaid(s.version, &state)
+	text, err := wire.EncodeSaid(s.version, &said)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -100,17 +106,42 @@ func TestSaid(t *testing.T) {
 	}
 	s.say(ban.State{Bans: []ban.Ban{{Prefix: this, Ends: true}}})
 	shun <- wire.Shun
-	if echoes(live) {
-		t.Error("a session that was to end goes on")
-	}
 	eventually(t, "its record", func() bool {
 		return slices.ContainsFunc(r.log.records(t, "session"), func(m map[string]any) bool {
 			return m["reason"] == "killed" && m["detail"] == "its client was banned"
 		})
 	})
+	if echoes(live) {
+		t.Error("a session that was to end goes on")
+	}
 	s.say(ban.State{})
 	if !served() {
 		t.Error("nobody is served after all is taken back")
+	}
+	for _, of := range []struct {
+		from string
+		ends bool
+	}{{"127.0.0.0/8", false}, {"192.0.2.0/24", true}} {
+		c, err := net.Dial("tcp", r.tcp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if !echoes(c) {
+			t.Fatal("nobody is served")
+		}
+		s.put(wire.Said{Narrowed: true, Admits: &acl.List{Name: "new", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{acl.Pattern(of.from)}}}, Default: acl.Deny}})
+		shun <- wire.Shun
+		if of.ends {
+			eventually(t, "its record", func() bool {
+				return slices.ContainsFunc(r.log.records(t, "session"), func(m map[string]any) bool {
+					return m["reason"] == "killed" && m["detail"] == "the policy that was loaded does not admit its client"
+				})
+			})
+		}
+		if echoes(c) == of.ends {
+			t.Errorf("narrowed to %s, its session ends: %v", of.from, !of.ends)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func Serve(ctx context.Context, o Orders, c *Config, sockets []*os.File, log fun
 	return s.run(ctx, o.Leaving)
 }
 
-// shun ends the sessions of banned clients, whenever it is told to.
+// shun ends the sessions of clients that are banned, or not admitted any more, whenever it is told to.
 func (s *server) shun(told <-chan os.Signal, over <-chan struct{}) {
 	for {
 		select {
@@ -58,8 +58,8 @@ func (s *server) endShunned() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if s.gate.said.shuns(&c.client, s.config.Service) {
-			c.shunned.Store(true)
+		if why := s.gate.said.shuns(&c.client, s.config.Service); why != "" {
+			c.shunned.Store(&why)
 			_ = c.Close()
 		}
 	}

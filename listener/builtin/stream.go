@@ -122,8 +122,8 @@ func (s *server) serve(c *conn, w client, v verdict) {
 	_ = c.Close() // what was written is the kernel's to deliver
 	s.leave(c)
 	s.gate.release(&w, &v, e.Reason)
-	if c.shunned.Load() {
-		e.Detail = "its client was banned"
+	if why := c.shunned.Load(); why != nil {
+		e.Detail = *why
 	}
 	s.records.session(&e)
 }
@@ -131,7 +131,7 @@ func (s *server) serve(c *conn, w client, v verdict) {
 func (s *server) ending(c *conn, err error) string {
 	slow := c.watch.end()
 	switch {
-	case s.stopped(), c.shunned.Load():
+	case s.stopped(), c.shunned.Load() != nil:
 		return journal.Killed
 	case slow != "":
 		return slow

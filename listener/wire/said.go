@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"syscall"
 
+	"casemate/acl"
 	"casemate/acl/ban"
 )
 
@@ -13,18 +14,26 @@ import (
 const SaidAt = 32 << 20
 
 // The parts of what is said: a version, which is written last and read first, how long the text is, its sum and that of the version, and the
-// text, ban.State as JSON. A file that is not so long has version 0: nothing.
+// text, Said as JSON. A file that is not so long has version 0: nothing.
 const (
 	SaidVersion = 8
 	SaidHead    = SaidVersion + 8 + sha256.Size
-	MaxSaid     = 1 << 20 // bytes of the text
+	MaxSaid     = 32 << 20 // bytes of the text
 )
 
-// Shun tells the built-in worker to end the sessions of clients that are banned with ban.Ban.Ends.
+// Said is what an operator has said of one service.
+type Said struct {
+	ban.State
+	// With Narrowed, sessions are to end whose client Admits does not, as far as that is known without a name; null admits nobody.
+	Narrowed bool      `json:"narrowed,omitempty"`
+	Admits   *acl.List `json:"admits,omitempty"`
+}
+
+// Shun tells the built-in worker to end the sessions of clients that are banned with ban.Ban.Ends, or that Said.Admits does not.
 const Shun = syscall.SIGUSR2
 
 // EncodeSaid makes it, which far.DecodeSaid takes apart.
-func EncodeSaid(version uint64, s *ban.State) ([]byte, error) {
+func EncodeSaid(version uint64, s *Said) ([]byte, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ const (
 // document of Digest, one that ran before, and VerbDocument sends that in place of the one in force.
 // VerbBan shuts Prefix out of Services (none is all of them) for For (0 is until VerbUnban), with Ends the sessions that are there as well;
 // VerbUnban takes that back, and VerbBans lists all. VerbDrain has Service take no new clients until VerbUndrain.
+// With Ends, VerbReload and VerbRollback end sessions whose client the policy does not admit.
 // With IfDigest, VerbReload puts no other policy into force; with IfRunning, it and VerbRollback do nothing unless that one is.
 type Request struct {
 	FormatVersion int        `json:"format_version"`
@@ -81,7 +82,7 @@ type Response struct {
 	Diagnostics   []policy.Diagnostic `json:"diagnostics,omitempty"`
 	Status        *Status             `json:"status,omitempty"`
 	Live          *Live               `json:"live,omitempty"`
-	// Sessions are those of VerbKill that had not ended when it came, and those that VerbBan ends.
+	// Sessions are those of VerbKill that had not ended when it came, and those that VerbBan or a load ends.
 	Sessions []SessionStatus `json:"sessions,omitempty"`
 	// Unmet is the condition of the request that does not hold, by its JSON name: nothing was changed.
 	Unmet string `json:"unmet,omitempty"`

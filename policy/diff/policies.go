@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -106,7 +107,8 @@ func Compare(old, new *policy.Document) (*Policies, error) {
 	return out, nil
 }
 
-// own compares the policies' own attributes. Sessions that are left when casemated stops go on without who ends, limits and counts them; what a
+// own compares the policies' own attributes. Sessions that are left when casemated stops go on without who ends, limits and counts them, and
+// those that a load leaves are of clients that it does not admit; what a
 // start does with services that it cannot prepare opens none that the policy has not.
 func (p *Policies) own(a, b *policy.Policy) (s sum) {
 	if a.OnStop != b.OnStop {
@@ -116,6 +118,10 @@ func (p *Policies) own(a, b *policy.Policy) (s sum) {
 	if a.OnBroken != b.OnBroken {
 		p.Policy = append(p.Policy, fmt.Sprintf("on_broken %s, was %s", b.OnBroken, a.OnBroken))
 		s.changed = true
+	}
+	if was, is := cmp.Or(a.OnNarrow, policy.NarrowKeep), cmp.Or(b.OnNarrow, policy.NarrowKeep); was != is {
+		p.Policy = append(p.Policy, fmt.Sprintf("on_narrow %s, was %s", is, was))
+		s.more, s.less = s.more || is == policy.NarrowKeep, s.less || is == policy.NarrowEnd
 	}
 	return s
 }

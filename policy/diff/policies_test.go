@@ -416,6 +416,18 @@ func TestEveryFieldCounts(t *testing.T) {
 	if n < 80 {
 		t.Errorf("%d fields", n)
 	}
+	new.Policy.OnNarrow = "keep"
+	if p := compare(t, old, new); len(p.Policy) != 0 {
+		t.Errorf("the same in words: %+v", p)
+	}
+	new.Policy.OnNarrow = "end"
+	if p := compare(t, old, new); len(p.Policy) != 1 || p.PolicyVerdict != diff.Narrowed || p.MayWiden() {
+		t.Errorf("%+v", p)
+	}
+	if p := compare(t, new, old); p.PolicyVerdict != diff.Widened || !p.MayWiden() {
+		t.Errorf("%+v", p)
+	}
+	new.Policy.OnNarrow = ""
 	new.Policy.OnStop, new.Policy.OnBroken = "leave", "refuse"
 	if p := compare(t, old, new); len(p.Policy) != 2 || p.PolicyVerdict != diff.Widened || !p.MayWiden() {
 		t.Errorf("%+v", p)

@@ -129,6 +129,9 @@ func EffectivePolicy(doc *policy.Document) ([]byte, error) {
 	e.line("edition", strconv.Itoa(p.Edition), "edition")
 	e.line("on_stop", quote(string(p.OnStop)), "on_stop")
 	e.line("on_broken", quote(string(p.OnBroken)), "on_broken")
+	if p.OnNarrow != "" {
+		e.line("on_narrow", quote(string(p.OnNarrow)), "on_narrow")
+	}
 	e.b.WriteString("}\n")
 	var out []byte
 	calls := map[string]resolution{}

@@ -118,6 +118,7 @@ policy {
   edition   = 1
   on_stop   = "leave"
   on_broken = "refuse"
+  on_narrow = "end"
 }
 acl "odd" {
   deny "bad" {

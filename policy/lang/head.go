@@ -26,6 +26,8 @@ var headTable = table[policy.Policy]{{rows: []row[policy.Policy]{
 		word(func(p *policy.Policy) *policy.StopMode { return &p.OnStop })},
 	{Attribute{Name: "on_broken", Example: `"refuse"`, Unset: `"retry"`, Words: spelled(policy.BrokenModes), Doc: "what casemated does at its start with a service that it cannot prepare: serve the others and try again, or end"},
 		word(func(p *policy.Policy) *policy.BrokenMode { return &p.OnBroken })},
+	{Attribute{Name: "on_narrow", Example: `"end"`, Words: spelled(policy.NarrowModes), Doc: "what a load does with sessions whose client the new policy does not admit, by its address, the name that was asked and the time: keep them, or end them as casemate kill does; absent: keep"},
+		word(func(p *policy.Policy) *policy.NarrowMode { return &p.OnNarrow })},
 }}}
 
 // policyBlock reads the policy blocks: each file may have one, so that it can be

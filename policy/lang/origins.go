@@ -70,6 +70,9 @@ func (c *compiler) origins(p *policy.Policy) policy.Origins {
 	c.fillBlock(o, "edition", p.Edition)
 	c.fillBlock(o, "on_stop", p.OnStop)
 	c.fillBlock(o, "on_broken", p.OnBroken)
+	if p.OnNarrow != "" {
+		c.fillBlock(o, "on_narrow", p.OnNarrow)
+	}
 	for i := range p.ACLs {
 		c.fillBlock(o, "acls."+p.ACLs[i].Name, &p.ACLs[i])
 	}

@@ -21,7 +21,7 @@ var companions = map[string]string{
 	"times": "ipv4_prefix = 1",
 	"on":    "first = \"1ms\"\nmax = \"1s\"",
 	"arg":   "values = [1]", "values": "arg = 0", "mask": "arg = 0\nvalues = [1]",
-	"on_stop": "edition = 1", "on_broken": "edition = 1",
+	"on_stop": "edition = 1", "on_broken": "edition = 1", "on_narrow": "edition = 1",
 }
 
 const allOfPenalty = "on = [\"crash\", \"timeout\", \"violation\"]\nfirst = \"1ms\"\nmax = \"30d\""

@@ -39,6 +39,7 @@ type Report struct {
 	Of            []string  `json:"of"`
 	OnStop        string    `json:"on_stop"`
 	OnBroken      string    `json:"on_broken"`
+	OnNarrow      string    `json:"on_narrow,omitempty"`
 	Services      []Service `json:"services"` // the most exposed first
 	Disabled      []Place   `json:"disabled"`
 	// Findings are those that are about no service that is here.
@@ -130,7 +131,7 @@ const mostPatterns = 12
 func New(in *Input) (*Report, error) {
 	p := in.Doc.Policy
 	r := &Report{
-		FormatVersion: 1, Digest: in.Doc.Digest, Date: in.Date, Of: slices.Clone(in.Of), OnStop: string(p.OnStop), OnBroken: string(p.OnBroken),
+		FormatVersion: 1, Digest: in.Doc.Digest, Date: in.Date, Of: slices.Clone(in.Of), OnStop: string(p.OnStop), OnBroken: string(p.OnBroken), OnNarrow: string(p.OnNarrow),
 		Services: []Service{}, Disabled: []Place{}, Findings: []Finding{}, Unwaived: in.Unwaived, Against: in.Against,
 	}
 	scorer := score.New(in.Doc, nil)

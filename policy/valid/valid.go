@@ -43,6 +43,9 @@ func Check(p *policy.Policy) error {
 	}
 	oneOf(c, "on_stop", p.OnStop, policy.StopModes...)
 	oneOf(c, "on_broken", p.OnBroken, policy.BrokenModes...)
+	if p.OnNarrow != "" {
+		oneOf(c, "on_narrow", p.OnNarrow, policy.NarrowModes...)
+	}
 	between(c, "services", len(p.Services)+len(p.Disabled), 0, MaxServices)
 	for path, n := range map[string]int{"acls": len(p.ACLs), "limits": len(p.Limits), "profiles": len(p.Profiles), "filters": len(p.Filters)} {
 		between(c, path, n, 0, maxBlocks)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"casemate/acl/ban"
 	"casemate/listener/wire"
 )
 
@@ -15,7 +14,7 @@ import (
 var ErrTorn = errors.New("what an operator has said is half written")
 
 // DecodeSaid reads what lies at wire.SaidAt of a file; nil where the version is still known.
-func DecodeSaid(r io.ReaderAt, known uint64) (version uint64, s *ban.State, err error) {
+func DecodeSaid(r io.ReaderAt, known uint64) (version uint64, s *wire.Said, err error) {
 	var head [wire.SaidHead]byte
 	if n, err := r.ReadAt(head[:wire.SaidVersion], wire.SaidAt); n == 0 && errors.Is(err, io.EOF) {
 		return known, nil, nil // nothing was ever said
@@ -42,7 +41,7 @@ func DecodeSaid(r io.ReaderAt, known uint64) (version uint64, s *ban.State, err 
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
-	s = new(ban.State)
+	s = new(wire.Said)
 	if err := dec.Decode(s); err != nil {
 		return 0, nil, fmt.Errorf("decode what an operator has said: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/acl"
 	"casemate/acl/ban"
 	. "casemate/listener/wire"
 )
@@ -22,8 +23,8 @@ func (a at) ReadAt(p []byte, off int64) (int, error) {
 
 // TestSaidComesBack: what is said comes whole, once for each version, or is known to be torn.
 func TestSaidComesBack(t *testing.T) {
-	want := &ban.State{Bans: []ban.Ban{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Service: "echo", Since: time.Unix(7, 0).UTC(), Until: time.Unix(9, 0).UTC(), UID: 8, Ends: true}},
-		Drains: []ban.Drain{{Service: "echo", Since: time.Unix(7, 0).UTC()}}}
+	want := &Said{Narrowed: true, Admits: &acl.List{Name: "office", Default: acl.Deny}, State: ban.State{Bans: []ban.Ban{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Service: "echo", Since: time.Unix(7, 0).UTC(), Until: time.Unix(9, 0).UTC(), UID: 8, Ends: true}},
+		Drains: []ban.Drain{{Service: "echo", Since: time.Unix(7, 0).UTC()}}}}
 	text, err := EncodeSaid(3, want)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ type broken struct{}
 func (broken) ReadAt([]byte, int64) (int, error) { return 0, io.ErrClosedPipe }
 
 func FuzzDecodeSaid(f *testing.F) {
-	text, _ := EncodeSaid(1, &ban.State{Drains: []ban.Drain{{Service: "echo"}}})
+	text, _ := EncodeSaid(1, &Said{State: ban.State{Drains: []ban.Drain{{Service: "echo"}}}})
 	f.Add(text)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, in []byte) {

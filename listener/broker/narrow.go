@@ -1,0 +1,84 @@
+package broker
+
+import (
+	"cmp"
+	"time"
+
+	"casemate/acl"
+	"casemate/acl/decide"
+	"casemate/listener/journal"
+	"casemate/listener/wire"
+	"casemate/policy"
+	"casemate/policy/control"
+)
+
+// What a load ends where it is to: the sessions whose client the policy in force would not admit now.
+
+// whyNarrow stands in the record of such a session.
+const whyNarrow = "the policy that was loaded does not admit its client"
+
+// narrow ends those sessions, on the loop, after a load, and returns those that have a program of their own. The clients of a built-in
+// are its worker's to end.
+func (b *Broker) narrow() (list []control.SessionStatus) {
+	for _, s := range b.sessions {
+		switch {
+		case s.svc.spec.Builtin != "":
+			b.narrowWorker(s)
+		case b.disallowed(s):
+			s.why = cmp.Or(s.why, whyNarrow)
+			list = append(list, s.status())
+			b.terminate(s, journal.Killed)
+		}
+	}
+	return list
+}
+
+// disallowed tells whether the policy in force does not admit the client of a session, as far as that is known of it: who would have
+// to be asked for a name, which nobody has asked for, is let be. Clients that nobody sees are not judged.
+func (b *Broker) disallowed(s *session) bool {
+	if s.held != nil {
+		return false
+	}
+	now := b.gen.service(s.svc.name)
+	if now == nil {
+		return true
+	}
+	if now.takesItself() {
+		return false // its rules admit everybody
+	}
+	v := s.visit
+	v.svc = now
+	name := decide.Name{}
+	if s.peer.Name != "" {
+		name = decide.Name{State: decide.Known, Host: s.peer.Name}
+	}
+	d := v.decide(name)
+	return !d.NeedName && d.Verdict != acl.Allow
+}
+
+// narrowWorker tells the worker of a built-in, which may be one that is to serve its clients to their end alone, whom the policy in force admits.
+func (b *Broker) narrowWorker(s *session) {
+	if s.counts == nil || s.counts.said < 0 || s.mercy != "" {
+		return
+	}
+	if time.Duration(b.loop.Now()-s.started) < soonDead {
+		b.terminate(s, journal.Killed)
+		return
+	}
+	s.counts.narrowed = true
+	if b.gen.service(s.svc.name) != nil {
+		s.counts.admits = b.gen.doc.Policy.ACL(b.gen.service(s.svc.name).spec.ACL)
+	} else {
+		s.counts.admits = nil
+	}
+	b.bans.version++
+	if err := b.bans.tell(s); err != nil {
+		b.limitedNote(s.svc.name, "said "+s.svc.name, "ending a worker that cannot be told whom to end", err)
+		b.terminate(s, journal.Killed)
+		return
+	}
+	s.signal(wire.Shun)
+}
+
+// narrows tells whether a load of a policy ends them.
+func (o *order) narrows(p *policy.Policy) bool { return o.ends || p.OnNarrow == policy.NarrowEnd }
