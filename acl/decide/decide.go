@@ -28,6 +28,9 @@ type Decision struct {
 	NeedName bool
 }
 
+// Shuts tells whether the client is not admitted whatever name it may turn out to have.
+func (d Decision) Shuts() bool { return !d.NeedName && d.Verdict != acl.Allow }
+
 // answer is a truth value with a third one, for what only a name would tell.
 type answer uint8
 

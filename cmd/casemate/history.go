@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -142,7 +143,7 @@ func (a *app) rollback(which, running string) error {
 	}
 	a.printf("rolled back, digest %s\n", resp.Digest)
 	a.printf("the files of the policy are as they were: %s, HUP or a start of casemated loads them\n", a.asking("reload"))
-	return err
+	return errors.Join(err, a.tellNarrowed(resp.Sessions))
 }
 
 func digestOf(runs []control.Run, number int) string {

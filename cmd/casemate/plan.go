@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"casemate/cmd/casemate/facts"
 	"casemate/cmd/casemate/output"
@@ -31,6 +32,8 @@ type planReport struct {
 	Services  []planService  `json:"services"`
 	// Older are sessions of services that the policy in force has no more.
 	Older int `json:"older_sessions,omitempty"`
+	// Narrow is what becomes of sessions whose client the policy does not admit.
+	Narrow planNarrow `json:"narrow"`
 	// Refused says why a reload would refuse this policy on this host now, and Host which layers its kernel does not enforce.
 	Refused     []string         `json:"refused"`
 	Host        *hostReport      `json:"host"`
@@ -59,7 +62,8 @@ to load), and tells what casemate reload would do with it now, without doing it:
   what the policy comes to changes, as casemate diff running PATH says it
   listeners that stay open, get other options, are opened and are closed
   services whose sandbox is made anew, while the old one serves
-  sessions, which all go on under what they were started with
+  sessions, which go on under what they were started with, and how many of the first 1000 have a
+  client that the policy does not admit, which reload --end-disallowed or on_narrow = "end" ends
   layers that this kernel does not enforce, where best_effort allows that
   what casemated would refuse on this host, as casemate check --host finds it: users,
   programs, and addresses that others have
@@ -161,6 +165,7 @@ func (a *app) plan(p *plan, paths []string) error {
 	r.Reload = append(r.Reload, a.asked()...)
 	r.Host.known(st, was.Policy, doc.Policy)
 	r.refusals(ds, blocked(st, from, to, r.Listeners))
+	r.Narrow = narrowed(st.Sessions, doc.Policy, time.Now())
 	for _, s := range st.Sessions {
 		if was.Policy.Service(s.Service) == nil {
 			r.Older++
@@ -248,7 +253,8 @@ func (a *app) printPlan(p *plan, r *planReport, ds []policy.Diagnostic) {
 	if len(by[removed]) > 0 {
 		a.printf("services that are served no more: %s\n", strings.Join(by[removed], ", "))
 	}
-	a.printf("sessions: %d go on under what they were started with\n", live+r.Older)
+	a.printf("sessions: %d go on under what they were started with%s\n", live+r.Older, map[bool]string{true: ", but for"}[r.Narrow.Ends && r.Narrow.Disallowed > 0])
+	a.printNarrow(&r.Narrow)
 	for _, s := range r.Services {
 		if s.Live > 0 && s.Sandbox != kept {
 			a.printf("  %s: %d live, %s\n", s.Name, s.Live, map[string]string{anew: "the next ones get the new sandbox", removed: "there are no next ones"}[s.Sandbox])

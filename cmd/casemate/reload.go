@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"casemate/policy/control"
@@ -29,6 +30,13 @@ in between. Where one does not hold, the old policy stays, and the log has a rec
 
 After casemate rollback, reload loads the files again, whatever they say, and says so.
 
+Sessions go on, whatever the new policy says of their clients. With --end-disallowed, or where the
+policy says on_narrow = "end", those end whose client it does not admit now: by its address, the
+address that it came to, the name that was asked of it, and the time; who would have to be asked
+for a name is let be. They end as by casemate kill, each with a record that says why, and reload
+returns when they have. The clients of a built-in end likewise, and are not counted. Those of a
+program with wait = true are its own affair.
+
 A package update needs no reload: a service whose program, files or user are others
 than they were is prepared anew within seconds, under the policy that it has.
 
@@ -52,12 +60,31 @@ or --if-running does not hold.`,
 			if resp.EndedRollback && resp.Replaced != resp.Digest {
 				a.printf("this ends the rollback to %s\n", resp.Replaced)
 			}
-			return err
+			return errors.Join(err, a.tellNarrowed(resp.Sessions))
 		},
 	}
+	cmd.Flags().BoolVar(&req.Ends, "end-disallowed", false, "end sessions whose client the new policy does not admit")
 	cmd.Flags().StringVar(&req.IfDigest, "if-digest", "", "put no other policy into force than that of this digest")
 	cmd.Flags().StringVar(&req.IfRunning, "if-running", "", "change nothing unless the policy of this digest runs")
 	return cmd
+}
+
+// tellNarrowed waits for the end of the sessions that a load ends, and names them.
+func (a *app) tellNarrowed(hit []control.SessionStatus) error {
+	ended, left, err := a.await(hit, false)
+	if err != nil {
+		return err
+	}
+	for _, s := range ended {
+		a.linef("ended %d %s %s\n", s.ID, s.Service, dash(s.Client))
+	}
+	if len(ended) > 0 {
+		a.printf("%s, whose client the policy does not admit\n", several(len(ended), "session has ended", "sessions have ended"))
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("the policy runs, and %d of %d sessions that it does not admit have not ended", len(left), len(hit))
+	}
+	return nil
 }
 
 // digestFlag refuses a digest that is none: of a variable that is not set, too, which would be no condition.

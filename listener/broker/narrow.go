@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"time"
 
-	"casemate/acl"
 	"casemate/acl/decide"
 	"casemate/listener/journal"
 	"casemate/listener/wire"
@@ -52,8 +51,7 @@ func (b *Broker) disallowed(s *session) bool {
 	if s.peer.Name != "" {
 		name = decide.Name{State: decide.Known, Host: s.peer.Name}
 	}
-	d := v.decide(name)
-	return !d.NeedName && d.Verdict != acl.Allow
+	return v.decide(name).Shuts()
 }
 
 // narrowWorker tells the worker of a built-in, which may be one that is to serve its clients to their end alone, whom the policy in force admits.

@@ -127,8 +127,12 @@ func (b *Broker) listSessions(st *control.Status, service string) {
 // status is one session's part.
 func (s *session) status() control.SessionStatus {
 	b, gen := s.svc.b, s.svc.gen
-	return control.SessionStatus{ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
-		Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: gen.number, Digest: gen.digest}
+	st := control.SessionStatus{ID: s.id, Service: s.svc.name, Client: s.peer.String(), PID: int(s.pid), UID: s.uid,
+		Started: b.wall().Add(-time.Duration(b.loop.Now() - s.started)), Generation: gen.number, Digest: gen.digest, Name: s.peer.Name}
+	if s.local.IsValid() {
+		st.Local = s.local.String()
+	}
+	return st
 }
 
 // end asks the sessions to end that q is for, or makes them, and returns them. Asked

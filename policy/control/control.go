@@ -203,6 +203,8 @@ type SessionStatus struct {
 	ID         uint64    `json:"id"`
 	Service    string    `json:"service"`
 	Client     string    `json:"client,omitempty"` // empty for a wait service
+	Name       string    `json:"name,omitempty"`   // the client's, where a rule has asked for it
+	Local      string    `json:"local,omitempty"`  // the address and port that it came to
 	PID        int       `json:"pid"`
 	UID        uint32    `json:"uid"`
 	Started    time.Time `json:"started"`
