@@ -109,9 +109,7 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		if err = o.admits(doc); err != nil {
 			return err
 		}
-		var warned []policy.Diagnostic
-		warned, out.narrowed, err = b.install(doc, &o)
-		diags = append(diags, warned...)
+		out.narrowed, err = b.install(doc, &o, &diags)
 		return err
 	})
 	b.Bug(err)
@@ -130,11 +128,12 @@ func (b *Broker) loadNow(o order) (out outcome) {
 }
 
 // install makes a generation of doc and swaps it in. Sessions that it does not admit end, where they are to.
-func (b *Broker) install(doc *policy.Document, o *order) (warned []policy.Diagnostic, narrowed []control.SessionStatus, err error) {
+func (b *Broker) install(doc *policy.Document, o *order, diags *[]policy.Diagnostic) (narrowed []control.SessionStatus, err error) {
 	c, err := b.build(doc)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	*diags = append(*diags, c.warned...)
 	b.spares.Do(panics.SpareThreads) // before there is a client, whose program may take the last task
 	if derr := b.loop.Do(func() {
 		if err = b.commit(c, o); err == nil && b.gen.narrows {
@@ -153,7 +152,7 @@ func (b *Broker) install(doc *policy.Document, o *order) (warned []policy.Diagno
 	case !c.inForce:
 		c.discard()
 	}
-	return c.warned, narrowed, err
+	return narrowed, err
 }
 
 // noteOf is note with what the order was.
