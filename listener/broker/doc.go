@@ -21,6 +21,7 @@
 //	accept.go      (*listening).accept        takes connections from the backlog
 //	accept.go      (*listening).visit         who it is, and where it came to
 //	decide.go      (*Broker).offer            asks the host rules
+//	bans.go        (*bans).refuses            and, first, what operators have said
 //	names.go       (*names).ask               holds it until its name is known, if a rule asks
 //	names.go       (*names).answer *          the names worker's word
 //	names.go       (*question).done           which makes room for another question
