@@ -68,18 +68,11 @@ func (r *runner) ask(s *session) error {
 	q := &r.request
 	q.ID, q.UID, q.GID = s.id, s.uid, s.uid
 	q.FDs = r.fdBuf[:0]
-	told, err := s.svc.brief()
+	told, err := s.brief(q)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(told) // or there is none
-	if told >= 0 {
-		kept, err := s.svc.tally.keptFile()
-		if err != nil {
-			return err
-		}
-		q.FDs = append(q.FDs, told, kept)
-	}
 	q.FDs = s.appendSockets(q.FDs)
 	if s.svc.spec.Builtin == policy.Tcpmux {
 		end, err := r.b.openMux(s)
@@ -128,6 +121,20 @@ func (r *runner) ask(s *session) error {
 		q.FDs = append(q.FDs, fd)
 	}
 	return r.zygote.Send(q)
+}
+
+// brief adds the file of what a built-in's worker is told, and that of what its limits keep. told is -1 where it is none.
+func (s *session) brief(q *zygote.Request) (told int, err error) {
+	if told, err = s.svc.brief(); err != nil || told < 0 {
+		return -1, err
+	}
+	kept, err := s.svc.tally.keptFile()
+	if err != nil {
+		unix.Close(told)
+		return -1, err
+	}
+	q.FDs = append(q.FDs, told, kept)
+	return told, nil
 }
 
 // appendSockets adds the client's socket, or those that the program waits on.

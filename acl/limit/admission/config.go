@@ -12,7 +12,7 @@ type config struct {
 	early      earlyDrop
 	rate       gcra
 	source     sourceConfig
-	adds       [3]int64 // what an offence of each of limit.Classes adds to a penalty, ns; 0 is none
+	adds       [4]int64 // what an offence of each of limit.Classes adds to a penalty, ns; 0 is none
 	max        int64    // and how much is outstanding at the most
 }
 
