@@ -61,7 +61,7 @@ var limitTable = table[limit.Spec]{
 			number(func(l *limit.Spec) *int { return &l.PerSource.Prefix6 })},
 	}},
 	{block: "penalty", rows: []row[limit.Spec]{
-		{Attribute{Name: "on", Example: `["crash", "violation", "timeout"]`, Words: spelled(limit.Classes), Doc: `ends of a session; slow: by first_byte or min_rate; "memory", by the OOM killer, never has one`},
+		{Attribute{Name: "on", Example: `["crash", "slow", "violation", "timeout"]`, Words: spelled(limit.Classes), Doc: `ends of a session; slow: by first_byte or min_rate; "memory", by the OOM killer, never has one`},
 			words(func(l *limit.Spec) *[]limit.Class { return &l.Penalty.On })},
 		{Attribute{Name: "first", Path: "first_ns", Example: `"90s"`, Bounds: timeBounds(time.Millisecond, valid.LongestPenalty), Doc: "each offence adds as much again"},
 			measure(parseDuration, func(l *limit.Spec) *time.Duration { return &l.Penalty.First })},
