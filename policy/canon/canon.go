@@ -92,11 +92,14 @@ func decode(b []byte) (*policy.Document, error) {
 	}
 	p.Filters, p.Granted = p.Granted.Filters, nil
 	resolve(p)
-	again, err := EncodeDocument(doc)
-	if err == nil && !bytes.Equal(again, b) {
-		err = errors.New("not the canonical bytes")
+	text, err := Encode(p)
+	if err != nil {
+		return nil, err
 	}
-	return doc, err
+	if again, err := Text(doc, text); err != nil || !bytes.Equal(again, b) {
+		return nil, errors.New("not the canonical bytes")
+	}
+	return doc, nil
 }
 
 // resolve gives profiles the rules of the filters that they name.

@@ -42,8 +42,11 @@ func Stop(t testing.TB, pid int, noNewPrivs bool) *Process {
 		defer runtime.UnlockOSThread()
 		_ = unix.Kill(pid, unix.SIGKILL)
 		for _, th := range p.threads { // a traced thread is its tracer's to reap; the first one is its parent's
-			if th.id != pid {
-				_, _ = unix.Wait4(th.id, nil, unix.WALL, nil)
+			// Not for ever: one that is gone while it is waited for may wake nobody.
+			for end := time.Now().Add(10 * time.Second); th.id != pid && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				if got, err := unix.Wait4(th.id, nil, unix.WALL|unix.WNOHANG, nil); got != 0 || err != nil && !errors.Is(err, unix.EINTR) {
+					break
+				}
 			}
 		}
 	})

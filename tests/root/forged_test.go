@@ -178,9 +178,9 @@ func TestCVE2024_2169_TwoInstances(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	text := head
+	text := head + "\nlimit \"answers\" {\n  concurrent = 10000\n  rate = \"10000/s\"\n  burst = 10000\n  responses = \"20/s\"\n}\n"
 	for name, port := range map[string]string{"one": "20007", "other": "20008"} {
-		text += fmt.Sprintf("\nservice %q {\n  listen = [\"udp://127.0.0.1:%s\"]\n  builtin = \"echo\"\n  acl = acl.loopback\n  limit = limit.wide\n  answers = \"20/s\"\n}\n", name, port)
+		text += fmt.Sprintf("\nservice %q {\n  listen = [\"udp://127.0.0.1:%s\"]\n  builtin = \"echo\"\n  acl = acl.loopback\n  limit = limit.answers\n}\n", name, port)
 	}
 	b := rig.Serve(t, text)
 	spoof(t, "127.0.0.1:20007", "127.0.0.1:20008", []byte("ball"))
