@@ -25,10 +25,15 @@ func Whole(l *acl.List) (Ranges, error) {
 		return Ranges{}, ErrAsksMore
 	}
 	r := refused(passes)
-	if len(r.program(false, networkHeader)) > maxProgram || len(r.program(true, networkHeader)) > maxProgram {
+	if !r.Fits() {
 		return Ranges{}, ErrTooLong
 	}
 	return r, nil
+}
+
+// Fits tells whether a filter holds all of r, and none has to be left to who decides here.
+func (r Ranges) Fits() bool {
+	return len(r.program(false, networkHeader)) <= maxProgram && len(r.program(true, networkHeader)) <= maxProgram
 }
 
 // inet is of whom each rule of a list decides, of clients with an address.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"casemate/acl"
-	"casemate/acl/limit"
 	"casemate/acl/shield"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
@@ -98,7 +97,6 @@ func (l *shields) down() {
 type shielding struct {
 	svc     *service
 	rules   shield.Ranges
-	limit   limit.Spec
 	now     *filters // what is to be attached
 	blocked map[netip.Prefix]int64
 	timer   loop.Timer // makes now anew
@@ -108,7 +106,7 @@ type shielding struct {
 // attached is what a listener has of the kernel's refusals.
 type attached struct {
 	sent    *filters // what the worker was told to attach, nil for nothing
-	clean   bool     // nothing is attached, and was before by another broker or a program
+	clean   bool     // nothing is: neither of ours, nor what the broker before or a program has attached
 	early   bool     // who came before it was may be in the queue
 	counted bool     // drops counts from when the first was
 	drops   uint32   // what the kernel has dropped, as far as that is counted
@@ -158,7 +156,7 @@ func (c *candidate) shielding(p *planned) *shielding {
 		}
 		c.shut[key] = of
 	}
-	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, limit: *p.svc.limit, blocked: make(map[netip.Prefix]int64)}
+	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, blocked: make(map[netip.Prefix]int64)}
 	s.now = p.svc.filters(s.rules)
 	s.timer.Owner = loop.Func(s.renew)
 	return s
@@ -171,7 +169,7 @@ func (b *Broker) shield(p *planned) {
 	old := t.shield
 	if t.shield = p.shield; old != nil {
 		b.loop.Disarm(&old.timer)
-		if t.shield != nil && reflect.DeepEqual(old.limit, t.shield.limit) {
+		if t.shield != nil && reflect.DeepEqual(old.svc.limit, t.shield.svc.limit) {
 			t.shield.blocked = old.blocked
 		}
 	}
@@ -198,13 +196,23 @@ func (s *shielding) renew() {
 			next = until
 		}
 	}
-	s.now = s.svc.filters(s.rules.With(out))
+	s.now = s.svc.filters(s.with(out))
 	for _, at := range s.svc.listen {
 		at.sync()
 	}
 	if next > 0 {
 		b.loop.After(&s.timer, max(time.Duration(next-b.loop.Now()), shieldAfter))
 	}
+}
+
+// with adds sources that are shut out to those whom the rules refuse. Where the filter is all that holds clients to the rules, it gives
+// none of these up for them.
+func (s *shielding) with(more []netip.Prefix) shield.Ranges {
+	all := s.rules.With(more)
+	if s.svc.spec.Screened() && !all.Fits() {
+		return s.rules
+	}
+	return all
 }
 
 // block has the kernel drop what comes from a client's source as long as its limit shuts that out. It made a connection: nobody
