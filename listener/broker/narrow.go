@@ -43,7 +43,7 @@ func (b *Broker) disallowed(s *session) bool {
 		return true
 	}
 	if now.takesItself() {
-		return false // its rules admit everybody
+		return false // its rules admit everybody, or the kernel holds them
 	}
 	v := s.visit
 	v.svc = now

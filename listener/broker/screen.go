@@ -32,9 +32,8 @@ func (at *listening) screened(all []*listening) bool {
 	at.tries = 0
 	early := false
 	for _, l := range all {
-		early = early || l.early
 		if l.early {
-			l.early = false
+			early, l.early = true, false
 			l.empty()
 		}
 	}

@@ -36,7 +36,7 @@ func (at *listening) handOver() {
 		if at.mark, err = inbound.MarkHead(at.sock, at.unread > 0, at.unread == maxUnread-1); err == unix.EAGAIN {
 			return // a datagram with a bad checksum, or one that was taken back
 		}
-		// For the record only: the rules of a wait service admit everybody.
+		// For the record only: the rules of a wait service admit everybody, or the kernel holds them.
 		v.peer = at.mark.Peer
 	}
 	held := []*listening{}

@@ -47,7 +47,7 @@ func (c *compiler) advise(services []policy.Service) {
 func (c *compiler) unasked(s *policy.Service) {
 	udp := slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Datagram() && !l.Unix() })
 	l, own := c.acls[s.ACL]
-	if !udp || !own || s.Wait { // with wait, rules of any kind are refused by Validate
+	if !udp || !own || s.Wait { // with wait, rules by name are refused by valid.Check
 		return
 	}
 	if _, err := decide.Compile(&l); err == nil && trace.NeedsNames(&l) {
