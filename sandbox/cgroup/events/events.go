@@ -23,8 +23,11 @@ func Read(files [2]int) Events {
 
 // counts are the lines of such a file, each a name and a number.
 func counts(fd int) map[string]uint64 {
+	if fd < 0 {
+		return nil
+	}
 	var buf [512]byte
-	n, _ := unix.Pread(fd, buf[:], 0) // of -1, an error
+	n, _ := unix.Pread(fd, buf[:], 0)
 	of := make(map[string]uint64)
 	for line := range strings.Lines(string(buf[:max(n, 0)])) {
 		name, count, _ := strings.Cut(strings.TrimSpace(line), " ")
