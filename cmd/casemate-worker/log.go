@@ -31,8 +31,8 @@ func runLog(ctx context.Context, _ []string) error {
 	priority := os.Getenv("JOURNAL_STREAM") != ""
 	log := journal.New(lineSender{broker}, priority)
 	defer log.Close(closeGrace)
-	w := newLogWorker(broker, log.Now)
-	w.ledger.priority, w.behind = priority, log.Behind
+	w := newLogWorker(broker, log.Put)
+	w.ledger.priority, w.flush, w.behind = priority, log.Flush, log.Behind
 	if err = w.run(ctx); err != nil { // nobody sees a worker's stderr
 		log.Now(&journal.Note{At: time.Now(), Level: slog.LevelError, Msg: "log worker ends", Attrs: []slog.Attr{slog.String("error", err.Error())}})
 	}
@@ -63,7 +63,8 @@ type logWorker struct {
 	kills  *kills
 	orders chan delivered
 	pipes  *pipes
-	behind func() bool // what was said is not with the broker yet
+	flush  func()      // hands over what was said: a message for each line would cost the broker more than all lines
+	behind func() bool // what was handed over is not with the broker yet
 	pinged uint64      // by whom all is to be said before it is answered; 0 = nobody
 	last   bool        // there is nothing more to come than what the pipes hold
 	done   chan struct{}
@@ -76,7 +77,7 @@ type delivered struct {
 }
 
 func newLogWorker(broker *net.UnixConn, out func(journal.Record)) *logWorker {
-	w := &logWorker{broker: broker, orders: make(chan delivered), ledger: newLedger(out), kills: newKills(out), done: make(chan struct{})}
+	w := &logWorker{broker: broker, orders: make(chan delivered), ledger: newLedger(out), kills: newKills(out), flush: func() {}, done: make(chan struct{})}
 	return w
 }
 
@@ -112,12 +113,13 @@ func (w *logWorker) run(ctx context.Context) (err error) {
 			}
 		case <-w.pipes.some:
 			w.pipes.read(time.Now())
-			w.pipes.taken <- struct{}{}
+			w.pipes.taken <- w.pipes.full
 		case v := <-w.kills.heard:
 			w.kills.call(v, time.Now())
 		case <-timer.C:
 			ticking = false
 		}
+		w.flush()
 		if w.pinged > 0 && w.pipes.away == 0 && len(w.kills.killed) == 0 { // else the kernel has not told which call it was
 			caughtUp(w.behind)
 			w.tell(wire.Report{Kind: wire.Pong, ID: w.pinged})
@@ -140,6 +142,7 @@ func (w *logWorker) end() {
 	w.pipes.rest(time.Now())
 	w.ledger.finish(time.Now())
 	w.kills.finish(time.Now())
+	w.flush()
 	w.pipes.close()
 }
 

@@ -110,11 +110,11 @@ func (l *ledger) line(w *writer, text []byte, now time.Time) {
 			return
 		}
 		if level, ok := recordOf(w.src.name, text); ok {
-			prefix := ""
+			whole := make(journal.Lines, 0, len(text)+len(journal.Prefix(level))+1)
 			if l.priority {
-				prefix = journal.Prefix(level)
+				whole = append(whole, journal.Prefix(level)...)
 			}
-			l.out(journal.Lines(prefix + string(text) + "\n"))
+			l.out(append(append(whole, text...), '\n'))
 			return
 		}
 	}

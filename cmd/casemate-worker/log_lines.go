@@ -25,6 +25,11 @@ func (l *lines) add(data []byte, emit func(line []byte)) {
 			l.flush(emit)
 			continue
 		}
+		if whole && len(l.rest) == 0 {
+			data = data[end+1:]
+			emit(bytes.TrimSuffix(part, []byte{'\r'}))
+			continue
+		}
 		l.rest = append(l.rest, part...)
 		if !whole {
 			return

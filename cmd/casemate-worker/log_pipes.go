@@ -19,6 +19,9 @@ const (
 	// without end is read no faster, and thousands that end are not thousands of wakes,
 	// which cost as much as a third of a short session.
 	turnEvery = 20 * time.Millisecond
+	// fullEvery is the same after a turn in which a built-in's pipe was about full: its records are one of each session, which are
+	// limited elsewhere, and are lost while it waits for room.
+	fullEvery = time.Millisecond
 	maxReady  = 256 // pipes in one turn
 	maxTurns  = 256 // when the worker is to end and somebody goes on writing
 )
@@ -32,7 +35,8 @@ type pipes struct {
 	epoll  *os.File
 	raw    syscall.RawConn
 	some   chan struct{} // there are some ready
-	taken  chan struct{} // and they have had their turn
+	taken  chan bool     // and they have had their turn: the value of full
+	full   bool          // a built-in's was, in the last turn
 	open   map[int]*pipe // by descriptor
 	away   int           // messages that aside is taking
 	back   chan message  // and has taken
@@ -58,7 +62,7 @@ func newPipes(tell func(wire.Report), l *ledger) (*pipes, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	p := &pipes{tell: tell, ledger: l, epoll: os.NewFile(uintptr(fd), "pipes"), some: make(chan struct{}), taken: make(chan struct{}), back: make(chan message), done: make(chan struct{}),
+	p := &pipes{tell: tell, ledger: l, epoll: os.NewFile(uintptr(fd), "pipes"), some: make(chan struct{}), taken: make(chan bool), back: make(chan message), done: make(chan struct{}),
 		open: make(map[int]*pipe), events: make([]unix.EpollEvent, maxReady), buf: make([]byte, maxRead)}
 	p.raw, err = p.epoll.SyscallConn()
 	return p, err
@@ -83,15 +87,21 @@ func (p *pipes) wait(done chan struct{}) {
 		if err != nil {
 			return
 		}
-		for _, c := range []struct{ some, taken chan struct{} }{{some: p.some}, {taken: p.taken}} {
-			select {
-			case c.some <- struct{}{}:
-			case <-c.taken:
-			case <-done:
-				return
-			}
+		select {
+		case p.some <- struct{}{}:
+		case <-done:
+			return
 		}
-		time.Sleep(turnEvery)
+		every := turnEvery
+		select {
+		case full := <-p.taken:
+			if full {
+				every = fullEvery
+			}
+		case <-done:
+			return
+		}
+		time.Sleep(every)
 	}
 }
 
@@ -118,6 +128,7 @@ func (p *pipes) control(f func(epoll int) error) (err error) {
 // read gives each pipe that has something its turn, and reports whether there was one.
 func (p *pipes) read(now time.Time) bool {
 	n := 0
+	p.full = false
 	err := p.control(func(epoll int) (err error) { n, err = unix.EpollWait(epoll, p.events, 0); return err })
 	if err != nil {
 		return false
@@ -138,6 +149,7 @@ func (p *pipes) readOne(fd int, x *pipe, now time.Time) {
 	n, err := unix.Read(fd, p.buf)
 	switch {
 	case n > 0:
+		p.full = p.full || x.whose.Kind == wire.Records && n > maxRead/2 // what is written in pieces leaves gaps in it
 		p.ledger.write(p.writerOf(x, now), p.buf[:n], now)
 	case err == nil:
 		p.drop(fd, x, now)
