@@ -90,12 +90,16 @@ func (b *batch) take(i int) *datagram {
 // named is the zone of an interface, by its number: a worker has no way to ask for names.
 func (b *batch) named(scope uint32) string {
 	if scope != b.zone {
-		b.zone, b.zoneName = scope, ""
-		if scope != 0 {
-			b.zoneName = strconv.FormatUint(uint64(scope), 10)
-		}
+		b.zone, b.zoneName = scope, zoneNumber(scope)
 	}
 	return b.zoneName
+}
+
+func zoneNumber(scope uint32) string {
+	if scope == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(scope), 10)
 }
 
 // put adds an answer to d, which goes back where d came from, and leaves from where it came to.

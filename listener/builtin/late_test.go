@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -58,7 +59,7 @@ func TestClientAtTheIdleEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := config("echo")
+	c := config("auth")
 	c.Linger = 0 // counts as a second
 	s, err := newServer(c, nil, []*os.File{f}, func(journal.Record) {})
 	if err != nil {
@@ -77,17 +78,28 @@ func TestClientAtTheIdleEnd(t *testing.T) {
 		return late != nil
 	})
 	defer late.Close()
-	ping(t, late)
+	query(t, late)
 	next, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer next.Close()
 	next.SetDeadline(time.Now().Add(30 * time.Second))
-	ping(t, next)
+	query(t, next)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// query has an auth answer.
+func query(t *testing.T, c net.Conn) {
+	t.Helper()
+	if _, err := c.Write([]byte("6191, 23\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); err != nil || string(got) != "6191 , 23 : ERROR : HIDDEN-USER\r\n" {
+		t.Fatalf("%q, %v", got, err)
 	}
 }
 

@@ -11,7 +11,11 @@ import (
 
 // protocol is one built-in service in its two forms.
 type protocol struct {
-	// stream serves one connection until it is over.
+	// A stream protocol is prompt if it waits for nothing but its client: opening is all that a client gets, at once and put behind
+	// out, which has room for chunk bytes; or reply is what goes back of what came, at once, nil for nothing.
+	opening func(out []byte, now time.Time) []byte
+	reply   func(b []byte) []byte
+	// stream serves one connection of any other until it is over.
 	stream func(c *conn) error
 	// datagram answers one datagram, from out, which has room for maxReply bytes, or with what was asked, or
 	// says that there is no answer. nil is a protocol without udp.
@@ -30,14 +34,17 @@ func (p *protocol) answer(req, out []byte, now time.Time) ([]byte, bool) {
 // protocols make each of them for what the policy says of it.
 var protocols = map[string]func(*Config) protocol{
 	"auth":    auth,
-	"echo":    protocol{streamEcho, datagramEcho, 0}.always,
-	"discard": protocol{streamDiscard, datagramDiscard, 0}.always,
-	"chargen": protocol{streamChargen, datagramChargen, 0}.always,
-	"daytime": protocol{streamDaytime, datagramDaytime, len(daytimeLayout)}.always,
+	"echo":    protocol{reply: func(b []byte) []byte { return b }, datagram: datagramEcho}.always, // RFC 862
+	"discard": protocol{reply: func([]byte) []byte { return nil }, datagram: datagramDiscard}.always,
+	"chargen": protocol{stream: streamChargen, datagram: datagramChargen}.always,
+	"daytime": protocol{opening: appendDaytime, datagram: datagramDaytime, fixed: len(daytimeLayout)}.always,
 	"qotd":    qotd,
 	"tcpmux":  protocol{}.always, // server.multiplex
-	"time":    protocol{streamTime, datagramTime, 4}.always,
+	"time":    protocol{opening: appendTime, datagram: datagramTime, fixed: 4}.always,
 }
+
+// prompt tells whether a goroutine for each client would be too much: see reactor.
+func (p *protocol) prompt() bool { return p.opening != nil || p.reply != nil }
 
 // always is a protocol of which a policy says nothing.
 func (p protocol) always(*Config) protocol { return p }
@@ -55,27 +62,6 @@ func Names() []string {
 // chunk is all the memory a connection has for data.
 const chunk = 4096
 
-// streamEcho sends everything back until the client has sent its last byte
-// (RFC 862: until the user terminates). A half-closed client gets the rest.
-func streamEcho(c *conn) error {
-	buf := make([]byte, chunk)
-	for {
-		n, err := c.Read(buf)
-		if n > 0 {
-			if _, werr := c.Write(buf[:n]); werr != nil {
-				return werr
-			}
-		}
-		if err != nil {
-			return end(err)
-		}
-	}
-}
-
-func streamDiscard(c *conn) error {
-	return end(c.drain(make([]byte, chunk)))
-}
-
 // streamChargen sends the pattern until the client is gone (RFC 864). What the
 // client sends is thrown away as it comes, since a reset is how it says it has
 // enough, and that is seen only by reading up to it.
@@ -92,14 +78,6 @@ func streamChargen(c *conn) error {
 	c.interrupt()
 	<-drained
 	return err
-}
-
-func streamDaytime(c *conn) error {
-	return c.last(appendDaytime(nil, time.Now()))
-}
-
-func streamTime(c *conn) error {
-	return c.last(appendTime(nil, time.Now()))
 }
 
 func datagramEcho(req, _ []byte, _ time.Time) ([]byte, bool) { return req, true }

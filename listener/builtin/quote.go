@@ -12,8 +12,8 @@ func qotd(c *Config) protocol {
 		fixed = maxReply
 	}
 	return protocol{
-		fixed:  fixed,
-		stream: func(conn *conn) error { return conn.last([]byte(c.Says[rand.N(len(c.Says))])) },
+		fixed:   fixed,
+		opening: func(out []byte, _ time.Time) []byte { return append(out, c.Says[rand.N(len(c.Says))]...) },
 		// What the datagram holds is ignored. Its length is not, unless the policy says so: a
 		// short request with a forged source would buy that source a long answer.
 		datagram: func(req, out []byte, _ time.Time) ([]byte, bool) {

@@ -57,6 +57,13 @@ func (s *server) shun(told <-chan os.Signal, over <-chan struct{}) {
 func (s *server) endShunned() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.reactor != nil {
+		s.reactor.each(false, func(p *prompt) {
+			if why := s.gate.said.shuns(&p.client, s.config.Service); why != "" {
+				p.kill(why)
+			}
+		})
+	}
 	for c := range s.conns {
 		if why := s.gate.said.shuns(&c.client, s.config.Service); why != "" {
 			c.shunned.Store(&why)
@@ -102,7 +109,8 @@ type server struct {
 	gate      *gate
 	idle      *idle
 	records   *records
-	listeners []acceptor
+	listeners []acceptor // of a protocol that is not prompt
+	reactor   *reactor   // of one that is; nil without listeners
 	packets   []*packetSocket
 	turns     sync.Mutex // of the packets' loops, which share what follows
 	batch     *batch
@@ -133,6 +141,9 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	s.gate.keep() // before the next worker has anybody
 	s.close()
 	s.sessions.Wait()
+	if s.reactor != nil {
+		s.reactor.end()
+	}
 	s.gate.keep()
 	s.records.suppressed(time.Now(), 0)
 	s.records.tell()
@@ -155,6 +166,9 @@ func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, ca
 		})
 	}
 	s.until(time.Time{})
+	if s.reactor != nil {
+		s.reactor.accept(true, func(err error) { cancel(&socketError{err}) })
+	}
 	for _, l := range s.listeners {
 		loop(func() error { return s.accept(l) })
 	}
@@ -163,6 +177,9 @@ func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, ca
 	}
 	s.idle.wait(ctx, leaving)
 	s.until(time.Unix(1, 0))
+	if s.reactor != nil {
+		s.reactor.accept(false, nil)
+	}
 	loops.Wait()
 	select {
 	case <-leaving:
@@ -187,6 +204,9 @@ type socketError struct{ error }
 
 // close closes the sockets.
 func (s *server) close() {
+	if s.reactor != nil {
+		s.reactor.close()
+	}
 	for _, l := range s.listeners {
 		_ = l.Close() // closing what only we use cannot usefully fail
 	}
@@ -200,6 +220,9 @@ func (s *server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
+	if s.reactor != nil {
+		s.reactor.each(true, func(p *prompt) { p.kill("") })
+	}
 	for c := range s.conns {
 		_ = c.Close()
 	}
@@ -233,13 +256,27 @@ func (s *server) open(files []*os.File) error {
 	if len(files) == 0 {
 		return errors.New("no sockets were handed over")
 	}
+	var prompt []int
 	for _, f := range files {
-		err := s.openOne(f)
+		fd, err := s.openOne(f)
+		if fd >= 0 {
+			prompt = append(prompt, fd)
+		}
 		// Go's net works on duplicates.
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}
 		if err != nil {
+			for _, fd := range prompt {
+				unix.Close(fd)
+			}
+			s.close()
+			return err
+		}
+	}
+	if len(prompt) > 0 {
+		var err error
+		if s.reactor, err = newReactor(s, prompt, len(s.packets) == 0); err != nil {
 			s.close()
 			return err
 		}
@@ -254,33 +291,35 @@ func (s *server) open(files []*os.File) error {
 	return nil
 }
 
-func (s *server) openOne(f *os.File) error {
+// openOne opens one, or duplicates the descriptor of a listener for the reactor; -1 is none for that.
+func (s *server) openOne(f *os.File) (prompt int, err error) {
 	kind, err := socketType(f)
-	if err != nil {
-		return err
-	}
-	if kind == unix.SOCK_SEQPACKET && s.config.Builtin == "tcpmux" && s.mux == nil {
+	switch {
+	case err != nil:
+	case kind == unix.SOCK_SEQPACKET && s.config.Builtin == "tcpmux" && s.mux == nil:
 		s.mux, err = pollable(f)
-		return err
-	}
-	if kind != unix.SOCK_DGRAM {
-		l, err := net.FileListener(f)
-		if err != nil {
-			return fmt.Errorf("listener %s: %w", f.Name(), err)
+	case kind != unix.SOCK_DGRAM && s.protocol.prompt():
+		if prompt, err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			return prompt, nil
+		}
+		err = os.NewSyscallError("fcntl", err)
+	case kind != unix.SOCK_DGRAM:
+		var l net.Listener
+		if l, err = net.FileListener(f); err != nil {
+			return -1, fmt.Errorf("listener %s: %w", f.Name(), err)
 		}
 		s.listeners = append(s.listeners, l.(acceptor)) // tcp or unix: both have deadlines
-		return nil
+	case s.protocol.datagram == nil:
+		err = fmt.Errorf("socket %s: %s is not served by udp", f.Name(), s.config.Builtin)
+	default:
+		var p *packetSocket
+		if p, err = newPacketSocket(f); err != nil {
+			return -1, err
+		}
+		s.packets = append(s.packets, p)
+		if s.batch == nil {
+			s.batch = newBatch()
+		}
 	}
-	if s.protocol.datagram == nil {
-		return fmt.Errorf("socket %s: %s is not served by udp", f.Name(), s.config.Builtin)
-	}
-	p, err := newPacketSocket(f)
-	if err != nil {
-		return err
-	}
-	s.packets = append(s.packets, p)
-	if s.batch == nil {
-		s.batch = newBatch()
-	}
-	return nil
+	return -1, err
 }
