@@ -1,7 +1,6 @@
 package builtin
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -74,14 +73,9 @@ func (b *batch) take(i int) *datagram {
 	m, sa := &b.in[i], &b.from[i]
 	d := &b.datagram
 	*d = datagram{data: b.data[i*maxDatagram:][:m.length], slot: i}
-	port := (*[2]byte)(unsafe.Pointer(&sa.Port)) // in network order
-	switch sa.Family {
-	case unix.AF_INET:
-		four := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		d.from = netip.AddrPortFrom(netip.AddrFrom4(four.Addr), binary.BigEndian.Uint16(port[:]))
-	case unix.AF_INET6:
-		d.from = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), binary.BigEndian.Uint16(port[:]))
-		d.zone = b.named(sa.Scope_id)
+	var zone uint32
+	if d.from, zone = addressOf(unsafe.Pointer(sa)); d.from.Addr().Is6() {
+		d.zone = b.named(zone)
 	}
 	d.local, d.to, d.index = destination(b.inControl[i][:m.hdr.Controllen])
 	return d

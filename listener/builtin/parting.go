@@ -94,7 +94,7 @@ func (p *prompt) end(reason string) {
 	if p.reason != "" && p.reason != journal.Killed && talk.Due() > 0 {
 		_ = unix.SetsockoptLinger(p.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
-	unix.Close(p.fd)
+	drop(p.fd)
 	s.gate.release(&p.client, &p.verdict, e.Reason)
 	s.records.session(&e)
 	s.idle.end()

@@ -187,7 +187,7 @@ func (p *prompt) say(text []byte, all bool) {
 // part waits a moment for the client's end, after the last of what it gets. Closing at once would answer what it still
 // sends with a reset, which may overtake the bytes that it is to get.
 func (p *prompt) part() {
-	if err := unix.Shutdown(p.fd, unix.SHUT_WR); err != nil {
+	if err := finish(p.fd); err != nil {
 		p.end(journal.Exit) // it is gone, and had its bytes or will not miss them
 		return
 	}

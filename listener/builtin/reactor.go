@@ -1,11 +1,11 @@
 package builtin
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"time"
+	"unsafe"
 
 	"casemate/listener"
 	"casemate/listener/inbound"
@@ -27,9 +27,10 @@ type reactor struct {
 	live    map[*prompt]struct{}
 	answers []*prompt // have got all that they get, and are not polled yet; the oldest first
 	glance  loop.Timer
-	buf     [chunk]byte // of what was just read or is just written
-	failed  func(error) // a listener cannot be served any more
-	ending  bool        // whoever comes now is refused
+	from    unix.RawSockaddrAny // of who was just accepted
+	buf     [chunk]byte         // of what was just read or is just written
+	failed  func(error)         // a listener cannot be served any more
+	ending  bool                // whoever comes now is refused
 	over    chan struct{}
 }
 
@@ -132,10 +133,10 @@ func (d *door) Ready(uint32) {
 	r := d.r
 	r.look() // who has gone makes room
 	for range acceptTurn {
-		fd, sa, err := unix.Accept4(d.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		fd, err := admit(d.fd, &r.from)
 		switch {
 		case err == nil:
-			d.take(fd, sa)
+			d.take(fd)
 		case err == unix.EAGAIN:
 			return
 		case inbound.Temporary(err):
@@ -152,9 +153,9 @@ func (d *door) Ready(uint32) {
 }
 
 // take decides about a client, and refuses or serves it.
-func (d *door) take(fd int, sa unix.Sockaddr) {
+func (d *door) take(fd int) {
 	r, s := d.r, d.r.s
-	w, err := d.identify(fd, sa)
+	w, err := d.identify(fd)
 	if err != nil {
 		listener.Close(fd) // the client left before it was looked at
 		return
@@ -177,23 +178,19 @@ func (d *door) take(fd int, sa unix.Sockaddr) {
 	r.begin(fd, w, v, now)
 }
 
-// identify tells who is at the other end, and where that came to.
-func (d *door) identify(fd int, sa unix.Sockaddr) (w client, err error) {
-	w.network = d.network
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		w.peer = peerAt(netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)))
-	case *unix.SockaddrInet6:
-		w.peer = peerAt(netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).WithZone(zoneNumber(sa.ZoneId)), uint16(sa.Port)))
-	default:
+// identify tells who is at the other end of who was just accepted, and where that came to.
+func (d *door) identify(fd int) (w client, err error) {
+	if w.network = d.network; d.network == "unix" {
 		w.peer, err = inbound.Credentials(fd)
 		return w, err
 	}
+	addr, zone := addressOf(unsafe.Pointer(&d.r.from))
+	if !addr.IsValid() {
+		return w, unix.ENOTCONN
+	}
+	w.peer = inbound.Peer{Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), Zone: zoneNumber(zone)}
 	if w.local = d.bound; d.bound.Addr().IsUnspecified() {
 		w.local, err = inbound.Local(fd)
-	}
-	if err == nil && !w.peer.Addr.Addr().IsValid() {
-		err = errors.New("no address")
 	}
 	return w, err
 }
