@@ -27,7 +27,7 @@ const maxInherited = 4096
 
 func runBuiltin(ctx context.Context, _ []string) error {
 	// What it does is a system call or two for each client and next to nothing else. With a second processor the
-	// runtime wakes a thread for each of them to look for more work; with one, a service floods nobody's second core.
+	// runtime wakes a thread for each of them to look for more work. Those who hold one while they wait ask for their own.
 	runtime.GOMAXPROCS(1)
 	files, err := inherited(os.LookupEnv, os.Unsetenv, os.Getpid())
 	if err != nil {

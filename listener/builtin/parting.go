@@ -75,6 +75,8 @@ func (p *prompt) end(reason string) {
 	p.over = true
 	r, s := p.r, p.r.s
 	delete(r.live, p)
+	r.load.Add(-1)
+	s.living.Add(-1)
 	r.loop.Disarm(&p.timer)
 	if p.polled {
 		r.loop.Del(p.fd)
@@ -99,6 +101,13 @@ func (p *prompt) end(reason string) {
 	s.records.session(&e)
 	s.idle.end()
 	s.sessions.Done()
+}
+
+// shun ends it if it is to end by what an operator, or a load, has said.
+func (p *prompt) shun() {
+	if why := p.r.s.gate.said.shuns(&p.client, p.r.s.config.Service); why != "" {
+		p.kill(why)
+	}
 }
 
 // kill ends a session that somebody wants over.

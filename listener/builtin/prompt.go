@@ -42,12 +42,10 @@ type prompt struct {
 }
 
 // begin serves a client.
-func (r *reactor) begin(fd int, w client, v verdict, now time.Time) {
+func (r *reactor) begin(fd int, w client, v verdict, now time.Time) *prompt {
 	s := r.s
 	p := &prompt{r: r, fd: fd, client: w, verdict: v, began: now, start: r.loop.Now()}
 	p.timer.Owner = p
-	s.sessions.Add(1)
-	s.idle.begin()
 	r.live[p] = struct{}{}
 	p.id = s.records.decision(&w, &v, true, now)
 	if s.config.Limit.Session > 0 {
@@ -58,12 +56,17 @@ func (r *reactor) begin(fd int, w client, v verdict, now time.Time) {
 			p.due = p.start + int64(p.pace.First())
 		}
 	}
+	if r.ending {
+		p.kill("")
+		return p
+	}
 	if s.protocol.opening != nil {
 		p.say(s.protocol.opening(r.buf[:0], now), true)
 	} else {
 		p.poll(unix.EPOLLIN)
 	}
 	p.arm()
+	return p
 }
 
 // poll waits for events of the client.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -17,7 +19,7 @@ import (
 // acceptTurn is how many clients of one listener are taken before others have their turn.
 const acceptTurn = 64
 
-// reactor serves the stream clients of a prompt protocol, all of them on one goroutine: a goroutine for each, with its deadlines and
+// reactor serves stream clients of a prompt protocol, all that it has accepted on one goroutine: a goroutine for each, with its deadlines and
 // its place among the runtime's, costs more than accepting, answering and closing together.
 // All that it has belongs to its loop.
 type reactor struct {
@@ -25,7 +27,8 @@ type reactor struct {
 	loop    *loop.Loop
 	doors   []*door
 	live    map[*prompt]struct{}
-	answers []*prompt // have got all that they get, and are not polled yet; the oldest first
+	load    atomic.Int64 // of live, and of those on their way: for the other reactors
+	answers []*prompt    // have got all that they get, and are not polled yet; the oldest first
 	glance  loop.Timer
 	from    unix.RawSockaddrAny // of who was just accepted
 	buf     [chunk]byte         // of what was just read or is just written
@@ -43,35 +46,57 @@ type door struct {
 	rest    loop.Timer     // while the process has no descriptors left
 }
 
-// newReactor takes the listeners' descriptors over, and begins. alone says that nothing else waits for the processor.
-func newReactor(s *server, fds []int, alone bool) (r *reactor, err error) {
-	r = &reactor{s: s, live: make(map[*prompt]struct{}), over: make(chan struct{})}
-	defer func() {
+// reactors share the listeners of a worker. One thread that serves all clients is what most of them wait for, while the processor that
+// they came by has nothing to do: as many as hands serve half as many echoes more.
+type reactors struct {
+	all []*reactor
+	fds []int
+}
+
+// hands is how many reactors a worker has. They, and the processors of the runtime that they hold while they wait for a moment, are no more where
+// the host has more.
+const hands = 4
+
+// newReactors takes the listeners' descriptors over, and begins.
+func newReactors(s *server, fds []int) (*reactors, error) {
+	rs := &reactors{fds: fds}
+	for range hands {
+		r, err := newReactor(s, fds)
 		if err != nil {
-			r.close()
-		}
-	}()
-	for _, fd := range fds {
-		r.doors = append(r.doors, &door{r: r, fd: fd, network: "unix"})
-	}
-	for _, d := range r.doors {
-		d.rest.Owner = loop.Func(d.open)
-		if err := unix.SetNonblock(d.fd, true); err != nil {
-			return nil, os.NewSyscallError("fcntl", err)
-		}
-		if domain, err := unix.GetsockoptInt(d.fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain == unix.AF_UNIX {
-			continue
-		}
-		d.network = "tcp"
-		if d.bound, err = inbound.Local(d.fd); err != nil {
+			rs.end()
+			rs.close()
 			return nil, err
 		}
+		rs.all = append(rs.all, r)
+	}
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), hands+1))
+	return rs, nil
+}
+
+func newReactor(s *server, fds []int) (r *reactor, err error) {
+	r = &reactor{s: s, live: make(map[*prompt]struct{}), over: make(chan struct{})}
+	for _, fd := range fds {
+		d := &door{r: r, fd: fd, network: "unix"}
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+		if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil {
+			return nil, os.NewSyscallError("getsockopt", err)
+		} else if domain != unix.AF_UNIX {
+			d.network = "tcp"
+		}
+		if d.network == "tcp" {
+			if d.bound, err = inbound.Local(fd); err != nil {
+				return nil, err
+			}
+		}
+		d.rest.Owner = loop.Func(d.open)
+		r.doors = append(r.doors, d)
 	}
 	if r.loop, err = loop.New(); err != nil {
 		return nil, err
 	}
 	r.loop.Failed = func(err error) { panic(err) } // a worker that has a bug is replaced
-	r.loop.Shared = !alone
 	r.glance.Owner = loop.Func(r.look)
 	go func() {
 		defer close(r.over)
@@ -83,49 +108,55 @@ func newReactor(s *server, fds []int, alone bool) (r *reactor, err error) {
 }
 
 // accept begins, or ends, to take clients, and is back when that is so.
+func (rs *reactors) accept(on bool, failed func(error)) {
+	for _, r := range rs.all {
+		_ = r.loop.Do(func() { r.accept(on, failed) })
+	}
+}
+
 func (r *reactor) accept(on bool, failed func(error)) {
-	_ = r.loop.Do(func() {
-		if on {
-			r.failed = failed
-		}
-		for _, d := range r.doors {
-			if r.loop.Disarm(&d.rest); on {
-				d.open()
-			} else {
-				r.loop.Del(d.fd)
-			}
-		}
-	})
-}
-
-func (d *door) open() {
-	if err := d.r.loop.Add(d.fd, unix.EPOLLIN, d); err != nil {
-		d.r.failed(err)
-	}
-}
-
-// each has the loop do something with every client, and stop is to refuse newcomers from then on.
-func (r *reactor) each(stop bool, do func(*prompt)) {
-	_ = r.loop.Post(func() {
-		r.ending = r.ending || stop
-		for p := range r.live {
-			do(p)
-		}
-	})
-}
-
-// close gives the listeners up; whom it has accepted it serves to the end.
-func (r *reactor) close() {
+	r.failed = failed
 	for _, d := range r.doors {
-		unix.Close(d.fd)
+		if r.loop.Disarm(&d.rest); on {
+			d.open()
+		} else {
+			r.loop.Del(d.fd)
+		}
 	}
-	r.doors = nil
+}
+
+// each does something with every client; stop is to refuse newcomers from then on.
+func (rs *reactors) each(stop bool, do func(*prompt)) {
+	for _, r := range rs.all {
+		_ = r.loop.Post(func() {
+			r.ending = r.ending || stop
+			for p := range r.live {
+				do(p)
+			}
+		})
+	}
+}
+
+// close gives the listeners up; whom they have accepted the reactors serve to the end.
+func (rs *reactors) close() {
+	for _, fd := range rs.fds {
+		unix.Close(fd)
+	}
+	rs.fds = nil
 }
 
 // end is for when nobody is left.
-func (r *reactor) end() {
-	_ = r.loop.Do(r.loop.End)
-	<-r.over
+func (rs *reactors) end() {
+	for _, r := range rs.all {
+		_ = r.loop.Do(r.loop.End)
+		<-r.over
+	}
+}
+
+func (d *door) open() {
+	if err := d.r.loop.Add(d.fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, d); err != nil {
+		d.r.failed(err)
+	}
 }
 
 // Ready takes who waits.
@@ -163,7 +194,7 @@ func (d *door) take(fd int) {
 	now := time.Now()
 	s.idle.touch(now)
 	v := s.gate.admit(&w)
-	if v.refused == "" && (r.ending || len(r.live) >= s.most) {
+	if v.refused == "" && (r.ending || s.living.Load() >= int64(s.most)) {
 		s.gate.release(&w, &v, "")
 		if v.refused = reasonSessions; r.ending {
 			inbound.Refuse(fd)
@@ -175,7 +206,33 @@ func (d *door) take(fd int) {
 		inbound.Refuse(fd)
 		return
 	}
-	r.begin(fd, w, v, now)
+	s.sessions.Add(1)
+	s.living.Add(1)
+	s.idle.begin()
+	to := r
+	if s.protocol.opening == nil { // it stays for more than a moment
+		to = s.reactors.lightest(r)
+	}
+	if to.load.Add(1); to == r {
+		r.begin(fd, w, v, now)
+	} else {
+		_ = to.loop.Post(func() { // it does not end while somebody is there
+			if p := to.begin(fd, w, v, now); !p.over {
+				p.shun() // who was to end meanwhile was not among its clients
+			}
+		})
+	}
+}
+
+// lightest is who has the fewest clients, or r where that has hardly more.
+func (rs *reactors) lightest(r *reactor) *reactor {
+	least := r.load.Load() - 1
+	for _, x := range rs.all {
+		if n := x.load.Load(); n < least {
+			r, least = x, n
+		}
+	}
+	return r
 }
 
 // identify tells who is at the other end of who was just accepted, and where that came to.

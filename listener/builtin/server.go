@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"casemate/listener/journal"
@@ -57,12 +58,8 @@ func (s *server) shun(told <-chan os.Signal, over <-chan struct{}) {
 func (s *server) endShunned() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reactor != nil {
-		s.reactor.each(false, func(p *prompt) {
-			if why := s.gate.said.shuns(&p.client, s.config.Service); why != "" {
-				p.kill(why)
-			}
-		})
+	if s.reactors != nil {
+		s.reactors.each(false, (*prompt).shun)
 	}
 	for c := range s.conns {
 		if why := s.gate.said.shuns(&c.client, s.config.Service); why != "" {
@@ -109,8 +106,9 @@ type server struct {
 	gate      *gate
 	idle      *idle
 	records   *records
-	listeners []acceptor // of a protocol that is not prompt
-	reactor   *reactor   // of one that is; nil without listeners
+	listeners []acceptor   // of a protocol that is not prompt
+	reactors  *reactors    // of one that is; nil without listeners
+	living    atomic.Int64 // clients of these
 	packets   []*packetSocket
 	turns     sync.Mutex // of the packets' loops, which share what follows
 	batch     *batch
@@ -141,8 +139,8 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	s.gate.keep() // before the next worker has anybody
 	s.close()
 	s.sessions.Wait()
-	if s.reactor != nil {
-		s.reactor.end()
+	if s.reactors != nil {
+		s.reactors.end()
 	}
 	s.gate.keep()
 	s.records.suppressed(time.Now(), 0)
@@ -166,8 +164,8 @@ func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, ca
 		})
 	}
 	s.until(time.Time{})
-	if s.reactor != nil {
-		s.reactor.accept(true, func(err error) { cancel(&socketError{err}) })
+	if s.reactors != nil {
+		s.reactors.accept(true, func(err error) { cancel(&socketError{err}) })
 	}
 	for _, l := range s.listeners {
 		loop(func() error { return s.accept(l) })
@@ -177,8 +175,8 @@ func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, ca
 	}
 	s.idle.wait(ctx, leaving)
 	s.until(time.Unix(1, 0))
-	if s.reactor != nil {
-		s.reactor.accept(false, nil)
+	if s.reactors != nil {
+		s.reactors.accept(false, nil)
 	}
 	loops.Wait()
 	select {
@@ -204,8 +202,8 @@ type socketError struct{ error }
 
 // close closes the sockets.
 func (s *server) close() {
-	if s.reactor != nil {
-		s.reactor.close()
+	if s.reactors != nil {
+		s.reactors.close()
 	}
 	for _, l := range s.listeners {
 		_ = l.Close() // closing what only we use cannot usefully fail
@@ -220,8 +218,8 @@ func (s *server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
-	if s.reactor != nil {
-		s.reactor.each(true, func(p *prompt) { p.kill("") })
+	if s.reactors != nil {
+		s.reactors.each(true, func(p *prompt) { p.kill("") })
 	}
 	for c := range s.conns {
 		_ = c.Close()
@@ -276,7 +274,7 @@ func (s *server) open(files []*os.File) error {
 	}
 	if len(prompt) > 0 {
 		var err error
-		if s.reactor, err = newReactor(s, prompt, len(s.packets) == 0); err != nil {
+		if s.reactors, err = newReactors(s, prompt); err != nil {
 			s.close()
 			return err
 		}

@@ -66,7 +66,6 @@ type Loop struct {
 	ended  bool
 	events []unix.EpollEvent // of the current wake
 	busy   bool              // the last wake brought something
-	Shared bool              // other goroutines need the loop's processor while it waits, however short
 
 	mu    sync.Mutex
 	queue []func()
@@ -189,7 +188,7 @@ func (l *Loop) turn() error {
 		return os.NewSyscallError("epoll_wait", err)
 	}
 	l.now = l.clock()
-	if l.busy = (n > 0 || err != nil) && !l.Shared; l.busy && l.now-l.yielded >= int64(yieldEvery) {
+	if l.busy = n > 0 || err != nil; l.busy && l.now-l.yielded >= int64(yieldEvery) {
 		l.yielded = l.now
 		runtime.Gosched()
 	}
