@@ -150,7 +150,7 @@ func TestIndexIsTheList(t *testing.T) {
 		for range r.IntN(12) {
 			a := addr()
 			p, _ := a.Prefix(a.BitLen() - r.IntN(12))
-			b := Ban{Prefix: p, Service: []string{"", "a", "b"}[r.IntN(3)]}
+			b := Ban{Prefix: p, Service: []string{"", "a", "b"}[r.IntN(3)], Ends: r.IntN(2) == 0}
 			if r.IntN(2) == 0 {
 				b.Until = noon.Add(time.Duration(r.IntN(5)-2) * time.Minute)
 			}
@@ -159,9 +159,16 @@ func TestIndexIsTheList(t *testing.T) {
 		x := NewIndex(&s)
 		for range 50 {
 			a, service := addr(), fmt.Sprintf("%c", 'a'+r.IntN(3))
+			ends := false
 			want := slices.ContainsFunc(s.Bans, func(b Ban) bool {
 				return b.Prefix.Contains(a) && (b.Service == "" || b.Service == service) && (b.Until.IsZero() || b.Until.After(noon))
 			})
+			for _, b := range s.Bans {
+				ends = ends || b.Ends && b.Prefix.Contains(a) && (b.Service == "" || b.Service == service) && (b.Until.IsZero() || b.Until.After(noon))
+			}
+			if got := x.Ends(a, service, noon); got != ends {
+				t.Fatalf("sessions of %v at %s end: %v, want %v of %+v", a, service, got, ends, s.Bans)
+			}
 			if got := x.Find(a, service, noon) != nil; got != want {
 				t.Fatalf("%v at %s: %v, want %v of %+v", a, service, got, want, s.Bans)
 			}

@@ -38,6 +38,16 @@ func family(a netip.Addr) int {
 // Find is the ban that shuts an address out of a service, of several the one that does for longest; nil is none. The address
 // is unmapped; one that is not valid is nobody's.
 func (x *Index) Find(a netip.Addr, service string, now time.Time) (longest *Ban) {
+	return x.find(a, service, now, false)
+}
+
+// Ends tells whether a session of that address ends by any of the bans. One that holds as well, and lasts longer, may end nobody.
+func (x *Index) Ends(a netip.Addr, service string, now time.Time) bool {
+	return x.find(a, service, now, true) != nil
+}
+
+// find is Find among all of them, or those that end sessions.
+func (x *Index) find(a netip.Addr, service string, now time.Time, ends bool) (longest *Ban) {
 	if x == nil || !a.IsValid() {
 		return nil
 	}
@@ -45,7 +55,7 @@ func (x *Index) Find(a netip.Addr, service string, now time.Time) (longest *Ban)
 	for _, n := range x.lengths[family(a)] {
 		p, _ := a.Prefix(n) // n is of its family
 		for _, b := range x.at[p] {
-			if b.holds(service) && !b.Over(now) && (longest == nil || b.outlasts(longest)) {
+			if b.holds(service) && !b.Over(now) && (b.Ends || !ends) && (longest == nil || b.outlasts(longest)) {
 				longest = b
 			}
 		}

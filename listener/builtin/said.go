@@ -64,7 +64,7 @@ func (s *said) shuns(c *client, service string) string {
 	if err != nil || index == nil {
 		return ""
 	}
-	if b := index.Find(c.peer.Addr.Addr(), service, time.Now()); b != nil && b.Ends {
+	if index.Ends(c.peer.Addr.Addr(), service, time.Now()) {
 		return "its client was banned"
 	}
 	s.mu.Lock()

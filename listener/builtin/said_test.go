@@ -11,6 +11,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/ban"
+	"casemate/listener/inbound"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -141,6 +142,25 @@ func TestSaid(t *testing.T) {
 		}
 		if echoes(c) == of.ends {
 			t.Errorf("narrowed to %s, its session ends: %v", of.from, !of.ends)
+		}
+	}
+}
+
+// TestShunsInSpiteOfLongerBans: who is to be ended by one ban is, whatever other bans there are of networks around it that last longer and end nobody.
+func TestShunsInSpiteOfLongerBans(t *testing.T) {
+	s := newSaying(t)
+	s.say(ban.State{Bans: []ban.Ban{
+		{Prefix: netip.MustParsePrefix("192.0.2.0/24")}, // without an end; whoever was there went on
+		{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Service: "echo", Until: time.Now().Add(time.Hour), Ends: true},
+	}})
+	of := &said{from: s.f}
+	for from, ends := range map[string]bool{"192.0.2.7": true, "192.0.2.8": false, "192.0.3.7": false} {
+		c := &client{peer: inbound.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(from), 7)}}
+		if why := of.shuns(c, "echo"); (why != "") != ends {
+			t.Errorf("%s is ended: %q", from, why)
+		}
+		if why := of.shuns(c, "time"); why != "" {
+			t.Errorf("%s is ended elsewhere: %q", from, why)
 		}
 	}
 }
