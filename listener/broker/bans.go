@@ -71,10 +71,7 @@ func (s *bans) put(next *ban.State) {
 	}
 	s.version++
 	for _, o := range s.b.sessions {
-		if err := s.tell(o); err != nil { // it would serve whom it should not
-			s.b.limitedNote(o.svc.name, "said "+o.svc.name, "ending a worker that cannot be told of bans", err)
-			s.b.terminate(o, journal.Killed)
-		}
+		s.mustTell(o)
 	}
 	for _, t := range s.b.tallies {
 		if t.shield != nil {
@@ -128,6 +125,26 @@ func (s *bans) introduce(o *session, file int) (err error) {
 	return s.tell(o)
 }
 
+// mustTell is tell for a worker that runs: one that cannot be told would serve whom it should not.
+func (s *bans) mustTell(o *session) {
+	if err := s.tell(o); err != nil {
+		s.b.limitedNote(o.svc.name, "said "+o.svc.name, "ending a worker that cannot be told of bans", err)
+		s.b.terminate(o, journal.Killed)
+	}
+}
+
+// catchUp tells a worker that runs now what was said since it was introduced. It may serve somebody already who is to end: so young, it
+// ends whole.
+func (s *bans) catchUp(o *session) {
+	if o.counts == nil || o.counts.heard == s.version {
+		return
+	}
+	s.mustTell(o)
+	if slices.ContainsFunc(s.state.Of(o.svc.name).Bans, func(b ban.Ban) bool { return b.Ends }) {
+		s.b.terminate(o, journal.Killed)
+	}
+}
+
 // tell writes what is said of its service into the file of a built-in's worker: the version last, so that it reads all or nothing of it.
 func (s *bans) tell(o *session) error {
 	if o.counts == nil || o.counts.said < 0 {
@@ -139,6 +156,9 @@ func (s *bans) tell(o *session) error {
 	}
 	if _, err = unix.Pwrite(o.counts.said, text[wire.SaidVersion:], wire.SaidAt+wire.SaidVersion); err == nil {
 		_, err = unix.Pwrite(o.counts.said, text[:wire.SaidVersion], wire.SaidAt)
+	}
+	if err == nil {
+		o.counts.heard = s.version
 	}
 	return os.NewSyscallError("pwrite", err)
 }

@@ -12,7 +12,11 @@ import (
 	"time"
 
 	"casemate/acl/ban"
+	"casemate/listener/wire/far"
 	"casemate/policy/control"
+	"casemate/sandbox/zygote"
+
+	"golang.org/x/sys/unix"
 )
 
 // operates does a request that is to succeed.
@@ -206,4 +210,50 @@ func TestBansAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	open().expect("bans that were kept are lost")
+}
+
+// TestBanWhileItStarts: what an operator says while a session starts holds for it as well: it ends, where that was said, and the worker
+// of a built-in is told.
+func TestBanWhileItStarts(t *testing.T) {
+	g, one, two := newRig(t), freePort(t), freePort(t)
+	meanwhile := func(q control.Request) func(*zygote.Request) {
+		return func(*zygote.Request) { // on the loop
+			var a control.Response
+			next := g.bans.copy()
+			if err := g.ban(next, &q, 7, &a); err != nil {
+				t.Error(err)
+			}
+			g.bans.put(next)
+			g.shun(a.Bans)
+		}
+	}
+	ends := meanwhile(control.Request{Prefix: netip.MustParsePrefix("127.0.0.1/32"), Services: []string{"one"}, Ends: true})
+	tells := meanwhile(control.Request{Prefix: local2})
+	told := make(chan *os.File, 8)
+	g.fakes["one"] = &fakeCell{argv: []string{"/bin/cat"}, saw: ends}
+	g.fakes["echo"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}, saw: func(q *zygote.Request) {
+		if fd, err := unix.FcntlInt(uintptr(q.FDs[0]), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			told <- os.NewFile(uintptr(fd), "told")
+		}
+		tells(q)
+	}}
+	echo := svc("echo", "tcp4", two)
+	echo.Command, echo.Builtin, echo.Wait, echo.Stdio = nil, "echo", true, "listen_fds"
+	g.load(echo, svc("one", "tcp", one, "/bin/cat"))
+	dial(t, one)
+	g.expect(`"session"`, `"service":"one"`, `"reason":"killed","detail":"its client was banned"`)
+	dial(t, two)
+	f := <-told
+	defer f.Close()
+	var state ban.State
+	eventually(t, func() bool {
+		_, said, err := far.DecodeSaid(f, 0)
+		if err == nil && said != nil {
+			state = said.State
+		}
+		return len(state.Bans) > 0
+	})
+	if len(state.Bans) != 1 || state.Bans[0].Prefix != local2 {
+		t.Errorf("the worker is told %+v", state)
+	}
 }

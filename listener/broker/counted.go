@@ -12,8 +12,9 @@ import (
 type counted struct {
 	last  wire.Counts
 	tally *tally
-	over  bool // the worker has ended, and with it all of its clients
-	said  int  // the file in which it reads what operators say, -1 = none
+	over  bool   // the worker has ended, and with it all of its clients
+	said  int    // the file in which it reads what operators say, -1 = none
+	heard uint64 // the version of that which stands there
 	// narrowed and admits are as wire.Said has them.
 	narrowed bool
 	admits   *acl.List

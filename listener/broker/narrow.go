@@ -54,6 +54,18 @@ func (b *Broker) disallowed(s *session) bool {
 	return v.decide(name).Shuts()
 }
 
+// unwelcome is why a session is to end that has just started, by what was loaded or said meanwhile; "" where it may go on.
+func (b *Broker) unwelcome(s *session) string {
+	switch {
+	case s.held != nil || s.svc.spec.Builtin != "":
+	case b.bans.index.Ends(s.peer.Addr.Addr(), s.svc.name, b.wall()):
+		return whyBan
+	case b.gen.narrows && s.svc.gen != b.gen && b.disallowed(s):
+		return whyNarrow
+	}
+	return ""
+}
+
 // narrowWorker tells the worker of a built-in, which may be one that is to serve its clients to their end alone, whom the policy in force admits.
 func (b *Broker) narrowWorker(s *session) {
 	if s.counts == nil || s.counts.said < 0 || s.mercy != "" {

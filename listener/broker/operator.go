@@ -136,6 +136,9 @@ func (b *Broker) undrain(s *ban.State, q *control.Request, uid uint32, a *contro
 	return nil
 }
 
+// whyBan stands in the record of a session that a ban ends.
+const whyBan = "its client was banned"
+
 // shun ends the sessions of banned sources, on the loop, and returns those that have a program of their own. Of a
 // built-in the worker does it.
 func (b *Broker) shun(bans []ban.Ban) (list []control.SessionStatus) {
@@ -149,7 +152,7 @@ func (b *Broker) shun(bans []ban.Ban) (list []control.SessionStatus) {
 				s.signal(wire.Shun)
 			}
 		case s.held == nil && index.Find(s.peer.Addr.Addr(), s.svc.name, b.wall()) != nil:
-			s.why = cmp.Or(s.why, "its client was banned")
+			s.why = cmp.Or(s.why, whyBan)
 			list = append(list, s.status())
 			b.terminate(s, journal.Killed)
 		}

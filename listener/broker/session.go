@@ -57,10 +57,11 @@ func (b *Broker) runs(s *session, pid, init int) {
 	if s.conn >= 0 {
 		b.attend(s)
 	}
+	b.bans.catchUp(s)
 	if b.stopping && !s.stays() || s.outdated() || s.lost {
 		b.terminate(s, journal.Killed)
-	} else if b.gen.narrows && s.svc.gen != b.gen && s.svc.spec.Builtin == "" && b.disallowed(s) { // it was loaded while it started
-		s.why = whyNarrow
+	} else if why := b.unwelcome(s); why != "" {
+		s.why = why
 		b.terminate(s, journal.Killed)
 	} else if s.svc.limit.Session > 0 && s.held == nil {
 		s.schedule(s.svc.limit.Session)
