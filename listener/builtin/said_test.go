@@ -11,7 +11,10 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/ban"
+	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/listener/inbound"
+	"casemate/listener/journal"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -162,6 +165,57 @@ func TestShunsInSpiteOfLongerBans(t *testing.T) {
 		if why := of.shuns(c, "time"); why != "" {
 			t.Errorf("%s is ended elsewhere: %q", from, why)
 		}
+	}
+}
+
+// TestShunsWhoIsBeingAdmitted: a client who was asked about before it was banned, and registered after the sessions of those were ended, ends
+// as well.
+func TestShunsWhoIsBeingAdmitted(t *testing.T) {
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := config("echo")
+	c.Limit.Concurrent, c.Limit.EarlyDrop = 10, limit.EarlyDrop{Start: 1, Percent: 1}
+	s, err := newServer(c, nil, []*os.File{f}, func(journal.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	of := newSaying(t)
+	s.gate.said.from = of.f
+	if _, refusal := s.gate.limiter.Admit(s.gate.now(), admission.Source{}); refusal.Refused() { // so that there is a draw
+		t.Fatal(refusal)
+	}
+	s.gate.limiter.Draw = func() uint64 {
+		of.say(ban.State{Bans: []ban.Ban{{Prefix: netip.MustParsePrefix("127.0.0.0/8"), Ends: true}}})
+		s.endShunned()
+		return ^uint64(0)
+	}
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	in, err := s.listeners[0].Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, w, v := s.decide(in)
+	if conn == nil {
+		t.Fatalf("refused: %+v", v)
+	}
+	ended := make(chan struct{})
+	go func() { s.serve(conn, w, v); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the session of a banned client goes on")
 	}
 }
 

@@ -62,10 +62,15 @@ func (s *server) endShunned() {
 		s.reactors.each(false, (*prompt).shun)
 	}
 	for c := range s.conns {
-		if why := s.gate.said.shuns(&c.client, s.config.Service); why != "" {
-			c.shunned.Store(&why)
-			_ = c.Close()
-		}
+		s.look(c)
+	}
+}
+
+// look ends a session whose client is to go.
+func (s *server) look(c *conn) {
+	if why := s.gate.said.shuns(&c.client, s.config.Service); why != "" {
+		c.shunned.Store(&why)
+		_ = c.Close()
 	}
 }
 

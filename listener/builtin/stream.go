@@ -98,6 +98,7 @@ func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 		refuse(st)
 		return nil, w, v
 	}
+	s.look(conn) // endShunned may have passed between the gate and enter
 	return conn, w, v
 }
 
