@@ -163,13 +163,14 @@ func (s *bans) tell(o *session) error {
 	return os.NewSyscallError("pwrite", err)
 }
 
-// prune forgets the drains of services that no policy has any more, on the loop.
-func (s *bans) prune(gen *generation) {
-	if slices.ContainsFunc(s.state.Drains, func(d ban.Drain) bool { return gen.service(d.Service) == nil }) {
+// prune forgets the drains of services that no policy has any more, on the loop. It tells whether there were any: then it is to be kept.
+func (s *bans) prune(gen *generation) (any bool) {
+	if any = slices.ContainsFunc(s.state.Drains, func(d ban.Drain) bool { return gen.service(d.Service) == nil }); any {
 		next := s.copy()
 		next.Drains = slices.DeleteFunc(next.Drains, func(d ban.Drain) bool { return gen.service(d.Service) == nil })
 		s.put(next)
 	}
+	return any
 }
 
 // change makes another state of the one in force, unless f says why not, and keeps it; unkept is why that could not be. It is called off
@@ -184,15 +185,19 @@ func (s *bans) change(f func(*ban.State) error) (unkept string, err error) {
 	if err = cmp.Or(derr, err); err != nil {
 		return "", err
 	}
-	if err := s.keep(); err != nil {
-		_ = s.b.loop.Do(func() { s.b.log.Put(s.b.note(slog.LevelError, "bans not kept", slog.String("error", err.Error()))) })
-		return err.Error(), nil
-	}
-	return "", nil
+	return s.keep(), nil
 }
 
-// keep writes down what is in force, for the broker that follows.
-func (s *bans) keep() (err error) {
+// keep writes down what is in force, for the broker that follows; unkept is why that could not be. It is called off the loop.
+func (s *bans) keep() (unkept string) {
+	if err := s.write(); err != nil {
+		_ = s.b.loop.Do(func() { s.b.log.Put(s.b.note(slog.LevelError, "bans not kept", slog.String("error", err.Error()))) })
+		return err.Error()
+	}
+	return ""
+}
+
+func (s *bans) write() (err error) {
 	s.writes.Lock()
 	defer s.writes.Unlock()
 	var text []byte

@@ -206,6 +206,11 @@ func TestBansAreKept(t *testing.T) {
 	if is, _ := json.Marshal([]any{after.Bans, after.Drains}); string(is) != string(was) || len(after.Bans) != 2 {
 		t.Errorf("after the end of its broker\n%s, was\n%s", is, was)
 	}
+	g.load(svc("other", "tcp", freePort(t), "/bin/cat"))
+	g = open()
+	if now := g.operates(control.Request{Verb: control.VerbBans}); len(now.Drains) != 0 || len(now.Bans) != 2 {
+		t.Errorf("a drain that its service's end has ended is back after the end of its broker: %+v", now.Drains)
+	}
 	if err := os.WriteFile(path, []byte("1 2 x\n{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,7 @@ type candidate struct {
 	warned  []policy.Diagnostic
 	left    []warden.Survivor // by the broker before this one
 	inForce bool              // committed: what it made is the broker's now
+	pruned  bool              // and a service has gone that was drained
 }
 
 // planned is one service of a candidate.

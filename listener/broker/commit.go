@@ -53,7 +53,7 @@ func (b *Broker) commit(c *candidate, o *order) error {
 		b.loop.Guard(func() { b.adopt(left) })
 	}
 	b.dropOthers(c.gen)
-	b.bans.prune(c.gen)
+	c.pruned = b.bans.prune(c.gen)
 	b.retireOld(old, c)
 	b.log.Put(b.noteOf(o, slog.LevelInfo, "loaded", slog.Uint64("generation", c.gen.number), slog.Int("services", len(c.gen.doc.Policy.Services)),
 		slog.Int("listeners", len(b.sockets)), slog.String("digest", c.gen.digest)))

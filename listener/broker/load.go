@@ -144,6 +144,9 @@ func (b *Broker) install(doc *policy.Document, o *order, diags *[]policy.Diagnos
 	}
 	switch {
 	case err == nil:
+		if c.pruned {
+			b.bans.keep()
+		}
 		b.names.worker.renew()
 		b.logWorker.worker.renew()
 		b.denials.worker.renew()
