@@ -2,8 +2,10 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 
 	"casemate/acl"
@@ -65,9 +67,40 @@ func (l *shields) attach(at *listening, filter []byte) bool {
 
 // heard takes one message of the worker.
 func (l *shields) heard(r wire.Report) {
-	if errno := unix.Errno(r.Of); r.Kind == wire.Refused && errno != l.missing {
+	switch errno := unix.Errno(r.Of); {
+	case r.Kind != wire.Refused:
+	case errno == unix.ENOMEM:
+		l.b.everyListening(l.cramped)
+	case errno != l.missing:
 		l.missing = errno
 		l.b.limitedNote("", "shield", "refused addresses are not dropped by the kernel, but here", errno)
+	}
+}
+
+// everybody is whom the smallest filter drops.
+var everybody = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+
+// cramped takes an old filter off a listener before it gets the new one, where the kernel has no memory for both at a time
+// (net.core.optmem_max). The old one refuses whom the service admits now or, where it is all that holds clients to the rules, admits whom they
+// refuse: there nobody is admitted meanwhile, nor later if there is no memory for the new one alone.
+func (l *shields) cramped(at *listening) {
+	want := at.sent
+	if at.sock == nil || at.svc == nil || want == nil || inbound.Filtered(at.fd(), at.program(want)) {
+		return
+	}
+	if at.lean == want {
+		l.b.limitedNote(at.name(), "shield "+at.spec.Key(), "the filter of "+at.spec.Key()+" needs more memory than net.core.optmem_max is", unix.ENOMEM)
+		return
+	}
+	at.lean = want
+	if !at.svc.spec.Screened() {
+		_ = inbound.Unshield(at.fd())
+	} else if !l.attach(at, shield.Ranges{}.With(everybody).Filter(!at.stream())) {
+		at.sent = nil
+	}
+	if at.sent == nil || !l.attach(at, at.program(want)) {
+		at.sent, at.lean = nil, nil
+		l.b.loop.After(&l.retry, shieldAfter)
 	}
 }
 
@@ -82,6 +115,10 @@ func (l *shields) lacks(s *shielding) error {
 		return l.missing
 	case l.worker.fd < 0:
 		return errors.New("casemate-worker shield does not run")
+	case slices.ContainsFunc(s.svc.listen, func(at *listening) bool {
+		return at.sock != nil && at.lean != nil && at.lean == at.sent && !inbound.Filtered(at.fd(), at.program(at.sent))
+	}):
+		return fmt.Errorf("net.core.optmem_max is too small for the filter: %w", unix.ENOMEM)
 	}
 	return nil
 }
@@ -110,6 +147,7 @@ type attached struct {
 	early   bool     // who came before it was may be in the queue
 	counted bool     // drops counts from when the first was
 	drops   uint32   // what the kernel has dropped, as far as that is counted
+	lean    *filters // for which there was no memory beside the one before
 }
 
 // filters are the programs of one service.
