@@ -12,6 +12,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/listener/warden"
 	"casemate/listener/warden/hands"
+	"casemate/policy"
 )
 
 // TestBrokenRuleCommand: where the program of a rule cannot be prepared at the start, its service serves all others,
@@ -118,6 +119,18 @@ func TestRuleCommandsOfAService(t *testing.T) {
 	for rule, want := range map[int]string{0: "a[/bin/echo 1]", 1: "a[/bin/echo 2]", 2: "a[/bin/echo 1]", 3: "a[/bin/cat]", decide.RuleDefault: "a[/bin/cat]", decide.RuleNoACL: "a[/bin/cat]"} {
 		if got := c.gen.services[0].runner(rule).cell.(hands.NoCell).Err.Error(); got != want {
 			t.Errorf("rule %d: %q, want %q", rule, got, want)
+		}
+	}
+}
+
+// TestRuleOfAnotherPolicy: who goes on with a program of the broker before knows its rule by the place in the policy that ran then.
+func TestRuleOfAnotherPolicy(t *testing.T) {
+	own, other := new(runner), new(runner)
+	s := &service{run: own, rules: rules{list: &acl.List{Rules: []acl.Rule{{Command: []string{"/bin/id"}}}}},
+		others: []*service{{run: other, spec: &policy.Service{Command: []string{"/bin/id"}}}}}
+	for rule, want := range map[int]*runner{0: other, 1: own, 7: own, decide.RuleDefault: own} {
+		if s.runner(rule) != want {
+			t.Errorf("rule %d is started by another runner", rule)
 		}
 	}
 }

@@ -144,10 +144,10 @@ func (b *Broker) tellServing() {
 	}
 }
 
-// runner starts the program of a client that a rule has admitted.
+// runner starts the program of a client that a rule has admitted, which may be one of the policy before (adopt).
 func (s *service) runner(rule int) *runner {
 	for _, o := range s.others {
-		if rule >= 0 && slices.Equal(o.spec.Command, s.rules.list.Rules[rule].Command) {
+		if rule >= 0 && rule < len(s.rules.list.Rules) && slices.Equal(o.spec.Command, s.rules.list.Rules[rule].Command) {
 			return o.run
 		}
 	}
