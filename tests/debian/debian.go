@@ -65,7 +65,8 @@ func unpackAll(ctx context.Context, tree string) error {
 		return errors.Join(err, errors.New("debootstrap has downloaded no package"))
 	}
 	for _, deb := range debs {
-		if _, err := output(ctx, "dpkg-deb", "-x", deb, tree); err != nil {
+		// dpkg-deb -x would put directories in the place of the links that lead from / into /usr.
+		if _, err := output(ctx, "bash", "-o", "pipefail", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -x -p --keep-directory-symlink -C "$2"`, "bash", deb, tree); err != nil {
 			return err
 		}
 	}
