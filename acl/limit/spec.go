@@ -4,6 +4,7 @@
 package limit
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -52,7 +53,15 @@ type Spec struct {
 	ResponsesTotal Rate      `json:"responses_total,omitzero"`
 	PerSource      PerSource `json:"per_source"`
 	Penalty        Penalty   `json:"penalty"`
+	// Exempt are the sources that nothing is counted of, sorted, at most MaxExempt: whatever holds for each source or
+	// network (PerSource, Penalty, Responses, a source's part of the queue) does not for them, and none of
+	// their sessions counts for a network around them. What holds for all clients together holds for them. Peers
+	// without an address are never exempt.
+	Exempt []netip.Prefix `json:"exempt,omitempty"`
 }
+
+// MaxExempt is how many prefixes are exempt at the most.
+const MaxExempt = 1024
 
 // EarlyDrop refuses at random before Concurrent sessions run, as MaxStartups of sshd_config(5)
 // does: where Start run, Percent of 100 newcomers, and more with each further one, up to

@@ -32,9 +32,13 @@ func packet(from netip.Addr, flags byte) []byte {
 // filter is the program of r on an interpreter.
 func (r Ranges) filter(t testing.TB, datagrams bool) func(p []byte) int {
 	t.Helper()
-	program := r.fitting(datagrams, 20)
-	if len(program) > maxProgram {
-		t.Fatalf("%d instructions", len(program))
+	raw := fitting(Ranges{}, r, datagrams).program(datagrams, 20)
+	if len(raw) > maxProgram {
+		t.Fatalf("%d instructions", len(raw))
+	}
+	program, all := bpf.Disassemble(raw)
+	if !all {
+		t.Fatal("a program with unknown instructions")
 	}
 	vm, err := bpf.NewVM(program)
 	if err != nil {
@@ -135,7 +139,7 @@ func TestFilterOfMany(t *testing.T) {
 			prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(10 + i>>16), byte(i >> 8), byte(i), byte(r.Int())}), 24+r.IntN(9)).Masked(),
 				netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(r.Int()), byte(r.Int()), byte(r.Int()), byte(r.Int()), byte(r.Int())}), 33+r.IntN(40)).Masked())
 		}
-		of := Ranges{}.With(append(prefixes, netip.MustParsePrefix("192.0.0.0/8"), netip.MustParsePrefix("fe00::/8")))
+		of := Prefixes(append(prefixes, netip.MustParsePrefix("192.0.0.0/8"), netip.MustParsePrefix("fe00::/8")), nil)
 		run := of.filter(t, true)
 		dropped := 0
 		for _, p := range prefixes {
@@ -154,12 +158,49 @@ func TestFilterOfMany(t *testing.T) {
 	}
 }
 
-// TestWith: a source that is shut out is refused by its prefix.
-func TestWith(t *testing.T) {
-	base := Ranges{}.With([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
-	of := base.With([]netip.Prefix{netip.MustParsePrefix("192.0.2.128/25"), netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8:0:ff00::/56"), netip.MustParsePrefix("2001:db8:0:fe00::/56"), netip.MustParsePrefix("198.51.100.7/32")})
+// TestFirst: what comes first is held whole while it fits, and the others' largest beside it.
+func TestFirst(t *testing.T) {
+	var rules, banned []netip.Prefix
+	for i := range 5000 {
+		rules = append(rules, netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(i >> 7), byte(i << 1), 0}), 24))
+		if i < 150 {
+			banned = append(banned, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(200), byte(i), 1, 1}), 32), netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i), 15: 1}), 128))
+		}
+	}
+	dropped := func(datagrams bool, first, more []netip.Prefix, of []netip.Prefix) (n int) {
+		fit := fitting(Prefixes(first, nil), Prefixes(more, nil), datagrams)
+		if size := len(fit.program(datagrams, networkHeader)); size > maxProgram || size != fit.size(datagrams) {
+			t.Fatalf("%d instructions, and counted are %d", size, fit.size(datagrams))
+		}
+		for _, p := range of {
+			n += map[bool]int{true: 1}[fit.Refuses(p.Addr())]
+		}
+		return n
+	}
+	for _, datagrams := range []bool{false, true} {
+		if n := dropped(datagrams, banned, rules, banned); n != len(banned) {
+			t.Errorf("%d of %d are dropped that come first", n, len(banned))
+		}
+		if n := dropped(datagrams, banned, rules, rules); n < 100 || n > 1500 {
+			t.Errorf("and %d beside them", n)
+		}
+		if n := dropped(datagrams, rules, banned, rules); n < 900 { // more than fits: the rest is none of it
+			t.Errorf("of too many that come first %d are dropped", n)
+		}
+		if n := dropped(datagrams, rules, banned, banned); n != 0 {
+			t.Errorf("and %d others", n)
+		}
+	}
+}
+
+// TestPrefixes: a source that is shut out is refused by its prefix, but for who is exempt; what the rules refuse stays refused.
+func TestPrefixes(t *testing.T) {
+	base := Prefixes([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil)
+	of := base.And(Prefixes([]netip.Prefix{netip.MustParsePrefix("192.0.2.128/25"), netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8:0:ff00::/56"), netip.MustParsePrefix("2001:db8:0:fe00::/56"), netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("203.0.113.0/24")},
+		[]netip.Prefix{netip.MustParsePrefix("203.0.113.7/32"), netip.MustParsePrefix("203.0.113.128/25"), netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("2001:db8:0:ff80::/57")}))
 	for a, want := range map[string]bool{"10.255.255.255": true, "11.0.0.0": false, "192.0.2.127": false, "192.0.2.128": true, "192.0.2.255": true, "192.0.3.0": false, "198.51.100.7": true, "198.51.100.8": false,
-		"2001:db8:0:ff00::1": true, "2001:db8:0:ffff:ffff:ffff:ffff:ffff": true, "2001:db8:1::": false, "2001:db8:0:fe00::": true, "2001:db8:0:fdff::": false} {
+		"203.0.113.6": true, "203.0.113.7": false, "203.0.113.8": true, "203.0.113.127": true, "203.0.113.128": false, "10.1.2.3": true,
+		"2001:db8:0:ff00::1": true, "2001:db8:0:ff7f:ffff:ffff:ffff:ffff": true, "2001:db8:0:ff80::": false, "2001:db8:1::": false, "2001:db8:0:fe00::": true, "2001:db8:0:fdff::": false} {
 		if got := of.Refuses(netip.MustParseAddr(a)); got != want {
 			t.Errorf("%s: refused %v", a, got)
 		}
@@ -176,10 +217,10 @@ func BenchmarkFilter(b *testing.B) {
 		for i := range n {
 			prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(10 + i>>16), byte(i >> 8), byte(i), 2}), 32))
 		}
-		of := Ranges{}.With(prefixes)
+		of := Prefixes(prefixes, nil)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				of.Filter(false)
+				Filter(false, Ranges{}, of)
 			}
 		})
 	}

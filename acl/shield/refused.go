@@ -1,7 +1,9 @@
 package shield
 
 import (
+	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"slices"
 
@@ -33,43 +35,46 @@ func Refused(l *acl.List) (Ranges, error) {
 
 func ranges(s reach.Set) (out []Range) {
 	for _, span := range s {
-		out = append(out, Range{words(span.First.Addr()), words(span.Last.Addr())})
+		out = append(out, Range{wordsOf(span.First.Addr()), wordsOf(span.Last.Addr())})
 	}
 	return out
 }
 
-func words(a netip.Addr) (w [4]uint32) {
+func wordsOf(a netip.Addr) (w words) {
 	b := a.As16()
 	for i := range w {
 		w[i] = binary.BigEndian.Uint32(b[4*i:])
 	}
 	if a.Is4() {
-		w = [4]uint32{3: w[3]}
+		w = words{3: w[3]}
 	}
 	return w
 }
 
-// With adds prefixes to what is refused.
-func (r Ranges) With(more []netip.Prefix) Ranges {
-	r.IPv4, r.IPv6 = slices.Clone(r.IPv4), slices.Clone(r.IPv6)
-	for _, p := range more {
-		first, to, bits := words(p.Addr()), &r.IPv6, p.Bits()
-		if p.Addr().Is4() {
-			to, bits = &r.IPv4, bits+96
-		}
-		last := first
-		for i := range last {
-			last[i] |= uint32(uint64(1)<<min(max(32*(i+1)-bits, 0), 32) - 1)
-		}
-		*to = append(*to, Range{first, last})
-	}
-	r.IPv4, r.IPv6 = joined(r.IPv4), joined(r.IPv6)
-	return r
+// Prefixes are the addresses of a list of prefixes, but those of another.
+func Prefixes(list, but []netip.Prefix) Ranges {
+	s := spans(list).Minus(spans(but))
+	return Ranges{ranges(s.Only(reach.IPv4)), ranges(s.Only(reach.IPv6))}
 }
+
+func spans(list []netip.Prefix) reach.Set {
+	out := make(reach.Set, len(list))
+	for i, p := range list {
+		out[i] = reach.OfPrefix(p)
+	}
+	return reach.Union(out)
+}
+
+// And are those of r and of o.
+func (r Ranges) And(o Ranges) Ranges {
+	return Ranges{joined(slices.Concat(r.IPv4, o.IPv4)), joined(slices.Concat(r.IPv6, o.IPv6))}
+}
+
+func (r Range) compare(o Range) int { return slices.Compare(r.First[:], o.First[:]) }
 
 // joined sorts ranges and makes one of those that touch.
 func joined(list []Range) []Range {
-	slices.SortFunc(list, func(a, b Range) int { return slices.Compare(a.First[:], b.First[:]) })
+	slices.SortFunc(list, Range.compare)
 	out := list[:0]
 	for _, r := range list {
 		if n := len(out); n > 0 && slices.Compare(r.First[:], out[n-1].Last[:]) <= 0 {
@@ -85,46 +90,46 @@ func joined(list []Range) []Range {
 
 // Refuses tells whether an address is among them.
 func (r Ranges) Refuses(a netip.Addr) bool {
-	list, w := r.IPv6, words(a)
+	list, w := r.IPv6, wordsOf(a)
 	if a.Is4() {
 		list = r.IPv4
 	}
-	i, found := slices.BinarySearchFunc(list, w, func(r Range, w [4]uint32) int { return slices.Compare(r.First[:], w[:]) })
+	i, found := slices.BinarySearchFunc(list, w, func(r Range, w words) int { return slices.Compare(r.First[:], w[:]) })
 	return found || i > 0 && slices.Compare(w[:], list[i-1].Last[:]) <= 0
 }
 
 // Most are the largest of them, more than a filter can hold.
 func (r Ranges) Most() Ranges {
-	four, six := widest(r.IPv4), widest(r.IPv6)
-	return Ranges{ordered(four[:min(len(four), maxProgram/2)]), ordered(six[:min(len(six), maxProgram/2)])}
+	return Ranges{most(r.IPv4), most(r.IPv6)}
+}
+
+func most(list []Range) []Range {
+	if len(list) > maxProgram/2 {
+		list = widest(list)[:maxProgram/2]
+		slices.SortFunc(list, Range.compare)
+	}
+	return list
 }
 
 // widest sorts ranges by how many addresses they hold, the most first.
 func widest(list []Range) []Range {
 	type sized struct {
-		Range
-		size [4]uint32
+		hi, lo uint64
+		at     int
 	}
 	all := make([]sized, len(list))
 	for i, r := range list {
-		all[i].Range = r
-		borrow := uint64(0)
-		for w := 3; w >= 0; w-- {
-			d := uint64(r.Last[w]) - uint64(r.First[w]) - borrow
-			all[i].size[w], borrow = uint32(d), d>>63
-		}
+		var borrow uint64
+		all[i].lo, borrow = bits.Sub64(join(r.Last[2:]), join(r.First[2:]), 0)
+		all[i].hi, _ = bits.Sub64(join(r.Last[:2]), join(r.First[:2]), borrow)
+		all[i].at = i
 	}
-	slices.SortStableFunc(all, func(a, b sized) int { return slices.Compare(b.size[:], a.size[:]) })
+	slices.SortFunc(all, func(a, b sized) int { return cmp.Or(cmp.Compare(b.hi, a.hi), cmp.Compare(b.lo, a.lo), a.at-b.at) })
 	out := make([]Range, len(all))
 	for i := range all {
-		out[i] = all[i].Range
+		out[i] = list[all[i].at]
 	}
 	return out
 }
 
-// ordered sorts a copy of ranges by address.
-func ordered(list []Range) []Range {
-	out := slices.Clone(list)
-	slices.SortFunc(out, func(a, b Range) int { return slices.Compare(a.First[:], b.First[:]) })
-	return out
-}
+func join(two []uint32) uint64 { return uint64(two[0])<<32 | uint64(two[1]) }

@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -113,5 +114,44 @@ func TestRefusedIsDecided(t *testing.T) {
 	}
 	if r, err := Refused(&acl.List{Default: acl.Allow}); err != nil || len(r.IPv4)+len(r.IPv6) > 0 {
 		t.Errorf("everybody is admitted: %v, %v", r, err)
+	}
+}
+
+// listOf is an acl of n prefixes of both families whom it refuses, each by a rule of its own or all by one.
+func listOf(n int, one bool) *acl.List {
+	l := &acl.List{Name: "many", Default: acl.Allow}
+	var all []acl.Pattern
+	for i := range n {
+		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(1 + i>>15), byte(i >> 7), byte(i << 1), 0}), 24)
+		if i%4 == 3 {
+			p = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 16), byte(i >> 8), byte(i), 0, byte(i * 7), 0}), 56)
+		}
+		all = append(all, acl.Pattern(p.Masked().String()))
+	}
+	if one {
+		l.Rules = []acl.Rule{{Verdict: acl.Deny, From: all}}
+		return l
+	}
+	for i := range all {
+		l.Rules = append(l.Rules, acl.Rule{Verdict: acl.Deny, From: all[i : i+1]})
+	}
+	return l
+}
+
+// BenchmarkList is all that a reload works out of an acl for its filter, of n prefixes in one rule, or in as many.
+func BenchmarkList(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000} {
+		for _, one := range []bool{true, false} {
+			l := listOf(n, one)
+			b.Run(fmt.Sprintf("%d/%s", n, map[bool]string{true: "rule", false: "rules"}[one]), func(b *testing.B) {
+				for b.Loop() {
+					r, err := Refused(l)
+					if err != nil {
+						b.Fatal(err)
+					}
+					Filter(false, Ranges{}, r.Most())
+				}
+			})
+		}
 	}
 }

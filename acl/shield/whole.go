@@ -33,7 +33,7 @@ func Whole(l *acl.List) (Ranges, error) {
 
 // Fits tells whether a filter holds all of r, and none has to be left to who decides here.
 func (r Ranges) Fits() bool {
-	return len(r.program(false, networkHeader)) <= maxProgram && len(r.program(true, networkHeader)) <= maxProgram
+	return r.size(false) <= maxProgram && r.size(true) <= maxProgram
 }
 
 // inet is of whom each rule of a list decides, of clients with an address.

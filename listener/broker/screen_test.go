@@ -1,16 +1,22 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"casemate/acl"
+	"casemate/acl/ban"
+	"casemate/acl/limit"
 	"casemate/acl/shield"
 	"casemate/listener"
+	"casemate/listener/address"
 	"casemate/listener/endpoint"
 	"casemate/listener/inbound"
 	"casemate/listener/journal"
@@ -22,7 +28,7 @@ import (
 )
 
 // TestBansLeaveTheScreenWhole: where the kernel's filter is all that holds clients to the rules, bans that it has no room for beside them take
-// none of them out of it. Where the rules are asked again, as at the control, they may.
+// none of them out of it. Where the rules are asked again they may: who is banned or shut out sends what the kernel is to drop.
 func TestBansLeaveTheScreenWhole(t *testing.T) {
 	list := &acl.List{Name: "few", Default: acl.Deny}
 	for i := range 900 {
@@ -32,19 +38,35 @@ func TestBansLeaveTheScreenWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var many []netip.Prefix
-	for i := range 1024 {
-		many = append(many, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i / 250), byte(i % 250), 3}), 32))
-	}
-	equal := func(a, b shield.Ranges) bool { return slices.Equal(a.IPv4, b.IPv4) && slices.Equal(a.IPv6, b.IPv6) }
+	g := newRig(t)
+	g.load(svc("one", "tcp", freePort(t), "/bin/cat"))
 	for _, wait := range []bool{true, false} {
-		s := &shielding{svc: &service{spec: &policy.Service{Refuse: policy.RefuseSilent, Wait: wait}}, rules: rules}
-		if few := s.with(many[:2]); equal(few, rules) || !few.Refuses(many[0].Addr()) {
+		s := &shielding{rules: rules, svc: &service{b: g.Broker, name: "other", limit: new(limit.Spec),
+			spec: &policy.Service{Refuse: policy.RefuseSilent, Wait: wait, Listen: []address.Listen{{Network: "tcp", Addr: loopback, Port: 9, LastPort: 9}}}}}
+		bans := func(n int) []byte {
+			next := new(ban.State)
+			for i := range n {
+				next.Bans = append(next.Bans, ban.Ban{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i / 250), byte(i % 250), 3}), 32)})
+			}
+			g.do(func() {
+				g.bans.state = next
+				s.renew()
+			})
+			return s.now.connections
+		}
+		all := func(n int) []netip.Prefix { return g.bans.prefixes("other")[:n] }
+		if few := bans(2); !bytes.Equal(few, shield.Filter(false, rules, shield.Prefixes(all(2), nil))) || bytes.Equal(few, bans(0)) {
 			t.Errorf("wait %v: two bans are not in the filter", wait)
 		}
-		if got := s.with(many); equal(got, rules) != wait || got.Fits() != wait {
-			t.Errorf("wait %v: with %d bans the filter has %d ranges of the rules' %d, and they fit: %v", wait, len(many), len(got.IPv4), len(rules.IPv4), got.Fits())
+		first, more := rules, shield.Prefixes(nil, nil)
+		got := bans(1024)
+		if more = shield.Prefixes(all(1024), nil); !wait {
+			first, more = more, first
 		}
+		if !bytes.Equal(got, shield.Filter(false, first, more)) || bytes.Equal(got, shield.Filter(false, more, first)) {
+			t.Errorf("wait %v: what gives way in the filter is the wrong of the two", wait)
+		}
+		bans(0)
 	}
 }
 
@@ -116,7 +138,7 @@ func TestCrampedFilters(t *testing.T) {
 			for k := range n {
 				prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(k), byte(i), 0}), 24))
 			}
-			s := &shielding{svc: svc, rules: shield.Ranges{}.With(prefixes)}
+			s := &shielding{svc: svc, rules: shield.Prefixes(prefixes, nil)}
 			s.now = &filters{datagrams: s.rules.Filter(true)}
 			svc.tally.shield = s
 			at.shielded()
@@ -129,11 +151,65 @@ func TestCrampedFilters(t *testing.T) {
 				t.Errorf("wait %v: the filter of %d ranges is there: %v", wait, n, fits)
 			case fits != (b.shields.lacks(s) == nil):
 				t.Errorf("wait %v: of %d ranges status says %v", wait, n, b.shields.lacks(s))
-			case !fits && wait && !inbound.Filtered(at.fd(), shield.Ranges{}.With(everybody).Filter(true)):
+			case !fits && wait && !inbound.Filtered(at.fd(), shield.Prefixes(everybody, nil).Filter(true)):
 				t.Error("the old filter holds clients to rules that are over")
 			case !fits && !wait && !inbound.Filtered(at.fd(), nil):
 				t.Error("the old filter drops whom the rules may admit now")
 			}
 		}
 	}
+}
+
+// TestBlockedUnderFlood: sources that a limit shuts out are in the filter soon, and not the later the more of their clients come; who is exempt is
+// not in it, be the network around it shut out.
+func TestBlockedUnderFlood(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	p := testPolicy(svc("one", "tcp", port, "/bin/cat"))
+	p.Services[0].Refuse, p.Services[0].Limit = policy.RefuseSilent, "twice"
+	per := limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Minute}, Burst: 1, Prefix4: 32, Prefix6: 64, Wider: []limit.Wider{{Prefix4: 30, Times: 2}}}
+	p.Limits = append(p.Limits, limit.Spec{Name: "twice", PerSource: per, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.6/32")}})
+	slices.SortFunc(p.Limits, func(a, b limit.Spec) int { return strings.Compare(a.Name, b.Name) })
+	doc, err := newDocument(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.doc = doc
+	if _, _, err := g.Load(); err != nil {
+		t.Fatal(err)
+	}
+	var want []byte
+	for _, from := range []string{"127.0.0.4", "127.0.0.5"} {
+		if shutOut(t, from, port) {
+			t.Fatal("its first client is refused: " + from)
+		}
+	}
+	// Nobody attaches a filter here, so the flood goes on; it ends when the filter has been made that shuts it out.
+	begin, n := time.Now(), 0
+	for ; want == nil && time.Since(begin) < 20*time.Second; n++ {
+		if !shutOut(t, []string{"127.0.0.4", "127.0.0.5", "127.0.0.7"}[n%3], port) {
+			t.Fatal("admitted, and over its rate")
+		}
+		g.do(func() {
+			if s := g.tallies["one"].shield; len(s.blocked) == 3 {
+				alone := shield.Filter(false, shield.Prefixes(prefixesOf("127.0.0.4/30"), prefixesOf("127.0.0.6/32")), shield.Ranges{})
+				if bytes.Equal(s.now.connections, alone) {
+					want = alone
+				}
+			}
+		})
+	}
+	if want == nil {
+		t.Fatalf("%d clients of sources that are shut out were refused, and the filter knows of none or of other ones", n)
+	}
+	t.Logf("in the filter after %d clients and %v", n, time.Since(begin))
+	if shutOut(t, "127.0.0.6", port) {
+		t.Error("who is exempt is shut out")
+	}
+}
+
+func prefixesOf(text ...string) (out []netip.Prefix) {
+	for _, t := range text {
+		out = append(out, netip.MustParsePrefix(t))
+	}
+	return out
 }

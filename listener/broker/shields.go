@@ -95,7 +95,7 @@ func (l *shields) cramped(at *listening) {
 	at.lean = want
 	if !at.svc.spec.Screened() {
 		_ = inbound.Unshield(at.fd())
-	} else if !l.attach(at, shield.Ranges{}.With(everybody).Filter(!at.stream())) {
+	} else if !l.attach(at, shield.Prefixes(everybody, nil).Filter(!at.stream())) {
 		at.sent = nil
 	}
 	if at.sent == nil || !l.attach(at, at.program(want)) {
@@ -137,6 +137,7 @@ type shielding struct {
 	now     *filters // what is to be attached
 	blocked map[netip.Prefix]int64
 	timer   loop.Timer // makes now anew
+	soon    bool       // it does so shieldAfter the first that is to be in it
 	missing error      // why the host rules cannot be worked out
 }
 
@@ -153,7 +154,7 @@ type attached struct {
 // filters are the programs of one service.
 type filters struct{ connections, datagrams []byte }
 
-func (s *service) filters(of shield.Ranges) *filters {
+func (s *service) filters(first, more shield.Ranges) *filters {
 	f := new(filters)
 	for _, l := range s.spec.Listen {
 		to := &f.connections
@@ -161,7 +162,7 @@ func (s *service) filters(of shield.Ranges) *filters {
 			to = &f.datagrams
 		}
 		if *to == nil {
-			*to = of.Filter(l.Datagram())
+			*to = shield.Filter(l.Datagram(), first, more)
 		}
 	}
 	return f
@@ -195,7 +196,7 @@ func (c *candidate) shielding(p *planned) *shielding {
 		c.shut[key] = of
 	}
 	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, blocked: make(map[netip.Prefix]int64)}
-	s.now = p.svc.filters(s.rules)
+	s.now = p.svc.filters(s.rules, shield.Ranges{})
 	s.timer.Owner = loop.Func(s.renew)
 	return s
 }
@@ -219,10 +220,12 @@ func (b *Broker) shield(p *planned) {
 	}
 }
 
-// renew makes the filter of those that are shut out now, by an operator too, and itself due when that changes.
+// renew makes the filter of those that are shut out now, by an operator too, and itself due when that changes. Who is exempt is
+// none of those that a limit shuts out.
 func (s *shielding) renew() {
 	b := s.svc.b
-	out := b.bans.prefixes(s.svc.name)
+	s.soon = false
+	var out []netip.Prefix
 	next := int64(0)
 	for p, until := range s.blocked {
 		if until -= int64(blockMargin); until <= b.loop.Now() {
@@ -234,7 +237,11 @@ func (s *shielding) renew() {
 			next = until
 		}
 	}
-	s.now = s.svc.filters(s.with(out))
+	first, more := shield.Prefixes(out, s.svc.limit.Exempt).And(shield.Prefixes(b.bans.prefixes(s.svc.name), nil)), s.rules
+	if s.svc.spec.Screened() { // the filter is all that holds clients to the rules, and none of them is given up for a ban
+		first, more = more, first
+	}
+	s.now = s.svc.filters(first, more)
 	for _, at := range s.svc.listen {
 		at.sync()
 	}
@@ -243,30 +250,23 @@ func (s *shielding) renew() {
 	}
 }
 
-// with adds sources that are shut out to those whom the rules refuse. Where the filter is all that holds clients to the rules, it gives
-// none of these up for them.
-func (s *shielding) with(more []netip.Prefix) shield.Ranges {
-	all := s.rules.With(more)
-	if s.svc.spec.Screened() && !all.Fits() {
-		return s.rules
-	}
-	return all
-}
-
-// block has the kernel drop what comes from a client's source as long as its limit shuts that out. It made a connection: nobody
-// else can have sent what came from there.
+// block has the kernel drop what comes from a client's source, and from networks around it, as long as its limit shuts them out. It made
+// a connection: nobody else can have sent what came from there.
 func (b *Broker) block(v *visit) {
 	s := v.svc.tally.shield
 	if s == nil || !v.at.stream() {
 		return
 	}
 	now := b.loop.Now()
-	source, wait := v.svc.tally.limiter.Shut(now, v.source())
-	if wait < int64(shortestBlock) || len(s.blocked) >= maxBlocked && s.blocked[source] == 0 {
-		return
-	}
-	s.blocked[source] = now + wait
-	b.loop.After(&s.timer, shieldAfter)
+	v.svc.tally.limiter.Shut(now, v.source(), func(source netip.Prefix, wait int64) {
+		if wait < int64(shortestBlock) || len(s.blocked) >= maxBlocked && s.blocked[source] == 0 {
+			return
+		}
+		if s.blocked[source] = now + wait; !s.soon { // not later for each that comes meanwhile
+			s.soon = true
+			b.loop.After(&s.timer, shieldAfter)
+		}
+	})
 }
 
 // shielded has the filter in force attached to the listener, if that has another one. As long as nobody attaches it, it has none:

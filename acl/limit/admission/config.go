@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"casemate/acl/limit"
+
+	"github.com/gaissmai/bart"
 )
 
 // config is a Spec made ready for the arithmetic.
@@ -12,8 +14,9 @@ type config struct {
 	early      earlyDrop
 	rate       gcra
 	source     sourceConfig
-	adds       [4]int64 // what an offence of each of limit.Classes adds to a penalty, ns; 0 is none
-	max        int64    // and how much is outstanding at the most
+	adds       [4]int64   // what an offence of each of limit.Classes adds to a penalty, ns; 0 is none
+	max        int64      // and how much is outstanding at the most
+	exempt     *bart.Lite // nil is nobody
 }
 
 type sourceConfig struct {
@@ -52,6 +55,15 @@ func newConfig(s limit.Spec) config {
 	}
 	if c.source.counts() {
 		c.source.wider = newRungs(&c.source, s.PerSource.Wider)
+	}
+	for _, p := range s.Exempt[:min(len(s.Exempt), limit.MaxExempt)] {
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			continue
+		}
+		if c.exempt == nil {
+			c.exempt = new(bart.Lite)
+		}
+		c.exempt.Insert(p)
 	}
 	c.early = newEarlyDrop(s.EarlyDrop, c.concurrent)
 	if len(s.Penalty.On) > 0 {

@@ -66,7 +66,8 @@ type verdict struct {
 // nothing: who is refused pays nothing, and costs the service no budget.
 //
 // The order is penalty, rate, concurrency, then the source's concurrency and
-// rate, then those of the networks around it, the nearest first; the first that refuses is the reason. Whom all of these admit the draw may still drop.
+// rate, then those of the networks around it, the nearest first; the first that refuses is the reason. Whom all of these admit the draw may still drop. Of
+// a source that is exempt only the service's own rate and concurrency, and the draw, are asked.
 func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 	l.tick(now)
 	v := l.check(now, src)
@@ -91,7 +92,7 @@ func (l *Limiter) Admit(now int64, src Source) (Ticket, Refusal) {
 func (l *Limiter) Resume(now int64, src Source) Ticket {
 	l.tick(now)
 	v := verdict{key: src.cut(l.conf.source.bits4, l.conf.source.bits6)}
-	if v.source = l.table.index[v.key]; l.conf.source.counts() {
+	if v.source = l.table.index[v.key]; l.conf.source.counts() && !l.Exempt(src) {
 		if v.source == nil && l.table.room(now, 1+len(l.conf.source.wider)) {
 			v.source = l.table.insert(v.key)
 		} else if v.source == nil {
@@ -106,28 +107,46 @@ func (l *Limiter) Resume(now int64, src Source) Ticket {
 	return Ticket{l, v.source}
 }
 
-// Alike tells whether two sources are one to the Limiter.
+// Alike tells whether two sources are one to the Limiter. One that is exempt is like no other, nor itself.
 func (l *Limiter) Alike(a, b Source) bool {
-	return a.cut(l.conf.source.bits4, l.conf.source.bits6) == b.cut(l.conf.source.bits4, l.conf.source.bits6)
+	return !l.Exempt(a) && !l.Exempt(b) && a.cut(l.conf.source.bits4, l.conf.source.bits6) == b.cut(l.conf.source.bits4, l.conf.source.bits6)
+}
+
+// Exempt tells whether nothing is counted of a source.
+func (l *Limiter) Exempt(src Source) bool {
+	return l.conf.exempt != nil && l.conf.exempt.Contains(src.addr())
 }
 
 // Peek is the answer Admit would give, without taking anything.
 func (l *Limiter) Peek(now int64, src Source) Refusal { return l.check(now, src).refusal }
 
-// Shut is src's prefix, and for how long nobody of it is admitted, whoever else comes and goes, in ns; 0 where
-// it may be at once, or src has no address.
-func (l *Limiter) Shut(now int64, src Source) (netip.Prefix, int64) {
-	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
-	e := l.table.index[k]
-	if e == nil || k.family != inet4 && k.family != inet6 {
-		return netip.Prefix{}, 0
+// Shut tells shut of each prefix around src of which nobody is admitted, whoever else comes and goes, but who is exempt, and
+// for how long that is so, in ns: its own, by a penalty or its rate, and those of the networks around it whose
+// rate is used up. There is none of a src that is exempt or has no address.
+func (l *Limiter) Shut(now int64, src Source, shut func(p netip.Prefix, wait int64)) {
+	c := &l.conf.source
+	k := src.cut(c.bits4, c.bits6)
+	if k.family != inet4 && k.family != inet6 || l.Exempt(src) {
+		return
 	}
-	wait := max(e.penalty-now, 0)
-	if c := &l.conf.source; c.counts() {
-		_, rate := c.rate.next(e.tat, now)
-		wait = max(wait, rate)
+	if e := l.table.index[k]; e != nil {
+		wait := max(e.penalty-now, 0)
+		if c.counts() {
+			_, rate := c.rate.next(e.tat, now)
+			wait = max(wait, rate)
+		}
+		if wait > 0 {
+			shut(k.prefix(), wait)
+		}
 	}
-	return k.prefix(), wait
+	for i := range c.wider {
+		around, ok := c.wider[i].around(k)
+		if e := l.table.index[around]; ok && e != nil {
+			if _, wait := c.wider[i].rate.next(e.tat, now); wait > 0 {
+				shut(around.prefix(), wait)
+			}
+		}
+	}
 }
 
 func (l *Limiter) tick(now int64) {
@@ -137,24 +156,27 @@ func (l *Limiter) tick(now int64) {
 
 func (l *Limiter) check(now int64, src Source) verdict {
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)
-	v := verdict{key: k, source: l.table.index[k]}
-	if wait := l.penalised(now, src, v.source); wait > 0 {
+	v, exempt, wait := verdict{key: k, source: l.table.index[k]}, l.Exempt(src), int64(0)
+	if !exempt {
+		wait = l.penalised(now, src, v.source)
+	}
+	if wait > 0 {
 		v.refusal = refuse(ByPenalty, wait)
 	} else if v.tat, wait = l.conf.rate.next(l.tat, now); wait > 0 {
 		v.refusal = refuse(ByRate, wait)
 	} else if l.conf.concurrent > 0 && l.busy >= l.conf.concurrent {
 		v.refusal = refuse(ByConcurrency, 0)
-	} else if l.checkSource(now, &v); !v.refusal.Refused() && l.draw() {
+	} else if l.checkSource(now, &v, exempt); !v.refusal.Refused() && l.draw() {
 		v.refusal = refuse(ByEarlyDrop, 0)
 	}
 	return v
 }
 
-func (l *Limiter) checkSource(now int64, v *verdict) {
+func (l *Limiter) checkSource(now int64, v *verdict, exempt bool) {
 	c := &l.conf.source
 	concurrent, rate, full, fast := c.concurrent, c.rate, BySourceConcurrency, BySourceRate
 	switch {
-	case !c.counts():
+	case exempt, !c.counts():
 		v.source = nil
 		return
 	case v.source != nil:
@@ -172,18 +194,20 @@ func (l *Limiter) checkSource(now int64, v *verdict) {
 	var wait int64
 	if v.after, wait = rate.next(e.tat, now); wait > 0 {
 		v.refusal = refuse(fast, wait)
-	} else if v.source != &l.pool {
-		l.checkWider(now, v)
+		return
+	}
+	if l.checkWider(now, v); v.source == &l.pool { // which is counted nowhere else
+		v.wider = [limit.MaxWider]step{}
 	}
 }
 
 // Penalize records an offence of a session from src. A class the Spec does not
-// name is no offence. Call it before Release: the running session keeps the
+// name is no offence, and a source that is exempt has none. Call it before Release: the running session keeps the
 // source's entry, so a full table cannot lose the penalty.
 func (l *Limiter) Penalize(now int64, src Source, class limit.Class) {
 	l.tick(now)
 	i := slices.Index(limit.Classes, class)
-	if i < 0 || l.conf.adds[i] == 0 {
+	if i < 0 || l.conf.adds[i] == 0 || l.Exempt(src) {
 		return
 	}
 	k := src.cut(l.conf.source.bits4, l.conf.source.bits6)

@@ -82,10 +82,12 @@ func waitFor(past []int64, now int64, r limit.Rate, burst, times int) int64 {
 	return max(interval-min(credit+now-last, full), 0)
 }
 
-func (m *model) check(now int64, keys []string) Refusal {
-	p, k := m.spec.PerSource, keys[0]
+func (m *model) check(now int64, a netip.Addr) Refusal {
+	p, keys := m.spec.PerSource, m.keys(a)
+	k := keys[0]
 	mine := m.live(k)
-	if until := m.penalty[k]; until > now {
+	exempt := m.exempt(a)
+	if until := m.penalty[k]; until > now && !exempt {
 		return refuse(ByPenalty, until-now)
 	}
 	if w := wait(m.all, now, m.spec.Rate, m.spec.Burst); w > 0 {
@@ -93,6 +95,9 @@ func (m *model) check(now int64, keys []string) Refusal {
 	}
 	if m.spec.Concurrent > 0 && len(m.running) >= m.spec.Concurrent {
 		return refuse(ByConcurrency, 0)
+	}
+	if exempt {
+		return m.early()
 	}
 	if p.Concurrent > 0 && mine >= p.Concurrent {
 		return refuse(BySourceConcurrency, 0)
@@ -112,6 +117,15 @@ func (m *model) check(now int64, keys []string) Refusal {
 			return Refusal{ByWiderRate, time.Duration(wait), i + 1}
 		}
 	}
+	return m.early()
+}
+
+func (m *model) exempt(a netip.Addr) bool {
+	return slices.ContainsFunc(m.spec.Exempt, func(p netip.Prefix) bool { return p.Contains(a.WithZone("")) })
+}
+
+// early is what the draw says.
+func (m *model) early() Refusal {
 	if e := m.spec.EarlyDrop; e.Start > 0 && len(m.running) >= e.Start {
 		part := float64(len(m.running)-e.Start) / float64(m.spec.Concurrent-e.Start)
 		if chance := float64(e.Percent) + part*float64(100-e.Percent); float64(m.coin)/math.MaxUint64*100 < chance {
@@ -154,6 +168,16 @@ func randomSpec(r *rand.Rand) limit.Spec {
 		}
 		four, six = four-1, six-1
 	}
+	for range r.IntN(3) {
+		p, err := randomAddr(r).WithZone("").Prefix([]int{28, 30, 32}[r.IntN(3)])
+		if p.Addr().Is6() {
+			p, err = p.Addr().Prefix([]int{64, 66, 128}[r.IntN(3)])
+		}
+		if err != nil {
+			panic(err)
+		}
+		s.Exempt = append(s.Exempt, p)
+	}
 	if r.IntN(2) == 0 {
 		s.Penalty = limit.Penalty{On: []limit.Class{limit.Crash, limit.Timeout}, First: time.Duration(1 + r.Int64N(sec))}
 		s.Penalty.Max = s.Penalty.First + time.Duration(r.Int64N(3*sec))
@@ -192,7 +216,7 @@ func TestAgainstModel(t *testing.T) {
 			m.coin = r.Uint64()
 			switch op := r.IntN(10); {
 			case op < 6:
-				want := m.check(now, k)
+				want := m.check(now, a)
 				if got := l.Peek(now, Peer(a, 0)); got != want {
 					t.Fatalf("seed %d step %d: Peek %v, model %v\n%+v", seed, step, got, want, spec)
 				}
@@ -201,8 +225,10 @@ func TestAgainstModel(t *testing.T) {
 					t.Fatalf("seed %d step %d: Admit %v, model %v\n%+v", seed, step, got, want, spec)
 				}
 				if !got.Refused() {
+					if m.all = append(m.all, now); m.exempt(a) {
+						k = nil // counts with nobody's
+					}
 					tickets, m.running = append(tickets, tk), append(m.running, k)
-					m.all = append(m.all, now)
 					for _, k := range k {
 						m.of[k] = append(m.of[k], now)
 					}
@@ -214,7 +240,7 @@ func TestAgainstModel(t *testing.T) {
 			case op == 9:
 				class := []limit.Class{limit.Crash, limit.Violation, limit.Timeout}[r.IntN(3)]
 				l.Penalize(now, Peer(a, 0), class)
-				if p := spec.Penalty; slices.Contains(p.On, class) {
+				if p := spec.Penalty; slices.Contains(p.On, class) && !m.exempt(a) {
 					m.penalty[k[0]] = min(max(m.penalty[k[0]], now)+int64(p.Adds(class)), now+int64(p.Max))
 				}
 			}

@@ -60,19 +60,22 @@ func (s Source) cut(bits4, bits6 uint8) key {
 // source is the Source at the low end of a key's prefix.
 func (k key) source() Source { return Source{family: k.family, hi: k.hi, lo: k.lo} }
 
-// prefix is that of a key with an address, the zero one of another.
-func (k key) prefix() netip.Prefix {
+// addr is the address of a Source, which is not valid where that has none.
+func (s Source) addr() netip.Addr {
 	var a [16]byte
-	binary.BigEndian.PutUint64(a[:8], k.hi)
-	binary.BigEndian.PutUint64(a[8:], k.lo)
-	switch k.family {
+	binary.BigEndian.PutUint64(a[:8], s.hi)
+	binary.BigEndian.PutUint64(a[8:], s.lo)
+	switch s.family {
 	case inet4:
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte(a[:4])), int(k.bits))
+		return netip.AddrFrom4([4]byte(a[:4]))
 	case inet6:
-		return netip.PrefixFrom(netip.AddrFrom16(a), int(k.bits))
+		return netip.AddrFrom16(a)
 	}
-	return netip.Prefix{}
+	return netip.Addr{}
 }
+
+// prefix is that of a key with an address, the zero one of another.
+func (k key) prefix() netip.Prefix { return netip.PrefixFrom(k.source().addr(), int(k.bits)) }
 
 // mask is the top n of 64 bits.
 func mask(n uint8) uint64 { return ^(^uint64(0) >> n) }

@@ -38,7 +38,7 @@ func Rates(l *limit.Spec) (each, total limit.Rate) {
 func Of(l *limit.Spec) limit.Spec {
 	each, total := Rates(l)
 	return limit.Spec{
-		Name: "responses", Rate: total, Burst: total.Events,
+		Name: "responses", Rate: total, Burst: total.Events, Exempt: l.Exempt,
 		PerSource: limit.PerSource{Rate: each, Burst: 2 * each.Events, Prefix4: min(l.PerSource.Prefix4, Prefix4), Prefix6: min(l.PerSource.Prefix6, Prefix6)},
 	}
 }
