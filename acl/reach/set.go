@@ -131,6 +131,15 @@ func OfPrefix(p netip.Prefix) Span {
 	return Span{a, z}
 }
 
+// OfPrefixes is all addresses of canonical prefixes.
+func OfPrefixes(list []netip.Prefix) Set {
+	out := make([]Span, len(list))
+	for i, p := range list {
+		out[i] = OfPrefix(p)
+	}
+	return normal(out)
+}
+
 // Of is the clients that a canonical pattern names by address or number. ok is false of one that
 // is about names, or everybody.
 func Of(pattern acl.Pattern) (s Span, ok bool) {
@@ -253,6 +262,15 @@ func (s Set) Count(k Kind) *big.Int {
 		}
 	}
 	return n
+}
+
+// internet is the part of IPv6 that is given out.
+var internet = Set{OfPrefix(netip.MustParsePrefix("2000::/3"))}
+
+// World tells whether s holds most of the addresses of IPv4, or of the internet's IPv6.
+func (s Set) World() bool {
+	half := func(bits uint) *big.Int { return new(big.Int).Lsh(big.NewInt(1), bits-1) }
+	return s.Count(IPv4).Cmp(half(32)) >= 0 || s.Intersect(internet).Count(IPv6).Cmp(half(125)) >= 0
 }
 
 func (p Point) number() *big.Int {

@@ -22,15 +22,25 @@ type Ranges struct{ IPv4, IPv6 []Range }
 var mapped = reach.Set{reach.OfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))}
 
 // Refused works out whom a list refuses whatever their names, the addresses they come to and the time
-// are. Everybody else passes, and package decide has the last word about them. The nil list
-// refuses everybody. The errors are those of reach.New, and reach.ErrTooMany.
-func Refused(l *acl.List) (Ranges, error) {
+// are: the largest ranges of them, more than a filter can hold, and what it holds of the list. Everybody else passes, and package decide has the last
+// word about them. The nil list refuses everybody. The errors are those of reach.New, and reach.ErrTooMany.
+func Refused(l *acl.List) (Ranges, Held, error) {
 	parts, err := inet(l)
 	if err != nil {
-		return Ranges{}, err
+		return Ranges{}, Held{}, err
 	}
-	passes, _ := verdicts(parts)
-	return refused(passes), nil
+	passes, denied := verdicts(parts)
+	r := refused(passes)
+	h := Held{Ranges: r.len()}
+	if r = r.most(); r.Fits() {
+		h.Fit = r.len()
+	} else {
+		h.Fit = min(fitting(Ranges{}, r, false).len(), fitting(Ranges{}, r, true).len())
+	}
+	if l != nil && len(passes.Intersect(denied).Minus(mapped)) > 0 {
+		h.Asks = asks(l)
+	}
+	return r, h, nil
 }
 
 func ranges(s reach.Set) (out []Range) {
@@ -53,16 +63,8 @@ func wordsOf(a netip.Addr) (w words) {
 
 // Prefixes are the addresses of a list of prefixes, but those of another.
 func Prefixes(list, but []netip.Prefix) Ranges {
-	s := spans(list).Minus(spans(but))
+	s := reach.OfPrefixes(list).Minus(reach.OfPrefixes(but))
 	return Ranges{ranges(s.Only(reach.IPv4)), ranges(s.Only(reach.IPv6))}
-}
-
-func spans(list []netip.Prefix) reach.Set {
-	out := make(reach.Set, len(list))
-	for i, p := range list {
-		out[i] = reach.OfPrefix(p)
-	}
-	return reach.Union(out)
 }
 
 // And are those of r and of o.
@@ -98,12 +100,12 @@ func (r Ranges) Refuses(a netip.Addr) bool {
 	return found || i > 0 && slices.Compare(w[:], list[i-1].Last[:]) <= 0
 }
 
-// Most are the largest of them, more than a filter can hold.
-func (r Ranges) Most() Ranges {
-	return Ranges{most(r.IPv4), most(r.IPv6)}
+// most are the largest of them, more than a filter can hold.
+func (r Ranges) most() Ranges {
+	return Ranges{largest(r.IPv4), largest(r.IPv6)}
 }
 
-func most(list []Range) []Range {
+func largest(list []Range) []Range {
 	if len(list) > maxProgram/2 {
 		list = widest(list)[:maxProgram/2]
 		slices.SortFunc(list, Range.compare)

@@ -94,7 +94,7 @@ func TestRefusedIsDecided(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused, err := Refused(l)
+		refused, _, err := Refused(l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,10 +109,10 @@ func TestRefusedIsDecided(t *testing.T) {
 	if tried[true] < 100 || tried[false] < 100 {
 		t.Errorf("%v: one answer is hardly tried", tried)
 	}
-	if r, err := Refused(nil); err != nil || !r.Refuses(netip.MustParseAddr("192.0.2.1")) || !r.Refuses(netip.MustParseAddr("::1")) {
+	if r, _, err := Refused(nil); err != nil || !r.Refuses(netip.MustParseAddr("192.0.2.1")) || !r.Refuses(netip.MustParseAddr("::1")) {
 		t.Errorf("no list at all: %v, %v", r, err)
 	}
-	if r, err := Refused(&acl.List{Default: acl.Allow}); err != nil || len(r.IPv4)+len(r.IPv6) > 0 {
+	if r, _, err := Refused(&acl.List{Default: acl.Allow}); err != nil || len(r.IPv4)+len(r.IPv6) > 0 {
 		t.Errorf("everybody is admitted: %v, %v", r, err)
 	}
 }
@@ -145,11 +145,11 @@ func BenchmarkList(b *testing.B) {
 			l := listOf(n, one)
 			b.Run(fmt.Sprintf("%d/%s", n, map[bool]string{true: "rule", false: "rules"}[one]), func(b *testing.B) {
 				for b.Loop() {
-					r, err := Refused(l)
+					r, _, err := Refused(l)
 					if err != nil {
 						b.Fatal(err)
 					}
-					Filter(false, Ranges{}, r.Most())
+					Filter(false, Ranges{}, r)
 				}
 			})
 		}

@@ -302,6 +302,9 @@ func (a *app) explain(e *explain.Explanation) {
 		if e.Source != "" {
 			a.linef("  counted as one source: %s\n", e.Source)
 		}
+		if e.Exempt != nil {
+			a.linef("  this source is exempt: nothing is counted of it, by %s of exempt\n      %s\n", e.Exempt.Value, e.Exempt.Origin)
+		}
 		for _, line := range e.Notes {
 			a.linef("  %s\n", line)
 		}

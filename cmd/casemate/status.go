@@ -151,6 +151,9 @@ func (a *app) notes(s *control.ServiceStatus) {
 	if s.Queued > 0 {
 		a.printf("%s: queue: %d wait for a place\n", s.Name, s.Queued)
 	}
+	for _, line := range s.Shield {
+		a.printf("%s: %s\n", s.Name, line)
+	}
 	a.reasons(s.Name, "refused", s.RefusedBy)
 	a.reasons(s.Name, "ended", s.EndedBy)
 	for _, l := range s.Listeners {

@@ -139,6 +139,7 @@ type shielding struct {
 	timer   loop.Timer // makes now anew
 	soon    bool       // it does so shieldAfter the first that is to be in it
 	missing error      // why the host rules cannot be worked out
+	says    []string   // what of them the kernel decides, and what not
 }
 
 // attached is what a listener has of the kernel's refusals.
@@ -177,6 +178,7 @@ type shutBy struct {
 // shut is whom a list refuses by address alone, as far as a filter can hold them.
 type shut struct {
 	ranges shield.Ranges
+	says   []string
 	err    error
 }
 
@@ -190,12 +192,14 @@ func (c *candidate) shielding(p *planned) *shielding {
 	if !known {
 		if key.alone {
 			of.ranges, of.err = shield.Whole(key.list)
-		} else if of.ranges, of.err = shield.Refused(key.list); of.err == nil {
-			of.ranges = of.ranges.Most()
+		} else {
+			var held shield.Held
+			of.ranges, held, of.err = shield.Refused(key.list)
+			of.says = held.Words()
 		}
 		c.shut[key] = of
 	}
-	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, blocked: make(map[netip.Prefix]int64)}
+	s := &shielding{svc: p.svc, rules: of.ranges, missing: of.err, says: of.says, blocked: make(map[netip.Prefix]int64)}
 	s.now = p.svc.filters(s.rules, shield.Ranges{})
 	s.timer.Owner = loop.Func(s.renew)
 	return s

@@ -177,6 +177,9 @@ func (s *service) status() control.ServiceStatus {
 	if why := s.b.shields.lacks(t.shield); why != nil {
 		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)], "refuse: clients are refused, but not by the kernel: "+why.Error())
 	}
+	if t.shield != nil && t.shield.missing == nil {
+		st.Shield = t.shield.says
+	}
 	for _, at := range s.listen {
 		st.Listeners = append(st.Listeners, at.status())
 	}

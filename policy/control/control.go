@@ -168,6 +168,8 @@ type ServiceStatus struct {
 	Redirect  string           `json:"redirect,omitempty"` // as in the policy's JSON
 	// Losses are the best_effort layers that this host lacks, printable as they are.
 	Losses []string `json:"losses,omitempty"`
+	// Shield says, with refuse = "silent", what of the acl the kernel decides and what not.
+	Shield []string `json:"shield,omitempty"`
 
 	Live     int    `json:"live"`
 	Peak     int    `json:"peak"`

@@ -2,13 +2,17 @@ package diff
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"casemate/acl"
 	"casemate/acl/limit"
 	"casemate/acl/limit/responses"
+	"casemate/acl/reach"
 	"casemate/policy"
 	"casemate/policy/explain"
 	"casemate/policy/valid"
@@ -20,7 +24,8 @@ func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 // limits compares how often and how long clients are served, as far as a number counts where it stands: a burst beside a rate,
 // a prefix beside something that is counted by it.
-func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
+func (c *comparison) limits(a, b *policy.Service) (Dimension, error) {
+	was, is := c.old.Policy.Limit(a.Limit), c.new.Policy.Limit(b.Limit)
 	d := Dimension{Name: "limits", By: fmt.Sprintf("limit %q", b.Limit)}
 	none := limit.Spec{PerSource: limit.PerSource{Prefix4: 32, Prefix6: 128}}
 	if was == nil {
@@ -50,7 +55,69 @@ func limits(a, b *policy.Service, was, is *limit.Spec) Dimension {
 	d.sign("sessions whose client has gone go on (hangup = false)", bit(a.Hangup && !b.Hangup))
 	d.sign("sessions whose client has gone end (hangup = true)", -bit(b.Hangup && !a.Hangup))
 	d.responses(a, b, was, is)
-	return d
+	return d, c.exempt(&d, a, b, was, is)
+}
+
+// exempt compares of whom nothing is counted, as far as they get in and anything is counted of others: a client for whom a limit does not hold any more
+// gets more of a service, one of each change is named.
+func (c *comparison) exempt(d *Dimension, a, b *policy.Service, was, is *limit.Spec) error {
+	counts := func(s *policy.Service, l *limit.Spec) bool {
+		p := &l.PerSource
+		return (!s.Wait || s.Builtin != "") && (p.Concurrent > 0 || p.Rate.Events > 0 || len(l.Penalty.On) > 0 || l.Queue > 0) || valid.Responds(s)
+	}
+	if !counts(a, was) || !counts(b, is) {
+		return nil // that something is counted now, or not any more, is told by that
+	}
+	before, now := reach.OfPrefixes(was.Exempt), reach.OfPrefixes(is.Exempt)
+	for _, ch := range []struct {
+		list *acl.List
+		of   reach.Set
+		line string
+		by   int
+	}{
+		{list(c.new.Policy, b), now.Minus(before), "exempt from what is counted of each source", 1},
+		{list(c.old.Policy, a), before.Minus(now), "not exempt any more from what is counted of each source", -1},
+	} {
+		clients, flags, err := c.lets(ch.list, ch.of.Intersect(reach.Whole(comes(b)...)))
+		if errors.Is(err, reach.ErrTooMany) {
+			d.Differs = append(d.Differs, fmt.Sprintf("%s: other clients, nobody can tell whether any of them gets in: %v", ch.line, err))
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(clients) > 0 {
+			r := Reach{Clients: clients.Patterns()}
+			d.sign(fmt.Sprintf("%s: %s (as %s)", ch.line, strings.Join(r.Short(4), ", "), flags), ch.by)
+		}
+	}
+	return nil
+}
+
+// lets is whom of a set a list lets in under some circumstances, and one of them, as casemate explain takes it.
+func (c *comparison) lets(l *acl.List, of reach.Set) (in reach.Set, flags string, err error) {
+	if len(of) == 0 || l == nil {
+		return nil, "", nil
+	}
+	t, err := reach.New(l)
+	if err != nil {
+		return nil, "", err
+	}
+	parts, err := t.Parts(of)
+	for _, p := range parts {
+		if p.Verdict != acl.Allow {
+			continue
+		}
+		if in = reach.Union(in, p.Clients); flags == "" {
+			e, err := c.asked(p.Example, l)
+			if err != nil {
+				return nil, "", err
+			}
+			w := witness(e)
+			flags = strings.Join(w.Flags(), " ")
+		}
+	}
+	return in, flags, err
 }
 
 // responses compares the udp answers of built-ins. A network gets twice the number of its rate at once, so that 60/min is

@@ -180,7 +180,11 @@ func (c *comparison) dimensions(s *Service, a, b *policy.Service) error {
 	program.command(a, b)
 	add(program)
 	add(identity(a, b, c.old.Policy.Profile(a.Profile), c.new.Policy.Profile(b.Profile)))
-	add(limits(a, b, c.old.Policy.Limit(a.Limit), c.new.Policy.Limit(b.Limit)))
+	held, err := c.limits(a, b)
+	if err != nil {
+		return err
+	}
+	add(held)
 	if err := c.layers(a, b, add); err != nil {
 		return err
 	}

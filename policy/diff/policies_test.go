@@ -335,6 +335,9 @@ func fill(v reflect.Value, path string, do func(path string)) {
 	case []limit.Wider:
 		set([]limit.Wider{{Prefix4: 8, Times: 3}})
 		return
+	case []netip.Prefix:
+		set([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")})
+		return
 	case []limit.Class:
 		set([]limit.Class{limit.Crash})
 		return

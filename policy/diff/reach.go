@@ -229,16 +229,7 @@ func (c *comparison) changed(a, b *policy.Service, was, is *acl.List, ch reach.C
 	if err != nil {
 		return r, err
 	}
-	r.Witness = Witness{Client: string(e.Peer), Name: nameWord(e.Name)}
-	if e.Peer == "" {
-		r.Witness.Client = e.Addr.String()
-	}
-	if e.Local.IsValid() {
-		r.Witness.Local = e.Local.String()
-	}
-	if !e.At.IsZero() {
-		r.Witness.At = e.At.UTC().Format(time.RFC3339)
-	}
+	r.Witness = witness(e)
 	if e.At.IsZero() {
 		e.At = sometime
 	}
@@ -246,6 +237,21 @@ func (c *comparison) changed(a, b *policy.Service, was, is *acl.List, ch reach.C
 		r.Witness.New, err = c.decided(c.new, b, is, e, ch.Is.Verdict)
 	}
 	return r, err
+}
+
+// witness is a client as casemate explain takes it.
+func witness(e decide.Client) Witness {
+	w := Witness{Client: string(e.Peer), Name: nameWord(e.Name)}
+	if e.Peer == "" {
+		w.Client = e.Addr.String()
+	}
+	if e.Local.IsValid() {
+		w.Local = e.Local.String()
+	}
+	if !e.At.IsZero() {
+		w.At = e.At.UTC().Format(time.RFC3339)
+	}
+	return w
 }
 
 // asked gives an example a name, any one, where a list does not answer without: it asks for one as soon as two rules could each go

@@ -6,6 +6,7 @@ package explain
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"casemate/acl/decide"
 	"casemate/acl/limit"
 	"casemate/acl/limit/responses"
+	"casemate/acl/shield"
 	"casemate/acl/trace"
 	"casemate/listener/address"
 	"casemate/policy"
@@ -43,7 +45,7 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	e := &Explanation{
 		Service: s.Name, Client: client.Addr.String(), Name: q.Name, ACL: s.ACL,
 		Limit: doc.Policy.Limit(s.Limit), User: string(s.User), Group: string(s.Group), Groups: s.Groups, Listeners: []string{}, Source: Source(doc.Policy, s, client.Addr),
-		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: Notes(s), Origins: Origins(doc, s),
+		Command: s.Command, Builtin: s.Builtin, Redirect: Target(s), ProxyProtocol: s.ProxyProtocol, Profile: s.Profile, Digest: doc.Digest, Notes: Notes(doc.Policy, s), Origins: Origins(doc, s),
 	}
 	if q.Peer != "" {
 		e.Client = string(q.Peer)
@@ -58,6 +60,9 @@ func Ask(doc *policy.Document, q Query) (*Explanation, error) {
 	}
 	if e.Limit != nil {
 		e.Limit = Held(s, *e.Limit)
+		if e.Exempt = exemptBy(doc, e.Limit, client.Addr); e.Exempt != nil {
+			e.Source = ""
+		}
 	}
 	if client.Local.IsValid() {
 		e.Local = client.Local.String()
@@ -108,7 +113,7 @@ func Disabled(p *policy.Policy, name string) *policy.Service {
 }
 
 // Notes are what holds of a service beside its acl and its limit.
-func Notes(s *policy.Service) (list []string) {
+func Notes(p *policy.Policy, s *policy.Service) (list []string) {
 	if s.Stdio == sandbox.StdioRelay {
 		list = append(list, "its program has no socket of the network: casemate-worker has its client's, and carries what the two say")
 	}
@@ -118,6 +123,11 @@ func Notes(s *policy.Service) (list []string) {
 			"  and the program is not handed the socket before that is so")
 	case s.Shielded():
 		list = append(list, "the kernel drops at the listening socket, without an answer or a record of each, whom the acl refuses by address alone, and sources that a limit shuts out for a while")
+		if _, held, err := shield.Refused(p.ACL(s.ACL)); err != nil {
+			list = append(list, "the kernel refuses nobody by the acl: "+err.Error())
+		} else {
+			list = append(list, held.Words()...)
+		}
 	}
 	if s.Builtin == "" {
 		return list
@@ -144,7 +154,7 @@ func Notes(s *policy.Service) (list []string) {
 func Held(s *policy.Service, l limit.Spec) *limit.Spec {
 	wait := s.Wait && s.Builtin == ""
 	if wait {
-		l.Session, l.FirstByte, l.MinRate = 0, 0, 0
+		l.Session, l.FirstByte, l.MinRate, l.Exempt = 0, 0, 0, nil
 	}
 	if wait || len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return !l.Datagram() }) {
 		l.Penalty = limit.Penalty{}
@@ -155,6 +165,16 @@ func Held(s *policy.Service, l limit.Spec) *limit.Spec {
 		l.Responses, l.ResponsesTotal = limit.Rate{}, limit.Rate{}
 	}
 	return &l
+}
+
+// exemptBy is the first prefix of a limit that exempts an address, nil where none does.
+func exemptBy(doc *policy.Document, l *limit.Spec, a netip.Addr) *Written {
+	for i, p := range l.Exempt {
+		if p.Contains(a) {
+			return &Written{"exempt", Prefixes(l.Exempt[i : i+1])[0], doc.Origins.Lookup(fmt.Sprintf("limits.%s.exempt.%d", l.Name, i))}
+		}
+	}
+	return nil
 }
 
 // decide fills in the verdict, the rule behind it and the rules tried before.

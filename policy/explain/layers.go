@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -288,8 +289,29 @@ func LimitLines(l *limit.Spec) []string {
 			}
 		}
 	}
+	if n := len(l.Exempt); n > 0 {
+		names := Prefixes(l.Exempt[:min(n, mostExempt)])
+		if n > mostExempt {
+			names = append(names, fmt.Sprintf("%d more", n-mostExempt))
+		}
+		out = append(out, "exempt from what is counted of each source: "+strings.Join(names, ", "))
+	}
 	return out
 }
+
+// Prefixes writes prefixes as the policy language has them, an address alone without its length.
+func Prefixes(list []netip.Prefix) []string {
+	out := make([]string, len(list))
+	for i, p := range list {
+		if out[i] = p.String(); p.IsSingleIP() {
+			out[i] = p.Addr().String()
+		}
+	}
+	return out
+}
+
+// mostExempt is how many prefixes LimitLines names.
+const mostExempt = 8
 
 // networks names the networks of two prefix lengths, of which one may be 0: none of that family.
 func networks(four, six int) string {

@@ -56,6 +56,8 @@ type Explanation struct {
 	Limit    *limit.Spec `json:"limit"`
 	// Source is the network that the limit's per_source counts the client in.
 	Source string `json:"source,omitempty"`
+	// Exempt is what of the limit exempts the client: nothing is counted of it as a source.
+	Exempt *Written `json:"exempt,omitempty"`
 	// Notes are what holds beside the acl and the limit.
 	Notes []string `json:"notes,omitempty"`
 	// Live is what a running broker adds, nil without one.

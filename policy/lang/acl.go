@@ -8,6 +8,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/civil"
+	"casemate/acl/limit"
 	"casemate/acl/pattern"
 	"casemate/policy/suggest"
 	"casemate/policy/valid"
@@ -154,7 +155,7 @@ func patterns(at func(*acl.Rule) *[]acl.Pattern) reader[acl.Rule] {
 func localPrefixes(b *block, a *Attribute, r *acl.Rule) {
 	items, _ := b.strs(a)
 	for _, v := range items {
-		if p, err := localPrefix(v.s); err != nil {
+		if p, err := plainPrefix(v.s); err != nil {
 			b.c.report(codeValue, v.rng, err.Error(), "%q is not a local address or prefix", clip(v.s))
 		} else {
 			r.To = append(r.To, p)
@@ -162,9 +163,28 @@ func localPrefixes(b *block, a *Attribute, r *acl.Rule) {
 	}
 }
 
-// localPrefix reads an address or a prefix of this host. The error is the next
-// step.
-func localPrefix(s string) (netip.Prefix, error) {
+// exempted reads addresses and prefixes that have no order.
+func exempted(b *block, a *Attribute, l *limit.Spec) {
+	items, _ := b.strs(a)
+	if len(items) > limit.MaxExempt {
+		b.c.report(codeBounds, items[limit.MaxExempt].rng, fmt.Sprintf("write %d or fewer, of larger networks", limit.MaxExempt), "%s: %d prefixes are too many", a.Name, len(items))
+		return
+	}
+	for i, v := range items {
+		p, err := plainPrefix(v.s)
+		if err != nil {
+			b.c.report(codeValue, v.rng, err.Error(), "%q is not an address or a prefix", clip(v.s))
+			return
+		}
+		items[i].s = p.String()
+	}
+	for _, text := range b.c.sortWords(b.join(a.At()), items) {
+		l.Exempt = append(l.Exempt, netip.MustParsePrefix(text))
+	}
+}
+
+// plainPrefix reads an address or a prefix. The error is the next step.
+func plainPrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		switch {
 		case a.Zone() != "":

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,19 +198,17 @@ var aclSays = map[string]func(*acl.List) said{
 	},
 }
 
+func prefixed(list []netip.Prefix) (out said) {
+	for _, text := range explain.Prefixes(list) {
+		out.items = append(out.items, quote(text))
+	}
+	return out
+}
+
 var ruleSays = map[string]func(*acl.Rule) said{
-	"from":   func(r *acl.Rule) said { return listed(r.From) },
-	"except": func(r *acl.Rule) said { return listed(r.Except) },
-	"to": func(r *acl.Rule) (out said) {
-		for _, p := range r.To {
-			text := p.String()
-			if p.IsSingleIP() {
-				text = p.Addr().String()
-			}
-			out.items = append(out.items, quote(text))
-		}
-		return out
-	},
+	"from":    func(r *acl.Rule) said { return listed(r.From) },
+	"except":  func(r *acl.Rule) said { return listed(r.Except) },
+	"to":      func(r *acl.Rule) said { return prefixed(r.To) },
 	"during":  func(r *acl.Rule) said { return listed(civil.Write(r.During)) },
 	"env":     func(r *acl.Rule) said { return said{pairs: r.Env} },
 	"command": func(r *acl.Rule) said { return listed(r.Command) },
@@ -255,6 +254,7 @@ var limitSays = map[string]map[string]func(*limit.Spec) said{
 		},
 		"responses":       func(l *limit.Spec) said { return rated(l.Responses) },
 		"responses_total": func(l *limit.Spec) said { return rated(l.ResponsesTotal) },
+		"exempt":          func(l *limit.Spec) said { return prefixed(l.Exempt) },
 	},
 	"early_drop": {
 		"start":   func(l *limit.Spec) said { return counted(l.EarlyDrop.Start) },

@@ -41,6 +41,8 @@ var limitTable = table[limit.Spec]{
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.Responses })},
 		{Attribute{Name: "responses_total", Example: `"5000/s"`, Bounds: responsesBound, Doc: fmt.Sprintf("udp answers of a builtin to all clients together; absent: %s", explain.FormatRate(responses.UsualTotal))},
 			measure(parseRate, func(l *limit.Spec) *limit.Rate { return &l.ResponsesTotal })},
+		{Attribute{Name: "exempt", Example: `["192.0.2.10", "2001:db8:7::/48"]`, Bounds: fmt.Sprintf("at most %d", limit.MaxExempt), Doc: "addresses and prefixes of which nothing is counted: per_source, the networks around, penalty, a source's part of the queue and responses are not for them, and refuse = \"silent\" shuts none of them out. The acl holds, and so does what all clients share (concurrent, rate, early_drop, queue, max_load, responses_total) and how long and slow a session may be (session, first_byte, min_rate); so does a ban"},
+			exempted},
 	}},
 	{block: "early_drop", done: wholeDrop, rows: []row[limit.Spec]{
 		{Attribute{Name: "start", Example: "48", Instead: "queue", Bounds: counts(1, valid.MaxCount-1), Doc: "from so many sessions on, fewer than concurrent, newcomers are refused at random"},

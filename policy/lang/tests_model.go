@@ -182,6 +182,7 @@ var limitProps = []prop[limit.Spec]{
 	{Member{"early_drop", "an object: start and percent"}, func(_ *modelOf, l *limit.Spec) value {
 		return object(member("start", num(l.EarlyDrop.Start)), member("percent", num(l.EarlyDrop.Percent)))
 	}},
+	{Member{"exempt", "the prefixes of whom nothing is counted"}, func(_ *modelOf, l *limit.Spec) value { return textList(explain.Prefixes(l.Exempt)) }},
 	{Member{"per_source", "an object: concurrent, rate, burst, ipv4_prefix, ipv6_prefix, and wider, a list of objects: ipv4_prefix, ipv6_prefix, times"}, func(_ *modelOf, l *limit.Spec) value {
 		s := &l.PerSource
 		wider := value{kind: kindList}

@@ -1,7 +1,6 @@
 package lint
 
 import (
-	"math/big"
 	"net/netip"
 	"slices"
 	"strings"
@@ -26,12 +25,6 @@ var private = func() (s reach.Set) {
 	}
 	return s
 }()
-
-// internet is the part of IPv6 that is given out.
-var internet = reach.Set{reach.OfPrefix(netip.MustParsePrefix("2000::/3"))}
-
-// half is half of all addresses of a length in bits.
-func half(bits uint) *big.Int { return new(big.Int).Lsh(big.NewInt(1), bits-1) }
 
 // exposed works an acl out, once.
 func (l *linter) exposed(name string) exposure {
@@ -64,7 +57,7 @@ func exposureOf(list *acl.List) (e exposure) {
 			admitted = reach.Union(admitted, p.Clients)
 		}
 	}
-	e.world = admitted.Count(reach.IPv4).Cmp(half(32)) >= 0 || admitted.Intersect(internet).Count(reach.IPv6).Cmp(half(125)) >= 0
+	e.world = admitted.World()
 	e.beyond = len(admitted.Minus(private)) > 0
 	return e
 }

@@ -12,6 +12,7 @@ import (
 
 	"casemate/acl"
 	"casemate/acl/limit"
+	"casemate/acl/reach"
 	"casemate/policy"
 	"casemate/policy/codes"
 	"casemate/policy/waiver"
@@ -37,6 +38,9 @@ const (
 	codeResponses   = "CM714"
 	codeUnheld      = "CM715"
 	codeNoWord      = "CM716"
+	codeExemptsAll  = "CM717"
+	codeExemptsNone = "CM718"
+	codeNotHeld     = "CM719"
 )
 
 // MaxFindings bounds what Run gives: the first ones, in the order of the policy's text.
@@ -47,6 +51,7 @@ type linter struct {
 	doc    *policy.Document
 	policy *policy.Policy
 	reach  map[string]exposure // by the name of the acl
+	tables map[string]*reach.Table
 	found  []waiver.Finding
 }
 
@@ -62,7 +67,7 @@ type service struct {
 // Run finds what there is in a valid policy. unused are the places of locals that nothing uses, with their names as Summary,
 // as far as anybody knows them. The findings are in the order of the text.
 func Run(doc *policy.Document, unused []policy.Diagnostic) []waiver.Finding {
-	l := &linter{doc: doc, policy: doc.Policy, reach: map[string]exposure{}}
+	l := &linter{doc: doc, policy: doc.Policy, reach: map[string]exposure{}, tables: map[string]*reach.Table{}}
 	for i := range l.policy.ACLs {
 		l.unreachable(&l.policy.ACLs[i])
 	}
@@ -72,12 +77,16 @@ func Run(doc *policy.Document, unused []policy.Diagnostic) []waiver.Finding {
 		l.mute(&s)
 		l.amplifier(&s)
 		l.responses(&s)
+		l.silent(&s)
 		l.passwords(&s)
 		l.reasons(s.at, s.Name, s.Because)
 	}
 	for i := range l.policy.Profiles {
 		p := &l.policy.Profiles[i]
 		l.reasons("profiles."+p.Name, "", p.Because)
+	}
+	for i := range l.policy.Limits {
+		l.exempt(&l.policy.Limits[i])
 	}
 	l.sharedUsers()
 	l.unusedBlocks(unused)

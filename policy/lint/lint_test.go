@@ -120,7 +120,7 @@ func TestBounded(t *testing.T) {
 
 // TestCodes: each constant is a row of the table.
 func TestCodes(t *testing.T) {
-	for _, c := range []string{codeUnreachable, codeUnlimited, codeNoSource, codeAllPlaces, codeNarrowIPv6, codeForEver, codeAmplifier, codePlaintext, codeLogin, codeBestEffort, codePrivileged, codeNoReason, codeSharedUser, codeUnused, codeResponses, codeUnheld, codeNoWord} {
+	for _, c := range []string{codeUnreachable, codeUnlimited, codeNoSource, codeAllPlaces, codeNarrowIPv6, codeForEver, codeAmplifier, codePlaintext, codeLogin, codeBestEffort, codePrivileged, codeNoReason, codeSharedUser, codeUnused, codeResponses, codeUnheld, codeNoWord, codeExemptsAll, codeExemptsNone, codeNotHeld} {
 		if _, err := codes.Find(c); err != nil {
 			t.Error(c, err)
 		}

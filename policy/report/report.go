@@ -181,7 +181,7 @@ func described(doc *policy.Document, s *policy.Service) Service {
 	p := doc.Policy
 	one := Service{
 		Name: s.Name, Origin: explain.Line(doc.Origins.Lookup("services." + s.Name)), Because: valid.Reason(p, s), User: string(s.User),
-		Limit: s.Limit, Profile: s.Profile, ACL: rules(doc, s.ACL), Limits: []string{}, Notes: append([]string{}, explain.Notes(s)...), Findings: []Finding{},
+		Limit: s.Limit, Profile: s.Profile, ACL: rules(doc, s.ACL), Limits: []string{}, Notes: append([]string{}, explain.Notes(doc.Policy, s)...), Findings: []Finding{},
 	}
 	for _, l := range s.Listen {
 		one.Listen = append(one.Listen, l.String())

@@ -9,6 +9,7 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/acl/limit/responses"
+	"casemate/acl/reach"
 	"casemate/listener/address"
 	"casemate/policy"
 	"casemate/policy/calls"
@@ -106,6 +107,9 @@ func held(s *policy.Service, l limit.Spec) *limit.Spec {
 	return &l
 }
 
+// exempted tells whether a limit exempts half of the internet or more: what it counts of each source then holds for the others alone.
+func exempted(l *limit.Spec) bool { return reach.OfPrefixes(l.Exempt).World() }
+
 func number(name string, n int, most float64) measured {
 	if n == 0 {
 		return measured{1, name + ": no limit"}
@@ -143,10 +147,18 @@ var Items = []ItemKind{
 		func(s *subject) measured { return rate("new sessions", s.limit.Rate) }, ofLimit("rate")},
 	{"source_concurrent", "limits", "one source may have all sessions", 2, "set per_source { concurrent } in its limit", 0.3,
 		func(s *subject) measured {
+			if exempted(s.limit) {
+				return measured{1, "sessions of one source: most addresses are exempt"}
+			}
 			return number("sessions of one source", s.limit.PerSource.Concurrent, 4096)
 		}, ofLimit("per_source.concurrent")},
 	{"source_rate", "limits", "one source may begin all sessions", 2, "set per_source { rate } in its limit", 0.4,
-		func(s *subject) measured { return rate("new sessions of one source", s.limit.PerSource.Rate) }, ofLimit("per_source.rate")},
+		func(s *subject) measured {
+			if exempted(s.limit) {
+				return measured{1, "new sessions of one source: most addresses are exempt"}
+			}
+			return rate("new sessions of one source", s.limit.PerSource.Rate)
+		}, ofLimit("per_source.rate")},
 	{"session", "limits", "a session without an end; a day is nearly that", 1, "set session in its limit", 0.6,
 		func(s *subject) measured {
 			m := measured{1, "a session: as long as it likes"}

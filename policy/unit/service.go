@@ -285,6 +285,9 @@ func (w *writer) limits(s *policy.Service, l *limit.Spec) {
 			if l.PerSource.Prefix4 < 32 || l.PerSource.Prefix6 < 128 {
 				w.note("Of each address; casemate counts each /%d or IPv6 /%d.", l.PerSource.Prefix4, l.PerSource.Prefix6)
 			}
+			if len(l.Exempt) > 0 {
+				w.note("Nobody is exempt from it; here %d prefixes are.", len(l.Exempt))
+			}
 		}
 	}
 	if l.Rate.Events+l.PerSource.Rate.Events+len(l.Penalty.On)+int(l.Queue)+l.MaxLoad+len(l.PerSource.Wider)+l.EarlyDrop.Start > 0 {

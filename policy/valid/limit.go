@@ -2,6 +2,7 @@ package valid
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -49,6 +50,7 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	c.earlyDrop(path, l)
 
 	c.responses(path, l)
+	c.exempt(path+".exempt", l.Exempt)
 
 	s, at := &l.PerSource, path+".per_source"
 	between(c, at+".concurrent", s.Concurrent, 0, MaxCount)
@@ -78,6 +80,18 @@ func (c *checker) limit(p *policy.Policy, i int) {
 	if n.First > n.Max {
 		c.add(at+".max_ns", "make max at least as long as first", "max %v is shorter than first %v", n.Max, n.First)
 	}
+}
+
+// exempt checks that prefixes are canonical, in order, none twice and not too many.
+func (c *checker) exempt(path string, list []netip.Prefix) {
+	between(c, path, len(list), 0, limit.MaxExempt)
+	text := make([]string, len(list))
+	for i, p := range list {
+		if text[i] = p.String(); !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			c.add(fmt.Sprintf("%s.%d", path, i), "write an address or a prefix without host bits", "%s is not a canonical prefix", p)
+		}
+	}
+	set(c, path, text)
 }
 
 // Responds tells whether casemate-worker answers datagrams for s, which responses of its limit are about.
