@@ -139,7 +139,7 @@ func TestCrampedFilters(t *testing.T) {
 				prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(k), byte(i), 0}), 24))
 			}
 			s := &shielding{svc: svc, rules: shield.Prefixes(prefixes, nil)}
-			s.now = &filters{datagrams: s.rules.Filter(true)}
+			s.now = &filters{datagrams: shield.Filter(true, s.rules, shield.Ranges{})}
 			svc.tally.shield = s
 			at.shielded()
 			work(150)
@@ -151,7 +151,7 @@ func TestCrampedFilters(t *testing.T) {
 				t.Errorf("wait %v: the filter of %d ranges is there: %v", wait, n, fits)
 			case fits != (b.shields.lacks(s) == nil):
 				t.Errorf("wait %v: of %d ranges status says %v", wait, n, b.shields.lacks(s))
-			case !fits && wait && !inbound.Filtered(at.fd(), shield.Prefixes(everybody, nil).Filter(true)):
+			case !fits && wait && !inbound.Filtered(at.fd(), shield.Filter(true, shield.Prefixes(everybody, nil), shield.Ranges{})):
 				t.Error("the old filter holds clients to rules that are over")
 			case !fits && !wait && !inbound.Filtered(at.fd(), nil):
 				t.Error("the old filter drops whom the rules may admit now")

@@ -95,7 +95,7 @@ func (l *shields) cramped(at *listening) {
 	at.lean = want
 	if !at.svc.spec.Screened() {
 		_ = inbound.Unshield(at.fd())
-	} else if !l.attach(at, shield.Prefixes(everybody, nil).Filter(!at.stream())) {
+	} else if !l.attach(at, shield.Filter(!at.stream(), shield.Prefixes(everybody, nil), shield.Ranges{})) {
 		at.sent = nil
 	}
 	if at.sent == nil || !l.attach(at, at.program(want)) {
