@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"casemate/acl"
 	"casemate/acl/decide"
@@ -43,6 +44,9 @@ func randomList(r *rand.Rand) *acl.List {
 		if r.IntN(6) == 0 {
 			rule.To = []netip.Prefix{netip.MustParsePrefix([]string{"192.0.2.0/24", "2001:db8:ff::/48"}[r.IntN(2)])}
 		}
+		if r.IntN(6) == 0 {
+			rule.During = []acl.Span{{0, 24 * 60}} // Mondays
+		}
 		l.Rules = append(l.Rules, rule)
 	}
 	return l
@@ -70,6 +74,8 @@ func edges(r *rand.Rand, l *acl.List) []netip.Addr {
 	return out
 }
 
+var monday = time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC)
+
 // circumstances are all in which one address can come to the lists of randomList.
 func circumstances(a netip.Addr) (out []decide.Client) {
 	locals := []netip.Addr{{}, netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")}
@@ -78,7 +84,9 @@ func circumstances(a netip.Addr) (out []decide.Client) {
 	}
 	for _, local := range locals {
 		for _, name := range []decide.Name{{State: decide.Known, Host: "a.example"}, {State: decide.Known, Host: "a.test"}, {State: decide.Unknown}, {State: decide.Paranoid}, {State: decide.NoAnswer}} {
-			out = append(out, decide.Client{Addr: a, Local: local, Name: name})
+			for _, at := range []time.Time{{}, monday, monday.AddDate(0, 0, 1)} {
+				out = append(out, decide.Client{Addr: a, Local: local, Name: name, At: at})
+			}
 		}
 	}
 	return out
