@@ -79,6 +79,7 @@ func uidOf(r *control.Run) string {
 
 func (a *app) rollbackCmd() *cobra.Command {
 	var running string
+	var ends bool
 	cmd := &cobra.Command{
 		Use:   "rollback DIGEST|RUN",
 		Short: "Put a policy into force that ran before",
@@ -94,6 +95,9 @@ they say. A casemated that was started with --digest rolls back to that one alon
 with --trust to what has a signature beside the kept file: put the older document, which
 has one, in the place of the newer there, and reload.
 
+Sessions go on. With --end-disallowed, or where the policy says on_narrow = "end", those end whose
+client it does not admit, as by casemate reload --end-disallowed.
+
 Exit status: 0 the policy runs, 1 the one before stays, 3 it stays since there is no such
 run, or --if-running does not hold.`,
 		Example: `  casemate history
@@ -104,15 +108,16 @@ run, or --if-running does not hold.`,
 			if err := digestFlag(cmd, "if-running"); err != nil {
 				return err
 			}
-			return a.rollback(args[0], running)
+			return a.rollback(args[0], running, ends)
 		},
 	}
+	cmd.Flags().BoolVar(&ends, "end-disallowed", false, "end sessions whose client the policy does not admit")
 	cmd.Flags().StringVar(&running, "if-running", "", "change nothing unless the policy of this digest runs")
 	return cmd
 }
 
 // rollback loads what which names: a digest, or the number of a run.
-func (a *app) rollback(which, running string) error {
+func (a *app) rollback(which, running string, ends bool) error {
 	digest := which
 	if !granted.ValidDigest(which) {
 		number, err := strconv.ParseUint(which, 10, 31)
@@ -133,7 +138,7 @@ func (a *app) rollback(which, running string) error {
 			return errNo
 		}
 	}
-	resp, err := a.loads(control.Request{Verb: control.VerbRollback, Digest: digest, IfRunning: running})
+	resp, err := a.loads(control.Request{Verb: control.VerbRollback, Digest: digest, IfRunning: running, Ends: ends})
 	if resp == nil || a.json() {
 		return err
 	}

@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // slotSize is the room for one text and its head.
 const slotSize = 1 << 20
 
 // slots keep a text in a file of root's that the broker has open and cannot replace: two places of it in turn, so that one holds a whole text
-// whenever a write is cut short. Nobody waits for the disk.
+// whenever a write is cut short. What is written is on the disk before the next one may take the other place: who writes waits for that, off the loop.
 type slots struct {
 	file   *os.File // nil keeps nothing
 	newest uint64   // what has the number n lies in place n%2
@@ -55,6 +57,9 @@ func (s *slots) write(text []byte) error {
 	}
 	if _, err := s.file.WriteAt(all, int64((s.newest+1)%2)*slotSize); err != nil {
 		return err
+	}
+	if err := unix.Fdatasync(int(s.file.Fd())); err != nil {
+		return os.NewSyscallError("fdatasync", err)
 	}
 	s.newest++
 	return nil

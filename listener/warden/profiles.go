@@ -79,7 +79,7 @@ func denialsProfile() sandbox.Profile {
 // what it has accepted on; it begins the connections of redirects, and asks who waits at a listener.
 func brokerProfile(files int64) sandbox.Profile {
 	p := helperProfile("casemate-broker", 0, "@socket-accept", "@fd-passing", "@socket-unix", "@socket-tcp",
-		"connect", "setsockopt", "getsockopt", "ioctl", "fcntl", "pipe2", "fchmod", "splice", "getpriority", "prlimit64", "pread64", "pwrite64", "ftruncate", "memfd_create", "poll", "ppoll", "bind")
+		"connect", "setsockopt", "getsockopt", "ioctl", "fcntl", "pipe2", "fchmod", "splice", "getpriority", "prlimit64", "pread64", "pwrite64", "fdatasync", "ftruncate", "memfd_create", "poll", "ppoll", "bind")
 	p.Network = sandbox.Network{Mode: sandbox.NetworkHost, Connect: []uint16{0}}
 	p.Because = "accepts for services, and begins the connections of redirects"
 	p.BestEffort = []string{"landlock", "landlock.net", "landlock.scopes", "resources.open_files"}

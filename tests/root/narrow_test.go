@@ -104,6 +104,14 @@ func TestNarrow(t *testing.T) {
 	does("reloaded", "reload")
 	goes = begin("127.0.0.3")
 	settled()
+	does("1 session has ended, whose client the policy does not admit", "rollback", "--end-disallowed", "2") // the run that was narrowed
+	check("rollback --end-disallowed", goes, true)
+	check("rollback --end-disallowed", stays, false)
+
+	turn(text("", both))
+	does("reloaded", "reload")
+	goes = begin("127.0.0.3")
+	settled()
 	turn(text("  on_narrow = \"end\"\n", one))
 	does("1 of them ends, whose client the policy does not admit", "plan")
 	does("1 session has ended", "reload")
