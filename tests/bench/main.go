@@ -29,6 +29,7 @@ type bench struct {
 	holder         string // the compiled testdata/hold.c
 	plots          string // folder of the sweeps' plots, "" for none
 	sweeps         []sweep
+	flood, refuser string // the compiled testdata/flood.c and refuser.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -52,6 +53,9 @@ var parts = []part{
 	{"growth", compareGrowth},
 	{"memory", measureMemory},
 	{"load", measureLoad},
+	{"change", measureChange},
+	{"refusal", compareRefusals},
+	{"calm", compareCalm},
 	{"echo", compareEcho},
 	{"builtin", compareBuiltins},
 	{"sweep", measureSweeps},
@@ -189,7 +193,8 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"},
+		{&b.flood, "flood"}, {&b.refuser, "refuser"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {

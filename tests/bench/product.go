@@ -33,6 +33,8 @@ type product struct {
 	// denied is how many prefixes the measured service's acl denies, none of them a client's here.
 	denied int
 	linger time.Duration
+	// more is policy text beside it; acl, limit and refuse are what the measured service has of it, "" being the usual.
+	more, acl, limit, refuse string
 }
 
 // running is a casemated that serves.
@@ -87,9 +89,12 @@ func (p product) idleAddr(i int) netip.AddrPort {
 // policy is the product's policy: files of as many services as one may have.
 func (b *bench) policy(p product) map[string]string {
 	const perFile = 1000
-	service := func(s *strings.Builder, name, listen, program, acl, limit string) {
+	service := func(s *strings.Builder, name, listen, program, acl, limit, refuse string) {
 		fmt.Fprintf(s, "\nservice %q {\n  listen  = [%s]\n  command = [%q]\n  user    = \"nobody\"\n"+
 			"  acl     = acl.%s\n  limit   = limit.%s\n  profile = profile.%s\n", name, listen, program, acl, limit, cmp.Or(p.profile, "bench"))
+		if refuse != "" {
+			fmt.Fprintf(s, "  refuse  = %q\n", refuse)
+		}
 		if p.linger > 0 {
 			fmt.Fprintf(s, "  linger  = %q\n", p.linger)
 		}
@@ -109,16 +114,17 @@ func (b *bench) policy(p product) map[string]string {
 	var main strings.Builder
 	main.WriteString(everyLayerHCL)
 	main.WriteString(aclHCL(p.denied))
-	service(&main, "answer", listen, b.answer, "measured", "none")
+	main.WriteString(p.more)
+	service(&main, "answer", listen, b.answer, cmp.Or(p.acl, "measured"), cmp.Or(p.limit, "none"), p.refuse)
 	if p.live > 0 {
-		service(&main, "hold", tcp(p.holds()), b.holder, "anyone", "none")
+		service(&main, "hold", tcp(p.holds()), b.holder, "anyone", "none", "")
 	}
 	files := map[string]string{"bench.cm.hcl": main.String()}
 	for first := 0; first < p.idle; first += perFile {
 		var s strings.Builder
 		s.WriteString("policy { edition = 1 }\n")
 		for i := first; i < min(first+perFile, p.idle); i++ {
-			service(&s, fmt.Sprintf("idle-%d", i), tcp(p.idleAddr(i)), b.answer, "anyone", "default")
+			service(&s, fmt.Sprintf("idle-%d", i), tcp(p.idleAddr(i)), b.answer, "anyone", "default", "")
 		}
 		files[fmt.Sprintf("idle-%d.cm.hcl", first)] = s.String()
 	}
