@@ -107,7 +107,7 @@ func (l *shields) cramped(at *listening) {
 // lacks is why the kernel refuses nobody for a service that asks it to, nil where it does.
 func (l *shields) lacks(s *shielding) error {
 	switch {
-	case s == nil:
+	case s == nil || s.surge.asleep:
 		return nil
 	case s.missing != nil:
 		return s.missing
@@ -140,6 +140,8 @@ type shielding struct {
 	soon    bool       // it does so shieldAfter the first that is to be in it
 	missing error      // why the host rules cannot be worked out
 	says    []string   // what of them the kernel decides, and what not
+	surge   surge
+	over    loop.Timer // when it is asked whether a surge is
 }
 
 // attached is what a listener has of the kernel's refusals.
@@ -185,7 +187,12 @@ type shut struct {
 // shielding is the one of a planned service, nil for none. It is made off the loop. What cannot be worked out refuses nobody.
 func (c *candidate) shielding(p *planned) *shielding {
 	if !p.svc.spec.Shielded() {
-		return nil
+		if !p.svc.spec.Sheds() {
+			return nil
+		}
+		s := &shielding{svc: p.svc, surge: surge{asleep: true}, blocked: make(map[netip.Prefix]int64)}
+		s.timer.Owner, s.over.Owner = loop.Func(s.renew), loop.Func(s.subsides)
+		return s
 	}
 	key := shutBy{p.svc.rules.list, p.svc.spec.Screened()}
 	of, known := c.shut[key]
@@ -210,8 +217,10 @@ func (c *candidate) shielding(p *planned) *shielding {
 func (b *Broker) shield(p *planned) {
 	t := p.svc.tally
 	old := t.shield
+	surging := old != nil && old.over.Armed()
 	if t.shield = p.shield; old != nil {
 		b.loop.Disarm(&old.timer)
+		b.loop.Disarm(&old.over)
 		if t.shield != nil && reflect.DeepEqual(old.svc.limit, t.shield.svc.limit) {
 			t.shield.blocked = old.blocked
 		}
@@ -219,7 +228,17 @@ func (b *Broker) shield(p *planned) {
 	if t.shield != nil && len(t.shield.blocked)+len(b.bans.prefixes(p.svc.name)) > 0 {
 		t.shield.renew()
 	}
-	if t.shield != nil && !b.shields.drops.Armed() {
+	if t.shield != nil && !t.shield.surge.asleep {
+		b.counts()
+	}
+	if surging {
+		t.shield.surges(surgeLeast)
+	}
+}
+
+// counts has what the kernel drops counted from now on.
+func (b *Broker) counts() {
+	if !b.shields.drops.Armed() {
 		b.loop.After(&b.shields.drops, dropsEvery)
 	}
 }
@@ -227,8 +246,11 @@ func (b *Broker) shield(p *planned) {
 // renew makes the filter of those that are shut out now, by an operator too, and itself due when that changes. Who is exempt is
 // none of those that a limit shuts out.
 func (s *shielding) renew() {
-	b := s.svc.b
 	s.soon = false
+	if s.surge.asleep {
+		return
+	}
+	b := s.svc.b
 	var out []netip.Prefix
 	next := int64(0)
 	for p, until := range s.blocked {
@@ -258,7 +280,7 @@ func (s *shielding) renew() {
 // a connection: nobody else can have sent what came from there.
 func (b *Broker) block(v *visit) {
 	s := v.svc.tally.shield
-	if s == nil || !v.at.stream() {
+	if s == nil || s.surge.asleep || !v.at.stream() {
 		return
 	}
 	now := b.loop.Now()
@@ -341,7 +363,7 @@ func (b *Broker) everyListening(f func(*listening)) {
 func (l *shields) count() {
 	more := false
 	l.b.everyListening(func(at *listening) {
-		if !at.counted || at.sock == nil || at.svc == nil || at.svc.tally.shield == nil {
+		if !at.counted || at.sock == nil || at.svc == nil || at.svc.tally.shield == nil || at.svc.tally.shield.surge.asleep {
 			return
 		}
 		more = true
@@ -353,6 +375,7 @@ func (l *shields) count() {
 		at.drops = now
 		t := at.svc.tally
 		t.refuse(reasonShield, uint64(n))
+		t.shield.surge.dropped += uint64(n)
 		if !journal.Omits(string(at.svc.spec.Log), anyRefusal) {
 			t.quiet.Left += uint64(n)
 			l.b.countLeftOut(t)
