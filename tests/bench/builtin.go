@@ -200,32 +200,40 @@ func (b *bench) builtin(ctx context.Context, t *table, w work, n int) error {
 
 // reportBuiltin adds a row for each of targets, of which casemate's is the first.
 func (b *bench) reportBuiltin(t *table, w work, d duel, targets []*target) {
-	own, best := targets[0].name, ""
+	best, asked := "", []string{}
+	missing := result{Work: w.title, Unit: "lost", Aim: atMost(0)}
+	row := result{Work: w.title, Unit: "a second", Ours: d.median(ours, rateOf)}
 	for _, s := range targets {
 		lost := 0
 		for _, x := range d[s.name] {
 			lost += x.lost
 		}
 		rate, cpu := "", ""
-		switch e := about(d.ratios(own, s.name, rateOf)); {
-		case s.name == own:
-			b.goals.check(lost == 0, fmt.Sprint(lost), "%s lost: none", w.title)
-		case s.name == floorName:
-			b.goals.check(e.ratio >= w.floor, e.String(), "%s a second against a %s: at least %.1f", w.title, floorName, w.floor)
-			fallthrough
+		switch s.name {
+		case ours:
+			missing.Ours = float64(lost)
+		case floorName:
+			row.Floor = new(d.median(floorName, rateOf))
 		default:
-			rate, cpu = e.String(), processor(d[own], d[s.name]).String()
-			if lost == 0 && s.name != floorName && (best == "" || d.median(s.name, rateOf) > d.median(best, rateOf)) {
+			asked, missing.Peers = append(asked, s.name), append(missing.Peers, figure{s.name, float64(lost)})
+			if lost == 0 && (best == "" || d.median(s.name, rateOf) > d.median(best, rateOf)) {
 				best = s.name
 			}
+		}
+		if s.name != ours {
+			rate, cpu = about(d.ratios(ours, s.name, rateOf)).String(), processor(d[ours], d[s.name]).String()
 		}
 		micros := func(figure func(sample) float64) string { return fmt.Sprintf("%.0f", 1e3*d.median(s.name, figure)) }
 		t.add(w.title, s.name, fmt.Sprintf("%.0f", d.median(s.name, rateOf)), lost, micros(p50Of), micros(p99Of), fmt.Sprintf("%.1f", d.sum(s.name)), rate, cpu)
 	}
-	if best != "" {
-		e := about(d.ratios(own, best, rateOf))
-		b.goals.check(e.ratio >= w.aim, e.String(), "%s a second against the best peer that loses none (%s): at least %.1f", w.title, best, w.aim)
+	row.Peers = d.figures(asked, rateOf)
+	if best != "" { // of those that lose none
+		b.results.add(row.to(best, about(d.ratios(ours, best, rateOf)), atLeast(w.aim)))
 	}
+	if w.floor > 0 {
+		b.results.add(row.to(floorName, about(d.ratios(ours, floorName, rateOf)), atLeast(w.floor)))
+	}
+	b.results.add(missing)
 }
 
 // ownBuiltin is a casemated with the built-in.
@@ -241,7 +249,7 @@ func (b *bench) ownBuiltin(w work, port uint16, answers func(netip.AddrPort) err
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: "casemate", addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), pid: broker.PID, stop: broker.Stop}
+	t := &target{name: ours, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), pid: broker.PID, stop: broker.Stop}
 	if err := t.ready(10*time.Second, answers); err != nil {
 		t.stop()
 		return nil, fmt.Errorf("%w\n%s", err, broker.Stderr())

@@ -28,15 +28,7 @@ func compareGrowth(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	t := table{
-		title: "Growth: one connection after the other, by listeners",
-		note:  "Medians over the rounds of the median connection; the ratio is the median of the rounds' ratios.",
-		head:  []string{"open listeners", "p50 ms", "conn/s", "ratio"},
-	}
-	ratio := d.ratio("many", "few", p50Of)
-	t.add(fewListeners, fmt.Sprintf("%.3f", d.median("few", p50Of)), fmt.Sprintf("%.0f", d.median("few", rateOf)), "1.00")
-	t.add(manyListeners, fmt.Sprintf("%.3f", d.median("many", p50Of)), fmt.Sprintf("%.0f", d.median("many", rateOf)), fmt.Sprintf("%.2f", ratio))
-	t.print(b.out)
-	b.goals.check(ratio <= 1.10, fmt.Sprintf("%.2f", ratio), "a connection with %d listeners against %d: at most 1.10", manyListeners, fewListeners)
+	r := result{Work: fmt.Sprintf("one connection after the other, with %d listeners", manyListeners), Unit: "p50 ms", Ours: d.median("many", p50Of)}
+	b.results.add(r.to(fmt.Sprintf("%d listeners", fewListeners), about(d.ratios("many", "few", p50Of)), atMost(1.1)))
 	return nil
 }

@@ -14,10 +14,14 @@ const blocks = 20
 const student = 2.093
 
 // estimate is a ratio with the interval that holds the true one in 95 of 100 runs.
-type estimate struct{ ratio, low, high float64 }
+type estimate struct {
+	Ratio float64 `json:"ratio"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+}
 
 func (e estimate) String() string {
-	return fmt.Sprintf("%.3f (%.3f to %.3f)", e.ratio, e.low, e.high)
+	return fmt.Sprintf("%.3f (%.3f to %.3f)", e.Ratio, e.Low, e.High)
 }
 
 // processor is the ratio of the processor time of a's connections to that of b's, from rounds in turns.

@@ -35,13 +35,13 @@ func TestProcessorIsTold(t *testing.T) {
 		}
 		plain, same, dearer := draw(500e-6, busy), draw(500e-6, busy), draw(515e-6, busy)
 		e := processor(same, plain)
-		if e.low <= 1 && 1 <= e.high {
+		if e.Low <= 1 && 1 <= e.High {
 			held++
 		}
-		if e.high-e.low > 0.04 {
+		if e.High-e.Low > 0.04 {
 			t.Fatalf("it is not told: %v", e)
 		}
-		if e := processor(dearer, plain); e.low <= 1 || math.Abs(e.ratio-1.03) > 0.02 {
+		if e := processor(dearer, plain); e.Low <= 1 || math.Abs(e.Ratio-1.03) > 0.02 {
 			t.Fatalf("what costs 1.03 as much is told as %v", e)
 		}
 	}
@@ -59,7 +59,7 @@ func TestAbout(t *testing.T) {
 	if e := about(v); e != (estimate{7.5, 3, 12}) {
 		t.Errorf("%v", e)
 	}
-	if e := about(v[:3]); e.low != slices.Min(v[:3]) || e.high != slices.Max(v[:3]) {
+	if e := about(v[:3]); e.Low != slices.Min(v[:3]) || e.High != slices.Max(v[:3]) {
 		t.Errorf("of three: %v", e)
 	}
 }

@@ -12,6 +12,9 @@ import (
 	"casemate/tests/root/rig"
 )
 
+// ours is casemate's name where it stands beside its peers.
+const ours = "casemate"
+
 // product is one casemated to measure.
 type product struct {
 	name string

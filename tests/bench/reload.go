@@ -38,15 +38,20 @@ func measureLoad(_ context.Context, b *bench) error {
 			t.add(name, load, again)
 			switch {
 			case n == 1000 && !own:
-				b.goals.check(load.cpu <= loadGoal, load.String(), "1,000 services of one profile load in %v", loadGoal)
-				b.goals.check(again.cpu <= unchangedGoal, again.String(), "and unchanged again in %v", unchangedGoal)
+				b.loads("a load of 1,000 services of one profile", load, loadGoal)
+				b.loads("a reload of them, unchanged", again, unchangedGoal)
 			case n == 5000 && own:
-				b.goals.check(load.cpu <= ownGoal, load.String(), "5,000 services with their own profiles load in %v", ownGoal)
+				b.loads("a load of 5,000 services with their own profiles", load, ownGoal)
 			}
 		}
 	}
 	t.print(b.out)
 	return nil
+}
+
+// loads adds a row of the processor time of a load.
+func (b *bench) loads(work string, c cost, most time.Duration) {
+	b.results.add(result{Work: work, Unit: "CPU s", Ours: c.cpu.Seconds(), Aim: atMost(most.Seconds())})
 }
 
 // cost is what something took.

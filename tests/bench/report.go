@@ -37,36 +37,6 @@ func (t *table) print(w io.Writer) {
 	}
 }
 
-// goal is one promise with a number: what was asked, what was measured.
-type goal struct {
-	text string
-	got  string
-	met  bool
-}
-
-// goals collects the promises over a run; main prints them last.
-type goals []goal
-
-// check notes one promise.
-func (g *goals) check(met bool, got, format string, args ...any) {
-	*g = append(*g, goal{fmt.Sprintf(format, args...), got, met})
-}
-
-// print writes the promises as a markdown table and tells whether all were met.
-func (g goals) print(w io.Writer) bool {
-	t := table{title: "Goals", head: []string{"goal", "measured", "met"}}
-	all := true
-	for _, x := range g {
-		word := "yes"
-		if !x.met {
-			word, all = "**no**", false
-		}
-		t.add(x.text, x.got, word)
-	}
-	t.print(w)
-	return all
-}
-
 // median of the values; 0 of none. It does not change its argument.
 func median(values []float64) float64 {
 	if len(values) == 0 {
