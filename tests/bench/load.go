@@ -50,6 +50,11 @@ var errLost = errors.New("no answer")
 
 // loadBy is load by clients that come with their own way to ask, and to go.
 func loadBy(clients int, d time.Duration, come func() (ask func() error, leave func(), err error)) (sample, error) {
+	return loadPaused(clients, d, 0, come)
+}
+
+// loadPaused is loadBy by clients that do nothing for a while after each answer.
+func loadPaused(clients int, d, pause time.Duration, come func() (ask func() error, leave func(), err error)) (sample, error) {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -78,6 +83,7 @@ func loadBy(clients int, d time.Duration, come func() (ask func() error, leave f
 					continue
 				}
 				seen = append(seen, time.Since(began))
+				time.Sleep(pause)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -95,7 +101,10 @@ func loadBy(clients int, d time.Duration, come func() (ask func() error, leave f
 }
 
 // ask makes one connection, reads the whole answer and closes.
-func ask(addr netip.AddrPort) error {
+func ask(addr netip.AddrPort) error { return askFrom(addr, nil) }
+
+// askFrom is ask from an address of the client's own, nil for any.
+func askFrom(addr netip.AddrPort, from unix.Sockaddr) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
@@ -104,6 +113,11 @@ func ask(addr netip.AddrPort) error {
 	// A server that hangs is an error after ten seconds, not a benchmark without end.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}); err != nil {
 		return fmt.Errorf("set receive timeout: %w", err)
+	}
+	if from != nil {
+		if err := unix.Bind(fd, from); err != nil {
+			return fmt.Errorf("bind: %w", err)
+		}
 	}
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
 		return fmt.Errorf("connect %s: %w", addr, err)

@@ -25,6 +25,7 @@ type bench struct {
 	answer         string // the compiled testdata/answer.c
 	vforkloop      string // the compiled testdata/vforkloop.c
 	recvloop       string // the compiled testdata/recvloop.c
+	flood, refuser string // the compiled testdata/flood.c and refuser.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -47,6 +48,9 @@ var parts = []part{
 	{"growth", compareGrowth},
 	{"memory", measureMemory},
 	{"load", measureLoad},
+	{"change", measureChange},
+	{"refusal", compareRefusals},
+	{"calm", compareCalm},
 	{"echo", compareEcho},
 	{"builtin", compareBuiltins},
 }
@@ -178,7 +182,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {

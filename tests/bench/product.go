@@ -27,6 +27,8 @@ type product struct {
 	// firstIdle is the first port for idle and wide.
 	firstIdle uint16
 	linger    time.Duration
+	// more is policy text beside it; acl, limit and refuse are what the measured service has of it, "" being the usual.
+	more, acl, limit, refuse string
 }
 
 // running is a casemated that serves.
@@ -67,9 +69,13 @@ profile "bench" {
 func (p product) policy(program string) string {
 	var s strings.Builder
 	s.WriteString(everyLayerHCL)
-	service := func(name, listen string) {
+	s.WriteString(p.more)
+	service := func(name, listen, acl, limit, refuse string) {
 		fmt.Fprintf(&s, "\nservice %q {\n  listen  = [%s]\n  command = [%q]\n  user    = \"nobody\"\n"+
-			"  acl     = acl.anyone\n  limit   = limit.none\n  profile = profile.bench\n", name, listen, program)
+			"  acl     = acl.%s\n  limit   = limit.%s\n  profile = profile.bench\n", name, listen, program, cmp.Or(acl, "anyone"), cmp.Or(limit, "none"))
+		if refuse != "" {
+			fmt.Fprintf(&s, "  refuse  = %q\n", refuse)
+		}
 		if p.linger > 0 {
 			fmt.Fprintf(&s, "  linger  = %q\n", p.linger)
 		}
@@ -82,9 +88,9 @@ func (p product) policy(program string) string {
 		listen += fmt.Sprintf(`, "tcp://127.0.0.1:%d-%d"`, first, first+n-1)
 		done += n
 	}
-	service("answer", listen)
+	service("answer", listen, p.acl, p.limit, p.refuse)
 	for i := range p.idle {
-		service(fmt.Sprintf("idle-%d", i), fmt.Sprintf(`"tcp://127.0.0.1:%d"`, int(p.firstIdle)+i))
+		service(fmt.Sprintf("idle-%d", i), fmt.Sprintf(`"tcp://127.0.0.1:%d"`, int(p.firstIdle)+i), "", "", "")
 	}
 	return s.String()
 }
