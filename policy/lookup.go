@@ -124,6 +124,16 @@ func (s *Service) Streams() bool {
 // Shielded tells whether the kernel is to drop what comes from refused addresses.
 func (s *Service) Shielded() bool { return s.Refuse == RefuseSilent }
 
+// Sheds tells whether the kernel is to drop that in a surge: how they are refused is not said, and it is by a reset.
+func (s *Service) Sheds() bool {
+	return s.Refuse == "" && s.Banner == "" && s.BannerAccept == "" && (!s.Wait || s.Builtin != "") && s.Droppable()
+}
+
+// Droppable tells whether the kernel can drop by its source what comes to any of the sockets.
+func (s *Service) Droppable() bool {
+	return len(s.Mux) == 0 && !slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Network == "vsock" || !l.Inet() })
+}
+
 // Screened tells whether the kernel alone holds the service to its host rules: its program takes its clients itself.
 func (s *Service) Screened() bool { return s.Shielded() && s.Wait && s.Builtin == "" }
 

@@ -279,6 +279,9 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 			b.loop.After(&t.turn, 0)
 		} else if t.live == 0 && !names[name] {
 			b.loop.Disarm(&t.unsaid)
+			if t.shield != nil {
+				b.loop.Disarm(&t.shield.over)
+			}
 			_ = t.kept.Close() // fails for nil alone
 			delete(b.tallies, name)
 		}

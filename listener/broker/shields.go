@@ -74,7 +74,7 @@ func (l *shields) heard(r wire.Report) {
 // lacks is why the kernel refuses nobody for a service that asks it to, nil where it does.
 func (l *shields) lacks(s *shielding) error {
 	switch {
-	case s == nil:
+	case s == nil || s.surge.asleep:
 		return nil
 	case s.missing != nil:
 		return s.missing
@@ -101,6 +101,8 @@ type shielding struct {
 	blocked map[netip.Prefix]int64
 	timer   loop.Timer // makes now anew
 	missing error      // why the host rules cannot be worked out
+	surge   surge
+	over    loop.Timer // when it is asked whether a surge is
 }
 
 // attached is what a listener has of the kernel's refusals.
@@ -144,7 +146,12 @@ type shut struct {
 // shielding is the one of a planned service, nil for none. It is made off the loop. What cannot be worked out refuses nobody.
 func (c *candidate) shielding(p *planned) *shielding {
 	if !p.svc.spec.Shielded() {
-		return nil
+		if !p.svc.spec.Sheds() {
+			return nil
+		}
+		s := &shielding{svc: p.svc, surge: surge{asleep: true}, blocked: make(map[netip.Prefix]int64)}
+		s.timer.Owner, s.over.Owner = loop.Func(s.renew), loop.Func(s.subsides)
+		return s
 	}
 	key := shutBy{p.svc.rules.list, p.svc.spec.Screened()}
 	of, known := c.shut[key]
@@ -167,8 +174,10 @@ func (c *candidate) shielding(p *planned) *shielding {
 func (b *Broker) shield(p *planned) {
 	t := p.svc.tally
 	old := t.shield
+	surging := old != nil && old.over.Armed()
 	if t.shield = p.shield; old != nil {
 		b.loop.Disarm(&old.timer)
+		b.loop.Disarm(&old.over)
 		if t.shield != nil && reflect.DeepEqual(old.svc.limit, t.shield.svc.limit) {
 			t.shield.blocked = old.blocked
 		}
@@ -176,13 +185,26 @@ func (b *Broker) shield(p *planned) {
 	if t.shield != nil && len(t.shield.blocked)+len(b.bans.prefixes(p.svc.name)) > 0 {
 		t.shield.renew()
 	}
-	if t.shield != nil && !b.shields.drops.Armed() {
+	if t.shield != nil && !t.shield.surge.asleep {
+		b.counts()
+	}
+	if surging {
+		t.shield.surges(surgeLeast)
+	}
+}
+
+// counts has what the kernel drops counted from now on.
+func (b *Broker) counts() {
+	if !b.shields.drops.Armed() {
 		b.loop.After(&b.shields.drops, dropsEvery)
 	}
 }
 
 // renew makes the filter of those that are shut out now, by an operator too, and itself due when that changes.
 func (s *shielding) renew() {
+	if s.surge.asleep {
+		return
+	}
 	b := s.svc.b
 	out := b.bans.prefixes(s.svc.name)
 	next := int64(0)
@@ -219,7 +241,7 @@ func (s *shielding) with(more []netip.Prefix) shield.Ranges {
 // else can have sent what came from there.
 func (b *Broker) block(v *visit) {
 	s := v.svc.tally.shield
-	if s == nil || !v.at.stream() {
+	if s == nil || s.surge.asleep || !v.at.stream() {
 		return
 	}
 	now := b.loop.Now()
@@ -299,7 +321,7 @@ func (b *Broker) everyListening(f func(*listening)) {
 func (l *shields) count() {
 	more := false
 	l.b.everyListening(func(at *listening) {
-		if !at.counted || at.sock == nil || at.svc == nil || at.svc.tally.shield == nil {
+		if !at.counted || at.sock == nil || at.svc == nil || at.svc.tally.shield == nil || at.svc.tally.shield.surge.asleep {
 			return
 		}
 		more = true
@@ -311,6 +333,7 @@ func (l *shields) count() {
 		at.drops = now
 		t := at.svc.tally
 		t.refuse(reasonShield, uint64(n))
+		t.shield.surge.dropped += uint64(n)
 		if !journal.Omits(string(at.svc.spec.Log), anyRefusal) {
 			t.quiet.Left += uint64(n)
 			l.b.countLeftOut(t)

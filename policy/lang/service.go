@@ -82,7 +82,7 @@ var serviceTable = table[policy.Service]{
 			banner(func(s *policy.Service) *string { return &s.BannerAccept })},
 		{Attribute{Name: "banner_success", Example: `"welcome"`, Doc: "likewise what admitted clients are sent, before the program or the relay begins"},
 			banner(func(s *policy.Service) *string { return &s.BannerSuccess })},
-		{Attribute{Name: "refuse", Example: `"banner"`, Words: spelled(policy.Refusals), Doc: "how: the banner, a reset, or silent: the kernel drops at the listening socket what the acl refuses by address alone, and sources that a penalty or a per_source rate shuts out (Linux 5.8; who is refused for another reason gets a reset). With wait = true the kernel alone holds clients to the acl so, which is of addresses then; absent: the banner if there is one, else a reset"},
+		{Attribute{Name: "refuse", Example: `"banner"`, Words: spelled(policy.Refusals), Doc: "how: the banner, a reset, or silent: the kernel drops at the listening socket what the acl refuses by address alone, and sources that a penalty or a per_source rate shuts out (Linux 5.8; who is refused for another reason gets a reset). With wait = true the kernel alone holds clients to the acl so, which is of addresses then; absent: the banner if there is one, else a reset, and in a surge (200 refusals within 100 ms) nothing, as with silent, until ten seconds after it"},
 			word(func(s *policy.Service) *policy.Refusal { return &s.Refuse })},
 		{Attribute{Name: "keep_socket", Example: "true", Unset: "true", Program: true, Doc: "false: a close while the program lives on reaches the client at once"},
 			flag(false, func(s *policy.Service) *bool { return &s.KeepSocket })},

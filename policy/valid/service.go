@@ -243,7 +243,7 @@ func (c *checker) refuse(at string, s *policy.Service) {
 	case "":
 		return
 	case policy.RefuseSilent:
-		if len(s.Mux) > 0 || slices.ContainsFunc(s.Listen, func(l address.Listen) bool { return l.Network == "vsock" || !l.Inet() }) {
+		if !s.Droppable() {
 			c.add(at, `write refuse = "reset", or listen on tcp and udp alone`, "the kernel drops silently what comes to tcp and udp sockets")
 		}
 	case policy.RefuseBanner:

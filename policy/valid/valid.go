@@ -18,7 +18,7 @@ import (
 // Bounds of a policy, far above any real one. They are numbers, as the answer is the same on every host: so many
 // services take casemated 130 to 250 MB, and 256 MB is where it begins to save memory.
 const (
-	MaxServices = 8192
+	MaxServices = 10000
 	MaxBacklog  = 65535     // connections that wait in one of them
 	LeastBuffer = 4 << 10   // bytes; less is what the kernel takes anyway
 	MostBuffer  = 512 << 20 // it counts twice, in 32 bits

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -176,5 +177,81 @@ func datagrams(t *testing.T, b *rig.Broker, port string) {
 	}
 	if _, err := b.Await(1, 10*time.Second, "msg", "refused-suppressed", "service", "silent"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSurgeIsDropped: where a policy does not say how clients are refused, they get a reset as long as there are few. In a surge of them the
+// kernel drops what the acl refuses, others are served meanwhile, and when it is over there are resets again. Where it says reset, it stays one.
+func TestSurgeIsDropped(t *testing.T) {
+	rig.Root(t)
+	usual, always := rig.Port(t), rig.Port(t)
+	text := head + "acl \"but\" {\n  deny { from = [\"127.0.0.2\"] }\n  allow { from = [\"127.0.0.0/29\"] }\n}\n"
+	for _, s := range [][3]string{{"usual", usual, ""}, {"always", always, "refuse = \"reset\""}} {
+		text += fmt.Sprintf("service %q {\n  listen = [\"tcp://127.0.0.1:%s\"]\n  command = [\"/bin/echo\", \"served\"]\n  user = \"dynamic\"\n  acl = acl.but\n  limit = limit.wide\n  profile = profile.line\n  %s\n}\n", s[0], s[1], s[2])
+	}
+	b := rig.Serve(t, text)
+	for _, port := range []string{usual, always} {
+		if got := answer(t, "127.0.0.2", port); got != "reset" {
+			t.Fatalf("one client alone gets %q", got)
+		}
+		surge(t, "127.0.0.2", port)
+	}
+	if err := rig.Until(10*time.Second, func() error {
+		if got := answer(t, "127.0.0.2", usual); got != "silence" {
+			return fmt.Errorf("in a surge it gets %q", got)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]string{"127.0.0.1": "served\n", "127.0.0.3": "served\n"} {
+		if got := answer(t, from, usual); got != want {
+			t.Errorf("%s gets %q in a surge, want %q", from, got, want)
+		}
+	}
+	if got := answer(t, "127.0.0.2", always); got != "reset" {
+		t.Errorf("with refuse = \"reset\" it gets %q in a surge", got)
+	}
+	reloads(t, b, text+"# as it was\n")
+	if err := rig.Until(10*time.Second, func() error {
+		if got := answer(t, "127.0.0.2", usual); got != "silence" {
+			return fmt.Errorf("after a reload in the surge it gets %q", got)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := rig.Until(30*time.Second, func() error {
+		if got := answer(t, "127.0.0.2", usual); got != "reset" {
+			return fmt.Errorf("when it is over it gets %q", got)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	if s, err := b.Service("usual"); err != nil || s.RefusedBy["kernel"] == 0 {
+		t.Errorf("status counts none that the kernel dropped: %v (%v)", s, err)
+	}
+}
+
+// surge is attempts from one address as fast as they can be made, more than a second long.
+func surge(t *testing.T, from, port string) {
+	t.Helper()
+	local := &syscall.SockaddrInet4{Addr: [4]byte(net.ParseIP(from).To4())}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: n}
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1}), syscall.Bind(fd, local)); err != nil {
+			t.Fatal(err)
+		}
+		_ = syscall.Connect(fd, to) // it waits for none
+		_ = syscall.Close(fd)
 	}
 }
