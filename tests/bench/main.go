@@ -26,6 +26,7 @@ type bench struct {
 	vforkloop      string // the compiled testdata/vforkloop.c
 	recvloop       string // the compiled testdata/recvloop.c
 	flood, refuser string // the compiled testdata/flood.c and refuser.c
+	hold           string // the compiled testdata/hold.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -51,6 +52,8 @@ var parts = []part{
 	{"change", measureChange},
 	{"refusal", compareRefusals},
 	{"calm", compareCalm},
+	{"whole", measureWhole},
+	{"live", compareLive},
 	{"echo", compareEcho},
 	{"builtin", compareBuiltins},
 }
@@ -182,7 +185,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}, {&b.hold, "hold"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {
