@@ -28,8 +28,8 @@ const (
 // is not asked.
 const holdHCL = `
 profile "hold" {
-  base   = profile.line
-  widens = ["resources"]
+  base        = profile.line
+  best_effort = ["cgroup"]
   resources {
     processes = 30000
   }
@@ -62,34 +62,38 @@ func prefixesHCL(n int) string {
 	return s.String()
 }
 
-// compareLive asks what many idle sessions take, and whether they, or many prefixes, slow the others down: casemated
-// beside one that has none, in turns.
+// comparePrefixes asks whether many prefixes in an acl slow connections down: casemated beside one that has none, in turns.
+func comparePrefixes(ctx context.Context, b *bench) error {
+	return b.compareWith(ctx, product{name: "prefixes", port: b.port(1), more: prefixesHCL(livePrefixes), acl: "long"}, fmt.Sprintf("with %d prefixes in the acl", livePrefixes),
+		func(*running) (func(), error) { return func() {}, nil })
+}
+
+// compareLive asks what many idle sessions take, and whether they slow the others down.
 func compareLive(ctx context.Context, b *bench) error {
+	p := product{name: "sessions", port: b.port(1), more: fmt.Sprintf(holdHCL, b.port(2), b.hold)}
+	return b.compareWith(ctx, p, fmt.Sprintf("with %d idle sessions", liveSessions), func(r *running) (func(), error) {
+		return b.fill(ctx, r, netip.AddrPortFrom(r.addr.Addr(), b.port(2)))
+	})
+}
+
+// compareWith compares a casemated that was made ready with one that has nothing of the kind.
+func (b *bench) compareWith(ctx context.Context, p product, how string, ready func(*running) (leave func(), err error)) error {
 	plain, err := b.product(ctx, product{name: "none", port: b.port(0)})
 	if err != nil {
 		return err
 	}
 	defer plain.stop()
-	long, err := b.product(ctx, product{name: "prefixes", port: b.port(1), more: prefixesHCL(livePrefixes), acl: "long"})
+	r, err := b.product(ctx, p)
 	if err != nil {
 		return err
 	}
-	if err := b.slowed(ctx, long, plain, fmt.Sprintf("with %d prefixes in the acl", livePrefixes)); err != nil {
-		long.stop()
-		return err
-	}
-	long.stop()
-	full, err := b.product(ctx, product{name: "sessions", port: b.port(2), more: fmt.Sprintf(holdHCL, b.port(3), b.hold)})
-	if err != nil {
-		return err
-	}
-	defer full.stop()
-	leave, err := b.fill(ctx, full, netip.AddrPortFrom(full.addr.Addr(), b.port(3)))
+	defer r.stop()
+	leave, err := ready(r)
 	defer leave()
 	if err != nil {
 		return err
 	}
-	return b.slowed(ctx, full, plain, fmt.Sprintf("with %d idle sessions", liveSessions))
+	return b.slowed(ctx, r, plain, how)
 }
 
 // slowed compares rate and tail of one with those of another.

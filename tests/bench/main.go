@@ -53,6 +53,7 @@ var parts = []part{
 	{"refusal", compareRefusals},
 	{"calm", compareCalm},
 	{"whole", measureWhole},
+	{"prefixes", comparePrefixes},
 	{"live", compareLive},
 	{"echo", compareEcho},
 	{"builtin", compareBuiltins},
