@@ -153,8 +153,12 @@ func (b *bench) fill(ctx context.Context, r *running, addr netip.AddrPort) (leav
 		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != nil {
 			return leave, fmt.Errorf("session %d: %w", len(held), err)
 		}
-		if n, err := unix.Read(fd, make([]byte, 1)); n != 1 {
-			return leave, fmt.Errorf("session %d did not begin: %w", len(held), err)
+		n, err := unix.Read(fd, make([]byte, 1))
+		for err == unix.EINTR {
+			n, err = unix.Read(fd, make([]byte, 1))
+		}
+		if n != 1 {
+			return leave, fmt.Errorf("session %d did not begin: %d, %w", len(held), n, err)
 		}
 	}
 	with, rootWith, err := weigh()
