@@ -189,7 +189,7 @@ func (b *Broker) shield(p *planned) {
 		b.counts()
 	}
 	if surging {
-		t.shield.surges(surgeLeast)
+		t.shield.surges(reasonRules, surgeLeast)
 	}
 }
 
