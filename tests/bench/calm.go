@@ -18,7 +18,6 @@ const (
 	calmClients = 4
 	calmPause   = 10 * time.Millisecond
 	calmGoal    = 2.0
-	calmRounds  = 2 // times those of other comparisons
 )
 
 // shutHCL is limits that shut a source out for good once it has used up what it may have, which no good client does.
@@ -77,7 +76,7 @@ func (b *bench) besiege(ctx context.Context, addr netip.AddrPort, name string, f
 	names := []string{"flood", "closed port", "quiet"}
 	d, sent := duel{}, map[string][]float64{}
 	lost := 0
-	for round := -1; round < calmRounds*b.rounds; round++ {
+	for round := -1; round < b.rounds; round++ {
 		for i := range names {
 			which := (i + max(round, 0)) % len(names)
 			var f *attack

@@ -21,7 +21,6 @@ const (
 	liveBound    = 4    // KiB
 	liveRate     = 0.9
 	liveTail     = 1.1
-	liveRounds   = 2 // times those of other comparisons
 )
 
 // holdHCL is a service whose sessions stay as long as their clients, and are no more than processes: what they are themselves
@@ -98,7 +97,7 @@ func (b *bench) compareWith(ctx context.Context, p product, how string, ready fu
 
 // slowed compares rate and tail of one with those of another.
 func (b *bench) slowed(ctx context.Context, one, other *running, how string) error {
-	d, err := inTurns(ctx, []*target{one.target, other.target}, clients, liveRounds*b.rounds, b.span)
+	d, err := inTurns(ctx, []*target{one.target, other.target}, clients, b.rounds, b.span)
 	if err != nil {
 		return err
 	}
