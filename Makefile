@@ -258,7 +258,7 @@ SCREENSHOTS ?=
 test-report: deps-report
 	CASEMATE_HEAVY=1 CASEMATE_SCREENSHOTS='$(if $(SCREENSHOTS),$(abspath $(SCREENSHOTS)))' go test -count=1 ./tests/browser
 
-# The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
+# The peers (openbsd-inetd, xinetd, systemd, ucspi-tcp, socat, bubblewrap) are fetched as Debian packages and unpacked, not installed.
 # Its last table is written to bin/bench.json too. STRICT=1 fails where an aim of a row is missed; PARTS=service,start runs those alone.
 STRICT ?=
 PARTS  ?=

@@ -25,6 +25,7 @@ type bench struct {
 	answer         string // the compiled testdata/answer.c
 	vforkloop      string // the compiled testdata/vforkloop.c
 	recvloop       string // the compiled testdata/recvloop.c
+	floorServer    string // the compiled testdata/floor.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -42,6 +43,7 @@ type part struct {
 // parts in the order in which they run.
 var parts = []part{
 	{"service", compareService},
+	{"network", compareNetwork},
 	{"naming", compareNaming},
 	{"start", compareStart},
 	{"growth", compareGrowth},
@@ -178,7 +180,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,6 +19,9 @@ type product struct {
 	name string
 	bin  string // the folder of its binaries; "" is the product's
 	port uint16 // of the measured service
+	// profile is that of the services; "" is bench.
+	profile string
+	relay   bool // their bytes are carried by one
 	// idle are services beside the measured one, each on a port of its own.
 	idle int
 	// wide is how many further ports the measured service listens on.
@@ -61,6 +63,12 @@ profile "bench" {
     proc = true
   }
 }
+
+profile "private" {
+  base   = profile.bench
+  widens = ["network"]
+  network { mode = "private" }
+}
 `
 
 // policy is the product's policy text.
@@ -69,9 +77,12 @@ func (p product) policy(program string) string {
 	s.WriteString(everyLayerHCL)
 	service := func(name, listen string) {
 		fmt.Fprintf(&s, "\nservice %q {\n  listen  = [%s]\n  command = [%q]\n  user    = \"nobody\"\n"+
-			"  acl     = acl.anyone\n  limit   = limit.none\n  profile = profile.bench\n", name, listen, program)
+			"  acl     = acl.anyone\n  limit   = limit.none\n  profile = profile.%s\n", name, listen, program, cmp.Or(p.profile, "bench"))
 		if p.linger > 0 {
 			fmt.Fprintf(&s, "  linger  = %q\n", p.linger)
+		}
+		if p.relay {
+			s.WriteString("  stdio = \"relay\"\n")
 		}
 		s.WriteString("}\n")
 	}
@@ -99,7 +110,7 @@ func (b *bench) product(_ context.Context, p product) (*running, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
-	t := &target{name: p.name, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), p.port), pid: broker.PID, stop: broker.Stop}
+	t := &target{name: p.name, addr: loopback(p.port), pid: broker.PID, stop: broker.Stop}
 	if err := t.ready(10*time.Second, ask); err != nil {
 		t.stop()
 		return nil, fmt.Errorf("%s: %w\n%s", p.name, err, broker.Stderr())

@@ -153,8 +153,11 @@ func everyLayer() sandbox.Profile {
 	}
 }
 
+// nobody is Debian's, and its group nogroup.
+const nobody = 65534
+
 func (b *bench) command() sandbox.Command {
-	return sandbox.Command{Service: "bench", Path: b.answer, Argv: []string{"answer"}, Dir: "/", UID: 65534, GID: 65534, Umask: 0o077}
+	return sandbox.Command{Service: "bench", Path: b.answer, Argv: []string{"answer"}, Dir: "/", UID: nobody, GID: nobody, Umask: 0o077}
 }
 
 // layers are what can be left out of a start, each by editing the profile, the
