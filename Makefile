@@ -92,7 +92,7 @@ endif
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report chaos random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report chaos random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-plots bench-readme bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -263,7 +263,15 @@ test-report: deps-report
 STRICT ?=
 PARTS  ?=
 bench: root-present build
-	go run ./tests/bench -json bin/bench.json $(if $(STRICT),-strict )-only '$(PARTS)'
+	go run ./tests/bench -json bin/bench.json -plots bin $(if $(STRICT),-strict )-only '$(PARTS)'
+
+# Connections a second by live sessions, services and prefixes of an acl, in bin/sessions.svg, services.svg and acl.svg, as make bench has them too.
+bench-plots: root-present build
+	go run ./tests/bench -plots bin -only sweep
+
+# The README's table, out of what make bench has written.
+bench-readme:
+	go run ./tests/bench -json bin/bench.json -readme README.md
 
 # The compiler's own cost, up to 5,000 services with profiles of their own and 50,000 patterns, and that of
 # casemated's loads of up to 5,000 services.

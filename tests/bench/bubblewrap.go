@@ -37,6 +37,6 @@ func (b *bench) compareBubblewrap(ctx context.Context, best string, targets []*t
 		return err
 	}
 	r := result{Work: fullWork, Unit: "conn/s", Ours: d.median(ours, rateOf), Peers: d.figures([]string{t.name}, rateOf)}
-	b.results.add(r.to(t.name, about(d.ratios(ours, t.name, rateOf)), atLeast(4)))
+	b.results.add(r.to(t.name, about(d.ratios(ours, t.name, rateOf)), atLeast(4)).briefly())
 	return nil
 }

@@ -225,7 +225,7 @@ func (b *bench) reportBuiltin(t *table, w work, d duel, targets []*target) {
 	}
 	row.Peers = d.figures(asked, rateOf)
 	if best != "" { // of those that lose none
-		b.results.add(row.to(best, about(d.ratios(ours, best, rateOf)), atLeast(w.aim)))
+		b.results.add(row.to(best, about(d.ratios(ours, best, rateOf)), atLeast(w.aim)).briefly())
 	}
 	if w.floor > 0 {
 		b.results.add(row.to(floorName, about(d.ratios(ours, floorName, rateOf)), atLeast(w.floor)))

@@ -18,8 +18,8 @@ import (
 // rounds it takes to tell so little: each is a fraction of theirs.
 const (
 	namingGoal   = 1.01
-	namingRounds = 34
-	namingShare  = 20
+	namingRounds = 12
+	namingShare  = 7
 )
 
 // compareNaming measures what it costs sessions without denials that denied calls would be named: the

@@ -24,7 +24,7 @@ func compareNetwork(ctx context.Context, b *bench) error {
 		return err
 	}
 	r := result{Work: "a network namespace for each connection", Unit: "conn/s", Ours: d.median("private", rateOf)}
-	b.results.add(r.to("one for all, relayed too", about(d.ratios("private", "shared", rateOf)), atLeast(0.8)),
+	b.results.add(r.to("one for all, relayed too", about(d.ratios("private", "shared", rateOf)), atLeast(0.8)).briefly(),
 		r.to("one for all, by the socket", about(d.ratios("private", "socket", rateOf)), nil))
 	return nil
 }

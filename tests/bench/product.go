@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -22,13 +23,16 @@ type product struct {
 	// profile is that of the services; "" is bench.
 	profile string
 	relay   bool // their bytes are carried by one
-	// idle are services beside the measured one, each on a port of its own.
+	// idle are services beside the measured one, each on an address of its own (idleAddr).
 	idle int
-	// wide is how many further ports the measured service listens on.
-	wide int
-	// firstIdle is the first port for idle and wide.
-	firstIdle uint16
-	linger    time.Duration
+	// wide is how many further ports the measured service listens on, from firstWide on.
+	wide      int
+	firstWide uint16
+	// live is how many sessions another service is to hold, which is there if there are any.
+	live int
+	// denied is how many prefixes the measured service's acl denies, none of them a client's here.
+	denied int
+	linger time.Duration
 }
 
 // running is a casemated that serves.
@@ -71,32 +75,71 @@ profile "private" {
 }
 `
 
-// policy is the product's policy text.
-func (p product) policy(program string) string {
-	var s strings.Builder
-	s.WriteString(everyLayerHCL)
-	service := func(name, listen string) {
-		fmt.Fprintf(&s, "\nservice %q {\n  listen  = [%s]\n  command = [%q]\n  user    = \"nobody\"\n"+
-			"  acl     = acl.anyone\n  limit   = limit.none\n  profile = profile.%s\n", name, listen, program, cmp.Or(p.profile, "bench"))
+// holds is where sessions are held, and idleAddr where the i-th idle service is.
+func (p product) holds() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 2, 0, 1}), p.port)
+}
+
+func (p product) idleAddr(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i / 250), byte(1 + i%250)}), p.port)
+}
+
+// policy is the product's policy: files of as many services as one may have.
+func (b *bench) policy(p product) map[string]string {
+	const perFile = 1000
+	service := func(s *strings.Builder, name, listen, program, acl, limit string) {
+		fmt.Fprintf(s, "\nservice %q {\n  listen  = [%s]\n  command = [%q]\n  user    = \"nobody\"\n"+
+			"  acl     = acl.%s\n  limit   = limit.%s\n  profile = profile.%s\n", name, listen, program, acl, limit, cmp.Or(p.profile, "bench"))
 		if p.linger > 0 {
-			fmt.Fprintf(&s, "  linger  = %q\n", p.linger)
+			fmt.Fprintf(s, "  linger  = %q\n", p.linger)
 		}
 		if p.relay {
 			s.WriteString("  stdio = \"relay\"\n")
 		}
 		s.WriteString("}\n")
 	}
-	listen := fmt.Sprintf(`"tcp://127.0.0.1:%d"`, p.port)
+	tcp := func(at netip.AddrPort) string { return fmt.Sprintf("%q", "tcp://"+at.String()) }
+	listen := tcp(loopback(p.port))
 	for done := 0; done < p.wide; {
 		n := min(p.wide-done, 1000) // a range has its own limit
-		first := int(p.firstIdle) + done
+		first := int(p.firstWide) + done
 		listen += fmt.Sprintf(`, "tcp://127.0.0.1:%d-%d"`, first, first+n-1)
 		done += n
 	}
-	service("answer", listen)
-	for i := range p.idle {
-		service(fmt.Sprintf("idle-%d", i), fmt.Sprintf(`"tcp://127.0.0.1:%d"`, int(p.firstIdle)+i))
+	var main strings.Builder
+	main.WriteString(everyLayerHCL)
+	main.WriteString(aclHCL(p.denied))
+	service(&main, "answer", listen, b.answer, "measured", "none")
+	if p.live > 0 {
+		service(&main, "hold", tcp(p.holds()), b.holder, "anyone", "none")
 	}
+	files := map[string]string{"bench.cm.hcl": main.String()}
+	for first := 0; first < p.idle; first += perFile {
+		var s strings.Builder
+		s.WriteString("policy { edition = 1 }\n")
+		for i := first; i < min(first+perFile, p.idle); i++ {
+			service(&s, fmt.Sprintf("idle-%d", i), tcp(p.idleAddr(i)), b.answer, "anyone", "default")
+		}
+		files[fmt.Sprintf("idle-%d.cm.hcl", first)] = s.String()
+	}
+	return files
+}
+
+// aclHCL denies so many prefixes, up to 65,536, of which no two are one, in lists as long as one may be, and admits the rest.
+func aclHCL(denied int) string {
+	const perList = 4096
+	var s strings.Builder
+	s.WriteString("\nacl \"measured\" {\n")
+	for i := range denied {
+		if i%perList == 0 {
+			s.WriteString("  deny { from = [")
+		}
+		fmt.Fprintf(&s, `"10.%d.%d.0/25",`, i>>8, i&255)
+		if i%perList == perList-1 || i == denied-1 {
+			s.WriteString("] }\n")
+		}
+	}
+	s.WriteString("  allow { from = [\"any\"] }\n}\n")
 	return s.String()
 }
 
@@ -106,7 +149,7 @@ func (b *bench) product(_ context.Context, p product) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	broker, err := rig.Start(rig.Options{Bin: libexec, Files: map[string]string{"bench.cm.hcl": p.policy(b.answer)}})
+	broker, err := rig.Start(rig.Options{Bin: libexec, Files: b.policy(p)})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}

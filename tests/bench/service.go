@@ -83,21 +83,23 @@ func (b *bench) reportService(d duel) {
 		{"CPU µs/conn of the whole machine", machineOf, false, atMost(0.8)},
 	} {
 		best := d.best(names, c.figure, c.most)
-		b.results.add(row(fullWork, c.unit, ours, c.figure).to(best, about(d.ratios(ours, best, c.figure)), c.aim))
+		b.results.add(row(fullWork, c.unit, ours, c.figure).to(best, about(d.ratios(ours, best, c.figure)), c.aim).briefly())
 	}
 	// Of those that serve many services, each as its own user, as casemate does; the others are one process of nobody's for one program.
 	inetd := d.best([]string{"openbsd-inetd", "xinetd"}, rateOf, true)
-	b.results.add(row(fullWork, "conn/s", ours, rateOf).to(inetd+", the best inetd", about(d.ratios(ours, inetd, rateOf)), nil))
+	b.results.add(row(fullWork, "conn/s", ours, rateOf).to(inetd, about(d.ratios(ours, inetd, rateOf)), nil).briefly())
 	best := d.best(names, rateOf, true)
 	for _, p := range ways[1:] {
 		r := row(fmt.Sprintf("a program under profile.%s, with neither", p.profile), "conn/s", p.name, rateOf)
-		b.results.add(r.to(best, about(d.ratios(p.name, best, rateOf)), atLeast(1.4)), r.to(bareFloor, about(d.ratios(p.name, bareFloor, rateOf)), atLeast(0.95)))
+		against := r.to(best, about(d.ratios(p.name, best, rateOf)), atLeast(1.4))
+		against.Brief = p.profile == "line"
+		b.results.add(against, r.to(bareFloor, about(d.ratios(p.name, bareFloor, rateOf)), atLeast(0.95)))
 	}
 	t := table{
 		title: "Service: one connection, one program",
 		note: fmt.Sprintf("%d clients, a static one-line program run as nobody; %d rounds of %s in turns. %s: every layer on. Peers (%s): no sandbox, limits off. "+
-			"CPU is that of the server and what it starts; of the machine it is all of it, the clients' too, %s longer than the load.",
-			clients, b.rounds, b.span, ours, strings.Join(names, ", "), settle),
+			"CPU is that of the server and what it starts; of the machine it is all of it, the clients' too, a seventh longer than the load.",
+			clients, b.rounds, b.span, ours, strings.Join(names, ", ")),
 		head: []string{"server", "conn/s", "p50 ms", "p99 ms", "CPU µs/conn", "of the machine", "conn/s to the best peer's"},
 	}
 	list := []string{bareFloor}

@@ -46,8 +46,8 @@ func inTurnsBy(ctx context.Context, targets []*target, rounds int, d time.Durati
 	return out, nil
 }
 
-// settle is how long after a stretch what was put off still counts as its own: the kernel's and a server's clearing up.
-const settle = 50 * time.Millisecond
+// settle is for which part of a stretch after it what was put off still counts as its own: the kernel's and a server's clearing up.
+const settle = 7
 
 // measured is load with the processor time of the server and of the whole machine.
 func measured(t *target, d time.Duration, load func(*target, time.Duration) (sample, error)) (sample, error) {
@@ -55,6 +55,7 @@ func measured(t *target, d time.Duration, load func(*target, time.Duration) (sam
 	if err != nil {
 		return sample{}, err
 	}
+	// What it takes to ask of a server, which is much where there are many processes, is not the machine's at work.
 	busy, err := machineBusy()
 	if err != nil {
 		return sample{}, err
@@ -63,12 +64,12 @@ func measured(t *target, d time.Duration, load func(*target, time.Duration) (sam
 	if err != nil {
 		return s, err
 	}
-	time.Sleep(settle)
-	after, err := rig.CPU(t.pid)
+	time.Sleep(d / settle)
+	then, err := machineBusy()
 	if err != nil {
 		return s, err
 	}
-	then, err := machineBusy()
+	after, err := rig.CPU(t.pid)
 	s.cpu, s.machine = after-before, then-busy
 	return s, err
 }
@@ -92,13 +93,17 @@ func busyOf(stat string) (time.Duration, error) {
 	return time.Duration(user+nice+system+irq+softirq) * (time.Second / 100), nil
 }
 
-// median of a figure of name's rounds.
-func (d duel) median(name string, figure func(sample) float64) float64 {
-	var v []float64
+// figuresOf are a figure of each of name's rounds.
+func (d duel) figuresOf(name string, figure func(sample) float64) (v []float64) {
 	for _, s := range d[name] {
 		v = append(v, figure(s))
 	}
-	return median(v)
+	return v
+}
+
+// median of a figure of name's rounds.
+func (d duel) median(name string, figure func(sample) float64) float64 {
+	return median(d.figuresOf(name, figure))
 }
 
 // figures are the medians of several.
