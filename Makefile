@@ -92,7 +92,7 @@ endif
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report chaos random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report chaos random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-plots bench-readme bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -258,12 +258,20 @@ SCREENSHOTS ?=
 test-report: deps-report
 	CASEMATE_HEAVY=1 CASEMATE_SCREENSHOTS='$(if $(SCREENSHOTS),$(abspath $(SCREENSHOTS)))' go test -count=1 ./tests/browser
 
-# The peers (openbsd-inetd, xinetd, systemd) are fetched as Debian packages and unpacked, not installed.
+# The peers (openbsd-inetd, xinetd, systemd, ucspi-tcp, socat, bubblewrap) are fetched as Debian packages and unpacked, not installed.
 # Its last table is written to bin/bench.json too. STRICT=1 fails where an aim of a row is missed; PARTS=service,start runs those alone.
 STRICT ?=
 PARTS  ?=
 bench: root-present build
-	go run ./tests/bench -json bin/bench.json $(if $(STRICT),-strict )-only '$(PARTS)'
+	go run ./tests/bench -json bin/bench.json -plots bin $(if $(STRICT),-strict )-only '$(PARTS)'
+
+# Connections a second by live sessions, services and prefixes of an acl, in bin/sessions.svg, services.svg and acl.svg, as make bench has them too.
+bench-plots: root-present build
+	go run ./tests/bench -plots bin -only sweep
+
+# The README's table, out of what make bench has written.
+bench-readme:
+	go run ./tests/bench -json bin/bench.json -readme README.md
 
 # The compiler's own cost, up to 5,000 services with profiles of their own and 50,000 patterns, and that of
 # casemated's loads of up to 5,000 services.

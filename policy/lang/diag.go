@@ -79,13 +79,16 @@ func (c *compiler) warn(code string, rng hcl.Range, next, format string, args ..
 }
 
 func (c *compiler) add(severity, code string, rng hcl.Range, next, summary string) {
+	f := finding{rng: rng, Diagnostic: policy.Diagnostic{Severity: severity, Code: code, Summary: clip(summary), Detail: clip(next)}}
 	if len(c.found) < maxFindings {
-		c.found = append(c.found, finding{rng: rng, Diagnostic: policy.Diagnostic{
-			Severity: severity, Code: code, Summary: clip(summary), Detail: clip(next)}})
+		c.found = append(c.found, f)
 		return
 	}
-	// One more error must not pass as none, after however many warnings.
-	if c.found[0].Severity = policy.SeverityError; c.leftOut < 1<<30 {
+	// One more error must not pass as none, after however many warnings; nor a warning as an error.
+	if last := &c.found[maxFindings-1]; severity == policy.SeverityError && last.Severity != severity {
+		*last = f
+	}
+	if c.leftOut < 1<<30 {
 		c.leftOut++
 	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"casemate/policy"
 	"casemate/policy/canon"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
 // TestDiagnostics: each mistake gives one diagnostic with its code, on the
@@ -225,6 +227,21 @@ func TestSeveral(t *testing.T) {
 	_, ds = compileText(one("") + numbered(500, "x%d \"y\" {}\n"))
 	if len(ds) != maxDiagnostics || !strings.Contains(ds[len(ds)-1].Detail, "400 more") {
 		t.Errorf("%d diagnostics, last %+v", len(ds), ds[len(ds)-1])
+	}
+}
+
+// TestWarningsBeyondWhatIsKept: however many, they make no error; and an error after them is one, and is the one that is shown.
+func TestWarningsBeyondWhatIsKept(t *testing.T) {
+	var c compiler
+	for i := range maxFindings + 10 {
+		c.warn(codeTogether, hcl.Range{Filename: "a", Start: hcl.Pos{Line: 1, Column: 1, Byte: i}}, "raise it", "too little for %d", i)
+	}
+	if ds := c.diagnostics(); c.failed(0) || len(ds) != maxDiagnostics {
+		t.Errorf("of warnings: %d diagnostics, of which the first is %+v", len(ds), ds[0])
+	}
+	c.report(codeValue, hcl.Range{Filename: "a", Start: hcl.Pos{Line: 2, Column: 1, Byte: 1 << 20}}, "write one", "no number")
+	if ds := c.diagnostics(); !c.failed(0) || len(ds) != 1 || ds[0].Summary != "no number" || !strings.Contains(ds[0].Detail, "5010 more") {
+		t.Errorf("with an error: %s", show(ds))
 	}
 }
 

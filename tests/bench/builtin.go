@@ -3,15 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"casemate/acl/limit/responses"
@@ -117,9 +114,9 @@ func echoClient(kind int) func(netip.AddrPort) (func() error, func(), error) {
 }
 
 // xinetdBuiltin has xinetd serve one of its own.
-func xinetdBuiltin(w work) func(binary, dir, _ string, port uint16) ([]string, error) {
+func xinetdBuiltin(w work) func(binary, dir string, _ []string, port uint16) ([]string, error) {
 	words := map[int][4]string{unix.SOCK_STREAM: {"stream", "tcp", "no", "-stream"}, unix.SOCK_DGRAM: {"dgram", "udp", "yes", "-dgram"}}[w.kind]
-	return func(binary, dir, _ string, port uint16) ([]string, error) {
+	return func(binary, dir string, _ []string, port uint16) ([]string, error) {
 		conf := filepath.Join(dir, "xinetd.conf")
 		text := fmt.Sprintf("defaults\n{\n\tinstances = UNLIMITED\n\tper_source = UNLIMITED\n\tcps = 1000000 1\n\tflags = NOLIBWRAP\n}\nservice %s\n{\n\ttype = INTERNAL UNLISTED\n\tid = %s\n"+
 			"\tsocket_type = %s\n\tprotocol = %s\n\twait = %s\n\tbind = 127.0.0.1\n\tport = %d\n\tuser = root\n\tdisable = no\n}\n",
@@ -176,14 +173,14 @@ func (b *bench) builtin(ctx context.Context, t *table, w work, n int) error {
 		if p.name == "openbsd-inetd" {
 			port = echoPort
 		}
-		s, err := p.startAsked(ctx, b.cache, "", port, answers)
+		s, err := p.startAsked(ctx, b.cache, nil, port, answers)
 		if err != nil {
 			return err
 		}
 		targets = append(targets, s)
 	}
 	if w.floor > 0 {
-		f, err := b.floor(ctx, b.port(n+9), answers)
+		f, err := least(ctx, floorName, []string{b.recvloop}, b.port(n+9), answers)
 		if err != nil {
 			return err
 		}
@@ -228,7 +225,7 @@ func (b *bench) reportBuiltin(t *table, w work, d duel, targets []*target) {
 	}
 	row.Peers = d.figures(asked, rateOf)
 	if best != "" { // of those that lose none
-		b.results.add(row.to(best, about(d.ratios(ours, best, rateOf)), atLeast(w.aim)))
+		b.results.add(row.to(best, about(d.ratios(ours, best, rateOf)), atLeast(w.aim)).briefly())
 	}
 	if w.floor > 0 {
 		b.results.add(row.to(floorName, about(d.ratios(ours, floorName, rateOf)), atLeast(w.floor)))
@@ -249,28 +246,10 @@ func (b *bench) ownBuiltin(w work, port uint16, answers func(netip.AddrPort) err
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: ours, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), pid: broker.PID, stop: broker.Stop}
+	t := &target{name: ours, addr: loopback(port), pid: broker.PID, stop: broker.Stop}
 	if err := t.ready(10*time.Second, answers); err != nil {
 		t.stop()
 		return nil, fmt.Errorf("%w\n%s", err, broker.Stderr())
-	}
-	return t, nil
-}
-
-// floor is the least that a server of the work can be.
-func (b *bench) floor(ctx context.Context, port uint16, answers func(netip.AddrPort) error) (*target, error) {
-	cmd := exec.CommandContext(ctx, b.recvloop, fmt.Sprint(port))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	t := &target{name: floorName, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), pid: cmd.Process.Pid}
-	t.stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	if err := t.ready(10*time.Second, answers); err != nil {
-		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
 	}
 	return t, nil
 }

@@ -53,7 +53,7 @@ func compareCalm(ctx context.Context, b *bench) error {
 		{"a source over its limit, silent", product{port: b.port(3), more: shutHCL, limit: "shut", refuse: "silent"}, one, 1},
 		{"a source over its limit", product{port: b.port(4), more: shutHCL, limit: "shut"}, one, 1},
 	}
-	closed := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), b.port(9))
+	closed := loopback(b.port(9))
 	for _, s := range all {
 		r, err := b.product(ctx, s.p)
 		if err != nil {
@@ -83,6 +83,7 @@ func (b *bench) besiege(ctx context.Context, addr netip.AddrPort, name string, f
 			if which < len(floods) {
 				f = &floods[which]
 			}
+			time.Sleep(b.span / 4) // what the flood before has left in a queue goes
 			s, got, err := b.calmly(ctx, addr, f)
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -38,13 +39,13 @@ func measureChange(ctx context.Context, b *bench) error {
 		return err
 	}
 	files := crowd(changedOf-1, false, b.port(0))
-	files["answer.cm.hcl"] = product{port: b.port(1)}.policy(b.answer)
+	maps.Copy(files, b.policy(product{port: b.port(1)}))
 	r, err := rig.Start(rig.Options{Bin: libexec, Files: files})
 	if err != nil {
 		return err
 	}
 	defer r.Stop()
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), b.port(1))
+	addr := loopback(b.port(1))
 	for _, c := range changes {
 		work := fmt.Sprintf("reload of %d services, %s of one changed", changedOf, c.what)
 		quiet, least, err := b.changed(ctx, r, files, c.from, c.to)

@@ -12,7 +12,7 @@
 // row, and with -strict the run fails. A part that fails leaves the others' rows as they are.
 //
 // It needs root, gcc with a static libc, and the product's binaries (make
-// build). openbsd-inetd and xinetd exclude each other as packages, so both are
+// build). openbsd-inetd and xinetd exclude each other as packages, so all peers are
 // downloaded with apt-get and unpacked into a cache folder, never installed:
 // no service of theirs starts, and nothing of the host changes.
 package main

@@ -29,12 +29,12 @@ var echoPeers = []peer{
 	{"xinetd", "xinetd", "usr/sbin/xinetd", xinetdEcho},
 }
 
-func inetdEcho(binary, dir, _ string, _ uint16) ([]string, error) {
+func inetdEcho(binary, dir string, _ []string, _ uint16) ([]string, error) {
 	conf := filepath.Join(dir, "inetd.conf")
 	return []string{binary, "-i", "-q", "4096", "-R", "0", conf}, os.WriteFile(conf, []byte("127.0.0.1:echo dgram udp wait root internal\n"), 0o644)
 }
 
-func xinetdEcho(binary, dir, _ string, port uint16) ([]string, error) {
+func xinetdEcho(binary, dir string, _ []string, port uint16) ([]string, error) {
 	conf := filepath.Join(dir, "xinetd.conf")
 	text := fmt.Sprintf(`defaults
 {
@@ -203,7 +203,7 @@ func compareEcho(ctx context.Context, b *bench) error {
 		if p.name == "openbsd-inetd" {
 			port = echoPort
 		}
-		s, err := p.startAsked(ctx, b.cache, "", port, askEcho)
+		s, err := p.startAsked(ctx, b.cache, nil, port, askEcho)
 		if err != nil {
 			return err
 		}

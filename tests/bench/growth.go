@@ -14,17 +14,17 @@ const (
 // compareGrowth asks whether a connection costs more when the broker holds many
 // listeners: two brokers, one client, in turns.
 func compareGrowth(ctx context.Context, b *bench) error {
-	few, err := b.product(ctx, product{name: "few", port: b.port(10), wide: fewListeners - 1, firstIdle: b.port(20)})
+	few, err := b.product(ctx, product{name: "few", port: b.port(10), wide: fewListeners - 1, firstWide: b.port(200)})
 	if err != nil {
 		return err
 	}
 	defer few.stop()
-	many, err := b.product(ctx, product{name: "many", port: b.port(11), wide: manyListeners - 1, firstIdle: b.port(100)})
+	many, err := b.product(ctx, product{name: "many", port: b.port(11), wide: manyListeners - 1, firstWide: b.port(300)})
 	if err != nil {
 		return err
 	}
 	defer many.stop()
-	d, err := inTurns(ctx, []*target{few.target, many.target}, 1, 2*b.rounds, b.span/3)
+	d, err := inTurns(ctx, []*target{few.target, many.target}, 1, b.rounds, b.span)
 	if err != nil {
 		return err
 	}

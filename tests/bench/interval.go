@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// blocks is into how many parts rounds are put to see how far their figure can be told.
+// blocks is into how many parts rounds are put to see how far their figure can be told; there are to be as many rounds at least.
 const blocks = 20
 
 // student is how many standard errors lie on each side of what is estimated from so many blocks, in 95 of 100 runs:

@@ -21,6 +21,7 @@ type sample struct {
 	elapsed time.Duration
 	latency []time.Duration // connect to end of file, one for each connection, sorted
 	cpu     time.Duration   // used by the server and the programs it started
+	machine time.Duration   // used by everybody
 }
 
 // rate is connections per second.

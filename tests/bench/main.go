@@ -26,7 +26,10 @@ type bench struct {
 	vforkloop      string // the compiled testdata/vforkloop.c
 	recvloop       string // the compiled testdata/recvloop.c
 	flood, refuser string // the compiled testdata/flood.c and refuser.c
-	hold           string // the compiled testdata/hold.c
+	floorServer    string // the compiled testdata/floor.c
+	holder         string // the compiled testdata/hold.c
+	plots          string // folder of the sweeps' plots, "" for none
+	sweeps         []sweep
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -44,6 +47,7 @@ type part struct {
 // parts in the order in which they run.
 var parts = []part{
 	{"service", compareService},
+	{"network", compareNetwork},
 	{"naming", compareNaming},
 	{"start", compareStart},
 	{"growth", compareGrowth},
@@ -53,10 +57,10 @@ var parts = []part{
 	{"refusal", compareRefusals},
 	{"calm", compareCalm},
 	{"whole", measureWhole},
-	{"prefixes", comparePrefixes},
-	{"live", compareLive},
+	{"live", weighLive},
 	{"echo", compareEcho},
 	{"builtin", compareBuiltins},
+	{"sweep", measureSweeps},
 }
 
 func main() {
@@ -71,20 +75,25 @@ func main() {
 
 func run() error {
 	b := &bench{out: os.Stdout}
-	var only, file string
+	var only, file, readme string
 	var strict bool
 	var limit time.Duration
 	flag.StringVar(&b.cache, "cache", "bin/peers", "`folder` in which downloaded peers are kept")
 	flag.StringVar(&b.libexec, "libexec", "bin", "`folder` of the product's binaries")
-	flag.IntVar(&b.rounds, "rounds", 7, "rounds of each comparison")
-	flag.DurationVar(&b.span, "span", time.Second, "how long each target is loaded in a round")
+	flag.IntVar(&b.rounds, "rounds", 20, "rounds of each comparison")
+	flag.DurationVar(&b.span, "span", 350*time.Millisecond, "how long each target is loaded in a round")
 	flag.IntVar(&b.echoes, "echoes", 40000, "round trips of each server of udp echoes")
 	flag.StringVar(&file, "json", "", "`file` that is to hold the table as JSON")
+	flag.StringVar(&b.plots, "plots", "", "`folder` that is to hold the plots of the part sweep")
+	flag.StringVar(&readme, "readme", "", "measure nothing: put what -json holds into this `file`")
 	flag.BoolVar(&strict, "strict", false, "fail where an aim is missed")
 	flag.UintVar(&b.firstPort, "port", 12000, "first of the loopback ports to try")
 	flag.StringVar(&only, "only", "", "comma separated `parts` to run: "+partNames())
-	flag.DurationVar(&limit, "limit", 10*time.Minute, "give up after this time")
+	flag.DurationVar(&limit, "limit", 30*time.Minute, "give up after this time")
 	flag.Parse()
+	if readme != "" {
+		return writeReadme(readme, file)
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("needs root: the super-servers change users and namespaces")
 	}
@@ -109,7 +118,7 @@ func run() error {
 	failed := b.measure(ctx, strings.FieldsFunc(only, func(r rune) bool { return r == ',' }))
 	b.results.summary(about.note()).print(b.out)
 	if file != "" {
-		failed = errors.Join(failed, about.write(file, b.results))
+		failed = errors.Join(failed, about.write(file, b.results, b.sweeps))
 	}
 	if missed := b.results.missed(); strict && len(missed) > 0 {
 		failed = errors.Join(failed, fmt.Errorf("%d aims were missed", len(missed)))
@@ -186,7 +195,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}, {&b.hold, "hold"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"casemate/tests/root/rig"
@@ -26,11 +25,12 @@ func measureMemory(ctx context.Context, b *bench) error {
 		head:  []string{"process", "RSS", "PSS", "private"},
 	}
 	for _, n := range []struct{ services, bound int }{{fewServices, fewBound}, {manyServices, manyBound}} {
-		r, err := b.product(ctx, product{name: "casemate", port: b.port(30), idle: n.services - 1, firstIdle: b.port(3000), linger: linger})
+		p := product{name: "casemate", port: b.port(30), idle: n.services - 1, linger: linger}
+		r, err := b.product(ctx, p)
 		if err != nil {
 			return err
 		}
-		err = b.weigh(ctx, r, n.services, int64(n.bound), &t)
+		err = b.weigh(ctx, r, p, n.services, int64(n.bound), &t)
 		r.stop()
 		if err != nil {
 			return err
@@ -41,9 +41,9 @@ func measureMemory(ctx context.Context, b *bench) error {
 }
 
 // weigh adds the rows of one broker.
-func (b *bench) weigh(ctx context.Context, r *running, services int, bound int64, t *table) error {
+func (b *bench) weigh(ctx context.Context, r *running, p product, services int, bound int64, t *table) error {
 	for i := range fewServices - 1 {
-		if err := ask(netip.AddrPortFrom(r.addr.Addr(), b.port(3000+i))); err != nil {
+		if err := ask(p.idleAddr(i)); err != nil {
 			return err
 		}
 	}
@@ -53,7 +53,7 @@ func (b *bench) weigh(ctx context.Context, r *running, services int, bound int64
 	}
 	t.add(fmt.Sprintf("casemated, %d services", services), mib(broker.RSS), mib(broker.PSS), mib(broker.Private))
 	work := fmt.Sprintf("idle, %d services", services)
-	b.results.add(result{Work: work + ": casemated", Unit: "MiB", Ours: float64(broker.RSS) / (1 << 20), Aim: atMost(float64(bound >> 20))})
+	b.results.add(result{Work: work + ": casemated", Unit: "MiB", Ours: float64(broker.RSS) / (1 << 20), Aim: atMost(float64(bound >> 20)), Brief: true})
 	zygotes, err := r.zygotes()
 	if err != nil {
 		return err

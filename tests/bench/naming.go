@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,8 +18,8 @@ import (
 // rounds it takes to tell so little: each is a fraction of theirs.
 const (
 	namingGoal   = 1.01
-	namingRounds = 34
-	namingShare  = 20
+	namingRounds = 12
+	namingShare  = 7
 )
 
 // compareNaming measures what it costs sessions without denials that denied calls would be named: the
@@ -81,27 +82,35 @@ func isDenialsWorker(p rig.Process) bool {
 	return err == nil && strings.HasPrefix(string(line), "casemate-worker\x00denials\x00")
 }
 
+// asksIn is where a listener is asked for, and asks how.
+const asksIn, asks = "sandbox/prepare.go", "s.Start.Listen = o.Listen"
+
+// unasked is the text of that file, at path, with none asked for.
+func unasked(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err == nil && bytes.Count(text, []byte(asks)) != 1 {
+		err = fmt.Errorf("%s does not have %q once", path, asks)
+	}
+	return bytes.Replace(text, []byte(asks), []byte("s.Start.Listen = false"), 1), err
+}
+
 // silent is a folder of the product's binaries with a casemated that is built from the same source but for
 // one line: it has no filter of a service listened to.
 func (b *bench) silent(ctx context.Context) (string, error) {
-	const file, asks = "sandbox/prepare.go", "s.start.Listen = o.Listen"
 	dir := filepath.Join(b.work, "silent")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
-	text, err := os.ReadFile(file)
+	text, err := unasked(asksIn)
 	if err != nil {
 		return "", err
 	}
-	if strings.Count(string(text), asks) != 1 {
-		return "", fmt.Errorf("%s does not have %q once", file, asks)
-	}
-	source, err := filepath.Abs(file)
+	source, err := filepath.Abs(asksIn)
 	if err != nil {
 		return "", err
 	}
 	changed, overlay := filepath.Join(b.work, "prepare.go"), filepath.Join(b.work, "overlay.json")
-	if err := os.WriteFile(changed, []byte(strings.Replace(string(text), asks, "s.start.Listen = false", 1)), 0o644); err != nil {
+	if err := os.WriteFile(changed, text, 0o644); err != nil {
 		return "", err
 	}
 	list, err := json.Marshal(map[string]any{"Replace": map[string]string{source: changed}})

@@ -25,6 +25,7 @@ type record struct {
 	Rounds        int       `json:"rounds"`
 	Span          string    `json:"span"`
 	Results       []judged  `json:"results"`
+	Sweeps        []sweep   `json:"sweeps,omitempty"`
 }
 
 // judged is a result with what comes of its aim, which nobody has to work out again.
@@ -104,8 +105,8 @@ func (r record) note() string {
 }
 
 // write puts the record into a file, whole or not at all.
-func (r record) write(path string, rows results) error {
-	r.Results = []judged{}
+func (r record) write(path string, rows results, sweeps []sweep) error {
+	r.Results, r.Sweeps = []judged{}, sweeps
 	for _, row := range rows {
 		j := judged{result: row}
 		if met, held := row.met(); held {

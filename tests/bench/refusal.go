@@ -37,7 +37,7 @@ func refusing(name, refuse string, port uint16) product {
 }
 
 // xinetdRefuses is xinetdArgs with its own host rule.
-func xinetdRefuses(binary, dir, program string, port uint16) ([]string, error) {
+func xinetdRefuses(binary, dir string, program []string, port uint16) ([]string, error) {
 	args, err := xinetdArgs(binary, dir, program, port)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func compareRefusals(ctx context.Context, b *bench) error {
 			return err
 		}
 		all = append(all, refuser{t.target, refuse == "silent", attempts})
-		c, err := started(ctx, refuse+" in C", b.port(2+i), b.refuser, map[string]string{"silent": "drop", "reset": "reset"}[refuse], fmt.Sprint(b.port(2+i)))
+		c, err := least(ctx, refuse+" in C", []string{b.refuser, refuse}, b.port(2+i), listens)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func compareRefusals(ctx context.Context, b *bench) error {
 	}
 	x := peers[1]
 	x.args = xinetdRefuses
-	t, err := x.start(ctx, b.cache, b.answer, b.port(4))
+	t, err := x.start(ctx, b.cache, []string{b.answer}, b.port(4))
 	if err != nil {
 		return err
 	}

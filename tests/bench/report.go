@@ -30,6 +30,11 @@ func (t *table) print(w io.Writer) {
 	if t.note != "" {
 		fmt.Fprintf(w, "%s\n\n", t.note)
 	}
+	t.lines(w)
+}
+
+// lines is print without a title.
+func (t *table) lines(w io.Writer) {
 	fmt.Fprintf(w, "| %s |\n", strings.Join(t.head, " | "))
 	fmt.Fprintf(w, "|---|%s\n", strings.Repeat("---:|", len(t.head)-1))
 	for _, r := range t.rows {

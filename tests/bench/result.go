@@ -16,6 +16,8 @@ type result struct {
 	Against string    `json:"against,omitempty"`
 	// Aim is held against the ratio, or against ours where there is none.
 	Aim *aim `json:"aim,omitempty"`
+	// Brief rows stand in the README too.
+	Brief bool `json:"brief,omitempty"`
 }
 
 // figure is what somebody came to.
@@ -49,6 +51,12 @@ func (r result) met() (met, held bool) {
 // to is the row with its figure compared to one of those that it holds.
 func (r result) to(against string, ratio estimate, held *aim) result {
 	r.Against, r.Ratio, r.Aim = against, &ratio, held
+	return r
+}
+
+// briefly is the row as one of the README's.
+func (r result) briefly() result {
+	r.Brief = true
 	return r
 }
 

@@ -77,7 +77,7 @@ func TestRecord(t *testing.T) {
 	}
 	made := record{FormatVersion: recordFormat, Date: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC), Version: "1.2.3",
 		Machine: machine{"a processor", 2, "6.18.5", 8 << 30}, Rounds: 7, Span: "1s"}
-	if err := made.write(path, rows()); err != nil {
+	if err := made.write(path, rows(), []sweep{{"acl", "prefixes", []point{{100, interval{900, 800, 950}, interval{4, 3, 5}}}}}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
@@ -102,6 +102,9 @@ func TestRecord(t *testing.T) {
 	first := loose["results"].([]any)[0].(map[string]any)
 	if loose["format_version"] != 1.0 || loose["date"] != "2026-11-27T12:00:00Z" || loose["machine"].(map[string]any)["memory_bytes"] != 8589934592.0 ||
 		first["met"] != false || first["aim"].(map[string]any)["least"] != 1.25 || first["ratio"].(map[string]any)["low"] != 1.05 {
+		t.Errorf("%s", text)
+	}
+	if at := loose["sweeps"].([]any)[0].(map[string]any)["points"].([]any)[0].(map[string]any); at["size"] != 100.0 || at["conn_per_second"].(map[string]any)["low"] != 800.0 {
 		t.Errorf("%s", text)
 	}
 	if _, there := loose["results"].([]any)[3].(map[string]any)["met"]; there {

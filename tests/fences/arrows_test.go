@@ -117,6 +117,7 @@ var owners = []struct {
 	{"golang.org/x/net/...", []string{"acl/shield", "listener/builtin", "cmd/casemate-worker/...", "sandbox/seccomp/...", "tests/..."}},
 	{"golang.org/x/crypto/...", []string{"tests/..."}},
 	{"github.com/santhosh-tekuri/jsonschema/...", []string{"policy/schema"}},
+	{"gonum.org/v1/plot/...", []string{"tests/bench"}},
 	{"github.com/rogpeppe/go-internal/...", []string{"tests/...", "cmd/casemate/..."}},
 }
 
