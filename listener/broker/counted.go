@@ -38,7 +38,7 @@ func (c *counted) add(n *wire.Counts) {
 	for i, reason := range wire.Reasons {
 		if more := n[wire.CountRefused+i] - c.last[wire.CountRefused+i]; more > 0 {
 			t.refuse(reason, more)
-			t.shield.surges(int(more))
+			t.shield.surges(reason, int(more))
 		}
 	}
 	for i, reason := range wire.Ends {

@@ -232,7 +232,7 @@ func (b *Broker) shield(p *planned) {
 		b.counts()
 	}
 	if surging {
-		t.shield.surges(surgeLeast)
+		t.shield.surges(reasonRules, surgeLeast)
 	}
 }
 

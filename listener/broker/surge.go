@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"time"
 
+	"casemate/acl/ban"
+	"casemate/acl/limit/admission"
 	"casemate/acl/shield"
 )
 
@@ -21,14 +23,23 @@ type surge struct {
 	asleep  bool // there is none: nothing is attached
 	waking  bool // what is to be attached is being worked out
 	since   int64
-	count   int
+	count   int    // of refusals since then
 	dropped uint64 // by the kernel, since that was asked last
 	calm    int    // times in a row that this was little
 }
 
+// sheds tells whether the kernel can drop what is refused for that reason: who it is decides, and not how many are there.
+func sheds(reason string) bool {
+	switch admission.Reason(reason) {
+	case reasonRules, admission.ByPenalty, admission.BySourceRate, admission.ByWiderRate:
+		return true
+	}
+	return ban.Reason(reason)
+}
+
 // surges counts n refusals of the service, and begins the surge that they are.
-func (s *shielding) surges(n int) {
-	if s == nil || !s.surge.asleep || s.surge.waking {
+func (s *shielding) surges(reason string, n int) {
+	if s == nil || !s.surge.asleep || s.surge.waking || !sheds(reason) {
 		return
 	}
 	now := s.svc.b.loop.Now()

@@ -122,8 +122,9 @@ func write(dir *hostpath.File, name string, doc *granted.Document) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(doc.Text[:len(doc.Text):len(doc.Text)], '\n')) // as casemate compile writes it, and signs it
-	if err = errors.Join(err, f.Close()); err != nil {
+	_, err = f.Write(doc.Text)
+	_, end := f.WriteString("\n") // as casemate compile writes it, and signs it
+	if err = errors.Join(err, end, f.Close()); err != nil {
 		return err
 	}
 	return os.NewSyscallError("renameat", unix.Renameat(dir.FD, ".new", dir.FD, name))

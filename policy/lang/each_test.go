@@ -117,7 +117,7 @@ func TestForEachRefused(t *testing.T) {
 		{one("dir = \"/${each.key}\""), codeReference, "each is known only in a service block with for_each"},
 		{many("p = [1]", "for_each = [each.key]"+listen), codeReference, "each is known only in a service block with for_each"},
 		{head + "limit \"l\" {\n  for_each = [1]\n}\n", codeAttr, "for_each"},
-		{head + numbered(9, "service \"t%d\" {\n for_each = local.p\n}\n") + "locals {\n p = [" + numbered(maxEach, "%d,") + "]\n}\n", codeBounds, "more than the 8192 services"},
+		{head + numbered(10, "service \"t%d\" {\n for_each = local.p\n}\n") + "locals {\n p = [" + numbered(maxEach, "%d,") + "]\n}\n", codeBounds, "more than the 10000 services"},
 	} {
 		doc, ds := compileText(tt.text)
 		found := slices.ContainsFunc(ds, func(d policy.Diagnostic) bool { return d.Code == tt.code && strings.Contains(d.Summary, tt.want) })

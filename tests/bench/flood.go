@@ -52,25 +52,6 @@ func (f attack) run(ctx context.Context, b *bench, d time.Duration) (out flooded
 	return out, nil
 }
 
-// started is a C program of the run that listens on a loopback port.
-func started(ctx context.Context, name string, port uint16, args ...string) (*target, error) {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	t := &target{name: name, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), pid: cmd.Process.Pid}
-	t.stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	if err := t.ready(10*time.Second, listens); err != nil {
-		t.stop()
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return t, nil
-}
-
 // listens tells whether somebody does, if only to drop what comes.
 func listens(addr netip.AddrPort) error {
 	c, err := net.DialTimeout("tcp4", addr.String(), 50*time.Millisecond)

@@ -25,11 +25,11 @@ type bench struct {
 	answer         string // the compiled testdata/answer.c
 	vforkloop      string // the compiled testdata/vforkloop.c
 	recvloop       string // the compiled testdata/recvloop.c
+	flood, refuser string // the compiled testdata/flood.c and refuser.c
 	floorServer    string // the compiled testdata/floor.c
 	holder         string // the compiled testdata/hold.c
 	plots          string // folder of the sweeps' plots, "" for none
 	sweeps         []sweep
-	flood, refuser string // the compiled testdata/flood.c and refuser.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -56,6 +56,8 @@ var parts = []part{
 	{"change", measureChange},
 	{"refusal", compareRefusals},
 	{"calm", compareCalm},
+	{"whole", measureWhole},
+	{"live", weighLive},
 	{"echo", compareEcho},
 	{"builtin", compareBuiltins},
 	{"sweep", measureSweeps},
@@ -193,8 +195,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"},
-		{&b.flood, "flood"}, {&b.refuser, "refuser"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {

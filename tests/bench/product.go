@@ -89,17 +89,17 @@ func (p product) idleAddr(i int) netip.AddrPort {
 // policy is the product's policy: files of as many services as one may have.
 func (b *bench) policy(p product) map[string]string {
 	const perFile = 1000
-	service := func(s *strings.Builder, name, listen, program, acl, limit, refuse string) {
+	service := func(s *strings.Builder, name, listen, program, acl, limit string) {
 		fmt.Fprintf(s, "\nservice %q {\n  listen  = [%s]\n  command = [%q]\n  user    = \"nobody\"\n"+
 			"  acl     = acl.%s\n  limit   = limit.%s\n  profile = profile.%s\n", name, listen, program, acl, limit, cmp.Or(p.profile, "bench"))
-		if refuse != "" {
-			fmt.Fprintf(s, "  refuse  = %q\n", refuse)
-		}
 		if p.linger > 0 {
 			fmt.Fprintf(s, "  linger  = %q\n", p.linger)
 		}
 		if p.relay {
 			s.WriteString("  stdio = \"relay\"\n")
+		}
+		if p.refuse != "" {
+			fmt.Fprintf(s, "  refuse  = %q\n", p.refuse)
 		}
 		s.WriteString("}\n")
 	}
@@ -113,18 +113,17 @@ func (b *bench) policy(p product) map[string]string {
 	}
 	var main strings.Builder
 	main.WriteString(everyLayerHCL)
-	main.WriteString(aclHCL(p.denied))
-	main.WriteString(p.more)
-	service(&main, "answer", listen, b.answer, cmp.Or(p.acl, "measured"), cmp.Or(p.limit, "none"), p.refuse)
+	main.WriteString(aclHCL(p.denied) + p.more)
+	service(&main, "answer", listen, b.answer, cmp.Or(p.acl, "measured"), cmp.Or(p.limit, "none"))
 	if p.live > 0 {
-		service(&main, "hold", tcp(p.holds()), b.holder, "anyone", "none", "")
+		service(&main, "hold", tcp(p.holds()), b.holder, "anyone", "none")
 	}
 	files := map[string]string{"bench.cm.hcl": main.String()}
 	for first := 0; first < p.idle; first += perFile {
 		var s strings.Builder
 		s.WriteString("policy { edition = 1 }\n")
 		for i := first; i < min(first+perFile, p.idle); i++ {
-			service(&s, fmt.Sprintf("idle-%d", i), tcp(p.idleAddr(i)), b.answer, "anyone", "default", "")
+			service(&s, fmt.Sprintf("idle-%d", i), tcp(p.idleAddr(i)), b.answer, "anyone", "default")
 		}
 		files[fmt.Sprintf("idle-%d.cm.hcl", first)] = s.String()
 	}

@@ -75,7 +75,7 @@ func compareRefusals(ctx context.Context, b *bench) error {
 			return err
 		}
 		all = append(all, refuser{t.target, refuse == "silent", attempts})
-		c, err := started(ctx, refuse+" in C", b.port(2+i), b.refuser, map[string]string{"silent": "drop", "reset": "reset"}[refuse], fmt.Sprint(b.port(2+i)))
+		c, err := least(ctx, refuse+" in C", []string{b.refuser, refuse}, b.port(2+i), listens)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,7 @@
-/* The floor of a refusal: one process that has the kernel drop every SYN (drop), with a filter of one instruction, or
+/* The floor of a refusal: one process that has the kernel drop every SYN (silent), with a filter of one instruction, or
  * that accepts each connection and resets it (reset), and asks nobody whom.
  *
- * usage: refuser drop|reset PORT */
+ * usage: refuser PORT silent|reset */
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -20,11 +20,11 @@ int main(int argc, char **argv)
 
 	if (argc != 3 || fd < 0)
 		return 1;
-	me.sin_port = htons(atoi(argv[2]));
+	me.sin_port = htons(atoi(argv[1]));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(fd, (struct sockaddr *)&me, sizeof me) || listen(fd, 4096))
 		return 1;
-	if (!strcmp(argv[1], "drop")) {
+	if (!strcmp(argv[2], "silent")) {
 		if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all))
 			return 1;
 		pause();
