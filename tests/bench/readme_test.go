@@ -13,12 +13,12 @@ func TestReadme(t *testing.T) {
 	dir := t.TempDir()
 	file, readme := filepath.Join(dir, "bench.json"), filepath.Join(dir, "README.md")
 	rs := rows()
-	rs[0].Brief, rs[3].Brief = true, true
-	made := record{FormatVersion: recordFormat, Date: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC), Machine: machine{"a processor", 2, "6.18.5", 8 << 30}}
+	rs[1].Brief, rs[4].Brief = true, true
+	made := record{FormatVersion: recordFormat, Date: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC), Machine: machine{"a processor", 2, "6.18.5", 8 << 30, 0.25}}
 	if err := made.write(file, rs, nil); err != nil {
 		t.Fatal(err)
 	}
-	want := "# Before\n" + readmeBegin + `Measured on 2026-11-27: a processor, 2 cores, 8.0 GiB, Linux 6.18.5; in brackets what holds the true ratio in 95 of 100 runs.
+	want := "# Before\n" + readmeBegin + `Measured on 2026-11-27: a processor, 2 cores, 8.0 GiB, Linux 6.18.5, load before it 0.2; in brackets what holds the true ratio in 95 of 100 runs.
 
 |  | casemate | against | ratio | aim |
 |---|---:|---:|---:|---:|

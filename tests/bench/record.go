@@ -40,10 +40,12 @@ type machine struct {
 	Cores  int    `json:"cores"` // that the run may use
 	Kernel string `json:"kernel"`
 	Memory int64  `json:"memory_bytes"`
+	// Load is its load average of the minute before the run: what is far above 0 is somebody else's.
+	Load float64 `json:"load_before"`
 }
 
 func (m machine) String() string {
-	return fmt.Sprintf("%s, %d cores, %.1f GiB, Linux %s", m.CPU, m.Cores, float64(m.Memory)/(1<<30), m.Kernel)
+	return fmt.Sprintf("%s, %d cores, %.1f GiB, Linux %s, load before it %.1f", m.CPU, m.Cores, float64(m.Memory)/(1<<30), m.Kernel, m.Load)
 }
 
 // thisMachine asks the kernel.
@@ -58,7 +60,7 @@ func thisMachine() (machine, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return m, fmt.Errorf("sysinfo: %w", err)
 	}
-	m.Memory = int64(info.Totalram) * int64(info.Unit)
+	m.Memory, m.Load = int64(info.Totalram)*int64(info.Unit), float64(info.Loads[0])/(1<<16)
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if model := modelOf(string(text)); model != "" {
 		m.CPU = model
@@ -100,7 +102,7 @@ func (b *bench) about() (record, error) {
 // note says over the table what its figures hang on, and how they are read.
 func (r record) note() string {
 	return fmt.Sprintf("casemate %s on %s, %s. Figures are medians of rounds in turns; a ratio is ours to that of against, the median of the rounds' own "+
-		"or one of sums for processor time, and its spread holds the true one in 95 of 100 runs. An aim is held against the ratio, or against ours where there is none.",
+		"or one of sums for processor time, and its spread holds the true one in 95 of 100 runs. An aim is held against the ratio, or against ours where there is none; with ? it lies within the spread.",
 		r.Version, r.Date.Format(time.DateOnly), r.Machine)
 }
 

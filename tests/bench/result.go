@@ -48,6 +48,15 @@ func (r result) met() (met, held bool) {
 	return (r.Aim.Least == nil || got >= *r.Aim.Least) && (r.Aim.Most == nil || got <= *r.Aim.Most), true
 }
 
+// doubtful tells whether the bound lies within the spread: another run may come out otherwise.
+func (r result) doubtful() bool {
+	if r.Aim == nil || r.Ratio == nil {
+		return false
+	}
+	inside := func(bound *float64) bool { return bound != nil && r.Ratio.Low < *bound && *bound < r.Ratio.High }
+	return inside(r.Aim.Least) || inside(r.Aim.Most)
+}
+
 // to is the row with its figure compared to one of those that it holds.
 func (r result) to(against string, ratio estimate, held *aim) result {
 	r.Against, r.Ratio, r.Aim = against, &ratio, held

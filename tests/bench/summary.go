@@ -47,6 +47,9 @@ func (r result) verdict() []string {
 		if met, _ := r.met(); met {
 			word = "yes"
 		}
+		if r.doubtful() {
+			word += "?"
+		}
 	}
 	return []string{floor, against, ratio, spread, held, word}
 }
