@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,6 +112,9 @@ func (r record) write(path string, rows results, sweeps []sweep) error {
 	r.Results, r.Sweeps = []judged{}, sweeps
 	for _, row := range rows {
 		j := judged{result: row}
+		if row.Ratio != nil && math.IsNaN(row.Ratio.Ratio+row.Ratio.Low+row.Ratio.High) {
+			j.Ratio = nil // it could not be told, and has no word in JSON; the row is not met
+		}
 		if met, held := row.met(); held {
 			j.Met = &met
 		}

@@ -117,6 +117,19 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestUntold: a ratio of nothing to nothing takes no run's file away, and meets no aim.
+func TestUntold(t *testing.T) {
+	path, nan := filepath.Join(t.TempDir(), "bench.json"), math.NaN()
+	if err := (record{}).write(path, results{result{}.to("x", estimate{nan, nan, nan}, atMost(1)), {Ours: 1, Ratio: &estimate{1, nan, nan}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var back record
+	text, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(text, &back) != nil || len(back.Results) != 2 || back.Results[0].Ratio != nil || *back.Results[0].Met {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
 // TestModelOf: the name of the first processor, which arm64 does not have there.
 func TestModelOf(t *testing.T) {
 	for text, want := range map[string]string{
