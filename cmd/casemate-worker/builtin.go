@@ -44,12 +44,11 @@ func runBuiltin(ctx context.Context, _ []string) error {
 	defer end()
 	// Left alone by its broker (on_stop = "leave"), it serves on without a log.
 	signal.Ignore(syscall.SIGPIPE)
-	log := gathered{log: journal.New(os.Stderr, false)}
-	defer log.log.Close(closeGrace)
-	defer log.flush()
+	log := journal.New(os.Stderr, false)
+	defer log.Close(closeGrace)
 	shun := make(chan os.Signal, 1)
 	signal.Notify(shun, wire.Shun)
-	return builtin.Serve(ctx, builtin.Orders{Leaving: leave.Done(), Said: files[0], Shun: shun, Kept: files[1]}, config, files[2:], log.put)
+	return builtin.Serve(ctx, builtin.Orders{Leaving: leave.Done(), Said: files[0], Shun: shun, Kept: files[1]}, config, files[2:], log.Now)
 }
 
 // inherited takes the descriptors of the LISTEN_FDS protocol and removes its

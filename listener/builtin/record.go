@@ -33,11 +33,16 @@ type records struct {
 	noteTime time.Time
 	counts   wire.Counts
 	due      *time.Timer // tells the counts; nil while nothing has changed
+
+	sheets map[int]sheet // of clients that were admitted, by the rule
+	over   sheet         // of sessions that ended in order; nil until the first
+	text   []byte        // lines that wait for others
+	waits  *time.Timer   // hands them over; nil while none waits
 }
 
 func newRecords(log func(journal.Record), c *Config) *records {
 	now := time.Now()
-	r := &records{log: log, config: c, start: now, noteTime: now}
+	r := &records{log: log, config: c, start: now, noteTime: now, sheets: make(map[int]sheet)}
 	// Microseconds of the start: ids of one worker after the other stay apart.
 	r.ids.Store(uint64(now.UnixMicro()))
 	return r
@@ -61,7 +66,7 @@ func (r *records) suppressed(now time.Time, interval time.Duration) {
 	}
 	r.quiet.Left, r.noteTime = 0, now
 	r.mu.Unlock()
-	r.log(&journal.Suppressed{At: now, What: journal.Refusals, Service: r.config.Service, Count: n})
+	r.put(&journal.Suppressed{At: now, What: journal.Refusals, Service: r.config.Service, Count: n})
 }
 
 // tellEvery bounds how often the counts are told.
@@ -86,6 +91,7 @@ func (r *records) tell() {
 	if r.due != nil {
 		r.due.Stop()
 		r.due = nil
+		r.hand()
 		r.log(journal.Lines(append(countsText(&r.counts, r.config.Service), '\n')))
 	}
 }
@@ -116,7 +122,9 @@ func (r *records) decision(c *client, v *verdict, stream bool, now time.Time) ui
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
 	}
-	r.log(d)
+	if !r.decided(d, v.rule) {
+		r.put(d)
+	}
 	return id
 }
 
@@ -130,7 +138,7 @@ func (r *records) session(s *journal.Session) {
 	if b := pace.Bound(&r.config.Limit, s.Service, r.config.Idle, s.Reason); b.Limit != "" {
 		s.Limits = []journal.Bound{b}
 	}
-	if !journal.Omits(r.config.Log, s) {
-		r.log(s)
+	if !journal.Omits(r.config.Log, s) && !r.ordinary(s) {
+		r.put(s)
 	}
 }

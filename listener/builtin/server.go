@@ -150,6 +150,7 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 	s.gate.keep()
 	s.records.suppressed(time.Now(), 0)
 	s.records.tell()
+	s.records.flush()
 	var broken *socketError
 	if errors.As(context.Cause(ctx), &broken) {
 		return fmt.Errorf("builtin: %w", broken.error)
