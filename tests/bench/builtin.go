@@ -22,16 +22,20 @@ type work struct {
 	title, protocol string
 	kind            int     // of the sockets
 	aim             float64 // ratio to the best peer of those that lose none
-	floor           float64 // ratio to the floor, 0 where there is none
+	floor           float64 // ratio to the least that a server of it can be, one thread that blocks; 0 where that is not measured
+	threads         string  // of fourloop.c: what four threads that do nothing else come to
 	client          func(netip.AddrPort) (ask func() error, leave func(), err error)
 }
 
-const floorName = "recvfrom loop in C"
+const (
+	floorName   = "recvfrom loop in C"
+	threadsName = "4 threads in C"
+)
 
 var works = []work{
-	{"daytime by tcp: connections", "daytime", unix.SOCK_STREAM, 1.5, 0, daytimeClient},
-	{"echo by tcp: round trips", "echo", unix.SOCK_STREAM, 1.0, 0, echoClient(unix.SOCK_STREAM)},
-	{"echo by udp: round trips", "echo", unix.SOCK_DGRAM, 2.0, 0.7, echoClient(unix.SOCK_DGRAM)},
+	{"daytime by tcp: connections", "daytime", unix.SOCK_STREAM, 1.5, 0, "daytime", daytimeClient},
+	{"echo by tcp: round trips", "echo", unix.SOCK_STREAM, 1.0, 0, "echo", echoClient(unix.SOCK_STREAM)},
+	{"echo by udp: round trips", "echo", unix.SOCK_DGRAM, 2.0, 0.7, "udp", echoClient(unix.SOCK_DGRAM)},
 }
 
 // dial is a connected blocking socket that waits for an answer as long as an echo has patience.
@@ -186,6 +190,11 @@ func (b *bench) builtin(ctx context.Context, t *table, w work, n int) error {
 		}
 		targets = append(targets, f)
 	}
+	f, err := least(ctx, threadsName, []string{b.fourloop, w.threads}, b.port(n+8), answers)
+	if err != nil {
+		return err
+	}
+	targets = append(targets, f)
 	d, err := inTurnsBy(ctx, targets, b.rounds, b.span, func(s *target, span time.Duration) (sample, error) {
 		return loadBy(clients, span, func() (func() error, func(), error) { return w.client(s.addr) })
 	})
@@ -211,6 +220,10 @@ func (b *bench) reportBuiltin(t *table, w work, d duel, targets []*target) {
 			missing.Ours = float64(lost)
 		case floorName:
 			row.Floor = new(d.median(floorName, rateOf))
+		case threadsName:
+			if w.floor == 0 {
+				row.Floor = new(d.median(threadsName, rateOf))
+			}
 		default:
 			asked, missing.Peers = append(asked, s.name), append(missing.Peers, figure{s.name, float64(lost)})
 			if lost == 0 && (best == "" || d.median(s.name, rateOf) > d.median(best, rateOf)) {

@@ -30,6 +30,7 @@ type bench struct {
 	holder         string // the compiled testdata/hold.c
 	plots          string // folder of the sweeps' plots, "" for none
 	sweeps         []sweep
+	fourloop       string // the compiled testdata/fourloop.c
 	rounds         int
 	span           time.Duration
 	echoes         int // round trips of each echo server
@@ -195,7 +196,7 @@ func (b *bench) build(ctx context.Context) error {
 	for _, p := range []struct {
 		to   *string
 		name string
-	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}} {
+	}{{&b.answer, "answer"}, {&b.vforkloop, "vforkloop"}, {&b.recvloop, "recvloop"}, {&b.floorServer, "floor"}, {&b.holder, "hold"}, {&b.flood, "flood"}, {&b.refuser, "refuser"}, {&b.fourloop, "fourloop"}} {
 		*p.to = filepath.Join(work, p.name)
 		cc := exec.CommandContext(ctx, "gcc", "-static", "-O2", "-o", *p.to, filepath.Join("tests/bench/testdata", p.name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {
