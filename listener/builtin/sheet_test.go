@@ -94,20 +94,25 @@ func TestLinesWaitForAMoment(t *testing.T) {
 			r.session(&e)
 		}
 		synctest.Wait()
-		if len(handed) != 0 {
+		so := func() []int {
+			r.mu.Lock() // log is called with it
+			defer r.mu.Unlock()
+			return handed
+		}
+		if len(so()) != 0 {
 			t.Fatal("nothing waits")
 		}
 		time.Sleep(gatherFor)
 		synctest.Wait()
-		if len(handed) != 1 || handed[0] != 3 {
-			t.Fatalf("handed over %v, want 3 lines", handed)
+		if h := so(); len(h) != 1 || h[0] != 3 {
+			t.Fatalf("handed over %v, want 3 lines", h)
 		}
 		for range 200 {
 			e := one
 			r.session(&e)
 		}
-		if len(handed) < 2 || handed[1] < 10 || handed[1] > 200 {
-			t.Errorf("handed over %v", handed)
+		if h := so(); len(h) < 2 || h[1] < 10 || h[1] > 200 {
+			t.Errorf("handed over %v", h)
 		}
 		time.Sleep(2 * time.Second) // its timers are over
 	})
