@@ -14,6 +14,7 @@ import (
 	"casemate/acl"
 	"casemate/acl/ban"
 	"casemate/acl/limit"
+	"casemate/acl/limit/admission"
 	"casemate/acl/shield"
 	"casemate/listener"
 	"casemate/listener/address"
@@ -212,4 +213,43 @@ func prefixesOf(text ...string) (out []netip.Prefix) {
 		out = append(out, netip.MustParsePrefix(t))
 	}
 	return out
+}
+
+// TestFloodIsBlocked: sources that are shut out are so in the kernel soon after the first of them, however many are refused meanwhile, and
+// those whose time is over come again.
+func TestFloodIsBlocked(t *testing.T) {
+	events, err := loop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- events.Run() }()
+	defer func() { _ = events.Post(events.End); <-ended }()
+	b := &Broker{loop: events}
+	b.bans = newBans(b)
+	limiter := admission.New(limit.Spec{PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Minute}, Burst: 1, Prefix4: 32}})
+	svc := &service{b: b, name: "one", spec: &policy.Service{Refuse: policy.RefuseSilent}, tally: &tally{limiter: limiter}}
+	s := &shielding{svc: svc, now: new(filters), blocked: map[netip.Prefix]int64{}}
+	s.timer.Owner = loop.Func(s.renew)
+	svc.tally.shield = s
+	first, renewed := s.now, 0
+	over := netip.MustParsePrefix("192.0.2.9/32")
+	at := &listening{spec: listener.Spec{Endpoint: endpoint.Endpoint{Network: "tcp4"}}}
+	gone := false
+	for end := time.Now().Add(10 * time.Second); !gone && time.Now().Before(end); time.Sleep(shieldAfter / 10) {
+		_ = events.Do(func() {
+			v := visit{svc: svc, at: at, peer: inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:7")}}
+			_, _ = limiter.Admit(events.Now(), v.source())
+			if b.block(&v); s.now != first {
+				first = s.now
+				if renewed++; renewed == 1 {
+					s.blocked[over] = 1
+				}
+			}
+			gone = renewed > 0 && s.blocked[over] == 0
+		})
+	}
+	if !gone {
+		t.Errorf("in ten seconds of refusals the filter was made anew %d times, and one whose time is over is in it", renewed)
+	}
 }

@@ -30,7 +30,7 @@ const (
 	dropsEvery    = time.Second
 	shieldAfter   = 100 * time.Millisecond
 	shortestBlock = 500 * time.Millisecond
-	blockMargin   = shieldAfter + 50*time.Millisecond
+	blockMargin   = 50 * time.Millisecond // beside shielding.rest
 	maxBlocked    = 1024
 )
 
@@ -136,10 +136,11 @@ type shielding struct {
 	rules   shield.Ranges
 	now     *filters // what is to be attached
 	blocked map[netip.Prefix]int64
-	timer   loop.Timer // makes now anew
-	soon    bool       // it does so shieldAfter the first that is to be in it
-	missing error      // why the host rules cannot be worked out
-	says    []string   // what of them the kernel decides, and what not
+	timer   loop.Timer    // makes now anew
+	soon    bool          // it does so shieldAfter the first that is to be in it
+	took    time.Duration // to make it last
+	missing error         // why the host rules cannot be worked out
+	says    []string      // what of them the kernel decides, and what not
 	surge   surge
 	over    loop.Timer // when it is asked whether a surge is
 }
@@ -246,6 +247,7 @@ func (b *Broker) counts() {
 // renew makes the filter of those that are shut out now, by an operator too, and itself due when that changes. Who is exempt is
 // none of those that a limit shuts out.
 func (s *shielding) renew() {
+	began := time.Now()
 	s.soon = false
 	if s.surge.asleep {
 		return
@@ -254,7 +256,7 @@ func (s *shielding) renew() {
 	var out []netip.Prefix
 	next := int64(0)
 	for p, until := range s.blocked {
-		if until -= int64(blockMargin); until <= b.loop.Now() {
+		if until -= int64(s.rest() + blockMargin); until <= b.loop.Now() {
 			delete(s.blocked, p)
 			continue
 		}
@@ -268,13 +270,18 @@ func (s *shielding) renew() {
 		first, more = more, first
 	}
 	s.now = s.svc.filters(first, more)
+	s.took = time.Since(began)
 	for _, at := range s.svc.listen {
 		at.sync()
 	}
 	if next > 0 {
-		b.loop.After(&s.timer, max(time.Duration(next-b.loop.Now()), shieldAfter))
+		b.loop.After(&s.timer, max(time.Duration(next-b.loop.Now()), s.rest()))
 	}
 }
+
+// rest is how soon it is made anew at the earliest: however many clients ask for it, that takes a tenth of the time, as long as it does
+// not take a tenth of a second.
+func (s *shielding) rest() time.Duration { return max(shieldAfter, min(10*s.took, time.Second)) }
 
 // block has the kernel drop what comes from a client's source, and from networks around it, as long as its limit shuts them out. It made
 // a connection: nobody else can have sent what came from there.
@@ -288,9 +295,9 @@ func (b *Broker) block(v *visit) {
 		if wait < int64(shortestBlock) || len(s.blocked) >= maxBlocked && s.blocked[source] == 0 {
 			return
 		}
-		if s.blocked[source] = now + wait; !s.soon { // not later for each that comes meanwhile
+		if s.blocked[source] = now + wait; !s.soon { // those who come all the time do not put it off
 			s.soon = true
-			b.loop.After(&s.timer, shieldAfter)
+			b.loop.After(&s.timer, s.rest())
 		}
 	})
 }
