@@ -208,12 +208,12 @@ func (b *Broker) Stop() { b.final.Store(true); b.Tell(TellStop) }
 // Tell tells the broker to load its policy.
 func (b *Broker) Tell(k TidingKind) { _ = b.w.loop.Post(func() { b.wire.Send(Tiding{Kind: k}) }) }
 
-// LeaveOff buries the zygotes and helpers that a broker has left, which end with their sockets, and looks for programs that they had
-// started and it did not know. It is called on the loop, and reports how many programs of sessions there are.
+// LeaveOff buries the zygotes and helpers that a broker has left, which end with their sockets or are killed, and looks for programs
+// that they had started and it did not know. It is called on the loop, and reports how many programs of sessions there are.
 func (w *Warden) LeaveOff() (sessions int) {
 	for pid, c := range w.known {
 		if c.timer.Owner == nil {
-			w.bury(pid, nil)
+			panics.Go(func() error { _, err := w.endChild(pid, graceTime); return err }, func(error) {})
 		} else {
 			sessions++
 		}

@@ -17,7 +17,7 @@ import (
 // rootBudget is how many lines of this repository casemated links: what somebody
 // has to read to know what runs as root. The number only falls. Who makes it fall
 // writes the new one here, so that nobody spends it again.
-const rootBudget = 11977
+const rootBudget = 11969
 
 // TestRootBudget counts the Go, C and assembler lines of every package of ours
 // that casemated links, comments and tables included, tests not.
