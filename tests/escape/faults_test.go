@@ -211,24 +211,8 @@ func failAll(t *testing.T, services ...string) {
 		if !f.child {
 			newZygote(t, b, f.service)
 		}
-		arm(t, rule, i+1, f)
-		failed := failures(t, b, f.service, f.step)
-		answer, _ := rig.Exchange(ports[f.service], "identity\n") // who is refused may be reset
-		if answer != "" {
-			t.Errorf("%s: a program ran: %q", name, answer)
-		}
-		says := f.says
-		if says == 0 {
-			says = f.errno
-		}
-		var now []string
-		if err := rig.Until(20*time.Second, func() error {
-			if now = failures(t, b, f.service, f.step)[len(failed):]; len(now) == 0 {
-				return errors.New("no record")
-			}
-			return nil
-		}); err != nil || len(now) != 1 || !strings.Contains(now[0], f.step+": "+says.Error()) {
-			t.Errorf("%s: the records say %q (%v), want one of %q", name, now, err, says.Error())
+		for tries := 1; !fails(t, b, f, name, rule, i+1, ports[f.service], tries < mostTries && f.child && f.step == "join mount namespace"); tries++ {
+			served(t, b, f.service, ports[f.service])
 		}
 		arm(t, rule, i+1, fault{})
 	}
@@ -236,6 +220,47 @@ func failAll(t *testing.T, services ...string) {
 		served(t, b, s, ports[s])
 	}
 	atRest(t, b, ports, &before)
+}
+
+// mostTries is how often a launch is asked to join a mount namespace that was made ahead. One that finds none ready, since their maker
+// has had no processor since, makes its own, and the call that is to fail is no call of that step.
+const mostTries = 20
+
+// fails arms a fault, makes a connection, and checks that this fails by it, with one record. Where the step may be passed over, it
+// tells that it was.
+func fails(t *testing.T, b *rig.Broker, f fault, name, rule string, n int, port string, mayPass bool) bool {
+	t.Helper()
+	others := func() int {
+		all, err := b.Find("msg", "session", "service", f.service)
+		try(t, err)
+		return len(all)
+	}
+	arm(t, rule, n, f)
+	failed, before := failures(t, b, f.service, f.step), others()
+	answer, _ := rig.Exchange(port, "identity\n") // who is refused may be reset
+	says := f.says
+	if says == 0 {
+		says = f.errno
+	}
+	var now []string
+	err := rig.Until(20*time.Second, func() error {
+		if now = failures(t, b, f.service, f.step)[len(failed):]; len(now) == 0 && (!mayPass || others() == before) {
+			return errors.New("no record")
+		}
+		return nil
+	})
+	if mayPass && err == nil && len(now) == 0 {
+		arm(t, rule, n, fault{})
+		return false
+	}
+	if answer != "" {
+		t.Errorf("%s: a program ran: %q", name, answer)
+	}
+	if err != nil || len(now) != 1 || !strings.Contains(now[0], f.step+": "+says.Error()) {
+		all, _ := b.Find("service", f.service)
+		t.Errorf("%s: the records say %q (%v), want one of %q; the last ones: %v", name, now, err, says.Error(), all[max(0, len(all)-6):])
+	}
+	return true
 }
 
 // atRest waits until no session runs and every service has a zygote, and gives what the broker has then. Where before is
