@@ -92,7 +92,7 @@ endif
 # Where make install puts what it installs, below DESTDIR.
 export DESTDIR PREFIX SBINDIR BINDIR LIBEXECDIR DATADIR SYSCONFDIR UNITDIR
 
-.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report chaos random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-plots bench-readme bench-policy fuzz clean go-present root-present
+.PHONY: build man pages install deb check gofmt vet run test test-kernels test-kernels-arm64 test-host test-report soak random reproduce deps deps-test deps-heavy deps-report deps-run deps-kernels deps-arm64 bench bench-plots bench-readme bench-policy fuzz clean go-present root-present
 
 # add-backports PACKAGE: unless apt has one from Debian 12's backports, add them to its sources, from the address that
 # those which this host has name.
@@ -224,8 +224,8 @@ test: deps-test
 SEED    ?= $(shell date +%s)
 MINUTES ?= 5
 FAULTS  ?=
-chaos: root-present build
-	CHAOS_SEED=$(SEED) CHAOS_MINUTES=$(MINUTES) CHAOS_FAULTS='$(FAULTS)' go test -count=1 -v -timeout 0 ./tests/chaos
+soak: root-present build
+	SOAK_SEED=$(SEED) SOAK_MINUTES=$(MINUTES) SOAK_FAULTS='$(FAULTS)' go test -count=1 -v -timeout 0 ./tests/chaos
 
 # Programs that make system calls by chance under every shipped profile: two rounds in make test, here as long as it is asked to.
 random: root-present build

@@ -1,11 +1,13 @@
 package chaos
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,28 +45,31 @@ func (w *world) account() {
 			w.t.Errorf("%s: %s", g.name, e)
 		}
 	}
+	if len(w.ledger.unexplained) == 0 {
+		return
+	}
+	all, err := w.records()
+	if err != nil {
+		w.t.Error(err)
+	}
 	for i, u := range w.ledger.unexplained {
 		if i == 40 {
 			w.t.Errorf("... of %d", len(w.ledger.unexplained))
 			break
 		}
-		w.t.Errorf("lost without a reason: %s", w.context(u))
+		w.t.Errorf("lost without a reason: %s", w.context(u, all))
 	}
 }
 
 // context is a loss with what the log says of the service at that time.
-func (w *world) context(u loss) string {
+func (w *world) context(u loss, all []rig.Record) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: asked at %s, lost %s later: %v", u.service, u.from.UTC().Format("15:04:05.000000"), u.to.Sub(u.from), u.err)
-	old, _ := filepath.Glob(w.broker.LogFile + ".*")
-	for _, file := range append(old, w.broker.LogFile) {
-		all, err := records(file)
-		for _, r := range all {
-			at, terr := time.Parse(time.RFC3339Nano, r.Str("time"))
-			if err == nil && terr == nil && at.After(u.from.Add(-20*time.Millisecond)) && at.Before(u.to.Add(20*time.Millisecond)) && r.Str("msg") != "stderr" &&
-				(r.Str("service") == u.service || r.Str("service") == "") {
-				fmt.Fprintf(&b, "\n    %s %s", at.Format("05.000000"), brief(r))
-			}
+	for _, r := range all {
+		at, err := time.Parse(time.RFC3339Nano, r.Str("time"))
+		if err == nil && at.After(u.from.Add(-20*time.Millisecond)) && at.Before(u.to.Add(20*time.Millisecond)) && r.Str("msg") != "stderr" &&
+			(r.Str("service") == u.service || r.Str("service") == "") {
+			fmt.Fprintf(&b, "\n    %s %s", at.Format("05.000000"), brief(r))
 		}
 	}
 	return b.String()
@@ -81,46 +86,60 @@ func brief(r rig.Record) string {
 	return b.String()
 }
 
-// books reads all logs of the storm.
+// records reads all logs of the storm; the piece of a line that a full disk left is passed over.
+func (w *world) records() (all []rig.Record, err error) {
+	old, err := filepath.Glob(w.broker.LogFile + ".*")
+	for _, file := range append(old, w.broker.LogFile) {
+		some, failed := (&rig.Broker{LogFile: file}).WholeRecords()
+		all, err = append(all, some...), errors.Join(err, failed)
+	}
+	return all, err
+}
+
+// books are what they say of each service.
 func (w *world) books() (books map[string]*book, dropped int, err error) {
 	books = map[string]*book{}
-	old, err := filepath.Glob(w.broker.LogFile + ".*")
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, file := range append(old, w.broker.LogFile) {
-		all, err := records(file)
-		if err != nil {
-			return nil, 0, err
+	all, err := w.records()
+	for _, r := range all {
+		if r.Str("msg") == "bug" {
+			return nil, 0, fmt.Errorf("a part of the broker failed: %v", r)
 		}
-		for _, r := range all {
-			if r.Str("msg") == "bug" {
-				return nil, 0, fmt.Errorf("a part of the broker failed: %v", r)
-			}
-			n, _ := r["count"].(float64)
-			if r.Str("msg") == "log-dropped" {
-				dropped += int(n)
-			}
-			name := r.Str("service")
-			if books[name] == nil {
-				books[name] = &book{allowed: map[string]int{}, ended: map[string]int{}, decided: map[string]int{}, perFailure: map[string]int{}}
-			}
-			books[name].enter(r, int(n))
+		n, _ := r["count"].(float64)
+		if r.Str("msg") == "log-dropped" {
+			dropped += int(n)
 		}
+		name := r.Str("service")
+		if books[name] == nil {
+			books[name] = &book{allowed: map[string]int{}, ended: map[string]int{}, decided: map[string]int{}, perFailure: map[string]int{}}
+		}
+		books[name].enter(r, int(n), w.ofThisBroker(r))
 	}
-	return books, dropped, nil
+	return books, dropped, err
 }
 
-// records reads one log; the piece of a line that a full disk left is passed over.
-func records(file string) ([]rig.Record, error) {
-	return (&rig.Broker{LogFile: file}).WholeRecords()
+// ofThisBroker tells whether a record is one of the broker that runs, whose counters begin with it: by the record's id,
+// which is made of the time (see firstID of listener/broker), or else by its own time.
+func (w *world) ofThisBroker(r rig.Record) bool {
+	if w.since.IsZero() {
+		return true
+	}
+	if id, err := strconv.ParseUint(r.Str("id"), 10, 64); err == nil && id > 0 {
+		return id >= uint64(w.since.Unix())<<20+uint64(w.since.Nanosecond())<<20/1e9
+	}
+	at, err := time.Parse(time.RFC3339Nano, r.Str("time"))
+	return err == nil && at.After(w.since)
 }
 
-// enter books one record.
-func (k *book) enter(r rig.Record, count int) {
+// enter books one record; but for the clients' own account just where the broker's counters know it.
+func (k *book) enter(r rig.Record, count int, counted bool) {
+	if r.Str("msg") == "decision" {
+		k.decided[net.JoinHostPort(r.Str("client"), r.Str("client_port"))]++
+	}
+	if !counted {
+		return
+	}
 	switch r.Str("msg") {
 	case "decision":
-		k.decided[net.JoinHostPort(r.Str("client"), r.Str("client_port"))]++
 		if r.Str("verdict") == "allow" {
 			k.allowed[r.Str("id")]++
 		} else {
@@ -210,26 +229,7 @@ func (w *world) compareGood(g *good, k *book, dropped int) {
 		}
 		missing += max(0, g.served[key]-k.decided[key])
 	}
-	if missing > dropped {
+	if missing > dropped+w.brokers { // what a broker was about to write has ended with it
 		w.t.Errorf("%s: no decision about %d connections that were answered", g.name, missing)
 	}
-}
-
-// table prints the storm on one page.
-func (w *world) table(seed uint64, length time.Duration, before, after rig.Counters) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %s\n%-32s %8s %8s\n", seed, length, "FAULT", "DONE", "COST")
-	for _, f := range faults {
-		fmt.Fprintf(&b, "%-32s %8d %8d %s\n", f.name, w.ledger.done[f.name], w.ledger.lost[f.name], f.off)
-	}
-	fmt.Fprintf(&b, "\n%-32s %8s\n", "BAD CLIENTS", "CAME")
-	for _, c := range badClients {
-		fmt.Fprintf(&b, "%-32s %8d\n", c.name, w.thrown[c.name])
-	}
-	fmt.Fprintf(&b, "\n%-12s %8s %8s %8s %8s %8s %10s\n", "SERVICE", "ASKED", "ANSWERED", "REFUSED", "LOST", "RETRIES", "SLOWEST")
-	for _, g := range w.goods {
-		fmt.Fprintf(&b, "%-12s %8d %8d %8d %8d %8d %10s\n", g.name, g.asked, g.answered, g.refused, g.lost, g.retries, g.slowest.Round(time.Millisecond))
-	}
-	fmt.Fprintf(&b, "\nbefore %+v\nafter  %+v (allowed more: %d descriptors, %d threads, %d processes, %d MiB)\n", before, after, moreFDs, moreThreads, moreChildren, moreRSS>>20)
-	w.t.Log(b.String())
 }

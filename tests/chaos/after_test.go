@@ -1,36 +1,18 @@
 package chaos
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"casemate/policy/control"
 	"casemate/tests/root/rig"
 )
-
-// What a broker may hold after a storm beyond what it held before: descriptors
-// and processes of what is in the making at that moment, threads of Go's runtime,
-// which never end, and memory that its collector has not given back.
-const (
-	moreFDs      = 4
-	moreThreads  = 12
-	moreChildren = 4
-	moreRSS      = 24 << 20
-)
-
-// ended is closed when the broker has ended.
-func (w *world) ended() <-chan struct{} {
-	c := make(chan struct{})
-	go func() {
-		if _, err := w.broker.Ended(time.Hour * 24); err == nil {
-			close(c)
-		}
-	}()
-	return c
-}
 
 // reload loads the policy as it is.
 func (w *world) reload() error {
@@ -44,19 +26,6 @@ func (w *world) reload() error {
 	return nil
 }
 
-// look is what the broker holds once no session is left.
-func (w *world) look() rig.Counters {
-	w.t.Helper()
-	if err := rig.Until(quietWithin, w.idle); err != nil {
-		w.t.Error(err)
-	}
-	c, err := w.broker.Counters()
-	if err != nil {
-		w.t.Error(err)
-	}
-	return c
-}
-
 // idle tells that no session is left, by every count.
 func (w *world) idle() error {
 	s, err := w.broker.Status()
@@ -64,8 +33,9 @@ func (w *world) idle() error {
 		return err
 	}
 	var live []string
+	s.Sessions = slices.DeleteFunc(s.Sessions, func(x control.SessionStatus) bool { return x.Service == w.leaves })
 	for _, x := range s.Services {
-		if x.Live > 0 {
+		if x.Live > 0 && x.Name != w.leaves {
 			live = append(live, fmt.Sprintf("%d of %s", x.Live, x.Name))
 		}
 	}
@@ -96,39 +66,68 @@ func (w *world) calm() {
 	}
 }
 
-// settled waits until the broker holds no more than before, and sleeps.
-func (w *world) settled(before rig.Counters) rig.Counters {
-	var now rig.Counters
-	if err := rig.Until(quietWithin, func() (err error) {
+// look waits until no session is left, and weighs: until there is no more than there may be beside what there was.
+func (w *world) look(before *weight) (now weight) {
+	w.t.Helper()
+	began, why := time.Now(), error(nil)
+	_ = rig.Until(w.quiet, func() (err error) {
+		defer func() { why = cmp.Or(err, why) }()
 		if err = w.idle(); err != nil {
 			return err
 		}
-		if now, err = w.broker.Counters(); err != nil {
+		if now, err = w.weigh(); err != nil || before == nil {
 			return err
 		}
-		if now.FDs > before.FDs+moreFDs || now.Children > before.Children+moreChildren || now.Zombies > 0 ||
-			now.Mounts > before.Mounts || now.Cgroups > before.Cgroups {
-			return errors.New("more than before")
+		if found := leaks(*before, []weight{now}); len(found) > 0 {
+			return errors.New(strings.Join(found, "; "))
 		}
 		return nil
-	}); err != nil {
-		w.t.Errorf("%v: %+v, before %+v", err, now, before)
+	})
+	w.t.Logf("at rest after %s, which waited last for: %v", time.Since(began).Round(time.Millisecond), why)
+	if err := w.idle(); err != nil {
+		w.t.Errorf("%v\n%s", err, w.forest())
 	}
-	if now.Threads > before.Threads+moreThreads || now.RSS > before.RSS+moreRSS {
-		w.t.Errorf("grown to %+v, before %+v", now, before)
+	return now
+}
+
+// forest is a line for each process of casemated's.
+func (w *world) forest() string {
+	var b strings.Builder
+	pids, err := w.tree()
+	if err != nil {
+		return err.Error()
 	}
+	for _, pid := range slices.Sorted(maps.Keys(pids)) {
+		s, err := rig.Status(pid)
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		at, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+		fmt.Fprintf(&b, "%d below %s, %s, uid %s, in %s: %.80q %v\n", pid, s["PPid"], s["State"], s["Uid"], at, line, err)
+	}
+	return b.String()
+}
+
+// sleeps checks that casemated and its broker do nothing where there is nothing to do.
+func (w *world) sleeps() {
 	for _, p := range w.strays() {
 		w.t.Errorf("process %d (%s) outlived its connection", p.PID, p.State)
 	}
-	used, err := rig.CPU(w.broker.PID)
-	if err != nil {
+	pids := []int{w.broker.PID}
+	if pid, err := w.broker.Acceptor(); err != nil {
 		w.t.Error(err)
+	} else {
+		pids = append(pids, pid)
 	}
-	time.Sleep(time.Second)
-	if then, err := rig.CPU(w.broker.PID); err != nil || then-used > 300*time.Millisecond {
-		w.t.Errorf("the broker used %s of processor time in a second without a client (%v)", then-used, err)
+	time.Sleep(time.Second / 2) // what there was to do is over
+	for _, pid := range pids {
+		used, err := rig.CPU(pid)
+		if err != nil {
+			w.t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if then, err := rig.CPU(pid); err != nil || then-used > 300*time.Millisecond {
+			w.t.Errorf("process %d used %s of processor time in a second without a client (%v)", pid, then-used, err)
+		}
 	}
-	return now
 }
 
 // strays are processes of the storm's program.

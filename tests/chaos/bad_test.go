@@ -5,8 +5,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,9 +24,12 @@ func tcp(x *target) bool      { return x.network == "tcp" }
 func datagram(x *target) bool { return x.network == "udp" }
 
 // program is whom an order can be given to that harms nobody but who gives it.
-func program(x *target) bool { return stream(x) && x.nowait() && !x.closed }
+func program(x *target) bool { return stream(x) && x.nowait() && !x.closed && !x.slow }
 
-var badClients = []bad{
+var badClients = slices.Concat(rude, floods, slow)
+
+// rude are clients of every kind that a program meets.
+var rude = []bad{
 	{"never sending", stream, func(w *world, x *target, rnd *rand.Rand) {
 		w.connected(x, rnd, func(c net.Conn) { pause(rnd, 2000) })
 	}},
@@ -65,20 +68,6 @@ var badClients = []bad{
 			_, _ = io.WriteString(c, strings.Repeat("\x00\xff\r\n{}", 10_000))
 		})
 	}},
-	{"flood of connections", stream, flood},
-	{"flood of datagrams", datagram, func(w *world, x *target, rnd *rand.Rand) {
-		for range 20 {
-			w.sent(x, anywhere(rnd), "say flood\n", "say again\n", "", "crash?")
-		}
-	}},
-	{"datagrams of the denied", datagram, func(w *world, x *target, rnd *rand.Rand) {
-		for i := range 10 {
-			w.sent(x, fmt.Sprintf("127.66.0.%d", i+1), strings.Split(strings.Repeat("say no\n ", 20), " ")...)
-		}
-	}},
-	{"oversized datagrams", datagram, func(w *world, x *target, rnd *rand.Rand) {
-		w.sent(x, anywhere(rnd), strings.Repeat("x", 65507), strings.Repeat("say ", 8000))
-	}},
 	{"held control socket", tcp, func(w *world, _ *target, rnd *rand.Rand) {
 		if c, err := net.DialTimeout("unix", w.broker.Control, time.Second); err == nil {
 			_, _ = io.WriteString(c, []string{"", "{", "{}\n", strings.Repeat("[", 100_000), `{"format_version":1,"verb":"stop"}` + "\n"}[rnd.IntN(5)])
@@ -101,29 +90,6 @@ func ordered(order string, ms int) func(*world, *target, *rand.Rand) {
 	}
 }
 
-func flood(w *world, x *target, rnd *rand.Rand) {
-	var wg sync.WaitGroup
-	for range 40 {
-		own := rand.New(rand.NewPCG(rnd.Uint64(), 0))
-		wg.Go(func() {
-			w.connected(x, own, func(c net.Conn) {
-				switch own.IntN(4) {
-				case 0:
-					pause(own, 500)
-				case 1:
-					_, _ = io.WriteString(c, "say flood\n")
-					_, _ = c.Read(make([]byte, 100))
-				case 2:
-					if t, ok := c.(*net.TCPConn); ok {
-						_ = t.SetLinger(0)
-					}
-				}
-			})
-		})
-	}
-	wg.Wait()
-}
-
 // anywhere is a loopback address that no good client has.
 func anywhere(rnd *rand.Rand) string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+rnd.IntN(60), rnd.IntN(256), 1+rnd.IntN(254))
@@ -133,9 +99,13 @@ func pause(rnd *rand.Rand, ms int) { time.Sleep(time.Duration(rnd.IntN(ms)+1) * 
 
 // connected does something with a connection from anywhere, if there is one.
 func (w *world) connected(x *target, rnd *rand.Rand, do func(c net.Conn)) {
+	w.connectedFrom(x, anywhere(rnd), do)
+}
+
+func (w *world) connectedFrom(x *target, source string, do func(c net.Conn)) {
 	d := &net.Dialer{Timeout: time.Second}
 	if x.network == "tcp" {
-		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(anywhere(rnd))}
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
 	}
 	c, err := d.Dial(x.network, x.address)
 	if err != nil {
@@ -144,19 +114,6 @@ func (w *world) connected(x *target, rnd *rand.Rand, do func(c net.Conn)) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	do(c)
-}
-
-// sent sends datagrams from one source, and waits for no answer.
-func (w *world) sent(x *target, source string, texts ...string) {
-	d := &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(source)}}
-	c, err := d.Dial(x.network, x.address)
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	for _, text := range texts {
-		_, _ = io.WriteString(c, text)
-	}
 }
 
 // vanish closes a connection without a word to its peer, like a client that lost

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,9 +31,14 @@ type good struct {
 	retries  int // datagrams without an answer that were sent again
 	lost     int
 	slowest  time.Duration
-	errs     []string       // a hang, or the answer of somebody else
-	tried    map[string]int // by its own address and port: connections
-	served   map[string]int // and those that were answered
+	errs     []string        // a hang, or the answer of somebody else
+	tried    map[string]int  // by its own address and port: connections
+	served   map[string]int  // and those that were answered
+	took     []time.Duration // by the requests of one part of the storm that were answered
+}
+
+func newGood(x *target, l *ledger) *good {
+	return &good{target: x, ledger: l, tried: map[string]int{}, served: map[string]int{}}
 }
 
 // until asks until stop is closed.
@@ -43,8 +49,28 @@ func (g *good) until(stop <-chan struct{}, rnd *rand.Rand) {
 			return
 		case <-time.After(time.Duration(30+rnd.IntN(150)) * time.Millisecond):
 		}
-		g.ask(n)
+		_ = g.ask(n) // it is in the books
 	}
+}
+
+// median is how long the answers took that came since it was asked last; 0 where there were too few to say.
+func (g *good) median() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	took := g.took
+	g.took = nil
+	if len(took) < enough {
+		return 0
+	}
+	return middle(took)
+}
+
+// enough is how many answers a median is of.
+const enough = 100
+
+func middle(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
 }
 
 // errWrong is an answer to another question.
@@ -72,6 +98,7 @@ func (g *good) ask(n int) error {
 	case err == nil:
 		g.answered++
 		g.served[key]++
+		g.took = append(g.took, took)
 	case errors.Is(err, errWrong):
 		g.errs = append(g.errs, err.Error())
 	case errors.As(err, &timeout) && timeout.Timeout():

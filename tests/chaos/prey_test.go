@@ -40,7 +40,7 @@ func (w *world) preys() (zygotes, programs, helpers []prey) {
 			known[x.PID] = true
 		}
 	}
-	accepts, err := w.broker.Acceptor() // what it has just accepted would go with it: tests/root kills it
+	accepts, err := w.broker.Acceptor() // it has a row of its own
 	if err != nil {
 		return nil, nil, nil
 	}
@@ -97,7 +97,7 @@ func (w *world) hit(f *fault, rnd *rand.Rand, kind func(*world) []prey, do func(
 	kids, err := rig.Children(w.broker.PID)
 	for _, k := range kids {
 		if err == nil && k.PID == p.pid {
-			h := w.ledger.begin(f.name, p.service, f.cost)
+			h := w.ledger.begin(f, p.service)
 			do(pidfd)
 			w.ledger.end(h)
 			return

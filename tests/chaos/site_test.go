@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ type target struct {
 	builtin bool
 	wait    bool
 	closed  bool // it refuses everybody
+	slow    bool // it ends slow clients
 	attrs   []string
 	source  string // the good client's own address
 }
@@ -66,6 +68,18 @@ limit "narrow" {
   }
 }
 
+limit "long" {
+  concurrent = 1000
+  session    = "1h"
+}
+
+limit "slow" {
+  concurrent = 1000
+  session    = "2m"
+  first_byte = "2s"
+  min_rate   = "100B/s"
+}
+
 profile "tmp" {
   base = profile.files
   files { tmp = "%dKiB" }
@@ -108,6 +122,8 @@ func newSite(t *testing.T, dir string) *site {
 		{name: "nobody", way: "client", attrs: []string{"profile = profile.line", `user = "nobody"`}},
 		{name: "bounded", way: "client", attrs: []string{"profile = profile.bounded"}},
 		{name: "narrow", way: "client", attrs: []string{"profile = profile.line", "limit = limit.narrow"}},
+		{name: "silent", way: "client", attrs: []string{"profile = profile.line", `refuse = "silent"`}},
+		{name: "slow", way: "client", slow: true, attrs: []string{"profile = profile.line", "limit = limit.slow"}},
 		{name: "closed", way: "client", closed: true, attrs: []string{"profile = profile.line", "acl = acl.closed"}},
 		{name: "local", network: "unix", way: "client", attrs: []string{"profile = profile.line"}},
 		{name: "packet", network: "unixpacket", way: "client", attrs: []string{"profile = profile.line"}},
@@ -115,6 +131,8 @@ func newSite(t *testing.T, dir string) *site {
 		{name: "dgram", network: "udp", way: "datagram", attrs: []string{"profile = profile.line"}},
 		{name: "queue", network: "udp", way: "queue", wait: true, attrs: []string{"profile = profile.listener"}},
 		{name: "echo", way: "echo", builtin: true},
+		{name: "echo-slow", way: "echo", builtin: true, slow: true, attrs: []string{"limit = limit.slow"}},
+		{name: "echo-silent", way: "echo", builtin: true, attrs: []string{`refuse = "silent"`}},
 		{name: "echo-udp", network: "udp", way: "echo", builtin: true},
 	} {
 		x.source = fmt.Sprintf("127.0.%d.1", i+1)
@@ -173,6 +191,12 @@ func later(key, a string, attrs []string) bool {
 	return false
 }
 
+// narrowed is what one variant denies beside: some of those that bad clients come from (anywhere), and no good one.
+var narrowed = netip.MustParsePrefix("127.16.0.0/12")
+
+// narrows is the variant that does.
+const narrows = 3
+
 // variants is how many policies there are that load.
 const variants = 6
 
@@ -187,8 +211,8 @@ func (s *site) text(variant int) string {
 		tmp = 128
 	}
 	text := fmt.Sprintf(shared, session, tmp)
-	if variant == 3 {
-		text = strings.Replace(text, `["127.66.0.0/16"]`, `["127.66.0.0/16", "127.67.0.0/16"]`, 1)
+	if variant == narrows {
+		text = strings.Replace(text, `["127.66.0.0/16"]`, `["127.66.0.0/16", "`+narrowed.String()+`"]`, 1)
 	}
 	for _, x := range s.targets {
 		text += s.block(x)

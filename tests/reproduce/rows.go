@@ -83,5 +83,5 @@ var rows = []row{
 	{"storm", "compmem", "the compiler's memory is bounded", []string{"tests/root.TestCompilerIsBounded"}, ""},
 	{"storm", "zz_forge", "a zygote's word about pids", []string{"listener/broker.TestForgedPID", "listener/warden.TestTakes", "listener/broker.TestForgedPIDOfALaunch"}, ""},
 	{"storm", "tasks", "no task left to the services and the broker", []string{"tests/root.TestNoTasksLeft"}, ""},
-	{"storm", "all", "all of it at once", []string{"tests/chaos.TestChaos"}, ""},
+	{"storm", "all", "all of it at once", []string{"tests/chaos.TestSoak"}, ""},
 }
