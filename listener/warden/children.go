@@ -113,7 +113,7 @@ func (w *Warden) watch(c *child) {
 }
 
 func (c *child) Ready(uint32) {
-	if !c.left() && !c.reap() { // woken for nothing: ask again
+	if !c.left() && !c.reap() && c.pidfd >= 0 { // woken for nothing: ask again
 		_ = c.w.loop.Mod(c.pidfd, unix.EPOLLIN|unix.EPOLLONESHOT)
 	}
 }
