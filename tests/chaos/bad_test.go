@@ -23,6 +23,9 @@ func stream(x *target) bool   { return x.network != "udp" }
 func tcp(x *target) bool      { return x.network == "tcp" }
 func datagram(x *target) bool { return x.network == "udp" }
 
+// Nobody but the time of a session ends what somebody who is gone without a word has left to the broker's successor, which cannot
+// ask how slow that client is; slow targets have sessions that last.
+
 // program is whom an order can be given to that harms nobody but who gives it.
 func program(x *target) bool { return stream(x) && x.nowait() && !x.closed && !x.slow }
 
@@ -44,7 +47,7 @@ var rude = []bad{
 	{"reset", tcp, func(w *world, x *target, rnd *rand.Rand) {
 		w.connected(x, rnd, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) })
 	}},
-	{"gone without a word", tcp, func(w *world, x *target, rnd *rand.Rand) {
+	{"gone without a word", func(x *target) bool { return tcp(x) && !x.slow }, func(w *world, x *target, rnd *rand.Rand) {
 		w.connected(x, rnd, vanish)
 	}},
 	{"one byte at a time", program, func(w *world, x *target, rnd *rand.Rand) {

@@ -59,7 +59,7 @@ func (w *world) bans(f *fault, rnd *rand.Rand, from netip.Prefix, x *target, end
 		address = from.Addr().Next().String()
 	}
 	for range 3 {
-		if served(x, address) {
+		if w.served(x, address) {
 			w.t.Errorf("%s serves %s, which is banned from it", x.name, address)
 		}
 		pause(rnd, 300)
@@ -69,12 +69,19 @@ func (w *world) bans(f *fault, rnd *rand.Rand, from netip.Prefix, x *target, end
 }
 
 // served tells whether a service answers to a client at an address within a moment.
-func served(x *target, address string) bool {
+func (w *world) served(x *target, address string) bool {
 	c, err := (&net.Dialer{Timeout: retry, LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial(x.network, x.address)
 	if err != nil {
 		return false
 	}
 	defer c.Close()
+	for _, g := range w.goods {
+		if g.target == x {
+			g.mu.Lock()
+			g.tried[c.LocalAddr().String()]++ // the good client comes from there, too
+			g.mu.Unlock()
+		}
+	}
 	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 	_, _ = io.WriteString(c, "say there\n")
 	n, _ := c.Read(make([]byte, 1))
@@ -166,7 +173,10 @@ func killBroker(w *world, f *fault, rnd *rand.Rand) {
 		if now, err := w.broker.Acceptor(); err != nil || now == pid {
 			return fmt.Errorf("no broker follows %d: %v", pid, err)
 		}
-		_, err := w.broker.Status()
+		s, err := w.broker.Status()
+		if err == nil && s.Generation == 0 {
+			err = errors.New("it has loaded nothing yet")
+		}
 		return err
 	}); err != nil {
 		w.t.Error(err)
