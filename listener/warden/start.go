@@ -174,7 +174,7 @@ func exitError(e Exit) error {
 func (b *Broker) inherit(before *Broker) {
 	before.mu.Lock()
 	defer before.mu.Unlock()
-	b.resume, b.left, b.roles = cmp.Or(before.force, before.resume), before.left, before.roles
+	b.resume, b.left, b.roles = cmp.Or(before.force, before.resume, before.docs[before.newest]), before.left, before.roles // the last: it was not to be loaded then
 	for _, s := range before.sockets {
 		if old := b.left[s.Spec.Key()]; old != nil { // as of a udp service, which has many
 			listener.Close(old.FD)
