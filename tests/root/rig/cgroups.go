@@ -41,6 +41,14 @@ func CgroupTop(t testing.TB, controllers ...string) string {
 	return ""
 }
 
+// What the groups are called that tests make at the top of a tree.
+const unitGroup, pidsGroup = "test-unit-", "casemate-pids-"
+
+// ownGroup is a name that no other test has: it may have the same pid in a namespace of its own.
+func ownGroup(kind string) string {
+	return fmt.Sprintf("%s%d-%d", kind, os.Getpid(), time.Now().UnixNano())
+}
+
 // Unit is a control group such as a service manager makes for a service.
 type Unit struct{ Path string }
 
@@ -55,7 +63,7 @@ func NewUnit(t testing.TB, delegated bool, controllers ...string) *Unit {
 			t.Fatal(err)
 		}
 	}
-	u := &Unit{filepath.Join(top, fmt.Sprintf("test-unit-%d", os.Getpid()))}
+	u := &Unit{filepath.Join(top, ownGroup(unitGroup))}
 	if err := os.Mkdir(u.Path, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +135,7 @@ func (u *Unit) Groups(t testing.TB) map[string]int {
 func PidsGroup(t testing.TB) (under []string, group string) {
 	t.Helper()
 	for _, top := range append([]string{"/sys/fs/cgroup/pids"}, cgroupMounts...) {
-		group = filepath.Join(top, fmt.Sprintf("casemate-pids-%d", os.Getpid()))
+		group = filepath.Join(top, ownGroup(pidsGroup))
 		if os.Mkdir(group, 0o755) != nil {
 			continue
 		}

@@ -241,23 +241,28 @@ func countersOf(pid int) (Counters, error) {
 		return c, err
 	}
 	c.Mounts = len(mounts)
-	c.Cgroups = cgroups()
+	c.Cgroups = cgroups(pid)
 	m, err := MemoryOf(pid)
 	c.RSS = m.RSS
 	return c, err
 }
 
-// cgroups counts the groups of the v2 hierarchy, wherever it is mounted.
-func cgroups() int {
+// cgroups counts the groups of the v2 hierarchy, wherever it is mounted, but for those of other tests than that of the process.
+func cgroups(pid int) int {
+	own, _ := CgroupOf(pid)
 	for _, top := range cgroupMounts {
 		if _, err := os.Stat(filepath.Join(top, "cgroup.procs")); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		n := 0
 		_ = filepath.WalkDir(top, func(_ string, d os.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				n++
+			if err != nil || !d.IsDir() {
+				return nil
 			}
+			if name := d.Name(); (strings.HasPrefix(name, unitGroup) || strings.HasPrefix(name, pidsGroup)) && !strings.Contains(own+"/", "/"+name+"/") {
+				return filepath.SkipDir
+			}
+			n++
 			return nil
 		})
 		return n
