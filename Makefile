@@ -208,6 +208,8 @@ run: root-present deps-run
 
 # Packages whose tests are thousands of cases in one goroutine: nothing to race, and four times as long where it is looked for.
 ALONE := 'casemate/\(cmd/casemate\|policy\(/denied\|/importer\|/hostsaccess\|/schema\|/show\)\?\)$$'
+# With LANES=2 so many tests of tests/root run at a time, each in namespaces of its own: most of them wait.
+LANES ?=
 test: deps-test
 	@$(MAKE) build gofmt vet
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/casemate
@@ -215,7 +217,8 @@ test: deps-test
 	go test -count=1 $$(go list ./... | grep $(ALONE)) ./tests/script
 	# One after the other: they count processes, descriptors and mounts of the whole host. What failed is said again at the end.
 	@mkdir -p .cache; rm -f .cache/tests
-	{ go test -p 1 -count=1 -timeout 30m $$(go list ./tests/... | grep -v /script$$) && echo passed >.cache/tests; } 2>&1 | tee .cache/tests.log
+	{ go test -p 1 -count=1 -timeout 30m $$(go list ./tests/... | grep -v -e /script$$ $(if $(LANES),-e /tests/root$$)) \
+	  $(if $(LANES),&& go run ./tests/lanes -lanes $(LANES) ./tests/root) && echo passed >.cache/tests; } 2>&1 | tee .cache/tests.log
 	@grep -E '^ *--- FAIL|^(FAIL|panic:)|^running tests:|^	+Test[A-Za-z/]* \(.*\)$$' .cache/tests.log || :
 	@[ -e .cache/tests ] && rm .cache/tests
 
