@@ -149,9 +149,11 @@ func killBroker(w *world, f *fault, rnd *rand.Rand) {
 	if err != nil {
 		return
 	}
+	workers := *f
+	workers.after = promptly
 	for _, x := range w.site.targets {
 		if x.builtin {
-			defer w.ledger.end(w.ledger.begin(f, x.name))
+			defer w.ledger.end(w.ledger.begin(&workers, x.name))
 		}
 	}
 	w.hit(f, rnd, func(*world) []prey { return []prey{{pid: pid}} }, func(pidfd int) {

@@ -76,7 +76,7 @@ limit "long" {
 limit "slow" {
   concurrent = 1000
   session    = "2m"
-  first_byte = "2s"
+  first_byte = "8s"
   min_rate   = "100B/s"
 }
 

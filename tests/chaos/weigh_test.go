@@ -34,7 +34,7 @@ type bound struct {
 // that they make ahead: a storm has thousands of sessions, one of which each would leave.
 var bounds = []bound{
 	{"processes", 4, 4, "what is in the making: a helper, a zygote's maker"},
-	{"zygotes", 0, 0, ""},
+	{"zygotes", 0, 8, "those that were idle have gone, and come again"},
 	{"zombies", 0, 0, ""},
 	{"descriptors", 4, 4, "of casemated and its broker: what is in the making"},
 	{"descriptors below", 64, 64, "those of namespaces made ahead, and of their makers"},
@@ -45,7 +45,7 @@ var bounds = []bound{
 	{"control groups", 0, 0, ""},
 	{"leased uids", 2, 2, "those of helpers"},
 	{"blocks of uids", 8, 8, "the next one is taken once all of one have had their turn, and there is an end to that"},
-	{"KiB", 24 << 10, 8 << 10, "what Go's collector has not given back"},
+	{"KiB", 24 << 10, 16 << 10, "what Go's collector has not given back"},
 }
 
 // weigh counts.

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { most = 64, patience_ms = 2000, idle_ms = 1000 };
+enum { most = 64, patience_ms = 8000, idle_ms = 1000 };
 
 static const char *name;
 
