@@ -180,7 +180,7 @@ func TestShunsWhoIsBeingAdmitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := config("echo")
+	c := config("chargen")
 	c.Limit.Concurrent, c.Limit.EarlyDrop = 10, limit.EarlyDrop{Start: 1, Percent: 1}
 	s, err := newServer(c, nil, []*os.File{f}, func(journal.Record) {})
 	if err != nil {
