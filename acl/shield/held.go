@@ -46,9 +46,6 @@ func named(p acl.Pattern) bool {
 	return addr != nil && prefix != nil
 }
 
-// Whole tells whether the filter decides all that the list does.
-func (h Held) Whole() bool { return h.Fit == h.Ranges && len(h.Asks) == 0 }
-
 // Words says it, for people.
 func (h Held) Words() []string {
 	var out []string

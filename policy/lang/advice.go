@@ -51,7 +51,7 @@ func (c *compiler) unasked(s *policy.Service) {
 		return
 	}
 	if _, err := decide.Compile(&l); err == nil && trace.NeedsNames(&l) {
-		c.warn(codeUnasked, c.near("services."+s.Name+".acl"), "name addresses and prefixes",
+		c.warn(codeUnasked, c.near("services."+s.Name+".acl"), "name addresses and prefixes: anybody may forge where a datagram is from, and would choose whose DNS is asked while those behind it wait",
 			"names are not asked for datagrams: of acl %q, allow rules by name never match and deny rules by name always do", s.ACL)
 	}
 }
