@@ -48,7 +48,7 @@ func newTrial(t *testing.T, r *rand.Rand) *trial {
 		t.Fatal(err)
 	}
 	if d.rules, _, err = Refused(d.list); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	d.from = edges(r, d.list)
 	for range r.IntN(4) {

@@ -6,13 +6,12 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
 	"casemate/tests/need"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestShieldInKernel: the kernel drops with the filters at real sockets whom the interpreter drops, and whom the rules refuse. Datagrams
@@ -20,7 +19,7 @@ import (
 func TestShieldInKernel(t *testing.T) {
 	need.Root(t, "it makes a network namespace, and sends in the name of others")
 	runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
 	}
 	up(t)
@@ -54,18 +53,14 @@ func TestShieldInKernel(t *testing.T) {
 // up sets the loopback interface up.
 func up(t *testing.T) {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ifr.SetUint16(unix.IFF_UP)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
-		t.Fatal(err)
+	defer syscall.Close(fd)
+	ifr := [40]byte{'l', 'o', syscall.IFNAMSIZ: syscall.IFF_UP} // struct ifreq of a little-endian machine
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&ifr))); errno != 0 {
+		t.Fatal(errno)
 	}
 }
 
@@ -80,44 +75,43 @@ type wire struct {
 func newWire(t *testing.T, to netip.Addr) *wire {
 	t.Helper()
 	w := &wire{to: to}
-	family, bind := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+	family, bind := syscall.AF_INET, syscall.Sockaddr(&syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
 	if to.Is6() {
-		family, bind = unix.AF_INET6, &unix.SockaddrInet6{Addr: to.As16()}
+		family, bind = syscall.AF_INET6, &syscall.SockaddrInet6{Addr: to.As16()}
 	}
 	var err error
-	if w.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+	if w.fd, err = syscall.Socket(family, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(w.fd) })
-	if err := unix.Bind(w.fd, bind); err != nil {
+	t.Cleanup(func() { syscall.Close(w.fd) })
+	if err := syscall.Bind(w.fd, bind); err != nil {
 		t.Fatal(err)
 	}
-	at, err := unix.Getsockname(w.fd)
+	at, err := syscall.Getsockname(w.fd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	switch a := at.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		w.port = uint16(a.Port)
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		w.port = uint16(a.Port)
 	}
-	if w.raw, err = unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW); err != nil {
+	if w.raw, err = syscall.Socket(family, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, syscall.IPPROTO_RAW); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(w.raw) })
+	t.Cleanup(func() { syscall.Close(w.raw) })
 	return w
 }
 
 func (w *wire) attach(t *testing.T, filter []byte) {
 	t.Helper()
-	list := make([]unix.SockFilter, len(filter)/InstructionSize)
+	list := make([]syscall.SockFilter, len(filter)/InstructionSize)
 	for i := range list {
 		one := filter[InstructionSize*i:]
-		list[i] = unix.SockFilter{Code: binary.NativeEndian.Uint16(one), Jt: one[2], Jf: one[3], K: binary.NativeEndian.Uint32(one[4:])}
+		list[i] = syscall.SockFilter{Code: binary.NativeEndian.Uint16(one), Jt: one[2], Jf: one[3], K: binary.NativeEndian.Uint32(one[4:])}
 	}
-	program := unix.SockFprog{Len: uint16(len(list)), Filter: unsafe.SliceData(list)}
-	if err := unix.SetsockoptSockFprog(w.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
+	if err := syscall.AttachLsf(w.fd, list); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -131,9 +125,9 @@ func (w *wire) try(t *testing.T, from []netip.Addr) []bool {
 		w.lastSeen++
 		var err error
 		if p := w.datagram(a, w.lastSeen); w.to.Is4() {
-			err = unix.Sendto(w.raw, p, 0, &unix.SockaddrInet4{Addr: w.to.As4()})
+			err = syscall.Sendto(w.raw, p, 0, &syscall.SockaddrInet4{Addr: w.to.As4()})
 		} else {
-			err = unix.Sendto(w.raw, p, 0, &unix.SockaddrInet6{Addr: w.to.As16()})
+			err = syscall.Sendto(w.raw, p, 0, &syscall.SockaddrInet6{Addr: w.to.As16()})
 		}
 		if err != nil {
 			t.Fatalf("sending as %s: %v", a, err)
@@ -151,8 +145,8 @@ func (w *wire) drain(t *testing.T, first uint32, came []bool) {
 	t.Helper()
 	var text [8]byte
 	for {
-		n, _, err := unix.Recvfrom(w.fd, text[:], 0)
-		if errors.Is(err, unix.EAGAIN) {
+		n, _, err := syscall.Recvfrom(w.fd, text[:], 0)
+		if errors.Is(err, syscall.EAGAIN) {
 			return
 		}
 		if err != nil || n != 4 {
@@ -174,12 +168,12 @@ func (w *wire) datagram(from netip.Addr, serial uint32) []byte {
 	udp = binary.BigEndian.AppendUint16(udp, 0) // no checksum, which IPv4 has none of
 	udp = binary.BigEndian.AppendUint32(udp, serial)
 	if from.Is4() {
-		ip := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, unix.IPPROTO_UDP, 0, 0} // the kernel fills the rest in
+		ip := []byte{0x45, 0, 0, 0, 0, 0, 0, 0, 64, syscall.IPPROTO_UDP, 0, 0} // the kernel fills the rest in
 		binary.NativeEndian.PutUint16(ip[2:], 32)
 		return append(append(append(ip, from.AsSlice()...), w.to.AsSlice()...), udp...)
 	}
 	ends := append(from.AsSlice(), w.to.AsSlice()...)
-	sum := uint32(unix.IPPROTO_UDP + len(udp))
+	sum := uint32(syscall.IPPROTO_UDP + len(udp))
 	for of := append(ends[:32:32], udp...); len(of) > 0; of = of[2:] {
 		sum += uint32(binary.BigEndian.Uint16(of))
 	}
@@ -190,6 +184,6 @@ func (w *wire) datagram(from netip.Addr, serial uint32) []byte {
 		sum = 0xffff
 	}
 	binary.BigEndian.PutUint16(udp[6:], uint16(sum))
-	ip := []byte{0x60, 0, 0, 0, 0, byte(len(udp)), unix.IPPROTO_UDP, 64}
+	ip := []byte{0x60, 0, 0, 0, 0, byte(len(udp)), syscall.IPPROTO_UDP, 64}
 	return append(append(ip, ends...), udp...)
 }
