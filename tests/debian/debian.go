@@ -64,6 +64,12 @@ func unpackAll(ctx context.Context, tree string) error {
 	if err != nil || len(debs) == 0 {
 		return errors.Join(err, errors.New("debootstrap has downloaded no package"))
 	}
+	// In a container debootstrap links /proc to that of the host.
+	if proc := filepath.Join(tree, "proc"); os.Remove(proc) == nil {
+		if err := os.Mkdir(proc, 0o555); err != nil {
+			return err
+		}
+	}
 	for _, deb := range debs {
 		// dpkg-deb -x would put directories in the place of the links that lead from / into /usr.
 		if _, err := output(ctx, "bash", "-o", "pipefail", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -x -p --keep-directory-symlink -C "$2"`, "bash", deb, tree); err != nil {
