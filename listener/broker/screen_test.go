@@ -228,7 +228,7 @@ func TestFloodIsBlocked(t *testing.T) {
 	b := &Broker{loop: events}
 	b.bans = newBans(b)
 	limiter := admission.New(limit.Spec{PerSource: limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Minute}, Burst: 1, Prefix4: 32}})
-	svc := &service{b: b, name: "one", spec: &policy.Service{Refuse: policy.RefuseSilent}, tally: &tally{limiter: limiter}}
+	svc := &service{b: b, name: "one", spec: &policy.Service{Refuse: policy.RefuseSilent}, limit: new(limit.Spec), tally: &tally{limiter: limiter}}
 	s := &shielding{svc: svc, now: new(filters), blocked: map[netip.Prefix]int64{}}
 	s.timer.Owner = loop.Func(s.renew)
 	svc.tally.shield = s

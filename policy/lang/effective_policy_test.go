@@ -148,6 +148,7 @@ limit "odd" {
   queue        = "1500ms"
   queue_length = 5
   max_load     = "1.25"
+  exempt       = ["192.0.2.0/28", "2001:db8::7"]
   responses       = "200/min"
   responses_total = "9/s"
   per_source {
