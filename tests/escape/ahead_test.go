@@ -76,7 +76,7 @@ func TestNothingIsLeftAhead(t *testing.T) {
 	paths := map[string]string{}
 	for name, own := range map[string]string{"ahead": "false", "ahead-init": "true"} {
 		paths[name] = filepath.Join(dir, name)
-		text += strings.NewReplacer("acl.localhost", "acl.anyone", `"tcp://127.0.0.1:0"`, fmt.Sprintf("%q", "unix:"+paths[name])).Replace(serviceText(name, "0", victim, "  base = profile.server\n  widens = [\"network\", \"syscalls\"]\n  because = \"tests\"\n  network { mode = \"host\" }\n  init = "+own+"\n  files {\n    tmp = \"1MiB\"\n    proc = true\n  }\n"+
+		text += strings.NewReplacer("acl.localhost", "acl.anyone", `"tcp://127.0.0.1:0"`, fmt.Sprintf("%q", "unix:"+paths[name])).Replace(serviceText(name, "0", victim, "  base = profile.server\n  widens = [\"network\", \"syscalls\"]\n  because = \"tests\"\n  network { mode = \"host\" }\n  best_effort = [\"landlock.net\", \"landlock.scopes\"]\n  init = "+own+"\n  files {\n    tmp = \"1MiB\"\n    proc = true\n  }\n"+
 			"  syscalls { allow = [\"inotify_init1\", \"inotify_add_watch\", \"sendmsg\", \"flock\", \"fsetxattr\", \"listxattr\", \"mknodat\", \"mknod\", \"@socket-server\"] }"))
 	}
 	b := rig.Serve(t, text)
