@@ -133,15 +133,14 @@ func (s *bans) mustTell(o *session) {
 	}
 }
 
-// catchUp tells a worker that runs now what was said since it was introduced. It may serve somebody already who is to end: so young, it
-// ends whole.
+// catchUp tells a worker that runs now what was said since it was introduced. It may serve somebody already who is to end.
 func (s *bans) catchUp(o *session) {
 	if o.counts == nil || o.counts.heard == s.version {
 		return
 	}
 	s.mustTell(o)
 	if slices.ContainsFunc(s.state.Of(o.svc.name).Bans, func(b ban.Ban) bool { return b.Ends }) {
-		s.b.terminate(o, journal.Killed)
+		o.hint(wire.Shun)
 	}
 }
 

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"time"
 
 	"casemate/acl/decide"
 	"casemate/listener/journal"
@@ -71,10 +70,6 @@ func (b *Broker) narrowWorker(s *session) {
 	if s.counts == nil || s.counts.said < 0 || s.mercy != "" {
 		return
 	}
-	if time.Duration(b.loop.Now()-s.started) < soonDead {
-		b.terminate(s, journal.Killed)
-		return
-	}
 	s.counts.narrowed = true
 	if b.gen.service(s.svc.name) != nil {
 		s.counts.admits = b.gen.doc.Policy.ACL(b.gen.service(s.svc.name).spec.ACL)
@@ -87,7 +82,7 @@ func (b *Broker) narrowWorker(s *session) {
 		b.terminate(s, journal.Killed)
 		return
 	}
-	s.signal(wire.Shun)
+	s.hint(wire.Shun)
 }
 
 // narrows tells whether a load of a policy ends them.

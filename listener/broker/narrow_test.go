@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -92,6 +93,37 @@ func TestNarrow(t *testing.T) {
 	g.doc, _ = newDocument(testPolicy(svc("two", "tcp", port, "/bin/cat")), nil)
 	if a := g.operates(control.Request{Verb: control.VerbReload, Ends: true}); len(a.Sessions) != 1 {
 		t.Errorf("of a service that is gone: %+v", a.Sessions)
+	}
+}
+
+// TestNarrowSparesYoungWorkers: a load that ends sessions ends no worker of a built-in whose clients are admitted, though that may be too young to hear; it
+// is told when it does.
+func TestNarrowSparesYoungWorkers(t *testing.T) {
+	g, port := newRig(t), freePort(t)
+	heard := filepath.Join(t.TempDir(), "heard")
+	s := svc("echo", "tcp4", port)
+	s.Command, s.Builtin, s.Wait, s.Stdio, s.ACL = nil, "echo", true, "listen_fds", "anyone"
+	g.fakes["echo"] = &fakeCell{argv: []string{"/bin/sh", "-c", "trap 'echo >" + heard + "' USR2; while :; do sleep 0.1; done"}}
+	g.setPolicy(s)
+	g.operates(control.Request{Verb: control.VerbReload})
+	dial(t, port)
+	one := func() (pid int32, mercy string) {
+		g.do(func() {
+			for _, s := range g.sessions {
+				pid, mercy = s.pid, s.mercy
+			}
+		})
+		return pid, mercy
+	}
+	eventually(t, func() bool { pid, _ := one(); return pid > 0 })
+	first, _ := one()
+	g.operates(control.Request{Verb: control.VerbReload, Ends: true})
+	if pid, mercy := one(); pid != first || mercy != "" {
+		t.Errorf("the worker %d is to end (%q), or another one is there: %d", first, mercy, pid)
+	}
+	eventually(t, func() bool { _, err := os.Stat(heard); return err == nil })
+	if pid, _ := one(); pid != first {
+		t.Errorf("the worker %d has gone, and %d is there", first, pid)
 	}
 }
 

@@ -146,11 +146,7 @@ func (b *Broker) shun(bans []ban.Ban) (list []control.SessionStatus) {
 	for _, s := range b.sessions {
 		switch {
 		case s.svc.spec.Builtin != "":
-			if time.Duration(b.loop.Now()-s.started) < soonDead { // it may not hear yet, and what it does then is to end
-				b.terminate(s, journal.Killed)
-			} else {
-				s.signal(wire.Shun)
-			}
+			s.hint(wire.Shun)
 		case s.held == nil && index.Find(s.peer.Addr.Addr(), s.svc.name, b.wall()) != nil:
 			s.why = cmp.Or(s.why, whyBan)
 			list = append(list, s.status())

@@ -148,3 +148,19 @@ func (s *session) signal(sig unix.Signal) {
 		s.svc.b.hands.Kill(int(s.pid), sig)
 	}
 }
+
+// hint signals the worker of a built-in, once it hears: before that the signal would end it, with clients who may stay. Whom it
+// admits it knows from what it is told in its file at once.
+func (s *session) hint(sig unix.Signal) {
+	b := s.svc.b
+	young := soonDead - time.Duration(b.loop.Now()-s.started)
+	if young <= 0 {
+		s.signal(sig)
+		return
+	}
+	b.loop.After(&loop.Timer{Owner: loop.Func(func() {
+		if b.sessions[s.key] == s {
+			s.signal(sig)
+		}
+	})}, young)
+}
