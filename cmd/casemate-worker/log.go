@@ -129,6 +129,7 @@ func (w *logWorker) run(ctx context.Context) (err error) {
 		if !ticking {
 			now := time.Now()
 			lines, kills := w.ledger.tick(now), w.kills.tick(now)
+			w.flush()
 			if ticking = lines || kills; ticking {
 				timer.Reset(tickEvery)
 			}

@@ -24,12 +24,10 @@ var (
 	ErrBug     = errors.New("bug in casemated: see its log")
 )
 
-// brokenTurn rests the loop after a panic in its own bookkeeping, which may
-// come back in every turn.
+// brokenTurn rests the loop after a panic in its own bookkeeping, which may come back in every turn.
 const brokenTurn = 10 * time.Millisecond
 
-// maxEvents is how many ready descriptors one epoll_wait(2) reports; the
-// others are reported by the next one, so no descriptor starves.
+// maxEvents is how many ready descriptors one epoll_wait(2) reports; the others are reported by the next one, so no descriptor starves.
 const maxEvents = 128
 
 // yieldEvery is how long a busy loop keeps its processor. After 10 ms Go's monitor thread would take it away,
@@ -160,10 +158,8 @@ func (l *Loop) Do(f func()) error {
 	return <-done
 }
 
-// Run handles events until End is called. It must be called once. Its goroutine
-// is not locked to a thread: nothing it does depends on which one it is on
-// (zygotes are forked by a thread of their own), and a locked one costs two
-// context switches more whenever the scheduler preempts it.
+// Run handles events until End is called. It must be called once. Its goroutine is not locked to a thread: nothing it does depends on which one
+// it is on (zygotes are forked by a thread of their own), and a locked one costs two context switches more whenever the scheduler preempts it.
 func (l *Loop) Run() error {
 	defer unix.Close(l.ep)
 	defer unix.Close(l.wakeFD)
