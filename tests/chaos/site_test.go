@@ -59,7 +59,7 @@ limit "narrow" {
   concurrent = 1000
   session    = "4s"
   per_source {
-    concurrent = 8
+    concurrent = 33 # as many as are asked one after the other at rest: a client may be quicker than programs end
   }
   penalty {
     on    = ["crash", "violation", "timeout"]

@@ -151,7 +151,7 @@ func TestResetBeforeAccept(t *testing.T) {
 	program, plain, counted, once := rig.Compile(t, "testdata/rogue.c"), rig.Port(t), rig.Port(t), rig.Port(t)
 	b := rig.Serve(t, head+"limit \"few\" {\n  per_source {\n    rate = \"20/s\"\n    burst = 20\n    concurrent = 5\n  }\n}\n"+
 		service("plain", "tcp://127.0.0.1:"+plain, []string{program, "count"}, "profile = profile.line")+
-		service("counted", "tcp://127.0.0.1:"+counted, []string{program, "count"}, "profile = profile.line", "limit = limit.few")+
+		service("counted", "tcp://127.0.0.1:"+counted, []string{program, "count"}, "profile = profile.line", "limit = limit.few", `refuse = "reset"`)+
 		service("once", "tcp://127.0.0.1:"+once, []string{program, "once"}, "profile = profile.line"))
 	exchange(t, once, "", "once\n")
 	before := counters(t, b)
