@@ -60,6 +60,13 @@ type Spec struct {
 	Exempt []netip.Prefix `json:"exempt,omitempty"`
 }
 
+// Refusing is what of s a refusal can be for, for its record: a list of those who are exempt is too long for a line of the log.
+func (s *Spec) Refusing() *Spec {
+	out := *s
+	out.Exempt = nil
+	return &out
+}
+
 // MaxExempt is how many prefixes are exempt at the most.
 const MaxExempt = 1024
 

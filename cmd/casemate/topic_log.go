@@ -62,7 +62,7 @@ exit            number  session             its exit status, where it ended so
 signal          string  session denied      the signal that ended it, where one did
 detail          string  session             why it could not be started, or what has ended it
 source          string  decision            the prefix that was counted, of a deny by penalty, source-rate, source-concurrency, wider-rate or wider-concurrency of a client with an address
-limit           object  decision            the service's limit block, as compiled, of a deny for another reason than acl, ban and drain: reason says which part of it
+limit           object  decision            the service's limit block, as compiled and without exempt, of a deny for another reason than acl, ban and drain: reason says which part of it
 limits          array   session             the limits that it ran into, as far as its end tells: see below
 syscall         string  denied              the call; absent in the count of those beyond 64 kinds in one session, and where the kernel does not tell what a filter has killed for
 args            string  denied              those of its arguments that tell calls apart, in the words of C; what lies behind a pointer is unknown

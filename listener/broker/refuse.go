@@ -74,7 +74,7 @@ func (b *Broker) logDecision(v *visit, id uint64, refused string, pid int) {
 	d.Rule, d.RuleName = v.svc.rules.origins.Text(v.rule), decide.RuleName(v.svc.rules.list, v.rule)
 	if refused != "" && refused != reasonRules && !ban.Reason(refused) {
 		d.Source = v.counted
-		d.Limit = v.svc.gen.doc.Policy.Limit(v.svc.spec.Limit)
+		d.Limit = v.svc.gen.doc.Policy.Limit(v.svc.spec.Limit).Refusing()
 	}
 	v.svc.put(d)
 }

@@ -117,7 +117,7 @@ func (r *records) decision(c *client, v *verdict, stream bool, now time.Time) ui
 	d := &journal.Decision{At: now, ID: id, Service: r.config.Service, Client: c.peer, Network: c.network, Local: c.local,
 		Refused: v.refused, Rule: journal.Origins(r.config.Origins).Text(v.rule), RuleName: decide.RuleName(r.config.ACL, v.rule), Digest: r.config.Digest, Source: v.counted}
 	if v.refused != "" && v.refused != reasonACL && !ban.Reason(v.refused) {
-		d.Limit = r.config.Limit
+		d.Limit = r.config.Limit.Refusing()
 	}
 	if r.config.ACL != nil {
 		d.ACL = r.config.ACL.Name
