@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"time"
+
 	"casemate/acl"
+	"casemate/acl/ban"
 	"casemate/listener/wire"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +22,9 @@ type counted struct {
 	narrowed bool
 	admits   *acl.List
 }
+
+// wordsIn is how many windows of a surge a word is about: the worker says one in a second.
+const wordsIn = uint64(time.Second / surgeWindow)
 
 // add takes the worker's newest word. It counts from its own start, so a word that
 // was lost is made up for by the next; one that counts back is not believed.
@@ -38,7 +44,9 @@ func (c *counted) add(n *wire.Counts) {
 	for i, reason := range wire.Reasons {
 		if more := n[wire.CountRefused+i] - c.last[wire.CountRefused+i]; more > 0 {
 			t.refuse(reason, more)
-			t.shield.surges(reason, int(more))
+			if reason == reasonRules || ban.Reason(reason) { // of the sources that its limits shut out the kernel is not told
+				t.shield.surges(reason, int(more/wordsIn))
+			}
 		}
 	}
 	for i, reason := range wire.Ends {
