@@ -281,6 +281,7 @@ func (b *Broker) retireOld(old *generation, c *candidate) {
 			b.loop.Disarm(&t.unsaid)
 			if t.shield != nil {
 				b.loop.Disarm(&t.shield.over)
+				b.loop.Disarm(&t.shield.timer)
 			}
 			_ = t.kept.Close() // fails for nil alone
 			delete(b.tallies, name)

@@ -44,7 +44,7 @@ func (c *counted) add(n *wire.Counts) {
 	for i, reason := range wire.Reasons {
 		if more := n[wire.CountRefused+i] - c.last[wire.CountRefused+i]; more > 0 {
 			t.refuse(reason, more)
-			if reason == reasonRules || ban.Reason(reason) { // of the sources that its limits shut out the kernel is not told
+			if reason == reasonRules || reason == ban.ReasonBan { // of the sources that its limits shut out the kernel is not told
 				t.shield.surges(reason, int(more/wordsIn))
 			}
 		}

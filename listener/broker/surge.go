@@ -34,7 +34,7 @@ func sheds(reason string) bool {
 	case reasonRules, admission.ByPenalty, admission.BySourceRate, admission.ByWiderRate:
 		return true
 	}
-	return ban.Reason(reason)
+	return reason == ban.ReasonBan // who comes to a service that is drained is anybody
 }
 
 // surges counts n refusals of the service, and begins the surge that they are.

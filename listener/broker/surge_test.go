@@ -11,7 +11,7 @@ import (
 // TestShedsWhoAndNotHowMany: the kernel's filter knows addresses alone. It would drop nobody for a limit that all sources have together, and a surge of
 // those would begin and end for ever.
 func TestShedsWhoAndNotHowMany(t *testing.T) {
-	want := map[string]bool{reasonRules: true, string(admission.ByPenalty): true, string(admission.BySourceRate): true, string(admission.ByWiderRate): true, ban.ReasonBan: true, ban.ReasonDrain: true}
+	want := map[string]bool{reasonRules: true, string(admission.ByPenalty): true, string(admission.BySourceRate): true, string(admission.ByWiderRate): true, ban.ReasonBan: true}
 	for _, reason := range append(wire.Reasons[:], reasonBusy, reasonLoad, reasonQueue, reasonGone, reasonNames, reasonCross, reasonShield) {
 		if got := sheds(reason); got != want[reason] {
 			t.Errorf("sheds(%q) is %v", reason, got)
