@@ -33,6 +33,7 @@ type prompt struct {
 
 	pace   *pace.Watch // nil for none
 	rest   []byte      // of ours that it has not taken
+	taken  uint64      // how much it had, as that was asked last
 	all    bool        // it gets no more: we wait for its end
 	left   int         // how much it may still send then
 	looks  int         // how often that was looked for
@@ -105,12 +106,23 @@ func (p *prompt) Expire(*loop.Timer) {
 		p.outstay(journal.Timeout)
 	case p.until > 0 && now >= p.until && p.all:
 		p.end(journal.Exit)
+	case p.until > 0 && now >= p.until && p.takes():
+		p.until = now + int64(writeStall)
 	case p.until > 0 && now >= p.until:
 		p.outstay(journal.Stalled)
 	case p.due > 0 && now >= p.due:
 		p.judge(now)
 	}
 	p.arm()
+}
+
+// takes tells whether the client, one of tcp, has taken anything since that was asked last. The kernel has no room for more before a third of what
+// waits is taken, which of some MB can last longer than we are patient.
+func (p *prompt) takes() bool {
+	t, _ := inbound.Overhear(p.fd)
+	was := p.taken
+	p.taken = t.Taken
+	return t.Taken > was
 }
 
 // judge asks for the client's pace. What lies in the socket of one that is too slow is thrown away by a reset.
@@ -173,6 +185,7 @@ func (p *prompt) say(text []byte, all bool) {
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR || err == nil && n < len(text):
 		if p.until == 0 {
+			p.takes()
 			p.until = p.r.loop.Now() + int64(writeStall)
 		}
 		p.rest = bytes.Clone(text[max(n, 0):])

@@ -1,0 +1,77 @@
+package builtin
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"casemate/listener/journal"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestStalledIsWhoTakesNothing: a client that takes what it gets, more slowly than the kernel has room for the next of it in our
+// patience, is none that takes nothing.
+func TestStalledIsWhoTakesNothing(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	s, err := newServer(config("echo"), nil, []*os.File{f}, func(journal.Record) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.run(t.Context(), nil) }()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
+	}}
+	c, err := d.DialContext(t.Context(), "tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for ; ; c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)) {
+		if _, err := c.Write(make([]byte, 1<<16)); err != nil {
+			break // nothing of it has room any more, on either way
+		}
+	}
+	// impatient has our patience with the client end, and tells whether it goes on.
+	impatient := func() (on bool) {
+		for _, r := range s.reactors.all {
+			_ = r.loop.Do(func() {
+				for p := range r.live {
+					if p.rest == nil {
+						t.Error("it took all of what it gets")
+					}
+					p.until = r.loop.Now()
+					p.Expire(&p.timer)
+					on = !p.over
+				}
+			})
+		}
+		return on
+	}
+	for range 3 {
+		if _, err := io.ReadFull(c, make([]byte, 1<<18)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if !impatient() {
+			t.Fatal("one that takes something was ended")
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	impatient() // of the last that its host took
+	if impatient() {
+		t.Error("one that takes nothing goes on")
+	}
+}
