@@ -134,6 +134,7 @@ func (l *shields) down() {
 type shielding struct {
 	svc     *service
 	rules   shield.Ranges
+	known   bool     // rules are, of one that sheds, from its first surge on
 	now     *filters // what is to be attached
 	blocked map[netip.Prefix]int64
 	timer   loop.Timer    // makes now anew

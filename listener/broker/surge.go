@@ -50,8 +50,11 @@ func (s *shielding) surges(reason string, n int) {
 		return
 	}
 	s.surge.waking = true
-	var rules shield.Ranges
-	b := s.svc.b
+	b, rules := s.svc.b, s.rules
+	if s.known {
+		_ = b.loop.Post(func() { s.wake(rules) })
+		return
+	}
 	b.apart(func() error {
 		rules, _, _ = shield.Refused(s.svc.rules.list)
 		return nil // whom the rules refuse is not to be told, and sources that a limit shuts out are
@@ -65,7 +68,7 @@ func (s *shielding) wake(rules shield.Ranges) {
 	if s.svc.tally.shield != s || s.svc.b.stopping {
 		return
 	}
-	s.rules, s.surge = rules, surge{}
+	s.rules, s.known, s.surge = rules, true, surge{}
 	s.renew()
 	s.svc.b.counts()
 	s.svc.b.loop.After(&s.over, surgeOver/10)
