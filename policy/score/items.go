@@ -183,6 +183,9 @@ var Items = []ItemKind{
 			if n == 0 {
 				return measured{1, "no penalty for whoever crashes it"}
 			}
+			if exempted(s.limit) {
+				return measured{1, "a penalty: most addresses are exempt"}
+			}
 			return measured{1 - float64(n)/float64(all), fmt.Sprintf("a penalty for %d of %d classes", n, all)}
 		}, ofLimit("penalty")},
 	{"responses", "limits", "udp answers far above what a limit usually allows, to one network and to all", 2, "leave responses and responses_total of its limit as they are", 0,
