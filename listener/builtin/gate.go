@@ -173,7 +173,7 @@ func (g *gate) release(c *client, v *verdict, reason string) {
 type client struct {
 	peer    inbound.Peer
 	local   netip.AddrPort
-	network string // tcp, udp or unix
+	network string // tcp, udp, unix or unixpacket
 }
 
 // asked is what rules are told of the client: its name is never known.

@@ -41,7 +41,7 @@ type reactor struct {
 type door struct {
 	r       *reactor
 	fd      int
-	network string         // tcp or unix
+	network string         // tcp, unix or unixpacket
 	bound   netip.AddrPort // unmapped; of tcp
 	rest    loop.Timer     // while the process has no descriptors left
 }
@@ -84,6 +84,8 @@ func newReactor(s *server, fds []int) (r *reactor, err error) {
 			return nil, os.NewSyscallError("getsockopt", err)
 		} else if domain != unix.AF_UNIX {
 			d.network = "tcp"
+		} else if kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); kind == unix.SOCK_SEQPACKET {
+			d.network = "unixpacket"
 		}
 		if d.network == "tcp" {
 			if d.bound, err = inbound.Local(fd); err != nil {
@@ -237,7 +239,7 @@ func (rs *reactors) lightest(r *reactor) *reactor {
 
 // identify tells who is at the other end of who was just accepted, and where that came to.
 func (d *door) identify(fd int) (w client, err error) {
-	if w.network = d.network; d.network == "unix" {
+	if w.network = d.network; d.network != "tcp" {
 		w.peer, err = inbound.Credentials(fd)
 		return w, err
 	}
