@@ -118,7 +118,7 @@ func TestCVE2003_0211_RefusedConnections(t *testing.T) {
 	rig.Root(t)
 	program, shut, used, open := rig.Compile(t, "testdata/manners.c"), rig.Port(t), rig.Port(t), rig.Port(t)
 	b := rig.Serve(t, head+"acl \"elsewhere\" {\n  allow { from = [\"192.0.2.0/24\"] }\n}\nlimit \"one\" {\n  rate = \"1/h\"\n  burst = 1\n}\n"+
-		service("shut", "tcp://127.0.0.1:"+shut, []string{program, "serve"}, "acl = acl.elsewhere", "profile = profile.line")+
+		service("shut", "tcp://127.0.0.1:"+shut, []string{program, "serve"}, "acl = acl.elsewhere", "profile = profile.line", `refuse = "reset"`)+
 		service("used", "tcp://127.0.0.1:"+used, []string{program, "serve"}, "limit = limit.one", "profile = profile.line")+
 		service("open", "tcp://127.0.0.1:"+open, []string{program, "serve"}, "profile = profile.line"))
 	served(t, "127.0.0.2", used)
