@@ -131,7 +131,10 @@ func (r *reactor) accept(on bool, failed func(error)) {
 func (rs *reactors) each(stop bool, do func(*prompt)) {
 	for _, r := range rs.all {
 		_ = r.loop.Post(func() {
-			r.ending = r.ending || stop
+			if stop { // who waits is the next worker's, also while others of these loops are held up
+				r.ending = true
+				r.accept(false, r.failed)
+			}
 			for p := range r.live {
 				do(p)
 			}
