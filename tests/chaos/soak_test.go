@@ -92,10 +92,12 @@ func TestSoak(t *testing.T) {
 	rests := w.storm(seed, length, before)
 	w.calm()
 	w.sleeps()
-	for _, found := range [][]string{leaks(before, rests), drifts(rests)} {
-		for _, text := range found {
-			t.Error(text)
-		}
+	found := leaks(before, rests)
+	if length > usualLength { // make test has other work beside it, and a clock decides nothing there
+		found = append(found, drifts(rests)...)
+	}
+	for _, text := range found {
+		t.Error(text)
 	}
 	w.account()
 	w.table(seed, length, before, rests)
