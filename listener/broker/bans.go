@@ -125,12 +125,14 @@ func (s *bans) introduce(o *session, file int) (err error) {
 	return s.tell(o)
 }
 
-// mustTell is tell for a worker that runs: one that cannot be told would serve whom it should not.
-func (s *bans) mustTell(o *session) {
-	if err := s.tell(o); err != nil {
-		s.b.limitedNote(o.svc.name, "said "+o.svc.name, "ending a worker that cannot be told of bans", err)
+// mustTell is tell for a worker that runs: one that cannot be told would serve whom it should not, and is ended. It reports whether it was told.
+func (s *bans) mustTell(o *session) bool {
+	err := s.tell(o)
+	if err != nil {
+		s.b.limitedNote(o.svc.name, "said "+o.svc.name, "ending a worker that cannot be told whom to serve", err)
 		s.b.terminate(o, journal.Killed)
 	}
+	return err == nil
 }
 
 // catchUp tells a worker that runs now what was said since it was introduced. It may serve somebody already who is to end.
@@ -138,8 +140,7 @@ func (s *bans) catchUp(o *session) {
 	if o.counts == nil || o.counts.heard == s.version {
 		return
 	}
-	s.mustTell(o)
-	if slices.ContainsFunc(s.state.Of(o.svc.name).Bans, func(b ban.Ban) bool { return b.Ends }) {
+	if s.mustTell(o) && slices.ContainsFunc(s.state.Of(o.svc.name).Bans, func(b ban.Ban) bool { return b.Ends }) {
 		o.hint(wire.Shun)
 	}
 }

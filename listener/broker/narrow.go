@@ -77,12 +77,9 @@ func (b *Broker) narrowWorker(s *session) {
 		s.counts.admits = nil
 	}
 	b.bans.version++
-	if err := b.bans.tell(s); err != nil {
-		b.limitedNote(s.svc.name, "said "+s.svc.name, "ending a worker that cannot be told whom to end", err)
-		b.terminate(s, journal.Killed)
-		return
+	if b.bans.mustTell(s) {
+		s.hint(wire.Shun)
 	}
-	s.hint(wire.Shun)
 }
 
 // narrows tells whether a load of a policy ends them.

@@ -119,7 +119,7 @@ func (s *session) stays() bool {
 // there: what it held is free at once. One so young that it may not hear is ended like
 // other programs, and so is one that takes longer than a session may.
 func (b *Broker) release(s *session) {
-	if s.svc.spec.Builtin == "" || time.Duration(b.loop.Now()-s.started) < soonDead {
+	if s.svc.spec.Builtin == "" || s.young() > 0 {
 		b.terminate(s, journal.Killed)
 		return
 	}
@@ -149,12 +149,16 @@ func (s *session) signal(sig unix.Signal) {
 	}
 }
 
-// hint signals the worker of a built-in, once it hears: before that the signal would end it, with clients who may stay. Whom it
-// admits it knows from what it is told in its file at once.
+// young is for how long it may not hear signals yet, and end by them.
+func (s *session) young() time.Duration {
+	return max(soonDead-time.Duration(s.svc.b.loop.Now()-s.started), 0)
+}
+
+// hint signals the worker of a built-in, once it hears: before that the signal would end it, with clients who may stay. Who is banned
+// it refuses meanwhile, by its file.
 func (s *session) hint(sig unix.Signal) {
-	b := s.svc.b
-	young := soonDead - time.Duration(b.loop.Now()-s.started)
-	if young <= 0 {
+	b, young := s.svc.b, s.young()
+	if young == 0 {
 		s.signal(sig)
 		return
 	}
