@@ -62,6 +62,9 @@ type Spec struct {
 
 // Refusing is what of s a refusal can be for, for its record: a list of those who are exempt is too long for a line of the log.
 func (s *Spec) Refusing() *Spec {
+	if len(s.Exempt) == 0 {
+		return s
+	}
 	out := *s
 	out.Exempt = nil
 	return &out
