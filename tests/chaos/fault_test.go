@@ -126,11 +126,15 @@ var scarcities = []*fault{
 // replaces begins what a load of another policy may cost: the worker of a built-in that it replaces is ended with its clients in its first second,
 // for it may not hear yet.
 func (w *world) replaces(f *fault) (end func()) {
-	young := fault{name: f.name + ": young workers", cost: anyNumber, after: time.Second}
+	return w.builtins(&fault{name: f.name + ": young workers", cost: anyNumber, after: time.Second})
+}
+
+// builtins begins a fault that is one of every built-in.
+func (w *world) builtins(f *fault) (end func()) {
 	var all []*harm
 	for _, x := range w.site.targets {
 		if x.builtin {
-			all = append(all, w.ledger.begin(&young, x.name))
+			all = append(all, w.ledger.begin(f, x.name))
 		}
 	}
 	return func() {

@@ -152,11 +152,7 @@ func killBroker(w *world, f *fault, rnd *rand.Rand) {
 	}
 	workers := *f
 	workers.after = promptly
-	for _, x := range w.site.targets {
-		if x.builtin {
-			defer w.ledger.end(w.ledger.begin(&workers, x.name))
-		}
-	}
+	defer w.builtins(&workers)()
 	w.hit(f, rnd, func(*world) []prey { return []prey{{pid: pid}} }, func(pidfd int) {
 		w.mu.Lock()
 		w.brokers++
