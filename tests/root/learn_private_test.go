@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/landlock"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -59,6 +60,9 @@ func TestLearnPrivate(t *testing.T) {
 		{"plain", true, nil},
 		{"outer", true, []string{`mode = "host"`, `connect = ["` + outside + `"]`, `sockets = ["tcp"]`}},
 	} {
+		if tt.service == "outer" && landlock.ABI() < landlock.ABIScopes {
+			continue // no service that reaches the host's network is served there without best_effort, which learn never writes
+		}
 		port := ports[tt.service]
 		args, n := []string{"--connections", "2"}, 4
 		if tt.clients {
