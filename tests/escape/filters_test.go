@@ -27,7 +27,7 @@ var launched = []struct {
 	of    func(p *sandbox.Profile, c *sandbox.Command) bool
 	calls string
 }{
-	{nil, "recvmsg 0=$ctl;sendmsg 0=$ctl;exit_group;close;getpid;setsid;dup3;fcntl 1=2;close_range;capset;capget;getuid;poll;rt_sigprocmask;" +
+	{nil, "recvmsg 0=$ctl;sendmsg 0=$ctl;exit_group;close;getpid;setsid;dup3;fcntl 1=2;close_range;capset;capget;getuid;rt_sigprocmask;" + hangUpRule + ";" +
 		"prctl 0=1 1=9;execveat 0=$exec 4&0xffffefff=0;landlock_restrict_self 0=$landlock 1=0;clone 0=$flags"},
 	{func(p *sandbox.Profile, c *sandbox.Command) bool { return c.Dynamic }, "setresuid 0&0xffff0000=0x70000000 1&0xffff0000=0x70000000 2&0xffff0000=0x70000000;" +
 		"setresgid 0&0xffff0000=0x70000000 1&0xffff0000=0x70000000 2&0xffff0000=0x70000000"},

@@ -2,8 +2,8 @@ package escape
 
 import "golang.org/x/sys/unix"
 
-// hangUpCall is how a launch asks whether the broker has hung up.
-const hangUpCall = unix.SYS_POLL
+// hangUpCall is how a launch asks whether the broker has hung up, and hangUpRule what its filter lets it do for that.
+const hangUpCall, hangUpRule = unix.SYS_POLL, "poll"
 
 // loader is the dynamic loader of C programs, foreign a call that the filter kills for where the profile of the victim says
 // killing: by the entry of 32 bits in any.

@@ -152,6 +152,7 @@ func legacySSH(t *testing.T, b *rig.Broker) {
 }
 
 func legacyTFTP(t *testing.T, b *rig.Broker) {
+	heldHere(t, b, "tftp")
 	image := strings.Repeat("boot image ", 10_000)
 	write(t, "/srv/tftp/image", image, 0o644)
 	got := filepath.Join(t.TempDir(), "image")
