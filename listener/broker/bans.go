@@ -150,7 +150,7 @@ func (s *bans) tell(o *session) error {
 	if o.counts == nil || o.counts.said < 0 {
 		return nil
 	}
-	text, err := wire.EncodeSaid(s.version, &wire.Said{State: s.state.Of(o.svc.name), Narrowed: o.counts.narrowed, Admits: o.counts.admits})
+	text, err := wire.EncodeSaid(s.version, &wire.Said{State: s.state.Of(o.svc.name), Narrowed: o.counts.narrowed, Admits: o.counts.admits, Leave: o.counts.leave})
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// leaves is the worker of a built-in that does as wire.Leave says, with nobody there.
+func leaves() *fakeCell {
+	return &fakeCell{argv: []string{"/bin/sh", "-c", "trap 'exit 0' USR1; while :; do sleep 0.1; done"}}
+}
+
 // TestBuiltinWithOneBusyPort: the free ports of a built-in are served while
 // another one is busy; once that is free, one worker has them all.
 func TestBuiltinWithOneBusyPort(t *testing.T) {
@@ -28,7 +33,7 @@ func TestBuiltinWithOneBusyPort(t *testing.T) {
 	s := svc("echo", "tcp", free)
 	s.Command, s.Builtin, s.Wait, s.Retry, s.Stdio = nil, "echo", true, true, "listen_fds"
 	s.Listen = append(s.Listen, address.Listen{Network: "tcp", Addr: loopback, Port: busy, LastPort: busy})
-	g.fakes["echo"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}}
+	g.fakes["echo"] = leaves()
 	g.load(s)
 	held := func(n int) func() bool {
 		return func() (ok bool) {
@@ -49,7 +54,7 @@ func TestBuiltinWithOneBusyPort(t *testing.T) {
 		}
 	}
 	other.Close()
-	g.expect(`"session"`, `"reason":"killed"`)
+	g.expect(`"session"`, `"reason":"exit"`)
 	eventually(t, held(2)) // the first client is still in the backlog
 }
 
@@ -95,7 +100,8 @@ func TestBuiltinIsTold(t *testing.T) {
 		s := svc("echo", "tcp4", port)
 		s.Command, s.Builtin, s.Wait, s.Stdio, s.ACL = nil, "echo", true, "listen_fds", acl
 		g.mu.Lock()
-		g.fakes["echo"] = &fakeCell{argv: []string{"/bin/sleep", "1000"}, saw: func(q *zygote.Request) {
+		g.fakes["echo"] = leaves()
+		g.fakes["echo"].saw = func(q *zygote.Request) {
 			text := make([]byte, 1<<20)
 			n, err := unix.Pread(q.FDs[0], text, 0)
 			if err != nil {
@@ -107,7 +113,7 @@ func TestBuiltinIsTold(t *testing.T) {
 				t.Error(err)
 			}
 			told <- b
-		}}
+		}
 		g.mu.Unlock()
 		g.load(s)
 	}
@@ -118,7 +124,7 @@ func TestBuiltinIsTold(t *testing.T) {
 			t.Errorf("%s: %+v", acl, b)
 		}
 	}
-	g.expect(`"session"`, `"service":"echo"`, `"reason":"killed"`) // the first
+	g.expect(`"session"`, `"service":"echo"`, `"reason":"exit"`) // the first
 	load("nobody")
 	select {
 	case b := <-told:

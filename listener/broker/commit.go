@@ -249,8 +249,11 @@ func (b *Broker) installSockets(c *candidate, p *planned) {
 // endOutdated lets go of the workers of built-ins that are outdated.
 func (b *Broker) endOutdated() {
 	for _, s := range b.sessions {
-		if len(s.held) > 0 && s.outdated() {
+		switch {
+		case len(s.held) > 0 && s.outdated():
 			b.release(s)
+		case s.counts != nil && s.counts.leave && s.mercy == "":
+			b.tellRules(s) // which it holds to those who come while it does not hear
 		}
 	}
 }

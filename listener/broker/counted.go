@@ -18,9 +18,10 @@ type counted struct {
 	over  bool   // the worker has ended, and with it all of its clients
 	said  int    // the file in which it reads what operators say, -1 = none
 	heard uint64 // the version of that which stands there
-	// narrowed and admits are as wire.Said has them.
-	narrowed bool
+	// These are as wire.Said has them.
+	narrowed uint64
 	admits   *acl.List
+	leave    bool
 }
 
 // wordsIn is how many windows of a surge a word is about: the worker says one in a second.

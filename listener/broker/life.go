@@ -81,7 +81,7 @@ func (b *Broker) quiet() bool {
 		}
 	}
 	for _, s := range b.sessions {
-		if !b.leaves || s.mercy != "" {
+		if !b.leaves || s.mercy != "" || s.hints > 0 {
 			return false
 		}
 	}

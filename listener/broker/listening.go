@@ -8,7 +8,6 @@ import (
 
 	"casemate/listener"
 	"casemate/listener/inbound"
-	"casemate/listener/journal"
 	"casemate/listener/loop"
 	"casemate/policy/control"
 
@@ -78,7 +77,7 @@ func (at *listening) wanted() bool {
 
 func (at *listening) held() bool { return at.holder != nil }
 
-// regroup ends the worker of a builtin that was started without this socket,
+// regroup releases the worker of a builtin that was started without this socket,
 // whose address was busy: the limits of a service are counted by one worker.
 func (at *listening) regroup() {
 	if at.sock == nil || at.held() || at.svc == nil || at.svc.spec.Builtin == "" {
@@ -87,7 +86,7 @@ func (at *listening) regroup() {
 	if i := slices.IndexFunc(at.svc.listen, (*listening).held); i >= 0 {
 		at.b.loop.After(&at.retry, firstRetry) // it may be just starting
 		if s := at.svc.listen[i].holder; s.pid > 0 {
-			at.b.terminate(s, journal.Killed)
+			at.b.release(s)
 		}
 	}
 }

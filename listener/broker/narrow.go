@@ -70,16 +70,20 @@ func (b *Broker) narrowWorker(s *session) {
 	if s.counts == nil || s.counts.said < 0 || s.mercy != "" {
 		return
 	}
-	s.counts.narrowed = true
-	if b.gen.service(s.svc.name) != nil {
-		s.counts.admits = b.gen.doc.Policy.ACL(b.gen.service(s.svc.name).spec.ACL)
-	} else {
-		s.counts.admits = nil
-	}
-	b.bans.version++
-	if b.bans.mustTell(s) {
+	s.counts.narrowed = b.bans.version + 1
+	if b.tellRules(s) {
 		s.hint(wire.Shun)
 	}
+}
+
+// tellRules tells the worker of a built-in whom the policy in force admits, and what else has changed. It reports whether it was told.
+func (b *Broker) tellRules(s *session) bool {
+	s.counts.admits = nil
+	if now := b.gen.service(s.svc.name); now != nil {
+		s.counts.admits = b.gen.doc.Policy.ACL(now.spec.ACL)
+	}
+	b.bans.version++
+	return b.bans.mustTell(s)
 }
 
 // narrows tells whether a load of a policy ends them.

@@ -30,6 +30,7 @@ type session struct {
 	run     *runner
 	pipes   []*pipe  // its stderr, its stdout and its /dev/log
 	counts  *counted // of a built-in's worker
+	hints   int      // that it has yet to be given
 	pid     int32
 	key     int32 // in Broker.sessions: its pid, or less than 0 once that may be another's
 	init    int32 // process 1 of its namespace, where that is not the program; else 0
@@ -58,12 +59,18 @@ func (b *Broker) runs(s *session, pid, init int) {
 		b.attend(s)
 	}
 	b.bans.catchUp(s)
-	if b.stopping && !s.stays() || s.outdated() || s.lost {
+	why := b.unwelcome(s)
+	switch {
+	case b.stopping && b.leaves && s.held != nil, !b.stopping && s.outdated():
+		if b.release(s); b.gen.narrows {
+			b.narrowWorker(s)
+		}
+	case b.stopping && !s.stays() || s.lost:
 		b.terminate(s, journal.Killed)
-	} else if why := b.unwelcome(s); why != "" {
+	case why != "":
 		s.why = why
 		b.terminate(s, journal.Killed)
-	} else if s.svc.limit.Session > 0 && s.held == nil {
+	case s.svc.limit.Session > 0 && s.held == nil:
 		s.schedule(s.svc.limit.Session)
 	}
 }
@@ -116,14 +123,17 @@ func (s *session) stays() bool {
 }
 
 // release has the worker of a built-in give its sockets up, and serve to the end who is
-// there: what it held is free at once. One so young that it may not hear is ended like
-// other programs, and so is one that takes longer than a session may.
+// there: what it held is free at once. One so young that it may not hear reads that in its file, with the first who comes at
+// the latest. One that takes longer than a session may is ended like other programs.
 func (b *Broker) release(s *session) {
-	if s.svc.spec.Builtin == "" || s.young() > 0 {
+	if s.svc.spec.Builtin == "" || s.counts == nil {
 		b.terminate(s, journal.Killed)
 		return
 	}
-	s.signal(wire.Leave)
+	if s.counts.leave = true; !b.tellRules(s) {
+		return
+	}
+	s.hint(wire.Leave)
 	if longest := s.svc.limit.Session; longest > 0 {
 		s.schedule(longest)
 	}
@@ -154,17 +164,19 @@ func (s *session) young() time.Duration {
 	return max(soonDead-time.Duration(s.svc.b.loop.Now()-s.started), 0)
 }
 
-// hint signals the worker of a built-in, once it hears: before that the signal would end it, with clients who may stay. Who is banned
-// it refuses meanwhile, by its file.
+// hint signals the worker of a built-in, once it hears: before that the signal would end it, with clients who may stay. Whom it is not to
+// serve it refuses meanwhile, by its file.
 func (s *session) hint(sig unix.Signal) {
 	b, young := s.svc.b, s.young()
 	if young == 0 {
 		s.signal(sig)
 		return
 	}
+	s.hints++
 	b.loop.After(&loop.Timer{Owner: loop.Func(func() {
-		if b.sessions[s.key] == s {
+		if s.hints--; b.sessions[s.key] == s {
 			s.signal(sig)
+			b.lastLeft()
 		}
 	})}, young)
 }

@@ -85,6 +85,9 @@ func (s *server) receive(p *packetSocket) error {
 		err := raw.Read(func(fd uintptr) bool {
 			empty := false
 			for i := 0; i < turns && !empty && failed == nil; i++ {
+				if s.gate.said.leaving() {
+					return true // who waits is the next worker's
+				}
 				empty, failed = s.turn(p, int(fd), raw)
 			}
 			return !empty || failed != nil
@@ -94,7 +97,7 @@ func (s *server) receive(p *packetSocket) error {
 			return nil
 		case err != nil:
 			return err
-		case failed != nil:
+		case failed != nil || s.gate.said.left():
 			return failed
 		}
 	}

@@ -26,7 +26,7 @@ type gate struct {
 	matcher *decide.Matcher
 	start   time.Time
 	began   int64 // CLOCK_MONOTONIC at start
-	said    said
+	said    *said
 
 	mu      sync.Mutex
 	keeper  *keeper     // nil: nothing is kept
@@ -56,7 +56,7 @@ func newGate(c *Config) (*gate, error) {
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &clock); err != nil {
 		return nil, os.NewSyscallError("clock_gettime", err)
 	}
-	g := &gate{config: c, matcher: m, start: time.Now(), began: clock.Nano(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}
+	g := &gate{config: c, matcher: m, start: time.Now(), began: clock.Nano(), said: newSaid(), limiter: admission.New(c.Limit), budget: admission.New(responses.Of(&c.Limit))}
 	g.limiter.Draw = rand.Uint64
 	return g, nil
 }
@@ -101,7 +101,11 @@ func (g *gate) keep() {
 // decide asks what an operator has said, and the rules. There is no DNS here, so a name is never known: allow rules
 // that need one do not match, deny rules do.
 func (g *gate) decide(c *client, now time.Time) verdict {
-	if reason := g.said.refuses(c, g.config.Service); reason != "" {
+	reason, rules := g.said.refuses(c, g.config.Service)
+	if reason == "" && rules != nil && rules.Decide(c.asked(now)).Verdict != acl.Allow {
+		reason = reasonACL
+	}
+	if reason != "" || rules != nil { // which of other rules it was has no name here
 		return verdict{refused: reason, rule: decide.RuleNoACL}
 	}
 	d := g.matcher.Decide(c.asked(now))
@@ -174,6 +178,7 @@ type client struct {
 	peer    inbound.Peer
 	local   netip.AddrPort
 	network string // tcp, udp, unix or unixpacket
+	judged  uint64 // the last wire.Said.Narrowed that it was held to
 }
 
 // asked is what rules are told of the client: its name is never known.

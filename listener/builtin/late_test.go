@@ -69,7 +69,7 @@ func TestClientAtTheIdleEnd(t *testing.T) {
 	s.listeners[0] = l
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.run(ctx, nil) }()
+	go func() { done <- s.run(ctx) }()
 	var late net.Conn
 	eventually(t, "the late client", func() bool {
 		l.mu.Lock()

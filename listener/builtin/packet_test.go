@@ -31,7 +31,7 @@ func TestNetworkOfPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.run(t.Context(), nil) }()
+	go func() { done <- s.run(t.Context()) }()
 	c, err := net.DialUnix(at.Net, nil, at)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -122,7 +123,7 @@ func TestSaid(t *testing.T) {
 	if !served() {
 		t.Error("nobody is served after all is taken back")
 	}
-	for _, of := range []struct {
+	for i, of := range []struct {
 		from string
 		ends bool
 	}{{"127.0.0.0/8", false}, {"192.0.2.0/24", true}} {
@@ -134,7 +135,7 @@ func TestSaid(t *testing.T) {
 		if !echoes(c) {
 			t.Fatal("nobody is served")
 		}
-		s.put(wire.Said{Narrowed: true, Admits: &acl.List{Name: "new", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{acl.Pattern(of.from)}}}, Default: acl.Deny}})
+		s.put(wire.Said{Narrowed: uint64(i + 1), Admits: &acl.List{Name: "new", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{acl.Pattern(of.from)}}}, Default: acl.Deny}})
 		shun <- wire.Shun
 		if of.ends {
 			eventually(t, "its record", func() bool {
@@ -156,7 +157,8 @@ func TestShunsInSpiteOfLongerBans(t *testing.T) {
 		{Prefix: netip.MustParsePrefix("192.0.2.0/24")}, // without an end; whoever was there went on
 		{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Service: "echo", Until: time.Now().Add(time.Hour), Ends: true},
 	}})
-	of := &said{from: s.f}
+	of := newSaid()
+	of.from = s.f
 	for from, ends := range map[string]bool{"192.0.2.7": true, "192.0.2.8": false, "192.0.3.7": false} {
 		c := &client{peer: inbound.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(from), 7)}}
 		if why := of.shuns(c, "echo"); (why != "") != ends {
@@ -230,4 +232,112 @@ func refused(r *running, reason string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestLeavesThoughNothingIsHeard: a worker that is told in its file alone to leave does with the next who comes, whom it holds to the rules that stand
+// there, in place of its own; whoever was there is served to the end. One that finds that there when it begins serves nobody.
+func TestLeavesThoughNothingIsHeard(t *testing.T) {
+	only := func(from acl.Pattern) wire.Said {
+		return wire.Said{Leave: true, Admits: &acl.List{Name: "new", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{from}}}, Default: acl.Deny}}
+	}
+	for _, of := range []struct{ builtin, own, new, ask, answer string }{
+		{"echo", "127.0.0.0/8", "127.0.0.1", "x", "x"},
+		{"echo", "127.0.0.0/8", "127.0.0.2", "x", ""},
+		{"echo", "127.0.0.2", "127.0.0.1", "x", "x"},
+		{"auth", "127.0.0.0/8", "127.0.0.1", "6191, 23\r\n", "6191 , 23 : ERROR : HIDDEN-USER\r\n"},
+		{"auth", "127.0.0.0/8", "127.0.0.2", "6191, 23\r\n", ""},
+	} {
+		s := newSaying(t)
+		r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1), said: s.f}
+		c := config(of.builtin)
+		c.ACL = &acl.List{Name: "own", Rules: []acl.Rule{{Verdict: acl.Allow, From: []acl.Pattern{acl.Pattern(of.own), "127.0.0.3"}}}, Default: acl.Deny}
+		r.serve(c, "127.0.0.1:0", "tcp")
+		dial := func(from string) *net.TCPConn {
+			t.Helper()
+			c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", r.tcp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			return c.(*net.TCPConn)
+		}
+		answer := func(c *net.TCPConn) string {
+			_, _ = io.WriteString(c, of.ask)
+			_ = c.CloseWrite()
+			text, _ := io.ReadAll(c)
+			return string(text)
+		}
+		old := dial("127.0.0.3")
+		eventually(t, "its record", func() bool { return len(r.log.records(t, "decision")) == 1 })
+		s.put(only(acl.Pattern(of.new)))
+		if got := answer(dial("127.0.0.1")); got != of.answer {
+			t.Errorf("%+v: %q", of, got)
+		}
+		eventually(t, "the end of its listener", func() bool {
+			c, err := net.Dial("tcp", r.tcp)
+			if err == nil {
+				c.Close()
+			}
+			return errors.Is(err, unix.ECONNREFUSED)
+		})
+		if got := answer(old); got == "" {
+			t.Errorf("%+v: who was there is not served to the end", of)
+		}
+		if err := <-r.done; err != nil {
+			t.Error(err)
+		}
+		close(r.done)
+
+		r = &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1), said: s.f}
+		r.serve(c, "127.0.0.1:0", "tcp")
+		if err := <-r.done; err != nil || len(r.log.records(t, "decision")) > 0 {
+			t.Errorf("one that begins: %v, %v", err, r.log.records(t, "decision"))
+		}
+		close(r.done)
+	}
+}
+
+// TestLeavesWithADatagram: whoever has sent one is the next worker's.
+func TestLeavesWithADatagram(t *testing.T) {
+	s := newSaying(t)
+	r := &running{t: t, leaving: make(chan struct{}), done: make(chan error, 1), said: s.f}
+	r.serve(config("echo"), "127.0.0.1:0", "udp")
+	s.put(wire.Said{Leave: true, Admits: anyone})
+	c, err := net.Dial("udp", r.udp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte("x"))
+	if err := <-r.done; err != nil || len(r.log.records(t, "decision")) > 0 {
+		t.Errorf("%v, %v", err, r.log.records(t, "decision"))
+	}
+	close(r.done)
+}
+
+// TestNarrowsOnce: sessions are held to what a load says once: whoever comes later, or was there and is admitted, is not ended because another one's sessions
+// are to end.
+func TestNarrowsOnce(t *testing.T) {
+	s := newSaying(t)
+	of := newSaid()
+	of.from = s.f
+	was, later := &client{peer: inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.7:7")}}, &client{peer: inbound.Peer{Addr: netip.MustParseAddrPort("192.0.2.8:7")}}
+	ask := func(said wire.Said, c *client, ends bool) {
+		t.Helper()
+		s.put(said)
+		if why := of.shuns(c, "echo"); (why != "") != ends {
+			t.Errorf("%s is ended: %q, by %+v", c.peer.Addr, why, said)
+		}
+	}
+	all, nobody := &acl.List{Name: "now", Default: acl.Allow}, &acl.List{Name: "now", Default: acl.Deny} // as by a rule's time
+	other := ban.State{Bans: []ban.Ban{{Prefix: netip.MustParsePrefix("192.0.2.9/32"), Ends: true}}}
+	ask(wire.Said{Narrowed: 1, Admits: all}, was, false)
+	of.refuses(later, "echo")
+	ask(wire.Said{Narrowed: 1, Admits: nobody, State: other}, was, false)
+	ask(wire.Said{Narrowed: 1, Admits: nobody, State: other}, later, false)
+	ask(wire.Said{Narrowed: 2, Admits: nobody}, was, true)
+	ask(wire.Said{Narrowed: 2, Admits: nobody}, later, true)
 }

@@ -39,17 +39,20 @@ func Serve(ctx context.Context, o Orders, c *Config, sockets []*os.File, log fun
 	s.gate.said.from = o.Said
 	over := make(chan struct{})
 	defer close(over)
-	go s.shun(o.Shun, over)
-	return s.run(ctx, o.Leaving)
+	go s.listen(o, over)
+	return s.run(ctx)
 }
 
-// shun ends the sessions of clients that are banned, or not admitted any more, whenever it is told to.
-func (s *server) shun(told <-chan os.Signal, over <-chan struct{}) {
+// listen does as it is told: to leave, and to end the sessions of clients that are banned, or not admitted any more.
+func (s *server) listen(o Orders, over <-chan struct{}) {
 	for {
 		select {
 		case <-over:
 			return
-		case <-told:
+		case <-o.Leaving:
+			o.Leaving = nil
+			s.gate.said.depart()
+		case <-o.Shun:
 			s.endShunned()
 		}
 	}
@@ -66,7 +69,7 @@ func (s *server) endShunned() {
 	}
 }
 
-// look ends a session whose client is to go.
+// look ends a session whose client is to go. The caller holds mu.
 func (s *server) look(c *conn) {
 	if why := s.gate.said.shuns(&c.client, s.config.Service); why != "" {
 		c.shunned.Store(&why)
@@ -131,7 +134,7 @@ type server struct {
 // and closes its sockets only when nobody has slipped in meanwhile: a session that
 // went on beside closed listeners would keep all others from being served. What
 // the kernel has queued but nobody accepted stays queued, for the next worker.
-func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
+func (s *server) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, s.stop)()
@@ -139,7 +142,7 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 		defer s.mux.Close()
 		go func() { cancel(s.alone()) }()
 	}
-	for s.serveUntilIdle(ctx, leaving, cancel) {
+	for !s.gate.said.leaving() && s.serveUntilIdle(ctx, cancel) { // it may have been told to leave before it heard
 	}
 	s.gate.keep() // before the next worker has anybody
 	s.close()
@@ -160,7 +163,7 @@ func (s *server) run(ctx context.Context, leaving <-chan struct{}) error {
 
 // serveUntilIdle runs the accept and receive loops for as long as there is
 // something to do, and tells whether it must be called again.
-func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, cancel context.CancelCauseFunc) (again bool) {
+func (s *server) serveUntilIdle(ctx context.Context, cancel context.CancelCauseFunc) (again bool) {
 	var loops sync.WaitGroup
 	loop := func(serve func() error) {
 		loops.Go(func() {
@@ -179,18 +182,13 @@ func (s *server) serveUntilIdle(ctx context.Context, leaving <-chan struct{}, ca
 	for _, p := range s.packets {
 		loop(func() error { return s.receive(p) })
 	}
-	s.idle.wait(ctx, leaving)
+	s.idle.wait(ctx, s.gate.said.leaves)
 	s.until(time.Unix(1, 0))
 	if s.reactors != nil {
 		s.reactors.accept(false, nil)
 	}
 	loops.Wait()
-	select {
-	case <-leaving:
-		return false
-	default:
-		return ctx.Err() == nil && s.idle.left(time.Now()) > 0
-	}
+	return ctx.Err() == nil && s.idle.left(time.Now()) > 0
 }
 
 // until ends the loops at t; the zero time leaves them going.

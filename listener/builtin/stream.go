@@ -42,7 +42,7 @@ func mostSessions() int {
 
 // accept serves one listener until it is closed, or until its deadline.
 func (s *server) accept(l acceptor) error {
-	for {
+	for !s.gate.said.left() {
 		c, err := l.Accept()
 		switch {
 		case err == nil:
@@ -66,6 +66,7 @@ func (s *server) accept(l acceptor) error {
 			s.serve(conn, w, v)
 		})
 	}
+	return nil
 }
 
 // decide asks the gate about a fresh connection, and refuses it or registers
@@ -98,6 +99,8 @@ func (s *server) decide(c net.Conn) (*conn, client, verdict) {
 		refuse(st)
 		return nil, w, v
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.look(conn) // endShunned may have passed between the gate and enter
 	return conn, w, v
 }

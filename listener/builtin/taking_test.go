@@ -30,7 +30,7 @@ func TestStalledIsWhoTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.run(t.Context(), nil) }()
+	go func() { done <- s.run(t.Context()) }()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
 	}}

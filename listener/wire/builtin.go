@@ -10,7 +10,7 @@ import (
 )
 
 // Leave tells the built-in worker to give its sockets up, serve to the end who is
-// there, and end.
+// there, and end. Said.Leave says the same.
 const Leave = syscall.SIGUSR1
 
 // KeptSize is the size in bytes of the file that comes as the second of the built-in worker's descriptors: what limits

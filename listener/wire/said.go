@@ -24,12 +24,15 @@ const (
 // Said is what an operator has said of one service.
 type Said struct {
 	ban.State
-	// With Narrowed, sessions are to end whose client Admits does not, as far as that is known without a name; null admits nobody.
-	Narrowed bool      `json:"narrowed,omitempty"`
+	// Narrowed numbers the last load by which sessions are to end whose client Admits does not, as far as that is known without a name: each
+	// session is judged once by each, and null admits nobody. 0 is none.
+	Narrowed uint64    `json:"narrowed,omitempty"`
 	Admits   *acl.List `json:"admits,omitempty"`
+	// Leave is that signal, for a worker that may be too young to hear it. Who comes before it has seen this is held to Admits.
+	Leave bool `json:"leave,omitempty"`
 }
 
-// Shun tells the built-in worker to end the sessions of clients that are banned with ban.Ban.Ends, or that Said.Admits does not.
+// Shun tells the built-in worker to end the sessions of clients that are banned with ban.Ban.Ends, or that Said.Admits does not where that is Narrowed.
 const Shun = syscall.SIGUSR2
 
 // EncodeSaid makes it, which far.DecodeSaid takes apart.

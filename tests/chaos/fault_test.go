@@ -55,7 +55,6 @@ var processes = []*fault{
 var policies = []*fault{
 	{name: "HUPs, nothing changed", do: func(w *world, f *fault, rnd *rand.Rand) { w.hups(f, rnd, nil) }},
 	{name: "HUPs, policies that change", alone: "policy", do: func(w *world, f *fault, rnd *rand.Rand) {
-		defer w.replaces(f)()
 		w.hups(f, rnd, func() string { return w.site.text(rnd.IntN(variants)) })
 	}},
 	{name: "HUPs, policies that are bad", alone: "policy", do: func(w *world, f *fault, rnd *rand.Rand) {
@@ -63,7 +62,6 @@ var policies = []*fault{
 		w.hups(f, rnd, func() string { return texts[rnd.IntN(len(texts))] })
 	}},
 	{name: "reloads by the control socket", alone: "policy", do: func(w *world, f *fault, rnd *rand.Rand) {
-		defer w.replaces(f)()
 		h := w.ledger.begin(f, "")
 		for range 3 {
 			w.write(w.site.text(rnd.IntN(variants)))
@@ -121,12 +119,6 @@ var scarcities = []*fault{
 		}
 		w.ledger.end(h)
 	}},
-}
-
-// replaces begins what a load of another policy may cost: the worker of a built-in that it replaces is ended with its clients in its first second,
-// for it may not hear yet.
-func (w *world) replaces(f *fault) (end func()) {
-	return w.builtins(&fault{name: f.name + ": young workers", cost: anyNumber, after: time.Second})
 }
 
 // builtins begins a fault that is one of every built-in.

@@ -107,7 +107,6 @@ func (w *world) says(r control.Request) *control.Response {
 func narrow(w *world, f *fault, rnd *rand.Rand) {
 	h := w.ledger.begin(f, "")
 	defer w.ledger.end(h)
-	defer w.replaces(f)()
 	w.write(w.site.text(narrows))
 	a, err := w.broker.Request(control.Request{Verb: control.VerbReload, Ends: true})
 	if err != nil || !a.OK {

@@ -23,7 +23,7 @@ func (a at) ReadAt(p []byte, off int64) (int, error) {
 
 // TestSaidComesBack: what is said comes whole, once for each version, or is known to be torn.
 func TestSaidComesBack(t *testing.T) {
-	want := &Said{Narrowed: true, Admits: &acl.List{Name: "office", Default: acl.Deny}, State: ban.State{Bans: []ban.Ban{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Service: "echo", Since: time.Unix(7, 0).UTC(), Until: time.Unix(9, 0).UTC(), UID: 8, Ends: true}},
+	want := &Said{Narrowed: 2, Leave: true, Admits: &acl.List{Name: "office", Default: acl.Deny}, State: ban.State{Bans: []ban.Ban{{Prefix: netip.MustParsePrefix("192.0.2.0/24"), Service: "echo", Since: time.Unix(7, 0).UTC(), Until: time.Unix(9, 0).UTC(), UID: 8, Ends: true}},
 		Drains: []ban.Drain{{Service: "echo", Since: time.Unix(7, 0).UTC()}}}}
 	text, err := EncodeSaid(3, want)
 	if err != nil {
