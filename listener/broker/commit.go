@@ -68,6 +68,7 @@ func (b *Broker) commit(c *candidate, o *order) error {
 			p.svc.failed(p.fault)
 		}
 	}
+	b.shields.settle()
 	b.loop.After(&b.checks, checkEvery)
 	b.tellServing()
 	return nil

@@ -25,7 +25,7 @@ type counted struct {
 }
 
 // wordsIn is how many windows of a surge a word is about: the worker says one in a second.
-const wordsIn = uint64(time.Second / surgeWindow)
+const wordsIn = int(time.Second / surgeWindow)
 
 // add takes the worker's newest word. It counts from its own start, so a word that
 // was lost is made up for by the next; one that counts back is not believed.
@@ -46,7 +46,7 @@ func (c *counted) add(n *wire.Counts) {
 		if more := n[wire.CountRefused+i] - c.last[wire.CountRefused+i]; more > 0 {
 			t.refuse(reason, more)
 			if reason == reasonRules || reason == ban.ReasonBan { // of the sources that its limits shut out the kernel is not told
-				t.shield.surges(reason, int(more/wordsIn))
+				t.shield.surges(reason, int(more), wordsIn)
 			}
 		}
 	}

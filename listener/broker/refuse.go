@@ -25,7 +25,7 @@ const (
 // refuse ends a visit and counts it.
 func (b *Broker) refuse(v *visit, reason string) {
 	v.svc.tally.refuse(reason, 1)
-	v.svc.tally.shield.surges(reason, 1)
+	v.svc.tally.shield.surges(reason, 1, 1)
 	if v.conn >= 0 {
 		b.block(v)
 		if spec := v.svc.spec; spec.Banner != "" || spec.BannerAccept != "" {

@@ -47,9 +47,31 @@ type shields struct {
 func newShields(b *Broker) *shields {
 	l := &shields{b: b}
 	l.worker = newWorker(b, "shield")
-	l.worker.heard, l.worker.up, l.worker.down, l.worker.again = l.heard, b.syncAll, l.down, func() { l.worker.running() }
+	l.worker.heard, l.worker.down = l.heard, l.down
+	l.worker.up = func() { b.syncAll(); l.settle() }
+	l.worker.again = func() {
+		if l.needed() {
+			l.worker.running()
+		}
+	}
 	l.retry.Owner, l.drops.Owner = loop.Func(b.syncAll), loop.Func(l.count)
 	return l
+}
+
+// needed tells whether anything is to be attached.
+func (l *shields) needed() (any bool) {
+	for _, t := range l.b.tallies {
+		any = any || t.shield != nil && t.shield.now != nil
+	}
+	return any
+}
+
+// settle lets a worker go that nobody needs: the next surge starts another.
+func (l *shields) settle() {
+	if l.worker.fd >= 0 && !l.needed() {
+		l.worker.stop()
+		l.down()
+	}
 }
 
 // attach has a listener get a filter, and tells whether the worker was told so.
@@ -234,7 +256,7 @@ func (b *Broker) shield(p *planned) {
 		b.counts()
 	}
 	if surging {
-		t.shield.surges(reasonRules, surgeLeast)
+		t.shield.surges(reasonRules, surgeLeast, 1)
 	}
 }
 
@@ -383,7 +405,7 @@ func (l *shields) count() {
 		at.drops = now
 		t := at.svc.tally
 		t.refuse(reasonShield, uint64(n))
-		t.shield.surge.dropped += uint64(n)
+		t.shield.surge.went += uint64(n)
 		if !journal.Omits(string(at.svc.spec.Log), anyRefusal) {
 			t.quiet.Left += uint64(n)
 			l.b.countLeftOut(t)

@@ -14,18 +14,18 @@ import (
 // in a surge the kernel drops them, as with refuse = "silent", until it is over.
 const (
 	surgeWindow = 100 * time.Millisecond
-	surgeLeast  = 200              // refusals in a window that are a surge, and drops in one, on the average, that keep it going
+	surgeLeast  = 200              // refusals in a window that are a surge, and in a second that keep it going: what would begin one does not let it end
 	surgeOver   = 10 * time.Second // how long there are fewer until it is over
 )
 
 // surge is how often a service refused lately. It is of services that refuse so in a surge alone.
 type surge struct {
-	asleep  bool // there is none: nothing is attached
-	waking  bool // what is to be attached is being worked out
-	since   int64
-	count   int    // of refusals since then
-	dropped uint64 // by the kernel, since that was asked last
-	calm    int    // times in a row that this was little
+	asleep bool // there is none: nothing is attached
+	waking bool // what is to be attached is being worked out
+	since  int64
+	count  int    // of refusals since then
+	went   uint64 // how many were, since that was asked last, dropped by the kernel and refused here: its filter may hold few of them
+	calm   int    // times in a row that this was little
 }
 
 // sheds tells whether the kernel can drop what is refused for that reason: who it is decides, and not how many are there.
@@ -37,16 +37,20 @@ func sheds(reason string) bool {
 	return reason == ban.ReasonBan // who comes to a service that is drained is anybody
 }
 
-// surges counts n refusals of the service, and begins the surge that they are.
-func (s *shielding) surges(reason string, n int) {
-	if s == nil || !s.surge.asleep || s.surge.waking || !sheds(reason) {
+// surges counts n refusals of the service, which are of so many windows, and begins the surge that they are.
+func (s *shielding) surges(reason string, n, windows int) {
+	if s == nil || s.surge.waking || !sheds(reason) {
+		return
+	}
+	if !s.surge.asleep {
+		s.surge.went += uint64(n)
 		return
 	}
 	now := s.svc.b.loop.Now()
 	if now-s.surge.since > int64(surgeWindow) {
 		s.surge.since, s.surge.count = now, 0
 	}
-	if s.surge.count += n; s.surge.count < surgeLeast {
+	if s.surge.count += n / windows; s.surge.count < surgeLeast {
 		return
 	}
 	s.surge.waking = true
@@ -77,11 +81,10 @@ func (s *shielding) wake(rules shield.Ranges) {
 
 // subsides lets a surge end that has been over for a while.
 func (s *shielding) subsides() {
-	few := s.surge.dropped < surgeLeast*uint64(surgeOver/10/surgeWindow)
-	if s.surge.calm++; !few {
+	if s.surge.calm++; s.surge.went >= surgeLeast*uint64(surgeOver/10/time.Second) {
 		s.surge.calm = 0
 	}
-	s.surge.dropped = 0
+	s.surge.went = 0
 	if s.surge.calm < 10 {
 		s.svc.b.loop.After(&s.over, surgeOver/10)
 		return
@@ -96,6 +99,7 @@ func (s *shielding) subsides() {
 			lane.counted = false
 		}
 	}
+	s.svc.b.shields.settle()
 	s.tell("the surge is over: what is refused gets a reset again")
 }
 
