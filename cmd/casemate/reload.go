@@ -35,7 +35,8 @@ policy says on_narrow = "end", those end whose client it does not admit now: by 
 address that it came to, the name that was asked of it, and the time; who would have to be asked
 for a name is let be. They end as by casemate kill, each with a record that says why, and reload
 returns when they have. The clients of a built-in end likewise, and are not counted. Those of a
-program with wait = true are its own affair.
+program with wait = true are its own affair. One that runs since before the service had
+refuse = "silent" is warned of (CM605): casemate kill has the next one held to its acl.
 
 A package update needs no reload: a service whose program, files or user are others
 than they were is prepared anew within seconds, under the policy that it has.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"casemate/listener"
@@ -138,6 +139,12 @@ func (b *Broker) install(doc *policy.Document, o *order, diags *[]policy.Diagnos
 	if derr := b.loop.Do(func() {
 		if err = b.commit(c, o); err == nil && b.gen.narrows {
 			narrowed = b.narrow()
+		}
+		for _, s := range c.gen.services {
+			if o := s.loose(); o != nil && err == nil {
+				*diags = append(*diags, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM605",
+					Summary: "the acl of service " + strconv.Quote(s.name) + " may not hold yet", Detail: o.looseness()})
+			}
 		}
 	}); derr != nil {
 		err = derr

@@ -2,6 +2,8 @@ package broker
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 
 	"casemate/listener/inbound"
 
@@ -11,6 +13,33 @@ import (
 // The program of a wait service takes its clients itself. With refuse = "silent" the kernel's filter at the listening sockets holds
 // them to the host rules, and nothing else does: so no socket is handed over before this process has seen that filter there. The
 // program cannot change it (valid.Check), and the next one is put in its place while the program runs.
+
+// loose is a program that runs with a socket of the service, from before its acl was held by the kernel: nobody has looked then whether its profile lets it take
+// the filter off, which it gets all the same. nil is none.
+func (s *service) loose() *session {
+	for _, at := range s.listen {
+		if at.holder != nil && s.spec.Screened() && !at.holder.svc.spec.Screened() {
+			return at.holder
+		}
+	}
+	return nil
+}
+
+// looseness says so to who has to do something about it.
+func (s *session) looseness() string {
+	return fmt.Sprintf("its program that runs (pid %d) is from before refuse = \"silent\": it has whom it had taken then, and its profile may let it take the kernel's filter off its sockets; casemate kill %d has the next one started without", s.pid, s.id)
+}
+
+// unheld is what status says of a filter that is not there.
+func (s *service) unheld(why error) string {
+	switch {
+	case !s.spec.Screened():
+		return "refuse: clients are refused, but not by the kernel: " + why.Error()
+	case slices.ContainsFunc(s.listen, (*listening).held):
+		return "acl: its program that runs may take clients whom that refuses: " + why.Error()
+	}
+	return "refuse: its program is not started: " + why.Error()
+}
 
 // noteScreen is how many times in a row a socket waits for its filter before that is worth a note.
 const noteScreen = 5

@@ -141,6 +141,10 @@ func (l *shields) lacks(s *shielding) error {
 		return at.sock != nil && at.lean != nil && at.lean == at.sent && !inbound.Filtered(at.fd(), at.program(at.sent))
 	}):
 		return fmt.Errorf("net.core.optmem_max is too small for the filter: %w", unix.ENOMEM)
+	case s.svc.spec.Screened() && slices.ContainsFunc(s.svc.listen, func(at *listening) bool {
+		return at.sock != nil && at.held() && !inbound.Filtered(at.fd(), at.program(s.now))
+	}):
+		return errUnscreened // its program has taken it off, or will have it in a moment
 	}
 	return nil
 }

@@ -175,7 +175,10 @@ func (s *service) status() control.ServiceStatus {
 			"denied calls are not named: this kernel has no listener to give (Linux 5.7), or casemated runs below somebody else's")
 	}
 	if why := s.b.shields.lacks(t.shield); why != nil {
-		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)], "refuse: clients are refused, but not by the kernel: "+why.Error())
+		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)], s.unheld(why))
+	}
+	if o := s.loose(); o != nil {
+		st.Losses = append(st.Losses[:len(st.Losses):len(st.Losses)], "acl: "+o.looseness())
 	}
 	if t.shield != nil && t.shield.missing == nil {
 		st.Shield = t.shield.says

@@ -65,6 +65,7 @@ var rules = []Rule{
 	{"CM602", policy.SeverityError, "casemated refuses a service on the host."},
 	{"CM603", policy.SeverityError, "A program does not find a library on the host."},
 	{"CM604", policy.SeverityWarning, "The facts of the host do not tell."},
+	{"CM605", policy.SeverityWarning, "A program that runs is from before the kernel held its acl."},
 	{"CM701", policy.SeverityWarning, "A service open to any is bounded by nothing."},
 	{"CM702", policy.SeverityWarning, "A service open to any has no limit for each source."},
 	{"CM703", policy.SeverityWarning, "One source may take every place of a service open to any."},

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"casemate/policy/control"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -160,5 +161,69 @@ func TestUnscreened(t *testing.T) {
 	if _, err := b.Await(1, 10*time.Second, "service", "tcp", "msg", "listener tcp4/127.0.0.1:"+port+" is not handed over"); err != nil {
 		text, _ := os.ReadFile(b.LogFile)
 		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// TestWaitStartedUnscreened: the program of a wait service that runs as a reload sets refuse = "silent" has the filter at its socket as well. That it may be able to take it
+// off the reload, the log and status say, and status that it has, until the next one is started.
+func TestWaitStartedUnscreened(t *testing.T) {
+	rig.Root(t)
+	victim := rig.Compile(t, "testdata/screened.c")
+	for _, profile := range []string{"clerk", "loose"} {
+		port := rig.Port(t)
+		text := func(profile, more, acl string) string {
+			return head + fmt.Sprintf(screenedHCL, "127.0.0.2") + service("late", "udp://127.0.0.1:"+port, []string{victim}, "wait = true", more, "acl = acl."+acl, "limit = limit.wait", "profile = profile."+profile)
+		}
+		b := rig.Serve(t, text(profile, "", "anyone"))
+		if got := asked(t, "127.0.0.2", port); got == "silence" {
+			t.Fatal("nobody is served")
+		}
+		if err := b.WritePolicy("test.cm.hcl", text("clerk", `refuse = "silent"`, "screen")); err != nil {
+			t.Fatal(err)
+		}
+		a, err := b.Request(control.Request{Verb: control.VerbReload})
+		if err != nil || !a.OK || len(a.Diagnostics) != 1 || a.Diagnostics[0].Code != "CM605" {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		if _, err := b.Await(1, 10*time.Second, "msg", "diagnostic", "code", "CM605"); err != nil {
+			t.Error(err)
+		}
+		losses := func() string {
+			s, err := b.Service("late")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.Join(s.Losses, "\n")
+		}
+		if got := losses(); !strings.Contains(got, "acl: its program that runs (pid ") {
+			t.Errorf("status says %q", got)
+		}
+		if err := rig.Until(10*time.Second, func() error {
+			switch got := asked(t, "127.0.0.2", port); {
+			case profile == "clerk" && got != "silence":
+				return fmt.Errorf("it serves 127.0.0.2: %q", got)
+			case profile == "clerk":
+				return nil
+			}
+			_ = asked(t, "127.0.0.1", port) // has it take the filter off
+			if got := losses(); !strings.Contains(got, "acl: its program that runs may take clients whom that refuses") {
+				return fmt.Errorf("it has taken the filter off, and status says %q", got)
+			}
+			return nil
+		}); err != nil {
+			t.Errorf("%s: %v", profile, err)
+		}
+		if _, err := b.Request(control.Request{Verb: control.VerbKill, Service: "late", Now: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := rig.Until(20*time.Second, func() error {
+			denied, admitted, lost := asked(t, "127.0.0.2", port), asked(t, "127.0.0.1", port), losses()
+			if denied != "silence" || admitted == "silence" || strings.Contains(lost, "acl: ") {
+				return fmt.Errorf("the next one says %q to 127.0.0.2, %q to 127.0.0.1, and status %q", denied, admitted, lost)
+			}
+			return nil
+		}); err != nil {
+			t.Errorf("%s: %v", profile, err)
+		}
 	}
 }
