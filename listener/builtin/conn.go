@@ -5,15 +5,17 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"casemate/acl/limit"
+	"casemate/listener/inbound"
 	"casemate/listener/journal"
 )
 
 const (
-	// writeStall ends a session whose client takes nothing for so long.
+	// writeStall ends a session whose client takes nothing for so long: see taking.
 	writeStall = 30 * time.Second
 	// lastWords is how long a client may take to close after the last byte.
 	lastWords = 2 * time.Second
@@ -36,6 +38,17 @@ type conn struct {
 	ends    time.Time              // the session limit; zero = none
 	watch   *watch                 // nil for none
 	until   time.Time              // the deadline of writes
+	taken   taking
+}
+
+// taking is how much a client, one of tcp, had taken as that was asked last. The kernel has no room for more before a third of what
+// waits is taken, which of some MB can last longer than we are patient: so who has taken anything is none that takes nothing.
+type taking uint64
+
+func (t *taking) more(now inbound.Talk) bool {
+	was := uint64(*t)
+	*t = taking(now.Taken)
+	return now.Taken > was
 }
 
 // newConn starts the session's clocks.
@@ -48,19 +61,40 @@ func newConn(s stream, now time.Time, l *limit.Spec, idle time.Duration) (*conn,
 }
 
 // Write writes all of b (a few KiB), or fails when the session ends or the client
-// has not taken it within writeStall, or a quarter more. One goroutine at a time writes.
-func (c *conn) Write(b []byte) (int, error) {
+// has taken nothing within writeStall, or a quarter more. One goroutine at a time writes.
+func (c *conn) Write(b []byte) (n int, err error) {
 	// Setting a timer costs as much as a small write, so it is set for some writes at once.
 	if now := time.Now(); now.Add(writeStall).After(c.until) && (c.ends.IsZero() || c.until.Before(c.ends)) {
-		c.until = now.Add(writeStall * 5 / 4)
-		if !c.ends.IsZero() && c.ends.Before(c.until) {
-			c.until = c.ends
-		}
-		if err := c.SetWriteDeadline(c.until); err != nil {
+		c.takes()
+		if err := c.patient(now.Add(writeStall * 5 / 4)); err != nil {
 			return 0, err
 		}
 	}
-	return c.stream.Write(b)
+	for {
+		more, err := c.stream.Write(b[n:])
+		n += more
+		now := time.Now()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !c.ends.IsZero() && !now.Before(c.ends) || !c.takes() {
+			return n, err
+		}
+		if err := c.patient(now.Add(writeStall)); err != nil {
+			return n, err
+		}
+	}
+}
+
+// patient has writes end then, or with the session.
+func (c *conn) patient(until time.Time) error {
+	if c.until = until; !c.ends.IsZero() && c.ends.Before(until) {
+		c.until = c.ends
+	}
+	return c.SetWriteDeadline(c.until)
+}
+
+func (c *conn) takes() bool {
+	var now inbound.Talk // of one that is not of tcp nothing is known
+	overheard(c.stream, func(_ int, t inbound.Talk) { now = t })
+	return c.taken.more(now)
 }
 
 // errLong is a line that does not end.

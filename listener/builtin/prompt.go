@@ -33,11 +33,11 @@ type prompt struct {
 
 	pace   *pace.Watch // nil for none
 	rest   []byte      // of ours that it has not taken
-	taken  uint64      // how much it had, as that was asked last
-	all    bool        // it gets no more: we wait for its end
-	left   int         // how much it may still send then
-	looks  int         // how often that was looked for
-	reason string      // why it ends, where that is not for what it does from here on
+	taken  taking
+	all    bool   // it gets no more: we wait for its end
+	left   int    // how much it may still send then
+	looks  int    // how often that was looked for
+	reason string // why it ends, where that is not for what it does from here on
 	detail string
 	last   inbound.Talk // of one that pace ended
 }
@@ -116,13 +116,9 @@ func (p *prompt) Expire(*loop.Timer) {
 	p.arm()
 }
 
-// takes tells whether the client, one of tcp, has taken anything since that was asked last. The kernel has no room for more before a third of what
-// waits is taken, which of some MB can last longer than we are patient.
 func (p *prompt) takes() bool {
 	t, _ := inbound.Overhear(p.fd)
-	was := p.taken
-	p.taken = t.Taken
-	return t.Taken > was
+	return p.taken.more(t)
 }
 
 // judge asks for the client's pace. What lies in the socket of one that is too slow is thrown away by a reset.

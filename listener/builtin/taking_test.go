@@ -75,3 +75,64 @@ func TestStalledIsWhoTakesNothing(t *testing.T) {
 		t.Error("one that takes nothing goes on")
 	}
 }
+
+// TestStalledIsWhoTakesNothingOfChargen: nor is such a client of a built-in that writes as long as it can.
+func TestStalledIsWhoTakesNothingOfChargen(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	ended := make(chan string, 1)
+	s, err := newServer(config("chargen"), nil, []*os.File{f}, func(r journal.Record) {
+		if e, ok := r.(*journal.Session); ok {
+			ended <- e.Reason
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.run(t.Context()) }()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
+	}}
+	c, err := d.DialContext(t.Context(), "tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	impatient := func() (last string) { // has our patience with the client end, once nothing more has room
+		time.Sleep(300 * time.Millisecond)
+		s.mu.Lock()
+		for c := range s.conns {
+			_ = c.SetWriteDeadline(time.Now())
+		}
+		s.mu.Unlock()
+		select {
+		case last = <-ended:
+		case <-time.After(300 * time.Millisecond):
+		}
+		return last
+	}
+	impatient() // of what its host took
+	for range 3 {
+		if _, err := io.ReadFull(c, make([]byte, 1<<18)); err != nil {
+			t.Fatal(err)
+		}
+		if why := impatient(); why != "" {
+			t.Fatalf("one that takes something was ended: %s", why)
+		}
+	}
+	why := ""
+	for i := 0; i < 3 && why == ""; i++ { // what its host took is taken
+		why = impatient()
+	}
+	if why != journal.Stalled {
+		t.Errorf("one that takes nothing ends with %q", why)
+	}
+}
