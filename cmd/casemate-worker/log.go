@@ -119,20 +119,19 @@ func (w *logWorker) run(ctx context.Context) (err error) {
 		case <-timer.C:
 			ticking = false
 		}
+		// Nothing held, nothing to do: an idle worker sleeps.
+		if !ticking {
+			now := time.Now()
+			lines, kills := w.ledger.tick(now), w.kills.tick(now)
+			if ticking = lines || kills; ticking {
+				timer.Reset(tickEvery)
+			}
+		}
 		w.flush()
 		if w.pinged > 0 && w.pipes.away == 0 && len(w.kills.killed) == 0 { // else the kernel has not told which call it was
 			caughtUp(w.behind)
 			w.tell(wire.Report{Kind: wire.Pong, ID: w.pinged})
 			w.pinged = 0
-		}
-		// Nothing held, nothing to do: an idle worker sleeps.
-		if !ticking {
-			now := time.Now()
-			lines, kills := w.ledger.tick(now), w.kills.tick(now)
-			w.flush()
-			if ticking = lines || kills; ticking {
-				timer.Reset(tickEvery)
-			}
 		}
 	}
 	return nil

@@ -246,6 +246,27 @@ func TestLogWorkerRefusesNonsense(t *testing.T) {
 	}
 }
 
+// TestLogWorkerHandsOverOnce: each turn hands over once what was said in it, and what was due.
+func TestLogWorkerHandsOverOnce(t *testing.T) {
+	ours, theirs := pair(t, unix.SOCK_SEQPACKET)
+	w := newLogWorker(conn(t, theirs), func(journal.Record) {})
+	turns := make(chan struct{}, 20)
+	w.flush = func() { turns <- struct{}{} }
+	w.behind = func() bool { return false }
+	done := make(chan error, 1)
+	go func() { done <- w.run(t.Context()) }()
+	<-turns // the first is the timer's
+	broker := conn(t, ours)
+	for _, o := range []wire.Order{{Kind: wire.Ping}, {Kind: wire.Last}} {
+		if _, err := broker.Write(o.Encode()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil || len(turns) != 3 { // one of each of these, and the end's
+		t.Errorf("%d more, %v", len(turns), err)
+	}
+}
+
 func TestInherited(t *testing.T) {
 	pid := os.Getpid()
 	tests := []struct {
