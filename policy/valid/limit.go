@@ -129,8 +129,10 @@ func (c *checker) earlyDrop(path string, l *limit.Spec) {
 	switch {
 	case l.Concurrent == 0:
 		c.add(at, "write concurrent as well, where all are refused", "there is no number of sessions up to which newcomers are dropped at random")
+	case l.Concurrent == 1:
+		c.add(at, "write concurrent = 2 or more, or take early_drop away", "there is no number of sessions below concurrent 1 from which on newcomers could be dropped at random")
 	case e.Start >= l.Concurrent:
-		c.add(at+".start", fmt.Sprintf("write start = %d, or less", max(1, min(l.Concurrent-1, l.Concurrent*3/4))), "start %d is not below concurrent %d, where all are refused", e.Start, l.Concurrent)
+		c.add(at+".start", fmt.Sprintf("write start = %d, or less", l.Concurrent*3/4), "start %d is not below concurrent %d, where all are refused", e.Start, l.Concurrent)
 	case l.Queue > 0:
 		c.add(at, "write queue or early_drop", "a client that waited in the queue for a place would be dropped at random when one is free")
 	}

@@ -203,7 +203,8 @@ func (l *Limiter) checkSource(now int64, v *verdict, exempt bool) {
 
 // Penalize records an offence of a session from src. A class the Spec does not
 // name is no offence, and a source that is exempt has none. Call it before Release: the running session keeps the
-// source's entry, so a full table cannot lose the penalty.
+// source's entry, so a full table cannot lose the penalty. A session that the pool has keeps none: its source is penalized only if
+// there is room for it by now.
 func (l *Limiter) Penalize(now int64, src Source, class limit.Class) {
 	l.tick(now)
 	i := slices.Index(limit.Classes, class)
