@@ -13,7 +13,6 @@ import (
 	"casemate/acl"
 	"casemate/listener"
 	"casemate/listener/endpoint"
-	"casemate/policy"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,14 +23,7 @@ func datagramService(t *testing.T) (*rig, uint16) {
 	s := svc("dd", "udp", port, "/bin/dd", "bs=64", "count=1", "status=none")
 	p := testPolicy(s)
 	p.ACLs[0].Rules = append([]acl.Rule{{Verdict: acl.Deny, From: []acl.Pattern{"127.0.0.2"}}}, p.ACLs[0].Rules...)
-	doc, err := newDocument(p, policy.Origins{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.doc = doc
-	if _, _, err := g.Load(); err != nil {
-		t.Fatal(err)
-	}
+	g.loadPolicy(p)
 	return g, port
 }
 

@@ -334,6 +334,25 @@ func (g *rig) load(services ...policy.Service) {
 	}
 }
 
+// loadPolicy is load for a policy that is more than its services.
+func (g *rig) loadPolicy(p *policy.Policy) {
+	g.t.Helper()
+	g.put(p)
+	if _, _, err := g.Load(); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// put has the next load find it.
+func (g *rig) put(p *policy.Policy) {
+	g.t.Helper()
+	doc, err := newDocument(p, policy.Origins{})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.doc = doc
+}
+
 func (g *rig) setPolicy(services ...policy.Service) {
 	g.t.Helper()
 	doc, err := newDocument(testPolicy(services...), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})

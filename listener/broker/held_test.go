@@ -76,14 +76,7 @@ func TestStopWaitsBesideARefusal(t *testing.T) {
 	held.Wait = true
 	p := testPolicy(svc("slow", "tcp", next, "/bin/cat"), held)
 	p.OnStop = policy.StopLeave
-	doc, err := newDocument(p, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.doc = doc
-	if _, _, err := g.Load(); err != nil {
-		t.Fatal(err)
-	}
+	g.loadPolicy(p)
 	dial(t, port)
 	eventually(t, func() (trapped bool) {
 		g.do(func() {

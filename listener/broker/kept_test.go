@@ -9,7 +9,6 @@ import (
 
 	"casemate/acl/limit"
 	"casemate/listener/wire"
-	"casemate/policy"
 	"casemate/sandbox/zygote"
 
 	"golang.org/x/sys/unix"
@@ -61,14 +60,7 @@ func TestWorkersOfABuiltin(t *testing.T) {
 		p.Limits = append(p.Limits, limit.Spec{Name: "rare", Rate: limit.Rate{Events: 1, Per: 24 * time.Hour}, Burst: 1, Concurrent: 2, EarlyDrop: limit.EarlyDrop{Start: 1, Percent: 100},
 			PerSource: limit.PerSource{Concurrent: 1, Rate: limit.Rate{Events: 1, Per: time.Hour}, Burst: 1, Prefix4: 32, Prefix6: 64}})
 		slices.SortFunc(p.Limits, func(a, b limit.Spec) int { return strings.Compare(a.Name, b.Name) })
-		doc, err := newDocument(p, policy.Origins{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.doc = doc
-		if _, _, err := g.Load(); err != nil {
-			t.Fatal(err)
-		}
+		g.loadPolicy(p)
 	}
 	load(time.Minute)
 	dial(t, port)

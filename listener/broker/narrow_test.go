@@ -31,11 +31,7 @@ func TestNarrow(t *testing.T) {
 				p.ACLs[i].Rules = []acl.Rule{{Verdict: acl.Allow, From: from}}
 			}
 		}
-		doc, err := newDocument(p, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.doc = doc
+		g.put(p)
 	}
 	session := func(from string) net.Conn {
 		t.Helper()

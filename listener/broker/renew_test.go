@@ -138,10 +138,7 @@ func TestBrokenRefuses(t *testing.T) {
 	_, _ = g.failing("bad", errors.New("no program"))
 	p := testPolicy(svc("bad", "tcp", freePort(t), "/bin/cat"), svc("good", "tcp", good, "/bin/cat"))
 	p.OnBroken = policy.BrokenRefuse
-	var err error
-	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
-		t.Fatal(err)
-	}
+	g.put(p)
 	if _, _, err := g.Load(); err == nil || err.Error() != "no program" {
 		t.Errorf("%v", err)
 	}
@@ -225,13 +222,7 @@ func TestChangedSources(t *testing.T) {
 	s := svc("cat", "tcp", port, "/bin/cat")
 	p := testPolicy(s)
 	p.Profiles[0].Files.Read = []string{file}
-	var err error
-	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.Load(); err != nil {
-		t.Fatal(err)
-	}
+	g.loadPolicy(p)
 	old := dial(t, port)
 	echoes(t, old)
 	first := g.fakes["cat"]
@@ -328,10 +319,7 @@ func TestUnchangedReload(t *testing.T) {
 	own.Name, own.Files.Read = "zz", []string{file}
 	p.Profiles = append(p.Profiles, own)
 	p.Services[1].Profile = own.Name
-	var err error
-	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
-		t.Fatal(err)
-	}
+	g.put(p)
 	load := func(cat, dog int) {
 		t.Helper()
 		if _, _, err := g.Load(); err != nil {
@@ -389,13 +377,7 @@ func TestOthersMayWrite(t *testing.T) {
 			p.Services[i].Profile = name
 		}
 		p.Profiles[1].Files.Read, p.Profiles[2].Files.Write = []string{dir + "/file"}, write
-		var err error
-		if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := g.Load(); err != nil {
-			t.Fatal(err)
-		}
+		g.loadPolicy(p)
 		if made != want || knows != (len(write) > 0 && write[0] == dir) {
 			t.Fatalf("%v: %d sandboxes were made, want %d; the last one knows of the directory: %v", write, made, want, knows)
 		}
@@ -440,10 +422,7 @@ func TestMountsBelow(t *testing.T) {
 	}
 	p := testPolicy(svc("s", "tcp", port, "/bin/cat"))
 	p.Profiles[0].Files.Read = []string{dir + "/shown"}
-	var err error
-	if g.doc, err = newDocument(p, policy.Origins{}); err != nil {
-		t.Fatal(err)
-	}
+	g.put(p)
 	load := func(what string, want int) {
 		t.Helper()
 		if _, _, err := g.Load(); err != nil {

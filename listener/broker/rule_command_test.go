@@ -36,13 +36,7 @@ func TestBrokenRuleCommand(t *testing.T) {
 	p := testPolicy(s)
 	p.ACLs = append(p.ACLs[:3:3], acl.List{Name: "roles", Default: acl.Deny, Rules: []acl.Rule{
 		{Verdict: acl.Allow, From: []acl.Pattern{"127.0.0.0/8"}, Command: []string{"/bin/sh", "-c", "echo staff"}}, {Verdict: acl.Allow, From: []acl.Pattern{"any"}}}})
-	var err error
-	if g.doc, err = newDocument(p, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := g.Load(); err != nil {
-		t.Fatal(err)
-	}
+	g.loadPolicy(p)
 	if st := g.status1("cat"); st.Broken || st.Error != broken.Error() || st.Listeners[0].State != "listening" {
 		t.Errorf("%+v", st)
 	}

@@ -21,13 +21,7 @@ func TestRuleEnv(t *testing.T) {
 	load := func() string {
 		t.Helper()
 		p.ACLs = append(p.ACLs[:3:3], acl.List{Name: "roles", Rules: rules, Default: acl.Deny})
-		var err error
-		if g.doc, err = newDocument(p, nil); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := g.Load(); err != nil {
-			t.Fatal(err)
-		}
+		g.loadPolicy(p)
 		text, err := io.ReadAll(dial(t, port))
 		if err != nil {
 			t.Fatal(err)

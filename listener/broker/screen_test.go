@@ -170,14 +170,7 @@ func TestBlockedUnderFlood(t *testing.T) {
 	per := limit.PerSource{Rate: limit.Rate{Events: 1, Per: time.Minute}, Burst: 1, Prefix4: 32, Prefix6: 64, Wider: []limit.Wider{{Prefix4: 30, Times: 2}}}
 	p.Limits = append(p.Limits, limit.Spec{Name: "twice", PerSource: per, Exempt: []netip.Prefix{netip.MustParsePrefix("127.0.0.6/32")}})
 	slices.SortFunc(p.Limits, func(a, b limit.Spec) int { return strings.Compare(a.Name, b.Name) })
-	doc, err := newDocument(p, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.doc = doc
-	if _, _, err := g.Load(); err != nil {
-		t.Fatal(err)
-	}
+	g.loadPolicy(p)
 	var want []byte
 	for _, from := range []string{"127.0.0.4", "127.0.0.5"} {
 		if shutOut(t, from, port) {

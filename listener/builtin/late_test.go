@@ -14,6 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// listening is a server that has one listener of tcp, and where that is.
+func listening(t *testing.T, c *Config, log func(journal.Record)) (s *server, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = newServer(c, nil, []*os.File{f}, log); err != nil {
+		t.Fatal(err)
+	}
+	return s, l.Addr().String()
+}
+
 // lateListener accepts one more client after it was told to stop: one whose
 // connection the kernel handed over while the worker was deciding to end.
 type lateListener struct {
@@ -50,21 +68,9 @@ func isDeadline(err error) bool {
 // TestClientAtTheIdleEnd: a client that is accepted between the idle decision and
 // the close keeps a worker that goes on serving everybody.
 func TestClientAtTheIdleEnd(t *testing.T) {
-	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := tcp.(*net.TCPListener).File()
-	tcp.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := config("auth")
 	c.Linger = 0 // counts as a second
-	s, err := newServer(c, nil, []*os.File{f}, func(journal.Record) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, _ := listening(t, c, func(journal.Record) {})
 	l := &lateListener{TCPListener: s.listeners[0].(*net.TCPListener)}
 	s.listeners[0] = l
 	ctx, cancel := context.WithCancel(t.Context())

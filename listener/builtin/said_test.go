@@ -173,21 +173,9 @@ func TestShunsInSpiteOfLongerBans(t *testing.T) {
 // TestShunsWhoIsBeingAdmitted: a client who was asked about before it was banned, and registered after the sessions of those were ended, ends
 // as well.
 func TestShunsWhoIsBeingAdmitted(t *testing.T) {
-	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	f, err := l.File()
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := config("chargen")
 	c.Limit.Concurrent, c.Limit.EarlyDrop = 10, limit.EarlyDrop{Start: 1, Percent: 1}
-	s, err := newServer(c, nil, []*os.File{f}, func(journal.Record) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, addr := listening(t, c, func(journal.Record) {})
 	defer s.close()
 	of := newSaying(t)
 	s.gate.said.from = of.f
@@ -199,7 +187,7 @@ func TestShunsWhoIsBeingAdmitted(t *testing.T) {
 		s.endShunned()
 		return ^uint64(0)
 	}
-	client, err := net.Dial("tcp", l.Addr().String())
+	client, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package builtin
 import (
 	"io"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -16,25 +15,13 @@ import (
 // TestStalledIsWhoTakesNothing: a client that takes what it gets, more slowly than the kernel has room for the next of it in our
 // patience, is none that takes nothing.
 func TestStalledIsWhoTakesNothing(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	s, err := newServer(config("echo"), nil, []*os.File{f}, func(journal.Record) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, addr := listening(t, config("echo"), func(journal.Record) {})
 	done := make(chan error, 1)
 	go func() { done <- s.run(t.Context()) }()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
 	}}
-	c, err := d.DialContext(t.Context(), "tcp4", l.Addr().String())
+	c, err := d.DialContext(t.Context(), "tcp4", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,30 +65,18 @@ func TestStalledIsWhoTakesNothing(t *testing.T) {
 
 // TestStalledIsWhoTakesNothingOfChargen: nor is such a client of a built-in that writes as long as it can.
 func TestStalledIsWhoTakesNothingOfChargen(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	ended := make(chan string, 1)
-	s, err := newServer(config("chargen"), nil, []*os.File{f}, func(r journal.Record) {
+	s, addr := listening(t, config("chargen"), func(r journal.Record) {
 		if e, ok := r.(*journal.Session); ok {
 			ended <- e.Reason
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	done := make(chan error, 1)
 	go func() { done <- s.run(t.Context()) }()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
 	}}
-	c, err := d.DialContext(t.Context(), "tcp4", l.Addr().String())
+	c, err := d.DialContext(t.Context(), "tcp4", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
