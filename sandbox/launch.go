@@ -84,15 +84,13 @@ func (r *Resources) Bounded() bool {
 	return r[AddressSpace] > 0 && r[AddressSpace] <= onceSpace && r[Stack] <= onceSpace
 }
 
-// fill gives the programs of the plan's filter for its descriptors and its user.
-func (pl *Plan) fill() (program, seal []byte, err error) {
-	if pl.Filter.Error != "" {
-		return nil, nil, fmt.Errorf("compile seccomp filter: %s", pl.Filter.Error)
-	}
-	if program, seal, err = pl.Filter.Fill(pl.files, pl.Command.UID); err != nil {
+// Filled is Start with its filter for its descriptors and its user: the one without, services share.
+func (s *Sandbox) Filled() (p zygote.Plan, err error) {
+	p = s.Start
+	if p.Filter, p.Seal, err = (&program.Filter{Program: p.Filter, Seal: p.Seal}).Fill(p.High, p.UID); err != nil {
 		err = fmt.Errorf("seccomp filter: %w", err)
 	}
-	return program, seal, err
+	return p, err
 }
 
 // namespaces are those that each zygote makes for its sessions: without

@@ -41,7 +41,7 @@ type Sandbox struct {
 
 	// Events are memory.events and pids.events of its control group, for package events; -1 is none.
 	Events [2]int
-	// Start is what Spawn hands to the zygote. Its descriptors are the sandbox's.
+	// Start is what Spawn hands to the zygote, but for blanks in its filter. Its descriptors are the sandbox's.
 	Start zygote.Plan
 }
 
@@ -74,9 +74,6 @@ func Prepare(given *Plan, o Options) (_ *Sandbox, err error) {
 		if err := s.openState(o.Writable); err != nil {
 			return nil, fmt.Errorf("files.state: %w", err)
 		}
-	}
-	if s.Start.Filter, s.Start.Seal, err = pl.fill(); err != nil {
-		return nil, err
 	}
 	s.Start.Mnt = int32(s.tree.mnt)
 	s.Start.CgroupProcs, s.Start.Landlock = int32(group), int32(s.tree.ruleset)
@@ -113,7 +110,7 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 			Dynamic: c.Dynamic, Proc: p.Files.ownProc(), Tmp: p.Files.Scratch() > 0, Pty: p.Files.Pty, Init: p.Init, Leave: c.Leave, ChdirLate: pl.chdirs(), Slots: pl.slots(),
 			Log: c.Log, State: p.Files.State, UserNS: p.UserNamespace,
 		},
-		Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(&p), UIDBase: c.UID, UIDCount: 1,
+		Filter: pl.Filter.Program, Seal: pl.Filter.Seal, Groups: c.Groups, Path: c.Path, Dir: c.Dir, Argv: c.Argv, Env: c.environment(&p), UIDBase: c.UID, UIDCount: 1,
 	}
 	z.Keeps = p.Files.Scratch() > 0 && !pl.Filter.Watches && pl.caps == 0 && (c.Dynamic || c.UID != 0)
 	if pl.Filter.IPC {
@@ -137,8 +134,8 @@ func (pl *Plan) zygotePlan() zygote.Plan {
 
 // enter makes the tree, or finds one that is the same.
 func (s *Sandbox) enter(o Options) (err error) {
-	if s.plan.Filter.Refused != "" {
-		return errors.New(s.plan.Filter.Refused)
+	if why := cmp.Or(s.plan.Filter.Refused, s.plan.Filter.Error); why != "" {
+		return errors.New(why)
 	}
 	s.losses = append(s.losses, s.plan.Filter.Losses...)
 	s.plan.Command.Log = s.plan.Command.Log && landlock.ABI() >= landlock.ABIScopes
@@ -189,7 +186,11 @@ func (s *Sandbox) Losses() []string { return s.losses }
 // Spawn starts the sandbox's zygote and waits until it has entered; it takes
 // about a millisecond and must not run on the event loop's thread.
 func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
-	z, err := zygote.Spawn(&s.Start)
+	start, err := s.Filled()
+	if err != nil {
+		return nil, err
+	}
+	z, err := zygote.Spawn(&start)
 	if err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", OnKernel(err))
 	}
@@ -199,8 +200,9 @@ func (s *Sandbox) Spawn() (*zygote.Zygote, error) {
 // Proof names all that the outcome of a Spawn depends on but for the tree, which was
 // entered when it was made: one Spawn proves all sandboxes of equal proofs.
 func (s *Sandbox) Proof() (string, error) {
-	text, err := s.Start.Entering()
-	return fmt.Sprint(text, s.limit), err
+	start, err := s.Filled()
+	text, cerr := start.Entering()
+	return fmt.Sprint(text, s.limit), cmp.Or(err, cerr)
 }
 
 // Close gives everything back. Zygotes and services that run keep what they have; it waits a

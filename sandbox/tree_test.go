@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -215,5 +216,39 @@ func TestHalfDeadFileSystem(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors, before %d", fds(), before)
 		}
+	}
+}
+
+// TestFiltersAreShared: sandboxes keep the filter that was compiled for all of them, and no copy of it for their own
+// descriptors and user, which only a zygote gets.
+func TestFiltersAreShared(t *testing.T) {
+	needRoot(t)
+	pl, err := planOf(t, realistic(), shell("exit 0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := *pl
+	other.files++
+	var filters [][]byte
+	for _, p := range []*Plan{pl, &other} {
+		s, err := Prepare(p, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if &s.Start.Filter[0] != &pl.Filter.Program[0] {
+			t.Errorf("with %d files it has a filter of its own", p.files)
+		}
+		start, err := s.Filled()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, err := pl.Filter.Fill(p.files, p.Command.UID)
+		if filters = append(filters, start.Filter); err != nil || !bytes.Equal(start.Filter, want) {
+			t.Errorf("with %d files it starts with another filter than its own: %v", p.files, err)
+		}
+	}
+	if bytes.Equal(filters[0], filters[1]) {
+		t.Error("the filters of two numbers of files are the same")
 	}
 }

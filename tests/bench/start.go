@@ -258,7 +258,10 @@ func (b *bench) layer(name string, profile func(*sandbox.Profile), plan func(*zy
 		return nil, err
 	}
 	defer box.Close() // the zygote keeps what it needs
-	zp := box.Start
+	zp, err := box.Filled()
+	if err != nil {
+		return nil, err
+	}
 	if plan != nil {
 		plan(&zp)
 	}

@@ -22,11 +22,11 @@ func Facts(of program.Shape) (program.Filter, error) {
 func Compile(of program.Shape) program.Filter {
 	s, err := read(of)
 	if err != nil {
-		return program.Filter{Error: err.Error()}
+		return program.Filter{Error: "compile seccomp filter: " + err.Error()}
 	}
 	f := s.facts()
 	if err := s.compile(&f); err != nil {
-		return program.Filter{Error: err.Error()}
+		return program.Filter{Error: "compile seccomp filter: " + err.Error()}
 	}
 	return f
 }
