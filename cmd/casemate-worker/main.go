@@ -26,6 +26,7 @@ import (
 
 	"casemate/cmd/confine"
 	"casemate/cmd/version"
+	"casemate/listener/rest"
 )
 
 // A worker is one of many small processes; a soft heap limit and two running
@@ -98,6 +99,7 @@ func run(ctx context.Context, args []string) error {
 		if err := confine.Self(r.grant); err != nil {
 			return err
 		}
+		rest.Soon() // the broker has loads, after which it does
 	}
 	return r.run(ctx, args[1:])
 }
