@@ -82,7 +82,7 @@ func (b *Broker) loadNow(o order) (out outcome) {
 		// What compiling and decoding took is given back to the system at once: a
 		// reload must not leave the broker larger than the policy makes it.
 		debug.FreeOSMemory()
-		rest.Soon() // workers that start and the document that is kept are of the load, too
+		rest.AfterLoad() // workers that start and the document that is kept are of the load, too
 	}()
 	b.reopenLog()
 	err = panics.Try(func() (err error) {

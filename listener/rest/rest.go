@@ -1,7 +1,8 @@
-// Package rest unmaps the code that a process has run for work that is done.
+// Package rest gives back to the system what a process has taken for work that is done.
 package rest
 
 import (
+	"runtime/debug"
 	"time"
 	"unsafe"
 
@@ -26,6 +27,10 @@ const settled = time.Second
 
 // Soon unmaps the program's own code and constants when what goes on has settled: idling needs a fraction of them.
 func Soon() { time.AfterFunc(settled, unmap) }
+
+// AfterLoad does so too, and before that frees what is garbage by then: what a pool of the library has (sync.Pool, of
+// encoding/json) is so with the second collection.
+func AfterLoad() { time.AfterFunc(settled, func() { debug.FreeOSMemory(); unmap() }) }
 
 // unmap loses nothing: nobody can write what it unmaps, and what is used again is mapped again, from the kernel's cache of the file.
 func unmap() {
