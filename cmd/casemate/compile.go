@@ -38,8 +38,8 @@ verify reads.
 
 With --stdin it is the compiler that casemated starts in a sandbox: it reads one
 JSON request with the files (or a compiled document, which it checks) from standard
-input, writes one JSON response with the document or the diagnostics, and exits
-with 0 when it wrote a response.
+input, writes one line of JSON with the diagnostics, behind it the document if there
+is one, and exits with 0 when it wrote both.
 
 Exit status: 0 done, 1 the policy is not valid.`,
 		Example: `  casemate compile /etc/casemate > policy.json
@@ -122,14 +122,17 @@ func (a *app) compileStdin() error {
 			return err
 		}
 	}
+	var document []byte
 	if l.doc != nil {
-		if resp.Document, err = l.text(); err != nil {
+		if document, err = l.text(); err != nil {
 			return err
 		}
 	}
-	e := json.NewEncoder(a.out)
-	e.SetEscapeHTML(false) // the document's own bytes must stay as they are
-	if err := e.Encode(resp); err != nil {
+	err = json.NewEncoder(a.out).Encode(resp)
+	if err == nil {
+		_, err = a.out.Write(document)
+	}
+	if err != nil {
 		return fmt.Errorf("write response: %w", err)
 	}
 	return nil

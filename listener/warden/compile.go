@@ -103,17 +103,17 @@ func (w *Warden) Forget() {
 // decodeCompiled reads the compiler's answer to sources.
 func decodeCompiled(answer []byte, sources []input.File) (*granted.Document, json.RawMessage, error) {
 	var response input.CompileResponse
-	if err := granted.Unmarshal(answer, &response); err != nil {
+	line, document, _ := bytes.Cut(answer, []byte("\n"))
+	if err := granted.Unmarshal(line, &response); err != nil {
 		return nil, nil, fmt.Errorf("compile: the compiler's answer: %w", err)
 	}
 	if response.FormatVersion != input.CompileFormat {
-		return nil, nil, fmt.Errorf("compile: the compiler's answer has format_version %d, expected %d: casemate and casemated are of different versions",
-			response.FormatVersion, input.CompileFormat)
+		return nil, nil, fmt.Errorf("compile: the compiler's answer has format_version %d, expected %d: casemate and casemated are of different versions", response.FormatVersion, input.CompileFormat)
 	}
-	if len(response.Document) == 0 {
+	if len(document) == 0 {
 		return nil, response.Diagnostics, errors.New("the policy has errors")
 	}
-	doc, err := granted.Decode(response.Document)
+	doc, err := granted.Decode(document)
 	if err == nil && len(sources) == 1 && input.IsDocument(sources[0].Name) && !bytes.Equal(doc.Text, bytes.TrimSuffix(sources[0].Data, []byte("\n"))) {
 		err = errors.New("the compiler's answer is another document")
 	}
@@ -185,7 +185,9 @@ func exchange(fd int, request []byte, limit time.Duration) ([]byte, error) {
 		}
 		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
 	}, func(err error) { sent <- err })
-	answer, err := io.ReadAll(io.LimitReader(f, maxCompiled+1))
+	buf := bytes.NewBuffer(make([]byte, 0, 8*len(request)+bytes.MinRead)) // about what there will be
+	_, err = buf.ReadFrom(io.LimitReader(f, maxCompiled+1))
+	answer := buf.Bytes()
 	if len(answer) > maxCompiled {
 		err = fmt.Errorf("the answer is longer than %d bytes", maxCompiled)
 	}

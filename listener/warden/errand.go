@@ -74,7 +74,6 @@ type Answer struct {
 	ID          uint64
 	Fault       *Fault          `json:",omitempty"`
 	Number      uint64          `json:",omitempty"`
-	Digest      string          `json:",omitempty"`
 	Same        bool            `json:",omitempty"` // it is the document in force
 	Diagnostics json.RawMessage `json:",omitempty"` // a list of policy.Diagnostic
 	Found       []Finding       `json:",omitempty"`
@@ -85,7 +84,6 @@ type Answer struct {
 	PID         int             `json:",omitempty"`
 	Losses      []string        `json:",omitempty"`
 	Has         []bool          `json:",omitempty"` // which of the descriptors there are
-	Spec        *listener.Spec  `json:",omitempty"`
 	Left        []Survivor      `json:",omitempty"`
 	Past        []Kept          `json:",omitempty"`
 }

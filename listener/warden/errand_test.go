@@ -56,9 +56,9 @@ func TestErrands(t *testing.T) {
 		}
 		CloseAll(fds)
 	}
-	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Digest: "d", Same: true, Diagnostics: json.RawMessage(`[{"code":"CM1"}]`),
+	answer := Answer{ID: 9, Fault: &Fault{Text: "x"}, Number: 1, Same: true, Diagnostics: json.RawMessage(`[{"code":"CM1"}]`),
 		Found: []Finding{{Found: Found{Sockets: []granted.Socket{{Spec: spec, Retry: true, Listen: 1}}, UID: 5, Dynamic: true, Key: "k", Files: "f", Stamp: "s", Outputs: 2}}, {Fault: &Fault{Text: "y"}}},
-		Stamp: "s", Stamps: []string{"a", "b"}, PID: 3, Losses: []string{"l"}, Has: []bool{true, false}, Spec: &spec,
+		Stamp: "s", Stamps: []string{"a", "b"}, PID: 3, Losses: []string{"l"}, Has: []bool{true, false},
 		Cells:  []Made{{Number: 4, Losses: []string{"m"}, Proof: "p", Log: true, State: true, Inits: true, Events: [2]bool{true, false}}, {Fault: &Fault{Text: "z"}}},
 		Opened: []Opening{{Number: 6, Spec: spec}, {Fault: &Fault{Text: "w"}}}}
 	if err := Send(theirs, answer); err != nil {

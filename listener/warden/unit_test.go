@@ -154,7 +154,7 @@ func forgedAnswer(t testing.TB, p *policy.Policy, old, new string) []byte {
 	if bytes.Equal(bad, text) {
 		t.Fatalf("no %s in %s", old, text)
 	}
-	return fmt.Appendf(nil, `{"format_version":1,"document":%s}`, granted.Frame(granted.Digest(bad), bad, []byte("{}")))
+	return fmt.Appendf(nil, "{\"format_version\":2}\n%s", granted.Frame(granted.Digest(bad), bad, []byte("{}")))
 }
 
 func TestForgedAnswer(t *testing.T) {
@@ -171,7 +171,7 @@ func TestAnotherDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := doc.Text
-	answer := fmt.Appendf(nil, `{"format_version":1,"document":%s}`, text)
+	answer := fmt.Appendf(nil, "{\"format_version\":2}\n%s", text)
 	given := []policy.SourceFile{{Name: "p.json", Data: append(slices.Clone(text), '\n')}}
 	if got, _, err := decodeCompiled(answer, given); err != nil || got.Digest != doc.Digest {
 		t.Error(err)
@@ -183,13 +183,13 @@ func TestAnotherDocument(t *testing.T) {
 }
 
 func FuzzDecodeCompiled(f *testing.F) {
-	f.Add([]byte(`{"format_version":1,"diagnostics":[]}`))
-	f.Add([]byte(`{"format_version":1,"document":{}}`))
+	f.Add([]byte(`{"format_version":2,"diagnostics":[]}`))
+	f.Add([]byte("{\"format_version\":2}\n{}"))
 	doc, err := newDocument(testPolicy(), policy.Origins{"acls.anyone.rules.0": "a.cm.hcl:3:3"})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add([]byte(`{"format_version":1,"document":` + string(doc.Text) + `}`))
+	f.Add([]byte("{\"format_version\":2}\n" + string(doc.Text)))
 	f.Add(forgedAnswer(f, testPolicy(), `"tcp4"`, `"t"`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		doc, _, err := decodeCompiled(in, nil)

@@ -44,35 +44,33 @@ const head = `{"granted":`
 // Frame is the text of a document.
 func Frame(digest string, policy, origins []byte) []byte {
 	out := fmt.Appendf(make([]byte, 0, len(policy)+len(origins)+256), `{"format_version":%d,"digest":%q,"policy":`, DocumentFormat, digest)
-	return append(append(append(append(out, policy...), `,"origins":`...), origins...), '}')
+	return append(append(append(append(out, policy...), between...), origins...), '}')
 }
 
+// between stands behind the policy. No string has it in it, whose quotes are escaped.
+const between = `,"origins":`
+
 // Decode takes a document apart as far as root acts on it. The digest has to be that of the policy's bytes as they stand
-// there, and what is granted sound and spelt as Encode spells it: a field that is not known or there twice, or in other letters,
-// is an error. Of the rest no more is read than that it is JSON: package canon reads it, in processes without rights.
+// there, which shows where these end, and what is granted sound and spelt as Encode spells it: a field that is not known or there
+// twice, or in other letters, is an error. The rest is not read: package canon does that, in processes without rights.
 func Decode(text []byte) (*Document, error) {
-	if len(text) > MaxDocument {
+	var format int
+	var digest string
+	_, err := fmt.Sscanf(string(text[:min(len(text), 128)]), `{"format_version":%d,"digest":%q,`, &format, &digest)
+	frame, end := bytes.TrimSuffix(Frame(digest, nil, nil), []byte(between+"}")), bytes.LastIndex(text, []byte(between))
+	switch {
+	case len(text) > MaxDocument:
 		return nil, fmt.Errorf("decode document: %d bytes are more than %d", len(text), MaxDocument)
-	}
-	var d struct {
-		FormatVersion int             `json:"format_version"`
-		Digest        string          `json:"digest"`
-		Policy        json.RawMessage `json:"policy"`
-		Origins       json.RawMessage `json:"origins"`
-	}
-	if err := Unmarshal(text, &d); err != nil {
-		return nil, fmt.Errorf("decode document: %w", err)
-	}
-	if d.FormatVersion != DocumentFormat {
-		return nil, fmt.Errorf("decode document: format_version %d is not known, expected %d: compile it again from its sources", d.FormatVersion, DocumentFormat)
-	}
-	if want := Digest(d.Policy); d.Digest != want {
-		return nil, fmt.Errorf("decode document: digest %q does not fit the policy, which has %s", d.Digest, want)
-	}
-	if !bytes.Equal(text, Frame(d.Digest, d.Policy, d.Origins)) {
+	case err == nil && format != DocumentFormat:
+		return nil, fmt.Errorf("decode document: format_version %d is not known, expected %d: compile it again from its sources", format, DocumentFormat)
+	case err != nil || end < len(frame) || !bytes.HasPrefix(text, frame) || text[len(text)-1] != '}':
 		return nil, errors.New("decode document: not the canonical bytes")
 	}
-	p, err := first(d.Policy)
+	policy := text[len(frame):end]
+	if want := Digest(policy); digest != want {
+		return nil, fmt.Errorf("decode document: digest %q does not fit the policy, which has %s", digest, want)
+	}
+	p, err := first(policy)
 	if err == nil {
 		err = p.Check()
 	}
@@ -83,7 +81,7 @@ func Decode(text []byte) (*Document, error) {
 		s := &p.Profiles[i].Syscalls
 		s.Rules = p.Filters[s.Filter]
 	}
-	return &Document{Digest: d.Digest, Text: text, Policy: p}, nil
+	return &Document{Digest: digest, Text: text, Policy: p}, nil
 }
 
 // first reads what is granted, the first value of a policy.

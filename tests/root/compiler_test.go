@@ -110,7 +110,7 @@ func TestDocumentIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	reload(t, b, `"root" needs a reason`)
-	l.become(t, "reply", `{"format_version":1,"document":`+good+"}\n")
+	l.become(t, "reply", `{"format_version":2}`+"\n"+good)
 	reload(t, b, "another document")
 	exchange(t, port, "", "once\n")
 }
@@ -127,7 +127,7 @@ func answers(t *testing.T, text string) (good, wrongDigest, loose, unknown strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrap := func(d string) string { return `{"format_version":1,"document":` + d + "}\n" }
+	wrap := func(d string) string { return `{"format_version":2}` + "\n" + d }
 	other := doc.Digest[:len(doc.Digest)-1] + map[bool]string{true: "1", false: "0"}[strings.HasSuffix(doc.Digest, "0")]
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, canonical, "", " "); err != nil {
@@ -173,18 +173,18 @@ func TestCompilerIsNotTrusted(t *testing.T) {
 		{"crash", "segv", good, "killed by SIGSEGV"},
 		{"Go crash", "exit-2", good, "crashed"},
 		{"garbage", "reply", "\x00\xff<html>", "answer"},
-		{"truncated", "reply", good[:len(good)/2], "answer"},
-		{"two answers", "reply", good + good, "data after its end"},
+		{"truncated", "reply", good[:len(good)/2], "not the canonical bytes"},
+		{"two answers", "reply", good + good, "does not fit the policy"},
 		{"nothing", "reply", "", "answered nothing"},
 		{"100 MB", "flood", "", "longer than"},
 		{"wrong digest", "reply", wrongDigest, "digest"},
-		{"not canonical", "reply", loose, "does not fit the policy"},
-		{"unknown field", "reply", unknown, "extra"},
+		{"not canonical", "reply", loose, "not the canonical bytes"},
+		{"unknown field", "reply", unknown, "not the canonical bytes"},
 		{"forged network", "reply", forged["network"], "no socket that can be opened"},
 		{"forged listen, which the broker reads", "reply", forged["listen"], "no listen address"},
 		{"another grant to root than the policy comes to", "reply", forged["user"], "not the canonical bytes"},
 		{"other version", "reply", `{"format_version":9}`, "format_version 9"},
-		{"no document", "reply", `{"format_version":1}`, "errors"},
+		{"no document", "reply", `{"format_version":2}`, "errors"},
 		{"does not read", "deaf", good, "the compiler: "},
 		{"stays after its answer", "stay", good, "killed by SIGKILL"},
 		{"opens files", "look", "", "the attempt failed"},

@@ -71,7 +71,7 @@ static int is(const char *name)
 /* Tells through a diagnostic, the one way out, whether an attempt worked. */
 static void report(long ret)
 {
-	say("{\"format_version\":1,\"diagnostics\":[{\"severity\":\"error\",\"code\":\"impostor\",\"summary\":\"");
+	say("{\"format_version\":2,\"diagnostics\":[{\"severity\":\"error\",\"code\":\"impostor\",\"summary\":\"");
 	say(ret < 0 ? "the attempt failed" : "the attempt worked");
 	say("\"}]}\n");
 }
