@@ -113,11 +113,15 @@ func (c *candidate) plan(doc *policy.Document) error {
 	var errs []error
 	compiled := make(map[string]rules)
 	c.site.All()
+	if doc != c.now.doc {
+		if err := c.site.Read(); err != nil {
+			return err
+		}
+	}
 	for i, s := range doc.Policy.Programs() {
-		p, same := c.unchanged(doc, i, s)
-		if !same {
-			err := c.site.Read()
-			if err != nil {
+		p, same, err := c.unchanged(doc, i, s, compiled)
+		if !same && err == nil {
+			if err = c.site.Read(); err != nil {
 				return err
 			}
 			if p, err = c.planService(doc, s, compiled); err == nil {
@@ -126,10 +130,10 @@ func (c *candidate) plan(doc *policy.Document) error {
 				}
 				err = c.excuse(&p, c.gen.placed(p.svc, err))
 			}
-			if err != nil {
-				errs = append(errs, err)
-				continue
-			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
 		p.svc.sockets, p.shield = p.Sockets, c.shielding(&p)
 		c.plans = append(c.plans, p)
@@ -147,19 +151,23 @@ func (c *candidate) find(p *planned) (err error) {
 	return err
 }
 
-// unchanged plans a service of the policy in force as it is there, if what it was made from lies
-// on the disk as it did then.
-func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service) (p planned, ok bool) {
-	if i >= len(c.now.same) || c.now.same[i].svc == nil {
-		return p, false
+// unchanged plans a service that the policy in force has as well, as it is there, if what it was made from lies
+// on the disk as it did then. Whom it admits may be others.
+func (c *candidate) unchanged(doc *policy.Document, i int, s *policy.Service, compiled map[string]rules) (p planned, ok bool, err error) {
+	if c.now.doc != doc {
+		i = c.now.alike.place(i, s)
 	}
-	k := c.now.same[i]
-	if c.site.Stamp(s) != k.stamp {
-		return p, false
+	if i < 0 || i >= len(c.now.had) || c.now.had[i].svc == nil || c.site.Stamp(s) != c.now.had[i].stamp {
+		return p, false, nil
+	}
+	k := c.now.had[i]
+	if c.now.doc == doc {
+		p.svc = c.newService(s, k.svc.rules, *doc.Policy.Limit(s.Limit))
+	} else if p, err = c.planService(doc, s, compiled); err != nil {
+		return p, false, err
 	}
 	p.Sockets, p.Key, p.rules, p.Stamp, p.UID, p.Dynamic = k.svc.sockets, k.run.key, k.run.rules, k.stamp, k.uid, k.dynamic
-	p.svc = c.newService(s, k.svc.rules, *doc.Policy.Limit(s.Limit))
-	return p, true
+	return p, true, nil
 }
 
 func (c *candidate) newService(s *policy.Service, r rules, l limit.Spec) *service {

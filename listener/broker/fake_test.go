@@ -209,6 +209,7 @@ type rig struct {
 	lines  chan string
 	ended  chan error
 	sites  atomic.Int64 // that are looked at
+	finds  atomic.Int64 // services that were looked up on this host
 }
 
 func newRig(t *testing.T) *rig {
@@ -238,7 +239,7 @@ func newRig(t *testing.T) *rig {
 				t.Fatal(err)
 			}
 			g.warden = warden.New(warden.Config{Warn: warn}, l, blocks)
-			return near{g.warden, l, blocks, lease.New(blocks.Take), &g.sites}
+			return near{g.warden, l, blocks, lease.New(blocks.Take), &g.sites, &g.finds}
 		}})
 	if err != nil {
 		t.Fatal(err)
@@ -418,7 +419,11 @@ func newDocument(p *policy.Policy, o policy.Origins) (*policy.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o}, nil
+	text, err := canon.EncodeDocument(&policy.Document{FormatVersion: granted.DocumentFormat, Digest: granted.Digest(b), Policy: p, Origins: o})
+	if err != nil {
+		return nil, err
+	}
+	return canon.DecodeDocument(text) // which shares nothing with p
 }
 
 // argvOf is the command of a job; a built-in's worker has none here.

@@ -27,14 +27,16 @@ type near struct {
 	blocks *host.Blocks
 	leases *lease.Leases
 	open   *atomic.Int64 // sites that are not closed
+	finds  *atomic.Int64 // services that were looked up
 }
 
 // nearSite is a site without a way to go, so it asks for nothing ahead.
 type nearSite struct {
 	*warden.Site
-	doc  *policy.Document
-	all  []*granted.Service
-	open *atomic.Int64
+	doc   *policy.Document
+	all   []*granted.Service
+	open  *atomic.Int64
+	finds *atomic.Int64
 }
 
 // granted is what root has of a program of the document, or of one that looks like it.
@@ -45,8 +47,12 @@ func (s nearSite) granted(of *policy.Service) *granted.Service {
 	return s.all[i]
 }
 
-func (s nearSite) Find(of *policy.Service) (warden.Found, error) { return s.Site.Find(s.granted(of)) }
-func (s nearSite) Stamp(of *policy.Service) string               { return s.Site.Stamp(s.granted(of)) }
+func (s nearSite) Find(of *policy.Service) (warden.Found, error) {
+	s.finds.Add(1)
+	return s.Site.Find(s.granted(of))
+}
+
+func (s nearSite) Stamp(of *policy.Service) string { return s.Site.Stamp(s.granted(of)) }
 
 func (nearSite) All() {}
 
@@ -69,7 +75,7 @@ func (n near) Leases() *lease.Leases                  { return n.leases }
 func (n near) Site(doc *policy.Document) hands.Ground {
 	n.open.Add(1)
 	g := canon.Granted(doc.Policy)
-	return nearSite{n.Warden.Site(&granted.Document{Policy: g}), doc, g.All(), n.open}
+	return nearSite{n.Warden.Site(&granted.Document{Policy: g}), doc, g.All(), n.open, n.finds}
 }
 
 // Compile is for none of these tests, which have documents of their own.

@@ -17,12 +17,14 @@ type inForce struct {
 	number  uint64
 	runners map[string]*runner
 	sockets map[string]listener.Spec
-	faulty  []*service      // those that could not be prepared
-	closed  map[string]bool // sockets that could not be opened
-	same    []kept          // if its document is the candidate's: by service, zero where there is none
+	faulty  []*service       // those that could not be prepared
+	closed  map[string]bool  // sockets that could not be opened
+	doc     *policy.Document // its own
+	had     []kept           // by service, zero where there is none
+	alike   *likeness        // of that document and the candidate's
 }
 
-// kept is what a service of an unchanged policy was made with.
+// kept is what a service that has not changed was made with.
 type kept struct {
 	svc   *service
 	run   *runner
@@ -37,14 +39,14 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 	now = inForce{runners: make(map[string]*runner), sockets: make(map[string]listener.Spec), closed: make(map[string]bool)}
 	err = b.loop.Do(func() {
 		if b.gen != nil {
-			now.number = b.gen.number
-			now.same = make([]kept, len(b.gen.services))
+			now.number, now.doc = b.gen.number, b.gen.doc
+			now.had = make([]kept, len(b.gen.services))
 			for i, s := range b.gen.services {
 				now.runners[s.run.key] = s.run
 				if s.fault != nil {
 					now.faulty = append(now.faulty, s)
-				} else if b.gen.doc == doc {
-					now.same[i] = kept{s, s.run, s.run.stamp, s.uid, s.dynamic}
+				} else {
+					now.had[i] = kept{s, s.run, s.run.stamp, s.uid, s.dynamic}
 				}
 			}
 		}
@@ -55,6 +57,9 @@ func (b *Broker) snapshot(doc *policy.Document) (now inForce, err error) {
 			now.closed[key] = at.sock == nil && at.err != nil
 		}
 	})
+	if now.doc != nil && now.doc != doc {
+		now.alike = newLikeness(now.doc.Policy, doc.Policy)
+	}
 	return now, err
 }
 

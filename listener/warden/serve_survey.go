@@ -106,7 +106,9 @@ func (b *Broker) survey(q Asked) (a Answer, err error) {
 	defer site.Unlock()
 	switch {
 	case q.Do == DoRead:
-		err = site.Read()
+		if err = site.Read(); err == nil {
+			b.list(site)
+		}
 	case q.Do == DoLeaveSite:
 		site.Close()
 		site.programs, site.jobs = nil, nil // for who waits for its lock: what is made of it now would share trees with nobody, for ever
@@ -120,26 +122,28 @@ func (b *Broker) survey(q Asked) (a Answer, err error) {
 		err = errStrange
 	default:
 		for _, n := range q.Services {
-			a.Found = append(a.Found, b.find(site, n))
+			f, err := site.Find(site.programs[n])
+			if f.Job != nil {
+				site.jobs[n] = f.Job
+			}
+			f.Job = nil
+			a.Found = append(a.Found, Finding{f, NewFault(err)})
 		}
 	}
 	return a, err
 }
 
-// find looks one up, and notes what it listens on.
-func (b *Broker) find(site *surveyed, n int) Finding {
-	f, err := site.Find(site.programs[n])
-	if f.Job != nil {
-		site.jobs[n] = f.Job
-	}
-	f.Job = nil
+// list notes what a document listens on, all of it: what has not changed is not looked up anew.
+func (b *Broker) list(site *surveyed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.specs[site.doc.Digest] == nil {
 		b.specs[site.doc.Digest] = make(map[listener.Spec]bool)
 	}
-	for _, s := range f.Sockets {
-		b.specs[site.doc.Digest][s.Spec] = true
+	for _, s := range site.programs {
+		of, _ := sockets(site.accounts, s) // Find tells what is at fault
+		for _, at := range of {
+			b.specs[site.doc.Digest][at.Spec] = true
+		}
 	}
-	return Finding{f, NewFault(err)}
 }
