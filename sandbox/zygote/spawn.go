@@ -125,8 +125,7 @@ func born(files []int) (pid int, err error) {
 	return forkExec(append([]int32{null, null, null}, slots...))
 }
 
-// memfd holds the marks and the encoded plan. Nobody but the zygote gets it, which
-// keeps a private copy of the plan.
+// memfd holds the marks and the encoded plan, which the zygote copies: whom it is handed to gets this file, for the marks.
 func (p *Plan) memfd() (int, error) {
 	b, err := p.encode()
 	if err != nil {

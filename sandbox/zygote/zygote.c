@@ -51,7 +51,7 @@ struct worker {
 };
 
 static struct worker workers[MAX_WORKERS];
-static struct plan *plan; /* the mapped plan; its strings are used in place */
+static struct plan *plan; /* its strings are used in place */
 static char *argv_p[MAX_ARGS + 1];
 static unsigned env_fixed;
 static int ctl = -1; /* control socket, at plan->high */
@@ -94,8 +94,9 @@ static void load_plan(void)
 	must(call(SYS_fstat, FD_PLAN, &st), STEP_PLAN);
 	struct reply *marks = (void *)must(call(SYS_mmap, 0, MARKS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, FD_PLAN, 0), STEP_PLAN);
 	size_t size = st.st_size - MARKS_SIZE;
-	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, FD_PLAN, MARKS_SIZE), STEP_PLAN);
-	if (size < sizeof *plan || plan->size != size || plan->workers > MAX_WORKERS || plan->slots > MAX_SLOTS)
+	/* A copy: the broker has the file for its marks, and what it writes and cuts off there shows in any mapping of it. */
+	plan = (void *)must(call(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), STEP_PLAN);
+	if (call(SYS_pread64, FD_PLAN, plan, size, MARKS_SIZE) != (long)size || size < sizeof *plan || plan->size != size || plan->workers > MAX_WORKERS || plan->slots > MAX_SLOTS)
 		must(-EINVAL, STEP_PLAN);
 	if (split(text(plan->argv_off), plan->argv_len, argv_p, MAX_ARGS) > MAX_ARGS)
 		must(-E2BIG, STEP_PLAN);
