@@ -52,6 +52,7 @@ int main(void)
 	for (int ns = 0; ns < 16; ns++) {
 		long f = CLONE_PARENT | VM | SIGCHLD | (ns & 1 ? CLONE_NEWNS : 0) | (ns & 2 ? CLONE_NEWPID : 0) | (ns & 4 ? CLONE_NEWIPC : 0);
 		T("launch", SYS_clone, f | (ns & 8 ? CLONE_VFORK : CLONE_CHILD_CLEARTID), top);
+		T("launch with its mark", SYS_clone, f | CLONE_PARENT_SETTID | (ns & 8 ? CLONE_VFORK : 0), top);
 	}
 	for (int sig = 0; sig < 65; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP) /* the end of such a child would be ours */
@@ -75,17 +76,21 @@ func TestLaunchFlagsArePowerless(t *testing.T) {
 	if n := strings.Count(string(free), "\n"); err != nil || n < 70 || !strings.HasSuffix(string(free), "pid namespace\nend\n") {
 		t.Fatalf("%d calls make a task without a sandbox (%v): what is stopped inside proves nothing\n%s", n, err, free)
 	}
-	for _, init := range []bool{false, true} {
-		for _, dynamic := range []bool{false, true} {
-			t.Run(fmt.Sprintf("init=%t dynamic=%t", init, dynamic), func(t *testing.T) {
-				p := Profile{Network: Network{Mode: "none"}, Syscalls: Syscalls{Allow: []string{"@strict"}, OnViolation: "errno"}, Init: init}
-				c := Command{Service: "test", Path: program, Argv: []string{"cloner"}, Dir: "/", UID: 65534, GID: 65534, Dynamic: dynamic}
-				out, r, _ := once(t, start(t, p, c), zygote.Request{UID: LeaseBase + 9, GID: LeaseBase + 9})
-				if out != "ran\nend\n" || r.Err() != nil {
-					t.Errorf("made: %q (%v)", out, r.Err())
+	for _, how := range []struct{ init, dynamic, tmp, host bool }{{}, {dynamic: true}, {init: true}, {init: true, dynamic: true}, {init: true, tmp: true}, {tmp: true}, {host: true}} {
+		t.Run(fmt.Sprintf("%+v", how), func(t *testing.T) {
+			p := Profile{Network: Network{Mode: "none"}, Syscalls: Syscalls{Allow: []string{"@strict"}, OnViolation: "errno"}, Init: how.init}
+			if how.tmp { // its mounts are made ahead, and its clone is one without
+				p.Files.Tmp = 1 << 20
+			}
+			c := Command{Service: "test", Path: program, Argv: []string{"cloner"}, Dir: "/", UID: 65534, GID: 65534, Dynamic: how.dynamic, HostPIDs: how.host}
+			out, r, _ := once(t, start(t, p, c), zygote.Request{UID: LeaseBase + 9, GID: LeaseBase + 9})
+			if out != "ran\nend\n" || r.Err() != nil {
+				t.Errorf("made: %q (%v)", out, r.Err())
+				for range 100 { // what it made are children of this process, for whose end their namespace waits
+					_, _ = unix.Wait4(-1, nil, unix.WALL|unix.WNOHANG, nil)
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
