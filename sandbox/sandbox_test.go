@@ -39,7 +39,7 @@ func needRoot(tb testing.TB) {
 // planOf is NewPlan of a profile whose system calls are in words, with its filter.
 func planOf(tb testing.TB, p Profile, c Command) (*Plan, error) {
 	tb.Helper()
-	pl, err := NewPlan(p, c)
+	pl, err := NewPlan(p.Present(), c)
 	if err == nil {
 		pl.Filter = filterOf(pl.Shape(ABI()))
 	}
@@ -156,6 +156,7 @@ func static(tb testing.TB) string {
 // compiled builds a static program from C where a sandbox can run it.
 func compiled(tb testing.TB, source string) string {
 	tb.Helper()
+	need.Programs(tb, "gcc")
 	dir, err := os.MkdirTemp("/var/tmp", "casemate") // not /tmp: the sandbox has its own
 	if err != nil {
 		tb.Fatal(err)

@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,9 @@ func TestConditionalRules(t *testing.T) {
 	}
 	for _, c := range cases {
 		nr, ok := Number(c.call)
+		if slices.Contains(elsewhere, c.call) {
+			continue
+		}
 		if !ok {
 			t.Fatalf("unknown call %s", c.call)
 		}

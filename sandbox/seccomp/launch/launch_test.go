@@ -115,6 +115,7 @@ func sealedAs(t *testing.T, s *shape, prog, seal []byte) {
 func TestComparedBlanks(t *testing.T) {
 	rules := program.Words{{unix.SYS_SENDMSG, 0, 0, 64, 2, 0x20000000, 0}, {unix.SYS_BIND, 0, 0, 66, 1, 0, 5}, {unix.SYS_CLONE, 0, 0, 17},
 		{unix.SYS_SETRESUID, 0, 0, 1000}, {unix.SYS_SETRESUID, 0, 0, 1001, 1, 0, 7}, {unix.SYS_EXECVEAT, 0, 0, 66, 4, 0, 0x100}}
+	slices.SortFunc(rules, func(a, b []uint32) int { return slices.Compare(a, b) })
 	for _, seal := range []bool{false, true} {
 		of := program.Shape{Rules: rules.Pack(), OnViolation: filter.Errno, CloneFlags: FirstShape.CloneFlags, Seal: seal}
 		form := Compile(of)

@@ -1,5 +1,0 @@
-//go:build !race
-
-package seccomp
-
-const raceEnabled = false
