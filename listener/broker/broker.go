@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"container/list"
 	"errors"
 	"io"
 	"log/slog"
@@ -73,8 +74,8 @@ type Broker struct {
 	hostLoad  float64
 	loadRead  int64
 	lastID    uint64
-	maxFiles  int // RLIMIT_NOFILE
-	parting   int // farewells
+	maxFiles  int       // RLIMIT_NOFILE
+	partings  list.List // of farewells, the oldest first
 	stopping  bool
 	leaves    bool       // sessions to themselves, when it stops
 	closing   bool       // nothing is left but the log worker's last lines

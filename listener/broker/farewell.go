@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"container/list"
 	"time"
 
 	"casemate/listener"
@@ -23,7 +24,8 @@ const (
 	firstLook = 20 * time.Millisecond
 	// maxDrain is how many bytes it may still send meanwhile.
 	maxDrain = 1 << 20
-	// maxParting is how many clients are waited for at a time.
+	// maxParting is how many clients are waited for at a time, of all services. The one who has been longest makes room for one more: else
+	// a thousand that stay, who need not even be admitted where a service has a banner, would cost all others their last bytes.
 	maxParting = 1024
 )
 
@@ -36,6 +38,7 @@ type farewell struct {
 	reset  bool // what it has not taken by then is thrown away
 	left   int  // bytes it may still send
 	timer  loop.Timer
+	place  *list.Element // of Broker.partings
 }
 
 // keeps tells whether a session's socket may be kept: half of the descriptors are
@@ -72,10 +75,13 @@ func (b *Broker) part(conn int, outstayed bool) (talk inbound.Talk, tcp bool) {
 // unix client's is only waited out: what it has sent cannot be thrown away unread.
 func (f *farewell) begin(unread bool) bool {
 	b := f.b
-	if unix.Shutdown(f.conn, unix.SHUT_WR) != nil || f.tcp && unread && f.over() || b.parting >= maxParting || b.stopping {
+	if unix.Shutdown(f.conn, unix.SHUT_WR) != nil || f.tcp && unread && f.over() || b.stopping {
 		return false
 	}
-	b.parting++
+	if b.partings.Len() >= maxParting {
+		b.partings.Front().Value.(*farewell).end()
+	}
+	f.place = b.partings.PushBack(f)
 	f.timer.Owner = f
 	wait := farewellTime
 	if f.tcp {
@@ -118,7 +124,7 @@ func (f *farewell) end() {
 	f.b.loop.Disarm(&f.timer)
 	f.b.loop.Del(f.conn)
 	f.close()
-	f.b.parting--
+	f.b.partings.Remove(f.place)
 }
 
 // close gives the socket up, with what lies in it unless that is thrown away.

@@ -67,9 +67,61 @@ func (g *rig) parted() {
 	g.t.Helper()
 	eventually(g.t, func() bool {
 		left := 0
-		g.do(func() { left = g.parting })
+		g.do(func() { left = g.partings.Len() })
 		return left == 0
 	})
+}
+
+// TestFarewellIsNobodysToDeny: clients who stay as long as they are let, as many as are waited for at all, cost another one
+// nothing of what its program has written.
+func TestFarewellIsNobodysToDeny(t *testing.T) {
+	g := newRig(t)
+	for range maxParting {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(pair[1]) })
+		if _, err := unix.Write(pair[1], []byte("never read")); err != nil {
+			t.Fatal(err)
+		}
+		g.do(func() { g.part(pair[0], false) })
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, werr := io.WriteString(theirs, "answer")
+	f, err := theirs.(*net.TCPConn).File()
+	theirs.Close()
+	if err = errors.Join(err, werr); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Dup(int(f.Fd()))
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := 0
+	g.do(func() { g.part(fd, false); waited = g.partings.Len() })
+	if _, err := io.WriteString(c, "a late request"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(c); string(text) != "answer" || err != nil || waited != maxParting {
+		t.Errorf("%q, %v, and %d are waited for, want %d", text, err, waited, maxParting)
+	}
+	c.Close()
+	g.parted()
 }
 
 // TestWantedResetReachesClient: a program that wants its client to see a reset, by SO_LINGER
