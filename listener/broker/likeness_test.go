@@ -11,7 +11,6 @@ import (
 	"casemate/policy"
 	"casemate/policy/canon"
 	"casemate/policy/granted"
-	"casemate/sandbox/seccomp/program"
 )
 
 // TestChangedReload: of a policy in which one service is another, that one alone is looked up and prepared, and none where only whom one
@@ -75,7 +74,7 @@ func TestLikenessOfEverything(t *testing.T) {
 		p := testPolicy(svc("a", "tcp", 7001, "/bin/cat"), svc("b", "tcp", 7002, "/bin/cat"))
 		p.Filters = granted.Filters{}
 		for i := range p.Profiles {
-			p.Filters[p.Profiles[i].Syscalls.Filter] = program.Words{{uint32(i)}}
+			p.Filters[p.Profiles[i].Syscalls.Filter] = [][]uint32{{uint32(i)}}
 		}
 		p.Services[0].Env, p.Services[0].PassEnv = map[string]string{"A": "b"}, []string{"B"}
 		return p

@@ -114,7 +114,9 @@ func shippedFilter(t *testing.T, doc *policy.Document, p *sandbox.Profile, c san
 	}
 	of := &verdict.Policy{OnViolation: p.Syscalls.OnViolation, Once: slices.Contains(once, p.Name), Init: p.Init}
 	flags := uint32(unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID | unix.SIGCHLD | unix.CLONE_VM | unix.CLONE_VFORK)
-	if !p.Init {
+	if p.Init {
+		flags |= unix.CLONE_NEWUTS
+	} else {
 		flags |= unix.CLONE_NEWPID
 	}
 	for _, r := range names {
