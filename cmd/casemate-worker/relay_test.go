@@ -140,9 +140,14 @@ func TestRelayWithoutTarget(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	theirs.Close()
 	_, _ = c.Write([]byte("x"))
-	time.Sleep(100 * time.Millisecond)
+	for until := time.Now().Add(20 * time.Second); ; { // it has begun when it has read that
+		if left, err := unix.IoctlGetInt(int(theirs.Fd()), unix.TIOCINQ); err != nil || left == 0 || time.Now().After(until) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	theirs.Close()
 	_ = cmd.Process.Signal(unix.SIGTERM)
 	if err := finish(t, cmd); err != nil {
 		t.Errorf("TERM: %v, %q", err, log)

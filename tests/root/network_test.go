@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"casemate/sandbox/landlock"
 	"casemate/tests/need"
 	"casemate/tests/root/rig"
 )
@@ -34,6 +35,9 @@ func TestListedPortIsReached(t *testing.T) {
 	nc, err := filepath.EvalSymlinks(need.Programs(t, "nc")[0]) // no tree shows Debian's /etc/alternatives
 	if err != nil {
 		t.Fatal(err)
+	}
+	if abi := landlock.ABI(); abi < landlock.ABINet {
+		need.Kernel(t, "it has Landlock ABI %d: a list of ports is refused", abi)
 	}
 	port, shut := rig.Port(t), rig.Port(t)
 	relay := func(name, listed, port string) string {

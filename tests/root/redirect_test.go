@@ -114,6 +114,7 @@ profile "own" {
     mode    = "host"
     sockets = ["unix"]
   }
+  best_effort = ["landlock.net", "landlock.scopes"] # on older kernels
   files { read = ["`+socket+`"] }
 }
 `)

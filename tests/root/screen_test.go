@@ -32,6 +32,7 @@ profile "loose" {
   widens  = ["network", "syscalls"]
   because = "the control"
   network { mode = "host" }
+  best_effort = ["landlock.scopes"] # on older kernels
   syscalls { allow = ["setsockopt"] }
 }
 `
