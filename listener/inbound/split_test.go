@@ -206,14 +206,16 @@ func TestSplitPeerContention(t *testing.T) {
 // column (tx_queue:rx_queue) of the thread's network namespace's udp table.
 func queued(t *testing.T, s *Socket) string {
 	t.Helper()
-	table, err := os.ReadFile("/proc/thread-self/net/udp")
-	if err != nil {
-		t.Fatal(err)
-	}
 	port := fmt.Sprintf(":%04X", s.Spec.Addr.Port())
-	for line := range strings.Lines(string(table)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasSuffix(f[1], port) {
-			return f[4]
+	for range 100 { // a look may miss one while others come and go
+		table, err := os.ReadFile("/proc/thread-self/net/udp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(table)) {
+			if f := strings.Fields(line); len(f) > 4 && strings.HasSuffix(f[1], port) {
+				return f[4]
+			}
 		}
 	}
 	t.Fatal("the socket is not in the kernel's table")
