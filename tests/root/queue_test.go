@@ -18,6 +18,7 @@ func queueing(t *testing.T, queue string) (b *rig.Broker, port string, holder *n
 	b, port = obedient(t, "limit \"it\" {\n  concurrent = 1\n  "+queue+"\n  session = \"1h\"\n  per_source {\n    concurrent = 2\n  }\n}\n")
 	holder = joins(t, "127.0.0.1", port)
 	waiting(t, b, 1, 0)
+	session(t, b, "it") // whose start is over: it outlives its broker
 	return b, port, holder
 }
 
