@@ -176,8 +176,13 @@ func TestWaitStartedUnscreened(t *testing.T) {
 			return head + fmt.Sprintf(screenedHCL, "127.0.0.2") + service("late", "udp://127.0.0.1:"+port, []string{victim}, "wait = true", more, "acl = acl."+acl, "limit = limit.wait", "profile = profile."+profile)
 		}
 		b := rig.Serve(t, text(profile, "", "anyone"))
-		if got := asked(t, "127.0.0.2", port); got == "silence" {
-			t.Fatal("nobody is served")
+		if err := rig.Until(20*time.Second, func() error { // a first start may take its time
+			if asked(t, "127.0.0.2", port) == "silence" {
+				return errors.New("nobody is served")
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 		if err := b.WritePolicy("test.cm.hcl", text("clerk", `refuse = "silent"`, "screen")); err != nil {
 			t.Fatal(err)
