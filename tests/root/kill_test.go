@@ -71,8 +71,10 @@ limit "penal" {
 		}
 		t.Cleanup(func() { c.Close() })
 		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-		if _, err := c.Write([]byte("x")); err != nil {
-			t.Fatal(err)
+		if name != "take" { // which may not have read that when it ends: a reset
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got := make([]byte, len(hello))
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != hello {
