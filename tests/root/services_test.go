@@ -201,7 +201,7 @@ profile "tftp" {
   because      = "tftp answers each transfer from a port of its own (RFC 1350 section 4); the program ends when it cannot set its groups"
   network { mode = "host" }
   capabilities = ["CAP_SETGID"]
-  best_effort = ["landlock.scopes"] # on older kernels
+  best_effort  = ["landlock.net", "landlock.scopes"] # on older kernels
   files {
     read  = ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"]
     write = [%q]
