@@ -243,6 +243,9 @@ func TestLeavesThoughNothingIsHeard(t *testing.T) {
 		dial := func(from string) *net.TCPConn {
 			t.Helper()
 			c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", r.tcp)
+			if errors.Is(err, unix.ECONNRESET) { // refused at once, which connect(2) may see already
+				return nil
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -253,6 +256,9 @@ func TestLeavesThoughNothingIsHeard(t *testing.T) {
 			return c.(*net.TCPConn)
 		}
 		answer := func(c *net.TCPConn) string {
+			if c == nil {
+				return ""
+			}
 			_, _ = io.WriteString(c, of.ask)
 			_ = c.CloseWrite()
 			text, _ := io.ReadAll(c)
