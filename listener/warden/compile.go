@@ -185,10 +185,9 @@ func exchange(fd int, request []byte, limit time.Duration) ([]byte, error) {
 		}
 		return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
 	}, func(err error) { sent <- err })
-	buf := bytes.NewBuffer(make([]byte, 0, 8*len(request)+bytes.MinRead)) // about what there will be
-	_, err = buf.ReadFrom(io.LimitReader(f, maxCompiled+1))
-	answer := buf.Bytes()
-	if len(answer) > maxCompiled {
+	answer := bytes.NewBuffer(make([]byte, 0, min(8*len(request), maxCompiled)+bytes.MinRead)) // about what there will be
+	_, err = answer.ReadFrom(io.LimitReader(f, maxCompiled+1))
+	if answer.Len() > maxCompiled {
 		err = fmt.Errorf("the answer is longer than %d bytes", maxCompiled)
 	}
 	if err != nil {
@@ -197,5 +196,5 @@ func exchange(fd int, request []byte, limit time.Duration) ([]byte, error) {
 	if err = cmp.Or(err, <-sent); errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("no answer within %v: %w", limit, err)
 	}
-	return answer, err
+	return answer.Bytes(), err
 }

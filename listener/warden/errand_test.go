@@ -230,6 +230,26 @@ func TestNobodyListens(t *testing.T) {
 	})
 }
 
+// TestDocumentIsListedOnce: a broker asks that a host is read for each service that has changed; what all of the document listens on is noted
+// with the first of these alone.
+func TestDocumentIsListedOnce(t *testing.T) {
+	doc := crowded(10)
+	b := &Broker{w: newWarden(t), docs: map[string]*granted.Document{doc.Digest: doc}, sites: map[uint64]*surveyed{}, specs: map[string]map[listener.Spec]bool{}}
+	site, _, err := b.do(Asked{Do: DoSite, Digest: doc.Digest}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{10, 0} {
+		if _, _, err := b.do(Asked{Do: DoRead, Number: site.Number}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(b.specs[doc.Digest]); n != want {
+			t.Errorf("question %d notes %d sockets, want %d", i, n, want)
+		}
+		delete(b.specs, doc.Digest)
+	}
+}
+
 // TestErrandsTakeNoMoreThanTheyName: a broker that was taken over has no more made by root than a load takes: few sites, and a plan for each
 // job, however often it names that.
 func TestErrandsTakeNoMoreThanTheyName(t *testing.T) {

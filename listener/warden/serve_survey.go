@@ -105,6 +105,7 @@ func (b *Broker) survey(q Asked) (a Answer, err error) {
 	site.Lock()
 	defer site.Unlock()
 	switch {
+	case q.Do == DoRead && site.accounts != nil: // once is enough, and lists all of the document
 	case q.Do == DoRead:
 		if err = site.Read(); err == nil {
 			b.list(site)

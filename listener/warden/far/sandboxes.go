@@ -21,6 +21,7 @@ type site struct {
 	doc    *policy.Document
 	number uint64
 	err    error // why there is none
+	read   bool
 	jobs   []*warden.Job
 	all    []*policy.Service
 	places map[*policy.Service]int
@@ -74,8 +75,11 @@ func (s *site) ask(do warden.Errand, list []int) (answer, error) {
 
 func (s *site) All() { s.wide = true }
 
-func (s *site) Read() error {
-	_, err := s.ask(warden.DoRead, nil)
+func (s *site) Read() (err error) {
+	if !s.read {
+		_, err = s.ask(warden.DoRead, nil)
+		s.read = err == nil
+	}
 	return err
 }
 
