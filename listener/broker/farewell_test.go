@@ -72,6 +72,30 @@ func (g *rig) parted() {
 	})
 }
 
+// accepted is a client of a listener, and the broker's side of it.
+func accepted(t *testing.T, l net.Listener) (client net.Conn, fd int) {
+	t.Helper()
+	client, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := theirs.(*net.TCPConn).File()
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if fd, err = unix.Dup(int(f.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	return client, fd
+}
+
 // TestFarewellIsNobodysToDeny: clients who stay as long as they are let, as many as are waited for at all, cost another one
 // nothing of what its program has written.
 func TestFarewellIsNobodysToDeny(t *testing.T) {
@@ -93,24 +117,8 @@ func TestFarewellIsNobodysToDeny(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	theirs, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, werr := io.WriteString(theirs, "answer")
-	f, err := theirs.(*net.TCPConn).File()
-	theirs.Close()
-	if err = errors.Join(err, werr); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Dup(int(f.Fd()))
-	f.Close()
-	if err != nil {
+	c, fd := accepted(t, l)
+	if _, err := unix.Write(fd, []byte("answer")); err != nil {
 		t.Fatal(err)
 	}
 	waited := 0
@@ -141,28 +149,12 @@ func TestWantedResetReachesClient(t *testing.T) {
 	}
 	defer l.Close()
 	for _, abrupt := range []bool{true, false} {
-		c, err := net.Dial("tcp4", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c, fd := accepted(t, l)
 		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-		theirs, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := theirs.(*net.TCPConn).File()
-		theirs.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fd, err := unix.Dup(int(f.Fd()))
 		if abrupt {
-			err = errors.Join(err, unix.SetsockoptLinger(int(f.Fd()), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
-		}
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
+			if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		g.do(func() { g.part(fd, false) })
 		if _, err := c.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) != abrupt || !abrupt && err != io.EOF {

@@ -49,24 +49,22 @@ func (l *likeness) place(i int, s *policy.Service) int {
 	return at
 }
 
-// profile tells whether the profile of that name is the same.
+// profile tells whether the profile of that name is the same, with its filter, which many share.
 func (l *likeness) profile(name string) bool {
-	same, known := l.profiles[name]
-	if !known {
+	return once(l.profiles, name, func() bool {
 		a, b := *l.old.Profile(name), *l.new.Profile(name)
 		a.Syscalls.Rules, b.Syscalls.Rules = nil, nil
-		same = reflect.DeepEqual(a, b) && l.filter(a.Syscalls.Filter)
-		l.profiles[name] = same
-	}
-	return same
+		filter := a.Syscalls.Filter
+		return reflect.DeepEqual(a, b) && once(l.filters, filter, func() bool { return reflect.DeepEqual(l.old.Filters[filter], l.new.Filters[filter]) })
+	})
 }
 
-// filter tells whether the filter of that name, which many profiles share, is the same.
-func (l *likeness) filter(name string) bool {
-	same, known := l.filters[name]
-	if !known {
-		same = reflect.DeepEqual(l.old.Filters[name], l.new.Filters[name])
-		l.filters[name] = same
+// once is what ask says of a name, which is known from then on.
+func once(known map[string]bool, name string, ask func() bool) bool {
+	is, ok := known[name]
+	if !ok {
+		is = ask()
+		known[name] = is
 	}
-	return same
+	return is
 }

@@ -139,11 +139,14 @@ func (b *Broker) install(doc *policy.Document, o *order, diags *[]policy.Diagnos
 	*diags = append(*diags, c.warned...)
 	b.spares.Do(panics.SpareThreads) // before there is a client, whose program may take the last task
 	if derr := b.loop.Do(func() {
-		if err = b.commit(c, o); err == nil && b.gen.narrows {
+		if err = b.commit(c, o); err != nil {
+			return
+		}
+		if b.gen.narrows {
 			narrowed = b.narrow()
 		}
 		for _, s := range c.gen.services {
-			if o := s.loose(); o != nil && err == nil {
+			if o := s.loose(); o != nil {
 				*diags = append(*diags, policy.Diagnostic{Severity: policy.SeverityWarning, Code: "CM605",
 					Summary: "the acl of service " + strconv.Quote(s.name) + " may not hold yet", Detail: o.looseness()})
 			}

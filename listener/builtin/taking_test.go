@@ -12,12 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStalledIsWhoTakesNothing: a client that takes what it gets, more slowly than the kernel has room for the next of it in our
-// patience, is none that takes nothing.
-func TestStalledIsWhoTakesNothing(t *testing.T) {
-	s, addr := listening(t, config("echo"), func(journal.Record) {})
-	done := make(chan error, 1)
-	go func() { done <- s.run(t.Context()) }()
+// narrow is a server that runs, and a client of it whose host has little room for what it gets.
+func narrow(t *testing.T, builtin string, log func(journal.Record)) (*server, net.Conn) {
+	t.Helper()
+	s, addr := listening(t, config(builtin), log)
+	go func() { _ = s.run(t.Context()) }()
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
 	}}
@@ -25,7 +24,14 @@ func TestStalledIsWhoTakesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { c.Close() })
+	return s, c
+}
+
+// TestStalledIsWhoTakesNothing: a client that takes what it gets, more slowly than the kernel has room for the next of it in our
+// patience, is none that takes nothing.
+func TestStalledIsWhoTakesNothing(t *testing.T) {
+	s, c := narrow(t, "echo", func(journal.Record) {})
 	for ; ; c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond)) {
 		if _, err := c.Write(make([]byte, 1<<16)); err != nil {
 			break // nothing of it has room any more, on either way
@@ -66,21 +72,11 @@ func TestStalledIsWhoTakesNothing(t *testing.T) {
 // TestStalledIsWhoTakesNothingOfChargen: nor is such a client of a built-in that writes as long as it can.
 func TestStalledIsWhoTakesNothingOfChargen(t *testing.T) {
 	ended := make(chan string, 1)
-	s, addr := listening(t, config("chargen"), func(r journal.Record) {
+	s, c := narrow(t, "chargen", func(r journal.Record) {
 		if e, ok := r.(*journal.Session); ok {
 			ended <- e.Reason
 		}
 	})
-	done := make(chan error, 1)
-	go func() { done <- s.run(t.Context()) }()
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<17) })
-	}}
-	c, err := d.DialContext(t.Context(), "tcp4", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
 	impatient := func() (last string) { // has our patience with the client end, once nothing more has room
 		time.Sleep(300 * time.Millisecond)
 		s.mu.Lock()

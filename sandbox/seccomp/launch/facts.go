@@ -20,12 +20,13 @@ func Facts(of program.Shape) (program.Filter, error) {
 
 // Compile says all of a shape.
 func Compile(of program.Shape) program.Filter {
+	var f program.Filter
 	s, err := read(of)
-	if err != nil {
-		return program.Filter{Error: "compile seccomp filter: " + err.Error()}
+	if err == nil {
+		f = s.facts()
+		err = s.compile(&f)
 	}
-	f := s.facts()
-	if err := s.compile(&f); err != nil {
+	if err != nil {
 		return program.Filter{Error: "compile seccomp filter: " + err.Error()}
 	}
 	return f
